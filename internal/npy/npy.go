@@ -1,0 +1,175 @@
+// Package npy reads and writes NumPy's .npy files.
+//
+// Files of the format versions 1.0, 2.0 and 3.0 are read, in both byte orders
+// and both memory orders. Only plain numbers and bools are: arrays of objects
+// would run code from the file, strings and complex numbers have no use here.
+package npy
+
+import (
+	"bufio"
+	"compress/gzip"
+	"fmt"
+	"io/fs"
+	"math"
+)
+
+// MaxElements bounds the number of elements of one array. It keeps every index
+// in 31 bits and every byte count far from overflow.
+const MaxElements = math.MaxInt32
+
+// maxRank is NumPy's own limit.
+const maxRank = 64
+
+// Array is a dense array.
+type Array struct {
+	// Shape holds the sizes of the dimensions, outermost first; empty for a
+	// scalar, which has one element.
+	Shape []int
+
+	// Data holds the elements in C order (the last index runs fastest). It is
+	// one of []float32, []float64, []int8, []int16, []int32, []int64, []uint8,
+	// []uint16, []uint32, []uint64 and []bool.
+	Data any
+}
+
+// ReadFile reads a file with one array, which may be compressed with gzip,
+// whatever its name. No more of it is decompressed than the array needs.
+// Errors name the file and wrap the cause.
+func ReadFile(fsys fs.FS, name string) (*Array, error) {
+	a, err := readFile(fsys, name)
+	if e, ok := err.(*fs.PathError); ok {
+		err = e.Err // without its file name
+	}
+	if err != nil {
+		return nil, fmt.Errorf("npy: %s: %w", name, err)
+	}
+	return a, nil
+}
+
+func readFile(fsys fs.FS, name string) (*Array, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read: nothing can be lost
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	size := int64(unknownSize)
+	if info.Mode().IsRegular() {
+		size = info.Size()
+	}
+	r := bufio.NewReader(f)
+	if magic, err := r.Peek(2); err != nil || magic[0] != 0x1f || magic[1] != 0x8b {
+		return read(r, size)
+	}
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		return nil, err
+	}
+	return read(z, unknownSize)
+}
+
+// Float32s returns the elements as float32: the array's own slice when it has
+// that type, otherwise rounded (infinite where float64 exceeds the range of
+// float32). Bools are an error.
+func (a *Array) Float32s() ([]float32, error) {
+	switch d := a.Data.(type) {
+	case []float32:
+		return d, nil
+	case []float64:
+		return convert[float32](d), nil
+	case []int8:
+		return convert[float32](d), nil
+	case []int16:
+		return convert[float32](d), nil
+	case []int32:
+		return convert[float32](d), nil
+	case []int64:
+		return convert[float32](d), nil
+	case []uint8:
+		return convert[float32](d), nil
+	case []uint16:
+		return convert[float32](d), nil
+	case []uint32:
+		return convert[float32](d), nil
+	case []uint64:
+		return convert[float32](d), nil
+	}
+	return nil, fmt.Errorf("npy: the array holds %s, want numbers", describe(a.Data))
+}
+
+// Ints returns the elements of an array of integers. Other types and values
+// that an int cannot hold are an error.
+func (a *Array) Ints() ([]int, error) {
+	switch d := a.Data.(type) {
+	case []int8:
+		return convert[int](d), nil
+	case []int16:
+		return convert[int](d), nil
+	case []int32:
+		return convert[int](d), nil
+	case []int64:
+		return convert[int](d), nil
+	case []uint8:
+		return convert[int](d), nil
+	case []uint16:
+		return convert[int](d), nil
+	case []uint32:
+		return convert[int](d), nil
+	case []uint64:
+		for i, v := range d {
+			if v > math.MaxInt {
+				return nil, fmt.Errorf("npy: element %d is %d, more than an int can hold", i, v)
+			}
+		}
+		return convert[int](d), nil
+	}
+	return nil, fmt.Errorf("npy: the array holds %s, want integers", describe(a.Data))
+}
+
+type number interface {
+	~int8 | ~int16 | ~int32 | ~int64 | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~float32 | ~float64
+}
+
+func convert[To float32 | int, From number](from []From) []To {
+	to := make([]To, len(from))
+	for i, v := range from {
+		to[i] = To(v)
+	}
+	return to
+}
+
+// describe names the element type of an Array's data for an error.
+func describe(data any) string {
+	if data == nil {
+		return "nothing"
+	}
+	return fmt.Sprintf("%T", data)
+}
+
+// count returns the number of elements of a shape, or an error when it is not
+// the shape of an Array.
+func count(shape []int) (int, error) {
+	if len(shape) > maxRank {
+		return 0, fmt.Errorf("%d dimensions, more than the %d that NumPy has at most", len(shape), maxRank)
+	}
+	n, zero := 1, false
+	for _, d := range shape {
+		switch {
+		case d < 0:
+			return 0, fmt.Errorf("shape %v has a negative dimension", shape)
+		case d == 0:
+			zero = true
+		case d > MaxElements/n:
+			return 0, fmt.Errorf("shape %v has more than %d elements", shape, MaxElements)
+		default:
+			n *= d
+		}
+	}
+	if zero {
+		return 0, nil
+	}
+	return n, nil
+}

@@ -1,0 +1,403 @@
+package npy
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/require"
+)
+
+// floats are the elements of testdata's floating point files, in float32.
+var floats = []float32{0, float32(math.Copysign(0, -1)), 1.5, -2.25, float32(math.Inf(1)), 6e-5}
+
+func halves() []float32 {
+	h := append([]float32(nil), floats...)
+	h[5] = 1007.0 / (1 << 24) // 6e-5 as a subnormal half
+	return h
+}
+
+func doubles() []float64 {
+	return []float64{0, math.Copysign(0, -1), 1.5, -2.25, math.Inf(1), 6e-5}
+}
+
+func ramp[T int16 | float64](n int) []T {
+	r := make([]T, n)
+	for i := range r {
+		r[i] = T(i)
+	}
+	return r
+}
+
+// TestNumPyFiles reads files that numpy.save wrote, and compares what Write
+// makes of them with those files.
+func TestNumPyFiles(t *testing.T) {
+	shape := []int{2, 3}
+	tests := []struct {
+		file  string
+		shape []int
+		data  any
+		same  bool // Write writes this very file
+	}{
+		{"f2.npy", shape, halves(), false},
+		{"f2_big.npy", shape, halves(), false},
+		{"f4.npy", shape, floats, true},
+		{"f4_big.npy", shape, floats, false},
+		{"f8.npy", shape, doubles(), true},
+		{"f8_big.npy", shape, doubles(), false},
+		{"i1.npy", shape, []int8{0, 1, -1, 100, -128, 127}, true},
+		{"i2.npy", shape, []int16{0, 1, -1, 100, -128, 127}, true},
+		{"i2_big.npy", shape, []int16{0, 1, -1, 100, -128, 127}, false},
+		{"i4.npy", shape, []int32{0, 1, -1, 100, -128, 127}, true},
+		{"i4_big.npy", shape, []int32{0, 1, -1, 100, -128, 127}, false},
+		{"i8.npy", shape, []int64{0, 1, -1, 100, -128, 127}, true},
+		{"i8_big.npy", shape, []int64{0, 1, -1, 100, -128, 127}, false},
+		{"u1.npy", shape, []uint8{0, 1, 2, 100, 200, 255}, true},
+		{"u2.npy", shape, []uint16{0, 1, 2, 100, 200, 255}, true},
+		{"u2_big.npy", shape, []uint16{0, 1, 2, 100, 200, 255}, false},
+		{"u4.npy", shape, []uint32{0, 1, 2, 100, 200, 255}, true},
+		{"u4_big.npy", shape, []uint32{0, 1, 2, 100, 200, 255}, false},
+		{"u8.npy", shape, []uint64{0, 1, 2, 100, 200, 255}, true},
+		{"u8_big.npy", shape, []uint64{0, 1, 2, 100, 200, 255}, false},
+		{"b1.npy", shape, []bool{true, false, false, true, true, false}, true},
+		{"scalar.npy", []int{}, []float32{2.5}, true},
+		{"vector.npy", []int{3}, []uint64{0, 1, 2}, true},
+		{"empty.npy", []int{0, 4}, []float32{}, true},
+		{"fortran.npy", []int{2, 3, 4}, ramp[int16](24), false},
+		{"fortran_big.npy", []int{2, 3, 4}, ramp[float64](24), false},
+		{"version2.npy", shape, floats, false},
+		{"version3.npy", shape, floats, false},
+		{"gzip.npy", shape, floats, false},
+	}
+	for _, test := range tests {
+		t.Run(test.file, func(t *testing.T) {
+			a, err := ReadFile(os.DirFS("testdata"), test.file)
+			require.NoError(t, err)
+			require.Equal(t, &Array{Shape: test.shape, Data: test.data}, a)
+			var b bytes.Buffer
+			require.NoError(t, Write(&b, a))
+			if test.same {
+				file, err := os.ReadFile(filepath.Join("testdata", test.file))
+				require.NoError(t, err)
+				require.Equal(t, string(file), b.String())
+			}
+			again, err := Read(&b)
+			require.NoError(t, err)
+			require.Equal(t, a, again)
+		})
+	}
+}
+
+func TestNegativeZero(t *testing.T) {
+	a, err := ReadFile(os.DirFS("testdata"), "f2.npy")
+	require.NoError(t, err)
+	require.True(t, math.Signbit(float64(a.Data.([]float32)[1])))
+}
+
+// file returns an .npy file of the given version, header and data.
+func file(major byte, header, data string) string {
+	length := binary.LittleEndian.AppendUint16(nil, uint16(len(header)))
+	if major > 1 {
+		length = binary.LittleEndian.AppendUint32(nil, uint32(len(header)))
+	}
+	return magic + string([]byte{major, 0}) + string(length) + header + data
+}
+
+func TestHeaders(t *testing.T) {
+	tests := []struct {
+		header string
+		shape  []int
+		err    string
+	}{
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2), }", []int{2, 2}, ""},
+		{"{'shape':(4,),'fortran_order':True,'descr':'<u1'}\n", []int{4}, ""},
+		{" {\t\"shape\" : ( 2 , 2L , ) ,\n 'fortran_order' : True , \"descr\" : '=u1' , } \n", []int{2, 2}, ""},
+		{"{'descr': 'u1', 'fortran_order': False, 'shape': (4L,)}", []int{4}, ""},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (1, 1, 4, 1)}", []int{1, 1, 4, 1}, ""},
+
+		{"", nil, "ends where '{'"},
+		{"{", nil, "ends where a string"},
+		{"{}", nil, `"descr" is missing`},
+		{"{'descr': '|u1', 'fortran_order': False}", nil, `"shape" is missing`},
+		{"{'descr': '|u1', 'descr': '|u1'}", nil, "twice"},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (4,), 'x': 1}", nil, `unknown key "x"`},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (4)}", nil, "a tuple of one"},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (2 2)}", nil, "a tuple of one"},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2 2)}", nil, "want ',' or ')'"},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (,)}", nil, "a dimension"},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (-4,)}", nil, "a dimension"},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (4.0,)}", nil, "a tuple of one"},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (0x4,)}", nil, "a dimension"},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': 4}", nil, "want '('"},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (", nil, "ends where a dimension"},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (99999999999999999999,)}", nil, "too large"},
+		{"{'descr': '|u1', 'fortran_order': 0, 'shape': (4,)}", nil, "True or False"},
+		{"{'descr': '|u1', 'fortran_order': Falsey, 'shape': (4,)}", nil, "True or False"},
+		{"{'descr': '|u1' 'fortran_order': False, 'shape': (4,)}", nil, "want ','"},
+		{"{'descr': '|u1, 'fortran_order': False, 'shape': (4,)}", nil, "is not known"},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (4,)} x", nil, "the end of the header"},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (4,)}\x00", nil, "the end of the header"},
+		{"{'de\\x73cr': '|u1'}", nil, "a string"},
+		{"{'descr': '<<u1', 'fortran_order': False, 'shape': (4,)}", nil, "two byte orders"},
+		{"{'descr': '', 'fortran_order': False, 'shape': (4,)}", nil, "not known"},
+		{"{'descr': '<', 'fortran_order': False, 'shape': (4,)}", nil, "not known"},
+		{"{'descr': '<f16', 'fortran_order': False, 'shape': (4,)}", nil, "not known"},
+		{"{'descr': '|S3', 'fortran_order': False, 'shape': (4,)}", nil, "strings"},
+		{"{'descr': '<M8[s]', 'fortran_order': False, 'shape': (4,)}", nil, "dates"},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (65536, 65536)}", nil, "more than 2147483647 elements"},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (4294967296, 4294967296, 0)}", nil, "more than"},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (" + strings.Repeat("1,", 65) + ")}", nil, "65 dimensions"},
+	}
+	for _, test := range tests {
+		t.Run(test.header, func(t *testing.T) {
+			for major := byte(1); major <= 3; major++ {
+				a, err := Read(strings.NewReader(file(major, test.header, "abcd")))
+				if test.err != "" {
+					require.ErrorContains(t, err, "npy: ")
+					require.ErrorContains(t, err, test.err)
+					continue
+				}
+				require.NoError(t, err)
+				require.Equal(t, test.shape, a.Shape)
+				require.Equal(t, 4, len(a.Data.([]uint8)))
+			}
+		})
+	}
+}
+
+func TestRejects(t *testing.T) {
+	tests := map[string]struct{ content, err string }{
+		"empty":          {"", "too short"},
+		"other":          {"\x89PNG\r\n\x1a\n0000", "not an .npy file"},
+		"version 4":      {magic + "\x04\x00", "version 4.0"},
+		"version 1.1":    {magic + "\x01\x01", "version 1.1"},
+		"long header":    {magic + "\x02\x00\xff\xff\xff\xff", "claims 4294967295 bytes"},
+		"trailing":       {file(1, "{'descr':'|u1','fortran_order':False,'shape':(4,)}", "abcde"), "unexpected data"},
+		"trailing empty": {file(1, "{'descr':'|u1','fortran_order':False,'shape':(0,)}", "a"), "unexpected data"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := Read(strings.NewReader(test.content))
+			require.ErrorContains(t, err, test.err)
+			_, err = ReadFile(fstest.MapFS{"a.npy": {Data: []byte(test.content)}}, "a.npy")
+			require.ErrorContains(t, err, "npy: a.npy: ")
+			if !strings.HasPrefix(name, "trailing") {
+				require.ErrorContains(t, err, test.err)
+			}
+		})
+	}
+	for name, text := range map[string]string{
+		"object.npy": "pickled", "string.npy": "strings", "complex.npy": "complex", "structured.npy": "structured",
+	} {
+		_, err := ReadFile(os.DirFS("testdata"), name)
+		require.ErrorContains(t, err, text)
+		require.ErrorContains(t, err, name)
+	}
+	_, err := ReadFile(os.DirFS("testdata"), "missing.npy")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.EqualError(t, err, "npy: missing.npy: no such file or directory")
+	_, err = ReadFile(os.DirFS("."), "testdata")
+	require.EqualError(t, err, "npy: testdata: is a directory")
+}
+
+func TestTruncated(t *testing.T) {
+	for _, name := range []string{"f4.npy", "version3.npy", "fortran.npy", "gzip.npy"} {
+		content, err := os.ReadFile(filepath.Join("testdata", name))
+		require.NoError(t, err)
+		for n := range content {
+			_, err := ReadFile(fstest.MapFS{"a": {Data: content[:n]}}, "a")
+			require.Error(t, err, "%s cut to %d bytes", name, n)
+			_, err = Read(strings.NewReader(string(content[:n])))
+			require.Error(t, err, "%s cut to %d bytes", name, n)
+			if name != "gzip.npy" {
+				require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+			}
+		}
+	}
+	content, err := os.ReadFile("testdata/gzip.npy")
+	require.NoError(t, err)
+	content[len(content)-5] ^= 1 // checksum
+	_, err = ReadFile(fstest.MapFS{"a": {Data: content}}, "a")
+	require.ErrorIs(t, err, gzip.ErrChecksum)
+}
+
+// allocated returns how many bytes f allocates.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+func TestAbsurdClaimsAllocateLittle(t *testing.T) {
+	content := file(1, "{'descr':'<f8','fortran_order':True,'shape':(32767,65536)}", "12345678")
+	for name, read := range map[string]func() error{
+		"stream": func() error { _, err := Read(strings.NewReader(content)); return err },
+		"bytes":  func() error { _, err := Read(bytes.NewReader([]byte(content))); return err },
+		"file":   func() error { _, err := ReadFile(fstest.MapFS{"a": {Data: []byte(content)}}, "a"); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := allocated(func() { require.ErrorIs(t, read(), io.ErrUnexpectedEOF) })
+			require.Less(t, n, uint64(4<<20))
+		})
+	}
+}
+
+func TestGzipBomb(t *testing.T) {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, err := io.WriteString(z, file(1, "{'descr':'|u1','fortran_order':False,'shape':(4,)}", ""))
+	require.NoError(t, err)
+	for range 64 { // 64 MiB of zeros
+		_, err = z.Write(make([]byte, 1<<20))
+		require.NoError(t, err)
+	}
+	require.NoError(t, z.Close())
+	n := allocated(func() {
+		_, err := ReadFile(fstest.MapFS{"bomb": {Data: b.Bytes()}}, "bomb")
+		require.ErrorIs(t, err, errTrailing)
+	})
+	require.Less(t, n, uint64(4<<20))
+}
+
+func TestReadErrors(t *testing.T) {
+	content, err := os.ReadFile("testdata/f4.npy")
+	require.NoError(t, err)
+	for _, n := range []int64{0, 9, 50, 130, int64(len(content))} {
+		_, err := Read(io.MultiReader(bytes.NewReader(content[:n]), iotest.ErrReader(fs.ErrPermission)))
+		require.ErrorIs(t, err, fs.ErrPermission)
+	}
+}
+
+// TestLarge passes several chunks and the growth of an unknown length.
+func TestLarge(t *testing.T) {
+	want := &Array{Shape: []int{3, 100, 1001}, Data: ramp[float64](3 * 100 * 1001)}
+	var b bytes.Buffer
+	require.NoError(t, Write(&b, want))
+	got, err := Read(iotest.HalfReader(bytes.NewReader(b.Bytes())))
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	got, err = Read(&b)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}
+
+func TestHalf(t *testing.T) {
+	for h, want := range map[uint16]float64{
+		0x0000: 0, 0x3c00: 1, 0xc000: -2, 0x7bff: 65504, 0x0400: 0x1p-14, 0x03ff: 1023 * 0x1p-24, 0x8001: -0x1p-24,
+		0x7c00: math.Inf(1), 0xfc00: math.Inf(-1), 0x3555: 0.333251953125,
+	} {
+		require.Equal(t, float32(want), fromHalf(h), "%#x", h)
+	}
+	require.True(t, math.IsNaN(float64(fromHalf(0x7e00))))
+}
+
+func TestWriteRejects(t *testing.T) {
+	for text, a := range map[string]*Array{
+		"has 4 elements, the data has 3": {Shape: []int{2, 2}, Data: make([]int8, 3)},
+		"negative":                       {Shape: []int{-1, -1}, Data: make([]int8, 1)},
+		"65 dimensions":                  {Shape: make([]int, 65), Data: []int8{}},
+		"array of nothing":               {},
+		"array of []int cannot":          {Shape: []int{1}, Data: []int{1}},
+	} {
+		require.ErrorContains(t, Write(io.Discard, a), text)
+	}
+	a := &Array{Shape: []int{2}, Data: []float32{1, 2}}
+	for n := range int64(2) {
+		require.ErrorIs(t, Write(&failing{after: n}, a), io.ErrShortWrite)
+	}
+}
+
+type failing struct{ after int64 }
+
+func (f *failing) Write(p []byte) (int, error) {
+	if f.after--; f.after < 0 {
+		return 0, io.ErrShortWrite
+	}
+	return len(p), nil
+}
+
+func TestConversions(t *testing.T) {
+	for _, data := range []any{
+		[]float32{1, 2}, []float64{1, 2}, []int8{1, 2}, []int16{1, 2}, []int32{1, 2}, []int64{1, 2},
+		[]uint8{1, 2}, []uint16{1, 2}, []uint32{1, 2}, []uint64{1, 2},
+	} {
+		a := &Array{Shape: []int{2}, Data: data}
+		f, err := a.Float32s()
+		require.NoError(t, err)
+		require.Equal(t, []float32{1, 2}, f)
+		n, err := a.Ints()
+		switch data.(type) {
+		case []float32, []float64:
+			require.ErrorContains(t, err, "want integers")
+		default:
+			require.NoError(t, err)
+			require.Equal(t, []int{1, 2}, n)
+		}
+	}
+	_, err := (&Array{Shape: []int{1}, Data: []bool{true}}).Float32s()
+	require.EqualError(t, err, "npy: the array holds []bool, want numbers")
+	_, err = (&Array{}).Ints()
+	require.EqualError(t, err, "npy: the array holds nothing, want integers")
+	_, err = (&Array{Shape: []int{2}, Data: []uint64{1, 1 << 63}}).Ints()
+	require.ErrorContains(t, err, "element 1 is 9223372036854775808")
+}
+
+func FuzzRead(f *testing.F) {
+	names, err := filepath.Glob("testdata/*.npy")
+	require.NoError(f, err)
+	for _, name := range names {
+		content, err := os.ReadFile(name)
+		require.NoError(f, err)
+		f.Add(content)
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		a, err := ReadFile(fstest.MapFS{"a": {Data: content}}, "a")
+		if err != nil {
+			return
+		}
+		var first, second bytes.Buffer
+		require.NoError(t, Write(&first, a))
+		b, err := Read(bytes.NewReader(first.Bytes()))
+		require.NoError(t, err)
+		require.Equal(t, a.Shape, b.Shape)
+		// NaN differs from itself: compare the bytes.
+		require.NoError(t, Write(&second, b))
+		require.Equal(t, first.Bytes(), second.Bytes())
+	})
+}
+
+func BenchmarkRead(b *testing.B) {
+	var file bytes.Buffer
+	require.NoError(b, Write(&file, &Array{Shape: []int{1024, 1024}, Data: make([]float32, 1<<20)}))
+	for name, content := range map[string][]byte{
+		"f4":     file.Bytes(),
+		"f4 big": bytes.Replace(file.Bytes(), []byte("<f4"), []byte(">f4"), 1),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(4 << 20)
+			for b.Loop() {
+				if _, err := Read(bytes.NewReader(content)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	b.Run("copy", func(b *testing.B) {
+		b.SetBytes(4 << 20)
+		for b.Loop() {
+			bytes.Clone(file.Bytes())
+		}
+	})
+}

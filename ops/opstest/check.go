@@ -1,0 +1,272 @@
+package opstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/spike-by-spike/sbs/internal/parallel"
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// check returns what is wrong with the operator or with the case.
+func (c *Case) check(ctx context.Context, operator ops.Operator) error {
+	node := ops.Node{Attributes: c.Attributes, Opset: opset(c.Opset, operator), NumInputs: len(c.Inputs)}
+	op, err := operator.New(node)
+	if err != nil {
+		return wanted("New", err, c.WantErr)
+	}
+	if c.WantErr != "" {
+		_, err := op.Infer(c.inputs(plain))
+		if err := wanted("Infer", err, c.WantErr); err != nil {
+			return err
+		}
+		_, err = c.run(ctx, op, 1)
+		return wanted("Run", err, c.WantErr)
+	}
+	if n := len(c.Inputs); n < operator.MinInputs || operator.MaxInputs != ops.Variadic && n > operator.MaxInputs {
+		return fmt.Errorf("the operator does not allow the case's %d inputs", n)
+	}
+	if c.WantRunErr != "" {
+		if _, err := op.Infer(c.inputs(plain)); err != nil {
+			return fmt.Errorf("Infer: %w", err)
+		}
+		_, err = c.run(ctx, op, 1)
+		return wanted("Run", err, c.WantRunErr)
+	}
+	if n := len(c.Outputs); n != operator.NumOutputs {
+		return fmt.Errorf("the case has %d outputs, the operator %d", n, operator.NumOutputs)
+	}
+	return c.checkResults(ctx, op)
+}
+
+func (c *Case) checkResults(ctx context.Context, op ops.Op) error {
+	var before []snapshot
+	for _, x := range c.Inputs {
+		if x != nil {
+			before = append(before, snapshotOf(x))
+		}
+	}
+	outputs, err := c.run(ctx, op, 1)
+	if err != nil {
+		return fmt.Errorf("Run: %w", err)
+	}
+	if err := c.checkOutputs(outputs); err != nil {
+		return err
+	}
+	if err := c.checkInfer(op, outputs); err != nil {
+		return err
+	}
+	if err := c.checkWorkers(ctx, op, outputs); err != nil {
+		return err
+	}
+	if err := c.checkCancelled(ctx, op); err != nil {
+		return err
+	}
+	for _, x := range c.Inputs {
+		if x == nil {
+			continue
+		}
+		if err := before[0].same(x); err != nil {
+			return fmt.Errorf("an input was modified: %w", err)
+		}
+		before = before[1:]
+	}
+	return c.checkBatch(ctx, op, outputs)
+}
+
+func (c *Case) checkOutputs(outputs []*ops.Tensor) error {
+	if len(outputs) != len(c.Outputs) {
+		return fmt.Errorf("%d outputs, want %d", len(outputs), len(c.Outputs))
+	}
+	for i, want := range c.Outputs {
+		if err := near(outputs[i], want, c.Tolerance); err != nil {
+			return fmt.Errorf("output %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// knowledge is how much of the inputs inference is given.
+type knowledge struct {
+	name      string
+	noConst   bool // not even the Constants' values
+	allConst  bool // every input's value
+	batch     bool // the batch is unknown
+	noSizes   bool // no size of an input that is not one of the Constants
+	mustExact bool // the output's types must then be known completely
+}
+
+var plain = knowledge{name: "all types", mustExact: true}
+
+// checkInfer infers from ever less, which must never contradict the outputs.
+func (c *Case) checkInfer(op ops.Op, outputs []*ops.Tensor) error {
+	for _, k := range []knowledge{
+		plain,
+		{name: "all values", allConst: true, mustExact: true},
+		{name: "types but no value", noConst: true},
+		{name: "unknown batch", batch: true},
+		{name: "unknown sizes", noSizes: true},
+	} {
+		types, err := op.Infer(c.inputs(k))
+		if err != nil {
+			return fmt.Errorf("Infer (%s): %w", k.name, err)
+		}
+		if len(types) != len(outputs) {
+			return fmt.Errorf("Infer (%s): %d types for %d outputs", k.name, len(types), len(outputs))
+		}
+		for i, x := range outputs {
+			if err := types[i].Check(x); err != nil {
+				return fmt.Errorf("Infer (%s), output %d: %w", k.name, i, err)
+			}
+			if unknown := func(d ops.Dim) bool { return !d.Known() }; k.mustExact && slices.ContainsFunc(types[i].Shape, unknown) {
+				return fmt.Errorf("Infer (%s), output %d: %v, but everything is known", k.name, i, types[i])
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Case) inputs(k knowledge) []*ops.Input {
+	in := make([]*ops.Input, len(c.Inputs))
+	for i, x := range c.Inputs {
+		if x == nil {
+			continue
+		}
+		in[i] = &ops.Input{Type: ops.TypeOf(x)}
+		constant := slices.Contains(c.Constants, i)
+		if k.allConst || constant && !k.noConst {
+			in[i].Const = x
+		}
+		shape := in[i].Shape
+		if k.noSizes && !constant {
+			for d := range shape {
+				shape[d] = ops.Dim{Size: -1}
+			}
+		}
+		if k.batch && slices.Contains(c.Batch, i) {
+			shape[0] = ops.Dim{Size: -1, Symbol: "N"}
+		}
+	}
+	return in
+}
+
+// checkWorkers runs with 1 to 3 workers, all at the same time.
+func (c *Case) checkWorkers(ctx context.Context, op ops.Op, outputs []*ops.Tensor) error {
+	errs := make([]error, 3)
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() {
+			got, err := c.run(ctx, op, i+1)
+			if err == nil {
+				err = same(got, outputs)
+			}
+			if err != nil {
+				errs[i] = fmt.Errorf("%d workers: %w", i+1, err)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// checkCancelled allows an Op that has nothing to compute to succeed.
+func (c *Case) checkCancelled(ctx context.Context, op ops.Op) error {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	outputs, err := c.run(ctx, op, 2)
+	if err == nil {
+		err = c.checkOutputs(outputs)
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("a cancelled run: %w", err)
+	}
+	return nil
+}
+
+// checkBatch cuts the batch in two at every place.
+func (c *Case) checkBatch(ctx context.Context, op ops.Op, outputs []*ops.Tensor) error {
+	if len(c.Batch) == 0 {
+		return nil
+	}
+	n := c.Inputs[c.Batch[0]].Shape()[0]
+	for _, x := range outputs {
+		if len(x.Shape()) == 0 || x.Shape()[0] != n {
+			return fmt.Errorf("a batch of %d has an output %v", n, ops.TypeOf(x))
+		}
+	}
+	for cut := 1; cut < n; cut++ {
+		for _, part := range [][2]int{{0, cut}, {cut, n}} {
+			half := c.images(part[0], part[1])
+			got, err := half.run(ctx, op, 2)
+			if err != nil {
+				return fmt.Errorf("images %v of %d: %w", part, n, err)
+			}
+			want := make([]*ops.Tensor, len(outputs))
+			for i, x := range outputs {
+				want[i] = images(x, part[0], part[1])
+			}
+			if err := same(got, want); err != nil {
+				return fmt.Errorf("images %v of %d: %w", part, n, err)
+			}
+		}
+	}
+	return nil
+}
+
+// images returns the case of part of the batch.
+func (c *Case) images(lo, hi int) *Case {
+	part := *c
+	part.Inputs = slices.Clone(c.Inputs)
+	for _, i := range c.Batch {
+		part.Inputs[i] = images(c.Inputs[i], lo, hi)
+	}
+	part.FirstImage += uint64(lo)
+	if c.Spikes != nil {
+		part.Spikes = images(c.Spikes, lo, hi)
+	}
+	if c.Uniforms != nil {
+		part.Uniforms = images(c.Uniforms, lo, hi)
+	}
+	return &part
+}
+
+func (c *Case) run(ctx context.Context, op ops.Op, workers int) ([]*ops.Tensor, error) {
+	return op.Run(&ops.Context{
+		Context:    ctx,
+		Pool:       parallel.New(workers),
+		Seed:       c.Seed,
+		FirstImage: c.FirstImage,
+		Spikes:     c.Spikes,
+		Uniforms:   c.Uniforms,
+	}, c.Inputs)
+}
+
+func same(got, want []*ops.Tensor) error {
+	if len(got) != len(want) {
+		return fmt.Errorf("%d outputs, want %d", len(got), len(want))
+	}
+	for i := range want {
+		if err := snapshotOf(want[i]).same(got[i]); err != nil {
+			return fmt.Errorf("output %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// wanted returns nil when err is there and contains text, which is not empty
+// when an error is expected at all.
+func wanted(where string, err error, text string) error {
+	switch {
+	case err == nil:
+		return fmt.Errorf("%s: no error, want one with %q", where, text)
+	case text == "":
+		return fmt.Errorf("%s: %w", where, err)
+	case !strings.Contains(err.Error(), text):
+		return fmt.Errorf("%s: want an error with %q, got: %w", where, text, err)
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package opstest
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// Tensor returns a tensor over the values. It panics when the shape has another
+// number of elements: the test itself is then wrong.
+func Tensor[T ops.Element](shape []int, values ...T) *ops.Tensor {
+	t, err := ops.NewTensor(shape, values)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+// F32 returns a float32 tensor; a nil shape makes a scalar.
+func F32(shape []int, values ...float32) *ops.Tensor { return Tensor(shape, values...) }
+
+// F64 returns a float64 tensor; a nil shape makes a scalar.
+func F64(shape []int, values ...float64) *ops.Tensor { return Tensor(shape, values...) }
+
+// I32 returns an int32 tensor; a nil shape makes a scalar.
+func I32(shape []int, values ...int32) *ops.Tensor { return Tensor(shape, values...) }
+
+// I64 returns an int64 tensor; a nil shape makes a scalar.
+func I64(shape []int, values ...int64) *ops.Tensor { return Tensor(shape, values...) }
+
+// Ints returns an int64 vector, the form of most inputs that hold a shape or
+// indices.
+func Ints(values ...int64) *ops.Tensor { return Tensor([]int{len(values)}, values...) }
+
+// Random returns a float32 tensor of numbers in [-1, 1) that depend on nothing
+// but the seed and the shape.
+func Random(seed uint64, shape ...int) *ops.Tensor {
+	n, err := ops.Len(shape)
+	if err != nil {
+		panic(err)
+	}
+	r := rand.New(rand.NewPCG(seed, 0))
+	values := make([]float32, n)
+	for i := range values {
+		values[i] = 2*r.Float32() - 1
+	}
+	return Tensor(shape, values...)
+}
+
+// elements returns the tensor's own slice.
+func elements(t *ops.Tensor) reflect.Value {
+	switch t.DType() {
+	case ops.Float32:
+		return slice[float32](t)
+	case ops.Float64:
+		return slice[float64](t)
+	case ops.Int8:
+		return slice[int8](t)
+	case ops.Int16:
+		return slice[int16](t)
+	case ops.Int32:
+		return slice[int32](t)
+	case ops.Int64:
+		return slice[int64](t)
+	case ops.Uint8:
+		return slice[uint8](t)
+	case ops.Uint16:
+		return slice[uint16](t)
+	case ops.Uint32:
+		return slice[uint32](t)
+	case ops.Uint64:
+		return slice[uint64](t)
+	default:
+		return slice[bool](t)
+	}
+}
+
+func slice[T ops.Element](t *ops.Tensor) reflect.Value {
+	d, _ := ops.Data[T](t)
+	return reflect.ValueOf(d)
+}
+
+// images returns entries lo to hi of the first dimension as a tensor of its own.
+func images(t *ops.Tensor, lo, hi int) *ops.Tensor {
+	shape := append([]int{hi - lo}, t.Shape()[1:]...)
+	part, err := ops.Zeros(t.DType(), shape)
+	if err != nil {
+		panic(err) // it is smaller than t
+	}
+	if n := part.Len(); n > 0 {
+		size := n / (hi - lo)
+		reflect.Copy(elements(part), elements(t).Slice(lo*size, hi*size))
+	}
+	return part
+}
+
+// snapshot is a tensor's content in a form that compares bit for bit.
+type snapshot struct {
+	ops.Type
+	bits []uint64
+}
+
+func snapshotOf(t *ops.Tensor) snapshot {
+	v := elements(t)
+	s := snapshot{Type: ops.TypeOf(t), bits: make([]uint64, v.Len())}
+	for i := range s.bits {
+		switch e := v.Index(i); {
+		case e.CanFloat():
+			s.bits[i] = math.Float64bits(e.Float())
+		case e.CanInt():
+			s.bits[i] = uint64(e.Int())
+		case e.CanUint():
+			s.bits[i] = e.Uint()
+		case e.Bool():
+			s.bits[i] = 1
+		}
+	}
+	return s
+}
+
+// same returns an error unless t is what it was, bit for bit.
+func (s snapshot) same(t *ops.Tensor) error {
+	if err := s.Check(t); err != nil {
+		return err
+	}
+	for i, b := range snapshotOf(t).bits {
+		if b != s.bits[i] {
+			return fmt.Errorf("element %d of %v is %v, bits %#x, want %#x", i, s.Type, elements(t).Index(i), b, s.bits[i])
+		}
+	}
+	return nil
+}
+
+// near returns an error unless got is want within the tolerance, which is
+// relative for numbers above 1. It is about floating point only: everything
+// else must be equal.
+func near(got, want *ops.Tensor, tolerance float64) error {
+	if err := ops.TypeOf(want).Check(got); err != nil {
+		return err
+	}
+	g, w := elements(got), elements(want)
+	for i := range w.Len() {
+		a, b := g.Index(i), w.Index(i)
+		if a.Equal(b) {
+			continue
+		}
+		if a.CanFloat() {
+			x, y := a.Float(), b.Float()
+			if math.IsNaN(x) && math.IsNaN(y) || math.Abs(x-y) <= tolerance*max(1, math.Abs(y)) {
+				continue
+			}
+		}
+		return fmt.Errorf("element %d of %v is %v, want %v (tolerance %g)\n got %v\nwant %v",
+			i, ops.TypeOf(want), a, b, tolerance, head(g), head(w))
+	}
+	return nil
+}
+
+// head shortens what an error message shows.
+func head(v reflect.Value) any { return v.Slice(0, min(v.Len(), 64)) }

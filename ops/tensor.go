@@ -1,0 +1,273 @@
+package ops
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// DType is the element type of a tensor. The values are those of ONNX's
+// TensorProto.DataType.
+type DType int32
+
+// The element types that a Tensor can hold.
+const (
+	Float32 DType = 1
+	Uint8   DType = 2
+	Int8    DType = 3
+	Uint16  DType = 4
+	Int16   DType = 5
+	Int32   DType = 6
+	Int64   DType = 7
+	Bool    DType = 9
+	Float64 DType = 11
+	Uint32  DType = 12
+	Uint64  DType = 13
+)
+
+// String returns the name that ONNX's operator documentation uses.
+func (d DType) String() string {
+	switch d {
+	case Float32:
+		return "float32"
+	case Uint8:
+		return "uint8"
+	case Int8:
+		return "int8"
+	case Uint16:
+		return "uint16"
+	case Int16:
+		return "int16"
+	case Int32:
+		return "int32"
+	case Int64:
+		return "int64"
+	case Bool:
+		return "bool"
+	case Float64:
+		return "float64"
+	case Uint32:
+		return "uint32"
+	case Uint64:
+		return "uint64"
+	}
+	return fmt.Sprintf("data type %d", int32(d))
+}
+
+// Size returns the number of bytes of one element, 0 for an unknown type.
+func (d DType) Size() int {
+	switch d {
+	case Uint8, Int8, Bool:
+		return 1
+	case Uint16, Int16:
+		return 2
+	case Float32, Int32, Uint32:
+		return 4
+	case Float64, Int64, Uint64:
+		return 8
+	}
+	return 0
+}
+
+// Element is the set of Go types that a Tensor's elements can have.
+type Element interface {
+	float32 | float64 | int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | bool
+}
+
+// ErrShape is wrapped by every error about a shape that is negative, too
+// large, or does not fit the data that comes with it.
+var ErrShape = errors.New("shape does not fit")
+
+// ErrDType is wrapped by every error about an element type that an operator
+// does not compute.
+var ErrDType = errors.New("unsupported element type")
+
+// Tensor is a dense array in row-major (C) order. A tensor that was handed to
+// or received from a model must not be modified: it may be shared.
+type Tensor struct {
+	shape []int
+	data  any // []T for the Element T
+	dtype DType
+}
+
+// NewTensor returns a tensor over data, which it keeps. The shape must have
+// exactly len(data) elements; a nil shape makes a scalar.
+func NewTensor[T Element](shape []int, data []T) (*Tensor, error) {
+	n, err := Len(shape)
+	if err != nil {
+		return nil, err
+	}
+	if n != len(data) {
+		return nil, fmt.Errorf("ops: %w: shape %v has %d elements, the data has %d", ErrShape, shape, n, len(data))
+	}
+	return &Tensor{shape: slices.Clone(shape), data: data, dtype: dtypeOf[T]()}, nil
+}
+
+// Zeros returns a tensor of zeros (false for Bool).
+func Zeros(dtype DType, shape []int) (*Tensor, error) {
+	n, err := Len(shape)
+	if err != nil {
+		return nil, err
+	}
+	t := &Tensor{shape: slices.Clone(shape), dtype: dtype}
+	switch dtype {
+	case Float32:
+		t.data = make([]float32, n)
+	case Float64:
+		t.data = make([]float64, n)
+	case Int8:
+		t.data = make([]int8, n)
+	case Int16:
+		t.data = make([]int16, n)
+	case Int32:
+		t.data = make([]int32, n)
+	case Int64:
+		t.data = make([]int64, n)
+	case Uint8:
+		t.data = make([]uint8, n)
+	case Uint16:
+		t.data = make([]uint16, n)
+	case Uint32:
+		t.data = make([]uint32, n)
+	case Uint64:
+		t.data = make([]uint64, n)
+	case Bool:
+		t.data = make([]bool, n)
+	default:
+		return nil, fmt.Errorf("ops: a tensor cannot hold %v", dtype)
+	}
+	return t, nil
+}
+
+// Shape returns the sizes of the dimensions, outermost first. The caller must
+// not modify it.
+func (t *Tensor) Shape() []int { return t.shape }
+
+// DType returns the element type.
+func (t *Tensor) DType() DType { return t.dtype }
+
+// Len returns the number of elements.
+func (t *Tensor) Len() int {
+	n := 1
+	for _, d := range t.shape {
+		n *= d
+	}
+	return n
+}
+
+// Data returns the elements in row-major order; false when they are not of
+// type T. The slice is the tensor's own.
+func Data[T Element](t *Tensor) ([]T, bool) {
+	d, ok := t.data.([]T)
+	return d, ok
+}
+
+// Float32s returns the elements of a Float32 tensor and nil for any other.
+func (t *Tensor) Float32s() []float32 {
+	d, _ := t.data.([]float32)
+	return d
+}
+
+// Int64s returns the elements of an Int64 tensor and nil for any other.
+func (t *Tensor) Int64s() []int64 {
+	d, _ := t.data.([]int64)
+	return d
+}
+
+// Reshaped returns a tensor of another shape over the same elements.
+func (t *Tensor) Reshaped(shape []int) (*Tensor, error) {
+	n, err := Len(shape)
+	if err != nil {
+		return nil, err
+	}
+	if n != t.Len() {
+		return nil, fmt.Errorf("ops: %w: %v cannot be reshaped to %v", ErrShape, t.shape, shape)
+	}
+	return &Tensor{shape: slices.Clone(shape), data: t.data, dtype: t.dtype}, nil
+}
+
+// MaxElements bounds the number of elements of one tensor. It keeps every
+// index in 31 bits and every byte count far from overflow.
+const MaxElements = math.MaxInt32
+
+// Len returns the number of elements of a shape, or an error that wraps
+// ErrShape when a dimension is negative or there are more than MaxElements.
+func Len(shape []int) (int, error) {
+	n, zero := 1, false
+	for _, d := range shape {
+		if d < 0 {
+			return 0, fmt.Errorf("ops: %w: %v has a negative dimension", ErrShape, shape)
+		}
+		if d == 0 {
+			zero = true
+			continue
+		}
+		if n > MaxElements/d {
+			return 0, fmt.Errorf("ops: %w: %v has more than %d elements", ErrShape, shape, MaxElements)
+		}
+		n *= d
+	}
+	if zero {
+		return 0, nil
+	}
+	return n, nil
+}
+
+func dtypeOf[T Element]() DType {
+	var z T
+	switch any(z).(type) {
+	case float32:
+		return Float32
+	case float64:
+		return Float64
+	case int8:
+		return Int8
+	case int16:
+		return Int16
+	case int32:
+		return Int32
+	case int64:
+		return Int64
+	case uint8:
+		return Uint8
+	case uint16:
+		return Uint16
+	case uint32:
+		return Uint32
+	case uint64:
+		return Uint64
+	default:
+		return Bool
+	}
+}
+
+// FromSlice is NewTensor for data whose type is known only at run time: a slice
+// of one of the types of Element.
+func FromSlice(shape []int, data any) (*Tensor, error) {
+	switch d := data.(type) {
+	case []float32:
+		return NewTensor(shape, d)
+	case []float64:
+		return NewTensor(shape, d)
+	case []int8:
+		return NewTensor(shape, d)
+	case []int16:
+		return NewTensor(shape, d)
+	case []int32:
+		return NewTensor(shape, d)
+	case []int64:
+		return NewTensor(shape, d)
+	case []uint8:
+		return NewTensor(shape, d)
+	case []uint16:
+		return NewTensor(shape, d)
+	case []uint32:
+		return NewTensor(shape, d)
+	case []uint64:
+		return NewTensor(shape, d)
+	case []bool:
+		return NewTensor(shape, d)
+	}
+	return nil, fmt.Errorf("ops: a tensor cannot hold a %T", data)
+}
