@@ -1,0 +1,58 @@
+package kernel
+
+// Cumulate writes the running sums of p, formed in float32 from the first
+// entry to the last, into sums and returns the last of them, the total.
+func Cumulate(sums, p []float32) float32 {
+	var c float32
+	for k, v := range p {
+		c += v
+		sums[k] = c
+	}
+	return c
+}
+
+// Thresholds turns running sums into the thresholds of Sample: the share of
+// the total in units of 2^-32, rounded down. Every entry whose sum equals the
+// total gets the largest threshold. The total must be positive and finite.
+func Thresholds(t []uint32, sums []float32) {
+	scale := (1 << 32) / float64(sums[len(sums)-1])
+	for k, c := range sums {
+		t[k] = uint32(min(float64(c)*scale, 1<<32-1))
+	}
+	t[len(t)-1] = 1<<32 - 1
+}
+
+// Sample draws spikes by the inverse of the cumulative distribution: spike i
+// is the first k with t[k] >= Random(key, i).
+func Sample(spikes []int32, t []uint32, key uint64) {
+	for i := range spikes {
+		r := Random(key, i)
+		lo, hi := 0, len(t)-1
+		for lo < hi {
+			mid := int(uint(lo+hi) >> 1)
+			if t[mid] < r {
+				lo = mid + 1
+			} else {
+				hi = mid
+			}
+		}
+		spikes[i] = int32(lo)
+	}
+}
+
+// Invert returns the spike for a given uniform number u: the first k with
+// sums[k]/total >= u, as PyTorch-SbS computes it, or the last one when
+// rounding leaves none.
+func Invert(sums []float32, u float32) int32 {
+	total := sums[len(sums)-1]
+	lo, hi := 0, len(sums)-1
+	for lo < hi {
+		mid := int(uint(lo+hi) >> 1)
+		if sums[mid]/total < u {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return int32(lo)
+}

@@ -1,0 +1,73 @@
+package sbs
+
+// alpha multiplies h of image b by the weights of its output positions; see
+// the package documentation. It works in float64: A times K*OH*OW numbers are
+// divided by their sums.
+func (r *run) alpha(b int) {
+	positions := r.oh * r.ow
+	h := r.h[b*r.n*positions:][:r.n*positions]
+	v := make([]float64, r.k*positions) // the reconstruction, (K, positions)
+	for k := range r.k {
+		row := v[k*positions:][:positions]
+		for n, w := range r.w[k*r.n:][:r.n] {
+			for pos := range row {
+				row[pos] += float64(w) * float64(h[n*positions+pos])
+			}
+		}
+	}
+	alpha := make([]float64, positions)
+	for pos := range alpha {
+		alpha[pos] = 1 / float64(positions)
+	}
+	z := make([]float64, r.height*r.width)
+	for range r.AlphaIterations {
+		clear(z)
+		for k := range r.k {
+			r.foldAlpha(z, alpha, v[k*positions:][:positions], b, k)
+		}
+		clear(alpha)
+		var sum float64
+		for pos := range alpha {
+			for place := range r.Kernel[0] * r.Kernel[1] {
+				if i, ok := r.source(pos, place); ok {
+					alpha[pos] += z[i]
+				}
+			}
+			alpha[pos] += 1e-20
+			sum += alpha[pos]
+		}
+		for pos := range alpha {
+			alpha[pos] /= sum
+		}
+	}
+	for i := range h {
+		h[i] = float32(float64(h[i]) * alpha[i%positions])
+	}
+}
+
+// foldAlpha adds row k of alpha*v, normalised over the positions, to z at the
+// places of the input that the row stands for, times X there.
+func (r *run) foldAlpha(z, alpha, v []float64, b, k int) {
+	var sum float64
+	for pos, a := range alpha {
+		sum += a * v[pos]
+	}
+	if sum == 0 {
+		return
+	}
+	places := r.Kernel[0] * r.Kernel[1]
+	x := r.x[(b*r.channels+k/places)*r.height*r.width:][:r.height*r.width]
+	for pos, a := range alpha {
+		if i, ok := r.source(pos, k%places); ok {
+			z[i] += a * v[pos] / sum * float64(x[i])
+		}
+	}
+}
+
+// source returns the index in a plane of the input that an output position
+// sees at a place of the kernel; false for padding.
+func (r *run) source(pos, place int) (int, bool) {
+	y := pos/r.ow*r.Strides[0] - r.Pads[0] + place/r.Kernel[1]*r.Dilations[0]
+	x := pos%r.ow*r.Strides[1] - r.Pads[1] + place%r.Kernel[1]*r.Dilations[1]
+	return y*r.width + x, y >= 0 && y < r.height && x >= 0 && x < r.width
+}

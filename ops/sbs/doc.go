@@ -1,0 +1,66 @@
+// Package sbs implements the Spike-By-Spike operator, SbS of the ONNX domain
+// ai.sbs, version 1: one layer of an SbS network (U. A. Ernst, D. Rotermund
+// and K. R. Pawelzik, "Efficient computation based on stochastic spikes",
+// Neural Computation 19, 2007; D. Rotermund and K. R. Pawelzik,
+// "Back-propagation learning in deep Spike-By-Spike networks", Frontiers in
+// Computational Neuroscience 13, 2019).
+//
+// # What it computes
+//
+// A layer turns a non-negative input X (B, C, H, W) into h (B, N, OH, OW): at
+// each output position a probability vector over N neurons. The input that an
+// output position sees is its patch p of K = C*KH*KW entries, indexed
+// k = (c*KH + i)*KW + j; padded places are 0. The weights W (K, N) are
+// non-negative and every column sums to 1.
+//
+// At each image and output position, independently of all others:
+//
+//  1. h[n] = 1/N. Where the patch is all zero it stays so.
+//
+//  2. S spikes are drawn, independent and identically distributed: spike t is
+//     the first k with cumsum(p)[k]/sum(p) >= u[t], with u[t] uniform in [0, 1).
+//
+//  3. For each spike s in turn, with e = epsilon_0 * epsilon_t[t] *
+//     epsilon_xy[position, kernel place of s], q = sum_n h[n]*W[s,n] and the
+//     forgetting offset f:
+//
+//     h[n] <- (h[n] + e*h[n]*W[s,n]/q + e*f/N) / (1 + e*(1+f))
+//
+//     A spike with q <= 1e-10 changes nothing.
+//
+//  4. With alpha_iterations = A > 0 the output positions of an image are
+//     weighted against each other. With the reconstruction v[k,x,y] =
+//     sum_n W[k,n]*h[n,x,y], alpha starts at 1/(OH*OW) and A times
+//     a = alpha*v, divided by its sum over the positions (for each k);
+//     z = a folded back onto the input grid, times X, summed over the channels;
+//     alpha = z unfolded and summed over the kernel places, + 1e-20, divided by
+//     its sum over the positions.
+//     At the end h is multiplied by alpha.
+//
+// # Inputs
+//
+//   - X: float32 (B, C, H, W), finite and not negative.
+//   - W: float32 (K, N).
+//   - epsilon_xy (optional): float32 (OH, OW) or (OH, OW, KH, KW); absent means 1.
+//
+// # Attributes
+//
+//   - kernel_shape (ints, required): KH, KW.
+//   - strides, dilations (ints): for height and width, default 1, 1.
+//   - pads (ints): top, left, bottom, right; default 0.
+//   - number_of_spikes (int, required): S, at least 1.
+//   - epsilon_t (floats, required): at least S entries.
+//   - epsilon_0 (float): default 1.
+//   - forgetting_offset (float): f; not above 0 means no forgetting. Default 0.
+//   - alpha_iterations (int): A, default 0.
+//   - sampler (string): "iid", the default.
+//   - seed (int): tells the layers of a network apart, so that they draw
+//     different random numbers. Default 0.
+//
+// # Random numbers
+//
+// Every random number is a function of the run's seed, the node's seed, the
+// number of the image, the output position and the number of the spike, and of
+// nothing else: see ops.Context. A test can hand in the spikes, int64
+// (B, S, OH, OW), or the uniforms u, float32 of the same shape.
+package sbs

@@ -1,0 +1,252 @@
+package sbs
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// Domain is the ONNX domain of the operator, and Version the version of the
+// domain that this package implements.
+const (
+	Domain  = "ai.sbs"
+	Version = 1
+)
+
+// MaxSpikes bounds number_of_spikes.
+const MaxSpikes = 1 << 24
+
+// Operator returns the description of the SbS operator.
+func Operator() ops.Operator {
+	return ops.Operator{
+		Domain: Domain, Name: "SbS",
+		MinInputs: 2, MaxInputs: 3, NumOutputs: 1,
+		New: func(n ops.Node) (ops.Op, error) {
+			p, err := ParamsOf(n.Attributes)
+			if err != nil {
+				return nil, err
+			}
+			return newLayer(p), nil
+		},
+	}
+}
+
+// Params are the attributes of an SbS node.
+type Params struct {
+	Kernel    [2]int // height, width
+	Strides   [2]int
+	Dilations [2]int
+	Pads      [4]int // top, left, bottom, right
+
+	Spikes          int       // number_of_spikes
+	Epsilon0        float32   // epsilon_0
+	EpsilonT        []float32 // epsilon_t, at least Spikes entries
+	Forgetting      float32   // forgetting_offset; no forgetting unless > 0
+	AlphaIterations int       // alpha_iterations
+	Seed            int64     // seed
+}
+
+// AttrSpikes is the name of the attribute that holds the number of spikes.
+const AttrSpikes = "number_of_spikes"
+
+// The names of the other attributes.
+const (
+	attrKernelShape     = "kernel_shape"
+	attrStrides         = "strides"
+	attrDilations       = "dilations"
+	attrPads            = "pads"
+	attrEpsilon0        = "epsilon_0"
+	attrEpsilonT        = "epsilon_t"
+	attrForgetting      = "forgetting_offset"
+	attrAlphaIterations = "alpha_iterations"
+	attrSampler         = "sampler"
+	attrSeed            = "seed"
+
+	samplerIID = "iid"
+)
+
+// ParamsOf reads and checks the attributes of an SbS node. Errors wrap
+// ops.ErrAttribute.
+func ParamsOf(a ops.Attributes) (Params, error) {
+	r := attrReader{attrs: a}
+	r.err = a.Only(attrKernelShape, attrStrides, attrDilations, attrPads, AttrSpikes, attrEpsilon0,
+		attrEpsilonT, attrForgetting, attrAlphaIterations, attrSampler, attrSeed)
+	var p Params
+	r.ints(p.Kernel[:], attrKernelShape, nil, 1)
+	r.ints(p.Strides[:], attrStrides, []int64{1, 1}, 1)
+	r.ints(p.Dilations[:], attrDilations, []int64{1, 1}, 1)
+	r.ints(p.Pads[:], attrPads, []int64{0, 0, 0, 0}, 0)
+	p.Spikes = int(attr[int64](&r, AttrSpikes, 0))
+	p.Epsilon0 = attr[float32](&r, attrEpsilon0, 1)
+	p.EpsilonT = attr[[]float32](&r, attrEpsilonT, nil)
+	p.Forgetting = attr[float32](&r, attrForgetting, 0)
+	p.AlphaIterations = int(attr[int64](&r, attrAlphaIterations, 0))
+	p.Seed = attr[int64](&r, attrSeed, 0)
+	sampler := attr(&r, attrSampler, samplerIID)
+	if r.err != nil {
+		return p, r.err
+	}
+	if sampler != samplerIID {
+		return p, fmt.Errorf("%w: %s %q is not supported (known: %q)", ops.ErrAttribute, attrSampler, sampler, samplerIID)
+	}
+	return p, p.check()
+}
+
+func (p Params) check() error {
+	switch {
+	case p.Spikes < 1 || p.Spikes > MaxSpikes:
+		return fmt.Errorf("%w: %s is %d, want 1 to %d", ops.ErrAttribute, AttrSpikes, p.Spikes, MaxSpikes)
+	case len(p.EpsilonT) < p.Spikes:
+		return fmt.Errorf("%w: %s is %d but %s has only %d entries: convert the network again with that many spikes",
+			ops.ErrAttribute, AttrSpikes, p.Spikes, attrEpsilonT, len(p.EpsilonT))
+	case !finite(p.Epsilon0) || p.Epsilon0 < 0:
+		return fmt.Errorf("%w: %s is %v, want a finite number of at least 0", ops.ErrAttribute, attrEpsilon0, p.Epsilon0)
+	case !finite(p.Forgetting):
+		return fmt.Errorf("%w: %s is %v, want a finite number", ops.ErrAttribute, attrForgetting, p.Forgetting)
+	case p.AlphaIterations < 0 || p.AlphaIterations > 1000:
+		return fmt.Errorf("%w: %s is %d, want 0 to 1000", ops.ErrAttribute, attrAlphaIterations, p.AlphaIterations)
+	}
+	for t, e := range p.EpsilonT {
+		if !finite(e) || e < 0 {
+			return fmt.Errorf("%w: %s[%d] is %v, want a finite number of at least 0", ops.ErrAttribute, attrEpsilonT, t, e)
+		}
+	}
+	return nil
+}
+
+func finite(v float32) bool { return !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) }
+
+// Attributes returns the node attributes that ParamsOf reads as p.
+func (p Params) Attributes() ops.Attributes {
+	ints := func(v ...int) []int64 {
+		out := make([]int64, len(v))
+		for i, x := range v {
+			out[i] = int64(x)
+		}
+		return out
+	}
+	return ops.Attributes{
+		attrKernelShape:     ints(p.Kernel[:]...),
+		attrStrides:         ints(p.Strides[:]...),
+		attrDilations:       ints(p.Dilations[:]...),
+		attrPads:            ints(p.Pads[:]...),
+		AttrSpikes:          int64(p.Spikes),
+		attrEpsilon0:        p.Epsilon0,
+		attrEpsilonT:        p.EpsilonT,
+		attrForgetting:      max(p.Forgetting, 0),
+		attrAlphaIterations: int64(p.AlphaIterations),
+		attrSampler:         samplerIID,
+		attrSeed:            p.Seed,
+	}
+}
+
+// attrReader collects the first error of a series of reads.
+type attrReader struct {
+	attrs ops.Attributes
+	err   error
+}
+
+func attr[T int64 | float32 | string | []float32 | []int64](r *attrReader, name string, def T) T {
+	v, err := ops.Attr(r.attrs, name, def)
+	if r.err == nil {
+		r.err = err
+	}
+	return v
+}
+
+// maxWindow bounds the entries of the attributes that describe the window, so
+// that no sum or product of them overflows.
+const maxWindow = 1 << 16
+
+func (r *attrReader) ints(dst []int, name string, def []int64, least int) {
+	v := attr(r, name, def)
+	if r.err != nil {
+		return
+	}
+	if len(v) != len(dst) {
+		r.err = fmt.Errorf("%w: %s has %d entries, want %d", ops.ErrAttribute, name, len(v), len(dst))
+		return
+	}
+	for i, x := range v {
+		if x < int64(least) || x > maxWindow {
+			r.err = fmt.Errorf("%w: %s %v: every entry must be %d to %d", ops.ErrAttribute, name, v, least, maxWindow)
+			return
+		}
+		dst[i] = int(x)
+	}
+}
+
+// layer is the operator with its attributes bound.
+type layer struct {
+	Params
+	eps []float32 // epsilon_0 * epsilon_t
+}
+
+func newLayer(p Params) *layer {
+	l := &layer{Params: p, eps: make([]float32, p.Spikes)}
+	for t := range l.eps {
+		l.eps[t] = p.Epsilon0 * p.EpsilonT[t]
+	}
+	return l
+}
+
+// Infer implements ops.Op.
+func (l *layer) Infer(in []*ops.Input) ([]ops.Type, error) {
+	x, w := in[0].Type, in[1].Type
+	if x.DType != ops.Float32 || len(x.Shape) != 4 {
+		return nil, fmt.Errorf("%w: X is %v, want float32(batch, channels, height, width)", ops.ErrShape, x)
+	}
+	if w.DType != ops.Float32 || len(w.Shape) != 2 {
+		return nil, fmt.Errorf("%w: W is %v, want float32(K, N)", ops.ErrShape, w)
+	}
+	if c, k := x.Shape[1], w.Shape[0]; c.Known() && k.Known() && k.Size != c.Size*l.Kernel[0]*l.Kernel[1] {
+		return nil, fmt.Errorf("%w: X is %v with kernel_shape %v, which needs W with %d rows, but W is %v",
+			ops.ErrShape, x, l.Kernel, c.Size*l.Kernel[0]*l.Kernel[1], w)
+	}
+	if n := w.Shape[1]; n.Known() && n.Size < 1 {
+		return nil, fmt.Errorf("%w: W is %v: it has no neurons", ops.ErrShape, w)
+	}
+	out := ops.Type{DType: ops.Float32, Shape: []ops.Dim{x.Shape[0], w.Shape[1], {Size: -1}, {Size: -1}}}
+	for i := range 2 {
+		size := x.Shape[2+i]
+		if !size.Known() {
+			continue
+		}
+		o := l.positions(size.Size, i)
+		if o < 1 {
+			return nil, fmt.Errorf("%w: kernel_shape %v with dilations %v and pads %v does not fit into X, which is %v",
+				ops.ErrShape, l.Kernel, l.Dilations, l.Pads, x)
+		}
+		out.Shape[2+i].Size = o
+	}
+	if len(in) == 3 && in[2] != nil {
+		if err := l.checkEpsilonXY(in[2].Type, out); err != nil {
+			return nil, err
+		}
+	}
+	return []ops.Type{out}, nil
+}
+
+// positions returns the number of output positions along axis 0 (height) or 1
+// (width), below 1 when the window does not fit.
+func (l *layer) positions(size, axis int) int {
+	span := size + l.Pads[axis] + l.Pads[axis+2] - l.Dilations[axis]*(l.Kernel[axis]-1) - 1
+	if span < 0 {
+		return 0
+	}
+	return span/l.Strides[axis] + 1
+}
+
+func (l *layer) checkEpsilonXY(e, out ops.Type) error {
+	want := append(append([]ops.Dim{}, out.Shape[2:]...), ops.Dims(l.Kernel[:]...)...)
+	ok := e.DType == ops.Float32 && (len(e.Shape) == 2 || len(e.Shape) == 4)
+	for i := 0; ok && i < len(e.Shape); i++ {
+		ok = !e.Shape[i].Known() || !want[i].Known() || e.Shape[i].Size == want[i].Size
+	}
+	if ok {
+		return nil
+	}
+	return fmt.Errorf("%w: epsilon_xy is %v, want %v or %v", ops.ErrShape, e,
+		ops.Type{DType: ops.Float32, Shape: want[:2]}, ops.Type{DType: ops.Float32, Shape: want})
+}

@@ -1,0 +1,295 @@
+package sbs_test
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/internal/parallel"
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/opstest"
+	"github.com/spike-by-spike/sbs/ops/sbs"
+)
+
+// inverseSqrt is the schedule of dialect 2.
+func inverseSqrt(n int) []float32 {
+	e := make([]float32, n)
+	for t := range e {
+		e[t] = float32(1 / math.Sqrt(float64(t+1)))
+	}
+	return e
+}
+
+func runOnce(t *testing.T, p sbs.Params, in []*ops.Tensor, ctx *ops.Context) *ops.Tensor {
+	t.Helper()
+	op, err := sbs.Operator().New(ops.Node{Attributes: p.Attributes(), Opset: 1, NumInputs: len(in)})
+	require.NoError(t, err)
+	ctx.Context = t.Context()
+	ctx.Pool = parallel.New(2)
+	out, err := op.Run(ctx, in)
+	require.NoError(t, err)
+	return out[0]
+}
+
+// problem returns a random layer with its inputs and spikes.
+type problem struct {
+	p               sbs.Params
+	x, w, epsilonXY *ops.Tensor
+	spikes          *ops.Tensor
+}
+
+func (q problem) inputs() []*ops.Tensor {
+	in := []*ops.Tensor{q.x, q.w}
+	if q.epsilonXY != nil {
+		in = append(in, q.epsilonXY)
+	}
+	return in
+}
+
+func randomProblem(seed uint64) problem {
+	r := rand.New(rand.NewPCG(seed, 1))
+	one := func(lo, hi int) int { return lo + r.IntN(hi-lo+1) }
+	pair := func(lo, hi int) [2]int { return [2]int{one(lo, hi), one(lo, hi)} }
+	q := problem{p: sbs.Params{
+		Kernel: pair(1, 3), Strides: pair(1, 2), Dilations: pair(1, 2),
+		Pads:   [4]int{one(0, 2), one(0, 2), one(0, 2), one(0, 2)},
+		Spikes: one(1, 60), Epsilon0: 0.2 + r.Float32(),
+	}}
+	q.p.EpsilonT = inverseSqrt(q.p.Spikes + one(0, 3))
+	if r.IntN(3) == 0 {
+		q.p.Forgetting = r.Float32() / 2
+	}
+	if r.IntN(3) == 0 {
+		q.p.AlphaIterations = one(1, 4)
+	}
+	batch, c, h, w, n := one(1, 3), one(1, 3), one(5, 9), one(5, 9), one(1, 19)
+	x := make([]float32, batch*c*h*w)
+	for i := range x {
+		if r.IntN(4) > 0 {
+			x[i] = r.Float32()
+		}
+	}
+	if r.IntN(3) == 0 {
+		clear(x[:len(x)/2]) // dead patches
+	}
+	q.x = opstest.F32([]int{batch, c, h, w}, x...)
+	k := c * q.p.Kernel[0] * q.p.Kernel[1]
+	weights := make([]float32, k*n)
+	for i := range weights {
+		weights[i] = r.Float32()
+		if r.IntN(10) == 0 {
+			weights[i] = 0 // makes spikes that are skipped
+		}
+	}
+	q.w = opstest.F32([]int{k, n}, weights...)
+	size := func(in, axis int) int {
+		return (in+q.p.Pads[axis]+q.p.Pads[axis+2]-q.p.Dilations[axis]*(q.p.Kernel[axis]-1)-1)/q.p.Strides[axis] + 1
+	}
+	oh, ow := size(h, 0), size(w, 1)
+	switch r.IntN(3) {
+	case 0:
+		q.epsilonXY = positive(r, oh, ow)
+	case 1:
+		q.epsilonXY = positive(r, oh, ow, q.p.Kernel[0], q.p.Kernel[1])
+	}
+	spikes := make([]int64, batch*q.p.Spikes*oh*ow)
+	for i := range spikes {
+		spikes[i] = int64(r.IntN(k))
+	}
+	q.spikes = opstest.I64([]int{batch, q.p.Spikes, oh, ow}, spikes...)
+	return q
+}
+
+func positive(r *rand.Rand, shape ...int) *ops.Tensor {
+	n, _ := ops.Len(shape)
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = r.Float32()
+	}
+	return opstest.F32(shape, v...)
+}
+
+// TestReference compares with the float64 reference on random layers.
+func TestReference(t *testing.T) {
+	for seed := range uint64(200) {
+		q := randomProblem(seed)
+		want := sbs.Reference(q.p, q.x, q.w, q.epsilonXY, q.spikes)
+		got := runOnce(t, q.p, q.inputs(), &ops.Context{Spikes: q.spikes}).Float32s()
+		require.Len(t, got, len(want))
+		for i := range want {
+			require.InDelta(t, want[i], got[i], 2e-6, "seed %d, element %d, %+v", seed, i, q.p)
+		}
+	}
+}
+
+// TestHarness runs random layers with random spikes through the checks that
+// every operator passes: above all that results depend on neither workers nor
+// batches.
+func TestHarness(t *testing.T) {
+	var cases []opstest.Case
+	for seed := range uint64(20) {
+		q := randomProblem(seed)
+		const runSeed, first = 7, 100
+		want := runOnce(t, q.p, q.inputs(), &ops.Context{Seed: runSeed, FirstImage: first})
+		cases = append(cases, opstest.Case{
+			Name: "random", Attributes: q.p.Attributes(), Inputs: q.inputs(), Batch: []int{0},
+			Seed: runSeed, FirstImage: first, Outputs: []*ops.Tensor{want},
+		})
+	}
+	opstest.Run(t, sbs.Operator(), cases)
+}
+
+func TestSeedsAndImagesDiffer(t *testing.T) {
+	q := randomProblem(3)
+	q.p.AlphaIterations = 0
+	base := runOnce(t, q.p, q.inputs(), &ops.Context{})
+	require.NotEqual(t, base.Float32s(), runOnce(t, q.p, q.inputs(), &ops.Context{Seed: 1}).Float32s(), "the run's seed")
+	require.NotEqual(t, base.Float32s(), runOnce(t, q.p, q.inputs(), &ops.Context{FirstImage: 1}).Float32s(), "the image")
+	q.p.Seed = 1
+	require.NotEqual(t, base.Float32s(), runOnce(t, q.p, q.inputs(), &ops.Context{}).Float32s(), "the node's seed")
+}
+
+// TestConverges checks that with many spikes and a decreasing epsilon h comes
+// close to the weights' explanation of the input: the input here is one neuron's
+// column.
+func TestConverges(t *testing.T) {
+	const k, n, neuron = 8, 4, 2
+	r := rand.New(rand.NewPCG(5, 5))
+	w := make([]float32, k*n)
+	for i := range w {
+		w[i] = r.Float32() * r.Float32()
+	}
+	for c := range n {
+		var sum float32
+		for i := range k {
+			sum += w[i*n+c]
+		}
+		for i := range k {
+			w[i*n+c] /= sum
+		}
+	}
+	x := make([]float32, k)
+	for i := range x {
+		x[i] = w[i*n+neuron]
+	}
+	p := sbs.Params{Kernel: [2]int{1, 1}, Strides: [2]int{1, 1}, Dilations: [2]int{1, 1}, Spikes: 100_000, Epsilon0: 1, EpsilonT: inverseSqrt(100_000)}
+	h := runOnce(t, p, []*ops.Tensor{opstest.F32([]int{1, k, 1, 1}, x...), opstest.F32([]int{k, n}, w...)}, &ops.Context{}).Float32s()
+	var sum float32
+	for i, v := range h {
+		sum += v
+		if i != neuron {
+			require.Less(t, v, h[neuron])
+		}
+	}
+	require.InDelta(t, 1, sum, 1e-5)
+	require.Greater(t, h[neuron], float32(0.7))
+}
+
+func TestDeadPatchStaysUniform(t *testing.T) {
+	p := sbs.Params{Kernel: [2]int{2, 2}, Strides: [2]int{1, 1}, Dilations: [2]int{1, 1}, Spikes: 5, Epsilon0: 1, EpsilonT: inverseSqrt(5)}
+	opstest.Run(t, sbs.Operator(), []opstest.Case{{
+		Name: "zeros", Attributes: p.Attributes(), Batch: []int{0},
+		Inputs:  []*ops.Tensor{opstest.F32([]int{1, 1, 2, 2}, 0, 0, 0, 0), opstest.F32([]int{4, 2}, .1, .4, .2, .3, .3, .2, .4, .1)},
+		Outputs: []*ops.Tensor{opstest.F32([]int{1, 2, 1, 1}, .5, .5)},
+	}})
+}
+
+func TestErrors(t *testing.T) {
+	good := func() ops.Attributes {
+		return sbs.Params{
+			Kernel: [2]int{2, 2}, Strides: [2]int{1, 1}, Dilations: [2]int{1, 1}, Spikes: 3, Epsilon0: 1, EpsilonT: inverseSqrt(3),
+		}.Attributes()
+	}
+	with := func(name string, v any) ops.Attributes {
+		a := good()
+		a[name] = v
+		return a
+	}
+	without := func(name string) ops.Attributes {
+		a := good()
+		delete(a, name)
+		return a
+	}
+	nan := float32(math.NaN())
+	x, w := opstest.F32([]int{1, 1, 2, 2}, 1, 2, 3, 4), opstest.F32([]int{4, 2}, 1, 2, 3, 4, 5, 6, 7, 8)
+	in := func(t ...*ops.Tensor) []*ops.Tensor { return t }
+	opstest.Run(t, sbs.Operator(), []opstest.Case{
+		{Name: "unknown attribute", Attributes: with("kernel", int64(1)), Inputs: in(x, w), WantErr: "unknown kernel"},
+		{Name: "wrong type", Attributes: with("epsilon_0", int64(1)), Inputs: in(x, w), WantErr: "epsilon_0"},
+		{Name: "no kernel", Attributes: without("kernel_shape"), Inputs: in(x, w), WantErr: "kernel_shape has 0 entries, want 2"},
+		{Name: "kernel 0", Attributes: with("kernel_shape", []int64{0, 1}), Inputs: in(x, w), WantErr: "kernel_shape"},
+		{Name: "huge pad", Attributes: with("pads", []int64{0, 0, 0, 1 << 40}), Inputs: in(x, w), WantErr: "pads"},
+		{Name: "no spikes", Attributes: without("number_of_spikes"), Inputs: in(x, w), WantErr: "number_of_spikes is 0"},
+		{Name: "too many spikes", Attributes: with("number_of_spikes", int64(4)), Inputs: in(x, w), WantErr: "only 3 entries: convert the network again"},
+		{Name: "no schedule", Attributes: without("epsilon_t"), Inputs: in(x, w), WantErr: "only 0 entries"},
+		{Name: "negative epsilon", Attributes: with("epsilon_t", []float32{1, -1, 1}), Inputs: in(x, w), WantErr: "epsilon_t[1] is -1"},
+		{Name: "epsilon_0 not a number", Attributes: with("epsilon_0", nan), Inputs: in(x, w), WantErr: "epsilon_0 is NaN"},
+		{Name: "forgetting not a number", Attributes: with("forgetting_offset", nan), Inputs: in(x, w), WantErr: "forgetting_offset is NaN"},
+		{Name: "alpha", Attributes: with("alpha_iterations", int64(-1)), Inputs: in(x, w), WantErr: "alpha_iterations is -1"},
+		{Name: "sampler", Attributes: with("sampler", "sobol"), Inputs: in(x, w), WantErr: `sampler "sobol" is not supported`},
+		{Name: "rank", Attributes: good(), Inputs: in(w, w), WantErr: "X is float32(4, 2), want float32(batch, channels, height, width)"},
+		{Name: "dtype", Attributes: good(), Inputs: in(x, opstest.F64([]int{1, 1}, 1)), WantErr: "W is float64(1, 1)"},
+		{
+			Name: "rows", Attributes: good(), Inputs: in(x, opstest.F32([]int{2, 1}, 1, 2)),
+			WantErr: "needs W with 4 rows, but W is float32(2, 1)",
+		},
+		{Name: "no neurons", Attributes: good(), Inputs: in(x, opstest.F32([]int{4, 0})), WantErr: "no neurons"},
+		{
+			Name: "too small", Attributes: good(), Inputs: in(opstest.F32([]int{1, 1, 1, 2}, 1, 2), w),
+			WantErr: "does not fit into X, which is float32(1, 1, 1, 2)",
+		},
+		{
+			Name: "epsilon_xy", Attributes: good(), Inputs: in(x, w, opstest.F32([]int{2, 1}, 1, 1)),
+			WantErr: "epsilon_xy is float32(2, 1), want float32(1, 1) or float32(1, 1, 2, 2)",
+		},
+		{Name: "negative input", Attributes: good(), Inputs: in(opstest.F32([]int{1, 1, 2, 2}, 1, 1, -1, 1), w), WantRunErr: "X holds -1 at [0 0 1 0]"},
+		{Name: "input not a number", Attributes: good(), Inputs: in(opstest.F32([]int{1, 1, 2, 2}, nan, 1, 1, 1), w), WantRunErr: "X holds NaN"},
+		{
+			Name: "sum too large", Attributes: good(), Inputs: in(opstest.F32([]int{1, 1, 2, 2}, 3e38, 3e38, 1, 1), w),
+			WantRunErr: "too large for float32",
+		},
+		{
+			Name: "given spikes out of range", Attributes: good(), Inputs: in(x, w),
+			Spikes: opstest.I64([]int{1, 3, 1, 1}, 0, 4, 0), WantRunErr: "given spikes: 4 at [0 1 0 0], want 0 to 3",
+		},
+		{
+			Name: "given uniforms of another shape", Attributes: good(), Inputs: in(x, w),
+			Uniforms: opstest.F32([]int{1, 2, 1, 1}, 0, 0), WantRunErr: "given uniforms: shape does not fit",
+		},
+	})
+}
+
+func TestInfer(t *testing.T) {
+	p := sbs.Params{Kernel: [2]int{2, 2}, Strides: [2]int{2, 2}, Dilations: [2]int{1, 1}, Spikes: 3, Epsilon0: 1, EpsilonT: inverseSqrt(3)}
+	opstest.Infer(t, sbs.Operator(), []opstest.InferCase{
+		{
+			Name: "symbolic batch", Attributes: p.Attributes(),
+			Inputs: []*ops.Input{
+				opstest.Typed(ops.Float32, opstest.Unknown("batch"), opstest.Known(1), opstest.Known(6), opstest.Known(7)),
+				opstest.Typed(ops.Float32, opstest.Known(4), opstest.Known(5)),
+			},
+			Want: []ops.Type{{DType: ops.Float32, Shape: []ops.Dim{opstest.Unknown("batch"), opstest.Known(5), opstest.Known(3), opstest.Known(3)}}},
+		},
+		{
+			Name: "unknown image size", Attributes: p.Attributes(),
+			Inputs: []*ops.Input{
+				opstest.Typed(ops.Float32, opstest.Unknown(""), opstest.Unknown(""), opstest.Unknown(""), opstest.Known(7)),
+				opstest.Typed(ops.Float32, opstest.Known(4), opstest.Known(5)),
+			},
+			Want: []ops.Type{{DType: ops.Float32, Shape: []ops.Dim{opstest.Unknown(""), opstest.Known(5), opstest.Unknown(""), opstest.Known(3)}}},
+		},
+	})
+}
+
+func TestCancelled(t *testing.T) {
+	q := randomProblem(1)
+	op, err := sbs.Operator().New(ops.Node{Attributes: q.p.Attributes(), Opset: 1, NumInputs: 2})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = op.Run(&ops.Context{Context: ctx, Pool: parallel.New(2)}, q.inputs()[:2])
+	require.ErrorIs(t, err, context.Canceled)
+}
