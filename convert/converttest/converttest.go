@@ -1,0 +1,117 @@
+// Package converttest makes small networks for tests.
+package converttest
+
+import (
+	"math"
+	"math/rand/v2"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// Maker makes layers with random weights that depend on nothing but its seed
+// and the order of the calls.
+type Maker struct{ r *rand.Rand }
+
+// New returns a Maker.
+func New(seed uint64) *Maker { return &Maker{rand.New(rand.NewPCG(seed, 0))} }
+
+// Window returns a window without padding.
+func Window(kernel, stride int) convert.Window {
+	return convert.Window{Kernel: [2]int{kernel, kernel}, Strides: [2]int{stride, stride}, Dilations: [2]int{1, 1}}
+}
+
+// Tensor returns a tensor of numbers from lo to hi.
+func (m *Maker) Tensor(lo, hi float32, shape ...int) *ops.Tensor {
+	t, err := ops.Zeros(ops.Float32, shape)
+	if err != nil {
+		panic(err) // the test is wrong
+	}
+	for i := range t.Float32s() {
+		t.Float32s()[i] = lo + m.r.Float32()*(hi-lo)
+	}
+	return t
+}
+
+// SbS returns a layer of n neurons with the schedule of dialect 2.
+func (m *Maker) SbS(w convert.Window, channels, n, spikes int) *convert.SbS {
+	k := channels * w.Kernel[0] * w.Kernel[1]
+	t := m.Tensor(0.1, 1, k, n)
+	v := t.Float32s()
+	for c := range n {
+		var sum float32
+		for i := range k {
+			sum += v[i*n+c]
+		}
+		for i := range k {
+			v[i*n+c] /= sum
+		}
+	}
+	eps := make([]float32, spikes)
+	for i := range eps {
+		eps[i] = float32(1 / math.Sqrt(float64(i+1)))
+	}
+	return &convert.SbS{Window: w, Weights: t, Spikes: spikes, Epsilon0: 1, EpsilonT: eps}
+}
+
+// Conv returns a convolution of out channels.
+func (m *Maker) Conv(w convert.Window, channels, out int) *convert.Conv {
+	return &convert.Conv{
+		Window: w, Weights: m.Tensor(-1, 1, out, channels, w.Kernel[0], w.Kernel[1]), Bias: m.Tensor(-1, 1, out),
+	}
+}
+
+// Digits returns a network of the shape of the published ones, but smaller: a
+// 12x12 image, cropped to 8x8, two SbS layers with pooling between them and 3
+// classes.
+func Digits() *convert.Network {
+	m := New(1)
+	return &convert.Network{
+		Name: "digits", Dialect: 2, Step: 7,
+		Input:         convert.Size{Channels: 1, Height: 12, Width: 12},
+		Preprocessing: convert.Preprocessing{Crop: 2, Offset: 1e-20},
+		Layers: []convert.Layer{
+			m.SbS(Window(3, 1), 1, 5, 40),
+			&convert.AveragePool{Window: Window(2, 2)},
+			m.SbS(Window(3, 1), 5, 3, 40),
+		},
+		Classes: []string{"a", "b", "c"},
+		Sources: []convert.Source{{Path: "Weights/Weight_L0_S7.npy", SHA256: "00ff"}},
+	}
+}
+
+// EveryLayer returns a network with every kind of layer, on an image of three
+// channels with on/off split.
+func EveryLayer() *convert.Network {
+	m := New(2)
+	padded := Window(3, 1)
+	padded.Pads = [2]int{1, 1}
+	dilated := Window(2, 1)
+	dilated.Dilations = [2]int{2, 2}
+	first := m.SbS(Window(3, 1), 8, 5, 30)
+	first.EpsilonXY = m.Tensor(0.1, 1, 10, 10, 3, 3)
+	first.AlphaIterations = 2
+	pooling := m.SbS(Window(2, 2), 5, 5, 30)
+	pooling.Pooling = true
+	pooling.EpsilonXY = m.Tensor(0.1, 1, 5, 5)
+	forgets := m.SbS(padded, 6, 4, 30)
+	forgets.Forgetting = 0.25
+	return &convert.Network{
+		Name: "every layer", Dialect: 1, Step: 0,
+		Input:         convert.Size{Channels: 3, Height: 14, Width: 14},
+		Preprocessing: convert.Preprocessing{Crop: 1, OnOffMean: []float32{0.4, 0.5, 0.6}},
+		Layers: []convert.Layer{
+			m.Conv(Window(1, 1), 6, 4),
+			&convert.OnOff{Mean: m.Tensor(-0.5, 0.5, 1, 1, 12, 12)},
+			first,
+			pooling,
+			&convert.ReLU{},
+			&convert.MaxPool{Window: dilated},
+			&convert.AveragePool{Window: Window(2, 1)},
+			m.Conv(padded, 5, 3),
+			&convert.OnOff{Mean: m.Tensor(0, 0, 1, 1, 1, 1)},
+			forgets,
+			&convert.Reconstruction{Weights: forgets.Weights},
+		},
+	}
+}

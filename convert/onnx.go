@@ -1,0 +1,285 @@
+package convert
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spike-by-spike/sbs/internal/onnx"
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
+)
+
+// Versions that ToONNX writes: those that onnxruntime 1.16 and its peers read.
+const (
+	irVersion    = 8
+	opsetVersion = 17
+)
+
+// ErrNotOurs is wrapped by FromONNX's errors about a model that is valid but
+// not of the form that ToONNX writes.
+var ErrNotOurs = errors.New("not a model written by this converter")
+
+// Names of the model's input and of its possible outputs. A network whose last
+// layer has one position per image gives (batch, N): Probabilities when its
+// entries are probabilities, Logits when they are not. Any other network's
+// output is the last layer's, by its name.
+const (
+	InputName     = "image"
+	Probabilities = "probabilities"
+	Logits        = "logits"
+)
+
+// Options says how to write a model. The zero value is the default.
+type Options struct {
+	Batch int // the fixed batch size; 0 leaves it open
+}
+
+// Sizes returns the size of the preprocessed image and of every layer's output,
+// or an error that names the layer whose parameters do not fit.
+func (n *Network) Sizes() ([]Size, error) {
+	size := n.Input
+	if size.Channels < 1 || size.Height < 1 || size.Width < 1 {
+		return nil, fmt.Errorf("convert: the input size %v must be at least 1x1x1", size)
+	}
+	size, err := n.Preprocessing.Output(size)
+	if err != nil {
+		return nil, err
+	}
+	sizes := []Size{size}
+	for i, l := range n.Layers {
+		if size, err = l.Output(size); err != nil {
+			return nil, fmt.Errorf("convert: layer %d (%s): %w", i, l.Kind(), err)
+		}
+		sizes = append(sizes, size)
+	}
+	return sizes, nil
+}
+
+// ToONNX writes a network as an ONNX model: one input, the image (batch,
+// channels, height, width) with pixels 0..1, preprocessing and layers as nodes,
+// and one output. Layer i's nodes are named L{i}/..., and its output L{i}.
+// Equal networks give equal bytes.
+func ToONNX(n *Network, opt Options) ([]byte, error) {
+	sizes, err := n.Sizes()
+	if err != nil {
+		return nil, err
+	}
+	if len(n.Layers) == 0 {
+		return nil, errors.New("convert: the network has no layers")
+	}
+	if opt.Batch < 0 {
+		return nil, fmt.Errorf("convert: batch size %d, want at least 0", opt.Batch)
+	}
+	w := &writer{graph: &onnxpb.GraphProto{Name: graphName(n.Name)}, batch: opt.Batch}
+	w.graph.Input = []*onnxpb.ValueInfoProto{w.batched(InputName, n.Input.Channels, n.Input.Height, n.Input.Width)}
+	w.graph.Input[0].DocString = "Images, channel by channel, pixels from 0 (dark) to 1 (bright)."
+	v := n.Preprocessing.write(w, value{InputName, n.Input})
+	for i, l := range n.Layers {
+		w.index, w.out, w.group = i, layerOutput(i), layerOutput(i)+"/"+l.Kind()
+		if v, err = l.write(w, v); err != nil {
+			return nil, fmt.Errorf("convert: layer %d (%s): %w", i, l.Kind(), err)
+		}
+		w.last, _ = l.(*SbS)
+	}
+	w.output(n, v, sizes[len(sizes)-1])
+	if w.err != nil {
+		return nil, w.err
+	}
+	meta, err := metadata(n)
+	if err != nil {
+		return nil, err
+	}
+	return onnx.Marshal(&onnxpb.ModelProto{
+		IrVersion:    irVersion,
+		ProducerName: "sbs-convert",
+		Domain:       sbs.Domain,
+		DocString:    docString(n),
+		Graph:        w.graph,
+		OpsetImport: []*onnxpb.OperatorSetIdProto{
+			{Domain: "", Version: opsetVersion},
+			{Domain: sbs.Domain, Version: sbs.Version},
+		},
+		MetadataProps: meta,
+	})
+}
+
+func layerOutput(i int) string { return "L" + strconv.Itoa(i) }
+
+func graphName(name string) string {
+	if name == "" {
+		return "network"
+	}
+	return name
+}
+
+func docString(n *Network) string {
+	s := "Spike-By-Spike network"
+	if n.Name != "" {
+		s += " " + n.Name
+	}
+	if n.Dialect > 0 {
+		s += fmt.Sprintf(", converted from PyTorch-SbS (dialect %d)", n.Dialect)
+	}
+	return s + "."
+}
+
+// groupOutput is the group of the node that shapes the output.
+const groupOutput = "output"
+
+// output adds the graph's output.
+func (w *writer) output(n *Network, v value, size Size) {
+	shape := []int{size.Channels, size.Height, size.Width}
+	name := v.name
+	if size.Height == 1 && size.Width == 1 {
+		w.group, w.out = groupOutput, Logits
+		switch n.Layers[len(n.Layers)-1].(type) {
+		case *SbS, *Reconstruction:
+			w.out = Probabilities
+		}
+		shape = shape[:1]
+		name = w.addShaped(nodeSpec{op: "Flatten", inputs: []string{v.name}, attrs: ops.Attributes{"axis": int64(1)}}, shape...)
+	}
+	// What is an output is not listed among the intermediate values.
+	w.graph.ValueInfo = w.graph.ValueInfo[:len(w.graph.ValueInfo)-1]
+	w.graph.Output = []*onnxpb.ValueInfoProto{w.batched(name, shape...)}
+}
+
+// Keys of the model's metadata. Classes and Sources are JSON.
+const (
+	MetaName    = "ai.sbs.name"
+	MetaDialect = "ai.sbs.dialect"
+	MetaStep    = "ai.sbs.step"
+	MetaClasses = "ai.sbs.classes"
+	MetaSources = "ai.sbs.sources"
+)
+
+func metadata(n *Network) ([]*onnxpb.StringStringEntryProto, error) {
+	var props []*onnxpb.StringStringEntryProto
+	set := func(key, value string) {
+		props = append(props, &onnxpb.StringStringEntryProto{Key: key, Value: value})
+	}
+	if n.Name != "" {
+		set(MetaName, n.Name)
+	}
+	if n.Dialect > 0 {
+		set(MetaDialect, strconv.Itoa(n.Dialect))
+	}
+	if n.Step >= 0 {
+		set(MetaStep, strconv.Itoa(n.Step))
+	}
+	for _, m := range []struct {
+		key   string
+		value any
+		empty bool
+	}{{MetaClasses, n.Classes, len(n.Classes) == 0}, {MetaSources, n.Sources, len(n.Sources) == 0}} {
+		if m.empty {
+			continue
+		}
+		b, err := json.Marshal(m.value)
+		if err != nil {
+			return nil, fmt.Errorf("convert: metadata %s: %w", m.key, err)
+		}
+		set(m.key, string(b))
+	}
+	return props, nil
+}
+
+// FromONNX reads a model that ToONNX wrote, with whatever weights it holds now.
+// Errors about other models wrap ErrNotOurs.
+func FromONNX(data []byte) (*Network, error) {
+	m, err := onnx.Unmarshal(data)
+	if err != nil {
+		return nil, err
+	}
+	n := &Network{Step: -1}
+	if err := n.readMetadata(m.GetMetadataProps()); err != nil {
+		return nil, err
+	}
+	g := m.GetGraph()
+	if n.Input, err = inputSize(g); err != nil {
+		return nil, err
+	}
+	r, err := newReader(g)
+	if err != nil {
+		return nil, err
+	}
+	if n.Preprocessing, err = readPreprocessing(r); err != nil {
+		return nil, fmt.Errorf("convert: preprocessing: %w", err)
+	}
+	groups, err := layerGroups(g)
+	if err != nil {
+		return nil, err
+	}
+	if len(groups) == 0 {
+		return nil, fmt.Errorf("convert: %w: it has no layers", ErrNotOurs)
+	}
+	for i, group := range groups {
+		_, kind, _ := strings.Cut(group, "/")
+		r.group = group
+		l, err := readLayer(r, kind)
+		if err != nil {
+			return nil, fmt.Errorf("convert: layer %d (%s): %w", i, kind, err)
+		}
+		r.last, _ = l.(*SbS)
+		n.Layers = append(n.Layers, l)
+	}
+	if _, err := n.Sizes(); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+func readLayer(r *reader, kind string) (Layer, error) {
+	switch kind {
+	case kindSbS, kindSbSPooling:
+		return readSbS(r, kind == kindSbSPooling)
+	case kindAveragePool, kindMaxPool:
+		return readPool(r, kind)
+	case kindConv:
+		return readConv(r)
+	case kindReLU:
+		return &ReLU{}, nil
+	case kindOnOff:
+		return readOnOff(r)
+	case kindReconstruction:
+		return readReconstruction(r)
+	}
+	return nil, fmt.Errorf("%w: unknown kind of layer", ErrNotOurs)
+}
+
+func (n *Network) readMetadata(props []*onnxpb.StringStringEntryProto) error {
+	for _, p := range props {
+		var err error
+		switch p.GetKey() {
+		case MetaName:
+			n.Name = p.GetValue()
+		case MetaDialect:
+			n.Dialect, err = strconv.Atoi(p.GetValue())
+		case MetaStep:
+			n.Step, err = strconv.Atoi(p.GetValue())
+		case MetaClasses:
+			err = json.Unmarshal([]byte(p.GetValue()), &n.Classes)
+		case MetaSources:
+			err = json.Unmarshal([]byte(p.GetValue()), &n.Sources)
+		}
+		if err != nil {
+			return fmt.Errorf("convert: %w: metadata %s: %w", ErrNotOurs, p.GetKey(), err)
+		}
+	}
+	return nil
+}
+
+func inputSize(g *onnxpb.GraphProto) (Size, error) {
+	for _, in := range g.GetInput() {
+		dims := in.GetType().GetTensorType().GetShape().GetDim()
+		if in.GetName() != InputName || len(dims) != 4 {
+			continue
+		}
+		return Size{int(dims[1].GetDimValue()), int(dims[2].GetDimValue()), int(dims[3].GetDimValue())}, nil
+	}
+	return Size{}, fmt.Errorf("convert: %w: it has no input %q of four dimensions", ErrNotOurs, InputName)
+}

@@ -1,0 +1,54 @@
+package convert
+
+import "github.com/spike-by-spike/sbs/ops"
+
+const kindOnOff = "OnOff"
+
+// tinySum keeps a division by a sum defined when every entry is 0.
+const tinySum = 1e-20
+
+// Kind implements Layer.
+func (*OnOff) Kind() string { return kindOnOff }
+
+// Output implements Layer.
+func (l *OnOff) Output(in Size) (Size, error) {
+	want := []int{1, 1, in.Height, in.Width}
+	if l.Mean != nil && l.Mean.Len() == 1 {
+		want = []int{1, 1, 1, 1}
+	}
+	if err := checkFloats("mean", l.Mean, want); err != nil {
+		return Size{}, err
+	}
+	return Size{2 * in.Channels, in.Height, in.Width}, nil
+}
+
+func (l *OnOff) write(w *writer, in value) (value, error) {
+	out, err := l.Output(in.size)
+	if err != nil {
+		return value{}, err
+	}
+	d := w.add(nodeSpec{op: "Sub", step: "difference", inputs: []string{in.name, w.tensor("mean", l.Mean)}}, in.size)
+	on := w.add(nodeSpec{op: "Relu", step: "on", inputs: []string{d.name}}, in.size)
+	minus := w.add(nodeSpec{op: "Neg", step: "minus", inputs: []string{d.name}}, in.size)
+	off := w.add(nodeSpec{op: "Relu", step: "off", inputs: []string{minus.name}}, in.size)
+	both := w.add(nodeSpec{op: "Concat", step: "split", inputs: []string{on.name, off.name}, attrs: ops.Attributes{"axis": int64(1)}}, out)
+	return w.normalise(both, w.floats("tiny", nil, []float32{tinySum})), nil
+}
+
+// normalise divides a value by its sum over the channels, to which the tensor
+// named tiny is added unless it is "". It ends the layer.
+func (w *writer) normalise(in value, tiny string) value {
+	one := Size{1, in.size.Height, in.size.Width}
+	sum := w.add(nodeSpec{
+		op: "ReduceSum", step: "sum", inputs: []string{in.name, w.ints("axes", 1)}, attrs: ops.Attributes{"keepdims": int64(1)},
+	}, one)
+	if tiny != "" {
+		sum = w.add(nodeSpec{op: "Add", step: "positive_sum", inputs: []string{sum.name, tiny}}, one)
+	}
+	return w.add(nodeSpec{op: "Div", inputs: []string{in.name, sum.name}}, in.size)
+}
+
+func readOnOff(r *reader) (*OnOff, error) {
+	mean, err := r.floats("mean")
+	return &OnOff{Mean: mean}, err
+}

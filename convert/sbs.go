@@ -1,0 +1,115 @@
+package convert
+
+import (
+	"fmt"
+
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
+)
+
+const (
+	kindSbS        = "SbS"
+	kindSbSPooling = "SbSPooling"
+)
+
+// Kind implements Layer.
+func (l *SbS) Kind() string {
+	if l.Pooling {
+		return kindSbSPooling
+	}
+	return kindSbS
+}
+
+// Output implements Layer.
+func (l *SbS) Output(in Size) (Size, error) {
+	oh, ow, err := l.Window.Output(in.Height, in.Width)
+	if err != nil {
+		return Size{}, err
+	}
+	k := in.Channels * l.Kernel[0] * l.Kernel[1]
+	if err := checkFloats("weights", l.Weights, []int{k, -1}); err != nil {
+		return Size{}, fmt.Errorf("for an input of %v: %w", in, err)
+	}
+	if l.EpsilonXY != nil {
+		want := []int{oh, ow, l.Kernel[0], l.Kernel[1]}
+		if len(l.EpsilonXY.Shape()) == 2 {
+			want = want[:2]
+		}
+		if err := checkFloats("epsilon_xy", l.EpsilonXY, want); err != nil {
+			return Size{}, err
+		}
+	}
+	return Size{l.Weights.Shape()[1], oh, ow}, nil
+}
+
+func (l *SbS) params(seed int64) sbs.Params {
+	return sbs.Params{
+		Kernel: l.Kernel, Strides: l.Strides, Dilations: l.Dilations,
+		Pads:   [4]int{l.Pads[0], l.Pads[1], l.Pads[0], l.Pads[1]},
+		Spikes: l.Spikes, Epsilon0: l.Epsilon0, EpsilonT: l.EpsilonT,
+		Forgetting: l.Forgetting, AlphaIterations: l.AlphaIterations, Seed: seed,
+	}
+}
+
+func (l *SbS) write(w *writer, in value) (value, error) {
+	out, err := l.Output(in.size)
+	if err != nil {
+		return value{}, err
+	}
+	attrs := l.params(int64(w.index)).Attributes()
+	if _, err := sbs.ParamsOf(attrs); err != nil {
+		return value{}, err
+	}
+	w.lastW = w.tensor("W", l.Weights)
+	inputs := []string{in.name, w.lastW}
+	if l.EpsilonXY != nil {
+		inputs = append(inputs, w.tensor("epsilon_xy", l.EpsilonXY))
+	}
+	return w.add(nodeSpec{
+		op: "SbS", domain: sbs.Domain, inputs: inputs, attrs: attrs,
+		doc: fmt.Sprintf("Spike-By-Spike layer: %v in, %v out, %d spikes.", in.size, out, l.Spikes),
+	}, out), nil
+}
+
+func readSbS(r *reader, pooling bool) (*SbS, error) {
+	n, attrs, err := r.node("")
+	if err != nil {
+		return nil, err
+	}
+	p, err := sbs.ParamsOf(attrs)
+	if err != nil {
+		return nil, err
+	}
+	if p.Pads[0] != p.Pads[2] || p.Pads[1] != p.Pads[3] {
+		return nil, fmt.Errorf("%w: pads are %v", ErrNotOurs, p.Pads)
+	}
+	l := &SbS{
+		Window: Window{Kernel: p.Kernel, Strides: p.Strides, Dilations: p.Dilations, Pads: [2]int{p.Pads[0], p.Pads[1]}},
+		Spikes: p.Spikes, Epsilon0: p.Epsilon0, EpsilonT: p.EpsilonT,
+		Forgetting: p.Forgetting, AlphaIterations: p.AlphaIterations, Pooling: pooling,
+	}
+	if l.Weights, err = r.input(n, 1); err != nil {
+		return nil, err
+	}
+	if l.EpsilonXY, err = r.input(n, 2); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// checkFloats reports whether t is a float32 tensor of the given shape, in
+// which -1 stands for any size of at least 1.
+func checkFloats(what string, t *ops.Tensor, shape []int) error {
+	if t == nil {
+		return fmt.Errorf("there are no %s", what)
+	}
+	ok := t.DType() == ops.Float32 && len(t.Shape()) == len(shape)
+	for i := 0; ok && i < len(shape); i++ {
+		ok = t.Shape()[i] == shape[i] || shape[i] == -1 && t.Shape()[i] > 0
+	}
+	if !ok {
+		return fmt.Errorf("%s: %w: want %v, got %v", what, ops.ErrShape,
+			ops.Type{DType: ops.Float32, Shape: ops.Dims(shape...)}, ops.TypeOf(t))
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package onnx
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+)
+
+// Attributes returns a node's attributes by name. The values are of type int64,
+// float32, string, []int64, []float32, []string or *onnxpb.TensorProto.
+func Attributes(n *onnxpb.NodeProto) (map[string]any, error) {
+	attrs := make(map[string]any, len(n.GetAttribute()))
+	for _, a := range n.GetAttribute() {
+		if _, twice := attrs[a.GetName()]; twice {
+			return nil, fmt.Errorf("onnx: %w: attribute %s is there twice", ErrFormat, a.GetName())
+		}
+		if a.GetRefAttrName() != "" {
+			return nil, fmt.Errorf("onnx: %w: attribute %s refers to attribute %s of a function, outside of one", ErrFormat, a.GetName(), a.GetRefAttrName())
+		}
+		v, err := attributeValue(a)
+		if err != nil {
+			return nil, err
+		}
+		attrs[a.GetName()] = v
+	}
+	return attrs, nil
+}
+
+func attributeValue(a *onnxpb.AttributeProto) (any, error) {
+	switch a.GetType() {
+	case onnxpb.AttributeProto_FLOAT:
+		return a.GetF(), nil
+	case onnxpb.AttributeProto_INT:
+		return a.GetI(), nil
+	case onnxpb.AttributeProto_STRING:
+		return string(a.GetS()), nil
+	case onnxpb.AttributeProto_FLOATS:
+		return a.GetFloats(), nil
+	case onnxpb.AttributeProto_INTS:
+		return a.GetInts(), nil
+	case onnxpb.AttributeProto_STRINGS:
+		s := make([]string, len(a.GetStrings()))
+		for i, b := range a.GetStrings() {
+			s[i] = string(b)
+		}
+		return s, nil
+	case onnxpb.AttributeProto_TENSOR:
+		if a.GetT() == nil {
+			return nil, fmt.Errorf("onnx: %w: attribute %s has no tensor", ErrFormat, a.GetName())
+		}
+		return a.GetT(), nil
+	}
+	return nil, fmt.Errorf("onnx: attribute %s: type %v is not supported", a.GetName(), a.GetType())
+}
+
+// SetAttributes gives a node the attributes of a map as Attributes returns it,
+// in the order of their names.
+func SetAttributes(n *onnxpb.NodeProto, attrs map[string]any) error {
+	for _, name := range slices.Sorted(maps.Keys(attrs)) {
+		a := &onnxpb.AttributeProto{Name: name}
+		switch v := attrs[name].(type) {
+		case float32:
+			a.Type, a.F = onnxpb.AttributeProto_FLOAT, proto.Float32(v)
+		case int64:
+			a.Type, a.I = onnxpb.AttributeProto_INT, proto.Int64(v)
+		case string:
+			a.Type, a.S = onnxpb.AttributeProto_STRING, []byte(v)
+		case []float32:
+			a.Type, a.Floats = onnxpb.AttributeProto_FLOATS, v
+		case []int64:
+			a.Type, a.Ints = onnxpb.AttributeProto_INTS, v
+		default:
+			return fmt.Errorf("onnx: attribute %s: a %T cannot be written", name, v)
+		}
+		n.Attribute = append(n.Attribute, a)
+	}
+	return nil
+}

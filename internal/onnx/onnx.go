@@ -1,0 +1,166 @@
+// Package onnx encodes and decodes ONNX files. The messages themselves are
+// generated code, in onnxpb.
+package onnx
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+)
+
+// ErrFormat is wrapped by every error about bytes that are not a valid ONNX
+// model.
+var ErrFormat = errors.New("not a valid ONNX model")
+
+// Versions of the format that Unmarshal accepts.
+const (
+	minIRVersion = 3
+	maxIRVersion = 13
+)
+
+// Marshal encodes a model. Equal models give equal bytes.
+func Marshal(m *onnxpb.ModelProto) ([]byte, error) {
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("onnx: %w", err)
+	}
+	return b, nil
+}
+
+// Unmarshal decodes a model and checks that it has a graph and a version that
+// this package knows. Errors wrap ErrFormat.
+func Unmarshal(data []byte) (*onnxpb.ModelProto, error) {
+	m := new(onnxpb.ModelProto)
+	if err := proto.Unmarshal(data, m); err != nil {
+		return nil, fmt.Errorf("onnx: %w (is the file complete?): %w", ErrFormat, err)
+	}
+	if m.GetGraph() == nil {
+		return nil, fmt.Errorf("onnx: %w: it has no graph (is the file complete?)", ErrFormat)
+	}
+	if v := m.GetIrVersion(); v < minIRVersion || v > maxIRVersion {
+		return nil, fmt.Errorf("onnx: %w: IR version %d, known are %d to %d", ErrFormat, v, minIRVersion, maxIRVersion)
+	}
+	return m, nil
+}
+
+// maxElements bounds the elements of one tensor in a file.
+const maxElements = math.MaxInt32
+
+// TensorData returns a tensor's shape and its elements in row-major order, as
+// []float32, []float64, []int8 to []int64, []uint8 to []uint64 or []bool.
+// Memory is taken only for elements that are there.
+func TensorData(t *onnxpb.TensorProto) (shape []int, data any, err error) {
+	n := 1
+	for _, d := range t.GetDims() {
+		if d < 0 || d > maxElements || (d > 0 && n > maxElements/int(d)) {
+			return nil, nil, fmt.Errorf("onnx: tensor %q: %w: bad shape %v", t.GetName(), ErrFormat, t.GetDims())
+		}
+		n *= int(d)
+		shape = append(shape, int(d))
+	}
+	if t.GetDataLocation() != onnxpb.TensorProto_DEFAULT || len(t.GetExternalData()) > 0 {
+		return nil, nil, fmt.Errorf("onnx: tensor %q: external data is not supported: store the model in one file", t.GetName())
+	}
+	if t.GetSegment() != nil {
+		return nil, nil, fmt.Errorf("onnx: tensor %q: segmented tensors are not supported", t.GetName())
+	}
+	ty := onnxpb.TensorProto_DataType(t.GetDataType())
+	switch ty {
+	case onnxpb.TensorProto_FLOAT:
+		data, err = elements(t, n, 4, func(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) }, t.GetFloatData())
+	case onnxpb.TensorProto_DOUBLE:
+		data, err = elements(t, n, 8, func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) }, t.GetDoubleData())
+	case onnxpb.TensorProto_INT8:
+		data, err = elements(t, n, 1, func(b []byte) int8 { return int8(b[0]) }, narrow[int8](t.GetInt32Data()))
+	case onnxpb.TensorProto_UINT8:
+		data, err = elements(t, n, 1, func(b []byte) uint8 { return b[0] }, narrow[uint8](t.GetInt32Data()))
+	case onnxpb.TensorProto_INT16:
+		data, err = elements(t, n, 2, func(b []byte) int16 { return int16(binary.LittleEndian.Uint16(b)) }, narrow[int16](t.GetInt32Data()))
+	case onnxpb.TensorProto_UINT16:
+		data, err = elements(t, n, 2, binary.LittleEndian.Uint16, narrow[uint16](t.GetInt32Data()))
+	case onnxpb.TensorProto_INT32:
+		data, err = elements(t, n, 4, func(b []byte) int32 { return int32(binary.LittleEndian.Uint32(b)) }, t.GetInt32Data())
+	case onnxpb.TensorProto_UINT32:
+		data, err = elements(t, n, 4, binary.LittleEndian.Uint32, narrow[uint32](t.GetUint64Data()))
+	case onnxpb.TensorProto_INT64:
+		data, err = elements(t, n, 8, func(b []byte) int64 { return int64(binary.LittleEndian.Uint64(b)) }, t.GetInt64Data())
+	case onnxpb.TensorProto_UINT64:
+		data, err = elements(t, n, 8, binary.LittleEndian.Uint64, t.GetUint64Data())
+	case onnxpb.TensorProto_BOOL:
+		data, err = elements(t, n, 1, func(b []byte) bool { return b[0] != 0 }, bools(t.GetInt32Data()))
+	default:
+		err = fmt.Errorf("data type %v is not supported", ty)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("onnx: tensor %q: %w", t.GetName(), err)
+	}
+	return shape, data, nil
+}
+
+// elements returns the n elements of a tensor, decoded from its raw bytes or,
+// when it has none, from the typed list of the message.
+func elements[T any](t *onnxpb.TensorProto, n, size int, decode func([]byte) T, typed []T) ([]T, error) {
+	raw := t.GetRawData()
+	switch {
+	case len(raw) == 0 && len(typed) == n:
+		return typed, nil
+	case len(raw) == 0:
+		return nil, fmt.Errorf("%w: shape %v has %d elements, the data has %d", ErrFormat, t.GetDims(), n, len(typed))
+	case len(typed) > 0:
+		return nil, fmt.Errorf("%w: it has data twice", ErrFormat)
+	case len(raw) != n*size:
+		return nil, fmt.Errorf("%w: shape %v takes %d bytes, the data has %d", ErrFormat, t.GetDims(), n*size, len(raw))
+	}
+	out := make([]T, n)
+	for i := range out {
+		out[i] = decode(raw[i*size:])
+	}
+	return out, nil
+}
+
+func narrow[T int8 | uint8 | int16 | uint16 | uint32, F int32 | uint64](in []F) []T {
+	out := make([]T, len(in))
+	for i, v := range in {
+		out[i] = T(v)
+	}
+	return out
+}
+
+func bools(in []int32) []bool {
+	out := make([]bool, len(in))
+	for i, v := range in {
+		out[i] = v != 0
+	}
+	return out
+}
+
+// Float32Tensor returns a float32 tensor in raw form.
+func Float32Tensor(name string, shape []int, data []float32) *onnxpb.TensorProto {
+	raw := make([]byte, 0, 4*len(data))
+	for _, v := range data {
+		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
+	}
+	return &onnxpb.TensorProto{Name: name, Dims: dims(shape), DataType: int32(onnxpb.TensorProto_FLOAT), RawData: raw}
+}
+
+// Int64Tensor returns a one-dimensional int64 tensor in raw form.
+func Int64Tensor(name string, data ...int64) *onnxpb.TensorProto {
+	raw := make([]byte, 0, 8*len(data))
+	for _, v := range data {
+		raw = binary.LittleEndian.AppendUint64(raw, uint64(v))
+	}
+	return &onnxpb.TensorProto{Name: name, Dims: []int64{int64(len(data))}, DataType: int32(onnxpb.TensorProto_INT64), RawData: raw}
+}
+
+func dims(shape []int) []int64 {
+	out := make([]int64, len(shape))
+	for i, d := range shape {
+		out[i] = int64(d)
+	}
+	return out
+}
