@@ -1,0 +1,263 @@
+package pytorch
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The beginnings of file names, each a quantity of one layer.
+const (
+	weightFile  = "Weight"
+	biasFile    = "Bias"
+	meanFile    = "Mean"
+	epsilonFile = "EpsXY"
+)
+
+// fileID is what a file's name says.
+type fileID struct {
+	quantity    string
+	layer, step int
+}
+
+func (id fileID) String() string {
+	if id.step < 0 {
+		return fmt.Sprintf("%s_L%d_S*.npy", id.quantity, id.layer)
+	}
+	return fmt.Sprintf("%s_L%d_S%d.npy", id.quantity, id.layer, id.step)
+}
+
+var fileName = regexp.MustCompile(`^(Weight|Bias|Mean|EpsXY)_L([0-9]{1,9})_S([0-9]{1,9})\.npy(\.gz)?$`)
+
+// index is what lies in the folders.
+type index struct {
+	weights   string
+	epsilonXY string              // the folder of the EpsXY files, "" if none was found
+	looked    []string            // where EpsXY files were looked for
+	files     map[fileID][]string // paths
+	odd       []string            // files that are named like weights, but not quite
+}
+
+// newIndex lists the files of the weights folder and, for dialect 1, of the
+// EpsXY folder.
+func newIndex(opt Options, p *plan, c *config, configuration []string) (*index, error) {
+	x := &index{weights: opt.Weights, files: map[fileID][]string{}}
+	if _, err := x.scan(opt.Weights, weightFile, biasFile, meanFile); err != nil {
+		return nil, err
+	}
+	if p.dialect != 1 {
+		return x, nil
+	}
+	if opt.EpsilonXY != "" {
+		x.looked = []string{opt.EpsilonXY}
+		n, err := x.scan(opt.EpsilonXY, epsilonFile)
+		if n > 0 {
+			x.epsilonXY = opt.EpsilonXY
+		}
+		return x, err
+	}
+	x.looked = []string{opt.Weights, filepath.Join(opt.Weights, "..", "EpsXY")}
+	if filepath.IsLocal(c.epsilonPath) {
+		at := configuration[0]
+		if f, ok := c.given["eps_xy_path"]; ok {
+			at = f
+		}
+		if named := filepath.Join(filepath.Dir(at), c.epsilonPath); !slices.Contains(x.looked, named) {
+			x.looked = append(x.looked, named)
+		}
+	} else {
+		// A file from elsewhere must not choose among the folders of this machine.
+		p.warn("%s %q is not a folder below the configuration's and is ignored; use --eps-xy DIR", c.where("eps_xy_path"), c.epsilonPath)
+	}
+	for _, folder := range x.looked {
+		n, err := x.scan(folder, epsilonFile)
+		if err != nil && !os.IsNotExist(err) {
+			return nil, err
+		}
+		if n > 0 {
+			x.epsilonXY = folder
+			break
+		}
+	}
+	return x, nil
+}
+
+// scan adds a folder's files of the given quantities and returns how many.
+func (x *index) scan(folder string, quantities ...string) (int, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, e := range entries {
+		quantity, _, ok := strings.Cut(e.Name(), "_L")
+		if !ok || !slices.Contains(quantities, quantity) {
+			continue
+		}
+		path := filepath.Join(folder, e.Name())
+		m := fileName.FindStringSubmatch(e.Name())
+		if info, err := os.Stat(path); m == nil || err != nil || !info.Mode().IsRegular() {
+			x.odd = append(x.odd, path)
+			continue
+		}
+		// At most nine digits each.
+		layer, _ := strconv.Atoi(m[2])
+		step, _ := strconv.Atoi(m[3])
+		id := fileID{quantity, layer, step}
+		x.files[id] = append(x.files[id], path)
+		n++
+	}
+	return n, nil
+}
+
+// want is a quantity of a layer that can come from a file. Without a required
+// one the layer is untrained.
+type want struct {
+	quantity string
+	required bool
+}
+
+func (p *plan) wants(l layer) []want {
+	switch l.kind {
+	case kindSbS, kindSbSPooling:
+		w := []want{{weightFile, l.kind == kindSbS}}
+		if p.dialect == 1 {
+			w = append(w, want{epsilonFile, l.epsilonXY})
+		}
+		return w
+	case kindConv:
+		return []want{{weightFile, true}, {biasFile, true}}
+	case kindOnOff:
+		return []want{{meanFile, true}}
+	}
+	return nil
+}
+
+// uses reports whether the network has a layer that a file can belong to.
+func (p *plan) uses(id fileID) bool {
+	return id.layer < len(p.layers) && slices.ContainsFunc(p.wants(p.layers[id.layer]),
+		func(w want) bool { return w.quantity == id.quantity })
+}
+
+// missing describes the required files that a step lacks, and reports whether
+// an EpsXY file is among them.
+func (x *index) missing(p *plan, step int) (list []string, epsilon bool) {
+	for _, l := range p.layers {
+		for _, w := range p.wants(l) {
+			id := fileID{w.quantity, l.index, step}
+			if w.required && len(x.files[id]) == 0 {
+				list = append(list, fmt.Sprintf("%v lacks %v", l, id))
+				epsilon = epsilon || w.quantity == epsilonFile
+			}
+		}
+	}
+	return list, epsilon
+}
+
+// choose returns the step to read and why, or an error that wraps ErrMissing.
+func (x *index) choose(p *plan, opt Options, learningStep int) (int, StepChoice, error) {
+	steps := x.steps(p)
+	step, choice := -1, StepComplete
+	switch {
+	case opt.Step >= 0:
+		step, choice = opt.Step, StepGiven
+	case learningStep > 0:
+		step, choice = learningStep, StepConfiguration
+	default:
+		complete := func(s int) bool { list, _ := x.missing(p, s); return len(list) == 0 }
+		if i := slices.IndexFunc(steps, complete); i >= 0 {
+			return steps[i], choice, nil
+		}
+		if len(steps) > 0 {
+			step = steps[0]
+		}
+	}
+	list, epsilon := x.missing(p, step)
+	if len(list) == 0 {
+		return step, choice, nil
+	}
+	if opt.AllowUntrained {
+		if choice == StepComplete {
+			choice = StepHighest
+		}
+		return step, choice, nil
+	}
+	if len(list) > 10 {
+		list = append(list[:10], fmt.Sprintf("and %d more", len(list)-10))
+	}
+	at := fmt.Sprintf("at step %d", step)
+	if step < 0 {
+		at = "at all"
+	}
+	advice := "supply the files, choose another step with --step" + others(steps, step) +
+		", or accept the values that training starts from with --allow-untrained"
+	if epsilon {
+		advice += fmt.Sprintf("; --eps-xy DIR names the folder of the EpsXY files (looked for in %s)", strings.Join(x.looked, ", "))
+	}
+	return 0, "", fmt.Errorf("%w in %s: %s, %s; %s", ErrMissing, x.weights, at, strings.Join(list, ", "), advice)
+}
+
+// steps returns the steps that the network's layers have files of, highest
+// first.
+func (x *index) steps(p *plan) []int {
+	set := map[int]bool{}
+	for id := range x.files {
+		if p.uses(id) {
+			set[id.step] = true
+		}
+	}
+	steps := slices.Sorted(maps.Keys(set))
+	slices.Reverse(steps)
+	return steps
+}
+
+// others lists the steps that there are besides the one in question.
+func others(steps []int, step int) string {
+	var s []string
+	for _, n := range steps {
+		if n != step && len(s) < 10 {
+			s = append(s, strconv.Itoa(n))
+		}
+	}
+	if len(s) == 0 {
+		return " (no other step has any)"
+	}
+	return fmt.Sprintf(" (there are files of %s)", strings.Join(s, ", "))
+}
+
+// find returns the path of a file, "" if there is none.
+func (x *index) find(l layer, id fileID) (string, error) {
+	switch paths := x.files[id]; len(paths) {
+	case 0:
+		return "", nil
+	case 1:
+		return paths[0], nil
+	default:
+		return "", fmt.Errorf("%v: two files for one layer and step, %s; remove the one that is out of date",
+			l, strings.Join(paths, " and "))
+	}
+}
+
+// unused returns warnings about files that look as if they should count.
+func (x *index) unused(p *plan, step int) []string {
+	var w []string
+	for id, paths := range x.files {
+		switch {
+		case id.step != step || p.uses(id):
+		case id.layer >= len(p.layers):
+			w = append(w, fmt.Sprintf("%s is ignored: the network has only layers 0 to %d", paths[0], len(p.layers)-1))
+		default:
+			w = append(w, fmt.Sprintf("%s is ignored: %v has no such values", paths[0], p.layers[id.layer]))
+		}
+	}
+	for _, path := range x.odd {
+		w = append(w, fmt.Sprintf("%s is ignored: want a file named QUANTITY_L<layer>_S<step>.npy or .npy.gz", path))
+	}
+	slices.Sort(w)
+	return w
+}

@@ -1,0 +1,399 @@
+package pytorch
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// What a configuration may ask for. The limits are far above any network that
+// was ever trained and keep every product below well inside 63 bits.
+const (
+	maxLayers   = 1000
+	maxSpikes   = 10_000_000
+	maxNeurons  = 1 << 20
+	maxChannels = 1 << 24 // a reconstruction has as many as its SbS layer has places
+	maxWindow   = 1 << 12 // kernel, stride, dilation, padding
+	maxImage    = 1 << 14
+	maxAlpha    = 1000
+)
+
+// kind is a layer type, in PyTorch-SbS's words.
+type kind string
+
+const (
+	kindSbS            kind = "SbS"
+	kindSbSPooling     kind = "SbS POOLING"
+	kindAveragePool    kind = "Average POOLING"
+	kindMaxPool        kind = "MAX POOLING"
+	kindConv           kind = "CONV2D"
+	kindReLU           kind = "RELU"
+	kindOnOff          kind = "ONOFF"
+	kindReconstruction kind = "RECONSTRUCTION"
+)
+
+func (k kind) sbs() bool { return k == kindSbS || k == kindSbSPooling }
+
+func (k kind) windowed() bool {
+	return k.sbs() || k == kindAveragePool || k == kindMaxPool || k == kindConv
+}
+
+// layer is what the configuration says about one layer.
+type layer struct {
+	index     int
+	kind      kind
+	window    convert.Window
+	in, out   convert.Size
+	spikes    int  // 0 unless SbS
+	epsilonXY bool // an EpsXY file is expected: a trained one is missing without it
+}
+
+func (l layer) String() string { return fmt.Sprintf("layer %d (%s)", l.index, l.kind) }
+
+// places returns K, the number of inputs to one output position.
+func (l layer) places() int {
+	return l.in.Channels * l.window.Kernel[0] * l.window.Kernel[1]
+}
+
+// plan is a configuration that has been checked: it can be built once the
+// files are there.
+type plan struct {
+	dialect       int
+	input         convert.Size // as Network.Input
+	preprocessing convert.Preprocessing
+	split         bool // the first layer gets the two channels of the on/off split
+	classes       []string
+	layers        []layer
+
+	epsilonT   []float32 // for the layer with most spikes; the others take its beginning
+	epsilon0   float32   // with an EpsXY file
+	epsilonXY0 float32   // without: epsilon_0 times the initial epsilon_xy
+	forgetting float32
+	alpha      int
+	noise      [2]float64 // range of untrained weights, before they are normalised
+	warnings   []string
+}
+
+func (p *plan) warn(format string, args ...any) {
+	p.warnings = append(p.warnings, fmt.Sprintf(format, args...))
+}
+
+// newPlan checks everything that can be checked without the weights.
+func newPlan(c *config, opt Options) (*plan, error) {
+	p := &plan{dialect: 1}
+	if c.layerType != nil {
+		p.dialect = 2
+	}
+	n, err := c.layers(p)
+	if err != nil {
+		return nil, err
+	}
+	first, err := p.preprocess(c, opt)
+	if err != nil {
+		return nil, err
+	}
+	size, most := first, 0
+	for i := range n {
+		l, err := c.layer(p, opt, i, size)
+		if err != nil {
+			return nil, err
+		}
+		p.layers = append(p.layers, l)
+		size, most = l.out, max(most, l.spikes)
+	}
+	if c.outputs != 0 && c.outputs != size.Channels {
+		return nil, fmt.Errorf("%s is %d, but the last layer has %d outputs",
+			c.where("network_structure.number_of_output_neurons"), c.outputs, size.Channels)
+	}
+	if len(p.classes) != size.Channels {
+		p.classes = nil
+	}
+	return p, p.dynamics(c, most)
+}
+
+// layers returns the number of layers, after a check of every list's length.
+func (c *config) layers(p *plan) (int, error) {
+	const section = "network_structure."
+	required := []string{section + "layer_type"}
+	if p.dialect == 1 {
+		required = []string{section + "is_pooling_layer", section + "forward_neuron_numbers", section + "forward_kernel_size"}
+	}
+	n := 0
+	for _, key := range required {
+		if c.lengths[key] == 0 {
+			return 0, fmt.Errorf("%s: the list is missing or empty (a network has a layer_type, or without one, for dialect 1, "+
+				"is_pooling_layer, forward_neuron_numbers and forward_kernel_size)", c.where(key))
+		}
+		n = max(n, c.lengths[key])
+	}
+	if n > maxLayers {
+		return 0, fmt.Errorf("%s: %d layers are too many (at most %d)", c.where(required[0]), n, maxLayers)
+	}
+	for _, key := range []string{
+		section + "layer_type", section + "forward_neuron_numbers", section + "is_pooling_layer", section + "forward_kernel_size",
+		section + "strides", section + "dilation", section + "padding",
+		section + "w_trainable", section + "eps_xy_trainable", section + "eps_xy_mean",
+		"learning_parameters.w_trainable", "learning_parameters.sbs_skip_gradient_calculation",
+		"approximation_setting.approximation_enable", "approximation_setting.number_of_trunc_bits", "approximation_setting.number_of_frac_bits",
+		"number_of_spikes", "spike_full_layer_input_distribution",
+	} {
+		if m := c.lengths[key]; m != 0 && m != 1 && m != n {
+			return 0, fmt.Errorf("%s has %d entries, the network has %d layers; give it one for each layer or one for all",
+				c.where(key), m, n)
+		}
+	}
+	if p.dialect == 2 {
+		for _, key := range []string{"forward_kernel_size", "strides", "dilation", "padding"} {
+			if c.lengths[section+key] == 1 && n > 1 {
+				p.warn("%s has one entry, which is used for all %d layers", c.where(section+key), n)
+			}
+		}
+	}
+	return n, nil
+}
+
+// at returns layer i's entry: the only one serves all, and def those without.
+func at[T any](list []T, i int, def T) T {
+	switch {
+	case i < len(list):
+		return list[i]
+	case len(list) == 1:
+		return list[0]
+	}
+	return def
+}
+
+// layerKind returns the type of layer i.
+func (c *config) layerKind(p *plan, i int) (kind, error) {
+	if p.dialect == 1 {
+		if at(c.pooling, i, false) {
+			return kindSbSPooling, nil
+		}
+		return kindSbS, nil
+	}
+	t := strings.ToUpper(c.layerType[i])
+	if strings.HasPrefix(t, "APPROX CONV2D") {
+		return "", fmt.Errorf("%w yet: layer %d is of type %q (a convolution with quantised products); train or convert the network with CONV2D in its place",
+			ErrUnsupported, i, c.layerType[i])
+	}
+	if strings.HasPrefix(t, "SBS") && strings.Contains(t, "POOLING") {
+		return kindSbSPooling, nil
+	}
+	known := []kind{kindSbS, kindAveragePool, kindMaxPool, kindConv, kindReLU, kindOnOff, kindReconstruction}
+	for _, k := range known {
+		if strings.HasPrefix(t, strings.ToUpper(string(k))) {
+			return k, nil
+		}
+	}
+	return "", fmt.Errorf("%w: %s[%d] is %q; the known types begin with %q (any case; an SbS type that contains POOLING has fixed pooling weights)",
+		ErrUnsupported, c.where("network_structure.layer_type"), i, c.layerType[i], known)
+}
+
+// layer checks what is said about layer i, whose input has the given size.
+func (c *config) layer(p *plan, opt Options, i int, in convert.Size) (layer, error) {
+	l := layer{index: i, in: in}
+	var err error
+	if l.kind, err = c.layerKind(p, i); err != nil {
+		return l, err
+	}
+	if at(c.fullLayer, i, false) {
+		return l, fmt.Errorf("%w: spike_full_layer_input_distribution is true for %v; train the network without it", ErrUnsupported, l)
+	}
+	if err := c.channels(p, &l); err != nil {
+		return l, err
+	}
+	l.out.Height, l.out.Width = in.Height, in.Width
+	if l.kind.windowed() {
+		if err := c.window(p, &l); err != nil {
+			return l, err
+		}
+	}
+	switch l.kind {
+	case kindSbS, kindSbSPooling:
+		l.spikes = at(c.spikes, i, 0)
+		if opt.Spikes > 0 {
+			l.spikes = opt.Spikes
+		}
+		if l.spikes < 1 || l.spikes > maxSpikes {
+			return l, fmt.Errorf("%s is %d for %v, want 1 to %d; give a number with --spikes",
+				c.where("number_of_spikes"), l.spikes, l, maxSpikes)
+		}
+		// Without the list nothing says that a missing file is a value that
+		// never changed.
+		l.epsilonXY = p.dialect == 1 && at(c.epsTrain, i, true)
+		if _, err := ops.Len([]int{l.places(), l.out.Channels}); err != nil {
+			return l, fmt.Errorf("%v: %d inputs (channels by kernel places) and %d neurons make too many weights", l, l.places(), l.out.Channels)
+		}
+	case kindReconstruction:
+		if i == 0 || !p.layers[i-1].kind.sbs() {
+			return l, fmt.Errorf("%v must come directly after an SbS layer", l)
+		}
+		l.out.Channels = p.layers[i-1].places()
+	}
+	if l.out.Channels > maxChannels {
+		return l, fmt.Errorf("%v has %d output channels, at most %d are possible", l, l.out.Channels, maxChannels)
+	}
+	if given := at(c.neurons, i, nil); len(given) == 2 && given[1] != l.out.Channels {
+		return l, fmt.Errorf("%s[%d] says that %v has %d outputs, but it makes %d of %d inputs",
+			c.where("network_structure.forward_neuron_numbers"), i, l, given[1], l.out.Channels, in.Channels)
+	}
+	return l, nil
+}
+
+// channels checks the numbers of neurons of a layer and sets its output's.
+func (c *config) channels(p *plan, l *layer) error {
+	key := fmt.Sprintf("%s[%d]", c.where("network_structure.forward_neuron_numbers"), l.index)
+	given := at(c.neurons, l.index, nil)
+	if len(given) == 2 {
+		if given[0] < 1 || given[0] > maxNeurons || given[1] < 1 || given[1] > maxNeurons {
+			return fmt.Errorf("%s: %v has %d inputs and %d outputs, want 1 to %d", key, l, given[0], given[1], maxNeurons)
+		}
+		if given[0] != l.in.Channels {
+			if l.index == 0 && p.split {
+				return fmt.Errorf("%s: %v expects %d input channels, but the image has %d after the on/off split; "+
+					"change --input, or say \"use_on_off_filter\": false under \"augmentation\" if the network was trained without it",
+					key, l, given[0], l.in.Channels)
+			}
+			if l.index == 0 {
+				return fmt.Errorf("%s: %v expects %d input channels, but the image has %d; change --input", key, l, given[0], l.in.Channels)
+			}
+			return fmt.Errorf("%s: %v expects %d input channels, but %v gives %d", key, l, given[0], p.layers[l.index-1], l.in.Channels)
+		}
+	}
+	l.out.Channels = l.in.Channels
+	switch l.kind {
+	case kindSbS, kindSbSPooling, kindConv:
+		if len(given) != 2 {
+			return fmt.Errorf("%s is missing or empty, and %v needs its [inputs, outputs]", key, l)
+		}
+		if l.kind == kindSbSPooling && given[0] != given[1] {
+			return fmt.Errorf("%s: %v has %d inputs and %d outputs; pooling needs as many outputs as inputs", key, l, given[0], given[1])
+		}
+		l.out.Channels = given[1]
+	case kindOnOff:
+		l.out.Channels = 2 * l.in.Channels
+	}
+	return nil
+}
+
+// window sets the geometry of a layer and with it its output's height and width.
+func (c *config) window(p *plan, l *layer) error {
+	const section = "network_structure."
+	pick := func(key string, list [][]int, def int) ([2]int, error) {
+		e := at(list, l.index, nil)
+		if len(e) != 2 {
+			e = []int{def, def}
+		}
+		for _, v := range e {
+			if v < 0 || v > maxWindow {
+				return [2]int{}, fmt.Errorf("%s[%d] is %v for %v, want 0 to %d in each place", c.where(section+key), l.index, e, l, maxWindow)
+			}
+		}
+		return [2]int(e), nil
+	}
+	w := &l.window
+	var errs [4]error
+	w.Kernel, errs[0] = pick("forward_kernel_size", c.kernel, 1)
+	w.Strides, errs[1] = pick("strides", c.strides, 1)
+	w.Dilations, errs[2] = pick("dilation", c.dilation, 1)
+	w.Pads, errs[3] = pick("padding", c.padding, 0)
+	if err := errors.Join(errs[:]...); err != nil {
+		return err
+	}
+	if given := at(c.kernel, l.index, nil); len(given) != 2 && (len(c.kernel) > 0 || p.dialect == 1) {
+		return fmt.Errorf("%s[%d] is empty, and %v needs a kernel size", c.where(section+"forward_kernel_size"), l.index, l)
+	}
+	for i, d := range w.Dilations {
+		w.Dilations[i] = max(d, 1) // the original documents 0 and uses 1
+	}
+	if l.kind == kindAveragePool && w.Dilations != [2]int{1, 1} {
+		return fmt.Errorf("%s[%d] is %v, but %v has no dilation; it must be 1", c.where(section+"dilation"), l.index, w.Dilations, l)
+	}
+	if l.kind == kindAveragePool || l.kind == kindMaxPool {
+		if w.Pads[0] > w.Kernel[0]/2 || w.Pads[1] > w.Kernel[1]/2 {
+			return fmt.Errorf("%s[%d] is %v for %v, want at most half its kernel %v", c.where(section+"padding"), l.index, w.Pads, l, w.Kernel)
+		}
+	}
+	var err error
+	if l.out.Height, l.out.Width, err = w.Output(l.in.Height, l.in.Width); err != nil {
+		return fmt.Errorf("%v with input %v: %w; check forward_kernel_size, strides, dilation and padding, and the size of the image", l, l.in, err)
+	}
+	return nil
+}
+
+// dynamics sets what governs the updates of h, for at most so many spikes.
+func (p *plan) dynamics(c *config, spikes int) error {
+	const learning = "learning_parameters."
+	xy, noise := c.epsilonXY, [2]float64{1, 1 + c.noise}
+	if p.dialect == 2 {
+		noise = [2]float64{1, 1.1}
+		if len(c.noiseRange) == 2 {
+			noise = [2]float64(c.noiseRange)
+		}
+	}
+	if _, ok := c.given[learning+"eps_xy_intitial"]; !ok {
+		xy = map[int]float64{1: 0.1, 2: 1}[p.dialect]
+	}
+	if noise[0] < 0 || noise[1] < noise[0] || noise[1] <= 0 || noise[1] > math.MaxFloat32 {
+		return fmt.Errorf("%sweight_noise_amplitude or weight_noise_range: untrained weights cannot lie between %v and %v", learning, noise[0], noise[1])
+	}
+	p.noise = noise
+	for _, v := range []struct {
+		key      string
+		value    float64
+		positive bool
+	}{
+		{"epsilon_0", c.epsilon0, true},
+		{"reduction_cooldown", c.reduction, true},
+		{learning + "eps_xy_intitial", xy, false},
+		{"epsilon_0 times eps_xy_intitial", c.epsilon0 * xy, false},
+	} {
+		if v.value < 0 || v.value > math.MaxFloat32 || v.positive && float32(v.value) == 0 {
+			return fmt.Errorf("%s is %v, which is negative, zero or too large", c.where(v.key), v.value)
+		}
+	}
+	p.epsilon0, p.epsilonXY0 = float32(c.epsilon0), float32(c.epsilon0*xy)
+	if r := float32(c.reduction); !finite(1/r) || !finite(p.epsilon0/r) || !finite(p.epsilonXY0/r) {
+		return fmt.Errorf("%s is %v, which is too small", c.where("reduction_cooldown"), c.reduction)
+	}
+	p.epsilonT = c.epsilonT(p.dialect, spikes)
+
+	_, forgetting := c.given["forgetting_offset"]
+	_, alpha := c.given[learning+"alpha_number_of_iterations"]
+	switch {
+	case p.dialect == 2 && c.forgetting > math.MaxFloat32, p.dialect == 1 && c.alpha > maxAlpha:
+		return fmt.Errorf("forgetting_offset %v or alpha_number_of_iterations %d is too large", c.forgetting, c.alpha)
+	case p.dialect == 2:
+		p.forgetting = float32(max(c.forgetting, 0))
+		if alpha && c.alpha > 0 {
+			p.warn("%s belongs to dialect 1 and is ignored", c.where(learning+"alpha_number_of_iterations"))
+		}
+	default:
+		p.alpha = max(c.alpha, 0)
+		if forgetting && c.forgetting > 0 {
+			p.warn("%s belongs to dialect 2 and is ignored", c.where("forgetting_offset"))
+		}
+	}
+	return nil
+}
+
+// epsilonT returns the schedule for a number of spikes. The cooldown changes
+// nothing before its own beginning, so that the schedule for fewer spikes is
+// the beginning of this one.
+func (c *config) epsilonT(dialect, spikes int) []float32 {
+	e := make([]float32, spikes)
+	for t := range e {
+		e[t] = 1
+		if dialect == 2 {
+			e[t] = float32(1 / math.Sqrt(float64(t+1)))
+		}
+		if c.cooldown >= 0 && t >= c.cooldown {
+			e[t] /= float32(c.reduction)
+		}
+	}
+	return e
+}

@@ -1,0 +1,105 @@
+package pytorch
+
+import (
+	"fmt"
+
+	"github.com/spike-by-spike/sbs/convert"
+)
+
+// dataSet is what data_mode stands for.
+type dataSet struct {
+	size    convert.Size
+	mean    []float32 // of the training set's channels, pixels 0..1
+	classes []string
+}
+
+// dataSetOf returns the data set of a data_mode; false for one that is not known.
+func dataSetOf(mode string) (dataSet, bool) {
+	switch mode {
+	case "MNIST":
+		return dataSet{
+			convert.Size{Channels: 1, Height: 28, Width: 28},
+			[]float32{0.13066062331199646},
+			[]string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"},
+		}, true
+	case "MNIST_FASHION":
+		return dataSet{
+			convert.Size{Channels: 1, Height: 28, Width: 28},
+			[]float32{0.28604063},
+			[]string{"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"},
+		}, true
+	case "CIFAR10":
+		return dataSet{
+			convert.Size{Channels: 3, Height: 32, Width: 32},
+			[]float32{0.49139968, 0.48215841, 0.44653091},
+			[]string{"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"},
+		}, true
+	}
+	return dataSet{}, false
+}
+
+// What is added to every pixel so that no patch of an image is all zeros.
+const (
+	offset1 = 1.1920929e-07 // the float32 epsilon
+	offset2 = 1e-20
+)
+
+// preprocess sets the plan's input and preprocessing and returns the size that
+// the first layer gets.
+func (p *plan) preprocess(c *config, opt Options) (convert.Size, error) {
+	known, ok := dataSetOf(c.dataMode)
+	p.classes = known.classes
+	p.input = opt.Input
+	if p.input == (convert.Size{}) {
+		if !ok {
+			return convert.Size{}, fmt.Errorf("%s is %q, not MNIST, MNIST_FASHION or CIFAR10, so that the size of an image is not known; give it with --input CxHxW",
+				c.where("data_mode"), c.dataMode)
+		}
+		p.input = known.size
+	}
+	p.preprocessing = convert.Preprocessing{Crop: c.crop, Offset: offset2}
+	p.split = p.dialect == 1 && c.onOff
+	switch {
+	case p.split:
+		mean, err := meanFor(c.dataMode, known.mean, p.input, opt)
+		if err != nil {
+			return convert.Size{}, err
+		}
+		p.preprocessing = convert.Preprocessing{Crop: c.crop, OnOffMean: mean}
+	case p.dialect == 1:
+		p.preprocessing.Offset = offset1
+	}
+	if opt.Mean != nil && (!p.split || opt.NoPreprocessing) {
+		p.warn("the mean that was given is not used: the network has no on/off split to put it in")
+	}
+	if len(c.imageMean) > 0 {
+		p.warn("%s is ignored; give the mean with --mean if it differs from the data set's", c.where("image_statistics.mean"))
+	}
+	first, err := p.preprocessing.Output(p.input)
+	if err != nil {
+		return first, fmt.Errorf("%s: %w", c.where("augmentation.crop_width_in_pixel"), err)
+	}
+	if opt.NoPreprocessing {
+		p.input, p.preprocessing = first, convert.Preprocessing{}
+	}
+	return first, nil
+}
+
+// meanFor returns the mean of every channel for the on/off split.
+func meanFor(mode string, known []float32, input convert.Size, opt Options) ([]float32, error) {
+	mean := known
+	switch {
+	case opt.NoPreprocessing:
+		// The split is somebody else's to do; only its channels count here.
+		return make([]float32, input.Channels), nil
+	case opt.Mean != nil:
+		mean = opt.Mean
+	case known == nil:
+		return nil, fmt.Errorf("the on/off split needs the data set's mean for each of the image's %d channels, and none is known for data_mode %q; give it with --mean",
+			input.Channels, mode)
+	}
+	if len(mean) != input.Channels {
+		return nil, fmt.Errorf("the on/off split has %d means for an image of %d channels; give one for each with --mean", len(mean), input.Channels)
+	}
+	return mean, nil
+}

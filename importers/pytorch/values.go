@@ -1,0 +1,96 @@
+package pytorch
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// tolerance is how far a column's sum may be off 1. Sums of float32 values
+// that were normalised in float32 stay within 1e-6 in all published files.
+const tolerance = 1e-4
+
+// normalise checks the weights of an SbS layer, (places, neurons), and divides
+// the columns by their sums if these are off. It returns how many it changed
+// and the largest difference. Within the tolerance every bit is kept: the
+// values are then the ones that the network was tested with.
+func normalise(w []float32, neurons int) (changed int, worst float64, err error) {
+	sums := make([]float64, neurons)
+	for i, v := range w {
+		if v < 0 {
+			return 0, 0, fmt.Errorf("the weight [%d, %d] is %v, but the weights of an SbS layer cannot be negative", i/neurons, i%neurons, v)
+		}
+		sums[i%neurons] += float64(v)
+	}
+	off := make([]bool, neurons)
+	for n, s := range sums {
+		if s == 0 {
+			return 0, 0, fmt.Errorf("column %d is all zeros, so that neuron %d could never take part", n, n)
+		}
+		if d := math.Abs(s - 1); d > tolerance {
+			off[n] = true
+			changed++
+			worst = max(worst, d)
+		}
+	}
+	if changed == 0 {
+		return 0, 0, nil
+	}
+	for i, v := range w {
+		if n := i % neurons; off[n] {
+			w[i] = float32(float64(v) / sums[n])
+		}
+	}
+	return changed, worst, nil
+}
+
+func finite(v float32) bool { return math.Abs(float64(v)) <= math.MaxFloat32 }
+
+// maxGenerated bounds the elements of all weights that come from the
+// configuration's numbers alone: 256 MB.
+const maxGenerated = 1 << 26
+
+// generate returns a zeroed array for weights without a file.
+func (ld *loader) generate(l layer, shape []int) ([]float32, error) {
+	n, err := ops.Len(shape)
+	if err != nil || n > maxGenerated-ld.generated {
+		return nil, fmt.Errorf("%v: too many weights would have to be made up without a file, %v here and %d before, at most %d in all",
+			l, shape, ld.generated, maxGenerated)
+	}
+	ld.generated += n
+	return make([]float32, n), nil
+}
+
+// poolingWeights returns the fixed weights of a pooling layer: every neuron
+// listens to all kernel places of its own channel.
+func (ld *loader) poolingWeights(l layer) ([]float32, error) {
+	neurons := l.out.Channels
+	w, err := ld.generate(l, []int{l.places(), neurons})
+	if err != nil {
+		return nil, err
+	}
+	area := l.window.Kernel[0] * l.window.Kernel[1]
+	for k := range l.places() {
+		w[k*neurons+k/area] = 1 / float32(area)
+	}
+	return w, nil
+}
+
+// random returns values uniform in [lo, hi), the same for the same layer.
+func (ld *loader) random(l layer, shape []int, lo, hi float64) ([]float32, error) {
+	w, err := ld.generate(l, shape)
+	if err != nil {
+		return nil, err
+	}
+	r := rand.New(rand.NewPCG(uint64(l.index), uint64(len(shape))))
+	for i := range w {
+		w[i] = float32(lo + (hi-lo)*r.Float64())
+	}
+	return w, nil
+}
+
+// initialBound is the bound of PyTorch's initial values of a convolution and
+// its bias with so many inputs to one output.
+func initialBound(inputs int) float64 { return 1 / math.Sqrt(float64(inputs)) }
