@@ -44,15 +44,18 @@ func (c *Case) check(ctx context.Context, operator ops.Operator) error {
 }
 
 func (c *Case) checkResults(ctx context.Context, op ops.Op) error {
-	var before []snapshot
-	for _, x := range c.Inputs {
+	before := make([]snapshot, len(c.Inputs))
+	for i, x := range c.Inputs {
 		if x != nil {
-			before = append(before, snapshotOf(x))
+			before[i] = snapshotOf(x)
 		}
 	}
 	outputs, err := c.run(ctx, op, 1)
 	if err != nil {
 		return fmt.Errorf("Run: %w", err)
+	}
+	if err := c.checkInputs(before); err != nil {
+		return err
 	}
 	if err := c.checkOutputs(outputs); err != nil {
 		return err
@@ -66,16 +69,22 @@ func (c *Case) checkResults(ctx context.Context, op ops.Op) error {
 	if err := c.checkCancelled(ctx, op); err != nil {
 		return err
 	}
-	for _, x := range c.Inputs {
+	if err := c.checkBatch(ctx, op, outputs); err != nil {
+		return err
+	}
+	return c.checkInputs(before)
+}
+
+func (c *Case) checkInputs(before []snapshot) error {
+	for i, x := range c.Inputs {
 		if x == nil {
 			continue
 		}
-		if err := before[0].same(x); err != nil {
-			return fmt.Errorf("an input was modified: %w", err)
+		if err := before[i].same(x); err != nil {
+			return fmt.Errorf("input %d was modified: %w", i, err)
 		}
-		before = before[1:]
 	}
-	return c.checkBatch(ctx, op, outputs)
+	return nil
 }
 
 func (c *Case) checkOutputs(outputs []*ops.Tensor) error {

@@ -1,0 +1,166 @@
+package opstest
+
+import (
+	"errors"
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// double is an operator that doubles a float32 tensor, in a way that a test can
+// spoil.
+type double struct {
+	infer func(x *ops.Input) ops.Type
+	run   func(ctx *ops.Context, x, out []float32) error
+}
+
+func (d double) operator() ops.Operator {
+	return ops.Operator{Domain: "test", Name: "Double", MinInputs: 1, MaxInputs: 1, NumOutputs: 1, New: func(n ops.Node) (ops.Op, error) {
+		if n.Opset != 1 {
+			return nil, errors.New("wrong opset")
+		}
+		return d, n.Attributes.Only()
+	}}
+}
+
+func (d double) Infer(in []*ops.Input) ([]ops.Type, error) {
+	if len(in[0].Shape) == 0 {
+		return nil, errors.New("a scalar")
+	}
+	if d.infer != nil {
+		return []ops.Type{d.infer(in[0])}, nil
+	}
+	return []ops.Type{in[0].Type}, nil
+}
+
+func (d double) Run(ctx *ops.Context, in []*ops.Tensor) ([]*ops.Tensor, error) {
+	x := in[0]
+	if len(x.Shape()) == 0 {
+		return nil, errors.New("a scalar")
+	}
+	out, err := ops.Zeros(ops.Float32, x.Shape())
+	if err != nil {
+		return nil, err
+	}
+	for i, v := range x.Float32s() {
+		if v == 13 {
+			return nil, errors.New("a 13")
+		}
+		out.Float32s()[i] = 2 * v
+	}
+	if d.run != nil {
+		err = d.run(ctx, x.Float32s(), out.Float32s())
+	}
+	return []*ops.Tensor{out}, err
+}
+
+func sound() Case {
+	return Case{
+		Inputs:  []*ops.Tensor{F32([]int{3, 1}, 1, 2, 3)},
+		Batch:   []int{0},
+		Outputs: []*ops.Tensor{F32([]int{3, 1}, 2, 4, 6)},
+	}
+}
+
+func TestSoundOperatorPasses(t *testing.T) {
+	failing := Case{Name: "scalar", Inputs: []*ops.Tensor{F32(nil, 1)}, WantErr: "scalar"}
+	value := Case{Name: "value", Inputs: []*ops.Tensor{F32([]int{1}, 13)}, WantRunErr: "13"}
+	opset := Case{Name: "opset", Opset: 2, WantErr: "wrong opset"}
+	Run(t, double{}.operator(), []Case{sound(), failing, value, opset})
+	Infer(t, double{}.operator(), []InferCase{
+		{Name: "unknown", Inputs: []*ops.Input{Typed(ops.Float32, Unknown("N"))}, Want: []ops.Type{{DType: ops.Float32, Shape: []ops.Dim{Unknown("N")}}}},
+		{Name: "scalar", Inputs: []*ops.Input{Const(F32(nil, 1))}, WantErr: "scalar"},
+	})
+}
+
+func TestContextReachesTheOperator(t *testing.T) {
+	c := sound()
+	c.Seed, c.FirstImage, c.Spikes, c.Uniforms = 5, 100, I32([]int{3}, 1, 2, 3), F64([]int{3, 1}, .1, .2, .3)
+	op := double{run: func(ctx *ops.Context, x, _ []float32) error {
+		spikes, _ := ops.Data[int32](ctx.Spikes)
+		uniforms, _ := ops.Data[float64](ctx.Uniforms)
+		if ctx.Seed != 5 || len(spikes) != len(x) || len(uniforms) != len(x) || ctx.FirstImage != 99+uint64(spikes[0]) {
+			return errors.New("the context is not the case's")
+		}
+		return nil
+	}}
+	require.NoError(t, c.check(t.Context(), op.operator()))
+}
+
+func TestUnsoundOperatorsFail(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		op   double
+		edit func(*Case)
+		want string
+	}{
+		{name: "numbers", edit: func(c *Case) { c.Outputs[0].Float32s()[1] = 5 }, want: "element 1 of float32(3, 1) is 4, want 5"},
+		{name: "shape", edit: func(c *Case) { c.Outputs[0] = F32([]int{3}, 2, 4, 6) }, want: "want float32(3), got float32(3, 1)"},
+		{name: "outputs", edit: func(c *Case) { c.Outputs = nil }, want: "0 outputs, the operator 1"},
+		{name: "inputs", edit: func(c *Case) { c.Inputs = append(c.Inputs, nil) }, want: "does not allow the case's 2 inputs"},
+		{name: "error of New", edit: func(c *Case) { c.Opset = 3 }, want: "New: wrong opset"},
+		{name: "other error of New", edit: func(c *Case) { c.Opset, c.WantErr = 3, "scalar" }, want: `want an error with "scalar", got: wrong opset`},
+		{name: "no error", edit: func(c *Case) { c.WantErr = "scalar" }, want: `Infer: no error, want one with "scalar"`},
+		{name: "no error of Run", edit: func(c *Case) { c.WantRunErr = "scalar" }, want: `Run: no error, want one with "scalar"`},
+		{name: "error of Run", edit: func(c *Case) { c.Inputs[0].Float32s()[0] = 13 }, want: "Run: a 13"},
+		{name: "inference", op: double{infer: func(*ops.Input) ops.Type { return ops.Type{DType: ops.Float32, Shape: ops.Dims(4, 1)} }}, want: "Infer (all types), output 0"},
+		{name: "vague inference", op: double{infer: func(*ops.Input) ops.Type {
+			return ops.Type{DType: ops.Float32, Shape: ops.Dims(-1, 1)}
+		}}, want: "but everything is known"},
+		{name: "inference of values", op: double{infer: func(x *ops.Input) ops.Type {
+			if x.Const != nil {
+				return ops.Type{DType: ops.Float64, Shape: x.Shape}
+			}
+			return x.Type
+		}}, want: "Infer (all values), output 0"},
+		{name: "inference of symbols", op: double{infer: func(x *ops.Input) ops.Type {
+			if x.Shape[0].Symbol != "" {
+				return ops.Type{DType: ops.Float32, Shape: ops.Dims(1, 1)}
+			}
+			return x.Type
+		}}, want: "Infer (unknown batch), output 0"},
+		{name: "modified input", op: double{run: func(_ *ops.Context, x, _ []float32) error {
+			x[2] = float32(math.Copysign(float64(x[2]), -1))
+			return nil
+		}}, want: "input 0 was modified: element 2"},
+		{name: "workers", op: double{run: func(ctx *ops.Context, _, out []float32) error {
+			out[0] += float32(ctx.Pool.Workers()-1) * 1e-6
+			return nil
+		}}, want: "2 workers: output 0"},
+		{name: "cancelled", op: double{run: func(ctx *ops.Context, _, out []float32) error {
+			if ctx.Err() != nil {
+				out[0] = 0
+			}
+			return nil
+		}}, want: "a cancelled run: output 0"},
+		{name: "batch", op: double{run: func(_ *ops.Context, x, out []float32) error {
+			out[0] += float32(len(x)-3) * 1e-6
+			return nil
+		}}, want: "images [0 1] of 3: output 0"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := sound()
+			if c.edit != nil {
+				c.edit(&k)
+			}
+			require.ErrorContains(t, k.check(t.Context(), c.op.operator()), c.want)
+		})
+	}
+}
+
+func TestNear(t *testing.T) {
+	nan := math.NaN()
+	require.NoError(t, near(F64([]int{3}, 1, 1000, nan), F64([]int{3}, 1.01, 1010, nan), 0.0101))
+	require.Error(t, near(F64([]int{1}, 1), F64([]int{1}, 1.02), 0.0101))
+	require.Error(t, near(F64([]int{1}, nan), F64([]int{1}, 1), 1))
+	require.Error(t, near(F64([]int{1}, 1), F64([]int{1}, nan), 1))
+	require.Error(t, near(F64([]int{1}, math.Inf(1)), F64([]int{1}, 1), 1))
+	require.Error(t, near(F64([]int{1}, 1), F64([]int{1}, math.Inf(1)), 1))
+	require.NoError(t, near(F64([]int{1}, math.Inf(-1)), F64([]int{1}, math.Inf(-1)), 0))
+	require.Error(t, near(Ints(1), Ints(2), 5))
+	require.NoError(t, near(Tensor(nil, true), Tensor(nil, true), 0))
+	require.Error(t, near(Tensor(nil, true), Tensor(nil, false), 0))
+}

@@ -1,0 +1,89 @@
+package std
+
+import (
+	"fmt"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// newConcat makes Concat (opsets 4, 11, 13): the inputs one after the other
+// along an axis. They are of one type, any, and of one shape except along the
+// axis.
+//
+// Attributes: axis (required), -rank to rank-1; negative since opset 11.
+func newConcat(n ops.Node) (kernel, error) {
+	if err := n.Attributes.Only("axis"); err != nil {
+		return nil, err
+	}
+	if _, ok := n.Attributes["axis"]; !ok {
+		return nil, fmt.Errorf("%w: axis is missing", ops.ErrAttribute)
+	}
+	axis, err := ops.Attr(n.Attributes, "axis", int64(0))
+	if err != nil {
+		return nil, err
+	}
+	if axis < 0 && n.Opset < 11 {
+		return nil, fmt.Errorf("%w: axis %d is negative before opset 11", ops.ErrAttribute, axis)
+	}
+	return concat{axis}, nil
+}
+
+type concat struct{ axis int64 }
+
+func (k concat) infer(in []*ops.Input) (ops.Type, error) {
+	first := in[0].Type
+	axis, err := axisOf(k.axis, len(first.Shape))
+	if err != nil {
+		return ops.Type{}, fmt.Errorf("%w: input 0 is %v", err, first)
+	}
+	shape := append([]ops.Dim{}, first.Shape...)
+	for i, x := range in[1:] {
+		if x.DType != first.DType {
+			return ops.Type{}, fmt.Errorf("%w: input 0 is %v but input %d is %v", ops.ErrDType, first, i+1, x.Type)
+		}
+		ok := len(x.Shape) == len(shape)
+		for d := 0; ok && d < len(shape); d++ {
+			if d != axis {
+				shape[d], ok = merge(shape[d], x.Shape[d])
+			}
+		}
+		if !ok {
+			return ops.Type{}, fmt.Errorf("%w: input %d is %v but the ones before are %v (axis %d)",
+				ops.ErrShape, i+1, x.Type, ops.Type{DType: first.DType, Shape: shape}, axis)
+		}
+		switch y := x.Shape[axis]; {
+		case y.Size == 0:
+		case shape[axis].Size == 0:
+			shape[axis] = y
+		case shape[axis].Known() && y.Known():
+			shape[axis] = ops.Dim{Size: shape[axis].Size + y.Size}
+		default:
+			shape[axis] = unknown
+		}
+	}
+	return ops.Type{DType: first.DType, Shape: shape}, nil
+}
+
+func (k concat) run(ctx *ops.Context, in []*ops.Tensor, shape []int) (*ops.Tensor, error) {
+	if len(in) == 1 {
+		return in[0].Reshaped(shape)
+	}
+	axis, err := axisOf(k.axis, len(shape))
+	if err != nil {
+		return nil, err
+	}
+	out, err := ops.Zeros(in[0].DType(), shape)
+	if err != nil {
+		return nil, err
+	}
+	strides := rowMajor(shape)
+	to := 0
+	for _, x := range in {
+		n := newNest(x.Shape(), strides, rowMajor(x.Shape()))
+		if err := copyElements(ctx, &n, out, to, x, 0); err != nil {
+			return nil, err
+		}
+		to += x.Shape()[axis] * strides[axis]
+	}
+	return out, nil
+}

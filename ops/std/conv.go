@@ -1,0 +1,135 @@
+package std
+
+import (
+	"fmt"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// newConv makes Conv (opsets 1, 11) for images X (N, C, H, W) or (N, C, W),
+// weights W (M, C/group, kH, kW) and an optional bias B (M), all float32. The
+// output is (N, M, H', W').
+//
+// Attributes: kernel_shape (W's), strides (1), dilations (1), pads (0),
+// auto_pad (NOTSET; VALID, SAME_UPPER, SAME_LOWER), group (1).
+func newConv(n ops.Node) (kernel, error) {
+	if err := n.Attributes.Only(append([]string{"group"}, windowAttributes...)...); err != nil {
+		return nil, err
+	}
+	w, err := newWindow(n.Attributes)
+	if err != nil {
+		return nil, err
+	}
+	group, err := ops.Attr(n.Attributes, "group", int64(1))
+	if err != nil {
+		return nil, err
+	}
+	if group < 1 || group > ops.MaxElements {
+		return nil, fmt.Errorf("%w: group %d", ops.ErrAttribute, group)
+	}
+	return &conv{w, int(group)}, nil
+}
+
+type conv struct {
+	window window
+	group  int
+}
+
+func (c *conv) infer(in []*ops.Input) (ops.Type, error) {
+	x, w := in[0].Type, in[1].Type
+	for i, name := range []string{"X", "W", "B"}[:len(in)] {
+		if in[i] == nil {
+			continue
+		}
+		if err := checkDType(name, in[i].Type, ops.Float32); err != nil {
+			return ops.Type{}, err
+		}
+	}
+	if err := checkImages("X", x); err != nil {
+		return ops.Type{}, err
+	}
+	if len(w.Shape) != len(x.Shape) {
+		return ops.Type{}, fmt.Errorf("%w: X is %v but W is %v", ops.ErrShape, x, w)
+	}
+	if c1, c2 := x.Shape[1], w.Shape[1]; c1.Known() && c2.Known() && c1.Size != c2.Size*c.group {
+		return ops.Type{}, fmt.Errorf("%w: X is %v with %d channels but W is %v for %d channels in each of %d groups",
+			ops.ErrShape, x, c1.Size, w, c2.Size, c.group)
+	}
+	channels := w.Shape[0]
+	if channels.Known() && channels.Size%c.group != 0 {
+		return ops.Type{}, fmt.Errorf("%w: W is %v: %d outputs for %d groups", ops.ErrShape, w, channels.Size, c.group)
+	}
+	if len(in) == 3 && in[2] != nil {
+		b := in[2].Type
+		ok := len(b.Shape) == 1
+		if ok {
+			channels, ok = merge(channels, b.Shape[0])
+		}
+		if !ok {
+			return ops.Type{}, fmt.Errorf("%w: W is %v but B is %v", ops.ErrShape, w, b)
+		}
+	}
+	axes, err := c.axes(x.Shape, w.Shape)
+	if err != nil {
+		return ops.Type{}, fmt.Errorf("%w: X is %v, W is %v", err, x, w)
+	}
+	shape := []ops.Dim{x.Shape[0], channels}
+	for _, a := range axes {
+		shape = append(shape, ops.Dim{Size: a.out})
+	}
+	return ops.Type{DType: x.DType, Shape: shape}, nil
+}
+
+func (c *conv) axes(x, w []ops.Dim) ([]axis, error) {
+	kernel := make([]int, len(w)-2)
+	for i, d := range w[2:] {
+		kernel[i] = d.Size
+		if d.Size == 0 {
+			return nil, fmt.Errorf("%w: weights without pixels", ops.ErrShape)
+		}
+		if i >= len(c.window.kernel) {
+			continue
+		}
+		if d.Known() && d.Size != c.window.kernel[i] {
+			return nil, fmt.Errorf("%w: kernel_shape %v is not W's", ops.ErrShape, c.window.kernel)
+		}
+		kernel[i] = c.window.kernel[i]
+	}
+	return c.window.axes(x[2:], kernel)
+}
+
+func (c *conv) run(ctx *ops.Context, in []*ops.Tensor, shape []int) (*ops.Tensor, error) {
+	x, w := in[0], in[1]
+	axes, err := c.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))
+	if err != nil {
+		return nil, err
+	}
+	out, err := ops.Zeros(ops.Float32, shape)
+	if err != nil || out.Len() == 0 {
+		return out, err
+	}
+	j := convolution{
+		x: x.Float32s(), w: w.Float32s(), out: out.Float32s(),
+		channels: w.Shape()[1],
+		filters:  shape[1] / c.group,
+		group:    c.group,
+	}
+	j.rows, j.cols = plane(axes)
+	j.taps = j.channels * j.rows.kernel * j.cols.kernel
+	if len(in) == 3 && in[2] != nil {
+		j.bias = in[2].Float32s()
+	}
+	// The columns of one block stay in the second-level cache; a single image,
+	// too, is worth several blocks.
+	columns := shape[0] * j.rows.out * j.cols.out
+	width := min(max(1, blockElements/max(1, j.taps)), max(8, columns/16), 256)
+	blocks := (columns + width - 1) / width
+	return out, ctx.For(j.group*blocks, 1, func(lo, hi int) error {
+		pixels := make([]float32, j.taps*width)
+		for i := lo; i < hi; i++ {
+			first := i % blocks * width
+			j.block(pixels, i/blocks, first, min(first+width, columns))
+		}
+		return nil
+	})
+}

@@ -1,0 +1,219 @@
+package std
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/internal/parallel"
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/opstest"
+)
+
+func TestConv(t *testing.T) {
+	x := opstest.F32([]int{1, 1, 3, 3}, 1, 2, 3, 4, 5, 6, 7, 8, 9)
+	w := opstest.F32([]int{1, 1, 2, 2}, 1, 10, 100, 1000)
+	diagonal := opstest.F32([]int{1, 1, 2, 2}, 1, 0, 0, 1)
+	opstest.Run(t, find(t, "Conv"), []opstest.Case{
+		{
+			Name:    "no padding",
+			Inputs:  []*ops.Tensor{x, w},
+			Batch:   []int{0},
+			Outputs: []*ops.Tensor{opstest.F32([]int{1, 1, 2, 2}, 5421, 6532, 8754, 9865)},
+		}, {
+			Name:       "bias and uneven padding",
+			Attributes: ops.Attributes{"pads": []int64{1, 0, 0, 2}, "kernel_shape": []int64{2, 2}},
+			Inputs:     []*ops.Tensor{x, diagonal, opstest.F32([]int{1}, 0.5)},
+			Batch:      []int{0},
+			Outputs: []*ops.Tensor{opstest.F32([]int{1, 1, 3, 4},
+				2.5, 3.5, 0.5, 0.5, 6.5, 8.5, 3.5, 0.5, 12.5, 14.5, 6.5, 0.5)},
+		}, {
+			Name:       "same upper",
+			Attributes: ops.Attributes{"auto_pad": "SAME_UPPER"},
+			Inputs:     []*ops.Tensor{x, diagonal},
+			Outputs:    []*ops.Tensor{opstest.F32([]int{1, 1, 3, 3}, 6, 8, 3, 12, 14, 6, 7, 8, 9)},
+		}, {
+			Name:       "same lower",
+			Attributes: ops.Attributes{"auto_pad": "SAME_LOWER"},
+			Inputs:     []*ops.Tensor{x, diagonal},
+			Outputs:    []*ops.Tensor{opstest.F32([]int{1, 1, 3, 3}, 1, 2, 3, 4, 6, 8, 7, 12, 14)},
+		}, {
+			Name:       "same with strides",
+			Attributes: ops.Attributes{"auto_pad": "SAME_UPPER", "strides": []int64{2, 2}},
+			Inputs:     []*ops.Tensor{x, diagonal},
+			Outputs:    []*ops.Tensor{opstest.F32([]int{1, 1, 2, 2}, 6, 3, 7, 9)},
+		}, {
+			Name:       "valid with strides",
+			Attributes: ops.Attributes{"auto_pad": "VALID", "strides": []int64{2, 1}},
+			Inputs:     []*ops.Tensor{x, diagonal},
+			Outputs:    []*ops.Tensor{opstest.F32([]int{1, 1, 1, 2}, 6, 8)},
+		}, {
+			Name:       "dilations",
+			Attributes: ops.Attributes{"dilations": []int64{2, 1}},
+			Inputs:     []*ops.Tensor{x, diagonal},
+			Outputs:    []*ops.Tensor{opstest.F32([]int{1, 1, 1, 2}, 9, 11)},
+		}, {
+			Name:       "groups",
+			Attributes: ops.Attributes{"group": int64(2)},
+			Inputs:     []*ops.Tensor{opstest.F32([]int{1, 2, 1, 2}, 1, 2, 3, 4), opstest.F32([]int{4, 1, 1, 1}, 1, 2, 3, 4), nil},
+			Outputs:    []*ops.Tensor{opstest.F32([]int{1, 4, 1, 2}, 1, 2, 2, 4, 9, 12, 12, 16)},
+		}, {
+			Name:       "one spatial axis",
+			Attributes: ops.Attributes{"pads": []int64{1, 0}, "strides": []int64{2}},
+			Inputs:     []*ops.Tensor{opstest.F32([]int{1, 2, 4}, 1, 2, 3, 4, 10, 20, 30, 40), opstest.F32([]int{1, 2, 2}, 1, 2, 1, 1)},
+			Outputs:    []*ops.Tensor{opstest.F32([]int{1, 1, 2}, 12, 58)},
+		}, {
+			Name:    "no images",
+			Inputs:  []*ops.Tensor{opstest.F32([]int{0, 1, 3, 3}), w},
+			Batch:   []int{0},
+			Outputs: []*ops.Tensor{opstest.F32([]int{0, 1, 2, 2})},
+		}, {
+			Name:    "no channels",
+			Inputs:  []*ops.Tensor{opstest.F32([]int{1, 0, 1, 1}), opstest.F32([]int{2, 0, 1, 1}), opstest.F32([]int{2}, 1, 2)},
+			Outputs: []*ops.Tensor{opstest.F32([]int{1, 2, 1, 1}, 1, 2)},
+		},
+		{Name: "double", Inputs: []*ops.Tensor{x, opstest.F64([]int{1, 1, 1, 1}, 1)}, WantErr: "W is float64(1, 1, 1, 1), want float32"},
+		{Name: "vector", Inputs: []*ops.Tensor{opstest.F32([]int{1}, 1), w}, WantErr: "X is float32(1), want 3 or 4 dimensions"},
+		{Name: "rank", Inputs: []*ops.Tensor{x, opstest.F32([]int{1, 1, 1}, 1)}, WantErr: "X is float32(1, 1, 3, 3) but W is float32(1, 1, 1)"},
+		{Name: "channels", Inputs: []*ops.Tensor{x, opstest.F32([]int{1, 2, 1, 1}, 1, 1)}, WantErr: "with 1 channels but W is float32(1, 2, 1, 1)"},
+		{Name: "bias", Inputs: []*ops.Tensor{x, w, opstest.F32([]int{2}, 1, 1)}, WantErr: "W is float32(1, 1, 2, 2) but B is float32(2)"},
+		{Name: "scalar bias", Inputs: []*ops.Tensor{x, w, opstest.F32(nil, 1)}, WantErr: "but B is float32()"},
+		{Name: "too small", Inputs: []*ops.Tensor{opstest.F32([]int{1, 1, 1, 2}, 1, 2), w}, WantErr: "a window over 2 pixels does not fit into 1"},
+		{Name: "no weights", Inputs: []*ops.Tensor{x, opstest.F32([]int{1, 1, 0, 1})}, WantErr: "weights without pixels"},
+		{Name: "groups of outputs", Attributes: ops.Attributes{"group": int64(2)}, Inputs: []*ops.Tensor{opstest.Random(1, 1, 2, 3, 3), opstest.Random(1, 3, 1, 1, 1)}, WantErr: "3 outputs for 2 groups"},
+		{Name: "kernel shape", Attributes: ops.Attributes{"kernel_shape": []int64{2, 3}}, Inputs: []*ops.Tensor{x, w}, WantErr: "kernel_shape [2 3] is not W's"},
+		{Name: "group 0", Attributes: ops.Attributes{"group": int64(0)}, Inputs: []*ops.Tensor{x, w}, WantErr: "group 0"},
+		{Name: "stride 0", Attributes: ops.Attributes{"strides": []int64{0, 1}}, Inputs: []*ops.Tensor{x, w}, WantErr: "strides [0 1]"},
+		{Name: "three strides", Attributes: ops.Attributes{"strides": []int64{1, 1, 1}}, Inputs: []*ops.Tensor{x, w}, WantErr: "strides [1 1 1] for 2 spatial axes, want 2"},
+		{Name: "negative pads", Attributes: ops.Attributes{"pads": []int64{0, 0, -1, 0}}, Inputs: []*ops.Tensor{x, w}, WantErr: "pads [0 0 -1 0]"},
+		{Name: "auto_pad and pads", Attributes: ops.Attributes{"auto_pad": "VALID", "pads": []int64{0, 1, 0, 0}}, Inputs: []*ops.Tensor{x, w}, WantErr: "both auto_pad VALID and pads [0 1 0 0]"},
+		{Name: "auto_pad", Attributes: ops.Attributes{"auto_pad": "FULL"}, Inputs: []*ops.Tensor{x, w}, WantErr: `auto_pad "FULL"`},
+		{Name: "attribute type", Attributes: ops.Attributes{"strides": int64(1)}, Inputs: []*ops.Tensor{x, w}, WantErr: "strides is a int64"},
+		{Name: "huge output", Attributes: ops.Attributes{"pads": []int64{1 << 30, 1 << 30, 0, 0}}, Inputs: []*ops.Tensor{x, w}, WantErr: "elements"},
+	})
+}
+
+// TestConvAgainstDefinition compares with the formula, on data of several
+// blocks and numbers of filters and columns that fill no tile.
+func TestConvAgainstDefinition(t *testing.T) {
+	var cases []opstest.Case
+	for _, c := range []struct {
+		name                     string
+		x, w                     *ops.Tensor
+		strides, dilations, pads []int64
+		group                    int
+	}{
+		{"plain", opstest.Random(1, 3, 2, 21, 19), opstest.Random(2, 5, 2, 3, 3), []int64{1, 1}, []int64{1, 1}, []int64{0, 0, 0, 0}, 1},
+		{"everything", opstest.Random(3, 3, 6, 20, 17), opstest.Random(4, 14, 3, 3, 2), []int64{2, 1}, []int64{1, 3}, []int64{2, 0, 1, 3}, 2},
+		{"depthwise", opstest.Random(5, 2, 5, 9, 9), opstest.Random(6, 5, 1, 3, 3), []int64{1, 2}, []int64{2, 1}, []int64{2, 1, 2, 1}, 5},
+		{"long columns", opstest.Random(7, 4, 300, 3, 3), opstest.Random(8, 9, 300, 3, 3), []int64{1, 1}, []int64{1, 1}, []int64{1, 1, 1, 1}, 1},
+	} {
+		bias := opstest.Random(9, c.w.Shape()[0])
+		cases = append(cases, opstest.Case{
+			Name:       c.name,
+			Attributes: ops.Attributes{"strides": c.strides, "dilations": c.dilations, "pads": c.pads, "group": int64(c.group)},
+			Inputs:     []*ops.Tensor{c.x, c.w, bias},
+			Batch:      []int{0},
+			Outputs:    []*ops.Tensor{convolved(c.x, c.w, bias, c.strides, c.dilations, c.pads, c.group)},
+			Tolerance:  1e-4, // for sums over 2700 numbers that nearly cancel
+		})
+	}
+	opstest.Run(t, find(t, "Conv"), cases)
+}
+
+// convolved is the definition of Conv.
+func convolved(x, w, bias *ops.Tensor, strides, dilations, pads []int64, group int) *ops.Tensor {
+	images, channels, height, width := x.Shape()[0], x.Shape()[1], x.Shape()[2], x.Shape()[3]
+	filters, perGroup, kh, kw := w.Shape()[0], w.Shape()[1], w.Shape()[2], w.Shape()[3]
+	size := func(axis, in, kernel int) int {
+		return (in+int(pads[axis]+pads[axis+2])-(kernel-1)*int(dilations[axis])-1)/int(strides[axis]) + 1
+	}
+	rows, cols := size(0, height, kh), size(1, width, kw)
+	var out []float32
+	for n := range images {
+		for m := range filters {
+			for i := range rows {
+				for j := range cols {
+					total := float64(bias.Float32s()[m])
+					for c := range perGroup {
+						channel := m/(filters/group)*perGroup + c
+						for ky := range kh {
+							for kx := range kw {
+								y := i*int(strides[0]) - int(pads[0]) + ky*int(dilations[0])
+								x0 := j*int(strides[1]) - int(pads[1]) + kx*int(dilations[1])
+								if y < 0 || y >= height || x0 < 0 || x0 >= width {
+									continue
+								}
+								total += float64(x.Float32s()[((n*channels+channel)*height+y)*width+x0]) *
+									float64(w.Float32s()[((m*perGroup+c)*kh+ky)*kw+kx])
+							}
+						}
+					}
+					out = append(out, float32(total))
+				}
+			}
+		}
+	}
+	return opstest.F32([]int{images, filters, rows, cols}, out...)
+}
+
+func TestConvInfer(t *testing.T) {
+	batch, free := opstest.Unknown("N"), opstest.Unknown("")
+	image := opstest.Typed(ops.Float32, batch, opstest.Known(3), opstest.Known(28), opstest.Unknown("W"))
+	weights := opstest.Typed(ops.Float32, ops.Dims(8, 3, 5, 5)...)
+	opstest.Infer(t, find(t, "Conv"), []opstest.InferCase{
+		{
+			Name:   "batch and width unknown",
+			Inputs: []*ops.Input{image, weights},
+			Want:   []ops.Type{{DType: ops.Float32, Shape: []ops.Dim{batch, opstest.Known(8), opstest.Known(24), free}}},
+		}, {
+			Name:       "weights unknown",
+			Attributes: ops.Attributes{"kernel_shape": []int64{5, 3}},
+			Inputs:     []*ops.Input{image, opstest.Typed(ops.Float32, free, free, free, free), opstest.Typed(ops.Float32, opstest.Known(7))},
+			Want:       []ops.Type{{DType: ops.Float32, Shape: []ops.Dim{batch, opstest.Known(7), opstest.Known(24), free}}},
+		}, {
+			Name:       "same padding needs no weights",
+			Attributes: ops.Attributes{"auto_pad": "SAME_UPPER", "strides": []int64{3, 1}},
+			Inputs:     []*ops.Input{image, opstest.Typed(ops.Float32, opstest.Known(8), free, free, free)},
+			Want:       []ops.Type{{DType: ops.Float32, Shape: []ops.Dim{batch, opstest.Known(8), opstest.Known(10), free}}},
+		}, {
+			Name:    "channels differ",
+			Inputs:  []*ops.Input{image, opstest.Typed(ops.Float32, ops.Dims(8, 1, 5, 5)...)},
+			WantErr: "X is float32(N, 3, 28, W) with 3 channels but W is float32(8, 1, 5, 5)",
+		},
+	})
+}
+
+// BenchmarkConv runs the convolutions of the CNN for MNIST that SbS networks
+// are compared with, on one core.
+func BenchmarkConv(b *testing.B) {
+	const batch = 64
+	layers := []struct {
+		name string
+		in   []*ops.Tensor
+	}{
+		{"1x24x24", []*ops.Tensor{opstest.Random(1, batch, 1, 24, 24), opstest.Random(2, 32, 1, 5, 5)}},
+		{"32x10x10", []*ops.Tensor{opstest.Random(3, batch, 32, 10, 10), opstest.Random(4, 64, 32, 5, 5)}},
+		{"64x3x3", []*ops.Tensor{opstest.Random(5, batch, 64, 3, 3), opstest.Random(6, 96, 64, 3, 3)}},
+	}
+	op, err := find(b, "Conv").New(ops.Node{Opset: 17, NumInputs: 2})
+	require.NoError(b, err)
+	ctx := &ops.Context{Context: b.Context(), Pool: parallel.New(1)}
+	run := func(lo, hi int) func(*testing.B) {
+		return func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				for _, l := range layers[lo:hi] {
+					if _, err := op.Run(ctx, l.in); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64(batch*b.N)/b.Elapsed().Seconds(), "images/s")
+		}
+	}
+	for i, l := range layers {
+		b.Run(l.name, run(i, i+1))
+	}
+	b.Run("all", run(0, len(layers)))
+}

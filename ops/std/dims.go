@@ -1,0 +1,89 @@
+package std
+
+import (
+	"fmt"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+var unknown = ops.Dim{Size: -1}
+
+// merge returns what is known of two dimensions that must be equal, false when
+// they are not.
+func merge(a, b ops.Dim) (ops.Dim, bool) {
+	switch {
+	case a.Known() && b.Known():
+		return a, a.Size == b.Size
+	case b.Known() || !a.Known() && a.Symbol == "":
+		return b, true
+	}
+	return a, true
+}
+
+// product returns the product of dimensions. A single unknown one passes with
+// its symbol when the others do not change it.
+func product(dims []ops.Dim) ops.Dim {
+	p := ops.Dim{Size: 1}
+	for _, d := range dims {
+		switch {
+		case p == ops.Dim{Size: 1}:
+			p = d
+		case d.Size == 0 || p.Size == 0:
+			p = ops.Dim{}
+		case d.Size == 1:
+		case p.Known() && d.Known():
+			p = ops.Dim{Size: p.Size * d.Size}
+		default:
+			p = unknown
+		}
+	}
+	return p
+}
+
+// axisOf resolves an axis that counts from the end when it is negative.
+func axisOf(axis int64, rank int) (int, error) {
+	if axis < -int64(rank) || axis >= int64(rank) {
+		return 0, fmt.Errorf("%w: axis %d of %d dimensions", ops.ErrShape, axis, rank)
+	}
+	if axis < 0 {
+		axis += int64(rank)
+	}
+	return int(axis), nil
+}
+
+// checkVector returns the length of an input that must be a vector of one of
+// the given integer types.
+func checkVector(name string, in *ops.Input, integers ...ops.DType) (ops.Dim, error) {
+	if err := checkDType(name, in.Type, integers...); err != nil {
+		return unknown, err
+	}
+	if len(in.Shape) != 1 {
+		return unknown, fmt.Errorf("%w: %s is %v, want a vector", ops.ErrShape, name, in.Type)
+	}
+	return in.Shape[0], nil
+}
+
+// integers returns the elements of an int32 or int64 tensor.
+func integers(t *ops.Tensor) []int64 {
+	narrow, ok := ops.Data[int32](t)
+	if !ok {
+		return t.Int64s()
+	}
+	wide := make([]int64, len(narrow))
+	for i, v := range narrow {
+		wide[i] = int64(v)
+	}
+	return wide
+}
+
+// rowMajor returns how far apart in a tensor of this shape neighbours along
+// each dimension are.
+func rowMajor(shape []int) []int {
+	strides := make([]int, len(shape))
+	n := 1
+	for i := len(shape) - 1; i >= 0; i-- {
+		strides[i] = n
+		n *= shape[i]
+	}
+	return strides
+}

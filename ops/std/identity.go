@@ -1,0 +1,59 @@
+package std
+
+import (
+	"fmt"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// newIdentity makes Identity (opsets 1 to 16): the output is the input, of any
+// type and shape. It has no attributes. Sequences and optional values are not
+// supported.
+func newIdentity(n ops.Node) (kernel, error) {
+	return identity{}, n.Attributes.Only()
+}
+
+type identity struct{}
+
+func (identity) infer(in []*ops.Input) (ops.Type, error) { return in[0].Type, nil }
+
+func (identity) run(_ *ops.Context, in []*ops.Tensor, shape []int) (*ops.Tensor, error) {
+	return in[0].Reshaped(shape)
+}
+
+// newFlatten makes Flatten (opsets 1 to 13): the output has two dimensions, the
+// product of those before the axis and the product of the others. The input is
+// of any type and shape.
+//
+// Attributes: axis (1), -rank to rank; negative since opset 11.
+func newFlatten(n ops.Node) (kernel, error) {
+	if err := n.Attributes.Only("axis"); err != nil {
+		return nil, err
+	}
+	axis, err := ops.Attr(n.Attributes, "axis", int64(1))
+	if err != nil {
+		return nil, err
+	}
+	if axis < 0 && n.Opset < 11 {
+		return nil, fmt.Errorf("%w: axis %d is negative before opset 11", ops.ErrAttribute, axis)
+	}
+	return flatten{axis}, nil
+}
+
+type flatten struct{ axis int64 }
+
+func (k flatten) infer(in []*ops.Input) (ops.Type, error) {
+	x := in[0].Type
+	axis := len(x.Shape) // which, unlike for other operators, is a legal axis
+	if k.axis != int64(axis) {
+		var err error
+		if axis, err = axisOf(k.axis, len(x.Shape)); err != nil {
+			return ops.Type{}, fmt.Errorf("%w: the input is %v", err, x)
+		}
+	}
+	return ops.Type{DType: x.DType, Shape: []ops.Dim{product(x.Shape[:axis]), product(x.Shape[axis:])}}, nil
+}
+
+func (k flatten) run(_ *ops.Context, in []*ops.Tensor, shape []int) (*ops.Tensor, error) {
+	return in[0].Reshaped(shape)
+}

@@ -1,0 +1,196 @@
+package std
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// newMaxPool makes MaxPool (opsets 1, 8, 10, 11, 12) without its second output:
+// the largest number in each window of images (N, C, H, W) or (N, C, W), which
+// are float32, float64, int8 or uint8. Padding is never the largest: a window
+// that has no pixel at all, which takes dilations, gives -infinity or the
+// smallest integer. NaN is larger than all numbers.
+//
+// Attributes: kernel_shape (required), strides (1), dilations (1), pads (0),
+// auto_pad (NOTSET), ceil_mode (0): 1 keeps an incomplete last window if it
+// starts on the image or the padding before it. storage_order is about the
+// second output.
+func newMaxPool(n ops.Node) (kernel, error) {
+	p, err := newPool(n, "ceil_mode", "storage_order")
+	if err != nil {
+		return nil, err
+	}
+	p.compute = map[ops.DType]poolFunc{
+		ops.Float32: slide(largest(float32(math.Inf(-1)))),
+		ops.Float64: slide(largest(math.Inf(-1))),
+		ops.Int8:    slide(largest(int8(math.MinInt8))),
+		ops.Uint8:   slide(largest(uint8(0))),
+	}
+	return p, nil
+}
+
+// newAveragePool makes AveragePool (opsets 7, 10, 11): the mean of each window
+// of images (N, C, H, W) or (N, C, W), which are float32 or float64.
+//
+// Attributes: as newMaxPool's without dilations and storage_order, and
+// count_include_pad (0): 1 takes padding for zeros, 0 leaves it out. What an
+// incomplete window of ceil_mode has beyond the padding is always left out.
+func newAveragePool(n ops.Node) (kernel, error) {
+	p, err := newPool(n, "ceil_mode", "count_include_pad")
+	if err != nil {
+		return nil, err
+	}
+	include, err := ops.Attr(n.Attributes, "count_include_pad", int64(0))
+	if err != nil {
+		return nil, err
+	}
+	if p.window.dilations != nil {
+		return nil, fmt.Errorf("%w: dilations, which AveragePool has since opset 19", ops.ErrAttribute)
+	}
+	p.compute = map[ops.DType]poolFunc{
+		ops.Float32: slide(mean[float32](include != 0)),
+		ops.Float64: slide(mean[float64](include != 0)),
+	}
+	return p, nil
+}
+
+type pool struct {
+	window  window
+	compute map[ops.DType]poolFunc
+}
+
+// poolFunc computes the channels lo to hi, counted over the whole batch.
+type poolFunc func(out, x *ops.Tensor, rows, cols *axis, lo, hi int)
+
+func newPool(n ops.Node, more ...string) (*pool, error) {
+	if err := n.Attributes.Only(append(more, windowAttributes...)...); err != nil {
+		return nil, err
+	}
+	w, err := newWindow(n.Attributes)
+	if err != nil {
+		return nil, err
+	}
+	ceil, err := ops.Attr(n.Attributes, "ceil_mode", int64(0))
+	if err != nil {
+		return nil, err
+	}
+	w.ceil = ceil != 0
+	if len(w.kernel) == 0 {
+		return nil, fmt.Errorf("%w: kernel_shape is missing", ops.ErrAttribute)
+	}
+	for i, p := range w.pads {
+		if k := w.kernel[i%len(w.kernel)]; p >= k {
+			return nil, fmt.Errorf("%w: pads %v are not less than kernel_shape %v: a window may be padding only", ops.ErrAttribute, w.pads, w.kernel)
+		}
+	}
+	return &pool{window: w}, nil
+}
+
+func (p *pool) infer(in []*ops.Input) (ops.Type, error) {
+	x := in[0].Type
+	if err := checkDType("X", x, sortedKeys(p.compute)...); err != nil {
+		return ops.Type{}, err
+	}
+	if err := checkImages("X", x); err != nil {
+		return ops.Type{}, err
+	}
+	for _, d := range x.Shape[2:] {
+		if d.Size == 0 {
+			return ops.Type{}, fmt.Errorf("%w: X is %v: images without pixels", ops.ErrShape, x)
+		}
+	}
+	axes, err := p.axes(x.Shape)
+	if err != nil {
+		return ops.Type{}, fmt.Errorf("%w: X is %v, kernel_shape %v", err, x, p.window.kernel)
+	}
+	shape := slices.Clone(x.Shape[:2])
+	for _, a := range axes {
+		shape = append(shape, ops.Dim{Size: a.out})
+	}
+	return ops.Type{DType: x.DType, Shape: shape}, nil
+}
+
+func (p *pool) axes(shape []ops.Dim) ([]axis, error) {
+	return p.window.axes(shape[2:], p.window.kernel)
+}
+
+func (p *pool) run(ctx *ops.Context, in []*ops.Tensor, shape []int) (*ops.Tensor, error) {
+	x := in[0]
+	axes, err := p.axes(ops.Dims(x.Shape()...))
+	if err != nil {
+		return nil, err
+	}
+	out, err := ops.Zeros(x.DType(), shape)
+	if err != nil || out.Len() == 0 {
+		return out, err
+	}
+	rows, cols := plane(axes)
+	compute := p.compute[x.DType()]
+	return out, ctx.For(shape[0]*shape[1], max(1, grain/(rows.in*cols.in)), func(lo, hi int) error {
+		compute(out, x, &rows, &cols, lo, hi)
+		return nil
+	})
+}
+
+// slide makes a poolFunc of what reduces one window.
+func slide[T ops.Element](reduce func(image []T, width int, rows, cols span) T) poolFunc {
+	return func(out, x *ops.Tensor, rows, cols *axis, lo, hi int) {
+		d, _ := ops.Data[T](x)
+		o, _ := ops.Data[T](out)
+		for c := lo; c < hi; c++ {
+			image := d[c*rows.in*cols.in:][:rows.in*cols.in]
+			result := o[c*rows.out*cols.out:][:rows.out*cols.out]
+			for i := range rows.out {
+				r := rows.span(i)
+				for j := range cols.out {
+					result[i*cols.out+j] = reduce(image, cols.in, r, cols.span(j))
+				}
+			}
+		}
+	}
+}
+
+// largest finds the maximum; lowest is what no element is below.
+func largest[T float32 | float64 | int8 | uint8](lowest T) func(image []T, width int, rows, cols span) T {
+	return func(image []T, width int, rows, cols span) T {
+		top := lowest
+		for i := range rows.count {
+			at := (rows.first+i*rows.step)*width + cols.first
+			for range cols.count {
+				if v := image[at]; v > top || v != v { // v is larger, or it is NaN
+					top = v
+				}
+				at += cols.step
+			}
+		}
+		return top
+	}
+}
+
+func mean[T float32 | float64](includePads bool) func(image []T, width int, rows, cols span) T {
+	return func(image []T, width int, rows, cols span) T {
+		total := 0.0
+		for i := range rows.count {
+			at := (rows.first+i*rows.step)*width + cols.first
+			for _, v := range image[at : at+cols.count] { // there are no dilations
+				total += float64(v)
+			}
+		}
+		if includePads {
+			return T(total / float64(rows.padded*cols.padded))
+		}
+		return T(total / float64(rows.count*cols.count))
+	}
+}
+
+func sortedKeys(m map[ops.DType]poolFunc) []ops.DType {
+	keys := make([]ops.DType, 0, len(m))
+	for d := range m {
+		keys = append(keys, d)
+	}
+	slices.Sort(keys)
+	return keys
+}

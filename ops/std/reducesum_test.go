@@ -1,0 +1,57 @@
+package std
+
+import (
+	"testing"
+
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/opstest"
+)
+
+func TestReduceSum(t *testing.T) {
+	x := opstest.F32([]int{2, 3, 2}, 1, 2, 3, 4, 5, 6, 10, 20, 30, 40, 50, 60)
+	drop := ops.Attributes{"keepdims": int64(0)}
+	cases := []opstest.Case{
+		{Name: "all", Inputs: []*ops.Tensor{x}, Outputs: []*ops.Tensor{opstest.F32([]int{1, 1, 1}, 231)}},
+		{Name: "all, no axes", Attributes: drop, Inputs: []*ops.Tensor{x, opstest.Ints()}, Outputs: []*ops.Tensor{opstest.F32(nil, 231)}},
+		{Name: "axes omitted", Attributes: drop, Inputs: []*ops.Tensor{x, nil}, Outputs: []*ops.Tensor{opstest.F32(nil, 231)}},
+		{Name: "none", Attributes: ops.Attributes{"noop_with_empty_axes": int64(1)}, Inputs: []*ops.Tensor{x}, Outputs: []*ops.Tensor{x}},
+		{Name: "middle", Inputs: []*ops.Tensor{x, opstest.Ints(1)}, Batch: []int{0}, Outputs: []*ops.Tensor{opstest.F32([]int{2, 1, 2}, 9, 12, 90, 120)}},
+		{Name: "outer and inner", Attributes: drop, Inputs: []*ops.Tensor{x, opstest.Ints(-1, 0)}, Outputs: []*ops.Tensor{opstest.F32([]int{3}, 33, 77, 121)}},
+		{
+			Name: "attribute", Opset: 11, Attributes: ops.Attributes{"axes": []int64{1, 2}, "keepdims": int64(0)},
+			Inputs: []*ops.Tensor{x}, Batch: []int{0}, Outputs: []*ops.Tensor{opstest.F32([]int{2}, 21, 210)},
+		},
+		{Name: "int32", Inputs: []*ops.Tensor{opstest.I32([]int{2}, 1, 2)}, Outputs: []*ops.Tensor{opstest.I32([]int{1}, 3)}},
+		{Name: "int64", Inputs: []*ops.Tensor{opstest.Ints(1<<62, 1, 1<<53)}, Outputs: []*ops.Tensor{opstest.Ints(1<<62 + 1 + 1<<53)}},
+		{Name: "float64", Inputs: []*ops.Tensor{opstest.F64([]int{2}, 0.5, 2)}, Outputs: []*ops.Tensor{opstest.F64([]int{1}, 2.5)}},
+		{Name: "scalar", Inputs: []*ops.Tensor{opstest.F64(nil, 2)}, Outputs: []*ops.Tensor{opstest.F64(nil, 2)}},
+		{Name: "no summands", Attributes: drop, Inputs: []*ops.Tensor{opstest.F32([]int{2, 0}), opstest.Ints(1)}, Outputs: []*ops.Tensor{opstest.F32([]int{2}, 0, 0)}},
+		{Name: "float32 keeps small summands", Inputs: []*ops.Tensor{opstest.F32([]int{4}, 1<<24, 1, 1, -1<<24)}, Outputs: []*ops.Tensor{opstest.F32([]int{1}, 2)}},
+		{Name: "large", Attributes: drop, Inputs: []*ops.Tensor{filled(1, 6, 20, 500), opstest.Ints(1)}, Batch: []int{0}, Outputs: []*ops.Tensor{filled(20, 6, 500)}},
+		{Name: "axis 3", Inputs: []*ops.Tensor{x, opstest.Ints(3)}, WantErr: "axis 3 of 3 dimensions: data is float32(2, 3, 2)"},
+		{Name: "axis twice", Inputs: []*ops.Tensor{x, opstest.Ints(2, -1)}, WantErr: "axes [2 -1] name axis 2 twice"},
+		{Name: "int32 axes", Inputs: []*ops.Tensor{x, opstest.I32([]int{1}, 0)}, WantErr: "axes is int32(1), want int64"},
+		{Name: "bool", Inputs: []*ops.Tensor{opstest.Tensor(nil, true)}, WantErr: "data is bool()"},
+		{Name: "input in opset 12", Opset: 12, Inputs: []*ops.Tensor{x, opstest.Ints(0)}, WantErr: "the axes must be an attribute"},
+		{Name: "attribute in opset 13", Opset: 13, Attributes: ops.Attributes{"axes": []int64{0}}, Inputs: []*ops.Tensor{x}, WantErr: "unknown axes"},
+	}
+	for i := range cases {
+		cases[i].Constants = []int{1}
+	}
+	opstest.Run(t, find(t, "ReduceSum"), cases)
+}
+
+func TestReduceSumInfer(t *testing.T) {
+	n, free := opstest.Unknown("N"), opstest.Unknown("")
+	data := opstest.Typed(ops.Float32, n, opstest.Known(8), free)
+	drop := ops.Attributes{"keepdims": int64(0)}
+	want := func(dims ...ops.Dim) []ops.Type { return []ops.Type{{DType: ops.Float32, Shape: dims}} }
+	opstest.Infer(t, find(t, "ReduceSum"), []opstest.InferCase{
+		{Name: "known axes", Inputs: []*ops.Input{data, opstest.Const(opstest.Ints(2))}, Want: want(n, opstest.Known(8), opstest.Known(1))},
+		{Name: "unknown axes", Inputs: []*ops.Input{data, opstest.Typed(ops.Int64, free)}, Want: want(free, free, free)},
+		{Name: "unknown axes of known number", Attributes: drop, Inputs: []*ops.Input{data, opstest.Typed(ops.Int64, opstest.Known(1))}, Want: want(free, free)},
+		{Name: "unknown number of axes", Attributes: drop, Inputs: []*ops.Input{data, opstest.Typed(ops.Int64, free)}, WantErr: "rank, must be known"},
+		{Name: "too many axes", Attributes: drop, Inputs: []*ops.Input{data, opstest.Typed(ops.Int64, opstest.Known(4))}, WantErr: "4 axes, but data is float32(N, 8, ?)"},
+		{Name: "no axes", Attributes: drop, Inputs: []*ops.Input{data, opstest.Typed(ops.Int64, opstest.Known(0))}, Want: want()},
+	})
+}

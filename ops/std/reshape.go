@@ -1,0 +1,124 @@
+package std
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// newReshape makes Reshape (opsets 5, 13, 14): the same elements in another
+// shape, which is an int64 vector. In it 0 takes over the dimension of the data
+// at that place, and one -1 stands for whatever size is left. The data is of any
+// type and shape.
+//
+// Attributes: allowzero (0; since opset 14): with 1, a 0 in the shape is a size.
+func newReshape(n ops.Node) (kernel, error) {
+	var known []string
+	if n.Opset >= 14 {
+		known = []string{"allowzero"}
+	}
+	if err := n.Attributes.Only(known...); err != nil {
+		return nil, err
+	}
+	allowZero, err := ops.Attr(n.Attributes, "allowzero", int64(0))
+	if err != nil {
+		return nil, err
+	}
+	return reshape{allowZero != 0}, nil
+}
+
+type reshape struct{ allowZero bool }
+
+func (k reshape) infer(in []*ops.Input) (ops.Type, error) {
+	data := in[0].Type
+	rank, err := checkVector("shape", in[1], ops.Int64)
+	if err != nil {
+		return ops.Type{}, err
+	}
+	if in[1].Const != nil {
+		shape, err := k.reshaped(data.Shape, in[1].Const.Int64s())
+		if err != nil {
+			return ops.Type{}, fmt.Errorf("%w: %v cannot be reshaped to %v", err, data, in[1].Const.Int64s())
+		}
+		return ops.Type{DType: data.DType, Shape: shape}, nil
+	}
+	if !rank.Known() {
+		return ops.Type{}, fmt.Errorf("%w: shape is %v: the output's rank must be known", ops.ErrShape, in[1].Type)
+	}
+	return ops.Type{DType: data.DType, Shape: slices.Repeat([]ops.Dim{unknown}, rank.Size)}, nil
+}
+
+func (k reshape) run(_ *ops.Context, in []*ops.Tensor, shape []int) (*ops.Tensor, error) {
+	return in[0].Reshaped(shape)
+}
+
+func (k reshape) reshaped(data []ops.Dim, want []int64) ([]ops.Dim, error) {
+	shape := make([]ops.Dim, len(want))
+	free := -1 // the place of -1
+	// What is taken over cancels out, so that it need not be known.
+	var given []int
+	rest := slices.Clone(data)
+	for i, w := range want {
+		switch {
+		case w == 0 && !k.allowZero:
+			if i >= len(data) {
+				return nil, fmt.Errorf("%w: there is no dimension %d", ops.ErrShape, i)
+			}
+			shape[i] = data[i]
+			rest[i] = ops.Dim{Size: 1}
+		case w == -1 && free < 0:
+			free = i
+		case w < 0 || w > ops.MaxElements:
+			return nil, fmt.Errorf("%w: %d is no size", ops.ErrShape, w)
+		default:
+			shape[i] = ops.Dim{Size: int(w)}
+			given = append(given, int(w))
+		}
+	}
+	need, err := ops.Len(given)
+	if err != nil {
+		return nil, err
+	}
+	have := product(rest)
+	if free < 0 {
+		before, after := product(data), product(shape)
+		if !before.Known() || !after.Known() {
+			before, after = have, ops.Dim{Size: need}
+		}
+		if before.Known() && before.Size != after.Size {
+			return nil, ops.ErrShape
+		}
+		return shape, nil
+	}
+	switch {
+	case need == 0:
+		return nil, fmt.Errorf("%w: -1 could be any size", ops.ErrShape)
+	case need == 1:
+		shape[free] = have
+	case !have.Known():
+		shape[free] = divided(rest, need)
+	case have.Size%need != 0:
+		return nil, ops.ErrShape
+	default:
+		shape[free] = ops.Dim{Size: have.Size / need}
+	}
+	return shape, nil
+}
+
+// divided returns the number of elements of a shape that is not completely
+// known, divided by a number.
+func divided(dims []ops.Dim, by int) ops.Dim {
+	left := slices.Clone(dims)
+	known := 1
+	for i, d := range left {
+		if d.Known() {
+			known *= d.Size
+			left[i] = ops.Dim{Size: 1}
+		}
+	}
+	if known != by {
+		return unknown
+	}
+	return product(left)
+}

@@ -1,0 +1,57 @@
+package std
+
+import (
+	"math"
+	"testing"
+
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/opstest"
+)
+
+func TestRelu(t *testing.T) {
+	nan := math.NaN()
+	opstest.Run(t, find(t, "Relu"), []opstest.Case{
+		{
+			Name:    "float32",
+			Inputs:  []*ops.Tensor{opstest.F32([]int{4, 1}, -1, 0, 2, inf)},
+			Batch:   []int{0},
+			Outputs: []*ops.Tensor{opstest.F32([]int{4, 1}, 0, 0, 2, inf)},
+		}, {
+			Name:    "float64",
+			Inputs:  []*ops.Tensor{opstest.F64([]int{3}, -1, nan, 2)},
+			Outputs: []*ops.Tensor{opstest.F64([]int{3}, 0, nan, 2)},
+		}, {
+			Name:    "int32 scalar",
+			Inputs:  []*ops.Tensor{opstest.I32(nil, -5)},
+			Outputs: []*ops.Tensor{opstest.I32(nil, 0)},
+		}, {
+			Name:    "nothing",
+			Inputs:  []*ops.Tensor{opstest.I64([]int{0})},
+			Outputs: []*ops.Tensor{opstest.I64([]int{0})},
+		},
+		{Name: "uint8", Inputs: []*ops.Tensor{opstest.Tensor([]int{1}, uint8(1))}, WantErr: "X is uint8(1), want float32 or float64 or int32 or int64"},
+	})
+}
+
+func TestNeg(t *testing.T) {
+	opstest.Run(t, find(t, "Neg"), []opstest.Case{
+		{
+			Name:    "float32",
+			Inputs:  []*ops.Tensor{opstest.F32([]int{3}, -1, 0.5, inf)},
+			Batch:   []int{0},
+			Outputs: []*ops.Tensor{opstest.F32([]int{3}, 1, -0.5, -inf)},
+		}, {
+			Name:    "float64",
+			Inputs:  []*ops.Tensor{opstest.F64([]int{1}, -1)},
+			Outputs: []*ops.Tensor{opstest.F64([]int{1}, 1)},
+		}, {
+			Name:    "int64",
+			Inputs:  []*ops.Tensor{opstest.Ints(3, math.MinInt64)},
+			Outputs: []*ops.Tensor{opstest.Ints(-3, math.MinInt64)},
+		}, {
+			Name:    "int32",
+			Inputs:  []*ops.Tensor{opstest.I32([]int{1, 2}, 3, -4)},
+			Outputs: []*ops.Tensor{opstest.I32([]int{1, 2}, -3, 4)},
+		},
+	})
+}

@@ -1,0 +1,187 @@
+package std
+
+import (
+	"fmt"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// window holds the attributes of what slides over images: Conv and the pools.
+type window struct {
+	kernel, strides, dilations []int // nil when not given
+	pads                       []int // before each axis, then behind each
+	autoPad                    string
+	ceil                       bool // keep the last, incomplete window
+}
+
+var windowAttributes = []string{"auto_pad", "dilations", "kernel_shape", "pads", "strides"}
+
+func newWindow(a ops.Attributes) (w window, err error) {
+	if w.kernel, err = sizes(a, "kernel_shape", 1); err != nil {
+		return w, err
+	}
+	if w.strides, err = sizes(a, "strides", 1); err != nil {
+		return w, err
+	}
+	if w.dilations, err = sizes(a, "dilations", 1); err != nil {
+		return w, err
+	}
+	if w.pads, err = sizes(a, "pads", 0); err != nil {
+		return w, err
+	}
+	if w.autoPad, err = ops.Attr(a, "auto_pad", "NOTSET"); err != nil {
+		return w, err
+	}
+	switch w.autoPad {
+	case "NOTSET":
+		return w, nil
+	case "VALID", "SAME_UPPER", "SAME_LOWER":
+	default:
+		return w, fmt.Errorf("%w: auto_pad %q", ops.ErrAttribute, w.autoPad)
+	}
+	for _, p := range w.pads {
+		if p != 0 {
+			return w, fmt.Errorf("%w: both auto_pad %s and pads %v", ops.ErrAttribute, w.autoPad, w.pads)
+		}
+	}
+	return w, nil
+}
+
+// sizes returns an attribute whose numbers are at least lowest and small enough
+// to be multiplied with each other.
+func sizes(a ops.Attributes, name string, lowest int64) ([]int, error) {
+	list, err := ops.Attr[[]int64](a, name, nil)
+	if err != nil || list == nil {
+		return nil, err
+	}
+	s := make([]int, len(list))
+	for i, v := range list {
+		if v < lowest || v > ops.MaxElements {
+			return nil, fmt.Errorf("%w: %s %v: %d is not in %d to %d", ops.ErrAttribute, name, list, v, lowest, ops.MaxElements)
+		}
+		s[i] = int(v)
+	}
+	return s, nil
+}
+
+// axis is one axis of images and what a window does along it. in, out and
+// kernel are -1 when not known.
+type axis struct {
+	in, out                  int
+	kernel, stride, dilation int
+	before, behind           int // padding
+}
+
+// axes resolves the window for images of the given sizes.
+func (w *window) axes(images []ops.Dim, kernel []int) ([]axis, error) {
+	n := len(images)
+	for _, list := range []struct {
+		name   string
+		values []int
+		want   int
+	}{
+		{"kernel_shape", w.kernel, n}, {"strides", w.strides, n}, {"dilations", w.dilations, n}, {"pads", w.pads, 2 * n},
+	} {
+		if list.values != nil && len(list.values) != list.want {
+			return nil, fmt.Errorf("%w: %s %v for %d spatial axes, want %d numbers", ops.ErrAttribute, list.name, list.values, n, list.want)
+		}
+	}
+	axes := make([]axis, n)
+	for i := range axes {
+		a := axis{in: images[i].Size, out: -1, kernel: kernel[i], stride: 1, dilation: 1}
+		if w.strides != nil {
+			a.stride = w.strides[i]
+		}
+		if w.dilations != nil {
+			a.dilation = w.dilations[i]
+		}
+		if w.pads != nil {
+			a.before, a.behind = w.pads[i], w.pads[n+i]
+		}
+		if images[i].Known() {
+			if err := a.resolve(w.autoPad, w.ceil); err != nil {
+				return nil, fmt.Errorf("%w on spatial axis %d", err, i)
+			}
+		}
+		axes[i] = a
+	}
+	return axes, nil
+}
+
+// resolve finds the output's size and the padding.
+func (a *axis) resolve(autoPad string, ceil bool) error {
+	same := autoPad == "SAME_UPPER" || autoPad == "SAME_LOWER"
+	if same {
+		a.out = (a.in + a.stride - 1) / a.stride
+	}
+	if a.kernel < 0 {
+		return nil
+	}
+	extent := (a.kernel-1)*a.dilation + 1
+	if same {
+		pad := max(0, (a.out-1)*a.stride+extent-a.in)
+		a.before, a.behind = pad/2, pad-pad/2
+		if autoPad == "SAME_LOWER" {
+			a.before, a.behind = a.behind, a.before
+		}
+		return nil
+	}
+	room := a.in + a.before + a.behind - extent
+	if room < 0 {
+		return fmt.Errorf("%w: a window over %d pixels does not fit into %d and the padding of %d and %d",
+			ops.ErrShape, extent, a.in, a.before, a.behind)
+	}
+	a.out = room/a.stride + 1
+	// A window that would start behind the image is left out, as in PyTorch.
+	if ceil && autoPad == "NOTSET" && room%a.stride != 0 && a.out*a.stride < a.in+a.before {
+		a.out++
+	}
+	return nil
+}
+
+// plane returns the axes as two, of which a one-dimensional image has the
+// second.
+func plane(axes []axis) (rows, cols axis) {
+	if len(axes) == 1 {
+		return axis{in: 1, out: 1, kernel: 1, stride: 1, dilation: 1}, axes[0]
+	}
+	return axes[0], axes[1]
+}
+
+// checkImages returns an error unless a tensor is (images, channels, width) or
+// (images, channels, height, width).
+func checkImages(name string, t ops.Type) error {
+	if n := len(t.Shape); n != 3 && n != 4 {
+		return fmt.Errorf("%w: %s is %v, want 3 or 4 dimensions", ops.ErrShape, name, t)
+	}
+	return nil
+}
+
+// span is the part of a window that is on the image.
+type span struct {
+	first, step, count int
+	padded             int // taps that are on the image or its padding
+}
+
+// span returns the part of the window for one entry of the output.
+func (a *axis) span(out int) span {
+	start := out*a.stride - a.before
+	// taps counts those before a place.
+	taps := func(place int) int {
+		n := place - start
+		if a.dilation > 1 { // a division takes longer than most windows
+			n = (n + a.dilation - 1) / a.dilation
+		}
+		return min(max(0, n), a.kernel)
+	}
+	skipped := 0
+	if start < 0 {
+		skipped = taps(0)
+	}
+	return span{
+		first:  start + skipped*a.dilation,
+		step:   a.dilation,
+		count:  max(0, taps(a.in)-skipped),
+		padded: taps(a.in + a.behind),
+	}
+}
