@@ -1,0 +1,17 @@
+// Package runtime executes ONNX models: Spike-By-Spike networks as sbs-convert
+// writes them, and networks of the standard operators in ops/std. It is pure
+// Go.
+//
+//	model, err := runtime.Open("model.onnx")
+//	...
+//	image, err := runtime.NewTensor([]int{1, 1, 28, 28}, pixels) // pixels 0..1
+//	...
+//	out, err := model.Run(ctx, map[string]*runtime.Tensor{"image": image})
+//	...
+//	fmt.Println(out["probabilities"].Float32s())
+//
+// A Model is immutable and safe for concurrent use. What Run computes depends on
+// the model, the inputs, the seed and the number of the first image, and not on
+// the number of workers or on how images are put into batches: see Seed and
+// FirstImage.
+package runtime

@@ -1,0 +1,183 @@
+package runtime_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/internal/onnx"
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// info describes a float32 value; -1 is a dimension of unknown size.
+func info(name string, dims ...int64) *onnxpb.ValueInfoProto {
+	shape := &onnxpb.TensorShapeProto{}
+	for _, d := range dims {
+		dim := &onnxpb.TensorShapeProto_Dimension{}
+		if d >= 0 {
+			dim.Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: d}
+		}
+		shape.Dim = append(shape.Dim, dim)
+	}
+	return &onnxpb.ValueInfoProto{Name: name, Type: &onnxpb.TypeProto{Value: &onnxpb.TypeProto_TensorType{
+		TensorType: &onnxpb.TypeProto_Tensor{ElemType: int32(ops.Float32), Shape: shape},
+	}}}
+}
+
+func node(op string, out string, in ...string) *onnxpb.NodeProto {
+	return &onnxpb.NodeProto{OpType: op, Input: in, Output: []string{out}}
+}
+
+// model returns y = x + c, x and y of any batch size by 2.
+func model() *onnxpb.ModelProto {
+	return &onnxpb.ModelProto{
+		IrVersion:   8,
+		OpsetImport: []*onnxpb.OperatorSetIdProto{{Version: 17}},
+		Graph: &onnxpb.GraphProto{
+			Input:       []*onnxpb.ValueInfoProto{info("x", -1, 2)},
+			Output:      []*onnxpb.ValueInfoProto{info("y", -1, 2)},
+			Initializer: []*onnxpb.TensorProto{onnx.Float32Tensor("c", []int{2}, []float32{1, 2})},
+			Node:        []*onnxpb.NodeProto{node("Add", "y", "x", "c")},
+		},
+	}
+}
+
+func TestLoadErrors(t *testing.T) {
+	g := func(f func(g *onnxpb.GraphProto)) func(*onnxpb.ModelProto) {
+		return func(m *onnxpb.ModelProto) { f(m.Graph) }
+	}
+	for _, c := range []struct {
+		name   string
+		change func(m *onnxpb.ModelProto)
+		want   string
+	}{
+		{"unknown operator", g(func(g *onnxpb.GraphProto) { g.Node[0].OpType = "Frobnicate" }), `node "y" (Frobnicate): unknown operator`},
+		{"unknown domain", g(func(g *onnxpb.GraphProto) { g.Node[0].Domain = "com.example" }), `node "y" (com.example.Add): unknown operator`},
+		{"no opset", func(m *onnxpb.ModelProto) { m.OpsetImport = nil }, "does not say which version"},
+		{"new opset", func(m *onnxpb.ModelProto) { m.OpsetImport[0].Version = 99 }, "version 99 of the standard operators, known are 7 to 17"},
+		{
+			"new domain version", func(m *onnxpb.ModelProto) {
+				m.OpsetImport = append(m.OpsetImport, &onnxpb.OperatorSetIdProto{Domain: "ai.sbs", Version: 2})
+			},
+			"version 2 of the operators of ai.sbs, known is 1",
+		},
+		{"no output", g(func(g *onnxpb.GraphProto) { g.Output = nil }), "no output"},
+		{"output of nothing", g(func(g *onnxpb.GraphProto) { g.Output[0].Name = "z" }), `output "z" is not computed`},
+		{"output twice", g(func(g *onnxpb.GraphProto) { g.Output = append(g.Output, g.Output[0]) }), `two outputs are named "y"`},
+		{"output of another shape", g(func(g *onnxpb.GraphProto) { g.Output[0] = info("y", -1, 3) }), `output "y": shape does not fit: declared float32(?, 3), but it is float32(?, 2)`},
+		{"input not a tensor", g(func(g *onnxpb.GraphProto) { g.Input[0].Type = nil }), `input "x": it is not a tensor`},
+		{"input of strings", g(func(g *onnxpb.GraphProto) { g.Input[0].GetType().GetTensorType().ElemType = 8 }), `input "x": data type 8 is not supported`},
+		{"negative dimension", g(func(g *onnxpb.GraphProto) {
+			g.Input[0].GetType().GetTensorType().GetShape().GetDim()[0].Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: -5}
+		}), "a dimension is -5"},
+		{"unnamed input", g(func(g *onnxpb.GraphProto) { g.Input[0].Name = "" }), "a value has no name"},
+		{"undefined input", g(func(g *onnxpb.GraphProto) { g.Node[0].Input[1] = "d" }), `input 1, "d", is neither an input of the model`},
+		{"cycle", g(func(g *onnxpb.GraphProto) {
+			g.Node = []*onnxpb.NodeProto{node("Add", "y", "x", "z"), node("Relu", "z", "y")}
+		}), `input 1, "z", is neither`},
+		{"two of one name", g(func(g *onnxpb.GraphProto) { g.Node = append(g.Node, node("Relu", "y", "x")) }), `two values are named "y"`},
+		{"output named like an input", g(func(g *onnxpb.GraphProto) { g.Node[0].Output[0] = "x" }), `two values are named "x"`},
+		{"two initializers", g(func(g *onnxpb.GraphProto) { g.Initializer = append(g.Initializer, g.Initializer[0]) }), `two values are named "c"`},
+		{"too many inputs", g(func(g *onnxpb.GraphProto) { g.Node[0].Input = []string{"x", "c", "c"} }), "it has 3 inputs, want 2"},
+		{"omitted input", g(func(g *onnxpb.GraphProto) { g.Node[0].Input = []string{"", "c"} }), "input 0 is missing"},
+		{"too many outputs", g(func(g *onnxpb.GraphProto) { g.Node[0].Output = []string{"y", "z"} }), "it has 2 outputs, want 1"},
+		{"no node output", g(func(g *onnxpb.GraphProto) { g.Node[0].Output = nil }), `node "#0" (Add): it has 0 outputs`},
+		{"attribute", g(func(g *onnxpb.GraphProto) {
+			g.Node[0].Attribute = []*onnxpb.AttributeProto{{Name: "axis", Type: onnxpb.AttributeProto_INT}}
+		}), "unknown axis"},
+		{"bad tensor", g(func(g *onnxpb.GraphProto) { g.Initializer[0].RawData = nil }), `tensor "c"`},
+		{"sparse", g(func(g *onnxpb.GraphProto) { g.SparseInitializer = []*onnxpb.SparseTensorProto{{}} }), "sparse"},
+		{"shapes", g(func(g *onnxpb.GraphProto) {
+			g.Initializer[0] = onnx.Float32Tensor("c", []int{3}, []float32{1, 2, 3})
+		}), `node "y" (Add): `},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := model()
+			c.change(m)
+			data, err := onnx.Marshal(m)
+			require.NoError(t, err)
+			_, err = runtime.New(data)
+			require.ErrorIs(t, err, runtime.ErrModel)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+func TestLoad(t *testing.T) {
+	m := model()
+	m.Graph.Input = append(m.Graph.Input, info("c", 2)) // as files of IR version 3 have it
+	data, err := onnx.Marshal(m)
+	require.NoError(t, err)
+	r, err := runtime.New(data)
+	require.NoError(t, err)
+	require.Len(t, r.Inputs(), 1)
+	x, err := runtime.NewTensor([]int{1, 2}, []float32{10, 20})
+	require.NoError(t, err)
+	out, err := r.Run(t.Context(), map[string]*runtime.Tensor{"x": x})
+	require.NoError(t, err)
+	require.Equal(t, []float32{11, 22}, out["y"].Float32s())
+}
+
+// TestTruncated cuts a model at every byte: an error, never a panic, and never
+// a model that gives an answer without what was cut off.
+func TestTruncated(t *testing.T) {
+	data := write(t, converttest.Digits(), convert.Options{})
+	whole, err := runtime.New(data)
+	require.NoError(t, err)
+	for i := range data {
+		m, err := runtime.New(data[:i])
+		if err == nil {
+			// Only metadata was lost.
+			require.Equal(t, whole.Outputs(), m.Outputs(), "cut at %d", i)
+		}
+	}
+}
+
+// FuzzNew checks that no bytes make New panic or take memory without bound, and
+// that a small model which loads also runs without a panic.
+func FuzzNew(f *testing.F) {
+	for _, n := range []*convert.Network{converttest.Digits(), converttest.EveryLayer()} {
+		f.Add(write(f, n, convert.Options{Batch: 1}))
+	}
+	data, err := onnx.Marshal(model())
+	require.NoError(f, err)
+	f.Add(data)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := runtime.New(data, runtime.Workers(1))
+		if err != nil {
+			return
+		}
+		in := map[string]*runtime.Tensor{}
+		for _, i := range m.Inputs() {
+			shape := make([]int, len(i.Shape))
+			for d, dim := range i.Shape {
+				shape[d] = max(dim.Size, 1)
+				if !dim.Known() {
+					shape[d] = 1
+				}
+			}
+			if n, err := ops.Len(shape); err != nil || n > 1<<16 {
+				return
+			}
+			x, err := ops.Zeros(i.DType, shape)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in[i.Name] = x
+		}
+		for _, o := range m.Outputs() {
+			n := 1
+			for _, d := range o.Shape {
+				if !d.Known() || d.Size > 1<<10 || n > 1<<16 {
+					return
+				}
+				n *= d.Size
+			}
+		}
+		_, _ = m.Run(t.Context(), in)
+	})
+}

@@ -1,0 +1,135 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+
+	"github.com/spike-by-spike/sbs/internal/onnx"
+	"github.com/spike-by-spike/sbs/internal/parallel"
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// Tensor is a dense array in row-major order.
+type Tensor = ops.Tensor
+
+// NewTensor returns a tensor over data, which it keeps. The shape must have
+// exactly len(data) elements.
+func NewTensor[T ops.Element](shape []int, data []T) (*Tensor, error) {
+	return ops.NewTensor(shape, data)
+}
+
+// Errors that callers may want to tell apart with errors.Is.
+var (
+	// ErrModel is wrapped by errors about a model that is malformed or that
+	// this package cannot run.
+	ErrModel = errors.New("cannot run this model")
+
+	// ErrUnknownOperator is wrapped, beside ErrModel, when a model has an
+	// operator that this package does not know.
+	ErrUnknownOperator = errors.New("unknown operator")
+
+	// ErrInput is wrapped by errors about the inputs given to Run: a missing or
+	// unknown name, a wrong element type or shape.
+	ErrInput = errors.New("bad input")
+)
+
+// NodeError is an error at one node of the graph, while the model is loaded or
+// run.
+type NodeError struct {
+	Node     string // the node's name, or that of its first output
+	Operator string // as domain.Name, or Name for standard operators
+	Err      error
+}
+
+func (e *NodeError) Error() string {
+	return fmt.Sprintf("node %q (%s): %v", e.Node, e.Operator, e.Err)
+}
+
+func (e *NodeError) Unwrap() error { return e.Err }
+
+// ValueInfo describes an input or output of a model.
+type ValueInfo struct {
+	Name string
+	ops.Type
+}
+
+// Model is a loaded model.
+type Model struct {
+	inputs, outputs []ValueInfo
+	inputSlots      map[string]int
+	outputSlots     []int
+
+	names  []string            // of the values, by slot
+	consts map[int]*ops.Tensor // initializers, by slot
+	steps  []step
+
+	metadata map[string]string
+	pool     *parallel.Pool
+}
+
+// step is one node in the order of execution.
+type step struct {
+	name, operator string
+	op             ops.Op
+	inputs         []int // slots, -1 for an omitted input
+	outputs        []int
+	free           []int // slots that no later step or output needs
+}
+
+// Option sets how a model is loaded.
+type Option func(*config)
+
+type config struct {
+	workers int
+	spikes  int
+}
+
+// Workers sets the number of CPU cores that one Run uses. The default, also for
+// n < 1, is all that the process may use.
+func Workers(n int) Option { return func(c *config) { c.workers = n } }
+
+// Spikes replaces the number of spikes of every SbS node; n < 1 leaves it as it
+// is. A model has a schedule for a limited number of spikes; for more than that
+// loading fails.
+func Spikes(n int) Option { return func(c *config) { c.spikes = n } }
+
+// Open loads the model in a file.
+func Open(path string, opts ...Option) (*Model, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("runtime: %w", err)
+	}
+	m, err := New(data, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return m, nil
+}
+
+// New loads a model from the bytes of an ONNX file.
+func New(data []byte, opts ...Option) (*Model, error) {
+	var c config
+	for _, o := range opts {
+		o(&c)
+	}
+	pb, err := onnx.Unmarshal(data)
+	if err != nil {
+		return nil, fmt.Errorf("runtime: %w: %w", ErrModel, err)
+	}
+	m, err := compile(pb, c)
+	if err != nil {
+		return nil, fmt.Errorf("runtime: %w: %w", ErrModel, err)
+	}
+	return m, nil
+}
+
+// Inputs describes the inputs that Run takes.
+func (m *Model) Inputs() []ValueInfo { return append([]ValueInfo(nil), m.inputs...) }
+
+// Outputs describes the outputs that Run returns.
+func (m *Model) Outputs() []ValueInfo { return append([]ValueInfo(nil), m.outputs...) }
+
+// Metadata returns the model's metadata properties.
+func (m *Model) Metadata() map[string]string { return maps.Clone(m.metadata) }

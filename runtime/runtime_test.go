@@ -1,0 +1,269 @@
+package runtime_test
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/ops/opstest"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+func write(t testing.TB, n *convert.Network, opt convert.Options) []byte {
+	t.Helper()
+	data, err := convert.ToONNX(n, opt)
+	require.NoError(t, err)
+	return data
+}
+
+// pixels returns n images with values from 0 to 1.
+func pixels(seed uint64, n int, size convert.Size) *runtime.Tensor {
+	r := rand.New(rand.NewPCG(seed, 0))
+	v := make([]float32, n*size.Channels*size.Height*size.Width)
+	for i := range v {
+		v[i] = r.Float32()
+	}
+	return opstest.F32([]int{n, size.Channels, size.Height, size.Width}, v...)
+}
+
+func run(t testing.TB, m *runtime.Model, image *runtime.Tensor, opts ...runtime.RunOption) []float32 {
+	t.Helper()
+	out, err := m.Run(t.Context(), map[string]*runtime.Tensor{"image": image}, opts...)
+	require.NoError(t, err)
+	require.Len(t, out, 1)
+	return out[m.Outputs()[0].Name].Float32s()
+}
+
+func TestDescription(t *testing.T) {
+	m, err := runtime.New(write(t, converttest.Digits(), convert.Options{}))
+	require.NoError(t, err)
+	require.Len(t, m.Inputs(), 1)
+	require.Equal(t, "image", m.Inputs()[0].Name)
+	require.Equal(t, "float32(batch, 1, 12, 12)", m.Inputs()[0].Type.String())
+	require.Len(t, m.Outputs(), 1)
+	require.Equal(t, "probabilities", m.Outputs()[0].Name)
+	require.Equal(t, "float32(batch, 3)", m.Outputs()[0].Type.String())
+	require.Equal(t, `["a","b","c"]`, m.Metadata()[convert.MetaClasses])
+
+	m, err = runtime.New(write(t, converttest.Digits(), convert.Options{Batch: 4}))
+	require.NoError(t, err)
+	require.Equal(t, "float32(4, 1, 12, 12)", m.Inputs()[0].Type.String())
+}
+
+// TestEveryLayer runs a network with every kind of layer and checks each
+// tensor's type against what the file says, and the values where a formula of
+// one line gives them.
+func TestEveryLayer(t *testing.T) {
+	n := converttest.EveryLayer()
+	sizes, err := n.Sizes()
+	require.NoError(t, err)
+	m, err := runtime.New(write(t, n, convert.Options{}))
+	require.NoError(t, err)
+	image := pixels(1, 2, n.Input)
+	got := map[string]*runtime.Tensor{}
+	run(t, m, image, runtime.Observe(func(name string, v *runtime.Tensor) { got[name] = v }))
+
+	split := got["preprocessing/split"]
+	require.Equal(t, []int{2, 6, 12, 12}, split.Shape())
+	for i, v := range split.Float32s() {
+		b, c, y, x := i/(6*144), i/144%6, i/12%12, i%12
+		pixel := image.Float32s()[((b*3+c/2)*14+y+1)*14+x+1]
+		d := 2 * (pixel - n.Preprocessing.OnOffMean[c/2])
+		if c%2 == 0 {
+			d = -d
+		}
+		require.Equal(t, max(d, 0), v, "off and on of one channel are neighbours")
+	}
+	for i := range n.Layers {
+		v := got[layer(i)]
+		require.Equal(t, []int{2, sizes[i+1].Channels, sizes[i+1].Height, sizes[i+1].Width}, v.Shape(), layer(i))
+	}
+
+	in, out, mean := got["L0"].Float32s(), got["L1"].Float32s(), n.Layers[1].(*convert.OnOff).Mean.Float32s()
+	for b := range 2 {
+		for p := range 144 {
+			var sum float64
+			for c := range 4 {
+				sum += math.Abs(float64(in[(b*4+c)*144+p] - mean[p]))
+			}
+			for c := range 4 {
+				d := float64(in[(b*4+c)*144+p] - mean[p])
+				require.InDelta(t, max(d, 0)/sum, out[(b*8+c)*144+p], 1e-6)
+				require.InDelta(t, max(-d, 0)/sum, out[(b*8+4+c)*144+p], 1e-6)
+			}
+		}
+	}
+
+	h, rec, w := got["L9"].Float32s(), got["L10"].Float32s(), n.Layers[10].(*convert.Reconstruction).Weights.Float32s()
+	for b := range 2 {
+		for p := range 4 {
+			v := make([]float64, 54)
+			var sum float64
+			for k := range v {
+				for i := range 4 {
+					v[k] += float64(w[k*4+i]) * float64(h[(b*4+i)*4+p])
+				}
+				sum += v[k]
+			}
+			for k := range v {
+				require.InDelta(t, v[k]/sum, rec[(b*54+k)*4+p], 1e-6)
+			}
+		}
+	}
+}
+
+func layer(i int) string { return "L" + strconv.Itoa(i) }
+
+// TestSameBits checks that neither the number of workers nor the split into
+// batches changes a bit.
+func TestSameBits(t *testing.T) {
+	for name, n := range map[string]*convert.Network{"digits": converttest.Digits(), "every layer": converttest.EveryLayer()} {
+		t.Run(name, func(t *testing.T) {
+			data := write(t, n, convert.Options{})
+			const images = 64
+			image := pixels(2, images, n.Input)
+			var want []float32
+			for _, workers := range []int{1, 2, 3} {
+				m, err := runtime.New(data, runtime.Workers(workers))
+				require.NoError(t, err)
+				got := run(t, m, image, runtime.Seed(5), runtime.FirstImage(1000))
+				if want == nil {
+					want = got
+				}
+				require.Equal(t, want, got, "%d workers", workers)
+				size := image.Len() / images
+				var single []float32
+				for i := range images {
+					one := opstest.F32([]int{1, n.Input.Channels, n.Input.Height, n.Input.Width}, image.Float32s()[i*size:(i+1)*size]...)
+					single = append(single, run(t, m, one, runtime.Seed(5), runtime.FirstImage(1000+uint64(i)))...)
+				}
+				require.Equal(t, want, single, "%d workers, one by one", workers)
+			}
+			m, err := runtime.New(data)
+			require.NoError(t, err)
+			require.NotEqual(t, want, run(t, m, image, runtime.Seed(6), runtime.FirstImage(1000)), "another seed")
+		})
+	}
+}
+
+func TestConcurrentRuns(t *testing.T) {
+	n := converttest.Digits()
+	m, err := runtime.New(write(t, n, convert.Options{}))
+	require.NoError(t, err)
+	image := pixels(3, 8, n.Input)
+	want := run(t, m, image)
+	results := make(chan []float32)
+	for range 8 {
+		go func() {
+			out, _ := m.Run(t.Context(), map[string]*runtime.Tensor{"image": image})
+			results <- out["probabilities"].Float32s()
+		}()
+	}
+	for range 8 {
+		require.Equal(t, want, <-results)
+	}
+}
+
+func TestSpikes(t *testing.T) {
+	n := converttest.Digits()
+	data := write(t, n, convert.Options{})
+	fewer := converttest.Digits()
+	fewer.Layers[0].(*convert.SbS).Spikes = 10
+	fewer.Layers[2].(*convert.SbS).Spikes = 10
+	image := pixels(4, 2, n.Input)
+	want, err := runtime.New(write(t, fewer, convert.Options{}))
+	require.NoError(t, err)
+	got, err := runtime.New(data, runtime.Spikes(10))
+	require.NoError(t, err)
+	require.Equal(t, run(t, want, image), run(t, got, image))
+
+	_, err = runtime.New(data, runtime.Spikes(41))
+	require.ErrorContains(t, err, `node "L0/SbS" (ai.sbs.SbS): bad attribute: number_of_spikes is 41 but epsilon_t has only 40 entries`)
+}
+
+func TestRunErrors(t *testing.T) {
+	n := converttest.Digits()
+	m, err := runtime.New(write(t, n, convert.Options{}))
+	require.NoError(t, err)
+	image := pixels(5, 1, n.Input)
+	type inputs = map[string]*runtime.Tensor
+	for _, c := range []struct {
+		name string
+		in   inputs
+		opt  runtime.RunOption
+		want string
+	}{
+		{"missing", inputs{}, nil, `input "image" is missing: want float32(batch, 1, 12, 12)`},
+		{"nil", inputs{"image": nil}, nil, `input "image" is missing`},
+		{"unknown", inputs{"image": image, "picture": image}, nil, `no input "picture"; its inputs are "image"`},
+		{"shape", inputs{"image": opstest.F32([]int{1, 1, 2, 2}, 1, 2, 3, 4)}, nil, `input "image": shape does not fit: want float32(batch, 1, 12, 12), got float32(1, 1, 2, 2)`},
+		{"rank", inputs{"image": opstest.F32([]int{1}, 1)}, nil, "got float32(1)"},
+		{"dtype", inputs{"image": opstest.F64([]int{1, 1, 12, 12}, make([]float64, 144)...)}, nil, "got float64(1, 1, 12, 12)"},
+		{"node", inputs{"image": image}, runtime.InjectSpikes(inputs{"L9": image}), `node "L9", which the model does not have`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var opts []runtime.RunOption
+			if c.opt != nil {
+				opts = append(opts, c.opt)
+			}
+			_, err := m.Run(t.Context(), c.in, opts...)
+			require.ErrorIs(t, err, runtime.ErrInput)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+	t.Run("at a node", func(t *testing.T) {
+		bad := pixels(5, 1, n.Input)
+		bad.Float32s()[5*12+5] = float32(math.NaN())
+		_, err := m.Run(t.Context(), inputs{"image": bad})
+		var node *runtime.NodeError
+		require.ErrorAs(t, err, &node)
+		require.Equal(t, "L0/SbS", node.Node)
+		require.ErrorContains(t, err, "X holds NaN")
+	})
+}
+
+func TestCancel(t *testing.T) {
+	n := converttest.Digits()
+	m, err := runtime.New(write(t, n, convert.Options{}))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err = m.Run(ctx, map[string]*runtime.Tensor{"image": pixels(6, 4, n.Input)},
+		runtime.Observe(func(string, *runtime.Tensor) { cancel() }))
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestOpen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	_, err := runtime.Open(path)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.NoError(t, os.WriteFile(path, write(t, converttest.Digits(), convert.Options{})[:100], 0o600))
+	_, err = runtime.Open(path)
+	require.ErrorIs(t, err, runtime.ErrModel)
+	require.ErrorContains(t, err, path)
+	require.NoError(t, os.WriteFile(path, write(t, converttest.Digits(), convert.Options{}), 0o600))
+	_, err = runtime.Open(path)
+	require.NoError(t, err)
+}
+
+// BenchmarkRun is the whole path of a small network, for the cost of what is
+// around the kernels.
+func BenchmarkRun(b *testing.B) {
+	n := converttest.Digits()
+	m, err := runtime.New(write(b, n, convert.Options{}))
+	require.NoError(b, err)
+	in := map[string]*runtime.Tensor{"image": pixels(7, 64, n.Input)}
+	for b.Loop() {
+		if _, err := m.Run(b.Context(), in); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(64*b.N)/b.Elapsed().Seconds(), "images/s")
+}
