@@ -1,0 +1,150 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/importers/pytorch"
+	"github.com/spike-by-spike/sbs/internal/atomicfile"
+)
+
+const long = `Turns a folder of PyTorch-SbS weights (Weight_L*_S*.npy, and the network's
+JSON configuration in it or in the folder above) into one ONNX file, and prints
+what it found.
+
+The model takes images of the size of the data set, pixels from 0 to 1; cropping
+and on/off split are part of it.`
+
+const example = `  sbs-convert ./Weights model.onnx
+  sbs-convert ./Weights model.onnx --config network.json --config dataset.json
+  sbs-convert --info model.onnx`
+
+// flags are the values of the command line.
+type flags struct {
+	pytorch.Options
+	input string
+	batch int
+	info  bool
+}
+
+func newCommand() *cobra.Command {
+	var f flags
+	cmd := &cobra.Command{
+		Use:           "sbs-convert WEIGHTS MODEL.onnx",
+		Short:         "Turns a folder of PyTorch-SbS weights into an ONNX model",
+		Long:          long,
+		Example:       example,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, args []string) error {
+			return checkArgs(f.info, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.info {
+				return describe(cmd.OutOrStdout(), args[0])
+			}
+			return f.convert(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], args[1])
+		},
+	}
+	s := cmd.Flags()
+	s.SortFlags = false
+	s.BoolVar(&f.info, "info", false, "describe a model instead: sbs-convert --info MODEL.onnx")
+	s.StringArrayVar(&f.Config, "config", nil, "configuration `file`; given several times, later ones override (default: looked for in the folder, then above it)")
+	s.StringVar(&f.EpsilonXY, "eps-xy", "", "`folder` of the EpsXY files (default: the weights folder, then EpsXY beside it)")
+	s.IntVar(&f.Step, "step", -1, "training `step` to read (default: learning_step, then the highest with all files)")
+	s.BoolVar(&f.AllowUntrained, "allow-untrained", false, "give layers without a weight file the values training starts from")
+	s.Float32SliceVar(&f.Mean, "mean", nil, "the data set's mean for each channel, pixels 0..1, for the on/off split")
+	s.StringVar(&f.input, "input", "", "image `size` as CHANNELSxHEIGHTxWIDTH (default: by the configuration's data_mode)")
+	s.IntVar(&f.Spikes, "spikes", 0, "number of spikes of every layer (default: the configuration's)")
+	s.BoolVar(&f.NoPreprocessing, "no-preprocessing", false, "leave cropping and on/off split out of the model")
+	s.IntVar(&f.batch, "batch", 0, "fix the batch size (default: any)")
+	return cmd
+}
+
+func checkArgs(info bool, args []string) error {
+	switch {
+	case info && len(args) != 1:
+		return fmt.Errorf("--info takes one model: sbs-convert --info MODEL.onnx (got %d arguments)", len(args))
+	case !info && len(args) == 1 && strings.HasSuffix(args[0], ".onnx"):
+		return fmt.Errorf("the weights folder is missing: sbs-convert WEIGHTS %s (to describe that model: sbs-convert --info %s)", args[0], args[0])
+	case !info && len(args) != 2:
+		return fmt.Errorf("it takes the weights folder and the model to write: sbs-convert WEIGHTS MODEL.onnx (got %d arguments; see --help)", len(args))
+	case !info && strings.HasSuffix(args[0], ".onnx"):
+		return errors.New("ONNX to PyTorch-SbS is not supported yet: the first argument is the weights folder, the second the model to write")
+	}
+	return nil
+}
+
+func (f *flags) convert(stdout, stderr io.Writer, weights, path string) error {
+	f.Weights = weights
+	if f.input != "" {
+		size, err := parseSize(f.input)
+		if err != nil {
+			return err
+		}
+		f.Input = size
+	}
+	n, report, err := pytorch.Load(f.Options)
+	if err != nil {
+		return err
+	}
+	for _, w := range report.Warnings {
+		fmt.Fprintln(stderr, "warning:", w)
+	}
+	data, err := convert.ToONNX(n, convert.Options{Batch: f.batch})
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.Write(path, data); err != nil {
+		return fmt.Errorf("the model could not be written: %w", err)
+	}
+	fmt.Fprintf(stdout, "%s: PyTorch-SbS dialect %d, step %s (%s)\n", n.Name, report.Dialect, stepName(report.Step), report.StepChoice)
+	fmt.Fprintf(stdout, "weights: %s\n", weights)
+	fmt.Fprintf(stdout, "configuration: %s\n", strings.Join(report.Configuration, ", "))
+	if report.EpsilonXY != "" {
+		fmt.Fprintf(stdout, "epsilon_xy: %s\n", report.EpsilonXY)
+	}
+	if err := printNetwork(stdout, n, report); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "wrote %s (%s)\n", path, byteCount(len(data)))
+	return err
+}
+
+func stepName(step int) string {
+	if step < 0 {
+		return "none"
+	}
+	return strconv.Itoa(step)
+}
+
+// parseSize reads CxHxW.
+func parseSize(s string) (convert.Size, error) {
+	var v [3]int
+	parts := strings.Split(s, "x")
+	ok := len(parts) == len(v)
+	for i := 0; ok && i < len(v); i++ {
+		n, err := strconv.Atoi(parts[i])
+		v[i], ok = n, err == nil && n > 0
+	}
+	if !ok {
+		return convert.Size{}, fmt.Errorf("--input %q: want CHANNELSxHEIGHTxWIDTH, such as 1x28x28", s)
+	}
+	return convert.Size{Channels: v[0], Height: v[1], Width: v[2]}, nil
+}
+
+func byteCount(n int) string {
+	switch {
+	case n >= 1e6:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	case n >= 1e3:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	}
+	return fmt.Sprintf("%d bytes", n)
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/internal/onnx"
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+)
+
+const weights = "../../models/mnist-prototypes/Weights"
+
+// command runs the command and returns what it prints.
+func command(t *testing.T, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	err = run(t.Context(), args, &out, &errOut)
+	return out.String(), errOut.String(), err
+}
+
+func TestConvert(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	out, errOut, err := command(t, weights, path)
+	require.NoError(t, err)
+	require.Empty(t, errOut)
+	for _, want := range []string{
+		"mnist-prototypes: PyTorch-SbS dialect 2, step 0 (highest complete)",
+		"weights: " + weights,
+		"image 1x28x28, pixels 0..1, cropped to 24x24",
+		"0      SbS   24x24   80x1x1  46080       400     Weight_L0_S0.npy",
+		"46880 parameters, 800 spikes per image, classes: 0, 1, 2",
+		"wrote " + path,
+	} {
+		require.Contains(t, out, want)
+	}
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	n, err := convert.FromONNX(data)
+	require.NoError(t, err)
+	require.Len(t, n.Layers, 2)
+
+	out, _, err = command(t, "--info", path)
+	require.NoError(t, err)
+	require.Contains(t, out, "mnist-prototypes, 192.9 kB, from PyTorch-SbS dialect 2, step 0")
+	require.Contains(t, out, "from Weights/Weight_L0_S0.npy  sha256 0460e279")
+}
+
+func TestConvertFlags(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	out, _, err := command(t, weights, path, "--spikes", "7", "--no-preprocessing", "--batch", "3", "--input", "1x28x28", "--step", "0")
+	require.NoError(t, err)
+	require.Contains(t, out, "step 0 (given)")
+	require.Contains(t, out, "14 spikes per image")
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	n, err := convert.FromONNX(data)
+	require.NoError(t, err)
+	require.Equal(t, convert.Size{Channels: 1, Height: 24, Width: 24}, n.Input)
+	require.Equal(t, convert.Preprocessing{}, n.Preprocessing)
+	require.Equal(t, 7, n.Layers[1].(*convert.SbS).Spikes)
+}
+
+func TestRefused(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "model.onnx")
+	for _, c := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"nothing", nil, "sbs-convert WEIGHTS MODEL.onnx (got 0 arguments; see --help)"},
+		{"no folder", []string{path}, "the weights folder is missing"},
+		{"only a folder", []string{weights}, "got 1 arguments"},
+		{"the wrong way round", []string{path, weights}, "ONNX to PyTorch-SbS is not supported yet"},
+		{"info of nothing", []string{"--info"}, "--info takes one model"},
+		{"info of no file", []string{"--info", path}, "no such file"},
+		{"empty folder", []string{dir, path}, "--config"},
+		{"missing folder", []string{filepath.Join(dir, "Weights"), path}, "no such file"},
+		{"input", []string{weights, path, "--input", "28x28"}, "want CHANNELSxHEIGHTxWIDTH, such as 1x28x28"},
+		{"input 0", []string{weights, path, "--input", "0x28x28"}, "want CHANNELSxHEIGHTxWIDTH"},
+		{"step", []string{weights, path, "--step", "5"}, "Weight_L0_S5.npy"},
+		{"batch", []string{weights, path, "--batch", "-1"}, "batch size -1"},
+		{"unknown flag", []string{weights, path, "--frobnicate"}, "unknown flag"},
+		{"unwritable", []string{weights, filepath.Join(dir, "missing", "model.onnx")}, "the model could not be written"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, _, err := command(t, c.args...)
+			require.ErrorContains(t, err, c.want)
+			require.NoFileExists(t, path)
+		})
+	}
+}
+
+func TestInfo(t *testing.T) {
+	write := func(data []byte) string {
+		path := filepath.Join(t.TempDir(), "model.onnx")
+		require.NoError(t, os.WriteFile(path, data, 0o600))
+		return path
+	}
+	t.Run("every layer", func(t *testing.T) {
+		data, err := convert.ToONNX(converttest.EveryLayer(), convert.Options{})
+		require.NoError(t, err)
+		out, _, err := command(t, "--info", write(data))
+		require.NoError(t, err)
+		for _, want := range []string{"split on/off at the mean [0.4 0.5 0.6]", "Reconstruction", "2x2 /2x2", "classes: 54, without names"} {
+			require.Contains(t, out, want)
+		}
+	})
+	t.Run("of others", func(t *testing.T) {
+		data, err := onnx.Marshal(&onnxpb.ModelProto{
+			IrVersion: 8, ProducerName: "somebody", OpsetImport: []*onnxpb.OperatorSetIdProto{{Version: 13}},
+			Graph: &onnxpb.GraphProto{Node: []*onnxpb.NodeProto{{OpType: "Conv"}, {OpType: "Relu"}, {OpType: "Relu"}}},
+		})
+		require.NoError(t, err)
+		out, _, err := command(t, "--info", write(data))
+		require.NoError(t, err)
+		for _, want := range []string{"that sbs-convert did not write", "somebody", "ai.onnx version 13", "3 nodes", "Relu 2"} {
+			require.Contains(t, out, want)
+		}
+	})
+	t.Run("of nothing", func(t *testing.T) {
+		_, _, err := command(t, "--info", write([]byte("nothing")))
+		require.ErrorContains(t, err, "not a valid ONNX model")
+	})
+}
+
+func TestHelp(t *testing.T) {
+	out, _, err := command(t, "--help")
+	require.NoError(t, err)
+	require.Contains(t, out, "sbs-convert ./Weights model.onnx")
+	require.Contains(t, out, "--eps-xy")
+}

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/importers/pytorch"
+	"github.com/spike-by-spike/sbs/internal/npy"
+)
+
+const (
+	weights = "../../models/mnist-prototypes/Weights"
+	digits  = "../../models/mnist-prototypes/images"
+)
+
+// command runs the command and returns what it prints.
+func command(t *testing.T, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	err = run(t.Context(), args, &out, &errOut)
+	return out.String(), errOut.String(), err
+}
+
+// prototypes converts the network of models/mnist-prototypes.
+func prototypes(t *testing.T, opt convert.Options) string {
+	t.Helper()
+	n, _, err := pytorch.Load(pytorch.Options{Weights: weights, Step: -1})
+	require.NoError(t, err)
+	return save(t, n, opt)
+}
+
+func save(t *testing.T, n *convert.Network, opt convert.Options) string {
+	t.Helper()
+	data, err := convert.ToONNX(n, opt)
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	return path
+}
+
+func TestText(t *testing.T) {
+	out, errOut, err := command(t, prototypes(t, convert.Options{}), digits)
+	require.NoError(t, err)
+	require.Empty(t, errOut, "no progress bar in a pipe")
+	lines := strings.Split(out, "\n")
+	require.Equal(t, filepath.Join(digits, "0/00003.png")+"\t0\t0.9493\t0:0.9493 6:0.0507 1:0.0000", lines[0])
+	require.Contains(t, out, "wrong: it is 2")
+	require.Contains(t, out, "accuracy 90.00 % (27 of 30)")
+	require.Contains(t, out, "confusion matrix")
+	require.Contains(t, out, " 9 . . . . . . . 1 . 2")
+}
+
+type document struct {
+	Results []jsonResult
+	Summary jsonSummary
+}
+
+func TestJSON(t *testing.T) {
+	out, _, err := command(t, prototypes(t, convert.Options{}), digits, "--format", "json", "--top", "2")
+	require.NoError(t, err)
+	var d document
+	require.NoError(t, json.Unmarshal([]byte(out), &d))
+	require.Len(t, d.Results, 30)
+	require.Equal(t, "0", *d.Results[0].Label)
+	require.Len(t, d.Results[0].Top, 2)
+	require.Equal(t, "0", d.Results[0].Top[0].Class)
+	require.InDelta(t, 0.9493, d.Results[0].Top[0].Probability, 1e-4)
+	require.Equal(t, 30, d.Summary.Images)
+	require.InDelta(t, 0.9, *d.Summary.Accuracy, 1e-9)
+	require.Len(t, d.Summary.Confusion, 10)
+
+	out, _, err = command(t, prototypes(t, convert.Options{}), digits, "--format", "json", "--quiet")
+	require.NoError(t, err)
+	d = document{}
+	require.NoError(t, json.Unmarshal([]byte(out), &d), out)
+	require.Empty(t, d.Results)
+	require.Equal(t, 27, d.Summary.Correct)
+}
+
+func TestCSV(t *testing.T) {
+	out, errOut, err := command(t, prototypes(t, convert.Options{}), digits, "--format", "csv", "--limit", "4")
+	require.NoError(t, err)
+	rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+	require.NoError(t, err)
+	require.Len(t, rows, 5)
+	require.Equal(t, []string{"image", "label", "class", "probability", "class_1", "probability_1", "class_2", "probability_2", "class_3", "probability_3", "error"}, rows[0])
+	require.Equal(t, "1", rows[4][2])
+	require.Contains(t, errOut, "accuracy 100.00 %")
+}
+
+// TestSameResults checks that workers and the model's batch size change
+// nothing, and that the seed does.
+func TestSameResults(t *testing.T) {
+	model := prototypes(t, convert.Options{})
+	want, _, err := command(t, model, digits, "--format", "csv", "--workers", "1")
+	require.NoError(t, err)
+	for _, c := range [][]string{
+		{model, digits, "--workers", "2"},
+		{model, digits, "--workers", "3"},
+		{prototypes(t, convert.Options{Batch: 1}), digits},
+		{prototypes(t, convert.Options{Batch: 7}), digits},
+	} {
+		got, _, err := command(t, append(c, "--format", "csv")...)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	got, _, err := command(t, model, digits, "--format", "csv", "--seed", "1")
+	require.NoError(t, err)
+	require.NotEqual(t, want, got)
+	got, _, err = command(t, model, digits, "--format", "csv", "--spikes", "100")
+	require.NoError(t, err)
+	require.NotEqual(t, want, got)
+}
+
+func TestBrokenImage(t *testing.T) {
+	dir := t.TempDir()
+	good, err := os.ReadFile(filepath.Join(digits, "7/00000.png"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "1.png"), good[:100], 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "2.png"), good, 0o600))
+	model := prototypes(t, convert.Options{})
+
+	out, errOut, err := command(t, model, dir)
+	require.ErrorContains(t, err, "1 of 2 images could not be classified")
+	require.Contains(t, errOut, "1.png")
+	require.Contains(t, out, "2.png\t7\t")
+	require.Contains(t, out, "1 could not be classified")
+
+	out, _, err = command(t, model, dir, "--format", "json")
+	require.Error(t, err)
+	var d document
+	require.NoError(t, json.Unmarshal([]byte(out), &d))
+	require.NotEmpty(t, d.Results[0].Error)
+	require.Nil(t, d.Summary.Accuracy)
+
+	out, _, err = command(t, model, dir, "--format", "csv")
+	require.Error(t, err)
+	rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+	require.NoError(t, err)
+	require.NotEmpty(t, rows[1][10])
+}
+
+func TestSizes(t *testing.T) {
+	small := save(t, converttest.Digits(), convert.Options{})
+	image := filepath.Join(digits, "7/00000.png")
+	_, errOut, err := command(t, small, image)
+	require.Error(t, err)
+	require.Contains(t, errOut, "28x28")
+	require.Contains(t, errOut, "12x12")
+	require.Contains(t, errOut, "--resize")
+	out, _, err := command(t, small, image, "--resize")
+	require.NoError(t, err)
+	require.Contains(t, out, "a:0.", "class names of the model")
+}
+
+func TestLabels(t *testing.T) {
+	model := prototypes(t, convert.Options{})
+	labels := filepath.Join(t.TempDir(), "labels.txt")
+	require.NoError(t, os.WriteFile(labels, []byte("7\n3\n"), 0o600))
+	images := []string{filepath.Join(digits, "7/00000.png"), filepath.Join(digits, "7/00017.png")}
+	out, _, err := command(t, model, images[0], images[1], "--labels", labels)
+	require.NoError(t, err)
+	require.Contains(t, out, "accuracy 50.00 % (1 of 2)")
+
+	require.NoError(t, os.WriteFile(labels, []byte("7\n12\n"), 0o600))
+	_, errOut, err := command(t, model, images[0], images[1], "--labels", labels)
+	require.Error(t, err)
+	require.Contains(t, errOut, "its label is 12, but the model has 10 classes")
+}
+
+// TestLogits checks that the output of a network without SbS at its end becomes
+// probabilities.
+func TestLogits(t *testing.T) {
+	m := converttest.New(1)
+	n := &convert.Network{
+		Input:  convert.Size{Channels: 1, Height: 2, Width: 2},
+		Layers: []convert.Layer{m.Conv(converttest.Window(2, 1), 1, 3)},
+	}
+	pattern := filepath.Join(t.TempDir(), "TestPatternStorage.npy")
+	f, err := os.Create(pattern)
+	require.NoError(t, err)
+	require.NoError(t, npy.Write(f, &npy.Array{Shape: []int{2, 2, 2}, Data: []float32{0, 0.5, 1, 0.5, 1, 1, 0, 0}}))
+	require.NoError(t, f.Close())
+	out, _, err := command(t, save(t, n, convert.Options{}), pattern, "--format", "json")
+	require.NoError(t, err)
+	var d document
+	require.NoError(t, json.Unmarshal([]byte(out), &d))
+	for _, r := range d.Results {
+		var sum float32
+		for _, g := range r.Top {
+			sum += g.Probability
+		}
+		require.InDelta(t, 1, sum, 1e-6)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	model := prototypes(t, convert.Options{})
+	several := converttest.Digits()
+	several.Layers = several.Layers[:2]
+	for _, c := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"nothing", nil, "it takes a model and images"},
+		{"no images", []string{model}, "it takes a model and images"},
+		{"no model", []string{"missing.onnx", digits}, "missing.onnx"},
+		{"not a model", []string{filepath.Join(digits, "7/00000.png"), digits}, "not a valid ONNX model"},
+		{"missing images", []string{model, "missing"}, "missing"},
+		{"format", []string{model, digits, "--format", "xml"}, `--format "xml": want one of text, json, csv`},
+		{"top", []string{model, digits, "--top", "0"}, "--top 0: want at least 1"},
+		{"workers", []string{model, digits, "--workers", "-1"}, "--workers -1"},
+		{"spikes", []string{model, digits, "--spikes", "500"}, "only 400 entries: convert the network again with that many spikes"},
+		{"several positions", []string{save(t, several, convert.Options{}), digits}, "to classify images it must be one vector for each"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, _, err := command(t, c.args...)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out bytes.Buffer
+	err := run(ctx, []string{prototypes(t, convert.Options{}), digits}, &out, &out)
+	require.EqualError(t, err, "interrupted")
+}
+
+func TestHelp(t *testing.T) {
+	out, _, err := command(t, "--help")
+	require.NoError(t, err)
+	require.Contains(t, out, "sbs-run model.onnx images/")
+}

@@ -1,0 +1,46 @@
+package atomicfile
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestWrite(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	require.NoError(t, Write(path, []byte("one")))
+	require.NoError(t, Write(path, []byte("two")))
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "two", string(b))
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "no temporary file is left")
+}
+
+func TestWriteFails(t *testing.T) {
+	dir := t.TempDir()
+	require.ErrorIs(t, Write(filepath.Join(dir, "missing", "file"), nil), os.ErrNotExist)
+
+	// A folder cannot be replaced by a file.
+	path := filepath.Join(dir, "folder")
+	require.NoError(t, os.MkdirAll(filepath.Join(path, "content"), 0o700))
+	require.Error(t, Write(path, []byte("x")))
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "no temporary file is left")
+	require.DirExists(t, filepath.Join(path, "content"))
+}
+
+func TestPermissions(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, Write(path, nil))
+	require.NoError(t, os.Chmod(path, 0o600))
+	require.NoError(t, Write(path, nil))
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+}

@@ -1,0 +1,137 @@
+package dataset
+
+import (
+	"fmt"
+	"image"
+	"image/color"
+	"io"
+	"math"
+	"path/filepath"
+)
+
+// array is the images of one file that holds many.
+type array struct {
+	file  string
+	shape layout
+	opt   Options
+	max   float32 // the value that is white
+	read  reader
+	done  func() error // closes the file
+}
+
+// reader puts the values of image i into dst, in the order of the file.
+type reader func(i int, dst []float32) error
+
+// layout is how images lie in an array.
+type layout struct {
+	n    int // number of images
+	size Size
+	last bool // the channels run fastest, not slowest
+}
+
+// arrange finds the layout of an array that has images of the size that is
+// wanted or that may be scaled to it. Where the channels may come first or
+// last they come last, as in PyTorch-SbS's files.
+func arrange(shape []int, opt Options) (layout, error) {
+	var choices []layout
+	switch len(shape) {
+	case 3:
+		choices = []layout{{shape[0], Size{1, shape[1], shape[2]}, false}}
+	case 4:
+		choices = []layout{
+			{shape[0], Size{shape[3], shape[1], shape[2]}, true},
+			{shape[0], Size{shape[1], shape[2], shape[3]}, false},
+		}
+	default:
+		return layout{}, fmt.Errorf("the array has shape %v, but images have (n, height, width), (n, height, width, channels) "+
+			"or (n, channels, height, width)", shape)
+	}
+	for _, d := range shape {
+		if d < 1 {
+			return layout{}, fmt.Errorf("the array has shape %v: it holds no images", shape)
+		}
+	}
+	for _, l := range choices {
+		if l.size == opt.Size {
+			return l, nil
+		}
+	}
+	if !opt.Resize {
+		return layout{}, fmt.Errorf("the array has images of shape %v, the network wants %v (channels x height x width): --resize converts them",
+			shape[1:], opt.Size)
+	}
+	for _, l := range choices {
+		if c := l.size.Channels; c == 1 || c == 3 {
+			if l.size.Height > maxPixels/l.size.Width {
+				return layout{}, fmt.Errorf("the array has images of shape %v, more than %d pixels", shape[1:], maxPixels)
+			}
+			return l, nil
+		}
+	}
+	return layout{}, fmt.Errorf("the array has images of shape %v, only those with 1 or 3 channels can be scaled to %v", shape[1:], opt.Size)
+}
+
+func (a *array) len() int          { return a.shape.n }
+func (a *array) name(i int) string { return fmt.Sprintf("%s[%d]", filepath.Base(a.file), i) }
+func (a *array) close() error      { return a.done() }
+
+func (a *array) pixels(i int) ([]float32, error) {
+	size := a.shape.size
+	values := make([]float32, size.len())
+	if err := a.read(i, values); err != nil {
+		return nil, err
+	}
+	for k := range values {
+		values[k] /= a.max
+	}
+	if a.shape.last && size.Channels > 1 {
+		values = channelsFirst(values, size)
+	}
+	if size == a.opt.Size {
+		return values, nil
+	}
+	return fit(picture16(values, size), a.opt)
+}
+
+// channelsFirst sorts values from (height, width, channels).
+func channelsFirst(values []float32, size Size) []float32 {
+	out := make([]float32, 0, len(values))
+	for c := range size.Channels {
+		for i := c; i < len(values); i += size.Channels {
+			out = append(out, values[i])
+		}
+	}
+	return out
+}
+
+// picture16 makes an image of values from 0 to 1 in one or three channels.
+func picture16(values []float32, size Size) image.Image {
+	img := image.NewRGBA64(image.Rect(0, 0, size.Width, size.Height))
+	plane := size.Height * size.Width
+	second, third := 0, 0 // where green and blue begin
+	if size.Channels == 3 {
+		second, third = plane, 2*plane
+	}
+	depth := func(v float32) uint16 { return uint16(math.Round(float64(v) * math.MaxUint16)) }
+	for i := range plane {
+		img.SetRGBA64(i%size.Width, i/size.Width, color.RGBA64{
+			R: depth(values[i]), G: depth(values[second+i]), B: depth(values[third+i]), A: math.MaxUint16,
+		})
+	}
+	return img
+}
+
+// bytesAt reads images of bytes. Image i begins at start + i*step.
+func bytesAt(r io.ReaderAt, start, step int64) reader {
+	return func(i int, dst []float32) error {
+		content := make([]byte, len(dst))
+		// io.EOF may come with the last byte of a file.
+		if n, err := r.ReadAt(content, start+int64(i)*step); n < len(content) {
+			return fmt.Errorf("the file ends early, it was cut off since it was opened: %w", err)
+		}
+		for k, v := range content {
+			dst[k] = float32(v)
+		}
+		return nil
+	}
+}

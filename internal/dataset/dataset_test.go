@@ -1,0 +1,305 @@
+package dataset
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"image"
+	"image/png"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// write writes files, by path under a new folder, and returns the folder.
+func write(t testing.TB, files map[string][]byte) string {
+	folder := t.TempDir()
+	for name, content := range files {
+		path := filepath.Join(folder, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, content, 0o644))
+	}
+	return folder
+}
+
+func packed(t testing.TB, content []byte) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, err := z.Write(content)
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	return b.Bytes()
+}
+
+// grayPNG returns a PNG of 2x2 pixels (10, 20, 30, v).
+func grayPNG(t testing.TB, v byte) []byte {
+	return encodePNG(t, &image.Gray{Pix: []byte{10, 20, 30, v}, Stride: 2, Rect: image.Rect(0, 0, 2, 2)})
+}
+
+func encodePNG(t testing.TB, img image.Image) []byte {
+	var b bytes.Buffer
+	require.NoError(t, png.Encode(&b, img))
+	return b.Bytes()
+}
+
+var small = Options{Size: Size{1, 2, 2}}
+
+// summary returns "name label last-pixel*255" of every image of a source.
+func summary(t testing.TB, s Source, folder string) []string {
+	var out []string
+	for i := range s.Len() {
+		m := s.At(i)
+		require.NoError(t, m.Err)
+		name := m.Name
+		if rel, err := filepath.Rel(folder, name); err == nil {
+			name = rel
+		}
+		out = append(out, fmt.Sprintf("%s %d %.0f", name, m.Label, 255*m.Pixels[len(m.Pixels)-1]))
+	}
+	return out
+}
+
+func TestFolders(t *testing.T) {
+	tests := []struct {
+		name    string
+		files   map[string]byte // name of a PNG: last pixel
+		known   []string
+		want    []string
+		classes []string
+		err     string
+	}{
+		{
+			name:  "natural order",
+			files: map[string]byte{"10.png": 1, "2.PNG": 2, "1.png": 3, "02.PNG": 4, ".3.png": 5, "x.txt": 6, ".git/a.png": 7},
+			want:  []string{"1.png -1 3", "02.PNG -1 4", "2.PNG -1 2", "10.png -1 1"},
+		},
+		{
+			name:  "numbers are labels",
+			files: map[string]byte{"10/a.png": 1, "3/a.png": 2, "3/b.png": 3, "7/note.txt": 4},
+			want:  []string{"3/a.png 3 2", "3/b.png 3 3", "10/a.png 10 1"},
+		},
+		{
+			name:  "known classes",
+			files: map[string]byte{"cat/1.png": 1, "dog/1.png": 2},
+			known: []string{"dog", "horse", "cat"}, classes: []string{"dog", "horse", "cat"},
+			want: []string{"cat/1.png 2 1", "dog/1.png 0 2"},
+		},
+		{
+			name:  "new classes",
+			files: map[string]byte{"c10/1.png": 1, "c9/1.png": 2, "c9/.hidden.png": 3},
+			known: []string{"dog"}, classes: []string{"c9", "c10"},
+			want: []string{"c9/1.png 0 2", "c10/1.png 1 1"},
+		},
+		{
+			name:  "half known classes",
+			files: map[string]byte{"cat/1.png": 1, "dog/1.png": 2},
+			known: []string{"cat", "hound"}, err: "does not know these classes: dog (it knows cat, hound)",
+		},
+		{name: "half numbers", files: map[string]byte{"1/1.png": 1, "2/1.png": 1, "misc/1.png": 2}, err: "are numbers (1, 2) and others are not: 1, 2, misc"},
+		{name: "mixed", files: map[string]byte{"1.png": 1, "cat/1.png": 2}, err: "both images and folders"},
+		{name: "too deep", files: map[string]byte{"train/cat/1.png": 1}, err: "holds no images: accepted are PNG"},
+		{name: "empty", err: "holds no images: accepted are PNG"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			files := map[string][]byte{}
+			for name, v := range test.files {
+				files[name] = grayPNG(t, v)
+			}
+			folder := write(t, files)
+			opt := small
+			opt.Classes = test.known
+			s, err := Open([]string{folder}, opt)
+			if test.err != "" {
+				require.ErrorContains(t, err, "dataset: ")
+				require.ErrorContains(t, err, test.err)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, test.want, summary(t, s, folder))
+			require.Equal(t, test.classes, s.Classes())
+			require.NoError(t, s.Close())
+		})
+	}
+}
+
+func TestPaths(t *testing.T) {
+	folder := write(t, map[string][]byte{
+		"a/cat/1.png": grayPNG(t, 1), "b/dog/1.png": grayPNG(t, 2), "b/cat/1.png": grayPNG(t, 3), "c.png": grayPNG(t, 4),
+		"labels.txt": []byte("\ufeffdog\r\ncat\r\ncat\r\ndog\r\n\r\n"), "short.txt": []byte("1\n2\n"),
+		"images-idx3-ubyte": idxBytes([]int{1, 2, 2}, 0, 0, 0, 9), "labels-idx1-ubyte": idxBytes([]int{1}, 5),
+		"other.dat": []byte("hello"),
+	})
+	at := func(names ...string) []string {
+		for i, name := range names {
+			names[i] = filepath.Join(folder, name)
+		}
+		return names
+	}
+
+	// Classes are numbered over all paths.
+	s, err := Open(at("b", "a", "c.png"), small)
+	require.NoError(t, err)
+	require.Equal(t, []string{"b/cat/1.png 0 3", "b/dog/1.png 1 2", "a/cat/1.png 0 1", "c.png -1 4"}, summary(t, s, folder))
+	require.Equal(t, []string{"cat", "dog"}, s.Classes())
+	for _, i := range []int{-1, 4} {
+		require.ErrorContains(t, s.At(i).Err, "there is no image")
+	}
+
+	s, err = Open(at("images-idx3-ubyte", "c.png"), small)
+	require.NoError(t, err)
+	require.Equal(t, []string{"images-idx3-ubyte[0] 5 9", "c.png -1 4"}, summary(t, s, folder))
+	require.Nil(t, s.Classes())
+	require.NoError(t, s.Close())
+	require.ErrorIs(t, s.At(0).Err, os.ErrClosed)
+
+	// A file of labels replaces all others.
+	opt := small
+	opt.Labels = filepath.Join(folder, "labels.txt")
+	opt.Classes = []string{"bird", "cat", "dog"}
+	s, err = Open(at("images-idx3-ubyte", "b", "c.png"), opt)
+	require.NoError(t, err)
+	require.Equal(t, []string{"images-idx3-ubyte[0] 2 9", "b/cat/1.png 1 3", "b/dog/1.png 1 2", "c.png 2 4"}, summary(t, s, folder))
+	require.Equal(t, opt.Classes, s.Classes())
+
+	// Numbers and class folders agree when the network knows the names.
+	_, err = Open(at("images-idx3-ubyte", "b"), small)
+	require.ErrorContains(t, err, "give the labels of all in one file")
+	opt.Labels = ""
+	s, err = Open(at("images-idx3-ubyte", "b"), opt)
+	require.NoError(t, err)
+	require.Equal(t, []string{"images-idx3-ubyte[0] 5 9", "b/cat/1.png 1 3", "b/dog/1.png 2 2"}, summary(t, s, folder))
+
+	opt.Labels = filepath.Join(folder, "short.txt")
+	_, err = Open(at("b", "c.png"), opt)
+	require.EqualError(t, err, "dataset: "+opt.Labels+" has 2 labels, but there are 3 images")
+
+	_, err = Open(at("b", "missing"), small)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.EqualError(t, err, "dataset: "+filepath.Join(folder, "missing")+": no such file or directory")
+	_, err = Open(at("other.dat"), small)
+	require.ErrorContains(t, err, "other.dat holds no images: accepted are")
+	_, err = Open(at("labels-idx1-ubyte"), small)
+	require.ErrorContains(t, err, "holds labels: name the file of the images")
+	_, err = Open([]string{"/dev/null"}, small)
+	require.ErrorContains(t, err, "neither a file nor a folder")
+	_, err = Open(nil, small)
+	require.ErrorContains(t, err, "no file or folder")
+	for _, size := range []Size{{}, {1, 28, 0}, {1, math.MaxInt32, math.MaxInt32}, {math.MaxInt32, 2, 2}, {-1, 2, 2}} {
+		_, err = Open(at("b"), Options{Size: size})
+		require.ErrorContains(t, err, "images of "+size.String())
+	}
+}
+
+func TestLinks(t *testing.T) {
+	folder := write(t, map[string][]byte{"real/1.png": grayPNG(t, 1), "x/2.png": grayPNG(t, 2)})
+	require.NoError(t, os.Symlink(filepath.Join(folder, "real", "1.png"), filepath.Join(folder, "x", "1.png")))
+	require.NoError(t, os.Symlink(filepath.Join(folder, "nowhere"), filepath.Join(folder, "x", "3.png")))
+	s, err := Open([]string{filepath.Join(folder, "x")}, small)
+	require.NoError(t, err)
+	require.Equal(t, 3, s.Len())
+	require.NoError(t, s.At(0).Err)
+	require.ErrorIs(t, s.At(2).Err, fs.ErrNotExist)
+	s, err = Open([]string{filepath.Join(folder, "x", "1.png")}, small)
+	require.NoError(t, err)
+	require.Equal(t, []string{"x/1.png -1 1"}, summary(t, s, folder))
+}
+
+func TestLabelFiles(t *testing.T) {
+	tests := []struct {
+		name    string
+		content []byte
+		want    []int
+		err     string
+	}{
+		{"idx", idxBytes([]int{2}, 7, 255), []int{7, 255}, ""},
+		{"idx.gz", packed(t, idxBytes([]int{2}, 7, 255)), []int{7, 255}, ""},
+		{"a.npy", npyBytes(t, []int{2}, []uint64{1, 300}), []int{1, 300}, ""},
+		{"a.npy.gz", packed(t, npyBytes(t, []int{2}, []int8{1, 3})), []int{1, 3}, ""},
+		{"numbers", []byte("10\n2"), []int{10, 2}, ""},
+		{"names", []byte("b\na"), []int{1, 0}, ""},
+		{"negative text", []byte("-1\n2"), nil, "are numbers (2) and others are not: -1, 2"},
+		{"title", []byte("label\n7"), nil, "are numbers (7)"},
+		{"negative", npyBytes(t, []int{2}, []int8{1, -3}), nil, "label 1 is -3"},
+		{"floats", npyBytes(t, []int{2}, []float32{1, 3}), nil, "want integers"},
+		{"cut", idxBytes([]int{2}, 7), nil, "claims [2] = 2 bytes, but 1 follow"},
+		{"images", idxBytes([]int{1, 2, 1}, 7, 7), nil, "holds images, not labels"},
+		{"empty", nil, nil, "the file is empty"},
+		{"gap", []byte("1\n\n2"), nil, "line 2 is empty"},
+		{"binary", []byte("\xff\xfe1"), nil, "neither"},
+		{"nul", []byte("1\x00\n2"), nil, "neither"},
+		{"missing", nil, nil, "no such file"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			folder := write(t, map[string][]byte{"i/1.png": grayPNG(t, 1), "i/2.png": grayPNG(t, 2), test.name: test.content})
+			opt := small
+			opt.Labels = filepath.Join(folder, test.name)
+			if test.name == "missing" {
+				require.NoError(t, os.Remove(opt.Labels))
+			}
+			s, err := Open([]string{filepath.Join(folder, "i")}, opt)
+			if test.err != "" {
+				require.ErrorContains(t, err, "dataset: ")
+				require.ErrorContains(t, err, test.err)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, test.want, []int{s.At(0).Label, s.At(1).Label})
+		})
+	}
+}
+
+func TestNaturalOrder(t *testing.T) {
+	want := []string{"", "0", "00", "1", "01", "1a", "2", "10", "99999999999999999999", "100000000000000000000", "a", "a1", "a1b2", "a1b10", "a2", "a10", "b"}
+	got := slices.Clone(want)
+	slices.Reverse(got)
+	slices.SortFunc(got, natural)
+	require.Equal(t, []string{"", "0", "00", "01", "1"}, got[:5])
+	require.Equal(t, want[5:], got[5:])
+	for _, a := range want {
+		for _, b := range want {
+			require.Equal(t, natural(a, b), -natural(b, a), "%q %q", a, b)
+		}
+	}
+}
+
+func TestConcurrent(t *testing.T) {
+	files := map[string][]byte{"idx": idxBytes([]int{50, 2, 2}, make([]byte, 200)...)}
+	for i := range 50 {
+		files[fmt.Sprintf("images/%d.png", i)] = grayPNG(t, byte(i))
+	}
+	files["images/17.png"] = []byte("broken")
+	folder := write(t, files)
+	s, err := Open([]string{filepath.Join(folder, "images"), filepath.Join(folder, "idx")}, small)
+	require.NoError(t, err)
+	require.Equal(t, 100, s.Len())
+	images := make([]Image, s.Len())
+	var wg sync.WaitGroup
+	for w := range 4 {
+		wg.Go(func() {
+			for i := w; i < len(images); i += 4 {
+				images[i] = s.At(i)
+			}
+		})
+	}
+	wg.Wait()
+	for i, m := range images {
+		switch {
+		case i == 17:
+			require.EqualError(t, m.Err, "dataset: "+filepath.Join(folder, "images", "17.png")+": not a PNG, JPEG, GIF, BMP, TIFF or WebP file")
+			require.Nil(t, m.Pixels)
+		case i < 50:
+			require.Equal(t, []float32{10.0 / 255, 20.0 / 255, 30.0 / 255, float32(i) / 255}, m.Pixels)
+		default:
+			require.Equal(t, fmt.Sprintf("idx[%d]", i-50), m.Name)
+			require.Len(t, m.Pixels, 4)
+		}
+	}
+}

@@ -1,0 +1,164 @@
+package dataset
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/spike-by-spike/sbs/internal/npy"
+)
+
+// readLabels reads a file of labels. Errors name the path.
+func readLabels(path string) (labels, error) {
+	k, err := detect(path)
+	if err != nil {
+		return labels{}, err
+	}
+	var l labels
+	switch k {
+	case idxLabels:
+		l.numbers, err = idxNumbers(path)
+	case npyArray:
+		l.numbers, err = npyNumbers(path)
+	case unknown:
+		l, err = textLabels(path)
+	default:
+		err = errors.New("the file holds images, not labels")
+	}
+	if err != nil {
+		return labels{}, fmt.Errorf("%s: %w", path, withoutPath(err))
+	}
+	return l, nil
+}
+
+func idxNumbers(path string) ([]int, error) {
+	f, err := openIDXFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.close() }() // only read: nothing can be lost
+	content := make([]byte, f.shape[0])
+	if _, err := f.data.ReadAt(content, f.start); err != nil {
+		return nil, err
+	}
+	numbers := make([]int, len(content))
+	for i, v := range content {
+		numbers[i] = int(v)
+	}
+	return numbers, nil
+}
+
+func npyNumbers(path string) ([]int, error) {
+	a, err := readNPY(path)
+	if err != nil {
+		return nil, err
+	}
+	numbers, err := a.Ints()
+	if err != nil {
+		return nil, err
+	}
+	for i, v := range numbers {
+		if v < 0 {
+			return nil, fmt.Errorf("label %d is %d, must be at least 0", i, v)
+		}
+	}
+	return numbers, nil
+}
+
+// readNPY reads an .npy file. Errors do not name it, unlike those of npy.
+func readNPY(path string) (*npy.Array, error) {
+	a, err := npy.ReadFile(os.DirFS(filepath.Dir(path)), filepath.Base(path))
+	return a, errors.Unwrap(err)
+}
+
+// textLabels reads the lines of a text. They are numbers if all of them are.
+func textLabels(path string) (labels, error) {
+	content, err := readAll(path)
+	if err != nil {
+		return labels{}, err
+	}
+	if !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0 {
+		return labels{}, errors.New("the file is neither an IDX or .npy file of labels nor a text of them")
+	}
+	text := strings.TrimSpace(strings.TrimPrefix(string(content), "\ufeff"))
+	if text == "" {
+		return labels{}, errors.New("the file is empty, want a number or the name of a class in every line")
+	}
+	var l labels
+	for line := range strings.SplitSeq(text, "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" {
+			return labels{}, fmt.Errorf("line %d is empty, want a number or the name of a class", len(l.names)+1)
+		}
+		l.names = append(l.names, line)
+	}
+	if numbers := allNumbers(l.names); numbers != nil {
+		return labels{numbers: numbers}, nil
+	}
+	return l, nil
+}
+
+// allNumbers returns the names as numbers, nil unless every one is a decimal
+// number that can be a label.
+func allNumbers(names []string) []int {
+	numbers := make([]int, len(names))
+	for i, name := range names {
+		v, err := strconv.ParseUint(name, 10, 31)
+		if err != nil {
+			return nil
+		}
+		numbers[i] = int(v)
+	}
+	return numbers
+}
+
+// classes says which labels the names of classes stand for.
+type classes struct {
+	label    map[string]int
+	names    []string // in the order of the labels; nil when these are the names
+	invented bool     // the labels are the order of the names
+}
+
+// numberClasses gives labels to names, as Options.Classes describes.
+func numberClasses(names, known []string) (classes, error) {
+	names = slices.Compact(slices.SortedFunc(slices.Values(names), natural))
+	c := classes{label: make(map[string]int, len(names))}
+	if numbers := allNumbers(names); numbers != nil {
+		for i, name := range names {
+			c.label[name] = numbers[i]
+		}
+		return c, nil
+	}
+	var strange, numeric []string
+	for _, name := range names {
+		if i := slices.Index(known, name); i >= 0 {
+			c.label[name] = i
+		} else {
+			strange = append(strange, name)
+			if allNumbers([]string{name}) != nil {
+				numeric = append(numeric, name)
+			}
+		}
+	}
+	switch {
+	case len(strange) == 0:
+		c.names = slices.Clone(known)
+	case len(strange) < len(names):
+		return c, fmt.Errorf("the network does not know these classes: %s (it knows %s)", list(strange), list(known))
+	case len(numeric) > 0:
+		// Their order would not be the labels that the numbers look like.
+		return c, fmt.Errorf("some classes are numbers (%s) and others are not: %s", list(numeric), list(names))
+	default:
+		c.names, c.invented = names, true
+		for i, name := range names {
+			c.label[name] = i
+		}
+	}
+	return c, nil
+}

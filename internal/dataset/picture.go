@@ -1,0 +1,214 @@
+package dataset
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"os"
+
+	"golang.org/x/image/bmp"
+	"golang.org/x/image/draw"
+	"golang.org/x/image/tiff"
+	"golang.org/x/image/webp"
+)
+
+// maxFile bounds the bytes of one image file or label file.
+const maxFile = 1 << 28
+
+// pictures are image files.
+type pictures struct {
+	paths []string
+	opt   Options
+}
+
+func (p *pictures) len() int          { return len(p.paths) }
+func (p *pictures) name(i int) string { return p.paths[i] }
+func (p *pictures) close() error      { return nil }
+
+func (p *pictures) pixels(i int) ([]float32, error) {
+	content, err := readAll(p.paths[i])
+	if err != nil {
+		return nil, err
+	}
+	return decode(content, p.opt, maxPixels)
+}
+
+// readAll reads a file of at most maxFile bytes.
+func readAll(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read: nothing can be lost
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("the file has %d bytes, more than %d", info.Size(), maxFile)
+	}
+	return io.ReadAll(io.LimitReader(f, maxFile)) // it may grow meanwhile
+}
+
+// format is a format of image files. A '?' in its magic is any byte.
+type format struct {
+	magic  string
+	config func(io.Reader) (image.Config, error)
+	decode func(io.Reader) (image.Image, error)
+}
+
+var formats = []format{
+	{"\x89PNG\r\n\x1a\n", png.DecodeConfig, png.Decode},
+	{"\xff\xd8\xff", jpeg.DecodeConfig, jpeg.Decode},
+	{"GIF8", gif.DecodeConfig, gif.Decode},
+	{"BM", bmp.DecodeConfig, bmp.Decode},
+	{"II*\x00", tiff.DecodeConfig, tiff.Decode},
+	{"MM\x00*", tiff.DecodeConfig, tiff.Decode},
+	{"RIFF????WEBP", webp.DecodeConfig, webp.Decode},
+}
+
+// findFormat returns the format of a file that begins with head, or nil.
+func findFormat(head []byte) *format {
+	for i := range formats {
+		f := &formats[i]
+		match := len(head) >= len(f.magic)
+		for k := 0; match && k < len(f.magic); k++ {
+			match = f.magic[k] == '?' || f.magic[k] == head[k]
+		}
+		if match {
+			return f
+		}
+	}
+	return nil
+}
+
+// decode returns the pixels of an image file.
+func decode(content []byte, opt Options, limit int) (pixels []float32, err error) {
+	// The decoders are not ours: malformed files made some of them panic.
+	defer func() {
+		if r := recover(); r != nil {
+			pixels, err = nil, fmt.Errorf("the image is damaged: %v", r)
+		}
+	}()
+	f := findFormat(content)
+	if f == nil {
+		return nil, errors.New("not a PNG, JPEG, GIF, BMP, TIFF or WebP file")
+	}
+	// The size is checked before a decoder takes memory for it.
+	config, err := f.config(bytes.NewReader(content))
+	if err != nil {
+		return nil, err
+	}
+	w, h := config.Width, config.Height
+	if w < 1 || h < 1 || h > limit/w {
+		return nil, fmt.Errorf("the image claims %dx%d pixels (height x width), can have 1 to %d", h, w, limit)
+	}
+	if !opt.Resize && (w != opt.Size.Width || h != opt.Size.Height) {
+		return nil, fmt.Errorf("the image is %dx%d pixels large, the network wants %dx%d (height x width): --resize scales it",
+			h, w, opt.Size.Height, opt.Size.Width)
+	}
+	img, err := f.decode(bytes.NewReader(content))
+	if err != nil {
+		return nil, err
+	}
+	if b := img.Bounds(); b.Dx() != w || b.Dy() != h {
+		// The first picture of a GIF may cover a part of its canvas.
+		canvas := image.NewRGBA(image.Rect(0, 0, w, h))
+		draw.Draw(canvas, b, img, b.Min, draw.Src)
+		img = canvas
+	}
+	return fit(img, opt)
+}
+
+// fit converts an image to the size and the channels that are wanted. What is
+// transparent shows black.
+func fit(img image.Image, opt Options) ([]float32, error) {
+	want, b := opt.Size, img.Bounds()
+	if want.Channels != 1 && want.Channels != 3 {
+		return nil, fmt.Errorf("an image has 1 or 3 channels, the network wants %d", want.Channels)
+	}
+	gray := false
+	switch src := img.(type) {
+	case *image.Gray, *image.Gray16:
+		gray = true
+	case *image.YCbCr:
+		// Its 16-bit colours would not be the 8-bit ones that other programs see.
+		rgba := image.NewRGBA(b)
+		draw.Draw(rgba, b, src, b.Min, draw.Src)
+		img = rgba
+	}
+	if b.Dx() != want.Width || b.Dy() != want.Height {
+		// The scaler keeps 32 bytes for every row of the image and column wanted.
+		if b.Dy() > maxPixels/4/want.Width {
+			return nil, fmt.Errorf("the image is %d pixels high, too many to be scaled to a width of %d", b.Dy(), want.Width)
+		}
+		// Catmull-Rom, which widens with the image when it shrinks it, is also
+		// what Python's Pillow uses by default.
+		scaled := image.NewRGBA64(image.Rect(0, 0, want.Width, want.Height))
+		draw.CatmullRom.Scale(scaled, scaled.Rect, img, b, draw.Src, nil)
+		img, b = scaled, scaled.Rect
+	}
+	src, ok := img.(image.RGBA64Image)
+	if !ok {
+		return nil, fmt.Errorf("images of type %T are not supported", img)
+	}
+	if want.Channels == 3 {
+		if gray && !opt.Resize {
+			return nil, errors.New("the image is gray, the network wants 3 channels: --resize repeats the gray in each")
+		}
+		return colours(src, b), nil
+	}
+	return grays(src, b, opt.Resize)
+}
+
+// colours returns the three channels of an image.
+func colours(img image.RGBA64Image, b image.Rectangle) []float32 {
+	n := b.Dx() * b.Dy()
+	out := make([]float32, 3*n)
+	i := 0
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			c := img.RGBA64At(x, y)
+			// For 8-bit colours v this is v*257/65535, the same float32 as v/255.
+			out[i], out[n+i], out[2*n+i] = float32(c.R)/65535, float32(c.G)/65535, float32(c.B)/65535
+			i++
+		}
+	}
+	return out
+}
+
+// grays returns the one channel of an image. Colours are an error unless they
+// may be converted.
+func grays(img image.RGBA64Image, b image.Rectangle, convert bool) ([]float32, error) {
+	colour, bytes := false, true
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			c := img.RGBA64At(x, y)
+			colour = colour || c.R != c.G || c.G != c.B
+			bytes = bytes && c.R%257 == 0 && c.G%257 == 0 && c.B%257 == 0
+		}
+	}
+	if colour && !convert {
+		return nil, errors.New("the image is in colour, the network wants 1 channel: --resize converts it to gray")
+	}
+	// The weights of ITU-R 601, rounded to the depth of the image, which gives
+	// exactly the gray that Pillow's convert("L") gives for 8-bit images.
+	depth := uint32(1)
+	if bytes {
+		depth = 257
+	}
+	out := make([]float32, 0, b.Dx()*b.Dy())
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			c := img.RGBA64At(x, y)
+			l := (19595*(uint32(c.R)/depth) + 38470*(uint32(c.G)/depth) + 7471*(uint32(c.B)/depth) + 1<<15) >> 16
+			out = append(out, float32(l*depth)/65535)
+		}
+	}
+	return out, nil
+}
