@@ -2,6 +2,11 @@ package convert_test
 
 import (
 	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -70,6 +75,28 @@ func TestEveryValueHasAType(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestChecker has the checker of the onnx package look at every kind of file.
+// The environment says where its script is: .ci/check_onnx.py.
+func TestChecker(t *testing.T) {
+	script := os.Getenv("SBS_ONNX_CHECKER")
+	if script == "" {
+		t.Skip("SBS_ONNX_CHECKER is not set: no checker to run")
+	}
+	args := []string{script}
+	for name, n := range networks() {
+		for _, batch := range []int{0, 3} {
+			data, err := convert.ToONNX(n, convert.Options{Batch: batch})
+			require.NoError(t, err)
+			path := filepath.Join(t.TempDir(), fmt.Sprintf("%s-%d.onnx", path.Base(name), batch))
+			require.NoError(t, os.WriteFile(path, data, 0o600))
+			args = append(args, path)
+		}
+	}
+	out, err := exec.Command("/usr/bin/python3", args...).CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Contains(t, string(out), fmt.Sprintf("%d passed, 0 failed", len(args)-1))
 }
 
 func TestSizes(t *testing.T) {

@@ -37,7 +37,7 @@ type Array struct {
 // Errors name the file and wrap the cause.
 func ReadFile(fsys fs.FS, name string) (*Array, error) {
 	a, err := readFile(fsys, name)
-	if e, ok := err.(*fs.PathError); ok {
+	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // only the outermost error
 		err = e.Err // without its file name
 	}
 	if err != nil {

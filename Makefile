@@ -1,0 +1,93 @@
+# make build   the commands, static, into bin/
+# make test    the tests
+# make check   all that a change must pass
+# make fuzz    every fuzz target for FUZZTIME each
+# make bench   the benchmarks
+
+GOLANGCI_LINT := v2.15.0
+GOVULNCHECK   := v1.9.0
+PROTOC_GEN_GO := v1.36.12
+TOOLS         := $(CURDIR)/bin/tools
+FUZZTIME      ?= 60s
+
+export CGO_ENABLED ?= 0
+
+.PHONY: build test check format vet lint race purego cross generated vuln fuzz bench conformance conformance-full clean
+
+build:
+	go build -trimpath -o bin/ ./cmd/...
+
+test:
+	go test ./...
+
+check: format vet lint test race purego cross generated vuln
+
+$(TOOLS)/golangci-lint-$(GOLANGCI_LINT):
+	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
+	mv $(TOOLS)/golangci-lint $@
+
+$(TOOLS)/govulncheck-$(GOVULNCHECK):
+	GOBIN=$(TOOLS) go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK)
+	mv $(TOOLS)/govulncheck $@
+
+$(TOOLS)/protoc-gen-go-$(PROTOC_GEN_GO)/protoc-gen-go:
+	GOBIN=$(@D) go install google.golang.org/protobuf/cmd/protoc-gen-go@$(PROTOC_GEN_GO)
+
+format:
+	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted: $$files"; exit 1; }
+
+vet:
+	go vet ./...
+
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)
+	$< run ./...
+
+race:
+	CGO_ENABLED=1 go test -race ./...
+
+purego:
+	go test -tags purego ./...
+
+cross:
+	GOOS=linux GOARCH=arm64 go build ./...
+	GOOS=darwin GOARCH=arm64 go build ./...
+	GOOS=windows GOARCH=amd64 go build ./...
+	go build -trimpath -o bin/ ./cmd/...
+
+# Generating again must change nothing. protoc is the Debian package
+# protobuf-compiler; its version shows in the generated file.
+generated: $(TOOLS)/protoc-gen-go-$(PROTOC_GEN_GO)/protoc-gen-go
+	@cp internal/onnx/onnxpb/sbs_onnx.pb.go bin/before.pb.go
+	PATH=$(<D):$$PATH go generate ./...
+	@sed -i '/^\/\/ 	protoc  *v/d' bin/before.pb.go; sed '/^\/\/ 	protoc  *v/d' internal/onnx/onnxpb/sbs_onnx.pb.go | \
+		diff bin/before.pb.go - || { echo "generated files were not up to date: commit what go generate made"; exit 1; }
+	@rm bin/before.pb.go
+	go mod tidy -diff
+
+# Exit status 3 is a vulnerability; anything else is a database that cannot be
+# reached.
+vuln: $(TOOLS)/govulncheck-$(GOVULNCHECK)
+	@$< ./...; status=$$?; \
+	if [ $$status -eq 3 ]; then exit 1; fi; \
+	if [ $$status -ne 0 ]; then echo "govulncheck could not run (status $$status): not checked"; fi
+
+fuzz:
+	go test ./internal/npy -run '^$$' -fuzz FuzzRead -fuzztime $(FUZZTIME)
+	go test ./internal/dataset -run '^$$' -fuzz FuzzIDX -fuzztime $(FUZZTIME)
+	go test ./internal/dataset -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME)
+	go test ./importers/pytorch -run '^$$' -fuzz FuzzConfig -fuzztime $(FUZZTIME)
+	go test ./convert -run '^$$' -fuzz FuzzFromONNX -fuzztime $(FUZZTIME)
+	go test ./runtime -run '^$$' -fuzz FuzzNew -fuzztime $(FUZZTIME)
+
+bench:
+	go test ./... -run '^$$' -bench .
+
+# The published networks against their published accuracy: see .ci/conformance.
+conformance: build
+	.ci/conformance 1000
+
+conformance-full: build
+	.ci/conformance 10000
+
+clean:
+	rm -rf bin

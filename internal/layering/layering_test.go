@@ -1,0 +1,109 @@
+// Package layering tests which package may import which, and that files stay
+// small.
+package layering
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/spike-by-spike/sbs/"
+
+// allowed lists the packages of this module that a package may import, tests
+// aside. Every package stands here: a new one has to find its place first.
+var allowed = map[string][]string{
+	"internal/atomicfile":              nil,
+	"internal/kernel":                  nil,
+	"internal/layering":                nil,
+	"internal/npy":                     nil,
+	"internal/parallel":                nil,
+	"internal/onnx/onnxpb":             nil,
+	"internal/onnx":                    {"internal/onnx/onnxpb"},
+	"internal/dataset":                 {"internal/npy"},
+	"ops":                              {"internal/parallel"},
+	"ops/std":                          {"ops"},
+	"ops/sbs":                          {"ops", "internal/kernel"},
+	"ops/opstest":                      {"ops", "internal/npy", "internal/parallel"},
+	"convert":                          {"ops", "ops/sbs", "internal/onnx", "internal/onnx/onnxpb"},
+	"convert/converttest":              {"convert", "ops"},
+	"importers/pytorch":                {"convert", "ops", "internal/npy"},
+	"runtime":                          {"ops", "ops/std", "ops/sbs", "internal/onnx", "internal/onnx/onnxpb", "internal/parallel"},
+	"cmd/sbs-convert":                  {"convert", "importers/pytorch", "ops", "internal/atomicfile", "internal/onnx", "internal/onnx/onnxpb"},
+	"cmd/sbs-run":                      {"convert", "ops", "runtime", "internal/dataset", "internal/parallel"},
+	"models/mnist-prototypes/generate": {"internal/atomicfile", "internal/dataset", "internal/npy"},
+}
+
+func TestLayering(t *testing.T) {
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
+	cmd.Dir = "../.."
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	seen := 0
+	for d := json.NewDecoder(bytes.NewReader(out)); ; seen++ {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		err := d.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		name := strings.TrimPrefix(p.ImportPath, module)
+		may, known := allowed[name]
+		require.True(t, known, "package %s has no place in the table of layers", name)
+		for _, i := range p.Imports {
+			if ours, ok := strings.CutPrefix(i, module); ok {
+				require.Contains(t, may, ours, "%s must not import %s", name, ours)
+			}
+		}
+	}
+	require.Equal(t, len(allowed), seen, "the table has packages that do not exist")
+}
+
+// maxLines bounds the length of a file that people read.
+const maxLines = 500
+
+func TestFilesAreSmall(t *testing.T) {
+	checked := 0
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, ".pb.go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		checked++
+		if n := bytes.Count(b, []byte("\n")); n > maxLines {
+			t.Errorf("%s has %d lines, want at most %d", path, n, maxLines)
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.Greater(t, checked, 50)
+}
+
+// TestTable keeps the table itself honest.
+func TestTable(t *testing.T) {
+	for name, may := range allowed {
+		require.False(t, slices.Contains(may, name), name)
+		for _, m := range may {
+			require.Contains(t, allowed, m, "%s may import %s, which is not in the table", name, m)
+		}
+	}
+	require.NotContains(t, allowed["runtime"], "convert")
+	require.NotContains(t, allowed["convert"], "runtime")
+}
