@@ -58,8 +58,13 @@ func (f *flags) classify(ctx context.Context, stdout, stderr io.Writer, model st
 	start := time.Now()
 
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for b := range decode(ctx, images, n, total, parallel.New(f.workers)) {
+	batches := decode(ctx, images, n, total, parallel.New(f.workers))
+	defer func() {
+		cancel()
+		for range batches { // until no image is read any more
+		}
+	}()
+	for b := range batches {
 		if err := n.run(ctx, b, f); err != nil {
 			p.stop()
 			return interrupted(ctx, err)

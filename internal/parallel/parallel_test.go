@@ -1,0 +1,75 @@
+package parallel
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestForCoversEverythingOnce(t *testing.T) {
+	for _, workers := range []int{1, 2, 3, 16} {
+		for _, n := range []int{0, 1, 5, 64, 1000} {
+			for _, grain := range []int{-1, 1, 7, 64, 2000} {
+				seen := make([]atomic.Int32, n)
+				err := New(workers).For(t.Context(), n, grain, func(lo, hi int) error {
+					if hi-lo > max(grain, 1) || lo >= hi {
+						return errors.New("bad part")
+					}
+					for i := lo; i < hi; i++ {
+						seen[i].Add(1)
+					}
+					return nil
+				})
+				require.NoError(t, err)
+				for i := range seen {
+					require.Equal(t, int32(1), seen[i].Load(), "workers %d, n %d, grain %d, index %d", workers, n, grain, i)
+				}
+			}
+		}
+	}
+}
+
+func TestForStopsAtError(t *testing.T) {
+	failure := errors.New("failure")
+	var calls atomic.Int32
+	err := New(2).For(t.Context(), 1_000_000, 1, func(int, int) error {
+		calls.Add(1)
+		return failure
+	})
+	require.ErrorIs(t, err, failure)
+	require.LessOrEqual(t, calls.Load(), int32(2))
+}
+
+func TestForStopsWhenDone(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var calls atomic.Int32
+	err := New(2).For(ctx, 1_000_000, 1, func(int, int) error {
+		calls.Add(1)
+		cancel()
+		return nil
+	})
+	require.ErrorIs(t, err, context.Canceled)
+	require.LessOrEqual(t, calls.Load(), int32(3))
+	require.ErrorIs(t, New(1).For(ctx, 0, 1, nil), context.Canceled)
+}
+
+func TestForRaisesPanics(t *testing.T) {
+	for _, workers := range []int{1, 3} {
+		require.PanicsWithValue(t, "our bug", func() {
+			_ = New(workers).For(t.Context(), 10, 1, func(lo, _ int) error {
+				if lo == 5 {
+					panic("our bug")
+				}
+				return nil
+			})
+		})
+	}
+}
+
+func TestDefaultWorkers(t *testing.T) {
+	require.GreaterOrEqual(t, New(0).Workers(), 1)
+	require.Equal(t, 5, New(5).Workers())
+}
