@@ -71,13 +71,15 @@ vuln: $(TOOLS)/govulncheck-$(GOVULNCHECK)
 	if [ $$status -eq 3 ]; then exit 1; fi; \
 	if [ $$status -ne 0 ]; then echo "govulncheck could not run (status $$status): not checked"; fi
 
+# Making an input that found something smaller is cut short: it would take the time
+# of the search.
 fuzz:
-	go test ./internal/npy -run '^$$' -fuzz FuzzRead -fuzztime $(FUZZTIME)
-	go test ./internal/dataset -run '^$$' -fuzz FuzzIDX -fuzztime $(FUZZTIME)
-	go test ./internal/dataset -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME)
-	go test ./importers/pytorch -run '^$$' -fuzz FuzzConfig -fuzztime $(FUZZTIME)
-	go test ./convert -run '^$$' -fuzz FuzzFromONNX -fuzztime $(FUZZTIME)
-	go test ./runtime -run '^$$' -fuzz FuzzNew -fuzztime $(FUZZTIME)
+	go test ./internal/npy -run '^$$' -fuzz FuzzRead -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
+	go test ./internal/dataset -run '^$$' -fuzz FuzzIDX -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
+	go test ./internal/dataset -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
+	go test ./importers/pytorch -run '^$$' -fuzz FuzzConfig -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
+	go test ./convert -run '^$$' -fuzz FuzzFromONNX -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
+	go test ./runtime -run '^$$' -fuzz FuzzNew -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 
 bench:
 	go test ./... -run '^$$' -bench .

@@ -168,6 +168,8 @@ func TestToONNXErrors(t *testing.T) {
 	}
 	_, err := convert.ToONNX(converttest.Digits(), convert.Options{Batch: -1})
 	require.ErrorContains(t, err, "batch size -1")
+	_, err = convert.ToONNX(converttest.Digits(), convert.Options{Batch: 1e8})
+	require.ErrorContains(t, err, "the preprocessed image is too large")
 }
 
 func TestFromONNXErrors(t *testing.T) {

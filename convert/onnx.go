@@ -74,6 +74,11 @@ func ToONNX(n *Network, opt Options) ([]byte, error) {
 	if opt.Batch < 0 {
 		return nil, fmt.Errorf("convert: batch size %d, want at least 0", opt.Batch)
 	}
+	for i, s := range sizes {
+		if _, err := ops.Len([]int{max(opt.Batch, 1), s.Channels, s.Height, s.Width}); err != nil {
+			return nil, fmt.Errorf("convert: the %s is too large: %w", sizeName(i), err)
+		}
+	}
 	w := &writer{graph: &onnxpb.GraphProto{Name: graphName(n.Name)}, batch: opt.Batch}
 	w.graph.Input = []*onnxpb.ValueInfoProto{w.batched(InputName, n.Input.Channels, n.Input.Height, n.Input.Width)}
 	w.graph.Input[0].DocString = "Images, channel by channel, pixels from 0 (dark) to 1 (bright)."
@@ -105,6 +110,14 @@ func ToONNX(n *Network, opt Options) ([]byte, error) {
 		},
 		MetadataProps: meta,
 	})
+}
+
+// sizeName says what entry i of Network.Sizes is.
+func sizeName(i int) string {
+	if i == 0 {
+		return "preprocessed image"
+	}
+	return fmt.Sprintf("output of layer %d", i-1)
 }
 
 func layerOutput(i int) string { return "L" + strconv.Itoa(i) }
@@ -148,13 +161,16 @@ func (w *writer) output(n *Network, v value, size Size) {
 	w.graph.Output = []*onnxpb.ValueInfoProto{w.batched(name, shape...)}
 }
 
-// Keys of the model's metadata. Classes and Sources are JSON.
+// MetaClasses is the key of the model's metadata under which the names of the
+// classes are, a JSON list.
+const MetaClasses = "ai.sbs.classes"
+
+// Other keys of the metadata. Sources are JSON.
 const (
-	MetaName    = "ai.sbs.name"
-	MetaDialect = "ai.sbs.dialect"
-	MetaStep    = "ai.sbs.step"
-	MetaClasses = "ai.sbs.classes"
-	MetaSources = "ai.sbs.sources"
+	metaName    = "ai.sbs.name"
+	metaDialect = "ai.sbs.dialect"
+	metaStep    = "ai.sbs.step"
+	metaSources = "ai.sbs.sources"
 )
 
 func metadata(n *Network) ([]*onnxpb.StringStringEntryProto, error) {
@@ -163,19 +179,19 @@ func metadata(n *Network) ([]*onnxpb.StringStringEntryProto, error) {
 		props = append(props, &onnxpb.StringStringEntryProto{Key: key, Value: value})
 	}
 	if n.Name != "" {
-		set(MetaName, n.Name)
+		set(metaName, n.Name)
 	}
 	if n.Dialect > 0 {
-		set(MetaDialect, strconv.Itoa(n.Dialect))
+		set(metaDialect, strconv.Itoa(n.Dialect))
 	}
 	if n.Step >= 0 {
-		set(MetaStep, strconv.Itoa(n.Step))
+		set(metaStep, strconv.Itoa(n.Step))
 	}
 	for _, m := range []struct {
 		key   string
 		value any
 		empty bool
-	}{{MetaClasses, n.Classes, len(n.Classes) == 0}, {MetaSources, n.Sources, len(n.Sources) == 0}} {
+	}{{MetaClasses, n.Classes, len(n.Classes) == 0}, {metaSources, n.Sources, len(n.Sources) == 0}} {
 		if m.empty {
 			continue
 		}
@@ -255,15 +271,15 @@ func (n *Network) readMetadata(props []*onnxpb.StringStringEntryProto) error {
 	for _, p := range props {
 		var err error
 		switch p.GetKey() {
-		case MetaName:
+		case metaName:
 			n.Name = p.GetValue()
-		case MetaDialect:
+		case metaDialect:
 			n.Dialect, err = strconv.Atoi(p.GetValue())
-		case MetaStep:
+		case metaStep:
 			n.Step, err = strconv.Atoi(p.GetValue())
 		case MetaClasses:
 			err = json.Unmarshal([]byte(p.GetValue()), &n.Classes)
-		case MetaSources:
+		case metaSources:
 			err = json.Unmarshal([]byte(p.GetValue()), &n.Sources)
 		}
 		if err != nil {

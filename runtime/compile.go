@@ -45,6 +45,7 @@ func compile(pb *onnxpb.ModelProto, c config) (*Model, error) {
 		m: &Model{
 			inputSlots: map[string]int{}, consts: map[int]*ops.Tensor{},
 			metadata: map[string]string{}, pool: parallel.New(c.workers),
+			memoryLimit: c.memoryLimit,
 		},
 		operators: operators(), opsets: map[string]int{}, slots: map[string]int{}, types: map[int]ops.Type{},
 	}
@@ -145,6 +146,7 @@ func (k *compiler) readInputs(g *onnxpb.GraphProto) error {
 		k.m.inputs = append(k.m.inputs, ValueInfo{in.GetName(), t})
 		k.m.inputSlots[in.GetName()] = slot
 	}
+	k.m.firstComputed = len(k.m.names)
 	return nil
 }
 

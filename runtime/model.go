@@ -33,6 +33,9 @@ var (
 	// ErrInput is wrapped by errors about the inputs given to Run: a missing or
 	// unknown name, a wrong element type or shape.
 	ErrInput = errors.New("bad input")
+
+	// ErrMemory is wrapped by errors about a run that would exceed MemoryLimit.
+	ErrMemory = errors.New("too much memory")
 )
 
 // NodeError is an error at one node of the graph, while the model is loaded or
@@ -61,12 +64,15 @@ type Model struct {
 	inputSlots      map[string]int
 	outputSlots     []int
 
-	names  []string            // of the values, by slot
+	names  []string            // of the values, by slot: initializers, inputs, outputs of nodes
 	consts map[int]*ops.Tensor // initializers, by slot
 	steps  []step
 
-	metadata map[string]string
-	pool     *parallel.Pool
+	firstComputed int // the first slot that is the output of a node
+
+	metadata    map[string]string
+	pool        *parallel.Pool
+	memoryLimit int64
 }
 
 // step is one node in the order of execution.
@@ -82,9 +88,19 @@ type step struct {
 type Option func(*config)
 
 type config struct {
-	workers int
-	spikes  int
+	workers     int
+	spikes      int
+	memoryLimit int64
 }
+
+// defaultMemoryLimit is far above what networks for images need, and lets a
+// hostile file not take all of a machine.
+const defaultMemoryLimit = 4 << 30
+
+// MemoryLimit bounds the bytes that the values of one Run may take together,
+// inputs and weights aside. A run that would take more fails before it does.
+// The default is 4 GiB.
+func MemoryLimit(bytes int64) Option { return func(c *config) { c.memoryLimit = bytes } }
 
 // Workers sets the number of CPU cores that one Run uses. The default, also for
 // n < 1, is all that the process may use.
@@ -110,7 +126,7 @@ func Open(path string, opts ...Option) (*Model, error) {
 
 // New loads a model from the bytes of an ONNX file.
 func New(data []byte, opts ...Option) (*Model, error) {
-	var c config
+	c := config{memoryLimit: defaultMemoryLimit}
 	for _, o := range opts {
 		o(&c)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 // RunOption sets how one Run is done.
@@ -66,8 +67,9 @@ func (m *Model) Run(ctx context.Context, inputs map[string]*Tensor, opts ...RunO
 	for slot, t := range m.consts {
 		values[slot] = t
 	}
+	var memory int64 // bytes of what the steps have computed and is still needed
 	for i := range m.steps {
-		if err := m.runStep(ctx, &m.steps[i], values, c); err != nil {
+		if err := m.runStep(ctx, &m.steps[i], values, &memory, c); err != nil {
 			return nil, fmt.Errorf("runtime: %w", err)
 		}
 	}
@@ -78,7 +80,7 @@ func (m *Model) Run(ctx context.Context, inputs map[string]*Tensor, opts ...RunO
 	return out, nil
 }
 
-func (m *Model) runStep(ctx context.Context, s *step, values []*ops.Tensor, c runConfig) error {
+func (m *Model) runStep(ctx context.Context, s *step, values []*ops.Tensor, memory *int64, c runConfig) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -87,6 +89,9 @@ func (m *Model) runStep(ctx context.Context, s *step, values []*ops.Tensor, c ru
 		if slot >= 0 {
 			in[i] = values[slot]
 		}
+	}
+	if err := m.reserve(s, in, memory); err != nil {
+		return &NodeError{Node: s.name, Operator: s.operator, Err: err}
 	}
 	out, err := s.op.Run(&ops.Context{
 		Context: ctx, Pool: m.pool, Seed: c.seed, FirstImage: c.firstImage,
@@ -105,10 +110,42 @@ func (m *Model) runStep(ctx context.Context, s *step, values []*ops.Tensor, c ru
 		}
 	}
 	for _, slot := range s.free {
+		if slot >= m.firstComputed {
+			*memory -= size(values[slot])
+		}
 		values[slot] = nil
 	}
 	return nil
 }
+
+// reserve adds the memory that a step's outputs will take, and fails when that
+// is over the limit.
+func (m *Model) reserve(s *step, in []*ops.Tensor, memory *int64) error {
+	inputs := make([]*ops.Input, len(in))
+	for i, t := range in {
+		if t != nil {
+			inputs[i] = &ops.Input{Type: ops.TypeOf(t), Const: t}
+		}
+	}
+	outputs, err := s.op.Infer(inputs)
+	if err != nil {
+		return err
+	}
+	for _, t := range outputs {
+		n := int64(t.DType.Size())
+		for _, d := range t.Shape {
+			n *= int64(d.Size) // known, as all inputs are; the operator bounds the product
+		}
+		*memory += n
+		if *memory > m.memoryLimit {
+			return fmt.Errorf("%w: with its output %v the values of the run would take %d bytes, the limit is %d (see MemoryLimit; smaller batches take less)",
+				ErrMemory, t, *memory, m.memoryLimit)
+		}
+	}
+	return nil
+}
+
+func size(t *ops.Tensor) int64 { return int64(t.Len()) * int64(t.DType().Size()) }
 
 // bind puts the inputs into their slots.
 func (m *Model) bind(values []*ops.Tensor, inputs map[string]*Tensor) error {
@@ -130,18 +167,20 @@ func (m *Model) bind(values []*ops.Tensor, inputs map[string]*Tensor) error {
 	return nil
 }
 
-// checkInjected refuses spikes and uniforms for nodes that do not exist: they
-// would silently not be used.
+// checkInjected refuses spikes and uniforms for what is no SbS node: they would
+// silently not be used.
 func (m *Model) checkInjected(c runConfig) error {
 	for _, given := range []map[string]*Tensor{c.spikes, c.uniforms} {
 		for _, name := range slices.Sorted(maps.Keys(given)) {
-			if !slices.ContainsFunc(m.steps, func(s step) bool { return s.name == name }) {
-				return fmt.Errorf("%w: spikes or uniforms are given for node %q, which the model does not have", ErrInput, name)
+			if !slices.ContainsFunc(m.steps, func(s step) bool { return s.name == name && s.operator == sbsOperator }) {
+				return fmt.Errorf("%w: spikes or uniforms are given for node %q, but the model has no SbS node of this name", ErrInput, name)
 			}
 		}
 	}
 	return nil
 }
+
+const sbsOperator = sbs.Domain + ".SbS"
 
 func names(v []ValueInfo) string {
 	s := make([]string, len(v))

@@ -207,7 +207,7 @@ func TestRunErrors(t *testing.T) {
 		{"shape", inputs{"image": opstest.F32([]int{1, 1, 2, 2}, 1, 2, 3, 4)}, nil, `input "image": shape does not fit: want float32(batch, 1, 12, 12), got float32(1, 1, 2, 2)`},
 		{"rank", inputs{"image": opstest.F32([]int{1}, 1)}, nil, "got float32(1)"},
 		{"dtype", inputs{"image": opstest.F64([]int{1, 1, 12, 12}, make([]float64, 144)...)}, nil, "got float64(1, 1, 12, 12)"},
-		{"node", inputs{"image": image}, runtime.InjectSpikes(inputs{"L9": image}), `node "L9", which the model does not have`},
+		{"node", inputs{"image": image}, runtime.InjectSpikes(inputs{"L9": image}), `node "L9", but the model has no SbS node of this name`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var opts []runtime.RunOption
@@ -219,6 +219,10 @@ func TestRunErrors(t *testing.T) {
 			require.ErrorContains(t, err, c.want)
 		})
 	}
+	t.Run("spikes for another kind of node", func(t *testing.T) {
+		_, err := m.Run(t.Context(), inputs{"image": image}, runtime.InjectUniforms(inputs{"L1/AveragePool": image}))
+		require.ErrorIs(t, err, runtime.ErrInput)
+	})
 	t.Run("at a node", func(t *testing.T) {
 		bad := pixels(5, 1, n.Input)
 		bad.Float32s()[5*12+5] = float32(math.NaN())
@@ -228,6 +232,23 @@ func TestRunErrors(t *testing.T) {
 		require.Equal(t, "L0/SbS", node.Node)
 		require.ErrorContains(t, err, "X holds NaN")
 	})
+}
+
+// TestMemoryLimit checks that the limit is on what is needed at the same time.
+func TestMemoryLimit(t *testing.T) {
+	n := converttest.Digits()
+	data := write(t, n, convert.Options{})
+	image := pixels(6, 1, n.Input)
+	// Largest together: the first layer's output, 5x6x6, and what it is of, 8x8.
+	const need = 4 * (5*6*6 + 8*8)
+	m, err := runtime.New(data, runtime.MemoryLimit(need))
+	require.NoError(t, err)
+	run(t, m, image)
+	m, err = runtime.New(data, runtime.MemoryLimit(need-1))
+	require.NoError(t, err)
+	_, err = m.Run(t.Context(), map[string]*runtime.Tensor{"image": image})
+	require.ErrorIs(t, err, runtime.ErrMemory)
+	require.ErrorContains(t, err, `node "L0/SbS"`)
 }
 
 func TestCancel(t *testing.T) {

@@ -49,6 +49,9 @@ func newCommand() *cobra.Command {
 			if f.info {
 				return describe(cmd.OutOrStdout(), args[0])
 			}
+			if cmd.Flags().Changed("step") && f.Step < 0 {
+				return fmt.Errorf("--step %d: want at least 0", f.Step)
+			}
 			return f.convert(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], args[1])
 		},
 	}

@@ -85,6 +85,7 @@ func TestRefused(t *testing.T) {
 		{"input", []string{weights, path, "--input", "28x28"}, "want CHANNELSxHEIGHTxWIDTH, such as 1x28x28"},
 		{"input 0", []string{weights, path, "--input", "0x28x28"}, "want CHANNELSxHEIGHTxWIDTH"},
 		{"step", []string{weights, path, "--step", "5"}, "Weight_L0_S5.npy"},
+		{"negative step", []string{weights, path, "--step", "-7"}, "--step -7: want at least 0"},
 		{"batch", []string{weights, path, "--batch", "-1"}, "batch size -1"},
 		{"unknown flag", []string{weights, path, "--frobnicate"}, "unknown flag"},
 		{"unwritable", []string{weights, filepath.Join(dir, "missing", "model.onnx")}, "the model could not be written"},

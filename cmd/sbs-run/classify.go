@@ -41,12 +41,14 @@ func (f *flags) classify(ctx context.Context, stdout, stderr io.Writer, model st
 	if err != nil {
 		return err
 	}
-	images, err := dataset.Open(paths, dataset.Options{Size: n.size, Resize: f.resize, Classes: n.classes, Labels: f.labels})
+	images, err := dataset.Open(paths, dataset.Options{
+		Size: n.size, Resize: f.resize, Classes: n.classes, NumClasses: n.outputs, Labels: f.labels,
+	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, images.Close()) }()
-	if n.classes == nil && len(images.Classes()) == n.outputs {
+	if n.classes == nil {
 		n.classes = images.Classes()
 	}
 	total := images.Len()
@@ -149,8 +151,13 @@ func (n *network) run(ctx context.Context, b *batch, f *flags) error {
 	}
 	y := slices.Clone(out[n.output].Float32s())
 	for i := range b.images {
-		if b.images[i].err == nil {
-			b.images[i].top = best(n.probabilities(y[i*n.outputs:(i+1)*n.outputs]), f.top)
+		v := y[i*n.outputs : (i+1)*n.outputs]
+		switch m := &b.images[i]; {
+		case m.err != nil:
+		case isFinite(v):
+			m.top = best(n.probabilities(v), f.top)
+		default:
+			m.err = fmt.Errorf("%s: the model gives no finite numbers for it", m.name)
 		}
 	}
 	return nil

@@ -27,6 +27,9 @@ type network struct {
 // size: enough for all cores, few enough to see progress.
 const defaultBatch = 64
 
+// maxPixels bounds the values of one batch, over all its images and channels.
+const maxPixels = 1 << 28
+
 func openNetwork(path string, f *flags) (*network, error) {
 	m, err := runtime.Open(path, runtime.Workers(f.workers), runtime.Spikes(f.spikes))
 	if err != nil {
@@ -47,8 +50,10 @@ func openNetwork(path string, f *flags) (*network, error) {
 	if s[0].Known() {
 		n.batch = s[0].Size
 	}
-	if n.batch < 1 {
-		return nil, fmt.Errorf("%s: the model's batch size is %d", path, n.batch)
+	if n.batch < 1 || n.size.Channels < 1 || n.size.Height < 1 || n.size.Width < 1 ||
+		n.size.Channels > maxPixels/n.size.Height/n.size.Width/n.batch {
+		return nil, fmt.Errorf("%s: the model takes batches of %d images of %v; this command can give it 1 to %d pixels at a time",
+			path, n.batch, n.size, maxPixels)
 	}
 	if n.outputs, err = outputs(out[0].Type); err != nil {
 		return nil, fmt.Errorf("%s: the model's output %q is %v: %w", path, out[0].Name, out[0].Type, err)
@@ -84,6 +89,16 @@ func (n *network) class(i int) string {
 		return n.classes[i]
 	}
 	return strconv.Itoa(i)
+}
+
+// isFinite reports whether a model has given numbers for an image.
+func isFinite(v []float32) bool {
+	for _, x := range v {
+		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // probabilities turns the output for one image into probabilities, in place.

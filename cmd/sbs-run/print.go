@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,6 +26,7 @@ type printer struct {
 	started        bool // something of the json document was written
 	bar            *progressbar.ProgressBar
 	onTerminal     bool // results are printed on the terminal that shows the bar
+	complaints     int
 }
 
 func newPrinter(f *flags, n *network, stdout, stderr io.Writer, total int) *printer {
@@ -83,8 +85,19 @@ func (p *printer) results(batch []result) error {
 	return nil
 }
 
+// maxComplaints is the number of broken images that are reported one by one: a
+// whole folder of images of the wrong size is one mistake.
+const maxComplaints = 10
+
 // complain reports a broken image at once, whatever the format.
 func (p *printer) complain(err error) {
+	p.complaints++
+	if p.complaints == maxComplaints+1 {
+		err = errors.New("... more images could not be classified: --format json and csv list all of them")
+	}
+	if p.complaints > maxComplaints+1 {
+		return
+	}
 	if p.bar != nil && !p.onTerminal {
 		_ = p.bar.Clear()
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -150,6 +151,21 @@ func TestBrokenImage(t *testing.T) {
 	require.NotEmpty(t, rows[1][10])
 }
 
+func TestManyBrokenImages(t *testing.T) {
+	small := save(t, converttest.Digits(), convert.Options{})
+	_, errOut, err := command(t, small, digits, "--labels", writeLabels(t, strings.Repeat("a\n", 30)))
+	require.ErrorContains(t, err, "30 of 30 images could not be classified")
+	require.Equal(t, maxComplaints+1, strings.Count(errOut, "\n"))
+	require.Contains(t, errOut, "more images")
+}
+
+func writeLabels(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "labels.txt")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
 func TestSizes(t *testing.T) {
 	small := save(t, converttest.Digits(), convert.Options{})
 	image := filepath.Join(digits, "7/00000.png")
@@ -165,14 +181,13 @@ func TestSizes(t *testing.T) {
 
 func TestLabels(t *testing.T) {
 	model := prototypes(t, convert.Options{})
-	labels := filepath.Join(t.TempDir(), "labels.txt")
-	require.NoError(t, os.WriteFile(labels, []byte("7\n3\n"), 0o600))
+	labels := writeLabels(t, "7\n3\n")
 	images := []string{filepath.Join(digits, "7/00000.png"), filepath.Join(digits, "7/00017.png")}
 	out, _, err := command(t, model, images[0], images[1], "--labels", labels)
 	require.NoError(t, err)
 	require.Contains(t, out, "accuracy 50.00 % (1 of 2)")
 
-	require.NoError(t, os.WriteFile(labels, []byte("7\n12\n"), 0o600))
+	labels = writeLabels(t, "7\n12\n")
 	_, errOut, err := command(t, model, images[0], images[1], "--labels", labels)
 	require.Error(t, err)
 	require.Contains(t, errOut, "its label is 12, but the model has 10 classes")
@@ -204,6 +219,21 @@ func TestLogits(t *testing.T) {
 	}
 }
 
+// TestNotFinite checks a model that gives NaN.
+func TestNotFinite(t *testing.T) {
+	m := converttest.New(1)
+	n := &convert.Network{
+		Input:  convert.Size{Channels: 1, Height: 28, Width: 28},
+		Layers: []convert.Layer{m.Conv(converttest.Window(28, 1), 1, 10)},
+	}
+	n.Layers[0].(*convert.Conv).Bias.Float32s()[3] = float32(math.NaN())
+	for _, format := range formats {
+		_, errOut, err := command(t, save(t, n, convert.Options{}), digits, "--format", format, "--limit", "2")
+		require.ErrorContains(t, err, "2 of 2 images could not be classified")
+		require.Contains(t, errOut, "no finite numbers")
+	}
+}
+
 func TestRefused(t *testing.T) {
 	model := prototypes(t, convert.Options{})
 	several := converttest.Digits()
@@ -222,6 +252,7 @@ func TestRefused(t *testing.T) {
 		{"top", []string{model, digits, "--top", "0"}, "--top 0: want at least 1"},
 		{"workers", []string{model, digits, "--workers", "-1"}, "--workers -1"},
 		{"spikes", []string{model, digits, "--spikes", "500"}, "only 400 entries: convert the network again with that many spikes"},
+		{"batch", []string{save(t, converttest.Digits(), convert.Options{Batch: 1 << 21}), digits}, "the model takes batches of 2097152 images of 1x12x12"},
 		{"several positions", []string{save(t, several, convert.Options{}), digits}, "to classify images it must be one vector for each"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -15,16 +15,12 @@ type summary struct {
 
 	images, failed    int     // all, and those that could not be classified
 	labelled, correct int     // of those that could
-	confusion         [][]int // [label][class]
+	confusion         [][]int // [label][class], nil without labels or with too many classes
 	seconds           float64
 }
 
 func newSummary(n *network, model string) *summary {
-	s := &summary{network: n, model: model, confusion: make([][]int, n.outputs)}
-	for i := range s.confusion {
-		s.confusion[i] = make([]int, n.outputs)
-	}
-	return s
+	return &summary{network: n, model: model}
 }
 
 func (s *summary) add(r result) {
@@ -37,17 +33,37 @@ func (s *summary) add(r result) {
 		return
 	}
 	s.labelled++
-	s.confusion[r.label][r.top[0].class]++
+	s.count(r.label, r.top[0].class)
 	if r.label == r.top[0].class {
 		s.correct++
 	}
+}
+
+// maxConfusion is the number of classes up to which there is a confusion matrix,
+// and maxPrinted the number up to which it fits on a screen.
+const (
+	maxConfusion = 1000
+	maxPrinted   = 25
+)
+
+func (s *summary) count(label, class int) {
+	if s.network.outputs > maxConfusion {
+		return
+	}
+	if s.confusion == nil {
+		s.confusion = make([][]int, s.network.outputs)
+		for i := range s.confusion {
+			s.confusion[i] = make([]int, s.network.outputs)
+		}
+	}
+	s.confusion[label][class]++
 }
 
 func (s *summary) accuracy() float64 { return float64(s.correct) / float64(s.labelled) }
 
 // print writes the summary as text.
 func (s *summary) print(out io.Writer) error {
-	fmt.Fprintf(out, "\n%d images in %.1f s, %.0f images/s", s.images, s.seconds, float64(s.images)/s.seconds)
+	fmt.Fprintf(out, "\n%d images in %.1f s, %.0f images/s", s.images, s.seconds, float64(s.images)/max(s.seconds, 1e-6))
 	if s.failed > 0 {
 		fmt.Fprintf(out, ", %d could not be classified", s.failed)
 	}
@@ -59,12 +75,8 @@ func (s *summary) print(out io.Writer) error {
 	return s.printConfusion(out)
 }
 
-// maxConfusion is the number of classes up to which the confusion matrix fits
-// on a screen.
-const maxConfusion = 25
-
 func (s *summary) printConfusion(out io.Writer) error {
-	if len(s.confusion) > maxConfusion {
+	if len(s.confusion) == 0 || len(s.confusion) > maxPrinted {
 		return nil
 	}
 	fmt.Fprintln(out, "\nconfusion matrix (rows: label, columns: class found)")

@@ -2,6 +2,7 @@ package pytorch
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -41,6 +42,7 @@ type config struct {
 	noise      float64
 	noiseRange []float64
 	alpha      int
+	overload   string // overload_path
 
 	// augmentation and image_statistics.
 	crop      int
@@ -48,6 +50,7 @@ type config struct {
 	imageMean []float64
 
 	files    []string          // in the order they were merged
+	sums     [][]byte          // their SHA-256, likewise
 	given    map[string]string // key -> the file that said it last
 	lengths  map[string]int    // key -> number of entries, for lists
 	warnings []string
@@ -61,6 +64,7 @@ func newConfig() *config {
 		epsilon0:    1,
 		forgetting:  -1,
 		noise:       0.01,
+		noiseRange:  []float64{1, 1.1},
 		crop:        2,
 		onOff:       true,
 		lengths:     map[string]int{},
@@ -112,6 +116,7 @@ func (c *config) keys() map[string]map[string]any {
 			"weight_noise_amplitude":        &c.noise,
 			"weight_noise_range":            &c.noiseRange,
 			"alpha_number_of_iterations":    &c.alpha,
+			"overload_path":                 &c.overload,
 			"w_trainable":                   perLayer{},
 			"sbs_skip_gradient_calculation": perLayer{},
 
@@ -122,7 +127,7 @@ func (c *config) keys() map[string]map[string]any {
 			"lr_scheduler_factor_eps_xy": nil, "lr_scheduler_factor_w": nil, "lr_scheduler_patience": nil,
 			"lr_scheduler_patience_eps_xy": nil, "lr_scheduler_patience_w": nil, "lr_scheduler_tau_eps_xy": nil,
 			"lr_scheduler_tau_w": nil, "lr_scheduler_use_performance": nil, "number_of_batches_for_one_update": nil,
-			"optimizer_name": nil, "overload_path": nil, "test_during_learning": nil, "test_every_x_learning_steps": nil,
+			"optimizer_name": nil, "test_during_learning": nil, "test_every_x_learning_steps": nil,
 		},
 		"augmentation": {
 			"crop_width_in_pixel": &c.crop,
@@ -142,6 +147,7 @@ func (c *config) keys() map[string]map[string]any {
 // document is a parsed configuration file.
 type document struct {
 	name  string
+	sum   []byte // SHA-256 of the file
 	root  *hujson.Object
 	lines []int // offset of the end of every line
 }
@@ -161,6 +167,7 @@ func parse(name string, data []byte) (*document, error) {
 	if n := bytes.Count(data, []byte("[")) + bytes.Count(data, []byte("{")); n > maxBrackets {
 		return nil, fmt.Errorf("%s: %d brackets are too many for a configuration (at most %d)", name, n, maxBrackets)
 	}
+	sum := sha256.Sum256(data)
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	// A line comment must end with a newline, the last one too.
 	data = append(slices.Clone(data), '\n')
@@ -172,7 +179,7 @@ func parse(name string, data []byte) (*document, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s: want an object, found %s", name, describe(v))
 	}
-	d := &document{name: name, root: root}
+	d := &document{name: name, sum: sum[:], root: root}
 	for i, b := range data {
 		if b == '\n' {
 			d.lines = append(d.lines, i)
@@ -192,6 +199,7 @@ func (d *document) describesNetwork() bool {
 // merge takes over what the document says.
 func (c *config) merge(d *document) error {
 	c.files = append(c.files, d.name)
+	c.sums = append(c.sums, d.sum)
 	return c.mergeSection(d, "", d.root, c.keys())
 }
 

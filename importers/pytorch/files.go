@@ -50,7 +50,11 @@ func newIndex(opt Options, p *plan, c *config, configuration []string) (*index, 
 	if _, err := x.scan(opt.Weights, weightFile, biasFile, meanFile); err != nil {
 		return nil, err
 	}
+	p.warnOverload(c)
 	if p.dialect != 1 {
+		if opt.EpsilonXY != "" {
+			p.warn("the folder of EpsXY files that was given is not used: dialect 2 has none")
+		}
 		return x, nil
 	}
 	if opt.EpsilonXY != "" {
@@ -85,6 +89,25 @@ func newIndex(opt Options, p *plan, c *config, configuration []string) (*index, 
 		}
 	}
 	return x, nil
+}
+
+// warnOverload warns of a folder whose files the original would read in place of
+// those in the weights folder.
+func (p *plan) warnOverload(c *config) {
+	const key = "learning_parameters.overload_path"
+	file, ok := c.given[key]
+	if !ok || c.overload == "" {
+		return
+	}
+	// A file from elsewhere must not have this machine's folders looked at.
+	if filepath.IsLocal(c.overload) {
+		info, err := os.Stat(filepath.Join(filepath.Dir(file), c.overload))
+		if err != nil || !info.IsDir() {
+			return
+		}
+	}
+	p.warn("%s %q is not followed: the Weight files in that folder, which PyTorch-SbS would prefer, are not read; "+
+		"copy them into the weights folder if they belong to the network", c.where(key), c.overload)
 }
 
 // scan adds a folder's files of the given quantities and returns how many.

@@ -1,10 +1,14 @@
 package pytorch
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,9 +21,10 @@ import (
 
 // loader reads the files of one step.
 type loader struct {
-	plan  *plan
-	index *index
-	step  int
+	config *config
+	plan   *plan
+	index  *index
+	step   int
 
 	sources   []convert.Source
 	files     []string // of the layer in hand
@@ -84,29 +89,37 @@ func (ld *loader) sbs(l layer) (convert.Layer, error) {
 	s := &convert.SbS{
 		Window:          l.window,
 		Spikes:          l.spikes,
-		Epsilon0:        p.epsilonXY0,
+		Epsilon0:        p.epsilon0,
 		EpsilonT:        slices.Clip(p.epsilonT[:l.spikes]),
 		Forgetting:      p.forgetting,
 		AlphaIterations: p.alpha,
 	}
 	var err error
-	if s.Weights, s.Pooling, err = ld.sbsWeights(l); err != nil || p.dialect != 1 {
-		return s, err
-	}
-	if s.EpsilonXY, err = ld.epsilonXY(l); err != nil {
+	if s.Weights, s.Pooling, err = ld.sbsWeights(l); err != nil {
 		return nil, err
 	}
-	if s.EpsilonXY != nil {
-		s.Epsilon0 = p.epsilon0
-	} else if l.epsilonXY {
-		ld.warn("%v has no EpsXY file; epsilon_xy is its initial value everywhere", l)
+	if p.dialect == 1 {
+		if s.EpsilonXY, err = ld.epsilonXY(l); err != nil || s.EpsilonXY != nil {
+			return s, err
+		}
+		if l.epsilonXY {
+			ld.warn("%v has no EpsXY file; epsilon_xy is its initial value everywhere", l)
+		}
 	}
-	return s, nil
+	s.Epsilon0, err = ld.config.initialEpsilon(p.dialect)
+	return s, err
 }
 
 func (ld *loader) sbsWeights(l layer) (w *ops.Tensor, pooling bool, err error) {
 	shape := []int{l.places(), l.out.Channels}
-	path, got, data, err := ld.read(l, weightFile)
+	path, _, data, err := ld.read(l, weightFile, elements(shape), func(got []int) error {
+		if slices.Equal(got, shape) {
+			return nil
+		}
+		return fmt.Errorf("the array has the shape %v, want %v for %d input channels, a kernel of %dx%d and %d neurons; "+
+			"check forward_neuron_numbers and forward_kernel_size, and that the file belongs to this network",
+			got, shape, l.in.Channels, l.window.Kernel[0], l.window.Kernel[1], l.out.Channels)
+	})
 	if err != nil {
 		return nil, false, err
 	}
@@ -118,11 +131,6 @@ func (ld *loader) sbsWeights(l layer) (w *ops.Tensor, pooling bool, err error) {
 	}
 	switch {
 	case data != nil:
-		if !slices.Equal(got, shape) {
-			return nil, false, fmt.Errorf("%v: %s has the shape %v, want %v for %d input channels, a kernel of %dx%d and %d neurons; "+
-				"check forward_neuron_numbers and forward_kernel_size, and that the file belongs to this network",
-				l, path, got, shape, l.in.Channels, l.window.Kernel[0], l.window.Kernel[1], l.out.Channels)
-		}
 		columns, worst, err := normalise(data, shape[1])
 		if err != nil {
 			return nil, false, fmt.Errorf("%v: %s: %w", l, path, err)
@@ -138,7 +146,11 @@ func (ld *loader) sbsWeights(l layer) (w *ops.Tensor, pooling bool, err error) {
 		data, pooling = fixed, true
 	default:
 		ld.warn("%v has no Weight file; its weights are random (untrained)", l)
-		if data, err = ld.random(l, shape, ld.plan.noise[0], ld.plan.noise[1]); err != nil {
+		lo, hi, err := ld.config.untrained(ld.plan.dialect)
+		if err != nil {
+			return nil, false, fmt.Errorf("%v: %w", l, err)
+		}
+		if data, err = ld.random(l, shape, lo, hi); err != nil {
 			return nil, false, err
 		}
 		if _, _, err := normalise(data, shape[1]); err != nil {
@@ -151,18 +163,21 @@ func (ld *loader) sbsWeights(l layer) (w *ops.Tensor, pooling bool, err error) {
 
 // epsilonXY returns nil when there is no file.
 func (ld *loader) epsilonXY(l layer) (*ops.Tensor, error) {
-	path, shape, data, err := ld.read(l, epsilonFile)
+	full := []int{l.out.Height, l.out.Width, l.window.Kernel[0], l.window.Kernel[1]}
+	most := max(elements(full), elements(full[:2]))
+	path, shape, data, err := ld.read(l, epsilonFile, most, func(got []int) error {
+		if slices.Equal(got, full[:2]) || slices.Equal(got, full) {
+			return nil
+		}
+		return fmt.Errorf("the array has the shape %v, want %v or %v (output height and width, kernel height and width); "+
+			"check the image size, the crop and the geometry of the layers before", got, full, full[:2])
+	})
 	if err != nil || data == nil {
 		return nil, err
 	}
-	full := []int{l.out.Height, l.out.Width, l.window.Kernel[0], l.window.Kernel[1]}
-	if !slices.Equal(shape, full[:2]) && !slices.Equal(shape, full) {
-		return nil, fmt.Errorf("%v: %s has the shape %v, want %v or %v (output height and width, kernel height and width); "+
-			"check the image size, the crop and the geometry of the layers before", l, path, shape, full, full[:2])
-	}
 	for i, v := range data {
-		if v < 0 {
-			return nil, fmt.Errorf("%v: %s: element %d is %v, but epsilon_xy cannot be negative", l, path, i, v)
+		if v < 0 || v > maxEpsilon {
+			return nil, fmt.Errorf("%v: %s: element %d is %v, but epsilon_xy must be 0 to %v", l, path, i, v, float32(maxEpsilon))
 		}
 	}
 	return ops.NewTensor(shape, data)
@@ -175,21 +190,23 @@ func (ld *loader) conv(l layer) (convert.Layer, error) {
 	}
 	tensors := map[string]*ops.Tensor{}
 	for _, q := range []string{weightFile, biasFile} {
-		path, shape, data, err := ld.read(l, q)
+		shape := shapes[q]
+		path, _, data, err := ld.read(l, q, elements(shape), func(got []int) error {
+			if slices.Equal(got, shape) {
+				return nil
+			}
+			return fmt.Errorf("the array has the shape %v, want %v; check forward_neuron_numbers and forward_kernel_size, "+
+				"and that the file belongs to this network", got, shape)
+		})
 		if err != nil {
 			return nil, err
 		}
 		if data == nil {
 			ld.warn("%v has no %s file; its values are random (untrained)", l, q)
-			shape = shapes[q]
 			bound := initialBound(l.places())
 			if data, err = ld.random(l, shape, -bound, bound); err != nil {
 				return nil, err
 			}
-		}
-		if !slices.Equal(shape, shapes[q]) {
-			return nil, fmt.Errorf("%v: %s has the shape %v, want %v; check forward_neuron_numbers and forward_kernel_size, "+
-				"and that the file belongs to this network", l, path, shape, shapes[q])
 		}
 		if tensors[q], err = ops.NewTensor(shape, data); err != nil {
 			return nil, fmt.Errorf("%v: %s: %w", l, path, err)
@@ -199,8 +216,14 @@ func (ld *loader) conv(l layer) (convert.Layer, error) {
 }
 
 func (ld *loader) mean(l layer) (*ops.Tensor, error) {
-	path, shape, data, err := ld.read(l, meanFile)
-	switch n := l.in.Height * l.in.Width; {
+	n := elements([]int{l.in.Height, l.in.Width})
+	_, _, data, err := ld.read(l, meanFile, n, func(got []int) error {
+		if count := elements(got); count == 1 || count == n {
+			return nil
+		}
+		return fmt.Errorf("the array has the shape %v, want %d values for an input of %v, or one; check the geometry of the layers before", got, n, l.in)
+	})
+	switch {
 	case err != nil:
 		return nil, err
 	case data == nil:
@@ -208,24 +231,27 @@ func (ld *loader) mean(l layer) (*ops.Tensor, error) {
 		return ops.NewTensor([]int{1, 1, 1, 1}, []float32{0.5})
 	case len(data) == 1:
 		return ops.NewTensor([]int{1, 1, 1, 1}, data)
-	case len(data) == n:
-		return ops.NewTensor([]int{1, 1, l.in.Height, l.in.Width}, data)
-	default:
-		return nil, fmt.Errorf("%v: %s has the shape %v, want %d values for an input of %v, or one; check the geometry of the layers before",
-			l, path, shape, n, l.in)
 	}
+	return ops.NewTensor([]int{1, 1, l.in.Height, l.in.Width}, data)
 }
 
 // read returns a layer's values of one quantity, all finite; nil data if there
-// is no file.
-func (ld *loader) read(l layer, quantity string) (path string, shape []int, data []float32, err error) {
+// is no file. fits says what is wrong with a shape, and an array with more than
+// most elements, which none that fits has, is not read.
+func (ld *loader) read(l layer, quantity string, most int, fits func(shape []int) error) (path string, shape []int, data []float32, err error) {
 	if path, err = ld.index.find(l, fileID{quantity, l.index, ld.step}); err != nil || path == "" {
 		return path, nil, nil, err
 	}
 	fail := func(err error) (string, []int, []float32, error) {
 		return path, nil, nil, fmt.Errorf("%v: %s: %w", l, path, err)
 	}
-	a, err := npy.ReadFile(os.DirFS(filepath.Dir(path)), filepath.Base(path))
+	sum := sha256.New()
+	a, err := npy.ReadFile(hashing{os.DirFS(filepath.Dir(path)), sum}, filepath.Base(path), most)
+	if large, ok := errors.AsType[*npy.SizeError](err); ok {
+		err = cmp.Or(fits(large.Shape), err)
+	} else if err == nil {
+		err = fits(a.Shape)
+	}
 	if err != nil {
 		return fail(err)
 	}
@@ -238,34 +264,51 @@ func (ld *loader) read(l layer, quantity string) (path string, shape []int, data
 	if data, err = a.Float32s(); err != nil {
 		return fail(err)
 	}
-	if len(data) == 0 {
-		return fail(fmt.Errorf("the array of shape %v is empty", a.Shape))
-	}
 	for i, v := range data {
 		if !finite(v) {
 			return fail(fmt.Errorf("element %d is %v, which is not a finite float32 number", i, v))
 		}
 	}
-	if err := ld.addSource(path); err != nil {
-		return fail(err)
-	}
+	ld.addSource(path, sum.Sum(nil))
 	ld.files = append(ld.files, path)
 	return path, a.Shape, data, nil
 }
 
-// addSource records a file that was read.
-func (ld *loader) addSource(path string) error {
-	f, err := os.Open(path)
+// elements returns the number of elements of a shape, 0 if it has more than any
+// array in a file.
+func elements(shape []int) int {
+	n, err := ops.Len(shape)
 	if err != nil {
-		return err
+		return 0
 	}
-	defer func() { _ = f.Close() }()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return err
+	return n
+}
+
+// hashing is a file system that adds what is read of its files to a hash: of a
+// file that is read to its end, as an array is, it is the file's.
+type hashing struct {
+	fs.FS
+	sum hash.Hash
+}
+
+func (h hashing) Open(name string) (fs.File, error) {
+	f, err := h.FS.Open(name)
+	if err != nil {
+		return nil, err
 	}
-	ld.sources = append(ld.sources, convert.Source{Path: sourcePath(ld.index.weights, path), SHA256: hex.EncodeToString(h.Sum(nil))})
-	return nil
+	return hashedFile{f, io.TeeReader(f, h.sum)}, nil
+}
+
+type hashedFile struct {
+	fs.File
+	tee io.Reader
+}
+
+func (f hashedFile) Read(p []byte) (int, error) { return f.tee.Read(p) }
+
+// addSource records a file that was read, with its SHA-256.
+func (ld *loader) addSource(path string, sum []byte) {
+	ld.sources = append(ld.sources, convert.Source{Path: sourcePath(ld.index.weights, path), SHA256: hex.EncodeToString(sum)})
 }
 
 // sourcePath names a file from the folder above the weights folder, so that

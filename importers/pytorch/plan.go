@@ -3,7 +3,6 @@ package pytorch
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/spike-by-spike/sbs/convert"
@@ -70,11 +69,9 @@ type plan struct {
 	layers        []layer
 
 	epsilonT   []float32 // for the layer with most spikes; the others take its beginning
-	epsilon0   float32   // with an EpsXY file
-	epsilonXY0 float32   // without: epsilon_0 times the initial epsilon_xy
+	epsilon0   float32
 	forgetting float32
 	alpha      int
-	noise      [2]float64 // range of untrained weights, before they are normalised
 	warnings   []string
 }
 
@@ -122,16 +119,21 @@ func (c *config) layers(p *plan) (int, error) {
 	if p.dialect == 1 {
 		required = []string{section + "is_pooling_layer", section + "forward_neuron_numbers", section + "forward_kernel_size"}
 	}
-	n := 0
+	n, longest := 0, ""
 	for _, key := range required {
 		if c.lengths[key] == 0 {
 			return 0, fmt.Errorf("%s: the list is missing or empty (a network has a layer_type, or without one, for dialect 1, "+
 				"is_pooling_layer, forward_neuron_numbers and forward_kernel_size)", c.where(key))
 		}
-		n = max(n, c.lengths[key])
+		if m := c.lengths[key]; m > n {
+			n, longest = m, key
+		}
+	}
+	if key := section + "forward_neuron_numbers"; p.dialect == 2 && n == 1 && c.lengths[key] > 1 {
+		n, longest = c.lengths[key], key // one layer type serves them all
 	}
 	if n > maxLayers {
-		return 0, fmt.Errorf("%s: %d layers are too many (at most %d)", c.where(required[0]), n, maxLayers)
+		return 0, fmt.Errorf("%s: %d layers are too many (at most %d)", c.where(longest), n, maxLayers)
 	}
 	for _, key := range []string{
 		section + "layer_type", section + "forward_neuron_numbers", section + "is_pooling_layer", section + "forward_kernel_size",
@@ -175,10 +177,11 @@ func (c *config) layerKind(p *plan, i int) (kind, error) {
 		}
 		return kindSbS, nil
 	}
-	t := strings.ToUpper(c.layerType[i])
+	given := at(c.layerType, i, "")
+	t := strings.ToUpper(given)
 	if strings.HasPrefix(t, "APPROX CONV2D") {
 		return "", fmt.Errorf("%w yet: layer %d is of type %q (a convolution with quantised products); train or convert the network with CONV2D in its place",
-			ErrUnsupported, i, c.layerType[i])
+			ErrUnsupported, i, given)
 	}
 	if strings.HasPrefix(t, "SBS") && strings.Contains(t, "POOLING") {
 		return kindSbSPooling, nil
@@ -189,8 +192,8 @@ func (c *config) layerKind(p *plan, i int) (kind, error) {
 			return k, nil
 		}
 	}
-	return "", fmt.Errorf("%w: %s[%d] is %q; the known types begin with %q (any case; an SbS type that contains POOLING has fixed pooling weights)",
-		ErrUnsupported, c.where("network_structure.layer_type"), i, c.layerType[i], known)
+	return "", fmt.Errorf("%w: %s is %q for layer %d; the known types begin with %q (any case; an SbS type that contains POOLING has fixed pooling weights)",
+		ErrUnsupported, c.where("network_structure.layer_type"), given, i, known)
 }
 
 // layer checks what is said about layer i, whose input has the given size.
@@ -323,77 +326,4 @@ func (c *config) window(p *plan, l *layer) error {
 		return fmt.Errorf("%v with input %v: %w; check forward_kernel_size, strides, dilation and padding, and the size of the image", l, l.in, err)
 	}
 	return nil
-}
-
-// dynamics sets what governs the updates of h, for at most so many spikes.
-func (p *plan) dynamics(c *config, spikes int) error {
-	const learning = "learning_parameters."
-	xy, noise := c.epsilonXY, [2]float64{1, 1 + c.noise}
-	if p.dialect == 2 {
-		noise = [2]float64{1, 1.1}
-		if len(c.noiseRange) == 2 {
-			noise = [2]float64(c.noiseRange)
-		}
-	}
-	if _, ok := c.given[learning+"eps_xy_intitial"]; !ok {
-		xy = map[int]float64{1: 0.1, 2: 1}[p.dialect]
-	}
-	if noise[0] < 0 || noise[1] < noise[0] || noise[1] <= 0 || noise[1] > math.MaxFloat32 {
-		return fmt.Errorf("%sweight_noise_amplitude or weight_noise_range: untrained weights cannot lie between %v and %v", learning, noise[0], noise[1])
-	}
-	p.noise = noise
-	for _, v := range []struct {
-		key      string
-		value    float64
-		positive bool
-	}{
-		{"epsilon_0", c.epsilon0, true},
-		{"reduction_cooldown", c.reduction, true},
-		{learning + "eps_xy_intitial", xy, false},
-		{"epsilon_0 times eps_xy_intitial", c.epsilon0 * xy, false},
-	} {
-		if v.value < 0 || v.value > math.MaxFloat32 || v.positive && float32(v.value) == 0 {
-			return fmt.Errorf("%s is %v, which is negative, zero or too large", c.where(v.key), v.value)
-		}
-	}
-	p.epsilon0, p.epsilonXY0 = float32(c.epsilon0), float32(c.epsilon0*xy)
-	if r := float32(c.reduction); !finite(1/r) || !finite(p.epsilon0/r) || !finite(p.epsilonXY0/r) {
-		return fmt.Errorf("%s is %v, which is too small", c.where("reduction_cooldown"), c.reduction)
-	}
-	p.epsilonT = c.epsilonT(p.dialect, spikes)
-
-	_, forgetting := c.given["forgetting_offset"]
-	_, alpha := c.given[learning+"alpha_number_of_iterations"]
-	switch {
-	case p.dialect == 2 && c.forgetting > math.MaxFloat32, p.dialect == 1 && c.alpha > maxAlpha:
-		return fmt.Errorf("forgetting_offset %v or alpha_number_of_iterations %d is too large", c.forgetting, c.alpha)
-	case p.dialect == 2:
-		p.forgetting = float32(max(c.forgetting, 0))
-		if alpha && c.alpha > 0 {
-			p.warn("%s belongs to dialect 1 and is ignored", c.where(learning+"alpha_number_of_iterations"))
-		}
-	default:
-		p.alpha = max(c.alpha, 0)
-		if forgetting && c.forgetting > 0 {
-			p.warn("%s belongs to dialect 2 and is ignored", c.where("forgetting_offset"))
-		}
-	}
-	return nil
-}
-
-// epsilonT returns the schedule for a number of spikes. The cooldown changes
-// nothing before its own beginning, so that the schedule for fewer spikes is
-// the beginning of this one.
-func (c *config) epsilonT(dialect, spikes int) []float32 {
-	e := make([]float32, spikes)
-	for t := range e {
-		e[t] = 1
-		if dialect == 2 {
-			e[t] = float32(1 / math.Sqrt(float64(t+1)))
-		}
-		if c.cooldown >= 0 && t >= c.cooldown {
-			e[t] /= float32(c.reduction)
-		}
-	}
-	return e
 }

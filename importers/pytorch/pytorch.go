@@ -39,10 +39,11 @@ type Options struct {
 
 	// EpsilonXY is the folder with the EpsXY_L* files. When empty they are
 	// looked for in Weights, in EpsXY beside it, and where eps_xy_path points
-	// to from the configuration's folder.
+	// to from the configuration's folder. Dialect 2 has no such files.
 	EpsilonXY string
 
-	// Step is the training step to read. When negative it is the
+	// Step is the training step to read, the number behind the S in the names
+	// of the files; 0 is a step like any other. When negative it is the
 	// configuration's learning_step if that is positive, and otherwise the
 	// highest step at which no file is missing.
 	Step int
@@ -131,11 +132,9 @@ func load(opt Options) (*convert.Network, *Report, error) {
 		return nil, nil, err
 	}
 
-	l := loader{plan: p, index: idx, step: step}
-	for _, f := range files {
-		if err := l.addSource(f); err != nil {
-			return nil, nil, err
-		}
+	l := loader{config: cfg, plan: p, index: idx, step: step}
+	for i, f := range files {
+		l.addSource(f, cfg.sums[i])
 	}
 	layers, reports, err := l.layers()
 	if err != nil {

@@ -126,7 +126,7 @@ func TestRefuseConfiguration(t *testing.T) {
 		"no layers":       {dialect2, swap(network, `["SbS", "Average POOLING", "sbs",]`, `[]`), []string{"network_structure.layer_type: the list is missing or empty"}, nil},
 		"no pooling list": {dialect1, swap(tiny, `"is_pooling_layer"`, `"pooling"`), []string{"tiny.json: network_structure.is_pooling_layer: the list is missing or empty"}, nil},
 		"too many layers": {dialect2, swap(network, `"sbs"`, `"sbs"`+strings.Repeat(`,"RELU"`, maxLayers)), []string{"1003 layers are too many"}, nil},
-		"unknown type":    {dialect2, swap(network, "Average", "Median"), []string{`layer_type[1] is "Median POOLING"`, `"SbS" "Average POOLING" "MAX POOLING" "CONV2D"`}, ErrUnsupported},
+		"unknown type":    {dialect2, swap(network, "Average", "Median"), []string{`layer_type is "Median POOLING" for layer 1`, `"SbS" "Average POOLING" "MAX POOLING" "CONV2D"`}, ErrUnsupported},
 		"approx":          {dialect2, swap(network, "Average POOLING", "Approx Conv2D"), []string{`not supported yet: layer 1 is of type "Approx Conv2D"`}, ErrUnsupported},
 		"full layer":      {dialect2, swap(def, "{", `{"spike_full_layer_input_distribution": [false, false, true],`), []string{"spike_full_layer_input_distribution is true for layer 2 (SbS)"}, ErrUnsupported},
 		"no spikes":       {dialect2, swap(def, "[9]", "[0]"), []string{"def.json: number_of_spikes is 0 for layer 0 (SbS)", "--spikes"}, nil},
@@ -151,17 +151,31 @@ func TestRefuseConfiguration(t *testing.T) {
 		"pool dilation":    {dialect2, swap(network, `"strides"`, `"dilation": [[], [2, 1], []], "strides"`), []string{"dilation[1] is [2 1], but layer 1 (Average POOLING) has no dilation"}, nil},
 		"crop":             {dialect2, swap(def, `"augmentation": {}`, `"augmentation": {"crop_width_in_pixel": -1}`), []string{"def.json: augmentation.crop_width_in_pixel"}, nil},
 		"outputs":          {dialect2, swap(network, `neurons": 3`, `neurons": 10`), []string{"number_of_output_neurons is 10, but the last layer has 3 outputs"}, nil},
-		"epsilon":          {dialect2, swap(def, `"epsilon_0": 0.5`, `"epsilon_0": 0`), []string{"def.json: epsilon_0 is 0"}, nil},
+		"epsilon":          {dialect2, swap(def, `"epsilon_0": 0.5`, `"epsilon_0": 0`), []string{"def.json: epsilon_0 is 0, want more than 0"}, nil},
+		"large epsilon":    {dialect2, swap(def, `"epsilon_0": 0.5`, `"epsilon_0": 10001`), []string{"def.json: epsilon_0 is 10001, want more than 0 and at most 10000"}, nil},
+		"huge epsilon":     {dialect2, swap(def, `"epsilon_0": 0.5`, `"epsilon_0": 1e300`), []string{"def.json: epsilon_0 is 1e+300"}, nil},
+		"large initial":    {dialect2, swap(def, `0.25`, `10001`), []string{"def.json: learning_parameters.eps_xy_intitial is 10001, want 0 to 10000"}, nil},
 		"initial epsilon":  {dialect2, swap(def, `0.25`, `-0.25`), []string{"eps_xy_intitial is -0.25"}, nil},
 		"epsilon product": {dialect2, func(t *testing.T, f files, _ *Options) {
-			f.replace(t, def, `"epsilon_0": 0.5`, `"epsilon_0": 3e38`)
-			f.replace(t, def, "0.25", "3e38")
-		}, []string{"epsilon_0 times eps_xy_intitial"}, nil},
-		"cooldown":       {dialect1, swap(tiny, `"reduction_cooldown": 4`, `"reduction_cooldown": 0`), []string{"reduction_cooldown is 0"}, nil},
-		"no cooldown":    {dialect1, swap(tiny, `"reduction_cooldown": 4`, `"reduction_cooldown": 1e-44`), []string{"reduction_cooldown is 1e-44, which is too small"}, nil},
-		"forgetting":     {dialect2, swap(def, `"forgetting_offset": 0.5`, `"forgetting_offset": 1e200`), []string{"forgetting_offset 1e+200"}, nil},
-		"alpha":          {dialect1, swap(tiny, `iterations": 2`, `iterations": 200000`), []string{"alpha_number_of_iterations 200000"}, nil},
-		"noise":          {dialect1, swap(tiny, `iterations": 2`, `iterations": 2, "weight_noise_amplitude": -3`), []string{"weight_noise_amplitude"}, nil},
+			f.replace(t, def, `"epsilon_0": 0.5`, `"epsilon_0": 1e3`)
+			f.replace(t, def, "0.25", "11")
+		}, []string{"def.json: learning_parameters.eps_xy_intitial is 11, which times epsilon_0 = 1000 is more than 10000"}, nil},
+		"cooldown":    {dialect1, swap(tiny, `"reduction_cooldown": 4`, `"reduction_cooldown": 0`), []string{"tiny.json: reduction_cooldown is 0, want 0.0001 to", "divides epsilon_t, which can be at most 10000"}, nil},
+		"no cooldown": {dialect1, swap(tiny, `"reduction_cooldown": 4`, `"reduction_cooldown": 1e-44`), []string{"tiny.json: reduction_cooldown is 1e-44, want 0.0001 to"}, nil},
+		"forgetting":  {dialect2, swap(def, `"forgetting_offset": 0.5`, `"forgetting_offset": 1e200`), []string{"def.json: forgetting_offset is 1e+200, want at most 10000"}, nil},
+		"alpha":       {dialect1, swap(tiny, `iterations": 2`, `iterations": 200000`), []string{"tiny.json: learning_parameters.alpha_number_of_iterations is 200000, want at most 1000"}, nil},
+		"noise": {dialect1, func(t *testing.T, f files, o *Options) {
+			f.replace(t, tiny, `iterations": 2`, `iterations": 2, "weight_noise_amplitude": -3`)
+			f["Weights/Weight_L0_S7.npy"], o.AllowUntrained = nil, true
+		}, []string{"layer 0 (SbS): ", "tiny.json: learning_parameters.weight_noise_amplitude: untrained weights cannot lie between 1 and -2"}, nil},
+		"noise range": {dialect2, func(t *testing.T, f files, o *Options) {
+			f.replace(t, def, `"loss_mode": 1`, `"weight_noise_range": [0, 0]`)
+			f["Weights/Weight_L0_S7.npy"], o.AllowUntrained = nil, true
+		}, []string{"layer 0 (SbS): ", "def.json: learning_parameters.weight_noise_range: untrained weights cannot lie between 0 and 0"}, nil},
+		"noise of one": {dialect2, func(t *testing.T, f files, o *Options) {
+			f.replace(t, def, `"loss_mode": 1`, `"weight_noise_range": [1]`)
+			f["Weights/Weight_L0_S7.npy"], o.AllowUntrained = nil, true
+		}, []string{"def.json: learning_parameters.weight_noise_range has 1 entries, want 2"}, nil},
 		"reconstruction": {convolutions, swap(network, `"relu again"`, `"Reconstruction"`), []string{"layer 7 (RECONSTRUCTION) must come directly after an SbS layer"}, nil},
 		"onoff outputs":  {convolutions, swap(network, "[1, 2]", "[1, 1]"), []string{"layer 0 (ONOFF) has 1 outputs, but it makes 2 of 1 inputs"}, nil},
 	})
@@ -185,9 +199,10 @@ func TestRefuseFiles(t *testing.T) {
 
 		"no npy":         {dialect2, put(w0, "hello"), []string{"layer 0 (SbS)", "Weight_L0_S7.npy"}, nil},
 		"integers":       {dialect2, put(w0, &npy.Array{Shape: []int{9, 4}, Data: make([]int64, 36)}), []string{"layer 0 (SbS)", "Weight_L0_S7.npy", "elements are int64, want float32 or float64"}, nil},
-		"empty":          {dialect2, put(w0, array([]int{0, 4}, 0)), []string{"array of shape [0 4] is empty"}, nil},
+		"empty":          {dialect2, put(w0, array([]int{0, 4}, 0)), []string{"[0 4], want [9 4]"}, nil},
 		"rows":           {dialect2, put(w0, uniform(10, 4)), []string{"layer 0 (SbS)", "Weight_L0_S7.npy", "[10 4], want [9 4]", "3x3", "forward_kernel_size"}, nil},
 		"columns":        {dialect2, put(w2, uniform(4, 2)), []string{"layer 2 (SbS)", "[4 2], want [4 3]"}, nil},
+		"many rows":      {dialect2, put(w0, uniform(90, 4)), []string{"layer 0 (SbS)", "Weight_L0_S7.npy", "[90 4], want [9 4]", "forward_kernel_size"}, nil},
 		"rank":           {dialect2, put(w2, array([]int{12}, 0.1)), []string{"[12], want [4 3]"}, nil},
 		"negative":       {dialect2, put(w0, poke(9, 4, 6, -0.5)), []string{"Weight_L0_S7.npy", "weight [1, 2] is -0.5"}, nil},
 		"nan":            {dialect2, put(w0, poke(9, 4, 6, float32(math.NaN()))), []string{"Weight_L0_S7.npy", "element 6 is NaN"}, nil},
@@ -195,12 +210,15 @@ func TestRefuseFiles(t *testing.T) {
 		"too large":      {dialect2, put(w0, array([]int{9, 4}, 1e300)), []string{"element 0 is +Inf, which is not a finite float32"}, nil},
 		"zero column":    {dialect2, put(w0, array([]int{9, 4}, 0)), []string{"column 0 is all zeros"}, nil},
 		"epsilon shape":  {dialect1, put(e0, array([]int{2, 3}, 1)), []string{"layer 0 (SbS)", "EpsXY_L0_S7.npy", "[2 3], want [2 2 3 3] or [2 2]"}, nil},
-		"epsilon sign":   {dialect1, put(e0, array([]int{2, 2}, -1)), []string{"element 0 is -1", "cannot be negative"}, nil},
+		"epsilon sign":   {dialect1, put(e0, array([]int{2, 2}, -1)), []string{"element 0 is -1", "epsilon_xy must be 0 to 10000"}, nil},
+		"epsilon bound":  {dialect1, put(e0, array([]int{2, 2}, 10001)), []string{"EpsXY_L0_S7.npy: element 0 is 10001, but epsilon_xy must be 0 to 10000"}, nil},
 		"epsilon nan":    {dialect1, put(e0, array([]int{2, 2}, math.NaN())), []string{"EpsXY_L0_S7.npy", "element 0 is NaN"}, nil},
 		"conv shape":     {convolutions, put("Weights/Weight_L1_S3.npy", array([]int{4, 2, 3, 2}, 1)), []string{"layer 1 (CONV2D)", "[4 2 3 2], want [4 2 3 3]"}, nil},
 		"conv nan":       {convolutions, put("Weights/Weight_L1_S3.npy", array([]int{4, 2, 3, 3}, math.NaN())), []string{"layer 1 (CONV2D)", "NaN"}, nil},
 		"bias shape":     {convolutions, put("Weights/Bias_L1_S3.npy", array([]int{5}, 1)), []string{"layer 1 (CONV2D)", "Bias_L1_S3.npy", "[5], want [4]"}, nil},
 		"mean shape":     {convolutions, put("Weights/Mean_L0_S3.npy", array([]int{1, 1, 4, 5}, 1)), []string{"layer 0 (ONOFF)", "[1 1 4 5], want 16 values"}, nil},
+		"mean too short": {convolutions, put("Weights/Mean_L0_S3.npy", array([]int{5}, 1)), []string{"layer 0 (ONOFF)", "[5], want 16 values"}, nil},
+		"many epsilons":  {dialect1, put(e0, array([]int{2, 2, 3, 4}, 1)), []string{"layer 0 (SbS)", "EpsXY_L0_S7.npy", "[2 2 3 4], want [2 2 3 3] or [2 2]"}, nil},
 		"pooling shape":  {dialect1, put("Weights/Weight_L1_S7.npy", uniform(4, 4)), []string{"layer 1 (SbS POOLING)", "[4 4], want [16 4]"}, nil},
 		"folder as file": {dialect2, func(_ *testing.T, f files, _ *Options) { f[w0] = nil; f[w0+"/x"] = "" }, []string{"Weight_L0_S7.npy"}, ErrMissing},
 		"too many generated": {dialect2, func(t *testing.T, f files, o *Options) {

@@ -3,14 +3,27 @@ package atomicfile
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 )
 
 // Write writes data to the file at path. Whatever happens, the file holds either
 // what it held before or all of data: data goes to a temporary file in the same
-// folder, reaches the disk, and only then takes the name.
+// folder, reaches the disk, and only then takes the name. Where path is a
+// symbolic link, the file it leads to is written. What is not a regular file, a
+// device or a pipe, is refused.
 func Write(path string, data []byte) (err error) {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	perm := os.FileMode(0o644)
+	if info, err := os.Stat(path); err == nil {
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("%s is not a regular file", path)
+		}
+		perm = info.Mode().Perm()
+	}
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*.tmp")
 	if err != nil {
@@ -23,7 +36,7 @@ func Write(path string, data []byte) (err error) {
 	}()
 	_, err = f.Write(data)
 	if err == nil {
-		err = f.Chmod(mode(path))
+		err = f.Chmod(perm)
 	}
 	if err == nil {
 		err = f.Sync()
@@ -36,15 +49,6 @@ func Write(path string, data []byte) (err error) {
 	}
 	syncDir(dir)
 	return nil
-}
-
-// mode returns the permissions of the file that will be replaced, or those that
-// a new file commonly gets.
-func mode(path string) os.FileMode {
-	if info, err := os.Stat(path); err == nil {
-		return info.Mode().Perm()
-	}
-	return 0o644
 }
 
 // syncDir makes the new name reach the disk where the system can do that. The

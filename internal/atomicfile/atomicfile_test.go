@@ -35,6 +35,26 @@ func TestWriteFails(t *testing.T) {
 	require.DirExists(t, filepath.Join(path, "content"))
 }
 
+func TestSymbolicLink(t *testing.T) {
+	dir := t.TempDir()
+	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
+	require.NoError(t, os.WriteFile(target, []byte("one"), 0o600))
+	if err := os.Symlink(target, link); err != nil {
+		t.Skip("no symbolic links here:", err)
+	}
+	require.NoError(t, Write(link, []byte("two")))
+	b, err := os.ReadFile(target)
+	require.NoError(t, err)
+	require.Equal(t, "two", string(b))
+	info, err := os.Lstat(link)
+	require.NoError(t, err)
+	require.NotZero(t, info.Mode()&os.ModeSymlink)
+}
+
+func TestDevice(t *testing.T) {
+	require.ErrorContains(t, Write(os.DevNull, []byte("x")), "is not a regular file")
+}
+
 func TestPermissions(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, Write(path, nil))

@@ -81,11 +81,16 @@ type Options struct {
 	// colours to gray (ITU-R 601) and repeats gray for three channels.
 	Resize bool
 
-	// Classes holds the names of the classes in the order of their labels, when
-	// they are known. Class folders and names in label files are numbers, which
-	// are labels, or all of them are in Classes; otherwise, when none is, they
-	// are numbered in natural order.
+	// Classes holds the names of the classes in the order of their labels, nil
+	// when they are not known. Class folders and names in label files are
+	// numbers, which are labels, or all of them are in Classes. When Classes is
+	// nil they may be any names, which are numbered in natural order.
 	Classes []string
+
+	// NumClasses is the number of classes, 0 when it is not known. Names are
+	// numbered in natural order only if there are as many: a part of the classes
+	// would get other labels than all of them.
+	NumClasses int
 
 	// Labels is a file with the labels of all images, in place of any others: an
 	// IDX or .npy file (both also compressed with gzip), or text with a number
@@ -154,20 +159,17 @@ func (s *set) open(paths []string, opt Options) error {
 		all = append(all, l)
 	}
 	if opt.Labels != "" {
-		l, err := readLabels(opt.Labels)
+		l, err := readLabels(opt.Labels, s.Len())
 		if err != nil {
 			return err
 		}
-		if l.len() != s.Len() {
-			return fmt.Errorf("%s has %d labels, but there are %d images", opt.Labels, l.len(), s.Len())
-		}
 		all = []labels{l}
 	}
-	return s.number(all, opt.Classes)
+	return s.number(all, opt)
 }
 
 // number turns the labels of the parts into numbers.
-func (s *set) number(all []labels, known []string) error {
+func (s *set) number(all []labels, opt Options) error {
 	var names []string
 	numbers := false
 	for _, l := range all {
@@ -177,7 +179,7 @@ func (s *set) number(all []labels, known []string) error {
 	if len(names) == 0 && !numbers {
 		return nil
 	}
-	c, err := numberClasses(names, known)
+	c, err := numberClasses(names, opt)
 	if err != nil {
 		return err
 	}

@@ -70,6 +70,7 @@ func TestFolders(t *testing.T) {
 		name    string
 		files   map[string]byte // name of a PNG: last pixel
 		known   []string
+		count   int // number of classes
 		want    []string
 		classes []string
 		err     string
@@ -93,8 +94,26 @@ func TestFolders(t *testing.T) {
 		{
 			name:  "new classes",
 			files: map[string]byte{"c10/1.png": 1, "c9/1.png": 2, "c9/.hidden.png": 3},
-			known: []string{"dog"}, classes: []string{"c9", "c10"},
+			count: 2, classes: []string{"c9", "c10"},
 			want: []string{"c9/1.png 0 2", "c10/1.png 1 1"},
+		},
+		{
+			name:  "too few new classes",
+			files: map[string]byte{"c10/1.png": 1, "c9/1.png": 2},
+			count: 3, err: "the images have 2 classes (c9, c10), but the network has 3 and no names for them; name the class folders by the numbers",
+		},
+		{
+			name:  "unknown classes",
+			files: map[string]byte{"zero/1.png": 1, "one/1.png": 2, "seven/1.png": 3},
+			known: []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "ten", "eleven"},
+			err: "does not know these classes: one, seven, zero (it knows 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more); " +
+				"name the class folders by the numbers of the classes, or give a file with the number of every image's class with --labels FILE",
+		},
+		{
+			name:  "numbers though names are known",
+			files: map[string]byte{"0/1.png": 1, "2/1.png": 2},
+			known: []string{"T-shirt/top", "Trouser", "Pullover"},
+			want:  []string{"0/1.png 0 1", "2/1.png 2 2"},
 		},
 		{
 			name:  "half known classes",
@@ -114,7 +133,7 @@ func TestFolders(t *testing.T) {
 			}
 			folder := write(t, files)
 			opt := small
-			opt.Classes = test.known
+			opt.Classes, opt.NumClasses = test.known, test.count
 			s, err := Open([]string{folder}, opt)
 			if test.err != "" {
 				require.ErrorContains(t, err, "dataset: ")
@@ -224,6 +243,10 @@ func TestLabelFiles(t *testing.T) {
 		{"a.npy.gz", packed(t, npyBytes(t, []int{2}, []int8{1, 3})), []int{1, 3}, ""},
 		{"numbers", []byte("10\n2"), []int{10, 2}, ""},
 		{"names", []byte("b\na"), []int{1, 0}, ""},
+		{"BMW", []byte("BMW\nAudi"), []int{1, 0}, ""},
+		{"GIF", []byte("GIF8\nGIF87"), []int{0, 1}, ""},
+		{"too many.npy", npyBytes(t, []int{3}, []int8{1, 3, 1}), nil, "too many.npy has 3 labels, but there are 2 images"},
+		{"too many.npy.gz", packed(t, npyBytes(t, []int{1 << 20}, make([]int8, 1<<20))), nil, "has 1048576 labels, but there are 2 images"},
 		{"negative text", []byte("-1\n2"), nil, "are numbers (2) and others are not: -1, 2"},
 		{"title", []byte("label\n7"), nil, "are numbers (7)"},
 		{"negative", npyBytes(t, []int{2}, []int8{1, -3}), nil, "label 1 is -3"},

@@ -14,8 +14,8 @@ import (
 	"github.com/spike-by-spike/sbs/internal/npy"
 )
 
-// readLabels reads a file of labels. Errors name the path.
-func readLabels(path string) (labels, error) {
+// readLabels reads a file with the labels of n images. Errors name the path.
+func readLabels(path string, n int) (labels, error) {
 	k, err := detect(path)
 	if err != nil {
 		return labels{}, err
@@ -25,14 +25,21 @@ func readLabels(path string) (labels, error) {
 	case idxLabels:
 		l.numbers, err = idxNumbers(path)
 	case npyArray:
-		l.numbers, err = npyNumbers(path)
+		l.numbers, err = npyNumbers(path, n)
 	case unknown:
 		l, err = textLabels(path)
 	default:
 		err = errors.New("the file holds images, not labels")
 	}
+	count := l.len()
+	if large, ok := errors.AsType[*npy.SizeError](err); ok {
+		count, err = large.Count, nil
+	}
 	if err != nil {
 		return labels{}, fmt.Errorf("%s: %w", path, withoutPath(err))
+	}
+	if count != n {
+		return labels{}, fmt.Errorf("%s has %d labels, but there are %d images", path, count, n)
 	}
 	return l, nil
 }
@@ -54,8 +61,8 @@ func idxNumbers(path string) ([]int, error) {
 	return numbers, nil
 }
 
-func npyNumbers(path string) ([]int, error) {
-	a, err := readNPY(path)
+func npyNumbers(path string, n int) ([]int, error) {
+	a, err := readNPY(path, n)
 	if err != nil {
 		return nil, err
 	}
@@ -71,9 +78,10 @@ func npyNumbers(path string) ([]int, error) {
 	return numbers, nil
 }
 
-// readNPY reads an .npy file. Errors do not name it, unlike those of npy.
-func readNPY(path string) (*npy.Array, error) {
-	a, err := npy.ReadFile(os.DirFS(filepath.Dir(path)), filepath.Base(path))
+// readNPY reads an .npy file of at most so many elements. Errors do not name
+// it, unlike those of npy.
+func readNPY(path string, maxElements int) (*npy.Array, error) {
+	a, err := npy.ReadFile(os.DirFS(filepath.Dir(path)), filepath.Base(path), maxElements)
 	return a, errors.Unwrap(err)
 }
 
@@ -125,8 +133,8 @@ type classes struct {
 	invented bool     // the labels are the order of the names
 }
 
-// numberClasses gives labels to names, as Options.Classes describes.
-func numberClasses(names, known []string) (classes, error) {
+// numberClasses gives labels to names, as Options describes.
+func numberClasses(names []string, opt Options) (classes, error) {
 	names = slices.Compact(slices.SortedFunc(slices.Values(names), natural))
 	c := classes{label: make(map[string]int, len(names))}
 	if numbers := allNumbers(names); numbers != nil {
@@ -137,7 +145,7 @@ func numberClasses(names, known []string) (classes, error) {
 	}
 	var strange, numeric []string
 	for _, name := range names {
-		if i := slices.Index(known, name); i >= 0 {
+		if i := slices.Index(opt.Classes, name); i >= 0 {
 			c.label[name] = i
 		} else {
 			strange = append(strange, name)
@@ -146,19 +154,23 @@ func numberClasses(names, known []string) (classes, error) {
 			}
 		}
 	}
+	const advice = "name the class folders by the numbers of the classes, or give a file with the number of every image's class with --labels FILE"
 	switch {
 	case len(strange) == 0:
-		c.names = slices.Clone(known)
-	case len(strange) < len(names):
-		return c, fmt.Errorf("the network does not know these classes: %s (it knows %s)", list(strange), list(known))
+		c.names = slices.Clone(opt.Classes)
+		return c, nil
+	case opt.Classes != nil:
+		return c, fmt.Errorf("the network does not know these classes: %s (it knows %s); %s", list(strange), list(opt.Classes), advice)
 	case len(numeric) > 0:
 		// Their order would not be the labels that the numbers look like.
 		return c, fmt.Errorf("some classes are numbers (%s) and others are not: %s", list(numeric), list(names))
-	default:
-		c.names, c.invented = names, true
-		for i, name := range names {
-			c.label[name] = i
-		}
+	case opt.NumClasses != 0 && opt.NumClasses != len(names):
+		return c, fmt.Errorf("the images have %d classes (%s), but the network has %d and no names for them; %s",
+			len(names), list(names), opt.NumClasses, advice)
+	}
+	c.names, c.invented = names, true
+	for i, name := range names {
+		c.label[name] = i
 	}
 	return c, nil
 }

@@ -91,14 +91,7 @@ func labelsBeside(path string, opt Options, n int, rename []string) (labels, err
 		if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
 			continue
 		}
-		l, err := readLabels(file)
-		if err != nil {
-			return labels{}, err
-		}
-		if l.len() != n {
-			return labels{}, fmt.Errorf("%s has %d labels, but %s has %d images", file, l.len(), path, n)
-		}
-		return l, nil
+		return readLabels(file, n)
 	}
 	return labels{}, nil
 }

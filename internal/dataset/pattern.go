@@ -7,11 +7,13 @@ import (
 	"math"
 	"os"
 	"slices"
+
+	"github.com/spike-by-spike/sbs/internal/npy"
 )
 
 // openPattern opens an .npy file of images.
 func openPattern(path string, opt Options) (part, error) {
-	a, err := readNPY(path)
+	a, err := readNPY(path, npy.MaxElements)
 	if err != nil {
 		return nil, err
 	}

@@ -65,8 +65,11 @@ type format struct {
 var formats = []format{
 	{"\x89PNG\r\n\x1a\n", png.DecodeConfig, png.Decode},
 	{"\xff\xd8\xff", jpeg.DecodeConfig, jpeg.Decode},
-	{"GIF8", gif.DecodeConfig, gif.Decode},
-	{"BM", bmp.DecodeConfig, bmp.Decode},
+	{"GIF87a", gif.DecodeConfig, gif.Decode},
+	{"GIF89a", gif.DecodeConfig, gif.Decode},
+	// Two letters, which a text may begin with, then the file's size and four
+	// bytes that are reserved.
+	{"BM????\x00\x00\x00\x00", bmp.DecodeConfig, bmp.Decode},
 	{"II*\x00", tiff.DecodeConfig, tiff.Decode},
 	{"MM\x00*", tiff.DecodeConfig, tiff.Decode},
 	{"RIFF????WEBP", webp.DecodeConfig, webp.Decode},

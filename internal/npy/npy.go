@@ -32,11 +32,24 @@ type Array struct {
 	Data any
 }
 
-// ReadFile reads a file with one array, which may be compressed with gzip,
-// whatever its name. No more of it is decompressed than the array needs.
-// Errors name the file and wrap the cause.
-func ReadFile(fsys fs.FS, name string) (*Array, error) {
-	a, err := readFile(fsys, name)
+// SizeError is the error about an array that claims more elements than are
+// wanted. None of them has been read.
+type SizeError struct {
+	Shape       []int // as claimed
+	Count       int   // elements of that shape
+	MaxElements int
+}
+
+func (e *SizeError) Error() string {
+	return fmt.Sprintf("the array of shape %v has %d elements, at most %d are read", e.Shape, e.Count, e.MaxElements)
+}
+
+// ReadFile reads a file with one array of at most maxElements elements, which
+// may be compressed with gzip, whatever its name. No more of it is decompressed
+// than the array needs. Errors name the file and wrap the cause, a SizeError if
+// there are more elements.
+func ReadFile(fsys fs.FS, name string, maxElements int) (*Array, error) {
+	a, err := readFile(fsys, name, maxElements)
 	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // only the outermost error
 		err = e.Err // without its file name
 	}
@@ -46,7 +59,7 @@ func ReadFile(fsys fs.FS, name string) (*Array, error) {
 	return a, nil
 }
 
-func readFile(fsys fs.FS, name string) (*Array, error) {
+func readFile(fsys fs.FS, name string, maxElements int) (*Array, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, err
@@ -62,13 +75,13 @@ func readFile(fsys fs.FS, name string) (*Array, error) {
 	}
 	r := bufio.NewReader(f)
 	if magic, err := r.Peek(2); err != nil || magic[0] != 0x1f || magic[1] != 0x8b {
-		return read(r, size)
+		return read(r, size, maxElements)
 	}
 	z, err := gzip.NewReader(r)
 	if err != nil {
 		return nil, err
 	}
-	return read(z, unknownSize)
+	return read(z, unknownSize, maxElements)
 }
 
 // Float32s returns the elements as float32: the array's own slice when it has

@@ -81,7 +81,7 @@ func TestNumPyFiles(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.file, func(t *testing.T) {
-			a, err := ReadFile(os.DirFS("testdata"), test.file)
+			a, err := ReadFile(os.DirFS("testdata"), test.file, MaxElements)
 			require.NoError(t, err)
 			require.Equal(t, &Array{Shape: test.shape, Data: test.data}, a)
 			var b bytes.Buffer
@@ -99,7 +99,7 @@ func TestNumPyFiles(t *testing.T) {
 }
 
 func TestNegativeZero(t *testing.T) {
-	a, err := ReadFile(os.DirFS("testdata"), "f2.npy")
+	a, err := ReadFile(os.DirFS("testdata"), "f2.npy", MaxElements)
 	require.NoError(t, err)
 	require.True(t, math.Signbit(float64(a.Data.([]float32)[1])))
 }
@@ -155,7 +155,7 @@ func TestHeaders(t *testing.T) {
 		{"{'descr': '|S3', 'fortran_order': False, 'shape': (4,)}", nil, "strings"},
 		{"{'descr': '<M8[s]', 'fortran_order': False, 'shape': (4,)}", nil, "dates"},
 		{"{'descr': '|u1', 'fortran_order': False, 'shape': (65536, 65536)}", nil, "more than 2147483647 elements"},
-		{"{'descr': '|u1', 'fortran_order': False, 'shape': (4294967296, 4294967296, 0)}", nil, "more than"},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (2147483647, 2147483647, 0)}", nil, "more than"},
 		{"{'descr': '|u1', 'fortran_order': False, 'shape': (" + strings.Repeat("1,", 65) + ")}", nil, "65 dimensions"},
 	}
 	for _, test := range tests {
@@ -189,7 +189,7 @@ func TestRejects(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := Read(strings.NewReader(test.content))
 			require.ErrorContains(t, err, test.err)
-			_, err = ReadFile(fstest.MapFS{"a.npy": {Data: []byte(test.content)}}, "a.npy")
+			_, err = ReadFile(fstest.MapFS{"a.npy": {Data: []byte(test.content)}}, "a.npy", MaxElements)
 			require.ErrorContains(t, err, "npy: a.npy: ")
 			if !strings.HasPrefix(name, "trailing") {
 				require.ErrorContains(t, err, test.err)
@@ -199,14 +199,14 @@ func TestRejects(t *testing.T) {
 	for name, text := range map[string]string{
 		"object.npy": "pickled", "string.npy": "strings", "complex.npy": "complex", "structured.npy": "structured",
 	} {
-		_, err := ReadFile(os.DirFS("testdata"), name)
+		_, err := ReadFile(os.DirFS("testdata"), name, MaxElements)
 		require.ErrorContains(t, err, text)
 		require.ErrorContains(t, err, name)
 	}
-	_, err := ReadFile(os.DirFS("testdata"), "missing.npy")
+	_, err := ReadFile(os.DirFS("testdata"), "missing.npy", MaxElements)
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	require.EqualError(t, err, "npy: missing.npy: no such file or directory")
-	_, err = ReadFile(os.DirFS("."), "testdata")
+	_, err = ReadFile(os.DirFS("."), "testdata", MaxElements)
 	require.EqualError(t, err, "npy: testdata: is a directory")
 }
 
@@ -215,7 +215,7 @@ func TestTruncated(t *testing.T) {
 		content, err := os.ReadFile(filepath.Join("testdata", name))
 		require.NoError(t, err)
 		for n := range content {
-			_, err := ReadFile(fstest.MapFS{"a": {Data: content[:n]}}, "a")
+			_, err := ReadFile(fstest.MapFS{"a": {Data: content[:n]}}, "a", MaxElements)
 			require.Error(t, err, "%s cut to %d bytes", name, n)
 			_, err = Read(strings.NewReader(string(content[:n])))
 			require.Error(t, err, "%s cut to %d bytes", name, n)
@@ -227,7 +227,7 @@ func TestTruncated(t *testing.T) {
 	content, err := os.ReadFile("testdata/gzip.npy")
 	require.NoError(t, err)
 	content[len(content)-5] ^= 1 // checksum
-	_, err = ReadFile(fstest.MapFS{"a": {Data: content}}, "a")
+	_, err = ReadFile(fstest.MapFS{"a": {Data: content}}, "a", MaxElements)
 	require.ErrorIs(t, err, gzip.ErrChecksum)
 }
 
@@ -245,7 +245,10 @@ func TestAbsurdClaimsAllocateLittle(t *testing.T) {
 	for name, read := range map[string]func() error{
 		"stream": func() error { _, err := Read(strings.NewReader(content)); return err },
 		"bytes":  func() error { _, err := Read(bytes.NewReader([]byte(content))); return err },
-		"file":   func() error { _, err := ReadFile(fstest.MapFS{"a": {Data: []byte(content)}}, "a"); return err },
+		"file": func() error {
+			_, err := ReadFile(fstest.MapFS{"a": {Data: []byte(content)}}, "a", MaxElements)
+			return err
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := allocated(func() { require.ErrorIs(t, read(), io.ErrUnexpectedEOF) })
@@ -265,10 +268,38 @@ func TestGzipBomb(t *testing.T) {
 	}
 	require.NoError(t, z.Close())
 	n := allocated(func() {
-		_, err := ReadFile(fstest.MapFS{"bomb": {Data: b.Bytes()}}, "bomb")
+		_, err := ReadFile(fstest.MapFS{"bomb": {Data: b.Bytes()}}, "bomb", MaxElements)
 		require.ErrorIs(t, err, errTrailing)
 	})
 	require.Less(t, n, uint64(4<<20))
+}
+
+func TestMaxElements(t *testing.T) {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, err := io.WriteString(z, file(1, "{'descr':'<f8','fortran_order':False,'shape':(1024,8192)}", ""))
+	require.NoError(t, err)
+	for range 64 { // 64 MiB of zeros: all that the header claims
+		_, err = z.Write(make([]byte, 1<<20))
+		require.NoError(t, err)
+	}
+	require.NoError(t, z.Close())
+	plain, err := os.ReadFile("testdata/f4.npy")
+	require.NoError(t, err)
+	files := fstest.MapFS{"bomb": {Data: b.Bytes()}, "plain": {Data: plain}}
+	for name, want := range map[string]SizeError{"bomb": {[]int{1024, 8192}, 1 << 23, 6}, "plain": {[]int{2, 3}, 6, 5}} {
+		n := allocated(func() {
+			_, err := ReadFile(files, name, want.MaxElements)
+			var got *SizeError
+			require.ErrorAs(t, err, &got)
+			require.Equal(t, want, *got)
+		})
+		require.Less(t, n, uint64(1<<18))
+	}
+	_, err = ReadFile(files, "plain", 5)
+	require.EqualError(t, err, "npy: plain: the array of shape [2 3] has 6 elements, at most 5 are read")
+	_, err = ReadFile(files, "plain", 6)
+	require.NoError(t, err)
 }
 
 func TestReadErrors(t *testing.T) {
@@ -363,7 +394,7 @@ func FuzzRead(f *testing.F) {
 		f.Add(content)
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		a, err := ReadFile(fstest.MapFS{"a": {Data: content}}, "a")
+		a, err := ReadFile(fstest.MapFS{"a": {Data: content}}, "a", MaxElements)
 		if err != nil {
 			return
 		}

@@ -23,11 +23,17 @@ const (
 	maxIRVersion = 13
 )
 
+// maxSize is the size that no protobuf message can exceed.
+const maxSize = math.MaxInt32
+
 // Marshal encodes a model. Equal models give equal bytes.
 func Marshal(m *onnxpb.ModelProto) ([]byte, error) {
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 	if err != nil {
 		return nil, fmt.Errorf("onnx: %w", err)
+	}
+	if len(b) > maxSize {
+		return nil, fmt.Errorf("onnx: the model has %d bytes; a file of this format cannot have more than %d", len(b), maxSize)
 	}
 	return b, nil
 }
@@ -113,8 +119,8 @@ func elements[T any](t *onnxpb.TensorProto, n, size int, decode func([]byte) T, 
 		return nil, fmt.Errorf("%w: shape %v has %d elements, the data has %d", ErrFormat, t.GetDims(), n, len(typed))
 	case len(typed) > 0:
 		return nil, fmt.Errorf("%w: it has data twice", ErrFormat)
-	case len(raw) != n*size:
-		return nil, fmt.Errorf("%w: shape %v takes %d bytes, the data has %d", ErrFormat, t.GetDims(), n*size, len(raw))
+	case int64(len(raw)) != int64(n)*int64(size):
+		return nil, fmt.Errorf("%w: shape %v takes %d bytes, the data has %d", ErrFormat, t.GetDims(), int64(n)*int64(size), len(raw))
 	}
 	out := make([]T, n)
 	for i := range out {

@@ -23,9 +23,6 @@ func New(workers int) *Pool {
 	return &Pool{workers: workers}
 }
 
-// Workers returns the number of workers.
-func (p *Pool) Workers() int { return p.workers }
-
 // For calls body(lo, hi) on consecutive parts of [0, n), each at most grain
 // long, from up to Workers goroutines at a time; which goroutine gets which
 // part is not determined. It returns when all calls have returned, with the

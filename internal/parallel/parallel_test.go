@@ -70,6 +70,6 @@ func TestForRaisesPanics(t *testing.T) {
 }
 
 func TestDefaultWorkers(t *testing.T) {
-	require.GreaterOrEqual(t, New(0).Workers(), 1)
-	require.Equal(t, 5, New(5).Workers())
+	require.GreaterOrEqual(t, New(0).workers, 1)
+	require.Equal(t, 5, New(5).workers)
 }

@@ -182,18 +182,34 @@ func (c *Case) checkWorkers(ctx context.Context, op ops.Op, outputs []*ops.Tenso
 	return errors.Join(errs...)
 }
 
-// checkCancelled allows an Op that has nothing to compute to succeed.
+// checkCancelled requires a cancelled run to fail. Only an Op that has nothing
+// to compute may succeed: its outputs are empty or are elements of an input.
 func (c *Case) checkCancelled(ctx context.Context, op ops.Op) error {
 	ctx, cancel := context.WithCancel(ctx)
 	cancel()
 	outputs, err := c.run(ctx, op, 2)
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
 	if err == nil {
 		err = c.checkOutputs(outputs)
 	}
-	if err != nil && !errors.Is(err, context.Canceled) {
+	if err != nil {
 		return fmt.Errorf("a cancelled run: %w", err)
 	}
+	for i, x := range outputs {
+		if x.Len() > 0 && !c.isInput(x) {
+			return fmt.Errorf("a cancelled run computed output %d, want the error of its context", i)
+		}
+	}
 	return nil
+}
+
+// isInput reports whether a tensor begins with the very elements of an input.
+func (c *Case) isInput(x *ops.Tensor) bool {
+	return slices.ContainsFunc(c.Inputs, func(in *ops.Tensor) bool {
+		return in != nil && elements(in).Pointer() == elements(x).Pointer()
+	})
 }
 
 // checkBatch cuts the batch in two at every place.

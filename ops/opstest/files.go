@@ -14,7 +14,7 @@ import (
 // Load returns the tensor in a .npy file.
 func Load(t testing.TB, path string) *ops.Tensor {
 	t.Helper()
-	a, err := npy.ReadFile(os.DirFS(filepath.Dir(path)), filepath.Base(path))
+	a, err := npy.ReadFile(os.DirFS(filepath.Dir(path)), filepath.Base(path), npy.MaxElements)
 	require.NoError(t, err)
 	x, err := ops.FromSlice(a.Shape, a.Data)
 	require.NoError(t, err)

@@ -2,7 +2,7 @@
 // checks the numbers of a case and, without the test asking for it, what the
 // contract of ops.Op promises: inference never contradicts a run, results do
 // not depend on the number of workers, inputs stay as they are, an Op may run
-// many times at once, a cancelled run does not return half a result.
+// many times at once, a cancelled run stops.
 package opstest
 
 import (

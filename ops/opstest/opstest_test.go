@@ -3,6 +3,7 @@ package opstest
 import (
 	"errors"
 	"math"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,6 +14,7 @@ import (
 // double is an operator that doubles a float32 tensor, in a way that a test can
 // spoil.
 type double struct {
+	deaf  bool // to the context
 	infer func(x *ops.Input) ops.Type
 	run   func(ctx *ops.Context, x, out []float32) error
 }
@@ -54,8 +56,18 @@ func (d double) Run(ctx *ops.Context, in []*ops.Tensor) ([]*ops.Tensor, error) {
 	if d.run != nil {
 		err = d.run(ctx, x.Float32s(), out.Float32s())
 	}
+	if err == nil && !d.deaf {
+		err = ctx.Err()
+	}
 	return []*ops.Tensor{out}, err
 }
+
+// echo is an operator whose output is its input.
+type echo struct{}
+
+func (echo) Infer(in []*ops.Input) ([]ops.Type, error) { return []ops.Type{in[0].Type}, nil }
+
+func (echo) Run(_ *ops.Context, in []*ops.Tensor) ([]*ops.Tensor, error) { return in, nil }
 
 func sound() Case {
 	return Case{
@@ -76,6 +88,14 @@ func TestSoundOperatorPasses(t *testing.T) {
 	})
 }
 
+func TestNothingToCancel(t *testing.T) {
+	empty := F32([]int{0, 2})
+	Run(t, double{deaf: true}.operator(), []Case{{Name: "empty", Inputs: []*ops.Tensor{empty}, Outputs: []*ops.Tensor{empty}}})
+	identity := double{}.operator()
+	identity.New = func(ops.Node) (ops.Op, error) { return echo{}, nil }
+	Run(t, identity, []Case{{Name: "input", Inputs: []*ops.Tensor{F32([]int{1}, 5)}, Outputs: []*ops.Tensor{F32([]int{1}, 5)}}})
+}
+
 func TestContextReachesTheOperator(t *testing.T) {
 	c := sound()
 	c.Seed, c.FirstImage, c.Spikes, c.Uniforms = 5, 100, I32([]int{3}, 1, 2, 3), F64([]int{3, 1}, .1, .2, .3)
@@ -91,6 +111,7 @@ func TestContextReachesTheOperator(t *testing.T) {
 }
 
 func TestUnsoundOperatorsFail(t *testing.T) {
+	var runs atomic.Int32
 	for _, c := range []struct {
 		name string
 		op   double
@@ -126,11 +147,12 @@ func TestUnsoundOperatorsFail(t *testing.T) {
 			x[2] = float32(math.Copysign(float64(x[2]), -1))
 			return nil
 		}}, want: "input 0 was modified: element 2"},
-		{name: "workers", op: double{run: func(ctx *ops.Context, _, out []float32) error {
-			out[0] += float32(ctx.Pool.Workers()-1) * 1e-6
+		{name: "workers", op: double{run: func(_ *ops.Context, _, out []float32) error {
+			out[0] += float32(runs.Add(1)-1) * 1e-6 // the first run is the one that is compared with
 			return nil
 		}}, want: "2 workers: output 0"},
-		{name: "cancelled", op: double{run: func(ctx *ops.Context, _, out []float32) error {
+		{name: "not cancelled", op: double{deaf: true}, want: "a cancelled run computed output 0, want the error of its context"},
+		{name: "cancelled", op: double{deaf: true, run: func(ctx *ops.Context, _, out []float32) error {
 			if ctx.Err() != nil {
 				out[0] = 0
 			}

@@ -2,28 +2,27 @@ package sbs
 
 // alpha multiplies h of image b by the weights of its output positions; see
 // the package documentation. It works in float64: A times K*OH*OW numbers are
-// divided by their sums.
+// divided by their sums. The reconstruction is formed anew in each iteration, a
+// row at a time, so that it is never whole in memory.
 func (r *run) alpha(b int) {
 	positions := r.oh * r.ow
 	h := r.h[b*r.n*positions:][:r.n*positions]
-	v := make([]float64, r.k*positions) // the reconstruction, (K, positions)
-	for k := range r.k {
-		row := v[k*positions:][:positions]
-		for n, w := range r.w[k*r.n:][:r.n] {
-			for pos := range row {
-				row[pos] += float64(w) * float64(h[n*positions+pos])
-			}
-		}
-	}
 	alpha := make([]float64, positions)
 	for pos := range alpha {
 		alpha[pos] = 1 / float64(positions)
 	}
+	v := make([]float64, positions) // a row of the reconstruction
 	z := make([]float64, r.height*r.width)
 	for range r.AlphaIterations {
 		clear(z)
 		for k := range r.k {
-			r.foldAlpha(z, alpha, v[k*positions:][:positions], b, k)
+			clear(v)
+			for n, w := range r.w[k*r.n:][:r.n] {
+				for pos := range v {
+					v[pos] += float64(w) * float64(h[n*positions+pos])
+				}
+			}
+			r.foldAlpha(z, alpha, v, b, k)
 		}
 		clear(alpha)
 		var sum float64

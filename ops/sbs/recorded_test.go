@@ -2,6 +2,7 @@ package sbs_test
 
 import (
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -104,7 +105,7 @@ func checkRecording(t *testing.T, dir string) {
 		got := runOnce(t, r.params, r.inputs(), &ops.Context{Uniforms: r.uniforms})
 		flipped := 0
 		for i, want := range r.output.Float32s() {
-			if d := want - got.Float32s()[i]; d > 1e-6 || d < -1e-6 {
+			if d := math.Abs(float64(want - got.Float32s()[i])); !(d <= 1e-6) {
 				flipped++
 			}
 		}

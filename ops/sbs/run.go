@@ -91,6 +91,11 @@ func (l *layer) prepare(ctx *ops.Context, in []*ops.Tensor) (*run, error) {
 		r.epsXY = in[2].Float32s()
 		r.epsPlaces = len(r.epsXY) / (r.oh * r.ow)
 	}
+	for i, v := range r.epsXY {
+		if !(v >= 0 && v <= maxEpsilon) {
+			return nil, fmt.Errorf("epsilon_xy holds %v at %v, want 0 to %g", v, index(i, in[2].Shape()), float32(maxEpsilon))
+		}
+	}
 	if err := r.inject(ctx); err != nil {
 		return nil, err
 	}
@@ -153,7 +158,7 @@ func (r *run) spikes(lo, hi int) error {
 		for n := range h {
 			h[n] = 1 / float32(r.n)
 		}
-		r.gather(patch, r.x, b, r.channels, pos)
+		r.gather(patch, b, pos)
 		total := kernel.Cumulate(sums, patch)
 		if !(total <= math.MaxFloat32) {
 			return fmt.Errorf("X: the sum over the patch of image %d, output position (%d, %d) is too large for float32", b, pos/r.ow, pos%r.ow)
@@ -189,14 +194,13 @@ func (r *run) draw(spikes []int32, thresholds []uint32, sums []float32, b, pos i
 }
 
 // gather copies the patch of one output position of an image into patch, in
-// the order of the rows of W. Padded places are 0. x holds images of the given
-// number of channels.
-func (r *run) gather(patch, x []float32, b, channels, pos int) {
+// the order of the rows of W. Padded places are 0.
+func (r *run) gather(patch []float32, b, pos int) {
 	y0 := pos/r.ow*r.Strides[0] - r.Pads[0]
 	x0 := pos%r.ow*r.Strides[1] - r.Pads[1]
 	kh, kw := r.Kernel[0], r.Kernel[1]
-	for c := range channels {
-		plane := x[(b*channels+c)*r.height*r.width:][:r.height*r.width]
+	for c := range r.channels {
+		plane := r.x[(b*r.channels+c)*r.height*r.width:][:r.height*r.width]
 		for i := range kh {
 			row := patch[(c*kh+i)*kw:][:kw]
 			y := y0 + i*r.Dilations[0]

@@ -2,7 +2,6 @@ package sbs
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -13,6 +12,11 @@ const (
 	Domain  = "ai.sbs"
 	Version = 1
 )
+
+// maxEpsilon bounds epsilon_0 and every entry of epsilon_t and epsilon_xy: with
+// their product, divided by the smallest q that counts, nothing overflows.
+// Useful values are about 1.
+const maxEpsilon = 1e4
 
 // MaxSpikes bounds number_of_spikes.
 const MaxSpikes = 1 << 24
@@ -100,22 +104,20 @@ func (p Params) check() error {
 	case len(p.EpsilonT) < p.Spikes:
 		return fmt.Errorf("%w: %s is %d but %s has only %d entries: convert the network again with that many spikes",
 			ops.ErrAttribute, AttrSpikes, p.Spikes, attrEpsilonT, len(p.EpsilonT))
-	case !finite(p.Epsilon0) || p.Epsilon0 < 0:
-		return fmt.Errorf("%w: %s is %v, want a finite number of at least 0", ops.ErrAttribute, attrEpsilon0, p.Epsilon0)
-	case !finite(p.Forgetting):
-		return fmt.Errorf("%w: %s is %v, want a finite number", ops.ErrAttribute, attrForgetting, p.Forgetting)
+	case !(p.Epsilon0 >= 0 && p.Epsilon0 <= maxEpsilon):
+		return fmt.Errorf("%w: %s is %v, want 0 to %g", ops.ErrAttribute, attrEpsilon0, p.Epsilon0, float32(maxEpsilon))
+	case !(p.Forgetting <= maxEpsilon):
+		return fmt.Errorf("%w: %s is %v, want at most %g", ops.ErrAttribute, attrForgetting, p.Forgetting, float32(maxEpsilon))
 	case p.AlphaIterations < 0 || p.AlphaIterations > 1000:
 		return fmt.Errorf("%w: %s is %d, want 0 to 1000", ops.ErrAttribute, attrAlphaIterations, p.AlphaIterations)
 	}
 	for t, e := range p.EpsilonT {
-		if !finite(e) || e < 0 {
-			return fmt.Errorf("%w: %s[%d] is %v, want a finite number of at least 0", ops.ErrAttribute, attrEpsilonT, t, e)
+		if !(e >= 0 && e <= maxEpsilon) {
+			return fmt.Errorf("%w: %s[%d] is %v, want 0 to %g", ops.ErrAttribute, attrEpsilonT, t, e, float32(maxEpsilon))
 		}
 	}
 	return nil
 }
-
-func finite(v float32) bool { return !math.IsNaN(float64(v)) && !math.IsInf(float64(v), 0) }
 
 // Attributes returns the node attributes that ParamsOf reads as p.
 func (p Params) Attributes() ops.Attributes {
@@ -219,6 +221,15 @@ func (l *layer) Infer(in []*ops.Input) ([]ops.Type, error) {
 				ops.ErrShape, l.Kernel, l.Dilations, l.Pads, x)
 		}
 		out.Shape[2+i].Size = o
+	}
+	known := make([]int, 0, len(out.Shape))
+	for _, d := range out.Shape {
+		if d.Known() {
+			known = append(known, d.Size)
+		}
+	}
+	if _, err := ops.Len(known); err != nil {
+		return nil, err
 	}
 	if len(in) == 3 && in[2] != nil {
 		if err := l.checkEpsilonXY(in[2].Type, out); err != nil {

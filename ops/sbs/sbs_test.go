@@ -226,8 +226,17 @@ func TestErrors(t *testing.T) {
 		{Name: "too many spikes", Attributes: with("number_of_spikes", int64(4)), Inputs: in(x, w), WantErr: "only 3 entries: convert the network again"},
 		{Name: "no schedule", Attributes: without("epsilon_t"), Inputs: in(x, w), WantErr: "only 0 entries"},
 		{Name: "negative epsilon", Attributes: with("epsilon_t", []float32{1, -1, 1}), Inputs: in(x, w), WantErr: "epsilon_t[1] is -1"},
-		{Name: "epsilon_0 not a number", Attributes: with("epsilon_0", nan), Inputs: in(x, w), WantErr: "epsilon_0 is NaN"},
+		{Name: "epsilon_0 not a number", Attributes: with("epsilon_0", nan), Inputs: in(x, w), WantErr: "epsilon_0 is NaN, want 0 to 10000"},
 		{Name: "forgetting not a number", Attributes: with("forgetting_offset", nan), Inputs: in(x, w), WantErr: "forgetting_offset is NaN"},
+		{Name: "epsilon_0 too large", Attributes: with("epsilon_0", float32(1e5)), Inputs: in(x, w), WantErr: "epsilon_0 is 100000"},
+		{
+			Name: "epsilon_xy not a number", Attributes: good(), Inputs: in(x, w, opstest.F32([]int{1, 1}, nan)),
+			WantRunErr: "epsilon_xy holds NaN at [0 0], want 0 to 10000",
+		},
+		{
+			Name: "too large", Attributes: with("pads", []int64{60000, 60000, 60000, 60000}), Inputs: in(x, w),
+			WantErr: "more than 2147483647 elements",
+		},
 		{Name: "alpha", Attributes: with("alpha_iterations", int64(-1)), Inputs: in(x, w), WantErr: "alpha_iterations is -1"},
 		{Name: "sampler", Attributes: with("sampler", "sobol"), Inputs: in(x, w), WantErr: `sampler "sobol" is not supported`},
 		{Name: "rank", Attributes: good(), Inputs: in(w, w), WantErr: "X is float32(4, 2), want float32(batch, channels, height, width)"},

@@ -1,0 +1,80 @@
+package pytorch
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+)
+
+// Values that no layer uses do not stand in the way.
+func TestUnusedValues(t *testing.T) {
+	const tiny, def = "tiny.json", "def.json"
+	for name, test := range map[string]struct {
+		make func() files
+		edit func(t *testing.T, f files, opt *Options)
+	}{
+		"no cooldown":   {dialect1, swap(tiny, `"cooldown_after_number_of_spikes": 6, "reduction_cooldown": 4`, `"reduction_cooldown": 0`)},
+		"late cooldown": {dialect1, swap(tiny, `"cooldown_after_number_of_spikes": 6, "reduction_cooldown": 4`, `"cooldown_after_number_of_spikes": 8, "reduction_cooldown": 0`)},
+		"fewer spikes": {dialect1, func(t *testing.T, f files, opt *Options) {
+			f.replace(t, tiny, `"reduction_cooldown": 4`, `"reduction_cooldown": -1`)
+			opt.Spikes = 6
+		}},
+		"noise":       {dialect1, swap(tiny, `iterations": 2`, `iterations": 2, "weight_noise_amplitude": -3`)},
+		"noise range": {dialect2, swap(def, `"loss_mode": 1`, `"weight_noise_range": [0, 0]`)},
+		"initial epsilon": {dialect1, func(t *testing.T, f files, _ *Options) {
+			f.replace(t, tiny, `iterations": 2`, `iterations": 2, "eps_xy_intitial": -1`)
+			f["EpsXY/EpsXY_L2_S7.npy"] = array([]int{1, 1}, 0.2)
+		}},
+		"no SbS layer": {convolutions, func(_ *testing.T, f files, _ *Options) {
+			f["network.json"] = `{"network_structure": {"layer_type": ["ONOFF"]}}`
+			f["def.json"] = `{"epsilon_0": 0, "learning_parameters": {"eps_xy_intitial": -1}, "forgetting_offset": 1e9}`
+			f["Weights/Weight_L1_S3.npy"], f["Weights/Bias_L1_S3.npy"], f["Weights/Weight_L5_S3.npy"] = nil, nil, nil
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := test.make()
+			opt := options("")
+			test.edit(t, f, &opt)
+			opt.Weights = f.write(t)
+			if f[tiny] == nil {
+				opt.Mean = nil
+			}
+			_, r, err := Load(opt)
+			require.NoError(t, err)
+			require.Empty(t, r.Warnings)
+		})
+	}
+}
+
+func TestLargestEpsilons(t *testing.T) {
+	f := dialect1()
+	f.replace(t, "tiny.json", `"reduction_cooldown": 4`, `"reduction_cooldown": 1e-4, "epsilon_0": 1e4`)
+	f["EpsXY/EpsXY_L0_S7.npy"] = array([]int{2, 2}, 1e4)
+	n, _, err := Load(options(f.write(t)))
+	require.NoError(t, err)
+	first, last := n.Layers[0].(*convert.SbS), n.Layers[2].(*convert.SbS)
+	require.Equal(t, float32(1e4), first.EpsilonT[7])
+	require.Equal(t, float32(1e4), first.Epsilon0)
+	require.Equal(t, float32(1e4), first.EpsilonXY.Float32s()[0])
+	require.Equal(t, float32(1e3), last.Epsilon0)
+}
+
+// One layer type serves every layer; their neurons say how many there are.
+func TestOneLayerType(t *testing.T) {
+	f := files{
+		"network.json": `{"number_of_spikes": 5, "network_structure": {
+			"layer_type": ["SbS"], "forward_neuron_numbers": [[1, 4], [4, 3]], "forward_kernel_size": [[4, 4], [1, 1]]}}`,
+		"Weights/Weight_L0_S7.npy": uniform(16, 4),
+		"Weights/Weight_L1_S7.npy": uniform(4, 3),
+	}
+	n, r := load2(t, f)
+	require.Empty(t, r.Warnings)
+	require.Len(t, n.Layers, 2)
+	require.Equal(t, []int{4, 3}, n.Layers[1].(*convert.SbS).Weights.Shape())
+
+	f.replace(t, "network.json", "SbS", "Median")
+	_, _, err := Load(options(f.write(t)))
+	require.ErrorContains(t, err, `network_structure.layer_type is "Median" for layer 0`)
+}
