@@ -56,12 +56,14 @@ cross:
 
 # Generating again must change nothing. protoc is the Debian package
 # protobuf-compiler; its version shows in the generated file.
+GENERATED := internal/onnx/onnxpb/sbs_onnx.pb.go internal/kernel/kernel_amd64.s internal/kernel/stubs_amd64.go
+
 generated: $(TOOLS)/protoc-gen-go-$(PROTOC_GEN_GO)/protoc-gen-go
-	@cp internal/onnx/onnxpb/sbs_onnx.pb.go bin/before.pb.go
+	@rm -rf bin/_before && mkdir -p bin/_before && cp $(GENERATED) bin/_before
 	PATH=$(<D):$$PATH go generate ./...
-	@sed -i '/^\/\/ 	protoc  *v/d' bin/before.pb.go; sed '/^\/\/ 	protoc  *v/d' internal/onnx/onnxpb/sbs_onnx.pb.go | \
-		diff bin/before.pb.go - || { echo "generated files were not up to date: commit what go generate made"; exit 1; }
-	@rm bin/before.pb.go
+	@for f in $(GENERATED); do \
+		diff -I '^// 	protoc ' bin/_before/$$(basename $$f) $$f || { echo "$$f was not up to date: commit what go generate made"; exit 1; }; \
+	done
 	go mod tidy -diff
 
 # Exit status 3 is a vulnerability; anything else is a database that cannot be

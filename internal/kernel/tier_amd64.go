@@ -1,0 +1,14 @@
+//go:build amd64 && !purego
+
+package kernel
+
+import "golang.org/x/sys/cpu"
+
+// Tiers returns the tiers that this machine has, from the slowest.
+func Tiers() []Tier {
+	tiers := []Tier{Portable}
+	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512DQ {
+		tiers = append(tiers, AVX512)
+	}
+	return tiers
+}

@@ -1,0 +1,8 @@
+//go:build !amd64 || purego
+
+package kernel
+
+// Tiers returns the tiers that this machine has, from the slowest.
+func Tiers() []Tier { return []Tier{Portable} }
+
+func assembly(Tier, int) (updater, bool) { return updater{}, false }

@@ -1,0 +1,78 @@
+package runtime_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/importers/pytorch"
+	"github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/ops/opstest"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// BenchmarkNetwork runs the published MNIST network, and without the recordings
+// one of the same shape with other weights, on images of random pixels: whole,
+// by tier, workers and number of spikes.
+func BenchmarkNetwork(b *testing.B) {
+	n := published(b)
+	data := write(b, n, convert.Options{})
+	for _, tier := range kernel.Tiers() {
+		for _, spikes := range []int{1600, 100} {
+			for _, workers := range []int{1, 2} {
+				for _, images := range []int{1, 256} {
+					b.Run(fmt.Sprintf("%v/spikes=%d/workers=%d/batch=%d", tier, spikes, workers, images), func(b *testing.B) {
+						defer kernel.Use(tier)()
+						m, err := runtime.New(data, runtime.Workers(workers), runtime.Spikes(spikes))
+						require.NoError(b, err)
+						in := map[string]*runtime.Tensor{"image": pixels(1, images, n.Input)}
+						for b.Loop() {
+							if _, err := m.Run(b.Context(), in); err != nil {
+								b.Fatal(err)
+							}
+						}
+						rate := float64(images*b.N) / b.Elapsed().Seconds()
+						b.ReportMetric(rate, "images/s")
+						b.ReportMetric(rate*spikesPerImage(b, n, spikes)/1e6, "Mspikes/s")
+					})
+				}
+			}
+		}
+	}
+}
+
+func spikesPerImage(b *testing.B, n *convert.Network, spikes int) float64 {
+	sizes, err := n.Sizes()
+	require.NoError(b, err)
+	positions := 0
+	for i, l := range n.Layers {
+		if _, ok := l.(*convert.SbS); ok {
+			positions += sizes[i+1].Height * sizes[i+1].Width
+		}
+	}
+	return float64(positions * spikes)
+}
+
+func published(b *testing.B) *convert.Network {
+	if root := os.Getenv(opstest.SharedVariable); root != "" {
+		n, _, err := pytorch.Load(pytorch.Options{Weights: filepath.Join(root, "fixtures", "weights", "mnist-sbs", "Weights"), Step: -1})
+		require.NoError(b, err)
+		return n
+	}
+	m := converttest.New(1)
+	w := converttest.Window
+	return &convert.Network{
+		Step: -1, Input: convert.Size{Channels: 1, Height: 28, Width: 28},
+		Preprocessing: convert.Preprocessing{Crop: 2, Offset: 1e-20},
+		Layers: []convert.Layer{
+			m.SbS(w(5, 1), 1, 32, 1600), &convert.AveragePool{Window: w(2, 2)},
+			m.SbS(w(5, 1), 32, 64, 1600), &convert.AveragePool{Window: w(2, 2)},
+			m.SbS(w(3, 1), 64, 96, 1600), m.SbS(w(1, 1), 96, 10, 1600),
+		},
+	}
+}
