@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 // Network describes a trained network, independent of the files it came from.
@@ -122,6 +123,7 @@ type SbS struct {
 	EpsilonT        []float32 // at least Spikes entries
 	Forgetting      float32   // forgetting_offset; no forgetting unless > 0
 	AlphaIterations int
+	Sampler         sbs.Sampler // "" means sbs.IID
 }
 
 // AveragePool is an average over the window; padding counts as zeros. Its

@@ -47,7 +47,7 @@ func (l *SbS) params(seed int64) sbs.Params {
 		Kernel: l.Kernel, Strides: l.Strides, Dilations: l.Dilations,
 		Pads:   [4]int{l.Pads[0], l.Pads[1], l.Pads[0], l.Pads[1]},
 		Spikes: l.Spikes, Epsilon0: l.Epsilon0, EpsilonT: l.EpsilonT,
-		Forgetting: l.Forgetting, AlphaIterations: l.AlphaIterations, Seed: seed,
+		Forgetting: l.Forgetting, AlphaIterations: l.AlphaIterations, Sampler: l.Sampler, Seed: seed,
 	}
 }
 
@@ -87,6 +87,9 @@ func readSbS(r *reader, pooling bool) (*SbS, error) {
 		Window: Window{Kernel: p.Kernel, Strides: p.Strides, Dilations: p.Dilations, Pads: [2]int{p.Pads[0], p.Pads[1]}},
 		Spikes: p.Spikes, Epsilon0: p.Epsilon0, EpsilonT: p.EpsilonT,
 		Forgetting: p.Forgetting, AlphaIterations: p.AlphaIterations, Pooling: pooling,
+	}
+	if p.Sampler != sbs.IID {
+		l.Sampler = p.Sampler
 	}
 	if l.Weights, err = r.input(n, 1); err != nil {
 		return nil, err

@@ -276,10 +276,29 @@ func (k *compiler) attributes(n *onnxpb.NodeProto) (ops.Attributes, error) {
 			}
 		}
 	}
-	if k.spikes > 0 && domainOf(n.GetDomain()) == sbs.Domain {
-		attrs[sbs.AttrSpikes] = int64(k.spikes)
+	if domainOf(n.GetDomain()) == sbs.Domain {
+		k.replace(attrs)
 	}
 	return attrs, nil
+}
+
+// replace changes the attributes of an SbS node as the options say.
+func (c config) replace(attrs ops.Attributes) {
+	if c.spikes > 0 {
+		attrs[sbs.AttrSpikes] = int64(c.spikes)
+	}
+	if c.sampler != "" {
+		attrs[sbs.AttrSampler] = string(c.sampler)
+	}
+	if c.epsilon0 != nil {
+		attrs[sbs.AttrEpsilon0] = *c.epsilon0
+	}
+	if c.schedule != nil {
+		// A number of spikes out of bounds is reported when the node is made.
+		if n, err := ops.Attr[int64](attrs, sbs.AttrSpikes, 0); err == nil && n > 0 && n <= sbs.MaxSpikes {
+			attrs[sbs.AttrEpsilonT] = c.schedule.EpsilonT(int(n))
+		}
+	}
 }
 
 func (k *compiler) readOutputs(g *onnxpb.GraphProto) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 // Tensor is a dense array in row-major order.
@@ -90,6 +91,9 @@ type Option func(*config)
 type config struct {
 	workers     int
 	spikes      int
+	sampler     sbs.Sampler
+	schedule    *sbs.Schedule
+	epsilon0    *float32
 	memoryLimit int64
 }
 
@@ -108,8 +112,17 @@ func Workers(n int) Option { return func(c *config) { c.workers = n } }
 
 // Spikes replaces the number of spikes of every SbS node; n < 1 leaves it as it
 // is. A model has a schedule for a limited number of spikes; for more than that
-// loading fails.
+// loading fails, unless there is an EpsilonSchedule.
 func Spikes(n int) Option { return func(c *config) { c.spikes = n } }
+
+// Sampler replaces the sampler of every SbS node: sbs.IID or sbs.LowDiscrepancy.
+func Sampler(s sbs.Sampler) Option { return func(c *config) { c.sampler = s } }
+
+// EpsilonSchedule replaces epsilon_t of every SbS node.
+func EpsilonSchedule(s sbs.Schedule) Option { return func(c *config) { c.schedule = &s } }
+
+// Epsilon0 replaces epsilon_0 of every SbS node.
+func Epsilon0(e float32) Option { return func(c *config) { c.epsilon0 = &e } }
 
 // Open loads the model in a file.
 func Open(path string, opts ...Option) (*Model, error) {

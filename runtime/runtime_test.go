@@ -14,6 +14,7 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/convert/converttest"
 	"github.com/spike-by-spike/sbs/ops/opstest"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
@@ -187,6 +188,29 @@ func TestSpikes(t *testing.T) {
 
 	_, err = runtime.New(data, runtime.Spikes(41))
 	require.ErrorContains(t, err, `node "L0/SbS" (ai.sbs.SbS): bad attribute: number_of_spikes is 41 but epsilon_t has only 40 entries`)
+}
+
+// TestDynamicsOptions checks that options at loading give what a model written
+// with the same values gives.
+func TestDynamicsOptions(t *testing.T) {
+	n := converttest.Digits()
+	data := write(t, n, convert.Options{})
+	constant, err := sbs.ParseSchedule("constant")
+	require.NoError(t, err)
+	for _, l := range n.Layers {
+		if s, ok := l.(*convert.SbS); ok {
+			s.Spikes, s.Epsilon0, s.Sampler, s.EpsilonT = 70, 0.3, sbs.LowDiscrepancy, constant.EpsilonT(70)
+		}
+	}
+	want, err := runtime.New(write(t, n, convert.Options{}))
+	require.NoError(t, err)
+	got, err := runtime.New(data, runtime.Spikes(70), runtime.Sampler(sbs.LowDiscrepancy), runtime.Epsilon0(0.3), runtime.EpsilonSchedule(constant))
+	require.NoError(t, err)
+	image := pixels(4, 3, n.Input)
+	require.Equal(t, run(t, want, image), run(t, got, image))
+
+	_, err = runtime.New(data, runtime.Sampler("sobol"))
+	require.ErrorContains(t, err, `sampler "sobol"`)
 }
 
 func TestRunErrors(t *testing.T) {

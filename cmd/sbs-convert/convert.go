@@ -12,6 +12,7 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/atomicfile"
+	"github.com/spike-by-spike/sbs/internal/dynamics"
 )
 
 const long = `Turns a folder of PyTorch-SbS weights (Weight_L*_S*.npy, and the network's
@@ -28,6 +29,7 @@ const example = `  sbs-convert ./Weights model.onnx
 // flags are the values of the command line.
 type flags struct {
 	pytorch.Options
+	dynamics.Flags
 	input string
 	batch int
 	info  bool
@@ -65,6 +67,7 @@ func newCommand() *cobra.Command {
 	s.Float32SliceVar(&f.Mean, "mean", nil, "the data set's mean for each channel, pixels 0..1, for the on/off split")
 	s.StringVar(&f.input, "input", "", "image `size` as CHANNELSxHEIGHTxWIDTH (default: by the configuration's data_mode)")
 	s.IntVar(&f.Spikes, "spikes", 0, "number of spikes of every layer (default: the configuration's)")
+	f.Flags.Register(s)
 	s.BoolVar(&f.NoPreprocessing, "no-preprocessing", false, "leave cropping and on/off split out of the model")
 	s.IntVar(&f.batch, "batch", 0, "fix the batch size (default: any)")
 	return cmd
@@ -100,6 +103,9 @@ func (f *flags) convert(stdout, stderr io.Writer, weights, path string) error {
 	for _, w := range report.Warnings {
 		fmt.Fprintln(stderr, "warning:", w)
 	}
+	if err := f.setDynamics(n); err != nil {
+		return err
+	}
 	data, err := convert.ToONNX(n, convert.Options{Batch: f.batch})
 	if err != nil {
 		return err
@@ -118,6 +124,30 @@ func (f *flags) convert(stdout, stderr io.Writer, weights, path string) error {
 	}
 	_, err = fmt.Fprintf(stdout, "wrote %s (%s)\n", path, byteCount(len(data)))
 	return err
+}
+
+// setDynamics changes the SbS layers as the flags say.
+func (f *flags) setDynamics(n *convert.Network) error {
+	d, err := f.Dynamics()
+	if err != nil {
+		return err
+	}
+	for _, l := range n.Layers {
+		s, ok := l.(*convert.SbS)
+		if !ok {
+			continue
+		}
+		if d.Sampler != "" {
+			s.Sampler = d.Sampler
+		}
+		if d.Schedule != nil {
+			s.EpsilonT = d.Schedule.EpsilonT(s.Spikes)
+		}
+		if d.Epsilon0 != nil {
+			s.Epsilon0 = *d.Epsilon0
+		}
+	}
+	return nil
 }
 
 func stepName(step int) string {

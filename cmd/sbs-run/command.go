@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/spike-by-spike/sbs/internal/dynamics"
 )
 
 const long = `Classifies images with an ONNX model that sbs-convert wrote, or another model
@@ -30,12 +32,13 @@ const example = `  sbs-run model.onnx images/
 
 // flags are the values of the command line.
 type flags struct {
-	format  string
-	top     int
-	limit   int
-	labels  string
-	resize  bool
-	spikes  int
+	format string
+	top    int
+	limit  int
+	labels string
+	resize bool
+	spikes int
+	dynamics.Flags
 	seed    uint64
 	workers int
 	quiet   bool
@@ -68,6 +71,7 @@ func newCommand() *cobra.Command {
 	s.StringVar(&f.labels, "labels", "", "`file` with the labels of all images: IDX, .npy, or text with one a line")
 	s.BoolVar(&f.resize, "resize", false, "scale images to the size of the network's input, and convert colours to gray or gray to colours")
 	s.IntVar(&f.spikes, "spikes", 0, "number of spikes of every SbS layer (default: the model's)")
+	f.Flags.Register(s)
 	s.Uint64Var(&f.seed, "seed", 0, "selects the random numbers")
 	s.IntVar(&f.workers, "workers", 0, "number of CPU cores to use (default: all)")
 	s.BoolVar(&f.quiet, "quiet", false, "no progress bar, and no lines for images that could be classified")

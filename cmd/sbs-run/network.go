@@ -31,7 +31,21 @@ const defaultBatch = 64
 const maxPixels = 1 << 28
 
 func openNetwork(path string, f *flags) (*network, error) {
-	m, err := runtime.Open(path, runtime.Workers(f.workers), runtime.Spikes(f.spikes))
+	opts := []runtime.Option{runtime.Workers(f.workers), runtime.Spikes(f.spikes)}
+	d, err := f.Dynamics()
+	if err != nil {
+		return nil, err
+	}
+	if d.Sampler != "" {
+		opts = append(opts, runtime.Sampler(d.Sampler))
+	}
+	if d.Schedule != nil {
+		opts = append(opts, runtime.EpsilonSchedule(*d.Schedule))
+	}
+	if d.Epsilon0 != nil {
+		opts = append(opts, runtime.Epsilon0(*d.Epsilon0))
+	}
+	m, err := runtime.Open(path, opts...)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 // Maker makes layers with random weights that depend on nothing but its seed
@@ -96,6 +97,7 @@ func EveryLayer() *convert.Network {
 	pooling.EpsilonXY = m.Tensor(0.1, 1, 5, 5)
 	forgets := m.SbS(padded, 6, 4, 30)
 	forgets.Forgetting = 0.25
+	forgets.Sampler = sbs.LowDiscrepancy
 	return &convert.Network{
 		Name: "every layer", Dialect: 1, Step: 0,
 		Input:         convert.Size{Channels: 3, Height: 14, Width: 14},

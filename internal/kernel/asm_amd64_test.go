@@ -13,7 +13,7 @@ func BenchmarkAVX512(b *testing.B) {
 		b.Skip("no AVX-512 here")
 	}
 	for _, n := range []int{16, 32, 48, 64, 80, 96} {
-		l := NewLayer(ones(25*n), n, ones(chunk), 0, 0, 0)
+		l := NewLayer(ones(25*n), n, Schedule{Eps: ones(chunk)})
 		s := l.NewScratch()
 		for i := range s.offsets {
 			s.offsets[i] = uint32(i*7%25) * uint32(4*l.width)
@@ -27,7 +27,7 @@ func BenchmarkAVX512(b *testing.B) {
 		})
 	}
 	for _, k := range []int{25, 96, 576, 800} {
-		l := NewLayer(ones(k*16), 16, ones(chunk), 0, 0, 0)
+		l := NewLayer(ones(k*16), 16, Schedule{Eps: ones(chunk)})
 		s := l.NewScratch()
 		sums := make([]float32, k)
 		Cumulate(sums, ones(k))

@@ -19,6 +19,25 @@ DATA sampleMix<>+8(SB)/8, $0x94d049bb133111eb
 DATA sampleMix<>+16(SB)/8, $0xf1bbcdcbfa53e0a8
 GLOBL sampleMix<>(SB), RODATA|NOPTR, $24
 
+DATA sampleGolden<>+0(SB)/4, $0x00000000
+DATA sampleGolden<>+4(SB)/4, $0x9e3779b9
+DATA sampleGolden<>+8(SB)/4, $0x3c6ef372
+DATA sampleGolden<>+12(SB)/4, $0xdaa66d2b
+DATA sampleGolden<>+16(SB)/4, $0x78dde6e4
+DATA sampleGolden<>+20(SB)/4, $0x1715609d
+DATA sampleGolden<>+24(SB)/4, $0xb54cda56
+DATA sampleGolden<>+28(SB)/4, $0x5384540f
+DATA sampleGolden<>+32(SB)/4, $0xf1bbcdc8
+DATA sampleGolden<>+36(SB)/4, $0x8ff34781
+DATA sampleGolden<>+40(SB)/4, $0x2e2ac13a
+DATA sampleGolden<>+44(SB)/4, $0xcc623af3
+DATA sampleGolden<>+48(SB)/4, $0x6a99b4ac
+DATA sampleGolden<>+52(SB)/4, $0x08d12e65
+DATA sampleGolden<>+56(SB)/4, $0xa708a81e
+DATA sampleGolden<>+60(SB)/4, $0x454021d7
+DATA sampleGolden<>+64(SB)/4, $0xe3779b90
+GLOBL sampleGolden<>(SB), RODATA|NOPTR, $68
+
 DATA sampleSteps<>+0(SB)/4, $0x00000010
 DATA sampleSteps<>+4(SB)/4, $0x0000000f
 DATA sampleSteps<>+8(SB)/4, $0x00000008
@@ -28,6 +47,12 @@ DATA sampleSteps<>+20(SB)/4, $0x00000003
 DATA sampleSteps<>+24(SB)/4, $0x00000002
 DATA sampleSteps<>+28(SB)/4, $0x00000001
 GLOBL sampleSteps<>(SB), RODATA|NOPTR, $32
+
+DATA minOverlap<>+0(SB)/4, $0x2edbe6ff
+GLOBL minOverlap<>(SB), RODATA|NOPTR, $4
+
+DATA one<>+0(SB)/4, $0x3f800000
+GLOBL one<>(SB), RODATA|NOPTR, $4
 
 // func sampleAVX512(dst *uint32, n int, coarse *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
 // Requires: AVX, AVX512DQ, AVX512F, POPCNT
@@ -43,9 +68,9 @@ TEXT ·sampleAVX512(SB), $640-52
 	VMOVDQU32    64(DX), Z1
 	VPBROADCASTQ DI, Z2
 	VPADDQ       sampleLanes<>+0(SB), Z2, Z2
-	VPBROADCASTQ sampleMix<>+0(SB), Z3
-	VPBROADCASTQ sampleMix<>+8(SB), Z4
-	VPBROADCASTQ sampleMix<>+16(SB), Z5
+	VPBROADCASTQ sampleMix<>+0(SB), Z4
+	VPBROADCASTQ sampleMix<>+8(SB), Z5
+	VPBROADCASTQ sampleMix<>+16(SB), Z3
 	VPBROADCASTD SI, Z6
 	VPBROADCASTD R8, Z7
 	VPBROADCASTD sampleSteps<>+0(SB), Z8
@@ -61,13 +86,13 @@ TEXT ·sampleAVX512(SB), $640-52
 
 numbers:
 	VMOVDQA64 Z2, Z17
-	VPADDQ    Z5, Z2, Z2
+	VPADDQ    Z3, Z2, Z2
 	VPSRLQ    $0x1e, Z17, Z18
 	VPXORQ    Z18, Z17, Z17
-	VPMULLQ   Z3, Z17, Z17
+	VPMULLQ   Z4, Z17, Z17
 	VPSRLQ    $0x1b, Z17, Z18
 	VPXORQ    Z18, Z17, Z17
-	VPMULLQ   Z4, Z17, Z17
+	VPMULLQ   Z5, Z17, Z17
 	VPSRLQ    $0x1f, Z17, Z18
 	VPXORQ    Z18, Z17, Z17
 
@@ -231,11 +256,197 @@ end:
 	VZEROUPPER
 	RET
 
-DATA minOverlap<>+0(SB)/4, $0x2edbe6ff
-GLOBL minOverlap<>(SB), RODATA|NOPTR, $4
+// func sampleLowDiscrepancyAVX512(dst *uint32, n int, coarse *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
+// Requires: AVX, AVX512F, POPCNT
+TEXT ·sampleLowDiscrepancyAVX512(SB), $640-52
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVQ         coarse+16(FP), DX
+	MOVQ         thresholds+24(FP), BX
+	MOVL         block+32(FP), SI
+	MOVQ         state+40(FP), DI
+	MOVL         scale+48(FP), R8
+	VMOVDQU32    (DX), Z0
+	VMOVDQU32    64(DX), Z1
+	VPBROADCASTD DI, Z2
+	VPADDD       sampleGolden<>+0(SB), Z2, Z2
+	VPBROADCASTD sampleGolden<>+64(SB), Z3
+	VPBROADCASTD SI, Z4
+	VPBROADCASTD R8, Z5
+	VPBROADCASTD sampleSteps<>+0(SB), Z6
+	VPBROADCASTD sampleSteps<>+4(SB), Z7
+	VPBROADCASTD sampleSteps<>+8(SB), Z8
+	VPBROADCASTD sampleSteps<>+12(SB), Z9
+	VPBROADCASTD sampleSteps<>+16(SB), Z10
+	VPBROADCASTD sampleSteps<>+20(SB), Z11
+	VPBROADCASTD sampleSteps<>+24(SB), Z12
+	VPBROADCASTD sampleSteps<>+28(SB), Z13
+	VPBROADCASTD sampleSteps<>+28(SB), Z14
+	XORQ         DX, DX
 
-DATA one<>+0(SB)/4, $0x3f800000
-GLOBL one<>(SB), RODATA|NOPTR, $4
+numbers:
+	VMOVDQA64 Z2, Z15
+	VPADDD    Z3, Z2, Z2
+
+	// The block, by halving 32.
+	VPXORD    Z16, Z16, Z16
+	VPADDD    Z7, Z16, Z17
+	VPERMI2D  Z1, Z0, Z17
+	VPCMPUD   $0x01, Z15, Z17, K1
+	VPADDD    Z6, Z16, K1, Z16
+	VPADDD    Z9, Z16, Z17
+	VPERMI2D  Z1, Z0, Z17
+	VPCMPUD   $0x01, Z15, Z17, K1
+	VPADDD    Z8, Z16, K1, Z16
+	VPADDD    Z11, Z16, Z17
+	VPERMI2D  Z1, Z0, Z17
+	VPCMPUD   $0x01, Z15, Z17, K1
+	VPADDD    Z10, Z16, K1, Z16
+	VPADDD    Z13, Z16, Z17
+	VPERMI2D  Z1, Z0, Z17
+	VPCMPUD   $0x01, Z15, Z17, K1
+	VPADDD    Z12, Z16, K1, Z16
+	VMOVDQA32 Z16, Z17
+	VPERMI2D  Z1, Z0, Z17
+	VPCMPUD   $0x01, Z15, Z17, K1
+	VPADDD    Z14, Z16, K1, Z16
+	VPMULLD   Z4, Z16, Z16
+	CMPL      SI, $0x01
+	JE        found
+
+	// The place in the block: halving while it is long.
+	MOVL SI, DI
+
+halve:
+	CMPL         DI, $0x20
+	JLE          compare
+	SHRL         $0x01, DI
+	VPBROADCASTD DI, Z17
+	VPADDD       Z17, Z16, Z19
+	KXNORW       K2, K2, K2
+	VPXORD       Z18, Z18, Z18
+	VPGATHERDD   -4(BX)(Z19*4), K2, Z18
+	VPCMPUD      $0x01, Z15, Z18, K1
+	VPADDD       Z17, Z16, K1, Z16
+	JMP          halve
+
+compare:
+	VMOVDQU32 Z16, (AX)(DX*4)
+	VMOVDQU32 Z15, (SP)(DX*4)
+	JMP       next
+
+found:
+	VPMULLD   Z5, Z16, Z16
+	VMOVDQU32 Z16, (AX)(DX*4)
+
+next:
+	ADDQ $0x10, DX
+	CMPQ DX, CX
+	JL   numbers
+	VZEROUPPER
+	CMPL SI, $0x01
+	JE   end
+
+	// Counting the thresholds below among the next 16 or 32; those behind the
+	// block are not below.
+	XORQ DX, DX
+	CMPL SI, $0x10
+	JG   wide
+
+narrow:
+	MOVL         (AX)(DX*4), SI
+	VPBROADCASTD (SP)(DX*4), Z0
+	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
+	KMOVW        K1, DI
+	POPCNTL      DI, DI
+	ADDL         SI, DI
+	IMULL        R8, DI
+	MOVL         DI, (AX)(DX*4)
+	MOVL         4(AX)(DX*4), SI
+	VPBROADCASTD 4(SP)(DX*4), Z0
+	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
+	KMOVW        K1, DI
+	POPCNTL      DI, DI
+	ADDL         SI, DI
+	IMULL        R8, DI
+	MOVL         DI, 4(AX)(DX*4)
+	MOVL         8(AX)(DX*4), SI
+	VPBROADCASTD 8(SP)(DX*4), Z0
+	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
+	KMOVW        K1, DI
+	POPCNTL      DI, DI
+	ADDL         SI, DI
+	IMULL        R8, DI
+	MOVL         DI, 8(AX)(DX*4)
+	MOVL         12(AX)(DX*4), SI
+	VPBROADCASTD 12(SP)(DX*4), Z0
+	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
+	KMOVW        K1, DI
+	POPCNTL      DI, DI
+	ADDL         SI, DI
+	IMULL        R8, DI
+	MOVL         DI, 12(AX)(DX*4)
+	ADDQ         $0x04, DX
+	CMPQ         DX, CX
+	JL           narrow
+	JMP          end
+
+wide:
+	MOVL         (AX)(DX*4), SI
+	VPBROADCASTD (SP)(DX*4), Z0
+	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
+	KMOVW        K1, DI
+	POPCNTL      DI, DI
+	VPCMPUD      $0x06, 64(BX)(SI*4), Z0, K1
+	KMOVW        K1, R9
+	POPCNTL      R9, R9
+	ADDL         R9, DI
+	ADDL         SI, DI
+	IMULL        R8, DI
+	MOVL         DI, (AX)(DX*4)
+	MOVL         4(AX)(DX*4), SI
+	VPBROADCASTD 4(SP)(DX*4), Z0
+	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
+	KMOVW        K1, DI
+	POPCNTL      DI, DI
+	VPCMPUD      $0x06, 64(BX)(SI*4), Z0, K1
+	KMOVW        K1, R9
+	POPCNTL      R9, R9
+	ADDL         R9, DI
+	ADDL         SI, DI
+	IMULL        R8, DI
+	MOVL         DI, 4(AX)(DX*4)
+	MOVL         8(AX)(DX*4), SI
+	VPBROADCASTD 8(SP)(DX*4), Z0
+	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
+	KMOVW        K1, DI
+	POPCNTL      DI, DI
+	VPCMPUD      $0x06, 64(BX)(SI*4), Z0, K1
+	KMOVW        K1, R9
+	POPCNTL      R9, R9
+	ADDL         R9, DI
+	ADDL         SI, DI
+	IMULL        R8, DI
+	MOVL         DI, 8(AX)(DX*4)
+	MOVL         12(AX)(DX*4), SI
+	VPBROADCASTD 12(SP)(DX*4), Z0
+	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
+	KMOVW        K1, DI
+	POPCNTL      DI, DI
+	VPCMPUD      $0x06, 64(BX)(SI*4), Z0, K1
+	KMOVW        K1, R9
+	POPCNTL      R9, R9
+	ADDL         R9, DI
+	ADDL         SI, DI
+	IMULL        R8, DI
+	MOVL         DI, 12(AX)(DX*4)
+	ADDQ         $0x04, DX
+	CMPQ         DX, CX
+	JL           wide
+
+end:
+	VZEROUPPER
+	RET
 
 // func updateFast16AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int)
 // Requires: AVX, AVX512F, AVX512VL

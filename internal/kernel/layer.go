@@ -20,6 +20,8 @@ type Layer struct {
 	forgetting float32
 	eps        []float32 // epsilon_0*epsilon_t
 
+	lowDiscrepancy bool
+
 	width   int       // of a row of weights: n rounded up to whole vectors
 	weights []float32 // (k, width), zeros behind n
 	up      updater
@@ -45,13 +47,22 @@ type steps struct {
 	inverse  float32   // 1/factor behind the last
 }
 
-// NewLayer returns a layer with the (k, n) matrix of weights, for spikes with the
-// given epsilons. places is the number of entries of epsilon_xy that each
-// position has, 0 for none, and maxEpsXY the largest of them all.
-func NewLayer(weights []float32, n int, eps []float32, places int, maxEpsXY, forgetting float32) *Layer {
+// Schedule says which spikes a layer gets and what they do.
+type Schedule struct {
+	Eps        []float32 // epsilon_0*epsilon_t, one for each spike
+	Places     int       // entries of epsilon_xy that each position has, 0 for none
+	MaxEpsXY   float32   // the largest of them all
+	Forgetting float32
+
+	// LowDiscrepancy draws evenly spread spikes in place of independent ones.
+	LowDiscrepancy bool
+}
+
+// NewLayer returns a layer with the (k, n) matrix of weights.
+func NewLayer(weights []float32, n int, s Schedule) *Layer {
 	l := &Layer{
-		k: len(weights) / n, n: n, spikes: len(eps), places: places, forgetting: forgetting, eps: eps,
-		width: n, weights: weights, up: updater{positions: 1},
+		k: len(weights) / n, n: n, spikes: len(s.Eps), places: s.Places, forgetting: s.Forgetting, eps: s.Eps,
+		lowDiscrepancy: s.LowDiscrepancy, width: n, weights: weights, up: updater{positions: 1},
 	}
 	up, ok := assembly(active, n)
 	if !ok {
@@ -63,18 +74,18 @@ func NewLayer(weights []float32, n int, eps []float32, places int, maxEpsXY, for
 	for k := range l.k {
 		copy(l.weights[k*l.width:], weights[k*n:(k+1)*n])
 	}
-	l.fast = places == 0 && forgetting == 0 && slices.Min(weights) > MinOverlap
+	l.fast = s.Places == 0 && s.Forgetting == 0 && slices.Min(weights) > MinOverlap
 	for l.block = 1; coarse*l.block < l.k; l.block *= 2 {
 	}
-	if places == 0 {
-		maxEpsXY = 1
-	} else {
-		l.place = make([]int32, l.k)
-		for k := range l.place {
-			l.place[k] = int32(k % places)
-		}
+	if s.Places == 0 {
+		l.plan(1)
+		return l
 	}
-	l.plan(maxEpsXY)
+	l.place = make([]int32, l.k)
+	for k := range l.place {
+		l.place[k] = int32(k % s.Places)
+	}
+	l.plan(s.MaxEpsXY)
 	return l
 }
 
@@ -209,7 +220,11 @@ func (s *Scratch) Run(n int) {
 		spikes := j.given
 		if spikes == nil {
 			spikes = s.spikes
-			Sample(spikes, s.thresholds, j.key)
+			if l.lowDiscrepancy {
+				SampleLowDiscrepancy(spikes, s.thresholds, j.key)
+			} else {
+				Sample(spikes, s.thresholds, j.key)
+			}
 		}
 		Update(s.h, l.weights, spikes, l.eps, j.epsXY, l.forgetting)
 		return

@@ -50,6 +50,12 @@ var avx512 = []struct {
 func sampleGroupAVX512(l *Layer, s *Scratch, g, first int, scale uint32) {
 	const lanes = 16
 	n := (min(chunk, l.spikes-first) + lanes - 1) / lanes * lanes
-	sampleAVX512(&s.offsets[g*chunk], n, (*[coarse]uint32)(s.coarse[g*coarse:]), &s.thresholds[g*l.thresholds()],
-		uint32(l.block), s.jobs[g].key+uint64(first/2+1)*gamma, scale)
+	dst, look := &s.offsets[g*chunk], (*[coarse]uint32)(s.coarse[g*coarse:])
+	thresholds, key := &s.thresholds[g*l.thresholds()], s.jobs[g].key
+	if l.lowDiscrepancy {
+		state := Random(key, 0) + uint32(first)*goldenStep
+		sampleLowDiscrepancyAVX512(dst, n, look, thresholds, uint32(l.block), uint64(state), scale)
+	} else {
+		sampleAVX512(dst, n, look, thresholds, uint32(l.block), key+uint64(first/2+1)*gamma, scale)
+	}
 }

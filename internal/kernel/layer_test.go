@@ -10,14 +10,15 @@ import (
 
 // task is a layer with some positions to compute.
 type task struct {
-	k, n       int
-	weights    []float32
-	eps        []float32
-	places     int
-	epsXY      [][]float32 // by position
-	forgetting float32
-	sums       [][]float32
-	given      [][]int32 // nil to draw
+	k, n           int
+	weights        []float32
+	eps            []float32
+	places         int
+	epsXY          [][]float32 // by position
+	forgetting     float32
+	lowDiscrepancy bool
+	sums           [][]float32
+	given          [][]int32 // nil to draw
 }
 
 func randomTask(r *rand.Rand) task {
@@ -45,6 +46,7 @@ func randomTask(r *rand.Rand) task {
 	if r.IntN(2) == 0 {
 		c.places = pick(1, 4, 9, 25)
 	}
+	c.lowDiscrepancy = r.IntN(3) == 0
 	positions := 1 + r.IntN(30)
 	given := r.IntN(3) == 0
 	for range positions {
@@ -77,7 +79,9 @@ func randomTask(r *rand.Rand) task {
 // run computes the positions on the active tier, in groups that start at the
 // given position of the first group.
 func (c task) run(shift int) [][]float32 {
-	l := NewLayer(c.weights, c.n, c.eps, c.places, 2, c.forgetting)
+	l := NewLayer(c.weights, c.n, Schedule{
+		Eps: c.eps, Places: c.places, MaxEpsXY: 2, Forgetting: c.forgetting, LowDiscrepancy: c.lowDiscrepancy,
+	})
 	s := l.NewScratch()
 	out := make([][]float32, len(c.sums))
 	for first := -shift % l.Positions(); first < len(out); first += l.Positions() {
@@ -141,7 +145,7 @@ func BenchmarkLayer(b *testing.B) {
 				for i := range eps {
 					eps[i] = 0.1
 				}
-				l := NewLayer(weights, size.n, eps, 0, 0, 0)
+				l := NewLayer(weights, size.n, Schedule{Eps: eps})
 				s := l.NewScratch()
 				for b.Loop() {
 					for g := range l.Positions() {

@@ -26,18 +26,35 @@ func Thresholds(t []uint32, sums []float32) {
 // is the first k with t[k] >= Random(key, i).
 func Sample(spikes []int32, t []uint32, key uint64) {
 	for i := range spikes {
-		r := Random(key, i)
-		lo, hi := 0, len(t)-1
-		for lo < hi {
-			mid := int(uint(lo+hi) >> 1)
-			if t[mid] < r {
-				lo = mid + 1
-			} else {
-				hi = mid
-			}
-		}
-		spikes[i] = int32(lo)
+		spikes[i] = search(t, Random(key, i))
 	}
+}
+
+// goldenStep is 2^32 divided by the golden ratio.
+const goldenStep = gamma >> 32
+
+// SampleLowDiscrepancy draws spikes with one random number: Random(key, 0), and
+// from spike to spike goldenStep more, modulo 2^32.
+func SampleLowDiscrepancy(spikes []int32, t []uint32, key uint64) {
+	r := Random(key, 0)
+	for i := range spikes {
+		spikes[i] = search(t, r)
+		r += goldenStep
+	}
+}
+
+// search returns the first k with t[k] >= r.
+func search(t []uint32, r uint32) int32 {
+	lo, hi := 0, len(t)-1
+	for lo < hi {
+		mid := int(uint(lo+hi) >> 1)
+		if t[mid] < r {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return int32(lo)
 }
 
 // Invert returns the spike for a given uniform number u: the first k with

@@ -12,6 +12,14 @@ package kernel
 //go:noescape
 func sampleAVX512(dst *uint32, n int, coarse *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
 
+// sampleLowDiscrepancyAVX512 writes scale times the spikes for n consecutive random numbers, n a
+// multiple of 16 and at most a chunk; the state is the first random number.
+// There are 32*block thresholds, block a power of 2, and coarse holds the last of
+// each block. Behind the last threshold there must be 32 of the largest number.
+//
+//go:noescape
+func sampleLowDiscrepancyAVX512(dst *uint32, n int, coarse *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
+
 // updateFast16AVX512 applies n spikes to each of 24 positions of 16 neurons.
 //
 //go:noescape

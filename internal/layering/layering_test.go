@@ -25,6 +25,7 @@ const module = "github.com/spike-by-spike/sbs/"
 var allowed = map[string][]string{
 	"internal/atomicfile":              nil,
 	"internal/kernel":                  nil,
+	"internal/dynamics":                {"ops/sbs"},
 	"internal/layering":                nil,
 	"internal/npy":                     nil,
 	"internal/parallel":                nil,
@@ -36,11 +37,11 @@ var allowed = map[string][]string{
 	"ops/sbs":                          {"ops", "internal/kernel"},
 	"ops/opstest":                      {"ops", "internal/npy", "internal/parallel"},
 	"convert":                          {"ops", "ops/sbs", "internal/onnx", "internal/onnx/onnxpb"},
-	"convert/converttest":              {"convert", "ops"},
+	"convert/converttest":              {"convert", "ops", "ops/sbs"},
 	"importers/pytorch":                {"convert", "ops", "internal/npy"},
 	"runtime":                          {"ops", "ops/std", "ops/sbs", "internal/onnx", "internal/onnx/onnxpb", "internal/parallel"},
-	"cmd/sbs-convert":                  {"convert", "importers/pytorch", "ops", "internal/atomicfile", "internal/onnx", "internal/onnx/onnxpb"},
-	"cmd/sbs-run":                      {"convert", "ops", "runtime", "internal/dataset", "internal/parallel"},
+	"cmd/sbs-convert":                  {"convert", "importers/pytorch", "ops", "internal/atomicfile", "internal/dynamics", "internal/onnx", "internal/onnx/onnxpb"},
+	"cmd/sbs-run":                      {"convert", "ops", "runtime", "internal/dataset", "internal/dynamics", "internal/parallel"},
 	"models/mnist-prototypes/generate": {"internal/atomicfile", "internal/dataset", "internal/npy"},
 }
 

@@ -53,7 +53,8 @@
 //   - epsilon_0 (float): default 1.
 //   - forgetting_offset (float): f; not above 0 means no forgetting. Default 0.
 //   - alpha_iterations (int): A, default 0.
-//   - sampler (string): "iid", the default.
+//   - sampler (string): "iid", the default, or "low_discrepancy": u[t] =
+//     frac(u[0] + t/golden ratio) with a random u[0] for each position.
 //   - seed (int): tells the layers of a network apart, so that they draw
 //     different random numbers. Default 0.
 //

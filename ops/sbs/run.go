@@ -60,7 +60,10 @@ func (l *layer) planFor(weights *ops.Tensor, epsXY []float32, places int) *plan 
 		return p
 	}
 	n := weights.Shape()[1]
-	k := kernel.NewLayer(weights.Float32s(), n, l.eps, places, maxEpsXY, max(l.Forgetting, 0))
+	k := kernel.NewLayer(weights.Float32s(), n, kernel.Schedule{
+		Eps: l.eps, Places: places, MaxEpsXY: maxEpsXY, Forgetting: max(l.Forgetting, 0),
+		LowDiscrepancy: l.Sampler == LowDiscrepancy,
+	})
 	p := &plan{weights: weights, maxEpsXY: maxEpsXY, places: places, kernel: k, workspaces: &sync.Pool{New: func() any {
 		rows := weights.Shape()[0]
 		return &workspace{

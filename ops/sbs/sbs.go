@@ -1,6 +1,7 @@
 package sbs
 
 import (
+	"cmp"
 	"fmt"
 	"sync/atomic"
 
@@ -49,11 +50,17 @@ type Params struct {
 	EpsilonT        []float32 // epsilon_t, at least Spikes entries
 	Forgetting      float32   // forgetting_offset; no forgetting unless > 0
 	AlphaIterations int       // alpha_iterations
+	Sampler         Sampler   // sampler; "" means IID
 	Seed            int64     // seed
 }
 
-// AttrSpikes is the name of the attribute that holds the number of spikes.
-const AttrSpikes = "number_of_spikes"
+// The names of the attributes that a user of a model may want to change.
+const (
+	AttrSpikes   = "number_of_spikes"
+	AttrEpsilon0 = "epsilon_0"
+	AttrEpsilonT = "epsilon_t"
+	AttrSampler  = "sampler"
+)
 
 // The names of the other attributes.
 const (
@@ -61,39 +68,35 @@ const (
 	attrStrides         = "strides"
 	attrDilations       = "dilations"
 	attrPads            = "pads"
-	attrEpsilon0        = "epsilon_0"
-	attrEpsilonT        = "epsilon_t"
 	attrForgetting      = "forgetting_offset"
 	attrAlphaIterations = "alpha_iterations"
-	attrSampler         = "sampler"
 	attrSeed            = "seed"
-
-	samplerIID = "iid"
 )
 
 // ParamsOf reads and checks the attributes of an SbS node. Errors wrap
 // ops.ErrAttribute.
 func ParamsOf(a ops.Attributes) (Params, error) {
 	r := attrReader{attrs: a}
-	r.err = a.Only(attrKernelShape, attrStrides, attrDilations, attrPads, AttrSpikes, attrEpsilon0,
-		attrEpsilonT, attrForgetting, attrAlphaIterations, attrSampler, attrSeed)
+	r.err = a.Only(attrKernelShape, attrStrides, attrDilations, attrPads, AttrSpikes, AttrEpsilon0,
+		AttrEpsilonT, attrForgetting, attrAlphaIterations, AttrSampler, attrSeed)
 	var p Params
 	r.ints(p.Kernel[:], attrKernelShape, nil, 1)
 	r.ints(p.Strides[:], attrStrides, []int64{1, 1}, 1)
 	r.ints(p.Dilations[:], attrDilations, []int64{1, 1}, 1)
 	r.ints(p.Pads[:], attrPads, []int64{0, 0, 0, 0}, 0)
 	p.Spikes = int(attr[int64](&r, AttrSpikes, 0))
-	p.Epsilon0 = attr[float32](&r, attrEpsilon0, 1)
-	p.EpsilonT = attr[[]float32](&r, attrEpsilonT, nil)
+	p.Epsilon0 = attr[float32](&r, AttrEpsilon0, 1)
+	p.EpsilonT = attr[[]float32](&r, AttrEpsilonT, nil)
 	p.Forgetting = attr[float32](&r, attrForgetting, 0)
 	p.AlphaIterations = int(attr[int64](&r, attrAlphaIterations, 0))
 	p.Seed = attr[int64](&r, attrSeed, 0)
-	sampler := attr(&r, attrSampler, samplerIID)
+	sampler := attr(&r, AttrSampler, string(IID))
 	if r.err != nil {
 		return p, r.err
 	}
-	if sampler != samplerIID {
-		return p, fmt.Errorf("%w: %s %q is not supported (known: %q)", ops.ErrAttribute, attrSampler, sampler, samplerIID)
+	var err error
+	if p.Sampler, err = ParseSampler(sampler); err != nil {
+		return p, fmt.Errorf("%w: %w", ops.ErrAttribute, err)
 	}
 	return p, p.check()
 }
@@ -103,10 +106,10 @@ func (p Params) check() error {
 	case p.Spikes < 1 || p.Spikes > MaxSpikes:
 		return fmt.Errorf("%w: %s is %d, want 1 to %d", ops.ErrAttribute, AttrSpikes, p.Spikes, MaxSpikes)
 	case len(p.EpsilonT) < p.Spikes:
-		return fmt.Errorf("%w: %s is %d but %s has only %d entries: convert the network again with that many spikes",
-			ops.ErrAttribute, AttrSpikes, p.Spikes, attrEpsilonT, len(p.EpsilonT))
+		return fmt.Errorf("%w: %s is %d but %s has only %d entries: convert the network again with that many spikes, or give an epsilon schedule",
+			ops.ErrAttribute, AttrSpikes, p.Spikes, AttrEpsilonT, len(p.EpsilonT))
 	case !(p.Epsilon0 >= 0 && p.Epsilon0 <= maxEpsilon):
-		return fmt.Errorf("%w: %s is %v, want 0 to %g", ops.ErrAttribute, attrEpsilon0, p.Epsilon0, float32(maxEpsilon))
+		return fmt.Errorf("%w: %s is %v, want 0 to %g", ops.ErrAttribute, AttrEpsilon0, p.Epsilon0, float32(maxEpsilon))
 	case !(p.Forgetting <= maxEpsilon):
 		return fmt.Errorf("%w: %s is %v, want at most %g", ops.ErrAttribute, attrForgetting, p.Forgetting, float32(maxEpsilon))
 	case p.AlphaIterations < 0 || p.AlphaIterations > 1000:
@@ -114,7 +117,7 @@ func (p Params) check() error {
 	}
 	for t, e := range p.EpsilonT {
 		if !(e >= 0 && e <= maxEpsilon) {
-			return fmt.Errorf("%w: %s[%d] is %v, want 0 to %g", ops.ErrAttribute, attrEpsilonT, t, e, float32(maxEpsilon))
+			return fmt.Errorf("%w: %s[%d] is %v, want 0 to %g", ops.ErrAttribute, AttrEpsilonT, t, e, float32(maxEpsilon))
 		}
 	}
 	return nil
@@ -135,11 +138,11 @@ func (p Params) Attributes() ops.Attributes {
 		attrDilations:       ints(p.Dilations[:]...),
 		attrPads:            ints(p.Pads[:]...),
 		AttrSpikes:          int64(p.Spikes),
-		attrEpsilon0:        p.Epsilon0,
-		attrEpsilonT:        p.EpsilonT,
+		AttrEpsilon0:        p.Epsilon0,
+		AttrEpsilonT:        p.EpsilonT,
 		attrForgetting:      max(p.Forgetting, 0),
 		attrAlphaIterations: int64(p.AlphaIterations),
-		attrSampler:         samplerIID,
+		AttrSampler:         string(cmp.Or(p.Sampler, IID)),
 		attrSeed:            p.Seed,
 	}
 }

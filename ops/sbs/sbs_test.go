@@ -238,7 +238,7 @@ func TestErrors(t *testing.T) {
 			WantErr: "more than 2147483647 elements",
 		},
 		{Name: "alpha", Attributes: with("alpha_iterations", int64(-1)), Inputs: in(x, w), WantErr: "alpha_iterations is -1"},
-		{Name: "sampler", Attributes: with("sampler", "sobol"), Inputs: in(x, w), WantErr: `sampler "sobol" is not supported`},
+		{Name: "sampler", Attributes: with("sampler", "sobol"), Inputs: in(x, w), WantErr: `sampler "sobol": want iid or low_discrepancy`},
 		{Name: "rank", Attributes: good(), Inputs: in(w, w), WantErr: "X is float32(4, 2), want float32(batch, channels, height, width)"},
 		{Name: "dtype", Attributes: good(), Inputs: in(x, opstest.F64([]int{1, 1}, 1)), WantErr: "W is float64(1, 1)"},
 		{

@@ -5,13 +5,16 @@ package main
 
 import (
 	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
 )
 
 func main() {
 	ConstraintExpr("!purego")
-	sampleAVX512()
-	minOverlap()
-	ones()
+	for _, d := range []func() Mem{laneData, mixData, goldenLanes, stepData, minOverlap, ones} {
+		d() // data stands before the functions that use it
+	}
+	sampleAVX512(false)
+	sampleAVX512(true)
 	for v := 1; v <= maxVectors; v++ {
 		for _, k := range []kind{fast, general, forgetting} {
 			updateAVX512(v, k)

@@ -33,50 +33,96 @@ func longs(name string, values ...uint32) Mem {
 
 func at(m Mem, i, size int) Mem { return m.Offset(i * size) }
 
+// laneData holds what the words of one vector have beyond the first.
+func laneData() Mem {
+	return data("sampleLanes", func() Mem {
+		lanes := make([]uint64, 8)
+		for i := range lanes {
+			lanes[i] = uint64(i) * gamma
+		}
+		return quads("sampleLanes", lanes...)
+	})
+}
+
+// mixData holds the constants of the mixing and the step from vector to vector.
+func mixData() Mem {
+	return data("sampleMix", func() Mem { return quads("sampleMix", mix1, mix2, 8*gamma&(1<<64-1)) })
+}
+
+// goldenLanes holds 0 to 15 steps of the low-discrepancy sequence, and 16.
+func goldenLanes() Mem {
+	return data("sampleGolden", func() Mem {
+		lanes := make([]uint32, 17)
+		for i := range lanes {
+			lanes[i] = uint32(i) * (gamma >> 32)
+		}
+		return longs("sampleGolden", lanes...)
+	})
+}
+
+// stepData holds the steps of the halvings and how far before them they look.
+func stepData() Mem {
+	return data("sampleSteps", func() Mem { return longs("sampleSteps", 16, 15, 8, 7, 4, 3, 2, 1) })
+}
+
+var made = map[string]Mem{}
+
+// data makes read-only data at its first use.
+func data(name string, make func() Mem) Mem {
+	if _, ok := made[name]; !ok {
+		made[name] = make()
+	}
+	return made[name]
+}
+
 // sampleAVX512 draws 16 spikes at a time. The first five halvings look into 32
 // coarse thresholds in two registers, the following gather from memory until 32
 // thresholds are left, and these are compared all at once, spike by spike.
-func sampleAVX512() {
-	lanes := make([]uint64, 8)
-	for i := range lanes {
-		lanes[i] = uint64(i) * gamma
+func sampleAVX512(lowDiscrepancy bool) {
+	name, state := "sampleAVX512", "key + gamma times the number of the first word + 1"
+	if lowDiscrepancy {
+		name, state = "sampleLowDiscrepancyAVX512", "the first random number"
 	}
-	laneData := quads("sampleLanes", lanes...)
-	mixData := quads("sampleMix", mix1, mix2, 8*gamma&(1<<64-1))
-	stepData := longs("sampleSteps", 16, 15, 8, 7, 4, 3, 2, 1)
-
-	TEXT("sampleAVX512", 0, "func(dst *uint32, n int, coarse *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)")
-	Doc("sampleAVX512 writes scale times the spikes for n consecutive random numbers, n a",
-		"multiple of 16 and at most a chunk; the state is key + gamma times the number of the first word + 1.",
+	TEXT(name, 0, "func(dst *uint32, n int, coarse *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)")
+	Doc(name+" writes scale times the spikes for n consecutive random numbers, n a",
+		"multiple of 16 and at most a chunk; the state is "+state+".",
 		"There are 32*block thresholds, block a power of 2, and coarse holds the last of",
 		"each block. Behind the last threshold there must be 32 of the largest number.")
 	Pragma("noescape")
 	dst, n := Load(Param("dst"), GP64()), Load(Param("n"), GP64())
 	coarse, thresholds := Load(Param("coarse"), GP64()), Load(Param("thresholds"), GP64())
 	block := Load(Param("block"), GP32())
-	state := Load(Param("state"), GP64())
+	start := Load(Param("state"), GP64())
 	scale := Load(Param("scale"), GP32())
 
 	lo, hi := ZMM(), ZMM()
 	VMOVDQU32(Mem{Base: coarse}, lo)
 	VMOVDQU32(Mem{Base: coarse, Disp: 64}, hi)
-	counter, m1, m2, advance := ZMM(), ZMM(), ZMM(), ZMM()
-	VPBROADCASTQ(state, counter)
-	VPADDQ(laneData, counter, counter)
-	VPBROADCASTQ(at(mixData, 0, 8), m1)
-	VPBROADCASTQ(at(mixData, 1, 8), m2)
-	VPBROADCASTQ(at(mixData, 2, 8), advance)
+	counter, advance := ZMM(), ZMM()
+	var m1, m2 reg.VecVirtual
+	if lowDiscrepancy {
+		VPBROADCASTD(start.(reg.GP).As32(), counter)
+		VPADDD(goldenLanes(), counter, counter)
+		VPBROADCASTD(at(goldenLanes(), 16, 4), advance)
+	} else {
+		m1, m2 = ZMM(), ZMM()
+		VPBROADCASTQ(start, counter)
+		VPADDQ(laneData(), counter, counter)
+		VPBROADCASTQ(at(mixData(), 0, 8), m1)
+		VPBROADCASTQ(at(mixData(), 1, 8), m2)
+		VPBROADCASTQ(at(mixData(), 2, 8), advance)
+	}
 	blocks, scales := ZMM(), ZMM()
 	VPBROADCASTD(block, blocks)
 	VPBROADCASTD(scale, scales)
 	var steps, probes [4]reg.VecVirtual
 	for i := range steps {
 		steps[i], probes[i] = ZMM(), ZMM()
-		VPBROADCASTD(at(stepData, 2*i, 4), steps[i])
-		VPBROADCASTD(at(stepData, 2*i+1, 4), probes[i])
+		VPBROADCASTD(at(stepData(), 2*i, 4), steps[i])
+		VPBROADCASTD(at(stepData(), 2*i+1, 4), probes[i])
 	}
 	one := ZMM()
-	VPBROADCASTD(at(stepData, 7, 4), one)
+	VPBROADCASTD(at(stepData(), 7, 4), one)
 
 	numbers := AllocLocal(4 * chunk)
 	t := GP64()
@@ -84,17 +130,21 @@ func sampleAVX512() {
 	Label("numbers")
 	r, shifted := ZMM(), ZMM()
 	VMOVDQA64(counter, r)
-	VPADDQ(advance, counter, counter)
-	for _, m := range []struct {
-		shift uint64
-		by    reg.VecVirtual
-	}{{30, m1}, {27, m2}} {
-		VPSRLQ(U8(m.shift), r, shifted)
+	if lowDiscrepancy {
+		VPADDD(advance, counter, counter)
+	} else {
+		VPADDQ(advance, counter, counter)
+		for _, m := range []struct {
+			shift uint64
+			by    reg.VecVirtual
+		}{{30, m1}, {27, m2}} {
+			VPSRLQ(U8(m.shift), r, shifted)
+			VPXORQ(shifted, r, r)
+			VPMULLQ(m.by, r, r)
+		}
+		VPSRLQ(U8(31), r, shifted)
 		VPXORQ(shifted, r, r)
-		VPMULLQ(m.by, r, r)
 	}
-	VPSRLQ(U8(31), r, shifted)
-	VPXORQ(shifted, r, r)
 
 	Comment("The block, by halving 32.")
 	position, probe := ZMM(), ZMM()

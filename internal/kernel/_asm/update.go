@@ -233,14 +233,9 @@ func address(name string) Mem {
 	return b.Addr
 }
 
-var constants = map[string]Mem{}
-
 // constant returns a read-only float32.
 func constant(name string, v float32) Mem {
-	if _, ok := constants[name]; !ok {
-		constants[name] = longs(name, math.Float32bits(v))
-	}
-	return constants[name]
+	return data(name, func() Mem { return longs(name, math.Float32bits(v)) })
 }
 
 func minOverlap() Mem { return constant("minOverlap", 1e-10) }

@@ -1,0 +1,57 @@
+// Package dynamics holds the command-line flags that change how SbS layers draw
+// and weigh their spikes.
+package dynamics
+
+import (
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"github.com/spike-by-spike/sbs/ops/sbs"
+)
+
+// Flags are the values of the command line.
+type Flags struct {
+	sampler, schedule string
+	epsilon0          float32
+	set               *pflag.FlagSet
+}
+
+const flagEpsilon0 = "epsilon-0"
+
+// Register adds the flags to a command's.
+func (f *Flags) Register(s *pflag.FlagSet) {
+	f.set = s
+	s.StringVar(&f.sampler, "sampler", "", "how spikes are drawn: iid (as the original) or low-discrepancy (needs far fewer)")
+	s.StringVar(&f.schedule, "epsilon-schedule", "", "`rule` for epsilon_t: inverse-sqrt, constant, or power:P for (t+1)^P")
+	s.Float32Var(&f.epsilon0, flagEpsilon0, 0, "epsilon_0 of every SbS layer")
+}
+
+// Dynamics is what the flags ask for; zero values stand for no change.
+type Dynamics struct {
+	Sampler  sbs.Sampler
+	Schedule *sbs.Schedule
+	Epsilon0 *float32
+}
+
+// Dynamics reads the flags, once they are parsed.
+func (f *Flags) Dynamics() (Dynamics, error) {
+	var d Dynamics
+	var err error
+	if f.sampler != "" {
+		if d.Sampler, err = sbs.ParseSampler(f.sampler); err != nil {
+			return d, fmt.Errorf("--sampler: %w", err)
+		}
+	}
+	if f.schedule != "" {
+		s, err := sbs.ParseSchedule(f.schedule)
+		if err != nil {
+			return d, fmt.Errorf("--epsilon-schedule: %w", err)
+		}
+		d.Schedule = &s
+	}
+	if f.set.Changed(flagEpsilon0) {
+		d.Epsilon0 = &f.epsilon0
+	}
+	return d, nil
+}
