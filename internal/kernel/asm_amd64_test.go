@@ -21,7 +21,7 @@ func BenchmarkAVX512(b *testing.B) {
 		num := make([]float32, chunk)
 		b.Run(fmt.Sprintf("update/n=%d", n), func(b *testing.B) {
 			for b.Loop() {
-				avx512[n/16].fast(&s.h[0], &l.weights[0], &s.offsets[0], &num[0], chunk)
+				avx512[n/16].fast(&s.h[0], &l.weights[0], &s.offsets[0], &num[0], chunk, 1)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*chunk*l.Positions()), "ns/spike")
 		})
@@ -29,7 +29,7 @@ func BenchmarkAVX512(b *testing.B) {
 	for _, k := range []int{25, 96, 576, 800} {
 		l := NewLayer(ones(k*16), 16, Schedule{Eps: ones(chunk)})
 		s := l.NewScratch()
-		sums := make([]float32, k)
+		sums := make([]float32, l.SumsLen())
 		Cumulate(sums, ones(k))
 		s.Draw(0, sums, 1, nil)
 		b.Run(fmt.Sprintf("sample/k=%d", k), func(b *testing.B) {

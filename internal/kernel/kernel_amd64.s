@@ -448,9 +448,33 @@ end:
 	VZEROUPPER
 	RET
 
-// func updateFast16AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int)
+// func thresholdsAVX512(dst *uint32, sums *float32, n int, scale float64)
 // Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateFast16AVX512(SB), NOSPLIT, $16-40
+TEXT ·thresholdsAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         sums+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSD scale+24(FP), Z0
+	XORQ         BX, BX
+
+sums:
+	VCVTPS2PD   (CX)(BX*4), Z1
+	VMULPD      Z0, Z1, Z1
+	VCVTTPD2UDQ Z1, Y1
+	VMOVDQU32   Y1, (AX)(BX*4)
+	VCVTPS2PD   32(CX)(BX*4), Z1
+	VMULPD      Z0, Z1, Z1
+	VCVTTPD2UDQ Z1, Y1
+	VMOVDQU32   Y1, 32(AX)(BX*4)
+	ADDQ        $0x10, BX
+	CMPQ        BX, DX
+	JL          sums
+	VZEROUPPER
+	RET
+
+// func updateFast16AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+// Requires: AVX, AVX512F, AVX512VL
+TEXT ·updateFast16AVX512(SB), NOSPLIT, $16-44
 	MOVQ    h+0(FP), AX
 	MOVQ    weights+8(FP), CX
 	MOVQ    offsets+16(FP), DX
@@ -726,29 +750,54 @@ spike:
 	INCQ             R8
 	CMPQ             R8, SI
 	JL               spike
+	VBROADCASTSS     factor+40(FP), Z24
+	VMULPS           Z24, Z0, Z0
 	VMOVUPS          Z0, (AX)
+	VMULPS           Z24, Z1, Z1
 	VMOVUPS          Z1, 64(AX)
+	VMULPS           Z24, Z2, Z2
 	VMOVUPS          Z2, 128(AX)
+	VMULPS           Z24, Z3, Z3
 	VMOVUPS          Z3, 192(AX)
+	VMULPS           Z24, Z4, Z4
 	VMOVUPS          Z4, 256(AX)
+	VMULPS           Z24, Z5, Z5
 	VMOVUPS          Z5, 320(AX)
+	VMULPS           Z24, Z6, Z6
 	VMOVUPS          Z6, 384(AX)
+	VMULPS           Z24, Z7, Z7
 	VMOVUPS          Z7, 448(AX)
+	VMULPS           Z24, Z8, Z8
 	VMOVUPS          Z8, 512(AX)
+	VMULPS           Z24, Z9, Z9
 	VMOVUPS          Z9, 576(AX)
+	VMULPS           Z24, Z10, Z10
 	VMOVUPS          Z10, 640(AX)
+	VMULPS           Z24, Z11, Z11
 	VMOVUPS          Z11, 704(AX)
+	VMULPS           Z24, Z12, Z12
 	VMOVUPS          Z12, 768(AX)
+	VMULPS           Z24, Z13, Z13
 	VMOVUPS          Z13, 832(AX)
+	VMULPS           Z24, Z14, Z14
 	VMOVUPS          Z14, 896(AX)
+	VMULPS           Z24, Z15, Z15
 	VMOVUPS          Z15, 960(AX)
+	VMULPS           Z24, Z16, Z16
 	VMOVUPS          Z16, 1024(AX)
+	VMULPS           Z24, Z17, Z17
 	VMOVUPS          Z17, 1088(AX)
+	VMULPS           Z24, Z18, Z18
 	VMOVUPS          Z18, 1152(AX)
+	VMULPS           Z24, Z19, Z19
 	VMOVUPS          Z19, 1216(AX)
+	VMULPS           Z24, Z20, Z20
 	VMOVUPS          Z20, 1280(AX)
+	VMULPS           Z24, Z21, Z21
 	VMOVUPS          Z21, 1344(AX)
+	VMULPS           Z24, Z22, Z22
 	VMOVUPS          Z22, 1408(AX)
+	VMULPS           Z24, Z23, Z23
 	VMOVUPS          Z23, 1472(AX)
 	VZEROUPPER
 	RET
@@ -1629,9 +1678,9 @@ spike:
 	VZEROUPPER
 	RET
 
-// func updateFast32AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int)
+// func updateFast32AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 // Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateFast32AVX512(SB), NOSPLIT, $16-40
+TEXT ·updateFast32AVX512(SB), NOSPLIT, $16-44
 	MOVQ    h+0(FP), AX
 	MOVQ    weights+8(FP), CX
 	MOVQ    offsets+16(FP), DX
@@ -1823,29 +1872,54 @@ spike:
 	INCQ             R8
 	CMPQ             R8, SI
 	JL               spike
+	VBROADCASTSS     factor+40(FP), Z24
+	VMULPS           Z24, Z0, Z0
 	VMOVUPS          Z0, (AX)
+	VMULPS           Z24, Z1, Z1
 	VMOVUPS          Z1, 64(AX)
+	VMULPS           Z24, Z2, Z2
 	VMOVUPS          Z2, 128(AX)
+	VMULPS           Z24, Z3, Z3
 	VMOVUPS          Z3, 192(AX)
+	VMULPS           Z24, Z4, Z4
 	VMOVUPS          Z4, 256(AX)
+	VMULPS           Z24, Z5, Z5
 	VMOVUPS          Z5, 320(AX)
+	VMULPS           Z24, Z6, Z6
 	VMOVUPS          Z6, 384(AX)
+	VMULPS           Z24, Z7, Z7
 	VMOVUPS          Z7, 448(AX)
+	VMULPS           Z24, Z8, Z8
 	VMOVUPS          Z8, 512(AX)
+	VMULPS           Z24, Z9, Z9
 	VMOVUPS          Z9, 576(AX)
+	VMULPS           Z24, Z10, Z10
 	VMOVUPS          Z10, 640(AX)
+	VMULPS           Z24, Z11, Z11
 	VMOVUPS          Z11, 704(AX)
+	VMULPS           Z24, Z12, Z12
 	VMOVUPS          Z12, 768(AX)
+	VMULPS           Z24, Z13, Z13
 	VMOVUPS          Z13, 832(AX)
+	VMULPS           Z24, Z14, Z14
 	VMOVUPS          Z14, 896(AX)
+	VMULPS           Z24, Z15, Z15
 	VMOVUPS          Z15, 960(AX)
+	VMULPS           Z24, Z16, Z16
 	VMOVUPS          Z16, 1024(AX)
+	VMULPS           Z24, Z17, Z17
 	VMOVUPS          Z17, 1088(AX)
+	VMULPS           Z24, Z18, Z18
 	VMOVUPS          Z18, 1152(AX)
+	VMULPS           Z24, Z19, Z19
 	VMOVUPS          Z19, 1216(AX)
+	VMULPS           Z24, Z20, Z20
 	VMOVUPS          Z20, 1280(AX)
+	VMULPS           Z24, Z21, Z21
 	VMOVUPS          Z21, 1344(AX)
+	VMULPS           Z24, Z22, Z22
 	VMOVUPS          Z22, 1408(AX)
+	VMULPS           Z24, Z23, Z23
 	VMOVUPS          Z23, 1472(AX)
 	VZEROUPPER
 	RET
@@ -2438,9 +2512,9 @@ spike:
 	VZEROUPPER
 	RET
 
-// func updateFast48AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int)
+// func updateFast48AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 // Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateFast48AVX512(SB), NOSPLIT, $0-40
+TEXT ·updateFast48AVX512(SB), NOSPLIT, $0-44
 	MOVQ    h+0(FP), AX
 	MOVQ    weights+8(FP), CX
 	MOVQ    offsets+16(FP), DX
@@ -2572,23 +2646,42 @@ spike:
 	INCQ          R8
 	CMPQ          R8, SI
 	JL            spike
+	VBROADCASTSS  factor+40(FP), Z18
+	VMULPS        Z18, Z0, Z0
 	VMOVUPS       Z0, (AX)
+	VMULPS        Z18, Z1, Z1
 	VMOVUPS       Z1, 64(AX)
+	VMULPS        Z18, Z2, Z2
 	VMOVUPS       Z2, 128(AX)
+	VMULPS        Z18, Z3, Z3
 	VMOVUPS       Z3, 192(AX)
+	VMULPS        Z18, Z4, Z4
 	VMOVUPS       Z4, 256(AX)
+	VMULPS        Z18, Z5, Z5
 	VMOVUPS       Z5, 320(AX)
+	VMULPS        Z18, Z6, Z6
 	VMOVUPS       Z6, 384(AX)
+	VMULPS        Z18, Z7, Z7
 	VMOVUPS       Z7, 448(AX)
+	VMULPS        Z18, Z8, Z8
 	VMOVUPS       Z8, 512(AX)
+	VMULPS        Z18, Z9, Z9
 	VMOVUPS       Z9, 576(AX)
+	VMULPS        Z18, Z10, Z10
 	VMOVUPS       Z10, 640(AX)
+	VMULPS        Z18, Z11, Z11
 	VMOVUPS       Z11, 704(AX)
+	VMULPS        Z18, Z12, Z12
 	VMOVUPS       Z12, 768(AX)
+	VMULPS        Z18, Z13, Z13
 	VMOVUPS       Z13, 832(AX)
+	VMULPS        Z18, Z14, Z14
 	VMOVUPS       Z14, 896(AX)
+	VMULPS        Z18, Z15, Z15
 	VMOVUPS       Z15, 960(AX)
+	VMULPS        Z18, Z16, Z16
 	VMOVUPS       Z16, 1024(AX)
+	VMULPS        Z18, Z17, Z17
 	VMOVUPS       Z17, 1088(AX)
 	VZEROUPPER
 	RET
@@ -2983,9 +3076,9 @@ spike:
 	VZEROUPPER
 	RET
 
-// func updateFast64AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int)
+// func updateFast64AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 // Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateFast64AVX512(SB), NOSPLIT, $0-40
+TEXT ·updateFast64AVX512(SB), NOSPLIT, $0-44
 	MOVQ    h+0(FP), AX
 	MOVQ    weights+8(FP), CX
 	MOVQ    offsets+16(FP), DX
@@ -3153,29 +3246,54 @@ spike:
 	INCQ          R9
 	CMPQ          R9, DI
 	JL            spike
+	VBROADCASTSS  factor+40(FP), Z24
+	VMULPS        Z24, Z0, Z0
 	VMOVUPS       Z0, (AX)
+	VMULPS        Z24, Z1, Z1
 	VMOVUPS       Z1, 64(AX)
+	VMULPS        Z24, Z2, Z2
 	VMOVUPS       Z2, 128(AX)
+	VMULPS        Z24, Z3, Z3
 	VMOVUPS       Z3, 192(AX)
+	VMULPS        Z24, Z4, Z4
 	VMOVUPS       Z4, 256(AX)
+	VMULPS        Z24, Z5, Z5
 	VMOVUPS       Z5, 320(AX)
+	VMULPS        Z24, Z6, Z6
 	VMOVUPS       Z6, 384(AX)
+	VMULPS        Z24, Z7, Z7
 	VMOVUPS       Z7, 448(AX)
+	VMULPS        Z24, Z8, Z8
 	VMOVUPS       Z8, 512(AX)
+	VMULPS        Z24, Z9, Z9
 	VMOVUPS       Z9, 576(AX)
+	VMULPS        Z24, Z10, Z10
 	VMOVUPS       Z10, 640(AX)
+	VMULPS        Z24, Z11, Z11
 	VMOVUPS       Z11, 704(AX)
+	VMULPS        Z24, Z12, Z12
 	VMOVUPS       Z12, 768(AX)
+	VMULPS        Z24, Z13, Z13
 	VMOVUPS       Z13, 832(AX)
+	VMULPS        Z24, Z14, Z14
 	VMOVUPS       Z14, 896(AX)
+	VMULPS        Z24, Z15, Z15
 	VMOVUPS       Z15, 960(AX)
+	VMULPS        Z24, Z16, Z16
 	VMOVUPS       Z16, 1024(AX)
+	VMULPS        Z24, Z17, Z17
 	VMOVUPS       Z17, 1088(AX)
+	VMULPS        Z24, Z18, Z18
 	VMOVUPS       Z18, 1152(AX)
+	VMULPS        Z24, Z19, Z19
 	VMOVUPS       Z19, 1216(AX)
+	VMULPS        Z24, Z20, Z20
 	VMOVUPS       Z20, 1280(AX)
+	VMULPS        Z24, Z21, Z21
 	VMOVUPS       Z21, 1344(AX)
+	VMULPS        Z24, Z22, Z22
 	VMOVUPS       Z22, 1408(AX)
+	VMULPS        Z24, Z23, Z23
 	VMOVUPS       Z23, 1472(AX)
 	VZEROUPPER
 	RET
@@ -3660,9 +3778,9 @@ spike:
 	VZEROUPPER
 	RET
 
-// func updateFast80AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int)
+// func updateFast80AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 // Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateFast80AVX512(SB), NOSPLIT, $0-40
+TEXT ·updateFast80AVX512(SB), NOSPLIT, $0-44
 	MOVQ    h+0(FP), AX
 	MOVQ    weights+8(FP), CX
 	MOVQ    offsets+16(FP), DX
@@ -3794,25 +3912,46 @@ spike:
 	INCQ          R9
 	CMPQ          R9, DI
 	JL            spike
+	VBROADCASTSS  factor+40(FP), Z20
+	VMULPS        Z20, Z0, Z0
 	VMOVUPS       Z0, (AX)
+	VMULPS        Z20, Z1, Z1
 	VMOVUPS       Z1, 64(AX)
+	VMULPS        Z20, Z2, Z2
 	VMOVUPS       Z2, 128(AX)
+	VMULPS        Z20, Z3, Z3
 	VMOVUPS       Z3, 192(AX)
+	VMULPS        Z20, Z4, Z4
 	VMOVUPS       Z4, 256(AX)
+	VMULPS        Z20, Z5, Z5
 	VMOVUPS       Z5, 320(AX)
+	VMULPS        Z20, Z6, Z6
 	VMOVUPS       Z6, 384(AX)
+	VMULPS        Z20, Z7, Z7
 	VMOVUPS       Z7, 448(AX)
+	VMULPS        Z20, Z8, Z8
 	VMOVUPS       Z8, 512(AX)
+	VMULPS        Z20, Z9, Z9
 	VMOVUPS       Z9, 576(AX)
+	VMULPS        Z20, Z10, Z10
 	VMOVUPS       Z10, 640(AX)
+	VMULPS        Z20, Z11, Z11
 	VMOVUPS       Z11, 704(AX)
+	VMULPS        Z20, Z12, Z12
 	VMOVUPS       Z12, 768(AX)
+	VMULPS        Z20, Z13, Z13
 	VMOVUPS       Z13, 832(AX)
+	VMULPS        Z20, Z14, Z14
 	VMOVUPS       Z14, 896(AX)
+	VMULPS        Z20, Z15, Z15
 	VMOVUPS       Z15, 960(AX)
+	VMULPS        Z20, Z16, Z16
 	VMOVUPS       Z16, 1024(AX)
+	VMULPS        Z20, Z17, Z17
 	VMOVUPS       Z17, 1088(AX)
+	VMULPS        Z20, Z18, Z18
 	VMOVUPS       Z18, 1152(AX)
+	VMULPS        Z20, Z19, Z19
 	VMOVUPS       Z19, 1216(AX)
 	VZEROUPPER
 	RET
@@ -4193,9 +4332,9 @@ spike:
 	VZEROUPPER
 	RET
 
-// func updateFast96AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int)
+// func updateFast96AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 // Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateFast96AVX512(SB), NOSPLIT, $0-40
+TEXT ·updateFast96AVX512(SB), NOSPLIT, $0-44
 	MOVQ    h+0(FP), AX
 	MOVQ    weights+8(FP), CX
 	MOVQ    offsets+16(FP), DX
@@ -4343,29 +4482,54 @@ spike:
 	INCQ          R9
 	CMPQ          R9, DI
 	JL            spike
+	VBROADCASTSS  factor+40(FP), Z24
+	VMULPS        Z24, Z0, Z0
 	VMOVUPS       Z0, (AX)
+	VMULPS        Z24, Z1, Z1
 	VMOVUPS       Z1, 64(AX)
+	VMULPS        Z24, Z2, Z2
 	VMOVUPS       Z2, 128(AX)
+	VMULPS        Z24, Z3, Z3
 	VMOVUPS       Z3, 192(AX)
+	VMULPS        Z24, Z4, Z4
 	VMOVUPS       Z4, 256(AX)
+	VMULPS        Z24, Z5, Z5
 	VMOVUPS       Z5, 320(AX)
+	VMULPS        Z24, Z6, Z6
 	VMOVUPS       Z6, 384(AX)
+	VMULPS        Z24, Z7, Z7
 	VMOVUPS       Z7, 448(AX)
+	VMULPS        Z24, Z8, Z8
 	VMOVUPS       Z8, 512(AX)
+	VMULPS        Z24, Z9, Z9
 	VMOVUPS       Z9, 576(AX)
+	VMULPS        Z24, Z10, Z10
 	VMOVUPS       Z10, 640(AX)
+	VMULPS        Z24, Z11, Z11
 	VMOVUPS       Z11, 704(AX)
+	VMULPS        Z24, Z12, Z12
 	VMOVUPS       Z12, 768(AX)
+	VMULPS        Z24, Z13, Z13
 	VMOVUPS       Z13, 832(AX)
+	VMULPS        Z24, Z14, Z14
 	VMOVUPS       Z14, 896(AX)
+	VMULPS        Z24, Z15, Z15
 	VMOVUPS       Z15, 960(AX)
+	VMULPS        Z24, Z16, Z16
 	VMOVUPS       Z16, 1024(AX)
+	VMULPS        Z24, Z17, Z17
 	VMOVUPS       Z17, 1088(AX)
+	VMULPS        Z24, Z18, Z18
 	VMOVUPS       Z18, 1152(AX)
+	VMULPS        Z24, Z19, Z19
 	VMOVUPS       Z19, 1216(AX)
+	VMULPS        Z24, Z20, Z20
 	VMOVUPS       Z20, 1280(AX)
+	VMULPS        Z24, Z21, Z21
 	VMOVUPS       Z21, 1344(AX)
+	VMULPS        Z24, Z22, Z22
 	VMOVUPS       Z22, 1408(AX)
+	VMULPS        Z24, Z23, Z23
 	VMOVUPS       Z23, 1472(AX)
 	VZEROUPPER
 	RET

@@ -22,6 +22,7 @@ type Layer struct {
 
 	lowDiscrepancy bool
 
+	initial []float32 // h of a group before the first spike
 	width   int       // of a row of weights: n rounded up to whole vectors
 	weights []float32 // (k, width), zeros behind n
 	up      updater
@@ -35,7 +36,8 @@ type updater struct {
 	positions int // of a group; 1 means portable
 	vector    int // float32 numbers in a vector
 	sample    func(l *Layer, s *Scratch, g, first int, scale uint32)
-	fast      func(l *Layer, s *Scratch, r steps)
+	threshold func(t []uint32, sums []float32, k int) // as Thresholds; both have room for whole vectors
+	fast      func(l *Layer, s *Scratch, r steps)     // takes the common factor out itself
 	general   func(l *Layer, s *Scratch, r steps)
 }
 
@@ -65,11 +67,19 @@ func NewLayer(weights []float32, n int, s Schedule) *Layer {
 		lowDiscrepancy: s.LowDiscrepancy, width: n, weights: weights, up: updater{positions: 1},
 	}
 	up, ok := assembly(active, n)
+	if ok {
+		l.up = up
+		l.width = (n + up.vector - 1) / up.vector * up.vector
+	}
+	l.initial = make([]float32, l.up.positions*l.width)
+	for i := range l.initial {
+		if i%l.width < n {
+			l.initial[i] = 1 / float32(n)
+		}
+	}
 	if !ok {
 		return l
 	}
-	l.up = up
-	l.width = (n + up.vector - 1) / up.vector * up.vector
 	l.weights = aligned(l.k * l.width)
 	for k := range l.k {
 		copy(l.weights[k*l.width:], weights[k*n:(k+1)*n])
@@ -163,6 +173,9 @@ func (l *Layer) NewScratch() *Scratch {
 	s.offsets = make([]uint32, p*chunk)
 	s.scales = make([]float32, p)
 	s.thresholds = make([]uint32, p*l.thresholds())
+	for i := range s.thresholds { // what lies behind those of a patch stays so
+		s.thresholds[i] = 1<<32 - 1
+	}
 	s.coarse = make([]uint32, p*coarse)
 	if !l.fast {
 		s.eps = make([]float32, p*chunk)
@@ -170,19 +183,25 @@ func (l *Layer) NewScratch() *Scratch {
 	return s
 }
 
+// SumsLen returns the room that the running sums of a patch must have: whole
+// vectors.
+func (l *Layer) SumsLen() int { return (l.k + 15) &^ 15 }
+
 // Draw makes position g of the group draw its spikes, from the running sums of
-// its patch and the key of its random numbers. epsXY is its part of epsilon_xy.
+// its patch, in room of SumsLen, and the key of its random numbers. epsXY is its
+// part of epsilon_xy.
 func (s *Scratch) Draw(g int, sums []float32, key uint64, epsXY []float32) {
 	s.jobs[g] = job{key: key, epsXY: epsXY}
 	l := s.l
 	if l.up.positions == 1 {
-		Thresholds(s.thresholds, sums)
+		Thresholds(s.thresholds, sums[:l.k])
 		return
 	}
 	t := s.thresholds[g*l.thresholds():][:l.thresholds()]
-	Thresholds(t[:l.k], sums)
-	for i := l.k; i < len(t); i++ {
-		t[i] = 1<<32 - 1
+	l.up.threshold(t, sums, l.k)
+	if l.block == 1 {
+		copy(s.coarse[g*coarse:][:coarse], t)
+		return
 	}
 	for i := range coarse {
 		s.coarse[g*coarse+i] = t[(i+1)*l.block-1]
@@ -194,25 +213,19 @@ func (s *Scratch) Give(g int, spikes []int32, epsXY []float32) {
 	s.jobs[g] = job{given: spikes, epsXY: epsXY}
 }
 
-// H returns the neurons of position g.
-func (s *Scratch) H(g int) []float32 { return s.h[g*s.l.width:][:s.l.n] }
+// H returns the neurons: neuron n of position g is element g*stride+n.
+func (s *Scratch) H() (h []float32, stride int) { return s.h, s.l.width }
 
 // Run starts the first n positions of the group at 1/N and applies their spikes.
 func (s *Scratch) Run(n int) {
 	l := s.l
-	for g := range s.jobs {
-		h := s.h[g*l.width:][:l.width]
-		clear(h[l.n:])
-		for i := range h[:l.n] {
-			h[i] = 1 / float32(l.n)
-		}
-		if g >= n { // a group is always whole; the rest does what the first does
-			s.jobs[g] = s.jobs[0]
-			if s.jobs[0].given == nil && len(s.coarse) > 0 {
-				copy(s.coarse[g*coarse:][:coarse], s.coarse)
-				size := l.thresholds()
-				copy(s.thresholds[g*size:][:size], s.thresholds)
-			}
+	copy(s.h, l.initial)
+	for g := n; g < len(s.jobs); g++ { // a group is always whole; the rest does what the first does
+		s.jobs[g] = s.jobs[0]
+		if s.jobs[0].given == nil {
+			copy(s.coarse[g*coarse:][:coarse], s.coarse)
+			size := l.thresholds()
+			copy(s.thresholds[g*size:][:size], s.thresholds)
 		}
 	}
 	if l.up.positions == 1 {
@@ -235,7 +248,6 @@ func (s *Scratch) Run(n int) {
 		}
 		if l.fast {
 			l.up.fast(l, s, r)
-			multiply(s.h, r.inverse)
 			continue
 		}
 		for g := range s.scales {

@@ -15,8 +15,9 @@ func assembly(t Tier, n int) (updater, bool) {
 		positions: f.positions,
 		vector:    lanes,
 		sample:    sampleGroupAVX512,
+		threshold: thresholdsGroupAVX512,
 		fast: func(l *Layer, s *Scratch, r steps) {
-			f.fast(&s.h[0], &l.weights[0], &s.offsets[r.first%chunk], &r.num[0], r.n)
+			f.fast(&s.h[0], &l.weights[0], &s.offsets[r.first%chunk], &r.num[0], r.n, r.inverse)
 		},
 		general: func(l *Layer, s *Scratch, r steps) {
 			at := r.first % chunk
@@ -34,7 +35,7 @@ type generalFunc func(h, weights *float32, offsets *uint32, eps, scales *float32
 // avx512 holds the functions for 16 neurons, 32 and so on.
 var avx512 = []struct {
 	positions           int
-	fast                func(h, weights *float32, offsets *uint32, num *float32, n int)
+	fast                func(h, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 	general, forgetting generalFunc
 }{
 	1: {24, updateFast16AVX512, updateGeneral16AVX512, updateForgetting16AVX512},
@@ -57,5 +58,14 @@ func sampleGroupAVX512(l *Layer, s *Scratch, g, first int, scale uint32) {
 		sampleLowDiscrepancyAVX512(dst, n, look, thresholds, uint32(l.block), uint64(state), scale)
 	} else {
 		sampleAVX512(dst, n, look, thresholds, uint32(l.block), key+uint64(first/2+1)*gamma, scale)
+	}
+}
+
+// thresholdsGroupAVX512 computes whole vectors of thresholds and makes those
+// behind the last what they were.
+func thresholdsGroupAVX512(t []uint32, sums []float32, k int) {
+	thresholdsAVX512(&t[0], &sums[0], len(sums), (1<<32)/float64(sums[k-1]))
+	for i := k - 1; i < len(sums); i++ {
+		t[i] = 1<<32 - 1
 	}
 }

@@ -90,14 +90,15 @@ func (c task) run(shift int) [][]float32 {
 			if c.given[i] != nil {
 				s.Give(i-from, c.given[i], c.epsXY[i])
 			} else {
-				s.Draw(i-from, c.sums[i], Key(1, 2, 3, uint64(i)), c.epsXY[i])
+				s.Draw(i-from, append(c.sums[i], make([]float32, l.SumsLen()-c.k)...), Key(1, 2, 3, uint64(i)), c.epsXY[i])
 			}
 		}
 		if to > from {
 			s.Run(to - from)
 		}
 		for i := from; i < to; i++ {
-			out[i] = append([]float32(nil), s.H(i-from)...)
+			h, stride := s.H()
+			out[i] = append([]float32(nil), h[(i-from)*stride:][:c.n]...)
 		}
 	}
 	return out
@@ -146,6 +147,7 @@ func BenchmarkLayer(b *testing.B) {
 					eps[i] = 0.1
 				}
 				l := NewLayer(weights, size.n, Schedule{Eps: eps})
+				sums = append(sums, make([]float32, l.SumsLen()-size.k)...)
 				s := l.NewScratch()
 				for b.Loop() {
 					for g := range l.Positions() {

@@ -11,6 +11,34 @@ func Cumulate(sums, p []float32) float32 {
 	return c
 }
 
+// CumulateAt is Cumulate for the patch whose entry k is x[offsets[k]].
+func CumulateAt(sums, x []float32, offsets []int32) float32 {
+	var c float32
+	sums = sums[:len(offsets)]
+	for k, o := range offsets {
+		c += x[o]
+		sums[k] = c
+	}
+	return c
+}
+
+// CumulateAt4 is CumulateAt for four patches: the additions of one wait for each
+// other, those of four fill the time.
+func CumulateAt4(sums, x [4][]float32, offsets []int32) (totals [4]float32) {
+	n := len(offsets)
+	s0, s1, s2, s3 := sums[0][:n], sums[1][:n], sums[2][:n], sums[3][:n]
+	x0, x1, x2, x3 := x[0], x[1], x[2], x[3]
+	var c0, c1, c2, c3 float32
+	for k, o := range offsets {
+		c0 += x0[o]
+		c1 += x1[o]
+		c2 += x2[o]
+		c3 += x3[o]
+		s0[k], s1[k], s2[k], s3[k] = c0, c1, c2, c3
+	}
+	return [4]float32{c0, c1, c2, c3}
+}
+
 // Thresholds turns running sums into the thresholds of Sample: the share of
 // the total in units of 2^-32, rounded down. Every entry whose sum equals the
 // total gets the largest threshold. The total must be positive and finite.

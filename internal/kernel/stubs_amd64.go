@@ -20,10 +20,15 @@ func sampleAVX512(dst *uint32, n int, coarse *[32]uint32, thresholds *uint32, bl
 //go:noescape
 func sampleLowDiscrepancyAVX512(dst *uint32, n int, coarse *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
 
-// updateFast16AVX512 applies n spikes to each of 24 positions of 16 neurons.
+// thresholdsAVX512 writes n sums, a multiple of 16, times scale.
 //
 //go:noescape
-func updateFast16AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int)
+func thresholdsAVX512(dst *uint32, sums *float32, n int, scale float64)
+
+// updateFast16AVX512 applies n spikes to each of 24 positions of 16 neurons and multiplies h by a factor.
+//
+//go:noescape
+func updateFast16AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
 // updateGeneral16AVX512 applies n spikes to each of 24 positions of 16 neurons.
 //
@@ -35,10 +40,10 @@ func updateGeneral16AVX512(h *float32, weights *float32, offsets *uint32, eps *f
 //go:noescape
 func updateForgetting16AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateFast32AVX512 applies n spikes to each of 12 positions of 32 neurons.
+// updateFast32AVX512 applies n spikes to each of 12 positions of 32 neurons and multiplies h by a factor.
 //
 //go:noescape
-func updateFast32AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int)
+func updateFast32AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
 // updateGeneral32AVX512 applies n spikes to each of 12 positions of 32 neurons.
 //
@@ -50,10 +55,10 @@ func updateGeneral32AVX512(h *float32, weights *float32, offsets *uint32, eps *f
 //go:noescape
 func updateForgetting32AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateFast48AVX512 applies n spikes to each of 6 positions of 48 neurons.
+// updateFast48AVX512 applies n spikes to each of 6 positions of 48 neurons and multiplies h by a factor.
 //
 //go:noescape
-func updateFast48AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int)
+func updateFast48AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
 // updateGeneral48AVX512 applies n spikes to each of 6 positions of 48 neurons.
 //
@@ -65,10 +70,10 @@ func updateGeneral48AVX512(h *float32, weights *float32, offsets *uint32, eps *f
 //go:noescape
 func updateForgetting48AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateFast64AVX512 applies n spikes to each of 6 positions of 64 neurons.
+// updateFast64AVX512 applies n spikes to each of 6 positions of 64 neurons and multiplies h by a factor.
 //
 //go:noescape
-func updateFast64AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int)
+func updateFast64AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
 // updateGeneral64AVX512 applies n spikes to each of 6 positions of 64 neurons.
 //
@@ -80,10 +85,10 @@ func updateGeneral64AVX512(h *float32, weights *float32, offsets *uint32, eps *f
 //go:noescape
 func updateForgetting64AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateFast80AVX512 applies n spikes to each of 4 positions of 80 neurons.
+// updateFast80AVX512 applies n spikes to each of 4 positions of 80 neurons and multiplies h by a factor.
 //
 //go:noescape
-func updateFast80AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int)
+func updateFast80AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
 // updateGeneral80AVX512 applies n spikes to each of 4 positions of 80 neurons.
 //
@@ -95,10 +100,10 @@ func updateGeneral80AVX512(h *float32, weights *float32, offsets *uint32, eps *f
 //go:noescape
 func updateForgetting80AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateFast96AVX512 applies n spikes to each of 4 positions of 96 neurons.
+// updateFast96AVX512 applies n spikes to each of 4 positions of 96 neurons and multiplies h by a factor.
 //
 //go:noescape
-func updateFast96AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int)
+func updateFast96AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
 // updateGeneral96AVX512 applies n spikes to each of 4 positions of 96 neurons.
 //

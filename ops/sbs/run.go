@@ -65,11 +65,11 @@ func (l *layer) planFor(weights *ops.Tensor, epsXY []float32, places int) *plan 
 		LowDiscrepancy: l.Sampler == LowDiscrepancy,
 	})
 	p := &plan{weights: weights, maxEpsXY: maxEpsXY, places: places, kernel: k, workspaces: &sync.Pool{New: func() any {
-		rows := weights.Shape()[0]
-		return &workspace{
-			patch: make([]float32, rows), sums: make([]float32, rows),
-			scratch: k.NewScratch(), dead: make([]bool, k.Positions()),
+		w := &workspace{scratch: k.NewScratch(), dead: make([]bool, k.Positions())}
+		for i := range w.sums {
+			w.sums[i] = make([]float32, k.SumsLen())
 		}
+		return w
 	}}}
 	l.last.Store(p)
 	return p
@@ -84,6 +84,10 @@ type run struct {
 	x, w, epsXY []float32 // w as in the file
 	epsPlaces   int       // entries of epsXY for each position: 0, 1 or KH*KW
 	h           []float32
+
+	patches                []float32 // X, padded: see lay
+	offsets                []int32
+	rowLength, imageLength int
 
 	seed, firstImage uint64
 	given            []int64   // spikes handed in
@@ -143,6 +147,9 @@ func (l *layer) prepare(ctx *ops.Context, in []*ops.Tensor) (*run, error) {
 		}
 	}
 	r.plan = l.planFor(in[1], r.epsXY, r.epsPlaces)
+	if err := r.lay(); err != nil {
+		return nil, err
+	}
 	r.h = make([]float32, total)
 	return r, nil
 }
@@ -184,47 +191,75 @@ func index(i int, shape []int) []int {
 
 // workspace is what one worker needs at a time.
 type workspace struct {
-	patch, sums []float32
-	scratch     *kernel.Scratch
-	dead        []bool // positions of the group whose patch is all zero
+	sums    [4][]float32 // of the patches of some positions
+	scratch *kernel.Scratch
+	dead    []bool // positions of the group whose patch is all zero
 }
 
 // groups computes h at the (image, output position) pairs of groups lo..hi-1.
 func (r *run) groups(lo, hi int) error {
 	w := r.workspaces.Get().(*workspace)
 	defer r.workspaces.Put(w)
-	var (
-		patch, sums, scratch, dead = w.patch, w.sums, w.scratch, w.dead
-		positions                  = r.oh * r.ow
-		size                       = r.kernel.Positions()
-		total                      = r.batch * positions
-	)
+	size, total := r.kernel.Positions(), r.batch*r.oh*r.ow
 	for first := lo * size; first < min(hi*size, total); first += size {
 		n := min(size, total-first)
-		for g := range n {
-			b, pos := (first+g)/positions, (first+g)%positions
-			r.gather(patch, b, pos)
-			sum := kernel.Cumulate(sums, patch)
-			if !(sum <= math.MaxFloat32) {
-				return fmt.Errorf("X: the sum over the patch of image %d, output position (%d, %d) is too large for float32", b, pos/r.ow, pos%r.ow)
+		for g := 0; g < n; g += len(w.sums) {
+			if err := r.prepareSpikes(w, first, g, min(len(w.sums), n-g)); err != nil {
+				return err
 			}
-			if dead[g] = sum == 0; dead[g] {
-				sums[r.k-1] = 1 // any spikes will do, they are not used
-			}
-			r.draw(scratch, g, sums, b, pos)
 		}
-		scratch.Run(n)
-		for g := range n {
-			b, pos := (first+g)/positions, (first+g)%positions
-			for i, v := range scratch.H(g) {
-				if dead[g] {
-					v = 1 / float32(r.n)
-				}
-				r.h[(b*r.n+i)*positions+pos] = v
+		w.scratch.Run(n)
+		r.store(w, first, n)
+	}
+	return nil
+}
+
+// prepareSpikes gives positions g to g+n-1 of the group that starts at pair first
+// their spikes, or what to draw them from.
+func (r *run) prepareSpikes(w *workspace, first, g, n int) error {
+	positions := r.oh * r.ow
+	var patches [len(w.sums)][]float32
+	for i := range patches {
+		at := first + g + min(i, n-1) // when there are fewer, the last again
+		patches[i] = r.patches[r.start(at/positions, at%positions):]
+	}
+	totals := kernel.CumulateAt4(w.sums, patches, r.offsets)
+	for i, total := range totals[:n] {
+		b, pos := (first+g+i)/positions, (first+g+i)%positions
+		if !(total <= math.MaxFloat32) {
+			return fmt.Errorf("X: the sum over the patch of image %d, output position (%d, %d) is too large for float32", b, pos/r.ow, pos%r.ow)
+		}
+		if w.dead[g+i] = total == 0; w.dead[g+i] {
+			w.sums[i][r.k-1] = 1 // any spikes will do, they are not used
+		}
+		r.draw(w.scratch, g+i, w.sums[i], b, pos)
+	}
+	return nil
+}
+
+// store copies the neurons of a group to their places in the output.
+func (r *run) store(w *workspace, first, n int) {
+	positions := r.oh * r.ow
+	h, stride := w.scratch.H()
+	for g := range n {
+		if w.dead[g] {
+			for i := range r.n {
+				h[g*stride+i] = 1 / float32(r.n)
 			}
 		}
 	}
-	return nil
+	// Positions of one image lie beside each other.
+	for g := 0; g < n; {
+		b, pos := (first+g)/positions, (first+g)%positions
+		count := min(n-g, positions-pos)
+		for i := range r.n {
+			out, in := r.h[(b*r.n+i)*positions+pos:][:count], h[g*stride+i:]
+			for j := range out {
+				out[j] = in[j*stride]
+			}
+		}
+		g += count
+	}
 }
 
 // draw prepares the spikes of one output position as number g of a group.
@@ -242,7 +277,7 @@ func (r *run) draw(s *kernel.Scratch, g int, sums []float32, b, pos int) {
 	case r.uniforms != nil:
 		spikes := make([]int32, r.Spikes)
 		for t := range spikes {
-			spikes[t] = kernel.Invert(sums, r.uniforms[first+t*positions])
+			spikes[t] = kernel.Invert(sums[:r.k], r.uniforms[first+t*positions])
 		}
 		s.Give(g, spikes, epsXY)
 	default:
@@ -250,28 +285,42 @@ func (r *run) draw(s *kernel.Scratch, g int, sums []float32, b, pos int) {
 	}
 }
 
-// gather copies the patch of one output position of an image into patch, in
-// the order of the rows of W. Padded places are 0.
-func (r *run) gather(patch []float32, b, pos int) {
-	y0 := pos/r.ow*r.Strides[0] - r.Pads[0]
-	x0 := pos%r.ow*r.Strides[1] - r.Pads[1]
-	kh, kw := r.Kernel[0], r.Kernel[1]
+// maxPadded bounds the copy of X with padding, which is not an output that the
+// memory limit of a run knows of.
+const maxPadded = 1 << 28
+
+// lay finds the patches: entry k of the patch of an output position is
+// patches[start+offsets[k]]. Where there is padding, patches is a copy of X with
+// the padding around.
+func (r *run) lay() error {
+	height, width := r.height+r.Pads[0]+r.Pads[2], r.width+r.Pads[1]+r.Pads[3]
+	r.patches, r.rowLength, r.imageLength = r.x, width, r.channels*height*width
+	if r.Pads != [4]int{} {
+		n, err := ops.Len([]int{r.batch, r.channels, height, width})
+		if err != nil {
+			return err
+		}
+		if n > maxPadded {
+			return fmt.Errorf("%w: with its padding X has %d elements, want at most %d", ops.ErrShape, n, maxPadded)
+		}
+		r.patches = make([]float32, n)
+		for row := range r.batch * r.channels * r.height {
+			plane, y := row/r.height, row%r.height
+			copy(r.patches[(plane*height+y+r.Pads[0])*width+r.Pads[1]:], r.x[row*r.width:(row+1)*r.width])
+		}
+	}
+	r.offsets = make([]int32, 0, r.k)
 	for c := range r.channels {
-		plane := r.x[(b*r.channels+c)*r.height*r.width:][:r.height*r.width]
-		for i := range kh {
-			row := patch[(c*kh+i)*kw:][:kw]
-			y := y0 + i*r.Dilations[0]
-			if y < 0 || y >= r.height {
-				clear(row)
-				continue
-			}
-			for j := range row {
-				if xx := x0 + j*r.Dilations[1]; xx >= 0 && xx < r.width {
-					row[j] = plane[y*r.width+xx]
-				} else {
-					row[j] = 0
-				}
+		for i := range r.Kernel[0] {
+			for j := range r.Kernel[1] {
+				r.offsets = append(r.offsets, int32((c*height+i*r.Dilations[0])*width+j*r.Dilations[1]))
 			}
 		}
 	}
+	return nil
+}
+
+// start returns where the patch of an output position of an image starts.
+func (r *run) start(b, pos int) int {
+	return b*r.imageLength + pos/r.ow*r.Strides[0]*r.rowLength + pos%r.ow*r.Strides[1]
 }

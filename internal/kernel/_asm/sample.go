@@ -245,3 +245,29 @@ func compareOne(dst, thresholds, scale, t reg.Register, numbers Mem, i, vectors 
 	IMULL(scale, count)
 	MOVL(count, place)
 }
+
+// thresholdsAVX512 multiplies in float64 and converts to unsigned integers, of
+// which the instruction gives the largest for what is too large.
+func thresholdsAVX512() {
+	TEXT("thresholdsAVX512", NOSPLIT, "func(dst *uint32, sums *float32, n int, scale float64)")
+	Doc("thresholdsAVX512 writes n sums, a multiple of 16, times scale.")
+	Pragma("noescape")
+	dst, sums, n := Load(Param("dst"), GP64()), Load(Param("sums"), GP64()), Load(Param("n"), GP64())
+	scale := ZMM()
+	VBROADCASTSD(address("scale"), scale)
+	t := GP64()
+	XORQ(t, t)
+	Label("sums")
+	for i := range 2 {
+		wide, narrow := ZMM(), YMM()
+		VCVTPS2PD(Mem{Base: sums, Index: t, Scale: 4, Disp: 32 * i}, wide)
+		VMULPD(scale, wide, wide)
+		VCVTTPD2UDQ(wide, narrow)
+		VMOVDQU32(narrow, Mem{Base: dst, Index: t, Scale: 4, Disp: 32 * i})
+	}
+	ADDQ(U8(16), t)
+	CMPQ(t, n)
+	JL(LabelRef("sums"))
+	VZEROUPPER()
+	RET()
+}

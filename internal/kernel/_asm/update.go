@@ -55,12 +55,16 @@ var allZ = []reg.VecPhysical{
 func updateAVX512(vectors int, k kind) {
 	u := update{vectors: vectors, positions: groups[vectors], kind: k}
 	name := fmt.Sprintf("update%s%dAVX512", k, 16*vectors)
-	signature := "func(h, weights *float32, offsets *uint32, num *float32, n int)"
+	signature := "func(h, weights *float32, offsets *uint32, num *float32, n int, factor float32)"
 	if k != fast {
 		signature = "func(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32)"
 	}
 	TEXT(name, NOSPLIT, signature)
-	Doc(fmt.Sprintf("%s applies n spikes to each of %d positions of %d neurons.", name, u.positions, 16*vectors))
+	doc := fmt.Sprintf("%s applies n spikes to each of %d positions of %d neurons", name, u.positions, 16*vectors)
+	if k == fast {
+		doc += " and multiplies h by a factor"
+	}
+	Doc(doc + ".")
 	Pragma("noescape")
 	u.free = append(u.free, allZ[vectors*u.positions:]...)
 	h := Load(Param("h"), GP64()).(reg.GPVirtual)
@@ -93,7 +97,14 @@ func updateAVX512(vectors int, k kind) {
 	INCQ(t)
 	CMPQ(t, n)
 	JL(LabelRef("spike"))
+	factor := u.free[0]
+	if k == fast {
+		VBROADCASTSS(address("factor"), factor)
+	}
 	for i := range vectors * u.positions {
+		if k == fast {
+			VMULPS(factor, allZ[i], allZ[i])
+		}
 		VMOVUPS(allZ[i], Mem{Base: h, Disp: 64 * i})
 	}
 	VZEROUPPER()

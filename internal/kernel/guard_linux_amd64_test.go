@@ -1,0 +1,69 @@
+//go:build !purego
+
+package kernel
+
+import (
+	"math/rand/v2"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+)
+
+// guarded moves a slice to where the page behind its last element cannot be
+// touched, nor the one before its first.
+func guarded[T float32 | uint32](t *testing.T, v *[]T) {
+	t.Helper()
+	if len(*v) == 0 {
+		return
+	}
+	const page = 4096
+	size := len(*v) * 4
+	room := (size + page - 1) / page * page
+	m, err := syscall.Mmap(-1, 0, room+2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = syscall.Munmap(m) })
+	require.NoError(t, syscall.Mprotect(m[:page], syscall.PROT_NONE))
+	require.NoError(t, syscall.Mprotect(m[page+room:], syscall.PROT_NONE))
+	moved := unsafe.Slice((*T)(unsafe.Pointer(&m[page+room-size])), len(*v))
+	copy(moved, *v)
+	*v = moved
+}
+
+// TestGuardPages runs random layers with every buffer ending at a page that
+// cannot be touched.
+func TestGuardPages(t *testing.T) {
+	for _, tier := range Tiers()[1:] {
+		t.Run(tier.String(), func(t *testing.T) {
+			defer Use(tier)()
+			for seed := range uint64(300) {
+				c := randomTask(rand.New(rand.NewPCG(seed, 8)))
+				l := NewLayer(c.weights, c.n, Schedule{
+					Eps: c.eps, Places: c.places, MaxEpsXY: 2, Forgetting: c.forgetting, LowDiscrepancy: c.lowDiscrepancy,
+				})
+				if l.Positions() == 1 {
+					continue
+				}
+				guarded(t, &l.weights)
+				for i := range l.runs {
+					guarded(t, &l.runs[i].num)
+				}
+				s := l.NewScratch()
+				for _, v := range []*[]float32{&s.h, &s.eps, &s.scales} {
+					guarded(t, v)
+				}
+				for _, v := range []*[]uint32{&s.offsets, &s.thresholds, &s.coarse} {
+					guarded(t, v)
+				}
+				for g := range l.Positions() {
+					i := g % len(c.sums)
+					sums := append(c.sums[i][:c.k:c.k], make([]float32, l.SumsLen()-c.k)...)
+					guarded(t, &sums)
+					s.Draw(g, sums, uint64(g), c.epsXY[i])
+				}
+				s.Run(l.Positions())
+			}
+		})
+	}
+}
