@@ -48,6 +48,9 @@ DATA sampleSteps<>+24(SB)/4, $0x00000002
 DATA sampleSteps<>+28(SB)/4, $0x00000001
 GLOBL sampleSteps<>(SB), RODATA|NOPTR, $32
 
+DATA signBit<>+0(SB)/4, $0x80000000
+GLOBL signBit<>(SB), RODATA|NOPTR, $4
+
 DATA minOverlap<>+0(SB)/4, $0x2edbe6ff
 GLOBL minOverlap<>(SB), RODATA|NOPTR, $4
 
@@ -4951,5 +4954,9300 @@ spike:
 	VMOVUPS       Z21, 1344(AX)
 	VMOVUPS       Z22, 1408(AX)
 	VMOVUPS       Z23, 1472(AX)
+	VZEROUPPER
+	RET
+
+// func searchAVX2(dst *uint32, random *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, scale uint32)
+// Requires: AVX, AVX2, POPCNT, SSE2
+TEXT ·searchAVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         random+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         tree+24(FP), BX
+	MOVQ         thresholds+32(FP), SI
+	MOVL         block+40(FP), DI
+	MOVL         scale+44(FP), R8
+	VMOVDQU      (BX), Y8
+	VMOVDQU      32(BX), Y9
+	VMOVDQU      64(BX), Y10
+	VMOVDQU      96(BX), Y11
+	VPBROADCASTD signBit<>+0(SB), Y12
+	VPBROADCASTD sampleSteps<>+28(SB), Y13
+	VPBROADCASTD sampleSteps<>+20(SB), Y14
+	MOVL         DI, BX
+	CMPL         DI, $0x01
+	JNE          start
+	MOVL         R8, BX
+
+start:
+	MOVD         BX, X15
+	VPBROADCASTD X15, Y15
+	XORQ         BX, BX
+
+numbers:
+	VPXOR     (CX)(BX*4), Y12, Y0
+	VMOVDQU   Y0, (CX)(BX*4)
+	VPXOR     Y1, Y1, Y1
+	VPERMD    Y8, Y1, Y3
+	VPCMPGTD  Y3, Y0, Y3
+	VPADDD    Y1, Y1, Y1
+	VPSUBD    Y3, Y1, Y1
+	VPADDD    Y13, Y1, Y2
+	VPERMD    Y8, Y2, Y3
+	VPCMPGTD  Y3, Y0, Y3
+	VPADDD    Y1, Y1, Y1
+	VPSUBD    Y3, Y1, Y1
+	VPADDD    Y14, Y1, Y2
+	VPERMD    Y8, Y2, Y3
+	VPCMPGTD  Y3, Y0, Y3
+	VPADDD    Y1, Y1, Y1
+	VPSUBD    Y3, Y1, Y1
+	VPERMD    Y9, Y1, Y3
+	VPCMPGTD  Y3, Y0, Y3
+	VPADDD    Y1, Y1, Y1
+	VPSUBD    Y3, Y1, Y1
+	VPERMD    Y10, Y1, Y3
+	VPERMD    Y11, Y1, Y2
+	VPSLLD    $0x1c, Y1, Y4
+	VBLENDVPS Y4, Y2, Y3, Y3
+	VPCMPGTD  Y3, Y0, Y3
+	VPADDD    Y1, Y1, Y1
+	VPSUBD    Y3, Y1, Y1
+	VPMULLD   Y15, Y1, Y1
+	VMOVDQU   Y1, (AX)(BX*4)
+	ADDQ      $0x08, BX
+	CMPQ      BX, DX
+	JL        numbers
+	CMPL      DI, $0x01
+	JE        end
+
+	// Counting the thresholds below among the next 16 or 32; those behind the
+	// block are not below.
+	XORQ BX, BX
+	CMPL DI, $0x10
+	JG   wide
+
+narrow:
+	MOVL         (AX)(BX*4), DI
+	VPBROADCASTD (CX)(BX*4), Y0
+	VPCMPGTD     (SI)(DI*4), Y0, Y3
+	VMOVMSKPS    Y3, R10
+	POPCNTL      R10, R10
+	MOVL         R10, R9
+	VPCMPGTD     32(SI)(DI*4), Y0, Y3
+	VMOVMSKPS    Y3, R10
+	POPCNTL      R10, R10
+	ADDL         R10, R9
+	ADDL         DI, R9
+	IMULL        R8, R9
+	MOVL         R9, (AX)(BX*4)
+	INCQ         BX
+	CMPQ         BX, DX
+	JL           narrow
+	JMP          end
+
+wide:
+	MOVL         (AX)(BX*4), DI
+	VPBROADCASTD (CX)(BX*4), Y0
+	VPCMPGTD     (SI)(DI*4), Y0, Y3
+	VMOVMSKPS    Y3, R10
+	POPCNTL      R10, R10
+	MOVL         R10, R9
+	VPCMPGTD     32(SI)(DI*4), Y0, Y3
+	VMOVMSKPS    Y3, R10
+	POPCNTL      R10, R10
+	ADDL         R10, R9
+	VPCMPGTD     64(SI)(DI*4), Y0, Y3
+	VMOVMSKPS    Y3, R10
+	POPCNTL      R10, R10
+	ADDL         R10, R9
+	VPCMPGTD     96(SI)(DI*4), Y0, Y3
+	VMOVMSKPS    Y3, R10
+	POPCNTL      R10, R10
+	ADDL         R10, R9
+	ADDL         DI, R9
+	IMULL        R8, R9
+	MOVL         R9, (AX)(BX*4)
+	INCQ         BX
+	CMPQ         BX, DX
+	JL           wide
+
+end:
+	VZEROUPPER
+	RET
+
+// func updateFast8AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+// Requires: AVX, FMA3
+TEXT ·updateFast8AVX2(SB), NOSPLIT, $96-44
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+32(FP), BX
+	MOVQ         num+24(FP), SI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 48(SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 80(SP)
+	XORQ         R9, R9
+	XORQ         R10, R10
+
+spike:
+	XORQ R11, R11
+
+four:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	MOVL         (DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R8*1), Y8, Y0
+	MOVL         640(DX)(R10*4), DI
+	VBROADCASTSS 4(SP)(R11*1), Y14
+	MOVL         640(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMULPS       (CX)(R8*1), Y8, Y1
+	MOVL         1280(DX)(R10*4), DI
+	VBROADCASTSS 8(SP)(R11*1), Y14
+	MOVL         1280(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMULPS       (CX)(R8*1), Y8, Y2
+	MOVL         1920(DX)(R10*4), DI
+	VBROADCASTSS 12(SP)(R11*1), Y14
+	MOVL         1920(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMULPS       (CX)(R8*1), Y8, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VBROADCASTSS (SI)(R9*4), X1
+	VDIVPS       X0, X1, X0
+	VMOVUPS      X0, (SP)(R11*1)
+	ADDQ         $+128, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+16, R11
+	CMPQ         R11, $+96
+	JL           four
+	SUBQ         $+768, AX
+	SUBQ         $+15360, DX
+	MOVQ         R9, R10
+	INCQ         R9
+	CMPQ         R9, BX
+	JL           spike
+
+	// What the last spikes do.
+	VBROADCASTSS factor+40(FP), Y0
+	XORQ         R11, R11
+
+last:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, R11
+	CMPQ         R11, $+96
+	JL           last
+	SUBQ         $+768, AX
+	SUBQ         $+15360, DX
+	VZEROUPPER
+	RET
+
+// func updateGeneral8AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateGeneral8AVX2(SB), NOSPLIT, $96-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 48(SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 80(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+128, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+96
+	JL           four
+	SUBQ         $+768, AX
+	SUBQ         $+15360, DX
+	SUBQ         $+15360, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+96
+	JL           last
+	SUBQ         $+768, AX
+	SUBQ         $+15360, DX
+	SUBQ         $+15360, SI
+	VZEROUPPER
+	RET
+
+// func updateForgetting8AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateForgetting8AVX2(SB), NOSPLIT, $192-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 96(SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 112(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 128(SP)
+	VMOVUPS      X0, 48(SP)
+	VMOVUPS      X0, 144(SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 160(SP)
+	VMOVUPS      X0, 80(SP)
+	VMOVUPS      X0, 176(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 96(SP)(R12*1), Y13
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	VBROADCASTSS 100(SP)(R12*1), Y13
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	VBROADCASTSS 104(SP)(R12*1), Y13
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	VBROADCASTSS 108(SP)(R12*1), Y13
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS share+52(FP), X5
+	VMULPS       X5, X3, X3
+	VANDPS       X4, X3, X3
+	VMOVUPS      X3, 96(SP)(R12*1)
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+128, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+96
+	JL           four
+	SUBQ         $+768, AX
+	SUBQ         $+15360, DX
+	SUBQ         $+15360, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 96(SP)(R12*1), Y13
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+96
+	JL           last
+	SUBQ         $+768, AX
+	SUBQ         $+15360, DX
+	SUBQ         $+15360, SI
+	VZEROUPPER
+	RET
+
+// func updateFast16AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+// Requires: AVX, FMA3
+TEXT ·updateFast16AVX2(SB), NOSPLIT, $96-44
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+32(FP), BX
+	MOVQ         num+24(FP), SI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 48(SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 80(SP)
+	XORQ         R9, R9
+	XORQ         R10, R10
+
+spike:
+	XORQ R11, R11
+
+four:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	MOVL         (DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R8*1), Y8, Y0
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y0
+	MOVL         640(DX)(R10*4), DI
+	VBROADCASTSS 4(SP)(R11*1), Y14
+	MOVL         640(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMULPS       (CX)(R8*1), Y8, Y1
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       96(AX), Y9, Y9
+	VMOVUPS      Y9, 96(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y1
+	MOVL         1280(DX)(R10*4), DI
+	VBROADCASTSS 8(SP)(R11*1), Y14
+	MOVL         1280(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMULPS       (CX)(R8*1), Y8, Y2
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y2
+	MOVL         1920(DX)(R10*4), DI
+	VBROADCASTSS 12(SP)(R11*1), Y14
+	MOVL         1920(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       192(AX), Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMULPS       (CX)(R8*1), Y8, Y3
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       224(AX), Y9, Y9
+	VMOVUPS      Y9, 224(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VBROADCASTSS (SI)(R9*4), X1
+	VDIVPS       X0, X1, X0
+	VMOVUPS      X0, (SP)(R11*1)
+	ADDQ         $+256, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+16, R11
+	CMPQ         R11, $+96
+	JL           four
+	SUBQ         $+1536, AX
+	SUBQ         $+15360, DX
+	MOVQ         R9, R10
+	INCQ         R9
+	CMPQ         R9, BX
+	JL           spike
+
+	// What the last spikes do.
+	VBROADCASTSS factor+40(FP), Y0
+	XORQ         R11, R11
+
+last:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, R11
+	CMPQ         R11, $+96
+	JL           last
+	SUBQ         $+1536, AX
+	SUBQ         $+15360, DX
+	VZEROUPPER
+	RET
+
+// func updateGeneral16AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateGeneral16AVX2(SB), NOSPLIT, $96-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 48(SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 80(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       96(AX), Y9, Y9
+	VMOVUPS      Y9, 96(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       192(AX), Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       224(AX), Y9, Y9
+	VMOVUPS      Y9, 224(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+256, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+96
+	JL           four
+	SUBQ         $+1536, AX
+	SUBQ         $+15360, DX
+	SUBQ         $+15360, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+96
+	JL           last
+	SUBQ         $+1536, AX
+	SUBQ         $+15360, DX
+	SUBQ         $+15360, SI
+	VZEROUPPER
+	RET
+
+// func updateForgetting16AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateForgetting16AVX2(SB), NOSPLIT, $192-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 96(SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 112(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 128(SP)
+	VMOVUPS      X0, 48(SP)
+	VMOVUPS      X0, 144(SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 160(SP)
+	VMOVUPS      X0, 80(SP)
+	VMOVUPS      X0, 176(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 96(SP)(R12*1), Y13
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	VBROADCASTSS 100(SP)(R12*1), Y13
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 96(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	VBROADCASTSS 104(SP)(R12*1), Y13
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	VBROADCASTSS 108(SP)(R12*1), Y13
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      192(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      224(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 224(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS share+52(FP), X5
+	VMULPS       X5, X3, X3
+	VANDPS       X4, X3, X3
+	VMOVUPS      X3, 96(SP)(R12*1)
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+256, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+96
+	JL           four
+	SUBQ         $+1536, AX
+	SUBQ         $+15360, DX
+	SUBQ         $+15360, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 96(SP)(R12*1), Y13
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+96
+	JL           last
+	SUBQ         $+1536, AX
+	SUBQ         $+15360, DX
+	SUBQ         $+15360, SI
+	VZEROUPPER
+	RET
+
+// func updateFast24AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+// Requires: AVX, FMA3
+TEXT ·updateFast24AVX2(SB), NOSPLIT, $64-44
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+32(FP), BX
+	MOVQ         num+24(FP), SI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 48(SP)
+	XORQ         R9, R9
+	XORQ         R10, R10
+
+spike:
+	XORQ R11, R11
+
+four:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	MOVL         (DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R8*1), Y8, Y0
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y0
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y0
+	MOVL         640(DX)(R10*4), DI
+	VBROADCASTSS 4(SP)(R11*1), Y14
+	MOVL         640(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMULPS       (CX)(R8*1), Y8, Y1
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       128(AX), Y9, Y9
+	VMOVUPS      Y9, 128(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y1
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       160(AX), Y10, Y10
+	VMOVUPS      Y10, 160(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y1
+	MOVL         1280(DX)(R10*4), DI
+	VBROADCASTSS 8(SP)(R11*1), Y14
+	MOVL         1280(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       192(AX), Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMULPS       (CX)(R8*1), Y8, Y2
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       224(AX), Y9, Y9
+	VMOVUPS      Y9, 224(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y2
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       256(AX), Y10, Y10
+	VMOVUPS      Y10, 256(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y2
+	MOVL         1920(DX)(R10*4), DI
+	VBROADCASTSS 12(SP)(R11*1), Y14
+	MOVL         1920(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       288(AX), Y8, Y8
+	VMOVUPS      Y8, 288(AX)
+	VMULPS       (CX)(R8*1), Y8, Y3
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       320(AX), Y9, Y9
+	VMOVUPS      Y9, 320(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y3
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       352(AX), Y10, Y10
+	VMOVUPS      Y10, 352(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VBROADCASTSS (SI)(R9*4), X1
+	VDIVPS       X0, X1, X0
+	VMOVUPS      X0, (SP)(R11*1)
+	ADDQ         $+384, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+16, R11
+	CMPQ         R11, $+64
+	JL           four
+	SUBQ         $+1536, AX
+	SUBQ         $+10240, DX
+	MOVQ         R9, R10
+	INCQ         R9
+	CMPQ         R9, BX
+	JL           spike
+
+	// What the last spikes do.
+	VBROADCASTSS factor+40(FP), Y0
+	XORQ         R11, R11
+
+last:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	ADDQ         $+96, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, R11
+	CMPQ         R11, $+64
+	JL           last
+	SUBQ         $+1536, AX
+	SUBQ         $+10240, DX
+	VZEROUPPER
+	RET
+
+// func updateGeneral24AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateGeneral24AVX2(SB), NOSPLIT, $64-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 48(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       128(AX), Y9, Y9
+	VMOVUPS      Y9, 128(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       160(AX), Y10, Y10
+	VMOVUPS      Y10, 160(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       192(AX), Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       224(AX), Y9, Y9
+	VMOVUPS      Y9, 224(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       256(AX), Y10, Y10
+	VMOVUPS      Y10, 256(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       288(AX), Y8, Y8
+	VMOVUPS      Y8, 288(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       320(AX), Y9, Y9
+	VMOVUPS      Y9, 320(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       352(AX), Y10, Y10
+	VMOVUPS      Y10, 352(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+384, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+64
+	JL           four
+	SUBQ         $+1536, AX
+	SUBQ         $+10240, DX
+	SUBQ         $+10240, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	ADDQ         $+96, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+64
+	JL           last
+	SUBQ         $+1536, AX
+	SUBQ         $+10240, DX
+	SUBQ         $+10240, SI
+	VZEROUPPER
+	RET
+
+// func updateForgetting24AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateForgetting24AVX2(SB), NOSPLIT, $128-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 80(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 96(SP)
+	VMOVUPS      X0, 48(SP)
+	VMOVUPS      X0, 112(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 64(SP)(R12*1), Y13
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	VBROADCASTSS 68(SP)(R12*1), Y13
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 128(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 160(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	VBROADCASTSS 72(SP)(R12*1), Y13
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      192(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      224(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 224(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      256(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 256(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	VBROADCASTSS 76(SP)(R12*1), Y13
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      288(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 288(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      320(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 320(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      352(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 352(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS share+52(FP), X5
+	VMULPS       X5, X3, X3
+	VANDPS       X4, X3, X3
+	VMOVUPS      X3, 64(SP)(R12*1)
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+384, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+64
+	JL           four
+	SUBQ         $+1536, AX
+	SUBQ         $+10240, DX
+	SUBQ         $+10240, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 64(SP)(R12*1), Y13
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 64(AX)
+	ADDQ         $+96, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+64
+	JL           last
+	SUBQ         $+1536, AX
+	SUBQ         $+10240, DX
+	SUBQ         $+10240, SI
+	VZEROUPPER
+	RET
+
+// func updateFast32AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+// Requires: AVX, FMA3
+TEXT ·updateFast32AVX2(SB), NOSPLIT, $64-44
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+32(FP), BX
+	MOVQ         num+24(FP), SI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 48(SP)
+	XORQ         R9, R9
+	XORQ         R10, R10
+
+spike:
+	XORQ R11, R11
+
+four:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	MOVL         (DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R8*1), Y8, Y0
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y0
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y0
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y0
+	MOVL         640(DX)(R10*4), DI
+	VBROADCASTSS 4(SP)(R11*1), Y14
+	MOVL         640(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMULPS       (CX)(R8*1), Y8, Y1
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y1
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y1
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y1
+	MOVL         1280(DX)(R10*4), DI
+	VBROADCASTSS 8(SP)(R11*1), Y14
+	MOVL         1280(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMULPS       (CX)(R8*1), Y8, Y2
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       288(AX), Y9, Y9
+	VMOVUPS      Y9, 288(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y2
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       320(AX), Y10, Y10
+	VMOVUPS      Y10, 320(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y2
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       352(AX), Y11, Y11
+	VMOVUPS      Y11, 352(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y2
+	MOVL         1920(DX)(R10*4), DI
+	VBROADCASTSS 12(SP)(R11*1), Y14
+	MOVL         1920(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       384(AX), Y8, Y8
+	VMOVUPS      Y8, 384(AX)
+	VMULPS       (CX)(R8*1), Y8, Y3
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       416(AX), Y9, Y9
+	VMOVUPS      Y9, 416(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y3
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       448(AX), Y10, Y10
+	VMOVUPS      Y10, 448(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y3
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       480(AX), Y11, Y11
+	VMOVUPS      Y11, 480(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VBROADCASTSS (SI)(R9*4), X1
+	VDIVPS       X0, X1, X0
+	VMOVUPS      X0, (SP)(R11*1)
+	ADDQ         $+512, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+16, R11
+	CMPQ         R11, $+64
+	JL           four
+	SUBQ         $+2048, AX
+	SUBQ         $+10240, DX
+	MOVQ         R9, R10
+	INCQ         R9
+	CMPQ         R9, BX
+	JL           spike
+
+	// What the last spikes do.
+	VBROADCASTSS factor+40(FP), Y0
+	XORQ         R11, R11
+
+last:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, R11
+	CMPQ         R11, $+64
+	JL           last
+	SUBQ         $+2048, AX
+	SUBQ         $+10240, DX
+	VZEROUPPER
+	RET
+
+// func updateGeneral32AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateGeneral32AVX2(SB), NOSPLIT, $64-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 48(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y0
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y1
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       288(AX), Y9, Y9
+	VMOVUPS      Y9, 288(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       320(AX), Y10, Y10
+	VMOVUPS      Y10, 320(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y2
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       352(AX), Y11, Y11
+	VMOVUPS      Y11, 352(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       384(AX), Y8, Y8
+	VMOVUPS      Y8, 384(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       416(AX), Y9, Y9
+	VMOVUPS      Y9, 416(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       448(AX), Y10, Y10
+	VMOVUPS      Y10, 448(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y3
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       480(AX), Y11, Y11
+	VMOVUPS      Y11, 480(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+512, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+64
+	JL           four
+	SUBQ         $+2048, AX
+	SUBQ         $+10240, DX
+	SUBQ         $+10240, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+64
+	JL           last
+	SUBQ         $+2048, AX
+	SUBQ         $+10240, DX
+	SUBQ         $+10240, SI
+	VZEROUPPER
+	RET
+
+// func updateForgetting32AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateForgetting32AVX2(SB), NOSPLIT, $128-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 80(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 96(SP)
+	VMOVUPS      X0, 48(SP)
+	VMOVUPS      X0, 112(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 64(SP)(R12*1), Y13
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y0
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	VBROADCASTSS 68(SP)(R12*1), Y13
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      192(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y1
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      224(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 224(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	VBROADCASTSS 72(SP)(R12*1), Y13
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      256(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      288(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 288(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      320(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 320(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y2
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      352(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 352(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	VBROADCASTSS 76(SP)(R12*1), Y13
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      384(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 384(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      416(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 416(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      448(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 448(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y3
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      480(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 480(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS share+52(FP), X5
+	VMULPS       X5, X3, X3
+	VANDPS       X4, X3, X3
+	VMOVUPS      X3, 64(SP)(R12*1)
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+512, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+64
+	JL           four
+	SUBQ         $+2048, AX
+	SUBQ         $+10240, DX
+	SUBQ         $+10240, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 64(SP)(R12*1), Y13
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+64
+	JL           last
+	SUBQ         $+2048, AX
+	SUBQ         $+10240, DX
+	SUBQ         $+10240, SI
+	VZEROUPPER
+	RET
+
+// func updateFast40AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+// Requires: AVX, FMA3
+TEXT ·updateFast40AVX2(SB), NOSPLIT, $48-44
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+32(FP), BX
+	MOVQ         num+24(FP), SI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         R9, R9
+	XORQ         R10, R10
+
+spike:
+	XORQ R11, R11
+
+four:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	MOVL         (DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R8*1), Y8, Y0
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y0
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y0
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y0
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y0
+	MOVL         640(DX)(R10*4), DI
+	VBROADCASTSS 4(SP)(R11*1), Y14
+	MOVL         640(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       160(AX), Y8, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMULPS       (CX)(R8*1), Y8, Y1
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       192(AX), Y9, Y9
+	VMOVUPS      Y9, 192(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y1
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       224(AX), Y10, Y10
+	VMOVUPS      Y10, 224(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y1
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       256(AX), Y11, Y11
+	VMOVUPS      Y11, 256(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y1
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       288(AX), Y8, Y8
+	VMOVUPS      Y8, 288(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y1
+	MOVL         1280(DX)(R10*4), DI
+	VBROADCASTSS 8(SP)(R11*1), Y14
+	MOVL         1280(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       320(AX), Y8, Y8
+	VMOVUPS      Y8, 320(AX)
+	VMULPS       (CX)(R8*1), Y8, Y2
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       352(AX), Y9, Y9
+	VMOVUPS      Y9, 352(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y2
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       384(AX), Y10, Y10
+	VMOVUPS      Y10, 384(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y2
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       416(AX), Y11, Y11
+	VMOVUPS      Y11, 416(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y2
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       448(AX), Y8, Y8
+	VMOVUPS      Y8, 448(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y2
+	MOVL         1920(DX)(R10*4), DI
+	VBROADCASTSS 12(SP)(R11*1), Y14
+	MOVL         1920(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       480(AX), Y8, Y8
+	VMOVUPS      Y8, 480(AX)
+	VMULPS       (CX)(R8*1), Y8, Y3
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       512(AX), Y9, Y9
+	VMOVUPS      Y9, 512(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y3
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       544(AX), Y10, Y10
+	VMOVUPS      Y10, 544(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y3
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       576(AX), Y11, Y11
+	VMOVUPS      Y11, 576(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y3
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       608(AX), Y8, Y8
+	VMOVUPS      Y8, 608(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VBROADCASTSS (SI)(R9*4), X1
+	VDIVPS       X0, X1, X0
+	VMOVUPS      X0, (SP)(R11*1)
+	ADDQ         $+640, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+16, R11
+	CMPQ         R11, $+48
+	JL           four
+	SUBQ         $+1920, AX
+	SUBQ         $+7680, DX
+	MOVQ         R9, R10
+	INCQ         R9
+	CMPQ         R9, BX
+	JL           spike
+
+	// What the last spikes do.
+	VBROADCASTSS factor+40(FP), Y0
+	XORQ         R11, R11
+
+last:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	ADDQ         $+160, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, R11
+	CMPQ         R11, $+48
+	JL           last
+	SUBQ         $+1920, AX
+	SUBQ         $+7680, DX
+	VZEROUPPER
+	RET
+
+// func updateGeneral40AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateGeneral40AVX2(SB), NOSPLIT, $48-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y0
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y0
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       160(AX), Y8, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       192(AX), Y9, Y9
+	VMOVUPS      Y9, 192(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       224(AX), Y10, Y10
+	VMOVUPS      Y10, 224(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y1
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       256(AX), Y11, Y11
+	VMOVUPS      Y11, 256(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y1
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       288(AX), Y8, Y8
+	VMOVUPS      Y8, 288(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       320(AX), Y8, Y8
+	VMOVUPS      Y8, 320(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       352(AX), Y9, Y9
+	VMOVUPS      Y9, 352(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       384(AX), Y10, Y10
+	VMOVUPS      Y10, 384(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y2
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       416(AX), Y11, Y11
+	VMOVUPS      Y11, 416(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y2
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       448(AX), Y8, Y8
+	VMOVUPS      Y8, 448(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       480(AX), Y8, Y8
+	VMOVUPS      Y8, 480(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       512(AX), Y9, Y9
+	VMOVUPS      Y9, 512(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       544(AX), Y10, Y10
+	VMOVUPS      Y10, 544(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y3
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       576(AX), Y11, Y11
+	VMOVUPS      Y11, 576(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y3
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       608(AX), Y8, Y8
+	VMOVUPS      Y8, 608(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+640, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+48
+	JL           four
+	SUBQ         $+1920, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	ADDQ         $+160, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+48
+	JL           last
+	SUBQ         $+1920, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	VZEROUPPER
+	RET
+
+// func updateForgetting40AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateForgetting40AVX2(SB), NOSPLIT, $96-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 48(SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 80(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 48(SP)(R12*1), Y13
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y0
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y0
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	VBROADCASTSS 52(SP)(R12*1), Y13
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      192(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 192(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      224(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 224(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y1
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      256(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 256(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y1
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      288(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 288(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	VBROADCASTSS 56(SP)(R12*1), Y13
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      320(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 320(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      352(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 352(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      384(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 384(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y2
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      416(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 416(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y2
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      448(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 448(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	VBROADCASTSS 60(SP)(R12*1), Y13
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      480(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 480(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      512(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 512(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      544(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 544(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y3
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      576(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 576(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y3
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      608(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 608(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS share+52(FP), X5
+	VMULPS       X5, X3, X3
+	VANDPS       X4, X3, X3
+	VMOVUPS      X3, 48(SP)(R12*1)
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+640, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+48
+	JL           four
+	SUBQ         $+1920, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 48(SP)(R12*1), Y13
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 128(AX)
+	ADDQ         $+160, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+48
+	JL           last
+	SUBQ         $+1920, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	VZEROUPPER
+	RET
+
+// func updateFast48AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+// Requires: AVX, FMA3
+TEXT ·updateFast48AVX2(SB), NOSPLIT, $48-44
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+32(FP), BX
+	MOVQ         num+24(FP), SI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         R9, R9
+	XORQ         R10, R10
+
+spike:
+	XORQ R11, R11
+
+four:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	MOVL         (DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R8*1), Y8, Y0
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y0
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y0
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y0
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y0
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y0
+	MOVL         640(DX)(R10*4), DI
+	VBROADCASTSS 4(SP)(R11*1), Y14
+	MOVL         640(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       192(AX), Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMULPS       (CX)(R8*1), Y8, Y1
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       224(AX), Y9, Y9
+	VMOVUPS      Y9, 224(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y1
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       256(AX), Y10, Y10
+	VMOVUPS      Y10, 256(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y1
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       288(AX), Y11, Y11
+	VMOVUPS      Y11, 288(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y1
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       320(AX), Y8, Y8
+	VMOVUPS      Y8, 320(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y1
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       352(AX), Y9, Y9
+	VMOVUPS      Y9, 352(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y1
+	MOVL         1280(DX)(R10*4), DI
+	VBROADCASTSS 8(SP)(R11*1), Y14
+	MOVL         1280(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       384(AX), Y8, Y8
+	VMOVUPS      Y8, 384(AX)
+	VMULPS       (CX)(R8*1), Y8, Y2
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       416(AX), Y9, Y9
+	VMOVUPS      Y9, 416(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y2
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       448(AX), Y10, Y10
+	VMOVUPS      Y10, 448(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y2
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       480(AX), Y11, Y11
+	VMOVUPS      Y11, 480(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y2
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       512(AX), Y8, Y8
+	VMOVUPS      Y8, 512(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y2
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       544(AX), Y9, Y9
+	VMOVUPS      Y9, 544(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y2
+	MOVL         1920(DX)(R10*4), DI
+	VBROADCASTSS 12(SP)(R11*1), Y14
+	MOVL         1920(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       576(AX), Y8, Y8
+	VMOVUPS      Y8, 576(AX)
+	VMULPS       (CX)(R8*1), Y8, Y3
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       608(AX), Y9, Y9
+	VMOVUPS      Y9, 608(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y3
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       640(AX), Y10, Y10
+	VMOVUPS      Y10, 640(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y3
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       672(AX), Y11, Y11
+	VMOVUPS      Y11, 672(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y3
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       704(AX), Y8, Y8
+	VMOVUPS      Y8, 704(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y3
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       736(AX), Y9, Y9
+	VMOVUPS      Y9, 736(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VBROADCASTSS (SI)(R9*4), X1
+	VDIVPS       X0, X1, X0
+	VMOVUPS      X0, (SP)(R11*1)
+	ADDQ         $+768, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+16, R11
+	CMPQ         R11, $+48
+	JL           four
+	SUBQ         $+2304, AX
+	SUBQ         $+7680, DX
+	MOVQ         R9, R10
+	INCQ         R9
+	CMPQ         R9, BX
+	JL           spike
+
+	// What the last spikes do.
+	VBROADCASTSS factor+40(FP), Y0
+	XORQ         R11, R11
+
+last:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       160(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 160(AX)
+	ADDQ         $+192, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, R11
+	CMPQ         R11, $+48
+	JL           last
+	SUBQ         $+2304, AX
+	SUBQ         $+7680, DX
+	VZEROUPPER
+	RET
+
+// func updateGeneral48AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateGeneral48AVX2(SB), NOSPLIT, $48-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y0
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y0
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y0
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       192(AX), Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       224(AX), Y9, Y9
+	VMOVUPS      Y9, 224(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       256(AX), Y10, Y10
+	VMOVUPS      Y10, 256(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y1
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       288(AX), Y11, Y11
+	VMOVUPS      Y11, 288(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y1
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       320(AX), Y8, Y8
+	VMOVUPS      Y8, 320(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y1
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       352(AX), Y9, Y9
+	VMOVUPS      Y9, 352(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       384(AX), Y8, Y8
+	VMOVUPS      Y8, 384(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       416(AX), Y9, Y9
+	VMOVUPS      Y9, 416(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       448(AX), Y10, Y10
+	VMOVUPS      Y10, 448(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y2
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       480(AX), Y11, Y11
+	VMOVUPS      Y11, 480(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y2
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       512(AX), Y8, Y8
+	VMOVUPS      Y8, 512(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y2
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       544(AX), Y9, Y9
+	VMOVUPS      Y9, 544(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       576(AX), Y8, Y8
+	VMOVUPS      Y8, 576(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       608(AX), Y9, Y9
+	VMOVUPS      Y9, 608(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       640(AX), Y10, Y10
+	VMOVUPS      Y10, 640(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y3
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       672(AX), Y11, Y11
+	VMOVUPS      Y11, 672(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y3
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       704(AX), Y8, Y8
+	VMOVUPS      Y8, 704(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y3
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       736(AX), Y9, Y9
+	VMOVUPS      Y9, 736(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+768, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+48
+	JL           four
+	SUBQ         $+2304, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       160(AX), Y8, Y8
+	VMOVUPS      Y8, 160(AX)
+	ADDQ         $+192, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+48
+	JL           last
+	SUBQ         $+2304, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	VZEROUPPER
+	RET
+
+// func updateForgetting48AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateForgetting48AVX2(SB), NOSPLIT, $96-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 48(SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 80(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 48(SP)(R12*1), Y13
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y0
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y0
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y0
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	VBROADCASTSS 52(SP)(R12*1), Y13
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      192(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      224(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 224(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      256(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 256(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y1
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      288(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 288(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y1
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      320(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 320(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y1
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      352(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 352(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	VBROADCASTSS 56(SP)(R12*1), Y13
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      384(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 384(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      416(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 416(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      448(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 448(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y2
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      480(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 480(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y2
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      512(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 512(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y2
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      544(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 544(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	VBROADCASTSS 60(SP)(R12*1), Y13
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      576(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 576(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      608(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 608(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      640(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 640(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y3
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      672(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 672(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y3
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      704(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 704(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y3
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      736(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 736(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS share+52(FP), X5
+	VMULPS       X5, X3, X3
+	VANDPS       X4, X3, X3
+	VMOVUPS      X3, 48(SP)(R12*1)
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+768, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+48
+	JL           four
+	SUBQ         $+2304, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 48(SP)(R12*1), Y13
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 160(AX)
+	ADDQ         $+192, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+48
+	JL           last
+	SUBQ         $+2304, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	VZEROUPPER
+	RET
+
+// func updateFast56AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+// Requires: AVX, FMA3
+TEXT ·updateFast56AVX2(SB), NOSPLIT, $48-44
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+32(FP), BX
+	MOVQ         num+24(FP), SI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         R9, R9
+	XORQ         R10, R10
+
+spike:
+	XORQ R11, R11
+
+four:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	MOVL         (DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R8*1), Y8, Y0
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y0
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y0
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y0
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y0
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y0
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y0
+	MOVL         640(DX)(R10*4), DI
+	VBROADCASTSS 4(SP)(R11*1), Y14
+	MOVL         640(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       224(AX), Y8, Y8
+	VMOVUPS      Y8, 224(AX)
+	VMULPS       (CX)(R8*1), Y8, Y1
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       256(AX), Y9, Y9
+	VMOVUPS      Y9, 256(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y1
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       288(AX), Y10, Y10
+	VMOVUPS      Y10, 288(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y1
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       320(AX), Y11, Y11
+	VMOVUPS      Y11, 320(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y1
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       352(AX), Y8, Y8
+	VMOVUPS      Y8, 352(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y1
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       384(AX), Y9, Y9
+	VMOVUPS      Y9, 384(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y1
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       416(AX), Y10, Y10
+	VMOVUPS      Y10, 416(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y1
+	MOVL         1280(DX)(R10*4), DI
+	VBROADCASTSS 8(SP)(R11*1), Y14
+	MOVL         1280(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       448(AX), Y8, Y8
+	VMOVUPS      Y8, 448(AX)
+	VMULPS       (CX)(R8*1), Y8, Y2
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       480(AX), Y9, Y9
+	VMOVUPS      Y9, 480(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y2
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       512(AX), Y10, Y10
+	VMOVUPS      Y10, 512(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y2
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       544(AX), Y11, Y11
+	VMOVUPS      Y11, 544(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y2
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       576(AX), Y8, Y8
+	VMOVUPS      Y8, 576(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y2
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       608(AX), Y9, Y9
+	VMOVUPS      Y9, 608(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y2
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       640(AX), Y10, Y10
+	VMOVUPS      Y10, 640(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y2
+	MOVL         1920(DX)(R10*4), DI
+	VBROADCASTSS 12(SP)(R11*1), Y14
+	MOVL         1920(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       672(AX), Y8, Y8
+	VMOVUPS      Y8, 672(AX)
+	VMULPS       (CX)(R8*1), Y8, Y3
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       704(AX), Y9, Y9
+	VMOVUPS      Y9, 704(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y3
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       736(AX), Y10, Y10
+	VMOVUPS      Y10, 736(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y3
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       768(AX), Y11, Y11
+	VMOVUPS      Y11, 768(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y3
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       800(AX), Y8, Y8
+	VMOVUPS      Y8, 800(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y3
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       832(AX), Y9, Y9
+	VMOVUPS      Y9, 832(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y3
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       864(AX), Y10, Y10
+	VMOVUPS      Y10, 864(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VBROADCASTSS (SI)(R9*4), X1
+	VDIVPS       X0, X1, X0
+	VMOVUPS      X0, (SP)(R11*1)
+	ADDQ         $+896, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+16, R11
+	CMPQ         R11, $+48
+	JL           four
+	SUBQ         $+2688, AX
+	SUBQ         $+7680, DX
+	MOVQ         R9, R10
+	INCQ         R9
+	CMPQ         R9, BX
+	JL           spike
+
+	// What the last spikes do.
+	VBROADCASTSS factor+40(FP), Y0
+	XORQ         R11, R11
+
+last:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       160(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMOVUPS      192(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       192(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	ADDQ         $+224, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, R11
+	CMPQ         R11, $+48
+	JL           last
+	SUBQ         $+2688, AX
+	SUBQ         $+7680, DX
+	VZEROUPPER
+	RET
+
+// func updateGeneral56AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateGeneral56AVX2(SB), NOSPLIT, $48-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y0
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y0
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y0
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y0
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       224(AX), Y8, Y8
+	VMOVUPS      Y8, 224(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       256(AX), Y9, Y9
+	VMOVUPS      Y9, 256(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       288(AX), Y10, Y10
+	VMOVUPS      Y10, 288(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y1
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       320(AX), Y11, Y11
+	VMOVUPS      Y11, 320(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y1
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       352(AX), Y8, Y8
+	VMOVUPS      Y8, 352(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y1
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       384(AX), Y9, Y9
+	VMOVUPS      Y9, 384(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y1
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       416(AX), Y10, Y10
+	VMOVUPS      Y10, 416(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       448(AX), Y8, Y8
+	VMOVUPS      Y8, 448(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       480(AX), Y9, Y9
+	VMOVUPS      Y9, 480(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       512(AX), Y10, Y10
+	VMOVUPS      Y10, 512(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y2
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       544(AX), Y11, Y11
+	VMOVUPS      Y11, 544(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y2
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       576(AX), Y8, Y8
+	VMOVUPS      Y8, 576(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y2
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       608(AX), Y9, Y9
+	VMOVUPS      Y9, 608(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y2
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       640(AX), Y10, Y10
+	VMOVUPS      Y10, 640(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       672(AX), Y8, Y8
+	VMOVUPS      Y8, 672(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       704(AX), Y9, Y9
+	VMOVUPS      Y9, 704(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       736(AX), Y10, Y10
+	VMOVUPS      Y10, 736(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y3
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       768(AX), Y11, Y11
+	VMOVUPS      Y11, 768(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y3
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       800(AX), Y8, Y8
+	VMOVUPS      Y8, 800(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y3
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       832(AX), Y9, Y9
+	VMOVUPS      Y9, 832(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y3
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       864(AX), Y10, Y10
+	VMOVUPS      Y10, 864(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+896, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+48
+	JL           four
+	SUBQ         $+2688, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       160(AX), Y8, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMOVUPS      192(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       192(AX), Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	ADDQ         $+224, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+48
+	JL           last
+	SUBQ         $+2688, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	VZEROUPPER
+	RET
+
+// func updateForgetting56AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateForgetting56AVX2(SB), NOSPLIT, $96-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 48(SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 80(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 48(SP)(R12*1), Y13
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y0
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y0
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y0
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y0
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      192(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	VBROADCASTSS 52(SP)(R12*1), Y13
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      224(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 224(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      256(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 256(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      288(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 288(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y1
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      320(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 320(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y1
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      352(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 352(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y1
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      384(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 384(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y1
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      416(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 416(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	VBROADCASTSS 56(SP)(R12*1), Y13
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      448(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 448(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      480(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 480(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      512(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 512(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y2
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      544(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 544(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y2
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      576(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 576(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y2
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      608(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 608(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y2
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      640(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 640(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	VBROADCASTSS 60(SP)(R12*1), Y13
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      672(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 672(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      704(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 704(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      736(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 736(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y3
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      768(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 768(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y3
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      800(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 800(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y3
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      832(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 832(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y3
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      864(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 864(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS share+52(FP), X5
+	VMULPS       X5, X3, X3
+	VANDPS       X4, X3, X3
+	VMOVUPS      X3, 48(SP)(R12*1)
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+896, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+48
+	JL           four
+	SUBQ         $+2688, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 48(SP)(R12*1), Y13
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMOVUPS      192(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      192(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 192(AX)
+	ADDQ         $+224, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+48
+	JL           last
+	SUBQ         $+2688, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	VZEROUPPER
+	RET
+
+// func updateFast64AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+// Requires: AVX, FMA3
+TEXT ·updateFast64AVX2(SB), NOSPLIT, $48-44
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+32(FP), BX
+	MOVQ         num+24(FP), SI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         R9, R9
+	XORQ         R10, R10
+
+spike:
+	XORQ R11, R11
+
+four:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	MOVL         (DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R8*1), Y8, Y0
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y0
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y0
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y0
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y0
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y0
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y0
+	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VFMADD231PS  224(CX)(R8*1), Y11, Y0
+	MOVL         640(DX)(R10*4), DI
+	VBROADCASTSS 4(SP)(R11*1), Y14
+	MOVL         640(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMULPS       (CX)(R8*1), Y8, Y1
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       288(AX), Y9, Y9
+	VMOVUPS      Y9, 288(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y1
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       320(AX), Y10, Y10
+	VMOVUPS      Y10, 320(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y1
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       352(AX), Y11, Y11
+	VMOVUPS      Y11, 352(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y1
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       384(AX), Y8, Y8
+	VMOVUPS      Y8, 384(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y1
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       416(AX), Y9, Y9
+	VMOVUPS      Y9, 416(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y1
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       448(AX), Y10, Y10
+	VMOVUPS      Y10, 448(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y1
+	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       480(AX), Y11, Y11
+	VMOVUPS      Y11, 480(AX)
+	VFMADD231PS  224(CX)(R8*1), Y11, Y1
+	MOVL         1280(DX)(R10*4), DI
+	VBROADCASTSS 8(SP)(R11*1), Y14
+	MOVL         1280(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       512(AX), Y8, Y8
+	VMOVUPS      Y8, 512(AX)
+	VMULPS       (CX)(R8*1), Y8, Y2
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       544(AX), Y9, Y9
+	VMOVUPS      Y9, 544(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y2
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       576(AX), Y10, Y10
+	VMOVUPS      Y10, 576(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y2
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       608(AX), Y11, Y11
+	VMOVUPS      Y11, 608(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y2
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       640(AX), Y8, Y8
+	VMOVUPS      Y8, 640(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y2
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       672(AX), Y9, Y9
+	VMOVUPS      Y9, 672(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y2
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       704(AX), Y10, Y10
+	VMOVUPS      Y10, 704(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y2
+	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       736(AX), Y11, Y11
+	VMOVUPS      Y11, 736(AX)
+	VFMADD231PS  224(CX)(R8*1), Y11, Y2
+	MOVL         1920(DX)(R10*4), DI
+	VBROADCASTSS 12(SP)(R11*1), Y14
+	MOVL         1920(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       768(AX), Y8, Y8
+	VMOVUPS      Y8, 768(AX)
+	VMULPS       (CX)(R8*1), Y8, Y3
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       800(AX), Y9, Y9
+	VMOVUPS      Y9, 800(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y3
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       832(AX), Y10, Y10
+	VMOVUPS      Y10, 832(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y3
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       864(AX), Y11, Y11
+	VMOVUPS      Y11, 864(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y3
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       896(AX), Y8, Y8
+	VMOVUPS      Y8, 896(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y3
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       928(AX), Y9, Y9
+	VMOVUPS      Y9, 928(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y3
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       960(AX), Y10, Y10
+	VMOVUPS      Y10, 960(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y3
+	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       992(AX), Y11, Y11
+	VMOVUPS      Y11, 992(AX)
+	VFMADD231PS  224(CX)(R8*1), Y11, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VBROADCASTSS (SI)(R9*4), X1
+	VDIVPS       X0, X1, X0
+	VMOVUPS      X0, (SP)(R11*1)
+	ADDQ         $+1024, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+16, R11
+	CMPQ         R11, $+48
+	JL           four
+	SUBQ         $+3072, AX
+	SUBQ         $+7680, DX
+	MOVQ         R9, R10
+	INCQ         R9
+	CMPQ         R9, BX
+	JL           spike
+
+	// What the last spikes do.
+	VBROADCASTSS factor+40(FP), Y0
+	XORQ         R11, R11
+
+last:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       160(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMOVUPS      192(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       192(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMOVUPS      224(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       224(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 224(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, R11
+	CMPQ         R11, $+48
+	JL           last
+	SUBQ         $+3072, AX
+	SUBQ         $+7680, DX
+	VZEROUPPER
+	RET
+
+// func updateGeneral64AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateGeneral64AVX2(SB), NOSPLIT, $48-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y0
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y0
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y0
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y0
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y0
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       288(AX), Y9, Y9
+	VMOVUPS      Y9, 288(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       320(AX), Y10, Y10
+	VMOVUPS      Y10, 320(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y1
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       352(AX), Y11, Y11
+	VMOVUPS      Y11, 352(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y1
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       384(AX), Y8, Y8
+	VMOVUPS      Y8, 384(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y1
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       416(AX), Y9, Y9
+	VMOVUPS      Y9, 416(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y1
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       448(AX), Y10, Y10
+	VMOVUPS      Y10, 448(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y1
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       480(AX), Y11, Y11
+	VMOVUPS      Y11, 480(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       512(AX), Y8, Y8
+	VMOVUPS      Y8, 512(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       544(AX), Y9, Y9
+	VMOVUPS      Y9, 544(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       576(AX), Y10, Y10
+	VMOVUPS      Y10, 576(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y2
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       608(AX), Y11, Y11
+	VMOVUPS      Y11, 608(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y2
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       640(AX), Y8, Y8
+	VMOVUPS      Y8, 640(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y2
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       672(AX), Y9, Y9
+	VMOVUPS      Y9, 672(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y2
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       704(AX), Y10, Y10
+	VMOVUPS      Y10, 704(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y2
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       736(AX), Y11, Y11
+	VMOVUPS      Y11, 736(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       768(AX), Y8, Y8
+	VMOVUPS      Y8, 768(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       800(AX), Y9, Y9
+	VMOVUPS      Y9, 800(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       832(AX), Y10, Y10
+	VMOVUPS      Y10, 832(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y3
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       864(AX), Y11, Y11
+	VMOVUPS      Y11, 864(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y3
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       896(AX), Y8, Y8
+	VMOVUPS      Y8, 896(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y3
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       928(AX), Y9, Y9
+	VMOVUPS      Y9, 928(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y3
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       960(AX), Y10, Y10
+	VMOVUPS      Y10, 960(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y3
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       992(AX), Y11, Y11
+	VMOVUPS      Y11, 992(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+1024, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+48
+	JL           four
+	SUBQ         $+3072, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       160(AX), Y8, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMOVUPS      192(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       192(AX), Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMOVUPS      224(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       224(AX), Y8, Y8
+	VMOVUPS      Y8, 224(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+48
+	JL           last
+	SUBQ         $+3072, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	VZEROUPPER
+	RET
+
+// func updateForgetting64AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateForgetting64AVX2(SB), NOSPLIT, $96-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 48(SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 80(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 48(SP)(R12*1), Y13
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y0
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y0
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y0
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y0
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      192(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y0
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      224(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 224(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	VBROADCASTSS 52(SP)(R12*1), Y13
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      256(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      288(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 288(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      320(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 320(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y1
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      352(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 352(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y1
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      384(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 384(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y1
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      416(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 416(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y1
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      448(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 448(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y1
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      480(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 480(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	VBROADCASTSS 56(SP)(R12*1), Y13
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      512(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 512(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      544(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 544(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      576(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 576(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y2
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      608(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 608(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y2
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      640(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 640(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y2
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      672(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 672(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y2
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      704(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 704(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y2
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      736(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 736(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	VBROADCASTSS 60(SP)(R12*1), Y13
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      768(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 768(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      800(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 800(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      832(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 832(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y3
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      864(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 864(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y3
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      896(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 896(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y3
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      928(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 928(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y3
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      960(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 960(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y3
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      992(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 992(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS share+52(FP), X5
+	VMULPS       X5, X3, X3
+	VANDPS       X4, X3, X3
+	VMOVUPS      X3, 48(SP)(R12*1)
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+1024, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+48
+	JL           four
+	SUBQ         $+3072, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 48(SP)(R12*1), Y13
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMOVUPS      192(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      192(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMOVUPS      224(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      224(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 224(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+48
+	JL           last
+	SUBQ         $+3072, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	VZEROUPPER
+	RET
+
+// func updateFast72AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+// Requires: AVX, FMA3
+TEXT ·updateFast72AVX2(SB), NOSPLIT, $48-44
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+32(FP), BX
+	MOVQ         num+24(FP), SI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         R9, R9
+	XORQ         R10, R10
+
+spike:
+	XORQ R11, R11
+
+four:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	MOVL         (DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R8*1), Y8, Y0
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y0
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y0
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y0
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y0
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y0
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y0
+	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VFMADD231PS  224(CX)(R8*1), Y11, Y0
+	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VFMADD231PS  256(CX)(R8*1), Y8, Y0
+	MOVL         640(DX)(R10*4), DI
+	VBROADCASTSS 4(SP)(R11*1), Y14
+	MOVL         640(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       288(AX), Y8, Y8
+	VMOVUPS      Y8, 288(AX)
+	VMULPS       (CX)(R8*1), Y8, Y1
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       320(AX), Y9, Y9
+	VMOVUPS      Y9, 320(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y1
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       352(AX), Y10, Y10
+	VMOVUPS      Y10, 352(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y1
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       384(AX), Y11, Y11
+	VMOVUPS      Y11, 384(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y1
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       416(AX), Y8, Y8
+	VMOVUPS      Y8, 416(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y1
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       448(AX), Y9, Y9
+	VMOVUPS      Y9, 448(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y1
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       480(AX), Y10, Y10
+	VMOVUPS      Y10, 480(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y1
+	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       512(AX), Y11, Y11
+	VMOVUPS      Y11, 512(AX)
+	VFMADD231PS  224(CX)(R8*1), Y11, Y1
+	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       544(AX), Y8, Y8
+	VMOVUPS      Y8, 544(AX)
+	VFMADD231PS  256(CX)(R8*1), Y8, Y1
+	MOVL         1280(DX)(R10*4), DI
+	VBROADCASTSS 8(SP)(R11*1), Y14
+	MOVL         1280(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       576(AX), Y8, Y8
+	VMOVUPS      Y8, 576(AX)
+	VMULPS       (CX)(R8*1), Y8, Y2
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       608(AX), Y9, Y9
+	VMOVUPS      Y9, 608(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y2
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       640(AX), Y10, Y10
+	VMOVUPS      Y10, 640(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y2
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       672(AX), Y11, Y11
+	VMOVUPS      Y11, 672(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y2
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       704(AX), Y8, Y8
+	VMOVUPS      Y8, 704(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y2
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       736(AX), Y9, Y9
+	VMOVUPS      Y9, 736(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y2
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       768(AX), Y10, Y10
+	VMOVUPS      Y10, 768(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y2
+	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       800(AX), Y11, Y11
+	VMOVUPS      Y11, 800(AX)
+	VFMADD231PS  224(CX)(R8*1), Y11, Y2
+	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       832(AX), Y8, Y8
+	VMOVUPS      Y8, 832(AX)
+	VFMADD231PS  256(CX)(R8*1), Y8, Y2
+	MOVL         1920(DX)(R10*4), DI
+	VBROADCASTSS 12(SP)(R11*1), Y14
+	MOVL         1920(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       864(AX), Y8, Y8
+	VMOVUPS      Y8, 864(AX)
+	VMULPS       (CX)(R8*1), Y8, Y3
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       896(AX), Y9, Y9
+	VMOVUPS      Y9, 896(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y3
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       928(AX), Y10, Y10
+	VMOVUPS      Y10, 928(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y3
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       960(AX), Y11, Y11
+	VMOVUPS      Y11, 960(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y3
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       992(AX), Y8, Y8
+	VMOVUPS      Y8, 992(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y3
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1024(AX), Y9, Y9
+	VMOVUPS      Y9, 1024(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y3
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1056(AX), Y10, Y10
+	VMOVUPS      Y10, 1056(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y3
+	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1088(AX), Y11, Y11
+	VMOVUPS      Y11, 1088(AX)
+	VFMADD231PS  224(CX)(R8*1), Y11, Y3
+	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1120(AX), Y8, Y8
+	VMOVUPS      Y8, 1120(AX)
+	VFMADD231PS  256(CX)(R8*1), Y8, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VBROADCASTSS (SI)(R9*4), X1
+	VDIVPS       X0, X1, X0
+	VMOVUPS      X0, (SP)(R11*1)
+	ADDQ         $+1152, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+16, R11
+	CMPQ         R11, $+48
+	JL           four
+	SUBQ         $+3456, AX
+	SUBQ         $+7680, DX
+	MOVQ         R9, R10
+	INCQ         R9
+	CMPQ         R9, BX
+	JL           spike
+
+	// What the last spikes do.
+	VBROADCASTSS factor+40(FP), Y0
+	XORQ         R11, R11
+
+last:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       160(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMOVUPS      192(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       192(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMOVUPS      224(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       224(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 224(AX)
+	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	ADDQ         $+288, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, R11
+	CMPQ         R11, $+48
+	JL           last
+	SUBQ         $+3456, AX
+	SUBQ         $+7680, DX
+	VZEROUPPER
+	RET
+
+// func updateGeneral72AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateGeneral72AVX2(SB), NOSPLIT, $48-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y0
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y0
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y0
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y0
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y0
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y0
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       288(AX), Y8, Y8
+	VMOVUPS      Y8, 288(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       320(AX), Y9, Y9
+	VMOVUPS      Y9, 320(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       352(AX), Y10, Y10
+	VMOVUPS      Y10, 352(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y1
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       384(AX), Y11, Y11
+	VMOVUPS      Y11, 384(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y1
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       416(AX), Y8, Y8
+	VMOVUPS      Y8, 416(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y1
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       448(AX), Y9, Y9
+	VMOVUPS      Y9, 448(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y1
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       480(AX), Y10, Y10
+	VMOVUPS      Y10, 480(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y1
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       512(AX), Y11, Y11
+	VMOVUPS      Y11, 512(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y1
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       544(AX), Y8, Y8
+	VMOVUPS      Y8, 544(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       576(AX), Y8, Y8
+	VMOVUPS      Y8, 576(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       608(AX), Y9, Y9
+	VMOVUPS      Y9, 608(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       640(AX), Y10, Y10
+	VMOVUPS      Y10, 640(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y2
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       672(AX), Y11, Y11
+	VMOVUPS      Y11, 672(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y2
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       704(AX), Y8, Y8
+	VMOVUPS      Y8, 704(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y2
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       736(AX), Y9, Y9
+	VMOVUPS      Y9, 736(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y2
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       768(AX), Y10, Y10
+	VMOVUPS      Y10, 768(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y2
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       800(AX), Y11, Y11
+	VMOVUPS      Y11, 800(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y2
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       832(AX), Y8, Y8
+	VMOVUPS      Y8, 832(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       864(AX), Y8, Y8
+	VMOVUPS      Y8, 864(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       896(AX), Y9, Y9
+	VMOVUPS      Y9, 896(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       928(AX), Y10, Y10
+	VMOVUPS      Y10, 928(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y3
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       960(AX), Y11, Y11
+	VMOVUPS      Y11, 960(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y3
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       992(AX), Y8, Y8
+	VMOVUPS      Y8, 992(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y3
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1024(AX), Y9, Y9
+	VMOVUPS      Y9, 1024(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y3
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1056(AX), Y10, Y10
+	VMOVUPS      Y10, 1056(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y3
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1088(AX), Y11, Y11
+	VMOVUPS      Y11, 1088(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y3
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1120(AX), Y8, Y8
+	VMOVUPS      Y8, 1120(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+1152, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+48
+	JL           four
+	SUBQ         $+3456, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       160(AX), Y8, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMOVUPS      192(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       192(AX), Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMOVUPS      224(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       224(AX), Y8, Y8
+	VMOVUPS      Y8, 224(AX)
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	ADDQ         $+288, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+48
+	JL           last
+	SUBQ         $+3456, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	VZEROUPPER
+	RET
+
+// func updateForgetting72AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateForgetting72AVX2(SB), NOSPLIT, $96-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 48(SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 80(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 48(SP)(R12*1), Y13
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y0
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y0
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y0
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y0
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      192(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y0
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      224(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 224(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y0
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      256(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 256(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	VBROADCASTSS 52(SP)(R12*1), Y13
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      288(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 288(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      320(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 320(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      352(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 352(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y1
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      384(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 384(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y1
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      416(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 416(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y1
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      448(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 448(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y1
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      480(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 480(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y1
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      512(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 512(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y1
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      544(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 544(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	VBROADCASTSS 56(SP)(R12*1), Y13
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      576(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 576(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      608(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 608(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      640(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 640(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y2
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      672(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 672(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y2
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      704(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 704(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y2
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      736(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 736(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y2
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      768(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 768(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y2
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      800(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 800(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y2
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      832(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 832(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	VBROADCASTSS 60(SP)(R12*1), Y13
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      864(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 864(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      896(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 896(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      928(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 928(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y3
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      960(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 960(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y3
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      992(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 992(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y3
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1024(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1024(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y3
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1056(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1056(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y3
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1088(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1088(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y3
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1120(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1120(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS share+52(FP), X5
+	VMULPS       X5, X3, X3
+	VANDPS       X4, X3, X3
+	VMOVUPS      X3, 48(SP)(R12*1)
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+1152, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+48
+	JL           four
+	SUBQ         $+3456, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 48(SP)(R12*1), Y13
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMOVUPS      192(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      192(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMOVUPS      224(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      224(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 224(AX)
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      256(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 256(AX)
+	ADDQ         $+288, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+48
+	JL           last
+	SUBQ         $+3456, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	VZEROUPPER
+	RET
+
+// func updateFast80AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+// Requires: AVX, FMA3
+TEXT ·updateFast80AVX2(SB), NOSPLIT, $48-44
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+32(FP), BX
+	MOVQ         num+24(FP), SI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         R9, R9
+	XORQ         R10, R10
+
+spike:
+	XORQ R11, R11
+
+four:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	MOVL         (DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R8*1), Y8, Y0
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y0
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y0
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y0
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y0
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y0
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y0
+	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VFMADD231PS  224(CX)(R8*1), Y11, Y0
+	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VFMADD231PS  256(CX)(R8*1), Y8, Y0
+	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       288(AX), Y9, Y9
+	VMOVUPS      Y9, 288(AX)
+	VFMADD231PS  288(CX)(R8*1), Y9, Y0
+	MOVL         640(DX)(R10*4), DI
+	VBROADCASTSS 4(SP)(R11*1), Y14
+	MOVL         640(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       320(AX), Y8, Y8
+	VMOVUPS      Y8, 320(AX)
+	VMULPS       (CX)(R8*1), Y8, Y1
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       352(AX), Y9, Y9
+	VMOVUPS      Y9, 352(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y1
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       384(AX), Y10, Y10
+	VMOVUPS      Y10, 384(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y1
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       416(AX), Y11, Y11
+	VMOVUPS      Y11, 416(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y1
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       448(AX), Y8, Y8
+	VMOVUPS      Y8, 448(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y1
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       480(AX), Y9, Y9
+	VMOVUPS      Y9, 480(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y1
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       512(AX), Y10, Y10
+	VMOVUPS      Y10, 512(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y1
+	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       544(AX), Y11, Y11
+	VMOVUPS      Y11, 544(AX)
+	VFMADD231PS  224(CX)(R8*1), Y11, Y1
+	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       576(AX), Y8, Y8
+	VMOVUPS      Y8, 576(AX)
+	VFMADD231PS  256(CX)(R8*1), Y8, Y1
+	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       608(AX), Y9, Y9
+	VMOVUPS      Y9, 608(AX)
+	VFMADD231PS  288(CX)(R8*1), Y9, Y1
+	MOVL         1280(DX)(R10*4), DI
+	VBROADCASTSS 8(SP)(R11*1), Y14
+	MOVL         1280(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       640(AX), Y8, Y8
+	VMOVUPS      Y8, 640(AX)
+	VMULPS       (CX)(R8*1), Y8, Y2
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       672(AX), Y9, Y9
+	VMOVUPS      Y9, 672(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y2
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       704(AX), Y10, Y10
+	VMOVUPS      Y10, 704(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y2
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       736(AX), Y11, Y11
+	VMOVUPS      Y11, 736(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y2
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       768(AX), Y8, Y8
+	VMOVUPS      Y8, 768(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y2
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       800(AX), Y9, Y9
+	VMOVUPS      Y9, 800(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y2
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       832(AX), Y10, Y10
+	VMOVUPS      Y10, 832(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y2
+	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       864(AX), Y11, Y11
+	VMOVUPS      Y11, 864(AX)
+	VFMADD231PS  224(CX)(R8*1), Y11, Y2
+	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       896(AX), Y8, Y8
+	VMOVUPS      Y8, 896(AX)
+	VFMADD231PS  256(CX)(R8*1), Y8, Y2
+	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       928(AX), Y9, Y9
+	VMOVUPS      Y9, 928(AX)
+	VFMADD231PS  288(CX)(R8*1), Y9, Y2
+	MOVL         1920(DX)(R10*4), DI
+	VBROADCASTSS 12(SP)(R11*1), Y14
+	MOVL         1920(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       960(AX), Y8, Y8
+	VMOVUPS      Y8, 960(AX)
+	VMULPS       (CX)(R8*1), Y8, Y3
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       992(AX), Y9, Y9
+	VMOVUPS      Y9, 992(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y3
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1024(AX), Y10, Y10
+	VMOVUPS      Y10, 1024(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y3
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1056(AX), Y11, Y11
+	VMOVUPS      Y11, 1056(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y3
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1088(AX), Y8, Y8
+	VMOVUPS      Y8, 1088(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y3
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1120(AX), Y9, Y9
+	VMOVUPS      Y9, 1120(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y3
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1152(AX), Y10, Y10
+	VMOVUPS      Y10, 1152(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y3
+	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1184(AX), Y11, Y11
+	VMOVUPS      Y11, 1184(AX)
+	VFMADD231PS  224(CX)(R8*1), Y11, Y3
+	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1216(AX), Y8, Y8
+	VMOVUPS      Y8, 1216(AX)
+	VFMADD231PS  256(CX)(R8*1), Y8, Y3
+	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1248(AX), Y9, Y9
+	VMOVUPS      Y9, 1248(AX)
+	VFMADD231PS  288(CX)(R8*1), Y9, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VBROADCASTSS (SI)(R9*4), X1
+	VDIVPS       X0, X1, X0
+	VMOVUPS      X0, (SP)(R11*1)
+	ADDQ         $+1280, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+16, R11
+	CMPQ         R11, $+48
+	JL           four
+	SUBQ         $+3840, AX
+	SUBQ         $+7680, DX
+	MOVQ         R9, R10
+	INCQ         R9
+	CMPQ         R9, BX
+	JL           spike
+
+	// What the last spikes do.
+	VBROADCASTSS factor+40(FP), Y0
+	XORQ         R11, R11
+
+last:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       160(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMOVUPS      192(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       192(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMOVUPS      224(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       224(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 224(AX)
+	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMOVUPS      288(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       288(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 288(AX)
+	ADDQ         $+320, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, R11
+	CMPQ         R11, $+48
+	JL           last
+	SUBQ         $+3840, AX
+	SUBQ         $+7680, DX
+	VZEROUPPER
+	RET
+
+// func updateGeneral80AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateGeneral80AVX2(SB), NOSPLIT, $48-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y0
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y0
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y0
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y0
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y0
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y0
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y0
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       288(AX), Y9, Y9
+	VMOVUPS      Y9, 288(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       320(AX), Y8, Y8
+	VMOVUPS      Y8, 320(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       352(AX), Y9, Y9
+	VMOVUPS      Y9, 352(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       384(AX), Y10, Y10
+	VMOVUPS      Y10, 384(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y1
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       416(AX), Y11, Y11
+	VMOVUPS      Y11, 416(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y1
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       448(AX), Y8, Y8
+	VMOVUPS      Y8, 448(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y1
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       480(AX), Y9, Y9
+	VMOVUPS      Y9, 480(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y1
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       512(AX), Y10, Y10
+	VMOVUPS      Y10, 512(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y1
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       544(AX), Y11, Y11
+	VMOVUPS      Y11, 544(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y1
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       576(AX), Y8, Y8
+	VMOVUPS      Y8, 576(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y1
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       608(AX), Y9, Y9
+	VMOVUPS      Y9, 608(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       640(AX), Y8, Y8
+	VMOVUPS      Y8, 640(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       672(AX), Y9, Y9
+	VMOVUPS      Y9, 672(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       704(AX), Y10, Y10
+	VMOVUPS      Y10, 704(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y2
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       736(AX), Y11, Y11
+	VMOVUPS      Y11, 736(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y2
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       768(AX), Y8, Y8
+	VMOVUPS      Y8, 768(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y2
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       800(AX), Y9, Y9
+	VMOVUPS      Y9, 800(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y2
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       832(AX), Y10, Y10
+	VMOVUPS      Y10, 832(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y2
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       864(AX), Y11, Y11
+	VMOVUPS      Y11, 864(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y2
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       896(AX), Y8, Y8
+	VMOVUPS      Y8, 896(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y2
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       928(AX), Y9, Y9
+	VMOVUPS      Y9, 928(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       960(AX), Y8, Y8
+	VMOVUPS      Y8, 960(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       992(AX), Y9, Y9
+	VMOVUPS      Y9, 992(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1024(AX), Y10, Y10
+	VMOVUPS      Y10, 1024(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y3
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1056(AX), Y11, Y11
+	VMOVUPS      Y11, 1056(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y3
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1088(AX), Y8, Y8
+	VMOVUPS      Y8, 1088(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y3
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1120(AX), Y9, Y9
+	VMOVUPS      Y9, 1120(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y3
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1152(AX), Y10, Y10
+	VMOVUPS      Y10, 1152(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y3
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1184(AX), Y11, Y11
+	VMOVUPS      Y11, 1184(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y3
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1216(AX), Y8, Y8
+	VMOVUPS      Y8, 1216(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y3
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1248(AX), Y9, Y9
+	VMOVUPS      Y9, 1248(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+1280, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+48
+	JL           four
+	SUBQ         $+3840, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       160(AX), Y8, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMOVUPS      192(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       192(AX), Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMOVUPS      224(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       224(AX), Y8, Y8
+	VMOVUPS      Y8, 224(AX)
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMOVUPS      288(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       288(AX), Y8, Y8
+	VMOVUPS      Y8, 288(AX)
+	ADDQ         $+320, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+48
+	JL           last
+	SUBQ         $+3840, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	VZEROUPPER
+	RET
+
+// func updateForgetting80AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateForgetting80AVX2(SB), NOSPLIT, $96-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 48(SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 80(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 48(SP)(R12*1), Y13
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y0
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y0
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y0
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y0
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      192(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y0
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      224(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 224(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y0
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      256(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 256(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y0
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      288(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 288(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	VBROADCASTSS 52(SP)(R12*1), Y13
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      320(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 320(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      352(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 352(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      384(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 384(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y1
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      416(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 416(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y1
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      448(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 448(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y1
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      480(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 480(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y1
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      512(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 512(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y1
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      544(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 544(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y1
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      576(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 576(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y1
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      608(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 608(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	VBROADCASTSS 56(SP)(R12*1), Y13
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      640(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 640(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      672(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 672(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      704(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 704(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y2
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      736(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 736(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y2
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      768(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 768(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y2
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      800(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 800(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y2
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      832(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 832(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y2
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      864(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 864(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y2
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      896(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 896(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y2
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      928(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 928(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	VBROADCASTSS 60(SP)(R12*1), Y13
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      960(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 960(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      992(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 992(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1024(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1024(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y3
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1056(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1056(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y3
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1088(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1088(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y3
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1120(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1120(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y3
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1152(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1152(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y3
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1184(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1184(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y3
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1216(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1216(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y3
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1248(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1248(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS share+52(FP), X5
+	VMULPS       X5, X3, X3
+	VANDPS       X4, X3, X3
+	VMOVUPS      X3, 48(SP)(R12*1)
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+1280, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+48
+	JL           four
+	SUBQ         $+3840, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 48(SP)(R12*1), Y13
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMOVUPS      192(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      192(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMOVUPS      224(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      224(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 224(AX)
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      256(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMOVUPS      288(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      288(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 288(AX)
+	ADDQ         $+320, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+48
+	JL           last
+	SUBQ         $+3840, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	VZEROUPPER
+	RET
+
+// func updateFast88AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+// Requires: AVX, FMA3
+TEXT ·updateFast88AVX2(SB), NOSPLIT, $48-44
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+32(FP), BX
+	MOVQ         num+24(FP), SI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         R9, R9
+	XORQ         R10, R10
+
+spike:
+	XORQ R11, R11
+
+four:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	MOVL         (DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R8*1), Y8, Y0
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y0
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y0
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y0
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y0
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y0
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y0
+	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VFMADD231PS  224(CX)(R8*1), Y11, Y0
+	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VFMADD231PS  256(CX)(R8*1), Y8, Y0
+	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       288(AX), Y9, Y9
+	VMOVUPS      Y9, 288(AX)
+	VFMADD231PS  288(CX)(R8*1), Y9, Y0
+	VMOVUPS      320(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       320(AX), Y10, Y10
+	VMOVUPS      Y10, 320(AX)
+	VFMADD231PS  320(CX)(R8*1), Y10, Y0
+	MOVL         640(DX)(R10*4), DI
+	VBROADCASTSS 4(SP)(R11*1), Y14
+	MOVL         640(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       352(AX), Y8, Y8
+	VMOVUPS      Y8, 352(AX)
+	VMULPS       (CX)(R8*1), Y8, Y1
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       384(AX), Y9, Y9
+	VMOVUPS      Y9, 384(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y1
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       416(AX), Y10, Y10
+	VMOVUPS      Y10, 416(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y1
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       448(AX), Y11, Y11
+	VMOVUPS      Y11, 448(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y1
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       480(AX), Y8, Y8
+	VMOVUPS      Y8, 480(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y1
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       512(AX), Y9, Y9
+	VMOVUPS      Y9, 512(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y1
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       544(AX), Y10, Y10
+	VMOVUPS      Y10, 544(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y1
+	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       576(AX), Y11, Y11
+	VMOVUPS      Y11, 576(AX)
+	VFMADD231PS  224(CX)(R8*1), Y11, Y1
+	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       608(AX), Y8, Y8
+	VMOVUPS      Y8, 608(AX)
+	VFMADD231PS  256(CX)(R8*1), Y8, Y1
+	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       640(AX), Y9, Y9
+	VMOVUPS      Y9, 640(AX)
+	VFMADD231PS  288(CX)(R8*1), Y9, Y1
+	VMOVUPS      320(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       672(AX), Y10, Y10
+	VMOVUPS      Y10, 672(AX)
+	VFMADD231PS  320(CX)(R8*1), Y10, Y1
+	MOVL         1280(DX)(R10*4), DI
+	VBROADCASTSS 8(SP)(R11*1), Y14
+	MOVL         1280(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       704(AX), Y8, Y8
+	VMOVUPS      Y8, 704(AX)
+	VMULPS       (CX)(R8*1), Y8, Y2
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       736(AX), Y9, Y9
+	VMOVUPS      Y9, 736(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y2
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       768(AX), Y10, Y10
+	VMOVUPS      Y10, 768(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y2
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       800(AX), Y11, Y11
+	VMOVUPS      Y11, 800(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y2
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       832(AX), Y8, Y8
+	VMOVUPS      Y8, 832(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y2
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       864(AX), Y9, Y9
+	VMOVUPS      Y9, 864(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y2
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       896(AX), Y10, Y10
+	VMOVUPS      Y10, 896(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y2
+	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       928(AX), Y11, Y11
+	VMOVUPS      Y11, 928(AX)
+	VFMADD231PS  224(CX)(R8*1), Y11, Y2
+	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       960(AX), Y8, Y8
+	VMOVUPS      Y8, 960(AX)
+	VFMADD231PS  256(CX)(R8*1), Y8, Y2
+	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       992(AX), Y9, Y9
+	VMOVUPS      Y9, 992(AX)
+	VFMADD231PS  288(CX)(R8*1), Y9, Y2
+	VMOVUPS      320(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1024(AX), Y10, Y10
+	VMOVUPS      Y10, 1024(AX)
+	VFMADD231PS  320(CX)(R8*1), Y10, Y2
+	MOVL         1920(DX)(R10*4), DI
+	VBROADCASTSS 12(SP)(R11*1), Y14
+	MOVL         1920(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1056(AX), Y8, Y8
+	VMOVUPS      Y8, 1056(AX)
+	VMULPS       (CX)(R8*1), Y8, Y3
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1088(AX), Y9, Y9
+	VMOVUPS      Y9, 1088(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y3
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1120(AX), Y10, Y10
+	VMOVUPS      Y10, 1120(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y3
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1152(AX), Y11, Y11
+	VMOVUPS      Y11, 1152(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y3
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1184(AX), Y8, Y8
+	VMOVUPS      Y8, 1184(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y3
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1216(AX), Y9, Y9
+	VMOVUPS      Y9, 1216(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y3
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1248(AX), Y10, Y10
+	VMOVUPS      Y10, 1248(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y3
+	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1280(AX), Y11, Y11
+	VMOVUPS      Y11, 1280(AX)
+	VFMADD231PS  224(CX)(R8*1), Y11, Y3
+	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1312(AX), Y8, Y8
+	VMOVUPS      Y8, 1312(AX)
+	VFMADD231PS  256(CX)(R8*1), Y8, Y3
+	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1344(AX), Y9, Y9
+	VMOVUPS      Y9, 1344(AX)
+	VFMADD231PS  288(CX)(R8*1), Y9, Y3
+	VMOVUPS      320(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1376(AX), Y10, Y10
+	VMOVUPS      Y10, 1376(AX)
+	VFMADD231PS  320(CX)(R8*1), Y10, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VBROADCASTSS (SI)(R9*4), X1
+	VDIVPS       X0, X1, X0
+	VMOVUPS      X0, (SP)(R11*1)
+	ADDQ         $+1408, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+16, R11
+	CMPQ         R11, $+48
+	JL           four
+	SUBQ         $+4224, AX
+	SUBQ         $+7680, DX
+	MOVQ         R9, R10
+	INCQ         R9
+	CMPQ         R9, BX
+	JL           spike
+
+	// What the last spikes do.
+	VBROADCASTSS factor+40(FP), Y0
+	XORQ         R11, R11
+
+last:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       160(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMOVUPS      192(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       192(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMOVUPS      224(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       224(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 224(AX)
+	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMOVUPS      288(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       288(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 288(AX)
+	VMOVUPS      320(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       320(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 320(AX)
+	ADDQ         $+352, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, R11
+	CMPQ         R11, $+48
+	JL           last
+	SUBQ         $+4224, AX
+	SUBQ         $+7680, DX
+	VZEROUPPER
+	RET
+
+// func updateGeneral88AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateGeneral88AVX2(SB), NOSPLIT, $48-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y0
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y0
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y0
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y0
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y0
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y0
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y0
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       288(AX), Y9, Y9
+	VMOVUPS      Y9, 288(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y0
+	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       320(AX), Y10, Y10
+	VMOVUPS      Y10, 320(AX)
+	VFMADD231PS  320(CX)(R9*1), Y10, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       352(AX), Y8, Y8
+	VMOVUPS      Y8, 352(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       384(AX), Y9, Y9
+	VMOVUPS      Y9, 384(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       416(AX), Y10, Y10
+	VMOVUPS      Y10, 416(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y1
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       448(AX), Y11, Y11
+	VMOVUPS      Y11, 448(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y1
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       480(AX), Y8, Y8
+	VMOVUPS      Y8, 480(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y1
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       512(AX), Y9, Y9
+	VMOVUPS      Y9, 512(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y1
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       544(AX), Y10, Y10
+	VMOVUPS      Y10, 544(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y1
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       576(AX), Y11, Y11
+	VMOVUPS      Y11, 576(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y1
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       608(AX), Y8, Y8
+	VMOVUPS      Y8, 608(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y1
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       640(AX), Y9, Y9
+	VMOVUPS      Y9, 640(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y1
+	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       672(AX), Y10, Y10
+	VMOVUPS      Y10, 672(AX)
+	VFMADD231PS  320(CX)(R9*1), Y10, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       704(AX), Y8, Y8
+	VMOVUPS      Y8, 704(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       736(AX), Y9, Y9
+	VMOVUPS      Y9, 736(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       768(AX), Y10, Y10
+	VMOVUPS      Y10, 768(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y2
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       800(AX), Y11, Y11
+	VMOVUPS      Y11, 800(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y2
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       832(AX), Y8, Y8
+	VMOVUPS      Y8, 832(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y2
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       864(AX), Y9, Y9
+	VMOVUPS      Y9, 864(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y2
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       896(AX), Y10, Y10
+	VMOVUPS      Y10, 896(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y2
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       928(AX), Y11, Y11
+	VMOVUPS      Y11, 928(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y2
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       960(AX), Y8, Y8
+	VMOVUPS      Y8, 960(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y2
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       992(AX), Y9, Y9
+	VMOVUPS      Y9, 992(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y2
+	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1024(AX), Y10, Y10
+	VMOVUPS      Y10, 1024(AX)
+	VFMADD231PS  320(CX)(R9*1), Y10, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1056(AX), Y8, Y8
+	VMOVUPS      Y8, 1056(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1088(AX), Y9, Y9
+	VMOVUPS      Y9, 1088(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1120(AX), Y10, Y10
+	VMOVUPS      Y10, 1120(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y3
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1152(AX), Y11, Y11
+	VMOVUPS      Y11, 1152(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y3
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1184(AX), Y8, Y8
+	VMOVUPS      Y8, 1184(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y3
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1216(AX), Y9, Y9
+	VMOVUPS      Y9, 1216(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y3
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1248(AX), Y10, Y10
+	VMOVUPS      Y10, 1248(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y3
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1280(AX), Y11, Y11
+	VMOVUPS      Y11, 1280(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y3
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1312(AX), Y8, Y8
+	VMOVUPS      Y8, 1312(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y3
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1344(AX), Y9, Y9
+	VMOVUPS      Y9, 1344(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y3
+	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1376(AX), Y10, Y10
+	VMOVUPS      Y10, 1376(AX)
+	VFMADD231PS  320(CX)(R9*1), Y10, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+1408, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+48
+	JL           four
+	SUBQ         $+4224, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       160(AX), Y8, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMOVUPS      192(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       192(AX), Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMOVUPS      224(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       224(AX), Y8, Y8
+	VMOVUPS      Y8, 224(AX)
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMOVUPS      288(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       288(AX), Y8, Y8
+	VMOVUPS      Y8, 288(AX)
+	VMOVUPS      320(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       320(AX), Y8, Y8
+	VMOVUPS      Y8, 320(AX)
+	ADDQ         $+352, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+48
+	JL           last
+	SUBQ         $+4224, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	VZEROUPPER
+	RET
+
+// func updateForgetting88AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateForgetting88AVX2(SB), NOSPLIT, $96-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 48(SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 80(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 48(SP)(R12*1), Y13
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y0
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y0
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y0
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y0
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      192(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y0
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      224(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 224(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y0
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      256(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 256(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y0
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      288(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 288(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y0
+	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      320(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 320(AX)
+	VFMADD231PS  320(CX)(R9*1), Y10, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	VBROADCASTSS 52(SP)(R12*1), Y13
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      352(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 352(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      384(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 384(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      416(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 416(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y1
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      448(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 448(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y1
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      480(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 480(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y1
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      512(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 512(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y1
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      544(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 544(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y1
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      576(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 576(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y1
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      608(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 608(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y1
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      640(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 640(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y1
+	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      672(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 672(AX)
+	VFMADD231PS  320(CX)(R9*1), Y10, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	VBROADCASTSS 56(SP)(R12*1), Y13
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      704(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 704(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      736(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 736(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      768(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 768(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y2
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      800(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 800(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y2
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      832(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 832(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y2
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      864(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 864(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y2
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      896(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 896(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y2
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      928(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 928(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y2
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      960(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 960(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y2
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      992(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 992(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y2
+	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1024(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1024(AX)
+	VFMADD231PS  320(CX)(R9*1), Y10, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	VBROADCASTSS 60(SP)(R12*1), Y13
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1056(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1056(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1088(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1088(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1120(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1120(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y3
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1152(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1152(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y3
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1184(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1184(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y3
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1216(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1216(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y3
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1248(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1248(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y3
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1280(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1280(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y3
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1312(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1312(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y3
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1344(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1344(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y3
+	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1376(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1376(AX)
+	VFMADD231PS  320(CX)(R9*1), Y10, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS share+52(FP), X5
+	VMULPS       X5, X3, X3
+	VANDPS       X4, X3, X3
+	VMOVUPS      X3, 48(SP)(R12*1)
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+1408, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+48
+	JL           four
+	SUBQ         $+4224, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 48(SP)(R12*1), Y13
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMOVUPS      192(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      192(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMOVUPS      224(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      224(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 224(AX)
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      256(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMOVUPS      288(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      288(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 288(AX)
+	VMOVUPS      320(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      320(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 320(AX)
+	ADDQ         $+352, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+48
+	JL           last
+	SUBQ         $+4224, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	VZEROUPPER
+	RET
+
+// func updateFast96AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+// Requires: AVX, FMA3
+TEXT ·updateFast96AVX2(SB), NOSPLIT, $48-44
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+32(FP), BX
+	MOVQ         num+24(FP), SI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         R9, R9
+	XORQ         R10, R10
+
+spike:
+	XORQ R11, R11
+
+four:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	MOVL         (DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R8*1), Y8, Y0
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y0
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y0
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y0
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y0
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y0
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y0
+	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VFMADD231PS  224(CX)(R8*1), Y11, Y0
+	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VFMADD231PS  256(CX)(R8*1), Y8, Y0
+	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       288(AX), Y9, Y9
+	VMOVUPS      Y9, 288(AX)
+	VFMADD231PS  288(CX)(R8*1), Y9, Y0
+	VMOVUPS      320(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       320(AX), Y10, Y10
+	VMOVUPS      Y10, 320(AX)
+	VFMADD231PS  320(CX)(R8*1), Y10, Y0
+	VMOVUPS      352(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       352(AX), Y11, Y11
+	VMOVUPS      Y11, 352(AX)
+	VFMADD231PS  352(CX)(R8*1), Y11, Y0
+	MOVL         640(DX)(R10*4), DI
+	VBROADCASTSS 4(SP)(R11*1), Y14
+	MOVL         640(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       384(AX), Y8, Y8
+	VMOVUPS      Y8, 384(AX)
+	VMULPS       (CX)(R8*1), Y8, Y1
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       416(AX), Y9, Y9
+	VMOVUPS      Y9, 416(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y1
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       448(AX), Y10, Y10
+	VMOVUPS      Y10, 448(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y1
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       480(AX), Y11, Y11
+	VMOVUPS      Y11, 480(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y1
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       512(AX), Y8, Y8
+	VMOVUPS      Y8, 512(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y1
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       544(AX), Y9, Y9
+	VMOVUPS      Y9, 544(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y1
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       576(AX), Y10, Y10
+	VMOVUPS      Y10, 576(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y1
+	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       608(AX), Y11, Y11
+	VMOVUPS      Y11, 608(AX)
+	VFMADD231PS  224(CX)(R8*1), Y11, Y1
+	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       640(AX), Y8, Y8
+	VMOVUPS      Y8, 640(AX)
+	VFMADD231PS  256(CX)(R8*1), Y8, Y1
+	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       672(AX), Y9, Y9
+	VMOVUPS      Y9, 672(AX)
+	VFMADD231PS  288(CX)(R8*1), Y9, Y1
+	VMOVUPS      320(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       704(AX), Y10, Y10
+	VMOVUPS      Y10, 704(AX)
+	VFMADD231PS  320(CX)(R8*1), Y10, Y1
+	VMOVUPS      352(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       736(AX), Y11, Y11
+	VMOVUPS      Y11, 736(AX)
+	VFMADD231PS  352(CX)(R8*1), Y11, Y1
+	MOVL         1280(DX)(R10*4), DI
+	VBROADCASTSS 8(SP)(R11*1), Y14
+	MOVL         1280(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       768(AX), Y8, Y8
+	VMOVUPS      Y8, 768(AX)
+	VMULPS       (CX)(R8*1), Y8, Y2
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       800(AX), Y9, Y9
+	VMOVUPS      Y9, 800(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y2
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       832(AX), Y10, Y10
+	VMOVUPS      Y10, 832(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y2
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       864(AX), Y11, Y11
+	VMOVUPS      Y11, 864(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y2
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       896(AX), Y8, Y8
+	VMOVUPS      Y8, 896(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y2
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       928(AX), Y9, Y9
+	VMOVUPS      Y9, 928(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y2
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       960(AX), Y10, Y10
+	VMOVUPS      Y10, 960(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y2
+	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       992(AX), Y11, Y11
+	VMOVUPS      Y11, 992(AX)
+	VFMADD231PS  224(CX)(R8*1), Y11, Y2
+	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1024(AX), Y8, Y8
+	VMOVUPS      Y8, 1024(AX)
+	VFMADD231PS  256(CX)(R8*1), Y8, Y2
+	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1056(AX), Y9, Y9
+	VMOVUPS      Y9, 1056(AX)
+	VFMADD231PS  288(CX)(R8*1), Y9, Y2
+	VMOVUPS      320(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1088(AX), Y10, Y10
+	VMOVUPS      Y10, 1088(AX)
+	VFMADD231PS  320(CX)(R8*1), Y10, Y2
+	VMOVUPS      352(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1120(AX), Y11, Y11
+	VMOVUPS      Y11, 1120(AX)
+	VFMADD231PS  352(CX)(R8*1), Y11, Y2
+	MOVL         1920(DX)(R10*4), DI
+	VBROADCASTSS 12(SP)(R11*1), Y14
+	MOVL         1920(DX)(R9*4), R8
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1152(AX), Y8, Y8
+	VMOVUPS      Y8, 1152(AX)
+	VMULPS       (CX)(R8*1), Y8, Y3
+	VMOVUPS      32(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1184(AX), Y9, Y9
+	VMOVUPS      Y9, 1184(AX)
+	VFMADD231PS  32(CX)(R8*1), Y9, Y3
+	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1216(AX), Y10, Y10
+	VMOVUPS      Y10, 1216(AX)
+	VFMADD231PS  64(CX)(R8*1), Y10, Y3
+	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1248(AX), Y11, Y11
+	VMOVUPS      Y11, 1248(AX)
+	VFMADD231PS  96(CX)(R8*1), Y11, Y3
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1280(AX), Y8, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VFMADD231PS  128(CX)(R8*1), Y8, Y3
+	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1312(AX), Y9, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  160(CX)(R8*1), Y9, Y3
+	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1344(AX), Y10, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VFMADD231PS  192(CX)(R8*1), Y10, Y3
+	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1376(AX), Y11, Y11
+	VMOVUPS      Y11, 1376(AX)
+	VFMADD231PS  224(CX)(R8*1), Y11, Y3
+	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1408(AX), Y8, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VFMADD231PS  256(CX)(R8*1), Y8, Y3
+	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1440(AX), Y9, Y9
+	VMOVUPS      Y9, 1440(AX)
+	VFMADD231PS  288(CX)(R8*1), Y9, Y3
+	VMOVUPS      320(CX)(DI*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1472(AX), Y10, Y10
+	VMOVUPS      Y10, 1472(AX)
+	VFMADD231PS  320(CX)(R8*1), Y10, Y3
+	VMOVUPS      352(CX)(DI*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1504(AX), Y11, Y11
+	VMOVUPS      Y11, 1504(AX)
+	VFMADD231PS  352(CX)(R8*1), Y11, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VBROADCASTSS (SI)(R9*4), X1
+	VDIVPS       X0, X1, X0
+	VMOVUPS      X0, (SP)(R11*1)
+	ADDQ         $+1536, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+16, R11
+	CMPQ         R11, $+48
+	JL           four
+	SUBQ         $+4608, AX
+	SUBQ         $+7680, DX
+	MOVQ         R9, R10
+	INCQ         R9
+	CMPQ         R9, BX
+	JL           spike
+
+	// What the last spikes do.
+	VBROADCASTSS factor+40(FP), Y0
+	XORQ         R11, R11
+
+last:
+	MOVL         (DX)(R10*4), DI
+	VBROADCASTSS (SP)(R11*1), Y14
+	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       160(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMOVUPS      192(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       192(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMOVUPS      224(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       224(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 224(AX)
+	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMOVUPS      288(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       288(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 288(AX)
+	VMOVUPS      320(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       320(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 320(AX)
+	VMOVUPS      352(CX)(DI*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       352(AX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVUPS      Y8, 352(AX)
+	ADDQ         $+384, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, R11
+	CMPQ         R11, $+48
+	JL           last
+	SUBQ         $+4608, AX
+	SUBQ         $+7680, DX
+	VZEROUPPER
+	RET
+
+// func updateGeneral96AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateGeneral96AVX2(SB), NOSPLIT, $48-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y0
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y0
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y0
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y0
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y0
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y0
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y0
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       288(AX), Y9, Y9
+	VMOVUPS      Y9, 288(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y0
+	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       320(AX), Y10, Y10
+	VMOVUPS      Y10, 320(AX)
+	VFMADD231PS  320(CX)(R9*1), Y10, Y0
+	VMOVUPS      352(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       352(AX), Y11, Y11
+	VMOVUPS      Y11, 352(AX)
+	VFMADD231PS  352(CX)(R9*1), Y11, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       384(AX), Y8, Y8
+	VMOVUPS      Y8, 384(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       416(AX), Y9, Y9
+	VMOVUPS      Y9, 416(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       448(AX), Y10, Y10
+	VMOVUPS      Y10, 448(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y1
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       480(AX), Y11, Y11
+	VMOVUPS      Y11, 480(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y1
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       512(AX), Y8, Y8
+	VMOVUPS      Y8, 512(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y1
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       544(AX), Y9, Y9
+	VMOVUPS      Y9, 544(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y1
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       576(AX), Y10, Y10
+	VMOVUPS      Y10, 576(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y1
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       608(AX), Y11, Y11
+	VMOVUPS      Y11, 608(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y1
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       640(AX), Y8, Y8
+	VMOVUPS      Y8, 640(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y1
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       672(AX), Y9, Y9
+	VMOVUPS      Y9, 672(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y1
+	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       704(AX), Y10, Y10
+	VMOVUPS      Y10, 704(AX)
+	VFMADD231PS  320(CX)(R9*1), Y10, Y1
+	VMOVUPS      352(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       736(AX), Y11, Y11
+	VMOVUPS      Y11, 736(AX)
+	VFMADD231PS  352(CX)(R9*1), Y11, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       768(AX), Y8, Y8
+	VMOVUPS      Y8, 768(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       800(AX), Y9, Y9
+	VMOVUPS      Y9, 800(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       832(AX), Y10, Y10
+	VMOVUPS      Y10, 832(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y2
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       864(AX), Y11, Y11
+	VMOVUPS      Y11, 864(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y2
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       896(AX), Y8, Y8
+	VMOVUPS      Y8, 896(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y2
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       928(AX), Y9, Y9
+	VMOVUPS      Y9, 928(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y2
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       960(AX), Y10, Y10
+	VMOVUPS      Y10, 960(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y2
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       992(AX), Y11, Y11
+	VMOVUPS      Y11, 992(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y2
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1024(AX), Y8, Y8
+	VMOVUPS      Y8, 1024(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y2
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1056(AX), Y9, Y9
+	VMOVUPS      Y9, 1056(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y2
+	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1088(AX), Y10, Y10
+	VMOVUPS      Y10, 1088(AX)
+	VFMADD231PS  320(CX)(R9*1), Y10, Y2
+	VMOVUPS      352(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1120(AX), Y11, Y11
+	VMOVUPS      Y11, 1120(AX)
+	VFMADD231PS  352(CX)(R9*1), Y11, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1152(AX), Y8, Y8
+	VMOVUPS      Y8, 1152(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1184(AX), Y9, Y9
+	VMOVUPS      Y9, 1184(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1216(AX), Y10, Y10
+	VMOVUPS      Y10, 1216(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y3
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1248(AX), Y11, Y11
+	VMOVUPS      Y11, 1248(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y3
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1280(AX), Y8, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y3
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1312(AX), Y9, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y3
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1344(AX), Y10, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y3
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1376(AX), Y11, Y11
+	VMOVUPS      Y11, 1376(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y3
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1408(AX), Y8, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y3
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1440(AX), Y9, Y9
+	VMOVUPS      Y9, 1440(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y3
+	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1472(AX), Y10, Y10
+	VMOVUPS      Y10, 1472(AX)
+	VFMADD231PS  320(CX)(R9*1), Y10, Y3
+	VMOVUPS      352(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1504(AX), Y11, Y11
+	VMOVUPS      Y11, 1504(AX)
+	VFMADD231PS  352(CX)(R9*1), Y11, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+1536, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+48
+	JL           four
+	SUBQ         $+4608, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       (AX), Y8, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       32(AX), Y8, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       64(AX), Y8, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       96(AX), Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       160(AX), Y8, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMOVUPS      192(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       192(AX), Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMOVUPS      224(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       224(AX), Y8, Y8
+	VMOVUPS      Y8, 224(AX)
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMOVUPS      288(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       288(AX), Y8, Y8
+	VMOVUPS      Y8, 288(AX)
+	VMOVUPS      320(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       320(AX), Y8, Y8
+	VMOVUPS      Y8, 320(AX)
+	VMOVUPS      352(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       352(AX), Y8, Y8
+	VMOVUPS      Y8, 352(AX)
+	ADDQ         $+384, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+48
+	JL           last
+	SUBQ         $+4608, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	VZEROUPPER
+	RET
+
+// func updateForgetting96AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+// Requires: AVX, FMA3
+TEXT ·updateForgetting96AVX2(SB), NOSPLIT, $96-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VBROADCASTSS one<>+0(SB), Y15
+	VXORPS       Y0, Y0, Y0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 48(SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 80(SP)
+	XORQ         R10, R10
+	XORQ         R11, R11
+
+spike:
+	XORQ R12, R12
+
+four:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 48(SP)(R12*1), Y13
+	MOVL         (DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMULPS       (CX)(R9*1), Y8, Y0
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y0
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 64(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y0
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 96(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y0
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 128(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y0
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 160(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y0
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      192(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 192(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y0
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      224(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 224(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y0
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      256(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 256(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y0
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      288(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 288(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y0
+	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      320(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 320(AX)
+	VFMADD231PS  320(CX)(R9*1), Y10, Y0
+	VMOVUPS      352(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      352(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 352(AX)
+	VFMADD231PS  352(CX)(R9*1), Y11, Y0
+	MOVL         640(DX)(R11*4), R8
+	VBROADCASTSS 4(SP)(R12*1), Y14
+	VBROADCASTSS 52(SP)(R12*1), Y13
+	MOVL         640(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      384(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 384(AX)
+	VMULPS       (CX)(R9*1), Y8, Y1
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      416(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 416(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y1
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      448(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 448(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y1
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      480(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 480(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y1
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      512(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 512(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y1
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      544(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 544(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y1
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      576(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 576(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y1
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      608(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 608(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y1
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      640(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 640(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y1
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      672(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 672(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y1
+	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      704(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 704(AX)
+	VFMADD231PS  320(CX)(R9*1), Y10, Y1
+	VMOVUPS      352(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      736(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 736(AX)
+	VFMADD231PS  352(CX)(R9*1), Y11, Y1
+	MOVL         1280(DX)(R11*4), R8
+	VBROADCASTSS 8(SP)(R12*1), Y14
+	VBROADCASTSS 56(SP)(R12*1), Y13
+	MOVL         1280(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      768(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 768(AX)
+	VMULPS       (CX)(R9*1), Y8, Y2
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      800(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 800(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y2
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      832(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 832(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y2
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      864(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 864(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y2
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      896(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 896(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y2
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      928(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 928(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y2
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      960(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 960(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y2
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      992(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 992(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y2
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1024(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1024(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y2
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1056(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1056(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y2
+	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1088(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1088(AX)
+	VFMADD231PS  320(CX)(R9*1), Y10, Y2
+	VMOVUPS      352(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1120(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1120(AX)
+	VFMADD231PS  352(CX)(R9*1), Y11, Y2
+	MOVL         1920(DX)(R11*4), R8
+	VBROADCASTSS 12(SP)(R12*1), Y14
+	VBROADCASTSS 60(SP)(R12*1), Y13
+	MOVL         1920(DX)(R10*4), R9
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1152(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1152(AX)
+	VMULPS       (CX)(R9*1), Y8, Y3
+	VMOVUPS      32(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1184(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1184(AX)
+	VFMADD231PS  32(CX)(R9*1), Y9, Y3
+	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1216(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1216(AX)
+	VFMADD231PS  64(CX)(R9*1), Y10, Y3
+	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1248(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1248(AX)
+	VFMADD231PS  96(CX)(R9*1), Y11, Y3
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1280(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VFMADD231PS  128(CX)(R9*1), Y8, Y3
+	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1312(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  160(CX)(R9*1), Y9, Y3
+	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1344(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VFMADD231PS  192(CX)(R9*1), Y10, Y3
+	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1376(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1376(AX)
+	VFMADD231PS  224(CX)(R9*1), Y11, Y3
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1408(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VFMADD231PS  256(CX)(R9*1), Y8, Y3
+	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1440(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1440(AX)
+	VFMADD231PS  288(CX)(R9*1), Y9, Y3
+	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1472(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1472(AX)
+	VFMADD231PS  320(CX)(R9*1), Y10, Y3
+	VMOVUPS      352(CX)(R8*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1504(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1504(AX)
+	VFMADD231PS  352(CX)(R9*1), Y11, Y3
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VMOVSS       (SI)(R10*4), X1
+	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
+	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
+	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
+	VMOVUPS      (DI)(R12*1), X2
+	VBROADCASTSS minOverlap<>+0(SB), X3
+	VMULPS       X2, X3, X3
+	VCMPPS       $0x1e, X3, X0, X4
+	VMULPS       X1, X2, X3
+	VDIVPS       X0, X3, X0
+	VANDPS       X4, X0, X0
+	VBROADCASTSS share+52(FP), X5
+	VMULPS       X5, X3, X3
+	VANDPS       X4, X3, X3
+	VMOVUPS      X3, 48(SP)(R12*1)
+	VBROADCASTSS growth+48(FP), X5
+	VFMADD213PS  X15, X5, X1
+	VMULPS       X1, X2, X1
+	VBLENDVPS    X4, X1, X2, X2
+	VMOVUPS      X2, (DI)(R12*1)
+	VMOVUPS      X0, (SP)(R12*1)
+	ADDQ         $+1536, AX
+	ADDQ         $+2560, DX
+	ADDQ         $+2560, SI
+	ADDQ         $+16, R12
+	CMPQ         R12, $+48
+	JL           four
+	SUBQ         $+4608, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
+	MOVQ         R10, R11
+	INCQ         R10
+	CMPQ         R10, BX
+	JL           spike
+
+	// What the last spikes do.
+	XORQ R12, R12
+
+last:
+	MOVL         (DX)(R11*4), R8
+	VBROADCASTSS (SP)(R12*1), Y14
+	VBROADCASTSS 48(SP)(R12*1), Y13
+	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      (AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      32(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      64(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      64(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      96(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      96(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMOVUPS      160(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMOVUPS      192(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      192(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMOVUPS      224(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      224(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 224(AX)
+	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      256(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMOVUPS      288(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      288(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 288(AX)
+	VMOVUPS      320(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      320(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 320(AX)
+	VMOVUPS      352(CX)(R8*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      352(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 352(AX)
+	ADDQ         $+384, AX
+	ADDQ         $+640, DX
+	ADDQ         $+640, SI
+	ADDQ         $+4, R12
+	CMPQ         R12, $+48
+	JL           last
+	SUBQ         $+4608, AX
+	SUBQ         $+7680, DX
+	SUBQ         $+7680, SI
 	VZEROUPPER
 	RET

@@ -33,8 +33,10 @@ type Layer struct {
 
 // updater is how a tier works on a group of positions.
 type updater struct {
-	positions int // of a group; 1 means portable
-	vector    int // float32 numbers in a vector
+	positions int           // of a group; 1 means portable
+	vector    int           // float32 numbers in a vector
+	order     [coarse]uint8 // which of the coarse thresholds is where
+	flip      uint32        // bits of thresholds that are inverted
 	sample    func(l *Layer, s *Scratch, g, first int, scale uint32)
 	threshold func(t []uint32, sums []float32, k int) // as Thresholds; both have room for whole vectors
 	fast      func(l *Layer, s *Scratch, r steps)     // takes the common factor out itself
@@ -150,8 +152,9 @@ type Scratch struct {
 	scales  []float32 // of the positions
 
 	thresholds []uint32 // (positions, l.thresholds())
-	coarse     []uint32 // (positions, coarse)
+	coarse     []uint32 // (positions, coarse), in the order of up.order
 	spikes     []int32
+	random     []uint32 // a chunk, for up.sample
 }
 
 // job is one position.
@@ -173,8 +176,9 @@ func (l *Layer) NewScratch() *Scratch {
 	s.offsets = make([]uint32, p*chunk)
 	s.scales = make([]float32, p)
 	s.thresholds = make([]uint32, p*l.thresholds())
+	s.random = make([]uint32, chunk)
 	for i := range s.thresholds { // what lies behind those of a patch stays so
-		s.thresholds[i] = 1<<32 - 1
+		s.thresholds[i] = (1<<32 - 1) ^ l.up.flip
 	}
 	s.coarse = make([]uint32, p*coarse)
 	if !l.fast {
@@ -199,12 +203,9 @@ func (s *Scratch) Draw(g int, sums []float32, key uint64, epsXY []float32) {
 	}
 	t := s.thresholds[g*l.thresholds():][:l.thresholds()]
 	l.up.threshold(t, sums, l.k)
-	if l.block == 1 {
-		copy(s.coarse[g*coarse:][:coarse], t)
-		return
-	}
-	for i := range coarse {
-		s.coarse[g*coarse+i] = t[(i+1)*l.block-1]
+	look := s.coarse[g*coarse:][:coarse]
+	for i, at := range l.up.order {
+		look[i] = t[(int(at)+1)*l.block-1]
 	}
 }
 

@@ -2,42 +2,83 @@
 
 package kernel
 
+import (
+	"cmp"
+	"slices"
+)
+
 // assembly returns how a tier updates layers of n neurons, false when that is
 // the portable way.
 func assembly(t Tier, n int) (updater, bool) {
-	const lanes = 16
-	v := (n + lanes - 1) / lanes
-	if t != AVX512 || v >= len(avx512) {
+	u := updater{vector: 8, order: levels, flip: 1 << 31, sample: sampleGroupAVX2, threshold: thresholdsGroupAVX2}
+	table := avx2
+	if t == AVX512 {
+		u = updater{vector: 16, order: inOrder, sample: sampleGroupAVX512, threshold: thresholdsGroupAVX512}
+		table = avx512
+	}
+	v := (n + u.vector - 1) / u.vector
+	if t == Portable || v >= len(table) {
 		return updater{}, false
 	}
-	f := avx512[v]
-	return updater{
-		positions: f.positions,
-		vector:    lanes,
-		sample:    sampleGroupAVX512,
-		threshold: thresholdsGroupAVX512,
-		fast: func(l *Layer, s *Scratch, r steps) {
-			f.fast(&s.h[0], &l.weights[0], &s.offsets[r.first%chunk], &r.num[0], r.n, r.inverse)
-		},
-		general: func(l *Layer, s *Scratch, r steps) {
-			at := r.first % chunk
-			if l.forgetting > 0 {
-				f.forgetting(&s.h[0], &l.weights[0], &s.offsets[at], &s.eps[at], &s.scales[0], r.n, 1+l.forgetting, l.forgetting/float32(l.n))
-			} else {
-				f.general(&s.h[0], &l.weights[0], &s.offsets[at], &s.eps[at], &s.scales[0], r.n, 1, 0)
-			}
-		},
-	}, true
+	f := table[v]
+	u.positions = f.positions
+	u.fast = func(l *Layer, s *Scratch, r steps) {
+		f.fast(&s.h[0], &l.weights[0], &s.offsets[r.first%chunk], &r.num[0], r.n, r.inverse)
+	}
+	u.general = func(l *Layer, s *Scratch, r steps) {
+		at := r.first % chunk
+		if l.forgetting > 0 {
+			f.forgetting(&s.h[0], &l.weights[0], &s.offsets[at], &s.eps[at], &s.scales[0], r.n, 1+l.forgetting, l.forgetting/float32(l.n))
+		} else {
+			f.general(&s.h[0], &l.weights[0], &s.offsets[at], &s.eps[at], &s.scales[0], r.n, 1, 0)
+		}
+	}
+	return u, true
 }
+
+// inOrder and levels are orders of the coarse thresholds: by size, and level by
+// level of the tree that a search goes down, the first three levels in 8 places.
+var (
+	inOrder = func() (o [coarse]uint8) {
+		for i := range o {
+			o[i] = uint8(i)
+		}
+		return o
+	}()
+	levels = [coarse]uint8{
+		15, 7, 23, 3, 11, 19, 27, 31,
+		1, 5, 9, 13, 17, 21, 25, 29,
+		0, 2, 4, 6, 8, 10, 12, 14,
+		16, 18, 20, 22, 24, 26, 28, 30,
+	}
+)
 
 type generalFunc func(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32)
 
-// avx512 holds the functions for 16 neurons, 32 and so on.
-var avx512 = []struct {
+type update struct {
 	positions           int
 	fast                func(h, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 	general, forgetting generalFunc
-}{
+}
+
+// avx2 holds the functions for 8 neurons, 16 and so on.
+var avx2 = []update{
+	1:  {24, updateFast8AVX2, updateGeneral8AVX2, updateForgetting8AVX2},
+	2:  {24, updateFast16AVX2, updateGeneral16AVX2, updateForgetting16AVX2},
+	3:  {16, updateFast24AVX2, updateGeneral24AVX2, updateForgetting24AVX2},
+	4:  {16, updateFast32AVX2, updateGeneral32AVX2, updateForgetting32AVX2},
+	5:  {12, updateFast40AVX2, updateGeneral40AVX2, updateForgetting40AVX2},
+	6:  {12, updateFast48AVX2, updateGeneral48AVX2, updateForgetting48AVX2},
+	7:  {12, updateFast56AVX2, updateGeneral56AVX2, updateForgetting56AVX2},
+	8:  {12, updateFast64AVX2, updateGeneral64AVX2, updateForgetting64AVX2},
+	9:  {12, updateFast72AVX2, updateGeneral72AVX2, updateForgetting72AVX2},
+	10: {12, updateFast80AVX2, updateGeneral80AVX2, updateForgetting80AVX2},
+	11: {12, updateFast88AVX2, updateGeneral88AVX2, updateForgetting88AVX2},
+	12: {12, updateFast96AVX2, updateGeneral96AVX2, updateForgetting96AVX2},
+}
+
+// avx512 holds the functions for 16 neurons, 32 and so on.
+var avx512 = []update{
 	1: {24, updateFast16AVX512, updateGeneral16AVX512, updateForgetting16AVX512},
 	2: {12, updateFast32AVX512, updateGeneral32AVX512, updateForgetting32AVX512},
 	3: {6, updateFast48AVX512, updateGeneral48AVX512, updateForgetting48AVX512},
@@ -67,5 +108,45 @@ func thresholdsGroupAVX512(t []uint32, sums []float32, k int) {
 	thresholdsAVX512(&t[0], &sums[0], len(sums), (1<<32)/float64(sums[k-1]))
 	for i := k - 1; i < len(sums); i++ {
 		t[i] = 1<<32 - 1
+	}
+}
+
+// sampleGroupAVX2 draws position g's spikes of a chunk and multiplies them by
+// scale. The random numbers themselves come from scalar code, which is as fast.
+func sampleGroupAVX2(l *Layer, s *Scratch, g, first int, scale uint32) {
+	const lanes = 8
+	n := (min(chunk, l.spikes-first) + lanes - 1) / lanes * lanes
+	key, random := s.jobs[g].key, s.random[:n]
+	if l.lowDiscrepancy {
+		r := Random(key, 0) + uint32(first)*goldenStep
+		for i := range random {
+			random[i] = r
+			r += goldenStep
+		}
+	} else {
+		state := key + uint64(first/2+1)*gamma
+		for i := 0; i+1 < len(random); i += 2 {
+			w := mix(state)
+			random[i], random[i+1] = uint32(w), uint32(w>>32)
+			state += gamma
+		}
+	}
+	dst, thresholds := s.offsets[g*chunk:][:n], s.thresholds[g*l.thresholds():][:l.thresholds()]
+	if l.block <= 32 {
+		searchAVX2(&dst[0], &random[0], n, (*[coarse]uint32)(s.coarse[g*coarse:]), &thresholds[0], uint32(l.block), scale)
+		return
+	}
+	for i, r := range random {
+		k, _ := slices.BinarySearchFunc(thresholds, r^l.up.flip, func(t, r uint32) int { return cmp.Compare(int32(t), int32(r)) })
+		dst[i] = uint32(k) * scale
+	}
+}
+
+// thresholdsGroupAVX2 computes thresholds in the form that signed comparison
+// takes.
+func thresholdsGroupAVX2(t []uint32, sums []float32, k int) {
+	Thresholds(t[:k], sums[:k])
+	for i := range t[:k] {
+		t[i] ^= 1 << 31
 	}
 }

@@ -114,3 +114,190 @@ func updateGeneral96AVX512(h *float32, weights *float32, offsets *uint32, eps *f
 //
 //go:noescape
 func updateForgetting96AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// searchAVX2 writes scale times the spikes for n random numbers, n a multiple of 8,
+// which it overwrites. There are 32*block thresholds, block a power of 2 up to 32,
+// with their highest bits flipped, and the tree holds the last of each block.
+//
+//go:noescape
+func searchAVX2(dst *uint32, random *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, scale uint32)
+
+// updateFast8AVX2 applies n spikes to each of 24 positions of 8 neurons and multiplies h by a factor.
+//
+//go:noescape
+func updateFast8AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+
+// updateGeneral8AVX2 applies n spikes to each of 24 positions of 8 neurons.
+//
+//go:noescape
+func updateGeneral8AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateForgetting8AVX2 applies n spikes to each of 24 positions of 8 neurons.
+//
+//go:noescape
+func updateForgetting8AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateFast16AVX2 applies n spikes to each of 24 positions of 16 neurons and multiplies h by a factor.
+//
+//go:noescape
+func updateFast16AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+
+// updateGeneral16AVX2 applies n spikes to each of 24 positions of 16 neurons.
+//
+//go:noescape
+func updateGeneral16AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateForgetting16AVX2 applies n spikes to each of 24 positions of 16 neurons.
+//
+//go:noescape
+func updateForgetting16AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateFast24AVX2 applies n spikes to each of 16 positions of 24 neurons and multiplies h by a factor.
+//
+//go:noescape
+func updateFast24AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+
+// updateGeneral24AVX2 applies n spikes to each of 16 positions of 24 neurons.
+//
+//go:noescape
+func updateGeneral24AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateForgetting24AVX2 applies n spikes to each of 16 positions of 24 neurons.
+//
+//go:noescape
+func updateForgetting24AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateFast32AVX2 applies n spikes to each of 16 positions of 32 neurons and multiplies h by a factor.
+//
+//go:noescape
+func updateFast32AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+
+// updateGeneral32AVX2 applies n spikes to each of 16 positions of 32 neurons.
+//
+//go:noescape
+func updateGeneral32AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateForgetting32AVX2 applies n spikes to each of 16 positions of 32 neurons.
+//
+//go:noescape
+func updateForgetting32AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateFast40AVX2 applies n spikes to each of 12 positions of 40 neurons and multiplies h by a factor.
+//
+//go:noescape
+func updateFast40AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+
+// updateGeneral40AVX2 applies n spikes to each of 12 positions of 40 neurons.
+//
+//go:noescape
+func updateGeneral40AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateForgetting40AVX2 applies n spikes to each of 12 positions of 40 neurons.
+//
+//go:noescape
+func updateForgetting40AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateFast48AVX2 applies n spikes to each of 12 positions of 48 neurons and multiplies h by a factor.
+//
+//go:noescape
+func updateFast48AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+
+// updateGeneral48AVX2 applies n spikes to each of 12 positions of 48 neurons.
+//
+//go:noescape
+func updateGeneral48AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateForgetting48AVX2 applies n spikes to each of 12 positions of 48 neurons.
+//
+//go:noescape
+func updateForgetting48AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateFast56AVX2 applies n spikes to each of 12 positions of 56 neurons and multiplies h by a factor.
+//
+//go:noescape
+func updateFast56AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+
+// updateGeneral56AVX2 applies n spikes to each of 12 positions of 56 neurons.
+//
+//go:noescape
+func updateGeneral56AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateForgetting56AVX2 applies n spikes to each of 12 positions of 56 neurons.
+//
+//go:noescape
+func updateForgetting56AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateFast64AVX2 applies n spikes to each of 12 positions of 64 neurons and multiplies h by a factor.
+//
+//go:noescape
+func updateFast64AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+
+// updateGeneral64AVX2 applies n spikes to each of 12 positions of 64 neurons.
+//
+//go:noescape
+func updateGeneral64AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateForgetting64AVX2 applies n spikes to each of 12 positions of 64 neurons.
+//
+//go:noescape
+func updateForgetting64AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateFast72AVX2 applies n spikes to each of 12 positions of 72 neurons and multiplies h by a factor.
+//
+//go:noescape
+func updateFast72AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+
+// updateGeneral72AVX2 applies n spikes to each of 12 positions of 72 neurons.
+//
+//go:noescape
+func updateGeneral72AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateForgetting72AVX2 applies n spikes to each of 12 positions of 72 neurons.
+//
+//go:noescape
+func updateForgetting72AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateFast80AVX2 applies n spikes to each of 12 positions of 80 neurons and multiplies h by a factor.
+//
+//go:noescape
+func updateFast80AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+
+// updateGeneral80AVX2 applies n spikes to each of 12 positions of 80 neurons.
+//
+//go:noescape
+func updateGeneral80AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateForgetting80AVX2 applies n spikes to each of 12 positions of 80 neurons.
+//
+//go:noescape
+func updateForgetting80AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateFast88AVX2 applies n spikes to each of 12 positions of 88 neurons and multiplies h by a factor.
+//
+//go:noescape
+func updateFast88AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+
+// updateGeneral88AVX2 applies n spikes to each of 12 positions of 88 neurons.
+//
+//go:noescape
+func updateGeneral88AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateForgetting88AVX2 applies n spikes to each of 12 positions of 88 neurons.
+//
+//go:noescape
+func updateForgetting88AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateFast96AVX2 applies n spikes to each of 12 positions of 96 neurons and multiplies h by a factor.
+//
+//go:noescape
+func updateFast96AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
+
+// updateGeneral96AVX2 applies n spikes to each of 12 positions of 96 neurons.
+//
+//go:noescape
+func updateGeneral96AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateForgetting96AVX2 applies n spikes to each of 12 positions of 96 neurons.
+//
+//go:noescape
+func updateForgetting96AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)

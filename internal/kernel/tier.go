@@ -12,10 +12,11 @@ type Tier int
 // The tiers, from the slowest.
 const (
 	Portable Tier = iota // Go
+	AVX2                 // amd64 with AVX2, FMA and POPCNT
 	AVX512               // amd64 with AVX-512 F, VL and DQ
 )
 
-var tierNames = []string{"portable", "avx512"}
+var tierNames = []string{"portable", "avx2", "avx512"}
 
 func (t Tier) String() string { return tierNames[t] }
 

@@ -7,6 +7,10 @@ import "golang.org/x/sys/cpu"
 // Tiers returns the tiers that this machine has, from the slowest.
 func Tiers() []Tier {
 	tiers := []Tier{Portable}
+	if !cpu.X86.HasAVX2 || !cpu.X86.HasFMA || !cpu.X86.HasPOPCNT {
+		return tiers
+	}
+	tiers = append(tiers, AVX2)
 	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512DQ {
 		tiers = append(tiers, AVX512)
 	}

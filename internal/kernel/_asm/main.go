@@ -10,7 +10,7 @@ import (
 
 func main() {
 	ConstraintExpr("!purego")
-	for _, d := range []func() Mem{laneData, mixData, goldenLanes, stepData, minOverlap, ones} {
+	for _, d := range []func() Mem{laneData, mixData, goldenLanes, stepData, signBits, minOverlap, ones} {
 		d() // data stands before the functions that use it
 	}
 	sampleAVX512(false)
@@ -19,6 +19,12 @@ func main() {
 	for v := 1; v <= maxVectors; v++ {
 		for _, k := range []kind{fast, general, forgetting} {
 			updateAVX512(v, k)
+		}
+	}
+	searchAVX2()
+	for v := 1; v <= maxVectorsAVX2; v++ {
+		for _, k := range []kind{fast, general, forgetting} {
+			updateAVX2(v, k)
 		}
 	}
 	Generate()
