@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/spike-by-spike/sbs/convert/converttest"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 const weights = "../../models/mnist-prototypes/Weights"
@@ -66,6 +68,22 @@ func TestConvertFlags(t *testing.T) {
 	require.Equal(t, 7, n.Layers[1].(*convert.SbS).Spikes)
 }
 
+func TestDynamics(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	out, _, err := command(t, weights, path, "--spikes", "9", "--sampler", "low-discrepancy", "--epsilon-schedule", "power:-0.2", "--epsilon-0", "0.5")
+	require.NoError(t, err)
+	require.Contains(t, out, "9 low_discrepancy")
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	n, err := convert.FromONNX(data)
+	require.NoError(t, err)
+	l := n.Layers[0].(*convert.SbS)
+	require.Equal(t, sbs.LowDiscrepancy, l.Sampler)
+	require.InDelta(t, 0.5, l.Epsilon0, 1e-9)
+	require.Len(t, l.EpsilonT, 9)
+	require.InDelta(t, math.Pow(9, -0.2), l.EpsilonT[8], 1e-6)
+}
+
 func TestRefused(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "model.onnx")
@@ -86,6 +104,10 @@ func TestRefused(t *testing.T) {
 		{"input 0", []string{weights, path, "--input", "0x28x28"}, "want CHANNELSxHEIGHTxWIDTH"},
 		{"step", []string{weights, path, "--step", "5"}, "Weight_L0_S5.npy"},
 		{"negative step", []string{weights, path, "--step", "-7"}, "--step -7: want at least 0"},
+		{"sampler", []string{weights, path, "--sampler", "sobol"}, `sampler "sobol": want iid or low_discrepancy`},
+		{"schedule", []string{weights, path, "--epsilon-schedule", "linear"}, `epsilon schedule "linear": want inverse-sqrt, constant or power:P`},
+		{"power", []string{weights, path, "--epsilon-schedule", "power:2"}, "with P from -10 to 0"},
+		{"epsilon_0", []string{weights, path, "--epsilon-0", "-1"}, "epsilon_0 is -1, want 0 to 10000"},
 		{"batch", []string{weights, path, "--batch", "-1"}, "batch size -1"},
 		{"unknown flag", []string{weights, path, "--frobnicate"}, "unknown flag"},
 		{"unwritable", []string{weights, filepath.Join(dir, "missing", "model.onnx")}, "the model could not be written"},

@@ -16,6 +16,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 // printNetwork prints the input and a table of the layers. The report may be
@@ -35,7 +36,7 @@ func printNetwork(out io.Writer, n *convert.Network, report *pytorch.Report) err
 	parameters, spikes := 0, 0
 	for i, l := range n.Layers {
 		d := layerRow(l)
-		fmt.Fprintf(t, "%d\t%s\t%s\t%v\t%s\t%s", i, l.Kind(), d.kernel, sizes[i+1], count(d.parameters), count(d.spikes))
+		fmt.Fprintf(t, "%d\t%s\t%s\t%v\t%s\t%s", i, l.Kind(), d.kernel, sizes[i+1], count(d.parameters), count(d.spikes)+d.sampler)
 		if report != nil {
 			fmt.Fprintf(t, "\t%s", baseNames(report.Layers[i].Files))
 		}
@@ -81,7 +82,7 @@ func classes(n *convert.Network, out convert.Size) string {
 }
 
 type row struct {
-	kernel             string
+	kernel, sampler    string
 	parameters, spikes int
 }
 
@@ -89,6 +90,9 @@ func layerRow(l convert.Layer) row {
 	switch l := l.(type) {
 	case *convert.SbS:
 		d := row{kernel: kernel(l.Window), spikes: l.Spikes}
+		if l.Sampler == sbs.LowDiscrepancy {
+			d.sampler = " " + string(l.Sampler)
+		}
 		if !l.Pooling {
 			d.parameters += l.Weights.Len()
 		}

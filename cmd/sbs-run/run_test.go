@@ -123,6 +123,17 @@ func TestSameResults(t *testing.T) {
 	require.NotEqual(t, want, got)
 }
 
+func TestDynamics(t *testing.T) {
+	model := prototypes(t, convert.Options{})
+	out, _, err := command(t, model, digits, "--quiet", "--spikes", "1000", "--sampler", "low-discrepancy", "--epsilon-schedule", "inverse-sqrt")
+	require.NoError(t, err, "with a schedule there may be more spikes than the model has")
+	require.Contains(t, out, "accuracy 100.00 %")
+	for flag, want := range map[string]string{"--sampler": "--sampler: ", "--epsilon-schedule": "--epsilon-schedule: "} {
+		_, _, err := command(t, model, digits, flag, "x")
+		require.ErrorContains(t, err, want)
+	}
+}
+
 func TestBrokenImage(t *testing.T) {
 	dir := t.TempDir()
 	good, err := os.ReadFile(filepath.Join(digits, "7/00000.png"))

@@ -90,6 +90,26 @@ func TestSampleDistribution(t *testing.T) {
 	}
 }
 
+// TestSampleLowDiscrepancy checks that the counts of any run of spikes are as
+// expected, but for a few.
+func TestSampleLowDiscrepancy(t *testing.T) {
+	p := []float32{1, 0, 2, 5, 0.5, 1.5}
+	sums, thresholds := make([]float32, len(p)), make([]uint32, len(p))
+	total := Cumulate(sums, p)
+	Thresholds(thresholds, sums)
+	for key := range uint64(50) {
+		spikes := make([]int32, 400)
+		SampleLowDiscrepancy(spikes, thresholds, key)
+		counts := make([]float64, len(p))
+		for i, s := range spikes {
+			counts[s]++
+			for k, c := range counts {
+				require.InDelta(t, float64(i+1)*float64(p[k]/total), c, 3, "key %d, %d spikes, entry %d", key, i+1, k)
+			}
+		}
+	}
+}
+
 func TestThresholds(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -40,7 +40,7 @@ var allowed = map[string][]string{
 	"convert/converttest":              {"convert", "ops", "ops/sbs"},
 	"importers/pytorch":                {"convert", "ops", "internal/npy"},
 	"runtime":                          {"ops", "ops/std", "ops/sbs", "internal/onnx", "internal/onnx/onnxpb", "internal/parallel"},
-	"cmd/sbs-convert":                  {"convert", "importers/pytorch", "ops", "internal/atomicfile", "internal/dynamics", "internal/onnx", "internal/onnx/onnxpb"},
+	"cmd/sbs-convert":                  {"convert", "importers/pytorch", "ops", "ops/sbs", "internal/atomicfile", "internal/dynamics", "internal/onnx", "internal/onnx/onnxpb"},
 	"cmd/sbs-run":                      {"convert", "ops", "runtime", "internal/dataset", "internal/dynamics", "internal/parallel"},
 	"models/mnist-prototypes/generate": {"internal/atomicfile", "internal/dataset", "internal/npy"},
 }
