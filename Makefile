@@ -76,6 +76,7 @@ vuln: $(TOOLS)/govulncheck-$(GOVULNCHECK)
 # Making an input that found something smaller is cut short: it would take the time
 # of the search.
 fuzz:
+	go test ./internal/kernel -run '^$$' -fuzz FuzzTiers -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 	go test ./internal/npy -run '^$$' -fuzz FuzzRead -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 	go test ./internal/dataset -run '^$$' -fuzz FuzzIDX -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 	go test ./internal/dataset -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) -fuzzminimizetime 10x

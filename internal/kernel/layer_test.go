@@ -107,25 +107,34 @@ func (c task) run(shift int) [][]float32 {
 // TestTiers compares every tier with the portable one.
 func TestTiers(t *testing.T) {
 	const cases = 2000
+	for seed := range uint64(cases) {
+		compareTiers(t, seed)
+	}
+}
+
+// FuzzTiers does so for as long as one likes.
+func FuzzTiers(f *testing.F) {
+	f.Add(uint64(0))
+	f.Fuzz(func(t *testing.T, seed uint64) { compareTiers(t, seed) })
+}
+
+func compareTiers(t *testing.T, seed uint64) {
+	c := randomTask(rand.New(rand.NewPCG(seed, 7)))
+	var want [][]float32
 	for _, tier := range Tiers() {
-		t.Run(tier.String(), func(t *testing.T) {
-			for seed := range uint64(cases) {
-				c := randomTask(rand.New(rand.NewPCG(seed, 7)))
-				undo := Use(Portable)
-				want := c.run(0)
-				undo()
-				undo = Use(tier)
-				got, shifted := c.run(0), c.run(int(seed%5))
-				undo()
-				name := fmt.Sprintf("seed %d: K %d, N %d, S %d, %d places, forgetting %v", seed, c.k, c.n, len(c.eps), c.places, c.forgetting)
-				require.Equal(t, got, shifted, "%s: the grouping must not matter", name)
-				for i := range want {
-					for n := range want[i] {
-						require.InDelta(t, want[i][n], got[i][n], 1e-5, "%s: position %d, neuron %d", name, i, n)
-					}
-				}
+		undo := Use(tier)
+		got, shifted := c.run(0), c.run(int(seed%5))
+		undo()
+		name := fmt.Sprintf("%v, seed %d: K %d, N %d, S %d, %d places, forgetting %v", tier, seed, c.k, c.n, len(c.eps), c.places, c.forgetting)
+		require.Equal(t, got, shifted, "%s: the grouping must not matter", name)
+		if want == nil {
+			want = got // of the first, the portable
+		}
+		for i := range want {
+			for n := range want[i] {
+				require.InDelta(t, want[i][n], got[i][n], 1e-5, "%s: position %d, neuron %d", name, i, n)
 			}
-		})
+		}
 	}
 }
 
