@@ -12,7 +12,7 @@ FUZZTIME      ?= 60s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test check format vet lint race purego cross generated vuln fuzz bench conformance conformance-full clean
+.PHONY: build test check format vet lint race purego tiers cross generated vuln fuzz bench conformance conformance-full clean
 
 build:
 	go build -trimpath -o bin/ ./cmd/...
@@ -20,7 +20,7 @@ build:
 test:
 	go test ./...
 
-check: format vet lint test race purego cross generated vuln
+check: format vet lint test race purego tiers cross generated vuln
 
 $(TOOLS)/golangci-lint-$(GOLANGCI_LINT):
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
@@ -48,10 +48,16 @@ race:
 purego:
 	go test -tags purego ./...
 
+# The tiers below the machine's best, through everything that uses them.
+tiers:
+	SBS_KERNEL=portable go test -count 1 ./ops/sbs ./runtime ./cmd/...
+	SBS_KERNEL=avx2 go test -count 1 ./ops/sbs ./runtime ./cmd/...
+
 cross:
 	GOOS=linux GOARCH=arm64 go build ./...
 	GOOS=darwin GOARCH=arm64 go build ./...
 	GOOS=windows GOARCH=amd64 go build ./...
+	GOOS=linux GOARCH=386 go build ./...
 	go build -trimpath -o bin/ ./cmd/...
 
 # Generating again must change nothing. protoc is the Debian package

@@ -30,7 +30,7 @@ func BenchmarkAssembly(b *testing.B) {
 				l := NewLayer(ones(k*16), 16, Schedule{Eps: ones(chunk)})
 				s := l.NewScratch()
 				sums := make([]float32, l.SumsLen())
-				Cumulate(sums, ones(k))
+				cumulate(sums, ones(k))
 				s.Draw(0, sums, 1, nil)
 				b.Run(fmt.Sprintf("sample/k=%d", k), func(b *testing.B) {
 					for b.Loop() {

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// guarded moves a slice to where the page behind its last element cannot be
-// touched, nor the one before its first.
+// guarded moves a slice to where the byte behind its last element cannot be
+// touched.
 func guarded[T float32 | uint32](t *testing.T, v *[]T) {
 	t.Helper()
 	if len(*v) == 0 {

@@ -4958,7 +4958,7 @@ spike:
 	RET
 
 // func searchAVX2(dst *uint32, random *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, scale uint32)
-// Requires: AVX, AVX2, POPCNT, SSE2
+// Requires: AVX, AVX2, POPCNT
 TEXT ·searchAVX2(SB), NOSPLIT, $0-48
 	MOVQ         dst+0(FP), AX
 	MOVQ         random+8(FP), CX
@@ -4980,7 +4980,7 @@ TEXT ·searchAVX2(SB), NOSPLIT, $0-48
 	MOVL         R8, BX
 
 start:
-	MOVD         BX, X15
+	VMOVD        BX, X15
 	VPBROADCASTD X15, Y15
 	XORQ         BX, BX
 

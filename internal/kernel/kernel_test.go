@@ -66,7 +66,7 @@ func TestSampleDistribution(t *testing.T) {
 			total += float64(p[i])
 		}
 		sums, thresholds := make([]float32, k), make([]uint32, k)
-		Cumulate(sums, p)
+		cumulate(sums, p)
 		Thresholds(thresholds, sums)
 		const n = 200_000
 		spikes := make([]int32, n)
@@ -95,7 +95,7 @@ func TestSampleDistribution(t *testing.T) {
 func TestSampleLowDiscrepancy(t *testing.T) {
 	p := []float32{1, 0, 2, 5, 0.5, 1.5}
 	sums, thresholds := make([]float32, len(p)), make([]uint32, len(p))
-	total := Cumulate(sums, p)
+	total := cumulate(sums, p)
 	Thresholds(thresholds, sums)
 	for key := range uint64(50) {
 		spikes := make([]int32, 400)
@@ -125,7 +125,7 @@ func TestThresholds(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			sums, got := make([]float32, len(c.p)), make([]uint32, len(c.p))
-			Cumulate(sums, c.p)
+			cumulate(sums, c.p)
 			Thresholds(got, sums)
 			require.Equal(t, c.want, got)
 		})
@@ -178,6 +178,37 @@ func TestUpdate(t *testing.T) {
 	})
 }
 
+// cumulate sums a patch that lies in one piece.
+func cumulate(sums, p []float32) float32 {
+	offsets := make([]int32, len(p))
+	for i := range offsets {
+		offsets[i] = int32(i)
+	}
+	return CumulateAt(sums, p, offsets)
+}
+
+func TestCumulateAt4(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 4))
+	const n = 37
+	offsets := make([]int32, n)
+	var x, sums [4][]float32
+	for i := range x {
+		x[i], sums[i] = make([]float32, 100), make([]float32, n)
+		for k := range x[i] {
+			x[i][k] = r.Float32()
+		}
+	}
+	for k := range offsets {
+		offsets[k] = int32(r.IntN(100))
+	}
+	totals := CumulateAt4(sums, x, offsets)
+	for i := range x {
+		want := make([]float32, n)
+		require.Equal(t, CumulateAt(want, x[i], offsets), totals[i])
+		require.Equal(t, want, sums[i])
+	}
+}
+
 func f64(v []float32) []float64 {
 	out := make([]float64, len(v))
 	for i, x := range v {
@@ -223,7 +254,7 @@ func BenchmarkSample(b *testing.B) {
 	for _, k := range []int{25, 800} {
 		b.Run(sizeName(k), func(b *testing.B) {
 			sums, thresholds := make([]float32, k), make([]uint32, k)
-			Cumulate(sums, ones(k))
+			cumulate(sums, ones(k))
 			Thresholds(thresholds, sums)
 			spikes := make([]int32, 1600)
 			for b.Loop() {

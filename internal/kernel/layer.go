@@ -62,6 +62,11 @@ type Schedule struct {
 	LowDiscrepancy bool
 }
 
+// maxRows bounds the rows of weights of the assembly tiers, so that byte offsets
+// of rows stay in 32 bits and the room for thresholds stays small. Patches are
+// far smaller.
+const maxRows = 1 << 16
+
 // NewLayer returns a layer with the (k, n) matrix of weights.
 func NewLayer(weights []float32, n int, s Schedule) *Layer {
 	l := &Layer{
@@ -69,6 +74,7 @@ func NewLayer(weights []float32, n int, s Schedule) *Layer {
 		lowDiscrepancy: s.LowDiscrepancy, width: n, weights: weights, up: updater{positions: 1},
 	}
 	up, ok := assembly(active, n)
+	ok = ok && l.k <= maxRows
 	if ok {
 		l.up = up
 		l.width = (n + up.vector - 1) / up.vector * up.vector
@@ -112,7 +118,9 @@ func (l *Layer) plan(maxEpsXY float32) {
 				break
 			}
 			e := l.eps[t] * maxEpsXY
-			r.num = append(r.num, e*scale)
+			if l.fast {
+				r.num = append(r.num, e*scale)
+			}
 			scale *= 1 + e*(1+l.forgetting)
 			r.n++
 		}
@@ -220,6 +228,7 @@ func (s *Scratch) H() (h []float32, stride int) { return s.h, s.l.width }
 // Run starts the first n positions of the group at 1/N and applies their spikes.
 func (s *Scratch) Run(n int) {
 	l := s.l
+	defer clear(s.jobs) // what they refer to is the caller's
 	copy(s.h, l.initial)
 	for g := n; g < len(s.jobs); g++ { // a group is always whole; the rest does what the first does
 		s.jobs[g] = s.jobs[0]

@@ -57,7 +57,7 @@ func randomTask(r *rand.Rand) task {
 			}
 		}
 		p[r.IntN(c.k)] = 1
-		Cumulate(sums, p)
+		cumulate(sums, p)
 		c.sums = append(c.sums, sums)
 		epsXY := make([]float32, c.places)
 		for i := range epsXY {
@@ -129,6 +129,7 @@ func compareTiers(t *testing.T, seed uint64) {
 		require.Equal(t, got, shifted, "%s: the grouping must not matter", name)
 		if want == nil {
 			want = got // of the first, the portable
+			continue
 		}
 		for i := range want {
 			for n := range want[i] {
@@ -149,7 +150,7 @@ func BenchmarkLayer(b *testing.B) {
 				for i := range weights {
 					weights[i] = 0.01 + r.Float32()
 				}
-				Cumulate(sums, ones(size.k))
+				cumulate(sums, ones(size.k))
 				const spikes = 1600
 				eps := make([]float32, spikes)
 				for i := range eps {

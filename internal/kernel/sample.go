@@ -1,17 +1,8 @@
 package kernel
 
-// Cumulate writes the running sums of p, formed in float32 from the first
-// entry to the last, into sums and returns the last of them, the total.
-func Cumulate(sums, p []float32) float32 {
-	var c float32
-	for k, v := range p {
-		c += v
-		sums[k] = c
-	}
-	return c
-}
-
-// CumulateAt is Cumulate for the patch whose entry k is x[offsets[k]].
+// CumulateAt writes the running sums of the patch whose entry k is x[offsets[k]],
+// formed in float32 from the first entry to the last, into sums and returns the
+// last of them, the total.
 func CumulateAt(sums, x []float32, offsets []int32) float32 {
 	var c float32
 	sums = sums[:len(offsets)]

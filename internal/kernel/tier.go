@@ -27,9 +27,6 @@ const TierVariable = "SBS_KERNEL"
 
 var active = chosen(os.Getenv(TierVariable))
 
-// Active returns the tier that new layers use.
-func Active() Tier { return active }
-
 // Use makes new layers use a tier, and returns what undoes it. It is for tests
 // and not safe for concurrent use.
 func Use(t Tier) (undo func()) {

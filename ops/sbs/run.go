@@ -3,6 +3,7 @@ package sbs
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
@@ -42,29 +43,35 @@ func (l *layer) Run(ctx *ops.Context, in []*ops.Tensor) ([]*ops.Tensor, error) {
 
 // plan is what can be kept from run to run while the weights stay the same.
 type plan struct {
-	weights    *ops.Tensor
-	maxEpsXY   float32
-	places     int
-	kernel     *kernel.Layer
-	workspaces *sync.Pool
+	weights         []float32 // a copy, to know them again
+	maxEpsXY        float32
+	places, neurons int
+	kernel          *kernel.Layer
+	workspaces      *sync.Pool
 }
 
-// planFor returns the plan for the given weights: in a model they are constants,
-// and the one of the run before serves.
-func (l *layer) planFor(weights *ops.Tensor, epsXY []float32, places int) *plan {
+// planFor returns the plan for the given weights: in most models they are
+// constants, and the one of the run before serves.
+func (l *layer) planFor(weights *ops.Tensor, epsXY []float32, places int) (*plan, error) {
 	var maxEpsXY float32
 	for _, e := range epsXY {
 		maxEpsXY = max(maxEpsXY, e)
 	}
-	if p := l.last.Load(); p != nil && p.weights == weights && p.maxEpsXY == maxEpsXY && p.places == places {
-		return p
+	w, n := weights.Float32s(), weights.Shape()[1]
+	if p := l.last.Load(); p != nil && p.neurons == n && p.maxEpsXY == maxEpsXY && p.places == places && slices.Equal(p.weights, w) {
+		return p, nil
 	}
-	n := weights.Shape()[1]
-	k := kernel.NewLayer(weights.Float32s(), n, kernel.Schedule{
+	for i, v := range w {
+		if !(v >= 0 && v <= math.MaxFloat32) {
+			return nil, fmt.Errorf("W holds %v at %v: weights are finite and at least 0", v, index(i, weights.Shape()))
+		}
+	}
+	w = slices.Clone(w)
+	k := kernel.NewLayer(w, n, kernel.Schedule{
 		Eps: l.eps, Places: places, MaxEpsXY: maxEpsXY, Forgetting: max(l.Forgetting, 0),
 		LowDiscrepancy: l.Sampler == LowDiscrepancy,
 	})
-	p := &plan{weights: weights, maxEpsXY: maxEpsXY, places: places, kernel: k, workspaces: &sync.Pool{New: func() any {
+	p := &plan{weights: w, neurons: n, maxEpsXY: maxEpsXY, places: places, kernel: k, workspaces: &sync.Pool{New: func() any {
 		w := &workspace{scratch: k.NewScratch(), dead: make([]bool, k.Positions())}
 		for i := range w.sums {
 			w.sums[i] = make([]float32, k.SumsLen())
@@ -72,7 +79,7 @@ func (l *layer) planFor(weights *ops.Tensor, epsXY []float32, places int) *plan 
 		return w
 	}}}
 	l.last.Store(p)
-	return p
+	return p, nil
 }
 
 // run is the state of one Run.
@@ -85,9 +92,12 @@ type run struct {
 	epsPlaces   int       // entries of epsXY for each position: 0, 1 or KH*KW
 	h           []float32
 
-	patches                []float32 // X, padded: see lay
-	offsets                []int32
-	rowLength, imageLength int
+	// Entry k of the patch of an output position is entry start+offsets[k] of its
+	// image, with padding around if there is any.
+	padded      bool
+	offsets     []int32
+	rowLength   int // of an image
+	imageLength int
 
 	seed, firstImage uint64
 	given            []int64   // spikes handed in
@@ -146,7 +156,9 @@ func (l *layer) prepare(ctx *ops.Context, in []*ops.Tensor) (*run, error) {
 			return nil, fmt.Errorf("X holds %v at %v: an SbS layer takes finite values of at least 0", v, index(i, x))
 		}
 	}
-	r.plan = l.planFor(in[1], r.epsXY, r.epsPlaces)
+	if r.plan, err = l.planFor(in[1], r.epsXY, r.epsPlaces); err != nil {
+		return nil, err
+	}
 	if err := r.lay(); err != nil {
 		return nil, err
 	}
@@ -192,6 +204,8 @@ func index(i int, shape []int) []int {
 // workspace is what one worker needs at a time.
 type workspace struct {
 	sums    [4][]float32 // of the patches of some positions
+	padded  []float32    // image number of the run, with padding
+	number  int
 	scratch *kernel.Scratch
 	dead    []bool // positions of the group whose patch is all zero
 }
@@ -200,6 +214,7 @@ type workspace struct {
 func (r *run) groups(lo, hi int) error {
 	w := r.workspaces.Get().(*workspace)
 	defer r.workspaces.Put(w)
+	w.number = -1 // what it holds is of another run
 	size, total := r.kernel.Positions(), r.batch*r.oh*r.ow
 	for first := lo * size; first < min(hi*size, total); first += size {
 		n := min(size, total-first)
@@ -219,11 +234,17 @@ func (r *run) groups(lo, hi int) error {
 func (r *run) prepareSpikes(w *workspace, first, g, n int) error {
 	positions := r.oh * r.ow
 	var patches [len(w.sums)][]float32
-	for i := range patches {
-		at := first + g + min(i, n-1) // when there are fewer, the last again
-		patches[i] = r.patches[r.start(at/positions, at%positions):]
+	var totals [len(w.sums)]float32
+	for i := range n {
+		at := first + g + i
+		patches[i] = r.image(w, at/positions)[r.start(at%positions):]
+		if n < len(patches) || r.padded {
+			totals[i] = kernel.CumulateAt(w.sums[i], patches[i], r.offsets)
+		}
 	}
-	totals := kernel.CumulateAt4(w.sums, patches, r.offsets)
+	if n == len(patches) && !r.padded {
+		totals = kernel.CumulateAt4(w.sums, patches, r.offsets)
+	}
 	for i, total := range totals[:n] {
 		b, pos := (first+g+i)/positions, (first+g+i)%positions
 		if !(total <= math.MaxFloat32) {
@@ -285,29 +306,16 @@ func (r *run) draw(s *kernel.Scratch, g int, sums []float32, b, pos int) {
 	}
 }
 
-// maxPadded bounds the copy of X with padding, which is not an output that the
-// memory limit of a run knows of.
-const maxPadded = 1 << 28
+// maxPadded bounds an image with padding, of which every worker has one.
+const maxPadded = 1 << 24
 
-// lay finds the patches: entry k of the patch of an output position is
-// patches[start+offsets[k]]. Where there is padding, patches is a copy of X with
-// the padding around.
+// lay finds where the patches are.
 func (r *run) lay() error {
 	height, width := r.height+r.Pads[0]+r.Pads[2], r.width+r.Pads[1]+r.Pads[3]
-	r.patches, r.rowLength, r.imageLength = r.x, width, r.channels*height*width
-	if r.Pads != [4]int{} {
-		n, err := ops.Len([]int{r.batch, r.channels, height, width})
-		if err != nil {
-			return err
-		}
-		if n > maxPadded {
-			return fmt.Errorf("%w: with its padding X has %d elements, want at most %d", ops.ErrShape, n, maxPadded)
-		}
-		r.patches = make([]float32, n)
-		for row := range r.batch * r.channels * r.height {
-			plane, y := row/r.height, row%r.height
-			copy(r.patches[(plane*height+y+r.Pads[0])*width+r.Pads[1]:], r.x[row*r.width:(row+1)*r.width])
-		}
+	r.padded = r.Pads != [4]int{}
+	r.rowLength, r.imageLength = width, r.channels*height*width
+	if n, err := ops.Len([]int{r.channels, height, width}); r.padded && (err != nil || n > maxPadded) {
+		return fmt.Errorf("an image of X with its pads, %dx%dx%d, has more than %d elements", r.channels, height, width, maxPadded)
 	}
 	r.offsets = make([]int32, 0, r.k)
 	for c := range r.channels {
@@ -320,7 +328,31 @@ func (r *run) lay() error {
 	return nil
 }
 
-// start returns where the patch of an output position of an image starts.
-func (r *run) start(b, pos int) int {
-	return b*r.imageLength + pos/r.ow*r.Strides[0]*r.rowLength + pos%r.ow*r.Strides[1]
+// image returns an image of X, with padding around if there is any. It is good
+// until the worker asks for another.
+func (r *run) image(w *workspace, b int) []float32 {
+	size := r.channels * r.height * r.width
+	x := r.x[b*size:][:size]
+	if !r.padded {
+		return x
+	}
+	if w.number == b {
+		return w.padded
+	}
+	w.number = b
+	if len(w.padded) != r.imageLength {
+		w.padded = make([]float32, r.imageLength)
+	}
+	clear(w.padded)
+	height := r.height + r.Pads[0] + r.Pads[2]
+	for row := range r.channels * r.height {
+		channel, y := row/r.height, row%r.height
+		copy(w.padded[(channel*height+y+r.Pads[0])*r.rowLength+r.Pads[1]:], x[row*r.width:(row+1)*r.width])
+	}
+	return w.padded
+}
+
+// start returns where the patch of an output position starts in its image.
+func (r *run) start(pos int) int {
+	return pos/r.ow*r.Strides[0]*r.rowLength + pos%r.ow*r.Strides[1]
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -65,7 +66,7 @@ func randomProblem(seed uint64) problem {
 	if r.IntN(3) == 0 {
 		q.p.AlphaIterations = one(1, 4)
 	}
-	batch, c, h, w, n := one(1, 3), one(1, 3), one(5, 9), one(5, 9), one(1, 19)
+	batch, c, h, w, n := one(1, 3), one(1, 3), one(5, 9), one(5, 9), one(1, []int{19, 100}[r.IntN(2)])
 	x := make([]float32, batch*c*h*w)
 	for i := range x {
 		if r.IntN(4) > 0 {
@@ -77,10 +78,11 @@ func randomProblem(seed uint64) problem {
 	}
 	q.x = opstest.F32([]int{batch, c, h, w}, x...)
 	k := c * q.p.Kernel[0] * q.p.Kernel[1]
+	zeros := r.IntN(3) == 0
 	weights := make([]float32, k*n)
 	for i := range weights {
 		weights[i] = r.Float32()
-		if r.IntN(10) == 0 {
+		if zeros && r.IntN(10) == 0 {
 			weights[i] = 0 // makes spikes that are skipped
 		}
 	}
@@ -188,6 +190,25 @@ func TestConverges(t *testing.T) {
 	require.Greater(t, h[neuron], float32(0.7))
 }
 
+// TestWeightsChange checks that nothing is kept of weights that are no more.
+func TestWeightsChange(t *testing.T) {
+	for seed := range uint64(10) {
+		q := randomProblem(seed)
+		op, err := sbs.Operator().New(ops.Node{Attributes: q.p.Attributes(), Opset: 1, NumInputs: 3})
+		require.NoError(t, err)
+		compute := func() []float32 {
+			out, err := op.Run(&ops.Context{Context: t.Context(), Pool: parallel.New(1), Spikes: q.spikes}, q.inputs())
+			require.NoError(t, err)
+			return out[0].Float32s()
+		}
+		compute()
+		w := q.w.Float32s()
+		slices.Reverse(w)
+		want := runOnce(t, q.p, q.inputs(), &ops.Context{Spikes: q.spikes}).Float32s()
+		require.Equal(t, want, compute())
+	}
+}
+
 func TestDeadPatchStaysUniform(t *testing.T) {
 	p := sbs.Params{Kernel: [2]int{2, 2}, Strides: [2]int{1, 1}, Dilations: [2]int{1, 1}, Spikes: 5, Epsilon0: 1, EpsilonT: inverseSqrt(5)}
 	opstest.Run(t, sbs.Operator(), []opstest.Case{{
@@ -260,6 +281,10 @@ func TestErrors(t *testing.T) {
 		},
 		{Name: "negative input", Attributes: good(), Inputs: in(opstest.F32([]int{1, 1, 2, 2}, 1, 1, -1, 1), w), WantRunErr: "X holds -1 at [0 0 1 0]"},
 		{Name: "input not a number", Attributes: good(), Inputs: in(opstest.F32([]int{1, 1, 2, 2}, nan, 1, 1, 1), w), WantRunErr: "X holds NaN"},
+		{
+			Name: "weight not a number", Attributes: good(), Inputs: in(x, opstest.F32([]int{4, 2}, 1, 1, 1, nan, 1, 1, 1, 1)),
+			WantRunErr: "W holds NaN at [1 1]",
+		},
 		{
 			Name: "sum too large", Attributes: good(), Inputs: in(opstest.F32([]int{1, 1, 2, 2}, 3e38, 3e38, 1, 1), w),
 			WantRunErr: "too large for float32",

@@ -219,7 +219,7 @@ func searchAVX2() {
 	JNE(LabelRef("start"))
 	MOVL(scale, factor)
 	Label("start")
-	MOVD(factor, reg.X15)
+	VMOVD(factor, reg.X15)
 	VPBROADCASTD(reg.X15, reg.Y15)
 
 	t := GP64()
