@@ -62,7 +62,7 @@ cross:
 
 # Generating again must change nothing. protoc is the Debian package
 # protobuf-compiler; its version shows in the generated file.
-GENERATED := internal/onnx/onnxpb/sbs_onnx.pb.go internal/kernel/kernel_amd64.s internal/kernel/stubs_amd64.go
+GENERATED := internal/onnx/onnxpb/sbs_onnx.pb.go internal/kernel/kernel_amd64.s internal/kernel/stubs_amd64.go internal/kernel/tables_amd64.go
 
 generated: $(TOOLS)/protoc-gen-go-$(PROTOC_GEN_GO)/protoc-gen-go
 	@rm -rf bin/_before && mkdir -p bin/_before && cp $(GENERATED) bin/_before

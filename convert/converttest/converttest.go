@@ -2,7 +2,6 @@
 package converttest
 
 import (
-	"math"
 	"math/rand/v2"
 
 	"github.com/spike-by-spike/sbs/convert"
@@ -48,11 +47,7 @@ func (m *Maker) SbS(w convert.Window, channels, n, spikes int) *convert.SbS {
 			v[i*n+c] /= sum
 		}
 	}
-	eps := make([]float32, spikes)
-	for i := range eps {
-		eps[i] = float32(1 / math.Sqrt(float64(i+1)))
-	}
-	return &convert.SbS{Window: w, Weights: t, Spikes: spikes, Epsilon0: 1, EpsilonT: eps}
+	return &convert.SbS{Window: w, Weights: t, Spikes: spikes, Epsilon0: 1, EpsilonT: sbs.Schedule{Power: -0.5}.EpsilonT(spikes)}
 }
 
 // Conv returns a convolution of out channels.

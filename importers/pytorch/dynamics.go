@@ -3,11 +3,9 @@ package pytorch
 import (
 	"fmt"
 	"math"
-)
 
-// maxEpsilon bounds epsilon_0, epsilon_t, epsilon_xy and forgetting_offset: the
-// operator takes no larger ones.
-const maxEpsilon = 1e4
+	"github.com/spike-by-spike/sbs/ops/sbs"
+)
 
 // dynamics sets what governs the updates of h, for at most so many spikes. What
 // no layer uses is not looked at.
@@ -15,13 +13,13 @@ func (p *plan) dynamics(c *config, spikes int) error {
 	if spikes == 0 {
 		return nil // there is no SbS layer
 	}
-	if c.epsilon0 > maxEpsilon || float32(c.epsilon0) <= 0 {
-		return fmt.Errorf("%s is %v, want more than 0 and at most %v", c.where("epsilon_0"), c.epsilon0, float32(maxEpsilon))
+	if c.epsilon0 > sbs.MaxEpsilon || float32(c.epsilon0) <= 0 {
+		return fmt.Errorf("%s is %v, want more than 0 and at most %v", c.where("epsilon_0"), c.epsilon0, float32(sbs.MaxEpsilon))
 	}
 	cools := c.cooldown >= 0 && c.cooldown < spikes
-	if cools && (c.reduction < 1/maxEpsilon || c.reduction > math.MaxFloat32) {
+	if cools && (c.reduction < 1/sbs.MaxEpsilon || c.reduction > math.MaxFloat32) {
 		return fmt.Errorf("%s is %v, want %v to %v: it divides epsilon_t, which can be at most %v",
-			c.where("reduction_cooldown"), c.reduction, 1/maxEpsilon, float32(math.MaxFloat32), float32(maxEpsilon))
+			c.where("reduction_cooldown"), c.reduction, 1/sbs.MaxEpsilon, float32(math.MaxFloat32), float32(sbs.MaxEpsilon))
 	}
 	p.epsilon0 = float32(c.epsilon0)
 	p.epsilonT = c.epsilonT(p.dialect, spikes)
@@ -35,8 +33,8 @@ func (p *plan) dynamics(c *config, spikes int) error {
 		if c.forgetting > 0 {
 			p.warn("%s belongs to dialect 2 and is ignored", c.where(forgetting))
 		}
-	case c.forgetting > maxEpsilon:
-		return fmt.Errorf("%s is %v, want at most %v", c.where(forgetting), c.forgetting, float32(maxEpsilon))
+	case c.forgetting > sbs.MaxEpsilon:
+		return fmt.Errorf("%s is %v, want at most %v", c.where(forgetting), c.forgetting, float32(sbs.MaxEpsilon))
 	default:
 		p.forgetting = float32(max(c.forgetting, 0))
 		if c.alpha > 0 {
@@ -50,12 +48,12 @@ func (p *plan) dynamics(c *config, spikes int) error {
 // nothing before its own beginning, so that the schedule for fewer spikes is
 // the beginning of this one.
 func (c *config) epsilonT(dialect, spikes int) []float32 {
-	e := make([]float32, spikes)
+	rule := sbs.Schedule{} // constant
+	if dialect == 2 {
+		rule.Power = -0.5
+	}
+	e := rule.EpsilonT(spikes)
 	for t := range e {
-		e[t] = 1
-		if dialect == 2 {
-			e[t] = float32(1 / math.Sqrt(float64(t+1)))
-		}
 		if c.cooldown >= 0 && t >= c.cooldown {
 			e[t] /= float32(c.reduction)
 		}
@@ -71,11 +69,11 @@ func (c *config) initialEpsilon(dialect int) (float32, error) {
 	if _, ok := c.given[key]; !ok {
 		xy = map[int]float64{1: 0.1, 2: 1}[dialect]
 	}
-	if xy < 0 || xy > maxEpsilon {
-		return 0, fmt.Errorf("%s is %v, want 0 to %v", c.where(key), xy, float32(maxEpsilon))
+	if xy < 0 || xy > sbs.MaxEpsilon {
+		return 0, fmt.Errorf("%s is %v, want 0 to %v", c.where(key), xy, float32(sbs.MaxEpsilon))
 	}
-	if c.epsilon0*xy > maxEpsilon {
-		return 0, fmt.Errorf("%s is %v, which times epsilon_0 = %v is more than %v", c.where(key), xy, c.epsilon0, float32(maxEpsilon))
+	if c.epsilon0*xy > sbs.MaxEpsilon {
+		return 0, fmt.Errorf("%s is %v, which times epsilon_0 = %v is more than %v", c.where(key), xy, c.epsilon0, float32(sbs.MaxEpsilon))
 	}
 	return float32(c.epsilon0 * xy), nil
 }

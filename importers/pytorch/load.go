@@ -17,6 +17,7 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/internal/npy"
 	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 // loader reads the files of one step.
@@ -176,8 +177,8 @@ func (ld *loader) epsilonXY(l layer) (*ops.Tensor, error) {
 		return nil, err
 	}
 	for i, v := range data {
-		if v < 0 || v > maxEpsilon {
-			return nil, fmt.Errorf("%v: %s: element %d is %v, but epsilon_xy must be 0 to %v", l, path, i, v, float32(maxEpsilon))
+		if v < 0 || v > sbs.MaxEpsilon {
+			return nil, fmt.Errorf("%v: %s: element %d is %v, but epsilon_xy must be 0 to %v", l, path, i, v, float32(sbs.MaxEpsilon))
 		}
 	}
 	return ops.NewTensor(shape, data)

@@ -77,7 +77,7 @@ func NewLayer(weights []float32, n int, s Schedule) *Layer {
 	ok = ok && l.k <= maxRows
 	if ok {
 		l.up = up
-		l.width = (n + up.vector - 1) / up.vector * up.vector
+		l.width = roundUp(n, up.vector)
 	}
 	l.initial = make([]float32, l.up.positions*l.width)
 	for i := range l.initial {
@@ -129,6 +129,9 @@ func (l *Layer) plan(maxEpsXY float32) {
 		first += r.n
 	}
 }
+
+// roundUp returns the smallest multiple of to that is at least n.
+func roundUp(n, to int) int { return (n + to - 1) / to * to }
 
 // aligned returns n zeros that start at a multiple of 64 bytes.
 func aligned(n int) []float32 {
@@ -197,7 +200,7 @@ func (l *Layer) NewScratch() *Scratch {
 
 // SumsLen returns the room that the running sums of a patch must have: whole
 // vectors.
-func (l *Layer) SumsLen() int { return (l.k + 15) &^ 15 }
+func (l *Layer) SumsLen() int { return roundUp(l.k, 16) }
 
 // Draw makes position g of the group draw its spikes, from the running sums of
 // its patch, in room of SumsLen, and the key of its random numbers. epsXY is its

@@ -16,7 +16,7 @@ func assembly(t Tier, n int) (updater, bool) {
 		u = updater{vector: 16, order: inOrder, sample: sampleGroupAVX512, threshold: thresholdsGroupAVX512}
 		table = avx512
 	}
-	v := (n + u.vector - 1) / u.vector
+	v := roundUp(n, u.vector) / u.vector
 	if t == Portable || v >= len(table) {
 		return updater{}, false
 	}
@@ -61,44 +61,16 @@ type update struct {
 	general, forgetting generalFunc
 }
 
-// avx2 holds the functions for 8 neurons, 16 and so on.
-var avx2 = []update{
-	1:  {24, updateFast8AVX2, updateGeneral8AVX2, updateForgetting8AVX2},
-	2:  {24, updateFast16AVX2, updateGeneral16AVX2, updateForgetting16AVX2},
-	3:  {16, updateFast24AVX2, updateGeneral24AVX2, updateForgetting24AVX2},
-	4:  {16, updateFast32AVX2, updateGeneral32AVX2, updateForgetting32AVX2},
-	5:  {12, updateFast40AVX2, updateGeneral40AVX2, updateForgetting40AVX2},
-	6:  {12, updateFast48AVX2, updateGeneral48AVX2, updateForgetting48AVX2},
-	7:  {12, updateFast56AVX2, updateGeneral56AVX2, updateForgetting56AVX2},
-	8:  {12, updateFast64AVX2, updateGeneral64AVX2, updateForgetting64AVX2},
-	9:  {12, updateFast72AVX2, updateGeneral72AVX2, updateForgetting72AVX2},
-	10: {12, updateFast80AVX2, updateGeneral80AVX2, updateForgetting80AVX2},
-	11: {12, updateFast88AVX2, updateGeneral88AVX2, updateForgetting88AVX2},
-	12: {12, updateFast96AVX2, updateGeneral96AVX2, updateForgetting96AVX2},
-}
-
-// avx512 holds the functions for 16 neurons, 32 and so on.
-var avx512 = []update{
-	1: {24, updateFast16AVX512, updateGeneral16AVX512, updateForgetting16AVX512},
-	2: {12, updateFast32AVX512, updateGeneral32AVX512, updateForgetting32AVX512},
-	3: {6, updateFast48AVX512, updateGeneral48AVX512, updateForgetting48AVX512},
-	4: {6, updateFast64AVX512, updateGeneral64AVX512, updateForgetting64AVX512},
-	5: {4, updateFast80AVX512, updateGeneral80AVX512, updateForgetting80AVX512},
-	6: {4, updateFast96AVX512, updateGeneral96AVX512, updateForgetting96AVX512},
-}
-
 // sampleGroupAVX512 draws position g's spikes of a chunk, rounded up to whole
 // vectors, and multiplies them by scale.
 func sampleGroupAVX512(l *Layer, s *Scratch, g, first int, scale uint32) {
-	const lanes = 16
-	n := (min(chunk, l.spikes-first) + lanes - 1) / lanes * lanes
+	n := roundUp(min(chunk, l.spikes-first), l.up.vector)
 	dst, look := &s.offsets[g*chunk], (*[coarse]uint32)(s.coarse[g*coarse:])
 	thresholds, key := &s.thresholds[g*l.thresholds()], s.jobs[g].key
 	if l.lowDiscrepancy {
-		state := Random(key, 0) + uint32(first)*goldenStep
-		sampleLowDiscrepancyAVX512(dst, n, look, thresholds, uint32(l.block), uint64(state), scale)
+		sampleLowDiscrepancyAVX512(dst, n, look, thresholds, uint32(l.block), uint64(evenNumber(key, first)), scale)
 	} else {
-		sampleAVX512(dst, n, look, thresholds, uint32(l.block), key+uint64(first/2+1)*gamma, scale)
+		sampleAVX512(dst, n, look, thresholds, uint32(l.block), counter(key, first), scale)
 	}
 }
 
@@ -114,17 +86,16 @@ func thresholdsGroupAVX512(t []uint32, sums []float32, k int) {
 // sampleGroupAVX2 draws position g's spikes of a chunk and multiplies them by
 // scale. The random numbers themselves come from scalar code, which is as fast.
 func sampleGroupAVX2(l *Layer, s *Scratch, g, first int, scale uint32) {
-	const lanes = 8
-	n := (min(chunk, l.spikes-first) + lanes - 1) / lanes * lanes
+	n := roundUp(min(chunk, l.spikes-first), l.up.vector)
 	key, random := s.jobs[g].key, s.random[:n]
 	if l.lowDiscrepancy {
-		r := Random(key, 0) + uint32(first)*goldenStep
+		r := evenNumber(key, first)
 		for i := range random {
 			random[i] = r
 			r += goldenStep
 		}
 	} else {
-		state := key + uint64(first/2+1)*gamma
+		state := counter(key, first)
 		for i := 0; i+1 < len(random); i += 2 {
 			w := mix(state)
 			random[i], random[i+1] = uint32(w), uint32(w>>32)

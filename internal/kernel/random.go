@@ -25,10 +25,13 @@ func Key(seed, layer, image, position uint64) uint64 {
 	return mix(k + (position+1)*gamma)
 }
 
+// counter returns what is mixed into the word that random number i is half of.
+func counter(key uint64, i int) uint64 { return key + uint64(i/2+1)*gamma }
+
 // Random returns random number i of a key, uniform over the 32-bit integers.
 // Two numbers come from each 64-bit word, the low half first.
 func Random(key uint64, i int) uint32 {
-	w := mix(key + uint64(i/2+1)*gamma)
+	w := mix(counter(key, i))
 	if i&1 == 0 {
 		return uint32(w)
 	}

@@ -52,10 +52,13 @@ func Sample(spikes []int32, t []uint32, key uint64) {
 // goldenStep is 2^32 divided by the golden ratio.
 const goldenStep = gamma >> 32
 
+// evenNumber returns number i of the low-discrepancy sequence of a key.
+func evenNumber(key uint64, i int) uint32 { return Random(key, 0) + uint32(i)*goldenStep }
+
 // SampleLowDiscrepancy draws spikes with one random number: Random(key, 0), and
 // from spike to spike goldenStep more, modulo 2^32.
 func SampleLowDiscrepancy(spikes []int32, t []uint32, key uint64) {
-	r := Random(key, 0)
+	r := evenNumber(key, 0)
 	for i := range spikes {
 		spikes[i] = search(t, r)
 		r += goldenStep

@@ -52,11 +52,7 @@ type plan struct {
 
 // planFor returns the plan for the given weights: in most models they are
 // constants, and the one of the run before serves.
-func (l *layer) planFor(weights *ops.Tensor, epsXY []float32, places int) (*plan, error) {
-	var maxEpsXY float32
-	for _, e := range epsXY {
-		maxEpsXY = max(maxEpsXY, e)
-	}
+func (l *layer) planFor(weights *ops.Tensor, maxEpsXY float32, places int) (*plan, error) {
 	w, n := weights.Float32s(), weights.Shape()[1]
 	if p := l.last.Load(); p != nil && p.neurons == n && p.maxEpsXY == maxEpsXY && p.places == places && slices.Equal(p.weights, w) {
 		return p, nil
@@ -143,10 +139,12 @@ func (l *layer) prepare(ctx *ops.Context, in []*ops.Tensor) (*run, error) {
 		r.epsXY = in[2].Float32s()
 		r.epsPlaces = len(r.epsXY) / (r.oh * r.ow)
 	}
+	var maxEpsXY float32
 	for i, v := range r.epsXY {
-		if !(v >= 0 && v <= maxEpsilon) {
-			return nil, fmt.Errorf("epsilon_xy holds %v at %v, want 0 to %g", v, index(i, in[2].Shape()), float32(maxEpsilon))
+		if !(v >= 0 && v <= MaxEpsilon) {
+			return nil, fmt.Errorf("epsilon_xy holds %v at %v, want 0 to %g", v, index(i, in[2].Shape()), float32(MaxEpsilon))
 		}
+		maxEpsXY = max(maxEpsXY, v)
 	}
 	if err := r.inject(ctx); err != nil {
 		return nil, err
@@ -156,7 +154,7 @@ func (l *layer) prepare(ctx *ops.Context, in []*ops.Tensor) (*run, error) {
 			return nil, fmt.Errorf("X holds %v at %v: an SbS layer takes finite values of at least 0", v, index(i, x))
 		}
 	}
-	if r.plan, err = l.planFor(in[1], r.epsXY, r.epsPlaces); err != nil {
+	if r.plan, err = l.planFor(in[1], maxEpsXY, r.epsPlaces); err != nil {
 		return nil, err
 	}
 	if err := r.lay(); err != nil {
@@ -235,14 +233,15 @@ func (r *run) prepareSpikes(w *workspace, first, g, n int) error {
 	positions := r.oh * r.ow
 	var patches [len(w.sums)][]float32
 	var totals [len(w.sums)]float32
+	together := n == len(patches) && !r.padded // a worker has one padded image at a time
 	for i := range n {
 		at := first + g + i
 		patches[i] = r.image(w, at/positions)[r.start(at%positions):]
-		if n < len(patches) || r.padded {
+		if !together {
 			totals[i] = kernel.CumulateAt(w.sums[i], patches[i], r.offsets)
 		}
 	}
-	if n == len(patches) && !r.padded {
+	if together {
 		totals = kernel.CumulateAt4(w.sums, patches, r.offsets)
 	}
 	for i, total := range totals[:n] {

@@ -15,10 +15,10 @@ const (
 	Version = 1
 )
 
-// maxEpsilon bounds epsilon_0 and every entry of epsilon_t and epsilon_xy: with
-// their product, divided by the smallest q that counts, nothing overflows.
-// Useful values are about 1.
-const maxEpsilon = 1e4
+// MaxEpsilon bounds epsilon_0, forgetting_offset and every entry of epsilon_t and
+// epsilon_xy: with their product, divided by the smallest q that counts, nothing
+// overflows. Useful values are about 1.
+const MaxEpsilon = 1e4
 
 // MaxSpikes bounds number_of_spikes.
 const MaxSpikes = 1 << 24
@@ -108,16 +108,16 @@ func (p Params) check() error {
 	case len(p.EpsilonT) < p.Spikes:
 		return fmt.Errorf("%w: %s is %d but %s has only %d entries: convert the network again with that many spikes, or give an epsilon schedule",
 			ops.ErrAttribute, AttrSpikes, p.Spikes, AttrEpsilonT, len(p.EpsilonT))
-	case !(p.Epsilon0 >= 0 && p.Epsilon0 <= maxEpsilon):
-		return fmt.Errorf("%w: %s is %v, want 0 to %g", ops.ErrAttribute, AttrEpsilon0, p.Epsilon0, float32(maxEpsilon))
-	case !(p.Forgetting <= maxEpsilon):
-		return fmt.Errorf("%w: %s is %v, want at most %g", ops.ErrAttribute, attrForgetting, p.Forgetting, float32(maxEpsilon))
+	case !(p.Epsilon0 >= 0 && p.Epsilon0 <= MaxEpsilon):
+		return fmt.Errorf("%w: %s is %v, want 0 to %g", ops.ErrAttribute, AttrEpsilon0, p.Epsilon0, float32(MaxEpsilon))
+	case !(p.Forgetting <= MaxEpsilon):
+		return fmt.Errorf("%w: %s is %v, want at most %g", ops.ErrAttribute, attrForgetting, p.Forgetting, float32(MaxEpsilon))
 	case p.AlphaIterations < 0 || p.AlphaIterations > 1000:
 		return fmt.Errorf("%w: %s is %d, want 0 to 1000", ops.ErrAttribute, attrAlphaIterations, p.AlphaIterations)
 	}
 	for t, e := range p.EpsilonT {
-		if !(e >= 0 && e <= maxEpsilon) {
-			return fmt.Errorf("%w: %s[%d] is %v, want 0 to %g", ops.ErrAttribute, AttrEpsilonT, t, e, float32(maxEpsilon))
+		if !(e >= 0 && e <= MaxEpsilon) {
+			return fmt.Errorf("%w: %s[%d] is %v, want 0 to %g", ops.ErrAttribute, AttrEpsilonT, t, e, float32(MaxEpsilon))
 		}
 	}
 	return nil
