@@ -475,6 +475,50 @@ sums:
 	VZEROUPPER
 	RET
 
+// func transposeAVX(dst *float32, dstStride int, src *float32, srcStride int, rows int, cols int)
+// Requires: AVX
+TEXT ·transposeAVX(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ dstStride+8(FP), CX
+	MOVQ src+16(FP), DX
+	MOVQ srcStride+24(FP), BX
+	MOVQ rows+32(FP), SI
+	MOVQ cols+40(FP), DI
+	LEAQ (CX)(CX*2), R8
+	LEAQ (BX)(BX*2), R9
+
+rows:
+	MOVQ AX, R10
+	MOVQ DX, R11
+	MOVQ DI, R12
+
+cols:
+	VMOVUPS   (R11), X0
+	VMOVUPS   (R11)(BX*1), X2
+	VMOVUPS   (R11)(BX*2), X4
+	VMOVUPS   (R11)(R9*1), X5
+	VUNPCKLPS X2, X0, X1
+	VUNPCKHPS X2, X0, X3
+	VUNPCKLPS X5, X4, X2
+	VUNPCKHPS X5, X4, X5
+	VMOVLHPS  X2, X1, X0
+	VMOVHLPS  X1, X2, X2
+	VMOVLHPS  X5, X3, X4
+	VMOVHLPS  X3, X5, X5
+	VMOVUPS   X0, (R10)
+	VMOVUPS   X2, (R10)(CX*1)
+	VMOVUPS   X4, (R10)(CX*2)
+	VMOVUPS   X5, (R10)(R8*1)
+	LEAQ      (R10)(CX*4), R10
+	ADDQ      $0x10, R11
+	SUBQ      $0x04, R12
+	JNE       cols
+	ADDQ      $0x10, AX
+	LEAQ      (DX)(BX*4), DX
+	SUBQ      $0x04, SI
+	JNE       rows
+	RET
+
 // func updateFast16AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 // Requires: AVX, AVX512F, AVX512VL
 TEXT ·updateFast16AVX512(SB), NOSPLIT, $16-44

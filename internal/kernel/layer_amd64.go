@@ -13,7 +13,7 @@ func assembly(t Tier, n int) (updater, bool) {
 	u := updater{vector: 8, order: levels, flip: 1 << 31, sample: sampleGroupAVX2, threshold: thresholdsGroupAVX2}
 	table := avx2
 	if t == AVX512 {
-		u = updater{vector: 16, order: inOrder, sample: sampleGroupAVX512, threshold: thresholdsGroupAVX512}
+		u = updater{vector: 16, order: inOrder, inOrder: true, sample: sampleGroupAVX512, threshold: thresholdsGroupAVX512}
 		table = avx512
 	}
 	v := roundUp(n, u.vector) / u.vector
@@ -22,6 +22,7 @@ func assembly(t Tier, n int) (updater, bool) {
 	}
 	f := table[v]
 	u.positions = f.positions
+	u.transpose = transposeAVXAll
 	u.fast = func(l *Layer, s *Scratch, r steps) {
 		f.fast(&s.h[0], &l.weights[0], &s.offsets[r.first%chunk], &r.num[0], r.n, r.inverse)
 	}
@@ -52,6 +53,21 @@ var (
 		16, 18, 20, 22, 24, 26, 28, 30,
 	}
 )
+
+// transposeAVXAll leaves to portable code what is beyond whole blocks.
+func transposeAVXAll(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	r, c := rows&^3, cols&^3
+	if r > 0 && c > 0 {
+		_, _ = dst[(c-1)*dstStride+r-1], src[(r-1)*srcStride+c-1]
+		transposeAVX(&dst[0], 4*dstStride, &src[0], 4*srcStride, r, c)
+	}
+	if c < cols {
+		transpose(dst[c*dstStride:], dstStride, src[c:], srcStride, r, cols-c)
+	}
+	if r < rows {
+		transpose(dst[r:], dstStride, src[r*srcStride:], srcStride, rows-r, cols)
+	}
+}
 
 type generalFunc func(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32)
 

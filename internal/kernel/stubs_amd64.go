@@ -25,6 +25,12 @@ func sampleLowDiscrepancyAVX512(dst *uint32, n int, coarse *[32]uint32, threshol
 //go:noescape
 func thresholdsAVX512(dst *uint32, sums *float32, n int, scale float64)
 
+// transposeAVX copies element (i, j) of src to (j, i) of dst. Rows and cols are
+// multiples of 4 and at least 4, strides are in bytes.
+//
+//go:noescape
+func transposeAVX(dst *float32, dstStride int, src *float32, srcStride int, rows int, cols int)
+
 // updateFast16AVX512 applies n spikes to each of 24 positions of 16 neurons and multiplies h by a factor.
 //
 //go:noescape

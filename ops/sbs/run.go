@@ -257,24 +257,16 @@ func (r *run) prepareSpikes(w *workspace, first, g, n int) error {
 // store copies the neurons of a group to their places in the output.
 func (r *run) store(w *workspace, first, n int) {
 	positions := r.oh * r.ow
-	h, stride := w.scratch.H()
 	for g := range n {
 		if w.dead[g] {
-			for i := range r.n {
-				h[g*stride+i] = 1 / float32(r.n)
-			}
+			w.scratch.Reset(g)
 		}
 	}
 	// Positions of one image lie beside each other.
 	for g := 0; g < n; {
 		b, pos := (first+g)/positions, (first+g)%positions
 		count := min(n-g, positions-pos)
-		for i := range r.n {
-			out, in := r.h[(b*r.n+i)*positions+pos:][:count], h[g*stride+i:]
-			for j := range out {
-				out[j] = in[j*stride]
-			}
-		}
+		w.scratch.Store(r.h[b*r.n*positions+pos:], positions, g, count)
 		g += count
 	}
 }
