@@ -475,6 +475,65 @@ sums:
 	VZEROUPPER
 	RET
 
+// func cumulateRowAVX512(sums *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// Requires: AVX, AVX512F
+TEXT ·cumulateRowAVX512(SB), NOSPLIT, $0-48
+	MOVQ   sums+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   starts+16(FP), DX
+	MOVQ   lanes+24(FP), BX
+	MOVQ   offsets+32(FP), SI
+	MOVQ   k+40(FP), DI
+	MOVQ   (DX), R8
+	LEAQ   (CX)(R8*4), R8
+	KMOVW  (BX), K1
+	MOVQ   8(DX), R9
+	LEAQ   (CX)(R9*4), R9
+	KMOVW  4(BX), K2
+	MOVQ   16(DX), DX
+	LEAQ   (CX)(DX*4), DX
+	KMOVW  8(BX), K3
+	VPXORD Z0, Z0, Z0
+	XORQ   CX, CX
+
+entries:
+	MOVLQSX   (SI)(CX*4), BX
+	VMOVUPS.Z (R8)(BX*4), K1, Z1
+	VMOVUPS   (R9)(BX*4), K2, Z1
+	VMOVUPS   (DX)(BX*4), K3, Z1
+	VADDPS    Z1, Z0, Z0
+	VMOVUPS   Z0, (AX)
+	ADDQ      $0x40, AX
+	INCQ      CX
+	CMPQ      CX, DI
+	JL        entries
+	VZEROUPPER
+	RET
+
+// func thresholdRowAVX512(sums *float32, k int, scales *[16]float64)
+// Requires: AVX, AVX512F, AVX512VL
+TEXT ·thresholdRowAVX512(SB), NOSPLIT, $0-24
+	MOVQ    sums+0(FP), AX
+	MOVQ    k+8(FP), CX
+	MOVQ    scales+16(FP), DX
+	VMOVUPD (DX), Z0
+	VMOVUPD 64(DX), Z1
+
+rows:
+	VCVTPS2PD   (AX), Z2
+	VMULPD      Z0, Z2, Z2
+	VCVTTPD2UDQ Z2, Y2
+	VMOVDQU32   Y2, (AX)
+	VCVTPS2PD   32(AX), Z2
+	VMULPD      Z1, Z2, Z2
+	VCVTTPD2UDQ Z2, Y2
+	VMOVDQU32   Y2, 32(AX)
+	ADDQ        $0x40, AX
+	DECQ        CX
+	JNE         rows
+	VZEROUPPER
+	RET
+
 // func transposeAVX(dst *float32, dstStride int, src *float32, srcStride int, rows int, cols int)
 // Requires: AVX
 TEXT ·transposeAVX(SB), NOSPLIT, $0-48

@@ -42,6 +42,7 @@ type updater struct {
 	threshold func(t []uint32, sums []float32, k int) // as Thresholds; both have room for whole vectors
 	fast      func(l *Layer, s *Scratch, r steps)     // takes the common factor out itself
 	general   func(l *Layer, s *Scratch, r steps)
+	row       rowDrawer // nil when there is none
 	transpose func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int)
 }
 
@@ -164,8 +165,11 @@ type Scratch struct {
 	eps     []float32 // (positions, chunk), when the layer is not fast
 	scales  []float32 // of the positions
 
-	thresholds []uint32 // (positions, l.thresholds())
-	coarse     []uint32 // (positions, coarse), in the order of up.order
+	thresholds []uint32  // (positions, l.thresholds())
+	coarse     []uint32  // (positions, coarse), in the order of up.order
+	row        []float32 // (k and a few more, RowLen): running sums, then thresholds
+	spans      [MaxSpans]Span
+	rowScales  [RowLen]float64 // what makes thresholds of the sums
 	spikes     []int32
 	random     []uint32 // a chunk, for up.sample
 }
@@ -216,6 +220,13 @@ func (s *Scratch) Draw(g int, sums []float32, key uint64, epsXY []float32) {
 	}
 	t := s.thresholds[g*l.thresholds():][:l.thresholds()]
 	l.up.threshold(t, sums, l.k)
+	s.look(g)
+}
+
+// look copies the coarse thresholds of a position.
+func (s *Scratch) look(g int) {
+	l := s.l
+	t := s.thresholds[g*l.thresholds():][:l.thresholds()]
 	look := s.coarse[g*coarse:][:coarse]
 	if l.up.inOrder && l.block == 1 {
 		copy(look, t)
