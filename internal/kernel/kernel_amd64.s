@@ -510,16 +510,19 @@ entries:
 	VZEROUPPER
 	RET
 
-// func thresholdRowAVX512(sums *float32, k int, scales *[16]float64)
+// func thresholdRowAVX512(sums *float32, k int, scales *[16]float64, wide bool)
 // Requires: AVX, AVX512F, AVX512VL
-TEXT ·thresholdRowAVX512(SB), NOSPLIT, $0-24
+TEXT ·thresholdRowAVX512(SB), NOSPLIT, $0-25
 	MOVQ    sums+0(FP), AX
 	MOVQ    k+8(FP), CX
 	MOVQ    scales+16(FP), DX
 	VMOVUPD (DX), Z0
 	VMOVUPD 64(DX), Z1
+	MOVB    wide+24(FP), DL
+	TESTB   DL, DL
+	JZ      narrow
 
-rows:
+wide:
 	VCVTPS2PD   (AX), Z2
 	VMULPD      Z0, Z2, Z2
 	VCVTTPD2UDQ Z2, Y2
@@ -530,7 +533,19 @@ rows:
 	VMOVDQU32   Y2, 32(AX)
 	ADDQ        $0x40, AX
 	DECQ        CX
-	JNE         rows
+	JNE         wide
+	JMP         end
+
+narrow:
+	VCVTPS2PD   (AX), Z1
+	VMULPD      Z0, Z1, Z1
+	VCVTTPD2UDQ Z1, Y1
+	VMOVDQU32   Y1, (AX)
+	ADDQ        $0x40, AX
+	DECQ        CX
+	JNE         narrow
+
+end:
 	VZEROUPPER
 	RET
 

@@ -192,7 +192,7 @@ func (l *Layer) NewScratch() *Scratch {
 	}
 	s.offsets = make([]uint32, p*chunk)
 	s.scales = make([]float32, p)
-	s.thresholds = make([]uint32, p*l.thresholds())
+	s.thresholds = make([]uint32, roundUp(p, 4)*l.thresholds()) // rows come in fours
 	s.random = make([]uint32, chunk)
 	for i := range s.thresholds { // what lies behind those of a patch stays so
 		s.thresholds[i] = (1<<32 - 1) ^ l.up.flip

@@ -118,14 +118,14 @@ func (rowAVX512) cumulate(s *Scratch, x []float32, offsets []int32) {
 
 func (rowAVX512) thresholds(s *Scratch, g, n int) {
 	l := s.l
-	thresholdRowAVX512(&s.row[0], l.k, &s.rowScales)
+	thresholdRowAVX512(&s.row[0], l.k, &s.rowScales, n > RowLen/2)
 	last := s.row[(l.k-1)*RowLen:][:RowLen]
 	for i := range last {
 		last[i] = math.Float32frombits(1<<32 - 1)
 	}
 	t := s.thresholds[g*l.thresholds():]
 	floats := unsafe.Slice((*float32)(unsafe.Pointer(&t[0])), len(t)) // only bits are moved
-	transposeAVXAll(floats, l.thresholds(), s.row, RowLen, len(s.row)/RowLen, min(roundUp(n, 4), l.up.positions-g))
+	transposeAVXAll(floats, l.thresholds(), s.row, RowLen, len(s.row)/RowLen, min(roundUp(n, 4), roundUp(l.up.positions, 4)-g))
 }
 
 // sampleGroupAVX2 draws position g's spikes of a chunk and multiplies them by

@@ -33,10 +33,10 @@ func thresholdsAVX512(dst *uint32, sums *float32, n int, scale float64)
 func cumulateRowAVX512(sums *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 
 // thresholdRowAVX512 replaces k rows of 16 sums by the sums times scales, rounded
-// down to integers.
+// down to integers; of each row the first 8 only, unless wide is set.
 //
 //go:noescape
-func thresholdRowAVX512(sums *float32, k int, scales *[16]float64)
+func thresholdRowAVX512(sums *float32, k int, scales *[16]float64, wide bool)
 
 // transposeAVX copies element (i, j) of src to (j, i) of dst. Rows and cols are
 // multiples of 4 and at least 4, strides are in bytes.

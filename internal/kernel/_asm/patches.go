@@ -46,25 +46,37 @@ func cumulateRowAVX512() {
 
 // thresholdRowAVX512 is thresholdsAVX512 for what cumulateRowAVX512 writes.
 func thresholdRowAVX512() {
-	TEXT("thresholdRowAVX512", NOSPLIT, "func(sums *float32, k int, scales *[16]float64)")
+	TEXT("thresholdRowAVX512", NOSPLIT, "func(sums *float32, k int, scales *[16]float64, wide bool)")
 	Doc("thresholdRowAVX512 replaces k rows of 16 sums by the sums times scales, rounded",
-		"down to integers.")
+		"down to integers; of each row the first 8 only, unless wide is set.")
 	Pragma("noescape")
 	sums, k, scales := Load(Param("sums"), GP64()), Load(Param("k"), GP64()), Load(Param("scales"), GP64())
 	lo, hi := ZMM(), ZMM()
 	VMOVUPD(Mem{Base: scales}, lo)
 	VMOVUPD(Mem{Base: scales, Disp: 64}, hi)
-	Label("rows")
-	for i, scale := range []Op{lo, hi} {
-		wide, narrow := ZMM(), YMM()
-		VCVTPS2PD(Mem{Base: sums, Disp: 32 * i}, wide)
-		VMULPD(scale, wide, wide)
-		VCVTTPD2UDQ(wide, narrow)
-		VMOVDQU32(narrow, Mem{Base: sums, Disp: 32 * i})
+	isWide := Load(Param("wide"), GP8())
+	TESTB(isWide, isWide)
+	JZ(LabelRef("narrow"))
+	for _, loop := range []struct {
+		name   string
+		scales []Op
+	}{{"wide", []Op{lo, hi}}, {"narrow", []Op{lo}}} {
+		Label(loop.name)
+		for i, scale := range loop.scales {
+			wide, narrow := ZMM(), YMM()
+			VCVTPS2PD(Mem{Base: sums, Disp: 32 * i}, wide)
+			VMULPD(scale, wide, wide)
+			VCVTTPD2UDQ(wide, narrow)
+			VMOVDQU32(narrow, Mem{Base: sums, Disp: 32 * i})
+		}
+		ADDQ(U8(64), sums)
+		DECQ(k)
+		JNE(LabelRef(loop.name))
+		if loop.name == "wide" {
+			JMP(LabelRef("end"))
+		}
 	}
-	ADDQ(U8(64), sums)
-	DECQ(k)
-	JNE(LabelRef("rows"))
+	Label("end")
 	VZEROUPPER()
 	RET()
 }
