@@ -137,3 +137,30 @@ func TestConformanceTraining(t *testing.T) {
 		require.Zero(t, n.Step)
 	}
 }
+
+// The published folders come back through ONNX byte for byte.
+func TestConformanceSave(t *testing.T) {
+	for name, extra := range map[string][]string{
+		"weights/mnist-sbs": nil, "weights/mnist-cnn": nil, "weights/mnist-dialect1": nil,
+		"weights/mnist-dialect1-2d-incomplete": {"Weights/Weight_L4_S999.npy"}, // untrained
+	} {
+		opt := Options{Weights: filepath.Join(shared(t, name), "Weights"), Step: -1, AllowUntrained: extra != nil}
+		_, got, report := roundTrip(t, opt)
+		require.Equal(t, extra, got, name)
+		if extra != nil {
+			// Of these float64 files float32 holds no value exactly.
+			require.Len(t, report.Warnings, 9)
+		} else {
+			require.Empty(t, report.Warnings, name)
+		}
+	}
+	for _, name := range []string{"train-dialect1", "train-dialect2-cross-entropy", "train-dialect2-mixed-loss"} {
+		opt := Options{Weights: shared(t, name), Step: 0, Input: convert.Size{Channels: 2, Height: 12, Width: 12}, NoPreprocessing: true}
+		if name == "train-dialect1" {
+			opt.Input.Channels = 1
+		}
+		_, got, report := roundTrip(t, opt)
+		require.Empty(t, got, name)
+		require.Empty(t, report.Warnings, name)
+	}
+}

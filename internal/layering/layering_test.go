@@ -38,7 +38,7 @@ var allowed = map[string][]string{
 	"ops/opstest":                      {"ops", "internal/npy", "internal/parallel"},
 	"convert":                          {"ops", "ops/sbs", "internal/onnx", "internal/onnx/onnxpb"},
 	"convert/converttest":              {"convert", "ops", "ops/sbs"},
-	"importers/pytorch":                {"convert", "ops", "ops/sbs", "internal/npy"},
+	"importers/pytorch":                {"convert", "ops", "ops/sbs", "internal/atomicfile", "internal/npy"},
 	"runtime":                          {"ops", "ops/std", "ops/sbs", "internal/onnx", "internal/onnx/onnxpb", "internal/parallel"},
 	"cmd/sbs-convert":                  {"convert", "importers/pytorch", "ops", "ops/sbs", "internal/atomicfile", "internal/dynamics", "internal/onnx", "internal/onnx/onnxpb"},
 	"cmd/sbs-run":                      {"convert", "ops", "runtime", "internal/dataset", "internal/dynamics", "internal/parallel"},
