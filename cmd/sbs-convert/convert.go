@@ -153,14 +153,14 @@ func (f *flags) save(stdout, stderr io.Writer, path, weights string) error {
 	}
 	fmt.Fprintf(stdout, "%s: PyTorch-SbS dialect %d, step %d\n", n.Name, n.Dialect, report.Step)
 	for _, s := range report.Files {
-		note := ""
-		switch {
-		case s.Kept:
-			note = " (was there already)"
-		case s.AsSource:
+		verb, note := "wrote", ""
+		if s.Kept {
+			verb = "was there already:"
+		}
+		if s.AsSource {
 			note = " (as it was before the conversion, bit by bit)"
 		}
-		if _, err := fmt.Fprintf(stdout, "wrote %s%s\n", s.Path, note); err != nil {
+		if _, err := fmt.Fprintf(stdout, "%s %s%s\n", verb, s.Path, note); err != nil {
 			return err
 		}
 	}

@@ -184,7 +184,7 @@ func TestBack(t *testing.T) {
 
 	out, _, err = command(t, model, again)
 	require.NoError(t, err)
-	require.Contains(t, out, "def.json (was there already)")
+	require.Contains(t, out, "was there already: "+filepath.Join(dir, "again", "def.json"))
 	_, _, err = command(t, model, again, "--step", "7", "--arrays-only")
 	require.NoError(t, err)
 	require.FileExists(t, filepath.Join(again, "Weight_L1_S7.npy"))
@@ -211,5 +211,5 @@ func TestBack(t *testing.T) {
 	}
 	out, _, err = command(t, "--info", model)
 	require.NoError(t, err)
-	require.Contains(t, out, "\ntraining: MNIST, 0 of 2 layers, 1 batches of 500 for an update, 0.5 MSE + 1 KL, Adam with learning rate 0.001")
+	require.Contains(t, out, "\ntraining: MNIST, 0 of 2 layers trainable, 1 batches of 500 for an update, 0.5 MSE + 1 KL, Adam with learning rate 0.001")
 }

@@ -32,6 +32,9 @@ func (id fileID) String() string {
 	return fmt.Sprintf("%s_L%d_S%d.npy", id.quantity, id.layer, id.step)
 }
 
+// maxStep is the largest step that a file's name can have.
+const maxStep = 999_999_999
+
 var fileName = regexp.MustCompile(`^(Weight|Bias|Mean|EpsXY)_L([0-9]{1,9})_S([0-9]{1,9})\.npy(\.gz)?$`)
 
 // parseName reads a file's name.

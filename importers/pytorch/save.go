@@ -89,6 +89,9 @@ func (s *saver) save(n *convert.Network) error {
 	if s.weights == "" {
 		return errors.New("no weights folder was given")
 	}
+	if s.step > maxStep {
+		return fmt.Errorf("step %d is more than %d", s.step, maxStep)
+	}
 	e, err := newExporter(n)
 	if err != nil {
 		return err

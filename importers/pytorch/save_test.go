@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -359,4 +360,31 @@ func TestSaveRefuses(t *testing.T) {
 	}), SaveOptions{})
 	require.NoError(t, err)
 	require.Len(t, report.Warnings, 4, "and one about the float64 source of the weights")
+}
+
+// TestNumPy has NumPy compare the folders. The environment says where its script
+// is: .ci/check_npy.py.
+func TestNumPy(t *testing.T) {
+	script := os.Getenv("SBS_NPY_CHECKER")
+	if script == "" {
+		t.Skip("SBS_NPY_CHECKER is not set: no NumPy to ask")
+	}
+	args := []string{script}
+	for _, f := range []files{dialect1(), dialect2(), convolutions()} {
+		opt := options(f.write(t))
+		weights, _, _ := roundTrip(t, opt)
+		args = append(args, filepath.Dir(opt.Weights), filepath.Dir(weights))
+	}
+	want := "8 arrays equal, 2 rounded to float32\n"
+	if os.Getenv("SBS_SHARED") != "" {
+		for _, name := range []string{"mnist-sbs", "mnist-cnn", "mnist-dialect1", "mnist-dialect1-2d-incomplete"} {
+			folder := shared(t, "weights/"+name)
+			weights, _, _ := roundTrip(t, Options{Weights: filepath.Join(folder, "Weights"), Step: -1, AllowUntrained: true})
+			args = append(args, folder, filepath.Dir(weights))
+		}
+		want = "30 arrays equal, 11 rounded to float32\n"
+	}
+	out, err := exec.Command("/usr/bin/python3", args...).CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Equal(t, want, string(out))
 }

@@ -124,10 +124,10 @@ func newTraining() *Training {
 // dialect and which layers it is about.
 type trainingKeys struct {
 	*Training
-	step, stepMax, epoch, epochMax int
-	weights, weights2              []bool // w_trainable of network_structure and of learning_parameters
-	mean, skip                     []bool
-	noScale                        bool
+	stepMax, epoch, epochMax int
+	weights, weights2        []bool // w_trainable of network_structure and of learning_parameters
+	mean, skip               []bool
+	noScale                  bool
 }
 
 func newTrainingKeys() *trainingKeys {
@@ -408,7 +408,7 @@ func (t *Training) String() string {
 			trained++
 		}
 	}
-	s := fmt.Sprintf("%d of %d layers, %d batches of %d for an update, %s, %s with learning rate %v, schedule %s",
+	s := fmt.Sprintf("%d of %d layers trainable, %d batches of %d for an update, %s, %s with learning rate %v, schedule %s",
 		trained, len(t.Layers), t.BatchesPerUpdate, t.BatchSize, loss, t.Optimizer, t.W.LearningRate(), t.Schedule)
 	if t.DataMode != "" {
 		s = t.DataMode + ", " + s
