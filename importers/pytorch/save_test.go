@@ -306,7 +306,7 @@ func TestSaveHostilePaths(t *testing.T) {
 		}
 	}
 	n.Sources[0].Path = "../.profile.json"
-	n.Sources[1].Shape = []int{1 << 40, 1 << 40}
+	n.Sources[1].Shape = []int{1 << 30, 1 << 30}
 	root := t.TempDir()
 	report, err := Save(filepath.Join(root, "a", "b", "Weights"), n, SaveOptions{})
 	require.NoError(t, err)
