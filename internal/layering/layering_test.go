@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"internal/parallel":                nil,
 	"internal/onnx/onnxpb":             nil,
 	"internal/onnx":                    {"internal/onnx/onnxpb"},
-	"internal/dataset":                 {"internal/npy"},
+	"internal/dataset":                 {"internal/npy", "internal/parallel"},
 	"ops":                              {"internal/parallel"},
 	"ops/std":                          {"ops"},
 	"ops/sbs":                          {"ops", "internal/kernel"},
