@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 	"internal/parallel":                nil,
 	"internal/onnx/onnxpb":             nil,
 	"internal/onnx":                    {"internal/onnx/onnxpb"},
+	"internal/tfevents":                nil,
 	"internal/dataset":                 {"internal/npy", "internal/parallel"},
 	"ops":                              {"internal/parallel"},
 	"ops/std":                          {"ops"},
