@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"internal/onnx/onnxpb":             nil,
 	"internal/onnx":                    {"internal/onnx/onnxpb"},
 	"internal/tfevents":                nil,
+	"internal/trainlog":                {"internal/atomicfile"},
 	"internal/dataset":                 {"internal/npy", "internal/parallel"},
 	"ops":                              {"internal/parallel"},
 	"ops/std":                          {"ops"},
