@@ -171,6 +171,17 @@ func TestJitter(t *testing.T) {
 	Augmentation{Saturation: 0.9, Hue: 0.5}.Train(dst, gray, 0, 1, 1)
 	require.Equal(t, gray.floats, dst)
 
+	// Hue keeps the largest and the smallest channel, saturation the gray.
+	rgb := &Samples{size: Size{3, 1, 1}, floats: []float32{0.6, 0.3, 0.4}, labels: []int{0}}
+	dst = make([]float32, 3)
+	Augmentation{Hue: 0.5}.Train(dst, rgb, 0, 1, 1)
+	require.NotEqual(t, rgb.floats, dst)
+	require.InDelta(t, 0.6, slices.Max(dst), 1e-6)
+	require.InDelta(t, 0.3, slices.Min(dst), 1e-6)
+	Augmentation{Saturation: 0.9}.Train(dst, rgb, 0, 1, 1)
+	require.NotEqual(t, rgb.floats, dst)
+	require.InDelta(t, luma(0.6, 0.3, 0.4), luma(dst[0], dst[1], dst[2]), 1e-4)
+
 	// Brightness before contrast is not contrast before brightness.
 	seen := map[float32]bool{}
 	two := &Samples{size: Size{1, 1, 2}, floats: []float32{0.9, 0.4}, labels: []int{0}}
