@@ -73,14 +73,10 @@ func (p *Progress) Update(r Record) {
 	p.show(p.line(), r.Update >= p.total || r.TestError != nil && !p.terminal)
 }
 
-// Phase shows how far a part of an update is, such as "testing", of which done of
-// total images are through.
+// Phase shows, behind the last update, how far a part of the next one is, such as
+// "testing", of which done of total images are through.
 func (p *Progress) Phase(what string, done, total int) {
-	line := fmt.Sprintf("update %d/%d  %s %d/%d", min(p.last.Update+1, p.total), p.total, what, done, total)
-	if p.last.Update > 0 {
-		line += "  " + p.values()
-	}
-	p.show(line, false)
+	p.show(fmt.Sprintf("%s  [%s %d/%d]", p.line(), what, done, total), false)
 }
 
 // Printf prints a line above the progress.
@@ -105,7 +101,14 @@ func (p *Progress) Done() {
 
 // line says all of the last update.
 func (p *Progress) line() string {
-	line := fmt.Sprintf("update %d/%d  %s", p.last.Update, p.total, p.values())
+	line := fmt.Sprintf("update %d/%d", p.last.Update, p.total)
+	if p.last.Update == 0 {
+		return line
+	}
+	line += fmt.Sprintf("  epoch %d  loss %.4g  accuracy %.2f %%", p.last.Epoch, p.last.Loss, 100-p.last.TrainError)
+	if p.tested != nil {
+		line += fmt.Sprintf("  test %.2f %%", 100-*p.tested)
+	}
 	if v, ok := p.images.value(); ok {
 		line += fmt.Sprintf("  %s images/s", digits(v))
 	}
@@ -113,14 +116,6 @@ func (p *Progress) line() string {
 		line += "  " + duration(float64(p.total-p.last.Update)/v) + " left"
 	}
 	return line
-}
-
-func (p *Progress) values() string {
-	s := fmt.Sprintf("epoch %d  loss %.4g  accuracy %.2f %%", p.last.Epoch, p.last.Loss, 100-p.last.TrainError)
-	if p.tested != nil {
-		s += fmt.Sprintf("  test %.2f %%", 100-*p.tested)
-	}
-	return s
 }
 
 // show writes a line if the last one is old enough or it has to be shown.

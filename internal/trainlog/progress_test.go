@@ -46,7 +46,7 @@ func TestTerminal(t *testing.T) {
 	p, wait := progress(&b, 100, true, 120)
 	wait(1)
 	p.Phase("training", 50, 100)
-	require.Equal(t, []string{"update 1/100  training 50/100"}, shown(b.String()))
+	require.Equal(t, []string{"update 0/100  [training 50/100]"}, shown(b.String()))
 	wait(1)
 	p.Update(update(1))
 	require.Equal(t, []string{"update 1/100  epoch 0  loss 0.1235  accuracy 87.50 %  50 images/s  3m18s left"}, shown(b.String()))
@@ -56,9 +56,9 @@ func TestTerminal(t *testing.T) {
 	require.Equal(t, before, b.Len(), "drawn too often")
 	wait(0.1)
 	p.Phase("testing", 2, 1000)
-	require.Equal(t, []string{"update 2/100  testing 2/1000  epoch 0  loss 0.1235  accuracy 87.50 %"}, shown(b.String()))
+	require.Equal(t, []string{"update 1/100  epoch 0  loss 0.1235  accuracy 87.50 %  50 images/s  3m18s left  [testing 2/1000]"}, shown(b.String()))
 	p.Printf("saved %d\n", 1)
-	require.Equal(t, []string{"saved 1", "update 2/100  testing 2/1000  epoch 0  loss 0.1235  accuracy 87.50 %"}, shown(b.String()))
+	require.Equal(t, []string{"saved 1", "update 1/100  epoch 0  loss 0.1235  accuracy 87.50 %  50 images/s  3m18s left  [testing 2/1000]"}, shown(b.String()))
 	r := update(2)
 	r.TestError = pointer(1.25)
 	p.Update(r) // too soon to be shown
@@ -97,7 +97,7 @@ func TestPlain(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
 	require.Len(t, lines, 5)
 	for i, want := range []string{
-		"update 3/10  testing 1/2", "update 4/10  epoch 1", "update 7/10  testing 1/2", "update 10/10  testing 1/2",
+		"update 2/10  epoch 0", "update 4/10  epoch 1", "update 6/10  epoch 1", "update 9/10  epoch 2",
 		"update 10/10  epoch 2  loss 0.1235  accuracy 87.50 %  test 98.00 %  10 images/s",
 	} {
 		require.True(t, strings.HasPrefix(lines[i], want), "%q", lines[i])
