@@ -16,7 +16,7 @@ import (
 
 // Versions of the operator sets that the operators implement.
 const (
-	minOpset = 7
+	minOpset = 1
 	maxOpset = 17
 )
 
@@ -101,11 +101,25 @@ func (k *compiler) define(name string, t ops.Type) (int, error) {
 	if _, ok := k.slots[name]; ok {
 		return 0, fmt.Errorf("two values are named %q", name)
 	}
+	return k.add(name, t), nil
+}
+
+// defineOutput is define for the output of a node, which may be an omitted one.
+func (k *compiler) defineOutput(name string, t ops.Type) (int, error) {
+	if name == "" {
+		return k.add("", t), nil
+	}
+	return k.define(name, t)
+}
+
+func (k *compiler) add(name string, t ops.Type) int {
 	slot := len(k.m.names)
 	k.m.names = append(k.m.names, name)
-	k.slots[name] = slot
 	k.types[slot] = t
-	return slot, nil
+	if name != "" {
+		k.slots[name] = slot
+	}
+	return slot
 }
 
 func (k *compiler) readInitializers(g *onnxpb.GraphProto) error {
@@ -154,7 +168,7 @@ func (k *compiler) readInputs(g *onnxpb.GraphProto) error {
 func typeOf(v *onnxpb.ValueInfoProto) (ops.Type, error) {
 	tt := v.GetType().GetTensorType()
 	if tt == nil || tt.GetShape() == nil {
-		return ops.Type{}, errors.New("it is not a tensor of known rank")
+		return ops.Type{}, errors.New("it is not a tensor of known rank, and anything else is not supported")
 	}
 	t := ops.Type{DType: ops.DType(tt.GetElemType())}
 	if t.DType.Size() == 0 {
@@ -191,7 +205,9 @@ func (k *compiler) readNodes(g *onnxpb.GraphProto) error {
 		if err := k.readNode(n, &s); err != nil {
 			return &NodeError{Node: name, Operator: operator, Err: err}
 		}
-		k.m.steps = append(k.m.steps, s)
+		if s.op != nil {
+			k.m.steps = append(k.m.steps, s)
+		}
 	}
 	return nil
 }
@@ -206,22 +222,19 @@ func (k *compiler) readNode(n *onnxpb.NodeProto, s *step) error {
 	if !ok {
 		return fmt.Errorf("the model does not say which version of the operators of domain %q it uses", domain)
 	}
-	// Trailing omitted inputs need not be written.
-	names := n.GetInput()
-	for len(names) > 0 && names[len(names)-1] == "" {
-		names = names[:len(names)-1]
-	}
+	names := trimmed(n.GetInput())
 	if len(names) < o.MinInputs || o.MaxInputs != ops.Variadic && len(names) > o.MaxInputs {
 		return fmt.Errorf("it has %d inputs, want %s", len(names), countRange(o.MinInputs, o.MaxInputs))
 	}
-	if len(n.GetOutput()) != o.NumOutputs {
-		return fmt.Errorf("it has %d outputs, want %d", len(n.GetOutput()), o.NumOutputs)
+	outputs := trimmed(n.GetOutput())
+	if len(outputs) < o.MinOutputs || o.MaxOutputs != ops.Variadic && len(outputs) > o.MaxOutputs {
+		return fmt.Errorf("it has %d outputs, want %s", len(outputs), countRange(o.MinOutputs, o.MaxOutputs))
 	}
 	attrs, err := k.attributes(n)
 	if err != nil {
 		return err
 	}
-	if s.op, err = o.New(ops.Node{Attributes: attrs, Opset: opset, NumInputs: len(names)}); err != nil {
+	if s.op, err = o.New(ops.Node{Name: s.name, Attributes: attrs, Opset: opset, NumInputs: len(names), NumOutputs: len(outputs)}); err != nil {
 		return err
 	}
 	inputs := make([]*ops.Input, len(names))
@@ -243,14 +256,32 @@ func (k *compiler) readNode(n *onnxpb.NodeProto, s *step) error {
 	if err != nil {
 		return err
 	}
-	for i, name := range n.GetOutput() {
-		slot, err := k.define(name, types[i])
+	folded, err := fold(s.op, inputs, len(types))
+	if err != nil {
+		return err
+	}
+	for i, name := range outputs {
+		slot, err := k.defineOutput(name, types[i])
 		if err != nil {
 			return err
 		}
 		s.outputs = append(s.outputs, slot)
+		if folded != nil {
+			k.m.consts[slot] = folded[i]
+			k.types[slot] = ops.TypeOf(folded[i])
+			s.op = nil // there is nothing left to do
+		}
 	}
 	return nil
+}
+
+// trimmed returns names without the omitted ones at the end, which need not be
+// written.
+func trimmed(names []string) []string {
+	for len(names) > 0 && names[len(names)-1] == "" {
+		names = names[:len(names)-1]
+	}
+	return names
 }
 
 func countRange(lo, hi int) string {

@@ -58,7 +58,7 @@ func TestLoadErrors(t *testing.T) {
 		{"unknown operator", g(func(g *onnxpb.GraphProto) { g.Node[0].OpType = "Frobnicate" }), `node "y" (Frobnicate): unknown operator`},
 		{"unknown domain", g(func(g *onnxpb.GraphProto) { g.Node[0].Domain = "com.example" }), `node "y" (com.example.Add): unknown operator`},
 		{"no opset", func(m *onnxpb.ModelProto) { m.OpsetImport = nil }, "does not say which version"},
-		{"new opset", func(m *onnxpb.ModelProto) { m.OpsetImport[0].Version = 99 }, "version 99 of the standard operators, known are 7 to 17"},
+		{"new opset", func(m *onnxpb.ModelProto) { m.OpsetImport[0].Version = 99 }, "version 99 of the standard operators, known are 1 to 17"},
 		{
 			"new domain version", func(m *onnxpb.ModelProto) {
 				m.OpsetImport = append(m.OpsetImport, &onnxpb.OperatorSetIdProto{Domain: "ai.sbs", Version: 2})

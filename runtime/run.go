@@ -119,7 +119,7 @@ func (m *Model) runStep(ctx context.Context, f *frame, i int) error {
 		if w.types == nil {
 			f.memory += size(w.out[j])
 		}
-		if f.config.observe != nil {
+		if f.config.observe != nil && m.names[slot] != "" {
 			f.config.observe(m.names[slot], w.out[j])
 		}
 	}

@@ -1,0 +1,96 @@
+package std
+
+import (
+	"math"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// Operators returns the operators of this package.
+func Operators() []ops.Operator {
+	return []ops.Operator{
+		operator("Abs", 1, 1, newAbs),
+		operator("Acos", 1, 1, newFunction(math.Acos)),
+		operator("Acosh", 1, 1, newFunction(math.Acosh)),
+		operator("Add", 2, 2, newAdd),
+		operator("And", 2, 2, newAnd),
+		operator("Asin", 1, 1, newFunction(math.Asin)),
+		operator("Asinh", 1, 1, newFunction(math.Asinh)),
+		operator("Atan", 1, 1, newFunction(math.Atan)),
+		operator("Atanh", 1, 1, newFunction(math.Atanh)),
+		operator("AveragePool", 1, 1, newAveragePool),
+		operator("BitShift", 2, 2, newBitShift),
+		operator("Cast", 1, 1, newCast),
+		operator("CastLike", 2, 2, newCastLike),
+		operator("Ceil", 1, 1, newFunction(math.Ceil)),
+		operator("Celu", 1, 1, newCelu),
+		operator("Clip", 1, 3, newClip),
+		operator("Concat", 1, ops.Variadic, newConcat),
+		operator("Conv", 2, 3, newConv),
+		operator("Cos", 1, 1, newFunction(math.Cos)),
+		operator("Cosh", 1, 1, newFunction(math.Cosh)),
+		operator("Div", 2, 2, newDiv),
+		operator("Elu", 1, 1, newElu),
+		operator("Equal", 2, 2, newEqual),
+		operator("Erf", 1, 1, newFunction(math.Erf)),
+		operator("Exp", 1, 1, newFunction(math.Exp)),
+		operator("Flatten", 1, 1, newFlatten),
+		operator("Floor", 1, 1, newFunction(math.Floor)),
+		operator("Greater", 2, 2, newGreater),
+		operator("GreaterOrEqual", 2, 2, newGreaterOrEqual),
+		operator("HardSigmoid", 1, 1, newHardSigmoid),
+		operator("HardSwish", 1, 1, newFunction(hardSwish)),
+		operator("Identity", 1, 1, newIdentity),
+		operator("IsInf", 1, 1, newIsInf),
+		operator("IsNaN", 1, 1, newIsNaN),
+		operator("LeakyRelu", 1, 1, newLeakyRelu),
+		operator("Less", 2, 2, newLess),
+		operator("LessOrEqual", 2, 2, newLessOrEqual),
+		operator("Log", 1, 1, newFunction(math.Log)),
+		operator("Max", 1, ops.Variadic, newMax),
+		operator("MaxPool", 1, 1, newMaxPool),
+		operator("Mean", 1, ops.Variadic, newMean),
+		operator("Min", 1, ops.Variadic, newMin),
+		operator("Mod", 2, 2, newMod),
+		operator("Mul", 2, 2, newMul),
+		operator("Neg", 1, 1, newNeg),
+		operator("Not", 1, 1, newNot),
+		operator("Or", 2, 2, newOr),
+		operator("PRelu", 2, 2, newPRelu),
+		operator("Pow", 2, 2, newPow),
+		operator("Reciprocal", 1, 1, newFunction(reciprocal)),
+		operator("ReduceSum", 1, 2, newReduceSum),
+		operator("Relu", 1, 1, newRelu),
+		operator("Reshape", 2, 2, newReshape),
+		operator("Round", 1, 1, newFunction(math.RoundToEven)),
+		operator("Selu", 1, 1, newSelu),
+		operator("Shrink", 1, 1, newShrink),
+		operator("Sigmoid", 1, 1, newFunction(sigmoid)),
+		operator("Sign", 1, 1, newSign),
+		operator("Sin", 1, 1, newFunction(math.Sin)),
+		operator("Sinh", 1, 1, newFunction(math.Sinh)),
+		operator("Slice", 3, 5, newSlice),
+		operator("Softmax", 1, 1, newSoftmax),
+		operator("Softplus", 1, 1, newFunction(softplus)),
+		operator("Softsign", 1, 1, newFunction(softsign)),
+		operator("Sqrt", 1, 1, newFunction(math.Sqrt)),
+		operator("Sub", 2, 2, newSub),
+		operator("Sum", 1, ops.Variadic, newSum),
+		operator("Tan", 1, 1, newFunction(math.Tan)),
+		operator("Tanh", 1, 1, newFunction(math.Tanh)),
+		operator("ThresholdedRelu", 1, 1, newThresholdedRelu),
+		operator("Where", 3, 3, newWhere),
+		operator("Xor", 2, 2, newXor),
+	}
+}
+
+// older holds the oldest opset of the operators that have meant the same since
+// before opset 7.
+var older = map[string]int{
+	"Elu":         6,
+	"HardSigmoid": 6,
+	"Not":         1,
+	"Selu":        6,
+	"Softplus":    1,
+	"Softsign":    1,
+}
