@@ -67,3 +67,26 @@ func TestGuardPages(t *testing.T) {
 		})
 	}
 }
+
+// TestGemmGuardPages does so with random products, and with columns that lie
+// anywhere.
+func TestGemmGuardPages(t *testing.T) {
+	for _, tier := range Tiers()[1:] {
+		t.Run(tier.String(), func(t *testing.T) {
+			defer Use(tier)()
+			for seed := range uint64(300) {
+				r := rand.New(rand.NewPCG(seed, 12))
+				g := randomGemm(r)
+				for _, v := range []*[]float32{&g.a, &g.b, &g.c} {
+					guarded(t, v)
+				}
+				g.run(g.c, 0, g.m, 0, g.n)
+				c := randomProduct(r)
+				for _, v := range []*[]float32{&c.filters, &c.X, &c.Bias, &c.Out} {
+					guarded(t, v)
+				}
+				c.run(c.Out, 0, len(c.Columns))
+			}
+		})
+	}
+}

@@ -30,6 +30,15 @@ func main() {
 			updateAVX2(v, k)
 		}
 	}
+	for _, t := range []*tiling{&tilingAVX512, &tilingAVX2} {
+		for rows := 1; rows <= t.rows; rows++ {
+			for vectors := 1; vectors <= t.vectors; vectors++ {
+				t.tile(rows, vectors)
+			}
+		}
+		t.pack()
+	}
+	transposeAVX2()
 	Generate()
 	if err := writeTables("../tables_amd64.go"); err != nil {
 		fmt.Fprintln(os.Stderr, err)

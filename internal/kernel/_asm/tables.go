@@ -41,6 +41,18 @@ var (
 		}
 		fmt.Fprintln(&b, "}")
 	}
+	for _, t := range []*tiling{&tilingAVX512, &tilingAVX2} {
+		fmt.Fprintf(&b, "\n// gemm%[1]s holds the functions for tiles of 1 row, 2 and so on and 1 or %[2]d vectors of %[3]d columns.\n", t.suffix, t.vectors, t.lanes)
+		fmt.Fprintf(&b, "var gemm%s = tileTable{\nrows: %d, lanes: %d, vectors: %d, left: %d,\nrun: [][]tileFunc{\n", t.suffix, t.rows, t.lanes, t.vectors, t.left)
+		for rows := 1; rows <= t.rows; rows++ {
+			fmt.Fprintf(&b, "%d: {", rows)
+			for vectors := 1; vectors <= t.vectors; vectors++ {
+				fmt.Fprintf(&b, "%d: %s, ", vectors, t.name(rows, vectors))
+			}
+			fmt.Fprintln(&b, "},")
+		}
+		fmt.Fprintln(&b, "},\n}")
+	}
 	source, err := format.Source(b.Bytes())
 	if err != nil {
 		return err
