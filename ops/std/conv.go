@@ -110,26 +110,14 @@ func (c *conv) run(ctx *ops.Context, in []*ops.Tensor, shape []int) (*ops.Tensor
 	}
 	j := convolution{
 		x: x.Float32s(), w: w.Float32s(), out: out.Float32s(),
+		images:   shape[0],
 		channels: w.Shape()[1],
 		filters:  shape[1] / c.group,
 		group:    c.group,
 	}
 	j.rows, j.cols = plane(axes)
-	j.taps = j.channels * j.rows.kernel * j.cols.kernel
 	if len(in) == 3 && in[2] != nil {
 		j.bias = in[2].Float32s()
 	}
-	// The columns of one block stay in the second-level cache; a single image,
-	// too, is worth several blocks.
-	columns := shape[0] * j.rows.out * j.cols.out
-	width := min(max(1, blockElements/max(1, j.taps)), max(8, columns/16), 256)
-	blocks := (columns + width - 1) / width
-	return out, ctx.For(j.group*blocks, 1, func(lo, hi int) error {
-		pixels := make([]float32, j.taps*width)
-		for i := lo; i < hi; i++ {
-			first := i % blocks * width
-			j.block(pixels, i/blocks, first, min(first+width, columns))
-		}
-		return nil
-	})
+	return out, j.run(ctx)
 }
