@@ -12,9 +12,10 @@ import (
 // productTask is a product with columns and taps as convolutions have them, or
 // anywhere, and places in any order.
 type productTask struct {
-	Product
-	filters         []float32
-	count, group, m int
+	taps, columns, places []int
+	filters, x, bias, out []float32
+	count, group, m       int
+	stride                int
 }
 
 func randomProduct(r *rand.Rand) productTask {
@@ -39,42 +40,42 @@ func randomProduct(r *rand.Rand) productTask {
 		}
 		return v
 	}
-	c.Taps, c.Columns = offsets(r.IntN(3)*r.IntN(260)), offsets(r.IntN(400))
+	c.taps, c.columns = offsets(r.IntN(3)*r.IntN(260)), offsets(r.IntN(400))
 	top := 0
-	for _, v := range [][]int{c.Taps, c.Columns} {
+	for _, v := range [][]int{c.taps, c.columns} {
 		if len(v) > 0 {
 			top += slices.Max(v)
 		}
 	}
-	c.X = random(top + 1)
-	c.Places = offsets(0)
+	c.x = random(top + 1)
+	c.places = offsets(0)
 	gap := r.IntN(50)
-	for j := range c.Columns {
-		c.Places = append(c.Places, j+j/(1+gap)*gap)
+	for j := range c.columns {
+		c.places = append(c.places, j+j/(1+gap)*gap)
 	}
 	if r.IntN(3) == 0 {
-		r.Shuffle(len(c.Places), func(i, j int) { c.Places[i], c.Places[j] = c.Places[j], c.Places[i] })
+		r.Shuffle(len(c.places), func(i, j int) { c.places[i], c.places[j] = c.places[j], c.places[i] })
 	}
 	size := 0
-	if len(c.Places) > 0 {
-		size = slices.Max(c.Places) + 1
+	if len(c.places) > 0 {
+		size = slices.Max(c.places) + 1
 	}
-	c.Stride = size + r.IntN(9)
-	c.Out = random(max(0, (c.m-1)*c.Stride+size))
-	c.filters = random(c.count * c.m * len(c.Taps))
+	c.stride = size + r.IntN(9)
+	c.out = random(max(0, (c.m-1)*c.stride+size))
+	c.filters = random(c.count * c.m * len(c.taps))
 	if r.IntN(2) == 0 {
-		c.Bias = random(c.m)
+		c.bias = random(c.m)
 	}
 	return c
 }
 
 // run computes columns lo to hi in out.
 func (c productTask) run(out []float32, lo, hi int) {
-	p := c.Product
-	p.Out, p.Columns, p.Places = out, p.Columns[lo:hi], p.Places[lo:hi]
-	f := NewFilters(c.count, c.m, len(p.Taps), c.filters)
-	f.Convolve(c.group, p)
-	f.Release()
+	f := NewFilters(c.count, c.m, len(c.taps), c.filters)
+	defer f.Release()
+	columns := NewColumns(c.taps, c.columns[lo:hi], c.places[lo:hi])
+	defer columns.Release()
+	f.Convolve(c.group, columns, c.x, c.bias, out, c.stride)
 }
 
 // TestConvolve compares every tier with the definition, in one piece and in two.
@@ -82,29 +83,29 @@ func TestConvolve(t *testing.T) {
 	for seed := range uint64(500) {
 		r := rand.New(rand.NewPCG(seed, 13))
 		c := randomProduct(r)
-		want, sizes := make([]float64, len(c.Out)), make([]float64, len(c.Out))
-		for i, v := range c.Out {
+		want, sizes := make([]float64, len(c.out)), make([]float64, len(c.out))
+		for i, v := range c.out {
 			want[i] = float64(v) // where no entry is
 		}
-		k := len(c.Taps)
+		k := len(c.taps)
 		for i := range c.m {
-			for j, place := range c.Places {
+			for j, place := range c.places {
 				sum, size := 0.0, 0.0
-				if c.Bias != nil {
-					sum = float64(c.Bias[i])
+				if c.bias != nil {
+					sum = float64(c.bias[i])
 				}
-				for tap, offset := range c.Taps {
-					p := float64(c.filters[(c.group*c.m+i)*k+tap]) * float64(c.X[offset+c.Columns[j]])
+				for tap, offset := range c.taps {
+					p := float64(c.filters[(c.group*c.m+i)*k+tap]) * float64(c.x[offset+c.columns[j]])
 					sum += p
 					size += math.Abs(p)
 				}
-				want[i*c.Stride+place], sizes[i*c.Stride+place] = sum, size
+				want[i*c.stride+place], sizes[i*c.stride+place] = sum, size
 			}
 		}
 		for _, tier := range Tiers() {
 			undo := Use(tier)
-			got, pieces := slices.Clone(c.Out), slices.Clone(c.Out)
-			n := len(c.Columns)
+			got, pieces := slices.Clone(c.out), slices.Clone(c.out)
+			n := len(c.columns)
 			c.run(got, 0, n)
 			middle := r.IntN(n + 1)
 			c.run(pieces, 0, middle)

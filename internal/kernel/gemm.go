@@ -30,18 +30,19 @@ func Gemm(transA, transB bool, m, n, k int, a []float32, lda int, b []float32, l
 	}
 	f := filters(1, m, k, a, lda, transA)
 	defer f.Release()
-	s := scratches.Get().(*gemmScratch)
-	defer scratches.Put(s)
 	stepTap, stepColumn := ldb, 1
 	if transB {
 		stepTap, stepColumn = 1, ldb
 	}
-	s.taps = multiples(s.taps, 0, k, stepTap)
+	columns := columnPool.Get().(*Columns)
+	defer columns.Release()
+	columns.own.taps = multiples(columns.own.taps, 0, k, stepTap)
 	for first := 0; first < n; first += maxColumns {
 		last := min(first+maxColumns, n)
-		s.columns = multiples(s.columns, first, last, stepColumn)
-		s.places = multiples(s.places, first, last, 1)
-		f.multiply(s, 0, Product{X: b, Taps: s.taps, Columns: s.columns, Out: c, Stride: ldc, Places: s.places}, accumulate)
+		columns.own.offsets = multiples(columns.own.offsets, first, last, stepColumn)
+		columns.own.places = multiples(columns.own.places, first, last, 1)
+		columns.prepare(columns.own.taps, columns.own.offsets, columns.own.places)
+		f.multiply(0, columns, b, nil, c, ldc, accumulate)
 	}
 }
 
@@ -70,14 +71,15 @@ type Filters struct {
 	m, k    int
 	panels  int // of rows, of one matrix
 	packed  []float32
-	offsets []int
 	taps    []int
+	rows    []int
+	packing packing
 }
 
 var filterPool = sync.Pool{New: func() any { return new(Filters) }}
 
 // NewFilters makes count matrices A (m, k), which lie behind each other, ready
-// for Convolve. Release gives back the memory.
+// for Convolve on the active tier. Release gives back the memory.
 func NewFilters(count, m, k int, a []float32) *Filters {
 	checkMatrix("A", count*m, k, len(a), k)
 	return filters(count, m, k, a, k, false)
@@ -94,14 +96,15 @@ func filters(count, m, k int, a []float32, lda int, transposed bool) *Filters {
 	if transposed {
 		stepRow, stepTap = 1, lda
 	}
-	f.offsets, f.taps = multiples(f.offsets, 0, m, stepRow), multiples(f.taps, 0, k, stepTap)
+	f.rows, f.taps = multiples(f.rows, 0, m, stepRow), multiples(f.taps, 0, k, stepTap)
 	f.packed = grow(f.packed, count*f.size())
-	for g := range count {
-		for b := range depths(k) {
-			lo, hi := part(k, depths(k), b)
-			for p := range f.panels {
-				first, last := part(m, f.panels, p)
-				t.pack(f.panel(g, p, lo, hi), t.left, a[g*m*lda:], f.taps[lo:hi], f.offsets[first:last])
+	for p := range f.panels {
+		first, last := part(m, f.panels, p)
+		t.plan(&f.packing, f.rows[first:last])
+		for g := range count {
+			for b := range depths(k) {
+				lo, hi := part(k, depths(k), b)
+				t.pack(f.panel(g, p, lo, hi), t.left, a[g*m*lda:], f.taps[lo:hi], &f.packing, 0, last-first)
 			}
 		}
 	}
@@ -117,44 +120,76 @@ func (f *Filters) panel(group, panel, lo, hi int) []float32 {
 	return f.packed[group*f.size()+lo*f.panels*f.t.left+panel*n:][:n]
 }
 
-// Product describes the matrices that filters A are multiplied by: entry (t, j)
-// of B is X[Taps[t]+Columns[j]], neither of them negative, and entry (i, j) of C is
-// Out[i*Stride+Places[j]]. That is a convolution when a tap is a place in the
-// window and a column a place of the window.
-type Product struct {
-	X             []float32
-	Taps, Columns []int
-	Bias          []float32 // one for each row, nil for zeros
-	Out           []float32
-	Stride        int
-	Places        []int
+// Columns describes matrices B that filters A are multiplied by, and where C
+// goes: entry (t, j) of B is x[taps[t]+offsets[j]], and entry (i, j) of C is
+// out[i*stride+places[j]]. That is a convolution when a tap is a place in the
+// window and an offset a place of the window. It is immutable and safe for
+// concurrent use.
+type Columns struct {
+	t         *tiling
+	taps      []int
+	packing   packing
+	runs      []run
+	starts    []int // of each panel in runs
+	lastPlace int
+	lastPixel int
+	own       struct{ taps, offsets, places []int } // memory of Gemm
 }
 
-// Convolve computes C = A*B + bias for matrix A of the given number. It panics
-// when a slice is too short. As with Gemm, an entry does not depend on the others
-// that are computed with it: it is bias + sum over t, in order. It is safe for
-// concurrent use.
-func (f *Filters) Convolve(group int, p Product) {
-	s := scratches.Get().(*gemmScratch)
-	defer scratches.Put(s)
-	bias := p.Bias
-	n := len(p.Columns)
+var columnPool = sync.Pool{New: func() any { return new(Columns) }}
+
+// NewColumns makes columns ready for Convolve on the active tier. It panics when
+// there are not as many places as offsets or a number is negative. The slices
+// must not change until Release.
+func NewColumns(taps, offsets, places []int) *Columns {
+	c := columnPool.Get().(*Columns)
+	c.prepare(taps, offsets, places)
+	return c
+}
+
+// Release makes the memory free for other columns. c is not usable any more.
+func (c *Columns) Release() { columnPool.Put(c) }
+
+func (c *Columns) prepare(taps, offsets, places []int) {
+	if len(places) != len(offsets) {
+		panic(fmt.Sprintf("kernel: %d places for %d columns", len(places), len(offsets)))
+	}
+	c.t = tilingOf(active)
+	c.taps = taps
+	c.lastPlace = largest("place", places)
+	c.lastPixel = largest("tap", taps) + largest("offset", offsets)
+	c.t.plan(&c.packing, offsets)
+	c.runs, c.starts = split(c.runs[:0], c.starts[:0], places, c.t.columns)
+}
+
+// largest returns the largest number.
+func largest(name string, v []int) int {
+	top := 0
+	for _, n := range v {
+		if n < 0 {
+			panic(fmt.Sprintf("kernel: %s %d is negative", name, n))
+		}
+		top = max(top, n)
+	}
+	return top
+}
+
+// Convolve computes C = A*B + bias for matrix A of the given number: bias has a
+// number for each row, or is nil. It panics when a slice is too short. As with
+// Gemm, an entry does not depend on the others that are computed with it: it is
+// bias + sum over t, in order. It is safe for concurrent use.
+func (f *Filters) Convolve(group int, c *Columns, x, bias, out []float32, stride int) {
 	if bias != nil {
-		p.Bias = bias[:f.m]
+		bias = bias[:f.m]
 	}
-	columns, places := p.Columns, p.Places[:n]
-	for first := 0; first < n; first += maxColumns {
-		last := min(first+maxColumns, n)
-		p.Columns, p.Places = columns[first:last], places[first:last]
-		f.multiply(s, group, p, false)
-	}
+	f.multiply(group, c, x, bias, out, stride, false)
 }
 
 // The matrices are multiplied part by part: so many entries along k and so many
 // columns of B, which stay in the second-level cache.
 const (
-	maxDepth   = 384
-	maxColumns = 256
+	maxDepth   = 512
+	maxColumns = 128
 )
 
 // depths returns the number of parts of k.

@@ -152,15 +152,15 @@ func TestGemmChecks(t *testing.T) {
 		func() { Gemm(false, false, 3, 5, 1, v, 1, v, 5, v, 5, false) })
 	require.PanicsWithValue(t, "kernel: A is (-1, 4)", func() { Gemm(false, false, -1, 1, 4, v, 4, v, 1, v, 1, false) })
 	f := NewFilters(1, 2, 3, v[:6])
-	p := Product{X: v, Taps: []int{0, 1, 2}, Columns: []int{0, 9}, Out: v, Stride: 2, Places: []int{0, 1}}
-	p.Columns[1] = 10
-	require.PanicsWithValue(t, "kernel: columns or taps from 0, together to 12, of 12 numbers", func() { f.Convolve(0, p) })
-	p.Columns[1] = -1
-	require.PanicsWithValue(t, "kernel: columns or taps from -1, together to 2, of 12 numbers", func() { f.Convolve(0, p) })
-	p.Columns[1], p.Places[1] = 1, 10
-	require.PanicsWithValue(t, "kernel: places 0 to 10 and 2 rows, 2 apart, in an output of 12 numbers", func() { f.Convolve(0, p) })
-	p.Taps = p.Taps[:2]
-	require.PanicsWithValue(t, "kernel: 2 taps for 3, 2 places for 2 columns", func() { f.Convolve(0, p) })
+	convolve := func(taps, offsets, places []int) func() {
+		return func() { f.Convolve(0, NewColumns(taps, offsets, places), v, nil, v, 2) }
+	}
+	taps := []int{0, 1, 2}
+	require.PanicsWithValue(t, "kernel: columns and taps to 12 of 12 numbers", convolve(taps, []int{0, 10}, []int{0, 1}))
+	require.PanicsWithValue(t, "kernel: offset -1 is negative", convolve(taps, []int{0, -1}, []int{0, 1}))
+	require.PanicsWithValue(t, "kernel: places to 10 and 2 rows, 2 apart, in an output of 12 numbers", convolve(taps, []int{0, 9}, []int{0, 10}))
+	require.PanicsWithValue(t, "kernel: 2 taps for 3, or columns for another tier", convolve(taps[1:], []int{0, 9}, []int{0, 1}))
+	require.PanicsWithValue(t, "kernel: 1 places for 2 columns", convolve(taps, []int{0, 9}, []int{0}))
 }
 
 // BenchmarkGemm reports how much of what the processor can do is reached; what it

@@ -82,10 +82,10 @@ func TestGemmGuardPages(t *testing.T) {
 				}
 				g.run(g.c, 0, g.m, 0, g.n)
 				c := randomProduct(r)
-				for _, v := range []*[]float32{&c.filters, &c.X, &c.Bias, &c.Out} {
+				for _, v := range []*[]float32{&c.filters, &c.x, &c.bias, &c.out} {
 					guarded(t, v)
 				}
-				c.run(c.Out, 0, len(c.Columns))
+				c.run(c.out, 0, len(c.columns))
 			}
 		})
 	}

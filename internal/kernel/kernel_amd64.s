@@ -16646,26 +16646,151 @@ product:
 	VZEROUPPER
 	RET
 
-// func packAVX512(dst *float32, stride int, x *float32, taps *int, n int, index *[16]uint32, load uint16, lanes uint16)
-// Requires: AVX, AVX512F
-TEXT ·packAVX512(SB), NOSPLIT, $0-52
-	MOVQ    dst+0(FP), AX
-	MOVQ    stride+8(FP), CX
-	MOVQ    x+16(FP), DX
-	MOVQ    taps+24(FP), BX
-	MOVQ    n+32(FP), SI
-	MOVQ    index+40(FP), DI
-	VMOVUPS (DI), Z0
-	SHLQ    $0x02, CX
-	KMOVW   load+48(FP), K1
-	KMOVW   lanes+50(FP), K2
+// func pack1AVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·pack1AVX512(SB), NOSPLIT, $0-56
+	MOVQ     dst+0(FP), AX
+	MOVQ     stride+8(FP), CX
+	MOVQ     x+16(FP), DX
+	MOVQ     taps+24(FP), BX
+	MOVQ     n+32(FP), SI
+	MOVQ     groups+40(FP), DI
+	SHLQ     $0x02, CX
+	VMOVUPS  (DI), Z0
+	VMOVUPS  64(DI), Z14
+	VPMOVD2M Z14, K1
+	VMOVUPS  128(DI), Z14
+	VPMOVD2M Z14, K2
+	MOVQ     bases+48(FP), DI
+	MOVQ     (DI), DI
+	LEAQ     (DX)(DI*4), DI
 
 tap:
-	MOVQ      (BX), DI
-	VMOVUPS.Z (DX)(DI*4), K1, Z1
-	VMOVUPS   (AX), Z2
-	VPERMPS   Z1, Z0, K2, Z2
-	VMOVUPS   Z2, (AX)
+	MOVQ      (BX), DX
+	VMOVUPS.Z (DI)(DX*4), K1, Z14
+	VPERMPS.Z Z14, Z0, K2, Z15
+	VMOVUPS   Z15, (AX)
+	ADDQ      $0x08, BX
+	ADDQ      CX, AX
+	DECQ      SI
+	JNZ       tap
+	VZEROUPPER
+	RET
+
+// func pack2AVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·pack2AVX512(SB), NOSPLIT, $0-56
+	MOVQ     dst+0(FP), AX
+	MOVQ     stride+8(FP), CX
+	MOVQ     x+16(FP), DX
+	MOVQ     taps+24(FP), BX
+	MOVQ     n+32(FP), SI
+	MOVQ     groups+40(FP), DI
+	SHLQ     $0x02, CX
+	VMOVUPS  (DI), Z0
+	VMOVUPS  64(DI), Z14
+	VPMOVD2M Z14, K1
+	VMOVUPS  128(DI), Z14
+	VPMOVD2M Z14, K2
+	VMOVUPS  192(DI), Z3
+	VMOVUPS  256(DI), Z14
+	VPMOVD2M Z14, K3
+	VMOVUPS  320(DI), Z14
+	VPMOVD2M Z14, K4
+	MOVQ     bases+48(FP), R8
+	MOVQ     (R8), DI
+	LEAQ     (DX)(DI*4), DI
+	MOVQ     8(R8), R8
+	LEAQ     (DX)(R8*4), R8
+
+tap:
+	MOVQ      (BX), DX
+	VMOVUPS.Z (DI)(DX*4), K1, Z14
+	VPERMPS.Z Z14, Z0, K2, Z15
+	VMOVUPS.Z (R8)(DX*4), K3, Z14
+	VPERMPS   Z14, Z3, K4, Z15
+	VMOVUPS   Z15, (AX)
+	ADDQ      $0x08, BX
+	ADDQ      CX, AX
+	DECQ      SI
+	JNZ       tap
+	VZEROUPPER
+	RET
+
+// func pack3AVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·pack3AVX512(SB), NOSPLIT, $0-56
+	MOVQ     dst+0(FP), AX
+	MOVQ     stride+8(FP), CX
+	MOVQ     x+16(FP), DX
+	MOVQ     taps+24(FP), BX
+	MOVQ     n+32(FP), SI
+	MOVQ     groups+40(FP), DI
+	SHLQ     $0x02, CX
+	VMOVUPS  (DI), Z0
+	VMOVUPS  64(DI), Z14
+	VPMOVD2M Z14, K1
+	VMOVUPS  128(DI), Z14
+	VPMOVD2M Z14, K2
+	VMOVUPS  192(DI), Z3
+	VMOVUPS  256(DI), Z14
+	VPMOVD2M Z14, K3
+	VMOVUPS  320(DI), Z14
+	VPMOVD2M Z14, K4
+	VMOVUPS  384(DI), Z6
+	VMOVUPS  448(DI), Z14
+	VPMOVD2M Z14, K5
+	VMOVUPS  512(DI), Z14
+	VPMOVD2M Z14, K6
+	MOVQ     bases+48(FP), R9
+	MOVQ     (R9), DI
+	LEAQ     (DX)(DI*4), DI
+	MOVQ     8(R9), R8
+	LEAQ     (DX)(R8*4), R8
+	MOVQ     16(R9), R9
+	LEAQ     (DX)(R9*4), R9
+
+tap:
+	MOVQ      (BX), DX
+	VMOVUPS.Z (DI)(DX*4), K1, Z14
+	VPERMPS.Z Z14, Z0, K2, Z15
+	VMOVUPS.Z (R8)(DX*4), K3, Z14
+	VPERMPS   Z14, Z3, K4, Z15
+	VMOVUPS.Z (R9)(DX*4), K5, Z14
+	VPERMPS   Z14, Z6, K6, Z15
+	VMOVUPS   Z15, (AX)
+	ADDQ      $0x08, BX
+	ADDQ      CX, AX
+	DECQ      SI
+	JNZ       tap
+	VZEROUPPER
+	RET
+
+// func packMoreAVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·packMoreAVX512(SB), NOSPLIT, $0-56
+	MOVQ     dst+0(FP), AX
+	MOVQ     stride+8(FP), CX
+	MOVQ     x+16(FP), DX
+	MOVQ     taps+24(FP), BX
+	MOVQ     n+32(FP), SI
+	MOVQ     groups+40(FP), DI
+	SHLQ     $0x02, CX
+	VMOVUPS  (DI), Z0
+	VMOVUPS  64(DI), Z14
+	VPMOVD2M Z14, K1
+	VMOVUPS  128(DI), Z14
+	VPMOVD2M Z14, K2
+	MOVQ     bases+48(FP), DI
+	MOVQ     (DI), DI
+	LEAQ     (DX)(DI*4), DI
+
+tap:
+	MOVQ      (BX), DX
+	VMOVUPS   (AX), Z15
+	VMOVUPS.Z (DI)(DX*4), K1, Z14
+	VPERMPS   Z14, Z0, K2, Z15
+	VMOVUPS   Z15, (AX)
 	ADDQ      $0x08, BX
 	ADDQ      CX, AX
 	DECQ      SI
@@ -17357,29 +17482,144 @@ product:
 	VZEROUPPER
 	RET
 
-// func packAVX2(dst *float32, stride int, x *float32, taps *int, n int, index *[8]uint32, load *[8]uint32, lanes *[8]uint32)
+// func pack1AVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
 // Requires: AVX, AVX2
-TEXT ·packAVX2(SB), NOSPLIT, $0-64
+TEXT ·pack1AVX2(SB), NOSPLIT, $0-56
 	MOVQ    dst+0(FP), AX
 	MOVQ    stride+8(FP), CX
 	MOVQ    x+16(FP), DX
 	MOVQ    taps+24(FP), BX
 	MOVQ    n+32(FP), SI
-	MOVQ    index+40(FP), DI
-	VMOVDQU (DI), Y0
+	MOVQ    groups+40(FP), DI
 	SHLQ    $0x02, CX
-	MOVQ    load+48(FP), DI
-	VMOVUPS (DI), Y3
-	MOVQ    lanes+56(FP), DI
-	VMOVUPS (DI), Y4
+	VMOVUPS (DI), Y0
+	VMOVUPS 64(DI), Y1
+	VMOVUPS 128(DI), Y2
+	MOVQ    bases+48(FP), DI
+	MOVQ    (DI), DI
+	LEAQ    (DX)(DI*4), DI
 
 tap:
-	MOVQ       (BX), DI
-	VMASKMOVPS (DX)(DI*4), Y3, Y1
-	VMOVUPS    (AX), Y2
-	VPERMPS    Y1, Y0, Y1
-	VBLENDVPS  Y4, Y1, Y2, Y2
-	VMOVUPS    Y2, (AX)
+	MOVQ       (BX), DX
+	VMASKMOVPS (DI)(DX*4), Y1, Y14
+	VPERMPS    Y14, Y0, Y14
+	VANDPS     Y2, Y14, Y15
+	VMOVUPS    Y15, (AX)
+	ADDQ       $0x08, BX
+	ADDQ       CX, AX
+	DECQ       SI
+	JNZ        tap
+	VZEROUPPER
+	RET
+
+// func pack2AVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+// Requires: AVX, AVX2
+TEXT ·pack2AVX2(SB), NOSPLIT, $0-56
+	MOVQ    dst+0(FP), AX
+	MOVQ    stride+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    taps+24(FP), BX
+	MOVQ    n+32(FP), SI
+	MOVQ    groups+40(FP), DI
+	SHLQ    $0x02, CX
+	VMOVUPS (DI), Y0
+	VMOVUPS 64(DI), Y1
+	VMOVUPS 128(DI), Y2
+	VMOVUPS 192(DI), Y3
+	VMOVUPS 256(DI), Y4
+	VMOVUPS 320(DI), Y5
+	MOVQ    bases+48(FP), R8
+	MOVQ    (R8), DI
+	LEAQ    (DX)(DI*4), DI
+	MOVQ    8(R8), R8
+	LEAQ    (DX)(R8*4), R8
+
+tap:
+	MOVQ       (BX), DX
+	VMASKMOVPS (DI)(DX*4), Y1, Y14
+	VPERMPS    Y14, Y0, Y14
+	VANDPS     Y2, Y14, Y15
+	VMASKMOVPS (R8)(DX*4), Y4, Y14
+	VPERMPS    Y14, Y3, Y14
+	VBLENDVPS  Y5, Y14, Y15, Y15
+	VMOVUPS    Y15, (AX)
+	ADDQ       $0x08, BX
+	ADDQ       CX, AX
+	DECQ       SI
+	JNZ        tap
+	VZEROUPPER
+	RET
+
+// func pack3AVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+// Requires: AVX, AVX2
+TEXT ·pack3AVX2(SB), NOSPLIT, $0-56
+	MOVQ    dst+0(FP), AX
+	MOVQ    stride+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    taps+24(FP), BX
+	MOVQ    n+32(FP), SI
+	MOVQ    groups+40(FP), DI
+	SHLQ    $0x02, CX
+	VMOVUPS (DI), Y0
+	VMOVUPS 64(DI), Y1
+	VMOVUPS 128(DI), Y2
+	VMOVUPS 192(DI), Y3
+	VMOVUPS 256(DI), Y4
+	VMOVUPS 320(DI), Y5
+	VMOVUPS 384(DI), Y6
+	VMOVUPS 448(DI), Y7
+	VMOVUPS 512(DI), Y8
+	MOVQ    bases+48(FP), R9
+	MOVQ    (R9), DI
+	LEAQ    (DX)(DI*4), DI
+	MOVQ    8(R9), R8
+	LEAQ    (DX)(R8*4), R8
+	MOVQ    16(R9), R9
+	LEAQ    (DX)(R9*4), R9
+
+tap:
+	MOVQ       (BX), DX
+	VMASKMOVPS (DI)(DX*4), Y1, Y14
+	VPERMPS    Y14, Y0, Y14
+	VANDPS     Y2, Y14, Y15
+	VMASKMOVPS (R8)(DX*4), Y4, Y14
+	VPERMPS    Y14, Y3, Y14
+	VBLENDVPS  Y5, Y14, Y15, Y15
+	VMASKMOVPS (R9)(DX*4), Y7, Y14
+	VPERMPS    Y14, Y6, Y14
+	VBLENDVPS  Y8, Y14, Y15, Y15
+	VMOVUPS    Y15, (AX)
+	ADDQ       $0x08, BX
+	ADDQ       CX, AX
+	DECQ       SI
+	JNZ        tap
+	VZEROUPPER
+	RET
+
+// func packMoreAVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+// Requires: AVX, AVX2
+TEXT ·packMoreAVX2(SB), NOSPLIT, $0-56
+	MOVQ    dst+0(FP), AX
+	MOVQ    stride+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    taps+24(FP), BX
+	MOVQ    n+32(FP), SI
+	MOVQ    groups+40(FP), DI
+	SHLQ    $0x02, CX
+	VMOVUPS (DI), Y0
+	VMOVUPS 64(DI), Y1
+	VMOVUPS 128(DI), Y2
+	MOVQ    bases+48(FP), DI
+	MOVQ    (DI), DI
+	LEAQ    (DX)(DI*4), DI
+
+tap:
+	MOVQ       (BX), DX
+	VMOVUPS    (AX), Y15
+	VMASKMOVPS (DI)(DX*4), Y1, Y14
+	VPERMPS    Y14, Y0, Y14
+	VBLENDVPS  Y2, Y14, Y15, Y15
+	VMOVUPS    Y15, (AX)
 	ADDQ       $0x08, BX
 	ADDQ       CX, AX
 	DECQ       SI

@@ -442,11 +442,25 @@ func gemm14x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *f
 //go:noescape
 func gemm14x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// packAVX512 copies x[taps[i]+index[l]] to dst[i*stride+l] for i below n and every lane l in lanes.
-// It reads what is in load of the vector at x[taps[i]].
+// pack1AVX512 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0.
 //
 //go:noescape
-func packAVX512(dst *float32, stride int, x *float32, taps *int, n int, index *[16]uint32, load uint16, lanes uint16)
+func pack1AVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+
+// pack2AVX512 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0.
+//
+//go:noescape
+func pack2AVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+
+// pack3AVX512 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0.
+//
+//go:noescape
+func pack3AVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+
+// packMoreAVX512 does so for one group and leaves other lanes as they are.
+//
+//go:noescape
+func packMoreAVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
 
 // gemm1x8AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
 //
@@ -508,11 +522,25 @@ func gemm6x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float
 //go:noescape
 func gemm6x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// packAVX2 copies x[taps[i]+index[l]] to dst[i*stride+l] for i below n and every lane l in lanes.
-// It reads what is in load of the vector at x[taps[i]].
+// pack1AVX2 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0.
 //
 //go:noescape
-func packAVX2(dst *float32, stride int, x *float32, taps *int, n int, index *[8]uint32, load *[8]uint32, lanes *[8]uint32)
+func pack1AVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+
+// pack2AVX2 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0.
+//
+//go:noescape
+func pack2AVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+
+// pack3AVX2 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0.
+//
+//go:noescape
+func pack3AVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+
+// packMoreAVX2 does so for one group and leaves other lanes as they are.
+//
+//go:noescape
+func packMoreAVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
 
 // transposeAVX2 copies x[columns[l]+i] to dst[i*stride+l] for i below n, a multiple of 8, and l below 8.
 //

@@ -10,6 +10,9 @@ var (
 	_ [160 - chunk]struct{}
 )
 
+// maxGroups is the number of groups of columns that are packed at once.
+const maxGroups = 3
+
 // avx2 holds the functions for 8 neurons, 16 and so on.
 var avx2 = []update{
 	1:  {24, updateFast8AVX2, updateGeneral8AVX2, updateForgetting8AVX2},
@@ -55,6 +58,8 @@ var gemmAVX512 = tileTable{
 		13: {1: gemm13x16AVX512, 2: gemm13x32AVX512},
 		14: {1: gemm14x16AVX512, 2: gemm14x32AVX512},
 	},
+	pack: [maxGroups + 1]packFunc{
+		packMoreAVX512, pack1AVX512, pack2AVX512, pack3AVX512},
 }
 
 // gemmAVX2 holds the functions for tiles of 1 row, 2 and so on and 1 or 2 vectors of 8 columns.
@@ -68,4 +73,6 @@ var gemmAVX2 = tileTable{
 		5: {1: gemm5x8AVX2, 2: gemm5x16AVX2},
 		6: {1: gemm6x8AVX2, 2: gemm6x16AVX2},
 	},
+	pack: [maxGroups + 1]packFunc{
+		packMoreAVX2, pack1AVX2, pack2AVX2, pack3AVX2},
 }

@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 )
 
@@ -17,14 +16,21 @@ type tiling struct {
 	// the bias of its row. a is (k, left), b is (k, columns of the largest tile).
 	tile func(rows, columns, k int, a, b, c []float32, ldc int, bias []float32)
 
-	// pack writes x[taps[t]+offsets[j]] to dst[t*stride+j]. It may write anything
-	// up to the next multiple of lanes.
-	pack func(dst []float32, stride int, x []float32, taps, offsets []int)
+	// plan makes a packing of offsets, and pack writes x[taps[t]+offsets[j]] to
+	// dst[t*stride+j-first] for j from first, a multiple of lanes, to last-1. It may
+	// write anything up to the next multiple of lanes.
+	plan func(p *packing, offsets []int)
+	pack func(dst []float32, stride int, x []float32, taps []int, p *packing, first, last int)
 }
 
-var portableTiling = tiling{rows: 4, columns: 16, lanes: 2, left: 4, tile: tilePortable, pack: packPortable}
+var portableTiling = tiling{
+	rows: 4, columns: 16, lanes: 2, left: 4, tile: tilePortable,
+	plan: func(p *packing, offsets []int) { p.offsets = offsets },
+	pack: packPortable,
+}
 
-func packPortable(dst []float32, stride int, x []float32, taps, offsets []int) {
+func packPortable(dst []float32, stride int, x []float32, taps []int, p *packing, first, last int) {
+	offsets := p.offsets[first:last]
 	for t, tap := range taps {
 		row := dst[t*stride:][:len(offsets)]
 		for j, o := range offsets {
@@ -69,49 +75,46 @@ func tilePortable(rows, columns, k int, a, b, c []float32, ldc int, bias []float
 	}
 }
 
-// run is consecutive columns of a panel whose entries of C are consecutive, too.
-type run struct{ column, place, count int }
-
 // gemmScratch is the memory of one product at a time.
 type gemmScratch struct {
-	taps, columns, places []int
-	right                 []float32 // panels of columns
-	runs                  []run
-	starts                []int // of each panel in runs
-	tile                  []float32
-	zeros                 []float32
+	right []float32 // panels of columns
+	tile  []float32
+	zeros []float32
 }
 
 var scratches = sync.Pool{New: func() any { return new(gemmScratch) }}
 
-// multiply computes the product for at most maxColumns columns.
-func (f *Filters) multiply(s *gemmScratch, group int, p Product, accumulate bool) {
-	t, n := f.t, len(p.Columns)
-	f.check(p)
-	s.split(p.Places, t.columns)
+// multiply computes C += A*B when accumulate, and C = A*B + bias otherwise.
+func (f *Filters) multiply(group int, c *Columns, x, bias, out []float32, stride int, accumulate bool) {
+	f.check(c, x, out, stride)
+	t, n := f.t, len(c.packing.offsets)
+	s := scratches.Get().(*gemmScratch)
+	defer scratches.Put(s)
 	s.tile, s.zeros = grow(s.tile, t.rows*t.columns), grow(s.zeros, t.rows)
 	parts := max(1, depths(f.k))
-	for d := range parts {
-		lo, hi := part(f.k, parts, d)
-		depth := hi - lo
-		s.right = grow(s.right, roundUp(n, t.columns)*depth)
-		for j := 0; j < n; j += t.columns {
-			t.pack(s.right[j*depth:], t.columns, p.X, p.Taps[lo:hi], p.Columns[j:min(j+t.columns, n)])
-		}
-		for i := range f.panels {
-			first, last := part(f.m, f.panels, i)
-			rows := last - first
-			bias := s.zeros
-			switch {
-			case d > 0 || accumulate:
-				bias = nil
-			case p.Bias != nil:
-				bias = p.Bias[first:last]
+	for from := 0; from < n; from += maxColumns {
+		to := min(from+maxColumns, n)
+		for d := range parts {
+			lo, hi := part(f.k, parts, d)
+			depth := hi - lo
+			s.right = grow(s.right, roundUp(to-from, t.columns)*depth)
+			for j := from; j < to; j += t.columns {
+				t.pack(s.right[(j-from)*depth:], t.columns, x, c.taps[lo:hi], &c.packing, j, min(j+t.columns, to))
 			}
-			a, out := f.panel(group, i, lo, hi), p.Out[first*p.Stride:]
-			for j := 0; j < n; j += t.columns {
-				panel := j / t.columns
-				s.entries(t, rows, min(t.columns, n-j), depth, a, s.right[j*depth:], out, p.Stride, s.runs[s.starts[panel]:s.starts[panel+1]], bias)
+			for i := range f.panels {
+				first, last := part(f.m, f.panels, i)
+				start := s.zeros
+				switch {
+				case d > 0 || accumulate:
+					start = nil
+				case bias != nil:
+					start = bias[first:last]
+				}
+				a, rows := f.panel(group, i, lo, hi), out[first*stride:]
+				for j := from; j < to; j += t.columns {
+					runs := c.runs[c.starts[j/t.columns]:c.starts[j/t.columns+1]]
+					s.entries(t, last-first, min(t.columns, to-j), depth, a, s.right[(j-from)*depth:], rows, stride, runs, start)
+				}
 			}
 		}
 	}
@@ -119,38 +122,19 @@ func (f *Filters) multiply(s *gemmScratch, group int, p Product, accumulate bool
 
 // check panics unless all that the product touches is there. Assembly relies on
 // it.
-func (f *Filters) check(p Product) {
-	n := len(p.Columns)
-	if len(p.Taps) != f.k || len(p.Places) != n {
-		panic(fmt.Sprintf("kernel: %d taps for %d, %d places for %d columns", len(p.Taps), f.k, len(p.Places), n))
+func (f *Filters) check(c *Columns, x, out []float32, stride int) {
+	if len(c.taps) != f.k || c.t != f.t {
+		panic(fmt.Sprintf("kernel: %d taps for %d, or columns for another tier", len(c.taps), f.k))
 	}
-	if n == 0 || f.m == 0 {
+	if len(c.packing.offsets) == 0 || f.m == 0 {
 		return
 	}
-	if low := slices.Min(p.Places); low < 0 || slices.Max(p.Places)+(f.m-1)*p.Stride >= len(p.Out) {
-		panic(fmt.Sprintf("kernel: places %d to %d and %d rows, %d apart, in an output of %d numbers", low, slices.Max(p.Places), f.m, p.Stride, len(p.Out)))
+	if c.lastPlace+(f.m-1)*stride >= len(out) || stride < 0 {
+		panic(fmt.Sprintf("kernel: places to %d and %d rows, %d apart, in an output of %d numbers", c.lastPlace, f.m, stride, len(out)))
 	}
-	if f.k == 0 {
-		return
+	if f.k > 0 && c.lastPixel >= len(x) {
+		panic(fmt.Sprintf("kernel: columns and taps to %d of %d numbers", c.lastPixel, len(x)))
 	}
-	if low, high := min(slices.Min(p.Taps), slices.Min(p.Columns)), slices.Max(p.Taps)+slices.Max(p.Columns); low < 0 || high >= len(p.X) {
-		panic(fmt.Sprintf("kernel: columns or taps from %d, together to %d, of %d numbers", low, high, len(p.X)))
-	}
-}
-
-// split finds the runs of each panel.
-func (s *gemmScratch) split(places []int, width int) {
-	s.runs, s.starts = s.runs[:0], s.starts[:0]
-	for j, place := range places {
-		if j%width == 0 {
-			s.starts = append(s.starts, len(s.runs))
-		} else if last := &s.runs[len(s.runs)-1]; place == last.place+last.count {
-			last.count++
-			continue
-		}
-		s.runs = append(s.runs, run{j % width, place, 1})
-	}
-	s.starts = append(s.starts, len(s.runs))
 }
 
 // entries computes one tile: in place where C is in one piece and of whole

@@ -8,11 +8,12 @@ type tileFunc func(k int, a, b, c *float32, ldc int, bias *float32)
 type tileTable struct {
 	rows, lanes, vectors, left int
 	run                        [][]tileFunc
+	pack                       [maxGroups + 1]packFunc // of more groups, of one at first, of two, and so on
 }
 
 var (
-	avx2Tiling   = gemmAVX2.tiling(packVectorAVX2)
-	avx512Tiling = gemmAVX512.tiling(packVectorAVX512)
+	avx2Tiling   = gemmAVX2.tiling()
+	avx512Tiling = gemmAVX512.tiling()
 )
 
 func tilingOf(t Tier) *tiling {
@@ -25,7 +26,7 @@ func tilingOf(t Tier) *tiling {
 	return &portableTiling
 }
 
-func (t *tileTable) tiling(pack func(dst []float32, stride int, x []float32, taps, offsets []int)) tiling {
+func (t *tileTable) tiling() tiling {
 	lanes, columns := t.lanes, t.lanes*t.vectors
 	return tiling{
 		rows: t.rows, columns: columns, lanes: lanes, left: t.left,
@@ -37,20 +38,21 @@ func (t *tileTable) tiling(pack func(dst []float32, stride int, x []float32, tap
 			}
 			t.run[rows][width/lanes](k, &a[0], &b[0], &c[0], ldc, first)
 		},
-		pack: func(dst []float32, stride int, x []float32, taps, offsets []int) {
+		plan: func(p *packing, offsets []int) { p.plan(lanes, offsets) },
+		pack: func(dst []float32, stride int, x []float32, taps []int, p *packing, first, last int) {
 			if len(taps) == 0 {
 				return
 			}
-			for j := 0; j < len(offsets); j += lanes {
-				v := offsets[j:min(j+lanes, len(offsets))]
-				to := dst[j:]
+			for j := first; j < last; j += lanes {
+				v := p.offsets[j:min(j+lanes, last)]
+				to := dst[j-first:]
 				_ = to[(len(taps)-1)*stride+lanes-1]
 				// Columns that are far from each other and lie along the taps take
 				// a load each otherwise.
 				if v[len(v)-1]-v[0] > 4*lanes && len(taps) >= 8 && consecutive(taps) {
 					transpose(to, stride, x[taps[0]:], v, len(taps))
 				} else {
-					pack(to, stride, x, taps, v)
+					t.packVector(to, stride, x, taps, p, p.starts[j/lanes], p.starts[j/lanes+1])
 				}
 			}
 		},
@@ -84,49 +86,14 @@ func transpose(dst []float32, stride int, x []float32, offsets []int, n int) {
 	}
 }
 
-// packVectorAVX512 packs one vector of columns: those that one load gets first,
-// then those that another gets, and so on.
-func packVectorAVX512(dst []float32, stride int, x []float32, taps, offsets []int) {
-	for done := uint16(0); done != 1<<len(offsets)-1; {
-		var index [16]uint32
-		var load, lanes uint16
-		base := 0
-		for l, o := range offsets {
-			if done>>l&1 != 0 {
-				continue
-			}
-			if lanes == 0 {
-				base = o
-			}
-			if d := uint(o - base); d < 16 {
-				index[l] = uint32(d)
-				lanes |= 1 << l
-				load |= 1 << d
-			}
-		}
-		done |= lanes
-		packAVX512(&dst[0], stride, &x[base], &taps[0], len(taps), &index, load, lanes)
-	}
-}
+type packFunc func(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
 
-// packVectorAVX2 does so with vectors of 8.
-func packVectorAVX2(dst []float32, stride int, x []float32, taps, offsets []int) {
-	for done := uint8(0); done != 1<<len(offsets)-1; {
-		var index, load, lanes [8]uint32
-		base, started := 0, false
-		for l, o := range offsets {
-			if done>>l&1 != 0 {
-				continue
-			}
-			if !started {
-				base, started = o, true
-			}
-			if d := uint(o - base); d < 8 {
-				index[l] = uint32(d)
-				lanes[l], load[d] = 1<<32-1, 1<<32-1
-				done |= 1 << l
-			}
-		}
-		packAVX2(&dst[0], stride, &x[base], &taps[0], len(taps), &index, &load, &lanes)
+// packVector packs the groups first to last, which are one vector.
+func (t *tileTable) packVector(dst []float32, stride int, x []float32, taps []int, p *packing, first, last int) {
+	n := min(last-first, maxGroups)
+	for f := t.pack[n]; first < last; f = t.pack[0] {
+		f(&dst[0], stride, &x[0], &taps[0], len(taps), &p.groups[first].index[0], &p.bases[first])
+		first += n
+		n = 1
 	}
 }

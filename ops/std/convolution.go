@@ -18,110 +18,156 @@ type convolution struct {
 	rows, cols        axis
 }
 
-// Blocks of columns are what workers take. They are whole vectors of every tier,
-// and a single image, too, is worth several.
+// Workers take blocks: a part of the positions of one image or, when there are
+// few, all positions of some images. A block of at most maxBlock columns keeps
+// its pixels in the second-level cache, and minBlock are whole vectors of every
+// tier.
 const (
 	minBlock = 32
 	maxBlock = 256
 )
 
-// convolutionScratch is the memory of a worker.
-type convolutionScratch struct {
-	columns, places, taps []int
-	pixels                []float32
+// blocks is how the columns of a convolution are divided.
+type blocks struct {
+	images    int // of a block
+	positions int // of an image in a block
+	parts     int // of an image
+	count     int
 }
 
-var (
-	convolutionScratches = sync.Pool{New: func() any { return new(convolutionScratch) }}
-	paddedImages         = sync.Pool{New: func() any { return new([]float32) }}
-)
+func (c *convolution) blocks() blocks {
+	positions := c.rows.out * c.cols.out
+	// A single image, too, is worth several blocks.
+	width := min(max(minBlock, c.images*positions/16), maxBlock)
+	b := blocks{images: min(max(1, width/positions), c.images), positions: positions, parts: 1}
+	if b.images == 1 && positions > width {
+		b.positions = width / minBlock * minBlock
+		b.parts = (positions + b.positions - 1) / b.positions
+	}
+	b.count = (c.images + b.images - 1) / b.images * b.parts
+	return b
+}
+
+var paddedImages = sync.Pool{New: func() any { return new([]float32) }}
 
 // run computes the output. Each of its elements is the bias and then tap after
 // tap, so that neither blocks nor workers have a say in it.
 func (c *convolution) run(ctx *ops.Context) error {
-	taps := c.channels * c.rows.kernel * c.cols.kernel
-	filters := kernels.NewFilters(c.group, c.filters, taps, c.w)
+	filters := kernels.NewFilters(c.group, c.filters, c.taps(), c.w)
 	defer filters.Release()
-	gathered := false
 	if c.rows.before+c.rows.behind+c.cols.before+c.cols.behind > 0 {
-		if gathered = !c.padsLittle(); !gathered {
-			padded := paddedImages.Get().(*[]float32)
-			defer paddedImages.Put(padded)
-			if err := c.pad(ctx, padded); err != nil {
-				return err
-			}
+		if !c.padsLittle() {
+			return c.runGathered(ctx, filters)
+		}
+		padded := paddedImages.Get().(*[]float32)
+		defer paddedImages.Put(padded)
+		if err := c.pad(ctx, padded); err != nil {
+			return err
 		}
 	}
-	columns := c.images * c.rows.out * c.cols.out
-	width := min(max(minBlock, columns/16/minBlock*minBlock), maxBlock)
-	if gathered {
-		width = max(1, min(width, 1<<18/max(1, taps)))
+	b := c.blocks()
+	// Blocks of other images differ in where they start only, so that what is
+	// known of the columns of one serves them all.
+	columns := make([]*kernels.Columns, b.parts, b.parts+1)
+	taps := c.tapOffsets()
+	for i := range columns {
+		first := i * b.positions
+		columns[i] = c.columns(taps, b.images, first, min(first+b.positions, c.rows.out*c.cols.out))
 	}
-	blocks := (columns + width - 1) / width
-	return ctx.For(c.group*blocks, 1, func(lo, hi int) error {
-		s := convolutionScratches.Get().(*convolutionScratch)
-		defer convolutionScratches.Put(s)
+	if c.images%b.images != 0 {
+		columns = append(columns, c.columns(taps, c.images%b.images, 0, b.positions))
+	}
+	defer func() {
+		for _, l := range columns {
+			l.Release()
+		}
+	}()
+	return ctx.For(b.count*c.group, 1, func(lo, hi int) error {
 		for i := lo; i < hi; i++ {
-			group, first := i/blocks, i%blocks*width
-			last := min(first+width, columns)
-			p := kernels.Product{Out: c.out, Stride: c.rows.out * c.cols.out}
-			if gathered {
-				c.gatherBlock(s, &p, group, first, last)
-			} else {
-				c.locate(s, &p, group, first, last)
+			block, group := i/c.group, i%c.group
+			image := block / b.parts * b.images
+			part := columns[block%b.parts]
+			if image+b.images > c.images {
+				part = columns[len(columns)-1]
 			}
-			c.place(s, &p, group, first, last)
-			filters.Convolve(group, p)
+			pixels := c.x[(image*c.group+group)*c.channels*c.rows.in*c.cols.in:]
+			c.multiply(filters, part, pixels, image, group)
 		}
 		return nil
 	})
 }
 
-// place says where the columns lo to hi go.
-func (c *convolution) place(s *convolutionScratch, p *kernels.Product, group, lo, hi int) {
+func (c *convolution) taps() int { return c.channels * c.rows.kernel * c.cols.kernel }
+
+// multiply computes columns that are counted from an image; so are pixels.
+func (c *convolution) multiply(filters *kernels.Filters, columns *kernels.Columns, pixels []float32, image, group int) {
 	positions := c.rows.out * c.cols.out
-	first := group * c.filters
-	s.places = s.places[:0]
-	for at := lo; at < hi; {
-		image, position := at/positions, at%positions
-		next := min(hi, (image+1)*positions)
-		for to := (image*c.group*c.filters+first)*positions + position; at < next; at++ {
-			s.places = append(s.places, to)
-			to++
-		}
-	}
-	p.Places = s.places
+	var bias []float32
 	if c.bias != nil {
-		p.Bias = c.bias[first:][:c.filters]
+		bias = c.bias[group*c.filters:][:c.filters]
 	}
+	out := c.out[(image*c.group+group)*c.filters*positions:]
+	filters.Convolve(group, columns, pixels, bias, out, positions)
 }
 
-// locate says where the pixels of the columns lo to hi are, in images that need
-// no padding.
-func (c *convolution) locate(s *convolutionScratch, p *kernels.Product, group, lo, hi int) {
-	height, width := c.rows.in, c.cols.in
-	s.taps = s.taps[:0]
+// tapOffsets says where the taps of a window are, from its first.
+func (c *convolution) tapOffsets() []int {
+	taps := make([]int, 0, c.taps())
 	for channel := range c.channels {
 		for ky := range c.rows.kernel {
-			row := (channel*height + ky*c.rows.dilation) * width
+			row := (channel*c.rows.in + ky*c.rows.dilation) * c.cols.in
 			for kx := range c.cols.kernel {
-				s.taps = append(s.taps, row+kx*c.cols.dilation)
+				taps = append(taps, row+kx*c.cols.dilation)
 			}
 		}
 	}
-	positions := c.rows.out * c.cols.out
-	s.columns = s.columns[:0]
-	for at := lo; at < hi; {
-		image, position := at/positions, at%positions
-		i, j := position/c.cols.out, position%c.cols.out
-		row := ((image*c.group+group)*c.channels*height + i*c.rows.stride) * width
-		next := min(hi, at+c.cols.out-j)
-		for ; at < next; at++ {
-			s.columns = append(s.columns, row+j*c.cols.stride)
-			j++
+	return taps
+}
+
+// columns says where the windows at positions first to last-1 of some images
+// start, and where their outputs go. The images need no padding.
+func (c *convolution) columns(taps []int, images, first, last int) *kernels.Columns {
+	n := images * (last - first)
+	offsets, places := make([]int, 0, n), make([]int, 0, n)
+	for image := range images {
+		pixels := image * c.group * c.channels * c.rows.in * c.cols.in
+		outputs := image * c.group * c.filters * c.rows.out * c.cols.out
+		for at := first; at < last; at++ {
+			i, j := at/c.cols.out, at%c.cols.out
+			offsets = append(offsets, pixels+i*c.rows.stride*c.cols.in+j*c.cols.stride)
+			places = append(places, outputs+at)
 		}
 	}
-	p.X, p.Taps, p.Columns = c.x, s.taps, s.columns
+	return kernels.NewColumns(taps, offsets, places)
+}
+
+// runGathered is for windows that reach far beyond the images: it copies their
+// pixels one by one.
+func (c *convolution) runGathered(ctx *ops.Context, filters *kernels.Filters) error {
+	const elements = 1 << 18 // of a block
+	taps, positions := c.taps(), c.rows.out*c.cols.out
+	width := min(max(1, elements/max(1, taps)), maxBlock, positions)
+	parts := (positions + width - 1) / width
+	offsets := make([]int, taps)
+	for i := range offsets {
+		offsets[i] = i
+	}
+	return ctx.For(c.images*parts*c.group, 1, func(lo, hi int) error {
+		pixels := make([]float32, 0, width*taps)
+		windows, places := make([]int, 0, width), make([]int, 0, width)
+		for i := lo; i < hi; i++ {
+			image, part, group := i/c.group/parts, i/c.group%parts, i%c.group
+			pixels, windows, places = pixels[:0], windows[:0], places[:0]
+			for at := part * width; at < min((part+1)*width, positions); at++ {
+				windows, places = append(windows, len(pixels)), append(places, at)
+				pixels = c.gather(pixels, group, image*positions+at)
+			}
+			columns := kernels.NewColumns(offsets, windows, places)
+			c.multiply(filters, columns, pixels, image, group)
+			columns.Release()
+		}
+		return nil
+	})
 }
 
 // padsLittle reports whether images with their padding are not much larger than
@@ -159,21 +205,6 @@ func (c *convolution) pad(ctx *ops.Context, padded *[]float32) error {
 		}
 		return nil
 	})
-}
-
-// gatherBlock copies the pixels of the columns lo to hi, for windows that reach
-// far beyond the images.
-func (c *convolution) gatherBlock(s *convolutionScratch, p *kernels.Product, group, lo, hi int) {
-	taps := c.channels * c.rows.kernel * c.cols.kernel
-	s.taps, s.columns, s.pixels = s.taps[:0], s.columns[:0], s.pixels[:0]
-	for t := range taps {
-		s.taps = append(s.taps, t)
-	}
-	for at := lo; at < hi; at++ {
-		s.columns = append(s.columns, len(s.pixels))
-		s.pixels = c.gather(s.pixels, group, at)
-	}
-	p.X, p.Taps, p.Columns = s.pixels, s.taps, s.columns
 }
 
 // gather appends the pixels of one column.

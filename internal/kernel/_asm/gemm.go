@@ -16,6 +16,9 @@ type tiling struct {
 	left          int // lanes of a packed row panel
 }
 
+// maxGroups is the number of groups of columns that are packed at once.
+const maxGroups = 3
+
 // The tiles leave registers for a row of B, and with AVX2 for an entry of A: an
 // AVX-512 multiplication takes that from memory.
 var (
@@ -99,58 +102,76 @@ func (t *tiling) tile(rows, vectors int) {
 	RET()
 }
 
-// pack writes one vector of columns of B for each tap. They lie within as many
-// numbers as a vector has, so that one load gets them and one permutation orders
-// them.
-func (t *tiling) pack() {
-	name := "pack" + t.suffix
-	mask := "load, lanes uint16"
-	if t.lanes == 8 {
-		mask = "load, lanes *[8]uint32"
+// pack writes one vector of columns of B for each tap. They come in groups: those
+// of one lie within as many numbers as a vector has, so that one load gets them
+// and one permutation orders them. The first groups are packed at once; more
+// comes to what is there.
+func (t *tiling) pack(groups int, more bool) {
+	name := fmt.Sprintf("pack%d%s", groups, t.suffix)
+	doc := "%s copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0."
+	if more {
+		name, doc = "packMore"+t.suffix, "%s does so for one group and leaves other lanes as they are."
 	}
-	TEXT(name, NOSPLIT, fmt.Sprintf("func(dst *float32, stride int, x *float32, taps *int, n int, index *[%d]uint32, %s)", t.lanes, mask))
-	Doc(name+" copies x[taps[i]+index[l]] to dst[i*stride+l] for i below n and every lane l in lanes.",
-		"It reads what is in load of the vector at x[taps[i]].")
+	TEXT(name, NOSPLIT, "func(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)")
+	Doc(fmt.Sprintf(doc, name))
 	Pragma("noescape")
 	dst, stride := Load(Param("dst"), GP64()), Load(Param("stride"), GP64())
 	x, taps, n := Load(Param("x"), GP64()), Load(Param("taps"), GP64()), Load(Param("n"), GP64())
-	in := Load(Param("index"), GP64())
-	index, v, old := t.register(0), t.register(1), t.register(2)
-	VMOVDQU32 := func() {
-		if t.lanes == 8 {
-			VMOVDQU(Mem{Base: in}, index)
+	in := Load(Param("groups"), GP64())
+	SHLQ(U8(2), stride)
+	v, out := t.register(14), t.register(15)
+	var pixels []reg.GPVirtual
+	var index, load, lanes []reg.Register
+	for g := range groups {
+		field := func(i int) Mem { return Mem{Base: in, Disp: 4 * (3*16*g + 16*i)} }
+		r := t.register(3 * g)
+		VMOVUPS(field(0), r)
+		index = append(index, r)
+		l, w := reg.Register(t.register(3*g+1)), reg.Register(t.register(3*g+2))
+		if t.lanes == 16 { // bits of numbers become bits of a mask
+			l, w = K(), K()
+			VMOVUPS(field(1), v)
+			VPMOVD2M(v, l)
+			VMOVUPS(field(2), v)
+			VPMOVD2M(v, w)
 		} else {
-			VMOVUPS(Mem{Base: in}, index)
+			VMOVUPS(field(1), l)
+			VMOVUPS(field(2), w)
+		}
+		load, lanes = append(load, l), append(lanes, w)
+		pixels = append(pixels, GP64())
+	}
+	bases := Load(Param("bases"), GP64())
+	for g, p := range pixels {
+		MOVQ(Mem{Base: bases, Disp: 8 * g}, p)
+		LEAQ(Mem{Base: x, Index: p, Scale: 4}, p)
+	}
+	tap := GP64()
+	Label("tap")
+	MOVQ(Mem{Base: taps}, tap)
+	if more {
+		VMOVUPS(Mem{Base: dst}, out)
+	}
+	for g, p := range pixels {
+		at := Mem{Base: p, Index: tap, Scale: 4}
+		if t.lanes == 16 {
+			VMOVUPS_Z(at, load[g], v)
+			if g == 0 && !more {
+				VPERMPS_Z(v, index[g], lanes[g], out)
+			} else {
+				VPERMPS(v, index[g], lanes[g], out)
+			}
+			continue
+		}
+		VMASKMOVPS(at, load[g], v)
+		VPERMPS(v, index[g], v)
+		if g == 0 && !more {
+			VANDPS(lanes[g], v, out)
+		} else {
+			VBLENDVPS(lanes[g], v, out, out)
 		}
 	}
-	VMOVDQU32()
-	tap := GP64()
-	SHLQ(U8(2), stride)
-	if t.lanes == 16 {
-		load, lanes := K(), K()
-		KMOVW(address("load"), load)
-		KMOVW(address("lanes"), lanes)
-		Label("tap")
-		MOVQ(Mem{Base: taps}, tap)
-		VMOVUPS_Z(Mem{Base: x, Index: tap, Scale: 4}, load, v)
-		VMOVUPS(Mem{Base: dst}, old)
-		VPERMPS(v, index, lanes, old)
-		VMOVUPS(old, Mem{Base: dst})
-	} else {
-		load, lanes := t.register(3), t.register(4)
-		at := GP64()
-		MOVQ(address("load"), at)
-		VMOVUPS(Mem{Base: at}, load)
-		MOVQ(address("lanes"), at)
-		VMOVUPS(Mem{Base: at}, lanes)
-		Label("tap")
-		MOVQ(Mem{Base: taps}, tap)
-		VMASKMOVPS(Mem{Base: x, Index: tap, Scale: 4}, load, v)
-		VMOVUPS(Mem{Base: dst}, old)
-		VPERMPS(v, index, v)
-		VBLENDVPS(lanes, v, old, old)
-		VMOVUPS(old, Mem{Base: dst})
-	}
+	VMOVUPS(out, Mem{Base: dst})
 	ADDQ(Imm(8), taps)
 	ADDQ(stride, dst)
 	DECQ(n)

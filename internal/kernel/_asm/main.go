@@ -36,7 +36,10 @@ func main() {
 				t.tile(rows, vectors)
 			}
 		}
-		t.pack()
+		for groups := 1; groups <= maxGroups; groups++ {
+			t.pack(groups, false)
+		}
+		t.pack(1, true)
 	}
 	transposeAVX2()
 	Generate()

@@ -22,7 +22,10 @@ var (
 	_ [chunk - %[1]d]struct{}
 	_ [%[1]d - chunk]struct{}
 )
-`, chunk)
+
+// maxGroups is the number of groups of columns that are packed at once.
+const maxGroups = %d
+`, chunk, maxGroups)
 	for _, tier := range []struct {
 		suffix, name string
 		lanes, most  int
@@ -50,6 +53,10 @@ var (
 				fmt.Fprintf(&b, "%d: %s, ", vectors, t.name(rows, vectors))
 			}
 			fmt.Fprintln(&b, "},")
+		}
+		fmt.Fprintf(&b, "},\npack: [maxGroups + 1]packFunc{\npackMore%s", t.suffix)
+		for groups := 1; groups <= maxGroups; groups++ {
+			fmt.Fprintf(&b, ", pack%d%s", groups, t.suffix)
 		}
 		fmt.Fprintln(&b, "},\n}")
 	}
