@@ -86,6 +86,12 @@ func TestGemmGuardPages(t *testing.T) {
 					guarded(t, v)
 				}
 				c.run(c.out, 0, len(c.columns))
+				rows, n := 1+r.IntN(3), 1+r.IntN(40)
+				x, out := randomPixels(r, 4*rows*n), make([]float32, rows*n)
+				guarded(t, &x)
+				guarded(t, &out)
+				MaxPool2(out, x, rows, n, 2*n)
+				Relu(out, x[len(x)-len(out):])
 			}
 		})
 	}

@@ -57,6 +57,104 @@ GLOBL minOverlap<>(SB), RODATA|NOPTR, $4
 DATA one<>+0(SB)/4, $0x3f800000
 GLOBL one<>(SB), RODATA|NOPTR, $4
 
+DATA numbers<>+0(SB)/4, $0x00000000
+DATA numbers<>+4(SB)/4, $0x00000001
+DATA numbers<>+8(SB)/4, $0x00000002
+DATA numbers<>+12(SB)/4, $0x00000003
+DATA numbers<>+16(SB)/4, $0x00000004
+DATA numbers<>+20(SB)/4, $0x00000005
+DATA numbers<>+24(SB)/4, $0x00000006
+DATA numbers<>+28(SB)/4, $0x00000007
+DATA numbers<>+32(SB)/4, $0x00000008
+DATA numbers<>+36(SB)/4, $0x00000009
+DATA numbers<>+40(SB)/4, $0x0000000a
+DATA numbers<>+44(SB)/4, $0x0000000b
+DATA numbers<>+48(SB)/4, $0x0000000c
+DATA numbers<>+52(SB)/4, $0x0000000d
+DATA numbers<>+56(SB)/4, $0x0000000e
+DATA numbers<>+60(SB)/4, $0x0000000f
+DATA numbers<>+64(SB)/4, $0x00000010
+DATA numbers<>+68(SB)/4, $0x00000011
+DATA numbers<>+72(SB)/4, $0x00000012
+DATA numbers<>+76(SB)/4, $0x00000013
+DATA numbers<>+80(SB)/4, $0x00000014
+DATA numbers<>+84(SB)/4, $0x00000015
+DATA numbers<>+88(SB)/4, $0x00000016
+DATA numbers<>+92(SB)/4, $0x00000017
+DATA numbers<>+96(SB)/4, $0x00000018
+DATA numbers<>+100(SB)/4, $0x00000019
+DATA numbers<>+104(SB)/4, $0x0000001a
+DATA numbers<>+108(SB)/4, $0x0000001b
+DATA numbers<>+112(SB)/4, $0x0000001c
+DATA numbers<>+116(SB)/4, $0x0000001d
+DATA numbers<>+120(SB)/4, $0x0000001e
+DATA numbers<>+124(SB)/4, $0x0000001f
+DATA numbers<>+128(SB)/4, $0x00000000
+DATA numbers<>+132(SB)/4, $0x00000002
+DATA numbers<>+136(SB)/4, $0x00000004
+DATA numbers<>+140(SB)/4, $0x00000006
+DATA numbers<>+144(SB)/4, $0x00000008
+DATA numbers<>+148(SB)/4, $0x0000000a
+DATA numbers<>+152(SB)/4, $0x0000000c
+DATA numbers<>+156(SB)/4, $0x0000000e
+DATA numbers<>+160(SB)/4, $0x00000010
+DATA numbers<>+164(SB)/4, $0x00000012
+DATA numbers<>+168(SB)/4, $0x00000014
+DATA numbers<>+172(SB)/4, $0x00000016
+DATA numbers<>+176(SB)/4, $0x00000018
+DATA numbers<>+180(SB)/4, $0x0000001a
+DATA numbers<>+184(SB)/4, $0x0000001c
+DATA numbers<>+188(SB)/4, $0x0000001e
+DATA numbers<>+192(SB)/4, $0x00000020
+DATA numbers<>+196(SB)/4, $0x00000022
+DATA numbers<>+200(SB)/4, $0x00000024
+DATA numbers<>+204(SB)/4, $0x00000026
+DATA numbers<>+208(SB)/4, $0x00000028
+DATA numbers<>+212(SB)/4, $0x0000002a
+DATA numbers<>+216(SB)/4, $0x0000002c
+DATA numbers<>+220(SB)/4, $0x0000002e
+DATA numbers<>+224(SB)/4, $0x00000030
+DATA numbers<>+228(SB)/4, $0x00000032
+DATA numbers<>+232(SB)/4, $0x00000034
+DATA numbers<>+236(SB)/4, $0x00000036
+DATA numbers<>+240(SB)/4, $0x00000038
+DATA numbers<>+244(SB)/4, $0x0000003a
+DATA numbers<>+248(SB)/4, $0x0000003c
+DATA numbers<>+252(SB)/4, $0x0000003e
+DATA numbers<>+256(SB)/4, $0x00000001
+DATA numbers<>+260(SB)/4, $0x00000003
+DATA numbers<>+264(SB)/4, $0x00000005
+DATA numbers<>+268(SB)/4, $0x00000007
+DATA numbers<>+272(SB)/4, $0x00000009
+DATA numbers<>+276(SB)/4, $0x0000000b
+DATA numbers<>+280(SB)/4, $0x0000000d
+DATA numbers<>+284(SB)/4, $0x0000000f
+DATA numbers<>+288(SB)/4, $0x00000011
+DATA numbers<>+292(SB)/4, $0x00000013
+DATA numbers<>+296(SB)/4, $0x00000015
+DATA numbers<>+300(SB)/4, $0x00000017
+DATA numbers<>+304(SB)/4, $0x00000019
+DATA numbers<>+308(SB)/4, $0x0000001b
+DATA numbers<>+312(SB)/4, $0x0000001d
+DATA numbers<>+316(SB)/4, $0x0000001f
+DATA numbers<>+320(SB)/4, $0x00000021
+DATA numbers<>+324(SB)/4, $0x00000023
+DATA numbers<>+328(SB)/4, $0x00000025
+DATA numbers<>+332(SB)/4, $0x00000027
+DATA numbers<>+336(SB)/4, $0x00000029
+DATA numbers<>+340(SB)/4, $0x0000002b
+DATA numbers<>+344(SB)/4, $0x0000002d
+DATA numbers<>+348(SB)/4, $0x0000002f
+DATA numbers<>+352(SB)/4, $0x00000031
+DATA numbers<>+356(SB)/4, $0x00000033
+DATA numbers<>+360(SB)/4, $0x00000035
+DATA numbers<>+364(SB)/4, $0x00000037
+DATA numbers<>+368(SB)/4, $0x00000039
+DATA numbers<>+372(SB)/4, $0x0000003b
+DATA numbers<>+376(SB)/4, $0x0000003d
+DATA numbers<>+380(SB)/4, $0x0000003f
+GLOBL numbers<>(SB), RODATA|NOPTR, $384
+
 // func sampleAVX512(dst *uint32, n int, coarse *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
 // Requires: AVX, AVX512DQ, AVX512F, POPCNT
 TEXT ·sampleAVX512(SB), $640-52
@@ -16798,6 +16896,103 @@ tap:
 	VZEROUPPER
 	RET
 
+// func reluAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·reluAVX512(SB), NOSPLIT, $0-24
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPS X0, X0, X0
+
+vector:
+	VMAXPS  (CX), Z0, Z1
+	VADDPS  Z1, Z0, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, AX
+	SUBQ    $+16, DX
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func maxPoolAVX512(dst *float32, x *float32, rows int, n int, width int)
+// Requires: AVX, AVX512F
+TEXT ·maxPoolAVX512(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    rows+16(FP), DX
+	MOVQ    n+24(FP), BX
+	MOVQ    width+32(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS numbers<>+128(SB), Z4
+	VMOVUPS numbers<>+256(SB), Z5
+
+row:
+	MOVQ CX, R8
+	LEAQ (CX)(SI*1), R9
+	LEAQ (CX)(SI*2), CX
+	MOVQ BX, DI
+
+vector:
+	CMPQ      DI, $0x10
+	JL        tail
+	VMOVUPS   (R8), Z0
+	VMOVUPS   (R9), Z2
+	VCMPPS    $0x03, Z2, Z2, K2
+	VMAXPS    Z0, Z2, Z0
+	VMOVAPS   Z2, K2, Z0
+	VMOVUPS   64(R8), Z1
+	VMOVUPS   64(R9), Z2
+	VCMPPS    $0x03, Z2, Z2, K2
+	VMAXPS    Z1, Z2, Z1
+	VMOVAPS   Z2, K2, Z1
+	VMOVAPS   Z0, Z2
+	VPERMT2PS Z1, Z4, Z2
+	VPERMT2PS Z1, Z5, Z0
+	VCMPPS    $0x03, Z0, Z0, K2
+	VMAXPS    Z2, Z0, Z2
+	VMOVAPS   Z0, K2, Z2
+	VMOVUPS   Z2, (AX)
+	ADDQ      $+128, R8
+	ADDQ      $+128, R9
+	ADDQ      $+64, AX
+	SUBQ      $+16, DI
+	JMP       vector
+
+tail:
+	TESTQ        DI, DI
+	JZ           done
+	VMOVD        DI, X9
+	VPBROADCASTD X9, Z9
+	VPCMPGTD     numbers<>+0(SB), Z9, K1
+	VPADDD       Z9, Z9, Z9
+	VPCMPGTD     numbers<>+0(SB), Z9, K2
+	VPCMPGTD     numbers<>+64(SB), Z9, K3
+	VMOVUPS.Z    (R8), K2, Z0
+	VMOVUPS.Z    (R9), K2, Z2
+	VCMPPS       $0x03, Z2, Z2, K2
+	VMAXPS       Z0, Z2, Z0
+	VMOVAPS      Z2, K2, Z0
+	VMOVUPS.Z    64(R8), K3, Z1
+	VMOVUPS.Z    64(R9), K3, Z2
+	VCMPPS       $0x03, Z2, Z2, K2
+	VMAXPS       Z1, Z2, Z1
+	VMOVAPS      Z2, K2, Z1
+	VMOVAPS      Z0, Z2
+	VPERMT2PS    Z1, Z4, Z2
+	VPERMT2PS    Z1, Z5, Z0
+	VCMPPS       $0x03, Z0, Z0, K2
+	VMAXPS       Z2, Z0, Z2
+	VMOVAPS      Z0, K2, Z2
+	VMOVUPS      Z2, K1, (AX)
+	LEAQ         (AX)(DI*4), AX
+
+done:
+	DECQ DX
+	JNZ  row
+	VZEROUPPER
+	RET
+
 // func gemm1x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·gemm1x8AVX2(SB), NOSPLIT, $0-48
@@ -17624,6 +17819,103 @@ tap:
 	ADDQ       CX, AX
 	DECQ       SI
 	JNZ        tap
+	VZEROUPPER
+	RET
+
+// func reluAVX2(dst *float32, x *float32, n int)
+// Requires: AVX
+TEXT ·reluAVX2(SB), NOSPLIT, $0-24
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPS X0, X0, X0
+
+vector:
+	VMAXPS  (CX), Y0, Y1
+	VADDPS  Y1, Y0, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, AX
+	SUBQ    $+8, DX
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func maxPoolAVX2(dst *float32, x *float32, rows int, n int, width int)
+// Requires: AVX, AVX2
+TEXT ·maxPoolAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ n+24(FP), BX
+	MOVQ width+32(FP), SI
+	SHLQ $0x02, SI
+
+row:
+	MOVQ CX, R8
+	LEAQ (CX)(SI*1), R9
+	LEAQ (CX)(SI*2), CX
+	MOVQ BX, DI
+
+vector:
+	CMPQ      DI, $0x08
+	JL        tail
+	VMOVUPS   (R8), Y0
+	VMOVUPS   (R9), Y2
+	VCMPPS    $0x03, Y2, Y2, Y3
+	VMAXPS    Y0, Y2, Y0
+	VBLENDVPS Y3, Y2, Y0, Y0
+	VMOVUPS   32(R8), Y1
+	VMOVUPS   32(R9), Y2
+	VCMPPS    $0x03, Y2, Y2, Y3
+	VMAXPS    Y1, Y2, Y1
+	VBLENDVPS Y3, Y2, Y1, Y1
+	VSHUFPS   $0x88, Y1, Y0, Y2
+	VSHUFPS   $0xdd, Y1, Y0, Y0
+	VPERMPD   $0xd8, Y2, Y2
+	VPERMPD   $0xd8, Y0, Y0
+	VCMPPS    $0x03, Y0, Y0, Y3
+	VMAXPS    Y2, Y0, Y2
+	VBLENDVPS Y3, Y0, Y2, Y2
+	VMOVUPS   Y2, (AX)
+	ADDQ      $+64, R8
+	ADDQ      $+64, R9
+	ADDQ      $+32, AX
+	SUBQ      $+8, DI
+	JMP       vector
+
+tail:
+	TESTQ        DI, DI
+	JZ           done
+	VMOVD        DI, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     numbers<>+0(SB), Y9, Y6
+	VPADDD       Y9, Y9, Y9
+	VPCMPGTD     numbers<>+0(SB), Y9, Y7
+	VPCMPGTD     numbers<>+32(SB), Y9, Y8
+	VMASKMOVPS   (R8), Y7, Y0
+	VMASKMOVPS   (R9), Y7, Y2
+	VCMPPS       $0x03, Y2, Y2, Y3
+	VMAXPS       Y0, Y2, Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMASKMOVPS   32(R8), Y8, Y1
+	VMASKMOVPS   32(R9), Y8, Y2
+	VCMPPS       $0x03, Y2, Y2, Y3
+	VMAXPS       Y1, Y2, Y1
+	VBLENDVPS    Y3, Y2, Y1, Y1
+	VSHUFPS      $0x88, Y1, Y0, Y2
+	VSHUFPS      $0xdd, Y1, Y0, Y0
+	VPERMPD      $0xd8, Y2, Y2
+	VPERMPD      $0xd8, Y0, Y0
+	VCMPPS       $0x03, Y0, Y0, Y3
+	VMAXPS       Y2, Y0, Y2
+	VBLENDVPS    Y3, Y0, Y2, Y2
+	VMASKMOVPS   Y2, Y6, (AX)
+	LEAQ         (AX)(DI*4), AX
+
+done:
+	DECQ DX
+	JNZ  row
 	VZEROUPPER
 	RET
 

@@ -462,6 +462,16 @@ func pack3AVX512(dst *float32, stride int, x *float32, taps *int, n int, groups 
 //go:noescape
 func packMoreAVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
 
+// reluAVX512 computes dst[i] = max(x[i], 0) for i below n, a multiple of the lanes of a vector.
+//
+//go:noescape
+func reluAVX512(dst *float32, x *float32, n int)
+
+// maxPoolAVX512 computes rows of n pixels from twice as many rows of width pixels, each of 2x2.
+//
+//go:noescape
+func maxPoolAVX512(dst *float32, x *float32, rows int, n int, width int)
+
 // gemm1x8AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
 //
 //go:noescape
@@ -541,6 +551,16 @@ func pack3AVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *u
 //
 //go:noescape
 func packMoreAVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+
+// reluAVX2 computes dst[i] = max(x[i], 0) for i below n, a multiple of the lanes of a vector.
+//
+//go:noescape
+func reluAVX2(dst *float32, x *float32, n int)
+
+// maxPoolAVX2 computes rows of n pixels from twice as many rows of width pixels, each of 2x2.
+//
+//go:noescape
+func maxPoolAVX2(dst *float32, x *float32, rows int, n int, width int)
 
 // transposeAVX2 copies x[columns[l]+i] to dst[i*stride+l] for i below n, a multiple of 8, and l below 8.
 //

@@ -13,7 +13,7 @@ import (
 
 func main() {
 	ConstraintExpr("!purego")
-	for _, d := range []func() Mem{laneData, mixData, goldenLanes, stepData, signBits, minOverlap, ones} {
+	for _, d := range []func() Mem{laneData, mixData, goldenLanes, stepData, signBits, minOverlap, ones, numbers} {
 		d() // data stands before the functions that use it
 	}
 	sampleAVX512(false)
@@ -40,6 +40,8 @@ func main() {
 			t.pack(groups, false)
 		}
 		t.pack(1, true)
+		t.relu()
+		t.maxPool()
 	}
 	transposeAVX2()
 	Generate()
