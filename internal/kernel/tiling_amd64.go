@@ -50,7 +50,7 @@ func (t *tileTable) tiling() tiling {
 				// Columns that are far from each other and lie along the taps take
 				// a load each otherwise.
 				if v[len(v)-1]-v[0] > 4*lanes && len(taps) >= 8 && consecutive(taps) {
-					transpose(to, stride, x[taps[0]:], v, len(taps))
+					packAlong(to, stride, x[taps[0]:], v, len(taps))
 				} else {
 					t.packVector(to, stride, x, taps, p, p.starts[j/lanes], p.starts[j/lanes+1])
 				}
@@ -68,16 +68,16 @@ func consecutive(taps []int) bool {
 	return true
 }
 
-// transpose packs columns that lie along the taps. Those behind the last are the
+// packAlong packs columns that lie along the taps. Those behind the last are the
 // last.
-func transpose(dst []float32, stride int, x []float32, offsets []int, n int) {
+func packAlong(dst []float32, stride int, x []float32, offsets []int, n int) {
 	for j := 0; j < len(offsets); j += 8 {
 		v := offsets[j:min(j+8, len(offsets))]
 		var columns [8]int
 		for l := range columns {
 			columns[l] = v[min(l, len(v)-1)]
 		}
-		transposeAVX2(&dst[j], stride, &x[0], &columns, n&^7)
+		packAlongAVX2(&dst[j], stride, &x[0], &columns, n&^7)
 		for t := n &^ 7; t < n; t++ {
 			for l, o := range v {
 				dst[t*stride+j+l] = x[o+t]

@@ -16,13 +16,13 @@ import (
 const blockGroups = 2
 
 // Run implements ops.Op.
-func (l *layer) Run(ctx *ops.Context, in []*ops.Tensor) ([]*ops.Tensor, error) {
-	r, err := l.prepare(ctx, in)
-	if err != nil {
-		return nil, err
+func (l *layer) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
+	r := ops.Scratch[run](ctx)
+	if err := l.prepare(r, ctx, in, out[0]); err != nil {
+		return err
 	}
 	size := r.kernel.Positions()
-	err = ctx.For((r.batch*r.oh*r.ow+size-1)/size, blockGroups, r.groups)
+	err := ctx.Do((r.batch*r.oh*r.ow+size-1)/size, blockGroups, r)
 	if err == nil && l.AlphaIterations > 0 {
 		err = ctx.For(r.batch, 1, func(lo, hi int) error {
 			for b := lo; b < hi; b++ {
@@ -31,14 +31,7 @@ func (l *layer) Run(ctx *ops.Context, in []*ops.Tensor) ([]*ops.Tensor, error) {
 			return nil
 		})
 	}
-	if err != nil {
-		return nil, err
-	}
-	out, err := ops.NewTensor([]int{r.batch, r.n, r.oh, r.ow}, r.h)
-	if err != nil {
-		return nil, err
-	}
-	return []*ops.Tensor{out}, nil
+	return err
 }
 
 // plan is what can be kept from run to run while the weights stay the same.
@@ -78,7 +71,7 @@ func (l *layer) planFor(weights *ops.Tensor, maxEpsXY float32, places int) (*pla
 	return p, nil
 }
 
-// run is the state of one Run.
+// run is the state of one Run, and what can be kept for the next.
 type run struct {
 	*layer
 	geometry
@@ -91,9 +84,12 @@ type run struct {
 	// Entry k of the patch of an output position is entry start+offsets[k] of its
 	// image, with padding around if there is any.
 	padded      bool
+	rows        bool // positions side by side have patches one element apart, and may draw from them together
 	offsets     []int32
 	rowLength   int // of an image
 	imageLength int
+
+	check checkLoop
 
 	seed, firstImage uint64
 	given            []int64   // spikes handed in
@@ -106,35 +102,16 @@ type geometry struct {
 	k, n, oh, ow                   int
 }
 
-func (l *layer) prepare(ctx *ops.Context, in []*ops.Tensor) (*run, error) {
-	types := make([]*ops.Input, len(in))
-	for i, t := range in {
-		if t != nil {
-			types[i] = &ops.Input{Type: ops.TypeOf(t)}
-		}
+func (l *layer) prepare(r *run, ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	x, h := in[0].Shape(), out.Shape()
+	r.layer = l
+	r.geometry = geometry{
+		batch: x[0], channels: x[1], height: x[2], width: x[3],
+		k: in[1].Shape()[0], n: h[1], oh: h[2], ow: h[3],
 	}
-	outTypes, err := l.Infer(types)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]int, 4)
-	for i, d := range outTypes[0].Shape {
-		out[i] = d.Size
-	}
-	total, err := ops.Len(out)
-	if err != nil {
-		return nil, err
-	}
-	x := in[0].Shape()
-	r := &run{
-		layer: l,
-		geometry: geometry{
-			batch: x[0], channels: x[1], height: x[2], width: x[3],
-			k: in[1].Shape()[0], n: out[1], oh: out[2], ow: out[3],
-		},
-		x: in[0].Float32s(), w: in[1].Float32s(),
-		seed: ctx.Seed, firstImage: ctx.FirstImage,
-	}
+	r.x, r.w, r.h = in[0].Float32s(), in[1].Float32s(), out.Float32s()
+	r.seed, r.firstImage = ctx.Seed, ctx.FirstImage
+	r.epsXY, r.epsPlaces = nil, 0
 	if len(in) == 3 && in[2] != nil {
 		r.epsXY = in[2].Float32s()
 		r.epsPlaces = len(r.epsXY) / (r.oh * r.ow)
@@ -142,30 +119,51 @@ func (l *layer) prepare(ctx *ops.Context, in []*ops.Tensor) (*run, error) {
 	var maxEpsXY float32
 	for i, v := range r.epsXY {
 		if !(v >= 0 && v <= MaxEpsilon) {
-			return nil, fmt.Errorf("epsilon_xy holds %v at %v, want 0 to %g", v, index(i, in[2].Shape()), float32(MaxEpsilon))
+			return fmt.Errorf("epsilon_xy holds %v at %v, want 0 to %g", v, index(i, in[2].Shape()), float32(MaxEpsilon))
 		}
 		maxEpsXY = max(maxEpsXY, v)
 	}
 	if err := r.inject(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	for i, v := range r.x {
-		if !(v >= 0 && v <= math.MaxFloat32) {
-			return nil, fmt.Errorf("X holds %v at %v: an SbS layer takes finite values of at least 0", v, index(i, x))
+	r.check = checkLoop{x: in[0]}
+	if err := ctx.Do(len(r.x), checkGrain, &r.check); err != nil {
+		return err
+	}
+	var err error
+	if r.plan, err = l.planFor(in[1], maxEpsXY, r.epsPlaces); err != nil {
+		return err
+	}
+	r.rows = r.kernel.DrawsRows() && r.ow >= minRow && r.Strides[1] == 1 && r.given == nil && r.uniforms == nil
+	if r.offsets == nil {
+		return r.lay()
+	}
+	return nil
+}
+
+// checkLoop looks for entries of X that no layer can take.
+type checkLoop struct{ x *ops.Tensor }
+
+const checkGrain = 1 << 16
+
+// Part implements parallel.Loop.
+func (c *checkLoop) Part(lo, hi int) error {
+	const most = 0x7f7fffff // the bits of the largest number
+	for i, v := range c.x.Float32s()[lo:hi] {
+		// The bits of all that is not in 0..MaxFloat32 are above, those of -0 too.
+		if math.Float32bits(v) > most && v != 0 {
+			return fmt.Errorf("X holds %v at %v: an SbS layer takes finite values of at least 0", v, index(lo+i, c.x.Shape()))
 		}
 	}
-	if r.plan, err = l.planFor(in[1], maxEpsXY, r.epsPlaces); err != nil {
-		return nil, err
-	}
-	if err := r.lay(); err != nil {
-		return nil, err
-	}
-	r.h = make([]float32, total)
-	return r, nil
+	return nil
 }
 
 // inject takes the spikes or uniforms that a test hands in.
 func (r *run) inject(ctx *ops.Context) error {
+	r.given, r.uniforms = nil, nil
+	if ctx.Spikes == nil && ctx.Uniforms == nil {
+		return nil
+	}
 	want := ops.Type{Shape: ops.Dims(r.batch, r.Spikes, r.oh, r.ow)}
 	if ctx.Spikes != nil {
 		want.DType = ops.Int64
@@ -208,18 +206,21 @@ type workspace struct {
 	dead    []bool // positions of the group whose patch is all zero
 }
 
-// groups computes h at the (image, output position) pairs of groups lo..hi-1.
-func (r *run) groups(lo, hi int) error {
+// Part implements parallel.Loop: it computes h at the (image, output position)
+// pairs of groups lo..hi-1.
+func (r *run) Part(lo, hi int) error {
 	w := r.workspaces.Get().(*workspace)
 	defer r.workspaces.Put(w)
 	w.number = -1 // what it holds is of another run
 	size, total := r.kernel.Positions(), r.batch*r.oh*r.ow
 	for first := lo * size; first < min(hi*size, total); first += size {
 		n := min(size, total-first)
-		for g := 0; g < n; g += len(w.sums) {
-			if err := r.prepareSpikes(w, first, g, min(len(w.sums), n-g)); err != nil {
+		for g := 0; g < n; {
+			count, err := r.prepareSpikes(w, first, g, n-g)
+			if err != nil {
 				return err
 			}
+			g += count
 		}
 		w.scratch.Run(n)
 		r.store(w, first, n)
@@ -227,9 +228,64 @@ func (r *run) groups(lo, hi int) error {
 	return nil
 }
 
-// prepareSpikes gives positions g to g+n-1 of the group that starts at pair first
-// their spikes, or what to draw them from.
-func (r *run) prepareSpikes(w *workspace, first, g, n int) error {
+// minRow is the width of the output from which on RowLen positions, wherever they
+// start, are in few spans.
+const minRow = 6
+
+// prepareSpikes gives some of the positions g to g+n-1 of the group that starts at
+// pair first their spikes, or what to draw them from, and returns how many.
+func (r *run) prepareSpikes(w *workspace, first, g, n int) (int, error) {
+	if r.rows {
+		return r.prepareRow(w, first+g, g, n)
+	}
+	n = min(n, len(w.sums))
+	return n, r.preparePatches(w, first, g, n)
+}
+
+// prepareRow prepares up to n positions, the first of which is pair at, in spans
+// side by side.
+func (r *run) prepareRow(w *workspace, at, g, n int) (int, error) {
+	positions := r.oh * r.ow
+	n = min(n, kernel.RowLen)
+	if r.padded { // a worker has one padded image at a time
+		n = min(n, positions-at%positions)
+	}
+	var spans [kernel.MaxSpans]kernel.Span
+	var keys [kernel.RowLen]uint64
+	var epsXY [kernel.RowLen][]float32
+	x, count, used := r.x, 0, 0
+	for ; count < n && used < len(spans); used++ {
+		b, pos := (at+count)/positions, (at+count)%positions
+		p := kernel.Span{Start: r.start(pos), N: min(n-count, r.ow-pos%r.ow)}
+		if r.padded {
+			x = r.image(w, b)
+		} else {
+			p.Start += b * r.imageLength
+		}
+		for i := range p.N {
+			keys[count+i] = kernel.Key(r.seed, uint64(r.Seed), r.firstImage+uint64(b), uint64(pos+i))
+			epsXY[count+i] = r.epsXY[(pos+i)*r.epsPlaces:][:r.epsPlaces]
+		}
+		spans[used] = p
+		count += p.N
+	}
+	totals := w.scratch.CumulateRow(x, spans[:used], r.offsets)
+	for i, total := range totals[:count] {
+		if !(total <= math.MaxFloat32) {
+			return 0, r.tooLarge((at+i)/positions, (at+i)%positions)
+		}
+		w.dead[g+i] = total == 0
+	}
+	w.scratch.DrawRow(g, &totals, keys[:count], &epsXY)
+	return count, nil
+}
+
+func (r *run) tooLarge(b, pos int) error {
+	return fmt.Errorf("X: the sum over the patch of image %d, output position (%d, %d) is too large for float32", b, pos/r.ow, pos%r.ow)
+}
+
+// preparePatches prepares positions g to g+n-1 of the group, wherever they are.
+func (r *run) preparePatches(w *workspace, first, g, n int) error {
 	positions := r.oh * r.ow
 	var patches [len(w.sums)][]float32
 	var totals [len(w.sums)]float32
@@ -247,7 +303,7 @@ func (r *run) prepareSpikes(w *workspace, first, g, n int) error {
 	for i, total := range totals[:n] {
 		b, pos := (first+g+i)/positions, (first+g+i)%positions
 		if !(total <= math.MaxFloat32) {
-			return fmt.Errorf("X: the sum over the patch of image %d, output position (%d, %d) is too large for float32", b, pos/r.ow, pos%r.ow)
+			return r.tooLarge(b, pos)
 		}
 		if w.dead[g+i] = total == 0; w.dead[g+i] {
 			w.sums[i][r.k-1] = 1 // any spikes will do, they are not used
@@ -260,24 +316,16 @@ func (r *run) prepareSpikes(w *workspace, first, g, n int) error {
 // store copies the neurons of a group to their places in the output.
 func (r *run) store(w *workspace, first, n int) {
 	positions := r.oh * r.ow
-	h, stride := w.scratch.H()
 	for g := range n {
 		if w.dead[g] {
-			for i := range r.n {
-				h[g*stride+i] = 1 / float32(r.n)
-			}
+			w.scratch.Reset(g)
 		}
 	}
 	// Positions of one image lie beside each other.
 	for g := 0; g < n; {
 		b, pos := (first+g)/positions, (first+g)%positions
 		count := min(n-g, positions-pos)
-		for i := range r.n {
-			out, in := r.h[(b*r.n+i)*positions+pos:][:count], h[g*stride+i:]
-			for j := range out {
-				out[j] = in[j*stride]
-			}
-		}
+		w.scratch.Store(r.h[b*r.n*positions+pos:], positions, g, count)
 		g += count
 	}
 }

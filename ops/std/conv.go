@@ -98,26 +98,24 @@ func (c *conv) axes(x, w []ops.Dim) ([]axis, error) {
 	return c.window.axes(x[2:], kernel)
 }
 
-func (c *conv) run(ctx *ops.Context, in []*ops.Tensor, shape []int) (*ops.Tensor, error) {
-	x, w := in[0], in[1]
-	axes, err := c.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))
-	if err != nil {
-		return nil, err
+func (c *conv) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	x, w, shape := in[0], in[1], out.Shape()
+	if out.Len() == 0 {
+		return nil
 	}
-	out, err := ops.Zeros(ops.Float32, shape)
-	if err != nil || out.Len() == 0 {
-		return out, err
+	j := ops.Scratch[convolution](ctx)
+	if j.images == 0 {
+		axes, err := c.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))
+		if err != nil {
+			return err
+		}
+		*j = convolution{images: shape[0], channels: w.Shape()[1], filters: shape[1] / c.group, group: c.group}
+		j.rows, j.cols = plane(axes)
+		j.prepare()
 	}
-	j := convolution{
-		x: x.Float32s(), w: w.Float32s(), out: out.Float32s(),
-		images:   shape[0],
-		channels: w.Shape()[1],
-		filters:  shape[1] / c.group,
-		group:    c.group,
-	}
-	j.rows, j.cols = plane(axes)
+	j.x, j.w, j.bias, j.out = x.Float32s(), w.Float32s(), nil, out.Float32s()
 	if len(in) == 3 && in[2] != nil {
 		j.bias = in[2].Float32s()
 	}
-	return out, j.run(ctx)
+	return j.run(ctx)
 }

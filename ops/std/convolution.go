@@ -1,22 +1,37 @@
 package std
 
 import (
-	"sync"
-
 	kernels "github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// convolution is one run of a conv, as a product of matrices: the weights of
-// each group, (filters, taps), by (taps, columns) of pixels. A column is an
-// output position of an image, and a tap a place in the window of a channel.
+// convolution is a conv for inputs of one type, as a product of matrices: the
+// weights of each group, (filters, taps), by (taps, columns) of pixels. A column is
+// an output position of an image, and a tap a place in the window of a channel.
 type convolution struct {
-	x, w, bias, out   []float32
+	x, w, bias, out   []float32 // of this run
 	images            int
 	channels, filters int // of one group
 	group             int
 	rows, cols        axis
+
+	way     way
+	inner   [2]axis   // rows and cols of images with their padding
+	padded  []float32 // the images with it
+	blocks  blocks
+	columns []*kernels.Columns // of the parts of an image, then of the last block
+	ordinal []int              // 0, 1, 2 and so on, the taps of gathered pixels
+	product *kernels.Filters   // of this run
 }
+
+// way is how a convolution gets at its pixels.
+type way int
+
+const (
+	inPlace  way = iota
+	padding      // in a copy of the images with padding
+	gathered     // one by one: the padding is far larger than the images
+)
 
 // Workers take blocks: a part of the positions of one image or, when there are
 // few, all positions of some images. A block of at most maxBlock columns keeps
@@ -35,7 +50,7 @@ type blocks struct {
 	count     int
 }
 
-func (c *convolution) blocks() blocks {
+func (c *convolution) divide() blocks {
 	positions := c.rows.out * c.cols.out
 	// A single image, too, is worth several blocks.
 	width := min(max(minBlock, c.images*positions/16), maxBlock)
@@ -48,66 +63,83 @@ func (c *convolution) blocks() blocks {
 	return b
 }
 
-var paddedImages = sync.Pool{New: func() any { return new([]float32) }}
+// prepare does what is the same for every run.
+func (c *convolution) prepare() {
+	c.inner = [2]axis{c.rows, c.cols}
+	if c.rows.before+c.rows.behind+c.cols.before+c.cols.behind > 0 {
+		if !c.padsLittle() {
+			c.way = gathered
+			c.blocks = c.divideGathered()
+			for t := range c.taps() {
+				c.ordinal = append(c.ordinal, t)
+			}
+			return
+		}
+		c.way = padding
+		for i, a := range c.inner {
+			c.inner[i] = axis{in: a.before + a.in + a.behind, out: a.out, kernel: a.kernel, stride: a.stride, dilation: a.dilation}
+		}
+		c.padded = make([]float32, c.images*c.group*c.channels*c.inner[0].in*c.inner[1].in)
+	}
+	b := c.divide()
+	c.blocks = b
+	// Blocks of other images differ in where they start only, so that what is
+	// known of the columns of one serves them all.
+	taps := c.tapOffsets()
+	for i := range b.parts {
+		first := i * b.positions
+		c.columns = append(c.columns, c.locate(taps, b.images, first, min(first+b.positions, c.rows.out*c.cols.out)))
+	}
+	if c.images%b.images != 0 {
+		c.columns = append(c.columns, c.locate(taps, c.images%b.images, 0, b.positions))
+	}
+}
 
 // run computes the output. Each of its elements is the bias and then tap after
 // tap, so that neither blocks nor workers have a say in it.
 func (c *convolution) run(ctx *ops.Context) error {
-	filters := kernels.NewFilters(c.group, c.filters, c.taps(), c.w)
-	defer filters.Release()
-	if c.rows.before+c.rows.behind+c.cols.before+c.cols.behind > 0 {
-		if !c.padsLittle() {
-			return c.runGathered(ctx, filters)
-		}
-		padded := paddedImages.Get().(*[]float32)
-		defer paddedImages.Put(padded)
-		if err := c.pad(ctx, padded); err != nil {
+	c.product = kernels.NewFilters(c.group, c.filters, c.taps(), c.w)
+	defer c.product.Release()
+	n := c.blocks.count * c.group
+	switch c.way {
+	case gathered:
+		return ctx.Do(n, 1, (*gatheredLoop)(c))
+	case padding:
+		if err := ctx.Do(c.images*c.group*c.channels, max(1, grain/(c.inner[0].in*c.inner[1].in)), (*paddingLoop)(c)); err != nil {
 			return err
 		}
+		c.x = c.padded
 	}
-	b := c.blocks()
-	// Blocks of other images differ in where they start only, so that what is
-	// known of the columns of one serves them all.
-	columns := make([]*kernels.Columns, b.parts, b.parts+1)
-	taps := c.tapOffsets()
-	for i := range columns {
-		first := i * b.positions
-		columns[i] = c.columns(taps, b.images, first, min(first+b.positions, c.rows.out*c.cols.out))
-	}
-	if c.images%b.images != 0 {
-		columns = append(columns, c.columns(taps, c.images%b.images, 0, b.positions))
-	}
-	defer func() {
-		for _, l := range columns {
-			l.Release()
+	return ctx.Do(n, 1, c)
+}
+
+// Part computes blocks of groups.
+func (c *convolution) Part(lo, hi int) error {
+	b := c.blocks
+	for i := lo; i < hi; i++ {
+		block, group := i/c.group, i%c.group
+		image := block / b.parts * b.images
+		columns := c.columns[block%b.parts]
+		if image+b.images > c.images {
+			columns = c.columns[len(c.columns)-1]
 		}
-	}()
-	return ctx.For(b.count*c.group, 1, func(lo, hi int) error {
-		for i := lo; i < hi; i++ {
-			block, group := i/c.group, i%c.group
-			image := block / b.parts * b.images
-			part := columns[block%b.parts]
-			if image+b.images > c.images {
-				part = columns[len(columns)-1]
-			}
-			pixels := c.x[(image*c.group+group)*c.channels*c.rows.in*c.cols.in:]
-			c.multiply(filters, part, pixels, image, group)
-		}
-		return nil
-	})
+		pixels := c.x[(image*c.group+group)*c.channels*c.inner[0].in*c.inner[1].in:]
+		c.multiply(columns, pixels, image, group)
+	}
+	return nil
 }
 
 func (c *convolution) taps() int { return c.channels * c.rows.kernel * c.cols.kernel }
 
 // multiply computes columns that are counted from an image; so are pixels.
-func (c *convolution) multiply(filters *kernels.Filters, columns *kernels.Columns, pixels []float32, image, group int) {
+func (c *convolution) multiply(columns *kernels.Columns, pixels []float32, image, group int) {
 	positions := c.rows.out * c.cols.out
 	var bias []float32
 	if c.bias != nil {
 		bias = c.bias[group*c.filters:][:c.filters]
 	}
 	out := c.out[(image*c.group+group)*c.filters*positions:]
-	filters.Convolve(group, columns, pixels, bias, out, positions)
+	c.product.Convolve(group, columns, pixels, bias, out, positions)
 }
 
 // tapOffsets says where the taps of a window are, from its first.
@@ -115,7 +147,7 @@ func (c *convolution) tapOffsets() []int {
 	taps := make([]int, 0, c.taps())
 	for channel := range c.channels {
 		for ky := range c.rows.kernel {
-			row := (channel*c.rows.in + ky*c.rows.dilation) * c.cols.in
+			row := (channel*c.inner[0].in + ky*c.rows.dilation) * c.inner[1].in
 			for kx := range c.cols.kernel {
 				taps = append(taps, row+kx*c.cols.dilation)
 			}
@@ -124,50 +156,22 @@ func (c *convolution) tapOffsets() []int {
 	return taps
 }
 
-// columns says where the windows at positions first to last-1 of some images
-// start, and where their outputs go. The images need no padding.
-func (c *convolution) columns(taps []int, images, first, last int) *kernels.Columns {
+// locate says where the windows at positions first to last-1 of some images
+// start, and where their outputs go. The padding is part of
+// the images.
+func (c *convolution) locate(taps []int, images, first, last int) *kernels.Columns {
 	n := images * (last - first)
 	offsets, places := make([]int, 0, n), make([]int, 0, n)
 	for image := range images {
-		pixels := image * c.group * c.channels * c.rows.in * c.cols.in
+		pixels := image * c.group * c.channels * c.inner[0].in * c.inner[1].in
 		outputs := image * c.group * c.filters * c.rows.out * c.cols.out
 		for at := first; at < last; at++ {
 			i, j := at/c.cols.out, at%c.cols.out
-			offsets = append(offsets, pixels+i*c.rows.stride*c.cols.in+j*c.cols.stride)
+			offsets = append(offsets, pixels+i*c.rows.stride*c.inner[1].in+j*c.cols.stride)
 			places = append(places, outputs+at)
 		}
 	}
 	return kernels.NewColumns(taps, offsets, places)
-}
-
-// runGathered is for windows that reach far beyond the images: it copies their
-// pixels one by one.
-func (c *convolution) runGathered(ctx *ops.Context, filters *kernels.Filters) error {
-	const elements = 1 << 18 // of a block
-	taps, positions := c.taps(), c.rows.out*c.cols.out
-	width := min(max(1, elements/max(1, taps)), maxBlock, positions)
-	parts := (positions + width - 1) / width
-	offsets := make([]int, taps)
-	for i := range offsets {
-		offsets[i] = i
-	}
-	return ctx.For(c.images*parts*c.group, 1, func(lo, hi int) error {
-		pixels := make([]float32, 0, width*taps)
-		windows, places := make([]int, 0, width), make([]int, 0, width)
-		for i := lo; i < hi; i++ {
-			image, part, group := i/c.group/parts, i/c.group%parts, i%c.group
-			pixels, windows, places = pixels[:0], windows[:0], places[:0]
-			for at := part * width; at < min((part+1)*width, positions); at++ {
-				windows, places = append(windows, len(pixels)), append(places, at)
-				pixels = c.gather(pixels, group, image*positions+at)
-			}
-			columns := kernels.NewColumns(offsets, windows, places)
-			c.multiply(filters, columns, pixels, image, group)
-			columns.Release()
-		}
-		return nil
-	})
 }
 
 // padsLittle reports whether images with their padding are not much larger than
@@ -179,32 +183,48 @@ func (c *convolution) padsLittle() bool {
 	return height <= most && width <= most/height
 }
 
-// pad replaces the images by ones with their padding.
-func (c *convolution) pad(ctx *ops.Context, padded *[]float32) error {
-	rows, cols := c.rows, c.cols
-	height, width := rows.before+rows.in+rows.behind, cols.before+cols.in+cols.behind
-	n := c.images * c.group * c.channels
-	if cap(*padded) < n*height*width {
-		*padded = make([]float32, n*height*width)
-	}
-	to, x := (*padded)[:n*height*width], c.x
-	c.x = to
-	c.rows = axis{in: height, out: rows.out, kernel: rows.kernel, stride: rows.stride, dilation: rows.dilation}
-	c.cols = axis{in: width, out: cols.out, kernel: cols.kernel, stride: cols.stride, dilation: cols.dilation}
-	return ctx.For(n, max(1, grain/(height*width)), func(lo, hi int) error {
-		for i := lo; i < hi; i++ {
-			image := to[i*height*width:][:height*width]
-			clear(image[:rows.before*width])
-			for y := range rows.in {
-				row := image[(rows.before+y)*width:][:width]
-				clear(row[:cols.before])
-				copy(row[cols.before:], x[(i*rows.in+y)*cols.in:][:cols.in])
-				clear(row[cols.before+cols.in:])
-			}
-			clear(image[(rows.before+rows.in)*width:])
+// paddingLoop copies images into ones with padding, which is 0 from the start.
+type paddingLoop convolution
+
+func (c *paddingLoop) Part(lo, hi int) error {
+	height, width := c.inner[0].in, c.inner[1].in
+	for i := lo; i < hi; i++ {
+		image := c.padded[(i*height+c.rows.before)*width:][:c.rows.in*width]
+		for y := range c.rows.in {
+			copy(image[y*width+c.cols.before:], c.x[(i*c.rows.in+y)*c.cols.in:][:c.cols.in])
 		}
-		return nil
-	})
+	}
+	return nil
+}
+
+// gatheredLoop computes blocks whose pixels are copied one by one.
+type gatheredLoop convolution
+
+func (c *convolution) divideGathered() blocks {
+	const elements = 1 << 18 // of a block
+	positions := c.rows.out * c.cols.out
+	b := blocks{images: 1, positions: min(max(1, elements/max(1, c.taps())), maxBlock, positions)}
+	b.parts = (positions + b.positions - 1) / b.positions
+	b.count = c.images * b.parts
+	return b
+}
+
+func (g *gatheredLoop) Part(lo, hi int) error {
+	c, b := (*convolution)(g), g.blocks
+	positions := c.rows.out * c.cols.out
+	for i := lo; i < hi; i++ {
+		image, part, group := i/c.group/b.parts, i/c.group%b.parts, i%c.group
+		var pixels []float32
+		var windows, places []int
+		for at := part * b.positions; at < min((part+1)*b.positions, positions); at++ {
+			windows, places = append(windows, len(pixels)), append(places, at)
+			pixels = c.gather(pixels, group, image*positions+at)
+		}
+		columns := kernels.NewColumns(c.ordinal, windows, places)
+		c.multiply(columns, pixels, image, group)
+		columns.Release()
+	}
+	return nil
 }
 
 // gather appends the pixels of one column.

@@ -180,10 +180,10 @@ func (t *tiling) pack(groups int, more bool) {
 	RET()
 }
 
-// transposeAVX2 packs eight columns of B that lie along the taps.
-func transposeAVX2() {
-	TEXT("transposeAVX2", NOSPLIT, "func(dst *float32, stride int, x *float32, columns *[8]int, n int)")
-	Doc("transposeAVX2 copies x[columns[l]+i] to dst[i*stride+l] for i below n, a multiple of 8, and l below 8.")
+// packAlongAVX2 packs eight columns of B that lie along the taps.
+func packAlongAVX2() {
+	TEXT("packAlongAVX2", NOSPLIT, "func(dst *float32, stride int, x *float32, columns *[8]int, n int)")
+	Doc("packAlongAVX2 copies x[columns[l]+i] to dst[i*stride+l] for i below n, a multiple of 8, and l below 8.")
 	Pragma("noescape")
 	dst, stride := Load(Param("dst"), GP64()), Load(Param("stride"), GP64())
 	x, n := Load(Param("x"), GP64()), Load(Param("n"), GP64())

@@ -19,6 +19,9 @@ func main() {
 	sampleAVX512(false)
 	sampleAVX512(true)
 	thresholdsAVX512()
+	cumulateRowAVX512()
+	thresholdRowAVX512()
+	transposeAVX()
 	for v := 1; v <= maxVectors; v++ {
 		for _, k := range []kind{fast, general, forgetting} {
 			updateAVX512(v, k)
@@ -43,7 +46,7 @@ func main() {
 		t.relu()
 		t.maxPool()
 	}
-	transposeAVX2()
+	packAlongAVX2()
 	Generate()
 	if err := writeTables("../tables_amd64.go"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
