@@ -104,7 +104,7 @@ func filters(count, m, k int, a []float32, lda int, transposed bool) *Filters {
 		for g := range count {
 			for b := range depths(k) {
 				lo, hi := part(k, depths(k), b)
-				t.pack(f.panel(g, p, lo, hi), t.left, a[g*m*lda:], f.taps[lo:hi], &f.packing, 0, last-first)
+				t.packRows(f.panel(g, p, lo, hi), a[g*m*lda:], f.taps[lo:hi], &f.packing, 0, last-first)
 			}
 		}
 	}

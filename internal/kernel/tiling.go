@@ -13,64 +13,68 @@ type tiling struct {
 	left          int // numbers from one t to the next in a panel of rows
 
 	// tile adds k products to each entry of a tile of C or, unless bias is nil, to
-	// the bias of its row. a is (k, left), b is (k, columns of the largest tile).
+	// the bias of its row. a and b are what packRows and packColumns made of k taps.
 	tile func(rows, columns, k int, a, b, c []float32, ldc int, bias []float32)
 
-	// plan makes a packing of offsets, and pack writes x[taps[t]+offsets[j]] to
-	// dst[t*stride+j-first] for j from first, a multiple of lanes, to last-1. It may
-	// write anything up to the next multiple of lanes.
-	plan func(p *packing, offsets []int)
-	pack func(dst []float32, stride int, x []float32, taps []int, p *packing, first, last int)
+	// plan makes a packing of offsets. packRows and packColumns write
+	// x[taps[t]+offsets[j]] for j from first, a multiple of lanes, to last-1: the one
+	// to dst[t*left+j-first], the other wherever tile looks for it. They may write
+	// anything up to the next multiple of lanes.
+	plan                  func(p *packing, offsets []int)
+	packRows, packColumns packer
 }
+
+type packer func(dst, x []float32, taps []int, p *packing, first, last int)
 
 var portableTiling = tiling{
-	rows: 4, columns: 16, lanes: 2, left: 4, tile: tilePortable,
-	plan: func(p *packing, offsets []int) { p.offsets = offsets },
-	pack: packPortable,
+	rows: 4, columns: 16, lanes: 1, left: 4, tile: tilePortable,
+	plan:     func(p *packing, offsets []int) { p.offsets = offsets },
+	packRows: packRowsPortable, packColumns: packColumnsPortable,
 }
 
-func packPortable(dst []float32, stride int, x []float32, taps []int, p *packing, first, last int) {
-	offsets := p.offsets[first:last]
-	for t, tap := range taps {
-		row := dst[t*stride:][:len(offsets)]
-		for j, o := range offsets {
-			row[j] = x[tap+o]
+func packRowsPortable(dst, x []float32, taps []int, p *packing, first, last int) {
+	for j, o := range p.offsets[first:last] {
+		for t, tap := range taps {
+			dst[4*t+j] = x[tap+o]
 		}
 	}
 }
 
-// tilePortable works on 4 rows and 2 columns at a time: as many sums as the
-// compiler keeps in registers. What it computes for rows too many is not stored.
+// packColumnsPortable leaves each column in one piece.
+func packColumnsPortable(dst, x []float32, taps []int, p *packing, first, last int) {
+	for j, o := range p.offsets[first:last] {
+		column := dst[j*len(taps):][:len(taps)]
+		for t, tap := range taps {
+			column[t] = x[tap+o]
+		}
+	}
+}
+
+// tilePortable computes four sums at a time: more than the compiler keeps in
+// registers, with all that they need, run at half the speed. What it computes for
+// rows too many is not stored.
 func tilePortable(rows, columns, k int, a, b, c []float32, ldc int, bias []float32) {
 	a = a[:4*k]
-	for j := 0; j < columns; j += 2 {
-		var s [4][2]float32
+	for j := range columns {
+		var s [4]float32
 		for i := range rows {
 			if bias != nil {
-				s[i] = [2]float32{bias[i], bias[i]}
+				s[i] = bias[i]
 			} else {
-				s[i] = [2]float32(c[i*ldc+j:])
+				s[i] = c[i*ldc+j]
 			}
 		}
-		s00, s01, s10, s11 := s[0][0], s[0][1], s[1][0], s[1][1]
-		s20, s21, s30, s31 := s[2][0], s[2][1], s[3][0], s[3][1]
-		at := j
-		for t := 0; t+4 <= len(a); t += 4 {
-			left, right := (*[4]float32)(a[t:]), (*[2]float32)(b[at:])
-			b0, b1 := right[0], right[1]
-			s00 += left[0] * b0
-			s01 += left[0] * b1
-			s10 += left[1] * b0
-			s11 += left[1] * b1
-			s20 += left[2] * b0
-			s21 += left[2] * b1
-			s30 += left[3] * b0
-			s31 += left[3] * b1
-			at += 16
+		s0, s1, s2, s3 := s[0], s[1], s[2], s[3]
+		for t, v := range b[j*k:][:k] {
+			row := a[4*t : 4*t+4 : 4*t+4]
+			s0 += row[0] * v
+			s1 += row[1] * v
+			s2 += row[2] * v
+			s3 += row[3] * v
 		}
-		s = [4][2]float32{{s00, s01}, {s10, s11}, {s20, s21}, {s30, s31}}
+		s = [4]float32{s0, s1, s2, s3}
 		for i := range rows {
-			copy(c[i*ldc+j:][:2], s[i][:])
+			c[i*ldc+j] = s[i]
 		}
 	}
 }
@@ -99,7 +103,7 @@ func (f *Filters) multiply(group int, c *Columns, x, bias, out []float32, stride
 			depth := hi - lo
 			s.right = grow(s.right, roundUp(to-from, t.columns)*depth)
 			for j := from; j < to; j += t.columns {
-				t.pack(s.right[(j-from)*depth:], t.columns, x, c.taps[lo:hi], &c.packing, j, min(j+t.columns, to))
+				t.packColumns(s.right[(j-from)*depth:], x, c.taps[lo:hi], &c.packing, j, min(j+t.columns, to))
 			}
 			for i := range f.panels {
 				first, last := part(f.m, f.panels, i)

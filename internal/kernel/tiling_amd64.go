@@ -38,24 +38,31 @@ func (t *tileTable) tiling() tiling {
 			}
 			t.run[rows][width/lanes](k, &a[0], &b[0], &c[0], ldc, first)
 		},
-		plan: func(p *packing, offsets []int) { p.plan(lanes, offsets) },
-		pack: func(dst []float32, stride int, x []float32, taps []int, p *packing, first, last int) {
-			if len(taps) == 0 {
-				return
+		plan:        func(p *packing, offsets []int) { p.plan(lanes, offsets) },
+		packRows:    t.packer(t.left),
+		packColumns: t.packer(columns),
+	}
+}
+
+// packer makes what packs with so many numbers from tap to tap.
+func (t *tileTable) packer(stride int) packer {
+	lanes := t.lanes
+	return func(dst, x []float32, taps []int, p *packing, first, last int) {
+		if len(taps) == 0 {
+			return
+		}
+		for j := first; j < last; j += lanes {
+			v := p.offsets[j:min(j+lanes, last)]
+			to := dst[j-first:]
+			_ = to[(len(taps)-1)*stride+lanes-1]
+			// Columns that are far from each other and lie along the taps take
+			// a load each otherwise.
+			if v[len(v)-1]-v[0] > 4*lanes && len(taps) >= 8 && consecutive(taps) {
+				packAlong(to, stride, x[taps[0]:], v, len(taps))
+			} else {
+				t.packVector(to, stride, x, taps, p, p.starts[j/lanes], p.starts[j/lanes+1])
 			}
-			for j := first; j < last; j += lanes {
-				v := p.offsets[j:min(j+lanes, last)]
-				to := dst[j-first:]
-				_ = to[(len(taps)-1)*stride+lanes-1]
-				// Columns that are far from each other and lie along the taps take
-				// a load each otherwise.
-				if v[len(v)-1]-v[0] > 4*lanes && len(taps) >= 8 && consecutive(taps) {
-					packAlong(to, stride, x[taps[0]:], v, len(taps))
-				} else {
-					t.packVector(to, stride, x, taps, p, p.starts[j/lanes], p.starts[j/lanes+1])
-				}
-			}
-		},
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package std
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -104,12 +105,15 @@ func (c *conv) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 		return nil
 	}
 	j := ops.Scratch[convolution](ctx)
-	if j.images == 0 {
+	if j.of != c || !slices.Equal(j.image, x.Shape()) || !slices.Equal(j.window, w.Shape()) {
 		axes, err := c.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))
 		if err != nil {
 			return err
 		}
-		*j = convolution{images: shape[0], channels: w.Shape()[1], filters: shape[1] / c.group, group: c.group}
+		*j = convolution{
+			of: c, image: slices.Clone(x.Shape()), window: slices.Clone(w.Shape()),
+			images: shape[0], channels: w.Shape()[1], filters: shape[1] / c.group, group: c.group,
+		}
 		j.rows, j.cols = plane(axes)
 		j.prepare()
 	}

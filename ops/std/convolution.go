@@ -9,6 +9,9 @@ import (
 // weights of each group, (filters, taps), by (taps, columns) of pixels. A column is
 // an output position of an image, and a tap a place in the window of a channel.
 type convolution struct {
+	of            *conv
+	image, window []int // shapes of X and W
+
 	x, w, bias, out   []float32 // of this run
 	images            int
 	channels, filters int // of one group
