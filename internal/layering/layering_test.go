@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"internal/onnx":                    {"internal/onnx/onnxpb"},
 	"internal/dataset":                 {"internal/npy"},
 	"ops":                              {"internal/parallel"},
-	"ops/std":                          {"ops"},
+	"ops/std":                          {"ops", "internal/kernel"},
 	"ops/sbs":                          {"ops", "internal/kernel"},
 	"ops/opstest":                      {"ops", "internal/npy", "internal/parallel"},
 	"convert":                          {"ops", "ops/sbs", "internal/onnx", "internal/onnx/onnxpb"},
