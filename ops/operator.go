@@ -42,8 +42,35 @@ type Op interface {
 	Infer(in []*Input) ([]Type, error)
 
 	// Run computes the outputs. An omitted optional input is nil. Inputs are
-	// never modified; an output may share an input's elements.
-	Run(ctx *Context, in []*Tensor) ([]*Tensor, error)
+	// never modified. The caller has inferred the types of the outputs, from the
+	// values of the inputs too when nothing less will do, and out holds tensors
+	// of these types, of any content: Run writes every element. Only where even
+	// the values leave a size unknown is the tensor nil, and Run puts one there.
+	Run(ctx *Context, in, out []*Tensor) error
+}
+
+// Run infers the types of an Op's outputs from its inputs, makes the outputs and
+// computes them.
+func Run(op Op, ctx *Context, in []*Tensor) ([]*Tensor, error) {
+	known := make([]*Input, len(in))
+	for i, x := range in {
+		if x != nil {
+			known[i] = &Input{Type: TypeOf(x), Const: x}
+		}
+	}
+	types, err := op.Infer(known)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*Tensor, len(types))
+	for i, t := range types {
+		if shape, ok := t.Sizes(); ok {
+			if out[i], err = Zeros(t.DType, shape); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, op.Run(ctx, in, out)
 }
 
 // Input is what is known of an input before a run.
@@ -96,6 +123,18 @@ func (t Type) String() string {
 	return fmt.Sprintf("%v(%s)", t.DType, strings.Join(s, ", "))
 }
 
+// Sizes returns the sizes of the dimensions, false when not all are known.
+func (t Type) Sizes() (shape []int, known bool) {
+	shape = make([]int, len(t.Shape))
+	for i, d := range t.Shape {
+		if !d.Known() {
+			return nil, false
+		}
+		shape[i] = d.Size
+	}
+	return shape, true
+}
+
 // Check reports whether a tensor is of type t: same element type, same rank,
 // same size wherever t's is known.
 func (t Type) Check(x *Tensor) error {
@@ -132,6 +171,27 @@ type Context struct {
 	// that is running. Which shape they have is the operator's to say.
 	Spikes   *Tensor
 	Uniforms *Tensor
+
+	scratch any // see Scratch
+}
+
+// Scratch returns what a node keeps from run to run: a T that is zero at first.
+// One run at a time has it. It is dropped when a type of an input or output is
+// another than at the run before, or a value that the types of the outputs follow
+// from.
+func Scratch[T any](c *Context) *T {
+	s, ok := c.scratch.(*T)
+	if !ok {
+		s = new(T)
+		c.scratch = s
+	}
+	return s
+}
+
+// Do calls body on consecutive parts of [0, n) as For does. A body that is kept
+// in the Scratch costs no allocation.
+func (c *Context) Do(n, grain int, body parallel.Loop) error {
+	return c.Pool.Do(c.Context, n, grain, body)
 }
 
 // For calls body on consecutive parts of [0, n) from several goroutines, at

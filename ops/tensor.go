@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 )
 
@@ -185,6 +186,18 @@ func (t *Tensor) Reshaped(shape []int) (*Tensor, error) {
 		return nil, fmt.Errorf("ops: %w: %v cannot be reshaped to %v", ErrShape, t.shape, shape)
 	}
 	return &Tensor{shape: slices.Clone(shape), data: t.data, dtype: t.dtype}, nil
+}
+
+// First returns a tensor of another shape over the first elements.
+func (t *Tensor) First(shape []int) (*Tensor, error) {
+	n, err := Len(shape)
+	if err != nil {
+		return nil, err
+	}
+	if n > t.Len() {
+		return nil, fmt.Errorf("ops: %w: %v has fewer elements than %v", ErrShape, t.shape, shape)
+	}
+	return &Tensor{shape: slices.Clone(shape), data: reflect.ValueOf(t.data).Slice(0, n).Interface(), dtype: t.dtype}, nil
 }
 
 // MaxElements bounds the number of elements of one tensor. It keeps every

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
@@ -45,7 +46,7 @@ func compile(pb *onnxpb.ModelProto, c config) (*Model, error) {
 		m: &Model{
 			inputSlots: map[string]int{}, consts: map[int]*ops.Tensor{},
 			metadata: map[string]string{}, pool: parallel.New(c.workers),
-			memoryLimit: c.memoryLimit,
+			memoryLimit: c.memoryLimit, frames: sync.Pool{New: func() any { return new(frame) }},
 		},
 		operators: operators(), opsets: map[string]int{}, slots: map[string]int{}, types: map[int]ops.Type{},
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"sync"
 
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/parallel"
@@ -74,6 +75,7 @@ type Model struct {
 	metadata    map[string]string
 	pool        *parallel.Pool
 	memoryLimit int64
+	frames      sync.Pool // of *frame
 }
 
 // step is one node in the order of execution.

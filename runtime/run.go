@@ -31,7 +31,8 @@ func FirstImage(i uint64) RunOption { return func(c *runConfig) { c.firstImage =
 
 // Observe has f called with the name and value of every tensor that a node
 // computes, in the order of execution, from the goroutine that called Run. The
-// output of layer i of a converted network is named L{i}.
+// output of layer i of a converted network is named L{i}. f may keep the tensors;
+// that they outlive their use makes such a run take more memory.
 func Observe(f func(name string, t *Tensor)) RunOption {
 	return func(c *runConfig) { c.observe = f }
 }
@@ -51,109 +52,93 @@ func InjectUniforms(byNode map[string]*Tensor) RunOption {
 
 // Run computes the outputs for the given inputs, both by name. It stops early,
 // with the context's error, when ctx is done. The inputs are not modified and
-// must not be until Run returns.
+// must not be until Run returns; the outputs are the caller's.
 func (m *Model) Run(ctx context.Context, inputs map[string]*Tensor, opts ...RunOption) (map[string]*Tensor, error) {
-	var c runConfig
+	f := m.frames.Get().(*frame)
+	f.config = runConfig{}
 	for _, o := range opts {
-		o(&c)
+		o(&f.config)
 	}
-	values := make([]*ops.Tensor, len(m.names))
-	if err := m.bind(values, inputs); err != nil {
+	out, err := m.run(ctx, f, inputs)
+	if err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
-	if err := m.checkInjected(c); err != nil {
-		return nil, fmt.Errorf("runtime: %w", err)
-	}
-	for slot, t := range m.consts {
-		values[slot] = t
-	}
-	var memory int64 // bytes of what the steps have computed and is still needed
-	for i := range m.steps {
-		if err := m.runStep(ctx, &m.steps[i], values, &memory, c); err != nil {
-			return nil, fmt.Errorf("runtime: %w", err)
-		}
-	}
-	out := make(map[string]*Tensor, len(m.outputs))
-	for i, slot := range m.outputSlots {
-		out[m.outputs[i].Name] = values[slot]
+	if f.config.observe == nil { // or else what has been observed may still be in use
+		f.forget()
+		m.frames.Put(f)
 	}
 	return out, nil
 }
 
-func (m *Model) runStep(ctx context.Context, s *step, values []*ops.Tensor, memory *int64, c runConfig) error {
-	if err := ctx.Err(); err != nil {
+func (m *Model) run(ctx context.Context, f *frame, inputs map[string]*Tensor) (map[string]*Tensor, error) {
+	if err := m.checkInputs(inputs); err != nil {
+		return nil, err
+	}
+	if err := m.checkInjected(f.config); err != nil {
+		return nil, err
+	}
+	if err := m.arrange(f, inputs); err != nil {
+		return nil, err
+	}
+	for i := range m.steps {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := m.runStep(ctx, f, i); err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			return nil, &NodeError{Node: m.steps[i].name, Operator: m.steps[i].operator, Err: err}
+		}
+	}
+	out := make(map[string]*Tensor, len(m.outputs))
+	for i, slot := range m.outputSlots {
+		out[m.outputs[i].Name] = f.values[slot]
+	}
+	return out, nil
+}
+
+func (m *Model) runStep(ctx context.Context, f *frame, i int) error {
+	s, w := &m.steps[i], &f.work[i]
+	for j, slot := range s.inputs {
+		if slot >= 0 {
+			w.in[j] = f.values[slot]
+		}
+	}
+	if err := f.outputs(m, s, w); err != nil {
 		return err
 	}
-	in := make([]*ops.Tensor, len(s.inputs))
-	for i, slot := range s.inputs {
-		if slot >= 0 {
-			in[i] = values[slot]
+	w.ctx.Context, w.ctx.Pool = ctx, m.pool
+	w.ctx.Seed, w.ctx.FirstImage = f.config.seed, f.config.firstImage
+	w.ctx.Spikes, w.ctx.Uniforms = f.config.spikes[s.name], f.config.uniforms[s.name]
+	if err := s.op.Run(&w.ctx, w.in, w.out); err != nil {
+		return err
+	}
+	for j, slot := range s.outputs {
+		f.values[slot] = w.out[j]
+		if w.types == nil {
+			f.memory += size(w.out[j])
 		}
-	}
-	if err := m.reserve(s, in, memory); err != nil {
-		return &NodeError{Node: s.name, Operator: s.operator, Err: err}
-	}
-	out, err := s.op.Run(&ops.Context{
-		Context: ctx, Pool: m.pool, Seed: c.seed, FirstImage: c.firstImage,
-		Spikes: c.spikes[s.name], Uniforms: c.uniforms[s.name],
-	}, in)
-	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return &NodeError{Node: s.name, Operator: s.operator, Err: err}
-	}
-	for i, slot := range s.outputs {
-		values[slot] = out[i]
-		if c.observe != nil {
-			c.observe(m.names[slot], out[i])
+		if f.config.observe != nil {
+			f.config.observe(m.names[slot], w.out[j])
 		}
 	}
 	for _, slot := range s.free {
+		if !f.changing[slot] {
+			continue
+		}
 		if slot >= m.firstComputed {
-			*memory -= size(values[slot])
+			f.memory -= size(f.values[slot])
 		}
-		values[slot] = nil
-	}
-	return nil
-}
-
-// reserve adds the memory that a step's outputs will take, and fails when that
-// is over the limit.
-func (m *Model) reserve(s *step, in []*ops.Tensor, memory *int64) error {
-	inputs := make([]*ops.Input, len(in))
-	for i, t := range in {
-		if t != nil {
-			inputs[i] = &ops.Input{Type: ops.TypeOf(t), Const: t}
-		}
-	}
-	outputs, err := s.op.Infer(inputs)
-	if err != nil {
-		return err
-	}
-	for _, t := range outputs {
-		n := int64(t.DType.Size())
-		for _, d := range t.Shape {
-			n *= int64(d.Size) // known, as all inputs are; the operator bounds the product
-		}
-		*memory += n
-		if *memory > m.memoryLimit {
-			return fmt.Errorf("%w: with its output %v the values of the run would take %d bytes, the limit is %d (see MemoryLimit; smaller batches take less)",
-				ErrMemory, t, *memory, m.memoryLimit)
-		}
+		f.values[slot] = nil
 	}
 	return nil
 }
 
 func size(t *ops.Tensor) int64 { return int64(t.Len()) * int64(t.DType().Size()) }
 
-// bind puts the inputs into their slots.
-func (m *Model) bind(values []*ops.Tensor, inputs map[string]*Tensor) error {
-	for _, name := range slices.Sorted(maps.Keys(inputs)) {
-		if _, ok := m.inputSlots[name]; !ok {
-			return fmt.Errorf("%w: the model has no input %q; its inputs are %s", ErrInput, name, names(m.inputs))
-		}
-	}
+// checkInputs compares the inputs with the model's.
+func (m *Model) checkInputs(inputs map[string]*Tensor) error {
 	for _, in := range m.inputs {
 		t := inputs[in.Name]
 		if t == nil {
@@ -162,7 +147,14 @@ func (m *Model) bind(values []*ops.Tensor, inputs map[string]*Tensor) error {
 		if err := in.Check(t); err != nil {
 			return fmt.Errorf("%w: input %q: %w", ErrInput, in.Name, err)
 		}
-		values[m.inputSlots[in.Name]] = t
+	}
+	if len(inputs) == len(m.inputs) {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(inputs)) {
+		if _, ok := m.inputSlots[name]; !ok {
+			return fmt.Errorf("%w: the model has no input %q; its inputs are %s", ErrInput, name, names(m.inputs))
+		}
 	}
 	return nil
 }
@@ -170,6 +162,9 @@ func (m *Model) bind(values []*ops.Tensor, inputs map[string]*Tensor) error {
 // checkInjected refuses spikes and uniforms for what is no SbS node: they would
 // silently not be used.
 func (m *Model) checkInjected(c runConfig) error {
+	if len(c.spikes)+len(c.uniforms) == 0 {
+		return nil
+	}
 	for _, given := range []map[string]*Tensor{c.spikes, c.uniforms} {
 		for _, name := range slices.Sorted(maps.Keys(given)) {
 			if !slices.ContainsFunc(m.steps, func(s step) bool { return s.name == name && s.operator == sbsOperator }) {

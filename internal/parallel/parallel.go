@@ -8,10 +8,24 @@ import (
 	"sync/atomic"
 )
 
-// Pool runs loops with a fixed number of workers. It holds no goroutines
-// between loops and is safe for concurrent use.
+// Loop is the body of a loop.
+type Loop interface {
+	// Part does iterations lo to hi-1. It is called from several goroutines.
+	Part(lo, hi int) error
+}
+
+type loopFunc func(lo, hi int) error
+
+func (f loopFunc) Part(lo, hi int) error { return f(lo, hi) }
+
+// Pool runs loops with a fixed number of workers, of which the caller's
+// goroutine is one. The others start with the first loop that has work for them
+// and end when the Pool is no longer in use. It is safe for concurrent use, and
+// a body may itself run loops: a worker that is busy elsewhere is not waited for.
 type Pool struct {
 	workers int
+	start   sync.Once
+	hands   []*hand // the workers beside the caller, set by start
 }
 
 // New returns a pool of the given number of workers; less than 1 means one for
@@ -29,28 +43,101 @@ func New(workers int) *Pool {
 // first error of any body or of ctx; once there is one no further part starts.
 // A panic in body is raised again in the caller.
 func (p *Pool) For(ctx context.Context, n, grain int, body func(lo, hi int) error) error {
+	return p.Do(ctx, n, grain, loopFunc(body))
+}
+
+// Do is For with a body that, unlike most functions, need not be made anew for
+// every loop: it allocates nothing.
+func (p *Pool) Do(ctx context.Context, n, grain int, body Loop) error {
 	if n <= 0 {
 		return ctx.Err()
 	}
 	grain = max(grain, 1)
-	l := loop{ctx: ctx, n: n, grain: grain, body: body}
-	parts := (n + grain - 1) / grain
-	var wg sync.WaitGroup
-	for range min(p.workers, parts) - 1 {
-		wg.Go(l.work)
+	l := jobs.Get().(*job)
+	l.ctx, l.n, l.grain, l.body = ctx, n, grain, body
+	helpers := min(p.workers, (n+grain-1)/grain) - 1
+	if helpers > 0 {
+		p.start.Do(p.hire)
+	}
+	for _, h := range p.hands[:max(helpers, 0)] {
+		h.offer(l)
 	}
 	l.work()
-	wg.Wait()
-	if l.panicked {
-		panic(l.panicValue)
+	for _, h := range p.hands[:max(helpers, 0)] {
+		h.withdraw(l)
 	}
-	return l.err
+	l.busy.Wait()
+	err, panicked, value := l.err, l.panicked, l.panicValue
+	l.reset()
+	jobs.Put(l)
+	if panicked {
+		panic(value)
+	}
+	return err
 }
 
-type loop struct {
+// hire starts the workers. They know their hands only, not the pool, so that it
+// can be collected, which ends them.
+func (p *Pool) hire() {
+	for range p.workers - 1 {
+		h := &hand{wake: make(chan struct{}, 1)}
+		p.hands = append(p.hands, h)
+		go h.loop()
+	}
+	runtime.AddCleanup(p, func(hands []*hand) {
+		for _, h := range hands {
+			close(h.wake)
+		}
+	}, p.hands)
+}
+
+// hand is where a worker gets its jobs from.
+type hand struct {
+	job  atomic.Pointer[job] // offered, or taken when it is &taken
+	wake chan struct{}       // says to look
+}
+
+// taken stands in for a job that a worker is at.
+var taken job
+
+// offer gives a worker a job unless it has one.
+func (h *hand) offer(j *job) {
+	j.busy.Add(1)
+	if !h.job.CompareAndSwap(nil, j) {
+		j.busy.Done()
+		return
+	}
+	select {
+	case h.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// withdraw takes back an offer that the worker has not taken up.
+func (h *hand) withdraw(j *job) {
+	if h.job.CompareAndSwap(j, nil) {
+		j.busy.Done()
+	}
+}
+
+func (h *hand) loop() {
+	for range h.wake {
+		if j := h.job.Load(); j != nil && h.job.CompareAndSwap(j, &taken) {
+			j.work()
+			h.job.Store(nil)
+			j.busy.Done()
+		}
+	}
+}
+
+var jobs = sync.Pool{New: func() any { return new(job) }}
+
+// job is a loop under way.
+type job struct {
 	ctx      context.Context
-	body     func(lo, hi int) error
+	body     Loop
 	n, grain int
+	busy     sync.WaitGroup // the workers that may be at it, the caller aside
 
 	next atomic.Int64 // index of the next part
 	stop atomic.Bool
@@ -61,7 +148,13 @@ type loop struct {
 	panicValue any
 }
 
-func (l *loop) work() {
+func (l *job) reset() {
+	l.ctx, l.body, l.err, l.panicked, l.panicValue = nil, nil, nil, false, nil
+	l.next.Store(0)
+	l.stop.Store(false)
+}
+
+func (l *job) work() {
 	defer func() {
 		if r := recover(); r != nil {
 			l.mu.Lock()
@@ -79,14 +172,14 @@ func (l *loop) work() {
 		if lo >= l.n {
 			return
 		}
-		if err := l.body(lo, min(lo+l.grain, l.n)); err != nil {
+		if err := l.body.Part(lo, min(lo+l.grain, l.n)); err != nil {
 			l.fail(err)
 			return
 		}
 	}
 }
 
-func (l *loop) fail(err error) {
+func (l *job) fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err == nil {

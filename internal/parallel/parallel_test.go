@@ -3,8 +3,11 @@ package parallel
 import (
 	"context"
 	"errors"
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -67,6 +70,48 @@ func TestForRaisesPanics(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestLoopsInLoopsAndBesideEachOther(t *testing.T) {
+	p := New(3)
+	var parts atomic.Int64
+	inner := func(lo, hi int) error { parts.Add(int64(hi - lo)); return nil }
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 200 {
+				err := p.For(t.Context(), 5, 1, func(int, int) error { return p.For(t.Context(), 7, 2, inner) })
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.Equal(t, int64(4*200*5*7), parts.Load())
+}
+
+type countingLoop struct{ parts atomic.Int64 }
+
+func (c *countingLoop) Part(lo, hi int) error { c.parts.Add(int64(hi - lo)); return nil }
+
+func TestDoAllocatesNothing(t *testing.T) {
+	p, l := New(3), &countingLoop{}
+	ctx := t.Context()
+	allocations := testing.AllocsPerRun(1000, func() { _ = p.Do(ctx, 10, 1, l) })
+	require.Less(t, allocations, 1.0) // the garbage collector and the race detector may empty the pool of jobs
+	require.Equal(t, int64(1001*10), l.parts.Load())
+}
+
+func TestWorkersEndWithThePool(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for range 10 {
+		require.NoError(t, New(4).For(t.Context(), 8, 1, func(int, int) error { return nil }))
+	}
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		return runtime.NumGoroutine() <= before
+	}, 10*time.Second, time.Millisecond)
 }
 
 func TestDefaultWorkers(t *testing.T) {

@@ -16,13 +16,13 @@ import (
 const blockGroups = 2
 
 // Run implements ops.Op.
-func (l *layer) Run(ctx *ops.Context, in []*ops.Tensor) ([]*ops.Tensor, error) {
-	r, err := l.prepare(ctx, in)
-	if err != nil {
-		return nil, err
+func (l *layer) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
+	r := ops.Scratch[run](ctx)
+	if err := l.prepare(r, ctx, in, out[0]); err != nil {
+		return err
 	}
 	size := r.kernel.Positions()
-	err = ctx.For((r.batch*r.oh*r.ow+size-1)/size, blockGroups, r.groups)
+	err := ctx.Do((r.batch*r.oh*r.ow+size-1)/size, blockGroups, r)
 	if err == nil && l.AlphaIterations > 0 {
 		err = ctx.For(r.batch, 1, func(lo, hi int) error {
 			for b := lo; b < hi; b++ {
@@ -31,14 +31,7 @@ func (l *layer) Run(ctx *ops.Context, in []*ops.Tensor) ([]*ops.Tensor, error) {
 			return nil
 		})
 	}
-	if err != nil {
-		return nil, err
-	}
-	out, err := ops.NewTensor([]int{r.batch, r.n, r.oh, r.ow}, r.h)
-	if err != nil {
-		return nil, err
-	}
-	return []*ops.Tensor{out}, nil
+	return err
 }
 
 // plan is what can be kept from run to run while the weights stay the same.
@@ -78,7 +71,7 @@ func (l *layer) planFor(weights *ops.Tensor, maxEpsXY float32, places int) (*pla
 	return p, nil
 }
 
-// run is the state of one Run.
+// run is the state of one Run, and what can be kept for the next.
 type run struct {
 	*layer
 	geometry
@@ -95,6 +88,8 @@ type run struct {
 	rowLength   int // of an image
 	imageLength int
 
+	check checkLoop
+
 	seed, firstImage uint64
 	given            []int64   // spikes handed in
 	uniforms         []float32 // uniforms handed in
@@ -106,35 +101,16 @@ type geometry struct {
 	k, n, oh, ow                   int
 }
 
-func (l *layer) prepare(ctx *ops.Context, in []*ops.Tensor) (*run, error) {
-	types := make([]*ops.Input, len(in))
-	for i, t := range in {
-		if t != nil {
-			types[i] = &ops.Input{Type: ops.TypeOf(t)}
-		}
+func (l *layer) prepare(r *run, ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	x, h := in[0].Shape(), out.Shape()
+	r.layer = l
+	r.geometry = geometry{
+		batch: x[0], channels: x[1], height: x[2], width: x[3],
+		k: in[1].Shape()[0], n: h[1], oh: h[2], ow: h[3],
 	}
-	outTypes, err := l.Infer(types)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]int, 4)
-	for i, d := range outTypes[0].Shape {
-		out[i] = d.Size
-	}
-	total, err := ops.Len(out)
-	if err != nil {
-		return nil, err
-	}
-	x := in[0].Shape()
-	r := &run{
-		layer: l,
-		geometry: geometry{
-			batch: x[0], channels: x[1], height: x[2], width: x[3],
-			k: in[1].Shape()[0], n: out[1], oh: out[2], ow: out[3],
-		},
-		x: in[0].Float32s(), w: in[1].Float32s(),
-		seed: ctx.Seed, firstImage: ctx.FirstImage,
-	}
+	r.x, r.w, r.h = in[0].Float32s(), in[1].Float32s(), out.Float32s()
+	r.seed, r.firstImage = ctx.Seed, ctx.FirstImage
+	r.epsXY, r.epsPlaces = nil, 0
 	if len(in) == 3 && in[2] != nil {
 		r.epsXY = in[2].Float32s()
 		r.epsPlaces = len(r.epsXY) / (r.oh * r.ow)
@@ -142,30 +118,50 @@ func (l *layer) prepare(ctx *ops.Context, in []*ops.Tensor) (*run, error) {
 	var maxEpsXY float32
 	for i, v := range r.epsXY {
 		if !(v >= 0 && v <= MaxEpsilon) {
-			return nil, fmt.Errorf("epsilon_xy holds %v at %v, want 0 to %g", v, index(i, in[2].Shape()), float32(MaxEpsilon))
+			return fmt.Errorf("epsilon_xy holds %v at %v, want 0 to %g", v, index(i, in[2].Shape()), float32(MaxEpsilon))
 		}
 		maxEpsXY = max(maxEpsXY, v)
 	}
 	if err := r.inject(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	for i, v := range r.x {
-		if !(v >= 0 && v <= math.MaxFloat32) {
-			return nil, fmt.Errorf("X holds %v at %v: an SbS layer takes finite values of at least 0", v, index(i, x))
+	r.check = checkLoop{x: in[0]}
+	if err := ctx.Do(len(r.x), checkGrain, &r.check); err != nil {
+		return err
+	}
+	var err error
+	if r.plan, err = l.planFor(in[1], maxEpsXY, r.epsPlaces); err != nil {
+		return err
+	}
+	if r.offsets == nil {
+		return r.lay()
+	}
+	return nil
+}
+
+// checkLoop looks for entries of X that no layer can take.
+type checkLoop struct{ x *ops.Tensor }
+
+const checkGrain = 1 << 16
+
+// Part implements parallel.Loop.
+func (c *checkLoop) Part(lo, hi int) error {
+	const most = 0x7f7fffff // the bits of the largest number
+	for i, v := range c.x.Float32s()[lo:hi] {
+		// The bits of all that is not in 0..MaxFloat32 are above, those of -0 too.
+		if math.Float32bits(v) > most && v != 0 {
+			return fmt.Errorf("X holds %v at %v: an SbS layer takes finite values of at least 0", v, index(lo+i, c.x.Shape()))
 		}
 	}
-	if r.plan, err = l.planFor(in[1], maxEpsXY, r.epsPlaces); err != nil {
-		return nil, err
-	}
-	if err := r.lay(); err != nil {
-		return nil, err
-	}
-	r.h = make([]float32, total)
-	return r, nil
+	return nil
 }
 
 // inject takes the spikes or uniforms that a test hands in.
 func (r *run) inject(ctx *ops.Context) error {
+	r.given, r.uniforms = nil, nil
+	if ctx.Spikes == nil && ctx.Uniforms == nil {
+		return nil
+	}
 	want := ops.Type{Shape: ops.Dims(r.batch, r.Spikes, r.oh, r.ow)}
 	if ctx.Spikes != nil {
 		want.DType = ops.Int64
@@ -208,8 +204,9 @@ type workspace struct {
 	dead    []bool // positions of the group whose patch is all zero
 }
 
-// groups computes h at the (image, output position) pairs of groups lo..hi-1.
-func (r *run) groups(lo, hi int) error {
+// Part implements parallel.Loop: it computes h at the (image, output position)
+// pairs of groups lo..hi-1.
+func (r *run) Part(lo, hi int) error {
 	w := r.workspaces.Get().(*workspace)
 	defer r.workspaces.Put(w)
 	w.number = -1 // what it holds is of another run

@@ -30,7 +30,7 @@ func runOnce(t *testing.T, p sbs.Params, in []*ops.Tensor, ctx *ops.Context) *op
 	require.NoError(t, err)
 	ctx.Context = t.Context()
 	ctx.Pool = parallel.New(2)
-	out, err := op.Run(ctx, in)
+	out, err := ops.Run(op, ctx, in)
 	require.NoError(t, err)
 	return out[0]
 }
@@ -197,7 +197,7 @@ func TestWeightsChange(t *testing.T) {
 		op, err := sbs.Operator().New(ops.Node{Attributes: q.p.Attributes(), Opset: 1, NumInputs: 3})
 		require.NoError(t, err)
 		compute := func() []float32 {
-			out, err := op.Run(&ops.Context{Context: t.Context(), Pool: parallel.New(1), Spikes: q.spikes}, q.inputs())
+			out, err := ops.Run(op, &ops.Context{Context: t.Context(), Pool: parallel.New(1), Spikes: q.spikes}, q.inputs())
 			require.NoError(t, err)
 			return out[0].Float32s()
 		}
@@ -328,6 +328,6 @@ func TestCancelled(t *testing.T) {
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = op.Run(&ops.Context{Context: ctx, Pool: parallel.New(2)}, q.inputs()[:2])
+	_, err = ops.Run(op, &ops.Context{Context: ctx, Pool: parallel.New(2)}, q.inputs()[:2])
 	require.ErrorIs(t, err, context.Canceled)
 }

@@ -77,18 +77,24 @@ func (k arithmetic) infer(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: a.DType, Shape: shape}, nil
 }
 
-func (k arithmetic) run(ctx *ops.Context, in []*ops.Tensor, shape []int) (*ops.Tensor, error) {
-	a, b := in[0], in[1]
-	out, err := ops.Zeros(a.DType(), shape)
-	if err != nil {
-		return nil, err
+func (k arithmetic) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	l := ops.Scratch[arithmeticLoop](ctx)
+	l.out, l.a, l.b = out, in[0], in[1]
+	if l.compute == nil {
+		shape := out.Shape()
+		l.compute = k[out.DType()]
+		l.nest = newNest(shape, rowMajor(shape), repeated(l.a.Shape(), len(shape)), repeated(l.b.Shape(), len(shape)))
 	}
-	n := newNest(shape, rowMajor(shape), repeated(a.Shape(), len(shape)), repeated(b.Shape(), len(shape)))
-	compute := k[a.DType()]
-	return out, ctx.For(n.total, grain, func(lo, hi int) error {
-		return compute(&n, lo, hi, out, a, b)
-	})
+	return ctx.Do(l.nest.total, grain, l)
 }
+
+type arithmeticLoop struct {
+	nest      nest
+	out, a, b *ops.Tensor
+	compute   func(n *nest, lo, hi int, out, a, b *ops.Tensor) error
+}
+
+func (l *arithmeticLoop) Part(lo, hi int) error { return l.compute(&l.nest, lo, hi, l.out, l.a, l.b) }
 
 // broadcast returns the shape of an operation on two shapes.
 func broadcast(a, b []ops.Dim) ([]ops.Dim, error) {

@@ -64,26 +64,24 @@ func (k concat) infer(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: first.DType, Shape: shape}, nil
 }
 
-func (k concat) run(ctx *ops.Context, in []*ops.Tensor, shape []int) (*ops.Tensor, error) {
-	if len(in) == 1 {
-		return in[0].Reshaped(shape)
-	}
-	axis, err := axisOf(k.axis, len(shape))
-	if err != nil {
-		return nil, err
-	}
-	out, err := ops.Zeros(in[0].DType(), shape)
-	if err != nil {
-		return nil, err
-	}
-	strides := rowMajor(shape)
-	to := 0
-	for _, x := range in {
-		n := newNest(x.Shape(), strides, rowMajor(x.Shape()))
-		if err := copyElements(ctx, &n, out, to, x, 0); err != nil {
-			return nil, err
+func (k concat) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	parts := ops.Scratch[[]copying](ctx)
+	if *parts == nil {
+		axis, err := axisOf(k.axis, len(out.Shape()))
+		if err != nil {
+			return err
 		}
-		to += x.Shape()[axis] * strides[axis]
+		strides := rowMajor(out.Shape())
+		to := 0
+		for _, x := range in {
+			*parts = append(*parts, copying{nest: newNest(x.Shape(), strides, rowMajor(x.Shape())), to: to})
+			to += x.Shape()[axis] * strides[axis]
+		}
 	}
-	return out, nil
+	for i, x := range in {
+		if err := (*parts)[i].run(ctx, out, x); err != nil {
+			return err
+		}
+	}
+	return nil
 }

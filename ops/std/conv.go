@@ -98,15 +98,11 @@ func (c *conv) axes(x, w []ops.Dim) ([]axis, error) {
 	return c.window.axes(x[2:], kernel)
 }
 
-func (c *conv) run(ctx *ops.Context, in []*ops.Tensor, shape []int) (*ops.Tensor, error) {
-	x, w := in[0], in[1]
+func (c *conv) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	x, w, shape := in[0], in[1], out.Shape()
 	axes, err := c.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))
-	if err != nil {
-		return nil, err
-	}
-	out, err := ops.Zeros(ops.Float32, shape)
 	if err != nil || out.Len() == 0 {
-		return out, err
+		return err
 	}
 	j := convolution{
 		x: x.Float32s(), w: w.Float32s(), out: out.Float32s(),
@@ -124,7 +120,7 @@ func (c *conv) run(ctx *ops.Context, in []*ops.Tensor, shape []int) (*ops.Tensor
 	columns := shape[0] * j.rows.out * j.cols.out
 	width := min(max(1, blockElements/max(1, j.taps)), max(8, columns/16), 256)
 	blocks := (columns + width - 1) / width
-	return out, ctx.For(j.group*blocks, 1, func(lo, hi int) error {
+	return ctx.For(j.group*blocks, 1, func(lo, hi int) error {
 		pixels := make([]float32, j.taps*width)
 		for i := lo; i < hi; i++ {
 			first := i % blocks * width

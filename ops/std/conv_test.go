@@ -204,7 +204,7 @@ func BenchmarkConv(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				for _, l := range layers[lo:hi] {
-					if _, err := op.Run(ctx, l.in); err != nil {
+					if _, err := ops.Run(op, ctx, l.in); err != nil {
 						b.Fatal(err)
 					}
 				}

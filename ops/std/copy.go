@@ -6,53 +6,65 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// copyElements copies what the nest walks through, from src[from:] to dst[to:],
-// which are of one element type. The nest's first array is dst.
-func copyElements(ctx *ops.Context, n *nest, dst *ops.Tensor, to int, src *ops.Tensor, from int) error {
-	switch dst.DType() {
-	case ops.Float32:
-		return copyRows[float32](ctx, n, dst, to, src, from)
-	case ops.Float64:
-		return copyRows[float64](ctx, n, dst, to, src, from)
-	case ops.Int8:
-		return copyRows[int8](ctx, n, dst, to, src, from)
-	case ops.Int16:
-		return copyRows[int16](ctx, n, dst, to, src, from)
-	case ops.Int32:
-		return copyRows[int32](ctx, n, dst, to, src, from)
-	case ops.Int64:
-		return copyRows[int64](ctx, n, dst, to, src, from)
-	case ops.Uint8:
-		return copyRows[uint8](ctx, n, dst, to, src, from)
-	case ops.Uint16:
-		return copyRows[uint16](ctx, n, dst, to, src, from)
-	case ops.Uint32:
-		return copyRows[uint32](ctx, n, dst, to, src, from)
-	case ops.Uint64:
-		return copyRows[uint64](ctx, n, dst, to, src, from)
-	case ops.Bool:
-		return copyRows[bool](ctx, n, dst, to, src, from)
-	}
-	return fmt.Errorf("%w: %v", ops.ErrDType, dst.DType())
+// copying is a parallel.Loop that copies what the nest walks through, from
+// src[from:] to dst[to:], which are of one element type. The nest's first array
+// is dst.
+type copying struct {
+	nest     nest
+	dst, src *ops.Tensor
+	to, from int
+	rows     func(c *copying, lo, hi int) error
 }
 
-func copyRows[T ops.Element](ctx *ops.Context, n *nest, dst *ops.Tensor, to int, src *ops.Tensor, from int) error {
-	d, _ := ops.Data[T](dst)
-	s, _ := ops.Data[T](src)
-	step := n.inner()
-	return ctx.For(n.total, grain, func(lo, hi int) error {
-		return n.walk(lo, hi, func(at [maxOperands]int, count int) error {
-			i, j := to+at[0], from+at[1]
-			if step[0] == 1 && step[1] == 1 {
-				copy(d[i:i+count], s[j:j+count])
-				return nil
-			}
-			for range count {
-				d[i] = s[j]
-				i += step[0]
-				j += step[1]
-			}
+func (c *copying) run(ctx *ops.Context, dst, src *ops.Tensor) error {
+	c.dst, c.src = dst, src
+	if c.rows = rowCopiers[dst.DType()]; c.rows == nil {
+		return fmt.Errorf("%w: %v", ops.ErrDType, dst.DType())
+	}
+	return ctx.Do(c.nest.total, grain, c)
+}
+
+func (c *copying) Part(lo, hi int) error { return c.rows(c, lo, hi) }
+
+// copyAll copies every element of src to dst, which may have another shape.
+func copyAll(ctx *ops.Context, dst, src *ops.Tensor) error {
+	c := ops.Scratch[copying](ctx)
+	if c.rows == nil {
+		size := []int{src.Len()}
+		c.nest = newNest(size, rowMajor(size), rowMajor(size))
+	}
+	return c.run(ctx, dst, src)
+}
+
+var rowCopiers = map[ops.DType]func(c *copying, lo, hi int) error{
+	ops.Float32: copyRows[float32],
+	ops.Float64: copyRows[float64],
+	ops.Int8:    copyRows[int8],
+	ops.Int16:   copyRows[int16],
+	ops.Int32:   copyRows[int32],
+	ops.Int64:   copyRows[int64],
+	ops.Uint8:   copyRows[uint8],
+	ops.Uint16:  copyRows[uint16],
+	ops.Uint32:  copyRows[uint32],
+	ops.Uint64:  copyRows[uint64],
+	ops.Bool:    copyRows[bool],
+}
+
+func copyRows[T ops.Element](c *copying, lo, hi int) error {
+	d, _ := ops.Data[T](c.dst)
+	s, _ := ops.Data[T](c.src)
+	step := c.nest.inner()
+	return c.nest.walk(lo, hi, func(at [maxOperands]int, count int) error {
+		i, j := c.to+at[0], c.from+at[1]
+		if step[0] == 1 && step[1] == 1 {
+			copy(d[i:i+count], s[j:j+count])
 			return nil
-		})
+		}
+		for range count {
+			d[i] = s[j]
+			i += step[0]
+			j += step[1]
+		}
+		return nil
 	})
 }

@@ -17,8 +17,8 @@ type identity struct{}
 
 func (identity) infer(in []*ops.Input) (ops.Type, error) { return in[0].Type, nil }
 
-func (identity) run(_ *ops.Context, in []*ops.Tensor, shape []int) (*ops.Tensor, error) {
-	return in[0].Reshaped(shape)
+func (identity) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	return copyAll(ctx, out, in[0])
 }
 
 // newFlatten makes Flatten (opsets 1 to 13): the output has two dimensions, the
@@ -54,6 +54,6 @@ func (k flatten) infer(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: x.DType, Shape: []ops.Dim{product(x.Shape[:axis]), product(x.Shape[axis:])}}, nil
 }
 
-func (k flatten) run(_ *ops.Context, in []*ops.Tensor, shape []int) (*ops.Tensor, error) {
-	return in[0].Reshaped(shape)
+func (k flatten) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	return copyAll(ctx, out, in[0])
 }

@@ -119,19 +119,15 @@ func (p *pool) axes(shape []ops.Dim) ([]axis, error) {
 	return p.window.axes(shape[2:], p.window.kernel)
 }
 
-func (p *pool) run(ctx *ops.Context, in []*ops.Tensor, shape []int) (*ops.Tensor, error) {
-	x := in[0]
+func (p *pool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	x, shape := in[0], out.Shape()
 	axes, err := p.axes(ops.Dims(x.Shape()...))
-	if err != nil {
-		return nil, err
-	}
-	out, err := ops.Zeros(x.DType(), shape)
 	if err != nil || out.Len() == 0 {
-		return out, err
+		return err
 	}
 	rows, cols := plane(axes)
 	compute := p.compute[x.DType()]
-	return out, ctx.For(shape[0]*shape[1], max(1, grain/(rows.in*cols.in)), func(lo, hi int) error {
+	return ctx.For(shape[0]*shape[1], max(1, grain/(rows.in*cols.in)), func(lo, hi int) error {
 		compute(out, x, &rows, &cols, lo, hi)
 		return nil
 	})

@@ -120,7 +120,29 @@ func (k *reduceSum) reduced(axes []int64, rank int) ([]bool, error) {
 	return reduced, nil
 }
 
-func (k *reduceSum) run(ctx *ops.Context, in []*ops.Tensor, shape []int) (*ops.Tensor, error) {
+func (k *reduceSum) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	data := in[0]
+	l := ops.Scratch[sumLoop](ctx)
+	if l.compute == nil {
+		if err := k.plan(l, in); err != nil {
+			return err
+		}
+	}
+	l.out, l.data = out, data
+	return ctx.Do(l.kept.total, max(1, grain/max(1, l.summed.total)), l)
+}
+
+// sumLoop is a parallel.Loop over the entries of the output.
+type sumLoop struct {
+	kept, summed nest
+	out, data    *ops.Tensor
+	compute      func(l *sumLoop, lo, hi int) error
+}
+
+func (l *sumLoop) Part(lo, hi int) error { return l.compute(l, lo, hi) }
+
+// plan finds the nests of loops.
+func (k *reduceSum) plan(l *sumLoop, in []*ops.Tensor) error {
 	data := in[0]
 	axes := k.axes
 	if len(in) > 1 && in[1] != nil {
@@ -128,14 +150,7 @@ func (k *reduceSum) run(ctx *ops.Context, in []*ops.Tensor, shape []int) (*ops.T
 	}
 	reduced, err := k.reduced(axes, len(data.Shape()))
 	if err != nil {
-		return nil, err
-	}
-	if !slices.Contains(reduced, true) {
-		return data.Reshaped(shape)
-	}
-	out, err := ops.Zeros(data.DType(), shape)
-	if err != nil {
-		return nil, err
+		return err
 	}
 	var sizes, strides [2][]int // of the axes that stay and of those that do not
 	for i, stride := range rowMajor(data.Shape()) {
@@ -146,44 +161,42 @@ func (k *reduceSum) run(ctx *ops.Context, in []*ops.Tensor, shape []int) (*ops.T
 		sizes[r] = append(sizes[r], data.Shape()[i])
 		strides[r] = append(strides[r], stride)
 	}
-	kept := newNest(sizes[0], rowMajor(sizes[0]), strides[0])
-	summed := newNest(sizes[1], strides[1])
+	l.kept = newNest(sizes[0], rowMajor(sizes[0]), strides[0])
+	l.summed = newNest(sizes[1], strides[1])
 	switch data.DType() {
 	case ops.Float32:
-		err = sum[float32, float64](ctx, &kept, &summed, out, data)
+		l.compute = sum[float32, float64]
 	case ops.Float64:
-		err = sum[float64, float64](ctx, &kept, &summed, out, data)
+		l.compute = sum[float64, float64]
 	case ops.Int32:
-		err = sum[int32, int32](ctx, &kept, &summed, out, data)
+		l.compute = sum[int32, int32]
 	case ops.Int64:
-		err = sum[int64, int64](ctx, &kept, &summed, out, data)
+		l.compute = sum[int64, int64]
 	}
-	return out, err
+	return nil
 }
 
 // sum adds up in type A, always in the order in which the elements lie.
-func sum[T, A number](ctx *ops.Context, kept, summed *nest, out, data *ops.Tensor) error {
-	o, _ := ops.Data[T](out)
-	d, _ := ops.Data[T](data)
-	next, step := kept.inner()[1], summed.inner()[0]
-	return ctx.For(kept.total, max(1, grain/max(1, summed.total)), func(lo, hi int) error {
-		return kept.walk(lo, hi, func(to [maxOperands]int, count int) error {
-			for i := range count {
-				var total A
-				err := summed.walk(0, summed.total, func(at [maxOperands]int, count int) error {
-					from := to[1] + i*next + at[0]
-					for range count {
-						total += A(d[from])
-						from += step
-					}
-					return nil
-				})
-				if err != nil {
-					return err
+func sum[T, A number](l *sumLoop, lo, hi int) error {
+	o, _ := ops.Data[T](l.out)
+	d, _ := ops.Data[T](l.data)
+	next, step := l.kept.inner()[1], l.summed.inner()[0]
+	return l.kept.walk(lo, hi, func(to [maxOperands]int, count int) error {
+		for i := range count {
+			var total A
+			err := l.summed.walk(0, l.summed.total, func(at [maxOperands]int, count int) error {
+				from := to[1] + i*next + at[0]
+				for range count {
+					total += A(d[from])
+					from += step
 				}
-				o[to[0]+i] = T(total)
+				return nil
+			})
+			if err != nil {
+				return err
 			}
-			return nil
-		})
+			o[to[0]+i] = T(total)
+		}
+		return nil
 	})
 }

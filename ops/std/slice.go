@@ -33,24 +33,22 @@ func (slicing) infer(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: in[0].DType, Shape: shape}, nil
 }
 
-func (slicing) run(ctx *ops.Context, in []*ops.Tensor, shape []int) (*ops.Tensor, error) {
-	data := in[0]
-	_, cut, err := sections(inputs(in))
-	if err != nil {
-		return nil, err
+func (slicing) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	data, shape := in[0], out.Shape()
+	c := ops.Scratch[copying](ctx)
+	if c.rows == nil {
+		_, cut, err := sections(inputs(in))
+		if err != nil {
+			return err
+		}
+		strides := rowMajor(data.Shape())
+		for i, s := range cut {
+			c.from += s.start * strides[i]
+			strides[i] *= s.step
+		}
+		c.nest = newNest(shape, rowMajor(shape), strides)
 	}
-	out, err := ops.Zeros(data.DType(), shape)
-	if err != nil {
-		return nil, err
-	}
-	from := 0
-	strides := rowMajor(data.Shape())
-	for i, s := range cut {
-		from += s.start * strides[i]
-		strides[i] *= s.step
-	}
-	n := newNest(shape, rowMajor(shape), strides)
-	return out, copyElements(ctx, &n, out, 0, data, from)
+	return c.run(ctx, out, data)
 }
 
 // sections returns the output's shape and, for axes that are completely known,

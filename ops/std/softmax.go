@@ -48,30 +48,37 @@ func (k *softmax) infer(in []*ops.Input) (ops.Type, error) {
 	return x, nil
 }
 
-func (k *softmax) run(ctx *ops.Context, in []*ops.Tensor, shape []int) (*ops.Tensor, error) {
-	x := in[0]
+func (k *softmax) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	shape := out.Shape()
 	axis, err := axisOf(k.axis, len(shape))
-	if err != nil {
-		return nil, err
-	}
-	out, err := ops.Zeros(x.DType(), shape)
 	if err != nil || out.Len() == 0 {
-		return out, err
+		return err
 	}
-	size, step := shape[axis], rowMajor(shape)[axis]
+	l := ops.Scratch[softmaxLoop](ctx)
+	*l = softmaxLoop{out: out, x: in[0], size: shape[axis], step: 1, row: softmaxRow[float32]}
+	for _, s := range shape[axis+1:] {
+		l.step *= s
+	}
 	if k.toEnd {
-		size, step = size*step, 1
+		l.size, l.step = l.size*l.step, 1
 	}
-	compute := softmaxRow[float32]
-	if x.DType() == ops.Float64 {
-		compute = softmaxRow[float64]
+	if out.DType() == ops.Float64 {
+		l.row = softmaxRow[float64]
 	}
-	return out, ctx.For(out.Len()/size, max(1, grain/16/size), func(lo, hi int) error {
-		for row := lo; row < hi; row++ {
-			compute(out, x, row/step*step*size+row%step, size, step)
-		}
-		return nil
-	})
+	return ctx.Do(out.Len()/l.size, max(1, grain/16/l.size), l)
+}
+
+type softmaxLoop struct {
+	out, x     *ops.Tensor
+	size, step int // of a row
+	row        func(out, x *ops.Tensor, first, size, step int)
+}
+
+func (l *softmaxLoop) Part(lo, hi int) error {
+	for row := lo; row < hi; row++ {
+		l.row(l.out, l.x, row/l.step*l.step*l.size+row%l.step, l.size, l.step)
+	}
+	return nil
 }
 
 // softmaxRow computes size elements from the first one, step apart.

@@ -46,8 +46,8 @@ const oldestOpset = 7
 type kernel interface {
 	infer(in []*ops.Input) (ops.Type, error)
 
-	// run computes the output, whose shape is the inferred one.
-	run(ctx *ops.Context, in []*ops.Tensor, shape []int) (*ops.Tensor, error)
+	// run computes every element of the output, which is of the inferred type.
+	run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 }
 
 func operator(name string, minInputs, maxInputs int, newKernel func(ops.Node) (kernel, error)) ops.Operator {
@@ -93,22 +93,8 @@ func (o *op) Infer(in []*ops.Input) ([]ops.Type, error) {
 	return []ops.Type{t}, nil
 }
 
-// Run infers once more: now everything is known, and what was unknown before
-// the run gets its check.
-func (o *op) Run(ctx *ops.Context, in []*ops.Tensor) ([]*ops.Tensor, error) {
-	types, err := o.Infer(inputs(in))
-	if err != nil {
-		return nil, err
-	}
-	shape := make([]int, len(types[0].Shape))
-	for i, d := range types[0].Shape {
-		shape[i] = d.Size
-	}
-	out, err := o.kernel.run(ctx, in, shape)
-	if err != nil {
-		return nil, err
-	}
-	return []*ops.Tensor{out}, nil
+func (o *op) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
+	return o.kernel.run(ctx, in, out[0])
 }
 
 func inputs(in []*ops.Tensor) []*ops.Input {

@@ -121,7 +121,7 @@ func TestNothingPanics(t *testing.T) {
 		"ceil_mode":            func() any { return list(1)[0] },
 		"count_include_pad":    func() any { return float32(1) },
 	}
-	ctx := &ops.Context{Context: t.Context(), Pool: parallel.New(2)}
+	pool := parallel.New(2)
 	ran := 0
 	for range 20000 {
 		o := Operators()[r.IntN(len(Operators()))]
@@ -143,7 +143,7 @@ func TestNothingPanics(t *testing.T) {
 			continue
 		}
 		types, inferErr := op.Infer(inputs(in))
-		out, err := op.Run(ctx, in)
+		out, err := ops.Run(op, &ops.Context{Context: t.Context(), Pool: pool}, in)
 		if inferErr != nil {
 			require.Error(t, err)
 			continue

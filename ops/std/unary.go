@@ -35,18 +35,18 @@ func (k unary) infer(in []*ops.Input) (ops.Type, error) {
 	return in[0].Type, checkDType("X", in[0].Type, ops.Float32, ops.Float64, ops.Int32, ops.Int64)
 }
 
-func (k unary) run(ctx *ops.Context, in []*ops.Tensor, shape []int) (*ops.Tensor, error) {
-	x := in[0]
-	out, err := ops.Zeros(x.DType(), shape)
-	if err != nil {
-		return nil, err
-	}
-	compute := k[x.DType()]
-	return out, ctx.For(out.Len(), grain, func(lo, hi int) error {
-		compute(lo, hi, out, x)
-		return nil
-	})
+func (k unary) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	l := ops.Scratch[unaryLoop](ctx)
+	*l = unaryLoop{out: out, x: in[0], compute: k[out.DType()]}
+	return ctx.Do(out.Len(), grain, l)
 }
+
+type unaryLoop struct {
+	out, x  *ops.Tensor
+	compute func(lo, hi int, out, x *ops.Tensor)
+}
+
+func (l *unaryLoop) Part(lo, hi int) error { l.compute(lo, hi, l.out, l.x); return nil }
 
 func each[T number](f func(out, x []T)) func(lo, hi int, out, x *ops.Tensor) {
 	return func(lo, hi int, out, x *ops.Tensor) {

@@ -1,0 +1,75 @@
+package runtime_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// TestFramesDoNotMix runs batches of several sizes, one after the other and at
+// once, and compares with what a fresh model makes of them.
+func TestFramesDoNotMix(t *testing.T) {
+	n := converttest.EveryLayer()
+	data := write(t, n, convert.Options{})
+	m, err := runtime.New(data, runtime.Workers(2))
+	require.NoError(t, err)
+	const sizes = 4
+	var in [sizes]map[string]*runtime.Tensor
+	var want [sizes][]float32
+	output := m.Outputs()[0].Name
+	for i := range in {
+		in[i] = map[string]*runtime.Tensor{"image": pixels(uint64(i), i+1, n.Input)}
+		fresh, err := runtime.New(data, runtime.Workers(1))
+		require.NoError(t, err)
+		out, err := fresh.Run(t.Context(), in[i])
+		require.NoError(t, err)
+		want[i] = out[output].Float32s()
+	}
+	var wg sync.WaitGroup
+	for worker := range 3 {
+		wg.Go(func() {
+			var kept [][]float32
+			for i := range 3 * sizes {
+				i = (i*i + worker) % sizes
+				out, err := m.Run(t.Context(), in[i])
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				kept = append(kept, out[output].Float32s())
+			}
+			for i, got := range kept { // nothing has been written over
+				i = (i*i + worker) % sizes
+				for j, v := range got {
+					if v != want[i][j] {
+						t.Errorf("batch of %d: element %d is %v, want %v", i+1, j, v, want[i][j])
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestRunAllocatesItsOutputsOnly counts what a Run allocates when all is warm.
+func TestRunAllocatesItsOutputsOnly(t *testing.T) {
+	n := converttest.EveryLayer()
+	for _, workers := range []int{1, 2} {
+		m, err := runtime.New(write(t, n, convert.Options{}), runtime.Workers(workers))
+		require.NoError(t, err)
+		in := map[string]*runtime.Tensor{"image": pixels(1, 2, n.Input)}
+		ctx := t.Context()
+		allocations := testing.AllocsPerRun(100, func() {
+			if _, err := m.Run(ctx, in); err != nil {
+				t.Error(err)
+			}
+		})
+		require.LessOrEqual(t, allocations, 60.0)
+	}
+}
