@@ -88,6 +88,7 @@ type gradient struct {
 
 	inverse []float32   // 1/P of each image and position, 0 where P is 0
 	overlap []float32   // sum over n of h*g, likewise
+	mean    []float32   // of g, weighted with h, likewise
 	factors []float32   // a/(1+a), (places, positions) or (1, positions)
 	groups  []gradGroup // of images
 	slab    int         // channels of a slab
@@ -100,7 +101,7 @@ type gradGroup struct{ chunks []gradChunk }
 type gradChunk struct {
 	first, count int       // pairs
 	runs         []gradRun // what of them lies beside each other in a row of the output
-	neurons      []float32 // (n, 2*count): h, and h*g beside it
+	neurons      []float32 // (n, 2*count): h, and h*(g-mean) beside it
 }
 
 type gradRun struct{ column, image, y, x, count int }
@@ -194,7 +195,7 @@ func (l *layer) newGradient(rule Rule, in, out, gradOut, gradIn []*ops.Tensor) (
 		d.gradEps = wanted(2)
 	}
 	d.inverse = make([]float32, d.batch*d.positions)
-	d.overlap = make([]float32, d.batch*d.positions)
+	d.overlap, d.mean = make([]float32, d.batch*d.positions), make([]float32, d.batch*d.positions)
 	d.findFactors()
 	d.cut()
 	return d, nil
@@ -246,20 +247,38 @@ func (d *gradient) prepareChunk(c *gradChunk) {
 		at += r.count
 	}
 	c.neurons = make([]float32, 2*d.n*c.count)
+	total := make([]float32, c.count)
+	overlap, mean := d.overlap[c.first:][:c.count], d.mean[c.first:][:c.count]
+	d.eachNeuron(c, func(h, g []float32, at, _ int) {
+		for i, v := range h {
+			total[at+i] += v
+			overlap[at+i] += v * g[i]
+		}
+	})
+	for i, v := range total {
+		if v > 0 {
+			mean[i] = overlap[i] / v
+		}
+	}
+	d.eachNeuron(c, func(h, g []float32, at, n int) {
+		both := c.neurons[2*n*c.count+at:]
+		deviations := both[c.count:]
+		copy(both, h)
+		for i, v := range h {
+			deviations[i] = v * (g[i] - mean[at+i])
+		}
+	})
+}
+
+// eachNeuron calls f for every neuron with h and g at positions of a chunk that
+// lie beside each other, the first of which is number at of the chunk.
+func (d *gradient) eachNeuron(c *gradChunk, f func(h, g []float32, at, n int)) {
 	for at := 0; at < c.count; {
 		image, pos := (c.first+at)/d.positions, (c.first+at)%d.positions
 		count := min(d.positions-pos, c.count-at)
-		overlap := d.overlap[c.first+at:][:count]
 		for n := range d.n {
 			from := (image*d.n+n)*d.positions + pos
-			h, g := d.h[from:][:count], d.g[from:][:count]
-			both := c.neurons[2*n*c.count+at:]
-			hs, hgs := both[:count], both[c.count:][:count]
-			for i, v := range h {
-				hs[i] = v
-				hgs[i] = v * g[i]
-				overlap[i] += v * g[i]
-			}
+			f(d.h[from:][:count], d.g[from:][:count], at, n)
 		}
 		at += count
 	}
@@ -378,7 +397,7 @@ func (d *gradient) finishEps(eps []float32) {
 
 // gradWorker is what one worker needs at a time.
 type gradWorker struct {
-	both    []float32 // (rows of a slab, 2*count): R and G, then the factors of h and h*g
+	both    []float32 // (rows of a slab, 2*count): R and W*(h*(g-mean)), then the factors of the neurons
 	patch   []float32 // a row of it
 	fold    []float32
 	weights []float32 // the parts of a group: (k, n)
@@ -395,6 +414,9 @@ func (d *gradient) newWorker() *gradWorker {
 // both rows of W by positions, everything is in products of matrices:
 //
 //	grad_W = (p~*R/(R^2+tiny)) * (h*g)' - (p~*G/(R^2+tiny)) * h'
+//
+// A constant added to g does not change grad_W. In place of g stands its deviation
+// from its mean over h, which leaves little to cancel out.
 func (d *gradient) compute(w *gradWorker, g *gradGroup, lo, hi int) {
 	first, rows := lo*d.places, (hi-lo)*d.places
 	for i := range g.chunks {

@@ -12,9 +12,9 @@ func (d *gradient) row(w *gradWorker, c *gradChunk, k int, both []float32) {
 		patch[i] *= v
 	}
 	if d.gradX != nil || d.gradEps != nil {
-		ratio := w.fold[:c.count]
-		for i := range ratio {
-			ratio[i] = g[i] / (r[i] + tiny)
+		ratio, mean := w.fold[:c.count], d.mean[c.first:][:c.count]
+		for i, m := range mean {
+			ratio[i] = (g[i] + m*r[i]) / (r[i] + tiny)
 		}
 		if d.gradEps != nil {
 			d.addEps(w.eps, ratio, patch, c, k%d.places)
