@@ -16,10 +16,13 @@ const (
 // sums over all images are added up in a fixed order, whoever computed them: a
 // part is that of one image.
 type convolutionGradient struct {
-	convolution         // out is not used
-	batch, positions    int
-	g                   []float32
+	x, w, g             []float32
 	gradX, gradW, gradB []float32 // nil when not wanted
+	batch, positions    int
+	group               int
+	channels, filters   int // of one group
+	taps                int // places in the window of all channels of a group
+	rows, cols          axis
 }
 
 func convGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
@@ -30,11 +33,8 @@ func convGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tensor,
 		return err
 	}
 	d := convolutionGradient{
-		convolution: convolution{
-			x: x.Float32s(), w: w.Float32s(),
-			channels: w.Shape()[1], filters: w.Shape()[0] / c.group, group: c.group,
-		},
-		batch: x.Shape()[0], g: g, gradX: gradIn[0], gradW: gradIn[1],
+		x: x.Float32s(), w: w.Float32s(), g: g, gradX: gradIn[0], gradW: gradIn[1],
+		batch: x.Shape()[0], group: c.group, channels: w.Shape()[1], filters: w.Shape()[0] / c.group,
 	}
 	if len(gradIn) == 3 {
 		d.gradB = gradIn[2]
@@ -93,34 +93,38 @@ func (d *convolutionGradient) compute(pixels []float32, image, group int, gradW,
 	for lo := 0; lo < d.positions; lo += gradColumns {
 		n := min(gradColumns, d.positions-lo)
 		if d.gradW != nil {
+			clear(pixels)
 			for i := range n {
-				d.gather(pixels[i*d.taps:][:d.taps], group, image*d.positions+lo+i)
+				column := pixels[i*d.taps:][:d.taps]
+				d.eachTap(image, group, lo+i, func(tap, at int) { column[tap] = d.x[at] })
 			}
 			kernels.Gemm(false, false, d.filters, d.taps, n, g[lo:], d.positions, pixels, d.taps, gradW[first*d.taps:], d.taps, lo > 0)
 		}
 		if d.gradX != nil {
 			kernels.Gemm(true, false, n, d.taps, d.filters, g[lo:], d.positions, d.w[first*d.taps:], d.taps, pixels, d.taps, false)
 			for i := range n {
-				d.scatter(pixels[i*d.taps:][:d.taps], group, image, lo+i)
+				column := pixels[i*d.taps:][:d.taps]
+				d.eachTap(image, group, lo+i, func(tap, at int) { d.gradX[at] += column[tap] })
 			}
 		}
 	}
 }
 
-// scatter adds what a column says of its pixels to their gradient.
-func (d *convolutionGradient) scatter(pixels []float32, group, image, position int) {
+// eachTap calls f for every tap of the window at an output position that is on
+// the image, with the place of its pixel in x.
+func (d *convolutionGradient) eachTap(image, group, position int, f func(tap, at int)) {
 	height, width := d.rows.in, d.cols.in
 	top := position/d.cols.out*d.rows.stride - d.rows.before
 	left := position%d.cols.out*d.cols.stride - d.cols.before
 	tap := 0
 	for channel := range d.channels {
-		grad := d.gradX[((image*d.group+group)*d.channels+channel)*height*width:][:height*width]
+		plane := ((image*d.group+group)*d.channels + channel) * height * width
 		for ky := range d.rows.kernel {
 			y := top + ky*d.rows.dilation
 			for kx := range d.cols.kernel {
 				x := left + kx*d.cols.dilation
 				if uint(y) < uint(height) && uint(x) < uint(width) {
-					grad[y*width+x] += pixels[tap]
+					f(tap, plane+y*width+x)
 				}
 				tap++
 			}
