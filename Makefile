@@ -86,6 +86,7 @@ fuzz:
 	go test ./internal/npy -run '^$$' -fuzz FuzzRead -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 	go test ./internal/dataset -run '^$$' -fuzz FuzzIDX -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 	go test ./internal/dataset -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
+	go test ./internal/dataset -run '^$$' -fuzz FuzzPickle -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 	go test ./importers/pytorch -run '^$$' -fuzz FuzzConfig -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 	go test ./convert -run '^$$' -fuzz FuzzFromONNX -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 	go test ./runtime -run '^$$' -fuzz FuzzNew -fuzztime $(FUZZTIME) -fuzzminimizetime 10x

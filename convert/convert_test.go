@@ -21,7 +21,7 @@ func networks() map[string]*convert.Network {
 	plain := converttest.Digits()
 	plain.Preprocessing = convert.Preprocessing{}
 	plain.Input = convert.Size{Channels: 1, Height: 8, Width: 8}
-	plain.Name, plain.Dialect, plain.Step, plain.Classes, plain.Sources = "", 0, -1, nil, nil
+	plain.Name, plain.Dialect, plain.Step, plain.Classes, plain.Sources, plain.Training = "", 0, -1, nil, nil, nil
 	gray := converttest.EveryLayer()
 	gray.Input.Channels = 1
 	gray.Preprocessing.OnOffMean = []float32{0.13}
@@ -155,6 +155,10 @@ func TestToONNXErrors(t *testing.T) {
 			}, "must follow an SbS layer",
 		},
 		{
+			"training", func(n *convert.Network) { n.Training = []byte("{\"a\": \"\xff\"}") },
+			"metadata ai.sbs.training: it is not valid JSON",
+		},
+		{
 			"mean", func(n *convert.Network) { n.Layers[1] = &convert.OnOff{Mean: m.Tensor(0, 1, 1, 1, 6, 5)} },
 			"mean: shape does not fit",
 		},
@@ -173,7 +177,9 @@ func TestToONNXErrors(t *testing.T) {
 }
 
 func TestFromONNXErrors(t *testing.T) {
-	data, err := convert.ToONNX(converttest.Digits(), convert.Options{})
+	n := converttest.Digits()
+	n.Layers[0].(*convert.SbS).Local = true
+	data, err := convert.ToONNX(n, convert.Options{})
 	require.NoError(t, err)
 	for _, c := range []struct{ name, old, replacement, want string }{
 		{"other node names", "L0/SbS", "X0/SbS", "belongs to no layer"},
@@ -182,6 +188,10 @@ func TestFromONNXErrors(t *testing.T) {
 		{"input", "image", "imago", `no input "image"`},
 		{"crop", "preprocessing/crop_starts", "preprocessing/crop_starty", `no initializer "preprocessing/crop_starts"`},
 		{"metadata", "ai.sbs.classes\x12\x0d[", "ai.sbs.classes\x12\x0d{", "metadata ai.sbs.classes"},
+		{"training", `{"batch_size"`, `["batch_size"`, "metadata ai.sbs.training: it is not valid JSON"},
+		{"local", "ai.sbs.local\x12\x03[0]", "ai.sbs.local\x12\x03[1]", "metadata ai.sbs.local: layer 1 is no SbS layer"},
+		{"local beyond", "ai.sbs.local\x12\x03[0]", "ai.sbs.local\x12\x03[9]", "layer 9 is no SbS layer"},
+		{"local list", "ai.sbs.local\x12\x03[0]", "ai.sbs.local\x12\x03[a]", "metadata ai.sbs.local"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			require.Contains(t, string(data), c.old)

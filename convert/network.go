@@ -3,6 +3,7 @@
 package convert
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"github.com/spike-by-spike/sbs/ops"
@@ -21,12 +22,24 @@ type Network struct {
 
 	Classes []string // class names, in the order of the output neurons; may be nil
 	Sources []Source // the files it was read from
+
+	// Training is what the configuration of PyTorch-SbS says beyond the layers
+	// and the preprocessing, a JSON object; nil if nothing is known of it. An
+	// ONNX file carries it along; importers/pytorch writes and reads it.
+	Training json.RawMessage
 }
 
 // Source is a file that a network was read from.
 type Source struct {
 	Path   string
 	SHA256 string // hexadecimal
+
+	// Of a file that holds an array: its type in NumPy's words ("float32" or
+	// "float64"), its shape there, and how many of its elements float32 holds
+	// only rounded.
+	DType   string `json:",omitempty"`
+	Shape   []int  `json:",omitzero"`
+	Rounded int    `json:",omitempty"`
 }
 
 // Size is the size of a layer's input or output without the batch dimension.
@@ -117,6 +130,7 @@ type SbS struct {
 	Weights   *ops.Tensor // float32 (K, N), K = channels*kernel height*kernel width
 	EpsilonXY *ops.Tensor // nil, or float32 (OH, OW) or (OH, OW, KH, KW)
 	Pooling   bool        // Weights are the fixed pooling weights
+	Local     bool        // it is trained by its local rule; nothing to inference
 
 	Spikes          int
 	Epsilon0        float32

@@ -1,7 +1,6 @@
 package convert
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -161,49 +160,6 @@ func (w *writer) output(n *Network, v value, size Size) {
 	w.graph.Output = []*onnxpb.ValueInfoProto{w.batched(name, shape...)}
 }
 
-// MetaClasses is the key of the model's metadata under which the names of the
-// classes are, a JSON list.
-const MetaClasses = "ai.sbs.classes"
-
-// Other keys of the metadata. Sources are JSON.
-const (
-	metaName    = "ai.sbs.name"
-	metaDialect = "ai.sbs.dialect"
-	metaStep    = "ai.sbs.step"
-	metaSources = "ai.sbs.sources"
-)
-
-func metadata(n *Network) ([]*onnxpb.StringStringEntryProto, error) {
-	var props []*onnxpb.StringStringEntryProto
-	set := func(key, value string) {
-		props = append(props, &onnxpb.StringStringEntryProto{Key: key, Value: value})
-	}
-	if n.Name != "" {
-		set(metaName, n.Name)
-	}
-	if n.Dialect > 0 {
-		set(metaDialect, strconv.Itoa(n.Dialect))
-	}
-	if n.Step >= 0 {
-		set(metaStep, strconv.Itoa(n.Step))
-	}
-	for _, m := range []struct {
-		key   string
-		value any
-		empty bool
-	}{{MetaClasses, n.Classes, len(n.Classes) == 0}, {metaSources, n.Sources, len(n.Sources) == 0}} {
-		if m.empty {
-			continue
-		}
-		b, err := json.Marshal(m.value)
-		if err != nil {
-			return nil, fmt.Errorf("convert: metadata %s: %w", m.key, err)
-		}
-		set(m.key, string(b))
-	}
-	return props, nil
-}
-
 // FromONNX reads a model that ToONNX wrote, with whatever weights it holds now.
 // Errors about other models wrap ErrNotOurs.
 func FromONNX(data []byte) (*Network, error) {
@@ -243,6 +199,9 @@ func FromONNX(data []byte) (*Network, error) {
 		r.last, _ = l.(*SbS)
 		n.Layers = append(n.Layers, l)
 	}
+	if err := n.setLocal(m.GetMetadataProps()); err != nil {
+		return nil, err
+	}
 	if _, err := n.Sizes(); err != nil {
 		return nil, err
 	}
@@ -265,28 +224,6 @@ func readLayer(r *reader, kind string) (Layer, error) {
 		return readReconstruction(r)
 	}
 	return nil, fmt.Errorf("%w: unknown kind of layer", ErrNotOurs)
-}
-
-func (n *Network) readMetadata(props []*onnxpb.StringStringEntryProto) error {
-	for _, p := range props {
-		var err error
-		switch p.GetKey() {
-		case metaName:
-			n.Name = p.GetValue()
-		case metaDialect:
-			n.Dialect, err = strconv.Atoi(p.GetValue())
-		case metaStep:
-			n.Step, err = strconv.Atoi(p.GetValue())
-		case MetaClasses:
-			err = json.Unmarshal([]byte(p.GetValue()), &n.Classes)
-		case metaSources:
-			err = json.Unmarshal([]byte(p.GetValue()), &n.Sources)
-		}
-		if err != nil {
-			return fmt.Errorf("convert: %w: metadata %s: %w", ErrNotOurs, p.GetKey(), err)
-		}
-	}
-	return nil
 }
 
 func inputSize(g *onnxpb.GraphProto) (Size, error) {

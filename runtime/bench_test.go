@@ -13,33 +13,64 @@ import (
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops/opstest"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
 // BenchmarkNetwork runs the published MNIST network, and without the recordings
-// one of the same shape with other weights, on images of random pixels: whole,
-// by tier, workers and number of spikes.
+// one of the same shape with other weights, on images of random pixels.
 func BenchmarkNetwork(b *testing.B) {
+	benchmark(b, published(b), []int{1, 256})
+}
+
+// BenchmarkLayer runs each of the network's layers alone.
+func BenchmarkLayer(b *testing.B) {
 	n := published(b)
+	sizes, err := n.Sizes()
+	require.NoError(b, err)
+	for i, l := range n.Layers {
+		alone := &convert.Network{Step: -1, Input: sizes[i], Layers: []convert.Layer{l}}
+		b.Run(fmt.Sprintf("L%d-%s-%v", i, l.Kind(), sizes[i+1]), func(b *testing.B) {
+			benchmark(b, alone, []int{256})
+		})
+	}
+}
+
+// benchmark runs a network by tier, kind and number of spikes, workers and images
+// in a batch. x-portable is the ratio to the portable tier in the same run.
+func benchmark(b *testing.B, n *convert.Network, batches []int) {
 	data := write(b, n, convert.Options{})
+	portable := map[string]float64{}
 	for _, tier := range kernel.Tiers() {
 		for _, spikes := range []int{1600, 100} {
-			for _, workers := range []int{1, 2} {
-				for _, images := range []int{1, 256} {
-					b.Run(fmt.Sprintf("%v/spikes=%d/workers=%d/batch=%d", tier, spikes, workers, images), func(b *testing.B) {
-						defer kernel.Use(tier)()
-						m, err := runtime.New(data, runtime.Workers(workers), runtime.Spikes(spikes))
-						require.NoError(b, err)
-						in := map[string]*runtime.Tensor{"image": pixels(1, images, n.Input)}
-						for b.Loop() {
-							if _, err := m.Run(b.Context(), in); err != nil {
-								b.Fatal(err)
-							}
+			for _, sampler := range []sbs.Sampler{sbs.IID, sbs.LowDiscrepancy} {
+				for _, workers := range []int{1, 2} {
+					for _, images := range batches {
+						if sampler == sbs.LowDiscrepancy && spikes == 1600 {
+							continue // it is for few spikes
 						}
-						rate := float64(images*b.N) / b.Elapsed().Seconds()
-						b.ReportMetric(rate, "images/s")
-						b.ReportMetric(rate*spikesPerImage(b, n, spikes)/1e6, "Mspikes/s")
-					})
+						task := fmt.Sprintf("%v/spikes=%d/workers=%d/batch=%d", sampler, spikes, workers, images)
+						b.Run(fmt.Sprintf("%v/%s", tier, task), func(b *testing.B) {
+							defer kernel.Use(tier)()
+							m, err := runtime.New(data, runtime.Workers(workers), runtime.Spikes(spikes), runtime.Sampler(sampler))
+							require.NoError(b, err)
+							in := map[string]*runtime.Tensor{"image": pixels(1, images, n.Input)}
+							for b.Loop() {
+								if _, err := m.Run(b.Context(), in); err != nil {
+									b.Fatal(err)
+								}
+							}
+							rate := float64(images*b.N) / b.Elapsed().Seconds()
+							b.ReportMetric(rate, "images/s")
+							b.ReportMetric(rate*spikesPerImage(b, n, spikes)/1e6, "Mspikes/s")
+							b.ReportMetric(0, "ns/op")
+							if tier == kernel.Portable {
+								portable[task] = rate
+							} else if p := portable[task]; p > 0 {
+								b.ReportMetric(rate/p, "x-portable")
+							}
+						})
+					}
 				}
 			}
 		}

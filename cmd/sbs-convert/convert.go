@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
@@ -20,9 +23,15 @@ JSON configuration in it or in the folder above) into one ONNX file, and prints
 what it found.
 
 The model takes images of the size of the data set, pixels from 0 to 1; cropping
-and on/off split are part of it.`
+and on/off split are part of it.
+
+Given a model and a folder, it goes the other way: the .npy files are written
+into the folder, EpsXY beside it, and the JSON configuration above it. An array
+that was not changed comes back bit by bit. Files that are there already, with
+something else in them, are replaced only with --force.`
 
 const example = `  sbs-convert ./Weights model.onnx
+  sbs-convert model.onnx ./Weights
   sbs-convert ./Weights model.onnx --config network.json --config dataset.json
   sbs-convert --info model.onnx`
 
@@ -30,6 +39,7 @@ const example = `  sbs-convert ./Weights model.onnx
 type flags struct {
 	pytorch.Options
 	dynamics.Flags
+	pytorch.SaveOptions
 	input string
 	batch int
 	info  bool
@@ -38,8 +48,8 @@ type flags struct {
 func newCommand() *cobra.Command {
 	var f flags
 	cmd := &cobra.Command{
-		Use:           "sbs-convert WEIGHTS MODEL.onnx",
-		Short:         "Turns a folder of PyTorch-SbS weights into an ONNX model",
+		Use:           "sbs-convert WEIGHTS MODEL.onnx | MODEL.onnx WEIGHTS",
+		Short:         "Turns a folder of PyTorch-SbS weights into an ONNX model, and back",
 		Long:          long,
 		Example:       example,
 		SilenceErrors: true,
@@ -54,6 +64,15 @@ func newCommand() *cobra.Command {
 			if cmd.Flags().Changed("step") && f.Step < 0 {
 				return fmt.Errorf("--step %d: want at least 0", f.Step)
 			}
+			if isModel(args[0]) {
+				if err := onlyFlags(cmd, "of the way to ONNX", "step", "force", "arrays-only"); err != nil {
+					return err
+				}
+				return f.save(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], args[1])
+			}
+			if f.Force || f.ArraysOnly {
+				return errors.New("--force and --arrays-only are of the way from ONNX to PyTorch-SbS")
+			}
 			return f.convert(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], args[1])
 		},
 	}
@@ -62,7 +81,7 @@ func newCommand() *cobra.Command {
 	s.BoolVar(&f.info, "info", false, "describe a model instead: sbs-convert --info MODEL.onnx")
 	s.StringArrayVar(&f.Config, "config", nil, "configuration `file`; given several times, later ones override (default: looked for in the folder, then above it)")
 	s.StringVar(&f.EpsilonXY, "eps-xy", "", "`folder` of the EpsXY files (default: the weights folder, then EpsXY beside it)")
-	s.IntVar(&f.Step, "step", -1, "training `step` to read (default: learning_step, then the highest with all files)")
+	s.IntVar(&f.Step, "step", -1, "training `step` to read (default: learning_step, then the highest with all files), or to write (default: the model's)")
 	s.BoolVar(&f.AllowUntrained, "allow-untrained", false, "give layers without a weight file the values training starts from")
 	s.Float32SliceVar(&f.Mean, "mean", nil, "the data set's mean for each channel, pixels 0..1, for the on/off split")
 	s.StringVar(&f.input, "input", "", "image `size` as CHANNELSxHEIGHTxWIDTH (default: by the configuration's data_mode)")
@@ -70,6 +89,8 @@ func newCommand() *cobra.Command {
 	f.Flags.Register(s)
 	s.BoolVar(&f.NoPreprocessing, "no-preprocessing", false, "leave cropping and on/off split out of the model")
 	s.IntVar(&f.batch, "batch", 0, "fix the batch size (default: any)")
+	s.BoolVar(&f.Force, "force", false, "from ONNX: replace files that hold something else")
+	s.BoolVar(&f.ArraysOnly, "arrays-only", false, "from ONNX: write the .npy files and leave the configuration alone")
 	return cmd
 }
 
@@ -78,11 +99,70 @@ func checkArgs(info bool, args []string) error {
 	case info && len(args) != 1:
 		return fmt.Errorf("--info takes one model: sbs-convert --info MODEL.onnx (got %d arguments)", len(args))
 	case !info && len(args) == 1 && strings.HasSuffix(args[0], ".onnx"):
-		return fmt.Errorf("the weights folder is missing: sbs-convert WEIGHTS %s (to describe that model: sbs-convert --info %s)", args[0], args[0])
+		return fmt.Errorf("the weights folder is missing: sbs-convert WEIGHTS %s, or the other way round to write it (to describe that model: sbs-convert --info %s)", args[0], args[0])
 	case !info && len(args) != 2:
 		return fmt.Errorf("it takes the weights folder and the model to write: sbs-convert WEIGHTS MODEL.onnx (got %d arguments; see --help)", len(args))
-	case !info && strings.HasSuffix(args[0], ".onnx"):
-		return errors.New("ONNX to PyTorch-SbS is not supported yet: the first argument is the weights folder, the second the model to write")
+	case !info && isModel(args[0]) && isModel(args[1]):
+		return fmt.Errorf("%s and %s are both models; one argument is the weights folder", args[0], args[1])
+	}
+	return nil
+}
+
+// isModel reports whether an argument is an ONNX file: a file, or what is named
+// like one and is no folder.
+func isModel(path string) bool {
+	if info, err := os.Stat(path); err == nil {
+		return !info.IsDir()
+	}
+	return strings.HasSuffix(path, ".onnx")
+}
+
+// onlyFlags refuses flags that mean nothing in this direction.
+func onlyFlags(cmd *cobra.Command, whose string, names ...string) error {
+	var others []string
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if !slices.Contains(names, f.Name) {
+			others = append(others, "--"+f.Name)
+		}
+	})
+	if len(others) > 0 {
+		return fmt.Errorf("%s: a flag %s", strings.Join(others, ", "), whose)
+	}
+	return nil
+}
+
+// save turns a model into a folder.
+func (f *flags) save(stdout, stderr io.Writer, path, weights string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	n, err := convert.FromONNX(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if f.Step >= 0 {
+		n.Step = f.Step
+	}
+	report, err := pytorch.Save(weights, n, f.SaveOptions)
+	if err != nil {
+		return err
+	}
+	for _, w := range report.Warnings {
+		fmt.Fprintln(stderr, "warning:", w)
+	}
+	fmt.Fprintf(stdout, "%s: PyTorch-SbS dialect %d, step %d\n", n.Name, n.Dialect, report.Step)
+	for _, s := range report.Files {
+		verb, note := "wrote", ""
+		if s.Kept {
+			verb = "was there already:"
+		}
+		if s.AsSource {
+			note = " (as it was before the conversion, bit by bit)"
+		}
+		if _, err := fmt.Fprintf(stdout, "%s %s%s\n", verb, s.Path, note); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func TestConvert(t *testing.T) {
 
 	out, _, err = command(t, "--info", path)
 	require.NoError(t, err)
-	require.Contains(t, out, "mnist-prototypes, 192.9 kB, from PyTorch-SbS dialect 2, step 0")
+	require.Contains(t, out, "mnist-prototypes, 193.1 kB, from PyTorch-SbS dialect 2, step 0")
 	require.Contains(t, out, "from Weights/Weight_L0_S0.npy  sha256 0460e279")
 }
 
@@ -95,7 +95,7 @@ func TestRefused(t *testing.T) {
 		{"nothing", nil, "sbs-convert WEIGHTS MODEL.onnx (got 0 arguments; see --help)"},
 		{"no folder", []string{path}, "the weights folder is missing"},
 		{"only a folder", []string{weights}, "got 1 arguments"},
-		{"the wrong way round", []string{path, weights}, "ONNX to PyTorch-SbS is not supported yet"},
+		{"the wrong way round", []string{path, weights}, "no such file"},
 		{"info of nothing", []string{"--info"}, "--info takes one model"},
 		{"info of no file", []string{"--info", path}, "no such file"},
 		{"empty folder", []string{dir, path}, "--config"},
@@ -158,4 +158,58 @@ func TestHelp(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, out, "sbs-convert ./Weights model.onnx")
 	require.Contains(t, out, "--eps-xy")
+}
+
+func TestBack(t *testing.T) {
+	dir := t.TempDir()
+	model, again := filepath.Join(dir, "model.onnx"), filepath.Join(dir, "again", "Weights")
+	_, _, err := command(t, weights, model)
+	require.NoError(t, err)
+	out, errOut, err := command(t, model, again)
+	require.NoError(t, err)
+	require.Empty(t, errOut)
+	require.Contains(t, out, "mnist-prototypes: PyTorch-SbS dialect 2, step 0\n")
+	require.Contains(t, out, "wrote "+filepath.Join(again, "Weight_L0_S0.npy")+" (as it was before the conversion, bit by bit)\n")
+	require.Contains(t, out, "wrote "+filepath.Join(dir, "again", "network.json")+"\n")
+	for _, name := range []string{"Weight_L0_S0.npy", "Weight_L1_S0.npy"} {
+		want, err := os.ReadFile(filepath.Join(weights, name))
+		require.NoError(t, err)
+		got, err := os.ReadFile(filepath.Join(again, name))
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(want, got), name)
+	}
+	second := filepath.Join(dir, "second.onnx")
+	_, _, err = command(t, again, second)
+	require.NoError(t, err)
+
+	out, _, err = command(t, model, again)
+	require.NoError(t, err)
+	require.Contains(t, out, "was there already: "+filepath.Join(dir, "again", "def.json"))
+	_, _, err = command(t, model, again, "--step", "7", "--arrays-only")
+	require.NoError(t, err)
+	require.FileExists(t, filepath.Join(again, "Weight_L1_S7.npy"))
+
+	require.NoError(t, os.WriteFile(filepath.Join(again, "Weight_L0_S0.npy"), nil, 0o600))
+	_, _, err = command(t, model, again)
+	require.ErrorContains(t, err, "Weight_L0_S0.npy: there already, and different")
+	require.ErrorContains(t, err, "--force")
+	_, _, err = command(t, model, again, "--force")
+	require.NoError(t, err)
+
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{model, again, "--mean", "0.5", "--batch", "2"}, "--mean, --batch: a flag of the way to ONNX"},
+		{[]string{weights, second, "--force"}, "of the way from ONNX to PyTorch-SbS"},
+		{[]string{model, second}, "are both models"},
+		{[]string{filepath.Join(weights, "Weight_L0_S0.npy"), again}, "not a valid ONNX model"},
+		{[]string{model, again, "--step", "-1"}, "--step -1: want at least 0"},
+	} {
+		_, _, err := command(t, c.args...)
+		require.ErrorContains(t, err, c.want)
+	}
+	out, _, err = command(t, "--info", model)
+	require.NoError(t, err)
+	require.Contains(t, out, "\ntraining: MNIST, 0 of 2 layers trainable, 1 batches of 500 for an update, 0.5 MSE + 1 KL, Adam with learning rate 0.001")
 }

@@ -152,10 +152,22 @@ func describe(out io.Writer, path string) error {
 	if err := printNetwork(out, n, nil); err != nil {
 		return err
 	}
+	if n.Training != nil {
+		fmt.Fprintf(out, "training: %s\n", training(n))
+	}
 	for _, s := range n.Sources {
 		fmt.Fprintf(out, "from %s  sha256 %s\n", s.Path, s.SHA256)
 	}
 	return nil
+}
+
+// training sums up how a network was trained.
+func training(n *convert.Network) string {
+	t, _, err := pytorch.TrainingOf(n)
+	if err != nil {
+		return fmt.Sprintf("not readable (%v)", err)
+	}
+	return t.String()
 }
 
 // describeForeign prints what can be said of any ONNX model.

@@ -1,4 +1,5 @@
-// Command sbs-convert turns a folder of PyTorch-SbS weights into an ONNX model.
+// Command sbs-convert turns a folder of PyTorch-SbS weights into an ONNX model,
+// and back.
 package main
 
 import (

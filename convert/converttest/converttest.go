@@ -2,6 +2,7 @@
 package converttest
 
 import (
+	"encoding/json"
 	"math/rand/v2"
 
 	"github.com/spike-by-spike/sbs/convert"
@@ -72,7 +73,11 @@ func Digits() *convert.Network {
 			m.SbS(Window(3, 1), 5, 3, 40),
 		},
 		Classes: []string{"a", "b", "c"},
-		Sources: []convert.Source{{Path: "Weights/Weight_L0_S7.npy", SHA256: "00ff"}},
+		Sources: []convert.Source{
+			{Path: "Weights/Weight_L0_S7.npy", SHA256: "00ff", DType: "float64", Shape: []int{9, 5}, Rounded: 3},
+			{Path: "def.json", SHA256: "ff00"},
+		},
+		Training: json.RawMessage(`{"batch_size":24,"learning_parameters":{"loss_mode":1}}`),
 	}
 }
 
@@ -92,6 +97,7 @@ func EveryLayer() *convert.Network {
 	pooling.EpsilonXY = m.Tensor(0.1, 1, 5, 5)
 	forgets := m.SbS(padded, 6, 4, 30)
 	forgets.Forgetting = 0.25
+	forgets.Local = true
 	forgets.Sampler = sbs.LowDiscrepancy
 	return &convert.Network{
 		Name: "every layer", Dialect: 1, Step: 0,

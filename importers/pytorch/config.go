@@ -1,12 +1,8 @@
 package pytorch
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/json"
 	"fmt"
-	"math"
-	"slices"
+	"maps"
 	"strings"
 
 	"github.com/tailscale/hujson"
@@ -49,6 +45,9 @@ type config struct {
 	onOff     bool
 	imageMean []float64
 
+	training *trainingKeys  // where the values go that only training needs; nil if nobody asks
+	merged   map[string]any // everything that the files say, as encoding/json reads it
+
 	files    []string          // in the order they were merged
 	sums     [][]byte          // their SHA-256, likewise
 	given    map[string]string // key -> the file that said it last
@@ -67,6 +66,7 @@ func newConfig() *config {
 		noiseRange:  []float64{1, 1.1},
 		crop:        2,
 		onOff:       true,
+		merged:      map[string]any{},
 		lengths:     map[string]int{},
 		given:       map[string]string{},
 	}
@@ -78,9 +78,9 @@ type perLayer struct{}
 
 // keys returns where the value of every known key goes, by section ("" is the
 // top level). nil stands for keys that only training or the original's machine
-// needs; their values are not looked at.
+// needs; their values are not looked at unless somebody trains.
 func (c *config) keys() map[string]map[string]any {
-	return map[string]map[string]any{
+	keys := map[string]map[string]any{
 		"": {
 			"data_mode":                       &c.dataMode,
 			"eps_xy_path":                     &c.epsilonPath,
@@ -142,65 +142,36 @@ func (c *config) keys() map[string]map[string]any {
 			"number_of_trunc_bits": perLayer{},
 		},
 	}
-}
-
-// document is a parsed configuration file.
-type document struct {
-	name  string
-	sum   []byte // SHA-256 of the file
-	root  *hujson.Object
-	lines []int // offset of the end of every line
-}
-
-const (
-	maxConfig = 1 << 20 // bytes of one configuration file
-	// maxBrackets bounds how deep the parser recurses. No network needs more:
-	// a layer takes six or seven.
-	maxBrackets = 50_000
-)
-
-// parse reads JSON with comments and trailing commas.
-func parse(name string, data []byte) (*document, error) {
-	if len(data) > maxConfig {
-		return nil, fmt.Errorf("%s: %d bytes are too many for a configuration (at most %d)", name, len(data), maxConfig)
-	}
-	if n := bytes.Count(data, []byte("[")) + bytes.Count(data, []byte("{")); n > maxBrackets {
-		return nil, fmt.Errorf("%s: %d brackets are too many for a configuration (at most %d)", name, n, maxBrackets)
-	}
-	sum := sha256.Sum256(data)
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	// A line comment must end with a newline, the last one too.
-	data = append(slices.Clone(data), '\n')
-	v, err := hujson.Parse(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	root, ok := v.Value.(*hujson.Object)
-	if !ok {
-		return nil, fmt.Errorf("%s: want an object, found %s", name, describe(v))
-	}
-	d := &document{name: name, sum: sum[:], root: root}
-	for i, b := range data {
-		if b == '\n' {
-			d.lines = append(d.lines, i)
+	if c.training != nil {
+		for section, targets := range c.training.keys() {
+			maps.Copy(keys[section], targets)
 		}
 	}
-	return d, nil
-}
-
-// describesNetwork reports whether the document has a network_structure object.
-func (d *document) describesNetwork() bool {
-	return slices.ContainsFunc(d.root.Members, func(m hujson.ObjectMember) bool {
-		_, ok := m.Value.Value.(*hujson.Object)
-		return ok && nameOfMember(m) == "network_structure"
-	})
+	return keys
 }
 
 // merge takes over what the document says.
 func (c *config) merge(d *document) error {
 	c.files = append(c.files, d.name)
 	c.sums = append(c.sums, d.sum)
-	return c.mergeSection(d, "", d.root, c.keys())
+	keys := c.keys()
+	if err := c.mergeSection(d, "", d.root, keys); err != nil {
+		return err
+	}
+	said, err := d.plain()
+	if err != nil {
+		return err
+	}
+	for key, value := range said {
+		into, ok := c.merged[key].(map[string]any)
+		from, isSection := value.(map[string]any)
+		if ok && isSection && key != "" && keys[key] != nil {
+			maps.Copy(into, from)
+			continue
+		}
+		c.merged[key] = value
+	}
+	return nil
 }
 
 func (c *config) mergeSection(d *document, section string, object *hujson.Object, keys map[string]map[string]any) error {
@@ -279,12 +250,6 @@ func (c *config) set(target any, key string, d *document, v hujson.Value) (err e
 	return nil
 }
 
-// at returns the file and line of a value.
-func (d *document) at(v hujson.Value) string {
-	line, _ := slices.BinarySearch(d.lines, v.StartOffset)
-	return fmt.Sprintf("%s:%d", d.name, line+1)
-}
-
 func (c *config) warn(format string, args ...any) {
 	c.warnings = append(c.warnings, fmt.Sprintf(format, args...))
 }
@@ -296,100 +261,4 @@ func (c *config) where(key string) string {
 		return file + ": " + key
 	}
 	return strings.Join(c.files, ", ") + ": " + key
-}
-
-func wrong(d *document, key string, v hujson.Value, want string) error {
-	return fmt.Errorf("%s: %s: want %s, found %s", d.at(v), key, want, describe(v))
-}
-
-func kindOf(v hujson.Value) hujson.Kind {
-	if v.Value == nil {
-		return 0
-	}
-	return v.Value.Kind()
-}
-
-func text(d *document, key string, v hujson.Value) (string, error) {
-	if kindOf(v) != '"' {
-		return "", wrong(d, key, v, "a text")
-	}
-	return v.Value.(hujson.Literal).String(), nil
-}
-
-func boolean(d *document, key string, v hujson.Value) (bool, error) {
-	if k := kindOf(v); k != 't' && k != 'f' {
-		return false, wrong(d, key, v, "true or false")
-	}
-	return v.Value.(hujson.Literal).Bool(), nil
-}
-
-func number(d *document, key string, v hujson.Value) (float64, error) {
-	var f float64
-	if kindOf(v) != '0' || json.Unmarshal(v.Value.(hujson.Literal), &f) != nil {
-		return 0, wrong(d, key, v, "a number")
-	}
-	return f, nil
-}
-
-func integer(d *document, key string, v hujson.Value) (int, error) {
-	f, err := number(d, key, v)
-	if err != nil || f != math.Trunc(f) || math.Abs(f) > math.MaxInt32 {
-		return 0, wrong(d, key, v, "a whole number")
-	}
-	return int(f), nil
-}
-
-// pair is an entry of a list for all layers: a pair, or nothing for a layer
-// that needs none.
-func pair(d *document, key string, v hujson.Value) ([]int, error) {
-	p, err := list(d, key, v, "two whole numbers", integer)
-	if err == nil && len(p) != 0 && len(p) != 2 {
-		return nil, fmt.Errorf("%s: %s: want two whole numbers or none, found %d", d.at(v), key, len(p))
-	}
-	return p, err
-}
-
-func list[T any](d *document, key string, v hujson.Value, of string, item func(*document, string, hujson.Value) (T, error)) ([]T, error) {
-	a, ok := v.Value.(*hujson.Array)
-	if !ok {
-		return nil, wrong(d, key, v, "a list of "+of)
-	}
-	out := make([]T, len(a.Elements))
-	for i, e := range a.Elements {
-		var err error
-		if out[i], err = item(d, fmt.Sprintf("%s[%d]", key, i), e); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-// describe names a value in an error.
-func describe(v hujson.Value) string {
-	switch k := kindOf(v); k {
-	case '{':
-		return "an object"
-	case '[':
-		return "a list"
-	default:
-		s := fmt.Sprint(v.Value)
-		if l, ok := v.Value.(hujson.Literal); ok {
-			s = string(l)
-		}
-		if len(s) > 40 {
-			s = s[:40] + "..."
-		}
-		switch k {
-		case '"':
-			return "the text " + s
-		case '0':
-			return "the number " + s
-		}
-		return s
-	}
-}
-
-func nameOfMember(m hujson.ObjectMember) string {
-	l, _ := m.Name.Value.(hujson.Literal)
-	return l.String()
 }

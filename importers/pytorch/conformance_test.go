@@ -137,3 +137,66 @@ func TestConformanceTraining(t *testing.T) {
 		require.Zero(t, n.Step)
 	}
 }
+
+// The published folders come back through ONNX byte for byte.
+func TestConformanceSave(t *testing.T) {
+	for name, extra := range map[string][]string{
+		"weights/mnist-sbs": nil, "weights/mnist-cnn": nil, "weights/mnist-dialect1": nil,
+		"weights/mnist-dialect1-2d-incomplete": {"Weights/Weight_L4_S999.npy"}, // untrained
+	} {
+		opt := Options{Weights: filepath.Join(shared(t, name), "Weights"), Step: -1, AllowUntrained: extra != nil}
+		_, got, report := roundTrip(t, opt)
+		require.Equal(t, extra, got, name)
+		if extra != nil {
+			// Of these float64 files float32 holds no value exactly.
+			require.Len(t, report.Warnings, 9)
+		} else {
+			require.Empty(t, report.Warnings, name)
+		}
+	}
+	for _, name := range []string{"train-dialect1", "train-dialect2-cross-entropy", "train-dialect2-mixed-loss"} {
+		opt := Options{Weights: shared(t, name), Step: 0, Input: convert.Size{Channels: 2, Height: 12, Width: 12}, NoPreprocessing: true}
+		if name == "train-dialect1" {
+			opt.Input.Channels = 1
+		}
+		_, got, report := roundTrip(t, opt)
+		require.Empty(t, got, name)
+		require.Empty(t, report.Warnings, name)
+	}
+}
+
+// The recorded training runs can be set up from their configuration.
+func TestConformanceNewNetwork(t *testing.T) {
+	for name, check := range map[string]func(tr *Training){
+		"train-dialect1": func(tr *Training) {
+			require.Equal(t, []LayerTraining{{Weights: true, EpsilonXY: true}, {EpsilonXY: true, EpsilonXYMean: true}, {Weights: true, EpsilonXY: true}}, tr.Layers)
+			require.Equal(t, Rate{Gamma: 0.0025, Threshold: 1e-5, Factor: 0.75, Patience: 1, Tau: 10}, tr.EpsilonXY)
+			require.Equal(t, 45, tr.CooldownAfter)
+		},
+		"train-dialect2-cross-entropy": func(tr *Training) { require.Equal(t, 1, tr.LossMode) },
+		"train-dialect2-mixed-loss":    func(tr *Training) { require.Equal(t, 0, tr.LossMode) },
+	} {
+		folder := shared(t, name)
+		config, err := FindConfiguration(folder)
+		require.NoError(t, err)
+		opt := Options{Config: config, Input: convert.Size{Channels: 2, Height: 12, Width: 12}, NoPreprocessing: true}
+		if name == "train-dialect1" {
+			opt.Input.Channels = 1
+		}
+		n, tr, r, err := NewNetwork(opt, Start{})
+		require.NoError(t, err)
+		require.Empty(t, r.Warnings)
+		require.Equal(t, 2, tr.BatchesPerUpdate)
+		require.Equal(t, 6, tr.BatchSize)
+		require.True(t, tr.Layers[0].Weights && tr.Layers[2].Weights && !tr.Layers[1].Weights)
+		check(tr)
+
+		opt.Weights = folder
+		trained, _, _, err := NewNetwork(opt, Start{})
+		require.NoError(t, err)
+		loaded, _, err := Load(opt)
+		require.NoError(t, err)
+		require.Equal(t, loaded, trained)
+		require.NotEqual(t, n.Layers, trained.Layers)
+	}
+}

@@ -61,19 +61,25 @@ func (c *config) epsilonT(dialect, spikes int) []float32 {
 	return e
 }
 
+// initialXY returns the initial epsilon_xy.
+func (c *config) initialXY(dialect int) float64 {
+	if _, ok := c.given[initialXYKey]; ok {
+		return c.epsilonXY
+	}
+	return map[int]float64{1: 0.1, 2: 1}[dialect]
+}
+
+const initialXYKey = "learning_parameters.eps_xy_intitial"
+
 // initialEpsilon returns epsilon_0 times the initial epsilon_xy, which layers
 // without an EpsXY file have.
 func (c *config) initialEpsilon(dialect int) (float32, error) {
-	const key = "learning_parameters.eps_xy_intitial"
-	xy := c.epsilonXY
-	if _, ok := c.given[key]; !ok {
-		xy = map[int]float64{1: 0.1, 2: 1}[dialect]
-	}
+	xy := c.initialXY(dialect)
 	if xy < 0 || xy > sbs.MaxEpsilon {
-		return 0, fmt.Errorf("%s is %v, want 0 to %v", c.where(key), xy, float32(sbs.MaxEpsilon))
+		return 0, fmt.Errorf("%s is %v, want 0 to %v", c.where(initialXYKey), xy, float32(sbs.MaxEpsilon))
 	}
 	if c.epsilon0*xy > sbs.MaxEpsilon {
-		return 0, fmt.Errorf("%s is %v, which times epsilon_0 = %v is more than %v", c.where(key), xy, c.epsilon0, float32(sbs.MaxEpsilon))
+		return 0, fmt.Errorf("%s is %v, which times epsilon_0 = %v is more than %v", c.where(initialXYKey), xy, c.epsilon0, float32(sbs.MaxEpsilon))
 	}
 	return float32(c.epsilon0 * xy), nil
 }

@@ -32,7 +32,22 @@ func (id fileID) String() string {
 	return fmt.Sprintf("%s_L%d_S%d.npy", id.quantity, id.layer, id.step)
 }
 
+// maxStep is the largest step that a file's name can have.
+const maxStep = 999_999_999
+
 var fileName = regexp.MustCompile(`^(Weight|Bias|Mean|EpsXY)_L([0-9]{1,9})_S([0-9]{1,9})\.npy(\.gz)?$`)
+
+// parseName reads a file's name.
+func parseName(name string) (fileID, bool) {
+	m := fileName.FindStringSubmatch(name)
+	if m == nil {
+		return fileID{}, false
+	}
+	// At most nine digits each.
+	layer, _ := strconv.Atoi(m[2])
+	step, _ := strconv.Atoi(m[3])
+	return fileID{m[1], layer, step}, true
+}
 
 // index is what lies in the folders.
 type index struct {
@@ -45,12 +60,18 @@ type index struct {
 
 // newIndex lists the files of the weights folder and, for dialect 1, of the
 // EpsXY folder.
-func newIndex(opt Options, p *plan, c *config, configuration []string) (*index, error) {
+func newIndex(opt Options, p *plan, c *config, configuration []string, start *Start) (*index, error) {
 	x := &index{weights: opt.Weights, files: map[fileID][]string{}}
+	if opt.Weights == "" { // nothing is read, but paths are told from there
+		x.weights = filepath.Join(filepath.Dir(configuration[0]), "Weights")
+		return x, nil
+	}
 	if _, err := x.scan(opt.Weights, weightFile, biasFile, meanFile); err != nil {
 		return nil, err
 	}
-	p.warnOverload(c)
+	if start == nil || !start.Overload {
+		p.warnOverload(c)
+	}
 	if p.dialect != 1 {
 		if opt.EpsilonXY != "" {
 			p.warn("the folder of EpsXY files that was given is not used: dialect 2 has none")
@@ -123,15 +144,11 @@ func (x *index) scan(folder string, quantities ...string) (int, error) {
 			continue
 		}
 		path := filepath.Join(folder, e.Name())
-		m := fileName.FindStringSubmatch(e.Name())
-		if info, err := os.Stat(path); m == nil || err != nil || !info.Mode().IsRegular() {
+		id, ok := parseName(e.Name())
+		if info, err := os.Stat(path); !ok || err != nil || !info.Mode().IsRegular() {
 			x.odd = append(x.odd, path)
 			continue
 		}
-		// At most nine digits each.
-		layer, _ := strconv.Atoi(m[2])
-		step, _ := strconv.Atoi(m[3])
-		id := fileID{quantity, layer, step}
 		x.files[id] = append(x.files[id], path)
 		n++
 	}

@@ -6,37 +6,69 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 )
 
-// configuration returns the configuration's files and what they say.
-func configuration(opt Options) ([]string, *config, error) {
+// configuration returns the configuration's files after it put what they say
+// into c.
+func configuration(c *config, opt Options) ([]string, error) {
 	files := opt.Config
 	if len(files) == 0 {
 		var err error
 		if files, err = findConfiguration(opt.Weights); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	c := newConfig()
 	described := false
 	for _, f := range files {
 		d, err := readDocument(f)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		described = described || d.describesNetwork()
 		if err := c.merge(d); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	if !described {
-		return nil, nil, fmt.Errorf("%w: there is no network_structure in %s; name a file that has one with --config FILE",
+		return nil, fmt.Errorf("%w: there is no network_structure in %s; name a file that has one with --config FILE",
 			ErrNoConfiguration, strings.Join(files, ", "))
 	}
-	return files, c, nil
+	return files, nil
 }
+
+// FindConfiguration returns the configuration files that belong to path, for
+// Options.Config: if path is a folder those in it or in the one above it, as Load
+// finds them; if it is network.json, dataset.json or def.json beside a
+// network.json, those of the three that there are, in this order; or else path
+// alone. The error wraps ErrNoConfiguration if a folder has none, or too many.
+func FindConfiguration(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("pytorch: %w", err)
+	}
+	if info.IsDir() {
+		files, err := findConfiguration(path)
+		if err != nil {
+			return nil, fmt.Errorf("pytorch: %w", err)
+		}
+		return files, nil
+	}
+	if slices.Contains(threeFiles, filepath.Base(path)) {
+		folder := filepath.Dir(path)
+		if _, err := os.Stat(filepath.Join(folder, threeFiles[0])); err == nil {
+			files, _, err := configurationIn(folder)
+			return files, err
+		}
+	}
+	return []string{path}, nil
+}
+
+// threeFiles are the configuration files of dialect 2, in the order they are
+// merged.
+var threeFiles = []string{"network.json", "dataset.json", "def.json"}
 
 // findConfiguration looks in the weights folder and then in the one above it.
 func findConfiguration(weights string) ([]string, error) {
@@ -63,7 +95,7 @@ func findConfiguration(weights string) ([]string, error) {
 // configurationIn returns the configuration files of one folder, none if it
 // has none, and why any other .json files there could not be read.
 func configurationIn(folder string) (files, broken []string, err error) {
-	for _, name := range []string{"network.json", "dataset.json", "def.json"} {
+	for _, name := range threeFiles {
 		f := filepath.Join(folder, name)
 		_, err := os.Stat(f)
 		switch {

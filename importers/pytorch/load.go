@@ -26,6 +26,7 @@ type loader struct {
 	plan   *plan
 	index  *index
 	step   int
+	start  *Start // not nil for a network that is to be trained
 
 	sources   []convert.Source
 	files     []string // of the layer in hand
@@ -35,6 +36,14 @@ type loader struct {
 
 func (ld *loader) warn(format string, args ...any) {
 	ld.warnings = append(ld.warnings, fmt.Sprintf(format, args...))
+}
+
+// untrained warns of values that no file has. A network that is to be trained
+// has them on purpose, unless some of it was read.
+func (ld *loader) untrained(format string, args ...any) {
+	if ld.start == nil || len(ld.index.files) > 0 {
+		ld.warn(format, args...)
+	}
 }
 
 // layers builds every layer and checks that each fits the one before it.
@@ -93,6 +102,7 @@ func (ld *loader) sbs(l layer) (convert.Layer, error) {
 		Epsilon0:        p.epsilon0,
 		EpsilonT:        slices.Clip(p.epsilonT[:l.spikes]),
 		Forgetting:      p.forgetting,
+		Local:           l.local,
 		AlphaIterations: p.alpha,
 	}
 	var err error
@@ -104,7 +114,11 @@ func (ld *loader) sbs(l layer) (convert.Layer, error) {
 			return s, err
 		}
 		if l.epsilonXY {
-			ld.warn("%v has no EpsXY file; epsilon_xy is its initial value everywhere", l)
+			ld.untrained("%v has no EpsXY file; epsilon_xy is its initial value everywhere", l)
+			if ld.start != nil {
+				s.EpsilonXY, err = ld.initialEpsilonXY(l)
+				return s, err
+			}
 		}
 	}
 	s.Epsilon0, err = ld.config.initialEpsilon(p.dialect)
@@ -132,7 +146,7 @@ func (ld *loader) sbsWeights(l layer) (w *ops.Tensor, pooling bool, err error) {
 	}
 	switch {
 	case data != nil:
-		columns, worst, err := normalise(data, shape[1])
+		columns, worst, err := normalise(data, shape[1], tolerance)
 		if err != nil {
 			return nil, false, fmt.Errorf("%v: %s: %w", l, path, err)
 		}
@@ -146,7 +160,7 @@ func (ld *loader) sbsWeights(l layer) (w *ops.Tensor, pooling bool, err error) {
 	case fixed != nil:
 		data, pooling = fixed, true
 	default:
-		ld.warn("%v has no Weight file; its weights are random (untrained)", l)
+		ld.untrained("%v has no Weight file; its weights are random (untrained)", l)
 		lo, hi, err := ld.config.untrained(ld.plan.dialect)
 		if err != nil {
 			return nil, false, fmt.Errorf("%v: %w", l, err)
@@ -154,7 +168,7 @@ func (ld *loader) sbsWeights(l layer) (w *ops.Tensor, pooling bool, err error) {
 		if data, err = ld.random(l, shape, lo, hi); err != nil {
 			return nil, false, err
 		}
-		if _, _, err := normalise(data, shape[1]); err != nil {
+		if _, _, err := normalise(data, shape[1], 0); err != nil {
 			return nil, false, fmt.Errorf("%v: %w", l, err)
 		}
 	}
@@ -184,6 +198,23 @@ func (ld *loader) epsilonXY(l layer) (*ops.Tensor, error) {
 	return ops.NewTensor(shape, data)
 }
 
+// initialEpsilonXY returns the initial epsilon_xy as a tensor, which training
+// can change.
+func (ld *loader) initialEpsilonXY(l layer) (*ops.Tensor, error) {
+	if _, err := ld.config.initialEpsilon(ld.plan.dialect); err != nil {
+		return nil, err
+	}
+	shape := []int{l.out.Height, l.out.Width, l.window.Kernel[0], l.window.Kernel[1]}
+	data, err := ld.generate(l, shape)
+	if err != nil {
+		return nil, err
+	}
+	for i := range data {
+		data[i] = float32(ld.config.initialXY(ld.plan.dialect))
+	}
+	return ops.NewTensor(shape, data)
+}
+
 func (ld *loader) conv(l layer) (convert.Layer, error) {
 	shapes := map[string][]int{
 		weightFile: {l.out.Channels, l.in.Channels, l.window.Kernel[0], l.window.Kernel[1]},
@@ -203,7 +234,7 @@ func (ld *loader) conv(l layer) (convert.Layer, error) {
 			return nil, err
 		}
 		if data == nil {
-			ld.warn("%v has no %s file; its values are random (untrained)", l, q)
+			ld.untrained("%v has no %s file; its values are random (untrained)", l, q)
 			bound := initialBound(l.places())
 			if data, err = ld.random(l, shape, -bound, bound); err != nil {
 				return nil, err
@@ -228,7 +259,7 @@ func (ld *loader) mean(l layer) (*ops.Tensor, error) {
 	case err != nil:
 		return nil, err
 	case data == nil:
-		ld.warn("%v has no Mean file; its mean is 0.5 everywhere (untrained)", l)
+		ld.untrained("%v has no Mean file; its mean is 0.5 everywhere (untrained)", l)
 		return ops.NewTensor([]int{1, 1, 1, 1}, []float32{0.5})
 	case len(data) == 1:
 		return ops.NewTensor([]int{1, 1, 1, 1}, data)
@@ -256,8 +287,17 @@ func (ld *loader) read(l layer, quantity string, most int, fits func(shape []int
 	if err != nil {
 		return fail(err)
 	}
-	switch a.Data.(type) {
-	case []float32, []float64:
+	from := convert.Source{Shape: a.Shape}
+	switch d := a.Data.(type) {
+	case []float32:
+		from.DType = float32Type
+	case []float64:
+		from.DType = float64Type
+		for _, v := range d {
+			if float64(float32(v)) != v {
+				from.Rounded++
+			}
+		}
 	default:
 		return fail(fmt.Errorf("the elements are %s, want float32 or float64; save the array as one of these",
 			strings.TrimPrefix(fmt.Sprintf("%T", a.Data), "[]")))
@@ -270,10 +310,17 @@ func (ld *loader) read(l layer, quantity string, most int, fits func(shape []int
 			return fail(fmt.Errorf("element %d is %v, which is not a finite float32 number", i, v))
 		}
 	}
-	ld.addSource(path, sum.Sum(nil))
+	from.Path, from.SHA256 = sourcePath(ld.index.weights, path), hex.EncodeToString(sum.Sum(nil))
+	ld.sources = append(ld.sources, from)
 	ld.files = append(ld.files, path)
 	return path, a.Shape, data, nil
 }
+
+// The types of arrays, in NumPy's words.
+const (
+	float32Type = "float32"
+	float64Type = "float64"
+)
 
 // elements returns the number of elements of a shape, 0 if it has more than any
 // array in a file.
@@ -306,11 +353,6 @@ type hashedFile struct {
 }
 
 func (f hashedFile) Read(p []byte) (int, error) { return f.tee.Read(p) }
-
-// addSource records a file that was read, with its SHA-256.
-func (ld *loader) addSource(path string, sum []byte) {
-	ld.sources = append(ld.sources, convert.Source{Path: sourcePath(ld.index.weights, path), SHA256: hex.EncodeToString(sum)})
-}
 
 // sourcePath names a file from the folder above the weights folder, so that
 // the result does not depend on the machine. A file from elsewhere keeps only

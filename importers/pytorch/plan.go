@@ -48,6 +48,7 @@ type layer struct {
 	window    convert.Window
 	in, out   convert.Size
 	spikes    int  // 0 unless SbS
+	local     bool // it learns by its local rule
 	epsilonXY bool // an EpsXY file is expected: a trained one is missing without it
 }
 
@@ -203,6 +204,7 @@ func (c *config) layer(p *plan, opt Options, i int, in convert.Size) (layer, err
 	if l.kind, err = c.layerKind(p, i); err != nil {
 		return l, err
 	}
+	l.local = p.dialect == 2 && l.kind.sbs() && strings.Contains(strings.ToUpper(at(c.layerType, i, "")), "LOCAL")
 	if at(c.fullLayer, i, false) {
 		return l, fmt.Errorf("%w: spike_full_layer_input_distribution is true for %v; train the network without it", ErrUnsupported, l)
 	}

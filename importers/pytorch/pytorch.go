@@ -1,4 +1,4 @@
-// Package pytorch reads networks trained with PyTorch-SbS: a folder of .npy
+// Package pytorch reads and writes networks trained with PyTorch-SbS: a folder of .npy
 // files and one JSON configuration (dialect 1, May 2022) or up to three
 // (dialect 2, January 2023). docs/pytorch-format.md describes both for users.
 //
@@ -8,6 +8,7 @@
 package pytorch
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -95,27 +96,34 @@ const (
 	StepConfiguration StepChoice = "configuration"    // learning_step
 	StepComplete      StepChoice = "highest complete" // no file is missing at it
 	StepHighest       StepChoice = "highest"          // no step is complete, and AllowUntrained
+	StepUntrained     StepChoice = "untrained"        // NewNetwork found no files
 )
 
 // Load reads a network. The errors start with "pytorch: " and say what to do;
 // ErrNoConfiguration, ErrMissing and ErrUnsupported can be told apart. Every
 // layer of the network fits the output of the one before it.
 func Load(opt Options) (*convert.Network, *Report, error) {
-	n, r, err := load(opt)
+	if opt.Weights == "" {
+		return nil, nil, errors.New("pytorch: no weights folder was given")
+	}
+	n, r, err := load(opt, newConfig(), nil)
 	if err != nil {
 		return nil, nil, fmt.Errorf("pytorch: %w", err)
 	}
 	return n, r, nil
 }
 
-func load(opt Options) (*convert.Network, *Report, error) {
+// load reads a network, or makes one that is to be trained if start is not nil.
+func load(opt Options, cfg *config, start *Start) (*convert.Network, *Report, error) {
 	if err := opt.check(); err != nil {
 		return nil, nil, err
 	}
-	if _, err := os.ReadDir(opt.Weights); err != nil {
-		return nil, nil, fmt.Errorf("the weights folder: %w", err)
+	if opt.Weights != "" {
+		if _, err := os.ReadDir(opt.Weights); err != nil {
+			return nil, nil, fmt.Errorf("the weights folder: %w", err)
+		}
 	}
-	files, cfg, err := configuration(opt)
+	files, err := configuration(cfg, opt)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -123,18 +131,32 @@ func load(opt Options) (*convert.Network, *Report, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	idx, err := newIndex(opt, p, cfg, files)
+	idx, err := newIndex(opt, p, cfg, files, start)
 	if err != nil {
 		return nil, nil, err
 	}
-	step, choice, err := idx.choose(p, opt, cfg.learningStep)
+	step, choice := 0, StepUntrained
+	if start == nil || len(idx.files) > 0 {
+		if step, choice, err = idx.choose(p, opt, cfg.learningStep); err != nil {
+			return nil, nil, err
+		}
+		if start != nil && step < 0 {
+			step, choice = 0, StepUntrained
+		}
+	}
+	if start != nil && start.Overload {
+		if err := idx.overload(p, cfg, step); err != nil {
+			return nil, nil, err
+		}
+	}
+	training, err := cfg.trainingJSON()
 	if err != nil {
 		return nil, nil, err
 	}
 
-	l := loader{config: cfg, plan: p, index: idx, step: step}
+	l := loader{config: cfg, plan: p, index: idx, step: step, start: start}
 	for i, f := range files {
-		l.addSource(f, cfg.sums[i])
+		l.sources = append(l.sources, convert.Source{Path: sourcePath(idx.weights, f), SHA256: hex.EncodeToString(cfg.sums[i])})
 	}
 	layers, reports, err := l.layers()
 	if err != nil {
@@ -149,6 +171,7 @@ func load(opt Options) (*convert.Network, *Report, error) {
 		Layers:        layers,
 		Classes:       p.classes,
 		Sources:       l.sources,
+		Training:      training,
 	}
 	report := &Report{
 		Configuration: files,
@@ -164,9 +187,6 @@ func load(opt Options) (*convert.Network, *Report, error) {
 
 // check refuses options that no folder could satisfy.
 func (opt Options) check() error {
-	if opt.Weights == "" {
-		return errors.New("no weights folder was given")
-	}
 	if opt.Spikes < 0 || opt.Spikes > maxSpikes {
 		return fmt.Errorf("%d spikes were asked for, want 1 to %d (or 0 for the configuration's number)", opt.Spikes, maxSpikes)
 	}

@@ -261,6 +261,18 @@ func FuzzConfig(f *testing.F) {
 		if err := c.merge(d); err != nil {
 			return
 		}
+		// What a model carries of it can be read again, and says the same.
+		if kept, err := c.trainingJSON(); err == nil {
+			n := &convert.Network{Dialect: 2, Training: kept}
+			again := newConfig()
+			require.NoError(t, again.mergeTraining(n))
+			same, err := again.trainingJSON()
+			require.NoError(t, err)
+			require.Equal(t, string(kept), string(same))
+			if _, _, err := TrainingOf(n); err != nil {
+				require.ErrorContains(t, err, "pytorch: ")
+			}
+		}
 		for _, opt := range []Options{
 			{Input: convert.Size{Channels: 1, Height: 8, Width: 8}, Mean: []float32{0.5}},
 			{NoPreprocessing: true, Spikes: 3},

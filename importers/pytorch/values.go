@@ -13,10 +13,11 @@ import (
 const tolerance = 1e-4
 
 // normalise checks the weights of an SbS layer, (places, neurons), and divides
-// the columns by their sums if these are off. It returns how many it changed
-// and the largest difference. Within the tolerance every bit is kept: the
-// values are then the ones that the network was tested with.
-func normalise(w []float32, neurons int) (changed int, worst float64, err error) {
+// the columns by their sums if these are off 1 by more than the tolerance. It
+// returns how many it changed and the largest difference. Within the tolerance
+// every bit is kept: the values are then the ones that the network was tested
+// with.
+func normalise(w []float32, neurons int, tolerance float64) (changed int, worst float64, err error) {
 	sums := make([]float64, neurons)
 	for i, v := range w {
 		if v < 0 {
@@ -78,13 +79,19 @@ func (ld *loader) poolingWeights(l layer) ([]float32, error) {
 	return w, nil
 }
 
-// random returns values uniform in [lo, hi), the same for the same layer.
+// random returns values uniform in [lo, hi), the same for the same layer and
+// seed.
 func (ld *loader) random(l layer, shape []int, lo, hi float64) ([]float32, error) {
 	w, err := ld.generate(l, shape)
 	if err != nil {
 		return nil, err
 	}
-	r := rand.New(rand.NewPCG(uint64(l.index), uint64(len(shape))))
+	var seed uint64
+	if ld.start != nil {
+		seed = ld.start.Seed
+	}
+	// The rank tells the weights of a convolution from its bias.
+	r := rand.New(rand.NewPCG(seed, uint64(l.index)<<8|uint64(len(shape))))
 	for i := range w {
 		w[i] = float32(lo + (hi-lo)*r.Float64())
 	}

@@ -30,7 +30,7 @@ type layout struct {
 }
 
 // arrange finds the layout of an array that has images of the size that is
-// wanted or that may be scaled to it. Where the channels may come first or
+// wanted or that may be scaled to it; when none is wanted, of 1 or 3 channels. Where the channels may come first or
 // last they come last, as in PyTorch-SbS's files.
 func arrange(shape []int, opt Options) (layout, error) {
 	var choices []layout
@@ -55,6 +55,12 @@ func arrange(shape []int, opt Options) (layout, error) {
 		if l.size == opt.Size {
 			return l, nil
 		}
+		if c := l.size.Channels; opt.Size == (Size{}) && (c == 1 || c == 3) {
+			return l, checkPixels(l.size)
+		}
+	}
+	if opt.Size == (Size{}) {
+		return layout{}, fmt.Errorf("the array has shape %v: images with 1 or 3 channels were expected", shape)
 	}
 	if !opt.Resize {
 		return layout{}, fmt.Errorf("the array has images of shape %v, the network wants %v (channels x height x width): --resize converts them",
@@ -62,18 +68,29 @@ func arrange(shape []int, opt Options) (layout, error) {
 	}
 	for _, l := range choices {
 		if c := l.size.Channels; c == 1 || c == 3 {
-			if l.size.Height > maxPixels/l.size.Width {
-				return layout{}, fmt.Errorf("the array has images of shape %v, more than %d pixels", shape[1:], maxPixels)
-			}
-			return l, nil
+			return l, checkPixels(l.size)
 		}
 	}
 	return layout{}, fmt.Errorf("the array has images of shape %v, only those with 1 or 3 channels can be scaled to %v", shape[1:], opt.Size)
 }
 
+func checkPixels(s Size) error {
+	if s.Height > maxPixels/s.Width {
+		return fmt.Errorf("the images are of %v (channels x height x width), more than %d pixels", s, maxPixels)
+	}
+	return nil
+}
+
 func (a *array) len() int          { return a.shape.n }
 func (a *array) name(i int) string { return fmt.Sprintf("%s[%d]", filepath.Base(a.file), i) }
 func (a *array) close() error      { return a.done() }
+
+func (a *array) size() Size {
+	if a.opt.Size != (Size{}) {
+		return a.opt.Size
+	}
+	return a.shape.size
+}
 
 func (a *array) pixels(i int) ([]float32, error) {
 	size := a.shape.size
@@ -87,7 +104,7 @@ func (a *array) pixels(i int) ([]float32, error) {
 	if a.shape.last && size.Channels > 1 {
 		values = channelsFirst(values, size)
 	}
-	if size == a.opt.Size {
+	if size == a.size() {
 		return values, nil
 	}
 	return fit(picture16(values, size), a.opt)

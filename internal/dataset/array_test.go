@@ -95,7 +95,7 @@ func TestArrayFiles(t *testing.T) {
 		{"negative", map[string][]byte{"w.npy": npyBytes(t, []int{2, 1, 2}, []float32{0, 1, 2, -1})}, "w.npy", Size{1, 1, 2}, 0, 0, "image 1 has the value -1"},
 		{"not a number", map[string][]byte{"w.npy": npyBytes(t, []int{1, 1, 2}, []float32{0, float32(math.NaN())})}, "w.npy", Size{1, 1, 2}, 0, 0, "image 0 has the value NaN"},
 		{"npy broken", map[string][]byte{"w.npy": npyBytes(t, []int{2, 2, 3}, floats)[:200]}, "w.npy", Size{1, 2, 3}, 0, 0, "w.npy: 72 bytes of data"},
-		{"ambiguous", map[string][]byte{"a-idx3": images, "b-idx3": images}, "", Size{1, 2, 3}, 0, 0, "several files of images, name one"},
+		{"ambiguous", map[string][]byte{"a-idx3": images, "b-idx3": images}, "", Size{1, 2, 3}, 0, 0, "several files or folders of images, name one"},
 		{"two test sets", map[string][]byte{"test-a-idx3": images, "test-b-idx3": images}, "", Size{1, 2, 3}, 0, 0, "test-a-idx3, "},
 		{"only a broken gz", map[string][]byte{idx + ".gz": {0x1f, 0x8b, 0}}, "", Size{1, 2, 3}, 0, 0, idx + ".gz: "},
 	}

@@ -1,5 +1,6 @@
-// Package dataset reads labelled images one at a time, from image files and
-// from the array files that MNIST, CIFAR-10 and PyTorch-SbS come in.
+// Package dataset reads labelled images, from image files and from the array
+// files that MNIST, CIFAR-10 and PyTorch-SbS come in: one at a time (Source),
+// or all of a training or test set (Samples), which an Augmentation varies.
 //
 // What a path holds is decided by its content first and by its name second:
 //
@@ -9,7 +10,12 @@
 //   - an IDX file of images (MNIST), also compressed with gzip;
 //   - an .npy file of images, also compressed with gzip: (n, height, width),
 //     (n, height, width, channels) or (n, channels, height, width);
-//   - a binary batch of CIFAR-10 (.bin).
+//   - a batch of CIFAR-10, the binary version (data_batch_1.bin) or the one that
+//     was pickled by Python (data_batch_1);
+//   - a folder with the folders train and test, which hold any of the above.
+//
+// Of a folder with several files, or with the folders train and test, it is the
+// Subset that is read.
 //
 // Labels are the class folders, stand in the file (CIFAR-10) or in a second
 // file beside it (IDX: "labels" for "images" and "idx1" for "idx3" in the
@@ -20,6 +26,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sort"
 )
 
@@ -60,6 +67,9 @@ type Source interface {
 	// Len returns the number of images.
 	Len() int
 
+	// Size returns the size of every image.
+	Size() Size
+
 	// Classes returns the names of the classes, in the order of the labels; nil
 	// when only the labels are known, or not even these.
 	Classes() []string
@@ -74,8 +84,13 @@ type Source interface {
 // Options says what to make of the files.
 type Options struct {
 	// Size is the size of every image that the Source yields. Files with images
-	// of another size are an error unless Resize is true.
+	// of another size are an error unless Resize is true. Zero stands for the size
+	// of the first image.
 	Size Size
+
+	// Subset is the part of a data set that is read. It has no meaning where a
+	// file is named.
+	Subset Subset
 
 	// Resize scales images to the Size, whatever their proportions, converts
 	// colours to gray (ITU-R 601) and repeats gray for three channels.
@@ -106,7 +121,7 @@ const maxPixels = 1 << 26
 // paths; in a folder they are in natural order (2.png before 10.png). Hidden
 // files, and files in a folder of images that are not named as such, are
 // passed over. Errors name the file; those about a missing one wrap
-// fs.ErrNotExist.
+// fs.ErrNotExist, those about a folder without the Subset ErrNoSubset.
 func Open(paths []string, opt Options) (Source, error) {
 	s := &set{}
 	if err := s.open(paths, opt); err != nil {
@@ -118,9 +133,57 @@ func Open(paths []string, opt Options) (Source, error) {
 // part is the images of one path. Errors do not name the image.
 type part interface {
 	len() int
+	size() Size
 	name(i int) string
 	pixels(i int) ([]float32, error)
 	close() error
+}
+
+// joined is a sequence of parts.
+type joined struct {
+	parts []part
+	ends  []int // number of images up to the end of each part
+}
+
+func (j *joined) add(p part) {
+	j.parts = append(j.parts, p)
+	j.ends = append(j.ends, j.len()+p.len())
+}
+
+func (j *joined) len() int {
+	if len(j.ends) == 0 {
+		return 0
+	}
+	return j.ends[len(j.ends)-1]
+}
+
+// find returns the part that has image i, and the image's number there.
+func (j *joined) find(i int) (part, int) {
+	k := sort.SearchInts(j.ends, i+1)
+	if k > 0 {
+		i -= j.ends[k-1]
+	}
+	return j.parts[k], i
+}
+
+func (j *joined) size() Size { return j.parts[0].size() }
+
+func (j *joined) name(i int) string {
+	p, i := j.find(i)
+	return p.name(i)
+}
+
+func (j *joined) pixels(i int) ([]float32, error) {
+	p, i := j.find(i)
+	return p.pixels(i)
+}
+
+func (j *joined) close() error {
+	var errs []error
+	for _, p := range j.parts {
+		errs = append(errs, p.close())
+	}
+	return errors.Join(errs...)
 }
 
 // labels are those of the images of one path. They are numbers or names, or
@@ -128,14 +191,14 @@ type part interface {
 type labels struct {
 	numbers []int
 	names   []string
+	classes []string // what the numbers mean, where the format says that
 }
 
 func (l labels) len() int { return max(len(l.numbers), len(l.names)) }
 
 // set is the Source: a sequence of parts.
 type set struct {
-	parts   []part
-	ends    []int // number of images up to the end of each part
+	joined
 	labels  []int // nil when none is known
 	classes []string
 }
@@ -144,8 +207,8 @@ func (s *set) open(paths []string, opt Options) error {
 	if len(paths) == 0 {
 		return errors.New("no file or folder with images was named")
 	}
-	if z := opt.Size; z.Channels < 1 || z.Height < 1 || z.Width < 1 ||
-		z.Height > maxPixels/z.Width || z.Channels > maxPixels/(z.Height*z.Width) {
+	if z := opt.Size; z != (Size{}) && (z.Channels < 1 || z.Height < 1 || z.Width < 1 ||
+		z.Height > maxPixels/z.Width || z.Channels > maxPixels/(z.Height*z.Width)) {
 		return fmt.Errorf("images of %v cannot be read: every size must be at least 1 and the product at most %d", z, maxPixels)
 	}
 	all := make([]labels, 0, len(paths))
@@ -154,8 +217,8 @@ func (s *set) open(paths []string, opt Options) error {
 		if err != nil {
 			return err
 		}
-		s.parts = append(s.parts, p)
-		s.ends = append(s.ends, s.Len()+p.len())
+		s.add(p)
+		opt.Size = p.size() // of all others too
 		all = append(all, l)
 	}
 	if opt.Labels != "" {
@@ -188,6 +251,10 @@ func (s *set) number(all []labels, opt Options) error {
 			"give the labels of all in one file", list(c.names))
 	}
 	s.classes = c.names
+	if known := all[0].classes; c.names == nil && (opt.NumClasses == 0 || opt.NumClasses == len(known)) &&
+		!slices.ContainsFunc(all, func(l labels) bool { return !slices.Equal(l.classes, known) }) {
+		s.classes = known
+	}
 	s.labels = make([]int, 0, s.Len())
 	for i, l := range all {
 		for _, name := range l.names {
@@ -201,12 +268,9 @@ func (s *set) number(all []labels, opt Options) error {
 	return nil
 }
 
-func (s *set) Len() int {
-	if len(s.ends) == 0 {
-		return 0
-	}
-	return s.ends[len(s.ends)-1]
-}
+func (s *set) Len() int { return s.len() }
+
+func (s *set) Size() Size { return s.size() }
 
 func (s *set) Classes() []string { return s.classes }
 
@@ -218,11 +282,7 @@ func (s *set) At(i int) Image {
 	if s.labels != nil {
 		image.Label = s.labels[i]
 	}
-	k := sort.SearchInts(s.ends, i+1)
-	p := s.parts[k]
-	if k > 0 {
-		i -= s.ends[k-1]
-	}
+	p, i := s.find(i)
 	image.Name = p.name(i)
 	pixels, err := p.pixels(i)
 	if err != nil {
@@ -234,11 +294,7 @@ func (s *set) At(i int) Image {
 }
 
 func (s *set) Close() error {
-	var errs []error
-	for _, p := range s.parts {
-		errs = append(errs, p.close())
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := s.close(); err != nil {
 		return fmt.Errorf("dataset: %w", err)
 	}
 	return nil

@@ -122,7 +122,7 @@ func TestFolders(t *testing.T) {
 		},
 		{name: "half numbers", files: map[string]byte{"1/1.png": 1, "2/1.png": 1, "misc/1.png": 2}, err: "are numbers (1, 2) and others are not: 1, 2, misc"},
 		{name: "mixed", files: map[string]byte{"1.png": 1, "cat/1.png": 2}, err: "both images and folders"},
-		{name: "too deep", files: map[string]byte{"train/cat/1.png": 1}, err: "holds no images: accepted are PNG"},
+		{name: "too deep", files: map[string]byte{"sets/train/cat/1.png": 1}, err: "holds no images: accepted are PNG"},
 		{name: "empty", err: "holds no images: accepted are PNG"},
 	}
 	for _, test := range tests {
@@ -210,7 +210,7 @@ func TestPaths(t *testing.T) {
 	require.ErrorContains(t, err, "neither a file nor a folder")
 	_, err = Open(nil, small)
 	require.ErrorContains(t, err, "no file or folder")
-	for _, size := range []Size{{}, {1, 28, 0}, {1, math.MaxInt32, math.MaxInt32}, {math.MaxInt32, 2, 2}, {-1, 2, 2}} {
+	for _, size := range []Size{{1, 28, 0}, {1, math.MaxInt32, math.MaxInt32}, {math.MaxInt32, 2, 2}, {-1, 2, 2}} {
 		_, err = Open(at("b"), Options{Size: size})
 		require.ErrorContains(t, err, "images of "+size.String())
 	}

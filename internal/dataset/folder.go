@@ -2,12 +2,12 @@ package dataset
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode"
 )
 
 // listing is what a folder holds, in natural order.
@@ -49,14 +49,24 @@ func readFolder(folder string) (listing, error) {
 	return l, nil
 }
 
-// openFolder opens a folder of images, of class folders, or of one file of
-// images. Errors name the path.
+// openFolder opens a folder of images, of class folders, of files of images or
+// of the folders train and test. Errors name the path.
 func openFolder(folder string, opt Options) (part, labels, error) {
 	top, err := readFolder(folder)
 	if err != nil {
 		return nil, labels{}, err
 	}
-	p := &pictures{paths: top.pictures, opt: opt}
+	if len(top.pictures) == 0 && len(top.folders) > 0 && !slices.ContainsFunc(top.folders, isOther) {
+		chosen, err := choose(folder, top.folders, opt.Subset)
+		if err != nil {
+			return nil, labels{}, err
+		}
+		if opt.Subset == Test {
+			opt.Subset = All // the folder's name has said it
+		}
+		return openFolder(chosen, opt)
+	}
+	paths := top.pictures
 	var l labels
 	for _, class := range top.folders {
 		sub, err := readFolder(class)
@@ -69,22 +79,22 @@ func openFolder(folder string, opt Options) (part, labels, error) {
 		if len(top.pictures) > 0 {
 			return nil, labels{}, fmt.Errorf("%s holds both images and folders of images: name one of them", folder)
 		}
-		p.paths = append(p.paths, sub.pictures...)
+		paths = append(paths, sub.pictures...)
 		l.names = append(l.names, slices.Repeat([]string{filepath.Base(class)}, len(sub.pictures))...)
 	}
-	if len(p.paths) > 0 {
-		return p, l, nil
+	if len(paths) > 0 {
+		if opt.Subset == Test {
+			return nil, labels{}, missing(folder, Test)
+		}
+		p, err := openPictures(paths, opt)
+		return p, l, err
 	}
-	file, k, err := imageFile(folder, top.files)
-	if err != nil {
-		return nil, labels{}, err
-	}
-	return openFile(file, k, opt)
+	return openFiles(folder, top.files, opt)
 }
 
-// imageFile finds the one file of images among the files of a folder. When
-// there are several, it is the one that is named as a test set.
-func imageFile(folder string, files []string) (string, kind, error) {
+// openFiles opens the file of images, or the batches of CIFAR-10, among the
+// files of a folder.
+func openFiles(folder string, files []string, opt Options) (part, labels, error) {
 	kinds := map[string]kind{}
 	var found []string
 	var broken error
@@ -95,7 +105,7 @@ func imageFile(folder string, files []string) (string, kind, error) {
 			continue
 		}
 		pattern := k == npyArray && strings.HasSuffix(strings.TrimSuffix(file, ".gz"), "PatternStorage.npy")
-		if k == idxImages || k == cifar || pattern {
+		if k == idxImages || k == cifar || k == pickledCIFAR || pattern {
 			kinds[file] = k
 			found = append(found, file)
 		}
@@ -105,28 +115,42 @@ func imageFile(folder string, files []string) (string, kind, error) {
 		return ok && slices.Contains(found, plain)
 	})
 	if len(found) == 0 && broken != nil {
-		return "", unknown, broken
+		return nil, labels{}, broken
 	}
 	if len(found) == 0 {
-		return "", unknown, fmt.Errorf("%s holds no images: %s", folder, accepted)
+		return nil, labels{}, fmt.Errorf("%s holds no images: %s", folder, accepted)
 	}
-	chosen := found
-	if len(chosen) > 1 {
-		chosen = slices.DeleteFunc(slices.Clone(found), func(file string) bool { return !isTestSet(file) })
+	if opt.Subset == Training {
+		batches := slices.DeleteFunc(slices.Clone(found), func(file string) bool {
+			return kinds[file] != cifar && kinds[file] != pickledCIFAR || isTestSet(file)
+		})
+		if len(batches) > 1 {
+			return openBatches(batches, kinds, opt)
+		}
 	}
-	if len(chosen) != 1 {
-		return "", unknown, fmt.Errorf("%s holds several files of images, name one of them: %s", folder, list(found))
+	chosen, err := choose(folder, found, opt.Subset)
+	if err != nil {
+		return nil, labels{}, err
 	}
-	return chosen[0], kinds[chosen[0]], nil
+	return openFile(chosen, kinds[chosen], opt)
 }
 
-// isTestSet reports whether a word of a file's name is t10k or begins with
-// test: t10k-images-idx3-ubyte, test_batch.bin, TestPatternStorage.npy.
-func isTestSet(file string) bool {
-	words := strings.FieldsFunc(strings.ToLower(filepath.Base(file)), func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r)
-	})
-	return slices.ContainsFunc(words, func(w string) bool { return w == "t10k" || strings.HasPrefix(w, "test") })
+// openBatches opens the batches of CIFAR-10, of one version.
+func openBatches(files []string, kinds map[string]kind, opt Options) (part, labels, error) {
+	all, l := &joined{}, labels{classes: cifarNames()}
+	for _, file := range files {
+		if kinds[file] != kinds[files[0]] {
+			return nil, labels{}, errors.Join(fmt.Errorf("%s and %s are of two versions of CIFAR-10, which hold the same images: keep one of them",
+				files[0], file), all.close())
+		}
+		p, batch, err := openFile(file, kinds[file], opt)
+		if err != nil {
+			return nil, labels{}, errors.Join(err, all.close())
+		}
+		all.add(p)
+		l.numbers = append(l.numbers, batch.numbers...)
+	}
+	return all, l, nil
 }
 
 func isPictureName(path string) bool {

@@ -13,18 +13,19 @@ import (
 )
 
 const accepted = "accepted are PNG, JPEG, GIF, BMP, TIFF and WebP files, IDX and .npy files of images (also .gz), " +
-	"CIFAR-10's .bin batches, and folders of these"
+	"CIFAR-10's batches (data_batch_1.bin or data_batch_1), and folders of these"
 
 // kind is what a file holds.
 type kind int
 
 const (
-	unknown   kind = iota
-	picture        // an image file
-	idxImages      // an IDX file of more than one dimension
-	idxLabels      // an IDX file of one dimension
-	npyArray       // an .npy file
-	cifar          // a batch of CIFAR-10
+	unknown      kind = iota
+	picture           // an image file
+	idxImages         // an IDX file of more than one dimension
+	idxLabels         // an IDX file of one dimension
+	npyArray          // an .npy file
+	cifar             // a batch of CIFAR-10
+	pickledCIFAR      // one that Python pickled
 )
 
 // openPath opens a file or a folder. Errors name the path.
@@ -49,13 +50,16 @@ func openPath(path string, opt Options) (part, labels, error) {
 func openFile(path string, k kind, opt Options) (part, labels, error) {
 	switch k {
 	case picture:
-		return &pictures{paths: []string{path}, opt: opt}, labels{}, nil
+		p, err := openPictures([]string{path}, opt)
+		return p, labels{}, err
 	case idxImages:
 		return withLabels(path, opt, openIDX, "images", "labels", "idx3", "idx1", "idx4", "idx1")
 	case npyArray:
 		return withLabels(path, opt, openPattern, "PatternStorage", "LabelStorage")
 	case cifar:
 		return openCIFAR(path, opt)
+	case pickledCIFAR:
+		return openPickledCIFAR(path, opt)
 	case idxLabels:
 		return nil, labels{}, fmt.Errorf("%s holds labels: name the file of the images, its labels are found beside it", path)
 	}
@@ -114,6 +118,8 @@ func detect(path string) (kind, error) {
 		return npyArray, nil
 	case strings.HasSuffix(name, ".bin") && !packed && isCIFAR(f):
 		return cifar, nil
+	case isPickledCIFAR(path, head) && !packed:
+		return pickledCIFAR, nil
 	case bytes.HasPrefix(head, []byte{0, 0}) && len(head) >= 4 && head[2] >= 8 && head[2] <= 14 && head[3] >= 1:
 		if head[3] == 1 {
 			return idxLabels, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/color"
 	"image/gif"
 	"image/jpeg"
 	"image/png"
@@ -27,6 +28,7 @@ type pictures struct {
 }
 
 func (p *pictures) len() int          { return len(p.paths) }
+func (p *pictures) size() Size        { return p.opt.Size }
 func (p *pictures) name(i int) string { return p.paths[i] }
 func (p *pictures) close() error      { return nil }
 
@@ -36,6 +38,41 @@ func (p *pictures) pixels(i int) ([]float32, error) {
 		return nil, err
 	}
 	return decode(content, p.opt, maxPixels)
+}
+
+// openPictures takes the size of all images from the first when none is
+// wanted. Errors name the path.
+func openPictures(paths []string, opt Options) (*pictures, error) {
+	if opt.Size == (Size{}) {
+		size, err := pictureSize(paths[0])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", paths[0], withoutPath(err))
+		}
+		opt.Size = size
+	}
+	return &pictures{paths: paths, opt: opt}, nil
+}
+
+// pictureSize returns the size of an image file, of one channel if its format
+// has only gray there.
+func pictureSize(path string) (Size, error) {
+	content, err := readAll(path)
+	if err != nil {
+		return Size{}, err
+	}
+	f := findFormat(content)
+	if f == nil {
+		return Size{}, errNoPicture
+	}
+	config, err := f.size(content, maxPixels)
+	if err != nil {
+		return Size{}, err
+	}
+	size := Size{3, config.Height, config.Width}
+	if config.ColorModel == color.GrayModel || config.ColorModel == color.Gray16Model {
+		size.Channels = 1
+	}
+	return size, nil
 }
 
 // readAll reads a file of at most maxFile bytes.
@@ -90,27 +127,42 @@ func findFormat(head []byte) *format {
 	return nil
 }
 
+var errNoPicture = errors.New("not a PNG, JPEG, GIF, BMP, TIFF or WebP file")
+
+// size returns the size that an image file claims to have, checked.
+func (f *format) size(content []byte, limit int) (config image.Config, err error) {
+	defer repair(&err)
+	config, err = f.config(bytes.NewReader(content))
+	if err != nil {
+		return config, err
+	}
+	if w, h := config.Width, config.Height; w < 1 || h < 1 || h > limit/w {
+		return config, fmt.Errorf("the image claims %dx%d pixels (height x width), can have 1 to %d", h, w, limit)
+	}
+	return config, nil
+}
+
+// repair turns a panic into an error: the decoders are not ours, and malformed
+// files made some of them panic.
+func repair(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("the image is damaged: %v", r)
+	}
+}
+
 // decode returns the pixels of an image file.
 func decode(content []byte, opt Options, limit int) (pixels []float32, err error) {
-	// The decoders are not ours: malformed files made some of them panic.
-	defer func() {
-		if r := recover(); r != nil {
-			pixels, err = nil, fmt.Errorf("the image is damaged: %v", r)
-		}
-	}()
+	defer repair(&err)
 	f := findFormat(content)
 	if f == nil {
-		return nil, errors.New("not a PNG, JPEG, GIF, BMP, TIFF or WebP file")
+		return nil, errNoPicture
 	}
 	// The size is checked before a decoder takes memory for it.
-	config, err := f.config(bytes.NewReader(content))
+	config, err := f.size(content, limit)
 	if err != nil {
 		return nil, err
 	}
 	w, h := config.Width, config.Height
-	if w < 1 || h < 1 || h > limit/w {
-		return nil, fmt.Errorf("the image claims %dx%d pixels (height x width), can have 1 to %d", h, w, limit)
-	}
 	if !opt.Resize && (w != opt.Size.Width || h != opt.Size.Height) {
 		return nil, fmt.Errorf("the image is %dx%d pixels large, the network wants %dx%d (height x width): --resize scales it",
 			h, w, opt.Size.Height, opt.Size.Width)

@@ -63,6 +63,9 @@ func TestGuardPages(t *testing.T) {
 					s.Draw(g, sums, uint64(g), c.epsXY[i])
 				}
 				s.Run(l.Positions())
+				h := make([]float32, c.n*l.Positions())
+				guarded(t, &h)
+				s.Store(h, l.Positions(), 0, l.Positions())
 			}
 		})
 	}

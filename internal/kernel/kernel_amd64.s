@@ -475,6 +475,124 @@ sums:
 	VZEROUPPER
 	RET
 
+// func cumulateRowAVX512(sums *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// Requires: AVX, AVX512F
+TEXT ·cumulateRowAVX512(SB), NOSPLIT, $0-48
+	MOVQ   sums+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   starts+16(FP), DX
+	MOVQ   lanes+24(FP), BX
+	MOVQ   offsets+32(FP), SI
+	MOVQ   k+40(FP), DI
+	MOVQ   (DX), R8
+	LEAQ   (CX)(R8*4), R8
+	KMOVW  (BX), K1
+	MOVQ   8(DX), R9
+	LEAQ   (CX)(R9*4), R9
+	KMOVW  4(BX), K2
+	MOVQ   16(DX), DX
+	LEAQ   (CX)(DX*4), DX
+	KMOVW  8(BX), K3
+	VPXORD Z0, Z0, Z0
+	XORQ   CX, CX
+
+entries:
+	MOVLQSX   (SI)(CX*4), BX
+	VMOVUPS.Z (R8)(BX*4), K1, Z1
+	VMOVUPS   (R9)(BX*4), K2, Z1
+	VMOVUPS   (DX)(BX*4), K3, Z1
+	VADDPS    Z1, Z0, Z0
+	VMOVUPS   Z0, (AX)
+	ADDQ      $0x40, AX
+	INCQ      CX
+	CMPQ      CX, DI
+	JL        entries
+	VZEROUPPER
+	RET
+
+// func thresholdRowAVX512(sums *float32, k int, scales *[16]float64, wide bool)
+// Requires: AVX, AVX512F, AVX512VL
+TEXT ·thresholdRowAVX512(SB), NOSPLIT, $0-25
+	MOVQ    sums+0(FP), AX
+	MOVQ    k+8(FP), CX
+	MOVQ    scales+16(FP), DX
+	VMOVUPD (DX), Z0
+	VMOVUPD 64(DX), Z1
+	MOVB    wide+24(FP), DL
+	TESTB   DL, DL
+	JZ      narrow
+
+wide:
+	VCVTPS2PD   (AX), Z2
+	VMULPD      Z0, Z2, Z2
+	VCVTTPD2UDQ Z2, Y2
+	VMOVDQU32   Y2, (AX)
+	VCVTPS2PD   32(AX), Z2
+	VMULPD      Z1, Z2, Z2
+	VCVTTPD2UDQ Z2, Y2
+	VMOVDQU32   Y2, 32(AX)
+	ADDQ        $0x40, AX
+	DECQ        CX
+	JNE         wide
+	JMP         end
+
+narrow:
+	VCVTPS2PD   (AX), Z1
+	VMULPD      Z0, Z1, Z1
+	VCVTTPD2UDQ Z1, Y1
+	VMOVDQU32   Y1, (AX)
+	ADDQ        $0x40, AX
+	DECQ        CX
+	JNE         narrow
+
+end:
+	VZEROUPPER
+	RET
+
+// func transposeAVX(dst *float32, dstStride int, src *float32, srcStride int, rows int, cols int)
+// Requires: AVX
+TEXT ·transposeAVX(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ dstStride+8(FP), CX
+	MOVQ src+16(FP), DX
+	MOVQ srcStride+24(FP), BX
+	MOVQ rows+32(FP), SI
+	MOVQ cols+40(FP), DI
+	LEAQ (CX)(CX*2), R8
+	LEAQ (BX)(BX*2), R9
+
+rows:
+	MOVQ AX, R10
+	MOVQ DX, R11
+	MOVQ DI, R12
+
+cols:
+	VMOVUPS   (R11), X0
+	VMOVUPS   (R11)(BX*1), X2
+	VMOVUPS   (R11)(BX*2), X4
+	VMOVUPS   (R11)(R9*1), X5
+	VUNPCKLPS X2, X0, X1
+	VUNPCKHPS X2, X0, X3
+	VUNPCKLPS X5, X4, X2
+	VUNPCKHPS X5, X4, X5
+	VMOVLHPS  X2, X1, X0
+	VMOVHLPS  X1, X2, X2
+	VMOVLHPS  X5, X3, X4
+	VMOVHLPS  X3, X5, X5
+	VMOVUPS   X0, (R10)
+	VMOVUPS   X2, (R10)(CX*1)
+	VMOVUPS   X4, (R10)(CX*2)
+	VMOVUPS   X5, (R10)(R8*1)
+	LEAQ      (R10)(CX*4), R10
+	ADDQ      $0x10, R11
+	SUBQ      $0x04, R12
+	JNE       cols
+	ADDQ      $0x10, AX
+	LEAQ      (DX)(BX*4), DX
+	SUBQ      $0x04, SI
+	JNE       rows
+	RET
+
 // func updateFast16AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 // Requires: AVX, AVX512F, AVX512VL
 TEXT ·updateFast16AVX512(SB), NOSPLIT, $16-44

@@ -36,11 +36,14 @@ type updater struct {
 	positions int           // of a group; 1 means portable
 	vector    int           // float32 numbers in a vector
 	order     [coarse]uint8 // which of the coarse thresholds is where
+	inOrder   bool          // order is by size
 	flip      uint32        // bits of thresholds that are inverted
 	sample    func(l *Layer, s *Scratch, g, first int, scale uint32)
 	threshold func(t []uint32, sums []float32, k int) // as Thresholds; both have room for whole vectors
 	fast      func(l *Layer, s *Scratch, r steps)     // takes the common factor out itself
 	general   func(l *Layer, s *Scratch, r steps)
+	row       rowDrawer // nil when there is none
+	transpose func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int)
 }
 
 // steps are consecutive spikes of one chunk after which the common factor of h is
@@ -71,7 +74,7 @@ const maxRows = 1 << 16
 func NewLayer(weights []float32, n int, s Schedule) *Layer {
 	l := &Layer{
 		k: len(weights) / n, n: n, spikes: len(s.Eps), places: s.Places, forgetting: s.Forgetting, eps: s.Eps,
-		lowDiscrepancy: s.LowDiscrepancy, width: n, weights: weights, up: updater{positions: 1},
+		lowDiscrepancy: s.LowDiscrepancy, width: n, weights: weights, up: updater{positions: 1, transpose: transpose},
 	}
 	up, ok := assembly(active, n)
 	ok = ok && l.k <= maxRows
@@ -162,8 +165,11 @@ type Scratch struct {
 	eps     []float32 // (positions, chunk), when the layer is not fast
 	scales  []float32 // of the positions
 
-	thresholds []uint32 // (positions, l.thresholds())
-	coarse     []uint32 // (positions, coarse), in the order of up.order
+	thresholds []uint32  // (positions, l.thresholds())
+	coarse     []uint32  // (positions, coarse), in the order of up.order
+	row        []float32 // (k and a few more, RowLen): running sums, then thresholds
+	spans      [MaxSpans]Span
+	rowScales  [RowLen]float64 // what makes thresholds of the sums
 	spikes     []int32
 	random     []uint32 // a chunk, for up.sample
 }
@@ -186,7 +192,7 @@ func (l *Layer) NewScratch() *Scratch {
 	}
 	s.offsets = make([]uint32, p*chunk)
 	s.scales = make([]float32, p)
-	s.thresholds = make([]uint32, p*l.thresholds())
+	s.thresholds = make([]uint32, roundUp(p, 4)*l.thresholds()) // rows come in fours
 	s.random = make([]uint32, chunk)
 	for i := range s.thresholds { // what lies behind those of a patch stays so
 		s.thresholds[i] = (1<<32 - 1) ^ l.up.flip
@@ -214,7 +220,18 @@ func (s *Scratch) Draw(g int, sums []float32, key uint64, epsXY []float32) {
 	}
 	t := s.thresholds[g*l.thresholds():][:l.thresholds()]
 	l.up.threshold(t, sums, l.k)
+	s.look(g)
+}
+
+// look copies the coarse thresholds of a position.
+func (s *Scratch) look(g int) {
+	l := s.l
+	t := s.thresholds[g*l.thresholds():][:l.thresholds()]
 	look := s.coarse[g*coarse:][:coarse]
+	if l.up.inOrder && l.block == 1 {
+		copy(look, t)
+		return
+	}
 	for i, at := range l.up.order {
 		look[i] = t[(int(at)+1)*l.block-1]
 	}
@@ -225,8 +242,18 @@ func (s *Scratch) Give(g int, spikes []int32, epsXY []float32) {
 	s.jobs[g] = job{given: spikes, epsXY: epsXY}
 }
 
-// H returns the neurons: neuron n of position g is element g*stride+n.
-func (s *Scratch) H() (h []float32, stride int) { return s.h, s.l.width }
+// Store copies neuron n of the positions first to first+count-1 to
+// dst[n*stride:][:count].
+func (s *Scratch) Store(dst []float32, stride, first, count int) {
+	l := s.l
+	l.up.transpose(dst, stride, s.h[first*l.width:], l.width, count, l.n)
+}
+
+// Reset makes the neurons of position g 1/N again.
+func (s *Scratch) Reset(g int) {
+	width := s.l.width
+	copy(s.h[g*width:][:width], s.l.initial)
+}
 
 // Run starts the first n positions of the group at 1/N and applies their spikes.
 func (s *Scratch) Run(n int) {

@@ -4,7 +4,9 @@ package kernel
 
 import (
 	"cmp"
+	"math"
 	"slices"
+	"unsafe"
 )
 
 // assembly returns how a tier updates layers of n neurons, false when that is
@@ -13,7 +15,7 @@ func assembly(t Tier, n int) (updater, bool) {
 	u := updater{vector: 8, order: levels, flip: 1 << 31, sample: sampleGroupAVX2, threshold: thresholdsGroupAVX2}
 	table := avx2
 	if t == AVX512 {
-		u = updater{vector: 16, order: inOrder, sample: sampleGroupAVX512, threshold: thresholdsGroupAVX512}
+		u = updater{vector: 16, order: inOrder, inOrder: true, sample: sampleGroupAVX512, threshold: thresholdsGroupAVX512, row: rowAVX512{}}
 		table = avx512
 	}
 	v := roundUp(n, u.vector) / u.vector
@@ -22,6 +24,7 @@ func assembly(t Tier, n int) (updater, bool) {
 	}
 	f := table[v]
 	u.positions = f.positions
+	u.transpose = transposeAVXAll
 	u.fast = func(l *Layer, s *Scratch, r steps) {
 		f.fast(&s.h[0], &l.weights[0], &s.offsets[r.first%chunk], &r.num[0], r.n, r.inverse)
 	}
@@ -53,6 +56,21 @@ var (
 	}
 )
 
+// transposeAVXAll leaves to portable code what is beyond whole blocks.
+func transposeAVXAll(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
+	r, c := rows&^3, cols&^3
+	if r > 0 && c > 0 {
+		_, _ = dst[(c-1)*dstStride+r-1], src[(r-1)*srcStride+c-1]
+		transposeAVX(&dst[0], 4*dstStride, &src[0], 4*srcStride, r, c)
+	}
+	if c < cols {
+		transpose(dst[c*dstStride:], dstStride, src[c:], srcStride, r, cols-c)
+	}
+	if r < rows {
+		transpose(dst[r:], dstStride, src[r*srcStride:], srcStride, rows-r, cols)
+	}
+}
+
 type generalFunc func(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32)
 
 type update struct {
@@ -81,6 +99,33 @@ func thresholdsGroupAVX512(t []uint32, sums []float32, k int) {
 	for i := k - 1; i < len(sums); i++ {
 		t[i] = 1<<32 - 1
 	}
+}
+
+// rowAVX512 is the rowDrawer.
+type rowAVX512 struct{}
+
+func (rowAVX512) cumulate(s *Scratch, x []float32, offsets []int32) {
+	var starts [MaxSpans]int
+	var lanes [MaxSpans]uint32
+	first := 0
+	for i, p := range s.spans {
+		starts[i] = p.Start - first
+		lanes[i] = (1<<p.N - 1) << first
+		first += p.N
+	}
+	cumulateRowAVX512(&s.row[0], &x[0], &starts, &lanes, &offsets[0], len(offsets))
+}
+
+func (rowAVX512) thresholds(s *Scratch, g, n int) {
+	l := s.l
+	thresholdRowAVX512(&s.row[0], l.k, &s.rowScales, n > RowLen/2)
+	last := s.row[(l.k-1)*RowLen:][:RowLen]
+	for i := range last {
+		last[i] = math.Float32frombits(1<<32 - 1)
+	}
+	t := s.thresholds[g*l.thresholds():]
+	floats := unsafe.Slice((*float32)(unsafe.Pointer(&t[0])), len(t)) // only bits are moved
+	transposeAVXAll(floats, l.thresholds(), s.row, RowLen, len(s.row)/RowLen, min(roundUp(n, 4), roundUp(l.up.positions, 4)-g))
 }
 
 // sampleGroupAVX2 draws position g's spikes of a chunk and multiplies them by

@@ -96,9 +96,12 @@ func (c task) run(shift int) [][]float32 {
 		if to > from {
 			s.Run(to - from)
 		}
+		h := make([]float32, c.n*(to-from))
+		s.Store(h, to-from, 0, to-from)
 		for i := from; i < to; i++ {
-			h, stride := s.H()
-			out[i] = append([]float32(nil), h[(i-from)*stride:][:c.n]...)
+			for n := range c.n {
+				out[i] = append(out[i], h[n*(to-from)+i-from])
+			}
 		}
 	}
 	return out

@@ -25,6 +25,25 @@ func sampleLowDiscrepancyAVX512(dst *uint32, n int, coarse *[32]uint32, threshol
 //go:noescape
 func thresholdsAVX512(dst *uint32, sums *float32, n int, scale float64)
 
+// cumulateRowAVX512 writes the running sums of up to 16 patches: 16 numbers for each
+// of the k offsets. Lane i is of the patch at x[starts[j]+i] if bit i of lanes[j] is
+// set, and 0 if there is none.
+//
+//go:noescape
+func cumulateRowAVX512(sums *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
+// thresholdRowAVX512 replaces k rows of 16 sums by the sums times scales, rounded
+// down to integers; of each row the first 8 only, unless wide is set.
+//
+//go:noescape
+func thresholdRowAVX512(sums *float32, k int, scales *[16]float64, wide bool)
+
+// transposeAVX copies element (i, j) of src to (j, i) of dst. Rows and cols are
+// multiples of 4 and at least 4, strides are in bytes.
+//
+//go:noescape
+func transposeAVX(dst *float32, dstStride int, src *float32, srcStride int, rows int, cols int)
+
 // updateFast16AVX512 applies n spikes to each of 24 positions of 16 neurons and multiplies h by a factor.
 //
 //go:noescape

@@ -24,12 +24,8 @@ func (l *layer) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	size := r.kernel.Positions()
 	err := ctx.Do((r.batch*r.oh*r.ow+size-1)/size, blockGroups, r)
 	if err == nil && l.AlphaIterations > 0 {
-		err = ctx.For(r.batch, 1, func(lo, hi int) error {
-			for b := lo; b < hi; b++ {
-				r.alpha(b)
-			}
-			return nil
-		})
+		r.weighting.run = r
+		err = ctx.Do(r.batch, 1, &r.weighting)
 	}
 	return err
 }
@@ -84,11 +80,13 @@ type run struct {
 	// Entry k of the patch of an output position is entry start+offsets[k] of its
 	// image, with padding around if there is any.
 	padded      bool
+	rows        bool // positions side by side have patches one element apart, and may draw from them together
 	offsets     []int32
 	rowLength   int // of an image
 	imageLength int
 
-	check checkLoop
+	check     checkLoop
+	weighting alphaLoop
 
 	seed, firstImage uint64
 	given            []int64   // spikes handed in
@@ -133,6 +131,7 @@ func (l *layer) prepare(r *run, ctx *ops.Context, in []*ops.Tensor, out *ops.Ten
 	if r.plan, err = l.planFor(in[1], maxEpsXY, r.epsPlaces); err != nil {
 		return err
 	}
+	r.rows = r.kernel.DrawsRows() && r.ow >= minRow && r.Strides[1] == 1 && r.given == nil && r.uniforms == nil
 	if r.offsets == nil {
 		return r.lay()
 	}
@@ -213,10 +212,12 @@ func (r *run) Part(lo, hi int) error {
 	size, total := r.kernel.Positions(), r.batch*r.oh*r.ow
 	for first := lo * size; first < min(hi*size, total); first += size {
 		n := min(size, total-first)
-		for g := 0; g < n; g += len(w.sums) {
-			if err := r.prepareSpikes(w, first, g, min(len(w.sums), n-g)); err != nil {
+		for g := 0; g < n; {
+			count, err := r.prepareSpikes(w, first, g, n-g)
+			if err != nil {
 				return err
 			}
+			g += count
 		}
 		w.scratch.Run(n)
 		r.store(w, first, n)
@@ -224,9 +225,64 @@ func (r *run) Part(lo, hi int) error {
 	return nil
 }
 
-// prepareSpikes gives positions g to g+n-1 of the group that starts at pair first
-// their spikes, or what to draw them from.
-func (r *run) prepareSpikes(w *workspace, first, g, n int) error {
+// minRow is the width of the output from which on RowLen positions, wherever they
+// start, are in few spans.
+const minRow = 6
+
+// prepareSpikes gives some of the positions g to g+n-1 of the group that starts at
+// pair first their spikes, or what to draw them from, and returns how many.
+func (r *run) prepareSpikes(w *workspace, first, g, n int) (int, error) {
+	if r.rows {
+		return r.prepareRow(w, first+g, g, n)
+	}
+	n = min(n, len(w.sums))
+	return n, r.preparePatches(w, first, g, n)
+}
+
+// prepareRow prepares up to n positions, the first of which is pair at, in spans
+// side by side.
+func (r *run) prepareRow(w *workspace, at, g, n int) (int, error) {
+	positions := r.oh * r.ow
+	n = min(n, kernel.RowLen)
+	if r.padded { // a worker has one padded image at a time
+		n = min(n, positions-at%positions)
+	}
+	var spans [kernel.MaxSpans]kernel.Span
+	var keys [kernel.RowLen]uint64
+	var epsXY [kernel.RowLen][]float32
+	x, count, used := r.x, 0, 0
+	for ; count < n && used < len(spans); used++ {
+		b, pos := (at+count)/positions, (at+count)%positions
+		p := kernel.Span{Start: r.start(pos), N: min(n-count, r.ow-pos%r.ow)}
+		if r.padded {
+			x = r.image(w, b)
+		} else {
+			p.Start += b * r.imageLength
+		}
+		for i := range p.N {
+			keys[count+i] = kernel.Key(r.seed, uint64(r.Seed), r.firstImage+uint64(b), uint64(pos+i))
+			epsXY[count+i] = r.epsXY[(pos+i)*r.epsPlaces:][:r.epsPlaces]
+		}
+		spans[used] = p
+		count += p.N
+	}
+	totals := w.scratch.CumulateRow(x, spans[:used], r.offsets)
+	for i, total := range totals[:count] {
+		if !(total <= math.MaxFloat32) {
+			return 0, r.tooLarge((at+i)/positions, (at+i)%positions)
+		}
+		w.dead[g+i] = total == 0
+	}
+	w.scratch.DrawRow(g, &totals, keys[:count], &epsXY)
+	return count, nil
+}
+
+func (r *run) tooLarge(b, pos int) error {
+	return fmt.Errorf("X: the sum over the patch of image %d, output position (%d, %d) is too large for float32", b, pos/r.ow, pos%r.ow)
+}
+
+// preparePatches prepares positions g to g+n-1 of the group, wherever they are.
+func (r *run) preparePatches(w *workspace, first, g, n int) error {
 	positions := r.oh * r.ow
 	var patches [len(w.sums)][]float32
 	var totals [len(w.sums)]float32
@@ -244,7 +300,7 @@ func (r *run) prepareSpikes(w *workspace, first, g, n int) error {
 	for i, total := range totals[:n] {
 		b, pos := (first+g+i)/positions, (first+g+i)%positions
 		if !(total <= math.MaxFloat32) {
-			return fmt.Errorf("X: the sum over the patch of image %d, output position (%d, %d) is too large for float32", b, pos/r.ow, pos%r.ow)
+			return r.tooLarge(b, pos)
 		}
 		if w.dead[g+i] = total == 0; w.dead[g+i] {
 			w.sums[i][r.k-1] = 1 // any spikes will do, they are not used
@@ -257,24 +313,16 @@ func (r *run) prepareSpikes(w *workspace, first, g, n int) error {
 // store copies the neurons of a group to their places in the output.
 func (r *run) store(w *workspace, first, n int) {
 	positions := r.oh * r.ow
-	h, stride := w.scratch.H()
 	for g := range n {
 		if w.dead[g] {
-			for i := range r.n {
-				h[g*stride+i] = 1 / float32(r.n)
-			}
+			w.scratch.Reset(g)
 		}
 	}
 	// Positions of one image lie beside each other.
 	for g := 0; g < n; {
 		b, pos := (first+g)/positions, (first+g)%positions
 		count := min(n-g, positions-pos)
-		for i := range r.n {
-			out, in := r.h[(b*r.n+i)*positions+pos:][:count], h[g*stride+i:]
-			for j := range out {
-				out[j] = in[j*stride]
-			}
-		}
+		w.scratch.Store(r.h[b*r.n*positions+pos:], positions, g, count)
 		g += count
 	}
 }

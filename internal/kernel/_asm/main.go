@@ -19,6 +19,9 @@ func main() {
 	sampleAVX512(false)
 	sampleAVX512(true)
 	thresholdsAVX512()
+	cumulateRowAVX512()
+	thresholdRowAVX512()
+	transposeAVX()
 	for v := 1; v <= maxVectors; v++ {
 		for _, k := range []kind{fast, general, forgetting} {
 			updateAVX512(v, k)

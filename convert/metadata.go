@@ -1,0 +1,137 @@
+package convert
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+)
+
+// MetaClasses is the key of the model's metadata under which the names of the
+// classes are, a JSON list.
+const MetaClasses = "ai.sbs.classes"
+
+// Other keys of the metadata. Sources, the numbers of the layers that learn
+// locally, and the training configuration are JSON.
+const (
+	metaName     = "ai.sbs.name"
+	metaDialect  = "ai.sbs.dialect"
+	metaStep     = "ai.sbs.step"
+	metaSources  = "ai.sbs.sources"
+	metaLocal    = "ai.sbs.local"
+	metaTraining = "ai.sbs.training"
+)
+
+func metadata(n *Network) ([]*onnxpb.StringStringEntryProto, error) {
+	var props []*onnxpb.StringStringEntryProto
+	set := func(key, value string) {
+		props = append(props, &onnxpb.StringStringEntryProto{Key: key, Value: value})
+	}
+	if n.Name != "" {
+		set(metaName, n.Name)
+	}
+	if n.Dialect > 0 {
+		set(metaDialect, strconv.Itoa(n.Dialect))
+	}
+	if n.Step >= 0 {
+		set(metaStep, strconv.Itoa(n.Step))
+	}
+	local := n.local()
+	for _, m := range []struct {
+		key   string
+		value any
+		empty bool
+	}{
+		{MetaClasses, n.Classes, len(n.Classes) == 0},
+		{metaSources, n.Sources, len(n.Sources) == 0},
+		{metaLocal, local, len(local) == 0},
+	} {
+		if m.empty {
+			continue
+		}
+		b, err := json.Marshal(m.value)
+		if err != nil {
+			return nil, fmt.Errorf("convert: metadata %s: %w", m.key, err)
+		}
+		set(m.key, string(b))
+	}
+	if n.Training != nil {
+		if err := checkTraining(n.Training); err != nil {
+			return nil, fmt.Errorf("convert: metadata %s: %w", metaTraining, err)
+		}
+		set(metaTraining, string(n.Training))
+	}
+	return props, nil
+}
+
+// checkTraining reports whether a training configuration can be kept and read
+// again.
+func checkTraining(b []byte) error {
+	if !json.Valid(b) || !utf8.Valid(b) {
+		return errors.New("it is not valid JSON")
+	}
+	return nil
+}
+
+// local returns the numbers of the layers that learn locally.
+func (n *Network) local() []int {
+	var local []int
+	for i, l := range n.Layers {
+		if s, ok := l.(*SbS); ok && s.Local {
+			local = append(local, i)
+		}
+	}
+	return local
+}
+
+// setLocal marks the layers that learn locally. The layers must be there.
+func (n *Network) setLocal(props []*onnxpb.StringStringEntryProto) error {
+	for _, p := range props {
+		if p.GetKey() != metaLocal {
+			continue
+		}
+		var local []int
+		if err := json.Unmarshal([]byte(p.GetValue()), &local); err != nil {
+			return fmt.Errorf("convert: %w: metadata %s: %w", ErrNotOurs, metaLocal, err)
+		}
+		for _, i := range local {
+			var s *SbS
+			if i >= 0 && i < len(n.Layers) {
+				s, _ = n.Layers[i].(*SbS)
+			}
+			if s == nil {
+				return fmt.Errorf("convert: %w: metadata %s: layer %d is no SbS layer", ErrNotOurs, metaLocal, i)
+			}
+			s.Local = true
+		}
+	}
+	return nil
+}
+
+func (n *Network) readMetadata(props []*onnxpb.StringStringEntryProto) error {
+	for _, p := range props {
+		var err error
+		switch p.GetKey() {
+		case metaName:
+			n.Name = p.GetValue()
+		case metaDialect:
+			n.Dialect, err = strconv.Atoi(p.GetValue())
+		case metaStep:
+			n.Step, err = strconv.Atoi(p.GetValue())
+		case MetaClasses:
+			err = json.Unmarshal([]byte(p.GetValue()), &n.Classes)
+		case metaSources:
+			err = json.Unmarshal([]byte(p.GetValue()), &n.Sources)
+		case metaTraining:
+			n.Training = json.RawMessage(p.GetValue())
+			err = checkTraining(n.Training)
+		}
+		if err != nil {
+			return fmt.Errorf("convert: %w: metadata %s: %w", ErrNotOurs, p.GetKey(), err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,312 @@
+package pytorch
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/ops/sbs"
+)
+
+// exporter turns a network's layers into a configuration.
+type exporter struct {
+	network  *convert.Network
+	sizes    []convert.Size
+	config   *config // what the network's Training says
+	root     map[string]any
+	warnings []string
+}
+
+// newExporter makes the configuration that a network was read from, or one that
+// describes it as well: Network.Training, and what the layers say. What
+// PyTorch-SbS cannot be told is an error that wraps ErrUnsupported where it
+// would have another network, and a warning where the same network would run
+// differently.
+func newExporter(n *convert.Network) (*exporter, error) {
+	if n.Dialect != 1 && n.Dialect != 2 {
+		return nil, fmt.Errorf("the network is of dialect %d of PyTorch-SbS, want 1 or 2", n.Dialect)
+	}
+	sizes, err := n.Sizes()
+	if err != nil {
+		return nil, err
+	}
+	e := &exporter{network: n, sizes: sizes, config: newConfig()}
+	if err := e.config.mergeTraining(n); err != nil {
+		return nil, err
+	}
+	e.root = e.config.merged
+	for i, l := range n.Layers {
+		if err := e.possible(i, l); err != nil {
+			return nil, fmt.Errorf("%w: layer %d (%s) %w", ErrUnsupported, i, l.Kind(), err)
+		}
+	}
+	e.structure()
+	if err := e.dynamics(); err != nil {
+		return nil, err
+	}
+	return e, e.preprocessing()
+}
+
+func (e *exporter) warn(format string, args ...any) {
+	e.warnings = append(e.warnings, fmt.Sprintf(format, args...))
+}
+
+// section returns an object of the configuration.
+func (e *exporter) section(name string) map[string]any {
+	s, ok := e.root[name].(map[string]any)
+	if !ok {
+		s = map[string]any{}
+		e.root[name] = s
+	}
+	return s
+}
+
+// possible reports whether the dialect has such a layer.
+func (e *exporter) possible(i int, l convert.Layer) error {
+	s, ok := l.(*convert.SbS)
+	switch {
+	case e.network.Dialect == 1 && !ok:
+		return fmt.Errorf("is none of dialect 1, which has SbS layers only")
+	case !ok:
+		return nil
+	case e.network.Dialect == 1 && s.Forgetting > 0:
+		return fmt.Errorf("forgets, which dialect 1 has not")
+	case e.network.Dialect == 1 && s.Local:
+		return fmt.Errorf("learns locally, which dialect 1 has not")
+	case e.network.Dialect == 2 && s.EpsilonXY != nil:
+		return fmt.Errorf("has an epsilon_xy, which dialect 2 has not")
+	case e.network.Dialect == 2 && s.AlphaIterations > 0:
+		return fmt.Errorf("has alpha iterations, which dialect 2 has not")
+	case s.Pooling && s.Weights.Shape()[1] != e.sizes[i].Channels:
+		return fmt.Errorf("is a pooling layer of %d inputs and %d outputs, which must be equal", e.sizes[i].Channels, s.Weights.Shape()[1])
+	}
+	return nil
+}
+
+// layerType returns the layer_type of a layer and its window, nil if it has none.
+func layerType(l convert.Layer) (string, *convert.Window) {
+	switch l := l.(type) {
+	case *convert.SbS:
+		name := string(kindSbS)
+		if l.Pooling {
+			name = string(kindSbSPooling)
+		}
+		if l.Local {
+			name += " LOCAL"
+		}
+		return name, &l.Window
+	case *convert.AveragePool:
+		return string(kindAveragePool), &l.Window
+	case *convert.MaxPool:
+		return string(kindMaxPool), &l.Window
+	case *convert.Conv:
+		return string(kindConv), &l.Window
+	case *convert.ReLU:
+		return string(kindReLU), nil
+	case *convert.OnOff:
+		return string(kindOnOff), nil
+	}
+	return string(kindReconstruction), nil
+}
+
+// structure writes network_structure.
+func (e *exporter) structure() {
+	var types []string
+	var pooling []bool
+	none := []int{}
+	var neurons, kernel, strides, dilation, padding [][]int
+	plain := true // neither dilation nor padding
+	for i, l := range e.network.Layers {
+		name, w := layerType(l)
+		types = append(types, name)
+		s, ok := l.(*convert.SbS)
+		pooling = append(pooling, ok && s.Pooling)
+		if w == nil {
+			neurons, kernel, strides = append(neurons, none), append(kernel, none), append(strides, none)
+			dilation, padding = append(dilation, none), append(padding, none)
+			continue
+		}
+		neurons = append(neurons, []int{e.sizes[i].Channels, e.sizes[i+1].Channels})
+		kernel, strides = append(kernel, w.Kernel[:]), append(strides, w.Strides[:])
+		dilation, padding = append(dilation, w.Dilations[:]), append(padding, w.Pads[:])
+		plain = plain && w.Dilations == [2]int{1, 1} && w.Pads == [2]int{}
+	}
+	s := e.section("network_structure")
+	s["number_of_output_neurons"] = e.sizes[len(e.sizes)-1].Channels
+	s["forward_neuron_numbers"], s["forward_kernel_size"], s["strides"] = neurons, kernel, strides
+	if e.network.Dialect == 1 {
+		s["is_pooling_layer"] = pooling
+	} else {
+		s["layer_type"] = types
+	}
+	if e.network.Dialect == 1 || !plain {
+		s["dilation"], s["padding"] = dilation, padding
+	}
+}
+
+// dynamics writes what governs the updates of h.
+func (e *exporter) dynamics() error {
+	n, c := e.network, e.config
+	spikes := make([]int, len(n.Layers))
+	var used []int // of the SbS layers
+	var forgetting, fixed, folded []float32
+	var alpha []int
+	schedules, samplers := 0, 0
+	for i, l := range n.Layers {
+		s, ok := l.(*convert.SbS)
+		if !ok {
+			continue
+		}
+		spikes[i] = s.Spikes
+		used, forgetting, alpha = append(used, s.Spikes), append(forgetting, max(s.Forgetting, 0)), append(alpha, s.AlphaIterations)
+		if s.EpsilonXY != nil {
+			fixed = append(fixed, s.Epsilon0)
+		} else if !e.fills(i) {
+			folded = append(folded, s.Epsilon0)
+		}
+		if len(s.EpsilonT) < s.Spikes || !slices.Equal(s.EpsilonT[:s.Spikes], c.epsilonT(n.Dialect, s.Spikes)) {
+			schedules++
+		}
+		if s.Sampler == sbs.LowDiscrepancy {
+			samplers++
+		}
+	}
+	if len(used) == 0 {
+		return nil
+	}
+	if schedules > 0 {
+		e.warn("the epsilon_t of %d of %d SbS layers is not one that PyTorch-SbS has; it will use its own", schedules, len(used))
+	}
+	if samplers > 0 {
+		e.warn("%d of %d SbS layers draw low-discrepancy spikes; PyTorch-SbS will draw independent ones", samplers, len(used))
+	}
+	switch {
+	case !same(used):
+		e.root["number_of_spikes"] = spikes
+	case n.Dialect == 1:
+		e.root["number_of_spikes"] = used[0] // dialect 1 knows no list
+	default:
+		e.root["number_of_spikes"] = used[:1]
+	}
+	if n.Dialect == 1 && !same(used) {
+		e.warn("the layers have different numbers of spikes; the original of dialect 1 knows one for all")
+	}
+	if !same(forgetting) || !same(alpha) || !same(fixed) || !same(folded) {
+		return fmt.Errorf("%w: the SbS layers have different forgetting, epsilon_0 or alpha iterations; PyTorch-SbS has one value for all", ErrUnsupported)
+	}
+	if forgetting[0] > 0 {
+		e.root["forgetting_offset"] = forgetting[0]
+	}
+	if alpha[0] > 0 {
+		e.section("learning_parameters")["alpha_number_of_iterations"] = alpha[0]
+	}
+	return e.epsilon(fixed, folded)
+}
+
+func same[T comparable](list []T) bool {
+	return !slices.ContainsFunc(list, func(v T) bool { return v != list[0] })
+}
+
+// epsilon writes epsilon_0 and eps_xy_intitial where the configuration has
+// others: fixed are the epsilon_0 of layers with an epsilon_xy, all equal, folded
+// the products of both of those without.
+func (e *exporter) epsilon(fixed, folded []float32) error {
+	e0, xy := e.config.epsilon0, e.config.initialXY(e.network.Dialect)
+	if len(fixed) > 0 && float32(e0) != fixed[0] {
+		e0 = shortest(fixed[0])
+		e.root["epsilon_0"], e.config.epsilon0 = e0, e0
+	}
+	if len(folded) > 0 && float32(e0*xy) != folded[0] {
+		if len(fixed) == 0 {
+			e0, xy = shortest(folded[0]), 1
+		} else {
+			xy = float64(folded[0]) / e0
+		}
+		e.root["epsilon_0"], e.config.epsilon0 = e0, e0
+		e.section("learning_parameters")["eps_xy_intitial"] = xy
+		e.config.epsilonXY, e.config.given[initialXYKey] = xy, ""
+	}
+	if float32(e0) <= 0 {
+		return fmt.Errorf("%w: epsilon_0 is %v, and PyTorch-SbS needs more than 0", ErrUnsupported, e0)
+	}
+	return nil
+}
+
+// shortest returns the number with the fewest digits that is v in float32.
+func shortest(v float32) float64 {
+	f, _ := strconv.ParseFloat(strconv.FormatFloat(float64(v), 'g', -1, 32), 64)
+	return f
+}
+
+// fills reports whether layer i needs an EpsXY file though it has no epsilon_xy
+// of its own: it is one that dialect 1 trains and would miss.
+func (e *exporter) fills(i int) bool {
+	return e.network.Dialect == 1 && at(e.config.epsTrain, i, true)
+}
+
+// preprocessing writes what is done to an image before the first layer. A
+// network without any keeps what its configuration says.
+func (e *exporter) preprocessing() error {
+	p, dialect := e.network.Preprocessing, e.network.Dialect
+	if p.OnOffMean == nil && p.Crop == 0 && p.Offset == 0 {
+		return nil
+	}
+	s := e.section("augmentation")
+	s["crop_width_in_pixel"] = p.Crop
+	switch {
+	case dialect == 1:
+		s["use_on_off_filter"] = p.OnOffMean != nil
+	case p.OnOffMean != nil:
+		return fmt.Errorf("%w: the image is split on/off, which dialect 2 does with an ONOFF layer", ErrUnsupported)
+	}
+	if want := map[int]float32{1: offset1, 2: offset2}[dialect]; p.OnOffMean == nil && p.Offset != want {
+		e.warn("%v is added to every pixel; PyTorch-SbS will add %v", p.Offset, want)
+	}
+	return nil
+}
+
+// paths writes the step, and the folders where the arrays lie, seen from the
+// configuration's.
+func (e *exporter) paths(step int, weights, epsilonXY string) {
+	_, given := e.root["learning_step"]
+	if given || e.network.Dialect == 1 && step > 0 {
+		e.root["learning_step"] = step
+	}
+	e.root["weight_path"] = weights
+	if e.network.Dialect == 1 {
+		e.root["eps_xy_path"] = epsilonXY
+	}
+}
+
+// documents returns the configuration's files by name: name alone in dialect 1,
+// the usual three in dialect 2.
+func (e *exporter) documents(name string) (map[string][]byte, error) {
+	parts := map[string]map[string]any{name: e.root}
+	if e.network.Dialect == 2 {
+		parts = map[string]map[string]any{}
+		for _, f := range threeFiles {
+			parts[f] = map[string]any{}
+		}
+		for key, value := range e.root {
+			f := "def.json"
+			switch key {
+			case "network_structure":
+				f = "network.json"
+			case "data_mode", "data_path":
+				f = "dataset.json"
+			}
+			parts[f][key] = value
+		}
+	}
+	out := map[string][]byte{}
+	for f, part := range parts {
+		b, err := json.MarshalIndent(part, "", "    ")
+		if err != nil {
+			return nil, err
+		}
+		out[f] = append(b, '\n')
+	}
+	return out, nil
+}

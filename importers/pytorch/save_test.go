@@ -1,0 +1,390 @@
+package pytorch
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/internal/npy"
+)
+
+// throughONNX writes a network as a model and reads it again.
+func throughONNX(t *testing.T, n *convert.Network) *convert.Network {
+	t.Helper()
+	data, err := convert.ToONNX(n, convert.Options{})
+	require.NoError(t, err)
+	back, err := convert.FromONNX(data)
+	require.NoError(t, err)
+	return back
+}
+
+// roundTrip takes a folder through ONNX to a new folder, compares all arrays
+// byte for byte, and reads the new folder. It returns the folder, the files that
+// only the new one has, and the report.
+func roundTrip(t *testing.T, opt Options) (weights string, extra []string, report *SaveReport) {
+	t.Helper()
+	n, loaded, err := Load(opt)
+	require.NoError(t, err)
+	root := filepath.Dir(opt.Weights)
+	again := filepath.Join(t.TempDir(), filepath.Base(root))
+	weights = filepath.Join(again, filepath.Base(opt.Weights))
+	report, err = Save(weights, throughONNX(t, n), SaveOptions{})
+	require.NoError(t, err)
+	rounded := map[string]bool{}
+	for _, s := range n.Sources {
+		rounded[strings.TrimSuffix(s.Path, ".gz")] = s.Rounded > 0
+	}
+	compared := 0
+	for _, f := range report.Files {
+		rel, err := filepath.Rel(again, f.Path)
+		require.NoError(t, err)
+		require.False(t, f.Kept)
+		if filepath.Ext(rel) != ".npy" || rounded[filepath.ToSlash(rel)] {
+			continue
+		}
+		want, packed := uncompressed(t, filepath.Join(root, rel))
+		if want == nil {
+			extra = append(extra, filepath.ToSlash(rel))
+			continue
+		}
+		got, err := os.ReadFile(f.Path)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(want, got), rel)
+		require.Equal(t, !packed, f.AsSource, rel)
+		compared++
+	}
+	read := 0
+	for _, l := range loaded.Layers {
+		read += len(l.Files)
+	}
+	for _, r := range rounded {
+		if r {
+			compared++
+		}
+	}
+	require.Equal(t, read, compared, "every file that was read must be there again")
+
+	opt.Weights, opt.Config, opt.EpsilonXY, opt.AllowUntrained = weights, nil, "", false
+	back, _, err := Load(opt)
+	require.NoError(t, err)
+	back.Sources, n.Sources, n.Training, back.Training = nil, nil, nil, nil
+	require.Equal(t, n, back, "the new folder must give the same network")
+	return weights, extra, report
+}
+
+// uncompressed returns the bytes of a file or of its compressed form, nil if there
+// is neither.
+func uncompressed(t *testing.T, path string) (data []byte, packed bool) {
+	t.Helper()
+	if data, err := os.ReadFile(path); err == nil {
+		return data, false
+	}
+	f, err := os.Open(path + ".gz")
+	if err != nil {
+		return nil, false
+	}
+	defer func() { _ = f.Close() }()
+	z, err := gzip.NewReader(f)
+	require.NoError(t, err)
+	data, err = io.ReadAll(z)
+	require.NoError(t, err)
+	return data, true
+}
+
+func TestSave(t *testing.T) {
+	for name, f := range map[string]files{"dialect 1": dialect1(), "dialect 2": dialect2(), "convolutions": convolutions()} {
+		t.Run(name, func(t *testing.T) {
+			if name == "dialect 1" { // float32 cannot hold these
+				f["EpsXY/EpsXY_L0_S7.npy"], f["EpsXY/EpsXY_L1_S7.npy.gz"] = array([]int{2, 2, 3, 3}, 0.125), array([]int{1, 1}, 0.25)
+			}
+			opt := options(f.write(t))
+			if name != "dialect 1" {
+				opt.Mean = nil
+			}
+			_, extra, report := roundTrip(t, opt)
+			require.Empty(t, extra)
+			require.Empty(t, report.Warnings)
+		})
+	}
+	t.Run("shape of a mean", func(t *testing.T) {
+		f := convolutions()
+		f["Weights/Mean_L0_S3.npy"] = array(nil, 0.25)
+		roundTrip(t, options(f.write(t)))
+		f["Weights/Mean_L0_S3.npy"] = array([]int{4, 4}, 0.25)
+		roundTrip(t, options(f.write(t)))
+	})
+	t.Run("one folder", func(t *testing.T) {
+		f := files{}
+		for name, content := range dialect1() {
+			f["Weights/"+filepath.Base(name)] = content
+		}
+		f["Weights/Weight_L1_S7.npy"] = &npy.Array{Shape: []int{16, 4}, Data: pooled(4, 4)}
+		f["Weights/EpsXY_L0_S7.npy"], f["Weights/EpsXY_L1_S7.npy.gz"] = array([]int{2, 2}, 0.125), array([]int{1, 1}, 0.25)
+		weights, _, _ := roundTrip(t, options(f.write(t)))
+		require.FileExists(t, filepath.Join(weights, "tiny.json"))
+		require.FileExists(t, filepath.Join(weights, "EpsXY_L0_S7.npy"))
+		require.FileExists(t, filepath.Join(weights, "Weight_L1_S7.npy"), "the source has the pooling weights in a file")
+	})
+}
+
+// pooled returns the weights of a pooling layer.
+func pooled(area, channels int) []float32 {
+	w := make([]float32, area*channels*channels)
+	for k := range area * channels {
+		w[k*channels+k/area] = 1 / float32(area)
+	}
+	return w
+}
+
+func TestSaveConfiguration(t *testing.T) {
+	f := dialect2()
+	f.replace(t, "def.json", `"loss_mode": 1`, `"loss_mode": 1, "learning_rate_gamma_w": 1e-05, "mine": "<ä>"`)
+	f.replace(t, "network.json", `"sbs",`, `"SbS with LOCAL learning",`)
+	opt := options(f.write(t))
+	opt.Mean = nil
+	n, _, err := Load(opt)
+	require.NoError(t, err)
+	require.True(t, n.Layers[2].(*convert.SbS).Local)
+	n = throughONNX(t, n)
+	require.True(t, n.Layers[2].(*convert.SbS).Local)
+	require.JSONEq(t, `{"augmentation":{},"data_mode":"","data_path":"./DATA/","epsilon_0":0.5,
+		"learning_parameters":{"eps_xy_intitial":0.25,"learning_rate_gamma_w":1e-05,"loss_mode":1,"mine":"<ä>","w_trainable":[true]},
+		"network_structure":{}}`, string(n.Training))
+	n.Step = 9
+	weights := filepath.Join(t.TempDir(), "Parameters")
+	_, err = Save(weights, n, SaveOptions{})
+	require.NoError(t, err)
+	read := func(name string) string {
+		b, err := os.ReadFile(filepath.Join(weights, "..", name))
+		require.NoError(t, err)
+		return string(b)
+	}
+	require.JSONEq(t, `{"network_structure":{"number_of_output_neurons":3,"layer_type":["SbS","Average POOLING","SbS LOCAL"],
+		"forward_neuron_numbers":[[1,4],[4,4],[4,3]],"forward_kernel_size":[[3,3],[2,2],[1,1]],"strides":[[1,1],[2,2],[1,1]]}}`, read("network.json"))
+	require.JSONEq(t, `{"data_mode":"","data_path":"./DATA/"}`, read("dataset.json"))
+	require.JSONEq(t, `{"number_of_spikes":[9],"forgetting_offset":0.5,"epsilon_0":0.5,"weight_path":"./Parameters/",
+		"augmentation":{"crop_width_in_pixel":2},
+		"learning_parameters":{"eps_xy_intitial":0.25,"learning_rate_gamma_w":1e-05,"loss_mode":1,"mine":"<ä>","w_trainable":[true]}}`, read("def.json"))
+	require.Contains(t, read("def.json"), "1e-05", "the digits of a number are kept")
+
+	// What was changed since is in the configuration.
+	for _, i := range []int{0, 2} {
+		s := n.Layers[i].(*convert.SbS)
+		s.Epsilon0, s.Spikes, s.EpsilonT = 0.3, 9-i, s.EpsilonT[:9-i]
+	}
+	weights = filepath.Join(t.TempDir(), "Weights")
+	_, err = Save(weights, n, SaveOptions{})
+	require.NoError(t, err)
+	require.Contains(t, read("def.json"), `"epsilon_0": 0.3,`)
+	opt.Weights = weights
+	back, _, err := Load(opt)
+	require.NoError(t, err)
+	require.Equal(t, n.Layers, back.Layers)
+}
+
+func TestSaveDialect1Values(t *testing.T) {
+	n, _, err := Load(options(dialect1().write(t)))
+	require.NoError(t, err)
+	for _, l := range n.Layers {
+		l.(*convert.SbS).Epsilon0 *= 0.7
+	}
+	n.Step = 12
+	weights := filepath.Join(t.TempDir(), "net", "Weights")
+	report, err := Save(weights, n, SaveOptions{})
+	require.NoError(t, err)
+	require.Len(t, report.Warnings, 2, "the float64 files are rounded")
+	require.Contains(t, report.Warnings[0], "EpsXY_L0_S12.npy: 36 of 36 float64 values of EpsXY/EpsXY_L0_S7.npy are rounded")
+	back, r, err := Load(options(weights))
+	require.NoError(t, err)
+	require.Equal(t, StepConfiguration, r.StepChoice, "learning_step is the step")
+	require.Equal(t, 12, back.Step)
+	require.Equal(t, n.Layers, back.Layers)
+	data, err := npy.ReadFile(os.DirFS(filepath.Join(weights, "..", "EpsXY")), "EpsXY_L0_S12.npy", 100)
+	require.NoError(t, err)
+	require.IsType(t, []float64{}, data.Data, "the type of the source")
+
+	// A trainable layer without a file gets one.
+	f := dialect1()
+	f["EpsXY/EpsXY_L1_S7.npy.gz"] = nil
+	opt := options(f.write(t))
+	opt.AllowUntrained = true
+	n, _, err = Load(opt)
+	require.NoError(t, err)
+	weights = filepath.Join(t.TempDir(), "Weights")
+	_, err = Save(weights, n, SaveOptions{})
+	require.NoError(t, err)
+	back, _, err = Load(options(weights))
+	require.NoError(t, err)
+	require.Equal(t, float32(1), back.Layers[1].(*convert.SbS).Epsilon0)
+	require.Equal(t, []float32{0.1, 0.1, 0.1, 0.1}, back.Layers[1].(*convert.SbS).EpsilonXY.Float32s())
+}
+
+func TestSaveKeepsFiles(t *testing.T) {
+	source := dialect2().write(t)
+	opt := options(source)
+	opt.Mean = nil
+	n, _, err := Load(opt)
+	require.NoError(t, err)
+	weights := filepath.Join(t.TempDir(), "Weights")
+	_, err = Save(weights, n, SaveOptions{})
+	require.NoError(t, err)
+	report, err := Save(weights, n, SaveOptions{})
+	require.NoError(t, err)
+	for _, f := range report.Files {
+		require.True(t, f.Kept, f.Path)
+	}
+	before := snapshot(t, filepath.Dir(weights))
+
+	n.Layers[0].(*convert.SbS).Weights.Float32s()[0] = 0.5
+	_, err = Save(weights, n, SaveOptions{})
+	require.ErrorContains(t, err, "Weight_L0_S7.npy: there already, and different; nothing was written")
+	require.Equal(t, before, snapshot(t, filepath.Dir(weights)))
+	report, err = Save(weights, n, SaveOptions{Force: true})
+	require.NoError(t, err)
+	require.False(t, report.Files[0].Kept)
+	require.True(t, report.Files[1].Kept)
+
+	// The source's own configuration has comments: it is another file.
+	n.Step = 8
+	_, err = Save(source, n, SaveOptions{})
+	require.ErrorContains(t, err, "network.json: there already")
+	report, err = Save(source, n, SaveOptions{ArraysOnly: true})
+	require.NoError(t, err)
+	require.Len(t, report.Files, 2)
+
+	for name, content := range map[string]string{
+		"Weights/Weight_L2_S8.npy.gz": "",
+		"Weights/other.json":          `{"network_structure": {}}`,
+		"Weights/network.json":        `{}`,
+	} {
+		root := t.TempDir()
+		require.NoError(t, os.MkdirAll(filepath.Join(root, "Weights"), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(root, name), []byte(content), 0o600))
+		_, err = Save(filepath.Join(root, "Weights"), n, SaveOptions{Force: true})
+		require.ErrorContains(t, err, filepath.Base(name))
+		require.Len(t, snapshot(t, root), 1)
+	}
+	root := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "Weights", "Weight_L0_S8.npy"), 0o755))
+	_, err = Save(filepath.Join(root, "Weights"), n, SaveOptions{Force: true})
+	require.ErrorContains(t, err, "not a regular file")
+}
+
+// snapshot returns all files of a folder.
+func snapshot(t *testing.T, root string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		out[path] = string(b)
+		return err
+	}))
+	return out
+}
+
+// Paths in a model's metadata must not lead out of the folder.
+func TestSaveHostilePaths(t *testing.T) {
+	n, _, err := Load(options(dialect1().write(t)))
+	require.NoError(t, err)
+	for i, s := range n.Sources {
+		n.Sources[i].Path = "../../../" + s.Path
+		if strings.HasPrefix(s.Path, "EpsXY") {
+			n.Sources[i].Path = "../../.secret/../" + filepath.Base(s.Path)
+		}
+	}
+	n.Sources[0].Path = "../.profile.json"
+	n.Sources[1].Shape = []int{1 << 30, 1 << 30}
+	root := t.TempDir()
+	report, err := Save(filepath.Join(root, "a", "b", "Weights"), n, SaveOptions{})
+	require.NoError(t, err)
+	for _, f := range report.Files {
+		require.Contains(t, f.Path, filepath.Join(root, "a", "b"))
+	}
+	require.FileExists(t, filepath.Join(root, "a", "b", "tiny_net.json"))
+	require.FileExists(t, filepath.Join(root, "a", "b", "EpsXY", "EpsXY_L0_S7.npy"))
+}
+
+func TestSaveRefuses(t *testing.T) {
+	two := func(change func(n *convert.Network)) *convert.Network {
+		n := converttest.Digits()
+		n.Training = nil
+		change(n)
+		return n
+	}
+	one := func(change func(n *convert.Network)) *convert.Network {
+		n, _, err := Load(options(dialect1().write(t)))
+		require.NoError(t, err)
+		change(n)
+		return n
+	}
+	sbsOf := func(n *convert.Network, i int) *convert.SbS { return n.Layers[i].(*convert.SbS) }
+	for _, c := range []struct {
+		network *convert.Network
+		want    string
+	}{
+		{two(func(n *convert.Network) { n.Dialect = 0 }), "of dialect 0 of PyTorch-SbS, want 1 or 2"},
+		{two(func(n *convert.Network) { n.Dialect = 3 }), "of dialect 3"},
+		{two(func(n *convert.Network) { n.Dialect = 1 }), "layer 1 (AveragePool) is none of dialect 1"},
+		{two(func(n *convert.Network) { sbsOf(n, 0).Epsilon0 = 0.5 }), "different forgetting, epsilon_0"},
+		{two(func(n *convert.Network) { sbsOf(n, 2).AlphaIterations = 1 }), "layer 2 (SbS) has alpha iterations"},
+		{two(func(n *convert.Network) { sbsOf(n, 0).EpsilonXY = converttest.New(1).Tensor(0, 1, 6, 6) }), "layer 0 (SbS) has an epsilon_xy, which dialect 2 has not"},
+		{two(func(n *convert.Network) { n.Training = []byte(`[`) }), "unexpected EOF"},
+		{two(func(n *convert.Network) { n.Training = []byte(`{"epsilon_0": "a"}`) }), "epsilon_0: want a number"},
+		{one(func(n *convert.Network) { sbsOf(n, 0).Forgetting = 1 }), "layer 0 (SbS) forgets"},
+		{one(func(n *convert.Network) { sbsOf(n, 0).Local = true }), "layer 0 (SbS) learns locally"},
+		{one(func(n *convert.Network) { n.Dialect, n.Layers = 2, n.Layers[2:] }), "for an input of"},
+	} {
+		_, err := Save(filepath.Join(t.TempDir(), "Weights"), c.network, SaveOptions{})
+		require.ErrorContains(t, err, c.want)
+		require.True(t, strings.HasPrefix(err.Error(), "pytorch: "))
+	}
+	_, err := Save("", two(func(*convert.Network) {}), SaveOptions{})
+	require.ErrorContains(t, err, "no weights folder")
+
+	report, err := Save(filepath.Join(t.TempDir(), "Weights"), two(func(n *convert.Network) {
+		sbsOf(n, 0).Sampler, sbsOf(n, 2).EpsilonT[3] = "low_discrepancy", 7
+		n.Preprocessing.Offset = 0.5
+	}), SaveOptions{})
+	require.NoError(t, err)
+	require.Len(t, report.Warnings, 4, "and one about the float64 source of the weights")
+}
+
+// TestNumPy has NumPy compare the folders. The environment says where its script
+// is: .ci/check_npy.py.
+func TestNumPy(t *testing.T) {
+	script := os.Getenv("SBS_NPY_CHECKER")
+	if script == "" {
+		t.Skip("SBS_NPY_CHECKER is not set: no NumPy to ask")
+	}
+	args := []string{script}
+	for _, f := range []files{dialect1(), dialect2(), convolutions()} {
+		opt := options(f.write(t))
+		weights, _, _ := roundTrip(t, opt)
+		args = append(args, filepath.Dir(opt.Weights), filepath.Dir(weights))
+	}
+	want := "8 arrays equal, 2 rounded to float32\n"
+	if os.Getenv("SBS_SHARED") != "" {
+		for _, name := range []string{"mnist-sbs", "mnist-cnn", "mnist-dialect1", "mnist-dialect1-2d-incomplete"} {
+			folder := shared(t, "weights/"+name)
+			weights, _, _ := roundTrip(t, Options{Weights: filepath.Join(folder, "Weights"), Step: -1, AllowUntrained: true})
+			args = append(args, folder, filepath.Dir(weights))
+		}
+		want = "30 arrays equal, 11 rounded to float32\n"
+	}
+	out, err := exec.Command("/usr/bin/python3", args...).CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Equal(t, want, string(out))
+}

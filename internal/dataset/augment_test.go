@@ -1,0 +1,208 @@
+package dataset
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// numbered returns n images in which every value is another one.
+func numbered(size Size, n int) *Samples {
+	s := &Samples{size: size, labels: make([]int, n)}
+	for i := range n * size.len() {
+		s.floats = append(s.floats, float32(i)/float32(n*size.len()))
+	}
+	return s
+}
+
+func TestCrop(t *testing.T) {
+	s := numbered(Size{2, 5, 6}, 3)
+	a := Augmentation{Crop: 1}
+	size, err := a.Output(s.Size())
+	require.NoError(t, err)
+	require.Equal(t, Size{2, 3, 4}, size)
+	at := func(i, y, x int) []float32 {
+		var want []float32
+		for c := range 2 {
+			for row := range 3 {
+				want = append(want, s.floats[i*60+c*30+(y+row)*6+x:][:4]...)
+			}
+		}
+		return want
+	}
+	dst := make([]float32, size.len())
+	a.Test(dst, s, 2)
+	require.Equal(t, at(2, 1, 1), dst)
+
+	// Every place comes up about as often.
+	var count [3][3]int
+	const epochs = 9000
+	for epoch := range uint64(epochs) {
+		a.Train(dst, s, 1, 5, epoch)
+		found := false
+		for y := range 3 {
+			for x := range 3 {
+				if slices.Equal(dst, at(1, y, x)) {
+					count[y][x]++
+					found = true
+				}
+			}
+		}
+		require.True(t, found)
+	}
+	for _, row := range count {
+		for _, n := range row {
+			require.InDelta(t, epochs/9, n, 6*math.Sqrt(epochs/9))
+		}
+	}
+}
+
+func TestFlip(t *testing.T) {
+	s := numbered(Size{1, 2, 3}, 1)
+	dst := make([]float32, 6)
+	flipped := 0
+	for epoch := range uint64(4000) {
+		Augmentation{FlipP: 0.25}.Train(dst, s, 0, 1, epoch)
+		f := s.floats
+		if slices.Equal(dst, []float32{f[2], f[1], f[0], f[5], f[4], f[3]}) {
+			flipped++
+		} else {
+			require.Equal(t, f, dst)
+		}
+	}
+	require.InDelta(t, 1000, flipped, 6*math.Sqrt(750))
+}
+
+// TestAugmentationIsAFunction of seed, epoch and image, each of which matters.
+func TestAugmentationIsAFunction(t *testing.T) {
+	s := numbered(Size{3, 6, 6}, 40)
+	a := Augmentation{Crop: 1, FlipP: 0.5, Brightness: 0.5, Contrast: 0.1, Saturation: 0.1, Hue: 0.15}
+	all := func(seed, epoch uint64, order []int) [][]float32 {
+		out := make([][]float32, s.Len())
+		for _, i := range order {
+			out[i] = make([]float32, 48)
+			a.Train(out[i], s, i, seed, epoch)
+			for _, v := range out[i] {
+				require.True(t, v >= 0 && v <= 1)
+			}
+		}
+		return out
+	}
+	order := Order(s.Len(), 1, 1)
+	want := all(1, 2, order)
+	slices.Reverse(order)
+	require.Equal(t, want, all(1, 2, order))
+	require.NotEqual(t, want, all(2, 2, order))
+	require.NotEqual(t, want, all(1, 3, order))
+}
+
+func TestOrder(t *testing.T) {
+	o := Order(1000, 3, 4)
+	require.Equal(t, o, Order(1000, 3, 4))
+	require.NotEqual(t, o, Order(1000, 3, 5))
+	require.NotEqual(t, o, Order(1000, 4, 4))
+	// What a checkpoint relies on must not change with a new version.
+	require.Equal(t, []int{6, 7, 1, 3, 0, 5, 2, 4}, Order(8, 3, 4))
+	slices.Sort(o)
+	for i, v := range o {
+		require.Equal(t, i, v)
+	}
+}
+
+// TestAdjust compares with torchvision 0.14.1, functional_tensor.adjust_*.
+func TestAdjust(t *testing.T) {
+	content, err := os.ReadFile("testdata/jitter.json")
+	require.NoError(t, err)
+	var recorded struct {
+		Image []int
+		Cases []struct {
+			Way      string
+			Factor   float64
+			Channels int
+			Want     []float64
+		}
+	}
+	require.NoError(t, json.Unmarshal(content, &recorded))
+	require.Equal(t, 24, len(recorded.Cases))
+	for _, c := range recorded.Cases {
+		pixels := make([]float32, 12*c.Channels)
+		for i := range pixels {
+			pixels[i] = float32(recorded.Image[i]) / 255
+		}
+		gray := c.Channels == 1
+		switch {
+		case c.Way == "brightness":
+			adjustBrightness(pixels, c.Factor)
+		case c.Way == "contrast":
+			adjustContrast(pixels, gray, c.Factor)
+		case c.Way == "saturation" && !gray:
+			adjustSaturation(pixels, c.Factor)
+		case c.Way == "hue" && !gray:
+			adjustHue(pixels, c.Factor)
+		}
+		for i, v := range pixels {
+			require.InDelta(t, c.Want[i], v, 1e-6, "%s %v of %d channels, value %d", c.Way, c.Factor, c.Channels, i)
+		}
+	}
+}
+
+// TestJitter draws factors of all sizes and orders.
+func TestJitter(t *testing.T) {
+	s := &Samples{size: Size{1, 1, 1}, floats: []float32{0.5}, labels: []int{0}}
+	least, most, sum := 1.0, 0.0, 0.0
+	const epochs = 4000
+	for epoch := range uint64(epochs) {
+		dst := make([]float32, 1)
+		Augmentation{Brightness: 0.4}.Train(dst, s, 0, 9, epoch)
+		f := float64(dst[0]) / 0.5
+		least, most, sum = min(least, f), max(most, f), sum+f
+	}
+	require.InDelta(t, 0.6, least, 0.01)
+	require.InDelta(t, 1.4, most, 0.01)
+	require.InDelta(t, 1, sum/epochs, 6*0.8/math.Sqrt(12*epochs))
+
+	// Gray stays gray: neither hue nor saturation touch it.
+	gray := numbered(Size{1, 3, 3}, 1)
+	dst := make([]float32, 9)
+	Augmentation{Saturation: 0.9, Hue: 0.5}.Train(dst, gray, 0, 1, 1)
+	require.Equal(t, gray.floats, dst)
+
+	// Hue keeps the largest and the smallest channel, saturation the gray.
+	rgb := &Samples{size: Size{3, 1, 1}, floats: []float32{0.6, 0.3, 0.4}, labels: []int{0}}
+	dst = make([]float32, 3)
+	Augmentation{Hue: 0.5}.Train(dst, rgb, 0, 1, 1)
+	require.NotEqual(t, rgb.floats, dst)
+	require.InDelta(t, 0.6, slices.Max(dst), 1e-6)
+	require.InDelta(t, 0.3, slices.Min(dst), 1e-6)
+	Augmentation{Saturation: 0.9}.Train(dst, rgb, 0, 1, 1)
+	require.NotEqual(t, rgb.floats, dst)
+	require.InDelta(t, luma(0.6, 0.3, 0.4), luma(dst[0], dst[1], dst[2]), 1e-4)
+
+	// Brightness before contrast is not contrast before brightness.
+	seen := map[float32]bool{}
+	two := &Samples{size: Size{1, 1, 2}, floats: []float32{0.9, 0.4}, labels: []int{0}}
+	dst = make([]float32, 2)
+	for epoch := range uint64(100) {
+		Augmentation{Brightness: 1, Contrast: 1}.Train(dst, two, 0, 1, epoch)
+		seen[dst[0]] = true
+	}
+	require.Greater(t, len(seen), 50)
+}
+
+func TestAugmentationErrors(t *testing.T) {
+	size := Size{1, 4, 5}
+	for _, a := range []Augmentation{
+		{Crop: -1}, {Crop: 2}, {Crop: math.MaxInt}, {FlipP: 1.1}, {FlipP: math.NaN()}, {Brightness: -1}, {Contrast: math.Inf(1)},
+		{Saturation: math.NaN()}, {Hue: 0.6}, {Hue: -0.1},
+	} {
+		_, err := a.Output(size)
+		require.ErrorContains(t, err, "dataset: ", a)
+	}
+	_, err := Augmentation{Hue: 0.1}.Output(Size{2, 4, 5})
+	require.ErrorContains(t, err, "only those with 1 or 3 channels have")
+	require.Panics(t, func() { Augmentation{Crop: 1}.Test(make([]float32, 20), numbered(size, 1), 0) })
+}

@@ -1,0 +1,126 @@
+package dataset
+
+import (
+	"encoding/binary"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// pickledBatch returns a batch as Python 2 pickled CIFAR-10, opcode by opcode.
+// Image i has the value labels[i]+channel everywhere.
+func pickledBatch(labels ...byte) []byte {
+	var b strings.Builder
+	add := func(parts ...string) {
+		for _, p := range parts {
+			b.WriteString(p)
+		}
+	}
+	short := func(s string) string { return "U" + string([]byte{byte(len(s))}) + s }
+	long := func(s string) string {
+		return "T" + string(binary.LittleEndian.AppendUint32(nil, uint32(len(s)))) + s
+	}
+	number := func(n int) string { return "M" + string(binary.LittleEndian.AppendUint16(nil, uint16(n))) }
+	var pixels strings.Builder
+	for _, label := range labels {
+		for c := range byte(3) {
+			pixels.WriteString(strings.Repeat(string([]byte{label + c}), 32*32))
+		}
+	}
+	add("\x80\x02}q\x01(", short("batch_label"), "q\x02", short("training batch 1 of 5"), "q\x03")
+	add(short("labels"), "q\x04]q\x05(")
+	for _, label := range labels {
+		add("K" + string([]byte{label}))
+	}
+	add("e", short("data"), "q\x06cnumpy.core.multiarray\n_reconstruct\nq\x07cnumpy\nndarray\nq\x08K\x00\x85", short("b"), "\x87Rq\x09")
+	add("(K\x01", number(len(labels)), number(3072), "\x86cnumpy\ndtype\nq\x0a", short("u1"), "K\x00K\x01\x87Rq\x0b(K\x03", short("|"))
+	add("NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89", long(pixels.String()), "tb", short("filenames"), "q\x0c]q\x0d(")
+	for i := range labels {
+		add(short("image_" + strconv.Itoa(i) + ".png"))
+	}
+	add("eu.")
+	return []byte(b.String())
+}
+
+func TestPickledCIFAR(t *testing.T) {
+	folder := write(t, map[string][]byte{
+		"data_batch_1": pickledBatch(1, 9), "data_batch_2": pickledBatch(4), "test_batch": pickledBatch(0, 3),
+		"batches.meta": []byte("\x80\x02}q\x01."), "readme.html": []byte("<html>"),
+	})
+	s, err := Open([]string{folder}, Options{Subset: Training})
+	require.NoError(t, err)
+	require.Equal(t, Size{3, 32, 32}, s.Size())
+	require.Equal(t, []string{"data_batch_1[0] 1 3", "data_batch_1[1] 9 11", "data_batch_2[0] 4 6"}, summary(t, s, folder))
+	require.Equal(t, "automobile", s.Classes()[1])
+	s, err = Open([]string{folder}, Options{Subset: Test})
+	require.NoError(t, err)
+	require.Equal(t, []string{"test_batch[0] 0 2", "test_batch[1] 3 5"}, summary(t, s, folder))
+	m := s.At(1)
+	require.Equal(t, []float32{3. / 255, 4. / 255, 5. / 255}, []float32{m.Pixels[1023], m.Pixels[1024], m.Pixels[2048]})
+	require.NoError(t, s.Close())
+}
+
+func TestBadPickledCIFAR(t *testing.T) {
+	good := string(pickledBatch(1, 2))
+	tests := []struct{ name, content, err string }{
+		{"short", good[:2000], "the pickle ends early"},
+		{"label", strings.Replace(good, "K\x02e", "K\x0ae", 1), "image 1 has label 10"},
+		{"number of labels", strings.Replace(good, "K\x02e", "e", 1), "not one of uint8 of shape [1 3072]"},
+		{"type", strings.Replace(good, "U\x02u1", "U\x02u2", 1), "not one of uint8"},
+		{"fortran", strings.Replace(good, "tb\x89", "tb\x88", 1), "not one of uint8"},
+		{"other function", strings.Replace(good, "numpy.core.multiarray\n_reconstruct", "os\nsystem", 1), `it has no array "data"`},
+		{"no labels", strings.Replace(good, "labels", "Labels", 1), `it has no list "labels"`},
+		{"opcode", "\x80\x02\x81.", "has the opcode 0x81"},
+		{"no dictionary", "\x80\x02K\x01.", "holds no dictionary"},
+		{"empty stack", "\x80\x02.", "takes more values than it has"},
+		{"no mark", "\x80\x02K\x01t.", "takes more values"},
+		{"memo", "\x80\x02h\x01.", "uses value 1 before"},
+		{"call", "\x80\x02K\x01)R.", "calls what is no function"},
+		{"state", "\x80\x02K\x01)b.", "state to what is no object"},
+		{"append", "\x80\x02K\x01K\x01a.", "appends to what is no list"},
+		{"key", "\x80\x02}K\x01K\x01s.", "keys are no strings"},
+		{"odd", "\x80\x02}(K\x01u.", "key without a value"},
+		{"claims", "\x80\x02T\xff\xff\xff\xffabc.", "ends early"},
+		{"many", "\x80\x02" + strings.Repeat("K\x01", maxPickled+1) + ".", "more than 1048576 values"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			folder := write(t, map[string][]byte{"data_batch_1": []byte(test.content)})
+			_, err := Open([]string{folder}, Options{Subset: Training})
+			require.ErrorContains(t, err, test.err)
+			require.ErrorContains(t, err, "data_batch_1: not a pickled batch of CIFAR-10")
+			require.ErrorContains(t, err, "binary version")
+		})
+	}
+}
+
+func FuzzPickle(f *testing.F) {
+	f.Add(pickledBatch(1)[:200])
+	f.Add([]byte("\x80\x02](K\x01J\xff\xff\xff\xffe."))
+	f.Fuzz(func(_ *testing.T, content []byte) {
+		value, err := unpickle(content)
+		if err == nil {
+			_, _, _ = cifarBatch(value)
+		}
+	})
+}
+
+func TestCIFARVersions(t *testing.T) {
+	record := make([]byte, cifarRecord)
+	folder := write(t, map[string][]byte{"data_batch_1": pickledBatch(1), "data_batch_2.bin": record})
+	_, err := Open([]string{folder}, Options{Subset: Training})
+	require.ErrorContains(t, err, "two versions of CIFAR-10")
+	require.NoError(t, os.Remove(folder+"/data_batch_1"))
+	require.NoError(t, os.WriteFile(folder+"/data_batch_1.bin", append(record, record...), 0o644))
+	s, err := Open([]string{folder}, Options{Subset: Training})
+	require.NoError(t, err)
+	require.Equal(t, 3, s.Len())
+	require.Equal(t, "data_batch_2.bin[0]", s.At(2).Name)
+	require.NoError(t, s.Close())
+	_, err = Open([]string{folder}, Options{Subset: Test})
+	require.ErrorIs(t, err, ErrNoSubset)
+	require.ErrorContains(t, err, "holds no test set (looked for t10k-images-idx3-ubyte")
+}

@@ -1,0 +1,138 @@
+package dataset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/spike-by-spike/sbs/internal/parallel"
+)
+
+// maxSamples bounds the values of all images of a training or test set, which
+// are in memory together.
+const maxSamples = 1 << 34
+
+// Samples are the images of a training or test set, all labelled and in memory.
+// Images of 8 bits take a byte for each value: MNIST's 60,000 take 47 MB. It is
+// safe for concurrent use.
+type Samples struct {
+	size    Size
+	bytes   []uint8   // values times 255, one image after the other; or
+	floats  []float32 // the values, when not all of them are whole 255ths
+	labels  []int
+	classes []string
+}
+
+// Load reads all images of a source, on so many workers (less than 1: one for
+// each CPU), and checks them: every image can be read and has a label below
+// numClasses. A numClasses of 0 stands for any number. Errors name the image.
+// The source may be closed afterwards.
+func Load(ctx context.Context, source Source, numClasses, workers int) (*Samples, error) {
+	n, size := source.Len(), source.Size()
+	if int64(n) > maxSamples/int64(size.len()) || n > math.MaxInt/4/size.len() {
+		return nil, fmt.Errorf("dataset: %d images of %v (channels x height x width) are too many to be in memory", n, size)
+	}
+	s := &Samples{size: size, labels: make([]int, n), classes: source.Classes()}
+	pool := parallel.New(workers)
+	s.bytes = make([]uint8, n*size.len())
+	err := s.load(ctx, pool, source, numClasses, s.setBytes)
+	if errors.Is(err, errNotBytes) {
+		s.bytes, s.floats = nil, make([]float32, n*size.len())
+		err = s.load(ctx, pool, source, numClasses, func(i int, pixels []float32) error {
+			copy(s.floats[i*len(pixels):], pixels)
+			return nil
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Samples) load(ctx context.Context, pool *parallel.Pool, source Source, numClasses int, set func(int, []float32) error) error {
+	return pool.For(ctx, len(s.labels), 64, func(lo, hi int) error {
+		for i := lo; i < hi; i++ {
+			image := source.At(i)
+			switch {
+			case image.Err != nil:
+				return image.Err
+			case image.Label == Unlabelled:
+				return fmt.Errorf("dataset: %s has no label: put the images into a folder for each class, the labels' file beside theirs, "+
+					"or name that file", image.Name)
+			case numClasses > 0 && image.Label >= numClasses:
+				return fmt.Errorf("dataset: %s has label %d, but the network has %d classes, from 0", image.Name, image.Label, numClasses)
+			}
+			s.labels[i] = image.Label
+			if err := set(i, image.Pixels); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+var errNotBytes = errors.New("the values are not those of bytes")
+
+// setBytes keeps an image as bytes, or returns errNotBytes when that would not
+// give the same values again.
+func (s *Samples) setBytes(i int, pixels []float32) error {
+	dst := s.bytes[i*len(pixels):][:len(pixels)]
+	for k, v := range pixels {
+		b := math.Round(float64(v) * math.MaxUint8)
+		if !(b >= 0 && b <= math.MaxUint8) || float32(b)/math.MaxUint8 != v {
+			return errNotBytes
+		}
+		dst[k] = uint8(b)
+	}
+	return nil
+}
+
+// Len returns the number of images.
+func (s *Samples) Len() int { return len(s.labels) }
+
+// Size returns the size of every image.
+func (s *Samples) Size() Size { return s.size }
+
+// Classes returns the names of the classes, in the order of the labels; nil when
+// they are not known.
+func (s *Samples) Classes() []string { return s.classes }
+
+// Label returns the number of the class of image i.
+func (s *Samples) Label(i int) int { return s.labels[i] }
+
+// Pixels puts the values of image i into dst, as Image.Pixels has them: from 0 to
+// 1, (channels, height, width). The length of dst is that of an image.
+func (s *Samples) Pixels(i int, dst []float32) {
+	n := s.size.len()
+	if len(dst) != n {
+		panic(fmt.Sprintf("dataset: room for %d values, an image of %v has %d", len(dst), s.size, n))
+	}
+	if s.bytes == nil {
+		copy(dst, s.floats[i*n:])
+		return
+	}
+	for k, v := range s.bytes[i*n:][:n] {
+		dst[k] = float32(v) / math.MaxUint8
+	}
+}
+
+// Means returns the mean of each channel over all images, which PyTorch-SbS's
+// on/off split subtracts.
+func (s *Samples) Means() []float64 {
+	means := make([]float64, s.size.Channels)
+	plane := s.size.Height * s.size.Width
+	image := make([]float32, s.size.len())
+	for i := range s.Len() {
+		s.Pixels(i, image)
+		for c := range means {
+			for _, v := range image[c*plane:][:plane] {
+				means[c] += float64(v)
+			}
+		}
+	}
+	for c := range means {
+		means[c] /= float64(s.Len()) * float64(plane)
+	}
+	return means
+}

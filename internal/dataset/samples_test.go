@@ -1,0 +1,167 @@
+package dataset
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/internal/npy"
+)
+
+// loaded opens and loads a subset.
+func loaded(t testing.TB, path string, opt Options) (*Samples, error) {
+	source, err := Open([]string{path}, opt)
+	if err != nil {
+		return nil, err
+	}
+	s, err := Load(t.Context(), source, 10, 2)
+	require.NoError(t, source.Close())
+	return s, err
+}
+
+// idxSet returns IDX files of n images (1, 4, 5) and their labels. Pixel k of image
+// i is 10*i+k, its label i.
+func idxSet(n byte) (images, labels []byte) {
+	images = []byte{0, 0, 8, 3, 0, 0, 0, n, 0, 0, 0, 4, 0, 0, 0, 5}
+	labels = []byte{0, 0, 8, 1, 0, 0, 0, n}
+	for i := range n {
+		labels = append(labels, i)
+		for k := range byte(20) {
+			images = append(images, 10*i+k)
+		}
+	}
+	return images, labels
+}
+
+func npyFile(t testing.TB, shape []int, data any) []byte {
+	var b bytes.Buffer
+	require.NoError(t, npy.Write(&b, &npy.Array{Shape: shape, Data: data}))
+	return b.Bytes()
+}
+
+func TestSubsets(t *testing.T) {
+	images, labels := idxSet(6)
+	images2, labels2 := idxSet(2)
+	png := grayPNG(t, 7)
+	sets := map[string]struct {
+		files       map[string][]byte
+		train, test int // number of images
+	}{
+		"idx": {map[string][]byte{
+			"train-images-idx3-ubyte": images, "train-labels-idx1-ubyte": labels,
+			"t10k-images-idx3-ubyte": images2, "t10k-labels-idx1-ubyte": labels2,
+		}, 6, 2},
+		"idx.gz": {map[string][]byte{
+			"train-images-idx3-ubyte.gz": packed(t, images), "train-labels-idx1-ubyte.gz": packed(t, labels),
+			"t10k-images-idx3-ubyte.gz": packed(t, images2), "t10k-labels-idx1-ubyte.gz": packed(t, labels2),
+		}, 6, 2},
+		"npy": {map[string][]byte{
+			"TrainPatternStorage.npy": npyFile(t, []int{2, 2, 2}, make([]float64, 8)), "TrainLabelStorage.npy": npyFile(t, []int{2}, []uint64{1, 2}),
+			"TestPatternStorage.npy": npyFile(t, []int{1, 2, 2}, make([]float64, 4)), "TestLabelStorage.npy": npyFile(t, []int{1}, []uint64{3}),
+		}, 2, 1},
+		"folders":         {map[string][]byte{"train/3/1.png": png, "train/3/2.png": png, "train/4/1.png": png, "test/3/1.png": png, "readme": nil}, 3, 1},
+		"only classes":    {map[string][]byte{"3/1.png": png, "4/1.png": png}, 2, 0},
+		"only training":   {map[string][]byte{"train/3/1.png": png}, 1, 0},
+		"only a test set": {map[string][]byte{"t10k-images-idx3-ubyte": images, "t10k-labels-idx1-ubyte": labels}, 0, 6},
+		"files in folders": {map[string][]byte{
+			"training/images-idx3-ubyte": images, "training/labels-idx1-ubyte": labels,
+			"testing/images-idx3-ubyte": images2, "testing/labels-idx1-ubyte": labels2,
+		}, 6, 2},
+		"no name": {map[string][]byte{"images-idx3-ubyte": images, "labels-idx1-ubyte": labels}, 6, 0},
+	}
+	for name, set := range sets {
+		t.Run(name, func(t *testing.T) {
+			folder := write(t, set.files)
+			for subset, want := range map[Subset]int{Training: set.train, Test: set.test} {
+				s, err := loaded(t, folder, Options{Subset: subset})
+				if want == 0 {
+					require.ErrorIs(t, err, ErrNoSubset)
+					require.ErrorContains(t, err, folder)
+					continue
+				}
+				require.NoError(t, err)
+				require.Equal(t, want, s.Len())
+			}
+		})
+	}
+}
+
+func TestSamples(t *testing.T) {
+	images, labels := idxSet(6)
+	folder := write(t, map[string][]byte{"train-images-idx3-ubyte": images, "train-labels-idx1-ubyte": labels})
+	s, err := loaded(t, folder, Options{Subset: Training})
+	require.NoError(t, err)
+	require.Equal(t, Size{1, 4, 5}, s.Size())
+	require.Equal(t, images[16:], s.bytes)
+	require.Nil(t, s.floats)
+	pixels := make([]float32, 20)
+	for i := range 6 {
+		s.Pixels(i, pixels)
+		require.Equal(t, i, s.Label(i))
+		for k, v := range pixels {
+			require.Equal(t, float32(10*i+k)/255, v)
+		}
+	}
+	require.InDeltaSlice(t, []float64{(25 + 9.5) / 255}, s.Means(), 1e-8)
+	require.Panics(t, func() { s.Pixels(0, pixels[:19]) })
+
+	source, err := Open([]string{folder}, Options{})
+	require.NoError(t, err)
+	_, err = Load(t.Context(), source, 5, 1)
+	require.EqualError(t, err, "dataset: train-images-idx3-ubyte[5] has label 5, but the network has 5 classes, from 0")
+	require.NoError(t, source.Close())
+}
+
+// TestSamplesOfFloats has values that are no 255ths of the largest.
+func TestSamplesOfFloats(t *testing.T) {
+	values := []float32{0, 1, 2.5, 3, 4, 5, 6, 7, 8, 9, 10, 20}
+	folder := write(t, map[string][]byte{
+		"TrainPatternStorage.npy": npyFile(t, []int{2, 1, 2, 3}, values), "TrainLabelStorage.npy": npyFile(t, []int{2}, []uint64{1, 0}),
+	})
+	s, err := loaded(t, folder, Options{Subset: Training})
+	require.NoError(t, err)
+	require.Equal(t, Size{3, 1, 2}, s.Size())
+	require.Nil(t, s.bytes)
+	pixels := make([]float32, 6)
+	s.Pixels(1, pixels)
+	require.Equal(t, []float32{6. / 20, 9. / 20, 7. / 20, 10. / 20, 8. / 20, 1}, pixels)
+
+	for name, v := range map[string]float32{"negative": -1, "nan": float32(math.NaN())} {
+		t.Run(name, func(t *testing.T) {
+			bad := slices.Clone(values)
+			bad[7] = v
+			folder := write(t, map[string][]byte{"TrainPatternStorage.npy": npyFile(t, []int{2, 1, 2, 3}, bad)})
+			_, err := loaded(t, folder, Options{Subset: Training})
+			require.ErrorContains(t, err, "pixels must be finite")
+		})
+	}
+}
+
+func TestSamplesOfPictures(t *testing.T) {
+	folder := write(t, map[string][]byte{"0/a.png": grayPNG(t, 1), "1/b.png": grayPNG(t, 2)})
+	s, err := loaded(t, folder, Options{Subset: Training})
+	require.NoError(t, err)
+	require.Equal(t, Size{1, 2, 2}, s.Size())
+	require.Equal(t, []byte{10, 20, 30, 1, 10, 20, 30, 2}, s.bytes)
+
+	img := image.NewNRGBA(image.Rect(0, 0, 3, 2))
+	img.Set(1, 1, color.NRGBA{10, 20, 30, 255})
+	s, err = loaded(t, write(t, map[string][]byte{"0/a.png": encodePNG(t, img)}), Options{})
+	require.NoError(t, err)
+	require.Equal(t, Size{3, 2, 3}, s.Size())
+	require.Equal(t, []byte{10, 20, 30}, []byte{s.bytes[4], s.bytes[10], s.bytes[16]})
+
+	_, err = loaded(t, write(t, map[string][]byte{"0/a.png": grayPNG(t, 1), "1/b.png": encodePNG(t, img)}), Options{})
+	require.ErrorContains(t, err, "b.png")
+	_, err = loaded(t, write(t, map[string][]byte{"0/a.png": grayPNG(t, 1), "1/b.png": grayPNG(t, 1)[:50]}), Options{})
+	require.ErrorContains(t, err, "b.png")
+	_, err = loaded(t, write(t, map[string][]byte{"0/a.png": []byte("text")}), Options{})
+	require.ErrorContains(t, err, "not a PNG")
+	_, err = loaded(t, write(t, map[string][]byte{"a.png": grayPNG(t, 1)}), Options{Subset: Training})
+	require.ErrorContains(t, err, "a.png has no label")
+}

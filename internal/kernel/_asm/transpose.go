@@ -1,0 +1,63 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// transposeAVX copies a matrix with rows and columns exchanged, in blocks of
+// four by four.
+func transposeAVX() {
+	TEXT("transposeAVX", NOSPLIT, "func(dst *float32, dstStride int, src *float32, srcStride, rows, cols int)")
+	Doc("transposeAVX copies element (i, j) of src to (j, i) of dst. Rows and cols are",
+		"multiples of 4 and at least 4, strides are in bytes.")
+	Pragma("noescape")
+	dst, dstStride := Load(Param("dst"), GP64()), Load(Param("dstStride"), GP64())
+	src, srcStride := Load(Param("src"), GP64()), Load(Param("srcStride"), GP64())
+	rows, cols := Load(Param("rows"), GP64()), Load(Param("cols"), GP64())
+	dst3, src3 := GP64(), GP64() // three strides
+	LEAQ(Mem{Base: dstStride, Index: dstStride, Scale: 2}, dst3)
+	LEAQ(Mem{Base: srcStride, Index: srcStride, Scale: 2}, src3)
+	to, from, left := GP64(), GP64(), GP64()
+	Label("rows")
+	MOVQ(dst, to)
+	MOVQ(src, from)
+	MOVQ(cols, left)
+	Label("cols")
+	// place returns row i of a block.
+	place := func(base, stride, three reg.Register, i int) Mem {
+		switch i {
+		case 0:
+			return Mem{Base: base}
+		case 3:
+			return Mem{Base: base, Index: three, Scale: 1}
+		}
+		return Mem{Base: base, Index: stride, Scale: uint8(i)}
+	}
+	var x, y [4]reg.VecVirtual
+	for i := range x {
+		x[i], y[i] = XMM(), XMM()
+		VMOVUPS(place(from, srcStride, src3, i), x[i])
+	}
+	VUNPCKLPS(x[1], x[0], y[0])
+	VUNPCKHPS(x[1], x[0], y[1])
+	VUNPCKLPS(x[3], x[2], y[2])
+	VUNPCKHPS(x[3], x[2], y[3])
+	VMOVLHPS(y[2], y[0], x[0])
+	VMOVHLPS(y[0], y[2], x[1])
+	VMOVLHPS(y[3], y[1], x[2])
+	VMOVHLPS(y[1], y[3], x[3])
+	for i := range x {
+		VMOVUPS(x[i], place(to, dstStride, dst3, i))
+	}
+	LEAQ(Mem{Base: to, Index: dstStride, Scale: 4}, to)
+	ADDQ(U8(16), from)
+	SUBQ(U8(4), left)
+	JNE(LabelRef("cols"))
+	ADDQ(U8(16), dst)
+	LEAQ(Mem{Base: src, Index: srcStride, Scale: 4}, src)
+	SUBQ(U8(4), rows)
+	JNE(LabelRef("rows"))
+	RET()
+}

@@ -1,0 +1,114 @@
+package trainlog
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	"image/png"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+)
+
+// count returns how many pixels of a part of a picture have a colour.
+func count(img image.Image, part image.Rectangle, want color.NRGBA) int {
+	n := 0
+	for y := part.Min.Y; y < part.Max.Y; y++ {
+		for x := part.Min.X; x < part.Max.X; x++ {
+			if color.NRGBAModel.Convert(img.At(x, y)) == want {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func TestCurves(t *testing.T) {
+	var records []Record
+	for u := int64(1); u <= 300; u++ {
+		r := example(u)
+		r.TrainError = 50 / float64(u)
+		r.TestError = nil
+		if u%100 == 0 {
+			r.TestError = pointer(3)
+		}
+		records = append(records, r)
+	}
+	path := filepath.Join(t.TempDir(), "curves.png")
+	require.NoError(t, WriteCurves(path, "a title", records))
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	img, err := png.Decode(bytes.NewReader(content))
+	require.NoError(t, err)
+	require.Equal(t, image.Rect(0, 0, curvesWidth, curvesHeight), img.Bounds())
+
+	// Three panels, in which the curves extend over the width.
+	third := func(i int) image.Rectangle {
+		return image.Rect(0, i*curvesHeight/3, curvesWidth, (i+1)*curvesHeight/3)
+	}
+	for i, colours := range [][]color.NRGBA{{blue}, {blue, vermilion}, {blue, green}} {
+		for _, c := range colours {
+			require.Greater(t, count(img, third(i), c), 500, "panel %d, colour %v", i, c)
+		}
+	}
+	require.Zero(t, count(img, third(0), vermilion)+count(img, third(2), vermilion)+count(img, third(0), green))
+
+	again, err := curves("a title", records)
+	require.NoError(t, err)
+	require.Equal(t, content, again)
+
+	require.ErrorContains(t, WriteCurves(path, "", nil), "no metrics")
+	require.ErrorContains(t, WriteCurves(filepath.Join(path, "x"), "", records), "drawing "+path)
+}
+
+// TestFewCurves draws what has little to show.
+func TestFewCurves(t *testing.T) {
+	for name, records := range map[string][]Record{
+		"one":              {{Update: 1, Loss: 2, TrainError: 90}},
+		"zeros":            {{Update: 1}, {Update: 2}},
+		"constant":         {{Update: 7, Loss: 1, TrainError: 1}, {Update: 1e15, Loss: 1, TrainError: 1}},
+		"negative":         {{Update: 1, Loss: -1, TrainError: 1}, {Update: 2, Loss: -1e30, TrainError: 0}},
+		"large":            {{Update: 1, Loss: math.MaxFloat64}, {Update: 2, Loss: math.SmallestNonzeroFloat64}},
+		"rates of 0":       {{Update: 1, LearningRateW: pointer(0)}, {Update: 2, LearningRateEpsilonXY: pointer(0)}},
+		"tests after both": {{Update: 3, TestError: pointer(1)}, {Update: 5, TestError: pointer(2)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := curves("", records)
+			require.NoError(t, err)
+		})
+	}
+}
+
+func TestSmooth(t *testing.T) {
+	points := make(plotter.XYs, 400)
+	for i := range points {
+		points[i] = plotter.XY{X: float64(i), Y: float64(i % 2)}
+	}
+	got := smooth(points)
+	require.Equal(t, 0.0, got[0].Y)
+	require.InDelta(t, 4./9, got[200].Y, 1e-12)
+	require.InDelta(t, 0.6, got[399].Y, 1e-12)
+	require.Equal(t, points[:99], smooth(points[:99]))
+}
+
+func TestTicks(t *testing.T) {
+	labels := func(ticks []plot.Tick) []string {
+		var out []string
+		for _, tick := range ticks {
+			if tick.Label != "" {
+				out = append(out, tick.Label)
+			}
+		}
+		return out
+	}
+	require.Equal(t, []string{"0.2", "0.5", "1", "2"}, labels(decades(0.2, 3)))
+	require.Equal(t, []string{"0.01", "0.1", "1", "10", "100"}, labels(decades(0.009, 110)))
+	require.Equal(t, []string{"1", "2", "3"}, labels(whole(1, 3)))
+	require.Equal(t, []string{"0", "200", "400", "600", "800", "1000"}, labels(whole(0, 1000)))
+	require.Equal(t, []string{"1000", "2000", "3000", "4000", "5000", "6000", "7000", "8000", "9000"}, labels(whole(1, 9999)))
+}

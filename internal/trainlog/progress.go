@@ -1,0 +1,192 @@
+package trainlog
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+)
+
+const (
+	redrawAfter = 100 * time.Millisecond // of the line on a terminal
+	plainAfter  = 30 * time.Second       // between lines elsewhere
+	rateOver    = 30 * time.Second       // how long the rates remember
+)
+
+// Progress shows how far a training is: one line that is written in place on a
+// terminal, and elsewhere a line every half minute. It is not safe for concurrent
+// use.
+type Progress struct {
+	w        io.Writer
+	terminal bool
+	width    func() int // of the terminal, in characters
+	now      func() time.Time
+	total    int64 // the last update
+	last     Record
+	time     time.Time // of the last record
+	tested   *float64  // latest test error
+	images   rate
+	updates  rate
+	written  time.Time // when the last line was
+	text     string    // that line
+	shown    int       // how many characters of it can be seen
+}
+
+// NewProgress returns the progress of a training up to update total, which goes on
+// after the given record; that of a new training is the zero Record. It is shown
+// on w, usually os.Stderr.
+func NewProgress(w io.Writer, total int64, after Record) *Progress {
+	p := &Progress{w: w, total: total, last: after, now: time.Now, tested: after.TestError}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		p.terminal = true
+		p.width = func() int {
+			width, _, err := term.GetSize(int(f.Fd()))
+			if err != nil || width < 1 {
+				return 80
+			}
+			return width
+		}
+	}
+	p.start()
+	return p
+}
+
+func (p *Progress) start() {
+	p.time, p.written, p.text = p.now(), p.now(), p.line()
+}
+
+// Update shows an update that is done.
+func (p *Progress) Update(r Record) {
+	now := p.now()
+	seconds := now.Sub(p.time).Seconds()
+	p.images.add(float64(r.Images-p.last.Images), seconds)
+	p.updates.add(float64(r.Update-p.last.Update), seconds)
+	if r.TestError != nil {
+		p.tested = r.TestError
+	}
+	p.last, p.time = r, now
+	p.show(p.line(), r.Update >= p.total || r.TestError != nil && !p.terminal)
+}
+
+// Phase shows, behind the last update, how far a part of the next one is, such as
+// "testing", of which done of total images are through.
+func (p *Progress) Phase(what string, done, total int) {
+	p.show(fmt.Sprintf("%s  [%s %d/%d]", p.line(), what, done, total), false)
+}
+
+// Printf prints a line above the progress.
+func (p *Progress) Printf(format string, args ...any) {
+	p.clear()
+	fmt.Fprintf(p.w, strings.TrimSuffix(format, "\n")+"\n", args...)
+	if p.terminal {
+		p.write(p.text)
+	}
+}
+
+// Done ends the progress; what was last shown stays.
+func (p *Progress) Done() {
+	if p.line() != p.text {
+		p.show(p.line(), true)
+	}
+	if p.shown > 0 {
+		fmt.Fprintln(p.w)
+		p.shown = 0
+	}
+}
+
+// line says all of the last update.
+func (p *Progress) line() string {
+	line := fmt.Sprintf("update %d/%d", p.last.Update, p.total)
+	if p.last.Update == 0 {
+		return line
+	}
+	line += fmt.Sprintf("  epoch %d  loss %.4g  accuracy %.2f %%", p.last.Epoch, p.last.Loss, 100-p.last.TrainError)
+	if p.tested != nil {
+		line += fmt.Sprintf("  test %.2f %%", 100-*p.tested)
+	}
+	if v, ok := p.images.value(); ok {
+		line += fmt.Sprintf("  %s images/s", digits(v))
+	}
+	if v, ok := p.updates.value(); ok && p.last.Update < p.total {
+		line += "  " + duration(float64(p.total-p.last.Update)/v) + " left"
+	}
+	return line
+}
+
+// show writes a line if the last one is old enough or it has to be shown.
+func (p *Progress) show(line string, force bool) {
+	now, wait := p.now(), plainAfter
+	if p.terminal {
+		wait = redrawAfter
+	}
+	if !force && now.Sub(p.written) < wait {
+		return
+	}
+	p.written, p.text = now, line
+	if p.terminal {
+		p.write(line)
+		return
+	}
+	fmt.Fprintln(p.w, line)
+}
+
+// write writes a line over the last one.
+func (p *Progress) write(line string) {
+	// A full line would make some terminals go to the next.
+	if most := p.width() - 1; utf8.RuneCountInString(line) > most {
+		line = string([]rune(line)[:max(most, 0)])
+	}
+	n := utf8.RuneCountInString(line)
+	// Blanks and not a control sequence: they work on every terminal.
+	fmt.Fprint(p.w, "\r"+line+strings.Repeat(" ", max(p.shown-n, 0)))
+	p.shown = n
+}
+
+// clear takes the line away.
+func (p *Progress) clear() {
+	if p.shown > 0 {
+		p.write("")
+		fmt.Fprint(p.w, "\r")
+	}
+}
+
+// rate is how often something happens in a second, in which what is long ago
+// counts less and less.
+type rate struct{ count, seconds float64 }
+
+func (r *rate) add(count, seconds float64) {
+	keep := math.Exp(-seconds / rateOver.Seconds())
+	r.count, r.seconds = r.count*keep+count, r.seconds*keep+seconds
+}
+
+func (r *rate) value() (float64, bool) {
+	v := r.count / r.seconds
+	return v, r.seconds > 0 && v > 0
+}
+
+// digits formats a rate with at least two digits.
+func digits(v float64) string {
+	if v < 10 {
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.0f", v)
+}
+
+// duration formats seconds for people: 45s, 3m05s, 2h07m, 3d04h.
+func duration(seconds float64) string {
+	s := int64(min(math.Round(seconds), 1e9))
+	switch {
+	case s < 60:
+		return fmt.Sprintf("%ds", s)
+	case s < 3600:
+		return fmt.Sprintf("%dm%02ds", s/60, s%60)
+	case s < 24*3600:
+		return fmt.Sprintf("%dh%02dm", s/3600, s/60%60)
+	}
+	return fmt.Sprintf("%dd%02dh", s/86400, s/3600%24)
+}
