@@ -3,6 +3,7 @@ package runtime
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -58,7 +59,8 @@ type TuneConfig struct {
 
 	// Local names SbS layers that learn locally: the gradient of their weights is
 	// that of the distance between the input distribution and its reconstruction
-	// from h, or in the last layer from the wanted output.
+	// from h, or in the last layer from the wanted output. Nil means those that
+	// the model's metadata names.
 	Local []string
 
 	// StopGradient names layers from which no gradient goes further back.
@@ -192,12 +194,21 @@ func (t *Tuner) setUp() error {
 func (c *TuneConfig) complete(m *Model) error {
 	if c.Dialect == 0 {
 		c.Dialect = 2
-		if d, err := strconv.Atoi(m.metadata["ai.sbs.dialect"]); err == nil && d != 0 {
+		if d, err := strconv.Atoi(m.metadata[sbs.MetaDialect]); err == nil && d != 0 {
 			c.Dialect = d
 		}
 	}
 	if c.Dialect != 1 && c.Dialect != 2 {
 		return fmt.Errorf("there is no dialect %d of PyTorch-SbS: want 1 or 2", c.Dialect)
+	}
+	if local := m.metadata[sbs.MetaLocal]; c.Local == nil && local != "" {
+		var layers []int
+		if err := json.Unmarshal([]byte(local), &layers); err != nil {
+			return fmt.Errorf("metadata %s: %w", sbs.MetaLocal, err)
+		}
+		for _, i := range layers {
+			c.Local = append(c.Local, "L"+strconv.Itoa(i))
+		}
 	}
 	if c.Loss.Kind == "" {
 		c.Loss.Kind, c.Loss.Sum = train.Mixture, c.Dialect == 2

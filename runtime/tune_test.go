@@ -366,6 +366,21 @@ func TestNewTunerErrors(t *testing.T) {
 	}
 }
 
+// TestTunerMetadata checks that the model says which layers learn locally.
+func TestTunerMetadata(t *testing.T) {
+	local := sbsNet(2)
+	local.Layers[0].(*convert.SbS).Local = true
+	named, plain := runtime.TuneConfig{Local: []string{"L0"}}, runtime.TuneConfig{Local: []string{}}
+	weights := func(n *convert.Network, c runtime.TuneConfig) []float32 {
+		tuned := tuner(t, n, c)
+		step(t, tuned, bars(1, 4))
+		return networkOf(t, tuned).Layers[0].(*convert.SbS).Weights.Float32s()
+	}
+	require.Equal(t, weights(sbsNet(2), named), weights(local, runtime.TuneConfig{}))
+	require.Equal(t, weights(sbsNet(2), runtime.TuneConfig{}), weights(local, plain))
+	require.NotEqual(t, weights(local, plain), weights(local, named))
+}
+
 func TestFit(t *testing.T) {
 	tuned, steps := tuner(t, convNet(), runtime.TuneConfig{SubBatches: 2}), 0
 	broken := errors.New("the file ends too soon")
