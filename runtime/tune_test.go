@@ -429,3 +429,31 @@ func TestTunerModel(t *testing.T) {
 	step(t, tuned, bars(3, 4))
 	require.Equal(t, before, run(t, got, image), "further steps do not change it")
 }
+
+// FuzzRestore checks that no state, whoever wrote it, does more harm than an
+// error.
+func FuzzRestore(f *testing.F) {
+	cfg := runtime.TuneConfig{SubBatches: 2}
+	tuned := tuner(f, sbsNet(2), cfg)
+	for range 3 {
+		state, err := tuned.State()
+		require.NoError(f, err)
+		f.Add(state)
+		step(f, tuned, bars(1, 1))
+	}
+	m, err := runtime.New(write(f, sbsNet(2), convert.Options{}), runtime.Spikes(5))
+	require.NoError(f, err)
+	b := bars(1, 1)
+	f.Fuzz(func(t *testing.T, state []byte) {
+		tuned, err := runtime.NewTuner(m, cfg)
+		require.NoError(t, err)
+		if err := tuned.Restore(state); err != nil {
+			require.ErrorIs(t, err, runtime.ErrTune)
+			require.Zero(t, tuned.Position())
+			return
+		}
+		_, _ = tuned.Step(t.Context(), b) // weights may be no numbers now
+		_, err = tuned.State()
+		require.NoError(t, err)
+	})
+}
