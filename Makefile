@@ -91,6 +91,7 @@ fuzz:
 	go test ./importers/pytorch -run '^$$' -fuzz FuzzConfig -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 	go test ./convert -run '^$$' -fuzz FuzzFromONNX -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 	go test ./runtime -run '^$$' -fuzz FuzzNew -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
+	go test ./runtime -run '^$$' -fuzz FuzzRestore -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 
 bench:
 	go test ./... -run '^$$' -bench .
