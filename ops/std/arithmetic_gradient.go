@@ -45,7 +45,7 @@ func operandGradient(ctx *ops.Context, f func(g, a, b float32) float32, which in
 			steps[r][i] = append(steps[r][i], s[axis])
 		}
 	}
-	own, repeats := newNest(sizes[0], steps[0][:]...), newNest(sizes[1], steps[1][:]...)
+	own, repeats := newNest(sizes[0], steps[0][:3]...), newNest(sizes[1], steps[1][:3]...)
 	next, step := own.inner(), repeats.inner()
 	return ctx.For(own.total, max(1, grain/max(1, repeats.total)), func(lo, hi int) error {
 		return own.walk(lo, hi, func(first [maxOperands]int, count int) error {
