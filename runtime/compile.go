@@ -256,7 +256,7 @@ func (k *compiler) readNode(n *onnxpb.NodeProto, s *step) error {
 	if err != nil {
 		return err
 	}
-	folded, err := fold(s.op, inputs, len(types))
+	folded, err := fold(s.op, k.withoutWeights(inputs, s.inputs), len(types))
 	if err != nil {
 		return err
 	}

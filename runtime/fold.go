@@ -25,3 +25,16 @@ func fold(op ops.Op, in []*ops.Input, outputs int) ([]*ops.Tensor, error) {
 	}
 	return out, nil
 }
+
+// withoutWeights hides the values of initializers that are no integers: training may
+// change them, and what is computed from them has to be computed in every run.
+func (k *compiler) withoutWeights(in []*ops.Input, slots []int) []*ops.Input {
+	known := make([]*ops.Input, len(in))
+	for i, x := range in {
+		known[i] = x
+		if x != nil && slots[i] < k.m.firstComputed && (x.DType == ops.Float32 || x.DType == ops.Float64) {
+			known[i] = &ops.Input{Type: x.Type}
+		}
+	}
+	return known
+}

@@ -32,9 +32,9 @@ func arithmeticGradient(p partial) backward {
 func operandGradient(ctx *ops.Context, f func(g, a, b float32) float32, which int, in []*ops.Tensor, out *ops.Tensor, g, grad []float32) error {
 	shape := out.Shape()
 	a, b := in[0].Float32s(), in[1].Float32s()
-	strides := [maxOperands][]int{rowMajor(shape), repeated(in[0].Shape(), len(shape)), repeated(in[1].Shape(), len(shape))}
+	strides := [3][]int{rowMajor(shape), repeated(in[0].Shape(), len(shape)), repeated(in[1].Shape(), len(shape))}
 	var sizes [2][]int // of the axes that the operand has and of those along which it is repeated
-	var steps [2][maxOperands][]int
+	var steps [2][3][]int
 	for axis, size := range shape {
 		r := 0
 		if strides[1+which][axis] == 0 {
@@ -45,7 +45,7 @@ func operandGradient(ctx *ops.Context, f func(g, a, b float32) float32, which in
 			steps[r][i] = append(steps[r][i], s[axis])
 		}
 	}
-	own, repeats := newNest(sizes[0], steps[0][:3]...), newNest(sizes[1], steps[1][:3]...)
+	own, repeats := newNest(sizes[0], steps[0][:]...), newNest(sizes[1], steps[1][:]...)
 	next, step := own.inner(), repeats.inner()
 	return ctx.For(own.total, max(1, grain/max(1, repeats.total)), func(lo, hi int) error {
 		return own.walk(lo, hi, func(first [maxOperands]int, count int) error {
