@@ -14251,3 +14251,157 @@ last:
 	SUBQ         $+7680, SI
 	VZEROUPPER
 	RET
+
+// func growAVX512(h []float32, last []float32, next []float32, c float32, add float32) float32
+// Requires: AVX, AVX512F
+TEXT ·growAVX512(SB), NOSPLIT, $0-84
+	MOVQ         h_base+0(FP), AX
+	MOVQ         last_base+24(FP), CX
+	MOVQ         next_base+48(FP), DX
+	MOVQ         h_len+8(FP), BX
+	SHLQ         $0x02, BX
+	VBROADCASTSS c+72(FP), Z0
+	VBROADCASTSS add+76(FP), Z1
+	VBROADCASTSS one<>+0(SB), Z2
+	VXORPS       X3, X3, X3
+	VXORPS       X5, X5, X5
+	VXORPS       X6, X6, X6
+	VXORPS       X7, X7, X7
+	XORQ         SI, SI
+
+four:
+	LEAQ        256(SI), DI
+	CMPQ        DI, BX
+	JG          fourDone
+	VMOVUPS     (CX)(SI*1), Z4
+	VFMADD213PS Z2, Z0, Z4
+	VMOVUPS     (AX)(SI*1), Z8
+	VFMADD213PS Z1, Z4, Z8
+	VMOVUPS     Z8, (AX)(SI*1)
+	VFMADD231PS (DX)(SI*1), Z8, Z3
+	VMOVUPS     64(CX)(SI*1), Z4
+	VFMADD213PS Z2, Z0, Z4
+	VMOVUPS     64(AX)(SI*1), Z8
+	VFMADD213PS Z1, Z4, Z8
+	VMOVUPS     Z8, 64(AX)(SI*1)
+	VFMADD231PS 64(DX)(SI*1), Z8, Z5
+	VMOVUPS     128(CX)(SI*1), Z4
+	VFMADD213PS Z2, Z0, Z4
+	VMOVUPS     128(AX)(SI*1), Z8
+	VFMADD213PS Z1, Z4, Z8
+	VMOVUPS     Z8, 128(AX)(SI*1)
+	VFMADD231PS 128(DX)(SI*1), Z8, Z6
+	VMOVUPS     192(CX)(SI*1), Z4
+	VFMADD213PS Z2, Z0, Z4
+	VMOVUPS     192(AX)(SI*1), Z8
+	VFMADD213PS Z1, Z4, Z8
+	VMOVUPS     Z8, 192(AX)(SI*1)
+	VFMADD231PS 192(DX)(SI*1), Z8, Z7
+	MOVQ        DI, SI
+	JMP         four
+
+fourDone:
+one:
+	LEAQ        64(SI), DI
+	CMPQ        DI, BX
+	JG          oneDone
+	VMOVUPS     (CX)(SI*1), Z4
+	VFMADD213PS Z2, Z0, Z4
+	VMOVUPS     (AX)(SI*1), Z8
+	VFMADD213PS Z1, Z4, Z8
+	VMOVUPS     Z8, (AX)(SI*1)
+	VFMADD231PS (DX)(SI*1), Z8, Z3
+	MOVQ        DI, SI
+	JMP         one
+
+oneDone:
+	VADDPS        Z5, Z3, Z3
+	VADDPS        Z7, Z6, Z6
+	VADDPS        Z6, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z3, Y5
+	VADDPS        Y5, Y3, Y3
+	VEXTRACTF128  $0x01, Y3, X5
+	VADDPS        X5, X3, X3
+	VPERMILPS     $0x4e, X3, X5
+	VADDPS        X5, X3, X3
+	VMOVSHDUP     X3, X5
+	VADDSS        X5, X3, X3
+	VMOVSS        X3, ret+80(FP)
+	VZEROUPPER
+	RET
+
+// func growAVX2(h []float32, last []float32, next []float32, c float32, add float32) float32
+// Requires: AVX, FMA3
+TEXT ·growAVX2(SB), NOSPLIT, $0-84
+	MOVQ         h_base+0(FP), AX
+	MOVQ         last_base+24(FP), CX
+	MOVQ         next_base+48(FP), DX
+	MOVQ         h_len+8(FP), BX
+	SHLQ         $0x02, BX
+	VBROADCASTSS c+72(FP), Y0
+	VBROADCASTSS add+76(FP), Y1
+	VBROADCASTSS one<>+0(SB), Y2
+	VXORPS       X3, X3, X3
+	VXORPS       X5, X5, X5
+	VXORPS       X6, X6, X6
+	VXORPS       X7, X7, X7
+	XORQ         SI, SI
+
+four:
+	LEAQ        128(SI), DI
+	CMPQ        DI, BX
+	JG          fourDone
+	VMOVUPS     (CX)(SI*1), Y4
+	VFMADD213PS Y2, Y0, Y4
+	VMOVUPS     (AX)(SI*1), Y8
+	VFMADD213PS Y1, Y4, Y8
+	VMOVUPS     Y8, (AX)(SI*1)
+	VFMADD231PS (DX)(SI*1), Y8, Y3
+	VMOVUPS     32(CX)(SI*1), Y4
+	VFMADD213PS Y2, Y0, Y4
+	VMOVUPS     32(AX)(SI*1), Y8
+	VFMADD213PS Y1, Y4, Y8
+	VMOVUPS     Y8, 32(AX)(SI*1)
+	VFMADD231PS 32(DX)(SI*1), Y8, Y5
+	VMOVUPS     64(CX)(SI*1), Y4
+	VFMADD213PS Y2, Y0, Y4
+	VMOVUPS     64(AX)(SI*1), Y8
+	VFMADD213PS Y1, Y4, Y8
+	VMOVUPS     Y8, 64(AX)(SI*1)
+	VFMADD231PS 64(DX)(SI*1), Y8, Y6
+	VMOVUPS     96(CX)(SI*1), Y4
+	VFMADD213PS Y2, Y0, Y4
+	VMOVUPS     96(AX)(SI*1), Y8
+	VFMADD213PS Y1, Y4, Y8
+	VMOVUPS     Y8, 96(AX)(SI*1)
+	VFMADD231PS 96(DX)(SI*1), Y8, Y7
+	MOVQ        DI, SI
+	JMP         four
+
+fourDone:
+one:
+	LEAQ        32(SI), DI
+	CMPQ        DI, BX
+	JG          oneDone
+	VMOVUPS     (CX)(SI*1), Y4
+	VFMADD213PS Y2, Y0, Y4
+	VMOVUPS     (AX)(SI*1), Y8
+	VFMADD213PS Y1, Y4, Y8
+	VMOVUPS     Y8, (AX)(SI*1)
+	VFMADD231PS (DX)(SI*1), Y8, Y3
+	MOVQ        DI, SI
+	JMP         one
+
+oneDone:
+	VADDPS       Y5, Y3, Y3
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y6, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X5
+	VADDPS       X5, X3, X3
+	VPERMILPS    $0x4e, X3, X5
+	VADDPS       X5, X3, X3
+	VMOVSHDUP    X3, X5
+	VADDSS       X5, X3, X3
+	VMOVSS       X3, ret+80(FP)
+	VZEROUPPER
+	RET

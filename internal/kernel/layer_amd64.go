@@ -4,21 +4,26 @@ package kernel
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
-// assembly returns how a tier updates layers of n neurons, false when that is
-// the portable way.
-func assembly(t Tier, n int) (updater, bool) {
-	u := updater{vector: 8, order: levels, flip: 1 << 31, sample: sampleGroupAVX2, threshold: thresholdsGroupAVX2}
-	table := avx2
+// updaterFor returns how a tier updates layers of (k, n) weights.
+func updaterFor(t Tier, k, n int) updater {
+	u, table := updater{vector: 8, draw: drawAVX2, sample: sampleGroupAVX2, layout: layoutAVX2}, avx2
+	growWide := growAVX2
 	if t == AVX512 {
-		u = updater{vector: 16, order: inOrder, sample: sampleGroupAVX512, threshold: thresholdsGroupAVX512}
-		table = avx512
+		u, table = updater{vector: 16, draw: drawAVX512, sample: sampleGroupAVX512, layout: layoutAVX512}, avx512
+		growWide = growAVX512
 	}
 	v := roundUp(n, u.vector) / u.vector
-	if t == Portable || v >= len(table) {
-		return updater{}, false
+	switch {
+	case t == Portable || k > maxRows:
+		return portable()
+	case v >= len(table) || 4*u.vector*v*k > math.MaxUint32: // offsets of rows have 32 bits
+		u.positions = wide
+		u.grow = growWide
+		return u
 	}
 	f := table[v]
 	u.positions = f.positions
@@ -33,25 +38,44 @@ func assembly(t Tier, n int) (updater, bool) {
 			f.general(&s.h[0], &l.weights[0], &s.offsets[at], &s.eps[at], &s.scales[0], r.n, 1, 0)
 		}
 	}
-	return u, true
+	return u
 }
 
-// inOrder and levels are orders of the coarse thresholds: by size, and level by
-// level of the tree that a search goes down, the first three levels in 8 places.
-var (
-	inOrder = func() (o [coarse]uint8) {
-		for i := range o {
-			o[i] = uint8(i)
-		}
-		return o
-	}()
-	levels = [coarse]uint8{
-		15, 7, 23, 3, 11, 19, 27, 31,
-		1, 5, 9, 13, 17, 21, 25, 29,
-		0, 2, 4, 6, 8, 10, 12, 14,
-		16, 18, 20, 22, 24, 26, 28, 30,
+// maxRows bounds the rows of weights of the assembly tiers: numbers of rows must
+// stay signed 32-bit integers with what is looked at behind them. A patch of so
+// many entries would not fit into memory together with its weights.
+const maxRows = 1 << 30
+
+// wide is the number of positions of a group of layers with many neurons.
+const wide = 4
+
+// coarse is the number of thresholds that a first look goes through.
+const coarse = 32
+
+// A search may look up to 32 places behind the last threshold.
+func layoutAVX512(k int) layout {
+	l := layout{coarse: coarse, block: 1, fill: 1<<32 - 1}
+	for coarse*l.block < k {
+		l.block *= 2
 	}
-)
+	l.room = coarse*l.block + 32
+	return l
+}
+
+func layoutAVX2(k int) layout {
+	l := layoutAVX512(k)
+	l.fill ^= signBit
+	return l
+}
+
+// levels is the order of the coarse thresholds for AVX2: level by level of the
+// tree that a search goes down, the first three levels in 8 places.
+var levels = [coarse]uint8{
+	15, 7, 23, 3, 11, 19, 27, 31,
+	1, 5, 9, 13, 17, 21, 25, 29,
+	0, 2, 4, 6, 8, 10, 12, 14,
+	16, 18, 20, 22, 24, 26, 28, 30,
+}
 
 type generalFunc func(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32)
 
@@ -66,20 +90,25 @@ type update struct {
 func sampleGroupAVX512(l *Layer, s *Scratch, g, first int, scale uint32) {
 	n := roundUp(min(chunk, l.spikes-first), l.up.vector)
 	dst, look := &s.offsets[g*chunk], (*[coarse]uint32)(s.coarse[g*coarse:])
-	thresholds, key := &s.thresholds[g*l.thresholds()], s.jobs[g].key
+	thresholds, key := &s.thresholds[g*l.layout.room], s.jobs[g].key
 	if l.lowDiscrepancy {
-		sampleLowDiscrepancyAVX512(dst, n, look, thresholds, uint32(l.block), uint64(evenNumber(key, first)), scale)
+		sampleLowDiscrepancyAVX512(dst, n, look, thresholds, uint32(l.layout.block), uint64(evenNumber(key, first)), scale)
 	} else {
-		sampleAVX512(dst, n, look, thresholds, uint32(l.block), counter(key, first), scale)
+		sampleAVX512(dst, n, look, thresholds, uint32(l.layout.block), counter(key, first), scale)
 	}
 }
 
-// thresholdsGroupAVX512 computes whole vectors of thresholds and makes those
-// behind the last what they were.
-func thresholdsGroupAVX512(t []uint32, sums []float32, k int) {
-	thresholdsAVX512(&t[0], &sums[0], len(sums), (1<<32)/float64(sums[k-1]))
-	for i := k - 1; i < len(sums); i++ {
-		t[i] = 1<<32 - 1
+// drawAVX512 computes whole vectors of thresholds and makes those behind the last
+// what they were.
+func drawAVX512(l *Layer, s *Scratch, g int, sums []float32) {
+	t := s.thresholds[g*l.layout.room:][:l.layout.room]
+	thresholdsAVX512(&t[0], &sums[0], len(sums), (1<<32)/float64(sums[l.k-1]))
+	for i := l.k - 1; i < len(sums); i++ {
+		t[i] = l.layout.fill
+	}
+	look := s.coarse[g*coarse:][:coarse]
+	for i := range look {
+		look[i] = t[(i+1)*l.layout.block-1]
 	}
 }
 
@@ -87,37 +116,31 @@ func thresholdsGroupAVX512(t []uint32, sums []float32, k int) {
 // scale. The random numbers themselves come from scalar code, which is as fast.
 func sampleGroupAVX2(l *Layer, s *Scratch, g, first int, scale uint32) {
 	n := roundUp(min(chunk, l.spikes-first), l.up.vector)
-	key, random := s.jobs[g].key, s.random[:n]
-	if l.lowDiscrepancy {
-		r := evenNumber(key, first)
-		for i := range random {
-			random[i] = r
-			r += goldenStep
-		}
-	} else {
-		state := counter(key, first)
-		for i := 0; i+1 < len(random); i += 2 {
-			w := mix(state)
-			random[i], random[i+1] = uint32(w), uint32(w>>32)
-			state += gamma
-		}
-	}
-	dst, thresholds := s.offsets[g*chunk:][:n], s.thresholds[g*l.thresholds():][:l.thresholds()]
-	if l.block <= 32 {
-		searchAVX2(&dst[0], &random[0], n, (*[coarse]uint32)(s.coarse[g*coarse:]), &thresholds[0], uint32(l.block), scale)
+	s.numbers(g, first)
+	random := s.random[:n]
+	dst, thresholds := s.offsets[g*chunk:][:n], s.thresholds[g*l.layout.room:][:l.layout.room]
+	if l.layout.block <= 32 {
+		searchAVX2(&dst[0], &random[0], n, (*[coarse]uint32)(s.coarse[g*coarse:]), &thresholds[0], uint32(l.layout.block), scale)
 		return
 	}
 	for i, r := range random {
-		k, _ := slices.BinarySearchFunc(thresholds, r^l.up.flip, func(t, r uint32) int { return cmp.Compare(int32(t), int32(r)) })
+		k, _ := slices.BinarySearchFunc(thresholds, r^signBit, func(t, r uint32) int { return cmp.Compare(int32(t), int32(r)) })
 		dst[i] = uint32(k) * scale
 	}
 }
 
-// thresholdsGroupAVX2 computes thresholds in the form that signed comparison
-// takes.
-func thresholdsGroupAVX2(t []uint32, sums []float32, k int) {
-	Thresholds(t[:k], sums[:k])
-	for i := range t[:k] {
-		t[i] ^= 1 << 31
+// signBit turns the order of unsigned integers into that of signed ones.
+const signBit = 1 << 31
+
+// drawAVX2 computes thresholds in the form that signed comparison takes.
+func drawAVX2(l *Layer, s *Scratch, g int, sums []float32) {
+	t := s.thresholds[g*l.layout.room:][:l.layout.room]
+	Thresholds(t[:l.k], sums[:l.k])
+	for i := range t[:l.k] {
+		t[i] ^= signBit
+	}
+	look := s.coarse[g*coarse:][:coarse]
+	for i, at := range levels {
+		look[i] = t[(int(at)+1)*l.layout.block-1]
 	}
 }

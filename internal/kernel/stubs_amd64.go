@@ -301,3 +301,15 @@ func updateGeneral96AVX2(h *float32, weights *float32, offsets *uint32, eps *flo
 //
 //go:noescape
 func updateForgetting96AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// growAVX512 multiplies h by 1 + c*last, adds add, and returns the sum of h*next.
+// The lengths are equal, and whole vectors.
+//
+//go:noescape
+func growAVX512(h []float32, last []float32, next []float32, c float32, add float32) float32
+
+// growAVX2 multiplies h by 1 + c*last, adds add, and returns the sum of h*next.
+// The lengths are equal, and whole vectors.
+//
+//go:noescape
+func growAVX2(h []float32, last []float32, next []float32, c float32, add float32) float32

@@ -5,4 +5,4 @@ package kernel
 // Tiers returns the tiers that this machine has, from the slowest.
 func Tiers() []Tier { return []Tier{Portable} }
 
-func assembly(Tier, int) (updater, bool) { return updater{}, false }
+func updaterFor(Tier, int, int) updater { return portable() }

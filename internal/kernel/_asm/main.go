@@ -30,6 +30,8 @@ func main() {
 			updateAVX2(v, k)
 		}
 	}
+	grow("AVX512", 64, ZMM)
+	grow("AVX2", 32, YMM)
 	Generate()
 	if err := writeTables("../tables_amd64.go"); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,0 +1,37 @@
+package kernel
+
+// updateRows applies spikes to the positions of a group, of which there may be
+// fewer than a group has. What one spike does to h, times 1 + c*w, is done
+// together with the sum for the next. A position waits for its sum and its
+// division, while the processor goes ahead with the others.
+func updateRows(l *Layer, s *Scratch, r steps) {
+	clear(s.c)
+	clear(s.add)
+	n, at := l.width, r.first%chunk
+	share := l.forgetting / float32(l.n)
+	row := func(g, t int) []float32 { return l.weights[int(s.offsets[g*chunk+t])*n:][:n] }
+	for t := at; t < at+r.n; t++ {
+		for g := range s.live {
+			q := l.up.grow(s.h[g*n:][:n], row(g, max(t-1, at)), row(g, t), s.c[g], s.add[g])
+			if l.fast {
+				s.c[g] = r.num[t-at] / q
+				continue
+			}
+			scale := s.scales[g]
+			if !(q > MinOverlap*scale) { // also when q is not a number
+				s.c[g], s.add[g] = 0, 0
+				continue
+			}
+			e := s.eps[g*chunk+t]
+			s.c[g], s.add[g] = e*scale/q, e*scale*share
+			s.scales[g] = scale * (1 + e*(1+l.forgetting))
+		}
+	}
+	for g := range s.live {
+		h, last := s.h[g*n:][:n], row(g, at+r.n-1)
+		l.up.grow(h, last, last, s.c[g], s.add[g])
+		if l.fast {
+			multiply(h, r.inverse)
+		}
+	}
+}
