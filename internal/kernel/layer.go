@@ -81,7 +81,7 @@ func NewLayer(weights []float32, n int, s Schedule) *Layer {
 	k := len(weights) / n
 	l := &Layer{
 		k: k, n: n, spikes: len(s.Eps), places: s.Places, forgetting: s.Forgetting, eps: s.Eps,
-		lowDiscrepancy: s.LowDiscrepancy, up: updaterFor(active, k, n),
+		lowDiscrepancy: s.LowDiscrepancy, up: updaterFor(active, k, n, s.Forgetting > 0),
 	}
 	l.layout = l.up.layout(k)
 	l.width = roundUp(n, l.up.vector)
@@ -159,7 +159,11 @@ type Scratch struct {
 	offsets []uint32  // (positions, chunk): rows of weights, or where they start in bytes
 	eps     []float32 // (positions, chunk), when the layer is not fast
 	scales  []float32 // of the positions
-	c, add  []float32 // of the positions, for updateRows
+
+	// For updateRows: the row of each position's last spike, and what is to be
+	// done with it.
+	last   [][]float32
+	c, add []float32
 
 	thresholds []uint32 // (positions, layout.room)
 	coarse     []uint32 // (positions, layout.coarse)
@@ -188,7 +192,7 @@ func (l *Layer) NewScratch() *Scratch {
 		s.eps = make([]float32, p*chunk)
 	}
 	if l.up.grow != nil {
-		s.c, s.add = make([]float32, p), make([]float32, p)
+		s.last, s.c, s.add = make([][]float32, p), make([]float32, p), make([]float32, p)
 	}
 	return s
 }

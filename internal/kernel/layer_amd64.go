@@ -9,7 +9,7 @@ import (
 )
 
 // updaterFor returns how a tier updates layers of (k, n) weights.
-func updaterFor(t Tier, k, n int) updater {
+func updaterFor(t Tier, k, n int, forgetting bool) updater {
 	u, table := updater{vector: 8, draw: drawAVX2, sample: sampleGroupAVX2, layout: layoutAVX2}, avx2
 	growWide := growAVX2
 	if t == AVX512 {
@@ -19,7 +19,7 @@ func updaterFor(t Tier, k, n int) updater {
 	v := roundUp(n, u.vector) / u.vector
 	switch {
 	case t == Portable || k > maxRows:
-		return portable()
+		return portable(forgetting)
 	case v >= len(table) || 4*u.vector*v*k > math.MaxUint32: // offsets of rows have 32 bits
 		u.positions = wide
 		u.grow = growWide

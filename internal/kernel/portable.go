@@ -3,16 +3,12 @@ package kernel
 import "math/bits"
 
 // portable returns how layers are updated in Go.
-func portable() updater {
-	return updater{
-		positions: 4, vector: 1, layout: layoutPortable, draw: drawPortable, sample: samplePortable,
-		grow: func(h, last, next []float32, c, add float32) float32 {
-			if add == 0 {
-				return grow(h, last, next, c)
-			}
-			return growAndAdd(h, last, next, c, add)
-		},
+func portable(forgetting bool) updater {
+	u := updater{positions: 4, vector: 1, layout: layoutPortable, draw: drawPortable, sample: samplePortable, grow: grow}
+	if forgetting {
+		u.grow = growAndAdd
 	}
+	return u
 }
 
 // layoutPortable has no more thresholds than a patch has entries, and about two
@@ -61,8 +57,8 @@ func samplePortable(l *Layer, s *Scratch, g, first int, scale uint32) {
 }
 
 // grow does what a spike does to h, with the row last, and returns the sum of
-// h*next for the spike after it.
-func grow(h, last, next []float32, c float32) float32 {
+// h*next for the spike after it. Without forgetting there is nothing to add.
+func grow(h, last, next []float32, c, _ float32) float32 {
 	var s0, s1, s2, s3 float32
 	for len(h) >= 8 && len(last) >= 8 && len(next) >= 8 {
 		v, w, x := (*[8]float32)(h), (*[8]float32)(last), (*[8]float32)(next)

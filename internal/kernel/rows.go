@@ -7,12 +7,18 @@ package kernel
 func updateRows(l *Layer, s *Scratch, r steps) {
 	clear(s.c)
 	clear(s.add)
-	n, at := l.width, r.first%chunk
+	n, at, weights, grow := l.width, r.first%chunk, l.weights, l.up.grow
 	share := l.forgetting / float32(l.n)
-	row := func(g, t int) []float32 { return l.weights[int(s.offsets[g*chunk+t])*n:][:n] }
+	for g := range s.live {
+		k := int(s.offsets[g*chunk+at])
+		s.last[g] = weights[k*n:][:n] // c is 0 yet: any row will do
+	}
 	for t := at; t < at+r.n; t++ {
-		for g := range s.live {
-			q := l.up.grow(s.h[g*n:][:n], row(g, max(t-1, at)), row(g, t), s.c[g], s.add[g])
+		for g, last := range s.last[:s.live] {
+			k := int(s.offsets[g*chunk+t])
+			next := weights[k*n:][:n]
+			q := grow(s.h[g*n:][:n], last, next, s.c[g], s.add[g])
+			s.last[g] = next
 			if l.fast {
 				s.c[g] = r.num[t-at] / q
 				continue
@@ -27,9 +33,9 @@ func updateRows(l *Layer, s *Scratch, r steps) {
 			s.scales[g] = scale * (1 + e*(1+l.forgetting))
 		}
 	}
-	for g := range s.live {
-		h, last := s.h[g*n:][:n], row(g, at+r.n-1)
-		l.up.grow(h, last, last, s.c[g], s.add[g])
+	for g, last := range s.last[:s.live] {
+		h := s.h[g*n:][:n]
+		grow(h, last, last, s.c[g], s.add[g])
 		if l.fast {
 			multiply(h, r.inverse)
 		}

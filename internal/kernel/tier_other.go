@@ -5,4 +5,4 @@ package kernel
 // Tiers returns the tiers that this machine has, from the slowest.
 func Tiers() []Tier { return []Tier{Portable} }
 
-func updaterFor(Tier, int, int) updater { return portable() }
+func updaterFor(_ Tier, _, _ int, forgetting bool) updater { return portable(forgetting) }
