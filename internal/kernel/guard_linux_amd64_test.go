@@ -53,7 +53,7 @@ func TestGuardPages(t *testing.T) {
 				for _, v := range []*[]float32{&s.h, &s.eps, &s.scales} {
 					guarded(t, v)
 				}
-				for _, v := range []*[]uint32{&s.offsets, &s.thresholds, &s.coarse, &s.random} {
+				for _, v := range []*[]uint32{&s.offsets, &s.thresholds, &s.coarse} {
 					guarded(t, v)
 				}
 				for g := range l.Positions() {

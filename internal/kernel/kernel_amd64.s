@@ -51,6 +51,28 @@ GLOBL sampleSteps<>(SB), RODATA|NOPTR, $32
 DATA signBit<>+0(SB)/4, $0x80000000
 GLOBL signBit<>(SB), RODATA|NOPTR, $4
 
+DATA sampleWideMix<>+0(SB)/8, $0xbf58476d1ce4e5b9
+DATA sampleWideMix<>+8(SB)/8, $0xbf58476d1ce4e5b9
+DATA sampleWideMix<>+16(SB)/8, $0xbf58476d1ce4e5b9
+DATA sampleWideMix<>+24(SB)/8, $0xbf58476d1ce4e5b9
+DATA sampleWideMix<>+32(SB)/8, $0x00000000bf58476d
+DATA sampleWideMix<>+40(SB)/8, $0x00000000bf58476d
+DATA sampleWideMix<>+48(SB)/8, $0x00000000bf58476d
+DATA sampleWideMix<>+56(SB)/8, $0x00000000bf58476d
+DATA sampleWideMix<>+64(SB)/8, $0x94d049bb133111eb
+DATA sampleWideMix<>+72(SB)/8, $0x94d049bb133111eb
+DATA sampleWideMix<>+80(SB)/8, $0x94d049bb133111eb
+DATA sampleWideMix<>+88(SB)/8, $0x94d049bb133111eb
+DATA sampleWideMix<>+96(SB)/8, $0x0000000094d049bb
+DATA sampleWideMix<>+104(SB)/8, $0x0000000094d049bb
+DATA sampleWideMix<>+112(SB)/8, $0x0000000094d049bb
+DATA sampleWideMix<>+120(SB)/8, $0x0000000094d049bb
+DATA sampleWideMix<>+128(SB)/8, $0x78dde6e5fd29f054
+DATA sampleWideMix<>+136(SB)/8, $0x78dde6e5fd29f054
+DATA sampleWideMix<>+144(SB)/8, $0x78dde6e5fd29f054
+DATA sampleWideMix<>+152(SB)/8, $0x78dde6e5fd29f054
+GLOBL sampleWideMix<>(SB), RODATA|NOPTR, $160
+
 DATA minOverlap<>+0(SB)/4, $0x2edbe6ff
 GLOBL minOverlap<>(SB), RODATA|NOPTR, $4
 
@@ -4957,119 +4979,443 @@ spike:
 	VZEROUPPER
 	RET
 
-// func searchAVX2(dst *uint32, random *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, scale uint32)
+// func sampleAVX2(dst *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
 // Requires: AVX, AVX2, POPCNT
-TEXT ·searchAVX2(SB), NOSPLIT, $0-48
+TEXT ·sampleAVX2(SB), $640-52
 	MOVQ         dst+0(FP), AX
-	MOVQ         random+8(FP), CX
-	MOVQ         n+16(FP), DX
-	MOVQ         tree+24(FP), BX
-	MOVQ         thresholds+32(FP), SI
-	MOVL         block+40(FP), DI
-	MOVL         scale+44(FP), R8
-	VMOVDQU      (BX), Y8
-	VMOVDQU      32(BX), Y9
-	VMOVDQU      64(BX), Y10
-	VMOVDQU      96(BX), Y11
+	MOVQ         n+8(FP), CX
+	MOVQ         tree+16(FP), DX
+	MOVQ         thresholds+24(FP), BX
+	MOVL         block+32(FP), SI
+	MOVL         scale+48(FP), DI
+	MOVQ         state+40(FP), R8
+	VMOVDQU      (DX), Y8
+	VMOVDQU      32(DX), Y9
+	VMOVDQU      64(DX), Y10
+	VMOVDQU      96(DX), Y11
 	VPBROADCASTD signBit<>+0(SB), Y12
 	VPBROADCASTD sampleSteps<>+28(SB), Y13
 	VPBROADCASTD sampleSteps<>+20(SB), Y14
-	MOVL         DI, BX
-	CMPL         DI, $0x01
+	VMOVQ        R8, X7
+	VPBROADCASTQ X7, Y7
+	VPADDQ       sampleLanes<>+0(SB), Y7, Y7
+	MOVL         SI, DX
+	CMPL         SI, $0x01
 	JNE          start
-	MOVL         R8, BX
+	MOVL         DI, DX
 
 start:
-	VMOVD        BX, X15
+	VMOVD        DX, X15
 	VPBROADCASTD X15, Y15
-	XORQ         BX, BX
+	XORQ         DX, DX
 
 numbers:
-	VPXOR     (CX)(BX*4), Y12, Y0
-	VMOVDQU   Y0, (CX)(BX*4)
-	VPXOR     Y1, Y1, Y1
-	VPERMD    Y8, Y1, Y3
-	VPCMPGTD  Y3, Y0, Y3
-	VPADDD    Y1, Y1, Y1
-	VPSUBD    Y3, Y1, Y1
-	VPADDD    Y13, Y1, Y2
-	VPERMD    Y8, Y2, Y3
-	VPCMPGTD  Y3, Y0, Y3
-	VPADDD    Y1, Y1, Y1
-	VPSUBD    Y3, Y1, Y1
-	VPADDD    Y14, Y1, Y2
-	VPERMD    Y8, Y2, Y3
-	VPCMPGTD  Y3, Y0, Y3
-	VPADDD    Y1, Y1, Y1
-	VPSUBD    Y3, Y1, Y1
-	VPERMD    Y9, Y1, Y3
-	VPCMPGTD  Y3, Y0, Y3
-	VPADDD    Y1, Y1, Y1
-	VPSUBD    Y3, Y1, Y1
-	VPERMD    Y10, Y1, Y3
-	VPERMD    Y11, Y1, Y2
-	VPSLLD    $0x1c, Y1, Y4
-	VBLENDVPS Y4, Y2, Y3, Y3
-	VPCMPGTD  Y3, Y0, Y3
-	VPADDD    Y1, Y1, Y1
-	VPSUBD    Y3, Y1, Y1
-	VPMULLD   Y15, Y1, Y1
-	VMOVDQU   Y1, (AX)(BX*4)
-	ADDQ      $0x08, BX
-	CMPQ      BX, DX
-	JL        numbers
-	CMPL      DI, $0x01
-	JE        end
+	VPSRLQ       $0x1e, Y7, Y1
+	VPXOR        Y1, Y7, Y0
+	VPSRLQ       $0x20, Y0, Y2
+	VPMULUDQ     sampleWideMix<>+32(SB), Y0, Y3
+	VPMULUDQ     sampleWideMix<>+0(SB), Y2, Y2
+	VPMULUDQ     sampleWideMix<>+0(SB), Y0, Y0
+	VPADDQ       Y3, Y2, Y2
+	VPSLLQ       $0x20, Y2, Y2
+	VPADDQ       Y2, Y0, Y0
+	VPSRLQ       $0x1b, Y0, Y1
+	VPXOR        Y1, Y0, Y0
+	VPSRLQ       $0x20, Y0, Y2
+	VPMULUDQ     sampleWideMix<>+96(SB), Y0, Y3
+	VPMULUDQ     sampleWideMix<>+64(SB), Y2, Y2
+	VPMULUDQ     sampleWideMix<>+64(SB), Y0, Y0
+	VPADDQ       Y3, Y2, Y2
+	VPSLLQ       $0x20, Y2, Y2
+	VPADDQ       Y2, Y0, Y0
+	VPSRLQ       $0x1f, Y0, Y1
+	VPXOR        Y1, Y0, Y0
+	VPADDQ       sampleWideMix<>+128(SB), Y7, Y7
+	VPXOR        Y0, Y12, Y0
+	VPXOR        Y1, Y1, Y1
+	VPBROADCASTD X8, Y3
+	VPCMPGTD     Y3, Y0, Y3
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y3, Y1, Y1
+	VPADDD       Y13, Y1, Y2
+	VPERMD       Y8, Y2, Y3
+	VPCMPGTD     Y3, Y0, Y3
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y3, Y1, Y1
+	VPADDD       Y14, Y1, Y2
+	VPERMD       Y8, Y2, Y3
+	VPCMPGTD     Y3, Y0, Y3
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y3, Y1, Y1
+	VPERMD       Y9, Y1, Y3
+	VPCMPGTD     Y3, Y0, Y3
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y3, Y1, Y1
+	VPERMD       Y10, Y1, Y3
+	VPERMD       Y11, Y1, Y2
+	VPSLLD       $0x1c, Y1, Y4
+	VBLENDVPS    Y4, Y2, Y3, Y3
+	VPCMPGTD     Y3, Y0, Y3
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y3, Y1, Y1
+	VPMULLD      Y15, Y1, Y1
+	CMPL         SI, $0x01
+	JE           found
+	VMOVDQU      Y0, (SP)(DX*4)
+
+	// The place in the block: halving while it is long.
+	MOVL SI, R8
+
+halve:
+	CMPL         R8, $0x20
+	JLE          found
+	SHRL         $0x01, R8
+	VMOVD        R8, X4
+	VPBROADCASTD X4, Y4
+	VPADDD       Y4, Y1, Y2
+	VPCMPEQD     Y5, Y5, Y5
+	VPXOR        Y3, Y3, Y3
+	VPGATHERDD   Y5, -4(BX)(Y2*4), Y3
+	VPCMPGTD     Y3, Y0, Y3
+	VPAND        Y4, Y3, Y3
+	VPADDD       Y3, Y1, Y1
+	JMP          halve
+
+found:
+	VMOVDQU Y1, (AX)(DX*4)
+	ADDQ    $0x08, DX
+	CMPQ    DX, CX
+	JL      numbers
+	CMPL    SI, $0x01
+	JE      end
 
 	// Counting the thresholds below among the next 16 or 32; those behind the
 	// block are not below.
-	XORQ BX, BX
-	CMPL DI, $0x10
+	XORQ DX, DX
+	CMPL SI, $0x10
 	JG   wide
 
 narrow:
-	MOVL         (AX)(BX*4), DI
-	VPBROADCASTD (CX)(BX*4), Y0
-	VPCMPGTD     (SI)(DI*4), Y0, Y3
-	VMOVMSKPS    Y3, R10
-	POPCNTL      R10, R10
-	MOVL         R10, R9
-	VPCMPGTD     32(SI)(DI*4), Y0, Y3
-	VMOVMSKPS    Y3, R10
-	POPCNTL      R10, R10
-	ADDL         R10, R9
-	ADDL         DI, R9
-	IMULL        R8, R9
-	MOVL         R9, (AX)(BX*4)
-	INCQ         BX
-	CMPQ         BX, DX
+	MOVL         (AX)(DX*4), SI
+	VPBROADCASTD (SP)(DX*4), Y0
+	VPCMPGTD     (BX)(SI*4), Y0, Y1
+	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPACKSSDW    Y2, Y1, Y1
+	VPMOVMSKB    Y1, R8
+	POPCNTL      R8, R8
+	SHRL         $0x01, R8
+	ADDL         SI, R8
+	IMULL        DI, R8
+	MOVL         R8, (AX)(DX*4)
+	MOVL         4(AX)(DX*4), SI
+	VPBROADCASTD 4(SP)(DX*4), Y0
+	VPCMPGTD     (BX)(SI*4), Y0, Y1
+	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPACKSSDW    Y2, Y1, Y1
+	VPMOVMSKB    Y1, R8
+	POPCNTL      R8, R8
+	SHRL         $0x01, R8
+	ADDL         SI, R8
+	IMULL        DI, R8
+	MOVL         R8, 4(AX)(DX*4)
+	MOVL         8(AX)(DX*4), SI
+	VPBROADCASTD 8(SP)(DX*4), Y0
+	VPCMPGTD     (BX)(SI*4), Y0, Y1
+	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPACKSSDW    Y2, Y1, Y1
+	VPMOVMSKB    Y1, R8
+	POPCNTL      R8, R8
+	SHRL         $0x01, R8
+	ADDL         SI, R8
+	IMULL        DI, R8
+	MOVL         R8, 8(AX)(DX*4)
+	MOVL         12(AX)(DX*4), SI
+	VPBROADCASTD 12(SP)(DX*4), Y0
+	VPCMPGTD     (BX)(SI*4), Y0, Y1
+	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPACKSSDW    Y2, Y1, Y1
+	VPMOVMSKB    Y1, R8
+	POPCNTL      R8, R8
+	SHRL         $0x01, R8
+	ADDL         SI, R8
+	IMULL        DI, R8
+	MOVL         R8, 12(AX)(DX*4)
+	ADDQ         $0x04, DX
+	CMPQ         DX, CX
 	JL           narrow
 	JMP          end
 
 wide:
-	MOVL         (AX)(BX*4), DI
-	VPBROADCASTD (CX)(BX*4), Y0
-	VPCMPGTD     (SI)(DI*4), Y0, Y3
-	VMOVMSKPS    Y3, R10
-	POPCNTL      R10, R10
-	MOVL         R10, R9
-	VPCMPGTD     32(SI)(DI*4), Y0, Y3
-	VMOVMSKPS    Y3, R10
-	POPCNTL      R10, R10
-	ADDL         R10, R9
-	VPCMPGTD     64(SI)(DI*4), Y0, Y3
-	VMOVMSKPS    Y3, R10
-	POPCNTL      R10, R10
-	ADDL         R10, R9
-	VPCMPGTD     96(SI)(DI*4), Y0, Y3
-	VMOVMSKPS    Y3, R10
-	POPCNTL      R10, R10
-	ADDL         R10, R9
-	ADDL         DI, R9
-	IMULL        R8, R9
-	MOVL         R9, (AX)(BX*4)
-	INCQ         BX
-	CMPQ         BX, DX
+	MOVL         (AX)(DX*4), SI
+	VPBROADCASTD (SP)(DX*4), Y0
+	VPCMPGTD     (BX)(SI*4), Y0, Y1
+	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPCMPGTD     64(BX)(SI*4), Y0, Y3
+	VPCMPGTD     96(BX)(SI*4), Y0, Y4
+	VPACKSSDW    Y2, Y1, Y1
+	VPACKSSDW    Y4, Y3, Y3
+	VPACKSSWB    Y3, Y1, Y1
+	VPMOVMSKB    Y1, R8
+	POPCNTL      R8, R8
+	ADDL         SI, R8
+	IMULL        DI, R8
+	MOVL         R8, (AX)(DX*4)
+	MOVL         4(AX)(DX*4), SI
+	VPBROADCASTD 4(SP)(DX*4), Y0
+	VPCMPGTD     (BX)(SI*4), Y0, Y1
+	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPCMPGTD     64(BX)(SI*4), Y0, Y3
+	VPCMPGTD     96(BX)(SI*4), Y0, Y4
+	VPACKSSDW    Y2, Y1, Y1
+	VPACKSSDW    Y4, Y3, Y3
+	VPACKSSWB    Y3, Y1, Y1
+	VPMOVMSKB    Y1, R8
+	POPCNTL      R8, R8
+	ADDL         SI, R8
+	IMULL        DI, R8
+	MOVL         R8, 4(AX)(DX*4)
+	MOVL         8(AX)(DX*4), SI
+	VPBROADCASTD 8(SP)(DX*4), Y0
+	VPCMPGTD     (BX)(SI*4), Y0, Y1
+	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPCMPGTD     64(BX)(SI*4), Y0, Y3
+	VPCMPGTD     96(BX)(SI*4), Y0, Y4
+	VPACKSSDW    Y2, Y1, Y1
+	VPACKSSDW    Y4, Y3, Y3
+	VPACKSSWB    Y3, Y1, Y1
+	VPMOVMSKB    Y1, R8
+	POPCNTL      R8, R8
+	ADDL         SI, R8
+	IMULL        DI, R8
+	MOVL         R8, 8(AX)(DX*4)
+	MOVL         12(AX)(DX*4), SI
+	VPBROADCASTD 12(SP)(DX*4), Y0
+	VPCMPGTD     (BX)(SI*4), Y0, Y1
+	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPCMPGTD     64(BX)(SI*4), Y0, Y3
+	VPCMPGTD     96(BX)(SI*4), Y0, Y4
+	VPACKSSDW    Y2, Y1, Y1
+	VPACKSSDW    Y4, Y3, Y3
+	VPACKSSWB    Y3, Y1, Y1
+	VPMOVMSKB    Y1, R8
+	POPCNTL      R8, R8
+	ADDL         SI, R8
+	IMULL        DI, R8
+	MOVL         R8, 12(AX)(DX*4)
+	ADDQ         $0x04, DX
+	CMPQ         DX, CX
+	JL           wide
+
+end:
+	VZEROUPPER
+	RET
+
+// func sampleLowDiscrepancyAVX2(dst *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
+// Requires: AVX, AVX2, POPCNT
+TEXT ·sampleLowDiscrepancyAVX2(SB), $640-52
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVQ         tree+16(FP), DX
+	MOVQ         thresholds+24(FP), BX
+	MOVL         block+32(FP), SI
+	MOVL         scale+48(FP), DI
+	MOVQ         state+40(FP), R8
+	VMOVDQU      (DX), Y8
+	VMOVDQU      32(DX), Y9
+	VMOVDQU      64(DX), Y10
+	VMOVDQU      96(DX), Y11
+	VPBROADCASTD signBit<>+0(SB), Y12
+	VPBROADCASTD sampleSteps<>+28(SB), Y13
+	VPBROADCASTD sampleSteps<>+20(SB), Y14
+	VMOVQ        R8, X7
+	VPBROADCASTD X7, Y7
+	VPADDD       sampleGolden<>+0(SB), Y7, Y7
+	VPBROADCASTD sampleGolden<>+32(SB), Y6
+	MOVL         SI, DX
+	CMPL         SI, $0x01
+	JNE          start
+	MOVL         DI, DX
+
+start:
+	VMOVD        DX, X15
+	VPBROADCASTD X15, Y15
+	XORQ         DX, DX
+
+numbers:
+	VPXOR        Y7, Y12, Y0
+	VPADDD       Y6, Y7, Y7
+	VPXOR        Y1, Y1, Y1
+	VPBROADCASTD X8, Y3
+	VPCMPGTD     Y3, Y0, Y3
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y3, Y1, Y1
+	VPADDD       Y13, Y1, Y2
+	VPERMD       Y8, Y2, Y3
+	VPCMPGTD     Y3, Y0, Y3
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y3, Y1, Y1
+	VPADDD       Y14, Y1, Y2
+	VPERMD       Y8, Y2, Y3
+	VPCMPGTD     Y3, Y0, Y3
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y3, Y1, Y1
+	VPERMD       Y9, Y1, Y3
+	VPCMPGTD     Y3, Y0, Y3
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y3, Y1, Y1
+	VPERMD       Y10, Y1, Y3
+	VPERMD       Y11, Y1, Y2
+	VPSLLD       $0x1c, Y1, Y4
+	VBLENDVPS    Y4, Y2, Y3, Y3
+	VPCMPGTD     Y3, Y0, Y3
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y3, Y1, Y1
+	VPMULLD      Y15, Y1, Y1
+	CMPL         SI, $0x01
+	JE           found
+	VMOVDQU      Y0, (SP)(DX*4)
+
+	// The place in the block: halving while it is long.
+	MOVL SI, R8
+
+halve:
+	CMPL         R8, $0x20
+	JLE          found
+	SHRL         $0x01, R8
+	VMOVD        R8, X4
+	VPBROADCASTD X4, Y4
+	VPADDD       Y4, Y1, Y2
+	VPCMPEQD     Y5, Y5, Y5
+	VPXOR        Y3, Y3, Y3
+	VPGATHERDD   Y5, -4(BX)(Y2*4), Y3
+	VPCMPGTD     Y3, Y0, Y3
+	VPAND        Y4, Y3, Y3
+	VPADDD       Y3, Y1, Y1
+	JMP          halve
+
+found:
+	VMOVDQU Y1, (AX)(DX*4)
+	ADDQ    $0x08, DX
+	CMPQ    DX, CX
+	JL      numbers
+	CMPL    SI, $0x01
+	JE      end
+
+	// Counting the thresholds below among the next 16 or 32; those behind the
+	// block are not below.
+	XORQ DX, DX
+	CMPL SI, $0x10
+	JG   wide
+
+narrow:
+	MOVL         (AX)(DX*4), SI
+	VPBROADCASTD (SP)(DX*4), Y0
+	VPCMPGTD     (BX)(SI*4), Y0, Y1
+	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPACKSSDW    Y2, Y1, Y1
+	VPMOVMSKB    Y1, R8
+	POPCNTL      R8, R8
+	SHRL         $0x01, R8
+	ADDL         SI, R8
+	IMULL        DI, R8
+	MOVL         R8, (AX)(DX*4)
+	MOVL         4(AX)(DX*4), SI
+	VPBROADCASTD 4(SP)(DX*4), Y0
+	VPCMPGTD     (BX)(SI*4), Y0, Y1
+	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPACKSSDW    Y2, Y1, Y1
+	VPMOVMSKB    Y1, R8
+	POPCNTL      R8, R8
+	SHRL         $0x01, R8
+	ADDL         SI, R8
+	IMULL        DI, R8
+	MOVL         R8, 4(AX)(DX*4)
+	MOVL         8(AX)(DX*4), SI
+	VPBROADCASTD 8(SP)(DX*4), Y0
+	VPCMPGTD     (BX)(SI*4), Y0, Y1
+	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPACKSSDW    Y2, Y1, Y1
+	VPMOVMSKB    Y1, R8
+	POPCNTL      R8, R8
+	SHRL         $0x01, R8
+	ADDL         SI, R8
+	IMULL        DI, R8
+	MOVL         R8, 8(AX)(DX*4)
+	MOVL         12(AX)(DX*4), SI
+	VPBROADCASTD 12(SP)(DX*4), Y0
+	VPCMPGTD     (BX)(SI*4), Y0, Y1
+	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPACKSSDW    Y2, Y1, Y1
+	VPMOVMSKB    Y1, R8
+	POPCNTL      R8, R8
+	SHRL         $0x01, R8
+	ADDL         SI, R8
+	IMULL        DI, R8
+	MOVL         R8, 12(AX)(DX*4)
+	ADDQ         $0x04, DX
+	CMPQ         DX, CX
+	JL           narrow
+	JMP          end
+
+wide:
+	MOVL         (AX)(DX*4), SI
+	VPBROADCASTD (SP)(DX*4), Y0
+	VPCMPGTD     (BX)(SI*4), Y0, Y1
+	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPCMPGTD     64(BX)(SI*4), Y0, Y3
+	VPCMPGTD     96(BX)(SI*4), Y0, Y4
+	VPACKSSDW    Y2, Y1, Y1
+	VPACKSSDW    Y4, Y3, Y3
+	VPACKSSWB    Y3, Y1, Y1
+	VPMOVMSKB    Y1, R8
+	POPCNTL      R8, R8
+	ADDL         SI, R8
+	IMULL        DI, R8
+	MOVL         R8, (AX)(DX*4)
+	MOVL         4(AX)(DX*4), SI
+	VPBROADCASTD 4(SP)(DX*4), Y0
+	VPCMPGTD     (BX)(SI*4), Y0, Y1
+	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPCMPGTD     64(BX)(SI*4), Y0, Y3
+	VPCMPGTD     96(BX)(SI*4), Y0, Y4
+	VPACKSSDW    Y2, Y1, Y1
+	VPACKSSDW    Y4, Y3, Y3
+	VPACKSSWB    Y3, Y1, Y1
+	VPMOVMSKB    Y1, R8
+	POPCNTL      R8, R8
+	ADDL         SI, R8
+	IMULL        DI, R8
+	MOVL         R8, 4(AX)(DX*4)
+	MOVL         8(AX)(DX*4), SI
+	VPBROADCASTD 8(SP)(DX*4), Y0
+	VPCMPGTD     (BX)(SI*4), Y0, Y1
+	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPCMPGTD     64(BX)(SI*4), Y0, Y3
+	VPCMPGTD     96(BX)(SI*4), Y0, Y4
+	VPACKSSDW    Y2, Y1, Y1
+	VPACKSSDW    Y4, Y3, Y3
+	VPACKSSWB    Y3, Y1, Y1
+	VPMOVMSKB    Y1, R8
+	POPCNTL      R8, R8
+	ADDL         SI, R8
+	IMULL        DI, R8
+	MOVL         R8, 8(AX)(DX*4)
+	MOVL         12(AX)(DX*4), SI
+	VPBROADCASTD 12(SP)(DX*4), Y0
+	VPCMPGTD     (BX)(SI*4), Y0, Y1
+	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPCMPGTD     64(BX)(SI*4), Y0, Y3
+	VPCMPGTD     96(BX)(SI*4), Y0, Y4
+	VPACKSSDW    Y2, Y1, Y1
+	VPACKSSDW    Y4, Y3, Y3
+	VPACKSSWB    Y3, Y1, Y1
+	VPMOVMSKB    Y1, R8
+	POPCNTL      R8, R8
+	ADDL         SI, R8
+	IMULL        DI, R8
+	MOVL         R8, 12(AX)(DX*4)
+	ADDQ         $0x04, DX
+	CMPQ         DX, CX
 	JL           wide
 
 end:

@@ -167,7 +167,6 @@ type Scratch struct {
 
 	thresholds []uint32 // (positions, layout.room)
 	coarse     []uint32 // (positions, layout.coarse)
-	random     []uint32 // a chunk
 }
 
 // job is one position.
@@ -183,7 +182,7 @@ func (l *Layer) NewScratch() *Scratch {
 	s := &Scratch{
 		l: l, jobs: make([]job, p), h: make([]float32, p*l.width), offsets: make([]uint32, p*chunk),
 		scales: make([]float32, p), thresholds: make([]uint32, p*l.layout.room),
-		coarse: make([]uint32, p*l.layout.coarse), random: make([]uint32, chunk),
+		coarse: make([]uint32, p*l.layout.coarse),
 	}
 	for i := range s.thresholds { // what lies behind those of a patch stays so
 		s.thresholds[i] = l.layout.fill
@@ -298,26 +297,5 @@ func (s *Scratch) fill(first int) {
 			}
 			offsets[t] = k * row
 		}
-	}
-}
-
-// numbers writes the random numbers of a chunk of position g, and at most one
-// more, to s.random.
-func (s *Scratch) numbers(g, first int) {
-	key, random := s.jobs[g].key, s.random[:min(chunk, s.l.spikes-first)]
-	if s.l.lowDiscrepancy {
-		r := evenNumber(key, first)
-		for i := range random {
-			random[i] = r
-			r += goldenStep
-		}
-		return
-	}
-	random = random[:roundUp(len(random), 2)]
-	state := counter(key, first)
-	for i := 0; i+1 < len(random); i += 2 {
-		w := mix(state)
-		random[i], random[i+1] = uint32(w), uint32(w>>32)
-		state += gamma
 	}
 }

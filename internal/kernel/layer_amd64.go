@@ -2,18 +2,14 @@
 
 package kernel
 
-import (
-	"cmp"
-	"math"
-	"slices"
-)
+import "math"
 
 // updaterFor returns how a tier updates layers of (k, n) weights.
 func updaterFor(t Tier, k, n int, forgetting bool) updater {
-	u, table := updater{vector: 8, draw: drawAVX2, sample: sampleGroupAVX2, layout: layoutAVX2}, avx2
+	u, table := updater{vector: 8, draw: drawAVX2, sample: sampler(sampleAVX2, sampleLowDiscrepancyAVX2), layout: layoutAVX2}, avx2
 	growWide := growAVX2
 	if t == AVX512 {
-		u, table = updater{vector: 16, draw: drawAVX512, sample: sampleGroupAVX512, layout: layoutAVX512}, avx512
+		u, table = updater{vector: 16, draw: drawAVX512, sample: sampler(sampleAVX512, sampleLowDiscrepancyAVX512), layout: layoutAVX512}, avx512
 		growWide = growAVX512
 	}
 	v := roundUp(n, u.vector) / u.vector
@@ -85,16 +81,20 @@ type update struct {
 	general, forgetting generalFunc
 }
 
-// sampleGroupAVX512 draws position g's spikes of a chunk, rounded up to whole
+type sampleFunc func(dst *uint32, n int, coarse *[coarse]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
+
+// sampler returns what draws position g's spikes of a chunk, rounded up to whole
 // vectors, and multiplies them by scale.
-func sampleGroupAVX512(l *Layer, s *Scratch, g, first int, scale uint32) {
-	n := roundUp(min(chunk, l.spikes-first), l.up.vector)
-	dst, look := &s.offsets[g*chunk], (*[coarse]uint32)(s.coarse[g*coarse:])
-	thresholds, key := &s.thresholds[g*l.layout.room], s.jobs[g].key
-	if l.lowDiscrepancy {
-		sampleLowDiscrepancyAVX512(dst, n, look, thresholds, uint32(l.layout.block), uint64(evenNumber(key, first)), scale)
-	} else {
-		sampleAVX512(dst, n, look, thresholds, uint32(l.layout.block), counter(key, first), scale)
+func sampler(random, lowDiscrepancy sampleFunc) func(l *Layer, s *Scratch, g, first int, scale uint32) {
+	return func(l *Layer, s *Scratch, g, first int, scale uint32) {
+		n := roundUp(min(chunk, l.spikes-first), l.up.vector)
+		dst, look := &s.offsets[g*chunk], (*[coarse]uint32)(s.coarse[g*coarse:])
+		thresholds, key := &s.thresholds[g*l.layout.room], s.jobs[g].key
+		if l.lowDiscrepancy {
+			lowDiscrepancy(dst, n, look, thresholds, uint32(l.layout.block), uint64(evenNumber(key, first)), scale)
+		} else {
+			random(dst, n, look, thresholds, uint32(l.layout.block), counter(key, first), scale)
+		}
 	}
 }
 
@@ -109,23 +109,6 @@ func drawAVX512(l *Layer, s *Scratch, g int, sums []float32) {
 	look := s.coarse[g*coarse:][:coarse]
 	for i := range look {
 		look[i] = t[(i+1)*l.layout.block-1]
-	}
-}
-
-// sampleGroupAVX2 draws position g's spikes of a chunk and multiplies them by
-// scale. The random numbers themselves come from scalar code, which is as fast.
-func sampleGroupAVX2(l *Layer, s *Scratch, g, first int, scale uint32) {
-	n := roundUp(min(chunk, l.spikes-first), l.up.vector)
-	s.numbers(g, first)
-	random := s.random[:n]
-	dst, thresholds := s.offsets[g*chunk:][:n], s.thresholds[g*l.layout.room:][:l.layout.room]
-	if l.layout.block <= 32 {
-		searchAVX2(&dst[0], &random[0], n, (*[coarse]uint32)(s.coarse[g*coarse:]), &thresholds[0], uint32(l.layout.block), scale)
-		return
-	}
-	for i, r := range random {
-		k, _ := slices.BinarySearchFunc(thresholds, r^signBit, func(t, r uint32) int { return cmp.Compare(int32(t), int32(r)) })
-		dst[i] = uint32(k) * scale
 	}
 }
 

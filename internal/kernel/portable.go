@@ -42,17 +42,39 @@ func (s *Scratch) starts(g int) (starts []uint32, shift uint) {
 
 // samplePortable draws the spikes of Sample and SampleLowDiscrepancy.
 func samplePortable(l *Layer, s *Scratch, g, first int, scale uint32) {
-	dst, random := s.offsets[g*chunk:][:min(chunk, l.spikes-first)], s.random
-	s.numbers(g, first)
+	dst := s.offsets[g*chunk:][:min(chunk, l.spikes-first)]
+	numbers(dst, s.jobs[g].key, first, l.lowDiscrepancy)
 	t := s.thresholds[g*l.k:][:l.k]
 	starts, shift := s.starts(g)
-	for i := range dst {
-		r := random[i]
+	for i, r := range dst {
 		k := starts[r>>shift]
 		for t[k] < r {
 			k++
 		}
 		dst[i] = k * scale
+	}
+}
+
+// numbers writes consecutive random numbers of a key, or of its low-discrepancy
+// sequence, from an even one on.
+func numbers(dst []uint32, key uint64, first int, lowDiscrepancy bool) {
+	if lowDiscrepancy {
+		r := evenNumber(key, first)
+		for i := range dst {
+			dst[i] = r
+			r += goldenStep
+		}
+		return
+	}
+	state := counter(key, first)
+	for len(dst) >= 2 {
+		w := mix(state)
+		dst[0], dst[1] = uint32(w), uint32(w>>32)
+		state += gamma
+		dst = dst[2:]
+	}
+	if len(dst) > 0 {
+		dst[0] = uint32(mix(state))
 	}
 }
 

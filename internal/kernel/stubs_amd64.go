@@ -115,12 +115,23 @@ func updateGeneral96AVX512(h *float32, weights *float32, offsets *uint32, eps *f
 //go:noescape
 func updateForgetting96AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// searchAVX2 writes scale times the spikes for n random numbers, n a multiple of 8,
-// which it overwrites. There are 32*block thresholds, block a power of 2 up to 32,
-// with their highest bits flipped, and the tree holds the last of each block.
+// sampleAVX2 writes scale times the spikes for n consecutive random numbers, n a
+// multiple of 8 and at most a chunk; the state is key + gamma times the number of the first word + 1.
+// There are 32*block thresholds, block a power of 2, with their highest bits
+// flipped, and the tree holds the last of each block. Behind the last threshold
+// there must be 32 of the largest number.
 //
 //go:noescape
-func searchAVX2(dst *uint32, random *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, scale uint32)
+func sampleAVX2(dst *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
+
+// sampleLowDiscrepancyAVX2 writes scale times the spikes for n consecutive random numbers, n a
+// multiple of 8 and at most a chunk; the state is the first random number.
+// There are 32*block thresholds, block a power of 2, with their highest bits
+// flipped, and the tree holds the last of each block. Behind the last threshold
+// there must be 32 of the largest number.
+//
+//go:noescape
+func sampleLowDiscrepancyAVX2(dst *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
 
 // updateFast8AVX2 applies n spikes to each of 24 positions of 8 neurons and multiplies h by a factor.
 //

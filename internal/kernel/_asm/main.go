@@ -13,7 +13,8 @@ import (
 
 func main() {
 	ConstraintExpr("!purego")
-	for _, d := range []func() Mem{laneData, mixData, goldenLanes, stepData, signBits, minOverlap, ones} {
+	for _, d := range []func() Mem{laneData, mixData, goldenLanes, stepData, signBits,
+		func() Mem { return wideMix(0) }, minOverlap, ones} {
 		d() // data stands before the functions that use it
 	}
 	sampleAVX512(false)
@@ -24,7 +25,8 @@ func main() {
 			updateAVX512(v, k)
 		}
 	}
-	searchAVX2()
+	sampleAVX2(false)
+	sampleAVX2(true)
 	for v := 1; v <= maxVectorsAVX2; v++ {
 		for _, k := range []kind{fast, general, forgetting} {
 			updateAVX2(v, k)
