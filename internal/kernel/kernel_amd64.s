@@ -5424,104 +5424,185 @@ end:
 
 // func updateFast8AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 // Requires: AVX, FMA3
-TEXT ·updateFast8AVX2(SB), NOSPLIT, $96-44
+TEXT ·updateFast8AVX2(SB), NOSPLIT, $48-44
 	MOVQ         h+0(FP), AX
 	MOVQ         weights+8(FP), CX
 	MOVQ         offsets+16(FP), DX
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	VMOVUPS      X0, 48(SP)
-	VMOVUPS      X0, 64(SP)
-	VMOVUPS      X0, 80(SP)
-	XORQ         R9, R9
-	XORQ         R10, R10
+	XORQ         DI, DI
+	XORQ         R8, R8
 
 spike:
-	XORQ R11, R11
-
-four:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	MOVL         (DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R8*1), Y8, Y0
-	MOVL         640(DX)(R10*4), DI
-	VBROADCASTSS 4(SP)(R11*1), Y14
-	MOVL         640(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VMULPS       (CX)(R10*1), Y8, Y0
+	MOVL         640(DX)(R8*4), R9
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       32(AX), Y8, Y8
 	VMOVUPS      Y8, 32(AX)
-	VMULPS       (CX)(R8*1), Y8, Y1
-	MOVL         1280(DX)(R10*4), DI
-	VBROADCASTSS 8(SP)(R11*1), Y14
-	MOVL         1280(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VMULPS       (CX)(R10*1), Y8, Y1
+	MOVL         1280(DX)(R8*4), R9
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       64(AX), Y8, Y8
 	VMOVUPS      Y8, 64(AX)
-	VMULPS       (CX)(R8*1), Y8, Y2
-	MOVL         1920(DX)(R10*4), DI
-	VBROADCASTSS 12(SP)(R11*1), Y14
-	MOVL         1920(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VMULPS       (CX)(R10*1), Y8, Y2
+	MOVL         1920(DX)(R8*4), R9
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       96(AX), Y8, Y8
 	VMOVUPS      Y8, 96(AX)
-	VMULPS       (CX)(R8*1), Y8, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VBROADCASTSS (SI)(R9*4), X1
-	VDIVPS       X0, X1, X0
-	VMOVUPS      X0, (SP)(R11*1)
-	ADDQ         $+128, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+16, R11
-	CMPQ         R11, $+96
-	JL           four
-	SUBQ         $+768, AX
-	SUBQ         $+15360, DX
-	MOVQ         R9, R10
-	INCQ         R9
-	CMPQ         R9, BX
+	VMULPS       (CX)(R10*1), Y8, Y3
+	MOVL         2560(DX)(R8*4), R9
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMULPS       (CX)(R10*1), Y8, Y4
+	MOVL         3200(DX)(R8*4), R9
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       160(AX), Y8, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMULPS       (CX)(R10*1), Y8, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R8*4), R9
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       192(AX), Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMULPS       (CX)(R10*1), Y8, Y6
+	MOVL         4480(DX)(R8*4), R9
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       224(AX), Y8, Y8
+	VMOVUPS      Y8, 224(AX)
+	VMULPS       (CX)(R10*1), Y8, Y7
+	MOVL         5120(DX)(R8*4), R9
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMULPS       (CX)(R10*1), Y8, Y0
+	MOVL         5760(DX)(R8*4), R9
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       288(AX), Y8, Y8
+	VMOVUPS      Y8, 288(AX)
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X4, X12, X4
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R8*4), R9
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       320(AX), Y8, Y8
+	VMOVUPS      Y8, 320(AX)
+	VMULPS       (CX)(R10*1), Y8, Y2
+	MOVL         7040(DX)(R8*4), R9
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       352(AX), Y8, Y8
+	VMOVUPS      Y8, 352(AX)
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, 32(SP)
+	MOVQ         DI, R8
+	INCQ         DI
+	CMPQ         DI, BX
 	JL           spike
-
-	// What the last spikes do.
 	VBROADCASTSS factor+40(FP), Y0
-	XORQ         R11, R11
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+640, DX
-	ADDQ         $+4, R11
-	CMPQ         R11, $+96
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+768, AX
-	SUBQ         $+15360, DX
 	VZEROUPPER
 	RET
 
 // func updateGeneral8AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 // Requires: AVX, FMA3
-TEXT ·updateGeneral8AVX2(SB), NOSPLIT, $96-56
+TEXT ·updateGeneral8AVX2(SB), NOSPLIT, $48-56
 	MOVQ         h+0(FP), AX
 	MOVQ         weights+8(FP), CX
 	MOVQ         offsets+16(FP), DX
@@ -5529,113 +5610,218 @@ TEXT ·updateGeneral8AVX2(SB), NOSPLIT, $96-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	VMOVUPS      X0, 48(SP)
-	VMOVUPS      X0, 64(SP)
-	VMOVUPS      X0, 80(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VMULPS       (CX)(R11*1), Y8, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       32(AX), Y8, Y8
 	VMOVUPS      Y8, 32(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VMULPS       (CX)(R11*1), Y8, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       64(AX), Y8, Y8
 	VMOVUPS      Y8, 64(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VMULPS       (CX)(R11*1), Y8, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       96(AX), Y8, Y8
 	VMOVUPS      Y8, 96(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+128, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+96
-	JL           four
-	SUBQ         $+768, AX
-	SUBQ         $+15360, DX
-	SUBQ         $+15360, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VMULPS       (CX)(R11*1), Y8, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       128(AX), Y8, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       160(AX), Y8, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       192(AX), Y8, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       224(AX), Y8, Y8
+	VMOVUPS      Y8, 224(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       288(AX), Y8, Y8
+	VMOVUPS      Y8, 288(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       320(AX), Y8, Y8
+	VMOVUPS      Y8, 320(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       352(AX), Y8, Y8
+	VMOVUPS      Y8, 352(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+96
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+768, AX
-	SUBQ         $+15360, DX
-	SUBQ         $+15360, SI
 	VZEROUPPER
 	RET
 
 // func updateForgetting8AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 // Requires: AVX, FMA3
-TEXT ·updateForgetting8AVX2(SB), NOSPLIT, $192-56
+TEXT ·updateForgetting8AVX2(SB), NOSPLIT, $96-56
 	MOVQ         h+0(FP), AX
 	MOVQ         weights+8(FP), CX
 	MOVQ         offsets+16(FP), DX
@@ -5643,255 +5829,502 @@ TEXT ·updateForgetting8AVX2(SB), NOSPLIT, $192-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
-	VMOVUPS      X0, 96(SP)
-	VMOVUPS      X0, 16(SP)
-	VMOVUPS      X0, 112(SP)
-	VMOVUPS      X0, 32(SP)
-	VMOVUPS      X0, 128(SP)
 	VMOVUPS      X0, 48(SP)
-	VMOVUPS      X0, 144(SP)
+	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 64(SP)
-	VMOVUPS      X0, 160(SP)
+	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
-	VMOVUPS      X0, 176(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 96(SP)(R12*1), Y13
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	VBROADCASTSS 48(SP), Y13
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	VBROADCASTSS 100(SP)(R12*1), Y13
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VMULPS       (CX)(R11*1), Y8, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	VBROADCASTSS 52(SP), Y13
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      32(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 32(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	VBROADCASTSS 104(SP)(R12*1), Y13
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VMULPS       (CX)(R11*1), Y8, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	VBROADCASTSS 56(SP), Y13
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      64(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 64(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	VBROADCASTSS 108(SP)(R12*1), Y13
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VMULPS       (CX)(R11*1), Y8, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	VBROADCASTSS 60(SP), Y13
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      96(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 96(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS share+52(FP), X5
-	VMULPS       X5, X3, X3
-	VANDPS       X4, X3, X3
-	VMOVUPS      X3, 96(SP)(R12*1)
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+128, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+96
-	JL           four
-	SUBQ         $+768, AX
-	SUBQ         $+15360, DX
-	SUBQ         $+15360, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VMULPS       (CX)(R11*1), Y8, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	VBROADCASTSS 64(SP), Y13
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 128(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	VBROADCASTSS 68(SP), Y13
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 160(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 48(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	VBROADCASTSS 72(SP), Y13
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      192(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 192(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	VBROADCASTSS 76(SP), Y13
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      224(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 224(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	VBROADCASTSS 80(SP), Y13
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      256(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	VBROADCASTSS 84(SP), Y13
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      288(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 288(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 64(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	VBROADCASTSS 88(SP), Y13
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      320(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 320(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	VBROADCASTSS 92(SP), Y13
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      352(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 352(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 80(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 96(SP)(R12*1), Y13
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VBROADCASTSS 48(SP)(BX*1), Y13
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+96
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+768, AX
-	SUBQ         $+15360, DX
-	SUBQ         $+15360, SI
 	VZEROUPPER
 	RET
 
 // func updateFast16AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 // Requires: AVX, FMA3
-TEXT ·updateFast16AVX2(SB), NOSPLIT, $96-44
+TEXT ·updateFast16AVX2(SB), NOSPLIT, $48-44
 	MOVQ         h+0(FP), AX
 	MOVQ         weights+8(FP), CX
 	MOVQ         offsets+16(FP), DX
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	VMOVUPS      X0, 48(SP)
-	VMOVUPS      X0, 64(SP)
-	VMOVUPS      X0, 80(SP)
-	XORQ         R9, R9
-	XORQ         R10, R10
+	XORQ         DI, DI
+	XORQ         R8, R8
 
 spike:
-	XORQ R11, R11
-
-four:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	MOVL         (DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R8*1), Y8, Y0
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y0
-	MOVL         640(DX)(R10*4), DI
-	VBROADCASTSS 4(SP)(R11*1), Y14
-	MOVL         640(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	MOVL         640(DX)(R8*4), R9
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       64(AX), Y8, Y8
 	VMOVUPS      Y8, 64(AX)
-	VMULPS       (CX)(R8*1), Y8, Y1
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       96(AX), Y9, Y9
 	VMOVUPS      Y9, 96(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y1
-	MOVL         1280(DX)(R10*4), DI
-	VBROADCASTSS 8(SP)(R11*1), Y14
-	MOVL         1280(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	MOVL         1280(DX)(R8*4), R9
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMULPS       (CX)(R8*1), Y8, Y2
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       160(AX), Y9, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y2
-	MOVL         1920(DX)(R10*4), DI
-	VBROADCASTSS 12(SP)(R11*1), Y14
-	MOVL         1920(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	MOVL         1920(DX)(R8*4), R9
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       192(AX), Y8, Y8
 	VMOVUPS      Y8, 192(AX)
-	VMULPS       (CX)(R8*1), Y8, Y3
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       224(AX), Y9, Y9
 	VMOVUPS      Y9, 224(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VBROADCASTSS (SI)(R9*4), X1
-	VDIVPS       X0, X1, X0
-	VMOVUPS      X0, (SP)(R11*1)
-	ADDQ         $+256, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+16, R11
-	CMPQ         R11, $+96
-	JL           four
-	SUBQ         $+1536, AX
-	SUBQ         $+15360, DX
-	MOVQ         R9, R10
-	INCQ         R9
-	CMPQ         R9, BX
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	MOVL         2560(DX)(R8*4), R9
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMULPS       (CX)(R10*1), Y8, Y4
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       288(AX), Y9, Y9
+	VMOVUPS      Y9, 288(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y4
+	MOVL         3200(DX)(R8*4), R9
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       320(AX), Y8, Y8
+	VMOVUPS      Y8, 320(AX)
+	VMULPS       (CX)(R10*1), Y8, Y5
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       352(AX), Y9, Y9
+	VMOVUPS      Y9, 352(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R8*4), R9
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       384(AX), Y8, Y8
+	VMOVUPS      Y8, 384(AX)
+	VMULPS       (CX)(R10*1), Y8, Y6
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       416(AX), Y9, Y9
+	VMOVUPS      Y9, 416(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y6
+	MOVL         4480(DX)(R8*4), R9
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       448(AX), Y8, Y8
+	VMOVUPS      Y8, 448(AX)
+	VMULPS       (CX)(R10*1), Y8, Y7
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       480(AX), Y9, Y9
+	VMOVUPS      Y9, 480(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y7
+	MOVL         5120(DX)(R8*4), R9
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       512(AX), Y8, Y8
+	VMOVUPS      Y8, 512(AX)
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       544(AX), Y9, Y9
+	VMOVUPS      Y9, 544(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	MOVL         5760(DX)(R8*4), R9
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       576(AX), Y8, Y8
+	VMOVUPS      Y8, 576(AX)
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       608(AX), Y9, Y9
+	VMOVUPS      Y9, 608(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X4, X12, X4
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R8*4), R9
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       640(AX), Y8, Y8
+	VMOVUPS      Y8, 640(AX)
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       672(AX), Y9, Y9
+	VMOVUPS      Y9, 672(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	MOVL         7040(DX)(R8*4), R9
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       704(AX), Y8, Y8
+	VMOVUPS      Y8, 704(AX)
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       736(AX), Y9, Y9
+	VMOVUPS      Y9, 736(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, 32(SP)
+	MOVQ         DI, R8
+	INCQ         DI
+	CMPQ         DI, BX
 	JL           spike
-
-	// What the last spikes do.
 	VBROADCASTSS factor+40(FP), Y0
-	XORQ         R11, R11
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+640, DX
-	ADDQ         $+4, R11
-	CMPQ         R11, $+96
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+1536, AX
-	SUBQ         $+15360, DX
 	VZEROUPPER
 	RET
 
 // func updateGeneral16AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 // Requires: AVX, FMA3
-TEXT ·updateGeneral16AVX2(SB), NOSPLIT, $96-56
+TEXT ·updateGeneral16AVX2(SB), NOSPLIT, $48-56
 	MOVQ         h+0(FP), AX
 	MOVQ         weights+8(FP), CX
 	MOVQ         offsets+16(FP), DX
@@ -5899,137 +6332,282 @@ TEXT ·updateGeneral16AVX2(SB), NOSPLIT, $96-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	VMOVUPS      X0, 48(SP)
-	VMOVUPS      X0, 64(SP)
-	VMOVUPS      X0, 80(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       64(AX), Y8, Y8
 	VMOVUPS      Y8, 64(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       96(AX), Y9, Y9
 	VMOVUPS      Y9, 96(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       160(AX), Y9, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       192(AX), Y8, Y8
 	VMOVUPS      Y8, 192(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       224(AX), Y9, Y9
 	VMOVUPS      Y9, 224(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+256, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+96
-	JL           four
-	SUBQ         $+1536, AX
-	SUBQ         $+15360, DX
-	SUBQ         $+15360, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       288(AX), Y9, Y9
+	VMOVUPS      Y9, 288(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       320(AX), Y8, Y8
+	VMOVUPS      Y8, 320(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       352(AX), Y9, Y9
+	VMOVUPS      Y9, 352(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       384(AX), Y8, Y8
+	VMOVUPS      Y8, 384(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       416(AX), Y9, Y9
+	VMOVUPS      Y9, 416(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       448(AX), Y8, Y8
+	VMOVUPS      Y8, 448(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       480(AX), Y9, Y9
+	VMOVUPS      Y9, 480(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       512(AX), Y8, Y8
+	VMOVUPS      Y8, 512(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       544(AX), Y9, Y9
+	VMOVUPS      Y9, 544(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       576(AX), Y8, Y8
+	VMOVUPS      Y8, 576(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       608(AX), Y9, Y9
+	VMOVUPS      Y9, 608(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       640(AX), Y8, Y8
+	VMOVUPS      Y8, 640(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       672(AX), Y9, Y9
+	VMOVUPS      Y9, 672(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       704(AX), Y8, Y8
+	VMOVUPS      Y8, 704(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       736(AX), Y9, Y9
+	VMOVUPS      Y9, 736(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMOVUPS      Y8, 32(AX)
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+96
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+1536, AX
-	SUBQ         $+15360, DX
-	SUBQ         $+15360, SI
 	VZEROUPPER
 	RET
 
 // func updateForgetting16AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 // Requires: AVX, FMA3
-TEXT ·updateForgetting16AVX2(SB), NOSPLIT, $192-56
+TEXT ·updateForgetting16AVX2(SB), NOSPLIT, $96-56
 	MOVQ         h+0(FP), AX
 	MOVQ         weights+8(FP), CX
 	MOVQ         offsets+16(FP), DX
@@ -6037,307 +6615,644 @@ TEXT ·updateForgetting16AVX2(SB), NOSPLIT, $192-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
-	VMOVUPS      X0, 96(SP)
-	VMOVUPS      X0, 16(SP)
-	VMOVUPS      X0, 112(SP)
-	VMOVUPS      X0, 32(SP)
-	VMOVUPS      X0, 128(SP)
 	VMOVUPS      X0, 48(SP)
-	VMOVUPS      X0, 144(SP)
+	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 64(SP)
-	VMOVUPS      X0, 160(SP)
+	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
-	VMOVUPS      X0, 176(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 96(SP)(R12*1), Y13
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	VBROADCASTSS 48(SP), Y13
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	VBROADCASTSS 100(SP)(R12*1), Y13
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	VBROADCASTSS 52(SP), Y13
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      64(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 64(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      96(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 96(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	VBROADCASTSS 104(SP)(R12*1), Y13
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	VBROADCASTSS 56(SP), Y13
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      128(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      160(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	VBROADCASTSS 108(SP)(R12*1), Y13
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	VBROADCASTSS 60(SP), Y13
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      192(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 192(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      224(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 224(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS share+52(FP), X5
-	VMULPS       X5, X3, X3
-	VANDPS       X4, X3, X3
-	VMOVUPS      X3, 96(SP)(R12*1)
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+256, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+96
-	JL           four
-	SUBQ         $+1536, AX
-	SUBQ         $+15360, DX
-	SUBQ         $+15360, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	VBROADCASTSS 64(SP), Y13
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      256(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 256(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      288(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 288(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	VBROADCASTSS 68(SP), Y13
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      320(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 320(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      352(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 352(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 48(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	VBROADCASTSS 72(SP), Y13
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      384(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 384(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      416(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 416(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	VBROADCASTSS 76(SP), Y13
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      448(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 448(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      480(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 480(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	VBROADCASTSS 80(SP), Y13
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      512(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 512(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      544(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 544(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	VBROADCASTSS 84(SP), Y13
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      576(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 576(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      608(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 608(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 64(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	VBROADCASTSS 88(SP), Y13
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      640(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 640(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      672(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 672(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	VBROADCASTSS 92(SP), Y13
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      704(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 704(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      736(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 736(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 80(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 96(SP)(R12*1), Y13
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VBROADCASTSS 48(SP)(BX*1), Y13
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 32(AX)
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+96
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+1536, AX
-	SUBQ         $+15360, DX
-	SUBQ         $+15360, SI
 	VZEROUPPER
 	RET
 
 // func updateFast24AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 // Requires: AVX, FMA3
-TEXT ·updateFast24AVX2(SB), NOSPLIT, $64-44
+TEXT ·updateFast24AVX2(SB), NOSPLIT, $48-44
 	MOVQ         h+0(FP), AX
 	MOVQ         weights+8(FP), CX
 	MOVQ         offsets+16(FP), DX
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	VMOVUPS      X0, 48(SP)
-	XORQ         R9, R9
-	XORQ         R10, R10
+	XORQ         DI, DI
+	XORQ         R8, R8
 
 spike:
-	XORQ R11, R11
-
-four:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	MOVL         (DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R8*1), Y8, Y0
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y0
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       64(AX), Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y0
-	MOVL         640(DX)(R10*4), DI
-	VBROADCASTSS 4(SP)(R11*1), Y14
-	MOVL         640(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	MOVL         640(DX)(R8*4), R9
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       96(AX), Y8, Y8
 	VMOVUPS      Y8, 96(AX)
-	VMULPS       (CX)(R8*1), Y8, Y1
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       128(AX), Y9, Y9
 	VMOVUPS      Y9, 128(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y1
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       160(AX), Y10, Y10
 	VMOVUPS      Y10, 160(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y1
-	MOVL         1280(DX)(R10*4), DI
-	VBROADCASTSS 8(SP)(R11*1), Y14
-	MOVL         1280(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	MOVL         1280(DX)(R8*4), R9
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       192(AX), Y8, Y8
 	VMOVUPS      Y8, 192(AX)
-	VMULPS       (CX)(R8*1), Y8, Y2
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       224(AX), Y9, Y9
 	VMOVUPS      Y9, 224(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y2
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       256(AX), Y10, Y10
 	VMOVUPS      Y10, 256(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y2
-	MOVL         1920(DX)(R10*4), DI
-	VBROADCASTSS 12(SP)(R11*1), Y14
-	MOVL         1920(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	MOVL         1920(DX)(R8*4), R9
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       288(AX), Y8, Y8
 	VMOVUPS      Y8, 288(AX)
-	VMULPS       (CX)(R8*1), Y8, Y3
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       320(AX), Y9, Y9
 	VMOVUPS      Y9, 320(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y3
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       352(AX), Y10, Y10
 	VMOVUPS      Y10, 352(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VBROADCASTSS (SI)(R9*4), X1
-	VDIVPS       X0, X1, X0
-	VMOVUPS      X0, (SP)(R11*1)
-	ADDQ         $+384, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+16, R11
-	CMPQ         R11, $+64
-	JL           four
-	SUBQ         $+1536, AX
-	SUBQ         $+10240, DX
-	MOVQ         R9, R10
-	INCQ         R9
-	CMPQ         R9, BX
+	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	MOVL         2560(DX)(R8*4), R9
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       384(AX), Y8, Y8
+	VMOVUPS      Y8, 384(AX)
+	VMULPS       (CX)(R10*1), Y8, Y4
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       416(AX), Y9, Y9
+	VMOVUPS      Y9, 416(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y4
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       448(AX), Y10, Y10
+	VMOVUPS      Y10, 448(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y4
+	MOVL         3200(DX)(R8*4), R9
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       480(AX), Y8, Y8
+	VMOVUPS      Y8, 480(AX)
+	VMULPS       (CX)(R10*1), Y8, Y5
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       512(AX), Y9, Y9
+	VMOVUPS      Y9, 512(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y5
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       544(AX), Y10, Y10
+	VMOVUPS      Y10, 544(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R8*4), R9
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       576(AX), Y8, Y8
+	VMOVUPS      Y8, 576(AX)
+	VMULPS       (CX)(R10*1), Y8, Y6
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       608(AX), Y9, Y9
+	VMOVUPS      Y9, 608(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y6
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       640(AX), Y10, Y10
+	VMOVUPS      Y10, 640(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y6
+	MOVL         4480(DX)(R8*4), R9
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       672(AX), Y8, Y8
+	VMOVUPS      Y8, 672(AX)
+	VMULPS       (CX)(R10*1), Y8, Y7
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       704(AX), Y9, Y9
+	VMOVUPS      Y9, 704(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y7
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       736(AX), Y10, Y10
+	VMOVUPS      Y10, 736(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y7
+	MOVL         5120(DX)(R8*4), R9
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       768(AX), Y8, Y8
+	VMOVUPS      Y8, 768(AX)
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       800(AX), Y9, Y9
+	VMOVUPS      Y9, 800(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       832(AX), Y10, Y10
+	VMOVUPS      Y10, 832(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	MOVL         5760(DX)(R8*4), R9
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       864(AX), Y8, Y8
+	VMOVUPS      Y8, 864(AX)
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       896(AX), Y9, Y9
+	VMOVUPS      Y9, 896(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       928(AX), Y10, Y10
+	VMOVUPS      Y10, 928(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X4, X12, X4
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R8*4), R9
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       960(AX), Y8, Y8
+	VMOVUPS      Y8, 960(AX)
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       992(AX), Y9, Y9
+	VMOVUPS      Y9, 992(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1024(AX), Y10, Y10
+	VMOVUPS      Y10, 1024(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	MOVL         7040(DX)(R8*4), R9
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1056(AX), Y8, Y8
+	VMOVUPS      Y8, 1056(AX)
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1088(AX), Y9, Y9
+	VMOVUPS      Y9, 1088(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1120(AX), Y10, Y10
+	VMOVUPS      Y10, 1120(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, 32(SP)
+	MOVQ         DI, R8
+	INCQ         DI
+	CMPQ         DI, BX
 	JL           spike
-
-	// What the last spikes do.
 	VBROADCASTSS factor+40(FP), Y0
-	XORQ         R11, R11
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       64(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMOVUPS      Y10, 64(AX)
 	ADDQ         $+96, AX
 	ADDQ         $+640, DX
-	ADDQ         $+4, R11
-	CMPQ         R11, $+64
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+1536, AX
-	SUBQ         $+10240, DX
 	VZEROUPPER
 	RET
 
 // func updateGeneral24AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 // Requires: AVX, FMA3
-TEXT ·updateGeneral24AVX2(SB), NOSPLIT, $64-56
+TEXT ·updateGeneral24AVX2(SB), NOSPLIT, $48-56
 	MOVQ         h+0(FP), AX
 	MOVQ         weights+8(FP), CX
 	MOVQ         offsets+16(FP), DX
@@ -6345,159 +7260,346 @@ TEXT ·updateGeneral24AVX2(SB), NOSPLIT, $64-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	VMOVUPS      X0, 48(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       64(AX), Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       96(AX), Y8, Y8
 	VMOVUPS      Y8, 96(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       128(AX), Y9, Y9
 	VMOVUPS      Y9, 128(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       160(AX), Y10, Y10
 	VMOVUPS      Y10, 160(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       192(AX), Y8, Y8
 	VMOVUPS      Y8, 192(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       224(AX), Y9, Y9
 	VMOVUPS      Y9, 224(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       256(AX), Y10, Y10
 	VMOVUPS      Y10, 256(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       288(AX), Y8, Y8
 	VMOVUPS      Y8, 288(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       320(AX), Y9, Y9
 	VMOVUPS      Y9, 320(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       352(AX), Y10, Y10
 	VMOVUPS      Y10, 352(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+384, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+64
-	JL           four
-	SUBQ         $+1536, AX
-	SUBQ         $+10240, DX
-	SUBQ         $+10240, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       384(AX), Y8, Y8
+	VMOVUPS      Y8, 384(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       416(AX), Y9, Y9
+	VMOVUPS      Y9, 416(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       448(AX), Y10, Y10
+	VMOVUPS      Y10, 448(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       480(AX), Y8, Y8
+	VMOVUPS      Y8, 480(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       512(AX), Y9, Y9
+	VMOVUPS      Y9, 512(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       544(AX), Y10, Y10
+	VMOVUPS      Y10, 544(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       576(AX), Y8, Y8
+	VMOVUPS      Y8, 576(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       608(AX), Y9, Y9
+	VMOVUPS      Y9, 608(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       640(AX), Y10, Y10
+	VMOVUPS      Y10, 640(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       672(AX), Y8, Y8
+	VMOVUPS      Y8, 672(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       704(AX), Y9, Y9
+	VMOVUPS      Y9, 704(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       736(AX), Y10, Y10
+	VMOVUPS      Y10, 736(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       768(AX), Y8, Y8
+	VMOVUPS      Y8, 768(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       800(AX), Y9, Y9
+	VMOVUPS      Y9, 800(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       832(AX), Y10, Y10
+	VMOVUPS      Y10, 832(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       864(AX), Y8, Y8
+	VMOVUPS      Y8, 864(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       896(AX), Y9, Y9
+	VMOVUPS      Y9, 896(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       928(AX), Y10, Y10
+	VMOVUPS      Y10, 928(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       960(AX), Y8, Y8
+	VMOVUPS      Y8, 960(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       992(AX), Y9, Y9
+	VMOVUPS      Y9, 992(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1024(AX), Y10, Y10
+	VMOVUPS      Y10, 1024(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1056(AX), Y8, Y8
+	VMOVUPS      Y8, 1056(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1088(AX), Y9, Y9
+	VMOVUPS      Y9, 1088(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1120(AX), Y10, Y10
+	VMOVUPS      Y10, 1120(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       64(AX), Y8, Y8
-	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
 	ADDQ         $+96, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+64
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+1536, AX
-	SUBQ         $+10240, DX
-	SUBQ         $+10240, SI
 	VZEROUPPER
 	RET
 
 // func updateForgetting24AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 // Requires: AVX, FMA3
-TEXT ·updateForgetting24AVX2(SB), NOSPLIT, $128-56
+TEXT ·updateForgetting24AVX2(SB), NOSPLIT, $96-56
 	MOVQ         h+0(FP), AX
 	MOVQ         weights+8(FP), CX
 	MOVQ         offsets+16(FP), DX
@@ -6505,357 +7607,786 @@ TEXT ·updateForgetting24AVX2(SB), NOSPLIT, $128-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
-	VMOVUPS      X0, 64(SP)
-	VMOVUPS      X0, 16(SP)
-	VMOVUPS      X0, 80(SP)
-	VMOVUPS      X0, 32(SP)
-	VMOVUPS      X0, 96(SP)
 	VMOVUPS      X0, 48(SP)
-	VMOVUPS      X0, 112(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 80(SP)
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 64(SP)(R12*1), Y13
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	VBROADCASTSS 48(SP), Y13
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      64(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	VBROADCASTSS 68(SP)(R12*1), Y13
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	VBROADCASTSS 52(SP), Y13
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      96(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 96(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      128(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 128(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      160(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 160(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	VBROADCASTSS 72(SP)(R12*1), Y13
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	VBROADCASTSS 56(SP), Y13
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      192(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 192(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      224(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 224(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      256(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 256(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	VBROADCASTSS 76(SP)(R12*1), Y13
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	VBROADCASTSS 60(SP), Y13
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      288(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 288(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      320(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 320(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      352(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 352(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS share+52(FP), X5
-	VMULPS       X5, X3, X3
-	VANDPS       X4, X3, X3
-	VMOVUPS      X3, 64(SP)(R12*1)
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+384, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+64
-	JL           four
-	SUBQ         $+1536, AX
-	SUBQ         $+10240, DX
-	SUBQ         $+10240, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	VBROADCASTSS 64(SP), Y13
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      384(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 384(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      416(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 416(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      448(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 448(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	VBROADCASTSS 68(SP), Y13
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      480(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 480(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      512(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 512(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      544(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 544(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 48(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	VBROADCASTSS 72(SP), Y13
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      576(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 576(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      608(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 608(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      640(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 640(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	VBROADCASTSS 76(SP), Y13
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      672(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 672(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      704(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 704(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      736(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 736(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	VBROADCASTSS 80(SP), Y13
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      768(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 768(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      800(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 800(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      832(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 832(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	VBROADCASTSS 84(SP), Y13
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      864(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 864(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      896(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 896(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      928(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 928(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 64(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	VBROADCASTSS 88(SP), Y13
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      960(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 960(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      992(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 992(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1024(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1024(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	VBROADCASTSS 92(SP), Y13
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1056(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1056(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1088(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1088(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1120(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1120(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 80(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 64(SP)(R12*1), Y13
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VBROADCASTSS 48(SP)(BX*1), Y13
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      64(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 64(AX)
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 64(AX)
 	ADDQ         $+96, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+64
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+1536, AX
-	SUBQ         $+10240, DX
-	SUBQ         $+10240, SI
 	VZEROUPPER
 	RET
 
 // func updateFast32AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 // Requires: AVX, FMA3
-TEXT ·updateFast32AVX2(SB), NOSPLIT, $64-44
+TEXT ·updateFast32AVX2(SB), NOSPLIT, $48-44
 	MOVQ         h+0(FP), AX
 	MOVQ         weights+8(FP), CX
 	MOVQ         offsets+16(FP), DX
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	VMOVUPS      X0, 48(SP)
-	XORQ         R9, R9
-	XORQ         R10, R10
+	XORQ         DI, DI
+	XORQ         R8, R8
 
 spike:
-	XORQ R11, R11
-
-four:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	MOVL         (DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R8*1), Y8, Y0
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y0
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       64(AX), Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y0
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       96(AX), Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y0
-	MOVL         640(DX)(R10*4), DI
-	VBROADCASTSS 4(SP)(R11*1), Y14
-	MOVL         640(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y0
+	MOVL         640(DX)(R8*4), R9
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMULPS       (CX)(R8*1), Y8, Y1
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       160(AX), Y9, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y1
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       192(AX), Y10, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y1
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       224(AX), Y11, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y1
-	MOVL         1280(DX)(R10*4), DI
-	VBROADCASTSS 8(SP)(R11*1), Y14
-	MOVL         1280(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y1
+	MOVL         1280(DX)(R8*4), R9
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       256(AX), Y8, Y8
 	VMOVUPS      Y8, 256(AX)
-	VMULPS       (CX)(R8*1), Y8, Y2
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       288(AX), Y9, Y9
 	VMOVUPS      Y9, 288(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y2
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       320(AX), Y10, Y10
 	VMOVUPS      Y10, 320(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y2
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       352(AX), Y11, Y11
 	VMOVUPS      Y11, 352(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y2
-	MOVL         1920(DX)(R10*4), DI
-	VBROADCASTSS 12(SP)(R11*1), Y14
-	MOVL         1920(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y2
+	MOVL         1920(DX)(R8*4), R9
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       384(AX), Y8, Y8
 	VMOVUPS      Y8, 384(AX)
-	VMULPS       (CX)(R8*1), Y8, Y3
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       416(AX), Y9, Y9
 	VMOVUPS      Y9, 416(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y3
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       448(AX), Y10, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y3
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       480(AX), Y11, Y11
 	VMOVUPS      Y11, 480(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VBROADCASTSS (SI)(R9*4), X1
-	VDIVPS       X0, X1, X0
-	VMOVUPS      X0, (SP)(R11*1)
-	ADDQ         $+512, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+16, R11
-	CMPQ         R11, $+64
-	JL           four
-	SUBQ         $+2048, AX
-	SUBQ         $+10240, DX
-	MOVQ         R9, R10
-	INCQ         R9
-	CMPQ         R9, BX
+	VFMADD231PS  96(CX)(R10*1), Y11, Y3
+	MOVL         2560(DX)(R8*4), R9
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       512(AX), Y8, Y8
+	VMOVUPS      Y8, 512(AX)
+	VMULPS       (CX)(R10*1), Y8, Y4
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       544(AX), Y9, Y9
+	VMOVUPS      Y9, 544(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y4
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       576(AX), Y10, Y10
+	VMOVUPS      Y10, 576(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y4
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       608(AX), Y11, Y11
+	VMOVUPS      Y11, 608(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y4
+	MOVL         3200(DX)(R8*4), R9
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       640(AX), Y8, Y8
+	VMOVUPS      Y8, 640(AX)
+	VMULPS       (CX)(R10*1), Y8, Y5
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       672(AX), Y9, Y9
+	VMOVUPS      Y9, 672(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y5
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       704(AX), Y10, Y10
+	VMOVUPS      Y10, 704(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y5
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       736(AX), Y11, Y11
+	VMOVUPS      Y11, 736(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R8*4), R9
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       768(AX), Y8, Y8
+	VMOVUPS      Y8, 768(AX)
+	VMULPS       (CX)(R10*1), Y8, Y6
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       800(AX), Y9, Y9
+	VMOVUPS      Y9, 800(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y6
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       832(AX), Y10, Y10
+	VMOVUPS      Y10, 832(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y6
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       864(AX), Y11, Y11
+	VMOVUPS      Y11, 864(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y6
+	MOVL         4480(DX)(R8*4), R9
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       896(AX), Y8, Y8
+	VMOVUPS      Y8, 896(AX)
+	VMULPS       (CX)(R10*1), Y8, Y7
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       928(AX), Y9, Y9
+	VMOVUPS      Y9, 928(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y7
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       960(AX), Y10, Y10
+	VMOVUPS      Y10, 960(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y7
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       992(AX), Y11, Y11
+	VMOVUPS      Y11, 992(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y7
+	MOVL         5120(DX)(R8*4), R9
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1024(AX), Y8, Y8
+	VMOVUPS      Y8, 1024(AX)
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1056(AX), Y9, Y9
+	VMOVUPS      Y9, 1056(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1088(AX), Y10, Y10
+	VMOVUPS      Y10, 1088(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1120(AX), Y11, Y11
+	VMOVUPS      Y11, 1120(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y0
+	MOVL         5760(DX)(R8*4), R9
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1152(AX), Y8, Y8
+	VMOVUPS      Y8, 1152(AX)
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1184(AX), Y9, Y9
+	VMOVUPS      Y9, 1184(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1216(AX), Y10, Y10
+	VMOVUPS      Y10, 1216(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1248(AX), Y11, Y11
+	VMOVUPS      Y11, 1248(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X4, X12, X4
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R8*4), R9
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1280(AX), Y8, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1312(AX), Y9, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1344(AX), Y10, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1376(AX), Y11, Y11
+	VMOVUPS      Y11, 1376(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y2
+	MOVL         7040(DX)(R8*4), R9
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1408(AX), Y8, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1440(AX), Y9, Y9
+	VMOVUPS      Y9, 1440(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1472(AX), Y10, Y10
+	VMOVUPS      Y10, 1472(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1504(AX), Y11, Y11
+	VMOVUPS      Y11, 1504(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, 32(SP)
+	MOVQ         DI, R8
+	INCQ         DI
+	CMPQ         DI, BX
 	JL           spike
-
-	// What the last spikes do.
 	VBROADCASTSS factor+40(FP), Y0
-	XORQ         R11, R11
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       64(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       96(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VMOVUPS      Y11, 96(AX)
 	ADDQ         $+128, AX
 	ADDQ         $+640, DX
-	ADDQ         $+4, R11
-	CMPQ         R11, $+64
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+2048, AX
-	SUBQ         $+10240, DX
 	VZEROUPPER
 	RET
 
 // func updateGeneral32AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 // Requires: AVX, FMA3
-TEXT ·updateGeneral32AVX2(SB), NOSPLIT, $64-56
+TEXT ·updateGeneral32AVX2(SB), NOSPLIT, $48-56
 	MOVQ         h+0(FP), AX
 	MOVQ         weights+8(FP), CX
 	MOVQ         offsets+16(FP), DX
@@ -6863,183 +8394,410 @@ TEXT ·updateGeneral32AVX2(SB), NOSPLIT, $64-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	VMOVUPS      X0, 48(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       64(AX), Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y0
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       96(AX), Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       160(AX), Y9, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       192(AX), Y10, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y1
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       224(AX), Y11, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       256(AX), Y8, Y8
 	VMOVUPS      Y8, 256(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       288(AX), Y9, Y9
 	VMOVUPS      Y9, 288(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       320(AX), Y10, Y10
 	VMOVUPS      Y10, 320(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y2
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       352(AX), Y11, Y11
 	VMOVUPS      Y11, 352(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       384(AX), Y8, Y8
 	VMOVUPS      Y8, 384(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       416(AX), Y9, Y9
 	VMOVUPS      Y9, 416(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       448(AX), Y10, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y3
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       480(AX), Y11, Y11
 	VMOVUPS      Y11, 480(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+512, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+64
-	JL           four
-	SUBQ         $+2048, AX
-	SUBQ         $+10240, DX
-	SUBQ         $+10240, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       512(AX), Y8, Y8
+	VMOVUPS      Y8, 512(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       544(AX), Y9, Y9
+	VMOVUPS      Y9, 544(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       576(AX), Y10, Y10
+	VMOVUPS      Y10, 576(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       608(AX), Y11, Y11
+	VMOVUPS      Y11, 608(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       640(AX), Y8, Y8
+	VMOVUPS      Y8, 640(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       672(AX), Y9, Y9
+	VMOVUPS      Y9, 672(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       704(AX), Y10, Y10
+	VMOVUPS      Y10, 704(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       736(AX), Y11, Y11
+	VMOVUPS      Y11, 736(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       768(AX), Y8, Y8
+	VMOVUPS      Y8, 768(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       800(AX), Y9, Y9
+	VMOVUPS      Y9, 800(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       832(AX), Y10, Y10
+	VMOVUPS      Y10, 832(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       864(AX), Y11, Y11
+	VMOVUPS      Y11, 864(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       896(AX), Y8, Y8
+	VMOVUPS      Y8, 896(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       928(AX), Y9, Y9
+	VMOVUPS      Y9, 928(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       960(AX), Y10, Y10
+	VMOVUPS      Y10, 960(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       992(AX), Y11, Y11
+	VMOVUPS      Y11, 992(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1024(AX), Y8, Y8
+	VMOVUPS      Y8, 1024(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1056(AX), Y9, Y9
+	VMOVUPS      Y9, 1056(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1088(AX), Y10, Y10
+	VMOVUPS      Y10, 1088(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1120(AX), Y11, Y11
+	VMOVUPS      Y11, 1120(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1152(AX), Y8, Y8
+	VMOVUPS      Y8, 1152(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1184(AX), Y9, Y9
+	VMOVUPS      Y9, 1184(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1216(AX), Y10, Y10
+	VMOVUPS      Y10, 1216(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1248(AX), Y11, Y11
+	VMOVUPS      Y11, 1248(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1280(AX), Y8, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1312(AX), Y9, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1344(AX), Y10, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1376(AX), Y11, Y11
+	VMOVUPS      Y11, 1376(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1408(AX), Y8, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1440(AX), Y9, Y9
+	VMOVUPS      Y9, 1440(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1472(AX), Y10, Y10
+	VMOVUPS      Y10, 1472(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1504(AX), Y11, Y11
+	VMOVUPS      Y11, 1504(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       64(AX), Y8, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       96(AX), Y8, Y8
-	VMOVUPS      Y8, 96(AX)
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
 	ADDQ         $+128, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+64
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+2048, AX
-	SUBQ         $+10240, DX
-	SUBQ         $+10240, SI
 	VZEROUPPER
 	RET
 
 // func updateForgetting32AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 // Requires: AVX, FMA3
-TEXT ·updateForgetting32AVX2(SB), NOSPLIT, $128-56
+TEXT ·updateForgetting32AVX2(SB), NOSPLIT, $96-56
 	MOVQ         h+0(FP), AX
 	MOVQ         weights+8(FP), CX
 	MOVQ         offsets+16(FP), DX
@@ -7047,210 +8805,484 @@ TEXT ·updateForgetting32AVX2(SB), NOSPLIT, $128-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
-	VMOVUPS      X0, 64(SP)
-	VMOVUPS      X0, 16(SP)
-	VMOVUPS      X0, 80(SP)
-	VMOVUPS      X0, 32(SP)
-	VMOVUPS      X0, 96(SP)
 	VMOVUPS      X0, 48(SP)
-	VMOVUPS      X0, 112(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 80(SP)
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 64(SP)(R12*1), Y13
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	VBROADCASTSS 48(SP), Y13
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      64(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y0
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      96(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	VBROADCASTSS 68(SP)(R12*1), Y13
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	VBROADCASTSS 52(SP), Y13
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      128(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      160(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      192(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y1
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      224(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	VBROADCASTSS 72(SP)(R12*1), Y13
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	VBROADCASTSS 56(SP), Y13
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      256(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 256(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      288(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 288(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      320(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 320(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y2
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      352(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 352(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	VBROADCASTSS 76(SP)(R12*1), Y13
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	VBROADCASTSS 60(SP), Y13
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      384(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 384(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      416(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 416(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      448(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y3
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      480(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 480(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS share+52(FP), X5
-	VMULPS       X5, X3, X3
-	VANDPS       X4, X3, X3
-	VMOVUPS      X3, 64(SP)(R12*1)
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+512, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+64
-	JL           four
-	SUBQ         $+2048, AX
-	SUBQ         $+10240, DX
-	SUBQ         $+10240, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	VBROADCASTSS 64(SP), Y13
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      512(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 512(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      544(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 544(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      576(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 576(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      608(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 608(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	VBROADCASTSS 68(SP), Y13
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      640(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 640(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      672(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 672(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      704(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 704(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      736(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 736(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 48(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	VBROADCASTSS 72(SP), Y13
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      768(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 768(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      800(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 800(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      832(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 832(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      864(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 864(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	VBROADCASTSS 76(SP), Y13
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      896(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 896(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      928(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 928(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      960(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 960(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      992(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 992(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	VBROADCASTSS 80(SP), Y13
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1024(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1024(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1056(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1056(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1088(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1088(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1120(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1120(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	VBROADCASTSS 84(SP), Y13
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1152(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1152(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1184(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1184(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1216(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1216(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1248(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1248(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 64(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	VBROADCASTSS 88(SP), Y13
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1280(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1312(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1344(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1376(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1376(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	VBROADCASTSS 92(SP), Y13
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1408(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1440(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1440(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1472(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1472(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1504(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1504(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 80(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 64(SP)(R12*1), Y13
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VBROADCASTSS 48(SP)(BX*1), Y13
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      64(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      96(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 96(AX)
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 96(AX)
 	ADDQ         $+128, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+64
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+2048, AX
-	SUBQ         $+10240, DX
-	SUBQ         $+10240, SI
 	VZEROUPPER
 	RET
 
@@ -7263,188 +9295,432 @@ TEXT ·updateFast40AVX2(SB), NOSPLIT, $48-44
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	XORQ         R9, R9
-	XORQ         R10, R10
+	XORQ         DI, DI
+	XORQ         R8, R8
 
 spike:
-	XORQ R11, R11
-
-four:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	MOVL         (DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R8*1), Y8, Y0
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y0
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       64(AX), Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y0
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       96(AX), Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y0
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y0
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y0
-	MOVL         640(DX)(R10*4), DI
-	VBROADCASTSS 4(SP)(R11*1), Y14
-	MOVL         640(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  128(CX)(R10*1), Y8, Y0
+	MOVL         640(DX)(R8*4), R9
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       160(AX), Y8, Y8
 	VMOVUPS      Y8, 160(AX)
-	VMULPS       (CX)(R8*1), Y8, Y1
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       192(AX), Y9, Y9
 	VMOVUPS      Y9, 192(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y1
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       224(AX), Y10, Y10
 	VMOVUPS      Y10, 224(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y1
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       256(AX), Y11, Y11
 	VMOVUPS      Y11, 256(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y1
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y1
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       288(AX), Y8, Y8
 	VMOVUPS      Y8, 288(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y1
-	MOVL         1280(DX)(R10*4), DI
-	VBROADCASTSS 8(SP)(R11*1), Y14
-	MOVL         1280(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  128(CX)(R10*1), Y8, Y1
+	MOVL         1280(DX)(R8*4), R9
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       320(AX), Y8, Y8
 	VMOVUPS      Y8, 320(AX)
-	VMULPS       (CX)(R8*1), Y8, Y2
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       352(AX), Y9, Y9
 	VMOVUPS      Y9, 352(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y2
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       384(AX), Y10, Y10
 	VMOVUPS      Y10, 384(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y2
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       416(AX), Y11, Y11
 	VMOVUPS      Y11, 416(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y2
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y2
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       448(AX), Y8, Y8
 	VMOVUPS      Y8, 448(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y2
-	MOVL         1920(DX)(R10*4), DI
-	VBROADCASTSS 12(SP)(R11*1), Y14
-	MOVL         1920(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  128(CX)(R10*1), Y8, Y2
+	MOVL         1920(DX)(R8*4), R9
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       480(AX), Y8, Y8
 	VMOVUPS      Y8, 480(AX)
-	VMULPS       (CX)(R8*1), Y8, Y3
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       512(AX), Y9, Y9
 	VMOVUPS      Y9, 512(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y3
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       544(AX), Y10, Y10
 	VMOVUPS      Y10, 544(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y3
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       576(AX), Y11, Y11
 	VMOVUPS      Y11, 576(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y3
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y3
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       608(AX), Y8, Y8
 	VMOVUPS      Y8, 608(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VBROADCASTSS (SI)(R9*4), X1
-	VDIVPS       X0, X1, X0
-	VMOVUPS      X0, (SP)(R11*1)
-	ADDQ         $+640, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+16, R11
-	CMPQ         R11, $+48
-	JL           four
-	SUBQ         $+1920, AX
-	SUBQ         $+7680, DX
-	MOVQ         R9, R10
-	INCQ         R9
-	CMPQ         R9, BX
+	VFMADD231PS  128(CX)(R10*1), Y8, Y3
+	MOVL         2560(DX)(R8*4), R9
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       640(AX), Y8, Y8
+	VMOVUPS      Y8, 640(AX)
+	VMULPS       (CX)(R10*1), Y8, Y4
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       672(AX), Y9, Y9
+	VMOVUPS      Y9, 672(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y4
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       704(AX), Y10, Y10
+	VMOVUPS      Y10, 704(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y4
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       736(AX), Y11, Y11
+	VMOVUPS      Y11, 736(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y4
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       768(AX), Y8, Y8
+	VMOVUPS      Y8, 768(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y4
+	MOVL         3200(DX)(R8*4), R9
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       800(AX), Y8, Y8
+	VMOVUPS      Y8, 800(AX)
+	VMULPS       (CX)(R10*1), Y8, Y5
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       832(AX), Y9, Y9
+	VMOVUPS      Y9, 832(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y5
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       864(AX), Y10, Y10
+	VMOVUPS      Y10, 864(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y5
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       896(AX), Y11, Y11
+	VMOVUPS      Y11, 896(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y5
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       928(AX), Y8, Y8
+	VMOVUPS      Y8, 928(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R8*4), R9
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       960(AX), Y8, Y8
+	VMOVUPS      Y8, 960(AX)
+	VMULPS       (CX)(R10*1), Y8, Y6
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       992(AX), Y9, Y9
+	VMOVUPS      Y9, 992(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y6
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1024(AX), Y10, Y10
+	VMOVUPS      Y10, 1024(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y6
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1056(AX), Y11, Y11
+	VMOVUPS      Y11, 1056(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y6
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1088(AX), Y8, Y8
+	VMOVUPS      Y8, 1088(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y6
+	MOVL         4480(DX)(R8*4), R9
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1120(AX), Y8, Y8
+	VMOVUPS      Y8, 1120(AX)
+	VMULPS       (CX)(R10*1), Y8, Y7
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1152(AX), Y9, Y9
+	VMOVUPS      Y9, 1152(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y7
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1184(AX), Y10, Y10
+	VMOVUPS      Y10, 1184(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y7
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1216(AX), Y11, Y11
+	VMOVUPS      Y11, 1216(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y7
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1248(AX), Y8, Y8
+	VMOVUPS      Y8, 1248(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y7
+	MOVL         5120(DX)(R8*4), R9
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1280(AX), Y8, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1312(AX), Y9, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1344(AX), Y10, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1376(AX), Y11, Y11
+	VMOVUPS      Y11, 1376(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y0
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1408(AX), Y8, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y0
+	MOVL         5760(DX)(R8*4), R9
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1440(AX), Y8, Y8
+	VMOVUPS      Y8, 1440(AX)
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1472(AX), Y9, Y9
+	VMOVUPS      Y9, 1472(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1504(AX), Y10, Y10
+	VMOVUPS      Y10, 1504(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1536(AX), Y11, Y11
+	VMOVUPS      Y11, 1536(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y1
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1568(AX), Y8, Y8
+	VMOVUPS      Y8, 1568(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X4, X12, X4
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R8*4), R9
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1600(AX), Y8, Y8
+	VMOVUPS      Y8, 1600(AX)
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1632(AX), Y9, Y9
+	VMOVUPS      Y9, 1632(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1664(AX), Y10, Y10
+	VMOVUPS      Y10, 1664(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1696(AX), Y11, Y11
+	VMOVUPS      Y11, 1696(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y2
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1728(AX), Y8, Y8
+	VMOVUPS      Y8, 1728(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y2
+	MOVL         7040(DX)(R8*4), R9
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1760(AX), Y8, Y8
+	VMOVUPS      Y8, 1760(AX)
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1792(AX), Y9, Y9
+	VMOVUPS      Y9, 1792(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1824(AX), Y10, Y10
+	VMOVUPS      Y10, 1824(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1856(AX), Y11, Y11
+	VMOVUPS      Y11, 1856(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y3
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1888(AX), Y8, Y8
+	VMOVUPS      Y8, 1888(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, 32(SP)
+	MOVQ         DI, R8
+	INCQ         DI
+	CMPQ         DI, BX
 	JL           spike
-
-	// What the last spikes do.
 	VBROADCASTSS factor+40(FP), Y0
-	XORQ         R11, R11
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       64(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       96(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(DI*1), Y8
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, 128(AX)
 	ADDQ         $+160, AX
 	ADDQ         $+640, DX
-	ADDQ         $+4, R11
-	CMPQ         R11, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+1920, AX
-	SUBQ         $+7680, DX
 	VZEROUPPER
 	RET
 
@@ -7458,200 +9734,468 @@ TEXT ·updateGeneral40AVX2(SB), NOSPLIT, $48-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       64(AX), Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y0
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       96(AX), Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y0
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       160(AX), Y8, Y8
 	VMOVUPS      Y8, 160(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       192(AX), Y9, Y9
 	VMOVUPS      Y9, 192(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       224(AX), Y10, Y10
 	VMOVUPS      Y10, 224(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y1
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       256(AX), Y11, Y11
 	VMOVUPS      Y11, 256(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y1
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       288(AX), Y8, Y8
 	VMOVUPS      Y8, 288(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       320(AX), Y8, Y8
 	VMOVUPS      Y8, 320(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       352(AX), Y9, Y9
 	VMOVUPS      Y9, 352(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       384(AX), Y10, Y10
 	VMOVUPS      Y10, 384(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y2
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       416(AX), Y11, Y11
 	VMOVUPS      Y11, 416(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y2
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       448(AX), Y8, Y8
 	VMOVUPS      Y8, 448(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       480(AX), Y8, Y8
 	VMOVUPS      Y8, 480(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       512(AX), Y9, Y9
 	VMOVUPS      Y9, 512(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       544(AX), Y10, Y10
 	VMOVUPS      Y10, 544(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y3
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       576(AX), Y11, Y11
 	VMOVUPS      Y11, 576(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y3
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       608(AX), Y8, Y8
 	VMOVUPS      Y8, 608(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+640, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+48
-	JL           four
-	SUBQ         $+1920, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       640(AX), Y8, Y8
+	VMOVUPS      Y8, 640(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       672(AX), Y9, Y9
+	VMOVUPS      Y9, 672(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       704(AX), Y10, Y10
+	VMOVUPS      Y10, 704(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       736(AX), Y11, Y11
+	VMOVUPS      Y11, 736(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y4
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       768(AX), Y8, Y8
+	VMOVUPS      Y8, 768(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       800(AX), Y8, Y8
+	VMOVUPS      Y8, 800(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       832(AX), Y9, Y9
+	VMOVUPS      Y9, 832(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       864(AX), Y10, Y10
+	VMOVUPS      Y10, 864(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       896(AX), Y11, Y11
+	VMOVUPS      Y11, 896(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y5
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       928(AX), Y8, Y8
+	VMOVUPS      Y8, 928(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       960(AX), Y8, Y8
+	VMOVUPS      Y8, 960(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       992(AX), Y9, Y9
+	VMOVUPS      Y9, 992(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1024(AX), Y10, Y10
+	VMOVUPS      Y10, 1024(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1056(AX), Y11, Y11
+	VMOVUPS      Y11, 1056(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y6
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1088(AX), Y8, Y8
+	VMOVUPS      Y8, 1088(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1120(AX), Y8, Y8
+	VMOVUPS      Y8, 1120(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1152(AX), Y9, Y9
+	VMOVUPS      Y9, 1152(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1184(AX), Y10, Y10
+	VMOVUPS      Y10, 1184(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1216(AX), Y11, Y11
+	VMOVUPS      Y11, 1216(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y7
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1248(AX), Y8, Y8
+	VMOVUPS      Y8, 1248(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1280(AX), Y8, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1312(AX), Y9, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1344(AX), Y10, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1376(AX), Y11, Y11
+	VMOVUPS      Y11, 1376(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1408(AX), Y8, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1440(AX), Y8, Y8
+	VMOVUPS      Y8, 1440(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1472(AX), Y9, Y9
+	VMOVUPS      Y9, 1472(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1504(AX), Y10, Y10
+	VMOVUPS      Y10, 1504(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1536(AX), Y11, Y11
+	VMOVUPS      Y11, 1536(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1568(AX), Y8, Y8
+	VMOVUPS      Y8, 1568(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1600(AX), Y8, Y8
+	VMOVUPS      Y8, 1600(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1632(AX), Y9, Y9
+	VMOVUPS      Y9, 1632(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1664(AX), Y10, Y10
+	VMOVUPS      Y10, 1664(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1696(AX), Y11, Y11
+	VMOVUPS      Y11, 1696(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1728(AX), Y8, Y8
+	VMOVUPS      Y8, 1728(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1760(AX), Y8, Y8
+	VMOVUPS      Y8, 1760(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1792(AX), Y9, Y9
+	VMOVUPS      Y9, 1792(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1824(AX), Y10, Y10
+	VMOVUPS      Y10, 1824(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1856(AX), Y11, Y11
+	VMOVUPS      Y11, 1856(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1888(AX), Y8, Y8
+	VMOVUPS      Y8, 1888(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       64(AX), Y8, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       96(AX), Y8, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(R8*1), Y8
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
 	ADDQ         $+160, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+1920, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
 	VZEROUPPER
 	RET
 
@@ -7665,237 +10209,561 @@ TEXT ·updateForgetting40AVX2(SB), NOSPLIT, $96-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 48(SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 64(SP)
 	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 48(SP)(R12*1), Y13
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	VBROADCASTSS 48(SP), Y13
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      64(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y0
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      96(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y0
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      128(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	VBROADCASTSS 52(SP)(R12*1), Y13
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	VBROADCASTSS 52(SP), Y13
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      160(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 160(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      192(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 192(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      224(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 224(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y1
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      256(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 256(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y1
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      288(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 288(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	VBROADCASTSS 56(SP)(R12*1), Y13
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	VBROADCASTSS 56(SP), Y13
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      320(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 320(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      352(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 352(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      384(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 384(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y2
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      416(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 416(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y2
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      448(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 448(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	VBROADCASTSS 60(SP)(R12*1), Y13
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	VBROADCASTSS 60(SP), Y13
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      480(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 480(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      512(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 512(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      544(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 544(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y3
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      576(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 576(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y3
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      608(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 608(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS share+52(FP), X5
-	VMULPS       X5, X3, X3
-	VANDPS       X4, X3, X3
-	VMOVUPS      X3, 48(SP)(R12*1)
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+640, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+48
-	JL           four
-	SUBQ         $+1920, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	VBROADCASTSS 64(SP), Y13
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      640(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 640(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      672(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 672(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      704(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 704(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      736(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 736(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y4
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      768(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 768(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	VBROADCASTSS 68(SP), Y13
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      800(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 800(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      832(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 832(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      864(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 864(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      896(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 896(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y5
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      928(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 928(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 48(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	VBROADCASTSS 72(SP), Y13
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      960(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 960(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      992(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 992(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1024(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1024(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1056(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1056(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y6
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1088(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1088(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	VBROADCASTSS 76(SP), Y13
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1120(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1120(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1152(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1152(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1184(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1184(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1216(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1216(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y7
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1248(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1248(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	VBROADCASTSS 80(SP), Y13
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1280(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1312(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1344(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1376(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1376(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1408(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	VBROADCASTSS 84(SP), Y13
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1440(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1440(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1472(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1472(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1504(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1504(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1536(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1536(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1568(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1568(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 64(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	VBROADCASTSS 88(SP), Y13
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1600(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1600(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1632(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1632(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1664(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1664(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1696(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1696(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1728(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1728(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	VBROADCASTSS 92(SP), Y13
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1760(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1760(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1792(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1792(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1824(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1824(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1856(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1856(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1888(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1888(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 80(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 48(SP)(R12*1), Y13
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VBROADCASTSS 48(SP)(BX*1), Y13
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      64(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      96(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      128(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
 	ADDQ         $+160, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+1920, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
 	VZEROUPPER
 	RET
 
@@ -7908,213 +10776,497 @@ TEXT ·updateFast48AVX2(SB), NOSPLIT, $48-44
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	XORQ         R9, R9
-	XORQ         R10, R10
+	XORQ         DI, DI
+	XORQ         R8, R8
 
 spike:
-	XORQ R11, R11
-
-four:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	MOVL         (DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R8*1), Y8, Y0
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y0
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       64(AX), Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y0
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       96(AX), Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y0
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y0
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y0
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y0
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       160(AX), Y9, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y0
-	MOVL         640(DX)(R10*4), DI
-	VBROADCASTSS 4(SP)(R11*1), Y14
-	MOVL         640(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  160(CX)(R10*1), Y9, Y0
+	MOVL         640(DX)(R8*4), R9
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       192(AX), Y8, Y8
 	VMOVUPS      Y8, 192(AX)
-	VMULPS       (CX)(R8*1), Y8, Y1
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       224(AX), Y9, Y9
 	VMOVUPS      Y9, 224(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y1
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       256(AX), Y10, Y10
 	VMOVUPS      Y10, 256(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y1
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       288(AX), Y11, Y11
 	VMOVUPS      Y11, 288(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y1
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y1
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       320(AX), Y8, Y8
 	VMOVUPS      Y8, 320(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y1
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y1
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       352(AX), Y9, Y9
 	VMOVUPS      Y9, 352(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y1
-	MOVL         1280(DX)(R10*4), DI
-	VBROADCASTSS 8(SP)(R11*1), Y14
-	MOVL         1280(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  160(CX)(R10*1), Y9, Y1
+	MOVL         1280(DX)(R8*4), R9
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       384(AX), Y8, Y8
 	VMOVUPS      Y8, 384(AX)
-	VMULPS       (CX)(R8*1), Y8, Y2
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       416(AX), Y9, Y9
 	VMOVUPS      Y9, 416(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y2
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       448(AX), Y10, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y2
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       480(AX), Y11, Y11
 	VMOVUPS      Y11, 480(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y2
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y2
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       512(AX), Y8, Y8
 	VMOVUPS      Y8, 512(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y2
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y2
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       544(AX), Y9, Y9
 	VMOVUPS      Y9, 544(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y2
-	MOVL         1920(DX)(R10*4), DI
-	VBROADCASTSS 12(SP)(R11*1), Y14
-	MOVL         1920(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  160(CX)(R10*1), Y9, Y2
+	MOVL         1920(DX)(R8*4), R9
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       576(AX), Y8, Y8
 	VMOVUPS      Y8, 576(AX)
-	VMULPS       (CX)(R8*1), Y8, Y3
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       608(AX), Y9, Y9
 	VMOVUPS      Y9, 608(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y3
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       640(AX), Y10, Y10
 	VMOVUPS      Y10, 640(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y3
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       672(AX), Y11, Y11
 	VMOVUPS      Y11, 672(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y3
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y3
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       704(AX), Y8, Y8
 	VMOVUPS      Y8, 704(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y3
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y3
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       736(AX), Y9, Y9
 	VMOVUPS      Y9, 736(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VBROADCASTSS (SI)(R9*4), X1
-	VDIVPS       X0, X1, X0
-	VMOVUPS      X0, (SP)(R11*1)
-	ADDQ         $+768, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+16, R11
-	CMPQ         R11, $+48
-	JL           four
-	SUBQ         $+2304, AX
-	SUBQ         $+7680, DX
-	MOVQ         R9, R10
-	INCQ         R9
-	CMPQ         R9, BX
+	VFMADD231PS  160(CX)(R10*1), Y9, Y3
+	MOVL         2560(DX)(R8*4), R9
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       768(AX), Y8, Y8
+	VMOVUPS      Y8, 768(AX)
+	VMULPS       (CX)(R10*1), Y8, Y4
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       800(AX), Y9, Y9
+	VMOVUPS      Y9, 800(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y4
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       832(AX), Y10, Y10
+	VMOVUPS      Y10, 832(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y4
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       864(AX), Y11, Y11
+	VMOVUPS      Y11, 864(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y4
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       896(AX), Y8, Y8
+	VMOVUPS      Y8, 896(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y4
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       928(AX), Y9, Y9
+	VMOVUPS      Y9, 928(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y4
+	MOVL         3200(DX)(R8*4), R9
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       960(AX), Y8, Y8
+	VMOVUPS      Y8, 960(AX)
+	VMULPS       (CX)(R10*1), Y8, Y5
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       992(AX), Y9, Y9
+	VMOVUPS      Y9, 992(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y5
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1024(AX), Y10, Y10
+	VMOVUPS      Y10, 1024(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y5
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1056(AX), Y11, Y11
+	VMOVUPS      Y11, 1056(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y5
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1088(AX), Y8, Y8
+	VMOVUPS      Y8, 1088(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y5
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1120(AX), Y9, Y9
+	VMOVUPS      Y9, 1120(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R8*4), R9
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1152(AX), Y8, Y8
+	VMOVUPS      Y8, 1152(AX)
+	VMULPS       (CX)(R10*1), Y8, Y6
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1184(AX), Y9, Y9
+	VMOVUPS      Y9, 1184(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y6
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1216(AX), Y10, Y10
+	VMOVUPS      Y10, 1216(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y6
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1248(AX), Y11, Y11
+	VMOVUPS      Y11, 1248(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y6
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1280(AX), Y8, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y6
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1312(AX), Y9, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y6
+	MOVL         4480(DX)(R8*4), R9
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1344(AX), Y8, Y8
+	VMOVUPS      Y8, 1344(AX)
+	VMULPS       (CX)(R10*1), Y8, Y7
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1376(AX), Y9, Y9
+	VMOVUPS      Y9, 1376(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y7
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1408(AX), Y10, Y10
+	VMOVUPS      Y10, 1408(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y7
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1440(AX), Y11, Y11
+	VMOVUPS      Y11, 1440(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y7
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1472(AX), Y8, Y8
+	VMOVUPS      Y8, 1472(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y7
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1504(AX), Y9, Y9
+	VMOVUPS      Y9, 1504(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y7
+	MOVL         5120(DX)(R8*4), R9
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1536(AX), Y8, Y8
+	VMOVUPS      Y8, 1536(AX)
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1568(AX), Y9, Y9
+	VMOVUPS      Y9, 1568(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1600(AX), Y10, Y10
+	VMOVUPS      Y10, 1600(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1632(AX), Y11, Y11
+	VMOVUPS      Y11, 1632(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y0
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1664(AX), Y8, Y8
+	VMOVUPS      Y8, 1664(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y0
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1696(AX), Y9, Y9
+	VMOVUPS      Y9, 1696(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y0
+	MOVL         5760(DX)(R8*4), R9
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1728(AX), Y8, Y8
+	VMOVUPS      Y8, 1728(AX)
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1760(AX), Y9, Y9
+	VMOVUPS      Y9, 1760(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1792(AX), Y10, Y10
+	VMOVUPS      Y10, 1792(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1824(AX), Y11, Y11
+	VMOVUPS      Y11, 1824(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y1
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1856(AX), Y8, Y8
+	VMOVUPS      Y8, 1856(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y1
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1888(AX), Y9, Y9
+	VMOVUPS      Y9, 1888(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X4, X12, X4
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R8*4), R9
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1920(AX), Y8, Y8
+	VMOVUPS      Y8, 1920(AX)
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1952(AX), Y9, Y9
+	VMOVUPS      Y9, 1952(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1984(AX), Y10, Y10
+	VMOVUPS      Y10, 1984(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2016(AX), Y11, Y11
+	VMOVUPS      Y11, 2016(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y2
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2048(AX), Y8, Y8
+	VMOVUPS      Y8, 2048(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y2
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2080(AX), Y9, Y9
+	VMOVUPS      Y9, 2080(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y2
+	MOVL         7040(DX)(R8*4), R9
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2112(AX), Y8, Y8
+	VMOVUPS      Y8, 2112(AX)
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2144(AX), Y9, Y9
+	VMOVUPS      Y9, 2144(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2176(AX), Y10, Y10
+	VMOVUPS      Y10, 2176(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2208(AX), Y11, Y11
+	VMOVUPS      Y11, 2208(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y3
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2240(AX), Y8, Y8
+	VMOVUPS      Y8, 2240(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y3
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2272(AX), Y9, Y9
+	VMOVUPS      Y9, 2272(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, 32(SP)
+	MOVQ         DI, R8
+	INCQ         DI
+	CMPQ         DI, BX
 	JL           spike
-
-	// What the last spikes do.
 	VBROADCASTSS factor+40(FP), Y0
-	XORQ         R11, R11
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       64(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       96(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(DI*1), Y8
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       160(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 160(AX)
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 160(AX)
 	ADDQ         $+192, AX
 	ADDQ         $+640, DX
-	ADDQ         $+4, R11
-	CMPQ         R11, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+2304, AX
-	SUBQ         $+7680, DX
 	VZEROUPPER
 	RET
 
@@ -8128,224 +11280,532 @@ TEXT ·updateGeneral48AVX2(SB), NOSPLIT, $48-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       64(AX), Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y0
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       96(AX), Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y0
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y0
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       160(AX), Y9, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       192(AX), Y8, Y8
 	VMOVUPS      Y8, 192(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       224(AX), Y9, Y9
 	VMOVUPS      Y9, 224(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       256(AX), Y10, Y10
 	VMOVUPS      Y10, 256(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y1
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       288(AX), Y11, Y11
 	VMOVUPS      Y11, 288(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y1
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       320(AX), Y8, Y8
 	VMOVUPS      Y8, 320(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y1
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       352(AX), Y9, Y9
 	VMOVUPS      Y9, 352(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       384(AX), Y8, Y8
 	VMOVUPS      Y8, 384(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       416(AX), Y9, Y9
 	VMOVUPS      Y9, 416(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       448(AX), Y10, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y2
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       480(AX), Y11, Y11
 	VMOVUPS      Y11, 480(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y2
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       512(AX), Y8, Y8
 	VMOVUPS      Y8, 512(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y2
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       544(AX), Y9, Y9
 	VMOVUPS      Y9, 544(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       576(AX), Y8, Y8
 	VMOVUPS      Y8, 576(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       608(AX), Y9, Y9
 	VMOVUPS      Y9, 608(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       640(AX), Y10, Y10
 	VMOVUPS      Y10, 640(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y3
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       672(AX), Y11, Y11
 	VMOVUPS      Y11, 672(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y3
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       704(AX), Y8, Y8
 	VMOVUPS      Y8, 704(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y3
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       736(AX), Y9, Y9
 	VMOVUPS      Y9, 736(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+768, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+48
-	JL           four
-	SUBQ         $+2304, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       768(AX), Y8, Y8
+	VMOVUPS      Y8, 768(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       800(AX), Y9, Y9
+	VMOVUPS      Y9, 800(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       832(AX), Y10, Y10
+	VMOVUPS      Y10, 832(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       864(AX), Y11, Y11
+	VMOVUPS      Y11, 864(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y4
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       896(AX), Y8, Y8
+	VMOVUPS      Y8, 896(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y4
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       928(AX), Y9, Y9
+	VMOVUPS      Y9, 928(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       960(AX), Y8, Y8
+	VMOVUPS      Y8, 960(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       992(AX), Y9, Y9
+	VMOVUPS      Y9, 992(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1024(AX), Y10, Y10
+	VMOVUPS      Y10, 1024(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1056(AX), Y11, Y11
+	VMOVUPS      Y11, 1056(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y5
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1088(AX), Y8, Y8
+	VMOVUPS      Y8, 1088(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y5
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1120(AX), Y9, Y9
+	VMOVUPS      Y9, 1120(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1152(AX), Y8, Y8
+	VMOVUPS      Y8, 1152(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1184(AX), Y9, Y9
+	VMOVUPS      Y9, 1184(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1216(AX), Y10, Y10
+	VMOVUPS      Y10, 1216(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1248(AX), Y11, Y11
+	VMOVUPS      Y11, 1248(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y6
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1280(AX), Y8, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y6
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1312(AX), Y9, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1344(AX), Y8, Y8
+	VMOVUPS      Y8, 1344(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1376(AX), Y9, Y9
+	VMOVUPS      Y9, 1376(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1408(AX), Y10, Y10
+	VMOVUPS      Y10, 1408(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1440(AX), Y11, Y11
+	VMOVUPS      Y11, 1440(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y7
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1472(AX), Y8, Y8
+	VMOVUPS      Y8, 1472(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y7
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1504(AX), Y9, Y9
+	VMOVUPS      Y9, 1504(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1536(AX), Y8, Y8
+	VMOVUPS      Y8, 1536(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1568(AX), Y9, Y9
+	VMOVUPS      Y9, 1568(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1600(AX), Y10, Y10
+	VMOVUPS      Y10, 1600(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1632(AX), Y11, Y11
+	VMOVUPS      Y11, 1632(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1664(AX), Y8, Y8
+	VMOVUPS      Y8, 1664(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1696(AX), Y9, Y9
+	VMOVUPS      Y9, 1696(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1728(AX), Y8, Y8
+	VMOVUPS      Y8, 1728(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1760(AX), Y9, Y9
+	VMOVUPS      Y9, 1760(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1792(AX), Y10, Y10
+	VMOVUPS      Y10, 1792(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1824(AX), Y11, Y11
+	VMOVUPS      Y11, 1824(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1856(AX), Y8, Y8
+	VMOVUPS      Y8, 1856(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1888(AX), Y9, Y9
+	VMOVUPS      Y9, 1888(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1920(AX), Y8, Y8
+	VMOVUPS      Y8, 1920(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1952(AX), Y9, Y9
+	VMOVUPS      Y9, 1952(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1984(AX), Y10, Y10
+	VMOVUPS      Y10, 1984(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2016(AX), Y11, Y11
+	VMOVUPS      Y11, 2016(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2048(AX), Y8, Y8
+	VMOVUPS      Y8, 2048(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2080(AX), Y9, Y9
+	VMOVUPS      Y9, 2080(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2112(AX), Y8, Y8
+	VMOVUPS      Y8, 2112(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2144(AX), Y9, Y9
+	VMOVUPS      Y9, 2144(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2176(AX), Y10, Y10
+	VMOVUPS      Y10, 2176(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2208(AX), Y11, Y11
+	VMOVUPS      Y11, 2208(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2240(AX), Y8, Y8
+	VMOVUPS      Y8, 2240(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2272(AX), Y9, Y9
+	VMOVUPS      Y9, 2272(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       64(AX), Y8, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       96(AX), Y8, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(R8*1), Y8
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       160(AX), Y8, Y8
-	VMOVUPS      Y8, 160(AX)
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
 	ADDQ         $+192, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+2304, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
 	VZEROUPPER
 	RET
 
@@ -8359,266 +11819,638 @@ TEXT ·updateForgetting48AVX2(SB), NOSPLIT, $96-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 48(SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 64(SP)
 	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 48(SP)(R12*1), Y13
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	VBROADCASTSS 48(SP), Y13
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      64(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y0
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      96(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y0
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      128(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y0
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      160(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	VBROADCASTSS 52(SP)(R12*1), Y13
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	VBROADCASTSS 52(SP), Y13
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      192(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 192(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      224(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 224(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      256(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 256(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y1
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      288(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 288(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y1
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      320(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 320(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y1
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      352(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 352(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	VBROADCASTSS 56(SP)(R12*1), Y13
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	VBROADCASTSS 56(SP), Y13
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      384(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 384(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      416(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 416(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      448(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y2
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      480(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 480(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y2
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      512(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 512(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y2
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      544(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 544(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	VBROADCASTSS 60(SP)(R12*1), Y13
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	VBROADCASTSS 60(SP), Y13
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      576(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 576(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      608(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 608(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      640(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 640(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y3
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      672(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 672(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y3
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      704(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 704(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y3
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      736(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 736(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS share+52(FP), X5
-	VMULPS       X5, X3, X3
-	VANDPS       X4, X3, X3
-	VMOVUPS      X3, 48(SP)(R12*1)
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+768, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+48
-	JL           four
-	SUBQ         $+2304, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	VBROADCASTSS 64(SP), Y13
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      768(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 768(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      800(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 800(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      832(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 832(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      864(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 864(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y4
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      896(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 896(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y4
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      928(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 928(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	VBROADCASTSS 68(SP), Y13
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      960(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 960(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      992(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 992(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1024(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1024(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1056(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1056(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y5
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1088(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1088(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y5
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1120(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1120(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 48(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	VBROADCASTSS 72(SP), Y13
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1152(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1152(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1184(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1184(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1216(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1216(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1248(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1248(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y6
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1280(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y6
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1312(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	VBROADCASTSS 76(SP), Y13
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1344(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1344(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1376(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1376(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1408(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1408(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1440(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1440(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y7
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1472(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1472(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y7
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1504(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1504(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	VBROADCASTSS 80(SP), Y13
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1536(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1536(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1568(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1568(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1600(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1600(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1632(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1632(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1664(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1664(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1696(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1696(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	VBROADCASTSS 84(SP), Y13
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1728(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1728(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1760(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1760(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1792(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1792(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1824(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1824(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1856(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1856(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1888(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1888(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 64(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	VBROADCASTSS 88(SP), Y13
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1920(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1920(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1952(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1952(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1984(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1984(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2016(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2016(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2048(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2048(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2080(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2080(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	VBROADCASTSS 92(SP), Y13
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2112(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2112(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2144(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2144(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2176(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2176(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2208(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2208(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2240(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2240(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2272(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2272(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 80(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 48(SP)(R12*1), Y13
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VBROADCASTSS 48(SP)(BX*1), Y13
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      64(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      96(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      128(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      160(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 160(AX)
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 160(AX)
 	ADDQ         $+192, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+2304, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
 	VZEROUPPER
 	RET
 
@@ -8631,238 +12463,562 @@ TEXT ·updateFast56AVX2(SB), NOSPLIT, $48-44
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	XORQ         R9, R9
-	XORQ         R10, R10
+	XORQ         DI, DI
+	XORQ         R8, R8
 
 spike:
-	XORQ R11, R11
-
-four:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	MOVL         (DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R8*1), Y8, Y0
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y0
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       64(AX), Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y0
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       96(AX), Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y0
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y0
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y0
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y0
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       160(AX), Y9, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y0
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y0
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       192(AX), Y10, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y0
-	MOVL         640(DX)(R10*4), DI
-	VBROADCASTSS 4(SP)(R11*1), Y14
-	MOVL         640(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  192(CX)(R10*1), Y10, Y0
+	MOVL         640(DX)(R8*4), R9
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       224(AX), Y8, Y8
 	VMOVUPS      Y8, 224(AX)
-	VMULPS       (CX)(R8*1), Y8, Y1
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       256(AX), Y9, Y9
 	VMOVUPS      Y9, 256(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y1
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       288(AX), Y10, Y10
 	VMOVUPS      Y10, 288(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y1
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       320(AX), Y11, Y11
 	VMOVUPS      Y11, 320(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y1
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y1
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       352(AX), Y8, Y8
 	VMOVUPS      Y8, 352(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y1
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y1
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       384(AX), Y9, Y9
 	VMOVUPS      Y9, 384(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y1
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y1
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       416(AX), Y10, Y10
 	VMOVUPS      Y10, 416(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y1
-	MOVL         1280(DX)(R10*4), DI
-	VBROADCASTSS 8(SP)(R11*1), Y14
-	MOVL         1280(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  192(CX)(R10*1), Y10, Y1
+	MOVL         1280(DX)(R8*4), R9
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       448(AX), Y8, Y8
 	VMOVUPS      Y8, 448(AX)
-	VMULPS       (CX)(R8*1), Y8, Y2
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       480(AX), Y9, Y9
 	VMOVUPS      Y9, 480(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y2
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       512(AX), Y10, Y10
 	VMOVUPS      Y10, 512(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y2
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       544(AX), Y11, Y11
 	VMOVUPS      Y11, 544(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y2
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y2
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       576(AX), Y8, Y8
 	VMOVUPS      Y8, 576(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y2
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y2
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       608(AX), Y9, Y9
 	VMOVUPS      Y9, 608(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y2
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y2
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       640(AX), Y10, Y10
 	VMOVUPS      Y10, 640(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y2
-	MOVL         1920(DX)(R10*4), DI
-	VBROADCASTSS 12(SP)(R11*1), Y14
-	MOVL         1920(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  192(CX)(R10*1), Y10, Y2
+	MOVL         1920(DX)(R8*4), R9
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       672(AX), Y8, Y8
 	VMOVUPS      Y8, 672(AX)
-	VMULPS       (CX)(R8*1), Y8, Y3
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       704(AX), Y9, Y9
 	VMOVUPS      Y9, 704(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y3
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       736(AX), Y10, Y10
 	VMOVUPS      Y10, 736(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y3
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       768(AX), Y11, Y11
 	VMOVUPS      Y11, 768(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y3
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y3
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       800(AX), Y8, Y8
 	VMOVUPS      Y8, 800(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y3
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y3
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       832(AX), Y9, Y9
 	VMOVUPS      Y9, 832(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y3
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y3
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       864(AX), Y10, Y10
 	VMOVUPS      Y10, 864(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VBROADCASTSS (SI)(R9*4), X1
-	VDIVPS       X0, X1, X0
-	VMOVUPS      X0, (SP)(R11*1)
-	ADDQ         $+896, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+16, R11
-	CMPQ         R11, $+48
-	JL           four
-	SUBQ         $+2688, AX
-	SUBQ         $+7680, DX
-	MOVQ         R9, R10
-	INCQ         R9
-	CMPQ         R9, BX
+	VFMADD231PS  192(CX)(R10*1), Y10, Y3
+	MOVL         2560(DX)(R8*4), R9
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       896(AX), Y8, Y8
+	VMOVUPS      Y8, 896(AX)
+	VMULPS       (CX)(R10*1), Y8, Y4
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       928(AX), Y9, Y9
+	VMOVUPS      Y9, 928(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y4
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       960(AX), Y10, Y10
+	VMOVUPS      Y10, 960(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y4
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       992(AX), Y11, Y11
+	VMOVUPS      Y11, 992(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y4
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1024(AX), Y8, Y8
+	VMOVUPS      Y8, 1024(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y4
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1056(AX), Y9, Y9
+	VMOVUPS      Y9, 1056(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y4
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1088(AX), Y10, Y10
+	VMOVUPS      Y10, 1088(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y4
+	MOVL         3200(DX)(R8*4), R9
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1120(AX), Y8, Y8
+	VMOVUPS      Y8, 1120(AX)
+	VMULPS       (CX)(R10*1), Y8, Y5
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1152(AX), Y9, Y9
+	VMOVUPS      Y9, 1152(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y5
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1184(AX), Y10, Y10
+	VMOVUPS      Y10, 1184(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y5
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1216(AX), Y11, Y11
+	VMOVUPS      Y11, 1216(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y5
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1248(AX), Y8, Y8
+	VMOVUPS      Y8, 1248(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y5
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1280(AX), Y9, Y9
+	VMOVUPS      Y9, 1280(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y5
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1312(AX), Y10, Y10
+	VMOVUPS      Y10, 1312(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R8*4), R9
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1344(AX), Y8, Y8
+	VMOVUPS      Y8, 1344(AX)
+	VMULPS       (CX)(R10*1), Y8, Y6
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1376(AX), Y9, Y9
+	VMOVUPS      Y9, 1376(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y6
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1408(AX), Y10, Y10
+	VMOVUPS      Y10, 1408(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y6
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1440(AX), Y11, Y11
+	VMOVUPS      Y11, 1440(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y6
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1472(AX), Y8, Y8
+	VMOVUPS      Y8, 1472(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y6
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1504(AX), Y9, Y9
+	VMOVUPS      Y9, 1504(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y6
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1536(AX), Y10, Y10
+	VMOVUPS      Y10, 1536(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y6
+	MOVL         4480(DX)(R8*4), R9
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1568(AX), Y8, Y8
+	VMOVUPS      Y8, 1568(AX)
+	VMULPS       (CX)(R10*1), Y8, Y7
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1600(AX), Y9, Y9
+	VMOVUPS      Y9, 1600(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y7
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1632(AX), Y10, Y10
+	VMOVUPS      Y10, 1632(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y7
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1664(AX), Y11, Y11
+	VMOVUPS      Y11, 1664(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y7
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1696(AX), Y8, Y8
+	VMOVUPS      Y8, 1696(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y7
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1728(AX), Y9, Y9
+	VMOVUPS      Y9, 1728(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y7
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1760(AX), Y10, Y10
+	VMOVUPS      Y10, 1760(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y7
+	MOVL         5120(DX)(R8*4), R9
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1792(AX), Y8, Y8
+	VMOVUPS      Y8, 1792(AX)
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1824(AX), Y9, Y9
+	VMOVUPS      Y9, 1824(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1856(AX), Y10, Y10
+	VMOVUPS      Y10, 1856(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1888(AX), Y11, Y11
+	VMOVUPS      Y11, 1888(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y0
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1920(AX), Y8, Y8
+	VMOVUPS      Y8, 1920(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y0
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1952(AX), Y9, Y9
+	VMOVUPS      Y9, 1952(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y0
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1984(AX), Y10, Y10
+	VMOVUPS      Y10, 1984(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y0
+	MOVL         5760(DX)(R8*4), R9
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2016(AX), Y8, Y8
+	VMOVUPS      Y8, 2016(AX)
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2048(AX), Y9, Y9
+	VMOVUPS      Y9, 2048(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2080(AX), Y10, Y10
+	VMOVUPS      Y10, 2080(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2112(AX), Y11, Y11
+	VMOVUPS      Y11, 2112(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y1
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2144(AX), Y8, Y8
+	VMOVUPS      Y8, 2144(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y1
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2176(AX), Y9, Y9
+	VMOVUPS      Y9, 2176(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y1
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2208(AX), Y10, Y10
+	VMOVUPS      Y10, 2208(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X4, X12, X4
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R8*4), R9
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2240(AX), Y8, Y8
+	VMOVUPS      Y8, 2240(AX)
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2272(AX), Y9, Y9
+	VMOVUPS      Y9, 2272(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2304(AX), Y10, Y10
+	VMOVUPS      Y10, 2304(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2336(AX), Y11, Y11
+	VMOVUPS      Y11, 2336(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y2
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2368(AX), Y8, Y8
+	VMOVUPS      Y8, 2368(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y2
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2400(AX), Y9, Y9
+	VMOVUPS      Y9, 2400(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y2
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2432(AX), Y10, Y10
+	VMOVUPS      Y10, 2432(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y2
+	MOVL         7040(DX)(R8*4), R9
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2464(AX), Y8, Y8
+	VMOVUPS      Y8, 2464(AX)
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2496(AX), Y9, Y9
+	VMOVUPS      Y9, 2496(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2528(AX), Y10, Y10
+	VMOVUPS      Y10, 2528(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2560(AX), Y11, Y11
+	VMOVUPS      Y11, 2560(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y3
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2592(AX), Y8, Y8
+	VMOVUPS      Y8, 2592(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y3
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2624(AX), Y9, Y9
+	VMOVUPS      Y9, 2624(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y3
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2656(AX), Y10, Y10
+	VMOVUPS      Y10, 2656(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, 32(SP)
+	MOVQ         DI, R8
+	INCQ         DI
+	CMPQ         DI, BX
 	JL           spike
-
-	// What the last spikes do.
 	VBROADCASTSS factor+40(FP), Y0
-	XORQ         R11, R11
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       64(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       96(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(DI*1), Y8
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       160(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 160(AX)
-	VMOVUPS      192(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       192(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 192(AX)
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMOVUPS      Y10, 192(AX)
 	ADDQ         $+224, AX
 	ADDQ         $+640, DX
-	ADDQ         $+4, R11
-	CMPQ         R11, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+2688, AX
-	SUBQ         $+7680, DX
 	VZEROUPPER
 	RET
 
@@ -8876,248 +13032,596 @@ TEXT ·updateGeneral56AVX2(SB), NOSPLIT, $48-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       64(AX), Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y0
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       96(AX), Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y0
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y0
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       160(AX), Y9, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y0
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       192(AX), Y10, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       224(AX), Y8, Y8
 	VMOVUPS      Y8, 224(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       256(AX), Y9, Y9
 	VMOVUPS      Y9, 256(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       288(AX), Y10, Y10
 	VMOVUPS      Y10, 288(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y1
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       320(AX), Y11, Y11
 	VMOVUPS      Y11, 320(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y1
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       352(AX), Y8, Y8
 	VMOVUPS      Y8, 352(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y1
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       384(AX), Y9, Y9
 	VMOVUPS      Y9, 384(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y1
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       416(AX), Y10, Y10
 	VMOVUPS      Y10, 416(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       448(AX), Y8, Y8
 	VMOVUPS      Y8, 448(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       480(AX), Y9, Y9
 	VMOVUPS      Y9, 480(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       512(AX), Y10, Y10
 	VMOVUPS      Y10, 512(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y2
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       544(AX), Y11, Y11
 	VMOVUPS      Y11, 544(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y2
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       576(AX), Y8, Y8
 	VMOVUPS      Y8, 576(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y2
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       608(AX), Y9, Y9
 	VMOVUPS      Y9, 608(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y2
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       640(AX), Y10, Y10
 	VMOVUPS      Y10, 640(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       672(AX), Y8, Y8
 	VMOVUPS      Y8, 672(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       704(AX), Y9, Y9
 	VMOVUPS      Y9, 704(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       736(AX), Y10, Y10
 	VMOVUPS      Y10, 736(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y3
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       768(AX), Y11, Y11
 	VMOVUPS      Y11, 768(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y3
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       800(AX), Y8, Y8
 	VMOVUPS      Y8, 800(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y3
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       832(AX), Y9, Y9
 	VMOVUPS      Y9, 832(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y3
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       864(AX), Y10, Y10
 	VMOVUPS      Y10, 864(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+896, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+48
-	JL           four
-	SUBQ         $+2688, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       896(AX), Y8, Y8
+	VMOVUPS      Y8, 896(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       928(AX), Y9, Y9
+	VMOVUPS      Y9, 928(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       960(AX), Y10, Y10
+	VMOVUPS      Y10, 960(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       992(AX), Y11, Y11
+	VMOVUPS      Y11, 992(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y4
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1024(AX), Y8, Y8
+	VMOVUPS      Y8, 1024(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y4
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1056(AX), Y9, Y9
+	VMOVUPS      Y9, 1056(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y4
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1088(AX), Y10, Y10
+	VMOVUPS      Y10, 1088(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1120(AX), Y8, Y8
+	VMOVUPS      Y8, 1120(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1152(AX), Y9, Y9
+	VMOVUPS      Y9, 1152(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1184(AX), Y10, Y10
+	VMOVUPS      Y10, 1184(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1216(AX), Y11, Y11
+	VMOVUPS      Y11, 1216(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y5
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1248(AX), Y8, Y8
+	VMOVUPS      Y8, 1248(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y5
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1280(AX), Y9, Y9
+	VMOVUPS      Y9, 1280(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y5
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1312(AX), Y10, Y10
+	VMOVUPS      Y10, 1312(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1344(AX), Y8, Y8
+	VMOVUPS      Y8, 1344(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1376(AX), Y9, Y9
+	VMOVUPS      Y9, 1376(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1408(AX), Y10, Y10
+	VMOVUPS      Y10, 1408(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1440(AX), Y11, Y11
+	VMOVUPS      Y11, 1440(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y6
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1472(AX), Y8, Y8
+	VMOVUPS      Y8, 1472(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y6
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1504(AX), Y9, Y9
+	VMOVUPS      Y9, 1504(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y6
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1536(AX), Y10, Y10
+	VMOVUPS      Y10, 1536(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1568(AX), Y8, Y8
+	VMOVUPS      Y8, 1568(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1600(AX), Y9, Y9
+	VMOVUPS      Y9, 1600(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1632(AX), Y10, Y10
+	VMOVUPS      Y10, 1632(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1664(AX), Y11, Y11
+	VMOVUPS      Y11, 1664(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y7
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1696(AX), Y8, Y8
+	VMOVUPS      Y8, 1696(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y7
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1728(AX), Y9, Y9
+	VMOVUPS      Y9, 1728(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y7
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1760(AX), Y10, Y10
+	VMOVUPS      Y10, 1760(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1792(AX), Y8, Y8
+	VMOVUPS      Y8, 1792(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1824(AX), Y9, Y9
+	VMOVUPS      Y9, 1824(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1856(AX), Y10, Y10
+	VMOVUPS      Y10, 1856(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1888(AX), Y11, Y11
+	VMOVUPS      Y11, 1888(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1920(AX), Y8, Y8
+	VMOVUPS      Y8, 1920(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1952(AX), Y9, Y9
+	VMOVUPS      Y9, 1952(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1984(AX), Y10, Y10
+	VMOVUPS      Y10, 1984(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2016(AX), Y8, Y8
+	VMOVUPS      Y8, 2016(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2048(AX), Y9, Y9
+	VMOVUPS      Y9, 2048(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2080(AX), Y10, Y10
+	VMOVUPS      Y10, 2080(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2112(AX), Y11, Y11
+	VMOVUPS      Y11, 2112(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2144(AX), Y8, Y8
+	VMOVUPS      Y8, 2144(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2176(AX), Y9, Y9
+	VMOVUPS      Y9, 2176(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2208(AX), Y10, Y10
+	VMOVUPS      Y10, 2208(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2240(AX), Y8, Y8
+	VMOVUPS      Y8, 2240(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2272(AX), Y9, Y9
+	VMOVUPS      Y9, 2272(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2304(AX), Y10, Y10
+	VMOVUPS      Y10, 2304(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2336(AX), Y11, Y11
+	VMOVUPS      Y11, 2336(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2368(AX), Y8, Y8
+	VMOVUPS      Y8, 2368(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2400(AX), Y9, Y9
+	VMOVUPS      Y9, 2400(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2432(AX), Y10, Y10
+	VMOVUPS      Y10, 2432(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2464(AX), Y8, Y8
+	VMOVUPS      Y8, 2464(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2496(AX), Y9, Y9
+	VMOVUPS      Y9, 2496(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2528(AX), Y10, Y10
+	VMOVUPS      Y10, 2528(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2560(AX), Y11, Y11
+	VMOVUPS      Y11, 2560(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2592(AX), Y8, Y8
+	VMOVUPS      Y8, 2592(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2624(AX), Y9, Y9
+	VMOVUPS      Y9, 2624(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2656(AX), Y10, Y10
+	VMOVUPS      Y10, 2656(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       64(AX), Y8, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       96(AX), Y8, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(R8*1), Y8
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       160(AX), Y8, Y8
-	VMOVUPS      Y8, 160(AX)
-	VMOVUPS      192(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       192(AX), Y8, Y8
-	VMOVUPS      Y8, 192(AX)
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMOVUPS      Y10, 192(AX)
 	ADDQ         $+224, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+2688, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
 	VZEROUPPER
 	RET
 
@@ -9131,295 +13635,715 @@ TEXT ·updateForgetting56AVX2(SB), NOSPLIT, $96-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 48(SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 64(SP)
 	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 48(SP)(R12*1), Y13
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	VBROADCASTSS 48(SP), Y13
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      64(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y0
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      96(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y0
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      128(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y0
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      160(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y0
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      192(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	VBROADCASTSS 52(SP)(R12*1), Y13
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	VBROADCASTSS 52(SP), Y13
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      224(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 224(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      256(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 256(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      288(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 288(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y1
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      320(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 320(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y1
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      352(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 352(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y1
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      384(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 384(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y1
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      416(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 416(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	VBROADCASTSS 56(SP)(R12*1), Y13
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	VBROADCASTSS 56(SP), Y13
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      448(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 448(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      480(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 480(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      512(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 512(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y2
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      544(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 544(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y2
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      576(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 576(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y2
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      608(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 608(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y2
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      640(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 640(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	VBROADCASTSS 60(SP)(R12*1), Y13
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	VBROADCASTSS 60(SP), Y13
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      672(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 672(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      704(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 704(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      736(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 736(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y3
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      768(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 768(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y3
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      800(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 800(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y3
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      832(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 832(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y3
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      864(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 864(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS share+52(FP), X5
-	VMULPS       X5, X3, X3
-	VANDPS       X4, X3, X3
-	VMOVUPS      X3, 48(SP)(R12*1)
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+896, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+48
-	JL           four
-	SUBQ         $+2688, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	VBROADCASTSS 64(SP), Y13
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      896(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 896(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      928(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 928(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      960(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 960(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      992(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 992(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y4
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1024(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1024(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y4
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1056(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1056(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y4
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1088(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1088(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	VBROADCASTSS 68(SP), Y13
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1120(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1120(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1152(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1152(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1184(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1184(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1216(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1216(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y5
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1248(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1248(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y5
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1280(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1280(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y5
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1312(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1312(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 48(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	VBROADCASTSS 72(SP), Y13
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1344(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1344(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1376(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1376(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1408(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1408(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1440(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1440(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y6
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1472(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1472(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y6
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1504(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1504(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y6
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1536(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1536(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	VBROADCASTSS 76(SP), Y13
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1568(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1568(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1600(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1600(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1632(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1632(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1664(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1664(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y7
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1696(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1696(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y7
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1728(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1728(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y7
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1760(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1760(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	VBROADCASTSS 80(SP), Y13
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1792(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1792(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1824(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1824(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1856(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1856(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1888(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1888(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1920(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1920(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1952(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1952(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1984(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1984(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	VBROADCASTSS 84(SP), Y13
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2016(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2016(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2048(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2048(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2080(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2080(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2112(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2112(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2144(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2144(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2176(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2176(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2208(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2208(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 64(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	VBROADCASTSS 88(SP), Y13
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2240(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2240(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2272(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2272(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2304(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2304(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2336(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2336(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2368(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2368(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2400(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2400(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2432(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2432(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	VBROADCASTSS 92(SP), Y13
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2464(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2464(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2496(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2496(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2528(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2528(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2560(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2560(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2592(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2592(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2624(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2624(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2656(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2656(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 80(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 48(SP)(R12*1), Y13
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VBROADCASTSS 48(SP)(BX*1), Y13
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      64(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      96(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      128(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      160(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 160(AX)
-	VMOVUPS      192(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 160(AX)
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      192(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 192(AX)
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 192(AX)
 	ADDQ         $+224, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+2688, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
 	VZEROUPPER
 	RET
 
@@ -9432,263 +14356,627 @@ TEXT ·updateFast64AVX2(SB), NOSPLIT, $48-44
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	XORQ         R9, R9
-	XORQ         R10, R10
+	XORQ         DI, DI
+	XORQ         R8, R8
 
 spike:
-	XORQ R11, R11
-
-four:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	MOVL         (DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R8*1), Y8, Y0
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y0
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       64(AX), Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y0
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       96(AX), Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y0
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y0
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y0
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y0
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       160(AX), Y9, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y0
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y0
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       192(AX), Y10, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y0
-	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD231PS  192(CX)(R10*1), Y10, Y0
+	VMOVUPS      224(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       224(AX), Y11, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  224(CX)(R8*1), Y11, Y0
-	MOVL         640(DX)(R10*4), DI
-	VBROADCASTSS 4(SP)(R11*1), Y14
-	MOVL         640(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  224(CX)(R10*1), Y11, Y0
+	MOVL         640(DX)(R8*4), R9
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       256(AX), Y8, Y8
 	VMOVUPS      Y8, 256(AX)
-	VMULPS       (CX)(R8*1), Y8, Y1
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       288(AX), Y9, Y9
 	VMOVUPS      Y9, 288(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y1
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       320(AX), Y10, Y10
 	VMOVUPS      Y10, 320(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y1
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       352(AX), Y11, Y11
 	VMOVUPS      Y11, 352(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y1
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y1
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       384(AX), Y8, Y8
 	VMOVUPS      Y8, 384(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y1
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y1
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       416(AX), Y9, Y9
 	VMOVUPS      Y9, 416(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y1
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y1
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       448(AX), Y10, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y1
-	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD231PS  192(CX)(R10*1), Y10, Y1
+	VMOVUPS      224(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       480(AX), Y11, Y11
 	VMOVUPS      Y11, 480(AX)
-	VFMADD231PS  224(CX)(R8*1), Y11, Y1
-	MOVL         1280(DX)(R10*4), DI
-	VBROADCASTSS 8(SP)(R11*1), Y14
-	MOVL         1280(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  224(CX)(R10*1), Y11, Y1
+	MOVL         1280(DX)(R8*4), R9
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       512(AX), Y8, Y8
 	VMOVUPS      Y8, 512(AX)
-	VMULPS       (CX)(R8*1), Y8, Y2
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       544(AX), Y9, Y9
 	VMOVUPS      Y9, 544(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y2
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       576(AX), Y10, Y10
 	VMOVUPS      Y10, 576(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y2
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       608(AX), Y11, Y11
 	VMOVUPS      Y11, 608(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y2
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y2
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       640(AX), Y8, Y8
 	VMOVUPS      Y8, 640(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y2
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y2
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       672(AX), Y9, Y9
 	VMOVUPS      Y9, 672(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y2
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y2
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       704(AX), Y10, Y10
 	VMOVUPS      Y10, 704(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y2
-	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD231PS  192(CX)(R10*1), Y10, Y2
+	VMOVUPS      224(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       736(AX), Y11, Y11
 	VMOVUPS      Y11, 736(AX)
-	VFMADD231PS  224(CX)(R8*1), Y11, Y2
-	MOVL         1920(DX)(R10*4), DI
-	VBROADCASTSS 12(SP)(R11*1), Y14
-	MOVL         1920(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  224(CX)(R10*1), Y11, Y2
+	MOVL         1920(DX)(R8*4), R9
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       768(AX), Y8, Y8
 	VMOVUPS      Y8, 768(AX)
-	VMULPS       (CX)(R8*1), Y8, Y3
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       800(AX), Y9, Y9
 	VMOVUPS      Y9, 800(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y3
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       832(AX), Y10, Y10
 	VMOVUPS      Y10, 832(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y3
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       864(AX), Y11, Y11
 	VMOVUPS      Y11, 864(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y3
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y3
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       896(AX), Y8, Y8
 	VMOVUPS      Y8, 896(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y3
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y3
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       928(AX), Y9, Y9
 	VMOVUPS      Y9, 928(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y3
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y3
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       960(AX), Y10, Y10
 	VMOVUPS      Y10, 960(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y3
-	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD231PS  192(CX)(R10*1), Y10, Y3
+	VMOVUPS      224(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       992(AX), Y11, Y11
 	VMOVUPS      Y11, 992(AX)
-	VFMADD231PS  224(CX)(R8*1), Y11, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VBROADCASTSS (SI)(R9*4), X1
-	VDIVPS       X0, X1, X0
-	VMOVUPS      X0, (SP)(R11*1)
-	ADDQ         $+1024, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+16, R11
-	CMPQ         R11, $+48
-	JL           four
-	SUBQ         $+3072, AX
-	SUBQ         $+7680, DX
-	MOVQ         R9, R10
-	INCQ         R9
-	CMPQ         R9, BX
+	VFMADD231PS  224(CX)(R10*1), Y11, Y3
+	MOVL         2560(DX)(R8*4), R9
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1024(AX), Y8, Y8
+	VMOVUPS      Y8, 1024(AX)
+	VMULPS       (CX)(R10*1), Y8, Y4
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1056(AX), Y9, Y9
+	VMOVUPS      Y9, 1056(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y4
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1088(AX), Y10, Y10
+	VMOVUPS      Y10, 1088(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y4
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1120(AX), Y11, Y11
+	VMOVUPS      Y11, 1120(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y4
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1152(AX), Y8, Y8
+	VMOVUPS      Y8, 1152(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y4
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1184(AX), Y9, Y9
+	VMOVUPS      Y9, 1184(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y4
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1216(AX), Y10, Y10
+	VMOVUPS      Y10, 1216(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y4
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1248(AX), Y11, Y11
+	VMOVUPS      Y11, 1248(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y4
+	MOVL         3200(DX)(R8*4), R9
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1280(AX), Y8, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VMULPS       (CX)(R10*1), Y8, Y5
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1312(AX), Y9, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y5
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1344(AX), Y10, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y5
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1376(AX), Y11, Y11
+	VMOVUPS      Y11, 1376(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y5
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1408(AX), Y8, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y5
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1440(AX), Y9, Y9
+	VMOVUPS      Y9, 1440(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y5
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1472(AX), Y10, Y10
+	VMOVUPS      Y10, 1472(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y5
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1504(AX), Y11, Y11
+	VMOVUPS      Y11, 1504(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R8*4), R9
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1536(AX), Y8, Y8
+	VMOVUPS      Y8, 1536(AX)
+	VMULPS       (CX)(R10*1), Y8, Y6
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1568(AX), Y9, Y9
+	VMOVUPS      Y9, 1568(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y6
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1600(AX), Y10, Y10
+	VMOVUPS      Y10, 1600(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y6
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1632(AX), Y11, Y11
+	VMOVUPS      Y11, 1632(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y6
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1664(AX), Y8, Y8
+	VMOVUPS      Y8, 1664(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y6
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1696(AX), Y9, Y9
+	VMOVUPS      Y9, 1696(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y6
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1728(AX), Y10, Y10
+	VMOVUPS      Y10, 1728(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y6
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1760(AX), Y11, Y11
+	VMOVUPS      Y11, 1760(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y6
+	MOVL         4480(DX)(R8*4), R9
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1792(AX), Y8, Y8
+	VMOVUPS      Y8, 1792(AX)
+	VMULPS       (CX)(R10*1), Y8, Y7
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1824(AX), Y9, Y9
+	VMOVUPS      Y9, 1824(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y7
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1856(AX), Y10, Y10
+	VMOVUPS      Y10, 1856(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y7
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1888(AX), Y11, Y11
+	VMOVUPS      Y11, 1888(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y7
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1920(AX), Y8, Y8
+	VMOVUPS      Y8, 1920(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y7
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1952(AX), Y9, Y9
+	VMOVUPS      Y9, 1952(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y7
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1984(AX), Y10, Y10
+	VMOVUPS      Y10, 1984(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y7
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2016(AX), Y11, Y11
+	VMOVUPS      Y11, 2016(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y7
+	MOVL         5120(DX)(R8*4), R9
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2048(AX), Y8, Y8
+	VMOVUPS      Y8, 2048(AX)
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2080(AX), Y9, Y9
+	VMOVUPS      Y9, 2080(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2112(AX), Y10, Y10
+	VMOVUPS      Y10, 2112(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2144(AX), Y11, Y11
+	VMOVUPS      Y11, 2144(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y0
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2176(AX), Y8, Y8
+	VMOVUPS      Y8, 2176(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y0
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2208(AX), Y9, Y9
+	VMOVUPS      Y9, 2208(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y0
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2240(AX), Y10, Y10
+	VMOVUPS      Y10, 2240(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y0
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2272(AX), Y11, Y11
+	VMOVUPS      Y11, 2272(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y0
+	MOVL         5760(DX)(R8*4), R9
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2304(AX), Y8, Y8
+	VMOVUPS      Y8, 2304(AX)
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2336(AX), Y9, Y9
+	VMOVUPS      Y9, 2336(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2368(AX), Y10, Y10
+	VMOVUPS      Y10, 2368(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2400(AX), Y11, Y11
+	VMOVUPS      Y11, 2400(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y1
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2432(AX), Y8, Y8
+	VMOVUPS      Y8, 2432(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y1
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2464(AX), Y9, Y9
+	VMOVUPS      Y9, 2464(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y1
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2496(AX), Y10, Y10
+	VMOVUPS      Y10, 2496(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y1
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2528(AX), Y11, Y11
+	VMOVUPS      Y11, 2528(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X4, X12, X4
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R8*4), R9
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2560(AX), Y8, Y8
+	VMOVUPS      Y8, 2560(AX)
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2592(AX), Y9, Y9
+	VMOVUPS      Y9, 2592(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2624(AX), Y10, Y10
+	VMOVUPS      Y10, 2624(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2656(AX), Y11, Y11
+	VMOVUPS      Y11, 2656(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y2
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2688(AX), Y8, Y8
+	VMOVUPS      Y8, 2688(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y2
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2720(AX), Y9, Y9
+	VMOVUPS      Y9, 2720(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y2
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2752(AX), Y10, Y10
+	VMOVUPS      Y10, 2752(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y2
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2784(AX), Y11, Y11
+	VMOVUPS      Y11, 2784(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y2
+	MOVL         7040(DX)(R8*4), R9
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2816(AX), Y8, Y8
+	VMOVUPS      Y8, 2816(AX)
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2848(AX), Y9, Y9
+	VMOVUPS      Y9, 2848(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2880(AX), Y10, Y10
+	VMOVUPS      Y10, 2880(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2912(AX), Y11, Y11
+	VMOVUPS      Y11, 2912(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y3
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2944(AX), Y8, Y8
+	VMOVUPS      Y8, 2944(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y3
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2976(AX), Y9, Y9
+	VMOVUPS      Y9, 2976(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y3
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3008(AX), Y10, Y10
+	VMOVUPS      Y10, 3008(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y3
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3040(AX), Y11, Y11
+	VMOVUPS      Y11, 3040(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, 32(SP)
+	MOVQ         DI, R8
+	INCQ         DI
+	CMPQ         DI, BX
 	JL           spike
-
-	// What the last spikes do.
 	VBROADCASTSS factor+40(FP), Y0
-	XORQ         R11, R11
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       64(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       96(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(DI*1), Y8
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       160(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 160(AX)
-	VMOVUPS      192(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       192(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 192(AX)
-	VMOVUPS      224(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       224(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 224(AX)
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VMOVUPS      Y11, 224(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+640, DX
-	ADDQ         $+4, R11
-	CMPQ         R11, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+3072, AX
-	SUBQ         $+7680, DX
 	VZEROUPPER
 	RET
 
@@ -9702,272 +14990,660 @@ TEXT ·updateGeneral64AVX2(SB), NOSPLIT, $48-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       64(AX), Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y0
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       96(AX), Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y0
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y0
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       160(AX), Y9, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y0
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       192(AX), Y10, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y0
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       224(AX), Y11, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       256(AX), Y8, Y8
 	VMOVUPS      Y8, 256(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       288(AX), Y9, Y9
 	VMOVUPS      Y9, 288(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       320(AX), Y10, Y10
 	VMOVUPS      Y10, 320(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y1
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       352(AX), Y11, Y11
 	VMOVUPS      Y11, 352(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y1
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       384(AX), Y8, Y8
 	VMOVUPS      Y8, 384(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y1
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       416(AX), Y9, Y9
 	VMOVUPS      Y9, 416(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y1
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       448(AX), Y10, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y1
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       480(AX), Y11, Y11
 	VMOVUPS      Y11, 480(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       512(AX), Y8, Y8
 	VMOVUPS      Y8, 512(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       544(AX), Y9, Y9
 	VMOVUPS      Y9, 544(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       576(AX), Y10, Y10
 	VMOVUPS      Y10, 576(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y2
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       608(AX), Y11, Y11
 	VMOVUPS      Y11, 608(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y2
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       640(AX), Y8, Y8
 	VMOVUPS      Y8, 640(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y2
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       672(AX), Y9, Y9
 	VMOVUPS      Y9, 672(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y2
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       704(AX), Y10, Y10
 	VMOVUPS      Y10, 704(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y2
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       736(AX), Y11, Y11
 	VMOVUPS      Y11, 736(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       768(AX), Y8, Y8
 	VMOVUPS      Y8, 768(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       800(AX), Y9, Y9
 	VMOVUPS      Y9, 800(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       832(AX), Y10, Y10
 	VMOVUPS      Y10, 832(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y3
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       864(AX), Y11, Y11
 	VMOVUPS      Y11, 864(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y3
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       896(AX), Y8, Y8
 	VMOVUPS      Y8, 896(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y3
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       928(AX), Y9, Y9
 	VMOVUPS      Y9, 928(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y3
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       960(AX), Y10, Y10
 	VMOVUPS      Y10, 960(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y3
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       992(AX), Y11, Y11
 	VMOVUPS      Y11, 992(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+1024, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+48
-	JL           four
-	SUBQ         $+3072, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  224(CX)(R11*1), Y11, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1024(AX), Y8, Y8
+	VMOVUPS      Y8, 1024(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1056(AX), Y9, Y9
+	VMOVUPS      Y9, 1056(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1088(AX), Y10, Y10
+	VMOVUPS      Y10, 1088(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1120(AX), Y11, Y11
+	VMOVUPS      Y11, 1120(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y4
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1152(AX), Y8, Y8
+	VMOVUPS      Y8, 1152(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y4
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1184(AX), Y9, Y9
+	VMOVUPS      Y9, 1184(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y4
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1216(AX), Y10, Y10
+	VMOVUPS      Y10, 1216(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y4
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1248(AX), Y11, Y11
+	VMOVUPS      Y11, 1248(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1280(AX), Y8, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1312(AX), Y9, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1344(AX), Y10, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1376(AX), Y11, Y11
+	VMOVUPS      Y11, 1376(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y5
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1408(AX), Y8, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y5
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1440(AX), Y9, Y9
+	VMOVUPS      Y9, 1440(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y5
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1472(AX), Y10, Y10
+	VMOVUPS      Y10, 1472(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y5
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1504(AX), Y11, Y11
+	VMOVUPS      Y11, 1504(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1536(AX), Y8, Y8
+	VMOVUPS      Y8, 1536(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1568(AX), Y9, Y9
+	VMOVUPS      Y9, 1568(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1600(AX), Y10, Y10
+	VMOVUPS      Y10, 1600(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1632(AX), Y11, Y11
+	VMOVUPS      Y11, 1632(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y6
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1664(AX), Y8, Y8
+	VMOVUPS      Y8, 1664(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y6
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1696(AX), Y9, Y9
+	VMOVUPS      Y9, 1696(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y6
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1728(AX), Y10, Y10
+	VMOVUPS      Y10, 1728(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y6
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1760(AX), Y11, Y11
+	VMOVUPS      Y11, 1760(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1792(AX), Y8, Y8
+	VMOVUPS      Y8, 1792(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1824(AX), Y9, Y9
+	VMOVUPS      Y9, 1824(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1856(AX), Y10, Y10
+	VMOVUPS      Y10, 1856(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1888(AX), Y11, Y11
+	VMOVUPS      Y11, 1888(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y7
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1920(AX), Y8, Y8
+	VMOVUPS      Y8, 1920(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y7
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1952(AX), Y9, Y9
+	VMOVUPS      Y9, 1952(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y7
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1984(AX), Y10, Y10
+	VMOVUPS      Y10, 1984(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y7
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2016(AX), Y11, Y11
+	VMOVUPS      Y11, 2016(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2048(AX), Y8, Y8
+	VMOVUPS      Y8, 2048(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2080(AX), Y9, Y9
+	VMOVUPS      Y9, 2080(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2112(AX), Y10, Y10
+	VMOVUPS      Y10, 2112(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2144(AX), Y11, Y11
+	VMOVUPS      Y11, 2144(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2176(AX), Y8, Y8
+	VMOVUPS      Y8, 2176(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2208(AX), Y9, Y9
+	VMOVUPS      Y9, 2208(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2240(AX), Y10, Y10
+	VMOVUPS      Y10, 2240(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2272(AX), Y11, Y11
+	VMOVUPS      Y11, 2272(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2304(AX), Y8, Y8
+	VMOVUPS      Y8, 2304(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2336(AX), Y9, Y9
+	VMOVUPS      Y9, 2336(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2368(AX), Y10, Y10
+	VMOVUPS      Y10, 2368(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2400(AX), Y11, Y11
+	VMOVUPS      Y11, 2400(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2432(AX), Y8, Y8
+	VMOVUPS      Y8, 2432(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2464(AX), Y9, Y9
+	VMOVUPS      Y9, 2464(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2496(AX), Y10, Y10
+	VMOVUPS      Y10, 2496(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2528(AX), Y11, Y11
+	VMOVUPS      Y11, 2528(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2560(AX), Y8, Y8
+	VMOVUPS      Y8, 2560(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2592(AX), Y9, Y9
+	VMOVUPS      Y9, 2592(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2624(AX), Y10, Y10
+	VMOVUPS      Y10, 2624(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2656(AX), Y11, Y11
+	VMOVUPS      Y11, 2656(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2688(AX), Y8, Y8
+	VMOVUPS      Y8, 2688(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2720(AX), Y9, Y9
+	VMOVUPS      Y9, 2720(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2752(AX), Y10, Y10
+	VMOVUPS      Y10, 2752(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2784(AX), Y11, Y11
+	VMOVUPS      Y11, 2784(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2816(AX), Y8, Y8
+	VMOVUPS      Y8, 2816(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2848(AX), Y9, Y9
+	VMOVUPS      Y9, 2848(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2880(AX), Y10, Y10
+	VMOVUPS      Y10, 2880(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2912(AX), Y11, Y11
+	VMOVUPS      Y11, 2912(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2944(AX), Y8, Y8
+	VMOVUPS      Y8, 2944(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2976(AX), Y9, Y9
+	VMOVUPS      Y9, 2976(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3008(AX), Y10, Y10
+	VMOVUPS      Y10, 3008(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3040(AX), Y11, Y11
+	VMOVUPS      Y11, 3040(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       64(AX), Y8, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       96(AX), Y8, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(R8*1), Y8
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       160(AX), Y8, Y8
-	VMOVUPS      Y8, 160(AX)
-	VMOVUPS      192(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       192(AX), Y8, Y8
-	VMOVUPS      Y8, 192(AX)
-	VMOVUPS      224(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       224(AX), Y8, Y8
-	VMOVUPS      Y8, 224(AX)
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMOVUPS      Y11, 224(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+3072, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
 	VZEROUPPER
 	RET
 
@@ -9981,324 +15657,792 @@ TEXT ·updateForgetting64AVX2(SB), NOSPLIT, $96-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 48(SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 64(SP)
 	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 48(SP)(R12*1), Y13
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	VBROADCASTSS 48(SP), Y13
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      64(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y0
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      96(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y0
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      128(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y0
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      160(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y0
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      192(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y0
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      224(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	VBROADCASTSS 52(SP)(R12*1), Y13
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	VBROADCASTSS 52(SP), Y13
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      256(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 256(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      288(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 288(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      320(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 320(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y1
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      352(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 352(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y1
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      384(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 384(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y1
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      416(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 416(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y1
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      448(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y1
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      480(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 480(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	VBROADCASTSS 56(SP)(R12*1), Y13
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	VBROADCASTSS 56(SP), Y13
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      512(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 512(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      544(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 544(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      576(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 576(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y2
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      608(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 608(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y2
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      640(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 640(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y2
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      672(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 672(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y2
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      704(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 704(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y2
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      736(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 736(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	VBROADCASTSS 60(SP)(R12*1), Y13
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	VBROADCASTSS 60(SP), Y13
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      768(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 768(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      800(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 800(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      832(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 832(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y3
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      864(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 864(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y3
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      896(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 896(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y3
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      928(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 928(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y3
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      960(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 960(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y3
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      992(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 992(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS share+52(FP), X5
-	VMULPS       X5, X3, X3
-	VANDPS       X4, X3, X3
-	VMOVUPS      X3, 48(SP)(R12*1)
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+1024, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+48
-	JL           four
-	SUBQ         $+3072, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  224(CX)(R11*1), Y11, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	VBROADCASTSS 64(SP), Y13
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1024(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1024(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1056(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1056(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1088(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1088(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1120(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1120(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y4
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1152(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1152(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y4
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1184(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1184(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y4
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1216(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1216(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y4
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1248(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1248(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	VBROADCASTSS 68(SP), Y13
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1280(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1312(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1344(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1376(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1376(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y5
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1408(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y5
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1440(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1440(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y5
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1472(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1472(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y5
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1504(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1504(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 48(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	VBROADCASTSS 72(SP), Y13
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1536(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1536(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1568(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1568(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1600(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1600(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1632(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1632(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y6
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1664(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1664(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y6
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1696(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1696(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y6
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1728(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1728(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y6
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1760(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1760(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	VBROADCASTSS 76(SP), Y13
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1792(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1792(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1824(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1824(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1856(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1856(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1888(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1888(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y7
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1920(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1920(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y7
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1952(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1952(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y7
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1984(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1984(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y7
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2016(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2016(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	VBROADCASTSS 80(SP), Y13
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2048(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2048(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2080(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2080(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2112(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2112(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2144(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2144(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2176(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2176(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2208(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2208(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2240(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2240(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2272(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2272(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	VBROADCASTSS 84(SP), Y13
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2304(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2304(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2336(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2336(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2368(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2368(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2400(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2400(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2432(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2432(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2464(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2464(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2496(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2496(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2528(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2528(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 64(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	VBROADCASTSS 88(SP), Y13
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2560(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2560(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2592(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2592(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2624(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2624(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2656(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2656(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2688(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2688(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2720(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2720(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2752(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2752(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2784(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2784(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	VBROADCASTSS 92(SP), Y13
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2816(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2816(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2848(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2848(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2880(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2880(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2912(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2912(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2944(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2944(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2976(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2976(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3008(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3008(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3040(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3040(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 80(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 48(SP)(R12*1), Y13
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VBROADCASTSS 48(SP)(BX*1), Y13
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      64(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      96(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      128(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      160(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 160(AX)
-	VMOVUPS      192(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 160(AX)
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      192(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 192(AX)
-	VMOVUPS      224(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 192(AX)
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      224(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 224(AX)
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 224(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+3072, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
 	VZEROUPPER
 	RET
 
@@ -10311,288 +16455,692 @@ TEXT ·updateFast72AVX2(SB), NOSPLIT, $48-44
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	XORQ         R9, R9
-	XORQ         R10, R10
+	XORQ         DI, DI
+	XORQ         R8, R8
 
 spike:
-	XORQ R11, R11
-
-four:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	MOVL         (DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R8*1), Y8, Y0
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y0
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       64(AX), Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y0
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       96(AX), Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y0
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y0
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y0
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y0
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       160(AX), Y9, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y0
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y0
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       192(AX), Y10, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y0
-	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD231PS  192(CX)(R10*1), Y10, Y0
+	VMOVUPS      224(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       224(AX), Y11, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  224(CX)(R8*1), Y11, Y0
-	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD231PS  224(CX)(R10*1), Y11, Y0
+	VMOVUPS      256(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       256(AX), Y8, Y8
 	VMOVUPS      Y8, 256(AX)
-	VFMADD231PS  256(CX)(R8*1), Y8, Y0
-	MOVL         640(DX)(R10*4), DI
-	VBROADCASTSS 4(SP)(R11*1), Y14
-	MOVL         640(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  256(CX)(R10*1), Y8, Y0
+	MOVL         640(DX)(R8*4), R9
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       288(AX), Y8, Y8
 	VMOVUPS      Y8, 288(AX)
-	VMULPS       (CX)(R8*1), Y8, Y1
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       320(AX), Y9, Y9
 	VMOVUPS      Y9, 320(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y1
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       352(AX), Y10, Y10
 	VMOVUPS      Y10, 352(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y1
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       384(AX), Y11, Y11
 	VMOVUPS      Y11, 384(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y1
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y1
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       416(AX), Y8, Y8
 	VMOVUPS      Y8, 416(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y1
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y1
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       448(AX), Y9, Y9
 	VMOVUPS      Y9, 448(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y1
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y1
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       480(AX), Y10, Y10
 	VMOVUPS      Y10, 480(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y1
-	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD231PS  192(CX)(R10*1), Y10, Y1
+	VMOVUPS      224(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       512(AX), Y11, Y11
 	VMOVUPS      Y11, 512(AX)
-	VFMADD231PS  224(CX)(R8*1), Y11, Y1
-	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD231PS  224(CX)(R10*1), Y11, Y1
+	VMOVUPS      256(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       544(AX), Y8, Y8
 	VMOVUPS      Y8, 544(AX)
-	VFMADD231PS  256(CX)(R8*1), Y8, Y1
-	MOVL         1280(DX)(R10*4), DI
-	VBROADCASTSS 8(SP)(R11*1), Y14
-	MOVL         1280(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  256(CX)(R10*1), Y8, Y1
+	MOVL         1280(DX)(R8*4), R9
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       576(AX), Y8, Y8
 	VMOVUPS      Y8, 576(AX)
-	VMULPS       (CX)(R8*1), Y8, Y2
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       608(AX), Y9, Y9
 	VMOVUPS      Y9, 608(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y2
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       640(AX), Y10, Y10
 	VMOVUPS      Y10, 640(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y2
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       672(AX), Y11, Y11
 	VMOVUPS      Y11, 672(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y2
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y2
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       704(AX), Y8, Y8
 	VMOVUPS      Y8, 704(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y2
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y2
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       736(AX), Y9, Y9
 	VMOVUPS      Y9, 736(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y2
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y2
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       768(AX), Y10, Y10
 	VMOVUPS      Y10, 768(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y2
-	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD231PS  192(CX)(R10*1), Y10, Y2
+	VMOVUPS      224(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       800(AX), Y11, Y11
 	VMOVUPS      Y11, 800(AX)
-	VFMADD231PS  224(CX)(R8*1), Y11, Y2
-	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD231PS  224(CX)(R10*1), Y11, Y2
+	VMOVUPS      256(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       832(AX), Y8, Y8
 	VMOVUPS      Y8, 832(AX)
-	VFMADD231PS  256(CX)(R8*1), Y8, Y2
-	MOVL         1920(DX)(R10*4), DI
-	VBROADCASTSS 12(SP)(R11*1), Y14
-	MOVL         1920(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  256(CX)(R10*1), Y8, Y2
+	MOVL         1920(DX)(R8*4), R9
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       864(AX), Y8, Y8
 	VMOVUPS      Y8, 864(AX)
-	VMULPS       (CX)(R8*1), Y8, Y3
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       896(AX), Y9, Y9
 	VMOVUPS      Y9, 896(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y3
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       928(AX), Y10, Y10
 	VMOVUPS      Y10, 928(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y3
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       960(AX), Y11, Y11
 	VMOVUPS      Y11, 960(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y3
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y3
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       992(AX), Y8, Y8
 	VMOVUPS      Y8, 992(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y3
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y3
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       1024(AX), Y9, Y9
 	VMOVUPS      Y9, 1024(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y3
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y3
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1056(AX), Y10, Y10
 	VMOVUPS      Y10, 1056(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y3
-	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD231PS  192(CX)(R10*1), Y10, Y3
+	VMOVUPS      224(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       1088(AX), Y11, Y11
 	VMOVUPS      Y11, 1088(AX)
-	VFMADD231PS  224(CX)(R8*1), Y11, Y3
-	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD231PS  224(CX)(R10*1), Y11, Y3
+	VMOVUPS      256(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       1120(AX), Y8, Y8
 	VMOVUPS      Y8, 1120(AX)
-	VFMADD231PS  256(CX)(R8*1), Y8, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VBROADCASTSS (SI)(R9*4), X1
-	VDIVPS       X0, X1, X0
-	VMOVUPS      X0, (SP)(R11*1)
-	ADDQ         $+1152, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+16, R11
-	CMPQ         R11, $+48
-	JL           four
-	SUBQ         $+3456, AX
-	SUBQ         $+7680, DX
-	MOVQ         R9, R10
-	INCQ         R9
-	CMPQ         R9, BX
+	VFMADD231PS  256(CX)(R10*1), Y8, Y3
+	MOVL         2560(DX)(R8*4), R9
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1152(AX), Y8, Y8
+	VMOVUPS      Y8, 1152(AX)
+	VMULPS       (CX)(R10*1), Y8, Y4
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1184(AX), Y9, Y9
+	VMOVUPS      Y9, 1184(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y4
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1216(AX), Y10, Y10
+	VMOVUPS      Y10, 1216(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y4
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1248(AX), Y11, Y11
+	VMOVUPS      Y11, 1248(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y4
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1280(AX), Y8, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y4
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1312(AX), Y9, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y4
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1344(AX), Y10, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y4
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1376(AX), Y11, Y11
+	VMOVUPS      Y11, 1376(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y4
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1408(AX), Y8, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y4
+	MOVL         3200(DX)(R8*4), R9
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1440(AX), Y8, Y8
+	VMOVUPS      Y8, 1440(AX)
+	VMULPS       (CX)(R10*1), Y8, Y5
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1472(AX), Y9, Y9
+	VMOVUPS      Y9, 1472(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y5
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1504(AX), Y10, Y10
+	VMOVUPS      Y10, 1504(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y5
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1536(AX), Y11, Y11
+	VMOVUPS      Y11, 1536(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y5
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1568(AX), Y8, Y8
+	VMOVUPS      Y8, 1568(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y5
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1600(AX), Y9, Y9
+	VMOVUPS      Y9, 1600(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y5
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1632(AX), Y10, Y10
+	VMOVUPS      Y10, 1632(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y5
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1664(AX), Y11, Y11
+	VMOVUPS      Y11, 1664(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y5
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1696(AX), Y8, Y8
+	VMOVUPS      Y8, 1696(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R8*4), R9
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1728(AX), Y8, Y8
+	VMOVUPS      Y8, 1728(AX)
+	VMULPS       (CX)(R10*1), Y8, Y6
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1760(AX), Y9, Y9
+	VMOVUPS      Y9, 1760(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y6
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1792(AX), Y10, Y10
+	VMOVUPS      Y10, 1792(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y6
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1824(AX), Y11, Y11
+	VMOVUPS      Y11, 1824(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y6
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1856(AX), Y8, Y8
+	VMOVUPS      Y8, 1856(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y6
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1888(AX), Y9, Y9
+	VMOVUPS      Y9, 1888(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y6
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1920(AX), Y10, Y10
+	VMOVUPS      Y10, 1920(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y6
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1952(AX), Y11, Y11
+	VMOVUPS      Y11, 1952(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y6
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1984(AX), Y8, Y8
+	VMOVUPS      Y8, 1984(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y6
+	MOVL         4480(DX)(R8*4), R9
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2016(AX), Y8, Y8
+	VMOVUPS      Y8, 2016(AX)
+	VMULPS       (CX)(R10*1), Y8, Y7
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2048(AX), Y9, Y9
+	VMOVUPS      Y9, 2048(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y7
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2080(AX), Y10, Y10
+	VMOVUPS      Y10, 2080(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y7
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2112(AX), Y11, Y11
+	VMOVUPS      Y11, 2112(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y7
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2144(AX), Y8, Y8
+	VMOVUPS      Y8, 2144(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y7
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2176(AX), Y9, Y9
+	VMOVUPS      Y9, 2176(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y7
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2208(AX), Y10, Y10
+	VMOVUPS      Y10, 2208(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y7
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2240(AX), Y11, Y11
+	VMOVUPS      Y11, 2240(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y7
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2272(AX), Y8, Y8
+	VMOVUPS      Y8, 2272(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y7
+	MOVL         5120(DX)(R8*4), R9
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2304(AX), Y8, Y8
+	VMOVUPS      Y8, 2304(AX)
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2336(AX), Y9, Y9
+	VMOVUPS      Y9, 2336(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2368(AX), Y10, Y10
+	VMOVUPS      Y10, 2368(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2400(AX), Y11, Y11
+	VMOVUPS      Y11, 2400(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y0
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2432(AX), Y8, Y8
+	VMOVUPS      Y8, 2432(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y0
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2464(AX), Y9, Y9
+	VMOVUPS      Y9, 2464(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y0
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2496(AX), Y10, Y10
+	VMOVUPS      Y10, 2496(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y0
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2528(AX), Y11, Y11
+	VMOVUPS      Y11, 2528(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y0
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2560(AX), Y8, Y8
+	VMOVUPS      Y8, 2560(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y0
+	MOVL         5760(DX)(R8*4), R9
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2592(AX), Y8, Y8
+	VMOVUPS      Y8, 2592(AX)
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2624(AX), Y9, Y9
+	VMOVUPS      Y9, 2624(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2656(AX), Y10, Y10
+	VMOVUPS      Y10, 2656(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2688(AX), Y11, Y11
+	VMOVUPS      Y11, 2688(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y1
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2720(AX), Y8, Y8
+	VMOVUPS      Y8, 2720(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y1
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2752(AX), Y9, Y9
+	VMOVUPS      Y9, 2752(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y1
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2784(AX), Y10, Y10
+	VMOVUPS      Y10, 2784(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y1
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2816(AX), Y11, Y11
+	VMOVUPS      Y11, 2816(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y1
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2848(AX), Y8, Y8
+	VMOVUPS      Y8, 2848(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X4, X12, X4
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R8*4), R9
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2880(AX), Y8, Y8
+	VMOVUPS      Y8, 2880(AX)
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2912(AX), Y9, Y9
+	VMOVUPS      Y9, 2912(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2944(AX), Y10, Y10
+	VMOVUPS      Y10, 2944(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2976(AX), Y11, Y11
+	VMOVUPS      Y11, 2976(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y2
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3008(AX), Y8, Y8
+	VMOVUPS      Y8, 3008(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y2
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3040(AX), Y9, Y9
+	VMOVUPS      Y9, 3040(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y2
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3072(AX), Y10, Y10
+	VMOVUPS      Y10, 3072(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y2
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3104(AX), Y11, Y11
+	VMOVUPS      Y11, 3104(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y2
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3136(AX), Y8, Y8
+	VMOVUPS      Y8, 3136(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y2
+	MOVL         7040(DX)(R8*4), R9
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3168(AX), Y8, Y8
+	VMOVUPS      Y8, 3168(AX)
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3200(AX), Y9, Y9
+	VMOVUPS      Y9, 3200(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3232(AX), Y10, Y10
+	VMOVUPS      Y10, 3232(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3264(AX), Y11, Y11
+	VMOVUPS      Y11, 3264(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y3
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3296(AX), Y8, Y8
+	VMOVUPS      Y8, 3296(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y3
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3328(AX), Y9, Y9
+	VMOVUPS      Y9, 3328(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y3
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3360(AX), Y10, Y10
+	VMOVUPS      Y10, 3360(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y3
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3392(AX), Y11, Y11
+	VMOVUPS      Y11, 3392(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y3
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3424(AX), Y8, Y8
+	VMOVUPS      Y8, 3424(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, 32(SP)
+	MOVQ         DI, R8
+	INCQ         DI
+	CMPQ         DI, BX
 	JL           spike
-
-	// What the last spikes do.
 	VBROADCASTSS factor+40(FP), Y0
-	XORQ         R11, R11
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       64(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       96(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(DI*1), Y8
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       160(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 160(AX)
-	VMOVUPS      192(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       192(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 192(AX)
-	VMOVUPS      224(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       224(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 224(AX)
-	VMOVUPS      256(CX)(DI*1), Y8
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VMOVUPS      256(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       256(AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, 256(AX)
 	ADDQ         $+288, AX
 	ADDQ         $+640, DX
-	ADDQ         $+4, R11
-	CMPQ         R11, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+3456, AX
-	SUBQ         $+7680, DX
 	VZEROUPPER
 	RET
 
@@ -10606,296 +17154,724 @@ TEXT ·updateGeneral72AVX2(SB), NOSPLIT, $48-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       64(AX), Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y0
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       96(AX), Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y0
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y0
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       160(AX), Y9, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y0
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       192(AX), Y10, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y0
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       224(AX), Y11, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y0
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y0
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       256(AX), Y8, Y8
 	VMOVUPS      Y8, 256(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  256(CX)(R11*1), Y8, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       288(AX), Y8, Y8
 	VMOVUPS      Y8, 288(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       320(AX), Y9, Y9
 	VMOVUPS      Y9, 320(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       352(AX), Y10, Y10
 	VMOVUPS      Y10, 352(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y1
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       384(AX), Y11, Y11
 	VMOVUPS      Y11, 384(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y1
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       416(AX), Y8, Y8
 	VMOVUPS      Y8, 416(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y1
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       448(AX), Y9, Y9
 	VMOVUPS      Y9, 448(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y1
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       480(AX), Y10, Y10
 	VMOVUPS      Y10, 480(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y1
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       512(AX), Y11, Y11
 	VMOVUPS      Y11, 512(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y1
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y1
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       544(AX), Y8, Y8
 	VMOVUPS      Y8, 544(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  256(CX)(R11*1), Y8, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       576(AX), Y8, Y8
 	VMOVUPS      Y8, 576(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       608(AX), Y9, Y9
 	VMOVUPS      Y9, 608(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       640(AX), Y10, Y10
 	VMOVUPS      Y10, 640(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y2
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       672(AX), Y11, Y11
 	VMOVUPS      Y11, 672(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y2
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       704(AX), Y8, Y8
 	VMOVUPS      Y8, 704(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y2
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       736(AX), Y9, Y9
 	VMOVUPS      Y9, 736(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y2
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       768(AX), Y10, Y10
 	VMOVUPS      Y10, 768(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y2
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       800(AX), Y11, Y11
 	VMOVUPS      Y11, 800(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y2
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y2
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       832(AX), Y8, Y8
 	VMOVUPS      Y8, 832(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  256(CX)(R11*1), Y8, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       864(AX), Y8, Y8
 	VMOVUPS      Y8, 864(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       896(AX), Y9, Y9
 	VMOVUPS      Y9, 896(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       928(AX), Y10, Y10
 	VMOVUPS      Y10, 928(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y3
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       960(AX), Y11, Y11
 	VMOVUPS      Y11, 960(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y3
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       992(AX), Y8, Y8
 	VMOVUPS      Y8, 992(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y3
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       1024(AX), Y9, Y9
 	VMOVUPS      Y9, 1024(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y3
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1056(AX), Y10, Y10
 	VMOVUPS      Y10, 1056(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y3
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       1088(AX), Y11, Y11
 	VMOVUPS      Y11, 1088(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y3
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y3
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       1120(AX), Y8, Y8
 	VMOVUPS      Y8, 1120(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+1152, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+48
-	JL           four
-	SUBQ         $+3456, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  256(CX)(R11*1), Y8, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1152(AX), Y8, Y8
+	VMOVUPS      Y8, 1152(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1184(AX), Y9, Y9
+	VMOVUPS      Y9, 1184(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1216(AX), Y10, Y10
+	VMOVUPS      Y10, 1216(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1248(AX), Y11, Y11
+	VMOVUPS      Y11, 1248(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y4
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1280(AX), Y8, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y4
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1312(AX), Y9, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y4
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1344(AX), Y10, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y4
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1376(AX), Y11, Y11
+	VMOVUPS      Y11, 1376(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y4
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1408(AX), Y8, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1440(AX), Y8, Y8
+	VMOVUPS      Y8, 1440(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1472(AX), Y9, Y9
+	VMOVUPS      Y9, 1472(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1504(AX), Y10, Y10
+	VMOVUPS      Y10, 1504(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1536(AX), Y11, Y11
+	VMOVUPS      Y11, 1536(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y5
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1568(AX), Y8, Y8
+	VMOVUPS      Y8, 1568(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y5
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1600(AX), Y9, Y9
+	VMOVUPS      Y9, 1600(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y5
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1632(AX), Y10, Y10
+	VMOVUPS      Y10, 1632(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y5
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1664(AX), Y11, Y11
+	VMOVUPS      Y11, 1664(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y5
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1696(AX), Y8, Y8
+	VMOVUPS      Y8, 1696(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1728(AX), Y8, Y8
+	VMOVUPS      Y8, 1728(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1760(AX), Y9, Y9
+	VMOVUPS      Y9, 1760(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1792(AX), Y10, Y10
+	VMOVUPS      Y10, 1792(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1824(AX), Y11, Y11
+	VMOVUPS      Y11, 1824(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y6
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1856(AX), Y8, Y8
+	VMOVUPS      Y8, 1856(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y6
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1888(AX), Y9, Y9
+	VMOVUPS      Y9, 1888(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y6
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1920(AX), Y10, Y10
+	VMOVUPS      Y10, 1920(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y6
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1952(AX), Y11, Y11
+	VMOVUPS      Y11, 1952(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y6
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1984(AX), Y8, Y8
+	VMOVUPS      Y8, 1984(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2016(AX), Y8, Y8
+	VMOVUPS      Y8, 2016(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2048(AX), Y9, Y9
+	VMOVUPS      Y9, 2048(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2080(AX), Y10, Y10
+	VMOVUPS      Y10, 2080(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2112(AX), Y11, Y11
+	VMOVUPS      Y11, 2112(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y7
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2144(AX), Y8, Y8
+	VMOVUPS      Y8, 2144(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y7
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2176(AX), Y9, Y9
+	VMOVUPS      Y9, 2176(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y7
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2208(AX), Y10, Y10
+	VMOVUPS      Y10, 2208(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y7
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2240(AX), Y11, Y11
+	VMOVUPS      Y11, 2240(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y7
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2272(AX), Y8, Y8
+	VMOVUPS      Y8, 2272(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2304(AX), Y8, Y8
+	VMOVUPS      Y8, 2304(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2336(AX), Y9, Y9
+	VMOVUPS      Y9, 2336(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2368(AX), Y10, Y10
+	VMOVUPS      Y10, 2368(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2400(AX), Y11, Y11
+	VMOVUPS      Y11, 2400(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2432(AX), Y8, Y8
+	VMOVUPS      Y8, 2432(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2464(AX), Y9, Y9
+	VMOVUPS      Y9, 2464(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2496(AX), Y10, Y10
+	VMOVUPS      Y10, 2496(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2528(AX), Y11, Y11
+	VMOVUPS      Y11, 2528(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y0
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2560(AX), Y8, Y8
+	VMOVUPS      Y8, 2560(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2592(AX), Y8, Y8
+	VMOVUPS      Y8, 2592(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2624(AX), Y9, Y9
+	VMOVUPS      Y9, 2624(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2656(AX), Y10, Y10
+	VMOVUPS      Y10, 2656(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2688(AX), Y11, Y11
+	VMOVUPS      Y11, 2688(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2720(AX), Y8, Y8
+	VMOVUPS      Y8, 2720(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2752(AX), Y9, Y9
+	VMOVUPS      Y9, 2752(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2784(AX), Y10, Y10
+	VMOVUPS      Y10, 2784(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2816(AX), Y11, Y11
+	VMOVUPS      Y11, 2816(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y1
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2848(AX), Y8, Y8
+	VMOVUPS      Y8, 2848(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2880(AX), Y8, Y8
+	VMOVUPS      Y8, 2880(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2912(AX), Y9, Y9
+	VMOVUPS      Y9, 2912(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2944(AX), Y10, Y10
+	VMOVUPS      Y10, 2944(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2976(AX), Y11, Y11
+	VMOVUPS      Y11, 2976(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3008(AX), Y8, Y8
+	VMOVUPS      Y8, 3008(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3040(AX), Y9, Y9
+	VMOVUPS      Y9, 3040(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3072(AX), Y10, Y10
+	VMOVUPS      Y10, 3072(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3104(AX), Y11, Y11
+	VMOVUPS      Y11, 3104(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y2
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3136(AX), Y8, Y8
+	VMOVUPS      Y8, 3136(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3168(AX), Y8, Y8
+	VMOVUPS      Y8, 3168(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3200(AX), Y9, Y9
+	VMOVUPS      Y9, 3200(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3232(AX), Y10, Y10
+	VMOVUPS      Y10, 3232(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3264(AX), Y11, Y11
+	VMOVUPS      Y11, 3264(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3296(AX), Y8, Y8
+	VMOVUPS      Y8, 3296(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3328(AX), Y9, Y9
+	VMOVUPS      Y9, 3328(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3360(AX), Y10, Y10
+	VMOVUPS      Y10, 3360(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3392(AX), Y11, Y11
+	VMOVUPS      Y11, 3392(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y3
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3424(AX), Y8, Y8
+	VMOVUPS      Y8, 3424(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       64(AX), Y8, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       96(AX), Y8, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(R8*1), Y8
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       160(AX), Y8, Y8
-	VMOVUPS      Y8, 160(AX)
-	VMOVUPS      192(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       192(AX), Y8, Y8
-	VMOVUPS      Y8, 192(AX)
-	VMOVUPS      224(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       224(AX), Y8, Y8
-	VMOVUPS      Y8, 224(AX)
-	VMOVUPS      256(CX)(R8*1), Y8
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       256(AX), Y8, Y8
 	VMOVUPS      Y8, 256(AX)
 	ADDQ         $+288, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+3456, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
 	VZEROUPPER
 	RET
 
@@ -10909,353 +17885,869 @@ TEXT ·updateForgetting72AVX2(SB), NOSPLIT, $96-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 48(SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 64(SP)
 	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 48(SP)(R12*1), Y13
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	VBROADCASTSS 48(SP), Y13
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      64(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y0
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      96(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y0
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      128(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y0
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      160(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y0
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      192(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y0
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      224(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y0
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y0
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      256(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 256(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	VBROADCASTSS 52(SP)(R12*1), Y13
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  256(CX)(R11*1), Y8, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	VBROADCASTSS 52(SP), Y13
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      288(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 288(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      320(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 320(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      352(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 352(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y1
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      384(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 384(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y1
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      416(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 416(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y1
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      448(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 448(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y1
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      480(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 480(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y1
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      512(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 512(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y1
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y1
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      544(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 544(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	VBROADCASTSS 56(SP)(R12*1), Y13
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  256(CX)(R11*1), Y8, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	VBROADCASTSS 56(SP), Y13
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      576(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 576(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      608(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 608(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      640(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 640(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y2
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      672(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 672(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y2
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      704(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 704(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y2
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      736(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 736(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y2
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      768(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 768(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y2
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      800(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 800(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y2
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y2
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      832(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 832(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	VBROADCASTSS 60(SP)(R12*1), Y13
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  256(CX)(R11*1), Y8, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	VBROADCASTSS 60(SP), Y13
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      864(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 864(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      896(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 896(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      928(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 928(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y3
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      960(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 960(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y3
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      992(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 992(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y3
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      1024(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 1024(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y3
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      1056(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 1056(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y3
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      1088(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 1088(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y3
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y3
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      1120(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 1120(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS share+52(FP), X5
-	VMULPS       X5, X3, X3
-	VANDPS       X4, X3, X3
-	VMOVUPS      X3, 48(SP)(R12*1)
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+1152, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+48
-	JL           four
-	SUBQ         $+3456, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  256(CX)(R11*1), Y8, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	VBROADCASTSS 64(SP), Y13
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1152(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1152(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1184(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1184(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1216(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1216(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1248(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1248(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y4
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1280(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y4
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1312(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y4
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1344(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y4
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1376(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1376(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y4
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1408(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	VBROADCASTSS 68(SP), Y13
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1440(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1440(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1472(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1472(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1504(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1504(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1536(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1536(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y5
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1568(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1568(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y5
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1600(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1600(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y5
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1632(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1632(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y5
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1664(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1664(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y5
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1696(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1696(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 48(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	VBROADCASTSS 72(SP), Y13
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1728(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1728(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1760(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1760(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1792(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1792(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1824(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1824(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y6
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1856(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1856(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y6
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1888(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1888(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y6
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1920(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1920(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y6
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1952(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1952(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y6
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1984(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1984(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	VBROADCASTSS 76(SP), Y13
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2016(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2016(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2048(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2048(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2080(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2080(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2112(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2112(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y7
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2144(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2144(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y7
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2176(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2176(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y7
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2208(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2208(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y7
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2240(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2240(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y7
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2272(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2272(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	VBROADCASTSS 80(SP), Y13
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2304(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2304(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2336(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2336(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2368(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2368(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2400(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2400(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2432(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2432(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2464(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2464(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2496(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2496(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2528(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2528(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y0
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2560(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2560(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	VBROADCASTSS 84(SP), Y13
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2592(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2592(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2624(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2624(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2656(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2656(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2688(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2688(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2720(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2720(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2752(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2752(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2784(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2784(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2816(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2816(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y1
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2848(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2848(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 64(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	VBROADCASTSS 88(SP), Y13
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2880(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2880(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2912(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2912(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2944(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2944(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2976(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2976(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3008(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3008(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3040(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3040(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3072(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3072(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3104(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3104(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y2
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3136(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3136(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	VBROADCASTSS 92(SP), Y13
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3168(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3168(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3200(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3200(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3232(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3232(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3264(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3264(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3296(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3296(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3328(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3328(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3360(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3360(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3392(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3392(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y3
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3424(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3424(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 80(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 48(SP)(R12*1), Y13
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VBROADCASTSS 48(SP)(BX*1), Y13
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      64(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      96(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      128(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      160(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 160(AX)
-	VMOVUPS      192(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 160(AX)
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      192(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 192(AX)
-	VMOVUPS      224(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 192(AX)
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      224(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 224(AX)
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 224(AX)
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      256(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 256(AX)
 	ADDQ         $+288, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+3456, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
 	VZEROUPPER
 	RET
 
@@ -11268,313 +18760,757 @@ TEXT ·updateFast80AVX2(SB), NOSPLIT, $48-44
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	XORQ         R9, R9
-	XORQ         R10, R10
+	XORQ         DI, DI
+	XORQ         R8, R8
 
 spike:
-	XORQ R11, R11
-
-four:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	MOVL         (DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R8*1), Y8, Y0
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y0
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       64(AX), Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y0
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       96(AX), Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y0
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y0
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y0
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y0
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       160(AX), Y9, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y0
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y0
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       192(AX), Y10, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y0
-	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD231PS  192(CX)(R10*1), Y10, Y0
+	VMOVUPS      224(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       224(AX), Y11, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  224(CX)(R8*1), Y11, Y0
-	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD231PS  224(CX)(R10*1), Y11, Y0
+	VMOVUPS      256(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       256(AX), Y8, Y8
 	VMOVUPS      Y8, 256(AX)
-	VFMADD231PS  256(CX)(R8*1), Y8, Y0
-	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD231PS  256(CX)(R10*1), Y8, Y0
+	VMOVUPS      288(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       288(AX), Y9, Y9
 	VMOVUPS      Y9, 288(AX)
-	VFMADD231PS  288(CX)(R8*1), Y9, Y0
-	MOVL         640(DX)(R10*4), DI
-	VBROADCASTSS 4(SP)(R11*1), Y14
-	MOVL         640(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  288(CX)(R10*1), Y9, Y0
+	MOVL         640(DX)(R8*4), R9
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       320(AX), Y8, Y8
 	VMOVUPS      Y8, 320(AX)
-	VMULPS       (CX)(R8*1), Y8, Y1
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       352(AX), Y9, Y9
 	VMOVUPS      Y9, 352(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y1
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       384(AX), Y10, Y10
 	VMOVUPS      Y10, 384(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y1
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       416(AX), Y11, Y11
 	VMOVUPS      Y11, 416(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y1
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y1
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       448(AX), Y8, Y8
 	VMOVUPS      Y8, 448(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y1
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y1
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       480(AX), Y9, Y9
 	VMOVUPS      Y9, 480(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y1
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y1
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       512(AX), Y10, Y10
 	VMOVUPS      Y10, 512(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y1
-	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD231PS  192(CX)(R10*1), Y10, Y1
+	VMOVUPS      224(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       544(AX), Y11, Y11
 	VMOVUPS      Y11, 544(AX)
-	VFMADD231PS  224(CX)(R8*1), Y11, Y1
-	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD231PS  224(CX)(R10*1), Y11, Y1
+	VMOVUPS      256(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       576(AX), Y8, Y8
 	VMOVUPS      Y8, 576(AX)
-	VFMADD231PS  256(CX)(R8*1), Y8, Y1
-	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD231PS  256(CX)(R10*1), Y8, Y1
+	VMOVUPS      288(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       608(AX), Y9, Y9
 	VMOVUPS      Y9, 608(AX)
-	VFMADD231PS  288(CX)(R8*1), Y9, Y1
-	MOVL         1280(DX)(R10*4), DI
-	VBROADCASTSS 8(SP)(R11*1), Y14
-	MOVL         1280(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  288(CX)(R10*1), Y9, Y1
+	MOVL         1280(DX)(R8*4), R9
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       640(AX), Y8, Y8
 	VMOVUPS      Y8, 640(AX)
-	VMULPS       (CX)(R8*1), Y8, Y2
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       672(AX), Y9, Y9
 	VMOVUPS      Y9, 672(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y2
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       704(AX), Y10, Y10
 	VMOVUPS      Y10, 704(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y2
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       736(AX), Y11, Y11
 	VMOVUPS      Y11, 736(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y2
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y2
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       768(AX), Y8, Y8
 	VMOVUPS      Y8, 768(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y2
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y2
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       800(AX), Y9, Y9
 	VMOVUPS      Y9, 800(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y2
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y2
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       832(AX), Y10, Y10
 	VMOVUPS      Y10, 832(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y2
-	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD231PS  192(CX)(R10*1), Y10, Y2
+	VMOVUPS      224(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       864(AX), Y11, Y11
 	VMOVUPS      Y11, 864(AX)
-	VFMADD231PS  224(CX)(R8*1), Y11, Y2
-	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD231PS  224(CX)(R10*1), Y11, Y2
+	VMOVUPS      256(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       896(AX), Y8, Y8
 	VMOVUPS      Y8, 896(AX)
-	VFMADD231PS  256(CX)(R8*1), Y8, Y2
-	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD231PS  256(CX)(R10*1), Y8, Y2
+	VMOVUPS      288(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       928(AX), Y9, Y9
 	VMOVUPS      Y9, 928(AX)
-	VFMADD231PS  288(CX)(R8*1), Y9, Y2
-	MOVL         1920(DX)(R10*4), DI
-	VBROADCASTSS 12(SP)(R11*1), Y14
-	MOVL         1920(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  288(CX)(R10*1), Y9, Y2
+	MOVL         1920(DX)(R8*4), R9
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       960(AX), Y8, Y8
 	VMOVUPS      Y8, 960(AX)
-	VMULPS       (CX)(R8*1), Y8, Y3
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       992(AX), Y9, Y9
 	VMOVUPS      Y9, 992(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y3
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1024(AX), Y10, Y10
 	VMOVUPS      Y10, 1024(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y3
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       1056(AX), Y11, Y11
 	VMOVUPS      Y11, 1056(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y3
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y3
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       1088(AX), Y8, Y8
 	VMOVUPS      Y8, 1088(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y3
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y3
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       1120(AX), Y9, Y9
 	VMOVUPS      Y9, 1120(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y3
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y3
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1152(AX), Y10, Y10
 	VMOVUPS      Y10, 1152(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y3
-	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD231PS  192(CX)(R10*1), Y10, Y3
+	VMOVUPS      224(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       1184(AX), Y11, Y11
 	VMOVUPS      Y11, 1184(AX)
-	VFMADD231PS  224(CX)(R8*1), Y11, Y3
-	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD231PS  224(CX)(R10*1), Y11, Y3
+	VMOVUPS      256(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       1216(AX), Y8, Y8
 	VMOVUPS      Y8, 1216(AX)
-	VFMADD231PS  256(CX)(R8*1), Y8, Y3
-	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD231PS  256(CX)(R10*1), Y8, Y3
+	VMOVUPS      288(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       1248(AX), Y9, Y9
 	VMOVUPS      Y9, 1248(AX)
-	VFMADD231PS  288(CX)(R8*1), Y9, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VBROADCASTSS (SI)(R9*4), X1
-	VDIVPS       X0, X1, X0
-	VMOVUPS      X0, (SP)(R11*1)
-	ADDQ         $+1280, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+16, R11
-	CMPQ         R11, $+48
-	JL           four
-	SUBQ         $+3840, AX
-	SUBQ         $+7680, DX
-	MOVQ         R9, R10
-	INCQ         R9
-	CMPQ         R9, BX
+	VFMADD231PS  288(CX)(R10*1), Y9, Y3
+	MOVL         2560(DX)(R8*4), R9
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1280(AX), Y8, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VMULPS       (CX)(R10*1), Y8, Y4
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1312(AX), Y9, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y4
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1344(AX), Y10, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y4
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1376(AX), Y11, Y11
+	VMOVUPS      Y11, 1376(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y4
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1408(AX), Y8, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y4
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1440(AX), Y9, Y9
+	VMOVUPS      Y9, 1440(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y4
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1472(AX), Y10, Y10
+	VMOVUPS      Y10, 1472(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y4
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1504(AX), Y11, Y11
+	VMOVUPS      Y11, 1504(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y4
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1536(AX), Y8, Y8
+	VMOVUPS      Y8, 1536(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y4
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1568(AX), Y9, Y9
+	VMOVUPS      Y9, 1568(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y4
+	MOVL         3200(DX)(R8*4), R9
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1600(AX), Y8, Y8
+	VMOVUPS      Y8, 1600(AX)
+	VMULPS       (CX)(R10*1), Y8, Y5
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1632(AX), Y9, Y9
+	VMOVUPS      Y9, 1632(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y5
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1664(AX), Y10, Y10
+	VMOVUPS      Y10, 1664(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y5
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1696(AX), Y11, Y11
+	VMOVUPS      Y11, 1696(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y5
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1728(AX), Y8, Y8
+	VMOVUPS      Y8, 1728(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y5
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1760(AX), Y9, Y9
+	VMOVUPS      Y9, 1760(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y5
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1792(AX), Y10, Y10
+	VMOVUPS      Y10, 1792(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y5
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1824(AX), Y11, Y11
+	VMOVUPS      Y11, 1824(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y5
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1856(AX), Y8, Y8
+	VMOVUPS      Y8, 1856(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y5
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1888(AX), Y9, Y9
+	VMOVUPS      Y9, 1888(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R8*4), R9
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1920(AX), Y8, Y8
+	VMOVUPS      Y8, 1920(AX)
+	VMULPS       (CX)(R10*1), Y8, Y6
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1952(AX), Y9, Y9
+	VMOVUPS      Y9, 1952(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y6
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1984(AX), Y10, Y10
+	VMOVUPS      Y10, 1984(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y6
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2016(AX), Y11, Y11
+	VMOVUPS      Y11, 2016(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y6
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2048(AX), Y8, Y8
+	VMOVUPS      Y8, 2048(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y6
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2080(AX), Y9, Y9
+	VMOVUPS      Y9, 2080(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y6
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2112(AX), Y10, Y10
+	VMOVUPS      Y10, 2112(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y6
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2144(AX), Y11, Y11
+	VMOVUPS      Y11, 2144(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y6
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2176(AX), Y8, Y8
+	VMOVUPS      Y8, 2176(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y6
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2208(AX), Y9, Y9
+	VMOVUPS      Y9, 2208(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y6
+	MOVL         4480(DX)(R8*4), R9
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2240(AX), Y8, Y8
+	VMOVUPS      Y8, 2240(AX)
+	VMULPS       (CX)(R10*1), Y8, Y7
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2272(AX), Y9, Y9
+	VMOVUPS      Y9, 2272(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y7
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2304(AX), Y10, Y10
+	VMOVUPS      Y10, 2304(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y7
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2336(AX), Y11, Y11
+	VMOVUPS      Y11, 2336(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y7
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2368(AX), Y8, Y8
+	VMOVUPS      Y8, 2368(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y7
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2400(AX), Y9, Y9
+	VMOVUPS      Y9, 2400(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y7
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2432(AX), Y10, Y10
+	VMOVUPS      Y10, 2432(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y7
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2464(AX), Y11, Y11
+	VMOVUPS      Y11, 2464(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y7
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2496(AX), Y8, Y8
+	VMOVUPS      Y8, 2496(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y7
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2528(AX), Y9, Y9
+	VMOVUPS      Y9, 2528(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y7
+	MOVL         5120(DX)(R8*4), R9
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2560(AX), Y8, Y8
+	VMOVUPS      Y8, 2560(AX)
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2592(AX), Y9, Y9
+	VMOVUPS      Y9, 2592(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2624(AX), Y10, Y10
+	VMOVUPS      Y10, 2624(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2656(AX), Y11, Y11
+	VMOVUPS      Y11, 2656(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y0
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2688(AX), Y8, Y8
+	VMOVUPS      Y8, 2688(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y0
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2720(AX), Y9, Y9
+	VMOVUPS      Y9, 2720(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y0
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2752(AX), Y10, Y10
+	VMOVUPS      Y10, 2752(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y0
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2784(AX), Y11, Y11
+	VMOVUPS      Y11, 2784(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y0
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2816(AX), Y8, Y8
+	VMOVUPS      Y8, 2816(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y0
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2848(AX), Y9, Y9
+	VMOVUPS      Y9, 2848(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y0
+	MOVL         5760(DX)(R8*4), R9
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2880(AX), Y8, Y8
+	VMOVUPS      Y8, 2880(AX)
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2912(AX), Y9, Y9
+	VMOVUPS      Y9, 2912(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2944(AX), Y10, Y10
+	VMOVUPS      Y10, 2944(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2976(AX), Y11, Y11
+	VMOVUPS      Y11, 2976(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y1
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3008(AX), Y8, Y8
+	VMOVUPS      Y8, 3008(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y1
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3040(AX), Y9, Y9
+	VMOVUPS      Y9, 3040(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y1
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3072(AX), Y10, Y10
+	VMOVUPS      Y10, 3072(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y1
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3104(AX), Y11, Y11
+	VMOVUPS      Y11, 3104(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y1
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3136(AX), Y8, Y8
+	VMOVUPS      Y8, 3136(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y1
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3168(AX), Y9, Y9
+	VMOVUPS      Y9, 3168(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X4, X12, X4
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R8*4), R9
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3200(AX), Y8, Y8
+	VMOVUPS      Y8, 3200(AX)
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3232(AX), Y9, Y9
+	VMOVUPS      Y9, 3232(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3264(AX), Y10, Y10
+	VMOVUPS      Y10, 3264(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3296(AX), Y11, Y11
+	VMOVUPS      Y11, 3296(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y2
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3328(AX), Y8, Y8
+	VMOVUPS      Y8, 3328(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y2
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3360(AX), Y9, Y9
+	VMOVUPS      Y9, 3360(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y2
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3392(AX), Y10, Y10
+	VMOVUPS      Y10, 3392(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y2
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3424(AX), Y11, Y11
+	VMOVUPS      Y11, 3424(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y2
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3456(AX), Y8, Y8
+	VMOVUPS      Y8, 3456(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y2
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3488(AX), Y9, Y9
+	VMOVUPS      Y9, 3488(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y2
+	MOVL         7040(DX)(R8*4), R9
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3520(AX), Y8, Y8
+	VMOVUPS      Y8, 3520(AX)
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3552(AX), Y9, Y9
+	VMOVUPS      Y9, 3552(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3584(AX), Y10, Y10
+	VMOVUPS      Y10, 3584(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3616(AX), Y11, Y11
+	VMOVUPS      Y11, 3616(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y3
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3648(AX), Y8, Y8
+	VMOVUPS      Y8, 3648(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y3
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3680(AX), Y9, Y9
+	VMOVUPS      Y9, 3680(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y3
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3712(AX), Y10, Y10
+	VMOVUPS      Y10, 3712(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y3
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3744(AX), Y11, Y11
+	VMOVUPS      Y11, 3744(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y3
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3776(AX), Y8, Y8
+	VMOVUPS      Y8, 3776(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y3
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3808(AX), Y9, Y9
+	VMOVUPS      Y9, 3808(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, 32(SP)
+	MOVQ         DI, R8
+	INCQ         DI
+	CMPQ         DI, BX
 	JL           spike
-
-	// What the last spikes do.
 	VBROADCASTSS factor+40(FP), Y0
-	XORQ         R11, R11
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       64(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       96(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(DI*1), Y8
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       160(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 160(AX)
-	VMOVUPS      192(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       192(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 192(AX)
-	VMOVUPS      224(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       224(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 224(AX)
-	VMOVUPS      256(CX)(DI*1), Y8
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VMOVUPS      256(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       256(AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, 256(AX)
-	VMOVUPS      288(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       288(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 288(AX)
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       288(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 288(AX)
 	ADDQ         $+320, AX
 	ADDQ         $+640, DX
-	ADDQ         $+4, R11
-	CMPQ         R11, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+3840, AX
-	SUBQ         $+7680, DX
 	VZEROUPPER
 	RET
 
@@ -11588,320 +19524,788 @@ TEXT ·updateGeneral80AVX2(SB), NOSPLIT, $48-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       64(AX), Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y0
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       96(AX), Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y0
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y0
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       160(AX), Y9, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y0
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       192(AX), Y10, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y0
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       224(AX), Y11, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y0
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y0
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       256(AX), Y8, Y8
 	VMOVUPS      Y8, 256(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y0
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y0
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       288(AX), Y9, Y9
 	VMOVUPS      Y9, 288(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  288(CX)(R11*1), Y9, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       320(AX), Y8, Y8
 	VMOVUPS      Y8, 320(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       352(AX), Y9, Y9
 	VMOVUPS      Y9, 352(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       384(AX), Y10, Y10
 	VMOVUPS      Y10, 384(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y1
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       416(AX), Y11, Y11
 	VMOVUPS      Y11, 416(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y1
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       448(AX), Y8, Y8
 	VMOVUPS      Y8, 448(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y1
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       480(AX), Y9, Y9
 	VMOVUPS      Y9, 480(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y1
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       512(AX), Y10, Y10
 	VMOVUPS      Y10, 512(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y1
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       544(AX), Y11, Y11
 	VMOVUPS      Y11, 544(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y1
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y1
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       576(AX), Y8, Y8
 	VMOVUPS      Y8, 576(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y1
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y1
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       608(AX), Y9, Y9
 	VMOVUPS      Y9, 608(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  288(CX)(R11*1), Y9, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       640(AX), Y8, Y8
 	VMOVUPS      Y8, 640(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       672(AX), Y9, Y9
 	VMOVUPS      Y9, 672(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       704(AX), Y10, Y10
 	VMOVUPS      Y10, 704(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y2
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       736(AX), Y11, Y11
 	VMOVUPS      Y11, 736(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y2
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       768(AX), Y8, Y8
 	VMOVUPS      Y8, 768(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y2
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       800(AX), Y9, Y9
 	VMOVUPS      Y9, 800(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y2
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       832(AX), Y10, Y10
 	VMOVUPS      Y10, 832(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y2
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       864(AX), Y11, Y11
 	VMOVUPS      Y11, 864(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y2
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y2
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       896(AX), Y8, Y8
 	VMOVUPS      Y8, 896(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y2
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y2
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       928(AX), Y9, Y9
 	VMOVUPS      Y9, 928(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  288(CX)(R11*1), Y9, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       960(AX), Y8, Y8
 	VMOVUPS      Y8, 960(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       992(AX), Y9, Y9
 	VMOVUPS      Y9, 992(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1024(AX), Y10, Y10
 	VMOVUPS      Y10, 1024(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y3
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       1056(AX), Y11, Y11
 	VMOVUPS      Y11, 1056(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y3
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       1088(AX), Y8, Y8
 	VMOVUPS      Y8, 1088(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y3
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       1120(AX), Y9, Y9
 	VMOVUPS      Y9, 1120(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y3
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1152(AX), Y10, Y10
 	VMOVUPS      Y10, 1152(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y3
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       1184(AX), Y11, Y11
 	VMOVUPS      Y11, 1184(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y3
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y3
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       1216(AX), Y8, Y8
 	VMOVUPS      Y8, 1216(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y3
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y3
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       1248(AX), Y9, Y9
 	VMOVUPS      Y9, 1248(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+1280, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+48
-	JL           four
-	SUBQ         $+3840, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  288(CX)(R11*1), Y9, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1280(AX), Y8, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1312(AX), Y9, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1344(AX), Y10, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1376(AX), Y11, Y11
+	VMOVUPS      Y11, 1376(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y4
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1408(AX), Y8, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y4
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1440(AX), Y9, Y9
+	VMOVUPS      Y9, 1440(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y4
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1472(AX), Y10, Y10
+	VMOVUPS      Y10, 1472(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y4
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1504(AX), Y11, Y11
+	VMOVUPS      Y11, 1504(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y4
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1536(AX), Y8, Y8
+	VMOVUPS      Y8, 1536(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y4
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1568(AX), Y9, Y9
+	VMOVUPS      Y9, 1568(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1600(AX), Y8, Y8
+	VMOVUPS      Y8, 1600(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1632(AX), Y9, Y9
+	VMOVUPS      Y9, 1632(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1664(AX), Y10, Y10
+	VMOVUPS      Y10, 1664(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1696(AX), Y11, Y11
+	VMOVUPS      Y11, 1696(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y5
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1728(AX), Y8, Y8
+	VMOVUPS      Y8, 1728(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y5
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1760(AX), Y9, Y9
+	VMOVUPS      Y9, 1760(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y5
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1792(AX), Y10, Y10
+	VMOVUPS      Y10, 1792(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y5
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1824(AX), Y11, Y11
+	VMOVUPS      Y11, 1824(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y5
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1856(AX), Y8, Y8
+	VMOVUPS      Y8, 1856(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y5
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1888(AX), Y9, Y9
+	VMOVUPS      Y9, 1888(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1920(AX), Y8, Y8
+	VMOVUPS      Y8, 1920(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1952(AX), Y9, Y9
+	VMOVUPS      Y9, 1952(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1984(AX), Y10, Y10
+	VMOVUPS      Y10, 1984(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2016(AX), Y11, Y11
+	VMOVUPS      Y11, 2016(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y6
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2048(AX), Y8, Y8
+	VMOVUPS      Y8, 2048(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y6
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2080(AX), Y9, Y9
+	VMOVUPS      Y9, 2080(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y6
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2112(AX), Y10, Y10
+	VMOVUPS      Y10, 2112(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y6
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2144(AX), Y11, Y11
+	VMOVUPS      Y11, 2144(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y6
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2176(AX), Y8, Y8
+	VMOVUPS      Y8, 2176(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y6
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2208(AX), Y9, Y9
+	VMOVUPS      Y9, 2208(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2240(AX), Y8, Y8
+	VMOVUPS      Y8, 2240(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2272(AX), Y9, Y9
+	VMOVUPS      Y9, 2272(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2304(AX), Y10, Y10
+	VMOVUPS      Y10, 2304(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2336(AX), Y11, Y11
+	VMOVUPS      Y11, 2336(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y7
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2368(AX), Y8, Y8
+	VMOVUPS      Y8, 2368(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y7
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2400(AX), Y9, Y9
+	VMOVUPS      Y9, 2400(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y7
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2432(AX), Y10, Y10
+	VMOVUPS      Y10, 2432(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y7
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2464(AX), Y11, Y11
+	VMOVUPS      Y11, 2464(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y7
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2496(AX), Y8, Y8
+	VMOVUPS      Y8, 2496(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y7
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2528(AX), Y9, Y9
+	VMOVUPS      Y9, 2528(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2560(AX), Y8, Y8
+	VMOVUPS      Y8, 2560(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2592(AX), Y9, Y9
+	VMOVUPS      Y9, 2592(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2624(AX), Y10, Y10
+	VMOVUPS      Y10, 2624(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2656(AX), Y11, Y11
+	VMOVUPS      Y11, 2656(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2688(AX), Y8, Y8
+	VMOVUPS      Y8, 2688(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2720(AX), Y9, Y9
+	VMOVUPS      Y9, 2720(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2752(AX), Y10, Y10
+	VMOVUPS      Y10, 2752(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2784(AX), Y11, Y11
+	VMOVUPS      Y11, 2784(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y0
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2816(AX), Y8, Y8
+	VMOVUPS      Y8, 2816(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y0
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2848(AX), Y9, Y9
+	VMOVUPS      Y9, 2848(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2880(AX), Y8, Y8
+	VMOVUPS      Y8, 2880(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2912(AX), Y9, Y9
+	VMOVUPS      Y9, 2912(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2944(AX), Y10, Y10
+	VMOVUPS      Y10, 2944(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2976(AX), Y11, Y11
+	VMOVUPS      Y11, 2976(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3008(AX), Y8, Y8
+	VMOVUPS      Y8, 3008(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3040(AX), Y9, Y9
+	VMOVUPS      Y9, 3040(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3072(AX), Y10, Y10
+	VMOVUPS      Y10, 3072(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3104(AX), Y11, Y11
+	VMOVUPS      Y11, 3104(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y1
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3136(AX), Y8, Y8
+	VMOVUPS      Y8, 3136(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y1
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3168(AX), Y9, Y9
+	VMOVUPS      Y9, 3168(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3200(AX), Y8, Y8
+	VMOVUPS      Y8, 3200(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3232(AX), Y9, Y9
+	VMOVUPS      Y9, 3232(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3264(AX), Y10, Y10
+	VMOVUPS      Y10, 3264(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3296(AX), Y11, Y11
+	VMOVUPS      Y11, 3296(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3328(AX), Y8, Y8
+	VMOVUPS      Y8, 3328(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3360(AX), Y9, Y9
+	VMOVUPS      Y9, 3360(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3392(AX), Y10, Y10
+	VMOVUPS      Y10, 3392(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3424(AX), Y11, Y11
+	VMOVUPS      Y11, 3424(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y2
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3456(AX), Y8, Y8
+	VMOVUPS      Y8, 3456(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y2
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3488(AX), Y9, Y9
+	VMOVUPS      Y9, 3488(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3520(AX), Y8, Y8
+	VMOVUPS      Y8, 3520(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3552(AX), Y9, Y9
+	VMOVUPS      Y9, 3552(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3584(AX), Y10, Y10
+	VMOVUPS      Y10, 3584(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3616(AX), Y11, Y11
+	VMOVUPS      Y11, 3616(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3648(AX), Y8, Y8
+	VMOVUPS      Y8, 3648(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3680(AX), Y9, Y9
+	VMOVUPS      Y9, 3680(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3712(AX), Y10, Y10
+	VMOVUPS      Y10, 3712(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3744(AX), Y11, Y11
+	VMOVUPS      Y11, 3744(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y3
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3776(AX), Y8, Y8
+	VMOVUPS      Y8, 3776(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y3
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3808(AX), Y9, Y9
+	VMOVUPS      Y9, 3808(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       64(AX), Y8, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       96(AX), Y8, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(R8*1), Y8
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       160(AX), Y8, Y8
-	VMOVUPS      Y8, 160(AX)
-	VMOVUPS      192(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       192(AX), Y8, Y8
-	VMOVUPS      Y8, 192(AX)
-	VMOVUPS      224(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       224(AX), Y8, Y8
-	VMOVUPS      Y8, 224(AX)
-	VMOVUPS      256(CX)(R8*1), Y8
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       256(AX), Y8, Y8
 	VMOVUPS      Y8, 256(AX)
-	VMOVUPS      288(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       288(AX), Y8, Y8
-	VMOVUPS      Y8, 288(AX)
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       288(AX), Y9, Y9
+	VMOVUPS      Y9, 288(AX)
 	ADDQ         $+320, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+3840, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
 	VZEROUPPER
 	RET
 
@@ -11915,382 +20319,946 @@ TEXT ·updateForgetting80AVX2(SB), NOSPLIT, $96-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 48(SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 64(SP)
 	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 48(SP)(R12*1), Y13
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	VBROADCASTSS 48(SP), Y13
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      64(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y0
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      96(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y0
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      128(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y0
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      160(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y0
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      192(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y0
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      224(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y0
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y0
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      256(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 256(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y0
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y0
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      288(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 288(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	VBROADCASTSS 52(SP)(R12*1), Y13
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  288(CX)(R11*1), Y9, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	VBROADCASTSS 52(SP), Y13
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      320(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 320(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      352(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 352(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      384(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 384(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y1
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      416(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 416(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y1
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      448(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 448(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y1
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      480(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 480(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y1
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      512(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 512(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y1
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      544(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 544(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y1
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y1
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      576(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 576(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y1
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y1
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      608(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 608(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	VBROADCASTSS 56(SP)(R12*1), Y13
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  288(CX)(R11*1), Y9, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	VBROADCASTSS 56(SP), Y13
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      640(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 640(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      672(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 672(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      704(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 704(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y2
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      736(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 736(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y2
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      768(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 768(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y2
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      800(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 800(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y2
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      832(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 832(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y2
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      864(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 864(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y2
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y2
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      896(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 896(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y2
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y2
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      928(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 928(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	VBROADCASTSS 60(SP)(R12*1), Y13
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  288(CX)(R11*1), Y9, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	VBROADCASTSS 60(SP), Y13
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      960(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 960(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      992(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 992(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      1024(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 1024(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y3
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      1056(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 1056(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y3
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      1088(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 1088(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y3
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      1120(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 1120(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y3
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      1152(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 1152(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y3
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      1184(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 1184(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y3
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y3
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      1216(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 1216(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y3
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y3
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      1248(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 1248(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS share+52(FP), X5
-	VMULPS       X5, X3, X3
-	VANDPS       X4, X3, X3
-	VMOVUPS      X3, 48(SP)(R12*1)
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+1280, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+48
-	JL           four
-	SUBQ         $+3840, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  288(CX)(R11*1), Y9, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	VBROADCASTSS 64(SP), Y13
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1280(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1280(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1312(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1312(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1344(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1344(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1376(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1376(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y4
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1408(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y4
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1440(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1440(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y4
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1472(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1472(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y4
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1504(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1504(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y4
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1536(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1536(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y4
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1568(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1568(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	VBROADCASTSS 68(SP), Y13
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1600(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1600(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1632(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1632(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1664(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1664(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1696(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1696(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y5
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1728(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1728(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y5
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1760(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1760(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y5
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1792(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1792(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y5
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1824(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1824(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y5
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1856(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1856(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y5
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1888(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1888(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 48(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	VBROADCASTSS 72(SP), Y13
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1920(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1920(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1952(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1952(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1984(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1984(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2016(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2016(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y6
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2048(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2048(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y6
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2080(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2080(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y6
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2112(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2112(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y6
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2144(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2144(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y6
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2176(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2176(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y6
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2208(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2208(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	VBROADCASTSS 76(SP), Y13
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2240(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2240(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2272(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2272(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2304(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2304(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2336(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2336(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y7
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2368(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2368(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y7
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2400(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2400(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y7
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2432(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2432(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y7
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2464(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2464(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y7
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2496(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2496(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y7
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2528(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2528(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	VBROADCASTSS 80(SP), Y13
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2560(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2560(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2592(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2592(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2624(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2624(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2656(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2656(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2688(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2688(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2720(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2720(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2752(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2752(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2784(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2784(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y0
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2816(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2816(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y0
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2848(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2848(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	VBROADCASTSS 84(SP), Y13
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2880(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2880(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2912(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2912(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2944(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2944(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2976(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2976(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3008(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3008(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3040(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3040(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3072(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3072(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3104(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3104(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y1
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3136(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3136(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y1
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3168(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3168(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 64(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	VBROADCASTSS 88(SP), Y13
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3200(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3200(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3232(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3232(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3264(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3264(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3296(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3296(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3328(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3328(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3360(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3360(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3392(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3392(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3424(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3424(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y2
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3456(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3456(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y2
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3488(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3488(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	VBROADCASTSS 92(SP), Y13
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3520(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3520(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3552(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3552(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3584(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3584(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3616(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3616(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3648(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3648(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3680(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3680(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3712(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3712(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3744(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3744(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y3
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3776(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3776(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y3
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3808(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3808(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 80(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 48(SP)(R12*1), Y13
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VBROADCASTSS 48(SP)(BX*1), Y13
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      64(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      96(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      128(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      160(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 160(AX)
-	VMOVUPS      192(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 160(AX)
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      192(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 192(AX)
-	VMOVUPS      224(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 192(AX)
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      224(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 224(AX)
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 224(AX)
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      256(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 256(AX)
-	VMOVUPS      288(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      288(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 288(AX)
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 288(AX)
 	ADDQ         $+320, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+3840, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
 	VZEROUPPER
 	RET
 
@@ -12303,338 +21271,822 @@ TEXT ·updateFast88AVX2(SB), NOSPLIT, $48-44
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	XORQ         R9, R9
-	XORQ         R10, R10
+	XORQ         DI, DI
+	XORQ         R8, R8
 
 spike:
-	XORQ R11, R11
-
-four:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	MOVL         (DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R8*1), Y8, Y0
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y0
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       64(AX), Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y0
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       96(AX), Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y0
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y0
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y0
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y0
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       160(AX), Y9, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y0
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y0
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       192(AX), Y10, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y0
-	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD231PS  192(CX)(R10*1), Y10, Y0
+	VMOVUPS      224(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       224(AX), Y11, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  224(CX)(R8*1), Y11, Y0
-	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD231PS  224(CX)(R10*1), Y11, Y0
+	VMOVUPS      256(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       256(AX), Y8, Y8
 	VMOVUPS      Y8, 256(AX)
-	VFMADD231PS  256(CX)(R8*1), Y8, Y0
-	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD231PS  256(CX)(R10*1), Y8, Y0
+	VMOVUPS      288(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       288(AX), Y9, Y9
 	VMOVUPS      Y9, 288(AX)
-	VFMADD231PS  288(CX)(R8*1), Y9, Y0
-	VMOVUPS      320(CX)(DI*1), Y10
+	VFMADD231PS  288(CX)(R10*1), Y9, Y0
+	VMOVUPS      320(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       320(AX), Y10, Y10
 	VMOVUPS      Y10, 320(AX)
-	VFMADD231PS  320(CX)(R8*1), Y10, Y0
-	MOVL         640(DX)(R10*4), DI
-	VBROADCASTSS 4(SP)(R11*1), Y14
-	MOVL         640(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  320(CX)(R10*1), Y10, Y0
+	MOVL         640(DX)(R8*4), R9
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       352(AX), Y8, Y8
 	VMOVUPS      Y8, 352(AX)
-	VMULPS       (CX)(R8*1), Y8, Y1
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       384(AX), Y9, Y9
 	VMOVUPS      Y9, 384(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y1
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       416(AX), Y10, Y10
 	VMOVUPS      Y10, 416(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y1
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       448(AX), Y11, Y11
 	VMOVUPS      Y11, 448(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y1
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y1
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       480(AX), Y8, Y8
 	VMOVUPS      Y8, 480(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y1
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y1
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       512(AX), Y9, Y9
 	VMOVUPS      Y9, 512(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y1
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y1
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       544(AX), Y10, Y10
 	VMOVUPS      Y10, 544(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y1
-	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD231PS  192(CX)(R10*1), Y10, Y1
+	VMOVUPS      224(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       576(AX), Y11, Y11
 	VMOVUPS      Y11, 576(AX)
-	VFMADD231PS  224(CX)(R8*1), Y11, Y1
-	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD231PS  224(CX)(R10*1), Y11, Y1
+	VMOVUPS      256(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       608(AX), Y8, Y8
 	VMOVUPS      Y8, 608(AX)
-	VFMADD231PS  256(CX)(R8*1), Y8, Y1
-	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD231PS  256(CX)(R10*1), Y8, Y1
+	VMOVUPS      288(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       640(AX), Y9, Y9
 	VMOVUPS      Y9, 640(AX)
-	VFMADD231PS  288(CX)(R8*1), Y9, Y1
-	VMOVUPS      320(CX)(DI*1), Y10
+	VFMADD231PS  288(CX)(R10*1), Y9, Y1
+	VMOVUPS      320(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       672(AX), Y10, Y10
 	VMOVUPS      Y10, 672(AX)
-	VFMADD231PS  320(CX)(R8*1), Y10, Y1
-	MOVL         1280(DX)(R10*4), DI
-	VBROADCASTSS 8(SP)(R11*1), Y14
-	MOVL         1280(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  320(CX)(R10*1), Y10, Y1
+	MOVL         1280(DX)(R8*4), R9
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       704(AX), Y8, Y8
 	VMOVUPS      Y8, 704(AX)
-	VMULPS       (CX)(R8*1), Y8, Y2
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       736(AX), Y9, Y9
 	VMOVUPS      Y9, 736(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y2
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       768(AX), Y10, Y10
 	VMOVUPS      Y10, 768(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y2
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       800(AX), Y11, Y11
 	VMOVUPS      Y11, 800(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y2
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y2
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       832(AX), Y8, Y8
 	VMOVUPS      Y8, 832(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y2
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y2
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       864(AX), Y9, Y9
 	VMOVUPS      Y9, 864(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y2
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y2
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       896(AX), Y10, Y10
 	VMOVUPS      Y10, 896(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y2
-	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD231PS  192(CX)(R10*1), Y10, Y2
+	VMOVUPS      224(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       928(AX), Y11, Y11
 	VMOVUPS      Y11, 928(AX)
-	VFMADD231PS  224(CX)(R8*1), Y11, Y2
-	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD231PS  224(CX)(R10*1), Y11, Y2
+	VMOVUPS      256(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       960(AX), Y8, Y8
 	VMOVUPS      Y8, 960(AX)
-	VFMADD231PS  256(CX)(R8*1), Y8, Y2
-	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD231PS  256(CX)(R10*1), Y8, Y2
+	VMOVUPS      288(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       992(AX), Y9, Y9
 	VMOVUPS      Y9, 992(AX)
-	VFMADD231PS  288(CX)(R8*1), Y9, Y2
-	VMOVUPS      320(CX)(DI*1), Y10
+	VFMADD231PS  288(CX)(R10*1), Y9, Y2
+	VMOVUPS      320(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1024(AX), Y10, Y10
 	VMOVUPS      Y10, 1024(AX)
-	VFMADD231PS  320(CX)(R8*1), Y10, Y2
-	MOVL         1920(DX)(R10*4), DI
-	VBROADCASTSS 12(SP)(R11*1), Y14
-	MOVL         1920(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  320(CX)(R10*1), Y10, Y2
+	MOVL         1920(DX)(R8*4), R9
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       1056(AX), Y8, Y8
 	VMOVUPS      Y8, 1056(AX)
-	VMULPS       (CX)(R8*1), Y8, Y3
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       1088(AX), Y9, Y9
 	VMOVUPS      Y9, 1088(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y3
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1120(AX), Y10, Y10
 	VMOVUPS      Y10, 1120(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y3
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       1152(AX), Y11, Y11
 	VMOVUPS      Y11, 1152(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y3
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y3
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       1184(AX), Y8, Y8
 	VMOVUPS      Y8, 1184(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y3
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y3
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       1216(AX), Y9, Y9
 	VMOVUPS      Y9, 1216(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y3
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y3
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1248(AX), Y10, Y10
 	VMOVUPS      Y10, 1248(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y3
-	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD231PS  192(CX)(R10*1), Y10, Y3
+	VMOVUPS      224(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       1280(AX), Y11, Y11
 	VMOVUPS      Y11, 1280(AX)
-	VFMADD231PS  224(CX)(R8*1), Y11, Y3
-	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD231PS  224(CX)(R10*1), Y11, Y3
+	VMOVUPS      256(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       1312(AX), Y8, Y8
 	VMOVUPS      Y8, 1312(AX)
-	VFMADD231PS  256(CX)(R8*1), Y8, Y3
-	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD231PS  256(CX)(R10*1), Y8, Y3
+	VMOVUPS      288(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       1344(AX), Y9, Y9
 	VMOVUPS      Y9, 1344(AX)
-	VFMADD231PS  288(CX)(R8*1), Y9, Y3
-	VMOVUPS      320(CX)(DI*1), Y10
+	VFMADD231PS  288(CX)(R10*1), Y9, Y3
+	VMOVUPS      320(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1376(AX), Y10, Y10
 	VMOVUPS      Y10, 1376(AX)
-	VFMADD231PS  320(CX)(R8*1), Y10, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VBROADCASTSS (SI)(R9*4), X1
-	VDIVPS       X0, X1, X0
-	VMOVUPS      X0, (SP)(R11*1)
-	ADDQ         $+1408, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+16, R11
-	CMPQ         R11, $+48
-	JL           four
-	SUBQ         $+4224, AX
-	SUBQ         $+7680, DX
-	MOVQ         R9, R10
-	INCQ         R9
-	CMPQ         R9, BX
+	VFMADD231PS  320(CX)(R10*1), Y10, Y3
+	MOVL         2560(DX)(R8*4), R9
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1408(AX), Y8, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VMULPS       (CX)(R10*1), Y8, Y4
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1440(AX), Y9, Y9
+	VMOVUPS      Y9, 1440(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y4
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1472(AX), Y10, Y10
+	VMOVUPS      Y10, 1472(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y4
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1504(AX), Y11, Y11
+	VMOVUPS      Y11, 1504(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y4
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1536(AX), Y8, Y8
+	VMOVUPS      Y8, 1536(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y4
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1568(AX), Y9, Y9
+	VMOVUPS      Y9, 1568(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y4
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1600(AX), Y10, Y10
+	VMOVUPS      Y10, 1600(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y4
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1632(AX), Y11, Y11
+	VMOVUPS      Y11, 1632(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y4
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1664(AX), Y8, Y8
+	VMOVUPS      Y8, 1664(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y4
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1696(AX), Y9, Y9
+	VMOVUPS      Y9, 1696(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y4
+	VMOVUPS      320(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1728(AX), Y10, Y10
+	VMOVUPS      Y10, 1728(AX)
+	VFMADD231PS  320(CX)(R10*1), Y10, Y4
+	MOVL         3200(DX)(R8*4), R9
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1760(AX), Y8, Y8
+	VMOVUPS      Y8, 1760(AX)
+	VMULPS       (CX)(R10*1), Y8, Y5
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1792(AX), Y9, Y9
+	VMOVUPS      Y9, 1792(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y5
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1824(AX), Y10, Y10
+	VMOVUPS      Y10, 1824(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y5
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1856(AX), Y11, Y11
+	VMOVUPS      Y11, 1856(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y5
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1888(AX), Y8, Y8
+	VMOVUPS      Y8, 1888(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y5
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1920(AX), Y9, Y9
+	VMOVUPS      Y9, 1920(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y5
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1952(AX), Y10, Y10
+	VMOVUPS      Y10, 1952(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y5
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1984(AX), Y11, Y11
+	VMOVUPS      Y11, 1984(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y5
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2016(AX), Y8, Y8
+	VMOVUPS      Y8, 2016(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y5
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2048(AX), Y9, Y9
+	VMOVUPS      Y9, 2048(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y5
+	VMOVUPS      320(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2080(AX), Y10, Y10
+	VMOVUPS      Y10, 2080(AX)
+	VFMADD231PS  320(CX)(R10*1), Y10, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R8*4), R9
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2112(AX), Y8, Y8
+	VMOVUPS      Y8, 2112(AX)
+	VMULPS       (CX)(R10*1), Y8, Y6
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2144(AX), Y9, Y9
+	VMOVUPS      Y9, 2144(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y6
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2176(AX), Y10, Y10
+	VMOVUPS      Y10, 2176(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y6
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2208(AX), Y11, Y11
+	VMOVUPS      Y11, 2208(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y6
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2240(AX), Y8, Y8
+	VMOVUPS      Y8, 2240(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y6
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2272(AX), Y9, Y9
+	VMOVUPS      Y9, 2272(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y6
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2304(AX), Y10, Y10
+	VMOVUPS      Y10, 2304(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y6
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2336(AX), Y11, Y11
+	VMOVUPS      Y11, 2336(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y6
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2368(AX), Y8, Y8
+	VMOVUPS      Y8, 2368(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y6
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2400(AX), Y9, Y9
+	VMOVUPS      Y9, 2400(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y6
+	VMOVUPS      320(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2432(AX), Y10, Y10
+	VMOVUPS      Y10, 2432(AX)
+	VFMADD231PS  320(CX)(R10*1), Y10, Y6
+	MOVL         4480(DX)(R8*4), R9
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2464(AX), Y8, Y8
+	VMOVUPS      Y8, 2464(AX)
+	VMULPS       (CX)(R10*1), Y8, Y7
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2496(AX), Y9, Y9
+	VMOVUPS      Y9, 2496(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y7
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2528(AX), Y10, Y10
+	VMOVUPS      Y10, 2528(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y7
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2560(AX), Y11, Y11
+	VMOVUPS      Y11, 2560(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y7
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2592(AX), Y8, Y8
+	VMOVUPS      Y8, 2592(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y7
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2624(AX), Y9, Y9
+	VMOVUPS      Y9, 2624(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y7
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2656(AX), Y10, Y10
+	VMOVUPS      Y10, 2656(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y7
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2688(AX), Y11, Y11
+	VMOVUPS      Y11, 2688(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y7
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2720(AX), Y8, Y8
+	VMOVUPS      Y8, 2720(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y7
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2752(AX), Y9, Y9
+	VMOVUPS      Y9, 2752(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y7
+	VMOVUPS      320(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2784(AX), Y10, Y10
+	VMOVUPS      Y10, 2784(AX)
+	VFMADD231PS  320(CX)(R10*1), Y10, Y7
+	MOVL         5120(DX)(R8*4), R9
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2816(AX), Y8, Y8
+	VMOVUPS      Y8, 2816(AX)
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2848(AX), Y9, Y9
+	VMOVUPS      Y9, 2848(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2880(AX), Y10, Y10
+	VMOVUPS      Y10, 2880(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2912(AX), Y11, Y11
+	VMOVUPS      Y11, 2912(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y0
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2944(AX), Y8, Y8
+	VMOVUPS      Y8, 2944(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y0
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2976(AX), Y9, Y9
+	VMOVUPS      Y9, 2976(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y0
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3008(AX), Y10, Y10
+	VMOVUPS      Y10, 3008(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y0
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3040(AX), Y11, Y11
+	VMOVUPS      Y11, 3040(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y0
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3072(AX), Y8, Y8
+	VMOVUPS      Y8, 3072(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y0
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3104(AX), Y9, Y9
+	VMOVUPS      Y9, 3104(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y0
+	VMOVUPS      320(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3136(AX), Y10, Y10
+	VMOVUPS      Y10, 3136(AX)
+	VFMADD231PS  320(CX)(R10*1), Y10, Y0
+	MOVL         5760(DX)(R8*4), R9
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3168(AX), Y8, Y8
+	VMOVUPS      Y8, 3168(AX)
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3200(AX), Y9, Y9
+	VMOVUPS      Y9, 3200(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3232(AX), Y10, Y10
+	VMOVUPS      Y10, 3232(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3264(AX), Y11, Y11
+	VMOVUPS      Y11, 3264(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y1
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3296(AX), Y8, Y8
+	VMOVUPS      Y8, 3296(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y1
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3328(AX), Y9, Y9
+	VMOVUPS      Y9, 3328(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y1
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3360(AX), Y10, Y10
+	VMOVUPS      Y10, 3360(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y1
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3392(AX), Y11, Y11
+	VMOVUPS      Y11, 3392(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y1
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3424(AX), Y8, Y8
+	VMOVUPS      Y8, 3424(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y1
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3456(AX), Y9, Y9
+	VMOVUPS      Y9, 3456(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y1
+	VMOVUPS      320(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3488(AX), Y10, Y10
+	VMOVUPS      Y10, 3488(AX)
+	VFMADD231PS  320(CX)(R10*1), Y10, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X4, X12, X4
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R8*4), R9
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3520(AX), Y8, Y8
+	VMOVUPS      Y8, 3520(AX)
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3552(AX), Y9, Y9
+	VMOVUPS      Y9, 3552(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3584(AX), Y10, Y10
+	VMOVUPS      Y10, 3584(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3616(AX), Y11, Y11
+	VMOVUPS      Y11, 3616(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y2
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3648(AX), Y8, Y8
+	VMOVUPS      Y8, 3648(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y2
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3680(AX), Y9, Y9
+	VMOVUPS      Y9, 3680(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y2
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3712(AX), Y10, Y10
+	VMOVUPS      Y10, 3712(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y2
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3744(AX), Y11, Y11
+	VMOVUPS      Y11, 3744(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y2
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3776(AX), Y8, Y8
+	VMOVUPS      Y8, 3776(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y2
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3808(AX), Y9, Y9
+	VMOVUPS      Y9, 3808(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y2
+	VMOVUPS      320(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3840(AX), Y10, Y10
+	VMOVUPS      Y10, 3840(AX)
+	VFMADD231PS  320(CX)(R10*1), Y10, Y2
+	MOVL         7040(DX)(R8*4), R9
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3872(AX), Y8, Y8
+	VMOVUPS      Y8, 3872(AX)
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3904(AX), Y9, Y9
+	VMOVUPS      Y9, 3904(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3936(AX), Y10, Y10
+	VMOVUPS      Y10, 3936(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3968(AX), Y11, Y11
+	VMOVUPS      Y11, 3968(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y3
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       4000(AX), Y8, Y8
+	VMOVUPS      Y8, 4000(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y3
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       4032(AX), Y9, Y9
+	VMOVUPS      Y9, 4032(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y3
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       4064(AX), Y10, Y10
+	VMOVUPS      Y10, 4064(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y3
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       4096(AX), Y11, Y11
+	VMOVUPS      Y11, 4096(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y3
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       4128(AX), Y8, Y8
+	VMOVUPS      Y8, 4128(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y3
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       4160(AX), Y9, Y9
+	VMOVUPS      Y9, 4160(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y3
+	VMOVUPS      320(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       4192(AX), Y10, Y10
+	VMOVUPS      Y10, 4192(AX)
+	VFMADD231PS  320(CX)(R10*1), Y10, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, 32(SP)
+	MOVQ         DI, R8
+	INCQ         DI
+	CMPQ         DI, BX
 	JL           spike
-
-	// What the last spikes do.
 	VBROADCASTSS factor+40(FP), Y0
-	XORQ         R11, R11
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       64(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       96(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(DI*1), Y8
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       160(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 160(AX)
-	VMOVUPS      192(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       192(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 192(AX)
-	VMOVUPS      224(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       224(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 224(AX)
-	VMOVUPS      256(CX)(DI*1), Y8
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VMOVUPS      256(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       256(AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, 256(AX)
-	VMOVUPS      288(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       288(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 288(AX)
-	VMOVUPS      320(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       320(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 320(AX)
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       288(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 288(AX)
+	VMOVUPS      320(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       320(AX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMOVUPS      Y10, 320(AX)
 	ADDQ         $+352, AX
 	ADDQ         $+640, DX
-	ADDQ         $+4, R11
-	CMPQ         R11, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+4224, AX
-	SUBQ         $+7680, DX
 	VZEROUPPER
 	RET
 
@@ -12648,344 +22100,852 @@ TEXT ·updateGeneral88AVX2(SB), NOSPLIT, $48-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       64(AX), Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y0
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       96(AX), Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y0
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y0
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       160(AX), Y9, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y0
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       192(AX), Y10, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y0
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       224(AX), Y11, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y0
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y0
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       256(AX), Y8, Y8
 	VMOVUPS      Y8, 256(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y0
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y0
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       288(AX), Y9, Y9
 	VMOVUPS      Y9, 288(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y0
-	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD231PS  288(CX)(R11*1), Y9, Y0
+	VMOVUPS      320(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       320(AX), Y10, Y10
 	VMOVUPS      Y10, 320(AX)
-	VFMADD231PS  320(CX)(R9*1), Y10, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  320(CX)(R11*1), Y10, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       352(AX), Y8, Y8
 	VMOVUPS      Y8, 352(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       384(AX), Y9, Y9
 	VMOVUPS      Y9, 384(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       416(AX), Y10, Y10
 	VMOVUPS      Y10, 416(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y1
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       448(AX), Y11, Y11
 	VMOVUPS      Y11, 448(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y1
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       480(AX), Y8, Y8
 	VMOVUPS      Y8, 480(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y1
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       512(AX), Y9, Y9
 	VMOVUPS      Y9, 512(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y1
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       544(AX), Y10, Y10
 	VMOVUPS      Y10, 544(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y1
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       576(AX), Y11, Y11
 	VMOVUPS      Y11, 576(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y1
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y1
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       608(AX), Y8, Y8
 	VMOVUPS      Y8, 608(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y1
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y1
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       640(AX), Y9, Y9
 	VMOVUPS      Y9, 640(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y1
-	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD231PS  288(CX)(R11*1), Y9, Y1
+	VMOVUPS      320(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       672(AX), Y10, Y10
 	VMOVUPS      Y10, 672(AX)
-	VFMADD231PS  320(CX)(R9*1), Y10, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  320(CX)(R11*1), Y10, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       704(AX), Y8, Y8
 	VMOVUPS      Y8, 704(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       736(AX), Y9, Y9
 	VMOVUPS      Y9, 736(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       768(AX), Y10, Y10
 	VMOVUPS      Y10, 768(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y2
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       800(AX), Y11, Y11
 	VMOVUPS      Y11, 800(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y2
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       832(AX), Y8, Y8
 	VMOVUPS      Y8, 832(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y2
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       864(AX), Y9, Y9
 	VMOVUPS      Y9, 864(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y2
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       896(AX), Y10, Y10
 	VMOVUPS      Y10, 896(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y2
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       928(AX), Y11, Y11
 	VMOVUPS      Y11, 928(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y2
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y2
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       960(AX), Y8, Y8
 	VMOVUPS      Y8, 960(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y2
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y2
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       992(AX), Y9, Y9
 	VMOVUPS      Y9, 992(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y2
-	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD231PS  288(CX)(R11*1), Y9, Y2
+	VMOVUPS      320(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1024(AX), Y10, Y10
 	VMOVUPS      Y10, 1024(AX)
-	VFMADD231PS  320(CX)(R9*1), Y10, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  320(CX)(R11*1), Y10, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       1056(AX), Y8, Y8
 	VMOVUPS      Y8, 1056(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       1088(AX), Y9, Y9
 	VMOVUPS      Y9, 1088(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1120(AX), Y10, Y10
 	VMOVUPS      Y10, 1120(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y3
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       1152(AX), Y11, Y11
 	VMOVUPS      Y11, 1152(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y3
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       1184(AX), Y8, Y8
 	VMOVUPS      Y8, 1184(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y3
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       1216(AX), Y9, Y9
 	VMOVUPS      Y9, 1216(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y3
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1248(AX), Y10, Y10
 	VMOVUPS      Y10, 1248(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y3
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       1280(AX), Y11, Y11
 	VMOVUPS      Y11, 1280(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y3
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y3
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       1312(AX), Y8, Y8
 	VMOVUPS      Y8, 1312(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y3
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y3
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       1344(AX), Y9, Y9
 	VMOVUPS      Y9, 1344(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y3
-	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD231PS  288(CX)(R11*1), Y9, Y3
+	VMOVUPS      320(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1376(AX), Y10, Y10
 	VMOVUPS      Y10, 1376(AX)
-	VFMADD231PS  320(CX)(R9*1), Y10, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+1408, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+48
-	JL           four
-	SUBQ         $+4224, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  320(CX)(R11*1), Y10, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1408(AX), Y8, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1440(AX), Y9, Y9
+	VMOVUPS      Y9, 1440(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1472(AX), Y10, Y10
+	VMOVUPS      Y10, 1472(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1504(AX), Y11, Y11
+	VMOVUPS      Y11, 1504(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y4
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1536(AX), Y8, Y8
+	VMOVUPS      Y8, 1536(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y4
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1568(AX), Y9, Y9
+	VMOVUPS      Y9, 1568(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y4
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1600(AX), Y10, Y10
+	VMOVUPS      Y10, 1600(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y4
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1632(AX), Y11, Y11
+	VMOVUPS      Y11, 1632(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y4
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1664(AX), Y8, Y8
+	VMOVUPS      Y8, 1664(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y4
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1696(AX), Y9, Y9
+	VMOVUPS      Y9, 1696(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y4
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1728(AX), Y10, Y10
+	VMOVUPS      Y10, 1728(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1760(AX), Y8, Y8
+	VMOVUPS      Y8, 1760(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1792(AX), Y9, Y9
+	VMOVUPS      Y9, 1792(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1824(AX), Y10, Y10
+	VMOVUPS      Y10, 1824(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1856(AX), Y11, Y11
+	VMOVUPS      Y11, 1856(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y5
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1888(AX), Y8, Y8
+	VMOVUPS      Y8, 1888(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y5
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1920(AX), Y9, Y9
+	VMOVUPS      Y9, 1920(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y5
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1952(AX), Y10, Y10
+	VMOVUPS      Y10, 1952(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y5
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1984(AX), Y11, Y11
+	VMOVUPS      Y11, 1984(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y5
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2016(AX), Y8, Y8
+	VMOVUPS      Y8, 2016(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y5
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2048(AX), Y9, Y9
+	VMOVUPS      Y9, 2048(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y5
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2080(AX), Y10, Y10
+	VMOVUPS      Y10, 2080(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2112(AX), Y8, Y8
+	VMOVUPS      Y8, 2112(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2144(AX), Y9, Y9
+	VMOVUPS      Y9, 2144(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2176(AX), Y10, Y10
+	VMOVUPS      Y10, 2176(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2208(AX), Y11, Y11
+	VMOVUPS      Y11, 2208(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y6
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2240(AX), Y8, Y8
+	VMOVUPS      Y8, 2240(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y6
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2272(AX), Y9, Y9
+	VMOVUPS      Y9, 2272(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y6
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2304(AX), Y10, Y10
+	VMOVUPS      Y10, 2304(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y6
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2336(AX), Y11, Y11
+	VMOVUPS      Y11, 2336(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y6
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2368(AX), Y8, Y8
+	VMOVUPS      Y8, 2368(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y6
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2400(AX), Y9, Y9
+	VMOVUPS      Y9, 2400(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y6
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2432(AX), Y10, Y10
+	VMOVUPS      Y10, 2432(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2464(AX), Y8, Y8
+	VMOVUPS      Y8, 2464(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2496(AX), Y9, Y9
+	VMOVUPS      Y9, 2496(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2528(AX), Y10, Y10
+	VMOVUPS      Y10, 2528(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2560(AX), Y11, Y11
+	VMOVUPS      Y11, 2560(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y7
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2592(AX), Y8, Y8
+	VMOVUPS      Y8, 2592(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y7
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2624(AX), Y9, Y9
+	VMOVUPS      Y9, 2624(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y7
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2656(AX), Y10, Y10
+	VMOVUPS      Y10, 2656(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y7
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2688(AX), Y11, Y11
+	VMOVUPS      Y11, 2688(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y7
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2720(AX), Y8, Y8
+	VMOVUPS      Y8, 2720(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y7
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2752(AX), Y9, Y9
+	VMOVUPS      Y9, 2752(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y7
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2784(AX), Y10, Y10
+	VMOVUPS      Y10, 2784(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2816(AX), Y8, Y8
+	VMOVUPS      Y8, 2816(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2848(AX), Y9, Y9
+	VMOVUPS      Y9, 2848(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2880(AX), Y10, Y10
+	VMOVUPS      Y10, 2880(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2912(AX), Y11, Y11
+	VMOVUPS      Y11, 2912(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2944(AX), Y8, Y8
+	VMOVUPS      Y8, 2944(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2976(AX), Y9, Y9
+	VMOVUPS      Y9, 2976(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3008(AX), Y10, Y10
+	VMOVUPS      Y10, 3008(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3040(AX), Y11, Y11
+	VMOVUPS      Y11, 3040(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y0
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3072(AX), Y8, Y8
+	VMOVUPS      Y8, 3072(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y0
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3104(AX), Y9, Y9
+	VMOVUPS      Y9, 3104(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y0
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3136(AX), Y10, Y10
+	VMOVUPS      Y10, 3136(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3168(AX), Y8, Y8
+	VMOVUPS      Y8, 3168(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3200(AX), Y9, Y9
+	VMOVUPS      Y9, 3200(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3232(AX), Y10, Y10
+	VMOVUPS      Y10, 3232(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3264(AX), Y11, Y11
+	VMOVUPS      Y11, 3264(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3296(AX), Y8, Y8
+	VMOVUPS      Y8, 3296(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3328(AX), Y9, Y9
+	VMOVUPS      Y9, 3328(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3360(AX), Y10, Y10
+	VMOVUPS      Y10, 3360(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3392(AX), Y11, Y11
+	VMOVUPS      Y11, 3392(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y1
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3424(AX), Y8, Y8
+	VMOVUPS      Y8, 3424(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y1
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3456(AX), Y9, Y9
+	VMOVUPS      Y9, 3456(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y1
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3488(AX), Y10, Y10
+	VMOVUPS      Y10, 3488(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3520(AX), Y8, Y8
+	VMOVUPS      Y8, 3520(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3552(AX), Y9, Y9
+	VMOVUPS      Y9, 3552(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3584(AX), Y10, Y10
+	VMOVUPS      Y10, 3584(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3616(AX), Y11, Y11
+	VMOVUPS      Y11, 3616(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3648(AX), Y8, Y8
+	VMOVUPS      Y8, 3648(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3680(AX), Y9, Y9
+	VMOVUPS      Y9, 3680(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3712(AX), Y10, Y10
+	VMOVUPS      Y10, 3712(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3744(AX), Y11, Y11
+	VMOVUPS      Y11, 3744(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y2
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3776(AX), Y8, Y8
+	VMOVUPS      Y8, 3776(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y2
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3808(AX), Y9, Y9
+	VMOVUPS      Y9, 3808(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y2
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3840(AX), Y10, Y10
+	VMOVUPS      Y10, 3840(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3872(AX), Y8, Y8
+	VMOVUPS      Y8, 3872(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3904(AX), Y9, Y9
+	VMOVUPS      Y9, 3904(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3936(AX), Y10, Y10
+	VMOVUPS      Y10, 3936(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3968(AX), Y11, Y11
+	VMOVUPS      Y11, 3968(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       4000(AX), Y8, Y8
+	VMOVUPS      Y8, 4000(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       4032(AX), Y9, Y9
+	VMOVUPS      Y9, 4032(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       4064(AX), Y10, Y10
+	VMOVUPS      Y10, 4064(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       4096(AX), Y11, Y11
+	VMOVUPS      Y11, 4096(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y3
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       4128(AX), Y8, Y8
+	VMOVUPS      Y8, 4128(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y3
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       4160(AX), Y9, Y9
+	VMOVUPS      Y9, 4160(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y3
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       4192(AX), Y10, Y10
+	VMOVUPS      Y10, 4192(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       64(AX), Y8, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       96(AX), Y8, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(R8*1), Y8
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       160(AX), Y8, Y8
-	VMOVUPS      Y8, 160(AX)
-	VMOVUPS      192(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       192(AX), Y8, Y8
-	VMOVUPS      Y8, 192(AX)
-	VMOVUPS      224(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       224(AX), Y8, Y8
-	VMOVUPS      Y8, 224(AX)
-	VMOVUPS      256(CX)(R8*1), Y8
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       256(AX), Y8, Y8
 	VMOVUPS      Y8, 256(AX)
-	VMOVUPS      288(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       288(AX), Y8, Y8
-	VMOVUPS      Y8, 288(AX)
-	VMOVUPS      320(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       320(AX), Y8, Y8
-	VMOVUPS      Y8, 320(AX)
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       288(AX), Y9, Y9
+	VMOVUPS      Y9, 288(AX)
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       320(AX), Y10, Y10
+	VMOVUPS      Y10, 320(AX)
 	ADDQ         $+352, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+4224, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
 	VZEROUPPER
 	RET
 
@@ -12999,411 +22959,1023 @@ TEXT ·updateForgetting88AVX2(SB), NOSPLIT, $96-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 48(SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 64(SP)
 	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 48(SP)(R12*1), Y13
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	VBROADCASTSS 48(SP), Y13
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      64(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y0
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      96(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y0
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      128(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y0
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      160(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y0
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      192(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y0
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      224(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y0
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y0
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      256(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 256(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y0
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y0
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      288(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 288(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y0
-	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD231PS  288(CX)(R11*1), Y9, Y0
+	VMOVUPS      320(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      320(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 320(AX)
-	VFMADD231PS  320(CX)(R9*1), Y10, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	VBROADCASTSS 52(SP)(R12*1), Y13
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  320(CX)(R11*1), Y10, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	VBROADCASTSS 52(SP), Y13
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      352(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 352(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      384(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 384(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      416(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 416(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y1
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      448(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 448(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y1
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      480(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 480(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y1
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      512(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 512(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y1
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      544(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 544(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y1
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      576(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 576(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y1
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y1
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      608(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 608(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y1
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y1
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      640(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 640(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y1
-	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD231PS  288(CX)(R11*1), Y9, Y1
+	VMOVUPS      320(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      672(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 672(AX)
-	VFMADD231PS  320(CX)(R9*1), Y10, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	VBROADCASTSS 56(SP)(R12*1), Y13
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  320(CX)(R11*1), Y10, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	VBROADCASTSS 56(SP), Y13
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      704(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 704(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      736(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 736(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      768(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 768(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y2
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      800(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 800(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y2
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      832(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 832(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y2
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      864(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 864(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y2
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      896(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 896(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y2
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      928(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 928(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y2
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y2
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      960(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 960(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y2
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y2
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      992(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 992(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y2
-	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD231PS  288(CX)(R11*1), Y9, Y2
+	VMOVUPS      320(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      1024(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 1024(AX)
-	VFMADD231PS  320(CX)(R9*1), Y10, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	VBROADCASTSS 60(SP)(R12*1), Y13
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  320(CX)(R11*1), Y10, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	VBROADCASTSS 60(SP), Y13
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      1056(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 1056(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      1088(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 1088(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      1120(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 1120(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y3
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      1152(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 1152(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y3
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      1184(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 1184(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y3
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      1216(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 1216(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y3
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      1248(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 1248(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y3
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      1280(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 1280(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y3
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y3
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      1312(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 1312(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y3
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y3
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      1344(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 1344(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y3
-	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD231PS  288(CX)(R11*1), Y9, Y3
+	VMOVUPS      320(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      1376(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 1376(AX)
-	VFMADD231PS  320(CX)(R9*1), Y10, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS share+52(FP), X5
-	VMULPS       X5, X3, X3
-	VANDPS       X4, X3, X3
-	VMOVUPS      X3, 48(SP)(R12*1)
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+1408, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+48
-	JL           four
-	SUBQ         $+4224, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  320(CX)(R11*1), Y10, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	VBROADCASTSS 64(SP), Y13
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1408(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1408(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1440(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1440(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1472(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1472(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1504(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1504(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y4
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1536(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1536(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y4
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1568(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1568(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y4
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1600(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1600(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y4
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1632(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1632(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y4
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1664(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1664(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y4
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1696(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1696(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y4
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1728(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1728(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	VBROADCASTSS 68(SP), Y13
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1760(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1760(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1792(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1792(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1824(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1824(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1856(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1856(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y5
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1888(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1888(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y5
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1920(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1920(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y5
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1952(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1952(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y5
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1984(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1984(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y5
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2016(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2016(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y5
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2048(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2048(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y5
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2080(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2080(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 48(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	VBROADCASTSS 72(SP), Y13
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2112(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2112(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2144(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2144(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2176(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2176(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2208(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2208(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y6
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2240(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2240(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y6
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2272(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2272(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y6
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2304(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2304(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y6
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2336(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2336(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y6
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2368(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2368(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y6
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2400(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2400(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y6
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2432(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2432(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	VBROADCASTSS 76(SP), Y13
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2464(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2464(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2496(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2496(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2528(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2528(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2560(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2560(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y7
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2592(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2592(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y7
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2624(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2624(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y7
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2656(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2656(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y7
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2688(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2688(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y7
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2720(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2720(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y7
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2752(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2752(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y7
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2784(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2784(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	VBROADCASTSS 80(SP), Y13
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2816(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2816(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2848(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2848(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2880(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2880(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2912(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2912(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2944(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2944(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2976(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2976(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3008(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3008(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3040(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3040(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y0
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3072(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3072(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y0
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3104(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3104(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y0
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3136(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3136(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	VBROADCASTSS 84(SP), Y13
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3168(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3168(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3200(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3200(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3232(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3232(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3264(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3264(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3296(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3296(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3328(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3328(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3360(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3360(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3392(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3392(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y1
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3424(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3424(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y1
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3456(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3456(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y1
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3488(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3488(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 64(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	VBROADCASTSS 88(SP), Y13
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3520(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3520(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3552(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3552(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3584(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3584(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3616(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3616(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3648(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3648(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3680(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3680(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3712(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3712(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3744(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3744(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y2
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3776(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3776(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y2
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3808(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3808(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y2
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3840(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3840(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	VBROADCASTSS 92(SP), Y13
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3872(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3872(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3904(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3904(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3936(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3936(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3968(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3968(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      4000(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 4000(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      4032(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 4032(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      4064(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 4064(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      4096(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 4096(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y3
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      4128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 4128(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y3
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      4160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 4160(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y3
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      4192(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 4192(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 80(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 48(SP)(R12*1), Y13
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VBROADCASTSS 48(SP)(BX*1), Y13
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      64(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      96(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      128(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      160(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 160(AX)
-	VMOVUPS      192(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 160(AX)
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      192(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 192(AX)
-	VMOVUPS      224(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 192(AX)
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      224(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 224(AX)
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 224(AX)
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      256(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 256(AX)
-	VMOVUPS      288(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      288(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 288(AX)
-	VMOVUPS      320(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 288(AX)
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      320(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 320(AX)
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 320(AX)
 	ADDQ         $+352, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+4224, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
 	VZEROUPPER
 	RET
 
@@ -13416,363 +23988,887 @@ TEXT ·updateFast96AVX2(SB), NOSPLIT, $48-44
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	XORQ         R9, R9
-	XORQ         R10, R10
+	XORQ         DI, DI
+	XORQ         R8, R8
 
 spike:
-	XORQ R11, R11
-
-four:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	MOVL         (DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R8*1), Y8, Y0
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y0
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       64(AX), Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y0
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       96(AX), Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y0
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y0
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y0
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y0
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       160(AX), Y9, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y0
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y0
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       192(AX), Y10, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y0
-	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD231PS  192(CX)(R10*1), Y10, Y0
+	VMOVUPS      224(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       224(AX), Y11, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  224(CX)(R8*1), Y11, Y0
-	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD231PS  224(CX)(R10*1), Y11, Y0
+	VMOVUPS      256(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       256(AX), Y8, Y8
 	VMOVUPS      Y8, 256(AX)
-	VFMADD231PS  256(CX)(R8*1), Y8, Y0
-	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD231PS  256(CX)(R10*1), Y8, Y0
+	VMOVUPS      288(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       288(AX), Y9, Y9
 	VMOVUPS      Y9, 288(AX)
-	VFMADD231PS  288(CX)(R8*1), Y9, Y0
-	VMOVUPS      320(CX)(DI*1), Y10
+	VFMADD231PS  288(CX)(R10*1), Y9, Y0
+	VMOVUPS      320(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       320(AX), Y10, Y10
 	VMOVUPS      Y10, 320(AX)
-	VFMADD231PS  320(CX)(R8*1), Y10, Y0
-	VMOVUPS      352(CX)(DI*1), Y11
+	VFMADD231PS  320(CX)(R10*1), Y10, Y0
+	VMOVUPS      352(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       352(AX), Y11, Y11
 	VMOVUPS      Y11, 352(AX)
-	VFMADD231PS  352(CX)(R8*1), Y11, Y0
-	MOVL         640(DX)(R10*4), DI
-	VBROADCASTSS 4(SP)(R11*1), Y14
-	MOVL         640(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  352(CX)(R10*1), Y11, Y0
+	MOVL         640(DX)(R8*4), R9
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       384(AX), Y8, Y8
 	VMOVUPS      Y8, 384(AX)
-	VMULPS       (CX)(R8*1), Y8, Y1
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       416(AX), Y9, Y9
 	VMOVUPS      Y9, 416(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y1
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       448(AX), Y10, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y1
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       480(AX), Y11, Y11
 	VMOVUPS      Y11, 480(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y1
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y1
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       512(AX), Y8, Y8
 	VMOVUPS      Y8, 512(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y1
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y1
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       544(AX), Y9, Y9
 	VMOVUPS      Y9, 544(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y1
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y1
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       576(AX), Y10, Y10
 	VMOVUPS      Y10, 576(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y1
-	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD231PS  192(CX)(R10*1), Y10, Y1
+	VMOVUPS      224(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       608(AX), Y11, Y11
 	VMOVUPS      Y11, 608(AX)
-	VFMADD231PS  224(CX)(R8*1), Y11, Y1
-	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD231PS  224(CX)(R10*1), Y11, Y1
+	VMOVUPS      256(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       640(AX), Y8, Y8
 	VMOVUPS      Y8, 640(AX)
-	VFMADD231PS  256(CX)(R8*1), Y8, Y1
-	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD231PS  256(CX)(R10*1), Y8, Y1
+	VMOVUPS      288(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       672(AX), Y9, Y9
 	VMOVUPS      Y9, 672(AX)
-	VFMADD231PS  288(CX)(R8*1), Y9, Y1
-	VMOVUPS      320(CX)(DI*1), Y10
+	VFMADD231PS  288(CX)(R10*1), Y9, Y1
+	VMOVUPS      320(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       704(AX), Y10, Y10
 	VMOVUPS      Y10, 704(AX)
-	VFMADD231PS  320(CX)(R8*1), Y10, Y1
-	VMOVUPS      352(CX)(DI*1), Y11
+	VFMADD231PS  320(CX)(R10*1), Y10, Y1
+	VMOVUPS      352(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       736(AX), Y11, Y11
 	VMOVUPS      Y11, 736(AX)
-	VFMADD231PS  352(CX)(R8*1), Y11, Y1
-	MOVL         1280(DX)(R10*4), DI
-	VBROADCASTSS 8(SP)(R11*1), Y14
-	MOVL         1280(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  352(CX)(R10*1), Y11, Y1
+	MOVL         1280(DX)(R8*4), R9
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       768(AX), Y8, Y8
 	VMOVUPS      Y8, 768(AX)
-	VMULPS       (CX)(R8*1), Y8, Y2
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       800(AX), Y9, Y9
 	VMOVUPS      Y9, 800(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y2
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       832(AX), Y10, Y10
 	VMOVUPS      Y10, 832(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y2
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       864(AX), Y11, Y11
 	VMOVUPS      Y11, 864(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y2
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y2
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       896(AX), Y8, Y8
 	VMOVUPS      Y8, 896(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y2
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y2
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       928(AX), Y9, Y9
 	VMOVUPS      Y9, 928(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y2
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y2
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       960(AX), Y10, Y10
 	VMOVUPS      Y10, 960(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y2
-	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD231PS  192(CX)(R10*1), Y10, Y2
+	VMOVUPS      224(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       992(AX), Y11, Y11
 	VMOVUPS      Y11, 992(AX)
-	VFMADD231PS  224(CX)(R8*1), Y11, Y2
-	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD231PS  224(CX)(R10*1), Y11, Y2
+	VMOVUPS      256(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       1024(AX), Y8, Y8
 	VMOVUPS      Y8, 1024(AX)
-	VFMADD231PS  256(CX)(R8*1), Y8, Y2
-	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD231PS  256(CX)(R10*1), Y8, Y2
+	VMOVUPS      288(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       1056(AX), Y9, Y9
 	VMOVUPS      Y9, 1056(AX)
-	VFMADD231PS  288(CX)(R8*1), Y9, Y2
-	VMOVUPS      320(CX)(DI*1), Y10
+	VFMADD231PS  288(CX)(R10*1), Y9, Y2
+	VMOVUPS      320(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1088(AX), Y10, Y10
 	VMOVUPS      Y10, 1088(AX)
-	VFMADD231PS  320(CX)(R8*1), Y10, Y2
-	VMOVUPS      352(CX)(DI*1), Y11
+	VFMADD231PS  320(CX)(R10*1), Y10, Y2
+	VMOVUPS      352(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       1120(AX), Y11, Y11
 	VMOVUPS      Y11, 1120(AX)
-	VFMADD231PS  352(CX)(R8*1), Y11, Y2
-	MOVL         1920(DX)(R10*4), DI
-	VBROADCASTSS 12(SP)(R11*1), Y14
-	MOVL         1920(DX)(R9*4), R8
-	VMOVUPS      (CX)(DI*1), Y8
+	VFMADD231PS  352(CX)(R10*1), Y11, Y2
+	MOVL         1920(DX)(R8*4), R9
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       1152(AX), Y8, Y8
 	VMOVUPS      Y8, 1152(AX)
-	VMULPS       (CX)(R8*1), Y8, Y3
-	VMOVUPS      32(CX)(DI*1), Y9
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       1184(AX), Y9, Y9
 	VMOVUPS      Y9, 1184(AX)
-	VFMADD231PS  32(CX)(R8*1), Y9, Y3
-	VMOVUPS      64(CX)(DI*1), Y10
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VMOVUPS      64(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1216(AX), Y10, Y10
 	VMOVUPS      Y10, 1216(AX)
-	VFMADD231PS  64(CX)(R8*1), Y10, Y3
-	VMOVUPS      96(CX)(DI*1), Y11
+	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMOVUPS      96(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       1248(AX), Y11, Y11
 	VMOVUPS      Y11, 1248(AX)
-	VFMADD231PS  96(CX)(R8*1), Y11, Y3
-	VMOVUPS      128(CX)(DI*1), Y8
+	VFMADD231PS  96(CX)(R10*1), Y11, Y3
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       1280(AX), Y8, Y8
 	VMOVUPS      Y8, 1280(AX)
-	VFMADD231PS  128(CX)(R8*1), Y8, Y3
-	VMOVUPS      160(CX)(DI*1), Y9
+	VFMADD231PS  128(CX)(R10*1), Y8, Y3
+	VMOVUPS      160(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       1312(AX), Y9, Y9
 	VMOVUPS      Y9, 1312(AX)
-	VFMADD231PS  160(CX)(R8*1), Y9, Y3
-	VMOVUPS      192(CX)(DI*1), Y10
+	VFMADD231PS  160(CX)(R10*1), Y9, Y3
+	VMOVUPS      192(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1344(AX), Y10, Y10
 	VMOVUPS      Y10, 1344(AX)
-	VFMADD231PS  192(CX)(R8*1), Y10, Y3
-	VMOVUPS      224(CX)(DI*1), Y11
+	VFMADD231PS  192(CX)(R10*1), Y10, Y3
+	VMOVUPS      224(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       1376(AX), Y11, Y11
 	VMOVUPS      Y11, 1376(AX)
-	VFMADD231PS  224(CX)(R8*1), Y11, Y3
-	VMOVUPS      256(CX)(DI*1), Y8
+	VFMADD231PS  224(CX)(R10*1), Y11, Y3
+	VMOVUPS      256(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       1408(AX), Y8, Y8
 	VMOVUPS      Y8, 1408(AX)
-	VFMADD231PS  256(CX)(R8*1), Y8, Y3
-	VMOVUPS      288(CX)(DI*1), Y9
+	VFMADD231PS  256(CX)(R10*1), Y8, Y3
+	VMOVUPS      288(CX)(R9*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       1440(AX), Y9, Y9
 	VMOVUPS      Y9, 1440(AX)
-	VFMADD231PS  288(CX)(R8*1), Y9, Y3
-	VMOVUPS      320(CX)(DI*1), Y10
+	VFMADD231PS  288(CX)(R10*1), Y9, Y3
+	VMOVUPS      320(CX)(R9*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1472(AX), Y10, Y10
 	VMOVUPS      Y10, 1472(AX)
-	VFMADD231PS  320(CX)(R8*1), Y10, Y3
-	VMOVUPS      352(CX)(DI*1), Y11
+	VFMADD231PS  320(CX)(R10*1), Y10, Y3
+	VMOVUPS      352(CX)(R9*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       1504(AX), Y11, Y11
 	VMOVUPS      Y11, 1504(AX)
-	VFMADD231PS  352(CX)(R8*1), Y11, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VBROADCASTSS (SI)(R9*4), X1
-	VDIVPS       X0, X1, X0
-	VMOVUPS      X0, (SP)(R11*1)
-	ADDQ         $+1536, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+16, R11
-	CMPQ         R11, $+48
-	JL           four
-	SUBQ         $+4608, AX
-	SUBQ         $+7680, DX
-	MOVQ         R9, R10
-	INCQ         R9
-	CMPQ         R9, BX
+	VFMADD231PS  352(CX)(R10*1), Y11, Y3
+	MOVL         2560(DX)(R8*4), R9
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1536(AX), Y8, Y8
+	VMOVUPS      Y8, 1536(AX)
+	VMULPS       (CX)(R10*1), Y8, Y4
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1568(AX), Y9, Y9
+	VMOVUPS      Y9, 1568(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y4
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1600(AX), Y10, Y10
+	VMOVUPS      Y10, 1600(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y4
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1632(AX), Y11, Y11
+	VMOVUPS      Y11, 1632(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y4
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1664(AX), Y8, Y8
+	VMOVUPS      Y8, 1664(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y4
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1696(AX), Y9, Y9
+	VMOVUPS      Y9, 1696(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y4
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1728(AX), Y10, Y10
+	VMOVUPS      Y10, 1728(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y4
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1760(AX), Y11, Y11
+	VMOVUPS      Y11, 1760(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y4
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1792(AX), Y8, Y8
+	VMOVUPS      Y8, 1792(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y4
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1824(AX), Y9, Y9
+	VMOVUPS      Y9, 1824(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y4
+	VMOVUPS      320(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1856(AX), Y10, Y10
+	VMOVUPS      Y10, 1856(AX)
+	VFMADD231PS  320(CX)(R10*1), Y10, Y4
+	VMOVUPS      352(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1888(AX), Y11, Y11
+	VMOVUPS      Y11, 1888(AX)
+	VFMADD231PS  352(CX)(R10*1), Y11, Y4
+	MOVL         3200(DX)(R8*4), R9
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1920(AX), Y8, Y8
+	VMOVUPS      Y8, 1920(AX)
+	VMULPS       (CX)(R10*1), Y8, Y5
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1952(AX), Y9, Y9
+	VMOVUPS      Y9, 1952(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y5
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1984(AX), Y10, Y10
+	VMOVUPS      Y10, 1984(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y5
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2016(AX), Y11, Y11
+	VMOVUPS      Y11, 2016(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y5
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2048(AX), Y8, Y8
+	VMOVUPS      Y8, 2048(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y5
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2080(AX), Y9, Y9
+	VMOVUPS      Y9, 2080(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y5
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2112(AX), Y10, Y10
+	VMOVUPS      Y10, 2112(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y5
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2144(AX), Y11, Y11
+	VMOVUPS      Y11, 2144(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y5
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2176(AX), Y8, Y8
+	VMOVUPS      Y8, 2176(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y5
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2208(AX), Y9, Y9
+	VMOVUPS      Y9, 2208(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y5
+	VMOVUPS      320(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2240(AX), Y10, Y10
+	VMOVUPS      Y10, 2240(AX)
+	VFMADD231PS  320(CX)(R10*1), Y10, Y5
+	VMOVUPS      352(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2272(AX), Y11, Y11
+	VMOVUPS      Y11, 2272(AX)
+	VFMADD231PS  352(CX)(R10*1), Y11, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R8*4), R9
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2304(AX), Y8, Y8
+	VMOVUPS      Y8, 2304(AX)
+	VMULPS       (CX)(R10*1), Y8, Y6
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2336(AX), Y9, Y9
+	VMOVUPS      Y9, 2336(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y6
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2368(AX), Y10, Y10
+	VMOVUPS      Y10, 2368(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y6
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2400(AX), Y11, Y11
+	VMOVUPS      Y11, 2400(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y6
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2432(AX), Y8, Y8
+	VMOVUPS      Y8, 2432(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y6
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2464(AX), Y9, Y9
+	VMOVUPS      Y9, 2464(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y6
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2496(AX), Y10, Y10
+	VMOVUPS      Y10, 2496(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y6
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2528(AX), Y11, Y11
+	VMOVUPS      Y11, 2528(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y6
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2560(AX), Y8, Y8
+	VMOVUPS      Y8, 2560(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y6
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2592(AX), Y9, Y9
+	VMOVUPS      Y9, 2592(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y6
+	VMOVUPS      320(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2624(AX), Y10, Y10
+	VMOVUPS      Y10, 2624(AX)
+	VFMADD231PS  320(CX)(R10*1), Y10, Y6
+	VMOVUPS      352(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2656(AX), Y11, Y11
+	VMOVUPS      Y11, 2656(AX)
+	VFMADD231PS  352(CX)(R10*1), Y11, Y6
+	MOVL         4480(DX)(R8*4), R9
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2688(AX), Y8, Y8
+	VMOVUPS      Y8, 2688(AX)
+	VMULPS       (CX)(R10*1), Y8, Y7
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2720(AX), Y9, Y9
+	VMOVUPS      Y9, 2720(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y7
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2752(AX), Y10, Y10
+	VMOVUPS      Y10, 2752(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y7
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2784(AX), Y11, Y11
+	VMOVUPS      Y11, 2784(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y7
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2816(AX), Y8, Y8
+	VMOVUPS      Y8, 2816(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y7
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2848(AX), Y9, Y9
+	VMOVUPS      Y9, 2848(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y7
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2880(AX), Y10, Y10
+	VMOVUPS      Y10, 2880(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y7
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2912(AX), Y11, Y11
+	VMOVUPS      Y11, 2912(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y7
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2944(AX), Y8, Y8
+	VMOVUPS      Y8, 2944(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y7
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2976(AX), Y9, Y9
+	VMOVUPS      Y9, 2976(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y7
+	VMOVUPS      320(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3008(AX), Y10, Y10
+	VMOVUPS      Y10, 3008(AX)
+	VFMADD231PS  320(CX)(R10*1), Y10, Y7
+	VMOVUPS      352(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3040(AX), Y11, Y11
+	VMOVUPS      Y11, 3040(AX)
+	VFMADD231PS  352(CX)(R10*1), Y11, Y7
+	MOVL         5120(DX)(R8*4), R9
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3072(AX), Y8, Y8
+	VMOVUPS      Y8, 3072(AX)
+	VMULPS       (CX)(R10*1), Y8, Y0
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3104(AX), Y9, Y9
+	VMOVUPS      Y9, 3104(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y0
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3136(AX), Y10, Y10
+	VMOVUPS      Y10, 3136(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3168(AX), Y11, Y11
+	VMOVUPS      Y11, 3168(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y0
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3200(AX), Y8, Y8
+	VMOVUPS      Y8, 3200(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y0
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3232(AX), Y9, Y9
+	VMOVUPS      Y9, 3232(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y0
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3264(AX), Y10, Y10
+	VMOVUPS      Y10, 3264(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y0
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3296(AX), Y11, Y11
+	VMOVUPS      Y11, 3296(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y0
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3328(AX), Y8, Y8
+	VMOVUPS      Y8, 3328(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y0
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3360(AX), Y9, Y9
+	VMOVUPS      Y9, 3360(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y0
+	VMOVUPS      320(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3392(AX), Y10, Y10
+	VMOVUPS      Y10, 3392(AX)
+	VFMADD231PS  320(CX)(R10*1), Y10, Y0
+	VMOVUPS      352(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3424(AX), Y11, Y11
+	VMOVUPS      Y11, 3424(AX)
+	VFMADD231PS  352(CX)(R10*1), Y11, Y0
+	MOVL         5760(DX)(R8*4), R9
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3456(AX), Y8, Y8
+	VMOVUPS      Y8, 3456(AX)
+	VMULPS       (CX)(R10*1), Y8, Y1
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3488(AX), Y9, Y9
+	VMOVUPS      Y9, 3488(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y1
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3520(AX), Y10, Y10
+	VMOVUPS      Y10, 3520(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3552(AX), Y11, Y11
+	VMOVUPS      Y11, 3552(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y1
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3584(AX), Y8, Y8
+	VMOVUPS      Y8, 3584(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y1
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3616(AX), Y9, Y9
+	VMOVUPS      Y9, 3616(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y1
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3648(AX), Y10, Y10
+	VMOVUPS      Y10, 3648(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y1
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3680(AX), Y11, Y11
+	VMOVUPS      Y11, 3680(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y1
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3712(AX), Y8, Y8
+	VMOVUPS      Y8, 3712(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y1
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3744(AX), Y9, Y9
+	VMOVUPS      Y9, 3744(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y1
+	VMOVUPS      320(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3776(AX), Y10, Y10
+	VMOVUPS      Y10, 3776(AX)
+	VFMADD231PS  320(CX)(R10*1), Y10, Y1
+	VMOVUPS      352(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3808(AX), Y11, Y11
+	VMOVUPS      Y11, 3808(AX)
+	VFMADD231PS  352(CX)(R10*1), Y11, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X4, X12, X4
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R8*4), R9
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3840(AX), Y8, Y8
+	VMOVUPS      Y8, 3840(AX)
+	VMULPS       (CX)(R10*1), Y8, Y2
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3872(AX), Y9, Y9
+	VMOVUPS      Y9, 3872(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y2
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3904(AX), Y10, Y10
+	VMOVUPS      Y10, 3904(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3936(AX), Y11, Y11
+	VMOVUPS      Y11, 3936(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y2
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3968(AX), Y8, Y8
+	VMOVUPS      Y8, 3968(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y2
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       4000(AX), Y9, Y9
+	VMOVUPS      Y9, 4000(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y2
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       4032(AX), Y10, Y10
+	VMOVUPS      Y10, 4032(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y2
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       4064(AX), Y11, Y11
+	VMOVUPS      Y11, 4064(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y2
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       4096(AX), Y8, Y8
+	VMOVUPS      Y8, 4096(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y2
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       4128(AX), Y9, Y9
+	VMOVUPS      Y9, 4128(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y2
+	VMOVUPS      320(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       4160(AX), Y10, Y10
+	VMOVUPS      Y10, 4160(AX)
+	VFMADD231PS  320(CX)(R10*1), Y10, Y2
+	VMOVUPS      352(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       4192(AX), Y11, Y11
+	VMOVUPS      Y11, 4192(AX)
+	VFMADD231PS  352(CX)(R10*1), Y11, Y2
+	MOVL         7040(DX)(R8*4), R9
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(DI*4), R10
+	VMOVUPS      (CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       4224(AX), Y8, Y8
+	VMOVUPS      Y8, 4224(AX)
+	VMULPS       (CX)(R10*1), Y8, Y3
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       4256(AX), Y9, Y9
+	VMOVUPS      Y9, 4256(AX)
+	VFMADD231PS  32(CX)(R10*1), Y9, Y3
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       4288(AX), Y10, Y10
+	VMOVUPS      Y10, 4288(AX)
+	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       4320(AX), Y11, Y11
+	VMOVUPS      Y11, 4320(AX)
+	VFMADD231PS  96(CX)(R10*1), Y11, Y3
+	VMOVUPS      128(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       4352(AX), Y8, Y8
+	VMOVUPS      Y8, 4352(AX)
+	VFMADD231PS  128(CX)(R10*1), Y8, Y3
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       4384(AX), Y9, Y9
+	VMOVUPS      Y9, 4384(AX)
+	VFMADD231PS  160(CX)(R10*1), Y9, Y3
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       4416(AX), Y10, Y10
+	VMOVUPS      Y10, 4416(AX)
+	VFMADD231PS  192(CX)(R10*1), Y10, Y3
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       4448(AX), Y11, Y11
+	VMOVUPS      Y11, 4448(AX)
+	VFMADD231PS  224(CX)(R10*1), Y11, Y3
+	VMOVUPS      256(CX)(R9*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       4480(AX), Y8, Y8
+	VMOVUPS      Y8, 4480(AX)
+	VFMADD231PS  256(CX)(R10*1), Y8, Y3
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       4512(AX), Y9, Y9
+	VMOVUPS      Y9, 4512(AX)
+	VFMADD231PS  288(CX)(R10*1), Y9, Y3
+	VMOVUPS      320(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       4544(AX), Y10, Y10
+	VMOVUPS      Y10, 4544(AX)
+	VFMADD231PS  320(CX)(R10*1), Y10, Y3
+	VMOVUPS      352(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       4576(AX), Y11, Y11
+	VMOVUPS      Y11, 4576(AX)
+	VFMADD231PS  352(CX)(R10*1), Y11, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VBROADCASTSS (SI)(DI*4), X12
+	VDIVPS       X0, X12, X0
+	VMOVUPS      X0, 32(SP)
+	MOVQ         DI, R8
+	INCQ         DI
+	CMPQ         DI, BX
 	JL           spike
-
-	// What the last spikes do.
 	VBROADCASTSS factor+40(FP), Y0
-	XORQ         R11, R11
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R10*4), DI
-	VBROADCASTSS (SP)(R11*1), Y14
-	VMOVUPS      (CX)(DI*1), Y8
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       64(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       96(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(DI*1), Y8
+	VMOVUPS      32(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       160(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 160(AX)
-	VMOVUPS      192(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       192(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 192(AX)
-	VMOVUPS      224(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       224(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 224(AX)
-	VMOVUPS      256(CX)(DI*1), Y8
+	VMOVUPS      160(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VMOVUPS      192(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VMOVUPS      224(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VMOVUPS      256(CX)(R9*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       256(AX), Y8, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y8, 256(AX)
-	VMOVUPS      288(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       288(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 288(AX)
-	VMOVUPS      320(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       320(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 320(AX)
-	VMOVUPS      352(CX)(DI*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       352(AX), Y8, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVUPS      Y8, 352(AX)
+	VMOVUPS      288(CX)(R9*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       288(AX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVUPS      Y9, 288(AX)
+	VMOVUPS      320(CX)(R9*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       320(AX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VMOVUPS      Y10, 320(AX)
+	VMOVUPS      352(CX)(R9*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       352(AX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VMOVUPS      Y11, 352(AX)
 	ADDQ         $+384, AX
 	ADDQ         $+640, DX
-	ADDQ         $+4, R11
-	CMPQ         R11, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+4608, AX
-	SUBQ         $+7680, DX
 	VZEROUPPER
 	RET
 
@@ -13786,368 +24882,916 @@ TEXT ·updateGeneral96AVX2(SB), NOSPLIT, $48-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       32(AX), Y9, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       64(AX), Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y0
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       96(AX), Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y0
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y0
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       160(AX), Y9, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y0
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       192(AX), Y10, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y0
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       224(AX), Y11, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y0
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y0
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       256(AX), Y8, Y8
 	VMOVUPS      Y8, 256(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y0
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y0
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       288(AX), Y9, Y9
 	VMOVUPS      Y9, 288(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y0
-	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD231PS  288(CX)(R11*1), Y9, Y0
+	VMOVUPS      320(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       320(AX), Y10, Y10
 	VMOVUPS      Y10, 320(AX)
-	VFMADD231PS  320(CX)(R9*1), Y10, Y0
-	VMOVUPS      352(CX)(R8*1), Y11
+	VFMADD231PS  320(CX)(R11*1), Y10, Y0
+	VMOVUPS      352(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       352(AX), Y11, Y11
 	VMOVUPS      Y11, 352(AX)
-	VFMADD231PS  352(CX)(R9*1), Y11, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  352(CX)(R11*1), Y11, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       384(AX), Y8, Y8
 	VMOVUPS      Y8, 384(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       416(AX), Y9, Y9
 	VMOVUPS      Y9, 416(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       448(AX), Y10, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y1
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       480(AX), Y11, Y11
 	VMOVUPS      Y11, 480(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y1
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       512(AX), Y8, Y8
 	VMOVUPS      Y8, 512(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y1
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       544(AX), Y9, Y9
 	VMOVUPS      Y9, 544(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y1
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       576(AX), Y10, Y10
 	VMOVUPS      Y10, 576(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y1
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       608(AX), Y11, Y11
 	VMOVUPS      Y11, 608(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y1
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y1
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       640(AX), Y8, Y8
 	VMOVUPS      Y8, 640(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y1
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y1
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       672(AX), Y9, Y9
 	VMOVUPS      Y9, 672(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y1
-	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD231PS  288(CX)(R11*1), Y9, Y1
+	VMOVUPS      320(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       704(AX), Y10, Y10
 	VMOVUPS      Y10, 704(AX)
-	VFMADD231PS  320(CX)(R9*1), Y10, Y1
-	VMOVUPS      352(CX)(R8*1), Y11
+	VFMADD231PS  320(CX)(R11*1), Y10, Y1
+	VMOVUPS      352(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       736(AX), Y11, Y11
 	VMOVUPS      Y11, 736(AX)
-	VFMADD231PS  352(CX)(R9*1), Y11, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  352(CX)(R11*1), Y11, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       768(AX), Y8, Y8
 	VMOVUPS      Y8, 768(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       800(AX), Y9, Y9
 	VMOVUPS      Y9, 800(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       832(AX), Y10, Y10
 	VMOVUPS      Y10, 832(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y2
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       864(AX), Y11, Y11
 	VMOVUPS      Y11, 864(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y2
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       896(AX), Y8, Y8
 	VMOVUPS      Y8, 896(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y2
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       928(AX), Y9, Y9
 	VMOVUPS      Y9, 928(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y2
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       960(AX), Y10, Y10
 	VMOVUPS      Y10, 960(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y2
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       992(AX), Y11, Y11
 	VMOVUPS      Y11, 992(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y2
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y2
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       1024(AX), Y8, Y8
 	VMOVUPS      Y8, 1024(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y2
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y2
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       1056(AX), Y9, Y9
 	VMOVUPS      Y9, 1056(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y2
-	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD231PS  288(CX)(R11*1), Y9, Y2
+	VMOVUPS      320(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1088(AX), Y10, Y10
 	VMOVUPS      Y10, 1088(AX)
-	VFMADD231PS  320(CX)(R9*1), Y10, Y2
-	VMOVUPS      352(CX)(R8*1), Y11
+	VFMADD231PS  320(CX)(R11*1), Y10, Y2
+	VMOVUPS      352(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       1120(AX), Y11, Y11
 	VMOVUPS      Y11, 1120(AX)
-	VFMADD231PS  352(CX)(R9*1), Y11, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  352(CX)(R11*1), Y11, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       1152(AX), Y8, Y8
 	VMOVUPS      Y8, 1152(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       1184(AX), Y9, Y9
 	VMOVUPS      Y9, 1184(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1216(AX), Y10, Y10
 	VMOVUPS      Y10, 1216(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y3
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       1248(AX), Y11, Y11
 	VMOVUPS      Y11, 1248(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y3
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       1280(AX), Y8, Y8
 	VMOVUPS      Y8, 1280(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y3
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       1312(AX), Y9, Y9
 	VMOVUPS      Y9, 1312(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y3
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1344(AX), Y10, Y10
 	VMOVUPS      Y10, 1344(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y3
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       1376(AX), Y11, Y11
 	VMOVUPS      Y11, 1376(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y3
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y3
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       1408(AX), Y8, Y8
 	VMOVUPS      Y8, 1408(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y3
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y3
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMULPS       1440(AX), Y9, Y9
 	VMOVUPS      Y9, 1440(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y3
-	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD231PS  288(CX)(R11*1), Y9, Y3
+	VMOVUPS      320(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMULPS       1472(AX), Y10, Y10
 	VMOVUPS      Y10, 1472(AX)
-	VFMADD231PS  320(CX)(R9*1), Y10, Y3
-	VMOVUPS      352(CX)(R8*1), Y11
+	VFMADD231PS  320(CX)(R11*1), Y10, Y3
+	VMOVUPS      352(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMULPS       1504(AX), Y11, Y11
 	VMOVUPS      Y11, 1504(AX)
-	VFMADD231PS  352(CX)(R9*1), Y11, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+1536, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+48
-	JL           four
-	SUBQ         $+4608, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  352(CX)(R11*1), Y11, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1536(AX), Y8, Y8
+	VMOVUPS      Y8, 1536(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1568(AX), Y9, Y9
+	VMOVUPS      Y9, 1568(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1600(AX), Y10, Y10
+	VMOVUPS      Y10, 1600(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1632(AX), Y11, Y11
+	VMOVUPS      Y11, 1632(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y4
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1664(AX), Y8, Y8
+	VMOVUPS      Y8, 1664(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y4
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1696(AX), Y9, Y9
+	VMOVUPS      Y9, 1696(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y4
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1728(AX), Y10, Y10
+	VMOVUPS      Y10, 1728(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y4
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1760(AX), Y11, Y11
+	VMOVUPS      Y11, 1760(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y4
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1792(AX), Y8, Y8
+	VMOVUPS      Y8, 1792(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y4
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1824(AX), Y9, Y9
+	VMOVUPS      Y9, 1824(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y4
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1856(AX), Y10, Y10
+	VMOVUPS      Y10, 1856(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y4
+	VMOVUPS      352(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       1888(AX), Y11, Y11
+	VMOVUPS      Y11, 1888(AX)
+	VFMADD231PS  352(CX)(R11*1), Y11, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       1920(AX), Y8, Y8
+	VMOVUPS      Y8, 1920(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       1952(AX), Y9, Y9
+	VMOVUPS      Y9, 1952(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       1984(AX), Y10, Y10
+	VMOVUPS      Y10, 1984(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2016(AX), Y11, Y11
+	VMOVUPS      Y11, 2016(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y5
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2048(AX), Y8, Y8
+	VMOVUPS      Y8, 2048(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y5
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2080(AX), Y9, Y9
+	VMOVUPS      Y9, 2080(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y5
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2112(AX), Y10, Y10
+	VMOVUPS      Y10, 2112(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y5
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2144(AX), Y11, Y11
+	VMOVUPS      Y11, 2144(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y5
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2176(AX), Y8, Y8
+	VMOVUPS      Y8, 2176(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y5
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2208(AX), Y9, Y9
+	VMOVUPS      Y9, 2208(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y5
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2240(AX), Y10, Y10
+	VMOVUPS      Y10, 2240(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y5
+	VMOVUPS      352(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2272(AX), Y11, Y11
+	VMOVUPS      Y11, 2272(AX)
+	VFMADD231PS  352(CX)(R11*1), Y11, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2304(AX), Y8, Y8
+	VMOVUPS      Y8, 2304(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2336(AX), Y9, Y9
+	VMOVUPS      Y9, 2336(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2368(AX), Y10, Y10
+	VMOVUPS      Y10, 2368(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2400(AX), Y11, Y11
+	VMOVUPS      Y11, 2400(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y6
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2432(AX), Y8, Y8
+	VMOVUPS      Y8, 2432(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y6
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2464(AX), Y9, Y9
+	VMOVUPS      Y9, 2464(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y6
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2496(AX), Y10, Y10
+	VMOVUPS      Y10, 2496(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y6
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2528(AX), Y11, Y11
+	VMOVUPS      Y11, 2528(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y6
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2560(AX), Y8, Y8
+	VMOVUPS      Y8, 2560(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y6
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2592(AX), Y9, Y9
+	VMOVUPS      Y9, 2592(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y6
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2624(AX), Y10, Y10
+	VMOVUPS      Y10, 2624(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y6
+	VMOVUPS      352(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2656(AX), Y11, Y11
+	VMOVUPS      Y11, 2656(AX)
+	VFMADD231PS  352(CX)(R11*1), Y11, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2688(AX), Y8, Y8
+	VMOVUPS      Y8, 2688(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2720(AX), Y9, Y9
+	VMOVUPS      Y9, 2720(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2752(AX), Y10, Y10
+	VMOVUPS      Y10, 2752(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2784(AX), Y11, Y11
+	VMOVUPS      Y11, 2784(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y7
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2816(AX), Y8, Y8
+	VMOVUPS      Y8, 2816(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y7
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2848(AX), Y9, Y9
+	VMOVUPS      Y9, 2848(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y7
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       2880(AX), Y10, Y10
+	VMOVUPS      Y10, 2880(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y7
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       2912(AX), Y11, Y11
+	VMOVUPS      Y11, 2912(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y7
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       2944(AX), Y8, Y8
+	VMOVUPS      Y8, 2944(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y7
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       2976(AX), Y9, Y9
+	VMOVUPS      Y9, 2976(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y7
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3008(AX), Y10, Y10
+	VMOVUPS      Y10, 3008(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y7
+	VMOVUPS      352(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3040(AX), Y11, Y11
+	VMOVUPS      Y11, 3040(AX)
+	VFMADD231PS  352(CX)(R11*1), Y11, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3072(AX), Y8, Y8
+	VMOVUPS      Y8, 3072(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3104(AX), Y9, Y9
+	VMOVUPS      Y9, 3104(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3136(AX), Y10, Y10
+	VMOVUPS      Y10, 3136(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3168(AX), Y11, Y11
+	VMOVUPS      Y11, 3168(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3200(AX), Y8, Y8
+	VMOVUPS      Y8, 3200(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3232(AX), Y9, Y9
+	VMOVUPS      Y9, 3232(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3264(AX), Y10, Y10
+	VMOVUPS      Y10, 3264(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3296(AX), Y11, Y11
+	VMOVUPS      Y11, 3296(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y0
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3328(AX), Y8, Y8
+	VMOVUPS      Y8, 3328(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y0
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3360(AX), Y9, Y9
+	VMOVUPS      Y9, 3360(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y0
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3392(AX), Y10, Y10
+	VMOVUPS      Y10, 3392(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y0
+	VMOVUPS      352(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3424(AX), Y11, Y11
+	VMOVUPS      Y11, 3424(AX)
+	VFMADD231PS  352(CX)(R11*1), Y11, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3456(AX), Y8, Y8
+	VMOVUPS      Y8, 3456(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3488(AX), Y9, Y9
+	VMOVUPS      Y9, 3488(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3520(AX), Y10, Y10
+	VMOVUPS      Y10, 3520(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3552(AX), Y11, Y11
+	VMOVUPS      Y11, 3552(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3584(AX), Y8, Y8
+	VMOVUPS      Y8, 3584(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3616(AX), Y9, Y9
+	VMOVUPS      Y9, 3616(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3648(AX), Y10, Y10
+	VMOVUPS      Y10, 3648(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3680(AX), Y11, Y11
+	VMOVUPS      Y11, 3680(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y1
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3712(AX), Y8, Y8
+	VMOVUPS      Y8, 3712(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y1
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3744(AX), Y9, Y9
+	VMOVUPS      Y9, 3744(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y1
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3776(AX), Y10, Y10
+	VMOVUPS      Y10, 3776(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y1
+	VMOVUPS      352(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3808(AX), Y11, Y11
+	VMOVUPS      Y11, 3808(AX)
+	VFMADD231PS  352(CX)(R11*1), Y11, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3840(AX), Y8, Y8
+	VMOVUPS      Y8, 3840(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       3872(AX), Y9, Y9
+	VMOVUPS      Y9, 3872(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       3904(AX), Y10, Y10
+	VMOVUPS      Y10, 3904(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       3936(AX), Y11, Y11
+	VMOVUPS      Y11, 3936(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       3968(AX), Y8, Y8
+	VMOVUPS      Y8, 3968(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       4000(AX), Y9, Y9
+	VMOVUPS      Y9, 4000(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       4032(AX), Y10, Y10
+	VMOVUPS      Y10, 4032(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       4064(AX), Y11, Y11
+	VMOVUPS      Y11, 4064(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y2
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       4096(AX), Y8, Y8
+	VMOVUPS      Y8, 4096(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y2
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       4128(AX), Y9, Y9
+	VMOVUPS      Y9, 4128(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y2
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       4160(AX), Y10, Y10
+	VMOVUPS      Y10, 4160(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y2
+	VMOVUPS      352(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       4192(AX), Y11, Y11
+	VMOVUPS      Y11, 4192(AX)
+	VFMADD231PS  352(CX)(R11*1), Y11, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       4224(AX), Y8, Y8
+	VMOVUPS      Y8, 4224(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       4256(AX), Y9, Y9
+	VMOVUPS      Y9, 4256(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       4288(AX), Y10, Y10
+	VMOVUPS      Y10, 4288(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       4320(AX), Y11, Y11
+	VMOVUPS      Y11, 4320(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       4352(AX), Y8, Y8
+	VMOVUPS      Y8, 4352(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       4384(AX), Y9, Y9
+	VMOVUPS      Y9, 4384(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       4416(AX), Y10, Y10
+	VMOVUPS      Y10, 4416(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       4448(AX), Y11, Y11
+	VMOVUPS      Y11, 4448(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y3
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMULPS       4480(AX), Y8, Y8
+	VMOVUPS      Y8, 4480(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y3
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       4512(AX), Y9, Y9
+	VMOVUPS      Y9, 4512(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y3
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       4544(AX), Y10, Y10
+	VMOVUPS      Y10, 4544(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y3
+	VMOVUPS      352(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       4576(AX), Y11, Y11
+	VMOVUPS      Y11, 4576(AX)
+	VFMADD231PS  352(CX)(R11*1), Y11, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       (AX), Y8, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       32(AX), Y8, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       64(AX), Y8, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       96(AX), Y8, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(R8*1), Y8
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       32(AX), Y9, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       64(AX), Y10, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       96(AX), Y11, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       128(AX), Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       160(AX), Y8, Y8
-	VMOVUPS      Y8, 160(AX)
-	VMOVUPS      192(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       192(AX), Y8, Y8
-	VMOVUPS      Y8, 192(AX)
-	VMOVUPS      224(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       224(AX), Y8, Y8
-	VMOVUPS      Y8, 224(AX)
-	VMOVUPS      256(CX)(R8*1), Y8
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       160(AX), Y9, Y9
+	VMOVUPS      Y9, 160(AX)
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       192(AX), Y10, Y10
+	VMOVUPS      Y10, 192(AX)
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       224(AX), Y11, Y11
+	VMOVUPS      Y11, 224(AX)
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMULPS       256(AX), Y8, Y8
 	VMOVUPS      Y8, 256(AX)
-	VMOVUPS      288(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       288(AX), Y8, Y8
-	VMOVUPS      Y8, 288(AX)
-	VMOVUPS      320(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       320(AX), Y8, Y8
-	VMOVUPS      Y8, 320(AX)
-	VMOVUPS      352(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
-	VMULPS       352(AX), Y8, Y8
-	VMOVUPS      Y8, 352(AX)
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMULPS       288(AX), Y9, Y9
+	VMOVUPS      Y9, 288(AX)
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMULPS       320(AX), Y10, Y10
+	VMOVUPS      Y10, 320(AX)
+	VMOVUPS      352(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMULPS       352(AX), Y11, Y11
+	VMOVUPS      Y11, 352(AX)
 	ADDQ         $+384, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+4608, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
 	VZEROUPPER
 	RET
 
@@ -14161,440 +25805,1100 @@ TEXT ·updateForgetting96AVX2(SB), NOSPLIT, $96-56
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
 	VBROADCASTSS one<>+0(SB), Y15
-	VXORPS       Y0, Y0, Y0
+	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 48(SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 64(SP)
 	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
-	XORQ         R10, R10
-	XORQ         R11, R11
+	XORQ         R8, R8
+	XORQ         R9, R9
 
 spike:
-	XORQ R12, R12
-
-four:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 48(SP)(R12*1), Y13
-	MOVL         (DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP), Y14
+	VBROADCASTSS 48(SP), Y13
+	MOVL         (DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMULPS       (CX)(R9*1), Y8, Y0
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 32(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y0
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      64(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y0
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      96(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y0
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      128(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y0
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      160(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y0
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      192(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y0
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      224(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y0
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y0
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      256(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 256(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y0
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y0
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      288(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 288(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y0
-	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD231PS  288(CX)(R11*1), Y9, Y0
+	VMOVUPS      320(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      320(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 320(AX)
-	VFMADD231PS  320(CX)(R9*1), Y10, Y0
-	VMOVUPS      352(CX)(R8*1), Y11
+	VFMADD231PS  320(CX)(R11*1), Y10, Y0
+	VMOVUPS      352(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      352(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 352(AX)
-	VFMADD231PS  352(CX)(R9*1), Y11, Y0
-	MOVL         640(DX)(R11*4), R8
-	VBROADCASTSS 4(SP)(R12*1), Y14
-	VBROADCASTSS 52(SP)(R12*1), Y13
-	MOVL         640(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  352(CX)(R11*1), Y11, Y0
+	MOVL         640(DX)(R9*4), R10
+	VBROADCASTSS 4(SP), Y14
+	VBROADCASTSS 52(SP), Y13
+	MOVL         640(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      384(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 384(AX)
-	VMULPS       (CX)(R9*1), Y8, Y1
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      416(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 416(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y1
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      448(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y1
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      480(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 480(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y1
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      512(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 512(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y1
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      544(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 544(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y1
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      576(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 576(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y1
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      608(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 608(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y1
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y1
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      640(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 640(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y1
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y1
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      672(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 672(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y1
-	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD231PS  288(CX)(R11*1), Y9, Y1
+	VMOVUPS      320(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      704(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 704(AX)
-	VFMADD231PS  320(CX)(R9*1), Y10, Y1
-	VMOVUPS      352(CX)(R8*1), Y11
+	VFMADD231PS  320(CX)(R11*1), Y10, Y1
+	VMOVUPS      352(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      736(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 736(AX)
-	VFMADD231PS  352(CX)(R9*1), Y11, Y1
-	MOVL         1280(DX)(R11*4), R8
-	VBROADCASTSS 8(SP)(R12*1), Y14
-	VBROADCASTSS 56(SP)(R12*1), Y13
-	MOVL         1280(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  352(CX)(R11*1), Y11, Y1
+	MOVL         1280(DX)(R9*4), R10
+	VBROADCASTSS 8(SP), Y14
+	VBROADCASTSS 56(SP), Y13
+	MOVL         1280(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      768(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 768(AX)
-	VMULPS       (CX)(R9*1), Y8, Y2
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      800(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 800(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y2
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      832(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 832(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y2
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      864(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 864(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y2
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      896(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 896(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y2
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      928(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 928(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y2
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      960(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 960(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y2
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      992(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 992(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y2
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y2
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      1024(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 1024(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y2
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y2
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      1056(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 1056(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y2
-	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD231PS  288(CX)(R11*1), Y9, Y2
+	VMOVUPS      320(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      1088(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 1088(AX)
-	VFMADD231PS  320(CX)(R9*1), Y10, Y2
-	VMOVUPS      352(CX)(R8*1), Y11
+	VFMADD231PS  320(CX)(R11*1), Y10, Y2
+	VMOVUPS      352(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      1120(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 1120(AX)
-	VFMADD231PS  352(CX)(R9*1), Y11, Y2
-	MOVL         1920(DX)(R11*4), R8
-	VBROADCASTSS 12(SP)(R12*1), Y14
-	VBROADCASTSS 60(SP)(R12*1), Y13
-	MOVL         1920(DX)(R10*4), R9
-	VMOVUPS      (CX)(R8*1), Y8
+	VFMADD231PS  352(CX)(R11*1), Y11, Y2
+	MOVL         1920(DX)(R9*4), R10
+	VBROADCASTSS 12(SP), Y14
+	VBROADCASTSS 60(SP), Y13
+	MOVL         1920(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      1152(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 1152(AX)
-	VMULPS       (CX)(R9*1), Y8, Y3
-	VMOVUPS      32(CX)(R8*1), Y9
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      1184(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 1184(AX)
-	VFMADD231PS  32(CX)(R9*1), Y9, Y3
-	VMOVUPS      64(CX)(R8*1), Y10
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      1216(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 1216(AX)
-	VFMADD231PS  64(CX)(R9*1), Y10, Y3
-	VMOVUPS      96(CX)(R8*1), Y11
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      1248(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 1248(AX)
-	VFMADD231PS  96(CX)(R9*1), Y11, Y3
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      1280(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 1280(AX)
-	VFMADD231PS  128(CX)(R9*1), Y8, Y3
-	VMOVUPS      160(CX)(R8*1), Y9
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      1312(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 1312(AX)
-	VFMADD231PS  160(CX)(R9*1), Y9, Y3
-	VMOVUPS      192(CX)(R8*1), Y10
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      1344(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 1344(AX)
-	VFMADD231PS  192(CX)(R9*1), Y10, Y3
-	VMOVUPS      224(CX)(R8*1), Y11
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VMOVUPS      224(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      1376(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 1376(AX)
-	VFMADD231PS  224(CX)(R9*1), Y11, Y3
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD231PS  224(CX)(R11*1), Y11, Y3
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      1408(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 1408(AX)
-	VFMADD231PS  256(CX)(R9*1), Y8, Y3
-	VMOVUPS      288(CX)(R8*1), Y9
+	VFMADD231PS  256(CX)(R11*1), Y8, Y3
+	VMOVUPS      288(CX)(R10*1), Y9
 	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      1440(AX), Y12
 	VFMADD213PS  Y13, Y12, Y9
 	VMOVUPS      Y9, 1440(AX)
-	VFMADD231PS  288(CX)(R9*1), Y9, Y3
-	VMOVUPS      320(CX)(R8*1), Y10
+	VFMADD231PS  288(CX)(R11*1), Y9, Y3
+	VMOVUPS      320(CX)(R10*1), Y10
 	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      1472(AX), Y12
 	VFMADD213PS  Y13, Y12, Y10
 	VMOVUPS      Y10, 1472(AX)
-	VFMADD231PS  320(CX)(R9*1), Y10, Y3
-	VMOVUPS      352(CX)(R8*1), Y11
+	VFMADD231PS  320(CX)(R11*1), Y10, Y3
+	VMOVUPS      352(CX)(R10*1), Y11
 	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      1504(AX), Y12
 	VFMADD213PS  Y13, Y12, Y11
 	VMOVUPS      Y11, 1504(AX)
-	VFMADD231PS  352(CX)(R9*1), Y11, Y3
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       (SI)(R10*4), X1
-	VINSERTPS    $0x10, 640(SI)(R10*4), X1, X1
-	VINSERTPS    $0x20, 1280(SI)(R10*4), X1, X1
-	VINSERTPS    $0x30, 1920(SI)(R10*4), X1, X1
-	VMOVUPS      (DI)(R12*1), X2
-	VBROADCASTSS minOverlap<>+0(SB), X3
-	VMULPS       X2, X3, X3
-	VCMPPS       $0x1e, X3, X0, X4
-	VMULPS       X1, X2, X3
-	VDIVPS       X0, X3, X0
-	VANDPS       X4, X0, X0
-	VBROADCASTSS share+52(FP), X5
-	VMULPS       X5, X3, X3
-	VANDPS       X4, X3, X3
-	VMOVUPS      X3, 48(SP)(R12*1)
-	VBROADCASTSS growth+48(FP), X5
-	VFMADD213PS  X15, X5, X1
-	VMULPS       X1, X2, X1
-	VBLENDVPS    X4, X1, X2, X2
-	VMOVUPS      X2, (DI)(R12*1)
-	VMOVUPS      X0, (SP)(R12*1)
-	ADDQ         $+1536, AX
-	ADDQ         $+2560, DX
-	ADDQ         $+2560, SI
-	ADDQ         $+16, R12
-	CMPQ         R12, $+48
-	JL           four
-	SUBQ         $+4608, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
-	MOVQ         R10, R11
-	INCQ         R10
-	CMPQ         R10, BX
+	VFMADD231PS  352(CX)(R11*1), Y11, Y3
+	MOVL         2560(DX)(R9*4), R10
+	VBROADCASTSS 16(SP), Y14
+	VBROADCASTSS 64(SP), Y13
+	MOVL         2560(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1536(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1536(AX)
+	VMULPS       (CX)(R11*1), Y8, Y4
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1568(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1568(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y4
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1600(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1600(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1632(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1632(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y4
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1664(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1664(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y4
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1696(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1696(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y4
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1728(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1728(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y4
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1760(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1760(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y4
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1792(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1792(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y4
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1824(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1824(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y4
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1856(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1856(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y4
+	VMOVUPS      352(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      1888(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 1888(AX)
+	VFMADD231PS  352(CX)(R11*1), Y11, Y4
+	MOVL         3200(DX)(R9*4), R10
+	VBROADCASTSS 20(SP), Y14
+	VBROADCASTSS 68(SP), Y13
+	MOVL         3200(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      1920(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 1920(AX)
+	VMULPS       (CX)(R11*1), Y8, Y5
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      1952(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 1952(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y5
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      1984(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 1984(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2016(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2016(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y5
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2048(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2048(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y5
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2080(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2080(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y5
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2112(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2112(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y5
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2144(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2144(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y5
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2176(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2176(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y5
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2208(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2208(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y5
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2240(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2240(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y5
+	VMOVUPS      352(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2272(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2272(AX)
+	VFMADD231PS  352(CX)(R11*1), Y11, Y5
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       (SI)(R8*4), X8
+	VINSERTPS    $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS      (DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 48(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, (DI)
+	VMOVUPS      X0, (SP)
+	MOVL         3840(DX)(R9*4), R10
+	VBROADCASTSS 24(SP), Y14
+	VBROADCASTSS 72(SP), Y13
+	MOVL         3840(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2304(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2304(AX)
+	VMULPS       (CX)(R11*1), Y8, Y6
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2336(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2336(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y6
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2368(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2368(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2400(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2400(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y6
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2432(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2432(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y6
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2464(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2464(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y6
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2496(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2496(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y6
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2528(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2528(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y6
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2560(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2560(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y6
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2592(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2592(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y6
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2624(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2624(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y6
+	VMOVUPS      352(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2656(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2656(AX)
+	VFMADD231PS  352(CX)(R11*1), Y11, Y6
+	MOVL         4480(DX)(R9*4), R10
+	VBROADCASTSS 28(SP), Y14
+	VBROADCASTSS 76(SP), Y13
+	MOVL         4480(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2688(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2688(AX)
+	VMULPS       (CX)(R11*1), Y8, Y7
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2720(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2720(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y7
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2752(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2752(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2784(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2784(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y7
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2816(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2816(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y7
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2848(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2848(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y7
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      2880(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 2880(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y7
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      2912(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 2912(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y7
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      2944(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 2944(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y7
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      2976(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 2976(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y7
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3008(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3008(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y7
+	VMOVUPS      352(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3040(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3040(AX)
+	VFMADD231PS  352(CX)(R11*1), Y11, Y7
+	MOVL         5120(DX)(R9*4), R10
+	VBROADCASTSS 32(SP), Y14
+	VBROADCASTSS 80(SP), Y13
+	MOVL         5120(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3072(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3072(AX)
+	VMULPS       (CX)(R11*1), Y8, Y0
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3104(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3104(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y0
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3136(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3136(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3168(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3168(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y0
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3200(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3200(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3232(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3232(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y0
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3264(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3264(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y0
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3296(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3296(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y0
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3328(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3328(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y0
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3360(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3360(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y0
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3392(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3392(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y0
+	VMOVUPS      352(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3424(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3424(AX)
+	VFMADD231PS  352(CX)(R11*1), Y11, Y0
+	MOVL         5760(DX)(R9*4), R10
+	VBROADCASTSS 36(SP), Y14
+	VBROADCASTSS 84(SP), Y13
+	MOVL         5760(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3456(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3456(AX)
+	VMULPS       (CX)(R11*1), Y8, Y1
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3488(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3488(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y1
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3520(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3520(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3552(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3552(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y1
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3584(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3584(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3616(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3616(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y1
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3648(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3648(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y1
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3680(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3680(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y1
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3712(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3712(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y1
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3744(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3744(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y1
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3776(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3776(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y1
+	VMOVUPS      352(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3808(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3808(AX)
+	VFMADD231PS  352(CX)(R11*1), Y11, Y1
+	VBLENDPS     $0xcc, Y5, Y4, Y12
+	VSHUFPS      $0x4e, Y5, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VBLENDPS     $0xcc, Y7, Y6, Y12
+	VSHUFPS      $0x4e, Y7, Y6, Y6
+	VADDPS       Y12, Y6, Y6
+	VSHUFPS      $0x88, Y6, Y4, Y12
+	VSHUFPS      $0xdd, Y6, Y4, Y4
+	VADDPS       Y12, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VMOVSS       2560(SI)(R8*4), X8
+	VINSERTPS    $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS      16(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X4, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X4, X10, X4
+	VANDPS       X11, X4, X4
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 64(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 16(DI)
+	VMOVUPS      X4, 16(SP)
+	MOVL         6400(DX)(R9*4), R10
+	VBROADCASTSS 40(SP), Y14
+	VBROADCASTSS 88(SP), Y13
+	MOVL         6400(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3840(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3840(AX)
+	VMULPS       (CX)(R11*1), Y8, Y2
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      3872(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 3872(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y2
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      3904(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 3904(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      3936(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 3936(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y2
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      3968(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 3968(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      4000(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 4000(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y2
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      4032(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 4032(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y2
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      4064(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 4064(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y2
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      4096(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 4096(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y2
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      4128(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 4128(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y2
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      4160(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 4160(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y2
+	VMOVUPS      352(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      4192(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 4192(AX)
+	VFMADD231PS  352(CX)(R11*1), Y11, Y2
+	MOVL         7040(DX)(R9*4), R10
+	VBROADCASTSS 44(SP), Y14
+	VBROADCASTSS 92(SP), Y13
+	MOVL         7040(DX)(R8*4), R11
+	VMOVUPS      (CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      4224(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 4224(AX)
+	VMULPS       (CX)(R11*1), Y8, Y3
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      4256(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 4256(AX)
+	VFMADD231PS  32(CX)(R11*1), Y9, Y3
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      4288(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 4288(AX)
+	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      4320(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 4320(AX)
+	VFMADD231PS  96(CX)(R11*1), Y11, Y3
+	VMOVUPS      128(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      4352(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 4352(AX)
+	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      4384(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 4384(AX)
+	VFMADD231PS  160(CX)(R11*1), Y9, Y3
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      4416(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 4416(AX)
+	VFMADD231PS  192(CX)(R11*1), Y10, Y3
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      4448(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 4448(AX)
+	VFMADD231PS  224(CX)(R11*1), Y11, Y3
+	VMOVUPS      256(CX)(R10*1), Y8
+	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      4480(AX), Y12
+	VFMADD213PS  Y13, Y12, Y8
+	VMOVUPS      Y8, 4480(AX)
+	VFMADD231PS  256(CX)(R11*1), Y8, Y3
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
+	VMOVUPS      4512(AX), Y12
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 4512(AX)
+	VFMADD231PS  288(CX)(R11*1), Y9, Y3
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
+	VMOVUPS      4544(AX), Y12
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 4544(AX)
+	VFMADD231PS  320(CX)(R11*1), Y10, Y3
+	VMOVUPS      352(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
+	VMOVUPS      4576(AX), Y12
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 4576(AX)
+	VFMADD231PS  352(CX)(R11*1), Y11, Y3
+	VBLENDPS     $0xcc, Y1, Y0, Y12
+	VSHUFPS      $0x4e, Y1, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VBLENDPS     $0xcc, Y3, Y2, Y12
+	VSHUFPS      $0x4e, Y3, Y2, Y2
+	VADDPS       Y12, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y12
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VADDPS       Y12, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X0
+	VMOVSS       5120(SI)(R8*4), X8
+	VINSERTPS    $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS    $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS    $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS      32(DI), X9
+	VBROADCASTSS minOverlap<>+0(SB), X10
+	VMULPS       X9, X10, X10
+	VCMPPS       $0x1e, X10, X0, X11
+	VMULPS       X8, X9, X10
+	VDIVPS       X0, X10, X0
+	VANDPS       X11, X0, X0
+	VBROADCASTSS share+52(FP), X13
+	VMULPS       X13, X10, X10
+	VANDPS       X11, X10, X10
+	VMOVUPS      X10, 80(SP)
+	VBROADCASTSS growth+48(FP), X13
+	VFMADD213PS  X15, X13, X8
+	VMULPS       X8, X9, X8
+	VBLENDVPS    X11, X8, X9, X9
+	VMOVUPS      X9, 32(DI)
+	VMOVUPS      X0, 32(SP)
+	MOVQ         R8, R9
+	INCQ         R8
+	CMPQ         R8, BX
 	JL           spike
-
-	// What the last spikes do.
-	XORQ R12, R12
+	XORQ         BX, BX
 
 last:
-	MOVL         (DX)(R11*4), R8
-	VBROADCASTSS (SP)(R12*1), Y14
-	VBROADCASTSS 48(SP)(R12*1), Y13
-	VMOVUPS      (CX)(R8*1), Y8
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Y14
+	VBROADCASTSS 48(SP)(BX*1), Y13
+	VMOVUPS      (CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      (AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, (AX)
-	VMOVUPS      32(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      32(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      32(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 32(AX)
-	VMOVUPS      64(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 32(AX)
+	VMOVUPS      64(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      64(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 64(AX)
-	VMOVUPS      96(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 64(AX)
+	VMOVUPS      96(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      96(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 96(AX)
-	VMOVUPS      128(CX)(R8*1), Y8
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 96(AX)
+	VMOVUPS      128(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      128(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VMOVUPS      160(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      160(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      160(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 160(AX)
-	VMOVUPS      192(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 160(AX)
+	VMOVUPS      192(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      192(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 192(AX)
-	VMOVUPS      224(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 192(AX)
+	VMOVUPS      224(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      224(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 224(AX)
-	VMOVUPS      256(CX)(R8*1), Y8
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 224(AX)
+	VMOVUPS      256(CX)(R10*1), Y8
 	VFMADD213PS  Y15, Y14, Y8
 	VMOVUPS      256(AX), Y12
 	VFMADD213PS  Y13, Y12, Y8
 	VMOVUPS      Y8, 256(AX)
-	VMOVUPS      288(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VMOVUPS      288(CX)(R10*1), Y9
+	VFMADD213PS  Y15, Y14, Y9
 	VMOVUPS      288(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 288(AX)
-	VMOVUPS      320(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y9
+	VMOVUPS      Y9, 288(AX)
+	VMOVUPS      320(CX)(R10*1), Y10
+	VFMADD213PS  Y15, Y14, Y10
 	VMOVUPS      320(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 320(AX)
-	VMOVUPS      352(CX)(R8*1), Y8
-	VFMADD213PS  Y15, Y14, Y8
+	VFMADD213PS  Y13, Y12, Y10
+	VMOVUPS      Y10, 320(AX)
+	VMOVUPS      352(CX)(R10*1), Y11
+	VFMADD213PS  Y15, Y14, Y11
 	VMOVUPS      352(AX), Y12
-	VFMADD213PS  Y13, Y12, Y8
-	VMOVUPS      Y8, 352(AX)
+	VFMADD213PS  Y13, Y12, Y11
+	VMOVUPS      Y11, 352(AX)
 	ADDQ         $+384, AX
 	ADDQ         $+640, DX
-	ADDQ         $+640, SI
-	ADDQ         $+4, R12
-	CMPQ         R12, $+48
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
 	JL           last
-	SUBQ         $+4608, AX
-	SUBQ         $+7680, DX
-	SUBQ         $+7680, SI
 	VZEROUPPER
 	RET
 

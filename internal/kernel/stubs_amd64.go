@@ -133,62 +133,62 @@ func sampleAVX2(dst *uint32, n int, tree *[32]uint32, thresholds *uint32, block 
 //go:noescape
 func sampleLowDiscrepancyAVX2(dst *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
 
-// updateFast8AVX2 applies n spikes to each of 24 positions of 8 neurons and multiplies h by a factor.
+// updateFast8AVX2 applies n spikes to each of 12 positions of 8 neurons and multiplies h by a factor.
 //
 //go:noescape
 func updateFast8AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
-// updateGeneral8AVX2 applies n spikes to each of 24 positions of 8 neurons.
+// updateGeneral8AVX2 applies n spikes to each of 12 positions of 8 neurons.
 //
 //go:noescape
 func updateGeneral8AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateForgetting8AVX2 applies n spikes to each of 24 positions of 8 neurons.
+// updateForgetting8AVX2 applies n spikes to each of 12 positions of 8 neurons.
 //
 //go:noescape
 func updateForgetting8AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateFast16AVX2 applies n spikes to each of 24 positions of 16 neurons and multiplies h by a factor.
+// updateFast16AVX2 applies n spikes to each of 12 positions of 16 neurons and multiplies h by a factor.
 //
 //go:noescape
 func updateFast16AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
-// updateGeneral16AVX2 applies n spikes to each of 24 positions of 16 neurons.
+// updateGeneral16AVX2 applies n spikes to each of 12 positions of 16 neurons.
 //
 //go:noescape
 func updateGeneral16AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateForgetting16AVX2 applies n spikes to each of 24 positions of 16 neurons.
+// updateForgetting16AVX2 applies n spikes to each of 12 positions of 16 neurons.
 //
 //go:noescape
 func updateForgetting16AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateFast24AVX2 applies n spikes to each of 16 positions of 24 neurons and multiplies h by a factor.
+// updateFast24AVX2 applies n spikes to each of 12 positions of 24 neurons and multiplies h by a factor.
 //
 //go:noescape
 func updateFast24AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
-// updateGeneral24AVX2 applies n spikes to each of 16 positions of 24 neurons.
+// updateGeneral24AVX2 applies n spikes to each of 12 positions of 24 neurons.
 //
 //go:noescape
 func updateGeneral24AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateForgetting24AVX2 applies n spikes to each of 16 positions of 24 neurons.
+// updateForgetting24AVX2 applies n spikes to each of 12 positions of 24 neurons.
 //
 //go:noescape
 func updateForgetting24AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateFast32AVX2 applies n spikes to each of 16 positions of 32 neurons and multiplies h by a factor.
+// updateFast32AVX2 applies n spikes to each of 12 positions of 32 neurons and multiplies h by a factor.
 //
 //go:noescape
 func updateFast32AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
-// updateGeneral32AVX2 applies n spikes to each of 16 positions of 32 neurons.
+// updateGeneral32AVX2 applies n spikes to each of 12 positions of 32 neurons.
 //
 //go:noescape
 func updateGeneral32AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateForgetting32AVX2 applies n spikes to each of 16 positions of 32 neurons.
+// updateForgetting32AVX2 applies n spikes to each of 12 positions of 32 neurons.
 //
 //go:noescape
 func updateForgetting32AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)

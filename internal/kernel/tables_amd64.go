@@ -12,10 +12,10 @@ var (
 
 // avx2 holds the functions for 8 neurons, 16 and so on.
 var avx2 = []update{
-	1:  {24, updateFast8AVX2, updateGeneral8AVX2, updateForgetting8AVX2},
-	2:  {24, updateFast16AVX2, updateGeneral16AVX2, updateForgetting16AVX2},
-	3:  {16, updateFast24AVX2, updateGeneral24AVX2, updateForgetting24AVX2},
-	4:  {16, updateFast32AVX2, updateGeneral32AVX2, updateForgetting32AVX2},
+	1:  {12, updateFast8AVX2, updateGeneral8AVX2, updateForgetting8AVX2},
+	2:  {12, updateFast16AVX2, updateGeneral16AVX2, updateForgetting16AVX2},
+	3:  {12, updateFast24AVX2, updateGeneral24AVX2, updateForgetting24AVX2},
+	4:  {12, updateFast32AVX2, updateGeneral32AVX2, updateForgetting32AVX2},
 	5:  {12, updateFast40AVX2, updateGeneral40AVX2, updateForgetting40AVX2},
 	6:  {12, updateFast48AVX2, updateGeneral48AVX2, updateForgetting48AVX2},
 	7:  {12, updateFast56AVX2, updateGeneral56AVX2, updateForgetting56AVX2},

@@ -28,7 +28,7 @@ var (
 		lanes, most  int
 		positions    func(vectors int) int
 	}{
-		{"AVX2", "avx2", 8, maxVectorsAVX2, groupAVX2},
+		{"AVX2", "avx2", 8, maxVectorsAVX2, func(int) int { return groupAVX2 }},
 		{"AVX512", "avx512", 16, maxVectors, func(v int) int { return groups[v] }},
 	} {
 		fmt.Fprintf(&b, "\n// %s holds the functions for %d neurons, %d and so on.\nvar %s = []update{\n", tier.name, tier.lanes, 2*tier.lanes, tier.name)
