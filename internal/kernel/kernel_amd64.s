@@ -498,4484 +498,8437 @@ sums:
 	RET
 
 // func updateFast16AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateFast16AVX512(SB), NOSPLIT, $16-44
+// Requires: AVX, AVX512F
+TEXT ·updateFast16AVX512(SB), $1696-44
 	MOVQ    h+0(FP), AX
 	MOVQ    weights+8(FP), CX
 	MOVQ    offsets+16(FP), DX
-	MOVQ    n+32(FP), SI
-	MOVQ    num+24(FP), DI
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 256(AX), Z4
-	VMOVUPS 320(AX), Z5
-	VMOVUPS 384(AX), Z6
-	VMOVUPS 448(AX), Z7
-	VMOVUPS 512(AX), Z8
-	VMOVUPS 576(AX), Z9
-	VMOVUPS 640(AX), Z10
-	VMOVUPS 704(AX), Z11
-	VMOVUPS 768(AX), Z12
-	VMOVUPS 832(AX), Z13
-	VMOVUPS 896(AX), Z14
-	VMOVUPS 960(AX), Z15
-	VMOVUPS 1024(AX), Z16
-	VMOVUPS 1088(AX), Z17
-	VMOVUPS 1152(AX), Z18
-	VMOVUPS 1216(AX), Z19
-	VMOVUPS 1280(AX), Z20
-	VMOVUPS 1344(AX), Z21
-	VMOVUPS 1408(AX), Z22
-	VMOVUPS 1472(AX), Z23
-	XORQ    R8, R8
+	MOVQ    n+32(FP), BX
+	MOVQ    num+24(FP), SI
+	VXORPS  X0, X0, X0
+	VMOVUPS X0, (SP)
+	VMOVUPS X0, 16(SP)
+	VMOVUPS X0, 32(SP)
+	VMOVUPS X0, 48(SP)
+	VMOVUPS X0, 64(SP)
+	VMOVUPS X0, 80(SP)
+	XORQ    DI, DI
+	LEAQ    96(SP), R9
+	ADDQ    $0x3f, R9
+	ANDQ    $-64, R9
+	VMOVUPS (AX), Z8
+	VMOVUPS Z8, (R9)
+	VMOVUPS 64(AX), Z9
+	VMOVUPS Z9, 64(R9)
+	VMOVUPS 128(AX), Z10
+	VMOVUPS Z10, 128(R9)
+	VMOVUPS 192(AX), Z11
+	VMOVUPS Z11, 192(R9)
+	VMOVUPS 256(AX), Z12
+	VMOVUPS Z12, 256(R9)
+	VMOVUPS 320(AX), Z13
+	VMOVUPS Z13, 320(R9)
+	VMOVUPS 384(AX), Z14
+	VMOVUPS Z14, 384(R9)
+	VMOVUPS 448(AX), Z15
+	VMOVUPS Z15, 448(R9)
+	VMOVUPS 512(AX), Z16
+	VMOVUPS Z16, 512(R9)
+	VMOVUPS 576(AX), Z17
+	VMOVUPS Z17, 576(R9)
+	VMOVUPS 640(AX), Z18
+	VMOVUPS Z18, 640(R9)
+	VMOVUPS 704(AX), Z19
+	VMOVUPS Z19, 704(R9)
+	VMOVUPS 768(AX), Z20
+	VMOVUPS Z20, 768(R9)
+	VMOVUPS 832(AX), Z21
+	VMOVUPS Z21, 832(R9)
+	VMOVUPS 896(AX), Z22
+	VMOVUPS Z22, 896(R9)
+	VMOVUPS 960(AX), Z23
+	VMOVUPS Z23, 960(R9)
+	VMOVUPS 1024(AX), Z24
+	VMOVUPS Z24, 1024(R9)
+	VMOVUPS 1088(AX), Z25
+	VMOVUPS Z25, 1088(R9)
+	VMOVUPS 1152(AX), Z26
+	VMOVUPS Z26, 1152(R9)
+	VMOVUPS 1216(AX), Z27
+	VMOVUPS Z27, 1216(R9)
+	VMOVUPS 1280(AX), Z28
+	VMOVUPS Z28, 1280(R9)
+	VMOVUPS 1344(AX), Z29
+	VMOVUPS Z29, 1344(R9)
+	VMOVUPS 1408(AX), Z30
+	VMOVUPS Z30, 1408(R9)
+	VMOVUPS 1472(AX), Z31
+	VMOVUPS Z31, 1472(R9)
 
 spike:
-	MOVL             (DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z0, Z24
-	MOVL             640(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z1, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VBROADCASTSS     (DI)(R8*4), X27
-	VDIVPS           X26, X27, X26
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z0
-	VFMADD231PS.BCST 4(SP), Z25, Z1
-	MOVL             1280(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z2, Z24
-	MOVL             1920(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z3, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VBROADCASTSS     (DI)(R8*4), X27
-	VDIVPS           X26, X27, X26
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z2
-	VFMADD231PS.BCST 4(SP), Z25, Z3
-	MOVL             2560(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z4, Z24
-	MOVL             3200(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z5, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VBROADCASTSS     (DI)(R8*4), X27
-	VDIVPS           X26, X27, X26
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z4
-	VFMADD231PS.BCST 4(SP), Z25, Z5
-	MOVL             3840(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z6, Z24
-	MOVL             4480(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z7, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VBROADCASTSS     (DI)(R8*4), X27
-	VDIVPS           X26, X27, X26
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z6
-	VFMADD231PS.BCST 4(SP), Z25, Z7
-	MOVL             5120(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z8, Z24
-	MOVL             5760(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z9, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VBROADCASTSS     (DI)(R8*4), X27
-	VDIVPS           X26, X27, X26
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z8
-	VFMADD231PS.BCST 4(SP), Z25, Z9
-	MOVL             6400(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z10, Z24
-	MOVL             7040(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z11, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VBROADCASTSS     (DI)(R8*4), X27
-	VDIVPS           X26, X27, X26
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z10
-	VFMADD231PS.BCST 4(SP), Z25, Z11
-	MOVL             7680(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z12, Z24
-	MOVL             8320(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z13, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VBROADCASTSS     (DI)(R8*4), X27
-	VDIVPS           X26, X27, X26
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z12
-	VFMADD231PS.BCST 4(SP), Z25, Z13
-	MOVL             8960(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z14, Z24
-	MOVL             9600(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z15, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VBROADCASTSS     (DI)(R8*4), X27
-	VDIVPS           X26, X27, X26
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z14
-	VFMADD231PS.BCST 4(SP), Z25, Z15
-	MOVL             10240(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z16, Z24
-	MOVL             10880(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z17, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VBROADCASTSS     (DI)(R8*4), X27
-	VDIVPS           X26, X27, X26
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z16
-	VFMADD231PS.BCST 4(SP), Z25, Z17
-	MOVL             11520(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z18, Z24
-	MOVL             12160(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z19, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VBROADCASTSS     (DI)(R8*4), X27
-	VDIVPS           X26, X27, X26
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z18
-	VFMADD231PS.BCST 4(SP), Z25, Z19
-	MOVL             12800(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z20, Z24
-	MOVL             13440(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z21, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VBROADCASTSS     (DI)(R8*4), X27
-	VDIVPS           X26, X27, X26
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z20
-	VFMADD231PS.BCST 4(SP), Z25, Z21
-	MOVL             14080(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z22, Z24
-	MOVL             14720(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z23, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VBROADCASTSS     (DI)(R8*4), X27
-	VDIVPS           X26, X27, X26
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z22
-	VFMADD231PS.BCST 4(SP), Z25, Z23
-	INCQ             R8
-	CMPQ             R8, SI
+	MOVL             (DX)(DI*4), R8
+	VMOVUPS          (R9), Z5
+	VFMADD231PS.BCST (SP), Z5, Z8
+	VMULPS           (CX)(R8*1), Z8, Z0
+	VMOVUPS          Z0, (R9)
+	MOVL             640(DX)(DI*4), R8
+	VMOVUPS          64(R9), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z9
+	VMULPS           (CX)(R8*1), Z9, Z1
+	VMOVUPS          Z1, 64(R9)
+	MOVL             1280(DX)(DI*4), R8
+	VMOVUPS          128(R9), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z10
+	VMULPS           (CX)(R8*1), Z10, Z2
+	VMOVUPS          Z2, 128(R9)
+	MOVL             1920(DX)(DI*4), R8
+	VMOVUPS          192(R9), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z11
+	VMULPS           (CX)(R8*1), Z11, Z3
+	VMOVUPS          Z3, 192(R9)
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VBROADCASTSS     (SI)(DI*4), X7
+	VDIVPS           X0, X7, X0
+	VMOVUPS          X0, (SP)
+	MOVL             2560(DX)(DI*4), R8
+	VMOVUPS          256(R9), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z12
+	VMULPS           (CX)(R8*1), Z12, Z0
+	VMOVUPS          Z0, 256(R9)
+	MOVL             3200(DX)(DI*4), R8
+	VMOVUPS          320(R9), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z13
+	VMULPS           (CX)(R8*1), Z13, Z1
+	VMOVUPS          Z1, 320(R9)
+	MOVL             3840(DX)(DI*4), R8
+	VMOVUPS          384(R9), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z14
+	VMULPS           (CX)(R8*1), Z14, Z2
+	VMOVUPS          Z2, 384(R9)
+	MOVL             4480(DX)(DI*4), R8
+	VMOVUPS          448(R9), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z15
+	VMULPS           (CX)(R8*1), Z15, Z3
+	VMOVUPS          Z3, 448(R9)
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VBROADCASTSS     (SI)(DI*4), X7
+	VDIVPS           X0, X7, X0
+	VMOVUPS          X0, 16(SP)
+	MOVL             5120(DX)(DI*4), R8
+	VMOVUPS          512(R9), Z5
+	VFMADD231PS.BCST 32(SP), Z5, Z16
+	VMULPS           (CX)(R8*1), Z16, Z0
+	VMOVUPS          Z0, 512(R9)
+	MOVL             5760(DX)(DI*4), R8
+	VMOVUPS          576(R9), Z5
+	VFMADD231PS.BCST 36(SP), Z5, Z17
+	VMULPS           (CX)(R8*1), Z17, Z1
+	VMOVUPS          Z1, 576(R9)
+	MOVL             6400(DX)(DI*4), R8
+	VMOVUPS          640(R9), Z5
+	VFMADD231PS.BCST 40(SP), Z5, Z18
+	VMULPS           (CX)(R8*1), Z18, Z2
+	VMOVUPS          Z2, 640(R9)
+	MOVL             7040(DX)(DI*4), R8
+	VMOVUPS          704(R9), Z5
+	VFMADD231PS.BCST 44(SP), Z5, Z19
+	VMULPS           (CX)(R8*1), Z19, Z3
+	VMOVUPS          Z3, 704(R9)
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VBROADCASTSS     (SI)(DI*4), X7
+	VDIVPS           X0, X7, X0
+	VMOVUPS          X0, 32(SP)
+	MOVL             7680(DX)(DI*4), R8
+	VMOVUPS          768(R9), Z5
+	VFMADD231PS.BCST 48(SP), Z5, Z20
+	VMULPS           (CX)(R8*1), Z20, Z0
+	VMOVUPS          Z0, 768(R9)
+	MOVL             8320(DX)(DI*4), R8
+	VMOVUPS          832(R9), Z5
+	VFMADD231PS.BCST 52(SP), Z5, Z21
+	VMULPS           (CX)(R8*1), Z21, Z1
+	VMOVUPS          Z1, 832(R9)
+	MOVL             8960(DX)(DI*4), R8
+	VMOVUPS          896(R9), Z5
+	VFMADD231PS.BCST 56(SP), Z5, Z22
+	VMULPS           (CX)(R8*1), Z22, Z2
+	VMOVUPS          Z2, 896(R9)
+	MOVL             9600(DX)(DI*4), R8
+	VMOVUPS          960(R9), Z5
+	VFMADD231PS.BCST 60(SP), Z5, Z23
+	VMULPS           (CX)(R8*1), Z23, Z3
+	VMOVUPS          Z3, 960(R9)
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VBROADCASTSS     (SI)(DI*4), X7
+	VDIVPS           X0, X7, X0
+	VMOVUPS          X0, 48(SP)
+	MOVL             10240(DX)(DI*4), R8
+	VMOVUPS          1024(R9), Z5
+	VFMADD231PS.BCST 64(SP), Z5, Z24
+	VMULPS           (CX)(R8*1), Z24, Z0
+	VMOVUPS          Z0, 1024(R9)
+	MOVL             10880(DX)(DI*4), R8
+	VMOVUPS          1088(R9), Z5
+	VFMADD231PS.BCST 68(SP), Z5, Z25
+	VMULPS           (CX)(R8*1), Z25, Z1
+	VMOVUPS          Z1, 1088(R9)
+	MOVL             11520(DX)(DI*4), R8
+	VMOVUPS          1152(R9), Z5
+	VFMADD231PS.BCST 72(SP), Z5, Z26
+	VMULPS           (CX)(R8*1), Z26, Z2
+	VMOVUPS          Z2, 1152(R9)
+	MOVL             12160(DX)(DI*4), R8
+	VMOVUPS          1216(R9), Z5
+	VFMADD231PS.BCST 76(SP), Z5, Z27
+	VMULPS           (CX)(R8*1), Z27, Z3
+	VMOVUPS          Z3, 1216(R9)
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VBROADCASTSS     (SI)(DI*4), X7
+	VDIVPS           X0, X7, X0
+	VMOVUPS          X0, 64(SP)
+	MOVL             12800(DX)(DI*4), R8
+	VMOVUPS          1280(R9), Z5
+	VFMADD231PS.BCST 80(SP), Z5, Z28
+	VMULPS           (CX)(R8*1), Z28, Z0
+	VMOVUPS          Z0, 1280(R9)
+	MOVL             13440(DX)(DI*4), R8
+	VMOVUPS          1344(R9), Z5
+	VFMADD231PS.BCST 84(SP), Z5, Z29
+	VMULPS           (CX)(R8*1), Z29, Z1
+	VMOVUPS          Z1, 1344(R9)
+	MOVL             14080(DX)(DI*4), R8
+	VMOVUPS          1408(R9), Z5
+	VFMADD231PS.BCST 88(SP), Z5, Z30
+	VMULPS           (CX)(R8*1), Z30, Z2
+	VMOVUPS          Z2, 1408(R9)
+	MOVL             14720(DX)(DI*4), R8
+	VMOVUPS          1472(R9), Z5
+	VFMADD231PS.BCST 92(SP), Z5, Z31
+	VMULPS           (CX)(R8*1), Z31, Z3
+	VMOVUPS          Z3, 1472(R9)
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VBROADCASTSS     (SI)(DI*4), X7
+	VDIVPS           X0, X7, X0
+	VMOVUPS          X0, 80(SP)
+	INCQ             DI
+	CMPQ             DI, BX
 	JL               spike
-	VBROADCASTSS     factor+40(FP), Z24
-	VMULPS           Z24, Z0, Z0
-	VMOVUPS          Z0, (AX)
-	VMULPS           Z24, Z1, Z1
-	VMOVUPS          Z1, 64(AX)
-	VMULPS           Z24, Z2, Z2
-	VMOVUPS          Z2, 128(AX)
-	VMULPS           Z24, Z3, Z3
-	VMOVUPS          Z3, 192(AX)
-	VMULPS           Z24, Z4, Z4
-	VMOVUPS          Z4, 256(AX)
-	VMULPS           Z24, Z5, Z5
-	VMOVUPS          Z5, 320(AX)
-	VMULPS           Z24, Z6, Z6
-	VMOVUPS          Z6, 384(AX)
-	VMULPS           Z24, Z7, Z7
-	VMOVUPS          Z7, 448(AX)
-	VMULPS           Z24, Z8, Z8
-	VMOVUPS          Z8, 512(AX)
-	VMULPS           Z24, Z9, Z9
-	VMOVUPS          Z9, 576(AX)
-	VMULPS           Z24, Z10, Z10
-	VMOVUPS          Z10, 640(AX)
-	VMULPS           Z24, Z11, Z11
-	VMOVUPS          Z11, 704(AX)
-	VMULPS           Z24, Z12, Z12
-	VMOVUPS          Z12, 768(AX)
-	VMULPS           Z24, Z13, Z13
-	VMOVUPS          Z13, 832(AX)
-	VMULPS           Z24, Z14, Z14
-	VMOVUPS          Z14, 896(AX)
-	VMULPS           Z24, Z15, Z15
-	VMOVUPS          Z15, 960(AX)
-	VMULPS           Z24, Z16, Z16
-	VMOVUPS          Z16, 1024(AX)
-	VMULPS           Z24, Z17, Z17
-	VMOVUPS          Z17, 1088(AX)
-	VMULPS           Z24, Z18, Z18
-	VMOVUPS          Z18, 1152(AX)
-	VMULPS           Z24, Z19, Z19
-	VMOVUPS          Z19, 1216(AX)
-	VMULPS           Z24, Z20, Z20
-	VMOVUPS          Z20, 1280(AX)
-	VMULPS           Z24, Z21, Z21
-	VMOVUPS          Z21, 1344(AX)
-	VMULPS           Z24, Z22, Z22
-	VMOVUPS          Z22, 1408(AX)
-	VMULPS           Z24, Z23, Z23
-	VMOVUPS          Z23, 1472(AX)
+	VMOVUPS          (R9), Z5
+	VFMADD231PS.BCST (SP), Z5, Z8
+	VMOVUPS          64(R9), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z9
+	VMOVUPS          128(R9), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z10
+	VMOVUPS          192(R9), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z11
+	VMOVUPS          256(R9), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z12
+	VMOVUPS          320(R9), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z13
+	VMOVUPS          384(R9), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z14
+	VMOVUPS          448(R9), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z15
+	VMOVUPS          512(R9), Z5
+	VFMADD231PS.BCST 32(SP), Z5, Z16
+	VMOVUPS          576(R9), Z5
+	VFMADD231PS.BCST 36(SP), Z5, Z17
+	VMOVUPS          640(R9), Z5
+	VFMADD231PS.BCST 40(SP), Z5, Z18
+	VMOVUPS          704(R9), Z5
+	VFMADD231PS.BCST 44(SP), Z5, Z19
+	VMOVUPS          768(R9), Z5
+	VFMADD231PS.BCST 48(SP), Z5, Z20
+	VMOVUPS          832(R9), Z5
+	VFMADD231PS.BCST 52(SP), Z5, Z21
+	VMOVUPS          896(R9), Z5
+	VFMADD231PS.BCST 56(SP), Z5, Z22
+	VMOVUPS          960(R9), Z5
+	VFMADD231PS.BCST 60(SP), Z5, Z23
+	VMOVUPS          1024(R9), Z5
+	VFMADD231PS.BCST 64(SP), Z5, Z24
+	VMOVUPS          1088(R9), Z5
+	VFMADD231PS.BCST 68(SP), Z5, Z25
+	VMOVUPS          1152(R9), Z5
+	VFMADD231PS.BCST 72(SP), Z5, Z26
+	VMOVUPS          1216(R9), Z5
+	VFMADD231PS.BCST 76(SP), Z5, Z27
+	VMOVUPS          1280(R9), Z5
+	VFMADD231PS.BCST 80(SP), Z5, Z28
+	VMOVUPS          1344(R9), Z5
+	VFMADD231PS.BCST 84(SP), Z5, Z29
+	VMOVUPS          1408(R9), Z5
+	VFMADD231PS.BCST 88(SP), Z5, Z30
+	VMOVUPS          1472(R9), Z5
+	VFMADD231PS.BCST 92(SP), Z5, Z31
+	VBROADCASTSS     factor+40(FP), Z0
+	VMULPS           Z0, Z8, Z8
+	VMOVUPS          Z8, (AX)
+	VMULPS           Z0, Z9, Z9
+	VMOVUPS          Z9, 64(AX)
+	VMULPS           Z0, Z10, Z10
+	VMOVUPS          Z10, 128(AX)
+	VMULPS           Z0, Z11, Z11
+	VMOVUPS          Z11, 192(AX)
+	VMULPS           Z0, Z12, Z12
+	VMOVUPS          Z12, 256(AX)
+	VMULPS           Z0, Z13, Z13
+	VMOVUPS          Z13, 320(AX)
+	VMULPS           Z0, Z14, Z14
+	VMOVUPS          Z14, 384(AX)
+	VMULPS           Z0, Z15, Z15
+	VMOVUPS          Z15, 448(AX)
+	VMULPS           Z0, Z16, Z16
+	VMOVUPS          Z16, 512(AX)
+	VMULPS           Z0, Z17, Z17
+	VMOVUPS          Z17, 576(AX)
+	VMULPS           Z0, Z18, Z18
+	VMOVUPS          Z18, 640(AX)
+	VMULPS           Z0, Z19, Z19
+	VMOVUPS          Z19, 704(AX)
+	VMULPS           Z0, Z20, Z20
+	VMOVUPS          Z20, 768(AX)
+	VMULPS           Z0, Z21, Z21
+	VMOVUPS          Z21, 832(AX)
+	VMULPS           Z0, Z22, Z22
+	VMOVUPS          Z22, 896(AX)
+	VMULPS           Z0, Z23, Z23
+	VMOVUPS          Z23, 960(AX)
+	VMULPS           Z0, Z24, Z24
+	VMOVUPS          Z24, 1024(AX)
+	VMULPS           Z0, Z25, Z25
+	VMOVUPS          Z25, 1088(AX)
+	VMULPS           Z0, Z26, Z26
+	VMOVUPS          Z26, 1152(AX)
+	VMULPS           Z0, Z27, Z27
+	VMOVUPS          Z27, 1216(AX)
+	VMULPS           Z0, Z28, Z28
+	VMOVUPS          Z28, 1280(AX)
+	VMULPS           Z0, Z29, Z29
+	VMOVUPS          Z29, 1344(AX)
+	VMULPS           Z0, Z30, Z30
+	VMOVUPS          Z30, 1408(AX)
+	VMULPS           Z0, Z31, Z31
+	VMOVUPS          Z31, 1472(AX)
 	VZEROUPPER
 	RET
 
 // func updateGeneral16AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateGeneral16AVX512(SB), NOSPLIT, $16-56
+// Requires: AVX, AVX512F
+TEXT ·updateGeneral16AVX512(SB), $1696-56
 	MOVQ    h+0(FP), AX
 	MOVQ    weights+8(FP), CX
 	MOVQ    offsets+16(FP), DX
-	MOVQ    n+40(FP), SI
-	MOVQ    eps+24(FP), DI
-	MOVQ    scales+32(FP), R8
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 256(AX), Z4
-	VMOVUPS 320(AX), Z5
-	VMOVUPS 384(AX), Z6
-	VMOVUPS 448(AX), Z7
-	VMOVUPS 512(AX), Z8
-	VMOVUPS 576(AX), Z9
-	VMOVUPS 640(AX), Z10
-	VMOVUPS 704(AX), Z11
-	VMOVUPS 768(AX), Z12
-	VMOVUPS 832(AX), Z13
-	VMOVUPS 896(AX), Z14
-	VMOVUPS 960(AX), Z15
-	VMOVUPS 1024(AX), Z16
-	VMOVUPS 1088(AX), Z17
-	VMOVUPS 1152(AX), Z18
-	VMOVUPS 1216(AX), Z19
-	VMOVUPS 1280(AX), Z20
-	VMOVUPS 1344(AX), Z21
-	VMOVUPS 1408(AX), Z22
-	VMOVUPS 1472(AX), Z23
-	XORQ    R9, R9
+	MOVQ    n+40(FP), BX
+	MOVQ    eps+24(FP), SI
+	MOVQ    scales+32(FP), DI
+	VXORPS  X0, X0, X0
+	VMOVUPS X0, (SP)
+	VMOVUPS X0, 16(SP)
+	VMOVUPS X0, 32(SP)
+	VMOVUPS X0, 48(SP)
+	VMOVUPS X0, 64(SP)
+	VMOVUPS X0, 80(SP)
+	XORQ    R8, R8
+	LEAQ    96(SP), R10
+	ADDQ    $0x3f, R10
+	ANDQ    $-64, R10
+	VMOVUPS (AX), Z8
+	VMOVUPS Z8, (R10)
+	VMOVUPS 64(AX), Z9
+	VMOVUPS Z9, 64(R10)
+	VMOVUPS 128(AX), Z10
+	VMOVUPS Z10, 128(R10)
+	VMOVUPS 192(AX), Z11
+	VMOVUPS Z11, 192(R10)
+	VMOVUPS 256(AX), Z12
+	VMOVUPS Z12, 256(R10)
+	VMOVUPS 320(AX), Z13
+	VMOVUPS Z13, 320(R10)
+	VMOVUPS 384(AX), Z14
+	VMOVUPS Z14, 384(R10)
+	VMOVUPS 448(AX), Z15
+	VMOVUPS Z15, 448(R10)
+	VMOVUPS 512(AX), Z16
+	VMOVUPS Z16, 512(R10)
+	VMOVUPS 576(AX), Z17
+	VMOVUPS Z17, 576(R10)
+	VMOVUPS 640(AX), Z18
+	VMOVUPS Z18, 640(R10)
+	VMOVUPS 704(AX), Z19
+	VMOVUPS Z19, 704(R10)
+	VMOVUPS 768(AX), Z20
+	VMOVUPS Z20, 768(R10)
+	VMOVUPS 832(AX), Z21
+	VMOVUPS Z21, 832(R10)
+	VMOVUPS 896(AX), Z22
+	VMOVUPS Z22, 896(R10)
+	VMOVUPS 960(AX), Z23
+	VMOVUPS Z23, 960(R10)
+	VMOVUPS 1024(AX), Z24
+	VMOVUPS Z24, 1024(R10)
+	VMOVUPS 1088(AX), Z25
+	VMOVUPS Z25, 1088(R10)
+	VMOVUPS 1152(AX), Z26
+	VMOVUPS Z26, 1152(R10)
+	VMOVUPS 1216(AX), Z27
+	VMOVUPS Z27, 1216(R10)
+	VMOVUPS 1280(AX), Z28
+	VMOVUPS Z28, 1280(R10)
+	VMOVUPS 1344(AX), Z29
+	VMOVUPS Z29, 1344(R10)
+	VMOVUPS 1408(AX), Z30
+	VMOVUPS Z30, 1408(R10)
+	VMOVUPS 1472(AX), Z31
+	VMOVUPS Z31, 1472(R10)
 
 spike:
-	MOVL             (DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z0, Z24
-	MOVL             640(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z1, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           (DI)(R9*4), X27
-	VINSERTPS        $0x10, 640(DI)(R9*4), X27, X27
-	VMOVSD           (R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, (R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z0
-	VFMADD231PS.BCST 4(SP), Z25, Z1
-	MOVL             1280(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z2, Z24
-	MOVL             1920(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z3, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           1280(DI)(R9*4), X27
-	VINSERTPS        $0x10, 1920(DI)(R9*4), X27, X27
-	VMOVSD           8(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 8(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z2
-	VFMADD231PS.BCST 4(SP), Z25, Z3
-	MOVL             2560(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z4, Z24
-	MOVL             3200(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z5, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           2560(DI)(R9*4), X27
-	VINSERTPS        $0x10, 3200(DI)(R9*4), X27, X27
-	VMOVSD           16(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 16(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z4
-	VFMADD231PS.BCST 4(SP), Z25, Z5
-	MOVL             3840(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z6, Z24
-	MOVL             4480(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z7, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           3840(DI)(R9*4), X27
-	VINSERTPS        $0x10, 4480(DI)(R9*4), X27, X27
-	VMOVSD           24(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 24(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z6
-	VFMADD231PS.BCST 4(SP), Z25, Z7
-	MOVL             5120(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z8, Z24
-	MOVL             5760(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z9, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           5120(DI)(R9*4), X27
-	VINSERTPS        $0x10, 5760(DI)(R9*4), X27, X27
-	VMOVSD           32(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 32(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z8
-	VFMADD231PS.BCST 4(SP), Z25, Z9
-	MOVL             6400(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z10, Z24
-	MOVL             7040(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z11, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           6400(DI)(R9*4), X27
-	VINSERTPS        $0x10, 7040(DI)(R9*4), X27, X27
-	VMOVSD           40(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 40(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z10
-	VFMADD231PS.BCST 4(SP), Z25, Z11
-	MOVL             7680(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z12, Z24
-	MOVL             8320(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z13, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           7680(DI)(R9*4), X27
-	VINSERTPS        $0x10, 8320(DI)(R9*4), X27, X27
-	VMOVSD           48(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 48(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z12
-	VFMADD231PS.BCST 4(SP), Z25, Z13
-	MOVL             8960(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z14, Z24
-	MOVL             9600(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z15, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           8960(DI)(R9*4), X27
-	VINSERTPS        $0x10, 9600(DI)(R9*4), X27, X27
-	VMOVSD           56(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 56(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z14
-	VFMADD231PS.BCST 4(SP), Z25, Z15
-	MOVL             10240(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z16, Z24
-	MOVL             10880(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z17, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           10240(DI)(R9*4), X27
-	VINSERTPS        $0x10, 10880(DI)(R9*4), X27, X27
-	VMOVSD           64(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 64(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z16
-	VFMADD231PS.BCST 4(SP), Z25, Z17
-	MOVL             11520(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z18, Z24
-	MOVL             12160(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z19, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           11520(DI)(R9*4), X27
-	VINSERTPS        $0x10, 12160(DI)(R9*4), X27, X27
-	VMOVSD           72(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 72(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z18
-	VFMADD231PS.BCST 4(SP), Z25, Z19
-	MOVL             12800(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z20, Z24
-	MOVL             13440(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z21, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           12800(DI)(R9*4), X27
-	VINSERTPS        $0x10, 13440(DI)(R9*4), X27, X27
-	VMOVSD           80(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 80(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z20
-	VFMADD231PS.BCST 4(SP), Z25, Z21
-	MOVL             14080(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z22, Z24
-	MOVL             14720(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z23, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           14080(DI)(R9*4), X27
-	VINSERTPS        $0x10, 14720(DI)(R9*4), X27, X27
-	VMOVSD           88(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 88(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z22
-	VFMADD231PS.BCST 4(SP), Z25, Z23
-	INCQ             R9
-	CMPQ             R9, SI
+	MOVL             (DX)(R8*4), R9
+	VMOVUPS          (R10), Z5
+	VFMADD231PS.BCST (SP), Z5, Z8
+	VMULPS           (CX)(R9*1), Z8, Z0
+	VMOVUPS          Z0, (R10)
+	MOVL             640(DX)(R8*4), R9
+	VMOVUPS          64(R10), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z9
+	VMULPS           (CX)(R9*1), Z9, Z1
+	VMOVUPS          Z1, 64(R10)
+	MOVL             1280(DX)(R8*4), R9
+	VMOVUPS          128(R10), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z10
+	VMULPS           (CX)(R9*1), Z10, Z2
+	VMOVUPS          Z2, 128(R10)
+	MOVL             1920(DX)(R8*4), R9
+	VMOVUPS          192(R10), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z11
+	VMULPS           (CX)(R9*1), Z11, Z3
+	VMOVUPS          Z3, 192(R10)
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           (SI)(R8*4), X1
+	VINSERTPS        $0x10, 640(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 1280(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 1920(SI)(R8*4), X1, X1
+	VMOVUPS          (DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, (DI)
+	VMOVUPS          X0, (SP)
+	MOVL             2560(DX)(R8*4), R9
+	VMOVUPS          256(R10), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z12
+	VMULPS           (CX)(R9*1), Z12, Z0
+	VMOVUPS          Z0, 256(R10)
+	MOVL             3200(DX)(R8*4), R9
+	VMOVUPS          320(R10), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z13
+	VMULPS           (CX)(R9*1), Z13, Z1
+	VMOVUPS          Z1, 320(R10)
+	MOVL             3840(DX)(R8*4), R9
+	VMOVUPS          384(R10), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z14
+	VMULPS           (CX)(R9*1), Z14, Z2
+	VMOVUPS          Z2, 384(R10)
+	MOVL             4480(DX)(R8*4), R9
+	VMOVUPS          448(R10), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z15
+	VMULPS           (CX)(R9*1), Z15, Z3
+	VMOVUPS          Z3, 448(R10)
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           2560(SI)(R8*4), X1
+	VINSERTPS        $0x10, 3200(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 3840(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 4480(SI)(R8*4), X1, X1
+	VMOVUPS          16(DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, 16(DI)
+	VMOVUPS          X0, 16(SP)
+	MOVL             5120(DX)(R8*4), R9
+	VMOVUPS          512(R10), Z5
+	VFMADD231PS.BCST 32(SP), Z5, Z16
+	VMULPS           (CX)(R9*1), Z16, Z0
+	VMOVUPS          Z0, 512(R10)
+	MOVL             5760(DX)(R8*4), R9
+	VMOVUPS          576(R10), Z5
+	VFMADD231PS.BCST 36(SP), Z5, Z17
+	VMULPS           (CX)(R9*1), Z17, Z1
+	VMOVUPS          Z1, 576(R10)
+	MOVL             6400(DX)(R8*4), R9
+	VMOVUPS          640(R10), Z5
+	VFMADD231PS.BCST 40(SP), Z5, Z18
+	VMULPS           (CX)(R9*1), Z18, Z2
+	VMOVUPS          Z2, 640(R10)
+	MOVL             7040(DX)(R8*4), R9
+	VMOVUPS          704(R10), Z5
+	VFMADD231PS.BCST 44(SP), Z5, Z19
+	VMULPS           (CX)(R9*1), Z19, Z3
+	VMOVUPS          Z3, 704(R10)
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           5120(SI)(R8*4), X1
+	VINSERTPS        $0x10, 5760(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 6400(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 7040(SI)(R8*4), X1, X1
+	VMOVUPS          32(DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, 32(DI)
+	VMOVUPS          X0, 32(SP)
+	MOVL             7680(DX)(R8*4), R9
+	VMOVUPS          768(R10), Z5
+	VFMADD231PS.BCST 48(SP), Z5, Z20
+	VMULPS           (CX)(R9*1), Z20, Z0
+	VMOVUPS          Z0, 768(R10)
+	MOVL             8320(DX)(R8*4), R9
+	VMOVUPS          832(R10), Z5
+	VFMADD231PS.BCST 52(SP), Z5, Z21
+	VMULPS           (CX)(R9*1), Z21, Z1
+	VMOVUPS          Z1, 832(R10)
+	MOVL             8960(DX)(R8*4), R9
+	VMOVUPS          896(R10), Z5
+	VFMADD231PS.BCST 56(SP), Z5, Z22
+	VMULPS           (CX)(R9*1), Z22, Z2
+	VMOVUPS          Z2, 896(R10)
+	MOVL             9600(DX)(R8*4), R9
+	VMOVUPS          960(R10), Z5
+	VFMADD231PS.BCST 60(SP), Z5, Z23
+	VMULPS           (CX)(R9*1), Z23, Z3
+	VMOVUPS          Z3, 960(R10)
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           7680(SI)(R8*4), X1
+	VINSERTPS        $0x10, 8320(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 8960(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 9600(SI)(R8*4), X1, X1
+	VMOVUPS          48(DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, 48(DI)
+	VMOVUPS          X0, 48(SP)
+	MOVL             10240(DX)(R8*4), R9
+	VMOVUPS          1024(R10), Z5
+	VFMADD231PS.BCST 64(SP), Z5, Z24
+	VMULPS           (CX)(R9*1), Z24, Z0
+	VMOVUPS          Z0, 1024(R10)
+	MOVL             10880(DX)(R8*4), R9
+	VMOVUPS          1088(R10), Z5
+	VFMADD231PS.BCST 68(SP), Z5, Z25
+	VMULPS           (CX)(R9*1), Z25, Z1
+	VMOVUPS          Z1, 1088(R10)
+	MOVL             11520(DX)(R8*4), R9
+	VMOVUPS          1152(R10), Z5
+	VFMADD231PS.BCST 72(SP), Z5, Z26
+	VMULPS           (CX)(R9*1), Z26, Z2
+	VMOVUPS          Z2, 1152(R10)
+	MOVL             12160(DX)(R8*4), R9
+	VMOVUPS          1216(R10), Z5
+	VFMADD231PS.BCST 76(SP), Z5, Z27
+	VMULPS           (CX)(R9*1), Z27, Z3
+	VMOVUPS          Z3, 1216(R10)
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           10240(SI)(R8*4), X1
+	VINSERTPS        $0x10, 10880(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 11520(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 12160(SI)(R8*4), X1, X1
+	VMOVUPS          64(DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, 64(DI)
+	VMOVUPS          X0, 64(SP)
+	MOVL             12800(DX)(R8*4), R9
+	VMOVUPS          1280(R10), Z5
+	VFMADD231PS.BCST 80(SP), Z5, Z28
+	VMULPS           (CX)(R9*1), Z28, Z0
+	VMOVUPS          Z0, 1280(R10)
+	MOVL             13440(DX)(R8*4), R9
+	VMOVUPS          1344(R10), Z5
+	VFMADD231PS.BCST 84(SP), Z5, Z29
+	VMULPS           (CX)(R9*1), Z29, Z1
+	VMOVUPS          Z1, 1344(R10)
+	MOVL             14080(DX)(R8*4), R9
+	VMOVUPS          1408(R10), Z5
+	VFMADD231PS.BCST 88(SP), Z5, Z30
+	VMULPS           (CX)(R9*1), Z30, Z2
+	VMOVUPS          Z2, 1408(R10)
+	MOVL             14720(DX)(R8*4), R9
+	VMOVUPS          1472(R10), Z5
+	VFMADD231PS.BCST 92(SP), Z5, Z31
+	VMULPS           (CX)(R9*1), Z31, Z3
+	VMOVUPS          Z3, 1472(R10)
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           12800(SI)(R8*4), X1
+	VINSERTPS        $0x10, 13440(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 14080(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 14720(SI)(R8*4), X1, X1
+	VMOVUPS          80(DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, 80(DI)
+	VMOVUPS          X0, 80(SP)
+	INCQ             R8
+	CMPQ             R8, BX
 	JL               spike
-	VMOVUPS          Z0, (AX)
-	VMOVUPS          Z1, 64(AX)
-	VMOVUPS          Z2, 128(AX)
-	VMOVUPS          Z3, 192(AX)
-	VMOVUPS          Z4, 256(AX)
-	VMOVUPS          Z5, 320(AX)
-	VMOVUPS          Z6, 384(AX)
-	VMOVUPS          Z7, 448(AX)
-	VMOVUPS          Z8, 512(AX)
-	VMOVUPS          Z9, 576(AX)
-	VMOVUPS          Z10, 640(AX)
-	VMOVUPS          Z11, 704(AX)
-	VMOVUPS          Z12, 768(AX)
-	VMOVUPS          Z13, 832(AX)
-	VMOVUPS          Z14, 896(AX)
-	VMOVUPS          Z15, 960(AX)
-	VMOVUPS          Z16, 1024(AX)
-	VMOVUPS          Z17, 1088(AX)
-	VMOVUPS          Z18, 1152(AX)
-	VMOVUPS          Z19, 1216(AX)
-	VMOVUPS          Z20, 1280(AX)
-	VMOVUPS          Z21, 1344(AX)
-	VMOVUPS          Z22, 1408(AX)
-	VMOVUPS          Z23, 1472(AX)
+	VMOVUPS          (R10), Z5
+	VFMADD231PS.BCST (SP), Z5, Z8
+	VMOVUPS          64(R10), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z9
+	VMOVUPS          128(R10), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z10
+	VMOVUPS          192(R10), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z11
+	VMOVUPS          256(R10), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z12
+	VMOVUPS          320(R10), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z13
+	VMOVUPS          384(R10), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z14
+	VMOVUPS          448(R10), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z15
+	VMOVUPS          512(R10), Z5
+	VFMADD231PS.BCST 32(SP), Z5, Z16
+	VMOVUPS          576(R10), Z5
+	VFMADD231PS.BCST 36(SP), Z5, Z17
+	VMOVUPS          640(R10), Z5
+	VFMADD231PS.BCST 40(SP), Z5, Z18
+	VMOVUPS          704(R10), Z5
+	VFMADD231PS.BCST 44(SP), Z5, Z19
+	VMOVUPS          768(R10), Z5
+	VFMADD231PS.BCST 48(SP), Z5, Z20
+	VMOVUPS          832(R10), Z5
+	VFMADD231PS.BCST 52(SP), Z5, Z21
+	VMOVUPS          896(R10), Z5
+	VFMADD231PS.BCST 56(SP), Z5, Z22
+	VMOVUPS          960(R10), Z5
+	VFMADD231PS.BCST 60(SP), Z5, Z23
+	VMOVUPS          1024(R10), Z5
+	VFMADD231PS.BCST 64(SP), Z5, Z24
+	VMOVUPS          1088(R10), Z5
+	VFMADD231PS.BCST 68(SP), Z5, Z25
+	VMOVUPS          1152(R10), Z5
+	VFMADD231PS.BCST 72(SP), Z5, Z26
+	VMOVUPS          1216(R10), Z5
+	VFMADD231PS.BCST 76(SP), Z5, Z27
+	VMOVUPS          1280(R10), Z5
+	VFMADD231PS.BCST 80(SP), Z5, Z28
+	VMOVUPS          1344(R10), Z5
+	VFMADD231PS.BCST 84(SP), Z5, Z29
+	VMOVUPS          1408(R10), Z5
+	VFMADD231PS.BCST 88(SP), Z5, Z30
+	VMOVUPS          1472(R10), Z5
+	VFMADD231PS.BCST 92(SP), Z5, Z31
+	VMOVUPS          Z8, (AX)
+	VMOVUPS          Z9, 64(AX)
+	VMOVUPS          Z10, 128(AX)
+	VMOVUPS          Z11, 192(AX)
+	VMOVUPS          Z12, 256(AX)
+	VMOVUPS          Z13, 320(AX)
+	VMOVUPS          Z14, 384(AX)
+	VMOVUPS          Z15, 448(AX)
+	VMOVUPS          Z16, 512(AX)
+	VMOVUPS          Z17, 576(AX)
+	VMOVUPS          Z18, 640(AX)
+	VMOVUPS          Z19, 704(AX)
+	VMOVUPS          Z20, 768(AX)
+	VMOVUPS          Z21, 832(AX)
+	VMOVUPS          Z22, 896(AX)
+	VMOVUPS          Z23, 960(AX)
+	VMOVUPS          Z24, 1024(AX)
+	VMOVUPS          Z25, 1088(AX)
+	VMOVUPS          Z26, 1152(AX)
+	VMOVUPS          Z27, 1216(AX)
+	VMOVUPS          Z28, 1280(AX)
+	VMOVUPS          Z29, 1344(AX)
+	VMOVUPS          Z30, 1408(AX)
+	VMOVUPS          Z31, 1472(AX)
 	VZEROUPPER
 	RET
 
 // func updateForgetting16AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateForgetting16AVX512(SB), NOSPLIT, $32-56
+// Requires: AVX, AVX512F
+TEXT ·updateForgetting16AVX512(SB), $1792-56
 	MOVQ    h+0(FP), AX
 	MOVQ    weights+8(FP), CX
 	MOVQ    offsets+16(FP), DX
-	MOVQ    n+40(FP), SI
-	MOVQ    eps+24(FP), DI
-	MOVQ    scales+32(FP), R8
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 256(AX), Z4
-	VMOVUPS 320(AX), Z5
-	VMOVUPS 384(AX), Z6
-	VMOVUPS 448(AX), Z7
-	VMOVUPS 512(AX), Z8
-	VMOVUPS 576(AX), Z9
-	VMOVUPS 640(AX), Z10
-	VMOVUPS 704(AX), Z11
-	VMOVUPS 768(AX), Z12
-	VMOVUPS 832(AX), Z13
-	VMOVUPS 896(AX), Z14
-	VMOVUPS 960(AX), Z15
-	VMOVUPS 1024(AX), Z16
-	VMOVUPS 1088(AX), Z17
-	VMOVUPS 1152(AX), Z18
-	VMOVUPS 1216(AX), Z19
-	VMOVUPS 1280(AX), Z20
-	VMOVUPS 1344(AX), Z21
-	VMOVUPS 1408(AX), Z22
-	VMOVUPS 1472(AX), Z23
-	XORQ    R9, R9
+	MOVQ    n+40(FP), BX
+	MOVQ    eps+24(FP), SI
+	MOVQ    scales+32(FP), DI
+	VXORPS  X0, X0, X0
+	VMOVUPS X0, (SP)
+	VMOVUPS X0, 96(SP)
+	VMOVUPS X0, 16(SP)
+	VMOVUPS X0, 112(SP)
+	VMOVUPS X0, 32(SP)
+	VMOVUPS X0, 128(SP)
+	VMOVUPS X0, 48(SP)
+	VMOVUPS X0, 144(SP)
+	VMOVUPS X0, 64(SP)
+	VMOVUPS X0, 160(SP)
+	VMOVUPS X0, 80(SP)
+	VMOVUPS X0, 176(SP)
+	XORQ    R8, R8
+	LEAQ    192(SP), R10
+	ADDQ    $0x3f, R10
+	ANDQ    $-64, R10
+	VMOVUPS (AX), Z8
+	VMOVUPS Z8, (R10)
+	VMOVUPS 64(AX), Z9
+	VMOVUPS Z9, 64(R10)
+	VMOVUPS 128(AX), Z10
+	VMOVUPS Z10, 128(R10)
+	VMOVUPS 192(AX), Z11
+	VMOVUPS Z11, 192(R10)
+	VMOVUPS 256(AX), Z12
+	VMOVUPS Z12, 256(R10)
+	VMOVUPS 320(AX), Z13
+	VMOVUPS Z13, 320(R10)
+	VMOVUPS 384(AX), Z14
+	VMOVUPS Z14, 384(R10)
+	VMOVUPS 448(AX), Z15
+	VMOVUPS Z15, 448(R10)
+	VMOVUPS 512(AX), Z16
+	VMOVUPS Z16, 512(R10)
+	VMOVUPS 576(AX), Z17
+	VMOVUPS Z17, 576(R10)
+	VMOVUPS 640(AX), Z18
+	VMOVUPS Z18, 640(R10)
+	VMOVUPS 704(AX), Z19
+	VMOVUPS Z19, 704(R10)
+	VMOVUPS 768(AX), Z20
+	VMOVUPS Z20, 768(R10)
+	VMOVUPS 832(AX), Z21
+	VMOVUPS Z21, 832(R10)
+	VMOVUPS 896(AX), Z22
+	VMOVUPS Z22, 896(R10)
+	VMOVUPS 960(AX), Z23
+	VMOVUPS Z23, 960(R10)
+	VMOVUPS 1024(AX), Z24
+	VMOVUPS Z24, 1024(R10)
+	VMOVUPS 1088(AX), Z25
+	VMOVUPS Z25, 1088(R10)
+	VMOVUPS 1152(AX), Z26
+	VMOVUPS Z26, 1152(R10)
+	VMOVUPS 1216(AX), Z27
+	VMOVUPS Z27, 1216(R10)
+	VMOVUPS 1280(AX), Z28
+	VMOVUPS Z28, 1280(R10)
+	VMOVUPS 1344(AX), Z29
+	VMOVUPS Z29, 1344(R10)
+	VMOVUPS 1408(AX), Z30
+	VMOVUPS Z30, 1408(R10)
+	VMOVUPS 1472(AX), Z31
+	VMOVUPS Z31, 1472(R10)
 
 spike:
-	MOVL             (DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z0, Z24
-	MOVL             640(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z1, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           (DI)(R9*4), X27
-	VINSERTPS        $0x10, 640(DI)(R9*4), X27, X27
-	VMOVSD           (R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST.Z    share+52(FP), X29, K1, X29
-	VMOVUPS          X29, 16(SP)
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, (R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z0
-	VADDPS.BCST      16(SP), Z0, Z0
-	VFMADD231PS.BCST 4(SP), Z25, Z1
-	VADDPS.BCST      20(SP), Z1, Z1
-	MOVL             1280(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z2, Z24
-	MOVL             1920(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z3, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           1280(DI)(R9*4), X27
-	VINSERTPS        $0x10, 1920(DI)(R9*4), X27, X27
-	VMOVSD           8(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST.Z    share+52(FP), X29, K1, X29
-	VMOVUPS          X29, 16(SP)
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 8(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z2
-	VADDPS.BCST      16(SP), Z2, Z2
-	VFMADD231PS.BCST 4(SP), Z25, Z3
-	VADDPS.BCST      20(SP), Z3, Z3
-	MOVL             2560(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z4, Z24
-	MOVL             3200(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z5, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           2560(DI)(R9*4), X27
-	VINSERTPS        $0x10, 3200(DI)(R9*4), X27, X27
-	VMOVSD           16(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST.Z    share+52(FP), X29, K1, X29
-	VMOVUPS          X29, 16(SP)
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 16(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z4
-	VADDPS.BCST      16(SP), Z4, Z4
-	VFMADD231PS.BCST 4(SP), Z25, Z5
-	VADDPS.BCST      20(SP), Z5, Z5
-	MOVL             3840(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z6, Z24
-	MOVL             4480(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z7, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           3840(DI)(R9*4), X27
-	VINSERTPS        $0x10, 4480(DI)(R9*4), X27, X27
-	VMOVSD           24(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST.Z    share+52(FP), X29, K1, X29
-	VMOVUPS          X29, 16(SP)
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 24(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z6
-	VADDPS.BCST      16(SP), Z6, Z6
-	VFMADD231PS.BCST 4(SP), Z25, Z7
-	VADDPS.BCST      20(SP), Z7, Z7
-	MOVL             5120(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z8, Z24
-	MOVL             5760(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z9, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           5120(DI)(R9*4), X27
-	VINSERTPS        $0x10, 5760(DI)(R9*4), X27, X27
-	VMOVSD           32(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST.Z    share+52(FP), X29, K1, X29
-	VMOVUPS          X29, 16(SP)
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 32(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z8
-	VADDPS.BCST      16(SP), Z8, Z8
-	VFMADD231PS.BCST 4(SP), Z25, Z9
-	VADDPS.BCST      20(SP), Z9, Z9
-	MOVL             6400(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z10, Z24
-	MOVL             7040(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z11, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           6400(DI)(R9*4), X27
-	VINSERTPS        $0x10, 7040(DI)(R9*4), X27, X27
-	VMOVSD           40(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST.Z    share+52(FP), X29, K1, X29
-	VMOVUPS          X29, 16(SP)
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 40(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z10
-	VADDPS.BCST      16(SP), Z10, Z10
-	VFMADD231PS.BCST 4(SP), Z25, Z11
-	VADDPS.BCST      20(SP), Z11, Z11
-	MOVL             7680(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z12, Z24
-	MOVL             8320(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z13, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           7680(DI)(R9*4), X27
-	VINSERTPS        $0x10, 8320(DI)(R9*4), X27, X27
-	VMOVSD           48(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST.Z    share+52(FP), X29, K1, X29
-	VMOVUPS          X29, 16(SP)
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 48(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z12
-	VADDPS.BCST      16(SP), Z12, Z12
-	VFMADD231PS.BCST 4(SP), Z25, Z13
-	VADDPS.BCST      20(SP), Z13, Z13
-	MOVL             8960(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z14, Z24
-	MOVL             9600(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z15, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           8960(DI)(R9*4), X27
-	VINSERTPS        $0x10, 9600(DI)(R9*4), X27, X27
-	VMOVSD           56(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST.Z    share+52(FP), X29, K1, X29
-	VMOVUPS          X29, 16(SP)
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 56(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z14
-	VADDPS.BCST      16(SP), Z14, Z14
-	VFMADD231PS.BCST 4(SP), Z25, Z15
-	VADDPS.BCST      20(SP), Z15, Z15
-	MOVL             10240(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z16, Z24
-	MOVL             10880(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z17, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           10240(DI)(R9*4), X27
-	VINSERTPS        $0x10, 10880(DI)(R9*4), X27, X27
-	VMOVSD           64(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST.Z    share+52(FP), X29, K1, X29
-	VMOVUPS          X29, 16(SP)
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 64(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z16
-	VADDPS.BCST      16(SP), Z16, Z16
-	VFMADD231PS.BCST 4(SP), Z25, Z17
-	VADDPS.BCST      20(SP), Z17, Z17
-	MOVL             11520(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z18, Z24
-	MOVL             12160(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z19, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           11520(DI)(R9*4), X27
-	VINSERTPS        $0x10, 12160(DI)(R9*4), X27, X27
-	VMOVSD           72(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST.Z    share+52(FP), X29, K1, X29
-	VMOVUPS          X29, 16(SP)
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 72(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z18
-	VADDPS.BCST      16(SP), Z18, Z18
-	VFMADD231PS.BCST 4(SP), Z25, Z19
-	VADDPS.BCST      20(SP), Z19, Z19
-	MOVL             12800(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z20, Z24
-	MOVL             13440(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z21, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           12800(DI)(R9*4), X27
-	VINSERTPS        $0x10, 13440(DI)(R9*4), X27, X27
-	VMOVSD           80(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST.Z    share+52(FP), X29, K1, X29
-	VMOVUPS          X29, 16(SP)
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 80(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z20
-	VADDPS.BCST      16(SP), Z20, Z20
-	VFMADD231PS.BCST 4(SP), Z25, Z21
-	VADDPS.BCST      20(SP), Z21, Z21
-	MOVL             14080(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z22, Z24
-	MOVL             14720(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z23, Z25
-	VEXTRACTF64X4    $0x01, Z24, Y26
-	VADDPS           Y24, Y26, Y26
-	VEXTRACTF64X4    $0x01, Z25, Y27
-	VADDPS           Y25, Y27, Y27
-	VUNPCKLPS        Y27, Y26, Y28
-	VUNPCKHPS        Y27, Y26, Y26
-	VADDPS           Y28, Y26, Y26
-	VEXTRACTF32X4    $0x01, Y26, X27
-	VADDPS           X26, X27, X26
-	VPERMILPS        $0x4e, X26, X27
-	VADDPS           X26, X27, X26
-	VMOVSS           14080(DI)(R9*4), X27
-	VINSERTPS        $0x10, 14720(DI)(R9*4), X27, X27
-	VMOVSD           88(R8), X28
-	VMULPS.BCST      minOverlap<>+0(SB), X28, X29
-	VCMPPS           $0x1e, X29, X26, K1
-	VMULPS           X27, X28, X29
-	VDIVPS.Z         X26, X29, K1, X26
-	VMULPS.BCST.Z    share+52(FP), X29, K1, X29
-	VMOVUPS          X29, 16(SP)
-	VMULPS.BCST      growth+48(FP), X27, X27
-	VADDPS.BCST      one<>+0(SB), X27, X27
-	VMULPS           X27, X28, K1, X28
-	VMOVSD           X28, 88(R8)
-	VMOVUPS          X26, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z22
-	VADDPS.BCST      16(SP), Z22, Z22
-	VFMADD231PS.BCST 4(SP), Z25, Z23
-	VADDPS.BCST      20(SP), Z23, Z23
-	INCQ             R9
-	CMPQ             R9, SI
+	MOVL             (DX)(R8*4), R9
+	VMOVUPS          (R10), Z5
+	VFMADD231PS.BCST (SP), Z5, Z8
+	VADDPS.BCST      96(SP), Z8, Z8
+	VMULPS           (CX)(R9*1), Z8, Z0
+	VMOVUPS          Z0, (R10)
+	MOVL             640(DX)(R8*4), R9
+	VMOVUPS          64(R10), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z9
+	VADDPS.BCST      100(SP), Z9, Z9
+	VMULPS           (CX)(R9*1), Z9, Z1
+	VMOVUPS          Z1, 64(R10)
+	MOVL             1280(DX)(R8*4), R9
+	VMOVUPS          128(R10), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z10
+	VADDPS.BCST      104(SP), Z10, Z10
+	VMULPS           (CX)(R9*1), Z10, Z2
+	VMOVUPS          Z2, 128(R10)
+	MOVL             1920(DX)(R8*4), R9
+	VMOVUPS          192(R10), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z11
+	VADDPS.BCST      108(SP), Z11, Z11
+	VMULPS           (CX)(R9*1), Z11, Z3
+	VMOVUPS          Z3, 192(R10)
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           (SI)(R8*4), X1
+	VINSERTPS        $0x10, 640(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 1280(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 1920(SI)(R8*4), X1, X1
+	VMOVUPS          (DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     share+52(FP), X5
+	VMULPS           X5, X3, X3
+	VANDPS           X4, X3, X3
+	VMOVUPS          X3, 96(SP)
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, (DI)
+	VMOVUPS          X0, (SP)
+	MOVL             2560(DX)(R8*4), R9
+	VMOVUPS          256(R10), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z12
+	VADDPS.BCST      112(SP), Z12, Z12
+	VMULPS           (CX)(R9*1), Z12, Z0
+	VMOVUPS          Z0, 256(R10)
+	MOVL             3200(DX)(R8*4), R9
+	VMOVUPS          320(R10), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z13
+	VADDPS.BCST      116(SP), Z13, Z13
+	VMULPS           (CX)(R9*1), Z13, Z1
+	VMOVUPS          Z1, 320(R10)
+	MOVL             3840(DX)(R8*4), R9
+	VMOVUPS          384(R10), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z14
+	VADDPS.BCST      120(SP), Z14, Z14
+	VMULPS           (CX)(R9*1), Z14, Z2
+	VMOVUPS          Z2, 384(R10)
+	MOVL             4480(DX)(R8*4), R9
+	VMOVUPS          448(R10), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z15
+	VADDPS.BCST      124(SP), Z15, Z15
+	VMULPS           (CX)(R9*1), Z15, Z3
+	VMOVUPS          Z3, 448(R10)
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           2560(SI)(R8*4), X1
+	VINSERTPS        $0x10, 3200(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 3840(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 4480(SI)(R8*4), X1, X1
+	VMOVUPS          16(DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     share+52(FP), X5
+	VMULPS           X5, X3, X3
+	VANDPS           X4, X3, X3
+	VMOVUPS          X3, 112(SP)
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, 16(DI)
+	VMOVUPS          X0, 16(SP)
+	MOVL             5120(DX)(R8*4), R9
+	VMOVUPS          512(R10), Z5
+	VFMADD231PS.BCST 32(SP), Z5, Z16
+	VADDPS.BCST      128(SP), Z16, Z16
+	VMULPS           (CX)(R9*1), Z16, Z0
+	VMOVUPS          Z0, 512(R10)
+	MOVL             5760(DX)(R8*4), R9
+	VMOVUPS          576(R10), Z5
+	VFMADD231PS.BCST 36(SP), Z5, Z17
+	VADDPS.BCST      132(SP), Z17, Z17
+	VMULPS           (CX)(R9*1), Z17, Z1
+	VMOVUPS          Z1, 576(R10)
+	MOVL             6400(DX)(R8*4), R9
+	VMOVUPS          640(R10), Z5
+	VFMADD231PS.BCST 40(SP), Z5, Z18
+	VADDPS.BCST      136(SP), Z18, Z18
+	VMULPS           (CX)(R9*1), Z18, Z2
+	VMOVUPS          Z2, 640(R10)
+	MOVL             7040(DX)(R8*4), R9
+	VMOVUPS          704(R10), Z5
+	VFMADD231PS.BCST 44(SP), Z5, Z19
+	VADDPS.BCST      140(SP), Z19, Z19
+	VMULPS           (CX)(R9*1), Z19, Z3
+	VMOVUPS          Z3, 704(R10)
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           5120(SI)(R8*4), X1
+	VINSERTPS        $0x10, 5760(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 6400(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 7040(SI)(R8*4), X1, X1
+	VMOVUPS          32(DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     share+52(FP), X5
+	VMULPS           X5, X3, X3
+	VANDPS           X4, X3, X3
+	VMOVUPS          X3, 128(SP)
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, 32(DI)
+	VMOVUPS          X0, 32(SP)
+	MOVL             7680(DX)(R8*4), R9
+	VMOVUPS          768(R10), Z5
+	VFMADD231PS.BCST 48(SP), Z5, Z20
+	VADDPS.BCST      144(SP), Z20, Z20
+	VMULPS           (CX)(R9*1), Z20, Z0
+	VMOVUPS          Z0, 768(R10)
+	MOVL             8320(DX)(R8*4), R9
+	VMOVUPS          832(R10), Z5
+	VFMADD231PS.BCST 52(SP), Z5, Z21
+	VADDPS.BCST      148(SP), Z21, Z21
+	VMULPS           (CX)(R9*1), Z21, Z1
+	VMOVUPS          Z1, 832(R10)
+	MOVL             8960(DX)(R8*4), R9
+	VMOVUPS          896(R10), Z5
+	VFMADD231PS.BCST 56(SP), Z5, Z22
+	VADDPS.BCST      152(SP), Z22, Z22
+	VMULPS           (CX)(R9*1), Z22, Z2
+	VMOVUPS          Z2, 896(R10)
+	MOVL             9600(DX)(R8*4), R9
+	VMOVUPS          960(R10), Z5
+	VFMADD231PS.BCST 60(SP), Z5, Z23
+	VADDPS.BCST      156(SP), Z23, Z23
+	VMULPS           (CX)(R9*1), Z23, Z3
+	VMOVUPS          Z3, 960(R10)
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           7680(SI)(R8*4), X1
+	VINSERTPS        $0x10, 8320(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 8960(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 9600(SI)(R8*4), X1, X1
+	VMOVUPS          48(DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     share+52(FP), X5
+	VMULPS           X5, X3, X3
+	VANDPS           X4, X3, X3
+	VMOVUPS          X3, 144(SP)
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, 48(DI)
+	VMOVUPS          X0, 48(SP)
+	MOVL             10240(DX)(R8*4), R9
+	VMOVUPS          1024(R10), Z5
+	VFMADD231PS.BCST 64(SP), Z5, Z24
+	VADDPS.BCST      160(SP), Z24, Z24
+	VMULPS           (CX)(R9*1), Z24, Z0
+	VMOVUPS          Z0, 1024(R10)
+	MOVL             10880(DX)(R8*4), R9
+	VMOVUPS          1088(R10), Z5
+	VFMADD231PS.BCST 68(SP), Z5, Z25
+	VADDPS.BCST      164(SP), Z25, Z25
+	VMULPS           (CX)(R9*1), Z25, Z1
+	VMOVUPS          Z1, 1088(R10)
+	MOVL             11520(DX)(R8*4), R9
+	VMOVUPS          1152(R10), Z5
+	VFMADD231PS.BCST 72(SP), Z5, Z26
+	VADDPS.BCST      168(SP), Z26, Z26
+	VMULPS           (CX)(R9*1), Z26, Z2
+	VMOVUPS          Z2, 1152(R10)
+	MOVL             12160(DX)(R8*4), R9
+	VMOVUPS          1216(R10), Z5
+	VFMADD231PS.BCST 76(SP), Z5, Z27
+	VADDPS.BCST      172(SP), Z27, Z27
+	VMULPS           (CX)(R9*1), Z27, Z3
+	VMOVUPS          Z3, 1216(R10)
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           10240(SI)(R8*4), X1
+	VINSERTPS        $0x10, 10880(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 11520(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 12160(SI)(R8*4), X1, X1
+	VMOVUPS          64(DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     share+52(FP), X5
+	VMULPS           X5, X3, X3
+	VANDPS           X4, X3, X3
+	VMOVUPS          X3, 160(SP)
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, 64(DI)
+	VMOVUPS          X0, 64(SP)
+	MOVL             12800(DX)(R8*4), R9
+	VMOVUPS          1280(R10), Z5
+	VFMADD231PS.BCST 80(SP), Z5, Z28
+	VADDPS.BCST      176(SP), Z28, Z28
+	VMULPS           (CX)(R9*1), Z28, Z0
+	VMOVUPS          Z0, 1280(R10)
+	MOVL             13440(DX)(R8*4), R9
+	VMOVUPS          1344(R10), Z5
+	VFMADD231PS.BCST 84(SP), Z5, Z29
+	VADDPS.BCST      180(SP), Z29, Z29
+	VMULPS           (CX)(R9*1), Z29, Z1
+	VMOVUPS          Z1, 1344(R10)
+	MOVL             14080(DX)(R8*4), R9
+	VMOVUPS          1408(R10), Z5
+	VFMADD231PS.BCST 88(SP), Z5, Z30
+	VADDPS.BCST      184(SP), Z30, Z30
+	VMULPS           (CX)(R9*1), Z30, Z2
+	VMOVUPS          Z2, 1408(R10)
+	MOVL             14720(DX)(R8*4), R9
+	VMOVUPS          1472(R10), Z5
+	VFMADD231PS.BCST 92(SP), Z5, Z31
+	VADDPS.BCST      188(SP), Z31, Z31
+	VMULPS           (CX)(R9*1), Z31, Z3
+	VMOVUPS          Z3, 1472(R10)
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           12800(SI)(R8*4), X1
+	VINSERTPS        $0x10, 13440(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 14080(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 14720(SI)(R8*4), X1, X1
+	VMOVUPS          80(DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     share+52(FP), X5
+	VMULPS           X5, X3, X3
+	VANDPS           X4, X3, X3
+	VMOVUPS          X3, 176(SP)
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, 80(DI)
+	VMOVUPS          X0, 80(SP)
+	INCQ             R8
+	CMPQ             R8, BX
 	JL               spike
-	VMOVUPS          Z0, (AX)
-	VMOVUPS          Z1, 64(AX)
-	VMOVUPS          Z2, 128(AX)
-	VMOVUPS          Z3, 192(AX)
-	VMOVUPS          Z4, 256(AX)
-	VMOVUPS          Z5, 320(AX)
-	VMOVUPS          Z6, 384(AX)
-	VMOVUPS          Z7, 448(AX)
-	VMOVUPS          Z8, 512(AX)
-	VMOVUPS          Z9, 576(AX)
-	VMOVUPS          Z10, 640(AX)
-	VMOVUPS          Z11, 704(AX)
-	VMOVUPS          Z12, 768(AX)
-	VMOVUPS          Z13, 832(AX)
-	VMOVUPS          Z14, 896(AX)
-	VMOVUPS          Z15, 960(AX)
-	VMOVUPS          Z16, 1024(AX)
-	VMOVUPS          Z17, 1088(AX)
-	VMOVUPS          Z18, 1152(AX)
-	VMOVUPS          Z19, 1216(AX)
-	VMOVUPS          Z20, 1280(AX)
-	VMOVUPS          Z21, 1344(AX)
-	VMOVUPS          Z22, 1408(AX)
-	VMOVUPS          Z23, 1472(AX)
+	VMOVUPS          (R10), Z5
+	VFMADD231PS.BCST (SP), Z5, Z8
+	VADDPS.BCST      96(SP), Z8, Z8
+	VMOVUPS          64(R10), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z9
+	VADDPS.BCST      100(SP), Z9, Z9
+	VMOVUPS          128(R10), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z10
+	VADDPS.BCST      104(SP), Z10, Z10
+	VMOVUPS          192(R10), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z11
+	VADDPS.BCST      108(SP), Z11, Z11
+	VMOVUPS          256(R10), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z12
+	VADDPS.BCST      112(SP), Z12, Z12
+	VMOVUPS          320(R10), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z13
+	VADDPS.BCST      116(SP), Z13, Z13
+	VMOVUPS          384(R10), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z14
+	VADDPS.BCST      120(SP), Z14, Z14
+	VMOVUPS          448(R10), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z15
+	VADDPS.BCST      124(SP), Z15, Z15
+	VMOVUPS          512(R10), Z5
+	VFMADD231PS.BCST 32(SP), Z5, Z16
+	VADDPS.BCST      128(SP), Z16, Z16
+	VMOVUPS          576(R10), Z5
+	VFMADD231PS.BCST 36(SP), Z5, Z17
+	VADDPS.BCST      132(SP), Z17, Z17
+	VMOVUPS          640(R10), Z5
+	VFMADD231PS.BCST 40(SP), Z5, Z18
+	VADDPS.BCST      136(SP), Z18, Z18
+	VMOVUPS          704(R10), Z5
+	VFMADD231PS.BCST 44(SP), Z5, Z19
+	VADDPS.BCST      140(SP), Z19, Z19
+	VMOVUPS          768(R10), Z5
+	VFMADD231PS.BCST 48(SP), Z5, Z20
+	VADDPS.BCST      144(SP), Z20, Z20
+	VMOVUPS          832(R10), Z5
+	VFMADD231PS.BCST 52(SP), Z5, Z21
+	VADDPS.BCST      148(SP), Z21, Z21
+	VMOVUPS          896(R10), Z5
+	VFMADD231PS.BCST 56(SP), Z5, Z22
+	VADDPS.BCST      152(SP), Z22, Z22
+	VMOVUPS          960(R10), Z5
+	VFMADD231PS.BCST 60(SP), Z5, Z23
+	VADDPS.BCST      156(SP), Z23, Z23
+	VMOVUPS          1024(R10), Z5
+	VFMADD231PS.BCST 64(SP), Z5, Z24
+	VADDPS.BCST      160(SP), Z24, Z24
+	VMOVUPS          1088(R10), Z5
+	VFMADD231PS.BCST 68(SP), Z5, Z25
+	VADDPS.BCST      164(SP), Z25, Z25
+	VMOVUPS          1152(R10), Z5
+	VFMADD231PS.BCST 72(SP), Z5, Z26
+	VADDPS.BCST      168(SP), Z26, Z26
+	VMOVUPS          1216(R10), Z5
+	VFMADD231PS.BCST 76(SP), Z5, Z27
+	VADDPS.BCST      172(SP), Z27, Z27
+	VMOVUPS          1280(R10), Z5
+	VFMADD231PS.BCST 80(SP), Z5, Z28
+	VADDPS.BCST      176(SP), Z28, Z28
+	VMOVUPS          1344(R10), Z5
+	VFMADD231PS.BCST 84(SP), Z5, Z29
+	VADDPS.BCST      180(SP), Z29, Z29
+	VMOVUPS          1408(R10), Z5
+	VFMADD231PS.BCST 88(SP), Z5, Z30
+	VADDPS.BCST      184(SP), Z30, Z30
+	VMOVUPS          1472(R10), Z5
+	VFMADD231PS.BCST 92(SP), Z5, Z31
+	VADDPS.BCST      188(SP), Z31, Z31
+	VMOVUPS          Z8, (AX)
+	VMOVUPS          Z9, 64(AX)
+	VMOVUPS          Z10, 128(AX)
+	VMOVUPS          Z11, 192(AX)
+	VMOVUPS          Z12, 256(AX)
+	VMOVUPS          Z13, 320(AX)
+	VMOVUPS          Z14, 384(AX)
+	VMOVUPS          Z15, 448(AX)
+	VMOVUPS          Z16, 512(AX)
+	VMOVUPS          Z17, 576(AX)
+	VMOVUPS          Z18, 640(AX)
+	VMOVUPS          Z19, 704(AX)
+	VMOVUPS          Z20, 768(AX)
+	VMOVUPS          Z21, 832(AX)
+	VMOVUPS          Z22, 896(AX)
+	VMOVUPS          Z23, 960(AX)
+	VMOVUPS          Z24, 1024(AX)
+	VMOVUPS          Z25, 1088(AX)
+	VMOVUPS          Z26, 1152(AX)
+	VMOVUPS          Z27, 1216(AX)
+	VMOVUPS          Z28, 1280(AX)
+	VMOVUPS          Z29, 1344(AX)
+	VMOVUPS          Z30, 1408(AX)
+	VMOVUPS          Z31, 1472(AX)
 	VZEROUPPER
 	RET
 
 // func updateFast32AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateFast32AVX512(SB), NOSPLIT, $16-44
+// Requires: AVX, AVX512F
+TEXT ·updateFast32AVX512(SB), $1648-44
 	MOVQ    h+0(FP), AX
 	MOVQ    weights+8(FP), CX
 	MOVQ    offsets+16(FP), DX
-	MOVQ    n+32(FP), SI
-	MOVQ    num+24(FP), DI
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 256(AX), Z4
-	VMOVUPS 320(AX), Z5
-	VMOVUPS 384(AX), Z6
-	VMOVUPS 448(AX), Z7
-	VMOVUPS 512(AX), Z8
-	VMOVUPS 576(AX), Z9
-	VMOVUPS 640(AX), Z10
-	VMOVUPS 704(AX), Z11
-	VMOVUPS 768(AX), Z12
-	VMOVUPS 832(AX), Z13
-	VMOVUPS 896(AX), Z14
-	VMOVUPS 960(AX), Z15
-	VMOVUPS 1024(AX), Z16
-	VMOVUPS 1088(AX), Z17
-	VMOVUPS 1152(AX), Z18
-	VMOVUPS 1216(AX), Z19
-	VMOVUPS 1280(AX), Z20
-	VMOVUPS 1344(AX), Z21
-	VMOVUPS 1408(AX), Z22
-	VMOVUPS 1472(AX), Z23
-	XORQ    R8, R8
+	MOVQ    n+32(FP), BX
+	MOVQ    num+24(FP), SI
+	VXORPS  X0, X0, X0
+	VMOVUPS X0, (SP)
+	VMOVUPS X0, 16(SP)
+	VMOVUPS X0, 32(SP)
+	XORQ    DI, DI
+	LEAQ    48(SP), R9
+	ADDQ    $0x3f, R9
+	ANDQ    $-64, R9
+	VMOVUPS (AX), Z8
+	VMOVUPS Z8, (R9)
+	VMOVUPS 64(AX), Z9
+	VMOVUPS Z9, 64(R9)
+	VMOVUPS 128(AX), Z10
+	VMOVUPS Z10, 128(R9)
+	VMOVUPS 192(AX), Z11
+	VMOVUPS Z11, 192(R9)
+	VMOVUPS 256(AX), Z12
+	VMOVUPS Z12, 256(R9)
+	VMOVUPS 320(AX), Z13
+	VMOVUPS Z13, 320(R9)
+	VMOVUPS 384(AX), Z14
+	VMOVUPS Z14, 384(R9)
+	VMOVUPS 448(AX), Z15
+	VMOVUPS Z15, 448(R9)
+	VMOVUPS 512(AX), Z16
+	VMOVUPS Z16, 512(R9)
+	VMOVUPS 576(AX), Z17
+	VMOVUPS Z17, 576(R9)
+	VMOVUPS 640(AX), Z18
+	VMOVUPS Z18, 640(R9)
+	VMOVUPS 704(AX), Z19
+	VMOVUPS Z19, 704(R9)
+	VMOVUPS 768(AX), Z20
+	VMOVUPS Z20, 768(R9)
+	VMOVUPS 832(AX), Z21
+	VMOVUPS Z21, 832(R9)
+	VMOVUPS 896(AX), Z22
+	VMOVUPS Z22, 896(R9)
+	VMOVUPS 960(AX), Z23
+	VMOVUPS Z23, 960(R9)
+	VMOVUPS 1024(AX), Z24
+	VMOVUPS Z24, 1024(R9)
+	VMOVUPS 1088(AX), Z25
+	VMOVUPS Z25, 1088(R9)
+	VMOVUPS 1152(AX), Z26
+	VMOVUPS Z26, 1152(R9)
+	VMOVUPS 1216(AX), Z27
+	VMOVUPS Z27, 1216(R9)
+	VMOVUPS 1280(AX), Z28
+	VMOVUPS Z28, 1280(R9)
+	VMOVUPS 1344(AX), Z29
+	VMOVUPS Z29, 1344(R9)
+	VMOVUPS 1408(AX), Z30
+	VMOVUPS Z30, 1408(R9)
+	VMOVUPS 1472(AX), Z31
+	VMOVUPS Z31, 1472(R9)
 
 spike:
-	MOVL             (DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z0, Z24
-	VMULPS           64(CX)(BX*1), Z1, Z25
-	VADDPS           Z24, Z25, Z26
-	MOVL             640(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z2, Z27
-	VMULPS           64(CX)(BX*1), Z3, Z28
-	VADDPS           Z27, Z28, Z29
-	VEXTRACTF64X4    $0x01, Z26, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF64X4    $0x01, Z29, Y31
-	VADDPS           Y29, Y31, Y31
-	VUNPCKLPS        Y31, Y30, Y26
-	VUNPCKHPS        Y31, Y30, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF32X4    $0x01, Y30, X31
-	VADDPS           X30, X31, X30
-	VPERMILPS        $0x4e, X30, X31
-	VADDPS           X30, X31, X30
-	VBROADCASTSS     (DI)(R8*4), X31
-	VDIVPS           X30, X31, X30
-	VMOVUPS          X30, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z0
-	VFMADD231PS.BCST (SP), Z25, Z1
-	VFMADD231PS.BCST 4(SP), Z27, Z2
-	VFMADD231PS.BCST 4(SP), Z28, Z3
-	MOVL             1280(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z4, Z24
-	VMULPS           64(CX)(BX*1), Z5, Z25
-	VADDPS           Z24, Z25, Z26
-	MOVL             1920(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z6, Z27
-	VMULPS           64(CX)(BX*1), Z7, Z28
-	VADDPS           Z27, Z28, Z29
-	VEXTRACTF64X4    $0x01, Z26, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF64X4    $0x01, Z29, Y31
-	VADDPS           Y29, Y31, Y31
-	VUNPCKLPS        Y31, Y30, Y26
-	VUNPCKHPS        Y31, Y30, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF32X4    $0x01, Y30, X31
-	VADDPS           X30, X31, X30
-	VPERMILPS        $0x4e, X30, X31
-	VADDPS           X30, X31, X30
-	VBROADCASTSS     (DI)(R8*4), X31
-	VDIVPS           X30, X31, X30
-	VMOVUPS          X30, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z4
-	VFMADD231PS.BCST (SP), Z25, Z5
-	VFMADD231PS.BCST 4(SP), Z27, Z6
-	VFMADD231PS.BCST 4(SP), Z28, Z7
-	MOVL             2560(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z8, Z24
-	VMULPS           64(CX)(BX*1), Z9, Z25
-	VADDPS           Z24, Z25, Z26
-	MOVL             3200(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z10, Z27
-	VMULPS           64(CX)(BX*1), Z11, Z28
-	VADDPS           Z27, Z28, Z29
-	VEXTRACTF64X4    $0x01, Z26, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF64X4    $0x01, Z29, Y31
-	VADDPS           Y29, Y31, Y31
-	VUNPCKLPS        Y31, Y30, Y26
-	VUNPCKHPS        Y31, Y30, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF32X4    $0x01, Y30, X31
-	VADDPS           X30, X31, X30
-	VPERMILPS        $0x4e, X30, X31
-	VADDPS           X30, X31, X30
-	VBROADCASTSS     (DI)(R8*4), X31
-	VDIVPS           X30, X31, X30
-	VMOVUPS          X30, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z8
-	VFMADD231PS.BCST (SP), Z25, Z9
-	VFMADD231PS.BCST 4(SP), Z27, Z10
-	VFMADD231PS.BCST 4(SP), Z28, Z11
-	MOVL             3840(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z12, Z24
-	VMULPS           64(CX)(BX*1), Z13, Z25
-	VADDPS           Z24, Z25, Z26
-	MOVL             4480(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z14, Z27
-	VMULPS           64(CX)(BX*1), Z15, Z28
-	VADDPS           Z27, Z28, Z29
-	VEXTRACTF64X4    $0x01, Z26, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF64X4    $0x01, Z29, Y31
-	VADDPS           Y29, Y31, Y31
-	VUNPCKLPS        Y31, Y30, Y26
-	VUNPCKHPS        Y31, Y30, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF32X4    $0x01, Y30, X31
-	VADDPS           X30, X31, X30
-	VPERMILPS        $0x4e, X30, X31
-	VADDPS           X30, X31, X30
-	VBROADCASTSS     (DI)(R8*4), X31
-	VDIVPS           X30, X31, X30
-	VMOVUPS          X30, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z12
-	VFMADD231PS.BCST (SP), Z25, Z13
-	VFMADD231PS.BCST 4(SP), Z27, Z14
-	VFMADD231PS.BCST 4(SP), Z28, Z15
-	MOVL             5120(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z16, Z24
-	VMULPS           64(CX)(BX*1), Z17, Z25
-	VADDPS           Z24, Z25, Z26
-	MOVL             5760(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z18, Z27
-	VMULPS           64(CX)(BX*1), Z19, Z28
-	VADDPS           Z27, Z28, Z29
-	VEXTRACTF64X4    $0x01, Z26, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF64X4    $0x01, Z29, Y31
-	VADDPS           Y29, Y31, Y31
-	VUNPCKLPS        Y31, Y30, Y26
-	VUNPCKHPS        Y31, Y30, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF32X4    $0x01, Y30, X31
-	VADDPS           X30, X31, X30
-	VPERMILPS        $0x4e, X30, X31
-	VADDPS           X30, X31, X30
-	VBROADCASTSS     (DI)(R8*4), X31
-	VDIVPS           X30, X31, X30
-	VMOVUPS          X30, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z16
-	VFMADD231PS.BCST (SP), Z25, Z17
-	VFMADD231PS.BCST 4(SP), Z27, Z18
-	VFMADD231PS.BCST 4(SP), Z28, Z19
-	MOVL             6400(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z20, Z24
-	VMULPS           64(CX)(BX*1), Z21, Z25
-	VADDPS           Z24, Z25, Z26
-	MOVL             7040(DX)(R8*4), BX
-	VMULPS           (CX)(BX*1), Z22, Z27
-	VMULPS           64(CX)(BX*1), Z23, Z28
-	VADDPS           Z27, Z28, Z29
-	VEXTRACTF64X4    $0x01, Z26, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF64X4    $0x01, Z29, Y31
-	VADDPS           Y29, Y31, Y31
-	VUNPCKLPS        Y31, Y30, Y26
-	VUNPCKHPS        Y31, Y30, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF32X4    $0x01, Y30, X31
-	VADDPS           X30, X31, X30
-	VPERMILPS        $0x4e, X30, X31
-	VADDPS           X30, X31, X30
-	VBROADCASTSS     (DI)(R8*4), X31
-	VDIVPS           X30, X31, X30
-	VMOVUPS          X30, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z20
-	VFMADD231PS.BCST (SP), Z25, Z21
-	VFMADD231PS.BCST 4(SP), Z27, Z22
-	VFMADD231PS.BCST 4(SP), Z28, Z23
-	INCQ             R8
-	CMPQ             R8, SI
+	MOVL             (DX)(DI*4), R8
+	VMOVUPS          (R9), Z5
+	VFMADD231PS.BCST (SP), Z5, Z8
+	VMOVUPS          64(R9), Z6
+	VFMADD231PS.BCST (SP), Z6, Z9
+	VMULPS           (CX)(R8*1), Z8, Z0
+	VMOVUPS          Z0, (R9)
+	VMULPS           64(CX)(R8*1), Z9, Z4
+	VMOVUPS          Z4, 64(R9)
+	VADDPS           Z4, Z0, Z0
+	MOVL             640(DX)(DI*4), R8
+	VMOVUPS          128(R9), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z10
+	VMOVUPS          192(R9), Z6
+	VFMADD231PS.BCST 4(SP), Z6, Z11
+	VMULPS           (CX)(R8*1), Z10, Z1
+	VMOVUPS          Z1, 128(R9)
+	VMULPS           64(CX)(R8*1), Z11, Z4
+	VMOVUPS          Z4, 192(R9)
+	VADDPS           Z4, Z1, Z1
+	MOVL             1280(DX)(DI*4), R8
+	VMOVUPS          256(R9), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z12
+	VMOVUPS          320(R9), Z6
+	VFMADD231PS.BCST 8(SP), Z6, Z13
+	VMULPS           (CX)(R8*1), Z12, Z2
+	VMOVUPS          Z2, 256(R9)
+	VMULPS           64(CX)(R8*1), Z13, Z4
+	VMOVUPS          Z4, 320(R9)
+	VADDPS           Z4, Z2, Z2
+	MOVL             1920(DX)(DI*4), R8
+	VMOVUPS          384(R9), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z14
+	VMOVUPS          448(R9), Z6
+	VFMADD231PS.BCST 12(SP), Z6, Z15
+	VMULPS           (CX)(R8*1), Z14, Z3
+	VMOVUPS          Z3, 384(R9)
+	VMULPS           64(CX)(R8*1), Z15, Z4
+	VMOVUPS          Z4, 448(R9)
+	VADDPS           Z4, Z3, Z3
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VBROADCASTSS     (SI)(DI*4), X7
+	VDIVPS           X0, X7, X0
+	VMOVUPS          X0, (SP)
+	MOVL             2560(DX)(DI*4), R8
+	VMOVUPS          512(R9), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z16
+	VMOVUPS          576(R9), Z6
+	VFMADD231PS.BCST 16(SP), Z6, Z17
+	VMULPS           (CX)(R8*1), Z16, Z0
+	VMOVUPS          Z0, 512(R9)
+	VMULPS           64(CX)(R8*1), Z17, Z4
+	VMOVUPS          Z4, 576(R9)
+	VADDPS           Z4, Z0, Z0
+	MOVL             3200(DX)(DI*4), R8
+	VMOVUPS          640(R9), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z18
+	VMOVUPS          704(R9), Z6
+	VFMADD231PS.BCST 20(SP), Z6, Z19
+	VMULPS           (CX)(R8*1), Z18, Z1
+	VMOVUPS          Z1, 640(R9)
+	VMULPS           64(CX)(R8*1), Z19, Z4
+	VMOVUPS          Z4, 704(R9)
+	VADDPS           Z4, Z1, Z1
+	MOVL             3840(DX)(DI*4), R8
+	VMOVUPS          768(R9), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z20
+	VMOVUPS          832(R9), Z6
+	VFMADD231PS.BCST 24(SP), Z6, Z21
+	VMULPS           (CX)(R8*1), Z20, Z2
+	VMOVUPS          Z2, 768(R9)
+	VMULPS           64(CX)(R8*1), Z21, Z4
+	VMOVUPS          Z4, 832(R9)
+	VADDPS           Z4, Z2, Z2
+	MOVL             4480(DX)(DI*4), R8
+	VMOVUPS          896(R9), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z22
+	VMOVUPS          960(R9), Z6
+	VFMADD231PS.BCST 28(SP), Z6, Z23
+	VMULPS           (CX)(R8*1), Z22, Z3
+	VMOVUPS          Z3, 896(R9)
+	VMULPS           64(CX)(R8*1), Z23, Z4
+	VMOVUPS          Z4, 960(R9)
+	VADDPS           Z4, Z3, Z3
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VBROADCASTSS     (SI)(DI*4), X7
+	VDIVPS           X0, X7, X0
+	VMOVUPS          X0, 16(SP)
+	MOVL             5120(DX)(DI*4), R8
+	VMOVUPS          1024(R9), Z5
+	VFMADD231PS.BCST 32(SP), Z5, Z24
+	VMOVUPS          1088(R9), Z6
+	VFMADD231PS.BCST 32(SP), Z6, Z25
+	VMULPS           (CX)(R8*1), Z24, Z0
+	VMOVUPS          Z0, 1024(R9)
+	VMULPS           64(CX)(R8*1), Z25, Z4
+	VMOVUPS          Z4, 1088(R9)
+	VADDPS           Z4, Z0, Z0
+	MOVL             5760(DX)(DI*4), R8
+	VMOVUPS          1152(R9), Z5
+	VFMADD231PS.BCST 36(SP), Z5, Z26
+	VMOVUPS          1216(R9), Z6
+	VFMADD231PS.BCST 36(SP), Z6, Z27
+	VMULPS           (CX)(R8*1), Z26, Z1
+	VMOVUPS          Z1, 1152(R9)
+	VMULPS           64(CX)(R8*1), Z27, Z4
+	VMOVUPS          Z4, 1216(R9)
+	VADDPS           Z4, Z1, Z1
+	MOVL             6400(DX)(DI*4), R8
+	VMOVUPS          1280(R9), Z5
+	VFMADD231PS.BCST 40(SP), Z5, Z28
+	VMOVUPS          1344(R9), Z6
+	VFMADD231PS.BCST 40(SP), Z6, Z29
+	VMULPS           (CX)(R8*1), Z28, Z2
+	VMOVUPS          Z2, 1280(R9)
+	VMULPS           64(CX)(R8*1), Z29, Z4
+	VMOVUPS          Z4, 1344(R9)
+	VADDPS           Z4, Z2, Z2
+	MOVL             7040(DX)(DI*4), R8
+	VMOVUPS          1408(R9), Z5
+	VFMADD231PS.BCST 44(SP), Z5, Z30
+	VMOVUPS          1472(R9), Z6
+	VFMADD231PS.BCST 44(SP), Z6, Z31
+	VMULPS           (CX)(R8*1), Z30, Z3
+	VMOVUPS          Z3, 1408(R9)
+	VMULPS           64(CX)(R8*1), Z31, Z4
+	VMOVUPS          Z4, 1472(R9)
+	VADDPS           Z4, Z3, Z3
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VBROADCASTSS     (SI)(DI*4), X7
+	VDIVPS           X0, X7, X0
+	VMOVUPS          X0, 32(SP)
+	INCQ             DI
+	CMPQ             DI, BX
 	JL               spike
-	VBROADCASTSS     factor+40(FP), Z24
-	VMULPS           Z24, Z0, Z0
-	VMOVUPS          Z0, (AX)
-	VMULPS           Z24, Z1, Z1
-	VMOVUPS          Z1, 64(AX)
-	VMULPS           Z24, Z2, Z2
-	VMOVUPS          Z2, 128(AX)
-	VMULPS           Z24, Z3, Z3
-	VMOVUPS          Z3, 192(AX)
-	VMULPS           Z24, Z4, Z4
-	VMOVUPS          Z4, 256(AX)
-	VMULPS           Z24, Z5, Z5
-	VMOVUPS          Z5, 320(AX)
-	VMULPS           Z24, Z6, Z6
-	VMOVUPS          Z6, 384(AX)
-	VMULPS           Z24, Z7, Z7
-	VMOVUPS          Z7, 448(AX)
-	VMULPS           Z24, Z8, Z8
-	VMOVUPS          Z8, 512(AX)
-	VMULPS           Z24, Z9, Z9
-	VMOVUPS          Z9, 576(AX)
-	VMULPS           Z24, Z10, Z10
-	VMOVUPS          Z10, 640(AX)
-	VMULPS           Z24, Z11, Z11
-	VMOVUPS          Z11, 704(AX)
-	VMULPS           Z24, Z12, Z12
-	VMOVUPS          Z12, 768(AX)
-	VMULPS           Z24, Z13, Z13
-	VMOVUPS          Z13, 832(AX)
-	VMULPS           Z24, Z14, Z14
-	VMOVUPS          Z14, 896(AX)
-	VMULPS           Z24, Z15, Z15
-	VMOVUPS          Z15, 960(AX)
-	VMULPS           Z24, Z16, Z16
-	VMOVUPS          Z16, 1024(AX)
-	VMULPS           Z24, Z17, Z17
-	VMOVUPS          Z17, 1088(AX)
-	VMULPS           Z24, Z18, Z18
-	VMOVUPS          Z18, 1152(AX)
-	VMULPS           Z24, Z19, Z19
-	VMOVUPS          Z19, 1216(AX)
-	VMULPS           Z24, Z20, Z20
-	VMOVUPS          Z20, 1280(AX)
-	VMULPS           Z24, Z21, Z21
-	VMOVUPS          Z21, 1344(AX)
-	VMULPS           Z24, Z22, Z22
-	VMOVUPS          Z22, 1408(AX)
-	VMULPS           Z24, Z23, Z23
-	VMOVUPS          Z23, 1472(AX)
+	VMOVUPS          (R9), Z5
+	VFMADD231PS.BCST (SP), Z5, Z8
+	VMOVUPS          64(R9), Z6
+	VFMADD231PS.BCST (SP), Z6, Z9
+	VMOVUPS          128(R9), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z10
+	VMOVUPS          192(R9), Z6
+	VFMADD231PS.BCST 4(SP), Z6, Z11
+	VMOVUPS          256(R9), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z12
+	VMOVUPS          320(R9), Z6
+	VFMADD231PS.BCST 8(SP), Z6, Z13
+	VMOVUPS          384(R9), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z14
+	VMOVUPS          448(R9), Z6
+	VFMADD231PS.BCST 12(SP), Z6, Z15
+	VMOVUPS          512(R9), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z16
+	VMOVUPS          576(R9), Z6
+	VFMADD231PS.BCST 16(SP), Z6, Z17
+	VMOVUPS          640(R9), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z18
+	VMOVUPS          704(R9), Z6
+	VFMADD231PS.BCST 20(SP), Z6, Z19
+	VMOVUPS          768(R9), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z20
+	VMOVUPS          832(R9), Z6
+	VFMADD231PS.BCST 24(SP), Z6, Z21
+	VMOVUPS          896(R9), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z22
+	VMOVUPS          960(R9), Z6
+	VFMADD231PS.BCST 28(SP), Z6, Z23
+	VMOVUPS          1024(R9), Z5
+	VFMADD231PS.BCST 32(SP), Z5, Z24
+	VMOVUPS          1088(R9), Z6
+	VFMADD231PS.BCST 32(SP), Z6, Z25
+	VMOVUPS          1152(R9), Z5
+	VFMADD231PS.BCST 36(SP), Z5, Z26
+	VMOVUPS          1216(R9), Z6
+	VFMADD231PS.BCST 36(SP), Z6, Z27
+	VMOVUPS          1280(R9), Z5
+	VFMADD231PS.BCST 40(SP), Z5, Z28
+	VMOVUPS          1344(R9), Z6
+	VFMADD231PS.BCST 40(SP), Z6, Z29
+	VMOVUPS          1408(R9), Z5
+	VFMADD231PS.BCST 44(SP), Z5, Z30
+	VMOVUPS          1472(R9), Z6
+	VFMADD231PS.BCST 44(SP), Z6, Z31
+	VBROADCASTSS     factor+40(FP), Z0
+	VMULPS           Z0, Z8, Z8
+	VMOVUPS          Z8, (AX)
+	VMULPS           Z0, Z9, Z9
+	VMOVUPS          Z9, 64(AX)
+	VMULPS           Z0, Z10, Z10
+	VMOVUPS          Z10, 128(AX)
+	VMULPS           Z0, Z11, Z11
+	VMOVUPS          Z11, 192(AX)
+	VMULPS           Z0, Z12, Z12
+	VMOVUPS          Z12, 256(AX)
+	VMULPS           Z0, Z13, Z13
+	VMOVUPS          Z13, 320(AX)
+	VMULPS           Z0, Z14, Z14
+	VMOVUPS          Z14, 384(AX)
+	VMULPS           Z0, Z15, Z15
+	VMOVUPS          Z15, 448(AX)
+	VMULPS           Z0, Z16, Z16
+	VMOVUPS          Z16, 512(AX)
+	VMULPS           Z0, Z17, Z17
+	VMOVUPS          Z17, 576(AX)
+	VMULPS           Z0, Z18, Z18
+	VMOVUPS          Z18, 640(AX)
+	VMULPS           Z0, Z19, Z19
+	VMOVUPS          Z19, 704(AX)
+	VMULPS           Z0, Z20, Z20
+	VMOVUPS          Z20, 768(AX)
+	VMULPS           Z0, Z21, Z21
+	VMOVUPS          Z21, 832(AX)
+	VMULPS           Z0, Z22, Z22
+	VMOVUPS          Z22, 896(AX)
+	VMULPS           Z0, Z23, Z23
+	VMOVUPS          Z23, 960(AX)
+	VMULPS           Z0, Z24, Z24
+	VMOVUPS          Z24, 1024(AX)
+	VMULPS           Z0, Z25, Z25
+	VMOVUPS          Z25, 1088(AX)
+	VMULPS           Z0, Z26, Z26
+	VMOVUPS          Z26, 1152(AX)
+	VMULPS           Z0, Z27, Z27
+	VMOVUPS          Z27, 1216(AX)
+	VMULPS           Z0, Z28, Z28
+	VMOVUPS          Z28, 1280(AX)
+	VMULPS           Z0, Z29, Z29
+	VMOVUPS          Z29, 1344(AX)
+	VMULPS           Z0, Z30, Z30
+	VMOVUPS          Z30, 1408(AX)
+	VMULPS           Z0, Z31, Z31
+	VMOVUPS          Z31, 1472(AX)
 	VZEROUPPER
 	RET
 
 // func updateGeneral32AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateGeneral32AVX512(SB), NOSPLIT, $16-56
+// Requires: AVX, AVX512F
+TEXT ·updateGeneral32AVX512(SB), $1648-56
 	MOVQ    h+0(FP), AX
 	MOVQ    weights+8(FP), CX
 	MOVQ    offsets+16(FP), DX
-	MOVQ    n+40(FP), SI
-	MOVQ    eps+24(FP), DI
-	MOVQ    scales+32(FP), R8
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 256(AX), Z4
-	VMOVUPS 320(AX), Z5
-	VMOVUPS 384(AX), Z6
-	VMOVUPS 448(AX), Z7
-	VMOVUPS 512(AX), Z8
-	VMOVUPS 576(AX), Z9
-	VMOVUPS 640(AX), Z10
-	VMOVUPS 704(AX), Z11
-	VMOVUPS 768(AX), Z12
-	VMOVUPS 832(AX), Z13
-	VMOVUPS 896(AX), Z14
-	VMOVUPS 960(AX), Z15
-	VMOVUPS 1024(AX), Z16
-	VMOVUPS 1088(AX), Z17
-	VMOVUPS 1152(AX), Z18
-	VMOVUPS 1216(AX), Z19
-	VMOVUPS 1280(AX), Z20
-	VMOVUPS 1344(AX), Z21
-	VMOVUPS 1408(AX), Z22
-	VMOVUPS 1472(AX), Z23
-	XORQ    R9, R9
+	MOVQ    n+40(FP), BX
+	MOVQ    eps+24(FP), SI
+	MOVQ    scales+32(FP), DI
+	VXORPS  X0, X0, X0
+	VMOVUPS X0, (SP)
+	VMOVUPS X0, 16(SP)
+	VMOVUPS X0, 32(SP)
+	XORQ    R8, R8
+	LEAQ    48(SP), R10
+	ADDQ    $0x3f, R10
+	ANDQ    $-64, R10
+	VMOVUPS (AX), Z8
+	VMOVUPS Z8, (R10)
+	VMOVUPS 64(AX), Z9
+	VMOVUPS Z9, 64(R10)
+	VMOVUPS 128(AX), Z10
+	VMOVUPS Z10, 128(R10)
+	VMOVUPS 192(AX), Z11
+	VMOVUPS Z11, 192(R10)
+	VMOVUPS 256(AX), Z12
+	VMOVUPS Z12, 256(R10)
+	VMOVUPS 320(AX), Z13
+	VMOVUPS Z13, 320(R10)
+	VMOVUPS 384(AX), Z14
+	VMOVUPS Z14, 384(R10)
+	VMOVUPS 448(AX), Z15
+	VMOVUPS Z15, 448(R10)
+	VMOVUPS 512(AX), Z16
+	VMOVUPS Z16, 512(R10)
+	VMOVUPS 576(AX), Z17
+	VMOVUPS Z17, 576(R10)
+	VMOVUPS 640(AX), Z18
+	VMOVUPS Z18, 640(R10)
+	VMOVUPS 704(AX), Z19
+	VMOVUPS Z19, 704(R10)
+	VMOVUPS 768(AX), Z20
+	VMOVUPS Z20, 768(R10)
+	VMOVUPS 832(AX), Z21
+	VMOVUPS Z21, 832(R10)
+	VMOVUPS 896(AX), Z22
+	VMOVUPS Z22, 896(R10)
+	VMOVUPS 960(AX), Z23
+	VMOVUPS Z23, 960(R10)
+	VMOVUPS 1024(AX), Z24
+	VMOVUPS Z24, 1024(R10)
+	VMOVUPS 1088(AX), Z25
+	VMOVUPS Z25, 1088(R10)
+	VMOVUPS 1152(AX), Z26
+	VMOVUPS Z26, 1152(R10)
+	VMOVUPS 1216(AX), Z27
+	VMOVUPS Z27, 1216(R10)
+	VMOVUPS 1280(AX), Z28
+	VMOVUPS Z28, 1280(R10)
+	VMOVUPS 1344(AX), Z29
+	VMOVUPS Z29, 1344(R10)
+	VMOVUPS 1408(AX), Z30
+	VMOVUPS Z30, 1408(R10)
+	VMOVUPS 1472(AX), Z31
+	VMOVUPS Z31, 1472(R10)
 
 spike:
-	MOVL             (DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z0, Z24
-	VMULPS           64(CX)(BX*1), Z1, Z25
-	VADDPS           Z24, Z25, Z26
-	MOVL             640(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z2, Z27
-	VMULPS           64(CX)(BX*1), Z3, Z28
-	VADDPS           Z27, Z28, Z29
-	VEXTRACTF64X4    $0x01, Z26, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF64X4    $0x01, Z29, Y31
-	VADDPS           Y29, Y31, Y31
-	VUNPCKLPS        Y31, Y30, Y26
-	VUNPCKHPS        Y31, Y30, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF32X4    $0x01, Y30, X31
-	VADDPS           X30, X31, X30
-	VPERMILPS        $0x4e, X30, X31
-	VADDPS           X30, X31, X30
-	VMOVSS           (DI)(R9*4), X31
-	VINSERTPS        $0x10, 640(DI)(R9*4), X31, X31
-	VMOVSD           (R8), X26
-	VMULPS.BCST      minOverlap<>+0(SB), X26, X29
-	VCMPPS           $0x1e, X29, X30, K1
-	VMULPS           X31, X26, X29
-	VDIVPS.Z         X30, X29, K1, X30
-	VMULPS.BCST      growth+48(FP), X31, X31
-	VADDPS.BCST      one<>+0(SB), X31, X31
-	VMULPS           X31, X26, K1, X26
-	VMOVSD           X26, (R8)
-	VMOVUPS          X30, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z0
-	VFMADD231PS.BCST (SP), Z25, Z1
-	VFMADD231PS.BCST 4(SP), Z27, Z2
-	VFMADD231PS.BCST 4(SP), Z28, Z3
-	MOVL             1280(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z4, Z24
-	VMULPS           64(CX)(BX*1), Z5, Z25
-	VADDPS           Z24, Z25, Z26
-	MOVL             1920(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z6, Z27
-	VMULPS           64(CX)(BX*1), Z7, Z28
-	VADDPS           Z27, Z28, Z29
-	VEXTRACTF64X4    $0x01, Z26, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF64X4    $0x01, Z29, Y31
-	VADDPS           Y29, Y31, Y31
-	VUNPCKLPS        Y31, Y30, Y26
-	VUNPCKHPS        Y31, Y30, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF32X4    $0x01, Y30, X31
-	VADDPS           X30, X31, X30
-	VPERMILPS        $0x4e, X30, X31
-	VADDPS           X30, X31, X30
-	VMOVSS           1280(DI)(R9*4), X31
-	VINSERTPS        $0x10, 1920(DI)(R9*4), X31, X31
-	VMOVSD           8(R8), X26
-	VMULPS.BCST      minOverlap<>+0(SB), X26, X29
-	VCMPPS           $0x1e, X29, X30, K1
-	VMULPS           X31, X26, X29
-	VDIVPS.Z         X30, X29, K1, X30
-	VMULPS.BCST      growth+48(FP), X31, X31
-	VADDPS.BCST      one<>+0(SB), X31, X31
-	VMULPS           X31, X26, K1, X26
-	VMOVSD           X26, 8(R8)
-	VMOVUPS          X30, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z4
-	VFMADD231PS.BCST (SP), Z25, Z5
-	VFMADD231PS.BCST 4(SP), Z27, Z6
-	VFMADD231PS.BCST 4(SP), Z28, Z7
-	MOVL             2560(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z8, Z24
-	VMULPS           64(CX)(BX*1), Z9, Z25
-	VADDPS           Z24, Z25, Z26
-	MOVL             3200(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z10, Z27
-	VMULPS           64(CX)(BX*1), Z11, Z28
-	VADDPS           Z27, Z28, Z29
-	VEXTRACTF64X4    $0x01, Z26, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF64X4    $0x01, Z29, Y31
-	VADDPS           Y29, Y31, Y31
-	VUNPCKLPS        Y31, Y30, Y26
-	VUNPCKHPS        Y31, Y30, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF32X4    $0x01, Y30, X31
-	VADDPS           X30, X31, X30
-	VPERMILPS        $0x4e, X30, X31
-	VADDPS           X30, X31, X30
-	VMOVSS           2560(DI)(R9*4), X31
-	VINSERTPS        $0x10, 3200(DI)(R9*4), X31, X31
-	VMOVSD           16(R8), X26
-	VMULPS.BCST      minOverlap<>+0(SB), X26, X29
-	VCMPPS           $0x1e, X29, X30, K1
-	VMULPS           X31, X26, X29
-	VDIVPS.Z         X30, X29, K1, X30
-	VMULPS.BCST      growth+48(FP), X31, X31
-	VADDPS.BCST      one<>+0(SB), X31, X31
-	VMULPS           X31, X26, K1, X26
-	VMOVSD           X26, 16(R8)
-	VMOVUPS          X30, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z8
-	VFMADD231PS.BCST (SP), Z25, Z9
-	VFMADD231PS.BCST 4(SP), Z27, Z10
-	VFMADD231PS.BCST 4(SP), Z28, Z11
-	MOVL             3840(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z12, Z24
-	VMULPS           64(CX)(BX*1), Z13, Z25
-	VADDPS           Z24, Z25, Z26
-	MOVL             4480(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z14, Z27
-	VMULPS           64(CX)(BX*1), Z15, Z28
-	VADDPS           Z27, Z28, Z29
-	VEXTRACTF64X4    $0x01, Z26, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF64X4    $0x01, Z29, Y31
-	VADDPS           Y29, Y31, Y31
-	VUNPCKLPS        Y31, Y30, Y26
-	VUNPCKHPS        Y31, Y30, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF32X4    $0x01, Y30, X31
-	VADDPS           X30, X31, X30
-	VPERMILPS        $0x4e, X30, X31
-	VADDPS           X30, X31, X30
-	VMOVSS           3840(DI)(R9*4), X31
-	VINSERTPS        $0x10, 4480(DI)(R9*4), X31, X31
-	VMOVSD           24(R8), X26
-	VMULPS.BCST      minOverlap<>+0(SB), X26, X29
-	VCMPPS           $0x1e, X29, X30, K1
-	VMULPS           X31, X26, X29
-	VDIVPS.Z         X30, X29, K1, X30
-	VMULPS.BCST      growth+48(FP), X31, X31
-	VADDPS.BCST      one<>+0(SB), X31, X31
-	VMULPS           X31, X26, K1, X26
-	VMOVSD           X26, 24(R8)
-	VMOVUPS          X30, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z12
-	VFMADD231PS.BCST (SP), Z25, Z13
-	VFMADD231PS.BCST 4(SP), Z27, Z14
-	VFMADD231PS.BCST 4(SP), Z28, Z15
-	MOVL             5120(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z16, Z24
-	VMULPS           64(CX)(BX*1), Z17, Z25
-	VADDPS           Z24, Z25, Z26
-	MOVL             5760(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z18, Z27
-	VMULPS           64(CX)(BX*1), Z19, Z28
-	VADDPS           Z27, Z28, Z29
-	VEXTRACTF64X4    $0x01, Z26, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF64X4    $0x01, Z29, Y31
-	VADDPS           Y29, Y31, Y31
-	VUNPCKLPS        Y31, Y30, Y26
-	VUNPCKHPS        Y31, Y30, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF32X4    $0x01, Y30, X31
-	VADDPS           X30, X31, X30
-	VPERMILPS        $0x4e, X30, X31
-	VADDPS           X30, X31, X30
-	VMOVSS           5120(DI)(R9*4), X31
-	VINSERTPS        $0x10, 5760(DI)(R9*4), X31, X31
-	VMOVSD           32(R8), X26
-	VMULPS.BCST      minOverlap<>+0(SB), X26, X29
-	VCMPPS           $0x1e, X29, X30, K1
-	VMULPS           X31, X26, X29
-	VDIVPS.Z         X30, X29, K1, X30
-	VMULPS.BCST      growth+48(FP), X31, X31
-	VADDPS.BCST      one<>+0(SB), X31, X31
-	VMULPS           X31, X26, K1, X26
-	VMOVSD           X26, 32(R8)
-	VMOVUPS          X30, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z16
-	VFMADD231PS.BCST (SP), Z25, Z17
-	VFMADD231PS.BCST 4(SP), Z27, Z18
-	VFMADD231PS.BCST 4(SP), Z28, Z19
-	MOVL             6400(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z20, Z24
-	VMULPS           64(CX)(BX*1), Z21, Z25
-	VADDPS           Z24, Z25, Z26
-	MOVL             7040(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z22, Z27
-	VMULPS           64(CX)(BX*1), Z23, Z28
-	VADDPS           Z27, Z28, Z29
-	VEXTRACTF64X4    $0x01, Z26, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF64X4    $0x01, Z29, Y31
-	VADDPS           Y29, Y31, Y31
-	VUNPCKLPS        Y31, Y30, Y26
-	VUNPCKHPS        Y31, Y30, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF32X4    $0x01, Y30, X31
-	VADDPS           X30, X31, X30
-	VPERMILPS        $0x4e, X30, X31
-	VADDPS           X30, X31, X30
-	VMOVSS           6400(DI)(R9*4), X31
-	VINSERTPS        $0x10, 7040(DI)(R9*4), X31, X31
-	VMOVSD           40(R8), X26
-	VMULPS.BCST      minOverlap<>+0(SB), X26, X29
-	VCMPPS           $0x1e, X29, X30, K1
-	VMULPS           X31, X26, X29
-	VDIVPS.Z         X30, X29, K1, X30
-	VMULPS.BCST      growth+48(FP), X31, X31
-	VADDPS.BCST      one<>+0(SB), X31, X31
-	VMULPS           X31, X26, K1, X26
-	VMOVSD           X26, 40(R8)
-	VMOVUPS          X30, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z20
-	VFMADD231PS.BCST (SP), Z25, Z21
-	VFMADD231PS.BCST 4(SP), Z27, Z22
-	VFMADD231PS.BCST 4(SP), Z28, Z23
-	INCQ             R9
-	CMPQ             R9, SI
+	MOVL             (DX)(R8*4), R9
+	VMOVUPS          (R10), Z5
+	VFMADD231PS.BCST (SP), Z5, Z8
+	VMOVUPS          64(R10), Z6
+	VFMADD231PS.BCST (SP), Z6, Z9
+	VMULPS           (CX)(R9*1), Z8, Z0
+	VMOVUPS          Z0, (R10)
+	VMULPS           64(CX)(R9*1), Z9, Z4
+	VMOVUPS          Z4, 64(R10)
+	VADDPS           Z4, Z0, Z0
+	MOVL             640(DX)(R8*4), R9
+	VMOVUPS          128(R10), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z10
+	VMOVUPS          192(R10), Z6
+	VFMADD231PS.BCST 4(SP), Z6, Z11
+	VMULPS           (CX)(R9*1), Z10, Z1
+	VMOVUPS          Z1, 128(R10)
+	VMULPS           64(CX)(R9*1), Z11, Z4
+	VMOVUPS          Z4, 192(R10)
+	VADDPS           Z4, Z1, Z1
+	MOVL             1280(DX)(R8*4), R9
+	VMOVUPS          256(R10), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z12
+	VMOVUPS          320(R10), Z6
+	VFMADD231PS.BCST 8(SP), Z6, Z13
+	VMULPS           (CX)(R9*1), Z12, Z2
+	VMOVUPS          Z2, 256(R10)
+	VMULPS           64(CX)(R9*1), Z13, Z4
+	VMOVUPS          Z4, 320(R10)
+	VADDPS           Z4, Z2, Z2
+	MOVL             1920(DX)(R8*4), R9
+	VMOVUPS          384(R10), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z14
+	VMOVUPS          448(R10), Z6
+	VFMADD231PS.BCST 12(SP), Z6, Z15
+	VMULPS           (CX)(R9*1), Z14, Z3
+	VMOVUPS          Z3, 384(R10)
+	VMULPS           64(CX)(R9*1), Z15, Z4
+	VMOVUPS          Z4, 448(R10)
+	VADDPS           Z4, Z3, Z3
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           (SI)(R8*4), X1
+	VINSERTPS        $0x10, 640(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 1280(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 1920(SI)(R8*4), X1, X1
+	VMOVUPS          (DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, (DI)
+	VMOVUPS          X0, (SP)
+	MOVL             2560(DX)(R8*4), R9
+	VMOVUPS          512(R10), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z16
+	VMOVUPS          576(R10), Z6
+	VFMADD231PS.BCST 16(SP), Z6, Z17
+	VMULPS           (CX)(R9*1), Z16, Z0
+	VMOVUPS          Z0, 512(R10)
+	VMULPS           64(CX)(R9*1), Z17, Z4
+	VMOVUPS          Z4, 576(R10)
+	VADDPS           Z4, Z0, Z0
+	MOVL             3200(DX)(R8*4), R9
+	VMOVUPS          640(R10), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z18
+	VMOVUPS          704(R10), Z6
+	VFMADD231PS.BCST 20(SP), Z6, Z19
+	VMULPS           (CX)(R9*1), Z18, Z1
+	VMOVUPS          Z1, 640(R10)
+	VMULPS           64(CX)(R9*1), Z19, Z4
+	VMOVUPS          Z4, 704(R10)
+	VADDPS           Z4, Z1, Z1
+	MOVL             3840(DX)(R8*4), R9
+	VMOVUPS          768(R10), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z20
+	VMOVUPS          832(R10), Z6
+	VFMADD231PS.BCST 24(SP), Z6, Z21
+	VMULPS           (CX)(R9*1), Z20, Z2
+	VMOVUPS          Z2, 768(R10)
+	VMULPS           64(CX)(R9*1), Z21, Z4
+	VMOVUPS          Z4, 832(R10)
+	VADDPS           Z4, Z2, Z2
+	MOVL             4480(DX)(R8*4), R9
+	VMOVUPS          896(R10), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z22
+	VMOVUPS          960(R10), Z6
+	VFMADD231PS.BCST 28(SP), Z6, Z23
+	VMULPS           (CX)(R9*1), Z22, Z3
+	VMOVUPS          Z3, 896(R10)
+	VMULPS           64(CX)(R9*1), Z23, Z4
+	VMOVUPS          Z4, 960(R10)
+	VADDPS           Z4, Z3, Z3
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           2560(SI)(R8*4), X1
+	VINSERTPS        $0x10, 3200(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 3840(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 4480(SI)(R8*4), X1, X1
+	VMOVUPS          16(DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, 16(DI)
+	VMOVUPS          X0, 16(SP)
+	MOVL             5120(DX)(R8*4), R9
+	VMOVUPS          1024(R10), Z5
+	VFMADD231PS.BCST 32(SP), Z5, Z24
+	VMOVUPS          1088(R10), Z6
+	VFMADD231PS.BCST 32(SP), Z6, Z25
+	VMULPS           (CX)(R9*1), Z24, Z0
+	VMOVUPS          Z0, 1024(R10)
+	VMULPS           64(CX)(R9*1), Z25, Z4
+	VMOVUPS          Z4, 1088(R10)
+	VADDPS           Z4, Z0, Z0
+	MOVL             5760(DX)(R8*4), R9
+	VMOVUPS          1152(R10), Z5
+	VFMADD231PS.BCST 36(SP), Z5, Z26
+	VMOVUPS          1216(R10), Z6
+	VFMADD231PS.BCST 36(SP), Z6, Z27
+	VMULPS           (CX)(R9*1), Z26, Z1
+	VMOVUPS          Z1, 1152(R10)
+	VMULPS           64(CX)(R9*1), Z27, Z4
+	VMOVUPS          Z4, 1216(R10)
+	VADDPS           Z4, Z1, Z1
+	MOVL             6400(DX)(R8*4), R9
+	VMOVUPS          1280(R10), Z5
+	VFMADD231PS.BCST 40(SP), Z5, Z28
+	VMOVUPS          1344(R10), Z6
+	VFMADD231PS.BCST 40(SP), Z6, Z29
+	VMULPS           (CX)(R9*1), Z28, Z2
+	VMOVUPS          Z2, 1280(R10)
+	VMULPS           64(CX)(R9*1), Z29, Z4
+	VMOVUPS          Z4, 1344(R10)
+	VADDPS           Z4, Z2, Z2
+	MOVL             7040(DX)(R8*4), R9
+	VMOVUPS          1408(R10), Z5
+	VFMADD231PS.BCST 44(SP), Z5, Z30
+	VMOVUPS          1472(R10), Z6
+	VFMADD231PS.BCST 44(SP), Z6, Z31
+	VMULPS           (CX)(R9*1), Z30, Z3
+	VMOVUPS          Z3, 1408(R10)
+	VMULPS           64(CX)(R9*1), Z31, Z4
+	VMOVUPS          Z4, 1472(R10)
+	VADDPS           Z4, Z3, Z3
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           5120(SI)(R8*4), X1
+	VINSERTPS        $0x10, 5760(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 6400(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 7040(SI)(R8*4), X1, X1
+	VMOVUPS          32(DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, 32(DI)
+	VMOVUPS          X0, 32(SP)
+	INCQ             R8
+	CMPQ             R8, BX
 	JL               spike
-	VMOVUPS          Z0, (AX)
-	VMOVUPS          Z1, 64(AX)
-	VMOVUPS          Z2, 128(AX)
-	VMOVUPS          Z3, 192(AX)
-	VMOVUPS          Z4, 256(AX)
-	VMOVUPS          Z5, 320(AX)
-	VMOVUPS          Z6, 384(AX)
-	VMOVUPS          Z7, 448(AX)
-	VMOVUPS          Z8, 512(AX)
-	VMOVUPS          Z9, 576(AX)
-	VMOVUPS          Z10, 640(AX)
-	VMOVUPS          Z11, 704(AX)
-	VMOVUPS          Z12, 768(AX)
-	VMOVUPS          Z13, 832(AX)
-	VMOVUPS          Z14, 896(AX)
-	VMOVUPS          Z15, 960(AX)
-	VMOVUPS          Z16, 1024(AX)
-	VMOVUPS          Z17, 1088(AX)
-	VMOVUPS          Z18, 1152(AX)
-	VMOVUPS          Z19, 1216(AX)
-	VMOVUPS          Z20, 1280(AX)
-	VMOVUPS          Z21, 1344(AX)
-	VMOVUPS          Z22, 1408(AX)
-	VMOVUPS          Z23, 1472(AX)
+	VMOVUPS          (R10), Z5
+	VFMADD231PS.BCST (SP), Z5, Z8
+	VMOVUPS          64(R10), Z6
+	VFMADD231PS.BCST (SP), Z6, Z9
+	VMOVUPS          128(R10), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z10
+	VMOVUPS          192(R10), Z6
+	VFMADD231PS.BCST 4(SP), Z6, Z11
+	VMOVUPS          256(R10), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z12
+	VMOVUPS          320(R10), Z6
+	VFMADD231PS.BCST 8(SP), Z6, Z13
+	VMOVUPS          384(R10), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z14
+	VMOVUPS          448(R10), Z6
+	VFMADD231PS.BCST 12(SP), Z6, Z15
+	VMOVUPS          512(R10), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z16
+	VMOVUPS          576(R10), Z6
+	VFMADD231PS.BCST 16(SP), Z6, Z17
+	VMOVUPS          640(R10), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z18
+	VMOVUPS          704(R10), Z6
+	VFMADD231PS.BCST 20(SP), Z6, Z19
+	VMOVUPS          768(R10), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z20
+	VMOVUPS          832(R10), Z6
+	VFMADD231PS.BCST 24(SP), Z6, Z21
+	VMOVUPS          896(R10), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z22
+	VMOVUPS          960(R10), Z6
+	VFMADD231PS.BCST 28(SP), Z6, Z23
+	VMOVUPS          1024(R10), Z5
+	VFMADD231PS.BCST 32(SP), Z5, Z24
+	VMOVUPS          1088(R10), Z6
+	VFMADD231PS.BCST 32(SP), Z6, Z25
+	VMOVUPS          1152(R10), Z5
+	VFMADD231PS.BCST 36(SP), Z5, Z26
+	VMOVUPS          1216(R10), Z6
+	VFMADD231PS.BCST 36(SP), Z6, Z27
+	VMOVUPS          1280(R10), Z5
+	VFMADD231PS.BCST 40(SP), Z5, Z28
+	VMOVUPS          1344(R10), Z6
+	VFMADD231PS.BCST 40(SP), Z6, Z29
+	VMOVUPS          1408(R10), Z5
+	VFMADD231PS.BCST 44(SP), Z5, Z30
+	VMOVUPS          1472(R10), Z6
+	VFMADD231PS.BCST 44(SP), Z6, Z31
+	VMOVUPS          Z8, (AX)
+	VMOVUPS          Z9, 64(AX)
+	VMOVUPS          Z10, 128(AX)
+	VMOVUPS          Z11, 192(AX)
+	VMOVUPS          Z12, 256(AX)
+	VMOVUPS          Z13, 320(AX)
+	VMOVUPS          Z14, 384(AX)
+	VMOVUPS          Z15, 448(AX)
+	VMOVUPS          Z16, 512(AX)
+	VMOVUPS          Z17, 576(AX)
+	VMOVUPS          Z18, 640(AX)
+	VMOVUPS          Z19, 704(AX)
+	VMOVUPS          Z20, 768(AX)
+	VMOVUPS          Z21, 832(AX)
+	VMOVUPS          Z22, 896(AX)
+	VMOVUPS          Z23, 960(AX)
+	VMOVUPS          Z24, 1024(AX)
+	VMOVUPS          Z25, 1088(AX)
+	VMOVUPS          Z26, 1152(AX)
+	VMOVUPS          Z27, 1216(AX)
+	VMOVUPS          Z28, 1280(AX)
+	VMOVUPS          Z29, 1344(AX)
+	VMOVUPS          Z30, 1408(AX)
+	VMOVUPS          Z31, 1472(AX)
 	VZEROUPPER
 	RET
 
 // func updateForgetting32AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateForgetting32AVX512(SB), NOSPLIT, $32-56
+// Requires: AVX, AVX512F
+TEXT ·updateForgetting32AVX512(SB), $1696-56
 	MOVQ    h+0(FP), AX
 	MOVQ    weights+8(FP), CX
 	MOVQ    offsets+16(FP), DX
-	MOVQ    n+40(FP), SI
-	MOVQ    eps+24(FP), DI
-	MOVQ    scales+32(FP), R8
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 256(AX), Z4
-	VMOVUPS 320(AX), Z5
-	VMOVUPS 384(AX), Z6
-	VMOVUPS 448(AX), Z7
-	VMOVUPS 512(AX), Z8
-	VMOVUPS 576(AX), Z9
-	VMOVUPS 640(AX), Z10
-	VMOVUPS 704(AX), Z11
-	VMOVUPS 768(AX), Z12
-	VMOVUPS 832(AX), Z13
-	VMOVUPS 896(AX), Z14
-	VMOVUPS 960(AX), Z15
-	VMOVUPS 1024(AX), Z16
-	VMOVUPS 1088(AX), Z17
-	VMOVUPS 1152(AX), Z18
-	VMOVUPS 1216(AX), Z19
-	VMOVUPS 1280(AX), Z20
-	VMOVUPS 1344(AX), Z21
-	VMOVUPS 1408(AX), Z22
-	VMOVUPS 1472(AX), Z23
-	XORQ    R9, R9
+	MOVQ    n+40(FP), BX
+	MOVQ    eps+24(FP), SI
+	MOVQ    scales+32(FP), DI
+	VXORPS  X0, X0, X0
+	VMOVUPS X0, (SP)
+	VMOVUPS X0, 48(SP)
+	VMOVUPS X0, 16(SP)
+	VMOVUPS X0, 64(SP)
+	VMOVUPS X0, 32(SP)
+	VMOVUPS X0, 80(SP)
+	XORQ    R8, R8
+	LEAQ    96(SP), R10
+	ADDQ    $0x3f, R10
+	ANDQ    $-64, R10
+	VMOVUPS (AX), Z8
+	VMOVUPS Z8, (R10)
+	VMOVUPS 64(AX), Z9
+	VMOVUPS Z9, 64(R10)
+	VMOVUPS 128(AX), Z10
+	VMOVUPS Z10, 128(R10)
+	VMOVUPS 192(AX), Z11
+	VMOVUPS Z11, 192(R10)
+	VMOVUPS 256(AX), Z12
+	VMOVUPS Z12, 256(R10)
+	VMOVUPS 320(AX), Z13
+	VMOVUPS Z13, 320(R10)
+	VMOVUPS 384(AX), Z14
+	VMOVUPS Z14, 384(R10)
+	VMOVUPS 448(AX), Z15
+	VMOVUPS Z15, 448(R10)
+	VMOVUPS 512(AX), Z16
+	VMOVUPS Z16, 512(R10)
+	VMOVUPS 576(AX), Z17
+	VMOVUPS Z17, 576(R10)
+	VMOVUPS 640(AX), Z18
+	VMOVUPS Z18, 640(R10)
+	VMOVUPS 704(AX), Z19
+	VMOVUPS Z19, 704(R10)
+	VMOVUPS 768(AX), Z20
+	VMOVUPS Z20, 768(R10)
+	VMOVUPS 832(AX), Z21
+	VMOVUPS Z21, 832(R10)
+	VMOVUPS 896(AX), Z22
+	VMOVUPS Z22, 896(R10)
+	VMOVUPS 960(AX), Z23
+	VMOVUPS Z23, 960(R10)
+	VMOVUPS 1024(AX), Z24
+	VMOVUPS Z24, 1024(R10)
+	VMOVUPS 1088(AX), Z25
+	VMOVUPS Z25, 1088(R10)
+	VMOVUPS 1152(AX), Z26
+	VMOVUPS Z26, 1152(R10)
+	VMOVUPS 1216(AX), Z27
+	VMOVUPS Z27, 1216(R10)
+	VMOVUPS 1280(AX), Z28
+	VMOVUPS Z28, 1280(R10)
+	VMOVUPS 1344(AX), Z29
+	VMOVUPS Z29, 1344(R10)
+	VMOVUPS 1408(AX), Z30
+	VMOVUPS Z30, 1408(R10)
+	VMOVUPS 1472(AX), Z31
+	VMOVUPS Z31, 1472(R10)
 
 spike:
-	MOVL             (DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z0, Z24
-	VMULPS           64(CX)(BX*1), Z1, Z25
-	VADDPS           Z24, Z25, Z26
-	MOVL             640(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z2, Z27
-	VMULPS           64(CX)(BX*1), Z3, Z28
-	VADDPS           Z27, Z28, Z29
-	VEXTRACTF64X4    $0x01, Z26, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF64X4    $0x01, Z29, Y31
-	VADDPS           Y29, Y31, Y31
-	VUNPCKLPS        Y31, Y30, Y26
-	VUNPCKHPS        Y31, Y30, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF32X4    $0x01, Y30, X31
-	VADDPS           X30, X31, X30
-	VPERMILPS        $0x4e, X30, X31
-	VADDPS           X30, X31, X30
-	VMOVSS           (DI)(R9*4), X31
-	VINSERTPS        $0x10, 640(DI)(R9*4), X31, X31
-	VMOVSD           (R8), X26
-	VMULPS.BCST      minOverlap<>+0(SB), X26, X29
-	VCMPPS           $0x1e, X29, X30, K1
-	VMULPS           X31, X26, X29
-	VDIVPS.Z         X30, X29, K1, X30
-	VMULPS.BCST.Z    share+52(FP), X29, K1, X29
-	VMOVUPS          X29, 16(SP)
-	VMULPS.BCST      growth+48(FP), X31, X31
-	VADDPS.BCST      one<>+0(SB), X31, X31
-	VMULPS           X31, X26, K1, X26
-	VMOVSD           X26, (R8)
-	VMOVUPS          X30, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z0
-	VADDPS.BCST      16(SP), Z0, Z0
-	VFMADD231PS.BCST (SP), Z25, Z1
-	VADDPS.BCST      16(SP), Z1, Z1
-	VFMADD231PS.BCST 4(SP), Z27, Z2
-	VADDPS.BCST      20(SP), Z2, Z2
-	VFMADD231PS.BCST 4(SP), Z28, Z3
-	VADDPS.BCST      20(SP), Z3, Z3
-	MOVL             1280(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z4, Z24
-	VMULPS           64(CX)(BX*1), Z5, Z25
-	VADDPS           Z24, Z25, Z26
-	MOVL             1920(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z6, Z27
-	VMULPS           64(CX)(BX*1), Z7, Z28
-	VADDPS           Z27, Z28, Z29
-	VEXTRACTF64X4    $0x01, Z26, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF64X4    $0x01, Z29, Y31
-	VADDPS           Y29, Y31, Y31
-	VUNPCKLPS        Y31, Y30, Y26
-	VUNPCKHPS        Y31, Y30, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF32X4    $0x01, Y30, X31
-	VADDPS           X30, X31, X30
-	VPERMILPS        $0x4e, X30, X31
-	VADDPS           X30, X31, X30
-	VMOVSS           1280(DI)(R9*4), X31
-	VINSERTPS        $0x10, 1920(DI)(R9*4), X31, X31
-	VMOVSD           8(R8), X26
-	VMULPS.BCST      minOverlap<>+0(SB), X26, X29
-	VCMPPS           $0x1e, X29, X30, K1
-	VMULPS           X31, X26, X29
-	VDIVPS.Z         X30, X29, K1, X30
-	VMULPS.BCST.Z    share+52(FP), X29, K1, X29
-	VMOVUPS          X29, 16(SP)
-	VMULPS.BCST      growth+48(FP), X31, X31
-	VADDPS.BCST      one<>+0(SB), X31, X31
-	VMULPS           X31, X26, K1, X26
-	VMOVSD           X26, 8(R8)
-	VMOVUPS          X30, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z4
-	VADDPS.BCST      16(SP), Z4, Z4
-	VFMADD231PS.BCST (SP), Z25, Z5
-	VADDPS.BCST      16(SP), Z5, Z5
-	VFMADD231PS.BCST 4(SP), Z27, Z6
-	VADDPS.BCST      20(SP), Z6, Z6
-	VFMADD231PS.BCST 4(SP), Z28, Z7
-	VADDPS.BCST      20(SP), Z7, Z7
-	MOVL             2560(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z8, Z24
-	VMULPS           64(CX)(BX*1), Z9, Z25
-	VADDPS           Z24, Z25, Z26
-	MOVL             3200(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z10, Z27
-	VMULPS           64(CX)(BX*1), Z11, Z28
-	VADDPS           Z27, Z28, Z29
-	VEXTRACTF64X4    $0x01, Z26, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF64X4    $0x01, Z29, Y31
-	VADDPS           Y29, Y31, Y31
-	VUNPCKLPS        Y31, Y30, Y26
-	VUNPCKHPS        Y31, Y30, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF32X4    $0x01, Y30, X31
-	VADDPS           X30, X31, X30
-	VPERMILPS        $0x4e, X30, X31
-	VADDPS           X30, X31, X30
-	VMOVSS           2560(DI)(R9*4), X31
-	VINSERTPS        $0x10, 3200(DI)(R9*4), X31, X31
-	VMOVSD           16(R8), X26
-	VMULPS.BCST      minOverlap<>+0(SB), X26, X29
-	VCMPPS           $0x1e, X29, X30, K1
-	VMULPS           X31, X26, X29
-	VDIVPS.Z         X30, X29, K1, X30
-	VMULPS.BCST.Z    share+52(FP), X29, K1, X29
-	VMOVUPS          X29, 16(SP)
-	VMULPS.BCST      growth+48(FP), X31, X31
-	VADDPS.BCST      one<>+0(SB), X31, X31
-	VMULPS           X31, X26, K1, X26
-	VMOVSD           X26, 16(R8)
-	VMOVUPS          X30, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z8
-	VADDPS.BCST      16(SP), Z8, Z8
-	VFMADD231PS.BCST (SP), Z25, Z9
-	VADDPS.BCST      16(SP), Z9, Z9
-	VFMADD231PS.BCST 4(SP), Z27, Z10
-	VADDPS.BCST      20(SP), Z10, Z10
-	VFMADD231PS.BCST 4(SP), Z28, Z11
-	VADDPS.BCST      20(SP), Z11, Z11
-	MOVL             3840(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z12, Z24
-	VMULPS           64(CX)(BX*1), Z13, Z25
-	VADDPS           Z24, Z25, Z26
-	MOVL             4480(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z14, Z27
-	VMULPS           64(CX)(BX*1), Z15, Z28
-	VADDPS           Z27, Z28, Z29
-	VEXTRACTF64X4    $0x01, Z26, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF64X4    $0x01, Z29, Y31
-	VADDPS           Y29, Y31, Y31
-	VUNPCKLPS        Y31, Y30, Y26
-	VUNPCKHPS        Y31, Y30, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF32X4    $0x01, Y30, X31
-	VADDPS           X30, X31, X30
-	VPERMILPS        $0x4e, X30, X31
-	VADDPS           X30, X31, X30
-	VMOVSS           3840(DI)(R9*4), X31
-	VINSERTPS        $0x10, 4480(DI)(R9*4), X31, X31
-	VMOVSD           24(R8), X26
-	VMULPS.BCST      minOverlap<>+0(SB), X26, X29
-	VCMPPS           $0x1e, X29, X30, K1
-	VMULPS           X31, X26, X29
-	VDIVPS.Z         X30, X29, K1, X30
-	VMULPS.BCST.Z    share+52(FP), X29, K1, X29
-	VMOVUPS          X29, 16(SP)
-	VMULPS.BCST      growth+48(FP), X31, X31
-	VADDPS.BCST      one<>+0(SB), X31, X31
-	VMULPS           X31, X26, K1, X26
-	VMOVSD           X26, 24(R8)
-	VMOVUPS          X30, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z12
-	VADDPS.BCST      16(SP), Z12, Z12
-	VFMADD231PS.BCST (SP), Z25, Z13
-	VADDPS.BCST      16(SP), Z13, Z13
-	VFMADD231PS.BCST 4(SP), Z27, Z14
-	VADDPS.BCST      20(SP), Z14, Z14
-	VFMADD231PS.BCST 4(SP), Z28, Z15
-	VADDPS.BCST      20(SP), Z15, Z15
-	MOVL             5120(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z16, Z24
-	VMULPS           64(CX)(BX*1), Z17, Z25
-	VADDPS           Z24, Z25, Z26
-	MOVL             5760(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z18, Z27
-	VMULPS           64(CX)(BX*1), Z19, Z28
-	VADDPS           Z27, Z28, Z29
-	VEXTRACTF64X4    $0x01, Z26, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF64X4    $0x01, Z29, Y31
-	VADDPS           Y29, Y31, Y31
-	VUNPCKLPS        Y31, Y30, Y26
-	VUNPCKHPS        Y31, Y30, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF32X4    $0x01, Y30, X31
-	VADDPS           X30, X31, X30
-	VPERMILPS        $0x4e, X30, X31
-	VADDPS           X30, X31, X30
-	VMOVSS           5120(DI)(R9*4), X31
-	VINSERTPS        $0x10, 5760(DI)(R9*4), X31, X31
-	VMOVSD           32(R8), X26
-	VMULPS.BCST      minOverlap<>+0(SB), X26, X29
-	VCMPPS           $0x1e, X29, X30, K1
-	VMULPS           X31, X26, X29
-	VDIVPS.Z         X30, X29, K1, X30
-	VMULPS.BCST.Z    share+52(FP), X29, K1, X29
-	VMOVUPS          X29, 16(SP)
-	VMULPS.BCST      growth+48(FP), X31, X31
-	VADDPS.BCST      one<>+0(SB), X31, X31
-	VMULPS           X31, X26, K1, X26
-	VMOVSD           X26, 32(R8)
-	VMOVUPS          X30, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z16
-	VADDPS.BCST      16(SP), Z16, Z16
-	VFMADD231PS.BCST (SP), Z25, Z17
-	VADDPS.BCST      16(SP), Z17, Z17
-	VFMADD231PS.BCST 4(SP), Z27, Z18
-	VADDPS.BCST      20(SP), Z18, Z18
-	VFMADD231PS.BCST 4(SP), Z28, Z19
-	VADDPS.BCST      20(SP), Z19, Z19
-	MOVL             6400(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z20, Z24
-	VMULPS           64(CX)(BX*1), Z21, Z25
-	VADDPS           Z24, Z25, Z26
-	MOVL             7040(DX)(R9*4), BX
-	VMULPS           (CX)(BX*1), Z22, Z27
-	VMULPS           64(CX)(BX*1), Z23, Z28
-	VADDPS           Z27, Z28, Z29
-	VEXTRACTF64X4    $0x01, Z26, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF64X4    $0x01, Z29, Y31
-	VADDPS           Y29, Y31, Y31
-	VUNPCKLPS        Y31, Y30, Y26
-	VUNPCKHPS        Y31, Y30, Y30
-	VADDPS           Y26, Y30, Y30
-	VEXTRACTF32X4    $0x01, Y30, X31
-	VADDPS           X30, X31, X30
-	VPERMILPS        $0x4e, X30, X31
-	VADDPS           X30, X31, X30
-	VMOVSS           6400(DI)(R9*4), X31
-	VINSERTPS        $0x10, 7040(DI)(R9*4), X31, X31
-	VMOVSD           40(R8), X26
-	VMULPS.BCST      minOverlap<>+0(SB), X26, X29
-	VCMPPS           $0x1e, X29, X30, K1
-	VMULPS           X31, X26, X29
-	VDIVPS.Z         X30, X29, K1, X30
-	VMULPS.BCST.Z    share+52(FP), X29, K1, X29
-	VMOVUPS          X29, 16(SP)
-	VMULPS.BCST      growth+48(FP), X31, X31
-	VADDPS.BCST      one<>+0(SB), X31, X31
-	VMULPS           X31, X26, K1, X26
-	VMOVSD           X26, 40(R8)
-	VMOVUPS          X30, (SP)
-	VFMADD231PS.BCST (SP), Z24, Z20
-	VADDPS.BCST      16(SP), Z20, Z20
-	VFMADD231PS.BCST (SP), Z25, Z21
-	VADDPS.BCST      16(SP), Z21, Z21
-	VFMADD231PS.BCST 4(SP), Z27, Z22
-	VADDPS.BCST      20(SP), Z22, Z22
-	VFMADD231PS.BCST 4(SP), Z28, Z23
-	VADDPS.BCST      20(SP), Z23, Z23
-	INCQ             R9
-	CMPQ             R9, SI
+	MOVL             (DX)(R8*4), R9
+	VMOVUPS          (R10), Z5
+	VFMADD231PS.BCST (SP), Z5, Z8
+	VADDPS.BCST      48(SP), Z8, Z8
+	VMOVUPS          64(R10), Z6
+	VFMADD231PS.BCST (SP), Z6, Z9
+	VADDPS.BCST      48(SP), Z9, Z9
+	VMULPS           (CX)(R9*1), Z8, Z0
+	VMOVUPS          Z0, (R10)
+	VMULPS           64(CX)(R9*1), Z9, Z4
+	VMOVUPS          Z4, 64(R10)
+	VADDPS           Z4, Z0, Z0
+	MOVL             640(DX)(R8*4), R9
+	VMOVUPS          128(R10), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z10
+	VADDPS.BCST      52(SP), Z10, Z10
+	VMOVUPS          192(R10), Z6
+	VFMADD231PS.BCST 4(SP), Z6, Z11
+	VADDPS.BCST      52(SP), Z11, Z11
+	VMULPS           (CX)(R9*1), Z10, Z1
+	VMOVUPS          Z1, 128(R10)
+	VMULPS           64(CX)(R9*1), Z11, Z4
+	VMOVUPS          Z4, 192(R10)
+	VADDPS           Z4, Z1, Z1
+	MOVL             1280(DX)(R8*4), R9
+	VMOVUPS          256(R10), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z12
+	VADDPS.BCST      56(SP), Z12, Z12
+	VMOVUPS          320(R10), Z6
+	VFMADD231PS.BCST 8(SP), Z6, Z13
+	VADDPS.BCST      56(SP), Z13, Z13
+	VMULPS           (CX)(R9*1), Z12, Z2
+	VMOVUPS          Z2, 256(R10)
+	VMULPS           64(CX)(R9*1), Z13, Z4
+	VMOVUPS          Z4, 320(R10)
+	VADDPS           Z4, Z2, Z2
+	MOVL             1920(DX)(R8*4), R9
+	VMOVUPS          384(R10), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z14
+	VADDPS.BCST      60(SP), Z14, Z14
+	VMOVUPS          448(R10), Z6
+	VFMADD231PS.BCST 12(SP), Z6, Z15
+	VADDPS.BCST      60(SP), Z15, Z15
+	VMULPS           (CX)(R9*1), Z14, Z3
+	VMOVUPS          Z3, 384(R10)
+	VMULPS           64(CX)(R9*1), Z15, Z4
+	VMOVUPS          Z4, 448(R10)
+	VADDPS           Z4, Z3, Z3
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           (SI)(R8*4), X1
+	VINSERTPS        $0x10, 640(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 1280(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 1920(SI)(R8*4), X1, X1
+	VMOVUPS          (DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     share+52(FP), X5
+	VMULPS           X5, X3, X3
+	VANDPS           X4, X3, X3
+	VMOVUPS          X3, 48(SP)
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, (DI)
+	VMOVUPS          X0, (SP)
+	MOVL             2560(DX)(R8*4), R9
+	VMOVUPS          512(R10), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z16
+	VADDPS.BCST      64(SP), Z16, Z16
+	VMOVUPS          576(R10), Z6
+	VFMADD231PS.BCST 16(SP), Z6, Z17
+	VADDPS.BCST      64(SP), Z17, Z17
+	VMULPS           (CX)(R9*1), Z16, Z0
+	VMOVUPS          Z0, 512(R10)
+	VMULPS           64(CX)(R9*1), Z17, Z4
+	VMOVUPS          Z4, 576(R10)
+	VADDPS           Z4, Z0, Z0
+	MOVL             3200(DX)(R8*4), R9
+	VMOVUPS          640(R10), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z18
+	VADDPS.BCST      68(SP), Z18, Z18
+	VMOVUPS          704(R10), Z6
+	VFMADD231PS.BCST 20(SP), Z6, Z19
+	VADDPS.BCST      68(SP), Z19, Z19
+	VMULPS           (CX)(R9*1), Z18, Z1
+	VMOVUPS          Z1, 640(R10)
+	VMULPS           64(CX)(R9*1), Z19, Z4
+	VMOVUPS          Z4, 704(R10)
+	VADDPS           Z4, Z1, Z1
+	MOVL             3840(DX)(R8*4), R9
+	VMOVUPS          768(R10), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z20
+	VADDPS.BCST      72(SP), Z20, Z20
+	VMOVUPS          832(R10), Z6
+	VFMADD231PS.BCST 24(SP), Z6, Z21
+	VADDPS.BCST      72(SP), Z21, Z21
+	VMULPS           (CX)(R9*1), Z20, Z2
+	VMOVUPS          Z2, 768(R10)
+	VMULPS           64(CX)(R9*1), Z21, Z4
+	VMOVUPS          Z4, 832(R10)
+	VADDPS           Z4, Z2, Z2
+	MOVL             4480(DX)(R8*4), R9
+	VMOVUPS          896(R10), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z22
+	VADDPS.BCST      76(SP), Z22, Z22
+	VMOVUPS          960(R10), Z6
+	VFMADD231PS.BCST 28(SP), Z6, Z23
+	VADDPS.BCST      76(SP), Z23, Z23
+	VMULPS           (CX)(R9*1), Z22, Z3
+	VMOVUPS          Z3, 896(R10)
+	VMULPS           64(CX)(R9*1), Z23, Z4
+	VMOVUPS          Z4, 960(R10)
+	VADDPS           Z4, Z3, Z3
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           2560(SI)(R8*4), X1
+	VINSERTPS        $0x10, 3200(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 3840(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 4480(SI)(R8*4), X1, X1
+	VMOVUPS          16(DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     share+52(FP), X5
+	VMULPS           X5, X3, X3
+	VANDPS           X4, X3, X3
+	VMOVUPS          X3, 64(SP)
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, 16(DI)
+	VMOVUPS          X0, 16(SP)
+	MOVL             5120(DX)(R8*4), R9
+	VMOVUPS          1024(R10), Z5
+	VFMADD231PS.BCST 32(SP), Z5, Z24
+	VADDPS.BCST      80(SP), Z24, Z24
+	VMOVUPS          1088(R10), Z6
+	VFMADD231PS.BCST 32(SP), Z6, Z25
+	VADDPS.BCST      80(SP), Z25, Z25
+	VMULPS           (CX)(R9*1), Z24, Z0
+	VMOVUPS          Z0, 1024(R10)
+	VMULPS           64(CX)(R9*1), Z25, Z4
+	VMOVUPS          Z4, 1088(R10)
+	VADDPS           Z4, Z0, Z0
+	MOVL             5760(DX)(R8*4), R9
+	VMOVUPS          1152(R10), Z5
+	VFMADD231PS.BCST 36(SP), Z5, Z26
+	VADDPS.BCST      84(SP), Z26, Z26
+	VMOVUPS          1216(R10), Z6
+	VFMADD231PS.BCST 36(SP), Z6, Z27
+	VADDPS.BCST      84(SP), Z27, Z27
+	VMULPS           (CX)(R9*1), Z26, Z1
+	VMOVUPS          Z1, 1152(R10)
+	VMULPS           64(CX)(R9*1), Z27, Z4
+	VMOVUPS          Z4, 1216(R10)
+	VADDPS           Z4, Z1, Z1
+	MOVL             6400(DX)(R8*4), R9
+	VMOVUPS          1280(R10), Z5
+	VFMADD231PS.BCST 40(SP), Z5, Z28
+	VADDPS.BCST      88(SP), Z28, Z28
+	VMOVUPS          1344(R10), Z6
+	VFMADD231PS.BCST 40(SP), Z6, Z29
+	VADDPS.BCST      88(SP), Z29, Z29
+	VMULPS           (CX)(R9*1), Z28, Z2
+	VMOVUPS          Z2, 1280(R10)
+	VMULPS           64(CX)(R9*1), Z29, Z4
+	VMOVUPS          Z4, 1344(R10)
+	VADDPS           Z4, Z2, Z2
+	MOVL             7040(DX)(R8*4), R9
+	VMOVUPS          1408(R10), Z5
+	VFMADD231PS.BCST 44(SP), Z5, Z30
+	VADDPS.BCST      92(SP), Z30, Z30
+	VMOVUPS          1472(R10), Z6
+	VFMADD231PS.BCST 44(SP), Z6, Z31
+	VADDPS.BCST      92(SP), Z31, Z31
+	VMULPS           (CX)(R9*1), Z30, Z3
+	VMOVUPS          Z3, 1408(R10)
+	VMULPS           64(CX)(R9*1), Z31, Z4
+	VMOVUPS          Z4, 1472(R10)
+	VADDPS           Z4, Z3, Z3
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           5120(SI)(R8*4), X1
+	VINSERTPS        $0x10, 5760(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 6400(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 7040(SI)(R8*4), X1, X1
+	VMOVUPS          32(DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     share+52(FP), X5
+	VMULPS           X5, X3, X3
+	VANDPS           X4, X3, X3
+	VMOVUPS          X3, 80(SP)
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, 32(DI)
+	VMOVUPS          X0, 32(SP)
+	INCQ             R8
+	CMPQ             R8, BX
 	JL               spike
-	VMOVUPS          Z0, (AX)
-	VMOVUPS          Z1, 64(AX)
-	VMOVUPS          Z2, 128(AX)
-	VMOVUPS          Z3, 192(AX)
-	VMOVUPS          Z4, 256(AX)
-	VMOVUPS          Z5, 320(AX)
-	VMOVUPS          Z6, 384(AX)
-	VMOVUPS          Z7, 448(AX)
-	VMOVUPS          Z8, 512(AX)
-	VMOVUPS          Z9, 576(AX)
-	VMOVUPS          Z10, 640(AX)
-	VMOVUPS          Z11, 704(AX)
-	VMOVUPS          Z12, 768(AX)
-	VMOVUPS          Z13, 832(AX)
-	VMOVUPS          Z14, 896(AX)
-	VMOVUPS          Z15, 960(AX)
-	VMOVUPS          Z16, 1024(AX)
-	VMOVUPS          Z17, 1088(AX)
-	VMOVUPS          Z18, 1152(AX)
-	VMOVUPS          Z19, 1216(AX)
-	VMOVUPS          Z20, 1280(AX)
-	VMOVUPS          Z21, 1344(AX)
-	VMOVUPS          Z22, 1408(AX)
-	VMOVUPS          Z23, 1472(AX)
+	VMOVUPS          (R10), Z5
+	VFMADD231PS.BCST (SP), Z5, Z8
+	VADDPS.BCST      48(SP), Z8, Z8
+	VMOVUPS          64(R10), Z6
+	VFMADD231PS.BCST (SP), Z6, Z9
+	VADDPS.BCST      48(SP), Z9, Z9
+	VMOVUPS          128(R10), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z10
+	VADDPS.BCST      52(SP), Z10, Z10
+	VMOVUPS          192(R10), Z6
+	VFMADD231PS.BCST 4(SP), Z6, Z11
+	VADDPS.BCST      52(SP), Z11, Z11
+	VMOVUPS          256(R10), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z12
+	VADDPS.BCST      56(SP), Z12, Z12
+	VMOVUPS          320(R10), Z6
+	VFMADD231PS.BCST 8(SP), Z6, Z13
+	VADDPS.BCST      56(SP), Z13, Z13
+	VMOVUPS          384(R10), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z14
+	VADDPS.BCST      60(SP), Z14, Z14
+	VMOVUPS          448(R10), Z6
+	VFMADD231PS.BCST 12(SP), Z6, Z15
+	VADDPS.BCST      60(SP), Z15, Z15
+	VMOVUPS          512(R10), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z16
+	VADDPS.BCST      64(SP), Z16, Z16
+	VMOVUPS          576(R10), Z6
+	VFMADD231PS.BCST 16(SP), Z6, Z17
+	VADDPS.BCST      64(SP), Z17, Z17
+	VMOVUPS          640(R10), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z18
+	VADDPS.BCST      68(SP), Z18, Z18
+	VMOVUPS          704(R10), Z6
+	VFMADD231PS.BCST 20(SP), Z6, Z19
+	VADDPS.BCST      68(SP), Z19, Z19
+	VMOVUPS          768(R10), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z20
+	VADDPS.BCST      72(SP), Z20, Z20
+	VMOVUPS          832(R10), Z6
+	VFMADD231PS.BCST 24(SP), Z6, Z21
+	VADDPS.BCST      72(SP), Z21, Z21
+	VMOVUPS          896(R10), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z22
+	VADDPS.BCST      76(SP), Z22, Z22
+	VMOVUPS          960(R10), Z6
+	VFMADD231PS.BCST 28(SP), Z6, Z23
+	VADDPS.BCST      76(SP), Z23, Z23
+	VMOVUPS          1024(R10), Z5
+	VFMADD231PS.BCST 32(SP), Z5, Z24
+	VADDPS.BCST      80(SP), Z24, Z24
+	VMOVUPS          1088(R10), Z6
+	VFMADD231PS.BCST 32(SP), Z6, Z25
+	VADDPS.BCST      80(SP), Z25, Z25
+	VMOVUPS          1152(R10), Z5
+	VFMADD231PS.BCST 36(SP), Z5, Z26
+	VADDPS.BCST      84(SP), Z26, Z26
+	VMOVUPS          1216(R10), Z6
+	VFMADD231PS.BCST 36(SP), Z6, Z27
+	VADDPS.BCST      84(SP), Z27, Z27
+	VMOVUPS          1280(R10), Z5
+	VFMADD231PS.BCST 40(SP), Z5, Z28
+	VADDPS.BCST      88(SP), Z28, Z28
+	VMOVUPS          1344(R10), Z6
+	VFMADD231PS.BCST 40(SP), Z6, Z29
+	VADDPS.BCST      88(SP), Z29, Z29
+	VMOVUPS          1408(R10), Z5
+	VFMADD231PS.BCST 44(SP), Z5, Z30
+	VADDPS.BCST      92(SP), Z30, Z30
+	VMOVUPS          1472(R10), Z6
+	VFMADD231PS.BCST 44(SP), Z6, Z31
+	VADDPS.BCST      92(SP), Z31, Z31
+	VMOVUPS          Z8, (AX)
+	VMOVUPS          Z9, 64(AX)
+	VMOVUPS          Z10, 128(AX)
+	VMOVUPS          Z11, 192(AX)
+	VMOVUPS          Z12, 256(AX)
+	VMOVUPS          Z13, 320(AX)
+	VMOVUPS          Z14, 384(AX)
+	VMOVUPS          Z15, 448(AX)
+	VMOVUPS          Z16, 512(AX)
+	VMOVUPS          Z17, 576(AX)
+	VMOVUPS          Z18, 640(AX)
+	VMOVUPS          Z19, 704(AX)
+	VMOVUPS          Z20, 768(AX)
+	VMOVUPS          Z21, 832(AX)
+	VMOVUPS          Z22, 896(AX)
+	VMOVUPS          Z23, 960(AX)
+	VMOVUPS          Z24, 1024(AX)
+	VMOVUPS          Z25, 1088(AX)
+	VMOVUPS          Z26, 1152(AX)
+	VMOVUPS          Z27, 1216(AX)
+	VMOVUPS          Z28, 1280(AX)
+	VMOVUPS          Z29, 1344(AX)
+	VMOVUPS          Z30, 1408(AX)
+	VMOVUPS          Z31, 1472(AX)
 	VZEROUPPER
 	RET
 
 // func updateFast48AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateFast48AVX512(SB), NOSPLIT, $0-44
+// Requires: AVX, AVX512F
+TEXT ·updateFast48AVX512(SB), $1632-44
 	MOVQ    h+0(FP), AX
 	MOVQ    weights+8(FP), CX
 	MOVQ    offsets+16(FP), DX
-	MOVQ    n+32(FP), SI
-	MOVQ    num+24(FP), DI
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 256(AX), Z4
-	VMOVUPS 320(AX), Z5
-	VMOVUPS 384(AX), Z6
-	VMOVUPS 448(AX), Z7
-	VMOVUPS 512(AX), Z8
-	VMOVUPS 576(AX), Z9
-	VMOVUPS 640(AX), Z10
-	VMOVUPS 704(AX), Z11
-	VMOVUPS 768(AX), Z12
-	VMOVUPS 832(AX), Z13
-	VMOVUPS 896(AX), Z14
-	VMOVUPS 960(AX), Z15
-	VMOVUPS 1024(AX), Z16
-	VMOVUPS 1088(AX), Z17
-	XORQ    R8, R8
+	MOVQ    n+32(FP), BX
+	MOVQ    num+24(FP), SI
+	VXORPS  X0, X0, X0
+	VMOVUPS X0, (SP)
+	VMOVUPS X0, 16(SP)
+	XORQ    DI, DI
+	LEAQ    32(SP), R9
+	ADDQ    $0x3f, R9
+	ANDQ    $-64, R9
+	VMOVUPS (AX), Z8
+	VMOVUPS Z8, (R9)
+	VMOVUPS 64(AX), Z9
+	VMOVUPS Z9, 64(R9)
+	VMOVUPS 128(AX), Z10
+	VMOVUPS Z10, 128(R9)
+	VMOVUPS 192(AX), Z11
+	VMOVUPS Z11, 192(R9)
+	VMOVUPS 256(AX), Z12
+	VMOVUPS Z12, 256(R9)
+	VMOVUPS 320(AX), Z13
+	VMOVUPS Z13, 320(R9)
+	VMOVUPS 384(AX), Z14
+	VMOVUPS Z14, 384(R9)
+	VMOVUPS 448(AX), Z15
+	VMOVUPS Z15, 448(R9)
+	VMOVUPS 512(AX), Z16
+	VMOVUPS Z16, 512(R9)
+	VMOVUPS 576(AX), Z17
+	VMOVUPS Z17, 576(R9)
+	VMOVUPS 640(AX), Z18
+	VMOVUPS Z18, 640(R9)
+	VMOVUPS 704(AX), Z19
+	VMOVUPS Z19, 704(R9)
+	VMOVUPS 768(AX), Z20
+	VMOVUPS Z20, 768(R9)
+	VMOVUPS 832(AX), Z21
+	VMOVUPS Z21, 832(R9)
+	VMOVUPS 896(AX), Z22
+	VMOVUPS Z22, 896(R9)
+	VMOVUPS 960(AX), Z23
+	VMOVUPS Z23, 960(R9)
+	VMOVUPS 1024(AX), Z24
+	VMOVUPS Z24, 1024(R9)
+	VMOVUPS 1088(AX), Z25
+	VMOVUPS Z25, 1088(R9)
+	VMOVUPS 1152(AX), Z26
+	VMOVUPS Z26, 1152(R9)
+	VMOVUPS 1216(AX), Z27
+	VMOVUPS Z27, 1216(R9)
+	VMOVUPS 1280(AX), Z28
+	VMOVUPS Z28, 1280(R9)
+	VMOVUPS 1344(AX), Z29
+	VMOVUPS Z29, 1344(R9)
+	VMOVUPS 1408(AX), Z30
+	VMOVUPS Z30, 1408(R9)
+	VMOVUPS 1472(AX), Z31
+	VMOVUPS Z31, 1472(R9)
 
 spike:
-	MOVL          (DX)(R8*4), BX
-	VMULPS        (CX)(BX*1), Z0, Z18
-	VMULPS        64(CX)(BX*1), Z1, Z19
-	VMULPS        128(CX)(BX*1), Z2, Z20
-	VADDPS        Z18, Z19, Z21
-	VADDPS        Z20, Z21, Z21
-	MOVL          640(DX)(R8*4), BX
-	VMULPS        (CX)(BX*1), Z3, Z22
-	VMULPS        64(CX)(BX*1), Z4, Z23
-	VMULPS        128(CX)(BX*1), Z5, Z24
-	VADDPS        Z22, Z23, Z25
-	VADDPS        Z24, Z25, Z25
-	VEXTRACTF64X4 $0x01, Z21, Y26
-	VADDPS        Y21, Y26, Y26
-	VEXTRACTF64X4 $0x01, Z25, Y27
-	VADDPS        Y25, Y27, Y27
-	VUNPCKLPS     Y27, Y26, Y21
-	VUNPCKHPS     Y27, Y26, Y26
-	VADDPS        Y21, Y26, Y26
-	VEXTRACTF32X4 $0x01, Y26, X27
-	VADDPS        X26, X27, X26
-	VPERMILPS     $0x4e, X26, X27
-	VADDPS        X26, X27, X26
-	VBROADCASTSS  (DI)(R8*4), X27
-	VDIVPS        X26, X27, X26
-	VBROADCASTSS  X26, Z21
-	VMOVSHDUP     X26, X26
-	VBROADCASTSS  X26, Z25
-	VFMADD231PS   Z21, Z18, Z0
-	VFMADD231PS   Z21, Z19, Z1
-	VFMADD231PS   Z21, Z20, Z2
-	VFMADD231PS   Z25, Z22, Z3
-	VFMADD231PS   Z25, Z23, Z4
-	VFMADD231PS   Z25, Z24, Z5
-	MOVL          1280(DX)(R8*4), BX
-	VMULPS        (CX)(BX*1), Z6, Z18
-	VMULPS        64(CX)(BX*1), Z7, Z19
-	VMULPS        128(CX)(BX*1), Z8, Z20
-	VADDPS        Z18, Z19, Z21
-	VADDPS        Z20, Z21, Z21
-	MOVL          1920(DX)(R8*4), BX
-	VMULPS        (CX)(BX*1), Z9, Z22
-	VMULPS        64(CX)(BX*1), Z10, Z23
-	VMULPS        128(CX)(BX*1), Z11, Z24
-	VADDPS        Z22, Z23, Z25
-	VADDPS        Z24, Z25, Z25
-	VEXTRACTF64X4 $0x01, Z21, Y26
-	VADDPS        Y21, Y26, Y26
-	VEXTRACTF64X4 $0x01, Z25, Y27
-	VADDPS        Y25, Y27, Y27
-	VUNPCKLPS     Y27, Y26, Y21
-	VUNPCKHPS     Y27, Y26, Y26
-	VADDPS        Y21, Y26, Y26
-	VEXTRACTF32X4 $0x01, Y26, X27
-	VADDPS        X26, X27, X26
-	VPERMILPS     $0x4e, X26, X27
-	VADDPS        X26, X27, X26
-	VBROADCASTSS  (DI)(R8*4), X27
-	VDIVPS        X26, X27, X26
-	VBROADCASTSS  X26, Z21
-	VMOVSHDUP     X26, X26
-	VBROADCASTSS  X26, Z25
-	VFMADD231PS   Z21, Z18, Z6
-	VFMADD231PS   Z21, Z19, Z7
-	VFMADD231PS   Z21, Z20, Z8
-	VFMADD231PS   Z25, Z22, Z9
-	VFMADD231PS   Z25, Z23, Z10
-	VFMADD231PS   Z25, Z24, Z11
-	MOVL          2560(DX)(R8*4), BX
-	VMULPS        (CX)(BX*1), Z12, Z18
-	VMULPS        64(CX)(BX*1), Z13, Z19
-	VMULPS        128(CX)(BX*1), Z14, Z20
-	VADDPS        Z18, Z19, Z21
-	VADDPS        Z20, Z21, Z21
-	MOVL          3200(DX)(R8*4), BX
-	VMULPS        (CX)(BX*1), Z15, Z22
-	VMULPS        64(CX)(BX*1), Z16, Z23
-	VMULPS        128(CX)(BX*1), Z17, Z24
-	VADDPS        Z22, Z23, Z25
-	VADDPS        Z24, Z25, Z25
-	VEXTRACTF64X4 $0x01, Z21, Y26
-	VADDPS        Y21, Y26, Y26
-	VEXTRACTF64X4 $0x01, Z25, Y27
-	VADDPS        Y25, Y27, Y27
-	VUNPCKLPS     Y27, Y26, Y21
-	VUNPCKHPS     Y27, Y26, Y26
-	VADDPS        Y21, Y26, Y26
-	VEXTRACTF32X4 $0x01, Y26, X27
-	VADDPS        X26, X27, X26
-	VPERMILPS     $0x4e, X26, X27
-	VADDPS        X26, X27, X26
-	VBROADCASTSS  (DI)(R8*4), X27
-	VDIVPS        X26, X27, X26
-	VBROADCASTSS  X26, Z21
-	VMOVSHDUP     X26, X26
-	VBROADCASTSS  X26, Z25
-	VFMADD231PS   Z21, Z18, Z12
-	VFMADD231PS   Z21, Z19, Z13
-	VFMADD231PS   Z21, Z20, Z14
-	VFMADD231PS   Z25, Z22, Z15
-	VFMADD231PS   Z25, Z23, Z16
-	VFMADD231PS   Z25, Z24, Z17
-	INCQ          R8
-	CMPQ          R8, SI
-	JL            spike
-	VBROADCASTSS  factor+40(FP), Z18
-	VMULPS        Z18, Z0, Z0
-	VMOVUPS       Z0, (AX)
-	VMULPS        Z18, Z1, Z1
-	VMOVUPS       Z1, 64(AX)
-	VMULPS        Z18, Z2, Z2
-	VMOVUPS       Z2, 128(AX)
-	VMULPS        Z18, Z3, Z3
-	VMOVUPS       Z3, 192(AX)
-	VMULPS        Z18, Z4, Z4
-	VMOVUPS       Z4, 256(AX)
-	VMULPS        Z18, Z5, Z5
-	VMOVUPS       Z5, 320(AX)
-	VMULPS        Z18, Z6, Z6
-	VMOVUPS       Z6, 384(AX)
-	VMULPS        Z18, Z7, Z7
-	VMOVUPS       Z7, 448(AX)
-	VMULPS        Z18, Z8, Z8
-	VMOVUPS       Z8, 512(AX)
-	VMULPS        Z18, Z9, Z9
-	VMOVUPS       Z9, 576(AX)
-	VMULPS        Z18, Z10, Z10
-	VMOVUPS       Z10, 640(AX)
-	VMULPS        Z18, Z11, Z11
-	VMOVUPS       Z11, 704(AX)
-	VMULPS        Z18, Z12, Z12
-	VMOVUPS       Z12, 768(AX)
-	VMULPS        Z18, Z13, Z13
-	VMOVUPS       Z13, 832(AX)
-	VMULPS        Z18, Z14, Z14
-	VMOVUPS       Z14, 896(AX)
-	VMULPS        Z18, Z15, Z15
-	VMOVUPS       Z15, 960(AX)
-	VMULPS        Z18, Z16, Z16
-	VMOVUPS       Z16, 1024(AX)
-	VMULPS        Z18, Z17, Z17
-	VMOVUPS       Z17, 1088(AX)
+	MOVL             (DX)(DI*4), R8
+	VMOVUPS          (R9), Z5
+	VFMADD231PS.BCST (SP), Z5, Z8
+	VMOVUPS          64(R9), Z6
+	VFMADD231PS.BCST (SP), Z6, Z9
+	VMOVUPS          128(R9), Z5
+	VFMADD231PS.BCST (SP), Z5, Z10
+	VMULPS           (CX)(R8*1), Z8, Z0
+	VMOVUPS          Z0, (R9)
+	VMULPS           64(CX)(R8*1), Z9, Z4
+	VMOVUPS          Z4, 64(R9)
+	VADDPS           Z4, Z0, Z0
+	VMULPS           128(CX)(R8*1), Z10, Z4
+	VMOVUPS          Z4, 128(R9)
+	VADDPS           Z4, Z0, Z0
+	MOVL             640(DX)(DI*4), R8
+	VMOVUPS          192(R9), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z11
+	VMOVUPS          256(R9), Z6
+	VFMADD231PS.BCST 4(SP), Z6, Z12
+	VMOVUPS          320(R9), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z13
+	VMULPS           (CX)(R8*1), Z11, Z1
+	VMOVUPS          Z1, 192(R9)
+	VMULPS           64(CX)(R8*1), Z12, Z4
+	VMOVUPS          Z4, 256(R9)
+	VADDPS           Z4, Z1, Z1
+	VMULPS           128(CX)(R8*1), Z13, Z4
+	VMOVUPS          Z4, 320(R9)
+	VADDPS           Z4, Z1, Z1
+	MOVL             1280(DX)(DI*4), R8
+	VMOVUPS          384(R9), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z14
+	VMOVUPS          448(R9), Z6
+	VFMADD231PS.BCST 8(SP), Z6, Z15
+	VMOVUPS          512(R9), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z16
+	VMULPS           (CX)(R8*1), Z14, Z2
+	VMOVUPS          Z2, 384(R9)
+	VMULPS           64(CX)(R8*1), Z15, Z4
+	VMOVUPS          Z4, 448(R9)
+	VADDPS           Z4, Z2, Z2
+	VMULPS           128(CX)(R8*1), Z16, Z4
+	VMOVUPS          Z4, 512(R9)
+	VADDPS           Z4, Z2, Z2
+	MOVL             1920(DX)(DI*4), R8
+	VMOVUPS          576(R9), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z17
+	VMOVUPS          640(R9), Z6
+	VFMADD231PS.BCST 12(SP), Z6, Z18
+	VMOVUPS          704(R9), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z19
+	VMULPS           (CX)(R8*1), Z17, Z3
+	VMOVUPS          Z3, 576(R9)
+	VMULPS           64(CX)(R8*1), Z18, Z4
+	VMOVUPS          Z4, 640(R9)
+	VADDPS           Z4, Z3, Z3
+	VMULPS           128(CX)(R8*1), Z19, Z4
+	VMOVUPS          Z4, 704(R9)
+	VADDPS           Z4, Z3, Z3
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VBROADCASTSS     (SI)(DI*4), X7
+	VDIVPS           X0, X7, X0
+	VMOVUPS          X0, (SP)
+	MOVL             2560(DX)(DI*4), R8
+	VMOVUPS          768(R9), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z20
+	VMOVUPS          832(R9), Z6
+	VFMADD231PS.BCST 16(SP), Z6, Z21
+	VMOVUPS          896(R9), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z22
+	VMULPS           (CX)(R8*1), Z20, Z0
+	VMOVUPS          Z0, 768(R9)
+	VMULPS           64(CX)(R8*1), Z21, Z4
+	VMOVUPS          Z4, 832(R9)
+	VADDPS           Z4, Z0, Z0
+	VMULPS           128(CX)(R8*1), Z22, Z4
+	VMOVUPS          Z4, 896(R9)
+	VADDPS           Z4, Z0, Z0
+	MOVL             3200(DX)(DI*4), R8
+	VMOVUPS          960(R9), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z23
+	VMOVUPS          1024(R9), Z6
+	VFMADD231PS.BCST 20(SP), Z6, Z24
+	VMOVUPS          1088(R9), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z25
+	VMULPS           (CX)(R8*1), Z23, Z1
+	VMOVUPS          Z1, 960(R9)
+	VMULPS           64(CX)(R8*1), Z24, Z4
+	VMOVUPS          Z4, 1024(R9)
+	VADDPS           Z4, Z1, Z1
+	VMULPS           128(CX)(R8*1), Z25, Z4
+	VMOVUPS          Z4, 1088(R9)
+	VADDPS           Z4, Z1, Z1
+	MOVL             3840(DX)(DI*4), R8
+	VMOVUPS          1152(R9), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z26
+	VMOVUPS          1216(R9), Z6
+	VFMADD231PS.BCST 24(SP), Z6, Z27
+	VMOVUPS          1280(R9), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z28
+	VMULPS           (CX)(R8*1), Z26, Z2
+	VMOVUPS          Z2, 1152(R9)
+	VMULPS           64(CX)(R8*1), Z27, Z4
+	VMOVUPS          Z4, 1216(R9)
+	VADDPS           Z4, Z2, Z2
+	VMULPS           128(CX)(R8*1), Z28, Z4
+	VMOVUPS          Z4, 1280(R9)
+	VADDPS           Z4, Z2, Z2
+	MOVL             4480(DX)(DI*4), R8
+	VMOVUPS          1344(R9), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z29
+	VMOVUPS          1408(R9), Z6
+	VFMADD231PS.BCST 28(SP), Z6, Z30
+	VMOVUPS          1472(R9), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z31
+	VMULPS           (CX)(R8*1), Z29, Z3
+	VMOVUPS          Z3, 1344(R9)
+	VMULPS           64(CX)(R8*1), Z30, Z4
+	VMOVUPS          Z4, 1408(R9)
+	VADDPS           Z4, Z3, Z3
+	VMULPS           128(CX)(R8*1), Z31, Z4
+	VMOVUPS          Z4, 1472(R9)
+	VADDPS           Z4, Z3, Z3
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VBROADCASTSS     (SI)(DI*4), X7
+	VDIVPS           X0, X7, X0
+	VMOVUPS          X0, 16(SP)
+	INCQ             DI
+	CMPQ             DI, BX
+	JL               spike
+	VMOVUPS          (R9), Z5
+	VFMADD231PS.BCST (SP), Z5, Z8
+	VMOVUPS          64(R9), Z6
+	VFMADD231PS.BCST (SP), Z6, Z9
+	VMOVUPS          128(R9), Z5
+	VFMADD231PS.BCST (SP), Z5, Z10
+	VMOVUPS          192(R9), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z11
+	VMOVUPS          256(R9), Z6
+	VFMADD231PS.BCST 4(SP), Z6, Z12
+	VMOVUPS          320(R9), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z13
+	VMOVUPS          384(R9), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z14
+	VMOVUPS          448(R9), Z6
+	VFMADD231PS.BCST 8(SP), Z6, Z15
+	VMOVUPS          512(R9), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z16
+	VMOVUPS          576(R9), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z17
+	VMOVUPS          640(R9), Z6
+	VFMADD231PS.BCST 12(SP), Z6, Z18
+	VMOVUPS          704(R9), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z19
+	VMOVUPS          768(R9), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z20
+	VMOVUPS          832(R9), Z6
+	VFMADD231PS.BCST 16(SP), Z6, Z21
+	VMOVUPS          896(R9), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z22
+	VMOVUPS          960(R9), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z23
+	VMOVUPS          1024(R9), Z6
+	VFMADD231PS.BCST 20(SP), Z6, Z24
+	VMOVUPS          1088(R9), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z25
+	VMOVUPS          1152(R9), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z26
+	VMOVUPS          1216(R9), Z6
+	VFMADD231PS.BCST 24(SP), Z6, Z27
+	VMOVUPS          1280(R9), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z28
+	VMOVUPS          1344(R9), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z29
+	VMOVUPS          1408(R9), Z6
+	VFMADD231PS.BCST 28(SP), Z6, Z30
+	VMOVUPS          1472(R9), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z31
+	VBROADCASTSS     factor+40(FP), Z0
+	VMULPS           Z0, Z8, Z8
+	VMOVUPS          Z8, (AX)
+	VMULPS           Z0, Z9, Z9
+	VMOVUPS          Z9, 64(AX)
+	VMULPS           Z0, Z10, Z10
+	VMOVUPS          Z10, 128(AX)
+	VMULPS           Z0, Z11, Z11
+	VMOVUPS          Z11, 192(AX)
+	VMULPS           Z0, Z12, Z12
+	VMOVUPS          Z12, 256(AX)
+	VMULPS           Z0, Z13, Z13
+	VMOVUPS          Z13, 320(AX)
+	VMULPS           Z0, Z14, Z14
+	VMOVUPS          Z14, 384(AX)
+	VMULPS           Z0, Z15, Z15
+	VMOVUPS          Z15, 448(AX)
+	VMULPS           Z0, Z16, Z16
+	VMOVUPS          Z16, 512(AX)
+	VMULPS           Z0, Z17, Z17
+	VMOVUPS          Z17, 576(AX)
+	VMULPS           Z0, Z18, Z18
+	VMOVUPS          Z18, 640(AX)
+	VMULPS           Z0, Z19, Z19
+	VMOVUPS          Z19, 704(AX)
+	VMULPS           Z0, Z20, Z20
+	VMOVUPS          Z20, 768(AX)
+	VMULPS           Z0, Z21, Z21
+	VMOVUPS          Z21, 832(AX)
+	VMULPS           Z0, Z22, Z22
+	VMOVUPS          Z22, 896(AX)
+	VMULPS           Z0, Z23, Z23
+	VMOVUPS          Z23, 960(AX)
+	VMULPS           Z0, Z24, Z24
+	VMOVUPS          Z24, 1024(AX)
+	VMULPS           Z0, Z25, Z25
+	VMOVUPS          Z25, 1088(AX)
+	VMULPS           Z0, Z26, Z26
+	VMOVUPS          Z26, 1152(AX)
+	VMULPS           Z0, Z27, Z27
+	VMOVUPS          Z27, 1216(AX)
+	VMULPS           Z0, Z28, Z28
+	VMOVUPS          Z28, 1280(AX)
+	VMULPS           Z0, Z29, Z29
+	VMOVUPS          Z29, 1344(AX)
+	VMULPS           Z0, Z30, Z30
+	VMOVUPS          Z30, 1408(AX)
+	VMULPS           Z0, Z31, Z31
+	VMOVUPS          Z31, 1472(AX)
 	VZEROUPPER
 	RET
 
 // func updateGeneral48AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateGeneral48AVX512(SB), NOSPLIT, $0-56
+// Requires: AVX, AVX512F
+TEXT ·updateGeneral48AVX512(SB), $1632-56
 	MOVQ    h+0(FP), AX
 	MOVQ    weights+8(FP), CX
 	MOVQ    offsets+16(FP), DX
-	MOVQ    n+40(FP), SI
-	MOVQ    eps+24(FP), DI
-	MOVQ    scales+32(FP), R8
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 256(AX), Z4
-	VMOVUPS 320(AX), Z5
-	VMOVUPS 384(AX), Z6
-	VMOVUPS 448(AX), Z7
-	VMOVUPS 512(AX), Z8
-	VMOVUPS 576(AX), Z9
-	VMOVUPS 640(AX), Z10
-	VMOVUPS 704(AX), Z11
-	VMOVUPS 768(AX), Z12
-	VMOVUPS 832(AX), Z13
-	VMOVUPS 896(AX), Z14
-	VMOVUPS 960(AX), Z15
-	VMOVUPS 1024(AX), Z16
-	VMOVUPS 1088(AX), Z17
-	XORQ    R9, R9
+	MOVQ    n+40(FP), BX
+	MOVQ    eps+24(FP), SI
+	MOVQ    scales+32(FP), DI
+	VXORPS  X0, X0, X0
+	VMOVUPS X0, (SP)
+	VMOVUPS X0, 16(SP)
+	XORQ    R8, R8
+	LEAQ    32(SP), R10
+	ADDQ    $0x3f, R10
+	ANDQ    $-64, R10
+	VMOVUPS (AX), Z8
+	VMOVUPS Z8, (R10)
+	VMOVUPS 64(AX), Z9
+	VMOVUPS Z9, 64(R10)
+	VMOVUPS 128(AX), Z10
+	VMOVUPS Z10, 128(R10)
+	VMOVUPS 192(AX), Z11
+	VMOVUPS Z11, 192(R10)
+	VMOVUPS 256(AX), Z12
+	VMOVUPS Z12, 256(R10)
+	VMOVUPS 320(AX), Z13
+	VMOVUPS Z13, 320(R10)
+	VMOVUPS 384(AX), Z14
+	VMOVUPS Z14, 384(R10)
+	VMOVUPS 448(AX), Z15
+	VMOVUPS Z15, 448(R10)
+	VMOVUPS 512(AX), Z16
+	VMOVUPS Z16, 512(R10)
+	VMOVUPS 576(AX), Z17
+	VMOVUPS Z17, 576(R10)
+	VMOVUPS 640(AX), Z18
+	VMOVUPS Z18, 640(R10)
+	VMOVUPS 704(AX), Z19
+	VMOVUPS Z19, 704(R10)
+	VMOVUPS 768(AX), Z20
+	VMOVUPS Z20, 768(R10)
+	VMOVUPS 832(AX), Z21
+	VMOVUPS Z21, 832(R10)
+	VMOVUPS 896(AX), Z22
+	VMOVUPS Z22, 896(R10)
+	VMOVUPS 960(AX), Z23
+	VMOVUPS Z23, 960(R10)
+	VMOVUPS 1024(AX), Z24
+	VMOVUPS Z24, 1024(R10)
+	VMOVUPS 1088(AX), Z25
+	VMOVUPS Z25, 1088(R10)
+	VMOVUPS 1152(AX), Z26
+	VMOVUPS Z26, 1152(R10)
+	VMOVUPS 1216(AX), Z27
+	VMOVUPS Z27, 1216(R10)
+	VMOVUPS 1280(AX), Z28
+	VMOVUPS Z28, 1280(R10)
+	VMOVUPS 1344(AX), Z29
+	VMOVUPS Z29, 1344(R10)
+	VMOVUPS 1408(AX), Z30
+	VMOVUPS Z30, 1408(R10)
+	VMOVUPS 1472(AX), Z31
+	VMOVUPS Z31, 1472(R10)
 
 spike:
-	MOVL          (DX)(R9*4), BX
-	VMULPS        (CX)(BX*1), Z0, Z18
-	VMULPS        64(CX)(BX*1), Z1, Z19
-	VMULPS        128(CX)(BX*1), Z2, Z20
-	VADDPS        Z18, Z19, Z21
-	VADDPS        Z20, Z21, Z21
-	MOVL          640(DX)(R9*4), BX
-	VMULPS        (CX)(BX*1), Z3, Z22
-	VMULPS        64(CX)(BX*1), Z4, Z23
-	VMULPS        128(CX)(BX*1), Z5, Z24
-	VADDPS        Z22, Z23, Z25
-	VADDPS        Z24, Z25, Z25
-	VEXTRACTF64X4 $0x01, Z21, Y26
-	VADDPS        Y21, Y26, Y26
-	VEXTRACTF64X4 $0x01, Z25, Y27
-	VADDPS        Y25, Y27, Y27
-	VUNPCKLPS     Y27, Y26, Y21
-	VUNPCKHPS     Y27, Y26, Y26
-	VADDPS        Y21, Y26, Y26
-	VEXTRACTF32X4 $0x01, Y26, X27
-	VADDPS        X26, X27, X26
-	VPERMILPS     $0x4e, X26, X27
-	VADDPS        X26, X27, X26
-	VMOVSS        (DI)(R9*4), X27
-	VINSERTPS     $0x10, 640(DI)(R9*4), X27, X27
-	VMOVSD        (R8), X21
-	VMULPS.BCST   minOverlap<>+0(SB), X21, X25
-	VCMPPS        $0x1e, X25, X26, K1
-	VMULPS        X27, X21, X25
-	VDIVPS.Z      X26, X25, K1, X26
-	VMULPS.BCST   growth+48(FP), X27, X27
-	VADDPS.BCST   one<>+0(SB), X27, X27
-	VMULPS        X27, X21, K1, X21
-	VMOVSD        X21, (R8)
-	VBROADCASTSS  X26, Z21
-	VMOVSHDUP     X26, X26
-	VBROADCASTSS  X26, Z25
-	VFMADD231PS   Z21, Z18, Z0
-	VFMADD231PS   Z21, Z19, Z1
-	VFMADD231PS   Z21, Z20, Z2
-	VFMADD231PS   Z25, Z22, Z3
-	VFMADD231PS   Z25, Z23, Z4
-	VFMADD231PS   Z25, Z24, Z5
-	MOVL          1280(DX)(R9*4), BX
-	VMULPS        (CX)(BX*1), Z6, Z18
-	VMULPS        64(CX)(BX*1), Z7, Z19
-	VMULPS        128(CX)(BX*1), Z8, Z20
-	VADDPS        Z18, Z19, Z21
-	VADDPS        Z20, Z21, Z21
-	MOVL          1920(DX)(R9*4), BX
-	VMULPS        (CX)(BX*1), Z9, Z22
-	VMULPS        64(CX)(BX*1), Z10, Z23
-	VMULPS        128(CX)(BX*1), Z11, Z24
-	VADDPS        Z22, Z23, Z25
-	VADDPS        Z24, Z25, Z25
-	VEXTRACTF64X4 $0x01, Z21, Y26
-	VADDPS        Y21, Y26, Y26
-	VEXTRACTF64X4 $0x01, Z25, Y27
-	VADDPS        Y25, Y27, Y27
-	VUNPCKLPS     Y27, Y26, Y21
-	VUNPCKHPS     Y27, Y26, Y26
-	VADDPS        Y21, Y26, Y26
-	VEXTRACTF32X4 $0x01, Y26, X27
-	VADDPS        X26, X27, X26
-	VPERMILPS     $0x4e, X26, X27
-	VADDPS        X26, X27, X26
-	VMOVSS        1280(DI)(R9*4), X27
-	VINSERTPS     $0x10, 1920(DI)(R9*4), X27, X27
-	VMOVSD        8(R8), X21
-	VMULPS.BCST   minOverlap<>+0(SB), X21, X25
-	VCMPPS        $0x1e, X25, X26, K1
-	VMULPS        X27, X21, X25
-	VDIVPS.Z      X26, X25, K1, X26
-	VMULPS.BCST   growth+48(FP), X27, X27
-	VADDPS.BCST   one<>+0(SB), X27, X27
-	VMULPS        X27, X21, K1, X21
-	VMOVSD        X21, 8(R8)
-	VBROADCASTSS  X26, Z21
-	VMOVSHDUP     X26, X26
-	VBROADCASTSS  X26, Z25
-	VFMADD231PS   Z21, Z18, Z6
-	VFMADD231PS   Z21, Z19, Z7
-	VFMADD231PS   Z21, Z20, Z8
-	VFMADD231PS   Z25, Z22, Z9
-	VFMADD231PS   Z25, Z23, Z10
-	VFMADD231PS   Z25, Z24, Z11
-	MOVL          2560(DX)(R9*4), BX
-	VMULPS        (CX)(BX*1), Z12, Z18
-	VMULPS        64(CX)(BX*1), Z13, Z19
-	VMULPS        128(CX)(BX*1), Z14, Z20
-	VADDPS        Z18, Z19, Z21
-	VADDPS        Z20, Z21, Z21
-	MOVL          3200(DX)(R9*4), BX
-	VMULPS        (CX)(BX*1), Z15, Z22
-	VMULPS        64(CX)(BX*1), Z16, Z23
-	VMULPS        128(CX)(BX*1), Z17, Z24
-	VADDPS        Z22, Z23, Z25
-	VADDPS        Z24, Z25, Z25
-	VEXTRACTF64X4 $0x01, Z21, Y26
-	VADDPS        Y21, Y26, Y26
-	VEXTRACTF64X4 $0x01, Z25, Y27
-	VADDPS        Y25, Y27, Y27
-	VUNPCKLPS     Y27, Y26, Y21
-	VUNPCKHPS     Y27, Y26, Y26
-	VADDPS        Y21, Y26, Y26
-	VEXTRACTF32X4 $0x01, Y26, X27
-	VADDPS        X26, X27, X26
-	VPERMILPS     $0x4e, X26, X27
-	VADDPS        X26, X27, X26
-	VMOVSS        2560(DI)(R9*4), X27
-	VINSERTPS     $0x10, 3200(DI)(R9*4), X27, X27
-	VMOVSD        16(R8), X21
-	VMULPS.BCST   minOverlap<>+0(SB), X21, X25
-	VCMPPS        $0x1e, X25, X26, K1
-	VMULPS        X27, X21, X25
-	VDIVPS.Z      X26, X25, K1, X26
-	VMULPS.BCST   growth+48(FP), X27, X27
-	VADDPS.BCST   one<>+0(SB), X27, X27
-	VMULPS        X27, X21, K1, X21
-	VMOVSD        X21, 16(R8)
-	VBROADCASTSS  X26, Z21
-	VMOVSHDUP     X26, X26
-	VBROADCASTSS  X26, Z25
-	VFMADD231PS   Z21, Z18, Z12
-	VFMADD231PS   Z21, Z19, Z13
-	VFMADD231PS   Z21, Z20, Z14
-	VFMADD231PS   Z25, Z22, Z15
-	VFMADD231PS   Z25, Z23, Z16
-	VFMADD231PS   Z25, Z24, Z17
-	INCQ          R9
-	CMPQ          R9, SI
-	JL            spike
-	VMOVUPS       Z0, (AX)
-	VMOVUPS       Z1, 64(AX)
-	VMOVUPS       Z2, 128(AX)
-	VMOVUPS       Z3, 192(AX)
-	VMOVUPS       Z4, 256(AX)
-	VMOVUPS       Z5, 320(AX)
-	VMOVUPS       Z6, 384(AX)
-	VMOVUPS       Z7, 448(AX)
-	VMOVUPS       Z8, 512(AX)
-	VMOVUPS       Z9, 576(AX)
-	VMOVUPS       Z10, 640(AX)
-	VMOVUPS       Z11, 704(AX)
-	VMOVUPS       Z12, 768(AX)
-	VMOVUPS       Z13, 832(AX)
-	VMOVUPS       Z14, 896(AX)
-	VMOVUPS       Z15, 960(AX)
-	VMOVUPS       Z16, 1024(AX)
-	VMOVUPS       Z17, 1088(AX)
+	MOVL             (DX)(R8*4), R9
+	VMOVUPS          (R10), Z5
+	VFMADD231PS.BCST (SP), Z5, Z8
+	VMOVUPS          64(R10), Z6
+	VFMADD231PS.BCST (SP), Z6, Z9
+	VMOVUPS          128(R10), Z5
+	VFMADD231PS.BCST (SP), Z5, Z10
+	VMULPS           (CX)(R9*1), Z8, Z0
+	VMOVUPS          Z0, (R10)
+	VMULPS           64(CX)(R9*1), Z9, Z4
+	VMOVUPS          Z4, 64(R10)
+	VADDPS           Z4, Z0, Z0
+	VMULPS           128(CX)(R9*1), Z10, Z4
+	VMOVUPS          Z4, 128(R10)
+	VADDPS           Z4, Z0, Z0
+	MOVL             640(DX)(R8*4), R9
+	VMOVUPS          192(R10), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z11
+	VMOVUPS          256(R10), Z6
+	VFMADD231PS.BCST 4(SP), Z6, Z12
+	VMOVUPS          320(R10), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z13
+	VMULPS           (CX)(R9*1), Z11, Z1
+	VMOVUPS          Z1, 192(R10)
+	VMULPS           64(CX)(R9*1), Z12, Z4
+	VMOVUPS          Z4, 256(R10)
+	VADDPS           Z4, Z1, Z1
+	VMULPS           128(CX)(R9*1), Z13, Z4
+	VMOVUPS          Z4, 320(R10)
+	VADDPS           Z4, Z1, Z1
+	MOVL             1280(DX)(R8*4), R9
+	VMOVUPS          384(R10), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z14
+	VMOVUPS          448(R10), Z6
+	VFMADD231PS.BCST 8(SP), Z6, Z15
+	VMOVUPS          512(R10), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z16
+	VMULPS           (CX)(R9*1), Z14, Z2
+	VMOVUPS          Z2, 384(R10)
+	VMULPS           64(CX)(R9*1), Z15, Z4
+	VMOVUPS          Z4, 448(R10)
+	VADDPS           Z4, Z2, Z2
+	VMULPS           128(CX)(R9*1), Z16, Z4
+	VMOVUPS          Z4, 512(R10)
+	VADDPS           Z4, Z2, Z2
+	MOVL             1920(DX)(R8*4), R9
+	VMOVUPS          576(R10), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z17
+	VMOVUPS          640(R10), Z6
+	VFMADD231PS.BCST 12(SP), Z6, Z18
+	VMOVUPS          704(R10), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z19
+	VMULPS           (CX)(R9*1), Z17, Z3
+	VMOVUPS          Z3, 576(R10)
+	VMULPS           64(CX)(R9*1), Z18, Z4
+	VMOVUPS          Z4, 640(R10)
+	VADDPS           Z4, Z3, Z3
+	VMULPS           128(CX)(R9*1), Z19, Z4
+	VMOVUPS          Z4, 704(R10)
+	VADDPS           Z4, Z3, Z3
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           (SI)(R8*4), X1
+	VINSERTPS        $0x10, 640(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 1280(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 1920(SI)(R8*4), X1, X1
+	VMOVUPS          (DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, (DI)
+	VMOVUPS          X0, (SP)
+	MOVL             2560(DX)(R8*4), R9
+	VMOVUPS          768(R10), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z20
+	VMOVUPS          832(R10), Z6
+	VFMADD231PS.BCST 16(SP), Z6, Z21
+	VMOVUPS          896(R10), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z22
+	VMULPS           (CX)(R9*1), Z20, Z0
+	VMOVUPS          Z0, 768(R10)
+	VMULPS           64(CX)(R9*1), Z21, Z4
+	VMOVUPS          Z4, 832(R10)
+	VADDPS           Z4, Z0, Z0
+	VMULPS           128(CX)(R9*1), Z22, Z4
+	VMOVUPS          Z4, 896(R10)
+	VADDPS           Z4, Z0, Z0
+	MOVL             3200(DX)(R8*4), R9
+	VMOVUPS          960(R10), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z23
+	VMOVUPS          1024(R10), Z6
+	VFMADD231PS.BCST 20(SP), Z6, Z24
+	VMOVUPS          1088(R10), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z25
+	VMULPS           (CX)(R9*1), Z23, Z1
+	VMOVUPS          Z1, 960(R10)
+	VMULPS           64(CX)(R9*1), Z24, Z4
+	VMOVUPS          Z4, 1024(R10)
+	VADDPS           Z4, Z1, Z1
+	VMULPS           128(CX)(R9*1), Z25, Z4
+	VMOVUPS          Z4, 1088(R10)
+	VADDPS           Z4, Z1, Z1
+	MOVL             3840(DX)(R8*4), R9
+	VMOVUPS          1152(R10), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z26
+	VMOVUPS          1216(R10), Z6
+	VFMADD231PS.BCST 24(SP), Z6, Z27
+	VMOVUPS          1280(R10), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z28
+	VMULPS           (CX)(R9*1), Z26, Z2
+	VMOVUPS          Z2, 1152(R10)
+	VMULPS           64(CX)(R9*1), Z27, Z4
+	VMOVUPS          Z4, 1216(R10)
+	VADDPS           Z4, Z2, Z2
+	VMULPS           128(CX)(R9*1), Z28, Z4
+	VMOVUPS          Z4, 1280(R10)
+	VADDPS           Z4, Z2, Z2
+	MOVL             4480(DX)(R8*4), R9
+	VMOVUPS          1344(R10), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z29
+	VMOVUPS          1408(R10), Z6
+	VFMADD231PS.BCST 28(SP), Z6, Z30
+	VMOVUPS          1472(R10), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z31
+	VMULPS           (CX)(R9*1), Z29, Z3
+	VMOVUPS          Z3, 1344(R10)
+	VMULPS           64(CX)(R9*1), Z30, Z4
+	VMOVUPS          Z4, 1408(R10)
+	VADDPS           Z4, Z3, Z3
+	VMULPS           128(CX)(R9*1), Z31, Z4
+	VMOVUPS          Z4, 1472(R10)
+	VADDPS           Z4, Z3, Z3
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           2560(SI)(R8*4), X1
+	VINSERTPS        $0x10, 3200(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 3840(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 4480(SI)(R8*4), X1, X1
+	VMOVUPS          16(DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, 16(DI)
+	VMOVUPS          X0, 16(SP)
+	INCQ             R8
+	CMPQ             R8, BX
+	JL               spike
+	VMOVUPS          (R10), Z5
+	VFMADD231PS.BCST (SP), Z5, Z8
+	VMOVUPS          64(R10), Z6
+	VFMADD231PS.BCST (SP), Z6, Z9
+	VMOVUPS          128(R10), Z5
+	VFMADD231PS.BCST (SP), Z5, Z10
+	VMOVUPS          192(R10), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z11
+	VMOVUPS          256(R10), Z6
+	VFMADD231PS.BCST 4(SP), Z6, Z12
+	VMOVUPS          320(R10), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z13
+	VMOVUPS          384(R10), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z14
+	VMOVUPS          448(R10), Z6
+	VFMADD231PS.BCST 8(SP), Z6, Z15
+	VMOVUPS          512(R10), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z16
+	VMOVUPS          576(R10), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z17
+	VMOVUPS          640(R10), Z6
+	VFMADD231PS.BCST 12(SP), Z6, Z18
+	VMOVUPS          704(R10), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z19
+	VMOVUPS          768(R10), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z20
+	VMOVUPS          832(R10), Z6
+	VFMADD231PS.BCST 16(SP), Z6, Z21
+	VMOVUPS          896(R10), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z22
+	VMOVUPS          960(R10), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z23
+	VMOVUPS          1024(R10), Z6
+	VFMADD231PS.BCST 20(SP), Z6, Z24
+	VMOVUPS          1088(R10), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z25
+	VMOVUPS          1152(R10), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z26
+	VMOVUPS          1216(R10), Z6
+	VFMADD231PS.BCST 24(SP), Z6, Z27
+	VMOVUPS          1280(R10), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z28
+	VMOVUPS          1344(R10), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z29
+	VMOVUPS          1408(R10), Z6
+	VFMADD231PS.BCST 28(SP), Z6, Z30
+	VMOVUPS          1472(R10), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z31
+	VMOVUPS          Z8, (AX)
+	VMOVUPS          Z9, 64(AX)
+	VMOVUPS          Z10, 128(AX)
+	VMOVUPS          Z11, 192(AX)
+	VMOVUPS          Z12, 256(AX)
+	VMOVUPS          Z13, 320(AX)
+	VMOVUPS          Z14, 384(AX)
+	VMOVUPS          Z15, 448(AX)
+	VMOVUPS          Z16, 512(AX)
+	VMOVUPS          Z17, 576(AX)
+	VMOVUPS          Z18, 640(AX)
+	VMOVUPS          Z19, 704(AX)
+	VMOVUPS          Z20, 768(AX)
+	VMOVUPS          Z21, 832(AX)
+	VMOVUPS          Z22, 896(AX)
+	VMOVUPS          Z23, 960(AX)
+	VMOVUPS          Z24, 1024(AX)
+	VMOVUPS          Z25, 1088(AX)
+	VMOVUPS          Z26, 1152(AX)
+	VMOVUPS          Z27, 1216(AX)
+	VMOVUPS          Z28, 1280(AX)
+	VMOVUPS          Z29, 1344(AX)
+	VMOVUPS          Z30, 1408(AX)
+	VMOVUPS          Z31, 1472(AX)
 	VZEROUPPER
 	RET
 
 // func updateForgetting48AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateForgetting48AVX512(SB), NOSPLIT, $16-56
+// Requires: AVX, AVX512F
+TEXT ·updateForgetting48AVX512(SB), $1664-56
 	MOVQ    h+0(FP), AX
 	MOVQ    weights+8(FP), CX
 	MOVQ    offsets+16(FP), DX
-	MOVQ    n+40(FP), SI
-	MOVQ    eps+24(FP), DI
-	MOVQ    scales+32(FP), R8
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 256(AX), Z4
-	VMOVUPS 320(AX), Z5
-	VMOVUPS 384(AX), Z6
-	VMOVUPS 448(AX), Z7
-	VMOVUPS 512(AX), Z8
-	VMOVUPS 576(AX), Z9
-	VMOVUPS 640(AX), Z10
-	VMOVUPS 704(AX), Z11
-	VMOVUPS 768(AX), Z12
-	VMOVUPS 832(AX), Z13
-	VMOVUPS 896(AX), Z14
-	VMOVUPS 960(AX), Z15
-	VMOVUPS 1024(AX), Z16
-	VMOVUPS 1088(AX), Z17
-	XORQ    R9, R9
+	MOVQ    n+40(FP), BX
+	MOVQ    eps+24(FP), SI
+	MOVQ    scales+32(FP), DI
+	VXORPS  X0, X0, X0
+	VMOVUPS X0, (SP)
+	VMOVUPS X0, 32(SP)
+	VMOVUPS X0, 16(SP)
+	VMOVUPS X0, 48(SP)
+	XORQ    R8, R8
+	LEAQ    64(SP), R10
+	ADDQ    $0x3f, R10
+	ANDQ    $-64, R10
+	VMOVUPS (AX), Z8
+	VMOVUPS Z8, (R10)
+	VMOVUPS 64(AX), Z9
+	VMOVUPS Z9, 64(R10)
+	VMOVUPS 128(AX), Z10
+	VMOVUPS Z10, 128(R10)
+	VMOVUPS 192(AX), Z11
+	VMOVUPS Z11, 192(R10)
+	VMOVUPS 256(AX), Z12
+	VMOVUPS Z12, 256(R10)
+	VMOVUPS 320(AX), Z13
+	VMOVUPS Z13, 320(R10)
+	VMOVUPS 384(AX), Z14
+	VMOVUPS Z14, 384(R10)
+	VMOVUPS 448(AX), Z15
+	VMOVUPS Z15, 448(R10)
+	VMOVUPS 512(AX), Z16
+	VMOVUPS Z16, 512(R10)
+	VMOVUPS 576(AX), Z17
+	VMOVUPS Z17, 576(R10)
+	VMOVUPS 640(AX), Z18
+	VMOVUPS Z18, 640(R10)
+	VMOVUPS 704(AX), Z19
+	VMOVUPS Z19, 704(R10)
+	VMOVUPS 768(AX), Z20
+	VMOVUPS Z20, 768(R10)
+	VMOVUPS 832(AX), Z21
+	VMOVUPS Z21, 832(R10)
+	VMOVUPS 896(AX), Z22
+	VMOVUPS Z22, 896(R10)
+	VMOVUPS 960(AX), Z23
+	VMOVUPS Z23, 960(R10)
+	VMOVUPS 1024(AX), Z24
+	VMOVUPS Z24, 1024(R10)
+	VMOVUPS 1088(AX), Z25
+	VMOVUPS Z25, 1088(R10)
+	VMOVUPS 1152(AX), Z26
+	VMOVUPS Z26, 1152(R10)
+	VMOVUPS 1216(AX), Z27
+	VMOVUPS Z27, 1216(R10)
+	VMOVUPS 1280(AX), Z28
+	VMOVUPS Z28, 1280(R10)
+	VMOVUPS 1344(AX), Z29
+	VMOVUPS Z29, 1344(R10)
+	VMOVUPS 1408(AX), Z30
+	VMOVUPS Z30, 1408(R10)
+	VMOVUPS 1472(AX), Z31
+	VMOVUPS Z31, 1472(R10)
 
 spike:
-	MOVL          (DX)(R9*4), BX
-	VMULPS        (CX)(BX*1), Z0, Z18
-	VMULPS        64(CX)(BX*1), Z1, Z19
-	VMULPS        128(CX)(BX*1), Z2, Z20
-	VADDPS        Z18, Z19, Z21
-	VADDPS        Z20, Z21, Z21
-	MOVL          640(DX)(R9*4), BX
-	VMULPS        (CX)(BX*1), Z3, Z22
-	VMULPS        64(CX)(BX*1), Z4, Z23
-	VMULPS        128(CX)(BX*1), Z5, Z24
-	VADDPS        Z22, Z23, Z25
-	VADDPS        Z24, Z25, Z25
-	VEXTRACTF64X4 $0x01, Z21, Y26
-	VADDPS        Y21, Y26, Y26
-	VEXTRACTF64X4 $0x01, Z25, Y27
-	VADDPS        Y25, Y27, Y27
-	VUNPCKLPS     Y27, Y26, Y21
-	VUNPCKHPS     Y27, Y26, Y26
-	VADDPS        Y21, Y26, Y26
-	VEXTRACTF32X4 $0x01, Y26, X27
-	VADDPS        X26, X27, X26
-	VPERMILPS     $0x4e, X26, X27
-	VADDPS        X26, X27, X26
-	VMOVSS        (DI)(R9*4), X27
-	VINSERTPS     $0x10, 640(DI)(R9*4), X27, X27
-	VMOVSD        (R8), X21
-	VMULPS.BCST   minOverlap<>+0(SB), X21, X25
-	VCMPPS        $0x1e, X25, X26, K1
-	VMULPS        X27, X21, X25
-	VDIVPS.Z      X26, X25, K1, X26
-	VMULPS.BCST.Z share+52(FP), X25, K1, X25
-	VMOVUPS       X25, (SP)
-	VMULPS.BCST   growth+48(FP), X27, X27
-	VADDPS.BCST   one<>+0(SB), X27, X27
-	VMULPS        X27, X21, K1, X21
-	VMOVSD        X21, (R8)
-	VBROADCASTSS  X26, Z21
-	VMOVSHDUP     X26, X26
-	VBROADCASTSS  X26, Z25
-	VFMADD231PS   Z21, Z18, Z0
-	VADDPS.BCST   (SP), Z0, Z0
-	VFMADD231PS   Z21, Z19, Z1
-	VADDPS.BCST   (SP), Z1, Z1
-	VFMADD231PS   Z21, Z20, Z2
-	VADDPS.BCST   (SP), Z2, Z2
-	VFMADD231PS   Z25, Z22, Z3
-	VADDPS.BCST   4(SP), Z3, Z3
-	VFMADD231PS   Z25, Z23, Z4
-	VADDPS.BCST   4(SP), Z4, Z4
-	VFMADD231PS   Z25, Z24, Z5
-	VADDPS.BCST   4(SP), Z5, Z5
-	MOVL          1280(DX)(R9*4), BX
-	VMULPS        (CX)(BX*1), Z6, Z18
-	VMULPS        64(CX)(BX*1), Z7, Z19
-	VMULPS        128(CX)(BX*1), Z8, Z20
-	VADDPS        Z18, Z19, Z21
-	VADDPS        Z20, Z21, Z21
-	MOVL          1920(DX)(R9*4), BX
-	VMULPS        (CX)(BX*1), Z9, Z22
-	VMULPS        64(CX)(BX*1), Z10, Z23
-	VMULPS        128(CX)(BX*1), Z11, Z24
-	VADDPS        Z22, Z23, Z25
-	VADDPS        Z24, Z25, Z25
-	VEXTRACTF64X4 $0x01, Z21, Y26
-	VADDPS        Y21, Y26, Y26
-	VEXTRACTF64X4 $0x01, Z25, Y27
-	VADDPS        Y25, Y27, Y27
-	VUNPCKLPS     Y27, Y26, Y21
-	VUNPCKHPS     Y27, Y26, Y26
-	VADDPS        Y21, Y26, Y26
-	VEXTRACTF32X4 $0x01, Y26, X27
-	VADDPS        X26, X27, X26
-	VPERMILPS     $0x4e, X26, X27
-	VADDPS        X26, X27, X26
-	VMOVSS        1280(DI)(R9*4), X27
-	VINSERTPS     $0x10, 1920(DI)(R9*4), X27, X27
-	VMOVSD        8(R8), X21
-	VMULPS.BCST   minOverlap<>+0(SB), X21, X25
-	VCMPPS        $0x1e, X25, X26, K1
-	VMULPS        X27, X21, X25
-	VDIVPS.Z      X26, X25, K1, X26
-	VMULPS.BCST.Z share+52(FP), X25, K1, X25
-	VMOVUPS       X25, (SP)
-	VMULPS.BCST   growth+48(FP), X27, X27
-	VADDPS.BCST   one<>+0(SB), X27, X27
-	VMULPS        X27, X21, K1, X21
-	VMOVSD        X21, 8(R8)
-	VBROADCASTSS  X26, Z21
-	VMOVSHDUP     X26, X26
-	VBROADCASTSS  X26, Z25
-	VFMADD231PS   Z21, Z18, Z6
-	VADDPS.BCST   (SP), Z6, Z6
-	VFMADD231PS   Z21, Z19, Z7
-	VADDPS.BCST   (SP), Z7, Z7
-	VFMADD231PS   Z21, Z20, Z8
-	VADDPS.BCST   (SP), Z8, Z8
-	VFMADD231PS   Z25, Z22, Z9
-	VADDPS.BCST   4(SP), Z9, Z9
-	VFMADD231PS   Z25, Z23, Z10
-	VADDPS.BCST   4(SP), Z10, Z10
-	VFMADD231PS   Z25, Z24, Z11
-	VADDPS.BCST   4(SP), Z11, Z11
-	MOVL          2560(DX)(R9*4), BX
-	VMULPS        (CX)(BX*1), Z12, Z18
-	VMULPS        64(CX)(BX*1), Z13, Z19
-	VMULPS        128(CX)(BX*1), Z14, Z20
-	VADDPS        Z18, Z19, Z21
-	VADDPS        Z20, Z21, Z21
-	MOVL          3200(DX)(R9*4), BX
-	VMULPS        (CX)(BX*1), Z15, Z22
-	VMULPS        64(CX)(BX*1), Z16, Z23
-	VMULPS        128(CX)(BX*1), Z17, Z24
-	VADDPS        Z22, Z23, Z25
-	VADDPS        Z24, Z25, Z25
-	VEXTRACTF64X4 $0x01, Z21, Y26
-	VADDPS        Y21, Y26, Y26
-	VEXTRACTF64X4 $0x01, Z25, Y27
-	VADDPS        Y25, Y27, Y27
-	VUNPCKLPS     Y27, Y26, Y21
-	VUNPCKHPS     Y27, Y26, Y26
-	VADDPS        Y21, Y26, Y26
-	VEXTRACTF32X4 $0x01, Y26, X27
-	VADDPS        X26, X27, X26
-	VPERMILPS     $0x4e, X26, X27
-	VADDPS        X26, X27, X26
-	VMOVSS        2560(DI)(R9*4), X27
-	VINSERTPS     $0x10, 3200(DI)(R9*4), X27, X27
-	VMOVSD        16(R8), X21
-	VMULPS.BCST   minOverlap<>+0(SB), X21, X25
-	VCMPPS        $0x1e, X25, X26, K1
-	VMULPS        X27, X21, X25
-	VDIVPS.Z      X26, X25, K1, X26
-	VMULPS.BCST.Z share+52(FP), X25, K1, X25
-	VMOVUPS       X25, (SP)
-	VMULPS.BCST   growth+48(FP), X27, X27
-	VADDPS.BCST   one<>+0(SB), X27, X27
-	VMULPS        X27, X21, K1, X21
-	VMOVSD        X21, 16(R8)
-	VBROADCASTSS  X26, Z21
-	VMOVSHDUP     X26, X26
-	VBROADCASTSS  X26, Z25
-	VFMADD231PS   Z21, Z18, Z12
-	VADDPS.BCST   (SP), Z12, Z12
-	VFMADD231PS   Z21, Z19, Z13
-	VADDPS.BCST   (SP), Z13, Z13
-	VFMADD231PS   Z21, Z20, Z14
-	VADDPS.BCST   (SP), Z14, Z14
-	VFMADD231PS   Z25, Z22, Z15
-	VADDPS.BCST   4(SP), Z15, Z15
-	VFMADD231PS   Z25, Z23, Z16
-	VADDPS.BCST   4(SP), Z16, Z16
-	VFMADD231PS   Z25, Z24, Z17
-	VADDPS.BCST   4(SP), Z17, Z17
-	INCQ          R9
-	CMPQ          R9, SI
-	JL            spike
-	VMOVUPS       Z0, (AX)
-	VMOVUPS       Z1, 64(AX)
-	VMOVUPS       Z2, 128(AX)
-	VMOVUPS       Z3, 192(AX)
-	VMOVUPS       Z4, 256(AX)
-	VMOVUPS       Z5, 320(AX)
-	VMOVUPS       Z6, 384(AX)
-	VMOVUPS       Z7, 448(AX)
-	VMOVUPS       Z8, 512(AX)
-	VMOVUPS       Z9, 576(AX)
-	VMOVUPS       Z10, 640(AX)
-	VMOVUPS       Z11, 704(AX)
-	VMOVUPS       Z12, 768(AX)
-	VMOVUPS       Z13, 832(AX)
-	VMOVUPS       Z14, 896(AX)
-	VMOVUPS       Z15, 960(AX)
-	VMOVUPS       Z16, 1024(AX)
-	VMOVUPS       Z17, 1088(AX)
+	MOVL             (DX)(R8*4), R9
+	VMOVUPS          (R10), Z5
+	VFMADD231PS.BCST (SP), Z5, Z8
+	VADDPS.BCST      32(SP), Z8, Z8
+	VMOVUPS          64(R10), Z6
+	VFMADD231PS.BCST (SP), Z6, Z9
+	VADDPS.BCST      32(SP), Z9, Z9
+	VMOVUPS          128(R10), Z5
+	VFMADD231PS.BCST (SP), Z5, Z10
+	VADDPS.BCST      32(SP), Z10, Z10
+	VMULPS           (CX)(R9*1), Z8, Z0
+	VMOVUPS          Z0, (R10)
+	VMULPS           64(CX)(R9*1), Z9, Z4
+	VMOVUPS          Z4, 64(R10)
+	VADDPS           Z4, Z0, Z0
+	VMULPS           128(CX)(R9*1), Z10, Z4
+	VMOVUPS          Z4, 128(R10)
+	VADDPS           Z4, Z0, Z0
+	MOVL             640(DX)(R8*4), R9
+	VMOVUPS          192(R10), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z11
+	VADDPS.BCST      36(SP), Z11, Z11
+	VMOVUPS          256(R10), Z6
+	VFMADD231PS.BCST 4(SP), Z6, Z12
+	VADDPS.BCST      36(SP), Z12, Z12
+	VMOVUPS          320(R10), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z13
+	VADDPS.BCST      36(SP), Z13, Z13
+	VMULPS           (CX)(R9*1), Z11, Z1
+	VMOVUPS          Z1, 192(R10)
+	VMULPS           64(CX)(R9*1), Z12, Z4
+	VMOVUPS          Z4, 256(R10)
+	VADDPS           Z4, Z1, Z1
+	VMULPS           128(CX)(R9*1), Z13, Z4
+	VMOVUPS          Z4, 320(R10)
+	VADDPS           Z4, Z1, Z1
+	MOVL             1280(DX)(R8*4), R9
+	VMOVUPS          384(R10), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z14
+	VADDPS.BCST      40(SP), Z14, Z14
+	VMOVUPS          448(R10), Z6
+	VFMADD231PS.BCST 8(SP), Z6, Z15
+	VADDPS.BCST      40(SP), Z15, Z15
+	VMOVUPS          512(R10), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z16
+	VADDPS.BCST      40(SP), Z16, Z16
+	VMULPS           (CX)(R9*1), Z14, Z2
+	VMOVUPS          Z2, 384(R10)
+	VMULPS           64(CX)(R9*1), Z15, Z4
+	VMOVUPS          Z4, 448(R10)
+	VADDPS           Z4, Z2, Z2
+	VMULPS           128(CX)(R9*1), Z16, Z4
+	VMOVUPS          Z4, 512(R10)
+	VADDPS           Z4, Z2, Z2
+	MOVL             1920(DX)(R8*4), R9
+	VMOVUPS          576(R10), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z17
+	VADDPS.BCST      44(SP), Z17, Z17
+	VMOVUPS          640(R10), Z6
+	VFMADD231PS.BCST 12(SP), Z6, Z18
+	VADDPS.BCST      44(SP), Z18, Z18
+	VMOVUPS          704(R10), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z19
+	VADDPS.BCST      44(SP), Z19, Z19
+	VMULPS           (CX)(R9*1), Z17, Z3
+	VMOVUPS          Z3, 576(R10)
+	VMULPS           64(CX)(R9*1), Z18, Z4
+	VMOVUPS          Z4, 640(R10)
+	VADDPS           Z4, Z3, Z3
+	VMULPS           128(CX)(R9*1), Z19, Z4
+	VMOVUPS          Z4, 704(R10)
+	VADDPS           Z4, Z3, Z3
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           (SI)(R8*4), X1
+	VINSERTPS        $0x10, 640(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 1280(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 1920(SI)(R8*4), X1, X1
+	VMOVUPS          (DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     share+52(FP), X5
+	VMULPS           X5, X3, X3
+	VANDPS           X4, X3, X3
+	VMOVUPS          X3, 32(SP)
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, (DI)
+	VMOVUPS          X0, (SP)
+	MOVL             2560(DX)(R8*4), R9
+	VMOVUPS          768(R10), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z20
+	VADDPS.BCST      48(SP), Z20, Z20
+	VMOVUPS          832(R10), Z6
+	VFMADD231PS.BCST 16(SP), Z6, Z21
+	VADDPS.BCST      48(SP), Z21, Z21
+	VMOVUPS          896(R10), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z22
+	VADDPS.BCST      48(SP), Z22, Z22
+	VMULPS           (CX)(R9*1), Z20, Z0
+	VMOVUPS          Z0, 768(R10)
+	VMULPS           64(CX)(R9*1), Z21, Z4
+	VMOVUPS          Z4, 832(R10)
+	VADDPS           Z4, Z0, Z0
+	VMULPS           128(CX)(R9*1), Z22, Z4
+	VMOVUPS          Z4, 896(R10)
+	VADDPS           Z4, Z0, Z0
+	MOVL             3200(DX)(R8*4), R9
+	VMOVUPS          960(R10), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z23
+	VADDPS.BCST      52(SP), Z23, Z23
+	VMOVUPS          1024(R10), Z6
+	VFMADD231PS.BCST 20(SP), Z6, Z24
+	VADDPS.BCST      52(SP), Z24, Z24
+	VMOVUPS          1088(R10), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z25
+	VADDPS.BCST      52(SP), Z25, Z25
+	VMULPS           (CX)(R9*1), Z23, Z1
+	VMOVUPS          Z1, 960(R10)
+	VMULPS           64(CX)(R9*1), Z24, Z4
+	VMOVUPS          Z4, 1024(R10)
+	VADDPS           Z4, Z1, Z1
+	VMULPS           128(CX)(R9*1), Z25, Z4
+	VMOVUPS          Z4, 1088(R10)
+	VADDPS           Z4, Z1, Z1
+	MOVL             3840(DX)(R8*4), R9
+	VMOVUPS          1152(R10), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z26
+	VADDPS.BCST      56(SP), Z26, Z26
+	VMOVUPS          1216(R10), Z6
+	VFMADD231PS.BCST 24(SP), Z6, Z27
+	VADDPS.BCST      56(SP), Z27, Z27
+	VMOVUPS          1280(R10), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z28
+	VADDPS.BCST      56(SP), Z28, Z28
+	VMULPS           (CX)(R9*1), Z26, Z2
+	VMOVUPS          Z2, 1152(R10)
+	VMULPS           64(CX)(R9*1), Z27, Z4
+	VMOVUPS          Z4, 1216(R10)
+	VADDPS           Z4, Z2, Z2
+	VMULPS           128(CX)(R9*1), Z28, Z4
+	VMOVUPS          Z4, 1280(R10)
+	VADDPS           Z4, Z2, Z2
+	MOVL             4480(DX)(R8*4), R9
+	VMOVUPS          1344(R10), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z29
+	VADDPS.BCST      60(SP), Z29, Z29
+	VMOVUPS          1408(R10), Z6
+	VFMADD231PS.BCST 28(SP), Z6, Z30
+	VADDPS.BCST      60(SP), Z30, Z30
+	VMOVUPS          1472(R10), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z31
+	VADDPS.BCST      60(SP), Z31, Z31
+	VMULPS           (CX)(R9*1), Z29, Z3
+	VMOVUPS          Z3, 1344(R10)
+	VMULPS           64(CX)(R9*1), Z30, Z4
+	VMOVUPS          Z4, 1408(R10)
+	VADDPS           Z4, Z3, Z3
+	VMULPS           128(CX)(R9*1), Z31, Z4
+	VMOVUPS          Z4, 1472(R10)
+	VADDPS           Z4, Z3, Z3
+	VEXTRACTF64X4    $0x01, Z0, Y7
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF64X4    $0x01, Z1, Y7
+	VADDPS           Y7, Y1, Y1
+	VEXTRACTF64X4    $0x01, Z2, Y7
+	VADDPS           Y7, Y2, Y2
+	VEXTRACTF64X4    $0x01, Z3, Y7
+	VADDPS           Y7, Y3, Y3
+	VBLENDPS         $0xcc, Y1, Y0, Y7
+	VSHUFPS          $0x4e, Y1, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VBLENDPS         $0xcc, Y3, Y2, Y7
+	VSHUFPS          $0x4e, Y3, Y2, Y2
+	VADDPS           Y7, Y2, Y2
+	VSHUFPS          $0x88, Y2, Y0, Y7
+	VSHUFPS          $0xdd, Y2, Y0, Y0
+	VADDPS           Y7, Y0, Y0
+	VEXTRACTF128     $0x01, Y0, X7
+	VADDPS           X7, X0, X0
+	VMOVSS           2560(SI)(R8*4), X1
+	VINSERTPS        $0x10, 3200(SI)(R8*4), X1, X1
+	VINSERTPS        $0x20, 3840(SI)(R8*4), X1, X1
+	VINSERTPS        $0x30, 4480(SI)(R8*4), X1, X1
+	VMOVUPS          16(DI), X2
+	VBROADCASTSS     minOverlap<>+0(SB), X3
+	VMULPS           X2, X3, X3
+	VCMPPS           $0x1e, X3, X0, X4
+	VMULPS           X1, X2, X3
+	VDIVPS           X0, X3, X0
+	VANDPS           X4, X0, X0
+	VBROADCASTSS     share+52(FP), X5
+	VMULPS           X5, X3, X3
+	VANDPS           X4, X3, X3
+	VMOVUPS          X3, 48(SP)
+	VBROADCASTSS     growth+48(FP), X5
+	VMULPS           X5, X1, X1
+	VBROADCASTSS     one<>+0(SB), X5
+	VADDPS           X5, X1, X1
+	VMULPS           X1, X2, X1
+	VBLENDVPS        X4, X1, X2, X2
+	VMOVUPS          X2, 16(DI)
+	VMOVUPS          X0, 16(SP)
+	INCQ             R8
+	CMPQ             R8, BX
+	JL               spike
+	VMOVUPS          (R10), Z5
+	VFMADD231PS.BCST (SP), Z5, Z8
+	VADDPS.BCST      32(SP), Z8, Z8
+	VMOVUPS          64(R10), Z6
+	VFMADD231PS.BCST (SP), Z6, Z9
+	VADDPS.BCST      32(SP), Z9, Z9
+	VMOVUPS          128(R10), Z5
+	VFMADD231PS.BCST (SP), Z5, Z10
+	VADDPS.BCST      32(SP), Z10, Z10
+	VMOVUPS          192(R10), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z11
+	VADDPS.BCST      36(SP), Z11, Z11
+	VMOVUPS          256(R10), Z6
+	VFMADD231PS.BCST 4(SP), Z6, Z12
+	VADDPS.BCST      36(SP), Z12, Z12
+	VMOVUPS          320(R10), Z5
+	VFMADD231PS.BCST 4(SP), Z5, Z13
+	VADDPS.BCST      36(SP), Z13, Z13
+	VMOVUPS          384(R10), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z14
+	VADDPS.BCST      40(SP), Z14, Z14
+	VMOVUPS          448(R10), Z6
+	VFMADD231PS.BCST 8(SP), Z6, Z15
+	VADDPS.BCST      40(SP), Z15, Z15
+	VMOVUPS          512(R10), Z5
+	VFMADD231PS.BCST 8(SP), Z5, Z16
+	VADDPS.BCST      40(SP), Z16, Z16
+	VMOVUPS          576(R10), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z17
+	VADDPS.BCST      44(SP), Z17, Z17
+	VMOVUPS          640(R10), Z6
+	VFMADD231PS.BCST 12(SP), Z6, Z18
+	VADDPS.BCST      44(SP), Z18, Z18
+	VMOVUPS          704(R10), Z5
+	VFMADD231PS.BCST 12(SP), Z5, Z19
+	VADDPS.BCST      44(SP), Z19, Z19
+	VMOVUPS          768(R10), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z20
+	VADDPS.BCST      48(SP), Z20, Z20
+	VMOVUPS          832(R10), Z6
+	VFMADD231PS.BCST 16(SP), Z6, Z21
+	VADDPS.BCST      48(SP), Z21, Z21
+	VMOVUPS          896(R10), Z5
+	VFMADD231PS.BCST 16(SP), Z5, Z22
+	VADDPS.BCST      48(SP), Z22, Z22
+	VMOVUPS          960(R10), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z23
+	VADDPS.BCST      52(SP), Z23, Z23
+	VMOVUPS          1024(R10), Z6
+	VFMADD231PS.BCST 20(SP), Z6, Z24
+	VADDPS.BCST      52(SP), Z24, Z24
+	VMOVUPS          1088(R10), Z5
+	VFMADD231PS.BCST 20(SP), Z5, Z25
+	VADDPS.BCST      52(SP), Z25, Z25
+	VMOVUPS          1152(R10), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z26
+	VADDPS.BCST      56(SP), Z26, Z26
+	VMOVUPS          1216(R10), Z6
+	VFMADD231PS.BCST 24(SP), Z6, Z27
+	VADDPS.BCST      56(SP), Z27, Z27
+	VMOVUPS          1280(R10), Z5
+	VFMADD231PS.BCST 24(SP), Z5, Z28
+	VADDPS.BCST      56(SP), Z28, Z28
+	VMOVUPS          1344(R10), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z29
+	VADDPS.BCST      60(SP), Z29, Z29
+	VMOVUPS          1408(R10), Z6
+	VFMADD231PS.BCST 28(SP), Z6, Z30
+	VADDPS.BCST      60(SP), Z30, Z30
+	VMOVUPS          1472(R10), Z5
+	VFMADD231PS.BCST 28(SP), Z5, Z31
+	VADDPS.BCST      60(SP), Z31, Z31
+	VMOVUPS          Z8, (AX)
+	VMOVUPS          Z9, 64(AX)
+	VMOVUPS          Z10, 128(AX)
+	VMOVUPS          Z11, 192(AX)
+	VMOVUPS          Z12, 256(AX)
+	VMOVUPS          Z13, 320(AX)
+	VMOVUPS          Z14, 384(AX)
+	VMOVUPS          Z15, 448(AX)
+	VMOVUPS          Z16, 512(AX)
+	VMOVUPS          Z17, 576(AX)
+	VMOVUPS          Z18, 640(AX)
+	VMOVUPS          Z19, 704(AX)
+	VMOVUPS          Z20, 768(AX)
+	VMOVUPS          Z21, 832(AX)
+	VMOVUPS          Z22, 896(AX)
+	VMOVUPS          Z23, 960(AX)
+	VMOVUPS          Z24, 1024(AX)
+	VMOVUPS          Z25, 1088(AX)
+	VMOVUPS          Z26, 1152(AX)
+	VMOVUPS          Z27, 1216(AX)
+	VMOVUPS          Z28, 1280(AX)
+	VMOVUPS          Z29, 1344(AX)
+	VMOVUPS          Z30, 1408(AX)
+	VMOVUPS          Z31, 1472(AX)
 	VZEROUPPER
 	RET
 
 // func updateFast64AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateFast64AVX512(SB), NOSPLIT, $0-44
-	MOVQ    h+0(FP), AX
-	MOVQ    weights+8(FP), CX
-	MOVQ    offsets+16(FP), DX
-	MOVQ    n+32(FP), DI
-	MOVQ    num+24(FP), R8
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 256(AX), Z4
-	VMOVUPS 320(AX), Z5
-	VMOVUPS 384(AX), Z6
-	VMOVUPS 448(AX), Z7
-	VMOVUPS 512(AX), Z8
-	VMOVUPS 576(AX), Z9
-	VMOVUPS 640(AX), Z10
-	VMOVUPS 704(AX), Z11
-	VMOVUPS 768(AX), Z12
-	VMOVUPS 832(AX), Z13
-	VMOVUPS 896(AX), Z14
-	VMOVUPS 960(AX), Z15
-	VMOVUPS 1024(AX), Z16
-	VMOVUPS 1088(AX), Z17
-	VMOVUPS 1152(AX), Z18
-	VMOVUPS 1216(AX), Z19
-	VMOVUPS 1280(AX), Z20
-	VMOVUPS 1344(AX), Z21
-	VMOVUPS 1408(AX), Z22
-	VMOVUPS 1472(AX), Z23
-	XORQ    R9, R9
+// Requires: AVX, AVX512F
+TEXT ·updateFast64AVX512(SB), NOSPLIT, $48-44
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+32(FP), BX
+	MOVQ         num+24(FP), SI
+	VXORPS       X0, X0, X0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         DI, DI
+	VBROADCASTSS one<>+0(SB), Z15
+	XORQ         R8, R8
 
 spike:
-	MOVL          (DX)(R9*4), BX
-	VMULPS        (CX)(BX*1), Z0, Z24
-	VMULPS        64(CX)(BX*1), Z1, Z25
-	VFMADD231PS   128(CX)(BX*1), Z2, Z24
-	VFMADD231PS   192(CX)(BX*1), Z3, Z25
-	VADDPS        Z25, Z24, Z24
-	MOVL          640(DX)(R9*4), SI
-	VMULPS        (CX)(SI*1), Z4, Z26
-	VMULPS        64(CX)(SI*1), Z5, Z27
-	VFMADD231PS   128(CX)(SI*1), Z6, Z26
-	VFMADD231PS   192(CX)(SI*1), Z7, Z27
-	VADDPS        Z27, Z26, Z26
-	VEXTRACTF64X4 $0x01, Z24, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF64X4 $0x01, Z26, Y29
-	VADDPS        Y26, Y29, Y29
-	VUNPCKLPS     Y29, Y28, Y24
-	VUNPCKHPS     Y29, Y28, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF32X4 $0x01, Y28, X29
-	VADDPS        X28, X29, X28
-	VPERMILPS     $0x4e, X28, X29
-	VADDPS        X28, X29, X28
-	VBROADCASTSS  (R8)(R9*4), X29
-	VDIVPS        X28, X29, X28
-	VBROADCASTSS  X28, Z24
-	VMOVSHDUP     X28, X28
-	VBROADCASTSS  X28, Z26
-	VMULPS        (CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z0, Z28, Z0
-	VMULPS        64(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z1, Z29, Z1
-	VMULPS        128(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z2, Z28, Z2
-	VMULPS        192(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z3, Z29, Z3
-	VMULPS        (CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z4, Z28, Z4
-	VMULPS        64(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z5, Z29, Z5
-	VMULPS        128(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z6, Z28, Z6
-	VMULPS        192(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z7, Z29, Z7
-	MOVL          1280(DX)(R9*4), BX
-	VMULPS        (CX)(BX*1), Z8, Z24
-	VMULPS        64(CX)(BX*1), Z9, Z25
-	VFMADD231PS   128(CX)(BX*1), Z10, Z24
-	VFMADD231PS   192(CX)(BX*1), Z11, Z25
-	VADDPS        Z25, Z24, Z24
-	MOVL          1920(DX)(R9*4), SI
-	VMULPS        (CX)(SI*1), Z12, Z26
-	VMULPS        64(CX)(SI*1), Z13, Z27
-	VFMADD231PS   128(CX)(SI*1), Z14, Z26
-	VFMADD231PS   192(CX)(SI*1), Z15, Z27
-	VADDPS        Z27, Z26, Z26
-	VEXTRACTF64X4 $0x01, Z24, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF64X4 $0x01, Z26, Y29
-	VADDPS        Y26, Y29, Y29
-	VUNPCKLPS     Y29, Y28, Y24
-	VUNPCKHPS     Y29, Y28, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF32X4 $0x01, Y28, X29
-	VADDPS        X28, X29, X28
-	VPERMILPS     $0x4e, X28, X29
-	VADDPS        X28, X29, X28
-	VBROADCASTSS  (R8)(R9*4), X29
-	VDIVPS        X28, X29, X28
-	VBROADCASTSS  X28, Z24
-	VMOVSHDUP     X28, X28
-	VBROADCASTSS  X28, Z26
-	VMULPS        (CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z8, Z28, Z8
-	VMULPS        64(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z9, Z29, Z9
-	VMULPS        128(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z10, Z28, Z10
-	VMULPS        192(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z11, Z29, Z11
-	VMULPS        (CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z12, Z28, Z12
-	VMULPS        64(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z13, Z29, Z13
-	VMULPS        128(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z14, Z28, Z14
-	VMULPS        192(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z15, Z29, Z15
-	MOVL          2560(DX)(R9*4), BX
-	VMULPS        (CX)(BX*1), Z16, Z24
-	VMULPS        64(CX)(BX*1), Z17, Z25
-	VFMADD231PS   128(CX)(BX*1), Z18, Z24
-	VFMADD231PS   192(CX)(BX*1), Z19, Z25
-	VADDPS        Z25, Z24, Z24
-	MOVL          3200(DX)(R9*4), SI
-	VMULPS        (CX)(SI*1), Z20, Z26
-	VMULPS        64(CX)(SI*1), Z21, Z27
-	VFMADD231PS   128(CX)(SI*1), Z22, Z26
-	VFMADD231PS   192(CX)(SI*1), Z23, Z27
-	VADDPS        Z27, Z26, Z26
-	VEXTRACTF64X4 $0x01, Z24, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF64X4 $0x01, Z26, Y29
-	VADDPS        Y26, Y29, Y29
-	VUNPCKLPS     Y29, Y28, Y24
-	VUNPCKHPS     Y29, Y28, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF32X4 $0x01, Y28, X29
-	VADDPS        X28, X29, X28
-	VPERMILPS     $0x4e, X28, X29
-	VADDPS        X28, X29, X28
-	VBROADCASTSS  (R8)(R9*4), X29
-	VDIVPS        X28, X29, X28
-	VBROADCASTSS  X28, Z24
-	VMOVSHDUP     X28, X28
-	VBROADCASTSS  X28, Z26
-	VMULPS        (CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z16, Z28, Z16
-	VMULPS        64(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z17, Z29, Z17
-	VMULPS        128(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z18, Z28, Z18
-	VMULPS        192(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z19, Z29, Z19
-	VMULPS        (CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z20, Z28, Z20
-	VMULPS        64(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z21, Z29, Z21
-	VMULPS        128(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z22, Z28, Z22
-	VMULPS        192(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z23, Z29, Z23
-	INCQ          R9
-	CMPQ          R9, DI
-	JL            spike
-	VBROADCASTSS  factor+40(FP), Z24
-	VMULPS        Z24, Z0, Z0
-	VMOVUPS       Z0, (AX)
-	VMULPS        Z24, Z1, Z1
-	VMOVUPS       Z1, 64(AX)
-	VMULPS        Z24, Z2, Z2
-	VMOVUPS       Z2, 128(AX)
-	VMULPS        Z24, Z3, Z3
-	VMOVUPS       Z3, 192(AX)
-	VMULPS        Z24, Z4, Z4
-	VMOVUPS       Z4, 256(AX)
-	VMULPS        Z24, Z5, Z5
-	VMOVUPS       Z5, 320(AX)
-	VMULPS        Z24, Z6, Z6
-	VMOVUPS       Z6, 384(AX)
-	VMULPS        Z24, Z7, Z7
-	VMOVUPS       Z7, 448(AX)
-	VMULPS        Z24, Z8, Z8
+	MOVL          (DX)(R8*4), R9
+	VBROADCASTSS  (SP), Z14
+	MOVL          (DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        (AX), Z8, Z8
+	VMOVUPS       Z8, (AX)
+	VMULPS        (CX)(R10*1), Z8, Z0
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        64(AX), Z9, Z9
+	VMOVUPS       Z9, 64(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z0
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        128(AX), Z10, Z10
+	VMOVUPS       Z10, 128(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z0
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        192(AX), Z11, Z11
+	VMOVUPS       Z11, 192(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z0
+	MOVL          640(DX)(R8*4), R9
+	VBROADCASTSS  4(SP), Z14
+	MOVL          640(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        256(AX), Z8, Z8
+	VMOVUPS       Z8, 256(AX)
+	VMULPS        (CX)(R10*1), Z8, Z1
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        320(AX), Z9, Z9
+	VMOVUPS       Z9, 320(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z1
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        384(AX), Z10, Z10
+	VMOVUPS       Z10, 384(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z1
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        448(AX), Z11, Z11
+	VMOVUPS       Z11, 448(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z1
+	MOVL          1280(DX)(R8*4), R9
+	VBROADCASTSS  8(SP), Z14
+	MOVL          1280(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        512(AX), Z8, Z8
 	VMOVUPS       Z8, 512(AX)
-	VMULPS        Z24, Z9, Z9
+	VMULPS        (CX)(R10*1), Z8, Z2
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        576(AX), Z9, Z9
 	VMOVUPS       Z9, 576(AX)
-	VMULPS        Z24, Z10, Z10
+	VFMADD231PS   64(CX)(R10*1), Z9, Z2
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        640(AX), Z10, Z10
 	VMOVUPS       Z10, 640(AX)
-	VMULPS        Z24, Z11, Z11
+	VFMADD231PS   128(CX)(R10*1), Z10, Z2
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        704(AX), Z11, Z11
 	VMOVUPS       Z11, 704(AX)
-	VMULPS        Z24, Z12, Z12
-	VMOVUPS       Z12, 768(AX)
-	VMULPS        Z24, Z13, Z13
-	VMOVUPS       Z13, 832(AX)
-	VMULPS        Z24, Z14, Z14
-	VMOVUPS       Z14, 896(AX)
-	VMULPS        Z24, Z15, Z15
-	VMOVUPS       Z15, 960(AX)
-	VMULPS        Z24, Z16, Z16
-	VMOVUPS       Z16, 1024(AX)
-	VMULPS        Z24, Z17, Z17
-	VMOVUPS       Z17, 1088(AX)
-	VMULPS        Z24, Z18, Z18
-	VMOVUPS       Z18, 1152(AX)
-	VMULPS        Z24, Z19, Z19
-	VMOVUPS       Z19, 1216(AX)
-	VMULPS        Z24, Z20, Z20
-	VMOVUPS       Z20, 1280(AX)
-	VMULPS        Z24, Z21, Z21
-	VMOVUPS       Z21, 1344(AX)
-	VMULPS        Z24, Z22, Z22
-	VMOVUPS       Z22, 1408(AX)
-	VMULPS        Z24, Z23, Z23
-	VMOVUPS       Z23, 1472(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z2
+	MOVL          1920(DX)(R8*4), R9
+	VBROADCASTSS  12(SP), Z14
+	MOVL          1920(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        768(AX), Z8, Z8
+	VMOVUPS       Z8, 768(AX)
+	VMULPS        (CX)(R10*1), Z8, Z3
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        832(AX), Z9, Z9
+	VMOVUPS       Z9, 832(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z3
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        896(AX), Z10, Z10
+	VMOVUPS       Z10, 896(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z3
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        960(AX), Z11, Z11
+	VMOVUPS       Z11, 960(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z3
+	MOVL          2560(DX)(R8*4), R9
+	VBROADCASTSS  16(SP), Z14
+	MOVL          2560(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1024(AX), Z8, Z8
+	VMOVUPS       Z8, 1024(AX)
+	VMULPS        (CX)(R10*1), Z8, Z4
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1088(AX), Z9, Z9
+	VMOVUPS       Z9, 1088(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z4
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        1152(AX), Z10, Z10
+	VMOVUPS       Z10, 1152(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z4
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        1216(AX), Z11, Z11
+	VMOVUPS       Z11, 1216(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z4
+	MOVL          3200(DX)(R8*4), R9
+	VBROADCASTSS  20(SP), Z14
+	MOVL          3200(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1280(AX), Z8, Z8
+	VMOVUPS       Z8, 1280(AX)
+	VMULPS        (CX)(R10*1), Z8, Z5
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1344(AX), Z9, Z9
+	VMOVUPS       Z9, 1344(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z5
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        1408(AX), Z10, Z10
+	VMOVUPS       Z10, 1408(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z5
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        1472(AX), Z11, Z11
+	VMOVUPS       Z11, 1472(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z5
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y3
+	VBLENDPS      $0xcc, Y1, Y0, Y12
+	VSHUFPS       $0x4e, Y1, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VBLENDPS      $0xcc, Y3, Y2, Y12
+	VSHUFPS       $0x4e, Y3, Y2, Y2
+	VADDPS        Y12, Y2, Y2
+	VSHUFPS       $0x88, Y2, Y0, Y12
+	VSHUFPS       $0xdd, Y2, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VBROADCASTSS  (SI)(DI*4), X12
+	VDIVPS        X0, X12, X0
+	VMOVUPS       X0, (SP)
+	MOVL          3840(DX)(R8*4), R9
+	VBROADCASTSS  24(SP), Z14
+	MOVL          3840(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1536(AX), Z8, Z8
+	VMOVUPS       Z8, 1536(AX)
+	VMULPS        (CX)(R10*1), Z8, Z6
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1600(AX), Z9, Z9
+	VMOVUPS       Z9, 1600(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z6
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        1664(AX), Z10, Z10
+	VMOVUPS       Z10, 1664(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z6
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        1728(AX), Z11, Z11
+	VMOVUPS       Z11, 1728(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z6
+	MOVL          4480(DX)(R8*4), R9
+	VBROADCASTSS  28(SP), Z14
+	MOVL          4480(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1792(AX), Z8, Z8
+	VMOVUPS       Z8, 1792(AX)
+	VMULPS        (CX)(R10*1), Z8, Z7
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1856(AX), Z9, Z9
+	VMOVUPS       Z9, 1856(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z7
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        1920(AX), Z10, Z10
+	VMOVUPS       Z10, 1920(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z7
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        1984(AX), Z11, Z11
+	VMOVUPS       Z11, 1984(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z7
+	MOVL          5120(DX)(R8*4), R9
+	VBROADCASTSS  32(SP), Z14
+	MOVL          5120(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2048(AX), Z8, Z8
+	VMOVUPS       Z8, 2048(AX)
+	VMULPS        (CX)(R10*1), Z8, Z0
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2112(AX), Z9, Z9
+	VMOVUPS       Z9, 2112(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z0
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        2176(AX), Z10, Z10
+	VMOVUPS       Z10, 2176(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z0
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        2240(AX), Z11, Z11
+	VMOVUPS       Z11, 2240(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z0
+	MOVL          5760(DX)(R8*4), R9
+	VBROADCASTSS  36(SP), Z14
+	MOVL          5760(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2304(AX), Z8, Z8
+	VMOVUPS       Z8, 2304(AX)
+	VMULPS        (CX)(R10*1), Z8, Z1
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2368(AX), Z9, Z9
+	VMOVUPS       Z9, 2368(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z1
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        2432(AX), Z10, Z10
+	VMOVUPS       Z10, 2432(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z1
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        2496(AX), Z11, Z11
+	VMOVUPS       Z11, 2496(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z1
+	VEXTRACTF64X4 $0x01, Z4, Y12
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF64X4 $0x01, Z5, Y12
+	VADDPS        Y12, Y5, Y5
+	VEXTRACTF64X4 $0x01, Z6, Y12
+	VADDPS        Y12, Y6, Y6
+	VEXTRACTF64X4 $0x01, Z7, Y12
+	VADDPS        Y12, Y7, Y7
+	VBLENDPS      $0xcc, Y5, Y4, Y12
+	VSHUFPS       $0x4e, Y5, Y4, Y4
+	VADDPS        Y12, Y4, Y4
+	VBLENDPS      $0xcc, Y7, Y6, Y12
+	VSHUFPS       $0x4e, Y7, Y6, Y6
+	VADDPS        Y12, Y6, Y6
+	VSHUFPS       $0x88, Y6, Y4, Y12
+	VSHUFPS       $0xdd, Y6, Y4, Y4
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X12
+	VADDPS        X12, X4, X4
+	VBROADCASTSS  (SI)(DI*4), X12
+	VDIVPS        X4, X12, X4
+	VMOVUPS       X4, 16(SP)
+	MOVL          6400(DX)(R8*4), R9
+	VBROADCASTSS  40(SP), Z14
+	MOVL          6400(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2560(AX), Z8, Z8
+	VMOVUPS       Z8, 2560(AX)
+	VMULPS        (CX)(R10*1), Z8, Z2
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2624(AX), Z9, Z9
+	VMOVUPS       Z9, 2624(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z2
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        2688(AX), Z10, Z10
+	VMOVUPS       Z10, 2688(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z2
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        2752(AX), Z11, Z11
+	VMOVUPS       Z11, 2752(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z2
+	MOVL          7040(DX)(R8*4), R9
+	VBROADCASTSS  44(SP), Z14
+	MOVL          7040(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2816(AX), Z8, Z8
+	VMOVUPS       Z8, 2816(AX)
+	VMULPS        (CX)(R10*1), Z8, Z3
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2880(AX), Z9, Z9
+	VMOVUPS       Z9, 2880(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z3
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        2944(AX), Z10, Z10
+	VMOVUPS       Z10, 2944(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z3
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        3008(AX), Z11, Z11
+	VMOVUPS       Z11, 3008(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z3
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y3
+	VBLENDPS      $0xcc, Y1, Y0, Y12
+	VSHUFPS       $0x4e, Y1, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VBLENDPS      $0xcc, Y3, Y2, Y12
+	VSHUFPS       $0x4e, Y3, Y2, Y2
+	VADDPS        Y12, Y2, Y2
+	VSHUFPS       $0x88, Y2, Y0, Y12
+	VSHUFPS       $0xdd, Y2, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VBROADCASTSS  (SI)(DI*4), X12
+	VDIVPS        X0, X12, X0
+	VMOVUPS       X0, 32(SP)
+	MOVQ          DI, R8
+	INCQ          DI
+	CMPQ          DI, BX
+	JL            spike
+	VBROADCASTSS  factor+40(FP), Z0
+	XORQ          BX, BX
+
+last:
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP)(BX*1), Z14
+	VMOVUPS      (CX)(R9*1), Z8
+	VFMADD213PS  Z15, Z14, Z8
+	VMULPS       (AX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      64(CX)(R9*1), Z9
+	VFMADD213PS  Z15, Z14, Z9
+	VMULPS       64(AX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      128(CX)(R9*1), Z10
+	VFMADD213PS  Z15, Z14, Z10
+	VMULPS       128(AX), Z10, Z10
+	VMULPS       Z0, Z10, Z10
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      192(CX)(R9*1), Z11
+	VFMADD213PS  Z15, Z14, Z11
+	VMULPS       192(AX), Z11, Z11
+	VMULPS       Z0, Z11, Z11
+	VMOVUPS      Z11, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
+	JL           last
 	VZEROUPPER
 	RET
 
 // func updateGeneral64AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateGeneral64AVX512(SB), NOSPLIT, $0-56
-	MOVQ    h+0(FP), AX
-	MOVQ    weights+8(FP), CX
-	MOVQ    offsets+16(FP), DX
-	MOVQ    n+40(FP), DI
-	MOVQ    eps+24(FP), R8
-	MOVQ    scales+32(FP), R9
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 256(AX), Z4
-	VMOVUPS 320(AX), Z5
-	VMOVUPS 384(AX), Z6
-	VMOVUPS 448(AX), Z7
-	VMOVUPS 512(AX), Z8
-	VMOVUPS 576(AX), Z9
-	VMOVUPS 640(AX), Z10
-	VMOVUPS 704(AX), Z11
-	VMOVUPS 768(AX), Z12
-	VMOVUPS 832(AX), Z13
-	VMOVUPS 896(AX), Z14
-	VMOVUPS 960(AX), Z15
-	VMOVUPS 1024(AX), Z16
-	VMOVUPS 1088(AX), Z17
-	VMOVUPS 1152(AX), Z18
-	VMOVUPS 1216(AX), Z19
-	VMOVUPS 1280(AX), Z20
-	VMOVUPS 1344(AX), Z21
-	VMOVUPS 1408(AX), Z22
-	VMOVUPS 1472(AX), Z23
-	XORQ    R10, R10
+// Requires: AVX, AVX512F
+TEXT ·updateGeneral64AVX512(SB), NOSPLIT, $48-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VXORPS       X0, X0, X0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Z15
+	XORQ         R9, R9
 
 spike:
-	MOVL          (DX)(R10*4), BX
-	VMULPS        (CX)(BX*1), Z0, Z24
-	VMULPS        64(CX)(BX*1), Z1, Z25
-	VFMADD231PS   128(CX)(BX*1), Z2, Z24
-	VFMADD231PS   192(CX)(BX*1), Z3, Z25
-	VADDPS        Z25, Z24, Z24
-	MOVL          640(DX)(R10*4), SI
-	VMULPS        (CX)(SI*1), Z4, Z26
-	VMULPS        64(CX)(SI*1), Z5, Z27
-	VFMADD231PS   128(CX)(SI*1), Z6, Z26
-	VFMADD231PS   192(CX)(SI*1), Z7, Z27
-	VADDPS        Z27, Z26, Z26
-	VEXTRACTF64X4 $0x01, Z24, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF64X4 $0x01, Z26, Y29
-	VADDPS        Y26, Y29, Y29
-	VUNPCKLPS     Y29, Y28, Y24
-	VUNPCKHPS     Y29, Y28, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF32X4 $0x01, Y28, X29
-	VADDPS        X28, X29, X28
-	VPERMILPS     $0x4e, X28, X29
-	VADDPS        X28, X29, X28
-	VMOVSS        (R8)(R10*4), X29
-	VINSERTPS     $0x10, 640(R8)(R10*4), X29, X29
-	VMOVSD        (R9), X24
-	VMULPS.BCST   minOverlap<>+0(SB), X24, X26
-	VCMPPS        $0x1e, X26, X28, K1
-	VMULPS        X29, X24, X26
-	VDIVPS.Z      X28, X26, K1, X28
-	VMULPS.BCST   growth+48(FP), X29, X29
-	VADDPS.BCST   one<>+0(SB), X29, X29
-	VMULPS        X29, X24, K1, X24
-	VMOVSD        X24, (R9)
-	VBROADCASTSS  X28, Z24
-	VMOVSHDUP     X28, X28
-	VBROADCASTSS  X28, Z26
-	VMULPS        (CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z0, Z28, Z0
-	VMULPS        64(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z1, Z29, Z1
-	VMULPS        128(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z2, Z28, Z2
-	VMULPS        192(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z3, Z29, Z3
-	VMULPS        (CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z4, Z28, Z4
-	VMULPS        64(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z5, Z29, Z5
-	VMULPS        128(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z6, Z28, Z6
-	VMULPS        192(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z7, Z29, Z7
-	MOVL          1280(DX)(R10*4), BX
-	VMULPS        (CX)(BX*1), Z8, Z24
-	VMULPS        64(CX)(BX*1), Z9, Z25
-	VFMADD231PS   128(CX)(BX*1), Z10, Z24
-	VFMADD231PS   192(CX)(BX*1), Z11, Z25
-	VADDPS        Z25, Z24, Z24
-	MOVL          1920(DX)(R10*4), SI
-	VMULPS        (CX)(SI*1), Z12, Z26
-	VMULPS        64(CX)(SI*1), Z13, Z27
-	VFMADD231PS   128(CX)(SI*1), Z14, Z26
-	VFMADD231PS   192(CX)(SI*1), Z15, Z27
-	VADDPS        Z27, Z26, Z26
-	VEXTRACTF64X4 $0x01, Z24, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF64X4 $0x01, Z26, Y29
-	VADDPS        Y26, Y29, Y29
-	VUNPCKLPS     Y29, Y28, Y24
-	VUNPCKHPS     Y29, Y28, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF32X4 $0x01, Y28, X29
-	VADDPS        X28, X29, X28
-	VPERMILPS     $0x4e, X28, X29
-	VADDPS        X28, X29, X28
-	VMOVSS        1280(R8)(R10*4), X29
-	VINSERTPS     $0x10, 1920(R8)(R10*4), X29, X29
-	VMOVSD        8(R9), X24
-	VMULPS.BCST   minOverlap<>+0(SB), X24, X26
-	VCMPPS        $0x1e, X26, X28, K1
-	VMULPS        X29, X24, X26
-	VDIVPS.Z      X28, X26, K1, X28
-	VMULPS.BCST   growth+48(FP), X29, X29
-	VADDPS.BCST   one<>+0(SB), X29, X29
-	VMULPS        X29, X24, K1, X24
-	VMOVSD        X24, 8(R9)
-	VBROADCASTSS  X28, Z24
-	VMOVSHDUP     X28, X28
-	VBROADCASTSS  X28, Z26
-	VMULPS        (CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z8, Z28, Z8
-	VMULPS        64(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z9, Z29, Z9
-	VMULPS        128(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z10, Z28, Z10
-	VMULPS        192(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z11, Z29, Z11
-	VMULPS        (CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z12, Z28, Z12
-	VMULPS        64(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z13, Z29, Z13
-	VMULPS        128(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z14, Z28, Z14
-	VMULPS        192(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z15, Z29, Z15
-	MOVL          2560(DX)(R10*4), BX
-	VMULPS        (CX)(BX*1), Z16, Z24
-	VMULPS        64(CX)(BX*1), Z17, Z25
-	VFMADD231PS   128(CX)(BX*1), Z18, Z24
-	VFMADD231PS   192(CX)(BX*1), Z19, Z25
-	VADDPS        Z25, Z24, Z24
-	MOVL          3200(DX)(R10*4), SI
-	VMULPS        (CX)(SI*1), Z20, Z26
-	VMULPS        64(CX)(SI*1), Z21, Z27
-	VFMADD231PS   128(CX)(SI*1), Z22, Z26
-	VFMADD231PS   192(CX)(SI*1), Z23, Z27
-	VADDPS        Z27, Z26, Z26
-	VEXTRACTF64X4 $0x01, Z24, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF64X4 $0x01, Z26, Y29
-	VADDPS        Y26, Y29, Y29
-	VUNPCKLPS     Y29, Y28, Y24
-	VUNPCKHPS     Y29, Y28, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF32X4 $0x01, Y28, X29
-	VADDPS        X28, X29, X28
-	VPERMILPS     $0x4e, X28, X29
-	VADDPS        X28, X29, X28
-	VMOVSS        2560(R8)(R10*4), X29
-	VINSERTPS     $0x10, 3200(R8)(R10*4), X29, X29
-	VMOVSD        16(R9), X24
-	VMULPS.BCST   minOverlap<>+0(SB), X24, X26
-	VCMPPS        $0x1e, X26, X28, K1
-	VMULPS        X29, X24, X26
-	VDIVPS.Z      X28, X26, K1, X28
-	VMULPS.BCST   growth+48(FP), X29, X29
-	VADDPS.BCST   one<>+0(SB), X29, X29
-	VMULPS        X29, X24, K1, X24
-	VMOVSD        X24, 16(R9)
-	VBROADCASTSS  X28, Z24
-	VMOVSHDUP     X28, X28
-	VBROADCASTSS  X28, Z26
-	VMULPS        (CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z16, Z28, Z16
-	VMULPS        64(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z17, Z29, Z17
-	VMULPS        128(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z18, Z28, Z18
-	VMULPS        192(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z19, Z29, Z19
-	VMULPS        (CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z20, Z28, Z20
-	VMULPS        64(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z21, Z29, Z21
-	VMULPS        128(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z22, Z28, Z22
-	VMULPS        192(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z23, Z29, Z23
-	INCQ          R10
-	CMPQ          R10, DI
-	JL            spike
-	VMOVUPS       Z0, (AX)
-	VMOVUPS       Z1, 64(AX)
-	VMOVUPS       Z2, 128(AX)
-	VMOVUPS       Z3, 192(AX)
-	VMOVUPS       Z4, 256(AX)
-	VMOVUPS       Z5, 320(AX)
-	VMOVUPS       Z6, 384(AX)
-	VMOVUPS       Z7, 448(AX)
+	MOVL          (DX)(R9*4), R10
+	VBROADCASTSS  (SP), Z14
+	MOVL          (DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        (AX), Z8, Z8
+	VMOVUPS       Z8, (AX)
+	VMULPS        (CX)(R11*1), Z8, Z0
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        64(AX), Z9, Z9
+	VMOVUPS       Z9, 64(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z0
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        128(AX), Z10, Z10
+	VMOVUPS       Z10, 128(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z0
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        192(AX), Z11, Z11
+	VMOVUPS       Z11, 192(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z0
+	MOVL          640(DX)(R9*4), R10
+	VBROADCASTSS  4(SP), Z14
+	MOVL          640(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        256(AX), Z8, Z8
+	VMOVUPS       Z8, 256(AX)
+	VMULPS        (CX)(R11*1), Z8, Z1
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        320(AX), Z9, Z9
+	VMOVUPS       Z9, 320(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z1
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        384(AX), Z10, Z10
+	VMOVUPS       Z10, 384(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z1
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        448(AX), Z11, Z11
+	VMOVUPS       Z11, 448(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z1
+	MOVL          1280(DX)(R9*4), R10
+	VBROADCASTSS  8(SP), Z14
+	MOVL          1280(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        512(AX), Z8, Z8
 	VMOVUPS       Z8, 512(AX)
+	VMULPS        (CX)(R11*1), Z8, Z2
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        576(AX), Z9, Z9
 	VMOVUPS       Z9, 576(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z2
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        640(AX), Z10, Z10
 	VMOVUPS       Z10, 640(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z2
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        704(AX), Z11, Z11
 	VMOVUPS       Z11, 704(AX)
-	VMOVUPS       Z12, 768(AX)
-	VMOVUPS       Z13, 832(AX)
-	VMOVUPS       Z14, 896(AX)
-	VMOVUPS       Z15, 960(AX)
-	VMOVUPS       Z16, 1024(AX)
-	VMOVUPS       Z17, 1088(AX)
-	VMOVUPS       Z18, 1152(AX)
-	VMOVUPS       Z19, 1216(AX)
-	VMOVUPS       Z20, 1280(AX)
-	VMOVUPS       Z21, 1344(AX)
-	VMOVUPS       Z22, 1408(AX)
-	VMOVUPS       Z23, 1472(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z2
+	MOVL          1920(DX)(R9*4), R10
+	VBROADCASTSS  12(SP), Z14
+	MOVL          1920(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        768(AX), Z8, Z8
+	VMOVUPS       Z8, 768(AX)
+	VMULPS        (CX)(R11*1), Z8, Z3
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        832(AX), Z9, Z9
+	VMOVUPS       Z9, 832(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z3
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        896(AX), Z10, Z10
+	VMOVUPS       Z10, 896(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z3
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        960(AX), Z11, Z11
+	VMOVUPS       Z11, 960(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z3
+	MOVL          2560(DX)(R9*4), R10
+	VBROADCASTSS  16(SP), Z14
+	MOVL          2560(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1024(AX), Z8, Z8
+	VMOVUPS       Z8, 1024(AX)
+	VMULPS        (CX)(R11*1), Z8, Z4
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1088(AX), Z9, Z9
+	VMOVUPS       Z9, 1088(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z4
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        1152(AX), Z10, Z10
+	VMOVUPS       Z10, 1152(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z4
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        1216(AX), Z11, Z11
+	VMOVUPS       Z11, 1216(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z4
+	MOVL          3200(DX)(R9*4), R10
+	VBROADCASTSS  20(SP), Z14
+	MOVL          3200(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1280(AX), Z8, Z8
+	VMOVUPS       Z8, 1280(AX)
+	VMULPS        (CX)(R11*1), Z8, Z5
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1344(AX), Z9, Z9
+	VMOVUPS       Z9, 1344(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z5
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        1408(AX), Z10, Z10
+	VMOVUPS       Z10, 1408(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z5
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        1472(AX), Z11, Z11
+	VMOVUPS       Z11, 1472(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z5
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y3
+	VBLENDPS      $0xcc, Y1, Y0, Y12
+	VSHUFPS       $0x4e, Y1, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VBLENDPS      $0xcc, Y3, Y2, Y12
+	VSHUFPS       $0x4e, Y3, Y2, Y2
+	VADDPS        Y12, Y2, Y2
+	VSHUFPS       $0x88, Y2, Y0, Y12
+	VSHUFPS       $0xdd, Y2, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VMOVSS        (SI)(R8*4), X8
+	VINSERTPS     $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS     $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS     $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS       (DI), X9
+	VBROADCASTSS  minOverlap<>+0(SB), X10
+	VMULPS        X9, X10, X10
+	VCMPPS        $0x1e, X10, X0, X11
+	VMULPS        X8, X9, X10
+	VDIVPS        X0, X10, X0
+	VANDPS        X11, X0, X0
+	VBROADCASTSS  growth+48(FP), X13
+	VMULPS        X13, X8, X8
+	VBROADCASTSS  one<>+0(SB), X13
+	VADDPS        X13, X8, X8
+	VMULPS        X8, X9, X8
+	VBLENDVPS     X11, X8, X9, X9
+	VMOVUPS       X9, (DI)
+	VMOVUPS       X0, (SP)
+	MOVL          3840(DX)(R9*4), R10
+	VBROADCASTSS  24(SP), Z14
+	MOVL          3840(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1536(AX), Z8, Z8
+	VMOVUPS       Z8, 1536(AX)
+	VMULPS        (CX)(R11*1), Z8, Z6
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1600(AX), Z9, Z9
+	VMOVUPS       Z9, 1600(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z6
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        1664(AX), Z10, Z10
+	VMOVUPS       Z10, 1664(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z6
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        1728(AX), Z11, Z11
+	VMOVUPS       Z11, 1728(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z6
+	MOVL          4480(DX)(R9*4), R10
+	VBROADCASTSS  28(SP), Z14
+	MOVL          4480(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1792(AX), Z8, Z8
+	VMOVUPS       Z8, 1792(AX)
+	VMULPS        (CX)(R11*1), Z8, Z7
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1856(AX), Z9, Z9
+	VMOVUPS       Z9, 1856(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z7
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        1920(AX), Z10, Z10
+	VMOVUPS       Z10, 1920(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z7
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        1984(AX), Z11, Z11
+	VMOVUPS       Z11, 1984(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z7
+	MOVL          5120(DX)(R9*4), R10
+	VBROADCASTSS  32(SP), Z14
+	MOVL          5120(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2048(AX), Z8, Z8
+	VMOVUPS       Z8, 2048(AX)
+	VMULPS        (CX)(R11*1), Z8, Z0
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2112(AX), Z9, Z9
+	VMOVUPS       Z9, 2112(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z0
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        2176(AX), Z10, Z10
+	VMOVUPS       Z10, 2176(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z0
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        2240(AX), Z11, Z11
+	VMOVUPS       Z11, 2240(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z0
+	MOVL          5760(DX)(R9*4), R10
+	VBROADCASTSS  36(SP), Z14
+	MOVL          5760(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2304(AX), Z8, Z8
+	VMOVUPS       Z8, 2304(AX)
+	VMULPS        (CX)(R11*1), Z8, Z1
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2368(AX), Z9, Z9
+	VMOVUPS       Z9, 2368(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z1
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        2432(AX), Z10, Z10
+	VMOVUPS       Z10, 2432(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z1
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        2496(AX), Z11, Z11
+	VMOVUPS       Z11, 2496(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z1
+	VEXTRACTF64X4 $0x01, Z4, Y12
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF64X4 $0x01, Z5, Y12
+	VADDPS        Y12, Y5, Y5
+	VEXTRACTF64X4 $0x01, Z6, Y12
+	VADDPS        Y12, Y6, Y6
+	VEXTRACTF64X4 $0x01, Z7, Y12
+	VADDPS        Y12, Y7, Y7
+	VBLENDPS      $0xcc, Y5, Y4, Y12
+	VSHUFPS       $0x4e, Y5, Y4, Y4
+	VADDPS        Y12, Y4, Y4
+	VBLENDPS      $0xcc, Y7, Y6, Y12
+	VSHUFPS       $0x4e, Y7, Y6, Y6
+	VADDPS        Y12, Y6, Y6
+	VSHUFPS       $0x88, Y6, Y4, Y12
+	VSHUFPS       $0xdd, Y6, Y4, Y4
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X12
+	VADDPS        X12, X4, X4
+	VMOVSS        2560(SI)(R8*4), X8
+	VINSERTPS     $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS     $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS     $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS       16(DI), X9
+	VBROADCASTSS  minOverlap<>+0(SB), X10
+	VMULPS        X9, X10, X10
+	VCMPPS        $0x1e, X10, X4, X11
+	VMULPS        X8, X9, X10
+	VDIVPS        X4, X10, X4
+	VANDPS        X11, X4, X4
+	VBROADCASTSS  growth+48(FP), X13
+	VMULPS        X13, X8, X8
+	VBROADCASTSS  one<>+0(SB), X13
+	VADDPS        X13, X8, X8
+	VMULPS        X8, X9, X8
+	VBLENDVPS     X11, X8, X9, X9
+	VMOVUPS       X9, 16(DI)
+	VMOVUPS       X4, 16(SP)
+	MOVL          6400(DX)(R9*4), R10
+	VBROADCASTSS  40(SP), Z14
+	MOVL          6400(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2560(AX), Z8, Z8
+	VMOVUPS       Z8, 2560(AX)
+	VMULPS        (CX)(R11*1), Z8, Z2
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2624(AX), Z9, Z9
+	VMOVUPS       Z9, 2624(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z2
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        2688(AX), Z10, Z10
+	VMOVUPS       Z10, 2688(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z2
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        2752(AX), Z11, Z11
+	VMOVUPS       Z11, 2752(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z2
+	MOVL          7040(DX)(R9*4), R10
+	VBROADCASTSS  44(SP), Z14
+	MOVL          7040(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2816(AX), Z8, Z8
+	VMOVUPS       Z8, 2816(AX)
+	VMULPS        (CX)(R11*1), Z8, Z3
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2880(AX), Z9, Z9
+	VMOVUPS       Z9, 2880(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z3
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        2944(AX), Z10, Z10
+	VMOVUPS       Z10, 2944(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z3
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        3008(AX), Z11, Z11
+	VMOVUPS       Z11, 3008(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z3
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y3
+	VBLENDPS      $0xcc, Y1, Y0, Y12
+	VSHUFPS       $0x4e, Y1, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VBLENDPS      $0xcc, Y3, Y2, Y12
+	VSHUFPS       $0x4e, Y3, Y2, Y2
+	VADDPS        Y12, Y2, Y2
+	VSHUFPS       $0x88, Y2, Y0, Y12
+	VSHUFPS       $0xdd, Y2, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VMOVSS        5120(SI)(R8*4), X8
+	VINSERTPS     $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS     $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS     $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS       32(DI), X9
+	VBROADCASTSS  minOverlap<>+0(SB), X10
+	VMULPS        X9, X10, X10
+	VCMPPS        $0x1e, X10, X0, X11
+	VMULPS        X8, X9, X10
+	VDIVPS        X0, X10, X0
+	VANDPS        X11, X0, X0
+	VBROADCASTSS  growth+48(FP), X13
+	VMULPS        X13, X8, X8
+	VBROADCASTSS  one<>+0(SB), X13
+	VADDPS        X13, X8, X8
+	VMULPS        X8, X9, X8
+	VBLENDVPS     X11, X8, X9, X9
+	VMOVUPS       X9, 32(DI)
+	VMOVUPS       X0, 32(SP)
+	MOVQ          R8, R9
+	INCQ          R8
+	CMPQ          R8, BX
+	JL            spike
+	XORQ          BX, BX
+
+last:
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Z14
+	VMOVUPS      (CX)(R10*1), Z8
+	VFMADD213PS  Z15, Z14, Z8
+	VMULPS       (AX), Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      64(CX)(R10*1), Z9
+	VFMADD213PS  Z15, Z14, Z9
+	VMULPS       64(AX), Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      128(CX)(R10*1), Z10
+	VFMADD213PS  Z15, Z14, Z10
+	VMULPS       128(AX), Z10, Z10
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      192(CX)(R10*1), Z11
+	VFMADD213PS  Z15, Z14, Z11
+	VMULPS       192(AX), Z11, Z11
+	VMOVUPS      Z11, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
+	JL           last
 	VZEROUPPER
 	RET
 
 // func updateForgetting64AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateForgetting64AVX512(SB), NOSPLIT, $16-56
-	MOVQ    h+0(FP), AX
-	MOVQ    weights+8(FP), CX
-	MOVQ    offsets+16(FP), DX
-	MOVQ    n+40(FP), DI
-	MOVQ    eps+24(FP), R8
-	MOVQ    scales+32(FP), R9
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 256(AX), Z4
-	VMOVUPS 320(AX), Z5
-	VMOVUPS 384(AX), Z6
-	VMOVUPS 448(AX), Z7
-	VMOVUPS 512(AX), Z8
-	VMOVUPS 576(AX), Z9
-	VMOVUPS 640(AX), Z10
-	VMOVUPS 704(AX), Z11
-	VMOVUPS 768(AX), Z12
-	VMOVUPS 832(AX), Z13
-	VMOVUPS 896(AX), Z14
-	VMOVUPS 960(AX), Z15
-	VMOVUPS 1024(AX), Z16
-	VMOVUPS 1088(AX), Z17
-	VMOVUPS 1152(AX), Z18
-	VMOVUPS 1216(AX), Z19
-	VMOVUPS 1280(AX), Z20
-	VMOVUPS 1344(AX), Z21
-	VMOVUPS 1408(AX), Z22
-	VMOVUPS 1472(AX), Z23
-	XORQ    R10, R10
+// Requires: AVX, AVX512F
+TEXT ·updateForgetting64AVX512(SB), NOSPLIT, $96-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VXORPS       X0, X0, X0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 48(SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 80(SP)
+	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Z15
+	XORQ         R9, R9
 
 spike:
-	MOVL          (DX)(R10*4), BX
-	VMULPS        (CX)(BX*1), Z0, Z24
-	VMULPS        64(CX)(BX*1), Z1, Z25
-	VFMADD231PS   128(CX)(BX*1), Z2, Z24
-	VFMADD231PS   192(CX)(BX*1), Z3, Z25
-	VADDPS        Z25, Z24, Z24
-	MOVL          640(DX)(R10*4), SI
-	VMULPS        (CX)(SI*1), Z4, Z26
-	VMULPS        64(CX)(SI*1), Z5, Z27
-	VFMADD231PS   128(CX)(SI*1), Z6, Z26
-	VFMADD231PS   192(CX)(SI*1), Z7, Z27
-	VADDPS        Z27, Z26, Z26
-	VEXTRACTF64X4 $0x01, Z24, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF64X4 $0x01, Z26, Y29
-	VADDPS        Y26, Y29, Y29
-	VUNPCKLPS     Y29, Y28, Y24
-	VUNPCKHPS     Y29, Y28, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF32X4 $0x01, Y28, X29
-	VADDPS        X28, X29, X28
-	VPERMILPS     $0x4e, X28, X29
-	VADDPS        X28, X29, X28
-	VMOVSS        (R8)(R10*4), X29
-	VINSERTPS     $0x10, 640(R8)(R10*4), X29, X29
-	VMOVSD        (R9), X24
-	VMULPS.BCST   minOverlap<>+0(SB), X24, X26
-	VCMPPS        $0x1e, X26, X28, K1
-	VMULPS        X29, X24, X26
-	VDIVPS.Z      X28, X26, K1, X28
-	VMULPS.BCST.Z share+52(FP), X26, K1, X26
-	VMOVUPS       X26, (SP)
-	VMULPS.BCST   growth+48(FP), X29, X29
-	VADDPS.BCST   one<>+0(SB), X29, X29
-	VMULPS        X29, X24, K1, X24
-	VMOVSD        X24, (R9)
-	VBROADCASTSS  X28, Z24
-	VMOVSHDUP     X28, X28
-	VBROADCASTSS  X28, Z26
-	VMULPS        (CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z0, Z28, Z0
-	VADDPS.BCST   (SP), Z0, Z0
-	VMULPS        64(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z1, Z29, Z1
-	VADDPS.BCST   (SP), Z1, Z1
-	VMULPS        128(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z2, Z28, Z2
-	VADDPS.BCST   (SP), Z2, Z2
-	VMULPS        192(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z3, Z29, Z3
-	VADDPS.BCST   (SP), Z3, Z3
-	VMULPS        (CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z4, Z28, Z4
-	VADDPS.BCST   4(SP), Z4, Z4
-	VMULPS        64(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z5, Z29, Z5
-	VADDPS.BCST   4(SP), Z5, Z5
-	VMULPS        128(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z6, Z28, Z6
-	VADDPS.BCST   4(SP), Z6, Z6
-	VMULPS        192(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z7, Z29, Z7
-	VADDPS.BCST   4(SP), Z7, Z7
-	MOVL          1280(DX)(R10*4), BX
-	VMULPS        (CX)(BX*1), Z8, Z24
-	VMULPS        64(CX)(BX*1), Z9, Z25
-	VFMADD231PS   128(CX)(BX*1), Z10, Z24
-	VFMADD231PS   192(CX)(BX*1), Z11, Z25
-	VADDPS        Z25, Z24, Z24
-	MOVL          1920(DX)(R10*4), SI
-	VMULPS        (CX)(SI*1), Z12, Z26
-	VMULPS        64(CX)(SI*1), Z13, Z27
-	VFMADD231PS   128(CX)(SI*1), Z14, Z26
-	VFMADD231PS   192(CX)(SI*1), Z15, Z27
-	VADDPS        Z27, Z26, Z26
-	VEXTRACTF64X4 $0x01, Z24, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF64X4 $0x01, Z26, Y29
-	VADDPS        Y26, Y29, Y29
-	VUNPCKLPS     Y29, Y28, Y24
-	VUNPCKHPS     Y29, Y28, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF32X4 $0x01, Y28, X29
-	VADDPS        X28, X29, X28
-	VPERMILPS     $0x4e, X28, X29
-	VADDPS        X28, X29, X28
-	VMOVSS        1280(R8)(R10*4), X29
-	VINSERTPS     $0x10, 1920(R8)(R10*4), X29, X29
-	VMOVSD        8(R9), X24
-	VMULPS.BCST   minOverlap<>+0(SB), X24, X26
-	VCMPPS        $0x1e, X26, X28, K1
-	VMULPS        X29, X24, X26
-	VDIVPS.Z      X28, X26, K1, X28
-	VMULPS.BCST.Z share+52(FP), X26, K1, X26
-	VMOVUPS       X26, (SP)
-	VMULPS.BCST   growth+48(FP), X29, X29
-	VADDPS.BCST   one<>+0(SB), X29, X29
-	VMULPS        X29, X24, K1, X24
-	VMOVSD        X24, 8(R9)
-	VBROADCASTSS  X28, Z24
-	VMOVSHDUP     X28, X28
-	VBROADCASTSS  X28, Z26
-	VMULPS        (CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z8, Z28, Z8
-	VADDPS.BCST   (SP), Z8, Z8
-	VMULPS        64(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z9, Z29, Z9
-	VADDPS.BCST   (SP), Z9, Z9
-	VMULPS        128(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z10, Z28, Z10
-	VADDPS.BCST   (SP), Z10, Z10
-	VMULPS        192(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z11, Z29, Z11
-	VADDPS.BCST   (SP), Z11, Z11
-	VMULPS        (CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z12, Z28, Z12
-	VADDPS.BCST   4(SP), Z12, Z12
-	VMULPS        64(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z13, Z29, Z13
-	VADDPS.BCST   4(SP), Z13, Z13
-	VMULPS        128(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z14, Z28, Z14
-	VADDPS.BCST   4(SP), Z14, Z14
-	VMULPS        192(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z15, Z29, Z15
-	VADDPS.BCST   4(SP), Z15, Z15
-	MOVL          2560(DX)(R10*4), BX
-	VMULPS        (CX)(BX*1), Z16, Z24
-	VMULPS        64(CX)(BX*1), Z17, Z25
-	VFMADD231PS   128(CX)(BX*1), Z18, Z24
-	VFMADD231PS   192(CX)(BX*1), Z19, Z25
-	VADDPS        Z25, Z24, Z24
-	MOVL          3200(DX)(R10*4), SI
-	VMULPS        (CX)(SI*1), Z20, Z26
-	VMULPS        64(CX)(SI*1), Z21, Z27
-	VFMADD231PS   128(CX)(SI*1), Z22, Z26
-	VFMADD231PS   192(CX)(SI*1), Z23, Z27
-	VADDPS        Z27, Z26, Z26
-	VEXTRACTF64X4 $0x01, Z24, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF64X4 $0x01, Z26, Y29
-	VADDPS        Y26, Y29, Y29
-	VUNPCKLPS     Y29, Y28, Y24
-	VUNPCKHPS     Y29, Y28, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF32X4 $0x01, Y28, X29
-	VADDPS        X28, X29, X28
-	VPERMILPS     $0x4e, X28, X29
-	VADDPS        X28, X29, X28
-	VMOVSS        2560(R8)(R10*4), X29
-	VINSERTPS     $0x10, 3200(R8)(R10*4), X29, X29
-	VMOVSD        16(R9), X24
-	VMULPS.BCST   minOverlap<>+0(SB), X24, X26
-	VCMPPS        $0x1e, X26, X28, K1
-	VMULPS        X29, X24, X26
-	VDIVPS.Z      X28, X26, K1, X28
-	VMULPS.BCST.Z share+52(FP), X26, K1, X26
-	VMOVUPS       X26, (SP)
-	VMULPS.BCST   growth+48(FP), X29, X29
-	VADDPS.BCST   one<>+0(SB), X29, X29
-	VMULPS        X29, X24, K1, X24
-	VMOVSD        X24, 16(R9)
-	VBROADCASTSS  X28, Z24
-	VMOVSHDUP     X28, X28
-	VBROADCASTSS  X28, Z26
-	VMULPS        (CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z16, Z28, Z16
-	VADDPS.BCST   (SP), Z16, Z16
-	VMULPS        64(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z17, Z29, Z17
-	VADDPS.BCST   (SP), Z17, Z17
-	VMULPS        128(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z18, Z28, Z18
-	VADDPS.BCST   (SP), Z18, Z18
-	VMULPS        192(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z19, Z29, Z19
-	VADDPS.BCST   (SP), Z19, Z19
-	VMULPS        (CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z20, Z28, Z20
-	VADDPS.BCST   4(SP), Z20, Z20
-	VMULPS        64(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z21, Z29, Z21
-	VADDPS.BCST   4(SP), Z21, Z21
-	VMULPS        128(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z22, Z28, Z22
-	VADDPS.BCST   4(SP), Z22, Z22
-	VMULPS        192(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z23, Z29, Z23
-	VADDPS.BCST   4(SP), Z23, Z23
-	INCQ          R10
-	CMPQ          R10, DI
-	JL            spike
-	VMOVUPS       Z0, (AX)
-	VMOVUPS       Z1, 64(AX)
-	VMOVUPS       Z2, 128(AX)
-	VMOVUPS       Z3, 192(AX)
-	VMOVUPS       Z4, 256(AX)
-	VMOVUPS       Z5, 320(AX)
-	VMOVUPS       Z6, 384(AX)
-	VMOVUPS       Z7, 448(AX)
+	MOVL          (DX)(R9*4), R10
+	VBROADCASTSS  (SP), Z14
+	VBROADCASTSS  48(SP), Z13
+	MOVL          (DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       (AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, (AX)
+	VMULPS        (CX)(R11*1), Z8, Z0
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       64(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 64(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z0
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       128(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 128(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z0
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       192(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 192(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z0
+	MOVL          640(DX)(R9*4), R10
+	VBROADCASTSS  4(SP), Z14
+	VBROADCASTSS  52(SP), Z13
+	MOVL          640(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       256(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 256(AX)
+	VMULPS        (CX)(R11*1), Z8, Z1
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       320(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 320(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z1
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       384(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 384(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z1
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       448(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 448(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z1
+	MOVL          1280(DX)(R9*4), R10
+	VBROADCASTSS  8(SP), Z14
+	VBROADCASTSS  56(SP), Z13
+	MOVL          1280(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       512(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
 	VMOVUPS       Z8, 512(AX)
+	VMULPS        (CX)(R11*1), Z8, Z2
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       576(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
 	VMOVUPS       Z9, 576(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z2
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       640(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
 	VMOVUPS       Z10, 640(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z2
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       704(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
 	VMOVUPS       Z11, 704(AX)
-	VMOVUPS       Z12, 768(AX)
-	VMOVUPS       Z13, 832(AX)
-	VMOVUPS       Z14, 896(AX)
-	VMOVUPS       Z15, 960(AX)
-	VMOVUPS       Z16, 1024(AX)
-	VMOVUPS       Z17, 1088(AX)
-	VMOVUPS       Z18, 1152(AX)
-	VMOVUPS       Z19, 1216(AX)
-	VMOVUPS       Z20, 1280(AX)
-	VMOVUPS       Z21, 1344(AX)
-	VMOVUPS       Z22, 1408(AX)
-	VMOVUPS       Z23, 1472(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z2
+	MOVL          1920(DX)(R9*4), R10
+	VBROADCASTSS  12(SP), Z14
+	VBROADCASTSS  60(SP), Z13
+	MOVL          1920(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       768(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 768(AX)
+	VMULPS        (CX)(R11*1), Z8, Z3
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       832(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 832(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z3
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       896(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 896(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z3
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       960(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 960(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z3
+	MOVL          2560(DX)(R9*4), R10
+	VBROADCASTSS  16(SP), Z14
+	VBROADCASTSS  64(SP), Z13
+	MOVL          2560(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       1024(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 1024(AX)
+	VMULPS        (CX)(R11*1), Z8, Z4
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       1088(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 1088(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z4
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       1152(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 1152(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z4
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       1216(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 1216(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z4
+	MOVL          3200(DX)(R9*4), R10
+	VBROADCASTSS  20(SP), Z14
+	VBROADCASTSS  68(SP), Z13
+	MOVL          3200(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       1280(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 1280(AX)
+	VMULPS        (CX)(R11*1), Z8, Z5
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       1344(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 1344(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z5
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       1408(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 1408(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z5
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       1472(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 1472(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z5
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y3
+	VBLENDPS      $0xcc, Y1, Y0, Y12
+	VSHUFPS       $0x4e, Y1, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VBLENDPS      $0xcc, Y3, Y2, Y12
+	VSHUFPS       $0x4e, Y3, Y2, Y2
+	VADDPS        Y12, Y2, Y2
+	VSHUFPS       $0x88, Y2, Y0, Y12
+	VSHUFPS       $0xdd, Y2, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VMOVSS        (SI)(R8*4), X8
+	VINSERTPS     $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS     $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS     $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS       (DI), X9
+	VBROADCASTSS  minOverlap<>+0(SB), X10
+	VMULPS        X9, X10, X10
+	VCMPPS        $0x1e, X10, X0, X11
+	VMULPS        X8, X9, X10
+	VDIVPS        X0, X10, X0
+	VANDPS        X11, X0, X0
+	VBROADCASTSS  share+52(FP), X13
+	VMULPS        X13, X10, X10
+	VANDPS        X11, X10, X10
+	VMOVUPS       X10, 48(SP)
+	VBROADCASTSS  growth+48(FP), X13
+	VMULPS        X13, X8, X8
+	VBROADCASTSS  one<>+0(SB), X13
+	VADDPS        X13, X8, X8
+	VMULPS        X8, X9, X8
+	VBLENDVPS     X11, X8, X9, X9
+	VMOVUPS       X9, (DI)
+	VMOVUPS       X0, (SP)
+	MOVL          3840(DX)(R9*4), R10
+	VBROADCASTSS  24(SP), Z14
+	VBROADCASTSS  72(SP), Z13
+	MOVL          3840(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       1536(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 1536(AX)
+	VMULPS        (CX)(R11*1), Z8, Z6
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       1600(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 1600(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z6
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       1664(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 1664(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z6
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       1728(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 1728(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z6
+	MOVL          4480(DX)(R9*4), R10
+	VBROADCASTSS  28(SP), Z14
+	VBROADCASTSS  76(SP), Z13
+	MOVL          4480(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       1792(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 1792(AX)
+	VMULPS        (CX)(R11*1), Z8, Z7
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       1856(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 1856(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z7
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       1920(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 1920(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z7
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       1984(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 1984(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z7
+	MOVL          5120(DX)(R9*4), R10
+	VBROADCASTSS  32(SP), Z14
+	VBROADCASTSS  80(SP), Z13
+	MOVL          5120(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       2048(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 2048(AX)
+	VMULPS        (CX)(R11*1), Z8, Z0
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       2112(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 2112(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z0
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       2176(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 2176(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z0
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       2240(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 2240(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z0
+	MOVL          5760(DX)(R9*4), R10
+	VBROADCASTSS  36(SP), Z14
+	VBROADCASTSS  84(SP), Z13
+	MOVL          5760(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       2304(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 2304(AX)
+	VMULPS        (CX)(R11*1), Z8, Z1
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       2368(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 2368(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z1
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       2432(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 2432(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z1
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       2496(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 2496(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z1
+	VEXTRACTF64X4 $0x01, Z4, Y12
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF64X4 $0x01, Z5, Y12
+	VADDPS        Y12, Y5, Y5
+	VEXTRACTF64X4 $0x01, Z6, Y12
+	VADDPS        Y12, Y6, Y6
+	VEXTRACTF64X4 $0x01, Z7, Y12
+	VADDPS        Y12, Y7, Y7
+	VBLENDPS      $0xcc, Y5, Y4, Y12
+	VSHUFPS       $0x4e, Y5, Y4, Y4
+	VADDPS        Y12, Y4, Y4
+	VBLENDPS      $0xcc, Y7, Y6, Y12
+	VSHUFPS       $0x4e, Y7, Y6, Y6
+	VADDPS        Y12, Y6, Y6
+	VSHUFPS       $0x88, Y6, Y4, Y12
+	VSHUFPS       $0xdd, Y6, Y4, Y4
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X12
+	VADDPS        X12, X4, X4
+	VMOVSS        2560(SI)(R8*4), X8
+	VINSERTPS     $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS     $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS     $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS       16(DI), X9
+	VBROADCASTSS  minOverlap<>+0(SB), X10
+	VMULPS        X9, X10, X10
+	VCMPPS        $0x1e, X10, X4, X11
+	VMULPS        X8, X9, X10
+	VDIVPS        X4, X10, X4
+	VANDPS        X11, X4, X4
+	VBROADCASTSS  share+52(FP), X13
+	VMULPS        X13, X10, X10
+	VANDPS        X11, X10, X10
+	VMOVUPS       X10, 64(SP)
+	VBROADCASTSS  growth+48(FP), X13
+	VMULPS        X13, X8, X8
+	VBROADCASTSS  one<>+0(SB), X13
+	VADDPS        X13, X8, X8
+	VMULPS        X8, X9, X8
+	VBLENDVPS     X11, X8, X9, X9
+	VMOVUPS       X9, 16(DI)
+	VMOVUPS       X4, 16(SP)
+	MOVL          6400(DX)(R9*4), R10
+	VBROADCASTSS  40(SP), Z14
+	VBROADCASTSS  88(SP), Z13
+	MOVL          6400(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       2560(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 2560(AX)
+	VMULPS        (CX)(R11*1), Z8, Z2
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       2624(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 2624(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z2
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       2688(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 2688(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z2
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       2752(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 2752(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z2
+	MOVL          7040(DX)(R9*4), R10
+	VBROADCASTSS  44(SP), Z14
+	VBROADCASTSS  92(SP), Z13
+	MOVL          7040(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       2816(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 2816(AX)
+	VMULPS        (CX)(R11*1), Z8, Z3
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       2880(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 2880(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z3
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       2944(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 2944(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z3
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       3008(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 3008(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z3
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y3
+	VBLENDPS      $0xcc, Y1, Y0, Y12
+	VSHUFPS       $0x4e, Y1, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VBLENDPS      $0xcc, Y3, Y2, Y12
+	VSHUFPS       $0x4e, Y3, Y2, Y2
+	VADDPS        Y12, Y2, Y2
+	VSHUFPS       $0x88, Y2, Y0, Y12
+	VSHUFPS       $0xdd, Y2, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VMOVSS        5120(SI)(R8*4), X8
+	VINSERTPS     $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS     $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS     $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS       32(DI), X9
+	VBROADCASTSS  minOverlap<>+0(SB), X10
+	VMULPS        X9, X10, X10
+	VCMPPS        $0x1e, X10, X0, X11
+	VMULPS        X8, X9, X10
+	VDIVPS        X0, X10, X0
+	VANDPS        X11, X0, X0
+	VBROADCASTSS  share+52(FP), X13
+	VMULPS        X13, X10, X10
+	VANDPS        X11, X10, X10
+	VMOVUPS       X10, 80(SP)
+	VBROADCASTSS  growth+48(FP), X13
+	VMULPS        X13, X8, X8
+	VBROADCASTSS  one<>+0(SB), X13
+	VADDPS        X13, X8, X8
+	VMULPS        X8, X9, X8
+	VBLENDVPS     X11, X8, X9, X9
+	VMOVUPS       X9, 32(DI)
+	VMOVUPS       X0, 32(SP)
+	MOVQ          R8, R9
+	INCQ          R8
+	CMPQ          R8, BX
+	JL            spike
+	XORQ          BX, BX
+
+last:
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Z14
+	VBROADCASTSS 48(SP)(BX*1), Z13
+	VMOVUPS      (CX)(R10*1), Z8
+	VFMADD213PS  Z15, Z14, Z8
+	VMOVUPS      (AX), Z12
+	VFMADD213PS  Z13, Z12, Z8
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      64(CX)(R10*1), Z9
+	VFMADD213PS  Z15, Z14, Z9
+	VMOVUPS      64(AX), Z12
+	VFMADD213PS  Z13, Z12, Z9
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      128(CX)(R10*1), Z10
+	VFMADD213PS  Z15, Z14, Z10
+	VMOVUPS      128(AX), Z12
+	VFMADD213PS  Z13, Z12, Z10
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      192(CX)(R10*1), Z11
+	VFMADD213PS  Z15, Z14, Z11
+	VMOVUPS      192(AX), Z12
+	VFMADD213PS  Z13, Z12, Z11
+	VMOVUPS      Z11, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
+	JL           last
 	VZEROUPPER
 	RET
 
 // func updateFast80AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateFast80AVX512(SB), NOSPLIT, $0-44
-	MOVQ    h+0(FP), AX
-	MOVQ    weights+8(FP), CX
-	MOVQ    offsets+16(FP), DX
-	MOVQ    n+32(FP), DI
-	MOVQ    num+24(FP), R8
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 256(AX), Z4
-	VMOVUPS 320(AX), Z5
-	VMOVUPS 384(AX), Z6
-	VMOVUPS 448(AX), Z7
-	VMOVUPS 512(AX), Z8
-	VMOVUPS 576(AX), Z9
-	VMOVUPS 640(AX), Z10
-	VMOVUPS 704(AX), Z11
-	VMOVUPS 768(AX), Z12
-	VMOVUPS 832(AX), Z13
-	VMOVUPS 896(AX), Z14
-	VMOVUPS 960(AX), Z15
-	VMOVUPS 1024(AX), Z16
-	VMOVUPS 1088(AX), Z17
-	VMOVUPS 1152(AX), Z18
-	VMOVUPS 1216(AX), Z19
-	XORQ    R9, R9
+// Requires: AVX, AVX512F
+TEXT ·updateFast80AVX512(SB), NOSPLIT, $48-44
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+32(FP), BX
+	MOVQ         num+24(FP), SI
+	VXORPS       X0, X0, X0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         DI, DI
+	VBROADCASTSS one<>+0(SB), Z15
+	XORQ         R8, R8
 
 spike:
-	MOVL          (DX)(R9*4), BX
-	VMULPS        (CX)(BX*1), Z0, Z20
-	VMULPS        64(CX)(BX*1), Z1, Z21
-	VFMADD231PS   128(CX)(BX*1), Z2, Z20
-	VFMADD231PS   192(CX)(BX*1), Z3, Z21
-	VFMADD231PS   256(CX)(BX*1), Z4, Z20
-	VADDPS        Z21, Z20, Z20
-	MOVL          640(DX)(R9*4), SI
-	VMULPS        (CX)(SI*1), Z5, Z22
-	VMULPS        64(CX)(SI*1), Z6, Z23
-	VFMADD231PS   128(CX)(SI*1), Z7, Z22
-	VFMADD231PS   192(CX)(SI*1), Z8, Z23
-	VFMADD231PS   256(CX)(SI*1), Z9, Z22
-	VADDPS        Z23, Z22, Z22
-	VEXTRACTF64X4 $0x01, Z20, Y24
-	VADDPS        Y20, Y24, Y24
-	VEXTRACTF64X4 $0x01, Z22, Y25
-	VADDPS        Y22, Y25, Y25
-	VUNPCKLPS     Y25, Y24, Y20
-	VUNPCKHPS     Y25, Y24, Y24
-	VADDPS        Y20, Y24, Y24
-	VEXTRACTF32X4 $0x01, Y24, X25
-	VADDPS        X24, X25, X24
-	VPERMILPS     $0x4e, X24, X25
-	VADDPS        X24, X25, X24
-	VBROADCASTSS  (R8)(R9*4), X25
-	VDIVPS        X24, X25, X24
-	VBROADCASTSS  X24, Z20
-	VMOVSHDUP     X24, X24
-	VBROADCASTSS  X24, Z22
-	VMULPS        (CX)(BX*1), Z20, Z24
-	VFMADD231PS   Z0, Z24, Z0
-	VMULPS        64(CX)(BX*1), Z20, Z25
-	VFMADD231PS   Z1, Z25, Z1
-	VMULPS        128(CX)(BX*1), Z20, Z24
-	VFMADD231PS   Z2, Z24, Z2
-	VMULPS        192(CX)(BX*1), Z20, Z25
-	VFMADD231PS   Z3, Z25, Z3
-	VMULPS        256(CX)(BX*1), Z20, Z24
-	VFMADD231PS   Z4, Z24, Z4
-	VMULPS        (CX)(SI*1), Z22, Z24
-	VFMADD231PS   Z5, Z24, Z5
-	VMULPS        64(CX)(SI*1), Z22, Z25
-	VFMADD231PS   Z6, Z25, Z6
-	VMULPS        128(CX)(SI*1), Z22, Z24
-	VFMADD231PS   Z7, Z24, Z7
-	VMULPS        192(CX)(SI*1), Z22, Z25
-	VFMADD231PS   Z8, Z25, Z8
-	VMULPS        256(CX)(SI*1), Z22, Z24
-	VFMADD231PS   Z9, Z24, Z9
-	MOVL          1280(DX)(R9*4), BX
-	VMULPS        (CX)(BX*1), Z10, Z20
-	VMULPS        64(CX)(BX*1), Z11, Z21
-	VFMADD231PS   128(CX)(BX*1), Z12, Z20
-	VFMADD231PS   192(CX)(BX*1), Z13, Z21
-	VFMADD231PS   256(CX)(BX*1), Z14, Z20
-	VADDPS        Z21, Z20, Z20
-	MOVL          1920(DX)(R9*4), SI
-	VMULPS        (CX)(SI*1), Z15, Z22
-	VMULPS        64(CX)(SI*1), Z16, Z23
-	VFMADD231PS   128(CX)(SI*1), Z17, Z22
-	VFMADD231PS   192(CX)(SI*1), Z18, Z23
-	VFMADD231PS   256(CX)(SI*1), Z19, Z22
-	VADDPS        Z23, Z22, Z22
-	VEXTRACTF64X4 $0x01, Z20, Y24
-	VADDPS        Y20, Y24, Y24
-	VEXTRACTF64X4 $0x01, Z22, Y25
-	VADDPS        Y22, Y25, Y25
-	VUNPCKLPS     Y25, Y24, Y20
-	VUNPCKHPS     Y25, Y24, Y24
-	VADDPS        Y20, Y24, Y24
-	VEXTRACTF32X4 $0x01, Y24, X25
-	VADDPS        X24, X25, X24
-	VPERMILPS     $0x4e, X24, X25
-	VADDPS        X24, X25, X24
-	VBROADCASTSS  (R8)(R9*4), X25
-	VDIVPS        X24, X25, X24
-	VBROADCASTSS  X24, Z20
-	VMOVSHDUP     X24, X24
-	VBROADCASTSS  X24, Z22
-	VMULPS        (CX)(BX*1), Z20, Z24
-	VFMADD231PS   Z10, Z24, Z10
-	VMULPS        64(CX)(BX*1), Z20, Z25
-	VFMADD231PS   Z11, Z25, Z11
-	VMULPS        128(CX)(BX*1), Z20, Z24
-	VFMADD231PS   Z12, Z24, Z12
-	VMULPS        192(CX)(BX*1), Z20, Z25
-	VFMADD231PS   Z13, Z25, Z13
-	VMULPS        256(CX)(BX*1), Z20, Z24
-	VFMADD231PS   Z14, Z24, Z14
-	VMULPS        (CX)(SI*1), Z22, Z24
-	VFMADD231PS   Z15, Z24, Z15
-	VMULPS        64(CX)(SI*1), Z22, Z25
-	VFMADD231PS   Z16, Z25, Z16
-	VMULPS        128(CX)(SI*1), Z22, Z24
-	VFMADD231PS   Z17, Z24, Z17
-	VMULPS        192(CX)(SI*1), Z22, Z25
-	VFMADD231PS   Z18, Z25, Z18
-	VMULPS        256(CX)(SI*1), Z22, Z24
-	VFMADD231PS   Z19, Z24, Z19
-	INCQ          R9
-	CMPQ          R9, DI
+	MOVL          (DX)(R8*4), R9
+	VBROADCASTSS  (SP), Z14
+	MOVL          (DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        (AX), Z8, Z8
+	VMOVUPS       Z8, (AX)
+	VMULPS        (CX)(R10*1), Z8, Z0
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        64(AX), Z9, Z9
+	VMOVUPS       Z9, 64(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z0
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        128(AX), Z10, Z10
+	VMOVUPS       Z10, 128(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z0
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        192(AX), Z11, Z11
+	VMOVUPS       Z11, 192(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z0
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        256(AX), Z8, Z8
+	VMOVUPS       Z8, 256(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z0
+	MOVL          640(DX)(R8*4), R9
+	VBROADCASTSS  4(SP), Z14
+	MOVL          640(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        320(AX), Z8, Z8
+	VMOVUPS       Z8, 320(AX)
+	VMULPS        (CX)(R10*1), Z8, Z1
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        384(AX), Z9, Z9
+	VMOVUPS       Z9, 384(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z1
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        448(AX), Z10, Z10
+	VMOVUPS       Z10, 448(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z1
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        512(AX), Z11, Z11
+	VMOVUPS       Z11, 512(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z1
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        576(AX), Z8, Z8
+	VMOVUPS       Z8, 576(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z1
+	MOVL          1280(DX)(R8*4), R9
+	VBROADCASTSS  8(SP), Z14
+	MOVL          1280(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        640(AX), Z8, Z8
+	VMOVUPS       Z8, 640(AX)
+	VMULPS        (CX)(R10*1), Z8, Z2
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        704(AX), Z9, Z9
+	VMOVUPS       Z9, 704(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z2
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        768(AX), Z10, Z10
+	VMOVUPS       Z10, 768(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z2
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        832(AX), Z11, Z11
+	VMOVUPS       Z11, 832(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z2
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        896(AX), Z8, Z8
+	VMOVUPS       Z8, 896(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z2
+	MOVL          1920(DX)(R8*4), R9
+	VBROADCASTSS  12(SP), Z14
+	MOVL          1920(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        960(AX), Z8, Z8
+	VMOVUPS       Z8, 960(AX)
+	VMULPS        (CX)(R10*1), Z8, Z3
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1024(AX), Z9, Z9
+	VMOVUPS       Z9, 1024(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z3
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        1088(AX), Z10, Z10
+	VMOVUPS       Z10, 1088(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z3
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        1152(AX), Z11, Z11
+	VMOVUPS       Z11, 1152(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z3
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1216(AX), Z8, Z8
+	VMOVUPS       Z8, 1216(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z3
+	MOVL          2560(DX)(R8*4), R9
+	VBROADCASTSS  16(SP), Z14
+	MOVL          2560(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1280(AX), Z8, Z8
+	VMOVUPS       Z8, 1280(AX)
+	VMULPS        (CX)(R10*1), Z8, Z4
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1344(AX), Z9, Z9
+	VMOVUPS       Z9, 1344(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z4
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        1408(AX), Z10, Z10
+	VMOVUPS       Z10, 1408(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z4
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        1472(AX), Z11, Z11
+	VMOVUPS       Z11, 1472(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z4
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1536(AX), Z8, Z8
+	VMOVUPS       Z8, 1536(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z4
+	MOVL          3200(DX)(R8*4), R9
+	VBROADCASTSS  20(SP), Z14
+	MOVL          3200(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1600(AX), Z8, Z8
+	VMOVUPS       Z8, 1600(AX)
+	VMULPS        (CX)(R10*1), Z8, Z5
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1664(AX), Z9, Z9
+	VMOVUPS       Z9, 1664(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z5
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        1728(AX), Z10, Z10
+	VMOVUPS       Z10, 1728(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z5
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        1792(AX), Z11, Z11
+	VMOVUPS       Z11, 1792(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z5
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1856(AX), Z8, Z8
+	VMOVUPS       Z8, 1856(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z5
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y3
+	VBLENDPS      $0xcc, Y1, Y0, Y12
+	VSHUFPS       $0x4e, Y1, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VBLENDPS      $0xcc, Y3, Y2, Y12
+	VSHUFPS       $0x4e, Y3, Y2, Y2
+	VADDPS        Y12, Y2, Y2
+	VSHUFPS       $0x88, Y2, Y0, Y12
+	VSHUFPS       $0xdd, Y2, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VBROADCASTSS  (SI)(DI*4), X12
+	VDIVPS        X0, X12, X0
+	VMOVUPS       X0, (SP)
+	MOVL          3840(DX)(R8*4), R9
+	VBROADCASTSS  24(SP), Z14
+	MOVL          3840(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1920(AX), Z8, Z8
+	VMOVUPS       Z8, 1920(AX)
+	VMULPS        (CX)(R10*1), Z8, Z6
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1984(AX), Z9, Z9
+	VMOVUPS       Z9, 1984(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z6
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        2048(AX), Z10, Z10
+	VMOVUPS       Z10, 2048(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z6
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        2112(AX), Z11, Z11
+	VMOVUPS       Z11, 2112(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z6
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2176(AX), Z8, Z8
+	VMOVUPS       Z8, 2176(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z6
+	MOVL          4480(DX)(R8*4), R9
+	VBROADCASTSS  28(SP), Z14
+	MOVL          4480(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2240(AX), Z8, Z8
+	VMOVUPS       Z8, 2240(AX)
+	VMULPS        (CX)(R10*1), Z8, Z7
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2304(AX), Z9, Z9
+	VMOVUPS       Z9, 2304(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z7
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        2368(AX), Z10, Z10
+	VMOVUPS       Z10, 2368(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z7
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        2432(AX), Z11, Z11
+	VMOVUPS       Z11, 2432(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z7
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2496(AX), Z8, Z8
+	VMOVUPS       Z8, 2496(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z7
+	MOVL          5120(DX)(R8*4), R9
+	VBROADCASTSS  32(SP), Z14
+	MOVL          5120(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2560(AX), Z8, Z8
+	VMOVUPS       Z8, 2560(AX)
+	VMULPS        (CX)(R10*1), Z8, Z0
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2624(AX), Z9, Z9
+	VMOVUPS       Z9, 2624(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z0
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        2688(AX), Z10, Z10
+	VMOVUPS       Z10, 2688(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z0
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        2752(AX), Z11, Z11
+	VMOVUPS       Z11, 2752(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z0
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2816(AX), Z8, Z8
+	VMOVUPS       Z8, 2816(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z0
+	MOVL          5760(DX)(R8*4), R9
+	VBROADCASTSS  36(SP), Z14
+	MOVL          5760(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2880(AX), Z8, Z8
+	VMOVUPS       Z8, 2880(AX)
+	VMULPS        (CX)(R10*1), Z8, Z1
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2944(AX), Z9, Z9
+	VMOVUPS       Z9, 2944(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z1
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        3008(AX), Z10, Z10
+	VMOVUPS       Z10, 3008(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z1
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        3072(AX), Z11, Z11
+	VMOVUPS       Z11, 3072(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z1
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        3136(AX), Z8, Z8
+	VMOVUPS       Z8, 3136(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z1
+	VEXTRACTF64X4 $0x01, Z4, Y12
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF64X4 $0x01, Z5, Y12
+	VADDPS        Y12, Y5, Y5
+	VEXTRACTF64X4 $0x01, Z6, Y12
+	VADDPS        Y12, Y6, Y6
+	VEXTRACTF64X4 $0x01, Z7, Y12
+	VADDPS        Y12, Y7, Y7
+	VBLENDPS      $0xcc, Y5, Y4, Y12
+	VSHUFPS       $0x4e, Y5, Y4, Y4
+	VADDPS        Y12, Y4, Y4
+	VBLENDPS      $0xcc, Y7, Y6, Y12
+	VSHUFPS       $0x4e, Y7, Y6, Y6
+	VADDPS        Y12, Y6, Y6
+	VSHUFPS       $0x88, Y6, Y4, Y12
+	VSHUFPS       $0xdd, Y6, Y4, Y4
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X12
+	VADDPS        X12, X4, X4
+	VBROADCASTSS  (SI)(DI*4), X12
+	VDIVPS        X4, X12, X4
+	VMOVUPS       X4, 16(SP)
+	MOVL          6400(DX)(R8*4), R9
+	VBROADCASTSS  40(SP), Z14
+	MOVL          6400(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        3200(AX), Z8, Z8
+	VMOVUPS       Z8, 3200(AX)
+	VMULPS        (CX)(R10*1), Z8, Z2
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        3264(AX), Z9, Z9
+	VMOVUPS       Z9, 3264(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z2
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        3328(AX), Z10, Z10
+	VMOVUPS       Z10, 3328(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z2
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        3392(AX), Z11, Z11
+	VMOVUPS       Z11, 3392(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z2
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        3456(AX), Z8, Z8
+	VMOVUPS       Z8, 3456(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z2
+	MOVL          7040(DX)(R8*4), R9
+	VBROADCASTSS  44(SP), Z14
+	MOVL          7040(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        3520(AX), Z8, Z8
+	VMOVUPS       Z8, 3520(AX)
+	VMULPS        (CX)(R10*1), Z8, Z3
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        3584(AX), Z9, Z9
+	VMOVUPS       Z9, 3584(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z3
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        3648(AX), Z10, Z10
+	VMOVUPS       Z10, 3648(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z3
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        3712(AX), Z11, Z11
+	VMOVUPS       Z11, 3712(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z3
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        3776(AX), Z8, Z8
+	VMOVUPS       Z8, 3776(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z3
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y3
+	VBLENDPS      $0xcc, Y1, Y0, Y12
+	VSHUFPS       $0x4e, Y1, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VBLENDPS      $0xcc, Y3, Y2, Y12
+	VSHUFPS       $0x4e, Y3, Y2, Y2
+	VADDPS        Y12, Y2, Y2
+	VSHUFPS       $0x88, Y2, Y0, Y12
+	VSHUFPS       $0xdd, Y2, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VBROADCASTSS  (SI)(DI*4), X12
+	VDIVPS        X0, X12, X0
+	VMOVUPS       X0, 32(SP)
+	MOVQ          DI, R8
+	INCQ          DI
+	CMPQ          DI, BX
 	JL            spike
-	VBROADCASTSS  factor+40(FP), Z20
-	VMULPS        Z20, Z0, Z0
-	VMOVUPS       Z0, (AX)
-	VMULPS        Z20, Z1, Z1
-	VMOVUPS       Z1, 64(AX)
-	VMULPS        Z20, Z2, Z2
-	VMOVUPS       Z2, 128(AX)
-	VMULPS        Z20, Z3, Z3
-	VMOVUPS       Z3, 192(AX)
-	VMULPS        Z20, Z4, Z4
-	VMOVUPS       Z4, 256(AX)
-	VMULPS        Z20, Z5, Z5
-	VMOVUPS       Z5, 320(AX)
-	VMULPS        Z20, Z6, Z6
-	VMOVUPS       Z6, 384(AX)
-	VMULPS        Z20, Z7, Z7
-	VMOVUPS       Z7, 448(AX)
-	VMULPS        Z20, Z8, Z8
-	VMOVUPS       Z8, 512(AX)
-	VMULPS        Z20, Z9, Z9
-	VMOVUPS       Z9, 576(AX)
-	VMULPS        Z20, Z10, Z10
-	VMOVUPS       Z10, 640(AX)
-	VMULPS        Z20, Z11, Z11
-	VMOVUPS       Z11, 704(AX)
-	VMULPS        Z20, Z12, Z12
-	VMOVUPS       Z12, 768(AX)
-	VMULPS        Z20, Z13, Z13
-	VMOVUPS       Z13, 832(AX)
-	VMULPS        Z20, Z14, Z14
-	VMOVUPS       Z14, 896(AX)
-	VMULPS        Z20, Z15, Z15
-	VMOVUPS       Z15, 960(AX)
-	VMULPS        Z20, Z16, Z16
-	VMOVUPS       Z16, 1024(AX)
-	VMULPS        Z20, Z17, Z17
-	VMOVUPS       Z17, 1088(AX)
-	VMULPS        Z20, Z18, Z18
-	VMOVUPS       Z18, 1152(AX)
-	VMULPS        Z20, Z19, Z19
-	VMOVUPS       Z19, 1216(AX)
+	VBROADCASTSS  factor+40(FP), Z0
+	XORQ          BX, BX
+
+last:
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP)(BX*1), Z14
+	VMOVUPS      (CX)(R9*1), Z8
+	VFMADD213PS  Z15, Z14, Z8
+	VMULPS       (AX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      64(CX)(R9*1), Z9
+	VFMADD213PS  Z15, Z14, Z9
+	VMULPS       64(AX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      128(CX)(R9*1), Z10
+	VFMADD213PS  Z15, Z14, Z10
+	VMULPS       128(AX), Z10, Z10
+	VMULPS       Z0, Z10, Z10
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      192(CX)(R9*1), Z11
+	VFMADD213PS  Z15, Z14, Z11
+	VMULPS       192(AX), Z11, Z11
+	VMULPS       Z0, Z11, Z11
+	VMOVUPS      Z11, 192(AX)
+	VMOVUPS      256(CX)(R9*1), Z8
+	VFMADD213PS  Z15, Z14, Z8
+	VMULPS       256(AX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VMOVUPS      Z8, 256(AX)
+	ADDQ         $+320, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
+	JL           last
 	VZEROUPPER
 	RET
 
 // func updateGeneral80AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateGeneral80AVX512(SB), NOSPLIT, $0-56
-	MOVQ    h+0(FP), AX
-	MOVQ    weights+8(FP), CX
-	MOVQ    offsets+16(FP), DX
-	MOVQ    n+40(FP), DI
-	MOVQ    eps+24(FP), R8
-	MOVQ    scales+32(FP), R9
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 256(AX), Z4
-	VMOVUPS 320(AX), Z5
-	VMOVUPS 384(AX), Z6
-	VMOVUPS 448(AX), Z7
-	VMOVUPS 512(AX), Z8
-	VMOVUPS 576(AX), Z9
-	VMOVUPS 640(AX), Z10
-	VMOVUPS 704(AX), Z11
-	VMOVUPS 768(AX), Z12
-	VMOVUPS 832(AX), Z13
-	VMOVUPS 896(AX), Z14
-	VMOVUPS 960(AX), Z15
-	VMOVUPS 1024(AX), Z16
-	VMOVUPS 1088(AX), Z17
-	VMOVUPS 1152(AX), Z18
-	VMOVUPS 1216(AX), Z19
-	XORQ    R10, R10
+// Requires: AVX, AVX512F
+TEXT ·updateGeneral80AVX512(SB), NOSPLIT, $48-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VXORPS       X0, X0, X0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Z15
+	XORQ         R9, R9
 
 spike:
-	MOVL          (DX)(R10*4), BX
-	VMULPS        (CX)(BX*1), Z0, Z20
-	VMULPS        64(CX)(BX*1), Z1, Z21
-	VFMADD231PS   128(CX)(BX*1), Z2, Z20
-	VFMADD231PS   192(CX)(BX*1), Z3, Z21
-	VFMADD231PS   256(CX)(BX*1), Z4, Z20
-	VADDPS        Z21, Z20, Z20
-	MOVL          640(DX)(R10*4), SI
-	VMULPS        (CX)(SI*1), Z5, Z22
-	VMULPS        64(CX)(SI*1), Z6, Z23
-	VFMADD231PS   128(CX)(SI*1), Z7, Z22
-	VFMADD231PS   192(CX)(SI*1), Z8, Z23
-	VFMADD231PS   256(CX)(SI*1), Z9, Z22
-	VADDPS        Z23, Z22, Z22
-	VEXTRACTF64X4 $0x01, Z20, Y24
-	VADDPS        Y20, Y24, Y24
-	VEXTRACTF64X4 $0x01, Z22, Y25
-	VADDPS        Y22, Y25, Y25
-	VUNPCKLPS     Y25, Y24, Y20
-	VUNPCKHPS     Y25, Y24, Y24
-	VADDPS        Y20, Y24, Y24
-	VEXTRACTF32X4 $0x01, Y24, X25
-	VADDPS        X24, X25, X24
-	VPERMILPS     $0x4e, X24, X25
-	VADDPS        X24, X25, X24
-	VMOVSS        (R8)(R10*4), X25
-	VINSERTPS     $0x10, 640(R8)(R10*4), X25, X25
-	VMOVSD        (R9), X20
-	VMULPS.BCST   minOverlap<>+0(SB), X20, X22
-	VCMPPS        $0x1e, X22, X24, K1
-	VMULPS        X25, X20, X22
-	VDIVPS.Z      X24, X22, K1, X24
-	VMULPS.BCST   growth+48(FP), X25, X25
-	VADDPS.BCST   one<>+0(SB), X25, X25
-	VMULPS        X25, X20, K1, X20
-	VMOVSD        X20, (R9)
-	VBROADCASTSS  X24, Z20
-	VMOVSHDUP     X24, X24
-	VBROADCASTSS  X24, Z22
-	VMULPS        (CX)(BX*1), Z20, Z24
-	VFMADD231PS   Z0, Z24, Z0
-	VMULPS        64(CX)(BX*1), Z20, Z25
-	VFMADD231PS   Z1, Z25, Z1
-	VMULPS        128(CX)(BX*1), Z20, Z24
-	VFMADD231PS   Z2, Z24, Z2
-	VMULPS        192(CX)(BX*1), Z20, Z25
-	VFMADD231PS   Z3, Z25, Z3
-	VMULPS        256(CX)(BX*1), Z20, Z24
-	VFMADD231PS   Z4, Z24, Z4
-	VMULPS        (CX)(SI*1), Z22, Z24
-	VFMADD231PS   Z5, Z24, Z5
-	VMULPS        64(CX)(SI*1), Z22, Z25
-	VFMADD231PS   Z6, Z25, Z6
-	VMULPS        128(CX)(SI*1), Z22, Z24
-	VFMADD231PS   Z7, Z24, Z7
-	VMULPS        192(CX)(SI*1), Z22, Z25
-	VFMADD231PS   Z8, Z25, Z8
-	VMULPS        256(CX)(SI*1), Z22, Z24
-	VFMADD231PS   Z9, Z24, Z9
-	MOVL          1280(DX)(R10*4), BX
-	VMULPS        (CX)(BX*1), Z10, Z20
-	VMULPS        64(CX)(BX*1), Z11, Z21
-	VFMADD231PS   128(CX)(BX*1), Z12, Z20
-	VFMADD231PS   192(CX)(BX*1), Z13, Z21
-	VFMADD231PS   256(CX)(BX*1), Z14, Z20
-	VADDPS        Z21, Z20, Z20
-	MOVL          1920(DX)(R10*4), SI
-	VMULPS        (CX)(SI*1), Z15, Z22
-	VMULPS        64(CX)(SI*1), Z16, Z23
-	VFMADD231PS   128(CX)(SI*1), Z17, Z22
-	VFMADD231PS   192(CX)(SI*1), Z18, Z23
-	VFMADD231PS   256(CX)(SI*1), Z19, Z22
-	VADDPS        Z23, Z22, Z22
-	VEXTRACTF64X4 $0x01, Z20, Y24
-	VADDPS        Y20, Y24, Y24
-	VEXTRACTF64X4 $0x01, Z22, Y25
-	VADDPS        Y22, Y25, Y25
-	VUNPCKLPS     Y25, Y24, Y20
-	VUNPCKHPS     Y25, Y24, Y24
-	VADDPS        Y20, Y24, Y24
-	VEXTRACTF32X4 $0x01, Y24, X25
-	VADDPS        X24, X25, X24
-	VPERMILPS     $0x4e, X24, X25
-	VADDPS        X24, X25, X24
-	VMOVSS        1280(R8)(R10*4), X25
-	VINSERTPS     $0x10, 1920(R8)(R10*4), X25, X25
-	VMOVSD        8(R9), X20
-	VMULPS.BCST   minOverlap<>+0(SB), X20, X22
-	VCMPPS        $0x1e, X22, X24, K1
-	VMULPS        X25, X20, X22
-	VDIVPS.Z      X24, X22, K1, X24
-	VMULPS.BCST   growth+48(FP), X25, X25
-	VADDPS.BCST   one<>+0(SB), X25, X25
-	VMULPS        X25, X20, K1, X20
-	VMOVSD        X20, 8(R9)
-	VBROADCASTSS  X24, Z20
-	VMOVSHDUP     X24, X24
-	VBROADCASTSS  X24, Z22
-	VMULPS        (CX)(BX*1), Z20, Z24
-	VFMADD231PS   Z10, Z24, Z10
-	VMULPS        64(CX)(BX*1), Z20, Z25
-	VFMADD231PS   Z11, Z25, Z11
-	VMULPS        128(CX)(BX*1), Z20, Z24
-	VFMADD231PS   Z12, Z24, Z12
-	VMULPS        192(CX)(BX*1), Z20, Z25
-	VFMADD231PS   Z13, Z25, Z13
-	VMULPS        256(CX)(BX*1), Z20, Z24
-	VFMADD231PS   Z14, Z24, Z14
-	VMULPS        (CX)(SI*1), Z22, Z24
-	VFMADD231PS   Z15, Z24, Z15
-	VMULPS        64(CX)(SI*1), Z22, Z25
-	VFMADD231PS   Z16, Z25, Z16
-	VMULPS        128(CX)(SI*1), Z22, Z24
-	VFMADD231PS   Z17, Z24, Z17
-	VMULPS        192(CX)(SI*1), Z22, Z25
-	VFMADD231PS   Z18, Z25, Z18
-	VMULPS        256(CX)(SI*1), Z22, Z24
-	VFMADD231PS   Z19, Z24, Z19
-	INCQ          R10
-	CMPQ          R10, DI
+	MOVL          (DX)(R9*4), R10
+	VBROADCASTSS  (SP), Z14
+	MOVL          (DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        (AX), Z8, Z8
+	VMOVUPS       Z8, (AX)
+	VMULPS        (CX)(R11*1), Z8, Z0
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        64(AX), Z9, Z9
+	VMOVUPS       Z9, 64(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z0
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        128(AX), Z10, Z10
+	VMOVUPS       Z10, 128(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z0
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        192(AX), Z11, Z11
+	VMOVUPS       Z11, 192(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z0
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        256(AX), Z8, Z8
+	VMOVUPS       Z8, 256(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z0
+	MOVL          640(DX)(R9*4), R10
+	VBROADCASTSS  4(SP), Z14
+	MOVL          640(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        320(AX), Z8, Z8
+	VMOVUPS       Z8, 320(AX)
+	VMULPS        (CX)(R11*1), Z8, Z1
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        384(AX), Z9, Z9
+	VMOVUPS       Z9, 384(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z1
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        448(AX), Z10, Z10
+	VMOVUPS       Z10, 448(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z1
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        512(AX), Z11, Z11
+	VMOVUPS       Z11, 512(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z1
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        576(AX), Z8, Z8
+	VMOVUPS       Z8, 576(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z1
+	MOVL          1280(DX)(R9*4), R10
+	VBROADCASTSS  8(SP), Z14
+	MOVL          1280(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        640(AX), Z8, Z8
+	VMOVUPS       Z8, 640(AX)
+	VMULPS        (CX)(R11*1), Z8, Z2
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        704(AX), Z9, Z9
+	VMOVUPS       Z9, 704(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z2
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        768(AX), Z10, Z10
+	VMOVUPS       Z10, 768(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z2
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        832(AX), Z11, Z11
+	VMOVUPS       Z11, 832(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z2
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        896(AX), Z8, Z8
+	VMOVUPS       Z8, 896(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z2
+	MOVL          1920(DX)(R9*4), R10
+	VBROADCASTSS  12(SP), Z14
+	MOVL          1920(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        960(AX), Z8, Z8
+	VMOVUPS       Z8, 960(AX)
+	VMULPS        (CX)(R11*1), Z8, Z3
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1024(AX), Z9, Z9
+	VMOVUPS       Z9, 1024(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z3
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        1088(AX), Z10, Z10
+	VMOVUPS       Z10, 1088(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z3
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        1152(AX), Z11, Z11
+	VMOVUPS       Z11, 1152(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z3
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1216(AX), Z8, Z8
+	VMOVUPS       Z8, 1216(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z3
+	MOVL          2560(DX)(R9*4), R10
+	VBROADCASTSS  16(SP), Z14
+	MOVL          2560(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1280(AX), Z8, Z8
+	VMOVUPS       Z8, 1280(AX)
+	VMULPS        (CX)(R11*1), Z8, Z4
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1344(AX), Z9, Z9
+	VMOVUPS       Z9, 1344(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z4
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        1408(AX), Z10, Z10
+	VMOVUPS       Z10, 1408(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z4
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        1472(AX), Z11, Z11
+	VMOVUPS       Z11, 1472(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z4
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1536(AX), Z8, Z8
+	VMOVUPS       Z8, 1536(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z4
+	MOVL          3200(DX)(R9*4), R10
+	VBROADCASTSS  20(SP), Z14
+	MOVL          3200(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1600(AX), Z8, Z8
+	VMOVUPS       Z8, 1600(AX)
+	VMULPS        (CX)(R11*1), Z8, Z5
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1664(AX), Z9, Z9
+	VMOVUPS       Z9, 1664(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z5
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        1728(AX), Z10, Z10
+	VMOVUPS       Z10, 1728(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z5
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        1792(AX), Z11, Z11
+	VMOVUPS       Z11, 1792(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z5
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1856(AX), Z8, Z8
+	VMOVUPS       Z8, 1856(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z5
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y3
+	VBLENDPS      $0xcc, Y1, Y0, Y12
+	VSHUFPS       $0x4e, Y1, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VBLENDPS      $0xcc, Y3, Y2, Y12
+	VSHUFPS       $0x4e, Y3, Y2, Y2
+	VADDPS        Y12, Y2, Y2
+	VSHUFPS       $0x88, Y2, Y0, Y12
+	VSHUFPS       $0xdd, Y2, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VMOVSS        (SI)(R8*4), X8
+	VINSERTPS     $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS     $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS     $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS       (DI), X9
+	VBROADCASTSS  minOverlap<>+0(SB), X10
+	VMULPS        X9, X10, X10
+	VCMPPS        $0x1e, X10, X0, X11
+	VMULPS        X8, X9, X10
+	VDIVPS        X0, X10, X0
+	VANDPS        X11, X0, X0
+	VBROADCASTSS  growth+48(FP), X13
+	VMULPS        X13, X8, X8
+	VBROADCASTSS  one<>+0(SB), X13
+	VADDPS        X13, X8, X8
+	VMULPS        X8, X9, X8
+	VBLENDVPS     X11, X8, X9, X9
+	VMOVUPS       X9, (DI)
+	VMOVUPS       X0, (SP)
+	MOVL          3840(DX)(R9*4), R10
+	VBROADCASTSS  24(SP), Z14
+	MOVL          3840(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1920(AX), Z8, Z8
+	VMOVUPS       Z8, 1920(AX)
+	VMULPS        (CX)(R11*1), Z8, Z6
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1984(AX), Z9, Z9
+	VMOVUPS       Z9, 1984(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z6
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        2048(AX), Z10, Z10
+	VMOVUPS       Z10, 2048(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z6
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        2112(AX), Z11, Z11
+	VMOVUPS       Z11, 2112(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z6
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2176(AX), Z8, Z8
+	VMOVUPS       Z8, 2176(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z6
+	MOVL          4480(DX)(R9*4), R10
+	VBROADCASTSS  28(SP), Z14
+	MOVL          4480(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2240(AX), Z8, Z8
+	VMOVUPS       Z8, 2240(AX)
+	VMULPS        (CX)(R11*1), Z8, Z7
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2304(AX), Z9, Z9
+	VMOVUPS       Z9, 2304(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z7
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        2368(AX), Z10, Z10
+	VMOVUPS       Z10, 2368(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z7
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        2432(AX), Z11, Z11
+	VMOVUPS       Z11, 2432(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z7
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2496(AX), Z8, Z8
+	VMOVUPS       Z8, 2496(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z7
+	MOVL          5120(DX)(R9*4), R10
+	VBROADCASTSS  32(SP), Z14
+	MOVL          5120(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2560(AX), Z8, Z8
+	VMOVUPS       Z8, 2560(AX)
+	VMULPS        (CX)(R11*1), Z8, Z0
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2624(AX), Z9, Z9
+	VMOVUPS       Z9, 2624(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z0
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        2688(AX), Z10, Z10
+	VMOVUPS       Z10, 2688(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z0
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        2752(AX), Z11, Z11
+	VMOVUPS       Z11, 2752(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z0
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2816(AX), Z8, Z8
+	VMOVUPS       Z8, 2816(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z0
+	MOVL          5760(DX)(R9*4), R10
+	VBROADCASTSS  36(SP), Z14
+	MOVL          5760(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2880(AX), Z8, Z8
+	VMOVUPS       Z8, 2880(AX)
+	VMULPS        (CX)(R11*1), Z8, Z1
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2944(AX), Z9, Z9
+	VMOVUPS       Z9, 2944(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z1
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        3008(AX), Z10, Z10
+	VMOVUPS       Z10, 3008(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z1
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        3072(AX), Z11, Z11
+	VMOVUPS       Z11, 3072(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z1
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        3136(AX), Z8, Z8
+	VMOVUPS       Z8, 3136(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z1
+	VEXTRACTF64X4 $0x01, Z4, Y12
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF64X4 $0x01, Z5, Y12
+	VADDPS        Y12, Y5, Y5
+	VEXTRACTF64X4 $0x01, Z6, Y12
+	VADDPS        Y12, Y6, Y6
+	VEXTRACTF64X4 $0x01, Z7, Y12
+	VADDPS        Y12, Y7, Y7
+	VBLENDPS      $0xcc, Y5, Y4, Y12
+	VSHUFPS       $0x4e, Y5, Y4, Y4
+	VADDPS        Y12, Y4, Y4
+	VBLENDPS      $0xcc, Y7, Y6, Y12
+	VSHUFPS       $0x4e, Y7, Y6, Y6
+	VADDPS        Y12, Y6, Y6
+	VSHUFPS       $0x88, Y6, Y4, Y12
+	VSHUFPS       $0xdd, Y6, Y4, Y4
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X12
+	VADDPS        X12, X4, X4
+	VMOVSS        2560(SI)(R8*4), X8
+	VINSERTPS     $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS     $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS     $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS       16(DI), X9
+	VBROADCASTSS  minOverlap<>+0(SB), X10
+	VMULPS        X9, X10, X10
+	VCMPPS        $0x1e, X10, X4, X11
+	VMULPS        X8, X9, X10
+	VDIVPS        X4, X10, X4
+	VANDPS        X11, X4, X4
+	VBROADCASTSS  growth+48(FP), X13
+	VMULPS        X13, X8, X8
+	VBROADCASTSS  one<>+0(SB), X13
+	VADDPS        X13, X8, X8
+	VMULPS        X8, X9, X8
+	VBLENDVPS     X11, X8, X9, X9
+	VMOVUPS       X9, 16(DI)
+	VMOVUPS       X4, 16(SP)
+	MOVL          6400(DX)(R9*4), R10
+	VBROADCASTSS  40(SP), Z14
+	MOVL          6400(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        3200(AX), Z8, Z8
+	VMOVUPS       Z8, 3200(AX)
+	VMULPS        (CX)(R11*1), Z8, Z2
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        3264(AX), Z9, Z9
+	VMOVUPS       Z9, 3264(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z2
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        3328(AX), Z10, Z10
+	VMOVUPS       Z10, 3328(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z2
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        3392(AX), Z11, Z11
+	VMOVUPS       Z11, 3392(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z2
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        3456(AX), Z8, Z8
+	VMOVUPS       Z8, 3456(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z2
+	MOVL          7040(DX)(R9*4), R10
+	VBROADCASTSS  44(SP), Z14
+	MOVL          7040(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        3520(AX), Z8, Z8
+	VMOVUPS       Z8, 3520(AX)
+	VMULPS        (CX)(R11*1), Z8, Z3
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        3584(AX), Z9, Z9
+	VMOVUPS       Z9, 3584(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z3
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        3648(AX), Z10, Z10
+	VMOVUPS       Z10, 3648(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z3
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        3712(AX), Z11, Z11
+	VMOVUPS       Z11, 3712(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z3
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        3776(AX), Z8, Z8
+	VMOVUPS       Z8, 3776(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z3
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y3
+	VBLENDPS      $0xcc, Y1, Y0, Y12
+	VSHUFPS       $0x4e, Y1, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VBLENDPS      $0xcc, Y3, Y2, Y12
+	VSHUFPS       $0x4e, Y3, Y2, Y2
+	VADDPS        Y12, Y2, Y2
+	VSHUFPS       $0x88, Y2, Y0, Y12
+	VSHUFPS       $0xdd, Y2, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VMOVSS        5120(SI)(R8*4), X8
+	VINSERTPS     $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS     $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS     $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS       32(DI), X9
+	VBROADCASTSS  minOverlap<>+0(SB), X10
+	VMULPS        X9, X10, X10
+	VCMPPS        $0x1e, X10, X0, X11
+	VMULPS        X8, X9, X10
+	VDIVPS        X0, X10, X0
+	VANDPS        X11, X0, X0
+	VBROADCASTSS  growth+48(FP), X13
+	VMULPS        X13, X8, X8
+	VBROADCASTSS  one<>+0(SB), X13
+	VADDPS        X13, X8, X8
+	VMULPS        X8, X9, X8
+	VBLENDVPS     X11, X8, X9, X9
+	VMOVUPS       X9, 32(DI)
+	VMOVUPS       X0, 32(SP)
+	MOVQ          R8, R9
+	INCQ          R8
+	CMPQ          R8, BX
 	JL            spike
-	VMOVUPS       Z0, (AX)
-	VMOVUPS       Z1, 64(AX)
-	VMOVUPS       Z2, 128(AX)
-	VMOVUPS       Z3, 192(AX)
-	VMOVUPS       Z4, 256(AX)
-	VMOVUPS       Z5, 320(AX)
-	VMOVUPS       Z6, 384(AX)
-	VMOVUPS       Z7, 448(AX)
-	VMOVUPS       Z8, 512(AX)
-	VMOVUPS       Z9, 576(AX)
-	VMOVUPS       Z10, 640(AX)
-	VMOVUPS       Z11, 704(AX)
-	VMOVUPS       Z12, 768(AX)
-	VMOVUPS       Z13, 832(AX)
-	VMOVUPS       Z14, 896(AX)
-	VMOVUPS       Z15, 960(AX)
-	VMOVUPS       Z16, 1024(AX)
-	VMOVUPS       Z17, 1088(AX)
-	VMOVUPS       Z18, 1152(AX)
-	VMOVUPS       Z19, 1216(AX)
+	XORQ          BX, BX
+
+last:
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Z14
+	VMOVUPS      (CX)(R10*1), Z8
+	VFMADD213PS  Z15, Z14, Z8
+	VMULPS       (AX), Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      64(CX)(R10*1), Z9
+	VFMADD213PS  Z15, Z14, Z9
+	VMULPS       64(AX), Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      128(CX)(R10*1), Z10
+	VFMADD213PS  Z15, Z14, Z10
+	VMULPS       128(AX), Z10, Z10
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      192(CX)(R10*1), Z11
+	VFMADD213PS  Z15, Z14, Z11
+	VMULPS       192(AX), Z11, Z11
+	VMOVUPS      Z11, 192(AX)
+	VMOVUPS      256(CX)(R10*1), Z8
+	VFMADD213PS  Z15, Z14, Z8
+	VMULPS       256(AX), Z8, Z8
+	VMOVUPS      Z8, 256(AX)
+	ADDQ         $+320, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
+	JL           last
 	VZEROUPPER
 	RET
 
 // func updateForgetting80AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateForgetting80AVX512(SB), NOSPLIT, $16-56
-	MOVQ    h+0(FP), AX
-	MOVQ    weights+8(FP), CX
-	MOVQ    offsets+16(FP), DX
-	MOVQ    n+40(FP), DI
-	MOVQ    eps+24(FP), R8
-	MOVQ    scales+32(FP), R9
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 256(AX), Z4
-	VMOVUPS 320(AX), Z5
-	VMOVUPS 384(AX), Z6
-	VMOVUPS 448(AX), Z7
-	VMOVUPS 512(AX), Z8
-	VMOVUPS 576(AX), Z9
-	VMOVUPS 640(AX), Z10
-	VMOVUPS 704(AX), Z11
-	VMOVUPS 768(AX), Z12
-	VMOVUPS 832(AX), Z13
-	VMOVUPS 896(AX), Z14
-	VMOVUPS 960(AX), Z15
-	VMOVUPS 1024(AX), Z16
-	VMOVUPS 1088(AX), Z17
-	VMOVUPS 1152(AX), Z18
-	VMOVUPS 1216(AX), Z19
-	XORQ    R10, R10
+// Requires: AVX, AVX512F
+TEXT ·updateForgetting80AVX512(SB), NOSPLIT, $96-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VXORPS       X0, X0, X0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 48(SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 80(SP)
+	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Z15
+	XORQ         R9, R9
 
 spike:
-	MOVL          (DX)(R10*4), BX
-	VMULPS        (CX)(BX*1), Z0, Z20
-	VMULPS        64(CX)(BX*1), Z1, Z21
-	VFMADD231PS   128(CX)(BX*1), Z2, Z20
-	VFMADD231PS   192(CX)(BX*1), Z3, Z21
-	VFMADD231PS   256(CX)(BX*1), Z4, Z20
-	VADDPS        Z21, Z20, Z20
-	MOVL          640(DX)(R10*4), SI
-	VMULPS        (CX)(SI*1), Z5, Z22
-	VMULPS        64(CX)(SI*1), Z6, Z23
-	VFMADD231PS   128(CX)(SI*1), Z7, Z22
-	VFMADD231PS   192(CX)(SI*1), Z8, Z23
-	VFMADD231PS   256(CX)(SI*1), Z9, Z22
-	VADDPS        Z23, Z22, Z22
-	VEXTRACTF64X4 $0x01, Z20, Y24
-	VADDPS        Y20, Y24, Y24
-	VEXTRACTF64X4 $0x01, Z22, Y25
-	VADDPS        Y22, Y25, Y25
-	VUNPCKLPS     Y25, Y24, Y20
-	VUNPCKHPS     Y25, Y24, Y24
-	VADDPS        Y20, Y24, Y24
-	VEXTRACTF32X4 $0x01, Y24, X25
-	VADDPS        X24, X25, X24
-	VPERMILPS     $0x4e, X24, X25
-	VADDPS        X24, X25, X24
-	VMOVSS        (R8)(R10*4), X25
-	VINSERTPS     $0x10, 640(R8)(R10*4), X25, X25
-	VMOVSD        (R9), X20
-	VMULPS.BCST   minOverlap<>+0(SB), X20, X22
-	VCMPPS        $0x1e, X22, X24, K1
-	VMULPS        X25, X20, X22
-	VDIVPS.Z      X24, X22, K1, X24
-	VMULPS.BCST.Z share+52(FP), X22, K1, X22
-	VMOVUPS       X22, (SP)
-	VMULPS.BCST   growth+48(FP), X25, X25
-	VADDPS.BCST   one<>+0(SB), X25, X25
-	VMULPS        X25, X20, K1, X20
-	VMOVSD        X20, (R9)
-	VBROADCASTSS  X24, Z20
-	VMOVSHDUP     X24, X24
-	VBROADCASTSS  X24, Z22
-	VMULPS        (CX)(BX*1), Z20, Z24
-	VFMADD231PS   Z0, Z24, Z0
-	VADDPS.BCST   (SP), Z0, Z0
-	VMULPS        64(CX)(BX*1), Z20, Z25
-	VFMADD231PS   Z1, Z25, Z1
-	VADDPS.BCST   (SP), Z1, Z1
-	VMULPS        128(CX)(BX*1), Z20, Z24
-	VFMADD231PS   Z2, Z24, Z2
-	VADDPS.BCST   (SP), Z2, Z2
-	VMULPS        192(CX)(BX*1), Z20, Z25
-	VFMADD231PS   Z3, Z25, Z3
-	VADDPS.BCST   (SP), Z3, Z3
-	VMULPS        256(CX)(BX*1), Z20, Z24
-	VFMADD231PS   Z4, Z24, Z4
-	VADDPS.BCST   (SP), Z4, Z4
-	VMULPS        (CX)(SI*1), Z22, Z24
-	VFMADD231PS   Z5, Z24, Z5
-	VADDPS.BCST   4(SP), Z5, Z5
-	VMULPS        64(CX)(SI*1), Z22, Z25
-	VFMADD231PS   Z6, Z25, Z6
-	VADDPS.BCST   4(SP), Z6, Z6
-	VMULPS        128(CX)(SI*1), Z22, Z24
-	VFMADD231PS   Z7, Z24, Z7
-	VADDPS.BCST   4(SP), Z7, Z7
-	VMULPS        192(CX)(SI*1), Z22, Z25
-	VFMADD231PS   Z8, Z25, Z8
-	VADDPS.BCST   4(SP), Z8, Z8
-	VMULPS        256(CX)(SI*1), Z22, Z24
-	VFMADD231PS   Z9, Z24, Z9
-	VADDPS.BCST   4(SP), Z9, Z9
-	MOVL          1280(DX)(R10*4), BX
-	VMULPS        (CX)(BX*1), Z10, Z20
-	VMULPS        64(CX)(BX*1), Z11, Z21
-	VFMADD231PS   128(CX)(BX*1), Z12, Z20
-	VFMADD231PS   192(CX)(BX*1), Z13, Z21
-	VFMADD231PS   256(CX)(BX*1), Z14, Z20
-	VADDPS        Z21, Z20, Z20
-	MOVL          1920(DX)(R10*4), SI
-	VMULPS        (CX)(SI*1), Z15, Z22
-	VMULPS        64(CX)(SI*1), Z16, Z23
-	VFMADD231PS   128(CX)(SI*1), Z17, Z22
-	VFMADD231PS   192(CX)(SI*1), Z18, Z23
-	VFMADD231PS   256(CX)(SI*1), Z19, Z22
-	VADDPS        Z23, Z22, Z22
-	VEXTRACTF64X4 $0x01, Z20, Y24
-	VADDPS        Y20, Y24, Y24
-	VEXTRACTF64X4 $0x01, Z22, Y25
-	VADDPS        Y22, Y25, Y25
-	VUNPCKLPS     Y25, Y24, Y20
-	VUNPCKHPS     Y25, Y24, Y24
-	VADDPS        Y20, Y24, Y24
-	VEXTRACTF32X4 $0x01, Y24, X25
-	VADDPS        X24, X25, X24
-	VPERMILPS     $0x4e, X24, X25
-	VADDPS        X24, X25, X24
-	VMOVSS        1280(R8)(R10*4), X25
-	VINSERTPS     $0x10, 1920(R8)(R10*4), X25, X25
-	VMOVSD        8(R9), X20
-	VMULPS.BCST   minOverlap<>+0(SB), X20, X22
-	VCMPPS        $0x1e, X22, X24, K1
-	VMULPS        X25, X20, X22
-	VDIVPS.Z      X24, X22, K1, X24
-	VMULPS.BCST.Z share+52(FP), X22, K1, X22
-	VMOVUPS       X22, (SP)
-	VMULPS.BCST   growth+48(FP), X25, X25
-	VADDPS.BCST   one<>+0(SB), X25, X25
-	VMULPS        X25, X20, K1, X20
-	VMOVSD        X20, 8(R9)
-	VBROADCASTSS  X24, Z20
-	VMOVSHDUP     X24, X24
-	VBROADCASTSS  X24, Z22
-	VMULPS        (CX)(BX*1), Z20, Z24
-	VFMADD231PS   Z10, Z24, Z10
-	VADDPS.BCST   (SP), Z10, Z10
-	VMULPS        64(CX)(BX*1), Z20, Z25
-	VFMADD231PS   Z11, Z25, Z11
-	VADDPS.BCST   (SP), Z11, Z11
-	VMULPS        128(CX)(BX*1), Z20, Z24
-	VFMADD231PS   Z12, Z24, Z12
-	VADDPS.BCST   (SP), Z12, Z12
-	VMULPS        192(CX)(BX*1), Z20, Z25
-	VFMADD231PS   Z13, Z25, Z13
-	VADDPS.BCST   (SP), Z13, Z13
-	VMULPS        256(CX)(BX*1), Z20, Z24
-	VFMADD231PS   Z14, Z24, Z14
-	VADDPS.BCST   (SP), Z14, Z14
-	VMULPS        (CX)(SI*1), Z22, Z24
-	VFMADD231PS   Z15, Z24, Z15
-	VADDPS.BCST   4(SP), Z15, Z15
-	VMULPS        64(CX)(SI*1), Z22, Z25
-	VFMADD231PS   Z16, Z25, Z16
-	VADDPS.BCST   4(SP), Z16, Z16
-	VMULPS        128(CX)(SI*1), Z22, Z24
-	VFMADD231PS   Z17, Z24, Z17
-	VADDPS.BCST   4(SP), Z17, Z17
-	VMULPS        192(CX)(SI*1), Z22, Z25
-	VFMADD231PS   Z18, Z25, Z18
-	VADDPS.BCST   4(SP), Z18, Z18
-	VMULPS        256(CX)(SI*1), Z22, Z24
-	VFMADD231PS   Z19, Z24, Z19
-	VADDPS.BCST   4(SP), Z19, Z19
-	INCQ          R10
-	CMPQ          R10, DI
+	MOVL          (DX)(R9*4), R10
+	VBROADCASTSS  (SP), Z14
+	VBROADCASTSS  48(SP), Z13
+	MOVL          (DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       (AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, (AX)
+	VMULPS        (CX)(R11*1), Z8, Z0
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       64(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 64(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z0
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       128(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 128(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z0
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       192(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 192(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z0
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       256(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 256(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z0
+	MOVL          640(DX)(R9*4), R10
+	VBROADCASTSS  4(SP), Z14
+	VBROADCASTSS  52(SP), Z13
+	MOVL          640(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       320(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 320(AX)
+	VMULPS        (CX)(R11*1), Z8, Z1
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       384(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 384(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z1
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       448(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 448(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z1
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       512(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 512(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z1
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       576(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 576(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z1
+	MOVL          1280(DX)(R9*4), R10
+	VBROADCASTSS  8(SP), Z14
+	VBROADCASTSS  56(SP), Z13
+	MOVL          1280(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       640(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 640(AX)
+	VMULPS        (CX)(R11*1), Z8, Z2
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       704(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 704(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z2
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       768(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 768(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z2
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       832(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 832(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z2
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       896(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 896(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z2
+	MOVL          1920(DX)(R9*4), R10
+	VBROADCASTSS  12(SP), Z14
+	VBROADCASTSS  60(SP), Z13
+	MOVL          1920(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       960(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 960(AX)
+	VMULPS        (CX)(R11*1), Z8, Z3
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       1024(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 1024(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z3
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       1088(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 1088(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z3
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       1152(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 1152(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z3
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       1216(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 1216(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z3
+	MOVL          2560(DX)(R9*4), R10
+	VBROADCASTSS  16(SP), Z14
+	VBROADCASTSS  64(SP), Z13
+	MOVL          2560(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       1280(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 1280(AX)
+	VMULPS        (CX)(R11*1), Z8, Z4
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       1344(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 1344(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z4
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       1408(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 1408(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z4
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       1472(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 1472(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z4
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       1536(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 1536(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z4
+	MOVL          3200(DX)(R9*4), R10
+	VBROADCASTSS  20(SP), Z14
+	VBROADCASTSS  68(SP), Z13
+	MOVL          3200(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       1600(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 1600(AX)
+	VMULPS        (CX)(R11*1), Z8, Z5
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       1664(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 1664(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z5
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       1728(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 1728(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z5
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       1792(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 1792(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z5
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       1856(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 1856(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z5
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y3
+	VBLENDPS      $0xcc, Y1, Y0, Y12
+	VSHUFPS       $0x4e, Y1, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VBLENDPS      $0xcc, Y3, Y2, Y12
+	VSHUFPS       $0x4e, Y3, Y2, Y2
+	VADDPS        Y12, Y2, Y2
+	VSHUFPS       $0x88, Y2, Y0, Y12
+	VSHUFPS       $0xdd, Y2, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VMOVSS        (SI)(R8*4), X8
+	VINSERTPS     $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS     $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS     $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS       (DI), X9
+	VBROADCASTSS  minOverlap<>+0(SB), X10
+	VMULPS        X9, X10, X10
+	VCMPPS        $0x1e, X10, X0, X11
+	VMULPS        X8, X9, X10
+	VDIVPS        X0, X10, X0
+	VANDPS        X11, X0, X0
+	VBROADCASTSS  share+52(FP), X13
+	VMULPS        X13, X10, X10
+	VANDPS        X11, X10, X10
+	VMOVUPS       X10, 48(SP)
+	VBROADCASTSS  growth+48(FP), X13
+	VMULPS        X13, X8, X8
+	VBROADCASTSS  one<>+0(SB), X13
+	VADDPS        X13, X8, X8
+	VMULPS        X8, X9, X8
+	VBLENDVPS     X11, X8, X9, X9
+	VMOVUPS       X9, (DI)
+	VMOVUPS       X0, (SP)
+	MOVL          3840(DX)(R9*4), R10
+	VBROADCASTSS  24(SP), Z14
+	VBROADCASTSS  72(SP), Z13
+	MOVL          3840(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       1920(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 1920(AX)
+	VMULPS        (CX)(R11*1), Z8, Z6
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       1984(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 1984(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z6
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       2048(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 2048(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z6
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       2112(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 2112(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z6
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       2176(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 2176(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z6
+	MOVL          4480(DX)(R9*4), R10
+	VBROADCASTSS  28(SP), Z14
+	VBROADCASTSS  76(SP), Z13
+	MOVL          4480(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       2240(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 2240(AX)
+	VMULPS        (CX)(R11*1), Z8, Z7
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       2304(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 2304(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z7
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       2368(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 2368(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z7
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       2432(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 2432(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z7
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       2496(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 2496(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z7
+	MOVL          5120(DX)(R9*4), R10
+	VBROADCASTSS  32(SP), Z14
+	VBROADCASTSS  80(SP), Z13
+	MOVL          5120(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       2560(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 2560(AX)
+	VMULPS        (CX)(R11*1), Z8, Z0
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       2624(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 2624(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z0
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       2688(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 2688(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z0
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       2752(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 2752(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z0
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       2816(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 2816(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z0
+	MOVL          5760(DX)(R9*4), R10
+	VBROADCASTSS  36(SP), Z14
+	VBROADCASTSS  84(SP), Z13
+	MOVL          5760(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       2880(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 2880(AX)
+	VMULPS        (CX)(R11*1), Z8, Z1
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       2944(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 2944(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z1
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       3008(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 3008(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z1
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       3072(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 3072(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z1
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       3136(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 3136(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z1
+	VEXTRACTF64X4 $0x01, Z4, Y12
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF64X4 $0x01, Z5, Y12
+	VADDPS        Y12, Y5, Y5
+	VEXTRACTF64X4 $0x01, Z6, Y12
+	VADDPS        Y12, Y6, Y6
+	VEXTRACTF64X4 $0x01, Z7, Y12
+	VADDPS        Y12, Y7, Y7
+	VBLENDPS      $0xcc, Y5, Y4, Y12
+	VSHUFPS       $0x4e, Y5, Y4, Y4
+	VADDPS        Y12, Y4, Y4
+	VBLENDPS      $0xcc, Y7, Y6, Y12
+	VSHUFPS       $0x4e, Y7, Y6, Y6
+	VADDPS        Y12, Y6, Y6
+	VSHUFPS       $0x88, Y6, Y4, Y12
+	VSHUFPS       $0xdd, Y6, Y4, Y4
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X12
+	VADDPS        X12, X4, X4
+	VMOVSS        2560(SI)(R8*4), X8
+	VINSERTPS     $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS     $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS     $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS       16(DI), X9
+	VBROADCASTSS  minOverlap<>+0(SB), X10
+	VMULPS        X9, X10, X10
+	VCMPPS        $0x1e, X10, X4, X11
+	VMULPS        X8, X9, X10
+	VDIVPS        X4, X10, X4
+	VANDPS        X11, X4, X4
+	VBROADCASTSS  share+52(FP), X13
+	VMULPS        X13, X10, X10
+	VANDPS        X11, X10, X10
+	VMOVUPS       X10, 64(SP)
+	VBROADCASTSS  growth+48(FP), X13
+	VMULPS        X13, X8, X8
+	VBROADCASTSS  one<>+0(SB), X13
+	VADDPS        X13, X8, X8
+	VMULPS        X8, X9, X8
+	VBLENDVPS     X11, X8, X9, X9
+	VMOVUPS       X9, 16(DI)
+	VMOVUPS       X4, 16(SP)
+	MOVL          6400(DX)(R9*4), R10
+	VBROADCASTSS  40(SP), Z14
+	VBROADCASTSS  88(SP), Z13
+	MOVL          6400(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       3200(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 3200(AX)
+	VMULPS        (CX)(R11*1), Z8, Z2
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       3264(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 3264(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z2
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       3328(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 3328(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z2
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       3392(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 3392(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z2
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       3456(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 3456(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z2
+	MOVL          7040(DX)(R9*4), R10
+	VBROADCASTSS  44(SP), Z14
+	VBROADCASTSS  92(SP), Z13
+	MOVL          7040(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       3520(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 3520(AX)
+	VMULPS        (CX)(R11*1), Z8, Z3
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       3584(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 3584(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z3
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       3648(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 3648(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z3
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       3712(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 3712(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z3
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       3776(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 3776(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z3
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y3
+	VBLENDPS      $0xcc, Y1, Y0, Y12
+	VSHUFPS       $0x4e, Y1, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VBLENDPS      $0xcc, Y3, Y2, Y12
+	VSHUFPS       $0x4e, Y3, Y2, Y2
+	VADDPS        Y12, Y2, Y2
+	VSHUFPS       $0x88, Y2, Y0, Y12
+	VSHUFPS       $0xdd, Y2, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VMOVSS        5120(SI)(R8*4), X8
+	VINSERTPS     $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS     $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS     $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS       32(DI), X9
+	VBROADCASTSS  minOverlap<>+0(SB), X10
+	VMULPS        X9, X10, X10
+	VCMPPS        $0x1e, X10, X0, X11
+	VMULPS        X8, X9, X10
+	VDIVPS        X0, X10, X0
+	VANDPS        X11, X0, X0
+	VBROADCASTSS  share+52(FP), X13
+	VMULPS        X13, X10, X10
+	VANDPS        X11, X10, X10
+	VMOVUPS       X10, 80(SP)
+	VBROADCASTSS  growth+48(FP), X13
+	VMULPS        X13, X8, X8
+	VBROADCASTSS  one<>+0(SB), X13
+	VADDPS        X13, X8, X8
+	VMULPS        X8, X9, X8
+	VBLENDVPS     X11, X8, X9, X9
+	VMOVUPS       X9, 32(DI)
+	VMOVUPS       X0, 32(SP)
+	MOVQ          R8, R9
+	INCQ          R8
+	CMPQ          R8, BX
 	JL            spike
-	VMOVUPS       Z0, (AX)
-	VMOVUPS       Z1, 64(AX)
-	VMOVUPS       Z2, 128(AX)
-	VMOVUPS       Z3, 192(AX)
-	VMOVUPS       Z4, 256(AX)
-	VMOVUPS       Z5, 320(AX)
-	VMOVUPS       Z6, 384(AX)
-	VMOVUPS       Z7, 448(AX)
-	VMOVUPS       Z8, 512(AX)
-	VMOVUPS       Z9, 576(AX)
-	VMOVUPS       Z10, 640(AX)
-	VMOVUPS       Z11, 704(AX)
-	VMOVUPS       Z12, 768(AX)
-	VMOVUPS       Z13, 832(AX)
-	VMOVUPS       Z14, 896(AX)
-	VMOVUPS       Z15, 960(AX)
-	VMOVUPS       Z16, 1024(AX)
-	VMOVUPS       Z17, 1088(AX)
-	VMOVUPS       Z18, 1152(AX)
-	VMOVUPS       Z19, 1216(AX)
+	XORQ          BX, BX
+
+last:
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Z14
+	VBROADCASTSS 48(SP)(BX*1), Z13
+	VMOVUPS      (CX)(R10*1), Z8
+	VFMADD213PS  Z15, Z14, Z8
+	VMOVUPS      (AX), Z12
+	VFMADD213PS  Z13, Z12, Z8
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      64(CX)(R10*1), Z9
+	VFMADD213PS  Z15, Z14, Z9
+	VMOVUPS      64(AX), Z12
+	VFMADD213PS  Z13, Z12, Z9
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      128(CX)(R10*1), Z10
+	VFMADD213PS  Z15, Z14, Z10
+	VMOVUPS      128(AX), Z12
+	VFMADD213PS  Z13, Z12, Z10
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      192(CX)(R10*1), Z11
+	VFMADD213PS  Z15, Z14, Z11
+	VMOVUPS      192(AX), Z12
+	VFMADD213PS  Z13, Z12, Z11
+	VMOVUPS      Z11, 192(AX)
+	VMOVUPS      256(CX)(R10*1), Z8
+	VFMADD213PS  Z15, Z14, Z8
+	VMOVUPS      256(AX), Z12
+	VFMADD213PS  Z13, Z12, Z8
+	VMOVUPS      Z8, 256(AX)
+	ADDQ         $+320, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
+	JL           last
 	VZEROUPPER
 	RET
 
 // func updateFast96AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateFast96AVX512(SB), NOSPLIT, $0-44
-	MOVQ    h+0(FP), AX
-	MOVQ    weights+8(FP), CX
-	MOVQ    offsets+16(FP), DX
-	MOVQ    n+32(FP), DI
-	MOVQ    num+24(FP), R8
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 256(AX), Z4
-	VMOVUPS 320(AX), Z5
-	VMOVUPS 384(AX), Z6
-	VMOVUPS 448(AX), Z7
-	VMOVUPS 512(AX), Z8
-	VMOVUPS 576(AX), Z9
-	VMOVUPS 640(AX), Z10
-	VMOVUPS 704(AX), Z11
-	VMOVUPS 768(AX), Z12
-	VMOVUPS 832(AX), Z13
-	VMOVUPS 896(AX), Z14
-	VMOVUPS 960(AX), Z15
-	VMOVUPS 1024(AX), Z16
-	VMOVUPS 1088(AX), Z17
-	VMOVUPS 1152(AX), Z18
-	VMOVUPS 1216(AX), Z19
-	VMOVUPS 1280(AX), Z20
-	VMOVUPS 1344(AX), Z21
-	VMOVUPS 1408(AX), Z22
-	VMOVUPS 1472(AX), Z23
-	XORQ    R9, R9
+// Requires: AVX, AVX512F
+TEXT ·updateFast96AVX512(SB), NOSPLIT, $48-44
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+32(FP), BX
+	MOVQ         num+24(FP), SI
+	VXORPS       X0, X0, X0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         DI, DI
+	VBROADCASTSS one<>+0(SB), Z15
+	XORQ         R8, R8
 
 spike:
-	MOVL          (DX)(R9*4), BX
-	VMULPS        (CX)(BX*1), Z0, Z24
-	VMULPS        64(CX)(BX*1), Z1, Z25
-	VFMADD231PS   128(CX)(BX*1), Z2, Z24
-	VFMADD231PS   192(CX)(BX*1), Z3, Z25
-	VFMADD231PS   256(CX)(BX*1), Z4, Z24
-	VFMADD231PS   320(CX)(BX*1), Z5, Z25
-	VADDPS        Z25, Z24, Z24
-	MOVL          640(DX)(R9*4), SI
-	VMULPS        (CX)(SI*1), Z6, Z26
-	VMULPS        64(CX)(SI*1), Z7, Z27
-	VFMADD231PS   128(CX)(SI*1), Z8, Z26
-	VFMADD231PS   192(CX)(SI*1), Z9, Z27
-	VFMADD231PS   256(CX)(SI*1), Z10, Z26
-	VFMADD231PS   320(CX)(SI*1), Z11, Z27
-	VADDPS        Z27, Z26, Z26
-	VEXTRACTF64X4 $0x01, Z24, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF64X4 $0x01, Z26, Y29
-	VADDPS        Y26, Y29, Y29
-	VUNPCKLPS     Y29, Y28, Y24
-	VUNPCKHPS     Y29, Y28, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF32X4 $0x01, Y28, X29
-	VADDPS        X28, X29, X28
-	VPERMILPS     $0x4e, X28, X29
-	VADDPS        X28, X29, X28
-	VBROADCASTSS  (R8)(R9*4), X29
-	VDIVPS        X28, X29, X28
-	VBROADCASTSS  X28, Z24
-	VMOVSHDUP     X28, X28
-	VBROADCASTSS  X28, Z26
-	VMULPS        (CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z0, Z28, Z0
-	VMULPS        64(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z1, Z29, Z1
-	VMULPS        128(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z2, Z28, Z2
-	VMULPS        192(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z3, Z29, Z3
-	VMULPS        256(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z4, Z28, Z4
-	VMULPS        320(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z5, Z29, Z5
-	VMULPS        (CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z6, Z28, Z6
-	VMULPS        64(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z7, Z29, Z7
-	VMULPS        128(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z8, Z28, Z8
-	VMULPS        192(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z9, Z29, Z9
-	VMULPS        256(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z10, Z28, Z10
-	VMULPS        320(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z11, Z29, Z11
-	MOVL          1280(DX)(R9*4), BX
-	VMULPS        (CX)(BX*1), Z12, Z24
-	VMULPS        64(CX)(BX*1), Z13, Z25
-	VFMADD231PS   128(CX)(BX*1), Z14, Z24
-	VFMADD231PS   192(CX)(BX*1), Z15, Z25
-	VFMADD231PS   256(CX)(BX*1), Z16, Z24
-	VFMADD231PS   320(CX)(BX*1), Z17, Z25
-	VADDPS        Z25, Z24, Z24
-	MOVL          1920(DX)(R9*4), SI
-	VMULPS        (CX)(SI*1), Z18, Z26
-	VMULPS        64(CX)(SI*1), Z19, Z27
-	VFMADD231PS   128(CX)(SI*1), Z20, Z26
-	VFMADD231PS   192(CX)(SI*1), Z21, Z27
-	VFMADD231PS   256(CX)(SI*1), Z22, Z26
-	VFMADD231PS   320(CX)(SI*1), Z23, Z27
-	VADDPS        Z27, Z26, Z26
-	VEXTRACTF64X4 $0x01, Z24, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF64X4 $0x01, Z26, Y29
-	VADDPS        Y26, Y29, Y29
-	VUNPCKLPS     Y29, Y28, Y24
-	VUNPCKHPS     Y29, Y28, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF32X4 $0x01, Y28, X29
-	VADDPS        X28, X29, X28
-	VPERMILPS     $0x4e, X28, X29
-	VADDPS        X28, X29, X28
-	VBROADCASTSS  (R8)(R9*4), X29
-	VDIVPS        X28, X29, X28
-	VBROADCASTSS  X28, Z24
-	VMOVSHDUP     X28, X28
-	VBROADCASTSS  X28, Z26
-	VMULPS        (CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z12, Z28, Z12
-	VMULPS        64(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z13, Z29, Z13
-	VMULPS        128(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z14, Z28, Z14
-	VMULPS        192(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z15, Z29, Z15
-	VMULPS        256(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z16, Z28, Z16
-	VMULPS        320(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z17, Z29, Z17
-	VMULPS        (CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z18, Z28, Z18
-	VMULPS        64(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z19, Z29, Z19
-	VMULPS        128(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z20, Z28, Z20
-	VMULPS        192(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z21, Z29, Z21
-	VMULPS        256(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z22, Z28, Z22
-	VMULPS        320(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z23, Z29, Z23
-	INCQ          R9
-	CMPQ          R9, DI
+	MOVL          (DX)(R8*4), R9
+	VBROADCASTSS  (SP), Z14
+	MOVL          (DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        (AX), Z8, Z8
+	VMOVUPS       Z8, (AX)
+	VMULPS        (CX)(R10*1), Z8, Z0
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        64(AX), Z9, Z9
+	VMOVUPS       Z9, 64(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z0
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        128(AX), Z10, Z10
+	VMOVUPS       Z10, 128(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z0
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        192(AX), Z11, Z11
+	VMOVUPS       Z11, 192(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z0
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        256(AX), Z8, Z8
+	VMOVUPS       Z8, 256(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z0
+	VMOVUPS       320(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        320(AX), Z9, Z9
+	VMOVUPS       Z9, 320(AX)
+	VFMADD231PS   320(CX)(R10*1), Z9, Z0
+	MOVL          640(DX)(R8*4), R9
+	VBROADCASTSS  4(SP), Z14
+	MOVL          640(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        384(AX), Z8, Z8
+	VMOVUPS       Z8, 384(AX)
+	VMULPS        (CX)(R10*1), Z8, Z1
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        448(AX), Z9, Z9
+	VMOVUPS       Z9, 448(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z1
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        512(AX), Z10, Z10
+	VMOVUPS       Z10, 512(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z1
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        576(AX), Z11, Z11
+	VMOVUPS       Z11, 576(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z1
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        640(AX), Z8, Z8
+	VMOVUPS       Z8, 640(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z1
+	VMOVUPS       320(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        704(AX), Z9, Z9
+	VMOVUPS       Z9, 704(AX)
+	VFMADD231PS   320(CX)(R10*1), Z9, Z1
+	MOVL          1280(DX)(R8*4), R9
+	VBROADCASTSS  8(SP), Z14
+	MOVL          1280(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        768(AX), Z8, Z8
+	VMOVUPS       Z8, 768(AX)
+	VMULPS        (CX)(R10*1), Z8, Z2
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        832(AX), Z9, Z9
+	VMOVUPS       Z9, 832(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z2
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        896(AX), Z10, Z10
+	VMOVUPS       Z10, 896(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z2
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        960(AX), Z11, Z11
+	VMOVUPS       Z11, 960(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z2
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1024(AX), Z8, Z8
+	VMOVUPS       Z8, 1024(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z2
+	VMOVUPS       320(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1088(AX), Z9, Z9
+	VMOVUPS       Z9, 1088(AX)
+	VFMADD231PS   320(CX)(R10*1), Z9, Z2
+	MOVL          1920(DX)(R8*4), R9
+	VBROADCASTSS  12(SP), Z14
+	MOVL          1920(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1152(AX), Z8, Z8
+	VMOVUPS       Z8, 1152(AX)
+	VMULPS        (CX)(R10*1), Z8, Z3
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1216(AX), Z9, Z9
+	VMOVUPS       Z9, 1216(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z3
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        1280(AX), Z10, Z10
+	VMOVUPS       Z10, 1280(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z3
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        1344(AX), Z11, Z11
+	VMOVUPS       Z11, 1344(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z3
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1408(AX), Z8, Z8
+	VMOVUPS       Z8, 1408(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z3
+	VMOVUPS       320(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1472(AX), Z9, Z9
+	VMOVUPS       Z9, 1472(AX)
+	VFMADD231PS   320(CX)(R10*1), Z9, Z3
+	MOVL          2560(DX)(R8*4), R9
+	VBROADCASTSS  16(SP), Z14
+	MOVL          2560(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1536(AX), Z8, Z8
+	VMOVUPS       Z8, 1536(AX)
+	VMULPS        (CX)(R10*1), Z8, Z4
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1600(AX), Z9, Z9
+	VMOVUPS       Z9, 1600(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z4
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        1664(AX), Z10, Z10
+	VMOVUPS       Z10, 1664(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z4
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        1728(AX), Z11, Z11
+	VMOVUPS       Z11, 1728(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z4
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1792(AX), Z8, Z8
+	VMOVUPS       Z8, 1792(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z4
+	VMOVUPS       320(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1856(AX), Z9, Z9
+	VMOVUPS       Z9, 1856(AX)
+	VFMADD231PS   320(CX)(R10*1), Z9, Z4
+	MOVL          3200(DX)(R8*4), R9
+	VBROADCASTSS  20(SP), Z14
+	MOVL          3200(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1920(AX), Z8, Z8
+	VMOVUPS       Z8, 1920(AX)
+	VMULPS        (CX)(R10*1), Z8, Z5
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1984(AX), Z9, Z9
+	VMOVUPS       Z9, 1984(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z5
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        2048(AX), Z10, Z10
+	VMOVUPS       Z10, 2048(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z5
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        2112(AX), Z11, Z11
+	VMOVUPS       Z11, 2112(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z5
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2176(AX), Z8, Z8
+	VMOVUPS       Z8, 2176(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z5
+	VMOVUPS       320(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2240(AX), Z9, Z9
+	VMOVUPS       Z9, 2240(AX)
+	VFMADD231PS   320(CX)(R10*1), Z9, Z5
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y3
+	VBLENDPS      $0xcc, Y1, Y0, Y12
+	VSHUFPS       $0x4e, Y1, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VBLENDPS      $0xcc, Y3, Y2, Y12
+	VSHUFPS       $0x4e, Y3, Y2, Y2
+	VADDPS        Y12, Y2, Y2
+	VSHUFPS       $0x88, Y2, Y0, Y12
+	VSHUFPS       $0xdd, Y2, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VBROADCASTSS  (SI)(DI*4), X12
+	VDIVPS        X0, X12, X0
+	VMOVUPS       X0, (SP)
+	MOVL          3840(DX)(R8*4), R9
+	VBROADCASTSS  24(SP), Z14
+	MOVL          3840(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2304(AX), Z8, Z8
+	VMOVUPS       Z8, 2304(AX)
+	VMULPS        (CX)(R10*1), Z8, Z6
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2368(AX), Z9, Z9
+	VMOVUPS       Z9, 2368(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z6
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        2432(AX), Z10, Z10
+	VMOVUPS       Z10, 2432(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z6
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        2496(AX), Z11, Z11
+	VMOVUPS       Z11, 2496(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z6
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2560(AX), Z8, Z8
+	VMOVUPS       Z8, 2560(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z6
+	VMOVUPS       320(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2624(AX), Z9, Z9
+	VMOVUPS       Z9, 2624(AX)
+	VFMADD231PS   320(CX)(R10*1), Z9, Z6
+	MOVL          4480(DX)(R8*4), R9
+	VBROADCASTSS  28(SP), Z14
+	MOVL          4480(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2688(AX), Z8, Z8
+	VMOVUPS       Z8, 2688(AX)
+	VMULPS        (CX)(R10*1), Z8, Z7
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2752(AX), Z9, Z9
+	VMOVUPS       Z9, 2752(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z7
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        2816(AX), Z10, Z10
+	VMOVUPS       Z10, 2816(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z7
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        2880(AX), Z11, Z11
+	VMOVUPS       Z11, 2880(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z7
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2944(AX), Z8, Z8
+	VMOVUPS       Z8, 2944(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z7
+	VMOVUPS       320(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        3008(AX), Z9, Z9
+	VMOVUPS       Z9, 3008(AX)
+	VFMADD231PS   320(CX)(R10*1), Z9, Z7
+	MOVL          5120(DX)(R8*4), R9
+	VBROADCASTSS  32(SP), Z14
+	MOVL          5120(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        3072(AX), Z8, Z8
+	VMOVUPS       Z8, 3072(AX)
+	VMULPS        (CX)(R10*1), Z8, Z0
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        3136(AX), Z9, Z9
+	VMOVUPS       Z9, 3136(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z0
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        3200(AX), Z10, Z10
+	VMOVUPS       Z10, 3200(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z0
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        3264(AX), Z11, Z11
+	VMOVUPS       Z11, 3264(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z0
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        3328(AX), Z8, Z8
+	VMOVUPS       Z8, 3328(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z0
+	VMOVUPS       320(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        3392(AX), Z9, Z9
+	VMOVUPS       Z9, 3392(AX)
+	VFMADD231PS   320(CX)(R10*1), Z9, Z0
+	MOVL          5760(DX)(R8*4), R9
+	VBROADCASTSS  36(SP), Z14
+	MOVL          5760(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        3456(AX), Z8, Z8
+	VMOVUPS       Z8, 3456(AX)
+	VMULPS        (CX)(R10*1), Z8, Z1
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        3520(AX), Z9, Z9
+	VMOVUPS       Z9, 3520(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z1
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        3584(AX), Z10, Z10
+	VMOVUPS       Z10, 3584(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z1
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        3648(AX), Z11, Z11
+	VMOVUPS       Z11, 3648(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z1
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        3712(AX), Z8, Z8
+	VMOVUPS       Z8, 3712(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z1
+	VMOVUPS       320(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        3776(AX), Z9, Z9
+	VMOVUPS       Z9, 3776(AX)
+	VFMADD231PS   320(CX)(R10*1), Z9, Z1
+	VEXTRACTF64X4 $0x01, Z4, Y12
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF64X4 $0x01, Z5, Y12
+	VADDPS        Y12, Y5, Y5
+	VEXTRACTF64X4 $0x01, Z6, Y12
+	VADDPS        Y12, Y6, Y6
+	VEXTRACTF64X4 $0x01, Z7, Y12
+	VADDPS        Y12, Y7, Y7
+	VBLENDPS      $0xcc, Y5, Y4, Y12
+	VSHUFPS       $0x4e, Y5, Y4, Y4
+	VADDPS        Y12, Y4, Y4
+	VBLENDPS      $0xcc, Y7, Y6, Y12
+	VSHUFPS       $0x4e, Y7, Y6, Y6
+	VADDPS        Y12, Y6, Y6
+	VSHUFPS       $0x88, Y6, Y4, Y12
+	VSHUFPS       $0xdd, Y6, Y4, Y4
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X12
+	VADDPS        X12, X4, X4
+	VBROADCASTSS  (SI)(DI*4), X12
+	VDIVPS        X4, X12, X4
+	VMOVUPS       X4, 16(SP)
+	MOVL          6400(DX)(R8*4), R9
+	VBROADCASTSS  40(SP), Z14
+	MOVL          6400(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        3840(AX), Z8, Z8
+	VMOVUPS       Z8, 3840(AX)
+	VMULPS        (CX)(R10*1), Z8, Z2
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        3904(AX), Z9, Z9
+	VMOVUPS       Z9, 3904(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z2
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        3968(AX), Z10, Z10
+	VMOVUPS       Z10, 3968(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z2
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        4032(AX), Z11, Z11
+	VMOVUPS       Z11, 4032(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z2
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        4096(AX), Z8, Z8
+	VMOVUPS       Z8, 4096(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z2
+	VMOVUPS       320(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        4160(AX), Z9, Z9
+	VMOVUPS       Z9, 4160(AX)
+	VFMADD231PS   320(CX)(R10*1), Z9, Z2
+	MOVL          7040(DX)(R8*4), R9
+	VBROADCASTSS  44(SP), Z14
+	MOVL          7040(DX)(DI*4), R10
+	VMOVUPS       (CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        4224(AX), Z8, Z8
+	VMOVUPS       Z8, 4224(AX)
+	VMULPS        (CX)(R10*1), Z8, Z3
+	VMOVUPS       64(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        4288(AX), Z9, Z9
+	VMOVUPS       Z9, 4288(AX)
+	VFMADD231PS   64(CX)(R10*1), Z9, Z3
+	VMOVUPS       128(CX)(R9*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        4352(AX), Z10, Z10
+	VMOVUPS       Z10, 4352(AX)
+	VFMADD231PS   128(CX)(R10*1), Z10, Z3
+	VMOVUPS       192(CX)(R9*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        4416(AX), Z11, Z11
+	VMOVUPS       Z11, 4416(AX)
+	VFMADD231PS   192(CX)(R10*1), Z11, Z3
+	VMOVUPS       256(CX)(R9*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        4480(AX), Z8, Z8
+	VMOVUPS       Z8, 4480(AX)
+	VFMADD231PS   256(CX)(R10*1), Z8, Z3
+	VMOVUPS       320(CX)(R9*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        4544(AX), Z9, Z9
+	VMOVUPS       Z9, 4544(AX)
+	VFMADD231PS   320(CX)(R10*1), Z9, Z3
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y3
+	VBLENDPS      $0xcc, Y1, Y0, Y12
+	VSHUFPS       $0x4e, Y1, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VBLENDPS      $0xcc, Y3, Y2, Y12
+	VSHUFPS       $0x4e, Y3, Y2, Y2
+	VADDPS        Y12, Y2, Y2
+	VSHUFPS       $0x88, Y2, Y0, Y12
+	VSHUFPS       $0xdd, Y2, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VBROADCASTSS  (SI)(DI*4), X12
+	VDIVPS        X0, X12, X0
+	VMOVUPS       X0, 32(SP)
+	MOVQ          DI, R8
+	INCQ          DI
+	CMPQ          DI, BX
 	JL            spike
-	VBROADCASTSS  factor+40(FP), Z24
-	VMULPS        Z24, Z0, Z0
-	VMOVUPS       Z0, (AX)
-	VMULPS        Z24, Z1, Z1
-	VMOVUPS       Z1, 64(AX)
-	VMULPS        Z24, Z2, Z2
-	VMOVUPS       Z2, 128(AX)
-	VMULPS        Z24, Z3, Z3
-	VMOVUPS       Z3, 192(AX)
-	VMULPS        Z24, Z4, Z4
-	VMOVUPS       Z4, 256(AX)
-	VMULPS        Z24, Z5, Z5
-	VMOVUPS       Z5, 320(AX)
-	VMULPS        Z24, Z6, Z6
-	VMOVUPS       Z6, 384(AX)
-	VMULPS        Z24, Z7, Z7
-	VMOVUPS       Z7, 448(AX)
-	VMULPS        Z24, Z8, Z8
-	VMOVUPS       Z8, 512(AX)
-	VMULPS        Z24, Z9, Z9
-	VMOVUPS       Z9, 576(AX)
-	VMULPS        Z24, Z10, Z10
-	VMOVUPS       Z10, 640(AX)
-	VMULPS        Z24, Z11, Z11
-	VMOVUPS       Z11, 704(AX)
-	VMULPS        Z24, Z12, Z12
-	VMOVUPS       Z12, 768(AX)
-	VMULPS        Z24, Z13, Z13
-	VMOVUPS       Z13, 832(AX)
-	VMULPS        Z24, Z14, Z14
-	VMOVUPS       Z14, 896(AX)
-	VMULPS        Z24, Z15, Z15
-	VMOVUPS       Z15, 960(AX)
-	VMULPS        Z24, Z16, Z16
-	VMOVUPS       Z16, 1024(AX)
-	VMULPS        Z24, Z17, Z17
-	VMOVUPS       Z17, 1088(AX)
-	VMULPS        Z24, Z18, Z18
-	VMOVUPS       Z18, 1152(AX)
-	VMULPS        Z24, Z19, Z19
-	VMOVUPS       Z19, 1216(AX)
-	VMULPS        Z24, Z20, Z20
-	VMOVUPS       Z20, 1280(AX)
-	VMULPS        Z24, Z21, Z21
-	VMOVUPS       Z21, 1344(AX)
-	VMULPS        Z24, Z22, Z22
-	VMOVUPS       Z22, 1408(AX)
-	VMULPS        Z24, Z23, Z23
-	VMOVUPS       Z23, 1472(AX)
+	VBROADCASTSS  factor+40(FP), Z0
+	XORQ          BX, BX
+
+last:
+	MOVL         (DX)(R8*4), R9
+	VBROADCASTSS (SP)(BX*1), Z14
+	VMOVUPS      (CX)(R9*1), Z8
+	VFMADD213PS  Z15, Z14, Z8
+	VMULPS       (AX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      64(CX)(R9*1), Z9
+	VFMADD213PS  Z15, Z14, Z9
+	VMULPS       64(AX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      128(CX)(R9*1), Z10
+	VFMADD213PS  Z15, Z14, Z10
+	VMULPS       128(AX), Z10, Z10
+	VMULPS       Z0, Z10, Z10
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      192(CX)(R9*1), Z11
+	VFMADD213PS  Z15, Z14, Z11
+	VMULPS       192(AX), Z11, Z11
+	VMULPS       Z0, Z11, Z11
+	VMOVUPS      Z11, 192(AX)
+	VMOVUPS      256(CX)(R9*1), Z8
+	VFMADD213PS  Z15, Z14, Z8
+	VMULPS       256(AX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VMOVUPS      Z8, 256(AX)
+	VMOVUPS      320(CX)(R9*1), Z9
+	VFMADD213PS  Z15, Z14, Z9
+	VMULPS       320(AX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VMOVUPS      Z9, 320(AX)
+	ADDQ         $+384, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
+	JL           last
 	VZEROUPPER
 	RET
 
 // func updateGeneral96AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateGeneral96AVX512(SB), NOSPLIT, $0-56
-	MOVQ    h+0(FP), AX
-	MOVQ    weights+8(FP), CX
-	MOVQ    offsets+16(FP), DX
-	MOVQ    n+40(FP), DI
-	MOVQ    eps+24(FP), R8
-	MOVQ    scales+32(FP), R9
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 256(AX), Z4
-	VMOVUPS 320(AX), Z5
-	VMOVUPS 384(AX), Z6
-	VMOVUPS 448(AX), Z7
-	VMOVUPS 512(AX), Z8
-	VMOVUPS 576(AX), Z9
-	VMOVUPS 640(AX), Z10
-	VMOVUPS 704(AX), Z11
-	VMOVUPS 768(AX), Z12
-	VMOVUPS 832(AX), Z13
-	VMOVUPS 896(AX), Z14
-	VMOVUPS 960(AX), Z15
-	VMOVUPS 1024(AX), Z16
-	VMOVUPS 1088(AX), Z17
-	VMOVUPS 1152(AX), Z18
-	VMOVUPS 1216(AX), Z19
-	VMOVUPS 1280(AX), Z20
-	VMOVUPS 1344(AX), Z21
-	VMOVUPS 1408(AX), Z22
-	VMOVUPS 1472(AX), Z23
-	XORQ    R10, R10
+// Requires: AVX, AVX512F
+TEXT ·updateGeneral96AVX512(SB), NOSPLIT, $48-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VXORPS       X0, X0, X0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 32(SP)
+	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Z15
+	XORQ         R9, R9
 
 spike:
-	MOVL          (DX)(R10*4), BX
-	VMULPS        (CX)(BX*1), Z0, Z24
-	VMULPS        64(CX)(BX*1), Z1, Z25
-	VFMADD231PS   128(CX)(BX*1), Z2, Z24
-	VFMADD231PS   192(CX)(BX*1), Z3, Z25
-	VFMADD231PS   256(CX)(BX*1), Z4, Z24
-	VFMADD231PS   320(CX)(BX*1), Z5, Z25
-	VADDPS        Z25, Z24, Z24
-	MOVL          640(DX)(R10*4), SI
-	VMULPS        (CX)(SI*1), Z6, Z26
-	VMULPS        64(CX)(SI*1), Z7, Z27
-	VFMADD231PS   128(CX)(SI*1), Z8, Z26
-	VFMADD231PS   192(CX)(SI*1), Z9, Z27
-	VFMADD231PS   256(CX)(SI*1), Z10, Z26
-	VFMADD231PS   320(CX)(SI*1), Z11, Z27
-	VADDPS        Z27, Z26, Z26
-	VEXTRACTF64X4 $0x01, Z24, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF64X4 $0x01, Z26, Y29
-	VADDPS        Y26, Y29, Y29
-	VUNPCKLPS     Y29, Y28, Y24
-	VUNPCKHPS     Y29, Y28, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF32X4 $0x01, Y28, X29
-	VADDPS        X28, X29, X28
-	VPERMILPS     $0x4e, X28, X29
-	VADDPS        X28, X29, X28
-	VMOVSS        (R8)(R10*4), X29
-	VINSERTPS     $0x10, 640(R8)(R10*4), X29, X29
-	VMOVSD        (R9), X24
-	VMULPS.BCST   minOverlap<>+0(SB), X24, X26
-	VCMPPS        $0x1e, X26, X28, K1
-	VMULPS        X29, X24, X26
-	VDIVPS.Z      X28, X26, K1, X28
-	VMULPS.BCST   growth+48(FP), X29, X29
-	VADDPS.BCST   one<>+0(SB), X29, X29
-	VMULPS        X29, X24, K1, X24
-	VMOVSD        X24, (R9)
-	VBROADCASTSS  X28, Z24
-	VMOVSHDUP     X28, X28
-	VBROADCASTSS  X28, Z26
-	VMULPS        (CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z0, Z28, Z0
-	VMULPS        64(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z1, Z29, Z1
-	VMULPS        128(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z2, Z28, Z2
-	VMULPS        192(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z3, Z29, Z3
-	VMULPS        256(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z4, Z28, Z4
-	VMULPS        320(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z5, Z29, Z5
-	VMULPS        (CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z6, Z28, Z6
-	VMULPS        64(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z7, Z29, Z7
-	VMULPS        128(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z8, Z28, Z8
-	VMULPS        192(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z9, Z29, Z9
-	VMULPS        256(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z10, Z28, Z10
-	VMULPS        320(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z11, Z29, Z11
-	MOVL          1280(DX)(R10*4), BX
-	VMULPS        (CX)(BX*1), Z12, Z24
-	VMULPS        64(CX)(BX*1), Z13, Z25
-	VFMADD231PS   128(CX)(BX*1), Z14, Z24
-	VFMADD231PS   192(CX)(BX*1), Z15, Z25
-	VFMADD231PS   256(CX)(BX*1), Z16, Z24
-	VFMADD231PS   320(CX)(BX*1), Z17, Z25
-	VADDPS        Z25, Z24, Z24
-	MOVL          1920(DX)(R10*4), SI
-	VMULPS        (CX)(SI*1), Z18, Z26
-	VMULPS        64(CX)(SI*1), Z19, Z27
-	VFMADD231PS   128(CX)(SI*1), Z20, Z26
-	VFMADD231PS   192(CX)(SI*1), Z21, Z27
-	VFMADD231PS   256(CX)(SI*1), Z22, Z26
-	VFMADD231PS   320(CX)(SI*1), Z23, Z27
-	VADDPS        Z27, Z26, Z26
-	VEXTRACTF64X4 $0x01, Z24, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF64X4 $0x01, Z26, Y29
-	VADDPS        Y26, Y29, Y29
-	VUNPCKLPS     Y29, Y28, Y24
-	VUNPCKHPS     Y29, Y28, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF32X4 $0x01, Y28, X29
-	VADDPS        X28, X29, X28
-	VPERMILPS     $0x4e, X28, X29
-	VADDPS        X28, X29, X28
-	VMOVSS        1280(R8)(R10*4), X29
-	VINSERTPS     $0x10, 1920(R8)(R10*4), X29, X29
-	VMOVSD        8(R9), X24
-	VMULPS.BCST   minOverlap<>+0(SB), X24, X26
-	VCMPPS        $0x1e, X26, X28, K1
-	VMULPS        X29, X24, X26
-	VDIVPS.Z      X28, X26, K1, X28
-	VMULPS.BCST   growth+48(FP), X29, X29
-	VADDPS.BCST   one<>+0(SB), X29, X29
-	VMULPS        X29, X24, K1, X24
-	VMOVSD        X24, 8(R9)
-	VBROADCASTSS  X28, Z24
-	VMOVSHDUP     X28, X28
-	VBROADCASTSS  X28, Z26
-	VMULPS        (CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z12, Z28, Z12
-	VMULPS        64(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z13, Z29, Z13
-	VMULPS        128(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z14, Z28, Z14
-	VMULPS        192(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z15, Z29, Z15
-	VMULPS        256(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z16, Z28, Z16
-	VMULPS        320(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z17, Z29, Z17
-	VMULPS        (CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z18, Z28, Z18
-	VMULPS        64(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z19, Z29, Z19
-	VMULPS        128(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z20, Z28, Z20
-	VMULPS        192(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z21, Z29, Z21
-	VMULPS        256(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z22, Z28, Z22
-	VMULPS        320(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z23, Z29, Z23
-	INCQ          R10
-	CMPQ          R10, DI
+	MOVL          (DX)(R9*4), R10
+	VBROADCASTSS  (SP), Z14
+	MOVL          (DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        (AX), Z8, Z8
+	VMOVUPS       Z8, (AX)
+	VMULPS        (CX)(R11*1), Z8, Z0
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        64(AX), Z9, Z9
+	VMOVUPS       Z9, 64(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z0
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        128(AX), Z10, Z10
+	VMOVUPS       Z10, 128(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z0
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        192(AX), Z11, Z11
+	VMOVUPS       Z11, 192(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z0
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        256(AX), Z8, Z8
+	VMOVUPS       Z8, 256(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z0
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        320(AX), Z9, Z9
+	VMOVUPS       Z9, 320(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z0
+	MOVL          640(DX)(R9*4), R10
+	VBROADCASTSS  4(SP), Z14
+	MOVL          640(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        384(AX), Z8, Z8
+	VMOVUPS       Z8, 384(AX)
+	VMULPS        (CX)(R11*1), Z8, Z1
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        448(AX), Z9, Z9
+	VMOVUPS       Z9, 448(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z1
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        512(AX), Z10, Z10
+	VMOVUPS       Z10, 512(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z1
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        576(AX), Z11, Z11
+	VMOVUPS       Z11, 576(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z1
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        640(AX), Z8, Z8
+	VMOVUPS       Z8, 640(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z1
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        704(AX), Z9, Z9
+	VMOVUPS       Z9, 704(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z1
+	MOVL          1280(DX)(R9*4), R10
+	VBROADCASTSS  8(SP), Z14
+	MOVL          1280(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        768(AX), Z8, Z8
+	VMOVUPS       Z8, 768(AX)
+	VMULPS        (CX)(R11*1), Z8, Z2
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        832(AX), Z9, Z9
+	VMOVUPS       Z9, 832(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z2
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        896(AX), Z10, Z10
+	VMOVUPS       Z10, 896(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z2
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        960(AX), Z11, Z11
+	VMOVUPS       Z11, 960(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z2
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1024(AX), Z8, Z8
+	VMOVUPS       Z8, 1024(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z2
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1088(AX), Z9, Z9
+	VMOVUPS       Z9, 1088(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z2
+	MOVL          1920(DX)(R9*4), R10
+	VBROADCASTSS  12(SP), Z14
+	MOVL          1920(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1152(AX), Z8, Z8
+	VMOVUPS       Z8, 1152(AX)
+	VMULPS        (CX)(R11*1), Z8, Z3
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1216(AX), Z9, Z9
+	VMOVUPS       Z9, 1216(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z3
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        1280(AX), Z10, Z10
+	VMOVUPS       Z10, 1280(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z3
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        1344(AX), Z11, Z11
+	VMOVUPS       Z11, 1344(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z3
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1408(AX), Z8, Z8
+	VMOVUPS       Z8, 1408(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z3
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1472(AX), Z9, Z9
+	VMOVUPS       Z9, 1472(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z3
+	MOVL          2560(DX)(R9*4), R10
+	VBROADCASTSS  16(SP), Z14
+	MOVL          2560(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1536(AX), Z8, Z8
+	VMOVUPS       Z8, 1536(AX)
+	VMULPS        (CX)(R11*1), Z8, Z4
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1600(AX), Z9, Z9
+	VMOVUPS       Z9, 1600(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z4
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        1664(AX), Z10, Z10
+	VMOVUPS       Z10, 1664(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z4
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        1728(AX), Z11, Z11
+	VMOVUPS       Z11, 1728(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z4
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1792(AX), Z8, Z8
+	VMOVUPS       Z8, 1792(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z4
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1856(AX), Z9, Z9
+	VMOVUPS       Z9, 1856(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z4
+	MOVL          3200(DX)(R9*4), R10
+	VBROADCASTSS  20(SP), Z14
+	MOVL          3200(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        1920(AX), Z8, Z8
+	VMOVUPS       Z8, 1920(AX)
+	VMULPS        (CX)(R11*1), Z8, Z5
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        1984(AX), Z9, Z9
+	VMOVUPS       Z9, 1984(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z5
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        2048(AX), Z10, Z10
+	VMOVUPS       Z10, 2048(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z5
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        2112(AX), Z11, Z11
+	VMOVUPS       Z11, 2112(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z5
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2176(AX), Z8, Z8
+	VMOVUPS       Z8, 2176(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z5
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2240(AX), Z9, Z9
+	VMOVUPS       Z9, 2240(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z5
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y3
+	VBLENDPS      $0xcc, Y1, Y0, Y12
+	VSHUFPS       $0x4e, Y1, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VBLENDPS      $0xcc, Y3, Y2, Y12
+	VSHUFPS       $0x4e, Y3, Y2, Y2
+	VADDPS        Y12, Y2, Y2
+	VSHUFPS       $0x88, Y2, Y0, Y12
+	VSHUFPS       $0xdd, Y2, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VMOVSS        (SI)(R8*4), X8
+	VINSERTPS     $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS     $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS     $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS       (DI), X9
+	VBROADCASTSS  minOverlap<>+0(SB), X10
+	VMULPS        X9, X10, X10
+	VCMPPS        $0x1e, X10, X0, X11
+	VMULPS        X8, X9, X10
+	VDIVPS        X0, X10, X0
+	VANDPS        X11, X0, X0
+	VBROADCASTSS  growth+48(FP), X13
+	VMULPS        X13, X8, X8
+	VBROADCASTSS  one<>+0(SB), X13
+	VADDPS        X13, X8, X8
+	VMULPS        X8, X9, X8
+	VBLENDVPS     X11, X8, X9, X9
+	VMOVUPS       X9, (DI)
+	VMOVUPS       X0, (SP)
+	MOVL          3840(DX)(R9*4), R10
+	VBROADCASTSS  24(SP), Z14
+	MOVL          3840(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2304(AX), Z8, Z8
+	VMOVUPS       Z8, 2304(AX)
+	VMULPS        (CX)(R11*1), Z8, Z6
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2368(AX), Z9, Z9
+	VMOVUPS       Z9, 2368(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z6
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        2432(AX), Z10, Z10
+	VMOVUPS       Z10, 2432(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z6
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        2496(AX), Z11, Z11
+	VMOVUPS       Z11, 2496(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z6
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2560(AX), Z8, Z8
+	VMOVUPS       Z8, 2560(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z6
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2624(AX), Z9, Z9
+	VMOVUPS       Z9, 2624(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z6
+	MOVL          4480(DX)(R9*4), R10
+	VBROADCASTSS  28(SP), Z14
+	MOVL          4480(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2688(AX), Z8, Z8
+	VMOVUPS       Z8, 2688(AX)
+	VMULPS        (CX)(R11*1), Z8, Z7
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        2752(AX), Z9, Z9
+	VMOVUPS       Z9, 2752(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z7
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        2816(AX), Z10, Z10
+	VMOVUPS       Z10, 2816(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z7
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        2880(AX), Z11, Z11
+	VMOVUPS       Z11, 2880(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z7
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        2944(AX), Z8, Z8
+	VMOVUPS       Z8, 2944(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z7
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        3008(AX), Z9, Z9
+	VMOVUPS       Z9, 3008(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z7
+	MOVL          5120(DX)(R9*4), R10
+	VBROADCASTSS  32(SP), Z14
+	MOVL          5120(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        3072(AX), Z8, Z8
+	VMOVUPS       Z8, 3072(AX)
+	VMULPS        (CX)(R11*1), Z8, Z0
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        3136(AX), Z9, Z9
+	VMOVUPS       Z9, 3136(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z0
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        3200(AX), Z10, Z10
+	VMOVUPS       Z10, 3200(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z0
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        3264(AX), Z11, Z11
+	VMOVUPS       Z11, 3264(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z0
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        3328(AX), Z8, Z8
+	VMOVUPS       Z8, 3328(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z0
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        3392(AX), Z9, Z9
+	VMOVUPS       Z9, 3392(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z0
+	MOVL          5760(DX)(R9*4), R10
+	VBROADCASTSS  36(SP), Z14
+	MOVL          5760(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        3456(AX), Z8, Z8
+	VMOVUPS       Z8, 3456(AX)
+	VMULPS        (CX)(R11*1), Z8, Z1
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        3520(AX), Z9, Z9
+	VMOVUPS       Z9, 3520(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z1
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        3584(AX), Z10, Z10
+	VMOVUPS       Z10, 3584(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z1
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        3648(AX), Z11, Z11
+	VMOVUPS       Z11, 3648(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z1
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        3712(AX), Z8, Z8
+	VMOVUPS       Z8, 3712(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z1
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        3776(AX), Z9, Z9
+	VMOVUPS       Z9, 3776(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z1
+	VEXTRACTF64X4 $0x01, Z4, Y12
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF64X4 $0x01, Z5, Y12
+	VADDPS        Y12, Y5, Y5
+	VEXTRACTF64X4 $0x01, Z6, Y12
+	VADDPS        Y12, Y6, Y6
+	VEXTRACTF64X4 $0x01, Z7, Y12
+	VADDPS        Y12, Y7, Y7
+	VBLENDPS      $0xcc, Y5, Y4, Y12
+	VSHUFPS       $0x4e, Y5, Y4, Y4
+	VADDPS        Y12, Y4, Y4
+	VBLENDPS      $0xcc, Y7, Y6, Y12
+	VSHUFPS       $0x4e, Y7, Y6, Y6
+	VADDPS        Y12, Y6, Y6
+	VSHUFPS       $0x88, Y6, Y4, Y12
+	VSHUFPS       $0xdd, Y6, Y4, Y4
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X12
+	VADDPS        X12, X4, X4
+	VMOVSS        2560(SI)(R8*4), X8
+	VINSERTPS     $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS     $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS     $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS       16(DI), X9
+	VBROADCASTSS  minOverlap<>+0(SB), X10
+	VMULPS        X9, X10, X10
+	VCMPPS        $0x1e, X10, X4, X11
+	VMULPS        X8, X9, X10
+	VDIVPS        X4, X10, X4
+	VANDPS        X11, X4, X4
+	VBROADCASTSS  growth+48(FP), X13
+	VMULPS        X13, X8, X8
+	VBROADCASTSS  one<>+0(SB), X13
+	VADDPS        X13, X8, X8
+	VMULPS        X8, X9, X8
+	VBLENDVPS     X11, X8, X9, X9
+	VMOVUPS       X9, 16(DI)
+	VMOVUPS       X4, 16(SP)
+	MOVL          6400(DX)(R9*4), R10
+	VBROADCASTSS  40(SP), Z14
+	MOVL          6400(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        3840(AX), Z8, Z8
+	VMOVUPS       Z8, 3840(AX)
+	VMULPS        (CX)(R11*1), Z8, Z2
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        3904(AX), Z9, Z9
+	VMOVUPS       Z9, 3904(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z2
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        3968(AX), Z10, Z10
+	VMOVUPS       Z10, 3968(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z2
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        4032(AX), Z11, Z11
+	VMOVUPS       Z11, 4032(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z2
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        4096(AX), Z8, Z8
+	VMOVUPS       Z8, 4096(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z2
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        4160(AX), Z9, Z9
+	VMOVUPS       Z9, 4160(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z2
+	MOVL          7040(DX)(R9*4), R10
+	VBROADCASTSS  44(SP), Z14
+	MOVL          7040(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        4224(AX), Z8, Z8
+	VMOVUPS       Z8, 4224(AX)
+	VMULPS        (CX)(R11*1), Z8, Z3
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        4288(AX), Z9, Z9
+	VMOVUPS       Z9, 4288(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z3
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMULPS        4352(AX), Z10, Z10
+	VMOVUPS       Z10, 4352(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z3
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMULPS        4416(AX), Z11, Z11
+	VMOVUPS       Z11, 4416(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z3
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMULPS        4480(AX), Z8, Z8
+	VMOVUPS       Z8, 4480(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z3
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMULPS        4544(AX), Z9, Z9
+	VMOVUPS       Z9, 4544(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z3
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y3
+	VBLENDPS      $0xcc, Y1, Y0, Y12
+	VSHUFPS       $0x4e, Y1, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VBLENDPS      $0xcc, Y3, Y2, Y12
+	VSHUFPS       $0x4e, Y3, Y2, Y2
+	VADDPS        Y12, Y2, Y2
+	VSHUFPS       $0x88, Y2, Y0, Y12
+	VSHUFPS       $0xdd, Y2, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VMOVSS        5120(SI)(R8*4), X8
+	VINSERTPS     $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS     $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS     $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS       32(DI), X9
+	VBROADCASTSS  minOverlap<>+0(SB), X10
+	VMULPS        X9, X10, X10
+	VCMPPS        $0x1e, X10, X0, X11
+	VMULPS        X8, X9, X10
+	VDIVPS        X0, X10, X0
+	VANDPS        X11, X0, X0
+	VBROADCASTSS  growth+48(FP), X13
+	VMULPS        X13, X8, X8
+	VBROADCASTSS  one<>+0(SB), X13
+	VADDPS        X13, X8, X8
+	VMULPS        X8, X9, X8
+	VBLENDVPS     X11, X8, X9, X9
+	VMOVUPS       X9, 32(DI)
+	VMOVUPS       X0, 32(SP)
+	MOVQ          R8, R9
+	INCQ          R8
+	CMPQ          R8, BX
 	JL            spike
-	VMOVUPS       Z0, (AX)
-	VMOVUPS       Z1, 64(AX)
-	VMOVUPS       Z2, 128(AX)
-	VMOVUPS       Z3, 192(AX)
-	VMOVUPS       Z4, 256(AX)
-	VMOVUPS       Z5, 320(AX)
-	VMOVUPS       Z6, 384(AX)
-	VMOVUPS       Z7, 448(AX)
-	VMOVUPS       Z8, 512(AX)
-	VMOVUPS       Z9, 576(AX)
-	VMOVUPS       Z10, 640(AX)
-	VMOVUPS       Z11, 704(AX)
-	VMOVUPS       Z12, 768(AX)
-	VMOVUPS       Z13, 832(AX)
-	VMOVUPS       Z14, 896(AX)
-	VMOVUPS       Z15, 960(AX)
-	VMOVUPS       Z16, 1024(AX)
-	VMOVUPS       Z17, 1088(AX)
-	VMOVUPS       Z18, 1152(AX)
-	VMOVUPS       Z19, 1216(AX)
-	VMOVUPS       Z20, 1280(AX)
-	VMOVUPS       Z21, 1344(AX)
-	VMOVUPS       Z22, 1408(AX)
-	VMOVUPS       Z23, 1472(AX)
+	XORQ          BX, BX
+
+last:
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Z14
+	VMOVUPS      (CX)(R10*1), Z8
+	VFMADD213PS  Z15, Z14, Z8
+	VMULPS       (AX), Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      64(CX)(R10*1), Z9
+	VFMADD213PS  Z15, Z14, Z9
+	VMULPS       64(AX), Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      128(CX)(R10*1), Z10
+	VFMADD213PS  Z15, Z14, Z10
+	VMULPS       128(AX), Z10, Z10
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      192(CX)(R10*1), Z11
+	VFMADD213PS  Z15, Z14, Z11
+	VMULPS       192(AX), Z11, Z11
+	VMOVUPS      Z11, 192(AX)
+	VMOVUPS      256(CX)(R10*1), Z8
+	VFMADD213PS  Z15, Z14, Z8
+	VMULPS       256(AX), Z8, Z8
+	VMOVUPS      Z8, 256(AX)
+	VMOVUPS      320(CX)(R10*1), Z9
+	VFMADD213PS  Z15, Z14, Z9
+	VMULPS       320(AX), Z9, Z9
+	VMOVUPS      Z9, 320(AX)
+	ADDQ         $+384, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
+	JL           last
 	VZEROUPPER
 	RET
 
 // func updateForgetting96AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·updateForgetting96AVX512(SB), NOSPLIT, $16-56
-	MOVQ    h+0(FP), AX
-	MOVQ    weights+8(FP), CX
-	MOVQ    offsets+16(FP), DX
-	MOVQ    n+40(FP), DI
-	MOVQ    eps+24(FP), R8
-	MOVQ    scales+32(FP), R9
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 256(AX), Z4
-	VMOVUPS 320(AX), Z5
-	VMOVUPS 384(AX), Z6
-	VMOVUPS 448(AX), Z7
-	VMOVUPS 512(AX), Z8
-	VMOVUPS 576(AX), Z9
-	VMOVUPS 640(AX), Z10
-	VMOVUPS 704(AX), Z11
-	VMOVUPS 768(AX), Z12
-	VMOVUPS 832(AX), Z13
-	VMOVUPS 896(AX), Z14
-	VMOVUPS 960(AX), Z15
-	VMOVUPS 1024(AX), Z16
-	VMOVUPS 1088(AX), Z17
-	VMOVUPS 1152(AX), Z18
-	VMOVUPS 1216(AX), Z19
-	VMOVUPS 1280(AX), Z20
-	VMOVUPS 1344(AX), Z21
-	VMOVUPS 1408(AX), Z22
-	VMOVUPS 1472(AX), Z23
-	XORQ    R10, R10
+// Requires: AVX, AVX512F
+TEXT ·updateForgetting96AVX512(SB), NOSPLIT, $96-56
+	MOVQ         h+0(FP), AX
+	MOVQ         weights+8(FP), CX
+	MOVQ         offsets+16(FP), DX
+	MOVQ         n+40(FP), BX
+	MOVQ         eps+24(FP), SI
+	MOVQ         scales+32(FP), DI
+	VXORPS       X0, X0, X0
+	VMOVUPS      X0, (SP)
+	VMOVUPS      X0, 48(SP)
+	VMOVUPS      X0, 16(SP)
+	VMOVUPS      X0, 64(SP)
+	VMOVUPS      X0, 32(SP)
+	VMOVUPS      X0, 80(SP)
+	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Z15
+	XORQ         R9, R9
 
 spike:
-	MOVL          (DX)(R10*4), BX
-	VMULPS        (CX)(BX*1), Z0, Z24
-	VMULPS        64(CX)(BX*1), Z1, Z25
-	VFMADD231PS   128(CX)(BX*1), Z2, Z24
-	VFMADD231PS   192(CX)(BX*1), Z3, Z25
-	VFMADD231PS   256(CX)(BX*1), Z4, Z24
-	VFMADD231PS   320(CX)(BX*1), Z5, Z25
-	VADDPS        Z25, Z24, Z24
-	MOVL          640(DX)(R10*4), SI
-	VMULPS        (CX)(SI*1), Z6, Z26
-	VMULPS        64(CX)(SI*1), Z7, Z27
-	VFMADD231PS   128(CX)(SI*1), Z8, Z26
-	VFMADD231PS   192(CX)(SI*1), Z9, Z27
-	VFMADD231PS   256(CX)(SI*1), Z10, Z26
-	VFMADD231PS   320(CX)(SI*1), Z11, Z27
-	VADDPS        Z27, Z26, Z26
-	VEXTRACTF64X4 $0x01, Z24, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF64X4 $0x01, Z26, Y29
-	VADDPS        Y26, Y29, Y29
-	VUNPCKLPS     Y29, Y28, Y24
-	VUNPCKHPS     Y29, Y28, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF32X4 $0x01, Y28, X29
-	VADDPS        X28, X29, X28
-	VPERMILPS     $0x4e, X28, X29
-	VADDPS        X28, X29, X28
-	VMOVSS        (R8)(R10*4), X29
-	VINSERTPS     $0x10, 640(R8)(R10*4), X29, X29
-	VMOVSD        (R9), X24
-	VMULPS.BCST   minOverlap<>+0(SB), X24, X26
-	VCMPPS        $0x1e, X26, X28, K1
-	VMULPS        X29, X24, X26
-	VDIVPS.Z      X28, X26, K1, X28
-	VMULPS.BCST.Z share+52(FP), X26, K1, X26
-	VMOVUPS       X26, (SP)
-	VMULPS.BCST   growth+48(FP), X29, X29
-	VADDPS.BCST   one<>+0(SB), X29, X29
-	VMULPS        X29, X24, K1, X24
-	VMOVSD        X24, (R9)
-	VBROADCASTSS  X28, Z24
-	VMOVSHDUP     X28, X28
-	VBROADCASTSS  X28, Z26
-	VMULPS        (CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z0, Z28, Z0
-	VADDPS.BCST   (SP), Z0, Z0
-	VMULPS        64(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z1, Z29, Z1
-	VADDPS.BCST   (SP), Z1, Z1
-	VMULPS        128(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z2, Z28, Z2
-	VADDPS.BCST   (SP), Z2, Z2
-	VMULPS        192(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z3, Z29, Z3
-	VADDPS.BCST   (SP), Z3, Z3
-	VMULPS        256(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z4, Z28, Z4
-	VADDPS.BCST   (SP), Z4, Z4
-	VMULPS        320(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z5, Z29, Z5
-	VADDPS.BCST   (SP), Z5, Z5
-	VMULPS        (CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z6, Z28, Z6
-	VADDPS.BCST   4(SP), Z6, Z6
-	VMULPS        64(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z7, Z29, Z7
-	VADDPS.BCST   4(SP), Z7, Z7
-	VMULPS        128(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z8, Z28, Z8
-	VADDPS.BCST   4(SP), Z8, Z8
-	VMULPS        192(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z9, Z29, Z9
-	VADDPS.BCST   4(SP), Z9, Z9
-	VMULPS        256(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z10, Z28, Z10
-	VADDPS.BCST   4(SP), Z10, Z10
-	VMULPS        320(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z11, Z29, Z11
-	VADDPS.BCST   4(SP), Z11, Z11
-	MOVL          1280(DX)(R10*4), BX
-	VMULPS        (CX)(BX*1), Z12, Z24
-	VMULPS        64(CX)(BX*1), Z13, Z25
-	VFMADD231PS   128(CX)(BX*1), Z14, Z24
-	VFMADD231PS   192(CX)(BX*1), Z15, Z25
-	VFMADD231PS   256(CX)(BX*1), Z16, Z24
-	VFMADD231PS   320(CX)(BX*1), Z17, Z25
-	VADDPS        Z25, Z24, Z24
-	MOVL          1920(DX)(R10*4), SI
-	VMULPS        (CX)(SI*1), Z18, Z26
-	VMULPS        64(CX)(SI*1), Z19, Z27
-	VFMADD231PS   128(CX)(SI*1), Z20, Z26
-	VFMADD231PS   192(CX)(SI*1), Z21, Z27
-	VFMADD231PS   256(CX)(SI*1), Z22, Z26
-	VFMADD231PS   320(CX)(SI*1), Z23, Z27
-	VADDPS        Z27, Z26, Z26
-	VEXTRACTF64X4 $0x01, Z24, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF64X4 $0x01, Z26, Y29
-	VADDPS        Y26, Y29, Y29
-	VUNPCKLPS     Y29, Y28, Y24
-	VUNPCKHPS     Y29, Y28, Y28
-	VADDPS        Y24, Y28, Y28
-	VEXTRACTF32X4 $0x01, Y28, X29
-	VADDPS        X28, X29, X28
-	VPERMILPS     $0x4e, X28, X29
-	VADDPS        X28, X29, X28
-	VMOVSS        1280(R8)(R10*4), X29
-	VINSERTPS     $0x10, 1920(R8)(R10*4), X29, X29
-	VMOVSD        8(R9), X24
-	VMULPS.BCST   minOverlap<>+0(SB), X24, X26
-	VCMPPS        $0x1e, X26, X28, K1
-	VMULPS        X29, X24, X26
-	VDIVPS.Z      X28, X26, K1, X28
-	VMULPS.BCST.Z share+52(FP), X26, K1, X26
-	VMOVUPS       X26, (SP)
-	VMULPS.BCST   growth+48(FP), X29, X29
-	VADDPS.BCST   one<>+0(SB), X29, X29
-	VMULPS        X29, X24, K1, X24
-	VMOVSD        X24, 8(R9)
-	VBROADCASTSS  X28, Z24
-	VMOVSHDUP     X28, X28
-	VBROADCASTSS  X28, Z26
-	VMULPS        (CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z12, Z28, Z12
-	VADDPS.BCST   (SP), Z12, Z12
-	VMULPS        64(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z13, Z29, Z13
-	VADDPS.BCST   (SP), Z13, Z13
-	VMULPS        128(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z14, Z28, Z14
-	VADDPS.BCST   (SP), Z14, Z14
-	VMULPS        192(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z15, Z29, Z15
-	VADDPS.BCST   (SP), Z15, Z15
-	VMULPS        256(CX)(BX*1), Z24, Z28
-	VFMADD231PS   Z16, Z28, Z16
-	VADDPS.BCST   (SP), Z16, Z16
-	VMULPS        320(CX)(BX*1), Z24, Z29
-	VFMADD231PS   Z17, Z29, Z17
-	VADDPS.BCST   (SP), Z17, Z17
-	VMULPS        (CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z18, Z28, Z18
-	VADDPS.BCST   4(SP), Z18, Z18
-	VMULPS        64(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z19, Z29, Z19
-	VADDPS.BCST   4(SP), Z19, Z19
-	VMULPS        128(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z20, Z28, Z20
-	VADDPS.BCST   4(SP), Z20, Z20
-	VMULPS        192(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z21, Z29, Z21
-	VADDPS.BCST   4(SP), Z21, Z21
-	VMULPS        256(CX)(SI*1), Z26, Z28
-	VFMADD231PS   Z22, Z28, Z22
-	VADDPS.BCST   4(SP), Z22, Z22
-	VMULPS        320(CX)(SI*1), Z26, Z29
-	VFMADD231PS   Z23, Z29, Z23
-	VADDPS.BCST   4(SP), Z23, Z23
-	INCQ          R10
-	CMPQ          R10, DI
+	MOVL          (DX)(R9*4), R10
+	VBROADCASTSS  (SP), Z14
+	VBROADCASTSS  48(SP), Z13
+	MOVL          (DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       (AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, (AX)
+	VMULPS        (CX)(R11*1), Z8, Z0
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       64(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 64(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z0
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       128(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 128(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z0
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       192(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 192(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z0
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       256(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 256(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z0
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       320(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 320(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z0
+	MOVL          640(DX)(R9*4), R10
+	VBROADCASTSS  4(SP), Z14
+	VBROADCASTSS  52(SP), Z13
+	MOVL          640(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       384(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 384(AX)
+	VMULPS        (CX)(R11*1), Z8, Z1
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       448(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 448(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z1
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       512(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 512(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z1
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       576(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 576(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z1
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       640(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 640(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z1
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       704(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 704(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z1
+	MOVL          1280(DX)(R9*4), R10
+	VBROADCASTSS  8(SP), Z14
+	VBROADCASTSS  56(SP), Z13
+	MOVL          1280(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       768(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 768(AX)
+	VMULPS        (CX)(R11*1), Z8, Z2
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       832(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 832(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z2
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       896(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 896(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z2
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       960(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 960(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z2
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       1024(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 1024(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z2
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       1088(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 1088(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z2
+	MOVL          1920(DX)(R9*4), R10
+	VBROADCASTSS  12(SP), Z14
+	VBROADCASTSS  60(SP), Z13
+	MOVL          1920(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       1152(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 1152(AX)
+	VMULPS        (CX)(R11*1), Z8, Z3
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       1216(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 1216(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z3
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       1280(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 1280(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z3
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       1344(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 1344(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z3
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       1408(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 1408(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z3
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       1472(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 1472(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z3
+	MOVL          2560(DX)(R9*4), R10
+	VBROADCASTSS  16(SP), Z14
+	VBROADCASTSS  64(SP), Z13
+	MOVL          2560(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       1536(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 1536(AX)
+	VMULPS        (CX)(R11*1), Z8, Z4
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       1600(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 1600(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z4
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       1664(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 1664(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z4
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       1728(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 1728(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z4
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       1792(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 1792(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z4
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       1856(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 1856(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z4
+	MOVL          3200(DX)(R9*4), R10
+	VBROADCASTSS  20(SP), Z14
+	VBROADCASTSS  68(SP), Z13
+	MOVL          3200(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       1920(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 1920(AX)
+	VMULPS        (CX)(R11*1), Z8, Z5
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       1984(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 1984(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z5
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       2048(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 2048(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z5
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       2112(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 2112(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z5
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       2176(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 2176(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z5
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       2240(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 2240(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z5
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y3
+	VBLENDPS      $0xcc, Y1, Y0, Y12
+	VSHUFPS       $0x4e, Y1, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VBLENDPS      $0xcc, Y3, Y2, Y12
+	VSHUFPS       $0x4e, Y3, Y2, Y2
+	VADDPS        Y12, Y2, Y2
+	VSHUFPS       $0x88, Y2, Y0, Y12
+	VSHUFPS       $0xdd, Y2, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VMOVSS        (SI)(R8*4), X8
+	VINSERTPS     $0x10, 640(SI)(R8*4), X8, X8
+	VINSERTPS     $0x20, 1280(SI)(R8*4), X8, X8
+	VINSERTPS     $0x30, 1920(SI)(R8*4), X8, X8
+	VMOVUPS       (DI), X9
+	VBROADCASTSS  minOverlap<>+0(SB), X10
+	VMULPS        X9, X10, X10
+	VCMPPS        $0x1e, X10, X0, X11
+	VMULPS        X8, X9, X10
+	VDIVPS        X0, X10, X0
+	VANDPS        X11, X0, X0
+	VBROADCASTSS  share+52(FP), X13
+	VMULPS        X13, X10, X10
+	VANDPS        X11, X10, X10
+	VMOVUPS       X10, 48(SP)
+	VBROADCASTSS  growth+48(FP), X13
+	VMULPS        X13, X8, X8
+	VBROADCASTSS  one<>+0(SB), X13
+	VADDPS        X13, X8, X8
+	VMULPS        X8, X9, X8
+	VBLENDVPS     X11, X8, X9, X9
+	VMOVUPS       X9, (DI)
+	VMOVUPS       X0, (SP)
+	MOVL          3840(DX)(R9*4), R10
+	VBROADCASTSS  24(SP), Z14
+	VBROADCASTSS  72(SP), Z13
+	MOVL          3840(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       2304(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 2304(AX)
+	VMULPS        (CX)(R11*1), Z8, Z6
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       2368(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 2368(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z6
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       2432(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 2432(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z6
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       2496(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 2496(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z6
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       2560(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 2560(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z6
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       2624(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 2624(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z6
+	MOVL          4480(DX)(R9*4), R10
+	VBROADCASTSS  28(SP), Z14
+	VBROADCASTSS  76(SP), Z13
+	MOVL          4480(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       2688(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 2688(AX)
+	VMULPS        (CX)(R11*1), Z8, Z7
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       2752(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 2752(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z7
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       2816(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 2816(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z7
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       2880(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 2880(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z7
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       2944(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 2944(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z7
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       3008(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 3008(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z7
+	MOVL          5120(DX)(R9*4), R10
+	VBROADCASTSS  32(SP), Z14
+	VBROADCASTSS  80(SP), Z13
+	MOVL          5120(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       3072(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 3072(AX)
+	VMULPS        (CX)(R11*1), Z8, Z0
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       3136(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 3136(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z0
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       3200(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 3200(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z0
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       3264(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 3264(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z0
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       3328(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 3328(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z0
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       3392(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 3392(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z0
+	MOVL          5760(DX)(R9*4), R10
+	VBROADCASTSS  36(SP), Z14
+	VBROADCASTSS  84(SP), Z13
+	MOVL          5760(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       3456(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 3456(AX)
+	VMULPS        (CX)(R11*1), Z8, Z1
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       3520(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 3520(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z1
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       3584(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 3584(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z1
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       3648(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 3648(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z1
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       3712(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 3712(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z1
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       3776(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 3776(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z1
+	VEXTRACTF64X4 $0x01, Z4, Y12
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF64X4 $0x01, Z5, Y12
+	VADDPS        Y12, Y5, Y5
+	VEXTRACTF64X4 $0x01, Z6, Y12
+	VADDPS        Y12, Y6, Y6
+	VEXTRACTF64X4 $0x01, Z7, Y12
+	VADDPS        Y12, Y7, Y7
+	VBLENDPS      $0xcc, Y5, Y4, Y12
+	VSHUFPS       $0x4e, Y5, Y4, Y4
+	VADDPS        Y12, Y4, Y4
+	VBLENDPS      $0xcc, Y7, Y6, Y12
+	VSHUFPS       $0x4e, Y7, Y6, Y6
+	VADDPS        Y12, Y6, Y6
+	VSHUFPS       $0x88, Y6, Y4, Y12
+	VSHUFPS       $0xdd, Y6, Y4, Y4
+	VADDPS        Y12, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X12
+	VADDPS        X12, X4, X4
+	VMOVSS        2560(SI)(R8*4), X8
+	VINSERTPS     $0x10, 3200(SI)(R8*4), X8, X8
+	VINSERTPS     $0x20, 3840(SI)(R8*4), X8, X8
+	VINSERTPS     $0x30, 4480(SI)(R8*4), X8, X8
+	VMOVUPS       16(DI), X9
+	VBROADCASTSS  minOverlap<>+0(SB), X10
+	VMULPS        X9, X10, X10
+	VCMPPS        $0x1e, X10, X4, X11
+	VMULPS        X8, X9, X10
+	VDIVPS        X4, X10, X4
+	VANDPS        X11, X4, X4
+	VBROADCASTSS  share+52(FP), X13
+	VMULPS        X13, X10, X10
+	VANDPS        X11, X10, X10
+	VMOVUPS       X10, 64(SP)
+	VBROADCASTSS  growth+48(FP), X13
+	VMULPS        X13, X8, X8
+	VBROADCASTSS  one<>+0(SB), X13
+	VADDPS        X13, X8, X8
+	VMULPS        X8, X9, X8
+	VBLENDVPS     X11, X8, X9, X9
+	VMOVUPS       X9, 16(DI)
+	VMOVUPS       X4, 16(SP)
+	MOVL          6400(DX)(R9*4), R10
+	VBROADCASTSS  40(SP), Z14
+	VBROADCASTSS  88(SP), Z13
+	MOVL          6400(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       3840(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 3840(AX)
+	VMULPS        (CX)(R11*1), Z8, Z2
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       3904(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 3904(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z2
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       3968(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 3968(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z2
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       4032(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 4032(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z2
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       4096(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 4096(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z2
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       4160(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 4160(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z2
+	MOVL          7040(DX)(R9*4), R10
+	VBROADCASTSS  44(SP), Z14
+	VBROADCASTSS  92(SP), Z13
+	MOVL          7040(DX)(R8*4), R11
+	VMOVUPS       (CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       4224(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 4224(AX)
+	VMULPS        (CX)(R11*1), Z8, Z3
+	VMOVUPS       64(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       4288(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 4288(AX)
+	VFMADD231PS   64(CX)(R11*1), Z9, Z3
+	VMOVUPS       128(CX)(R10*1), Z10
+	VFMADD213PS   Z15, Z14, Z10
+	VMOVUPS       4352(AX), Z12
+	VFMADD213PS   Z13, Z12, Z10
+	VMOVUPS       Z10, 4352(AX)
+	VFMADD231PS   128(CX)(R11*1), Z10, Z3
+	VMOVUPS       192(CX)(R10*1), Z11
+	VFMADD213PS   Z15, Z14, Z11
+	VMOVUPS       4416(AX), Z12
+	VFMADD213PS   Z13, Z12, Z11
+	VMOVUPS       Z11, 4416(AX)
+	VFMADD231PS   192(CX)(R11*1), Z11, Z3
+	VMOVUPS       256(CX)(R10*1), Z8
+	VFMADD213PS   Z15, Z14, Z8
+	VMOVUPS       4480(AX), Z12
+	VFMADD213PS   Z13, Z12, Z8
+	VMOVUPS       Z8, 4480(AX)
+	VFMADD231PS   256(CX)(R11*1), Z8, Z3
+	VMOVUPS       320(CX)(R10*1), Z9
+	VFMADD213PS   Z15, Z14, Z9
+	VMOVUPS       4544(AX), Z12
+	VFMADD213PS   Z13, Z12, Z9
+	VMOVUPS       Z9, 4544(AX)
+	VFMADD231PS   320(CX)(R11*1), Z9, Z3
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y12
+	VADDPS        Y12, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y3
+	VBLENDPS      $0xcc, Y1, Y0, Y12
+	VSHUFPS       $0x4e, Y1, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VBLENDPS      $0xcc, Y3, Y2, Y12
+	VSHUFPS       $0x4e, Y3, Y2, Y2
+	VADDPS        Y12, Y2, Y2
+	VSHUFPS       $0x88, Y2, Y0, Y12
+	VSHUFPS       $0xdd, Y2, Y0, Y0
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VMOVSS        5120(SI)(R8*4), X8
+	VINSERTPS     $0x10, 5760(SI)(R8*4), X8, X8
+	VINSERTPS     $0x20, 6400(SI)(R8*4), X8, X8
+	VINSERTPS     $0x30, 7040(SI)(R8*4), X8, X8
+	VMOVUPS       32(DI), X9
+	VBROADCASTSS  minOverlap<>+0(SB), X10
+	VMULPS        X9, X10, X10
+	VCMPPS        $0x1e, X10, X0, X11
+	VMULPS        X8, X9, X10
+	VDIVPS        X0, X10, X0
+	VANDPS        X11, X0, X0
+	VBROADCASTSS  share+52(FP), X13
+	VMULPS        X13, X10, X10
+	VANDPS        X11, X10, X10
+	VMOVUPS       X10, 80(SP)
+	VBROADCASTSS  growth+48(FP), X13
+	VMULPS        X13, X8, X8
+	VBROADCASTSS  one<>+0(SB), X13
+	VADDPS        X13, X8, X8
+	VMULPS        X8, X9, X8
+	VBLENDVPS     X11, X8, X9, X9
+	VMOVUPS       X9, 32(DI)
+	VMOVUPS       X0, 32(SP)
+	MOVQ          R8, R9
+	INCQ          R8
+	CMPQ          R8, BX
 	JL            spike
-	VMOVUPS       Z0, (AX)
-	VMOVUPS       Z1, 64(AX)
-	VMOVUPS       Z2, 128(AX)
-	VMOVUPS       Z3, 192(AX)
-	VMOVUPS       Z4, 256(AX)
-	VMOVUPS       Z5, 320(AX)
-	VMOVUPS       Z6, 384(AX)
-	VMOVUPS       Z7, 448(AX)
-	VMOVUPS       Z8, 512(AX)
-	VMOVUPS       Z9, 576(AX)
-	VMOVUPS       Z10, 640(AX)
-	VMOVUPS       Z11, 704(AX)
-	VMOVUPS       Z12, 768(AX)
-	VMOVUPS       Z13, 832(AX)
-	VMOVUPS       Z14, 896(AX)
-	VMOVUPS       Z15, 960(AX)
-	VMOVUPS       Z16, 1024(AX)
-	VMOVUPS       Z17, 1088(AX)
-	VMOVUPS       Z18, 1152(AX)
-	VMOVUPS       Z19, 1216(AX)
-	VMOVUPS       Z20, 1280(AX)
-	VMOVUPS       Z21, 1344(AX)
-	VMOVUPS       Z22, 1408(AX)
-	VMOVUPS       Z23, 1472(AX)
+	XORQ          BX, BX
+
+last:
+	MOVL         (DX)(R9*4), R10
+	VBROADCASTSS (SP)(BX*1), Z14
+	VBROADCASTSS 48(SP)(BX*1), Z13
+	VMOVUPS      (CX)(R10*1), Z8
+	VFMADD213PS  Z15, Z14, Z8
+	VMOVUPS      (AX), Z12
+	VFMADD213PS  Z13, Z12, Z8
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      64(CX)(R10*1), Z9
+	VFMADD213PS  Z15, Z14, Z9
+	VMOVUPS      64(AX), Z12
+	VFMADD213PS  Z13, Z12, Z9
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      128(CX)(R10*1), Z10
+	VFMADD213PS  Z15, Z14, Z10
+	VMOVUPS      128(AX), Z12
+	VFMADD213PS  Z13, Z12, Z10
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      192(CX)(R10*1), Z11
+	VFMADD213PS  Z15, Z14, Z11
+	VMOVUPS      192(AX), Z12
+	VFMADD213PS  Z13, Z12, Z11
+	VMOVUPS      Z11, 192(AX)
+	VMOVUPS      256(CX)(R10*1), Z8
+	VFMADD213PS  Z15, Z14, Z8
+	VMOVUPS      256(AX), Z12
+	VFMADD213PS  Z13, Z12, Z8
+	VMOVUPS      Z8, 256(AX)
+	VMOVUPS      320(CX)(R10*1), Z9
+	VFMADD213PS  Z15, Z14, Z9
+	VMOVUPS      320(AX), Z12
+	VFMADD213PS  Z13, Z12, Z9
+	VMOVUPS      Z9, 320(AX)
+	ADDQ         $+384, AX
+	ADDQ         $+640, DX
+	ADDQ         $+4, BX
+	CMPQ         BX, $+48
+	JL           last
 	VZEROUPPER
 	RET
 
@@ -5430,12 +9383,12 @@ TEXT ·updateFast8AVX2(SB), NOSPLIT, $48-44
 	MOVQ         offsets+16(FP), DX
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         DI, DI
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R8, R8
 
 spike:
@@ -5609,12 +9562,12 @@ TEXT ·updateGeneral8AVX2(SB), NOSPLIT, $48-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -5689,7 +9642,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -5749,7 +9704,9 @@ spike:
 	VDIVPS       X4, X10, X4
 	VANDPS       X11, X4, X4
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -5793,7 +9750,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -5828,7 +9787,6 @@ TEXT ·updateForgetting8AVX2(SB), NOSPLIT, $96-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 48(SP)
@@ -5837,6 +9795,7 @@ TEXT ·updateForgetting8AVX2(SB), NOSPLIT, $96-56
 	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -5927,7 +9886,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 48(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -5999,7 +9960,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 64(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -6051,7 +10014,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 80(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -6087,12 +10052,12 @@ TEXT ·updateFast16AVX2(SB), NOSPLIT, $48-44
 	MOVQ         offsets+16(FP), DX
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         DI, DI
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R8, R8
 
 spike:
@@ -6331,12 +10296,12 @@ TEXT ·updateGeneral16AVX2(SB), NOSPLIT, $48-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -6441,7 +10406,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -6521,7 +10488,9 @@ spike:
 	VDIVPS       X4, X10, X4
 	VANDPS       X11, X4, X4
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -6575,7 +10544,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -6614,7 +10585,6 @@ TEXT ·updateForgetting16AVX2(SB), NOSPLIT, $96-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 48(SP)
@@ -6623,6 +10593,7 @@ TEXT ·updateForgetting16AVX2(SB), NOSPLIT, $96-56
 	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -6749,7 +10720,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 48(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -6845,7 +10818,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 64(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -6909,7 +10884,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 80(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -6950,12 +10927,12 @@ TEXT ·updateFast24AVX2(SB), NOSPLIT, $48-44
 	MOVQ         offsets+16(FP), DX
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         DI, DI
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R8, R8
 
 spike:
@@ -7259,12 +11236,12 @@ TEXT ·updateGeneral24AVX2(SB), NOSPLIT, $48-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -7399,7 +11376,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -7499,7 +11478,9 @@ spike:
 	VDIVPS       X4, X10, X4
 	VANDPS       X11, X4, X4
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -7563,7 +11544,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -7606,7 +11589,6 @@ TEXT ·updateForgetting24AVX2(SB), NOSPLIT, $96-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 48(SP)
@@ -7615,6 +11597,7 @@ TEXT ·updateForgetting24AVX2(SB), NOSPLIT, $96-56
 	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -7777,7 +11760,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 48(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -7897,7 +11882,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 64(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -7973,7 +11960,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 80(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -8019,12 +12008,12 @@ TEXT ·updateFast32AVX2(SB), NOSPLIT, $48-44
 	MOVQ         offsets+16(FP), DX
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         DI, DI
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R8, R8
 
 spike:
@@ -8393,12 +12382,12 @@ TEXT ·updateGeneral32AVX2(SB), NOSPLIT, $48-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -8563,7 +12552,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -8683,7 +12674,9 @@ spike:
 	VDIVPS       X4, X10, X4
 	VANDPS       X11, X4, X4
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -8757,7 +12750,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -8804,7 +12799,6 @@ TEXT ·updateForgetting32AVX2(SB), NOSPLIT, $96-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 48(SP)
@@ -8813,6 +12807,7 @@ TEXT ·updateForgetting32AVX2(SB), NOSPLIT, $96-56
 	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -9011,7 +13006,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 48(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -9155,7 +13152,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 64(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -9243,7 +13242,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 80(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -9294,12 +13295,12 @@ TEXT ·updateFast40AVX2(SB), NOSPLIT, $48-44
 	MOVQ         offsets+16(FP), DX
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         DI, DI
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R8, R8
 
 spike:
@@ -9733,12 +13734,12 @@ TEXT ·updateGeneral40AVX2(SB), NOSPLIT, $48-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -9933,7 +13934,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -10073,7 +14076,9 @@ spike:
 	VDIVPS       X4, X10, X4
 	VANDPS       X11, X4, X4
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -10157,7 +14162,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -10208,7 +14215,6 @@ TEXT ·updateForgetting40AVX2(SB), NOSPLIT, $96-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 48(SP)
@@ -10217,6 +14223,7 @@ TEXT ·updateForgetting40AVX2(SB), NOSPLIT, $96-56
 	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -10451,7 +14458,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 48(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -10619,7 +14628,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 64(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -10719,7 +14730,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 80(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -10775,12 +14788,12 @@ TEXT ·updateFast48AVX2(SB), NOSPLIT, $48-44
 	MOVQ         offsets+16(FP), DX
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         DI, DI
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R8, R8
 
 spike:
@@ -11279,12 +15292,12 @@ TEXT ·updateGeneral48AVX2(SB), NOSPLIT, $48-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -11509,7 +15522,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -11669,7 +15684,9 @@ spike:
 	VDIVPS       X4, X10, X4
 	VANDPS       X11, X4, X4
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -11763,7 +15780,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -11818,7 +15837,6 @@ TEXT ·updateForgetting48AVX2(SB), NOSPLIT, $96-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 48(SP)
@@ -11827,6 +15845,7 @@ TEXT ·updateForgetting48AVX2(SB), NOSPLIT, $96-56
 	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -12097,7 +16116,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 48(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -12289,7 +16310,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 64(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -12401,7 +16424,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 80(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -12462,12 +16487,12 @@ TEXT ·updateFast56AVX2(SB), NOSPLIT, $48-44
 	MOVQ         offsets+16(FP), DX
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         DI, DI
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R8, R8
 
 spike:
@@ -13031,12 +17056,12 @@ TEXT ·updateGeneral56AVX2(SB), NOSPLIT, $48-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -13291,7 +17316,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -13471,7 +17498,9 @@ spike:
 	VDIVPS       X4, X10, X4
 	VANDPS       X11, X4, X4
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -13575,7 +17604,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -13634,7 +17665,6 @@ TEXT ·updateForgetting56AVX2(SB), NOSPLIT, $96-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 48(SP)
@@ -13643,6 +17673,7 @@ TEXT ·updateForgetting56AVX2(SB), NOSPLIT, $96-56
 	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -13949,7 +17980,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 48(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -14165,7 +18198,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 64(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -14289,7 +18324,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 80(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -14355,12 +18392,12 @@ TEXT ·updateFast64AVX2(SB), NOSPLIT, $48-44
 	MOVQ         offsets+16(FP), DX
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         DI, DI
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R8, R8
 
 spike:
@@ -14989,12 +19026,12 @@ TEXT ·updateGeneral64AVX2(SB), NOSPLIT, $48-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -15279,7 +19316,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -15479,7 +19518,9 @@ spike:
 	VDIVPS       X4, X10, X4
 	VANDPS       X11, X4, X4
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -15593,7 +19634,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -15656,7 +19699,6 @@ TEXT ·updateForgetting64AVX2(SB), NOSPLIT, $96-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 48(SP)
@@ -15665,6 +19707,7 @@ TEXT ·updateForgetting64AVX2(SB), NOSPLIT, $96-56
 	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -16007,7 +20050,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 48(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -16247,7 +20292,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 64(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -16383,7 +20430,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 80(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -16454,12 +20503,12 @@ TEXT ·updateFast72AVX2(SB), NOSPLIT, $48-44
 	MOVQ         offsets+16(FP), DX
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         DI, DI
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R8, R8
 
 spike:
@@ -17153,12 +21202,12 @@ TEXT ·updateGeneral72AVX2(SB), NOSPLIT, $48-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -17473,7 +21522,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -17693,7 +21744,9 @@ spike:
 	VDIVPS       X4, X10, X4
 	VANDPS       X11, X4, X4
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -17817,7 +21870,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -17884,7 +21939,6 @@ TEXT ·updateForgetting72AVX2(SB), NOSPLIT, $96-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 48(SP)
@@ -17893,6 +21947,7 @@ TEXT ·updateForgetting72AVX2(SB), NOSPLIT, $96-56
 	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -18271,7 +22326,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 48(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -18535,7 +22592,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 64(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -18683,7 +22742,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 80(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -18759,12 +22820,12 @@ TEXT ·updateFast80AVX2(SB), NOSPLIT, $48-44
 	MOVQ         offsets+16(FP), DX
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         DI, DI
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R8, R8
 
 spike:
@@ -19523,12 +23584,12 @@ TEXT ·updateGeneral80AVX2(SB), NOSPLIT, $48-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -19873,7 +23934,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -20113,7 +24176,9 @@ spike:
 	VDIVPS       X4, X10, X4
 	VANDPS       X11, X4, X4
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -20247,7 +24312,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -20318,7 +24385,6 @@ TEXT ·updateForgetting80AVX2(SB), NOSPLIT, $96-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 48(SP)
@@ -20327,6 +24393,7 @@ TEXT ·updateForgetting80AVX2(SB), NOSPLIT, $96-56
 	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -20741,7 +24808,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 48(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -21029,7 +25098,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 64(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -21189,7 +25260,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 80(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -21270,12 +25343,12 @@ TEXT ·updateFast88AVX2(SB), NOSPLIT, $48-44
 	MOVQ         offsets+16(FP), DX
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         DI, DI
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R8, R8
 
 spike:
@@ -22099,12 +26172,12 @@ TEXT ·updateGeneral88AVX2(SB), NOSPLIT, $48-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -22479,7 +26552,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -22739,7 +26814,9 @@ spike:
 	VDIVPS       X4, X10, X4
 	VANDPS       X11, X4, X4
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -22883,7 +26960,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -22958,7 +27037,6 @@ TEXT ·updateForgetting88AVX2(SB), NOSPLIT, $96-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 48(SP)
@@ -22967,6 +27045,7 @@ TEXT ·updateForgetting88AVX2(SB), NOSPLIT, $96-56
 	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -23417,7 +27496,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 48(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -23729,7 +27810,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 64(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -23901,7 +27984,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 80(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -23987,12 +28072,12 @@ TEXT ·updateFast96AVX2(SB), NOSPLIT, $48-44
 	MOVQ         offsets+16(FP), DX
 	MOVQ         n+32(FP), BX
 	MOVQ         num+24(FP), SI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         DI, DI
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R8, R8
 
 spike:
@@ -24881,12 +28966,12 @@ TEXT ·updateGeneral96AVX2(SB), NOSPLIT, $48-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 16(SP)
 	VMOVUPS      X0, 32(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -25291,7 +29376,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -25571,7 +29658,9 @@ spike:
 	VDIVPS       X4, X10, X4
 	VANDPS       X11, X4, X4
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -25725,7 +29814,9 @@ spike:
 	VDIVPS       X0, X10, X0
 	VANDPS       X11, X0, X0
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)
@@ -25804,7 +29895,6 @@ TEXT ·updateForgetting96AVX2(SB), NOSPLIT, $96-56
 	MOVQ         n+40(FP), BX
 	MOVQ         eps+24(FP), SI
 	MOVQ         scales+32(FP), DI
-	VBROADCASTSS one<>+0(SB), Y15
 	VXORPS       X0, X0, X0
 	VMOVUPS      X0, (SP)
 	VMOVUPS      X0, 48(SP)
@@ -25813,6 +29903,7 @@ TEXT ·updateForgetting96AVX2(SB), NOSPLIT, $96-56
 	VMOVUPS      X0, 32(SP)
 	VMOVUPS      X0, 80(SP)
 	XORQ         R8, R8
+	VBROADCASTSS one<>+0(SB), Y15
 	XORQ         R9, R9
 
 spike:
@@ -26299,7 +30390,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 48(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, (DI)
@@ -26635,7 +30728,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 64(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 16(DI)
@@ -26819,7 +30914,9 @@ spike:
 	VANDPS       X11, X10, X10
 	VMOVUPS      X10, 80(SP)
 	VBROADCASTSS growth+48(FP), X13
-	VFMADD213PS  X15, X13, X8
+	VMULPS       X13, X8, X8
+	VBROADCASTSS one<>+0(SB), X13
+	VADDPS       X13, X8, X8
 	VMULPS       X8, X9, X8
 	VBLENDVPS    X11, X8, X9, X9
 	VMOVUPS      X9, 32(DI)

@@ -55,62 +55,62 @@ func updateGeneral32AVX512(h *float32, weights *float32, offsets *uint32, eps *f
 //go:noescape
 func updateForgetting32AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateFast48AVX512 applies n spikes to each of 6 positions of 48 neurons and multiplies h by a factor.
+// updateFast48AVX512 applies n spikes to each of 8 positions of 48 neurons and multiplies h by a factor.
 //
 //go:noescape
 func updateFast48AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
-// updateGeneral48AVX512 applies n spikes to each of 6 positions of 48 neurons.
+// updateGeneral48AVX512 applies n spikes to each of 8 positions of 48 neurons.
 //
 //go:noescape
 func updateGeneral48AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateForgetting48AVX512 applies n spikes to each of 6 positions of 48 neurons.
+// updateForgetting48AVX512 applies n spikes to each of 8 positions of 48 neurons.
 //
 //go:noescape
 func updateForgetting48AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateFast64AVX512 applies n spikes to each of 6 positions of 64 neurons and multiplies h by a factor.
+// updateFast64AVX512 applies n spikes to each of 12 positions of 64 neurons and multiplies h by a factor.
 //
 //go:noescape
 func updateFast64AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
-// updateGeneral64AVX512 applies n spikes to each of 6 positions of 64 neurons.
+// updateGeneral64AVX512 applies n spikes to each of 12 positions of 64 neurons.
 //
 //go:noescape
 func updateGeneral64AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateForgetting64AVX512 applies n spikes to each of 6 positions of 64 neurons.
+// updateForgetting64AVX512 applies n spikes to each of 12 positions of 64 neurons.
 //
 //go:noescape
 func updateForgetting64AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateFast80AVX512 applies n spikes to each of 4 positions of 80 neurons and multiplies h by a factor.
+// updateFast80AVX512 applies n spikes to each of 12 positions of 80 neurons and multiplies h by a factor.
 //
 //go:noescape
 func updateFast80AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
-// updateGeneral80AVX512 applies n spikes to each of 4 positions of 80 neurons.
+// updateGeneral80AVX512 applies n spikes to each of 12 positions of 80 neurons.
 //
 //go:noescape
 func updateGeneral80AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateForgetting80AVX512 applies n spikes to each of 4 positions of 80 neurons.
+// updateForgetting80AVX512 applies n spikes to each of 12 positions of 80 neurons.
 //
 //go:noescape
 func updateForgetting80AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateFast96AVX512 applies n spikes to each of 4 positions of 96 neurons and multiplies h by a factor.
+// updateFast96AVX512 applies n spikes to each of 12 positions of 96 neurons and multiplies h by a factor.
 //
 //go:noescape
 func updateFast96AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
-// updateGeneral96AVX512 applies n spikes to each of 4 positions of 96 neurons.
+// updateGeneral96AVX512 applies n spikes to each of 12 positions of 96 neurons.
 //
 //go:noescape
 func updateGeneral96AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateForgetting96AVX512 applies n spikes to each of 4 positions of 96 neurons.
+// updateForgetting96AVX512 applies n spikes to each of 12 positions of 96 neurons.
 //
 //go:noescape
 func updateForgetting96AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)

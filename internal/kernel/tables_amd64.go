@@ -30,8 +30,8 @@ var avx2 = []update{
 var avx512 = []update{
 	1: {24, updateFast16AVX512, updateGeneral16AVX512, updateForgetting16AVX512},
 	2: {12, updateFast32AVX512, updateGeneral32AVX512, updateForgetting32AVX512},
-	3: {6, updateFast48AVX512, updateGeneral48AVX512, updateForgetting48AVX512},
-	4: {6, updateFast64AVX512, updateGeneral64AVX512, updateForgetting64AVX512},
-	5: {4, updateFast80AVX512, updateGeneral80AVX512, updateForgetting80AVX512},
-	6: {4, updateFast96AVX512, updateGeneral96AVX512, updateForgetting96AVX512},
+	3: {8, updateFast48AVX512, updateGeneral48AVX512, updateForgetting48AVX512},
+	4: {12, updateFast64AVX512, updateGeneral64AVX512, updateForgetting64AVX512},
+	5: {12, updateFast80AVX512, updateGeneral80AVX512, updateForgetting80AVX512},
+	6: {12, updateFast96AVX512, updateGeneral96AVX512, updateForgetting96AVX512},
 }

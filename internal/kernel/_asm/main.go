@@ -22,14 +22,19 @@ func main() {
 	thresholdsAVX512()
 	for v := 1; v <= maxVectors; v++ {
 		for _, k := range []kind{fast, general, forgetting} {
-			updateAVX512(v, k)
+			switch positions := groups[v]; {
+			case positions > 0:
+				updateKept(v, positions, k)
+			default:
+				updateFused("AVX512", 64, v, k)
+			}
 		}
 	}
 	sampleAVX2(false)
 	sampleAVX2(true)
 	for v := 1; v <= maxVectorsAVX2; v++ {
 		for _, k := range []kind{fast, general, forgetting} {
-			updateAVX2(v, k)
+			updateFused("AVX2", 32, v, k)
 		}
 	}
 	grow("AVX512", 64, ZMM)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"go/format"
 	"os"
@@ -28,8 +29,8 @@ var (
 		lanes, most  int
 		positions    func(vectors int) int
 	}{
-		{"AVX2", "avx2", 8, maxVectorsAVX2, func(int) int { return groupAVX2 }},
-		{"AVX512", "avx512", 16, maxVectors, func(v int) int { return groups[v] }},
+		{"AVX2", "avx2", 8, maxVectorsAVX2, func(int) int { return groupFused }},
+		{"AVX512", "avx512", 16, maxVectors, func(v int) int { return cmp.Or(groups[v], groupFused) }},
 	} {
 		fmt.Fprintf(&b, "\n// %s holds the functions for %d neurons, %d and so on.\nvar %s = []update{\n", tier.name, tier.lanes, 2*tier.lanes, tier.name)
 		for v := 1; v <= tier.most; v++ {
