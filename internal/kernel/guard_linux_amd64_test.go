@@ -38,19 +38,16 @@ func TestGuardPages(t *testing.T) {
 		t.Run(tier.String(), func(t *testing.T) {
 			defer Use(tier)()
 			for seed := range uint64(300) {
-				c := randomTask(rand.New(rand.NewPCG(seed, 8)))
+				c := randomTask(rand.New(rand.NewPCG(seed, 8)), largeSizes)
 				l := NewLayer(c.weights, c.n, Schedule{
 					Eps: c.eps, Places: c.places, MaxEpsXY: 2, Forgetting: c.forgetting, LowDiscrepancy: c.lowDiscrepancy,
 				})
-				if l.Positions() == 1 {
-					continue
-				}
 				guarded(t, &l.weights)
 				for i := range l.runs {
 					guarded(t, &l.runs[i].num)
 				}
 				s := l.NewScratch()
-				for _, v := range []*[]float32{&s.h, &s.eps, &s.scales} {
+				for _, v := range []*[]float32{&s.h, &s.eps, &s.scales, &s.c, &s.add} {
 					guarded(t, v)
 				}
 				for _, v := range []*[]uint32{&s.offsets, &s.thresholds, &s.coarse} {

@@ -230,23 +230,29 @@ func (s *Scratch) Run(n int) {
 		if r.first%chunk == 0 {
 			s.fill(r.first)
 		}
-		for g := range s.scales {
-			s.scales[g] = 1
-		}
-		switch {
-		case l.up.grow != nil:
-			updateRows(l, s, r)
-		case l.fast:
-			l.up.fast(l, s, r)
-		default:
-			l.up.general(l, s, r)
-		}
-		if l.fast {
-			continue
-		}
-		for g, scale := range s.scales[:s.live] {
-			multiply(s.h[g*l.width:][:l.width], 1/scale)
-		}
+		s.apply(r)
+	}
+}
+
+// apply applies spikes that fill has prepared.
+func (s *Scratch) apply(r steps) {
+	l := s.l
+	for g := range s.scales {
+		s.scales[g] = 1
+	}
+	switch {
+	case l.up.grow != nil:
+		updateRows(l, s, r)
+	case l.fast:
+		l.up.fast(l, s, r)
+	default:
+		l.up.general(l, s, r)
+	}
+	if l.fast {
+		return
+	}
+	for g, scale := range s.scales[:s.live] {
+		multiply(s.h[g*l.width:][:l.width], 1/scale)
 	}
 }
 
