@@ -47,7 +47,7 @@ func TestGuardPages(t *testing.T) {
 					guarded(t, &l.runs[i].num)
 				}
 				s := l.NewScratch()
-				for _, v := range []*[]float32{&s.h, &s.eps, &s.scales, &s.c, &s.add} {
+				for _, v := range []*[]float32{&s.h, &s.eps, &s.scales} {
 					guarded(t, v)
 				}
 				for _, v := range []*[]uint32{&s.offsets, &s.thresholds, &s.coarse} {

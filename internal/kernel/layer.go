@@ -41,19 +41,15 @@ type layout struct {
 
 // updater is how a tier works on a group of positions.
 type updater struct {
-	positions int // of a group
-	vector    int // float32 numbers in a vector
+	positions int  // of a group
+	partial   bool // a group may have fewer
+	vector    int  // float32 numbers that h and rows of weights have a multiple of
+	rows      bool // offsets are numbers of rows of weights, not bytes
 	layout    func(k int) layout
 	draw      func(l *Layer, s *Scratch, g int, sums []float32) // thresholds of position g
 	sample    func(l *Layer, s *Scratch, g, first int, scale uint32)
-
-	// One position and spike at a time, h in memory: h <- h*(1+c*last) + add, and
-	// the result is the sum of h*next. The lengths are equal, and whole vectors.
-	grow func(h, last, next []float32, c, add float32) float32
-
-	// Or a whole group at a time, nil with grow.
-	fast    func(l *Layer, s *Scratch, r steps) // takes the common factor out itself
-	general func(l *Layer, s *Scratch, r steps)
+	fast      func(l *Layer, s *Scratch, r steps) // takes the common factor out itself
+	general   func(l *Layer, s *Scratch, r steps)
 }
 
 // steps are consecutive spikes of one chunk after which the common factor of h is
@@ -160,11 +156,6 @@ type Scratch struct {
 	eps     []float32 // (positions, chunk), when the layer is not fast
 	scales  []float32 // of the positions
 
-	// For updateRows: the row of each position's last spike, and what is to be
-	// done with it.
-	last   [][]float32
-	c, add []float32
-
 	thresholds []uint32 // (positions, layout.room)
 	coarse     []uint32 // (positions, layout.coarse)
 }
@@ -189,9 +180,6 @@ func (l *Layer) NewScratch() *Scratch {
 	}
 	if !l.fast {
 		s.eps = make([]float32, p*chunk)
-	}
-	if l.up.grow != nil {
-		s.last, s.c, s.add = make([][]float32, p), make([]float32, p), make([]float32, p)
 	}
 	return s
 }
@@ -222,7 +210,7 @@ func (s *Scratch) Run(n int) {
 	defer clear(s.jobs) // what they refer to is the caller's
 	copy(s.h, l.initial)
 	s.live = n
-	if l.up.grow == nil {
+	if !l.up.partial {
 		s.live = len(s.jobs)
 		s.complete(n)
 	}
@@ -240,17 +228,11 @@ func (s *Scratch) apply(r steps) {
 	for g := range s.scales {
 		s.scales[g] = 1
 	}
-	switch {
-	case l.up.grow != nil:
-		updateRows(l, s, r)
-	case l.fast:
-		l.up.fast(l, s, r)
-	default:
-		l.up.general(l, s, r)
-	}
 	if l.fast {
+		l.up.fast(l, s, r)
 		return
 	}
+	l.up.general(l, s, r)
 	for g, scale := range s.scales[:s.live] {
 		multiply(s.h[g*l.width:][:l.width], 1/scale)
 	}
@@ -274,9 +256,9 @@ func (s *Scratch) complete(n int) {
 func (s *Scratch) fill(first int) {
 	l := s.l
 	n := min(chunk, l.spikes-first)
-	row := uint32(1)
-	if l.up.grow == nil {
-		row = uint32(4 * l.width)
+	row := uint32(4 * l.width)
+	if l.up.rows {
+		row = 1
 	}
 	for g, j := range s.jobs[:s.live] {
 		offsets := s.offsets[g*chunk:][:chunk]

@@ -6,20 +6,22 @@ import "math"
 
 // updaterFor returns how a tier updates layers of (k, n) weights.
 func updaterFor(t Tier, k, n int, forgetting bool) updater {
-	u, table := updater{vector: 8, draw: drawAVX2, sample: sampler(sampleAVX2, sampleLowDiscrepancyAVX2), layout: layoutAVX2}, avx2
-	growWide := growAVX2
+	u := updater{vector: 8, draw: drawAVX2, sample: sampler(sampleAVX2, sampleLowDiscrepancyAVX2), layout: layoutAVX2}
+	table, wide := avx2, wideAVX2
 	if t == AVX512 {
-		u, table = updater{vector: 16, draw: drawAVX512, sample: sampler(sampleAVX512, sampleLowDiscrepancyAVX512), layout: layoutAVX512}, avx512
-		growWide = growAVX512
+		u = updater{vector: 16, draw: drawAVX512, sample: sampler(sampleAVX512, sampleLowDiscrepancyAVX512), layout: layoutAVX512}
+		table, wide = avx512, wideAVX512
 	}
 	v := roundUp(n, u.vector) / u.vector
-	switch {
-	case t == Portable || k > maxRows:
+	width := u.vector * v
+	if v >= len(table) {
+		width = roundUp(n, u.vector*wideVectors)
+	}
+	if t == Portable || k > maxRows || uint64(k)*uint64(4*width) > math.MaxUint32 {
 		return portable(forgetting)
-	case v >= len(table) || 4*u.vector*v*k > math.MaxUint32: // offsets of rows have 32 bits
-		u.positions = wide
-		u.grow = growWide
-		return u
+	}
+	if v >= len(table) {
+		return u.wide(wide)
 	}
 	f := table[v]
 	u.positions = f.positions
@@ -37,13 +39,39 @@ func updaterFor(t Tier, k, n int, forgetting bool) updater {
 	return u
 }
 
+// wide makes u the updater of layers with more neurons than there are tables for.
+func (u updater) wide(f wideUpdate) updater {
+	u.positions, u.partial = wideGroup, true
+	u.vector *= wideVectors
+	u.fast = func(l *Layer, s *Scratch, r steps) {
+		f.fast(&s.h[0], &l.weights[0], &s.offsets[r.first%chunk], &r.num[0], r.n, r.inverse, 4*l.width, s.live)
+	}
+	u.general = func(l *Layer, s *Scratch, r steps) {
+		at := r.first % chunk
+		if l.forgetting > 0 {
+			f.forgetting(&s.h[0], &l.weights[0], &s.offsets[at], &s.eps[at], &s.scales[0], r.n, 1+l.forgetting, l.forgetting/float32(l.n), 4*l.width, s.live)
+		} else {
+			f.general(&s.h[0], &l.weights[0], &s.offsets[at], &s.eps[at], &s.scales[0], r.n, 1, 0, 4*l.width, s.live)
+		}
+	}
+	return u
+}
+
+// wideUpdate holds functions for any number of neurons.
+type wideUpdate struct {
+	fast                func(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, rowBytes, positions int)
+	general, forgetting func(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, rowBytes, positions int)
+}
+
+var (
+	wideAVX2   = wideUpdate{updateFastWideAVX2, updateGeneralWideAVX2, updateForgettingWideAVX2}
+	wideAVX512 = wideUpdate{updateFastWideAVX512, updateGeneralWideAVX512, updateForgettingWideAVX512}
+)
+
 // maxRows bounds the rows of weights of the assembly tiers: numbers of rows must
 // stay signed 32-bit integers with what is looked at behind them. A patch of so
 // many entries would not fit into memory together with its weights.
 const maxRows = 1 << 30
-
-// wide is the number of positions of a group of layers with many neurons.
-const wide = 4
 
 // coarse is the number of thresholds that a first look goes through.
 const coarse = 32
@@ -87,7 +115,7 @@ type sampleFunc func(dst *uint32, n int, coarse *[coarse]uint32, thresholds *uin
 // vectors, and multiplies them by scale.
 func sampler(random, lowDiscrepancy sampleFunc) func(l *Layer, s *Scratch, g, first int, scale uint32) {
 	return func(l *Layer, s *Scratch, g, first int, scale uint32) {
-		n := roundUp(min(chunk, l.spikes-first), l.up.vector)
+		n := roundUp(min(chunk, l.spikes-first), 16)
 		dst, look := &s.offsets[g*chunk], (*[coarse]uint32)(s.coarse[g*coarse:])
 		thresholds, key := &s.thresholds[g*l.layout.room], s.jobs[g].key
 		if l.lowDiscrepancy {

@@ -2,13 +2,20 @@ package kernel
 
 import "math/bits"
 
+// groupPortable is the number of positions of a group.
+const groupPortable = 4
+
 // portable returns how layers are updated in Go.
 func portable(forgetting bool) updater {
-	u := updater{positions: 4, vector: 1, layout: layoutPortable, draw: drawPortable, sample: samplePortable, grow: grow}
+	grow := grow
 	if forgetting {
-		u.grow = growAndAdd
+		grow = growAndAdd
 	}
-	return u
+	update := func(l *Layer, s *Scratch, r steps) { updatePortable(l, s, r, grow) }
+	return updater{
+		positions: groupPortable, partial: true, vector: 1, rows: true, layout: layoutPortable,
+		draw: drawPortable, sample: samplePortable, fast: update, general: update,
+	}
 }
 
 // layoutPortable has no more thresholds than a patch has entries, and about two
@@ -75,6 +82,46 @@ func numbers(dst []uint32, key uint64, first int, lowDiscrepancy bool) {
 	}
 	if len(dst) > 0 {
 		dst[0] = uint32(mix(state))
+	}
+}
+
+// updatePortable applies spikes to the positions of a group. What one spike does
+// to h, times 1 + c*w, is done together with the sum for the next. A position
+// waits for its sum and its division, while the processor goes ahead with the
+// others.
+func updatePortable(l *Layer, s *Scratch, r steps, grow func(h, last, next []float32, c, add float32) float32) {
+	var lasts [groupPortable][]float32 // rows of the spikes before
+	var c, add [groupPortable]float32  // what these do
+	n, at, weights := l.n, r.first%chunk, l.weights
+	share := l.forgetting / float32(n)
+	for g := range s.live {
+		lasts[g] = weights[:n] // c is 0 yet: any row will do
+	}
+	for t := at; t < at+r.n; t++ {
+		for g, last := range lasts[:s.live] {
+			next := weights[int(s.offsets[g*chunk+t])*n:][:n]
+			q := grow(s.h[g*n:][:n], last, next, c[g], add[g])
+			lasts[g] = next
+			if l.fast {
+				c[g] = r.num[t-at] / q
+				continue
+			}
+			scale := s.scales[g]
+			if !(q > MinOverlap*scale) { // also when q is not a number
+				c[g], add[g] = 0, 0
+				continue
+			}
+			e := s.eps[g*chunk+t]
+			c[g], add[g] = e*scale/q, e*scale*share
+			s.scales[g] = scale * (1 + e*(1+l.forgetting))
+		}
+	}
+	for g, last := range lasts[:s.live] {
+		h := s.h[g*n:][:n]
+		grow(h, last, last, c[g], add[g])
+		if l.fast {
+			multiply(h, r.inverse)
+		}
 	}
 }
 

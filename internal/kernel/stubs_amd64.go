@@ -313,14 +313,38 @@ func updateGeneral96AVX2(h *float32, weights *float32, offsets *uint32, eps *flo
 //go:noescape
 func updateForgetting96AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// growAVX512 multiplies h by 1 + c*last, adds add, and returns the sum of h*next.
-// The lengths are equal, and whole vectors.
+// updateFastWideAVX512 applies n spikes to each of some positions, 4 at most, and multiplies h by a factor.
+// A row has a multiple of 64 neurons.
 //
 //go:noescape
-func growAVX512(h []float32, last []float32, next []float32, c float32, add float32) float32
+func updateFastWideAVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32, rowBytes int, positions int)
 
-// growAVX2 multiplies h by 1 + c*last, adds add, and returns the sum of h*next.
-// The lengths are equal, and whole vectors.
+// updateFastWideAVX2 applies n spikes to each of some positions, 4 at most, and multiplies h by a factor.
+// A row has a multiple of 32 neurons.
 //
 //go:noescape
-func growAVX2(h []float32, last []float32, next []float32, c float32, add float32) float32
+func updateFastWideAVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32, rowBytes int, positions int)
+
+// updateGeneralWideAVX512 applies n spikes to each of some positions, 4 at most.
+// A row has a multiple of 64 neurons.
+//
+//go:noescape
+func updateGeneralWideAVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32, rowBytes int, positions int)
+
+// updateGeneralWideAVX2 applies n spikes to each of some positions, 4 at most.
+// A row has a multiple of 32 neurons.
+//
+//go:noescape
+func updateGeneralWideAVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32, rowBytes int, positions int)
+
+// updateForgettingWideAVX512 applies n spikes to each of some positions, 4 at most.
+// A row has a multiple of 64 neurons.
+//
+//go:noescape
+func updateForgettingWideAVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32, rowBytes int, positions int)
+
+// updateForgettingWideAVX2 applies n spikes to each of some positions, 4 at most.
+// A row has a multiple of 32 neurons.
+//
+//go:noescape
+func updateForgettingWideAVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32, rowBytes int, positions int)

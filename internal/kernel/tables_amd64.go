@@ -10,6 +10,13 @@ var (
 	_ [160 - chunk]struct{}
 )
 
+// The assembly for layers of any number of neurons is for groups of so many
+// positions, and rows of whole multiples of so many vectors.
+const (
+	wideGroup   = 4
+	wideVectors = 4
+)
+
 // avx2 holds the functions for 8 neurons, 16 and so on.
 var avx2 = []update{
 	1:  {12, updateFast8AVX2, updateGeneral8AVX2, updateForgetting8AVX2},

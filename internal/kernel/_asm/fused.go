@@ -26,10 +26,10 @@ type fused struct {
 	vectors, positions int
 	size               int // of a vector in bytes
 
-	results                 []reg.VecPhysical // for h or products in turns
-	one, factor, share, old reg.VecPhysical   // 1, c, what is added, h as it was
-	x                       int               // a free register
-	temps                   [5]int            // what are free when c is computed
+	results            []reg.VecPhysical // for h or products in turns
+	one, factor, share reg.VecPhysical   // 1, c, what is added
+	x                  int               // a free register
+	temps              [5]int            // what are free when c is computed
 
 	h, weights, offsets, n, eps, scales, t, before reg.Register
 	last, next                                     reg.GPVirtual
@@ -78,6 +78,17 @@ func newFused(k kind, vectors, positions, size int) *fused {
 	return f
 }
 
+// vectorRegisters shares out the registers where h is in memory.
+func (f *fused) vectorRegisters() {
+	for i := range 4 {
+		f.results = append(f.results, f.vector(8+i))
+	}
+	f.share, f.factor, f.one = f.vector(13), f.vector(14), f.vector(15)
+	f.x, f.temps = 12, [...]int{8, 9, 10, 11, 13}
+	VBROADCASTSS(ones(), f.one)
+	XORQ(f.before, f.before) // the spike before; at first c is 0 and any will do
+}
+
 // vector returns register i in the size of the vectors.
 func (f *fused) vector(i int) reg.VecPhysical {
 	if f.size == 64 {
@@ -95,13 +106,7 @@ func updateFused(tier string, size, vectors int, k kind) {
 	Doc(updateDoc(name, groupFused, size/4*vectors, k)...)
 	Pragma("noescape")
 	f := newFused(k, vectors, groupFused, size)
-	for i := range 4 {
-		f.results = append(f.results, f.vector(8+i))
-	}
-	f.old, f.share, f.factor, f.one = f.vector(12), f.vector(13), f.vector(14), f.vector(15)
-	f.x, f.temps = 12, [...]int{8, 9, 10, 11, 13}
-	VBROADCASTSS(ones(), f.one)
-	XORQ(f.before, f.before) // the spike before; at first c is 0 and any will do
+	f.vectorRegisters()
 	const fours = groupFused / 4
 	Label("spike")
 	for four := range fours {
@@ -125,12 +130,8 @@ func updateFused(tier string, size, vectors int, k kind) {
 // position does what the last spike of position i does and forms the sum for its
 // next.
 func (f *fused) position(i int, sum reg.VecPhysical) {
-	MOVL(Mem{Base: f.offsets, Index: f.before, Scale: 4, Disp: 4 * chunk * i}, f.last.As32())
-	VBROADCASTSS(f.c.Offset(4*i), f.factor)
-	if f.kind == forgetting {
-		VBROADCASTSS(f.add.Offset(4*i), f.share)
-	}
-	MOVL(Mem{Base: f.offsets, Index: f.t, Scale: 4, Disp: 4 * chunk * i}, f.next.As32())
+	f.lastSpike(i)
+	f.nextRow(i)
 	for v := range f.vectors {
 		result := f.results[v%len(f.results)]
 		VMOVUPS(result, f.grow(i, v, result))
@@ -143,14 +144,27 @@ func (f *fused) position(i int, sum reg.VecPhysical) {
 	}
 }
 
+// lastSpike loads where the row of position i's last spike is, and what that does.
+func (f *fused) lastSpike(i int) {
+	MOVL(Mem{Base: f.offsets, Index: f.before, Scale: 4, Disp: 4 * chunk * i}, f.last.As32())
+	VBROADCASTSS(f.c.Offset(4*i), f.factor)
+	if f.kind == forgetting {
+		VBROADCASTSS(f.add.Offset(4*i), f.share)
+	}
+}
+
+// nextRow loads where the row of position i's next spike is.
+func (f *fused) nextRow(i int) {
+	MOVL(Mem{Base: f.offsets, Index: f.t, Scale: 4, Disp: 4 * chunk * i}, f.next.As32())
+}
+
 // grow multiplies vector v of a position's h by 1 + c*w of its last spike.
 func (f *fused) grow(i, v int, result reg.VecPhysical) Mem {
 	at := Mem{Base: f.h, Disp: f.size * (i*f.vectors + v)}
 	VMOVUPS(Mem{Base: f.weights, Index: f.last, Scale: 1, Disp: f.size * v}, result)
 	VFMADD213PS(f.one, f.factor, result)
 	if f.kind == forgetting {
-		VMOVUPS(at, f.old)
-		VFMADD213PS(f.share, f.old, result)
+		VFMADD132PS(at, f.share, result)
 	} else {
 		VMULPS(at, result, result)
 	}

@@ -37,8 +37,10 @@ func main() {
 			updateFused("AVX2", 32, v, k)
 		}
 	}
-	grow("AVX512", 64, ZMM)
-	grow("AVX2", 32, YMM)
+	for _, k := range []kind{fast, general, forgetting} {
+		updateWide("AVX512", 64, k)
+		updateWide("AVX2", 32, k)
+	}
 	Generate()
 	if err := writeTables("../tables_amd64.go"); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -23,7 +23,14 @@ var (
 	_ [chunk - %[1]d]struct{}
 	_ [%[1]d - chunk]struct{}
 )
-`, chunk)
+
+// The assembly for layers of any number of neurons is for groups of so many
+// positions, and rows of whole multiples of so many vectors.
+const (
+	wideGroup   = %[2]d
+	wideVectors = %[3]d
+)
+`, chunk, groupWide, wideVectors)
 	for _, tier := range []struct {
 		suffix, name string
 		lanes, most  int
