@@ -34,7 +34,7 @@ func guarded[T float32 | uint32](t *testing.T, v *[]T) {
 // TestGuardPages runs random layers with every buffer ending at a page that
 // cannot be touched.
 func TestGuardPages(t *testing.T) {
-	for _, tier := range Tiers()[1:] {
+	for _, tier := range Tiers() {
 		t.Run(tier.String(), func(t *testing.T) {
 			defer Use(tier)()
 			for seed := range uint64(300) {

@@ -71,8 +71,7 @@ type Schedule struct {
 	LowDiscrepancy bool
 }
 
-// NewLayer returns a layer with the (k, n) matrix of weights, which must stay as
-// they are.
+// NewLayer returns a layer with the (k, n) matrix of weights.
 func NewLayer(weights []float32, n int, s Schedule) *Layer {
 	k := len(weights) / n
 	l := &Layer{
@@ -87,12 +86,9 @@ func NewLayer(weights []float32, n int, s Schedule) *Layer {
 			l.initial[i] = 1 / float32(n)
 		}
 	}
-	l.weights = weights
-	if l.up.vector > 1 {
-		l.weights = aligned(k * l.width)
-		for i := range k {
-			copy(l.weights[i*l.width:], weights[i*n:(i+1)*n])
-		}
+	l.weights = aligned(k * l.width)
+	for i := range k {
+		copy(l.weights[i*l.width:], weights[i*n:(i+1)*n])
 	}
 	l.fast = s.Places == 0 && s.Forgetting == 0 && slices.Min(weights) > MinOverlap
 	if s.Places == 0 {

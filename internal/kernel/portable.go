@@ -1,19 +1,22 @@
 package kernel
 
-import "math/bits"
+import (
+	"math/bits"
+	"unsafe"
+)
 
-// groupPortable is the number of positions of a group.
+// groupPortable is the number of positions of a group, an even one.
 const groupPortable = 4
 
 // portable returns how layers are updated in Go.
 func portable(forgetting bool) updater {
-	grow := grow
+	grow := growFunc(grow)
 	if forgetting {
 		grow = growAndAdd
 	}
 	update := func(l *Layer, s *Scratch, r steps) { updatePortable(l, s, r, grow) }
 	return updater{
-		positions: groupPortable, partial: true, vector: 1, rows: true, layout: layoutPortable,
+		positions: groupPortable, partial: true, vector: len(block{}), rows: true, layout: layoutPortable,
 		draw: drawPortable, sample: samplePortable, fast: update, general: update,
 	}
 }
@@ -85,93 +88,146 @@ func numbers(dst []uint32, key uint64, first int, lowDiscrepancy bool) {
 	}
 }
 
-// updatePortable applies spikes to the positions of a group. What one spike does
-// to h, times 1 + c*w, is done together with the sum for the next. A position
-// waits for its sum and its division, while the processor goes ahead with the
-// others.
-func updatePortable(l *Layer, s *Scratch, r steps, grow func(h, last, next []float32, c, add float32) float32) {
-	var lasts [groupPortable][]float32 // rows of the spikes before
-	var c, add [groupPortable]float32  // what these do
-	n, at, weights := l.n, r.first%chunk, l.weights
-	share := l.forgetting / float32(n)
-	for g := range s.live {
+// block is some neurons of one position: with a size that the compiler knows, it
+// need not check the bounds of each.
+type block = [8]float32
+
+func blocks(v []float32) []block {
+	return unsafe.Slice((*block)(unsafe.Pointer(unsafe.SliceData(v))), len(v)/len(block{}))
+}
+
+// growFunc does what a spike of each of two positions does to h, with the rows
+// last, and returns the sums of h*next for the spikes after them. What is added to
+// each neuron is forgetting's.
+type growFunc func(h0, h1, last0, last1, next0, next1 []block, c0, c1, add0, add1 float32) (q0, q1 float32)
+
+// updatePortable applies spikes to the positions of a group, two at a time. What
+// one spike does to h, times 1 + c*w, is done together with the sum for the next.
+// Two positions wait for their sums and divisions, while the processor goes ahead
+// with the others.
+func updatePortable(l *Layer, s *Scratch, r steps, grow growFunc) {
+	var lasts [groupPortable][]block  // rows of the spikes before
+	var c, add [groupPortable]float32 // what these do
+	n, at, weights, h := l.width/len(block{}), r.first%chunk, blocks(l.weights), blocks(s.h)
+	row := func(g, t int) []block { return weights[int(s.offsets[g*chunk+t])*n:][:n] }
+	share := l.forgetting / float32(l.n)
+	for g := range lasts {
 		lasts[g] = weights[:n] // c is 0 yet: any row will do
 	}
 	for t := at; t < at+r.n; t++ {
-		for g, last := range lasts[:s.live] {
-			next := weights[int(s.offsets[g*chunk+t])*n:][:n]
-			q := grow(s.h[g*n:][:n], last, next, c[g], add[g])
-			lasts[g] = next
+		for a := 0; a < s.live; a += 2 {
+			b := a + 1 // where there is none, it does anything
+			nexts, qs := [2][]block{row(a, t), row(b, t)}, [2]float32{}
+			qs[0], qs[1] = grow(h[a*n:][:n], h[b*n:][:n], lasts[a], lasts[b], nexts[0], nexts[1], c[a], c[b], add[a], add[b])
+			lasts[a], lasts[b] = nexts[0], nexts[1]
 			if l.fast {
-				c[g] = r.num[t-at] / q
+				c[a], c[b] = r.num[t-at]/qs[0], r.num[t-at]/qs[1]
 				continue
 			}
-			scale := s.scales[g]
-			if !(q > MinOverlap*scale) { // also when q is not a number
-				c[g], add[g] = 0, 0
-				continue
+			for i, q := range qs {
+				g := a + i
+				scale := s.scales[g]
+				if !(q > MinOverlap*scale) { // also when q is not a number
+					c[g], add[g] = 0, 0
+					continue
+				}
+				e := s.eps[g*chunk+t]
+				c[g], add[g] = e*scale/q, e*scale*share
+				s.scales[g] = scale * (1 + e*(1+l.forgetting))
 			}
-			e := s.eps[g*chunk+t]
-			c[g], add[g] = e*scale/q, e*scale*share
-			s.scales[g] = scale * (1 + e*(1+l.forgetting))
 		}
 	}
-	for g, last := range lasts[:s.live] {
-		h := s.h[g*n:][:n]
-		grow(h, last, last, c[g], add[g])
+	for a := 0; a < s.live; a += 2 {
+		b := a + 1
+		grow(h[a*n:][:n], h[b*n:][:n], lasts[a], lasts[b], lasts[a], lasts[b], c[a], c[b], add[a], add[b])
 		if l.fast {
-			multiply(h, r.inverse)
+			multiply(s.h[a*l.width:][:2*l.width], r.inverse)
 		}
 	}
 }
 
-// grow does what a spike does to h, with the row last, and returns the sum of
-// h*next for the spike after it. Without forgetting there is nothing to add.
-func grow(h, last, next []float32, c, _ float32) float32 {
-	var s0, s1, s2, s3 float32
-	for len(h) >= 8 && len(last) >= 8 && len(next) >= 8 {
-		v, w, x := (*[8]float32)(h), (*[8]float32)(last), (*[8]float32)(next)
-		v0, v1, v2, v3 := v[0]*(1+c*w[0]), v[1]*(1+c*w[1]), v[2]*(1+c*w[2]), v[3]*(1+c*w[3])
-		s0 += v0 * x[0]
-		s1 += v1 * x[1]
-		s2 += v2 * x[2]
-		s3 += v3 * x[3]
-		v[0], v[1], v[2], v[3] = v0, v1, v2, v3
-		v0, v1, v2, v3 = v[4]*(1+c*w[4]), v[5]*(1+c*w[5]), v[6]*(1+c*w[6]), v[7]*(1+c*w[7])
-		s0 += v0 * x[4]
-		s1 += v1 * x[5]
-		s2 += v2 * x[6]
-		s3 += v3 * x[7]
-		v[4], v[5], v[6], v[7] = v0, v1, v2, v3
-		h, last, next = h[8:], last[8:], next[8:]
+// grow is the growFunc without forgetting.
+func grow(h0, h1, last0, last1, next0, next1 []block, c0, c1, _, _ float32) (q0, q1 float32) {
+	h1, last0, last1, next0, next1 = h1[:len(h0)], last0[:len(h0)], last1[:len(h0)], next0[:len(h0)], next1[:len(h0)]
+	var s0, s1, t0, t1 float32
+	for i := range h0 {
+		v, w, x := &h0[i], &last0[i], &next0[i]
+		v[0] = v[0] * (1 + c0*w[0])
+		s0 += v[0] * x[0]
+		v[1] = v[1] * (1 + c0*w[1])
+		s1 += v[1] * x[1]
+		v[2] = v[2] * (1 + c0*w[2])
+		s0 += v[2] * x[2]
+		v[3] = v[3] * (1 + c0*w[3])
+		s1 += v[3] * x[3]
+		v[4] = v[4] * (1 + c0*w[4])
+		s0 += v[4] * x[4]
+		v[5] = v[5] * (1 + c0*w[5])
+		s1 += v[5] * x[5]
+		v[6] = v[6] * (1 + c0*w[6])
+		s0 += v[6] * x[6]
+		v[7] = v[7] * (1 + c0*w[7])
+		s1 += v[7] * x[7]
+		v, w, x = &h1[i], &last1[i], &next1[i]
+		v[0] = v[0] * (1 + c1*w[0])
+		t0 += v[0] * x[0]
+		v[1] = v[1] * (1 + c1*w[1])
+		t1 += v[1] * x[1]
+		v[2] = v[2] * (1 + c1*w[2])
+		t0 += v[2] * x[2]
+		v[3] = v[3] * (1 + c1*w[3])
+		t1 += v[3] * x[3]
+		v[4] = v[4] * (1 + c1*w[4])
+		t0 += v[4] * x[4]
+		v[5] = v[5] * (1 + c1*w[5])
+		t1 += v[5] * x[5]
+		v[6] = v[6] * (1 + c1*w[6])
+		t0 += v[6] * x[6]
+		v[7] = v[7] * (1 + c1*w[7])
+		t1 += v[7] * x[7]
 	}
-	last, next = last[:len(h)], next[:len(h)]
-	for i, v := range h {
-		v *= 1 + c*last[i]
-		s0 += v * next[i]
-		h[i] = v
-	}
-	return (s0 + s1) + (s2 + s3)
+	return s0 + s1, t0 + t1
 }
 
-// growAndAdd is grow with what forgetting adds to each neuron.
-func growAndAdd(h, last, next []float32, c, add float32) float32 {
-	var s0, s1, s2, s3 float32
-	for len(h) >= 4 && len(last) >= 4 && len(next) >= 4 {
-		v, w, x := (*[4]float32)(h), (*[4]float32)(last), (*[4]float32)(next)
-		v0, v1, v2, v3 := v[0]*(1+c*w[0])+add, v[1]*(1+c*w[1])+add, v[2]*(1+c*w[2])+add, v[3]*(1+c*w[3])+add
-		s0 += v0 * x[0]
-		s1 += v1 * x[1]
-		s2 += v2 * x[2]
-		s3 += v3 * x[3]
-		v[0], v[1], v[2], v[3] = v0, v1, v2, v3
-		h, last, next = h[4:], last[4:], next[4:]
+// growAndAdd is the growFunc with forgetting.
+func growAndAdd(h0, h1, last0, last1, next0, next1 []block, c0, c1, a0, a1 float32) (q0, q1 float32) {
+	h1, last0, last1, next0, next1 = h1[:len(h0)], last0[:len(h0)], last1[:len(h0)], next0[:len(h0)], next1[:len(h0)]
+	var s0, s1, t0, t1 float32
+	for i := range h0 {
+		v, w, x := &h0[i], &last0[i], &next0[i]
+		v[0] = v[0]*(1+c0*w[0]) + a0
+		s0 += v[0] * x[0]
+		v[1] = v[1]*(1+c0*w[1]) + a0
+		s1 += v[1] * x[1]
+		v[2] = v[2]*(1+c0*w[2]) + a0
+		s0 += v[2] * x[2]
+		v[3] = v[3]*(1+c0*w[3]) + a0
+		s1 += v[3] * x[3]
+		v[4] = v[4]*(1+c0*w[4]) + a0
+		s0 += v[4] * x[4]
+		v[5] = v[5]*(1+c0*w[5]) + a0
+		s1 += v[5] * x[5]
+		v[6] = v[6]*(1+c0*w[6]) + a0
+		s0 += v[6] * x[6]
+		v[7] = v[7]*(1+c0*w[7]) + a0
+		s1 += v[7] * x[7]
+		v, w, x = &h1[i], &last1[i], &next1[i]
+		v[0] = v[0]*(1+c1*w[0]) + a1
+		t0 += v[0] * x[0]
+		v[1] = v[1]*(1+c1*w[1]) + a1
+		t1 += v[1] * x[1]
+		v[2] = v[2]*(1+c1*w[2]) + a1
+		t0 += v[2] * x[2]
+		v[3] = v[3]*(1+c1*w[3]) + a1
+		t1 += v[3] * x[3]
+		v[4] = v[4]*(1+c1*w[4]) + a1
+		t0 += v[4] * x[4]
+		v[5] = v[5]*(1+c1*w[5]) + a1
+		t1 += v[5] * x[5]
+		v[6] = v[6]*(1+c1*w[6]) + a1
+		t0 += v[6] * x[6]
+		v[7] = v[7]*(1+c1*w[7]) + a1
+		t1 += v[7] * x[7]
 	}
-	last, next = last[:len(h)], next[:len(h)]
-	for i, v := range h {
-		v = v*(1+c*last[i]) + add
-		s0 += v * next[i]
-		h[i] = v
-	}
-	return (s0 + s1) + (s2 + s3)
+	return s0 + s1, t0 + t1
 }
