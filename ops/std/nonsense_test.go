@@ -27,7 +27,7 @@ func newNonsense(seed uint64) *nonsense {
 	number := func() any { return r.list(1)[0] }
 	small := func() any { return int64(r.IntN(4)) }
 	list := func() any { return r.list(r.IntN(4)) }
-	real := func() any { return []float32{0, 1, -1, 0.5, 2, 1e30, float32(inf), -float32(inf)}[r.IntN(8)] }
+	fraction := func() any { return []float32{0, 1, -1, 0.5, 2, 1e30, float32(inf), -float32(inf)}[r.IntN(8)] }
 	text := func(of ...string) func() any {
 		return func() any { return append(of, "x")[r.IntN(len(of)+1)] }
 	}
@@ -38,7 +38,7 @@ func newNonsense(seed uint64) *nonsense {
 		"mode":                           text("constant", "edge", "reflect", "DCR", "CRD", "nearest", "linear", "cubic", "bilinear", "bicubic", "avg", "max"),
 		"value":                          func() any { return r.tensor(false) },
 		"equation":                       text("ij,jk->ik", "ii->i", "ij->", "...i,...i->...", "ij", "i,i", "", "ij,j", "bij, bjk"),
-		"seed":                           real,
+		"seed":                           fraction,
 		"direction":                      text("LEFT", "RIGHT", "forward", "reverse", "bidirectional"),
 		"activations":                    func() any { return []string{"Relu", "Tanh", "Sigmoid", "Affine", "y"}[:r.IntN(6)] },
 		"reduction":                      text("none", "add", "mul", "sum", "mean"),
@@ -68,7 +68,7 @@ func newNonsense(seed uint64) *nonsense {
 		"alpha", "beta", "gamma", "bias", "lambd", "epsilon", "momentum", "min", "max", "low", "high", "mean", "scale", "ratio", "clip",
 		"extrapolation_value", "cubic_coeff_a", "spatial_scale", "value_float",
 	} {
-		r.attributes[name] = real
+		r.attributes[name] = fraction
 	}
 	return r
 }

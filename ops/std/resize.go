@@ -23,10 +23,10 @@ import (
 func newResize(n ops.Node) (kernel, error) {
 	k := &resize{coordinates: "asymmetric", nearest: "floor", cubic: -0.75, scalesAt: 1}
 	if n.Opset < 11 {
-		return k, k.readMode(n.Attributes, "nearest", "linear", "linear")
+		return k, k.readMode(n.Attributes, "linear")
 	}
 	known := []string{"coordinate_transformation_mode", "nearest_mode", "cubic_coeff_a", "exclude_outside", "extrapolation_value"}
-	if err := k.readMode(n.Attributes, "nearest", "linear", "cubic", known...); err != nil {
+	if err := k.readMode(n.Attributes, "cubic", known...); err != nil {
 		return nil, err
 	}
 	k.scalesAt = 2
@@ -59,9 +59,9 @@ func newResize(n ops.Node) (kernel, error) {
 func newUpsample(n ops.Node) (kernel, error) {
 	k := &resize{coordinates: "asymmetric", nearest: "floor", scalesAt: 1}
 	if n.Opset >= 9 {
-		return k, k.readMode(n.Attributes, "nearest", "linear", "linear")
+		return k, k.readMode(n.Attributes, "linear")
 	}
-	if err := k.readMode(n.Attributes, "nearest", "linear", "linear", "scales"); err != nil {
+	if err := k.readMode(n.Attributes, "linear", "scales"); err != nil {
 		return nil, err
 	}
 	var err error
@@ -92,11 +92,11 @@ type resize struct {
 	scalesAt                   int       // the input
 }
 
-func (k *resize) readMode(a ops.Attributes, first, second, third string, known ...string) (err error) {
+func (k *resize) readMode(a ops.Attributes, last string, known ...string) (err error) {
 	if err := a.Only(append(known, "mode")...); err != nil {
 		return err
 	}
-	k.mode, err = choice(a, "mode", first, second, third)
+	k.mode, err = choice(a, "mode", "nearest", "linear", last)
 	return err
 }
 
