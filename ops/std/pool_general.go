@@ -214,7 +214,7 @@ func (k *lpPool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 // (N, C, ...), float32 or float64.
 //
 // Attributes of GlobalLpPool: p (2).
-func newGlobalPool(norm bool, newFolder func(p float64) func() folder[float64]) func(ops.Node) (kernel, error) {
+func newGlobalPool(norm bool, newLoop func(p float64) func(l *reduceLoop, lo, hi int) error) func(ops.Node) (kernel, error) {
 	return func(n ops.Node) (kernel, error) {
 		var known []string
 		if norm {
@@ -224,19 +224,33 @@ func newGlobalPool(norm bool, newFolder func(p float64) func() folder[float64]) 
 			return nil, err
 		}
 		p, err := normAttr(n.Attributes)
-		return globalPool{newFolder(p)}, err
+		return globalPool{newLoop(p)}, err
 	}
 }
 
-func averageFolder(float64) func() folder[float64] { return sumOf(nil, meanOf) }
-func largestFolder(float64) func() folder[float64] {
-	return chainOf(math.Inf(-1), larger[float64])
-}
-func normFolder(p float64) func() folder[float64] {
-	return sumOf(func(x float64) float64 { return math.Pow(math.Abs(x), p) }, func(sum float64, _ int) float64 { return math.Pow(sum, 1/p) })
+func averageLoop(float64) func(l *reduceLoop, lo, hi int) error {
+	return func(l *reduceLoop, lo, hi int) error {
+		if l.data.DType() == ops.Float32 {
+			return sumRows[float32](meanOf)(l, lo, hi)
+		}
+		return sumRows[float64](meanOf)(l, lo, hi)
+	}
 }
 
-type globalPool struct{ newFolder func() folder[float64] }
+func largestLoop(float64) func(l *reduceLoop, lo, hi int) error {
+	return reduceTo(chainOf(math.Inf(-1), larger[float64]))
+}
+
+func normLoop(p float64) func(l *reduceLoop, lo, hi int) error {
+	return reduceTo(sumOf(
+		func(x float64) float64 { return math.Pow(math.Abs(x), p) },
+		func(sum float64, _ int) float64 { return math.Pow(sum, 1/p) },
+	))
+}
+
+type globalPool struct {
+	compute func(l *reduceLoop, lo, hi int) error
+}
 
 func (k globalPool) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
@@ -260,7 +274,7 @@ func (k globalPool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 		reduced[i] = i >= 2
 	}
 	l := ops.Scratch[reduceLoop](ctx)
-	l.out, l.data, l.compute = out, in[0], reduceTo(k.newFolder)
+	l.out, l.data, l.compute = out, in[0], k.compute
 	l.plan(shape, reduced)
 	return ctx.Do(l.kept.total, max(1, grain/max(1, l.gone.total)), l)
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sync"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -57,6 +56,7 @@ type folder[W wide] interface {
 }
 
 type reduction struct {
+	direct     map[ops.DType]func(l *reduceLoop, lo, hi int) error // what does not go through a folder
 	keep, noop bool
 	axes       []int64 // from the attribute
 	floating   func() folder[float64]
@@ -155,6 +155,8 @@ func (k *reduction) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 		}
 		l.plan(data.Shape(), reduced)
 		switch d := data.DType(); {
+		case k.direct[d] != nil:
+			l.compute = k.direct[d]
 		case isFloat(d):
 			l.compute = reduceTo(k.floating)
 		case d == ops.Uint64 && k.unsigned != nil:
@@ -172,14 +174,6 @@ type reduceLoop struct {
 	kept, gone nest
 	out, data  *ops.Tensor
 	compute    func(l *reduceLoop, lo, hi int) error
-	work       sync.Pool // of what computes parts, reduceWork
-}
-
-// reduceWork is what one part of the loop needs.
-type reduceWork[W wide] struct {
-	folder folder[W]
-	piece  [chunk]W
-	result [1]W
 }
 
 func (l *reduceLoop) Part(lo, hi int) error { return l.compute(l, lo, hi) }
@@ -202,28 +196,83 @@ func (l *reduceLoop) plan(shape []int, reduced []bool) {
 // reduceTo reduces always in the order in which the elements lie.
 func reduceTo[W wide](newFolder func() folder[W]) func(l *reduceLoop, lo, hi int) error {
 	return func(l *reduceLoop, lo, hi int) error {
-		w, ok := l.work.Get().(*reduceWork[W])
-		if !ok {
-			w = &reduceWork[W]{folder: newFolder()}
-		}
-		defer l.work.Put(w)
+		f := newFolder()
+		piece, result := make([]W, min(chunk, max(1, l.gone.total))), make([]W, 1)
 		next, step := l.kept.inner()[1], l.gone.inner()[0]
 		return l.kept.walk(lo, hi, func(to [maxOperands]int, count int) error {
 			for i := range count {
-				w.folder.reset()
+				f.reset()
 				err := l.gone.walk(0, l.gone.total, func(at [maxOperands]int, count int) error {
-					for j := 0; j < count; j += chunk {
-						part := w.piece[:min(chunk, count-j)]
+					for j := 0; j < count; j += len(piece) {
+						part := piece[:min(len(piece), count-j)]
 						load(part, l.data, to[1]+i*next+at[0]+j*step, step)
-						w.folder.add(part)
+						f.add(part)
 					}
 					return nil
 				})
 				if err != nil {
 					return err
 				}
-				w.result[0] = w.folder.result(l.gone.total)
-				store(l.out, to[0]+i, 1, w.result[:])
+				result[0] = f.result(l.gone.total)
+				store(l.out, to[0]+i, 1, result)
+			}
+			return nil
+		})
+	}
+}
+
+// newReduceSum makes ReduceSum (opsets 1, 11, 13): the sum; see newReduction.
+func newReduceSum(n ops.Node) (kernel, error) {
+	k, err := newReduction(13, sumOf[float64](nil, nil), sumOf[int64](nil, nil), nil)(n)
+	if err != nil {
+		return nil, err
+	}
+	return k.(*reduction).withSums(nil), nil
+}
+
+// newReduceMean makes ReduceMean (opsets 1, 11, 13): the mean, for integers rounded
+// towards zero; see newReduction.
+func newReduceMean(n ops.Node) (kernel, error) {
+	k, err := newReduction(18, sumOf(nil, meanOf), sumOf(nil, meanInt), nil)(n)
+	if err != nil {
+		return nil, err
+	}
+	return k.(*reduction).withSums(meanOf), nil
+}
+
+// withSums gives sums loops of their own for floating-point numbers: the general way
+// takes four times as long.
+func (k *reduction) withSums(finish func(float64, int) float64) *reduction {
+	k.direct = map[ops.DType]func(l *reduceLoop, lo, hi int) error{
+		ops.Float32: sumRows[float32](finish), ops.Float64: sumRows[float64](finish),
+	}
+	return k
+}
+
+// sumRows adds up in float64, always in the order in which the elements lie.
+func sumRows[T float32 | float64](finish func(float64, int) float64) func(l *reduceLoop, lo, hi int) error {
+	return func(l *reduceLoop, lo, hi int) error {
+		o, _ := ops.Data[T](l.out)
+		d, _ := ops.Data[T](l.data)
+		next, step := l.kept.inner()[1], l.gone.inner()[0]
+		return l.kept.walk(lo, hi, func(to [maxOperands]int, count int) error {
+			for i := range count {
+				var total float64
+				err := l.gone.walk(0, l.gone.total, func(at [maxOperands]int, count int) error {
+					from := to[1] + i*next + at[0]
+					for range count {
+						total += float64(d[from])
+						from += step
+					}
+					return nil
+				})
+				if err != nil {
+					return err
+				}
+				if finish != nil {
+					total = finish(total, l.gone.total)
+				}
+				o[to[0]+i] = T(total)
 			}
 			return nil
 		})
