@@ -17,6 +17,7 @@ type tuneFrame struct {
 	values []*ops.Tensor // by slot
 	grads  []*ops.Tensor // by slot, nil where none is needed
 	ctx    []ops.Context // by step
+	back   []ops.Context // the same for gradients
 	target *ops.Tensor
 	scales []float32 // by step, as measured
 }
@@ -73,7 +74,8 @@ func (t *Tuner) arrange(images *Tensor) error {
 	}
 	if f.batch != n {
 		*f = tuneFrame{
-			values: make([]*ops.Tensor, len(m.names)), grads: make([]*ops.Tensor, len(m.names)), ctx: make([]ops.Context, len(m.steps)),
+			values: make([]*ops.Tensor, len(m.names)), grads: make([]*ops.Tensor, len(m.names)),
+			ctx: make([]ops.Context, len(m.steps)), back: make([]ops.Context, len(m.steps)),
 		}
 		types := make([]*ops.Input, len(m.names))
 		for slot, c := range m.consts {
@@ -272,7 +274,9 @@ func (t *Tuner) backward(ctx context.Context) error {
 				return &NodeError{Node: s.name, Operator: s.operator, Err: err}
 			}
 		}
-		err := d.Backward(&f.ctx[i], tensors(s.inputs, f.values), tensors(s.outputs, f.values), gradOut, gradIn)
+		c := &f.back[i]
+		c.Context, c.Pool = ctx, m.pool
+		err := d.Backward(c, tensors(s.inputs, f.values), tensors(s.outputs, f.values), gradOut, gradIn)
 		if err = stepError(ctx, s, err); err != nil {
 			return err
 		}

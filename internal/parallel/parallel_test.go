@@ -118,3 +118,13 @@ func TestDefaultWorkers(t *testing.T) {
 	require.GreaterOrEqual(t, New(0).workers, 1)
 	require.Equal(t, 5, New(5).workers)
 }
+
+func TestSpares(t *testing.T) {
+	made := 0
+	s := Spares[*int]{New: func() *int { made++; return new(int) }}
+	a, b := s.Get(), s.Get()
+	require.NotSame(t, a, b)
+	s.Put(b)
+	require.Same(t, b, s.Get())
+	require.Equal(t, 2, made)
+}

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sync"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -24,7 +24,9 @@ func (l *layer) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	size := r.kernel.Positions()
 	err := ctx.Do((r.batch*r.oh*r.ow+size-1)/size, blockGroups, r)
 	if err == nil && l.AlphaIterations > 0 {
-		r.weighting.run = r
+		if r.weighting.run == nil {
+			r.weighting.run, r.weighting.spaces.New = r, r.newAlphaSpace
+		}
 		err = ctx.Do(r.batch, 1, &r.weighting)
 	}
 	return err
@@ -36,7 +38,7 @@ type plan struct {
 	maxEpsXY        float32
 	places, neurons int
 	kernel          *kernel.Layer
-	workspaces      *sync.Pool
+	workspaces      *parallel.Spares[*workspace]
 }
 
 // planFor returns the plan for the given weights: in most models they are
@@ -56,13 +58,14 @@ func (l *layer) planFor(weights *ops.Tensor, maxEpsXY float32, places int) (*pla
 		Eps: l.eps, Places: places, MaxEpsXY: maxEpsXY, Forgetting: max(l.Forgetting, 0),
 		LowDiscrepancy: l.Sampler == LowDiscrepancy,
 	})
-	p := &plan{weights: w, neurons: n, maxEpsXY: maxEpsXY, places: places, kernel: k, workspaces: &sync.Pool{New: func() any {
+	p := &plan{weights: w, neurons: n, maxEpsXY: maxEpsXY, places: places, kernel: k}
+	p.workspaces = &parallel.Spares[*workspace]{New: func() *workspace {
 		w := &workspace{scratch: k.NewScratch(), dead: make([]bool, k.Positions())}
 		for i := range w.sums {
 			w.sums[i] = make([]float32, k.SumsLen())
 		}
 		return w
-	}}}
+	}}
 	l.last.Store(p)
 	return p, nil
 }
@@ -206,7 +209,7 @@ type workspace struct {
 // Part implements parallel.Loop: it computes h at the (image, output position)
 // pairs of groups lo..hi-1.
 func (r *run) Part(lo, hi int) error {
-	w := r.workspaces.Get().(*workspace)
+	w := r.workspaces.Get()
 	defer r.workspaces.Put(w)
 	w.number = -1 // what it holds is of another run
 	size, total := r.kernel.Positions(), r.batch*r.oh*r.ow
