@@ -92,7 +92,7 @@ func (f *frame) build() error {
 		if err := p.step(f, s, w, types); err != nil {
 			return &NodeError{Node: s.name, Operator: s.operator, Err: err}
 		}
-		f.peak = max(f.peak, p.live)
+		f.peak = max(f.peak, w.live)
 	}
 	return p.assign(f)
 }
