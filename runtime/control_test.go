@@ -94,6 +94,14 @@ func flowCases() []flowCase {
 	}
 }
 
+func flowModels() []*onnxpb.ModelProto {
+	var m []*onnxpb.ModelProto
+	for _, c := range flowCases() {
+		m = append(m, c.model)
+	}
+	return m
+}
+
 type flowCase struct {
 	name  string
 	model *onnxpb.ModelProto

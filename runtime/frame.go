@@ -84,7 +84,7 @@ func (f *frame) build() error {
 	}
 	p := planner{
 		limit: f.m.memoryLimit, base: f.base, share: f.config.observe == nil,
-		values: make([]planned, len(g.names)), ctx: &ops.Context{Context: context.Background(), Pool: f.m.pool},
+		values: make([]planned, len(g.names)),
 	}
 	for i := range g.steps {
 		s, w := &g.steps[i], &f.work[i]
@@ -103,7 +103,6 @@ type planner struct {
 	share             bool
 	buffers           []buffer
 	values            []planned // by slot
-	ctx               *ops.Context
 }
 
 // buffer is what values take turns in.
@@ -177,7 +176,7 @@ func (p *planner) fold(f *frame, s *step, w *work, in []*ops.Input, types []*ops
 	if p.live+total+p.base > p.limit {
 		return nil
 	}
-	out, err := op.Fold(p.ctx, in)
+	out, err := op.Fold(&ops.Context{Context: context.Background(), Pool: f.m.pool}, in)
 	if err != nil || len(out) != len(s.outputs) {
 		return err
 	}

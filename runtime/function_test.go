@@ -30,9 +30,24 @@ func join(attributes string, defaults ...*onnxpb.AttributeProto) *onnxpb.Functio
 	return function("Join", "a", "b", attributes, nodes{op("b = Concat(a, a)", refAttr("axis", "axis"))}, defaults...)
 }
 
-func TestFunctions(t *testing.T) {
+type functionCase struct {
+	name  string
+	model *onnxpb.ModelProto
+	want  *runtime.Tensor
+}
+
+func functionModels() []*onnxpb.ModelProto {
+	var m []*onnxpb.ModelProto
+	for _, c := range functionCases() {
+		m = append(m, c.model)
+	}
+	return m
+}
+
+// functionCases are models with functions of x, which is (1, 2), and what they give
+// for 1 and 2.
+func functionCases() []functionCase {
 	x := []*onnxpb.ValueInfoProto{info("x", 1, 2)}
-	in := values{"x": f32([]int{1, 2}, 1, 2)}
 	old := function("Sum", "a", "b", "", nodes{op("b = ReduceSum(a)", intsAttr("axes", 1))})
 	old.OpsetImport = []*onnxpb.OperatorSetIdProto{{Version: 11}}
 	overloaded := func(name string, operator string) *onnxpb.FunctionProto {
@@ -42,11 +57,7 @@ func TestFunctions(t *testing.T) {
 	}
 	call := op("y = f.F(x)")
 	call.Overload = "n"
-	for _, c := range []struct {
-		name  string
-		model *onnxpb.ModelProto
-		want  *runtime.Tensor
-	}{
+	return []functionCase{
 		{"an attribute of the call", withFunctions(network(x, "y", nodes{op("y = f.Join(x)", intAttr("axis", 0))}), join("axis")), f32([]int{2, 2}, 1, 2, 1, 2)},
 		{"a default", withFunctions(network(x, "y", nodes{op("y = f.Join(x)")}), join("", intAttr("axis", 1))), f32([]int{1, 4}, 1, 2, 1, 2)},
 		{"not the default", withFunctions(network(x, "y", nodes{op("y = f.Join(x)", intAttr("axis", 0))}), join("", intAttr("axis", 1))), f32([]int{2, 2}, 1, 2, 1, 2)},
@@ -70,7 +81,12 @@ func TestFunctions(t *testing.T) {
 		{"the input is the output", withFunctions(network(x, "y", nodes{op("y = f.Same(x)")}), function("Same", "a", "a", "", nil)), f32([]int{1, 2}, 1, 2)},
 		{"an omitted output", withFunctions(network(x, "y", nodes{op(", y = f.Two(x)")}),
 			function("Two", "a", "b, c", "", nodes{op("b = Neg(a)"), op("c = Add(a, a)")})), f32([]int{1, 2}, 2, 4)},
-	} {
+	}
+}
+
+func TestFunctions(t *testing.T) {
+	in := values{"x": f32([]int{1, 2}, 1, 2)}
+	for _, c := range functionCases() {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := load(t, c.model).Run(t.Context(), in)
 			require.NoError(t, err)

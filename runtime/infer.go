@@ -11,7 +11,6 @@ import (
 // inference finds the types of values while a model is loaded. A type of nil is
 // not known.
 type inference struct {
-	ctx  *ops.Context
 	work int   // that may still be done: subgraphs are inferred several times
 	fold int64 // bytes that may still be taken by values known in advance
 }
@@ -22,10 +21,7 @@ const (
 )
 
 func (k *compiler) newInference() *inference {
-	return &inference{
-		ctx:  &ops.Context{Context: context.Background(), Pool: parallel.New(1)},
-		work: maxInference, fold: min(maxFolded, k.memoryLimit),
-	}
+	return &inference{work: maxInference, fold: min(maxFolded, k.memoryLimit)}
 }
 
 // graph returns the types of all values of a graph, by slot, for the types of its
@@ -121,7 +117,7 @@ func (k *inference) values(op ops.Op, in []*ops.Input, outputs int) ([]*ops.Tens
 	if !ok || k.fold <= 0 {
 		return nil, nil
 	}
-	out, err := f.Fold(k.ctx, in)
+	out, err := f.Fold(&ops.Context{Context: context.Background(), Pool: parallel.New(1)}, in)
 	if err != nil || out == nil {
 		return nil, err
 	}
