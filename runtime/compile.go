@@ -120,6 +120,7 @@ func (k *compiler) tensorOf(p *onnxpb.TensorProto) (*ops.Tensor, error) {
 		return nil, err
 	}
 	k.tensors[p] = t
+	p.RawData = nil // the decoded copy is enough: a large file is in memory often enough
 	return t, nil
 }
 
