@@ -13,10 +13,7 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-type (
-	nodes = []*onnxpb.NodeProto
-	pair  = [2]string
-)
+type nodes = []*onnxpb.NodeProto
 
 // op returns the node of a line such as "y, z = domain.Operator(a, , b)".
 func op(line string, attrs ...*onnxpb.AttributeProto) *onnxpb.NodeProto {

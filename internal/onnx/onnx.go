@@ -122,7 +122,7 @@ func rawSize(t *onnxpb.TensorProto) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	size := 0
+	var size int
 	switch ty := onnxpb.TensorProto_DataType(t.GetDataType()); ty {
 	case onnxpb.TensorProto_INT8, onnxpb.TensorProto_UINT8, onnxpb.TensorProto_BOOL:
 		size = 1
