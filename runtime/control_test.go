@@ -121,7 +121,7 @@ func TestControlFlow(t *testing.T) {
 				require.NoError(t, err)
 				require.Len(t, got, len(c.want))
 				for name, want := range c.want {
-					require.NoError(t, compareNode(got[name], want, false), name)
+					requireSame(t, want, got[name], name)
 				}
 			}
 		})

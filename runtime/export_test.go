@@ -22,3 +22,14 @@ func (m *Model) BufferBytes() int64 {
 	}
 	return total
 }
+
+// GradientScales returns the scales of the SbS layers.
+func (t *Tuner) GradientScales() []float32 {
+	var scales []float32
+	for i, l := range t.layers {
+		if l.sbs {
+			scales = append(scales, t.state.Scales[i])
+		}
+	}
+	return scales
+}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/spike-by-spike/sbs/internal/onnx"
@@ -69,6 +70,8 @@ type Model struct {
 
 	metadata    map[string]string
 	injectable  map[string]bool // the names of nodes that draw random numbers
+	source      []byte          // the file
+	options     []Option        // that it was loaded with
 	pool        *parallel.Pool
 	memoryLimit int64
 	frames      sync.Pool // of *frame
@@ -133,7 +136,8 @@ func Open(path string, opts ...Option) (*Model, error) {
 	return m, nil
 }
 
-// New loads a model from the bytes of an ONNX file that needs no other file.
+// New loads a model from the bytes of an ONNX file that needs no other file. It keeps
+// them: they must not be modified.
 func New(data []byte, opts ...Option) (*Model, error) {
 	m, err := load(data, "", opts)
 	if err != nil {
@@ -161,8 +165,16 @@ func load(data []byte, folder string, opts []Option) (*Model, error) {
 		if err := onnx.ReadExternal(tensors, root.FS()); err != nil {
 			return nil, err
 		}
+		if data, err = onnx.Marshal(pb); err != nil { // all in one, for who writes it again
+			return nil, err
+		}
 	}
-	return compile(pb, c)
+	m, err := compile(pb, c)
+	if err != nil {
+		return nil, err
+	}
+	m.source, m.options = data, slices.Clone(opts)
+	return m, nil
 }
 
 // Inputs describes the inputs that Run takes.
