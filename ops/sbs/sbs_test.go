@@ -331,3 +331,33 @@ func TestCancelled(t *testing.T) {
 	_, err = ops.Run(op, &ops.Context{Context: ctx, Pool: parallel.New(2)}, q.inputs()[:2])
 	require.ErrorIs(t, err, context.Canceled)
 }
+
+// TestGivenAsInputs checks that spikes and uniforms that are inputs of the node
+// do what those of the context do, and that the latter go before them.
+func TestGivenAsInputs(t *testing.T) {
+	for seed := range uint64(10) {
+		q := randomProblem(seed)
+		r := rand.New(rand.NewPCG(seed, 2))
+		uniforms := positive(r, q.spikes.Shape()...)
+		others := opstest.I64(q.spikes.Shape(), make([]int64, q.spikes.Len())...)
+		bySpikes := runOnce(t, q.p, q.inputs(), &ops.Context{Spikes: q.spikes}).Float32s()
+		byUniforms := runOnce(t, q.p, q.inputs(), &ops.Context{Uniforms: uniforms}).Float32s()
+		in := []*ops.Tensor{q.x, q.w, q.epsilonXY}
+		require.Equal(t, bySpikes, runOnce(t, q.p, append(in, q.spikes), &ops.Context{}).Float32s())
+		require.Equal(t, bySpikes, runOnce(t, q.p, append(in, q.spikes, uniforms), &ops.Context{}).Float32s())
+		require.Equal(t, byUniforms, runOnce(t, q.p, append(in, nil, uniforms), &ops.Context{}).Float32s())
+		require.Equal(t, bySpikes, runOnce(t, q.p, append(in, others), &ops.Context{Spikes: q.spikes}).Float32s())
+		require.Equal(t, byUniforms, runOnce(t, q.p, append(in, others), &ops.Context{Uniforms: uniforms}).Float32s())
+
+		op, err := sbs.Operator().New(ops.Node{Attributes: q.p.Attributes(), Opset: 1, NumInputs: 5})
+		require.NoError(t, err)
+		inputs := []*ops.Input{{Type: ops.TypeOf(q.x)}, {Type: ops.TypeOf(q.w)}, nil, {Type: ops.TypeOf(uniforms)}, nil}
+		_, err = op.Infer(inputs)
+		require.ErrorIs(t, err, ops.ErrShape)
+		require.ErrorContains(t, err, "spikes is float32")
+		inputs[3], inputs[4] = nil, &ops.Input{Type: ops.TypeOf(q.x)}
+		_, err = op.Infer(inputs)
+		require.ErrorContains(t, err, "uniforms is float32")
+		require.ErrorContains(t, err, "(batch, number_of_spikes, output height, output width)")
+	}
+}
