@@ -103,7 +103,7 @@ func (b *body) spikes(in []string, p, rows string, q, k vector) (spikes, total s
 	below := b.add("distribution", "Div", float(z.k, z.positions), nil, before, total)
 	var u string
 	if b.inject == InjectUniforms {
-		u = given(in[4], ops.Float32)
+		u = given(in[3], ops.Float32)
 	} else {
 		u = b.uniforms(total, q)
 	}

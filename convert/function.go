@@ -80,15 +80,13 @@ func (n *Network) features(inject Inject) (all features, any bool) {
 }
 
 // inputs returns the names of the operator's inputs that a body with these
-// features has. Nodes must have as many: checkers and runtimes differ on what
-// becomes of others.
+// features has. A node that calls a function must have all of its inputs: checkers
+// want their types.
 func (f features) inputs() []string {
-	names := []string{"X", "W", "epsilon_xy", "spikes", "uniforms"}
+	names := []string{"X", "W", "epsilon_xy", string(f.inject)}
 	switch {
-	case f.inject == InjectUniforms:
+	case f.inject != InjectNothing:
 		return names
-	case f.inject == InjectSpikes:
-		return names[:4]
 	case f.epsilonXY:
 		return names[:3]
 	}

@@ -104,6 +104,8 @@ func ToONNX(n *Network, opt Options) ([]byte, error) {
 	w := &writer{graph: &onnxpb.GraphProto{Name: graphName(n.Name)}, options: opt}
 	var spiking bool
 	w.features, spiking = n.features(opt.Inject)
+	// The input before what is injected is epsilon_xy.
+	w.features.epsilonXY = w.features.epsilonXY || opt.Inject != InjectNothing
 	w.graph.Input = []*onnxpb.ValueInfoProto{w.batched(InputName, n.Input.Channels, n.Input.Height, n.Input.Width)}
 	w.graph.Input[0].DocString = "Images, channel by channel, pixels from 0 (dark) to 1 (bright)."
 	v := n.Preprocessing.write(w, value{InputName, n.Input})

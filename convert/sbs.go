@@ -63,19 +63,12 @@ func (l *SbS) write(w *writer, in value) (value, error) {
 		return value{}, err
 	}
 	w.lastW = w.tensor("W", l.Weights)
-	all := []string{in.name, w.lastW, "", "", ""}
+	all := []string{in.name, w.lastW, "", w.given(l, out)}
 	switch {
 	case l.EpsilonXY != nil:
 		all[2] = w.tensor("epsilon_xy", l.EpsilonXY)
 	case w.features.epsilonXY && w.options.Body == BodyFunction:
 		all[2] = w.floats(neutralEpsilonXY, []int{out.Height, out.Width}, slices.Repeat([]float32{1}, out.Height*out.Width))
-	}
-	given := w.given(l, out)
-	switch w.options.Inject {
-	case InjectSpikes:
-		all[3] = given
-	case InjectUniforms:
-		all[4] = given
 	}
 	if w.options.Body == BodyInline {
 		return l.writeInline(w, in, all, out, seed)

@@ -42,10 +42,9 @@
 //   - X: float32 (B, C, H, W), finite and not negative.
 //   - W: float32 (K, N).
 //   - epsilon_xy (optional): float32 (OH, OW) or (OH, OW, KH, KW); absent means 1.
-//   - spikes (optional): int64 (B, S, OH, OW), rows of W. They are used in place
-//     of random ones.
-//   - uniforms (optional): float32 (B, S, OH, OW), the u of step 2, in [0, 1).
-//     They are used where no spikes are given.
+//   - given (optional): what to use in place of random numbers, of shape
+//     (B, S, OH, OW): int64 for spikes, rows of W, or float32 for the u of step 2,
+//     in [0, 1).
 //
 // # Attributes
 //
@@ -69,6 +68,6 @@
 //
 // Every random number is a function of the run's seed, the node's seed, the
 // number of the image, the output position and the number of the spike, and of
-// nothing else: see ops.Context, which can also hand in spikes or uniforms as the
-// inputs of these names do, and goes before them.
+// nothing else: see ops.Context, which can also hand in spikes or uniforms and goes
+// before the input given.
 package sbs

@@ -159,12 +159,16 @@ func (c *checkLoop) Part(lo, hi int) error {
 }
 
 // given returns the spikes or uniforms to use in place of random ones: those of
-// the run, or else those that are inputs of the node.
+// the run, or else the node's input.
 func given(ctx *ops.Context, in []*ops.Tensor) (spikes, uniforms *ops.Tensor) {
 	if ctx.Spikes != nil || ctx.Uniforms != nil {
 		return ctx.Spikes, ctx.Uniforms
 	}
-	return optional(in, inputSpikes), optional(in, inputUniforms)
+	g := optional(in, inputGiven)
+	if g != nil && g.DType() == ops.Float32 {
+		return nil, g
+	}
+	return g, nil
 }
 
 // inject takes given spikes or uniforms; spikes come before uniforms.

@@ -27,7 +27,7 @@ const MaxSpikes = 1 << 24
 func Operator() ops.Operator {
 	return ops.Operator{
 		Domain: Domain, Name: "SbS",
-		MinInputs: 2, MaxInputs: 5, NumOutputs: 1,
+		MinInputs: 2, MaxInputs: 4, NumOutputs: 1,
 		New: func(n ops.Node) (ops.Op, error) {
 			p, err := ParamsOf(n.Attributes)
 			if err != nil {
@@ -247,11 +247,10 @@ func (l *layer) Infer(in []*ops.Input) ([]ops.Type, error) {
 			return nil, err
 		}
 	}
-	if err := l.checkGiven("spikes", optional(in, inputSpikes), ops.Int64, out); err != nil {
-		return nil, err
-	}
-	if err := l.checkGiven("uniforms", optional(in, inputUniforms), ops.Float32, out); err != nil {
-		return nil, err
+	if given := optional(in, inputGiven); given != nil {
+		if err := l.checkGiven(given.Type, out); err != nil {
+			return nil, err
+		}
 	}
 	return []ops.Type{out}, nil
 }
@@ -259,8 +258,7 @@ func (l *layer) Infer(in []*ops.Input) ([]ops.Type, error) {
 // The inputs that may be absent.
 const (
 	inputEpsilonXY = 2
-	inputSpikes    = 3
-	inputUniforms  = 4
+	inputGiven     = 3
 )
 
 // optional returns input i, nil when it is absent.
@@ -271,14 +269,15 @@ func optional[T any](in []*T, i int) *T {
 	return nil
 }
 
-// checkGiven checks the type of given spikes or uniforms, if there are any.
-func (l *layer) checkGiven(what string, given *ops.Input, dtype ops.DType, out ops.Type) error {
-	if given == nil {
-		return nil
+// checkGiven checks the type of given spikes or uniforms.
+func (l *layer) checkGiven(given, out ops.Type) error {
+	want := ops.Type{DType: ops.Int64, Shape: []ops.Dim{out.Shape[0], {Size: l.Spikes}, out.Shape[2], out.Shape[3]}}
+	if given.DType == ops.Float32 {
+		want.DType = ops.Float32
 	}
-	want := ops.Type{DType: dtype, Shape: []ops.Dim{out.Shape[0], {Size: l.Spikes}, out.Shape[2], out.Shape[3]}}
-	if !compatible(given.Type, want) {
-		return fmt.Errorf("%w: %s is %v, want %v (batch, number_of_spikes, output height, output width)", ops.ErrShape, what, given.Type, want)
+	if !compatible(given, want) {
+		return fmt.Errorf("%w: given is %v, want %v (batch, number_of_spikes, output height, output width), int64 for spikes or float32 for uniforms",
+			ops.ErrShape, given, want)
 	}
 	return nil
 }
