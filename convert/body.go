@@ -201,10 +201,10 @@ func (b *body) dynamics(in []string, weights, spikes, initial, uniform string, g
 	z := &b.sizes
 	epsT := b.add("epsilon_t_used", "Slice", float(z.spikes), nil, b.attributeFloats(sbs.AttrEpsilonT), b.ints("epsilon_start", 0), b.number)
 	eps := b.add("epsilon", "Mul", float(z.spikes), nil, epsT, b.attributeFloats(sbs.AttrEpsilon0))
-	eps = b.add("epsilon_of_spike", "Reshape", float(z.spikes, one, one), nil, eps, b.ints("epsilon_shape", -1, 1, 1))
-	each := float(z.spikes, one, one)
+	eps = b.add("epsilon_of_spike", "Reshape", float(z.spikes, one), nil, eps, b.ints("epsilon_shape", -1, 1))
+	each := float(z.spikes, one)
 	if b.features.epsilonXY {
-		each = float(z.spikes, z.positions, one)
+		each = float(z.spikes, z.positions)
 		eps = b.add("epsilon_of_place", "Mul", each, nil, b.epsilonXY(in[2], spikes, x, rows, grid), eps)
 	}
 	unit := b.float("unit", 1)
@@ -241,18 +241,20 @@ func (b *body) spikeStep(weights, unit string) *onnxpb.GraphProto {
 		h := b.step("h_now")
 		row := add("W_of_spike", "Gather", ops.Attributes{"axis": int64(0)}, weights, b.step("spike"))
 		hw := add("h_W", "Mul", nil, h, row)
-		q := add("q", "ReduceSum", ops.Attributes{"keepdims": int64(1)}, hw, neurons)
+		// What there is of each position is in one dimension: onnxruntime takes an
+		// element at a time where the last dimension is 1.
+		q := add("q", "ReduceSum", ops.Attributes{"keepdims": int64(0)}, hw, neurons)
 		counts := add("counts", "Greater", nil, q, least)
 		ratio := add("epsilon_by_q", "Div", nil, b.step("epsilon_now"), q)
 		ratio = add("epsilon_by_q_or_0", "Where", nil, counts, ratio, zero)
 		norm := add("norm_or_1", "Where", nil, counts, b.step("norm_now"), unit)
-		delta := add("change", "Mul", nil, hw, ratio)
+		delta := add("change", "Mul", nil, hw, add("epsilon_by_q_column", "Unsqueeze", nil, ratio, neurons))
 		h = add("h_changed", "Add", nil, h, delta)
 		if b.features.forgetting {
 			forget := add("forgetting_or_0", "Where", nil, counts, b.step("forgetting_now"), zero)
-			h = add("h_forgetting", "Add", nil, h, forget)
+			h = add("h_forgetting", "Add", nil, h, add("forgetting_column", "Unsqueeze", nil, forget, neurons))
 		}
-		add("h_next", "Div", nil, h, norm)
+		add("h_next", "Div", nil, h, add("norm_column", "Unsqueeze", nil, norm, neurons))
 		// onnxruntime wants to know the rank of what a Scan carries.
 		return []*onnxpb.ValueInfoProto{b.matrix("h_next", ops.Float32)}
 	})

@@ -7,7 +7,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// epsilonXY returns epsilon_xy of each spike, (S, Q, 1). An epsilon_xy that does
+// epsilonXY returns epsilon_xy of each spike, (S, Q). An epsilon_xy that does
 // not tell the places of the kernel apart is one of a single place.
 func (b *body) epsilonXY(epsilonXY, spikes, x, rows string, grid vector) string {
 	z := &b.sizes
@@ -26,8 +26,7 @@ func (b *body) epsilonXY(epsilonXY, spikes, x, rows string, grid vector) string 
 	count := b.shapeOf("epsilon_places", table, 0, 1, places)
 	count32 := b.add("epsilon_places_int32", "Cast", int32s(one), ops.Attributes{"to": int64(ops.Int32)}, b.input("epsilon_places", count))
 	place := b.add("place_of_spike", "Mod", int32s(z.spikes, z.positions), nil, spikes, count32)
-	found := b.add("epsilon_xy_found", "GatherElements", float(z.spikes, z.positions), ops.Attributes{"axis": int64(0)}, table, place)
-	return b.add("epsilon_xy_of_spike", "Unsqueeze", float(z.spikes, z.positions, one), nil, found, b.ints("epsilon_xy_column", 2))
+	return b.add("epsilon_xy_of_spike", "GatherElements", float(z.spikes, z.positions), ops.Attributes{"axis": int64(0)}, table, place)
 }
 
 // alpha returns the weights of the output positions, (batch, 1, OH, OW), from h
