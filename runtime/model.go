@@ -64,27 +64,13 @@ type ValueInfo struct {
 type Model struct {
 	inputs, outputs []ValueInfo
 	inputSlots      map[string]int
-	outputSlots     []int
-
-	names  []string            // of the values, by slot: initializers, inputs, outputs of nodes
-	consts map[int]*ops.Tensor // initializers, by slot
-	steps  []step
-
-	firstComputed int // the first slot that is the output of a node
+	graph           *graph
 
 	metadata    map[string]string
+	injectable  map[string]bool // the names of nodes that draw random numbers
 	pool        *parallel.Pool
 	memoryLimit int64
 	frames      sync.Pool // of *frame
-}
-
-// step is one node in the order of execution.
-type step struct {
-	name, operator string
-	op             ops.Op
-	inputs         []int // slots, -1 for an omitted input
-	outputs        []int
-	free           []int // slots that no later step or output needs
 }
 
 // Option sets how a model is loaded.
@@ -97,6 +83,8 @@ type config struct {
 	schedule    *sbs.Schedule
 	epsilon0    *float32
 	memoryLimit int64
+
+	preferFunctions bool
 }
 
 // defaultMemoryLimit is far above what networks for images need, and lets a
@@ -125,6 +113,10 @@ func EpsilonSchedule(s sbs.Schedule) Option { return func(c *config) { c.schedul
 
 // Epsilon0 replaces epsilon_0 of every SbS node.
 func Epsilon0(e float32) Option { return func(c *config) { c.epsilon0 = &e } }
+
+// PreferFunctions has every function that the model brings along run in the place of
+// this package's own operator of the same name. It is for comparing the two.
+func PreferFunctions() Option { return func(c *config) { c.preferFunctions = true } }
 
 // Open loads the model in a file.
 func Open(path string, opts ...Option) (*Model, error) {

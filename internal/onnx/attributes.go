@@ -11,17 +11,15 @@ import (
 )
 
 // Attributes returns a node's attributes by name. The values are of type int64,
-// float32, string, []int64, []float32, []string or *onnxpb.TensorProto.
+// float32, string, []int64, []float32, []string, *onnxpb.TensorProto or
+// *onnxpb.GraphProto.
 func Attributes(n *onnxpb.NodeProto) (map[string]any, error) {
 	attrs := make(map[string]any, len(n.GetAttribute()))
 	for _, a := range n.GetAttribute() {
 		if _, twice := attrs[a.GetName()]; twice {
 			return nil, fmt.Errorf("onnx: %w: attribute %s is there twice", ErrFormat, a.GetName())
 		}
-		if a.GetRefAttrName() != "" {
-			return nil, fmt.Errorf("onnx: %w: attribute %s refers to attribute %s of a function, outside of one", ErrFormat, a.GetName(), a.GetRefAttrName())
-		}
-		v, err := attributeValue(a)
+		v, err := Attribute(a)
 		if err != nil {
 			return nil, err
 		}
@@ -30,7 +28,12 @@ func Attributes(n *onnxpb.NodeProto) (map[string]any, error) {
 	return attrs, nil
 }
 
-func attributeValue(a *onnxpb.AttributeProto) (any, error) {
+// Attribute returns the value of one attribute, of the types that Attributes gives.
+// One that refers to an attribute of a function has none.
+func Attribute(a *onnxpb.AttributeProto) (any, error) {
+	if a.GetRefAttrName() != "" {
+		return nil, fmt.Errorf("onnx: %w: attribute %s refers to attribute %s of a function, outside of one", ErrFormat, a.GetName(), a.GetRefAttrName())
+	}
 	switch a.GetType() {
 	case onnxpb.AttributeProto_FLOAT:
 		return a.GetF(), nil
@@ -53,6 +56,11 @@ func attributeValue(a *onnxpb.AttributeProto) (any, error) {
 			return nil, fmt.Errorf("onnx: %w: attribute %s has no tensor", ErrFormat, a.GetName())
 		}
 		return a.GetT(), nil
+	case onnxpb.AttributeProto_GRAPH:
+		if a.GetG() == nil {
+			return nil, fmt.Errorf("onnx: %w: attribute %s has no graph", ErrFormat, a.GetName())
+		}
+		return a.GetG(), nil
 	}
 	return nil, fmt.Errorf("onnx: attribute %s: type %v is not supported", a.GetName(), a.GetType())
 }
@@ -61,6 +69,30 @@ func attributeValue(a *onnxpb.AttributeProto) (any, error) {
 type Ref struct {
 	Name string
 	Type onnxpb.AttributeProto_AttributeType
+}
+
+// AttributeType returns the type of an attribute with a value as Attribute returns
+// it.
+func AttributeType(v any) onnxpb.AttributeProto_AttributeType {
+	switch v.(type) {
+	case float32:
+		return onnxpb.AttributeProto_FLOAT
+	case int64:
+		return onnxpb.AttributeProto_INT
+	case string:
+		return onnxpb.AttributeProto_STRING
+	case []float32:
+		return onnxpb.AttributeProto_FLOATS
+	case []int64:
+		return onnxpb.AttributeProto_INTS
+	case []string:
+		return onnxpb.AttributeProto_STRINGS
+	case *onnxpb.TensorProto:
+		return onnxpb.AttributeProto_TENSOR
+	case *onnxpb.GraphProto:
+		return onnxpb.AttributeProto_GRAPH
+	}
+	return onnxpb.AttributeProto_UNDEFINED
 }
 
 // SetAttributes gives a node the attributes of a map as Attributes returns it,

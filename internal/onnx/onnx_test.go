@@ -90,8 +90,10 @@ func TestAttributeErrors(t *testing.T) {
 	a := &onnxpb.AttributeProto{Name: "a", Type: onnxpb.AttributeProto_INT}
 	_, err := Attributes(&onnxpb.NodeProto{Attribute: []*onnxpb.AttributeProto{a, a}})
 	require.ErrorContains(t, err, "there twice")
+	_, err = Attributes(&onnxpb.NodeProto{Attribute: []*onnxpb.AttributeProto{{Name: "g", Type: onnxpb.AttributeProto_GRAPHS}}})
+	require.ErrorContains(t, err, "GRAPHS is not supported")
 	_, err = Attributes(&onnxpb.NodeProto{Attribute: []*onnxpb.AttributeProto{{Name: "g", Type: onnxpb.AttributeProto_GRAPH}}})
-	require.ErrorContains(t, err, "GRAPH is not supported")
+	require.ErrorContains(t, err, "has no graph")
 	_, err = Attributes(&onnxpb.NodeProto{Attribute: []*onnxpb.AttributeProto{{Name: "t", Type: onnxpb.AttributeProto_TENSOR}}})
 	require.ErrorContains(t, err, "has no tensor")
 	_, err = Attributes(&onnxpb.NodeProto{Attribute: []*onnxpb.AttributeProto{{Name: "r", RefAttrName: "x"}}})

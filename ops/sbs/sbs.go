@@ -27,7 +27,7 @@ const MaxSpikes = 1 << 24
 func Operator() ops.Operator {
 	return ops.Operator{
 		Domain: Domain, Name: "SbS",
-		MinInputs: 2, MaxInputs: 4, NumOutputs: 1,
+		MinInputs: 2, MaxInputs: 4, MinOutputs: 1, MaxOutputs: 1,
 		New: func(n ops.Node) (ops.Op, error) {
 			p, err := ParamsOf(n.Attributes)
 			if err != nil {

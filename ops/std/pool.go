@@ -91,7 +91,7 @@ func newPool(n ops.Node, more ...string) (*pool, error) {
 
 func (p *pool) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, sortedKeys(p.compute)...); err != nil {
+	if err := checkDType("X", x, sortedTypes(p.compute)...); err != nil {
 		return ops.Type{}, err
 	}
 	if err := checkImages("X", x); err != nil {
@@ -194,13 +194,4 @@ func divisor(rows, cols span, includePads bool) int {
 		return rows.padded * cols.padded
 	}
 	return rows.count * cols.count
-}
-
-func sortedKeys(m map[ops.DType]poolFunc) []ops.DType {
-	keys := make([]ops.DType, 0, len(m))
-	for d := range m {
-		keys = append(keys, d)
-	}
-	slices.Sort(keys)
-	return keys
 }
