@@ -31,6 +31,7 @@ func (b *body) write(in []string) string {
 	planes := b.add("planes", "Reshape", float(extent{symbol: b.step("planes")}, one, z.height, z.width), nil, x, b.ints("planes_shape", -1, 1, 0, 0))
 	spread := b.add(stepPatches, "Conv", float(extent{symbol: b.step("planes")}, z.places, z.oh, z.ow),
 		b.window(sbs.AttrKernelShape, sbs.AttrStrides, sbs.AttrDilations, sbs.AttrPads), planes, id.name)
+	b.explain("Copies every patch: channel c of the input becomes channels c*KH*KW and on.")
 	grid := b.shapeOf("output_grid", spread, 2, 4, z.oh, z.ow)
 	images := b.add("patches", "Reshape", float(z.batch, z.k, z.oh, z.ow), nil,
 		spread, b.input("patches_shape", b.join("patches_shape", sizesOf(-1), k, grid)))
@@ -101,6 +102,7 @@ func (b *body) spikes(in []string, p, rows string, q, k vector) (spikes, total s
 	lastEntry := b.add("last_entry", "Slice", float(one, z.positions), nil, p, from, to, over)
 	total = b.add("total", "Add", float(one, z.positions), nil, lastSum, lastEntry)
 	below := b.add("distribution", "Div", float(z.k, z.positions), nil, before, total)
+	b.explain("Entry k is the probability of a spike before k.")
 	var u string
 	if b.inject == InjectUniforms {
 		u = given(in[3], ops.Float32)
@@ -187,6 +189,7 @@ func (b *body) search(below, u string, k vector) string {
 	})
 	spikes := b.add("drawn_spikes", "Loop", all, ops.Attributes{"body": loop}, "", some, start, left)
 	b.output("left_over", int32s())
+	b.explain("Finds the spike for each random number by halving.")
 	return spikes
 }
 
@@ -220,9 +223,11 @@ func (b *body) dynamics(in []string, weights, spikes, initial, uniform string, g
 	}
 	norm = b.add("norm", "Add", each, nil, norm, unit)
 	kept = append(kept, norm)
-	return b.add("h_final", "Scan", float(z.positions, z.n), ops.Attributes{
+	h := b.add("h_final", "Scan", float(z.positions, z.n), ops.Attributes{
 		"body": b.spikeStep(weights, unit), "num_scan_inputs": int64(len(kept)),
 	}, append([]string{initial}, kept...)...)
+	b.explain("One step for each spike: h is multiplied by 1 + epsilon*W/q and divided by its sum.")
+	return h
 }
 
 // spikeStep is what one spike does to h; q is q of the formula in ops/sbs.

@@ -55,7 +55,9 @@ func (b *body) alpha(x, weights, h string, id identity, grid vector) string {
 		b.alphaStep(a)
 		return []*onnxpb.ValueInfoProto{b.inside("alpha_go_on", ops.Bool), b.inside("alpha_next", ops.Float32)}
 	})
-	return b.add("alpha", "Loop", plane, ops.Attributes{"body": loop}, b.attributeInt(sbs.AttrAlphaIterations), "", start)
+	alpha := b.add("alpha", "Loop", plane, ops.Attributes{"body": loop}, b.attributeInt(sbs.AttrAlphaIterations), "", start)
+	b.explain("Weighs the output positions against each other.")
+	return alpha
 }
 
 func (b *body) kernelShape() shaped {

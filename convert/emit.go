@@ -106,6 +106,15 @@ func (b *body) addNamed(name, out, op string, t shaped, attrs ops.Attributes, in
 	return out
 }
 
+// explain gives the node added last a doc string.
+func (b *body) explain(doc string) {
+	nodes := b.nodes
+	if b.w != nil {
+		nodes = b.w.graph.Node
+	}
+	nodes[len(nodes)-1].DocString = doc
+}
+
 // output adds a second output to the node added last.
 func (b *body) output(step string, t shaped) {
 	if b.w != nil {

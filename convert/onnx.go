@@ -114,6 +114,9 @@ func ToONNX(n *Network, opt Options) ([]byte, error) {
 		if v, err = l.write(w, v); err != nil {
 			return nil, fmt.Errorf("convert: layer %d (%s): %w", i, l.Kind(), err)
 		}
+		if node := w.graph.Node[len(w.graph.Node)-1]; node.GetDocString() == "" {
+			node.DocString = fmt.Sprintf("%s layer: %v in, %v out.", l.Kind(), sizes[i], sizes[i+1])
+		}
 		w.last, _ = l.(*SbS)
 	}
 	w.output(n, v, sizes[len(sizes)-1])
