@@ -35,8 +35,8 @@ func TestConvert(t *testing.T) {
 		"mnist-prototypes: PyTorch-SbS dialect 2, step 0 (highest complete)",
 		"weights: " + weights,
 		"image 1x28x28, pixels 0..1, cropped to 24x24",
-		"0      SbS   24x24   80x1x1  46080       400     Weight_L0_S0.npy",
-		"46880 parameters, 800 spikes per image, classes: 0, 1, 2",
+		"0      SbS       24x24   1x24x24  80x1x1  46080       400     400            Weight_L0_S0.npy",
+		"46880 parameters, 800 spike updates per image, classes: 0, 1, 2",
 		"wrote " + path,
 	} {
 		require.Contains(t, out, want)
@@ -49,7 +49,7 @@ func TestConvert(t *testing.T) {
 
 	out, _, err = command(t, "--info", path)
 	require.NoError(t, err)
-	require.Contains(t, out, "mnist-prototypes, 193.1 kB, from PyTorch-SbS dialect 2, step 0")
+	require.Contains(t, out, "mnist-prototypes, 199.2 kB, from PyTorch-SbS dialect 2, step 0")
 	require.Contains(t, out, "from Weights/Weight_L0_S0.npy  sha256 0460e279")
 }
 
@@ -58,7 +58,7 @@ func TestConvertFlags(t *testing.T) {
 	out, _, err := command(t, weights, path, "--spikes", "7", "--no-preprocessing", "--batch", "3", "--input", "1x28x28", "--step", "0")
 	require.NoError(t, err)
 	require.Contains(t, out, "step 0 (given)")
-	require.Contains(t, out, "14 spikes per image")
+	require.Contains(t, out, "14 spike updates per image")
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
 	n, err := convert.FromONNX(data)

@@ -65,6 +65,12 @@ func Attribute(a *onnxpb.AttributeProto) (any, error) {
 	return nil, fmt.Errorf("onnx: attribute %s: type %v is not supported", a.GetName(), a.GetType())
 }
 
+// Ref stands for an attribute of the function in whose body a node is.
+type Ref struct {
+	Name string
+	Type onnxpb.AttributeProto_AttributeType
+}
+
 // AttributeType returns the type of an attribute with a value as Attribute returns
 // it.
 func AttributeType(v any) onnxpb.AttributeProto_AttributeType {
@@ -90,7 +96,7 @@ func AttributeType(v any) onnxpb.AttributeProto_AttributeType {
 }
 
 // SetAttributes gives a node the attributes of a map as Attributes returns it,
-// in the order of their names.
+// in the order of their names. A value may also be a Ref.
 func SetAttributes(n *onnxpb.NodeProto, attrs map[string]any) error {
 	for _, name := range slices.Sorted(maps.Keys(attrs)) {
 		a := &onnxpb.AttributeProto{Name: name}
@@ -105,6 +111,17 @@ func SetAttributes(n *onnxpb.NodeProto, attrs map[string]any) error {
 			a.Type, a.Floats = onnxpb.AttributeProto_FLOATS, v
 		case []int64:
 			a.Type, a.Ints = onnxpb.AttributeProto_INTS, v
+		case *onnxpb.TensorProto:
+			a.Type, a.T = onnxpb.AttributeProto_TENSOR, v
+		case *onnxpb.GraphProto:
+			a.Type, a.G = onnxpb.AttributeProto_GRAPH, v
+		case []string:
+			a.Type = onnxpb.AttributeProto_STRINGS
+			for _, s := range v {
+				a.Strings = append(a.Strings, []byte(s))
+			}
+		case Ref:
+			a.Type, a.RefAttrName = v.Type, v.Name
 		default:
 			return fmt.Errorf("onnx: attribute %s: a %T cannot be written", name, v)
 		}

@@ -193,6 +193,11 @@ func Int64Tensor(name string, data ...int64) *onnxpb.TensorProto {
 	return &onnxpb.TensorProto{Name: name, Dims: []int64{int64(len(data))}, DataType: int32(onnxpb.TensorProto_INT64), RawData: raw}
 }
 
+// Int32Scalar returns an int32 tensor without dimensions.
+func Int32Scalar(name string, v int32) *onnxpb.TensorProto {
+	return &onnxpb.TensorProto{Name: name, DataType: int32(onnxpb.TensorProto_INT32), RawData: binary.LittleEndian.AppendUint32(nil, uint32(v))}
+}
+
 func dims(shape []int) []int64 {
 	out := make([]int64, len(shape))
 	for i, d := range shape {
