@@ -49,7 +49,7 @@ func TestConvert(t *testing.T) {
 
 	out, _, err = command(t, "--info", path)
 	require.NoError(t, err)
-	require.Contains(t, out, "mnist-prototypes, 199.2 kB, from PyTorch-SbS dialect 2, step 0")
+	require.Contains(t, out, "mnist-prototypes, 199.5 kB, from PyTorch-SbS dialect 2, step 0")
 	require.Contains(t, out, "from Weights/Weight_L0_S0.npy  sha256 0460e279")
 }
 

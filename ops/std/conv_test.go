@@ -72,7 +72,7 @@ func TestConv(t *testing.T) {
 			Inputs:  []*ops.Tensor{opstest.F32([]int{1, 0, 1, 1}), opstest.F32([]int{2, 0, 1, 1}), opstest.F32([]int{2}, 1, 2)},
 			Outputs: []*ops.Tensor{opstest.F32([]int{1, 2, 1, 1}, 1, 2)},
 		},
-		{Name: "double", Inputs: []*ops.Tensor{x, opstest.F64([]int{1, 1, 1, 1}, 1)}, WantErr: "W is float64(1, 1, 1, 1), want float32"},
+		{Name: "double", Inputs: []*ops.Tensor{x, opstest.F64([]int{1, 1, 1, 1}, 1)}, WantErr: "X is float32(1, 1, 3, 3) but W is float64(1, 1, 1, 1)"},
 		{Name: "vector", Inputs: []*ops.Tensor{opstest.F32([]int{1}, 1), w}, WantErr: "X is float32(1), want at least 3 dimensions"},
 		{Name: "rank", Inputs: []*ops.Tensor{x, opstest.F32([]int{1, 1, 1}, 1)}, WantErr: "X is float32(1, 1, 3, 3) but W is float32(1, 1, 1)"},
 		{Name: "channels", Inputs: []*ops.Tensor{x, opstest.F32([]int{1, 2, 1, 1}, 1, 1)}, WantErr: "with 1 channels but W is float32(1, 2, 1, 1)"},

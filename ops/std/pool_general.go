@@ -259,7 +259,8 @@ func (k globalPool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 	for i := range reduced {
 		reduced[i] = i >= 2
 	}
-	l := reduceLoop{out: out, data: in[0], compute: reduceTo(k.newFolder)}
+	l := ops.Scratch[reduceLoop](ctx)
+	l.out, l.data, l.compute = out, in[0], reduceTo(k.newFolder)
 	l.plan(shape, reduced)
-	return ctx.Do(l.kept.total, max(1, grain/max(1, l.gone.total)), &l)
+	return ctx.Do(l.kept.total, max(1, grain/max(1, l.gone.total)), l)
 }

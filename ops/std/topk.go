@@ -58,6 +58,9 @@ func (k *topK) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	}
 	number := ops.Dim{Size: int(min(max(k.k, -1), ops.MaxElements))}
 	if len(in) > 1 {
+		if in[1] == nil {
+			return nil, fmt.Errorf("%w: K is missing", ops.ErrShape)
+		}
 		if err := checkScalar("K", in[1].Type, ops.Int64); err != nil {
 			return nil, err
 		}
