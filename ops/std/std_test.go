@@ -76,4 +76,3 @@ func TestInputsAreChecked(t *testing.T) {
 		},
 	})
 }
-
