@@ -167,3 +167,20 @@ func TestTensorsOfFunctionsAreShared(t *testing.T) {
 	_, err := load(t, withFunctions(m, f)).Run(t.Context(), values{"c": opstest.Tensor(nil, false)}) // 4 GB if each had its own
 	require.NoError(t, err)
 }
+
+// TestInjectUniformsIntoFunction gives a node in a function the numbers that it would
+// draw.
+func TestInjectUniformsIntoFunction(t *testing.T) {
+	n := op("y = f.Noisy(x)")
+	n.Name = "call"
+	m := load(t, withFunctions(network([]*onnxpb.ValueInfoProto{info("x", 2)}, "y", nodes{n}),
+		function("Noisy", "x", "y", "", nodes{op("u = RandomUniformLike(x)"), op("y = Add(x, u)")})))
+	in := values{"x": f32([]int{2}, 10, 20)}
+	got, err := m.Run(t.Context(), in, runtime.InjectUniforms(values{"call/u": f32([]int{2}, 0.25, 0.5)}))
+	require.NoError(t, err)
+	requireSame(t, f32([]int{2}, 10.25, 20.5), got["y"])
+	for name, u := range map[string]*runtime.Tensor{"call/y": f32([]int{2}, 0, 0), "call/u": f32([]int{1}, 0)} {
+		_, err = m.Run(t.Context(), in, runtime.InjectUniforms(values{name: u}))
+		require.ErrorIs(t, err, runtime.ErrInput, name)
+	}
+}
