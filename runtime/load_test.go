@@ -76,6 +76,13 @@ func TestLoadErrors(t *testing.T) {
 		{"negative dimension", g(func(g *onnxpb.GraphProto) {
 			g.Input[0].GetType().GetTensorType().GetShape().GetDim()[0].Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: -5}
 		}), "a dimension is -5"},
+		{"huge dimension", g(func(g *onnxpb.GraphProto) { g.Input[0] = info("x", 1<<40, 2) }), "a dimension is 1099511627776"},
+		{"huge product", g(func(g *onnxpb.GraphProto) { g.Input[0] = info("x", 1<<30, 2) }), "has more than 2147483647 elements"},
+		{"element types", g(func(g *onnxpb.GraphProto) { g.Input[0] = typed("x", ops.Int64, -1, 2) }), `node "y" (Add): `},
+		{"sequence", g(func(g *onnxpb.GraphProto) {
+			g.Input[0].Type = &onnxpb.TypeProto{Value: &onnxpb.TypeProto_SequenceType{}}
+		}), `input "x": sequences, maps, optional values and sparse tensors are not supported`},
+		{"old version of the format", func(m *onnxpb.ModelProto) { m.IrVersion = 2 }, "IR version 2, known are 3 to 13"},
 		{"unnamed input", g(func(g *onnxpb.GraphProto) { g.Input[0].Name = "" }), "a value has no name"},
 		{"undefined input", g(func(g *onnxpb.GraphProto) { g.Node[0].Input[1] = "d" }), `input 1, "d", is neither an input of the model`},
 		{"cycle", g(func(g *onnxpb.GraphProto) {
