@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -226,4 +227,58 @@ func TestInteropGiven(t *testing.T) {
 func firstSbS(n *convert.Network) []string {
 	i := slices.IndexFunc(n.Layers, func(l convert.Layer) bool { _, ok := l.(*convert.SbS); return ok })
 	return []string{fmt.Sprintf("L%d", i)}
+}
+
+// TestInteropRandom compares what both runtimes expect of an image, over many
+// draws of spikes of their own.
+func TestInteropRandom(t *testing.T) {
+	realRuntime(t)
+	networks := converttest.Variants()
+	networks["both samplers"] = converttest.EveryLayer()
+	for name, n := range networks {
+		for _, body := range []convert.Body{convert.BodyFunction, convert.BodyInline} {
+			t.Run(name+"/"+string(body), func(t *testing.T) {
+				const count = 600
+				x := images(n, 1)
+				var many []float32
+				for range count {
+					many = append(many, x.Float32s()...)
+				}
+				shape := append([]int{count}, x.Shape()[1:]...)
+				in := map[string]*runtime.Tensor{"image": opstest.F32(shape, many...)}
+				there := onnxruntime{t}.run(write(t, n, convert.Options{Body: body}), in, 1)
+				m, err := runtime.New(write(t, n, convert.Options{}))
+				require.NoError(t, err)
+				here, err := m.Run(t.Context(), in)
+				require.NoError(t, err)
+				output := there.Outputs[0].Name
+				a, aVar := moments(here[output].Float32s(), count)
+				b, bVar := moments(there.values[output].Float32s(), count)
+				var largest float64
+				for i := range a {
+					err := math.Sqrt((aVar[i]+bVar[i])/count) + 1e-7
+					d := math.Abs(a[i]-b[i]) / err
+					largest = max(largest, d)
+					require.LessOrEqual(t, d, 6.0, "element %d: %v here, %v there, standard error %v", i, a[i], b[i], err)
+					require.Greater(t, 4*bVar[i]+1e-9, aVar[i], "element %d varies less there", i)
+					require.Greater(t, 4*aVar[i]+1e-9, bVar[i], "element %d varies less here", i)
+				}
+				t.Logf("the means differ by up to %.1f standard errors", largest)
+			})
+		}
+	}
+}
+
+// moments returns mean and variance of each element over the images.
+func moments(v []float32, images int) (mean, variance []float64) {
+	n := len(v) / images
+	mean, variance = make([]float64, n), make([]float64, n)
+	for i, x := range v {
+		mean[i%n] += float64(x) / float64(images)
+	}
+	for i, x := range v {
+		d := float64(x) - mean[i%n]
+		variance[i%n] += d * d / float64(images)
+	}
+	return mean, variance
 }
