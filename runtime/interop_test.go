@@ -64,7 +64,7 @@ func (o onnxruntime) run(model []byte, inputs map[string]*runtime.Tensor, repeat
 	feeds := map[string]feed{}
 	for name, v := range inputs {
 		f := feed{Type: v.DType().String(), Dims: v.Shape(), File: filepath.Join(dir, "input"+strconv.Itoa(len(feeds)))}
-		data := any(nil)
+		var data any
 		if v.DType() == ops.Int64 {
 			data = v.Int64s()
 		} else {
