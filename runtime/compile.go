@@ -45,6 +45,7 @@ type compiler struct {
 	operators map[opKey]ops.Operator
 	functions map[functionKey]*onnxpb.FunctionProto
 	tensors   map[*onnxpb.TensorProto]*ops.Tensor // those decoded: a function may be called often
+	weights   map[*ops.Tensor]bool                // the initializers that are no integers
 	size      int
 }
 
@@ -57,6 +58,7 @@ func compile(pb *onnxpb.ModelProto, c config) (*Model, error) {
 			pool: parallel.New(c.workers), memoryLimit: c.memoryLimit, frames: sync.Pool{New: func() any { return new(frame) }},
 		},
 		operators: operators(), functions: map[functionKey]*onnxpb.FunctionProto{}, tensors: map[*onnxpb.TensorProto]*ops.Tensor{},
+		weights: map[*ops.Tensor]bool{},
 	}
 	for _, p := range pb.GetMetadataProps() {
 		k.m.metadata[p.GetKey()] = p.GetValue()
@@ -120,6 +122,7 @@ func (k *compiler) tensorOf(p *onnxpb.TensorProto) (*ops.Tensor, error) {
 		return nil, err
 	}
 	k.tensors[p] = t
+	p.RawData = nil // the decoded copy is enough: a large file is in memory often enough
 	return t, nil
 }
 
@@ -148,6 +151,9 @@ func (s *scope) readInitializers(g *onnxpb.GraphProto) error {
 			return fmt.Errorf("initializers: %w", err)
 		}
 		s.g.consts[slot] = t
+		if t.DType() == ops.Float32 || t.DType() == ops.Float64 {
+			s.k.weights[t] = true
+		}
 	}
 	return nil
 }

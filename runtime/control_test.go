@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
@@ -121,7 +122,7 @@ func TestControlFlow(t *testing.T) {
 				require.NoError(t, err)
 				require.Len(t, got, len(c.want))
 				for name, want := range c.want {
-					require.NoError(t, compareNode(got[name], want, false), name)
+					requireSame(t, want, got[name], name)
 				}
 			}
 		})
@@ -165,6 +166,31 @@ func TestNodeFolders(t *testing.T) {
 		require.Equal(t, unsupported, status, name)
 		require.Contains(t, detail, want, name)
 	}
+}
+
+// TestIterationsDrawOtherNumbers has an SbS node in a loop.
+func TestIterationsDrawOtherNumbers(t *testing.T) {
+	m := network([]*onnxpb.ValueInfoProto{info("x", 1, 4, 1, 1), info("w", 4, 2)}, "y", nodes{
+		op("y = Loop(three, true)", sub("body", "i, c", "c, h", nodes{op("h = ai.sbs.SbS(x, w)",
+			intsAttr("kernel_shape", 1, 1), intAttr("number_of_spikes", 5),
+			&onnxpb.AttributeProto{Name: "epsilon_0", Type: onnxpb.AttributeProto_FLOAT, F: proto.Float32(0.5)},
+			&onnxpb.AttributeProto{Name: "epsilon_t", Type: onnxpb.AttributeProto_FLOATS, Floats: []float32{1, 1, 1, 1, 1}},
+		)})),
+	})
+	m.OpsetImport = append(m.OpsetImport, &onnxpb.OperatorSetIdProto{Domain: "ai.sbs", Version: 1})
+	r := load(t, m)
+	in := values{"x": f32([]int{1, 4, 1, 1}, 1, 1, 1, 1), "w": f32([]int{4, 2}, .1, .4, .2, .3, .3, .2, .4, .1)}
+	run := func(seed uint64) []float32 {
+		out, err := r.Run(t.Context(), in, runtime.Seed(seed))
+		require.NoError(t, err)
+		require.Equal(t, []int{3, 1, 2, 1, 1}, out["y"].Shape())
+		return out["y"].Float32s()
+	}
+	y := run(1)
+	require.Equal(t, y, run(1))
+	require.NotEqual(t, y, run(2))
+	require.NotEqual(t, y[:2], y[2:4])
+	require.NotEqual(t, y[2:4], y[4:])
 }
 
 // endless has no end but that of its context or of the memory.

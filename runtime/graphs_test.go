@@ -13,10 +13,7 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-type (
-	nodes = []*onnxpb.NodeProto
-	pair  = [2]string
-)
+type nodes = []*onnxpb.NodeProto
 
 // op returns the node of a line such as "y, z = domain.Operator(a, , b)".
 func op(line string, attrs ...*onnxpb.AttributeProto) *onnxpb.NodeProto {
@@ -122,4 +119,18 @@ func loadError(t testing.TB, m *onnxpb.ModelProto, opts ...runtime.Option) error
 	_, err = runtime.New(data, opts...)
 	require.ErrorIs(t, err, runtime.ErrModel)
 	return err
+}
+
+// requireSame compares the types of two tensors and their numbers, float32 or int64.
+func requireSame(t *testing.T, want, got *runtime.Tensor, message ...any) {
+	t.Helper()
+	require.NoError(t, ops.TypeOf(want).Check(got), message...)
+	if want.Len() == 0 {
+		return
+	}
+	if v := want.Float32s(); v != nil {
+		require.InDeltaSlice(t, v, got.Float32s(), 1e-6, message...)
+		return
+	}
+	require.Equal(t, want.Int64s(), got.Int64s(), message...)
 }

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
@@ -11,6 +12,8 @@ import (
 // inference finds the types of values while a model is loaded. A type of nil is
 // not known.
 type inference struct {
+	weights map[*ops.Tensor]bool
+
 	work int   // that may still be done: subgraphs are inferred several times
 	fold int64 // bytes that may still be taken by values known in advance
 }
@@ -21,7 +24,7 @@ const (
 )
 
 func (k *compiler) newInference() *inference {
-	return &inference{work: maxInference, fold: min(maxFolded, k.memoryLimit)}
+	return &inference{weights: k.weights, work: maxInference, fold: min(maxFolded, k.memoryLimit)}
 }
 
 // graph returns the types of all values of a graph, by slot, for the types of its
@@ -111,11 +114,18 @@ func (k *inference) step(g *graph, s *step, types []*ops.Input) error {
 
 // values returns the outputs of an operator when they are known in advance, and
 // else nil. Exporters compute shapes with nodes; the types of what comes after
-// follow only from the values.
+// follow only from the values. Of weights nothing is computed in advance: training may
+// change them.
 func (k *inference) values(op ops.Op, in []*ops.Input, outputs int) ([]*ops.Tensor, error) {
 	f, ok := op.(ops.Folder)
 	if !ok || k.fold <= 0 {
 		return nil, nil
+	}
+	in = slices.Clone(in)
+	for i, x := range in {
+		if x != nil && k.weights[x.Const] {
+			in[i] = &ops.Input{Type: x.Type}
+		}
 	}
 	out, err := f.Fold(&ops.Context{Context: context.Background(), Pool: parallel.New(1)}, in)
 	if err != nil || out == nil {

@@ -97,8 +97,8 @@ func (o onnxruntime) run(model []byte, inputs map[string]*runtime.Tensor, repeat
 	return r
 }
 
-// everyLayer makes the output of every layer an output of the model.
-func everyLayer(t *testing.T, model []byte) []byte {
+// everyLayerOf makes the output of every layer an output of the model.
+func everyLayerOf(t *testing.T, model []byte) []byte {
 	t.Helper()
 	m, err := onnx.Unmarshal(model)
 	require.NoError(t, err)
@@ -149,8 +149,8 @@ func given(t *testing.T, n *convert.Network, images int, inject convert.Inject) 
 // those with the given names, or all.
 func (o onnxruntime) compare(here, there []byte, inputs map[string]*runtime.Tensor, tolerance float64, only ...string) {
 	o.t.Helper()
-	theirs := o.run(everyLayer(o.t, there), inputs, 1)
-	m, err := runtime.New(everyLayer(o.t, here))
+	theirs := o.run(everyLayerOf(o.t, there), inputs, 1)
+	m, err := runtime.New(everyLayerOf(o.t, here))
 	require.NoError(o.t, err)
 	ours, err := m.Run(o.t.Context(), inputs)
 	require.NoError(o.t, err)

@@ -128,10 +128,12 @@ func (s *scope) readNode(n *onnxpb.NodeProto, name, operator string) error {
 		outputs = n.GetOutput()
 	}
 	for _, name := range outputs {
-		slot := -1
 		if name == "" {
-			slot = s.g.add("")
-		} else if slot, err = s.define(name); err != nil {
+			st.outputs = append(st.outputs, s.g.add(""))
+			continue
+		}
+		slot, err := s.define(name)
+		if err != nil {
 			return err
 		}
 		st.outputs = append(st.outputs, slot)

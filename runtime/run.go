@@ -31,8 +31,10 @@ func FirstImage(i uint64) RunOption { return func(c *runConfig) { c.firstImage =
 
 // Observe has f called with the name and value of every tensor that a node
 // computes, in the order of execution, from the goroutine that called Run. The
-// output of layer i of a converted network is named L{i}. f may keep the tensors;
-// that they outlive their use makes such a run take more memory.
+// output of layer i of a converted network is named L{i}. Values in a function have
+// the name of the call before their own; values in subgraphs, and what is known
+// without the inputs, are not told. f may keep the tensors; that they outlive their use
+// makes such a run take more memory.
 func Observe(f func(name string, t *Tensor)) RunOption {
 	return func(c *runConfig) { c.observe = f }
 }
@@ -45,7 +47,8 @@ func InjectSpikes(byNode map[string]*Tensor) RunOption {
 
 // InjectUniforms gives SbS nodes, by name, the uniform numbers in [0, 1) from
 // which to draw the spikes: float32 (batch, number of spikes, output height,
-// output width).
+// output width). Standard nodes that draw uniform numbers, RandomUniform and
+// RandomUniformLike, take them too, in place of their float32 output.
 func InjectUniforms(byNode map[string]*Tensor) RunOption {
 	return func(c *runConfig) { c.uniforms = byNode }
 }
@@ -217,7 +220,7 @@ func (m *Model) checkInjected(c runConfig) error {
 	for _, given := range []map[string]*Tensor{c.spikes, c.uniforms} {
 		for _, name := range slices.Sorted(maps.Keys(given)) {
 			if !m.injectable[name] {
-				return fmt.Errorf("%w: spikes or uniforms are given for node %q, but the model has no SbS node of this name", ErrInput, name)
+				return fmt.Errorf("%w: spikes or uniforms are given for node %q, but the model has no SbS node of this name (nor another one that draws uniform numbers)", ErrInput, name)
 			}
 		}
 	}

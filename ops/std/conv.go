@@ -2,13 +2,15 @@ package std
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newConv makes Conv (opsets 1, 11) for images X (N, C, H, W) or (N, C, W),
-// weights W (M, C/group, kH, kW) and an optional bias B (M), all float32. The
-// output is (N, M, H', W').
+// newConv makes Conv (opsets 1, 11) for images X (N, C, H, W), weights W
+// (M, C/group, kH, kW) and an optional bias B (M), all float32 or all float64. The
+// output is (N, M, H', W'). There may be any other number of spatial axes. The fast
+// way is for float32 and one or two spatial axes.
 //
 // Attributes: kernel_shape (W's), strides (1), dilations (1), pads (0),
 // auto_pad (NOTSET; VALID, SAME_UPPER, SAME_LOWER), group (1).
@@ -20,14 +22,8 @@ func newConv(n ops.Node) (kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	group, err := ops.Attr(n.Attributes, "group", int64(1))
-	if err != nil {
-		return nil, err
-	}
-	if group < 1 || group > ops.MaxElements {
-		return nil, fmt.Errorf("%w: group %d", ops.ErrAttribute, group)
-	}
-	return &conv{w, int(group)}, nil
+	group, err := groupAttr(n.Attributes)
+	return &conv{w, group}, err
 }
 
 type conv struct {
@@ -41,8 +37,11 @@ func (c *conv) infer(in []*ops.Input) (ops.Type, error) {
 		if in[i] == nil {
 			continue
 		}
-		if err := checkDType(name, in[i].Type, ops.Float32); err != nil {
+		if err := checkDType(name, in[i].Type, floats...); err != nil {
 			return ops.Type{}, err
+		}
+		if in[i].DType != x.DType {
+			return ops.Type{}, fmt.Errorf("%w: X is %v but %s is %v", ops.ErrDType, x, name, in[i].Type)
 		}
 	}
 	if err := checkImages("X", x); err != nil {
@@ -100,32 +99,28 @@ func (c *conv) axes(x, w []ops.Dim) ([]axis, error) {
 
 func (c *conv) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	x, w, shape := in[0], in[1], out.Shape()
-	axes, err := c.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))
-	if err != nil || out.Len() == 0 {
-		return err
+	if out.Len() == 0 {
+		return nil
 	}
-	j := convolution{
-		x: x.Float32s(), w: w.Float32s(), out: out.Float32s(),
-		channels: w.Shape()[1],
-		filters:  shape[1] / c.group,
-		group:    c.group,
+	if len(shape) > 4 || x.DType() != ops.Float32 {
+		return c.runGeneral(ctx, in, out)
 	}
-	j.rows, j.cols = plane(axes)
-	j.taps = j.channels * j.rows.kernel * j.cols.kernel
+	j := ops.Scratch[convolution](ctx)
+	if j.of != c || !slices.Equal(j.image, x.Shape()) || !slices.Equal(j.window, w.Shape()) {
+		axes, err := c.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))
+		if err != nil {
+			return err
+		}
+		*j = convolution{
+			of: c, image: slices.Clone(x.Shape()), window: slices.Clone(w.Shape()),
+			images: shape[0], channels: w.Shape()[1], filters: shape[1] / c.group, group: c.group,
+		}
+		j.rows, j.cols = plane(axes)
+		j.prepare()
+	}
+	j.x, j.w, j.bias, j.out = x.Float32s(), w.Float32s(), nil, out.Float32s()
 	if len(in) == 3 && in[2] != nil {
 		j.bias = in[2].Float32s()
 	}
-	// The columns of one block stay in the second-level cache; a single image,
-	// too, is worth several blocks.
-	columns := shape[0] * j.rows.out * j.cols.out
-	width := min(max(1, blockElements/max(1, j.taps)), max(8, columns/16), 256)
-	blocks := (columns + width - 1) / width
-	return ctx.For(j.group*blocks, 1, func(lo, hi int) error {
-		pixels := make([]float32, j.taps*width)
-		for i := lo; i < hi; i++ {
-			first := i % blocks * width
-			j.block(pixels, i/blocks, first, min(first+width, columns))
-		}
-		return nil
-	})
+	return j.run(ctx)
 }

@@ -5,14 +5,16 @@ import (
 	"math"
 	"slices"
 
+	kernels "github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newMaxPool makes MaxPool (opsets 1, 8, 10, 11, 12) without its second output:
-// the largest number in each window of images (N, C, H, W) or (N, C, W), which
-// are float32, float64, int8 or uint8. Padding is never the largest: a window
-// that has no pixel at all, which takes dilations, gives -infinity or the
-// smallest integer. NaN is larger than all numbers.
+// newMaxPool makes MaxPool (opsets 1, 8, 10, 11, 12) without its second output, for
+// which see newMaxPoolIndices: the largest number in each window of images
+// (N, C, H, W), or with any other number of spatial axes, which are float32,
+// float64, int8 or uint8. Padding is never the largest: a window that has no pixel
+// at all, which takes dilations, gives -infinity or the smallest integer. NaN is
+// larger than all numbers.
 //
 // Attributes: kernel_shape (required), strides (1), dilations (1), pads (0),
 // auto_pad (NOTSET), ceil_mode (0): 1 keeps an incomplete last window if it
@@ -24,16 +26,17 @@ func newMaxPool(n ops.Node) (kernel, error) {
 		return nil, err
 	}
 	p.compute = map[ops.DType]poolFunc{
-		ops.Float32: slide(largest(float32(math.Inf(-1)))),
-		ops.Float64: slide(largest(math.Inf(-1))),
-		ops.Int8:    slide(largest(int8(math.MinInt8))),
-		ops.Uint8:   slide(largest(uint8(0))),
+		ops.Float32: slide(largest(float32(math.Inf(-1))), kernels.MaxPool2),
+		ops.Float64: slide(largest(math.Inf(-1)), largest2),
+		ops.Int8:    slide(largest(int8(math.MinInt8)), largest2),
+		ops.Uint8:   slide(largest(uint8(0)), largest2),
 	}
 	return p, nil
 }
 
 // newAveragePool makes AveragePool (opsets 7, 10, 11): the mean of each window
-// of images (N, C, H, W) or (N, C, W), which are float32 or float64.
+// of images (N, C, H, W), or with any other number of spatial axes, which are
+// float32 or float64.
 //
 // Attributes: as newMaxPool's without dilations and storage_order, and
 // count_include_pad (0): 1 takes padding for zeros, 0 leaves it out. What an
@@ -47,23 +50,26 @@ func newAveragePool(n ops.Node) (kernel, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.average, p.includePads = true, include != 0
 	if p.window.dilations != nil {
 		return nil, fmt.Errorf("%w: dilations, which AveragePool has since opset 19", ops.ErrAttribute)
 	}
 	p.compute = map[ops.DType]poolFunc{
-		ops.Float32: slide(mean[float32](include != 0)),
-		ops.Float64: slide(mean[float64](include != 0)),
+		ops.Float32: slide(mean[float32](include != 0), mean2),
+		ops.Float64: slide(mean[float64](include != 0), mean2),
 	}
 	return p, nil
 }
 
 type pool struct {
-	window  window
-	compute map[ops.DType]poolFunc
+	window      window
+	average     bool // AveragePool
+	includePads bool // of AveragePool
+	compute     map[ops.DType]poolFunc
 }
 
-// poolFunc computes the channels lo to hi, counted over the whole batch.
-type poolFunc func(out, x *ops.Tensor, rows, cols *axis, lo, hi int)
+// poolFunc computes the channels lo to hi.
+type poolFunc func(l *poolLoop, lo, hi int)
 
 func newPool(n ops.Node, more ...string) (*pool, error) {
 	if err := n.Attributes.Only(append(more, windowAttributes...)...); err != nil {
@@ -119,79 +125,32 @@ func (p *pool) axes(shape []ops.Dim) ([]axis, error) {
 
 func (p *pool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	x, shape := in[0], out.Shape()
-	axes, err := p.axes(ops.Dims(x.Shape()...))
-	if err != nil || out.Len() == 0 {
-		return err
+	if len(shape) > 4 && out.Len() > 0 {
+		return p.runGeneral(ctx, x, out)
 	}
-	rows, cols := plane(axes)
-	compute := p.compute[x.DType()]
-	return ctx.For(shape[0]*shape[1], max(1, grain/(rows.in*cols.in)), func(lo, hi int) error {
-		compute(out, x, &rows, &cols, lo, hi)
-		return nil
-	})
+	l := ops.Scratch[poolLoop](ctx)
+	if l.compute == nil {
+		axes, err := p.axes(ops.Dims(x.Shape()...))
+		if err != nil || out.Len() == 0 {
+			return err
+		}
+		l.rows, l.cols = plane(axes)
+		l.spans = make([]span, l.cols.out)
+		for j := range l.spans {
+			l.spans[j] = l.cols.span(j)
+		}
+		l.compute = p.compute[x.DType()]
+	}
+	l.out, l.x = out, x
+	return ctx.Do(shape[0]*shape[1], max(1, grain/(l.rows.in*l.cols.in)), l)
 }
 
-// slide makes a poolFunc of what reduces one window.
-func slide[T ops.Element](reduce func(image []T, width int, rows, cols span) T) poolFunc {
-	return func(out, x *ops.Tensor, rows, cols *axis, lo, hi int) {
-		d, _ := ops.Data[T](x)
-		o, _ := ops.Data[T](out)
-		spans := make([]span, cols.out)
-		for j := range spans {
-			spans[j] = cols.span(j)
-		}
-		for c := lo; c < hi; c++ {
-			image := d[c*rows.in*cols.in:][:rows.in*cols.in]
-			result := o[c*rows.out*cols.out:][:rows.out*cols.out]
-			for i := range rows.out {
-				r := rows.span(i)
-				for j, s := range spans {
-					result[i*cols.out+j] = reduce(image, cols.in, r, s)
-				}
-			}
-		}
-	}
+// poolLoop is a parallel.Loop over the channels of the whole batch.
+type poolLoop struct {
+	out, x     *ops.Tensor
+	rows, cols axis
+	spans      []span // of each column of the output
+	compute    poolFunc
 }
 
-// largest finds the maximum; lowest is what no element is below.
-func largest[T float32 | float64 | int8 | uint8](lowest T) func(image []T, width int, rows, cols span) T {
-	return func(image []T, width int, rows, cols span) T {
-		top := lowest
-		for i := range rows.count {
-			at := (rows.first+i*rows.step)*width + cols.first
-			for range cols.count {
-				if v := image[at]; v > top || v != v { // v is larger, or it is NaN
-					top = v
-				}
-				at += cols.step
-			}
-		}
-		return top
-	}
-}
-
-func mean[T float32 | float64](includePads bool) func(image []T, width int, rows, cols span) T {
-	return func(image []T, width int, rows, cols span) T {
-		total := 0.0
-		if rows.count == 2 && cols.count == 2 { // by far the most common
-			a := image[rows.first*width+cols.first:][:2]
-			b := image[(rows.first+rows.step)*width+cols.first:][:2]
-			total = float64(a[0]) + float64(a[1]) + float64(b[0]) + float64(b[1])
-			return T(total / float64(divisor(rows, cols, includePads)))
-		}
-		for i := range rows.count {
-			at := (rows.first+i*rows.step)*width + cols.first
-			for _, v := range image[at : at+cols.count] { // there are no dilations
-				total += float64(v)
-			}
-		}
-		return T(total / float64(divisor(rows, cols, includePads)))
-	}
-}
-
-func divisor(rows, cols span, includePads bool) int {
-	if includePads {
-		return rows.padded * cols.padded
-	}
-	return rows.count * cols.count
-}
+func (l *poolLoop) Part(lo, hi int) error { l.compute(l, lo, hi); return nil }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -171,6 +172,14 @@ type reduceLoop struct {
 	kept, gone nest
 	out, data  *ops.Tensor
 	compute    func(l *reduceLoop, lo, hi int) error
+	work       sync.Pool // of what computes parts, reduceWork
+}
+
+// reduceWork is what one part of the loop needs.
+type reduceWork[W wide] struct {
+	folder folder[W]
+	piece  [chunk]W
+	result [1]W
 }
 
 func (l *reduceLoop) Part(lo, hi int) error { return l.compute(l, lo, hi) }
@@ -193,26 +202,28 @@ func (l *reduceLoop) plan(shape []int, reduced []bool) {
 // reduceTo reduces always in the order in which the elements lie.
 func reduceTo[W wide](newFolder func() folder[W]) func(l *reduceLoop, lo, hi int) error {
 	return func(l *reduceLoop, lo, hi int) error {
-		f := newFolder()
-		v := make([]W, min(chunk, max(1, l.gone.total)))
-		result := make([]W, 1)
+		w, ok := l.work.Get().(*reduceWork[W])
+		if !ok {
+			w = &reduceWork[W]{folder: newFolder()}
+		}
+		defer l.work.Put(w)
 		next, step := l.kept.inner()[1], l.gone.inner()[0]
 		return l.kept.walk(lo, hi, func(to [maxOperands]int, count int) error {
 			for i := range count {
-				f.reset()
+				w.folder.reset()
 				err := l.gone.walk(0, l.gone.total, func(at [maxOperands]int, count int) error {
-					for j := 0; j < count; j += len(v) {
-						part := v[:min(len(v), count-j)]
+					for j := 0; j < count; j += chunk {
+						part := w.piece[:min(chunk, count-j)]
 						load(part, l.data, to[1]+i*next+at[0]+j*step, step)
-						f.add(part)
+						w.folder.add(part)
 					}
 					return nil
 				})
 				if err != nil {
 					return err
 				}
-				result[0] = f.result(l.gone.total)
-				store(l.out, to[0]+i, 1, result)
+				w.result[0] = w.folder.result(l.gone.total)
+				store(l.out, to[0]+i, 1, w.result[:])
 			}
 			return nil
 		})

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 
+	kernels "github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -11,7 +12,7 @@ import (
 // stays NaN. It has no attributes. X is of any type but bool.
 func newRelu(n ops.Node) (kernel, error) {
 	return unary{
-		ops.Float32: each(relu[float32]),
+		ops.Float32: each(kernels.Relu),
 		ops.Float64: each(relu[float64]),
 		ops.Int32:   each(relu[int32]),
 	}.integers(func(x int64) int64 { return max(x, 0) }, func(x uint64) uint64 { return x }), n.Attributes.Only()

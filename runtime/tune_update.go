@@ -1,0 +1,106 @@
+package runtime
+
+import (
+	"context"
+
+	"github.com/spike-by-spike/sbs/train"
+)
+
+// collect adds what a sub-batch found to the update under way, and makes the
+// update when it is complete. Nothing before it has changed the state.
+func (t *Tuner) collect(r *StepResult) {
+	st := &t.state
+	copy(st.Scales, t.frame.scales)
+	for _, p := range t.params {
+		if p.running {
+			t.follow(p)
+			continue
+		}
+		for i, v := range p.grad.Float32s() {
+			p.sum[i] += v
+		}
+	}
+	for i, s := range t.model.graph.steps {
+		if t.layers[i].sbs {
+			h := t.frame.values[s.outputs[0]]
+			st.Contributions[i] += int64(h.Len() / h.Shape()[1])
+		}
+	}
+	st.Images += uint64(r.Images)
+	st.UpdateImages += r.Images
+	st.UpdateCorrect += r.Correct
+	st.UpdateLoss += r.Loss
+	st.SubBatches++
+	if st.SubBatches >= t.config.SubBatches {
+		r.Update = t.update()
+	}
+}
+
+// update makes one step with the gradients of all sub-batches.
+func (t *Tuner) update() *Update {
+	st := &t.state
+	// An update is made as a whole: nothing here fails or may be cancelled.
+	_ = t.model.pool.For(context.Background(), len(t.params), 1, func(lo, hi int) error {
+		for _, p := range t.params[lo:hi] {
+			t.updateParam(p)
+			clear(p.sum)
+		}
+		return nil
+	})
+	u := &Update{Number: st.Updates, LossPerImage: st.UpdateLoss / float64(st.UpdateImages), Images: st.UpdateImages, Correct: st.UpdateCorrect}
+	measure := u.LossPerImage
+	if t.config.ScheduleByError {
+		measure = 100 - 100*float64(u.Correct)/float64(u.Images)
+	}
+	st.Rates[0].Follow(t.config.ScheduleW, measure)
+	st.Rates[1].Follow(t.config.ScheduleEpsilonXY, measure)
+	u.RateW, u.RateEpsilonXY = st.Rates[0].Value, st.Rates[1].Value
+	st.Updates++
+	st.SubBatches, st.UpdateImages, st.UpdateCorrect, st.UpdateLoss = 0, 0, 0, 0
+	clear(st.Contributions)
+	return u
+}
+
+func (t *Tuner) updateParam(p *param) {
+	c, v := &t.config, p.value.Float32s()
+	switch {
+	case p.running:
+	case p.epsilonXY:
+		c.Optimizer.Step(&p.moments, v, p.sum, t.state.Rates[1].Value, false)
+		train.Threshold(v, float32(c.ThresholdEpsilonXY))
+		if p.mean {
+			train.Average(v)
+		}
+	case p.columns > 0: // weights of an SbS layer
+		threshold := c.ThresholdW
+		if c.Dialect == 2 {
+			n := float32(t.state.Contributions[p.step])
+			for i := range p.sum {
+				p.sum[i] /= n
+			}
+			threshold /= float64(p.channels)
+		}
+		c.Optimizer.Step(&p.moments, v, p.sum, t.state.Rates[0].Value, c.Dialect == 2)
+		train.Normalize(v, p.columns)
+		train.Threshold(v, float32(threshold))
+		train.Normalize(v, p.columns)
+	default:
+		c.Optimizer.Step(&p.moments, v, p.sum, t.state.Rates[0].Value, false)
+	}
+}
+
+// follow moves the running mean of an on/off split a 100th part of the way to
+// the mean of its input over images and channels, and pixels if there is one mean
+// for all.
+func (t *Tuner) follow(p *param) {
+	in := t.frame.values[t.model.graph.steps[p.step].inputs[0]].Float32s()
+	mean := p.value.Float32s()
+	sums := make([]float64, len(mean))
+	for i, v := range in {
+		sums[i%len(mean)] += float64(v)
+	}
+	for i, sum := range sums {
+		now := sum / float64(len(in)/len(mean))
+		mean[i] = float32(0.99*float64(mean[i]) + 0.01*now)
+	}
+}
