@@ -239,34 +239,45 @@ func TestInteropRandom(t *testing.T) {
 		for _, body := range []convert.Body{convert.BodyFunction, convert.BodyInline} {
 			t.Run(name+"/"+string(body), func(t *testing.T) {
 				const count = 600
-				x := images(n, 1)
-				var many []float32
-				for range count {
-					many = append(many, x.Float32s()...)
-				}
-				shape := append([]int{count}, x.Shape()[1:]...)
-				in := map[string]*runtime.Tensor{"image": opstest.F32(shape, many...)}
+				in := copies(n, count)
 				there := onnxruntime{t}.run(write(t, n, convert.Options{Body: body}), in, 1)
 				m, err := runtime.New(write(t, n, convert.Options{}))
 				require.NoError(t, err)
 				here, err := m.Run(t.Context(), in)
 				require.NoError(t, err)
 				output := there.Outputs[0].Name
-				a, aVar := moments(here[output].Float32s(), count)
-				b, bVar := moments(there.values[output].Float32s(), count)
-				var largest float64
-				for i := range a {
-					err := math.Sqrt((aVar[i]+bVar[i])/count) + 1e-7
-					d := math.Abs(a[i]-b[i]) / err
-					largest = max(largest, d)
-					require.LessOrEqual(t, d, 6.0, "element %d: %v here, %v there, standard error %v", i, a[i], b[i], err)
-					require.Greater(t, 4*bVar[i]+1e-9, aVar[i], "element %d varies less there", i)
-					require.Greater(t, 4*aVar[i]+1e-9, bVar[i], "element %d varies less here", i)
-				}
-				t.Logf("the means differ by up to %.1f standard errors", largest)
+				compareMeans(t, here[output].Float32s(), there.values[output].Float32s(), count)
 			})
 		}
 	}
+}
+
+// copies returns one image many times.
+func copies(n *convert.Network, count int) map[string]*runtime.Tensor {
+	x := images(n, 1)
+	var many []float32
+	for range count {
+		many = append(many, x.Float32s()...)
+	}
+	return map[string]*runtime.Tensor{"image": opstest.F32(append([]int{count}, x.Shape()[1:]...), many...)}
+}
+
+// compareMeans checks that outputs for many copies of an image may have come from
+// the same distribution.
+func compareMeans(t *testing.T, here, there []float32, count int) {
+	t.Helper()
+	a, aVar := moments(here, count)
+	b, bVar := moments(there, count)
+	var largest float64
+	for i := range a {
+		err := math.Sqrt((aVar[i]+bVar[i])/float64(count)) + 1e-7
+		d := math.Abs(a[i]-b[i]) / err
+		largest = max(largest, d)
+		require.LessOrEqual(t, d, 6.0, "element %d: %v here, %v there, standard error %v", i, a[i], b[i], err)
+		require.Greater(t, 4*bVar[i]+1e-9, aVar[i], "element %d varies less there", i)
+		require.Greater(t, 4*aVar[i]+1e-9, bVar[i], "element %d varies less here", i)
+	}
+	t.Logf("the means differ by up to %.1f standard errors", largest)
 }
 
 // moments returns mean and variance of each element over the images.
