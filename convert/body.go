@@ -135,7 +135,7 @@ func (b *body) uniforms(total string, q vector) string {
 	asFloat := b.add("golden_float", "Cast", float(z.spikes), ops.Attributes{"to": int64(ops.Float32)}, place)
 	shift := b.add("golden_shift", "Mul", float(z.spikes), nil, asFloat, b.float("per_unit", 1.0/unit))
 	shift = b.add("golden_column", "Reshape", float(z.spikes, one), nil, shift, b.ints("golden_shape", -1, 1))
-	start := ""
+	var start string
 	if b.iid {
 		// The function serves layers of both samplers: the attribute says which.
 		name := b.add(sbs.AttrSampler, "Constant", shaped{}, ops.Attributes{"value_string": b.attribute(sbs.AttrSampler)})

@@ -281,9 +281,11 @@ func TestOutputNames(t *testing.T) {
 // accepts can be written again.
 func FuzzFromONNX(f *testing.F) {
 	for _, n := range networks() {
-		data, err := convert.ToONNX(n, convert.Options{})
-		require.NoError(f, err)
-		f.Add(data)
+		for _, body := range []convert.Body{convert.BodyFunction, convert.BodyInline} {
+			data, err := convert.ToONNX(n, convert.Options{Body: body})
+			require.NoError(f, err)
+			f.Add(data)
+		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		n, err := convert.FromONNX(data)

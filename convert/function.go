@@ -63,11 +63,11 @@ func (l *SbS) features(inject Inject) features {
 
 // features returns what one body for all SbS layers must have, and whether there
 // are any such layers.
-func (n *Network) features(inject Inject) (all features, any bool) {
+func (n *Network) features(inject Inject) (all features, spiking bool) {
 	all.inject = inject
 	for _, l := range n.Layers {
 		if l, ok := l.(*SbS); ok {
-			any = true
+			spiking = true
 			f := l.features(inject)
 			all.epsilonXY = all.epsilonXY || f.epsilonXY
 			all.forgetting = all.forgetting || f.forgetting
@@ -76,7 +76,7 @@ func (n *Network) features(inject Inject) (all features, any bool) {
 			all.lowDiscrepancy = all.lowDiscrepancy || f.lowDiscrepancy
 		}
 	}
-	return all, any
+	return all, spiking
 }
 
 // inputs returns the names of the operator's inputs that a body with these

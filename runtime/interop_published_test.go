@@ -35,7 +35,7 @@ func digits(t *testing.T, count int) (*runtime.Tensor, []int) {
 	require.NotEmpty(t, os.Getenv("SBS_MNIST"), "SBS_MNIST is not set: the folder of MNIST's IDX files (make interop)")
 	s, err := dataset.Open([]string{filepath.Join(os.Getenv("SBS_MNIST"), "t10k-images-idx3-ubyte")}, dataset.Options{})
 	require.NoError(t, err)
-	defer s.Close()
+	defer func() { require.NoError(t, s.Close()) }()
 	var x []float32
 	labels := make([]int, count)
 	for i := range labels {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -63,7 +64,7 @@ func (o onnxruntime) run(model []byte, inputs map[string]*runtime.Tensor, repeat
 	feeds := map[string]feed{}
 	for name, v := range inputs {
 		f := feed{Type: v.DType().String(), Dims: v.Shape(), File: filepath.Join(dir, "input"+strconv.Itoa(len(feeds)))}
-		data := any(nil)
+		var data any
 		if v.DType() == ops.Int64 {
 			data = v.Int64s()
 		} else {
@@ -226,4 +227,69 @@ func TestInteropGiven(t *testing.T) {
 func firstSbS(n *convert.Network) []string {
 	i := slices.IndexFunc(n.Layers, func(l convert.Layer) bool { _, ok := l.(*convert.SbS); return ok })
 	return []string{fmt.Sprintf("L%d", i)}
+}
+
+// TestInteropRandom compares what both runtimes expect of an image, over many
+// draws of spikes of their own.
+func TestInteropRandom(t *testing.T) {
+	realRuntime(t)
+	networks := converttest.Variants()
+	networks["both samplers"] = converttest.EveryLayer()
+	for name, n := range networks {
+		for _, body := range []convert.Body{convert.BodyFunction, convert.BodyInline} {
+			t.Run(name+"/"+string(body), func(t *testing.T) {
+				const count = 600
+				in := copies(n, count)
+				there := onnxruntime{t}.run(write(t, n, convert.Options{Body: body}), in, 1)
+				m, err := runtime.New(write(t, n, convert.Options{}))
+				require.NoError(t, err)
+				here, err := m.Run(t.Context(), in)
+				require.NoError(t, err)
+				output := there.Outputs[0].Name
+				compareMeans(t, here[output].Float32s(), there.values[output].Float32s(), count)
+			})
+		}
+	}
+}
+
+// copies returns one image many times.
+func copies(n *convert.Network, count int) map[string]*runtime.Tensor {
+	x := images(n, 1)
+	var many []float32
+	for range count {
+		many = append(many, x.Float32s()...)
+	}
+	return map[string]*runtime.Tensor{"image": opstest.F32(append([]int{count}, x.Shape()[1:]...), many...)}
+}
+
+// compareMeans checks that outputs for many copies of an image may have come from
+// the same distribution.
+func compareMeans(t *testing.T, here, there []float32, count int) {
+	t.Helper()
+	a, aVar := moments(here, count)
+	b, bVar := moments(there, count)
+	var largest float64
+	for i := range a {
+		err := math.Sqrt((aVar[i]+bVar[i])/float64(count)) + 1e-7
+		d := math.Abs(a[i]-b[i]) / err
+		largest = max(largest, d)
+		require.LessOrEqual(t, d, 6.0, "element %d: %v here, %v there, standard error %v", i, a[i], b[i], err)
+		require.Greater(t, 4*bVar[i]+1e-9, aVar[i], "element %d varies less there", i)
+		require.Greater(t, 4*aVar[i]+1e-9, bVar[i], "element %d varies less here", i)
+	}
+	t.Logf("the means differ by up to %.1f standard errors", largest)
+}
+
+// moments returns mean and variance of each element over the images.
+func moments(v []float32, images int) (mean, variance []float64) {
+	n := len(v) / images
+	mean, variance = make([]float64, n), make([]float64, n)
+	for i, x := range v {
+		mean[i%n] += float64(x) / float64(images)
+	}
+	for i, x := range v {
+		d := float64(x) - mean[i%n]
+		variance[i%n] += d * d / float64(images)
+	}
+	return mean, variance
 }

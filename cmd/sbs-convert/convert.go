@@ -101,7 +101,7 @@ func newCommand() *cobra.Command {
 	f.Flags.Register(s)
 	s.BoolVar(&f.NoPreprocessing, "no-preprocessing", false, "leave cropping and on/off split out of the model")
 	s.IntVar(&f.model.Batch, "batch", 0, "fix the batch size (default: any)")
-	s.BoolVar(&f.decompose, "decompose", false, "write SbS layers as standard operators, for runtimes and tools that know no functions; sbs-run is slow with it")
+	s.BoolVar(&f.decompose, "decompose", false, "write SbS layers as standard operators, for runtimes and tools that know no functions; sbs-run is far slower with it")
 	s.BoolVar(&f.noFunction, "no-function", false, "leave out the body in standard operators: only sbs-run and the like can run the model")
 	s.StringVar(&f.inject, "inject", "", "`what` SbS layers take as inputs of the model in place of random numbers, for verification: spikes or uniforms")
 	s.Int64Var(&f.model.Seed, "seed", 0, "added to each layer's number, the seed of its random numbers")

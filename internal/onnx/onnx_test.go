@@ -118,3 +118,22 @@ func TestUnmarshalErrors(t *testing.T) {
 		})
 	}
 }
+
+func TestAttributesOfFunctions(t *testing.T) {
+	tensor := Int32Scalar("t", -2)
+	graph := &onnxpb.GraphProto{Name: "g"}
+	n := new(onnxpb.NodeProto)
+	require.NoError(t, SetAttributes(n, map[string]any{
+		"a": Ref{"outer", onnxpb.AttributeProto_INTS}, "g": graph, "s": []string{"x", "y"}, "t": tensor,
+	}))
+	require.Equal(t, "outer", n.GetAttribute()[0].GetRefAttrName())
+	require.Equal(t, onnxpb.AttributeProto_INTS, n.GetAttribute()[0].GetType())
+	n.Attribute = n.GetAttribute()[1:]
+	got, err := Attributes(n)
+	require.NoError(t, err)
+	require.Equal(t, map[string]any{"g": graph, "s": []string{"x", "y"}, "t": tensor}, got)
+	shape, data, err := TensorData(tensor)
+	require.NoError(t, err)
+	require.Empty(t, shape)
+	require.Equal(t, []int32{-2}, data)
+}
