@@ -17,28 +17,31 @@ type Operator struct {
 	Name       string // ONNX op_type
 	MinInputs  int
 	MaxInputs  int // Variadic for any number
-	NumOutputs int
+	MinOutputs int
+	MaxOutputs int // Variadic for any number
 
 	// New checks a node's attributes and returns what computes it. Errors need
 	// not name the node: the caller does.
 	New func(n Node) (Op, error)
 }
 
-// Variadic as Operator.MaxInputs means that there is no upper limit.
+// Variadic as Operator.MaxInputs or MaxOutputs means that there is no upper limit.
 const Variadic = -1
 
 // Node is what New needs to know of a graph node.
 type Node struct {
+	Name       string // what tells nodes apart that draw random numbers
 	Attributes Attributes
 	Opset      int // the opset version that the model imports for the domain
 	NumInputs  int // including omitted ones
+	NumOutputs int // those that the node has, from the first; 0 means the fewest
 }
 
 // Op is an operator with its attributes bound. It is immutable and safe for
 // concurrent use.
 type Op interface {
-	// Infer returns the types of the outputs for the given inputs, or an error
-	// when the inputs cannot be computed. An omitted optional input is nil.
+	// Infer returns the types of the node's outputs for the given inputs, or an
+	// error when the inputs cannot be computed. An omitted optional input is nil.
 	Infer(in []*Input) ([]Type, error)
 
 	// Run computes the outputs. An omitted optional input is nil. Inputs are
@@ -47,6 +50,15 @@ type Op interface {
 	// of these types, of any content: Run writes every element. Only where even
 	// the values leave a size unknown is the tensor nil, and Run puts one there.
 	Run(ctx *Context, in, out []*Tensor) error
+}
+
+// Folder is an Op whose outputs can be known when the model is loaded.
+type Folder interface {
+	Op
+
+	// Fold returns the outputs when they follow from what is known of the inputs
+	// and are little work, and nil otherwise. Infer has accepted the inputs.
+	Fold(ctx *Context, in []*Input) ([]*Tensor, error)
 }
 
 // Run infers the types of an Op's outputs from its inputs, makes the outputs and
@@ -79,7 +91,9 @@ type Input struct {
 	Const *Tensor // the value, when it is a constant of the graph
 }
 
-// Type is the element type and shape of a value.
+// Type is the element type and shape of a value. The zero Type is that of a value
+// of which nothing is known before a run, not even the rank; Infer may return it.
+// No Input is of it.
 type Type struct {
 	DType DType
 	Shape []Dim
@@ -116,6 +130,9 @@ func Dims(sizes ...int) []Dim {
 }
 
 func (t Type) String() string {
+	if t.DType == 0 {
+		return "unknown"
+	}
 	s := make([]string, len(t.Shape))
 	for i, d := range t.Shape {
 		s[i] = d.String()

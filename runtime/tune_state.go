@@ -84,7 +84,7 @@ func (t *Tuner) Restore(state []byte) error {
 }
 
 func (t *Tuner) checkSaved(s *savedTuner) error {
-	if n := len(t.model.steps); len(s.Params) != len(t.params) || len(s.State.Scales) != n || len(s.State.Contributions) != n {
+	if n := len(t.model.graph.steps); len(s.Params) != len(t.params) || len(s.State.Scales) != n || len(s.State.Contributions) != n {
 		return fmt.Errorf("the state is of %d trained tensors in %d nodes, the model has %d in %d: it is of another model or TuneConfig",
 			len(s.Params), len(s.State.Scales), len(t.params), n)
 	}

@@ -20,7 +20,7 @@ func (t *Tuner) collect(r *StepResult) {
 			p.sum[i] += v
 		}
 	}
-	for i, s := range t.model.steps {
+	for i, s := range t.model.graph.steps {
 		if t.layers[i].sbs {
 			h := t.frame.values[s.outputs[0]]
 			st.Contributions[i] += int64(h.Len() / h.Shape()[1])
@@ -93,7 +93,7 @@ func (t *Tuner) updateParam(p *param) {
 // the mean of its input over images and channels, and pixels if there is one mean
 // for all.
 func (t *Tuner) follow(p *param) {
-	in := t.frame.values[t.model.steps[p.step].inputs[0]].Float32s()
+	in := t.frame.values[t.model.graph.steps[p.step].inputs[0]].Float32s()
 	mean := p.value.Float32s()
 	sums := make([]float64, len(mean))
 	for i, v := range in {

@@ -20,7 +20,7 @@ type double struct {
 }
 
 func (d double) operator() ops.Operator {
-	return ops.Operator{Domain: "test", Name: "Double", MinInputs: 1, MaxInputs: 1, NumOutputs: 1, New: func(n ops.Node) (ops.Op, error) {
+	return ops.Operator{Domain: "test", Name: "Double", MinInputs: 1, MaxInputs: 1, MinOutputs: 1, MaxOutputs: 1, New: func(n ops.Node) (ops.Op, error) {
 		if n.Opset != 1 {
 			return nil, errors.New("wrong opset")
 		}
@@ -110,7 +110,7 @@ func TestUnsoundOperatorsFail(t *testing.T) {
 	}{
 		{name: "numbers", edit: func(c *Case) { c.Outputs[0].Float32s()[1] = 5 }, want: "element 1 of float32(3, 1) is 4, want 5"},
 		{name: "shape", edit: func(c *Case) { c.Outputs[0] = F32([]int{3}, 2, 4, 6) }, want: "want float32(3), got float32(3, 1)"},
-		{name: "outputs", edit: func(c *Case) { c.Outputs = nil }, want: "0 outputs, the operator 1"},
+		{name: "outputs", edit: func(c *Case) { c.Outputs = nil }, want: "does not allow the case's 0 outputs"},
 		{name: "inputs", edit: func(c *Case) { c.Inputs = append(c.Inputs, nil) }, want: "does not allow the case's 2 inputs"},
 		{name: "error of New", edit: func(c *Case) { c.Opset = 3 }, want: "New: wrong opset"},
 		{name: "other error of New", edit: func(c *Case) { c.Opset, c.WantErr = 3, "scalar" }, want: `want an error with "scalar", got: wrong opset`},

@@ -331,3 +331,29 @@ func TestCancelled(t *testing.T) {
 	_, err = ops.Run(op, &ops.Context{Context: ctx, Pool: parallel.New(2)}, q.inputs()[:2])
 	require.ErrorIs(t, err, context.Canceled)
 }
+
+// TestGivenAsInput checks that spikes and uniforms that are an input of the node
+// do what those of the context do, and that the latter go before them.
+func TestGivenAsInput(t *testing.T) {
+	for seed := range uint64(10) {
+		q := randomProblem(seed)
+		r := rand.New(rand.NewPCG(seed, 2))
+		uniforms := positive(r, q.spikes.Shape()...)
+		others := opstest.I64(q.spikes.Shape(), make([]int64, q.spikes.Len())...)
+		bySpikes := runOnce(t, q.p, q.inputs(), &ops.Context{Spikes: q.spikes}).Float32s()
+		byUniforms := runOnce(t, q.p, q.inputs(), &ops.Context{Uniforms: uniforms}).Float32s()
+		in := []*ops.Tensor{q.x, q.w, q.epsilonXY}
+		require.Equal(t, bySpikes, runOnce(t, q.p, append(in, q.spikes), &ops.Context{}).Float32s())
+		require.Equal(t, byUniforms, runOnce(t, q.p, append(in, uniforms), &ops.Context{}).Float32s())
+		require.Equal(t, bySpikes, runOnce(t, q.p, append(in, others), &ops.Context{Spikes: q.spikes}).Float32s())
+		require.Equal(t, byUniforms, runOnce(t, q.p, append(in, others), &ops.Context{Uniforms: uniforms}).Float32s())
+
+		op, err := sbs.Operator().New(ops.Node{Attributes: q.p.Attributes(), Opset: 1, NumInputs: 4})
+		require.NoError(t, err)
+		for _, wrong := range []*ops.Tensor{q.x, opstest.I32(nil, 1), opstest.I64([]int{1, 1, 1, 1, 1}, 1)} {
+			_, err = op.Infer([]*ops.Input{{Type: ops.TypeOf(q.x)}, {Type: ops.TypeOf(q.w)}, nil, {Type: ops.TypeOf(wrong)}})
+			require.ErrorIs(t, err, ops.ErrShape)
+			require.ErrorContains(t, err, "(batch, number_of_spikes, output height, output width), int64 for spikes or float32 for uniforms")
+		}
+	}
+}

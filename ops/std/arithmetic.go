@@ -11,17 +11,15 @@ var errDivision = errors.New("integer division by zero")
 
 // newAdd makes Add (opsets 7, 13, 14): C = A + B, element by element.
 //
-// Add, Sub, Mul and Div have no attributes. A and B are of one type: float32,
-// float64, int32 or int64. Their shapes broadcast as in numpy: aligned at the
-// last dimension, a size of 1 or a missing dimension is repeated. Integers wrap
-// around.
+// Add, Sub, Mul and Div have no attributes. A and B are of one type, any but bool.
+// Their shapes broadcast as in numpy: aligned at the last dimension, a size of 1 or
+// a missing dimension is repeated. Integers wrap around.
 func newAdd(n ops.Node) (kernel, error) {
 	return newArithmetic(n, arithmetic{
 		ops.Float32: rows(add[float32]),
 		ops.Float64: rows(add[float64]),
 		ops.Int32:   rows(add[int32]),
-		ops.Int64:   rows(add[int64]),
-	})
+	}.integers(add[int64], nil))
 }
 
 // newSub makes Sub (opsets 7, 13, 14): C = A - B; see newAdd.
@@ -30,8 +28,7 @@ func newSub(n ops.Node) (kernel, error) {
 		ops.Float32: rows(sub[float32]),
 		ops.Float64: rows(sub[float64]),
 		ops.Int32:   rows(sub[int32]),
-		ops.Int64:   rows(sub[int64]),
-	})
+	}.integers(sub[int64], nil))
 }
 
 // newMul makes Mul (opsets 7, 13, 14): C = A * B; see newAdd.
@@ -40,8 +37,7 @@ func newMul(n ops.Node) (kernel, error) {
 		ops.Float32: rows(mul[float32]),
 		ops.Float64: rows(mul[float64]),
 		ops.Int32:   rows(mul[int32]),
-		ops.Int64:   rows(mul[int64]),
-	})
+	}.integers(mul[int64], nil))
 }
 
 // newDiv makes Div (opsets 7, 13, 14): C = A / B; see newAdd. Integers are
@@ -50,13 +46,31 @@ func newDiv(n ops.Node) (kernel, error) {
 	return newArithmetic(n, arithmetic{
 		ops.Float32: rows(div[float32]),
 		ops.Float64: rows(div[float64]),
-		ops.Int32:   rows(divInt[int32]),
-		ops.Int64:   rows(divInt[int64]),
-	})
+	}.integers(divInt[int64], divInt[uint64]))
 }
 
-// arithmetic holds what computes the iterations lo to hi for each element type.
-type arithmetic map[ops.DType]func(n *nest, lo, hi int, out, a, b *ops.Tensor) error
+// rowFunc computes the iterations lo to hi of a nest over the output and two inputs.
+type rowFunc func(n *nest, lo, hi int, out, a, b *ops.Tensor) error
+
+// arithmetic holds a rowFunc for each element type of A.
+type arithmetic map[ops.DType]rowFunc
+
+// integers adds what computes the integer types that are not there: in int64, or,
+// for uint64, with the function for it when the sign makes a difference.
+func (k arithmetic) integers(signed func(out, a, b []int64, stepA, stepB int) error, unsigned func(out, a, b []uint64, stepA, stepB int) error) arithmetic {
+	for _, d := range integral {
+		switch {
+		case k[d] != nil:
+		case d == ops.Int64:
+			k[d] = rows(signed)
+		case d == ops.Uint64 && unsigned != nil:
+			k[d] = rows(unsigned)
+		default:
+			k[d] = converted(signed)
+		}
+	}
+	return k
+}
 
 func newArithmetic(n ops.Node, k arithmetic) (kernel, error) {
 	return k, n.Attributes.Only()
@@ -64,25 +78,36 @@ func newArithmetic(n ops.Node, k arithmetic) (kernel, error) {
 
 func (k arithmetic) infer(in []*ops.Input) (ops.Type, error) {
 	a, b := in[0].Type, in[1].Type
-	if err := checkDType("A", a, ops.Float32, ops.Float64, ops.Int32, ops.Int64); err != nil {
+	if err := checkDType("A", a, sortedTypes(k)...); err != nil {
 		return ops.Type{}, err
 	}
 	if a.DType != b.DType {
 		return ops.Type{}, fmt.Errorf("%w: A is %v but B is %v", ops.ErrDType, a, b)
 	}
+	return broadcastType(a.DType, a, b)
+}
+
+// broadcastType returns the type of an operation on A and B.
+func broadcastType(d ops.DType, a, b ops.Type) (ops.Type, error) {
 	shape, err := broadcast(a.Shape, b.Shape)
 	if err != nil {
 		return ops.Type{}, fmt.Errorf("%w: A is %v, B is %v", err, a, b)
 	}
-	return ops.Type{DType: a.DType, Shape: shape}, nil
+	return ops.Type{DType: d, Shape: shape}, nil
 }
 
 func (k arithmetic) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	return elementwise(ctx, k[in[0].DType()], out, in[0], in[1])
+}
+
+// elementwise computes an operation on a and b, which are repeated to the shape of
+// the output.
+func elementwise(ctx *ops.Context, compute rowFunc, out, a, b *ops.Tensor) error {
 	l := ops.Scratch[arithmeticLoop](ctx)
-	l.out, l.a, l.b = out, in[0], in[1]
+	l.out, l.a, l.b = out, a, b
 	if l.compute == nil {
 		shape := out.Shape()
-		l.compute = k[out.DType()]
+		l.compute = compute
 		l.nest = newNest(shape, rowMajor(shape), repeated(l.a.Shape(), len(shape)), repeated(l.b.Shape(), len(shape)))
 	}
 	return ctx.Do(l.nest.total, grain, l)
@@ -91,7 +116,7 @@ func (k arithmetic) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 type arithmeticLoop struct {
 	nest      nest
 	out, a, b *ops.Tensor
-	compute   func(n *nest, lo, hi int, out, a, b *ops.Tensor) error
+	compute   rowFunc
 }
 
 func (l *arithmeticLoop) Part(lo, hi int) error { return l.compute(&l.nest, lo, hi, l.out, l.a, l.b) }
@@ -134,14 +159,34 @@ func repeated(shape []int, rank int) []int {
 
 // rows applies f, which computes one row of a nest. The output's elements are
 // consecutive, those of the inputs stepA and stepB apart.
-func rows[T number](f func(out, a, b []T, stepA, stepB int) error) func(n *nest, lo, hi int, out, a, b *ops.Tensor) error {
+func rows[T, O ops.Element](f func(out []O, a, b []T, stepA, stepB int) error) rowFunc {
 	return func(n *nest, lo, hi int, out, a, b *ops.Tensor) error {
-		o, _ := ops.Data[T](out)
+		o, _ := ops.Data[O](out)
 		x, _ := ops.Data[T](a)
 		y, _ := ops.Data[T](b)
 		step := n.inner()
 		return n.walk(lo, hi, func(at [maxOperands]int, count int) error {
 			return f(o[at[0]:at[0]+count], x[at[1]:], y[at[2]:], step[1], step[2])
+		})
+	}
+}
+
+// converted is rows for elements that are converted to W and back.
+func converted[W wide](f func(out, a, b []W, stepA, stepB int) error) rowFunc {
+	return func(n *nest, lo, hi int, out, a, b *ops.Tensor) error {
+		var x, y, z [chunk]W
+		step := n.inner()
+		return n.walk(lo, hi, func(at [maxOperands]int, count int) error {
+			for i := 0; i < count; i += chunk {
+				m := min(chunk, count-i)
+				load(x[:m], a, at[1]+i*step[1], step[1])
+				load(y[:m], b, at[2]+i*step[2], step[2])
+				if err := f(z[:m], x[:m], y[:m], 1, 1); err != nil {
+					return err
+				}
+				store(out, at[0]+i, 1, z[:m])
+			}
+			return nil
 		})
 	}
 }
@@ -208,7 +253,7 @@ func div[T float32 | float64](out, a, b []T, stepA, stepB int) error {
 	return nil
 }
 
-func divInt[T int32 | int64](out, a, b []T, stepA, stepB int) error {
+func divInt[T int64 | uint64](out, a, b []T, stepA, stepB int) error {
 	for i := range out {
 		d := b[i*stepB]
 		if d == 0 {

@@ -32,9 +32,9 @@ func arithmeticGradient(p partial) backward {
 func operandGradient(ctx *ops.Context, f func(g, a, b float32) float32, which int, in []*ops.Tensor, out *ops.Tensor, g, grad []float32) error {
 	shape := out.Shape()
 	a, b := in[0].Float32s(), in[1].Float32s()
-	strides := [maxOperands][]int{rowMajor(shape), repeated(in[0].Shape(), len(shape)), repeated(in[1].Shape(), len(shape))}
+	strides := [3][]int{rowMajor(shape), repeated(in[0].Shape(), len(shape)), repeated(in[1].Shape(), len(shape))}
 	var sizes [2][]int // of the axes that the operand has and of those along which it is repeated
-	var steps [2][maxOperands][]int
+	var steps [2][3][]int
 	for axis, size := range shape {
 		r := 0
 		if strides[1+which][axis] == 0 {

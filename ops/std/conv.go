@@ -7,9 +7,10 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newConv makes Conv (opsets 1, 11) for images X (N, C, H, W) or (N, C, W),
-// weights W (M, C/group, kH, kW) and an optional bias B (M), all float32. The
-// output is (N, M, H', W').
+// newConv makes Conv (opsets 1, 11) for images X (N, C, H, W), weights W
+// (M, C/group, kH, kW) and an optional bias B (M), all float32 or all float64. The
+// output is (N, M, H', W'). There may be any other number of spatial axes. The fast
+// way is for float32 and one or two spatial axes.
 //
 // Attributes: kernel_shape (W's), strides (1), dilations (1), pads (0),
 // auto_pad (NOTSET; VALID, SAME_UPPER, SAME_LOWER), group (1).
@@ -21,14 +22,8 @@ func newConv(n ops.Node) (kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	group, err := ops.Attr(n.Attributes, "group", int64(1))
-	if err != nil {
-		return nil, err
-	}
-	if group < 1 || group > ops.MaxElements {
-		return nil, fmt.Errorf("%w: group %d", ops.ErrAttribute, group)
-	}
-	return &conv{w, int(group)}, nil
+	group, err := groupAttr(n.Attributes)
+	return &conv{w, group}, err
 }
 
 type conv struct {
@@ -42,8 +37,11 @@ func (c *conv) infer(in []*ops.Input) (ops.Type, error) {
 		if in[i] == nil {
 			continue
 		}
-		if err := checkDType(name, in[i].Type, ops.Float32); err != nil {
+		if err := checkDType(name, in[i].Type, floats...); err != nil {
 			return ops.Type{}, err
+		}
+		if in[i].DType != x.DType {
+			return ops.Type{}, fmt.Errorf("%w: X is %v but %s is %v", ops.ErrDType, x, name, in[i].Type)
 		}
 	}
 	if err := checkImages("X", x); err != nil {
@@ -103,6 +101,9 @@ func (c *conv) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	x, w, shape := in[0], in[1], out.Shape()
 	if out.Len() == 0 {
 		return nil
+	}
+	if len(shape) > 4 || x.DType() != ops.Float32 {
+		return c.runGeneral(ctx, in, out)
 	}
 	j := ops.Scratch[convolution](ctx)
 	if j.of != c || !slices.Equal(j.image, x.Shape()) || !slices.Equal(j.window, w.Shape()) {

@@ -31,6 +31,9 @@ func convGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, _ *ops.Tensor, g
 	if err != nil {
 		return err
 	}
+	if len(axes) > 2 {
+		return errSpatial
+	}
 	d := convolutionGradient{
 		x: x.Float32s(), w: w.Float32s(), g: g, gradX: gradIn[0], gradW: gradIn[1],
 		batch: x.Shape()[0], group: c.group, channels: w.Shape()[1], filters: w.Shape()[0] / c.group,

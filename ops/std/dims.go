@@ -2,6 +2,8 @@ package std
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -86,4 +88,21 @@ func rowMajor(shape []int) []int {
 		n *= shape[i]
 	}
 	return strides
+}
+
+// sortedTypes returns the keys of a map in a fixed order.
+func sortedTypes[V any](m map[ops.DType]V) []ops.DType { return slices.Sorted(maps.Keys(m)) }
+
+// checkScalar returns an error unless a tensor has one of the given types and a
+// single element.
+func checkScalar(name string, t ops.Type, supported ...ops.DType) error {
+	if err := checkDType(name, t, supported...); err != nil {
+		return err
+	}
+	for _, d := range t.Shape {
+		if d.Known() && d.Size != 1 {
+			return fmt.Errorf("%w: %s is %v, want a scalar", ops.ErrShape, name, t)
+		}
+	}
+	return nil
 }

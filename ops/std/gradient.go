@@ -46,6 +46,8 @@ func gradientOf(name string) backward {
 	return nil
 }
 
+var errSpatial = fmt.Errorf("%w: training through more than two spatial axes is not supported", ops.ErrShape)
+
 // differentiable is an op that can be trained through.
 type differentiable struct {
 	*op
@@ -159,7 +161,7 @@ func sliceGradient(ctx *ops.Context, _ kernel, in []*ops.Tensor, out *ops.Tensor
 }
 
 func reduceSumGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
-	r := k.(*reduceSum)
+	r := k.(*reduction)
 	axes := r.axes
 	if len(in) > 1 && in[1] != nil {
 		axes = in[1].Int64s()

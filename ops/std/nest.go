@@ -1,7 +1,7 @@
 package std
 
 // maxOperands is the most arrays that a nest walks through.
-const maxOperands = 3
+const maxOperands = 4
 
 // nest is a nest of loops that walks through several arrays at once.
 type nest struct {

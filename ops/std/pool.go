@@ -9,11 +9,12 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newMaxPool makes MaxPool (opsets 1, 8, 10, 11, 12) without its second output:
-// the largest number in each window of images (N, C, H, W) or (N, C, W), which
-// are float32, float64, int8 or uint8. Padding is never the largest: a window
-// that has no pixel at all, which takes dilations, gives -infinity or the
-// smallest integer. NaN is larger than all numbers.
+// newMaxPool makes MaxPool (opsets 1, 8, 10, 11, 12) without its second output, for
+// which see newMaxPoolIndices: the largest number in each window of images
+// (N, C, H, W), or with any other number of spatial axes, which are float32,
+// float64, int8 or uint8. Padding is never the largest: a window that has no pixel
+// at all, which takes dilations, gives -infinity or the smallest integer. NaN is
+// larger than all numbers.
 //
 // Attributes: kernel_shape (required), strides (1), dilations (1), pads (0),
 // auto_pad (NOTSET), ceil_mode (0): 1 keeps an incomplete last window if it
@@ -34,7 +35,8 @@ func newMaxPool(n ops.Node) (kernel, error) {
 }
 
 // newAveragePool makes AveragePool (opsets 7, 10, 11): the mean of each window
-// of images (N, C, H, W) or (N, C, W), which are float32 or float64.
+// of images (N, C, H, W), or with any other number of spatial axes, which are
+// float32 or float64.
 //
 // Attributes: as newMaxPool's without dilations and storage_order, and
 // count_include_pad (0): 1 takes padding for zeros, 0 leaves it out. What an
@@ -48,7 +50,7 @@ func newAveragePool(n ops.Node) (kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.includePads = include != 0
+	p.average, p.includePads = true, include != 0
 	if p.window.dilations != nil {
 		return nil, fmt.Errorf("%w: dilations, which AveragePool has since opset 19", ops.ErrAttribute)
 	}
@@ -61,6 +63,7 @@ func newAveragePool(n ops.Node) (kernel, error) {
 
 type pool struct {
 	window      window
+	average     bool // AveragePool
 	includePads bool // of AveragePool
 	compute     map[ops.DType]poolFunc
 }
@@ -94,7 +97,7 @@ func newPool(n ops.Node, more ...string) (*pool, error) {
 
 func (p *pool) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, sortedKeys(p.compute)...); err != nil {
+	if err := checkDType("X", x, sortedTypes(p.compute)...); err != nil {
 		return ops.Type{}, err
 	}
 	if err := checkImages("X", x); err != nil {
@@ -122,6 +125,9 @@ func (p *pool) axes(shape []ops.Dim) ([]axis, error) {
 
 func (p *pool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	x, shape := in[0], out.Shape()
+	if len(shape) > 4 && out.Len() > 0 {
+		return p.runGeneral(ctx, x, out)
+	}
 	l := ops.Scratch[poolLoop](ctx)
 	if l.compute == nil {
 		axes, err := p.axes(ops.Dims(x.Shape()...))
@@ -148,12 +154,3 @@ type poolLoop struct {
 }
 
 func (l *poolLoop) Part(lo, hi int) error { l.compute(l, lo, hi); return nil }
-
-func sortedKeys(m map[ops.DType]poolFunc) []ops.DType {
-	keys := make([]ops.DType, 0, len(m))
-	for d := range m {
-		keys = append(keys, d)
-	}
-	slices.Sort(keys)
-	return keys
-}

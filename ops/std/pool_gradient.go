@@ -44,6 +44,9 @@ func (p *pool) gradient(ctx *ops.Context, x *ops.Tensor, g, grad []float32, add 
 	if err != nil {
 		return err
 	}
+	if len(axes) > 2 {
+		return errSpatial
+	}
 	rows, cols := plane(axes)
 	pixels, positions := rows.in*cols.in, rows.out*cols.out
 	images := x.Float32s()

@@ -14,27 +14,40 @@ import (
 // Attributes: axis (-1; 1 before opset 13), -rank to rank-1; negative since
 // opset 11.
 func newSoftmax(n ops.Node) (kernel, error) {
-	if err := n.Attributes.Only("axis"); err != nil {
-		return nil, err
-	}
-	k := softmax{toEnd: n.Opset < 13}
+	return newNormalizing(n, softmaxRow[float32], softmaxRow[float64])
+}
+
+// newLogSoftmax makes LogSoftmax (opsets 1, 11, 13): the logarithm of Softmax, with the
+// same attributes.
+func newLogSoftmax(n ops.Node) (kernel, error) {
+	return newNormalizing(n, logSoftmaxRow[float32], logSoftmaxRow[float64])
+}
+
+// newHardmax makes Hardmax (opsets 1, 11, 13): 1 for the first of the largest elements
+// along an axis, 0 for the others; attributes as for Softmax.
+func newHardmax(n ops.Node) (kernel, error) {
+	return newNormalizing(n, hardmaxRow[float32], hardmaxRow[float64])
+}
+
+// rowOf computes size elements from the first one, step apart.
+type rowOf func(out, x *ops.Tensor, first, size, step int)
+
+func newNormalizing(n ops.Node, row32, row64 rowOf) (kernel, error) {
+	k := softmax{toEnd: n.Opset < 13, row32: row32, row64: row64}
 	standard := int64(-1)
 	if k.toEnd {
 		standard = 1
 	}
 	var err error
-	if k.axis, err = ops.Attr(n.Attributes, "axis", standard); err != nil {
-		return nil, err
-	}
-	if k.axis < 0 && n.Opset < 11 {
-		return nil, fmt.Errorf("%w: axis %d is negative before opset 11", ops.ErrAttribute, k.axis)
-	}
-	return &k, nil
+	k.axis, err = axisAttr(n, standard)
+	return &k, err
 }
 
 type softmax struct {
 	axis  int64
 	toEnd bool // over all axes from this one
+
+	row32, row64 rowOf
 }
 
 func (k *softmax) infer(in []*ops.Input) (ops.Type, error) {
@@ -55,7 +68,7 @@ func (k *softmax) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 		return err
 	}
 	l := ops.Scratch[softmaxLoop](ctx)
-	*l = softmaxLoop{out: out, x: in[0], size: shape[axis], step: 1, row: softmaxRow[float32]}
+	*l = softmaxLoop{out: out, x: in[0], size: shape[axis], step: 1, row: k.row32}
 	for _, s := range shape[axis+1:] {
 		l.step *= s
 	}
@@ -63,7 +76,7 @@ func (k *softmax) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 		l.size, l.step = l.size*l.step, 1
 	}
 	if out.DType() == ops.Float64 {
-		l.row = softmaxRow[float64]
+		l.row = k.row64
 	}
 	return ctx.Do(out.Len()/l.size, max(1, grain/16/l.size), l)
 }
@@ -71,7 +84,7 @@ func (k *softmax) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 type softmaxLoop struct {
 	out, x     *ops.Tensor
 	size, step int // of a row
-	row        func(out, x *ops.Tensor, first, size, step int)
+	row        rowOf
 }
 
 func (l *softmaxLoop) Part(lo, hi int) error {
@@ -81,7 +94,6 @@ func (l *softmaxLoop) Part(lo, hi int) error {
 	return nil
 }
 
-// softmaxRow computes size elements from the first one, step apart.
 func softmaxRow[T float32 | float64](out, x *ops.Tensor, first, size, step int) {
 	o, _ := ops.Data[T](out)
 	d, _ := ops.Data[T](x)
@@ -98,4 +110,35 @@ func softmaxRow[T float32 | float64](out, x *ops.Tensor, first, size, step int) 
 	for i := first; i < end; i += step {
 		o[i] = T(math.Exp(float64(d[i])-top) / total)
 	}
+}
+
+func logSoftmaxRow[T float32 | float64](out, x *ops.Tensor, first, size, step int) {
+	o, _ := ops.Data[T](out)
+	d, _ := ops.Data[T](x)
+	end := first + size*step
+	top := math.Inf(-1)
+	for i := first; i < end; i += step {
+		top = max(top, float64(d[i]))
+	}
+	total := 0.0
+	for i := first; i < end; i += step {
+		total += math.Exp(float64(d[i]) - top)
+	}
+	log := math.Log(total)
+	for i := first; i < end; i += step {
+		o[i] = T(float64(d[i]) - top - log)
+	}
+}
+
+func hardmaxRow[T float32 | float64](out, x *ops.Tensor, first, size, step int) {
+	o, _ := ops.Data[T](out)
+	d, _ := ops.Data[T](x)
+	end, top := first+size*step, first
+	for i := first; i < end; i += step {
+		if d[i] > d[top] {
+			top = i
+		}
+		o[i] = 0
+	}
+	o[top] = 1
 }

@@ -1,6 +1,6 @@
 // Package std holds the standard operators (domain ai.onnx) that networks with
 // Spike-By-Spike layers use, with the meaning that they have in the opsets 7 to
-// 17. What an operator's attributes and inputs may be is said where it is made:
+// 17, and for many of them since opset 1. What an operator's attributes and inputs may be is said where it is made:
 // newConv, newSlice, and so on.
 //
 // Every result is the same for any number of workers, bit for bit, and the
@@ -15,34 +15,12 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// Operators returns the operators of this package.
-func Operators() []ops.Operator {
-	return []ops.Operator{
-		operator("Add", 2, 2, newAdd),
-		operator("AveragePool", 1, 1, newAveragePool),
-		operator("Concat", 1, ops.Variadic, newConcat),
-		operator("Conv", 2, 3, newConv),
-		operator("Div", 2, 2, newDiv),
-		operator("Flatten", 1, 1, newFlatten),
-		operator("Identity", 1, 1, newIdentity),
-		operator("MaxPool", 1, 1, newMaxPool),
-		operator("Mul", 2, 2, newMul),
-		operator("Neg", 1, 1, newNeg),
-		operator("ReduceSum", 1, 2, newReduceSum),
-		operator("Relu", 1, 1, newRelu),
-		operator("Reshape", 2, 2, newReshape),
-		operator("Slice", 3, 5, newSlice),
-		operator("Softmax", 1, 1, newSoftmax),
-		operator("Sub", 2, 2, newSub),
-	}
-}
-
 // oldestOpset is the first whose arithmetic broadcasts as numpy does.
 const oldestOpset = 7
 
-// kernel is what is particular to an operator. Both methods may rely on what
-// op checks: the number of inputs, required inputs not nil, types that a tensor
-// can have.
+// kernel is what is particular to an operator of one output. Both methods may
+// rely on what op checks: the number of inputs, required inputs not nil, types that
+// a tensor can have.
 type kernel interface {
 	infer(in []*ops.Input) (ops.Type, error)
 
@@ -50,15 +28,24 @@ type kernel interface {
 	run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 }
 
+// multi is what kernel is, for an operator of several outputs, of which a node may
+// have only the first ones, or of one that makes its outputs itself when they are
+// nil: when their sizes follow from more than the types and values infer looks at.
+type multi interface {
+	inferAll(in []*ops.Input) ([]ops.Type, error) // of all outputs that there may be
+	runAll(ctx *ops.Context, in, out []*ops.Tensor) error
+}
+
 func operator(name string, minInputs, maxInputs int, newKernel func(ops.Node) (kernel, error)) ops.Operator {
 	return ops.Operator{
 		Name:       name,
 		MinInputs:  minInputs,
 		MaxInputs:  maxInputs,
-		NumOutputs: 1,
+		MinOutputs: 1,
+		MaxOutputs: 1,
 		New: func(n ops.Node) (ops.Op, error) {
-			if n.Opset < oldestOpset {
-				return nil, fmt.Errorf("opset %d is not supported, the oldest is %d", n.Opset, oldestOpset)
+			if err := checkOpset(name, n.Opset); err != nil {
+				return nil, err
 			}
 			k, err := newKernel(n)
 			if err != nil {
@@ -73,28 +60,138 @@ func operator(name string, minInputs, maxInputs int, newKernel func(ops.Node) (k
 	}
 }
 
-// op makes an ops.Op of a kernel.
+// several makes an operator of a multi.
+func several(name string, minInputs, maxInputs, minOutputs, maxOutputs int, newMulti func(ops.Node) (multi, error)) ops.Operator {
+	return ops.Operator{
+		Name:       name,
+		MinInputs:  minInputs,
+		MaxInputs:  maxInputs,
+		MinOutputs: minOutputs,
+		MaxOutputs: maxOutputs,
+		New: func(n ops.Node) (ops.Op, error) {
+			if err := checkOpset(name, n.Opset); err != nil {
+				return nil, err
+			}
+			n.NumOutputs = max(n.NumOutputs, minOutputs)
+			if maxOutputs != ops.Variadic && n.NumOutputs > maxOutputs {
+				return nil, fmt.Errorf("%d outputs are not allowed", n.NumOutputs)
+			}
+			k, err := newMulti(n)
+			if err != nil {
+				return nil, err
+			}
+			return &op{multi: k, minInputs: minInputs, maxInputs: maxInputs, outputs: n.NumOutputs}, nil
+		},
+	}
+}
+
+func checkOpset(name string, opset int) error {
+	oldest, ok := older[name]
+	if !ok {
+		oldest = oldestOpset
+	}
+	if opset < oldest {
+		return fmt.Errorf("opset %d is not supported, the oldest is %d", opset, oldest)
+	}
+	return nil
+}
+
+// op makes an ops.Op of a kernel or a multi.
 type op struct {
 	kernel               kernel
+	multi                multi
 	minInputs, maxInputs int
+	outputs              int // of a multi
 }
 
 func (o *op) Infer(in []*ops.Input) ([]ops.Type, error) {
 	if err := o.check(in); err != nil {
 		return nil, err
 	}
-	t, err := o.kernel.infer(in)
-	if err != nil {
-		return nil, err
+	var types []ops.Type
+	if o.multi != nil {
+		all, err := o.multi.inferAll(in)
+		if err != nil {
+			return nil, err
+		}
+		types = all[:o.outputs]
+	} else {
+		t, err := o.kernel.infer(in)
+		if err != nil {
+			return nil, err
+		}
+		types = []ops.Type{t}
 	}
-	if err := checkSizes(t); err != nil {
-		return nil, fmt.Errorf("output: %w", err)
+	for _, t := range types {
+		if err := checkSizes(t); err != nil {
+			return nil, fmt.Errorf("output: %w", err)
+		}
 	}
-	return []ops.Type{t}, nil
+	return types, nil
 }
 
 func (o *op) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if o.multi != nil {
+		return o.multi.runAll(ctx, in, out)
+	}
 	return o.kernel.run(ctx, in, out[0])
+}
+
+// late is a kernel that computes nothing while a model is loaded: its results
+// depend on the seed of a run, or small inputs can be a lot of work.
+type late interface{ onlyInRuns() }
+
+// typed is a kernel whose outputs follow from the types of its inputs, when fold
+// does not return nil.
+type typed interface {
+	fold(in []*ops.Input) (*ops.Tensor, error)
+}
+
+// maxFolded is the most elements of a tensor that is computed while a model is
+// loaded: what shapes are computed with is small.
+const maxFolded = 1 << 12
+
+// Fold implements ops.Folder.
+func (o *op) Fold(ctx *ops.Context, in []*ops.Input) ([]*ops.Tensor, error) {
+	var k any = o.kernel
+	if o.multi != nil {
+		k = o.multi
+	}
+	if t, ok := k.(typed); ok {
+		if x, err := t.fold(in); x != nil || err != nil {
+			return []*ops.Tensor{x}, err
+		}
+	}
+	if _, ok := k.(late); ok {
+		return nil, nil
+	}
+	values := make([]*ops.Tensor, len(in))
+	for i, x := range in {
+		if x == nil {
+			continue
+		}
+		if x.Const == nil || x.Const.Len() > maxFolded {
+			return nil, nil
+		}
+		values[i] = x.Const
+	}
+	types, err := o.Infer(in)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range types {
+		shape, ok := t.Sizes()
+		if !ok {
+			return nil, nil
+		}
+		if n, err := ops.Len(shape); err != nil || n > maxFolded {
+			return nil, err
+		}
+	}
+	return ops.Run(o, ctx, values)
 }
 
 func inputs(in []*ops.Tensor) []*ops.Input {

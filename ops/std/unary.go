@@ -1,45 +1,97 @@
 package std
 
 import (
+	"cmp"
+	"math"
+
 	kernels "github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newRelu makes Relu (opsets 6, 13, 14): Y = max(X, 0), element by element; NaN
-// stays NaN. It has no attributes. X is float32, float64, int32 or int64 of any
-// shape.
+// newRelu makes Relu (opsets 1, 6, 13, 14): Y = max(X, 0), element by element; NaN
+// stays NaN. It has no attributes. X is of any type but bool.
 func newRelu(n ops.Node) (kernel, error) {
 	return unary{
 		ops.Float32: each(kernels.Relu),
 		ops.Float64: each(relu[float64]),
 		ops.Int32:   each(relu[int32]),
-		ops.Int64:   each(relu[int64]),
-	}, n.Attributes.Only()
+	}.integers(func(x int64) int64 { return max(x, 0) }, func(x uint64) uint64 { return x }), n.Attributes.Only()
 }
 
 // newNeg makes Neg (opsets 6, 13): Y = -X, element by element. It has no
-// attributes. X is float32, float64, int32 or int64 of any shape; integers wrap
-// around.
+// attributes. X is of any type but bool; integers wrap around.
 func newNeg(n ops.Node) (kernel, error) {
 	return unary{
 		ops.Float32: each(neg[float32]),
 		ops.Float64: each(neg[float64]),
 		ops.Int32:   each(neg[int32]),
-		ops.Int64:   each(neg[int64]),
-	}, n.Attributes.Only()
+	}.integers(func(x int64) int64 { return -x }, nil), n.Attributes.Only()
 }
+
+// newAbs makes Abs (opsets 6, 13): the absolute value of each element, of any type
+// but bool; the smallest integer stays what it is. It has no attributes.
+func newAbs(n ops.Node) (kernel, error) {
+	return eachFloat(math.Abs).integers(func(x int64) int64 { return max(x, -x) }, func(x uint64) uint64 { return x }), n.Attributes.Only()
+}
+
+// newSign makes Sign (opsets 9, 13): -1, 0 or 1 for each element, of any type but
+// bool; NaN stays NaN. It has no attributes.
+func newSign(n ops.Node) (kernel, error) {
+	return eachFloat(func(x float64) float64 {
+		switch {
+		case x > 0:
+			return 1
+		case x < 0:
+			return -1
+		}
+		return x
+	}).integers(func(x int64) int64 { return int64(cmp.Compare(x, 0)) }, func(x uint64) uint64 { return min(x, 1) }), n.Attributes.Only()
+}
+
+// newFunction returns what makes an operator that computes a function of each
+// element, float32 or float64, and has no attributes. float32 is computed in
+// float64.
+func newFunction(f func(float64) float64) func(ops.Node) (kernel, error) {
+	return func(n ops.Node) (kernel, error) { return eachFloat(f), n.Attributes.Only() }
+}
+
+func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+
+// softplus is log(1 + exp(x)), of which the logarithm is taken of no large number.
+func softplus(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
+
+func softsign(x float64) float64 { return x / (1 + math.Abs(x)) }
+
+func hardSwish(x float64) float64 { return x * max(0, min(1, x/6+0.5)) }
+
+func reciprocal(x float64) float64 { return 1 / x }
 
 // unary holds what computes the elements lo to hi for each element type.
 type unary map[ops.DType]func(lo, hi int, out, x *ops.Tensor)
 
 func (k unary) infer(in []*ops.Input) (ops.Type, error) {
-	return in[0].Type, checkDType("X", in[0].Type, ops.Float32, ops.Float64, ops.Int32, ops.Int64)
+	return in[0].Type, checkDType("X", in[0].Type, sortedTypes(k)...)
 }
 
 func (k unary) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	l := ops.Scratch[unaryLoop](ctx)
-	*l = unaryLoop{out: out, x: in[0], compute: k[out.DType()]}
+	*l = unaryLoop{out: out, x: in[0], compute: k[in[0].DType()]}
 	return ctx.Do(out.Len(), grain, l)
+}
+
+// integers adds what computes the integer types that are not there: in int64, or,
+// for uint64, with the function for it when the sign makes a difference.
+func (k unary) integers(signed func(int64) int64, unsigned func(uint64) uint64) unary {
+	for _, d := range integral {
+		switch {
+		case k[d] != nil:
+		case d == ops.Uint64 && unsigned != nil:
+			k[d] = eachWide(unsigned)
+		default:
+			k[d] = eachWide(signed)
+		}
+	}
+	return k
 }
 
 type unaryLoop struct {
@@ -55,6 +107,26 @@ func each[T number](f func(out, x []T)) func(lo, hi int, out, x *ops.Tensor) {
 		d, _ := ops.Data[T](x)
 		f(o[lo:hi], d[lo:hi])
 	}
+}
+
+// eachWide computes a function of elements that are converted to W and back.
+func eachWide[W wide](f func(W) W) func(lo, hi int, out, x *ops.Tensor) {
+	return func(lo, hi int, out, x *ops.Tensor) {
+		var v [chunk]W
+		for ; lo < hi; lo += chunk {
+			m := min(chunk, hi-lo)
+			load(v[:m], x, lo, 1)
+			for i, e := range v[:m] {
+				v[i] = f(e)
+			}
+			store(out, lo, 1, v[:m])
+		}
+	}
+}
+
+func eachFloat(f func(float64) float64) unary {
+	compute := eachWide(f)
+	return unary{ops.Float32: compute, ops.Float64: compute}
 }
 
 func relu[T number](out, x []T) {

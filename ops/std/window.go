@@ -148,11 +148,11 @@ func plane(axes []axis) (rows, cols axis) {
 	return axes[0], axes[1]
 }
 
-// checkImages returns an error unless a tensor is (images, channels, width) or
-// (images, channels, height, width).
+// checkImages returns an error unless a tensor is (images, channels, ...) with at least
+// one spatial axis.
 func checkImages(name string, t ops.Type) error {
-	if n := len(t.Shape); n != 3 && n != 4 {
-		return fmt.Errorf("%w: %s is %v, want 3 or 4 dimensions", ops.ErrShape, name, t)
+	if len(t.Shape) < 3 {
+		return fmt.Errorf("%w: %s is %v, want at least 3 dimensions", ops.ErrShape, name, t)
 	}
 	return nil
 }

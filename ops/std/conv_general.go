@@ -1,0 +1,131 @@
+package std
+
+import (
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// filtering is a convolution of any number of spatial axes, or the opposite, in a wide
+// type: what Conv does for all but images of float32, ConvInteger, QLinearConv and
+// ConvTranspose. Inputs that are images have the axes' size in, outputs out; of a
+// transposed one it is the other way round.
+type filtering[W wide] struct {
+	x, w, bias        []W // bias may be nil
+	images, group     int
+	channels, filters int // of one group
+	axes              []axis
+	transposed        bool // w is (C, M/group, ...) and not (M, C/group, ...)
+}
+
+// run calls done with every plane of the output and its number.
+func (f *filtering[W]) run(ctx *ops.Context, done func(number int, plane []W)) error {
+	ins, outs, taps := make([]int, len(f.axes)), make([]int, len(f.axes)), make([]int, len(f.axes))
+	for i, a := range f.axes {
+		ins[i], outs[i], taps[i] = a.in, a.out, a.kernel
+	}
+	from, to := count(ins), count(outs)
+	if f.transposed {
+		from, to = to, from
+	}
+	window := count(taps)
+	return ctx.For(f.images*f.group*f.filters, 1, func(lo, hi int) error {
+		plane := make([]W, to)
+		for ; lo < hi; lo++ {
+			filter := lo % (f.group * f.filters)
+			group := filter / f.filters
+			clear(plane)
+			if f.bias != nil {
+				for i := range plane {
+					plane[i] = f.bias[filter]
+				}
+			}
+			for c := range f.channels {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				image := f.x[((lo/(f.group*f.filters)*f.group+group)*f.channels+c)*from:][:from]
+				w := f.w[(filter*f.channels+c)*window:]
+				if f.transposed {
+					w = f.w[((group*f.channels+c)*f.filters+filter%f.filters)*window:]
+				}
+				f.add(plane, image, w[:window], coordinates{shape: taps, at: make([]int, len(taps))})
+			}
+			done(lo, plane)
+		}
+		return nil
+	})
+}
+
+// add adds what one channel contributes.
+func (f *filtering[W]) add(plane, image, weights []W, tap coordinates) {
+	last := len(f.axes) - 1
+	step := f.axes[last].stride
+	for _, w := range weights {
+		f.rows(tap.at, func(small, large, n int) {
+			if f.transposed {
+				for i := range n {
+					plane[large+i*step] += w * image[small+i]
+				}
+				return
+			}
+			for i := range n {
+				plane[small+i] += w * image[large+i*step]
+			}
+		})
+		tap.next()
+	}
+}
+
+// rows calls row for all positions at which a tap is on the image: n positions side by
+// side from the given one among the positions of the window, and the place that the tap
+// is at then.
+func (f *filtering[W]) rows(tap []int, row func(small, large, n int)) {
+	last := len(f.axes) - 1
+	lo, hi := f.axes[last].reach(tap[last])
+	if lo >= hi {
+		return
+	}
+	a := f.axes[last]
+	var outer func(axis, small, large int)
+	outer = func(axis, small, large int) {
+		if axis == last {
+			row(small*a.out+lo, large*a.in+lo*a.stride-a.before+tap[last]*a.dilation, hi-lo)
+			return
+		}
+		b := f.axes[axis]
+		first, end := b.reach(tap[axis])
+		for p := first; p < end; p++ {
+			outer(axis+1, small*b.out+p, large*b.in+p*b.stride-b.before+tap[axis]*b.dilation)
+		}
+	}
+	outer(0, 0, 0)
+}
+
+// reach returns the positions of a window, lo to hi-1, at which a tap is on the image.
+func (a *axis) reach(tap int) (lo, hi int) {
+	offset := tap*a.dilation - a.before
+	if offset < 0 {
+		lo = (-offset + a.stride - 1) / a.stride
+	}
+	if a.in > offset {
+		hi = min(a.out, (a.in-offset+a.stride-1)/a.stride)
+	}
+	return lo, hi
+}
+
+// runGeneral is for what the fast way does not do: other element types than float32, and
+// more than two spatial axes.
+func (c *conv) runGeneral(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	x, w := in[0], in[1]
+	axes, err := c.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))
+	if err != nil {
+		return err
+	}
+	f := filtering[float64]{
+		x: values[float64](x), w: values[float64](w),
+		images: x.Shape()[0], group: c.group, channels: w.Shape()[1], filters: w.Shape()[0] / c.group, axes: axes,
+	}
+	if len(in) == 3 && in[2] != nil {
+		f.bias = values[float64](in[2])
+	}
+	return f.run(ctx, func(number int, plane []float64) { store(out, number*len(plane), 1, plane) })
+}

@@ -1,0 +1,199 @@
+package std
+
+import (
+	"fmt"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// newConvTranspose makes ConvTranspose (opsets 1, 11): the transpose of a convolution,
+// of X (N, C, ...) with W (C, M/group, ...) and an optional bias B (M), all float32 or
+// all float64, with any number of spatial axes. float32 is summed up in float64.
+//
+// Attributes: as newConv's, where pads are what is cut off the output; output_padding
+// (0), what is added behind; output_shape: the spatial sizes of the output, from which
+// the pads then follow.
+func newConvTranspose(n ops.Node) (kernel, error) {
+	known := append([]string{"group", "output_padding", "output_shape"}, windowAttributes...)
+	if err := n.Attributes.Only(known...); err != nil {
+		return nil, err
+	}
+	k := convTranspose{}
+	var err error
+	if k.window, err = newWindow(n.Attributes); err != nil {
+		return nil, err
+	}
+	if k.group, err = groupAttr(n.Attributes); err != nil {
+		return nil, err
+	}
+	if k.padding, err = sizes(n.Attributes, "output_padding", 0); err != nil {
+		return nil, err
+	}
+	k.shape, err = sizes(n.Attributes, "output_shape", 0)
+	return &k, err
+}
+
+func groupAttr(a ops.Attributes) (int, error) {
+	group, err := ops.Attr(a, "group", int64(1))
+	if err == nil && (group < 1 || group > ops.MaxElements) {
+		err = fmt.Errorf("%w: group %d", ops.ErrAttribute, group)
+	}
+	return int(group), err
+}
+
+type convTranspose struct {
+	window         window
+	group          int
+	padding, shape []int // nil when not given
+}
+
+func (k *convTranspose) infer(in []*ops.Input) (ops.Type, error) {
+	x, w := in[0].Type, in[1].Type
+	if err := checkDType("X", x, floats...); err != nil {
+		return x, err
+	}
+	for _, other := range in[1:] {
+		if other != nil && other.DType != x.DType {
+			return x, fmt.Errorf("%w: X is %v but another input is %v", ops.ErrDType, x, other.Type)
+		}
+	}
+	ok := len(x.Shape) >= 3 && len(w.Shape) == len(x.Shape)
+	var channels ops.Dim
+	if ok {
+		channels, ok = merge(x.Shape[1], w.Shape[0])
+	}
+	if !ok || channels.Known() && channels.Size%k.group != 0 {
+		return x, fmt.Errorf("%w: X is %v, W is %v, group %d", ops.ErrShape, x, w, k.group)
+	}
+	filters := unknown
+	if d := w.Shape[1]; d.Known() {
+		if d.Size > 0 && k.group > ops.MaxElements/d.Size {
+			return x, fmt.Errorf("%w: W is %v, group %d", ops.ErrShape, w, k.group)
+		}
+		filters = ops.Dim{Size: d.Size * k.group}
+	}
+	if len(in) == 3 && in[2] != nil {
+		if b := in[2].Type; len(b.Shape) == 1 {
+			filters, ok = merge(filters, b.Shape[0])
+		} else {
+			ok = false
+		}
+		if !ok {
+			return x, fmt.Errorf("%w: W is %v, group %d, but B is %v", ops.ErrShape, w, k.group, in[2].Type)
+		}
+	}
+	axes, err := k.axes(x.Shape[2:], w.Shape[2:])
+	if err != nil {
+		return x, fmt.Errorf("%w: X is %v, W is %v", err, x, w)
+	}
+	shape := []ops.Dim{x.Shape[0], filters}
+	for _, a := range axes {
+		shape = append(shape, ops.Dim{Size: a.in})
+	}
+	return ops.Type{DType: x.DType, Shape: shape}, nil
+}
+
+// axes returns the axes of the convolution that this is the transpose of: out is X's
+// size, in the output's.
+func (k *convTranspose) axes(x, w []ops.Dim) ([]axis, error) {
+	n := len(x)
+	axes := make([]axis, n)
+	for _, list := range []struct {
+		name   string
+		values []int
+		want   int
+	}{
+		{"kernel_shape", k.window.kernel, n}, {"strides", k.window.strides, n}, {"dilations", k.window.dilations, n},
+		{"pads", k.window.pads, 2 * n}, {"output_padding", k.padding, n},
+	} {
+		if list.values != nil && len(list.values) != list.want {
+			return nil, fmt.Errorf("%w: %s %v for %d spatial axes, want %d numbers", ops.ErrAttribute, list.name, list.values, n, list.want)
+		}
+	}
+	wanted := k.shape
+	if len(wanted) == n+2 { // some exporters give the whole shape
+		wanted = wanted[2:]
+	}
+	if wanted != nil && len(wanted) != n {
+		return nil, fmt.Errorf("%w: output_shape %v for %d spatial axes", ops.ErrAttribute, k.shape, n)
+	}
+	for i := range axes {
+		a := axis{in: -1, out: x[i].Size, kernel: w[i].Size, stride: 1, dilation: 1}
+		if k.window.kernel != nil {
+			if a.kernel >= 0 && a.kernel != k.window.kernel[i] {
+				return nil, fmt.Errorf("%w: kernel_shape %v is not W's", ops.ErrShape, k.window.kernel)
+			}
+			a.kernel = k.window.kernel[i]
+		}
+		if a.kernel == 0 {
+			return nil, fmt.Errorf("%w: weights without pixels", ops.ErrShape)
+		}
+		if k.window.strides != nil {
+			a.stride = k.window.strides[i]
+		}
+		if k.window.dilations != nil {
+			a.dilation = k.window.dilations[i]
+		}
+		if k.window.pads != nil {
+			a.before, a.behind = k.window.pads[i], k.window.pads[n+i]
+		}
+		more := 0
+		if k.padding != nil {
+			more = k.padding[i]
+		}
+		if a.out >= 0 && a.kernel >= 0 {
+			want := -1
+			if wanted != nil {
+				want = wanted[i]
+			}
+			if err := a.resolveTransposed(k.window.autoPad, more, want); err != nil {
+				return nil, fmt.Errorf("%w on spatial axis %d", err, i)
+			}
+		} else if wanted != nil {
+			a.in = wanted[i]
+		}
+		axes[i] = a
+	}
+	return axes, nil
+}
+
+// resolveTransposed finds the output's size, or the padding for a wanted one.
+func (a *axis) resolveTransposed(autoPad string, more, want int) error {
+	if a.out == 0 {
+		return fmt.Errorf("%w: images without pixels", ops.ErrShape)
+	}
+	full := (a.out-1)*a.stride + (a.kernel-1)*a.dilation + 1 + more
+	if want < 0 && (autoPad == "SAME_UPPER" || autoPad == "SAME_LOWER") {
+		want = a.out * a.stride
+	}
+	if want < 0 {
+		a.in = full - a.before - a.behind
+	} else {
+		total := max(0, full-want)
+		a.before, a.behind = total-total/2, total/2
+		if autoPad == "SAME_UPPER" {
+			a.before, a.behind = a.behind, a.before
+		}
+		a.in = want
+	}
+	if a.in < 0 || a.in > ops.MaxElements {
+		return fmt.Errorf("%w: the output has size %d", ops.ErrShape, a.in)
+	}
+	return nil
+}
+
+func (k *convTranspose) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	x, w := in[0], in[1]
+	axes, err := k.axes(ops.Dims(x.Shape()[2:]...), ops.Dims(w.Shape()[2:]...))
+	if err != nil || out.Len() == 0 {
+		return err
+	}
+	f := filtering[float64]{
+		x: values[float64](x), w: values[float64](w), axes: axes, transposed: true,
+		images: x.Shape()[0], group: k.group, channels: x.Shape()[1] / k.group, filters: w.Shape()[1],
+	}
+	if len(in) == 3 && in[2] != nil {
+		f.bias = values[float64](in[2])
+	}
+	return f.run(ctx, func(number int, plane []float64) { store(out, number*len(plane), 1, plane) })
+}

@@ -1,0 +1,76 @@
+package std
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// newDet makes Det (opset 11): the determinants of the square matrices in the last two
+// dimensions of X, float32 or float64. It has no attributes.
+func newDet(n ops.Node) (kernel, error) { return det{}, n.Attributes.Only() }
+
+type det struct{}
+
+func (det) infer(in []*ops.Input) (ops.Type, error) {
+	x := in[0].Type
+	if err := checkDType("X", x, floats...); err != nil {
+		return x, err
+	}
+	rank := len(x.Shape)
+	ok := rank >= 2
+	if ok {
+		_, ok = merge(x.Shape[rank-1], x.Shape[rank-2])
+	}
+	if !ok {
+		return x, fmt.Errorf("%w: X is %v, want square matrices", ops.ErrShape, x)
+	}
+	return ops.Type{DType: x.DType, Shape: x.Shape[:rank-2]}, nil
+}
+
+func (det) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	n := in[0].Shape()[len(in[0].Shape())-1]
+	return ctx.For(out.Len(), 1, func(lo, hi int) error {
+		m := make([]float64, n*n)
+		for i := lo; i < hi; i++ {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			load(m, in[0], i*n*n, 1)
+			store(out, i, 1, []float64{determinant(m, n)})
+		}
+		return nil
+	})
+}
+
+// determinant eliminates, always with the largest number of a column, in m itself.
+func determinant(m []float64, n int) float64 {
+	d := 1.0
+	for c := range n {
+		top := c
+		for r := c + 1; r < n; r++ {
+			if math.Abs(m[r*n+c]) > math.Abs(m[top*n+c]) {
+				top = r
+			}
+		}
+		if top != c {
+			d = -d
+			for i := range n {
+				m[c*n+i], m[top*n+i] = m[top*n+i], m[c*n+i]
+			}
+		}
+		pivot := m[c*n+c]
+		d *= pivot
+		if pivot == 0 {
+			return 0
+		}
+		for r := c + 1; r < n; r++ {
+			f := m[r*n+c] / pivot
+			for i := c; i < n; i++ {
+				m[r*n+i] -= f * m[c*n+i]
+			}
+		}
+	}
+	return d
+}

@@ -1,0 +1,227 @@
+package std
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// newEinsum makes Einsum (opset 12): products of elements of the inputs, summed up over
+// the dimensions that the output does not have. The inputs are of one type, any but bool.
+//
+// Attributes: equation (required): a letter for each dimension of each input and of the
+// output, as in numpy: "ij,jk->ik". Dimensions that are "..." broadcast as for Add;
+// without "->" the output has them, and then the letters that are there once, in their
+// order.
+func newEinsum(n ops.Node) (kernel, error) {
+	if err := n.Attributes.Only("equation"); err != nil {
+		return nil, err
+	}
+	equation, err := ops.Attr(n.Attributes, "equation", "")
+	if err != nil {
+		return nil, err
+	}
+	equation = strings.ReplaceAll(equation, " ", "")
+	left, right, explicit := strings.Cut(equation, "->")
+	k := &einsum{inputs: strings.Split(left, ","), output: right}
+	for _, s := range append(slices.Clone(k.inputs), right) {
+		letters := strings.Replace(s, "...", "", 1)
+		if strings.Trim(letters, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+			return nil, fmt.Errorf("%w: equation %q", ops.ErrAttribute, equation)
+		}
+	}
+	if !explicit {
+		k.output = implicit(left)
+	}
+	for i, c := range k.output {
+		if c != '.' && (!strings.ContainsRune(left, c) || strings.ContainsRune(k.output[i+1:], c)) {
+			return nil, fmt.Errorf("%w: equation %q: the output's %q", ops.ErrAttribute, equation, c)
+		}
+	}
+	if len(k.inputs) != n.NumInputs {
+		return nil, fmt.Errorf("%w: equation %q for %d inputs", ops.ErrAttribute, equation, n.NumInputs)
+	}
+	return k, nil
+}
+
+// implicit returns what the output is when the equation does not say it.
+func implicit(left string) string {
+	var once []rune
+	for _, c := range left {
+		if c != '.' && c != ',' && strings.Count(left, string(c)) == 1 {
+			once = append(once, c)
+		}
+	}
+	slices.Sort(once)
+	if strings.Contains(left, "...") {
+		return "..." + string(once)
+	}
+	return string(once)
+}
+
+type einsum struct {
+	inputs []string
+	output string
+}
+
+// onlyInRuns implements late: the number of products can be far larger than inputs and
+// output.
+func (*einsum) onlyInRuns() {}
+
+// labels returns a name for each dimension of an input; those of "..." have numbers,
+// counted from the last.
+func labels(term string, rank int) ([]string, error) {
+	before, after, dots := strings.Cut(term, "...")
+	more := rank - len(before) - len(after)
+	if more < 0 || more > 0 && !dots {
+		return nil, fmt.Errorf("%w: %q for %d dimensions", ops.ErrShape, term, rank)
+	}
+	names := make([]string, 0, rank)
+	for _, c := range before {
+		names = append(names, string(c))
+	}
+	for i := range more {
+		names = append(names, fmt.Sprint(more-i))
+	}
+	for _, c := range after {
+		names = append(names, string(c))
+	}
+	return names, nil
+}
+
+// plan returns the labels of the inputs' and the output's dimensions, and their sizes.
+func (k *einsum) plan(shapes [][]ops.Dim) (terms [][]string, output []string, sizes map[string]ops.Dim, err error) {
+	sizes = map[string]ops.Dim{}
+	broad := 0
+	for i, shape := range shapes {
+		names, err := labels(k.inputs[i], len(shape))
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		terms = append(terms, names)
+		for d, name := range names {
+			old, ok := sizes[name]
+			if !ok {
+				old = ops.Dim{Size: 1}
+			}
+			size, err := broadcast([]ops.Dim{old}, []ops.Dim{shape[d]})
+			if err != nil {
+				return nil, nil, nil, fmt.Errorf("%w: %q is both %v and %v", ops.ErrShape, name, old, shape[d])
+			}
+			sizes[name] = size[0]
+		}
+		if strings.Contains(k.inputs[i], "...") {
+			broad = max(broad, len(shape)-len(k.inputs[i])+3)
+		}
+	}
+	rank := len(k.output)
+	if strings.Contains(k.output, "...") {
+		rank += broad - 3
+	}
+	output, err = labels(k.output, rank)
+	return terms, output, sizes, err
+}
+
+func (k *einsum) infer(in []*ops.Input) (ops.Type, error) {
+	t := in[0].Type
+	if err := checkDType("input 0", t, numeric...); err != nil {
+		return t, err
+	}
+	shapes := make([][]ops.Dim, len(in))
+	for i, x := range in {
+		if shapes[i] = x.Shape; x.DType != t.DType {
+			return t, fmt.Errorf("%w: input 0 is %v but input %d is %v", ops.ErrDType, t, i, x.Type)
+		}
+	}
+	_, output, sizes, err := k.plan(shapes)
+	if err != nil {
+		return t, err
+	}
+	t.Shape = make([]ops.Dim, len(output))
+	for i, name := range output {
+		t.Shape[i] = sizes[name]
+	}
+	return t, nil
+}
+
+func (k *einsum) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	switch d := out.DType(); {
+	case isFloat(d):
+		return einsumOf[float64](ctx, k, in, out)
+	case d == ops.Uint64:
+		return einsumOf[uint64](ctx, k, in, out)
+	}
+	return einsumOf[int64](ctx, k, in, out)
+}
+
+func einsumOf[W wide](ctx *ops.Context, k *einsum, in []*ops.Tensor, out *ops.Tensor) error {
+	shapes, elements := make([][]ops.Dim, len(in)), make([][]W, len(in))
+	for i, x := range in {
+		shapes[i], elements[i] = ops.TypeOf(x).Shape, values[W](x)
+	}
+	terms, output, named, err := k.plan(shapes)
+	if err != nil {
+		return err
+	}
+	// The loops are over the output's dimensions, then over those that are summed over.
+	names := slices.Clone(output)
+	for _, term := range terms {
+		for _, name := range term {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	sizes := make([]int, len(names))
+	strides := make([][]int, len(in)) // of each input, for each loop
+	for i, name := range names {
+		sizes[i] = named[name].Size
+	}
+	for i, term := range terms {
+		strides[i] = make([]int, len(names))
+		for d, stride := range rowMajor(in[i].Shape()) {
+			if in[i].Shape()[d] > 1 {
+				strides[i][slices.Index(names, term[d])] += stride
+			}
+		}
+	}
+	summed := sizes[len(output):]
+	// The number of products is bounded, so that nothing can be asked for that never ends.
+	products, err := ops.Len(sizes)
+	if err != nil {
+		return fmt.Errorf("the products: %w", err)
+	}
+	if out.Len() == 0 {
+		return nil
+	}
+	inner := products / out.Len()
+	return ctx.For(out.Len(), max(1, grain/max(1, inner)), func(lo, hi int) error {
+		for i := lo; i < hi; i++ {
+			var sum W
+			at := from(i, sizes[:len(output)])
+			rest := coordinates{shape: summed, at: make([]int, len(summed))}
+			for j := range inner {
+				if j%(1<<16) == 0 && ctx.Err() != nil {
+					return ctx.Err()
+				}
+				p := W(1)
+				for x := range elements {
+					place := 0
+					for d, c := range at.at {
+						place += c * strides[x][d]
+					}
+					for d, c := range rest.at {
+						place += c * strides[x][len(output)+d]
+					}
+					p *= elements[x][place]
+				}
+				sum += p
+				rest.next()
+			}
+			store(out, i, 1, []W{sum})
+		}
+		return nil
+	})
+}

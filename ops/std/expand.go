@@ -1,0 +1,111 @@
+package std
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// sizeVector returns the elements of an int64 vector of sizes of at least 0, nil when
+// they are not known; then their number is all that is known, and it must be.
+func sizeVector(name string, in *ops.Input) (list []int64, number int, err error) {
+	length, err := checkVector(name, in, ops.Int64)
+	if err != nil {
+		return nil, 0, err
+	}
+	if in.Const == nil {
+		if !length.Known() || length.Size > maxRank {
+			return nil, 0, fmt.Errorf("%w: %s is %v: the number of dimensions must be known, and at most %d", ops.ErrShape, name, in.Type, maxRank)
+		}
+		return nil, length.Size, nil
+	}
+	list = in.Const.Int64s()
+	for _, v := range list {
+		if v < 0 || v > ops.MaxElements {
+			return nil, 0, fmt.Errorf("%w: %s %v: %d is no size", ops.ErrShape, name, list, v)
+		}
+	}
+	return list, len(list), nil
+}
+
+// newExpand makes Expand (opsets 8, 13): the data, of any type, repeated to what it
+// broadcasts to with the shape, an int64 vector. It has no attributes.
+func newExpand(n ops.Node) (kernel, error) { return expand{}, n.Attributes.Only() }
+
+type expand struct{}
+
+func (expand) infer(in []*ops.Input) (ops.Type, error) {
+	data := in[0].Type
+	list, number, err := sizeVector("shape", in[1])
+	if err != nil {
+		return data, err
+	}
+	want := slices.Repeat([]ops.Dim{unknown}, number)
+	for i, v := range list {
+		want[i] = ops.Dim{Size: int(v)}
+	}
+	shape, err := broadcast(data.Shape, want)
+	if err != nil {
+		return data, fmt.Errorf("%w: data is %v, the shape %v", err, data, list)
+	}
+	return ops.Type{DType: data.DType, Shape: shape}, nil
+}
+
+func (expand) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	c := ops.Scratch[copying](ctx)
+	if c.rows == nil {
+		shape := out.Shape()
+		c.nest = newNest(shape, rowMajor(shape), repeated(in[0].Shape(), len(shape)))
+	}
+	return c.run(ctx, out, in[0])
+}
+
+// newTile makes Tile (opsets 6, 13): the data, of any type, side by side as many times
+// as repeats, an int64 vector, says for each dimension. It has no attributes.
+func newTile(n ops.Node) (kernel, error) { return tiling{}, n.Attributes.Only() }
+
+type tiling struct{}
+
+func (tiling) infer(in []*ops.Input) (ops.Type, error) {
+	data := in[0].Type
+	list, number, err := sizeVector("repeats", in[1])
+	if err != nil {
+		return data, err
+	}
+	if number != len(data.Shape) {
+		return data, fmt.Errorf("%w: %d repeats, but data is %v", ops.ErrShape, number, data)
+	}
+	shape := slices.Clone(data.Shape)
+	for i, d := range shape {
+		switch {
+		case list != nil && list[i] == 1:
+		case list == nil || !d.Known():
+			shape[i] = unknown
+		case list[i] > 0 && d.Size > ops.MaxElements/int(list[i]):
+			return data, fmt.Errorf("%w: %v repeated %v times has too many elements", ops.ErrShape, data, list)
+		default:
+			shape[i] = ops.Dim{Size: d.Size * int(list[i])}
+		}
+	}
+	return ops.Type{DType: data.DType, Shape: shape}, nil
+}
+
+func (tiling) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	c := ops.Scratch[copying](ctx)
+	if c.rows == nil {
+		// Each dimension is two: how many times, and the data's own.
+		var sizes, from []int
+		strides := rowMajor(in[0].Shape())
+		for i, size := range in[0].Shape() {
+			times := 0
+			if size > 0 {
+				times = out.Shape()[i] / size
+			}
+			sizes = append(sizes, times, size)
+			from = append(from, 0, strides[i])
+		}
+		c.nest = newNest(sizes, rowMajor(sizes), from)
+	}
+	return c.run(ctx, out, in[0])
+}

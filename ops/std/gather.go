@@ -1,0 +1,286 @@
+package std
+
+import (
+	"fmt"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// axisAttr reads the attribute axis and no other; negative since opset 11.
+func axisAttr(n ops.Node, standard int64, more ...string) (int64, error) {
+	if err := n.Attributes.Only(append(more, "axis")...); err != nil {
+		return 0, err
+	}
+	axis, err := ops.Attr(n.Attributes, "axis", standard)
+	if err == nil && axis < 0 && n.Opset < 11 {
+		err = fmt.Errorf("%w: axis %d is negative before opset 11", ops.ErrAttribute, axis)
+	}
+	return axis, err
+}
+
+// newGather makes Gather (opsets 1, 11, 13): the entries of the data along an axis
+// that the indices, int32 or int64, name. The output has the indices' dimensions in
+// place of the axis. The data is of any type. Negative indices count from the end.
+//
+// Attributes: axis (0).
+func newGather(n ops.Node) (kernel, error) {
+	axis, err := axisAttr(n, 0)
+	return gather{axis}, err
+}
+
+type gather struct{ axis int64 }
+
+func (k gather) infer(in []*ops.Input) (ops.Type, error) {
+	data := in[0].Type
+	if err := checkDType("indices", in[1].Type, indices...); err != nil {
+		return data, err
+	}
+	axis, err := axisOf(k.axis, len(data.Shape))
+	if err != nil {
+		return data, fmt.Errorf("%w: data is %v", err, data)
+	}
+	shape := append([]ops.Dim{}, data.Shape[:axis]...)
+	shape = append(append(shape, in[1].Shape...), data.Shape[axis+1:]...)
+	return ops.Type{DType: data.DType, Shape: shape}, nil
+}
+
+func (k gather) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	shape := in[0].Shape()
+	axis, err := axisOf(k.axis, len(shape))
+	if err != nil {
+		return err
+	}
+	list, size, block := integers(in[1]), shape[axis], count(shape[axis+1:])
+	return take(ctx, out, in[0], nil, block, func(first int, from []int) error {
+		for i := range from {
+			at, err := index(list[(first+i)%len(list)], size)
+			if err != nil {
+				return err
+			}
+			from[i] = ((first+i)/len(list)*size + at) * block
+		}
+		return nil
+	})
+}
+
+// newGatherElements makes GatherElements (opsets 11, 13): for each index, int32 or
+// int64, the entry of the data that has the index in place of the index's own
+// coordinate along the axis. Data, of any type, and indices have the same rank, and
+// the indices are no larger except along the axis.
+//
+// Attributes: axis (0).
+func newGatherElements(n ops.Node) (kernel, error) {
+	axis, err := axisAttr(n, 0)
+	return gatherElements{axis}, err
+}
+
+type gatherElements struct{ axis int64 }
+
+func (k gatherElements) infer(in []*ops.Input) (ops.Type, error) {
+	return ops.Type{DType: in[0].DType, Shape: in[1].Shape}, checkElements(k.axis, in)
+}
+
+// checkElements checks data and indices of the same rank.
+func checkElements(axis int64, in []*ops.Input) error {
+	data, list := in[0].Type, in[1].Type
+	if err := checkDType("indices", list, indices...); err != nil {
+		return err
+	}
+	a, err := axisOf(axis, len(data.Shape))
+	if err != nil {
+		return fmt.Errorf("%w: data is %v", err, data)
+	}
+	ok := len(data.Shape) == len(list.Shape)
+	for i := 0; ok && i < len(data.Shape); i++ {
+		ok = i == a || !data.Shape[i].Known() || !list.Shape[i].Known() || data.Shape[i].Size >= list.Shape[i].Size
+	}
+	if !ok {
+		return fmt.Errorf("%w: data is %v, indices are %v (axis %d)", ops.ErrShape, data, list, a)
+	}
+	return nil
+}
+
+func (k gatherElements) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	axis, err := axisOf(k.axis, len(in[0].Shape()))
+	if err != nil {
+		return err
+	}
+	list := integers(in[1])
+	return take(ctx, out, in[0], nil, 1, func(first int, from []int) error {
+		return elementPlaces(in[0].Shape(), in[1].Shape(), axis, list, first, from)
+	})
+}
+
+// elementPlaces finds the entries of the data that the indices of GatherElements and
+// ScatterElements are about.
+func elementPlaces(data, shape []int, axis int, list []int64, first int, places []int) error {
+	strides := rowMajor(data)
+	c := from(first, shape)
+	for i := range places {
+		at, err := index(list[first+i], data[axis])
+		if err != nil {
+			return err
+		}
+		place := (at - c.at[axis]) * strides[axis]
+		for d, s := range strides {
+			place += c.at[d] * s
+		}
+		places[i] = place
+		c.next()
+	}
+	return nil
+}
+
+// newGatherND makes GatherND (opsets 11, 12, 13): each row of the indices, int64, is
+// the beginning of a place in the data, of any type, and picks what is there. The
+// first batch_dims dimensions are common to both.
+//
+// Attributes: batch_dims (0; since opset 12).
+func newGatherND(n ops.Node) (kernel, error) {
+	if err := n.Attributes.Only("batch_dims"); err != nil {
+		return nil, err
+	}
+	batch, err := ops.Attr(n.Attributes, "batch_dims", int64(0))
+	if err != nil {
+		return nil, err
+	}
+	if batch < 0 || batch > ops.MaxElements {
+		return nil, fmt.Errorf("%w: batch_dims %d", ops.ErrAttribute, batch)
+	}
+	return gatherND{int(batch)}, nil
+}
+
+type gatherND struct{ batch int }
+
+func (k gatherND) infer(in []*ops.Input) (ops.Type, error) {
+	data, list := in[0].Type, in[1].Type
+	if err := checkDType("indices", list, ops.Int64); err != nil {
+		return data, err
+	}
+	length, err := rowLength(list, len(data.Shape)-k.batch)
+	if err != nil || len(list.Shape) <= k.batch {
+		return data, fmt.Errorf("%w: data is %v, indices are %v, batch_dims %d", ops.ErrShape, data, list, k.batch)
+	}
+	shape := append([]ops.Dim{}, list.Shape[:len(list.Shape)-1]...)
+	for i := range k.batch {
+		var ok bool
+		if shape[i], ok = merge(shape[i], data.Shape[i]); !ok {
+			return data, fmt.Errorf("%w: data is %v, indices are %v, batch_dims %d", ops.ErrShape, data, list, k.batch)
+		}
+	}
+	return ops.Type{DType: data.DType, Shape: append(shape, data.Shape[k.batch+length:]...)}, nil
+}
+
+// rowLength returns the size of the last dimension of the indices of GatherND and
+// ScatterND.
+func rowLength(list ops.Type, atMost int) (int, error) {
+	if len(list.Shape) == 0 {
+		return 0, ops.ErrShape
+	}
+	d := list.Shape[len(list.Shape)-1]
+	if !d.Known() || d.Size < 1 || d.Size > atMost {
+		return 0, ops.ErrShape
+	}
+	return d.Size, nil
+}
+
+func (k gatherND) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	shape, list := in[0].Shape(), in[1].Int64s()
+	length := in[1].Shape()[len(in[1].Shape())-1]
+	strides := rowMajor(shape)
+	rows := count(in[1].Shape()[k.batch : len(in[1].Shape())-1]) // of one entry of the batch
+	entry := count(shape[k.batch:])
+	return take(ctx, out, in[0], nil, count(shape[k.batch+length:]), func(first int, from []int) error {
+		for i := range from {
+			row := first + i
+			from[i] = row / rows * entry
+			for j, v := range list[row*length:][:length] {
+				at, err := index(v, shape[k.batch+j])
+				if err != nil {
+					return err
+				}
+				from[i] += at * strides[k.batch+j]
+			}
+		}
+		return nil
+	})
+}
+
+// newCompress makes Compress (opsets 9, 11): the entries along an axis, or of the
+// data as a vector, for which the condition, a bool vector, is true. A condition that
+// is too short ends with false. The data is of any type.
+//
+// Attributes: axis (none).
+func newCompress(n ops.Node) (multi, error) {
+	_, along := n.Attributes["axis"]
+	axis, err := axisAttr(n, 0)
+	return compress{axis, along}, err
+}
+
+type compress struct {
+	axis  int64
+	along bool // else of the flattened data
+}
+
+func (k compress) inferAll(in []*ops.Input) ([]ops.Type, error) {
+	data := in[0].Type
+	if _, err := checkVector("condition", in[1], ops.Bool); err != nil {
+		return nil, err
+	}
+	shape, axis := []ops.Dim{product(data.Shape)}, 0
+	if k.along {
+		var err error
+		if axis, err = axisOf(k.axis, len(data.Shape)); err != nil {
+			return nil, fmt.Errorf("%w: data is %v", err, data)
+		}
+		shape = append([]ops.Dim{}, data.Shape...)
+	}
+	size := shape[axis]
+	shape[axis] = unknown
+	if in[1].Const != nil && size.Known() {
+		picked, err := picks(in[1].Const, size.Size)
+		if err != nil {
+			return nil, err
+		}
+		shape[axis] = ops.Dim{Size: len(picked)}
+	}
+	return []ops.Type{{DType: data.DType, Shape: shape}}, nil
+}
+
+// picks returns which entries of an axis stay.
+func picks(condition *ops.Tensor, size int) ([]int, error) {
+	wanted, _ := ops.Data[bool](condition)
+	var picked []int
+	for i, w := range wanted {
+		if !w {
+			continue
+		}
+		if i >= size {
+			return nil, fmt.Errorf("%w: the condition names entry %d of %d", ops.ErrShape, i, size)
+		}
+		picked = append(picked, i)
+	}
+	return picked, nil
+}
+
+func (k compress) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
+	shape, axis := []int{in[0].Len()}, 0
+	if k.along {
+		var err error
+		shape = in[0].Shape()
+		if axis, err = axisOf(k.axis, len(shape)); err != nil {
+			return err
+		}
+	}
+	picked, err := picks(in[1], shape[axis])
+	if err != nil {
+		return err
+	}
+	block := count(shape[axis+1:])
+	return take(ctx, out[0], in[0], nil, block, func(first int, from []int) error {
+		for i := range from {
+			from[i] = ((first+i)/len(picked)*shape[axis] + picked[(first+i)%len(picked)]) * block
+		}
+		return nil
+	})
+}

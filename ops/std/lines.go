@@ -1,0 +1,248 @@
+package std
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// line is the elements of a tensor along one axis, in a wide type.
+type line[W wide] struct {
+	number      int // among the lines
+	first, step int // where the elements are
+	elements    []W // f may change them
+}
+
+// lines calls f with every line of x along an axis, from several goroutines.
+func lines[W wide](ctx *ops.Context, x *ops.Tensor, axis int, f func(l *line[W]) error) error {
+	shape := x.Shape()
+	size, step := shape[axis], count(shape[axis+1:])
+	return ctx.For(count(shape[:axis])*step, max(1, grain/max(1, size)), func(lo, hi int) error {
+		l := line[W]{step: step, elements: make([]W, size)}
+		for l.number = lo; l.number < hi; l.number++ {
+			l.first = l.number/step*step*size + l.number%step
+			load(l.elements, x, l.first, step)
+			if err := f(&l); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// newArgMax makes ArgMax (opsets 1, 11, 12, 13): the index, int64, of the largest
+// element along an axis, the first one of several. NaN is larger than all numbers.
+// The data is of any type but bool.
+//
+// Attributes: axis (0), keepdims (1), select_last_index (0; since opset 12): 1 for the
+// last one of several.
+func newArgMax(n ops.Node) (kernel, error) {
+	return newArg(n, argMax[float64], argMax[int64], argMax[uint64])
+}
+
+// newArgMin makes ArgMin (opsets 1, 11, 12, 13): the index of the smallest; see
+// newArgMax.
+func newArgMin(n ops.Node) (kernel, error) {
+	return newArg(n, argMin[float64], argMin[int64], argMin[uint64])
+}
+
+func argMax[W wide](v, best W) bool { return v > best || v != v && best == best }
+func argMin[W wide](v, best W) bool { return v < best || v != v && best == best }
+
+func newArg(n ops.Node, f func(v, best float64) bool, i func(v, best int64) bool, u func(v, best uint64) bool) (kernel, error) {
+	more := []string{"keepdims"}
+	if n.Opset >= 12 {
+		more = append(more, "select_last_index")
+	}
+	axis, err := axisAttr(n, 0, more...)
+	if err != nil {
+		return nil, err
+	}
+	keep, err := ops.Attr(n.Attributes, "keepdims", int64(1))
+	if err != nil {
+		return nil, err
+	}
+	last, err := ops.Attr(n.Attributes, "select_last_index", int64(0))
+	return &arg{axis: axis, keep: keep != 0, last: last != 0, real: f, signed: i, unsigned: u}, err
+}
+
+type arg struct {
+	axis       int64
+	keep, last bool
+	real       func(v, best float64) bool
+	signed     func(v, best int64) bool
+	unsigned   func(v, best uint64) bool
+}
+
+func (k *arg) infer(in []*ops.Input) (ops.Type, error) {
+	data := in[0].Type
+	if err := checkDType("data", data, numeric...); err != nil {
+		return data, err
+	}
+	axis, err := axisOf(k.axis, len(data.Shape))
+	if err != nil {
+		return data, fmt.Errorf("%w: data is %v", err, data)
+	}
+	if data.Shape[axis].Size == 0 {
+		return data, fmt.Errorf("%w: data is %v: there is nothing along axis %d", ops.ErrShape, data, axis)
+	}
+	shape := append([]ops.Dim{}, data.Shape[:axis]...)
+	if k.keep {
+		shape = append(shape, ops.Dim{Size: 1})
+	}
+	return ops.Type{DType: ops.Int64, Shape: append(shape, data.Shape[axis+1:]...)}, nil
+}
+
+func (k *arg) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	axis, err := axisOf(k.axis, len(in[0].Shape()))
+	if err != nil {
+		return err
+	}
+	switch d := in[0].DType(); {
+	case isFloat(d):
+		return argOf(ctx, in[0], out, axis, k.last, k.real)
+	case d == ops.Uint64:
+		return argOf(ctx, in[0], out, axis, k.last, k.unsigned)
+	}
+	return argOf(ctx, in[0], out, axis, k.last, k.signed)
+}
+
+func argOf[W wide](ctx *ops.Context, x, out *ops.Tensor, axis int, last bool, better func(v, best W) bool) error {
+	return lines(ctx, x, axis, func(l *line[W]) error {
+		best := 0
+		for i, v := range l.elements {
+			if better(v, l.elements[best]) || last && !better(l.elements[best], v) {
+				best = i
+			}
+		}
+		out.Int64s()[l.number] = int64(best)
+		return nil
+	})
+}
+
+// newCumSum makes CumSum (opsets 11, 14): the sums of the elements up to each one along
+// an axis, which is the second input, an int32 or int64 scalar. x is of any type but
+// bool; float32 is summed up in float64.
+//
+// Attributes: exclusive (0): 1 leaves the element itself out; reverse (0): 1 sums up
+// from the end.
+func newCumSum(n ops.Node) (kernel, error) {
+	if err := n.Attributes.Only("exclusive", "reverse"); err != nil {
+		return nil, err
+	}
+	exclusive, err := ops.Attr(n.Attributes, "exclusive", int64(0))
+	if err != nil {
+		return nil, err
+	}
+	reverse, err := ops.Attr(n.Attributes, "reverse", int64(0))
+	return cumSum{exclusive != 0, reverse != 0}, err
+}
+
+type cumSum struct{ exclusive, reverse bool }
+
+func (k cumSum) infer(in []*ops.Input) (ops.Type, error) {
+	x := in[0].Type
+	if err := checkDType("x", x, numeric...); err != nil {
+		return x, err
+	}
+	if err := checkScalar("axis", in[1].Type, indices...); err != nil {
+		return x, err
+	}
+	if in[1].Const != nil {
+		if _, err := axisOf(first[int64](in[1].Const), len(x.Shape)); err != nil {
+			return x, fmt.Errorf("%w: x is %v", err, x)
+		}
+	}
+	return x, nil
+}
+
+func (k cumSum) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	axis, err := axisOf(first[int64](in[1]), len(out.Shape()))
+	if err != nil {
+		return err
+	}
+	if isFloat(out.DType()) {
+		return cumulate[float64](ctx, k, in[0], out, axis)
+	}
+	return cumulate[int64](ctx, k, in[0], out, axis)
+}
+
+func cumulate[W wide](ctx *ops.Context, k cumSum, x, out *ops.Tensor, axis int) error {
+	return lines(ctx, x, axis, func(l *line[W]) error {
+		var sum W
+		n := len(l.elements)
+		for i := range n {
+			if k.reverse {
+				i = n - 1 - i
+			}
+			v := l.elements[i]
+			l.elements[i] = sum
+			sum += v
+			if !k.exclusive {
+				l.elements[i] = sum
+			}
+		}
+		store(out, l.first, l.step, l.elements)
+		return nil
+	})
+}
+
+// newLpNormalization makes LpNormalization (opset 1): x over its norm along an axis. x
+// is float32 or float64; where the norm is 0, so is the result.
+//
+// Attributes: axis (-1), p (2): 1 or 2.
+func newLpNormalization(n ops.Node) (kernel, error) {
+	if err := n.Attributes.Only("axis", "p"); err != nil {
+		return nil, err
+	}
+	axis, err := ops.Attr(n.Attributes, "axis", int64(-1))
+	if err != nil {
+		return nil, err
+	}
+	p, err := ops.Attr(n.Attributes, "p", int64(2))
+	if err == nil && p != 1 && p != 2 {
+		err = fmt.Errorf("%w: p %d, want 1 or 2", ops.ErrAttribute, p)
+	}
+	return lpNormalization{axis, p}, err
+}
+
+type lpNormalization struct{ axis, p int64 }
+
+func (k lpNormalization) infer(in []*ops.Input) (ops.Type, error) {
+	x := in[0].Type
+	if err := checkDType("input", x, floats...); err != nil {
+		return x, err
+	}
+	if _, err := axisOf(k.axis, len(x.Shape)); err != nil {
+		return x, fmt.Errorf("%w: input is %v", err, x)
+	}
+	return x, nil
+}
+
+func (k lpNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	axis, err := axisOf(k.axis, len(out.Shape()))
+	if err != nil {
+		return err
+	}
+	return lines(ctx, in[0], axis, func(l *line[float64]) error {
+		norm := 0.0
+		for _, v := range l.elements {
+			if k.p == 1 {
+				norm += math.Abs(v)
+			} else {
+				norm += v * v
+			}
+		}
+		if k.p == 2 {
+			norm = math.Sqrt(norm)
+		}
+		for i := range l.elements {
+			if norm != 0 {
+				l.elements[i] /= norm
+			}
+		}
+		store(out, l.first, l.step, l.elements)
+		return nil
+	})
+}

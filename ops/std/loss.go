@@ -1,0 +1,169 @@
+package std
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// loss is what the two losses share: the weighted negative log-probabilities of the
+// right classes.
+type loss struct {
+	reduction string
+	ignore    int64
+	ignores   bool
+}
+
+func newLoss(n ops.Node) (loss, error) {
+	if err := n.Attributes.Only("ignore_index", "reduction"); err != nil {
+		return loss{}, err
+	}
+	_, ignores := n.Attributes["ignore_index"]
+	ignore, err := ops.Attr(n.Attributes, "ignore_index", int64(0))
+	if err != nil {
+		return loss{}, err
+	}
+	r, err := ops.Attr(n.Attributes, "reduction", "mean")
+	if err == nil && !slices.Contains([]string{"none", "sum", "mean"}, r) {
+		err = fmt.Errorf("%w: reduction %q, want none, sum or mean", ops.ErrAttribute, r)
+	}
+	return loss{r, ignore, ignores}, err
+}
+
+// check checks the scores (N, C, ...), the classes (N, ...) and the optional weights (C),
+// and returns the type of the loss.
+func (k loss) check(in []*ops.Input) (ops.Type, error) {
+	x, target := in[0].Type, in[1].Type
+	if err := checkDType("scores", x, floats...); err != nil {
+		return x, err
+	}
+	if err := checkDType("target", target, indices...); err != nil {
+		return x, err
+	}
+	ok := len(x.Shape) >= 2 && len(target.Shape) == len(x.Shape)-1
+	shape := slices.Clone(target.Shape)
+	for i := 0; ok && i < len(shape); i++ {
+		at := i
+		if i > 0 {
+			at++
+		}
+		shape[i], ok = merge(shape[i], x.Shape[at])
+	}
+	if !ok {
+		return x, fmt.Errorf("%w: scores are %v but target is %v", ops.ErrShape, x, target)
+	}
+	if len(in) > 2 && in[2] != nil {
+		w := in[2].Type
+		ok := w.DType == x.DType && len(w.Shape) == 1
+		if ok {
+			_, ok = merge(w.Shape[0], x.Shape[1])
+		}
+		if !ok {
+			return x, fmt.Errorf("%w: scores are %v but weight is %v", ops.ErrShape, x, w)
+		}
+	}
+	if k.reduction != "none" {
+		shape = nil
+	}
+	return ops.Type{DType: x.DType, Shape: shape}, nil
+}
+
+// compute adds up, always in the order in which the classes lie; logP holds the
+// logarithms of probabilities, (N, C, ...).
+func (k loss) compute(ctx *ops.Context, logP []float64, shape []int, target, weight, out *ops.Tensor) error {
+	inner, classes := count(shape[2:]), shape[1]
+	var weights []float64
+	if weight != nil {
+		weights = values[float64](weight)
+	}
+	total, weighted := 0.0, 0.0
+	for i, class := range values[int64](target) {
+		if i%chunk == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		v, w := 0.0, 0.0
+		if !k.ignores || class != k.ignore {
+			if class < 0 || class >= int64(classes) {
+				return fmt.Errorf("%w: class %d of %d", ops.ErrShape, class, classes)
+			}
+			w = 1
+			if weights != nil {
+				w = weights[class]
+			}
+			v = -w * logP[(i/inner*classes+int(class))*inner+i%inner]
+		}
+		total += v
+		weighted += w
+		if k.reduction == "none" {
+			store(out, i, 1, []float64{v})
+		}
+	}
+	switch k.reduction {
+	case "mean":
+		store(out, 0, 1, []float64{total / weighted})
+	case "sum":
+		store(out, 0, 1, []float64{total})
+	}
+	return nil
+}
+
+// newNegativeLogLikelihoodLoss makes NegativeLogLikelihoodLoss (opsets 12, 13): minus the
+// input (N, C, ...), float32 or float64, at the class that the target (N, ...), int32 or
+// int64, says, times the optional weight (C) of the class.
+//
+// Attributes: reduction (mean): none, sum, or mean, over the sum of the weights;
+// ignore_index (none): a class that counts nothing.
+func newNegativeLogLikelihoodLoss(n ops.Node) (kernel, error) {
+	k, err := newLoss(n)
+	return negativeLogLikelihoodLoss{k}, err
+}
+
+type negativeLogLikelihoodLoss struct{ loss }
+
+func (k negativeLogLikelihoodLoss) infer(in []*ops.Input) (ops.Type, error) { return k.check(in) }
+
+func (k negativeLogLikelihoodLoss) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	return k.compute(ctx, values[float64](in[0]), in[0].Shape(), in[1], optional(in, 2), out)
+}
+
+// newSoftmaxCrossEntropyLoss makes SoftmaxCrossEntropyLoss (opsets 12, 13): the loss of
+// newNegativeLogLikelihoodLoss for the LogSoftmax of the scores along the classes, which
+// is the optional second output.
+func newSoftmaxCrossEntropyLoss(n ops.Node) (multi, error) {
+	k, err := newLoss(n)
+	return softmaxCrossEntropyLoss{k}, err
+}
+
+type softmaxCrossEntropyLoss struct{ loss }
+
+func (k softmaxCrossEntropyLoss) inferAll(in []*ops.Input) ([]ops.Type, error) {
+	t, err := k.check(in)
+	return []ops.Type{t, in[0].Type}, err
+}
+
+func (k softmaxCrossEntropyLoss) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
+	x := in[0]
+	logP := make([]float64, x.Len())
+	err := lines(ctx, x, 1, func(l *line[float64]) error {
+		top, sum := math.Inf(-1), 0.0
+		for _, v := range l.elements {
+			top = max(top, v)
+		}
+		for _, v := range l.elements {
+			sum += math.Exp(v - top)
+		}
+		for i, v := range l.elements {
+			logP[l.first+i*l.step] = v - top - math.Log(sum)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(out) > 1 {
+		store(out[1], 0, 1, logP)
+	}
+	return k.compute(ctx, logP, x.Shape(), in[1], optional(in, 2), out[0])
+}

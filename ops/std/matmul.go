@@ -1,0 +1,280 @@
+package std
+
+import (
+	"fmt"
+	"slices"
+
+	kernels "github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// summand is the set of types that products of matrices are computed in.
+type summand interface{ float32 | float64 | int64 }
+
+// matrix is a matrix that lies in elements from the first one on, row by row, or, when
+// transposed, column by column.
+type matrix[T summand] struct {
+	elements   []T
+	stride     int // from row to row, or from column to column
+	transposed bool
+}
+
+// multiply computes rows lo to hi of C = A*B, where A has k columns and B n, into c,
+// which holds these rows only. An entry is always summed up in the order of k.
+func multiply[T summand](c []T, a, b matrix[T], lo, hi, n, k int) {
+	if single, ok := any(c).([]float32); ok {
+		x, y := any(a.elements).([]float32), any(b.elements).([]float32)
+		if n == 0 || lo == hi {
+			return
+		}
+		if first := lo * a.stride; !a.transposed && k > 0 {
+			x = x[first:]
+		} else if k > 0 {
+			x = x[lo:]
+		}
+		kernels.Gemm(a.transposed, b.transposed, hi-lo, n, k, x, a.stride, y, b.stride, single, n, false)
+		return
+	}
+	for i := lo; i < hi; i++ {
+		row := c[(i-lo)*n:][:n]
+		clear(row)
+		for p := range k {
+			var v T
+			if a.transposed {
+				v = a.elements[p*a.stride+i]
+			} else {
+				v = a.elements[i*a.stride+p]
+			}
+			if b.transposed {
+				for j := range row {
+					row[j] += v * b.elements[j*b.stride+p]
+				}
+				continue
+			}
+			for j, w := range b.elements[p*b.stride:][:n] {
+				row[j] += v * w
+			}
+		}
+	}
+}
+
+// newMatMul makes MatMul (opsets 1, 9, 13): products of the matrices in the last two
+// dimensions of A and B; the others broadcast as for Add. A vector A is one row, a
+// vector B one column, which the output does not have. A and B are of one type: float32,
+// float64 or integers. It has no attributes.
+func newMatMul(n ops.Node) (kernel, error) { return matMul{}, n.Attributes.Only() }
+
+type matMul struct{}
+
+func (matMul) infer(in []*ops.Input) (ops.Type, error) {
+	a, b := in[0].Type, in[1].Type
+	if err := checkDType("A", a, numeric...); err != nil {
+		return a, err
+	}
+	if a.DType != b.DType {
+		return a, fmt.Errorf("%w: A is %v but B is %v", ops.ErrDType, a, b)
+	}
+	return matMulType(a.DType, a, b)
+}
+
+func matMulType(d ops.DType, a, b ops.Type) (ops.Type, error) {
+	x, y := a.Shape, b.Shape
+	if len(x) == 0 || len(y) == 0 {
+		return ops.Type{}, fmt.Errorf("%w: A is %v, B is %v: scalars are no matrices", ops.ErrShape, a, b)
+	}
+	row, column := len(x) == 1, len(y) == 1
+	if row {
+		x = []ops.Dim{{Size: 1}, x[0]}
+	}
+	if column {
+		y = []ops.Dim{y[0], {Size: 1}}
+	}
+	p, q := len(x)-2, len(y)-2
+	shape, err := broadcast(x[:p], y[:q])
+	if _, ok := merge(x[p+1], y[q]); err != nil || !ok {
+		return ops.Type{}, fmt.Errorf("%w: A is %v, B is %v", ops.ErrShape, a, b)
+	}
+	if !row {
+		shape = append(shape, x[p])
+	}
+	if !column {
+		shape = append(shape, y[q+1])
+	}
+	return ops.Type{DType: d, Shape: shape}, nil
+}
+
+func (matMul) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	a, b := in[0], in[1]
+	switch out.DType() {
+	case ops.Float32:
+		return products(ctx, a.Shape(), b.Shape(), a.Float32s(), b.Float32s(), func(at int, c []float32) { copy(out.Float32s()[at:], c) })
+	case ops.Float64:
+		return products(ctx, a.Shape(), b.Shape(), values[float64](a), values[float64](b), func(at int, c []float64) { store(out, at, 1, c) })
+	}
+	return products(ctx, a.Shape(), b.Shape(), values[int64](a), values[int64](b), func(at int, c []int64) { store(out, at, 1, c) })
+}
+
+// products calls done with rows of products and the place of the first in the output.
+func products[T summand](ctx *ops.Context, shapeA, shapeB []int, a, b []T, done func(at int, c []T)) error {
+	if len(shapeA) == 1 {
+		shapeA = []int{1, shapeA[0]}
+	}
+	if len(shapeB) == 1 {
+		shapeB = []int{shapeB[0], 1}
+	}
+	p, q := len(shapeA)-2, len(shapeB)-2
+	m, k, n := shapeA[p], shapeA[p+1], shapeB[q+1]
+	rank := max(p, q)
+	batch := make([]int, rank)
+	for i := range batch {
+		batch[i] = 1
+		if j := i - rank + p; j >= 0 {
+			batch[i] = shapeA[j]
+		}
+		if j := i - rank + q; j >= 0 && shapeB[j] != 1 {
+			batch[i] = shapeB[j]
+		}
+	}
+	all := newNest(batch, repeated(shapeA[:p], rank), repeated(shapeB[:q], rank))
+	const rows = 32 // of a part
+	parts := (m + rows - 1) / rows
+	if n == 0 || parts == 0 {
+		return nil
+	}
+	return ctx.For(all.total*parts, max(1, grain/max(1, min(m, rows)*n*k)), func(lo, hi int) error {
+		c := make([]T, min(m, rows)*n)
+		for ; lo < hi; lo++ {
+			number, first := lo/parts, lo%parts*rows
+			last := min(first+rows, m)
+			err := all.walk(number, number+1, func(at [maxOperands]int, _ int) error {
+				x, y := at[0], at[1]
+				part := c[:(last-first)*n]
+				multiply(part, matrix[T]{a[x*m*k:], k, false}, matrix[T]{b[y*k*n:], n, false}, first, last, n, k)
+				done((number*m+first)*n, part)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// newGemm makes Gemm (opsets 7, 9, 11, 13): Y = alpha*A'*B' + beta*C, where A' is A or
+// its transpose (M, K), and B' B or its transpose (K, N). The optional C is repeated to
+// (M, N) as for Add. All are of one type: float32, float64 or integers.
+//
+// Attributes: alpha (1), beta (1), transA (0), transB (0).
+func newGemm(n ops.Node) (kernel, error) {
+	if err := n.Attributes.Only("alpha", "beta", "transA", "transB"); err != nil {
+		return nil, err
+	}
+	var k gemm
+	for name, p := range map[string]*float32{"alpha": &k.alpha, "beta": &k.beta} {
+		var err error
+		if *p, err = ops.Attr(n.Attributes, name, float32(1)); err != nil {
+			return nil, err
+		}
+	}
+	for name, p := range map[string]*bool{"transA": &k.transA, "transB": &k.transB} {
+		v, err := ops.Attr(n.Attributes, name, int64(0))
+		if err != nil {
+			return nil, err
+		}
+		*p = v != 0
+	}
+	return &k, nil
+}
+
+type gemm struct {
+	alpha, beta    float32
+	transA, transB bool
+}
+
+func (k *gemm) infer(in []*ops.Input) (ops.Type, error) {
+	a, b := in[0].Type, in[1].Type
+	if err := checkDType("A", a, numeric...); err != nil {
+		return a, err
+	}
+	if len(a.Shape) != 2 || len(b.Shape) != 2 {
+		return a, fmt.Errorf("%w: A is %v, B is %v, want matrices", ops.ErrShape, a, b)
+	}
+	x, y := slices.Clone(a.Shape), slices.Clone(b.Shape)
+	if k.transA {
+		slices.Reverse(x)
+	}
+	if k.transB {
+		slices.Reverse(y)
+	}
+	if _, ok := merge(x[1], y[0]); !ok {
+		return a, fmt.Errorf("%w: A is %v (transA %v), B is %v (transB %v)", ops.ErrShape, a, k.transA, b, k.transB)
+	}
+	t := ops.Type{DType: a.DType, Shape: []ops.Dim{x[0], y[1]}}
+	for i, other := range in[1:] {
+		if other != nil && other.DType != a.DType {
+			return a, fmt.Errorf("%w: A is %v but input %d is %v", ops.ErrDType, a, i+1, other.Type)
+		}
+	}
+	if len(in) == 3 && in[2] != nil {
+		c := in[2].Type
+		shape, err := broadcast(t.Shape, c.Shape)
+		if err == nil && len(shape) != 2 {
+			err = ops.ErrShape
+		}
+		for i := 0; err == nil && i < 2; i++ {
+			if _, ok := merge(shape[i], t.Shape[i]); !ok {
+				err = ops.ErrShape
+			}
+		}
+		if err != nil {
+			return a, fmt.Errorf("%w: C is %v, want what repeats to %v", ops.ErrShape, c, t)
+		}
+	}
+	return t, nil
+}
+
+func (k *gemm) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	var err error
+	switch out.DType() {
+	case ops.Float32:
+		err = gemmRows(ctx, k, in, out, in[0].Float32s(), in[1].Float32s(), out.Float32s())
+	case ops.Float64:
+		o, _ := ops.Data[float64](out)
+		err = gemmRows(ctx, k, in, out, values[float64](in[0]), values[float64](in[1]), o)
+	default:
+		c := make([]int64, out.Len())
+		if err = gemmRows(ctx, k, in, out, values[int64](in[0]), values[int64](in[1]), c); err == nil {
+			store(out, 0, 1, c)
+		}
+	}
+	if err != nil || (k.alpha == 1 && len(in) < 3) {
+		return err
+	}
+	return k.finish(ctx, in, out)
+}
+
+func gemmRows[T summand](ctx *ops.Context, k *gemm, in []*ops.Tensor, out *ops.Tensor, a, b, c []T) error {
+	x, y := matrix[T]{a, in[0].Shape()[1], k.transA}, matrix[T]{b, in[1].Shape()[1], k.transB}
+	depth, n := in[0].Shape()[1], out.Shape()[1]
+	if k.transA {
+		depth = in[0].Shape()[0]
+	}
+	return ctx.For(out.Shape()[0], max(1, grain/max(1, n*depth)), func(lo, hi int) error {
+		multiply(c[lo*n:hi*n], x, y, lo, hi, n, depth)
+		return nil
+	})
+}
+
+// finish replaces the product by alpha times it plus beta*C.
+func (k *gemm) finish(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	alpha, beta := float64(k.alpha), float64(k.beta)
+	if len(in) < 3 || in[2] == nil {
+		scale := eachWide(func(x float64) float64 { return alpha * x })
+		return ctx.Do(out.Len(), grain, &unaryLoop{out: out, x: out, compute: scale})
+	}
+	shape := out.Shape()
+	n := newNest(shape, rowMajor(shape), rowMajor(shape), repeated(in[2].Shape(), 2))
+	combine := converted(pairwise(func(x, c float64) float64 { return alpha*x + beta*c }))
+	return ctx.Do(n.total, grain, &arithmeticLoop{nest: n, out: out, a: out, b: in[2], compute: combine})
+}

@@ -1,0 +1,240 @@
+package std
+
+import (
+	"context"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/internal/parallel"
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/opstest"
+)
+
+// nonsense makes nodes that make little sense.
+type nonsense struct {
+	*rand.Rand
+	attributes map[string]func() any
+}
+
+func newNonsense(seed uint64) *nonsense {
+	r := &nonsense{Rand: rand.New(rand.NewPCG(seed, 2))}
+	number := func() any { return r.list(1)[0] }
+	small := func() any { return int64(r.IntN(4)) }
+	list := func() any { return r.list(r.IntN(4)) }
+	real := func() any { return []float32{0, 1, -1, 0.5, 2, 1e30, float32(inf), -float32(inf)}[r.IntN(8)] }
+	text := func(of ...string) func() any {
+		return func() any { return append(of, "x")[r.IntN(len(of)+1)] }
+	}
+	dtype := func() any { return []int64{1, 6, 7, 9, 11, 2, 0, 10, 99, -1}[r.IntN(10)] }
+	r.attributes = map[string]func() any{
+		"auto_pad":                       text("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER", ""),
+		"pads":                           func() any { return []int64{r.Int64N(3), r.Int64N(3), r.Int64N(3), r.Int64N(3)}[:r.IntN(3)*2] },
+		"mode":                           text("constant", "edge", "reflect", "DCR", "CRD", "nearest", "linear", "cubic", "bilinear", "bicubic", "avg", "max"),
+		"value":                          func() any { return r.tensor(false) },
+		"equation":                       text("ij,jk->ik", "ii->i", "ij->", "...i,...i->...", "ij", "i,i", "", "ij,j", "bij, bjk"),
+		"seed":                           real,
+		"direction":                      text("LEFT", "RIGHT", "forward", "reverse", "bidirectional"),
+		"activations":                    func() any { return []string{"Relu", "Tanh", "Sigmoid", "Affine", "y"}[:r.IntN(6)] },
+		"reduction":                      text("none", "add", "mul", "sum", "mean"),
+		"coordinate_transformation_mode": text("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_crop_and_resize", "output_half_pixel"),
+		"nearest_mode":                   text("floor", "ceil", "round_prefer_floor", "round_prefer_ceil"),
+		"padding_mode":                   text("zeros", "border", "reflection"),
+		"to":                             dtype, "dtype": dtype, "output_datatype": dtype,
+	}
+	for _, name := range []string{
+		"axes", "kernel_shape", "strides", "dilations", "output_shape", "output_padding", "perm", "split", "shape", "value_ints", "scales", "pooled_shape",
+	} {
+		r.attributes[name] = list
+	}
+	for _, name := range []string{
+		"axis", "keepdims", "noop_with_empty_axes", "allowzero", "group", "ceil_mode", "storage_order", "batch_dims", "start", "end",
+		"k", "largest", "sorted", "select_last_index", "exclusive", "reverse", "p", "upper", "batch_axis", "time_axis", "fmod",
+		"detect_negative", "detect_positive", "transA", "transB", "training_mode", "spatial", "sample_size", "size", "ignore_index",
+		"center_point_box", "align_corners", "inverse", "onesided", "periodic", "output_height", "output_width", "sampling_ratio",
+		"exclude_outside", "value_int",
+	} {
+		r.attributes[name] = number
+	}
+	for _, name := range []string{"blocksize", "hidden_size", "layout", "linear_before_reset", "input_forget", "count_include_pad"} {
+		r.attributes[name] = small
+	}
+	for _, name := range []string{
+		"alpha", "beta", "gamma", "bias", "lambd", "epsilon", "momentum", "min", "max", "low", "high", "mean", "scale", "ratio", "clip",
+		"extrapolation_value", "cubic_coeff_a", "spatial_scale", "value_float",
+	} {
+		r.attributes[name] = real
+	}
+	return r
+}
+
+func (r *nonsense) list(n int) []int64 {
+	numbers := []int64{0, 1, 1, 1, 2, 2, 3, -1, -2, 5, 1 << 31, 1<<63 - 1, -1 << 63}
+	l := make([]int64, n)
+	for i := range l {
+		l[i] = numbers[r.IntN(len(numbers))]
+	}
+	return l
+}
+
+// tensor returns nil and a tensor without an element type, too, when broken.
+func (r *nonsense) tensor(broken bool) *ops.Tensor {
+	shape := make([]int, r.IntN(6))
+	for i := range shape {
+		shape[i] = []int{0, 1, 1, 2, 3, 4}[r.IntN(6)]
+	}
+	switch r.IntN(10) {
+	case 0:
+		if broken {
+			return nil
+		}
+	case 1:
+		if broken {
+			return &ops.Tensor{}
+		}
+	case 2:
+		return opstest.Ints(r.list(r.IntN(4))...)
+	case 3, 4:
+		x, err := ops.Zeros(all[r.IntN(len(all))], shape)
+		if err != nil {
+			panic(err)
+		}
+		store(x, 0, 1, r.list(x.Len()))
+		return x
+	case 5:
+		return opstest.Tensor(nil, r.list(1)[0])
+	}
+	return opstest.Random(r.Uint64(), shape...)
+}
+
+// plain returns a tensor of ones, mostly of the given type.
+func (r *nonsense) plain(dtype ops.DType) *ops.Tensor {
+	if r.IntN(3) == 0 {
+		dtype = []ops.DType{ops.Int64, ops.Int64, ops.Bool, ops.Float32}[r.IntN(4)]
+	}
+	x, err := ops.Zeros(dtype, [][]int{{}, {1}, {1}, {1, 1}, {1, 2}, {1, 1, 1, 1}}[r.IntN(6)])
+	if err != nil {
+		panic(err)
+	}
+	store(x, 0, 1, slices.Repeat([]int64{int64(r.IntN(2))}, x.Len()))
+	return x
+}
+
+// accepted returns the names of the attributes that an operator knows.
+func (r *nonsense) accepted(o ops.Operator) []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(r.attributes)) {
+		for _, opset := range []int{8, 17} {
+			_, err := o.New(ops.Node{Opset: opset, NumInputs: o.MinInputs, Attributes: ops.Attributes{name: r.attributes[name]()}})
+			if err == nil || !strings.Contains(err.Error(), "unknown "+name) {
+				names = append(names, name)
+				break
+			}
+		}
+	}
+	return names
+}
+
+// TestNothingPanics gives every operator nodes that make little sense. Whatever
+// comes through must be of the type that was inferred.
+func TestNothingPanics(t *testing.T) {
+	r := newNonsense(1)
+	pool := parallel.New(2)
+	var never []string
+	for _, o := range Operators() {
+		ran := 0
+		names := r.accepted(o)
+		for try := 0; try < 300 || ran == 0 && try < 3000; try++ {
+			if r.nodeOf(t, o, names, pool) {
+				ran++
+			}
+		}
+		if ran == 0 {
+			never = append(never, o.Name)
+		}
+	}
+	// Inputs that fit these are hardly found by chance.
+	require.Subset(t, []string{"BatchNormalization", "OneHot", "QLinearConv", "QLinearMatMul", "ReverseSequence", "Slice"}, never, "no node of these made sense")
+}
+
+// nodeOf reports whether a node ran.
+func (r *nonsense) nodeOf(t *testing.T, o ops.Operator, names []string, pool *parallel.Pool) bool {
+	in := make([]*ops.Tensor, r.IntN(6))
+	if r.IntN(4) != 0 { // else hardly any node of many inputs has as many as it must
+		in = make([]*ops.Tensor, o.MinInputs+r.IntN(2))
+	}
+	dtype := all[r.IntN(len(all))]
+	plain := r.IntN(2) == 0
+	for i := range in {
+		in[i] = r.tensor(i > 0)
+		if plain { // which is more likely to fit together
+			in[i] = r.plain(dtype)
+			if i > 1 && len(in[1].Shape()) == 1 && r.IntN(4) != 0 {
+				in[i] = in[1]
+			}
+		}
+		if i > 0 && r.IntN(3) == 0 {
+			in[i] = in[r.IntN(i)]
+		}
+	}
+	n := ops.Node{Opset: 1 + r.IntN(17), NumInputs: len(in), NumOutputs: r.IntN(4)}
+	if r.IntN(2) == 0 {
+		n.Opset = 17
+	}
+	var op ops.Op
+	for try := 0; op == nil; try++ { // some have to have attributes
+		n.Attributes = ops.Attributes{}
+		for _, name := range names {
+			if r.IntN(3) == 0 {
+				n.Attributes[name] = r.attributes[name]()
+			}
+		}
+		var err error
+		if op, err = o.New(n); err != nil && try == 20 {
+			return false
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	types, inferErr := op.Infer(inputs(in))
+	_, _ = op.Infer(unknowing(in))
+	for _, t := range types {
+		if shape, ok := t.Sizes(); ok {
+			if n, err := ops.Len(shape); err != nil || n > 1<<20 {
+				return false // as the runtime does when it is too much
+			}
+		}
+	}
+	out, err := ops.Run(op, &ops.Context{Context: ctx, Pool: pool}, in)
+	if inferErr != nil {
+		require.Error(t, err, o.Name)
+		return false
+	}
+	if err != nil {
+		return false
+	}
+	for i, x := range out {
+		require.NoError(t, types[i].Check(x), "%s %v", o.Name, n.Attributes)
+	}
+	return true
+}
+
+// unknowing returns what is known of inputs of which some are not constant and some
+// have no known size.
+func unknowing(in []*ops.Tensor) []*ops.Input {
+	known := inputs(in)
+	for i, x := range known {
+		if x != nil && i%2 == 0 {
+			x.Const = nil
+			for d := range x.Shape {
+				x.Shape[d] = unknown
+			}
+		}
+	}
+	return known
+}

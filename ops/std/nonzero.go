@@ -1,0 +1,195 @@
+package std
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// newNonZero makes NonZero (opsets 9, 13): the coordinates of the elements that are not
+// zero, (rank, number of them), int64, in row-major order. X is of any type; a scalar
+// counts as a vector. It has no attributes.
+func newNonZero(n ops.Node) (multi, error) { return nonZero{}, n.Attributes.Only() }
+
+type nonZero struct{}
+
+func (nonZero) inferAll(in []*ops.Input) ([]ops.Type, error) {
+	return []ops.Type{{DType: ops.Int64, Shape: ops.Dims(max(1, len(in[0].Shape)), -1)}}, nil
+}
+
+func (nonZero) runAll(_ *ops.Context, in, out []*ops.Tensor) error {
+	x := in[0]
+	var v [chunk]float64 // in which no other number becomes 0
+	var places []int
+	for i := 0; i < x.Len(); i += chunk {
+		part := v[:min(chunk, x.Len()-i)]
+		load(part, x, i, 1)
+		for j, e := range part {
+			if e != 0 {
+				places = append(places, i+j)
+			}
+		}
+	}
+	shape := x.Shape()
+	if len(shape) == 0 {
+		shape = []int{1}
+	}
+	size := []int{len(shape), len(places)}
+	if _, err := ops.Len(size); err != nil {
+		return err
+	}
+	found := make([]int64, len(shape)*len(places))
+	for i, place := range places {
+		for d, at := range from(place, shape).at {
+			found[d*len(places)+i] = int64(at)
+		}
+	}
+	var err error
+	out[0], err = ops.NewTensor(size, found)
+	return err
+}
+
+// newUnique makes Unique (opset 11): the different elements of X as a vector, or its
+// different entries along an axis, and, int64, the index of the first of each, for each
+// of X the index of its like in the output, and how often each is there. X is of any
+// type. NaN is like nothing.
+//
+// Attributes: axis (none), sorted (1): 0 for the order in which they first come.
+func newUnique(n ops.Node) (multi, error) {
+	_, along := n.Attributes["axis"]
+	axis, err := axisAttr(n, 0, "sorted")
+	if err != nil {
+		return nil, err
+	}
+	sorted, err := ops.Attr(n.Attributes, "sorted", int64(1))
+	return &unique{axis, along, sorted != 0}, err
+}
+
+type unique struct {
+	axis          int64
+	along, sorted bool
+}
+
+func (k *unique) inferAll(in []*ops.Input) ([]ops.Type, error) {
+	x := in[0].Type
+	shape, axis, size := []ops.Dim{unknown}, 0, product(x.Shape)
+	if k.along {
+		var err error
+		if axis, err = axisOf(k.axis, len(x.Shape)); err != nil {
+			return nil, fmt.Errorf("%w: X is %v", err, x)
+		}
+		shape, size = slices.Clone(x.Shape), x.Shape[axis]
+		shape[axis] = unknown
+	}
+	vector := func(d ops.Dim) ops.Type { return ops.Type{DType: ops.Int64, Shape: []ops.Dim{d}} }
+	return []ops.Type{{DType: x.DType, Shape: shape}, vector(unknown), vector(size), vector(unknown)}, nil
+}
+
+func (k *unique) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
+	x := in[0]
+	shape, axis := []int{x.Len()}, 0
+	if k.along {
+		var err error
+		shape = x.Shape()
+		if axis, err = axisOf(k.axis, len(shape)); err != nil {
+			return err
+		}
+	}
+	g := groupsOf(x, shape, axis)
+	if !k.sorted {
+		g.inOrder()
+	}
+	result := slices.Clone(shape)
+	result[axis] = len(g.first)
+	var err error
+	if out[0], err = ops.Zeros(x.DType(), result); err != nil {
+		return err
+	}
+	block := count(shape[axis+1:])
+	err = take(ctx, out[0], x, nil, block, func(first int, from []int) error {
+		for i := range from {
+			outer, j := (first+i)/len(g.first), (first+i)%len(g.first)
+			from[i] = (outer*shape[axis] + int(g.first[j])) * block
+		}
+		return nil
+	})
+	for i, list := range [][]int64{g.first, g.inverse, g.counts} {
+		if err == nil && i+1 < len(out) {
+			out[i+1], err = ops.NewTensor([]int{len(list)}, list)
+		}
+	}
+	return err
+}
+
+// groups holds the index of the first entry of each kind, the kind of each entry, and
+// the number of entries of each kind.
+type groups struct{ first, inverse, counts []int64 }
+
+func groupsOf(x *ops.Tensor, shape []int, axis int) *groups {
+	n, inner := shape[axis], count(shape[axis+1:])
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	byEntry := entriesBy[int64](x, shape, axis, inner)
+	switch {
+	case isFloat(x.DType()):
+		byEntry = entriesBy[float64](x, shape, axis, inner)
+	case x.DType() == ops.Uint64:
+		byEntry = entriesBy[uint64](x, shape, axis, inner)
+	}
+	slices.SortStableFunc(order, func(a, b int) int { c, _ := byEntry(a, b); return c })
+	g := &groups{inverse: make([]int64, n)}
+	for i, entry := range order {
+		same := i > 0
+		if same {
+			c, like := byEntry(order[i-1], entry)
+			same = c == 0 && like
+		}
+		if !same {
+			g.first, g.counts = append(g.first, int64(entry)), append(g.counts, 0)
+		}
+		g.counts[len(g.counts)-1]++
+		g.inverse[entry] = int64(len(g.first) - 1)
+	}
+	return g
+}
+
+// entriesBy compares entries along an axis, and tells whether they are alike, which
+// those with NaN are not.
+func entriesBy[W wide](x *ops.Tensor, shape []int, axis, inner int) func(a, b int) (order int, alike bool) {
+	outer := count(shape[:axis])
+	return func(a, b int) (int, bool) {
+		var v [2]W
+		alike := true
+		for o := range outer {
+			for i := range inner {
+				load(v[:1], x, (o*shape[axis]+a)*inner+i, 1)
+				load(v[1:], x, (o*shape[axis]+b)*inner+i, 1)
+				if c := compare(v[0], v[1]); c != 0 {
+					return c, false
+				}
+				alike = alike && v[0] == v[1]
+			}
+		}
+		return 0, alike
+	}
+}
+
+// inOrder renumbers the kinds in the order in which they first come.
+func (g *groups) inOrder() {
+	kinds := make([]int, len(g.first))
+	for i := range kinds {
+		kinds[i] = i
+	}
+	slices.SortFunc(kinds, func(a, b int) int { return int(g.first[a] - g.first[b]) })
+	first, counts, renamed := make([]int64, len(kinds)), make([]int64, len(kinds)), make([]int64, len(kinds))
+	for i, kind := range kinds {
+		first[i], counts[i], renamed[kind] = g.first[kind], g.counts[kind], int64(i)
+	}
+	for i, kind := range g.inverse {
+		g.inverse[i] = renamed[kind]
+	}
+	g.first, g.counts = first, counts
+}

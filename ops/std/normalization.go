@@ -1,0 +1,409 @@
+package std
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// meanVariance returns the mean of numbers and the mean of their squared distances
+// from it.
+func meanVariance(v []float64) (mean, variance float64) {
+	for _, x := range v {
+		mean += x
+	}
+	mean /= float64(len(v))
+	for _, x := range v {
+		variance += (x - mean) * (x - mean)
+	}
+	return mean, variance / float64(len(v))
+}
+
+// checkPerChannel checks vectors with a number for each channel of X (N, C, ...), of X's
+// type.
+func checkPerChannel(in []*ops.Input, names ...string) error {
+	x := in[0].Type
+	if err := checkDType("X", x, floats...); err != nil {
+		return err
+	}
+	if len(x.Shape) < 2 {
+		return fmt.Errorf("%w: X is %v, want at least 2 dimensions", ops.ErrShape, x)
+	}
+	channels := x.Shape[1]
+	for i, name := range names {
+		t := in[i+1].Type
+		if err := checkDType(name, t, floats...); err != nil {
+			return err
+		}
+		ok := len(t.Shape) == 1
+		if ok {
+			channels, ok = merge(channels, t.Shape[0])
+		}
+		if !ok {
+			return fmt.Errorf("%w: X is %v but %s is %v", ops.ErrShape, x, name, t)
+		}
+	}
+	return nil
+}
+
+// planes calls f with the pixels of each channel of each image of X (N, C, ...), which
+// f changes, and stores them in out.
+func planes(ctx *ops.Context, x, out *ops.Tensor, f func(channel int, plane []float64)) error {
+	shape := x.Shape()
+	size, channels := count(shape[2:]), shape[1]
+	if x.Len() == 0 {
+		return nil
+	}
+	return ctx.For(shape[0]*channels, max(1, grain/size), func(lo, hi int) error {
+		plane := make([]float64, size)
+		for i := lo; i < hi; i++ {
+			load(plane, x, i*size, 1)
+			f(i%channels, plane)
+			store(out, i*size, 1, plane)
+		}
+		return nil
+	})
+}
+
+// newBatchNormalization makes BatchNormalization (opsets 7, 9, 14, 15):
+// (X - mean) / sqrt(var + epsilon) * scale + B, with a number of each for every channel
+// of X (N, C, ...). The types are float32 or float64. In training mode the mean and
+// variance are those of X, and the second and third output the running ones: old *
+// momentum + X's * (1 - momentum).
+//
+// Attributes: epsilon (1e-5), momentum (0.9), training_mode (0; since opset 14), spatial
+// (1; before opset 9): 0 is not supported.
+func newBatchNormalization(n ops.Node) (multi, error) {
+	known := []string{"epsilon", "momentum"}
+	switch {
+	case n.Opset >= 14:
+		known = append(known, "training_mode")
+	case n.Opset < 9:
+		known = append(known, "spatial")
+	}
+	if err := n.Attributes.Only(known...); err != nil {
+		return nil, err
+	}
+	epsilon, err := ops.Attr(n.Attributes, "epsilon", float32(1e-5))
+	if err != nil {
+		return nil, err
+	}
+	momentum, err := ops.Attr(n.Attributes, "momentum", float32(0.9))
+	if err != nil {
+		return nil, err
+	}
+	training, err := ops.Attr(n.Attributes, "training_mode", int64(0))
+	if err != nil {
+		return nil, err
+	}
+	spatial, err := ops.Attr(n.Attributes, "spatial", int64(1))
+	if err != nil {
+		return nil, err
+	}
+	if spatial == 0 {
+		return nil, fmt.Errorf("%w: spatial 0 is not supported", ops.ErrAttribute)
+	}
+	if training == 0 && n.NumOutputs > 1 {
+		return nil, fmt.Errorf("%w: %d outputs, which only training has", ops.ErrAttribute, n.NumOutputs)
+	}
+	return &batchNormalization{float64(epsilon), float64(momentum), training != 0}, nil
+}
+
+type batchNormalization struct {
+	epsilon, momentum float64
+	training          bool
+}
+
+func (k *batchNormalization) inferAll(in []*ops.Input) ([]ops.Type, error) {
+	return []ops.Type{in[0].Type, in[3].Type, in[4].Type}, checkPerChannel(in, "scale", "B", "mean", "var")
+}
+
+func (k *batchNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
+	x := in[0]
+	scale, bias := values[float64](in[1]), values[float64](in[2])
+	mean, variance := values[float64](in[3]), values[float64](in[4])
+	if k.training {
+		mean, variance = k.measure(x)
+		for i, now := range [][]float64{mean, variance} {
+			if i+1 >= len(out) {
+				break
+			}
+			running := slices.Clone(values[float64](in[i+3]))
+			for c := range running {
+				running[c] = running[c]*k.momentum + now[c]*(1-k.momentum)
+			}
+			store(out[i+1], 0, 1, running)
+		}
+	}
+	return planes(ctx, x, out[0], func(c int, plane []float64) {
+		factor := scale[c] / math.Sqrt(variance[c]+k.epsilon)
+		for i, v := range plane {
+			plane[i] = (v-mean[c])*factor + bias[c]
+		}
+	})
+}
+
+// measure returns the mean and variance of each channel of a batch.
+func (k *batchNormalization) measure(x *ops.Tensor) (mean, variance []float64) {
+	shape := x.Shape()
+	size, channels := count(shape[2:]), shape[1]
+	mean, variance = make([]float64, channels), make([]float64, channels)
+	all := make([]float64, shape[0]*size)
+	for c := range channels {
+		for n := range shape[0] {
+			load(all[n*size:][:size], x, (n*channels+c)*size, 1)
+		}
+		mean[c], variance[c] = meanVariance(all)
+	}
+	return mean, variance
+}
+
+// newInstanceNormalization makes InstanceNormalization (opsets 1, 6):
+// scale * (X - mean) / sqrt(variance + epsilon) + B, with the mean and variance of each
+// channel of each image of X (N, C, ...), float32 or float64.
+//
+// Attributes: epsilon (1e-5).
+func newInstanceNormalization(n ops.Node) (kernel, error) {
+	p, err := parameters(n.Attributes, []string{"epsilon"}, 1e-5)
+	if err != nil {
+		return nil, err
+	}
+	return instanceNormalization{p[0]}, nil
+}
+
+type instanceNormalization struct{ epsilon float64 }
+
+func (k instanceNormalization) infer(in []*ops.Input) (ops.Type, error) {
+	return in[0].Type, checkPerChannel(in, "scale", "B")
+}
+
+func (k instanceNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	scale, bias := values[float64](in[1]), values[float64](in[2])
+	return planes(ctx, in[0], out, func(c int, plane []float64) {
+		mean, variance := meanVariance(plane)
+		factor := scale[c] / math.Sqrt(variance+k.epsilon)
+		for i, v := range plane {
+			plane[i] = (v-mean)*factor + bias[c]
+		}
+	})
+}
+
+// newLRN makes LRN (opsets 1, 13): X over (bias + alpha/size * the sum of the squares of
+// the size channels around each) to the power of beta. X (N, C, ...) is float32 or
+// float64.
+//
+// Attributes: size (required), alpha (0.0001), beta (0.75), bias (1).
+func newLRN(n ops.Node) (kernel, error) {
+	a := n.Attributes
+	if err := a.Only("alpha", "beta", "bias", "size"); err != nil {
+		return nil, err
+	}
+	size, err := ops.Attr(a, "size", int64(0))
+	if err != nil {
+		return nil, err
+	}
+	if size < 1 || size > ops.MaxElements {
+		return nil, fmt.Errorf("%w: size %d", ops.ErrAttribute, size)
+	}
+	k := &lrn{size: int(size)}
+	for _, p := range []struct {
+		name     string
+		standard float32
+		value    *float64
+	}{{"alpha", 0.0001, &k.alpha}, {"beta", 0.75, &k.beta}, {"bias", 1, &k.bias}} {
+		v, err := ops.Attr(a, p.name, p.standard)
+		if err != nil {
+			return nil, err
+		}
+		*p.value = float64(v)
+	}
+	return k, nil
+}
+
+type lrn struct {
+	size              int
+	alpha, beta, bias float64
+}
+
+func (k *lrn) infer(in []*ops.Input) (ops.Type, error) { return in[0].Type, checkPerChannel(in) }
+
+func (k *lrn) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	return lines(ctx, in[0], 1, func(l *line[float64]) error {
+		n := len(l.elements)
+		result := make([]float64, n)
+		for c := range n {
+			sum := 0.0
+			for _, v := range l.elements[max(0, c-(k.size-1)/2):min(n, c+k.size/2+1)] {
+				sum += v * v
+			}
+			result[c] = l.elements[c] / math.Pow(k.bias+k.alpha/float64(k.size)*sum, k.beta)
+		}
+		store(out, l.first, l.step, result)
+		return nil
+	})
+}
+
+// newLayerNormalization makes LayerNormalization (opset 17): X minus the mean over the
+// dimensions from the axis on, over the standard deviation there, times Scale plus the
+// optional B, which are repeated to X's shape as for Add. All are of one type, float32
+// or float64. The optional outputs are the mean and one over the standard deviation,
+// with dimensions of size 1 in place of those.
+//
+// Attributes: axis (-1), epsilon (1e-5), stash_type (1): the two outputs are float32
+// whatever it is, for float64 its own type.
+func newLayerNormalization(n ops.Node) (multi, error) {
+	if err := n.Attributes.Only("axis", "epsilon", "stash_type"); err != nil {
+		return nil, err
+	}
+	axis, err := ops.Attr(n.Attributes, "axis", int64(-1))
+	if err != nil {
+		return nil, err
+	}
+	epsilon, err := ops.Attr(n.Attributes, "epsilon", float32(1e-5))
+	return &layerNormalization{axis, float64(epsilon)}, err
+}
+
+type layerNormalization struct {
+	axis    int64
+	epsilon float64
+}
+
+func (k *layerNormalization) inferAll(in []*ops.Input) ([]ops.Type, error) {
+	x := in[0].Type
+	if err := checkDType("X", x, floats...); err != nil {
+		return nil, err
+	}
+	axis, err := axisOf(k.axis, len(x.Shape))
+	if err != nil {
+		return nil, fmt.Errorf("%w: X is %v", err, x)
+	}
+	for _, other := range in[1:] {
+		if other == nil {
+			continue
+		}
+		if other.DType != x.DType {
+			return nil, fmt.Errorf("%w: X is %v but another input is %v", ops.ErrDType, x, other.Type)
+		}
+		if _, err := (oneWay{arithmetic{x.DType: nil}}).infer([]*ops.Input{in[0], other}); err != nil {
+			return nil, err
+		}
+	}
+	shape := slices.Clone(x.Shape)
+	for i := axis; i < len(shape); i++ {
+		shape[i] = ops.Dim{Size: 1}
+	}
+	t := ops.Type{DType: x.DType, Shape: shape}
+	return []ops.Type{x, t, t}, nil
+}
+
+func (k *layerNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
+	x, shape := in[0], in[0].Shape()
+	axis, err := axisOf(k.axis, len(shape))
+	if err != nil {
+		return err
+	}
+	rows, err := x.Reshaped([]int{count(shape[:axis]), count(shape[axis:])})
+	if err != nil {
+		return err
+	}
+	err = lines(ctx, rows, 1, func(l *line[float64]) error {
+		mean, variance := meanVariance(l.elements)
+		factor := []float64{1 / math.Sqrt(variance+k.epsilon)}
+		for i, v := range l.elements {
+			l.elements[i] = (v - mean) * factor[0]
+		}
+		store(out[0], l.first, l.step, l.elements)
+		if len(out) > 1 {
+			store(out[1], l.number, 1, []float64{mean})
+		}
+		if len(out) > 2 {
+			store(out[2], l.number, 1, factor)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	steps := []func(a, b float64) float64{times[float64], func(a, b float64) float64 { return a + b }}
+	strides := rowMajor(shape)
+	for i, other := range in[1:] {
+		if other == nil {
+			continue
+		}
+		n := newNest(shape, strides, strides, repeated(other.Shape(), len(shape)))
+		l := arithmeticLoop{nest: n, out: out[0], a: out[0], b: other, compute: converted(pairwise(steps[i]))}
+		if err := ctx.Do(n.total, grain, &l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newMeanVarianceNormalization makes MeanVarianceNormalization (opsets 9, 13): X minus
+// its mean over some axes, over its standard deviation there plus 1e-9. X is float32 or
+// float64.
+//
+// Attributes: axes (0, 2, 3).
+func newMeanVarianceNormalization(n ops.Node) (kernel, error) {
+	if err := n.Attributes.Only("axes"); err != nil {
+		return nil, err
+	}
+	axes, err := ops.Attr(n.Attributes, "axes", []int64{0, 2, 3})
+	return meanVarianceNormalization{axes}, err
+}
+
+type meanVarianceNormalization struct{ axes []int64 }
+
+func (k meanVarianceNormalization) infer(in []*ops.Input) (ops.Type, error) {
+	x := in[0].Type
+	if err := checkDType("X", x, floats...); err != nil {
+		return x, err
+	}
+	_, err := axisSet(k.axes, len(x.Shape))
+	return x, err
+}
+
+func (k meanVarianceNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	x := in[0]
+	reduced, err := axisSet(k.axes, len(x.Shape()))
+	if err != nil {
+		return err
+	}
+	var l reduceLoop
+	l.plan(x.Shape(), reduced)
+	if l.gone.total == 0 {
+		return nil
+	}
+	next, step := l.kept.inner()[1], l.gone.inner()[0]
+	return ctx.For(l.kept.total, max(1, grain/l.gone.total), func(lo, hi int) error {
+		all := make([]float64, l.gone.total)
+		// transfer goes through the elements of one mean.
+		transfer := func(first int, f func(part []float64, at int)) error {
+			done := 0
+			return l.gone.walk(0, l.gone.total, func(at [maxOperands]int, count int) error {
+				f(all[done:done+count], first+at[0])
+				done += count
+				return nil
+			})
+		}
+		return l.kept.walk(lo, hi, func(to [maxOperands]int, count int) error {
+			for i := range count {
+				first := to[1] + i*next
+				if err := transfer(first, func(part []float64, at int) { load(part, x, at, step) }); err != nil {
+					return err
+				}
+				mean, variance := meanVariance(all)
+				factor := 1 / (math.Sqrt(variance) + 1e-9)
+				for j, v := range all {
+					all[j] = (v - mean) * factor
+				}
+				if err := transfer(first, func(part []float64, at int) { store(out, at, step, part) }); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}

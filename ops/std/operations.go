@@ -1,0 +1,170 @@
+package std
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// pairwise makes a function of rows of what computes one element.
+func pairwise[T any, O any](f func(a, b T) O) func(out []O, a, b []T, stepA, stepB int) error {
+	return func(out []O, a, b []T, stepA, stepB int) error {
+		for i := range out {
+			out[i] = f(a[i*stepA], b[i*stepB])
+		}
+		return nil
+	}
+}
+
+// inFloat64 computes float32 in float64.
+func inFloat64(f func(a, b float64) float64) arithmetic {
+	return arithmetic{ops.Float32: converted(pairwise(f)), ops.Float64: rows(pairwise(f))}
+}
+
+// newMod makes Mod (opsets 10, 13): the remainder of A / B; see newAdd. It has the
+// sign of B, or with fmod that of A. The remainder of an integer and zero is an
+// error.
+//
+// Attributes: fmod (0); numbers that are not integers need 1.
+func newMod(n ops.Node) (kernel, error) {
+	if err := n.Attributes.Only("fmod"); err != nil {
+		return nil, err
+	}
+	fmod, err := ops.Attr(n.Attributes, "fmod", int64(0))
+	if err != nil {
+		return nil, err
+	}
+	if fmod != 0 {
+		return inFloat64(math.Mod).integers(remainder[int64], remainder[uint64]), nil
+	}
+	return arithmetic{}.integers(func(out, a, b []int64, stepA, stepB int) error {
+		err := remainder(out, a, b, stepA, stepB)
+		for i := range out {
+			if d := b[i*stepB]; err == nil && out[i] != 0 && out[i] < 0 != (d < 0) {
+				out[i] += d
+			}
+		}
+		return err
+	}, remainder[uint64]), nil
+}
+
+func remainder[T int64 | uint64](out, a, b []T, stepA, stepB int) error {
+	for i := range out {
+		d := b[i*stepB]
+		if d == 0 {
+			return errDivision
+		}
+		out[i] = a[i*stepA] % d
+	}
+	return nil
+}
+
+// newBitShift makes BitShift (opset 11): X shifted by Y bits, both of one unsigned
+// integer type; see newAdd.
+//
+// Attributes: direction (required): LEFT or RIGHT.
+func newBitShift(n ops.Node) (kernel, error) {
+	if err := n.Attributes.Only("direction"); err != nil {
+		return nil, err
+	}
+	direction, err := ops.Attr(n.Attributes, "direction", "")
+	if err != nil {
+		return nil, err
+	}
+	f := func(a, b uint64) uint64 { return a << b }
+	switch direction {
+	case "LEFT":
+	case "RIGHT":
+		f = func(a, b uint64) uint64 { return a >> b }
+	default:
+		return nil, fmt.Errorf("%w: direction %q, want LEFT or RIGHT", ops.ErrAttribute, direction)
+	}
+	k := arithmetic{}
+	for _, d := range []ops.DType{ops.Uint8, ops.Uint16, ops.Uint32, ops.Uint64} {
+		k[d] = converted(pairwise(f))
+	}
+	return k, nil
+}
+
+// newPow makes Pow (opsets 7, 12, 13, 15): X to the power of Y, element by element,
+// of X's type; shapes broadcast as for Add. Both may be of any type but bool.
+// Integers to the power of integers wrap around; everything else is computed in
+// float64. It has no attributes.
+func newPow(n ops.Node) (kernel, error) { return pow{}, n.Attributes.Only() }
+
+type pow struct{}
+
+func (pow) infer(in []*ops.Input) (ops.Type, error) {
+	for i, name := range []string{"X", "Y"} {
+		if err := checkDType(name, in[i].Type, numeric...); err != nil {
+			return ops.Type{}, err
+		}
+	}
+	return broadcastType(in[0].DType, in[0].Type, in[1].Type)
+}
+
+func (pow) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	compute := converted(pairwise(math.Pow))
+	if !isFloat(in[0].DType()) && !isFloat(in[1].DType()) {
+		compute = converted(pairwise(powInt))
+	}
+	return elementwise(ctx, compute, out, in[0], in[1])
+}
+
+// powInt returns base to the power of exp, rounded towards zero.
+func powInt(base, exp int64) int64 {
+	if exp < 0 {
+		switch base {
+		case 1:
+			return 1
+		case -1:
+			return 1 - exp&1*2
+		}
+		return 0
+	}
+	result := int64(1)
+	for ; exp > 0; exp >>= 1 {
+		if exp&1 != 0 {
+			result *= base
+		}
+		base *= base
+	}
+	return result
+}
+
+// newPRelu makes PRelu (opsets 7, 9, 16): X where it is at least 0 and X * slope
+// elsewhere. slope, of X's type, is repeated to X's shape as for Add. X is of any
+// type but bool. It has no attributes.
+func newPRelu(n ops.Node) (kernel, error) {
+	return oneWay{arithmetic{
+		ops.Float32: rows(pairwise(prelu[float32])),
+		ops.Float64: rows(pairwise(prelu[float64])),
+	}.integers(pairwise(prelu[int64]), pairwise(prelu[uint64]))}, n.Attributes.Only()
+}
+
+func prelu[T float32 | float64 | int64 | uint64](x, slope T) T {
+	if x < 0 {
+		return x * slope
+	}
+	return x
+}
+
+// oneWay is arithmetic whose output has A's shape.
+type oneWay struct{ arithmetic }
+
+func (k oneWay) infer(in []*ops.Input) (ops.Type, error) {
+	t, err := k.arithmetic.infer(in)
+	if err != nil {
+		return t, err
+	}
+	x := in[0].Type
+	ok := len(t.Shape) == len(x.Shape)
+	for i := 0; ok && i < len(x.Shape); i++ {
+		ok = !x.Shape[i].Known() || !t.Shape[i].Known() || x.Shape[i].Size == t.Shape[i].Size
+	}
+	if !ok {
+		return t, fmt.Errorf("%w: %v cannot be repeated to %v", ops.ErrShape, in[1].Type, x)
+	}
+	return x, nil
+}

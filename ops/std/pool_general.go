@@ -1,0 +1,266 @@
+package std
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// windowed goes through the windows of a pool with any number of spatial axes.
+type windowed struct {
+	axes    []axis
+	in, out []int // spatial sizes
+}
+
+func newWindowed(axes []axis) *windowed {
+	w := &windowed{axes: axes}
+	for _, a := range axes {
+		w.in, w.out = append(w.in, a.in), append(w.out, a.out)
+	}
+	return w
+}
+
+// run calls one with the plane of each channel of each image, as float64, and each of
+// its windows: the places that are on the image, and how many are on it or its padding.
+func (w *windowed) run(ctx *ops.Context, x *ops.Tensor, one func(entry, channel int, plane []float64, places []int, padded int)) error {
+	from, to := count(w.in), count(w.out)
+	strides := rowMajor(w.in)
+	return ctx.For(count(x.Shape()[:2]), 1, func(lo, hi int) error {
+		plane := make([]float64, from)
+		var places []int
+		for c := lo; c < hi; c++ {
+			load(plane, x, c*from, 1)
+			at := coordinates{shape: w.out, at: make([]int, len(w.out))}
+			for i := range to {
+				if i%chunk == 0 && ctx.Err() != nil {
+					return ctx.Err()
+				}
+				places = append(places[:0], 0)
+				padded := 1
+				for d := range w.axes {
+					s := w.axes[d].span(at.at[d])
+					places = widened(places, s, strides[d])
+					padded *= s.padded
+				}
+				one(c*to+i, c, plane, places, padded)
+				at.next()
+			}
+		}
+		return nil
+	})
+}
+
+// widened replaces each place by those that a span makes of it.
+func widened(places []int, s span, stride int) []int {
+	var all []int
+	for _, p := range places {
+		for i := range s.count {
+			all = append(all, p+(s.first+i*s.step)*stride)
+		}
+	}
+	return all
+}
+
+// runGeneral is for more than two spatial axes.
+func (p *pool) runGeneral(ctx *ops.Context, x, out *ops.Tensor) error {
+	axes, err := p.axes(ops.Dims(x.Shape()...))
+	if err != nil {
+		return err
+	}
+	lowest := [1]float64{math.Inf(-1)}
+	return newWindowed(axes).run(ctx, x, func(entry, _ int, plane []float64, places []int, padded int) {
+		v := lowest // NaN is larger than all numbers
+		if p.average {
+			v[0] = 0
+		}
+		for _, at := range places {
+			if p.average {
+				v[0] += plane[at]
+			} else {
+				v[0] = max(v[0], plane[at])
+			}
+		}
+		switch {
+		case p.average && p.includePads:
+			v[0] /= float64(padded)
+		case p.average:
+			v[0] /= float64(len(places))
+		}
+		store(out, entry, 1, v[:])
+	})
+}
+
+// newMaxPoolIndices makes MaxPool with its second output, the place, int64, in X of the
+// first of the largest numbers of each window; -1 where a window has no pixel. With
+// storage_order 1 the spatial axes are counted in reverse order.
+func newMaxPoolIndices(n ops.Node) (multi, error) {
+	k, err := newMaxPool(n)
+	if err != nil {
+		return nil, err
+	}
+	order, err := ops.Attr(n.Attributes, "storage_order", int64(0))
+	return &maxPoolIndices{pool: k.(*pool), columns: order != 0}, err
+}
+
+type maxPoolIndices struct {
+	pool    *pool
+	columns bool
+}
+
+func (k *maxPoolIndices) inferAll(in []*ops.Input) ([]ops.Type, error) {
+	t, err := k.pool.infer(in)
+	return []ops.Type{t, {DType: ops.Int64, Shape: t.Shape}}, err
+}
+
+func (k *maxPoolIndices) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
+	axes, err := k.pool.axes(ops.Dims(in[0].Shape()...))
+	if err != nil || out[0].Len() == 0 {
+		return err
+	}
+	w := newWindowed(axes)
+	reversed := slices.Clone(w.in)
+	slices.Reverse(reversed)
+	strides := rowMajor(reversed)
+	slices.Reverse(strides)
+	size := count(w.in)
+	return w.run(ctx, in[0], func(entry, channel int, plane []float64, places []int, _ int) {
+		v, index := [1]float64{math.Inf(-1)}, -1
+		for _, at := range places {
+			if index < 0 || plane[at] > v[0] || plane[at] != plane[at] && v[0] == v[0] {
+				v[0], index = plane[at], at
+			}
+		}
+		if index >= 0 && k.columns {
+			at := from(index, w.in).at
+			index = 0
+			for d, i := range at {
+				index += i * strides[d]
+			}
+		}
+		if index >= 0 {
+			index += channel * size
+		}
+		store(out[0], entry, 1, v[:])
+		out[1].Int64s()[entry] = int64(index)
+	})
+}
+
+// maxPoolOperator is MaxPool with one output or two.
+func maxPoolOperator() ops.Operator {
+	o, both := operator("MaxPool", 1, 1, newMaxPool), several("MaxPool", 1, 1, 2, 2, newMaxPoolIndices)
+	o.MaxOutputs = 2
+	one := o.New
+	o.New = func(n ops.Node) (ops.Op, error) {
+		if n.NumOutputs > 1 {
+			return both.New(n)
+		}
+		return one(n)
+	}
+	return o
+}
+
+// newLpPool makes LpPool (opsets 2, 11): the p-norm of each window of images
+// (N, C, ...), float32 or float64.
+//
+// Attributes: as newMaxPool's without dilations, ceil_mode and storage_order; p (2).
+func newLpPool(n ops.Node) (kernel, error) {
+	k, err := newPool(n, "p")
+	if err != nil {
+		return nil, err
+	}
+	if k.window.dilations != nil {
+		return nil, fmt.Errorf("%w: dilations, which LpPool has since opset 18", ops.ErrAttribute)
+	}
+	p, err := normAttr(n.Attributes)
+	if err != nil {
+		return nil, err
+	}
+	k.compute = map[ops.DType]poolFunc{ops.Float32: nil, ops.Float64: nil}
+	return &lpPool{pool: k, p: p}, nil
+}
+
+func normAttr(a ops.Attributes) (float64, error) {
+	p, err := ops.Attr(a, "p", int64(2))
+	if err == nil && p < 1 {
+		err = fmt.Errorf("%w: p %d", ops.ErrAttribute, p)
+	}
+	return float64(p), err
+}
+
+type lpPool struct {
+	*pool
+	p float64
+}
+
+func (k *lpPool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	axes, err := k.axes(ops.Dims(in[0].Shape()...))
+	if err != nil || out.Len() == 0 {
+		return err
+	}
+	return newWindowed(axes).run(ctx, in[0], func(entry, _ int, plane []float64, places []int, _ int) {
+		var v [1]float64
+		for _, at := range places {
+			v[0] += math.Pow(math.Abs(plane[at]), k.p)
+		}
+		v[0] = math.Pow(v[0], 1/k.p)
+		store(out, entry, 1, v[:])
+	})
+}
+
+// newGlobalPool returns what makes GlobalAveragePool, GlobalMaxPool (opset 1) and
+// GlobalLpPool (opset 2): one number of all pixels of each channel of images
+// (N, C, ...), float32 or float64.
+//
+// Attributes of GlobalLpPool: p (2).
+func newGlobalPool(norm bool, newFolder func(p float64) func() folder[float64]) func(ops.Node) (kernel, error) {
+	return func(n ops.Node) (kernel, error) {
+		var known []string
+		if norm {
+			known = []string{"p"}
+		}
+		if err := n.Attributes.Only(known...); err != nil {
+			return nil, err
+		}
+		p, err := normAttr(n.Attributes)
+		return globalPool{newFolder(p)}, err
+	}
+}
+
+func averageFolder(float64) func() folder[float64] { return sumOf(nil, meanOf) }
+func largestFolder(float64) func() folder[float64] {
+	return chainOf(math.Inf(-1), larger[float64])
+}
+func normFolder(p float64) func() folder[float64] {
+	return sumOf(func(x float64) float64 { return math.Pow(math.Abs(x), p) }, func(sum float64, _ int) float64 { return math.Pow(sum, 1/p) })
+}
+
+type globalPool struct{ newFolder func() folder[float64] }
+
+func (k globalPool) infer(in []*ops.Input) (ops.Type, error) {
+	x := in[0].Type
+	if err := checkDType("X", x, floats...); err != nil {
+		return x, err
+	}
+	if err := checkImages("X", x); err != nil {
+		return x, err
+	}
+	shape := slices.Clone(x.Shape)
+	for i := range shape[2:] {
+		shape[2+i] = ops.Dim{Size: 1}
+	}
+	return ops.Type{DType: x.DType, Shape: shape}, nil
+}
+
+func (k globalPool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	shape := in[0].Shape()
+	reduced := make([]bool, len(shape))
+	for i := range reduced {
+		reduced[i] = i >= 2
+	}
+	l := ops.Scratch[reduceLoop](ctx)
+	l.out, l.data, l.compute = out, in[0], reduceTo(k.newFolder)
+	l.plan(shape, reduced)
+	return ctx.Do(l.kept.total, max(1, grain/max(1, l.gone.total)), l)
+}

@@ -1,0 +1,293 @@
+package std
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// perAxis is a scale and a zero point for everything, or for each entry along an axis.
+type perAxis struct {
+	axis   int64
+	scales []float64
+	zeros  []float64 // empty: 0
+	block  int       // elements that have one scale
+}
+
+// newQuantization reads the attribute axis (1; since opset 13) and no other.
+func newQuantization(n ops.Node) (perAxis, error) {
+	var known []string
+	if n.Opset >= 13 {
+		known = []string{"axis"}
+	}
+	if err := n.Attributes.Only(known...); err != nil {
+		return perAxis{}, err
+	}
+	axis, err := ops.Attr(n.Attributes, "axis", int64(1))
+	return perAxis{axis: axis}, err
+}
+
+// check checks the scale and the optional zero point, inputs 1 and 2.
+func (k perAxis) check(in []*ops.Input, zeroTypes ...ops.DType) error {
+	x := in[0].Type
+	if err := checkDType("scale", in[1].Type, ops.Float32); err != nil {
+		return err
+	}
+	if len(in) > 2 && in[2] != nil {
+		if err := checkDType("zero_point", in[2].Type, zeroTypes...); err != nil {
+			return err
+		}
+	}
+	for i, t := range in[1:] {
+		if t == nil {
+			continue
+		}
+		ok := len(t.Shape) == 0
+		if len(t.Shape) == 1 {
+			if ok = t.Shape[0].Size == 1; !ok {
+				axis, err := axisOf(k.axis, len(x.Shape))
+				if err == nil {
+					_, ok = merge(t.Shape[0], x.Shape[axis])
+				}
+			}
+		}
+		if !ok {
+			return fmt.Errorf("%w: x is %v but input %d is %v (axis %d)", ops.ErrShape, x, i+1, t.Type, k.axis)
+		}
+	}
+	if len(in) > 2 && in[2] != nil && len(in[1].Shape) != len(in[2].Shape) {
+		return fmt.Errorf("%w: scale is %v but zero_point is %v", ops.ErrShape, in[1].Type, in[2].Type)
+	}
+	return nil
+}
+
+// with returns k with the values of the inputs.
+func (k perAxis) with(in []*ops.Tensor) (perAxis, error) {
+	k.scales, k.block = values[float64](in[1]), max(1, in[0].Len())
+	if len(in) > 2 && in[2] != nil {
+		k.zeros = values[float64](in[2])
+		if len(k.zeros) != len(k.scales) {
+			return k, fmt.Errorf("%w: %d scales but %d zero points", ops.ErrShape, len(k.scales), len(k.zeros))
+		}
+	}
+	if len(k.scales) != 1 {
+		axis, err := axisOf(k.axis, len(in[0].Shape()))
+		if err != nil {
+			return k, err
+		}
+		k.block = max(1, count(in[0].Shape()[axis+1:]))
+	}
+	return k, nil
+}
+
+// at returns the scale and zero point of an element.
+func (k *perAxis) at(i int) (scale, zero float64) {
+	c := i / k.block % len(k.scales)
+	if len(k.zeros) > 0 {
+		zero = k.zeros[c]
+	}
+	return k.scales[c], zero
+}
+
+// quantized returns x/scale, rounded to the nearest integer, even ones first, plus the
+// zero point. Storing it makes it fit.
+func quantized(x, scale, zero float64) float64 { return math.RoundToEven(x/scale) + zero }
+
+// newQuantizeLinear makes QuantizeLinear (opsets 10, 13): x/y_scale, rounded, plus
+// y_zero_point, as int8 or uint8, which is the zero point's type or else uint8. x is
+// float32 or int32. Scale and zero point are scalars, or vectors along an axis.
+//
+// Attributes: axis (1; since opset 13).
+func newQuantizeLinear(n ops.Node) (kernel, error) {
+	k, err := newQuantization(n)
+	return quantizeLinear{k}, err
+}
+
+type quantizeLinear struct{ perAxis }
+
+func (k quantizeLinear) infer(in []*ops.Input) (ops.Type, error) {
+	t := in[0].Type
+	if err := checkDType("x", t, ops.Float32, ops.Int32); err != nil {
+		return t, err
+	}
+	if err := k.check(in, ops.Int8, ops.Uint8); err != nil {
+		return t, err
+	}
+	t.DType = ops.Uint8
+	if len(in) > 2 && in[2] != nil {
+		t.DType = in[2].DType
+	}
+	return t, nil
+}
+
+func (k quantizeLinear) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	return k.perAxis.run(ctx, in, out, func(x, scale, zero float64) float64 {
+		// float32, as runtimes divide: it decides what is in the middle between integers.
+		return math.RoundToEven(float64(float32(x)/float32(scale))) + zero
+	})
+}
+
+func (k perAxis) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor, f func(x, scale, zero float64) float64) error {
+	k, err := k.with(in)
+	if err != nil {
+		return err
+	}
+	return ctx.For(out.Len(), grain, func(lo, hi int) error {
+		var v [chunk]float64
+		for ; lo < hi; lo += chunk {
+			part := v[:min(chunk, hi-lo)]
+			load(part, in[0], lo, 1)
+			for i, x := range part {
+				scale, zero := k.at(lo + i)
+				part[i] = f(x, scale, zero)
+			}
+			store(out, lo, 1, part)
+		}
+		return nil
+	})
+}
+
+// newDequantizeLinear makes DequantizeLinear (opsets 10, 13): (x - x_zero_point) *
+// x_scale, as float32. x is int8, uint8 or int32, and so is the zero point; see
+// newQuantizeLinear.
+//
+// Attributes: axis (1; since opset 13).
+func newDequantizeLinear(n ops.Node) (kernel, error) {
+	k, err := newQuantization(n)
+	return dequantizeLinear{k}, err
+}
+
+type dequantizeLinear struct{ perAxis }
+
+func (k dequantizeLinear) infer(in []*ops.Input) (ops.Type, error) {
+	t := in[0].Type
+	if err := checkDType("x", t, ops.Int8, ops.Uint8, ops.Int32); err != nil {
+		return t, err
+	}
+	err := k.check(in, t.DType)
+	t.DType = ops.Float32
+	return t, err
+}
+
+func (k dequantizeLinear) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	return k.perAxis.run(ctx, in, out, func(x, scale, zero float64) float64 { return (x - zero) * scale })
+}
+
+// newDynamicQuantizeLinear makes DynamicQuantizeLinear (opset 11): x, float32, as uint8,
+// with the scale and zero point for which x's range, and 0, just fit. It has no
+// attributes.
+func newDynamicQuantizeLinear(n ops.Node) (multi, error) {
+	return dynamicQuantizeLinear{}, n.Attributes.Only()
+}
+
+type dynamicQuantizeLinear struct{}
+
+func (dynamicQuantizeLinear) inferAll(in []*ops.Input) ([]ops.Type, error) {
+	x := in[0].Type
+	return []ops.Type{{DType: ops.Uint8, Shape: x.Shape}, {DType: ops.Float32}, {DType: ops.Uint8}}, checkDType("x", x, ops.Float32)
+}
+
+func (dynamicQuantizeLinear) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
+	var low, high float32
+	for _, v := range in[0].Float32s() {
+		low, high = min(low, v), max(high, v)
+	}
+	scale := (high - low) / 255
+	zero := 0.0
+	if scale != 0 {
+		zero = math.RoundToEven(float64(min(max(-low/scale, 0), 255)))
+	}
+	if len(out) > 1 {
+		store(out[1], 0, 1, []float64{float64(scale)})
+	}
+	if len(out) > 2 {
+		store(out[2], 0, 1, []float64{zero})
+	}
+	compute := eachWide(func(x float64) float64 {
+		if scale == 0 {
+			return zero
+		}
+		return quantized(float64(float32(x)/scale), 1, zero)
+	})
+	return ctx.Do(out[0].Len(), grain, &unaryLoop{out: out[0], x: in[0], compute: compute})
+}
+
+// bytes8 are the types of quantized numbers.
+var bytes8 = []ops.DType{ops.Int8, ops.Uint8}
+
+// newMatMulInteger makes MatMulInteger (opset 10): the product of A and B, int8 or uint8,
+// as int32; see newMatMul. The optional zero points are subtracted first: scalars, or
+// one number for each row of A and column of B. It has no attributes.
+func newMatMulInteger(n ops.Node) (kernel, error) { return matMulInteger{}, n.Attributes.Only() }
+
+type matMulInteger struct{}
+
+func (matMulInteger) infer(in []*ops.Input) (ops.Type, error) {
+	if err := checkZeroPoint("A", in, 0, 2, -2); err != nil {
+		return ops.Type{}, err
+	}
+	if err := checkZeroPoint("B", in, 1, 3, -1); err != nil {
+		return ops.Type{}, err
+	}
+	return matMulType(ops.Int32, in[0].Type, in[1].Type)
+}
+
+// checkZeroPoint checks a quantized input and its zero point, of which there may be one
+// for each entry along an axis.
+func checkZeroPoint(name string, in []*ops.Input, x, zero, axis int) error {
+	t := in[x].Type
+	if err := checkDType(name, t, bytes8...); err != nil {
+		return err
+	}
+	if zero >= len(in) || in[zero] == nil {
+		return nil
+	}
+	z := in[zero].Type
+	if err := checkDType("the zero point of "+name, z, t.DType); err != nil {
+		return err
+	}
+	ok := len(z.Shape) == 0
+	if len(z.Shape) == 1 {
+		at, err := axisOf(int64(axis), len(t.Shape))
+		if ok = z.Shape[0].Size == 1; !ok && err == nil {
+			_, ok = merge(z.Shape[0], t.Shape[at])
+		}
+	}
+	if !ok {
+		return fmt.Errorf("%w: %s is %v but its zero point is %v", ops.ErrShape, name, t, z)
+	}
+	return nil
+}
+
+// centred returns the elements minus their zero point, which may be nil.
+func centred(x, zero *ops.Tensor, axis int) []int64 {
+	v := slices.Clone(values[int64](x))
+	if zero == nil {
+		return v
+	}
+	zeros, block := values[int64](zero), max(1, len(v))
+	if len(zeros) > 1 {
+		if axis < 0 {
+			axis += len(x.Shape())
+		}
+		block = max(1, count(x.Shape()[axis+1:]))
+	}
+	for i := range v {
+		v[i] -= zeros[i/block%len(zeros)]
+	}
+	return v
+}
+
+func optional(in []*ops.Tensor, i int) *ops.Tensor {
+	if i < len(in) {
+		return in[i]
+	}
+	return nil
+}
+
+func (matMulInteger) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	a, b := centred(in[0], optional(in, 2), -2), centred(in[1], optional(in, 3), -1)
+	return products(ctx, in[0].Shape(), in[1].Shape(), a, b, func(at int, c []int64) { store(out, at, 1, c) })
+}

@@ -1,0 +1,355 @@
+package std
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math"
+
+	kernels "github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// stream is the random numbers of a node. Each is a function of the run's seed, the
+// node's and the number of the image and of the number alone.
+type stream struct{ node uint64 }
+
+// onlyInRuns implements late.
+func (stream) onlyInRuns() {}
+
+// newStream takes the attribute seed, or else the node's name: nodes without a seed
+// draw different numbers.
+func newStream(n ops.Node) (stream, error) {
+	switch seed := n.Attributes["seed"].(type) {
+	case nil:
+	case float32:
+		return stream{uint64(math.Float32bits(seed))}, nil
+	case int64: // of Dropout
+		return stream{uint64(seed)}, nil
+	default:
+		return stream{}, fmt.Errorf("%w: seed is a %T, want a number", ops.ErrAttribute, seed)
+	}
+	h := fnv.New64a()
+	h.Write([]byte(n.Name)) // never fails
+	return stream{h.Sum64()}, nil
+}
+
+// uniform calls f with a number in [0, 1) for every element of a tensor of the given
+// shape, of which the first dimension is the batch when batched.
+func (s stream) uniform(ctx *ops.Context, shape []int, batched bool, draws int, f func(i int, u []float64)) error {
+	n := count(shape)
+	if n == 0 {
+		return nil
+	}
+	entry, firstImage := n, uint64(0)
+	if batched && len(shape) > 0 {
+		entry, firstImage = n/shape[0], ctx.FirstImage
+	}
+	return ctx.For(n, grain/8, func(lo, hi int) error {
+		u := make([]float64, draws)
+		for i := lo; i < hi; i++ {
+			key := kernels.Key(ctx.Seed, s.node, firstImage+uint64(i/entry), 0)
+			for d := range u {
+				u[d] = float64(kernels.Random(key, i%entry*draws+d)) / (1 << 32)
+			}
+			f(i, u)
+		}
+		return nil
+	})
+}
+
+// newRandom returns what makes RandomUniform and RandomNormal (opset 1): numbers that
+// are equally likely from low up to high, or normally distributed with the given mean
+// and deviation scale; with like, RandomUniformLike and RandomNormalLike, in the shape of
+// the input.
+//
+// Attributes: low (0), high (1), or mean (0), scale (1); seed; dtype (float32; with like
+// the input's): float32 or float64; shape (without like, required). With like, the first
+// dimension is taken for the batch: an image draws its numbers by its own number.
+func newRandom(normal, like bool) func(ops.Node) (kernel, error) {
+	return func(n ops.Node) (kernel, error) {
+		names, standard := []string{"low", "high"}, []float32{0, 1}
+		if normal {
+			names = []string{"mean", "scale"}
+		}
+		known := append([]string{"seed", "dtype"}, names...)
+		if !like {
+			known = append(known, "shape")
+		}
+		if err := n.Attributes.Only(known...); err != nil {
+			return nil, err
+		}
+		k := &random{normal: normal, like: like}
+		var err error
+		if k.stream, err = newStream(n); err != nil {
+			return nil, err
+		}
+		for i, name := range names {
+			v, err := ops.Attr(n.Attributes, name, standard[i])
+			if err != nil {
+				return nil, err
+			}
+			k.p[i] = float64(v)
+		}
+		if _, ok := n.Attributes["dtype"]; ok || !like {
+			if k.dtype, err = dtypeAttr(n.Attributes, "dtype", ops.Float32); err != nil {
+				return nil, err
+			}
+		}
+		if like {
+			return k, nil
+		}
+		if _, ok := n.Attributes["shape"]; !ok {
+			return nil, fmt.Errorf("%w: shape is missing", ops.ErrAttribute)
+		}
+		k.shape, err = sizes(n.Attributes, "shape", 0)
+		return k, err
+	}
+}
+
+type random struct {
+	stream
+	normal, like bool
+	p            [2]float64
+	dtype        ops.DType // 0: the input's
+	shape        []int
+}
+
+func (k *random) infer(in []*ops.Input) (ops.Type, error) {
+	t := ops.Type{DType: k.dtype, Shape: ops.Dims(k.shape...)}
+	if k.like {
+		t.Shape = in[0].Shape
+		if k.dtype == 0 {
+			t.DType = in[0].DType
+		}
+	}
+	return t, checkDType("the output", t, floats...)
+}
+
+func (k *random) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error {
+	draws := 1
+	if k.normal {
+		draws = 2
+	}
+	return k.uniform(ctx, out.Shape(), k.like, draws, func(i int, u []float64) {
+		v := k.p[0] + u[0]*(k.p[1]-k.p[0])
+		if k.normal { // Box and Muller
+			v = k.p[0] + k.p[1]*math.Sqrt(-2*math.Log(1-u[0]))*math.Cos(2*math.Pi*u[1])
+		}
+		store(out, i, 1, []float64{v})
+	})
+}
+
+// newBernoulli makes Bernoulli (opset 15): 1 with the probability that the element of the
+// input, float32 or float64, says, and else 0. The first dimension is taken for the
+// batch, as in newRandom.
+//
+// Attributes: dtype (the input's), seed.
+func newBernoulli(n ops.Node) (kernel, error) {
+	if err := n.Attributes.Only("dtype", "seed"); err != nil {
+		return nil, err
+	}
+	s, err := newStream(n)
+	if err != nil {
+		return nil, err
+	}
+	k := &bernoulli{stream: s}
+	if _, ok := n.Attributes["dtype"]; ok {
+		k.dtype, err = dtypeAttr(n.Attributes, "dtype", 0)
+	}
+	return k, err
+}
+
+type bernoulli struct {
+	stream
+	dtype ops.DType // 0: the input's
+}
+
+func (k *bernoulli) infer(in []*ops.Input) (ops.Type, error) {
+	t := in[0].Type
+	if err := checkDType("input", t, floats...); err != nil {
+		return t, err
+	}
+	if k.dtype != 0 {
+		t.DType = k.dtype
+	}
+	return t, nil
+}
+
+func (k *bernoulli) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	return k.uniform(ctx, out.Shape(), true, 1, func(i int, u []float64) {
+		var v [1]float64
+		load(v[:], in[0], i, 1)
+		if u[0] < v[0] {
+			v[0] = 1
+		} else {
+			v[0] = 0
+		}
+		store(out, i, 1, v[:])
+	})
+}
+
+// newMultinomial makes Multinomial (opset 7): for each row of the input (batch, classes),
+// float32 or float64, sample_size classes, drawn with probabilities that are the
+// exponentials of the row's numbers over their sum.
+//
+// Attributes: sample_size (1), seed, dtype (int32; or int64).
+func newMultinomial(n ops.Node) (kernel, error) {
+	if err := n.Attributes.Only("dtype", "sample_size", "seed"); err != nil {
+		return nil, err
+	}
+	size, err := ops.Attr(n.Attributes, "sample_size", int64(1))
+	if err != nil {
+		return nil, err
+	}
+	if size < 0 || size > ops.MaxElements {
+		return nil, fmt.Errorf("%w: sample_size %d", ops.ErrAttribute, size)
+	}
+	s, err := newStream(n)
+	if err != nil {
+		return nil, err
+	}
+	dtype, err := dtypeAttr(n.Attributes, "dtype", ops.Int32)
+	return &multinomial{s, int(size), dtype}, err
+}
+
+type multinomial struct {
+	stream
+	samples int
+	dtype   ops.DType
+}
+
+func (k *multinomial) infer(in []*ops.Input) (ops.Type, error) {
+	x := in[0].Type
+	t := ops.Type{DType: k.dtype, Shape: ops.Dims(-1, k.samples)}
+	if err := checkDType("input", x, floats...); err != nil {
+		return t, err
+	}
+	if len(x.Shape) != 2 || x.Shape[1].Size == 0 {
+		return t, fmt.Errorf("%w: the input is %v, want a batch of rows", ops.ErrShape, x)
+	}
+	t.Shape[0] = x.Shape[0]
+	return t, checkDType("the output", t, indices...)
+}
+
+func (k *multinomial) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	classes := in[0].Shape()[1]
+	sums := make([]float64, in[0].Len())
+	err := lines(ctx, in[0], 1, func(l *line[float64]) error {
+		top, total := math.Inf(-1), 0.0
+		for _, v := range l.elements {
+			top = max(top, v)
+		}
+		for i, v := range l.elements {
+			total += math.Exp(v - top)
+			sums[l.first+i] = total
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return k.uniform(ctx, out.Shape(), true, 1, func(i int, u []float64) {
+		row := sums[i/k.samples*classes:][:classes]
+		at := 0
+		for at < classes-1 && row[at] <= u[0]*row[classes-1] {
+			at++
+		}
+		store(out, i, 1, []int64{int64(at)})
+	})
+}
+
+// newDropout makes Dropout (opsets 7, 10, 12, 13): the data, float32 or float64, and a
+// mask of what was kept. In training, which the third input, a bool scalar, says, each
+// element becomes 0 with the probability ratio, the second input, a float scalar, and is
+// divided by 1 - ratio otherwise; else everything is kept. Before opset 12 ratio is an
+// attribute and there is no training.
+//
+// Attributes: seed (since opset 12), ratio (0.5; before opset 12).
+func newDropout(n ops.Node) (multi, error) {
+	known := "seed"
+	if n.Opset < 12 {
+		known = "ratio"
+		if n.NumInputs > 1 {
+			return nil, fmt.Errorf("opset %d: %d inputs are not allowed", n.Opset, n.NumInputs)
+		}
+	}
+	if err := n.Attributes.Only(known); err != nil {
+		return nil, err
+	}
+	if _, err := ops.Attr(n.Attributes, "ratio", float32(0.5)); err != nil {
+		return nil, err
+	}
+	s, err := newStream(n)
+	return &dropout{s, n.Opset < 10}, err
+}
+
+type dropout struct {
+	stream
+	typedMask bool // of the data's type
+}
+
+func (k *dropout) inferAll(in []*ops.Input) ([]ops.Type, error) {
+	x := in[0].Type
+	if err := checkDType("data", x, floats...); err != nil {
+		return nil, err
+	}
+	if len(in) > 1 && in[1] != nil {
+		if err := checkScalar("ratio", in[1].Type, floats...); err != nil {
+			return nil, err
+		}
+	}
+	if len(in) > 2 && in[2] != nil {
+		if err := checkScalar("training_mode", in[2].Type, ops.Bool); err != nil {
+			return nil, err
+		}
+	}
+	mask := ops.Type{DType: ops.Bool, Shape: x.Shape}
+	if k.typedMask {
+		mask.DType = x.DType
+	}
+	return []ops.Type{x, mask}, nil
+}
+
+func (k *dropout) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
+	ratio := 0.5
+	if len(in) > 1 && in[1] != nil {
+		ratio = first[float64](in[1])
+	}
+	if len(in) < 3 || in[2] == nil || first[int64](in[2]) == 0 {
+		ratio = 0
+	}
+	if !(ratio >= 0 && ratio < 1) {
+		return fmt.Errorf("%w: ratio %v is not in [0, 1)", ops.ErrShape, ratio)
+	}
+	if ratio == 0 {
+		if len(out) > 1 {
+			one := constantOfShape{value: truthTensor(out[1].DType())}
+			if err := one.run(ctx, nil, out[1]); err != nil {
+				return err
+			}
+		}
+		return copyAll(ctx, out[0], in[0])
+	}
+	return k.uniform(ctx, out[0].Shape(), true, 1, func(i int, u []float64) {
+		var v, kept [1]float64
+		if u[0] >= ratio {
+			load(v[:], in[0], i, 1)
+			v[0] /= 1 - ratio
+			kept[0] = 1
+		}
+		store(out[0], i, 1, v[:])
+		if len(out) > 1 {
+			store(out[1], i, 1, kept[:])
+		}
+	})
+}
+
+// truthTensor returns a one, or true.
+func truthTensor(d ops.DType) *ops.Tensor {
+	one, err := ops.Zeros(d, []int{1})
+	if err != nil {
+		panic(err) // every type that an output can have is an element type
+	}
+	store(one, 0, 1, []int64{1})
+	return one
+}

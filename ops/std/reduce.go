@@ -1,0 +1,326 @@
+package std
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// newReduction returns what makes a reduction (opsets 1, 11, 13): one number of all
+// the elements along some axes, of which the result has one entry each or, without
+// keepdims, none. The data is float32, float64 or of integers; float32 is computed in
+// float64.
+//
+// The axes are an attribute, or the optional second input, an int64 vector, since
+// opset 13 for ReduceSum and 18 for the others. Without them or with an empty vector
+// all axes are meant, or with noop_with_empty_axes none.
+//
+// Attributes: keepdims (1), axes, noop_with_empty_axes (0; where the axes are an
+// input).
+func newReduction(inputSince int, real func() folder[float64], signed func() folder[int64], unsigned func() folder[uint64]) func(ops.Node) (kernel, error) {
+	return func(n ops.Node) (kernel, error) {
+		k := &reduction{real: real, signed: signed, unsigned: unsigned}
+		other := "noop_with_empty_axes"
+		if n.Opset < inputSince {
+			other = "axes"
+		}
+		if err := n.Attributes.Only("keepdims", other); err != nil {
+			return nil, err
+		}
+		keep, err := ops.Attr(n.Attributes, "keepdims", int64(1))
+		if err != nil {
+			return nil, err
+		}
+		noop, err := ops.Attr(n.Attributes, "noop_with_empty_axes", int64(0))
+		if err != nil {
+			return nil, err
+		}
+		if k.axes, err = ops.Attr[[]int64](n.Attributes, "axes", nil); err != nil {
+			return nil, err
+		}
+		if n.Opset < inputSince && n.NumInputs > 1 {
+			return nil, fmt.Errorf("opset %d: the axes must be an attribute, not an input", n.Opset)
+		}
+		k.keep, k.noop = keep != 0, noop != 0
+		return k, nil
+	}
+}
+
+// folder makes one number of many, which come in pieces.
+type folder[W wide] interface {
+	reset()
+	add(v []W)
+	result(count int) W // of the given number of elements
+}
+
+type reduction struct {
+	keep, noop bool
+	axes       []int64 // from the attribute
+	real       func() folder[float64]
+	signed     func() folder[int64]
+	unsigned   func() folder[uint64] // nil: as signed
+}
+
+func (k *reduction) infer(in []*ops.Input) (ops.Type, error) {
+	data := in[0].Type
+	supported := floats
+	if k.signed != nil {
+		supported = numeric
+	}
+	if err := checkDType("data", data, supported...); err != nil {
+		return ops.Type{}, err
+	}
+	axes := k.axes
+	if len(in) > 1 && in[1] != nil {
+		length, err := checkVector("axes", in[1], ops.Int64)
+		if err != nil {
+			return ops.Type{}, err
+		}
+		if in[1].Const == nil && length.Size != 0 {
+			return k.inferUnknown(data, length)
+		}
+		if in[1].Const != nil {
+			axes = in[1].Const.Int64s()
+		}
+	}
+	reduced, err := k.reduced(axes, len(data.Shape))
+	if err != nil {
+		return ops.Type{}, fmt.Errorf("%w: data is %v", err, data)
+	}
+	shape := []ops.Dim{}
+	for i, d := range data.Shape {
+		switch {
+		case !reduced[i]:
+			shape = append(shape, d)
+		case k.keep:
+			shape = append(shape, ops.Dim{Size: 1})
+		}
+	}
+	return ops.Type{DType: data.DType, Shape: shape}, nil
+}
+
+// inferUnknown is for axes of unknown values.
+func (k *reduction) inferUnknown(data ops.Type, length ops.Dim) (ops.Type, error) {
+	rank := len(data.Shape)
+	switch {
+	case k.keep:
+	case !length.Known():
+		return ops.Type{}, fmt.Errorf("%w: the number of axes, and with it the output's rank, must be known", ops.ErrShape)
+	case length.Size > rank:
+		return ops.Type{}, fmt.Errorf("%w: %d axes, but data is %v", ops.ErrShape, length.Size, data)
+	default:
+		rank -= length.Size
+	}
+	return ops.Type{DType: data.DType, Shape: slices.Repeat([]ops.Dim{unknown}, rank)}, nil
+}
+
+// reduced tells which axes are reduced.
+func (k *reduction) reduced(axes []int64, rank int) ([]bool, error) {
+	if len(axes) > 0 {
+		return axisSet(axes, rank)
+	}
+	return slices.Repeat([]bool{!k.noop}, rank), nil
+}
+
+// axisSet marks the axes that a list names, once each.
+func axisSet(axes []int64, rank int) ([]bool, error) {
+	set := make([]bool, rank)
+	for _, a := range axes {
+		axis, err := axisOf(a, rank)
+		if err != nil {
+			return nil, err
+		}
+		if set[axis] {
+			return nil, fmt.Errorf("%w: axes %v name axis %d twice", ops.ErrShape, axes, axis)
+		}
+		set[axis] = true
+	}
+	return set, nil
+}
+
+func (k *reduction) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	data := in[0]
+	l := ops.Scratch[reduceLoop](ctx)
+	if l.compute == nil {
+		axes := k.axes
+		if len(in) > 1 && in[1] != nil {
+			axes = in[1].Int64s()
+		}
+		reduced, err := k.reduced(axes, len(data.Shape()))
+		if err != nil {
+			return err
+		}
+		l.plan(data.Shape(), reduced)
+		switch d := data.DType(); {
+		case isFloat(d):
+			l.compute = reduceTo(k.real)
+		case d == ops.Uint64 && k.unsigned != nil:
+			l.compute = reduceTo(k.unsigned)
+		default:
+			l.compute = reduceTo(k.signed)
+		}
+	}
+	l.out, l.data = out, data
+	return ctx.Do(l.kept.total, max(1, grain/max(1, l.gone.total)), l)
+}
+
+// reduceLoop is a parallel.Loop over the entries of the output.
+type reduceLoop struct {
+	kept, gone nest
+	out, data  *ops.Tensor
+	compute    func(l *reduceLoop, lo, hi int) error
+	work       sync.Pool // of what computes parts, reduceWork
+}
+
+// reduceWork is what one part of the loop needs.
+type reduceWork[W wide] struct {
+	folder folder[W]
+	piece  [chunk]W
+	result [1]W
+}
+
+func (l *reduceLoop) Part(lo, hi int) error { return l.compute(l, lo, hi) }
+
+// plan finds the nests of loops.
+func (l *reduceLoop) plan(shape []int, reduced []bool) {
+	var sizes, strides [2][]int // of the axes that stay and of those that do not
+	for i, stride := range rowMajor(shape) {
+		r := 0
+		if reduced[i] {
+			r = 1
+		}
+		sizes[r] = append(sizes[r], shape[i])
+		strides[r] = append(strides[r], stride)
+	}
+	l.kept = newNest(sizes[0], rowMajor(sizes[0]), strides[0])
+	l.gone = newNest(sizes[1], strides[1])
+}
+
+// reduceTo reduces always in the order in which the elements lie.
+func reduceTo[W wide](newFolder func() folder[W]) func(l *reduceLoop, lo, hi int) error {
+	return func(l *reduceLoop, lo, hi int) error {
+		w, ok := l.work.Get().(*reduceWork[W])
+		if !ok {
+			w = &reduceWork[W]{folder: newFolder()}
+		}
+		defer l.work.Put(w)
+		next, step := l.kept.inner()[1], l.gone.inner()[0]
+		return l.kept.walk(lo, hi, func(to [maxOperands]int, count int) error {
+			for i := range count {
+				w.folder.reset()
+				err := l.gone.walk(0, l.gone.total, func(at [maxOperands]int, count int) error {
+					for j := 0; j < count; j += chunk {
+						part := w.piece[:min(chunk, count-j)]
+						load(part, l.data, to[1]+i*next+at[0]+j*step, step)
+						w.folder.add(part)
+					}
+					return nil
+				})
+				if err != nil {
+					return err
+				}
+				w.result[0] = w.folder.result(l.gone.total)
+				store(l.out, to[0]+i, 1, w.result[:])
+			}
+			return nil
+		})
+	}
+}
+
+// total is the folder of sums of a function of the elements.
+type total[W wide] struct {
+	sum    W
+	of     func(W) W      // nil: the element itself
+	finish func(W, int) W // nil: the sum itself
+}
+
+func (f *total[W]) reset() { f.sum = 0 }
+
+func (f *total[W]) add(v []W) {
+	if f.of == nil {
+		for _, x := range v {
+			f.sum += x
+		}
+		return
+	}
+	for _, x := range v {
+		f.sum += f.of(x)
+	}
+}
+
+func (f *total[W]) result(count int) W {
+	if f.finish == nil {
+		return f.sum
+	}
+	return f.finish(f.sum, count)
+}
+
+func sumOf[W wide](of func(W) W, finish func(W, int) W) func() folder[W] {
+	return func() folder[W] { return &total[W]{of: of, finish: finish} }
+}
+
+// chain is the folder of an operation that is applied again and again.
+type chain[W wide] struct {
+	value, start W
+	step         func(a, b W) W
+}
+
+func (f *chain[W]) reset() { f.value = f.start }
+
+func (f *chain[W]) add(v []W) {
+	for _, x := range v {
+		f.value = f.step(f.value, x)
+	}
+}
+
+func (f *chain[W]) result(int) W { return f.value }
+
+func chainOf[W wide](start W, step func(a, b W) W) func() folder[W] {
+	return func() folder[W] { return &chain[W]{start: start, step: step} }
+}
+
+// logSumExp is the folder of log(sum(exp(x))): exponents are relative to the largest
+// so far, so that nothing overflows.
+type logSumExp struct{ top, sum float64 }
+
+func newLogSumExp() folder[float64] { return new(logSumExp) }
+
+func (f *logSumExp) reset() { f.top, f.sum = math.Inf(-1), 0 }
+
+func (f *logSumExp) add(v []float64) {
+	top := f.top
+	for _, x := range v {
+		top = max(top, x)
+	}
+	if top > f.top {
+		f.sum *= math.Exp(f.top - top)
+		f.top = top
+	}
+	for _, x := range v {
+		if x == top { // infinities, too
+			f.sum++
+		} else {
+			f.sum += math.Exp(x - top)
+		}
+	}
+}
+
+func (f *logSumExp) result(int) float64 { return f.top + math.Log(f.sum) }
+
+func square[W wide](x W) W { return x * x }
+
+func absolute(x int64) int64 { return max(x, -x) }
+
+func rootOf(sum float64, _ int) float64 { return math.Sqrt(sum) }
+func logOf(sum float64, _ int) float64  { return math.Log(sum) }
+func meanOf(sum float64, n int) float64 { return sum / float64(n) }
+
+// meanInt rounds towards zero; the mean of nothing is 0.
+func meanInt(sum int64, n int) int64 { return sum / int64(max(1, n)) }
+
+func times[W wide](a, b W) W   { return a * b }
+func larger[W wide](a, b W) W  { return max(a, b) }
+func smaller[W wide](a, b W) W { return min(a, b) }

@@ -1,0 +1,196 @@
+package std
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// scattered computes a copy of data with updates, in the order in which they lie.
+// Places may be named more than once, which is why this is not parallel.
+type scattered struct{ reduction string }
+
+// newScattered reads the attribute reduction: none, or since opset 16 add or mul.
+func newScattered(n ops.Node) (scattered, error) {
+	r, err := ops.Attr(n.Attributes, "reduction", "none")
+	if err == nil && !slices.Contains([]string{"none", "add", "mul"}, r) {
+		err = fmt.Errorf("%w: reduction %q, want none, add or mul", ops.ErrAttribute, r)
+	}
+	return scattered{r}, err
+}
+
+func (k scattered) check(data, updates ops.Type) error {
+	if data.DType != updates.DType {
+		return fmt.Errorf("%w: data is %v but updates are %v", ops.ErrDType, data, updates)
+	}
+	if k.reduction != "none" {
+		return checkDType("data", data, numeric...)
+	}
+	return nil
+}
+
+// run puts blocks of size elements of updates where places says.
+func (k scattered) run(ctx *ops.Context, data, updates, out *ops.Tensor, size int, where places) error {
+	if err := copyAll(ctx, out, data); err != nil || updates.Len() == 0 {
+		return err
+	}
+	blocks := updates.Len() / size
+	var to [chunk]int
+	for first := 0; first < blocks; first += chunk {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		part := to[:min(chunk, blocks-first)]
+		if err := where(first, part); err != nil {
+			return err
+		}
+		for i, place := range part {
+			k.put(out, place, updates, (first+i)*size, size)
+		}
+	}
+	return nil
+}
+
+func (k scattered) put(out *ops.Tensor, to int, updates *ops.Tensor, from, size int) {
+	switch {
+	case isFloat(out.DType()):
+		combine[float64](k.reduction, out, to, updates, from, size)
+	case out.DType() == ops.Uint64:
+		combine[uint64](k.reduction, out, to, updates, from, size)
+	default:
+		combine[int64](k.reduction, out, to, updates, from, size)
+	}
+}
+
+func combine[W wide](reduction string, out *ops.Tensor, to int, updates *ops.Tensor, from, size int) {
+	var a, b [chunk]W
+	for i := 0; i < size; i += chunk {
+		m := min(chunk, size-i)
+		load(b[:m], updates, from+i, 1)
+		if reduction != "none" {
+			load(a[:m], out, to+i, 1)
+		}
+		for j := range m {
+			switch reduction {
+			case "add":
+				b[j] += a[j]
+			case "mul":
+				b[j] *= a[j]
+			}
+		}
+		store(out, to+i, 1, b[:m])
+	}
+}
+
+// newScatterElements makes ScatterElements (opsets 11, 13, 16) and Scatter (opset 9):
+// the data with some elements replaced by updates, of the same type, any. The indices,
+// int32 or int64, have the updates' shape and name places as in newGatherElements.
+//
+// Attributes: axis (0), reduction (none; since opset 16): add or mul combine an update
+// with what is there.
+func newScatterElements(n ops.Node) (kernel, error) {
+	var more []string
+	if n.Opset >= 16 {
+		more = []string{"reduction"}
+	}
+	axis, err := axisAttr(n, 0, more...)
+	if err != nil {
+		return nil, err
+	}
+	s, err := newScattered(n)
+	return scatterElements{s, axis}, err
+}
+
+type scatterElements struct {
+	scattered
+	axis int64
+}
+
+func (k scatterElements) infer(in []*ops.Input) (ops.Type, error) {
+	data := in[0].Type
+	if err := k.check(data, in[2].Type); err != nil {
+		return data, err
+	}
+	ok := len(in[1].Shape) == len(in[2].Shape)
+	for i := 0; ok && i < len(in[1].Shape); i++ {
+		_, ok = merge(in[1].Shape[i], in[2].Shape[i])
+	}
+	if !ok {
+		return data, fmt.Errorf("%w: indices are %v but updates are %v", ops.ErrShape, in[1].Type, in[2].Type)
+	}
+	return data, checkElements(k.axis, in)
+}
+
+func (k scatterElements) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	axis, err := axisOf(k.axis, len(in[0].Shape()))
+	if err != nil {
+		return err
+	}
+	list := integers(in[1])
+	return k.scattered.run(ctx, in[0], in[2], out, 1, func(first int, to []int) error {
+		return elementPlaces(in[0].Shape(), in[1].Shape(), axis, list, first, to)
+	})
+}
+
+// newScatterND makes ScatterND (opsets 11, 13, 16): the data with some parts replaced
+// by updates, of the same type, any. Each row of the indices, int64, is the beginning
+// of a place in the data.
+//
+// Attributes: reduction (none; since opset 16): add or mul combine an update with what
+// is there.
+func newScatterND(n ops.Node) (kernel, error) {
+	var known []string
+	if n.Opset >= 16 {
+		known = []string{"reduction"}
+	}
+	if err := n.Attributes.Only(known...); err != nil {
+		return nil, err
+	}
+	s, err := newScattered(n)
+	return scatterND{s}, err
+}
+
+type scatterND struct{ scattered }
+
+func (k scatterND) infer(in []*ops.Input) (ops.Type, error) {
+	data, list, updates := in[0].Type, in[1].Type, in[2].Type
+	if err := checkDType("indices", list, ops.Int64); err != nil {
+		return data, err
+	}
+	if err := k.check(data, updates); err != nil {
+		return data, err
+	}
+	length, err := rowLength(list, len(data.Shape))
+	var want []ops.Dim
+	if err == nil {
+		want = append(append(want, list.Shape[:len(list.Shape)-1]...), data.Shape[length:]...)
+	}
+	ok := err == nil && len(want) == len(updates.Shape)
+	for i := 0; ok && i < len(want); i++ {
+		_, ok = merge(want[i], updates.Shape[i])
+	}
+	if !ok {
+		return data, fmt.Errorf("%w: data is %v, indices are %v, updates are %v", ops.ErrShape, data, list, updates)
+	}
+	return data, nil
+}
+
+func (k scatterND) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	shape, list := in[0].Shape(), in[1].Int64s()
+	length := in[1].Shape()[len(in[1].Shape())-1]
+	strides := rowMajor(shape)
+	return k.scattered.run(ctx, in[0], in[2], out, count(shape[length:]), func(first int, to []int) error {
+		for i := range to {
+			to[i] = 0
+			for j, v := range list[(first+i)*length:][:length] {
+				at, err := index(v, shape[j])
+				if err != nil {
+					return err
+				}
+				to[i] += at * strides[j]
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,120 @@
+package std
+
+import (
+	"fmt"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// nowhere, as the place of a block, leaves the elements to what taking says.
+const nowhere = -1
+
+// places says where blocks of elements come from: it sets from[i] to the place in
+// the source of the first element of block first+i, or to nowhere.
+type places func(first int, from []int) error
+
+// take fills dst with blocks of size elements of src, which is of the same type. A
+// block that is nowhere becomes the first element of fill, or zero when that is nil.
+func take(ctx *ops.Context, dst, src, fill *ops.Tensor, size int, where places) error {
+	if dst.Len() == 0 {
+		return nil
+	}
+	copyBlocks := blockCopiers[dst.DType()]
+	if copyBlocks == nil {
+		return fmt.Errorf("%w: %v", ops.ErrDType, dst.DType())
+	}
+	return ctx.For(dst.Len()/size, max(1, grain/size), func(lo, hi int) error {
+		var from [chunk]int
+		for ; lo < hi; lo += chunk {
+			part := from[:min(chunk, hi-lo)]
+			if err := where(lo, part); err != nil {
+				return err
+			}
+			copyBlocks(dst, src, fill, lo*size, size, part)
+		}
+		return nil
+	})
+}
+
+var blockCopiers = map[ops.DType]func(dst, src, fill *ops.Tensor, to, size int, from []int){
+	ops.Float32: copyBlocks[float32],
+	ops.Float64: copyBlocks[float64],
+	ops.Int8:    copyBlocks[int8],
+	ops.Int16:   copyBlocks[int16],
+	ops.Int32:   copyBlocks[int32],
+	ops.Int64:   copyBlocks[int64],
+	ops.Uint8:   copyBlocks[uint8],
+	ops.Uint16:  copyBlocks[uint16],
+	ops.Uint32:  copyBlocks[uint32],
+	ops.Uint64:  copyBlocks[uint64],
+	ops.Bool:    copyBlocks[bool],
+}
+
+func copyBlocks[T ops.Element](dst, src, fill *ops.Tensor, to, size int, from []int) {
+	d, _ := ops.Data[T](dst)
+	s, _ := ops.Data[T](src)
+	var rest T
+	if fill != nil {
+		f, _ := ops.Data[T](fill)
+		rest = f[0]
+	}
+	for _, at := range from {
+		block := d[to : to+size]
+		switch {
+		case at == nowhere:
+			for i := range block {
+				block[i] = rest
+			}
+		case size == 1:
+			block[0] = s[at]
+		default:
+			copy(block, s[at:at+size])
+		}
+		to += size
+	}
+}
+
+// index resolves an index that counts from the end when it is negative.
+func index(i int64, size int) (int, error) {
+	if i < -int64(size) || i >= int64(size) {
+		return 0, fmt.Errorf("%w: index %d of %d entries", ops.ErrShape, i, size)
+	}
+	if i < 0 {
+		i += int64(size)
+	}
+	return int(i), nil
+}
+
+// coordinates goes through the entries of a tensor of the given shape in row-major
+// order.
+type coordinates struct {
+	shape, at []int
+}
+
+// from returns coordinates at the given entry.
+func from(entry int, shape []int) coordinates {
+	c := coordinates{shape: shape, at: make([]int, len(shape))}
+	for i := len(shape) - 1; i >= 0; i-- {
+		c.at[i] = entry % shape[i]
+		entry /= shape[i]
+	}
+	return c
+}
+
+func (c *coordinates) next() {
+	for i := len(c.shape) - 1; i >= 0; i-- {
+		if c.at[i]++; c.at[i] < c.shape[i] {
+			return
+		}
+		c.at[i] = 0
+	}
+}
+
+// product of sizes that are known to be bounded.
+func count(shape []int) int {
+	n := 1
+	for _, s := range shape {
+		n *= s
+	}
+	return n
+}

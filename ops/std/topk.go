@@ -1,0 +1,132 @@
+package std
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// newTopK makes TopK (opsets 1, 10, 11): the k largest elements along an axis, in
+// descending order, and their indices, int64. Equal ones come in the order in which
+// they lie; NaN is larger than all numbers. X is of any type but bool; k is the second
+// input, an int64 vector of one element, or before opset 10 an attribute.
+//
+// Attributes: axis (-1), k (before opset 10); since opset 11 largest (1): 0 for the
+// smallest, in ascending order, and sorted (1), without which they come in the same
+// order.
+func newTopK(n ops.Node) (multi, error) {
+	known := []string{"axis"}
+	switch {
+	case n.Opset >= 11:
+		known = append(known, "largest", "sorted")
+	case n.Opset < 10:
+		known = append(known, "k")
+	}
+	if err := n.Attributes.Only(known...); err != nil {
+		return nil, err
+	}
+	if (n.NumInputs == 2) != (n.Opset >= 10) {
+		return nil, fmt.Errorf("opset %d: %d inputs are not allowed", n.Opset, n.NumInputs)
+	}
+	axis, err := ops.Attr(n.Attributes, "axis", int64(-1))
+	if err != nil {
+		return nil, err
+	}
+	largest, err := ops.Attr(n.Attributes, "largest", int64(1))
+	if err != nil {
+		return nil, err
+	}
+	k, err := ops.Attr(n.Attributes, "k", int64(0))
+	return &topK{axis: axis, k: k, largest: largest != 0}, err
+}
+
+type topK struct {
+	axis, k int64
+	largest bool
+}
+
+func (k *topK) inferAll(in []*ops.Input) ([]ops.Type, error) {
+	x := in[0].Type
+	if err := checkDType("X", x, numeric...); err != nil {
+		return nil, err
+	}
+	axis, err := axisOf(k.axis, len(x.Shape))
+	if err != nil {
+		return nil, fmt.Errorf("%w: X is %v", err, x)
+	}
+	number := ops.Dim{Size: int(min(max(k.k, -1), ops.MaxElements))}
+	if len(in) > 1 {
+		if in[1] == nil {
+			return nil, fmt.Errorf("%w: K is missing", ops.ErrShape)
+		}
+		if err := checkScalar("K", in[1].Type, ops.Int64); err != nil {
+			return nil, err
+		}
+		number = unknown
+		if in[1].Const != nil {
+			v := first[int64](in[1].Const)
+			if v < 0 || v > ops.MaxElements {
+				return nil, fmt.Errorf("%w: k is %d", ops.ErrShape, v)
+			}
+			number = ops.Dim{Size: int(v)}
+		}
+	} else if k.k < 0 {
+		return nil, fmt.Errorf("%w: k is %d", ops.ErrAttribute, k.k)
+	}
+	if d := x.Shape[axis]; d.Known() && number.Size > d.Size {
+		return nil, fmt.Errorf("%w: k is %d, but X is %v (axis %d)", ops.ErrShape, number.Size, x, axis)
+	}
+	shape := slices.Clone(x.Shape)
+	shape[axis] = number
+	return []ops.Type{{DType: x.DType, Shape: shape}, {DType: ops.Int64, Shape: shape}}, nil
+}
+
+func (k *topK) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
+	axis, err := axisOf(k.axis, len(in[0].Shape()))
+	if err != nil {
+		return err
+	}
+	switch d := in[0].DType(); {
+	case isFloat(d):
+		return topOf[float64](ctx, in[0], out, axis, k.largest)
+	case d == ops.Uint64:
+		return topOf[uint64](ctx, in[0], out, axis, k.largest)
+	}
+	return topOf[int64](ctx, in[0], out, axis, k.largest)
+}
+
+func topOf[W wide](ctx *ops.Context, x *ops.Tensor, out []*ops.Tensor, axis int, largest bool) error {
+	n := out[0].Shape()[axis]
+	return lines(ctx, x, axis, func(l *line[W]) error {
+		order := make([]int64, len(l.elements))
+		for i := range order {
+			order[i] = int64(i)
+		}
+		slices.SortStableFunc(order, func(a, b int64) int {
+			c := compare(l.elements[a], l.elements[b])
+			if largest {
+				return -c
+			}
+			return c
+		})
+		at := l.number/l.step*l.step*n + l.number%l.step
+		for _, i := range order[:n] {
+			store(out[0], at, 1, l.elements[i:i+1])
+			if len(out) > 1 {
+				out[1].Int64s()[at] = i
+			}
+			at += l.step
+		}
+		return nil
+	})
+}
+
+// compare orders numbers, NaN behind all others.
+func compare[W wide](a, b W) int {
+	if a != a || b != b {
+		return cmp.Compare(b, a) // which has NaN before all others
+	}
+	return cmp.Compare(a, b)
+}

@@ -1,0 +1,123 @@
+package std
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// newMaxUnpool makes MaxUnpool (opsets 9, 11): an image (N, C, ...), float32 or float64,
+// of zeros but for X at the places I, int64, that MaxPool returned. The optional third
+// input, an int64 vector, is the output's shape; the places are then still those in an
+// image of the size that follows from the attributes.
+//
+// Attributes: kernel_shape (required), strides (1), pads (0).
+func newMaxUnpool(n ops.Node) (kernel, error) {
+	if err := n.Attributes.Only("kernel_shape", "pads", "strides"); err != nil {
+		return nil, err
+	}
+	w, err := newWindow(n.Attributes)
+	if err == nil && len(w.kernel) == 0 {
+		err = fmt.Errorf("%w: kernel_shape is missing", ops.ErrAttribute)
+	}
+	return &maxUnpool{convTranspose{window: w, group: 1}}, err
+}
+
+type maxUnpool struct{ sizes convTranspose }
+
+// natural returns the shape that follows from the attributes.
+func (k *maxUnpool) natural(x []ops.Dim) ([]ops.Dim, error) {
+	kernel := make([]ops.Dim, len(x)-2)
+	for i := range kernel {
+		kernel[i] = unknown
+	}
+	axes, err := k.sizes.axes(x[2:], kernel)
+	shape := slices.Clone(x[:2])
+	for _, a := range axes {
+		shape = append(shape, ops.Dim{Size: a.in})
+	}
+	return shape, err
+}
+
+func (k *maxUnpool) infer(in []*ops.Input) (ops.Type, error) {
+	x, places := in[0].Type, in[1].Type
+	if err := checkDType("X", x, floats...); err != nil {
+		return x, err
+	}
+	if err := checkDType("I", places, ops.Int64); err != nil {
+		return x, err
+	}
+	if err := checkImages("X", x); err != nil {
+		return x, err
+	}
+	ok := len(x.Shape) == len(places.Shape)
+	for i := 0; ok && i < len(x.Shape); i++ {
+		_, ok = merge(x.Shape[i], places.Shape[i])
+	}
+	if !ok {
+		return x, fmt.Errorf("%w: X is %v but I is %v", ops.ErrShape, x, places)
+	}
+	shape, err := k.natural(x.Shape)
+	if err != nil {
+		return x, fmt.Errorf("%w: X is %v", err, x)
+	}
+	if len(in) < 3 || in[2] == nil {
+		return ops.Type{DType: x.DType, Shape: shape}, nil
+	}
+	list, number, err := sizeVector("output_shape", in[2])
+	if err != nil {
+		return x, err
+	}
+	if number != len(x.Shape) {
+		return x, fmt.Errorf("%w: X is %v but output_shape has %d numbers", ops.ErrShape, x, number)
+	}
+	for i := range shape {
+		smallest := shape[i]
+		shape[i] = unknown
+		if list == nil {
+			continue
+		}
+		shape[i] = ops.Dim{Size: int(list[i])}
+		if smallest.Known() && shape[i].Size < smallest.Size {
+			return x, fmt.Errorf("%w: output_shape %v is too small for X, which is %v", ops.ErrShape, list, x)
+		}
+	}
+	return ops.Type{DType: x.DType, Shape: shape}, nil
+}
+
+func (k *maxUnpool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	natural, err := k.natural(ops.TypeOf(in[0]).Shape)
+	if err != nil {
+		return err
+	}
+	shape, known := ops.Type{Shape: natural}.Sizes()
+	if !known {
+		return ops.ErrShape
+	}
+	zero, err := ops.Zeros(out.DType(), []int{1})
+	if err != nil {
+		return err
+	}
+	c := constantOfShape{zero}
+	if err := c.run(ctx, nil, out); err != nil {
+		return err
+	}
+	size, strides := count(shape), rowMajor(out.Shape())
+	var v [1]float64
+	for i, place := range in[1].Int64s() {
+		if i%chunk == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if place < 0 || place >= int64(size) {
+			return fmt.Errorf("%w: place %d in an image %v", ops.ErrShape, place, shape)
+		}
+		at := 0
+		for d, c := range from(int(place), shape).at {
+			at += c * strides[d]
+		}
+		load(v[:], in[0], i, 1)
+		store(out, at, 1, v[:])
+	}
+	return nil
+}

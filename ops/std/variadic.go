@@ -1,0 +1,83 @@
+package std
+
+import (
+	"fmt"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// newMax makes Max (opsets 6, 8, 12, 13): the largest of the inputs' elements at
+// each place; NaN is larger than all numbers. The inputs, at least one, are of one
+// type, any but bool. Their shapes broadcast as for Add. It has no attributes.
+func newMax(n ops.Node) (kernel, error) {
+	return variadic{step: arithmetic{
+		ops.Float32: rows(pairwise(func(a, b float32) float32 { return max(a, b) })),
+		ops.Float64: rows(pairwise(func(a, b float64) float64 { return max(a, b) })),
+	}.integers(pairwise(func(a, b int64) int64 { return max(a, b) }), pairwise(func(a, b uint64) uint64 { return max(a, b) }))}, n.Attributes.Only()
+}
+
+// newMin makes Min (opsets 6, 8, 12, 13): the smallest; see newMax.
+func newMin(n ops.Node) (kernel, error) {
+	return variadic{step: arithmetic{
+		ops.Float32: rows(pairwise(func(a, b float32) float32 { return min(a, b) })),
+		ops.Float64: rows(pairwise(func(a, b float64) float64 { return min(a, b) })),
+	}.integers(pairwise(func(a, b int64) int64 { return min(a, b) }), pairwise(func(a, b uint64) uint64 { return min(a, b) }))}, n.Attributes.Only()
+}
+
+// newSum makes Sum (opsets 6, 8, 13): the sum, of float32 or float64; see newMax.
+func newSum(n ops.Node) (kernel, error) {
+	return variadic{step: arithmetic{ops.Float32: rows(add[float32]), ops.Float64: rows(add[float64])}}, n.Attributes.Only()
+}
+
+// newMean makes Mean (opsets 6, 8, 13): the mean, of float32 or float64; see newMax.
+func newMean(n ops.Node) (kernel, error) {
+	return variadic{
+		step: arithmetic{ops.Float32: rows(add[float32]), ops.Float64: rows(add[float64])},
+		mean: true,
+	}, n.Attributes.Only()
+}
+
+// variadic goes from input to input with what makes one of two.
+type variadic struct {
+	step arithmetic
+	mean bool
+}
+
+func (k variadic) infer(in []*ops.Input) (ops.Type, error) {
+	t := in[0].Type
+	if err := checkDType("input 0", t, sortedTypes(k.step)...); err != nil {
+		return t, err
+	}
+	for i, x := range in[1:] {
+		if x.DType != t.DType {
+			return t, fmt.Errorf("%w: input 0 is %v but input %d is %v", ops.ErrDType, t, i+1, x.Type)
+		}
+		shape, err := broadcast(t.Shape, x.Shape)
+		if err != nil {
+			return t, fmt.Errorf("%w: input %d is %v, the ones before are %v", err, i+1, x.Type, t)
+		}
+		t.Shape = shape
+	}
+	return t, nil
+}
+
+func (k variadic) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	shape := out.Shape()
+	strides := rowMajor(shape)
+	c := copying{nest: newNest(shape, strides, repeated(in[0].Shape(), len(shape)))}
+	if err := c.run(ctx, out, in[0]); err != nil {
+		return err
+	}
+	for _, x := range in[1:] {
+		n := newNest(shape, strides, strides, repeated(x.Shape(), len(shape)))
+		l := arithmeticLoop{nest: n, out: out, a: out, b: x, compute: k.step[out.DType()]}
+		if err := ctx.Do(n.total, grain, &l); err != nil {
+			return err
+		}
+	}
+	if !k.mean || len(in) == 1 {
+		return nil
+	}
+	divide := eachWide(func(x float64) float64 { return x / float64(len(in)) })
+	return ctx.Do(out.Len(), grain, &unaryLoop{out: out, x: out, compute: divide})
+}

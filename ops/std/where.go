@@ -1,0 +1,85 @@
+package std
+
+import (
+	"fmt"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// newWhere makes Where (opsets 9, 16): X where the condition, which is bool, is true
+// and Y elsewhere. X and Y are of one type, any. The three shapes broadcast as for
+// Add. It has no attributes.
+func newWhere(n ops.Node) (kernel, error) { return where{}, n.Attributes.Only() }
+
+type where struct{}
+
+func (where) infer(in []*ops.Input) (ops.Type, error) {
+	c, x, y := in[0].Type, in[1].Type, in[2].Type
+	if err := checkDType("condition", c, ops.Bool); err != nil {
+		return x, err
+	}
+	if x.DType != y.DType {
+		return x, fmt.Errorf("%w: X is %v but Y is %v", ops.ErrDType, x, y)
+	}
+	shape, err := broadcast(x.Shape, y.Shape)
+	if err == nil {
+		shape, err = broadcast(c.Shape, shape)
+	}
+	if err != nil {
+		return x, fmt.Errorf("%w: condition is %v, X is %v, Y is %v", err, c, x, y)
+	}
+	return ops.Type{DType: x.DType, Shape: shape}, nil
+}
+
+func (where) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	l := ops.Scratch[whereLoop](ctx)
+	if l.compute == nil {
+		shape := out.Shape()
+		rank := len(shape)
+		l.nest = newNest(shape, rowMajor(shape), repeated(in[0].Shape(), rank), repeated(in[1].Shape(), rank), repeated(in[2].Shape(), rank))
+		l.compute = whereRows[out.DType()]
+	}
+	l.condition, _ = ops.Data[bool](in[0])
+	l.out, l.x, l.y = out, in[1], in[2]
+	return ctx.Do(l.nest.total, grain, l)
+}
+
+type whereLoop struct {
+	nest      nest
+	condition []bool
+	out, x, y *ops.Tensor
+	compute   func(l *whereLoop, lo, hi int) error
+}
+
+func (l *whereLoop) Part(lo, hi int) error { return l.compute(l, lo, hi) }
+
+var whereRows = map[ops.DType]func(l *whereLoop, lo, hi int) error{
+	ops.Float32: choose[float32],
+	ops.Float64: choose[float64],
+	ops.Int8:    choose[int8],
+	ops.Int16:   choose[int16],
+	ops.Int32:   choose[int32],
+	ops.Int64:   choose[int64],
+	ops.Uint8:   choose[uint8],
+	ops.Uint16:  choose[uint16],
+	ops.Uint32:  choose[uint32],
+	ops.Uint64:  choose[uint64],
+	ops.Bool:    choose[bool],
+}
+
+func choose[T ops.Element](l *whereLoop, lo, hi int) error {
+	o, _ := ops.Data[T](l.out)
+	x, _ := ops.Data[T](l.x)
+	y, _ := ops.Data[T](l.y)
+	step := l.nest.inner()
+	return l.nest.walk(lo, hi, func(at [maxOperands]int, count int) error {
+		for i := range count {
+			from := y[at[3]+i*step[3]]
+			if l.condition[at[1]+i*step[1]] {
+				from = x[at[2]+i*step[2]]
+			}
+			o[at[0]+i*step[0]] = from
+		}
+		return nil
+	})
+}

@@ -1,0 +1,215 @@
+package runtime_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/spike-by-spike/sbs/internal/onnx"
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+var updateNodes = flag.Bool("update-nodes", false, "write testdata/onnx-nodes.txt anew")
+
+const nodesTable = "testdata/onnx-nodes.txt"
+
+// TestNodes runs ONNX's own tests of single operators, which lie where
+// SBS_ONNX_NODES says (Debian's package libonnx-testdata has them), and compares
+// what came of each with a table. A model that cannot be run has to be refused with
+// an error that says what is not supported.
+func TestNodes(t *testing.T) {
+	dir := os.Getenv("SBS_ONNX_NODES")
+	if dir == "" {
+		t.Skip("SBS_ONNX_NODES is not set")
+	}
+	folders, err := filepath.Glob(filepath.Join(dir, "test_*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, folders, "there are no tests in %s", dir)
+	slices.Sort(folders)
+	var lines []string
+	counts := map[string]int{}
+	for _, f := range folders {
+		status, detail := runNode(t, f)
+		counts[status]++
+		line := strings.TrimPrefix(filepath.Base(f), "test_") + " " + status
+		if detail != "" {
+			line += ": " + detail
+		}
+		lines = append(lines, line)
+		if status == failed {
+			t.Errorf("%s", line)
+		}
+	}
+	head := fmt.Sprintf("# ONNX's tests of single operators: %d pass, %d are random (only types are compared), %d are not supported, %d fail.\n"+
+		"# Written by go test ./runtime -run TestNodes -update-nodes\n", counts[passed], counts[random], counts[unsupported], counts[failed])
+	table := head + strings.Join(lines, "\n") + "\n"
+	if *updateNodes {
+		require.NoError(t, os.WriteFile(nodesTable, []byte(table), 0o644))
+	}
+	want, err := os.ReadFile(nodesTable)
+	require.NoError(t, err)
+	require.Equal(t, strings.Split(string(want), "\n"), strings.Split(table, "\n"), "if this is meant: go test ./runtime -run TestNodes -update-nodes")
+}
+
+const (
+	passed      = "passes"
+	random      = "random"
+	unsupported = "unsupported"
+	failed      = "FAILS"
+)
+
+// runNode runs the data sets of one folder.
+func runNode(t *testing.T, dir string) (status, detail string) {
+	model, err := os.ReadFile(filepath.Join(dir, "model.onnx"))
+	require.NoError(t, err)
+	m, err := runtime.New(model)
+	if err != nil {
+		return refused(err)
+	}
+	sets, err := filepath.Glob(filepath.Join(dir, "test_data_set_*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, sets, dir)
+	status = passed
+	if drawsNumbers(t, model) {
+		status = random
+	}
+	for _, set := range sets {
+		inputs := map[string]*runtime.Tensor{}
+		for i, v := range m.Inputs() {
+			if inputs[v.Name], err = readValue(set, "input", i); err != nil {
+				return refused(err)
+			}
+		}
+		outputs, err := m.Run(t.Context(), inputs)
+		if err != nil {
+			return refused(err)
+		}
+		for i, v := range m.Outputs() {
+			want, err := readValue(set, "output", i)
+			if err == nil {
+				err = compareNode(outputs[v.Name], want, status == random, nodeTolerance(dir))
+			}
+			if err != nil {
+				return failed, fmt.Sprintf("output %d: %v", i, err)
+			}
+		}
+	}
+	return status, ""
+}
+
+// refused tells an error that says that something is not supported from others.
+func refused(err error) (status, detail string) {
+	text := strings.ReplaceAll(err.Error(), "\u00a0", " ") // protobuf puts such spaces where it likes
+	if errors.Is(err, runtime.ErrUnknownOperator) || errors.Is(err, ops.ErrDType) || strings.Contains(text, "not supported") {
+		return unsupported, text
+	}
+	return failed, text
+}
+
+// drawsNumbers reports whether a model's results are random: there is no agreement
+// on how a seed makes numbers.
+func drawsNumbers(t *testing.T, model []byte) bool {
+	m, err := onnx.Unmarshal(model)
+	require.NoError(t, err)
+	training := slices.ContainsFunc(m.GetGraph().GetInput(), func(v *onnxpb.ValueInfoProto) bool { return v.GetName() == "t" })
+	ratio := slices.ContainsFunc(m.GetGraph().GetInput(), func(v *onnxpb.ValueInfoProto) bool { return v.GetName() == "r" })
+	return slices.ContainsFunc(m.GetGraph().GetNode(), func(n *onnxpb.NodeProto) bool {
+		switch n.GetOpType() {
+		case "Bernoulli", "RandomUniformLike":
+			return true
+		case "Dropout":
+			return training && ratio
+		}
+		return false
+	})
+}
+
+func readValue(dir, kind string, i int) (*runtime.Tensor, error) {
+	data, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("%s_%d.pb", kind, i)))
+	if err != nil {
+		return nil, err
+	}
+	p := new(onnxpb.TensorProto)
+	if err := proto.Unmarshal(data, p); err != nil {
+		return nil, err
+	}
+	shape, elements, err := onnx.TensorData(p)
+	if err != nil {
+		return nil, err
+	}
+	return ops.FromSlice(shape, elements)
+}
+
+// nodeTolerance is relative. The expected values of windows were made with a short pi.
+func nodeTolerance(dir string) float64 {
+	if strings.Contains(dir, "window") {
+		return 1e-3
+	}
+	return 1e-5
+}
+
+// compareNode allows floating-point numbers to differ by a little: the expected
+// ones come from other implementations, in float32.
+func compareNode(got, want *runtime.Tensor, typesOnly bool, tolerance float64) error {
+	if err := ops.TypeOf(want).Check(got); err != nil || typesOnly {
+		return err
+	}
+	g, w := elementsOf(got), elementsOf(want)
+	for i := range w.Len() {
+		a, b := g.Index(i), w.Index(i)
+		if a.Equal(b) {
+			continue
+		}
+		if a.CanFloat() {
+			x, y := a.Float(), b.Float()
+			if math.IsNaN(x) && math.IsNaN(y) || !math.IsInf(y, 0) && math.Abs(x-y) <= 1e-6+tolerance*math.Abs(y) {
+				continue
+			}
+		}
+		return fmt.Errorf("element %d of %v is %v, want %v", i, ops.TypeOf(want), a, b)
+	}
+	return nil
+}
+
+func elementsOf(t *runtime.Tensor) reflect.Value {
+	switch t.DType() {
+	case ops.Float32:
+		return elementsAs[float32](t)
+	case ops.Float64:
+		return elementsAs[float64](t)
+	case ops.Int8:
+		return elementsAs[int8](t)
+	case ops.Int16:
+		return elementsAs[int16](t)
+	case ops.Int32:
+		return elementsAs[int32](t)
+	case ops.Int64:
+		return elementsAs[int64](t)
+	case ops.Uint8:
+		return elementsAs[uint8](t)
+	case ops.Uint16:
+		return elementsAs[uint16](t)
+	case ops.Uint32:
+		return elementsAs[uint32](t)
+	case ops.Uint64:
+		return elementsAs[uint64](t)
+	}
+	return elementsAs[bool](t)
+}
+
+func elementsAs[T ops.Element](t *runtime.Tensor) reflect.Value {
+	d, _ := ops.Data[T](t)
+	return reflect.ValueOf(d)
+}
