@@ -44,7 +44,7 @@ func (c *conv) infer(in []*ops.Input) (ops.Type, error) {
 			return ops.Type{}, fmt.Errorf("%w: X is %v but %s is %v", ops.ErrDType, x, name, in[i].Type)
 		}
 	}
-	if err := checkImages("X", x); err != nil {
+	if err := checkImages(x); err != nil {
 		return ops.Type{}, err
 	}
 	if len(w.Shape) != len(x.Shape) {

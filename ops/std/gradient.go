@@ -145,8 +145,8 @@ func concatGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tenso
 	return nil
 }
 
-func sliceGradient(ctx *ops.Context, _ kernel, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
-	_, cut, err := sections(inputs(in))
+func sliceGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
+	_, cut, err := k.(slicing).sections(inputs(in))
 	if err != nil {
 		return err
 	}

@@ -64,13 +64,13 @@ func newArg(n ops.Node, f func(v, best float64) bool, i func(v, best int64) bool
 		return nil, err
 	}
 	last, err := ops.Attr(n.Attributes, "select_last_index", int64(0))
-	return &arg{axis: axis, keep: keep != 0, last: last != 0, real: f, signed: i, unsigned: u}, err
+	return &arg{axis: axis, keep: keep != 0, last: last != 0, floating: f, signed: i, unsigned: u}, err
 }
 
 type arg struct {
 	axis       int64
 	keep, last bool
-	real       func(v, best float64) bool
+	floating   func(v, best float64) bool
 	signed     func(v, best int64) bool
 	unsigned   func(v, best uint64) bool
 }
@@ -101,7 +101,7 @@ func (k *arg) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	}
 	switch d := in[0].DType(); {
 	case isFloat(d):
-		return argOf(ctx, in[0], out, axis, k.last, k.real)
+		return argOf(ctx, in[0], out, axis, k.last, k.floating)
 	case d == ops.Uint64:
 		return argOf(ctx, in[0], out, axis, k.last, k.unsigned)
 	}

@@ -73,10 +73,10 @@ type unique struct {
 
 func (k *unique) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	x := in[0].Type
-	shape, axis, size := []ops.Dim{unknown}, 0, product(x.Shape)
+	shape, size := []ops.Dim{unknown}, product(x.Shape)
 	if k.along {
-		var err error
-		if axis, err = axisOf(k.axis, len(x.Shape)); err != nil {
+		axis, err := axisOf(k.axis, len(x.Shape))
+		if err != nil {
 			return nil, fmt.Errorf("%w: X is %v", err, x)
 		}
 		shape, size = slices.Clone(x.Shape), x.Shape[axis]

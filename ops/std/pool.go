@@ -100,7 +100,7 @@ func (p *pool) infer(in []*ops.Input) (ops.Type, error) {
 	if err := checkDType("X", x, sortedTypes(p.compute)...); err != nil {
 		return ops.Type{}, err
 	}
-	if err := checkImages("X", x); err != nil {
+	if err := checkImages(x); err != nil {
 		return ops.Type{}, err
 	}
 	for _, d := range x.Shape[2:] {

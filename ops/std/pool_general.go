@@ -243,7 +243,7 @@ func (k globalPool) infer(in []*ops.Input) (ops.Type, error) {
 	if err := checkDType("X", x, floats...); err != nil {
 		return x, err
 	}
-	if err := checkImages("X", x); err != nil {
+	if err := checkImages(x); err != nil {
 		return x, err
 	}
 	shape := slices.Clone(x.Shape)

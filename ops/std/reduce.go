@@ -20,9 +20,9 @@ import (
 //
 // Attributes: keepdims (1), axes, noop_with_empty_axes (0; where the axes are an
 // input).
-func newReduction(inputSince int, real func() folder[float64], signed func() folder[int64], unsigned func() folder[uint64]) func(ops.Node) (kernel, error) {
+func newReduction(inputSince int, floating func() folder[float64], signed func() folder[int64], unsigned func() folder[uint64]) func(ops.Node) (kernel, error) {
 	return func(n ops.Node) (kernel, error) {
-		k := &reduction{real: real, signed: signed, unsigned: unsigned}
+		k := &reduction{floating: floating, signed: signed, unsigned: unsigned}
 		other := "noop_with_empty_axes"
 		if n.Opset < inputSince {
 			other = "axes"
@@ -59,7 +59,7 @@ type folder[W wide] interface {
 type reduction struct {
 	keep, noop bool
 	axes       []int64 // from the attribute
-	real       func() folder[float64]
+	floating   func() folder[float64]
 	signed     func() folder[int64]
 	unsigned   func() folder[uint64] // nil: as signed
 }
@@ -156,7 +156,7 @@ func (k *reduction) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 		l.plan(data.Shape(), reduced)
 		switch d := data.DType(); {
 		case isFloat(d):
-			l.compute = reduceTo(k.real)
+			l.compute = reduceTo(k.floating)
 		case d == ops.Uint64 && k.unsigned != nil:
 			l.compute = reduceTo(k.unsigned)
 		default:

@@ -45,16 +45,16 @@ func (k shapeOf) run(_ *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	return nil
 }
 
-func (k shapeOf) fold(in []*ops.Input) (*ops.Tensor, error) {
+func (k shapeOf) fold(in []*ops.Input) *ops.Tensor {
 	dims := k.dims(in[0].Type)
 	sizes := make([]int64, len(dims))
 	for i, d := range dims {
 		if !d.Known() {
-			return nil, nil
+			return nil
 		}
 		sizes[i] = int64(d.Size)
 	}
-	return ops.NewTensor([]int{len(sizes)}, sizes)
+	return mustTensor([]int{len(sizes)}, sizes)
 }
 
 // newSize makes Size (opsets 1, 13): the number of elements of a tensor of any type, as
@@ -70,12 +70,12 @@ func (sizeOf) run(_ *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	return nil
 }
 
-func (sizeOf) fold(in []*ops.Input) (*ops.Tensor, error) {
+func (sizeOf) fold(in []*ops.Input) *ops.Tensor {
 	n := product(in[0].Shape)
 	if !n.Known() {
-		return nil, nil
+		return nil
 	}
-	return ops.NewTensor(nil, []int64{int64(n.Size)})
+	return mustTensor(nil, []int64{int64(n.Size)})
 }
 
 // newConstant makes Constant (opsets 1, 9, 11, 12, 13): a tensor from an attribute.
@@ -142,7 +142,7 @@ func (k constant) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error 
 	return copyAll(ctx, out, k.value)
 }
 
-func (k constant) fold([]*ops.Input) (*ops.Tensor, error) { return k.value, nil }
+func (k constant) fold([]*ops.Input) *ops.Tensor { return k.value }
 
 // newConstantOfShape makes ConstantOfShape (opset 9): a tensor of the shape that an
 // int64 vector says, of one number.
@@ -187,4 +187,13 @@ func (k constantOfShape) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor)
 	size := []int{out.Len()}
 	c := copying{nest: newNest(size, rowMajor(size), []int{0})}
 	return c.run(ctx, out, k.value)
+}
+
+// mustTensor is for a shape that is right by construction.
+func mustTensor(shape []int, v []int64) *ops.Tensor {
+	t, err := ops.NewTensor(shape, v)
+	if err != nil {
+		panic(err)
+	}
+	return t
 }

@@ -2,42 +2,79 @@ package std
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newSlice makes Slice (opsets 10, 11, 13): every step-th entry of the data
+// newSlice makes Slice (opsets 1, 10, 11, 13): every step-th entry of the data
 // from start, up to but without end, along each of some axes. The data is of
 // any type and shape; starts, ends and the optional axes (all) and steps (1)
 // are int32 or int64 vectors of one length. Negative starts, ends and axes count
 // from the end; starts and ends beyond the data mean its ends, in particular
-// the smallest and largest integers. It has no attributes: the form of
-// the opsets before 10, which had some, is not supported.
+// the smallest and largest integers.
+//
+// Attributes: none; before opset 10 starts, ends (required) and axes, which are then no
+// inputs, and no steps.
 func newSlice(n ops.Node) (kernel, error) {
-	if n.Opset < 10 {
-		return nil, fmt.Errorf("opset %d: Slice with attributes is not supported, the oldest opset is 10", n.Opset)
+	if n.Opset >= 10 {
+		return slicing{}, n.Attributes.Only()
 	}
-	return slicing{}, n.Attributes.Only()
+	names := []string{"starts", "ends", "axes"}
+	if err := n.Attributes.Only(names...); err != nil {
+		return nil, err
+	}
+	if n.NumInputs > 1 {
+		return nil, fmt.Errorf("opset %d: starts and ends must be attributes, not inputs", n.Opset)
+	}
+	var k slicing
+	for i, name := range names {
+		list, err := ops.Attr[[]int64](n.Attributes, name, nil)
+		if err != nil {
+			return nil, err
+		}
+		if list == nil && i < 2 {
+			return nil, fmt.Errorf("%w: %s is missing", ops.ErrAttribute, name)
+		}
+		if list == nil {
+			break
+		}
+		value, err := vectorOf(list, nil)
+		if err != nil {
+			return nil, err
+		}
+		k.lists = append(k.lists, value)
+	}
+	return k, nil
 }
 
-type slicing struct{}
+// slicing holds the lists that are attributes.
+type slicing struct{ lists []*ops.Tensor }
+
+// inputs returns the data and the lists as they are inputs since opset 10.
+func (k slicing) inputs(in []*ops.Input) ([]*ops.Input, error) {
+	if k.lists == nil && (len(in) < 3 || in[1] == nil || in[2] == nil) {
+		return nil, fmt.Errorf("%w: starts or ends are missing", ops.ErrShape)
+	}
+	return append(slices.Clone(in), inputs(k.lists)...), nil
+}
 
 // section is the part of one axis that remains.
 type section struct{ start, step, count int }
 
-func (slicing) infer(in []*ops.Input) (ops.Type, error) {
-	shape, _, err := sections(in)
+func (k slicing) infer(in []*ops.Input) (ops.Type, error) {
+	shape, _, err := k.sections(in)
 	if err != nil {
 		return ops.Type{}, err
 	}
 	return ops.Type{DType: in[0].DType, Shape: shape}, nil
 }
 
-func (slicing) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+func (k slicing) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	data, shape := in[0], out.Shape()
 	c := ops.Scratch[copying](ctx)
 	if c.rows == nil {
-		_, cut, err := sections(inputs(in))
+		_, cut, err := k.sections(inputs(in))
 		if err != nil {
 			return err
 		}
@@ -53,7 +90,11 @@ func (slicing) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 
 // sections returns the output's shape and, for axes that are completely known,
 // what remains of them.
-func sections(in []*ops.Input) ([]ops.Dim, []section, error) {
+func (k slicing) sections(in []*ops.Input) ([]ops.Dim, []section, error) {
+	in, err := k.inputs(in)
+	if err != nil {
+		return nil, nil, err
+	}
 	data := in[0].Type
 	lists, length, err := sliceLists(in)
 	if err != nil {

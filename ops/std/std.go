@@ -147,7 +147,7 @@ type late interface{ onlyInRuns() }
 // typed is a kernel whose outputs follow from the types of its inputs, when fold
 // does not return nil.
 type typed interface {
-	fold(in []*ops.Input) (*ops.Tensor, error)
+	fold(in []*ops.Input) *ops.Tensor
 }
 
 // maxFolded is the most elements of a tensor that is computed while a model is
@@ -161,8 +161,8 @@ func (o *op) Fold(ctx *ops.Context, in []*ops.Input) ([]*ops.Tensor, error) {
 		k = o.multi
 	}
 	if t, ok := k.(typed); ok {
-		if x, err := t.fold(in); x != nil || err != nil {
-			return []*ops.Tensor{x}, err
+		if x := t.fold(in); x != nil {
+			return []*ops.Tensor{x}, nil
 		}
 	}
 	if _, ok := k.(late); ok {

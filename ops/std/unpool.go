@@ -48,7 +48,7 @@ func (k *maxUnpool) infer(in []*ops.Input) (ops.Type, error) {
 	if err := checkDType("I", places, ops.Int64); err != nil {
 		return x, err
 	}
-	if err := checkImages("X", x); err != nil {
+	if err := checkImages(x); err != nil {
 		return x, err
 	}
 	ok := len(x.Shape) == len(places.Shape)

@@ -150,9 +150,9 @@ func plane(axes []axis) (rows, cols axis) {
 
 // checkImages returns an error unless a tensor is (images, channels, ...) with at least
 // one spatial axis.
-func checkImages(name string, t ops.Type) error {
+func checkImages(t ops.Type) error {
 	if len(t.Shape) < 3 {
-		return fmt.Errorf("%w: %s is %v, want at least 3 dimensions", ops.ErrShape, name, t)
+		return fmt.Errorf("%w: X is %v, want at least 3 dimensions", ops.ErrShape, t)
 	}
 	return nil
 }

@@ -1,0 +1,82 @@
+package std
+
+import "github.com/spike-by-spike/sbs/ops"
+
+// newRNN makes RNN (opsets 7, 14): h = f(x*W' + h*R' + b); see recurrent. f is Tanh unless
+// activations says otherwise.
+func newRNN(n ops.Node) (multi, error) {
+	return newRecurrent(n, "RNN", 1, func(k *recurrent, s *sequence, f []func(float64) float64) {
+		project(s.gates, s.r, s.h, s.rb)
+		for i, v := range s.gates {
+			s.h[i] = f[0](k.bound(s.x[i] + v))
+		}
+	})
+}
+
+// newGRU makes GRU (opsets 7, 14), with gates z, r and h; see recurrent. The activations
+// are f, Sigmoid, for z and r, and g, Tanh, for h:
+//
+//	z = f(x*Wz' + h*Rz' + b)
+//	r = f(x*Wr' + h*Rr' + b)
+//	n = g(x*Wh' + (r.h)*Rh' + b), or with linear_before_reset g(x*Wh' + r.(h*Rh' + Rbh) + Wbh)
+//	h = (1-z).n + z.h
+func newGRU(n ops.Node) (multi, error) {
+	return newRecurrent(n, "GRU", 3, gru, "linear_before_reset")
+}
+
+func gru(k *recurrent, s *sequence, f []func(float64) float64) {
+	n := len(s.h)
+	project(s.gates[:2*n], s.r, s.h, s.rb)
+	for i := range 2 * n {
+		s.gates[i] = f[0](k.bound(s.x[i] + s.gates[i]))
+	}
+	z, r, candidate := s.gates[:n], s.gates[n:2*n], s.gates[2*n:]
+	copy(s.reset, s.h)
+	if !k.linearBefore {
+		for i := range s.reset {
+			s.reset[i] *= r[i]
+		}
+	}
+	project(candidate, s.r[2*n*n:], s.reset, s.rb[2*n:])
+	for i, v := range candidate {
+		if k.linearBefore {
+			v *= r[i]
+		}
+		s.h[i] = (1-z[i])*f[1](k.bound(s.x[2*n+i]+v)) + z[i]*s.h[i]
+	}
+}
+
+// newLSTM makes LSTM (opsets 7, 14), with gates i, o, f and c; see recurrent. The
+// activations are f, Sigmoid, for the gates, g, Tanh, for the cell, and h, Tanh, for the
+// output:
+//
+//	i = f(x*Wi' + h*Ri' + Pi.c + b)
+//	f = f(x*Wf' + h*Rf' + Pf.c + b), or with input_forget 1-i
+//	c = f.c + i.g(x*Wc' + h*Rc' + b)
+//	o = f(x*Wo' + h*Ro' + Po.c + b)
+//	h = o.h(c)
+func newLSTM(n ops.Node) (multi, error) {
+	return newRecurrent(n, "LSTM", 4, lstm, "input_forget")
+}
+
+func lstm(k *recurrent, s *sequence, f []func(float64) float64) {
+	n := len(s.h)
+	project(s.gates, s.r, s.h, s.rb)
+	for j := range n {
+		in, out, forget, cell := s.gates[j]+s.x[j], s.gates[n+j]+s.x[n+j], s.gates[2*n+j]+s.x[2*n+j], s.gates[3*n+j]+s.x[3*n+j]
+		if s.p != nil {
+			in += s.p[j] * s.c[j]
+			forget += s.p[2*n+j] * s.c[j]
+		}
+		in = f[0](k.bound(in))
+		forget = f[0](k.bound(forget))
+		if k.coupled {
+			forget = 1 - in
+		}
+		s.c[j] = forget*s.c[j] + in*f[1](k.bound(cell))
+		if s.p != nil {
+			out += s.p[n+j] * s.c[j]
+		}
+		s.h[j] = f[0](k.bound(out)) * f[2](s.c[j])
+	}
+}

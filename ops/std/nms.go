@@ -1,0 +1,129 @@
+package std
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// newNonMaxSuppression makes NonMaxSuppression (opsets 10, 11): of boxes that overlap, the
+// one with the highest score. boxes is (batch, number, 4) and scores (batch, classes,
+// number), both float32. The optional scalars are the most boxes of a class (int64, 0), the
+// overlap, intersection over union, above which a box goes (float32, 0), and the score that
+// a box must be above (float32). The output (selected, 3), int64, has the image, class and
+// number of each box.
+//
+// Attributes: center_point_box (0): boxes are two corners, (y1, x1, y2, x2); 1: (x, y,
+// width, height), with x and y in the middle.
+func newNonMaxSuppression(n ops.Node) (multi, error) {
+	if err := n.Attributes.Only("center_point_box"); err != nil {
+		return nil, err
+	}
+	centre, err := ops.Attr(n.Attributes, "center_point_box", int64(0))
+	return nonMaxSuppression{centre != 0}, err
+}
+
+type nonMaxSuppression struct{ centre bool }
+
+func (k nonMaxSuppression) inferAll(in []*ops.Input) ([]ops.Type, error) {
+	boxes, scores := in[0].Type, in[1].Type
+	for i, name := range []string{"boxes", "scores"} {
+		if err := checkDType(name, in[i].Type, ops.Float32); err != nil {
+			return nil, err
+		}
+	}
+	for i, t := range []ops.DType{ops.Int64, ops.Float32, ops.Float32} {
+		if i+2 < len(in) && in[i+2] != nil {
+			if err := checkScalar(fmt.Sprintf("input %d", i+2), in[i+2].Type, t); err != nil {
+				return nil, err
+			}
+		}
+	}
+	ok := len(boxes.Shape) == 3 && len(scores.Shape) == 3
+	for _, p := range [][2]int{{0, 0}, {1, 2}} {
+		if ok {
+			_, ok = merge(boxes.Shape[p[0]], scores.Shape[p[1]])
+		}
+	}
+	if !ok || boxes.Shape[2].Known() && boxes.Shape[2].Size != 4 {
+		return nil, fmt.Errorf("%w: boxes are %v, scores are %v", ops.ErrShape, boxes, scores)
+	}
+	return []ops.Type{{DType: ops.Int64, Shape: ops.Dims(-1, 3)}}, nil
+}
+
+// rectangle is a box with ordered corners.
+type rectangle struct{ top, left, bottom, right float32 }
+
+func (k nonMaxSuppression) rectangle(v []float32) rectangle {
+	if k.centre {
+		return rectangle{v[1] - v[3]/2, v[0] - v[2]/2, v[1] + v[3]/2, v[0] + v[2]/2}
+	}
+	return rectangle{min(v[0], v[2]), min(v[1], v[3]), max(v[0], v[2]), max(v[1], v[3])}
+}
+
+func (r rectangle) area() float32 { return (r.bottom - r.top) * (r.right - r.left) }
+
+// overlap returns the intersection over the union.
+func (r rectangle) overlap(s rectangle) float32 {
+	common := rectangle{max(r.top, s.top), max(r.left, s.left), min(r.bottom, s.bottom), min(r.right, s.right)}
+	if common.bottom <= common.top || common.right <= common.left {
+		return 0
+	}
+	return common.area() / (r.area() + s.area() - common.area())
+}
+
+func (k nonMaxSuppression) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
+	scores := in[1].Shape()
+	most, limit := 0, float32(0)
+	if t := optional(in, 2); t != nil {
+		most = int(min(max(first[int64](t), 0), ops.MaxElements))
+	}
+	if t := optional(in, 3); t != nil {
+		limit = t.Float32s()[0]
+	}
+	var found []int64
+	for image := range scores[0] {
+		rectangles := make([]rectangle, scores[2])
+		for i := range rectangles {
+			rectangles[i] = k.rectangle(in[0].Float32s()[(image*scores[2]+i)*4:][:4])
+		}
+		for class := range scores[1] {
+			s := in[1].Float32s()[(image*scores[1]+class)*scores[2]:][:scores[2]]
+			chosen, err := choices(ctx, rectangles, s, most, limit, optional(in, 4))
+			if err != nil {
+				return err
+			}
+			for _, i := range chosen {
+				found = append(found, int64(image), int64(class), int64(i))
+			}
+		}
+	}
+	var err error
+	out[0], err = ops.NewTensor([]int{len(found) / 3, 3}, found)
+	return err
+}
+
+// choices returns the boxes of one class, the best first.
+func choices(ctx *ops.Context, rectangles []rectangle, scores []float32, most int, limit float32, lowest *ops.Tensor) ([]int, error) {
+	var order, chosen []int
+	for i, s := range scores {
+		if lowest == nil || s > lowest.Float32s()[0] {
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(scores[b], scores[a]) })
+	for _, i := range order {
+		if len(chosen) >= most {
+			break
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(chosen, func(j int) bool { return rectangles[i].overlap(rectangles[j]) > limit }) {
+			chosen = append(chosen, i)
+		}
+	}
+	return chosen, nil
+}

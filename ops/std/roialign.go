@@ -1,0 +1,186 @@
+package std
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// newRoiAlign makes RoiAlign (opsets 10, 16): regions of images X (N, C, H, W), pooled to
+// one size. rois (R, 4) holds the regions, (x1, y1, x2, y2), and batch_indices (R), int64,
+// their images. X and rois are of one type, float32 or float64. Each entry of the output
+// (R, C, output_height, output_width) is the mean, or the largest, of points in a grid
+// in its part of the region, which lie between pixels and are interpolated.
+//
+// Attributes: mode (avg; max); output_height (1), output_width (1); sampling_ratio (0):
+// points per entry and axis, 0 for one per pixel; spatial_scale (1): pixels per unit of
+// the regions; coordinate_transformation_mode (half_pixel; output_half_pixel: regions
+// half a pixel further, and at least a pixel large; since opset 16, before it is that).
+func newRoiAlign(n ops.Node) (kernel, error) {
+	known := []string{"mode", "output_height", "output_width", "sampling_ratio", "spatial_scale"}
+	if n.Opset >= 16 {
+		known = append(known, "coordinate_transformation_mode")
+	}
+	if err := n.Attributes.Only(known...); err != nil {
+		return nil, err
+	}
+	k := &roiAlign{offset: 0.5}
+	coordinates, err := choice(n.Attributes, "coordinate_transformation_mode", "half_pixel", "output_half_pixel")
+	if err != nil {
+		return nil, err
+	}
+	if coordinates == "output_half_pixel" || n.Opset < 16 {
+		k.offset = 0
+	}
+	mode, err := choice(n.Attributes, "mode", "avg", "max")
+	if err != nil {
+		return nil, err
+	}
+	k.largest = mode == "max"
+	for _, p := range []struct {
+		name             string
+		standard, lowest int64
+		value            *int
+	}{{"output_height", 1, 1, &k.height}, {"output_width", 1, 1, &k.width}, {"sampling_ratio", 0, 0, &k.points}} {
+		v, err := ops.Attr(n.Attributes, p.name, p.standard)
+		if err != nil {
+			return nil, err
+		}
+		if v < p.lowest || v > ops.MaxElements {
+			return nil, fmt.Errorf("%w: %s %d", ops.ErrAttribute, p.name, v)
+		}
+		*p.value = int(v)
+	}
+	scale, err := ops.Attr(n.Attributes, "spatial_scale", float32(1))
+	k.scale = float64(scale)
+	return k, err
+}
+
+type roiAlign struct {
+	height, width, points int
+	scale, offset         float64
+	largest               bool
+}
+
+// onlyInRuns implements late.
+func (*roiAlign) onlyInRuns() {}
+
+func (k *roiAlign) infer(in []*ops.Input) (ops.Type, error) {
+	x, rois := in[0].Type, in[1].Type
+	if err := checkDType("X", x, floats...); err != nil {
+		return x, err
+	}
+	if err := checkDType("rois", rois, x.DType); err != nil {
+		return x, err
+	}
+	number, err := checkVector("batch_indices", in[2], ops.Int64)
+	if err != nil {
+		return x, err
+	}
+	ok := len(x.Shape) == 4 && len(rois.Shape) == 2 && (!rois.Shape[1].Known() || rois.Shape[1].Size == 4)
+	if ok {
+		number, ok = merge(number, rois.Shape[0])
+	}
+	if !ok || x.Shape[2].Size == 0 || x.Shape[3].Size == 0 {
+		return x, fmt.Errorf("%w: X is %v, rois are %v, batch_indices are %v", ops.ErrShape, x, rois, in[2].Type)
+	}
+	return ops.Type{DType: x.DType, Shape: []ops.Dim{number, x.Shape[1], {Size: k.height}, {Size: k.width}}}, nil
+}
+
+// maxPoints bounds the points of one entry along an axis: a region in a file can be as
+// large as a number can be.
+const maxPoints = 1 << 10
+
+func (k *roiAlign) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	shape := in[0].Shape()
+	rois, images := values[float64](in[1]), in[2].Int64s()
+	channels, entries := shape[1], k.height*k.width
+	return ctx.For(len(images)*channels, 1, func(lo, hi int) error {
+		plane := make([]float64, shape[2]*shape[3])
+		for i := lo; i < hi; i++ {
+			r := i / channels
+			image, err := index(images[r], shape[0])
+			if err != nil {
+				return err
+			}
+			load(plane, in[0], (image*channels+i%channels)*len(plane), 1)
+			rows, err := k.part(rois[r*4+1], rois[r*4+3], k.height)
+			if err != nil {
+				return err
+			}
+			columns, err := k.part(rois[r*4], rois[r*4+2], k.width)
+			if err != nil {
+				return err
+			}
+			for e := range entries {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				v := k.entry(plane, shape[2], shape[3], rows, columns, e/k.width, e%k.width)
+				store(out, i*entries+e, 1, []float64{v})
+			}
+		}
+		return nil
+	})
+}
+
+// grid is where the points of a region are along one axis.
+type grid struct {
+	start, step float64
+	points      int // of each entry
+}
+
+func (k *roiAlign) part(from, to float64, entries int) (grid, error) {
+	start := from*k.scale - k.offset
+	size := to*k.scale - k.offset - start
+	if k.offset == 0 {
+		size = max(size, 1)
+	}
+	size /= float64(entries)
+	n := float64(k.points)
+	if k.points == 0 {
+		n = math.Ceil(size)
+	}
+	if !(n <= maxPoints) {
+		return grid{}, fmt.Errorf("%w: a region from %v to %v takes %v points, the most is %d", ops.ErrShape, from, to, n, maxPoints)
+	}
+	n = max(n, 0)
+	g := grid{start: start, points: int(n)}
+	if n > 0 {
+		g.step = size / n
+	}
+	return g, nil
+}
+
+func (k *roiAlign) entry(plane []float64, height, width int, rows, columns grid, row, column int) float64 {
+	total, top := 0.0, math.Inf(-1)
+	for i := range rows.points {
+		y := rows.start + (float64(row*rows.points+i)+0.5)*rows.step
+		for j := range columns.points {
+			v := bilinear(plane, height, width, y, columns.start+(float64(column*columns.points+j)+0.5)*columns.step)
+			total += v
+			top = max(top, v)
+		}
+	}
+	n := rows.points * columns.points
+	switch {
+	case n == 0:
+		return 0
+	case k.largest:
+		return top
+	}
+	return total / float64(n)
+}
+
+// bilinear returns what is between four pixels; more than a pixel outside is 0.
+func bilinear(plane []float64, height, width int, y, x float64) float64 {
+	if !(y >= -1 && y <= float64(height) && x >= -1 && x <= float64(width)) {
+		return 0
+	}
+	y, x = min(max(y, 0), float64(height-1)), min(max(x, 0), float64(width-1))
+	r, c := int(y), int(x)
+	below, right := min(r+1, height-1), min(c+1, width-1)
+	fy, fx := y-float64(r), x-float64(c)
+	return (1-fy)*((1-fx)*plane[r*width+c]+fx*plane[r*width+right]) + fy*((1-fx)*plane[below*width+c]+fx*plane[below*width+right])
+}
