@@ -96,8 +96,10 @@ type config struct {
 const defaultMemoryLimit = 4 << 30
 
 // MemoryLimit bounds the bytes that the values of one Run may take together,
-// inputs and weights aside. A run that would take more fails before it does.
-// The default is 4 GiB.
+// inputs and weights aside. A run that would take more fails before it does. A
+// value that is needed no more makes room for others, but not while it may be
+// observed. A node may take some times the memory of its inputs and weights beside,
+// while it runs. The default is 4 GiB.
 func MemoryLimit(bytes int64) Option { return func(c *config) { c.memoryLimit = bytes } }
 
 // Workers sets the number of CPU cores that one Run uses. The default, also for
