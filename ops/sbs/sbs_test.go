@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/opstest"
@@ -127,6 +128,29 @@ func TestReference(t *testing.T) {
 	}
 }
 
+// TestTiers compares the tiers, which get at the patches in different ways, on
+// random layers with spikes drawn by the operator.
+func TestTiers(t *testing.T) {
+	for seed := range uint64(150) {
+		q := randomProblem(seed)
+		if seed%2 == 0 {
+			q.p.Sampler = sbs.LowDiscrepancy
+		}
+		var want []float32
+		for _, tier := range kernel.Tiers() {
+			undo := kernel.Use(tier)
+			got := runOnce(t, q.p, q.inputs(), &ops.Context{Seed: seed, FirstImage: 5}).Float32s()
+			undo()
+			if want == nil {
+				want = got
+			}
+			for i := range want {
+				require.InDelta(t, want[i], got[i], 2e-6, "%v, seed %d, element %d, %+v", tier, seed, i, q.p)
+			}
+		}
+	}
+}
+
 // TestHarness runs random layers with random spikes through the checks that
 // every operator passes: above all that results depend on neither workers nor
 // batches.
@@ -206,6 +230,27 @@ func TestWeightsChange(t *testing.T) {
 		slices.Reverse(w)
 		want := runOnce(t, q.p, q.inputs(), &ops.Context{Spikes: q.spikes}).Float32s()
 		require.Equal(t, want, compute())
+	}
+}
+
+// TestDrawnAndGiven has runs with drawn and given spikes share what they keep.
+func TestDrawnAndGiven(t *testing.T) {
+	for seed := range uint64(40) {
+		q := randomProblem(seed)
+		op, err := sbs.Operator().New(ops.Node{Attributes: q.p.Attributes(), Opset: 1, NumInputs: 3})
+		require.NoError(t, err)
+		ctx := &ops.Context{Context: t.Context(), Pool: parallel.New(2)}
+		for i := range 4 {
+			var given *ops.Tensor
+			if i%2 == 1 {
+				given = q.spikes
+			}
+			want := runOnce(t, q.p, q.inputs(), &ops.Context{Spikes: given})
+			ctx.Spikes = given
+			out, err := ops.Run(op, ctx, q.inputs())
+			require.NoError(t, err)
+			require.Equal(t, want.Float32s(), out[0].Float32s(), "seed %d, run %d", seed, i)
+		}
 	}
 }
 
