@@ -22,7 +22,7 @@ type frame struct {
 	changing []bool        // by slot: values that come and go with each run
 	bytes    []int64       // by slot: of values in memory
 	work     []work        // of each step
-	peak     int64         // the most bytes at a time of values whose types do not follow from values
+	planned  int64         // bytes of the buffers, and of the outputs whose types do not follow from values
 	memory   int64         // bytes of the other values in use
 	base     int64         // bytes of what is in use around a subgraph
 }
@@ -33,7 +33,6 @@ type work struct {
 	in, out []*ops.Tensor
 	types   []ops.Type // of the outputs, nil when they follow from values
 	known   bool       // the outputs have their values before the run
-	live    int64      // bytes of the values in use whose types do not follow from values
 }
 
 // arrange makes the frame ready for its inputs.
@@ -46,8 +45,8 @@ func (f *frame) arrange() error {
 		if err := f.build(); err != nil {
 			return err
 		}
-	} else if f.base+f.peak > f.m.memoryLimit {
-		return fmt.Errorf("%w: the values of the run would take %d bytes, the limit is %d (see MemoryLimit)", ErrMemory, f.base+f.peak, f.m.memoryLimit)
+	} else if f.base+f.planned > f.m.memoryLimit {
+		return fmt.Errorf("%w: the values of the run would take %d bytes, the limit is %d (see MemoryLimit)", ErrMemory, f.base+f.planned, f.m.memoryLimit)
 	}
 	f.memory = 0
 	clear(f.bytes)
@@ -57,8 +56,8 @@ func (f *frame) arrange() error {
 	return nil
 }
 
-// build infers all types that do not depend on values, checks that their values
-// are within the limit of memory, and finds buffers for them. Values whose uses do
+// build infers all types that do not depend on values, finds buffers for their
+// values and checks that these are within the limit of memory. Values whose uses do
 // not overlap share one, unless they are to be observed.
 func (f *frame) build() error {
 	g := f.g
@@ -92,17 +91,18 @@ func (f *frame) build() error {
 		if err := p.step(f, s, w, types); err != nil {
 			return &NodeError{Node: s.name, Operator: s.operator, Err: err}
 		}
-		f.peak = max(f.peak, w.live)
 	}
+	f.planned = p.taken
 	return p.assign(f)
 }
 
 // planner finds buffers.
 type planner struct {
-	limit, base, live int64
-	share             bool
-	buffers           []buffer
-	values            []planned // by slot
+	limit, base int64
+	taken       int64 // bytes of the buffers, of outputs and of what is folded
+	share       bool
+	buffers     []buffer
+	values      []planned // by slot
 }
 
 // buffer is what values take turns in.
@@ -137,20 +137,19 @@ func (p *planner) step(f *frame, s *step, w *work, types []*ops.Input) error {
 		}
 		t := w.types[i]
 		types[slot] = &ops.Input{Type: t}
-		p.live += bytes(t)
-		if err := withinLimit(t, p.base+p.live, p.limit); err != nil {
-			return err
-		}
-		if !f.changing[slot] {
+		if f.changing[slot] {
+			p.taken += bytes(t)
+		} else {
 			shape, _ := t.Sizes()
 			p.values[slot] = planned{p.take(t.DType, shape), shape}
 		}
+		if err := withinLimit(t, p.base+p.taken, p.limit); err != nil {
+			return err
+		}
 	}
-	w.live = p.live
 	for _, slot := range s.free {
-		if p.values[slot].shape != nil {
+		if p.values[slot].shape != nil && p.share {
 			p.buffers[p.values[slot].buffer].free = true
-			p.live -= bytes(types[slot].Type)
 		}
 	}
 	return nil
@@ -173,7 +172,7 @@ func (p *planner) fold(f *frame, s *step, w *work, in []*ops.Input, types []*ops
 			return nil
 		}
 	}
-	if p.live+total+p.base > p.limit {
+	if p.taken+total+p.base > p.limit {
 		return nil
 	}
 	out, err := op.Fold(&ops.Context{Context: context.Background(), Pool: f.m.pool}, in)
@@ -184,7 +183,7 @@ func (p *planner) fold(f *frame, s *step, w *work, in []*ops.Input, types []*ops
 		f.values[slot] = out[i]
 		types[slot] = &ops.Input{Type: ops.TypeOf(out[i]), Const: out[i]}
 	}
-	p.live += total // for good: it is not among the planned values
+	p.taken += total
 	w.known = true
 	return nil
 }
@@ -216,8 +215,15 @@ func infer(s *step, types []*ops.Input) ([]*ops.Input, []ops.Type, error) {
 	return in, outputs, nil
 }
 
+// maxRoom is how many times as large as a value, or as smallLen elements, its buffer
+// may be: a small value that stays must not keep a large buffer from others.
+const (
+	maxRoom  = 4
+	smallLen = 1 << 12
+)
+
 // take returns a free buffer for a value: the smallest that is large enough, or
-// else the largest, which grows.
+// else the largest of those that are too small, which grows, or else a new one.
 func (p *planner) take(dtype ops.DType, shape []int) int {
 	n := 1
 	for _, d := range shape {
@@ -225,7 +231,7 @@ func (p *planner) take(dtype ops.DType, shape []int) int {
 	}
 	best := -1
 	for i, b := range p.buffers {
-		if !b.free || b.dtype != dtype {
+		if !b.free || b.dtype != dtype || b.len > maxRoom*max(n, smallLen) {
 			continue
 		}
 		fits := best >= 0 && p.buffers[best].len >= n
@@ -234,11 +240,12 @@ func (p *planner) take(dtype ops.DType, shape []int) int {
 			best = i
 		}
 	}
-	if best < 0 || !p.share {
-		p.buffers = append(p.buffers, buffer{dtype: dtype, len: n})
-		return len(p.buffers) - 1
+	if best < 0 {
+		best = len(p.buffers)
+		p.buffers = append(p.buffers, buffer{dtype: dtype})
 	}
 	b := &p.buffers[best]
+	p.taken += int64(max(0, n-b.len)) * int64(dtype.Size())
 	b.len, b.free = max(b.len, n), false
 	return best
 }
@@ -296,7 +303,7 @@ func (f *frame) outputs(s *step, w *work) error {
 		}
 		if w.types == nil {
 			made += bytes(types[i])
-			if err := withinLimit(types[i], f.base+w.live+f.memory+made, f.m.memoryLimit); err != nil {
+			if err := withinLimit(types[i], f.base+f.planned+f.memory+made, f.m.memoryLimit); err != nil {
 				return err
 			}
 		}

@@ -137,7 +137,7 @@ func (f *frame) runStep(ctx context.Context, s *step, w *work) error {
 		}
 	}
 	if s.control != nil {
-		out, err := s.control.run(&caller{ctx: ctx, f: f, base: f.base + w.live + f.memory}, w.in)
+		out, err := s.control.run(&caller{ctx: ctx, f: f, base: f.base + f.planned + f.memory}, w.in)
 		if err != nil {
 			return err
 		}

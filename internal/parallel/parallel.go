@@ -68,6 +68,7 @@ func (p *Pool) Do(ctx context.Context, n, grain int, body Loop) error {
 	for _, h := range hands {
 		h.withdraw(l)
 	}
+	runtime.KeepAlive(p) // while there are offers its workers must not end
 	l.busy.Wait()
 	err, panicked, value := l.err, l.panicked, l.panicValue
 	l.reset()
