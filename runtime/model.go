@@ -73,6 +73,7 @@ type Model struct {
 	firstComputed int // the first slot that is the output of a node
 
 	metadata    map[string]string
+	source      []byte // the file
 	pool        *parallel.Pool
 	memoryLimit int64
 	frames      sync.Pool // of *frame
@@ -139,7 +140,8 @@ func Open(path string, opts ...Option) (*Model, error) {
 	return m, nil
 }
 
-// New loads a model from the bytes of an ONNX file.
+// New loads a model from the bytes of an ONNX file, which it keeps: they must not
+// be modified.
 func New(data []byte, opts ...Option) (*Model, error) {
 	c := config{memoryLimit: defaultMemoryLimit}
 	for _, o := range opts {
@@ -153,6 +155,7 @@ func New(data []byte, opts ...Option) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("runtime: %w: %w", ErrModel, err)
 	}
+	m.source = data
 	return m, nil
 }
 

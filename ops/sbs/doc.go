@@ -64,4 +64,26 @@
 // number of the image, the output position and the number of the spike, and of
 // nothing else: see ops.Context. A test can hand in the spikes, int64
 // (B, S, OH, OW), or the uniforms u, float32 of the same shape.
+//
+// # Gradients
+//
+// What goes back is not the derivative of the spikes' loop but a closed form of
+// the final h (after alpha), from the paper of 2019. With g the gradient with
+// respect to h, p~ = p/P the input distribution, R[k] = sum_n W[k,n]*h[n] and
+// G[k] = sum_n W[k,n]*h[n]*g[n], and sums over all images and positions:
+//
+//	grad_W[k,n] = sum h[n]*p~[k]/(R[k]^2+1e-20) * (R[k]*g[n] - G[k])
+//	grad_X      = G[k]/(R[k]+1e-20), added up where patches overlap
+//
+// Dialect 1 multiplies the latter by a/(1+a), with a = epsilon_xy*epsilon_0, has
+//
+//	grad_epsilon_xy = sum (G[k]/(R[k]+1e-20)*p~[k] - sum_n h[n]*g[n]) * epsilon_0/(1+a)^2
+//
+// with a further sum over the channels, and bounds every gradient to +-1e30, NaN
+// being 1e30. Dialect 2 has no gradient of epsilon_xy. A layer with local
+// learning has in place of grad_W
+//
+//	-2 * sum (p~[k]-R[k])*h[n]
+//
+// where a local output layer takes the wanted output for h[n]. See Rule.
 package sbs

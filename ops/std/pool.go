@@ -47,6 +47,7 @@ func newAveragePool(n ops.Node) (kernel, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.includePads = include != 0
 	if p.window.dilations != nil {
 		return nil, fmt.Errorf("%w: dilations, which AveragePool has since opset 19", ops.ErrAttribute)
 	}
@@ -58,8 +59,9 @@ func newAveragePool(n ops.Node) (kernel, error) {
 }
 
 type pool struct {
-	window  window
-	compute map[ops.DType]poolFunc
+	window      window
+	includePads bool // of AveragePool
+	compute     map[ops.DType]poolFunc
 }
 
 // poolFunc computes the channels lo to hi, counted over the whole batch.

@@ -64,7 +64,11 @@ func operator(name string, minInputs, maxInputs int, newKernel func(ops.Node) (k
 			if err != nil {
 				return nil, err
 			}
-			return &op{kernel: k, minInputs: minInputs, maxInputs: maxInputs}, nil
+			o := &op{kernel: k, minInputs: minInputs, maxInputs: maxInputs}
+			if g := gradientOf(name); g != nil {
+				return &differentiable{o, g}, nil
+			}
+			return o, nil
 		},
 	}
 }

@@ -1,0 +1,230 @@
+package opstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/internal/parallel"
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// GradientCase is a node through which a gradient goes back. The Case's Outputs,
+// Batch and expected errors are not used; its Tolerance is that of the gradients,
+// relative to the largest element of each.
+type GradientCase struct {
+	Case
+
+	// Trained lists the inputs whose gradients are checked.
+	Trained []int
+
+	// GradOut is the gradient with respect to the output; nil means random
+	// numbers.
+	GradOut *ops.Tensor
+
+	// Want holds the gradients of the Trained inputs. Nil means what central
+	// differences of the operator itself say: no input may be within Step of a
+	// place where the operator has no derivative.
+	Want []*ops.Tensor
+	Step float32 // 0 means 1/64
+}
+
+// Gradient checks the gradients of an operator, each case as a subtest: the
+// numbers, and what the contract of ops.Differentiable promises. Gradients are
+// added to what is there, only the wanted ones are computed, everything else
+// stays as it is, the number of workers does not matter, and a cancelled
+// context stops the computation.
+func Gradient(t *testing.T, operator ops.Operator, cases []GradientCase) {
+	t.Helper()
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) {
+			require.NoError(t, c.check(t.Context(), operator))
+		})
+	}
+}
+
+func (c *GradientCase) check(ctx context.Context, operator ops.Operator) error {
+	op, err := operator.New(ops.Node{Attributes: c.Attributes, Opset: opset(c.Opset, operator), NumInputs: len(c.Inputs)})
+	if err != nil {
+		return err
+	}
+	d, ok := op.(ops.Differentiable)
+	if !ok {
+		return errors.New("the operator is not differentiable")
+	}
+	out, err := c.run(ctx, op, 1)
+	if err != nil {
+		return fmt.Errorf("Run: %w", err)
+	}
+	if c.GradOut == nil {
+		c.GradOut = Random(77, out[0].Shape()...)
+	}
+	want := c.Want
+	if want == nil {
+		if want, err = c.differences(ctx, op); err != nil {
+			return err
+		}
+	}
+	got, err := c.backward(ctx, d, out, c.Trained, 1)
+	if err != nil {
+		return fmt.Errorf("Backward: %w", err)
+	}
+	for i, in := range c.Trained {
+		if err := c.close(got[in], want[i]); err != nil {
+			return fmt.Errorf("gradient of input %d: %w", in, err)
+		}
+	}
+	for _, workers := range []int{2, 3} {
+		again, err := c.backward(ctx, d, out, c.Trained, workers)
+		if err != nil {
+			return err
+		}
+		for _, in := range c.Trained {
+			if err := snapshotOf(got[in]).same(again[in]); err != nil {
+				return fmt.Errorf("%d workers: gradient of input %d: %w", workers, in, err)
+			}
+		}
+	}
+	for _, in := range c.Trained {
+		alone, err := c.backward(ctx, d, out, []int{in}, 2)
+		if err != nil {
+			return fmt.Errorf("gradient of input %d alone: %w", in, err)
+		}
+		if err := snapshotOf(got[in]).same(alone[in]); err != nil {
+			return fmt.Errorf("gradient of input %d alone: %w", in, err)
+		}
+	}
+	return c.checkMisuse(ctx, d, out)
+}
+
+// backward returns the gradients of the given inputs. They are added to ones,
+// which are taken off again.
+func (c *GradientCase) backward(ctx context.Context, d ops.Differentiable, out []*ops.Tensor, inputs []int, workers int) ([]*ops.Tensor, error) {
+	var before []snapshot
+	fixed := slices.Concat(c.Inputs, out, []*ops.Tensor{c.GradOut})
+	for _, x := range fixed {
+		if x == nil {
+			x = Ints()
+		}
+		before = append(before, snapshotOf(x))
+	}
+	pass := func(start float32) ([]*ops.Tensor, error) {
+		grad := make([]*ops.Tensor, len(c.Inputs))
+		for _, i := range inputs {
+			grad[i], _ = ops.Zeros(ops.Float32, c.Inputs[i].Shape())
+			for j := range grad[i].Float32s() {
+				grad[i].Float32s()[j] = start
+			}
+		}
+		return grad, d.Backward(&ops.Context{Context: ctx, Pool: parallel.New(workers)}, c.Inputs, out, []*ops.Tensor{c.GradOut}, grad)
+	}
+	grad, err := pass(0)
+	if err != nil {
+		return nil, err
+	}
+	added, err := pass(1)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range inputs {
+		for j := range added[i].Float32s() {
+			added[i].Float32s()[j]--
+		}
+		if err := near(added[i], grad[i], 1e-4); err != nil {
+			return nil, fmt.Errorf("gradient of input %d, added to ones: %w", i, err)
+		}
+	}
+	for i, x := range fixed {
+		if x == nil {
+			continue
+		}
+		if err := before[i].same(x); err != nil {
+			return nil, fmt.Errorf("Backward modified tensor %d of inputs, outputs and their gradients: %w", i, err)
+		}
+	}
+	return grad, nil
+}
+
+// differences returns the gradients that central differences give.
+func (c *GradientCase) differences(ctx context.Context, op ops.Op) ([]*ops.Tensor, error) {
+	step := c.Step
+	if step == 0 {
+		step = 1. / 64
+	}
+	moved := *c
+	moved.Inputs = slices.Clone(c.Inputs)
+	loss := func() (float64, error) {
+		out, err := moved.run(ctx, op, 1)
+		if err != nil {
+			return 0, err
+		}
+		var sum float64
+		for i, v := range out[0].Float32s() {
+			sum += float64(v) * float64(c.GradOut.Float32s()[i])
+		}
+		return sum, nil
+	}
+	var grads []*ops.Tensor
+	for _, in := range c.Trained {
+		values := slices.Clone(c.Inputs[in].Float32s())
+		moved.Inputs[in] = F32(c.Inputs[in].Shape(), values...)
+		values = moved.Inputs[in].Float32s()
+		grad := make([]float32, len(values))
+		for i, v := range values {
+			values[i] = v + step
+			up, err := loss()
+			if err != nil {
+				return nil, err
+			}
+			values[i] = v - step
+			down, err := loss()
+			if err != nil {
+				return nil, err
+			}
+			values[i] = v
+			grad[i] = float32((up - down) / float64((v+step)-(v-step)))
+		}
+		grads = append(grads, F32(c.Inputs[in].Shape(), grad...))
+		moved.Inputs[in] = c.Inputs[in]
+	}
+	return grads, nil
+}
+
+// close compares relative to the largest element.
+func (c *GradientCase) close(got, want *ops.Tensor) error {
+	var largest float32
+	for _, v := range want.Float32s() {
+		largest = max(largest, v, -v)
+	}
+	if largest == 0 {
+		return near(got, want, c.Tolerance)
+	}
+	scaled := func(t *ops.Tensor) *ops.Tensor {
+		v := slices.Clone(t.Float32s())
+		for i := range v {
+			v[i] /= largest
+		}
+		return F32(t.Shape(), v...)
+	}
+	return near(scaled(got), scaled(want), c.Tolerance)
+}
+
+// checkMisuse requires errors for gradients of wrong shapes and a cancelled
+// context.
+func (c *GradientCase) checkMisuse(ctx context.Context, d ops.Differentiable, out []*ops.Tensor) error {
+	wrong := *c
+	wrong.GradOut = F32(append([]int{1}, c.GradOut.Shape()...), c.GradOut.Float32s()...)
+	if _, err := wrong.backward(ctx, d, out, c.Trained, 1); !errors.Is(err, ops.ErrShape) {
+		return fmt.Errorf("a gradient of a wrong shape: want ErrShape, got: %v", err) //nolint:errorlint // it may be nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := c.backward(ctx, d, out, c.Trained, 2); c.GradOut.Len() > 0 && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("a cancelled Backward: want the error of its context, got: %v", err) //nolint:errorlint // it may be nil
+	}
+	return nil
+}

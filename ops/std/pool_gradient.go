@@ -1,0 +1,66 @@
+package std
+
+import "github.com/spike-by-spike/sbs/ops"
+
+// windowGradient adds the gradient g of one window's result to that of a channel,
+// of which image holds the pixels.
+type windowGradient func(grad, image []float32, width int, rows, cols span, g float32)
+
+// maxPoolGradient goes to the first of the largest pixels of each window.
+func maxPoolGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
+	return k.(*pool).gradient(ctx, in[0], out, g, gradIn[0], func(grad, image []float32, width int, rows, cols span, g float32) {
+		best := -1
+		for i := range rows.count {
+			at := (rows.first+i*rows.step)*width + cols.first
+			for range cols.count {
+				if v := image[at]; best < 0 || v > image[best] || v != v { // as largest does
+					best = at
+				}
+				at += cols.step
+			}
+		}
+		if best >= 0 { // a window can be padding only
+			grad[best] += g
+		}
+	})
+}
+
+// averagePoolGradient goes to all pixels of each window in equal parts.
+func averagePoolGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
+	p := k.(*pool)
+	return p.gradient(ctx, in[0], out, g, gradIn[0], func(grad, _ []float32, width int, rows, cols span, g float32) {
+		g /= float32(divisor(rows, cols, p.includePads))
+		for i := range rows.count {
+			at := (rows.first+i*rows.step)*width + cols.first
+			for j := range cols.count { // there are no dilations
+				grad[at+j] += g
+			}
+		}
+	})
+}
+
+func (p *pool) gradient(ctx *ops.Context, x, out *ops.Tensor, g, grad []float32, add windowGradient) error {
+	axes, err := p.axes(ops.Dims(x.Shape()...))
+	if err != nil {
+		return err
+	}
+	rows, cols := plane(axes)
+	pixels, positions := rows.in*cols.in, rows.out*cols.out
+	images := x.Float32s()
+	return ctx.For(x.Shape()[0]*x.Shape()[1], max(1, grain/pixels), func(lo, hi int) error {
+		spans := make([]span, cols.out)
+		for j := range spans {
+			spans[j] = cols.span(j)
+		}
+		for c := lo; c < hi; c++ {
+			image, to, from := images[c*pixels:][:pixels], grad[c*pixels:][:pixels], g[c*positions:][:positions]
+			for i := range rows.out {
+				r := rows.span(i)
+				for j, s := range spans {
+					add(to, image, cols.in, r, s, from[i*cols.out+j])
+				}
+			}
+		}
+		return nil
+	})
+}

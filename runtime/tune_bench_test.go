@@ -1,0 +1,60 @@
+package runtime_test
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// BenchmarkTune trains a network of the shape of the published one with 1600
+// spikes, an update for every sub-batch of 24 images of random pixels. It also
+// reports the most memory that the process has had, where the system says it.
+func BenchmarkTune(b *testing.B) {
+	n := published(b)
+	m, err := runtime.New(write(b, n, convert.Options{}))
+	require.NoError(b, err)
+	for _, frozen := range []bool{false, true} {
+		name, cfg := "all layers", runtime.TuneConfig{}
+		if frozen {
+			name, cfg.FreezeW = "last layer", []string{"L0", "L2", "L4"}
+		}
+		b.Run(name, func(b *testing.B) {
+			const images = 24
+			t, err := runtime.NewTuner(m, cfg)
+			require.NoError(b, err)
+			batch := runtime.Batch{Images: pixels(1, images, n.Input), Labels: make([]int, images)}
+			for i := range batch.Labels {
+				batch.Labels[i] = i % 10
+			}
+			for b.Loop() {
+				if _, err := t.Step(b.Context(), batch); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(images*b.N)/b.Elapsed().Seconds(), "images/s")
+			b.ReportMetric(float64(peakMemory())/1e6, "peak-MB")
+		})
+	}
+}
+
+// peakMemory returns the largest resident size that the process has had, in
+// bytes, 0 where that is not known.
+func peakMemory() int {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmHWM:" {
+			kB, _ := strconv.Atoi(f[1])
+			return kB << 10
+		}
+	}
+	return 0
+}

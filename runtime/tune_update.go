@@ -1,0 +1,77 @@
+package runtime
+
+import "github.com/spike-by-spike/sbs/train"
+
+// collect adds what a sub-batch found to the update under way, and makes the
+// update when it is complete. Nothing before it has changed the state.
+func (t *Tuner) collect(r *StepResult) {
+	st := &t.state
+	copy(st.Scales, t.frame.scales)
+	for _, p := range t.params {
+		for i, v := range p.grad.Float32s() {
+			p.sum[i] += v
+		}
+	}
+	for i, s := range t.model.steps {
+		if t.layers[i].sbs {
+			h := t.frame.values[s.outputs[0]]
+			st.Contributions[i] += int64(h.Len() / h.Shape()[1])
+		}
+	}
+	st.Images += uint64(r.Images)
+	st.UpdateImages += r.Images
+	st.UpdateCorrect += r.Correct
+	st.UpdateLoss += r.Loss
+	st.SubBatches++
+	if st.SubBatches >= t.config.SubBatches {
+		r.Update = t.update()
+	}
+}
+
+// update makes one step with the gradients of all sub-batches.
+func (t *Tuner) update() *Update {
+	st := &t.state
+	for _, p := range t.params {
+		t.updateParam(p)
+		clear(p.sum)
+	}
+	u := &Update{Number: st.Updates, LossPerImage: st.UpdateLoss / float64(st.UpdateImages), Images: st.UpdateImages, Correct: st.UpdateCorrect}
+	measure := u.LossPerImage
+	if t.config.ScheduleByError {
+		measure = 100 - 100*float64(u.Correct)/float64(u.Images)
+	}
+	st.Rates[0].Follow(t.config.ScheduleW, measure)
+	st.Rates[1].Follow(t.config.ScheduleEpsilonXY, measure)
+	u.RateW, u.RateEpsilonXY = st.Rates[0].Value, st.Rates[1].Value
+	st.Updates++
+	st.SubBatches, st.UpdateImages, st.UpdateCorrect, st.UpdateLoss = 0, 0, 0, 0
+	clear(st.Contributions)
+	return u
+}
+
+func (t *Tuner) updateParam(p *param) {
+	c, v := &t.config, p.value.Float32s()
+	switch {
+	case p.epsilonXY:
+		c.Optimizer.Step(&p.moments, v, p.sum, t.state.Rates[1].Value, false)
+		train.Threshold(v, float32(c.ThresholdEpsilonXY))
+		if p.mean {
+			train.Average(v)
+		}
+	case p.columns > 0: // weights of an SbS layer
+		threshold := c.ThresholdW
+		if c.Dialect == 2 {
+			n := float32(t.state.Contributions[p.step])
+			for i := range p.sum {
+				p.sum[i] /= n
+			}
+			threshold /= float64(p.channels)
+		}
+		c.Optimizer.Step(&p.moments, v, p.sum, t.state.Rates[0].Value, c.Dialect == 2)
+		train.Normalize(v, p.columns)
+		train.Threshold(v, float32(threshold))
+		train.Normalize(v, p.columns)
+	default:
+		c.Optimizer.Step(&p.moments, v, p.sum, t.state.Rates[0].Value, false)
+	}
+}

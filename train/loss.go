@@ -1,0 +1,105 @@
+// Package train holds what training a Spike-By-Spike network takes beside the
+// gradients of its layers: losses, optimizers, schedules of the learning rate,
+// and what is done to the weights after a step. All of it is as PyTorch-SbS has
+// it, in its two dialects; package runtime puts it together.
+package train
+
+import (
+	"fmt"
+	"math"
+)
+
+// LossKind names a loss.
+type LossKind string
+
+// The losses of PyTorch-SbS.
+const (
+	// Mixture is (MSE*(h-t)^2 + KL*D)/(MSE+KL) for each entry, with
+	// D = (t+1e-20)*(log(t+1e-20) - log(h+1e-20)).
+	Mixture LossKind = "mixture"
+
+	// CrossEntropy is the cross entropy of the target and softmax(h), the mean
+	// over the images.
+	CrossEntropy LossKind = "cross_entropy"
+)
+
+// Loss is a loss function.
+type Loss struct {
+	Kind LossKind
+
+	// MSE and KL are the coefficients of a Mixture; both 0 mean 0.5 and 1.
+	MSE, KL float64
+
+	// Sum takes the sum over all entries of a Mixture, as dialect 2 does, in place
+	// of the mean.
+	Sum bool
+}
+
+// Check returns an error unless the loss is one that Of computes.
+func (l Loss) Check() error {
+	switch {
+	case l.Kind != Mixture && l.Kind != CrossEntropy:
+		return fmt.Errorf("train: unknown loss %q, known are %q and %q", l.Kind, Mixture, CrossEntropy)
+	case !(l.MSE >= 0 && l.KL >= 0 && l.MSE+l.KL <= math.MaxFloat32):
+		return fmt.Errorf("train: the coefficients of the loss are %v (MSE) and %v (KL): they must be finite and at least 0", l.MSE, l.KL)
+	}
+	return nil
+}
+
+// tiny keeps logarithms defined, as in the original.
+const tiny = 1e-20
+
+// Of returns the loss of h for a target and sets grad to its gradient with
+// respect to h. All three are (images, classes, positions) in row-major order,
+// and the target a distribution over the classes.
+func (l Loss) Of(grad, h, target []float32, classes, positions int) float64 {
+	if l.Kind == CrossEntropy {
+		return crossEntropy(grad, h, target, classes, positions)
+	}
+	mse, kl := l.MSE, l.KL
+	if mse == 0 && kl == 0 {
+		mse, kl = 0.5, 1
+	}
+	norm := 1 / (mse + kl)
+	if !l.Sum {
+		norm /= float64(len(h))
+	}
+	var sum float64
+	for i, v := range h {
+		// In the precision of the original: what is below that of a float32
+		// vanishes beside a 1.
+		t := float64(target[i] + tiny)
+		x := float64(v + tiny)
+		d := float64(v) - float64(target[i])
+		sum += mse*d*d + kl*t*(math.Log(t)-math.Log(x))
+		grad[i] = float32(norm * (2*mse*d - kl*t/x))
+	}
+	return sum * norm
+}
+
+func crossEntropy(grad, h, target []float32, classes, positions int) float64 {
+	rows := len(h) / classes
+	var sum float64
+	for row := range rows {
+		first := row/positions*classes*positions + row%positions
+		at := func(c int) int { return first + c*positions }
+		top := math.Inf(-1)
+		for c := range classes {
+			top = max(top, float64(h[at(c)]))
+		}
+		var total, mass float64
+		for c := range classes {
+			total += math.Exp(float64(h[at(c)]) - top)
+			mass += float64(target[at(c)])
+		}
+		norm := math.Log(total) + top
+		for c := range classes {
+			t, x := float64(target[at(c)]), float64(h[at(c)])
+			if t != 0 {
+				sum += t * (norm - x)
+			}
+			grad[at(c)] = float32((mass*math.Exp(x-norm) - t) / float64(rows))
+		}
+	}
+	return sum / float64(rows)
+}
