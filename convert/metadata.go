@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 // MetaClasses is the key of the model's metadata under which the names of the
@@ -18,10 +19,10 @@ const MetaClasses = "ai.sbs.classes"
 // locally, and the training configuration are JSON.
 const (
 	metaName     = "ai.sbs.name"
-	metaDialect  = "ai.sbs.dialect"
+	metaDialect  = sbs.MetaDialect
 	metaStep     = "ai.sbs.step"
 	metaSources  = "ai.sbs.sources"
-	metaLocal    = "ai.sbs.local"
+	metaLocal    = sbs.MetaLocal
 	metaTraining = "ai.sbs.training"
 )
 

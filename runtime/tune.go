@@ -3,6 +3,7 @@ package runtime
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -48,8 +49,8 @@ type TuneConfig struct {
 	SubBatches int
 
 	// FreezeW and FreezeEpsilonXY name layers, such as "L2", whose weights (and
-	// bias) or epsilon_xy stay as they are. The weights of SbS pooling layers
-	// always do, and epsilon_xy in dialect 2.
+	// bias, and the running mean of an on/off split) or epsilon_xy stay as they
+	// are. The weights of SbS pooling layers always do, and epsilon_xy in dialect 2.
 	FreezeW, FreezeEpsilonXY []string
 
 	// MeanEpsilonXY names layers of which all entries of epsilon_xy are kept equal:
@@ -58,7 +59,8 @@ type TuneConfig struct {
 
 	// Local names SbS layers that learn locally: the gradient of their weights is
 	// that of the distance between the input distribution and its reconstruction
-	// from h, or in the last layer from the wanted output.
+	// from h, or in the last layer from the wanted output. Nil means those that
+	// the model's metadata names.
 	Local []string
 
 	// StopGradient names layers from which no gradient goes further back.
@@ -114,7 +116,7 @@ type Update struct {
 type Tuner struct {
 	model  *Model
 	config TuneConfig
-	slots  int // of the output that the loss is of
+	output int // slot of what the loss is of
 
 	params []*param
 	bySlot map[int]*param
@@ -126,13 +128,13 @@ type Tuner struct {
 // param is an initializer that is trained.
 type param struct {
 	slot      int
-	layer     string
 	name      string
+	running   bool // a running mean, which has no gradient
 	epsilonXY bool
 	mean      bool
 	columns   int // of the weights of an SbS layer, 0 for others
 	channels  int // of its input
-	step      int // of the SbS node
+	step      int // of the node that it is an input of
 
 	value   *ops.Tensor
 	grad    *ops.Tensor // of one sub-batch
@@ -168,7 +170,7 @@ func (t *Tuner) setUp() error {
 	if shape := m.outputs[0].Shape; len(shape) < 2 || m.outputs[0].DType != ops.Float32 {
 		return fmt.Errorf("the model's output is %v, want float32(batch, classes)", m.outputs[0].Type)
 	}
-	t.slots = m.outputSlots[0]
+	t.output = m.outputSlots[0]
 	if err := c.complete(m); err != nil {
 		return err
 	}
@@ -192,12 +194,21 @@ func (t *Tuner) setUp() error {
 func (c *TuneConfig) complete(m *Model) error {
 	if c.Dialect == 0 {
 		c.Dialect = 2
-		if d, err := strconv.Atoi(m.metadata["ai.sbs.dialect"]); err == nil && d != 0 {
+		if d, err := strconv.Atoi(m.metadata[sbs.MetaDialect]); err == nil && d != 0 {
 			c.Dialect = d
 		}
 	}
 	if c.Dialect != 1 && c.Dialect != 2 {
 		return fmt.Errorf("there is no dialect %d of PyTorch-SbS: want 1 or 2", c.Dialect)
+	}
+	if local := m.metadata[sbs.MetaLocal]; c.Local == nil && local != "" {
+		var layers []int
+		if err := json.Unmarshal([]byte(local), &layers); err != nil {
+			return fmt.Errorf("metadata %s: %w", sbs.MetaLocal, err)
+		}
+		for _, i := range layers {
+			c.Local = append(c.Local, "L"+strconv.Itoa(i))
+		}
 	}
 	if c.Loss.Kind == "" {
 		c.Loss.Kind, c.Loss.Sum = train.Mixture, c.Dialect == 2
@@ -248,7 +259,8 @@ func (t *Tuner) findParams() error {
 		freezeW := slices.Contains(c.FreezeW, layer) || kind == "SbSPooling"
 		freezeEps := slices.Contains(c.FreezeEpsilonXY, layer) || c.Dialect == 2
 		for j, slot := range s.inputs {
-			trained := j > 0 && (l.sbs || s.operator == "Conv")
+			running := j == 1 && s.operator == "Sub" && kind == "OnOff"
+			trained := j > 0 && (l.sbs || s.operator == "Conv") || running
 			epsilonXY := l.sbs && j == 2
 			if epsilonXY && freezeEps || !epsilonXY && freezeW || !trained || slot < 0 || m.consts[slot] == nil {
 				continue
@@ -256,7 +268,7 @@ func (t *Tuner) findParams() error {
 			if t.bySlot[slot] != nil {
 				return fmt.Errorf("node %q and another one share the weights %q", s.name, m.names[slot])
 			}
-			p := &param{slot: slot, layer: layer, name: m.names[slot], epsilonXY: epsilonXY, step: i}
+			p := &param{slot: slot, name: m.names[slot], running: running, epsilonXY: epsilonXY, step: i}
 			p.mean = epsilonXY && slices.Contains(c.MeanEpsilonXY, layer)
 			if params, ok := sbs.OpParams(s.op); ok && j == 1 {
 				w := m.consts[slot].Shape()
@@ -294,8 +306,8 @@ func (t *Tuner) addParam(p *param, value *ops.Tensor) {
 func (t *Tuner) findPath() error {
 	m := t.model
 	depends := map[int]bool{} // slots that depend on what is trained
-	for slot := range t.bySlot {
-		depends[slot] = true
+	for slot, p := range t.bySlot {
+		depends[slot] = !p.running
 	}
 	for i, s := range m.steps {
 		l := &t.layers[i]
@@ -309,7 +321,7 @@ func (t *Tuner) findPath() error {
 			depends[slot] = l.active
 		}
 	}
-	needed := map[int]bool{t.slots: true}
+	needed := map[int]bool{t.output: true}
 	for i := len(m.steps) - 1; i >= 0; i-- {
 		s, l := &m.steps[i], &t.layers[i]
 		l.active = l.active && slices.ContainsFunc(s.outputs, func(slot int) bool { return needed[slot] })
@@ -327,8 +339,8 @@ func (t *Tuner) findPath() error {
 		}
 		l.gradient = d
 	}
-	t.params = slices.DeleteFunc(t.params, func(p *param) bool { return !needed[p.slot] })
-	if len(t.params) == 0 {
+	t.params = slices.DeleteFunc(t.params, func(p *param) bool { return !p.running && !needed[p.slot] })
+	if !slices.ContainsFunc(t.params, func(p *param) bool { return !p.running }) {
 		return errors.New("nothing is left to train: there are no weights that are not frozen and reach the output")
 	}
 	return nil

@@ -51,9 +51,9 @@ func (t *Tuner) step(ctx context.Context, b Batch) (StepResult, error) {
 	if r.Correct, err = t.setTarget(ctx, b); err != nil {
 		return StepResult{}, err
 	}
-	out := t.frame.values[t.slots]
+	out := t.frame.values[t.output]
 	classes := out.Shape()[1]
-	r.Loss = t.config.Loss.Of(t.frame.grads[t.slots].Float32s(), out.Float32s(), t.frame.target.Float32s(), classes, out.Len()/max(1, r.Images*classes))
+	r.Loss = t.config.Loss.Of(t.frame.grads[t.output].Float32s(), out.Float32s(), t.frame.target.Float32s(), classes, out.Len()/max(1, r.Images*classes))
 	if math.IsNaN(r.Loss) || math.IsInf(r.Loss, 0) {
 		return StepResult{}, fmt.Errorf("%w: the loss is %v", ErrTune, r.Loss)
 	}
@@ -88,7 +88,7 @@ func (t *Tuner) arrange(images *Tensor) error {
 			}
 		}
 		var err error
-		if f.target, err = ops.Zeros(ops.Float32, f.values[t.slots].Shape()); err != nil {
+		if f.target, err = ops.Zeros(ops.Float32, f.values[t.output].Shape()); err != nil {
 			return err
 		}
 		f.batch = n
@@ -112,6 +112,9 @@ func (t *Tuner) allocate(i int, types []*ops.Input, live *int64) error {
 	for j, slot := range s.outputs {
 		types[slot] = &ops.Input{Type: outputs[j]}
 		*live += bytes(outputs[j])
+		if t.layers[i].active {
+			*live += bytes(outputs[j]) // of the gradient
+		}
 		if err := withinLimit(outputs[j], *live, t.model.memoryLimit); err != nil {
 			return err
 		}
@@ -171,7 +174,7 @@ func stepError(ctx context.Context, s *step, err error) error {
 // setTarget sets what the output should be, and returns for how many images its
 // largest entry is that of the label.
 func (t *Tuner) setTarget(ctx context.Context, b Batch) (correct int, err error) {
-	out, target := t.frame.values[t.slots], t.frame.target
+	out, target := t.frame.values[t.output], t.frame.target
 	switch {
 	case b.Target != nil:
 		if err := ops.TypeOf(out).Check(b.Target); err != nil {
@@ -242,7 +245,7 @@ func (t *Tuner) reconstructed(ctx context.Context) error {
 func (t *Tuner) backward(ctx context.Context) error {
 	m, f := t.model, &t.frame
 	for slot, g := range f.grads {
-		if g != nil && slot != t.slots {
+		if g != nil && slot != t.output {
 			clear(g.Float32s())
 		}
 	}

@@ -8,6 +8,10 @@ func (t *Tuner) collect(r *StepResult) {
 	st := &t.state
 	copy(st.Scales, t.frame.scales)
 	for _, p := range t.params {
+		if p.running {
+			t.follow(p)
+			continue
+		}
 		for i, v := range p.grad.Float32s() {
 			p.sum[i] += v
 		}
@@ -52,6 +56,7 @@ func (t *Tuner) update() *Update {
 func (t *Tuner) updateParam(p *param) {
 	c, v := &t.config, p.value.Float32s()
 	switch {
+	case p.running:
 	case p.epsilonXY:
 		c.Optimizer.Step(&p.moments, v, p.sum, t.state.Rates[1].Value, false)
 		train.Threshold(v, float32(c.ThresholdEpsilonXY))
@@ -73,5 +78,21 @@ func (t *Tuner) updateParam(p *param) {
 		train.Normalize(v, p.columns)
 	default:
 		c.Optimizer.Step(&p.moments, v, p.sum, t.state.Rates[0].Value, false)
+	}
+}
+
+// follow moves the running mean of an on/off split a 100th part of the way to
+// the mean of its input over images and channels, and pixels if there is one mean
+// for all.
+func (t *Tuner) follow(p *param) {
+	in := t.frame.values[t.model.steps[p.step].inputs[0]].Float32s()
+	mean := p.value.Float32s()
+	sums := make([]float64, len(mean))
+	for i, v := range in {
+		sums[i%len(mean)] += float64(v)
+	}
+	for i, sum := range sums {
+		now := sum / float64(len(in)/len(mean))
+		mean[i] = float32(0.99*float64(mean[i]) + 0.01*now)
 	}
 }

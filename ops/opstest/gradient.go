@@ -130,20 +130,20 @@ func (c *GradientCase) backward(ctx context.Context, d ops.Differentiable, out [
 	if err != nil {
 		return nil, err
 	}
-	for _, i := range inputs {
-		for j := range added[i].Float32s() {
-			added[i].Float32s()[j]--
-		}
-		if err := near(added[i], grad[i], 1e-4); err != nil {
-			return nil, fmt.Errorf("gradient of input %d, added to ones: %w", i, err)
-		}
-	}
 	for i, x := range fixed {
 		if x == nil {
 			continue
 		}
 		if err := before[i].same(x); err != nil {
 			return nil, fmt.Errorf("Backward modified tensor %d of inputs, outputs and their gradients: %w", i, err)
+		}
+	}
+	for _, i := range inputs {
+		for j := range added[i].Float32s() {
+			added[i].Float32s()[j]--
+		}
+		if err := near(added[i], grad[i], 1e-4); err != nil {
+			return nil, fmt.Errorf("gradient of input %d, added to ones: %w", i, err)
 		}
 	}
 	return grad, nil

@@ -1,18 +1,18 @@
 package sbs
 
+import "sync"
+
 // alpha multiplies h of image b by the weights of its output positions; see
 // the package documentation. It works in float64: A times K*OH*OW numbers are
 // divided by their sums. The reconstruction is formed anew in each iteration, a
 // row at a time, so that it is never whole in memory.
-func (r *run) alpha(b int) {
+func (r *run) alpha(s *alphaSpace, b int) {
 	positions := r.oh * r.ow
 	h := r.h[b*r.n*positions:][:r.n*positions]
-	alpha := make([]float64, positions)
+	alpha, v, z := s.alpha, s.v, s.z
 	for pos := range alpha {
 		alpha[pos] = 1 / float64(positions)
 	}
-	v := make([]float64, positions) // a row of the reconstruction
-	z := make([]float64, r.height*r.width)
 	for range r.AlphaIterations {
 		clear(z)
 		for k := range r.k {
@@ -42,6 +42,33 @@ func (r *run) alpha(b int) {
 	for i := range h {
 		h[i] = float32(float64(h[i]) * alpha[i%positions])
 	}
+}
+
+// alphaLoop is a parallel.Loop over the images of a run.
+type alphaLoop struct {
+	run    *run
+	spaces sync.Pool // of *alphaSpace
+}
+
+// alphaSpace is what one worker needs at a time.
+type alphaSpace struct {
+	alpha []float64
+	v     []float64 // a row of the reconstruction
+	z     []float64 // a plane of the input
+}
+
+func (l *alphaLoop) Part(lo, hi int) error {
+	r := l.run
+	s, ok := l.spaces.Get().(*alphaSpace)
+	if !ok {
+		positions := r.oh * r.ow
+		s = &alphaSpace{make([]float64, positions), make([]float64, positions), make([]float64, r.height*r.width)}
+	}
+	for b := lo; b < hi; b++ {
+		r.alpha(s, b)
+	}
+	l.spaces.Put(s)
+	return nil
 }
 
 // foldAlpha adds row k of alpha*v, normalised over the positions, to z at the

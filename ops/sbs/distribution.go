@@ -50,7 +50,7 @@ func Distribution(ctx *ops.Context, op ops.Op, x *ops.Tensor) (*ops.Tensor, erro
 			for k := range d.k {
 				patch := out.Float32s()[(b*d.k+k)*d.positions:][:d.positions]
 				for y := range d.oh {
-					d.gather(patch[y*d.ow:][:d.ow], gradRun{image: b, y: y, count: d.ow}, k)
+					d.gather(patch[y*d.ow:][:d.ow], d.source(gradRun{image: b, y: y, count: d.ow}, k))
 				}
 				for i, v := range inverse {
 					patch[i] *= v

@@ -398,15 +398,16 @@ func (d *gradient) finishEps(eps []float32) {
 // gradWorker is what one worker needs at a time.
 type gradWorker struct {
 	both    []float32 // (rows of a slab, 2*count): R and W*(h*(g-mean)), then the factors of the neurons
-	patch   []float32 // a row of it
-	fold    []float32
+	patch   []float32 // what a row of W sees of the input
+	ratio   []float32 // and what goes back to it
+	sources []gradSource
 	weights []float32 // the parts of a group: (k, n)
 	eps     []float32 // as epsilon_xy
 }
 
 func (d *gradient) newWorker() *gradWorker {
 	return &gradWorker{
-		both: make([]float32, d.slab*d.places*2*gradColumns), patch: make([]float32, gradColumns), fold: make([]float32, gradColumns),
+		both: make([]float32, d.slab*d.places*2*gradColumns), patch: make([]float32, gradColumns), ratio: make([]float32, gradColumns),
 	}
 }
 

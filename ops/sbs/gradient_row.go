@@ -5,14 +5,17 @@ package sbs
 func (d *gradient) row(w *gradWorker, c *gradChunk, k int, both []float32) {
 	r, g := both[:c.count], both[c.count:][:c.count]
 	patch := w.patch[:c.count]
-	for _, r := range c.runs {
-		d.gather(patch[r.column:][:r.count], r, k)
+	w.sources = w.sources[:0]
+	for _, run := range c.runs {
+		s := d.source(run, k)
+		w.sources = append(w.sources, s)
+		d.gather(patch[run.column:][:run.count], s)
 	}
 	for i, v := range d.inverse[c.first:][:c.count] {
 		patch[i] *= v
 	}
 	if d.gradX != nil || d.gradEps != nil {
-		ratio, mean := w.fold[:c.count], d.mean[c.first:][:c.count]
+		ratio, mean := w.ratio[:c.count], d.mean[c.first:][:c.count]
 		for i, m := range mean {
 			ratio[i] = (g[i] + m*r[i]) / (r[i] + tiny)
 		}
@@ -20,8 +23,8 @@ func (d *gradient) row(w *gradWorker, c *gradChunk, k int, both []float32) {
 			d.addEps(w.eps, ratio, patch, c, k%d.places)
 		}
 		if d.gradX != nil {
-			for _, run := range c.runs {
-				d.fold(ratio[run.column:][:run.count], run, k)
+			for i, run := range c.runs {
+				d.fold(ratio[run.column:][:run.count], run, w.sources[i], k)
 			}
 		}
 	}
@@ -66,60 +69,63 @@ func (d *gradient) targets(c *gradChunk) []float32 {
 	return t
 }
 
-// source says where in the input a run lies at row k of W: entry i is element
+// gradSource says where in the input a run lies at a row of W: entry i is element
 // at+i*step for i from lo to hi-1, and padding for any other.
-func (d *gradient) source(r gradRun, k int) (at, step, lo, hi int) {
+type gradSource struct{ at, step, lo, hi int }
+
+func (d *gradient) source(r gradRun, k int) gradSource {
 	place := k % d.places
 	y := r.y*d.Strides[0] - d.Pads[0] + place/d.Kernel[1]*d.Dilations[0]
 	x := r.x*d.Strides[1] - d.Pads[1] + place%d.Kernel[1]*d.Dilations[1]
-	step = d.Strides[1]
+	s := gradSource{step: d.Strides[1]}
 	if y < 0 || y >= d.height || x >= d.width {
-		return 0, step, 0, 0
+		return s
 	}
 	if x < 0 {
-		lo = (step - 1 - x) / step
+		s.lo = (s.step - 1 - x) / s.step
 	}
-	hi = min((d.width-x+step-1)/step, r.count)
-	return ((r.image*d.channels+k/d.places)*d.height+y)*d.width + x, step, min(lo, hi), hi
+	s.at = ((r.image*d.channels+k/d.places)*d.height+y)*d.width + x
+	s.hi = min((d.width-x+s.step-1)/s.step, r.count)
+	s.lo = min(s.lo, s.hi)
+	return s
 }
 
-// gather copies what a run sees of the input at row k of W.
-func (d *gradient) gather(dst []float32, r gradRun, k int) {
-	at, step, lo, hi := d.source(r, k)
-	if lo > 0 || hi < len(dst) {
+// gather copies what a run sees of the input at a row of W.
+func (d *gradient) gather(dst []float32, s gradSource) {
+	if s.lo > 0 || s.hi < len(dst) {
 		clear(dst)
 	}
-	if lo == hi {
+	if s.lo == s.hi {
 		return
 	}
-	from := d.x[at+lo*step:]
-	if step == 1 {
-		copy(dst[lo:hi], from)
+	dst = dst[s.lo:s.hi]
+	from := d.x[s.at+s.lo*s.step:]
+	if s.step == 1 {
+		copy(dst, from)
 		return
 	}
-	for i := range dst[lo:hi] {
-		dst[lo+i] = from[i*step]
+	for i := range dst {
+		dst[i] = from[i*s.step]
 	}
 }
 
-// fold adds the gradient of a run's patches to that of the input.
-func (d *gradient) fold(ratio []float32, r gradRun, k int) {
-	at, step, lo, hi := d.source(r, k)
-	if lo == hi {
+// fold adds the gradient of a run's patches at row k of W to that of the input.
+func (d *gradient) fold(ratio []float32, r gradRun, s gradSource, k int) {
+	if s.lo == s.hi {
 		return
 	}
-	to, ratio := d.gradX[at+lo*step:], ratio[lo:hi]
+	to, ratio := d.gradX[s.at+s.lo*s.step:], ratio[s.lo:s.hi]
 	if d.factors == nil {
 		for i, v := range ratio {
-			to[i*step] += v
+			to[i*s.step] += v
 		}
 		return
 	}
-	factors := d.factors[r.y*d.ow+r.x+lo:]
+	factors := d.factors[r.y*d.ow+r.x+s.lo:]
 	if d.epsPlaces > 1 {
 		factors = factors[k%d.places*d.positions:]
 	}
 	for i, v := range ratio {
-		to[i*step] += v * factors[i]
+		to[i*s.step] += v * factors[i]
 	}
 }

@@ -24,12 +24,8 @@ func (l *layer) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	size := r.kernel.Positions()
 	err := ctx.Do((r.batch*r.oh*r.ow+size-1)/size, blockGroups, r)
 	if err == nil && l.AlphaIterations > 0 {
-		err = ctx.For(r.batch, 1, func(lo, hi int) error {
-			for b := lo; b < hi; b++ {
-				r.alpha(b)
-			}
-			return nil
-		})
+		r.weighting.run = r
+		err = ctx.Do(r.batch, 1, &r.weighting)
 	}
 	return err
 }
@@ -89,7 +85,8 @@ type run struct {
 	rowLength   int // of an image
 	imageLength int
 
-	check checkLoop
+	check     checkLoop
+	weighting alphaLoop
 
 	seed, firstImage uint64
 	given            []int64   // spikes handed in

@@ -15,6 +15,14 @@ const (
 	Version = 1
 )
 
+// Keys of a model's metadata that say how its SbS layers were trained: the dialect
+// of PyTorch-SbS, 1 or 2, and the numbers of the layers that learn locally, a JSON
+// list.
+const (
+	MetaDialect = "ai.sbs.dialect"
+	MetaLocal   = "ai.sbs.local"
+)
+
 // MaxEpsilon bounds epsilon_0, forgetting_offset and every entry of epsilon_t and
 // epsilon_xy: with their product, divided by the smallest q that counts, nothing
 // overflows. Useful values are about 1.

@@ -25,7 +25,7 @@ type convolutionGradient struct {
 	rows, cols          axis
 }
 
-func convGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
+func convGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
 	c := k.(*conv)
 	x, w := in[0], in[1]
 	axes, err := c.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))

@@ -7,8 +7,8 @@ import "github.com/spike-by-spike/sbs/ops"
 type windowGradient func(grad, image []float32, width int, rows, cols span, g float32)
 
 // maxPoolGradient goes to the first of the largest pixels of each window.
-func maxPoolGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
-	return k.(*pool).gradient(ctx, in[0], out, g, gradIn[0], func(grad, image []float32, width int, rows, cols span, g float32) {
+func maxPoolGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
+	return k.(*pool).gradient(ctx, in[0], g, gradIn[0], func(grad, image []float32, width int, rows, cols span, g float32) {
 		best := -1
 		for i := range rows.count {
 			at := (rows.first+i*rows.step)*width + cols.first
@@ -26,9 +26,9 @@ func maxPoolGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tens
 }
 
 // averagePoolGradient goes to all pixels of each window in equal parts.
-func averagePoolGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
+func averagePoolGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
 	p := k.(*pool)
-	return p.gradient(ctx, in[0], out, g, gradIn[0], func(grad, _ []float32, width int, rows, cols span, g float32) {
+	return p.gradient(ctx, in[0], g, gradIn[0], func(grad, _ []float32, width int, rows, cols span, g float32) {
 		g /= float32(divisor(rows, cols, p.includePads))
 		for i := range rows.count {
 			at := (rows.first+i*rows.step)*width + cols.first
@@ -39,7 +39,7 @@ func averagePoolGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.
 	})
 }
 
-func (p *pool) gradient(ctx *ops.Context, x, out *ops.Tensor, g, grad []float32, add windowGradient) error {
+func (p *pool) gradient(ctx *ops.Context, x *ops.Tensor, g, grad []float32, add windowGradient) error {
 	axes, err := p.axes(ops.Dims(x.Shape()...))
 	if err != nil {
 		return err
