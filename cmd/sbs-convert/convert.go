@@ -183,9 +183,11 @@ func (f *flags) convert(stdout, stderr io.Writer, weights, path string) error {
 	for _, w := range report.Warnings {
 		fmt.Fprintln(stderr, "warning:", w)
 	}
-	if err := f.setDynamics(n); err != nil {
+	d, err := f.Dynamics()
+	if err != nil {
 		return err
 	}
+	d.Apply(n)
 	data, err := convert.ToONNX(n, convert.Options{Batch: f.batch})
 	if err != nil {
 		return err
@@ -204,30 +206,6 @@ func (f *flags) convert(stdout, stderr io.Writer, weights, path string) error {
 	}
 	_, err = fmt.Fprintf(stdout, "wrote %s (%s)\n", path, byteCount(len(data)))
 	return err
-}
-
-// setDynamics changes the SbS layers as the flags say.
-func (f *flags) setDynamics(n *convert.Network) error {
-	d, err := f.Dynamics()
-	if err != nil {
-		return err
-	}
-	for _, l := range n.Layers {
-		s, ok := l.(*convert.SbS)
-		if !ok {
-			continue
-		}
-		if d.Sampler != "" {
-			s.Sampler = d.Sampler
-		}
-		if d.Schedule != nil {
-			s.EpsilonT = d.Schedule.EpsilonT(s.Spikes)
-		}
-		if d.Epsilon0 != nil {
-			s.Epsilon0 = *d.Epsilon0
-		}
-	}
-	return nil
 }
 
 func stepName(step int) string {

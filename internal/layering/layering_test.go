@@ -25,7 +25,7 @@ const module = "github.com/spike-by-spike/sbs/"
 var allowed = map[string][]string{
 	"internal/atomicfile":              nil,
 	"internal/kernel":                  nil,
-	"internal/dynamics":                {"ops/sbs"},
+	"internal/dynamics":                {"convert", "ops/sbs"},
 	"internal/layering":                nil,
 	"internal/npy":                     nil,
 	"internal/parallel":                nil,
