@@ -50,8 +50,8 @@ purego:
 
 # The tiers below the machine's best, through everything that uses them.
 tiers:
-	SBS_KERNEL=portable go test -count 1 ./ops/sbs ./runtime ./cmd/...
-	SBS_KERNEL=avx2 go test -count 1 ./ops/sbs ./runtime ./cmd/...
+	SBS_KERNEL=portable go test -count 1 ./ops/sbs ./ops/std ./runtime ./cmd/...
+	SBS_KERNEL=avx2 go test -count 1 ./ops/sbs ./ops/std ./runtime ./cmd/...
 
 cross:
 	GOOS=linux GOARCH=arm64 go build ./...
@@ -83,6 +83,7 @@ vuln: $(TOOLS)/govulncheck-$(GOVULNCHECK)
 # of the search.
 fuzz:
 	go test ./internal/kernel -run '^$$' -fuzz FuzzTiers -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
+	go test ./internal/kernel -run '^$$' -fuzz FuzzGemm -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 	go test ./internal/npy -run '^$$' -fuzz FuzzRead -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 	go test ./internal/dataset -run '^$$' -fuzz FuzzIDX -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 	go test ./internal/dataset -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
@@ -90,6 +91,7 @@ fuzz:
 	go test ./importers/pytorch -run '^$$' -fuzz FuzzConfig -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 	go test ./convert -run '^$$' -fuzz FuzzFromONNX -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 	go test ./runtime -run '^$$' -fuzz FuzzNew -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
+	go test ./runtime -run '^$$' -fuzz FuzzRestore -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
 
 bench:
 	go test ./... -run '^$$' -bench .

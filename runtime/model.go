@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/spike-by-spike/sbs/internal/onnx"
@@ -73,7 +74,8 @@ type Model struct {
 	firstComputed int // the first slot that is the output of a node
 
 	metadata    map[string]string
-	source      []byte // the file
+	source      []byte   // the file
+	options     []Option // that it was loaded with
 	pool        *parallel.Pool
 	memoryLimit int64
 	frames      sync.Pool // of *frame
@@ -155,7 +157,7 @@ func New(data []byte, opts ...Option) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("runtime: %w: %w", ErrModel, err)
 	}
-	m.source = data
+	m.source, m.options = data, slices.Clone(opts)
 	return m, nil
 }
 

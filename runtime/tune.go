@@ -224,11 +224,12 @@ func (c *TuneConfig) complete(m *Model) error {
 	c.RateW, c.RateEpsilonXY = cmp.Or(c.RateW, 0.001), cmp.Or(c.RateEpsilonXY, 0.001)
 	c.ThresholdW, c.ThresholdEpsilonXY = cmp.Or(c.ThresholdW, 1e-5), cmp.Or(c.ThresholdEpsilonXY, 1e-5)
 	c.SubBatches = cmp.Or(c.SubBatches, 1)
-	for name, v := range map[string]float64{
-		"RateW": c.RateW, "RateEpsilonXY": c.RateEpsilonXY, "ThresholdW": c.ThresholdW, "ThresholdEpsilonXY": c.ThresholdEpsilonXY,
-	} {
-		if !(v > 0 && v <= 1e4) {
-			return fmt.Errorf("%s is %v, want a number above 0, at most 10000 (or 0 for the default)", name, v)
+	for _, n := range []struct {
+		name  string
+		value float64
+	}{{"RateW", c.RateW}, {"RateEpsilonXY", c.RateEpsilonXY}, {"ThresholdW", c.ThresholdW}, {"ThresholdEpsilonXY", c.ThresholdEpsilonXY}} {
+		if !(n.value > 0 && n.value <= 1e4) {
+			return fmt.Errorf("%s is %v, want a number above 0, at most 10000 (or 0 for the default)", n.name, n.value)
 		}
 	}
 	if c.SubBatches < 1 {
@@ -284,12 +285,16 @@ func (t *Tuner) findParams() error {
 	if lastSbS >= 0 {
 		t.layers[lastSbS].last = true
 	}
-	for what, list := range map[string][]string{
-		"FreezeW": c.FreezeW, "FreezeEpsilonXY": c.FreezeEpsilonXY, "MeanEpsilonXY": c.MeanEpsilonXY, "Local": c.Local, "StopGradient": c.StopGradient,
+	for _, list := range []struct {
+		name   string
+		layers []string
+	}{
+		{"FreezeW", c.FreezeW}, {"FreezeEpsilonXY", c.FreezeEpsilonXY}, {"MeanEpsilonXY", c.MeanEpsilonXY},
+		{"Local", c.Local}, {"StopGradient", c.StopGradient},
 	} {
-		for _, name := range list {
-			if !known[name] {
-				return fmt.Errorf("%s names layer %q, which the model does not have; layers are called L0, L1 ...", what, name)
+		for _, layer := range list.layers {
+			if !known[layer] {
+				return fmt.Errorf("%s names layer %q, which the model does not have; layers are called L0, L1 ...", list.name, layer)
 			}
 		}
 	}

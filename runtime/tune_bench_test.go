@@ -6,29 +6,28 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// BenchmarkTune trains a network of the shape of the published one with 1600
-// spikes, an update for every sub-batch of 24 images of random pixels. It also
-// reports the most memory that the process has had, where the system says it.
+// BenchmarkTune trains networks of the shape of the published ones, an update for
+// every sub-batch of 24 images of random pixels, the SbS network with 1600 spikes.
+// It also reports the most memory that the process has had, where the system says
+// it.
 func BenchmarkTune(b *testing.B) {
-	n := published(b)
-	m, err := runtime.New(write(b, n, convert.Options{}))
-	require.NoError(b, err)
-	for _, frozen := range []bool{false, true} {
-		name, cfg := "all layers", runtime.TuneConfig{}
-		if frozen {
-			name, cfg.FreezeW = "last layer", []string{"L0", "L2", "L4"}
-		}
-		b.Run(name, func(b *testing.B) {
+	for _, c := range []struct {
+		name    string
+		network *convert.Network
+		config  runtime.TuneConfig
+	}{
+		{"sbs", published(b), runtime.TuneConfig{}},
+		{"sbs, last layer", published(b), runtime.TuneConfig{FreezeW: []string{"L0", "L2", "L4"}}},
+		{"cnn", publishedCNN(b), runtime.TuneConfig{}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
 			const images = 24
-			t, err := runtime.NewTuner(m, cfg)
-			require.NoError(b, err)
-			batch := runtime.Batch{Images: pixels(1, images, n.Input), Labels: make([]int, images)}
+			t := tuner(b, c.network, c.config)
+			batch := runtime.Batch{Images: pixels(1, images, c.network.Input), Labels: make([]int, images)}
 			for i := range batch.Labels {
 				batch.Labels[i] = i % 10
 			}

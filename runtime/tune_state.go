@@ -27,6 +27,19 @@ type tuneState struct {
 	Contributions []int64       // to the gradient of each step's weights
 }
 
+// Position says how far training has come.
+type Position struct {
+	Images     uint64 // seen so far
+	Updates    int    // made so far
+	SubBatches int    // of the update under way
+}
+
+// Position returns how far training has come, which after Restore says which
+// batches come next.
+func (t *Tuner) Position() Position {
+	return Position{t.state.Images, t.state.Updates, t.state.SubBatches}
+}
+
 // savedTuner is the encoded form of a Tuner.
 type savedTuner struct {
 	State  tuneState
@@ -41,8 +54,7 @@ type savedParam struct {
 
 // State returns everything that Restore needs to go on as if there had been no
 // break, bit for bit: weights, the optimizer's moments, the learning rates, the
-// gradients of an unfinished update, and which random numbers come next. The
-// batches that come next are the caller's to remember.
+// gradients of an unfinished update, and which random numbers come next.
 func (t *Tuner) State() ([]byte, error) {
 	s := savedTuner{State: t.state}
 	for _, p := range t.params {
@@ -120,4 +132,19 @@ func (t *Tuner) Bytes() ([]byte, error) {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
 	return data, nil
+}
+
+// Model returns a model with the weights and epsilon_xy as they are now, and the
+// options that the Tuner's was loaded with.
+func (t *Tuner) Model() (*Model, error) {
+	data, err := t.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	m, err := New(data, t.model.options...)
+	if err != nil {
+		return nil, err
+	}
+	m.pool = t.model.pool
+	return m, nil
 }

@@ -87,6 +87,9 @@ func (t *Tuner) arrange(images *Tensor) error {
 				return &NodeError{Node: m.steps[i].name, Operator: m.steps[i].operator, Err: err}
 			}
 		}
+		if f.values[t.output].Len() == 0 {
+			return fmt.Errorf("%w: the model's output is empty", ErrTune)
+		}
 		var err error
 		if f.target, err = ops.Zeros(ops.Float32, f.values[t.output].Shape()); err != nil {
 			return err

@@ -124,7 +124,7 @@ func TestTunerLearns(t *testing.T) {
 			for i := range uint64(c.steps) {
 				step(t, tuner, bars(i, 32))
 			}
-			m, err := runtime.New(fileOf(t, tuner))
+			m, err := tuner.Model()
 			require.NoError(t, err)
 			test := bars(1000, 200)
 			out := run(t, m, test.Images)
@@ -265,6 +265,7 @@ func TestTunerResumes(t *testing.T) {
 		}
 		resumed := tuner(t, sbsNet(dialect), cfg)
 		require.NoError(t, resumed.Restore(state))
+		require.Equal(t, runtime.Position{Images: 15, Updates: 1, SubBatches: 1}, resumed.Position())
 		for i := uint64(3); i < 7; i++ {
 			require.Equal(t, losses[i], step(t, resumed, bars(i, 5)).Loss)
 		}
@@ -411,4 +412,48 @@ func TestFit(t *testing.T) {
 	require.Equal(t, 6, steps)
 	require.ErrorIs(t, tuned.Fit(t.Context(), batches(5, nil), count), broken)
 	require.Equal(t, 8, steps)
+}
+
+// TestTunerModel checks that a model in between is the file in between, with the
+// options of the first.
+func TestTunerModel(t *testing.T) {
+	tuned := tuner(t, sbsNet(2), runtime.TuneConfig{RateW: 0.1}, runtime.Spikes(7))
+	step(t, tuned, bars(1, 4))
+	got, err := tuned.Model()
+	require.NoError(t, err)
+	want, err := runtime.New(fileOf(t, tuned), runtime.Spikes(7))
+	require.NoError(t, err)
+	image := bars(2, 5).Images
+	require.Equal(t, run(t, want, image), run(t, got, image))
+	before := run(t, got, image)
+	step(t, tuned, bars(3, 4))
+	require.Equal(t, before, run(t, got, image), "further steps do not change it")
+}
+
+// FuzzRestore checks that no state, whoever wrote it, does more harm than an
+// error.
+func FuzzRestore(f *testing.F) {
+	cfg := runtime.TuneConfig{SubBatches: 2}
+	tuned := tuner(f, sbsNet(2), cfg)
+	for range 3 {
+		state, err := tuned.State()
+		require.NoError(f, err)
+		f.Add(state)
+		step(f, tuned, bars(1, 1))
+	}
+	m, err := runtime.New(write(f, sbsNet(2), convert.Options{}), runtime.Spikes(5))
+	require.NoError(f, err)
+	b := bars(1, 1)
+	f.Fuzz(func(t *testing.T, state []byte) {
+		tuned, err := runtime.NewTuner(m, cfg)
+		require.NoError(t, err)
+		if err := tuned.Restore(state); err != nil {
+			require.ErrorIs(t, err, runtime.ErrTune)
+			require.Zero(t, tuned.Position())
+			return
+		}
+		_, _ = tuned.Step(t.Context(), b) // weights may be no numbers now
+		_, err = tuned.State()
+		require.NoError(t, err)
+	})
 }

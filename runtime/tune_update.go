@@ -1,6 +1,10 @@
 package runtime
 
-import "github.com/spike-by-spike/sbs/train"
+import (
+	"context"
+
+	"github.com/spike-by-spike/sbs/train"
+)
 
 // collect adds what a sub-batch found to the update under way, and makes the
 // update when it is complete. Nothing before it has changed the state.
@@ -35,10 +39,14 @@ func (t *Tuner) collect(r *StepResult) {
 // update makes one step with the gradients of all sub-batches.
 func (t *Tuner) update() *Update {
 	st := &t.state
-	for _, p := range t.params {
-		t.updateParam(p)
-		clear(p.sum)
-	}
+	// An update is made as a whole: nothing here fails or may be cancelled.
+	_ = t.model.pool.For(context.Background(), len(t.params), 1, func(lo, hi int) error {
+		for _, p := range t.params[lo:hi] {
+			t.updateParam(p)
+			clear(p.sum)
+		}
+		return nil
+	})
 	u := &Update{Number: st.Updates, LossPerImage: st.UpdateLoss / float64(st.UpdateImages), Images: st.UpdateImages, Correct: st.UpdateCorrect}
 	if t.config.ScheduleByEpoch {
 		st.EpochImages += u.Images

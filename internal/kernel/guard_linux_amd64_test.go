@@ -70,3 +70,32 @@ func TestGuardPages(t *testing.T) {
 		})
 	}
 }
+
+// TestGemmGuardPages does so with random products, and with columns that lie
+// anywhere.
+func TestGemmGuardPages(t *testing.T) {
+	for _, tier := range Tiers()[1:] {
+		t.Run(tier.String(), func(t *testing.T) {
+			defer Use(tier)()
+			for seed := range uint64(300) {
+				r := rand.New(rand.NewPCG(seed, 12))
+				g := randomGemm(r)
+				for _, v := range []*[]float32{&g.a, &g.b, &g.c} {
+					guarded(t, v)
+				}
+				g.run(g.c, 0, g.m, 0, g.n)
+				c := randomProduct(r)
+				for _, v := range []*[]float32{&c.filters, &c.x, &c.bias, &c.out} {
+					guarded(t, v)
+				}
+				c.run(c.out, 0, len(c.columns))
+				rows, n := 1+r.IntN(3), 1+r.IntN(40)
+				x, out := randomPixels(r, 4*rows*n), make([]float32, rows*n)
+				guarded(t, &x)
+				guarded(t, &out)
+				MaxPool2(out, x, rows, n, 2*n)
+				Relu(out, x[len(x)-len(out):])
+			}
+		})
+	}
+}

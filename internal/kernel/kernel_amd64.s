@@ -57,6 +57,104 @@ GLOBL minOverlap<>(SB), RODATA|NOPTR, $4
 DATA one<>+0(SB)/4, $0x3f800000
 GLOBL one<>(SB), RODATA|NOPTR, $4
 
+DATA numbers<>+0(SB)/4, $0x00000000
+DATA numbers<>+4(SB)/4, $0x00000001
+DATA numbers<>+8(SB)/4, $0x00000002
+DATA numbers<>+12(SB)/4, $0x00000003
+DATA numbers<>+16(SB)/4, $0x00000004
+DATA numbers<>+20(SB)/4, $0x00000005
+DATA numbers<>+24(SB)/4, $0x00000006
+DATA numbers<>+28(SB)/4, $0x00000007
+DATA numbers<>+32(SB)/4, $0x00000008
+DATA numbers<>+36(SB)/4, $0x00000009
+DATA numbers<>+40(SB)/4, $0x0000000a
+DATA numbers<>+44(SB)/4, $0x0000000b
+DATA numbers<>+48(SB)/4, $0x0000000c
+DATA numbers<>+52(SB)/4, $0x0000000d
+DATA numbers<>+56(SB)/4, $0x0000000e
+DATA numbers<>+60(SB)/4, $0x0000000f
+DATA numbers<>+64(SB)/4, $0x00000010
+DATA numbers<>+68(SB)/4, $0x00000011
+DATA numbers<>+72(SB)/4, $0x00000012
+DATA numbers<>+76(SB)/4, $0x00000013
+DATA numbers<>+80(SB)/4, $0x00000014
+DATA numbers<>+84(SB)/4, $0x00000015
+DATA numbers<>+88(SB)/4, $0x00000016
+DATA numbers<>+92(SB)/4, $0x00000017
+DATA numbers<>+96(SB)/4, $0x00000018
+DATA numbers<>+100(SB)/4, $0x00000019
+DATA numbers<>+104(SB)/4, $0x0000001a
+DATA numbers<>+108(SB)/4, $0x0000001b
+DATA numbers<>+112(SB)/4, $0x0000001c
+DATA numbers<>+116(SB)/4, $0x0000001d
+DATA numbers<>+120(SB)/4, $0x0000001e
+DATA numbers<>+124(SB)/4, $0x0000001f
+DATA numbers<>+128(SB)/4, $0x00000000
+DATA numbers<>+132(SB)/4, $0x00000002
+DATA numbers<>+136(SB)/4, $0x00000004
+DATA numbers<>+140(SB)/4, $0x00000006
+DATA numbers<>+144(SB)/4, $0x00000008
+DATA numbers<>+148(SB)/4, $0x0000000a
+DATA numbers<>+152(SB)/4, $0x0000000c
+DATA numbers<>+156(SB)/4, $0x0000000e
+DATA numbers<>+160(SB)/4, $0x00000010
+DATA numbers<>+164(SB)/4, $0x00000012
+DATA numbers<>+168(SB)/4, $0x00000014
+DATA numbers<>+172(SB)/4, $0x00000016
+DATA numbers<>+176(SB)/4, $0x00000018
+DATA numbers<>+180(SB)/4, $0x0000001a
+DATA numbers<>+184(SB)/4, $0x0000001c
+DATA numbers<>+188(SB)/4, $0x0000001e
+DATA numbers<>+192(SB)/4, $0x00000020
+DATA numbers<>+196(SB)/4, $0x00000022
+DATA numbers<>+200(SB)/4, $0x00000024
+DATA numbers<>+204(SB)/4, $0x00000026
+DATA numbers<>+208(SB)/4, $0x00000028
+DATA numbers<>+212(SB)/4, $0x0000002a
+DATA numbers<>+216(SB)/4, $0x0000002c
+DATA numbers<>+220(SB)/4, $0x0000002e
+DATA numbers<>+224(SB)/4, $0x00000030
+DATA numbers<>+228(SB)/4, $0x00000032
+DATA numbers<>+232(SB)/4, $0x00000034
+DATA numbers<>+236(SB)/4, $0x00000036
+DATA numbers<>+240(SB)/4, $0x00000038
+DATA numbers<>+244(SB)/4, $0x0000003a
+DATA numbers<>+248(SB)/4, $0x0000003c
+DATA numbers<>+252(SB)/4, $0x0000003e
+DATA numbers<>+256(SB)/4, $0x00000001
+DATA numbers<>+260(SB)/4, $0x00000003
+DATA numbers<>+264(SB)/4, $0x00000005
+DATA numbers<>+268(SB)/4, $0x00000007
+DATA numbers<>+272(SB)/4, $0x00000009
+DATA numbers<>+276(SB)/4, $0x0000000b
+DATA numbers<>+280(SB)/4, $0x0000000d
+DATA numbers<>+284(SB)/4, $0x0000000f
+DATA numbers<>+288(SB)/4, $0x00000011
+DATA numbers<>+292(SB)/4, $0x00000013
+DATA numbers<>+296(SB)/4, $0x00000015
+DATA numbers<>+300(SB)/4, $0x00000017
+DATA numbers<>+304(SB)/4, $0x00000019
+DATA numbers<>+308(SB)/4, $0x0000001b
+DATA numbers<>+312(SB)/4, $0x0000001d
+DATA numbers<>+316(SB)/4, $0x0000001f
+DATA numbers<>+320(SB)/4, $0x00000021
+DATA numbers<>+324(SB)/4, $0x00000023
+DATA numbers<>+328(SB)/4, $0x00000025
+DATA numbers<>+332(SB)/4, $0x00000027
+DATA numbers<>+336(SB)/4, $0x00000029
+DATA numbers<>+340(SB)/4, $0x0000002b
+DATA numbers<>+344(SB)/4, $0x0000002d
+DATA numbers<>+348(SB)/4, $0x0000002f
+DATA numbers<>+352(SB)/4, $0x00000031
+DATA numbers<>+356(SB)/4, $0x00000033
+DATA numbers<>+360(SB)/4, $0x00000035
+DATA numbers<>+364(SB)/4, $0x00000037
+DATA numbers<>+368(SB)/4, $0x00000039
+DATA numbers<>+372(SB)/4, $0x0000003b
+DATA numbers<>+376(SB)/4, $0x0000003d
+DATA numbers<>+380(SB)/4, $0x0000003f
+GLOBL numbers<>(SB), RODATA|NOPTR, $384
+
 // func sampleAVX512(dst *uint32, n int, coarse *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
 // Requires: AVX, AVX512DQ, AVX512F, POPCNT
 TEXT ·sampleAVX512(SB), $640-52
@@ -14367,5 +14465,3647 @@ last:
 	SUBQ         $+4608, AX
 	SUBQ         $+7680, DX
 	SUBQ         $+7680, SI
+	VZEROUPPER
+	RET
+
+// func gemm1x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm1x16AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	JMP          product
+
+more:
+	MOVQ    BX, SI
+	VMOVUPS (SI), Z0
+
+product:
+	VMOVUPS          (DX), Z1
+	VFMADD231PS.BCST (CX), Z1, Z0
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm1x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm1x32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VMOVAPS      Z0, Z1
+	JMP          product
+
+more:
+	MOVQ    BX, SI
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+
+product:
+	VMOVUPS          (DX), Z2
+	VMOVUPS          64(DX), Z3
+	VFMADD231PS.BCST (CX), Z2, Z0
+	VFMADD231PS.BCST (CX), Z3, Z1
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func gemm2x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm2x16AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z1
+
+product:
+	VMOVUPS          (DX), Z2
+	VFMADD231PS.BCST (CX), Z2, Z0
+	VFMADD231PS.BCST 4(CX), Z2, Z1
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z1, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm2x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm2x32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VMOVAPS      Z0, Z1
+	VBROADCASTSS 4(DI), Z2
+	VMOVAPS      Z2, Z3
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+
+product:
+	VMOVUPS          (DX), Z4
+	VMOVUPS          64(DX), Z5
+	VFMADD231PS.BCST (CX), Z4, Z0
+	VFMADD231PS.BCST (CX), Z5, Z1
+	VFMADD231PS.BCST 4(CX), Z4, Z2
+	VFMADD231PS.BCST 4(CX), Z5, Z3
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	VMOVUPS          Z3, 64(AX)
+	VZEROUPPER
+	RET
+
+// func gemm3x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm3x16AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 8(DI), Z2
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+
+product:
+	VMOVUPS          (DX), Z3
+	VFMADD231PS.BCST (CX), Z3, Z0
+	VFMADD231PS.BCST 4(CX), Z3, Z1
+	VFMADD231PS.BCST 8(CX), Z3, Z2
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z1, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm3x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm3x32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VMOVAPS      Z0, Z1
+	VBROADCASTSS 4(DI), Z2
+	VMOVAPS      Z2, Z3
+	VBROADCASTSS 8(DI), Z4
+	VMOVAPS      Z4, Z5
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+
+product:
+	VMOVUPS          (DX), Z6
+	VMOVUPS          64(DX), Z7
+	VFMADD231PS.BCST (CX), Z6, Z0
+	VFMADD231PS.BCST (CX), Z7, Z1
+	VFMADD231PS.BCST 4(CX), Z6, Z2
+	VFMADD231PS.BCST 4(CX), Z7, Z3
+	VFMADD231PS.BCST 8(CX), Z6, Z4
+	VFMADD231PS.BCST 8(CX), Z7, Z5
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	VMOVUPS          Z3, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	VMOVUPS          Z5, 64(AX)
+	VZEROUPPER
+	RET
+
+// func gemm4x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm4x16AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 8(DI), Z2
+	VBROADCASTSS 12(DI), Z3
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z3
+
+product:
+	VMOVUPS          (DX), Z4
+	VFMADD231PS.BCST (CX), Z4, Z0
+	VFMADD231PS.BCST 4(CX), Z4, Z1
+	VFMADD231PS.BCST 8(CX), Z4, Z2
+	VFMADD231PS.BCST 12(CX), Z4, Z3
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z1, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z3, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm4x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm4x32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VMOVAPS      Z0, Z1
+	VBROADCASTSS 4(DI), Z2
+	VMOVAPS      Z2, Z3
+	VBROADCASTSS 8(DI), Z4
+	VMOVAPS      Z4, Z5
+	VBROADCASTSS 12(DI), Z6
+	VMOVAPS      Z6, Z7
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+
+product:
+	VMOVUPS          (DX), Z8
+	VMOVUPS          64(DX), Z9
+	VFMADD231PS.BCST (CX), Z8, Z0
+	VFMADD231PS.BCST (CX), Z9, Z1
+	VFMADD231PS.BCST 4(CX), Z8, Z2
+	VFMADD231PS.BCST 4(CX), Z9, Z3
+	VFMADD231PS.BCST 8(CX), Z8, Z4
+	VFMADD231PS.BCST 8(CX), Z9, Z5
+	VFMADD231PS.BCST 12(CX), Z8, Z6
+	VFMADD231PS.BCST 12(CX), Z9, Z7
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	VMOVUPS          Z3, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	VMOVUPS          Z5, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z6, (AX)
+	VMOVUPS          Z7, 64(AX)
+	VZEROUPPER
+	RET
+
+// func gemm5x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm5x16AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 8(DI), Z2
+	VBROADCASTSS 12(DI), Z3
+	VBROADCASTSS 16(DI), Z4
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+
+product:
+	VMOVUPS          (DX), Z5
+	VFMADD231PS.BCST (CX), Z5, Z0
+	VFMADD231PS.BCST 4(CX), Z5, Z1
+	VFMADD231PS.BCST 8(CX), Z5, Z2
+	VFMADD231PS.BCST 12(CX), Z5, Z3
+	VFMADD231PS.BCST 16(CX), Z5, Z4
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z1, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z3, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm5x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm5x32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VMOVAPS      Z0, Z1
+	VBROADCASTSS 4(DI), Z2
+	VMOVAPS      Z2, Z3
+	VBROADCASTSS 8(DI), Z4
+	VMOVAPS      Z4, Z5
+	VBROADCASTSS 12(DI), Z6
+	VMOVAPS      Z6, Z7
+	VBROADCASTSS 16(DI), Z8
+	VMOVAPS      Z8, Z9
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+
+product:
+	VMOVUPS          (DX), Z10
+	VMOVUPS          64(DX), Z11
+	VFMADD231PS.BCST (CX), Z10, Z0
+	VFMADD231PS.BCST (CX), Z11, Z1
+	VFMADD231PS.BCST 4(CX), Z10, Z2
+	VFMADD231PS.BCST 4(CX), Z11, Z3
+	VFMADD231PS.BCST 8(CX), Z10, Z4
+	VFMADD231PS.BCST 8(CX), Z11, Z5
+	VFMADD231PS.BCST 12(CX), Z10, Z6
+	VFMADD231PS.BCST 12(CX), Z11, Z7
+	VFMADD231PS.BCST 16(CX), Z10, Z8
+	VFMADD231PS.BCST 16(CX), Z11, Z9
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	VMOVUPS          Z3, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	VMOVUPS          Z5, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z6, (AX)
+	VMOVUPS          Z7, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z8, (AX)
+	VMOVUPS          Z9, 64(AX)
+	VZEROUPPER
+	RET
+
+// func gemm6x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm6x16AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 8(DI), Z2
+	VBROADCASTSS 12(DI), Z3
+	VBROADCASTSS 16(DI), Z4
+	VBROADCASTSS 20(DI), Z5
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z5
+
+product:
+	VMOVUPS          (DX), Z6
+	VFMADD231PS.BCST (CX), Z6, Z0
+	VFMADD231PS.BCST 4(CX), Z6, Z1
+	VFMADD231PS.BCST 8(CX), Z6, Z2
+	VFMADD231PS.BCST 12(CX), Z6, Z3
+	VFMADD231PS.BCST 16(CX), Z6, Z4
+	VFMADD231PS.BCST 20(CX), Z6, Z5
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z1, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z3, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z5, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm6x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm6x32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VMOVAPS      Z0, Z1
+	VBROADCASTSS 4(DI), Z2
+	VMOVAPS      Z2, Z3
+	VBROADCASTSS 8(DI), Z4
+	VMOVAPS      Z4, Z5
+	VBROADCASTSS 12(DI), Z6
+	VMOVAPS      Z6, Z7
+	VBROADCASTSS 16(DI), Z8
+	VMOVAPS      Z8, Z9
+	VBROADCASTSS 20(DI), Z10
+	VMOVAPS      Z10, Z11
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+
+product:
+	VMOVUPS          (DX), Z12
+	VMOVUPS          64(DX), Z13
+	VFMADD231PS.BCST (CX), Z12, Z0
+	VFMADD231PS.BCST (CX), Z13, Z1
+	VFMADD231PS.BCST 4(CX), Z12, Z2
+	VFMADD231PS.BCST 4(CX), Z13, Z3
+	VFMADD231PS.BCST 8(CX), Z12, Z4
+	VFMADD231PS.BCST 8(CX), Z13, Z5
+	VFMADD231PS.BCST 12(CX), Z12, Z6
+	VFMADD231PS.BCST 12(CX), Z13, Z7
+	VFMADD231PS.BCST 16(CX), Z12, Z8
+	VFMADD231PS.BCST 16(CX), Z13, Z9
+	VFMADD231PS.BCST 20(CX), Z12, Z10
+	VFMADD231PS.BCST 20(CX), Z13, Z11
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	VMOVUPS          Z3, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	VMOVUPS          Z5, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z6, (AX)
+	VMOVUPS          Z7, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z8, (AX)
+	VMOVUPS          Z9, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z10, (AX)
+	VMOVUPS          Z11, 64(AX)
+	VZEROUPPER
+	RET
+
+// func gemm7x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm7x16AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 8(DI), Z2
+	VBROADCASTSS 12(DI), Z3
+	VBROADCASTSS 16(DI), Z4
+	VBROADCASTSS 20(DI), Z5
+	VBROADCASTSS 24(DI), Z6
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z6
+
+product:
+	VMOVUPS          (DX), Z7
+	VFMADD231PS.BCST (CX), Z7, Z0
+	VFMADD231PS.BCST 4(CX), Z7, Z1
+	VFMADD231PS.BCST 8(CX), Z7, Z2
+	VFMADD231PS.BCST 12(CX), Z7, Z3
+	VFMADD231PS.BCST 16(CX), Z7, Z4
+	VFMADD231PS.BCST 20(CX), Z7, Z5
+	VFMADD231PS.BCST 24(CX), Z7, Z6
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z1, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z3, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z5, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z6, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm7x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm7x32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VMOVAPS      Z0, Z1
+	VBROADCASTSS 4(DI), Z2
+	VMOVAPS      Z2, Z3
+	VBROADCASTSS 8(DI), Z4
+	VMOVAPS      Z4, Z5
+	VBROADCASTSS 12(DI), Z6
+	VMOVAPS      Z6, Z7
+	VBROADCASTSS 16(DI), Z8
+	VMOVAPS      Z8, Z9
+	VBROADCASTSS 20(DI), Z10
+	VMOVAPS      Z10, Z11
+	VBROADCASTSS 24(DI), Z12
+	VMOVAPS      Z12, Z13
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+
+product:
+	VMOVUPS          (DX), Z14
+	VMOVUPS          64(DX), Z15
+	VFMADD231PS.BCST (CX), Z14, Z0
+	VFMADD231PS.BCST (CX), Z15, Z1
+	VFMADD231PS.BCST 4(CX), Z14, Z2
+	VFMADD231PS.BCST 4(CX), Z15, Z3
+	VFMADD231PS.BCST 8(CX), Z14, Z4
+	VFMADD231PS.BCST 8(CX), Z15, Z5
+	VFMADD231PS.BCST 12(CX), Z14, Z6
+	VFMADD231PS.BCST 12(CX), Z15, Z7
+	VFMADD231PS.BCST 16(CX), Z14, Z8
+	VFMADD231PS.BCST 16(CX), Z15, Z9
+	VFMADD231PS.BCST 20(CX), Z14, Z10
+	VFMADD231PS.BCST 20(CX), Z15, Z11
+	VFMADD231PS.BCST 24(CX), Z14, Z12
+	VFMADD231PS.BCST 24(CX), Z15, Z13
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	VMOVUPS          Z3, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	VMOVUPS          Z5, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z6, (AX)
+	VMOVUPS          Z7, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z8, (AX)
+	VMOVUPS          Z9, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z10, (AX)
+	VMOVUPS          Z11, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z12, (AX)
+	VMOVUPS          Z13, 64(AX)
+	VZEROUPPER
+	RET
+
+// func gemm8x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm8x16AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 8(DI), Z2
+	VBROADCASTSS 12(DI), Z3
+	VBROADCASTSS 16(DI), Z4
+	VBROADCASTSS 20(DI), Z5
+	VBROADCASTSS 24(DI), Z6
+	VBROADCASTSS 28(DI), Z7
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z6
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z7
+
+product:
+	VMOVUPS          (DX), Z8
+	VFMADD231PS.BCST (CX), Z8, Z0
+	VFMADD231PS.BCST 4(CX), Z8, Z1
+	VFMADD231PS.BCST 8(CX), Z8, Z2
+	VFMADD231PS.BCST 12(CX), Z8, Z3
+	VFMADD231PS.BCST 16(CX), Z8, Z4
+	VFMADD231PS.BCST 20(CX), Z8, Z5
+	VFMADD231PS.BCST 24(CX), Z8, Z6
+	VFMADD231PS.BCST 28(CX), Z8, Z7
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z1, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z3, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z5, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z6, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z7, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm8x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm8x32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VMOVAPS      Z0, Z1
+	VBROADCASTSS 4(DI), Z2
+	VMOVAPS      Z2, Z3
+	VBROADCASTSS 8(DI), Z4
+	VMOVAPS      Z4, Z5
+	VBROADCASTSS 12(DI), Z6
+	VMOVAPS      Z6, Z7
+	VBROADCASTSS 16(DI), Z8
+	VMOVAPS      Z8, Z9
+	VBROADCASTSS 20(DI), Z10
+	VMOVAPS      Z10, Z11
+	VBROADCASTSS 24(DI), Z12
+	VMOVAPS      Z12, Z13
+	VBROADCASTSS 28(DI), Z14
+	VMOVAPS      Z14, Z15
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
+
+product:
+	VMOVUPS          (DX), Z16
+	VMOVUPS          64(DX), Z17
+	VFMADD231PS.BCST (CX), Z16, Z0
+	VFMADD231PS.BCST (CX), Z17, Z1
+	VFMADD231PS.BCST 4(CX), Z16, Z2
+	VFMADD231PS.BCST 4(CX), Z17, Z3
+	VFMADD231PS.BCST 8(CX), Z16, Z4
+	VFMADD231PS.BCST 8(CX), Z17, Z5
+	VFMADD231PS.BCST 12(CX), Z16, Z6
+	VFMADD231PS.BCST 12(CX), Z17, Z7
+	VFMADD231PS.BCST 16(CX), Z16, Z8
+	VFMADD231PS.BCST 16(CX), Z17, Z9
+	VFMADD231PS.BCST 20(CX), Z16, Z10
+	VFMADD231PS.BCST 20(CX), Z17, Z11
+	VFMADD231PS.BCST 24(CX), Z16, Z12
+	VFMADD231PS.BCST 24(CX), Z17, Z13
+	VFMADD231PS.BCST 28(CX), Z16, Z14
+	VFMADD231PS.BCST 28(CX), Z17, Z15
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	VMOVUPS          Z3, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	VMOVUPS          Z5, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z6, (AX)
+	VMOVUPS          Z7, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z8, (AX)
+	VMOVUPS          Z9, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z10, (AX)
+	VMOVUPS          Z11, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z12, (AX)
+	VMOVUPS          Z13, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z14, (AX)
+	VMOVUPS          Z15, 64(AX)
+	VZEROUPPER
+	RET
+
+// func gemm9x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm9x16AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 8(DI), Z2
+	VBROADCASTSS 12(DI), Z3
+	VBROADCASTSS 16(DI), Z4
+	VBROADCASTSS 20(DI), Z5
+	VBROADCASTSS 24(DI), Z6
+	VBROADCASTSS 28(DI), Z7
+	VBROADCASTSS 32(DI), Z8
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z6
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z7
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z8
+
+product:
+	VMOVUPS          (DX), Z9
+	VFMADD231PS.BCST (CX), Z9, Z0
+	VFMADD231PS.BCST 4(CX), Z9, Z1
+	VFMADD231PS.BCST 8(CX), Z9, Z2
+	VFMADD231PS.BCST 12(CX), Z9, Z3
+	VFMADD231PS.BCST 16(CX), Z9, Z4
+	VFMADD231PS.BCST 20(CX), Z9, Z5
+	VFMADD231PS.BCST 24(CX), Z9, Z6
+	VFMADD231PS.BCST 28(CX), Z9, Z7
+	VFMADD231PS.BCST 32(CX), Z9, Z8
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z1, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z3, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z5, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z6, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z7, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z8, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm9x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm9x32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VMOVAPS      Z0, Z1
+	VBROADCASTSS 4(DI), Z2
+	VMOVAPS      Z2, Z3
+	VBROADCASTSS 8(DI), Z4
+	VMOVAPS      Z4, Z5
+	VBROADCASTSS 12(DI), Z6
+	VMOVAPS      Z6, Z7
+	VBROADCASTSS 16(DI), Z8
+	VMOVAPS      Z8, Z9
+	VBROADCASTSS 20(DI), Z10
+	VMOVAPS      Z10, Z11
+	VBROADCASTSS 24(DI), Z12
+	VMOVAPS      Z12, Z13
+	VBROADCASTSS 28(DI), Z14
+	VMOVAPS      Z14, Z15
+	VBROADCASTSS 32(DI), Z16
+	VMOVAPS      Z16, Z17
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z16
+	VMOVUPS 64(DI), Z17
+
+product:
+	VMOVUPS          (DX), Z18
+	VMOVUPS          64(DX), Z19
+	VFMADD231PS.BCST (CX), Z18, Z0
+	VFMADD231PS.BCST (CX), Z19, Z1
+	VFMADD231PS.BCST 4(CX), Z18, Z2
+	VFMADD231PS.BCST 4(CX), Z19, Z3
+	VFMADD231PS.BCST 8(CX), Z18, Z4
+	VFMADD231PS.BCST 8(CX), Z19, Z5
+	VFMADD231PS.BCST 12(CX), Z18, Z6
+	VFMADD231PS.BCST 12(CX), Z19, Z7
+	VFMADD231PS.BCST 16(CX), Z18, Z8
+	VFMADD231PS.BCST 16(CX), Z19, Z9
+	VFMADD231PS.BCST 20(CX), Z18, Z10
+	VFMADD231PS.BCST 20(CX), Z19, Z11
+	VFMADD231PS.BCST 24(CX), Z18, Z12
+	VFMADD231PS.BCST 24(CX), Z19, Z13
+	VFMADD231PS.BCST 28(CX), Z18, Z14
+	VFMADD231PS.BCST 28(CX), Z19, Z15
+	VFMADD231PS.BCST 32(CX), Z18, Z16
+	VFMADD231PS.BCST 32(CX), Z19, Z17
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	VMOVUPS          Z3, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	VMOVUPS          Z5, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z6, (AX)
+	VMOVUPS          Z7, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z8, (AX)
+	VMOVUPS          Z9, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z10, (AX)
+	VMOVUPS          Z11, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z12, (AX)
+	VMOVUPS          Z13, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z14, (AX)
+	VMOVUPS          Z15, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z16, (AX)
+	VMOVUPS          Z17, 64(AX)
+	VZEROUPPER
+	RET
+
+// func gemm10x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm10x16AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 8(DI), Z2
+	VBROADCASTSS 12(DI), Z3
+	VBROADCASTSS 16(DI), Z4
+	VBROADCASTSS 20(DI), Z5
+	VBROADCASTSS 24(DI), Z6
+	VBROADCASTSS 28(DI), Z7
+	VBROADCASTSS 32(DI), Z8
+	VBROADCASTSS 36(DI), Z9
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z6
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z7
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z8
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z9
+
+product:
+	VMOVUPS          (DX), Z10
+	VFMADD231PS.BCST (CX), Z10, Z0
+	VFMADD231PS.BCST 4(CX), Z10, Z1
+	VFMADD231PS.BCST 8(CX), Z10, Z2
+	VFMADD231PS.BCST 12(CX), Z10, Z3
+	VFMADD231PS.BCST 16(CX), Z10, Z4
+	VFMADD231PS.BCST 20(CX), Z10, Z5
+	VFMADD231PS.BCST 24(CX), Z10, Z6
+	VFMADD231PS.BCST 28(CX), Z10, Z7
+	VFMADD231PS.BCST 32(CX), Z10, Z8
+	VFMADD231PS.BCST 36(CX), Z10, Z9
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z1, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z3, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z5, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z6, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z7, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z8, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z9, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm10x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm10x32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VMOVAPS      Z0, Z1
+	VBROADCASTSS 4(DI), Z2
+	VMOVAPS      Z2, Z3
+	VBROADCASTSS 8(DI), Z4
+	VMOVAPS      Z4, Z5
+	VBROADCASTSS 12(DI), Z6
+	VMOVAPS      Z6, Z7
+	VBROADCASTSS 16(DI), Z8
+	VMOVAPS      Z8, Z9
+	VBROADCASTSS 20(DI), Z10
+	VMOVAPS      Z10, Z11
+	VBROADCASTSS 24(DI), Z12
+	VMOVAPS      Z12, Z13
+	VBROADCASTSS 28(DI), Z14
+	VMOVAPS      Z14, Z15
+	VBROADCASTSS 32(DI), Z16
+	VMOVAPS      Z16, Z17
+	VBROADCASTSS 36(DI), Z18
+	VMOVAPS      Z18, Z19
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z16
+	VMOVUPS 64(DI), Z17
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z18
+	VMOVUPS 64(DI), Z19
+
+product:
+	VMOVUPS          (DX), Z20
+	VMOVUPS          64(DX), Z21
+	VFMADD231PS.BCST (CX), Z20, Z0
+	VFMADD231PS.BCST (CX), Z21, Z1
+	VFMADD231PS.BCST 4(CX), Z20, Z2
+	VFMADD231PS.BCST 4(CX), Z21, Z3
+	VFMADD231PS.BCST 8(CX), Z20, Z4
+	VFMADD231PS.BCST 8(CX), Z21, Z5
+	VFMADD231PS.BCST 12(CX), Z20, Z6
+	VFMADD231PS.BCST 12(CX), Z21, Z7
+	VFMADD231PS.BCST 16(CX), Z20, Z8
+	VFMADD231PS.BCST 16(CX), Z21, Z9
+	VFMADD231PS.BCST 20(CX), Z20, Z10
+	VFMADD231PS.BCST 20(CX), Z21, Z11
+	VFMADD231PS.BCST 24(CX), Z20, Z12
+	VFMADD231PS.BCST 24(CX), Z21, Z13
+	VFMADD231PS.BCST 28(CX), Z20, Z14
+	VFMADD231PS.BCST 28(CX), Z21, Z15
+	VFMADD231PS.BCST 32(CX), Z20, Z16
+	VFMADD231PS.BCST 32(CX), Z21, Z17
+	VFMADD231PS.BCST 36(CX), Z20, Z18
+	VFMADD231PS.BCST 36(CX), Z21, Z19
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	VMOVUPS          Z3, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	VMOVUPS          Z5, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z6, (AX)
+	VMOVUPS          Z7, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z8, (AX)
+	VMOVUPS          Z9, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z10, (AX)
+	VMOVUPS          Z11, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z12, (AX)
+	VMOVUPS          Z13, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z14, (AX)
+	VMOVUPS          Z15, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z16, (AX)
+	VMOVUPS          Z17, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z18, (AX)
+	VMOVUPS          Z19, 64(AX)
+	VZEROUPPER
+	RET
+
+// func gemm11x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm11x16AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 8(DI), Z2
+	VBROADCASTSS 12(DI), Z3
+	VBROADCASTSS 16(DI), Z4
+	VBROADCASTSS 20(DI), Z5
+	VBROADCASTSS 24(DI), Z6
+	VBROADCASTSS 28(DI), Z7
+	VBROADCASTSS 32(DI), Z8
+	VBROADCASTSS 36(DI), Z9
+	VBROADCASTSS 40(DI), Z10
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z6
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z7
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z8
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z9
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z10
+
+product:
+	VMOVUPS          (DX), Z11
+	VFMADD231PS.BCST (CX), Z11, Z0
+	VFMADD231PS.BCST 4(CX), Z11, Z1
+	VFMADD231PS.BCST 8(CX), Z11, Z2
+	VFMADD231PS.BCST 12(CX), Z11, Z3
+	VFMADD231PS.BCST 16(CX), Z11, Z4
+	VFMADD231PS.BCST 20(CX), Z11, Z5
+	VFMADD231PS.BCST 24(CX), Z11, Z6
+	VFMADD231PS.BCST 28(CX), Z11, Z7
+	VFMADD231PS.BCST 32(CX), Z11, Z8
+	VFMADD231PS.BCST 36(CX), Z11, Z9
+	VFMADD231PS.BCST 40(CX), Z11, Z10
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z1, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z3, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z5, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z6, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z7, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z8, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z9, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z10, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm11x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm11x32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VMOVAPS      Z0, Z1
+	VBROADCASTSS 4(DI), Z2
+	VMOVAPS      Z2, Z3
+	VBROADCASTSS 8(DI), Z4
+	VMOVAPS      Z4, Z5
+	VBROADCASTSS 12(DI), Z6
+	VMOVAPS      Z6, Z7
+	VBROADCASTSS 16(DI), Z8
+	VMOVAPS      Z8, Z9
+	VBROADCASTSS 20(DI), Z10
+	VMOVAPS      Z10, Z11
+	VBROADCASTSS 24(DI), Z12
+	VMOVAPS      Z12, Z13
+	VBROADCASTSS 28(DI), Z14
+	VMOVAPS      Z14, Z15
+	VBROADCASTSS 32(DI), Z16
+	VMOVAPS      Z16, Z17
+	VBROADCASTSS 36(DI), Z18
+	VMOVAPS      Z18, Z19
+	VBROADCASTSS 40(DI), Z20
+	VMOVAPS      Z20, Z21
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z16
+	VMOVUPS 64(DI), Z17
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z18
+	VMOVUPS 64(DI), Z19
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z20
+	VMOVUPS 64(DI), Z21
+
+product:
+	VMOVUPS          (DX), Z22
+	VMOVUPS          64(DX), Z23
+	VFMADD231PS.BCST (CX), Z22, Z0
+	VFMADD231PS.BCST (CX), Z23, Z1
+	VFMADD231PS.BCST 4(CX), Z22, Z2
+	VFMADD231PS.BCST 4(CX), Z23, Z3
+	VFMADD231PS.BCST 8(CX), Z22, Z4
+	VFMADD231PS.BCST 8(CX), Z23, Z5
+	VFMADD231PS.BCST 12(CX), Z22, Z6
+	VFMADD231PS.BCST 12(CX), Z23, Z7
+	VFMADD231PS.BCST 16(CX), Z22, Z8
+	VFMADD231PS.BCST 16(CX), Z23, Z9
+	VFMADD231PS.BCST 20(CX), Z22, Z10
+	VFMADD231PS.BCST 20(CX), Z23, Z11
+	VFMADD231PS.BCST 24(CX), Z22, Z12
+	VFMADD231PS.BCST 24(CX), Z23, Z13
+	VFMADD231PS.BCST 28(CX), Z22, Z14
+	VFMADD231PS.BCST 28(CX), Z23, Z15
+	VFMADD231PS.BCST 32(CX), Z22, Z16
+	VFMADD231PS.BCST 32(CX), Z23, Z17
+	VFMADD231PS.BCST 36(CX), Z22, Z18
+	VFMADD231PS.BCST 36(CX), Z23, Z19
+	VFMADD231PS.BCST 40(CX), Z22, Z20
+	VFMADD231PS.BCST 40(CX), Z23, Z21
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	VMOVUPS          Z3, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	VMOVUPS          Z5, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z6, (AX)
+	VMOVUPS          Z7, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z8, (AX)
+	VMOVUPS          Z9, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z10, (AX)
+	VMOVUPS          Z11, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z12, (AX)
+	VMOVUPS          Z13, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z14, (AX)
+	VMOVUPS          Z15, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z16, (AX)
+	VMOVUPS          Z17, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z18, (AX)
+	VMOVUPS          Z19, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z20, (AX)
+	VMOVUPS          Z21, 64(AX)
+	VZEROUPPER
+	RET
+
+// func gemm12x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm12x16AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 8(DI), Z2
+	VBROADCASTSS 12(DI), Z3
+	VBROADCASTSS 16(DI), Z4
+	VBROADCASTSS 20(DI), Z5
+	VBROADCASTSS 24(DI), Z6
+	VBROADCASTSS 28(DI), Z7
+	VBROADCASTSS 32(DI), Z8
+	VBROADCASTSS 36(DI), Z9
+	VBROADCASTSS 40(DI), Z10
+	VBROADCASTSS 44(DI), Z11
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z6
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z7
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z8
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z9
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z10
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z11
+
+product:
+	VMOVUPS          (DX), Z12
+	VFMADD231PS.BCST (CX), Z12, Z0
+	VFMADD231PS.BCST 4(CX), Z12, Z1
+	VFMADD231PS.BCST 8(CX), Z12, Z2
+	VFMADD231PS.BCST 12(CX), Z12, Z3
+	VFMADD231PS.BCST 16(CX), Z12, Z4
+	VFMADD231PS.BCST 20(CX), Z12, Z5
+	VFMADD231PS.BCST 24(CX), Z12, Z6
+	VFMADD231PS.BCST 28(CX), Z12, Z7
+	VFMADD231PS.BCST 32(CX), Z12, Z8
+	VFMADD231PS.BCST 36(CX), Z12, Z9
+	VFMADD231PS.BCST 40(CX), Z12, Z10
+	VFMADD231PS.BCST 44(CX), Z12, Z11
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z1, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z3, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z5, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z6, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z7, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z8, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z9, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z10, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z11, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm12x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm12x32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VMOVAPS      Z0, Z1
+	VBROADCASTSS 4(DI), Z2
+	VMOVAPS      Z2, Z3
+	VBROADCASTSS 8(DI), Z4
+	VMOVAPS      Z4, Z5
+	VBROADCASTSS 12(DI), Z6
+	VMOVAPS      Z6, Z7
+	VBROADCASTSS 16(DI), Z8
+	VMOVAPS      Z8, Z9
+	VBROADCASTSS 20(DI), Z10
+	VMOVAPS      Z10, Z11
+	VBROADCASTSS 24(DI), Z12
+	VMOVAPS      Z12, Z13
+	VBROADCASTSS 28(DI), Z14
+	VMOVAPS      Z14, Z15
+	VBROADCASTSS 32(DI), Z16
+	VMOVAPS      Z16, Z17
+	VBROADCASTSS 36(DI), Z18
+	VMOVAPS      Z18, Z19
+	VBROADCASTSS 40(DI), Z20
+	VMOVAPS      Z20, Z21
+	VBROADCASTSS 44(DI), Z22
+	VMOVAPS      Z22, Z23
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z16
+	VMOVUPS 64(DI), Z17
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z18
+	VMOVUPS 64(DI), Z19
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z20
+	VMOVUPS 64(DI), Z21
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z22
+	VMOVUPS 64(DI), Z23
+
+product:
+	VMOVUPS          (DX), Z24
+	VMOVUPS          64(DX), Z25
+	VFMADD231PS.BCST (CX), Z24, Z0
+	VFMADD231PS.BCST (CX), Z25, Z1
+	VFMADD231PS.BCST 4(CX), Z24, Z2
+	VFMADD231PS.BCST 4(CX), Z25, Z3
+	VFMADD231PS.BCST 8(CX), Z24, Z4
+	VFMADD231PS.BCST 8(CX), Z25, Z5
+	VFMADD231PS.BCST 12(CX), Z24, Z6
+	VFMADD231PS.BCST 12(CX), Z25, Z7
+	VFMADD231PS.BCST 16(CX), Z24, Z8
+	VFMADD231PS.BCST 16(CX), Z25, Z9
+	VFMADD231PS.BCST 20(CX), Z24, Z10
+	VFMADD231PS.BCST 20(CX), Z25, Z11
+	VFMADD231PS.BCST 24(CX), Z24, Z12
+	VFMADD231PS.BCST 24(CX), Z25, Z13
+	VFMADD231PS.BCST 28(CX), Z24, Z14
+	VFMADD231PS.BCST 28(CX), Z25, Z15
+	VFMADD231PS.BCST 32(CX), Z24, Z16
+	VFMADD231PS.BCST 32(CX), Z25, Z17
+	VFMADD231PS.BCST 36(CX), Z24, Z18
+	VFMADD231PS.BCST 36(CX), Z25, Z19
+	VFMADD231PS.BCST 40(CX), Z24, Z20
+	VFMADD231PS.BCST 40(CX), Z25, Z21
+	VFMADD231PS.BCST 44(CX), Z24, Z22
+	VFMADD231PS.BCST 44(CX), Z25, Z23
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	VMOVUPS          Z3, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	VMOVUPS          Z5, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z6, (AX)
+	VMOVUPS          Z7, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z8, (AX)
+	VMOVUPS          Z9, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z10, (AX)
+	VMOVUPS          Z11, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z12, (AX)
+	VMOVUPS          Z13, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z14, (AX)
+	VMOVUPS          Z15, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z16, (AX)
+	VMOVUPS          Z17, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z18, (AX)
+	VMOVUPS          Z19, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z20, (AX)
+	VMOVUPS          Z21, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z22, (AX)
+	VMOVUPS          Z23, 64(AX)
+	VZEROUPPER
+	RET
+
+// func gemm13x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm13x16AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 8(DI), Z2
+	VBROADCASTSS 12(DI), Z3
+	VBROADCASTSS 16(DI), Z4
+	VBROADCASTSS 20(DI), Z5
+	VBROADCASTSS 24(DI), Z6
+	VBROADCASTSS 28(DI), Z7
+	VBROADCASTSS 32(DI), Z8
+	VBROADCASTSS 36(DI), Z9
+	VBROADCASTSS 40(DI), Z10
+	VBROADCASTSS 44(DI), Z11
+	VBROADCASTSS 48(DI), Z12
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z6
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z7
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z8
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z9
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z10
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z11
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z12
+
+product:
+	VMOVUPS          (DX), Z13
+	VFMADD231PS.BCST (CX), Z13, Z0
+	VFMADD231PS.BCST 4(CX), Z13, Z1
+	VFMADD231PS.BCST 8(CX), Z13, Z2
+	VFMADD231PS.BCST 12(CX), Z13, Z3
+	VFMADD231PS.BCST 16(CX), Z13, Z4
+	VFMADD231PS.BCST 20(CX), Z13, Z5
+	VFMADD231PS.BCST 24(CX), Z13, Z6
+	VFMADD231PS.BCST 28(CX), Z13, Z7
+	VFMADD231PS.BCST 32(CX), Z13, Z8
+	VFMADD231PS.BCST 36(CX), Z13, Z9
+	VFMADD231PS.BCST 40(CX), Z13, Z10
+	VFMADD231PS.BCST 44(CX), Z13, Z11
+	VFMADD231PS.BCST 48(CX), Z13, Z12
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z1, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z3, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z5, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z6, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z7, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z8, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z9, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z10, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z11, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z12, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm13x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm13x32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VMOVAPS      Z0, Z1
+	VBROADCASTSS 4(DI), Z2
+	VMOVAPS      Z2, Z3
+	VBROADCASTSS 8(DI), Z4
+	VMOVAPS      Z4, Z5
+	VBROADCASTSS 12(DI), Z6
+	VMOVAPS      Z6, Z7
+	VBROADCASTSS 16(DI), Z8
+	VMOVAPS      Z8, Z9
+	VBROADCASTSS 20(DI), Z10
+	VMOVAPS      Z10, Z11
+	VBROADCASTSS 24(DI), Z12
+	VMOVAPS      Z12, Z13
+	VBROADCASTSS 28(DI), Z14
+	VMOVAPS      Z14, Z15
+	VBROADCASTSS 32(DI), Z16
+	VMOVAPS      Z16, Z17
+	VBROADCASTSS 36(DI), Z18
+	VMOVAPS      Z18, Z19
+	VBROADCASTSS 40(DI), Z20
+	VMOVAPS      Z20, Z21
+	VBROADCASTSS 44(DI), Z22
+	VMOVAPS      Z22, Z23
+	VBROADCASTSS 48(DI), Z24
+	VMOVAPS      Z24, Z25
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z16
+	VMOVUPS 64(DI), Z17
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z18
+	VMOVUPS 64(DI), Z19
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z20
+	VMOVUPS 64(DI), Z21
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z22
+	VMOVUPS 64(DI), Z23
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z24
+	VMOVUPS 64(DI), Z25
+
+product:
+	VMOVUPS          (DX), Z26
+	VMOVUPS          64(DX), Z27
+	VFMADD231PS.BCST (CX), Z26, Z0
+	VFMADD231PS.BCST (CX), Z27, Z1
+	VFMADD231PS.BCST 4(CX), Z26, Z2
+	VFMADD231PS.BCST 4(CX), Z27, Z3
+	VFMADD231PS.BCST 8(CX), Z26, Z4
+	VFMADD231PS.BCST 8(CX), Z27, Z5
+	VFMADD231PS.BCST 12(CX), Z26, Z6
+	VFMADD231PS.BCST 12(CX), Z27, Z7
+	VFMADD231PS.BCST 16(CX), Z26, Z8
+	VFMADD231PS.BCST 16(CX), Z27, Z9
+	VFMADD231PS.BCST 20(CX), Z26, Z10
+	VFMADD231PS.BCST 20(CX), Z27, Z11
+	VFMADD231PS.BCST 24(CX), Z26, Z12
+	VFMADD231PS.BCST 24(CX), Z27, Z13
+	VFMADD231PS.BCST 28(CX), Z26, Z14
+	VFMADD231PS.BCST 28(CX), Z27, Z15
+	VFMADD231PS.BCST 32(CX), Z26, Z16
+	VFMADD231PS.BCST 32(CX), Z27, Z17
+	VFMADD231PS.BCST 36(CX), Z26, Z18
+	VFMADD231PS.BCST 36(CX), Z27, Z19
+	VFMADD231PS.BCST 40(CX), Z26, Z20
+	VFMADD231PS.BCST 40(CX), Z27, Z21
+	VFMADD231PS.BCST 44(CX), Z26, Z22
+	VFMADD231PS.BCST 44(CX), Z27, Z23
+	VFMADD231PS.BCST 48(CX), Z26, Z24
+	VFMADD231PS.BCST 48(CX), Z27, Z25
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	VMOVUPS          Z3, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	VMOVUPS          Z5, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z6, (AX)
+	VMOVUPS          Z7, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z8, (AX)
+	VMOVUPS          Z9, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z10, (AX)
+	VMOVUPS          Z11, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z12, (AX)
+	VMOVUPS          Z13, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z14, (AX)
+	VMOVUPS          Z15, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z16, (AX)
+	VMOVUPS          Z17, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z18, (AX)
+	VMOVUPS          Z19, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z20, (AX)
+	VMOVUPS          Z21, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z22, (AX)
+	VMOVUPS          Z23, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z24, (AX)
+	VMOVUPS          Z25, 64(AX)
+	VZEROUPPER
+	RET
+
+// func gemm14x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm14x16AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 8(DI), Z2
+	VBROADCASTSS 12(DI), Z3
+	VBROADCASTSS 16(DI), Z4
+	VBROADCASTSS 20(DI), Z5
+	VBROADCASTSS 24(DI), Z6
+	VBROADCASTSS 28(DI), Z7
+	VBROADCASTSS 32(DI), Z8
+	VBROADCASTSS 36(DI), Z9
+	VBROADCASTSS 40(DI), Z10
+	VBROADCASTSS 44(DI), Z11
+	VBROADCASTSS 48(DI), Z12
+	VBROADCASTSS 52(DI), Z13
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z6
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z7
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z8
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z9
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z10
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z11
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z12
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z13
+
+product:
+	VMOVUPS          (DX), Z14
+	VFMADD231PS.BCST (CX), Z14, Z0
+	VFMADD231PS.BCST 4(CX), Z14, Z1
+	VFMADD231PS.BCST 8(CX), Z14, Z2
+	VFMADD231PS.BCST 12(CX), Z14, Z3
+	VFMADD231PS.BCST 16(CX), Z14, Z4
+	VFMADD231PS.BCST 20(CX), Z14, Z5
+	VFMADD231PS.BCST 24(CX), Z14, Z6
+	VFMADD231PS.BCST 28(CX), Z14, Z7
+	VFMADD231PS.BCST 32(CX), Z14, Z8
+	VFMADD231PS.BCST 36(CX), Z14, Z9
+	VFMADD231PS.BCST 40(CX), Z14, Z10
+	VFMADD231PS.BCST 44(CX), Z14, Z11
+	VFMADD231PS.BCST 48(CX), Z14, Z12
+	VFMADD231PS.BCST 52(CX), Z14, Z13
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z1, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z3, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z5, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z6, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z7, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z8, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z9, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z10, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z11, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z12, (AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z13, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm14x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, AVX512F
+TEXT ·gemm14x32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Z0
+	VMOVAPS      Z0, Z1
+	VBROADCASTSS 4(DI), Z2
+	VMOVAPS      Z2, Z3
+	VBROADCASTSS 8(DI), Z4
+	VMOVAPS      Z4, Z5
+	VBROADCASTSS 12(DI), Z6
+	VMOVAPS      Z6, Z7
+	VBROADCASTSS 16(DI), Z8
+	VMOVAPS      Z8, Z9
+	VBROADCASTSS 20(DI), Z10
+	VMOVAPS      Z10, Z11
+	VBROADCASTSS 24(DI), Z12
+	VMOVAPS      Z12, Z13
+	VBROADCASTSS 28(DI), Z14
+	VMOVAPS      Z14, Z15
+	VBROADCASTSS 32(DI), Z16
+	VMOVAPS      Z16, Z17
+	VBROADCASTSS 36(DI), Z18
+	VMOVAPS      Z18, Z19
+	VBROADCASTSS 40(DI), Z20
+	VMOVAPS      Z20, Z21
+	VBROADCASTSS 44(DI), Z22
+	VMOVAPS      Z22, Z23
+	VBROADCASTSS 48(DI), Z24
+	VMOVAPS      Z24, Z25
+	VBROADCASTSS 52(DI), Z26
+	VMOVAPS      Z26, Z27
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z2
+	VMOVUPS 64(DI), Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS 64(DI), Z5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z6
+	VMOVUPS 64(DI), Z7
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z8
+	VMOVUPS 64(DI), Z9
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS 64(DI), Z11
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z12
+	VMOVUPS 64(DI), Z13
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z14
+	VMOVUPS 64(DI), Z15
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z16
+	VMOVUPS 64(DI), Z17
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z18
+	VMOVUPS 64(DI), Z19
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z20
+	VMOVUPS 64(DI), Z21
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z22
+	VMOVUPS 64(DI), Z23
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z24
+	VMOVUPS 64(DI), Z25
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z26
+	VMOVUPS 64(DI), Z27
+
+product:
+	VMOVUPS          (DX), Z28
+	VMOVUPS          64(DX), Z29
+	VFMADD231PS.BCST (CX), Z28, Z0
+	VFMADD231PS.BCST (CX), Z29, Z1
+	VFMADD231PS.BCST 4(CX), Z28, Z2
+	VFMADD231PS.BCST 4(CX), Z29, Z3
+	VFMADD231PS.BCST 8(CX), Z28, Z4
+	VFMADD231PS.BCST 8(CX), Z29, Z5
+	VFMADD231PS.BCST 12(CX), Z28, Z6
+	VFMADD231PS.BCST 12(CX), Z29, Z7
+	VFMADD231PS.BCST 16(CX), Z28, Z8
+	VFMADD231PS.BCST 16(CX), Z29, Z9
+	VFMADD231PS.BCST 20(CX), Z28, Z10
+	VFMADD231PS.BCST 20(CX), Z29, Z11
+	VFMADD231PS.BCST 24(CX), Z28, Z12
+	VFMADD231PS.BCST 24(CX), Z29, Z13
+	VFMADD231PS.BCST 28(CX), Z28, Z14
+	VFMADD231PS.BCST 28(CX), Z29, Z15
+	VFMADD231PS.BCST 32(CX), Z28, Z16
+	VFMADD231PS.BCST 32(CX), Z29, Z17
+	VFMADD231PS.BCST 36(CX), Z28, Z18
+	VFMADD231PS.BCST 36(CX), Z29, Z19
+	VFMADD231PS.BCST 40(CX), Z28, Z20
+	VFMADD231PS.BCST 40(CX), Z29, Z21
+	VFMADD231PS.BCST 44(CX), Z28, Z22
+	VFMADD231PS.BCST 44(CX), Z29, Z23
+	VFMADD231PS.BCST 48(CX), Z28, Z24
+	VFMADD231PS.BCST 48(CX), Z29, Z25
+	VFMADD231PS.BCST 52(CX), Z28, Z26
+	VFMADD231PS.BCST 52(CX), Z29, Z27
+	ADDQ             $+64, CX
+	ADDQ             $+128, DX
+	DECQ             AX
+	JNZ              product
+	MOVQ             BX, AX
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z1, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z2, (AX)
+	VMOVUPS          Z3, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z4, (AX)
+	VMOVUPS          Z5, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z6, (AX)
+	VMOVUPS          Z7, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z8, (AX)
+	VMOVUPS          Z9, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z10, (AX)
+	VMOVUPS          Z11, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z12, (AX)
+	VMOVUPS          Z13, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z14, (AX)
+	VMOVUPS          Z15, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z16, (AX)
+	VMOVUPS          Z17, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z18, (AX)
+	VMOVUPS          Z19, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z20, (AX)
+	VMOVUPS          Z21, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z22, (AX)
+	VMOVUPS          Z23, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z24, (AX)
+	VMOVUPS          Z25, 64(AX)
+	ADDQ             SI, AX
+	VMOVUPS          Z26, (AX)
+	VMOVUPS          Z27, 64(AX)
+	VZEROUPPER
+	RET
+
+// func pack1AVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·pack1AVX512(SB), NOSPLIT, $0-56
+	MOVQ     dst+0(FP), AX
+	MOVQ     stride+8(FP), CX
+	MOVQ     x+16(FP), DX
+	MOVQ     taps+24(FP), BX
+	MOVQ     n+32(FP), SI
+	MOVQ     groups+40(FP), DI
+	SHLQ     $0x02, CX
+	VMOVUPS  (DI), Z0
+	VMOVUPS  64(DI), Z14
+	VPMOVD2M Z14, K1
+	VMOVUPS  128(DI), Z14
+	VPMOVD2M Z14, K2
+	MOVQ     bases+48(FP), DI
+	MOVQ     (DI), DI
+	LEAQ     (DX)(DI*4), DI
+
+tap:
+	MOVQ      (BX), DX
+	VMOVUPS.Z (DI)(DX*4), K1, Z14
+	VPERMPS.Z Z14, Z0, K2, Z15
+	VMOVUPS   Z15, (AX)
+	ADDQ      $0x08, BX
+	ADDQ      CX, AX
+	DECQ      SI
+	JNZ       tap
+	VZEROUPPER
+	RET
+
+// func pack2AVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·pack2AVX512(SB), NOSPLIT, $0-56
+	MOVQ     dst+0(FP), AX
+	MOVQ     stride+8(FP), CX
+	MOVQ     x+16(FP), DX
+	MOVQ     taps+24(FP), BX
+	MOVQ     n+32(FP), SI
+	MOVQ     groups+40(FP), DI
+	SHLQ     $0x02, CX
+	VMOVUPS  (DI), Z0
+	VMOVUPS  64(DI), Z14
+	VPMOVD2M Z14, K1
+	VMOVUPS  128(DI), Z14
+	VPMOVD2M Z14, K2
+	VMOVUPS  192(DI), Z3
+	VMOVUPS  256(DI), Z14
+	VPMOVD2M Z14, K3
+	VMOVUPS  320(DI), Z14
+	VPMOVD2M Z14, K4
+	MOVQ     bases+48(FP), R8
+	MOVQ     (R8), DI
+	LEAQ     (DX)(DI*4), DI
+	MOVQ     8(R8), R8
+	LEAQ     (DX)(R8*4), R8
+
+tap:
+	MOVQ      (BX), DX
+	VMOVUPS.Z (DI)(DX*4), K1, Z14
+	VPERMPS.Z Z14, Z0, K2, Z15
+	VMOVUPS.Z (R8)(DX*4), K3, Z14
+	VPERMPS   Z14, Z3, K4, Z15
+	VMOVUPS   Z15, (AX)
+	ADDQ      $0x08, BX
+	ADDQ      CX, AX
+	DECQ      SI
+	JNZ       tap
+	VZEROUPPER
+	RET
+
+// func pack3AVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·pack3AVX512(SB), NOSPLIT, $0-56
+	MOVQ     dst+0(FP), AX
+	MOVQ     stride+8(FP), CX
+	MOVQ     x+16(FP), DX
+	MOVQ     taps+24(FP), BX
+	MOVQ     n+32(FP), SI
+	MOVQ     groups+40(FP), DI
+	SHLQ     $0x02, CX
+	VMOVUPS  (DI), Z0
+	VMOVUPS  64(DI), Z14
+	VPMOVD2M Z14, K1
+	VMOVUPS  128(DI), Z14
+	VPMOVD2M Z14, K2
+	VMOVUPS  192(DI), Z3
+	VMOVUPS  256(DI), Z14
+	VPMOVD2M Z14, K3
+	VMOVUPS  320(DI), Z14
+	VPMOVD2M Z14, K4
+	VMOVUPS  384(DI), Z6
+	VMOVUPS  448(DI), Z14
+	VPMOVD2M Z14, K5
+	VMOVUPS  512(DI), Z14
+	VPMOVD2M Z14, K6
+	MOVQ     bases+48(FP), R9
+	MOVQ     (R9), DI
+	LEAQ     (DX)(DI*4), DI
+	MOVQ     8(R9), R8
+	LEAQ     (DX)(R8*4), R8
+	MOVQ     16(R9), R9
+	LEAQ     (DX)(R9*4), R9
+
+tap:
+	MOVQ      (BX), DX
+	VMOVUPS.Z (DI)(DX*4), K1, Z14
+	VPERMPS.Z Z14, Z0, K2, Z15
+	VMOVUPS.Z (R8)(DX*4), K3, Z14
+	VPERMPS   Z14, Z3, K4, Z15
+	VMOVUPS.Z (R9)(DX*4), K5, Z14
+	VPERMPS   Z14, Z6, K6, Z15
+	VMOVUPS   Z15, (AX)
+	ADDQ      $0x08, BX
+	ADDQ      CX, AX
+	DECQ      SI
+	JNZ       tap
+	VZEROUPPER
+	RET
+
+// func packMoreAVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·packMoreAVX512(SB), NOSPLIT, $0-56
+	MOVQ     dst+0(FP), AX
+	MOVQ     stride+8(FP), CX
+	MOVQ     x+16(FP), DX
+	MOVQ     taps+24(FP), BX
+	MOVQ     n+32(FP), SI
+	MOVQ     groups+40(FP), DI
+	SHLQ     $0x02, CX
+	VMOVUPS  (DI), Z0
+	VMOVUPS  64(DI), Z14
+	VPMOVD2M Z14, K1
+	VMOVUPS  128(DI), Z14
+	VPMOVD2M Z14, K2
+	MOVQ     bases+48(FP), DI
+	MOVQ     (DI), DI
+	LEAQ     (DX)(DI*4), DI
+
+tap:
+	MOVQ      (BX), DX
+	VMOVUPS   (AX), Z15
+	VMOVUPS.Z (DI)(DX*4), K1, Z14
+	VPERMPS   Z14, Z0, K2, Z15
+	VMOVUPS   Z15, (AX)
+	ADDQ      $0x08, BX
+	ADDQ      CX, AX
+	DECQ      SI
+	JNZ       tap
+	VZEROUPPER
+	RET
+
+// func reluAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·reluAVX512(SB), NOSPLIT, $0-24
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPS X0, X0, X0
+
+vector:
+	VMAXPS  (CX), Z0, Z1
+	VADDPS  Z1, Z0, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, AX
+	SUBQ    $+16, DX
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func maxPoolAVX512(dst *float32, x *float32, rows int, n int, width int)
+// Requires: AVX, AVX512F
+TEXT ·maxPoolAVX512(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    rows+16(FP), DX
+	MOVQ    n+24(FP), BX
+	MOVQ    width+32(FP), SI
+	SHLQ    $0x02, SI
+	VMOVUPS numbers<>+128(SB), Z4
+	VMOVUPS numbers<>+256(SB), Z5
+
+row:
+	MOVQ CX, R8
+	LEAQ (CX)(SI*1), R9
+	LEAQ (CX)(SI*2), CX
+	MOVQ BX, DI
+
+vector:
+	CMPQ      DI, $0x10
+	JL        tail
+	VMOVUPS   (R8), Z0
+	VMOVUPS   (R9), Z2
+	VCMPPS    $0x03, Z2, Z2, K2
+	VMAXPS    Z0, Z2, Z0
+	VMOVAPS   Z2, K2, Z0
+	VMOVUPS   64(R8), Z1
+	VMOVUPS   64(R9), Z2
+	VCMPPS    $0x03, Z2, Z2, K2
+	VMAXPS    Z1, Z2, Z1
+	VMOVAPS   Z2, K2, Z1
+	VMOVAPS   Z0, Z2
+	VPERMT2PS Z1, Z4, Z2
+	VPERMT2PS Z1, Z5, Z0
+	VCMPPS    $0x03, Z0, Z0, K2
+	VMAXPS    Z2, Z0, Z2
+	VMOVAPS   Z0, K2, Z2
+	VMOVUPS   Z2, (AX)
+	ADDQ      $+128, R8
+	ADDQ      $+128, R9
+	ADDQ      $+64, AX
+	SUBQ      $+16, DI
+	JMP       vector
+
+tail:
+	TESTQ        DI, DI
+	JZ           done
+	VMOVD        DI, X9
+	VPBROADCASTD X9, Z9
+	VPCMPGTD     numbers<>+0(SB), Z9, K1
+	VPADDD       Z9, Z9, Z9
+	VPCMPGTD     numbers<>+0(SB), Z9, K2
+	VPCMPGTD     numbers<>+64(SB), Z9, K3
+	VMOVUPS.Z    (R8), K2, Z0
+	VMOVUPS.Z    (R9), K2, Z2
+	VCMPPS       $0x03, Z2, Z2, K2
+	VMAXPS       Z0, Z2, Z0
+	VMOVAPS      Z2, K2, Z0
+	VMOVUPS.Z    64(R8), K3, Z1
+	VMOVUPS.Z    64(R9), K3, Z2
+	VCMPPS       $0x03, Z2, Z2, K2
+	VMAXPS       Z1, Z2, Z1
+	VMOVAPS      Z2, K2, Z1
+	VMOVAPS      Z0, Z2
+	VPERMT2PS    Z1, Z4, Z2
+	VPERMT2PS    Z1, Z5, Z0
+	VCMPPS       $0x03, Z0, Z0, K2
+	VMAXPS       Z2, Z0, Z2
+	VMOVAPS      Z0, K2, Z2
+	VMOVUPS      Z2, K1, (AX)
+	LEAQ         (AX)(DI*4), AX
+
+done:
+	DECQ DX
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func gemm1x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, FMA3
+TEXT ·gemm1x8AVX2(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Y0
+	JMP          product
+
+more:
+	MOVQ    BX, SI
+	VMOVUPS (SI), Y0
+
+product:
+	VMOVUPS      (DX), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y2, Y1, Y0
+	ADDQ         $+32, CX
+	ADDQ         $+64, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Y0, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm1x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, FMA3
+TEXT ·gemm1x16AVX2(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Y0
+	VMOVAPS      Y0, Y1
+	JMP          product
+
+more:
+	MOVQ    BX, SI
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+
+product:
+	VMOVUPS      (DX), Y2
+	VMOVUPS      32(DX), Y3
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  Y4, Y2, Y0
+	VFMADD231PS  Y4, Y3, Y1
+	ADDQ         $+32, CX
+	ADDQ         $+64, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func gemm2x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, FMA3
+TEXT ·gemm2x8AVX2(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Y0
+	VBROADCASTSS 4(DI), Y1
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Y0
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y1
+
+product:
+	VMOVUPS      (DX), Y2
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y3, Y2, Y0
+	VBROADCASTSS 4(CX), Y3
+	VFMADD231PS  Y3, Y2, Y1
+	ADDQ         $+32, CX
+	ADDQ         $+64, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Y0, (AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y1, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm2x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, FMA3
+TEXT ·gemm2x16AVX2(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Y0
+	VMOVAPS      Y0, Y1
+	VBROADCASTSS 4(DI), Y2
+	VMOVAPS      Y2, Y3
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y2
+	VMOVUPS 32(DI), Y3
+
+product:
+	VMOVUPS      (DX), Y4
+	VMOVUPS      32(DX), Y5
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  Y6, Y4, Y0
+	VFMADD231PS  Y6, Y5, Y1
+	VBROADCASTSS 4(CX), Y6
+	VFMADD231PS  Y6, Y4, Y2
+	VFMADD231PS  Y6, Y5, Y3
+	ADDQ         $+32, CX
+	ADDQ         $+64, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func gemm3x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, FMA3
+TEXT ·gemm3x8AVX2(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Y0
+	VBROADCASTSS 4(DI), Y1
+	VBROADCASTSS 8(DI), Y2
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Y0
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y2
+
+product:
+	VMOVUPS      (DX), Y3
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  Y4, Y3, Y0
+	VBROADCASTSS 4(CX), Y4
+	VFMADD231PS  Y4, Y3, Y1
+	VBROADCASTSS 8(CX), Y4
+	VFMADD231PS  Y4, Y3, Y2
+	ADDQ         $+32, CX
+	ADDQ         $+64, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Y0, (AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y1, (AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y2, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm3x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, FMA3
+TEXT ·gemm3x16AVX2(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Y0
+	VMOVAPS      Y0, Y1
+	VBROADCASTSS 4(DI), Y2
+	VMOVAPS      Y2, Y3
+	VBROADCASTSS 8(DI), Y4
+	VMOVAPS      Y4, Y5
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y2
+	VMOVUPS 32(DI), Y3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y4
+	VMOVUPS 32(DI), Y5
+
+product:
+	VMOVUPS      (DX), Y6
+	VMOVUPS      32(DX), Y7
+	VBROADCASTSS (CX), Y8
+	VFMADD231PS  Y8, Y6, Y0
+	VFMADD231PS  Y8, Y7, Y1
+	VBROADCASTSS 4(CX), Y8
+	VFMADD231PS  Y8, Y6, Y2
+	VFMADD231PS  Y8, Y7, Y3
+	VBROADCASTSS 8(CX), Y8
+	VFMADD231PS  Y8, Y6, Y4
+	VFMADD231PS  Y8, Y7, Y5
+	ADDQ         $+32, CX
+	ADDQ         $+64, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	VZEROUPPER
+	RET
+
+// func gemm4x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, FMA3
+TEXT ·gemm4x8AVX2(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Y0
+	VBROADCASTSS 4(DI), Y1
+	VBROADCASTSS 8(DI), Y2
+	VBROADCASTSS 12(DI), Y3
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Y0
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y2
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y3
+
+product:
+	VMOVUPS      (DX), Y4
+	VBROADCASTSS (CX), Y5
+	VFMADD231PS  Y5, Y4, Y0
+	VBROADCASTSS 4(CX), Y5
+	VFMADD231PS  Y5, Y4, Y1
+	VBROADCASTSS 8(CX), Y5
+	VFMADD231PS  Y5, Y4, Y2
+	VBROADCASTSS 12(CX), Y5
+	VFMADD231PS  Y5, Y4, Y3
+	ADDQ         $+32, CX
+	ADDQ         $+64, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Y0, (AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y1, (AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y2, (AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y3, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm4x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, FMA3
+TEXT ·gemm4x16AVX2(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Y0
+	VMOVAPS      Y0, Y1
+	VBROADCASTSS 4(DI), Y2
+	VMOVAPS      Y2, Y3
+	VBROADCASTSS 8(DI), Y4
+	VMOVAPS      Y4, Y5
+	VBROADCASTSS 12(DI), Y6
+	VMOVAPS      Y6, Y7
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y2
+	VMOVUPS 32(DI), Y3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y4
+	VMOVUPS 32(DI), Y5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y6
+	VMOVUPS 32(DI), Y7
+
+product:
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	VBROADCASTSS (CX), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS 4(CX), Y10
+	VFMADD231PS  Y10, Y8, Y2
+	VFMADD231PS  Y10, Y9, Y3
+	VBROADCASTSS 8(CX), Y10
+	VFMADD231PS  Y10, Y8, Y4
+	VFMADD231PS  Y10, Y9, Y5
+	VBROADCASTSS 12(CX), Y10
+	VFMADD231PS  Y10, Y8, Y6
+	VFMADD231PS  Y10, Y9, Y7
+	ADDQ         $+32, CX
+	ADDQ         $+64, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	VZEROUPPER
+	RET
+
+// func gemm5x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, FMA3
+TEXT ·gemm5x8AVX2(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Y0
+	VBROADCASTSS 4(DI), Y1
+	VBROADCASTSS 8(DI), Y2
+	VBROADCASTSS 12(DI), Y3
+	VBROADCASTSS 16(DI), Y4
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Y0
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y2
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y4
+
+product:
+	VMOVUPS      (DX), Y5
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  Y6, Y5, Y0
+	VBROADCASTSS 4(CX), Y6
+	VFMADD231PS  Y6, Y5, Y1
+	VBROADCASTSS 8(CX), Y6
+	VFMADD231PS  Y6, Y5, Y2
+	VBROADCASTSS 12(CX), Y6
+	VFMADD231PS  Y6, Y5, Y3
+	VBROADCASTSS 16(CX), Y6
+	VFMADD231PS  Y6, Y5, Y4
+	ADDQ         $+32, CX
+	ADDQ         $+64, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Y0, (AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y1, (AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y2, (AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y3, (AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y4, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm5x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, FMA3
+TEXT ·gemm5x16AVX2(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Y0
+	VMOVAPS      Y0, Y1
+	VBROADCASTSS 4(DI), Y2
+	VMOVAPS      Y2, Y3
+	VBROADCASTSS 8(DI), Y4
+	VMOVAPS      Y4, Y5
+	VBROADCASTSS 12(DI), Y6
+	VMOVAPS      Y6, Y7
+	VBROADCASTSS 16(DI), Y8
+	VMOVAPS      Y8, Y9
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y2
+	VMOVUPS 32(DI), Y3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y4
+	VMOVUPS 32(DI), Y5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y6
+	VMOVUPS 32(DI), Y7
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y8
+	VMOVUPS 32(DI), Y9
+
+product:
+	VMOVUPS      (DX), Y10
+	VMOVUPS      32(DX), Y11
+	VBROADCASTSS (CX), Y12
+	VFMADD231PS  Y12, Y10, Y0
+	VFMADD231PS  Y12, Y11, Y1
+	VBROADCASTSS 4(CX), Y12
+	VFMADD231PS  Y12, Y10, Y2
+	VFMADD231PS  Y12, Y11, Y3
+	VBROADCASTSS 8(CX), Y12
+	VFMADD231PS  Y12, Y10, Y4
+	VFMADD231PS  Y12, Y11, Y5
+	VBROADCASTSS 12(CX), Y12
+	VFMADD231PS  Y12, Y10, Y6
+	VFMADD231PS  Y12, Y11, Y7
+	VBROADCASTSS 16(CX), Y12
+	VFMADD231PS  Y12, Y10, Y8
+	VFMADD231PS  Y12, Y11, Y9
+	ADDQ         $+32, CX
+	ADDQ         $+64, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	VZEROUPPER
+	RET
+
+// func gemm6x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, FMA3
+TEXT ·gemm6x8AVX2(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Y0
+	VBROADCASTSS 4(DI), Y1
+	VBROADCASTSS 8(DI), Y2
+	VBROADCASTSS 12(DI), Y3
+	VBROADCASTSS 16(DI), Y4
+	VBROADCASTSS 20(DI), Y5
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Y0
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y2
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y4
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y5
+
+product:
+	VMOVUPS      (DX), Y6
+	VBROADCASTSS (CX), Y7
+	VFMADD231PS  Y7, Y6, Y0
+	VBROADCASTSS 4(CX), Y7
+	VFMADD231PS  Y7, Y6, Y1
+	VBROADCASTSS 8(CX), Y7
+	VFMADD231PS  Y7, Y6, Y2
+	VBROADCASTSS 12(CX), Y7
+	VFMADD231PS  Y7, Y6, Y3
+	VBROADCASTSS 16(CX), Y7
+	VFMADD231PS  Y7, Y6, Y4
+	VBROADCASTSS 20(CX), Y7
+	VFMADD231PS  Y7, Y6, Y5
+	ADDQ         $+32, CX
+	ADDQ         $+64, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Y0, (AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y1, (AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y2, (AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y3, (AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y4, (AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y5, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm6x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+// Requires: AVX, FMA3
+TEXT ·gemm6x16AVX2(SB), NOSPLIT, $0-48
+	MOVQ         k+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         c+24(FP), BX
+	MOVQ         ldc+32(FP), SI
+	MOVQ         bias+40(FP), DI
+	SHLQ         $0x02, SI
+	TESTQ        DI, DI
+	JZ           more
+	VBROADCASTSS (DI), Y0
+	VMOVAPS      Y0, Y1
+	VBROADCASTSS 4(DI), Y2
+	VMOVAPS      Y2, Y3
+	VBROADCASTSS 8(DI), Y4
+	VMOVAPS      Y4, Y5
+	VBROADCASTSS 12(DI), Y6
+	VMOVAPS      Y6, Y7
+	VBROADCASTSS 16(DI), Y8
+	VMOVAPS      Y8, Y9
+	VBROADCASTSS 20(DI), Y10
+	VMOVAPS      Y10, Y11
+	JMP          product
+
+more:
+	MOVQ    BX, DI
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y2
+	VMOVUPS 32(DI), Y3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y4
+	VMOVUPS 32(DI), Y5
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y6
+	VMOVUPS 32(DI), Y7
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y8
+	VMOVUPS 32(DI), Y9
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y10
+	VMOVUPS 32(DI), Y11
+
+product:
+	VMOVUPS      (DX), Y12
+	VMOVUPS      32(DX), Y13
+	VBROADCASTSS (CX), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS 4(CX), Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VFMADD231PS  Y14, Y13, Y3
+	VBROADCASTSS 8(CX), Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS 12(CX), Y14
+	VFMADD231PS  Y14, Y12, Y6
+	VFMADD231PS  Y14, Y13, Y7
+	VBROADCASTSS 16(CX), Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VBROADCASTSS 20(CX), Y14
+	VFMADD231PS  Y14, Y12, Y10
+	VFMADD231PS  Y14, Y13, Y11
+	ADDQ         $+32, CX
+	ADDQ         $+64, DX
+	DECQ         AX
+	JNZ          product
+	MOVQ         BX, AX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         SI, AX
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+// func pack1AVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+// Requires: AVX, AVX2
+TEXT ·pack1AVX2(SB), NOSPLIT, $0-56
+	MOVQ    dst+0(FP), AX
+	MOVQ    stride+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    taps+24(FP), BX
+	MOVQ    n+32(FP), SI
+	MOVQ    groups+40(FP), DI
+	SHLQ    $0x02, CX
+	VMOVUPS (DI), Y0
+	VMOVUPS 64(DI), Y1
+	VMOVUPS 128(DI), Y2
+	MOVQ    bases+48(FP), DI
+	MOVQ    (DI), DI
+	LEAQ    (DX)(DI*4), DI
+
+tap:
+	MOVQ       (BX), DX
+	VMASKMOVPS (DI)(DX*4), Y1, Y14
+	VPERMPS    Y14, Y0, Y14
+	VANDPS     Y2, Y14, Y15
+	VMOVUPS    Y15, (AX)
+	ADDQ       $0x08, BX
+	ADDQ       CX, AX
+	DECQ       SI
+	JNZ        tap
+	VZEROUPPER
+	RET
+
+// func pack2AVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+// Requires: AVX, AVX2
+TEXT ·pack2AVX2(SB), NOSPLIT, $0-56
+	MOVQ    dst+0(FP), AX
+	MOVQ    stride+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    taps+24(FP), BX
+	MOVQ    n+32(FP), SI
+	MOVQ    groups+40(FP), DI
+	SHLQ    $0x02, CX
+	VMOVUPS (DI), Y0
+	VMOVUPS 64(DI), Y1
+	VMOVUPS 128(DI), Y2
+	VMOVUPS 192(DI), Y3
+	VMOVUPS 256(DI), Y4
+	VMOVUPS 320(DI), Y5
+	MOVQ    bases+48(FP), R8
+	MOVQ    (R8), DI
+	LEAQ    (DX)(DI*4), DI
+	MOVQ    8(R8), R8
+	LEAQ    (DX)(R8*4), R8
+
+tap:
+	MOVQ       (BX), DX
+	VMASKMOVPS (DI)(DX*4), Y1, Y14
+	VPERMPS    Y14, Y0, Y14
+	VANDPS     Y2, Y14, Y15
+	VMASKMOVPS (R8)(DX*4), Y4, Y14
+	VPERMPS    Y14, Y3, Y14
+	VBLENDVPS  Y5, Y14, Y15, Y15
+	VMOVUPS    Y15, (AX)
+	ADDQ       $0x08, BX
+	ADDQ       CX, AX
+	DECQ       SI
+	JNZ        tap
+	VZEROUPPER
+	RET
+
+// func pack3AVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+// Requires: AVX, AVX2
+TEXT ·pack3AVX2(SB), NOSPLIT, $0-56
+	MOVQ    dst+0(FP), AX
+	MOVQ    stride+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    taps+24(FP), BX
+	MOVQ    n+32(FP), SI
+	MOVQ    groups+40(FP), DI
+	SHLQ    $0x02, CX
+	VMOVUPS (DI), Y0
+	VMOVUPS 64(DI), Y1
+	VMOVUPS 128(DI), Y2
+	VMOVUPS 192(DI), Y3
+	VMOVUPS 256(DI), Y4
+	VMOVUPS 320(DI), Y5
+	VMOVUPS 384(DI), Y6
+	VMOVUPS 448(DI), Y7
+	VMOVUPS 512(DI), Y8
+	MOVQ    bases+48(FP), R9
+	MOVQ    (R9), DI
+	LEAQ    (DX)(DI*4), DI
+	MOVQ    8(R9), R8
+	LEAQ    (DX)(R8*4), R8
+	MOVQ    16(R9), R9
+	LEAQ    (DX)(R9*4), R9
+
+tap:
+	MOVQ       (BX), DX
+	VMASKMOVPS (DI)(DX*4), Y1, Y14
+	VPERMPS    Y14, Y0, Y14
+	VANDPS     Y2, Y14, Y15
+	VMASKMOVPS (R8)(DX*4), Y4, Y14
+	VPERMPS    Y14, Y3, Y14
+	VBLENDVPS  Y5, Y14, Y15, Y15
+	VMASKMOVPS (R9)(DX*4), Y7, Y14
+	VPERMPS    Y14, Y6, Y14
+	VBLENDVPS  Y8, Y14, Y15, Y15
+	VMOVUPS    Y15, (AX)
+	ADDQ       $0x08, BX
+	ADDQ       CX, AX
+	DECQ       SI
+	JNZ        tap
+	VZEROUPPER
+	RET
+
+// func packMoreAVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+// Requires: AVX, AVX2
+TEXT ·packMoreAVX2(SB), NOSPLIT, $0-56
+	MOVQ    dst+0(FP), AX
+	MOVQ    stride+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    taps+24(FP), BX
+	MOVQ    n+32(FP), SI
+	MOVQ    groups+40(FP), DI
+	SHLQ    $0x02, CX
+	VMOVUPS (DI), Y0
+	VMOVUPS 64(DI), Y1
+	VMOVUPS 128(DI), Y2
+	MOVQ    bases+48(FP), DI
+	MOVQ    (DI), DI
+	LEAQ    (DX)(DI*4), DI
+
+tap:
+	MOVQ       (BX), DX
+	VMOVUPS    (AX), Y15
+	VMASKMOVPS (DI)(DX*4), Y1, Y14
+	VPERMPS    Y14, Y0, Y14
+	VBLENDVPS  Y2, Y14, Y15, Y15
+	VMOVUPS    Y15, (AX)
+	ADDQ       $0x08, BX
+	ADDQ       CX, AX
+	DECQ       SI
+	JNZ        tap
+	VZEROUPPER
+	RET
+
+// func reluAVX2(dst *float32, x *float32, n int)
+// Requires: AVX
+TEXT ·reluAVX2(SB), NOSPLIT, $0-24
+	MOVQ   dst+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPS X0, X0, X0
+
+vector:
+	VMAXPS  (CX), Y0, Y1
+	VADDPS  Y1, Y0, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, AX
+	SUBQ    $+8, DX
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func maxPoolAVX2(dst *float32, x *float32, rows int, n int, width int)
+// Requires: AVX, AVX2
+TEXT ·maxPoolAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ n+24(FP), BX
+	MOVQ width+32(FP), SI
+	SHLQ $0x02, SI
+
+row:
+	MOVQ CX, R8
+	LEAQ (CX)(SI*1), R9
+	LEAQ (CX)(SI*2), CX
+	MOVQ BX, DI
+
+vector:
+	CMPQ      DI, $0x08
+	JL        tail
+	VMOVUPS   (R8), Y0
+	VMOVUPS   (R9), Y2
+	VCMPPS    $0x03, Y2, Y2, Y3
+	VMAXPS    Y0, Y2, Y0
+	VBLENDVPS Y3, Y2, Y0, Y0
+	VMOVUPS   32(R8), Y1
+	VMOVUPS   32(R9), Y2
+	VCMPPS    $0x03, Y2, Y2, Y3
+	VMAXPS    Y1, Y2, Y1
+	VBLENDVPS Y3, Y2, Y1, Y1
+	VSHUFPS   $0x88, Y1, Y0, Y2
+	VSHUFPS   $0xdd, Y1, Y0, Y0
+	VPERMPD   $0xd8, Y2, Y2
+	VPERMPD   $0xd8, Y0, Y0
+	VCMPPS    $0x03, Y0, Y0, Y3
+	VMAXPS    Y2, Y0, Y2
+	VBLENDVPS Y3, Y0, Y2, Y2
+	VMOVUPS   Y2, (AX)
+	ADDQ      $+64, R8
+	ADDQ      $+64, R9
+	ADDQ      $+32, AX
+	SUBQ      $+8, DI
+	JMP       vector
+
+tail:
+	TESTQ        DI, DI
+	JZ           done
+	VMOVD        DI, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     numbers<>+0(SB), Y9, Y6
+	VPADDD       Y9, Y9, Y9
+	VPCMPGTD     numbers<>+0(SB), Y9, Y7
+	VPCMPGTD     numbers<>+32(SB), Y9, Y8
+	VMASKMOVPS   (R8), Y7, Y0
+	VMASKMOVPS   (R9), Y7, Y2
+	VCMPPS       $0x03, Y2, Y2, Y3
+	VMAXPS       Y0, Y2, Y0
+	VBLENDVPS    Y3, Y2, Y0, Y0
+	VMASKMOVPS   32(R8), Y8, Y1
+	VMASKMOVPS   32(R9), Y8, Y2
+	VCMPPS       $0x03, Y2, Y2, Y3
+	VMAXPS       Y1, Y2, Y1
+	VBLENDVPS    Y3, Y2, Y1, Y1
+	VSHUFPS      $0x88, Y1, Y0, Y2
+	VSHUFPS      $0xdd, Y1, Y0, Y0
+	VPERMPD      $0xd8, Y2, Y2
+	VPERMPD      $0xd8, Y0, Y0
+	VCMPPS       $0x03, Y0, Y0, Y3
+	VMAXPS       Y2, Y0, Y2
+	VBLENDVPS    Y3, Y0, Y2, Y2
+	VMASKMOVPS   Y2, Y6, (AX)
+	LEAQ         (AX)(DI*4), AX
+
+done:
+	DECQ DX
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func packAlongAVX2(dst *float32, stride int, x *float32, columns *[8]int, n int)
+// Requires: AVX
+TEXT ·packAlongAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ n+32(FP), BX
+	MOVQ columns+24(FP), SI
+	SHLQ $0x02, CX
+
+block:
+	MOVQ       (SI), DI
+	VMOVUPS    (DX)(DI*4), Y0
+	MOVQ       8(SI), DI
+	VMOVUPS    (DX)(DI*4), Y1
+	MOVQ       16(SI), DI
+	VMOVUPS    (DX)(DI*4), Y2
+	MOVQ       24(SI), DI
+	VMOVUPS    (DX)(DI*4), Y3
+	MOVQ       32(SI), DI
+	VMOVUPS    (DX)(DI*4), Y4
+	MOVQ       40(SI), DI
+	VMOVUPS    (DX)(DI*4), Y5
+	MOVQ       48(SI), DI
+	VMOVUPS    (DX)(DI*4), Y6
+	MOVQ       56(SI), DI
+	VMOVUPS    (DX)(DI*4), Y7
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y9
+	VUNPCKLPS  Y3, Y2, Y10
+	VUNPCKHPS  Y3, Y2, Y11
+	VUNPCKLPS  Y5, Y4, Y12
+	VUNPCKHPS  Y5, Y4, Y13
+	VUNPCKLPS  Y7, Y6, Y14
+	VUNPCKHPS  Y7, Y6, Y15
+	VSHUFPS    $0x44, Y10, Y8, Y0
+	VSHUFPS    $0xee, Y10, Y8, Y1
+	VSHUFPS    $0x44, Y11, Y9, Y2
+	VSHUFPS    $0xee, Y11, Y9, Y3
+	VSHUFPS    $0x44, Y14, Y12, Y4
+	VSHUFPS    $0xee, Y14, Y12, Y5
+	VSHUFPS    $0x44, Y15, Y13, Y6
+	VSHUFPS    $0xee, Y15, Y13, Y7
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VMOVUPS    Y8, (AX)
+	ADDQ       CX, AX
+	VPERM2F128 $0x20, Y5, Y1, Y8
+	VMOVUPS    Y8, (AX)
+	ADDQ       CX, AX
+	VPERM2F128 $0x20, Y6, Y2, Y8
+	VMOVUPS    Y8, (AX)
+	ADDQ       CX, AX
+	VPERM2F128 $0x20, Y7, Y3, Y8
+	VMOVUPS    Y8, (AX)
+	ADDQ       CX, AX
+	VPERM2F128 $0x31, Y4, Y0, Y8
+	VMOVUPS    Y8, (AX)
+	ADDQ       CX, AX
+	VPERM2F128 $0x31, Y5, Y1, Y8
+	VMOVUPS    Y8, (AX)
+	ADDQ       CX, AX
+	VPERM2F128 $0x31, Y6, Y2, Y8
+	VMOVUPS    Y8, (AX)
+	ADDQ       CX, AX
+	VPERM2F128 $0x31, Y7, Y3, Y8
+	VMOVUPS    Y8, (AX)
+	ADDQ       CX, AX
+	ADDQ       $0x20, DX
+	SUBQ       $0x08, BX
+	JNZ        block
 	VZEROUPPER
 	RET

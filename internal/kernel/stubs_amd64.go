@@ -320,3 +320,268 @@ func updateGeneral96AVX2(h *float32, weights *float32, offsets *uint32, eps *flo
 //
 //go:noescape
 func updateForgetting96AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// gemm1x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm1x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm1x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm1x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm2x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm2x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm2x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm2x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm3x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm3x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm3x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm3x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm4x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm4x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm4x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm4x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm5x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm5x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm5x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm5x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm6x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm6x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm6x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm6x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm7x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm7x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm7x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm7x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm8x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm8x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm8x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm8x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm9x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm9x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm9x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm9x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm10x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm10x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm10x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm10x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm11x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm11x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm11x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm11x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm12x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm12x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm12x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm12x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm13x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm13x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm13x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm13x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm14x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm14x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm14x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm14x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// pack1AVX512 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0.
+//
+//go:noescape
+func pack1AVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+
+// pack2AVX512 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0.
+//
+//go:noescape
+func pack2AVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+
+// pack3AVX512 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0.
+//
+//go:noescape
+func pack3AVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+
+// packMoreAVX512 does so for one group and leaves other lanes as they are.
+//
+//go:noescape
+func packMoreAVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+
+// reluAVX512 computes dst[i] = max(x[i], 0) for i below n, a multiple of the lanes of a vector.
+//
+//go:noescape
+func reluAVX512(dst *float32, x *float32, n int)
+
+// maxPoolAVX512 computes rows of n pixels from twice as many rows of width pixels, each of 2x2.
+//
+//go:noescape
+func maxPoolAVX512(dst *float32, x *float32, rows int, n int, width int)
+
+// gemm1x8AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm1x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm1x16AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm1x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm2x8AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm2x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm2x16AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm2x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm3x8AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm3x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm3x16AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm3x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm4x8AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm4x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm4x16AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm4x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm5x8AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm5x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm5x16AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm5x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm6x8AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm6x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// gemm6x16AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+//
+//go:noescape
+func gemm6x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
+
+// pack1AVX2 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0.
+//
+//go:noescape
+func pack1AVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+
+// pack2AVX2 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0.
+//
+//go:noescape
+func pack2AVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+
+// pack3AVX2 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0.
+//
+//go:noescape
+func pack3AVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+
+// packMoreAVX2 does so for one group and leaves other lanes as they are.
+//
+//go:noescape
+func packMoreAVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
+
+// reluAVX2 computes dst[i] = max(x[i], 0) for i below n, a multiple of the lanes of a vector.
+//
+//go:noescape
+func reluAVX2(dst *float32, x *float32, n int)
+
+// maxPoolAVX2 computes rows of n pixels from twice as many rows of width pixels, each of 2x2.
+//
+//go:noescape
+func maxPoolAVX2(dst *float32, x *float32, rows int, n int, width int)
+
+// packAlongAVX2 copies x[columns[l]+i] to dst[i*stride+l] for i below n, a multiple of 8, and l below 8.
+//
+//go:noescape
+func packAlongAVX2(dst *float32, stride int, x *float32, columns *[8]int, n int)

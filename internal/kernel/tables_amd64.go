@@ -10,6 +10,9 @@ var (
 	_ [160 - chunk]struct{}
 )
 
+// maxGroups is the number of groups of columns that are packed at once.
+const maxGroups = 3
+
 // avx2 holds the functions for 8 neurons, 16 and so on.
 var avx2 = []update{
 	1:  {24, updateFast8AVX2, updateGeneral8AVX2, updateForgetting8AVX2},
@@ -34,4 +37,42 @@ var avx512 = []update{
 	4: {6, updateFast64AVX512, updateGeneral64AVX512, updateForgetting64AVX512},
 	5: {4, updateFast80AVX512, updateGeneral80AVX512, updateForgetting80AVX512},
 	6: {4, updateFast96AVX512, updateGeneral96AVX512, updateForgetting96AVX512},
+}
+
+// gemmAVX512 holds the functions for tiles of 1 row, 2 and so on and 1 or 2 vectors of 16 columns.
+var gemmAVX512 = tileTable{
+	rows: 14, lanes: 16, vectors: 2, left: 16,
+	run: [][]tileFunc{
+		1:  {1: gemm1x16AVX512, 2: gemm1x32AVX512},
+		2:  {1: gemm2x16AVX512, 2: gemm2x32AVX512},
+		3:  {1: gemm3x16AVX512, 2: gemm3x32AVX512},
+		4:  {1: gemm4x16AVX512, 2: gemm4x32AVX512},
+		5:  {1: gemm5x16AVX512, 2: gemm5x32AVX512},
+		6:  {1: gemm6x16AVX512, 2: gemm6x32AVX512},
+		7:  {1: gemm7x16AVX512, 2: gemm7x32AVX512},
+		8:  {1: gemm8x16AVX512, 2: gemm8x32AVX512},
+		9:  {1: gemm9x16AVX512, 2: gemm9x32AVX512},
+		10: {1: gemm10x16AVX512, 2: gemm10x32AVX512},
+		11: {1: gemm11x16AVX512, 2: gemm11x32AVX512},
+		12: {1: gemm12x16AVX512, 2: gemm12x32AVX512},
+		13: {1: gemm13x16AVX512, 2: gemm13x32AVX512},
+		14: {1: gemm14x16AVX512, 2: gemm14x32AVX512},
+	},
+	pack: [maxGroups + 1]packFunc{
+		packMoreAVX512, pack1AVX512, pack2AVX512, pack3AVX512},
+}
+
+// gemmAVX2 holds the functions for tiles of 1 row, 2 and so on and 1 or 2 vectors of 8 columns.
+var gemmAVX2 = tileTable{
+	rows: 6, lanes: 8, vectors: 2, left: 8,
+	run: [][]tileFunc{
+		1: {1: gemm1x8AVX2, 2: gemm1x16AVX2},
+		2: {1: gemm2x8AVX2, 2: gemm2x16AVX2},
+		3: {1: gemm3x8AVX2, 2: gemm3x16AVX2},
+		4: {1: gemm4x8AVX2, 2: gemm4x16AVX2},
+		5: {1: gemm5x8AVX2, 2: gemm5x16AVX2},
+		6: {1: gemm6x8AVX2, 2: gemm6x16AVX2},
+	},
+	pack: [maxGroups + 1]packFunc{
+		packMoreAVX2, pack1AVX2, pack2AVX2, pack3AVX2},
 }

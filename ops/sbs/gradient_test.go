@@ -206,6 +206,65 @@ func (r referenceGradient) gradients() []*ops.Tensor {
 	return out
 }
 
+// TestDistribution compares with patches that are cut out and divided by their
+// sums.
+func TestDistribution(t *testing.T) {
+	for seed := range uint64(10) {
+		q := randomProblem(seed)
+		ctx := &ops.Context{Context: t.Context(), Pool: parallel.New(2)}
+		got, err := sbs.Distribution(ctx, mustLayer(t, q.p), q.x)
+		require.NoError(t, err)
+		s := got.Shape()
+		require.Equal(t, []int{q.x.Shape()[0], q.w.Shape()[0], q.spikes.Shape()[2], q.spikes.Shape()[3]}, s)
+		xs, places := q.x.Shape(), q.p.Kernel[0]*q.p.Kernel[1]
+		for b := range s[0] {
+			for pos := range s[2] * s[3] {
+				patch, total := make([]float64, s[1]), 0.0
+				for k := range patch {
+					y := pos/s[3]*q.p.Strides[0] - q.p.Pads[0] + k%places/q.p.Kernel[1]*q.p.Dilations[0]
+					x := pos%s[3]*q.p.Strides[1] - q.p.Pads[1] + k%places%q.p.Kernel[1]*q.p.Dilations[1]
+					if y >= 0 && y < xs[2] && x >= 0 && x < xs[3] {
+						patch[k] = float64(q.x.Float32s()[((b*xs[1]+k/places)*xs[2]+y)*xs[3]+x])
+						total += patch[k]
+					}
+				}
+				for k, p := range patch {
+					if total > 0 {
+						p /= total
+					}
+					require.InDelta(t, p, got.Float32s()[(b*s[1]+k)*s[2]*s[3]+pos], 1e-6)
+				}
+			}
+		}
+		_, err = sbs.Distribution(ctx, mustLayer(t, q.p), q.w)
+		require.ErrorIs(t, err, ops.ErrShape)
+	}
+}
+
+// TestGradientErrors checks what only SbS layers can find wrong.
+func TestGradientErrors(t *testing.T) {
+	q := randomProblem(1)
+	out := runOnce(t, q.p, q.inputs(), &ops.Context{Spikes: q.spikes})
+	g := opstest.Random(3, out.Shape()...)
+	for _, c := range []struct {
+		rule sbs.Rule
+		out  *ops.Tensor
+		want string
+	}{
+		{sbs.Rule{Dialect: 3}, out, "no gradient of dialect 3"},
+		{sbs.Rule{Local: true, Target: opstest.F32([]int{1}, 1)}, out, "target: shape does not fit"},
+		{sbs.Rule{}, opstest.F32([]int{1}, 1), "shape does not fit"},
+	} {
+		d, ok := sbs.WithRule(mustLayer(t, q.p), c.rule)
+		require.True(t, ok)
+		ctx := &ops.Context{Context: t.Context(), Pool: parallel.New(1)}
+		err := d.Backward(ctx, q.inputs(), []*ops.Tensor{c.out}, []*ops.Tensor{g}, make([]*ops.Tensor, len(q.inputs())))
+		require.ErrorContains(t, err, c.want)
+	}
+	_, ok := sbs.WithRule(nil, sbs.Rule{})
+	require.False(t, ok)
+}
+
 // TestGradientIsBounded checks what dialect 1 does to numbers that are none.
 func TestGradientIsBounded(t *testing.T) {
 	q := randomProblem(1)

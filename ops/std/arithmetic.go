@@ -146,9 +146,27 @@ func rows[T number](f func(out, a, b []T, stepA, stepB int) error) func(n *nest,
 	}
 }
 
+// add and mul have loops of their own for elements side by side and for one number
+// with many: the general one takes three times as long.
 func add[T number](out, a, b []T, stepA, stepB int) error {
-	for i := range out {
-		out[i] = a[i*stepA] + b[i*stepB]
+	if stepA == 0 {
+		a, b, stepA, stepB = b, a, stepB, stepA
+	}
+	switch {
+	case stepA == 1 && stepB == 1:
+		a, b = a[:len(out)], b[:len(out)]
+		for i := range out {
+			out[i] = a[i] + b[i]
+		}
+	case stepA == 1 && stepB == 0 && len(out) > 0:
+		v, a := b[0], a[:len(out)]
+		for i := range out {
+			out[i] = a[i] + v
+		}
+	default:
+		for i := range out {
+			out[i] = a[i*stepA] + b[i*stepB]
+		}
 	}
 	return nil
 }
@@ -161,8 +179,24 @@ func sub[T number](out, a, b []T, stepA, stepB int) error {
 }
 
 func mul[T number](out, a, b []T, stepA, stepB int) error {
-	for i := range out {
-		out[i] = a[i*stepA] * b[i*stepB]
+	if stepA == 0 {
+		a, b, stepA, stepB = b, a, stepB, stepA
+	}
+	switch {
+	case stepA == 1 && stepB == 1:
+		a, b = a[:len(out)], b[:len(out)]
+		for i := range out {
+			out[i] = a[i] * b[i]
+		}
+	case stepA == 1 && stepB == 0 && len(out) > 0:
+		v, a := b[0], a[:len(out)]
+		for i := range out {
+			out[i] = a[i] * v
+		}
+	default:
+		for i := range out {
+			out[i] = a[i*stepA] * b[i*stepB]
+		}
 	}
 	return nil
 }

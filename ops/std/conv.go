@@ -2,6 +2,7 @@ package std
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -100,32 +101,25 @@ func (c *conv) axes(x, w []ops.Dim) ([]axis, error) {
 
 func (c *conv) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	x, w, shape := in[0], in[1], out.Shape()
-	axes, err := c.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))
-	if err != nil || out.Len() == 0 {
-		return err
+	if out.Len() == 0 {
+		return nil
 	}
-	j := convolution{
-		x: x.Float32s(), w: w.Float32s(), out: out.Float32s(),
-		channels: w.Shape()[1],
-		filters:  shape[1] / c.group,
-		group:    c.group,
+	j := ops.Scratch[convolution](ctx)
+	if j.of != c || !slices.Equal(j.image, x.Shape()) || !slices.Equal(j.window, w.Shape()) {
+		axes, err := c.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))
+		if err != nil {
+			return err
+		}
+		*j = convolution{
+			of: c, image: slices.Clone(x.Shape()), window: slices.Clone(w.Shape()),
+			images: shape[0], channels: w.Shape()[1], filters: shape[1] / c.group, group: c.group,
+		}
+		j.rows, j.cols = plane(axes)
+		j.prepare()
 	}
-	j.rows, j.cols = plane(axes)
-	j.taps = j.channels * j.rows.kernel * j.cols.kernel
+	j.x, j.w, j.bias, j.out = x.Float32s(), w.Float32s(), nil, out.Float32s()
 	if len(in) == 3 && in[2] != nil {
 		j.bias = in[2].Float32s()
 	}
-	// The columns of one block stay in the second-level cache; a single image,
-	// too, is worth several blocks.
-	columns := shape[0] * j.rows.out * j.cols.out
-	width := min(max(1, blockElements/max(1, j.taps)), max(8, columns/16), 256)
-	blocks := (columns + width - 1) / width
-	return ctx.For(j.group*blocks, 1, func(lo, hi int) error {
-		pixels := make([]float32, j.taps*width)
-		for i := lo; i < hi; i++ {
-			first := i % blocks * width
-			j.block(pixels, i/blocks, first, min(first+width, columns))
-		}
-		return nil
-	})
+	return j.run(ctx)
 }

@@ -107,6 +107,10 @@ func TestConvAgainstDefinition(t *testing.T) {
 		{"everything", opstest.Random(3, 3, 6, 20, 17), opstest.Random(4, 14, 3, 3, 2), []int64{2, 1}, []int64{1, 3}, []int64{2, 0, 1, 3}, 2},
 		{"depthwise", opstest.Random(5, 2, 5, 9, 9), opstest.Random(6, 5, 1, 3, 3), []int64{1, 2}, []int64{2, 1}, []int64{2, 1, 2, 1}, 5},
 		{"long columns", opstest.Random(7, 4, 300, 3, 3), opstest.Random(8, 9, 300, 3, 3), []int64{1, 1}, []int64{1, 1}, []int64{1, 1, 1, 1}, 1},
+		{"padding far beyond the image", opstest.Random(10, 3, 2, 4, 2), opstest.Random(11, 4, 1, 3, 3), []int64{3, 2}, []int64{120, 2}, []int64{241, 1, 230, 2}, 2},
+		{"blocks of images", opstest.Random(12, 50, 2, 9, 6), opstest.Random(13, 7, 2, 3, 3), []int64{1, 1}, []int64{1, 1}, []int64{0, 0, 0, 0}, 1},
+		{"parts of images", opstest.Random(14, 2, 1, 40, 37), opstest.Random(15, 3, 1, 2, 2), []int64{1, 1}, []int64{1, 1}, []int64{0, 1, 0, 0}, 1},
+		{"one position", opstest.Random(16, 70, 3, 4, 4), opstest.Random(17, 5, 3, 4, 4), []int64{1, 1}, []int64{1, 1}, []int64{0, 0, 0, 0}, 1},
 	} {
 		bias := opstest.Random(9, c.w.Shape()[0])
 		cases = append(cases, opstest.Case{

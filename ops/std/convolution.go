@@ -1,60 +1,243 @@
 package std
 
-const (
-	blockElements = 1 << 15 // of one block of columns
-	tileHeight    = 4       // filters that the innermost loop computes at once
+import (
+	kernels "github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/ops"
 )
 
-// convolution is one run of a conv, as a product of matrices: the weights of
-// each group, (filters, taps), by (taps, columns) of pixels. A column is an
-// output position of an image, and a tap a place in the window of a channel.
+// convolution is a conv for inputs of one type, as a product of matrices: the
+// weights of each group, (filters, taps), by (taps, columns) of pixels. A column is
+// an output position of an image, and a tap a place in the window of a channel.
 type convolution struct {
-	x, w, bias, out   []float32
+	of            *conv
+	image, window []int // shapes of X and W
+
+	x, w, bias, out   []float32 // of this run
+	images            int
 	channels, filters int // of one group
 	group             int
-	taps              int
 	rows, cols        axis
+
+	way     way
+	inner   [2]axis   // rows and cols of images with their padding
+	padded  []float32 // the images with it
+	blocks  blocks
+	columns []*kernels.Columns // of the parts of an image, then of the last block
+	ordinal []int              // 0, 1, 2 and so on, the taps of gathered pixels
+	product *kernels.Filters   // of this run
 }
 
-// block computes the columns lo to hi of a group; pixels has room for them. A
-// sum is always added up tap by tap, so that no block has a say in it.
-func (c *convolution) block(pixels []float32, group, lo, hi int) {
-	for at := lo; at < hi; at++ {
-		c.gather(pixels[(at-lo)*c.taps:][:c.taps], group, at)
-	}
+// way is how a convolution gets at its pixels.
+type way int
+
+const (
+	inPlace  way = iota
+	padding      // in a copy of the images with padding
+	gathered     // one by one: the padding is far larger than the images
+)
+
+// Workers take blocks: a part of the positions of one image or, when there are
+// few, all positions of some images. A block of at most maxBlock columns keeps
+// its pixels in the second-level cache, and minBlock are whole vectors of every
+// tier.
+const (
+	minBlock = 32
+	maxBlock = 256
+)
+
+// blocks is how the columns of a convolution are divided.
+type blocks struct {
+	images    int // of a block
+	positions int // of an image in a block
+	parts     int // of an image
+	count     int
+}
+
+func (c *convolution) divide() blocks {
 	positions := c.rows.out * c.cols.out
-	for top := 0; top < c.filters; top += tileHeight {
-		count := min(tileHeight, c.filters-top)
-		first := group*c.filters + top
-		var w [tileHeight][]float32
-		for i := range w {
-			// What is computed for a filter too many is not stored.
-			w[i] = c.w[(first+min(i, count-1))*c.taps:][:c.taps]
+	// A single image, too, is worth several blocks.
+	width := min(max(minBlock, c.images*positions/16), maxBlock)
+	b := blocks{images: min(max(1, width/positions), c.images), positions: positions, parts: 1}
+	if b.images == 1 && positions > width {
+		b.positions = width / minBlock * minBlock
+		b.parts = (positions + b.positions - 1) / b.positions
+	}
+	b.count = (c.images + b.images - 1) / b.images * b.parts
+	return b
+}
+
+// prepare does what is the same for every run.
+func (c *convolution) prepare() {
+	c.inner = [2]axis{c.rows, c.cols}
+	if c.rows.before+c.rows.behind+c.cols.before+c.cols.behind > 0 {
+		if !c.padsLittle() {
+			c.way = gathered
+			c.blocks = c.divideGathered()
+			for t := range c.taps() {
+				c.ordinal = append(c.ordinal, t)
+			}
+			return
 		}
-		var bias [tileHeight]float32
-		if c.bias != nil {
-			copy(bias[:count], c.bias[first:])
+		c.way = padding
+		for i, a := range c.inner {
+			c.inner[i] = axis{in: a.before + a.in + a.behind, out: a.out, kernel: a.kernel, stride: a.stride, dilation: a.dilation}
 		}
-		for at := lo; at < hi; at++ {
-			sums := tile(&w, pixels[(at-lo)*c.taps:][:c.taps])
-			image, position := at/positions, at%positions
-			out := c.out[(image*c.group*c.filters+first)*positions+position:]
-			for i := range count {
-				out[i*positions] = sums[i] + bias[i]
+		c.padded = make([]float32, c.images*c.group*c.channels*c.inner[0].in*c.inner[1].in)
+	}
+	b := c.divide()
+	c.blocks = b
+	// Blocks of other images differ in where they start only, so that what is
+	// known of the columns of one serves them all.
+	taps := c.tapOffsets()
+	for i := range b.parts {
+		first := i * b.positions
+		c.columns = append(c.columns, c.locate(taps, b.images, first, min(first+b.positions, c.rows.out*c.cols.out)))
+	}
+	if c.images%b.images != 0 {
+		c.columns = append(c.columns, c.locate(taps, c.images%b.images, 0, b.positions))
+	}
+}
+
+// run computes the output. Each of its elements is the bias and then tap after
+// tap, so that neither blocks nor workers have a say in it.
+func (c *convolution) run(ctx *ops.Context) error {
+	c.product = kernels.NewFilters(c.group, c.filters, c.taps(), c.w)
+	defer c.product.Release()
+	n := c.blocks.count * c.group
+	switch c.way {
+	case gathered:
+		return ctx.Do(n, 1, (*gatheredLoop)(c))
+	case padding:
+		if err := ctx.Do(c.images*c.group*c.channels, max(1, grain/(c.inner[0].in*c.inner[1].in)), (*paddingLoop)(c)); err != nil {
+			return err
+		}
+		c.x = c.padded
+	}
+	return ctx.Do(n, 1, c)
+}
+
+// Part computes blocks of groups.
+func (c *convolution) Part(lo, hi int) error {
+	b := c.blocks
+	for i := lo; i < hi; i++ {
+		block, group := i/c.group, i%c.group
+		image := block / b.parts * b.images
+		columns := c.columns[block%b.parts]
+		if image+b.images > c.images {
+			columns = c.columns[len(c.columns)-1]
+		}
+		pixels := c.x[(image*c.group+group)*c.channels*c.inner[0].in*c.inner[1].in:]
+		c.multiply(columns, pixels, image, group)
+	}
+	return nil
+}
+
+func (c *convolution) taps() int { return c.channels * c.rows.kernel * c.cols.kernel }
+
+// multiply computes columns that are counted from an image; so are pixels.
+func (c *convolution) multiply(columns *kernels.Columns, pixels []float32, image, group int) {
+	positions := c.rows.out * c.cols.out
+	var bias []float32
+	if c.bias != nil {
+		bias = c.bias[group*c.filters:][:c.filters]
+	}
+	out := c.out[(image*c.group+group)*c.filters*positions:]
+	c.product.Convolve(group, columns, pixels, bias, out, positions)
+}
+
+// tapOffsets says where the taps of a window are, from its first.
+func (c *convolution) tapOffsets() []int {
+	taps := make([]int, 0, c.taps())
+	for channel := range c.channels {
+		for ky := range c.rows.kernel {
+			row := (channel*c.inner[0].in + ky*c.rows.dilation) * c.inner[1].in
+			for kx := range c.cols.kernel {
+				taps = append(taps, row+kx*c.cols.dilation)
 			}
 		}
 	}
+	return taps
 }
 
-// gather copies the pixels of one column.
-func (c *convolution) gather(pixels []float32, group, column int) {
+// locate says where the windows at positions first to last-1 of some images
+// start, and where their outputs go. The padding is part of
+// the images.
+func (c *convolution) locate(taps []int, images, first, last int) *kernels.Columns {
+	n := images * (last - first)
+	offsets, places := make([]int, 0, n), make([]int, 0, n)
+	for image := range images {
+		pixels := image * c.group * c.channels * c.inner[0].in * c.inner[1].in
+		outputs := image * c.group * c.filters * c.rows.out * c.cols.out
+		for at := first; at < last; at++ {
+			i, j := at/c.cols.out, at%c.cols.out
+			offsets = append(offsets, pixels+i*c.rows.stride*c.inner[1].in+j*c.cols.stride)
+			places = append(places, outputs+at)
+		}
+	}
+	return kernels.NewColumns(taps, offsets, places)
+}
+
+// padsLittle reports whether images with their padding are not much larger than
+// without: else a small file could ask for a lot of memory.
+func (c *convolution) padsLittle() bool {
+	const factor, free = 4, 1 << 10
+	height, width := c.rows.before+c.rows.in+c.rows.behind, c.cols.before+c.cols.in+c.cols.behind
+	most := factor*c.rows.in*c.cols.in + free
+	return height <= most && width <= most/height
+}
+
+// paddingLoop copies images into ones with padding, which is 0 from the start.
+type paddingLoop convolution
+
+func (c *paddingLoop) Part(lo, hi int) error {
+	height, width := c.inner[0].in, c.inner[1].in
+	for i := lo; i < hi; i++ {
+		image := c.padded[(i*height+c.rows.before)*width:][:c.rows.in*width]
+		for y := range c.rows.in {
+			copy(image[y*width+c.cols.before:], c.x[(i*c.rows.in+y)*c.cols.in:][:c.cols.in])
+		}
+	}
+	return nil
+}
+
+// gatheredLoop computes blocks whose pixels are copied one by one.
+type gatheredLoop convolution
+
+func (c *convolution) divideGathered() blocks {
+	const elements = 1 << 18 // of a block
+	positions := c.rows.out * c.cols.out
+	b := blocks{images: 1, positions: min(max(1, elements/max(1, c.taps())), maxBlock, positions)}
+	b.parts = (positions + b.positions - 1) / b.positions
+	b.count = c.images * b.parts
+	return b
+}
+
+func (g *gatheredLoop) Part(lo, hi int) error {
+	c, b := (*convolution)(g), g.blocks
+	positions := c.rows.out * c.cols.out
+	for i := lo; i < hi; i++ {
+		image, part, group := i/c.group/b.parts, i/c.group%b.parts, i%c.group
+		var pixels []float32
+		var windows, places []int
+		for at := part * b.positions; at < min((part+1)*b.positions, positions); at++ {
+			windows, places = append(windows, len(pixels)), append(places, at)
+			pixels = c.gather(pixels, group, image*positions+at)
+		}
+		columns := kernels.NewColumns(c.ordinal, windows, places)
+		c.multiply(columns, pixels, image, group)
+		columns.Release()
+	}
+	return nil
+}
+
+// gather appends the pixels of one column.
+func (c *convolution) gather(pixels []float32, group, column int) []float32 {
 	height, width := c.rows.in, c.cols.in
 	positions := c.rows.out * c.cols.out
 	image, position := column/positions, column%positions
 	top := position/c.cols.out*c.rows.stride - c.rows.before
 	left := position%c.cols.out*c.cols.stride - c.cols.before
 	first := (image*c.group + group) * c.channels
-	tap := 0
 	for channel := range c.channels {
 		in := c.x[(first+channel)*height*width:][:height*width]
 		for ky := range c.rows.kernel {
@@ -65,24 +248,9 @@ func (c *convolution) gather(pixels []float32, group, column int) {
 				if uint(y) < uint(height) && uint(x) < uint(width) {
 					v = in[y*width+x]
 				}
-				pixels[tap] = v
-				tap++
+				pixels = append(pixels, v)
 			}
 		}
 	}
-}
-
-// tile multiplies rows of weights by a column of pixels. Four sums are what the
-// compiler keeps in registers with all that they need: twice as many run at
-// half the speed.
-func tile(w *[tileHeight][]float32, pixels []float32) (sums [tileHeight]float32) {
-	w0, w1, w2, w3 := w[0][:len(pixels)], w[1][:len(pixels)], w[2][:len(pixels)], w[3][:len(pixels)]
-	var s0, s1, s2, s3 float32
-	for k, p := range pixels {
-		s0 += w0[k] * p
-		s1 += w1[k] * p
-		s2 += w2[k] * p
-		s3 += w3[k] * p
-	}
-	return [tileHeight]float32{s0, s1, s2, s3}
+	return pixels
 }

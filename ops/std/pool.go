@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	kernels "github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -24,10 +25,10 @@ func newMaxPool(n ops.Node) (kernel, error) {
 		return nil, err
 	}
 	p.compute = map[ops.DType]poolFunc{
-		ops.Float32: slide(largest(float32(math.Inf(-1)))),
-		ops.Float64: slide(largest(math.Inf(-1))),
-		ops.Int8:    slide(largest(int8(math.MinInt8))),
-		ops.Uint8:   slide(largest(uint8(0))),
+		ops.Float32: slide(largest(float32(math.Inf(-1))), kernels.MaxPool2),
+		ops.Float64: slide(largest(math.Inf(-1)), largest2),
+		ops.Int8:    slide(largest(int8(math.MinInt8)), largest2),
+		ops.Uint8:   slide(largest(uint8(0)), largest2),
 	}
 	return p, nil
 }
@@ -52,8 +53,8 @@ func newAveragePool(n ops.Node) (kernel, error) {
 		return nil, fmt.Errorf("%w: dilations, which AveragePool has since opset 19", ops.ErrAttribute)
 	}
 	p.compute = map[ops.DType]poolFunc{
-		ops.Float32: slide(mean[float32](include != 0)),
-		ops.Float64: slide(mean[float64](include != 0)),
+		ops.Float32: slide(mean[float32](include != 0), mean2),
+		ops.Float64: slide(mean[float64](include != 0), mean2),
 	}
 	return p, nil
 }
@@ -131,71 +132,6 @@ func (p *pool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 		compute(out, x, &rows, &cols, lo, hi)
 		return nil
 	})
-}
-
-// slide makes a poolFunc of what reduces one window.
-func slide[T ops.Element](reduce func(image []T, width int, rows, cols span) T) poolFunc {
-	return func(out, x *ops.Tensor, rows, cols *axis, lo, hi int) {
-		d, _ := ops.Data[T](x)
-		o, _ := ops.Data[T](out)
-		spans := make([]span, cols.out)
-		for j := range spans {
-			spans[j] = cols.span(j)
-		}
-		for c := lo; c < hi; c++ {
-			image := d[c*rows.in*cols.in:][:rows.in*cols.in]
-			result := o[c*rows.out*cols.out:][:rows.out*cols.out]
-			for i := range rows.out {
-				r := rows.span(i)
-				for j, s := range spans {
-					result[i*cols.out+j] = reduce(image, cols.in, r, s)
-				}
-			}
-		}
-	}
-}
-
-// largest finds the maximum; lowest is what no element is below.
-func largest[T float32 | float64 | int8 | uint8](lowest T) func(image []T, width int, rows, cols span) T {
-	return func(image []T, width int, rows, cols span) T {
-		top := lowest
-		for i := range rows.count {
-			at := (rows.first+i*rows.step)*width + cols.first
-			for range cols.count {
-				if v := image[at]; v > top || v != v { // v is larger, or it is NaN
-					top = v
-				}
-				at += cols.step
-			}
-		}
-		return top
-	}
-}
-
-func mean[T float32 | float64](includePads bool) func(image []T, width int, rows, cols span) T {
-	return func(image []T, width int, rows, cols span) T {
-		total := 0.0
-		if rows.count == 2 && cols.count == 2 { // by far the most common
-			a := image[rows.first*width+cols.first:][:2]
-			b := image[(rows.first+rows.step)*width+cols.first:][:2]
-			total = float64(a[0]) + float64(a[1]) + float64(b[0]) + float64(b[1])
-			return T(total / float64(divisor(rows, cols, includePads)))
-		}
-		for i := range rows.count {
-			at := (rows.first+i*rows.step)*width + cols.first
-			for _, v := range image[at : at+cols.count] { // there are no dilations
-				total += float64(v)
-			}
-		}
-		return T(total / float64(divisor(rows, cols, includePads)))
-	}
-}
-
-func divisor(rows, cols span, includePads bool) int {
-	if includePads {
-		return rows.padded * cols.padded
-	}
-	return rows.count * cols.count
 }
 
 func sortedKeys(m map[ops.DType]poolFunc) []ops.DType {

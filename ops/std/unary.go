@@ -1,6 +1,7 @@
 package std
 
 import (
+	kernels "github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -9,7 +10,7 @@ import (
 // shape.
 func newRelu(n ops.Node) (kernel, error) {
 	return unary{
-		ops.Float32: each(relu[float32]),
+		ops.Float32: each(kernels.Relu),
 		ops.Float64: each(relu[float64]),
 		ops.Int32:   each(relu[int32]),
 		ops.Int64:   each(relu[int64]),

@@ -185,3 +185,8 @@ func (a *axis) span(out int) span {
 		padded: taps(a.in + a.behind),
 	}
 }
+
+// pairs reports whether windows are pairs of pixels side by side, all on the image.
+func (a *axis) pairs() bool {
+	return a.kernel == 2 && a.stride == 2 && a.dilation == 1 && a.before == 0 && 2*a.out <= a.in
+}

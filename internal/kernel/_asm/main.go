@@ -13,7 +13,7 @@ import (
 
 func main() {
 	ConstraintExpr("!purego")
-	for _, d := range []func() Mem{laneData, mixData, goldenLanes, stepData, signBits, minOverlap, ones} {
+	for _, d := range []func() Mem{laneData, mixData, goldenLanes, stepData, signBits, minOverlap, ones, numbers} {
 		d() // data stands before the functions that use it
 	}
 	sampleAVX512(false)
@@ -33,6 +33,20 @@ func main() {
 			updateAVX2(v, k)
 		}
 	}
+	for _, t := range []*tiling{&tilingAVX512, &tilingAVX2} {
+		for rows := 1; rows <= t.rows; rows++ {
+			for vectors := 1; vectors <= t.vectors; vectors++ {
+				t.tile(rows, vectors)
+			}
+		}
+		for groups := 1; groups <= maxGroups; groups++ {
+			t.pack(groups, false)
+		}
+		t.pack(1, true)
+		t.relu()
+		t.maxPool()
+	}
+	packAlongAVX2()
 	Generate()
 	if err := writeTables("../tables_amd64.go"); err != nil {
 		fmt.Fprintln(os.Stderr, err)

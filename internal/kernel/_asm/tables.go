@@ -22,7 +22,10 @@ var (
 	_ [chunk - %[1]d]struct{}
 	_ [%[1]d - chunk]struct{}
 )
-`, chunk)
+
+// maxGroups is the number of groups of columns that are packed at once.
+const maxGroups = %d
+`, chunk, maxGroups)
 	for _, tier := range []struct {
 		suffix, name string
 		lanes, most  int
@@ -40,6 +43,22 @@ var (
 			fmt.Fprintln(&b, "},")
 		}
 		fmt.Fprintln(&b, "}")
+	}
+	for _, t := range []*tiling{&tilingAVX512, &tilingAVX2} {
+		fmt.Fprintf(&b, "\n// gemm%[1]s holds the functions for tiles of 1 row, 2 and so on and 1 or %[2]d vectors of %[3]d columns.\n", t.suffix, t.vectors, t.lanes)
+		fmt.Fprintf(&b, "var gemm%s = tileTable{\nrows: %d, lanes: %d, vectors: %d, left: %d,\nrun: [][]tileFunc{\n", t.suffix, t.rows, t.lanes, t.vectors, t.left)
+		for rows := 1; rows <= t.rows; rows++ {
+			fmt.Fprintf(&b, "%d: {", rows)
+			for vectors := 1; vectors <= t.vectors; vectors++ {
+				fmt.Fprintf(&b, "%d: %s, ", vectors, t.name(rows, vectors))
+			}
+			fmt.Fprintln(&b, "},")
+		}
+		fmt.Fprintf(&b, "},\npack: [maxGroups + 1]packFunc{\npackMore%s", t.suffix)
+		for groups := 1; groups <= maxGroups; groups++ {
+			fmt.Fprintf(&b, ", pack%d%s", groups, t.suffix)
+		}
+		fmt.Fprintln(&b, "},\n}")
 	}
 	source, err := format.Source(b.Bytes())
 	if err != nil {

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// tiling is the shape of the tiles of C that a tier keeps in registers.
+type tiling struct {
+	suffix        string
+	lanes         int // numbers in a vector
+	rows, vectors int // of the largest tile
+	left          int // lanes of a packed row panel
+}
+
+// maxGroups is the number of groups of columns that are packed at once.
+const maxGroups = 3
+
+// The tiles leave registers for a row of B, and with AVX2 for an entry of A: an
+// AVX-512 multiplication takes that from memory.
+var (
+	tilingAVX512 = tiling{suffix: "AVX512", lanes: 16, rows: 14, vectors: 2, left: 16}
+	tilingAVX2   = tiling{suffix: "AVX2", lanes: 8, rows: 6, vectors: 2, left: 8}
+)
+
+func (t *tiling) register(i int) reg.VecPhysical {
+	if t.lanes == 8 {
+		return allZ[i].AsY().(reg.VecPhysical)
+	}
+	return allZ[i]
+}
+
+func (t *tiling) name(rows, vectors int) string {
+	return fmt.Sprintf("gemm%dx%d%s", rows, vectors*t.lanes, t.suffix)
+}
+
+// tile multiplies a panel of rows of A by a panel of columns of B. Each entry of
+// C is one chain of fused multiply-adds, whatever the tile.
+func (t *tiling) tile(rows, vectors int) {
+	name := t.name(rows, vectors)
+	TEXT(name, NOSPLIT, "func(k int, a, b, c *float32, ldc int, bias *float32)")
+	Doc(fmt.Sprintf("%s adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.", name))
+	Pragma("noescape")
+	k := Load(Param("k"), GP64())
+	a, b, c := Load(Param("a"), GP64()), Load(Param("b"), GP64()), Load(Param("c"), GP64())
+	ldc, bias := Load(Param("ldc"), GP64()), Load(Param("bias"), GP64())
+	size := 4 * t.lanes
+	sum := func(r, v int) reg.VecPhysical { return t.register(r*vectors + v) }
+	row := func(v int) reg.VecPhysical { return t.register(rows*vectors + v) }
+	entry := t.register(rows*vectors + vectors)
+	// each does something for all of the tile's vectors in C.
+	each := func(do func(at Mem, sum reg.VecPhysical)) {
+		at := GP64()
+		MOVQ(c, at)
+		for r := range rows {
+			for v := range vectors {
+				do(Mem{Base: at, Disp: size * v}, sum(r, v))
+			}
+			if r+1 < rows {
+				ADDQ(ldc, at)
+			}
+		}
+	}
+	SHLQ(U8(2), ldc)
+	TESTQ(bias, bias)
+	JZ(LabelRef("more"))
+	for r := range rows {
+		VBROADCASTSS(Mem{Base: bias, Disp: 4 * r}, sum(r, 0))
+		if vectors == 2 {
+			VMOVAPS(sum(r, 0), sum(r, 1))
+		}
+	}
+	JMP(LabelRef("product"))
+	Label("more")
+	each(func(at Mem, sum reg.VecPhysical) { VMOVUPS(at, sum) })
+	Label("product")
+	for v := range vectors {
+		VMOVUPS(Mem{Base: b, Disp: size * v}, row(v))
+	}
+	for r := range rows {
+		at := Mem{Base: a, Disp: 4 * r}
+		if t.lanes == 16 {
+			for v := range vectors {
+				VFMADD231PS_BCST(at, row(v), sum(r, v))
+			}
+			continue
+		}
+		VBROADCASTSS(at, entry)
+		for v := range vectors {
+			VFMADD231PS(entry, row(v), sum(r, v))
+		}
+	}
+	ADDQ(I32(4*t.left), a)
+	ADDQ(I32(size*t.vectors), b)
+	DECQ(k)
+	JNZ(LabelRef("product"))
+	each(func(at Mem, sum reg.VecPhysical) { VMOVUPS(sum, at) })
+	VZEROUPPER()
+	RET()
+}
+
+// pack writes one vector of columns of B for each tap. They come in groups: those
+// of one lie within as many numbers as a vector has, so that one load gets them
+// and one permutation orders them. The first groups are packed at once; more
+// comes to what is there.
+func (t *tiling) pack(groups int, more bool) {
+	name := fmt.Sprintf("pack%d%s", groups, t.suffix)
+	doc := "%s copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0."
+	if more {
+		name, doc = "packMore"+t.suffix, "%s does so for one group and leaves other lanes as they are."
+	}
+	TEXT(name, NOSPLIT, "func(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)")
+	Doc(fmt.Sprintf(doc, name))
+	Pragma("noescape")
+	dst, stride := Load(Param("dst"), GP64()), Load(Param("stride"), GP64())
+	x, taps, n := Load(Param("x"), GP64()), Load(Param("taps"), GP64()), Load(Param("n"), GP64())
+	in := Load(Param("groups"), GP64())
+	SHLQ(U8(2), stride)
+	v, out := t.register(14), t.register(15)
+	var pixels []reg.GPVirtual
+	var index, load, lanes []reg.Register
+	for g := range groups {
+		field := func(i int) Mem { return Mem{Base: in, Disp: 4 * (3*16*g + 16*i)} }
+		r := t.register(3 * g)
+		VMOVUPS(field(0), r)
+		index = append(index, r)
+		l, w := reg.Register(t.register(3*g+1)), reg.Register(t.register(3*g+2))
+		if t.lanes == 16 { // bits of numbers become bits of a mask
+			l, w = K(), K()
+			VMOVUPS(field(1), v)
+			VPMOVD2M(v, l)
+			VMOVUPS(field(2), v)
+			VPMOVD2M(v, w)
+		} else {
+			VMOVUPS(field(1), l)
+			VMOVUPS(field(2), w)
+		}
+		load, lanes = append(load, l), append(lanes, w)
+		pixels = append(pixels, GP64())
+	}
+	bases := Load(Param("bases"), GP64())
+	for g, p := range pixels {
+		MOVQ(Mem{Base: bases, Disp: 8 * g}, p)
+		LEAQ(Mem{Base: x, Index: p, Scale: 4}, p)
+	}
+	tap := GP64()
+	Label("tap")
+	MOVQ(Mem{Base: taps}, tap)
+	if more {
+		VMOVUPS(Mem{Base: dst}, out)
+	}
+	for g, p := range pixels {
+		at := Mem{Base: p, Index: tap, Scale: 4}
+		if t.lanes == 16 {
+			VMOVUPS_Z(at, load[g], v)
+			if g == 0 && !more {
+				VPERMPS_Z(v, index[g], lanes[g], out)
+			} else {
+				VPERMPS(v, index[g], lanes[g], out)
+			}
+			continue
+		}
+		VMASKMOVPS(at, load[g], v)
+		VPERMPS(v, index[g], v)
+		if g == 0 && !more {
+			VANDPS(lanes[g], v, out)
+		} else {
+			VBLENDVPS(lanes[g], v, out, out)
+		}
+	}
+	VMOVUPS(out, Mem{Base: dst})
+	ADDQ(Imm(8), taps)
+	ADDQ(stride, dst)
+	DECQ(n)
+	JNZ(LabelRef("tap"))
+	VZEROUPPER()
+	RET()
+}
+
+// packAlongAVX2 packs eight columns of B that lie along the taps.
+func packAlongAVX2() {
+	TEXT("packAlongAVX2", NOSPLIT, "func(dst *float32, stride int, x *float32, columns *[8]int, n int)")
+	Doc("packAlongAVX2 copies x[columns[l]+i] to dst[i*stride+l] for i below n, a multiple of 8, and l below 8.")
+	Pragma("noescape")
+	dst, stride := Load(Param("dst"), GP64()), Load(Param("stride"), GP64())
+	x, n := Load(Param("x"), GP64()), Load(Param("n"), GP64())
+	columns := Load(Param("columns"), GP64())
+	SHLQ(U8(2), stride)
+	Label("block")
+	at := GP64()
+	y := func(i int) reg.VecPhysical { return tilingAVX2.register(i) }
+	for l := range 8 {
+		MOVQ(Mem{Base: columns, Disp: 8 * l}, at)
+		VMOVUPS(Mem{Base: x, Index: at, Scale: 4}, y(l))
+	}
+	for i := 0; i < 8; i += 2 { // pairs of columns
+		VUNPCKLPS(y(i+1), y(i), y(8+i))
+		VUNPCKHPS(y(i+1), y(i), y(9+i))
+	}
+	for i := 0; i < 8; i += 4 { // fours; tap j of each half is in y(i+j)
+		for j := range 2 {
+			VSHUFPS(U8(0x44), y(8+i+2+j), y(8+i+j), y(i+2*j))
+			VSHUFPS(U8(0xee), y(8+i+2+j), y(8+i+j), y(i+2*j+1))
+		}
+	}
+	for half := range 2 {
+		for j := range 4 {
+			VPERM2F128(U8(0x20+0x11*half), y(4+j), y(j), y(8))
+			VMOVUPS(y(8), Mem{Base: dst})
+			ADDQ(stride, dst)
+		}
+	}
+	ADDQ(Imm(32), x)
+	SUBQ(Imm(8), n)
+	JNZ(LabelRef("block"))
+	VZEROUPPER()
+	RET()
+}

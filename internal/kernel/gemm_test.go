@@ -1,0 +1,188 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// gemmTask is a product of random matrices.
+type gemmTask struct {
+	transA, transB, accumulate bool
+	m, n, k, lda, ldb, ldc     int
+	a, b, c                    []float32
+}
+
+func randomGemm(r *rand.Rand) gemmTask {
+	size := func() int {
+		return r.IntN([]int{2, 8, 20, 40, 70, 300, 900}[r.IntN(7)])
+	}
+	g := gemmTask{
+		transA: r.IntN(2) == 0, transB: r.IntN(2) == 0, accumulate: r.IntN(2) == 0,
+		m: size(), n: size(), k: size(),
+	}
+	for g.m*g.n*g.k > 1<<19 {
+		g.m, g.n, g.k = (g.m+1)/2, (g.n+1)/2, (g.k+1)/2
+	}
+	matrix := func(rows, columns int, transposed bool) ([]float32, int) {
+		if transposed {
+			rows, columns = columns, rows
+		}
+		stride := columns + r.IntN(2)*r.IntN(40)
+		v := make([]float32, max(0, (rows-1)*stride+columns))
+		if rows == 0 || columns == 0 {
+			v = nil
+		}
+		for i := range v {
+			v[i] = 2*r.Float32() - 1
+		}
+		return v, stride
+	}
+	g.a, g.lda = matrix(g.m, g.k, g.transA)
+	g.b, g.ldb = matrix(g.k, g.n, g.transB)
+	g.c, g.ldc = matrix(g.m, g.n, false)
+	return g
+}
+
+func (g gemmTask) String() string {
+	return fmt.Sprintf("%d x %d x %d, transA %v, transB %v, accumulate %v", g.m, g.n, g.k, g.transA, g.transB, g.accumulate)
+}
+
+// run computes rows i0 to i1 and columns j0 to j1 in c.
+func (g gemmTask) run(c []float32, i0, i1, j0, j1 int) {
+	if i0 == i1 || j0 == j1 {
+		Gemm(g.transA, g.transB, i1-i0, j1-j0, g.k, g.a, g.lda, g.b, g.ldb, nil, g.ldc, g.accumulate)
+		return
+	}
+	a, b := g.a, g.b
+	if g.k > 0 {
+		if g.transA {
+			a = a[i0:]
+		} else {
+			a = a[i0*g.lda:]
+		}
+		if g.transB {
+			b = b[j0*g.ldb:]
+		} else {
+			b = b[j0:]
+		}
+	}
+	Gemm(g.transA, g.transB, i1-i0, j1-j0, g.k, a, g.lda, b, g.ldb, c[i0*g.ldc+j0:], g.ldc, g.accumulate)
+}
+
+// entry is the definition of entry (i, j), and the sum of the magnitudes.
+func (g gemmTask) entry(i, j int) (sum, size float64) {
+	if g.accumulate {
+		sum = float64(g.c[i*g.ldc+j])
+	}
+	for t := range g.k {
+		a, b := i*g.lda+t, t*g.ldb+j
+		if g.transA {
+			a = t*g.lda + i
+		}
+		if g.transB {
+			b = j*g.ldb + t
+		}
+		p := float64(g.a[a]) * float64(g.b[b])
+		sum += p
+		size += math.Abs(p)
+	}
+	return sum, size
+}
+
+// TestGemm compares every tier with the definition, in one piece and in random
+// pieces, and checks that nothing between the rows of C changes.
+func TestGemm(t *testing.T) {
+	for seed := range uint64(250) {
+		compareGemm(t, seed)
+	}
+}
+
+func compareGemm(t *testing.T, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 11))
+	g := randomGemm(r)
+	var assembly []float32
+	for _, tier := range Tiers() {
+		undo := Use(tier)
+		name := fmt.Sprintf("%v, seed %d: %v", tier, seed, g)
+		got, pieces := slices.Clone(g.c), slices.Clone(g.c)
+		g.run(got, 0, g.m, 0, g.n)
+		i, j := r.IntN(g.m+1), r.IntN(g.n+1)
+		g.run(pieces, 0, i, 0, j)
+		g.run(pieces, i, g.m, 0, j)
+		g.run(pieces, 0, i, j, g.n)
+		g.run(pieces, i, g.m, j, g.n)
+		undo()
+		require.Equal(t, got, pieces, "%s: split at %d, %d", name, i, j)
+		for at, v := range got {
+			if i, j := at/g.ldc, at%g.ldc; j < g.n {
+				want, size := g.entry(i, j)
+				requireNear(t, want, v, size, "%s: entry %d, %d", name, i, j)
+			} else if v != g.c[at] {
+				t.Fatalf("%s: behind row %d: %v was %v", name, i, v, g.c[at])
+			}
+		}
+		if tier == Portable {
+			continue
+		}
+		if assembly != nil {
+			require.Equal(t, assembly, got, "%s: the same chain of operations", name)
+		}
+		assembly = got
+	}
+}
+
+// FuzzGemm does so for as long as one likes.
+func FuzzGemm(f *testing.F) {
+	f.Add(uint64(0))
+	f.Fuzz(func(t *testing.T, seed uint64) { compareGemm(t, seed) })
+}
+
+func TestGemmChecks(t *testing.T) {
+	v := make([]float32, 12)
+	require.PanicsWithValue(t, "kernel: A is (3, 4) with 5 numbers from row to row, but has 12",
+		func() { Gemm(false, false, 3, 1, 4, v, 5, v, 1, v, 1, false) })
+	require.PanicsWithValue(t, "kernel: B is (4, 3) with 2 numbers from row to row, but has 12",
+		func() { Gemm(false, false, 3, 3, 4, v, 4, v, 2, v, 3, false) })
+	require.PanicsWithValue(t, "kernel: C is (3, 5) with 5 numbers from row to row, but has 12",
+		func() { Gemm(false, false, 3, 5, 1, v, 1, v, 5, v, 5, false) })
+	require.PanicsWithValue(t, "kernel: A is (-1, 4)", func() { Gemm(false, false, -1, 1, 4, v, 4, v, 1, v, 1, false) })
+	f := NewFilters(1, 2, 3, v[:6])
+	convolve := func(taps, offsets, places []int) func() {
+		return func() { f.Convolve(0, NewColumns(taps, offsets, places), v, nil, v, 2) }
+	}
+	taps := []int{0, 1, 2}
+	require.PanicsWithValue(t, "kernel: columns and taps to 12 of 12 numbers", convolve(taps, []int{0, 10}, []int{0, 1}))
+	require.PanicsWithValue(t, "kernel: offset -1 is negative", convolve(taps, []int{0, -1}, []int{0, 1}))
+	require.PanicsWithValue(t, "kernel: places to 10 and 2 rows, 2 apart, in an output of 12 numbers", convolve(taps, []int{0, 9}, []int{0, 10}))
+	require.PanicsWithValue(t, "kernel: 2 taps for 3, or columns for another tier", convolve(taps[1:], []int{0, 9}, []int{0, 1}))
+	require.PanicsWithValue(t, "kernel: 1 places for 2 columns", convolve(taps, []int{0, 9}, []int{0}))
+}
+
+// BenchmarkGemm reports how much of what the processor can do is reached; what it
+// can do is 2 multiplications and additions of 8 numbers a cycle on most.
+func BenchmarkGemm(b *testing.B) {
+	for _, tier := range Tiers() {
+		for _, s := range []struct {
+			m, n, k int
+			transB  bool
+		}{{64, 256, 800, false}, {512, 512, 512, false}, {512, 512, 512, true}, {64, 1024, 1024, true}, {1, 1024, 1024, true}, {32, 400, 25, false}} {
+			b.Run(fmt.Sprintf("%v/m=%d/n=%d/k=%d/transB=%v", tier, s.m, s.n, s.k, s.transB), func(b *testing.B) {
+				defer Use(tier)()
+				x, y, c := ones(s.m*s.k), ones(s.k*s.n), make([]float32, s.m*s.n)
+				ldb := s.n
+				if s.transB {
+					ldb = s.k
+				}
+				for b.Loop() {
+					Gemm(false, s.transB, s.m, s.n, s.k, x, s.k, y, ldb, c, s.n, false)
+				}
+				b.ReportMetric(2*float64(s.m)*float64(s.n)*float64(s.k)*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GFLOP/s")
+			})
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package kernel
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// randomPixels returns numbers of both signs, some of them zeros, infinite or NaN.
+func randomPixels(r *rand.Rand, n int) []float32 {
+	special := []float32{0, float32(math.Copysign(0, -1)), float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN())}
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = 2*r.Float32() - 1
+		if r.IntN(8) == 0 {
+			v[i] = special[r.IntN(len(special))]
+		}
+	}
+	return v
+}
+
+// requireSame wants the same numbers; NaN is the same as NaN.
+func requireSame(t *testing.T, want, got []float32, name string) {
+	t.Helper()
+	require.Len(t, got, len(want))
+	for i, w := range want {
+		if g := got[i]; w != g && (w == w || g == g) {
+			t.Fatalf("%s: number %d: want %v, got %v", name, i, w, g)
+		}
+	}
+}
+
+func TestRelu(t *testing.T) {
+	for n := range 100 {
+		x := randomPixels(rand.New(rand.NewPCG(uint64(n), 14)), n)
+		want := make([]float32, n)
+		for i, v := range x {
+			want[i] = v
+			if v <= 0 {
+				want[i] = 0
+			}
+		}
+		for _, tier := range Tiers() {
+			got := make([]float32, n)
+			undo := Use(tier)
+			Relu(got, x)
+			undo()
+			requireSame(t, want, got, tier.String())
+			for i, v := range got {
+				require.False(t, v == 0 && math.Signbit(float64(v)), "%v: number %d is -0", tier, i)
+			}
+		}
+	}
+}
+
+func TestMaxPool2(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 15))
+		rows, n := r.IntN(4), r.IntN(70)
+		width := 2*n + r.IntN(4)
+		x := randomPixels(r, 2*rows*width)
+		var want []float32
+		for i := range rows {
+			for j := range n {
+				at := 2*i*width + 2*j
+				top := x[at]
+				for _, v := range []float32{x[at+1], x[at+width], x[at+width+1]} {
+					if v > top || v != v {
+						top = v
+					}
+				}
+				want = append(want, top)
+			}
+		}
+		for _, tier := range Tiers() {
+			undo := Use(tier)
+			got := make([]float32, rows*n)
+			MaxPool2(got, x, rows, n, width)
+			undo()
+			requireSame(t, want, got, tier.String())
+		}
+	}
+	require.Panics(t, func() { MaxPool2(make([]float32, 9), make([]float32, 9), 1, 3, 5) })
+	require.Panics(t, func() { MaxPool2(make([]float32, 2), make([]float32, 7), 1, 2, 4) })
+	require.Panics(t, func() { MaxPool2(make([]float32, 1), make([]float32, 8), 1, 2, 4) })
+}

@@ -1,0 +1,92 @@
+package std
+
+import "github.com/spike-by-spike/sbs/ops"
+
+// slide makes a poolFunc of what reduces one window, and of what computes rows of
+// n results from windows of 2x2 pixels, which lie side by side in rows of width:
+// by far the most common.
+func slide[T ops.Element](reduce func(image []T, width int, rows, cols span) T, pairs func(out, x []T, rows, n, width int)) poolFunc {
+	return func(out, x *ops.Tensor, rows, cols *axis, lo, hi int) {
+		d, _ := ops.Data[T](x)
+		o, _ := ops.Data[T](out)
+		if rows.pairs() && cols.pairs() {
+			if rows.in == 2*rows.out { // all channels in one
+				pairs(o[lo*rows.out*cols.out:], d[lo*rows.in*cols.in:], (hi-lo)*rows.out, cols.out, cols.in)
+				return
+			}
+			for c := lo; c < hi; c++ {
+				pairs(o[c*rows.out*cols.out:], d[c*rows.in*cols.in:], rows.out, cols.out, cols.in)
+			}
+			return
+		}
+		spans := make([]span, cols.out)
+		for j := range spans {
+			spans[j] = cols.span(j)
+		}
+		for c := lo; c < hi; c++ {
+			image := d[c*rows.in*cols.in:][:rows.in*cols.in]
+			result := o[c*rows.out*cols.out:][:rows.out*cols.out]
+			for i := range rows.out {
+				r := rows.span(i)
+				for j, s := range spans {
+					result[i*cols.out+j] = reduce(image, cols.in, r, s)
+				}
+			}
+		}
+	}
+}
+
+// largest finds the maximum; lowest is what no element is below.
+func largest[T float32 | float64 | int8 | uint8](lowest T) func(image []T, width int, rows, cols span) T {
+	return func(image []T, width int, rows, cols span) T {
+		top := lowest
+		for i := range rows.count {
+			at := (rows.first+i*rows.step)*width + cols.first
+			for range cols.count {
+				top = max(top, image[at])
+				at += cols.step
+			}
+		}
+		return top
+	}
+}
+
+func mean[T float32 | float64](includePads bool) func(image []T, width int, rows, cols span) T {
+	return func(image []T, width int, rows, cols span) T {
+		total := 0.0
+		for i := range rows.count {
+			at := (rows.first+i*rows.step)*width + cols.first
+			for _, v := range image[at : at+cols.count] { // there are no dilations
+				total += float64(v)
+			}
+		}
+		return T(total / float64(divisor(rows, cols, includePads)))
+	}
+}
+
+// largest2 and mean2 are for pairs.
+func largest2[T float32 | float64 | int8 | uint8](out, x []T, rows, n, width int) {
+	for i := range rows {
+		result, top, bottom := out[i*n:][:n], x[2*i*width:][:2*n], x[(2*i+1)*width:][:2*n]
+		for j := range result {
+			result[j] = max(top[2*j], top[2*j+1], bottom[2*j], bottom[2*j+1])
+		}
+	}
+}
+
+func mean2[T float32 | float64](out, x []T, rows, n, width int) {
+	for i := range rows {
+		result, top, bottom := out[i*n:][:n], x[2*i*width:][:2*n], x[(2*i+1)*width:][:2*n]
+		for j := range result {
+			total := float64(top[2*j]) + float64(top[2*j+1]) + float64(bottom[2*j]) + float64(bottom[2*j+1])
+			result[j] = T(total / 4)
+		}
+	}
+}
+
+func divisor(rows, cols span, includePads bool) int {
+	if includePads {
+		return rows.padded * cols.padded
+	}
+	return rows.count * cols.count
+}
