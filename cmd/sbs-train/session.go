@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -145,7 +146,12 @@ func (f *flags) clear(j *job) error {
 	if err := os.MkdirAll(j.places.log, 0o755); err != nil {
 		return err
 	}
-	for _, path := range []string{j.places.checkpoint(), j.places.metrics()} {
+	// TensorBoard would show the events of both trainings as one.
+	events, err := filepath.Glob(filepath.Join(j.places.log, "events.out.tfevents.*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range append(events, j.places.checkpoint(), j.places.metrics()) {
 		_, err := os.Stat(path)
 		switch {
 		case errors.Is(err, os.ErrNotExist):
@@ -244,6 +250,9 @@ func (s *session) learn(ctx context.Context, b *subBatch) error {
 	}
 	rateW, rateEpsilonXY := s.tuner.Rates()
 	r, err := s.tuner.Step(ctx, runtime.Batch{Images: images, Labels: b.labels})
+	if errors.Is(err, runtime.ErrTune) {
+		return fmt.Errorf("sub-batch %d: %w; a smaller --lr may help", s.at.SubBatches, err)
+	}
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ const (
 	tuneBatch         = 24
 	tunePerUpdate     = 4
 	tuneRate1         = 0.001 // dialect 1 and networks of standard layers: steps are added
-	tuneRate2         = 0.01  // dialect 2: a step is a factor
+	tuneRate2         = 0.03  // dialect 2: a step is a factor
 	tuneRateEpsilonXY = 0.0005
 )
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"image/png"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -178,6 +179,7 @@ func TestModel(t *testing.T) {
 	require.Equal(t, int64(11), records[59].Epoch)
 	require.Equal(t, int64(5760), records[59].Images)
 	require.Nil(t, records[0].LearningRateEpsilonXY)
+	require.NotNil(t, records[0].LearningRateW)
 	require.InDelta(t, 0.2, *records[0].LearningRateW, 1e-9)
 	require.Less(t, *records[59].LearningRateW, 0.001, "a cosine down to 0")
 	checkLogs(t, log)
@@ -409,6 +411,42 @@ func TestCheckpointFile(t *testing.T) {
 		require.ErrorContains(t, err, "start anew with --force")
 	}
 	must(t, append(args, "--force")...)
+	events, err := filepath.Glob(filepath.Join(filepath.Dir(checkpoint), "events.*"))
+	require.NoError(t, err)
+	require.Len(t, events, 1, "those of the training before are gone")
+}
+
+// TestDiverged checks what is said of a training that does not work.
+func TestDiverged(t *testing.T) {
+	m := converttest.New(1)
+	n := &convert.Network{
+		Input:  convert.Size{Channels: 1, Height: 12, Width: 12},
+		Layers: []convert.Layer{m.Conv(converttest.Window(12, 1), 1, 3)},
+	}
+	n.Layers[0].(*convert.Conv).Bias.Float32s()[0] = float32(math.Inf(1))
+	data, err := convert.ToONNX(n, convert.Options{})
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	_, _, err = command(t, path, "--data", bars(t, 30, 0))
+	require.ErrorContains(t, err, "a smaller --lr may help")
+}
+
+// TestConvolutions trains a network without SbS layers.
+func TestConvolutions(t *testing.T) {
+	m := converttest.New(1)
+	n := &convert.Network{
+		Input:  convert.Size{Channels: 1, Height: 12, Width: 12},
+		Layers: []convert.Layer{m.Conv(converttest.Window(12, 1), 1, 3)},
+	}
+	data, err := convert.ToONNX(n, convert.Options{})
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	must(t, path, "--data", bars(t, 480, 100), "--epochs", "10", "--lr", "0.03", "--quiet")
+	r := metrics(t, strings.TrimSuffix(path, ".onnx")+"-tuned-log")
+	require.InDelta(t, 0.03, *r[0].LearningRateW, 1e-9)
+	require.Less(t, *r[len(r)-1].TestError, 20.0)
 }
 
 func TestResumeCommand(t *testing.T) {
