@@ -123,7 +123,8 @@ func TestInterrupted(t *testing.T) {
 					args = append(args, "--resume")
 				}
 			}
-			out, _ := must(t, append(args, "--workers", "3")...)
+			out, errOut := must(t, append(args, "--workers", "3")...)
+			require.Regexp(t, `epoch \d: loss .*  test .*\n$`, errOut, "the last epoch, though it ends before its images do")
 			require.Contains(t, out, "test accuracy")
 			require.Equal(t, read(t, filepath.Join(whole, "model.onnx")), read(t, filepath.Join(parts, "model.onnx")))
 			sameTraining(t, filepath.Join(whole, "Log"), filepath.Join(parts, "Log"))

@@ -325,7 +325,7 @@ func (s *session) conclude(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.at.EpochDone {
+	if s.at.EpochDone || last {
 		s.summarize()
 		s.at.Epoch = tally{}
 	}

@@ -207,12 +207,14 @@ func schedule(kind string, r pytorch.Rate) train.Schedule {
 // fewer images.
 func (j *job) perEpoch() int { return (j.images.Len() + j.batch - 1) / j.batch }
 
-// subBatches returns the number of sub-batches of the whole training.
+// subBatches returns the number of sub-batches of the whole training. It ends with
+// an update: what comes after the last one would be learnt from in vain.
 func (j *job) subBatches() int {
+	n := j.config.SubBatches
 	if j.byUpdates {
-		return j.steps * j.config.SubBatches
+		return j.steps * n
 	}
-	return max(j.steps*j.perEpoch(), j.config.SubBatches)
+	return max(j.steps*j.perEpoch()/n, 1) * n
 }
 
 // settings describes all that decides the result, to be compared when a training
