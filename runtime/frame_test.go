@@ -70,6 +70,7 @@ func TestRunAllocatesItsOutputsOnly(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		require.LessOrEqual(t, allocations, 60.0)
+		// The map, and of the output its shape (twice), numbers and what holds them.
+		require.LessOrEqual(t, allocations, 8.0)
 	}
 }

@@ -97,7 +97,7 @@ func filters(count, m, k int, a []float32, lda int, transposed bool) *Filters {
 		stepRow, stepTap = 1, lda
 	}
 	f.rows, f.taps = multiples(f.rows, 0, m, stepRow), multiples(f.taps, 0, k, stepTap)
-	f.packed = grow(f.packed, count*f.size())
+	f.packed = withRoom(f.packed, count*f.size())
 	for p := range f.panels {
 		first, last := part(m, f.panels, p)
 		t.plan(&f.packing, f.rows[first:last])
@@ -199,7 +199,7 @@ func depths(k int) int { return (k + maxDepth - 1) / maxDepth }
 // parts.
 func part(n, parts, i int) (lo, hi int) { return n * i / parts, n * (i + 1) / parts }
 
-func grow(v []float32, n int) []float32 {
+func withRoom(v []float32, n int) []float32 {
 	if cap(v) < n {
 		return aligned(n)
 	}

@@ -173,7 +173,7 @@ func BenchmarkGemm(b *testing.B) {
 		}{{64, 256, 800, false}, {512, 512, 512, false}, {512, 512, 512, true}, {64, 1024, 1024, true}, {1, 1024, 1024, true}, {32, 400, 25, false}} {
 			b.Run(fmt.Sprintf("%v/m=%d/n=%d/k=%d/transB=%v", tier, s.m, s.n, s.k, s.transB), func(b *testing.B) {
 				defer Use(tier)()
-				x, y, c := ones(s.m*s.k), ones(s.k*s.n), make([]float32, s.m*s.n)
+				x, y, c := slices.Repeat([]float32{1}, s.m*s.k), slices.Repeat([]float32{1}, s.k*s.n), make([]float32, s.m*s.n)
 				ldb := s.n
 				if s.transB {
 					ldb = s.k

@@ -3,7 +3,6 @@ package kernel
 import (
 	"math"
 	"math/rand/v2"
-	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -173,7 +172,7 @@ func TestUpdate(t *testing.T) {
 	})
 	t.Run("forgetting pulls towards uniform", func(t *testing.T) {
 		h := []float32{0.9, 0.1}
-		Update(h, []float32{1, 1}, make([]int32, 100), ones(100), nil, 0.3)
+		Update(h, []float32{1, 1}, make([]int32, 100), constants(100, 1), nil, 0.3)
 		require.InDeltaSlice(t, []float64{0.5, 0.5}, f64(h), 1e-5)
 	})
 }
@@ -216,53 +215,3 @@ func f64(v []float32) []float64 {
 	}
 	return out
 }
-
-func ones(n int) []float32 {
-	v := make([]float32, n)
-	for i := range v {
-		v[i] = 1
-	}
-	return v
-}
-
-func BenchmarkUpdate(b *testing.B) {
-	for _, n := range []int{10, 32, 64, 96} {
-		b.Run(sizeName(n), func(b *testing.B) {
-			const k, s = 25, 1600
-			r := rand.New(rand.NewPCG(1, 1))
-			w := make([]float32, k*n)
-			for i := range w {
-				w[i] = r.Float32()
-			}
-			spikes, h := make([]int32, s), make([]float32, n)
-			for i := range spikes {
-				spikes[i] = int32(r.IntN(k))
-			}
-			eps := ones(s)
-			for b.Loop() {
-				for i := range h {
-					h[i] = 1 / float32(n)
-				}
-				Update(h, w, spikes, eps, nil, 0)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*s), "ns/spike")
-		})
-	}
-}
-
-func BenchmarkSample(b *testing.B) {
-	for _, k := range []int{25, 800} {
-		b.Run(sizeName(k), func(b *testing.B) {
-			sums, thresholds := make([]float32, k), make([]uint32, k)
-			cumulate(sums, ones(k))
-			Thresholds(thresholds, sums)
-			spikes := make([]int32, 1600)
-			for b.Loop() {
-				Sample(spikes, thresholds, 1)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(spikes)), "ns/spike")
-		})
-	}
-}
-
-func sizeName(n int) string { return "n=" + strconv.Itoa(n) }

@@ -28,19 +28,27 @@ type Layer struct {
 	up      updater
 	fast    bool    // every q counts and every position has the same epsilons
 	runs    []steps // of the schedule
-	block   int     // thresholds for each coarse threshold, a power of 2
+	layout  layout
+}
+
+// layout is what lies in memory for the spikes of one position.
+type layout struct {
+	room   int    // thresholds
+	coarse int    // entries of what a search starts from
+	block  int    // thresholds for each of them, a power of 2, for assembly
+	fill   uint32 // what stands behind the thresholds of the patch
 }
 
 // updater is how a tier works on a group of positions.
 type updater struct {
-	positions int           // of a group; 1 means portable
-	vector    int           // float32 numbers in a vector
-	order     [coarse]uint8 // which of the coarse thresholds is where
-	inOrder   bool          // order is by size
-	flip      uint32        // bits of thresholds that are inverted
+	positions int  // of a group
+	partial   bool // a group may have fewer
+	vector    int  // float32 numbers that h and rows of weights have a multiple of
+	rows      bool // offsets are numbers of rows of weights, not bytes
+	layout    func(k int) layout
+	draw      func(l *Layer, s *Scratch, g int, sums []float32) // thresholds of position g
 	sample    func(l *Layer, s *Scratch, g, first int, scale uint32)
-	threshold func(t []uint32, sums []float32, k int) // as Thresholds; both have room for whole vectors
-	fast      func(l *Layer, s *Scratch, r steps)     // takes the common factor out itself
+	fast      func(l *Layer, s *Scratch, r steps) // takes the common factor out itself
 	general   func(l *Layer, s *Scratch, r steps)
 	row       rowDrawer // nil when there is none
 	transpose func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int)
@@ -65,46 +73,33 @@ type Schedule struct {
 	LowDiscrepancy bool
 }
 
-// maxRows bounds the rows of weights of the assembly tiers, so that byte offsets
-// of rows stay in 32 bits and the room for thresholds stays small. Patches are
-// far smaller.
-const maxRows = 1 << 16
-
 // NewLayer returns a layer with the (k, n) matrix of weights.
 func NewLayer(weights []float32, n int, s Schedule) *Layer {
+	k := len(weights) / n
 	l := &Layer{
-		k: len(weights) / n, n: n, spikes: len(s.Eps), places: s.Places, forgetting: s.Forgetting, eps: s.Eps,
-		lowDiscrepancy: s.LowDiscrepancy, width: n, weights: weights, up: updater{positions: 1, transpose: transpose},
+		k: k, n: n, spikes: len(s.Eps), places: s.Places, forgetting: s.Forgetting, eps: s.Eps,
+		lowDiscrepancy: s.LowDiscrepancy, up: updaterFor(active, k, n, s.Forgetting > 0),
 	}
-	up, ok := assembly(active, n)
-	ok = ok && l.k <= maxRows
-	if ok {
-		l.up = up
-		l.width = roundUp(n, up.vector)
-	}
+	l.layout = l.up.layout(k)
+	l.width = roundUp(n, l.up.vector)
 	l.initial = make([]float32, l.up.positions*l.width)
 	for i := range l.initial {
 		if i%l.width < n {
 			l.initial[i] = 1 / float32(n)
 		}
 	}
-	if !ok {
-		return l
-	}
-	l.weights = aligned(l.k * l.width)
-	for k := range l.k {
-		copy(l.weights[k*l.width:], weights[k*n:(k+1)*n])
+	l.weights = aligned(k * l.width)
+	for i := range k {
+		copy(l.weights[i*l.width:], weights[i*n:(i+1)*n])
 	}
 	l.fast = s.Places == 0 && s.Forgetting == 0 && slices.Min(weights) > MinOverlap
-	for l.block = 1; coarse*l.block < l.k; l.block *= 2 {
-	}
 	if s.Places == 0 {
 		l.plan(1)
 		return l
 	}
-	l.place = make([]int32, l.k)
-	for k := range l.place {
-		l.place[k] = int32(k % s.Places)
+	l.place = make([]int32, k)
+	for i := range l.place {
+		l.place[i] = int32(i % s.Places)
 	}
 	l.plan(s.MaxEpsXY)
 	return l
@@ -147,31 +142,24 @@ func aligned(n int) []float32 {
 // Positions returns the number of positions of a group.
 func (l *Layer) Positions() int { return l.up.positions }
 
-// coarse is the number of thresholds that a first look goes through.
-const coarse = 32
-
-// thresholds returns the room for those of one position. A search may look up to
-// 32 places behind the last.
-func (l *Layer) thresholds() int { return coarse*l.block + 32 }
-
 // Scratch is the state of one group of positions of a layer. It may be used again
 // and again, for one group at a time.
 type Scratch struct {
 	l    *Layer
 	jobs []job
 
+	live    int       // positions of this run
 	h       []float32 // (positions, width)
-	offsets []uint32  // (positions, chunk): byte offsets of rows of weights
+	offsets []uint32  // (positions, chunk): rows of weights, or where they start in bytes
 	eps     []float32 // (positions, chunk), when the layer is not fast
 	scales  []float32 // of the positions
 
-	thresholds []uint32  // (positions, l.thresholds())
-	coarse     []uint32  // (positions, coarse), in the order of up.order
-	row        []float32 // (k and a few more, RowLen): running sums, then thresholds
-	spans      [MaxSpans]Span
-	rowScales  [RowLen]float64 // what makes thresholds of the sums
-	spikes     []int32
-	random     []uint32 // a chunk, for up.sample
+	thresholds []uint32 // (positions rounded up to fours, layout.room)
+	coarse     []uint32 // (positions, layout.coarse)
+
+	row       []float32 // (k and a few more, RowLen): running sums, then thresholds
+	spans     [MaxSpans]Span
+	rowScales [RowLen]float64 // what makes thresholds of the sums
 }
 
 // job is one position.
@@ -184,20 +172,14 @@ type job struct {
 // NewScratch returns a Scratch for a layer.
 func (l *Layer) NewScratch() *Scratch {
 	p := l.up.positions
-	s := &Scratch{l: l, jobs: make([]job, p), h: make([]float32, p*l.width)}
-	if p == 1 {
-		s.thresholds = make([]uint32, l.k)
-		s.spikes = make([]int32, l.spikes)
-		return s
+	s := &Scratch{
+		l: l, jobs: make([]job, p), h: make([]float32, p*l.width), offsets: make([]uint32, p*chunk),
+		scales: make([]float32, p), thresholds: make([]uint32, roundUp(p, 4)*l.layout.room),
+		coarse: make([]uint32, p*l.layout.coarse),
 	}
-	s.offsets = make([]uint32, p*chunk)
-	s.scales = make([]float32, p)
-	s.thresholds = make([]uint32, roundUp(p, 4)*l.thresholds()) // rows come in fours
-	s.random = make([]uint32, chunk)
 	for i := range s.thresholds { // what lies behind those of a patch stays so
-		s.thresholds[i] = (1<<32 - 1) ^ l.up.flip
+		s.thresholds[i] = l.layout.fill
 	}
-	s.coarse = make([]uint32, p*coarse)
 	if !l.fast {
 		s.eps = make([]float32, p*chunk)
 	}
@@ -213,28 +195,7 @@ func (l *Layer) SumsLen() int { return roundUp(l.k, 16) }
 // part of epsilon_xy.
 func (s *Scratch) Draw(g int, sums []float32, key uint64, epsXY []float32) {
 	s.jobs[g] = job{key: key, epsXY: epsXY}
-	l := s.l
-	if l.up.positions == 1 {
-		Thresholds(s.thresholds, sums[:l.k])
-		return
-	}
-	t := s.thresholds[g*l.thresholds():][:l.thresholds()]
-	l.up.threshold(t, sums, l.k)
-	s.look(g)
-}
-
-// look copies the coarse thresholds of a position.
-func (s *Scratch) look(g int) {
-	l := s.l
-	t := s.thresholds[g*l.thresholds():][:l.thresholds()]
-	look := s.coarse[g*coarse:][:coarse]
-	if l.up.inOrder && l.block == 1 {
-		copy(look, t)
-		return
-	}
-	for i, at := range l.up.order {
-		look[i] = t[(int(at)+1)*l.block-1]
-	}
+	s.l.up.draw(s.l, s, g, sums)
 }
 
 // Give gives position g of the group its spikes.
@@ -260,42 +221,44 @@ func (s *Scratch) Run(n int) {
 	l := s.l
 	defer clear(s.jobs) // what they refer to is the caller's
 	copy(s.h, l.initial)
-	for g := n; g < len(s.jobs); g++ { // a group is always whole; the rest does what the first does
-		s.jobs[g] = s.jobs[0]
-		if s.jobs[0].given == nil {
-			copy(s.coarse[g*coarse:][:coarse], s.coarse)
-			size := l.thresholds()
-			copy(s.thresholds[g*size:][:size], s.thresholds)
-		}
-	}
-	if l.up.positions == 1 {
-		j := s.jobs[0]
-		spikes := j.given
-		if spikes == nil {
-			spikes = s.spikes
-			if l.lowDiscrepancy {
-				SampleLowDiscrepancy(spikes, s.thresholds, j.key)
-			} else {
-				Sample(spikes, s.thresholds, j.key)
-			}
-		}
-		Update(s.h, l.weights, spikes, l.eps, j.epsXY, l.forgetting)
-		return
+	s.live = n
+	if !l.up.partial {
+		s.live = len(s.jobs)
+		s.complete(n)
 	}
 	for _, r := range l.runs {
 		if r.first%chunk == 0 {
 			s.fill(r.first)
 		}
-		if l.fast {
-			l.up.fast(l, s, r)
-			continue
-		}
-		for g := range s.scales {
-			s.scales[g] = 1
-		}
-		l.up.general(l, s, r)
-		for g, scale := range s.scales {
-			multiply(s.h[g*l.width:][:l.width], 1/scale)
+		s.apply(r)
+	}
+}
+
+// apply applies spikes that fill has prepared.
+func (s *Scratch) apply(r steps) {
+	l := s.l
+	for g := range s.scales {
+		s.scales[g] = 1
+	}
+	if l.fast {
+		l.up.fast(l, s, r)
+		return
+	}
+	l.up.general(l, s, r)
+	for g, scale := range s.scales[:s.live] {
+		multiply(s.h[g*l.width:][:l.width], 1/scale)
+	}
+}
+
+// complete makes the positions from n on do what the first does, where a group
+// is always whole.
+func (s *Scratch) complete(n int) {
+	for g := n; g < len(s.jobs); g++ {
+		s.jobs[g] = s.jobs[0]
+		if s.jobs[0].given == nil {
+			lay := s.l.layout
+			copy(s.coarse[g*lay.coarse:][:lay.coarse], s.coarse)
+			copy(s.thresholds[g*lay.room:][:lay.room], s.thresholds)
 		}
 	}
 }
@@ -306,7 +269,10 @@ func (s *Scratch) fill(first int) {
 	l := s.l
 	n := min(chunk, l.spikes-first)
 	row := uint32(4 * l.width)
-	for g, j := range s.jobs {
+	if l.up.rows {
+		row = 1
+	}
+	for g, j := range s.jobs[:s.live] {
 		offsets := s.offsets[g*chunk:][:chunk]
 		switch {
 		case j.given != nil:

@@ -2,29 +2,30 @@
 
 package kernel
 
-import (
-	"cmp"
-	"math"
-	"slices"
-	"unsafe"
-)
+import "math"
 
-// assembly returns how a tier updates layers of n neurons, false when that is
-// the portable way.
-func assembly(t Tier, n int) (updater, bool) {
-	u := updater{vector: 8, order: levels, flip: 1 << 31, sample: sampleGroupAVX2, threshold: thresholdsGroupAVX2}
-	table := avx2
+// updaterFor returns how a tier updates layers of (k, n) weights.
+func updaterFor(t Tier, k, n int, forgetting bool) updater {
+	u := updater{vector: 8, draw: drawAVX2, sample: sampler(sampleAVX2, sampleLowDiscrepancyAVX2), layout: layoutAVX2}
+	table, wide := avx2, wideAVX2
 	if t == AVX512 {
-		u = updater{vector: 16, order: inOrder, inOrder: true, sample: sampleGroupAVX512, threshold: thresholdsGroupAVX512, row: rowAVX512{}}
-		table = avx512
+		u = updater{vector: 16, draw: drawAVX512, sample: sampler(sampleAVX512, sampleLowDiscrepancyAVX512), layout: layoutAVX512, row: rowAVX512{}}
+		table, wide = avx512, wideAVX512
 	}
+	u.transpose = transposeAVXAll
 	v := roundUp(n, u.vector) / u.vector
-	if t == Portable || v >= len(table) {
-		return updater{}, false
+	width := u.vector * v
+	if v >= len(table) {
+		width = roundUp(n, u.vector*wideVectors)
+	}
+	if t == Portable || k > maxRows || uint64(k)*uint64(4*width) > math.MaxUint32 {
+		return portable(forgetting)
+	}
+	if v >= len(table) {
+		return u.wide(wide)
 	}
 	f := table[v]
 	u.positions = f.positions
-	u.transpose = transposeAVXAll
 	u.fast = func(l *Layer, s *Scratch, r steps) {
 		f.fast(&s.h[0], &l.weights[0], &s.offsets[r.first%chunk], &r.num[0], r.n, r.inverse)
 	}
@@ -36,39 +37,69 @@ func assembly(t Tier, n int) (updater, bool) {
 			f.general(&s.h[0], &l.weights[0], &s.offsets[at], &s.eps[at], &s.scales[0], r.n, 1, 0)
 		}
 	}
-	return u, true
+	return u
 }
 
-// inOrder and levels are orders of the coarse thresholds: by size, and level by
-// level of the tree that a search goes down, the first three levels in 8 places.
-var (
-	inOrder = func() (o [coarse]uint8) {
-		for i := range o {
-			o[i] = uint8(i)
-		}
-		return o
-	}()
-	levels = [coarse]uint8{
-		15, 7, 23, 3, 11, 19, 27, 31,
-		1, 5, 9, 13, 17, 21, 25, 29,
-		0, 2, 4, 6, 8, 10, 12, 14,
-		16, 18, 20, 22, 24, 26, 28, 30,
+// wide makes u the updater of layers with more neurons than there are tables for.
+func (u updater) wide(f wideUpdate) updater {
+	u.positions, u.partial = wideGroup, true
+	u.vector *= wideVectors
+	u.fast = func(l *Layer, s *Scratch, r steps) {
+		f.fast(&s.h[0], &l.weights[0], &s.offsets[r.first%chunk], &r.num[0], r.n, r.inverse, 4*l.width, s.live)
 	}
+	u.general = func(l *Layer, s *Scratch, r steps) {
+		at := r.first % chunk
+		if l.forgetting > 0 {
+			f.forgetting(&s.h[0], &l.weights[0], &s.offsets[at], &s.eps[at], &s.scales[0], r.n, 1+l.forgetting, l.forgetting/float32(l.n), 4*l.width, s.live)
+		} else {
+			f.general(&s.h[0], &l.weights[0], &s.offsets[at], &s.eps[at], &s.scales[0], r.n, 1, 0, 4*l.width, s.live)
+		}
+	}
+	return u
+}
+
+// wideUpdate holds functions for any number of neurons.
+type wideUpdate struct {
+	fast                func(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, rowBytes, positions int)
+	general, forgetting func(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, rowBytes, positions int)
+}
+
+var (
+	wideAVX2   = wideUpdate{updateFastWideAVX2, updateGeneralWideAVX2, updateForgettingWideAVX2}
+	wideAVX512 = wideUpdate{updateFastWideAVX512, updateGeneralWideAVX512, updateForgettingWideAVX512}
 )
 
-// transposeAVXAll leaves to portable code what is beyond whole blocks.
-func transposeAVXAll(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
-	r, c := rows&^3, cols&^3
-	if r > 0 && c > 0 {
-		_, _ = dst[(c-1)*dstStride+r-1], src[(r-1)*srcStride+c-1]
-		transposeAVX(&dst[0], 4*dstStride, &src[0], 4*srcStride, r, c)
+// maxRows bounds the rows of weights of the assembly tiers: numbers of rows must
+// stay signed 32-bit integers with what is looked at behind them. A patch of so
+// many entries would not fit into memory together with its weights.
+const maxRows = 1 << 30
+
+// coarse is the number of thresholds that a first look goes through.
+const coarse = 32
+
+// A search may look up to 32 places behind the last threshold.
+func layoutAVX512(k int) layout {
+	l := layout{coarse: coarse, block: 1, fill: 1<<32 - 1}
+	for coarse*l.block < k {
+		l.block *= 2
 	}
-	if c < cols {
-		transpose(dst[c*dstStride:], dstStride, src[c:], srcStride, r, cols-c)
-	}
-	if r < rows {
-		transpose(dst[r:], dstStride, src[r*srcStride:], srcStride, rows-r, cols)
-	}
+	l.room = coarse*l.block + 32
+	return l
+}
+
+func layoutAVX2(k int) layout {
+	l := layoutAVX512(k)
+	l.fill ^= signBit
+	return l
+}
+
+// levels is the order of the coarse thresholds for AVX2: level by level of the
+// tree that a search goes down, the first three levels in 8 places.
+var levels = [coarse]uint8{
+	15, 7, 23, 3, 11, 19, 27, 31,
+	1, 5, 9, 13, 17, 21, 25, 29,
+	0, 2, 4, 6, 8, 10, 12, 14,
+	16, 18, 20, 22, 24, 26, 28, 30,
 }
 
 type generalFunc func(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32)
@@ -79,90 +110,58 @@ type update struct {
 	general, forgetting generalFunc
 }
 
-// sampleGroupAVX512 draws position g's spikes of a chunk, rounded up to whole
+type sampleFunc func(dst *uint32, n int, coarse *[coarse]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
+
+// sampler returns what draws position g's spikes of a chunk, rounded up to whole
 // vectors, and multiplies them by scale.
-func sampleGroupAVX512(l *Layer, s *Scratch, g, first int, scale uint32) {
-	n := roundUp(min(chunk, l.spikes-first), l.up.vector)
-	dst, look := &s.offsets[g*chunk], (*[coarse]uint32)(s.coarse[g*coarse:])
-	thresholds, key := &s.thresholds[g*l.thresholds()], s.jobs[g].key
-	if l.lowDiscrepancy {
-		sampleLowDiscrepancyAVX512(dst, n, look, thresholds, uint32(l.block), uint64(evenNumber(key, first)), scale)
-	} else {
-		sampleAVX512(dst, n, look, thresholds, uint32(l.block), counter(key, first), scale)
-	}
-}
-
-// thresholdsGroupAVX512 computes whole vectors of thresholds and makes those
-// behind the last what they were.
-func thresholdsGroupAVX512(t []uint32, sums []float32, k int) {
-	thresholdsAVX512(&t[0], &sums[0], len(sums), (1<<32)/float64(sums[k-1]))
-	for i := k - 1; i < len(sums); i++ {
-		t[i] = 1<<32 - 1
-	}
-}
-
-// rowAVX512 is the rowDrawer.
-type rowAVX512 struct{}
-
-func (rowAVX512) cumulate(s *Scratch, x []float32, offsets []int32) {
-	var starts [MaxSpans]int
-	var lanes [MaxSpans]uint32
-	first := 0
-	for i, p := range s.spans {
-		starts[i] = p.Start - first
-		lanes[i] = (1<<p.N - 1) << first
-		first += p.N
-	}
-	cumulateRowAVX512(&s.row[0], &x[0], &starts, &lanes, &offsets[0], len(offsets))
-}
-
-func (rowAVX512) thresholds(s *Scratch, g, n int) {
-	l := s.l
-	thresholdRowAVX512(&s.row[0], l.k, &s.rowScales, n > RowLen/2)
-	last := s.row[(l.k-1)*RowLen:][:RowLen]
-	for i := range last {
-		last[i] = math.Float32frombits(1<<32 - 1)
-	}
-	t := s.thresholds[g*l.thresholds():]
-	floats := unsafe.Slice((*float32)(unsafe.Pointer(&t[0])), len(t)) // only bits are moved
-	transposeAVXAll(floats, l.thresholds(), s.row, RowLen, len(s.row)/RowLen, min(roundUp(n, 4), roundUp(l.up.positions, 4)-g))
-}
-
-// sampleGroupAVX2 draws position g's spikes of a chunk and multiplies them by
-// scale. The random numbers themselves come from scalar code, which is as fast.
-func sampleGroupAVX2(l *Layer, s *Scratch, g, first int, scale uint32) {
-	n := roundUp(min(chunk, l.spikes-first), l.up.vector)
-	key, random := s.jobs[g].key, s.random[:n]
-	if l.lowDiscrepancy {
-		r := evenNumber(key, first)
-		for i := range random {
-			random[i] = r
-			r += goldenStep
-		}
-	} else {
-		state := counter(key, first)
-		for i := 0; i+1 < len(random); i += 2 {
-			w := mix(state)
-			random[i], random[i+1] = uint32(w), uint32(w>>32)
-			state += gamma
+func sampler(random, lowDiscrepancy sampleFunc) func(l *Layer, s *Scratch, g, first int, scale uint32) {
+	return func(l *Layer, s *Scratch, g, first int, scale uint32) {
+		n := roundUp(min(chunk, l.spikes-first), 16)
+		dst, look := &s.offsets[g*chunk], (*[coarse]uint32)(s.coarse[g*coarse:])
+		thresholds, key := &s.thresholds[g*l.layout.room], s.jobs[g].key
+		if l.lowDiscrepancy {
+			lowDiscrepancy(dst, n, look, thresholds, uint32(l.layout.block), uint64(evenNumber(key, first)), scale)
+		} else {
+			random(dst, n, look, thresholds, uint32(l.layout.block), counter(key, first), scale)
 		}
 	}
-	dst, thresholds := s.offsets[g*chunk:][:n], s.thresholds[g*l.thresholds():][:l.thresholds()]
-	if l.block <= 32 {
-		searchAVX2(&dst[0], &random[0], n, (*[coarse]uint32)(s.coarse[g*coarse:]), &thresholds[0], uint32(l.block), scale)
+}
+
+// drawAVX512 computes whole vectors of thresholds and makes those behind the last
+// what they were.
+func drawAVX512(l *Layer, s *Scratch, g int, sums []float32) {
+	t := s.thresholds[g*l.layout.room:][:l.layout.room]
+	thresholdsAVX512(&t[0], &sums[0], len(sums), (1<<32)/float64(sums[l.k-1]))
+	for i := l.k - 1; i < len(sums); i++ {
+		t[i] = l.layout.fill
+	}
+	lookAVX512(l, s, g)
+}
+
+// lookAVX512 copies the coarse thresholds of position g, the last of each block.
+func lookAVX512(l *Layer, s *Scratch, g int) {
+	t, look := s.thresholds[g*l.layout.room:][:l.layout.room], s.coarse[g*coarse:][:coarse]
+	if l.layout.block == 1 {
+		copy(look, t)
 		return
 	}
-	for i, r := range random {
-		k, _ := slices.BinarySearchFunc(thresholds, r^l.up.flip, func(t, r uint32) int { return cmp.Compare(int32(t), int32(r)) })
-		dst[i] = uint32(k) * scale
+	for i := range look {
+		look[i] = t[(i+1)*l.layout.block-1]
 	}
 }
 
-// thresholdsGroupAVX2 computes thresholds in the form that signed comparison
-// takes.
-func thresholdsGroupAVX2(t []uint32, sums []float32, k int) {
-	Thresholds(t[:k], sums[:k])
-	for i := range t[:k] {
-		t[i] ^= 1 << 31
+// signBit turns the order of unsigned integers into that of signed ones.
+const signBit = 1 << 31
+
+// drawAVX2 computes thresholds in the form that signed comparison takes.
+func drawAVX2(l *Layer, s *Scratch, g int, sums []float32) {
+	t := s.thresholds[g*l.layout.room:][:l.layout.room]
+	Thresholds(t[:l.k], sums[:l.k])
+	for i := range t[:l.k] {
+		t[i] ^= signBit
+	}
+	look := s.coarse[g*coarse:][:coarse]
+	for i, at := range levels {
+		look[i] = t[(int(at)+1)*l.layout.block-1]
 	}
 }

@@ -2,7 +2,10 @@ package kernel
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,12 +24,29 @@ type task struct {
 	given          [][]int32 // nil to draw
 }
 
-func randomTask(r *rand.Rand) task {
-	pick := func(v ...int) int { return v[r.IntN(len(v))] }
-	c := task{
-		k: pick(1, 2, 3, 16, 25, 31, 32, 33, 64, 200, 576, 800, 1024, 1500), n: 1 + r.IntN(pick(8, 16, 32, 64, 100, 130)),
+// sizes are the bounds from which random tasks pick theirs.
+type sizes struct {
+	k, n, spikes []int
+	positions    int
+}
+
+var (
+	largeSizes = sizes{
+		k: []int{1, 2, 3, 16, 25, 31, 32, 33, 64, 200, 576, 800, 1024, 1500}, n: []int{8, 16, 32, 64, 100, 130, 700},
+		spikes: []int{1, 2, 15, 16, 17, 100, 159, 160, 161, 320, 500}, positions: 30,
 	}
-	spikes := pick(1, 2, 15, 16, 17, 100, 159, 160, 161, 320, 500)
+	// Most of these take some microseconds.
+	smallSizes = sizes{
+		k: []int{1, 2, 3, 5, 8, 9, 16, 25, 31, 33, 40, 70}, n: []int{2, 4, 8, 9, 16, 16, 17, 32, 33, 50, 70, 140},
+		spikes: []int{1, 2, 3, 4, 5, 7, 8, 9, 12, 16, 20, 40, 170}, positions: 2,
+	}
+)
+
+// randomTask is a task with the sizes given, and fewer neurons and positions.
+func randomTask(r *rand.Rand, z sizes) task {
+	pick := func(v ...int) int { return v[r.IntN(len(v))] }
+	c := task{k: pick(z.k...), n: 1 + r.IntN(pick(z.n...))}
+	spikes := pick(z.spikes...)
 	zeros := r.IntN(3) == 0
 	c.weights = make([]float32, c.k*c.n)
 	for i := range c.weights {
@@ -47,7 +67,7 @@ func randomTask(r *rand.Rand) task {
 		c.places = pick(1, 4, 9, 25)
 	}
 	c.lowDiscrepancy = r.IntN(3) == 0
-	positions := 1 + r.IntN(30)
+	positions := 1 + r.IntN(z.positions)
 	given := r.IntN(3) == 0
 	for range positions {
 		sums, p := make([]float32, c.k), make([]float32, c.k)
@@ -107,69 +127,110 @@ func (c task) run(shift int) [][]float32 {
 	return out
 }
 
-// TestTiers compares every tier with the portable one.
+// reference computes the positions one by one, by Sample and Update.
+func (c task) reference() [][]float32 {
+	out := make([][]float32, len(c.sums))
+	thresholds := make([]uint32, c.k)
+	for i, sums := range c.sums {
+		spikes := c.given[i]
+		if spikes == nil {
+			spikes = make([]int32, len(c.eps))
+			Thresholds(thresholds, sums)
+			if c.lowDiscrepancy {
+				SampleLowDiscrepancy(spikes, thresholds, Key(1, 2, 3, uint64(i)))
+			} else {
+				Sample(spikes, thresholds, Key(1, 2, 3, uint64(i)))
+			}
+		}
+		h := make([]float32, c.n)
+		for n := range h {
+			h[n] = 1 / float32(c.n)
+		}
+		Update(h, c.weights, spikes, c.eps, c.epsXY[i], c.forgetting)
+		out[i] = h
+	}
+	return out
+}
+
+func (c task) String() string {
+	return fmt.Sprintf("K %d, N %d, S %d, %d places, forgetting %v", c.k, c.n, len(c.eps), c.places, c.forgetting)
+}
+
+// TestTiers compares every tier with the plain way.
 func TestTiers(t *testing.T) {
 	const cases = 2000
 	for seed := range uint64(cases) {
-		compareTiers(t, seed)
+		compareTiers(t, seed, largeSizes)
 	}
 }
 
 // FuzzTiers does so for as long as one likes.
 func FuzzTiers(f *testing.F) {
 	f.Add(uint64(0))
-	f.Fuzz(func(t *testing.T, seed uint64) { compareTiers(t, seed) })
+	f.Fuzz(func(t *testing.T, seed uint64) { compareTiers(t, seed, largeSizes) })
 }
 
-func compareTiers(t *testing.T, seed uint64) {
-	c := randomTask(rand.New(rand.NewPCG(seed, 7)))
-	var want [][]float32
+// casesVariable is the environment variable with the number of cases of
+// TestTiersOften.
+const casesVariable = "SBS_KERNEL_CASES"
+
+// TestTiersOften does so with many small layers.
+func TestTiersOften(t *testing.T) {
+	cases := uint64(20_000)
+	if v := os.Getenv(casesVariable); v != "" {
+		var err error
+		cases, err = strconv.ParseUint(v, 10, 64)
+		require.NoError(t, err, casesVariable)
+	}
+	var worst float64
+	for seed := range cases {
+		worst = max(worst, compareTiers(t, seed, smallSizes))
+	}
+	t.Logf("%d cases, largest difference %.2g", cases, worst)
+}
+
+// compareTiers returns the largest difference.
+func compareTiers(t *testing.T, seed uint64, z sizes) (worst float64) {
+	c := randomTask(rand.New(rand.NewPCG(seed, 7)), z)
+	want := c.reference()
 	for _, tier := range Tiers() {
 		undo := Use(tier)
-		got, shifted := c.run(0), c.run(int(seed%5))
-		undo()
-		name := fmt.Sprintf("%v, seed %d: K %d, N %d, S %d, %d places, forgetting %v", tier, seed, c.k, c.n, len(c.eps), c.places, c.forgetting)
-		require.Equal(t, got, shifted, "%s: the grouping must not matter", name)
-		if want == nil {
-			want = got // of the first, the portable
-			continue
+		got := c.run(0)
+		if seed%8 == 0 {
+			require.Equal(t, got, c.run(int(1+seed/8%5)), "%v, seed %d: %v: the grouping must not matter", tier, seed, c)
 		}
+		undo()
 		for i := range want {
-			for n := range want[i] {
-				require.InDelta(t, want[i][n], got[i][n], 1e-5, "%s: position %d, neuron %d", name, i, n)
+			for n, w := range want[i] {
+				d := math.Abs(float64(w) - float64(got[i][n]))
+				if !(d <= 1e-5) {
+					t.Fatalf("%v, seed %d: %v: position %d, neuron %d is %v, want %v", tier, seed, c, i, n, got[i][n], w)
+				}
+				worst = max(worst, d)
 			}
 		}
 	}
+	return worst
 }
 
-// BenchmarkLayer is one position of a layer, with drawing.
-func BenchmarkLayer(b *testing.B) {
-	for _, tier := range Tiers() {
-		for _, size := range []struct{ k, n int }{{25, 32}, {800, 64}, {576, 96}, {96, 10}} {
-			b.Run(fmt.Sprintf("%v/k=%d/n=%d", tier, size.k, size.n), func(b *testing.B) {
-				defer Use(tier)()
-				r := rand.New(rand.NewPCG(1, 1))
-				weights, sums := make([]float32, size.k*size.n), make([]float32, size.k)
-				for i := range weights {
-					weights[i] = 0.01 + r.Float32()
-				}
-				cumulate(sums, ones(size.k))
-				const spikes = 1600
-				eps := make([]float32, spikes)
-				for i := range eps {
-					eps[i] = 0.1
-				}
-				l := NewLayer(weights, size.n, Schedule{Eps: eps})
-				sums = append(sums, make([]float32, l.SumsLen()-size.k)...)
-				s := l.NewScratch()
-				for b.Loop() {
-					for g := range l.Positions() {
-						s.Draw(g, sums, uint64(g), nil)
-					}
-					s.Run(l.Positions())
-				}
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*spikes*l.Positions()), "ns/spike")
-			})
+// TestManyRows has a patch of more entries than any usual one.
+func TestManyRows(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for _, n := range []int{3, 100} {
+		c := randomTask(r, sizes{k: []int{70_000}, n: []int{1}, spikes: []int{200}, positions: 3})
+		c.n = n
+		c.weights = make([]float32, c.k*n)
+		for i := range c.weights {
+			c.weights[i] = 1e-4 + r.Float32()
+		}
+		want := c.reference()
+		for _, tier := range Tiers() {
+			undo := Use(tier)
+			got := c.run(0)
+			undo()
+			for i := range want {
+				require.InDeltaSlice(t, want[i], got[i], 1e-5, "%v: %v", tier, c)
+			}
 		}
 	}
 }

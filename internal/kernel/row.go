@@ -21,9 +21,9 @@ func (l *Layer) DrawsRows() bool { return l.up.row != nil }
 type rowDrawer interface {
 	cumulate(s *Scratch, x []float32, offsets []int32) // of s.spans into s.row
 
-	// thresholds writes the thresholds of positions g, g+1, ..., n of them and a
-	// few more of the group, from s.row and s.rowScales. It overwrites the sums.
-	thresholds(s *Scratch, g, n int)
+	// draw writes the thresholds of positions g, g+1, ..., n of them and a few more
+	// of the group, from s.row and s.rowScales. It overwrites the sums.
+	draw(s *Scratch, g, n int)
 }
 
 // CumulateRow forms the running sums of the patches of all positions of the spans
@@ -56,8 +56,5 @@ func (s *Scratch) DrawRow(g int, totals *[RowLen]float32, keys []uint64, epsXY *
 		s.jobs[g+i] = job{key: key, epsXY: epsXY[i]}
 		s.rowScales[i] = (1 << 32) / float64(totals[i])
 	}
-	l.up.row.thresholds(s, g, len(keys))
-	for i := range keys {
-		s.look(g + i)
-	}
+	l.up.row.draw(s, g, len(keys))
 }

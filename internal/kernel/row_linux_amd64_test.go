@@ -73,7 +73,7 @@ func TestRows(t *testing.T) {
 				p := g + i
 				require.Equal(t, alone.jobs[p], together.jobs[p])
 				require.Equal(t, alone.coarse[p*coarse:][:coarse], together.coarse[p*coarse:][:coarse])
-				size := l.thresholds()
+				size := l.layout.room
 				require.Equal(t, alone.thresholds[p*size:][:size], together.thresholds[p*size:][:size], "k %d, position %d of %d", k, i, count)
 			}
 		}

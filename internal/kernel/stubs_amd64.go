@@ -74,129 +74,140 @@ func updateGeneral32AVX512(h *float32, weights *float32, offsets *uint32, eps *f
 //go:noescape
 func updateForgetting32AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateFast48AVX512 applies n spikes to each of 6 positions of 48 neurons and multiplies h by a factor.
+// updateFast48AVX512 applies n spikes to each of 8 positions of 48 neurons and multiplies h by a factor.
 //
 //go:noescape
 func updateFast48AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
-// updateGeneral48AVX512 applies n spikes to each of 6 positions of 48 neurons.
+// updateGeneral48AVX512 applies n spikes to each of 8 positions of 48 neurons.
 //
 //go:noescape
 func updateGeneral48AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateForgetting48AVX512 applies n spikes to each of 6 positions of 48 neurons.
+// updateForgetting48AVX512 applies n spikes to each of 8 positions of 48 neurons.
 //
 //go:noescape
 func updateForgetting48AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateFast64AVX512 applies n spikes to each of 6 positions of 64 neurons and multiplies h by a factor.
+// updateFast64AVX512 applies n spikes to each of 12 positions of 64 neurons and multiplies h by a factor.
 //
 //go:noescape
 func updateFast64AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
-// updateGeneral64AVX512 applies n spikes to each of 6 positions of 64 neurons.
+// updateGeneral64AVX512 applies n spikes to each of 12 positions of 64 neurons.
 //
 //go:noescape
 func updateGeneral64AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateForgetting64AVX512 applies n spikes to each of 6 positions of 64 neurons.
+// updateForgetting64AVX512 applies n spikes to each of 12 positions of 64 neurons.
 //
 //go:noescape
 func updateForgetting64AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateFast80AVX512 applies n spikes to each of 4 positions of 80 neurons and multiplies h by a factor.
+// updateFast80AVX512 applies n spikes to each of 12 positions of 80 neurons and multiplies h by a factor.
 //
 //go:noescape
 func updateFast80AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
-// updateGeneral80AVX512 applies n spikes to each of 4 positions of 80 neurons.
+// updateGeneral80AVX512 applies n spikes to each of 12 positions of 80 neurons.
 //
 //go:noescape
 func updateGeneral80AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateForgetting80AVX512 applies n spikes to each of 4 positions of 80 neurons.
+// updateForgetting80AVX512 applies n spikes to each of 12 positions of 80 neurons.
 //
 //go:noescape
 func updateForgetting80AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateFast96AVX512 applies n spikes to each of 4 positions of 96 neurons and multiplies h by a factor.
+// updateFast96AVX512 applies n spikes to each of 12 positions of 96 neurons and multiplies h by a factor.
 //
 //go:noescape
 func updateFast96AVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
-// updateGeneral96AVX512 applies n spikes to each of 4 positions of 96 neurons.
+// updateGeneral96AVX512 applies n spikes to each of 12 positions of 96 neurons.
 //
 //go:noescape
 func updateGeneral96AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateForgetting96AVX512 applies n spikes to each of 4 positions of 96 neurons.
+// updateForgetting96AVX512 applies n spikes to each of 12 positions of 96 neurons.
 //
 //go:noescape
 func updateForgetting96AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// searchAVX2 writes scale times the spikes for n random numbers, n a multiple of 8,
-// which it overwrites. There are 32*block thresholds, block a power of 2 up to 32,
-// with their highest bits flipped, and the tree holds the last of each block.
+// sampleAVX2 writes scale times the spikes for n consecutive random numbers, n a
+// multiple of 8 and at most a chunk; the state is key + gamma times the number of the first word + 1.
+// There are 32*block thresholds, block a power of 2, with their highest bits
+// flipped, and the tree holds the last of each block. Behind the last threshold
+// there must be 32 of the largest number.
 //
 //go:noescape
-func searchAVX2(dst *uint32, random *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, scale uint32)
+func sampleAVX2(dst *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
 
-// updateFast8AVX2 applies n spikes to each of 24 positions of 8 neurons and multiplies h by a factor.
+// sampleLowDiscrepancyAVX2 writes scale times the spikes for n consecutive random numbers, n a
+// multiple of 8 and at most a chunk; the state is the first random number.
+// There are 32*block thresholds, block a power of 2, with their highest bits
+// flipped, and the tree holds the last of each block. Behind the last threshold
+// there must be 32 of the largest number.
+//
+//go:noescape
+func sampleLowDiscrepancyAVX2(dst *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
+
+// updateFast8AVX2 applies n spikes to each of 12 positions of 8 neurons and multiplies h by a factor.
 //
 //go:noescape
 func updateFast8AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
-// updateGeneral8AVX2 applies n spikes to each of 24 positions of 8 neurons.
+// updateGeneral8AVX2 applies n spikes to each of 12 positions of 8 neurons.
 //
 //go:noescape
 func updateGeneral8AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateForgetting8AVX2 applies n spikes to each of 24 positions of 8 neurons.
+// updateForgetting8AVX2 applies n spikes to each of 12 positions of 8 neurons.
 //
 //go:noescape
 func updateForgetting8AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateFast16AVX2 applies n spikes to each of 24 positions of 16 neurons and multiplies h by a factor.
+// updateFast16AVX2 applies n spikes to each of 12 positions of 16 neurons and multiplies h by a factor.
 //
 //go:noescape
 func updateFast16AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
-// updateGeneral16AVX2 applies n spikes to each of 24 positions of 16 neurons.
+// updateGeneral16AVX2 applies n spikes to each of 12 positions of 16 neurons.
 //
 //go:noescape
 func updateGeneral16AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateForgetting16AVX2 applies n spikes to each of 24 positions of 16 neurons.
+// updateForgetting16AVX2 applies n spikes to each of 12 positions of 16 neurons.
 //
 //go:noescape
 func updateForgetting16AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateFast24AVX2 applies n spikes to each of 16 positions of 24 neurons and multiplies h by a factor.
+// updateFast24AVX2 applies n spikes to each of 12 positions of 24 neurons and multiplies h by a factor.
 //
 //go:noescape
 func updateFast24AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
-// updateGeneral24AVX2 applies n spikes to each of 16 positions of 24 neurons.
+// updateGeneral24AVX2 applies n spikes to each of 12 positions of 24 neurons.
 //
 //go:noescape
 func updateGeneral24AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateForgetting24AVX2 applies n spikes to each of 16 positions of 24 neurons.
+// updateForgetting24AVX2 applies n spikes to each of 12 positions of 24 neurons.
 //
 //go:noescape
 func updateForgetting24AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateFast32AVX2 applies n spikes to each of 16 positions of 32 neurons and multiplies h by a factor.
+// updateFast32AVX2 applies n spikes to each of 12 positions of 32 neurons and multiplies h by a factor.
 //
 //go:noescape
 func updateFast32AVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32)
 
-// updateGeneral32AVX2 applies n spikes to each of 16 positions of 32 neurons.
+// updateGeneral32AVX2 applies n spikes to each of 12 positions of 32 neurons.
 //
 //go:noescape
 func updateGeneral32AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateForgetting32AVX2 applies n spikes to each of 16 positions of 32 neurons.
+// updateForgetting32AVX2 applies n spikes to each of 12 positions of 32 neurons.
 //
 //go:noescape
 func updateForgetting32AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
@@ -320,6 +331,42 @@ func updateGeneral96AVX2(h *float32, weights *float32, offsets *uint32, eps *flo
 //
 //go:noescape
 func updateForgetting96AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
+
+// updateFastWideAVX512 applies n spikes to each of some positions, 4 at most, and multiplies h by a factor.
+// A row has a multiple of 64 neurons.
+//
+//go:noescape
+func updateFastWideAVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32, rowBytes int, positions int)
+
+// updateFastWideAVX2 applies n spikes to each of some positions, 4 at most, and multiplies h by a factor.
+// A row has a multiple of 32 neurons.
+//
+//go:noescape
+func updateFastWideAVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32, rowBytes int, positions int)
+
+// updateGeneralWideAVX512 applies n spikes to each of some positions, 4 at most.
+// A row has a multiple of 64 neurons.
+//
+//go:noescape
+func updateGeneralWideAVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32, rowBytes int, positions int)
+
+// updateGeneralWideAVX2 applies n spikes to each of some positions, 4 at most.
+// A row has a multiple of 32 neurons.
+//
+//go:noescape
+func updateGeneralWideAVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32, rowBytes int, positions int)
+
+// updateForgettingWideAVX512 applies n spikes to each of some positions, 4 at most.
+// A row has a multiple of 64 neurons.
+//
+//go:noescape
+func updateForgettingWideAVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32, rowBytes int, positions int)
+
+// updateForgettingWideAVX2 applies n spikes to each of some positions, 4 at most.
+// A row has a multiple of 32 neurons.
+//
+//go:noescape
+func updateForgettingWideAVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32, rowBytes int, positions int)
 
 // gemm1x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
 //

@@ -10,15 +10,22 @@ var (
 	_ [160 - chunk]struct{}
 )
 
+// The assembly for layers of any number of neurons is for groups of so many
+// positions, and rows of whole multiples of so many vectors.
+const (
+	wideGroup   = 4
+	wideVectors = 4
+)
+
 // maxGroups is the number of groups of columns that are packed at once.
 const maxGroups = 3
 
 // avx2 holds the functions for 8 neurons, 16 and so on.
 var avx2 = []update{
-	1:  {24, updateFast8AVX2, updateGeneral8AVX2, updateForgetting8AVX2},
-	2:  {24, updateFast16AVX2, updateGeneral16AVX2, updateForgetting16AVX2},
-	3:  {16, updateFast24AVX2, updateGeneral24AVX2, updateForgetting24AVX2},
-	4:  {16, updateFast32AVX2, updateGeneral32AVX2, updateForgetting32AVX2},
+	1:  {12, updateFast8AVX2, updateGeneral8AVX2, updateForgetting8AVX2},
+	2:  {12, updateFast16AVX2, updateGeneral16AVX2, updateForgetting16AVX2},
+	3:  {12, updateFast24AVX2, updateGeneral24AVX2, updateForgetting24AVX2},
+	4:  {12, updateFast32AVX2, updateGeneral32AVX2, updateForgetting32AVX2},
 	5:  {12, updateFast40AVX2, updateGeneral40AVX2, updateForgetting40AVX2},
 	6:  {12, updateFast48AVX2, updateGeneral48AVX2, updateForgetting48AVX2},
 	7:  {12, updateFast56AVX2, updateGeneral56AVX2, updateForgetting56AVX2},
@@ -33,10 +40,10 @@ var avx2 = []update{
 var avx512 = []update{
 	1: {24, updateFast16AVX512, updateGeneral16AVX512, updateForgetting16AVX512},
 	2: {12, updateFast32AVX512, updateGeneral32AVX512, updateForgetting32AVX512},
-	3: {6, updateFast48AVX512, updateGeneral48AVX512, updateForgetting48AVX512},
-	4: {6, updateFast64AVX512, updateGeneral64AVX512, updateForgetting64AVX512},
-	5: {4, updateFast80AVX512, updateGeneral80AVX512, updateForgetting80AVX512},
-	6: {4, updateFast96AVX512, updateGeneral96AVX512, updateForgetting96AVX512},
+	3: {8, updateFast48AVX512, updateGeneral48AVX512, updateForgetting48AVX512},
+	4: {12, updateFast64AVX512, updateGeneral64AVX512, updateForgetting64AVX512},
+	5: {12, updateFast80AVX512, updateGeneral80AVX512, updateForgetting80AVX512},
+	6: {12, updateFast96AVX512, updateGeneral96AVX512, updateForgetting96AVX512},
 }
 
 // gemmAVX512 holds the functions for tiles of 1 row, 2 and so on and 1 or 2 vectors of 16 columns.

@@ -5,7 +5,7 @@ package kernel
 // Tiers returns the tiers that this machine has, from the slowest.
 func Tiers() []Tier { return []Tier{Portable} }
 
-func assembly(Tier, int) (updater, bool) { return updater{}, false }
+func updaterFor(_ Tier, _, _ int, forgetting bool) updater { return portable(forgetting) }
 
 func tilingOf(Tier) *tiling { return &portableTiling }
 

@@ -94,14 +94,14 @@ func (f *Filters) multiply(group int, c *Columns, x, bias, out []float32, stride
 	t, n := f.t, len(c.packing.offsets)
 	s := scratches.Get().(*gemmScratch)
 	defer scratches.Put(s)
-	s.tile, s.zeros = grow(s.tile, t.rows*t.columns), grow(s.zeros, t.rows)
+	s.tile, s.zeros = withRoom(s.tile, t.rows*t.columns), withRoom(s.zeros, t.rows)
 	parts := max(1, depths(f.k))
 	for from := 0; from < n; from += maxColumns {
 		to := min(from+maxColumns, n)
 		for d := range parts {
 			lo, hi := part(f.k, parts, d)
 			depth := hi - lo
-			s.right = grow(s.right, roundUp(to-from, t.columns)*depth)
+			s.right = withRoom(s.right, roundUp(to-from, t.columns)*depth)
 			for j := from; j < to; j += t.columns {
 				t.packColumns(s.right[(j-from)*depth:], x, c.taps[lo:hi], &c.packing, j, min(j+t.columns, to))
 			}

@@ -65,8 +65,8 @@ type pool struct {
 	compute     map[ops.DType]poolFunc
 }
 
-// poolFunc computes the channels lo to hi, counted over the whole batch.
-type poolFunc func(out, x *ops.Tensor, rows, cols *axis, lo, hi int)
+// poolFunc computes the channels lo to hi.
+type poolFunc func(l *poolLoop, lo, hi int)
 
 func newPool(n ops.Node, more ...string) (*pool, error) {
 	if err := n.Attributes.Only(append(more, windowAttributes...)...); err != nil {
@@ -122,17 +122,32 @@ func (p *pool) axes(shape []ops.Dim) ([]axis, error) {
 
 func (p *pool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	x, shape := in[0], out.Shape()
-	axes, err := p.axes(ops.Dims(x.Shape()...))
-	if err != nil || out.Len() == 0 {
-		return err
+	l := ops.Scratch[poolLoop](ctx)
+	if l.compute == nil {
+		axes, err := p.axes(ops.Dims(x.Shape()...))
+		if err != nil || out.Len() == 0 {
+			return err
+		}
+		l.rows, l.cols = plane(axes)
+		l.spans = make([]span, l.cols.out)
+		for j := range l.spans {
+			l.spans[j] = l.cols.span(j)
+		}
+		l.compute = p.compute[x.DType()]
 	}
-	rows, cols := plane(axes)
-	compute := p.compute[x.DType()]
-	return ctx.For(shape[0]*shape[1], max(1, grain/(rows.in*cols.in)), func(lo, hi int) error {
-		compute(out, x, &rows, &cols, lo, hi)
-		return nil
-	})
+	l.out, l.x = out, x
+	return ctx.Do(shape[0]*shape[1], max(1, grain/(l.rows.in*l.cols.in)), l)
 }
+
+// poolLoop is a parallel.Loop over the channels of the whole batch.
+type poolLoop struct {
+	out, x     *ops.Tensor
+	rows, cols axis
+	spans      []span // of each column of the output
+	compute    poolFunc
+}
+
+func (l *poolLoop) Part(lo, hi int) error { l.compute(l, lo, hi); return nil }
 
 func sortedKeys(m map[ops.DType]poolFunc) []ops.DType {
 	keys := make([]ops.DType, 0, len(m))

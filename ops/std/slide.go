@@ -6,9 +6,10 @@ import "github.com/spike-by-spike/sbs/ops"
 // n results from windows of 2x2 pixels, which lie side by side in rows of width:
 // by far the most common.
 func slide[T ops.Element](reduce func(image []T, width int, rows, cols span) T, pairs func(out, x []T, rows, n, width int)) poolFunc {
-	return func(out, x *ops.Tensor, rows, cols *axis, lo, hi int) {
-		d, _ := ops.Data[T](x)
-		o, _ := ops.Data[T](out)
+	return func(l *poolLoop, lo, hi int) {
+		d, _ := ops.Data[T](l.x)
+		o, _ := ops.Data[T](l.out)
+		rows, cols := &l.rows, &l.cols
 		if rows.pairs() && cols.pairs() {
 			if rows.in == 2*rows.out { // all channels in one
 				pairs(o[lo*rows.out*cols.out:], d[lo*rows.in*cols.in:], (hi-lo)*rows.out, cols.out, cols.in)
@@ -19,16 +20,12 @@ func slide[T ops.Element](reduce func(image []T, width int, rows, cols span) T, 
 			}
 			return
 		}
-		spans := make([]span, cols.out)
-		for j := range spans {
-			spans[j] = cols.span(j)
-		}
 		for c := lo; c < hi; c++ {
 			image := d[c*rows.in*cols.in:][:rows.in*cols.in]
 			result := o[c*rows.out*cols.out:][:rows.out*cols.out]
 			for i := range rows.out {
 				r := rows.span(i)
-				for j, s := range spans {
+				for j, s := range l.spans {
 					result[i*cols.out+j] = reduce(image, cols.in, r, s)
 				}
 			}

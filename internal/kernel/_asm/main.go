@@ -13,7 +13,8 @@ import (
 
 func main() {
 	ConstraintExpr("!purego")
-	for _, d := range []func() Mem{laneData, mixData, goldenLanes, stepData, signBits, minOverlap, ones, numbers} {
+	for _, d := range []func() Mem{laneData, mixData, goldenLanes, stepData, signBits,
+		func() Mem { return wideMix(0) }, minOverlap, ones, numbers} {
 		d() // data stands before the functions that use it
 	}
 	sampleAVX512(false)
@@ -24,14 +25,24 @@ func main() {
 	transposeAVX()
 	for v := 1; v <= maxVectors; v++ {
 		for _, k := range []kind{fast, general, forgetting} {
-			updateAVX512(v, k)
+			switch positions := groups[v]; {
+			case positions > 0:
+				updateKept(v, positions, k)
+			default:
+				updateFused("AVX512", 64, v, k)
+			}
 		}
 	}
-	searchAVX2()
+	sampleAVX2(false)
+	sampleAVX2(true)
 	for v := 1; v <= maxVectorsAVX2; v++ {
 		for _, k := range []kind{fast, general, forgetting} {
-			updateAVX2(v, k)
+			updateFused("AVX2", 32, v, k)
 		}
+	}
+	for _, k := range []kind{fast, general, forgetting} {
+		updateWide("AVX512", 64, k)
+		updateWide("AVX2", 32, k)
 	}
 	for _, t := range []*tiling{&tilingAVX512, &tilingAVX2} {
 		for rows := 1; rows <= t.rows; rows++ {

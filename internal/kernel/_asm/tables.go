@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"go/format"
 	"os"
@@ -23,16 +24,23 @@ var (
 	_ [%[1]d - chunk]struct{}
 )
 
+// The assembly for layers of any number of neurons is for groups of so many
+// positions, and rows of whole multiples of so many vectors.
+const (
+	wideGroup   = %[2]d
+	wideVectors = %[3]d
+)
+
 // maxGroups is the number of groups of columns that are packed at once.
-const maxGroups = %d
-`, chunk, maxGroups)
+const maxGroups = %[4]d
+`, chunk, groupWide, wideVectors, maxGroups)
 	for _, tier := range []struct {
 		suffix, name string
 		lanes, most  int
 		positions    func(vectors int) int
 	}{
-		{"AVX2", "avx2", 8, maxVectorsAVX2, groupAVX2},
-		{"AVX512", "avx512", 16, maxVectors, func(v int) int { return groups[v] }},
+		{"AVX2", "avx2", 8, maxVectorsAVX2, func(int) int { return groupFused }},
+		{"AVX512", "avx512", 16, maxVectors, func(v int) int { return cmp.Or(groups[v], groupFused) }},
 	} {
 		fmt.Fprintf(&b, "\n// %s holds the functions for %d neurons, %d and so on.\nvar %s = []update{\n", tier.name, tier.lanes, 2*tier.lanes, tier.name)
 		for v := 1; v <= tier.most; v++ {

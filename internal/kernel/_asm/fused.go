@@ -1,0 +1,263 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// maxVectorsAVX2 is the largest number of vectors of 8 neurons.
+const maxVectorsAVX2 = 12
+
+// groupFused is the number of positions that are updated in turns: h is in
+// memory, and should stay in the first cache.
+const groupFused = 12
+
+var allY = []reg.VecPhysical{
+	reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7,
+	reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15,
+}
+
+// fused is the state of one function of updateFused.
+type fused struct {
+	kind               kind
+	vectors, positions int
+	size               int // of a vector in bytes
+
+	results            []reg.VecPhysical // for h or products in turns
+	one, factor, share reg.VecPhysical   // 1, c, what is added
+	x                  int               // a free register
+	temps              [5]int            // what are free when c is computed
+
+	h, weights, offsets, n, eps, scales, t, before reg.Register
+	last, next                                     reg.GPVirtual
+	c                                              Mem // of the positions
+	add                                            Mem // what forgetting adds to each
+}
+
+var signatures = [...]string{
+	fast:       "func(h, weights *float32, offsets *uint32, num *float32, n int, factor float32)",
+	general:    "func(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32)",
+	forgetting: "func(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32)",
+}
+
+func updateDoc(name string, positions, neurons int, k kind) []string {
+	doc := fmt.Sprintf("%s applies n spikes to each of %d positions of %d neurons", name, positions, neurons)
+	if k == fast {
+		doc += " and multiplies h by a factor"
+	}
+	return []string{doc + "."}
+}
+
+// newFused loads the parameters and makes c 0.
+func newFused(k kind, vectors, positions, size int) *fused {
+	f := &fused{kind: k, vectors: vectors, positions: positions, size: size}
+	f.h, f.weights, f.offsets = Load(Param("h"), GP64()), Load(Param("weights"), GP64()), Load(Param("offsets"), GP64())
+	f.n = Load(Param("n"), GP64())
+	if k == fast {
+		f.eps = Load(Param("num"), GP64())
+	} else {
+		f.eps, f.scales = Load(Param("eps"), GP64()), Load(Param("scales"), GP64())
+	}
+	f.c = AllocLocal(4 * positions)
+	if k == forgetting {
+		f.add = AllocLocal(4 * positions)
+	}
+	VXORPS(reg.X0, reg.X0, reg.X0)
+	for i := 0; i < positions; i += 4 {
+		VMOVUPS(reg.X0, f.c.Offset(4*i))
+		if k == forgetting {
+			VMOVUPS(reg.X0, f.add.Offset(4*i))
+		}
+	}
+	f.t, f.before = GP64(), GP64()
+	f.last, f.next = GP64(), GP64()
+	XORQ(f.t, f.t)
+	return f
+}
+
+// vectorRegisters shares out the registers where h is in memory.
+func (f *fused) vectorRegisters() {
+	for i := range 4 {
+		f.results = append(f.results, f.vector(8+i))
+	}
+	f.share, f.factor, f.one = f.vector(13), f.vector(14), f.vector(15)
+	f.x, f.temps = 12, [...]int{8, 9, 10, 11, 13}
+	VBROADCASTSS(ones(), f.one)
+	XORQ(f.before, f.before) // the spike before; at first c is 0 and any will do
+}
+
+// vector returns register i in the size of the vectors.
+func (f *fused) vector(i int) reg.VecPhysical {
+	if f.size == 64 {
+		return allZ[i]
+	}
+	return allY[i]
+}
+
+// updateFused applies spikes to a group of positions. What one spike does to h,
+// times 1 + c*w, is done together with the sum for the next. The sums of four
+// positions are brought together while those of the next four are formed.
+func updateFused(tier string, size, vectors int, k kind) {
+	name := fmt.Sprintf("update%s%d%s", k, size/4*vectors, tier)
+	TEXT(name, NOSPLIT, signatures[k])
+	Doc(updateDoc(name, groupFused, size/4*vectors, k)...)
+	Pragma("noescape")
+	f := newFused(k, vectors, groupFused, size)
+	f.vectorRegisters()
+	const fours = groupFused / 4
+	Label("spike")
+	for four := range fours {
+		for i := range 4 {
+			f.position(4*four+i, f.vector(four%2*4+i))
+			if i == 1 && four > 0 {
+				f.quotients(four-1, (four-1)%2*4)
+			}
+		}
+	}
+	f.quotients(fours-1, (fours-1)%2*4)
+	MOVQ(f.t, f.before)
+	INCQ(f.t)
+	CMPQ(f.t, f.n)
+	JL(LabelRef("spike"))
+	f.end()
+	VZEROUPPER()
+	RET()
+}
+
+// position does what the last spike of position i does and forms the sum for its
+// next.
+func (f *fused) position(i int, sum reg.VecPhysical) {
+	f.lastSpike(i)
+	f.nextRow(i)
+	for v := range f.vectors {
+		result := f.results[v%len(f.results)]
+		VMOVUPS(result, f.grow(i, v, result))
+		w := Mem{Base: f.weights, Index: f.next, Scale: 1, Disp: f.size * v}
+		if v == 0 {
+			VMULPS(w, result, sum)
+		} else {
+			VFMADD231PS(w, result, sum)
+		}
+	}
+}
+
+// lastSpike loads where the row of position i's last spike is, and what that does.
+func (f *fused) lastSpike(i int) {
+	MOVL(Mem{Base: f.offsets, Index: f.before, Scale: 4, Disp: 4 * chunk * i}, f.last.As32())
+	VBROADCASTSS(f.c.Offset(4*i), f.factor)
+	if f.kind == forgetting {
+		VBROADCASTSS(f.add.Offset(4*i), f.share)
+	}
+}
+
+// nextRow loads where the row of position i's next spike is.
+func (f *fused) nextRow(i int) {
+	MOVL(Mem{Base: f.offsets, Index: f.t, Scale: 4, Disp: 4 * chunk * i}, f.next.As32())
+}
+
+// grow multiplies vector v of a position's h by 1 + c*w of its last spike.
+func (f *fused) grow(i, v int, result reg.VecPhysical) Mem {
+	at := Mem{Base: f.h, Disp: f.size * (i*f.vectors + v)}
+	VMOVUPS(Mem{Base: f.weights, Index: f.last, Scale: 1, Disp: f.size * v}, result)
+	VFMADD213PS(f.one, f.factor, result)
+	if f.kind == forgetting {
+		VFMADD132PS(at, f.share, result)
+	} else {
+		VMULPS(at, result, result)
+	}
+	return at
+}
+
+// quotients turns the sums of the given four positions, in registers from the
+// given one on, into their c.
+func (f *fused) quotients(four, sums int) {
+	first, s, x := 4*four, allY[sums:][:4], allY[f.x]
+	if f.size == 64 {
+		for i, half := range s {
+			VEXTRACTF64X4(U8(1), f.vector(sums+i), x)
+			VADDPS(x, half, half)
+		}
+	}
+	for i := 0; i < 4; i += 2 { // a0+a2 a1+a3 b2+b0 b3+b1 of a and b
+		VBLENDPS(U8(0xcc), s[i+1], s[i], x)
+		VSHUFPS(U8(0x4e), s[i+1], s[i], s[i])
+		VADDPS(x, s[i], s[i])
+	}
+	VSHUFPS(U8(0x88), s[2], s[0], x)
+	VSHUFPS(U8(0xdd), s[2], s[0], s[0])
+	VADDPS(x, s[0], s[0])
+	q := s[0].AsX()
+	VEXTRACTF128(U8(1), s[0], x.AsX())
+	VADDPS(x.AsX(), q, q)
+	if f.kind == fast {
+		VBROADCASTSS(Mem{Base: f.eps, Index: f.t, Scale: 4}, x.AsX())
+		VDIVPS(q, x.AsX(), q)
+	} else {
+		f.numerators(first, q)
+	}
+	VMOVUPS(q, f.c.Offset(4*first))
+}
+
+// numerators turns q of four positions into their c, 0 where a spike is skipped,
+// and brings their scales up to date.
+func (f *fused) numerators(first int, q reg.Register) {
+	temp := func(i int) reg.Register { return allY[f.temps[i]].AsX() }
+	e, s, num, counts, x := temp(0), temp(1), temp(2), temp(3), temp(4)
+	scales := Mem{Base: f.scales, Disp: 4 * first}
+	at := func(i int) Mem { return Mem{Base: f.eps, Index: f.t, Scale: 4, Disp: 4 * chunk * (first + i)} }
+	VMOVSS(at(0), e)
+	for i := 1; i < 4; i++ {
+		VINSERTPS(U8(uint8(i<<4)), at(i), e, e)
+	}
+	VMOVUPS(scales, s)
+	VBROADCASTSS(minOverlap(), num)
+	VMULPS(s, num, num)
+	VCMPPS(U8(0x1e), num, q, counts) // q > num
+	VMULPS(e, s, num)
+	VDIVPS(q, num, q)
+	VANDPS(counts, q, q)
+	if f.kind == forgetting {
+		VBROADCASTSS(address("share"), x)
+		VMULPS(x, num, num)
+		VANDPS(counts, num, num)
+		VMOVUPS(num, f.add.Offset(4*first))
+	}
+	VBROADCASTSS(address("growth"), x)
+	VMULPS(x, e, e)
+	VBROADCASTSS(ones(), x)
+	VADDPS(x, e, e)
+	VMULPS(e, s, e)
+	VBLENDVPS(counts, e, s, s)
+	VMOVUPS(s, scales)
+}
+
+// end does what the last spikes do.
+func (f *fused) end() {
+	if f.kind == fast {
+		VBROADCASTSS(address("factor"), f.vector(0))
+	}
+	done := GP64() // bytes of c of the positions that are through
+	XORQ(done, done)
+	Label("last")
+	MOVL(Mem{Base: f.offsets, Index: f.before, Scale: 4}, f.last.As32())
+	VBROADCASTSS(f.c.Idx(done, 1), f.factor)
+	if f.kind == forgetting {
+		VBROADCASTSS(f.add.Idx(done, 1), f.share)
+	}
+	for v := range f.vectors {
+		result := f.results[v%len(f.results)]
+		at := f.grow(0, v, result)
+		if f.kind == fast {
+			VMULPS(f.vector(0), result, result)
+		}
+		VMOVUPS(result, at)
+	}
+	ADDQ(I32(f.size*f.vectors), f.h)
+	ADDQ(I32(4*chunk), f.offsets)
+	ADDQ(I8(4), done)
+	CMPQ(done, I32(4*groupFused))
+	JL(LabelRef("last"))
+}

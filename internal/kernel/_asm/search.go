@@ -1,0 +1,221 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// signBits holds what turns the order of unsigned integers into that of signed
+// ones, which are all that AVX2 compares.
+func signBits() Mem { return data("signBit", func() Mem { return longs("signBit", 1<<31) }) }
+
+// wideMix holds what mixing takes, each four times: both halves of both factors,
+// and the step from vector to vector.
+func wideMix(i int) Mem {
+	m := data("sampleWideMix", func() Mem {
+		var words []uint64
+		for _, w := range []uint64{mix1, mix1 >> 32, mix2, mix2 >> 32, 4 * gamma & (1<<64 - 1)} {
+			words = append(words, w, w, w, w)
+		}
+		return quads("sampleWideMix", words...)
+	})
+	return m.Offset(32 * i)
+}
+
+// searcher is the state of sampleAVX2.
+type searcher struct {
+	r, place, index, value reg.VecPhysical
+}
+
+// sampleAVX2 draws 8 spikes at a time. The first five halvings look into 32
+// thresholds in registers, laid out level by level of the search tree, the
+// following gather from memory until 32 thresholds are left, and these are
+// compared all at once, spike by spike.
+func sampleAVX2(lowDiscrepancy bool) {
+	name, state := "sampleAVX2", "key + gamma times the number of the first word + 1"
+	if lowDiscrepancy {
+		name, state = "sampleLowDiscrepancyAVX2", "the first random number"
+	}
+	TEXT(name, 0, "func(dst *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)")
+	Doc(name+" writes scale times the spikes for n consecutive random numbers, n a",
+		"multiple of 8 and at most a chunk; the state is "+state+".",
+		"There are 32*block thresholds, block a power of 2, with their highest bits",
+		"flipped, and the tree holds the last of each block. Behind the last threshold",
+		"there must be 32 of the largest number.")
+	Pragma("noescape")
+	dst, n := Load(Param("dst"), GP64()), Load(Param("n"), GP64())
+	tree, thresholds := Load(Param("tree"), GP64()), Load(Param("thresholds"), GP64())
+	block, scale := Load(Param("block"), GP32()), Load(Param("scale"), GP32())
+	start := Load(Param("state"), GP64())
+	top, fourth, fifthLow, fifthHigh := reg.Y8, reg.Y9, reg.Y10, reg.Y11
+	for i, r := range []reg.VecPhysical{top, fourth, fifthLow, fifthHigh} {
+		VMOVDQU(Mem{Base: tree, Disp: 32 * i}, r)
+	}
+	flip, one, three, counter, factors := reg.Y12, reg.Y13, reg.Y14, reg.Y7, reg.Y15
+	VPBROADCASTD(signBits(), flip)
+	VPBROADCASTD(at(stepData(), 7, 4), one)
+	VPBROADCASTD(at(stepData(), 5, 4), three)
+	VMOVQ(start, counter.AsX())
+	if lowDiscrepancy {
+		VPBROADCASTD(counter.AsX(), counter)
+		VPADDD(goldenLanes(), counter, counter)
+		VPBROADCASTD(at(goldenLanes(), 8, 4), reg.Y6)
+	} else {
+		VPBROADCASTQ(counter.AsX(), counter)
+		VPADDQ(laneData(), counter, counter)
+	}
+	factor := GP32()
+	MOVL(block, factor)
+	CMPL(block, U8(1))
+	JNE(LabelRef("start"))
+	MOVL(scale, factor)
+	Label("start")
+	VMOVD(factor, factors.AsX())
+	VPBROADCASTD(factors.AsX(), factors)
+
+	numbers := AllocLocal(4 * chunk)
+	t := GP64()
+	XORQ(t, t)
+	Label("numbers")
+	s := searcher{reg.Y0, reg.Y1, reg.Y2, reg.Y3}
+	if lowDiscrepancy {
+		VPXOR(counter, flip, s.r)
+		VPADDD(reg.Y6, counter, counter)
+	} else {
+		s.mix(counter)
+		VPADDQ(wideMix(4), counter, counter)
+		VPXOR(s.r, flip, s.r)
+	}
+	s.descend(top, fourth, fifthLow, fifthHigh, one, three)
+	VPMULLD(factors, s.place, s.place)
+
+	CMPL(block, U8(1))
+	JE(LabelRef("found"))
+	VMOVDQU(s.r, numbers.Idx(t, 4))
+	Comment("The place in the block: halving while it is long.")
+	step := GP32()
+	MOVL(block, step)
+	Label("halve")
+	CMPL(step, U8(32))
+	JLE(LabelRef("found"))
+	SHRL(U8(1), step)
+	steps, all := reg.Y4, reg.Y5
+	VMOVD(step, steps.AsX())
+	VPBROADCASTD(steps.AsX(), steps)
+	VPADDD(steps, s.place, s.index)
+	VPCMPEQD(all, all, all)
+	VPXOR(s.value, s.value, s.value)
+	VPGATHERDD(all, Mem{Base: thresholds, Index: s.index, Scale: 4, Disp: -4}, s.value)
+	VPCMPGTD(s.value, s.r, s.value)
+	VPAND(steps, s.value, s.value)
+	VPADDD(s.value, s.place, s.place)
+	JMP(LabelRef("halve"))
+
+	Label("found")
+	VMOVDQU(s.place, Mem{Base: dst, Index: t, Scale: 4})
+	ADDQ(U8(8), t)
+	CMPQ(t, n)
+	JL(LabelRef("numbers"))
+	CMPL(block, U8(1))
+	JE(LabelRef("end"))
+
+	Comment("Counting the thresholds below among the next 16 or 32; those behind the",
+		"block are not below.")
+	XORQ(t, t)
+	CMPL(block, U8(16))
+	JG(LabelRef("wide"))
+	for _, vectors := range []int{2, 4} {
+		label := map[int]string{2: "narrow", 4: "wide"}[vectors]
+		Label(label)
+		const unrolled = 4
+		for i := range unrolled {
+			countBelow(dst, thresholds, scale, t, numbers, i, vectors)
+		}
+		ADDQ(U8(unrolled), t)
+		CMPQ(t, n)
+		JL(LabelRef(label))
+		if vectors == 2 {
+			JMP(LabelRef("end"))
+		}
+	}
+	Label("end")
+	VZEROUPPER()
+	RET()
+}
+
+// mix makes 8 random numbers of 4 words: the steps of the Go function mix, with
+// products of 64 bits put together from those of 32.
+func (s searcher) mix(counter reg.VecPhysical) {
+	z, shifted, high, cross := s.r, s.place, s.index, s.value
+	xorShift := func(from reg.VecPhysical, bits uint8) {
+		VPSRLQ(U8(bits), from, shifted)
+		VPXOR(shifted, from, z)
+	}
+	from := counter
+	for i, bits := range []uint8{30, 27} {
+		xorShift(from, bits)
+		from = z
+		VPSRLQ(U8(32), z, high)
+		VPMULUDQ(wideMix(2*i+1), z, cross)
+		VPMULUDQ(wideMix(2*i), high, high)
+		VPMULUDQ(wideMix(2*i), z, z)
+		VPADDQ(cross, high, high)
+		VPSLLQ(U8(32), high, high)
+		VPADDQ(high, z, z)
+	}
+	xorShift(z, 31)
+}
+
+// descend finds the blocks of 8 random numbers.
+func (s searcher) descend(top, fourth, fifthLow, fifthHigh, one, three reg.VecPhysical) {
+	right := func() { // value < r: go right
+		VPCMPGTD(s.value, s.r, s.value)
+		VPADDD(s.place, s.place, s.place)
+		VPSUBD(s.value, s.place, s.place)
+	}
+	VPXOR(s.place, s.place, s.place)
+	VPBROADCASTD(top.AsX(), s.value)
+	right()
+	VPADDD(one, s.place, s.index)
+	VPERMD(top, s.index, s.value)
+	right()
+	VPADDD(three, s.place, s.index)
+	VPERMD(top, s.index, s.value)
+	right()
+	VPERMD(fourth, s.place, s.value)
+	right()
+	VPERMD(fifthLow, s.place, s.value)
+	VPERMD(fifthHigh, s.place, s.index)
+	high := reg.Y4
+	VPSLLD(U8(28), s.place, high)
+	VBLENDVPS(high, s.index, s.value, s.value)
+	right()
+}
+
+// countBelow ends the search for spike t+i by comparing its number with two or
+// four vectors of thresholds from its position on.
+func countBelow(dst, thresholds, scale, t reg.Register, numbers Mem, i, vectors int) {
+	place := Mem{Base: dst, Index: t, Scale: 4, Disp: 4 * i}
+	position, count, r := GP32(), GP32(), reg.Y0
+	below := []reg.VecPhysical{reg.Y1, reg.Y2, reg.Y3, reg.Y4}
+	MOVL(place, position)
+	VPBROADCASTD(numbers.Idx(t, 4).Offset(4*i), r)
+	for v := range vectors {
+		VPCMPGTD(Mem{Base: thresholds, Index: position, Scale: 4, Disp: 32 * v}, r, below[v])
+	}
+	// In any order: only the number of bits counts.
+	VPACKSSDW(below[1], below[0], below[0])
+	if vectors == 4 {
+		VPACKSSDW(below[3], below[2], below[2])
+		VPACKSSWB(below[2], below[0], below[0])
+	}
+	VPMOVMSKB(below[0], count)
+	POPCNTL(count, count)
+	if vectors == 2 { // two bits for each
+		SHRL(U8(1), count)
+	}
+	ADDL(position, count)
+	IMULL(scale, count)
+	MOVL(count, place)
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// wideVectors is the number of vectors that an inner loop of updateWide goes
+// through at a time: rows are whole multiples of it.
+const wideVectors = 4
+
+// groupWide is the number of positions of a group: few, since their h are large.
+const groupWide = 4
+
+// updateWide is updateFused for any number of neurons. Positions that are not
+// there cost nothing.
+func updateWide(tier string, size int, k kind) {
+	name := fmt.Sprintf("update%sWide%s", k, tier)
+	s := signatures[k]
+	TEXT(name, NOSPLIT, s[:len(s)-1]+", rowBytes, positions int)")
+	doc := fmt.Sprintf("%s applies n spikes to each of some positions, %d at most", name, groupWide)
+	if k == fast {
+		doc += ", and multiplies h by a factor"
+	}
+	Doc(doc+".", fmt.Sprintf("A row has a multiple of %d neurons.", wideVectors*size/4))
+	Pragma("noescape")
+	f := newFused(k, wideVectors, groupWide, size)
+	f.vectorRegisters()
+	w := wide{f, address("rowBytes"), Load(Param("positions"), GP64()), GP64(), GP64()}
+	Label("spike")
+	w.positions("next", true)
+	f.quotients(0, 0)
+	MOVQ(f.t, f.before)
+	INCQ(f.t)
+	CMPQ(f.t, f.n)
+	JL(LabelRef("spike"))
+	Comment("What the last spikes do.")
+	w.positions("end", false)
+	if k == fast {
+		w.multiply()
+	}
+	VZEROUPPER()
+	RET()
+}
+
+type wide struct {
+	*fused
+	rowBytes Mem
+	live     reg.Register
+	place, v reg.GPVirtual // h of the position, and the bytes of its row that are done
+}
+
+// positions does what the last spike of each position does, and may form the sums
+// for their next.
+func (w wide) positions(name string, next bool) {
+	MOVQ(w.h, w.place)
+	for i := range groupWide {
+		w.lastSpike(i)
+		ADDQ(w.weights, w.last)
+		sums := [2]reg.VecPhysical{w.vector(i), w.vector(12)} // of every other vector
+		if next {
+			w.nextRow(i)
+			ADDQ(w.weights, w.next)
+			for _, j := range []int{i, 12} {
+				VXORPS(allY[j].AsX(), allY[j].AsX(), allY[j].AsX()) // and all of it above
+			}
+		}
+		XORQ(w.v, w.v)
+		label := fmt.Sprintf("%s%d", name, i)
+		Label(label)
+		for v := range wideVectors {
+			at := func(base reg.Register) Mem { return Mem{Base: base, Index: w.v, Scale: 1, Disp: w.size * v} }
+			result := w.results[v]
+			VMOVUPS(at(w.last), result)
+			VFMADD213PS(w.one, w.factor, result)
+			if w.kind == forgetting {
+				VFMADD132PS(at(w.place), w.share, result)
+			} else {
+				VMULPS(at(w.place), result, result)
+			}
+			VMOVUPS(result, at(w.place))
+			if next {
+				VFMADD231PS(at(w.next), result, sums[v%2])
+			}
+		}
+		ADDQ(I32(w.size*wideVectors), w.v)
+		CMPQ(w.v, w.rowBytes)
+		JL(LabelRef(label))
+		ADDQ(w.v, w.place)
+		if next {
+			VADDPS(sums[1], sums[0], sums[0])
+		}
+		if i < groupWide-1 {
+			CMPQ(w.live, U8(uint8(i+1)))
+			JE(LabelRef(name + "Done"))
+		}
+	}
+	Label(name + "Done")
+}
+
+// multiply multiplies h by the factor.
+func (w wide) multiply() {
+	VBROADCASTSS(address("factor"), w.vector(0))
+	Label("multiply") // place is behind the last
+	for v := range wideVectors {
+		at, result := Mem{Base: w.h, Disp: w.size * v}, w.results[v]
+		VMULPS(at, w.vector(0), result)
+		VMOVUPS(result, at)
+	}
+	ADDQ(I32(w.size*wideVectors), w.h)
+	CMPQ(w.h, w.place)
+	JL(LabelRef("multiply"))
+}

@@ -1,0 +1,152 @@
+package kernel
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// report gives the time of a spike, in cycles of the processor too.
+func report(b *testing.B, spikes int) {
+	ns := float64(b.Elapsed().Nanoseconds()) / float64(b.N) / float64(spikes)
+	b.ReportMetric(ns, "ns/spike")
+	b.ReportMetric(ns*cyclesPerNanosecond(), "cycles/spike")
+}
+
+var sink uint64
+
+// cyclesPerNanosecond measures the clock now, by additions and exclusive ors that
+// wait for each other: one cycle each on every processor. The fastest of some
+// runs is the one that nothing interrupted.
+func cyclesPerNanosecond() float64 {
+	const runs, rounds, cycles = 20, 2000, 16
+	x, y, z := sink|1, sink|3, sink|5
+	best := time.Duration(1 << 62)
+	for range runs {
+		start := time.Now()
+		for range rounds {
+			x = x + y ^ z
+			x = x + y ^ z
+			x = x + y ^ z
+			x = x + y ^ z
+			x = x + y ^ z
+			x = x + y ^ z
+			x = x + y ^ z
+			x = x + y ^ z
+		}
+		best = min(best, time.Since(start))
+	}
+	sink = x
+	return rounds * cycles / float64(best.Nanoseconds())
+}
+
+// BenchmarkUpdate is the update alone, for a chunk of spikes that are drawn
+// already.
+func BenchmarkUpdate(b *testing.B) {
+	for _, tier := range Tiers() {
+		for _, kind := range []struct {
+			name     string
+			schedule Schedule
+		}{
+			{"fast", Schedule{}},
+			{"general", Schedule{Places: 25, MaxEpsXY: 1}},
+			{"forgetting", Schedule{Forgetting: 0.1}},
+		} {
+			for _, n := range []int{10, 16, 32, 64, 96, 128, 512} {
+				b.Run(fmt.Sprintf("%v/%s/n=%d", tier, kind.name, n), func(b *testing.B) {
+					defer Use(tier)()
+					const k = 25
+					r := rand.New(rand.NewPCG(1, 1))
+					kind.schedule.Eps = constants(chunk, 0.1)
+					l := NewLayer(uniform(r, k*n), n, kind.schedule)
+					s := l.NewScratch()
+					for g := range l.Positions() {
+						spikes := make([]int32, chunk)
+						for i := range spikes {
+							spikes[i] = int32(r.IntN(k))
+						}
+						s.Give(g, spikes, constants(kind.schedule.Places, 1))
+					}
+					s.live = l.Positions()
+					s.fill(0)
+					for b.Loop() {
+						copy(s.h, l.initial) // over many runs it would become subnormal, which is slow
+						for _, r := range l.runs {
+							s.apply(r)
+						}
+					}
+					report(b, chunk*l.Positions())
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkSample draws a chunk of spikes.
+func BenchmarkSample(b *testing.B) {
+	for _, tier := range Tiers() {
+		for _, k := range []int{25, 96, 288, 800, 2000} {
+			b.Run(fmt.Sprintf("%v/k=%d", tier, k), func(b *testing.B) {
+				defer Use(tier)()
+				l := NewLayer(constants(k, 1), 1, Schedule{Eps: constants(chunk, 1)})
+				s := l.NewScratch()
+				sums := make([]float32, l.SumsLen())
+				cumulate(sums, uniform(rand.New(rand.NewPCG(1, 1)), k))
+				s.Draw(0, sums, 1, nil)
+				for b.Loop() {
+					l.up.sample(l, s, 0, 0, 1)
+				}
+				report(b, chunk)
+			})
+		}
+	}
+}
+
+func constants(n int, v float32) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = v
+	}
+	return x
+}
+
+func uniform(r *rand.Rand, n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = 0.01 + r.Float32()
+	}
+	return x
+}
+
+// BenchmarkLayer is one position of a layer, with drawing.
+func BenchmarkLayer(b *testing.B) {
+	for _, tier := range Tiers() {
+		for _, size := range []struct{ k, n int }{{25, 32}, {800, 64}, {576, 96}, {96, 10}} {
+			b.Run(fmt.Sprintf("%v/k=%d/n=%d", tier, size.k, size.n), func(b *testing.B) {
+				defer Use(tier)()
+				r := rand.New(rand.NewPCG(1, 1))
+				weights, sums := make([]float32, size.k*size.n), make([]float32, size.k)
+				for i := range weights {
+					weights[i] = 0.01 + r.Float32()
+				}
+				cumulate(sums, constants(size.k, 1))
+				const spikes = 1600
+				eps := make([]float32, spikes)
+				for i := range eps {
+					eps[i] = 0.1
+				}
+				l := NewLayer(weights, size.n, Schedule{Eps: eps})
+				sums = append(sums, make([]float32, l.SumsLen()-size.k)...)
+				s := l.NewScratch()
+				for b.Loop() {
+					for g := range l.Positions() {
+						s.Draw(g, sums, uint64(g), nil)
+					}
+					s.Run(l.Positions())
+				}
+				report(b, spikes*l.Positions())
+			})
+		}
+	}
+}
