@@ -39,6 +39,10 @@ type TuneConfig struct {
 	ScheduleW, ScheduleEpsilonXY train.Schedule
 	ScheduleByError              bool
 
+	// ScheduleByEpoch lets the schedules take a step when EndEpoch is called, with
+	// what is known of the epoch, and not after every update.
+	ScheduleByEpoch bool
+
 	// ThresholdW and ThresholdEpsilonXY are the smallest values that an update
 	// leaves; 0 means 1e-5. In dialect 2 the weights' is divided by the number of
 	// input channels.

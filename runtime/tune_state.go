@@ -19,6 +19,9 @@ type tuneState struct {
 	UpdateLoss                  float64
 	UpdateImages, UpdateCorrect int
 
+	EpochLoss                 float64 // with ScheduleByEpoch: of its updates so far
+	EpochImages, EpochCorrect int
+
 	Rates         [2]train.Rate // of weights and epsilon_xy
 	Scales        []float32     // of the gradients that come to each step; -1 means not measured
 	Contributions []int64       // to the gradient of each step's weights

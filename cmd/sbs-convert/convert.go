@@ -202,9 +202,11 @@ func (f *flags) convert(stdout, stderr io.Writer, weights, path string) error {
 	for _, w := range report.Warnings {
 		fmt.Fprintln(stderr, "warning:", w)
 	}
-	if err := f.setDynamics(n); err != nil {
+	d, err := f.Dynamics()
+	if err != nil {
 		return err
 	}
+	d.Apply(n)
 	opt, err := f.options()
 	if err != nil {
 		return err
@@ -245,30 +247,6 @@ func (f *flags) options() (convert.Options, error) {
 		return opt, nil
 	}
 	return opt, fmt.Errorf("--inject %q: want %s or %s", f.inject, convert.InjectSpikes, convert.InjectUniforms)
-}
-
-// setDynamics changes the SbS layers as the flags say.
-func (f *flags) setDynamics(n *convert.Network) error {
-	d, err := f.Dynamics()
-	if err != nil {
-		return err
-	}
-	for _, l := range n.Layers {
-		s, ok := l.(*convert.SbS)
-		if !ok {
-			continue
-		}
-		if d.Sampler != "" {
-			s.Sampler = d.Sampler
-		}
-		if d.Schedule != nil {
-			s.EpsilonT = d.Schedule.EpsilonT(s.Spikes)
-		}
-		if d.Epsilon0 != nil {
-			s.Epsilon0 = *d.Epsilon0
-		}
-	}
-	return nil
 }
 
 func stepName(step int) string {
