@@ -25,6 +25,10 @@ type Case struct {
 	// Inference is given their values, as from a graph's initializers.
 	Constants []int
 
+	// OpenSizes says that not even the values of all inputs tell inference the sizes
+	// of the outputs, which Run then makes itself.
+	OpenSizes bool
+
 	// Batch lists the inputs whose first dimension is the batch. When it is not
 	// empty, the first dimension of every output must be it too, and the results
 	// of a batch must be those of its parts.
