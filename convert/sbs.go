@@ -2,6 +2,7 @@ package convert
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/sbs"
@@ -47,7 +48,7 @@ func (l *SbS) params(seed int64) sbs.Params {
 		Kernel: l.Kernel, Strides: l.Strides, Dilations: l.Dilations,
 		Pads:   [4]int{l.Pads[0], l.Pads[1], l.Pads[0], l.Pads[1]},
 		Spikes: l.Spikes, Epsilon0: l.Epsilon0, EpsilonT: l.EpsilonT,
-		Forgetting: l.Forgetting, AlphaIterations: l.AlphaIterations, Sampler: l.Sampler, Seed: seed,
+		Forgetting: l.Forgetting, AlphaIterations: l.AlphaIterations, Sampler: l.Sampler, Seed: seed, FunctionSeed: seedOf(seed),
 	}
 }
 
@@ -56,25 +57,65 @@ func (l *SbS) write(w *writer, in value) (value, error) {
 	if err != nil {
 		return value{}, err
 	}
-	attrs := l.params(int64(w.index)).Attributes()
+	seed := w.options.Seed + int64(w.index)
+	attrs := l.params(seed).Attributes()
 	if _, err := sbs.ParamsOf(attrs); err != nil {
 		return value{}, err
 	}
 	w.lastW = w.tensor("W", l.Weights)
-	inputs := []string{in.name, w.lastW}
-	if l.EpsilonXY != nil {
-		inputs = append(inputs, w.tensor("epsilon_xy", l.EpsilonXY))
+	all := []string{in.name, w.lastW, "", w.given(l, out)}
+	switch {
+	case l.EpsilonXY != nil:
+		all[2] = w.tensor("epsilon_xy", l.EpsilonXY)
+	case w.features.epsilonXY && w.options.Body == BodyFunction:
+		all[2] = w.floats(neutralEpsilonXY, []int{out.Height, out.Width}, slices.Repeat([]float32{1}, out.Height*out.Width))
+	}
+	if w.options.Body == BodyInline {
+		return l.writeInline(w, in, all, out, seed)
+	}
+	inputs := all[:len(w.features.inputs())]
+	if w.options.Body == BodyNone {
+		for inputs[len(inputs)-1] == "" {
+			inputs = inputs[:len(inputs)-1]
+		}
 	}
 	return w.add(nodeSpec{
-		op: "SbS", domain: sbs.Domain, inputs: inputs, attrs: attrs,
-		doc: fmt.Sprintf("Spike-By-Spike layer: %v in, %v out, %d spikes.", in.size, out, l.Spikes),
+		op: "SbS", domain: sbs.Domain, inputs: inputs, attrs: attrs, doc: l.doc(in.size, out),
 	}, out), nil
+}
+
+func (l *SbS) doc(in, out Size) string {
+	return fmt.Sprintf("Spike-By-Spike layer: %v in, %v out, %d spikes.", in, out, l.Spikes)
+}
+
+// neutralEpsilonXY is the step of an epsilon_xy of ones: a layer that has none gets
+// it where it shares a function with layers that have one.
+const neutralEpsilonXY = "no_epsilon_xy"
+
+// given adds the model's input for given spikes or uniforms of a layer, and returns
+// its name, "" when there is none.
+func (w *writer) given(l *SbS, out Size) string {
+	dtype, doc := ops.Int64, "The spikes of this layer: rows of its weights."
+	switch w.options.Inject {
+	case InjectNothing:
+		return ""
+	case InjectUniforms:
+		dtype, doc = ops.Float32, "The uniform numbers, in [0, 1), from which the spikes of this layer are drawn."
+	}
+	v := w.batched(w.name(string(w.options.Inject)), l.Spikes, out.Height, out.Width)
+	v.GetType().GetTensorType().ElemType = int32(dtype)
+	v.DocString = doc
+	w.graph.Input = append(w.graph.Input, v)
+	return v.GetName()
 }
 
 func readSbS(r *reader, pooling bool) (*SbS, error) {
 	n, attrs, err := r.node("")
 	if err != nil {
 		return nil, err
+	}
+	if n.GetDomain() != sbs.Domain {
+		return readInline(r, pooling)
 	}
 	p, err := sbs.ParamsOf(attrs)
 	if err != nil {
@@ -94,10 +135,11 @@ func readSbS(r *reader, pooling bool) (*SbS, error) {
 	if l.Weights, err = r.input(n, 1); err != nil {
 		return nil, err
 	}
-	if l.EpsilonXY, err = r.input(n, 2); err != nil {
-		return nil, err
+	if len(n.GetInput()) > 2 && n.GetInput()[2] == r.name(neutralEpsilonXY) {
+		return l, nil
 	}
-	return l, nil
+	l.EpsilonXY, err = r.input(n, 2)
+	return l, err
 }
 
 // checkFloats reports whether t is a float32 tensor of the given shape, in

@@ -16,8 +16,10 @@ type value struct {
 
 // writer builds a graph. The first error sticks and makes the rest moot.
 type writer struct {
-	graph *onnxpb.GraphProto
-	batch int    // the fixed batch size, 0 for a symbolic one
+	graph    *onnxpb.GraphProto
+	options  Options
+	features features // of all SbS layers together
+
 	group string // the layer being written, a prefix of the names of its nodes
 	index int    // its number
 	out   string // the name of its output
@@ -75,8 +77,8 @@ func (w *writer) name(step string) string { return w.group + "/" + step }
 // batched describes a float32 value (batch, shape...).
 func (w *writer) batched(name string, shape ...int) *onnxpb.ValueInfoProto {
 	batch := &onnxpb.TensorShapeProto_Dimension{Value: &onnxpb.TensorShapeProto_Dimension_DimParam{DimParam: "batch"}}
-	if w.batch > 0 {
-		batch = dims([]int{w.batch})[0]
+	if w.options.Batch > 0 {
+		batch = dims([]int{w.options.Batch})[0]
 	}
 	return valueInfo(name, append([]*onnxpb.TensorShapeProto_Dimension{batch}, dims(shape)...))
 }

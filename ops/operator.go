@@ -91,7 +91,9 @@ type Input struct {
 	Const *Tensor // the value, when it is a constant of the graph
 }
 
-// Type is the element type and shape of a value.
+// Type is the element type and shape of a value. The zero Type is that of a value
+// of which nothing is known before a run, not even the rank; Infer may return it.
+// No Input is of it.
 type Type struct {
 	DType DType
 	Shape []Dim
@@ -128,6 +130,9 @@ func Dims(sizes ...int) []Dim {
 }
 
 func (t Type) String() string {
+	if t.DType == 0 {
+		return "unknown"
+	}
 	s := make([]string, len(t.Shape))
 	for i, d := range t.Shape {
 		s[i] = d.String()

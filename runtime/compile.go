@@ -30,59 +30,74 @@ func operators() map[opKey]ops.Operator {
 	return set
 }
 
-// compiler turns a graph into a Model.
+// Bounds of what a file can make of itself: functions that call functions grow
+// without end, subgraphs in subgraphs are inferred again and again.
+const (
+	maxSize      = 1 << 20 // nodes with their inputs, outputs and attributes, functions inlined
+	maxSubgraphs = 16      // one in the other
+	maxCalls     = 64      // of functions, one in the other
+)
+
+// compiler turns the messages of a file into a Model.
 type compiler struct {
 	config
 	m         *Model
 	operators map[opKey]ops.Operator
-	opsets    map[string]int
-	slots     map[string]int   // by the name of a value
-	types     map[int]ops.Type // by slot
+	functions map[functionKey]*onnxpb.FunctionProto
+	tensors   map[*onnxpb.TensorProto]*ops.Tensor // those decoded: a function may be called often
+	weights   map[*ops.Tensor]bool                // the initializers that are no integers
+	size      int
 }
 
 func compile(pb *onnxpb.ModelProto, c config) (*Model, error) {
+	g := newGraph()
 	k := &compiler{
 		config: c,
 		m: &Model{
-			inputSlots: map[string]int{}, consts: map[int]*ops.Tensor{},
-			metadata: map[string]string{}, pool: parallel.New(c.workers),
-			memoryLimit: c.memoryLimit, frames: sync.Pool{New: func() any { return new(frame) }},
+			graph: g, inputSlots: map[string]int{}, metadata: map[string]string{}, injectable: map[string]bool{},
+			pool: parallel.New(c.workers), memoryLimit: c.memoryLimit, frames: sync.Pool{New: func() any { return new(frame) }},
 		},
-		operators: operators(), opsets: map[string]int{}, slots: map[string]int{}, types: map[int]ops.Type{},
+		operators: operators(), functions: map[functionKey]*onnxpb.FunctionProto{}, tensors: map[*onnxpb.TensorProto]*ops.Tensor{},
+		weights: map[*ops.Tensor]bool{},
 	}
 	for _, p := range pb.GetMetadataProps() {
 		k.m.metadata[p.GetKey()] = p.GetValue()
 	}
-	if err := k.readOpsets(pb.GetOpsetImport()); err != nil {
+	opsets, err := readOpsets(pb.GetOpsetImport())
+	if err != nil {
 		return nil, err
 	}
-	g := pb.GetGraph()
-	if len(g.GetSparseInitializer()) > 0 {
-		return nil, errors.New("sparse initializers are not supported")
+	if err := k.readFunctions(pb.GetFunctions()); err != nil {
+		return nil, err
 	}
-	for _, f := range []func(*onnxpb.GraphProto) error{k.readInitializers, k.readInputs, k.readNodes, k.readOutputs} {
-		if err := f(g); err != nil {
+	s := &scope{k: k, g: g, slots: map[string]int{}, opsets: opsets}
+	for _, f := range []func(*onnxpb.GraphProto) error{s.readInitializers, s.readInputs, s.readNodes, s.readOutputs} {
+		if err := f(pb.GetGraph()); err != nil {
 			return nil, err
 		}
 	}
-	k.planMemory()
+	if err := k.inferTypes(pb.GetGraph()); err != nil {
+		return nil, err
+	}
+	g.subgraphs((*graph).planMemory)
 	return k.m, nil
 }
 
-func (k *compiler) readOpsets(imports []*onnxpb.OperatorSetIdProto) error {
+func readOpsets(imports []*onnxpb.OperatorSetIdProto) (map[string]int, error) {
+	opsets := map[string]int{}
 	for _, o := range imports {
 		domain, v := domainOf(o.GetDomain()), o.GetVersion()
 		switch {
 		case domain == "" && (v < minOpset || v > maxOpset):
-			return fmt.Errorf("it uses version %d of the standard operators, known are %d to %d", v, minOpset, maxOpset)
+			return nil, fmt.Errorf("it uses version %d of the standard operators, known are %d to %d", v, minOpset, maxOpset)
 		case domain == sbs.Domain && v != sbs.Version:
-			return fmt.Errorf("it uses version %d of the operators of %s, known is %d", v, domain, sbs.Version)
+			return nil, fmt.Errorf("it uses version %d of the operators of %s, known is %d", v, domain, sbs.Version)
 		case v < 0 || v > 1<<20:
-			return fmt.Errorf("it uses version %d of the operators of %q", v, domain)
+			return nil, fmt.Errorf("it uses version %d of the operators of %q", v, domain)
 		}
-		k.opsets[domain] = int(v)
+		opsets[domain] = int(v)
 	}
-	return nil
+	return opsets, nil
 }
 
 // domainOf maps the two names of the standard domain to one.
@@ -93,87 +108,93 @@ func domainOf(d string) string {
 	return d
 }
 
-// define gives a new value a slot.
-func (k *compiler) define(name string, t ops.Type) (int, error) {
-	if name == "" {
-		return 0, errors.New("a value has no name")
+// tensorOf decodes a tensor, once.
+func (k *compiler) tensorOf(p *onnxpb.TensorProto) (*ops.Tensor, error) {
+	if t := k.tensors[p]; t != nil {
+		return t, nil
 	}
-	if _, ok := k.slots[name]; ok {
-		return 0, fmt.Errorf("two values are named %q", name)
-	}
-	return k.add(name, t), nil
-}
-
-// defineOutput is define for the output of a node, which may be an omitted one.
-func (k *compiler) defineOutput(name string, t ops.Type) (int, error) {
-	if name == "" {
-		return k.add("", t), nil
-	}
-	return k.define(name, t)
-}
-
-func (k *compiler) add(name string, t ops.Type) int {
-	slot := len(k.m.names)
-	k.m.names = append(k.m.names, name)
-	k.types[slot] = t
-	if name != "" {
-		k.slots[name] = slot
-	}
-	return slot
-}
-
-func (k *compiler) readInitializers(g *onnxpb.GraphProto) error {
-	for _, p := range g.GetInitializer() {
-		t, err := tensorOf(p)
-		if err != nil {
-			return err
-		}
-		slot, err := k.define(p.GetName(), ops.TypeOf(t))
-		if err != nil {
-			return fmt.Errorf("initializers: %w", err)
-		}
-		k.m.consts[slot] = t
-	}
-	return nil
-}
-
-func tensorOf(p *onnxpb.TensorProto) (*ops.Tensor, error) {
 	shape, data, err := onnx.TensorData(p)
 	if err != nil {
 		return nil, err
 	}
-	return ops.FromSlice(shape, data)
+	t, err := ops.FromSlice(shape, data)
+	if err != nil {
+		return nil, err
+	}
+	k.tensors[p] = t
+	p.RawData = nil // the decoded copy is enough: a large file is in memory often enough
+	return t, nil
 }
 
-func (k *compiler) readInputs(g *onnxpb.GraphProto) error {
-	for _, in := range g.GetInput() {
-		if _, ok := k.slots[in.GetName()]; ok {
-			continue // files of IR version 3 list initializers as inputs
-		}
-		t, err := typeOf(in)
-		if err != nil {
-			return fmt.Errorf("input %q: %w", in.GetName(), err)
-		}
-		slot, err := k.define(in.GetName(), t)
-		if err != nil {
-			return fmt.Errorf("inputs: %w", err)
-		}
-		k.m.inputs = append(k.m.inputs, ValueInfo{in.GetName(), t})
-		k.m.inputSlots[in.GetName()] = slot
+// grow counts what has been read.
+func (k *compiler) grow(n int) error {
+	if k.size += n; k.size > maxSize {
+		return fmt.Errorf("with all functions in the place of their calls the model has more than %d nodes, inputs, outputs and attributes", maxSize)
 	}
-	k.m.firstComputed = len(k.m.names)
 	return nil
 }
 
+func (s *scope) readInitializers(g *onnxpb.GraphProto) error {
+	if len(g.GetSparseInitializer()) > 0 {
+		return errors.New("sparse initializers are not supported")
+	}
+	if err := s.k.grow(len(g.GetInitializer())); err != nil {
+		return err
+	}
+	for _, p := range g.GetInitializer() {
+		t, err := s.k.tensorOf(p)
+		if err != nil {
+			return err
+		}
+		slot, err := s.define(p.GetName())
+		if err != nil {
+			return fmt.Errorf("initializers: %w", err)
+		}
+		s.g.consts[slot] = t
+		if t.DType() == ops.Float32 || t.DType() == ops.Float64 {
+			s.k.weights[t] = true
+		}
+	}
+	return nil
+}
+
+// readInputs reads the inputs of the model.
+func (s *scope) readInputs(g *onnxpb.GraphProto) error {
+	m := s.k.m
+	for _, in := range g.GetInput() {
+		if slot, ok := s.slots[in.GetName()]; ok && s.g.consts[slot] != nil {
+			continue // files of IR version 3 list initializers as inputs
+		}
+		t, err := typeOf(in)
+		if err == nil && t.DType == 0 {
+			err = errors.New("it is not a tensor of known rank, and anything else is not supported")
+		}
+		if err != nil {
+			return fmt.Errorf("input %q: %w", in.GetName(), err)
+		}
+		slot, err := s.define(in.GetName())
+		if err != nil {
+			return fmt.Errorf("inputs: %w", err)
+		}
+		m.inputs = append(m.inputs, ValueInfo{in.GetName(), t})
+		m.inputSlots[in.GetName()] = slot
+		s.g.inputs = append(s.g.inputs, slot)
+	}
+	return nil
+}
+
+// typeOf returns a declared type, the zero Type when the file does not declare it
+// completely.
 func typeOf(v *onnxpb.ValueInfoProto) (ops.Type, error) {
+	dtype, err := dtypeOf(v)
+	if err != nil {
+		return ops.Type{}, err
+	}
 	tt := v.GetType().GetTensorType()
-	if tt == nil || tt.GetShape() == nil {
-		return ops.Type{}, errors.New("it is not a tensor of known rank, and anything else is not supported")
+	if tt.GetShape() == nil {
+		return ops.Type{}, nil
 	}
-	t := ops.Type{DType: ops.DType(tt.GetElemType())}
-	if t.DType.Size() == 0 {
-		return t, fmt.Errorf("%v is not supported", t.DType)
-	}
+	t := ops.Type{DType: dtype}
 	for _, d := range tt.GetShape().GetDim() {
 		switch v := d.GetValue().(type) {
 		case *onnxpb.TensorShapeProto_Dimension_DimValue:
@@ -188,180 +209,85 @@ func typeOf(v *onnxpb.ValueInfoProto) (ops.Type, error) {
 	return t, nil
 }
 
-func (k *compiler) readNodes(g *onnxpb.GraphProto) error {
-	for i, n := range g.GetNode() {
-		name := n.GetName()
-		if name == "" && len(n.GetOutput()) > 0 {
-			name = n.GetOutput()[0]
-		}
-		if name == "" {
-			name = fmt.Sprintf("#%d", i)
-		}
-		operator := n.GetOpType()
-		if d := domainOf(n.GetDomain()); d != "" {
-			operator = d + "." + operator
-		}
-		s := step{name: name, operator: operator}
-		if err := k.readNode(n, &s); err != nil {
-			return &NodeError{Node: name, Operator: operator, Err: err}
-		}
-		if s.op != nil {
-			k.m.steps = append(k.m.steps, s)
-		}
+// dtypeOf returns a declared element type, 0 when there is none.
+func dtypeOf(v *onnxpb.ValueInfoProto) (ops.DType, error) {
+	switch v.GetType().GetValue().(type) {
+	case nil:
+		return 0, nil
+	case *onnxpb.TypeProto_TensorType:
+	default:
+		return 0, fmt.Errorf("%w: only tensors are", errNotTensor)
 	}
-	return nil
+	d := ops.DType(v.GetType().GetTensorType().GetElemType())
+	if d != 0 && d.Size() == 0 {
+		return 0, fmt.Errorf("%v is not supported", d)
+	}
+	return d, nil
 }
 
-func (k *compiler) readNode(n *onnxpb.NodeProto, s *step) error {
-	domain := domainOf(n.GetDomain())
-	o, ok := k.operators[opKey{domain, n.GetOpType()}]
-	if !ok {
-		return fmt.Errorf("%w: this runtime has no operator of this name", ErrUnknownOperator)
-	}
-	opset, ok := k.opsets[domain]
-	if !ok {
-		return fmt.Errorf("the model does not say which version of the operators of domain %q it uses", domain)
-	}
-	names := trimmed(n.GetInput())
-	if len(names) < o.MinInputs || o.MaxInputs != ops.Variadic && len(names) > o.MaxInputs {
-		return fmt.Errorf("it has %d inputs, want %s", len(names), countRange(o.MinInputs, o.MaxInputs))
-	}
-	outputs := trimmed(n.GetOutput())
-	if len(outputs) < o.MinOutputs || o.MaxOutputs != ops.Variadic && len(outputs) > o.MaxOutputs {
-		return fmt.Errorf("it has %d outputs, want %s", len(outputs), countRange(o.MinOutputs, o.MaxOutputs))
-	}
-	attrs, err := k.attributes(n)
-	if err != nil {
-		return err
-	}
-	if s.op, err = o.New(ops.Node{Name: s.name, Attributes: attrs, Opset: opset, NumInputs: len(names), NumOutputs: len(outputs)}); err != nil {
-		return err
-	}
-	inputs := make([]*ops.Input, len(names))
-	for i, name := range names {
-		slot, ok := k.slots[name]
-		switch {
-		case name == "" && i < o.MinInputs:
-			return fmt.Errorf("input %d is missing", i)
-		case name == "":
-			slot = -1
-		case !ok:
-			return fmt.Errorf("input %d, %q, is neither an input of the model, nor an initializer, nor an output of a node before it", i, name)
-		default:
-			inputs[i] = &ops.Input{Type: k.types[slot], Const: k.m.consts[slot]}
-		}
-		s.inputs = append(s.inputs, slot)
-	}
-	types, err := s.op.Infer(inputs)
-	if err != nil {
-		return err
-	}
-	folded, err := fold(s.op, k.withoutWeights(inputs, s.inputs), len(types))
-	if err != nil {
-		return err
-	}
-	for i, name := range outputs {
-		slot, err := k.defineOutput(name, types[i])
-		if err != nil {
-			return err
-		}
-		s.outputs = append(s.outputs, slot)
-		if folded != nil {
-			k.m.consts[slot] = folded[i]
-			k.types[slot] = ops.TypeOf(folded[i])
-			s.op = nil // there is nothing left to do
-		}
-	}
-	return nil
-}
+var errNotTensor = errors.New("sequences, maps, optional values and sparse tensors are not supported")
 
-// trimmed returns names without the omitted ones at the end, which need not be
-// written.
-func trimmed(names []string) []string {
-	for len(names) > 0 && names[len(names)-1] == "" {
-		names = names[:len(names)-1]
-	}
-	return names
-}
-
-func countRange(lo, hi int) string {
-	switch hi {
-	case lo:
-		return fmt.Sprint(lo)
-	case ops.Variadic:
-		return fmt.Sprintf("at least %d", lo)
-	}
-	return fmt.Sprintf("%d to %d", lo, hi)
-}
-
-// attributes returns a node's attributes with what the options change.
-func (k *compiler) attributes(n *onnxpb.NodeProto) (ops.Attributes, error) {
-	raw, err := onnx.Attributes(n)
-	if err != nil {
-		return nil, err
-	}
-	attrs := ops.Attributes(raw)
-	for name, v := range attrs {
-		if p, ok := v.(*onnxpb.TensorProto); ok {
-			if attrs[name], err = tensorOf(p); err != nil {
-				return nil, fmt.Errorf("attribute %s: %w", name, err)
-			}
-		}
-	}
-	if domainOf(n.GetDomain()) == sbs.Domain {
-		k.replace(attrs)
-	}
-	return attrs, nil
-}
-
-// replace changes the attributes of an SbS node as the options say.
-func (c config) replace(attrs ops.Attributes) {
-	if c.spikes > 0 {
-		attrs[sbs.AttrSpikes] = int64(c.spikes)
-	}
-	if c.sampler != "" {
-		attrs[sbs.AttrSampler] = string(c.sampler)
-	}
-	if c.epsilon0 != nil {
-		attrs[sbs.AttrEpsilon0] = *c.epsilon0
-	}
-	if c.schedule != nil {
-		// A number of spikes out of bounds is reported when the node is made.
-		if n, err := ops.Attr[int64](attrs, sbs.AttrSpikes, 0); err == nil && n > 0 && n <= sbs.MaxSpikes {
-			attrs[sbs.AttrEpsilonT] = c.schedule.EpsilonT(int(n))
-		}
-	}
-}
-
-func (k *compiler) readOutputs(g *onnxpb.GraphProto) error {
+func (s *scope) readOutputs(g *onnxpb.GraphProto) error {
 	if len(g.GetOutput()) == 0 {
 		return errors.New("it has no output")
 	}
 	for _, out := range g.GetOutput() {
-		slot, ok := k.slots[out.GetName()]
-		if !ok {
+		slot, ok := s.lookup(out.GetName())
+		if !ok || slot < 0 {
 			return fmt.Errorf("output %q is not computed by any node", out.GetName())
 		}
-		if slices.Contains(k.m.outputSlots, slot) {
+		if s.outer == nil && slices.ContainsFunc(s.k.m.outputs, func(o ValueInfo) bool { return o.Name == out.GetName() }) {
 			return fmt.Errorf("two outputs are named %q", out.GetName())
 		}
-		// The declared type may be vaguer than the inferred one, not different.
-		if out.GetType() != nil {
-			t, err := typeOf(out)
-			if err == nil {
-				err = agree(t, k.types[slot])
-			}
-			if err != nil {
-				return fmt.Errorf("output %q: %w", out.GetName(), err)
-			}
+		if s.outer == nil {
+			s.k.m.outputs = append(s.k.m.outputs, ValueInfo{Name: out.GetName()})
 		}
-		k.m.outputs = append(k.m.outputs, ValueInfo{out.GetName(), k.types[slot]})
-		k.m.outputSlots = append(k.m.outputSlots, slot)
+		s.g.outputs = append(s.g.outputs, slot)
 	}
 	return nil
 }
 
+// inferTypes infers all types of the main graph, and compares those of the
+// outputs with what the file says.
+func (k *compiler) inferTypes(g *onnxpb.GraphProto) error {
+	in := make([]*ops.Input, len(k.m.inputs))
+	for i, v := range k.m.inputs {
+		in[i] = &ops.Input{Type: v.Type}
+	}
+	types, err := k.newInference().graph(k.m.graph, in)
+	if err != nil {
+		return err
+	}
+	for i, out := range g.GetOutput() {
+		dtype, err := dtypeOf(out)
+		if err != nil {
+			return fmt.Errorf("output %q: %w", out.GetName(), err)
+		}
+		declared, err := typeOf(out)
+		if err != nil {
+			return fmt.Errorf("output %q: %w", out.GetName(), err)
+		}
+		k.m.outputs[i].Type = declared
+		if t := types[k.m.graph.outputs[i]]; t != nil {
+			// The declared type may be vaguer than the inferred one, not different.
+			err := agree(declared, t.Type)
+			if err == nil && dtype != 0 && dtype != t.DType {
+				err = fmt.Errorf("%w: declared %v, but it is %v", ops.ErrDType, dtype, t.Type)
+			}
+			if err != nil {
+				return fmt.Errorf("output %q: %w", out.GetName(), err)
+			}
+			k.m.outputs[i].Type = t.Type
+		}
+	}
+	k.m.graph.subgraphs((*graph).applyFolded)
+	return nil
+}
+
 func agree(declared, inferred ops.Type) error {
+	if declared.DType == 0 {
+		return nil
+	}
 	ok := declared.DType == inferred.DType && len(declared.Shape) == len(inferred.Shape)
 	for i := 0; ok && i < len(declared.Shape); i++ {
 		d, f := declared.Shape[i], inferred.Shape[i]
@@ -371,21 +297,4 @@ func agree(declared, inferred ops.Type) error {
 		return fmt.Errorf("%w: declared %v, but it is %v", ops.ErrShape, declared, inferred)
 	}
 	return nil
-}
-
-// planMemory notes after which step each value is needed no more.
-func (k *compiler) planMemory() {
-	used := map[int]bool{}
-	for _, s := range k.m.outputSlots {
-		used[s] = true
-	}
-	for i := len(k.m.steps) - 1; i >= 0; i-- {
-		s := &k.m.steps[i]
-		for _, slot := range append(slices.Clone(s.inputs), s.outputs...) {
-			if slot >= 0 && !used[slot] {
-				used[slot] = true
-				s.free = append(s.free, slot)
-			}
-		}
-	}
 }

@@ -1,22 +1,30 @@
 package runtime
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// frame is what one Run needs beside the Model. It serves one Run after the
-// other: while the inputs keep their shapes, all buffers stay.
+// frame is what one run of a graph needs beside the graph. It serves one run after
+// the other: while the inputs keep their shapes, all buffers stay.
 type frame struct {
+	m      *Model
+	g      *graph
 	config runConfig
 
+	inputs   []*ops.Tensor // of the run
 	shapes   [][]int       // of the inputs
+	dtypes   []ops.DType   // of the inputs
 	values   []*ops.Tensor // by slot
-	changing []bool        // by slot: values that come and go with each Run
+	changing []bool        // by slot: values that come and go with each run
+	bytes    []int64       // by slot: of values in memory
 	work     []work        // of each step
-	memory   int64         // bytes of the values in use whose types follow from values
+	planned  int64         // bytes of the buffers, and of the outputs whose types do not follow from values
+	memory   int64         // bytes of the other values in use
+	base     int64         // bytes of what is in use around a subgraph
 }
 
 // work is the state of a step.
@@ -24,63 +32,77 @@ type work struct {
 	ctx     ops.Context
 	in, out []*ops.Tensor
 	types   []ops.Type // of the outputs, nil when they follow from values
-	live    int64      // bytes of the values in use whose types do not follow from values
+	known   bool       // the outputs have their values before the run
 }
 
-// arrange makes the frame ready for the inputs.
-func (m *Model) arrange(f *frame, inputs map[string]*Tensor) error {
-	same := len(f.shapes) == len(m.inputs) && f.config.observe == nil && len(f.work) > 0
-	for i := 0; same && i < len(m.inputs); i++ {
-		same = slices.Equal(f.shapes[i], inputs[m.inputs[i].Name].Shape())
+// arrange makes the frame ready for its inputs.
+func (f *frame) arrange() error {
+	same := len(f.shapes) == len(f.inputs) && f.config.observe == nil && f.values != nil
+	for i := 0; same && i < len(f.inputs); i++ {
+		same = f.dtypes[i] == f.inputs[i].DType() && slices.Equal(f.shapes[i], f.inputs[i].Shape())
 	}
 	if !same {
-		if err := m.build(f, inputs); err != nil {
+		if err := f.build(); err != nil {
 			return err
 		}
+	} else if f.base+f.planned > f.m.memoryLimit {
+		return fmt.Errorf("%w: the values of the run would take %d bytes, the limit is %d (see MemoryLimit)", ErrMemory, f.base+f.planned, f.m.memoryLimit)
 	}
 	f.memory = 0
-	for _, in := range m.inputs {
-		f.values[m.inputSlots[in.Name]] = inputs[in.Name]
+	clear(f.bytes)
+	for i, slot := range f.g.inputs {
+		f.values[slot] = f.inputs[i]
 	}
 	return nil
 }
 
-// build infers all types that do not depend on values, checks that their values
-// are within the limit of memory, and finds buffers for them. Values whose uses do
+// build infers all types that do not depend on values, finds buffers for their
+// values and checks that these are within the limit of memory. Values whose uses do
 // not overlap share one, unless they are to be observed.
-func (m *Model) build(f *frame, inputs map[string]*Tensor) error {
-	*f = frame{config: f.config, values: make([]*ops.Tensor, len(m.names)), changing: make([]bool, len(m.names)), work: make([]work, len(m.steps))}
-	types := make([]*ops.Input, len(m.names))
-	for slot, t := range m.consts {
+func (f *frame) build() error {
+	g := f.g
+	*f = frame{
+		m: f.m, g: g, config: f.config, inputs: f.inputs, base: f.base,
+		values: make([]*ops.Tensor, len(g.names)), changing: make([]bool, len(g.names)),
+		bytes: make([]int64, len(g.names)), work: make([]work, len(g.steps)),
+	}
+	types := make([]*ops.Input, len(g.names))
+	for slot, t := range g.consts {
 		f.values[slot] = t
 		types[slot] = &ops.Input{Type: ops.TypeOf(t), Const: t}
 	}
-	for _, in := range m.inputs {
-		slot, t := m.inputSlots[in.Name], inputs[in.Name]
+	for i, slot := range g.inputs {
+		t := f.inputs[i]
 		f.shapes = append(f.shapes, slices.Clone(t.Shape()))
+		f.dtypes = append(f.dtypes, t.DType())
 		f.changing[slot] = true
 		types[slot] = &ops.Input{Type: ops.TypeOf(t)}
 	}
-	for _, slot := range m.outputSlots {
-		f.changing[slot] = f.changing[slot] || m.consts[slot] == nil
+	for _, slot := range g.outputs {
+		f.changing[slot] = f.changing[slot] || g.consts[slot] == nil
 	}
-	p := planner{limit: m.memoryLimit, share: f.config.observe == nil}
-	for i := range m.steps {
-		s, w := &m.steps[i], &f.work[i]
+	p := planner{
+		limit: f.m.memoryLimit, base: f.base, share: f.config.observe == nil,
+		values: make([]planned, len(g.names)),
+	}
+	for i := range g.steps {
+		s, w := &g.steps[i], &f.work[i]
 		w.in, w.out = make([]*ops.Tensor, len(s.inputs)), make([]*ops.Tensor, len(s.outputs))
 		if err := p.step(f, s, w, types); err != nil {
 			return &NodeError{Node: s.name, Operator: s.operator, Err: err}
 		}
 	}
+	f.planned = p.taken
 	return p.assign(f)
 }
 
 // planner finds buffers.
 type planner struct {
-	limit, live int64
+	limit, base int64
+	taken       int64 // bytes of the buffers, of outputs and of what is folded
 	share       bool
 	buffers     []buffer
-	values      []planned
+	values      []planned // by slot
 }
 
 // buffer is what values take turns in.
@@ -90,69 +112,118 @@ type buffer struct {
 	free  bool
 }
 
-// planned is a value in a buffer.
+// planned is a value in a buffer, if it has a shape.
 type planned struct {
-	slot, buffer int
-	shape        []int
+	buffer int
+	shape  []int
 }
 
 func (p *planner) step(f *frame, s *step, w *work, types []*ops.Input) error {
-	var err error
-	if w.types, err = infer(s, types); err != nil {
+	in, inferred, err := infer(s, types)
+	if err != nil {
+		return err
+	}
+	w.types = inferred
+	if err := p.fold(f, s, w, in, types); err != nil {
 		return err
 	}
 	for i, slot := range s.outputs {
+		if w.known {
+			continue
+		}
 		if w.types == nil {
 			f.changing[slot] = true
 			continue
 		}
 		t := w.types[i]
 		types[slot] = &ops.Input{Type: t}
-		p.live += bytes(t)
-		if err := withinLimit(t, p.live, p.limit); err != nil {
+		if f.changing[slot] {
+			p.taken += bytes(t)
+		} else {
+			shape, _ := t.Sizes()
+			p.values[slot] = planned{p.take(t.DType, shape), shape}
+		}
+		if err := withinLimit(t, p.base+p.taken, p.limit); err != nil {
 			return err
 		}
-		if !f.changing[slot] {
-			shape, _ := t.Sizes()
-			p.values = append(p.values, planned{slot, p.take(t.DType, shape), shape})
-		}
 	}
-	w.live = p.live
 	for _, slot := range s.free {
-		i := slices.IndexFunc(p.values, func(v planned) bool { return v.slot == slot })
-		if i >= 0 {
-			p.buffers[p.values[i].buffer].free = true
-			p.live -= bytes(types[slot].Type)
+		if p.values[slot].shape != nil && p.share {
+			p.buffers[p.values[slot].buffer].free = true
 		}
 	}
 	return nil
 }
 
-// infer returns the types of a step's outputs, nil when they follow from values.
-func infer(s *step, types []*ops.Input) ([]ops.Type, error) {
+// maxFoldedNow bounds the bytes of what is computed when buffers are planned: it is
+// for shapes, and kept.
+const maxFoldedNow = 1 << 16
+
+// fold computes what follows from the shapes of the inputs, once for all runs with
+// them.
+func (p *planner) fold(f *frame, s *step, w *work, in []*ops.Input, types []*ops.Input) error {
+	op, ok := s.op.(ops.Folder)
+	if !ok || w.types == nil || f.config.observe != nil {
+		return nil
+	}
+	var total int64
+	for i, slot := range s.outputs {
+		if total += bytes(w.types[i]); f.changing[slot] || total > maxFoldedNow {
+			return nil
+		}
+	}
+	if p.taken+total+p.base > p.limit {
+		return nil
+	}
+	out, err := op.Fold(&ops.Context{Context: context.Background(), Pool: f.m.pool}, in)
+	if err != nil || len(out) != len(s.outputs) {
+		return err
+	}
+	for i, slot := range s.outputs {
+		f.values[slot] = out[i]
+		types[slot] = &ops.Input{Type: ops.TypeOf(out[i]), Const: out[i]}
+	}
+	p.taken += total
+	w.known = true
+	return nil
+}
+
+// infer returns what is known of a step's inputs, and the types of its outputs, nil
+// when they follow from values.
+func infer(s *step, types []*ops.Input) ([]*ops.Input, []ops.Type, error) {
+	if s.control != nil {
+		return nil, nil, nil
+	}
 	in := make([]*ops.Input, len(s.inputs))
 	for i, slot := range s.inputs {
 		if slot < 0 {
 			continue
 		}
 		if in[i] = types[slot]; in[i] == nil {
-			return nil, nil
+			return nil, nil, nil
 		}
 	}
 	outputs, err := s.op.Infer(in)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, t := range outputs {
-		if _, known := t.Sizes(); !known {
-			return nil, nil
+		if _, known := t.Sizes(); !known || t.DType == 0 {
+			return nil, nil, nil
 		}
 	}
-	return outputs, nil
+	return in, outputs, nil
 }
 
+// maxRoom is how many times as large as a value, or as smallLen elements, its buffer
+// may be: a small value that stays must not keep a large buffer from others.
+const (
+	maxRoom  = 4
+	smallLen = 1 << 12
+)
+
 // take returns a free buffer for a value: the smallest that is large enough, or
-// else the largest, which grows.
+// else the largest of those that are too small, which grows, or else a new one.
 func (p *planner) take(dtype ops.DType, shape []int) int {
 	n := 1
 	for _, d := range shape {
@@ -160,7 +231,7 @@ func (p *planner) take(dtype ops.DType, shape []int) int {
 	}
 	best := -1
 	for i, b := range p.buffers {
-		if !b.free || b.dtype != dtype {
+		if !b.free || b.dtype != dtype || b.len > maxRoom*max(n, smallLen) {
 			continue
 		}
 		fits := best >= 0 && p.buffers[best].len >= n
@@ -169,11 +240,12 @@ func (p *planner) take(dtype ops.DType, shape []int) int {
 			best = i
 		}
 	}
-	if best < 0 || !p.share {
-		p.buffers = append(p.buffers, buffer{dtype: dtype, len: n})
-		return len(p.buffers) - 1
+	if best < 0 {
+		best = len(p.buffers)
+		p.buffers = append(p.buffers, buffer{dtype: dtype})
 	}
 	b := &p.buffers[best]
+	p.taken += int64(max(0, n-b.len)) * int64(dtype.Size())
 	b.len, b.free = max(b.len, n), false
 	return best
 }
@@ -187,9 +259,12 @@ func (p *planner) assign(f *frame) error {
 			return err
 		}
 	}
-	for _, v := range p.values {
+	for slot, v := range p.values {
+		if v.shape == nil {
+			continue
+		}
 		var err error
-		if f.values[v.slot], err = made[v.buffer].First(v.shape); err != nil {
+		if f.values[slot], err = made[v.buffer].First(v.shape); err != nil {
 			return err
 		}
 	}
@@ -197,7 +272,7 @@ func (p *planner) assign(f *frame) error {
 }
 
 // outputs provides what a step writes to.
-func (f *frame) outputs(m *Model, s *step, w *work) error {
+func (f *frame) outputs(s *step, w *work) error {
 	types := w.types
 	if types == nil {
 		w.ctx = ops.Context{}
@@ -211,7 +286,11 @@ func (f *frame) outputs(m *Model, s *step, w *work) error {
 		if types, err = s.op.Infer(in); err != nil {
 			return err
 		}
+		if len(types) != len(s.outputs) {
+			return fmt.Errorf("%w: %d types for %d outputs", ops.ErrShape, len(types), len(s.outputs))
+		}
 	}
+	var made int64
 	for i, slot := range s.outputs {
 		if !f.changing[slot] {
 			w.out[i] = f.values[slot]
@@ -219,11 +298,12 @@ func (f *frame) outputs(m *Model, s *step, w *work) error {
 		}
 		w.out[i] = nil
 		shape, known := types[i].Sizes()
-		if !known {
+		if !known || types[i].DType == 0 {
 			continue
 		}
 		if w.types == nil {
-			if err := withinLimit(types[i], w.live+f.memory+bytes(types[i]), m.memoryLimit); err != nil {
+			made += bytes(types[i])
+			if err := withinLimit(types[i], f.base+f.planned+f.memory+made, f.m.memoryLimit); err != nil {
 				return err
 			}
 		}
@@ -238,6 +318,7 @@ func (f *frame) outputs(m *Model, s *step, w *work) error {
 // forget drops what is the caller's.
 func (f *frame) forget() {
 	f.config = runConfig{}
+	clear(f.inputs)
 	for slot, changing := range f.changing {
 		if changing {
 			f.values[slot] = nil

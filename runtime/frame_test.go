@@ -56,21 +56,3 @@ func TestFramesDoNotMix(t *testing.T) {
 	}
 	wg.Wait()
 }
-
-// TestRunAllocatesItsOutputsOnly counts what a Run allocates when all is warm.
-func TestRunAllocatesItsOutputsOnly(t *testing.T) {
-	n := converttest.EveryLayer()
-	for _, workers := range []int{1, 2} {
-		m, err := runtime.New(write(t, n, convert.Options{}), runtime.Workers(workers))
-		require.NoError(t, err)
-		in := map[string]*runtime.Tensor{"image": pixels(1, 2, n.Input)}
-		ctx := t.Context()
-		allocations := testing.AllocsPerRun(100, func() {
-			if _, err := m.Run(ctx, in); err != nil {
-				t.Error(err)
-			}
-		})
-		// The map, and of the output its shape (twice), numbers and what holds them.
-		require.LessOrEqual(t, allocations, 8.0)
-	}
-}

@@ -1,7 +1,9 @@
 package runtime_test
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -74,6 +76,13 @@ func TestLoadErrors(t *testing.T) {
 		{"negative dimension", g(func(g *onnxpb.GraphProto) {
 			g.Input[0].GetType().GetTensorType().GetShape().GetDim()[0].Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: -5}
 		}), "a dimension is -5"},
+		{"huge dimension", g(func(g *onnxpb.GraphProto) { g.Input[0] = info("x", 1<<40, 2) }), "a dimension is 1099511627776"},
+		{"huge product", g(func(g *onnxpb.GraphProto) { g.Input[0] = info("x", 1<<30, 2) }), "has more than 2147483647 elements"},
+		{"element types", g(func(g *onnxpb.GraphProto) { g.Input[0] = typed("x", ops.Int64, -1, 2) }), `node "y" (Add): `},
+		{"sequence", g(func(g *onnxpb.GraphProto) {
+			g.Input[0].Type = &onnxpb.TypeProto{Value: &onnxpb.TypeProto_SequenceType{}}
+		}), `input "x": sequences, maps, optional values and sparse tensors are not supported`},
+		{"old version of the format", func(m *onnxpb.ModelProto) { m.IrVersion = 2 }, "IR version 2, known are 3 to 13"},
 		{"unnamed input", g(func(g *onnxpb.GraphProto) { g.Input[0].Name = "" }), "a value has no name"},
 		{"undefined input", g(func(g *onnxpb.GraphProto) { g.Node[0].Input[1] = "d" }), `input 1, "d", is neither an input of the model`},
 		{"cycle", g(func(g *onnxpb.GraphProto) {
@@ -147,8 +156,17 @@ func FuzzNew(f *testing.F) {
 	data, err := onnx.Marshal(model())
 	require.NoError(f, err)
 	f.Add(data)
+	for _, m := range append(flowModels(), functionModels()...) {
+		data, err := onnx.Marshal(m)
+		require.NoError(f, err)
+		f.Add(data)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := runtime.New(data, runtime.Workers(1), runtime.Spikes(1), runtime.MemoryLimit(1<<20))
+		options := []runtime.Option{runtime.Workers(1), runtime.Spikes(1), runtime.MemoryLimit(1 << 20)}
+		if len(data)%2 == 1 {
+			options = append(options, runtime.PreferFunctions())
+		}
+		m, err := runtime.New(data, options...)
 		if err != nil {
 			return
 		}
@@ -170,6 +188,8 @@ func FuzzNew(f *testing.F) {
 			}
 			in[i.Name] = x
 		}
-		_, _ = m.Run(t.Context(), in)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // a loop may have no end
+		defer cancel()
+		_, _ = m.Run(ctx, in)
 	})
 }

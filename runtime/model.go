@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 
@@ -65,29 +66,15 @@ type ValueInfo struct {
 type Model struct {
 	inputs, outputs []ValueInfo
 	inputSlots      map[string]int
-	outputSlots     []int
-
-	names  []string            // of the values, by slot: initializers, inputs, outputs of nodes
-	consts map[int]*ops.Tensor // initializers, by slot
-	steps  []step
-
-	firstComputed int // the first slot that is the output of a node
+	graph           *graph
 
 	metadata    map[string]string
-	source      []byte   // the file
-	options     []Option // that it was loaded with
+	injectable  map[string]bool // the names of nodes that draw random numbers
+	source      []byte          // the file
+	options     []Option        // that it was loaded with
 	pool        *parallel.Pool
 	memoryLimit int64
 	frames      sync.Pool // of *frame
-}
-
-// step is one node in the order of execution.
-type step struct {
-	name, operator string
-	op             ops.Op
-	inputs         []int // slots, -1 for an omitted input
-	outputs        []int
-	free           []int // slots that no later step or output needs
 }
 
 // Option sets how a model is loaded.
@@ -100,6 +87,8 @@ type config struct {
 	schedule    *sbs.Schedule
 	epsilon0    *float32
 	memoryLimit int64
+
+	preferFunctions bool
 }
 
 // defaultMemoryLimit is far above what networks for images need, and lets a
@@ -107,8 +96,10 @@ type config struct {
 const defaultMemoryLimit = 4 << 30
 
 // MemoryLimit bounds the bytes that the values of one Run may take together,
-// inputs and weights aside. A run that would take more fails before it does.
-// The default is 4 GiB.
+// inputs and weights aside. A run that would take more fails before it does. A
+// value that is needed no more makes room for others, but not while it may be
+// observed. A node may take some times the memory of its inputs and weights beside,
+// while it runs. The default is 4 GiB.
 func MemoryLimit(bytes int64) Option { return func(c *config) { c.memoryLimit = bytes } }
 
 // Workers sets the number of CPU cores that one Run uses. The default, also for
@@ -129,33 +120,60 @@ func EpsilonSchedule(s sbs.Schedule) Option { return func(c *config) { c.schedul
 // Epsilon0 replaces epsilon_0 of every SbS node.
 func Epsilon0(e float32) Option { return func(c *config) { c.epsilon0 = &e } }
 
-// Open loads the model in a file.
+// PreferFunctions has every function that the model brings along run in the place of
+// this package's own operator of the same name. It is for comparing the two.
+func PreferFunctions() Option { return func(c *config) { c.preferFunctions = true } }
+
+// Open loads the model in a file. Tensors may be in other files of the same folder or
+// below it (ONNX's external data).
 func Open(path string, opts ...Option) (*Model, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
-	m, err := New(data, opts...)
+	m, err := load(data, filepath.Dir(path), opts)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: runtime: %w: %w", path, ErrModel, err)
 	}
 	return m, nil
 }
 
-// New loads a model from the bytes of an ONNX file, which it keeps: they must not
-// be modified.
+// New loads a model from the bytes of an ONNX file that needs no other file. It keeps
+// them: they must not be modified.
 func New(data []byte, opts ...Option) (*Model, error) {
+	m, err := load(data, "", opts)
+	if err != nil {
+		return nil, fmt.Errorf("runtime: %w: %w", ErrModel, err)
+	}
+	return m, nil
+}
+
+// load loads a model; folder is where its other files are, if it may have any.
+func load(data []byte, folder string, opts []Option) (*Model, error) {
 	c := config{memoryLimit: defaultMemoryLimit}
 	for _, o := range opts {
 		o(&c)
 	}
 	pb, err := onnx.Unmarshal(data)
 	if err != nil {
-		return nil, fmt.Errorf("runtime: %w: %w", ErrModel, err)
+		return nil, err
+	}
+	if tensors := onnx.External(pb); folder != "" && len(tensors) > 0 {
+		root, err := os.OpenRoot(folder) // no link leads out of it
+		if err != nil {
+			return nil, err
+		}
+		defer root.Close() //nolint:errcheck // only read
+		if err := onnx.ReadExternal(tensors, root.FS()); err != nil {
+			return nil, err
+		}
+		if data, err = onnx.Marshal(pb); err != nil { // all in one, for who writes it again
+			return nil, err
+		}
 	}
 	m, err := compile(pb, c)
 	if err != nil {
-		return nil, fmt.Errorf("runtime: %w: %w", ErrModel, err)
+		return nil, err
 	}
 	m.source, m.options = data, slices.Clone(opts)
 	return m, nil

@@ -31,8 +31,10 @@ func FirstImage(i uint64) RunOption { return func(c *runConfig) { c.firstImage =
 
 // Observe has f called with the name and value of every tensor that a node
 // computes, in the order of execution, from the goroutine that called Run. The
-// output of layer i of a converted network is named L{i}. f may keep the tensors;
-// that they outlive their use makes such a run take more memory.
+// output of layer i of a converted network is named L{i}. Values in a function have
+// the name of the call before their own; values in subgraphs, and what is known
+// without the inputs, are not told. f may keep the tensors; that they outlive their use
+// makes such a run take more memory.
 func Observe(f func(name string, t *Tensor)) RunOption {
 	return func(c *runConfig) { c.observe = f }
 }
@@ -45,7 +47,8 @@ func InjectSpikes(byNode map[string]*Tensor) RunOption {
 
 // InjectUniforms gives SbS nodes, by name, the uniform numbers in [0, 1) from
 // which to draw the spikes: float32 (batch, number of spikes, output height,
-// output width).
+// output width). Standard nodes that draw uniform numbers, RandomUniform and
+// RandomUniformLike, take them too, in place of their float32 output.
 func InjectUniforms(byNode map[string]*Tensor) RunOption {
 	return func(c *runConfig) { c.uniforms = byNode }
 }
@@ -77,61 +80,110 @@ func (m *Model) run(ctx context.Context, f *frame, inputs map[string]*Tensor) (m
 	if err := m.checkInjected(f.config); err != nil {
 		return nil, err
 	}
-	if err := m.arrange(f, inputs); err != nil {
+	f.m, f.g = m, m.graph
+	f.inputs = f.inputs[:0]
+	for _, in := range m.inputs {
+		f.inputs = append(f.inputs, inputs[in.Name])
+	}
+	if err := f.runSteps(ctx); err != nil {
 		return nil, err
 	}
-	for i := range m.steps {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if err := m.runStep(ctx, f, i); err != nil {
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			return nil, &NodeError{Node: m.steps[i].name, Operator: m.steps[i].operator, Err: err}
-		}
-	}
 	out := make(map[string]*Tensor, len(m.outputs))
-	for i, slot := range m.outputSlots {
+	for i, slot := range m.graph.outputs {
 		out[m.outputs[i].Name] = f.values[slot]
 	}
 	return out, nil
 }
 
-func (m *Model) runStep(ctx context.Context, f *frame, i int) error {
-	s, w := &m.steps[i], &f.work[i]
+// run runs a subgraph; base is the bytes of what is in use around it.
+func (f *frame) run(ctx context.Context, inputs []*ops.Tensor, base int64) ([]*ops.Tensor, error) {
+	f.inputs, f.base = inputs, base
+	if err := f.runSteps(ctx); err != nil {
+		return nil, err
+	}
+	out := make([]*ops.Tensor, len(f.g.outputs))
+	for i, slot := range f.g.outputs {
+		out[i] = f.values[slot]
+	}
+	return out, nil
+}
+
+func (f *frame) runSteps(ctx context.Context) error {
+	if err := f.arrange(); err != nil {
+		return err
+	}
+	for i := range f.work {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s, w := &f.g.steps[i], &f.work[i]
+		if err := f.runStep(ctx, s, w); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return &NodeError{Node: s.name, Operator: s.operator, Err: err}
+		}
+	}
+	return nil
+}
+
+func (f *frame) runStep(ctx context.Context, s *step, w *work) error {
+	if w.known {
+		return nil
+	}
 	for j, slot := range s.inputs {
 		if slot >= 0 {
 			w.in[j] = f.values[slot]
 		}
 	}
-	if err := f.outputs(m, s, w); err != nil {
-		return err
-	}
-	w.ctx.Context, w.ctx.Pool = ctx, m.pool
-	w.ctx.Seed, w.ctx.FirstImage = f.config.seed, f.config.firstImage
-	w.ctx.Spikes, w.ctx.Uniforms = f.config.spikes[s.name], f.config.uniforms[s.name]
-	if err := s.op.Run(&w.ctx, w.in, w.out); err != nil {
+	if s.control != nil {
+		out, err := s.control.run(&caller{ctx: ctx, f: f, base: f.base + f.planned + f.memory}, w.in)
+		if err != nil {
+			return err
+		}
+		copy(w.out, out)
+	} else if err := f.runOp(ctx, s, w); err != nil {
 		return err
 	}
 	for j, slot := range s.outputs {
 		f.values[slot] = w.out[j]
 		if w.types == nil {
-			f.memory += size(w.out[j])
+			f.bytes[slot] = size(w.out[j])
+			f.memory += f.bytes[slot]
 		}
-		if f.config.observe != nil && m.names[slot] != "" {
-			f.config.observe(m.names[slot], w.out[j])
+		if f.config.observe != nil && f.g.names[slot] != "" {
+			f.config.observe(f.g.names[slot], w.out[j])
 		}
 	}
 	for _, slot := range s.free {
-		if !f.changing[slot] {
-			continue
+		if f.changing[slot] {
+			f.memory -= f.bytes[slot]
+			f.bytes[slot] = 0
+			f.values[slot] = nil
 		}
-		if slot >= m.firstComputed {
-			f.memory -= size(f.values[slot])
-		}
-		f.values[slot] = nil
 	}
+	return nil
+}
+
+func (f *frame) runOp(ctx context.Context, s *step, w *work) error {
+	if err := f.outputs(s, w); err != nil {
+		return err
+	}
+	w.ctx.Context, w.ctx.Pool = ctx, f.m.pool
+	w.ctx.Seed, w.ctx.FirstImage = f.config.seed, f.config.firstImage
+	w.ctx.Spikes, w.ctx.Uniforms = f.config.spikes[s.name], f.config.uniforms[s.name]
+	if u := w.ctx.Uniforms; u != nil && s.operator != sbsOperator {
+		return inject(w.out[0], u)
+	}
+	return s.op.Run(&w.ctx, w.in, w.out)
+}
+
+// inject gives a node that draws uniform numbers those of the caller.
+func inject(out, uniforms *ops.Tensor) error {
+	if out == nil || out.Float32s() == nil || uniforms.DType() != ops.Float32 || !slices.Equal(out.Shape(), uniforms.Shape()) {
+		return fmt.Errorf("%w: the uniforms are %v, want %v", ErrInput, ops.TypeOf(uniforms), out)
+	}
+	copy(out.Float32s(), uniforms.Float32s())
 	return nil
 }
 
@@ -159,16 +211,16 @@ func (m *Model) checkInputs(inputs map[string]*Tensor) error {
 	return nil
 }
 
-// checkInjected refuses spikes and uniforms for what is no SbS node: they would
-// silently not be used.
+// checkInjected refuses spikes and uniforms for what draws none: they would silently
+// not be used.
 func (m *Model) checkInjected(c runConfig) error {
 	if len(c.spikes)+len(c.uniforms) == 0 {
 		return nil
 	}
 	for _, given := range []map[string]*Tensor{c.spikes, c.uniforms} {
 		for _, name := range slices.Sorted(maps.Keys(given)) {
-			if !slices.ContainsFunc(m.steps, func(s step) bool { return s.name == name && s.operator == sbsOperator }) {
-				return fmt.Errorf("%w: spikes or uniforms are given for node %q, but the model has no SbS node of this name", ErrInput, name)
+			if !m.injectable[name] {
+				return fmt.Errorf("%w: spikes or uniforms are given for node %q, but the model has no SbS node of this name (nor another one that draws uniform numbers)", ErrInput, name)
 			}
 		}
 	}

@@ -2,10 +2,12 @@ package runtime_test
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"strconv"
 	"testing"
 
@@ -13,6 +15,8 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/internal/onnx"
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops/opstest"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/runtime"
@@ -258,21 +262,64 @@ func TestRunErrors(t *testing.T) {
 	})
 }
 
-// TestMemoryLimit checks that the limit is on what is needed at the same time.
+// TestMemoryLimit checks that the limit is on what is needed at the same time, and
+// the output.
 func TestMemoryLimit(t *testing.T) {
 	n := converttest.Digits()
 	data := write(t, n, convert.Options{})
 	image := pixels(6, 1, n.Input)
 	// Largest together: the first layer's output, 5x6x6, and what it is of, 8x8.
-	const need = 4 * (5*6*6 + 8*8)
-	m, err := runtime.New(data, runtime.MemoryLimit(need))
+	const buffers, output = 4 * (5*6*6 + 8*8), 4 * 3
+	m, err := runtime.New(data, runtime.MemoryLimit(buffers+output))
 	require.NoError(t, err)
 	run(t, m, image)
-	m, err = runtime.New(data, runtime.MemoryLimit(need-1))
+	for limit, node := range map[int64]string{buffers + output - 1: "output", buffers - 1: "L0/SbS"} {
+		m, err = runtime.New(data, runtime.MemoryLimit(limit))
+		require.NoError(t, err)
+		_, err = m.Run(t.Context(), map[string]*runtime.Tensor{"image": image})
+		require.ErrorIs(t, err, runtime.ErrMemory)
+		require.ErrorContains(t, err, fmt.Sprintf("node %q", node))
+	}
+}
+
+// TestMemoryLimitHolds has small values stay while large ones come and go: the
+// buffers keep to the limit, too.
+func TestMemoryLimitHolds(t *testing.T) {
+	const size, count, limit = 500, 30, 2 << 20 // a large value is 1 MB
+	g := &onnxpb.GraphProto{
+		Input: []*onnxpb.ValueInfoProto{info("x", 1, size), info("z", size, 1)}, Output: []*onnxpb.ValueInfoProto{info("y", 1, 1)},
+	}
+	name := func(kind string, i int) string { return fmt.Sprint(kind, i) }
+	for i := range count {
+		g.Node = append(g.Node, node("Add", name("large", i), "x", "z"),
+			node("ReduceSum", name("sum", i), name("large", i)), node("Neg", name("small", i), name("sum", i)))
+	}
+	total := "x0"
+	g.Node = append(g.Node, node("Neg", total, "small0"))
+	for i := 1; i < count; i++ {
+		next := name("x", i)
+		g.Node = append(g.Node, node("Add", next, total, name("small", i)))
+		total = next
+	}
+	g.Node = append(g.Node, node("Neg", "y", total))
+	data, err := onnx.Marshal(&onnxpb.ModelProto{IrVersion: 8, OpsetImport: []*onnxpb.OperatorSetIdProto{{Version: 17}}, Graph: g})
 	require.NoError(t, err)
-	_, err = m.Run(t.Context(), map[string]*runtime.Tensor{"image": image})
+	m, err := runtime.New(data, runtime.MemoryLimit(limit))
+	require.NoError(t, err)
+	in := map[string]*runtime.Tensor{}
+	for name, shape := range map[string][]int{"x": {1, size}, "z": {size, 1}} {
+		in[name], err = runtime.NewTensor(shape, make([]float32, size))
+		require.NoError(t, err)
+	}
+	var before, after goruntime.MemStats
+	goruntime.ReadMemStats(&before)
+	_, err = m.Run(t.Context(), in)
+	require.NoError(t, err)
+	goruntime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(limit))
+	// Who observes may keep everything.
+	_, err = m.Run(t.Context(), in, runtime.Observe(func(string, *runtime.Tensor) {}))
 	require.ErrorIs(t, err, runtime.ErrMemory)
-	require.ErrorContains(t, err, `node "L0/SbS"`)
 }
 
 func TestCancel(t *testing.T) {

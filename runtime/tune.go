@@ -39,6 +39,10 @@ type TuneConfig struct {
 	ScheduleW, ScheduleEpsilonXY train.Schedule
 	ScheduleByError              bool
 
+	// ScheduleByEpoch lets the schedules take a step when EndEpoch is called, with
+	// what is known of the epoch, and not after every update.
+	ScheduleByEpoch bool
+
 	// ThresholdW and ThresholdEpsilonXY are the smallest values that an update
 	// leaves; 0 means 1e-5. In dialect 2 the weights' is divided by the number of
 	// input channels.
@@ -170,7 +174,11 @@ func (t *Tuner) setUp() error {
 	if shape := m.outputs[0].Shape; len(shape) < 2 || m.outputs[0].DType != ops.Float32 {
 		return fmt.Errorf("the model's output is %v, want float32(batch, classes)", m.outputs[0].Type)
 	}
-	t.output = m.outputSlots[0]
+	if i := slices.IndexFunc(m.graph.steps, func(s step) bool { return s.control != nil }); i >= 0 {
+		s := m.graph.steps[i]
+		return &NodeError{Node: s.name, Operator: s.operator, Err: errors.New("a model with subgraphs cannot be trained")}
+	}
+	t.output = m.graph.outputs[0]
 	if err := c.complete(m); err != nil {
 		return err
 	}
@@ -182,7 +190,7 @@ func (t *Tuner) setUp() error {
 	}
 	t.state = tuneState{
 		Rates:  [2]train.Rate{{Value: c.RateW}, {Value: c.RateEpsilonXY}},
-		Scales: make([]float32, len(m.steps)), Contributions: make([]int64, len(m.steps)),
+		Scales: make([]float32, len(m.graph.steps)), Contributions: make([]int64, len(m.graph.steps)),
 	}
 	for i := range t.state.Scales {
 		t.state.Scales[i] = -1 // below every measured one
@@ -245,9 +253,9 @@ func layerOf(node string) (layer, kind string) {
 func (t *Tuner) findParams() error {
 	m, c := t.model, &t.config
 	known := map[string]bool{}
-	t.layers = make([]tuneLayer, len(m.steps))
+	t.layers = make([]tuneLayer, len(m.graph.steps))
 	lastSbS := -1
-	for i, s := range m.steps {
+	for i, s := range m.graph.steps {
 		layer, kind := layerOf(s.name)
 		known[layer] = true
 		l := &t.layers[i]
@@ -263,19 +271,19 @@ func (t *Tuner) findParams() error {
 			running := j == 1 && s.operator == "Sub" && kind == "OnOff"
 			trained := j > 0 && (l.sbs || s.operator == "Conv") || running
 			epsilonXY := l.sbs && j == 2
-			if epsilonXY && freezeEps || !epsilonXY && freezeW || !trained || slot < 0 || m.consts[slot] == nil || slot >= m.firstComputed {
+			if epsilonXY && freezeEps || !epsilonXY && freezeW || !trained || slot < 0 || m.graph.consts[slot] == nil {
 				continue
 			}
 			if t.bySlot[slot] != nil {
-				return fmt.Errorf("node %q and another one share the weights %q", s.name, m.names[slot])
+				return fmt.Errorf("node %q and another one share the weights %q", s.name, m.graph.names[slot])
 			}
-			p := &param{slot: slot, name: m.names[slot], running: running, epsilonXY: epsilonXY, step: i}
+			p := &param{slot: slot, name: m.graph.names[slot], running: running, epsilonXY: epsilonXY, step: i}
 			p.mean = epsilonXY && slices.Contains(c.MeanEpsilonXY, layer)
 			if params, ok := sbs.OpParams(s.op); ok && j == 1 {
-				w := m.consts[slot].Shape()
+				w := m.graph.consts[slot].Shape()
 				p.columns, p.channels = w[1], w[0]/(params.Kernel[0]*params.Kernel[1])
 			}
-			t.addParam(p, m.consts[slot])
+			t.addParam(p, m.graph.consts[slot])
 		}
 	}
 	if lastSbS >= 0 {
@@ -314,7 +322,7 @@ func (t *Tuner) findPath() error {
 	for slot, p := range t.bySlot {
 		depends[slot] = !p.running
 	}
-	for i, s := range m.steps {
+	for i, s := range m.graph.steps {
 		l := &t.layers[i]
 		layer, _ := layerOf(s.name)
 		for j, slot := range s.inputs {
@@ -327,8 +335,8 @@ func (t *Tuner) findPath() error {
 		}
 	}
 	needed := map[int]bool{t.output: true}
-	for i := len(m.steps) - 1; i >= 0; i-- {
-		s, l := &m.steps[i], &t.layers[i]
+	for i := len(m.graph.steps) - 1; i >= 0; i-- {
+		s, l := &m.graph.steps[i], &t.layers[i]
 		l.active = l.active && slices.ContainsFunc(s.outputs, func(slot int) bool { return needed[slot] })
 		if !l.active {
 			continue

@@ -19,6 +19,9 @@ type tuneState struct {
 	UpdateLoss                  float64
 	UpdateImages, UpdateCorrect int
 
+	EpochLoss                 float64 // with ScheduleByEpoch: of its updates so far
+	EpochImages, EpochCorrect int
+
 	Rates         [2]train.Rate // of weights and epsilon_xy
 	Scales        []float32     // of the gradients that come to each step; -1 means not measured
 	Contributions []int64       // to the gradient of each step's weights
@@ -84,7 +87,7 @@ func (t *Tuner) Restore(state []byte) error {
 }
 
 func (t *Tuner) checkSaved(s *savedTuner) error {
-	if n := len(t.model.steps); len(s.Params) != len(t.params) || len(s.State.Scales) != n || len(s.State.Contributions) != n {
+	if n := len(t.model.graph.steps); len(s.Params) != len(t.params) || len(s.State.Scales) != n || len(s.State.Contributions) != n {
 		return fmt.Errorf("the state is of %d trained tensors in %d nodes, the model has %d in %d: it is of another model or TuneConfig",
 			len(s.Params), len(s.State.Scales), len(t.params), n)
 	}

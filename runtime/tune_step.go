@@ -17,6 +17,7 @@ type tuneFrame struct {
 	values []*ops.Tensor // by slot
 	grads  []*ops.Tensor // by slot, nil where none is needed
 	ctx    []ops.Context // by step
+	back   []ops.Context // the same for gradients
 	target *ops.Tensor
 	scales []float32 // by step, as measured
 }
@@ -73,18 +74,19 @@ func (t *Tuner) arrange(images *Tensor) error {
 	}
 	if f.batch != n {
 		*f = tuneFrame{
-			values: make([]*ops.Tensor, len(m.names)), grads: make([]*ops.Tensor, len(m.names)), ctx: make([]ops.Context, len(m.steps)),
+			values: make([]*ops.Tensor, len(m.graph.names)), grads: make([]*ops.Tensor, len(m.graph.names)),
+			ctx: make([]ops.Context, len(m.graph.steps)), back: make([]ops.Context, len(m.graph.steps)),
 		}
-		types := make([]*ops.Input, len(m.names))
-		for slot, c := range m.consts {
+		types := make([]*ops.Input, len(m.graph.names))
+		for slot, c := range m.graph.consts {
 			f.values[slot] = c
 			types[slot] = &ops.Input{Type: ops.TypeOf(c), Const: c}
 		}
 		types[m.inputSlots[m.inputs[0].Name]] = &ops.Input{Type: ops.TypeOf(images)}
 		live := int64(0)
-		for i := range m.steps {
+		for i := range m.graph.steps {
 			if err := t.allocate(i, types, &live); err != nil {
-				return &NodeError{Node: m.steps[i].name, Operator: m.steps[i].operator, Err: err}
+				return &NodeError{Node: m.graph.steps[i].name, Operator: m.graph.steps[i].operator, Err: err}
 			}
 		}
 		if f.values[t.output].Len() == 0 {
@@ -104,8 +106,8 @@ func (t *Tuner) arrange(images *Tensor) error {
 }
 
 func (t *Tuner) allocate(i int, types []*ops.Input, live *int64) error {
-	f, s := &t.frame, &t.model.steps[i]
-	outputs, err := infer(s, types)
+	f, s := &t.frame, &t.model.graph.steps[i]
+	_, outputs, err := infer(s, types)
 	if err != nil {
 		return err
 	}
@@ -149,8 +151,8 @@ func tensors(slots []int, from []*ops.Tensor) []*ops.Tensor {
 func (t *Tuner) forward(ctx context.Context, b Batch) error {
 	m, f := t.model, &t.frame
 	f.values[m.inputSlots[m.inputs[0].Name]] = b.Images
-	for i := range m.steps {
-		s := &m.steps[i]
+	for i := range m.graph.steps {
+		s := &m.graph.steps[i]
 		c := &f.ctx[i]
 		c.Context, c.Pool = ctx, m.pool
 		c.Seed, c.FirstImage = t.config.Seed, t.state.Images
@@ -222,15 +224,15 @@ func (t *Tuner) setTarget(ctx context.Context, b Batch) (correct int, err error)
 // a model that ends with a reconstruction of it.
 func (t *Tuner) reconstructed(ctx context.Context) error {
 	m := t.model
-	end := len(m.steps) - 1
-	if _, kind := layerOf(m.steps[end].name); kind == "" && end > 0 { // the node that shapes the output
+	end := len(m.graph.steps) - 1
+	if _, kind := layerOf(m.graph.steps[end].name); kind == "" && end > 0 { // the node that shapes the output
 		end--
 	}
-	_, kind := layerOf(m.steps[end].name)
+	_, kind := layerOf(m.graph.steps[end].name)
 	for i := end; i >= 0 && kind == "Reconstruction"; i-- {
 		if t.layers[i].sbs {
-			in := t.frame.values[m.steps[i].inputs[0]]
-			p, err := sbs.Distribution(&ops.Context{Context: ctx, Pool: m.pool}, m.steps[i].op, in)
+			in := t.frame.values[m.graph.steps[i].inputs[0]]
+			p, err := sbs.Distribution(&ops.Context{Context: ctx, Pool: m.pool}, m.graph.steps[i].op, in)
 			if err != nil {
 				return err
 			}
@@ -252,8 +254,8 @@ func (t *Tuner) backward(ctx context.Context) error {
 			clear(g.Float32s())
 		}
 	}
-	for i := len(m.steps) - 1; i >= 0; i-- {
-		s, l := &m.steps[i], &t.layers[i]
+	for i := len(m.graph.steps) - 1; i >= 0; i-- {
+		s, l := &m.graph.steps[i], &t.layers[i]
 		if !l.active {
 			continue
 		}
@@ -272,7 +274,9 @@ func (t *Tuner) backward(ctx context.Context) error {
 				return &NodeError{Node: s.name, Operator: s.operator, Err: err}
 			}
 		}
-		err := d.Backward(&f.ctx[i], tensors(s.inputs, f.values), tensors(s.outputs, f.values), gradOut, gradIn)
+		c := &f.back[i]
+		c.Context, c.Pool = ctx, m.pool
+		err := d.Backward(c, tensors(s.inputs, f.values), tensors(s.outputs, f.values), gradOut, gradIn)
 		if err = stepError(ctx, s, err); err != nil {
 			return err
 		}
@@ -284,13 +288,13 @@ func (t *Tuner) backward(ctx context.Context) error {
 func (t *Tuner) ruled(i int) (ops.Differentiable, error) {
 	l := &t.layers[i]
 	rule := sbs.Rule{Dialect: sbs.Dialect(t.config.Dialect), Local: l.local}
-	if h := t.frame.values[t.model.steps[i].outputs[0]]; l.local && l.last && h.Len() == t.frame.target.Len() {
+	if h := t.frame.values[t.model.graph.steps[i].outputs[0]]; l.local && l.last && h.Len() == t.frame.target.Len() {
 		var err error
 		if rule.Target, err = t.frame.target.Reshaped(h.Shape()); err != nil {
 			return nil, err
 		}
 	}
-	d, ok := sbs.WithRule(t.model.steps[i].op, rule)
+	d, ok := sbs.WithRule(t.model.graph.steps[i].op, rule)
 	if !ok {
 		return nil, errors.New("it is not the operator of this program")
 	}

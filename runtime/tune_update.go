@@ -13,14 +13,14 @@ func (t *Tuner) collect(r *StepResult) {
 	copy(st.Scales, t.frame.scales)
 	for _, p := range t.params {
 		if p.running {
-			t.follow(p)
+			t.moveMean(p)
 			continue
 		}
 		for i, v := range p.grad.Float32s() {
 			p.sum[i] += v
 		}
 	}
-	for i, s := range t.model.steps {
+	for i, s := range t.model.graph.steps {
 		if t.layers[i].sbs {
 			h := t.frame.values[s.outputs[0]]
 			st.Contributions[i] += int64(h.Len() / h.Shape()[1])
@@ -48,17 +48,41 @@ func (t *Tuner) update() *Update {
 		return nil
 	})
 	u := &Update{Number: st.Updates, LossPerImage: st.UpdateLoss / float64(st.UpdateImages), Images: st.UpdateImages, Correct: st.UpdateCorrect}
-	measure := u.LossPerImage
-	if t.config.ScheduleByError {
-		measure = 100 - 100*float64(u.Correct)/float64(u.Images)
+	if t.config.ScheduleByEpoch {
+		st.EpochImages += u.Images
+		st.EpochCorrect += u.Correct
+		st.EpochLoss += st.UpdateLoss
+	} else {
+		t.follow(u.LossPerImage, u.Images, u.Correct)
 	}
-	st.Rates[0].Follow(t.config.ScheduleW, measure)
-	st.Rates[1].Follow(t.config.ScheduleEpsilonXY, measure)
 	u.RateW, u.RateEpsilonXY = st.Rates[0].Value, st.Rates[1].Value
 	st.Updates++
 	st.SubBatches, st.UpdateImages, st.UpdateCorrect, st.UpdateLoss = 0, 0, 0, 0
 	clear(st.Contributions)
 	return u
+}
+
+// follow lets the schedules of the learning rates take a step.
+func (t *Tuner) follow(loss float64, images, correct int) {
+	if t.config.ScheduleByError {
+		loss = 100 - 100*float64(correct)/float64(images)
+	}
+	t.state.Rates[0].Follow(t.config.ScheduleW, loss)
+	t.state.Rates[1].Follow(t.config.ScheduleEpsilonXY, loss)
+}
+
+// EndEpoch lets the schedules take a step, with ScheduleByEpoch, after the
+// updates since the last call; if there were none, nothing happens.
+func (t *Tuner) EndEpoch() {
+	if st := &t.state; st.EpochImages > 0 {
+		t.follow(st.EpochLoss/float64(st.EpochImages), st.EpochImages, st.EpochCorrect)
+		st.EpochLoss, st.EpochImages, st.EpochCorrect = 0, 0, 0
+	}
+}
+
+// Rates returns the learning rates of weights and epsilon_xy for the next update.
+func (t *Tuner) Rates() (w, epsilonXY float64) {
+	return t.state.Rates[0].Value, t.state.Rates[1].Value
 }
 
 func (t *Tuner) updateParam(p *param) {
@@ -89,11 +113,11 @@ func (t *Tuner) updateParam(p *param) {
 	}
 }
 
-// follow moves the running mean of an on/off split a 100th part of the way to
+// moveMean moves the running mean of an on/off split a 100th part of the way to
 // the mean of its input over images and channels, and pixels if there is one mean
 // for all.
-func (t *Tuner) follow(p *param) {
-	in := t.frame.values[t.model.steps[p.step].inputs[0]].Float32s()
+func (t *Tuner) moveMean(p *param) {
+	in := t.frame.values[t.model.graph.steps[p.step].inputs[0]].Float32s()
 	mean := p.value.Float32s()
 	sums := make([]float64, len(mean))
 	for i, v := range in {

@@ -8,7 +8,7 @@ import (
 // ScheduleKind names a schedule of the learning rate.
 type ScheduleKind string
 
-// The schedules of PyTorch-SbS.
+// The schedules of PyTorch-SbS, and Cosine.
 const (
 	// Constant leaves the learning rate as it is.
 	Constant ScheduleKind = "None"
@@ -21,6 +21,12 @@ const (
 	// LowPassPlateau is a Plateau on a smoothed measure, which moves by the Tau-th
 	// part of the way to every new value.
 	LowPassPlateau ScheduleKind = "SbSLRScheduler"
+
+	// Cosine lets the rate fall from its initial value to 0 over Length steps, in
+	// half a period of a cosine (I. Loshchilov and F. Hutter, "SGDR: stochastic
+	// gradient descent with warm restarts", 2017, without the restarts). No
+	// measure has a part in it.
+	Cosine ScheduleKind = "cosine"
 )
 
 // Schedule says how a learning rate changes. The zero value leaves it constant.
@@ -29,14 +35,19 @@ type Schedule struct {
 	Factor   float64      // 0 means 0.75; at most 1
 	Patience int          // updates
 	Tau      float64      // of a LowPassPlateau, in updates; 0 means 10
+	Length   int          // of a Cosine, in updates
 }
 
 // Check returns an error unless the schedule can be followed.
 func (s Schedule) Check() error {
 	switch s.Kind {
 	case "", Constant, Plateau, LowPassPlateau:
+	case Cosine:
+		if s.Length < 1 {
+			return fmt.Errorf("train: the learning rate falls to 0 over %d steps, want at least 1", s.Length)
+		}
 	default:
-		return fmt.Errorf("train: unknown learning rate schedule %q, known are %q, %q and %q", s.Kind, Constant, Plateau, LowPassPlateau)
+		return fmt.Errorf("train: unknown learning rate schedule %q, known are %q, %q, %q and %q", s.Kind, Constant, Plateau, LowPassPlateau, Cosine)
 	}
 	switch {
 	case !(s.Factor >= 0 && s.Factor <= 1):
@@ -56,6 +67,7 @@ type Rate struct {
 	Best     float64
 	Bad      int     // updates since the best
 	Smoothed float64 // measure of a LowPassPlateau
+	Start    float64 // of a Cosine: the value at first
 }
 
 // What PyTorch's scheduler has by default.
@@ -67,6 +79,14 @@ const (
 // Follow changes the rate after an update with the given measure.
 func (r *Rate) Follow(s Schedule, measure float64) {
 	if s.Kind == "" || s.Kind == Constant {
+		return
+	}
+	if s.Kind == Cosine {
+		if r.Updates == 0 {
+			r.Start = r.Value
+		}
+		r.Updates++
+		r.Value = r.Start / 2 * (1 + math.Cos(math.Pi*float64(min(r.Updates, s.Length))/float64(s.Length)))
 		return
 	}
 	if s.Kind == LowPassPlateau {

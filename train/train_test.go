@@ -162,6 +162,7 @@ func TestSchedules(t *testing.T) {
 		{train.Schedule{Kind: train.Plateau, Factor: 0.5}, []float64{5, 4.9999, 4.999, 4.9988}, []float64{1, 0.5, 0.5, 0.25}},
 		// The low pass goes 4, 4, 6, 5.
 		{train.Schedule{Kind: train.LowPassPlateau, Factor: 0.5, Patience: 1, Tau: 2}, []float64{4, 4, 8, 4}, []float64{1, 1, 0.5, 0.5}},
+		{train.Schedule{Kind: train.Cosine, Length: 3}, []float64{1, 1, 1, 1}, []float64{0.75, 0.25, 0, 0}},
 	} {
 		require.NoError(t, c.schedule.Check())
 		r := train.Rate{Value: 1}
@@ -170,7 +171,7 @@ func TestSchedules(t *testing.T) {
 			r.Follow(c.schedule, m)
 			got = append(got, r.Value)
 		}
-		require.Equal(t, c.want, got, "%+v", c.schedule)
+		require.InDeltaSlice(t, c.want, got, 1e-15, "%+v", c.schedule)
 	}
 	r := train.Rate{Value: 1.5e-8}
 	s := train.Schedule{Kind: train.Plateau, Factor: 0.5}
@@ -191,6 +192,7 @@ func TestChecks(t *testing.T) {
 		{train.Optimizer("x").Check(), `unknown optimizer "x"`},
 		{train.Schedule{Kind: "x"}.Check(), `unknown learning rate schedule "x"`},
 		{train.Schedule{Factor: 2}.Check(), "factor of the learning rate schedule is 2"},
+		{train.Schedule{Kind: train.Cosine}.Check(), "over 0 steps"},
 		{train.Schedule{Patience: -1}.Check(), "patience"},
 		{train.Schedule{Tau: 0.5}.Check(), "tau"},
 	} {

@@ -23,7 +23,8 @@ JSON configuration in it or in the folder above) into one ONNX file, and prints
 what it found.
 
 The model takes images of the size of the data set, pixels from 0 to 1; cropping
-and on/off split are part of it.
+and on/off split are part of it. It runs in sbs-run and, with the body in standard
+operators that it brings for Spike-By-Spike layers, in onnxruntime 1.16 and later.
 
 Given a model and a folder, it goes the other way: the .npy files are written
 into the folder, EpsXY beside it, and the JSON configuration above it. An array
@@ -33,16 +34,21 @@ something else in them, are replaced only with --force.`
 const example = `  sbs-convert ./Weights model.onnx
   sbs-convert model.onnx ./Weights
   sbs-convert ./Weights model.onnx --config network.json --config dataset.json
-  sbs-convert --info model.onnx`
+  sbs-convert ./Weights model.onnx --decompose
+  sbs-convert --info model.onnx
+  sbs-convert --dot model.onnx | dot -Tsvg > model.svg`
 
 // flags are the values of the command line.
 type flags struct {
 	pytorch.Options
 	dynamics.Flags
 	pytorch.SaveOptions
-	input string
-	batch int
-	info  bool
+	input     string
+	info, dot bool
+
+	model                 convert.Options
+	inject                string
+	decompose, noFunction bool
 }
 
 func newCommand() *cobra.Command {
@@ -55,11 +61,16 @@ func newCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {
-			return checkArgs(f.info, args)
+			return checkArgs(&f, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.info {
+			switch {
+			case f.info && f.dot:
+				return errors.New("--info and --dot: one at a time")
+			case f.info:
 				return describe(cmd.OutOrStdout(), args[0])
+			case f.dot:
+				return draw(cmd.OutOrStdout(), args[0])
 			}
 			if cmd.Flags().Changed("step") && f.Step < 0 {
 				return fmt.Errorf("--step %d: want at least 0", f.Step)
@@ -79,6 +90,7 @@ func newCommand() *cobra.Command {
 	s := cmd.Flags()
 	s.SortFlags = false
 	s.BoolVar(&f.info, "info", false, "describe a model instead: sbs-convert --info MODEL.onnx")
+	s.BoolVar(&f.dot, "dot", false, "print a model's graph for Graphviz instead: sbs-convert --dot MODEL.onnx | dot -Tsvg > model.svg")
 	s.StringArrayVar(&f.Config, "config", nil, "configuration `file`; given several times, later ones override (default: looked for in the folder, then above it)")
 	s.StringVar(&f.EpsilonXY, "eps-xy", "", "`folder` of the EpsXY files (default: the weights folder, then EpsXY beside it)")
 	s.IntVar(&f.Step, "step", -1, "training `step` to read (default: learning_step, then the highest with all files), or to write (default: the model's)")
@@ -88,16 +100,23 @@ func newCommand() *cobra.Command {
 	s.IntVar(&f.Spikes, "spikes", 0, "number of spikes of every layer (default: the configuration's)")
 	f.Flags.Register(s)
 	s.BoolVar(&f.NoPreprocessing, "no-preprocessing", false, "leave cropping and on/off split out of the model")
-	s.IntVar(&f.batch, "batch", 0, "fix the batch size (default: any)")
+	s.IntVar(&f.model.Batch, "batch", 0, "fix the batch size (default: any)")
+	s.BoolVar(&f.decompose, "decompose", false, "write SbS layers as standard operators, for runtimes and tools that know no functions; sbs-run is far slower with it")
+	s.BoolVar(&f.noFunction, "no-function", false, "leave out the body in standard operators: only sbs-run and the like can run the model")
+	s.StringVar(&f.inject, "inject", "", "`what` SbS layers take as inputs of the model in place of random numbers, for verification: spikes or uniforms")
+	s.Int64Var(&f.model.Seed, "seed", 0, "added to each layer's number, the seed of its random numbers")
 	s.BoolVar(&f.Force, "force", false, "from ONNX: replace files that hold something else")
 	s.BoolVar(&f.ArraysOnly, "arrays-only", false, "from ONNX: write the .npy files and leave the configuration alone")
 	return cmd
 }
 
-func checkArgs(info bool, args []string) error {
+func checkArgs(f *flags, args []string) error {
+	info := f.info || f.dot
 	switch {
-	case info && len(args) != 1:
+	case f.info && len(args) != 1:
 		return fmt.Errorf("--info takes one model: sbs-convert --info MODEL.onnx (got %d arguments)", len(args))
+	case f.dot && len(args) != 1:
+		return fmt.Errorf("--dot takes one model: sbs-convert --dot MODEL.onnx (got %d arguments)", len(args))
 	case !info && len(args) == 1 && strings.HasSuffix(args[0], ".onnx"):
 		return fmt.Errorf("the weights folder is missing: sbs-convert WEIGHTS %s, or the other way round to write it (to describe that model: sbs-convert --info %s)", args[0], args[0])
 	case !info && len(args) != 2:
@@ -183,10 +202,16 @@ func (f *flags) convert(stdout, stderr io.Writer, weights, path string) error {
 	for _, w := range report.Warnings {
 		fmt.Fprintln(stderr, "warning:", w)
 	}
-	if err := f.setDynamics(n); err != nil {
+	d, err := f.Dynamics()
+	if err != nil {
 		return err
 	}
-	data, err := convert.ToONNX(n, convert.Options{Batch: f.batch})
+	d.Apply(n)
+	opt, err := f.options()
+	if err != nil {
+		return err
+	}
+	data, err := convert.ToONNX(n, opt)
 	if err != nil {
 		return err
 	}
@@ -206,28 +231,22 @@ func (f *flags) convert(stdout, stderr io.Writer, weights, path string) error {
 	return err
 }
 
-// setDynamics changes the SbS layers as the flags say.
-func (f *flags) setDynamics(n *convert.Network) error {
-	d, err := f.Dynamics()
-	if err != nil {
-		return err
+// options says how to write the model.
+func (f *flags) options() (convert.Options, error) {
+	opt := f.model
+	switch {
+	case f.decompose && f.noFunction:
+		return opt, errors.New("--decompose and --no-function: one at a time")
+	case f.decompose:
+		opt.Body = convert.BodyInline
+	case f.noFunction:
+		opt.Body = convert.BodyNone
 	}
-	for _, l := range n.Layers {
-		s, ok := l.(*convert.SbS)
-		if !ok {
-			continue
-		}
-		if d.Sampler != "" {
-			s.Sampler = d.Sampler
-		}
-		if d.Schedule != nil {
-			s.EpsilonT = d.Schedule.EpsilonT(s.Spikes)
-		}
-		if d.Epsilon0 != nil {
-			s.Epsilon0 = *d.Epsilon0
-		}
+	switch opt.Inject = convert.Inject(f.inject); opt.Inject {
+	case convert.InjectNothing, convert.InjectSpikes, convert.InjectUniforms:
+		return opt, nil
 	}
-	return nil
+	return opt, fmt.Errorf("--inject %q: want %s or %s", f.inject, convert.InjectSpikes, convert.InjectUniforms)
 }
 
 func stepName(step int) string {

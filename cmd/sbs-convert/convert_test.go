@@ -35,8 +35,8 @@ func TestConvert(t *testing.T) {
 		"mnist-prototypes: PyTorch-SbS dialect 2, step 0 (highest complete)",
 		"weights: " + weights,
 		"image 1x28x28, pixels 0..1, cropped to 24x24",
-		"0      SbS   24x24   80x1x1  46080       400     Weight_L0_S0.npy",
-		"46880 parameters, 800 spikes per image, classes: 0, 1, 2",
+		"0      SbS       24x24   1x24x24  80x1x1  46080       400     400            Weight_L0_S0.npy",
+		"46880 parameters, 800 spike updates per image, classes: 0, 1, 2",
 		"wrote " + path,
 	} {
 		require.Contains(t, out, want)
@@ -49,7 +49,7 @@ func TestConvert(t *testing.T) {
 
 	out, _, err = command(t, "--info", path)
 	require.NoError(t, err)
-	require.Contains(t, out, "mnist-prototypes, 193.1 kB, from PyTorch-SbS dialect 2, step 0")
+	require.Contains(t, out, "mnist-prototypes, 199.5 kB, from PyTorch-SbS dialect 2, step 0")
 	require.Contains(t, out, "from Weights/Weight_L0_S0.npy  sha256 0460e279")
 }
 
@@ -58,7 +58,7 @@ func TestConvertFlags(t *testing.T) {
 	out, _, err := command(t, weights, path, "--spikes", "7", "--no-preprocessing", "--batch", "3", "--input", "1x28x28", "--step", "0")
 	require.NoError(t, err)
 	require.Contains(t, out, "step 0 (given)")
-	require.Contains(t, out, "14 spikes per image")
+	require.Contains(t, out, "14 spike updates per image")
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
 	n, err := convert.FromONNX(data)
@@ -109,6 +109,12 @@ func TestRefused(t *testing.T) {
 		{"power", []string{weights, path, "--epsilon-schedule", "power:2"}, "with P from -10 to 0"},
 		{"epsilon_0", []string{weights, path, "--epsilon-0", "-1"}, "epsilon_0 is -1, want 0 to 10000"},
 		{"batch", []string{weights, path, "--batch", "-1"}, "batch size -1"},
+		{"seed", []string{weights, path, "--seed", "-1"}, "seed -1"},
+		{"inject", []string{weights, path, "--inject", "fuel"}, `--inject "fuel": want spikes or uniforms`},
+		{"two forms", []string{weights, path, "--decompose", "--no-function"}, "one at a time"},
+		{"info and dot", []string{"--info", "--dot", path}, "one at a time"},
+		{"dot of nothing", []string{"--dot"}, "--dot takes one model"},
+		{"dot of no file", []string{"--dot", path}, "no such file"},
 		{"unknown flag", []string{weights, path, "--frobnicate"}, "unknown flag"},
 		{"unwritable", []string{weights, filepath.Join(dir, "missing", "model.onnx")}, "the model could not be written"},
 	} {
@@ -151,6 +157,77 @@ func TestInfo(t *testing.T) {
 		_, _, err := command(t, "--info", write([]byte("nothing")))
 		require.ErrorContains(t, err, "not a valid ONNX model")
 	})
+}
+
+// TestForms checks that every form is written, read back and told apart.
+func TestForms(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	var want *convert.Network
+	for _, c := range []struct {
+		flags []string
+		info  string
+	}{
+		{nil, "has a body of 70 standard operators"},
+		{[]string{"--seed", "5"}, "has a body of 70 standard operators"},
+		{[]string{"--decompose"}, "in standard operators alone"},
+		{[]string{"--no-function"}, "has no body"},
+		{[]string{"--inject", "spikes"}, "given: L1/SbS/spikes int64(batch, 400, 1, 1)"},
+		{[]string{"--inject", "uniforms", "--decompose"}, "given: L0/SbS/uniforms float32(batch, 400, 1, 1)"},
+	} {
+		_, _, err := command(t, append([]string{weights, path}, c.flags...)...)
+		require.NoError(t, err)
+		out, _, err := command(t, "--info", path)
+		require.NoError(t, err)
+		require.Contains(t, out, c.info)
+		data, err := os.ReadFile(path)
+		require.NoError(t, err)
+		n, err := convert.FromONNX(data)
+		require.NoError(t, err)
+		if want == nil {
+			want = n
+		}
+		require.Equal(t, want, n)
+	}
+}
+
+func TestDot(t *testing.T) {
+	write := func(g *onnxpb.GraphProto) string {
+		data, err := onnx.Marshal(&onnxpb.ModelProto{IrVersion: 8, Graph: g})
+		require.NoError(t, err)
+		path := filepath.Join(t.TempDir(), "model.onnx")
+		require.NoError(t, os.WriteFile(path, data, 0o600))
+		return path
+	}
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	_, _, err := command(t, weights, path)
+	require.NoError(t, err)
+	out, _, err := command(t, "--dot", path)
+	require.NoError(t, err)
+	for _, want := range []string{
+		`digraph "mnist-prototypes" {`, `in0 [shape=ellipse label="image"]`,
+		`n2 [label="SbS\nL0/SbS\nkernel_shape [24 24]`, `W 576 × 80"`, `in0 -> n0 [label="batch × 1 × 28 × 28"]`, `label="probabilities"`,
+	} {
+		require.Contains(t, out, want)
+	}
+	out, _, err = command(t, "--dot", write(&onnxpb.GraphProto{
+		Name:   "a \"b\" \\ c\nd",
+		Node:   []*onnxpb.NodeProto{{OpType: `X"]; evil [`, Output: []string{"y"}}, {OpType: "Relu", Input: []string{"", "y", "w", "nowhere"}}},
+		Input:  []*onnxpb.ValueInfoProto{{Name: "w"}},
+		Output: []*onnxpb.ValueInfoProto{{Name: "y"}}, Initializer: []*onnxpb.TensorProto{{Name: "w"}},
+	}))
+	require.NoError(t, err)
+	require.Equal(t, `digraph "a \"b\" \\ c d" {
+  node [shape=box style="rounded,filled" fillcolor=white fontname=Helvetica fontsize=11]
+  edge [fontname=Helvetica fontsize=9]
+  n0 [label="X\"]; evil ["]
+  n1 [label="Relu\nw scalar"]
+  n0 -> n1
+  out0 [shape=ellipse label="y"]
+  n0 -> out0
+}
+`, out)
+	_, _, err = command(t, "--dot", filepath.Join(weights, "Weight_L0_S0.npy"))
+	require.ErrorContains(t, err, "not a valid ONNX model")
 }
 
 func TestHelp(t *testing.T) {

@@ -28,26 +28,28 @@ func printNetwork(out io.Writer, n *convert.Network, report *pytorch.Report) err
 	}
 	fmt.Fprintf(out, "input: image %v, pixels 0..1%s\n\n", n.Input, preprocessing(n.Preprocessing, sizes[0]))
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	header := "layer\tkind\tkernel\toutput\tparameters\tspikes"
+	header := "layer\toperator\tkernel\tinput\toutput\tparameters\tspikes\tspike updates"
 	if report != nil {
 		header += "\tfiles"
 	}
 	fmt.Fprintln(t, header)
-	parameters, spikes := 0, 0
+	parameters, updates := 0, 0
 	for i, l := range n.Layers {
 		d := layerRow(l)
-		fmt.Fprintf(t, "%d\t%s\t%s\t%v\t%s\t%s", i, l.Kind(), d.kernel, sizes[i+1], count(d.parameters), count(d.spikes)+d.sampler)
+		// A spike updates the neurons of one output position.
+		n := d.spikes * sizes[i+1].Height * sizes[i+1].Width
+		fmt.Fprintf(t, "%d\t%s\t%s\t%v\t%v\t%s\t%s\t%s", i, l.Kind(), d.kernel, sizes[i], sizes[i+1], count(d.parameters), count(d.spikes)+d.sampler, count(n))
 		if report != nil {
 			fmt.Fprintf(t, "\t%s", baseNames(report.Layers[i].Files))
 		}
 		fmt.Fprintln(t)
 		parameters += d.parameters
-		spikes += d.spikes * sizes[i+1].Height * sizes[i+1].Width
+		updates += n
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "\n%d parameters, %d spikes per image, classes: %s\n", parameters, spikes, classes(n, sizes[len(sizes)-1]))
+	_, err = fmt.Fprintf(out, "\n%d parameters, %d spike updates per image, classes: %s\n", parameters, updates, classes(n, sizes[len(sizes)-1]))
 	return err
 }
 
@@ -121,6 +123,12 @@ func kernel(w convert.Window) string {
 	if w.Strides != [2]int{1, 1} {
 		s += fmt.Sprintf(" /%dx%d", w.Strides[0], w.Strides[1])
 	}
+	if w.Dilations != [2]int{1, 1} {
+		s += fmt.Sprintf(" dilated %dx%d", w.Dilations[0], w.Dilations[1])
+	}
+	if w.Pads != [2]int{} {
+		s += fmt.Sprintf(" padded %dx%d", w.Pads[0], w.Pads[1])
+	}
 	return s
 }
 
@@ -152,6 +160,11 @@ func describe(out io.Writer, path string) error {
 	if err := printNetwork(out, n, nil); err != nil {
 		return err
 	}
+	form, err := formOf(data)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, form)
 	if n.Training != nil {
 		fmt.Fprintf(out, "training: %s\n", training(n))
 	}
@@ -159,6 +172,29 @@ func describe(out io.Writer, path string) error {
 		fmt.Fprintf(out, "from %s  sha256 %s\n", s.Path, s.SHA256)
 	}
 	return nil
+}
+
+// formOf says what can run a model of ours.
+func formOf(data []byte) (string, error) {
+	m, err := onnx.Unmarshal(data)
+	if err != nil {
+		return "", err
+	}
+	form := "in standard operators alone: for every runtime"
+	for _, n := range m.GetGraph().GetNode() {
+		if n.GetDomain() == sbs.Domain {
+			form = "the SbS operator has no body: for sbs-run and the like"
+		}
+	}
+	for _, f := range m.GetFunctions() {
+		form = fmt.Sprintf("the SbS operator has a body of %d standard operators: for sbs-run, and for runtimes that know functions", len(f.GetNode()))
+	}
+	for _, v := range m.GetGraph().GetInput() {
+		if v.GetName() != convert.InputName {
+			form += "\ngiven: " + valueName(v)
+		}
+	}
+	return form, nil
 }
 
 // training sums up how a network was trained.
@@ -207,9 +243,13 @@ func domainName(d string) string {
 }
 
 func valueName(v *onnxpb.ValueInfoProto) string {
-	t := v.GetType().GetTensorType()
+	return fmt.Sprintf("%s %v(%s)", v.GetName(), ops.DType(v.GetType().GetTensorType().GetElemType()), strings.Join(dimensions(v), ", "))
+}
+
+// dimensions returns the sizes and symbols of a value's shape.
+func dimensions(v *onnxpb.ValueInfoProto) []string {
 	var dims []string
-	for _, d := range t.GetShape().GetDim() {
+	for _, d := range v.GetType().GetTensorType().GetShape().GetDim() {
 		switch {
 		case d.GetDimParam() != "":
 			dims = append(dims, d.GetDimParam())
@@ -217,5 +257,5 @@ func valueName(v *onnxpb.ValueInfoProto) string {
 			dims = append(dims, fmt.Sprint(d.GetDimValue()))
 		}
 	}
-	return fmt.Sprintf("%s %v(%s)", v.GetName(), ops.DType(t.GetElemType()), strings.Join(dims, ", "))
+	return dims
 }

@@ -2,6 +2,7 @@ package pytorch
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -24,6 +25,10 @@ import (
 type SaveOptions struct {
 	Force      bool // replace files that hold something else
 	ArraysOnly bool // leave the configuration alone
+
+	// EpsilonXYFolder is the folder of the EpsXY files; "" means EpsXY beside the
+	// weights, or the folder there that they were read from.
+	EpsilonXYFolder string
 }
 
 // SaveReport is what Save did.
@@ -98,6 +103,7 @@ func (s *saver) save(n *convert.Network) error {
 	}
 	s.warnings = e.warnings
 	where := s.places(n)
+	where.epsilonXY = cmp.Or(s.options.EpsilonXYFolder, where.epsilonXY)
 	if err := s.arrays(e, where); err != nil {
 		return err
 	}

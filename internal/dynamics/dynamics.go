@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
@@ -54,4 +55,23 @@ func (f *Flags) Dynamics() (Dynamics, error) {
 		d.Epsilon0 = &f.epsilon0
 	}
 	return d, nil
+}
+
+// Apply changes the SbS layers of a network.
+func (d Dynamics) Apply(n *convert.Network) {
+	for _, l := range n.Layers {
+		s, ok := l.(*convert.SbS)
+		if !ok {
+			continue
+		}
+		if d.Sampler != "" {
+			s.Sampler = d.Sampler
+		}
+		if d.Schedule != nil {
+			s.EpsilonT = d.Schedule.EpsilonT(s.Spikes)
+		}
+		if d.Epsilon0 != nil {
+			s.Epsilon0 = *d.Epsilon0
+		}
+	}
 }

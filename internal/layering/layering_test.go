@@ -25,7 +25,7 @@ const module = "github.com/spike-by-spike/sbs/"
 var allowed = map[string][]string{
 	"internal/atomicfile":              nil,
 	"internal/kernel":                  nil,
-	"internal/dynamics":                {"ops/sbs"},
+	"internal/dynamics":                {"convert", "ops/sbs"},
 	"internal/layering":                nil,
 	"internal/npy":                     nil,
 	"internal/parallel":                nil,
@@ -35,8 +35,8 @@ var allowed = map[string][]string{
 	"internal/trainlog":                {"internal/atomicfile"},
 	"internal/dataset":                 {"internal/npy", "internal/parallel"},
 	"ops":                              {"internal/parallel"},
-	"ops/std":                          {"ops", "internal/kernel"},
-	"ops/sbs":                          {"ops", "internal/kernel"},
+	"ops/std":                          {"ops", "internal/kernel", "internal/parallel"},
+	"ops/sbs":                          {"ops", "internal/kernel", "internal/parallel"},
 	"ops/opstest":                      {"ops", "internal/npy", "internal/parallel"},
 	"convert":                          {"ops", "ops/sbs", "internal/onnx", "internal/onnx/onnxpb"},
 	"convert/converttest":              {"convert", "ops", "ops/sbs"},
@@ -44,6 +44,7 @@ var allowed = map[string][]string{
 	"train":                            nil,
 	"runtime":                          {"ops", "ops/std", "ops/sbs", "train", "internal/onnx", "internal/onnx/onnxpb", "internal/parallel"},
 	"cmd/sbs-convert":                  {"convert", "importers/pytorch", "ops", "ops/sbs", "internal/atomicfile", "internal/dynamics", "internal/onnx", "internal/onnx/onnxpb"},
+	"cmd/sbs-train":                    {"convert", "importers/pytorch", "ops", "runtime", "train", "internal/atomicfile", "internal/dataset", "internal/dynamics", "internal/tfevents", "internal/trainlog"},
 	"cmd/sbs-run":                      {"convert", "ops", "runtime", "internal/dataset", "internal/dynamics", "internal/parallel"},
 	"models/mnist-prototypes/generate": {"internal/atomicfile", "internal/dataset", "internal/npy"},
 }

@@ -11,17 +11,15 @@ import (
 )
 
 // Attributes returns a node's attributes by name. The values are of type int64,
-// float32, string, []int64, []float32, []string or *onnxpb.TensorProto.
+// float32, string, []int64, []float32, []string, *onnxpb.TensorProto or
+// *onnxpb.GraphProto.
 func Attributes(n *onnxpb.NodeProto) (map[string]any, error) {
 	attrs := make(map[string]any, len(n.GetAttribute()))
 	for _, a := range n.GetAttribute() {
 		if _, twice := attrs[a.GetName()]; twice {
 			return nil, fmt.Errorf("onnx: %w: attribute %s is there twice", ErrFormat, a.GetName())
 		}
-		if a.GetRefAttrName() != "" {
-			return nil, fmt.Errorf("onnx: %w: attribute %s refers to attribute %s of a function, outside of one", ErrFormat, a.GetName(), a.GetRefAttrName())
-		}
-		v, err := attributeValue(a)
+		v, err := Attribute(a)
 		if err != nil {
 			return nil, err
 		}
@@ -30,7 +28,12 @@ func Attributes(n *onnxpb.NodeProto) (map[string]any, error) {
 	return attrs, nil
 }
 
-func attributeValue(a *onnxpb.AttributeProto) (any, error) {
+// Attribute returns the value of one attribute, of the types that Attributes gives.
+// One that refers to an attribute of a function has none.
+func Attribute(a *onnxpb.AttributeProto) (any, error) {
+	if a.GetRefAttrName() != "" {
+		return nil, fmt.Errorf("onnx: %w: attribute %s refers to attribute %s of a function, outside of one", ErrFormat, a.GetName(), a.GetRefAttrName())
+	}
 	switch a.GetType() {
 	case onnxpb.AttributeProto_FLOAT:
 		return a.GetF(), nil
@@ -53,12 +56,47 @@ func attributeValue(a *onnxpb.AttributeProto) (any, error) {
 			return nil, fmt.Errorf("onnx: %w: attribute %s has no tensor", ErrFormat, a.GetName())
 		}
 		return a.GetT(), nil
+	case onnxpb.AttributeProto_GRAPH:
+		if a.GetG() == nil {
+			return nil, fmt.Errorf("onnx: %w: attribute %s has no graph", ErrFormat, a.GetName())
+		}
+		return a.GetG(), nil
 	}
 	return nil, fmt.Errorf("onnx: attribute %s: type %v is not supported", a.GetName(), a.GetType())
 }
 
+// Ref stands for an attribute of the function in whose body a node is.
+type Ref struct {
+	Name string
+	Type onnxpb.AttributeProto_AttributeType
+}
+
+// AttributeType returns the type of an attribute with a value as Attribute returns
+// it.
+func AttributeType(v any) onnxpb.AttributeProto_AttributeType {
+	switch v.(type) {
+	case float32:
+		return onnxpb.AttributeProto_FLOAT
+	case int64:
+		return onnxpb.AttributeProto_INT
+	case string:
+		return onnxpb.AttributeProto_STRING
+	case []float32:
+		return onnxpb.AttributeProto_FLOATS
+	case []int64:
+		return onnxpb.AttributeProto_INTS
+	case []string:
+		return onnxpb.AttributeProto_STRINGS
+	case *onnxpb.TensorProto:
+		return onnxpb.AttributeProto_TENSOR
+	case *onnxpb.GraphProto:
+		return onnxpb.AttributeProto_GRAPH
+	}
+	return onnxpb.AttributeProto_UNDEFINED
+}
+
 // SetAttributes gives a node the attributes of a map as Attributes returns it,
-// in the order of their names.
+// in the order of their names. A value may also be a Ref.
 func SetAttributes(n *onnxpb.NodeProto, attrs map[string]any) error {
 	for _, name := range slices.Sorted(maps.Keys(attrs)) {
 		a := &onnxpb.AttributeProto{Name: name}
@@ -73,6 +111,17 @@ func SetAttributes(n *onnxpb.NodeProto, attrs map[string]any) error {
 			a.Type, a.Floats = onnxpb.AttributeProto_FLOATS, v
 		case []int64:
 			a.Type, a.Ints = onnxpb.AttributeProto_INTS, v
+		case *onnxpb.TensorProto:
+			a.Type, a.T = onnxpb.AttributeProto_TENSOR, v
+		case *onnxpb.GraphProto:
+			a.Type, a.G = onnxpb.AttributeProto_GRAPH, v
+		case []string:
+			a.Type = onnxpb.AttributeProto_STRINGS
+			for _, s := range v {
+				a.Strings = append(a.Strings, []byte(s))
+			}
+		case Ref:
+			a.Type, a.RefAttrName = v.Type, v.Name
 		default:
 			return fmt.Errorf("onnx: attribute %s: a %T cannot be written", name, v)
 		}

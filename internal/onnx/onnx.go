@@ -61,16 +61,12 @@ const maxElements = math.MaxInt32
 // []float32, []float64, []int8 to []int64, []uint8 to []uint64 or []bool.
 // Memory is taken only for elements that are there.
 func TensorData(t *onnxpb.TensorProto) (shape []int, data any, err error) {
-	n := 1
-	for _, d := range t.GetDims() {
-		if d < 0 || d > maxElements || (d > 0 && n > maxElements/int(d)) {
-			return nil, nil, fmt.Errorf("onnx: tensor %q: %w: bad shape %v", t.GetName(), ErrFormat, t.GetDims())
-		}
-		n *= int(d)
-		shape = append(shape, int(d))
+	shape, n, err := shapeOf(t)
+	if err != nil {
+		return nil, nil, fmt.Errorf("onnx: tensor %q: %w", t.GetName(), err)
 	}
 	if t.GetDataLocation() != onnxpb.TensorProto_DEFAULT || len(t.GetExternalData()) > 0 {
-		return nil, nil, fmt.Errorf("onnx: tensor %q: external data is not supported: store the model in one file", t.GetName())
+		return nil, nil, fmt.Errorf("onnx: tensor %q: external data is not supported here: store the model in one file, or open it as a file", t.GetName())
 	}
 	if t.GetSegment() != nil {
 		return nil, nil, fmt.Errorf("onnx: tensor %q: segmented tensors are not supported", t.GetName())
@@ -106,6 +102,40 @@ func TensorData(t *onnxpb.TensorProto) (shape []int, data any, err error) {
 		return nil, nil, fmt.Errorf("onnx: tensor %q: %w", t.GetName(), err)
 	}
 	return shape, data, nil
+}
+
+func shapeOf(t *onnxpb.TensorProto) (shape []int, elements int, err error) {
+	n := 1
+	for _, d := range t.GetDims() {
+		if d < 0 || d > maxElements || (d > 0 && n > maxElements/int(d)) {
+			return nil, 0, fmt.Errorf("%w: bad shape %v", ErrFormat, t.GetDims())
+		}
+		n *= int(d)
+		shape = append(shape, int(d))
+	}
+	return shape, n, nil
+}
+
+// rawSize returns the number of bytes of a tensor in raw form.
+func rawSize(t *onnxpb.TensorProto) (int64, error) {
+	_, n, err := shapeOf(t)
+	if err != nil {
+		return 0, err
+	}
+	var size int
+	switch ty := onnxpb.TensorProto_DataType(t.GetDataType()); ty {
+	case onnxpb.TensorProto_INT8, onnxpb.TensorProto_UINT8, onnxpb.TensorProto_BOOL:
+		size = 1
+	case onnxpb.TensorProto_INT16, onnxpb.TensorProto_UINT16:
+		size = 2
+	case onnxpb.TensorProto_FLOAT, onnxpb.TensorProto_INT32, onnxpb.TensorProto_UINT32:
+		size = 4
+	case onnxpb.TensorProto_DOUBLE, onnxpb.TensorProto_INT64, onnxpb.TensorProto_UINT64:
+		size = 8
+	default:
+		return 0, fmt.Errorf("data type %v is not supported", ty)
+	}
+	return int64(n) * int64(size), nil
 }
 
 // elements returns the n elements of a tensor, decoded from its raw bytes or,
@@ -161,6 +191,11 @@ func Int64Tensor(name string, data ...int64) *onnxpb.TensorProto {
 		raw = binary.LittleEndian.AppendUint64(raw, uint64(v))
 	}
 	return &onnxpb.TensorProto{Name: name, Dims: []int64{int64(len(data))}, DataType: int32(onnxpb.TensorProto_INT64), RawData: raw}
+}
+
+// Int32Scalar returns an int32 tensor without dimensions.
+func Int32Scalar(name string, v int32) *onnxpb.TensorProto {
+	return &onnxpb.TensorProto{Name: name, DataType: int32(onnxpb.TensorProto_INT32), RawData: binary.LittleEndian.AppendUint32(nil, uint32(v))}
 }
 
 func dims(shape []int) []int64 {

@@ -90,8 +90,10 @@ func TestAttributeErrors(t *testing.T) {
 	a := &onnxpb.AttributeProto{Name: "a", Type: onnxpb.AttributeProto_INT}
 	_, err := Attributes(&onnxpb.NodeProto{Attribute: []*onnxpb.AttributeProto{a, a}})
 	require.ErrorContains(t, err, "there twice")
+	_, err = Attributes(&onnxpb.NodeProto{Attribute: []*onnxpb.AttributeProto{{Name: "g", Type: onnxpb.AttributeProto_GRAPHS}}})
+	require.ErrorContains(t, err, "GRAPHS is not supported")
 	_, err = Attributes(&onnxpb.NodeProto{Attribute: []*onnxpb.AttributeProto{{Name: "g", Type: onnxpb.AttributeProto_GRAPH}}})
-	require.ErrorContains(t, err, "GRAPH is not supported")
+	require.ErrorContains(t, err, "has no graph")
 	_, err = Attributes(&onnxpb.NodeProto{Attribute: []*onnxpb.AttributeProto{{Name: "t", Type: onnxpb.AttributeProto_TENSOR}}})
 	require.ErrorContains(t, err, "has no tensor")
 	_, err = Attributes(&onnxpb.NodeProto{Attribute: []*onnxpb.AttributeProto{{Name: "r", RefAttrName: "x"}}})
@@ -115,4 +117,23 @@ func TestUnmarshalErrors(t *testing.T) {
 			require.ErrorContains(t, err, c.want)
 		})
 	}
+}
+
+func TestAttributesOfFunctions(t *testing.T) {
+	tensor := Int32Scalar("t", -2)
+	graph := &onnxpb.GraphProto{Name: "g"}
+	n := new(onnxpb.NodeProto)
+	require.NoError(t, SetAttributes(n, map[string]any{
+		"a": Ref{"outer", onnxpb.AttributeProto_INTS}, "g": graph, "s": []string{"x", "y"}, "t": tensor,
+	}))
+	require.Equal(t, "outer", n.GetAttribute()[0].GetRefAttrName())
+	require.Equal(t, onnxpb.AttributeProto_INTS, n.GetAttribute()[0].GetType())
+	n.Attribute = n.GetAttribute()[1:]
+	got, err := Attributes(n)
+	require.NoError(t, err)
+	require.Equal(t, map[string]any{"g": graph, "s": []string{"x", "y"}, "t": tensor}, got)
+	shape, data, err := TensorData(tensor)
+	require.NoError(t, err)
+	require.Empty(t, shape)
+	require.Equal(t, []int32{-2}, data)
 }

@@ -56,16 +56,19 @@ func (p *Pool) Do(ctx context.Context, n, grain int, body Loop) error {
 	l := jobs.Get().(*job)
 	l.ctx, l.n, l.grain, l.body = ctx, n, grain, body
 	helpers := min(p.workers, (n+grain-1)/grain) - 1
-	if helpers > 0 {
+	var hands []*hand
+	if helpers > 0 { // or else another goroutine may be hiring now
 		p.start.Do(p.hire)
+		hands = p.hands[:helpers]
 	}
-	for _, h := range p.hands[:max(helpers, 0)] {
+	for _, h := range hands {
 		h.offer(l)
 	}
 	l.work()
-	for _, h := range p.hands[:max(helpers, 0)] {
+	for _, h := range hands {
 		h.withdraw(l)
 	}
+	runtime.KeepAlive(p) // while there are offers its workers must not end
 	l.busy.Wait()
 	err, panicked, value := l.err, l.panicked, l.panicValue
 	l.reset()

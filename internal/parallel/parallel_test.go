@@ -118,3 +118,30 @@ func TestDefaultWorkers(t *testing.T) {
 	require.GreaterOrEqual(t, New(0).workers, 1)
 	require.Equal(t, 5, New(5).workers)
 }
+
+func TestSpares(t *testing.T) {
+	made := 0
+	s := Spares[*int]{New: func() *int { made++; return new(int) }}
+	a, b := s.Get(), s.Get()
+	require.NotSame(t, a, b)
+	s.Put(b)
+	require.Same(t, b, s.Get())
+	require.Equal(t, 2, made)
+}
+
+// TestFirstLoops has a loop of one part, which needs no worker, beside the one that
+// hires them; the race detector watches.
+func TestFirstLoops(t *testing.T) {
+	for range 20 {
+		p := New(3)
+		var wg sync.WaitGroup
+		for _, n := range []int{1, 8, 1, 8} {
+			wg.Go(func() {
+				if err := p.For(t.Context(), n, 1, func(int, int) error { return nil }); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+}

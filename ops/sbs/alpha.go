@@ -1,6 +1,6 @@
 package sbs
 
-import "sync"
+import "github.com/spike-by-spike/sbs/internal/parallel"
 
 // alpha multiplies h of image b by the weights of its output positions; see
 // the package documentation. It works in float64: A times K*OH*OW numbers are
@@ -47,7 +47,7 @@ func (r *run) alpha(s *alphaSpace, b int) {
 // alphaLoop is a parallel.Loop over the images of a run.
 type alphaLoop struct {
 	run    *run
-	spaces sync.Pool // of *alphaSpace
+	spaces parallel.Spares[*alphaSpace]
 }
 
 // alphaSpace is what one worker needs at a time.
@@ -57,13 +57,14 @@ type alphaSpace struct {
 	z     []float64 // a plane of the input
 }
 
+func (r *run) newAlphaSpace() *alphaSpace {
+	positions := r.oh * r.ow
+	return &alphaSpace{make([]float64, positions), make([]float64, positions), make([]float64, r.height*r.width)}
+}
+
 func (l *alphaLoop) Part(lo, hi int) error {
 	r := l.run
-	s, ok := l.spaces.Get().(*alphaSpace)
-	if !ok {
-		positions := r.oh * r.ow
-		s = &alphaSpace{make([]float64, positions), make([]float64, positions), make([]float64, r.height*r.width)}
-	}
+	s := l.spaces.Get()
 	for b := lo; b < hi; b++ {
 		r.alpha(s, b)
 	}

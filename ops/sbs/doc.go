@@ -42,6 +42,9 @@
 //   - X: float32 (B, C, H, W), finite and not negative.
 //   - W: float32 (K, N).
 //   - epsilon_xy (optional): float32 (OH, OW) or (OH, OW, KH, KW); absent means 1.
+//   - given (optional): what to use in place of random numbers, of shape
+//     (B, S, OH, OW): int64 for spikes, rows of W, or float32 for the u of step 2,
+//     in [0, 1).
 //
 // # Attributes
 //
@@ -57,13 +60,16 @@
 //     frac(u[0] + t/golden ratio) with a random u[0] for each position.
 //   - seed (int): tells the layers of a network apart, so that they draw
 //     different random numbers. Default 0.
+//   - function_seed (float): the seed of the random numbers in the function body
+//     that convert gives the operator for other runtimes. This package has a
+//     generator of its own and does not look at it.
 //
 // # Random numbers
 //
 // Every random number is a function of the run's seed, the node's seed, the
 // number of the image, the output position and the number of the spike, and of
-// nothing else: see ops.Context. A test can hand in the spikes, int64
-// (B, S, OH, OW), or the uniforms u, float32 of the same shape.
+// nothing else: see ops.Context, which can also hand in spikes or uniforms and goes
+// before the input given.
 //
 // # Gradients
 //

@@ -2,9 +2,9 @@ package sbs
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -68,7 +68,7 @@ const (
 	gradPartial = 1 << 22
 )
 
-// gradient is the state of one Backward. The work is cut into groups of images
+// gradient is the state of one Backward, and what can be kept for the next. The work is cut into groups of images
 // and slabs of channels. A group and a slab are computed at once; their parts of
 // the sums over all images are added up in a fixed order.
 type gradient struct {
@@ -92,6 +92,10 @@ type gradient struct {
 	factors []float32   // a/(1+a), (places, positions) or (1, positions)
 	groups  []gradGroup // of images
 	slab    int         // channels of a slab
+
+	weights, eps   []float32 // the sums over all groups
+	partW, partEps []float32 // of each group
+	workers        parallel.Spares[*gradWorker]
 }
 
 // gradGroup is a part of the batch: chunks of (image, position) pairs that follow
@@ -102,6 +106,7 @@ type gradChunk struct {
 	first, count int       // pairs
 	runs         []gradRun // what of them lies beside each other in a row of the output
 	neurons      []float32 // (n, 2*count): h, and h*(g-mean) beside it
+	total        []float32 // of h over the neurons
 }
 
 type gradRun struct{ column, image, y, x, count int }
@@ -110,8 +115,8 @@ func (l *layer) backward(ctx *ops.Context, rule Rule, in, out, gradOut, gradIn [
 	if err := ops.CheckGradients(in, out, gradOut, gradIn); err != nil {
 		return err
 	}
-	d, err := l.newGradient(rule, in, out, gradOut, gradIn)
-	if err != nil || d.batch == 0 {
+	d := ops.Scratch[gradient](ctx)
+	if err := d.prepare(l, rule, in, out, gradOut, gradIn); err != nil || d.batch == 0 {
 		return err
 	}
 	if err := ctx.For(len(d.groups), 1, func(lo, hi int) error {
@@ -141,7 +146,7 @@ func (l *layer) backward(ctx *ops.Context, rule Rule, in, out, gradOut, gradIn [
 	return nil
 }
 
-func (l *layer) newGradient(rule Rule, in, out, gradOut, gradIn []*ops.Tensor) (*gradient, error) {
+func (d *gradient) prepare(l *layer, rule Rule, in, out, gradOut, gradIn []*ops.Tensor) error {
 	types := make([]*ops.Input, len(in))
 	for i, t := range in {
 		if t != nil {
@@ -150,22 +155,20 @@ func (l *layer) newGradient(rule Rule, in, out, gradOut, gradIn []*ops.Tensor) (
 	}
 	inferred, err := l.Infer(types)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := inferred[0].Check(out[0]); err != nil {
-		return nil, fmt.Errorf("output: %w", err)
+		return fmt.Errorf("output: %w", err)
 	}
 	x, o := in[0].Shape(), out[0].Shape()
-	d := &gradient{
-		layer: l,
-		geometry: geometry{
-			batch: x[0], channels: x[1], height: x[2], width: x[3],
-			k: in[1].Shape()[0], n: o[1], oh: o[2], ow: o[3],
-		},
-		places: l.Kernel[0] * l.Kernel[1], positions: o[2] * o[3],
-		dialect: rule.Dialect, local: rule.Local,
-		x: in[0].Float32s(), w: in[1].Float32s(), h: out[0].Float32s(), g: gradOut[0].Float32s(),
+	d.geometry = geometry{
+		batch: x[0], channels: x[1], height: x[2], width: x[3],
+		k: in[1].Shape()[0], n: o[1], oh: o[2], ow: o[3],
 	}
+	d.places, d.positions = l.Kernel[0]*l.Kernel[1], o[2]*o[3]
+	d.dialect, d.local = rule.Dialect, rule.Local
+	d.x, d.w, d.h, d.g = in[0].Float32s(), in[1].Float32s(), out[0].Float32s(), gradOut[0].Float32s()
+	d.epsXY, d.epsPlaces, d.target = nil, 0, nil
 	if len(in) == 3 && in[2] != nil {
 		d.epsXY = in[2].Float32s()
 		d.epsPlaces = len(d.epsXY) / d.positions
@@ -176,11 +179,11 @@ func (l *layer) newGradient(rule Rule, in, out, gradOut, gradIn []*ops.Tensor) (
 	case d.dialect == 0:
 		d.dialect = Dialect2
 	case d.dialect != Dialect1 && d.dialect != Dialect2:
-		return nil, fmt.Errorf("there is no gradient of dialect %d, only of 1 and 2", d.dialect)
+		return fmt.Errorf("there is no gradient of dialect %d, only of 1 and 2", d.dialect)
 	}
 	if rule.Target != nil {
 		if err := inferred[0].Check(rule.Target); err != nil {
-			return nil, fmt.Errorf("target: %w", err)
+			return fmt.Errorf("target: %w", err)
 		}
 		d.target = rule.Target.Float32s()
 	}
@@ -190,25 +193,35 @@ func (l *layer) newGradient(rule Rule, in, out, gradOut, gradIn []*ops.Tensor) (
 		}
 		return nil
 	}
-	d.gradX, d.gradW = wanted(0), wanted(1)
+	d.gradX, d.gradW, d.gradEps = wanted(0), wanted(1), nil
 	if d.dialect == Dialect1 { // dialect 2 has one constant, which is not trained
 		d.gradEps = wanted(2)
 	}
-	d.inverse = make([]float32, d.batch*d.positions)
-	d.overlap, d.mean = make([]float32, d.batch*d.positions), make([]float32, d.batch*d.positions)
+	if d.layer == nil {
+		d.layer = l
+		d.cut()
+		d.workers.New = d.newWorker
+		d.inverse = make([]float32, d.batch*d.positions)
+		d.overlap, d.mean = make([]float32, d.batch*d.positions), make([]float32, d.batch*d.positions)
+	}
 	d.findFactors()
-	d.cut()
-	return d, nil
+	clear(d.inverse)
+	clear(d.overlap)
+	clear(d.mean)
+	return nil
 }
 
 // findFactors forms a/(1+a), with a = epsilon_xy*epsilon_0, by which dialect 1
 // multiplies the gradient of the input.
 func (d *gradient) findFactors() {
 	if d.dialect != Dialect1 {
+		d.factors = nil
 		return
 	}
 	rows := max(d.epsPlaces, 1)
-	d.factors = make([]float32, rows*d.positions)
+	if n := rows * d.positions; len(d.factors) != n {
+		d.factors = make([]float32, n)
+	}
 	for i := range d.factors {
 		place, pos := i/d.positions, i%d.positions
 		a := d.Epsilon0
@@ -239,6 +252,11 @@ func (d *gradient) cut() {
 
 // prepareChunk forms what all slabs need of a chunk.
 func (d *gradient) prepareChunk(c *gradChunk) {
+	if c.neurons == nil {
+		c.neurons, c.total = make([]float32, 2*d.n*c.count), make([]float32, c.count)
+	}
+	clear(c.total)
+	c.runs = c.runs[:0]
 	for at := c.first; at < c.first+c.count; {
 		pos := at % d.positions
 		r := gradRun{column: at - c.first, image: at / d.positions, y: pos / d.ow, x: pos % d.ow}
@@ -246,8 +264,7 @@ func (d *gradient) prepareChunk(c *gradChunk) {
 		c.runs = append(c.runs, r)
 		at += r.count
 	}
-	c.neurons = make([]float32, 2*d.n*c.count)
-	total := make([]float32, c.count)
+	total := c.total
 	overlap, mean := d.overlap[c.first:][:c.count], d.mean[c.first:][:c.count]
 	d.eachNeuron(c, func(h, g []float32, at, _ int) {
 		for i, v := range h {
@@ -324,25 +341,16 @@ func clip(g []float32) {
 // time.
 func (d *gradient) sumUp(ctx *ops.Context) error {
 	slabs := (d.channels + d.slab - 1) / d.slab
-	var weights, eps []float32 // the sums over all groups
-	size := 0
-	if d.gradW != nil {
-		weights = make([]float32, d.k*d.n)
-		size += len(weights)
-	}
-	if d.gradEps != nil {
-		eps = make([]float32, len(d.gradEps))
-		size += slabs * len(eps)
-	}
+	weights, eps := zeros(&d.weights, len(d.gradW)), zeros(&d.eps, len(d.gradEps))
+	size := len(weights) + slabs*len(eps)
 	wave := min(max(1, gradPartial/max(1, size)), len(d.groups))
-	partW, partEps := make([]float32, wave*len(weights)), make([]float32, wave*slabs*len(eps))
-	workers := sync.Pool{New: func() any { return d.newWorker() }}
+	partW, partEps := zeros(&d.partW, wave*len(weights)), zeros(&d.partEps, wave*slabs*len(eps))
 	for first := 0; first < len(d.groups); first += wave {
 		count := min(wave, len(d.groups)-first)
 		clear(partEps)
 		err := ctx.For(count*slabs, 1, func(lo, hi int) error {
-			w := workers.Get().(*gradWorker)
-			defer workers.Put(w)
+			w := d.workers.Get()
+			defer d.workers.Put(w)
 			for i := lo; i < hi; i++ {
 				g, s := i/slabs, i%slabs
 				w.weights, w.eps = partW[g*len(weights):][:len(weights)], partEps[i*len(eps):][:len(eps)]
@@ -372,6 +380,16 @@ func (d *gradient) sumUp(ctx *ops.Context) error {
 		d.gradEps[i] += v
 	}
 	return nil
+}
+
+// zeros returns n zeros, in the slice if it has the room.
+func zeros(v *[]float32, n int) []float32 {
+	if cap(*v) < n {
+		*v = make([]float32, n)
+	}
+	*v = (*v)[:n]
+	clear(*v)
+	return *v
 }
 
 // addParts adds parts of the size of sum to it, in their order.

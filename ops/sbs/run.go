@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sync"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -24,7 +24,9 @@ func (l *layer) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	size := r.kernel.Positions()
 	err := ctx.Do((r.batch*r.oh*r.ow+size-1)/size, blockGroups, r)
 	if err == nil && l.AlphaIterations > 0 {
-		r.weighting.run = r
+		if r.weighting.run == nil {
+			r.weighting.run, r.weighting.spaces.New = r, r.newAlphaSpace
+		}
 		err = ctx.Do(r.batch, 1, &r.weighting)
 	}
 	return err
@@ -36,7 +38,7 @@ type plan struct {
 	maxEpsXY        float32
 	places, neurons int
 	kernel          *kernel.Layer
-	workspaces      *sync.Pool
+	workspaces      *parallel.Spares[*workspace]
 }
 
 // planFor returns the plan for the given weights: in most models they are
@@ -56,13 +58,14 @@ func (l *layer) planFor(weights *ops.Tensor, maxEpsXY float32, places int) (*pla
 		Eps: l.eps, Places: places, MaxEpsXY: maxEpsXY, Forgetting: max(l.Forgetting, 0),
 		LowDiscrepancy: l.Sampler == LowDiscrepancy,
 	})
-	p := &plan{weights: w, neurons: n, maxEpsXY: maxEpsXY, places: places, kernel: k, workspaces: &sync.Pool{New: func() any {
+	p := &plan{weights: w, neurons: n, maxEpsXY: maxEpsXY, places: places, kernel: k}
+	p.workspaces = &parallel.Spares[*workspace]{New: func() *workspace {
 		w := &workspace{scratch: k.NewScratch(), dead: make([]bool, k.Positions())}
 		for i := range w.sums {
 			w.sums[i] = make([]float32, k.SumsLen())
 		}
 		return w
-	}}}
+	}}
 	l.last.Store(p)
 	return p, nil
 }
@@ -109,8 +112,8 @@ func (l *layer) prepare(r *run, ctx *ops.Context, in []*ops.Tensor, out *ops.Ten
 	r.x, r.w, r.h = in[0].Float32s(), in[1].Float32s(), out.Float32s()
 	r.seed, r.firstImage = ctx.Seed, ctx.FirstImage
 	r.epsXY, r.epsPlaces = nil, 0
-	if len(in) == 3 && in[2] != nil {
-		r.epsXY = in[2].Float32s()
+	if e := optional(in, inputEpsilonXY); e != nil {
+		r.epsXY = e.Float32s()
 		r.epsPlaces = len(r.epsXY) / (r.oh * r.ow)
 	}
 	var maxEpsXY float32
@@ -120,7 +123,7 @@ func (l *layer) prepare(r *run, ctx *ops.Context, in []*ops.Tensor, out *ops.Ten
 		}
 		maxEpsXY = max(maxEpsXY, v)
 	}
-	if err := r.inject(ctx); err != nil {
+	if err := r.inject(given(ctx, in)); err != nil {
 		return err
 	}
 	r.check = checkLoop{x: in[0]}
@@ -155,31 +158,44 @@ func (c *checkLoop) Part(lo, hi int) error {
 	return nil
 }
 
-// inject takes the spikes or uniforms that a test hands in.
-func (r *run) inject(ctx *ops.Context) error {
+// given returns the spikes or uniforms to use in place of random ones: those of
+// the run, or else the node's input.
+func given(ctx *ops.Context, in []*ops.Tensor) (spikes, uniforms *ops.Tensor) {
+	if ctx.Spikes != nil || ctx.Uniforms != nil {
+		return ctx.Spikes, ctx.Uniforms
+	}
+	g := optional(in, inputGiven)
+	if g != nil && g.DType() == ops.Float32 {
+		return nil, g
+	}
+	return g, nil
+}
+
+// inject takes given spikes or uniforms; spikes come before uniforms.
+func (r *run) inject(spikes, uniforms *ops.Tensor) error {
 	r.given, r.uniforms = nil, nil
-	if ctx.Spikes == nil && ctx.Uniforms == nil {
+	if spikes == nil && uniforms == nil {
 		return nil
 	}
 	want := ops.Type{Shape: ops.Dims(r.batch, r.Spikes, r.oh, r.ow)}
-	if ctx.Spikes != nil {
+	if spikes != nil {
 		want.DType = ops.Int64
-		if err := want.Check(ctx.Spikes); err != nil {
+		if err := want.Check(spikes); err != nil {
 			return fmt.Errorf("given spikes: %w", err)
 		}
-		r.given = ctx.Spikes.Int64s()
+		r.given = spikes.Int64s()
 		for i, k := range r.given {
 			if k < 0 || k >= int64(r.k) {
-				return fmt.Errorf("given spikes: %d at %v, want 0 to %d", k, index(i, ctx.Spikes.Shape()), r.k-1)
+				return fmt.Errorf("given spikes: %d at %v, want 0 to %d", k, index(i, spikes.Shape()), r.k-1)
 			}
 		}
 	}
-	if ctx.Uniforms != nil {
+	if uniforms != nil {
 		want.DType = ops.Float32
-		if err := want.Check(ctx.Uniforms); err != nil {
+		if err := want.Check(uniforms); err != nil {
 			return fmt.Errorf("given uniforms: %w", err)
 		}
-		r.uniforms = ctx.Uniforms.Float32s()
+		r.uniforms = uniforms.Float32s()
 	}
 	return nil
 }
@@ -206,7 +222,7 @@ type workspace struct {
 // Part implements parallel.Loop: it computes h at the (image, output position)
 // pairs of groups lo..hi-1.
 func (r *run) Part(lo, hi int) error {
-	w := r.workspaces.Get().(*workspace)
+	w := r.workspaces.Get()
 	defer r.workspaces.Put(w)
 	w.number = -1 // what it holds is of another run
 	size, total := r.kernel.Positions(), r.batch*r.oh*r.ow

@@ -35,7 +35,7 @@ const MaxSpikes = 1 << 24
 func Operator() ops.Operator {
 	return ops.Operator{
 		Domain: Domain, Name: "SbS",
-		MinInputs: 2, MaxInputs: 3, MinOutputs: 1, MaxOutputs: 1,
+		MinInputs: 2, MaxInputs: 4, MinOutputs: 1, MaxOutputs: 1,
 		New: func(n ops.Node) (ops.Op, error) {
 			p, err := ParamsOf(n.Attributes)
 			if err != nil {
@@ -60,6 +60,7 @@ type Params struct {
 	AlphaIterations int       // alpha_iterations
 	Sampler         Sampler   // sampler; "" means IID
 	Seed            int64     // seed
+	FunctionSeed    float32   // function_seed; nothing to this package
 }
 
 // The names of the attributes that a user of a model may want to change.
@@ -72,32 +73,34 @@ const (
 
 // The names of the other attributes.
 const (
-	attrKernelShape     = "kernel_shape"
-	attrStrides         = "strides"
-	attrDilations       = "dilations"
-	attrPads            = "pads"
-	attrForgetting      = "forgetting_offset"
-	attrAlphaIterations = "alpha_iterations"
-	attrSeed            = "seed"
+	AttrKernelShape     = "kernel_shape"
+	AttrStrides         = "strides"
+	AttrDilations       = "dilations"
+	AttrPads            = "pads"
+	AttrForgetting      = "forgetting_offset"
+	AttrAlphaIterations = "alpha_iterations"
+	AttrSeed            = "seed"
+	AttrFunctionSeed    = "function_seed"
 )
 
 // ParamsOf reads and checks the attributes of an SbS node. Errors wrap
 // ops.ErrAttribute.
 func ParamsOf(a ops.Attributes) (Params, error) {
 	r := attrReader{attrs: a}
-	r.err = a.Only(attrKernelShape, attrStrides, attrDilations, attrPads, AttrSpikes, AttrEpsilon0,
-		AttrEpsilonT, attrForgetting, attrAlphaIterations, AttrSampler, attrSeed)
+	r.err = a.Only(AttrKernelShape, AttrStrides, AttrDilations, AttrPads, AttrSpikes, AttrEpsilon0,
+		AttrEpsilonT, AttrForgetting, AttrAlphaIterations, AttrSampler, AttrSeed, AttrFunctionSeed)
 	var p Params
-	r.ints(p.Kernel[:], attrKernelShape, nil, 1)
-	r.ints(p.Strides[:], attrStrides, []int64{1, 1}, 1)
-	r.ints(p.Dilations[:], attrDilations, []int64{1, 1}, 1)
-	r.ints(p.Pads[:], attrPads, []int64{0, 0, 0, 0}, 0)
+	r.ints(p.Kernel[:], AttrKernelShape, nil, 1)
+	r.ints(p.Strides[:], AttrStrides, []int64{1, 1}, 1)
+	r.ints(p.Dilations[:], AttrDilations, []int64{1, 1}, 1)
+	r.ints(p.Pads[:], AttrPads, []int64{0, 0, 0, 0}, 0)
 	p.Spikes = int(attr[int64](&r, AttrSpikes, 0))
 	p.Epsilon0 = attr[float32](&r, AttrEpsilon0, 1)
 	p.EpsilonT = attr[[]float32](&r, AttrEpsilonT, nil)
-	p.Forgetting = attr[float32](&r, attrForgetting, 0)
-	p.AlphaIterations = int(attr[int64](&r, attrAlphaIterations, 0))
-	p.Seed = attr[int64](&r, attrSeed, 0)
+	p.Forgetting = attr[float32](&r, AttrForgetting, 0)
+	p.AlphaIterations = int(attr[int64](&r, AttrAlphaIterations, 0))
+	p.Seed = attr[int64](&r, AttrSeed, 0)
+	p.FunctionSeed = attr[float32](&r, AttrFunctionSeed, 0)
 	sampler := attr(&r, AttrSampler, string(IID))
 	if r.err != nil {
 		return p, r.err
@@ -119,9 +122,9 @@ func (p Params) check() error {
 	case !(p.Epsilon0 >= 0 && p.Epsilon0 <= MaxEpsilon):
 		return fmt.Errorf("%w: %s is %v, want 0 to %g", ops.ErrAttribute, AttrEpsilon0, p.Epsilon0, float32(MaxEpsilon))
 	case !(p.Forgetting <= MaxEpsilon):
-		return fmt.Errorf("%w: %s is %v, want at most %g", ops.ErrAttribute, attrForgetting, p.Forgetting, float32(MaxEpsilon))
+		return fmt.Errorf("%w: %s is %v, want at most %g", ops.ErrAttribute, AttrForgetting, p.Forgetting, float32(MaxEpsilon))
 	case p.AlphaIterations < 0 || p.AlphaIterations > 1000:
-		return fmt.Errorf("%w: %s is %d, want 0 to 1000", ops.ErrAttribute, attrAlphaIterations, p.AlphaIterations)
+		return fmt.Errorf("%w: %s is %d, want 0 to 1000", ops.ErrAttribute, AttrAlphaIterations, p.AlphaIterations)
 	}
 	for t, e := range p.EpsilonT {
 		if !(e >= 0 && e <= MaxEpsilon) {
@@ -141,17 +144,18 @@ func (p Params) Attributes() ops.Attributes {
 		return out
 	}
 	return ops.Attributes{
-		attrKernelShape:     ints(p.Kernel[:]...),
-		attrStrides:         ints(p.Strides[:]...),
-		attrDilations:       ints(p.Dilations[:]...),
-		attrPads:            ints(p.Pads[:]...),
+		AttrKernelShape:     ints(p.Kernel[:]...),
+		AttrStrides:         ints(p.Strides[:]...),
+		AttrDilations:       ints(p.Dilations[:]...),
+		AttrPads:            ints(p.Pads[:]...),
 		AttrSpikes:          int64(p.Spikes),
 		AttrEpsilon0:        p.Epsilon0,
 		AttrEpsilonT:        p.EpsilonT,
-		attrForgetting:      max(p.Forgetting, 0),
-		attrAlphaIterations: int64(p.AlphaIterations),
+		AttrForgetting:      max(p.Forgetting, 0),
+		AttrAlphaIterations: int64(p.AlphaIterations),
 		AttrSampler:         string(cmp.Or(p.Sampler, IID)),
-		attrSeed:            p.Seed,
+		AttrSeed:            p.Seed,
+		AttrFunctionSeed:    p.FunctionSeed,
 	}
 }
 
@@ -246,12 +250,53 @@ func (l *layer) Infer(in []*ops.Input) ([]ops.Type, error) {
 	if _, err := ops.Len(known); err != nil {
 		return nil, err
 	}
-	if len(in) == 3 && in[2] != nil {
-		if err := l.checkEpsilonXY(in[2].Type, out); err != nil {
+	if e := optional(in, inputEpsilonXY); e != nil {
+		if err := l.checkEpsilonXY(e.Type, out); err != nil {
+			return nil, err
+		}
+	}
+	if given := optional(in, inputGiven); given != nil {
+		if err := l.checkGiven(given.Type, out); err != nil {
 			return nil, err
 		}
 	}
 	return []ops.Type{out}, nil
+}
+
+// The inputs that may be absent.
+const (
+	inputEpsilonXY = 2
+	inputGiven     = 3
+)
+
+// optional returns input i, nil when it is absent.
+func optional[T any](in []*T, i int) *T {
+	if i < len(in) {
+		return in[i]
+	}
+	return nil
+}
+
+// checkGiven checks the type of given spikes or uniforms.
+func (l *layer) checkGiven(given, out ops.Type) error {
+	want := ops.Type{DType: ops.Int64, Shape: []ops.Dim{out.Shape[0], {Size: l.Spikes}, out.Shape[2], out.Shape[3]}}
+	if given.DType == ops.Float32 {
+		want.DType = ops.Float32
+	}
+	if !compatible(given, want) {
+		return fmt.Errorf("%w: given is %v, want %v (batch, number_of_spikes, output height, output width), int64 for spikes or float32 for uniforms",
+			ops.ErrShape, given, want)
+	}
+	return nil
+}
+
+// compatible reports whether a type is the wanted one, as far as both are known.
+func compatible(t, want ops.Type) bool {
+	ok := t.DType == want.DType && len(t.Shape) == len(want.Shape)
+	for i := 0; ok && i < len(t.Shape); i++ {
+		ok = !t.Shape[i].Known() || !want.Shape[i].Known() || t.Shape[i].Size == want.Shape[i].Size
+	}
+	return ok
 }
 
 // positions returns the number of output positions along axis 0 (height) or 1
@@ -265,14 +310,11 @@ func (l *layer) positions(size, axis int) int {
 }
 
 func (l *layer) checkEpsilonXY(e, out ops.Type) error {
-	want := append(append([]ops.Dim{}, out.Shape[2:]...), ops.Dims(l.Kernel[:]...)...)
-	ok := e.DType == ops.Float32 && (len(e.Shape) == 2 || len(e.Shape) == 4)
-	for i := 0; ok && i < len(e.Shape); i++ {
-		ok = !e.Shape[i].Known() || !want[i].Known() || e.Shape[i].Size == want[i].Size
-	}
-	if ok {
+	all := append(append([]ops.Dim{}, out.Shape[2:]...), ops.Dims(l.Kernel[:]...)...)
+	each := ops.Type{DType: ops.Float32, Shape: all}
+	position := ops.Type{DType: ops.Float32, Shape: all[:2]}
+	if compatible(e, position) || compatible(e, each) {
 		return nil
 	}
-	return fmt.Errorf("%w: epsilon_xy is %v, want %v or %v", ops.ErrShape, e,
-		ops.Type{DType: ops.Float32, Shape: want[:2]}, ops.Type{DType: ops.Float32, Shape: want})
+	return fmt.Errorf("%w: epsilon_xy is %v, want %v or %v", ops.ErrShape, e, position, each)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/opstest"
@@ -127,6 +128,29 @@ func TestReference(t *testing.T) {
 	}
 }
 
+// TestTiers compares the tiers, which get at the patches in different ways, on
+// random layers with spikes drawn by the operator.
+func TestTiers(t *testing.T) {
+	for seed := range uint64(150) {
+		q := randomProblem(seed)
+		if seed%2 == 0 {
+			q.p.Sampler = sbs.LowDiscrepancy
+		}
+		var want []float32
+		for _, tier := range kernel.Tiers() {
+			undo := kernel.Use(tier)
+			got := runOnce(t, q.p, q.inputs(), &ops.Context{Seed: seed, FirstImage: 5}).Float32s()
+			undo()
+			if want == nil {
+				want = got
+			}
+			for i := range want {
+				require.InDelta(t, want[i], got[i], 2e-6, "%v, seed %d, element %d, %+v", tier, seed, i, q.p)
+			}
+		}
+	}
+}
+
 // TestHarness runs random layers with random spikes through the checks that
 // every operator passes: above all that results depend on neither workers nor
 // batches.
@@ -206,6 +230,27 @@ func TestWeightsChange(t *testing.T) {
 		slices.Reverse(w)
 		want := runOnce(t, q.p, q.inputs(), &ops.Context{Spikes: q.spikes}).Float32s()
 		require.Equal(t, want, compute())
+	}
+}
+
+// TestDrawnAndGiven has runs with drawn and given spikes share what they keep.
+func TestDrawnAndGiven(t *testing.T) {
+	for seed := range uint64(40) {
+		q := randomProblem(seed)
+		op, err := sbs.Operator().New(ops.Node{Attributes: q.p.Attributes(), Opset: 1, NumInputs: 3})
+		require.NoError(t, err)
+		ctx := &ops.Context{Context: t.Context(), Pool: parallel.New(2)}
+		for i := range 4 {
+			var given *ops.Tensor
+			if i%2 == 1 {
+				given = q.spikes
+			}
+			want := runOnce(t, q.p, q.inputs(), &ops.Context{Spikes: given})
+			ctx.Spikes = given
+			out, err := ops.Run(op, ctx, q.inputs())
+			require.NoError(t, err)
+			require.Equal(t, want.Float32s(), out[0].Float32s(), "seed %d, run %d", seed, i)
+		}
 	}
 }
 
@@ -330,4 +375,30 @@ func TestCancelled(t *testing.T) {
 	cancel()
 	_, err = ops.Run(op, &ops.Context{Context: ctx, Pool: parallel.New(2)}, q.inputs()[:2])
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+// TestGivenAsInput checks that spikes and uniforms that are an input of the node
+// do what those of the context do, and that the latter go before them.
+func TestGivenAsInput(t *testing.T) {
+	for seed := range uint64(10) {
+		q := randomProblem(seed)
+		r := rand.New(rand.NewPCG(seed, 2))
+		uniforms := positive(r, q.spikes.Shape()...)
+		others := opstest.I64(q.spikes.Shape(), make([]int64, q.spikes.Len())...)
+		bySpikes := runOnce(t, q.p, q.inputs(), &ops.Context{Spikes: q.spikes}).Float32s()
+		byUniforms := runOnce(t, q.p, q.inputs(), &ops.Context{Uniforms: uniforms}).Float32s()
+		in := []*ops.Tensor{q.x, q.w, q.epsilonXY}
+		require.Equal(t, bySpikes, runOnce(t, q.p, append(in, q.spikes), &ops.Context{}).Float32s())
+		require.Equal(t, byUniforms, runOnce(t, q.p, append(in, uniforms), &ops.Context{}).Float32s())
+		require.Equal(t, bySpikes, runOnce(t, q.p, append(in, others), &ops.Context{Spikes: q.spikes}).Float32s())
+		require.Equal(t, byUniforms, runOnce(t, q.p, append(in, others), &ops.Context{Uniforms: uniforms}).Float32s())
+
+		op, err := sbs.Operator().New(ops.Node{Attributes: q.p.Attributes(), Opset: 1, NumInputs: 4})
+		require.NoError(t, err)
+		for _, wrong := range []*ops.Tensor{q.x, opstest.I32(nil, 1), opstest.I64([]int{1, 1, 1, 1, 1}, 1)} {
+			_, err = op.Infer([]*ops.Input{{Type: ops.TypeOf(q.x)}, {Type: ops.TypeOf(q.w)}, nil, {Type: ops.TypeOf(wrong)}})
+			require.ErrorIs(t, err, ops.ErrShape)
+			require.ErrorContains(t, err, "(batch, number_of_spikes, output height, output width), int64 for spikes or float32 for uniforms")
+		}
+	}
 }

@@ -1,9 +1,8 @@
 package std
 
 import (
-	"sync"
-
 	kernels "github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -52,12 +51,12 @@ func (d *convolutionGradient) sumUp(ctx *ops.Context) error {
 	sizeW, sizeB := len(d.gradW), len(d.gradB)
 	wave := min(max(1, gradPartial/max(1, sizeW+sizeB)), d.batch)
 	parts := make([]float32, wave*(sizeW+sizeB))
-	buffers := sync.Pool{New: func() any { return make([]float32, gradColumns*d.taps) }}
+	buffers := parallel.Spares[[]float32]{New: func() []float32 { return make([]float32, gradColumns*d.taps) }}
 	for first := 0; first < d.batch; first += wave {
 		count := min(wave, d.batch-first)
 		err := ctx.For(count*d.group, 1, func(lo, hi int) error {
-			pixels := buffers.Get().([]float32)
-			defer buffers.Put(pixels) //nolint:staticcheck // one allocation for each image
+			pixels := buffers.Get()
+			defer buffers.Put(pixels)
 			for i := lo; i < hi; i++ {
 				part := parts[i/d.group*(sizeW+sizeB):][:sizeW+sizeB]
 				d.compute(pixels, first+i/d.group, i%d.group, part[:sizeW], part[sizeW:])

@@ -1,6 +1,8 @@
 package std
 
 import (
+	"sync"
+
 	kernels "github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -12,7 +14,7 @@ type convolution struct {
 	of            *conv
 	image, window []int // shapes of X and W
 
-	x, w, bias, out   []float32 // of this run
+	x, w, bias, out   []float32 // of this run, as are padded and product
 	images            int
 	channels, filters int // of one group
 	group             int
@@ -20,11 +22,11 @@ type convolution struct {
 
 	way     way
 	inner   [2]axis   // rows and cols of images with their padding
-	padded  []float32 // the images with it
+	padded  []float32 // x with it
 	blocks  blocks
 	columns []*kernels.Columns // of the parts of an image, then of the last block
 	ordinal []int              // 0, 1, 2 and so on, the taps of gathered pixels
-	product *kernels.Filters   // of this run
+	product *kernels.Filters
 }
 
 // way is how a convolution gets at its pixels.
@@ -82,7 +84,6 @@ func (c *convolution) prepare() {
 		for i, a := range c.inner {
 			c.inner[i] = axis{in: a.before + a.in + a.behind, out: a.out, kernel: a.kernel, stride: a.stride, dilation: a.dilation}
 		}
-		c.padded = make([]float32, c.images*c.group*c.channels*c.inner[0].in*c.inner[1].in)
 	}
 	b := c.divide()
 	c.blocks = b
@@ -102,18 +103,35 @@ func (c *convolution) prepare() {
 // tap, so that neither blocks nor workers have a say in it.
 func (c *convolution) run(ctx *ops.Context) error {
 	c.product = kernels.NewFilters(c.group, c.filters, c.taps(), c.w)
-	defer c.product.Release()
+	defer c.forget()
 	n := c.blocks.count * c.group
 	switch c.way {
 	case gathered:
 		return ctx.Do(n, 1, (*gatheredLoop)(c))
 	case padding:
-		if err := ctx.Do(c.images*c.group*c.channels, max(1, grain/(c.inner[0].in*c.inner[1].in)), (*paddingLoop)(c)); err != nil {
+		p := paddedImages.Get().(*[]float32)
+		defer paddedImages.Put(p)
+		images, size := c.images*c.group*c.channels, c.inner[0].in*c.inner[1].in
+		if cap(*p) < images*size {
+			*p = make([]float32, images*size)
+		}
+		c.padded = (*p)[:images*size]
+		if err := ctx.Do(images, max(1, grain/size), (*paddingLoop)(c)); err != nil {
 			return err
 		}
 		c.x = c.padded
 	}
 	return ctx.Do(n, 1, c)
+}
+
+// paddedImages holds the memory of images with padding: as much as one of the
+// convolutions takes, not as much as all of a network together.
+var paddedImages = sync.Pool{New: func() any { return new([]float32) }}
+
+// forget lets go of what is of one run only.
+func (c *convolution) forget() {
+	c.product.Release()
+	c.x, c.w, c.bias, c.out, c.padded, c.product = nil, nil, nil, nil, nil, nil
 }
 
 // Part computes blocks of groups.
@@ -160,8 +178,7 @@ func (c *convolution) tapOffsets() []int {
 }
 
 // locate says where the windows at positions first to last-1 of some images
-// start, and where their outputs go. The padding is part of
-// the images.
+// start, and where their outputs go. The padding is part of the images.
 func (c *convolution) locate(taps []int, images, first, last int) *kernels.Columns {
 	n := images * (last - first)
 	offsets, places := make([]int, 0, n), make([]int, 0, n)
@@ -177,24 +194,25 @@ func (c *convolution) locate(taps []int, images, first, last int) *kernels.Colum
 	return kernels.NewColumns(taps, offsets, places)
 }
 
-// padsLittle reports whether images with their padding are not much larger than
-// without: else a small file could ask for a lot of memory.
+// padsLittle reports whether the images with their padding are not much larger
+// than without: else a small file could ask for a lot of memory.
 func (c *convolution) padsLittle() bool {
-	const factor, free = 4, 1 << 10
+	const factor, free = 4, 1 << 18
 	height, width := c.rows.before+c.rows.in+c.rows.behind, c.cols.before+c.cols.in+c.cols.behind
-	most := factor*c.rows.in*c.cols.in + free
+	most := factor*c.rows.in*c.cols.in + free/max(1, c.images*c.group*c.channels)
 	return height <= most && width <= most/height
 }
 
-// paddingLoop copies images into ones with padding, which is 0 from the start.
+// paddingLoop copies images into ones with padding.
 type paddingLoop convolution
 
 func (c *paddingLoop) Part(lo, hi int) error {
 	height, width := c.inner[0].in, c.inner[1].in
 	for i := lo; i < hi; i++ {
-		image := c.padded[(i*height+c.rows.before)*width:][:c.rows.in*width]
+		image := c.padded[i*height*width:][:height*width]
+		clear(image) // all at once takes less than the padding of each row
 		for y := range c.rows.in {
-			copy(image[y*width+c.cols.before:], c.x[(i*c.rows.in+y)*c.cols.in:][:c.cols.in])
+			copy(image[(c.rows.before+y)*width+c.cols.before:], c.x[(i*c.rows.in+y)*c.cols.in:][:c.cols.in])
 		}
 	}
 	return nil

@@ -144,15 +144,17 @@ func axisSet(axes []int64, rank int) ([]bool, error) {
 func (k *reduction) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	data := in[0]
 	l := ops.Scratch[reduceLoop](ctx)
-	if l.compute == nil {
-		axes := k.axes
-		if len(in) > 1 && in[1] != nil {
-			axes = in[1].Int64s()
-		}
+	axes := k.axes
+	if len(in) > 1 && in[1] != nil {
+		axes = in[1].Int64s()
+	}
+	// The type of the output may be known without the axes.
+	if l.compute == nil || !slices.Equal(l.axes, axes) {
 		reduced, err := k.reduced(axes, len(data.Shape()))
 		if err != nil {
 			return err
 		}
+		l.axes = slices.Clone(axes)
 		l.plan(data.Shape(), reduced)
 		switch d := data.DType(); {
 		case k.direct[d] != nil:
@@ -171,6 +173,7 @@ func (k *reduction) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 
 // reduceLoop is a parallel.Loop over the entries of the output.
 type reduceLoop struct {
+	axes       []int64
 	kept, gone nest
 	out, data  *ops.Tensor
 	compute    func(l *reduceLoop, lo, hi int) error

@@ -3,6 +3,9 @@ package std
 import (
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/opstest"
 )
@@ -39,6 +42,20 @@ func TestReduceSum(t *testing.T) {
 		cases[i].Constants = []int{1}
 	}
 	opstest.Run(t, find(t, "ReduceSum"), cases)
+}
+
+// TestReduceSumOtherAxes has the axes change from run to run where the output's type
+// does not show it: all of a vector is summed up, whatever they are.
+func TestReduceSumOtherAxes(t *testing.T) {
+	op, err := find(t, "ReduceSum").New(ops.Node{Attributes: ops.Attributes{"keepdims": int64(0)}, Opset: 17, NumInputs: 2})
+	require.NoError(t, err)
+	ctx := &ops.Context{Context: t.Context(), Pool: parallel.New(1)}
+	x, out := opstest.F32([]int{3}, 1, 2, 3), opstest.F32(nil, 0)
+	for _, axis := range []int64{0, -1} {
+		require.NoError(t, op.Run(ctx, []*ops.Tensor{x, opstest.Ints(axis)}, []*ops.Tensor{out}))
+		require.Equal(t, []float32{6}, out.Float32s())
+	}
+	require.ErrorContains(t, op.Run(ctx, []*ops.Tensor{x, opstest.Ints(1)}, []*ops.Tensor{out}), "axis 1 of 1 dimensions")
 }
 
 func TestReduceSumInfer(t *testing.T) {

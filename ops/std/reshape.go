@@ -36,10 +36,14 @@ func (k reshape) infer(in []*ops.Input) (ops.Type, error) {
 	if err != nil {
 		return ops.Type{}, err
 	}
-	if in[1].Const != nil {
-		shape, err := k.reshaped(data.Shape, in[1].Const.Int64s())
+	if in[1].Const != nil || rank.Size == 0 { // an empty shape says all
+		want := []int64{}
+		if in[1].Const != nil {
+			want = in[1].Const.Int64s()
+		}
+		shape, err := k.reshaped(data.Shape, want)
 		if err != nil {
-			return ops.Type{}, fmt.Errorf("%w: %v cannot be reshaped to %v", err, data, in[1].Const.Int64s())
+			return ops.Type{}, fmt.Errorf("%w: %v cannot be reshaped to %v", err, data, want)
 		}
 		return ops.Type{DType: data.DType, Shape: shape}, nil
 	}

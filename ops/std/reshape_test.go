@@ -50,6 +50,11 @@ func TestReshapeInfer(t *testing.T) {
 		{Name: "batch taken apart", Inputs: []*ops.Input{data, ints(-1, 12)}, Want: want(free, opstest.Known(12))},
 		{Name: "batch made known", Inputs: []*ops.Input{data, ints(5, 24)}, Want: want(opstest.Known(5), opstest.Known(24))},
 		{Name: "unknown shape", Inputs: []*ops.Input{data, opstest.Typed(ops.Int64, opstest.Known(2))}, Want: want(free, free)},
+		{Name: "empty shape", Inputs: []*ops.Input{opstest.Typed(ops.Float32, n), opstest.Typed(ops.Int64, opstest.Known(0))}, Want: want()},
+		{
+			Name: "empty shape of too many", Inputs: []*ops.Input{opstest.Typed(ops.Float32, opstest.Known(3)), opstest.Typed(ops.Int64, opstest.Known(0))},
+			WantErr: "float32(3) cannot be reshaped to []",
+		},
 		{Name: "unknown rank", Inputs: []*ops.Input{data, opstest.Typed(ops.Int64, free)}, WantErr: "rank must be known"},
 		{Name: "rest does not fit", Inputs: []*ops.Input{data, ints(0, 25)}, WantErr: "float32(N, 8, 3) cannot be reshaped to [0 25]"},
 	})

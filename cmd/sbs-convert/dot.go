@@ -1,0 +1,139 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spike-by-spike/sbs/internal/onnx"
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/ops/sbs"
+)
+
+// draw prints the graph of a model, any ONNX model, in Graphviz's language: nodes
+// with their operators and weights, and the shapes of what goes between them.
+func draw(out io.Writer, path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	m, err := onnx.Unmarshal(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	_, err = io.WriteString(out, dot(m.GetGraph()))
+	return err
+}
+
+// dot returns a graph in Graphviz's language.
+func dot(g *onnxpb.GraphProto) string {
+	d := dotGraph{source: map[string]string{}, shapes: map[string]string{}, weights: map[string]string{}}
+	for _, list := range [][]*onnxpb.ValueInfoProto{g.GetInput(), g.GetOutput(), g.GetValueInfo()} {
+		for _, v := range list {
+			d.shapes[v.GetName()] = strings.Join(dimensions(v), " × ")
+		}
+	}
+	for _, t := range g.GetInitializer() {
+		d.weights[t.GetName()] = strings.ReplaceAll(strings.Trim(fmt.Sprint(t.GetDims()), "[]"), " ", " × ")
+	}
+	d.printf("digraph %s {\n", quote(g.GetName()))
+	d.printf("  node [shape=box style=\"rounded,filled\" fillcolor=white fontname=Helvetica fontsize=11]\n")
+	d.printf("  edge [fontname=Helvetica fontsize=9]\n")
+	for i, v := range g.GetInput() {
+		if _, ok := d.weights[v.GetName()]; ok {
+			continue // files of IR version 3 list initializers as inputs
+		}
+		id := fmt.Sprintf("in%d", i)
+		d.source[v.GetName()] = id
+		d.printf("  %s [shape=ellipse label=%s]\n", id, quote(v.GetName()))
+	}
+	for i, n := range g.GetNode() {
+		d.node(fmt.Sprintf("n%d", i), n)
+	}
+	for i, v := range g.GetOutput() {
+		id := fmt.Sprintf("out%d", i)
+		d.printf("  %s [shape=ellipse label=%s]\n", id, quote(v.GetName()))
+		d.edge(v.GetName(), id)
+	}
+	d.printf("}\n")
+	return d.text.String()
+}
+
+type dotGraph struct {
+	text    strings.Builder
+	source  map[string]string // what computes a value, by its name
+	shapes  map[string]string // of values
+	weights map[string]string // the shapes of initializers
+}
+
+func (d *dotGraph) printf(format string, args ...any) { fmt.Fprintf(&d.text, format, args...) }
+
+func (d *dotGraph) node(id string, n *onnxpb.NodeProto) {
+	lines := []string{n.GetOpType()}
+	if n.GetName() != "" && n.GetName() != n.GetOpType() {
+		lines = append(lines, n.GetName())
+	}
+	attrs, err := onnx.Attributes(n)
+	if err == nil {
+		for _, name := range []string{sbs.AttrKernelShape, sbs.AttrStrides, sbs.AttrSpikes, sbs.AttrSampler} {
+			if v, ok := attrs[name]; ok {
+				lines = append(lines, fmt.Sprintf("%s %v", name, v))
+			}
+		}
+	}
+	for _, in := range n.GetInput() {
+		if shape, ok := d.weights[in]; ok {
+			lines = append(lines, in[strings.LastIndex(in, "/")+1:]+" "+orScalar(shape))
+		}
+	}
+	colour := ""
+	if n.GetDomain() == sbs.Domain {
+		colour = " fillcolor=\"#cfe2f3\""
+	}
+	tip := ""
+	if n.GetDocString() != "" {
+		tip = " tooltip=" + quote(n.GetDocString())
+	}
+	d.printf("  %s [label=%s%s%s]\n", id, quote(lines...), colour, tip)
+	for _, in := range n.GetInput() {
+		d.edge(in, id)
+	}
+	for _, out := range n.GetOutput() {
+		d.source[out] = id
+	}
+}
+
+func (d *dotGraph) edge(value, to string) {
+	from, ok := d.source[value]
+	if !ok {
+		return // an initializer, or nothing
+	}
+	label := ""
+	if d.shapes[value] != "" {
+		label = " [label=" + quote(d.shapes[value]) + "]"
+	}
+	d.printf("  %s -> %s%s\n", from, to, label)
+}
+
+func orScalar(shape string) string {
+	if shape == "" {
+		return "scalar"
+	}
+	return shape
+}
+
+// quote returns a string of Graphviz that shows the lines as they are.
+func quote(lines ...string) string {
+	for i, l := range lines {
+		l = strings.ToValidUTF8(l, "?")
+		l = strings.Map(func(r rune) rune {
+			if r < ' ' {
+				return ' '
+			}
+			return r
+		}, l)
+		lines[i] = strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(l)
+	}
+	return `"` + strings.Join(lines, `\n`) + `"`
+}

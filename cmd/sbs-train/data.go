@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// trainingSize returns the size of the training images.
+func (f *flags) trainingSize() (size dataset.Size, err error) {
+	source, err := dataset.Open(f.data, dataset.Options{Subset: dataset.Training})
+	if err != nil {
+		return size, err
+	}
+	return source.Size(), source.Close()
+}
+
+func (f *flags) loadTraining(ctx context.Context, size dataset.Size, classes []string, numClasses int) (*dataset.Samples, error) {
+	return f.load(ctx, f.data, dataset.Options{
+		Size: size, Subset: dataset.Training, Resize: f.resize, Classes: classes, NumClasses: numClasses,
+	})
+}
+
+// loadTest returns the test images, nil if there are none.
+func (f *flags) loadTest(ctx context.Context, j *job) (*dataset.Samples, error) {
+	sizes, err := j.network.Sizes()
+	if err != nil {
+		return nil, err
+	}
+	opt := dataset.Options{
+		Size: j.images.Size(), Subset: dataset.Test, Resize: f.resize,
+		Classes: j.network.Classes, NumClasses: sizes[len(sizes)-1].Channels,
+	}
+	if f.test != "" {
+		opt.Subset = dataset.All
+		return f.load(ctx, []string{f.test}, opt)
+	}
+	for _, path := range f.data {
+		if folder, err := isFolder(path); err != nil || !folder {
+			j.note("%s is no folder with a test set: training is not tested; name the test images with --test", path)
+			return nil, err
+		}
+	}
+	s, err := f.load(ctx, f.data, opt)
+	if errors.Is(err, dataset.ErrNoSubset) {
+		j.note("training is not tested: %v, with --test", err)
+		return nil, nil
+	}
+	return s, err
+}
+
+func (f *flags) load(ctx context.Context, paths []string, opt dataset.Options) (s *dataset.Samples, err error) {
+	source, err := dataset.Open(paths, opt)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	if source.Len() == 0 {
+		return nil, fmt.Errorf("%v holds no images", paths)
+	}
+	return dataset.Load(ctx, source, opt.NumClasses, f.workers)
+}
+
+// fingerprint tells one set of training images from another.
+func (j *job) fingerprint() string {
+	h := sha256.New()
+	for i := range j.images.Len() {
+		_ = binary.Write(h, binary.LittleEndian, int64(j.images.Label(i))) // a hash takes everything
+	}
+	return fmt.Sprintf("%d images of %v, means %v, labels %x", j.images.Len(), j.images.Size(), j.images.Means(), h.Sum(nil)[:8])
+}
+
+// subBatch is what the network learns from at once.
+type subBatch struct {
+	pixels []float32
+	labels []int
+}
+
+// feed prepares the sub-batches from number first on, of all epochs, while the
+// network learns from the ones before. The receiver gives them back on used.
+func (j *job) feed(ctx context.Context, first, end int) (batches <-chan *subBatch, used chan<- *subBatch) {
+	const ahead = 2
+	out, back := make(chan *subBatch, ahead), make(chan *subBatch, ahead+2)
+	out0, _ := j.augment.Output(j.images.Size()) // checked before
+	size := out0.Channels * out0.Height * out0.Width
+	for range cap(back) {
+		back <- &subBatch{pixels: make([]float32, j.batch*size), labels: make([]int, j.batch)}
+	}
+	go func() {
+		defer close(out)
+		var order []int
+		ordered := -1
+		for n := first; n < end; n++ {
+			epoch, i := n/j.perEpoch(), n%j.perEpoch()
+			if epoch != ordered {
+				order, ordered = dataset.Order(j.images.Len(), j.config.Seed, uint64(epoch)), epoch
+			}
+			var b *subBatch
+			select {
+			case b = <-back:
+			case <-ctx.Done():
+				return
+			}
+			mine := order[i*j.batch : min((i+1)*j.batch, len(order))]
+			b.pixels, b.labels = b.pixels[:len(mine)*size], b.labels[:len(mine)]
+			for k, image := range mine {
+				j.augment.Train(b.pixels[k*size:(k+1)*size], j.images, image, j.config.Seed, uint64(epoch))
+				b.labels[k] = j.images.Label(image)
+			}
+			select {
+			case out <- b:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out, back
+}
+
+// tensor makes images of pixels a tensor.
+func (j *job) tensor(pixels []float32, images int) (*runtime.Tensor, error) {
+	size, err := j.augment.Output(j.images.Size())
+	if err != nil {
+		return nil, err
+	}
+	return runtime.NewTensor([]int{images, size.Channels, size.Height, size.Width}, pixels)
+}
+
+func isFolder(path string) (bool, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return false, err
+	}
+	return info.IsDir(), nil
+}

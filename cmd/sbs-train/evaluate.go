@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// testBatch is the number of images that are tested at once.
+const testBatch = 100
+
+// tester makes the model of a file ready to be tested.
+func (j *job) tester(data []byte) (*runtime.Model, error) {
+	return runtime.New(data, runtime.Workers(j.workers), runtime.Spikes(j.testSpikes))
+}
+
+// testError returns which part of the test images the network does not get right,
+// in percent.
+func (s *session) testError(ctx context.Context) (float64, error) {
+	data, err := s.tuner.Bytes()
+	if err != nil {
+		return 0, err
+	}
+	m, err := s.tester(data)
+	if err != nil {
+		return 0, err
+	}
+	size, err := s.augment.Output(s.test.Size())
+	if err != nil {
+		return 0, err
+	}
+	one := size.Channels * size.Height * size.Width
+	n, wrong := s.test.Len(), 0
+	pixels := make([]float32, testBatch*one)
+	for first := 0; first < n; first += testBatch {
+		count := min(testBatch, n-first)
+		for i := range count {
+			s.augment.Test(pixels[i*one:(i+1)*one], s.test, first+i)
+		}
+		x, err := s.tensor(pixels[:count*one], count)
+		if err != nil {
+			return 0, err
+		}
+		out, err := m.Run(ctx, map[string]*runtime.Tensor{m.Inputs()[0].Name: x}, runtime.Seed(s.config.Seed), runtime.FirstImage(uint64(first)))
+		if err != nil {
+			return 0, err
+		}
+		wrong += s.wrong(out[m.Outputs()[0].Name], first)
+		s.progress.Phase("testing", first+count, n)
+	}
+	return 100 * float64(wrong) / float64(n), nil
+}
+
+// wrong counts the images whose largest output is not that of their label; the
+// first test image is the given one.
+func (s *session) wrong(out *ops.Tensor, first int) int {
+	count, wrong := out.Shape()[0], 0
+	v := out.Float32s()
+	classes := len(v) / count
+	for i := range count {
+		h, best := v[i*classes:(i+1)*classes], 0
+		for c := range h {
+			if h[c] > h[best] {
+				best = c
+			}
+		}
+		if best != s.test.Label(first+i) {
+			wrong++
+		}
+	}
+	return wrong
+}

@@ -1,0 +1,311 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/importers/pytorch"
+	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// job is a training, before it begins: all that decides its result.
+type job struct {
+	network  *convert.Network // with the values to start from
+	training *pytorch.Training
+	batchDim int // fixed batch size of the model that is written, 0 for any
+
+	config     runtime.TuneConfig
+	batch      int
+	augment    dataset.Augmentation
+	images     *dataset.Samples
+	test       *dataset.Samples // nil without testing
+	workers    int
+	testSpikes int
+
+	// byUpdates: steps are updates, as in dialect 1 by a configuration, and not
+	// epochs. They count from the network's.
+	byUpdates bool
+	steps     int // to go
+	testEvery int
+	saveEvery int
+
+	places places
+	force  bool
+	notes  []string // for people, before it begins
+}
+
+// places is where a training writes to.
+type places struct {
+	model         string
+	log           string // folder
+	weights       string // folder, "" when only the model is written
+	epsilonXY     string // folder
+	configuration bool   // the folder above the weights needs a configuration
+}
+
+func (p places) checkpoint() string { return filepath.Join(p.log, "checkpoint") }
+func (p places) metrics() string    { return filepath.Join(p.log, "metrics.jsonl") }
+func (p places) curves() string     { return filepath.Join(p.log, "curves.png") }
+
+func (j *job) note(format string, args ...any) {
+	j.notes = append(j.notes, fmt.Sprintf(format, args...))
+}
+
+// newJob prepares a training as the command line says.
+func (f *flags) newJob(ctx context.Context, path string) (*job, error) {
+	model, err := isModel(path)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{workers: f.workers, force: f.force || f.resume}
+	if model {
+		err = f.fromModel(ctx, j, path)
+	} else {
+		err = f.fromConfiguration(ctx, j, path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := f.settle(j); err != nil {
+		return nil, err
+	}
+	if err := j.checkOutput(); err != nil {
+		return nil, err
+	}
+	if f.noTest {
+		return j, nil
+	}
+	j.test, err = f.loadTest(ctx, j)
+	return j, err
+}
+
+// fromModel prepares to train a model further.
+func (f *flags) fromModel(ctx context.Context, j *job, path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if j.network, err = convert.FromONNX(data); err != nil {
+		if errors.Is(err, convert.ErrNotOurs) {
+			err = fmt.Errorf("%w; only models that sbs-convert or sbs-train wrote can be trained", err)
+		}
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	m, err := runtime.New(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if n := m.Inputs()[0].Shape[0]; n.Known() {
+		j.batchDim = n.Size
+	}
+	if err := f.setModelDynamics(j.network); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	known := *j.network
+	if known.Dialect == 0 {
+		known.Dialect = 2
+	}
+	var warnings []string
+	if j.training, warnings, err = pytorch.TrainingOf(&known); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	for _, w := range warnings {
+		if !strings.Contains(w, "no layer is trainable") { // all are but those of --freeze
+			j.note("%s", w)
+		}
+	}
+	out := f.output
+	if out == "" {
+		out = strings.TrimSuffix(path, ".onnx") + "-tuned.onnx"
+	}
+	if same(out, path) {
+		return fmt.Errorf("--output %s is the model that training starts from: write another one", out)
+	}
+	j.places = places{model: out, log: strings.TrimSuffix(out, ".onnx") + "-log"}
+	size := datasetSize(j.network.Input)
+	sizes, err := j.network.Sizes()
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	j.images, err = f.loadTraining(ctx, size, j.network.Classes, sizes[len(sizes)-1].Channels)
+	return err
+}
+
+func datasetSize(s convert.Size) dataset.Size {
+	return dataset.Size{Channels: s.Channels, Height: s.Height, Width: s.Width}
+}
+
+// same reports whether two paths lead to the same file.
+func same(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
+}
+
+// setModelDynamics changes the SbS layers of a model that is trained further.
+func (f *flags) setModelDynamics(n *convert.Network) error {
+	d, err := f.Dynamics()
+	if err != nil {
+		return err
+	}
+	for i, l := range n.Layers {
+		s, ok := l.(*convert.SbS)
+		if !ok || f.spikes == 0 {
+			continue
+		}
+		if f.spikes > len(s.EpsilonT) && d.Schedule == nil {
+			return fmt.Errorf("--spikes %d: layer L%d has an epsilon_t for %d spikes only; give a rule for it with --epsilon-schedule, or convert the network with that many spikes",
+				f.spikes, i, len(s.EpsilonT))
+		}
+		s.Spikes = f.spikes
+		s.EpsilonT = s.EpsilonT[:min(f.spikes, len(s.EpsilonT))]
+	}
+	d.Apply(n)
+	return nil
+}
+
+// fromConfiguration prepares a training as PyTorch-SbS's configuration says.
+func (f *flags) fromConfiguration(ctx context.Context, j *job, path string) error {
+	if f.resize {
+		return errors.New("--resize needs a model, whose size of images is known")
+	}
+	files, err := pytorch.FindConfiguration(path)
+	if err != nil {
+		return err
+	}
+	size, err := f.trainingSize()
+	if err != nil {
+		return err
+	}
+	opt := pytorch.Options{
+		Config: files, Step: -1, Spikes: f.spikes,
+		Input: convert.Size{Channels: size.Channels, Height: size.Height, Width: size.Width}, Mean: make([]float32, size.Channels),
+	}
+	start := pytorch.Start{Seed: f.seed, Overload: true}
+	// A first look, without the mean of the images: which are read by what it says.
+	draft, t, _, err := pytorch.NewNetwork(opt, start)
+	if err != nil {
+		return err
+	}
+	sizes, err := draft.Sizes()
+	if err != nil {
+		return err
+	}
+	if !t.Active {
+		return fmt.Errorf("%s: learning_active is false: set it to true to train", strings.Join(files, ", "))
+	}
+	if j.images, err = f.loadTraining(ctx, size, draft.Classes, sizes[len(sizes)-1].Channels); err != nil {
+		return err
+	}
+	for c, mean := range j.images.Means() {
+		opt.Mean[c] = float32(mean)
+	}
+	if draft.Preprocessing.OnOffMean == nil {
+		opt.Mean = nil // there would be a warning about it
+	}
+	folder := filepath.Dir(files[0])
+	if t.Step > 0 {
+		opt.Step, opt.Weights, opt.EpsilonXY = t.Step, filepath.Join(folder, t.WeightPath), existing(filepath.Join(folder, t.EpsilonXYPath))
+	}
+	var report *pytorch.Report
+	if j.network, j.training, report, err = pytorch.NewNetwork(opt, start); err != nil {
+		return err
+	}
+	j.notes = append(j.notes, report.Warnings...)
+	if j.network.Classes == nil {
+		j.network.Classes = j.images.Classes()
+	}
+	d, err := f.Dynamics()
+	if err != nil {
+		return err
+	}
+	d.Apply(j.network)
+	j.network.Step = t.Step
+	return j.configurationPlaces(f.output, folder)
+}
+
+// existing returns the folder if there is one.
+func existing(folder string) string {
+	if _, err := os.Stat(folder); err != nil {
+		return ""
+	}
+	return folder
+}
+
+// configurationPlaces takes the folders' names of the configuration.
+func (j *job) configurationPlaces(output, folder string) error {
+	base := output
+	if base == "" {
+		base = folder
+	}
+	t := j.training
+	for key, path := range map[string]string{"weight_path": t.WeightPath, "eps_xy_path": t.EpsilonXYPath, "log_path": t.LogPath} {
+		if !filepath.IsLocal(path) {
+			return fmt.Errorf("%s %q is no folder below the configuration's: give one that is, and where it all goes with --output FOLDER", key, path)
+		}
+	}
+	j.places = places{
+		model: filepath.Join(base, "model.onnx"), log: filepath.Join(base, t.LogPath),
+		weights: filepath.Join(base, t.WeightPath), epsilonXY: filepath.Join(base, t.EpsilonXYPath),
+		configuration: filepath.Clean(base) != filepath.Clean(folder) && !same(base, folder),
+	}
+	j.byUpdates = t.Dialect == 1
+	return nil
+}
+
+// checkOutput refuses a network that does not give one vector for an image, with
+// an entry for each class.
+func (j *job) checkOutput() error {
+	sizes, err := j.network.Sizes()
+	if err != nil {
+		return err
+	}
+	out := sizes[len(sizes)-1]
+	if out.Height != 1 || out.Width != 1 {
+		return fmt.Errorf("for images of %v (channels x height x width) the network's last layer gives %v: it takes images of another size, or another network, so that it gives one position with the classes",
+			j.network.Input, out)
+	}
+	if _, ok := j.network.Layers[len(j.network.Layers)-1].(*convert.Reconstruction); ok {
+		return errors.New("the network ends with a reconstruction: this command trains networks that end with the classes")
+	}
+	highest := 0
+	for i := range j.images.Len() {
+		highest = max(highest, j.images.Label(i))
+	}
+	if highest+1 < out.Channels {
+		j.note("the network has %d classes, the training images have %d", out.Channels, highest+1)
+	}
+	return nil
+}
+
+// title names the training in pictures.
+func (j *job) title() string {
+	if j.network.Name == "" {
+		return filepath.Base(j.places.model)
+	}
+	return j.network.Name
+}
+
+func (f *flags) print(w io.Writer, j *job) {
+	for _, n := range j.notes {
+		fmt.Fprintln(w, "warning:", n)
+	}
+	if f.quiet {
+		return
+	}
+	tested := "no test images"
+	if j.test != nil {
+		tested = fmt.Sprintf("%d for testing", j.test.Len())
+	}
+	fmt.Fprintf(w, "%d images of %v, %s; %d of them in a sub-batch, %d of these for an update\n",
+		j.images.Len(), j.images.Size(), tested, j.batch, j.config.SubBatches)
+}
+
+func layerName(i int) string { return fmt.Sprintf("L%d", i) }

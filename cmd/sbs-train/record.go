@@ -1,0 +1,198 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/importers/pytorch"
+	"github.com/spike-by-spike/sbs/internal/atomicfile"
+	"github.com/spike-by-spike/sbs/internal/tfevents"
+	"github.com/spike-by-spike/sbs/internal/trainlog"
+)
+
+// recorder writes the metrics, as JSON and for TensorBoard.
+type recorder struct {
+	places  places
+	metrics *trainlog.Metrics
+	events  *tfevents.Writer
+}
+
+// newRecorder goes on after an update, 0 for a new training.
+func newRecorder(j *job, updates int) (*recorder, error) {
+	r := &recorder{places: j.places}
+	var err error
+	if r.metrics, err = trainlog.OpenMetrics(j.places.metrics(), int64(updates)); err != nil {
+		return nil, err
+	}
+	step := int64(0)
+	if updates > 0 {
+		step = int64(updates) + 1
+	}
+	if r.events, err = tfevents.Create(j.places.log, step); err != nil {
+		return nil, errors.Join(err, r.metrics.Close())
+	}
+	return r, nil
+}
+
+// last returns the last record.
+func (r *recorder) last() trainlog.Record {
+	if all := r.metrics.Records(); len(all) > 0 {
+		return all[len(all)-1]
+	}
+	return trainlog.Record{}
+}
+
+// update records an update, under the names that PyTorch-SbS has for TensorBoard.
+func (r *recorder) update(u trainlog.Record) error {
+	if err := r.metrics.Append(u); err != nil {
+		return err
+	}
+	for _, v := range []struct {
+		tag   string
+		value *float64
+	}{
+		{"Train Error", &u.TrainError}, {"Train Loss", &u.Loss}, {"Test Error", u.TestError},
+		{"Learning Rate Scale WF", u.LearningRateW}, {"Learning Rate Scale Eps XY", u.LearningRateEpsilonXY},
+	} {
+		if v.value == nil {
+			continue
+		}
+		if err := r.events.Scalar(u.Update, v.tag, *v.value); err != nil {
+			return err
+		}
+	}
+	text := fmt.Sprintf("update %d, epoch %d: loss %.6g, accuracy %.2f %%, %.1f s", u.Update, u.Epoch, u.Loss, 100-u.TrainError, u.Seconds)
+	if u.TestError != nil {
+		text += fmt.Sprintf(", test accuracy %.2f %%", 100-*u.TestError)
+	}
+	return r.events.Text(u.Update, "Log", text)
+}
+
+// values records the distribution of all weights and epsilon_xy.
+func (r *recorder) values(update int64, n *convert.Network) error {
+	var errs []error
+	add := func(tag string, i int, values []float32) {
+		errs = append(errs, r.events.Histogram(update, fmt.Sprintf("%s Layer %d", tag, i), values))
+	}
+	for i, l := range n.Layers {
+		switch l := l.(type) {
+		case *convert.SbS:
+			if !l.Pooling {
+				add("Weights", i, l.Weights.Float32s())
+			}
+			if l.EpsilonXY != nil {
+				add("Epsilon XY", i, l.EpsilonXY.Float32s())
+			}
+		case *convert.Conv:
+			add("Weights", i, l.Weights.Float32s())
+			if l.Bias != nil {
+				add("Bias", i, l.Bias.Float32s())
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *recorder) sync() error { return errors.Join(r.metrics.Sync(), r.events.Flush()) }
+
+// curves draws what there is to draw.
+func (r *recorder) curves(title string) error {
+	if len(r.metrics.Records()) == 0 {
+		return nil
+	}
+	return trainlog.WriteCurves(r.places.curves(), title, r.metrics.Records())
+}
+
+func (r *recorder) close() error { return errors.Join(r.metrics.Close(), r.events.Close()) }
+
+// trained returns the network as it is now, whole: with the crop.
+func (s *session) trained(step int) (*convert.Network, error) {
+	data, err := s.tuner.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	n, err := convert.FromONNX(data)
+	if err != nil {
+		return nil, err
+	}
+	n.Input, n.Preprocessing.Crop = s.network.Input, s.network.Preprocessing.Crop
+	n.Step = max(s.network.Step, 0) + step
+	return n, nil
+}
+
+// save writes the model and, in a training by a configuration, the arrays.
+func (s *session) save(step int) error {
+	n, err := s.trained(step)
+	if err != nil {
+		return err
+	}
+	if s.places.weights != "" {
+		_, err := pytorch.Save(s.places.weights, n, pytorch.SaveOptions{
+			Force: s.force, ArraysOnly: !s.places.configuration, EpsilonXYFolder: s.places.epsilonXY,
+		})
+		if err != nil {
+			return err
+		}
+		s.force = s.force || s.places.configuration // the configuration says which step is the last
+	}
+	data, err := convert.ToONNX(n, convert.Options{Batch: s.batchDim})
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(s.places.model), 0o755); err != nil {
+		return err
+	}
+	if err := atomicfile.Write(s.places.model, data); err != nil {
+		return fmt.Errorf("the model could not be written: %w", err)
+	}
+	return s.out.values(int64(s.at.SubBatches/s.config.SubBatches), n)
+}
+
+func (s *session) trainsW() bool { return len(s.config.FreezeW) < len(s.network.Layers) }
+
+// trainsEpsilonXY reports whether a layer has an epsilon_xy that is trained.
+func (s *session) trainsEpsilonXY() bool {
+	if s.config.Dialect != 1 {
+		return false
+	}
+	frozen := map[string]bool{}
+	for _, name := range s.config.FreezeEpsilonXY {
+		frozen[name] = true
+	}
+	for i, l := range s.network.Layers {
+		if layer, ok := l.(*convert.SbS); ok && layer.EpsilonXY != nil && !frozen[layerName(i)] {
+			return true
+		}
+	}
+	return false
+}
+
+var weightFile = regexp.MustCompile(`^(?:Weight|Bias|Mean)_L\d+_S(\d+)\.npy(?:\.gz)?$`)
+
+// checkWeights refuses a folder with weights of later steps: those of another
+// training, which would be mixed with those of this one.
+func (j *job) checkWeights() error {
+	entries, err := os.ReadDir(j.places.weights)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		m := weightFile.FindStringSubmatch(e.Name())
+		if m == nil {
+			continue
+		}
+		if step, err := strconv.Atoi(m[1]); err != nil || step > j.network.Step {
+			return fmt.Errorf("%s is of another training: give another --output, or start anew with --force, which replaces it",
+				filepath.Join(j.places.weights, e.Name()))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/internal/trainlog"
+)
+
+// environment makes the test's program the command.
+const environment = "SBS_TRAIN_TEST_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(environment) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// sameTraining checks that two logs are those of the same training, time aside.
+func sameTraining(t *testing.T, want, got string) {
+	t.Helper()
+	all := func(folder string) []trainlog.Record {
+		r := metrics(t, folder)
+		for i := range r {
+			r[i].Seconds = 0
+		}
+		return r
+	}
+	require.Equal(t, all(want), all(got))
+}
+
+// TestKilled kills a training, and expects of its continuation what an
+// uninterrupted one gives.
+func TestKilled(t *testing.T) {
+	data, path := bars(t, 480, 24), model(t, convert.Options{})
+	dir := t.TempDir()
+	args := func(out string) []string {
+		return []string{path, "--data", data, "-o", filepath.Join(dir, out+".onnx"), "--epochs", "40", "--lr", "0.05", "--batches-per-update", "3"}
+	}
+	must(t, append(args("whole"), "--quiet")...)
+
+	killed := 0
+	for try := range 3 {
+		a := args("killed")
+		if try > 0 {
+			a = append(a, "--resume")
+		}
+		cmd := exec.Command(os.Args[0], a...)
+		cmd.Env = append(os.Environ(), environment+"=1")
+		require.NoError(t, cmd.Start())
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		before := len(recordsOf(dir))
+		require.Eventually(t, func() bool { return len(recordsOf(dir)) > before+20 || len(ended) > 0 }, time.Minute, time.Millisecond)
+		if len(ended) > 0 {
+			require.NoError(t, <-ended)
+			break
+		}
+		require.NoError(t, cmd.Process.Kill())
+		require.Error(t, <-ended)
+		killed++
+		require.NoFileExists(t, filepath.Join(dir, "killed-log", "curves.png"), "it was not at its end")
+	}
+	require.Positive(t, killed, "nothing was killed")
+	must(t, append(args("killed"), "--resume", "--quiet")...)
+	require.Equal(t, read(t, filepath.Join(dir, "whole.onnx")), read(t, filepath.Join(dir, "killed.onnx")))
+	sameTraining(t, filepath.Join(dir, "whole-log"), filepath.Join(dir, "killed-log"))
+}
+
+func recordsOf(dir string) []trainlog.Record {
+	r, err := trainlog.ReadMetrics(filepath.Join(dir, "killed-log", "metrics.jsonl"))
+	if err != nil {
+		return nil // it has not begun
+	}
+	return r
+}
+
+// stopper is a place for messages that ends a context after some of them.
+type stopper struct {
+	bytes.Buffer
+	cancel func()
+	after  string
+}
+
+func (s *stopper) Write(b []byte) (int, error) {
+	if strings.Contains(string(b), s.after) {
+		s.cancel()
+	}
+	return s.Buffer.Write(b)
+}
+
+// TestInterrupted ends trainings of both dialects in the middle of an update, as
+// Ctrl-C does, and goes on with them.
+func TestInterrupted(t *testing.T) {
+	for name, config := range map[string]func(*testing.T) string{"dialect 1": dialect1, "dialect 2": dialect2} {
+		t.Run(name, func(t *testing.T) {
+			path, data := config(t), bars(t, 470, 24)
+			dir := t.TempDir()
+			whole, parts := filepath.Join(dir, "whole"), filepath.Join(dir, "parts")
+			must(t, path, "--data", data, "-o", whole, "--batches-per-update", "3", "--quiet")
+
+			args := []string{path, "--data", data, "-o", parts, "--batches-per-update", "3"}
+			for _, after := range []string{"epoch 0:", "epoch 1:"} {
+				ctx, cancel := context.WithCancel(t.Context())
+				var out bytes.Buffer
+				errOut := &stopper{cancel: cancel, after: after}
+				err := run(ctx, args, &out, errOut)
+				require.ErrorContains(t, err, "interrupted")
+				require.Contains(t, errOut.String(), "it goes on with\n  sbs-train "+path)
+				require.FileExists(t, filepath.Join(parts, "Log", "curves.png"))
+				if after == "epoch 0:" {
+					args = append(args, "--resume")
+				}
+			}
+			out, errOut := must(t, append(args, "--workers", "3")...)
+			require.Regexp(t, `epoch \d: loss .*  test .*\n$`, errOut, "the last epoch, though it ends before its images do")
+			require.Contains(t, out, "test accuracy")
+			require.Equal(t, read(t, filepath.Join(whole, "model.onnx")), read(t, filepath.Join(parts, "model.onnx")))
+			sameTraining(t, filepath.Join(whole, "Log"), filepath.Join(parts, "Log"))
+		})
+	}
+}
+
+// TestMoreEpochs goes on with a training that has come to its end.
+func TestMoreEpochs(t *testing.T) {
+	data, path := bars(t, 96, 24), model(t, convert.Options{})
+	dir := t.TempDir()
+	one, two := filepath.Join(dir, "one.onnx"), filepath.Join(dir, "two.onnx")
+	args := []string{path, "--data", data, "--lr-schedule", "constant", "--quiet"}
+	must(t, append(args, "-o", one, "--epochs", "3")...)
+	must(t, append(args, "-o", two, "--epochs", "2")...)
+	must(t, append(args, "-o", two, "--epochs", "3", "--resume")...)
+	require.Equal(t, read(t, one), read(t, two))
+	out, _ := must(t, append(args, "-o", two, "--epochs", "3", "--resume")...)
+	require.Contains(t, out, "wrote")
+}
+
+// TestInterruptedBefore checks what is said when there was nothing yet.
+func TestInterruptedBefore(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out bytes.Buffer
+	err := run(ctx, []string{model(t, convert.Options{}), "--data", bars(t, 24, 0)}, &out, &out)
+	require.ErrorContains(t, err, "interrupted")
+}

@@ -1,0 +1,276 @@
+package convert
+
+import (
+	"slices"
+
+	"github.com/spike-by-spike/sbs/internal/onnx"
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// body writes what an SbS layer computes in standard operators: as the body of a
+// function, where sizes and parameters are those of whichever node calls it, or
+// inline, for one layer, where they are known.
+type body struct {
+	features
+	layer *SbS    // nil in a function
+	seed  int64   // of the layer
+	w     *writer // of the graph that an inline body is part of, nil in a function
+	sizes sizes   // zero in a function
+
+	number string // the value that holds the number of spikes
+
+	nodes []*onnxpb.NodeProto  // of a function
+	inner *[]*onnxpb.NodeProto // of the subgraph under construction, if there is one
+	err   error
+}
+
+// sizes are those of one layer.
+type sizes struct {
+	batch, channels, height, width extent
+	k, n, oh, ow                   extent
+	places                         extent // of the kernel
+	spikes                         extent
+	positions                      extent // batch times output positions
+}
+
+// extent is the size of one dimension: a number, or a symbol when n is 0.
+type extent struct {
+	n      int
+	symbol string
+}
+
+var one = extent{n: 1}
+
+// shaped is the type of a value. In a function nobody asks for the shape.
+type shaped struct {
+	dtype ops.DType
+	shape []extent
+}
+
+func float(shape ...extent) shaped   { return shaped{ops.Float32, shape} }
+func int32s(shape ...extent) shaped  { return shaped{ops.Int32, shape} }
+func int64s(shape ...extent) shaped  { return shaped{ops.Int64, shape} }
+func boolean(shape ...extent) shaped { return shaped{ops.Bool, shape} }
+
+func (t shaped) info(name string) *onnxpb.ValueInfoProto {
+	v := valueInfo(name, nil)
+	tensor := v.GetType().GetTensorType()
+	tensor.ElemType = int32(t.dtype)
+	for _, e := range t.shape {
+		d := &onnxpb.TensorShapeProto_Dimension{Value: &onnxpb.TensorShapeProto_Dimension_DimParam{DimParam: e.symbol}}
+		if e.n > 0 {
+			d = dims([]int{e.n})[0]
+		}
+		tensor.Shape.Dim = append(tensor.Shape.Dim, d)
+	}
+	return v
+}
+
+// step returns the name of a node, and of its output.
+func (b *body) step(name string) string {
+	if b.w != nil {
+		return b.w.name(name)
+	}
+	return name
+}
+
+// add adds a node with one output and returns the name of that.
+func (b *body) add(step, op string, t shaped, attrs ops.Attributes, inputs ...string) string {
+	name := b.step(step)
+	return b.addNamed(name, name, op, t, attrs, inputs...)
+}
+
+// last adds the node whose output is that of the layer.
+func (b *body) last(op string, t shaped, attrs ops.Attributes, inputs ...string) string {
+	if b.w != nil {
+		return b.addNamed(b.w.group, b.w.out, op, t, attrs, inputs...)
+	}
+	return b.addNamed("Y", "Y", op, t, attrs, inputs...)
+}
+
+func (b *body) addNamed(name, out, op string, t shaped, attrs ops.Attributes, inputs ...string) string {
+	n := &onnxpb.NodeProto{Name: name, OpType: op, Input: inputs, Output: []string{out}}
+	if err := onnx.SetAttributes(n, attrs); err != nil && b.err == nil {
+		b.err = err
+	}
+	switch {
+	case b.inner != nil:
+		*b.inner = append(*b.inner, n)
+	case b.w != nil:
+		b.w.graph.Node = append(b.w.graph.Node, n)
+		b.w.graph.ValueInfo = append(b.w.graph.ValueInfo, t.info(out))
+	default:
+		b.nodes = append(b.nodes, n)
+	}
+	return out
+}
+
+// explain gives the node added last a doc string.
+func (b *body) explain(doc string) {
+	nodes := b.nodes
+	if b.w != nil {
+		nodes = b.w.graph.Node
+	}
+	nodes[len(nodes)-1].DocString = doc
+}
+
+// output adds a second output to the node added last.
+func (b *body) output(step string, t shaped) {
+	if b.w != nil {
+		n := b.w.graph.Node[len(b.w.graph.Node)-1]
+		n.Output = append(n.Output, b.step(step))
+		b.w.graph.ValueInfo = append(b.w.graph.ValueInfo, t.info(b.step(step)))
+		return
+	}
+	n := b.nodes[len(b.nodes)-1]
+	n.Output = append(n.Output, step)
+}
+
+// constant makes a tensor an initializer or, as a function has none, a node.
+func (b *body) constant(t *onnxpb.TensorProto) string {
+	if b.w != nil {
+		t.Name = b.step(t.GetName())
+		b.w.graph.Initializer = append(b.w.graph.Initializer, t)
+		return t.GetName()
+	}
+	name := t.GetName()
+	t.Name = ""
+	return b.outside(func() string { return b.add(name, "Constant", shaped{}, ops.Attributes{"value": t}) })
+}
+
+// outside adds a node to the graph around the subgraph under construction, before
+// the node that the subgraph is part of.
+func (b *body) outside(add func() string) string {
+	inner := b.inner
+	b.inner = nil
+	defer func() { b.inner = inner }()
+	return add()
+}
+
+func (b *body) ints(step string, v ...int64) string { return b.constant(onnx.Int64Tensor(step, v...)) }
+
+func (b *body) float(step string, v float32) string {
+	return b.constant(onnx.Float32Tensor(step, nil, []float32{v}))
+}
+
+// graph builds a subgraph: inputs and outputs are known by their names and types.
+func (b *body) graph(name string, inputs []*onnxpb.ValueInfoProto, build func() []*onnxpb.ValueInfoProto) *onnxpb.GraphProto {
+	g := &onnxpb.GraphProto{Name: name, Input: inputs}
+	b.inner = &g.Node
+	g.Output = build()
+	b.inner = nil
+	return g
+}
+
+// loopState describes what the body of every Loop begins with: the number of the
+// step and whether to go on, both scalars, which onnxruntime wants said.
+func (b *body) loopState(step, on string) []*onnxpb.ValueInfoProto {
+	return []*onnxpb.ValueInfoProto{int64s().info(b.step(step)), boolean().info(b.step(on))}
+}
+
+// matrix describes a value of a subgraph that has two dimensions.
+func (b *body) matrix(step string, dtype ops.DType) *onnxpb.ValueInfoProto {
+	v := b.inside(step, dtype)
+	v.GetType().GetTensorType().Shape = &onnxpb.TensorShapeProto{Dim: []*onnxpb.TensorShapeProto_Dimension{{}, {}}}
+	return v
+}
+
+// inside describes a value of a subgraph, which goes without a shape.
+func (b *body) inside(step string, dtype ops.DType) *onnxpb.ValueInfoProto {
+	v := shaped{dtype: dtype}.info(b.step(step))
+	v.GetType().GetTensorType().Shape = nil
+	return v
+}
+
+// vector is a list of sizes: known, or a value of the graph.
+type vector struct {
+	known []int64
+	name  string
+}
+
+func sizesOf(v ...int64) vector { return vector{known: v} }
+
+// input returns the name of a vector; one that is known becomes a constant.
+func (b *body) input(step string, v vector) string {
+	if v.name != "" {
+		return v.name
+	}
+	return b.ints(step, v.known...)
+}
+
+// shapeOf returns dimensions from to to-1 of a value, which have the given sizes
+// if these are known.
+func (b *body) shapeOf(step, value string, from, to int64, known ...extent) vector {
+	var v vector
+	for _, e := range known {
+		if e.n > 0 {
+			v.known = append(v.known, int64(e.n))
+		}
+	}
+	if len(v.known) == int(to-from) {
+		return v
+	}
+	return vector{name: b.add(step, "Shape", int64s(extent{n: int(to - from)}), ops.Attributes{"start": from, "end": to}, value)}
+}
+
+// join returns vectors one behind the other.
+func (b *body) join(step string, parts ...vector) vector {
+	if !slices.ContainsFunc(parts, func(v vector) bool { return v.name != "" }) {
+		var all vector
+		for _, p := range parts {
+			all.known = append(all.known, p.known...)
+		}
+		return all
+	}
+	names := make([]string, len(parts))
+	length := 0
+	for i, p := range parts {
+		names[i] = b.input(step+"_"+string(rune('a'+i)), p)
+		length += len(p.known)
+		if p.name != "" {
+			length++ // those of an inline body that are not known have one entry
+		}
+	}
+	return vector{name: b.add(step, "Concat", int64s(extent{n: length}), ops.Attributes{"axis": int64(0)}, names...)}
+}
+
+// attributeInts returns an attribute that is a list of integers.
+func (b *body) attributeInts(step, name string) vector {
+	switch v := b.attribute(name).(type) {
+	case []int64:
+		return vector{known: v}
+	case int64:
+		return vector{known: []int64{v}}
+	default:
+		return vector{name: b.add(step, "Constant", shaped{}, ops.Attributes{"value_ints": v})}
+	}
+}
+
+// attributeFloats returns a float attribute, a scalar, or a list of floats.
+func (b *body) attributeFloats(name string) string {
+	switch v := b.attribute(name).(type) {
+	case float32:
+		return b.float(name, v)
+	case []float32:
+		return b.constant(onnx.Float32Tensor(name, []int{len(v)}, v))
+	case onnx.Ref:
+		key := "value_float"
+		if v.Type == onnxpb.AttributeProto_FLOATS {
+			key = "value_floats"
+		}
+		return b.add(name, "Constant", shaped{}, ops.Attributes{key: v})
+	}
+	return ""
+}
+
+// attributeInt returns an integer attribute, a scalar.
+func (b *body) attributeInt(name string) string {
+	v, ok := b.attribute(name).(int64)
+	if !ok {
+		return b.add(name, "Constant", shaped{}, ops.Attributes{"value_int": b.attribute(name)})
+	}
+	t := onnx.Int64Tensor(name, v)
+	t.Dims = nil
+	return b.constant(t)
+}

@@ -1,0 +1,218 @@
+package convert_test
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/internal/onnx"
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
+)
+
+func decode(t *testing.T, n *convert.Network, opt convert.Options) *onnxpb.ModelProto {
+	t.Helper()
+	data, err := convert.ToONNX(n, opt)
+	require.NoError(t, err)
+	m, err := onnx.Unmarshal(data)
+	require.NoError(t, err)
+	return m
+}
+
+// TestFunction checks what a runtime wants of the function: every attribute of the
+// nodes declared, names used once, as many inputs at every call, and no function in
+// a function.
+func TestFunction(t *testing.T) {
+	all := networks()
+	for name, n := range converttest.Variants() {
+		all[name] = n
+	}
+	for name, n := range all {
+		for _, inject := range []convert.Inject{convert.InjectNothing, convert.InjectSpikes, convert.InjectUniforms} {
+			m := decode(t, n, convert.Options{Inject: inject})
+			require.Len(t, m.GetFunctions(), 1, name)
+			f := m.GetFunctions()[0]
+			require.Equal(t, "SbS", f.GetName())
+			require.Equal(t, sbs.Domain, f.GetDomain())
+			calls := 0
+			for _, node := range m.GetGraph().GetNode() {
+				if node.GetDomain() != sbs.Domain {
+					continue
+				}
+				calls++
+				require.Len(t, node.GetInput(), len(f.GetInput()), "%s: %s", name, node.GetName())
+				require.NotContains(t, node.GetInput(), "", "%s: %s", name, node.GetName())
+				for _, a := range node.GetAttribute() {
+					require.Contains(t, f.GetAttribute(), a.GetName())
+				}
+			}
+			require.NotZero(t, calls)
+			names := slices.Clone(f.GetInput())
+			var visit func(nodes []*onnxpb.NodeProto)
+			visit = func(nodes []*onnxpb.NodeProto) {
+				for _, node := range nodes {
+					require.Empty(t, node.GetDomain(), "%s: %s", name, node.GetName())
+					for _, in := range node.GetInput() {
+						require.True(t, in == "" || slices.Contains(names, in), "%s: %s is used before it is there", name, in)
+					}
+					for _, a := range node.GetAttribute() {
+						if a.GetG() != nil {
+							for _, in := range a.GetG().GetInput() {
+								require.NotContains(t, names, in.GetName(), name)
+								names = append(names, in.GetName())
+							}
+							visit(a.GetG().GetNode())
+						}
+						if a.GetRefAttrName() != "" {
+							require.Contains(t, f.GetAttribute(), a.GetRefAttrName())
+							require.NotZero(t, a.GetType())
+						}
+					}
+					for _, out := range node.GetOutput() {
+						require.NotContains(t, names, out, name)
+						names = append(names, out)
+					}
+				}
+			}
+			visit(f.GetNode())
+			require.Contains(t, names, f.GetOutput()[0])
+		}
+	}
+}
+
+// TestFunctionHasWhatIsNeeded checks that a body does not pay for what no layer has.
+func TestFunctionHasWhatIsNeeded(t *testing.T) {
+	operators := func(name string) []string {
+		var list []string
+		for _, n := range decode(t, converttest.Variants()[name], convert.Options{}).GetFunctions()[0].GetNode() {
+			list = append(list, n.GetOpType())
+		}
+		return list
+	}
+	plain := operators("plain")
+	for _, op := range []string{"Mod", "ConvTranspose", "TfIdfVectorizer", "Floor"} {
+		require.NotContains(t, plain, op)
+	}
+	require.Contains(t, operators("epsilon_xy of places"), "Mod")
+	require.Len(t, operators("forgetting"), len(plain)+5)
+	require.Contains(t, operators("low discrepancy"), "TfIdfVectorizer", "its second layer is of the other sampler")
+	n := converttest.Variants()["plain"]
+	with, err := convert.ToONNX(n, convert.Options{})
+	require.NoError(t, err)
+	without, err := convert.ToONNX(n, convert.Options{Body: convert.BodyNone})
+	require.NoError(t, err)
+	require.Less(t, len(with)-len(without), 8000)
+
+	cnn := converttest.Digits()
+	cnn.Layers = cnn.Layers[1:2]
+	m := decode(t, cnn, convert.Options{})
+	require.Empty(t, m.GetFunctions(), "no SbS layer, no function")
+	require.Len(t, m.GetOpsetImport(), 1)
+}
+
+// TestSeeds checks that layers draw different numbers in runtimes that take the
+// seeds 0 and 1 for the same, and that each seed is one that float32 holds.
+func TestSeeds(t *testing.T) {
+	n := converttest.Digits()
+	m := converttest.New(9)
+	n.Layers = n.Layers[:1]
+	for range 40 {
+		n.Layers = append(n.Layers, m.SbS(converttest.Window(1, 1), 5, 5, 3))
+	}
+	seen := map[float32]bool{}
+	for _, seed := range []int64{0, 1000} {
+		for _, node := range decode(t, n, convert.Options{Seed: seed}).GetGraph().GetNode() {
+			if node.GetDomain() != sbs.Domain {
+				continue
+			}
+			attrs, err := onnx.Attributes(node)
+			require.NoError(t, err)
+			s := attrs[sbs.AttrFunctionSeed].(float32)
+			require.Equal(t, s, float32(uint32(s)))
+			require.Less(t, s, float32(1<<24))
+			require.Greater(t, s, float32(1))
+			require.False(t, seen[s])
+			seen[s] = true
+		}
+	}
+	require.Len(t, seen, 2*41)
+}
+
+func TestInlineHasNoOtherDomain(t *testing.T) {
+	for name, n := range converttest.Variants() {
+		m := decode(t, n, convert.Options{Body: convert.BodyInline})
+		require.Empty(t, m.GetFunctions())
+		require.Len(t, m.GetOpsetImport(), 1)
+		for _, node := range m.GetGraph().GetNode() {
+			require.Empty(t, node.GetDomain(), name)
+			require.NotEqual(t, "TfIdfVectorizer", node.GetOpType(), name)
+		}
+	}
+}
+
+func TestInlineErrors(t *testing.T) {
+	n := converttest.Variants()["everything"]
+	data, err := convert.ToONNX(n, convert.Options{Body: convert.BodyInline})
+	require.NoError(t, err)
+	for _, c := range []struct{ name, old, replacement, want string }{
+		{"window", "L0/SbS/patch_planes", "L0/SbS/patch_planet", `no node "L0/SbS/patch_planes"`},
+		{"weights", "L0/SbS/W", "L0/SbS/V", `no initializer "L0/SbS/W"`},
+		{"spikes", "L1/SbS/number_of_spikes", "L1/SbS/number_of_spiked", `no initializer "L1/SbS/number_of_spikes"`},
+		{"epsilon_0", "L0/SbS/epsilon_0", "L0/SbS/epsilon_1", `no initializer "L0/SbS/epsilon_0"`},
+		{"epsilon_t", "L0/SbS/epsilon_t", "L0/SbS/epsilon_s", `no initializer "L0/SbS/epsilon_t"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			require.Contains(t, string(data), c.old)
+			_, err := convert.FromONNX(bytes.ReplaceAll(data, []byte(c.old), []byte(c.replacement)))
+			require.ErrorIs(t, err, convert.ErrNotOurs)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+	m, err := onnx.Unmarshal(data)
+	require.NoError(t, err)
+	for _, c := range []struct {
+		name   string
+		tensor *onnxpb.TensorProto
+		want   string
+		as     error
+	}{
+		{"no spikes", onnx.Int64Tensor("L0/SbS/number_of_spikes", 0), "number_of_spikes is 0", ops.ErrAttribute},
+		{"too many spikes", onnx.Int64Tensor("L0/SbS/number_of_spikes", 61), "epsilon_t has only 60 entries", ops.ErrAttribute},
+		{"two numbers of spikes", onnx.Int64Tensor("L0/SbS/number_of_spikes", 1, 2), "has 2 entries, want 1", convert.ErrNotOurs},
+		{"epsilon_0", onnx.Float32Tensor("L0/SbS/epsilon_0", nil, []float32{-1}), "epsilon_0 is -1", ops.ErrAttribute},
+		{"another type", onnx.Int64Tensor("L0/SbS/epsilon_0", 1), "want float32", convert.ErrNotOurs},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := m.GetGraph()
+			i := slices.IndexFunc(g.GetInitializer(), func(p *onnxpb.TensorProto) bool { return p.GetName() == c.tensor.GetName() })
+			kept := g.GetInitializer()[i]
+			defer func() { g.GetInitializer()[i] = kept }()
+			g.GetInitializer()[i] = c.tensor
+			b, err := onnx.Marshal(m)
+			require.NoError(t, err)
+			_, err = convert.FromONNX(b)
+			require.ErrorIs(t, err, c.as)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+func TestOptionsErrors(t *testing.T) {
+	for _, c := range []struct {
+		opt  convert.Options
+		want string
+	}{
+		{convert.Options{Body: "soul"}, `body "soul", want function, inline or none`},
+		{convert.Options{Inject: "fuel"}, `to inject "fuel": want spikes or uniforms`},
+		{convert.Options{Seed: -1}, "seed -1, want 0 to 2147483647"},
+		{convert.Options{Seed: 1 << 40}, "want 0 to 2147483647"},
+	} {
+		_, err := convert.ToONNX(converttest.Digits(), c.opt)
+		require.ErrorContains(t, err, c.want)
+	}
+}

@@ -1,0 +1,114 @@
+package convert
+
+import (
+	"fmt"
+
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
+)
+
+// The nodes of an inline body that have the layer's window, and that only evenly
+// spread spikes have.
+const (
+	stepPatches = "patch_planes"
+	stepGolden  = "golden_steps"
+)
+
+// writeInline writes the layer in standard operators. in are the inputs that an SbS
+// node would have.
+func (l *SbS) writeInline(w *writer, x value, in []string, out Size, seed int64) (value, error) {
+	extentOf := func(n int) extent { return extent{n: n} }
+	b := &body{features: l.features(w.options.Inject), layer: l, seed: seed, w: w}
+	b.sizes = sizes{
+		batch: extent{symbol: "batch"}, channels: extentOf(x.size.Channels), height: extentOf(x.size.Height), width: extentOf(x.size.Width),
+		k: extentOf(l.Weights.Shape()[0]), n: extentOf(out.Channels), oh: extentOf(out.Height), ow: extentOf(out.Width),
+		places: extentOf(l.Kernel[0] * l.Kernel[1]), spikes: extentOf(l.Spikes), positions: extent{symbol: w.name("positions")},
+	}
+	if n := w.options.Batch; n > 0 {
+		b.sizes.batch, b.sizes.positions = extentOf(n), extentOf(n*out.Height*out.Width)
+	}
+	name := b.write(in)
+	w.graph.Node[len(w.graph.Node)-1].DocString = l.doc(x.size, out)
+	if b.err != nil {
+		return value{}, b.err
+	}
+	return value{name, out}, nil
+}
+
+// readInline reads what writeInline writes. How spikes are drawn is lost where they
+// are given.
+func readInline(r *reader, pooling bool) (*SbS, error) {
+	_, attrs, err := r.node(stepPatches)
+	if err != nil {
+		return nil, err
+	}
+	l := &SbS{Pooling: pooling}
+	if l.Window, err = window(attrs); err != nil {
+		return nil, err
+	}
+	if r.nodes[r.name(stepGolden)] != nil {
+		l.Sampler = sbs.LowDiscrepancy
+	}
+	for _, t := range []struct {
+		step     string
+		dst      **ops.Tensor
+		optional bool
+	}{{"W", &l.Weights, false}, {"epsilon_xy", &l.EpsilonXY, true}} {
+		if t.optional && r.initializers[r.name(t.step)] == nil {
+			continue
+		}
+		if *t.dst, err = r.floats(t.step); err != nil {
+			return nil, err
+		}
+	}
+	epsilonT, err := r.floats(sbs.AttrEpsilonT)
+	if err != nil {
+		return nil, err
+	}
+	l.EpsilonT = epsilonT.Float32s()
+	if l.Epsilon0, err = r.float(sbs.AttrEpsilon0, nil); err != nil {
+		return nil, err
+	}
+	none := float32(0)
+	if l.Forgetting, err = r.float(sbs.AttrForgetting, &none); err != nil {
+		return nil, err
+	}
+	if l.Spikes, err = r.int(sbs.AttrSpikes, false); err != nil {
+		return nil, err
+	}
+	if l.AlphaIterations, err = r.int(sbs.AttrAlphaIterations, true); err != nil {
+		return nil, err
+	}
+	_, err = sbs.ParamsOf(l.params(0).Attributes())
+	return l, err
+}
+
+// float returns the number of a step, or def, unless that is nil, when there is none.
+func (r *reader) float(step string, def *float32) (float32, error) {
+	if r.initializers[r.name(step)] == nil && def != nil {
+		return *def, nil
+	}
+	t, err := r.floats(step)
+	if err != nil {
+		return 0, err
+	}
+	if t.Len() != 1 {
+		return 0, fmt.Errorf("%w: %s has %d entries, want 1", ErrNotOurs, r.name(step), t.Len())
+	}
+	return t.Float32s()[0], nil
+}
+
+// int returns the integer of a step; 0 when it is optional and not there.
+func (r *reader) int(step string, optional bool) (int, error) {
+	if r.initializers[r.name(step)] == nil && optional {
+		return 0, nil
+	}
+	t, err := r.tensor(r.name(step), ops.Int64)
+	if err != nil {
+		return 0, err
+	}
+	if t.Len() != 1 {
+		return 0, fmt.Errorf("%w: %s has %d entries, want 1", ErrNotOurs, r.name(step), t.Len())
+	}
+	return int(t.Int64s()[0]), nil
+}

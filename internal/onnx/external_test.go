@@ -1,0 +1,76 @@
+package onnx
+
+import (
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+)
+
+// external returns a tensor of two float32 in another file; keys and values alternate.
+func external(kv ...string) *onnxpb.TensorProto {
+	t := &onnxpb.TensorProto{Name: "w", DataType: 1, Dims: []int64{2}, DataLocation: onnxpb.TensorProto_EXTERNAL}
+	for i := 0; i < len(kv); i += 2 {
+		t.ExternalData = append(t.ExternalData, &onnxpb.StringStringEntryProto{Key: kv[i], Value: kv[i+1]})
+	}
+	return t
+}
+
+func files() fstest.MapFS {
+	return fstest.MapFS{"w.bin": {Data: []byte{0, 0, 0, 0, 0, 0, 0x80, 0x3f, 0, 0, 0, 0x40}}, "sub/w": {Data: make([]byte, 8)}}
+}
+
+func TestReadExternal(t *testing.T) {
+	a, b := external("location", "./w.bin", "offset", "4", "length", "8"), external("location", "sub/w")
+	m := &onnxpb.ModelProto{
+		Graph: &onnxpb.GraphProto{
+			Initializer: []*onnxpb.TensorProto{a, Int64Tensor("i", 1)},
+			Node: []*onnxpb.NodeProto{{Attribute: []*onnxpb.AttributeProto{{G: &onnxpb.GraphProto{
+				Node: []*onnxpb.NodeProto{{Attribute: []*onnxpb.AttributeProto{{T: b}}}},
+			}}}}},
+		},
+		Functions: []*onnxpb.FunctionProto{{Node: []*onnxpb.NodeProto{{Attribute: []*onnxpb.AttributeProto{{T: external()}}}}}},
+	}
+	found := External(m)
+	require.Len(t, found, 3)
+	require.NoError(t, ReadExternal(found[:2], files()))
+	require.Len(t, External(m), 1)
+	_, data, err := TensorData(a)
+	require.NoError(t, err)
+	require.Equal(t, []float32{1, 2}, data)
+	_, data, err = TensorData(b)
+	require.NoError(t, err)
+	require.Equal(t, []float32{0, 0}, data)
+}
+
+func TestReadExternalErrors(t *testing.T) {
+	huge := external("location", "w.bin")
+	huge.Dims = []int64{1 << 30}
+	text := external("location", "w.bin")
+	text.DataType = 8
+	for _, c := range []struct {
+		name    string
+		tensors []*onnxpb.TensorProto
+		want    string
+	}{
+		{"no file", []*onnxpb.TensorProto{external()}, "it names no file"},
+		{"missing", []*onnxpb.TensorProto{external("location", "v.bin")}, "file does not exist"},
+		{"outside", []*onnxpb.TensorProto{external("location", "../w.bin")}, `the file "../w.bin" is not below the model's folder`},
+		{"absolute", []*onnxpb.TensorProto{external("location", "/w.bin")}, "is not below the model's folder"},
+		{"folder", []*onnxpb.TensorProto{external("location", "sub")}, "sub is not a regular file"},
+		{"offset", []*onnxpb.TensorProto{external("location", "w.bin", "offset", "-1")}, `offset "-1"`},
+		{"end", []*onnxpb.TensorProto{external("location", "w.bin", "offset", "5")}, "w.bin has 12 bytes, the tensor takes 8 from byte 5"},
+		{"length", []*onnxpb.TensorProto{external("location", "w.bin", "length", "4")}, `its length is "4", but its shape [2] takes 8 bytes`},
+		{"huge", []*onnxpb.TensorProto{huge}, "w.bin has 12 bytes, the tensor takes 4294967296"},
+		{"strings", []*onnxpb.TensorProto{text}, "STRING is not supported"},
+		{"again and again", []*onnxpb.TensorProto{external("location", "w.bin"), external("location", "w.bin")}, "the tensors take more than the 12 bytes of their files"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := ReadExternal(c.tensors, files())
+			require.ErrorContains(t, err, c.want)
+			require.ErrorContains(t, err, `tensor "w"`)
+		})
+	}
+}

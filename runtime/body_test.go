@@ -1,0 +1,55 @@
+package runtime_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// TestBody compares the operator with its body in standard operators, as a function
+// and inline, given the spikes.
+func TestBody(t *testing.T) {
+	networks := converttest.Variants()
+	networks["every layer"] = converttest.EveryLayer()
+	for name, n := range networks {
+		for _, body := range []convert.Body{convert.BodyFunction, convert.BodyInline} {
+			t.Run(fmt.Sprintf("%s/%s", name, body), func(t *testing.T) {
+				const count = 3
+				in := given(t, n, count, convert.InjectSpikes)
+				in["image"] = images(n, count)
+				run := func(body convert.Body, opts ...runtime.Option) []float32 {
+					m, err := runtime.New(write(t, n, convert.Options{Inject: convert.InjectSpikes, Body: body}), opts...)
+					require.NoError(t, err)
+					out, err := m.Run(t.Context(), in)
+					require.NoError(t, err)
+					return out[m.Outputs()[0].Name].Float32s()
+				}
+				require.LessOrEqual(t, largestDifference(run(convert.BodyNone), run(body, runtime.PreferFunctions())), 5e-6)
+			})
+		}
+	}
+}
+
+// TestBodyRandom compares what the operator and its body expect of an image, each
+// with spikes of its own.
+func TestBodyRandom(t *testing.T) {
+	for name, n := range converttest.Variants() {
+		t.Run(name, func(t *testing.T) {
+			const count = 80
+			in := copies(n, count)
+			run := func(body convert.Body) []float32 {
+				m, err := runtime.New(write(t, n, convert.Options{Body: body}))
+				require.NoError(t, err)
+				out, err := m.Run(t.Context(), in)
+				require.NoError(t, err)
+				return out[m.Outputs()[0].Name].Float32s()
+			}
+			compareMeans(t, run(convert.BodyNone), run(convert.BodyInline), count)
+		})
+	}
+}

@@ -1,0 +1,295 @@
+package runtime_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/internal/onnx"
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/opstest"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// onnxruntime is a real onnxruntime in Node.js: SBS_ONNXRUNTIME is a folder whose
+// node_modules have onnxruntime-node. make interop installs it and runs the tests.
+type onnxruntime struct{ t *testing.T }
+
+func realRuntime(t *testing.T) onnxruntime {
+	t.Helper()
+	if os.Getenv("SBS_ONNXRUNTIME") == "" {
+		t.Skip("SBS_ONNXRUNTIME is not set: no onnxruntime to compare with (make interop)")
+	}
+	return onnxruntime{t}
+}
+
+// feed and foreign are one run's input and results: see .ci/onnxruntime.js.
+type (
+	feed struct {
+		Type string `json:"type"`
+		Dims []int  `json:"dims"`
+		File string `json:"file"`
+	}
+	foreign struct {
+		Version    string
+		CPUSeconds float64
+		Outputs    []struct {
+			Name string
+			Dims []int
+		}
+		values map[string]*runtime.Tensor
+	}
+)
+
+func (o onnxruntime) run(model []byte, inputs map[string]*runtime.Tensor, repeat int) foreign {
+	o.t.Helper()
+	dir := o.t.TempDir()
+	path := filepath.Join(dir, "model.onnx")
+	require.NoError(o.t, os.WriteFile(path, model, 0o600))
+	feeds := map[string]feed{}
+	for name, v := range inputs {
+		f := feed{Type: v.DType().String(), Dims: v.Shape(), File: filepath.Join(dir, "input"+strconv.Itoa(len(feeds)))}
+		var data any
+		if v.DType() == ops.Int64 {
+			data = v.Int64s()
+		} else {
+			data = v.Float32s()
+		}
+		var b bytes.Buffer
+		require.NoError(o.t, binary.Write(&b, binary.LittleEndian, data))
+		require.NoError(o.t, os.WriteFile(f.File, b.Bytes(), 0o600))
+		feeds[name] = f
+	}
+	job, err := json.Marshal([]map[string]any{{"model": path, "feeds": feeds, "outputs": dir, "repeat": repeat}})
+	require.NoError(o.t, err)
+	cmd := exec.Command("node", "../.ci/onnxruntime.js")
+	cmd.Stdin = bytes.NewReader(job)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	require.NoError(o.t, cmd.Run(), stderr.String())
+	var results []foreign
+	require.NoError(o.t, json.Unmarshal(stdout.Bytes(), &results), stdout.String())
+	r := results[0]
+	r.values = map[string]*runtime.Tensor{}
+	for i, out := range r.Outputs {
+		b, err := os.ReadFile(filepath.Join(dir, strconv.Itoa(i)))
+		require.NoError(o.t, err)
+		v := make([]float32, len(b)/4)
+		require.NoError(o.t, binary.Read(bytes.NewReader(b), binary.LittleEndian, v))
+		r.values[out.Name], err = runtime.NewTensor(out.Dims, v)
+		require.NoError(o.t, err)
+	}
+	return r
+}
+
+// everyLayerOf makes the output of every layer an output of the model.
+func everyLayerOf(t *testing.T, model []byte) []byte {
+	t.Helper()
+	m, err := onnx.Unmarshal(model)
+	require.NoError(t, err)
+	g := m.GetGraph()
+	layer := func(v *onnxpb.ValueInfoProto) bool {
+		return strings.HasPrefix(v.GetName(), "L") && !strings.Contains(v.GetName(), "/")
+	}
+	for _, v := range g.GetValueInfo() {
+		if layer(v) {
+			g.Output = append(g.Output, v)
+		}
+	}
+	g.ValueInfo = slices.DeleteFunc(g.GetValueInfo(), layer)
+	b, err := onnx.Marshal(m)
+	require.NoError(t, err)
+	return b
+}
+
+// given draws spikes or uniforms for every SbS layer, by the names of the inputs.
+func given(t *testing.T, n *convert.Network, images int, inject convert.Inject) map[string]*runtime.Tensor {
+	t.Helper()
+	sizes, err := n.Sizes()
+	require.NoError(t, err)
+	r := rand.New(rand.NewPCG(5, 6))
+	in := map[string]*runtime.Tensor{}
+	for i, l := range n.Layers {
+		s, ok := l.(*convert.SbS)
+		if !ok {
+			continue
+		}
+		shape := []int{images, s.Spikes, sizes[i+1].Height, sizes[i+1].Width}
+		length := images * s.Spikes * shape[2] * shape[3]
+		spikes, uniforms := make([]int64, length), make([]float32, length)
+		for j := range length {
+			spikes[j] = r.Int64N(int64(s.Weights.Shape()[0]))
+			uniforms[j] = r.Float32()
+		}
+		given := opstest.F32(shape, uniforms...)
+		if inject == convert.InjectSpikes {
+			given = opstest.I64(shape, spikes...)
+		}
+		in[convert.InjectedName(n, i, inject)] = given
+	}
+	return in
+}
+
+// compare runs a model here and one of the same network there, and compares layers:
+// those with the given names, or all.
+func (o onnxruntime) compare(here, there []byte, inputs map[string]*runtime.Tensor, tolerance float64, only ...string) {
+	o.t.Helper()
+	theirs := o.run(everyLayerOf(o.t, there), inputs, 1)
+	m, err := runtime.New(everyLayerOf(o.t, here))
+	require.NoError(o.t, err)
+	ours, err := m.Run(o.t.Context(), inputs)
+	require.NoError(o.t, err)
+	require.Len(o.t, theirs.values, len(ours))
+	var text []string
+	for _, out := range m.Outputs() {
+		if len(only) > 0 && !slices.Contains(only, out.Name) {
+			continue
+		}
+		want, got := ours[out.Name], theirs.values[out.Name]
+		require.Equal(o.t, want.Shape(), got.Shape(), out.Name)
+		d := largestDifference(want.Float32s(), got.Float32s())
+		text = append(text, fmt.Sprintf("%s %.2g", out.Name, d))
+		if !(d <= tolerance) {
+			o.t.Errorf("%s differs by %.3g, want at most %g", out.Name, d, tolerance)
+		}
+	}
+	o.t.Logf("onnxruntime %s, largest differences: %s", theirs.Version, strings.Join(text, ", "))
+}
+
+func largestDifference(a, b []float32) float64 {
+	var largest float64
+	for i, v := range a {
+		d := float64(v) - float64(b[i])
+		if d != d {
+			return d
+		}
+		largest = max(largest, d, -d)
+	}
+	return largest
+}
+
+// images returns pixels with dark corners, so that some patches are dead.
+func images(n *convert.Network, count int) *runtime.Tensor {
+	x := pixels(7, count, n.Input)
+	s := n.Input
+	for i := range x.Float32s() {
+		if i/s.Width%s.Height < s.Height/2 && i%s.Width < s.Width/2+1 {
+			x.Float32s()[i] = 0
+		}
+	}
+	return x
+}
+
+// TestInteropGiven compares every layer of networks with all features, given the
+// spikes and given the uniforms, as a function and inline.
+func TestInteropGiven(t *testing.T) {
+	realRuntime(t)
+	networks := converttest.Variants()
+	networks["every layer"] = converttest.EveryLayer()
+	networks["digits"] = converttest.Digits()
+	for name, n := range networks {
+		for _, inject := range []convert.Inject{convert.InjectSpikes, convert.InjectUniforms} {
+			for _, body := range []convert.Body{convert.BodyFunction, convert.BodyInline} {
+				t.Run(fmt.Sprintf("%s/%s/%s", name, inject, body), func(t *testing.T) {
+					const count = 3
+					in := given(t, n, count, inject)
+					in["image"] = images(n, count)
+					ours := write(t, n, convert.Options{Inject: inject})
+					theirs := write(t, n, convert.Options{Inject: inject, Body: body})
+					var only []string
+					if inject == convert.InjectUniforms {
+						// Behind the first layer a rounded sum can make another spike.
+						only = firstSbS(n)
+					}
+					onnxruntime{t}.compare(ours, theirs, in, 5e-6, only...)
+				})
+			}
+		}
+	}
+}
+
+// firstSbS returns the name of the output of the first SbS layer.
+func firstSbS(n *convert.Network) []string {
+	i := slices.IndexFunc(n.Layers, func(l convert.Layer) bool { _, ok := l.(*convert.SbS); return ok })
+	return []string{fmt.Sprintf("L%d", i)}
+}
+
+// TestInteropRandom compares what both runtimes expect of an image, over many
+// draws of spikes of their own.
+func TestInteropRandom(t *testing.T) {
+	realRuntime(t)
+	networks := converttest.Variants()
+	networks["both samplers"] = converttest.EveryLayer()
+	for name, n := range networks {
+		for _, body := range []convert.Body{convert.BodyFunction, convert.BodyInline} {
+			t.Run(name+"/"+string(body), func(t *testing.T) {
+				const count = 600
+				in := copies(n, count)
+				there := onnxruntime{t}.run(write(t, n, convert.Options{Body: body}), in, 1)
+				m, err := runtime.New(write(t, n, convert.Options{}))
+				require.NoError(t, err)
+				here, err := m.Run(t.Context(), in)
+				require.NoError(t, err)
+				output := there.Outputs[0].Name
+				compareMeans(t, here[output].Float32s(), there.values[output].Float32s(), count)
+			})
+		}
+	}
+}
+
+// copies returns one image many times.
+func copies(n *convert.Network, count int) map[string]*runtime.Tensor {
+	x := images(n, 1)
+	var many []float32
+	for range count {
+		many = append(many, x.Float32s()...)
+	}
+	return map[string]*runtime.Tensor{"image": opstest.F32(append([]int{count}, x.Shape()[1:]...), many...)}
+}
+
+// compareMeans checks that outputs for many copies of an image may have come from
+// the same distribution.
+func compareMeans(t *testing.T, here, there []float32, count int) {
+	t.Helper()
+	a, aVar := moments(here, count)
+	b, bVar := moments(there, count)
+	var largest float64
+	for i := range a {
+		err := math.Sqrt((aVar[i]+bVar[i])/float64(count)) + 1e-7
+		d := math.Abs(a[i]-b[i]) / err
+		largest = max(largest, d)
+		require.LessOrEqual(t, d, 6.0, "element %d: %v here, %v there, standard error %v", i, a[i], b[i], err)
+		require.Greater(t, 4*bVar[i]+1e-9, aVar[i], "element %d varies less there", i)
+		require.Greater(t, 4*aVar[i]+1e-9, bVar[i], "element %d varies less here", i)
+	}
+	t.Logf("the means differ by up to %.1f standard errors", largest)
+}
+
+// moments returns mean and variance of each element over the images.
+func moments(v []float32, images int) (mean, variance []float64) {
+	n := len(v) / images
+	mean, variance = make([]float64, n), make([]float64, n)
+	for i, x := range v {
+		mean[i%n] += float64(x) / float64(images)
+	}
+	for i, x := range v {
+		d := float64(x) - mean[i%n]
+		variance[i%n] += d * d / float64(images)
+	}
+	return mean, variance
+}
