@@ -26,8 +26,12 @@ func (c *copying) run(ctx *ops.Context, dst, src *ops.Tensor) error {
 
 func (c *copying) Part(lo, hi int) error { return c.rows(c, lo, hi) }
 
-// copyAll copies every element of src to dst, which may have another shape.
+// copyAll copies every element of src to dst, which may have another shape. Their
+// numbers differ only where the type of dst does not follow from the values it should.
 func copyAll(ctx *ops.Context, dst, src *ops.Tensor) error {
+	if dst.Len() != src.Len() {
+		return fmt.Errorf("%w: %v does not have the elements of %v", ops.ErrShape, ops.TypeOf(src), ops.TypeOf(dst))
+	}
 	c := ops.Scratch[copying](ctx)
 	if c.rows == nil {
 		size := []int{src.Len()}

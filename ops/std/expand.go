@@ -52,7 +52,10 @@ func (expand) infer(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: data.DType, Shape: shape}, nil
 }
 
-func (expand) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+func (k expand) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	if err := checkValues(k, in, out); err != nil {
+		return err
+	}
 	c := ops.Scratch[copying](ctx)
 	if c.rows == nil {
 		shape := out.Shape()

@@ -89,6 +89,9 @@ func (k squeeze) infer(in []*ops.Input) (ops.Type, error) {
 }
 
 func (k squeeze) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	if err := checkValues(k, in, out); err != nil {
+		return err
+	}
 	return copyAll(ctx, out, in[0])
 }
 

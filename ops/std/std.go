@@ -1,7 +1,7 @@
 // Package std holds the standard operators (domain ai.onnx) that networks with
 // Spike-By-Spike layers use, with the meaning that they have in the opsets 7 to
-// 17, and for many of them since opset 1. What an operator's attributes and inputs may be is said where it is made:
-// newConv, newSlice, and so on.
+// 17, and for some of them since opset 1. What an operator's attributes and inputs may
+// be is said where it is made: newConv, newSlice, and so on.
 //
 // Every result is the same for any number of workers, bit for bit, and the
 // result for one image does not depend on the others in its batch.
@@ -192,6 +192,16 @@ func (o *op) Fold(ctx *ops.Context, in []*ops.Input) ([]*ops.Tensor, error) {
 		}
 	}
 	return ops.Run(o, ctx, values)
+}
+
+// checkValues is for a kernel whose output's type may be known without values, which
+// can still be wrong.
+func checkValues(k kernel, in []*ops.Tensor, out *ops.Tensor) error {
+	t, err := k.infer(inputs(in))
+	if err != nil {
+		return err
+	}
+	return t.Check(out)
 }
 
 func inputs(in []*ops.Tensor) []*ops.Input {
