@@ -29,7 +29,7 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	pixels, err := gray("../models/mnist-prototypes/images/7/00000.png")
+	pixels, err := gray("../models/mnist/images/7/00000.png")
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -21,7 +21,7 @@ import (
 
 const (
 	weights = "../../models/mnist-prototypes/Weights"
-	digits  = "../../models/mnist-prototypes/images"
+	digits  = "../../models/mnist/images"
 )
 
 // command runs the command and returns what it prints.

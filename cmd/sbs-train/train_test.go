@@ -307,13 +307,13 @@ func TestImageFolders(t *testing.T) {
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "model.onnx")
 	require.NoError(t, os.WriteFile(path, data, 0o600))
-	_, errOut := must(t, path, "--data", "../../models/mnist-prototypes/images", "--spikes", "50", "--epochs", "3", "--test", "../../models/mnist-prototypes/images")
+	_, errOut := must(t, path, "--data", "../../models/mnist/images", "--spikes", "50", "--epochs", "3", "--test", "../../models/mnist/images")
 	require.Contains(t, errOut, "30 images of 1x28x28, 30 for testing")
 	require.Contains(t, errOut, "warning: an update takes 2 sub-batches and not 4")
 	r := metrics(t, strings.TrimSuffix(path, ".onnx")+"-tuned-log")
 	require.Less(t, r[len(r)-1].Loss, r[0].Loss)
 
-	_, _, err = command(t, model(t, convert.Options{}), "--data", "../../models/mnist-prototypes/images", "--resize")
+	_, _, err = command(t, model(t, convert.Options{}), "--data", "../../models/mnist/images", "--resize")
 	require.ErrorContains(t, err, "a")
 }
 
