@@ -289,6 +289,30 @@ func TestDynamics(t *testing.T) {
 	require.ErrorContains(t, err, "for testing: ")
 }
 
+// TestNoAugmentation checks that without augmentation an image is the same in every
+// epoch: when nothing is learnt, so is the loss of a network that draws the same.
+func TestNoAugmentation(t *testing.T) {
+	m := converttest.New(1)
+	n := &convert.Network{
+		Input: convert.Size{Channels: 1, Height: 12, Width: 12}, Preprocessing: convert.Preprocessing{Crop: 2},
+		Layers: []convert.Layer{m.Conv(converttest.Window(8, 1), 1, 3)},
+	}
+	data, err := convert.ToONNX(n, convert.Options{})
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	images := bars(t, 24, 0)
+	for _, flag := range []string{"--no-augmentation", "--no-augmentation=false"} {
+		must(t, path, "--data", images, "--epochs", "5", "--lr", "1e-30", "--force", "--quiet", flag)
+		records := metrics(t, strings.TrimSuffix(path, ".onnx")+"-tuned-log")
+		differ := 0.0
+		for _, r := range records {
+			differ = max(differ, math.Abs(r.Loss-records[0].Loss))
+		}
+		require.Equal(t, flag == "--no-augmentation", differ < 1e-6, "%s: %v", flag, differ)
+	}
+}
+
 // TestWorkers checks that the number of workers changes nothing.
 func TestWorkers(t *testing.T) {
 	data, path := bars(t, 100, 0), model(t, convert.Options{})
@@ -334,6 +358,8 @@ func TestErrors(t *testing.T) {
 	require.NoError(t, os.WriteFile(positions, bytes, 0o600))
 	config := dialect2(t)
 	outside := configuration(t, "network.json", strings.Replace(string(read(t, config)), `"epoch_id_max"`, `"weight_path": "../x", "epoch_id_max"`, 1))
+	colourful := configuration(t, "network.json", strings.NewReplacer("BARS", "CIFAR10", `"learning_parameters"`,
+		`"augmentation": {"jitter_brightness": 2e6}, "learning_parameters"`).Replace(string(read(t, config))))
 	inactive := configuration(t, "network.json", strings.Replace(string(read(t, config)), `"loss_mode"`, `"learning_active": false, "loss_mode"`, 1))
 
 	for _, c := range []struct {
@@ -365,6 +391,7 @@ func TestErrors(t *testing.T) {
 		{"no checkpoint", []string{path, "--data", data, "--resume"}, "no training to go on with"},
 		{"outside", []string{outside, "--data", data}, `weight_path "../x"`},
 		{"inactive", []string{inactive, "--data", data}, "learning_active is false"},
+		{"augmentation", []string{colourful, "--data", data}, "a jitter is 2e+06"},
 		{"sampler", []string{path, "--data", data, "--sampler", "x"}, "--sampler"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -396,7 +423,8 @@ func TestCheckpointFile(t *testing.T) {
 	args := []string{path, "--data", data, "-o", out, "--quiet"}
 	must(t, args...)
 	for flag, want := range map[string]string{
-		"--batch=12": `--batch was "24" and is "12"`, "--seed=3": `--seed was "0" and is "3"`, "--spikes=10": "--spikes",
+		"--no-augmentation": `--no-augmentation was "" and is "given"`,
+		"--batch=12":        `--batch was "24" and is "12"`, "--seed=3": `--seed was "0" and is "3"`, "--spikes=10": "--spikes",
 		"--freeze=L0": "--freeze", "--data=" + bars(t, 95, 0): "the training images", "--epochs=2": "--epochs",
 	} {
 		_, _, err := command(t, append(args, "--resume", flag)...)
