@@ -79,6 +79,16 @@ func (f *flags) newJob(ctx context.Context, path string) (*job, error) {
 	if err := j.checkOutput(); err != nil {
 		return nil, err
 	}
+	if f.force && j.places.weights != "" {
+		end := j.network.Step + j.steps
+		path, err := j.laterWeights(end)
+		if err != nil {
+			return nil, err
+		}
+		if path != "" {
+			j.note("%s is of another training and stays: sbs-convert takes the weights of this one with --step %d", path, end)
+		}
+	}
 	if f.noTest {
 		return j, nil
 	}

@@ -169,7 +169,12 @@ func (f *flags) clear(j *job) error {
 		return nil
 	}
 	if j.places.weights != "" {
-		return j.checkWeights()
+		// Weights of two trainings would be mixed.
+		path, err := j.laterWeights(j.network.Step)
+		if err == nil && path != "" {
+			err = fmt.Errorf("%s is of another training: give another --output, or start anew with --force, which replaces what gets the same name", path)
+		}
+		return err
 	}
 	if _, err := os.Stat(j.places.model); err == nil {
 		return fmt.Errorf("%s is there already: give another --output, or replace it with --force", j.places.model)

@@ -244,6 +244,8 @@ func TestConfiguration(t *testing.T) {
 			require.NoError(t, os.RemoveAll(filepath.Join(base, "Log")))
 			_, _, err = command(t, path, "--data", data)
 			require.ErrorContains(t, err, "is of another training")
+			_, errOut := must(t, path, "--data", data, "--epochs", "1", "--force")
+			require.Contains(t, errOut, "is of another training and stays: sbs-convert takes the weights of this one with --step")
 		})
 	}
 }
