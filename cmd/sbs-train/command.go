@@ -31,12 +31,17 @@ take precedence over the configuration.
   - the batches of CIFAR-10
   - a folder of images for each class; or train and test with such folders
 
+A model that is to do with far fewer spikes than before (--spikes) needs
+--sampler low-discrepancy and larger steps, as in the second example: training
+makes up for less than that.
+
 Training goes on where it was interrupted, by Ctrl-C or otherwise, when the same
 command is given again with --resume. The result is the same, bit by bit, as
 without the interruption, and whatever the number of workers.`
 
 const example = `  sbs-train model.onnx --data MNIST/
-  sbs-train model.onnx --data MNIST/ -o fast.onnx --spikes 50 --epochs 2
+  sbs-train model.onnx --data MNIST/ -o fast.onnx --spikes 50 \
+      --sampler low-discrepancy --epsilon-schedule power:-0.2 --epsilon-0 3
   sbs-train model.onnx --data photos/ --freeze L0,L2 --lr 0.003
   sbs-train network.json --data MNIST/ --output run1/
   sbs-train network.json --data MNIST/ --output run1/ --resume`
