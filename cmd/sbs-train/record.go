@@ -23,18 +23,17 @@ type recorder struct {
 	events  *tfevents.Writer
 }
 
-// newRecorder goes on after an update, 0 for a new training.
-func newRecorder(j *job, updates int) (*recorder, error) {
+// newTraining stands for the last update where there is none, nor was any.
+const newTraining = -1
+
+// newRecorder goes on after an update, which can be 0, or is of a new training.
+func newRecorder(j *job, last int) (*recorder, error) {
 	r := &recorder{places: j.places}
 	var err error
-	if r.metrics, err = trainlog.OpenMetrics(j.places.metrics(), int64(updates)); err != nil {
+	if r.metrics, err = trainlog.OpenMetrics(j.places.metrics(), int64(last)); err != nil {
 		return nil, err
 	}
-	step := int64(0)
-	if updates > 0 {
-		step = int64(updates) + 1
-	}
-	if r.events, err = tfevents.Create(j.places.log, step); err != nil {
+	if r.events, err = tfevents.Create(j.places.log, int64(last)+1); err != nil {
 		return nil, errors.Join(err, r.metrics.Close())
 	}
 	return r, nil

@@ -124,15 +124,17 @@ func (f *flags) begin(j *job) (*session, error) {
 			return nil, fmt.Errorf("for testing: %w", err)
 		}
 	}
+	last := newTraining
 	if f.resume {
 		err = s.restore()
+		last = s.updates()
 	} else {
 		err = f.clear(j)
 	}
 	if err != nil {
 		return nil, err
 	}
-	s.out, err = newRecorder(j, s.updates())
+	s.out, err = newRecorder(j, last)
 	return s, err
 }
 

@@ -68,8 +68,8 @@ type Metrics struct {
 // OpenMetrics opens the file, and creates it if there is none. Training goes on
 // after update last: records of later updates, which it went through before it was
 // interrupted, are cut off, and so is a line that the interruption left
-// unfinished. For a last of 0, training from the start, nothing may be in the
-// file: that of another training is not removed.
+// unfinished. A last below 0 is for a training that is new: nothing may be in the
+// file, and that of another training is not removed.
 func OpenMetrics(path string, last int64) (*Metrics, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -91,7 +91,7 @@ func (m *Metrics) resume(last int64) error {
 	if err != nil {
 		return err
 	}
-	if last == 0 && len(records) > 0 {
+	if last < 0 && len(records) > 0 {
 		return fmt.Errorf("the file has the metrics of %d updates of another training: remove it, or train in another folder", len(records))
 	}
 	records, length, err := parseMetrics(content, last)

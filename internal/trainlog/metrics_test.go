@@ -78,7 +78,7 @@ func TestResume(t *testing.T) {
 	require.Len(t, m.Records(), 5)
 	require.NoError(t, m.Close())
 
-	_, err = OpenMetrics(path, 0)
+	_, err = OpenMetrics(path, -1)
 	require.EqualError(t, err, "trainlog: "+path+": the file has the metrics of 5 updates of another training: remove it, or train in another folder")
 }
 
