@@ -66,6 +66,8 @@ func TestErrors(t *testing.T) {
 		{"test or not", []string{path, "--data", data, "--no-test", "--test", data}, "--no-test"},
 		{"resume or anew", []string{path, "--data", data, "--resume", "--force"}, "--resume"},
 		{"onto itself", []string{path, "--data", data, "-o", path}, "write another one"},
+		{"folder", []string{path, "--data", data, "-o", data, "--force"}, "is a folder: name the file"},
+		{"new folder", []string{path, "--data", data, "-o", "new/"}, "--output new/ is a folder"},
 		{"no checkpoint", []string{path, "--data", data, "--resume"}, "no training to go on with"},
 		{"outside", []string{outside, "--data", data}, `weight_path "../x"`},
 		{"inactive", []string{inactive, "--data", data}, "learning_active is false"},

@@ -138,6 +138,9 @@ func (f *flags) fromModel(ctx context.Context, j *job, path string) error {
 	if same(out, path) {
 		return fmt.Errorf("--output %s is the model that training starts from: write another one", out)
 	}
+	if info, err := os.Stat(out); err == nil && info.IsDir() || os.IsPathSeparator(out[len(out)-1]) {
+		return fmt.Errorf("--output %s is a folder: name the file of the model that is written, such as %s", out, filepath.Join(out, "model.onnx"))
+	}
 	j.places = places{model: out, log: strings.TrimSuffix(out, ".onnx") + "-log"}
 	if j.classes, err = classes(j.network); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
