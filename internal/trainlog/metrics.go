@@ -57,6 +57,10 @@ func (r Record) check() error {
 // maxMetrics bounds the bytes of a file of metrics: about five million records.
 const maxMetrics = 1 << 30
 
+// maxUpdate bounds the number of an update: curves count in float64, which has no
+// whole numbers side by side from 1<<53 on.
+const maxUpdate = 1 << 50
+
 // Metrics is a file of records, one line of JSON each, in the order of the
 // updates. It is not safe for concurrent use.
 type Metrics struct {
@@ -198,6 +202,9 @@ func parseMetrics(content []byte, last int64) (records []Record, length int64, e
 		}
 		if n := len(records); r.Update < 1 || n > 0 && r.Update <= records[n-1].Update {
 			return nil, 0, fmt.Errorf("line %d has update %d, which does not follow those before", number, r.Update)
+		}
+		if r.Update > maxUpdate {
+			return nil, 0, fmt.Errorf("line %d has update %d, more than %d", number, r.Update, int64(maxUpdate))
 		}
 		if r.Update > last {
 			return records, length, nil

@@ -107,6 +107,7 @@ func TestMetricsErrors(t *testing.T) {
 		line("1") + "text\n":            "line 2 is no record",
 		line("1") + line("1"):           "line 2 has update 1, which does not follow",
 		line("-1"):                      "line 1 has update -1",
+		line("9000000000000000000"):     "line 1 has update 9000000000000000000, more than",
 		line("1") + "\n" + line("2"):    "line 2 is no record",
 		strings.Repeat("x", 100) + "\n": "line 1 is no record",
 	} {
