@@ -131,7 +131,8 @@ func (j *job) setLayers(freeze []string, scratch bool) error {
 	c.FreezeW, c.FreezeEpsilonXY = slices.Clone(freeze), slices.Clone(freeze)
 	for i, l := range j.training.Layers {
 		name := layerName(i)
-		if scratch && !l.Weights {
+		_, split := j.network.Layers[i].(*convert.OnOff) // its mean always moves
+		if scratch && !l.Weights && !split {
 			c.FreezeW = append(c.FreezeW, name)
 		}
 		if scratch && !l.EpsilonXY {

@@ -250,6 +250,20 @@ func TestConfiguration(t *testing.T) {
 	}
 }
 
+// TestRunningMean checks that the mean of an ONOFF layer, which no key calls
+// trainable, follows the images unless it is frozen.
+func TestRunningMean(t *testing.T) {
+	text := strings.NewReplacer(`["SbS", `, `["ONOFF", "SbS", `, "[[1, 6]", "[[1, 2], [2, 6]", "[[3, 3], [2", "[[], [3, 3], [2",
+		"[[1, 1], [2", "[[], [1, 1], [2").Replace(string(read(t, dialect2(t))))
+	data := bars(t, 48, 0)
+	for flag, frozen := range map[string]bool{"--seed=0": false, "--freeze=L0": true} {
+		path := configuration(t, "network.json", text)
+		must(t, path, "--data", data, "--epochs", "1", "--quiet", flag)
+		mean := network(t, filepath.Join(filepath.Dir(path), "model.onnx")).Layers[0].(*convert.OnOff).Mean.Float32s()
+		require.Equal(t, frozen, mean[0] == 0.5, "%s: %v", flag, mean[0])
+	}
+}
+
 // TestOtherFolder checks that a folder of its own gets a configuration too.
 func TestOtherFolder(t *testing.T) {
 	base := filepath.Join(t.TempDir(), "run")
