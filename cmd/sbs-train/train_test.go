@@ -260,7 +260,9 @@ func TestRunningMean(t *testing.T) {
 		path := configuration(t, "network.json", text)
 		must(t, path, "--data", data, "--epochs", "1", "--quiet", flag)
 		mean := network(t, filepath.Join(filepath.Dir(path), "model.onnx")).Layers[0].(*convert.OnOff).Mean.Float32s()
+		require.Len(t, mean, 64)
 		require.Equal(t, frozen, mean[0] == 0.5, "%s: %v", flag, mean[0])
+		require.Equal(t, frozen, mean[0] == mean[27], "the corner is darker than the middle")
 	}
 }
 
