@@ -5,15 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 // tuneFrame holds the values and gradients of one sub-batch. They stay for the
-// next one of the same size.
+// next one of the same shape.
 type tuneFrame struct {
-	batch  int
+	images []int         // their shape
 	values []*ops.Tensor // by slot
 	grads  []*ops.Tensor // by slot, nil where none is needed
 	ctx    []ops.Context // by step
@@ -68,11 +69,10 @@ func (t *Tuner) step(ctx context.Context, b Batch) (StepResult, error) {
 // arrange provides the values and gradients for a batch of these images.
 func (t *Tuner) arrange(images *Tensor) error {
 	m, f := t.model, &t.frame
-	n := images.Shape()[0]
-	if n == 0 {
+	if images.Shape()[0] == 0 {
 		return fmt.Errorf("%w: a batch without images", ErrInput)
 	}
-	if f.batch != n {
+	if !slices.Equal(f.images, images.Shape()) {
 		*f = tuneFrame{
 			values: make([]*ops.Tensor, len(m.graph.names)), grads: make([]*ops.Tensor, len(m.graph.names)),
 			ctx: make([]ops.Context, len(m.graph.steps)), back: make([]ops.Context, len(m.graph.steps)),
@@ -96,7 +96,7 @@ func (t *Tuner) arrange(images *Tensor) error {
 		if f.target, err = ops.Zeros(ops.Float32, f.values[t.output].Shape()); err != nil {
 			return err
 		}
-		f.batch = n
+		f.images = slices.Clone(images.Shape())
 	}
 	for _, p := range t.params {
 		f.values[p.slot], f.grads[p.slot] = p.value, p.grad

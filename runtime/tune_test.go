@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"iter"
@@ -274,6 +275,31 @@ func TestTunerResumes(t *testing.T) {
 		other := tuner(t, convNet(), cfg)
 		require.ErrorIs(t, other.Restore(state), runtime.ErrTune)
 		require.ErrorContains(t, other.Restore(state[:50]), "cannot be read")
+	}
+}
+
+// TestTunerKeepsNothingOld checks that what stays in memory from step to step, for
+// batches of this size and that, changes no bit: every step is also made by a
+// Tuner that has made no other.
+func TestTunerKeepsNothingOld(t *testing.T) {
+	for name, n := range map[string]*convert.Network{"dialect 1": sbsNet(1), "dialect 2": sbsNet(2), "convolutions": convNet()} {
+		t.Run(name, func(t *testing.T) {
+			cfg := runtime.TuneConfig{SubBatches: 2, RateW: 0.1, RateEpsilonXY: 0.1, Seed: 1}
+			kept := tuner(t, n, cfg)
+			for i, images := range []int{5, 5, 3, 3, 5, 40} {
+				state, err := kept.State()
+				require.NoError(t, err)
+				fresh := tuner(t, n, cfg)
+				require.NoError(t, fresh.Restore(state))
+				b := bars(uint64(i), images)
+				require.Equal(t, step(t, fresh, b), step(t, kept, b))
+				want, err := fresh.State()
+				require.NoError(t, err)
+				got, err := kept.State()
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(want, got), "step %d", i)
+			}
+		})
 	}
 }
 

@@ -77,7 +77,8 @@ var errNoCheckpoint = errors.New("there is no training to go on with")
 func readCheckpoint(path string) (*checkpoint, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w: leave out --resume to begin one, or name its --output", path, errNoCheckpoint)
+		return nil, fmt.Errorf("%s: %w: leave out --resume to begin one (with --force after one that ended before its first checkpoint), "+
+			"or name its --output", path, errNoCheckpoint)
 	}
 	if err != nil {
 		return nil, err

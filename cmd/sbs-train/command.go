@@ -31,33 +31,39 @@ take precedence over the configuration.
   - the batches of CIFAR-10
   - a folder of images for each class; or train and test with such folders
 
+A model that is to do with far fewer spikes than before (--spikes) needs
+--sampler low-discrepancy and larger steps, as in the second example: training
+makes up for less than that.
+
 Training goes on where it was interrupted, by Ctrl-C or otherwise, when the same
 command is given again with --resume. The result is the same, bit by bit, as
 without the interruption, and whatever the number of workers.`
 
 const example = `  sbs-train model.onnx --data MNIST/
-  sbs-train model.onnx --data MNIST/ -o fast.onnx --spikes 50 --epochs 2
+  sbs-train model.onnx --data MNIST/ -o fast.onnx --spikes 50 \
+      --sampler low-discrepancy --epsilon-schedule power:-0.2 --epsilon-0 3
   sbs-train model.onnx --data photos/ --freeze L0,L2 --lr 0.003
   sbs-train network.json --data MNIST/ --output run1/
   sbs-train network.json --data MNIST/ --output run1/ --resume`
 
 // flags are the values of the command line.
 type flags struct {
-	data          []string
-	test          string
-	noTest        bool
-	resize        bool
-	output        string
-	epochs        int
-	batch         int
-	perUpdate     int
-	rate          float64
-	rateEpsilonXY float64
-	schedule      string
-	loss          string
-	freeze        []string
-	spikes        int
-	testSpikes    int
+	data           []string
+	test           string
+	noTest         bool
+	resize         bool
+	output         string
+	epochs         int
+	batch          int
+	perUpdate      int
+	rate           float64
+	rateEpsilonXY  float64
+	schedule       string
+	loss           string
+	freeze         []string
+	noAugmentation bool
+	spikes         int
+	testSpikes     int
 	dynamics.Flags
 	testEvery int
 	saveEvery int
@@ -106,6 +112,7 @@ func newCommand(args []string) *cobra.Command {
 	s.StringVar(&f.schedule, "lr-schedule", "", "how the learning rates change: constant, cosine (down to 0), or plateau (after updates without progress); default: cosine, or by the configuration")
 	s.StringVar(&f.loss, "loss", "", "what to minimize: "+strings.Join(lossNames, " or ")+" (default: by the configuration, else cross-entropy after other than SbS layers)")
 	s.StringSliceVar(&f.freeze, "freeze", nil, "`layers` that stay as they are, such as L0,L2")
+	s.BoolVar(&f.noAugmentation, "no-augmentation", false, "train with the images as they are for testing: without random crops, flips and colours")
 	s.IntVar(&f.spikes, "spikes", 0, "`number` of spikes of every SbS layer, in training and in the model that is written (default: as it is)")
 	s.IntVar(&f.testSpikes, "test-spikes", 0, "`number` of spikes for testing (default: as for training)")
 	f.Flags.Register(s)

@@ -29,13 +29,9 @@ func (f *flags) loadTraining(ctx context.Context, size dataset.Size, classes []s
 
 // loadTest returns the test images, nil if there are none.
 func (f *flags) loadTest(ctx context.Context, j *job) (*dataset.Samples, error) {
-	sizes, err := j.network.Sizes()
-	if err != nil {
-		return nil, err
-	}
 	opt := dataset.Options{
 		Size: j.images.Size(), Subset: dataset.Test, Resize: f.resize,
-		Classes: j.network.Classes, NumClasses: sizes[len(sizes)-1].Channels,
+		Classes: j.network.Classes, NumClasses: j.classes,
 	}
 	if f.test != "" {
 		opt.Subset = dataset.All

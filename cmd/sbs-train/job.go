@@ -12,6 +12,7 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
@@ -20,6 +21,7 @@ type job struct {
 	network  *convert.Network // with the values to start from
 	training *pytorch.Training
 	batchDim int // fixed batch size of the model that is written, 0 for any
+	classes  int
 
 	config     runtime.TuneConfig
 	batch      int
@@ -76,8 +78,16 @@ func (f *flags) newJob(ctx context.Context, path string) (*job, error) {
 	if err := f.settle(j); err != nil {
 		return nil, err
 	}
-	if err := j.checkOutput(); err != nil {
-		return nil, err
+	j.noteClasses()
+	if f.force && j.places.weights != "" {
+		end := j.network.Step + j.steps
+		path, err := j.laterWeights(end)
+		if err != nil {
+			return nil, err
+		}
+		if path != "" {
+			j.note("%s is of another training and stays: sbs-convert takes the weights of this one with --step %d", path, end)
+		}
 	}
 	if f.noTest {
 		return j, nil
@@ -105,7 +115,7 @@ func (f *flags) fromModel(ctx context.Context, j *job, path string) error {
 	if n := m.Inputs()[0].Shape[0]; n.Known() {
 		j.batchDim = n.Size
 	}
-	if err := f.setModelDynamics(j.network); err != nil {
+	if err := f.setModelDynamics(j); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	known := *j.network
@@ -128,13 +138,14 @@ func (f *flags) fromModel(ctx context.Context, j *job, path string) error {
 	if same(out, path) {
 		return fmt.Errorf("--output %s is the model that training starts from: write another one", out)
 	}
+	if info, err := os.Stat(out); err == nil && info.IsDir() || os.IsPathSeparator(out[len(out)-1]) {
+		return fmt.Errorf("--output %s is a folder: name the file of the model that is written, such as %s", out, filepath.Join(out, "model.onnx"))
+	}
 	j.places = places{model: out, log: strings.TrimSuffix(out, ".onnx") + "-log"}
-	size := datasetSize(j.network.Input)
-	sizes, err := j.network.Sizes()
-	if err != nil {
+	if j.classes, err = classes(j.network); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	j.images, err = f.loadTraining(ctx, size, j.network.Classes, sizes[len(sizes)-1].Channels)
+	j.images, err = f.loadTraining(ctx, datasetSize(j.network.Input), j.network.Classes, j.classes)
 	return err
 }
 
@@ -150,24 +161,32 @@ func same(a, b string) bool {
 }
 
 // setModelDynamics changes the SbS layers of a model that is trained further.
-func (f *flags) setModelDynamics(n *convert.Network) error {
+func (f *flags) setModelDynamics(j *job) error {
 	d, err := f.Dynamics()
 	if err != nil {
 		return err
 	}
+	n, before := j.network, 0
 	for i, l := range n.Layers {
 		s, ok := l.(*convert.SbS)
 		if !ok || f.spikes == 0 {
 			continue
 		}
 		if f.spikes > len(s.EpsilonT) && d.Schedule == nil {
-			return fmt.Errorf("--spikes %d: layer L%d has an epsilon_t for %d spikes only; give a rule for it with --epsilon-schedule, or convert the network with that many spikes",
-				f.spikes, i, len(s.EpsilonT))
+			return fmt.Errorf("--spikes %d: layer L%d has an epsilon_t for %d spikes only; "+
+				"give a rule for it with --epsilon-schedule, or convert the network with that many spikes", f.spikes, i, len(s.EpsilonT))
+		}
+		if s.Sampler != sbs.LowDiscrepancy {
+			before = max(before, s.Spikes)
 		}
 		s.Spikes = f.spikes
 		s.EpsilonT = s.EpsilonT[:min(f.spikes, len(s.EpsilonT))]
 	}
 	d.Apply(n)
+	if d.Sampler == "" && before > 0 && f.spikes <= before/10 {
+		j.note("the model had %d spikes: with so few as %d it does much better with --sampler low-discrepancy and larger steps "+
+			"(--epsilon-schedule power:-0.2 --epsilon-0 3)", before, f.spikes)
+	}
 	return nil
 }
 
@@ -194,14 +213,13 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job, path string) erro
 	if err != nil {
 		return err
 	}
-	sizes, err := draft.Sizes()
-	if err != nil {
-		return err
+	if j.classes, err = classes(draft); err != nil {
+		return fmt.Errorf("%s: %w", strings.Join(files, ", "), err)
 	}
 	if !t.Active {
 		return fmt.Errorf("%s: learning_active is false: set it to true to train", strings.Join(files, ", "))
 	}
-	if j.images, err = f.loadTraining(ctx, size, draft.Classes, sizes[len(sizes)-1].Channels); err != nil {
+	if j.images, err = f.loadTraining(ctx, size, draft.Classes, j.classes); err != nil {
 		return err
 	}
 	for c, mean := range j.images.Means() {
@@ -260,29 +278,34 @@ func (j *job) configurationPlaces(output, folder string) error {
 	return nil
 }
 
-// checkOutput refuses a network that does not give one vector for an image, with
-// an entry for each class.
-func (j *job) checkOutput() error {
-	sizes, err := j.network.Sizes()
+// classes returns the number of classes that a network tells apart. It refuses one
+// that does not give one vector for an image, with an entry for each.
+func classes(n *convert.Network) (int, error) {
+	sizes, err := n.Sizes()
 	if err != nil {
-		return err
+		return 0, err
+	}
+	if _, ok := n.Layers[len(n.Layers)-1].(*convert.Reconstruction); ok {
+		return 0, errors.New("the network ends with a reconstruction of its input and not with classes: " +
+			"this command does not train it, a Go program does with runtime.Tuner")
 	}
 	out := sizes[len(sizes)-1]
 	if out.Height != 1 || out.Width != 1 {
-		return fmt.Errorf("for images of %v (channels x height x width) the network's last layer gives %v: it takes images of another size, or another network, so that it gives one position with the classes",
-			j.network.Input, out)
+		return 0, fmt.Errorf("for images of %v (channels x height x width) the network's last layer gives %v: "+
+			"it takes images of another size, or another network, so that it gives one position with the classes", n.Input, out)
 	}
-	if _, ok := j.network.Layers[len(j.network.Layers)-1].(*convert.Reconstruction); ok {
-		return errors.New("the network ends with a reconstruction: this command trains networks that end with the classes")
-	}
+	return out.Channels, nil
+}
+
+// noteClasses says when there are classes without images.
+func (j *job) noteClasses() {
 	highest := 0
 	for i := range j.images.Len() {
 		highest = max(highest, j.images.Label(i))
 	}
-	if highest+1 < out.Channels {
-		j.note("the network has %d classes, the training images have %d", out.Channels, highest+1)
+	if highest+1 < j.classes {
+		j.note("the network has %d classes, the training images have %d", j.classes, highest+1)
 	}
-	return nil
 }
 
 // title names the training in pictures.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 
 	"github.com/spike-by-spike/sbs/convert"
@@ -22,18 +23,17 @@ type recorder struct {
 	events  *tfevents.Writer
 }
 
-// newRecorder goes on after an update, 0 for a new training.
-func newRecorder(j *job, updates int) (*recorder, error) {
+// newTraining stands for the last update where there is none, nor was any.
+const newTraining = -1
+
+// newRecorder goes on after an update, which can be 0, or is of a new training.
+func newRecorder(j *job, last int) (*recorder, error) {
 	r := &recorder{places: j.places}
 	var err error
-	if r.metrics, err = trainlog.OpenMetrics(j.places.metrics(), int64(updates)); err != nil {
+	if r.metrics, err = trainlog.OpenMetrics(j.places.metrics(), int64(last)); err != nil {
 		return nil, err
 	}
-	step := int64(0)
-	if updates > 0 {
-		step = int64(updates) + 1
-	}
-	if r.events, err = tfevents.Create(j.places.log, step); err != nil {
+	if r.events, err = tfevents.Create(j.places.log, int64(last)+1); err != nil {
 		return nil, errors.Join(err, r.metrics.Close())
 	}
 	return r, nil
@@ -153,19 +153,26 @@ func (s *session) save(step int) error {
 	return s.out.values(int64(s.at.SubBatches/s.config.SubBatches), n)
 }
 
-func (s *session) trainsW() bool { return len(s.config.FreezeW) < len(s.network.Layers) }
+// trainsW reports whether a layer has weights that are trained.
+func (s *session) trainsW() bool {
+	return s.trains(s.config.FreezeW, func(l convert.Layer) bool {
+		layer, ok := l.(*convert.SbS)
+		_, conv := l.(*convert.Conv)
+		return conv || ok && !layer.Pooling
+	})
+}
 
 // trainsEpsilonXY reports whether a layer has an epsilon_xy that is trained.
 func (s *session) trainsEpsilonXY() bool {
-	if s.config.Dialect != 1 {
-		return false
-	}
-	frozen := map[string]bool{}
-	for _, name := range s.config.FreezeEpsilonXY {
-		frozen[name] = true
-	}
+	return s.config.Dialect == 1 && s.trains(s.config.FreezeEpsilonXY, func(l convert.Layer) bool {
+		layer, ok := l.(*convert.SbS)
+		return ok && layer.EpsilonXY != nil
+	})
+}
+
+func (s *session) trains(frozen []string, has func(convert.Layer) bool) bool {
 	for i, l := range s.network.Layers {
-		if layer, ok := l.(*convert.SbS); ok && layer.EpsilonXY != nil && !frozen[layerName(i)] {
+		if has(l) && !slices.Contains(frozen, layerName(i)) {
 			return true
 		}
 	}
@@ -174,25 +181,24 @@ func (s *session) trainsEpsilonXY() bool {
 
 var weightFile = regexp.MustCompile(`^(?:Weight|Bias|Mean)_L\d+_S(\d+)\.npy(?:\.gz)?$`)
 
-// checkWeights refuses a folder with weights of later steps: those of another
-// training, which would be mixed with those of this one.
-func (j *job) checkWeights() error {
+// laterWeights returns a file of weights of a step above the given one, "" if
+// there is none. It is of another training than one that ends at that step.
+func (j *job) laterWeights(step int) (string, error) {
 	entries, err := os.ReadDir(j.places.weights)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return "", nil
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	for _, e := range entries {
 		m := weightFile.FindStringSubmatch(e.Name())
 		if m == nil {
 			continue
 		}
-		if step, err := strconv.Atoi(m[1]); err != nil || step > j.network.Step {
-			return fmt.Errorf("%s is of another training: give another --output, or start anew with --force, which replaces it",
-				filepath.Join(j.places.weights, e.Name()))
+		if s, err := strconv.Atoi(m[1]); err != nil || s > step {
+			return filepath.Join(j.places.weights, e.Name()), nil
 		}
 	}
-	return nil
+	return "", nil
 }

@@ -132,6 +132,30 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// TestInterruptedAtFirst goes on with a training that was interrupted before its
+// first update, and killed the next time, before it came to a checkpoint.
+func TestInterruptedAtFirst(t *testing.T) {
+	data, path := bars(t, 96, 0), model(t, convert.Options{})
+	dir := t.TempDir()
+	args := []string{path, "--data", data, "-o", filepath.Join(dir, "a.onnx"), "--epochs", "2"}
+	ctx, cancel := context.WithCancel(t.Context())
+	var out bytes.Buffer
+	errOut := &stopper{cancel: cancel, after: "96 images of"}
+	require.ErrorContains(t, run(ctx, args, &out, errOut), "interrupted")
+	require.Contains(t, errOut.String(), "interrupted after update 0 of 2")
+	checkpoint := filepath.Join(dir, "a-log", "checkpoint")
+	first := read(t, checkpoint)
+	args = append(args, "--resume")
+	must(t, args...)
+	want, records := read(t, filepath.Join(dir, "a.onnx")), metrics(t, filepath.Join(dir, "a-log"))
+	require.Len(t, records, 2)
+
+	require.NoError(t, os.WriteFile(checkpoint, first, 0o600))
+	must(t, args...)
+	require.Equal(t, want, read(t, filepath.Join(dir, "a.onnx")))
+	require.Len(t, metrics(t, filepath.Join(dir, "a-log")), 2)
+}
+
 // TestMoreEpochs goes on with a training that has come to its end.
 func TestMoreEpochs(t *testing.T) {
 	data, path := bars(t, 96, 24), model(t, convert.Options{})

@@ -124,15 +124,17 @@ func (f *flags) begin(j *job) (*session, error) {
 			return nil, fmt.Errorf("for testing: %w", err)
 		}
 	}
+	last := newTraining
 	if f.resume {
 		err = s.restore()
+		last = s.updates()
 	} else {
 		err = f.clear(j)
 	}
 	if err != nil {
 		return nil, err
 	}
-	s.out, err = newRecorder(j, s.updates())
+	s.out, err = newRecorder(j, last)
 	return s, err
 }
 
@@ -169,7 +171,12 @@ func (f *flags) clear(j *job) error {
 		return nil
 	}
 	if j.places.weights != "" {
-		return j.checkWeights()
+		// Weights of two trainings would be mixed.
+		path, err := j.laterWeights(j.network.Step)
+		if err == nil && path != "" {
+			err = fmt.Errorf("%s is of another training: give another --output, or start anew with --force, which replaces what gets the same name", path)
+		}
+		return err
 	}
 	if _, err := os.Stat(j.places.model); err == nil {
 		return fmt.Errorf("%s is there already: give another --output, or replace it with --force", j.places.model)

@@ -88,7 +88,9 @@ func (f *flags) settle(j *job) error {
 	if j.steps < 1 {
 		return fmt.Errorf("the configuration's training is at step %d, its end is %d: there is nothing to do, or give --epochs", t.Step, t.StepMax)
 	}
-	j.setAugmentation()
+	if err := j.setAugmentation(f.noAugmentation); err != nil {
+		return err
+	}
 	if err := j.setLayers(f.freeze, scratch); err != nil {
 		return err
 	}
@@ -102,16 +104,19 @@ func isSbS(l convert.Layer) bool {
 }
 
 // setAugmentation takes over what PyTorch-SbS does to the images of the data
-// set. It crops all of them, and flips and jitters those that are no digits.
-func (j *job) setAugmentation() {
+// set, unless there is to be none of it. It crops all of them, and flips and
+// jitters those that are no digits.
+func (j *job) setAugmentation(none bool) error {
 	a := j.training.Augmentation
-	j.augment = dataset.Augmentation{Crop: j.network.Preprocessing.Crop}
-	if m := j.training.DataMode; m == "MNIST_FASHION" || m == "CIFAR10" {
-		j.augment = dataset.Augmentation{
-			Crop: j.network.Preprocessing.Crop, FlipP: a.FlipP,
-			Brightness: a.Brightness, Contrast: a.Contrast, Saturation: a.Saturation, Hue: a.Hue,
-		}
+	j.augment = dataset.Augmentation{Crop: j.network.Preprocessing.Crop, Centre: none}
+	if m := j.training.DataMode; !none && (m == "MNIST_FASHION" || m == "CIFAR10") {
+		j.augment.FlipP, j.augment.Brightness, j.augment.Contrast = a.FlipP, a.Brightness, a.Contrast
+		j.augment.Saturation, j.augment.Hue = a.Saturation, a.Hue
 	}
+	if _, err := j.augment.Output(j.images.Size()); err != nil {
+		return fmt.Errorf("the augmentation of the configuration: %w (--no-augmentation leaves it out)", err)
+	}
+	return nil
 }
 
 // setLayers says which layers are trained and how.
@@ -126,7 +131,8 @@ func (j *job) setLayers(freeze []string, scratch bool) error {
 	c.FreezeW, c.FreezeEpsilonXY = slices.Clone(freeze), slices.Clone(freeze)
 	for i, l := range j.training.Layers {
 		name := layerName(i)
-		if scratch && !l.Weights {
+		_, split := j.network.Layers[i].(*convert.OnOff) // its mean always moves
+		if scratch && !l.Weights && !split {
 			c.FreezeW = append(c.FreezeW, name)
 		}
 		if scratch && !l.EpsilonXY {
@@ -227,6 +233,10 @@ func (j *job) settings(start string) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	noAugmentation := ""
+	if j.augment.Centre {
+		noAugmentation = "given"
+	}
 	return map[string]string{
 		"the model or configuration, or its --spikes, --sampler, --epsilon-schedule or --epsilon-0": start,
 		"the training images":  j.fingerprint(),
@@ -235,10 +245,11 @@ func (j *job) settings(start string) (map[string]string, error) {
 		"--lr":                 fmt.Sprint(j.config.RateW),
 		"--lr-epsilon-xy":      fmt.Sprint(j.config.RateEpsilonXY),
 		"--lr-schedule (or, with cosine, --epochs)": fmt.Sprint(j.config.ScheduleW, j.config.ScheduleEpsilonXY),
-		"--loss":    fmt.Sprint(j.config.Loss),
-		"--freeze":  strings.Join(j.config.FreezeW, ","),
-		"--seed":    fmt.Sprint(j.config.Seed),
-		settingRest: string(config),
+		"--loss":            fmt.Sprint(j.config.Loss),
+		"--freeze":          strings.Join(j.config.FreezeW, ","),
+		"--no-augmentation": noAugmentation,
+		"--seed":            fmt.Sprint(j.config.Seed),
+		settingRest:         string(config),
 	}, nil
 }
 

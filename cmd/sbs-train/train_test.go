@@ -244,7 +244,25 @@ func TestConfiguration(t *testing.T) {
 			require.NoError(t, os.RemoveAll(filepath.Join(base, "Log")))
 			_, _, err = command(t, path, "--data", data)
 			require.ErrorContains(t, err, "is of another training")
+			_, errOut := must(t, path, "--data", data, "--epochs", "1", "--force")
+			require.Contains(t, errOut, "is of another training and stays: sbs-convert takes the weights of this one with --step")
 		})
+	}
+}
+
+// TestRunningMean checks that the mean of an ONOFF layer, which no key calls
+// trainable, follows the images unless it is frozen.
+func TestRunningMean(t *testing.T) {
+	text := strings.NewReplacer(`["SbS", `, `["ONOFF", "SbS", `, "[[1, 6]", "[[1, 2], [2, 6]", "[[3, 3], [2", "[[], [3, 3], [2",
+		"[[1, 1], [2", "[[], [1, 1], [2").Replace(string(read(t, dialect2(t))))
+	data := bars(t, 48, 0)
+	for flag, frozen := range map[string]bool{"--seed=0": false, "--freeze=L0": true} {
+		path := configuration(t, "network.json", text)
+		must(t, path, "--data", data, "--epochs", "1", "--quiet", flag)
+		mean := network(t, filepath.Join(filepath.Dir(path), "model.onnx")).Layers[0].(*convert.OnOff).Mean.Float32s()
+		require.Len(t, mean, 64)
+		require.Equal(t, frozen, mean[0] == 0.5, "%s: %v", flag, mean[0])
+		require.Equal(t, frozen, mean[0] == mean[27], "the corner is darker than the middle")
 	}
 }
 
@@ -276,6 +294,8 @@ func TestDynamics(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out.onnx")
 	must(t, path, "--data", data, "-o", out, "--spikes", "12", "--sampler", "low-discrepancy", "--epsilon-schedule", "power:-0.2",
 		"--epochs", "12", "--lr", "0.2", "--loss", "mixture", "--test-spikes", "6")
+	_, errOut := must(t, path, "--data", data, "-o", filepath.Join(t.TempDir(), "few.onnx"), "--spikes", "4", "--no-test")
+	require.Contains(t, errOut, "the model had 40 spikes: with so few as 4 it does much better with --sampler low-discrepancy")
 	s := network(t, out).Layers[0].(*convert.SbS)
 	require.Equal(t, 12, s.Spikes)
 	require.Len(t, s.EpsilonT, 12)
@@ -287,6 +307,30 @@ func TestDynamics(t *testing.T) {
 	require.ErrorContains(t, err, "layer L0 has an epsilon_t for 40 spikes only")
 	_, _, err = command(t, path, "--data", data, "--test-spikes", "99")
 	require.ErrorContains(t, err, "for testing: ")
+}
+
+// TestNoAugmentation checks that without augmentation an image is the same in every
+// epoch: when nothing is learnt, so is the loss of a network that draws the same.
+func TestNoAugmentation(t *testing.T) {
+	m := converttest.New(1)
+	n := &convert.Network{
+		Input: convert.Size{Channels: 1, Height: 12, Width: 12}, Preprocessing: convert.Preprocessing{Crop: 2},
+		Layers: []convert.Layer{m.Conv(converttest.Window(8, 1), 1, 3)},
+	}
+	data, err := convert.ToONNX(n, convert.Options{})
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	images := bars(t, 24, 0)
+	for _, flag := range []string{"--no-augmentation", "--no-augmentation=false"} {
+		must(t, path, "--data", images, "--epochs", "5", "--lr", "1e-30", "--force", "--quiet", flag)
+		records := metrics(t, strings.TrimSuffix(path, ".onnx")+"-tuned-log")
+		differ := 0.0
+		for _, r := range records {
+			differ = max(differ, math.Abs(r.Loss-records[0].Loss))
+		}
+		require.Equal(t, flag == "--no-augmentation", differ < 1e-6, "%s: %v", flag, differ)
+	}
 }
 
 // TestWorkers checks that the number of workers changes nothing.
@@ -317,63 +361,6 @@ func TestImageFolders(t *testing.T) {
 	require.ErrorContains(t, err, "a")
 }
 
-func TestErrors(t *testing.T) {
-	data, path := bars(t, 30, 0), model(t, convert.Options{})
-	labels := bars(t, 30, 0)
-	array(t, filepath.Join(labels, "TrainLabelStorage.npy"), []int{30}, append(make([]uint64, 29), 3))
-	large := t.TempDir()
-	array(t, filepath.Join(large, "TrainPatternStorage.npy"), []int{3, 16, 16}, make([]float32, 3*256))
-	array(t, filepath.Join(large, "TrainLabelStorage.npy"), []int{3}, make([]uint64, 3))
-	junk := filepath.Join(t.TempDir(), "junk.onnx")
-	require.NoError(t, os.WriteFile(junk, []byte("junk"), 0o600))
-	several := converttest.Digits()
-	several.Layers = several.Layers[:2]
-	positions := filepath.Join(t.TempDir(), "positions.onnx")
-	bytes, err := convert.ToONNX(several, convert.Options{})
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(positions, bytes, 0o600))
-	config := dialect2(t)
-	outside := configuration(t, "network.json", strings.Replace(string(read(t, config)), `"epoch_id_max"`, `"weight_path": "../x", "epoch_id_max"`, 1))
-	inactive := configuration(t, "network.json", strings.Replace(string(read(t, config)), `"loss_mode"`, `"learning_active": false, "loss_mode"`, 1))
-
-	for _, c := range []struct {
-		name string
-		args []string
-		want string
-	}{
-		{"nothing", nil, "it takes one model or configuration"},
-		{"no data", []string{path}, "give their file or folder with --data PATH"},
-		{"missing model", []string{"missing.onnx", "--data", data}, "missing.onnx"},
-		{"missing data", []string{path, "--data", "missing"}, "missing"},
-		{"no model", []string{junk, "--data", data}, "junk.onnx"},
-		{"no training set", []string{path, "--data", t.TempDir()}, "holds no"},
-		{"missing test", []string{path, "--data", data, "--test", "missing"}, "missing"},
-		{"size", []string{path, "--data", large}, "the array has images of shape [16 16], the network wants 1x12x12"},
-		{"size for a configuration", []string{config, "--data", large}, "gives"},
-		{"label", []string{path, "--data", labels}, "label 3"},
-		{"label for a configuration", []string{config, "--data", labels}, "label 3"},
-		{"positions", []string{positions, "--data", data}, "so that it gives one position with the classes"},
-		{"freeze", []string{path, "--data", data, "--freeze", "L9"}, "the layers are called L0 to L2"},
-		{"freeze all", []string{path, "--data", data, "--freeze", "L0,L2"}, "nothing is left to train"},
-		{"loss", []string{path, "--data", data, "--loss", "x"}, `--loss "x": want one of`},
-		{"schedule", []string{path, "--data", data, "--lr-schedule", "x"}, `--lr-schedule "x": want one of`},
-		{"rate", []string{path, "--data", data, "--lr", "-1"}, "--lr -1"},
-		{"batch", []string{path, "--data", data, "--batch", "0"}, "--batch 0: want at least 1"},
-		{"test or not", []string{path, "--data", data, "--no-test", "--test", data}, "--no-test"},
-		{"resume or anew", []string{path, "--data", data, "--resume", "--force"}, "--resume"},
-		{"onto itself", []string{path, "--data", data, "-o", path}, "write another one"},
-		{"no checkpoint", []string{path, "--data", data, "--resume"}, "no training to go on with"},
-		{"outside", []string{outside, "--data", data}, `weight_path "../x"`},
-		{"inactive", []string{inactive, "--data", data}, "learning_active is false"},
-		{"sampler", []string{path, "--data", data, "--sampler", "x"}, "--sampler"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			_, _, err := command(t, c.args...)
-			require.ErrorContains(t, err, c.want)
-		})
-	}
-}
-
 func TestNoTestSet(t *testing.T) {
 	_, errOut := must(t, model(t, convert.Options{}), "--data", bars(t, 30, 0))
 	require.Contains(t, errOut, "training is not tested")
@@ -396,7 +383,8 @@ func TestCheckpointFile(t *testing.T) {
 	args := []string{path, "--data", data, "-o", out, "--quiet"}
 	must(t, args...)
 	for flag, want := range map[string]string{
-		"--batch=12": `--batch was "24" and is "12"`, "--seed=3": `--seed was "0" and is "3"`, "--spikes=10": "--spikes",
+		"--no-augmentation": `--no-augmentation was "" and is "given"`,
+		"--batch=12":        `--batch was "24" and is "12"`, "--seed=3": `--seed was "0" and is "3"`, "--spikes=10": "--spikes",
 		"--freeze=L0": "--freeze", "--data=" + bars(t, 95, 0): "the training images", "--epochs=2": "--epochs",
 	} {
 		_, _, err := command(t, append(args, "--resume", flag)...)

@@ -248,7 +248,8 @@ func (ld *loader) conv(l layer) (convert.Layer, error) {
 }
 
 func (ld *loader) mean(l layer) (*ops.Tensor, error) {
-	n := elements([]int{l.in.Height, l.in.Width})
+	shape := []int{1, 1, l.in.Height, l.in.Width}
+	n := elements(shape)
 	_, _, data, err := ld.read(l, meanFile, n, func(got []int) error {
 		if count := elements(got); count == 1 || count == n {
 			return nil
@@ -260,11 +261,16 @@ func (ld *loader) mean(l layer) (*ops.Tensor, error) {
 		return nil, err
 	case data == nil:
 		ld.untrained("%v has no Mean file; its mean is 0.5 everywhere (untrained)", l)
-		return ops.NewTensor([]int{1, 1, 1, 1}, []float32{0.5})
+		if data, err = ld.generate(l, shape); err != nil { // training gives every pixel its own
+			return nil, err
+		}
+		for i := range data {
+			data[i] = 0.5
+		}
 	case len(data) == 1:
 		return ops.NewTensor([]int{1, 1, 1, 1}, data)
 	}
-	return ops.NewTensor([]int{1, 1, l.in.Height, l.in.Width}, data)
+	return ops.NewTensor(shape, data)
 }
 
 // read returns a layer's values of one quantity, all finite; nil data if there

@@ -30,8 +30,9 @@ type layout struct {
 }
 
 // arrange finds the layout of an array that has images of the size that is
-// wanted or that may be scaled to it; when none is wanted, of 1 or 3 channels. Where the channels may come first or
-// last they come last, as in PyTorch-SbS's files.
+// wanted or that may be scaled to it; when none is wanted, of 1 or 3 channels.
+// Where the channels may come first or last they come last, as in PyTorch-SbS's
+// files.
 func arrange(shape []int, opt Options) (layout, error) {
 	var choices []layout
 	switch len(shape) {

@@ -14,6 +14,9 @@ type Augmentation struct {
 	// for training the part that is left is anywhere, for testing in the centre.
 	Crop int
 
+	// Centre takes the centre for training too.
+	Centre bool `json:",omitempty"`
+
 	// FlipP is the probability that an image is mirrored left to right.
 	FlipP float64
 
@@ -59,6 +62,9 @@ func (a Augmentation) Train(dst []float32, s *Samples, i int, seed, epoch uint64
 	// All decisions are drawn, also those that a setting makes void: the others do
 	// not depend on it.
 	y, x := r.IntN(2*a.Crop+1), r.IntN(2*a.Crop+1)
+	if a.Centre {
+		y, x = a.Crop, a.Crop
+	}
 	flip := r.Float64() < a.FlipP
 	a.crop(dst, s, i, y, x)
 	size, _ := a.Output(s.size)

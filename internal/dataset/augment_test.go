@@ -38,6 +38,12 @@ func TestCrop(t *testing.T) {
 	a.Test(dst, s, 2)
 	require.Equal(t, at(2, 1, 1), dst)
 
+	centre := Augmentation{Crop: 1, Centre: true}
+	for epoch := range uint64(9) {
+		centre.Train(dst, s, 1, 5, epoch)
+		require.Equal(t, at(1, 1, 1), dst)
+	}
+
 	// Every place comes up about as often.
 	var count [3][3]int
 	const epochs = 9000

@@ -124,8 +124,11 @@ func cifarBatch(value any) (pixels string, numbers []int, err error) {
 	}
 	for i, v := range *list {
 		label, ok := v.(int)
-		if !ok || label < 0 || label >= cifarClasses {
-			return "", nil, fmt.Errorf("image %d has label %v", i, v)
+		if !ok { // not to be printed: what holds itself has no end
+			return "", nil, fmt.Errorf("image %d has a label that is no number", i)
+		}
+		if label < 0 || label >= cifarClasses {
+			return "", nil, fmt.Errorf("image %d has label %d", i, label)
 		}
 		numbers = append(numbers, label)
 	}

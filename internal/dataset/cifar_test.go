@@ -68,6 +68,7 @@ func TestBadPickledCIFAR(t *testing.T) {
 	tests := []struct{ name, content, err string }{
 		{"short", good[:2000], "the pickle ends early"},
 		{"label", strings.Replace(good, "K\x02e", "K\x0ae", 1), "image 1 has label 10"},
+		{"dictionary in itself", "\x80\x02}q\x00(U\x06labels]h\x00aU\x01xh\x00u.", "image 0 has a label that is no number"},
 		{"number of labels", strings.Replace(good, "K\x02e", "e", 1), "not one of uint8 of shape [1 3072]"},
 		{"type", strings.Replace(good, "U\x02u1", "U\x02u2", 1), "not one of uint8"},
 		{"fortran", strings.Replace(good, "tb\x89", "tb\x88", 1), "not one of uint8"},

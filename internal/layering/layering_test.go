@@ -44,7 +44,7 @@ var allowed = map[string][]string{
 	"train":                            nil,
 	"runtime":                          {"ops", "ops/std", "ops/sbs", "train", "internal/onnx", "internal/onnx/onnxpb", "internal/parallel"},
 	"cmd/sbs-convert":                  {"convert", "importers/pytorch", "ops", "ops/sbs", "internal/atomicfile", "internal/dynamics", "internal/onnx", "internal/onnx/onnxpb"},
-	"cmd/sbs-train":                    {"convert", "importers/pytorch", "ops", "runtime", "train", "internal/atomicfile", "internal/dataset", "internal/dynamics", "internal/tfevents", "internal/trainlog"},
+	"cmd/sbs-train":                    {"convert", "importers/pytorch", "ops", "ops/sbs", "runtime", "train", "internal/atomicfile", "internal/dataset", "internal/dynamics", "internal/tfevents", "internal/trainlog"},
 	"cmd/sbs-run":                      {"convert", "ops", "runtime", "internal/dataset", "internal/dynamics", "internal/parallel"},
 	"models/mnist-prototypes/generate": {"internal/atomicfile", "internal/dataset", "internal/npy"},
 }

@@ -57,25 +57,30 @@ func curves(title string, records []Record) ([]byte, error) {
 	rateW := series(records, func(r Record) *float64 { return r.LearningRateW })
 	rateEpsilon := series(records, func(r Record) *float64 { return r.LearningRateEpsilonXY })
 
-	panels := [][]curve{
-		{{points: loss, color: paleBlue, width: 1}, {name: "training", points: smooth(loss), color: blue, width: 2}},
-		{
+	panels := []panel{
+		{name: "loss", curves: []curve{
+			{points: loss, color: paleBlue, width: 1}, {name: "training", points: smooth(loss), color: blue, width: 2},
+		}},
+		{name: "error (%)", curves: []curve{
 			{points: trainError, color: paleBlue, width: 1}, {name: "training", points: smooth(trainError), color: blue, width: 2},
 			{name: "test", points: testError, color: vermilion, width: 2, dots: true},
-		},
-		{{name: "W", points: rateW, color: blue, width: 2, steps: true}, {name: "epsilon_xy", points: rateEpsilon, color: green, width: 2, steps: true}},
+		}},
+		// On a logarithmic axis one that falls to 0 would end in a cliff.
+		{name: "learning rate", linear: true, curves: []curve{
+			{name: "W", points: rateW, color: blue, width: 2, steps: true},
+			{name: "epsilon_xy", points: rateEpsilon, color: green, width: 2, steps: true},
+		}},
 	}
-	names := []string{"loss", "error (%)", "learning rate"}
 	if len(rateW) == 0 && len(rateEpsilon) == 0 {
-		panels, names = panels[:2], names[:2]
+		panels = panels[:2]
 	}
 	plots := make([][]*plot.Plot, len(panels))
-	for i, curves := range panels {
-		p, err := panel(names[i], curves, float64(records[0].Update), float64(records[len(records)-1].Update))
+	for i, p := range panels {
+		drawn, err := p.plot(float64(records[0].Update), float64(records[len(records)-1].Update))
 		if err != nil {
 			return nil, err
 		}
-		plots[i] = []*plot.Plot{p}
+		plots[i] = []*plot.Plot{drawn}
 	}
 	plots[0][0].Title.Text = title
 	plots[len(plots)-1][0].X.Label.Text = "update"
@@ -109,12 +114,19 @@ type curve struct {
 	steps  bool // a value holds until the next
 }
 
-// panel draws curves over the updates from first to last.
-func panel(name string, curves []curve, first, last float64) (*plot.Plot, error) {
+// panel is curves over the same axes.
+type panel struct {
+	name   string
+	curves []curve
+	linear bool // else the axis may be logarithmic
+}
+
+// plot draws the curves over the updates from first to last.
+func (l panel) plot(first, last float64) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.TextStyle.Font.Size = 14
 	p.Title.Padding = 8
-	p.Y.Label.Text = name
+	p.Y.Label.Text = l.name
 	for _, style := range []*draw.TextStyle{
 		&p.Title.TextStyle, &p.Legend.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label,
 	} {
@@ -125,7 +137,8 @@ func panel(name string, curves []curve, first, last float64) (*plot.Plot, error)
 		axis.Tick.Color, axis.Color = textGray, textGray
 		axis.Padding = 4
 	}
-	logarithmic, low, high := scale(curves)
+	logarithmic, low, high := l.scale()
+	p.Y.Tick.Marker = plot.TickerFunc(even)
 	if logarithmic {
 		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.TickerFunc(decades)
 	}
@@ -135,7 +148,7 @@ func panel(name string, curves []curve, first, last float64) (*plot.Plot, error)
 	p.Add(grid)
 	p.Legend.Top, p.Legend.Padding, p.Legend.TextStyle.Font.Size = true, 4, 11
 	p.Legend.XOffs, p.Legend.YOffs, p.Legend.ThumbnailWidth = -8, -6, 24
-	for _, c := range curves {
+	for _, c := range l.curves {
 		if len(c.points) == 0 {
 			continue
 		}
@@ -171,11 +184,12 @@ func panel(name string, curves []curve, first, last float64) (*plot.Plot, error)
 }
 
 // scale returns the limits of the axis for the curves that have names, which is
-// logarithmic when the values extend over much of one. The others follow them.
-func scale(curves []curve) (logarithmic bool, low, high float64) {
+// logarithmic when the values extend over much of one and it may be. The others
+// follow them.
+func (l panel) scale() (logarithmic bool, low, high float64) {
 	low, high = math.Inf(1), math.Inf(-1)
 	positive := math.Inf(1) // the least value above 0
-	for _, c := range curves {
+	for _, c := range l.curves {
 		if c.name == "" {
 			continue
 		}
@@ -186,7 +200,7 @@ func scale(curves []curve) (logarithmic bool, low, high float64) {
 			}
 		}
 	}
-	if low >= 0 && high > 8*positive {
+	if low >= 0 && high > 8*positive && !l.linear {
 		return true, positive / 1.3, high * 1.3
 	}
 	margin := 0.08 * (high - low)
@@ -200,6 +214,22 @@ func scale(curves []curve) (logarithmic bool, low, high float64) {
 		return false, max(0, low-margin), high + margin
 	}
 	return false, low - margin, high + margin
+}
+
+// even is plot.DefaultTicks with labels that differ: its own have two digits, which
+// a narrow range has in common.
+func even(low, high float64) []plot.Tick {
+	ticks := plot.DefaultTicks{}.Ticks(low, high)
+	for i, t := range ticks {
+		switch {
+		case t.Label == "":
+		case math.Abs(t.Value) < 1e-9*(high-low):
+			ticks[i].Label = "0"
+		default:
+			ticks[i].Label = strconv.FormatFloat(t.Value, 'g', 6, 64)
+		}
+	}
+	return ticks
 }
 
 // decades marks 1, 2 and 5 times the powers of 10, and labels the powers alone

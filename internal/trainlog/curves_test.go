@@ -84,6 +84,19 @@ func TestFewCurves(t *testing.T) {
 	}
 }
 
+// TestScale checks which axes are logarithmic.
+func TestScale(t *testing.T) {
+	falling := []curve{{name: "a", points: plotter.XYs{{X: 1, Y: 1}, {X: 2, Y: 0.001}, {X: 3, Y: 0}}}}
+	logarithmic, low, high := panel{curves: falling}.scale()
+	require.True(t, logarithmic)
+	require.InDelta(t, 0.001/1.3, low, 1e-12)
+	require.InDelta(t, 1.3, high, 1e-12)
+	logarithmic, low, high = panel{curves: falling, linear: true}.scale()
+	require.False(t, logarithmic)
+	require.Zero(t, low)
+	require.InDelta(t, 1.08, high, 1e-12)
+}
+
 func TestSmooth(t *testing.T) {
 	points := make(plotter.XYs, 400)
 	for i := range points {
@@ -106,6 +119,9 @@ func TestTicks(t *testing.T) {
 		}
 		return out
 	}
+	require.Equal(t, []string{"1.5", "1.54", "1.58"}, labels(even(1.49, 1.58)))
+	require.Equal(t, []string{"0", "0.05", "0.1"}, labels(even(0, 0.108)))
+	require.Equal(t, []string{"-1", "0", "1"}, labels(even(-1.2, 1.2)))
 	require.Equal(t, []string{"0.2", "0.5", "1", "2"}, labels(decades(0.2, 3)))
 	require.Equal(t, []string{"0.01", "0.1", "1", "10", "100"}, labels(decades(0.009, 110)))
 	require.Equal(t, []string{"1", "2", "3"}, labels(whole(1, 3)))

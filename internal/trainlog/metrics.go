@@ -57,6 +57,10 @@ func (r Record) check() error {
 // maxMetrics bounds the bytes of a file of metrics: about five million records.
 const maxMetrics = 1 << 30
 
+// maxUpdate bounds the number of an update: curves count in float64, which has no
+// whole numbers side by side from 1<<53 on.
+const maxUpdate = 1 << 50
+
 // Metrics is a file of records, one line of JSON each, in the order of the
 // updates. It is not safe for concurrent use.
 type Metrics struct {
@@ -68,8 +72,8 @@ type Metrics struct {
 // OpenMetrics opens the file, and creates it if there is none. Training goes on
 // after update last: records of later updates, which it went through before it was
 // interrupted, are cut off, and so is a line that the interruption left
-// unfinished. For a last of 0, training from the start, nothing may be in the
-// file: that of another training is not removed.
+// unfinished. A last below 0 is for a training that is new: nothing may be in the
+// file, and that of another training is not removed.
 func OpenMetrics(path string, last int64) (*Metrics, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -91,7 +95,7 @@ func (m *Metrics) resume(last int64) error {
 	if err != nil {
 		return err
 	}
-	if last == 0 && len(records) > 0 {
+	if last < 0 && len(records) > 0 {
 		return fmt.Errorf("the file has the metrics of %d updates of another training: remove it, or train in another folder", len(records))
 	}
 	records, length, err := parseMetrics(content, last)
@@ -198,6 +202,9 @@ func parseMetrics(content []byte, last int64) (records []Record, length int64, e
 		}
 		if n := len(records); r.Update < 1 || n > 0 && r.Update <= records[n-1].Update {
 			return nil, 0, fmt.Errorf("line %d has update %d, which does not follow those before", number, r.Update)
+		}
+		if r.Update > maxUpdate {
+			return nil, 0, fmt.Errorf("line %d has update %d, more than %d", number, r.Update, int64(maxUpdate))
 		}
 		if r.Update > last {
 			return records, length, nil

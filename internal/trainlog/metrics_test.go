@@ -78,7 +78,7 @@ func TestResume(t *testing.T) {
 	require.Len(t, m.Records(), 5)
 	require.NoError(t, m.Close())
 
-	_, err = OpenMetrics(path, 0)
+	_, err = OpenMetrics(path, -1)
 	require.EqualError(t, err, "trainlog: "+path+": the file has the metrics of 5 updates of another training: remove it, or train in another folder")
 }
 
@@ -107,6 +107,7 @@ func TestMetricsErrors(t *testing.T) {
 		line("1") + "text\n":            "line 2 is no record",
 		line("1") + line("1"):           "line 2 has update 1, which does not follow",
 		line("-1"):                      "line 1 has update -1",
+		line("9000000000000000000"):     "line 1 has update 9000000000000000000, more than",
 		line("1") + "\n" + line("2"):    "line 2 is no record",
 		strings.Repeat("x", 100) + "\n": "line 1 is no record",
 	} {

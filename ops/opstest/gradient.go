@@ -36,8 +36,8 @@ type GradientCase struct {
 // Gradient checks the gradients of an operator, each case as a subtest: the
 // numbers, and what the contract of ops.Differentiable promises. Gradients are
 // added to what is there, only the wanted ones are computed, everything else
-// stays as it is, the number of workers does not matter, and a cancelled
-// context stops the computation.
+// stays as it is, neither the number of workers nor what the Scratch keeps
+// matters, and a cancelled context stops the computation.
 func Gradient(t *testing.T, operator ops.Operator, cases []GradientCase) {
 	t.Helper()
 	for _, c := range cases {
@@ -98,7 +98,31 @@ func (c *GradientCase) check(ctx context.Context, operator ops.Operator) error {
 			return fmt.Errorf("gradient of input %d alone: %w", in, err)
 		}
 	}
+	kept := &ops.Context{Context: ctx, Pool: parallel.New(2)}
+	for _, inputs := range [][]int{c.Trained, c.Trained[:1], c.Trained} {
+		again, err := c.addTo(0, kept, d, out, inputs)
+		if err != nil {
+			return err
+		}
+		for _, in := range inputs {
+			if err := snapshotOf(got[in]).same(again[in]); err != nil {
+				return fmt.Errorf("with the Scratch of calls before: gradient of input %d: %w", in, err)
+			}
+		}
+	}
 	return c.checkMisuse(ctx, d, out)
+}
+
+// addTo lets Backward add the gradients of the given inputs to tensors of a value.
+func (c *GradientCase) addTo(value float32, ctx *ops.Context, d ops.Differentiable, out []*ops.Tensor, inputs []int) ([]*ops.Tensor, error) {
+	grad := make([]*ops.Tensor, len(c.Inputs))
+	for _, i := range inputs {
+		grad[i], _ = ops.Zeros(ops.Float32, c.Inputs[i].Shape())
+		for j := range grad[i].Float32s() {
+			grad[i].Float32s()[j] = value
+		}
+	}
+	return grad, d.Backward(ctx, c.Inputs, out, []*ops.Tensor{c.GradOut}, grad)
 }
 
 // backward returns the gradients of the given inputs. They are added to ones,
@@ -113,14 +137,7 @@ func (c *GradientCase) backward(ctx context.Context, d ops.Differentiable, out [
 		before = append(before, snapshotOf(x))
 	}
 	pass := func(start float32) ([]*ops.Tensor, error) {
-		grad := make([]*ops.Tensor, len(c.Inputs))
-		for _, i := range inputs {
-			grad[i], _ = ops.Zeros(ops.Float32, c.Inputs[i].Shape())
-			for j := range grad[i].Float32s() {
-				grad[i].Float32s()[j] = start
-			}
-		}
-		return grad, d.Backward(&ops.Context{Context: ctx, Pool: parallel.New(workers)}, c.Inputs, out, []*ops.Tensor{c.GradOut}, grad)
+		return c.addTo(start, &ops.Context{Context: ctx, Pool: parallel.New(workers)}, d, out, inputs)
 	}
 	grad, err := pass(0)
 	if err != nil {

@@ -18,6 +18,7 @@ type twice struct {
 	set    bool    // the gradient is not added
 	deaf   bool
 	lax    bool // shapes are not checked
+	keeps  bool // the gradient of the call before is added
 	spoil  func(in, out, gradOut, gradIn []float32)
 }
 
@@ -40,6 +41,11 @@ func (w twice) Backward(ctx *ops.Context, in, out, gradOut, gradIn []*ops.Tensor
 			gradIn[0].Float32s()[i] = 0
 		}
 		gradIn[0].Float32s()[i] += factor * g
+	}
+	if w.keeps {
+		sum := ops.Scratch[float32](ctx)
+		gradIn[0].Float32s()[0] += *sum
+		*sum++
 	}
 	if w.spoil != nil {
 		w.spoil(in[0].Float32s(), out[0].Float32s(), gradOut[0].Float32s(), gradIn[0].Float32s())
@@ -76,6 +82,7 @@ func TestUnsoundGradientsFail(t *testing.T) {
 		{name: "modified gradient", op: twice{spoil: func(_, _, g, _ []float32) { g[1] = 9 }}, want: "modified tensor 2"},
 		{name: "not a number", op: twice{spoil: func(_, _, _, g []float32) { g[0] = float32(math.NaN()) }}, want: "gradient of input 0"},
 		{name: "chance", op: twice{spoil: func(_, _, _, g []float32) { g[2] += float32(calls.Add(1)/2) * 1e-6 }}, want: "2 workers"},
+		{name: "stale", op: twice{keeps: true}, want: "with the Scratch of calls before"},
 		{name: "shapes", op: twice{lax: true}, want: "a gradient of a wrong shape"},
 		{name: "not cancelled", op: twice{deaf: true}, want: "a cancelled Backward"},
 	} {

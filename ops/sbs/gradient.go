@@ -68,9 +68,10 @@ const (
 	gradPartial = 1 << 22
 )
 
-// gradient is the state of one Backward, and what can be kept for the next. The work is cut into groups of images
-// and slabs of channels. A group and a slab are computed at once; their parts of
-// the sums over all images are added up in a fixed order.
+// gradient is the state of one Backward, and what can be kept for the next of the
+// same layer and the same shapes. The work is cut into groups of images and slabs
+// of channels. A group and a slab are computed at once; their parts of the sums
+// over all images are added up in a fixed order.
 type gradient struct {
 	*layer
 	geometry

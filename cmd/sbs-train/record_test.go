@@ -1,0 +1,31 @@
+package main
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// TestTrained checks for which parameters learning rates are recorded.
+func TestTrained(t *testing.T) {
+	for _, c := range []struct {
+		frozen     []string
+		w, epsilon bool
+	}{
+		{nil, true, true},
+		{slices.Repeat([]string{"L0"}, 11), true, true},
+		{[]string{"L0", "L2", "L7", "L9"}, false, true},
+		{[]string{"L2", "L3"}, true, false},
+	} {
+		n := converttest.EveryLayer()
+		s := session{job: &job{network: n, config: runtime.TuneConfig{Dialect: 1, FreezeW: c.frozen, FreezeEpsilonXY: c.frozen}}}
+		require.Equal(t, c.w, s.trainsW(), "%v", c.frozen)
+		require.Equal(t, c.epsilon, s.trainsEpsilonXY(), "%v", c.frozen)
+		s.config.Dialect = 2
+		require.False(t, s.trainsEpsilonXY())
+	}
+}
