@@ -126,6 +126,30 @@ func TestRunIsRunContextWithoutOptions(t *testing.T) {
 	require.Nil(t, out[0], "what a run before computed must not pass for its result")
 }
 
+// TestSeveralInputs has a network that takes its random numbers as inputs.
+func TestSeveralInputs(t *testing.T) {
+	n := converttest.Digits()
+	data := write(t, n, convert.Options{Batch: 2, Inject: convert.InjectUniforms})
+	reference, err := runtime.New(data)
+	require.NoError(t, err)
+	b := onnxgo.New()
+	m, err := b.Decode(data)
+	require.NoError(t, err)
+	require.Len(t, m.Input, 3)
+	inputs := map[string]*ops.Tensor{}
+	for i, v := range reference.Inputs() {
+		shape, known := v.Sizes()
+		require.True(t, known)
+		x := converttest.New(uint64(i)).Tensor(0, 1, shape...)
+		inputs[v.Name] = x
+		require.NoError(t, m.SetInput(i, tensor.New(tensor.WithShape(shape...), tensor.WithBacking(x.Float32s()))))
+	}
+	want, err := reference.Run(context.Background(), inputs)
+	require.NoError(t, err)
+	require.NoError(t, b.Run())
+	require.Equal(t, want["probabilities"].Float32s(), output(t, m).Data())
+}
+
 func TestInputs(t *testing.T) {
 	n := converttest.Digits()
 	b := onnxgo.New()
