@@ -43,6 +43,7 @@ var allowed = map[string][]string{
 	"importers/pytorch":                {"convert", "ops", "ops/sbs", "internal/atomicfile", "internal/npy"},
 	"train":                            nil,
 	"runtime":                          {"ops", "ops/std", "ops/sbs", "train", "internal/onnx", "internal/onnx/onnxpb", "internal/parallel"},
+	"runtime/onnxgo":                   {"runtime", "ops", "ops/sbs", "internal/onnx", "internal/onnx/onnxpb"},
 	"cmd/sbs-convert":                  {"convert", "importers/pytorch", "ops", "ops/sbs", "internal/atomicfile", "internal/dynamics", "internal/onnx", "internal/onnx/onnxpb"},
 	"cmd/sbs-train":                    {"convert", "importers/pytorch", "ops", "ops/sbs", "runtime", "train", "internal/atomicfile", "internal/dataset", "internal/dynamics", "internal/tfevents", "internal/trainlog"},
 	"cmd/sbs-run":                      {"convert", "ops", "runtime", "internal/dataset", "internal/dynamics", "internal/parallel"},
@@ -76,6 +77,21 @@ func TestLayering(t *testing.T) {
 		}
 	}
 	require.Equal(t, len(allowed), seen, "the table has packages that do not exist")
+}
+
+// TestGorgoniaIsOptional keeps gorgonia and onnx-go, which add 17 MB to a program, out of
+// everything but the package that is for them.
+func TestGorgoniaIsOptional(t *testing.T) {
+	links := func(packages ...string) bool {
+		cmd := exec.Command("go", append([]string{"list", "-deps"}, packages...)...)
+		cmd.Dir = "../.."
+		cmd.Stderr = os.Stderr
+		out, err := cmd.Output()
+		require.NoError(t, err)
+		return bytes.Contains(out, []byte("gorgonia.org/")) || bytes.Contains(out, []byte("onnx-go"))
+	}
+	require.False(t, links("./cmd/...", "./runtime", "./convert", "./importers/...", "./train"))
+	require.True(t, links("./runtime/onnxgo"), "the test does not find what it looks for")
 }
 
 // maxLines bounds the length of a file that people read.
