@@ -23,7 +23,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	pixels, err := gray("../../models/mnist-prototypes/images/7/00000.png")
+	pixels, err := gray("../../models/mnist/images/7/00000.png")
 	if err != nil {
 		log.Fatal(err)
 	}
