@@ -3,6 +3,7 @@
 package runtime_test
 
 import (
+	goruntime "runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,4 +30,27 @@ func TestRunAllocatesItsOutputsOnly(t *testing.T) {
 		// The map, and of the output its shape (twice), numbers and what holds them.
 		require.LessOrEqual(t, allocations, 8.0)
 	}
+}
+
+// TestMemoryOfRun compares the memory that stays in use over runs with the least that
+// a network needs: its weights, and the largest activations that are needed at a time.
+func TestMemoryOfRun(t *testing.T) {
+	const layers, channels, size, batch = 12, 32, 32, 4
+	m := load(t, cnn(layers, channels, size), runtime.Workers(2))
+	in := values{"x0": f32([]int{batch, channels, size, size}, make([]float32, batch*channels*size*size)...)}
+	var before, after goruntime.MemStats
+	goruntime.GC()
+	goruntime.ReadMemStats(&before)
+	out, err := m.Run(t.Context(), in)
+	require.NoError(t, err)
+	buffers := m.BufferBytes()
+	goruntime.GC()
+	goruntime.ReadMemStats(&after)
+	goruntime.KeepAlive(out)
+	activation := int64(4 * batch * channels * size * size)
+	weights := int64(4 * layers * channels * channels * 9)
+	t.Logf("weights %d, one activation %d, all activations %d; buffers %d, heap after the run and before it %d",
+		weights, activation, 2*layers*activation, buffers, int64(after.HeapAlloc)-int64(before.HeapAlloc))
+	require.Equal(t, 2*activation, buffers, "what a layer reads and what it writes")
+	require.Less(t, float64(weights+buffers+activation), 1.5*float64(weights+2*activation), "with the output, which is the caller's")
 }

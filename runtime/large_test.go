@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,29 +28,6 @@ func cnn(layers, channels, size int) *onnxpb.ModelProto {
 			op(fmt.Sprintf("c%d = Conv(x%d, w%d)", i, i, i), intsAttr("pads", 1, 1, 1, 1)), op(fmt.Sprintf("x%d = Relu(c%d)", i+1, i)))
 	}
 	return m
-}
-
-// TestMemoryOfRun compares the memory that stays in use over runs with the least that
-// a network needs: its weights, and the largest activations that are needed at a time.
-func TestMemoryOfRun(t *testing.T) {
-	const layers, channels, size, batch = 12, 32, 32, 4
-	m := load(t, cnn(layers, channels, size), runtime.Workers(2))
-	in := values{"x0": f32([]int{batch, channels, size, size}, make([]float32, batch*channels*size*size)...)}
-	var before, after goruntime.MemStats
-	goruntime.GC()
-	goruntime.ReadMemStats(&before)
-	out, err := m.Run(t.Context(), in)
-	require.NoError(t, err)
-	buffers := m.BufferBytes()
-	goruntime.GC()
-	goruntime.ReadMemStats(&after)
-	goruntime.KeepAlive(out)
-	activation := int64(4 * batch * channels * size * size)
-	weights := int64(4 * layers * channels * channels * 9)
-	t.Logf("weights %d, one activation %d, all activations %d; buffers %d, heap after the run and before it %d",
-		weights, activation, 2*layers*activation, buffers, after.HeapAlloc-before.HeapAlloc)
-	require.Equal(t, 2*activation, buffers, "what a layer reads and what it writes")
-	require.Less(t, float64(weights+buffers+activation), 1.5*float64(weights+2*activation), "with the output, which is the caller's")
 }
 
 // BenchmarkOpen loads a file of 10 MB of weights, and one of many nodes.
