@@ -164,6 +164,10 @@ func Data[T Element](t *Tensor) ([]T, bool) {
 	return d, ok
 }
 
+// Elements returns the elements in row-major order for what does not know their
+// type: a []T of one of the types of Element. The slice is the tensor's own.
+func (t *Tensor) Elements() any { return t.data }
+
 // Float32s returns the elements of a Float32 tensor and nil for any other.
 func (t *Tensor) Float32s() []float32 {
 	d, _ := t.data.([]float32)

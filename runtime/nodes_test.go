@@ -186,33 +186,4 @@ func compareNode(got, want *runtime.Tensor, typesOnly bool, tolerance float64) e
 	return nil
 }
 
-func elementsOf(t *runtime.Tensor) reflect.Value {
-	switch t.DType() {
-	case ops.Float32:
-		return elementsAs[float32](t)
-	case ops.Float64:
-		return elementsAs[float64](t)
-	case ops.Int8:
-		return elementsAs[int8](t)
-	case ops.Int16:
-		return elementsAs[int16](t)
-	case ops.Int32:
-		return elementsAs[int32](t)
-	case ops.Int64:
-		return elementsAs[int64](t)
-	case ops.Uint8:
-		return elementsAs[uint8](t)
-	case ops.Uint16:
-		return elementsAs[uint16](t)
-	case ops.Uint32:
-		return elementsAs[uint32](t)
-	case ops.Uint64:
-		return elementsAs[uint64](t)
-	}
-	return elementsAs[bool](t)
-}
-
-func elementsAs[T ops.Element](t *runtime.Tensor) reflect.Value {
-	d, _ := ops.Data[T](t)
-	return reflect.ValueOf(d)
-}
+func elementsOf(t *runtime.Tensor) reflect.Value { return reflect.ValueOf(t.Elements()) }

@@ -51,37 +51,7 @@ func Random(seed uint64, shape ...int) *ops.Tensor {
 }
 
 // elements returns the tensor's own slice.
-func elements(t *ops.Tensor) reflect.Value {
-	switch t.DType() {
-	case ops.Float32:
-		return slice[float32](t)
-	case ops.Float64:
-		return slice[float64](t)
-	case ops.Int8:
-		return slice[int8](t)
-	case ops.Int16:
-		return slice[int16](t)
-	case ops.Int32:
-		return slice[int32](t)
-	case ops.Int64:
-		return slice[int64](t)
-	case ops.Uint8:
-		return slice[uint8](t)
-	case ops.Uint16:
-		return slice[uint16](t)
-	case ops.Uint32:
-		return slice[uint32](t)
-	case ops.Uint64:
-		return slice[uint64](t)
-	default:
-		return slice[bool](t)
-	}
-}
-
-func slice[T ops.Element](t *ops.Tensor) reflect.Value {
-	d, _ := ops.Data[T](t)
-	return reflect.ValueOf(d)
-}
+func elements(t *ops.Tensor) reflect.Value { return reflect.ValueOf(t.Elements()) }
 
 // images returns entries lo to hi of the first dimension as a tensor of its own.
 func images(t *ops.Tensor, lo, hi int) *ops.Tensor {

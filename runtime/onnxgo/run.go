@@ -43,11 +43,7 @@ func (b *Backend) RunContext(ctx context.Context, opts ...runtime.RunOption) err
 		return fmt.Errorf("onnxgo: %w", err)
 	}
 	for name, out := range outputs {
-		t, err := toGorgonia(out)
-		if err != nil {
-			return fmt.Errorf("onnxgo: output %q: %w", name, err)
-		}
-		if t != nil {
+		if t := toGorgonia(out); t != nil {
 			b.byName[name].tensor = t
 		}
 	}

@@ -83,38 +83,11 @@ func elements(d *tensor.Dense) (any, error) {
 
 // toGorgonia returns a tensor over the elements of t, nil if it has none: gorgonia
 // panics for such a tensor.
-func toGorgonia(t *ops.Tensor) (*tensor.Dense, error) {
+func toGorgonia(t *ops.Tensor) *tensor.Dense {
 	if t.Len() == 0 {
-		return nil, nil
+		return nil
 	}
-	var data any
-	switch t.DType() {
-	case ops.Float32:
-		data = slice[float32](t)
-	case ops.Float64:
-		data = slice[float64](t)
-	case ops.Int8:
-		data = slice[int8](t)
-	case ops.Int16:
-		data = slice[int16](t)
-	case ops.Int32:
-		data = slice[int32](t)
-	case ops.Int64:
-		data = slice[int64](t)
-	case ops.Uint8:
-		data = slice[uint8](t)
-	case ops.Uint16:
-		data = slice[uint16](t)
-	case ops.Uint32:
-		data = slice[uint32](t)
-	case ops.Uint64:
-		data = slice[uint64](t)
-	case ops.Bool:
-		data = slice[bool](t)
-	default:
-		return nil, fmt.Errorf("%w: %v", ops.ErrDType, ops.TypeOf(t))
-	}
-	return tensor.New(tensor.WithShape(t.Shape()...), tensor.WithBacking(data)), nil
+	return tensor.New(tensor.WithShape(t.Shape()...), tensor.WithBacking(t.Elements()))
 }
 
 func slice[T ops.Element](t *ops.Tensor) []T {
