@@ -33,9 +33,17 @@ type position struct {
 	// What is still to be recorded, since the interruption came first.
 	Record    *trainlog.Record // of an update that is made
 	EpochDone bool
-	Tested    *float64 // error in percent that is not in a record yet
+	Untold    bool // LastTest is not in a record yet
 
-	LastTest *float64 // error in percent, for the summary
+	LastTest *testResult
+	Saved    int // sub-batches that the model behind the last save had learnt from
+}
+
+// testResult is what a test showed.
+type testResult struct {
+	Error      float64 // in percent
+	SubBatches int     // that the model had learnt from
+	Images     string  // which: their fingerprint
 }
 
 // tally counts over images.
@@ -48,7 +56,7 @@ func (t tally) loss() float64  { return t.Loss / float64(t.Images) }
 func (t tally) error() float64 { return 100 - 100*float64(t.Correct)/float64(t.Images) }
 
 const (
-	checkpointMagic = "sbs-train checkpoint 1\n"
+	checkpointMagic = "sbs-train checkpoint 2\n"
 
 	// maxCheckpoint bounds the bytes of a checkpoint: networks have to be in memory
 	// several times anyway.
@@ -71,14 +79,11 @@ func writeCheckpoint(path string, c *checkpoint) error {
 	return nil
 }
 
-// errNoCheckpoint is about a training that has not begun.
-var errNoCheckpoint = errors.New("there is no training to go on with")
-
 func readCheckpoint(path string) (*checkpoint, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w: leave out --resume to begin one (with --force after one that ended before its first checkpoint), "+
-			"or name its --output", path, errNoCheckpoint)
+		return nil, fmt.Errorf("%s: there is no training to go on with: leave out --resume to begin one "+
+			"(with --force after one that ended before its first checkpoint), or name its --output", path)
 	}
 	if err != nil {
 		return nil, err

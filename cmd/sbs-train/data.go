@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -63,14 +61,8 @@ func (f *flags) load(ctx context.Context, paths []string, opt dataset.Options) (
 	return dataset.Load(ctx, source, opt.NumClasses, f.workers)
 }
 
-// fingerprint tells one set of training images from another.
-func (j *job) fingerprint() string {
-	h := sha256.New()
-	for i := range j.images.Len() {
-		_ = binary.Write(h, binary.LittleEndian, int64(j.images.Label(i))) // a hash takes everything
-	}
-	return fmt.Sprintf("%d images of %v, means %v, labels %x", j.images.Len(), j.images.Size(), j.images.Means(), h.Sum(nil)[:8])
-}
+// fingerprint tells one set of images from another.
+func fingerprint(s *dataset.Samples) string { return fmt.Sprintf("%x", s.Sum()) }
 
 // subBatch is what the network learns from at once.
 type subBatch struct {

@@ -37,6 +37,14 @@ func TestErrors(t *testing.T) {
 	outside := configuration(t, "network.json", strings.Replace(string(read(t, config)), `"epoch_id_max"`, `"weight_path": "../x", "epoch_id_max"`, 1))
 	colourful := configuration(t, "network.json", strings.NewReplacer("BARS", "CIFAR10", `"learning_parameters"`,
 		`"augmentation": {"jitter_brightness": 2e6}, "learning_parameters"`).Replace(string(read(t, config))))
+	plain := converttest.Digits()
+	plain.Layers = []convert.Layer{converttest.New(1).Conv(converttest.Window(8, 1), 1, 3)}
+	logits := filepath.Join(t.TempDir(), "logits.onnx")
+	bytes, err = convert.ToONNX(plain, convert.Options{})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(logits, bytes, 0o600))
+	occupied := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(occupied, "network.json"), []byte(`{"network_structure": {}}`), 0o600))
 	inactive := configuration(t, "network.json", strings.Replace(string(read(t, config)), `"loss_mode"`, `"learning_active": false, "loss_mode"`, 1))
 
 	for _, c := range []struct {
@@ -72,11 +80,15 @@ func TestErrors(t *testing.T) {
 		{"outside", []string{outside, "--data", data}, `weight_path "../x"`},
 		{"inactive", []string{inactive, "--data", data}, "learning_active is false"},
 		{"augmentation", []string{colourful, "--data", data}, "a jitter is 2e+06"},
+		{"mixture of logits", []string{logits, "--data", data, "--loss", "mixture"}, "use --loss cross-entropy"},
+		{"no epsilon_xy", []string{path, "--data", data, "--lr-epsilon-xy", "0.1"}, "no layer has an epsilon_xy that is trained"},
+		{"configuration there", []string{config, "--data", data, "-o", occupied}, "network.json: there already, and different"},
 		{"sampler", []string{path, "--data", data, "--sampler", "x"}, "--sampler"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, _, err := command(t, c.args...)
+			_, errOut, err := command(t, c.args...)
 			require.ErrorContains(t, err, c.want)
+			require.NotContains(t, errOut, "update 1", "found before training")
 		})
 	}
 }

@@ -15,20 +15,20 @@ func (j *job) tester(data []byte) (*runtime.Model, error) {
 	return runtime.New(data, runtime.Workers(j.workers), runtime.Spikes(j.testSpikes))
 }
 
-// testError returns which part of the test images the network does not get right,
-// in percent.
-func (s *session) testError(ctx context.Context) (float64, error) {
+// testNetwork finds which part of the test images the network does not get right,
+// for LastTest.
+func (s *session) testNetwork(ctx context.Context) error {
 	data, err := s.tuner.Bytes()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	m, err := s.tester(data)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	size, err := s.augment.Output(s.test.Size())
 	if err != nil {
-		return 0, err
+		return err
 	}
 	one := size.Channels * size.Height * size.Width
 	n, wrong := s.test.Len(), 0
@@ -40,16 +40,17 @@ func (s *session) testError(ctx context.Context) (float64, error) {
 		}
 		x, err := s.tensor(pixels[:count*one], count)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		out, err := m.Run(ctx, map[string]*runtime.Tensor{m.Inputs()[0].Name: x}, runtime.Seed(s.config.Seed), runtime.FirstImage(uint64(first)))
 		if err != nil {
-			return 0, err
+			return err
 		}
 		wrong += s.wrong(out[m.Outputs()[0].Name], first)
 		s.progress.Phase("testing", first+count, n)
 	}
-	return 100 * float64(wrong) / float64(n), nil
+	s.at.LastTest = &testResult{Error: 100 * float64(wrong) / float64(n), SubBatches: s.at.SubBatches, Images: s.testImages}
+	return nil
 }
 
 // wrong counts the images whose largest output is not that of their label; the

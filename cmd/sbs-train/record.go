@@ -125,6 +125,11 @@ func (s *session) trained(step int) (*convert.Network, error) {
 	return n, nil
 }
 
+// saveOptions says how the arrays are saved.
+func (j *job) saveOptions() pytorch.SaveOptions {
+	return pytorch.SaveOptions{Force: j.force, ArraysOnly: !j.places.configuration, EpsilonXYFolder: j.places.epsilonXY}
+}
+
 // save writes the model and, in a training by a configuration, the arrays.
 func (s *session) save(step int) error {
 	n, err := s.trained(step)
@@ -132,10 +137,7 @@ func (s *session) save(step int) error {
 		return err
 	}
 	if s.places.weights != "" {
-		_, err := pytorch.Save(s.places.weights, n, pytorch.SaveOptions{
-			Force: s.force, ArraysOnly: !s.places.configuration, EpsilonXYFolder: s.places.epsilonXY,
-		})
-		if err != nil {
+		if _, err := pytorch.Save(s.places.weights, n, s.saveOptions()); err != nil {
 			return err
 		}
 		s.force = s.force || s.places.configuration // the configuration says which step is the last
@@ -150,12 +152,13 @@ func (s *session) save(step int) error {
 	if err := atomicfile.Write(s.places.model, data); err != nil {
 		return fmt.Errorf("the model could not be written: %w", err)
 	}
+	s.at.Saved = s.at.SubBatches
 	return s.out.values(int64(s.at.SubBatches/s.config.SubBatches), n)
 }
 
 // trainsW reports whether a layer has weights that are trained.
-func (s *session) trainsW() bool {
-	return s.trains(s.config.FreezeW, func(l convert.Layer) bool {
+func (j *job) trainsW() bool {
+	return j.trains(j.config.FreezeW, func(l convert.Layer) bool {
 		layer, ok := l.(*convert.SbS)
 		_, conv := l.(*convert.Conv)
 		return conv || ok && !layer.Pooling
@@ -163,15 +166,15 @@ func (s *session) trainsW() bool {
 }
 
 // trainsEpsilonXY reports whether a layer has an epsilon_xy that is trained.
-func (s *session) trainsEpsilonXY() bool {
-	return s.config.Dialect == 1 && s.trains(s.config.FreezeEpsilonXY, func(l convert.Layer) bool {
+func (j *job) trainsEpsilonXY() bool {
+	return j.config.Dialect == 1 && j.trains(j.config.FreezeEpsilonXY, func(l convert.Layer) bool {
 		layer, ok := l.(*convert.SbS)
 		return ok && layer.EpsilonXY != nil
 	})
 }
 
-func (s *session) trains(frozen []string, has func(convert.Layer) bool) bool {
-	for i, l := range s.network.Layers {
+func (j *job) trains(frozen []string, has func(convert.Layer) bool) bool {
+	for i, l := range j.network.Layers {
 		if has(l) && !slices.Contains(frozen, layerName(i)) {
 			return true
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/internal/npy"
 	"github.com/spike-by-spike/sbs/internal/trainlog"
 )
 
@@ -170,11 +172,67 @@ func TestMoreEpochs(t *testing.T) {
 	require.Contains(t, out, "wrote")
 }
 
+// TestOtherEnd goes on with a training to an end that it has passed, and to one
+// where it was neither saved nor tested.
+func TestOtherEnd(t *testing.T) {
+	data, path := bars(t, 96, 24), model(t, convert.Options{})
+	dir := t.TempDir()
+	one, two := filepath.Join(dir, "one.onnx"), filepath.Join(dir, "two.onnx")
+	args := []string{path, "--data", data, "--lr-schedule", "constant", "--save-every", "10", "--test-every", "2"}
+	want, _ := must(t, append(args, "-o", one, "--epochs", "3", "--quiet")...)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	var out bytes.Buffer
+	require.ErrorContains(t, run(ctx, append(args, "-o", two, "--epochs", "10"), &out, &stopper{cancel: cancel, after: "epoch 2:"}), "interrupted")
+	require.NoFileExists(t, two)
+	_, _, err := command(t, append(args, "-o", two, "--epochs", "2", "--resume")...)
+	require.ErrorContains(t, err, "has gone through the images 3 times already: give more --epochs")
+	got, _ := must(t, append(args, "-o", two, "--epochs", "3", "--resume", "--quiet")...)
+	require.Equal(t, read(t, one), read(t, two))
+	require.Equal(t, strings.ReplaceAll(want, "one", "two"), got)
+}
+
+// TestOtherImages goes on with other images than before.
+func TestOtherImages(t *testing.T) {
+	data, path := bars(t, 96, 24), model(t, convert.Options{})
+	args := []string{path, "--data", data, "-o", filepath.Join(t.TempDir(), "a.onnx"), "--lr-schedule", "constant", "--quiet"}
+	out, _ := must(t, args...)
+	require.Contains(t, out, "(24 images)")
+	out, _ = must(t, append(args, "--resume", "--no-test")...)
+	require.NotContains(t, out, "test accuracy")
+	out, _ = must(t, append(args, "--resume", "--test", filepath.Join(bars(t, 10, 7), "TestPatternStorage.npy"))...)
+	require.Contains(t, out, "(7 images)")
+
+	// The same labels and means, but each image upside down.
+	patterns := filepath.Join(data, "TrainPatternStorage.npy")
+	a, err := npy.ReadFile(os.DirFS(data), filepath.Base(patterns), 96*144)
+	require.NoError(t, err)
+	pixels := a.Data.([]float32)
+	for image := range slices.Chunk(pixels, 144) {
+		slices.Reverse(image)
+	}
+	array(t, patterns, a.Shape, pixels)
+	_, _, err = command(t, append(args, "--epochs", "2", "--resume")...)
+	require.ErrorContains(t, err, "what changed: the training images")
+}
+
+// TestPerfect checks that a checkpoint remembers a test without an error.
+func TestPerfect(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "checkpoint")
+	want := &checkpoint{Position: position{Untold: true, LastTest: &testResult{}}}
+	require.NoError(t, writeCheckpoint(path, want))
+	got, err := readCheckpoint(path)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}
+
 // TestInterruptedBefore checks what is said when there was nothing yet.
 func TestInterruptedBefore(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out bytes.Buffer
 	err := run(ctx, []string{model(t, convert.Options{}), "--data", bars(t, 24, 0)}, &out, &out)
-	require.ErrorContains(t, err, "interrupted")
+	require.ErrorContains(t, err, "there is nothing to resume")
+	err = run(ctx, []string{model(t, convert.Options{}), "--data", bars(t, 24, 0), "--resume"}, &out, &out)
+	require.ErrorContains(t, err, "--resume is as good as before")
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/importers/pytorch"
+	"github.com/spike-by-spike/sbs/internal/tfevents"
 	"github.com/spike-by-spike/sbs/internal/trainlog"
 	"github.com/spike-by-spike/sbs/runtime"
 	"github.com/spike-by-spike/sbs/train"
@@ -25,6 +27,8 @@ type session struct {
 	settings map[string]string
 	at       position
 	end      int // sub-batches of the whole training
+
+	testImages string // their fingerprint
 
 	out      *recorder
 	progress *trainlog.Progress
@@ -40,7 +44,7 @@ const saveAfter = 30 * time.Second
 func (f *flags) train(ctx context.Context, stdout, stderr io.Writer, path string) error {
 	j, err := f.newJob(ctx, path)
 	if err != nil {
-		return interrupted(ctx, err)
+		return f.interrupted(ctx, err)
 	}
 	f.print(stderr, j)
 	s, err := f.begin(j)
@@ -69,11 +73,14 @@ func (f *flags) train(ctx context.Context, stdout, stderr io.Writer, path string
 	return s.result(stdout)
 }
 
-func interrupted(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return errors.New("interrupted before training began: there is nothing to resume")
+func (f *flags) interrupted(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() == nil:
+		return err
+	case f.resume:
+		return errors.New("interrupted before training went on: --resume is as good as before")
 	}
-	return err
+	return errors.New("interrupted before training began: there is nothing to resume")
 }
 
 // resumeCommand is the command line that goes on with this training.
@@ -123,6 +130,7 @@ func (f *flags) begin(j *job) (*session, error) {
 		if _, err := j.tester(data); err != nil {
 			return nil, fmt.Errorf("for testing: %w", err)
 		}
+		s.testImages = fingerprint(j.test)
 	}
 	last := newTraining
 	if f.resume {
@@ -143,32 +151,52 @@ func croppedSize(n *convert.Network) (convert.Size, error) {
 	return convert.Preprocessing{Crop: n.Preprocessing.Crop}.Output(n.Input)
 }
 
-// clear makes sure that no other training is in the way.
+// clear makes sure that no other training is in the way, and that the first save
+// will do: before hours of training.
 func (f *flags) clear(j *job) error {
-	if err := os.MkdirAll(j.places.log, 0o755); err != nil {
-		return err
+	old, err := j.oldLog()
+	if err == nil && !f.force {
+		err = j.vacant(old)
 	}
-	// TensorBoard would show the events of both trainings as one.
-	events, err := filepath.Glob(filepath.Join(j.places.log, "events.out.tfevents.*"))
 	if err != nil {
 		return err
 	}
-	for _, path := range append(events, j.places.checkpoint(), j.places.metrics()) {
-		_, err := os.Stat(path)
-		switch {
-		case errors.Is(err, os.ErrNotExist):
-		case err != nil:
+	if j.places.weights != "" {
+		first, opt := *j.network, j.saveOptions()
+		first.Step, opt.Check = max(first.Step, 0)+1, true
+		if _, err := pytorch.Save(j.places.weights, &first, opt); err != nil {
 			return err
-		case !f.force:
-			return fmt.Errorf("%s: there is a training already; go on with it with --resume, start anew with --force, or give another --output", path)
-		default:
-			if err := os.Remove(path); err != nil {
-				return err
-			}
 		}
 	}
-	if f.force {
-		return nil
+	for _, path := range old {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	return os.MkdirAll(j.places.log, 0o755)
+}
+
+// oldLog returns the files that another training left for --resume and for
+// TensorBoard, which would show both as one.
+func (j *job) oldLog() ([]string, error) {
+	entries, err := os.ReadDir(j.places.log)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	var old []string
+	for _, e := range entries {
+		path := filepath.Join(j.places.log, e.Name())
+		if path == j.places.checkpoint() || path == j.places.metrics() || strings.HasPrefix(e.Name(), tfevents.Prefix) {
+			old = append(old, path)
+		}
+	}
+	return old, nil
+}
+
+// vacant reports whether a training can begin where these files are.
+func (j *job) vacant(oldLog []string) error {
+	if len(oldLog) > 0 {
+		return fmt.Errorf("%s: there is a training already; go on with it with --resume, start anew with --force, or give another --output", oldLog[0])
 	}
 	if j.places.weights != "" {
 		// Weights of two trainings would be mixed.
@@ -196,10 +224,17 @@ func (s *session) restore() error {
 	if c.Position.SubBatches < 0 || c.Position.Update.Images < 0 {
 		return fmt.Errorf("%s is damaged: start anew with --force", path)
 	}
+	if c.Position.SubBatches > s.end {
+		return fmt.Errorf("%s is of a training that has gone through the images %.4g times already: give more --epochs, or start anew with --force",
+			path, float64(c.Position.SubBatches)/float64(s.perEpoch()))
+	}
 	if err := s.tuner.Restore(c.Tuner); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	s.at, s.seconds = c.Position, c.Position.Seconds
+	if t := s.at.LastTest; t != nil && t.Images != s.testImages {
+		s.at.LastTest, s.at.Untold = nil, false
+	}
 	return nil
 }
 
@@ -210,6 +245,15 @@ func (s *session) updates() int {
 		n--
 	}
 	return n
+}
+
+// step returns the number of updates or epochs that are behind the weights, the
+// epoch under way too.
+func (s *session) step() int {
+	if s.byUpdates {
+		return s.at.SubBatches / s.config.SubBatches
+	}
+	return (s.at.SubBatches + s.perEpoch() - 1) / s.perEpoch()
 }
 
 // epochs returns the number of epochs that are done and recorded.
@@ -245,6 +289,27 @@ func (s *session) run(ctx context.Context) error {
 		if err := s.conclude(ctx); err != nil {
 			return err
 		}
+	}
+	return s.complete(ctx)
+}
+
+// complete tests and saves what has come to the end without it: by another number
+// of epochs, or with other test images than before.
+func (s *session) complete(ctx context.Context) error {
+	test := s.test != nil && (s.at.LastTest == nil || s.at.LastTest.SubBatches < s.at.SubBatches)
+	save := s.at.Saved < s.at.SubBatches
+	if test {
+		if err := s.testNetwork(ctx); err != nil {
+			return err
+		}
+	}
+	if save {
+		if err := s.save(s.step()); err != nil {
+			return err
+		}
+	}
+	if test || save {
+		return s.checkpoint()
 	}
 	return nil
 }
@@ -306,22 +371,23 @@ func (s *session) conclude(ctx context.Context) error {
 	if s.at.Record == nil && !s.at.EpochDone {
 		return nil
 	}
-	last := s.at.SubBatches >= s.end
-	step := s.epochs() + 1
+	last, step := s.at.SubBatches >= s.end, s.step()
 	due := s.at.EpochDone
 	if s.byUpdates {
-		step, due = s.updates()+1, s.at.Record != nil
+		due = s.at.Record != nil
 	}
-	if s.test != nil && s.at.Tested == nil && (last || due && step%s.testEvery == 0) {
-		e, err := s.testError(ctx)
-		if err != nil {
+	if s.test != nil && (last || due && step%s.testEvery == 0) {
+		if err := s.testNetwork(ctx); err != nil {
 			return err
 		}
-		s.at.Tested, s.at.LastTest = &e, &e
+		s.at.Untold = true
 	}
 	save := last || due && step%s.saveEvery == 0
 	if r := s.at.Record; r != nil {
-		r.TestError, s.at.Tested = s.at.Tested, nil
+		if s.at.Untold {
+			e := s.at.LastTest.Error
+			r.TestError, s.at.Untold = &e, false
+		}
 		if err := s.out.update(*r); err != nil {
 			return err
 		}
@@ -349,7 +415,7 @@ func (s *session) summarize() {
 	e := s.at.Epoch
 	line := fmt.Sprintf("epoch %d: loss %.4g  accuracy %.2f %%", s.epochs(), e.loss(), 100-e.error())
 	if s.at.LastTest != nil {
-		line += fmt.Sprintf("  test %.2f %%", 100-*s.at.LastTest)
+		line += fmt.Sprintf("  test %.2f %%", 100-s.at.LastTest.Error)
 	}
 	s.progress.Printf("%s  %s", line, time.Duration(s.elapsed()*float64(time.Second)).Round(time.Second))
 }
@@ -370,7 +436,7 @@ func (s *session) checkpoint() error {
 // result says what came of it.
 func (s *session) result(stdout io.Writer) error {
 	if s.at.LastTest != nil {
-		fmt.Fprintf(stdout, "test accuracy %.2f %% (%d images)\n", 100-*s.at.LastTest, s.test.Len())
+		fmt.Fprintf(stdout, "test accuracy %.2f %% (%d images)\n", 100-s.at.LastTest.Error, s.test.Len())
 	}
 	if s.places.weights != "" {
 		fmt.Fprintf(stdout, "wrote %s\n", s.places.weights)

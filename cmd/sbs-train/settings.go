@@ -72,7 +72,7 @@ func (f *flags) settle(j *job) error {
 	c.RateW, c.RateEpsilonXY = cmp.Or(f.rate, c.RateW), cmp.Or(f.rateEpsilonXY, c.RateEpsilonXY)
 	c.SubBatches, j.batch = cmp.Or(f.perUpdate, c.SubBatches), cmp.Or(f.batch, j.batch)
 	j.testEvery, j.testSpikes = cmp.Or(f.testEvery, j.testEvery), f.testSpikes
-	if scratch && f.test == "" && !t.Test {
+	if scratch && !t.Test && f.test == "" && !f.set.Changed("test-every") && !f.set.Changed("test-spikes") {
 		f.noTest = true
 	}
 	j.batch = min(j.batch, j.images.Len())
@@ -94,7 +94,12 @@ func (f *flags) settle(j *job) error {
 	if err := j.setLayers(f.freeze, scratch); err != nil {
 		return err
 	}
-	j.setLoss(f.loss)
+	if f.rateEpsilonXY > 0 && !j.trainsEpsilonXY() {
+		return errors.New("--lr-epsilon-xy is of no use: no layer has an epsilon_xy that is trained")
+	}
+	if err := j.setLoss(f.loss); err != nil {
+		return err
+	}
 	return f.setSchedule(j, scratch)
 }
 
@@ -156,17 +161,22 @@ func (j *job) setLayers(freeze []string, scratch bool) error {
 }
 
 // setLoss decides what is minimized.
-func (j *job) setLoss(flag string) {
+func (j *job) setLoss(flag string) error {
 	t := j.training
 	last := j.network.Layers[len(j.network.Layers)-1]
 	cross := t.LossMode == 1 || t.Dialect == 2 && !isSbS(last)
 	if flag != "" {
 		cross = flag == lossCrossEntropy
 	}
+	if _, conv := last.(*convert.Conv); conv && !cross {
+		return fmt.Errorf("--loss %s compares probabilities, and the network ends with a convolution, whose outputs can be negative: use --loss %s",
+			lossMixture, lossCrossEntropy)
+	}
 	j.config.Loss = train.Loss{Kind: train.Mixture, MSE: t.LossMSE, KL: t.LossKLDiv, Sum: t.Dialect == 2}
 	if cross {
 		j.config.Loss = train.Loss{Kind: train.CrossEntropy}
 	}
+	return nil
 }
 
 // setSchedule decides how the learning rates change.
@@ -239,7 +249,7 @@ func (j *job) settings(start string) (map[string]string, error) {
 	}
 	return map[string]string{
 		"the model or configuration, or its --spikes, --sampler, --epsilon-schedule or --epsilon-0": start,
-		"the training images":  j.fingerprint(),
+		"the training images":  fingerprint(j.images),
 		"--batch":              fmt.Sprint(j.batch),
 		"--batches-per-update": fmt.Sprint(j.config.SubBatches),
 		"--lr":                 fmt.Sprint(j.config.RateW),

@@ -440,3 +440,32 @@ func TestConvolutions(t *testing.T) {
 func TestResumeCommand(t *testing.T) {
 	require.Equal(t, "sbs-train 'a b' --x '' 'it'\\''s' --resume", (&flags{args: []string{"a b", "--x", "", "it's", "--resume", "--force"}}).resumeCommand())
 }
+
+// TestTestedAtTheEnd trains on so few images that updates and epochs end apart: the
+// accuracy must be that of the model that is written.
+func TestTestedAtTheEnd(t *testing.T) {
+	data, path := bars(t, 100, 200), model(t, convert.Options{})
+	dir := t.TempDir()
+	for _, epochs := range []string{"2", "3"} {
+		out := filepath.Join(dir, epochs+".onnx")
+		told, _ := must(t, path, "--data", data, "-o", out, "--epochs", epochs, "--lr", "0.9", "--lr-schedule", "constant", "--quiet")
+		truth, _ := must(t, out, "--data", data, "-o", filepath.Join(dir, "again"+epochs+".onnx"), "--lr", "1e-30", "--quiet")
+		accuracy, _, _ := strings.Cut(told, "\n")
+		require.Contains(t, truth, accuracy)
+	}
+}
+
+// TestForceElsewhere checks that --force removes the files of this training only,
+// even if its name could be taken for a pattern.
+func TestForceElsewhere(t *testing.T) {
+	data, path := bars(t, 48, 0), model(t, convert.Options{})
+	dir := t.TempDir()
+	must(t, path, "--data", data, "-o", filepath.Join(dir, "run1.onnx"), "--quiet")
+	for _, name := range []string{"run[1].onnx", "run[1.onnx"} {
+		must(t, path, "--data", data, "-o", filepath.Join(dir, name), "--quiet")
+		must(t, path, "--data", data, "-o", filepath.Join(dir, name), "--quiet", "--force")
+	}
+	events, err := filepath.Glob(filepath.Join(dir, "run1-log", "events*"))
+	require.NoError(t, err)
+	require.Len(t, events, 1)
+}

@@ -25,6 +25,7 @@ import (
 type SaveOptions struct {
 	Force      bool // replace files that hold something else
 	ArraysOnly bool // leave the configuration alone
+	Check      bool // find out whether it would succeed, and write nothing
 
 	// EpsilonXYFolder is the folder of the EpsXY files; "" means EpsXY beside the
 	// weights, or the folder there that they were read from.
@@ -348,6 +349,9 @@ func (s *saver) write() error {
 			others = append(others[:10], fmt.Sprintf("and %d more", n-10))
 		}
 		return fmt.Errorf("%s: there already, and different; nothing was written: choose another folder or step, or have them replaced with --force", strings.Join(others, ", "))
+	}
+	if s.options.Check {
+		return nil
 	}
 	for i, f := range s.files {
 		if s.done[i].Kept {

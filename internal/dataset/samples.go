@@ -2,9 +2,12 @@ package dataset
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/spike-by-spike/sbs/internal/parallel"
 )
@@ -115,6 +118,22 @@ func (s *Samples) Pixels(i int, dst []float32) {
 	for k, v := range s.bytes[i*n:][:n] {
 		dst[k] = float32(v) / math.MaxUint8
 	}
+}
+
+// Sum is a SHA-256 of the size, the labels and the values of all images.
+func (s *Samples) Sum() [sha256.Size]byte {
+	h := sha256.New()
+	// A hash takes everything.
+	_, _ = fmt.Fprintln(h, s.size, s.labels)
+	_, _ = h.Write(s.bytes)
+	var block [4 << 10]byte
+	for values := range slices.Chunk(s.floats, len(block)/4) {
+		for i, v := range values {
+			binary.LittleEndian.PutUint32(block[4*i:], math.Float32bits(v))
+		}
+		_, _ = h.Write(block[:4*len(values)])
+	}
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 // Means returns the mean of each channel over all images, which PyTorch-SbS's

@@ -165,3 +165,29 @@ func TestSamplesOfPictures(t *testing.T) {
 	_, err = loaded(t, write(t, map[string][]byte{"a.png": grayPNG(t, 1)}), Options{Subset: Training})
 	require.ErrorContains(t, err, "a.png has no label")
 }
+
+func TestSum(t *testing.T) {
+	bytes := func() *Samples {
+		return &Samples{size: Size{Channels: 1, Height: 1, Width: 2}, bytes: []uint8{1, 2, 3, 4}, labels: []int{0, 1}}
+	}
+	floats := func() *Samples {
+		s := &Samples{size: Size{Channels: 1, Height: 1, Width: 1}, floats: make([]float32, 1500), labels: make([]int, 1500)}
+		s.floats[1024], s.floats[1499] = 1, 2
+		return s
+	}
+	require.Equal(t, bytes().Sum(), bytes().Sum())
+	require.Equal(t, floats().Sum(), floats().Sum())
+	sums := map[[32]byte]bool{bytes().Sum(): true, floats().Sum(): true}
+	for _, change := range []func(b, f *Samples){
+		func(b, f *Samples) { b.bytes[0], b.bytes[1] = 2, 1; f.floats[0], f.floats[1024] = 1, 0 },
+		func(b, f *Samples) { b.labels[1] = 2; f.labels[1499] = 1 },
+		func(b, f *Samples) { b.size.Height, b.size.Width = 2, 1; f.floats[1499] = 3 },
+	} {
+		b, f := bytes(), floats()
+		change(b, f)
+		for _, sum := range [][32]byte{b.Sum(), f.Sum()} {
+			require.NotContains(t, sums, sum)
+			sums[sum] = true
+		}
+	}
+}

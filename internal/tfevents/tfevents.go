@@ -25,6 +25,9 @@ import (
 // that more events follow.
 const flushAfter = 10 * time.Second
 
+// Prefix begins the name of every event file.
+const Prefix = "events.out.tfevents."
+
 // Writer writes one event file. It is not safe for concurrent use. Events reach
 // the file when ten seconds have passed since others did, at Flush and at Close;
 // after the first error every call returns it.
@@ -80,7 +83,7 @@ func newFile(folder string, now time.Time) (*os.File, error) {
 		}
 		return r
 	}, host)
-	path := filepath.Join(folder, fmt.Sprintf("events.out.tfevents.%010d.%s", now.Unix(), host))
+	path := filepath.Join(folder, fmt.Sprintf("%s%010d.%s", Prefix, now.Unix(), host))
 	name := path
 	for i := 1; ; i++ {
 		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)

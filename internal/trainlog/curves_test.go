@@ -72,6 +72,7 @@ func TestFewCurves(t *testing.T) {
 		"one":              {{Update: 1, Loss: 2, TrainError: 90}},
 		"zeros":            {{Update: 1}, {Update: 2}},
 		"constant":         {{Update: 7, Loss: 1, TrainError: 1}, {Update: 1e15, Loss: 1, TrainError: 1}},
+		"largest":          {{Update: 1, Loss: 1}, {Update: 2, Loss: maxValue}},
 		"negative":         {{Update: 1, Loss: -1, TrainError: 1}, {Update: 2, Loss: -1e30, TrainError: 0}},
 		"large":            {{Update: 1, Loss: math.MaxFloat64}, {Update: 2, Loss: math.SmallestNonzeroFloat64}},
 		"rates of 0":       {{Update: 1, LearningRateW: pointer(0)}, {Update: 2, LearningRateEpsilonXY: pointer(0)}},

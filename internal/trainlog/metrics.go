@@ -37,7 +37,10 @@ type Record struct {
 	LearningRateEpsilonXY *float64 `json:"learning_rate_epsilon_xy,omitempty"`
 }
 
-// check returns an error about a number that JSON does not have.
+// maxValue bounds all numbers: curves need some room above.
+const maxValue = 1e300
+
+// check returns an error about a number that JSON does not have, or curves.
 func (r Record) check() error {
 	numbers := []struct {
 		name  string
@@ -47,7 +50,7 @@ func (r Record) check() error {
 		{"learning rate of W", r.LearningRateW}, {"learning rate of epsilon_xy", r.LearningRateEpsilonXY},
 	}
 	for _, n := range numbers {
-		if n.value != nil && (math.IsNaN(*n.value) || math.IsInf(*n.value, 0)) {
+		if n.value != nil && !(math.Abs(*n.value) <= maxValue) {
 			return fmt.Errorf("the %s of update %d is %v: the training diverged, a smaller learning rate may help", n.name, r.Update, *n.value)
 		}
 	}
@@ -205,6 +208,9 @@ func parseMetrics(content []byte, last int64) (records []Record, length int64, e
 		}
 		if r.Update > maxUpdate {
 			return nil, 0, fmt.Errorf("line %d has update %d, more than %d", number, r.Update, int64(maxUpdate))
+		}
+		if err := r.check(); err != nil {
+			return nil, 0, fmt.Errorf("line %d: %w", number, err)
 		}
 		if r.Update > last {
 			return records, length, nil

@@ -109,6 +109,7 @@ func TestMetricsErrors(t *testing.T) {
 		line("-1"):                      "line 1 has update -1",
 		line("9000000000000000000"):     "line 1 has update 9000000000000000000, more than",
 		line("1") + "\n" + line("2"):    "line 2 is no record",
+		line(`1,"loss":1.7e308`):        "line 1: the loss of update 1 is 1.7e+308",
 		strings.Repeat("x", 100) + "\n": "line 1 is no record",
 	} {
 		require.NoError(t, os.WriteFile(path, []byte(content), 0o644))
