@@ -98,7 +98,7 @@ fuzz:
 bench:
 	go test ./... -run '^$$' -bench .
 
-# The published networks against their published accuracy: see .ci/conformance.
+# The published networks, and those of models/, against their accuracy: see .ci/conformance.
 conformance: build
 	.ci/conformance 1000
 

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/importers/pytorch"
+)
+
+// TestShippedNetworks checks that the networks trained for this repository have
+// the files that their cards describe, and know the images beside them.
+func TestShippedNetworks(t *testing.T) {
+	for name, accuracy := range map[string]string{
+		"mnist":         "accuracy 100.00 % (30 of 30)",
+		"fashion-mnist": "accuracy 93.33 % (28 of 30)",
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := filepath.Join("../../models", name)
+			card, err := os.ReadFile(filepath.Join(folder, "README.md"))
+			require.NoError(t, err)
+			files, err := filepath.Glob(filepath.Join(folder, "Weights/*"))
+			require.NoError(t, err)
+			require.Len(t, files, 4)
+			for _, path := range files {
+				data, err := os.ReadFile(path)
+				require.NoError(t, err)
+				require.Contains(t, string(card), fmt.Sprintf("| Weights/%s | %x |\n", filepath.Base(path), sha256.Sum256(data)))
+			}
+
+			n, report, err := pytorch.Load(pytorch.Options{Weights: filepath.Join(folder, "Weights"), Step: -1})
+			require.NoError(t, err)
+			require.Empty(t, report.Warnings)
+			out, _, err := command(t, save(t, n, convert.Options{}), filepath.Join(folder, "images"), "--sampler", "low-discrepancy", "--quiet")
+			require.NoError(t, err)
+			require.Contains(t, out, accuracy)
+		})
+	}
+}
