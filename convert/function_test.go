@@ -216,3 +216,18 @@ func TestOptionsErrors(t *testing.T) {
 		require.ErrorContains(t, err, c.want)
 	}
 }
+
+// TestManyOnes has a layer that would need too many ones for an epsilon_xy.
+func TestManyOnes(t *testing.T) {
+	m := converttest.New(1)
+	small := m.SbS(converttest.Window(1, 8200), 2, 3, 4)
+	small.EpsilonXY = m.Tensor(0.1, 1, 1, 1)
+	n := &convert.Network{
+		Input:  convert.Size{Channels: 1, Height: 8200, Width: 8200},
+		Layers: []convert.Layer{m.SbS(converttest.Window(1, 1), 1, 2, 4), small},
+	}
+	_, err := convert.ToONNX(n, convert.Options{})
+	require.ErrorContains(t, err, "convert without a function body")
+	_, err = convert.ToONNX(n, convert.Options{Body: convert.BodyNone})
+	require.NoError(t, err)
+}

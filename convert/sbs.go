@@ -68,6 +68,11 @@ func (l *SbS) write(w *writer, in value) (value, error) {
 	case l.EpsilonXY != nil:
 		all[2] = w.tensor("epsilon_xy", l.EpsilonXY)
 	case w.features.epsilonXY && w.options.Body == BodyFunction:
+		if out.Height > (maxNeutral-w.neutral)/out.Width {
+			return value{}, fmt.Errorf("the function that it shares with layers that have an epsilon_xy wants one of %dx%d ones, after %d in other layers: "+
+				"at most %d in all; convert without a function body", out.Height, out.Width, w.neutral, maxNeutral)
+		}
+		w.neutral += out.Height * out.Width
 		all[2] = w.floats(neutralEpsilonXY, []int{out.Height, out.Width}, slices.Repeat([]float32{1}, out.Height*out.Width))
 	}
 	if w.options.Body == BodyInline {
@@ -91,6 +96,9 @@ func (l *SbS) doc(in, out Size) string {
 // neutralEpsilonXY is the step of an epsilon_xy of ones: a layer that has none gets
 // it where it shares a function with layers that have one.
 const neutralEpsilonXY = "no_epsilon_xy"
+
+// maxNeutral bounds the elements of all of these together: 256 MB.
+const maxNeutral = 1 << 26
 
 // given adds the model's input for given spikes or uniforms of a layer, and returns
 // its name, "" when there is none.

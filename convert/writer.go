@@ -26,6 +26,8 @@ type writer struct {
 	last  *SbS   // the SbS layer before it, if there is one
 	lastW string // and the name of its weights
 	err   error
+
+	neutral int // elements of neutralEpsilonXY so far
 }
 
 // nodeSpec is a node to be added. Without step it is the layer's only or last

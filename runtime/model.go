@@ -3,13 +3,13 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 
 	"github.com/spike-by-spike/sbs/internal/onnx"
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/sbs"
@@ -70,8 +70,9 @@ type Model struct {
 
 	metadata    map[string]string
 	injectable  map[string]bool // the names of nodes that draw random numbers
-	source      []byte          // the file
-	options     []Option        // that it was loaded with
+	sbsNodes    int
+	source      []byte   // the file
+	options     []Option // that it was loaded with
 	pool        *parallel.Pool
 	memoryLimit int64
 	frames      sync.Pool // of *frame
@@ -127,11 +128,14 @@ func PreferFunctions() Option { return func(c *config) { c.preferFunctions = tru
 // Open loads the model in a file. Tensors may be in other files of the same folder or
 // below it (ONNX's external data).
 func Open(path string, opts ...Option) (*Model, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
+	pb, data, err := onnx.ReadFile(path)
+	if _, ok := err.(*fs.PathError); ok { // not wrapped: it is about the file itself
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
-	m, err := load(data, filepath.Dir(path), opts)
+	if err != nil {
+		return nil, fmt.Errorf("runtime: %w: %w", ErrModel, err)
+	}
+	m, err := load(pb, data, opts)
 	if err != nil {
 		return nil, fmt.Errorf("%s: runtime: %w: %w", path, ErrModel, err)
 	}
@@ -141,35 +145,22 @@ func Open(path string, opts ...Option) (*Model, error) {
 // New loads a model from the bytes of an ONNX file that needs no other file. It keeps
 // them: they must not be modified.
 func New(data []byte, opts ...Option) (*Model, error) {
-	m, err := load(data, "", opts)
+	pb, err := onnx.Unmarshal(data)
+	var m *Model
+	if err == nil {
+		m, err = load(pb, data, opts)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("runtime: %w: %w", ErrModel, err)
 	}
 	return m, nil
 }
 
-// load loads a model; folder is where its other files are, if it may have any.
-func load(data []byte, folder string, opts []Option) (*Model, error) {
+// load makes a model of the message that the bytes encode.
+func load(pb *onnxpb.ModelProto, data []byte, opts []Option) (*Model, error) {
 	c := config{memoryLimit: defaultMemoryLimit}
 	for _, o := range opts {
 		o(&c)
-	}
-	pb, err := onnx.Unmarshal(data)
-	if err != nil {
-		return nil, err
-	}
-	if tensors := onnx.External(pb); folder != "" && len(tensors) > 0 {
-		root, err := os.OpenRoot(folder) // no link leads out of it
-		if err != nil {
-			return nil, err
-		}
-		defer root.Close() //nolint:errcheck // only read
-		if err := onnx.ReadExternal(tensors, root.FS()); err != nil {
-			return nil, err
-		}
-		if data, err = onnx.Marshal(pb); err != nil { // all in one, for who writes it again
-			return nil, err
-		}
 	}
 	m, err := compile(pb, c)
 	if err != nil {
@@ -184,6 +175,10 @@ func (m *Model) Inputs() []ValueInfo { return append([]ValueInfo(nil), m.inputs.
 
 // Outputs describes the outputs that Run returns.
 func (m *Model) Outputs() []ValueInfo { return append([]ValueInfo(nil), m.outputs...) }
+
+// SbSNodes returns the number of SbS nodes, which Spikes, Sampler, EpsilonSchedule and
+// Epsilon0 change. A network may also have such layers as standard operators.
+func (m *Model) SbSNodes() int { return m.sbsNodes }
 
 // Metadata returns the model's metadata properties.
 func (m *Model) Metadata() map[string]string { return maps.Clone(m.metadata) }

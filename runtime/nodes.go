@@ -246,6 +246,7 @@ func (s *scope) attributes(n *onnxpb.NodeProto) (ops.Attributes, error) {
 	}
 	if domainOf(n.GetDomain()) == sbs.Domain {
 		s.k.replace(attrs)
+		s.k.m.sbsNodes++
 	}
 	return attrs, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/atomicfile"
 	"github.com/spike-by-spike/sbs/internal/dynamics"
+	"github.com/spike-by-spike/sbs/internal/onnx"
 )
 
 const long = `Turns a folder of PyTorch-SbS weights (Weight_L*_S*.npy, and the network's
@@ -67,6 +68,12 @@ func newCommand() *cobra.Command {
 			switch {
 			case f.info && f.dot:
 				return errors.New("--info and --dot: one at a time")
+			case f.info || f.dot:
+				if err := onlyFlags(cmd, "of the conversion", "info", "dot"); err != nil {
+					return err
+				}
+			}
+			switch {
 			case f.info:
 				return describe(cmd.OutOrStdout(), args[0])
 			case f.dot:
@@ -152,7 +159,7 @@ func onlyFlags(cmd *cobra.Command, whose string, names ...string) error {
 
 // save turns a model into a folder.
 func (f *flags) save(stdout, stderr io.Writer, path, weights string) error {
-	data, err := os.ReadFile(path)
+	_, data, err := onnx.ReadFile(path)
 	if err != nil {
 		return err
 	}
@@ -206,9 +213,17 @@ func (f *flags) convert(stdout, stderr io.Writer, weights, path string) error {
 	if err != nil {
 		return err
 	}
-	d.Apply(n)
+	if err := d.Apply(n); err != nil {
+		return err
+	}
+	if (f.Spikes > 0 || f.inject != "") && !dynamics.Spiking(n) {
+		return errors.New("--spikes and --inject are about SbS layers, and the network has none")
+	}
 	opt, err := f.options()
 	if err != nil {
+		return err
+	}
+	if err := notRead(report, path); err != nil {
 		return err
 	}
 	data, err := convert.ToONNX(n, opt)
@@ -229,6 +244,25 @@ func (f *flags) convert(stdout, stderr io.Writer, weights, path string) error {
 	}
 	_, err = fmt.Fprintf(stdout, "wrote %s (%s)\n", path, byteCount(len(data)))
 	return err
+}
+
+// notRead reports whether a path is none of the files that the network was read
+// from.
+func notRead(report *pytorch.Report, path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil // there is nothing to lose
+	}
+	files := slices.Clone(report.Configuration)
+	for _, l := range report.Layers {
+		files = append(files, l.Files...)
+	}
+	for _, file := range files {
+		if other, err := os.Stat(file); err == nil && os.SameFile(info, other) {
+			return fmt.Errorf("%s is a file of the network: give another name to the model", path)
+		}
+	}
+	return nil
 }
 
 // options says how to write the model.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops/sbs"
@@ -115,6 +116,8 @@ func TestRefused(t *testing.T) {
 		{"info and dot", []string{"--info", "--dot", path}, "one at a time"},
 		{"dot of nothing", []string{"--dot"}, "--dot takes one model"},
 		{"dot of no file", []string{"--dot", path}, "no such file"},
+		{"a flag beside info", []string{"--info", path, "--spikes", "3"}, "--spikes: a flag of the conversion"},
+		{"a flag beside dot", []string{"--dot", path, "--decompose"}, "--decompose: a flag of the conversion"},
 		{"unknown flag", []string{weights, path, "--frobnicate"}, "unknown flag"},
 		{"unwritable", []string{weights, filepath.Join(dir, "missing", "model.onnx")}, "the model could not be written"},
 	} {
@@ -289,4 +292,68 @@ func TestBack(t *testing.T) {
 	out, _, err = command(t, "--info", model)
 	require.NoError(t, err)
 	require.Contains(t, out, "\ntraining: MNIST, 0 of 2 layers trainable, 1 batches of 500 for an update, 0.5 MSE + 1 KL, Adam with learning rate 0.001")
+}
+
+// TestOverItself names a file of the network for the model.
+func TestOverItself(t *testing.T) {
+	folder := t.TempDir()
+	require.NoError(t, os.CopyFS(folder, os.DirFS(filepath.Dir(weights))))
+	for _, name := range []string{"network.json", "Weights/Weight_L0_S0.npy"} {
+		path := filepath.Join(folder, name)
+		want, err := os.ReadFile(path)
+		require.NoError(t, err)
+		_, _, err = command(t, filepath.Join(folder, "Weights"), path)
+		require.ErrorContains(t, err, name+" is a file of the network: give another name to the model")
+		got, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(want, got))
+	}
+}
+
+// TestNoSpikes has flags for spikes meet a network without any.
+func TestNoSpikes(t *testing.T) {
+	m := converttest.New(1)
+	n := &convert.Network{
+		Name: "plain", Dialect: 2, Input: convert.Size{Channels: 1, Height: 28, Width: 28},
+		Preprocessing: convert.Preprocessing{Crop: 2, Offset: 1e-20},
+		Layers:        []convert.Layer{m.Conv(converttest.Window(24, 1), 1, 10)},
+	}
+	folder := filepath.Join(t.TempDir(), "Weights")
+	_, err := pytorch.Save(folder, n, pytorch.SaveOptions{})
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	for _, flag := range []string{"--spikes=3", "--inject=spikes", "--sampler=iid", "--epsilon-0=0.5"} {
+		_, _, err := command(t, folder, path, "--input", "1x28x28", flag)
+		require.ErrorContains(t, err, "are about SbS layers, and the network has none")
+	}
+	_, _, err = command(t, folder, path, "--input", "1x28x28")
+	require.NoError(t, err)
+}
+
+// TestExternalData describes a model, and takes it back, whose weights are in a
+// second file.
+func TestExternalData(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "model.onnx")
+	_, _, err := command(t, weights, path)
+	require.NoError(t, err)
+	m, _, err := onnx.ReadFile(path)
+	require.NoError(t, err)
+	for _, i := range m.GetGraph().GetInitializer() {
+		if i.GetName() == "L0/SbS/W" {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "w.bin"), i.GetRawData(), 0o600))
+			i.RawData, i.DataLocation = nil, onnxpb.TensorProto_EXTERNAL
+			i.ExternalData = []*onnxpb.StringStringEntryProto{{Key: "location", Value: "w.bin"}}
+		}
+	}
+	require.Len(t, onnx.External(m), 1)
+	data, err := onnx.Marshal(m)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	out, _, err := command(t, "--info", path)
+	require.NoError(t, err)
+	require.Contains(t, out, "46880 parameters")
+	out, _, err = command(t, path, filepath.Join(dir, "Weights"))
+	require.NoError(t, err)
+	require.Contains(t, out, "Weight_L0_S0.npy (as it was before the conversion, bit by bit)")
 }

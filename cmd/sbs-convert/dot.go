@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spike-by-spike/sbs/internal/onnx"
@@ -14,13 +13,9 @@ import (
 // draw prints the graph of a model, any ONNX model, in Graphviz's language: nodes
 // with their operators and weights, and the shapes of what goes between them.
 func draw(out io.Writer, path string) error {
-	data, err := os.ReadFile(path)
+	m, _, err := onnx.ReadFile(path)
 	if err != nil {
 		return err
-	}
-	m, err := onnx.Unmarshal(data)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
 	}
 	_, err = io.WriteString(out, dot(m.GetGraph()))
 	return err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -141,7 +140,7 @@ func count(n int) string {
 
 // describe prints what a model file holds.
 func describe(out io.Writer, path string) error {
-	data, err := os.ReadFile(path)
+	_, data, err := onnx.ReadFile(path)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/internal/dynamics"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/runtime"
 )
@@ -48,6 +49,10 @@ func openNetwork(path string, f *flags) (*network, error) {
 	m, err := runtime.Open(path, opts...)
 	if err != nil {
 		return nil, err
+	}
+	if (f.spikes > 0 || d != dynamics.Dynamics{}) && m.SbSNodes() == 0 {
+		return nil, fmt.Errorf("%s: --spikes, --sampler, --epsilon-schedule and --epsilon-0 change SbS operators, and the model has none: "+
+			"if it was converted with --decompose, convert it anew with them", path)
 	}
 	in, out := m.Inputs(), m.Outputs()
 	if len(in) != 1 || len(out) != 1 {

@@ -123,6 +123,15 @@ func TestSameResults(t *testing.T) {
 	require.NotEqual(t, want, got)
 }
 
+// TestNoSpikes has flags for spikes meet a model without SbS operators.
+func TestNoSpikes(t *testing.T) {
+	model := prototypes(t, convert.Options{Body: convert.BodyInline})
+	for _, flag := range []string{"--spikes=3", "--sampler=iid", "--epsilon-schedule=constant", "--epsilon-0=0.5"} {
+		_, _, err := command(t, model, digits, flag)
+		require.ErrorContains(t, err, "if it was converted with --decompose, convert it anew with them")
+	}
+}
+
 func TestDynamics(t *testing.T) {
 	model := prototypes(t, convert.Options{})
 	out, _, err := command(t, model, digits, "--quiet", "--spikes", "1000", "--sampler", "low-discrepancy", "--epsilon-schedule", "inverse-sqrt")

@@ -12,6 +12,7 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/runtime"
 )
@@ -98,7 +99,7 @@ func (f *flags) newJob(ctx context.Context, path string) (*job, error) {
 
 // fromModel prepares to train a model further.
 func (f *flags) fromModel(ctx context.Context, j *job, path string) error {
-	data, err := os.ReadFile(path)
+	_, data, err := onnx.ReadFile(path)
 	if err != nil {
 		return err
 	}
@@ -182,7 +183,9 @@ func (f *flags) setModelDynamics(j *job) error {
 		s.Spikes = f.spikes
 		s.EpsilonT = s.EpsilonT[:min(f.spikes, len(s.EpsilonT))]
 	}
-	d.Apply(n)
+	if err := d.Apply(n); err != nil {
+		return err
+	}
 	if d.Sampler == "" && before > 0 && f.spikes <= before/10 {
 		j.note("the model had %d spikes: with so few as %d it does much better with --sampler low-discrepancy and larger steps "+
 			"(--epsilon-schedule power:-0.2 --epsilon-0 3)", before, f.spikes)
@@ -244,7 +247,9 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job, path string) erro
 	if err != nil {
 		return err
 	}
-	d.Apply(j.network)
+	if err := d.Apply(j.network); err != nil {
+		return err
+	}
 	j.network.Step = t.Step
 	return j.configurationPlaces(f.output, folder)
 }

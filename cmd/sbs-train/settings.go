@@ -12,6 +12,7 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/internal/dynamics"
 	"github.com/spike-by-spike/sbs/runtime"
 	"github.com/spike-by-spike/sbs/train"
 )
@@ -64,7 +65,7 @@ func (f *flags) settle(j *job) error {
 	}
 	if !scratch {
 		c.RateW, c.RateEpsilonXY, c.SubBatches = tuneRate2, tuneRateEpsilonXY, tunePerUpdate
-		if t.Dialect == 1 || !slices.ContainsFunc(j.network.Layers, isSbS) {
+		if t.Dialect == 1 || !dynamics.Spiking(j.network) {
 			c.RateW = tuneRate1
 		}
 		c.Optimizer, j.batch, j.steps = train.Adam, tuneBatch, tuneEpochs
@@ -93,6 +94,9 @@ func (f *flags) settle(j *job) error {
 	}
 	if err := j.setLayers(f.freeze, scratch); err != nil {
 		return err
+	}
+	if (f.spikes > 0 || f.testSpikes > 0) && !dynamics.Spiking(j.network) {
+		return errors.New("--spikes and --test-spikes are about SbS layers, and the network has none")
 	}
 	if f.rateEpsilonXY > 0 && !j.trainsEpsilonXY() {
 		return errors.New("--lr-epsilon-xy is of no use: no layer has an epsilon_xy that is trained")

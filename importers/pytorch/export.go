@@ -16,6 +16,7 @@ type exporter struct {
 	sizes    []convert.Size
 	config   *config // what the network's Training says
 	root     map[string]any
+	made     int // elements of arrays that only the original has
 	warnings []string
 }
 

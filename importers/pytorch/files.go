@@ -55,7 +55,7 @@ type index struct {
 	epsilonXY string              // the folder of the EpsXY files, "" if none was found
 	looked    []string            // where EpsXY files were looked for
 	files     map[fileID][]string // paths
-	odd       []string            // files that are named like weights, but not quite
+	odd       []string            // why files that are named like weights, or nearly so, do not count
 }
 
 // newIndex lists the files of the weights folder and, for dialect 1, of the
@@ -115,20 +115,34 @@ func newIndex(opt Options, p *plan, c *config, configuration []string, start *St
 // warnOverload warns of a folder whose files the original would read in place of
 // those in the weights folder.
 func (p *plan) warnOverload(c *config) {
-	const key = "learning_parameters.overload_path"
-	file, ok := c.given[key]
-	if !ok || c.overload == "" {
+	name, folder := c.overloadFolder()
+	if name == "" {
 		return
 	}
 	// A file from elsewhere must not have this machine's folders looked at.
-	if filepath.IsLocal(c.overload) {
-		info, err := os.Stat(filepath.Join(filepath.Dir(file), c.overload))
-		if err != nil || !info.IsDir() {
+	if folder != "" {
+		there := &index{files: map[fileID][]string{}}
+		if n, err := there.scan(folder, weightFile); err != nil || n == 0 {
 			return
 		}
 	}
 	p.warn("%s %q is not followed: the Weight files in that folder, which PyTorch-SbS would prefer, are not read; "+
-		"copy them into the weights folder if they belong to the network", c.where(key), c.overload)
+		"copy them into the weights folder if they belong to the network", c.where(keyOverload), name)
+}
+
+const keyOverload = "learning_parameters.overload_path"
+
+// overloadFolder returns overload_path as it is given or by default, and the folder
+// that it stands for, "" if that is not below the configuration's.
+func (c *config) overloadFolder() (name, folder string) {
+	name, at := newTraining().OverloadPath, c.files[0]
+	if file, ok := c.given[keyOverload]; ok {
+		name, at = c.overload, file
+	}
+	if name == "" || !filepath.IsLocal(name) {
+		return name, ""
+	}
+	return name, filepath.Join(filepath.Dir(at), name)
 }
 
 // scan adds a folder's files of the given quantities and returns how many.
@@ -145,8 +159,12 @@ func (x *index) scan(folder string, quantities ...string) (int, error) {
 		}
 		path := filepath.Join(folder, e.Name())
 		id, ok := parseName(e.Name())
-		if info, err := os.Stat(path); !ok || err != nil || !info.Mode().IsRegular() {
-			x.odd = append(x.odd, path)
+		if !ok {
+			x.odd = append(x.odd, path+" is ignored: want a file named QUANTITY_L<layer>_S<step>.npy or .npy.gz")
+			continue
+		}
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+			x.odd = append(x.odd, path+" is ignored: it is no regular file, or a link that leads to none")
 			continue
 		}
 		x.files[id] = append(x.files[id], path)
@@ -239,6 +257,9 @@ func (x *index) choose(p *plan, opt Options, learningStep int) (int, StepChoice,
 	if epsilon {
 		advice += fmt.Sprintf("; --eps-xy DIR names the folder of the EpsXY files (looked for in %s)", strings.Join(x.looked, ", "))
 	}
+	for _, why := range x.odd[:min(len(x.odd), 10)] {
+		advice += "; " + why
+	}
 	return 0, "", fmt.Errorf("%w in %s: %s, %s; %s", ErrMissing, x.weights, at, strings.Join(list, ", "), advice)
 }
 
@@ -295,9 +316,7 @@ func (x *index) unused(p *plan, step int) []string {
 			w = append(w, fmt.Sprintf("%s is ignored: %v has no such values", paths[0], p.layers[id.layer]))
 		}
 	}
-	for _, path := range x.odd {
-		w = append(w, fmt.Sprintf("%s is ignored: want a file named QUANTITY_L<layer>_S<step>.npy or .npy.gz", path))
-	}
+	w = append(w, x.odd...)
 	slices.Sort(w)
 	return w
 }

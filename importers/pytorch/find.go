@@ -76,6 +76,9 @@ func findConfiguration(weights string) ([]string, error) {
 	var notes []string
 	for _, folder := range folders {
 		files, broken, err := configurationIn(folder)
+		if errors.Is(err, ErrNoConfiguration) {
+			return nil, fmt.Errorf("%w; choose one with --config FILE", err)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -133,8 +136,7 @@ func otherConfigurationIn(folder string) (files, broken []string, err error) {
 		}
 	}
 	if len(files) > 1 {
-		return nil, nil, fmt.Errorf("%w: %s each have a network_structure; choose one with --config FILE",
-			ErrNoConfiguration, strings.Join(files, " and "))
+		return nil, nil, fmt.Errorf("%w: %s each have a network_structure", ErrNoConfiguration, strings.Join(files, " and "))
 	}
 	return files, broken, nil
 }

@@ -3,7 +3,6 @@ package pytorch
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spike-by-spike/sbs/convert"
@@ -62,20 +61,13 @@ func NewNetwork(opt Options, start Start) (*convert.Network, *Training, *Report,
 // overload puts the files of overload_path in the place of those of the chosen
 // step.
 func (x *index) overload(p *plan, c *config, step int) error {
-	const key = "learning_parameters.overload_path"
-	name, at := c.overload, c.files[0]
-	if file, ok := c.given[key]; ok {
-		at = file
-	} else {
-		name = newTraining().OverloadPath
-	}
+	name, folder := c.overloadFolder()
 	if name == "" {
 		return nil
 	}
-	if !filepath.IsLocal(name) {
-		return fmt.Errorf("%s %q is not a folder below the configuration's; put the files in one that is", c.where(key), name)
+	if folder == "" {
+		return fmt.Errorf("%s %q is not a folder below the configuration's; put the files in one that is", c.where(keyOverload), name)
 	}
-	folder := filepath.Join(filepath.Dir(at), name)
 	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
 		return nil
 	}
@@ -93,7 +85,7 @@ func (x *index) overload(p *plan, c *config, step int) error {
 	for id, paths := range found {
 		if len(paths) > 1 {
 			return fmt.Errorf("%s: %v has more than one %s file in %s: %s; leave the one that is meant",
-				c.where(key), p.layers[id.layer], id.quantity, folder, strings.Join(paths, ", "))
+				c.where(keyOverload), p.layers[id.layer], id.quantity, folder, strings.Join(paths, ", "))
 		}
 		x.files[id] = paths
 	}

@@ -220,7 +220,8 @@ func TestRefuseFiles(t *testing.T) {
 		"mean too short": {convolutions, put("Weights/Mean_L0_S3.npy", array([]int{5}, 1)), []string{"layer 0 (ONOFF)", "[5], want 16 values"}, nil},
 		"many epsilons":  {dialect1, put(e0, array([]int{2, 2, 3, 4}, 1)), []string{"layer 0 (SbS)", "EpsXY_L0_S7.npy", "[2 2 3 4], want [2 2 3 3] or [2 2]"}, nil},
 		"pooling shape":  {dialect1, put("Weights/Weight_L1_S7.npy", uniform(4, 4)), []string{"layer 1 (SbS POOLING)", "[4 4], want [16 4]"}, nil},
-		"folder as file": {dialect2, func(_ *testing.T, f files, _ *Options) { f[w0] = nil; f[w0+"/x"] = "" }, []string{"Weight_L0_S7.npy"}, ErrMissing},
+		"folder as file": {dialect2, func(_ *testing.T, f files, _ *Options) { f[w0] = nil; f[w0+"/x"] = "" }, []string{"Weight_L0_S7.npy is ignored: it is no regular file"}, ErrMissing},
+		"odd name":       {dialect2, func(_ *testing.T, f files, _ *Options) { f[w0+"~"], f[w0] = f[w0], nil }, []string{"Weight_L0_S7.npy~ is ignored: want a file named"}, ErrMissing},
 		"too many generated": {dialect2, func(t *testing.T, f files, o *Options) {
 			f.replace(t, "network.json", `"Average POOLING"`, `"SbS POOLING"`)
 			f.replace(t, "network.json", `[1, 4], [], [4, 3]`, `[1, 10000], [10000, 10000], [10000, 3]`)

@@ -25,7 +25,7 @@ import (
 type SaveOptions struct {
 	Force      bool // replace files that hold something else
 	ArraysOnly bool // leave the configuration alone
-	Check      bool // find out whether it would succeed, and write nothing
+	Check      bool // find out whether this step and later ones could be saved, and write nothing
 
 	// EpsilonXYFolder is the folder of the EpsXY files; "" means EpsXY beside the
 	// weights, or the folder there that they were read from.
@@ -129,7 +129,37 @@ func (s *saver) save(n *convert.Network) error {
 			return err
 		}
 	}
+	if err := s.alone(s.weights, e, weightFile, biasFile, meanFile, epsilonFile); err != nil {
+		return err
+	}
+	if err := s.alone(where.epsilonXY, e, epsilonFile); err != nil {
+		return err
+	}
 	return s.write()
+}
+
+// alone refuses a folder with arrays of the given quantities that would be taken for
+// the network's, and are not: of the same step, or a later one if that is to come.
+func (s *saver) alone(folder string, e *exporter, quantities ...string) error {
+	entries, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for _, entry := range entries {
+		id, ok := parseName(entry.Name())
+		if !ok || !slices.Contains(quantities, id.quantity) || id.layer >= len(e.network.Layers) ||
+			id.quantity == epsilonFile && e.network.Dialect != 1 || id.step != s.step && !(s.options.Check && id.step > s.step) {
+			continue
+		}
+		path := filepath.Join(folder, entry.Name())
+		spelt := strings.TrimSuffix(entry.Name(), ".gz") == id.String() // there may be zeros before its numbers
+		id.step = s.step
+		ours := filepath.Join(folder, id.String())
+		if !spelt || !slices.ContainsFunc(s.files, func(f outFile) bool { return f.path == ours }) {
+			return fmt.Errorf("%s is not of this network and would be taken for it; remove it, or choose another folder or step", path)
+		}
+	}
+	return nil
 }
 
 // seenFrom returns a folder's path from another folder, as the original's
@@ -256,9 +286,12 @@ func (s *saver) arrays(e *exporter, where places) error {
 func (e *exporter) filled(i int, l *convert.SbS) (*ops.Tensor, error) {
 	out := e.sizes[i+1]
 	shape := []int{out.Height, out.Width, l.Kernel[0], l.Kernel[1]}
-	if n, err := ops.Len(shape); err != nil || n > maxGenerated {
-		return nil, fmt.Errorf("layer %d (%s): an epsilon_xy of %v would have to be made up, at most %d elements", i, l.Kind(), shape, maxGenerated)
+	n, err := ops.Len(shape)
+	if err != nil || n > maxGenerated-e.made {
+		return nil, fmt.Errorf("layer %d (%s): an epsilon_xy of %v would have to be made up, and %d elements before, at most %d in all",
+			i, l.Kind(), shape, e.made, maxGenerated)
 	}
+	e.made += n
 	t, err := ops.Zeros(ops.Float32, shape)
 	if err != nil {
 		return nil, err
@@ -308,6 +341,9 @@ func (s *saver) unambiguous(where places, documents map[string][]byte) error {
 			continue
 		}
 		there, _, err := configurationIn(folder)
+		if errors.Is(err, ErrNoConfiguration) {
+			return fmt.Errorf("%w; choose another folder, or only the arrays", err)
+		}
 		if err != nil {
 			return err
 		}

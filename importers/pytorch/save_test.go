@@ -227,6 +227,12 @@ func TestSaveDialect1Values(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, float32(1), back.Layers[1].(*convert.SbS).Epsilon0)
 	require.Equal(t, []float32{0.1, 0.1, 0.1, 0.1}, back.Layers[1].(*convert.SbS).EpsilonXY.Float32s())
+
+	e, err := newExporter(n)
+	require.NoError(t, err)
+	e.made = maxGenerated
+	_, err = e.filled(1, n.Layers[1].(*convert.SbS))
+	require.ErrorContains(t, err, "layer 1 (SbSPooling): an epsilon_xy of [1 1 2 2] would have to be made up, and 67108864 elements before")
 }
 
 func TestSaveKeepsFiles(t *testing.T) {
@@ -266,6 +272,9 @@ func TestSaveKeepsFiles(t *testing.T) {
 	require.Len(t, report.Files, 2)
 
 	for name, content := range map[string]string{
+		"Weights/Weight_L1_S8.npy":    "", // of the pooling
+		"Weights/Mean_L2_S8.npy.gz":   "",
+		"Weights/Weight_L02_S8.npy":   "",
 		"Weights/Weight_L2_S8.npy.gz": "",
 		"Weights/other.json":          `{"network_structure": {}}`,
 		"Weights/network.json":        `{}`,
@@ -277,6 +286,20 @@ func TestSaveKeepsFiles(t *testing.T) {
 		require.ErrorContains(t, err, filepath.Base(name))
 		require.Len(t, snapshot(t, root), 1)
 	}
+	later := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(later, "Weight_L1_S9.npy"), nil, 0o600))
+	_, err = Save(later, n, SaveOptions{ArraysOnly: true, Check: true})
+	require.ErrorContains(t, err, "Weight_L1_S9.npy is not of this network")
+	_, err = Save(later, n, SaveOptions{ArraysOnly: true})
+	require.NoError(t, err)
+
+	two := t.TempDir()
+	for _, name := range []string{"a.json", "b.json"} {
+		require.NoError(t, os.WriteFile(filepath.Join(two, name), []byte(`{"network_structure": {}}`), 0o600))
+	}
+	_, err = Save(filepath.Join(two, "Weights"), n, SaveOptions{})
+	require.ErrorContains(t, err, "each have a network_structure; choose another folder, or only the arrays")
+
 	root := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(root, "Weights", "Weight_L0_S8.npy"), 0o755))
 	_, err = Save(filepath.Join(root, "Weights"), n, SaveOptions{Force: true})

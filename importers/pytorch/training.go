@@ -259,7 +259,7 @@ func (c *config) trainingOf(n *convert.Network) (*Training, error) {
 	t.CooldownAfter, t.ReductionCooldown = c.cooldown, c.reduction
 	t.Augmentation.Crop, t.Augmentation.OnOff = c.crop, c.onOff && n.Dialect == 1
 	t.ScaleGradient = !keys.noScale
-	if _, ok := c.given["learning_parameters.overload_path"]; ok {
+	if _, ok := c.given[keyOverload]; ok {
 		t.OverloadPath = c.overload
 	}
 	t.Step, t.StepMax = c.learningStep, keys.stepMax

@@ -50,6 +50,10 @@ func TestWarnings(t *testing.T) {
 			f.replace(t, "def.json", `"loss_mode": 1`, `"overload_path": "./Previous"`)
 			f["Previous/Weight_L0_S9.npy"] = uniform(9, 4)
 		}, []string{`def.json: learning_parameters.overload_path "./Previous" is not followed`}},
+		"overload by default": {dialect2, func(_ *testing.T, f files) {
+			f["Previous/Weight_L0_S9.npy"] = uniform(9, 4)
+		}, []string{`learning_parameters.overload_path "./Previous" is not followed`}},
+		"overload without weights": {dialect2, func(_ *testing.T, f files) { f["Previous/Weights.txt"] = "" }, nil},
 		"overload elsewhere": {dialect2, func(_ *testing.T, f files) {
 			f.replace(t, "def.json", `"loss_mode": 1`, `"overload_path": "/no/such"`)
 		}, []string{`overload_path "/no/such" is not followed`}},

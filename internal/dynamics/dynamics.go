@@ -3,7 +3,9 @@
 package dynamics
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/pflag"
 
@@ -57,8 +59,17 @@ func (f *Flags) Dynamics() (Dynamics, error) {
 	return d, nil
 }
 
-// Apply changes the SbS layers of a network.
-func (d Dynamics) Apply(n *convert.Network) {
+// Spiking reports whether a network has an SbS layer.
+func Spiking(n *convert.Network) bool {
+	return slices.ContainsFunc(n.Layers, func(l convert.Layer) bool { _, ok := l.(*convert.SbS); return ok })
+}
+
+// Apply changes the SbS layers of a network. It is an error if there is a change to
+// make, and none to make it to.
+func (d Dynamics) Apply(n *convert.Network) error {
+	if d != (Dynamics{}) && !Spiking(n) {
+		return errors.New("--sampler, --epsilon-schedule and --epsilon-0 are about SbS layers, and the network has none")
+	}
 	for _, l := range n.Layers {
 		s, ok := l.(*convert.SbS)
 		if !ok {
@@ -74,4 +85,5 @@ func (d Dynamics) Apply(n *convert.Network) {
 			s.Epsilon0 = *d.Epsilon0
 		}
 	}
+	return nil
 }

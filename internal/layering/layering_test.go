@@ -45,7 +45,7 @@ var allowed = map[string][]string{
 	"runtime":                          {"ops", "ops/std", "ops/sbs", "train", "internal/onnx", "internal/onnx/onnxpb", "internal/parallel"},
 	"runtime/onnxgo":                   {"runtime", "ops", "ops/sbs", "internal/onnx", "internal/onnx/onnxpb"},
 	"cmd/sbs-convert":                  {"convert", "importers/pytorch", "ops", "ops/sbs", "internal/atomicfile", "internal/dynamics", "internal/onnx", "internal/onnx/onnxpb"},
-	"cmd/sbs-train":                    {"convert", "importers/pytorch", "ops", "ops/sbs", "runtime", "train", "internal/atomicfile", "internal/dataset", "internal/dynamics", "internal/tfevents", "internal/trainlog"},
+	"cmd/sbs-train":                    {"convert", "importers/pytorch", "ops", "ops/sbs", "runtime", "train", "internal/atomicfile", "internal/dataset", "internal/dynamics", "internal/onnx", "internal/tfevents", "internal/trainlog"},
 	"cmd/sbs-run":                      {"convert", "ops", "runtime", "internal/dataset", "internal/dynamics", "internal/parallel"},
 	"models/mnist-prototypes/generate": {"internal/atomicfile", "internal/dataset", "internal/npy"},
 }
