@@ -204,6 +204,14 @@ func (t *Tensor) First(shape []int) (*Tensor, error) {
 	return &Tensor{shape: slices.Clone(shape), data: reflect.ValueOf(t.data).Slice(0, n).Interface(), dtype: t.dtype}, nil
 }
 
+// Clone returns a tensor of the same elements, in memory of its own.
+func (t *Tensor) Clone() *Tensor {
+	from := reflect.ValueOf(t.data)
+	to := reflect.MakeSlice(from.Type(), from.Len(), from.Len())
+	reflect.Copy(to, from)
+	return &Tensor{shape: slices.Clone(t.shape), data: to.Interface(), dtype: t.dtype}
+}
+
 // MaxElements bounds the number of elements of one tensor. It keeps every
 // index in 31 bits and every byte count far from overflow.
 const MaxElements = math.MaxInt32

@@ -69,6 +69,10 @@ func TestTensor(t *testing.T) {
 	require.Equal(t, []float32{1, 2, 3, 4}, y.Float32s())
 	_, err = x.Reshaped([]int{3})
 	require.ErrorContains(t, err, "[2 2] cannot be reshaped to [3]")
+	c := x.Clone()
+	require.Equal(t, x, c)
+	c.Float32s()[0] = 9
+	require.Equal(t, []float32{1, 2, 3, 4}, x.Float32s())
 }
 
 func TestTypeCheck(t *testing.T) {

@@ -3,7 +3,6 @@ package runtime
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/spike-by-spike/sbs/internal/onnx"
@@ -68,6 +67,9 @@ func compile(pb *onnxpb.ModelProto, c config) (*Model, error) {
 		return nil, err
 	}
 	if err := k.readFunctions(pb.GetFunctions()); err != nil {
+		return nil, err
+	}
+	if err := k.grow(len(pb.GetGraph().GetInput()) + len(pb.GetGraph().GetOutput())); err != nil {
 		return nil, err
 	}
 	s := &scope{k: k, g: g, slots: map[string]int{}, opsets: opsets}
@@ -231,15 +233,17 @@ func (s *scope) readOutputs(g *onnxpb.GraphProto) error {
 	if len(g.GetOutput()) == 0 {
 		return errors.New("it has no output")
 	}
+	named := map[string]bool{}
 	for _, out := range g.GetOutput() {
 		slot, ok := s.lookup(out.GetName())
 		if !ok || slot < 0 {
 			return fmt.Errorf("output %q is not computed by any node", out.GetName())
 		}
-		if s.outer == nil && slices.ContainsFunc(s.k.m.outputs, func(o ValueInfo) bool { return o.Name == out.GetName() }) {
-			return fmt.Errorf("two outputs are named %q", out.GetName())
-		}
 		if s.outer == nil {
+			if named[out.GetName()] {
+				return fmt.Errorf("two outputs are named %q", out.GetName())
+			}
+			named[out.GetName()] = true
 			s.k.m.outputs = append(s.k.m.outputs, ValueInfo{Name: out.GetName()})
 		}
 		s.g.outputs = append(s.g.outputs, slot)

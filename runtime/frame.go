@@ -102,6 +102,7 @@ type planner struct {
 	taken       int64 // bytes of the buffers, of outputs and of what is folded
 	share       bool
 	buffers     []buffer
+	free        []int     // the buffers that nobody has
 	values      []planned // by slot
 }
 
@@ -109,7 +110,6 @@ type planner struct {
 type buffer struct {
 	dtype ops.DType
 	len   int
-	free  bool
 }
 
 // planned is a value in a buffer, if it has a shape.
@@ -149,7 +149,7 @@ func (p *planner) step(f *frame, s *step, w *work, types []*ops.Input) error {
 	}
 	for _, slot := range s.free {
 		if p.values[slot].shape != nil && p.share {
-			p.buffers[p.values[slot].buffer].free = true
+			p.free = append(p.free, p.values[slot].buffer)
 		}
 	}
 	return nil
@@ -229,24 +229,27 @@ func (p *planner) take(dtype ops.DType, shape []int) int {
 	for _, d := range shape {
 		n *= d
 	}
-	best := -1
-	for i, b := range p.buffers {
-		if !b.free || b.dtype != dtype || b.len > maxRoom*max(n, smallLen) {
+	best, at := -1, 0
+	for i, j := range p.free {
+		b := p.buffers[j]
+		if b.dtype != dtype || b.len > maxRoom*max(n, smallLen) {
 			continue
 		}
 		fits := best >= 0 && p.buffers[best].len >= n
 		switch {
 		case best < 0, b.len >= n && (!fits || b.len < p.buffers[best].len), !fits && b.len > p.buffers[best].len:
-			best = i
+			best, at = j, i
 		}
 	}
 	if best < 0 {
 		best = len(p.buffers)
 		p.buffers = append(p.buffers, buffer{dtype: dtype})
+	} else {
+		p.free = slices.Delete(p.free, at, at+1)
 	}
 	b := &p.buffers[best]
 	p.taken += int64(max(0, n-b.len)) * int64(dtype.Size())
-	b.len, b.free = max(b.len, n), false
+	b.len = max(b.len, n)
 	return best
 }
 

@@ -141,7 +141,11 @@ func (f *frame) runStep(ctx context.Context, s *step, w *work) error {
 		if err != nil {
 			return err
 		}
-		copy(w.out, out)
+		for j, t := range out {
+			if w.out[j], err = f.own(s, w, t); err != nil {
+				return err
+			}
+		}
 	} else if err := f.runOp(ctx, s, w); err != nil {
 		return err
 	}
@@ -150,6 +154,9 @@ func (f *frame) runStep(ctx context.Context, s *step, w *work) error {
 		if w.types == nil {
 			f.bytes[slot] = size(w.out[j])
 			f.memory += f.bytes[slot]
+			if err := withinLimit(ops.TypeOf(w.out[j]), f.base+f.planned+f.memory, f.m.memoryLimit); err != nil {
+				return err
+			}
 		}
 		if f.config.observe != nil && f.g.names[slot] != "" {
 			f.config.observe(f.g.names[slot], w.out[j])
@@ -163,6 +170,21 @@ func (f *frame) runStep(ctx context.Context, s *step, w *work) error {
 		}
 	}
 	return nil
+}
+
+// own returns what a control gives, as a value of its own. A subgraph may hand through
+// what it has from outside, and that may lie in a buffer, which others get next.
+func (f *frame) own(s *step, w *work, t *ops.Tensor) (*ops.Tensor, error) {
+	for j, slot := range s.inputs {
+		if slot < 0 || w.in[j] != t || f.changing[slot] || f.g.consts[slot] != nil {
+			continue
+		}
+		if err := withinLimit(ops.TypeOf(t), f.base+f.planned+f.memory+size(t), f.m.memoryLimit); err != nil {
+			return nil, err
+		}
+		return t.Clone(), nil
+	}
+	return t, nil
 }
 
 func (f *frame) runOp(ctx context.Context, s *step, w *work) error {

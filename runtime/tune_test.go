@@ -13,6 +13,8 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/internal/onnx"
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops/opstest"
 	"github.com/spike-by-spike/sbs/runtime"
 	"github.com/spike-by-spike/sbs/train"
@@ -391,6 +393,13 @@ func TestNewTunerErrors(t *testing.T) {
 		require.ErrorIs(t, err, runtime.ErrTune)
 		require.ErrorContains(t, err, c.want)
 	}
+
+	m := load(t, network([]*onnxpb.ValueInfoProto{info("x", -1, 1, 3, 3)}, "y", nodes{
+		op("w = Constant()", &onnxpb.AttributeProto{Name: "value", Type: onnxpb.AttributeProto_TENSOR, T: onnx.Float32Tensor("", []int{2, 1, 3, 3}, make([]float32, 18))}),
+		op("y = Conv(x, w)"),
+	}))
+	_, err := runtime.NewTuner(m, runtime.TuneConfig{})
+	require.ErrorContains(t, err, `"w", is no initializer`)
 }
 
 // TestTunerMetadata checks that the model says which layers learn locally.

@@ -1,0 +1,75 @@
+package runtime_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/opstest"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// TestHandedThrough has subgraphs give what they have from outside. Where that lay
+// other values follow, which must not change what was given.
+func TestHandedThrough(t *testing.T) {
+	inputs := []*onnxpb.ValueInfoProto{typed("c", ops.Bool), typed("n", ops.Int64), info("x", 2), info("rows", -1, 2)}
+	a := op("a = Add(x, x)")
+	// d and e take what a and b have left.
+	after := nodes{op("d = Neg(x)"), op("e = Neg(d)"), op("y = Sub(b, e)")}
+	branches := []*onnxpb.AttributeProto{sub("then_branch", "", "a", nil), sub("else_branch", "", "x", nil)}
+	adding := nodes{op("s2 = Add(s, x)")}
+	for name, c := range map[string]struct {
+		list nodes
+		want values
+	}{
+		"if":           {append(nodes{a, op("b = If(c)", branches...)}, after...), values{"y": f32([]int{2}, 1, 2)}},
+		"no iteration": {append(nodes{a, op("b = Loop(none, true, a)", sub("body", "i, d, s", "d, s2", adding))}, after...), values{"y": f32([]int{2}, 1, 2)}},
+		"no slice": {append(nodes{a, op("b, z = Scan(a, rows)", intAttr("num_scan_inputs", 1), sub("body", "s, r", "s2, r", adding))}, after...),
+			values{"y": f32([]int{2}, 1, 2)}},
+		"captured by a loop": {append(nodes{a, op("b = Loop(two, true, x)", sub("body", "i, d, s", "d, a", nil))}, after...), values{"y": f32([]int{2}, 1, 2)}},
+		"if in a loop": {nodes{op("y, z = Loop(three, true, x)", sub("body", "i, d, s", "d, s2, b", nodes{
+			adding[0], op("a = Add(s, s)"), op("b = If(c)", branches...),
+		}))}, values{"y": f32([]int{2}, 4, 8), "z": f32([]int{3, 2}, 2, 4, 4, 8, 6, 12)}},
+		"output": {nodes{a, op("y = If(c)", branches...)}, values{"y": f32([]int{2}, 2, 4)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			outputs := "y"
+			if len(c.want) == 2 {
+				outputs = "y, z"
+			}
+			m := load(t, network(inputs, outputs, c.list))
+			in := values{"c": opstest.Tensor(nil, true), "n": opstest.I64(nil, 0), "x": f32([]int{2}, 1, 2), "rows": f32([]int{0, 2})}
+			got, err := m.Run(t.Context(), in)
+			require.NoError(t, err)
+			in["x"] = f32([]int{2}, 100, 200)
+			_, err = m.Run(t.Context(), in) // what the first one gave is the caller's
+			require.NoError(t, err)
+			for name, want := range c.want {
+				requireSame(t, want, got[name], name)
+			}
+		})
+	}
+}
+
+// TestUnforeseenMemory has values pass the limit whose sizes are not known before.
+func TestUnforeseenMemory(t *testing.T) {
+	const n = 1 << 16
+	x := []*onnxpb.ValueInfoProto{info("x", -1), typed("c", ops.Bool)}
+	in := values{"x": f32([]int{n}, make([]float32, n)...), "c": opstest.Tensor(nil, true)}
+	for i := range in["x"].Float32s() {
+		in["x"].Float32s()[i] = 1
+	}
+	for name, list := range map[string]nodes{
+		"found":          {op("y = NonZero(x)")},
+		"handed through": {op("a = Neg(x)"), op("b = If(c)", sub("then_branch", "", "a", nil), sub("else_branch", "", "x", nil)), op("y = Neg(b)")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := load(t, network(x, "y", list), runtime.MemoryLimit(7*n)).Run(t.Context(), in)
+			require.ErrorIs(t, err, runtime.ErrMemory)
+			_, err = load(t, network(x, "y", list), runtime.MemoryLimit(13*n)).Run(t.Context(), in)
+			require.NoError(t, err)
+		})
+	}
+}
