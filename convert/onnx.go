@@ -41,7 +41,7 @@ type Options struct {
 	Inject Inject // what SbS layers take as inputs of the model in place of random numbers
 
 	// Seed, added to the number of each SbS layer, is what tells its random numbers
-	// from others'. At most 2^31.
+	// from others'. At most 2^31-1.
 	Seed int64
 }
 

@@ -19,7 +19,7 @@ IMAGES is any number of
     for each class the accuracy is printed too
   - IDX files as of MNIST (also .gz), with the labels in a file beside them
   - .npy files of images, (n, height, width) or with channels
-  - binary batches of CIFAR-10 (.bin)
+  - batches of CIFAR-10, binary (data_batch_1.bin) or pickled (data_batch_1)
 
 A line is printed for each image: its name, the class, the class's probability,
 and the most probable classes. When labels are known, accuracy and confusion

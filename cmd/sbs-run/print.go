@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
@@ -117,15 +119,35 @@ func (p *printer) result(r result) error {
 	if r.err != nil {
 		return nil // reported already
 	}
-	_, err := fmt.Fprintf(p.stdout, "%s\t%s\t%.4f\t%s%s\n", r.name, p.network.class(r.top[0].class), r.top[0].probability, p.topText(r), p.verdict(r))
+	_, err := fmt.Fprintf(p.stdout, "%s\t%s\t%.4f\t%s%s\n", oneLine(r.name), p.class(r.top[0].class), r.top[0].probability, p.topText(r), p.verdict(r))
 	return err
 }
+
+// oneLine quotes a name that would not stay in its line and column, or that is
+// not text.
+func oneLine(name string) string {
+	if strings.ContainsFunc(name, unicode.IsControl) {
+		return strconv.Quote(name)
+	}
+	return valid(name)
+}
+
+// valid quotes a name that is not UTF-8: JSON would make the same of several.
+func valid(name string) string {
+	if !utf8.ValidString(name) {
+		return strconv.Quote(name)
+	}
+	return name
+}
+
+// class returns the name of a class as text output has it.
+func (p *printer) class(i int) string { return oneLine(p.network.class(i)) }
 
 // topText lists the most probable classes.
 func (p *printer) topText(r result) string {
 	s := make([]string, len(r.top))
 	for i, g := range r.top {
-		s[i] = fmt.Sprintf("%s:%.4f", p.network.class(g.class), g.probability)
+		s[i] = fmt.Sprintf("%s:%.4f", p.class(g.class), g.probability)
 	}
 	return strings.Join(s, " ")
 }
@@ -135,7 +157,7 @@ func (p *printer) verdict(r result) string {
 	if r.label == dataset.Unlabelled || r.label == r.top[0].class {
 		return ""
 	}
-	return "\twrong: it is " + p.network.class(r.label)
+	return "\twrong: it is " + p.class(r.label)
 }
 
 type jsonGuess struct {
@@ -161,7 +183,7 @@ func (p *printer) label(r result) string {
 // jsonResult prints an entry of the document's list of results, on a line of
 // its own.
 func (p *printer) jsonResult(r result) error {
-	j := jsonResult{Image: r.name}
+	j := jsonResult{Image: valid(r.name)}
 	if l := p.label(r); l != "" {
 		j.Label = &l
 	}

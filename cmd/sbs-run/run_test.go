@@ -99,6 +99,43 @@ func TestCSV(t *testing.T) {
 	require.Contains(t, errOut, "accuracy 100.00 %")
 }
 
+// TestStrangeNames checks that every image has its line in text and a name of
+// its own in JSON, whatever the names of its file and class hold.
+func TestStrangeNames(t *testing.T) {
+	n, _, err := pytorch.Load(pytorch.Options{Weights: weights, Step: -1})
+	require.NoError(t, err)
+	for i := range n.Classes {
+		n.Classes[i] += "\n"
+	}
+	model := save(t, n, convert.Options{})
+	good, err := os.ReadFile(filepath.Join(digits, "7/00000.png"))
+	require.NoError(t, err)
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"a\nb.png", "c\td.png", "e f.png", "x\xfe.png", "x\xff.png", "ü.png"} {
+		if err := os.WriteFile(name, good, 0o600); err != nil {
+			t.Skip("no such names here:", err)
+		}
+	}
+	labels := writeLabels(t, strings.Repeat("3\n", 6))
+
+	out, _, err := command(t, model, ".", "--labels", labels)
+	require.NoError(t, err)
+	for i, want := range []string{`"a\nb.png"`, `"c\td.png"`, "e f.png", `"x\xfe.png"`, `"x\xff.png"`, "ü.png"} {
+		line := strings.Split(strings.Split(out, "\n")[i], "\t")
+		require.Len(t, line, 5)
+		require.Equal(t, []string{want, `"7\n"`}, line[:2])
+		require.Contains(t, line[3], `"7\n":1.0000 `)
+		require.Equal(t, `wrong: it is "3\n"`, line[4])
+	}
+	out, _, err = command(t, model, ".", "--format", "json")
+	require.NoError(t, err)
+	var d document
+	require.NoError(t, json.Unmarshal([]byte(out), &d))
+	for i, want := range []string{"a\nb.png", "c\td.png", "e f.png", `"x\xfe.png"`, `"x\xff.png"`, "ü.png"} {
+		require.Equal(t, want, d.Results[i].Image)
+	}
+}
+
 // TestSameResults checks that workers and the model's batch size change
 // nothing, and that the seed does.
 func TestSameResults(t *testing.T) {

@@ -3,6 +3,7 @@ package atomicfile
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -49,6 +50,53 @@ func TestSymbolicLink(t *testing.T) {
 	info, err := os.Lstat(link)
 	require.NoError(t, err)
 	require.NotZero(t, info.Mode()&os.ModeSymlink)
+}
+
+// TestLinkToNothing checks that what the end of a chain of links names is made,
+// and that the links stay.
+func TestLinkToNothing(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "far", "away"), 0o755))
+	link := func(target, name string) {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Skip("no symbolic links here:", err)
+		}
+	}
+	link(filepath.Join("far", "away"), "folder")
+	link(filepath.Join(dir, "folder", "second"), "first")
+	link(filepath.Join("..", "file"), filepath.Join("folder", "second")) // far/file, not file
+	require.NoError(t, Write(filepath.Join(dir, "first"), []byte("one")))
+	require.NoError(t, Write(filepath.Join(dir, "first"), []byte("two")))
+	b, err := os.ReadFile(filepath.Join(dir, "far", "file"))
+	require.NoError(t, err)
+	require.Equal(t, "two", string(b))
+	for _, name := range []string{"first", "folder/second"} {
+		info, err := os.Lstat(filepath.Join(dir, name))
+		require.NoError(t, err)
+		require.NotZero(t, info.Mode()&os.ModeSymlink)
+	}
+
+	t.Chdir(dir)
+	require.NoError(t, os.Symlink("made", "plain"))
+	require.NoError(t, Write("plain", []byte("x")))
+	require.FileExists(t, "made")
+
+	link("b", "a")
+	link("a", "b")
+	require.ErrorContains(t, Write(filepath.Join(dir, "a"), nil), "or in a circle: name the file itself")
+}
+
+// TestLongName checks that the temporary file of a name that is as long as
+// systems let it be has no longer one.
+func TestLongName(t *testing.T) {
+	path := filepath.Join(t.TempDir(), strings.Repeat("n", 255))
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Skip("no names of 255 letters here:", err)
+	}
+	require.NoError(t, Write(path, []byte("x")))
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "x", string(b))
 }
 
 func TestDevice(t *testing.T) {

@@ -251,6 +251,40 @@ func TestGzipBomb(t *testing.T) {
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20))
 }
 
+// TestCompressedPattern checks that the header of an .npy file is looked at before
+// anything is decompressed.
+func TestCompressedPattern(t *testing.T) {
+	header := func(kind string, shape ...int) []byte {
+		text := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': (%s,)}", kind, strings.Trim(strings.Join(strings.Fields(fmt.Sprint(shape)), ","), "[]"))
+		return append([]byte{0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, byte(len(text)), 0}, text...)
+	}
+	tests := map[string]struct {
+		content []byte
+		err     string
+	}{
+		"other size":      {append(header("<f8", 1<<20, 2, 4), make([]byte, 1<<26)...), "images of shape [2 4], the network wants 1x2x2"},
+		"too many":        {header("<f8", 1<<26+1, 2, 2), "has 268435460 values, of a compressed file at most 268435456 are read unless they are bytes (uint8): decompress the file, or split it"},
+		"too many halves": {header("<f2", 1<<26+1, 2, 2), "decompress the file, or split it"},
+		"not too many":    {header("<f8", 1<<26, 2, 2), "the file ends within its data"},
+		"bytes":           {header("|u1", 1<<26+1, 2, 2), "the file ends within its data"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(write(t, map[string][]byte{"a.npy.gz": packed(t, test.content)}), "a.npy.gz")
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := Open([]string{path}, small)
+			runtime.ReadMemStats(&after)
+			require.ErrorContains(t, err, test.err)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(4<<20))
+		})
+	}
+	// The memory of a file that is not compressed is there to see.
+	path := filepath.Join(write(t, map[string][]byte{"a.npy": header("<f8", 1<<26+1, 2, 2)}), "a.npy")
+	_, err := Open([]string{path}, small)
+	require.ErrorContains(t, err, "0 bytes of data follow the header")
+}
+
 func FuzzIDX(f *testing.F) {
 	good := idxBytes([]int{2, 2, 3}, make([]byte, 12)...)
 	f.Add(good)

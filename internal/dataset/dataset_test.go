@@ -121,6 +121,20 @@ func TestFolders(t *testing.T) {
 			known: []string{"cat", "hound"}, err: "does not know these classes: dog (it knows cat, hound)",
 		},
 		{name: "half numbers", files: map[string]byte{"1/1.png": 1, "2/1.png": 1, "misc/1.png": 2}, err: "are numbers (1, 2) and others are not: 1, 2, misc"},
+		{
+			name:  "one class too deep",
+			files: map[string]byte{"0/1.png": 1, "1/deep/er/1.png": 2},
+			err:   "1/deep/er/1.png lies too deep: want one folder for each class in ",
+		},
+		{name: "images below images", files: map[string]byte{"0/1.png": 1, "0/deep/1.png": 2}, err: "0/deep/1.png lies too deep"},
+		{name: "no set among classes", files: map[string]byte{"misc/1.png": 1, "train/0/1.png": 2}, err: "train/0/1.png lies too deep"},
+		{name: "images in folders of folders", files: map[string]byte{"1.png": 1, "cat/deep/1.png": 2}, err: "cat/deep/1.png lies too deep"},
+		{name: "images by other names", files: map[string]byte{"0/1.png": 1, "1/00001": 2}, err: "1 holds images whose names do not say so, such as 00001"},
+		{
+			name:  "no images too deep",
+			files: map[string]byte{"0/1.png": 1, "0/more/note.txt": 2, "docs/more/note.txt": 3, "__MACOSX/0/._1.png": 4, "1/1.png": 5, "1/.git/1/1.png": 6, "1/00001": 7},
+			want:  []string{"0/1.png 0 1", "1/1.png 1 5"},
+		},
 		{name: "mixed", files: map[string]byte{"1.png": 1, "cat/1.png": 2}, err: "both images and folders"},
 		{name: "too deep", files: map[string]byte{"sets/train/cat/1.png": 1}, err: "holds no images: accepted are PNG"},
 		{name: "empty", err: "holds no images: accepted are PNG"},
@@ -130,6 +144,9 @@ func TestFolders(t *testing.T) {
 			files := map[string][]byte{}
 			for name, v := range test.files {
 				files[name] = grayPNG(t, v)
+				if filepath.Ext(name) == ".txt" {
+					files[name] = []byte("note")
+				}
 			}
 			folder := write(t, files)
 			opt := small
@@ -228,6 +245,31 @@ func TestLinks(t *testing.T) {
 	s, err = Open([]string{filepath.Join(folder, "x", "1.png")}, small)
 	require.NoError(t, err)
 	require.Equal(t, []string{"x/1.png -1 1"}, summary(t, s, folder))
+
+	// Neither a class that is away nor one behind another link vanishes.
+	folder = write(t, map[string][]byte{"all/0/1.png": grayPNG(t, 1), "real/1.png": grayPNG(t, 2), "more/note.txt": nil})
+	require.NoError(t, os.Symlink(filepath.Join(folder, "more"), filepath.Join(folder, "all", "1")))
+	_, err = Open([]string{filepath.Join(folder, "all")}, small)
+	require.NoError(t, err)
+	require.NoError(t, os.Symlink(filepath.Join(folder, "real"), filepath.Join(folder, "more", "x")))
+	_, err = Open([]string{filepath.Join(folder, "all")}, small)
+	require.ErrorContains(t, err, "all/1/x/1.png lies too deep")
+	require.NoError(t, os.RemoveAll(filepath.Join(folder, "more")))
+	_, err = Open([]string{filepath.Join(folder, "all")}, small)
+	require.EqualError(t, err, "dataset: "+filepath.Join(folder, "all", "1")+": no such file or directory")
+}
+
+// TestNamesOfBytes reads files whose names are not UTF-8.
+func TestNamesOfBytes(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "\xfeTestPatternStorage.npy")
+	if err := os.WriteFile(path, npyBytes(t, []int{1, 2, 2}, []byte{0, 0, 0, 255}), 0o644); err != nil {
+		t.Skip("no such names here:", err)
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "\xfeTestLabelStorage.npy"), npyBytes(t, []int{1}, []int64{7}), 0o644))
+	s, err := Open([]string{path}, small)
+	require.NoError(t, err)
+	require.Equal(t, []string{"\xfeTestPatternStorage.npy[0] 7 255"}, summary(t, s, folder))
 }
 
 func TestLabelFiles(t *testing.T) {
@@ -276,6 +318,17 @@ func TestLabelFiles(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, test.want, []int{s.At(0).Label, s.At(1).Label})
 		})
+	}
+}
+
+// TestPipeOfLabels: what is read of a pipe to see what it holds is gone.
+func TestPipeOfLabels(t *testing.T) {
+	folder := write(t, map[string][]byte{"i/1.png": grayPNG(t, 1)})
+	for _, path := range []string{os.DevNull, folder} {
+		opt := small
+		opt.Labels = path
+		_, err := Open([]string{filepath.Join(folder, "i")}, opt)
+		require.EqualError(t, err, "dataset: "+path+" is not a regular file: write the labels to one")
 	}
 }
 

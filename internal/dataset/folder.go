@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,7 +17,8 @@ type listing struct {
 }
 
 // readFolder lists a folder without hidden entries and what is neither a file
-// nor a folder. Errors name the path.
+// nor a folder. A link to nowhere is listed, so that it is reported as missing.
+// Errors name the path.
 func readFolder(folder string) (listing, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
@@ -33,12 +35,12 @@ func readFolder(folder string) (listing, error) {
 				mode = info.Mode()
 			}
 		}
+		lost := mode&os.ModeSymlink != 0
 		switch {
-		case mode.IsDir():
-			l.folders = append(l.folders, path)
-		// A link to nowhere is listed, so that the image is reported as missing.
-		case (mode.IsRegular() || mode&os.ModeSymlink != 0) && isPictureName(path):
+		case (mode.IsRegular() || lost) && isPictureName(path):
 			l.pictures = append(l.pictures, path)
+		case mode.IsDir() || lost:
+			l.folders = append(l.folders, path)
 		case mode.IsRegular():
 			l.files = append(l.files, path)
 		}
@@ -68,10 +70,14 @@ func openFolder(folder string, opt Options) (part, labels, error) {
 	}
 	paths := top.pictures
 	var l labels
+	var unread error // about images that would be left out, if there are others
 	for _, class := range top.folders {
 		sub, err := readFolder(class)
 		if err != nil {
 			return nil, labels{}, err
+		}
+		if unread == nil {
+			unread = leftOut(folder, class, sub)
 		}
 		if len(sub.pictures) == 0 {
 			continue
@@ -83,6 +89,9 @@ func openFolder(folder string, opt Options) (part, labels, error) {
 		l.names = append(l.names, slices.Repeat([]string{filepath.Base(class)}, len(sub.pictures))...)
 	}
 	if len(paths) > 0 {
+		if unread != nil {
+			return nil, labels{}, unread
+		}
 		if opt.Subset == Test {
 			return nil, labels{}, missing(folder, Test)
 		}
@@ -90,6 +99,39 @@ func openFolder(folder string, opt Options) (part, labels, error) {
 		return p, l, err
 	}
 	return openFiles(folder, top.files, opt)
+}
+
+// leftOut returns an error if a class folder has images where none are read:
+// without them the class, or a part of it, would vanish unnoticed. A folder
+// without any, such as one with notes, is no class.
+func leftOut(folder, class string, in listing) error {
+	if len(in.pictures) == 0 { // beside images, files may be anything
+		for _, file := range in.files {
+			if k, err := detect(file); err == nil && k == picture {
+				return fmt.Errorf("%s holds images whose names do not say so, such as %s: let them end in .png, .jpg or the like",
+					class, filepath.Base(file))
+			}
+		}
+	}
+	for _, sub := range in.folders {
+		// The separator makes it follow a folder that is a link.
+		err := filepath.WalkDir(sub+string(filepath.Separator), func(path string, e fs.DirEntry, err error) error {
+			switch hidden := strings.HasPrefix(e.Name(), "."); {
+			case err != nil:
+				return fmt.Errorf("%s: %w", path, withoutPath(err))
+			case hidden && e.IsDir():
+				return fs.SkipDir
+			case !hidden && !e.IsDir() && isPictureName(path):
+				return fmt.Errorf("%s lies too deep: want one folder for each class in %s, and the images directly in it, here in %s",
+					path, folder, class)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openFiles opens the file of images, or the batches of CIFAR-10, among the

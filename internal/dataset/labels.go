@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,10 @@ import (
 
 // readLabels reads a file with the labels of n images. Errors name the path.
 func readLabels(path string, n int) (labels, error) {
+	// It is opened once to see what it holds and once more to read it.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return labels{}, fmt.Errorf("%s is not a regular file: write the labels to one", path)
+	}
 	k, err := detect(path)
 	if err != nil {
 		return labels{}, err
@@ -62,7 +65,7 @@ func idxNumbers(path string) ([]int, error) {
 }
 
 func npyNumbers(path string, n int) ([]int, error) {
-	a, err := readNPY(path, n)
+	a, err := readNPY(path, npy.AtMost(n))
 	if err != nil {
 		return nil, err
 	}
@@ -78,11 +81,14 @@ func npyNumbers(path string, n int) ([]int, error) {
 	return numbers, nil
 }
 
-// readNPY reads an .npy file of at most so many elements. Errors do not name
-// it, unlike those of npy.
-func readNPY(path string, maxElements int) (*npy.Array, error) {
-	a, err := npy.ReadFile(os.DirFS(filepath.Dir(path)), filepath.Base(path), maxElements)
-	return a, errors.Unwrap(err)
+// readNPY reads an .npy file if accept returns nil for its header.
+func readNPY(path string, accept func(npy.Header) error) (*npy.Array, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read: nothing can be lost
+	return npy.ReadOpen(f, accept)
 }
 
 // textLabels reads the lines of a text. They are numbers if all of them are.

@@ -9,13 +9,23 @@ import (
 	"github.com/spike-by-spike/sbs/internal/npy"
 )
 
+// maxCompressed bounds the values that are decompressed, unless they are bytes,
+// of which npy.MaxElements is a bound: in both cases an array takes up to 2 GiB.
+const maxCompressed = 1 << 28
+
 // openPattern opens an .npy file of images.
 func openPattern(path string, opt Options) (part, error) {
-	a, err := readNPY(path, npy.MaxElements)
-	if err != nil {
-		return nil, err
-	}
-	shape, err := arrange(a.Shape, opt)
+	var shape layout
+	a, err := readNPY(path, func(h npy.Header) (err error) {
+		if shape, err = arrange(h.Shape, opt); err != nil {
+			return err
+		}
+		if h.Compressed && h.Type != "u1" && h.Count > maxCompressed {
+			return fmt.Errorf("the array of shape %v has %d values, of a compressed file at most %d are read unless they are bytes (uint8): "+
+				"decompress the file, or split it", h.Shape, h.Count, maxCompressed)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -44,12 +44,30 @@ func (e *SizeError) Error() string {
 	return fmt.Sprintf("the array of shape %v has %d elements, at most %d are read", e.Shape, e.Count, e.MaxElements)
 }
 
+// Header is what a file says of its array.
+type Header struct {
+	Shape      []int
+	Count      int    // elements of that shape
+	Type       string // of the elements, in NumPy's letters: "u1", "f8"
+	Compressed bool
+}
+
+// AtMost accepts arrays of up to maxElements elements. Its error is a SizeError.
+func AtMost(maxElements int) func(Header) error {
+	return func(h Header) error {
+		if h.Count > maxElements {
+			return &SizeError{Shape: h.Shape, Count: h.Count, MaxElements: maxElements}
+		}
+		return nil
+	}
+}
+
 // ReadFile reads a file with one array of at most maxElements elements, which
 // may be compressed with gzip, whatever its name. No more of it is decompressed
 // than the array needs. Errors name the file and wrap the cause, a SizeError if
 // there are more elements.
 func ReadFile(fsys fs.FS, name string, maxElements int) (*Array, error) {
-	a, err := readFile(fsys, name, maxElements)
+	a, err := openAndRead(fsys, name, maxElements)
 	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // only the outermost error
 		err = e.Err // without its file name
 	}
@@ -59,12 +77,18 @@ func ReadFile(fsys fs.FS, name string, maxElements int) (*Array, error) {
 	return a, nil
 }
 
-func readFile(fsys fs.FS, name string, maxElements int) (*Array, error) {
+func openAndRead(fsys fs.FS, name string, maxElements int) (*Array, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // only read: nothing can be lost
+	return ReadOpen(f, AtMost(maxElements))
+}
+
+// ReadOpen is ReadFile for a file that is open. What accept returns of the
+// header is returned before any element is read. Errors do not name the file.
+func ReadOpen(f fs.File, accept func(Header) error) (*Array, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -75,13 +99,16 @@ func readFile(fsys fs.FS, name string, maxElements int) (*Array, error) {
 	}
 	r := bufio.NewReader(f)
 	if magic, err := r.Peek(2); err != nil || magic[0] != 0x1f || magic[1] != 0x8b {
-		return read(r, size, maxElements)
+		return read(r, size, accept)
 	}
 	z, err := gzip.NewReader(r)
 	if err != nil {
 		return nil, err
 	}
-	return read(z, unknownSize, maxElements)
+	return read(z, unknownSize, func(h Header) error {
+		h.Compressed = true
+		return accept(h)
+	})
 }
 
 // Float32s returns the elements as float32: the array's own slice when it has

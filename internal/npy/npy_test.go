@@ -302,6 +302,29 @@ func TestMaxElements(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// TestReadOpen checks what accept is shown, that its error is returned as it is,
+// and that the file is still the caller's.
+func TestReadOpen(t *testing.T) {
+	for name, want := range map[string]Header{
+		"u2_big.npy": {Shape: []int{2, 3}, Count: 6, Type: "u2"},
+		"gzip.npy":   {Shape: []int{2, 3}, Count: 6, Type: "f4", Compressed: true},
+	} {
+		f, err := os.Open(filepath.Join("testdata", name))
+		require.NoError(t, err)
+		_, err = ReadOpen(f, func(h Header) error {
+			require.Equal(t, want, h)
+			return io.ErrNoProgress
+		})
+		require.Equal(t, io.ErrNoProgress, err)
+		_, err = f.Seek(0, io.SeekStart)
+		require.NoError(t, err)
+		a, err := ReadOpen(f, AtMost(6))
+		require.NoError(t, err)
+		require.Equal(t, want.Shape, a.Shape)
+		require.NoError(t, f.Close())
+	}
+}
+
 func TestReadErrors(t *testing.T) {
 	content, err := os.ReadFile("testdata/f4.npy")
 	require.NoError(t, err)

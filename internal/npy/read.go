@@ -26,7 +26,7 @@ func Read(r io.Reader) (*Array, error) {
 	case *bytes.Buffer:
 		size = int64(b.Len())
 	}
-	a, err := read(r, size, MaxElements)
+	a, err := read(r, size, AtMost(MaxElements))
 	if err != nil {
 		return nil, fmt.Errorf("npy: %w", err)
 	}
@@ -34,7 +34,7 @@ func Read(r io.Reader) (*Array, error) {
 }
 
 // read reads one array from r, which holds size bytes when that is known.
-func read(r io.Reader, size int64, maxElements int) (*Array, error) {
+func read(r io.Reader, size int64, accept func(Header) error) (*Array, error) {
 	h, length, err := readHeader(r)
 	if err != nil {
 		return nil, err
@@ -43,8 +43,8 @@ func read(r io.Reader, size int64, maxElements int) (*Array, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bad header: %w", err)
 	}
-	if n > maxElements {
-		return nil, &SizeError{Shape: h.shape, Count: n, MaxElements: maxElements}
+	if err := accept(Header{Shape: h.shape, Count: n, Type: h.kind}); err != nil {
+		return nil, err
 	}
 	d := source{r: r, big: h.big, n: n, fit: min(n, chunk)}
 	if h.fortran {
