@@ -120,8 +120,9 @@ const maxPixels = 1 << 26
 // Open opens files and folders, whose images follow each other in the order of
 // paths; in a folder they are in natural order (2.png before 10.png). Hidden
 // files, and files in a folder of images that are not named as such, are
-// passed over; images in folders within class folders are an error. Errors name the file; those about a missing one wrap
-// fs.ErrNotExist, those about a folder without the Subset ErrNoSubset.
+// passed over; images in folders within class folders are an error. Errors name
+// the file; those about a missing one wrap fs.ErrNotExist, those about a folder
+// without the Subset ErrNoSubset.
 func Open(paths []string, opt Options) (Source, error) {
 	s := &set{}
 	if err := s.open(paths, opt); err != nil {
