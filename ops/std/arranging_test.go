@@ -38,6 +38,8 @@ func TestArranging(t *testing.T) {
 		{"Split", opstest.Case{Name: "equal", Opset: 11, Inputs: tensors{x}, Outputs: tensors{opstest.F32([]int{1, 3}, 1, 2, 3), opstest.F32([]int{1, 3}, 4, 5, 6)}}},
 		{"Pad", opstest.Case{Inputs: tensors{f32(1, 2, 3), opstest.Ints(1, -1), opstest.F32(nil, 9)}, Constants: []int{1}, Outputs: tensors{f32(9, 1, 2)}}},
 		{"Pad", opstest.Case{Name: "reflect", Attributes: attrs{"mode": "reflect"}, Inputs: tensors{f32(1, 2, 3), opstest.Ints(2, 1)}, Constants: []int{1}, Outputs: tensors{f32(3, 2, 1, 2, 3, 2)}}},
+		{"Pad", opstest.Case{Name: "no numbers", Opset: 10, Attributes: attrs{"pads": []int64(nil)}, Inputs: tensors{f32(1, 2)}, WantErr: "0 pads, but data is float32(2)"}},
+		{"Pad", opstest.Case{Name: "no numbers, scalar", Opset: 10, Attributes: attrs{"pads": []int64(nil)}, Inputs: tensors{opstest.F32(nil, 1)}, Outputs: tensors{opstest.F32(nil, 1)}}},
 		{"Pad", opstest.Case{Name: "attribute, edge", Opset: 10, Attributes: attrs{"mode": "edge", "pads": []int64{1, 1}}, Inputs: tensors{opstest.Ints(4, 5)}, Outputs: tensors{opstest.Ints(4, 4, 5, 5)}}},
 		{"DepthToSpace", opstest.Case{Attributes: attrs{"blocksize": int64(2)}, Inputs: tensors{opstest.F32([]int{1, 4, 1, 1}, 1, 2, 3, 4)}, Batch: []int{0}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 2}, 1, 2, 3, 4)}}},
 		{"SpaceToDepth", opstest.Case{Attributes: attrs{"blocksize": int64(2)}, Inputs: tensors{opstest.F32([]int{1, 1, 2, 4}, 1, 2, 3, 4, 5, 6, 7, 8)}, Outputs: tensors{opstest.F32([]int{1, 4, 1, 2}, 1, 3, 2, 4, 5, 7, 6, 8)}}},
