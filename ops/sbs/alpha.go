@@ -6,7 +6,7 @@ import "github.com/spike-by-spike/sbs/internal/parallel"
 // the package documentation. It works in float64: A times K*OH*OW numbers are
 // divided by their sums. The reconstruction is formed anew in each iteration, a
 // row at a time, so that it is never whole in memory.
-func (r *run) alpha(s *alphaSpace, b int) {
+func (r *run) alpha(s *alphaSpace, b int) error {
 	positions := r.oh * r.ow
 	h := r.h[b*r.n*positions:][:r.n*positions]
 	alpha, v, z := s.alpha, s.v, s.z
@@ -16,6 +16,9 @@ func (r *run) alpha(s *alphaSpace, b int) {
 	for range r.AlphaIterations {
 		clear(z)
 		for k := range r.k {
+			if err := r.ctx.Err(); err != nil { // a single image can take minutes
+				return err
+			}
 			clear(v)
 			for n, w := range r.w[k*r.n:][:r.n] {
 				for pos := range v {
@@ -27,6 +30,9 @@ func (r *run) alpha(s *alphaSpace, b int) {
 		clear(alpha)
 		var sum float64
 		for pos := range alpha {
+			if err := r.ctx.Err(); err != nil {
+				return err
+			}
 			for place := range r.Kernel[0] * r.Kernel[1] {
 				if i, ok := r.source(pos, place); ok {
 					alpha[pos] += z[i]
@@ -42,6 +48,7 @@ func (r *run) alpha(s *alphaSpace, b int) {
 	for i := range h {
 		h[i] = float32(float64(h[i]) * alpha[i%positions])
 	}
+	return nil
 }
 
 // alphaLoop is a parallel.Loop over the images of a run.
@@ -65,10 +72,12 @@ func (r *run) newAlphaSpace() *alphaSpace {
 func (l *alphaLoop) Part(lo, hi int) error {
 	r := l.run
 	s := l.spaces.Get()
+	defer l.spaces.Put(s)
 	for b := lo; b < hi; b++ {
-		r.alpha(s, b)
+		if err := r.alpha(s, b); err != nil {
+			return err
+		}
 	}
-	l.spaces.Put(s)
 	return nil
 }
 

@@ -170,8 +170,8 @@ func (d *gradient) prepare(l *layer, rule Rule, in, out, gradOut, gradIn []*ops.
 	d.dialect, d.local = rule.Dialect, rule.Local
 	d.x, d.w, d.h, d.g = in[0].Float32s(), in[1].Float32s(), out[0].Float32s(), gradOut[0].Float32s()
 	d.epsXY, d.epsPlaces, d.target = nil, 0, nil
-	if len(in) == 3 && in[2] != nil {
-		d.epsXY = in[2].Float32s()
+	if e := optional(in, inputEpsilonXY); e != nil {
+		d.epsXY = e.Float32s()
 		d.epsPlaces = len(d.epsXY) / d.positions
 	}
 	switch {
@@ -196,7 +196,7 @@ func (d *gradient) prepare(l *layer, rule Rule, in, out, gradOut, gradIn []*ops.
 	}
 	d.gradX, d.gradW, d.gradEps = wanted(0), wanted(1), nil
 	if d.dialect == Dialect1 { // dialect 2 has one constant, which is not trained
-		d.gradEps = wanted(2)
+		d.gradEps = wanted(inputEpsilonXY)
 	}
 	if d.layer == nil {
 		d.layer = l

@@ -98,6 +98,24 @@ func TestGradients(t *testing.T) {
 	}
 }
 
+// TestGradientsOfGivenSpikes has the spikes as the node's fourth input.
+func TestGradientsOfGivenSpikes(t *testing.T) {
+	for seed := range uint64(20) {
+		q := randomProblem(seed)
+		out := runOnce(t, q.p, q.inputs(), &ops.Context{Spikes: q.spikes})
+		rule := sbs.Rule{Dialect: sbs.Dialect1}
+		g := opstest.Random(seed, out.Shape()...)
+		ref := referenceGradient{p: q.p, rule: rule, q: q, h: out, g: g}
+		want := ref.gradients()
+		opstest.Gradient(t, withRule(rule), []opstest.GradientCase{{
+			Case: opstest.Case{
+				Name: fmt.Sprint(seed), Attributes: q.p.Attributes(), Inputs: []*ops.Tensor{q.x, q.w, q.epsilonXY, q.spikes}, Tolerance: 1e-4,
+			},
+			Trained: []int{0, 1, 2}[:len(want)], GradOut: g, Want: want,
+		}})
+	}
+}
+
 // wideProblem has several groups of images and slabs of channels.
 func wideProblem(seed uint64) problem {
 	r := rand.New(rand.NewPCG(seed, 3))

@@ -88,6 +88,7 @@ type run struct {
 	rowLength   int // of an image
 	imageLength int
 
+	ctx       *ops.Context
 	check     checkLoop
 	weighting alphaLoop
 
@@ -104,7 +105,7 @@ type geometry struct {
 
 func (l *layer) prepare(r *run, ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	x, h := in[0].Shape(), out.Shape()
-	r.layer = l
+	r.layer, r.ctx = l, ctx
 	r.geometry = geometry{
 		batch: x[0], channels: x[1], height: x[2], width: x[3],
 		k: in[1].Shape()[0], n: h[1], oh: h[2], ow: h[3],

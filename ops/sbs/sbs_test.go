@@ -377,6 +377,19 @@ func TestCancelled(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+// TestAlphaIsCancelled has a single image, whose alphas one worker computes.
+func TestAlphaIsCancelled(t *testing.T) {
+	p := sbs.Params{
+		Kernel: [2]int{1, 1}, Strides: [2]int{1, 1}, Dilations: [2]int{1, 1}, Spikes: 3, Epsilon0: 1, EpsilonT: inverseSqrt(3),
+		AlphaIterations: 1000,
+	}
+	op := mustLayer(t, p)
+	r := rand.New(rand.NewPCG(1, 2))
+	ctx := &ops.Context{Context: opstest.CancelledAfter(t.Context(), 100), Pool: parallel.New(1)}
+	_, err := ops.Run(op, ctx, []*ops.Tensor{positive(r, 1, 4, 2, 2), positive(r, 4, 3)})
+	require.ErrorIs(t, err, context.Canceled)
+}
+
 // TestGivenAsInput checks that spikes and uniforms that are an input of the node
 // do what those of the context do, and that the latter go before them.
 func TestGivenAsInput(t *testing.T) {

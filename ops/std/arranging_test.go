@@ -38,6 +38,8 @@ func TestArranging(t *testing.T) {
 		{"Split", opstest.Case{Name: "equal", Opset: 11, Inputs: tensors{x}, Outputs: tensors{opstest.F32([]int{1, 3}, 1, 2, 3), opstest.F32([]int{1, 3}, 4, 5, 6)}}},
 		{"Pad", opstest.Case{Inputs: tensors{f32(1, 2, 3), opstest.Ints(1, -1), opstest.F32(nil, 9)}, Constants: []int{1}, Outputs: tensors{f32(9, 1, 2)}}},
 		{"Pad", opstest.Case{Name: "reflect", Attributes: attrs{"mode": "reflect"}, Inputs: tensors{f32(1, 2, 3), opstest.Ints(2, 1)}, Constants: []int{1}, Outputs: tensors{f32(3, 2, 1, 2, 3, 2)}}},
+		{"Pad", opstest.Case{Name: "no numbers", Opset: 10, Attributes: attrs{"pads": []int64(nil)}, Inputs: tensors{f32(1, 2)}, WantErr: "0 pads, but data is float32(2)"}},
+		{"Pad", opstest.Case{Name: "no numbers, scalar", Opset: 10, Attributes: attrs{"pads": []int64(nil)}, Inputs: tensors{opstest.F32(nil, 1)}, Outputs: tensors{opstest.F32(nil, 1)}}},
 		{"Pad", opstest.Case{Name: "attribute, edge", Opset: 10, Attributes: attrs{"mode": "edge", "pads": []int64{1, 1}}, Inputs: tensors{opstest.Ints(4, 5)}, Outputs: tensors{opstest.Ints(4, 4, 5, 5)}}},
 		{"DepthToSpace", opstest.Case{Attributes: attrs{"blocksize": int64(2)}, Inputs: tensors{opstest.F32([]int{1, 4, 1, 1}, 1, 2, 3, 4)}, Batch: []int{0}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 2}, 1, 2, 3, 4)}}},
 		{"SpaceToDepth", opstest.Case{Attributes: attrs{"blocksize": int64(2)}, Inputs: tensors{opstest.F32([]int{1, 1, 2, 4}, 1, 2, 3, 4, 5, 6, 7, 8)}, Outputs: tensors{opstest.F32([]int{1, 4, 1, 2}, 1, 3, 2, 4, 5, 7, 6, 8)}}},
@@ -66,11 +68,21 @@ func TestResizing(t *testing.T) {
 	x := opstest.F32([]int{1, 1, 2, 2}, 1, 2, 3, 4)
 	double := f32(1, 1, 1, 2)
 	none := f32()
+	var to48 []float32
+	for i := range 49 {
+		to48 = append(to48, float32(i))
+	}
+	pytorch := attrs{"mode": "linear", "coordinate_transformation_mode": "pytorch_half_pixel"}
+	crop := attrs{"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize", "extrapolation_value": float32(-1)}
 	runFamilies(t, []of{
 		{"Resize", opstest.Case{Inputs: tensors{x, none, double}, Constants: []int{2}, Batch: []int{0}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 4}, 1, 1, 2, 2, 3, 3, 4, 4)}}},
 		{"Resize", opstest.Case{Name: "linear, sizes", Attributes: attrs{"mode": "linear"}, Inputs: tensors{x, nil, nil, opstest.Ints(1, 1, 2, 4)}, Constants: []int{3}, Batch: []int{0}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 4}, 1, 1.25, 1.75, 2, 3, 3.25, 3.75, 4)}}},
 		{"Resize", opstest.Case{Name: "align_corners", Attributes: attrs{"mode": "linear", "coordinate_transformation_mode": "align_corners"}, Inputs: tensors{x, none, f32(1, 1, 1, 1.5)}, Constants: []int{2}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 3}, 1, 1.5, 2, 3, 3.5, 4)}}},
 		{"Resize", opstest.Case{Name: "a constant stays one", Attributes: attrs{"mode": "cubic"}, Inputs: tensors{filled(7, 1, 1, 3, 3), none, f32(1, 1, 0.7, 3)}, Constants: []int{2}, Outputs: tensors{filled(7, 1, 1, 2, 9)}, Tolerance: 1e-6}},
+		{"Resize", opstest.Case{Name: "one of 49", Attributes: pytorch, Inputs: tensors{f32(to48...), nil, nil, opstest.Ints(1)}, Constants: []int{3}, Outputs: tensors{f32(0)}}},
+		{"Resize", opstest.Case{Name: "one of 49, scale", Attributes: pytorch, Inputs: tensors{f32(to48...), nil, f32(float32(1) / 49)}, Constants: []int{2}, Outputs: tensors{f32(0)}}},
+		{"Resize", opstest.Case{Name: "one of 49, region", Attributes: crop, Inputs: tensors{f32(to48...), f32(0.5, 1), nil, opstest.Ints(1)}, Constants: []int{1, 3}, Outputs: tensors{f32(36)}}},
+		{"Resize", opstest.Case{Name: "region, scale", Attributes: crop, Inputs: tensors{f32(0, 1, 2, 3), f32(0, 2), f32(0.25)}, Constants: []int{1, 2}, Outputs: tensors{f32(0, -1)}}},
 		{"Resize", opstest.Case{Name: "huge", Inputs: tensors{x, none, f32(1, 1, 1e20, 1)}, Constants: []int{2}, WantErr: "size 2.0"}},
 		{"Resize", opstest.Case{Name: "NaN", Inputs: tensors{x, none, f32(1, 1, float32(math.NaN()), 1)}, Constants: []int{2}, WantErr: "scale NaN"}},
 		{"Resize", opstest.Case{Name: "opset 10", Opset: 10, Inputs: tensors{x, double}, Constants: []int{1}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 4}, 1, 1, 2, 2, 3, 3, 4, 4)}}},

@@ -28,7 +28,7 @@ func (f *filtering[W]) run(ctx *ops.Context, done func(number int, plane []W)) e
 	}
 	window := count(taps)
 	return ctx.For(f.images*f.group*f.filters, 1, func(lo, hi int) error {
-		plane := make([]W, to)
+		plane, watching := make([]W, to), watch{ctx: ctx}
 		for ; lo < hi; lo++ {
 			filter := lo % (f.group * f.filters)
 			group := filter / f.filters
@@ -39,15 +39,14 @@ func (f *filtering[W]) run(ctx *ops.Context, done func(number int, plane []W)) e
 				}
 			}
 			for c := range f.channels {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
 				image := f.x[((lo/(f.group*f.filters)*f.group+group)*f.channels+c)*from:][:from]
 				w := f.w[(filter*f.channels+c)*window:]
 				if f.transposed {
 					w = f.w[((group*f.channels+c)*f.filters+filter%f.filters)*window:]
 				}
-				f.add(plane, image, w[:window], coordinates{shape: taps, at: make([]int, len(taps))})
+				if err := f.add(&watching, plane, image, w[:window], coordinates{shape: taps, at: make([]int, len(taps))}); err != nil {
+					return err
+				}
 			}
 			done(lo, plane)
 		}
@@ -56,10 +55,13 @@ func (f *filtering[W]) run(ctx *ops.Context, done func(number int, plane []W)) e
 }
 
 // add adds what one channel contributes.
-func (f *filtering[W]) add(plane, image, weights []W, tap coordinates) {
+func (f *filtering[W]) add(watching *watch, plane, image, weights []W, tap coordinates) error {
 	last := len(f.axes) - 1
 	step := f.axes[last].stride
 	for _, w := range weights {
+		if err := watching.after(min(len(plane), len(image))); err != nil {
+			return err
+		}
 		f.rows(tap.at, func(small, large, n int) {
 			if f.transposed {
 				for i := range n {
@@ -73,6 +75,7 @@ func (f *filtering[W]) add(plane, image, weights []W, tap coordinates) {
 		})
 		tap.next()
 	}
+	return nil
 }
 
 // rows calls row for all positions at which a tap is on the image: n positions side by

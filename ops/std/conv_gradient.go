@@ -59,7 +59,9 @@ func (d *convolutionGradient) sumUp(ctx *ops.Context) error {
 			defer buffers.Put(pixels)
 			for i := lo; i < hi; i++ {
 				part := parts[i/d.group*(sizeW+sizeB):][:sizeW+sizeB]
-				d.compute(pixels, first+i/d.group, i%d.group, part[:sizeW], part[sizeW:])
+				if err := d.compute(ctx, pixels, first+i/d.group, i%d.group, part[:sizeW], part[sizeW:]); err != nil {
+					return err
+				}
 			}
 			return nil
 		})
@@ -80,7 +82,7 @@ func (d *convolutionGradient) sumUp(ctx *ops.Context) error {
 }
 
 // compute does one group of one image. gradW and gradB are the image's parts.
-func (d *convolutionGradient) compute(pixels []float32, image, group int, gradW, gradB []float32) {
+func (d *convolutionGradient) compute(ctx *ops.Context, pixels []float32, image, group int, gradW, gradB []float32) error {
 	first := group * d.filters
 	g := d.g[(image*d.group*d.filters+first)*d.positions:][:d.filters*d.positions]
 	if d.gradB != nil {
@@ -93,6 +95,9 @@ func (d *convolutionGradient) compute(pixels []float32, image, group int, gradW,
 		}
 	}
 	for lo := 0; lo < d.positions; lo += gradColumns {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		n := min(gradColumns, d.positions-lo)
 		if d.gradW != nil {
 			clear(pixels)
@@ -110,6 +115,7 @@ func (d *convolutionGradient) compute(pixels []float32, image, group int, gradW,
 			}
 		}
 	}
+	return nil
 }
 
 // eachTap calls f for every tap of the window at an output position that is on

@@ -32,20 +32,21 @@ func (det) infer(in []*ops.Input) (ops.Type, error) {
 func (det) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	n := in[0].Shape()[len(in[0].Shape())-1]
 	return ctx.For(out.Len(), 1, func(lo, hi int) error {
-		m := make([]float64, n*n)
+		m, watching := make([]float64, n*n), watch{ctx: ctx}
 		for i := lo; i < hi; i++ {
-			if err := ctx.Err(); err != nil {
+			load(m, in[0], i*n*n, 1)
+			d, err := determinant(&watching, m, n)
+			if err != nil {
 				return err
 			}
-			load(m, in[0], i*n*n, 1)
-			store(out, i, 1, []float64{determinant(m, n)})
+			store(out, i, 1, []float64{d})
 		}
 		return nil
 	})
 }
 
 // determinant eliminates, always with the largest number of a column, in m itself.
-func determinant(m []float64, n int) float64 {
+func determinant(watching *watch, m []float64, n int) (float64, error) {
 	d := 1.0
 	for c := range n {
 		top := c
@@ -63,14 +64,17 @@ func determinant(m []float64, n int) float64 {
 		pivot := m[c*n+c]
 		d *= pivot
 		if pivot == 0 {
-			return 0
+			return 0, nil
 		}
 		for r := c + 1; r < n; r++ {
 			f := m[r*n+c] / pivot
 			for i := c; i < n; i++ {
 				m[r*n+i] -= f * m[c*n+i]
 			}
+			if err := watching.after(n - c); err != nil {
+				return 0, err
+			}
 		}
 	}
-	return d
+	return d, nil
 }

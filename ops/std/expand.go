@@ -7,6 +7,16 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
+// shapeVector is sizeVector for one size for each dimension.
+func shapeVector(name string, in *ops.Input) (list []int64, number int, err error) {
+	if len(in.Shape) == 1 {
+		if err := checkRank(in.Shape[0].Size); err != nil {
+			return nil, 0, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return sizeVector(name, in)
+}
+
 // sizeVector returns the elements of an int64 vector of sizes of at least 0, nil when
 // they are not known; then their number is all that is known, and it must be.
 func sizeVector(name string, in *ops.Input) (list []int64, number int, err error) {
@@ -15,8 +25,8 @@ func sizeVector(name string, in *ops.Input) (list []int64, number int, err error
 		return nil, 0, err
 	}
 	if in.Const == nil {
-		if !length.Known() || length.Size > maxRank {
-			return nil, 0, fmt.Errorf("%w: %s is %v: the number of dimensions must be known, and at most %d", ops.ErrShape, name, in.Type, maxRank)
+		if !length.Known() {
+			return nil, 0, fmt.Errorf("%w: %s is %v: the number of sizes must be known", ops.ErrShape, name, in.Type)
 		}
 		return nil, length.Size, nil
 	}
@@ -37,7 +47,7 @@ type expand struct{}
 
 func (expand) infer(in []*ops.Input) (ops.Type, error) {
 	data := in[0].Type
-	list, number, err := sizeVector("shape", in[1])
+	list, number, err := shapeVector("shape", in[1])
 	if err != nil {
 		return data, err
 	}
@@ -72,7 +82,7 @@ type tiling struct{}
 
 func (tiling) infer(in []*ops.Input) (ops.Type, error) {
 	data := in[0].Type
-	list, number, err := sizeVector("repeats", in[1])
+	list, number, err := shapeVector("repeats", in[1])
 	if err != nil {
 		return data, err
 	}

@@ -26,7 +26,7 @@ func newPad(n ops.Node) (kernel, error) {
 	if err := n.Attributes.Only(known...); err != nil {
 		return nil, err
 	}
-	var k pad
+	k := pad{input: n.Opset >= 11}
 	var err error
 	if k.mode, err = ops.Attr(n.Attributes, "mode", "constant"); err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func newPad(n ops.Node) (kernel, error) {
 	if !slices.Contains([]string{"constant", "edge", "reflect"}, k.mode) {
 		return nil, fmt.Errorf("%w: mode %q, want constant, edge or reflect", ops.ErrAttribute, k.mode)
 	}
-	if n.Opset >= 11 {
+	if k.input {
 		if n.NumInputs < 2 {
 			return nil, fmt.Errorf("%w: the pads are missing", ops.ErrShape)
 		}
@@ -51,14 +51,15 @@ func newPad(n ops.Node) (kernel, error) {
 
 type pad struct {
 	mode  string
-	pads  []int64 // from the attribute, nil when they are an input
+	input bool    // are the pads and the value
+	pads  []int64 // from the attribute
 	value float32 // from the attribute
 }
 
 func (k *pad) infer(in []*ops.Input) (ops.Type, error) {
 	data := in[0].Type
 	pads := k.pads
-	if pads == nil {
+	if k.input {
 		if in[1] == nil {
 			return data, fmt.Errorf("%w: the pads are missing", ops.ErrShape)
 		}
@@ -111,7 +112,7 @@ func (k *pad) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	if err != nil {
 		return err
 	}
-	if pads == nil {
+	if k.input {
 		pads = in[1].Int64s()
 		if len(in) > 2 && in[2] != nil {
 			fill = in[2]

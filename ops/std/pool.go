@@ -69,7 +69,7 @@ type pool struct {
 }
 
 // poolFunc computes the channels lo to hi.
-type poolFunc func(l *poolLoop, lo, hi int)
+type poolFunc func(l *poolLoop, lo, hi int) error
 
 func newPool(n ops.Node, more ...string) (*pool, error) {
 	if err := n.Attributes.Only(append(more, windowAttributes...)...); err != nil {
@@ -141,16 +141,17 @@ func (p *pool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 		}
 		l.compute = p.compute[x.DType()]
 	}
-	l.out, l.x = out, x
+	l.ctx, l.out, l.x = ctx, out, x
 	return ctx.Do(shape[0]*shape[1], max(1, grain/(l.rows.in*l.cols.in)), l)
 }
 
 // poolLoop is a parallel.Loop over the channels of the whole batch.
 type poolLoop struct {
+	ctx        *ops.Context
 	out, x     *ops.Tensor
 	rows, cols axis
 	spans      []span // of each column of the output
 	compute    poolFunc
 }
 
-func (l *poolLoop) Part(lo, hi int) error { l.compute(l, lo, hi); return nil }
+func (l *poolLoop) Part(lo, hi int) error { return l.compute(l, lo, hi) }

@@ -28,15 +28,12 @@ func (w *windowed) run(ctx *ops.Context, x *ops.Tensor, one func(entry, channel 
 	from, to := count(w.in), count(w.out)
 	strides := rowMajor(w.in)
 	return ctx.For(count(x.Shape()[:2]), 1, func(lo, hi int) error {
-		plane := make([]float64, from)
+		plane, watching := make([]float64, from), watch{ctx: ctx}
 		var places []int
 		for c := lo; c < hi; c++ {
 			load(plane, x, c*from, 1)
 			at := coordinates{shape: w.out, at: make([]int, len(w.out))}
 			for i := range to {
-				if i%chunk == 0 && ctx.Err() != nil {
-					return ctx.Err()
-				}
 				places = append(places[:0], 0)
 				padded := 1
 				for d := range w.axes {
@@ -45,6 +42,9 @@ func (w *windowed) run(ctx *ops.Context, x *ops.Tensor, one func(entry, channel 
 					padded *= s.padded
 				}
 				one(c*to+i, c, plane, places, padded)
+				if err := watching.after(1 + len(places)); err != nil {
+					return err
+				}
 				at.next()
 			}
 		}

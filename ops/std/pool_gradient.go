@@ -51,7 +51,7 @@ func (p *pool) gradient(ctx *ops.Context, x *ops.Tensor, g, grad []float32, add 
 	pixels, positions := rows.in*cols.in, rows.out*cols.out
 	images := x.Float32s()
 	return ctx.For(x.Shape()[0]*x.Shape()[1], max(1, grain/pixels), func(lo, hi int) error {
-		spans := make([]span, cols.out)
+		watching, spans := watch{ctx: ctx}, make([]span, cols.out)
 		for j := range spans {
 			spans[j] = cols.span(j)
 		}
@@ -61,6 +61,9 @@ func (p *pool) gradient(ctx *ops.Context, x *ops.Tensor, g, grad []float32, add 
 				r := rows.span(i)
 				for j, s := range spans {
 					add(to, image, cols.in, r, s, from[i*cols.out+j])
+				}
+				if err := watching.after(cols.out * r.count * min(cols.kernel, cols.in)); err != nil {
+					return err
 				}
 			}
 		}

@@ -36,6 +36,9 @@ func (k reshape) infer(in []*ops.Input) (ops.Type, error) {
 	if err != nil {
 		return ops.Type{}, err
 	}
+	if err := checkRank(rank.Size); err != nil {
+		return ops.Type{}, fmt.Errorf("shape: %w", err)
+	}
 	if in[1].Const != nil || rank.Size == 0 { // an empty shape says all
 		want := []int64{}
 		if in[1].Const != nil {

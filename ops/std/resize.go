@@ -226,22 +226,22 @@ func (k *resize) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 	}
 	axes := make([][]taps, len(x.Shape()))
 	for d, size := range x.Shape() {
-		n := out.Shape()[d]
-		scale := float64(n) / float64(size)
+		a := resizing{size: size, n: out.Shape()[d], high: 1}
+		a.scale, a.resized = float64(a.n)/float64(size), float64(a.n)
 		if value == nil || value.DType() == ops.Float32 {
-			scale = float64(k.scale(value, d))
+			a.scale = float64(k.scale(value, d))
+			a.resized = a.scale * float64(size) // ONNX's own tests do not round it
 		}
-		low, high := 0.0, 1.0
 		if k.coordinates == "tf_crop_and_resize" {
 			roi := values[float64](in[1])
-			low, high = roi[d], roi[len(roi)/2+d]
+			a.low, a.high = roi[d], roi[len(roi)/2+d]
 		}
-		if size == n && scale == 1 && low == 0 && high == 1 {
+		if size == a.n && a.scale == 1 && a.low == 0 && a.high == 1 {
 			continue // nothing happens along this axis
 		}
-		axes[d] = make([]taps, n)
+		axes[d] = make([]taps, a.n)
 		for i := range axes[d] {
-			axes[d][i] = k.tapsAt(k.original(float64(i), scale, float64(size), low, high), size)
+			axes[d][i] = k.tapsAt(k.original(float64(i), &a), size)
 		}
 	}
 	if k.mode == "nearest" && k.coordinates != "tf_crop_and_resize" {
@@ -250,31 +250,38 @@ func (k *resize) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 	return k.interpolate(ctx, x, out, axes)
 }
 
-// original returns the place in X of an element of the output. ONNX's own tests do not
-// round the output's size here.
-func (k *resize) original(i, scale, size, low, high float64) float64 {
-	resized := scale * size
+// resizing is what happens along one axis.
+type resizing struct {
+	size, n        int // in X and in the output
+	scale, resized float64
+	low, high      float64 // the region of tf_crop_and_resize
+}
+
+// original returns the place in X of an element of the output. Whether the output has a
+// single one is for its size to say: a quotient times its divisor need not be 1.
+func (k *resize) original(i float64, a *resizing) float64 {
+	last := float64(a.size - 1)
 	switch k.coordinates {
 	case "align_corners":
-		if resized == 1 {
+		if a.n == 1 {
 			return 0
 		}
-		return i * (size - 1) / (resized - 1)
+		return i * last / (a.resized - 1)
 	case "asymmetric":
-		return i / scale
+		return i / a.scale
 	case "tf_half_pixel_for_nn":
-		return (i + 0.5) / scale
+		return (i + 0.5) / a.scale
 	case "tf_crop_and_resize":
-		if resized == 1 {
-			return 0.5 * (low + high) * (size - 1)
+		if a.n == 1 {
+			return 0.5 * (a.low + a.high) * last
 		}
-		return low*(size-1) + i*(high-low)*(size-1)/(resized-1)
+		return a.low*last + i*(a.high-a.low)*last/float64(a.n-1) // the scale is of the region, not of X
 	case "pytorch_half_pixel":
-		if resized == 1 {
+		if a.n == 1 {
 			return 0
 		}
 	}
-	return (i+0.5)/scale - 0.5
+	return (i+0.5)/a.scale - 0.5
 }
 
 func (k *resize) tapsAt(x float64, size int) taps {

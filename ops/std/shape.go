@@ -169,7 +169,7 @@ func newConstantOfShape(n ops.Node) (kernel, error) {
 type constantOfShape struct{ value *ops.Tensor }
 
 func (k constantOfShape) infer(in []*ops.Input) (ops.Type, error) {
-	list, number, err := sizeVector("shape", in[0])
+	list, number, err := shapeVector("shape", in[0])
 	if err != nil {
 		return ops.Type{}, err
 	}

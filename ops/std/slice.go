@@ -12,7 +12,9 @@ import (
 // any type and shape; starts, ends and the optional axes (all) and steps (1)
 // are int32 or int64 vectors of one length. Negative starts, ends and axes count
 // from the end; starts and ends beyond the data mean its ends, in particular
-// the smallest and largest integers.
+// the smallest and largest integers. A start before the data means its first entry
+// for negative steps, too: ONNX says so, and onnxruntime does it, where numpy has
+// nothing left.
 //
 // Attributes: none; before opset 10 starts, ends (required) and axes, which are then no
 // inputs, and no steps.
@@ -181,22 +183,24 @@ func sliceLists(in []*ops.Input) (lists [4][]int64, length int, err error) {
 	return lists, common.Size, nil
 }
 
-// newSection resolves a slice of an axis as numpy does.
+// newSection resolves a slice of an axis: with a positive step start and end are
+// brought into [0, size], with a negative one start into [0, size-1] and end into
+// [-1, size-1].
 func newSection(start, end, step int64, size int) section {
 	n := int64(size)
 	// No longer step leads anywhere else, and this one can be negated.
 	step = min(max(step, -ops.MaxElements), ops.MaxElements)
-	first, last := int64(0), n
+	first, last := int64(0), n // of the places where the slice can end
 	if step < 0 {
 		first, last = -1, n-1
 	}
-	clamp := func(i int64) int64 {
+	clamp := func(i, first int64) int64 {
 		if i < 0 {
 			i += n
 		}
 		return min(max(i, first), last)
 	}
-	start, end = clamp(start), clamp(end)
+	start, end = clamp(start, 0), clamp(end, first)
 	count := (end - start + step - 1) / step
 	if step < 0 {
 		count = (end - start + step + 1) / step

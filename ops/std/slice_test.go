@@ -37,6 +37,14 @@ func TestSlice(t *testing.T) {
 			Batch:   []int{0},
 			Outputs: []*ops.Tensor{opstest.F32([]int{3, 4}, 3, 2, 1, 0, 13, 12, 11, 10, 23, 22, 21, 20)},
 		}, {
+			Name:    "start before the data",
+			Inputs:  []*ops.Tensor{x, opstest.Ints(-10, -10), opstest.Ints(-20, 9), opstest.Ints(0, 1), opstest.Ints(-1, 1)},
+			Outputs: []*ops.Tensor{opstest.F32([]int{1, 4}, 0, 1, 2, 3)},
+		}, {
+			Name:    "start and end before the data",
+			Inputs:  []*ops.Tensor{x, opstest.Ints(-10), opstest.Ints(0), opstest.Ints(0), opstest.Ints(-1)},
+			Outputs: []*ops.Tensor{opstest.F32([]int{0, 4})},
+		}, {
 			Name:    "longest steps",
 			Inputs:  []*ops.Tensor{x, opstest.Ints(1, -1), opstest.Ints(3, -9), opstest.Ints(0, 1), opstest.Ints(math.MaxInt64, math.MinInt64)},
 			Outputs: []*ops.Tensor{opstest.F32([]int{1, 1}, 13)},

@@ -6,30 +6,39 @@ import "github.com/spike-by-spike/sbs/ops"
 // n results from windows of 2x2 pixels, which lie side by side in rows of width:
 // by far the most common.
 func slide[T ops.Element](reduce func(image []T, width int, rows, cols span) T, pairs func(out, x []T, rows, n, width int)) poolFunc {
-	return func(l *poolLoop, lo, hi int) {
+	return func(l *poolLoop, lo, hi int) error {
 		d, _ := ops.Data[T](l.x)
 		o, _ := ops.Data[T](l.out)
 		rows, cols := &l.rows, &l.cols
 		if rows.pairs() && cols.pairs() {
 			if rows.in == 2*rows.out { // all channels in one
 				pairs(o[lo*rows.out*cols.out:], d[lo*rows.in*cols.in:], (hi-lo)*rows.out, cols.out, cols.in)
-				return
+				return nil
 			}
 			for c := lo; c < hi; c++ {
 				pairs(o[c*rows.out*cols.out:], d[c*rows.in*cols.in:], rows.out, cols.out, cols.in)
 			}
-			return
+			return nil
 		}
+		watching, window := watch{ctx: l.ctx}, rows.kernel*cols.kernel
+		piece := max(1, watched/window) // of a row: looking after each window takes time
 		for c := lo; c < hi; c++ {
 			image := d[c*rows.in*cols.in:][:rows.in*cols.in]
 			result := o[c*rows.out*cols.out:][:rows.out*cols.out]
 			for i := range rows.out {
 				r := rows.span(i)
-				for j, s := range l.spans {
-					result[i*cols.out+j] = reduce(image, cols.in, r, s)
+				for j := 0; j < cols.out; j += piece {
+					part := l.spans[j:min(j+piece, cols.out)]
+					for k, s := range part {
+						result[i*cols.out+j+k] = reduce(image, cols.in, r, s)
+					}
+					if err := watching.after(len(part) * window); err != nil {
+						return err
+					}
 				}
 			}
 		}
+		return nil
 	}
 }
 

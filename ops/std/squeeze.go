@@ -148,6 +148,3 @@ func (k unsqueeze) infer(in []*ops.Input) (ops.Type, error) {
 func (k unsqueeze) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	return copyAll(ctx, out, in[0])
 }
-
-// maxRank bounds the number of dimensions that a value in a file can ask for.
-const maxRank = 64

@@ -237,11 +237,18 @@ func (o *op) check(in []*ops.Input) error {
 	return nil
 }
 
+// maxRank bounds the number of dimensions: a few nodes in a file could else ask for
+// gigabytes of them. It is numpy's own limit.
+const maxRank = 64
+
 // checkSizes bounds what is known of a type, so that sizes can be multiplied
 // and added without a thought of overflow.
 func checkSizes(t ops.Type) error {
 	if t.DType.Size() == 0 {
 		return fmt.Errorf("%w: %v", ops.ErrDType, t.DType)
+	}
+	if err := checkRank(len(t.Shape)); err != nil {
+		return err
 	}
 	known := make([]int, 0, len(t.Shape))
 	for _, d := range t.Shape {
@@ -251,6 +258,14 @@ func checkSizes(t ops.Type) error {
 	}
 	if _, err := ops.Len(known); err != nil {
 		return fmt.Errorf("%v: %w", t, err)
+	}
+	return nil
+}
+
+// checkRank is for where dimensions are made before checkSizes sees them.
+func checkRank(rank int) error {
+	if rank > maxRank {
+		return fmt.Errorf("%w: %d dimensions, want at most %d", ops.ErrShape, rank, maxRank)
 	}
 	return nil
 }

@@ -65,9 +65,11 @@ func TestInputsAreChecked(t *testing.T) {
 		{Name: "missing", Attributes: ops.Attributes{"axis": int64(0)}, Inputs: []*ops.Tensor{x, x, nil}, WantErr: "input 2 is missing"},
 	})
 	huge := opstest.Typed(ops.Float32, opstest.Known(1<<20), opstest.Known(1<<20), opstest.Unknown("N"))
+	deep := opstest.Typed(ops.Float32, slices.Repeat([]ops.Dim{opstest.Known(1)}, 65)...)
 	text := ops.DType(8)
 	opstest.Infer(t, find(t, "Relu"), []opstest.InferCase{
 		{Name: "huge", Inputs: []*ops.Input{huge}, WantErr: "elements"},
+		{Name: "deep", Inputs: []*ops.Input{deep}, WantErr: "input 0: shape does not fit: 65 dimensions, want at most 64"},
 		{Name: "text", Inputs: []*ops.Input{opstest.Typed(text)}, WantErr: "data type 8"},
 		{
 			Name:    "constant of another type",
@@ -75,4 +77,34 @@ func TestInputsAreChecked(t *testing.T) {
 			WantErr: "want float32(3), got float32(2)",
 		},
 	})
+}
+
+// TestRankIsBounded has operators whose outputs have as many dimensions as a file likes.
+func TestRankIsBounded(t *testing.T) {
+	x := opstest.Typed(ops.Float32, slices.Repeat([]ops.Dim{opstest.Known(1)}, 40)...)
+	places := opstest.Typed(ops.Int64, slices.Repeat([]ops.Dim{opstest.Known(1)}, 40)...)
+	vector := opstest.Typed(ops.Int64, opstest.Known(1<<26))
+	ones := opstest.Const(one(ops.Int64, 65))
+	for name, inputs := range map[string][][]*ops.Input{
+		"Reshape":         {{x, vector}, {x, ones}},
+		"Expand":          {{x, vector}, {x, ones}},
+		"ConstantOfShape": {{vector}, {ones}},
+		"Tile":            {{x, vector}, {x, ones}},
+		"Unsqueeze":       {{x, opstest.Typed(ops.Int64, opstest.Known(25))}, {x, vector}},
+		"Gather":          {{x, places}},
+		"GatherND":        {{x, places}},
+	} {
+		for _, in := range inputs {
+			op, err := find(t, name).New(ops.Node{Opset: 17, NumInputs: len(in)})
+			require.NoError(t, err)
+			_, err = op.Infer(in)
+			require.ErrorIs(t, err, ops.ErrShape, name)
+			require.ErrorContains(t, err, "at most 64", name)
+		}
+	}
+	op, err := find(t, "Split").New(ops.Node{Opset: 17, NumInputs: 2, NumOutputs: 70})
+	require.NoError(t, err)
+	types, err := op.Infer([]*ops.Input{x, opstest.Typed(ops.Int64, opstest.Known(70))})
+	require.NoError(t, err, "the sizes of outputs are no dimensions")
+	require.Len(t, types, 70)
 }

@@ -65,7 +65,7 @@ func (k *maxUnpool) infer(in []*ops.Input) (ops.Type, error) {
 	if len(in) < 3 || in[2] == nil {
 		return ops.Type{DType: x.DType, Shape: shape}, nil
 	}
-	list, number, err := sizeVector("output_shape", in[2])
+	list, number, err := shapeVector("output_shape", in[2])
 	if err != nil {
 		return x, err
 	}
