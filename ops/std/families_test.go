@@ -164,5 +164,6 @@ func TestFolding(t *testing.T) {
 	require.Equal(t, []int64{7}, fold("Constant", attrs{"value_int": int64(7)})[0].Int64s())
 	require.Nil(t, fold("RandomNormal", attrs{"shape": []int64{2}}), "a run's seed decides")
 	require.Nil(t, fold("Expand", nil, opstest.Const(f32(1)), opstest.Const(opstest.Ints(1<<20))), "large")
-	require.Nil(t, fold("NonZero", nil, opstest.Const(f32(1))), "of unknown size")
+	require.Nil(t, fold("Unique", nil, opstest.Const(opstest.Ints(1))), "of unknown size")
+	require.Equal(t, []int64{1}, fold("NonZero", nil, opstest.Const(opstest.Ints(0, 5)))[0].Int64s())
 }

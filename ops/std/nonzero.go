@@ -14,40 +14,44 @@ func newNonZero(n ops.Node) (multi, error) { return nonZero{}, n.Attributes.Only
 
 type nonZero struct{}
 
+// inferAll counts where it can: the output may be many times as large as X, and who
+// runs it wants to know before.
 func (nonZero) inferAll(in []*ops.Input) ([]ops.Type, error) {
-	return []ops.Type{{DType: ops.Int64, Shape: ops.Dims(max(1, len(in[0].Shape)), -1)}}, nil
+	n := -1
+	if x := in[0].Const; x != nil {
+		n = 0
+		eachNonZero(x, func(int) { n++ })
+	}
+	return []ops.Type{{DType: ops.Int64, Shape: ops.Dims(max(1, len(in[0].Shape)), n)}}, nil
 }
 
 func (nonZero) runAll(_ *ops.Context, in, out []*ops.Tensor) error {
-	x := in[0]
+	shape := in[0].Shape()
+	if len(shape) == 0 {
+		shape = []int{1}
+	}
+	found, n, i := out[0].Int64s(), out[0].Shape()[1], 0
+	eachNonZero(in[0], func(place int) {
+		for d, at := range from(place, shape).at {
+			found[d*n+i] = int64(at)
+		}
+		i++
+	})
+	return nil
+}
+
+// eachNonZero calls f for the places of the elements that are not zero.
+func eachNonZero(x *ops.Tensor, f func(place int)) {
 	var v [chunk]float64 // in which no other number becomes 0
-	var places []int
 	for i := 0; i < x.Len(); i += chunk {
 		part := v[:min(chunk, x.Len()-i)]
 		load(part, x, i, 1)
 		for j, e := range part {
 			if e != 0 {
-				places = append(places, i+j)
+				f(i + j)
 			}
 		}
 	}
-	shape := x.Shape()
-	if len(shape) == 0 {
-		shape = []int{1}
-	}
-	size := []int{len(shape), len(places)}
-	if _, err := ops.Len(size); err != nil {
-		return err
-	}
-	found := make([]int64, len(shape)*len(places))
-	for i, place := range places {
-		for d, at := range from(place, shape).at {
-			found[d*len(places)+i] = int64(at)
-		}
-	}
-	var err error
-	out[0], err = ops.NewTensor(size, found)
-	return err
 }
 
 // newUnique makes Unique (opset 11): the different elements of X as a vector, or its
