@@ -56,19 +56,30 @@ func TestHandedThrough(t *testing.T) {
 // TestUnforeseenMemory has values pass the limit whose sizes are not known before.
 func TestUnforeseenMemory(t *testing.T) {
 	const n = 1 << 16
-	x := []*onnxpb.ValueInfoProto{info("x", -1), typed("c", ops.Bool)}
-	in := values{"x": f32([]int{n}, make([]float32, n)...), "c": opstest.Tensor(nil, true)}
-	for i := range in["x"].Float32s() {
-		in["x"].Float32s()[i] = 1
+	inputs := []*onnxpb.ValueInfoProto{info("x", -1), typed("c", ops.Bool)}
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(i + 1)
 	}
-	for name, list := range map[string]nodes{
-		"found":          {op("y = NonZero(x)")},
-		"handed through": {op("a = Neg(x)"), op("b = If(c)", sub("then_branch", "", "a", nil), sub("else_branch", "", "x", nil)), op("y = Neg(b)")},
+	in := values{"x": f32([]int{n}, x...), "c": opstest.Tensor(nil, true)}
+	other := sub("else_branch", "", "x", nil)
+	for name, c := range map[string]struct {
+		list        nodes
+		least, most int64 // that are too few, and enough
+	}{
+		"found":             {nodes{op("y = NonZero(x)")}, 8*n - 1, 8 * n},
+		"made by the node":  {nodes{op("y, first, back, count = Unique(x)")}, 28*n - 1, 28 * n},
+		"handed through":    {nodes{op("a = Neg(x)"), op("y = If(c)", sub("then_branch", "", "a", nil), other)}, 8*n - 1, 8 * n},
+		"the caller's own":  {nodes{op("y = If(c)", sub("then_branch", "", "x", nil), other)}, -1, 1},
+		"counted only once": {nodes{op("a = Unique(x)"), op("y = If(c)", sub("then_branch", "", "a", nil), other)}, 4*n - 1, 4 * n},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := load(t, network(x, "y", list), runtime.MemoryLimit(7*n)).Run(t.Context(), in)
-			require.ErrorIs(t, err, runtime.ErrMemory)
-			_, err = load(t, network(x, "y", list), runtime.MemoryLimit(13*n)).Run(t.Context(), in)
+			m := network(inputs, "y", c.list)
+			if c.least > 0 {
+				_, err := load(t, m, runtime.MemoryLimit(c.least)).Run(t.Context(), in)
+				require.ErrorIs(t, err, runtime.ErrMemory)
+			}
+			_, err := load(t, m, runtime.MemoryLimit(c.most)).Run(t.Context(), in)
 			require.NoError(t, err)
 		})
 	}

@@ -129,7 +129,7 @@ func PreferFunctions() Option { return func(c *config) { c.preferFunctions = tru
 // below it (ONNX's external data).
 func Open(path string, opts ...Option) (*Model, error) {
 	pb, data, err := onnx.ReadFile(path)
-	if _, ok := err.(*fs.PathError); ok { // not wrapped: it is about the file itself
+	if _, ok := err.(*fs.PathError); ok { //nolint:errorlint // not wrapped: it is about the file itself
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
 	if err != nil {

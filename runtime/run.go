@@ -151,7 +151,7 @@ func (f *frame) runStep(ctx context.Context, s *step, w *work) error {
 	}
 	for j, slot := range s.outputs {
 		f.values[slot] = w.out[j]
-		if w.types == nil {
+		if w.types == nil && !slices.Contains(w.in, w.out[j]) { // or else it is counted already
 			f.bytes[slot] = size(w.out[j])
 			f.memory += f.bytes[slot]
 			if err := withinLimit(ops.TypeOf(w.out[j]), f.base+f.planned+f.memory, f.m.memoryLimit); err != nil {

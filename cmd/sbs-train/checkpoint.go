@@ -43,7 +43,7 @@ type position struct {
 type testResult struct {
 	Error      float64 // in percent
 	SubBatches int     // that the model had learnt from
-	Images     string  // which: their fingerprint
+	Set        string  // of images, and the spikes
 }
 
 // tally counts over images.

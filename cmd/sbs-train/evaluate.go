@@ -49,7 +49,7 @@ func (s *session) testNetwork(ctx context.Context) error {
 		wrong += s.wrong(out[m.Outputs()[0].Name], first)
 		s.progress.Phase("testing", first+count, n)
 	}
-	s.at.LastTest = &testResult{Error: 100 * float64(wrong) / float64(n), SubBatches: s.at.SubBatches, Images: s.testImages}
+	s.at.LastTest = &testResult{Error: 100 * float64(wrong) / float64(n), SubBatches: s.at.SubBatches, Set: s.testSet}
 	return nil
 }
 

@@ -195,13 +195,19 @@ func TestOtherEnd(t *testing.T) {
 // TestOtherImages goes on with other images than before.
 func TestOtherImages(t *testing.T) {
 	data, path := bars(t, 96, 24), model(t, convert.Options{})
-	args := []string{path, "--data", data, "-o", filepath.Join(t.TempDir(), "a.onnx"), "--lr-schedule", "constant", "--quiet"}
-	out, _ := must(t, args...)
-	require.Contains(t, out, "(24 images)")
-	out, _ = must(t, append(args, "--resume", "--no-test")...)
+	args := []string{path, "--data", data, "-o", filepath.Join(t.TempDir(), "a.onnx"), "--lr-schedule", "constant", "--lr", "0.3", "--epochs", "8", "--quiet"}
+	first, _ := must(t, args...)
+	require.Contains(t, first, "(24 images)")
+	out, _ := must(t, append(args, "--resume", "--no-test")...)
 	require.NotContains(t, out, "test accuracy")
 	out, _ = must(t, append(args, "--resume", "--test", filepath.Join(bars(t, 10, 7), "TestPatternStorage.npy"))...)
 	require.Contains(t, out, "(7 images)")
+
+	fewer, _ := must(t, append(args, "--resume", "--test-spikes", "1")...)
+	require.Contains(t, fewer, "(24 images)")
+	require.NotEqual(t, first, fewer)
+	out, _ = must(t, append(args, "--resume")...)
+	require.Equal(t, first, out)
 
 	// The same labels and means, but each image upside down.
 	patterns := filepath.Join(data, "TrainPatternStorage.npy")
@@ -212,7 +218,7 @@ func TestOtherImages(t *testing.T) {
 		slices.Reverse(image)
 	}
 	array(t, patterns, a.Shape, pixels)
-	_, _, err = command(t, append(args, "--epochs", "2", "--resume")...)
+	_, _, err = command(t, append(args, "--epochs", "9", "--resume")...)
 	require.ErrorContains(t, err, "what changed: the training images")
 }
 

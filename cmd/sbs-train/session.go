@@ -28,7 +28,7 @@ type session struct {
 	at       position
 	end      int // sub-batches of the whole training
 
-	testImages string // their fingerprint
+	testSet string // which images are tested, and with how many spikes
 
 	out      *recorder
 	progress *trainlog.Progress
@@ -130,7 +130,7 @@ func (f *flags) begin(j *job) (*session, error) {
 		if _, err := j.tester(data); err != nil {
 			return nil, fmt.Errorf("for testing: %w", err)
 		}
-		s.testImages = fingerprint(j.test)
+		s.testSet = fmt.Sprint(fingerprint(j.test), j.testSpikes)
 	}
 	last := newTraining
 	if f.resume {
@@ -151,8 +151,8 @@ func croppedSize(n *convert.Network) (convert.Size, error) {
 	return convert.Preprocessing{Crop: n.Preprocessing.Crop}.Output(n.Input)
 }
 
-// clear makes sure that no other training is in the way, and that the first save
-// will do: before hours of training.
+// clear makes sure that no other training is in the way, and that no save will fail
+// because of what is there: before hours of training.
 func (f *flags) clear(j *job) error {
 	old, err := j.oldLog()
 	if err == nil && !f.force {
@@ -163,7 +163,12 @@ func (f *flags) clear(j *job) error {
 	}
 	if j.places.weights != "" {
 		first, opt := *j.network, j.saveOptions()
-		first.Step, opt.Check = max(first.Step, 0)+1, true
+		start := max(first.Step, 0)
+		first.Step = start + min(j.saveEvery, j.steps)
+		opt.Check = func(step int) bool {
+			n := step - start
+			return n == j.steps || n > 0 && n < j.steps && n%j.saveEvery == 0
+		}
 		if _, err := pytorch.Save(j.places.weights, &first, opt); err != nil {
 			return err
 		}
@@ -232,7 +237,7 @@ func (s *session) restore() error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	s.at, s.seconds = c.Position, c.Position.Seconds
-	if t := s.at.LastTest; t != nil && t.Images != s.testImages {
+	if t := s.at.LastTest; t != nil && t.Set != s.testSet {
 		s.at.LastTest, s.at.Untold = nil, false
 	}
 	return nil

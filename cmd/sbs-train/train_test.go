@@ -452,6 +452,10 @@ func TestTestedAtTheEnd(t *testing.T) {
 		truth, _ := must(t, out, "--data", data, "-o", filepath.Join(dir, "again"+epochs+".onnx"), "--lr", "1e-30", "--quiet")
 		accuracy, _, _ := strings.Cut(told, "\n")
 		require.Contains(t, truth, accuracy)
+		records := metrics(t, filepath.Join(dir, epochs+"-log"))
+		last := records[len(records)-1].TestError
+		require.NotNil(t, last)
+		require.Contains(t, truth, fmt.Sprintf("accuracy %.2f %%", 100-*last))
 	}
 }
 
@@ -468,4 +472,18 @@ func TestForceElsewhere(t *testing.T) {
 	events, err := filepath.Glob(filepath.Join(dir, "run1-log", "events*"))
 	require.NoError(t, err)
 	require.Len(t, events, 1)
+}
+
+// TestTestFlags tests where the configuration does without, as the flags say.
+func TestTestFlags(t *testing.T) {
+	config := strings.Replace(string(read(t, dialect2(t))), `"loss_mode"`, `"test_during_learning": false, "loss_mode"`, 1)
+	data := bars(t, 48, 24)
+	for _, flag := range []string{"--test-every=2", "--test-spikes=9", ""} {
+		args := []string{configuration(t, "network.json", config), "--data", data, "--quiet"}
+		if flag != "" {
+			args = append(args, flag)
+		}
+		out, _ := must(t, args...)
+		require.Equal(t, flag != "", strings.Contains(out, "test accuracy"), flag)
+	}
 }

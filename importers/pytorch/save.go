@@ -25,7 +25,10 @@ import (
 type SaveOptions struct {
 	Force      bool // replace files that hold something else
 	ArraysOnly bool // leave the configuration alone
-	Check      bool // find out whether this step and later ones could be saved, and write nothing
+
+	// Check has nothing written: Save finds out whether it could, and whether it could
+	// at the later steps for which Check is true.
+	Check func(step int) bool
 
 	// EpsilonXYFolder is the folder of the EpsXY files; "" means EpsXY beside the
 	// weights, or the folder there that they were read from.
@@ -63,8 +66,8 @@ type SavedFile struct {
 //
 // Every file is written all or nothing, arrays first. Before that, an error
 // names the files that hold something else already, unless Force is set, and any
-// that would make the folder ambiguous: a compressed array of the same name, or
-// another configuration. Errors that wrap ErrUnsupported are about networks that
+// that would make the folder ambiguous: a compressed array of the same name, an array
+// that the network has not and Load looks for, or another configuration. Errors that wrap ErrUnsupported are about networks that
 // PyTorch-SbS cannot describe.
 func Save(weights string, n *convert.Network, opt SaveOptions) (*SaveReport, error) {
 	s := saver{weights: weights, options: opt, step: max(n.Step, 0)}
@@ -139,7 +142,8 @@ func (s *saver) save(n *convert.Network) error {
 }
 
 // alone refuses a folder with arrays of the given quantities that would be taken for
-// the network's, and are not: of the same step, or a later one if that is to come.
+// the network's, and are not. Where later steps are to come, what is in their way is
+// refused too; write looks at the present one.
 func (s *saver) alone(folder string, e *exporter, quantities ...string) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -147,19 +151,47 @@ func (s *saver) alone(folder string, e *exporter, quantities ...string) error {
 	}
 	for _, entry := range entries {
 		id, ok := parseName(entry.Name())
-		if !ok || !slices.Contains(quantities, id.quantity) || id.layer >= len(e.network.Layers) ||
-			id.quantity == epsilonFile && e.network.Dialect != 1 || id.step != s.step && !(s.options.Check && id.step > s.step) {
+		now := ok && id.step == s.step
+		later := ok && !now && s.options.Check != nil && s.options.Check(id.step)
+		if !now && !later || !slices.Contains(quantities, id.quantity) || !e.reads(id) {
 			continue
 		}
 		path := filepath.Join(folder, entry.Name())
-		spelt := strings.TrimSuffix(entry.Name(), ".gz") == id.String() // there may be zeros before its numbers
+		plain := strings.TrimSuffix(path, ".gz")
+		spelt := filepath.Base(plain) == id.String() // there may be zeros before its numbers
 		id.step = s.step
 		ours := filepath.Join(folder, id.String())
-		if !spelt || !slices.ContainsFunc(s.files, func(f outFile) bool { return f.path == ours }) {
+		switch {
+		case !spelt || !slices.ContainsFunc(s.files, func(f outFile) bool { return f.path == ours }):
 			return fmt.Errorf("%s is not of this network and would be taken for it; remove it, or choose another folder or step", path)
+		case later && plain != path:
+			return compressed(plain)
+		case later && !s.options.Force:
+			return fmt.Errorf("%s: there already; choose another folder or step, or have it replaced with --force", path)
 		}
 	}
 	return nil
+}
+
+// reads reports whether Load looks for such a file.
+func (e *exporter) reads(id fileID) bool {
+	if id.layer >= len(e.network.Layers) {
+		return false
+	}
+	switch e.network.Layers[id.layer].(type) {
+	case *convert.SbS:
+		return id.quantity == weightFile || id.quantity == epsilonFile && e.network.Dialect == 1
+	case *convert.Conv:
+		return id.quantity == weightFile || id.quantity == biasFile
+	case *convert.OnOff:
+		return id.quantity == meanFile
+	}
+	return false
+}
+
+// compressed is about a compressed file beside the one to be written.
+func compressed(path string) error {
+	return fmt.Errorf("%s.gz is there already, and both for one layer and step are one too many; remove it, or choose another folder or step", path)
 }
 
 // seenFrom returns a folder's path from another folder, as the original's
@@ -365,7 +397,7 @@ func (s *saver) write() error {
 		done.AsSource = f.source == hex.EncodeToString(sum[:])
 		if strings.HasSuffix(f.path, ".npy") {
 			if _, err := os.Lstat(f.path + ".gz"); err == nil {
-				return fmt.Errorf("%s.gz is there already, and both for one layer and step are one too many; remove it, or choose another folder or step", f.path)
+				return compressed(f.path)
 			}
 		}
 		switch same, err := holds(f.path, f.data); {
@@ -386,7 +418,7 @@ func (s *saver) write() error {
 		}
 		return fmt.Errorf("%s: there already, and different; nothing was written: choose another folder or step, or have them replaced with --force", strings.Join(others, ", "))
 	}
-	if s.options.Check {
+	if s.options.Check != nil {
 		return nil
 	}
 	for i, f := range s.files {

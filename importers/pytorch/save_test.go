@@ -255,7 +255,7 @@ func TestSaveKeepsFiles(t *testing.T) {
 	_, err = Save(weights, n, SaveOptions{})
 	require.ErrorContains(t, err, "Weight_L0_S7.npy: there already, and different; nothing was written")
 	require.Equal(t, before, snapshot(t, filepath.Dir(weights)))
-	_, err = Save(weights, n, SaveOptions{Force: true, Check: true})
+	_, err = Save(weights, n, SaveOptions{Force: true, Check: func(int) bool { return true }})
 	require.NoError(t, err)
 	require.Equal(t, before, snapshot(t, filepath.Dir(weights)))
 	report, err = Save(weights, n, SaveOptions{Force: true})
@@ -272,8 +272,6 @@ func TestSaveKeepsFiles(t *testing.T) {
 	require.Len(t, report.Files, 2)
 
 	for name, content := range map[string]string{
-		"Weights/Weight_L1_S8.npy":    "", // of the pooling
-		"Weights/Mean_L2_S8.npy.gz":   "",
 		"Weights/Weight_L02_S8.npy":   "",
 		"Weights/Weight_L2_S8.npy.gz": "",
 		"Weights/other.json":          `{"network_structure": {}}`,
@@ -286,13 +284,6 @@ func TestSaveKeepsFiles(t *testing.T) {
 		require.ErrorContains(t, err, filepath.Base(name))
 		require.Len(t, snapshot(t, root), 1)
 	}
-	later := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(later, "Weight_L1_S9.npy"), nil, 0o600))
-	_, err = Save(later, n, SaveOptions{ArraysOnly: true, Check: true})
-	require.ErrorContains(t, err, "Weight_L1_S9.npy is not of this network")
-	_, err = Save(later, n, SaveOptions{ArraysOnly: true})
-	require.NoError(t, err)
-
 	two := t.TempDir()
 	for _, name := range []string{"a.json", "b.json"} {
 		require.NoError(t, os.WriteFile(filepath.Join(two, name), []byte(`{"network_structure": {}}`), 0o600))
@@ -304,6 +295,52 @@ func TestSaveKeepsFiles(t *testing.T) {
 	require.NoError(t, os.MkdirAll(filepath.Join(root, "Weights", "Weight_L0_S8.npy"), 0o755))
 	_, err = Save(filepath.Join(root, "Weights"), n, SaveOptions{Force: true})
 	require.ErrorContains(t, err, "not a regular file")
+}
+
+// TestSaveAlone saves into folders with arrays of other networks.
+func TestSaveAlone(t *testing.T) {
+	two, _, err := Load(options(dialect2().write(t)))
+	require.NoError(t, err)
+	one, _, err := Load(options(dialect1().write(t)))
+	require.NoError(t, err)
+	one.Step, two.Step = 8, 8
+	check := func(step int) bool { return step == 8 || step == 10 }
+	for _, c := range []struct {
+		network *convert.Network
+		file    string
+		opt     SaveOptions
+		want    string // "" for no error
+	}{
+		{one, "Weights/Weight_L1_S8.npy", SaveOptions{Force: true}, "is not of this network"}, // of fixed pooling weights
+		{one, "Weights/Weight_L1_S8.npy.gz", SaveOptions{}, "is not of this network"},
+		{one, "Weights/Weight_L1_S10.npy", SaveOptions{}, ""},
+		{one, "Weights/Weight_L1_S10.npy", SaveOptions{Check: check}, "is not of this network"},
+		{one, "Weights/Weight_L1_S9.npy", SaveOptions{Check: check}, ""},
+		{one, "EpsXY/EpsXY_L2_S8.npy", SaveOptions{}, "is not of this network"},   // of one that is not trained
+		{one, "Weights/EpsXY_L0_S8.npy", SaveOptions{}, "is not of this network"}, // it would be read first
+		{one, "Weights/Weight_L9_S8.npy", SaveOptions{}, ""},
+		{one, "Weights/Weight_L0_S10.npy", SaveOptions{Check: check}, "Weight_L0_S10.npy: there already"},
+		{one, "EpsXY/EpsXY_L0_S10.npy", SaveOptions{Check: check}, "EpsXY_L0_S10.npy: there already"},
+		{one, "Weights/Weight_L0_S10.npy", SaveOptions{Check: check, Force: true}, ""},
+		{one, "Weights/Weight_L0_S10.npy.gz", SaveOptions{Check: check, Force: true}, "Weight_L0_S10.npy.gz is there already"},
+		{one, "Weights/Weight_L0_S9.npy.gz", SaveOptions{Check: check}, ""},
+		{two, "Weights/Weight_L1_S8.npy", SaveOptions{}, ""},
+		{two, "Weights/Bias_L0_S8.npy", SaveOptions{}, ""},
+		{two, "Weights/EpsXY_L0_S8.npy", SaveOptions{}, ""},
+	} {
+		root := t.TempDir()
+		for _, folder := range []string{"Weights", "EpsXY"} {
+			require.NoError(t, os.Mkdir(filepath.Join(root, folder), 0o700))
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(root, c.file), nil, 0o600))
+		_, err := Save(filepath.Join(root, "Weights"), c.network, c.opt)
+		if c.want == "" {
+			require.NoError(t, err, c.file)
+		} else {
+			require.ErrorContains(t, err, c.want, c.file)
+			require.Len(t, snapshot(t, root), 1, c.file)
+		}
+	}
 }
 
 // snapshot returns all files of a folder.

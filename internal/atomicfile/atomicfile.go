@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -32,6 +33,9 @@ func Write(path string, data []byte) (err error) {
 	// Its name is its own, as path's may be as long as the system lets it.
 	temporary := dir + "." + rand.Text() + ".tmp"
 	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		pe.Path = path // which is what people know
+	}
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,10 @@ func TestWrite(t *testing.T) {
 
 func TestWriteFails(t *testing.T) {
 	dir := t.TempDir()
-	require.ErrorIs(t, Write(filepath.Join(dir, "missing", "file"), nil), os.ErrNotExist)
+	missing := filepath.Join(dir, "missing", "file")
+	err := Write(missing, nil)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.ErrorContains(t, err, missing)
 
 	// A folder cannot be replaced by a file.
 	path := filepath.Join(dir, "folder")

@@ -132,7 +132,7 @@ func TestFolders(t *testing.T) {
 		{name: "images by other names", files: map[string]byte{"0/1.png": 1, "1/00001": 2}, err: "1 holds images whose names do not say so, such as 00001"},
 		{
 			name:  "no images too deep",
-			files: map[string]byte{"0/1.png": 1, "0/more/note.txt": 2, "docs/more/note.txt": 3, "__MACOSX/0/._1.png": 4, "1/1.png": 5, "1/.git/1/1.png": 6, "1/00001": 7},
+			files: map[string]byte{"0/1.png": 1, "0/more/note.txt": 2, "0/more/.git/1.png": 8, "docs/more/note.txt": 3, "__MACOSX/0/._1.png": 4, "1/1.png": 5, "1/.git/1/1.png": 6, "1/00001": 7},
 			want:  []string{"0/1.png 0 1", "1/1.png 1 5"},
 		},
 		{name: "mixed", files: map[string]byte{"1.png": 1, "cat/1.png": 2}, err: "both images and folders"},
@@ -256,7 +256,18 @@ func TestLinks(t *testing.T) {
 	require.ErrorContains(t, err, "all/1/x/1.png lies too deep")
 	require.NoError(t, os.RemoveAll(filepath.Join(folder, "more")))
 	_, err = Open([]string{filepath.Join(folder, "all")}, small)
-	require.EqualError(t, err, "dataset: "+filepath.Join(folder, "all", "1")+": no such file or directory")
+	require.EqualError(t, err, "dataset: "+filepath.Join(folder, "all", "1")+" leads nowhere: file does not exist")
+	require.NoError(t, os.Rename(filepath.Join(folder, "all", "1"), filepath.Join(folder, "all", "0", "latest")))
+	s, err = Open([]string{filepath.Join(folder, "all")}, small)
+	require.NoError(t, err, "within a class it is no class")
+	require.Equal(t, 1, s.Len())
+
+	// Beside files of images there are no classes.
+	images, labels := idxSet(2)
+	folder = write(t, map[string][]byte{"t10k-images-idx3-ubyte": images, "t10k-labels-idx1-ubyte": labels})
+	require.NoError(t, os.Symlink(filepath.Join(folder, "nowhere"), filepath.Join(folder, "latest")))
+	_, err = Open([]string{folder}, Options{Size: Size{1, 4, 5}})
+	require.NoError(t, err)
 }
 
 // TestNamesOfBytes reads files whose names are not UTF-8.

@@ -14,10 +14,12 @@ import (
 // listing is what a folder holds, in natural order.
 type listing struct {
 	pictures, files, folders []string
+
+	lost []string // links to nowhere, unless they are named like pictures
 }
 
 // readFolder lists a folder without hidden entries and what is neither a file
-// nor a folder. A link to nowhere is listed, so that it is reported as missing.
+// nor a folder. A link to nowhere is listed, so that it can be reported as missing.
 // Errors name the path.
 func readFolder(folder string) (listing, error) {
 	entries, err := os.ReadDir(folder)
@@ -39,7 +41,9 @@ func readFolder(folder string) (listing, error) {
 		switch {
 		case (mode.IsRegular() || lost) && isPictureName(path):
 			l.pictures = append(l.pictures, path)
-		case mode.IsDir() || lost:
+		case lost:
+			l.lost = append(l.lost, path)
+		case mode.IsDir():
 			l.folders = append(l.folders, path)
 		case mode.IsRegular():
 			l.files = append(l.files, path)
@@ -88,6 +92,9 @@ func openFolder(folder string, opt Options) (part, labels, error) {
 		paths = append(paths, sub.pictures...)
 		l.names = append(l.names, slices.Repeat([]string{filepath.Base(class)}, len(sub.pictures))...)
 	}
+	if len(l.names) > 0 && len(top.lost) > 0 && unread == nil { // a class may have been there
+		unread = fmt.Errorf("%s leads nowhere: %w", top.lost[0], fs.ErrNotExist)
+	}
 	if len(paths) > 0 {
 		if unread != nil {
 			return nil, labels{}, unread
@@ -116,9 +123,10 @@ func leftOut(folder, class string, in listing) error {
 	for _, sub := range in.folders {
 		// The separator makes it follow a folder that is a link.
 		err := filepath.WalkDir(sub+string(filepath.Separator), func(path string, e fs.DirEntry, err error) error {
-			switch hidden := strings.HasPrefix(e.Name(), "."); {
-			case err != nil:
+			if err != nil {
 				return fmt.Errorf("%s: %w", path, withoutPath(err))
+			}
+			switch hidden := strings.HasPrefix(e.Name(), "."); {
 			case hidden && e.IsDir():
 				return fs.SkipDir
 			case !hidden && !e.IsDir() && isPictureName(path):
