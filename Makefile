@@ -80,20 +80,20 @@ vuln: $(TOOLS)/govulncheck-$(GOVULNCHECK)
 	if [ $$status -eq 3 ]; then exit 1; fi; \
 	if [ $$status -ne 0 ]; then echo "govulncheck could not run (status $$status): not checked"; fi
 
-# Making an input that found something smaller is cut short: it would take the time
-# of the search.
+FUZZ := ./internal/kernel:FuzzTiers \
+	./internal/kernel:FuzzGemm \
+	./internal/npy:FuzzRead \
+	./internal/dataset:FuzzIDX \
+	./internal/dataset:FuzzDecode \
+	./internal/dataset:FuzzPickle \
+	./importers/pytorch:FuzzConfig \
+	./convert:FuzzFromONNX \
+	./runtime:FuzzNew \
+	./runtime:FuzzRestore \
+	./runtime/onnxgo:FuzzDecode
+
 fuzz:
-	go test ./internal/kernel -run '^$$' -fuzz FuzzTiers -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
-	go test ./internal/kernel -run '^$$' -fuzz FuzzGemm -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
-	go test ./internal/npy -run '^$$' -fuzz FuzzRead -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
-	go test ./internal/dataset -run '^$$' -fuzz FuzzIDX -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
-	go test ./internal/dataset -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
-	go test ./internal/dataset -run '^$$' -fuzz FuzzPickle -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
-	go test ./importers/pytorch -run '^$$' -fuzz FuzzConfig -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
-	go test ./convert -run '^$$' -fuzz FuzzFromONNX -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
-	go test ./runtime -run '^$$' -fuzz FuzzNew -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
-	go test ./runtime -run '^$$' -fuzz FuzzRestore -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
-	go test ./runtime/onnxgo -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) -fuzzminimizetime 10x
+	@for f in $(FUZZ); do .ci/fuzz $${f%:*} $${f#*:} $(FUZZTIME) || exit 1; done
 
 bench:
 	go test ./... -run '^$$' -bench .
