@@ -44,7 +44,6 @@ type compiler struct {
 	operators map[opKey]ops.Operator
 	functions map[functionKey]*onnxpb.FunctionProto
 	tensors   map[*onnxpb.TensorProto]*ops.Tensor // those decoded: a function may be called often
-	weights   map[*ops.Tensor]bool                // the initializers that are no integers
 	size      int
 }
 
@@ -54,10 +53,9 @@ func compile(pb *onnxpb.ModelProto, c config) (*Model, error) {
 		config: c,
 		m: &Model{
 			graph: g, inputSlots: map[string]int{}, metadata: map[string]string{}, injectable: map[string]bool{},
-			pool: parallel.New(c.workers), memoryLimit: c.memoryLimit, frames: sync.Pool{New: func() any { return new(frame) }},
+			weights: map[*ops.Tensor]bool{}, pool: parallel.New(c.workers), memoryLimit: c.memoryLimit, frames: sync.Pool{New: func() any { return new(frame) }},
 		},
 		operators: operators(), functions: map[functionKey]*onnxpb.FunctionProto{}, tensors: map[*onnxpb.TensorProto]*ops.Tensor{},
-		weights: map[*ops.Tensor]bool{},
 	}
 	for _, p := range pb.GetMetadataProps() {
 		k.m.metadata[p.GetKey()] = p.GetValue()
@@ -154,7 +152,7 @@ func (s *scope) readInitializers(g *onnxpb.GraphProto) error {
 		}
 		s.g.consts[slot] = t
 		if t.DType() == ops.Float32 || t.DType() == ops.Float64 {
-			s.k.weights[t] = true
+			s.k.m.weights[t] = true
 		}
 	}
 	return nil

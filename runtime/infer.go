@@ -24,7 +24,7 @@ const (
 )
 
 func (k *compiler) newInference() *inference {
-	return &inference{weights: k.weights, work: maxInference, fold: min(maxFolded, k.memoryLimit)}
+	return &inference{weights: k.m.weights, work: maxInference, fold: min(maxFolded, k.memoryLimit)}
 }
 
 // graph returns the types of all values of a graph, by slot, for the types of its

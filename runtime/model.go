@@ -69,7 +69,8 @@ type Model struct {
 	graph           *graph
 
 	metadata    map[string]string
-	injectable  map[string]bool // the names of nodes that draw random numbers
+	injectable  map[string]bool      // the names of nodes that draw random numbers
+	weights     map[*ops.Tensor]bool // the initializers that are no integers, of all graphs
 	sbsNodes    int
 	source      []byte   // the file
 	options     []Option // that it was loaded with
@@ -146,10 +147,10 @@ func Open(path string, opts ...Option) (*Model, error) {
 // them: they must not be modified.
 func New(data []byte, opts ...Option) (*Model, error) {
 	pb, err := onnx.Unmarshal(data)
-	var m *Model
-	if err == nil {
-		m, err = load(pb, data, opts)
+	if err != nil {
+		return nil, fmt.Errorf("runtime: %w: %w", ErrModel, err)
 	}
+	m, err := load(pb, data, opts)
 	if err != nil {
 		return nil, fmt.Errorf("runtime: %w: %w", ErrModel, err)
 	}

@@ -252,10 +252,6 @@ func layerOf(node string) (layer, kind string) {
 // findParams finds the initializers that are trained.
 func (t *Tuner) findParams() error {
 	m, c := t.model, &t.config
-	initializers, err := initializersOf(m.source)
-	if err != nil {
-		return err
-	}
 	known := map[string]bool{}
 	t.layers = make([]tuneLayer, len(m.graph.steps))
 	lastSbS := -1
@@ -281,7 +277,7 @@ func (t *Tuner) findParams() error {
 			if t.bySlot[slot] != nil {
 				return fmt.Errorf("node %q and another one share the weights %q", s.name, m.graph.names[slot])
 			}
-			if !initializers[m.graph.names[slot]] {
+			if !m.weights[m.graph.consts[slot]] {
 				return fmt.Errorf("node %q: input %d, %q, is no initializer, which it has to be to be trained; or freeze layer %q", s.name, j, m.graph.names[slot], layer)
 			}
 			p := &param{slot: slot, name: m.graph.names[slot], running: running, epsilonXY: epsilonXY, step: i}

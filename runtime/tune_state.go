@@ -109,19 +109,6 @@ func (t *Tuner) checkSaved(s *savedTuner) error {
 	return nil
 }
 
-// initializersOf returns the names of what Bytes can change.
-func initializersOf(model []byte) (map[string]bool, error) {
-	pb, err := onnx.Unmarshal(model)
-	if err != nil {
-		return nil, err
-	}
-	names := map[string]bool{}
-	for _, t := range pb.GetGraph().GetInitializer() {
-		names[t.GetName()] = true
-	}
-	return names, nil
-}
-
 // Bytes returns the model's ONNX file with the weights and epsilon_xy as they are
 // now.
 func (t *Tuner) Bytes() ([]byte, error) {

@@ -65,19 +65,8 @@ func newCommand() *cobra.Command {
 			return checkArgs(&f, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			switch {
-			case f.info && f.dot:
-				return errors.New("--info and --dot: one at a time")
-			case f.info || f.dot:
-				if err := onlyFlags(cmd, "of the conversion", "info", "dot"); err != nil {
-					return err
-				}
-			}
-			switch {
-			case f.info:
-				return describe(cmd.OutOrStdout(), args[0])
-			case f.dot:
-				return draw(cmd.OutOrStdout(), args[0])
+			if f.info || f.dot {
+				return f.show(cmd, args[0])
 			}
 			if cmd.Flags().Changed("step") && f.Step < 0 {
 				return fmt.Errorf("--step %d: want at least 0", f.Step)
@@ -141,6 +130,20 @@ func isModel(path string) bool {
 		return !info.IsDir()
 	}
 	return strings.HasSuffix(path, ".onnx")
+}
+
+// show prints what a model is.
+func (f *flags) show(cmd *cobra.Command, path string) error {
+	if f.info && f.dot {
+		return errors.New("--info and --dot: one at a time")
+	}
+	if err := onlyFlags(cmd, "of the conversion", "info", "dot"); err != nil {
+		return err
+	}
+	if f.dot {
+		return draw(cmd.OutOrStdout(), path)
+	}
+	return describe(cmd.OutOrStdout(), path)
 }
 
 // onlyFlags refuses flags that mean nothing in this direction.
@@ -216,8 +219,10 @@ func (f *flags) convert(stdout, stderr io.Writer, weights, path string) error {
 	if err := d.Apply(n); err != nil {
 		return err
 	}
-	if (f.Spikes > 0 || f.inject != "") && !dynamics.Spiking(n) {
-		return errors.New("--spikes and --inject are about SbS layers, and the network has none")
+	if f.Spikes > 0 || f.inject != "" {
+		if err := dynamics.NeedSbS(n, "--spikes and --inject"); err != nil {
+			return err
+		}
 	}
 	opt, err := f.options()
 	if err != nil {

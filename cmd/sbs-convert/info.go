@@ -140,13 +140,14 @@ func count(n int) string {
 
 // describe prints what a model file holds.
 func describe(out io.Writer, path string) error {
-	_, data, err := onnx.ReadFile(path)
+	m, data, err := onnx.ReadFile(path)
 	if err != nil {
 		return err
 	}
 	n, err := convert.FromONNX(data)
 	if errors.Is(err, convert.ErrNotOurs) {
-		return describeForeign(out, path, data)
+		describeForeign(out, path, m, len(data))
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -159,11 +160,7 @@ func describe(out io.Writer, path string) error {
 	if err := printNetwork(out, n, nil); err != nil {
 		return err
 	}
-	form, err := formOf(data)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(out, form)
+	fmt.Fprintln(out, formOf(m))
 	if n.Training != nil {
 		fmt.Fprintf(out, "training: %s\n", training(n))
 	}
@@ -174,11 +171,7 @@ func describe(out io.Writer, path string) error {
 }
 
 // formOf says what can run a model of ours.
-func formOf(data []byte) (string, error) {
-	m, err := onnx.Unmarshal(data)
-	if err != nil {
-		return "", err
-	}
+func formOf(m *onnxpb.ModelProto) string {
 	form := "in standard operators alone: for every runtime"
 	for _, n := range m.GetGraph().GetNode() {
 		if n.GetDomain() == sbs.Domain {
@@ -193,7 +186,7 @@ func formOf(data []byte) (string, error) {
 			form += "\ngiven: " + valueName(v)
 		}
 	}
-	return form, nil
+	return form
 }
 
 // training sums up how a network was trained.
@@ -205,14 +198,10 @@ func training(n *convert.Network) string {
 	return t.String()
 }
 
-// describeForeign prints what can be said of any ONNX model.
-func describeForeign(out io.Writer, path string, data []byte) error {
-	m, err := onnx.Unmarshal(data)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
+// describeForeign prints what can be said of any ONNX model, of so many bytes.
+func describeForeign(out io.Writer, path string, m *onnxpb.ModelProto, size int) {
 	g := m.GetGraph()
-	fmt.Fprintf(out, "%s: an ONNX model that sbs-convert did not write, %s\n", path, byteCount(len(data)))
+	fmt.Fprintf(out, "%s: an ONNX model that sbs-convert did not write, %s\n", path, byteCount(size))
 	fmt.Fprintf(out, "produced by: %s %s\n", m.GetProducerName(), m.GetProducerVersion())
 	for _, o := range m.GetOpsetImport() {
 		fmt.Fprintf(out, "operators: %s version %d\n", domainName(o.GetDomain()), o.GetVersion())
@@ -231,7 +220,6 @@ func describeForeign(out io.Writer, path string, data []byte) error {
 	for _, name := range slices.Sorted(maps.Keys(operators)) {
 		fmt.Fprintf(out, "  %s %d\n", name, operators[name])
 	}
-	return nil
 }
 
 func domainName(d string) string {

@@ -110,6 +110,9 @@ func (n *network) class(i int) string {
 	return strconv.Itoa(i)
 }
 
+// shown returns the name of a class as text output has it.
+func (n *network) shown(i int) string { return oneLine(n.class(i)) }
+
 // isFinite reports whether a model has given numbers for an image.
 func isFinite(v []float32) bool {
 	for _, x := range v {

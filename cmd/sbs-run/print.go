@@ -119,7 +119,7 @@ func (p *printer) result(r result) error {
 	if r.err != nil {
 		return nil // reported already
 	}
-	_, err := fmt.Fprintf(p.stdout, "%s\t%s\t%.4f\t%s%s\n", oneLine(r.name), p.class(r.top[0].class), r.top[0].probability, p.topText(r), p.verdict(r))
+	_, err := fmt.Fprintf(p.stdout, "%s\t%s\t%.4f\t%s%s\n", oneLine(r.name), p.network.shown(r.top[0].class), r.top[0].probability, p.topText(r), p.verdict(r))
 	return err
 }
 
@@ -140,14 +140,11 @@ func valid(name string) string {
 	return name
 }
 
-// class returns the name of a class as text output has it.
-func (p *printer) class(i int) string { return oneLine(p.network.class(i)) }
-
 // topText lists the most probable classes.
 func (p *printer) topText(r result) string {
 	s := make([]string, len(r.top))
 	for i, g := range r.top {
-		s[i] = fmt.Sprintf("%s:%.4f", p.class(g.class), g.probability)
+		s[i] = fmt.Sprintf("%s:%.4f", p.network.shown(g.class), g.probability)
 	}
 	return strings.Join(s, " ")
 }
@@ -157,7 +154,7 @@ func (p *printer) verdict(r result) string {
 	if r.label == dataset.Unlabelled || r.label == r.top[0].class {
 		return ""
 	}
-	return "\twrong: it is " + p.class(r.label)
+	return "\twrong: it is " + p.network.shown(r.label)
 }
 
 type jsonGuess struct {

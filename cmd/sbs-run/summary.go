@@ -82,11 +82,11 @@ func (s *summary) printConfusion(out io.Writer) error {
 	fmt.Fprintln(out, "\nconfusion matrix (rows: label, columns: class found)")
 	t := tabwriter.NewWriter(out, 0, 0, 1, ' ', tabwriter.AlignRight)
 	for c := range s.confusion {
-		fmt.Fprintf(t, "\t%s", oneLine(s.network.class(c)))
+		fmt.Fprintf(t, "\t%s", s.network.shown(c))
 	}
 	fmt.Fprintln(t, "\t")
 	for label, row := range s.confusion {
-		fmt.Fprint(t, oneLine(s.network.class(label)))
+		fmt.Fprint(t, s.network.shown(label))
 		for _, n := range row {
 			if n == 0 {
 				fmt.Fprint(t, "\t.")

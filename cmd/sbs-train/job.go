@@ -81,7 +81,7 @@ func (f *flags) newJob(ctx context.Context, path string) (*job, error) {
 	}
 	j.noteClasses()
 	if f.force && j.places.weights != "" {
-		end := j.network.Step + j.steps
+		end := j.start() + j.steps
 		path, err := j.laterWeights(end)
 		if err != nil {
 			return nil, err
@@ -312,6 +312,9 @@ func (j *job) noteClasses() {
 		j.note("the network has %d classes, the training images have %d", j.classes, highest+1)
 	}
 }
+
+// start returns the step from which the training counts on.
+func (j *job) start() int { return max(j.network.Step, 0) }
 
 // title names the training in pictures.
 func (j *job) title() string {

@@ -111,7 +111,7 @@ func (r *recorder) curves(title string) error {
 func (r *recorder) close() error { return errors.Join(r.metrics.Close(), r.events.Close()) }
 
 // trained returns the network as it is now, whole: with the crop.
-func (s *session) trained(step int) (*convert.Network, error) {
+func (s *session) trained() (*convert.Network, error) {
 	data, err := s.tuner.Bytes()
 	if err != nil {
 		return nil, err
@@ -121,7 +121,7 @@ func (s *session) trained(step int) (*convert.Network, error) {
 		return nil, err
 	}
 	n.Input, n.Preprocessing.Crop = s.network.Input, s.network.Preprocessing.Crop
-	n.Step = max(s.network.Step, 0) + step
+	n.Step = s.start() + s.step()
 	return n, nil
 }
 
@@ -131,8 +131,8 @@ func (j *job) saveOptions() pytorch.SaveOptions {
 }
 
 // save writes the model and, in a training by a configuration, the arrays.
-func (s *session) save(step int) error {
-	n, err := s.trained(step)
+func (s *session) save() error {
+	n, err := s.trained()
 	if err != nil {
 		return err
 	}

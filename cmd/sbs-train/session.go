@@ -32,8 +32,8 @@ type session struct {
 
 	out      *recorder
 	progress *trainlog.Progress
-	began    time.Time // this session, at fromSeconds
-	seconds  float64
+	began    time.Time // this session
+	seconds  float64   // that the sessions before took
 	saved    time.Time // the last checkpoint
 }
 
@@ -163,10 +163,9 @@ func (f *flags) clear(j *job) error {
 	}
 	if j.places.weights != "" {
 		first, opt := *j.network, j.saveOptions()
-		start := max(first.Step, 0)
-		first.Step = start + min(j.saveEvery, j.steps)
+		first.Step = j.start() + min(j.saveEvery, j.steps)
 		opt.Check = func(step int) bool {
-			n := step - start
+			n := step - j.start()
 			return n == j.steps || n > 0 && n < j.steps && n%j.saveEvery == 0
 		}
 		if _, err := pytorch.Save(j.places.weights, &first, opt); err != nil {
@@ -309,7 +308,7 @@ func (s *session) complete(ctx context.Context) error {
 		}
 	}
 	if save {
-		if err := s.save(s.step()); err != nil {
+		if err := s.save(); err != nil {
 			return err
 		}
 	}
@@ -399,7 +398,7 @@ func (s *session) conclude(ctx context.Context) error {
 		s.progress.Update(*r)
 	}
 	if save {
-		if err := s.save(step); err != nil {
+		if err := s.save(); err != nil {
 			return err
 		}
 	}

@@ -95,8 +95,10 @@ func (f *flags) settle(j *job) error {
 	if err := j.setLayers(f.freeze, scratch); err != nil {
 		return err
 	}
-	if (f.spikes > 0 || f.testSpikes > 0) && !dynamics.Spiking(j.network) {
-		return errors.New("--spikes and --test-spikes are about SbS layers, and the network has none")
+	if f.spikes > 0 || f.testSpikes > 0 {
+		if err := dynamics.NeedSbS(j.network, "--spikes and --test-spikes"); err != nil {
+			return err
+		}
 	}
 	if f.rateEpsilonXY > 0 && !j.trainsEpsilonXY() {
 		return errors.New("--lr-epsilon-xy is of no use: no layer has an epsilon_xy that is trained")
@@ -105,11 +107,6 @@ func (f *flags) settle(j *job) error {
 		return err
 	}
 	return f.setSchedule(j, scratch)
-}
-
-func isSbS(l convert.Layer) bool {
-	_, ok := l.(*convert.SbS)
-	return ok
 }
 
 // setAugmentation takes over what PyTorch-SbS does to the images of the data
@@ -168,7 +165,8 @@ func (j *job) setLayers(freeze []string, scratch bool) error {
 func (j *job) setLoss(flag string) error {
 	t := j.training
 	last := j.network.Layers[len(j.network.Layers)-1]
-	cross := t.LossMode == 1 || t.Dialect == 2 && !isSbS(last)
+	_, probabilities := last.(*convert.SbS)
+	cross := t.LossMode == 1 || t.Dialect == 2 && !probabilities
 	if flag != "" {
 		cross = flag == lossCrossEntropy
 	}

@@ -67,8 +67,8 @@ type SavedFile struct {
 // Every file is written all or nothing, arrays first. Before that, an error
 // names the files that hold something else already, unless Force is set, and any
 // that would make the folder ambiguous: a compressed array of the same name, an array
-// that the network has not and Load looks for, or another configuration. Errors that wrap ErrUnsupported are about networks that
-// PyTorch-SbS cannot describe.
+// that the network has not and Load looks for, or another configuration. Errors that
+// wrap ErrUnsupported are about networks that PyTorch-SbS cannot describe.
 func Save(weights string, n *convert.Network, opt SaveOptions) (*SaveReport, error) {
 	s := saver{weights: weights, options: opt, step: max(n.Step, 0)}
 	if err := s.save(n); err != nil {

@@ -3,7 +3,6 @@
 package dynamics
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -64,11 +63,22 @@ func Spiking(n *convert.Network) bool {
 	return slices.ContainsFunc(n.Layers, func(l convert.Layer) bool { _, ok := l.(*convert.SbS); return ok })
 }
 
+// NeedSbS returns an error about these flags if a network has no SbS layer.
+func NeedSbS(n *convert.Network, flags string) error {
+	if Spiking(n) {
+		return nil
+	}
+	return fmt.Errorf("%s are about SbS layers, and the network has none", flags)
+}
+
 // Apply changes the SbS layers of a network. It is an error if there is a change to
 // make, and none to make it to.
 func (d Dynamics) Apply(n *convert.Network) error {
-	if d != (Dynamics{}) && !Spiking(n) {
-		return errors.New("--sampler, --epsilon-schedule and --epsilon-0 are about SbS layers, and the network has none")
+	if d == (Dynamics{}) {
+		return nil
+	}
+	if err := NeedSbS(n, "--sampler, --epsilon-schedule and --epsilon-0"); err != nil {
+		return err
 	}
 	for _, l := range n.Layers {
 		s, ok := l.(*convert.SbS)
