@@ -51,8 +51,8 @@ purego:
 
 # The tiers below the machine's best, through everything that uses them.
 tiers:
-	SBS_KERNEL=portable go test -count 1 ./ops/sbs ./ops/std ./runtime ./cmd/...
-	SBS_KERNEL=avx2 go test -count 1 ./ops/sbs ./ops/std ./runtime ./cmd/...
+	SBS_KERNEL=portable go test -count 1 ./ops/sbs ./ops/std ./runtime ./classify ./train ./cmd/...
+	SBS_KERNEL=avx2 go test -count 1 ./ops/sbs ./ops/std ./runtime ./classify ./train ./cmd/...
 
 cross:
 	GOOS=linux GOARCH=arm64 go build ./...
@@ -89,7 +89,7 @@ FUZZ := ./internal/kernel:FuzzTiers \
 	./importers/pytorch:FuzzConfig \
 	./convert:FuzzFromONNX \
 	./runtime:FuzzNew \
-	./runtime:FuzzRestore \
+	./train:FuzzRestore \
 	./runtime/onnxgo:FuzzDecode
 
 fuzz:

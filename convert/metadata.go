@@ -7,38 +7,23 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/spike-by-spike/sbs/internal/metadata"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
-	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// MetaClasses is the key of the model's metadata under which the names of the
-// classes are, a JSON list.
-const MetaClasses = "ai.sbs.classes"
-
-// Other keys of the metadata. Sources, the numbers of the layers that learn
-// locally, and the training configuration are JSON.
-const (
-	metaName     = "ai.sbs.name"
-	metaDialect  = sbs.MetaDialect
-	metaStep     = "ai.sbs.step"
-	metaSources  = "ai.sbs.sources"
-	metaLocal    = sbs.MetaLocal
-	metaTraining = "ai.sbs.training"
-)
-
-func metadata(n *Network) ([]*onnxpb.StringStringEntryProto, error) {
+func properties(n *Network) ([]*onnxpb.StringStringEntryProto, error) {
 	var props []*onnxpb.StringStringEntryProto
 	set := func(key, value string) {
 		props = append(props, &onnxpb.StringStringEntryProto{Key: key, Value: value})
 	}
 	if n.Name != "" {
-		set(metaName, n.Name)
+		set(metadata.Name, n.Name)
 	}
 	if n.Dialect > 0 {
-		set(metaDialect, strconv.Itoa(n.Dialect))
+		set(metadata.Dialect, strconv.Itoa(n.Dialect))
 	}
 	if n.Step >= 0 {
-		set(metaStep, strconv.Itoa(n.Step))
+		set(metadata.Step, strconv.Itoa(n.Step))
 	}
 	local := n.local()
 	for _, m := range []struct {
@@ -46,9 +31,9 @@ func metadata(n *Network) ([]*onnxpb.StringStringEntryProto, error) {
 		value any
 		empty bool
 	}{
-		{MetaClasses, n.Classes, len(n.Classes) == 0},
-		{metaSources, n.Sources, len(n.Sources) == 0},
-		{metaLocal, local, len(local) == 0},
+		{metadata.Classes, n.Classes, len(n.Classes) == 0},
+		{metadata.Sources, n.Sources, len(n.Sources) == 0},
+		{metadata.Local, local, len(local) == 0},
 	} {
 		if m.empty {
 			continue
@@ -61,9 +46,9 @@ func metadata(n *Network) ([]*onnxpb.StringStringEntryProto, error) {
 	}
 	if n.Training != nil {
 		if err := checkTraining(n.Training); err != nil {
-			return nil, fmt.Errorf("convert: metadata %s: %w", metaTraining, err)
+			return nil, fmt.Errorf("convert: metadata %s: %w", metadata.Training, err)
 		}
-		set(metaTraining, string(n.Training))
+		set(metadata.Training, string(n.Training))
 	}
 	return props, nil
 }
@@ -91,12 +76,12 @@ func (n *Network) local() []int {
 // setLocal marks the layers that learn locally. The layers must be there.
 func (n *Network) setLocal(props []*onnxpb.StringStringEntryProto) error {
 	for _, p := range props {
-		if p.GetKey() != metaLocal {
+		if p.GetKey() != metadata.Local {
 			continue
 		}
 		var local []int
 		if err := json.Unmarshal([]byte(p.GetValue()), &local); err != nil {
-			return fmt.Errorf("convert: %w: metadata %s: %w", ErrNotOurs, metaLocal, err)
+			return fmt.Errorf("convert: %w: metadata %s: %w", ErrNotOurs, metadata.Local, err)
 		}
 		for _, i := range local {
 			var s *SbS
@@ -104,7 +89,7 @@ func (n *Network) setLocal(props []*onnxpb.StringStringEntryProto) error {
 				s, _ = n.Layers[i].(*SbS)
 			}
 			if s == nil {
-				return fmt.Errorf("convert: %w: metadata %s: layer %d is no SbS layer", ErrNotOurs, metaLocal, i)
+				return fmt.Errorf("convert: %w: metadata %s: layer %d is no SbS layer", ErrNotOurs, metadata.Local, i)
 			}
 			s.Local = true
 		}
@@ -116,17 +101,17 @@ func (n *Network) readMetadata(props []*onnxpb.StringStringEntryProto) error {
 	for _, p := range props {
 		var err error
 		switch p.GetKey() {
-		case metaName:
+		case metadata.Name:
 			n.Name = p.GetValue()
-		case metaDialect:
+		case metadata.Dialect:
 			n.Dialect, err = strconv.Atoi(p.GetValue())
-		case metaStep:
+		case metadata.Step:
 			n.Step, err = strconv.Atoi(p.GetValue())
-		case MetaClasses:
+		case metadata.Classes:
 			err = json.Unmarshal([]byte(p.GetValue()), &n.Classes)
-		case metaSources:
+		case metadata.Sources:
 			err = json.Unmarshal([]byte(p.GetValue()), &n.Sources)
-		case metaTraining:
+		case metadata.Training:
 			n.Training = json.RawMessage(p.GetValue())
 			err = checkTraining(n.Training)
 		}

@@ -123,7 +123,7 @@ func ToONNX(n *Network, opt Options) ([]byte, error) {
 	if w.err != nil {
 		return nil, w.err
 	}
-	meta, err := metadata(n)
+	meta, err := properties(n)
 	if err != nil {
 		return nil, err
 	}

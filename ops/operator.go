@@ -1,14 +1,27 @@
-// Package ops says what an operator is: how a node of an ONNX graph becomes
-// something that infers shapes and computes. The operators themselves are in
-// the packages below it: ops/sbs (Spike-By-Spike) and ops/std (standard ONNX).
+// Package ops defines operators: how a node of an ONNX graph infers the types of
+// its outputs and computes them. Package ops/std has the standard operators of
+// ONNX, and package ops/sbs the Spike-By-Spike operator.
+//
+// A program can add operators of its own to a model, or replace built-in ones,
+// with runtime.WithOperators. An [Operator] describes one operator of a domain;
+// its New checks the attributes of a node and returns an [Op], which infers and
+// computes:
+//
+//	square := ops.Operator{
+//		Domain: "example.com", Name: "Square",
+//		MinInputs: 1, MaxInputs: 1, MinOutputs: 1, MaxOutputs: 1,
+//		New: func(ops.Node) (ops.Op, error) { return squareOp{}, nil },
+//	}
+//	model, err := runtime.Open("model.onnx", runtime.WithOperators(square))
+//
+// [Run] runs a single Op, with a [Context] from [NewContext]. Package ops/opstest
+// checks that an operator keeps the contract of Op.
 package ops
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"strings"
-
-	"github.com/spike-by-spike/sbs/internal/parallel"
 )
 
 // Operator describes one operator of one domain.
@@ -20,21 +33,21 @@ type Operator struct {
 	MinOutputs int
 	MaxOutputs int // Variadic for any number
 
-	// New checks a node's attributes and returns what computes it. Errors need
-	// not name the node: the caller does.
+	// New checks a node's attributes and returns an Op that computes the node.
+	// Errors need not name the node: the caller adds its name.
 	New func(n Node) (Op, error)
 }
 
 // Variadic as Operator.MaxInputs or MaxOutputs means that there is no upper limit.
 const Variadic = -1
 
-// Node is what New needs to know of a graph node.
+// Node describes a node of a graph to Operator.New.
 type Node struct {
-	Name       string // what tells nodes apart that draw random numbers
+	Name       string // unique in the graph; nodes that draw random numbers depend on it
 	Attributes Attributes
-	Opset      int // the opset version that the model imports for the domain
+	Opset      int // the version of the domain's operator set that the model imports
 	NumInputs  int // including omitted ones
-	NumOutputs int // those that the node has, from the first; 0 means the fewest
+	NumOutputs int // up to the last one in use; 0 means the operator's minimum
 }
 
 // Op is an operator with its attributes bound. It is immutable and safe for
@@ -44,26 +57,31 @@ type Op interface {
 	// error when the inputs cannot be computed. An omitted optional input is nil.
 	Infer(in []*Input) ([]Type, error)
 
-	// Run computes the outputs. An omitted optional input is nil. Inputs are
-	// never modified. The caller has inferred the types of the outputs, from the
-	// values of the inputs too when nothing less will do, and out holds tensors
-	// of these types, of any content: Run writes every element. Only where even
-	// the values leave a size unknown is the tensor nil, and Run puts one there.
+	// Run computes the outputs. An omitted optional input is nil. Run must not
+	// modify the inputs, nor keep inputs or outputs after it returns. The caller
+	// has inferred the types of the outputs, using input values when types alone
+	// do not determine them. out holds tensors of these types with arbitrary
+	// contents: Run writes every element. If even the input values leave a size
+	// unknown, the tensor is nil and Run stores a new one in out.
 	Run(ctx *Context, in, out []*Tensor) error
 }
 
-// Folder is an Op whose outputs can be known when the model is loaded.
+// Folder is an Op whose outputs can be computed when the model is loaded.
 type Folder interface {
 	Op
 
-	// Fold returns the outputs when they follow from what is known of the inputs
-	// and are little work, and nil otherwise. Infer has accepted the inputs.
+	// Fold returns the outputs if they follow from the types and constant values
+	// of the inputs with little work, and nil otherwise. Infer has accepted the
+	// inputs.
 	Fold(ctx *Context, in []*Input) ([]*Tensor, error)
 }
 
-// Run infers the types of an Op's outputs from its inputs, makes the outputs and
-// computes them.
+// Run infers the types of an Op's outputs from its inputs, allocates the outputs
+// and computes them. An omitted optional input is nil.
 func Run(op Op, ctx *Context, in []*Tensor) ([]*Tensor, error) {
+	if op == nil || ctx == nil {
+		return nil, errors.New("ops: Run needs an Op and a Context: see NewContext")
+	}
 	known := make([]*Input, len(in))
 	for i, x := range in {
 		if x != nil {
@@ -85,15 +103,14 @@ func Run(op Op, ctx *Context, in []*Tensor) ([]*Tensor, error) {
 	return out, op.Run(ctx, in, out)
 }
 
-// Input is what is known of an input before a run.
+// Input describes an input of a node before a run.
 type Input struct {
 	Type
-	Const *Tensor // the value, when it is a constant of the graph
+	Const *Tensor // the value, if the input is a constant of the graph
 }
 
-// Type is the element type and shape of a value. The zero Type is that of a value
-// of which nothing is known before a run, not even the rank; Infer may return it.
-// No Input is of it.
+// Type is the element type and shape of a value. The zero Type means that nothing
+// is known, not even the rank. Infer may return it; an Input never has it.
 type Type struct {
 	DType DType
 	Shape []Dim
@@ -168,52 +185,4 @@ func (t Type) Check(x *Tensor) error {
 // TypeOf returns the type of a tensor.
 func TypeOf(x *Tensor) Type {
 	return Type{DType: x.DType(), Shape: Dims(x.Shape()...)}
-}
-
-// Context is what an Op may use during one run. It is a context.Context:
-// long computations stop early once it is done.
-type Context struct {
-	context.Context
-
-	// Pool runs the parallel loops. Results must not depend on its size.
-	Pool *parallel.Pool
-
-	// Seed selects the random numbers of the run, and FirstImage is the number
-	// of the first entry of the batch in the caller's stream of images: image i
-	// draws the same numbers in whichever batch it comes.
-	Seed       uint64
-	FirstImage uint64
-
-	// Spikes or Uniforms, when not nil, replace the random numbers of the node
-	// that is running. Which shape they have is the operator's to say.
-	Spikes   *Tensor
-	Uniforms *Tensor
-
-	scratch any // see Scratch
-}
-
-// Scratch returns what a node keeps from run to run: a T that is zero at first.
-// One run at a time has it. It is dropped when a type of an input or output is
-// another than at the run before, or a value that the types of the outputs follow
-// from.
-func Scratch[T any](c *Context) *T {
-	s, ok := c.scratch.(*T)
-	if !ok {
-		s = new(T)
-		c.scratch = s
-	}
-	return s
-}
-
-// Do calls body on consecutive parts of [0, n) as For does. A body that is kept
-// in the Scratch costs no allocation.
-func (c *Context) Do(n, grain int, body parallel.Loop) error {
-	return c.Pool.Do(c.Context, n, grain, body)
-}
-
-// For calls body on consecutive parts of [0, n) from several goroutines, at
-// most grain indices a call, and returns the first error of body, or the
-// context's error when it is done before all parts have run.
-func (c *Context) For(n, grain int, body func(lo, hi int) error) error {
-	return c.Pool.For(c.Context, n, grain, body)
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/convert"
-	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/internal/converttest"
+	"github.com/spike-by-spike/sbs/internal/modeltest"
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
@@ -18,9 +19,9 @@ import (
 func TestRunAllocatesItsOutputsOnly(t *testing.T) {
 	n := converttest.EveryLayer()
 	for _, workers := range []int{1, 2} {
-		m, err := runtime.New(write(t, n, convert.Options{}), runtime.Workers(workers))
+		m, err := runtime.New(modeltest.Write(t, n, convert.Options{}), runtime.Workers(workers))
 		require.NoError(t, err)
-		in := map[string]*runtime.Tensor{"image": pixels(1, 2, n.Input)}
+		in := map[string]*runtime.Tensor{"image": modeltest.Pixels(1, 2, n.Input)}
 		ctx := t.Context()
 		allocations := testing.AllocsPerRun(100, func() {
 			if _, err := m.Run(ctx, in); err != nil {

@@ -2,17 +2,13 @@ package runtime_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/convert"
-	"github.com/spike-by-spike/sbs/convert/converttest"
-	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/kernel"
-	"github.com/spike-by-spike/sbs/ops/opstest"
+	"github.com/spike-by-spike/sbs/internal/modeltest"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/runtime"
 )
@@ -20,12 +16,12 @@ import (
 // BenchmarkNetwork runs the published MNIST network, and without the recordings
 // one of the same shape with other weights, on images of random pixels.
 func BenchmarkNetwork(b *testing.B) {
-	benchmark(b, published(b), []int{1, 256})
+	benchmark(b, modeltest.Published(b), []int{1, 256})
 }
 
 // BenchmarkLayer runs each of the network's layers alone.
 func BenchmarkLayer(b *testing.B) {
-	n := published(b)
+	n := modeltest.Published(b)
 	sizes, err := n.Sizes()
 	require.NoError(b, err)
 	for i, l := range n.Layers {
@@ -39,7 +35,7 @@ func BenchmarkLayer(b *testing.B) {
 // benchmark runs a network by tier, kind and number of spikes, workers and images
 // in a batch. x-portable is the ratio to the portable tier in the same run.
 func benchmark(b *testing.B, n *convert.Network, batches []int) {
-	data := write(b, n, convert.Options{})
+	data := modeltest.Write(b, n, convert.Options{})
 	portable := map[string]float64{}
 	for _, tier := range kernel.Tiers() {
 		for _, spikes := range []int{1600, 100} {
@@ -52,9 +48,9 @@ func benchmark(b *testing.B, n *convert.Network, batches []int) {
 						task := fmt.Sprintf("%v/spikes=%d/workers=%d/batch=%d", sampler, spikes, workers, images)
 						b.Run(fmt.Sprintf("%v/%s", tier, task), func(b *testing.B) {
 							defer kernel.Use(tier)()
-							m, err := runtime.New(data, runtime.Workers(workers), runtime.Spikes(spikes), runtime.Sampler(sampler))
+							m, err := runtime.New(data, runtime.Workers(workers), runtime.Spikes(spikes), runtime.WithSampler(sampler))
 							require.NoError(b, err)
-							in := map[string]*runtime.Tensor{"image": pixels(1, images, n.Input)}
+							in := map[string]*runtime.Tensor{"image": modeltest.Pixels(1, images, n.Input)}
 							for b.Loop() {
 								if _, err := m.Run(b.Context(), in); err != nil {
 									b.Fatal(err)
@@ -87,23 +83,4 @@ func spikesPerImage(b *testing.B, n *convert.Network, spikes int) float64 {
 		}
 	}
 	return float64(positions * spikes)
-}
-
-func published(b *testing.B) *convert.Network {
-	if root := os.Getenv(opstest.SharedVariable); root != "" {
-		n, _, err := pytorch.Load(pytorch.Options{Weights: filepath.Join(root, "fixtures", "weights", "mnist-sbs", "Weights"), Step: -1})
-		require.NoError(b, err)
-		return n
-	}
-	m := converttest.New(1)
-	w := converttest.Window
-	return &convert.Network{
-		Step: -1, Input: convert.Size{Channels: 1, Height: 28, Width: 28},
-		Preprocessing: convert.Preprocessing{Crop: 2, Offset: 1e-20},
-		Layers: []convert.Layer{
-			m.SbS(w(5, 1), 1, 32, 1600), &convert.AveragePool{Window: w(2, 2)},
-			m.SbS(w(5, 1), 32, 64, 1600), &convert.AveragePool{Window: w(2, 2)},
-			m.SbS(w(3, 1), 64, 96, 1600), m.SbS(w(1, 1), 96, 10, 1600),
-		},
-	}
 }

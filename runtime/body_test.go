@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/convert"
-	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/internal/converttest"
+	"github.com/spike-by-spike/sbs/internal/modeltest"
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
@@ -23,7 +24,7 @@ func TestBody(t *testing.T) {
 				in := given(t, n, count, convert.InjectSpikes)
 				in["image"] = images(n, count)
 				run := func(body convert.Body, opts ...runtime.Option) []float32 {
-					m, err := runtime.New(write(t, n, convert.Options{Inject: convert.InjectSpikes, Body: body}), opts...)
+					m, err := runtime.New(modeltest.Write(t, n, convert.Options{Inject: convert.InjectSpikes, Body: body}), opts...)
 					require.NoError(t, err)
 					out, err := m.Run(t.Context(), in)
 					require.NoError(t, err)
@@ -43,7 +44,7 @@ func TestBodyRandom(t *testing.T) {
 			const count = 80
 			in := copies(n, count)
 			run := func(body convert.Body) []float32 {
-				m, err := runtime.New(write(t, n, convert.Options{Body: body}))
+				m, err := runtime.New(modeltest.Write(t, n, convert.Options{Body: body}))
 				require.NoError(t, err)
 				out, err := m.Run(t.Context(), in)
 				require.NoError(t, err)

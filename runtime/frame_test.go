@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/convert"
-	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/internal/converttest"
+	"github.com/spike-by-spike/sbs/internal/modeltest"
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
@@ -15,7 +16,7 @@ import (
 // once, and compares with what a fresh model makes of them.
 func TestFramesDoNotMix(t *testing.T) {
 	n := converttest.EveryLayer()
-	data := write(t, n, convert.Options{})
+	data := modeltest.Write(t, n, convert.Options{})
 	m, err := runtime.New(data, runtime.Workers(2))
 	require.NoError(t, err)
 	const sizes = 4
@@ -23,7 +24,7 @@ func TestFramesDoNotMix(t *testing.T) {
 	var want [sizes][]float32
 	output := m.Outputs()[0].Name
 	for i := range in {
-		in[i] = map[string]*runtime.Tensor{"image": pixels(uint64(i), i+1, n.Input)}
+		in[i] = map[string]*runtime.Tensor{"image": modeltest.Pixels(uint64(i), i+1, n.Input)}
 		fresh, err := runtime.New(data, runtime.Workers(1))
 		require.NoError(t, err)
 		out, err := fresh.Run(t.Context(), in[i])

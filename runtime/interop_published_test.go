@@ -12,6 +12,7 @@ import (
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/dataset"
 	"github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/modeltest"
 	"github.com/spike-by-spike/sbs/ops/opstest"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/runtime"
@@ -87,7 +88,7 @@ func TestInteropAccuracy(t *testing.T) {
 			t.Run(c.name+"/"+string(body), func(t *testing.T) {
 				const count = 200
 				x, labels := digits(t, count)
-				model := write(t, c.network, convert.Options{Body: body})
+				model := modeltest.Write(t, c.network, convert.Options{Body: body})
 				r := onnxruntime{t}.run(model, map[string]*runtime.Tensor{"image": x}, 1)
 				got := accuracy(r.values[r.Outputs[0].Name].Float32s(), labels)
 				t.Logf("onnxruntime %s: %.1f %% of %d images, %.1f CPU-ms for each, %d bytes", r.Version, got, count, 1000*r.CPUSeconds/count, len(model))
@@ -114,8 +115,8 @@ func TestInteropPublished(t *testing.T) {
 				x, _ := digits(t, 5)
 				in := realSpikes(t, n, x)
 				in["image"] = x
-				ours := write(t, n, convert.Options{Inject: convert.InjectSpikes})
-				theirs := write(t, n, convert.Options{Inject: convert.InjectSpikes, Body: body})
+				ours := modeltest.Write(t, n, convert.Options{Inject: convert.InjectSpikes})
+				theirs := modeltest.Write(t, n, convert.Options{Inject: convert.InjectSpikes, Body: body})
 				onnxruntime{t}.compare(ours, theirs, in, c.tolerance, c.only...)
 			})
 		}
@@ -133,7 +134,7 @@ func realSpikes(t *testing.T, n *convert.Network, x *runtime.Tensor) map[string]
 			uniforms[fmt.Sprintf("L%d/%s", i, l.Kind())] = all[convert.InjectedName(n, i, convert.InjectUniforms)]
 		}
 	}
-	m, err := runtime.New(write(t, n, convert.Options{}))
+	m, err := runtime.New(modeltest.Write(t, n, convert.Options{}))
 	require.NoError(t, err)
 	values := map[string]*runtime.Tensor{"image": x}
 	_, err = m.Run(t.Context(), map[string]*runtime.Tensor{"image": x}, runtime.InjectUniforms(uniforms),

@@ -18,7 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/convert"
-	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/internal/converttest"
+	"github.com/spike-by-spike/sbs/internal/modeltest"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
@@ -185,7 +186,7 @@ func largestDifference(a, b []float32) float64 {
 
 // images returns pixels with dark corners, so that some patches are dead.
 func images(n *convert.Network, count int) *runtime.Tensor {
-	x := pixels(7, count, n.Input)
+	x := modeltest.Pixels(7, count, n.Input)
 	s := n.Input
 	for i := range x.Float32s() {
 		if i/s.Width%s.Height < s.Height/2 && i%s.Width < s.Width/2+1 {
@@ -209,8 +210,8 @@ func TestInteropGiven(t *testing.T) {
 					const count = 3
 					in := given(t, n, count, inject)
 					in["image"] = images(n, count)
-					ours := write(t, n, convert.Options{Inject: inject})
-					theirs := write(t, n, convert.Options{Inject: inject, Body: body})
+					ours := modeltest.Write(t, n, convert.Options{Inject: inject})
+					theirs := modeltest.Write(t, n, convert.Options{Inject: inject, Body: body})
 					var only []string
 					if inject == convert.InjectUniforms {
 						// Behind the first layer a rounded sum can make another spike.
@@ -240,8 +241,8 @@ func TestInteropRandom(t *testing.T) {
 			t.Run(name+"/"+string(body), func(t *testing.T) {
 				const count = 600
 				in := copies(n, count)
-				there := onnxruntime{t}.run(write(t, n, convert.Options{Body: body}), in, 1)
-				m, err := runtime.New(write(t, n, convert.Options{}))
+				there := onnxruntime{t}.run(modeltest.Write(t, n, convert.Options{Body: body}), in, 1)
+				m, err := runtime.New(modeltest.Write(t, n, convert.Options{}))
 				require.NoError(t, err)
 				here, err := m.Run(t.Context(), in)
 				require.NoError(t, err)

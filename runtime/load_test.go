@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/convert"
-	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/internal/converttest"
+	"github.com/spike-by-spike/sbs/internal/modeltest"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
@@ -59,19 +60,19 @@ func TestLoadErrors(t *testing.T) {
 	}{
 		{"unknown operator", g(func(g *onnxpb.GraphProto) { g.Node[0].OpType = "Frobnicate" }), `node "y" (Frobnicate): unknown operator`},
 		{"unknown domain", g(func(g *onnxpb.GraphProto) { g.Node[0].Domain = "com.example" }), `node "y" (com.example.Add): unknown operator`},
-		{"no opset", func(m *onnxpb.ModelProto) { m.OpsetImport = nil }, "does not say which version"},
-		{"new opset", func(m *onnxpb.ModelProto) { m.OpsetImport[0].Version = 99 }, "version 99 of the standard operators, known are 1 to 17"},
+		{"no opset", func(m *onnxpb.ModelProto) { m.OpsetImport = nil }, "imports no version of the operators"},
+		{"new opset", func(m *onnxpb.ModelProto) { m.OpsetImport[0].Version = 99 }, "version 99 of the standard operators (opset_import); supported are 1 to 17"},
 		{
 			"new domain version", func(m *onnxpb.ModelProto) {
 				m.OpsetImport = append(m.OpsetImport, &onnxpb.OperatorSetIdProto{Domain: "ai.sbs", Version: 2})
 			},
-			"version 2 of the operators of ai.sbs, known is 1",
+			"version 2 of the operators of ai.sbs (opset_import); supported is 1",
 		},
 		{"no output", g(func(g *onnxpb.GraphProto) { g.Output = nil }), "no output"},
 		{"output of nothing", g(func(g *onnxpb.GraphProto) { g.Output[0].Name = "z" }), `output "z" is not computed`},
 		{"output twice", g(func(g *onnxpb.GraphProto) { g.Output = append(g.Output, g.Output[0]) }), `two outputs are named "y"`},
-		{"output of another shape", g(func(g *onnxpb.GraphProto) { g.Output[0] = info("y", -1, 3) }), `output "y": shape does not fit: declared float32(?, 3), but it is float32(?, 2)`},
-		{"input not a tensor", g(func(g *onnxpb.GraphProto) { g.Input[0].Type = nil }), `input "x": it is not a tensor`},
+		{"output of another shape", g(func(g *onnxpb.GraphProto) { g.Output[0] = info("y", -1, 3) }), `output "y": shape does not fit: declared as float32(?, 3), but computed as float32(?, 2)`},
+		{"input not a tensor", g(func(g *onnxpb.GraphProto) { g.Input[0].Type = nil }), `input "x": only tensors of known rank are supported`},
 		{"input of strings", g(func(g *onnxpb.GraphProto) { g.Input[0].GetType().GetTensorType().ElemType = 8 }), `input "x": data type 8 is not supported`},
 		{"negative dimension", g(func(g *onnxpb.GraphProto) {
 			g.Input[0].GetType().GetTensorType().GetShape().GetDim()[0].Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: -5}
@@ -91,10 +92,10 @@ func TestLoadErrors(t *testing.T) {
 		{"two of one name", g(func(g *onnxpb.GraphProto) { g.Node = append(g.Node, node("Relu", "y", "x")) }), `two values are named "y"`},
 		{"output named like an input", g(func(g *onnxpb.GraphProto) { g.Node[0].Output[0] = "x" }), `two values are named "x"`},
 		{"two initializers", g(func(g *onnxpb.GraphProto) { g.Initializer = append(g.Initializer, g.Initializer[0]) }), `two values are named "c"`},
-		{"too many inputs", g(func(g *onnxpb.GraphProto) { g.Node[0].Input = []string{"x", "c", "c"} }), "it has 3 inputs, want 2"},
+		{"too many inputs", g(func(g *onnxpb.GraphProto) { g.Node[0].Input = []string{"x", "c", "c"} }), "the node has 3 inputs, want 2"},
 		{"omitted input", g(func(g *onnxpb.GraphProto) { g.Node[0].Input = []string{"", "c"} }), "input 0 is missing"},
-		{"too many outputs", g(func(g *onnxpb.GraphProto) { g.Node[0].Output = []string{"y", "z"} }), "it has 2 outputs, want 1"},
-		{"no node output", g(func(g *onnxpb.GraphProto) { g.Node[0].Output = nil }), `node "#0" (Add): it has 0 outputs`},
+		{"too many outputs", g(func(g *onnxpb.GraphProto) { g.Node[0].Output = []string{"y", "z"} }), "the node has 2 outputs, want 1"},
+		{"no node output", g(func(g *onnxpb.GraphProto) { g.Node[0].Output = nil }), `node "#0" (Add): the node has 0 outputs`},
 		{"attribute", g(func(g *onnxpb.GraphProto) {
 			g.Node[0].Attribute = []*onnxpb.AttributeProto{{Name: "axis", Type: onnxpb.AttributeProto_INT}}
 		}), "unknown axis"},
@@ -134,10 +135,10 @@ func TestLoad(t *testing.T) {
 // TestTruncated cuts a model at every byte: an error, never a panic, and never
 // a model that gives an answer without what was cut off.
 func TestTruncated(t *testing.T) {
-	data := write(t, converttest.Digits(), convert.Options{})
+	data := modeltest.Write(t, converttest.Digits(), convert.Options{})
 	whole, err := runtime.New(data)
 	require.NoError(t, err)
-	image := pixels(1, 1, converttest.Digits().Input)
+	image := modeltest.Pixels(1, 1, converttest.Digits().Input)
 	want := run(t, whole, image)
 	for i := range data {
 		m, err := runtime.New(data[:i])
@@ -151,7 +152,7 @@ func TestTruncated(t *testing.T) {
 // that a small model which loads also runs without a panic.
 func FuzzNew(f *testing.F) {
 	for _, n := range []*convert.Network{converttest.Digits(), converttest.EveryLayer()} {
-		f.Add(write(f, n, convert.Options{Batch: 1}))
+		f.Add(modeltest.Write(f, n, convert.Options{Batch: 1}))
 	}
 	data, err := onnx.Marshal(model())
 	require.NoError(f, err)

@@ -1,185 +1,218 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
-	"sync"
+	"strings"
 
+	"github.com/spike-by-spike/sbs/internal/graph"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
-	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
-	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 // Tensor is a dense array in row-major order.
 type Tensor = ops.Tensor
 
-// NewTensor returns a tensor over data, which it keeps. The shape must have
-// exactly len(data) elements.
+// NewTensor returns a tensor over data, which it keeps. The shape must have exactly
+// len(data) elements; a nil shape makes a scalar.
 func NewTensor[T ops.Element](shape []int, data []T) (*Tensor, error) {
 	return ops.NewTensor(shape, data)
 }
 
 // Errors that callers may want to tell apart with errors.Is.
 var (
-	// ErrModel is wrapped by errors about a model that is malformed or that
-	// this package cannot run.
-	ErrModel = errors.New("cannot run this model")
+	// ErrModel is wrapped by errors about a model that is malformed or that this
+	// package cannot run.
+	ErrModel = graph.ErrModel
 
-	// ErrUnknownOperator is wrapped, beside ErrModel, when a model has an
-	// operator that this package does not know.
-	ErrUnknownOperator = errors.New("unknown operator")
+	// ErrUnknownOperator is wrapped, together with ErrModel, if a model has an
+	// operator that is neither built in, nor given with WithOperators, nor defined in
+	// the model.
+	ErrUnknownOperator = graph.ErrUnknownOperator
 
-	// ErrInput is wrapped by errors about the inputs given to Run: a missing or
-	// unknown name, a wrong element type or shape.
-	ErrInput = errors.New("bad input")
+	// ErrOption is wrapped by errors about an Option or RunOption that is out of range
+	// or does not fit the model.
+	ErrOption = graph.ErrOption
+
+	// ErrInput is wrapped by errors about the inputs given to Run: a missing or unknown
+	// name, a wrong element type or shape.
+	ErrInput = graph.ErrInput
 
 	// ErrMemory is wrapped by errors about a run that would exceed MemoryLimit.
-	ErrMemory = errors.New("too much memory")
+	ErrMemory = graph.ErrMemory
+
+	// ErrStopped is wrapped by the error of a run that its Watcher has ended.
+	ErrStopped = graph.ErrStopped
 )
 
-// NodeError is an error at one node of the graph, while the model is loaded or
-// run.
-type NodeError struct {
-	Node     string // the node's name, or that of its first output
-	Operator string // as domain.Name, or Name for standard operators
-	Err      error
-}
-
-func (e *NodeError) Error() string {
-	return fmt.Sprintf("node %q (%s): %v", e.Node, e.Operator, e.Err)
-}
-
-func (e *NodeError) Unwrap() error { return e.Err }
+// NodeError is an error at one node of the graph, while a model is loaded or run.
+type NodeError = graph.NodeError
 
 // ValueInfo describes an input or output of a model.
-type ValueInfo struct {
-	Name string
-	ops.Type
-}
+type ValueInfo = graph.ValueInfo
 
-// Model is a loaded model.
-type Model struct {
-	inputs, outputs []ValueInfo
-	inputSlots      map[string]int
-	graph           *graph
-
-	metadata    map[string]string
-	injectable  map[string]bool      // the names of nodes that draw random numbers
-	weights     map[*ops.Tensor]bool // the initializers that are no integers, of all graphs
-	sbsNodes    int
-	source      []byte   // the file
-	options     []Option // that it was loaded with
-	pool        *parallel.Pool
-	memoryLimit int64
-	frames      sync.Pool // of *frame
-}
-
-// Option sets how a model is loaded.
-type Option func(*config)
-
-type config struct {
-	workers     int
-	spikes      int
-	sampler     sbs.Sampler
-	schedule    *sbs.Schedule
-	epsilon0    *float32
-	memoryLimit int64
-
-	preferFunctions bool
-}
-
-// defaultMemoryLimit is far above what networks for images need, and lets a
-// hostile file not take all of a machine.
-const defaultMemoryLimit = 4 << 30
-
-// MemoryLimit bounds the bytes that the values of one Run may take together,
-// inputs and weights aside. A run that would take more fails before it does. A
-// value that is needed no more makes room for others, but not while it may be
-// observed. A node may take some times the memory of its inputs and weights beside,
-// while it runs. The default is 4 GiB.
-func MemoryLimit(bytes int64) Option { return func(c *config) { c.memoryLimit = bytes } }
-
-// Workers sets the number of CPU cores that one Run uses. The default, also for
-// n < 1, is all that the process may use.
-func Workers(n int) Option { return func(c *config) { c.workers = n } }
-
-// Spikes replaces the number of spikes of every SbS node; n < 1 leaves it as it
-// is. A model has a schedule for a limited number of spikes; for more than that
-// loading fails, unless there is an EpsilonSchedule.
-func Spikes(n int) Option { return func(c *config) { c.spikes = n } }
-
-// Sampler replaces the sampler of every SbS node: sbs.IID or sbs.LowDiscrepancy.
-func Sampler(s sbs.Sampler) Option { return func(c *config) { c.sampler = s } }
-
-// EpsilonSchedule replaces epsilon_t of every SbS node.
-func EpsilonSchedule(s sbs.Schedule) Option { return func(c *config) { c.schedule = &s } }
-
-// Epsilon0 replaces epsilon_0 of every SbS node.
-func Epsilon0(e float32) Option { return func(c *config) { c.epsilon0 = &e } }
-
-// PreferFunctions has every function that the model brings along run in the place of
-// this package's own operator of the same name. It is for comparing the two.
-func PreferFunctions() Option { return func(c *config) { c.preferFunctions = true } }
+// Model is a loaded model. Use Open, OpenFS or New to make one.
+type Model struct{ program *graph.Program }
 
 // Open loads the model in a file. Tensors may be in other files of the same folder or
 // below it (ONNX's external data).
 func Open(path string, opts ...Option) (*Model, error) {
-	pb, data, err := onnx.ReadFile(path)
-	if _, ok := err.(*fs.PathError); ok { //nolint:errorlint // not wrapped: it is about the file itself
-		return nil, fmt.Errorf("runtime: %w", err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("runtime: %w: %w", ErrModel, err)
-	}
-	m, err := load(pb, data, opts)
-	if err != nil {
-		return nil, fmt.Errorf("%s: runtime: %w: %w", path, ErrModel, err)
-	}
-	return m, nil
+	pb, _, err := onnx.ReadFile(path)
+	return load(path, pb, err, opts)
 }
 
-// New loads a model from the bytes of an ONNX file that needs no other file. It keeps
-// them: they must not be modified.
+// OpenFS loads the model in a file of a file system, such as one that is embedded in
+// the program. Tensors may be in other files of the same folder or below it.
+func OpenFS(fsys fs.FS, name string, opts ...Option) (*Model, error) {
+	if fsys == nil {
+		return nil, fmt.Errorf("runtime: %s: the file system is nil", name)
+	}
+	pb, err := onnx.ReadFS(fsys, name)
+	return load(name, pb, err, opts)
+}
+
+// New loads a model from the bytes of an ONNX file that needs no other file. It does
+// not keep the bytes.
 func New(data []byte, opts ...Option) (*Model, error) {
 	pb, err := onnx.Unmarshal(data)
-	if err != nil {
-		return nil, fmt.Errorf("runtime: %w: %w", ErrModel, err)
-	}
-	m, err := load(pb, data, opts)
-	if err != nil {
-		return nil, fmt.Errorf("runtime: %w: %w", ErrModel, err)
-	}
-	return m, nil
+	return load("", pb, err, opts)
 }
 
-// load makes a model of the message that the bytes encode.
-func load(pb *onnxpb.ModelProto, data []byte, opts []Option) (*Model, error) {
-	c := config{memoryLimit: defaultMemoryLimit}
-	for _, o := range opts {
-		o(&c)
+// load makes a model of a message, or of the error of reading it, which names the path.
+func load(path string, pb *onnxpb.ModelProto, err error, opts []Option) (*Model, error) {
+	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // not wrapped: it is about the file itself
+		return nil, fmt.Errorf("runtime: %w", e)
 	}
-	m, err := compile(pb, c)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("runtime: %w: %w", ErrModel, err)
 	}
-	m.source, m.options = data, slices.Clone(opts)
-	return m, nil
+	var o graph.Options
+	if err := applyOptions(&o, opts); err != nil {
+		return nil, fmt.Errorf("runtime: %w", err)
+	}
+	p, err := graph.Compile(pb, o)
+	if err == nil {
+		return &Model{program: p}, nil
+	}
+	if path != "" {
+		err = fmt.Errorf("%s: %w", path, err)
+	}
+	if !errors.Is(err, ErrOption) {
+		err = fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	return nil, fmt.Errorf("runtime: %w", err)
+}
+
+// errNoModel reports the use of a Model that was not loaded.
+var errNoModel = errors.New("runtime: the Model was not loaded: use Open, OpenFS or New")
+
+func (m *Model) loaded() bool { return m != nil && m.program != nil }
+
+// Run computes the outputs for the given inputs, both by name. It stops early, with the
+// error of the context, when ctx is done.
+//
+// The caller must not modify the inputs until Run returns. The outputs belong to the
+// caller.
+func (m *Model) Run(ctx context.Context, inputs map[string]*Tensor, opts ...RunOption) (map[string]*Tensor, error) {
+	if !m.loaded() {
+		return nil, errNoModel
+	}
+	f := m.program.NewFrame()
+	for _, o := range opts {
+		if o == nil {
+			return nil, fmt.Errorf("runtime: %w: a RunOption is nil", ErrOption)
+		}
+		if err := o.applyRun(&f.Options); err != nil {
+			return nil, fmt.Errorf("runtime: %w: %w", ErrOption, err)
+		}
+	}
+	out, err := f.Run(ctx, inputs)
+	if err != nil {
+		return nil, fmt.Errorf("runtime: %w", err)
+	}
+	return out, nil
+}
+
+// Close ends the goroutines of the model, and returns once they have ended. No Run may
+// be in progress. A later Run computes in the goroutine of its caller alone. Close
+// returns nil; it may be called more than once.
+//
+// A Model that is no longer reachable is closed by the garbage collector.
+func (m *Model) Close() error {
+	if m.loaded() {
+		m.program.Pool.Close()
+	}
+	return nil
 }
 
 // Inputs describes the inputs that Run takes.
-func (m *Model) Inputs() []ValueInfo { return append([]ValueInfo(nil), m.inputs...) }
+func (m *Model) Inputs() []ValueInfo {
+	if !m.loaded() {
+		return nil
+	}
+	return cloneInfos(m.program.Inputs)
+}
 
 // Outputs describes the outputs that Run returns.
-func (m *Model) Outputs() []ValueInfo { return append([]ValueInfo(nil), m.outputs...) }
+func (m *Model) Outputs() []ValueInfo {
+	if !m.loaded() {
+		return nil
+	}
+	return cloneInfos(m.program.Outputs)
+}
 
-// SbSNodes returns the number of SbS nodes, which Spikes, Sampler, EpsilonSchedule and
-// Epsilon0 change. A network may also have such layers as standard operators.
-func (m *Model) SbSNodes() int { return m.sbsNodes }
+func cloneInfos(list []ValueInfo) []ValueInfo {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].Shape = slices.Clone(list[i].Shape)
+	}
+	return list
+}
 
-// Metadata returns the model's metadata properties.
-func (m *Model) Metadata() map[string]string { return maps.Clone(m.metadata) }
+// SbSLayers returns the names of the Spike-By-Spike nodes, such as "L0/SbS", in the
+// order of the file. Layer, Watch and InjectSpikes take these names. A network may also
+// have such layers as standard operators, which are not listed.
+func (m *Model) SbSLayers() []string {
+	if !m.loaded() {
+		return nil
+	}
+	return m.program.SbSLayers()
+}
+
+// Metadata returns the metadata properties of the model.
+func (m *Model) Metadata() map[string]string {
+	if !m.loaded() {
+		return nil
+	}
+	return maps.Clone(m.program.Metadata)
+}
+
+// Warnings returns what loading tolerated although it may not be what the author of
+// the file meant, one sentence each.
+func (m *Model) Warnings() []string {
+	if !m.loaded() {
+		return nil
+	}
+	return slices.Clone(m.program.Warnings)
+}
+
+// String describes the model in one line: its nodes, inputs and outputs.
+func (m *Model) String() string {
+	if !m.loaded() {
+		return "no model"
+	}
+	p := m.program
+	list := func(infos []ValueInfo) string {
+		s := make([]string, len(infos))
+		for i, v := range infos {
+			s[i] = v.Name + " " + v.Type.String()
+		}
+		return strings.Join(s, ", ")
+	}
+	return fmt.Sprintf("%d nodes (%d SbS), inputs: %s, outputs: %s", len(p.Main.Steps), len(p.SbSLayers()), list(p.Inputs), list(p.Outputs))
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	goruntime "runtime"
@@ -14,30 +13,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/convert"
-	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/internal/converttest"
+	"github.com/spike-by-spike/sbs/internal/metadata"
+	"github.com/spike-by-spike/sbs/internal/modeltest"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops/opstest"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/runtime"
 )
-
-func write(t testing.TB, n *convert.Network, opt convert.Options) []byte {
-	t.Helper()
-	data, err := convert.ToONNX(n, opt)
-	require.NoError(t, err)
-	return data
-}
-
-// pixels returns n images with values from 0 to 1.
-func pixels(seed uint64, n int, size convert.Size) *runtime.Tensor {
-	r := rand.New(rand.NewPCG(seed, 0))
-	v := make([]float32, n*size.Channels*size.Height*size.Width)
-	for i := range v {
-		v[i] = r.Float32()
-	}
-	return opstest.F32([]int{n, size.Channels, size.Height, size.Width}, v...)
-}
 
 func run(t testing.TB, m *runtime.Model, image *runtime.Tensor, opts ...runtime.RunOption) []float32 {
 	t.Helper()
@@ -48,7 +32,7 @@ func run(t testing.TB, m *runtime.Model, image *runtime.Tensor, opts ...runtime.
 }
 
 func TestDescription(t *testing.T) {
-	m, err := runtime.New(write(t, converttest.Digits(), convert.Options{}))
+	m, err := runtime.New(modeltest.Write(t, converttest.Digits(), convert.Options{}))
 	require.NoError(t, err)
 	require.Len(t, m.Inputs(), 1)
 	require.Equal(t, "image", m.Inputs()[0].Name)
@@ -56,9 +40,9 @@ func TestDescription(t *testing.T) {
 	require.Len(t, m.Outputs(), 1)
 	require.Equal(t, "probabilities", m.Outputs()[0].Name)
 	require.Equal(t, "float32(batch, 3)", m.Outputs()[0].Type.String())
-	require.Equal(t, `["a","b","c"]`, m.Metadata()[convert.MetaClasses])
+	require.Equal(t, `["a","b","c"]`, m.Metadata()[metadata.Classes])
 
-	m, err = runtime.New(write(t, converttest.Digits(), convert.Options{Batch: 4}))
+	m, err = runtime.New(modeltest.Write(t, converttest.Digits(), convert.Options{Batch: 4}))
 	require.NoError(t, err)
 	require.Equal(t, "float32(4, 1, 12, 12)", m.Inputs()[0].Type.String())
 }
@@ -70,9 +54,9 @@ func TestEveryLayer(t *testing.T) {
 	n := converttest.EveryLayer()
 	sizes, err := n.Sizes()
 	require.NoError(t, err)
-	m, err := runtime.New(write(t, n, convert.Options{}))
+	m, err := runtime.New(modeltest.Write(t, n, convert.Options{}))
 	require.NoError(t, err)
-	image := pixels(1, 2, n.Input)
+	image := modeltest.Pixels(1, 2, n.Input)
 	got := map[string]*runtime.Tensor{}
 	run(t, m, image, runtime.Observe(func(name string, v *runtime.Tensor) { got[name] = v }))
 
@@ -132,9 +116,9 @@ func layer(i int) string { return "L" + strconv.Itoa(i) }
 func TestSameBits(t *testing.T) {
 	for name, n := range map[string]*convert.Network{"digits": converttest.Digits(), "every layer": converttest.EveryLayer()} {
 		t.Run(name, func(t *testing.T) {
-			data := write(t, n, convert.Options{})
+			data := modeltest.Write(t, n, convert.Options{})
 			const images = 64
-			image := pixels(2, images, n.Input)
+			image := modeltest.Pixels(2, images, n.Input)
 			var want []float32
 			for _, workers := range []int{1, 2, 3} {
 				m, err := runtime.New(data, runtime.Workers(workers))
@@ -161,9 +145,9 @@ func TestSameBits(t *testing.T) {
 
 func TestConcurrentRuns(t *testing.T) {
 	n := converttest.Digits()
-	m, err := runtime.New(write(t, n, convert.Options{}))
+	m, err := runtime.New(modeltest.Write(t, n, convert.Options{}))
 	require.NoError(t, err)
-	image := pixels(3, 8, n.Input)
+	image := modeltest.Pixels(3, 8, n.Input)
 	want := run(t, m, image)
 	results := make(chan []float32)
 	for range 8 {
@@ -179,12 +163,12 @@ func TestConcurrentRuns(t *testing.T) {
 
 func TestSpikes(t *testing.T) {
 	n := converttest.Digits()
-	data := write(t, n, convert.Options{})
+	data := modeltest.Write(t, n, convert.Options{})
 	fewer := converttest.Digits()
 	fewer.Layers[0].(*convert.SbS).Spikes = 10
 	fewer.Layers[2].(*convert.SbS).Spikes = 10
-	image := pixels(4, 2, n.Input)
-	want, err := runtime.New(write(t, fewer, convert.Options{}))
+	image := modeltest.Pixels(4, 2, n.Input)
+	want, err := runtime.New(modeltest.Write(t, fewer, convert.Options{}))
 	require.NoError(t, err)
 	got, err := runtime.New(data, runtime.Spikes(10))
 	require.NoError(t, err)
@@ -198,7 +182,7 @@ func TestSpikes(t *testing.T) {
 // with the same values gives.
 func TestDynamicsOptions(t *testing.T) {
 	n := converttest.Digits()
-	data := write(t, n, convert.Options{})
+	data := modeltest.Write(t, n, convert.Options{})
 	constant, err := sbs.ParseSchedule("constant")
 	require.NoError(t, err)
 	for _, l := range n.Layers {
@@ -206,22 +190,22 @@ func TestDynamicsOptions(t *testing.T) {
 			s.Spikes, s.Epsilon0, s.Sampler, s.EpsilonT = 70, 0.3, sbs.LowDiscrepancy, constant.EpsilonT(70)
 		}
 	}
-	want, err := runtime.New(write(t, n, convert.Options{}))
+	want, err := runtime.New(modeltest.Write(t, n, convert.Options{}))
 	require.NoError(t, err)
-	got, err := runtime.New(data, runtime.Spikes(70), runtime.Sampler(sbs.LowDiscrepancy), runtime.Epsilon0(0.3), runtime.EpsilonSchedule(constant))
+	got, err := runtime.New(data, runtime.Spikes(70), runtime.WithSampler(sbs.LowDiscrepancy), runtime.Epsilon0(0.3), runtime.EpsilonSchedule(constant))
 	require.NoError(t, err)
-	image := pixels(4, 3, n.Input)
+	image := modeltest.Pixels(4, 3, n.Input)
 	require.Equal(t, run(t, want, image), run(t, got, image))
 
-	_, err = runtime.New(data, runtime.Sampler("sobol"))
+	_, err = runtime.New(data, runtime.WithSampler("sobol"))
 	require.ErrorContains(t, err, `sampler "sobol"`)
 }
 
 func TestRunErrors(t *testing.T) {
 	n := converttest.Digits()
-	m, err := runtime.New(write(t, n, convert.Options{}))
+	m, err := runtime.New(modeltest.Write(t, n, convert.Options{}))
 	require.NoError(t, err)
-	image := pixels(5, 1, n.Input)
+	image := modeltest.Pixels(5, 1, n.Input)
 	type inputs = map[string]*runtime.Tensor
 	for _, c := range []struct {
 		name string
@@ -252,7 +236,7 @@ func TestRunErrors(t *testing.T) {
 		require.ErrorIs(t, err, runtime.ErrInput)
 	})
 	t.Run("at a node", func(t *testing.T) {
-		bad := pixels(5, 1, n.Input)
+		bad := modeltest.Pixels(5, 1, n.Input)
 		bad.Float32s()[5*12+5] = float32(math.NaN())
 		_, err := m.Run(t.Context(), inputs{"image": bad})
 		var node *runtime.NodeError
@@ -266,8 +250,8 @@ func TestRunErrors(t *testing.T) {
 // the output.
 func TestMemoryLimit(t *testing.T) {
 	n := converttest.Digits()
-	data := write(t, n, convert.Options{})
-	image := pixels(6, 1, n.Input)
+	data := modeltest.Write(t, n, convert.Options{})
+	image := modeltest.Pixels(6, 1, n.Input)
 	// Largest together: the first layer's output, 5x6x6, and what it is of, 8x8.
 	const buffers, output = 4 * (5*6*6 + 8*8), 4 * 3
 	m, err := runtime.New(data, runtime.MemoryLimit(buffers+output))
@@ -324,10 +308,10 @@ func TestMemoryLimitHolds(t *testing.T) {
 
 func TestCancel(t *testing.T) {
 	n := converttest.Digits()
-	m, err := runtime.New(write(t, n, convert.Options{}))
+	m, err := runtime.New(modeltest.Write(t, n, convert.Options{}))
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err = m.Run(ctx, map[string]*runtime.Tensor{"image": pixels(6, 4, n.Input)},
+	_, err = m.Run(ctx, map[string]*runtime.Tensor{"image": modeltest.Pixels(6, 4, n.Input)},
 		runtime.Observe(func(string, *runtime.Tensor) { cancel() }))
 	require.ErrorIs(t, err, context.Canceled)
 }
@@ -336,11 +320,11 @@ func TestOpen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model.onnx")
 	_, err := runtime.Open(path)
 	require.ErrorIs(t, err, os.ErrNotExist)
-	require.NoError(t, os.WriteFile(path, write(t, converttest.Digits(), convert.Options{})[:100], 0o600))
+	require.NoError(t, os.WriteFile(path, modeltest.Write(t, converttest.Digits(), convert.Options{})[:100], 0o600))
 	_, err = runtime.Open(path)
 	require.ErrorIs(t, err, runtime.ErrModel)
 	require.ErrorContains(t, err, path)
-	require.NoError(t, os.WriteFile(path, write(t, converttest.Digits(), convert.Options{}), 0o600))
+	require.NoError(t, os.WriteFile(path, modeltest.Write(t, converttest.Digits(), convert.Options{}), 0o600))
 	_, err = runtime.Open(path)
 	require.NoError(t, err)
 }
@@ -349,9 +333,9 @@ func TestOpen(t *testing.T) {
 // around the kernels.
 func BenchmarkRun(b *testing.B) {
 	n := converttest.Digits()
-	m, err := runtime.New(write(b, n, convert.Options{}))
+	m, err := runtime.New(modeltest.Write(b, n, convert.Options{}))
 	require.NoError(b, err)
-	in := map[string]*runtime.Tensor{"image": pixels(7, 64, n.Input)}
+	in := map[string]*runtime.Tensor{"image": modeltest.Pixels(7, 64, n.Input)}
 	for b.Loop() {
 		if _, err := m.Run(b.Context(), in); err != nil {
 			b.Fatal(err)

@@ -49,10 +49,10 @@ func (l Loss) Check() error {
 // tiny keeps logarithms defined, as in the original.
 const tiny = 1e-20
 
-// Of returns the loss of h for a target and sets grad to its gradient with
+// of returns the loss of h for a target and sets grad to its gradient with
 // respect to h. All three are (images, classes, positions) in row-major order,
 // and the target a distribution over the classes.
-func (l Loss) Of(grad, h, target []float32, classes, positions int) float64 {
+func (l Loss) of(grad, h, target []float32, classes, positions int) float64 {
 	if l.Kind == CrossEntropy {
 		return crossEntropy(grad, h, target, classes, positions)
 	}
@@ -75,6 +75,14 @@ func (l Loss) Of(grad, h, target []float32, classes, positions int) float64 {
 		grad[i] = float32(norm * (2*mse*d - kl*t/x))
 	}
 	return sum * norm
+}
+
+// perImage returns the mean over the images of a sub-batch with the given loss.
+func (l Loss) perImage(loss float64, images int) float64 {
+	if l.Kind == Mixture && l.Sum {
+		return loss / float64(images)
+	}
+	return loss
 }
 
 func crossEntropy(grad, h, target []float32, classes, positions int) float64 {

@@ -32,19 +32,19 @@ func (o Optimizer) Check() error {
 	return nil
 }
 
-// Moments is what an optimizer keeps of one parameter from step to step.
-type Moments struct {
+// moments is what an optimizer keeps of one parameter from step to step.
+type moments struct {
 	Steps  int
 	First  []float32 // running mean of the gradient; nil before the first step
 	Second []float32 // and of its square
 }
 
-// Step changes the values by one step along the gradient. With d the direction,
+// step changes the values by one step along the gradient. With d the direction,
 // which is the gradient for SGD and m-hat/(sqrt(v-hat)+eps) for Adam, a value
 // becomes value - rate*d, or, when multiplicative, as dialect 2 does with the
 // weights of SbS layers, value * ((1+tanh(-rate*d))*0.5 + 0.5): it stays
 // positive.
-func (o Optimizer) Step(m *Moments, values, gradient []float32, rate float64, multiplicative bool) {
+func (o Optimizer) step(m *moments, values, gradient []float32, rate float64, multiplicative bool) {
 	m.Steps++
 	if o == Adam && m.First == nil {
 		m.First, m.Second = make([]float32, len(values)), make([]float32, len(values))
@@ -66,10 +66,10 @@ func (o Optimizer) Step(m *Moments, values, gradient []float32, rate float64, mu
 	}
 }
 
-// Normalize makes every column of a matrix of n columns sum to 1. A column whose
+// normalize makes every column of a matrix of n columns sum to 1. A column whose
 // sum is 0 stays. As in the original, one whose sum is below 0, which a large
 // step can bring about, changes its signs.
-func Normalize(w []float32, n int) {
+func normalize(w []float32, n int) {
 	sums := make([]float64, n)
 	for row := 0; row < len(w); row += n {
 		for i, v := range w[row:][:n] {
@@ -85,8 +85,8 @@ func Normalize(w []float32, n int) {
 	}
 }
 
-// Threshold raises what is below the lowest value to it; NaN becomes it too.
-func Threshold(values []float32, lowest float32) {
+// atLeast raises values below lowest, and NaN, to lowest.
+func atLeast(values []float32, lowest float32) {
 	for i, v := range values {
 		if !(v >= lowest) {
 			values[i] = lowest
@@ -94,8 +94,8 @@ func Threshold(values []float32, lowest float32) {
 	}
 }
 
-// Average makes every value the mean of all.
-func Average(values []float32) {
+// average makes every value the mean of all.
+func average(values []float32) {
 	var sum float64
 	for _, v := range values {
 		sum += float64(v)

@@ -60,8 +60,8 @@ func (s Schedule) Check() error {
 	return nil
 }
 
-// Rate is a learning rate and what its schedule has seen so far.
-type Rate struct {
+// rate is a learning rate and what its schedule has seen so far.
+type rate struct {
 	Value    float64
 	Updates  int
 	Best     float64
@@ -76,8 +76,8 @@ const (
 	plateauEps       = 1e-8 // a smaller change of the rate is not made
 )
 
-// Follow changes the rate after an update with the given measure.
-func (r *Rate) Follow(s Schedule, measure float64) {
+// follow changes the rate after an update with the given measure.
+func (r *rate) follow(s Schedule, measure float64) {
 	if s.Kind == "" || s.Kind == Constant {
 		return
 	}

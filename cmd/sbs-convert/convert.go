@@ -15,7 +15,7 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/atomicfile"
-	"github.com/spike-by-spike/sbs/internal/dynamics"
+	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 )
 
@@ -42,7 +42,7 @@ const example = `  sbs-convert ./Weights model.onnx
 // flags are the values of the command line.
 type flags struct {
 	pytorch.Options
-	dynamics.Flags
+	cli.DynamicsFlags
 	pytorch.SaveOptions
 	input     string
 	info, dot bool
@@ -52,15 +52,13 @@ type flags struct {
 	decompose, noFunction bool
 }
 
-func newCommand() *cobra.Command {
+func newCommand([]string) *cobra.Command {
 	var f flags
 	cmd := &cobra.Command{
-		Use:           "sbs-convert WEIGHTS MODEL.onnx | MODEL.onnx WEIGHTS",
-		Short:         "Turns a folder of PyTorch-SbS weights into an ONNX model, and back",
-		Long:          long,
-		Example:       example,
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		Use:     "sbs-convert WEIGHTS MODEL.onnx | MODEL.onnx WEIGHTS",
+		Short:   "Turns a folder of PyTorch-SbS weights into an ONNX model, and back",
+		Long:    long,
+		Example: example,
 		Args: func(_ *cobra.Command, args []string) error {
 			return checkArgs(&f, args)
 		},
@@ -84,7 +82,6 @@ func newCommand() *cobra.Command {
 		},
 	}
 	s := cmd.Flags()
-	s.SortFlags = false
 	s.BoolVar(&f.info, "info", false, "describe a model instead: sbs-convert --info MODEL.onnx")
 	s.BoolVar(&f.dot, "dot", false, "print a model's graph for Graphviz instead: sbs-convert --dot MODEL.onnx | dot -Tsvg > model.svg")
 	s.StringArrayVar(&f.Config, "config", nil, "configuration `file`; given several times, later ones override (default: looked for in the folder, then above it)")
@@ -94,7 +91,7 @@ func newCommand() *cobra.Command {
 	s.Float32SliceVar(&f.Mean, "mean", nil, "the data set's mean for each channel, pixels 0..1, for the on/off split")
 	s.StringVar(&f.input, "input", "", "image `size` as CHANNELSxHEIGHTxWIDTH (default: by the configuration's data_mode)")
 	s.IntVar(&f.Spikes, "spikes", 0, "number of spikes of every layer (default: the configuration's)")
-	f.Flags.Register(s)
+	f.Register(s)
 	s.BoolVar(&f.NoPreprocessing, "no-preprocessing", false, "leave cropping and on/off split out of the model")
 	s.IntVar(&f.model.Batch, "batch", 0, "fix the batch size (default: any)")
 	s.BoolVar(&f.decompose, "decompose", false, "write SbS layers as standard operators, for runtimes and tools that know no functions; sbs-run is far slower with it")
@@ -216,11 +213,11 @@ func (f *flags) convert(stdout, stderr io.Writer, weights, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := d.Apply(n); err != nil {
+	if err := cli.ApplyDynamics(d, n); err != nil {
 		return err
 	}
 	if f.Spikes > 0 || f.inject != "" {
-		if err := dynamics.NeedSbS(n, "--spikes and --inject"); err != nil {
+		if err := cli.NeedSbS(n, "--spikes and --inject"); err != nil {
 			return err
 		}
 	}

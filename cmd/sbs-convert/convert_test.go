@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/convert"
-	"github.com/spike-by-spike/sbs/convert/converttest"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
+	"github.com/spike-by-spike/sbs/internal/converttest"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops/sbs"
@@ -108,7 +108,7 @@ func TestRefused(t *testing.T) {
 		{"sampler", []string{weights, path, "--sampler", "sobol"}, `sampler "sobol": want iid or low_discrepancy`},
 		{"schedule", []string{weights, path, "--epsilon-schedule", "linear"}, `epsilon schedule "linear": want inverse-sqrt, constant or power:P`},
 		{"power", []string{weights, path, "--epsilon-schedule", "power:2"}, "with P from -10 to 0"},
-		{"epsilon_0", []string{weights, path, "--epsilon-0", "-1"}, "epsilon_0 is -1, want 0 to 10000"},
+		{"epsilon_0", []string{weights, path, "--epsilon-0", "-1"}, "--epsilon-0 -1: want a number above 0"},
 		{"batch", []string{weights, path, "--batch", "-1"}, "batch size -1"},
 		{"seed", []string{weights, path, "--seed", "-1"}, "seed -1"},
 		{"inject", []string{weights, path, "--inject", "fuel"}, `--inject "fuel": want spikes or uniforms`},
@@ -324,7 +324,7 @@ func TestNoSpikes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model.onnx")
 	for _, flag := range []string{"--spikes=3", "--inject=spikes", "--sampler=iid", "--epsilon-0=0.5"} {
 		_, _, err := command(t, folder, path, "--input", "1x28x28", flag)
-		require.ErrorContains(t, err, "are about SbS layers, and the network has none")
+		require.ErrorContains(t, err, "have no effect: the network has no SbS layer")
 	}
 	_, _, err = command(t, folder, path, "--input", "1x28x28")
 	require.NoError(t, err)

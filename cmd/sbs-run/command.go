@@ -8,23 +8,23 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/spike-by-spike/sbs/internal/dynamics"
+	"github.com/spike-by-spike/sbs/internal/cli"
 )
 
-const long = `Classifies images with an ONNX model that sbs-convert wrote, or another model
-that takes one batch of images and gives one vector for each.
+const long = `Classifies images with an ONNX model that sbs-convert has written, or with
+another model that takes a batch of images and gives one vector per image.
 
 IMAGES is any number of
-  - PNG, JPEG, GIF, BMP, TIFF or WebP files, or folders of them; with a folder
-    for each class the accuracy is printed too
+  - PNG, JPEG, GIF, BMP, TIFF or WebP files, or folders of them; with one folder
+    per class, the accuracy is printed too
   - IDX files as of MNIST (also .gz), with the labels in a file beside them
   - .npy files of images, (n, height, width) or with channels
   - batches of CIFAR-10, binary (data_batch_1.bin) or pickled (data_batch_1)
 
-A line is printed for each image: its name, the class, the class's probability,
-and the most probable classes. When labels are known, accuracy and confusion
-matrix follow. An image that cannot be read is reported and the others go on;
-the exit status is 1 then.`
+The output has one line per image: its name, the class, the probability of the
+class, and the most probable classes. If labels are known, the accuracy and the
+confusion matrix follow. An image that cannot be read is reported and does not
+stop the others; the exit status is 1 in that case.`
 
 const example = `  sbs-run model.onnx images/
   sbs-run model.onnx t10k-images-idx3-ubyte.gz --limit 1000 --spikes 400
@@ -37,25 +37,23 @@ type flags struct {
 	limit  int
 	labels string
 	resize bool
-	spikes int
-	dynamics.Flags
+	spikes cli.OptionalInt
+	cli.DynamicsFlags
 	seed    uint64
-	workers int
+	workers cli.OptionalInt
 	quiet   bool
 }
 
-func newCommand() *cobra.Command {
+func newCommand([]string) *cobra.Command {
 	var f flags
 	cmd := &cobra.Command{
-		Use:           "sbs-run MODEL.onnx IMAGES...",
-		Short:         "Classifies images with an ONNX model",
-		Long:          long,
-		Example:       example,
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		Use:     "sbs-run MODEL.onnx IMAGES...",
+		Short:   "Classifies images with an ONNX model",
+		Long:    long,
+		Example: example,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 2 {
-				return errors.New("it takes a model and images: sbs-run MODEL.onnx IMAGES... (see --help)")
+				return errors.New("expected a model and at least one image: sbs-run MODEL.onnx IMAGES... (see --help)")
 			}
 			return f.check()
 		},
@@ -64,34 +62,29 @@ func newCommand() *cobra.Command {
 		},
 	}
 	s := cmd.Flags()
-	s.SortFlags = false
-	s.StringVar(&f.format, "format", "text", "output format: "+strings.Join(formats, ", "))
+	s.StringVar(&f.format, "format", "text", "output `format`: "+strings.Join(formats, ", "))
 	s.IntVar(&f.top, "top", 3, "number of most probable classes to print")
 	s.IntVar(&f.limit, "limit", 0, "classify only the first `n` images")
-	s.StringVar(&f.labels, "labels", "", "`file` with the labels of all images: IDX, .npy, or text with one a line")
-	s.BoolVar(&f.resize, "resize", false, "scale images to the size of the network's input, and convert colours to gray or gray to colours")
-	s.IntVar(&f.spikes, "spikes", 0, "number of spikes of every SbS layer (default: the model's)")
-	f.Flags.Register(s)
-	s.Uint64Var(&f.seed, "seed", 0, "selects the random numbers")
-	s.IntVar(&f.workers, "workers", 0, "number of CPU cores to use (default: all)")
-	s.BoolVar(&f.quiet, "quiet", false, "no progress bar, and no lines for images that could be classified")
+	s.StringVar(&f.labels, "labels", "", "`file` with the labels of all images: IDX, .npy, or text with one label per line")
+	s.BoolVar(&f.resize, "resize", false, "scale images to the size of the network's input, and convert colors to gray or gray to colors")
+	cli.IntVar(s, &f.spikes, "spikes", 1, "`number` of spikes of every SbS layer (default: the model's)")
+	f.Register(s)
+	s.Uint64Var(&f.seed, "seed", 0, "`number` that selects the random numbers (default 0)")
+	cli.IntVar(s, &f.workers, "workers", 0, "`number` of CPU cores to use (default: all)")
+	s.BoolVar(&f.quiet, "quiet", false, "print neither a progress bar nor lines for images that could be classified")
 	return cmd
 }
 
 var formats = []string{"text", "json", "csv"}
 
 func (f *flags) check() error {
-	if !slices.Contains(formats, f.format) {
+	switch {
+	case !slices.Contains(formats, f.format):
 		return fmt.Errorf("--format %q: want one of %s", f.format, strings.Join(formats, ", "))
-	}
-	for _, v := range []struct {
-		name  string
-		value int
-		least int
-	}{{"top", f.top, 1}, {"limit", f.limit, 0}, {"spikes", f.spikes, 0}, {"workers", f.workers, 0}} {
-		if v.value < v.least {
-			return fmt.Errorf("--%s %d: want at least %d", v.name, v.value, v.least)
-		}
+	case f.top < 1:
+		return fmt.Errorf("--top %d: want at least 1", f.top)
+	case f.limit < 0:
+		return fmt.Errorf("--limit %d: want at least 0", f.limit)
 	}
 	return nil
 }

@@ -16,23 +16,23 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/classify"
 )
 
 // printer writes the results in one of the formats, and shows the progress.
 type printer struct {
 	*flags
-	network        *network
+	names          []string // of the classes
 	stdout, stderr io.Writer
 	csv            *csv.Writer
-	started        bool // something of the json document was written
+	started        bool // the beginning of the JSON document or the CSV header is written
 	bar            *progressbar.ProgressBar
-	onTerminal     bool // results are printed on the terminal that shows the bar
+	onTerminal     bool // stdout is the terminal that shows the bar
 	complaints     int
 }
 
-func newPrinter(f *flags, n *network, stdout, stderr io.Writer, total int) *printer {
-	p := &printer{flags: f, network: n, stdout: stdout, stderr: stderr, csv: csv.NewWriter(stdout)}
+func newPrinter(f *flags, names []string, stdout, stderr io.Writer, total int) *printer {
+	p := &printer{flags: f, names: names, stdout: stdout, stderr: stderr, csv: csv.NewWriter(stdout)}
 	if f.quiet || !isTerminal(stderr) {
 		return p
 	}
@@ -57,38 +57,33 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// stop takes the progress bar away.
+// stop removes the progress bar.
 func (p *printer) stop() {
 	if p.bar != nil {
 		_ = p.bar.Clear() // only decoration
 	}
 }
 
-// results prints those of a batch.
-func (p *printer) results(batch []result) error {
+// print prints the result of one image.
+func (p *printer) print(r classify.FileResult) error {
 	if p.onTerminal {
 		_ = p.bar.Clear()
 	}
-	for _, r := range batch {
-		if r.err != nil {
-			p.complain(r.err)
-		}
-		if err := p.result(r); err != nil {
-			return err
-		}
+	if r.Err != nil {
+		p.complain(r.Err)
 	}
-	p.csv.Flush()
-	if err := p.csv.Error(); err != nil {
+	if err := p.result(r); err != nil {
 		return err
 	}
+	p.csv.Flush()
 	if p.bar != nil {
-		_ = p.bar.Add(len(batch))
+		_ = p.bar.Add(1)
 	}
-	return nil
+	return p.csv.Error()
 }
 
-// maxComplaints is the number of broken images that are reported one by one: a
-// whole folder of images of the wrong size is one mistake.
+// maxComplaints is the number of broken images that are reported one by one: a whole
+// folder of images of the wrong size is a single mistake.
 const maxComplaints = 10
 
 // complain reports a broken image at once, whatever the format.
@@ -106,7 +101,7 @@ func (p *printer) complain(err error) {
 	fmt.Fprintln(p.stderr, "sbs-run:", err)
 }
 
-func (p *printer) result(r result) error {
+func (p *printer) result(r classify.FileResult) error {
 	if p.quiet {
 		return nil
 	}
@@ -116,15 +111,15 @@ func (p *printer) result(r result) error {
 	case "csv":
 		return p.csvResult(r)
 	}
-	if r.err != nil {
+	if r.Err != nil {
 		return nil // reported already
 	}
-	_, err := fmt.Fprintf(p.stdout, "%s\t%s\t%.4f\t%s%s\n", oneLine(r.name), p.network.shown(r.top[0].class), r.top[0].probability, p.topText(r), p.verdict(r))
+	_, err := fmt.Fprintf(p.stdout, "%s\t%s\t%.4f\t%s%s\n", oneLine(r.File), oneLine(r.Name), r.Probability, p.topText(r), p.verdict(r))
 	return err
 }
 
-// oneLine quotes a name that would not stay in its line and column, or that is
-// not text.
+// oneLine quotes a name with control characters, which would break the line or column,
+// or that is not UTF-8.
 func oneLine(name string) string {
 	if strings.ContainsFunc(name, unicode.IsControl) {
 		return strconv.Quote(name)
@@ -132,7 +127,7 @@ func oneLine(name string) string {
 	return valid(name)
 }
 
-// valid quotes a name that is not UTF-8: JSON would make the same of several.
+// valid quotes a name that is not UTF-8, which JSON cannot represent.
 func valid(name string) string {
 	if !utf8.ValidString(name) {
 		return strconv.Quote(name)
@@ -141,20 +136,20 @@ func valid(name string) string {
 }
 
 // topText lists the most probable classes.
-func (p *printer) topText(r result) string {
-	s := make([]string, len(r.top))
-	for i, g := range r.top {
-		s[i] = fmt.Sprintf("%s:%.4f", p.network.shown(g.class), g.probability)
+func (p *printer) topText(r classify.FileResult) string {
+	var s []string
+	for _, g := range r.Top(p.top) {
+		s = append(s, fmt.Sprintf("%s:%.4f", oneLine(g.Name), g.Probability))
 	}
 	return strings.Join(s, " ")
 }
 
-// verdict marks an image that is not what its label says.
-func (p *printer) verdict(r result) string {
-	if r.label == dataset.Unlabelled || r.label == r.top[0].class {
+// verdict marks an image whose class is not its label.
+func (p *printer) verdict(r classify.FileResult) string {
+	if r.Label == classify.Unlabeled || r.Label == r.Class {
 		return ""
 	}
-	return "\twrong: it is " + p.network.shown(r.label)
+	return "\twrong: the label is " + oneLine(p.names[r.Label])
 }
 
 type jsonGuess struct {
@@ -170,25 +165,24 @@ type jsonResult struct {
 	Error string      `json:"error,omitempty"`
 }
 
-func (p *printer) label(r result) string {
-	if r.label < 0 || r.label >= p.network.outputs {
+func (p *printer) label(r classify.FileResult) string {
+	if r.Label < 0 || r.Label >= len(p.names) {
 		return ""
 	}
-	return p.network.class(r.label)
+	return p.names[r.Label]
 }
 
-// jsonResult prints an entry of the document's list of results, on a line of
-// its own.
-func (p *printer) jsonResult(r result) error {
-	j := jsonResult{Image: valid(r.name)}
+// jsonResult prints an entry of the document's list of results, on its own line.
+func (p *printer) jsonResult(r classify.FileResult) error {
+	j := jsonResult{Image: valid(r.File)}
 	if l := p.label(r); l != "" {
 		j.Label = &l
 	}
-	if r.err != nil {
-		j.Error = r.err.Error()
+	if r.Err != nil {
+		j.Error = r.Err.Error()
 	}
-	for _, g := range r.top {
-		j.Top = append(j.Top, jsonGuess{p.network.class(g.class), g.class, g.probability})
+	for _, g := range r.Top(p.top) {
+		j.Top = append(j.Top, jsonGuess{g.Name, g.Class, g.Probability})
 	}
 	b, err := json.Marshal(j)
 	if err != nil {
@@ -202,26 +196,26 @@ func (p *printer) jsonResult(r result) error {
 	return err
 }
 
-func (p *printer) csvResult(r result) error {
+func (p *printer) csvResult(r classify.FileResult) error {
 	if !p.started {
 		p.started = true
 		header := []string{"image", "label", "class", "probability"}
-		for i := range min(p.top, p.network.outputs) {
+		for i := range min(p.top, len(p.names)) {
 			header = append(header, fmt.Sprintf("class_%d", i+1), fmt.Sprintf("probability_%d", i+1))
 		}
 		if err := p.csv.Write(append(header, "error")); err != nil {
 			return err
 		}
 	}
-	row := []string{r.name, p.label(r)}
-	if r.err != nil {
-		row = append(row, make([]string, 2+2*min(p.top, p.network.outputs))...)
-		return p.csv.Write(append(row, r.err.Error()))
+	row := []string{r.File, p.label(r)}
+	if r.Err != nil {
+		row = append(row, make([]string, 2+2*min(p.top, len(p.names)))...)
+		return p.csv.Write(append(row, r.Err.Error()))
 	}
 	number := func(v float32) string { return strconv.FormatFloat(float64(v), 'g', -1, 32) }
-	row = append(row, p.network.class(r.top[0].class), number(r.top[0].probability))
-	for _, g := range r.top {
-		row = append(row, p.network.class(g.class), number(g.probability))
+	row = append(row, r.Name, number(r.Probability))
+	for _, g := range r.Top(p.top) {
+		row = append(row, g.Name, number(g.Probability))
 	}
 	return p.csv.Write(append(row, ""))
 }
@@ -238,8 +232,7 @@ type jsonSummary struct {
 	Confusion [][]int  `json:"confusion,omitempty"` // [label][class]
 }
 
-// summary ends the output. In csv, which has no place for it, it goes to
-// stderr.
+// summary ends the output. It goes to stderr with CSV, which has no place for it.
 func (p *printer) summary(s *summary) error {
 	switch p.format {
 	case "csv":
@@ -252,10 +245,7 @@ func (p *printer) summary(s *summary) error {
 
 func (p *printer) jsonSummary(s *summary) error {
 	j := jsonSummary{
-		Model: s.model, Images: s.images, Failed: s.failed, Seconds: s.seconds, Labelled: s.labelled, Correct: s.correct,
-	}
-	for i := range p.network.outputs {
-		j.Classes = append(j.Classes, p.network.class(i))
+		Model: s.model, Images: s.images, Failed: s.failed, Seconds: s.seconds, Classes: p.names, Labelled: s.labelled, Correct: s.correct,
 	}
 	if s.labelled > 0 {
 		a := s.accuracy()

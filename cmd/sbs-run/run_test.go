@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/convert"
-	"github.com/spike-by-spike/sbs/convert/converttest"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
+	"github.com/spike-by-spike/sbs/internal/converttest"
 	"github.com/spike-by-spike/sbs/internal/npy"
 )
 
@@ -55,8 +55,8 @@ func TestText(t *testing.T) {
 	require.Empty(t, errOut, "no progress bar in a pipe")
 	lines := strings.Split(out, "\n")
 	require.Equal(t, filepath.Join(digits, "0/00003.png")+"\t0\t0.9493\t0:0.9493 6:0.0507 1:0.0000", lines[0])
-	require.Contains(t, out, "wrong: it is 2")
-	require.Contains(t, out, "accuracy 90.00 % (27 of 30)")
+	require.Contains(t, out, "wrong: the label is 2")
+	require.Contains(t, out, "accuracy 90.00% (27 of 30)")
 	require.Contains(t, out, "confusion matrix")
 	require.Contains(t, out, " 9 . . . . . . . 1 . 2")
 }
@@ -96,7 +96,7 @@ func TestCSV(t *testing.T) {
 	require.Len(t, rows, 5)
 	require.Equal(t, []string{"image", "label", "class", "probability", "class_1", "probability_1", "class_2", "probability_2", "class_3", "probability_3", "error"}, rows[0])
 	require.Equal(t, "1", rows[4][2])
-	require.Contains(t, errOut, "accuracy 100.00 %")
+	require.Contains(t, errOut, "accuracy 100.00%")
 }
 
 // TestStrangeNames checks that every image has its line in text and a name of
@@ -125,7 +125,7 @@ func TestStrangeNames(t *testing.T) {
 		require.Len(t, line, 5)
 		require.Equal(t, []string{want, `"7\n"`}, line[:2])
 		require.Contains(t, line[3], `"7\n":1.0000 `)
-		require.Equal(t, `wrong: it is "3\n"`, line[4])
+		require.Equal(t, `wrong: the label is "3\n"`, line[4])
 	}
 	out, _, err = command(t, model, ".", "--format", "json")
 	require.NoError(t, err)
@@ -165,7 +165,7 @@ func TestNoSpikes(t *testing.T) {
 	model := prototypes(t, convert.Options{Body: convert.BodyInline})
 	for _, flag := range []string{"--spikes=3", "--sampler=iid", "--epsilon-schedule=constant", "--epsilon-0=0.5"} {
 		_, _, err := command(t, model, digits, flag)
-		require.ErrorContains(t, err, "if it was converted with --decompose, convert it anew with them")
+		require.ErrorContains(t, err, "a model converted with --decompose")
 	}
 }
 
@@ -173,7 +173,7 @@ func TestDynamics(t *testing.T) {
 	model := prototypes(t, convert.Options{})
 	out, _, err := command(t, model, digits, "--quiet", "--spikes", "1000", "--sampler", "low-discrepancy", "--epsilon-schedule", "inverse-sqrt")
 	require.NoError(t, err, "with a schedule there may be more spikes than the model has")
-	require.Contains(t, out, "accuracy 100.00 %")
+	require.Contains(t, out, "accuracy 100.00%")
 	for flag, want := range map[string]string{"--sampler": "--sampler: ", "--epsilon-schedule": "--epsilon-schedule: "} {
 		_, _, err := command(t, model, digits, flag, "x")
 		require.ErrorContains(t, err, want)
@@ -242,12 +242,12 @@ func TestLabels(t *testing.T) {
 	images := []string{filepath.Join(digits, "7/00000.png"), filepath.Join(digits, "7/00017.png")}
 	out, _, err := command(t, model, images[0], images[1], "--labels", labels)
 	require.NoError(t, err)
-	require.Contains(t, out, "accuracy 50.00 % (1 of 2)")
+	require.Contains(t, out, "accuracy 50.00% (1 of 2)")
 
 	labels = writeLabels(t, "7\n12\n")
 	_, errOut, err := command(t, model, images[0], images[1], "--labels", labels)
 	require.Error(t, err)
-	require.Contains(t, errOut, "its label is 12, but the model has 10 classes")
+	require.Contains(t, errOut, "the label is 12, but the model has 10 classes")
 }
 
 // TestLogits checks that the output of a network without SbS at its end becomes
@@ -287,7 +287,7 @@ func TestNotFinite(t *testing.T) {
 	for _, format := range formats {
 		_, errOut, err := command(t, save(t, n, convert.Options{}), digits, "--format", format, "--limit", "2")
 		require.ErrorContains(t, err, "2 of 2 images could not be classified")
-		require.Contains(t, errOut, "no finite numbers")
+		require.Contains(t, errOut, "is not finite")
 	}
 }
 
@@ -300,8 +300,8 @@ func TestRefused(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"nothing", nil, "it takes a model and images"},
-		{"no images", []string{model}, "it takes a model and images"},
+		{"nothing", nil, "expected a model and at least one image"},
+		{"no images", []string{model}, "expected a model and at least one image"},
 		{"no model", []string{"missing.onnx", digits}, "missing.onnx"},
 		{"not a model", []string{filepath.Join(digits, "7/00000.png"), digits}, "not a valid ONNX model"},
 		{"missing images", []string{model, "missing"}, "missing"},
@@ -310,7 +310,7 @@ func TestRefused(t *testing.T) {
 		{"workers", []string{model, digits, "--workers", "-1"}, "--workers -1"},
 		{"spikes", []string{model, digits, "--spikes", "500"}, "only 400 entries: convert the network again with that many spikes"},
 		{"batch", []string{save(t, converttest.Digits(), convert.Options{Batch: 1 << 21}), digits}, "the model takes batches of 2097152 images of 1x12x12"},
-		{"several positions", []string{save(t, several, convert.Options{}), digits}, "to classify images it must be one vector for each"},
+		{"several positions", []string{save(t, several, convert.Options{}), digits}, "to classify images it must be one vector per image"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, _, err := command(t, c.args...)

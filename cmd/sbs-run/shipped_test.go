@@ -17,8 +17,8 @@ import (
 // the files that their cards describe, and know the images beside them.
 func TestShippedNetworks(t *testing.T) {
 	for name, accuracy := range map[string]string{
-		"mnist":         "accuracy 100.00 % (30 of 30)",
-		"fashion-mnist": "accuracy 93.33 % (28 of 30)",
+		"mnist":         "accuracy 100.00% (30 of 30)",
+		"fashion-mnist": "accuracy 93.33% (28 of 30)",
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := filepath.Join("../../models", name)

@@ -5,55 +5,55 @@ import (
 	"io"
 	"text/tabwriter"
 
-	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/classify"
 )
 
 // summary counts over all images.
 type summary struct {
-	network *network
-	model   string
+	names []string // of the classes
+	model string
 
-	images, failed    int     // all, and those that could not be classified
-	labelled, correct int     // of those that could
+	images, failed    int     // all images, and those that could not be classified
+	labelled, correct int     // of the classified images
 	confusion         [][]int // [label][class], nil without labels or with too many classes
 	seconds           float64
 }
 
-func newSummary(n *network, model string) *summary {
-	return &summary{network: n, model: model}
+func newSummary(names []string, model string) *summary {
+	return &summary{names: names, model: model}
 }
 
-func (s *summary) add(r result) {
+func (s *summary) add(r classify.FileResult) {
 	s.images++
-	if r.err != nil {
+	if r.Err != nil {
 		s.failed++
 		return
 	}
-	if r.label == dataset.Unlabelled {
+	if r.Label == classify.Unlabeled {
 		return
 	}
 	s.labelled++
-	s.count(r.label, r.top[0].class)
-	if r.label == r.top[0].class {
+	s.count(r.Label, r.Class)
+	if r.Label == r.Class {
 		s.correct++
 	}
 }
 
-// maxConfusion is the number of classes up to which there is a confusion matrix,
-// and maxPrinted the number up to which it fits on a screen.
+// maxConfusion is the largest number of classes with a confusion matrix, and maxPrinted
+// the largest number whose matrix fits on a screen.
 const (
 	maxConfusion = 1000
 	maxPrinted   = 25
 )
 
 func (s *summary) count(label, class int) {
-	if s.network.outputs > maxConfusion {
+	if len(s.names) > maxConfusion {
 		return
 	}
 	if s.confusion == nil {
-		s.confusion = make([][]int, s.network.outputs)
+		s.confusion = make([][]int, len(s.names))
 		for i := range s.confusion {
-			s.confusion[i] = make([]int, s.network.outputs)
+			s.confusion[i] = make([]int, len(s.names))
 		}
 	}
 	s.confusion[label][class]++
@@ -71,7 +71,7 @@ func (s *summary) print(out io.Writer) error {
 	if s.labelled == 0 {
 		return nil
 	}
-	fmt.Fprintf(out, "accuracy %.2f %% (%d of %d)\n", 100*s.accuracy(), s.correct, s.labelled)
+	fmt.Fprintf(out, "accuracy %.2f%% (%d of %d)\n", 100*s.accuracy(), s.correct, s.labelled)
 	return s.printConfusion(out)
 }
 
@@ -79,14 +79,14 @@ func (s *summary) printConfusion(out io.Writer) error {
 	if len(s.confusion) == 0 || len(s.confusion) > maxPrinted {
 		return nil
 	}
-	fmt.Fprintln(out, "\nconfusion matrix (rows: label, columns: class found)")
+	fmt.Fprintln(out, "\nconfusion matrix (rows: label, columns: predicted class)")
 	t := tabwriter.NewWriter(out, 0, 0, 1, ' ', tabwriter.AlignRight)
 	for c := range s.confusion {
-		fmt.Fprintf(t, "\t%s", s.network.shown(c))
+		fmt.Fprintf(t, "\t%s", oneLine(s.names[c]))
 	}
 	fmt.Fprintln(t, "\t")
 	for label, row := range s.confusion {
-		fmt.Fprint(t, s.network.shown(label))
+		fmt.Fprint(t, oneLine(s.names[label]))
 		for _, n := range row {
 			if n == 0 {
 				fmt.Fprint(t, "\t.")

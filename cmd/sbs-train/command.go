@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/spike-by-spike/sbs/internal/dynamics"
+	"github.com/spike-by-spike/sbs/internal/cli"
 )
 
 const long = `Trains a Spike-By-Spike network.
@@ -64,7 +64,7 @@ type flags struct {
 	noAugmentation bool
 	spikes         int
 	testSpikes     int
-	dynamics.Flags
+	cli.DynamicsFlags
 	testEvery int
 	saveEvery int
 	seed      uint64
@@ -80,12 +80,10 @@ type flags struct {
 func newCommand(args []string) *cobra.Command {
 	f := flags{args: args}
 	cmd := &cobra.Command{
-		Use:           "sbs-train MODEL.onnx|CONFIG.json --data PATH",
-		Short:         "Trains a Spike-By-Spike network",
-		Long:          long,
-		Example:       example,
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		Use:     "sbs-train MODEL.onnx|CONFIG.json --data PATH",
+		Short:   "Trains a Spike-By-Spike network",
+		Long:    long,
+		Example: example,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return fmt.Errorf("it takes one model or configuration: sbs-train MODEL.onnx --data PATH (got %d arguments; see --help)", len(args))
@@ -98,7 +96,6 @@ func newCommand(args []string) *cobra.Command {
 	}
 	s := cmd.Flags()
 	f.set = s
-	s.SortFlags = false
 	s.StringArrayVar(&f.data, "data", nil, "training `images`, a file or folder; can be given several times")
 	s.StringVar(&f.test, "test", "", "test `images` (default: those in the folder of --data, if there are any)")
 	s.BoolVar(&f.noTest, "no-test", false, "train without testing")
@@ -115,7 +112,7 @@ func newCommand(args []string) *cobra.Command {
 	s.BoolVar(&f.noAugmentation, "no-augmentation", false, "train with the images as they are for testing: without random crops, flips and colours")
 	s.IntVar(&f.spikes, "spikes", 0, "`number` of spikes of every SbS layer, in training and in the model that is written (default: as it is)")
 	s.IntVar(&f.testSpikes, "test-spikes", 0, "`number` of spikes for testing (default: as for training)")
-	f.Flags.Register(s)
+	f.Register(s)
 	s.IntVar(&f.testEvery, "test-every", 0, "test after so many `epochs`, in dialect 1 by a configuration updates (default: 1, or by the configuration)")
 	s.IntVar(&f.saveEvery, "save-every", 0, "save weights and model after so many `epochs`, in dialect 1 by a configuration updates (default: 1)")
 	s.Uint64Var(&f.seed, "seed", 0, "selects the random numbers")

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/convert"
-	"github.com/spike-by-spike/sbs/convert/converttest"
+	"github.com/spike-by-spike/sbs/internal/converttest"
 )
 
 func TestErrors(t *testing.T) {
@@ -81,8 +81,8 @@ func TestErrors(t *testing.T) {
 		{"inactive", []string{inactive, "--data", data}, "learning_active is false"},
 		{"augmentation", []string{colourful, "--data", data}, "a jitter is 2e+06"},
 		{"mixture of logits", []string{logits, "--data", data, "--loss", "mixture"}, "use --loss cross-entropy"},
-		{"no spikes", []string{logits, "--data", data, "--spikes", "9"}, "the network has none"},
-		{"no epsilons", []string{logits, "--data", data, "--epsilon-0", "2"}, "the network has none"},
+		{"no spikes", []string{logits, "--data", data, "--spikes", "9"}, "the network has no SbS layer"},
+		{"no epsilons", []string{logits, "--data", data, "--epsilon-0", "2"}, "the network has no SbS layer"},
 		{"no epsilon_xy", []string{path, "--data", data, "--lr-epsilon-xy", "0.1"}, "no layer has an epsilon_xy that is trained"},
 		{"configuration there", []string{config, "--data", data, "-o", occupied}, "network.json: there already, and different"},
 		{"sampler", []string{path, "--data", data, "--sampler", "x"}, "--sampler"},

@@ -18,7 +18,7 @@ func (j *job) tester(data []byte) (*runtime.Model, error) {
 // testNetwork finds which part of the test images the network does not get right,
 // for LastTest.
 func (s *session) testNetwork(ctx context.Context) error {
-	data, err := s.tuner.Bytes()
+	data, err := s.trainer.Bytes()
 	if err != nil {
 		return err
 	}

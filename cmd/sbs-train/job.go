@@ -11,10 +11,12 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
+	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/dataset"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/runtime"
+	"github.com/spike-by-spike/sbs/train"
 )
 
 // job is a training, before it begins: all that decides its result.
@@ -24,7 +26,7 @@ type job struct {
 	batchDim int // fixed batch size of the model that is written, 0 for any
 	classes  int
 
-	config     runtime.TuneConfig
+	config     train.Config
 	batch      int
 	augment    dataset.Augmentation
 	images     *dataset.Samples
@@ -183,7 +185,7 @@ func (f *flags) setModelDynamics(j *job) error {
 		s.Spikes = f.spikes
 		s.EpsilonT = s.EpsilonT[:min(f.spikes, len(s.EpsilonT))]
 	}
-	if err := d.Apply(n); err != nil {
+	if err := cli.ApplyDynamics(d, n); err != nil {
 		return err
 	}
 	if d.Sampler == "" && before > 0 && f.spikes <= before/10 {
@@ -247,7 +249,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job, path string) erro
 	if err != nil {
 		return err
 	}
-	if err := d.Apply(j.network); err != nil {
+	if err := cli.ApplyDynamics(d, j.network); err != nil {
 		return err
 	}
 	j.network.Step = t.Step
@@ -292,7 +294,7 @@ func classes(n *convert.Network) (int, error) {
 	}
 	if _, ok := n.Layers[len(n.Layers)-1].(*convert.Reconstruction); ok {
 		return 0, errors.New("the network ends with a reconstruction of its input and not with classes: " +
-			"this command does not train it, a Go program does with runtime.Tuner")
+			"this command does not train it, a Go program does with train.Trainer")
 	}
 	out := sizes[len(sizes)-1]
 	if out.Height != 1 || out.Width != 1 {

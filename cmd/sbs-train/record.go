@@ -112,7 +112,7 @@ func (r *recorder) close() error { return errors.Join(r.metrics.Close(), r.event
 
 // trained returns the network as it is now, whole: with the crop.
 func (s *session) trained() (*convert.Network, error) {
-	data, err := s.tuner.Bytes()
+	data, err := s.trainer.Bytes()
 	if err != nil {
 		return nil, err
 	}

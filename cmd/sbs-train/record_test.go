@@ -6,8 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/spike-by-spike/sbs/convert/converttest"
-	"github.com/spike-by-spike/sbs/runtime"
+	"github.com/spike-by-spike/sbs/internal/converttest"
+	"github.com/spike-by-spike/sbs/train"
 )
 
 // TestTrained checks for which parameters learning rates are recorded.
@@ -22,7 +22,7 @@ func TestTrained(t *testing.T) {
 		{[]string{"L2", "L3"}, true, false},
 	} {
 		n := converttest.EveryLayer()
-		s := session{job: &job{network: n, config: runtime.TuneConfig{Dialect: 1, FreezeW: c.frozen, FreezeEpsilonXY: c.frozen}}}
+		s := session{job: &job{network: n, config: train.Config{Dialect: 1, FreezeW: c.frozen, FreezeEpsilonXY: c.frozen}}}
 		require.Equal(t, c.w, s.trainsW(), "%v", c.frozen)
 		require.Equal(t, c.epsilon, s.trainsEpsilonXY(), "%v", c.frozen)
 		s.config.Dialect = 2

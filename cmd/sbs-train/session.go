@@ -16,14 +16,13 @@ import (
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/tfevents"
 	"github.com/spike-by-spike/sbs/internal/trainlog"
-	"github.com/spike-by-spike/sbs/runtime"
 	"github.com/spike-by-spike/sbs/train"
 )
 
 // session is a training under way.
 type session struct {
 	*job
-	tuner    *runtime.Tuner
+	trainer  *train.Trainer
 	settings map[string]string
 	at       position
 	end      int // sub-batches of the whole training
@@ -114,12 +113,10 @@ func (f *flags) begin(j *job) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	model, err := runtime.New(data, runtime.Workers(j.workers))
-	if err != nil {
-		return nil, err
-	}
 	s := &session{job: j, end: j.subBatches(), began: time.Now(), saved: time.Now()}
-	if s.tuner, err = runtime.NewTuner(model, j.config); err != nil {
+	config := j.config
+	config.Workers = j.workers // no part of the settings: it does not change the result
+	if s.trainer, err = train.New(data, config); err != nil {
 		return nil, err
 	}
 	sum := sha256.Sum256(whole)
@@ -232,7 +229,7 @@ func (s *session) restore() error {
 		return fmt.Errorf("%s is of a training that has gone through the images %.4g times already: give more --epochs, or start anew with --force",
 			path, float64(c.Position.SubBatches)/float64(s.perEpoch()))
 	}
-	if err := s.tuner.Restore(c.Tuner); err != nil {
+	if err := s.trainer.Restore(c.Tuner); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	s.at, s.seconds = c.Position, c.Position.Seconds
@@ -324,18 +321,15 @@ func (s *session) learn(ctx context.Context, b *subBatch) error {
 	if err != nil {
 		return err
 	}
-	rateW, rateEpsilonXY := s.tuner.Rates()
-	r, err := s.tuner.Step(ctx, runtime.Batch{Images: images, Labels: b.labels})
-	if errors.Is(err, runtime.ErrTune) {
+	rateW, rateEpsilonXY := s.trainer.Rates()
+	r, err := s.trainer.Step(ctx, train.Batch{Images: images, Labels: b.labels})
+	if errors.Is(err, train.ErrTrain) {
 		return fmt.Errorf("sub-batch %d: %w; a smaller --lr may help", s.at.SubBatches, err)
 	}
 	if err != nil {
 		return err
 	}
-	loss := r.Loss
-	if l := s.config.Loss; l.Kind == train.CrossEntropy || !l.Sum { // a mean over the images
-		loss *= float64(r.Images)
-	}
+	loss := r.LossPerImage * float64(r.Images)
 	for _, t := range []*tally{&s.at.Update, &s.at.Epoch} {
 		t.Loss, t.Images, t.Correct = t.Loss+loss, t.Images+r.Images, t.Correct+r.Correct
 	}
@@ -343,7 +337,7 @@ func (s *session) learn(ctx context.Context, b *subBatch) error {
 	s.at.SubBatches++
 	if s.at.SubBatches%s.perEpoch() == 0 {
 		s.at.EpochDone = true
-		s.tuner.EndEpoch()
+		s.trainer.EndEpoch()
 	}
 	if r.Update == nil {
 		return nil
@@ -425,7 +419,7 @@ func (s *session) summarize() {
 }
 
 func (s *session) checkpoint() error {
-	state, err := s.tuner.State()
+	state, err := s.trainer.State()
 	if err != nil {
 		return err
 	}

@@ -11,9 +11,8 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
+	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/dataset"
-	"github.com/spike-by-spike/sbs/internal/dynamics"
-	"github.com/spike-by-spike/sbs/runtime"
 	"github.com/spike-by-spike/sbs/train"
 )
 
@@ -47,7 +46,7 @@ func (f *flags) settle(j *job) error {
 	t := j.training
 	scratch := j.places.weights != ""
 	c := &j.config
-	*c = runtime.TuneConfig{
+	*c = train.Config{
 		Dialect: t.Dialect, Optimizer: train.Optimizer(t.Optimizer), NoGradientScale: !t.ScaleGradient, Seed: f.seed,
 		ThresholdW: cmp.Or(t.W.Threshold, math.SmallestNonzeroFloat64), ThresholdEpsilonXY: cmp.Or(t.EpsilonXY.Threshold, math.SmallestNonzeroFloat64),
 		RateW: t.W.LearningRate(), RateEpsilonXY: t.EpsilonXY.LearningRate(), SubBatches: t.BatchesPerUpdate,
@@ -65,7 +64,7 @@ func (f *flags) settle(j *job) error {
 	}
 	if !scratch {
 		c.RateW, c.RateEpsilonXY, c.SubBatches = tuneRate2, tuneRateEpsilonXY, tunePerUpdate
-		if t.Dialect == 1 || !dynamics.Spiking(j.network) {
+		if t.Dialect == 1 || !cli.Spiking(j.network) {
 			c.RateW = tuneRate1
 		}
 		c.Optimizer, j.batch, j.steps = train.Adam, tuneBatch, tuneEpochs
@@ -96,7 +95,7 @@ func (f *flags) settle(j *job) error {
 		return err
 	}
 	if f.spikes > 0 || f.testSpikes > 0 {
-		if err := dynamics.NeedSbS(j.network, "--spikes and --test-spikes"); err != nil {
+		if err := cli.NeedSbS(j.network, "--spikes and --test-spikes"); err != nil {
 			return err
 		}
 	}
@@ -239,7 +238,7 @@ func (j *job) subBatches() int {
 // goes on. The number of epochs does only where the learning rate follows it.
 func (j *job) settings(start string) (map[string]string, error) {
 	config, err := json.Marshal(struct {
-		Tune    runtime.TuneConfig
+		Tune    train.Config
 		Augment dataset.Augmentation
 	}{j.config, j.augment})
 	if err != nil {

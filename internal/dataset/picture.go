@@ -164,8 +164,7 @@ func decode(content []byte, opt Options, limit int) (pixels []float32, err error
 	}
 	w, h := config.Width, config.Height
 	if !opt.Resize && (w != opt.Size.Width || h != opt.Size.Height) {
-		return nil, fmt.Errorf("the image is %dx%d pixels large, the network wants %dx%d (height x width): --resize scales it",
-			h, w, opt.Size.Height, opt.Size.Width)
+		return nil, sizeError(h, w, opt.Size)
 	}
 	img, err := f.decode(bytes.NewReader(content))
 	if err != nil {
@@ -178,6 +177,15 @@ func decode(content []byte, opt Options, limit int) (pixels []float32, err error
 		img = canvas
 	}
 	return fit(img, opt)
+}
+
+// adviseResize says how to allow scaling and conversion, on the command line and in a
+// program.
+const adviseResize = "(--resize, or Resize in a Go program)"
+
+func sizeError(height, width int, want Size) error {
+	return fmt.Errorf("the image has %dx%d pixels (height x width), the network takes %dx%d: allow scaling %s",
+		height, width, want.Height, want.Width, adviseResize)
 }
 
 // fit converts an image to the size and the channels that are wanted. What is
@@ -214,7 +222,7 @@ func fit(img image.Image, opt Options) ([]float32, error) {
 	}
 	if want.Channels == 3 {
 		if gray && !opt.Resize {
-			return nil, errors.New("the image is gray, the network wants 3 channels: --resize repeats the gray in each")
+			return nil, errors.New("the image is gray, the network takes 3 channels: allow conversion " + adviseResize)
 		}
 		return colours(src, b), nil
 	}
@@ -249,7 +257,7 @@ func grays(img image.RGBA64Image, b image.Rectangle, convert bool) ([]float32, e
 		}
 	}
 	if colour && !convert {
-		return nil, errors.New("the image is in colour, the network wants 1 channel: --resize converts it to gray")
+		return nil, errors.New("the image has colors, the network takes 1 channel: allow conversion to gray " + adviseResize)
 	}
 	// The weights of ITU-R 601, rounded to the depth of the image, which gives
 	// exactly the gray that Pillow's convert("L") gives for 8-bit images.

@@ -100,16 +100,16 @@ func TestColours(t *testing.T) {
 		err     string
 	}{
 		{"gray", gray, Options{Size: Size{1, 2, 2}}, []float32{0, 0.2, 0.4, 1}, ""},
-		{"gray for colours", gray, Options{Size: Size{3, 2, 2}}, nil, "the image is gray, the network wants 3 channels: --resize"},
+		{"gray for colours", gray, Options{Size: Size{3, 2, 2}}, nil, "the image is gray, the network takes 3 channels: allow conversion (--resize"},
 		{"gray repeated", gray, Options{Size: Size{3, 2, 2}, Resize: true}, []float32{0, 0.2, 0.4, 1, 0, 0.2, 0.4, 1, 0, 0.2, 0.4, 1}, ""},
 		{"16 bits", encodePNG(t, deep), Options{Size: Size{1, 1, 2}}, []float32{1.0 / 65535, 40000.0 / 65535}, ""},
 		{"16 bits of colour", encodePNG(t, deepColour), Options{Size: Size{3, 1, 1}}, []float32{1000.0 / 65535, 2000.0 / 65535, 3000.0 / 65535}, ""},
 		{"16 bits luma", encodePNG(t, deepColour), Options{Size: Size{1, 1, 1}, Resize: true}, []float32{1815.0 / 65535}, ""},
 		{"equal colours over black", encodePNG(t, equal), Options{Size: Size{1, 1, 2}}, []float32{7.0 / 255, 0.2}, ""},
 		{"equal colours for colours", encodePNG(t, equal), Options{Size: Size{3, 1, 2}}, []float32{7.0 / 255, 0.2, 7.0 / 255, 0.2, 7.0 / 255, 0.2}, ""},
-		{"colour", encodePNG(t, colour), Options{Size: Size{1, 1, 2}}, nil, "the image is in colour, the network wants 1 channel: --resize"},
+		{"colour", encodePNG(t, colour), Options{Size: Size{1, 1, 2}}, nil, "the image has colors, the network takes 1 channel: allow conversion to gray (--resize"},
 		{"luma", encodePNG(t, colour), Options{Size: Size{1, 1, 2}, Resize: true}, []float32{124.0 / 255, 0}, ""}, // 59.8 + 58.7 + 5.7 = 124.2
-		{"size", gray, Options{Size: Size{1, 3, 5}}, nil, "the image is 2x2 pixels large, the network wants 3x5 (height x width): --resize"},
+		{"size", gray, Options{Size: Size{1, 3, 5}}, nil, "the image has 2x2 pixels (height x width), the network takes 3x5: allow scaling (--resize"},
 		{"channels", gray, Options{Size: Size{2, 2, 2}}, nil, "1 or 3 channels, the network wants 2"},
 		{"too high", encodePNG(t, image.NewGray(image.Rect(0, 0, 1, 20000))), Options{Size: Size{1, 1, 1000}, Resize: true}, nil, "20000 pixels high"},
 	}

@@ -47,3 +47,6 @@ func chosen(name string) Tier {
 	}
 	return tiers[len(tiers)-1]
 }
+
+// Check is replaced by another branch.
+func Check() error { return nil }

@@ -9,7 +9,7 @@ import (
 )
 
 // Loop is the body of a loop.
-type Loop interface {
+type Loop = interface {
 	// Part does iterations lo to hi-1. It is called from several goroutines.
 	Part(lo, hi int) error
 }
@@ -190,3 +190,6 @@ func (l *job) fail(err error) {
 	}
 	l.stop.Store(true)
 }
+
+// Close ends the goroutines.
+func (p *Pool) Close() {}

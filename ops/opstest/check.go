@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -258,7 +257,7 @@ func (c *Case) images(lo, hi int) *Case {
 func (c *Case) run(ctx context.Context, op ops.Op, workers int) ([]*ops.Tensor, error) {
 	opsContext := &ops.Context{
 		Context:    ctx,
-		Pool:       parallel.New(workers),
+		Pool:       ops.NewContext(ctx, workers).Pool,
 		Seed:       c.Seed,
 		FirstImage: c.FirstImage,
 		Spikes:     c.Spikes,

@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -98,7 +97,7 @@ func (c *GradientCase) check(ctx context.Context, operator ops.Operator) error {
 			return fmt.Errorf("gradient of input %d alone: %w", in, err)
 		}
 	}
-	kept := &ops.Context{Context: ctx, Pool: parallel.New(2)}
+	kept := &ops.Context{Context: ctx, Pool: ops.NewContext(ctx, 2).Pool}
 	for _, inputs := range [][]int{c.Trained, c.Trained[:1], c.Trained} {
 		again, err := c.addTo(0, kept, d, out, inputs)
 		if err != nil {
@@ -137,7 +136,7 @@ func (c *GradientCase) backward(ctx context.Context, d ops.Differentiable, out [
 		before = append(before, snapshotOf(x))
 	}
 	pass := func(start float32) ([]*ops.Tensor, error) {
-		return c.addTo(start, &ops.Context{Context: ctx, Pool: parallel.New(workers)}, d, out, inputs)
+		return c.addTo(start, &ops.Context{Context: ctx, Pool: ops.NewContext(ctx, workers).Pool}, d, out, inputs)
 	}
 	grad, err := pass(0)
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
+var errOtherOperator = errors.New("not the SbS operator of this program")
+
 // OpParams returns the attributes of an SbS operator; false when op is another
 // operator.
 func OpParams(op ops.Op) (Params, bool) {
@@ -23,7 +25,7 @@ func OpParams(op ops.Op) (Params, bool) {
 func Distribution(ctx *ops.Context, op ops.Op, x *ops.Tensor) (*ops.Tensor, error) {
 	l, ok := op.(*layer)
 	if !ok {
-		return nil, errors.New("this is no SbS operator")
+		return nil, errOtherOperator
 	}
 	s := x.Shape()
 	if x.DType() != ops.Float32 || len(s) != 4 {

@@ -93,7 +93,7 @@ func checkRecording(t *testing.T, dir string) {
 		Spikes: r.spikes, Outputs: []*ops.Tensor{r.output}, Tolerance: 1e-6,
 	}})
 	t.Run("reference", func(t *testing.T) {
-		got := sbs.Reference(r.params, r.x, r.w, r.epsilonXY, r.spikes)
+		got := referenceOutput(r.params, r.x, r.w, r.epsilonXY, r.spikes)
 		require.Len(t, got, r.output.Len())
 		for i, want := range r.output.Float32s() {
 			require.InDelta(t, want, got[i], 1e-6, "element %d", i)

@@ -48,10 +48,8 @@ func (l *layer) planFor(weights *ops.Tensor, maxEpsXY float32, places int) (*pla
 	if p := l.last.Load(); p != nil && p.neurons == n && p.maxEpsXY == maxEpsXY && p.places == places && slices.Equal(p.weights, w) {
 		return p, nil
 	}
-	for i, v := range w {
-		if !(v >= 0 && v <= math.MaxFloat32) {
-			return nil, fmt.Errorf("W holds %v at %v: weights are finite and at least 0", v, index(i, weights.Shape()))
-		}
+	if err := checkWeights(weights); err != nil {
+		return nil, err
 	}
 	w = slices.Clone(w)
 	k := kernel.NewLayer(w, n, kernel.Schedule{
@@ -92,9 +90,8 @@ type run struct {
 	check     checkLoop
 	weighting alphaLoop
 
-	seed, firstImage uint64
-	given            []int64   // spikes handed in
-	uniforms         []float32 // uniforms handed in
+	given    []int64   // spikes handed in
+	uniforms []float32 // uniforms handed in
 }
 
 // geometry holds the sizes of a run.
@@ -111,18 +108,14 @@ func (l *layer) prepare(r *run, ctx *ops.Context, in []*ops.Tensor, out *ops.Ten
 		k: in[1].Shape()[0], n: h[1], oh: h[2], ow: h[3],
 	}
 	r.x, r.w, r.h = in[0].Float32s(), in[1].Float32s(), out.Float32s()
-	r.seed, r.firstImage = ctx.Seed, ctx.FirstImage
 	r.epsXY, r.epsPlaces = nil, 0
 	if e := optional(in, inputEpsilonXY); e != nil {
 		r.epsXY = e.Float32s()
 		r.epsPlaces = len(r.epsXY) / (r.oh * r.ow)
 	}
-	var maxEpsXY float32
-	for i, v := range r.epsXY {
-		if !(v >= 0 && v <= MaxEpsilon) {
-			return fmt.Errorf("epsilon_xy holds %v at %v, want 0 to %g", v, index(i, in[2].Shape()), float32(MaxEpsilon))
-		}
-		maxEpsXY = max(maxEpsXY, v)
+	maxEpsXY, err := checkEpsilons(optional(in, inputEpsilonXY))
+	if err != nil {
+		return err
 	}
 	if err := r.inject(given(ctx, in)); err != nil {
 		return err
@@ -131,7 +124,6 @@ func (l *layer) prepare(r *run, ctx *ops.Context, in []*ops.Tensor, out *ops.Ten
 	if err := ctx.Do(len(r.x), checkGrain, &r.check); err != nil {
 		return err
 	}
-	var err error
 	if r.plan, err = l.planFor(in[1], maxEpsXY, r.epsPlaces); err != nil {
 		return err
 	}
@@ -197,6 +189,11 @@ func (r *run) inject(spikes, uniforms *ops.Tensor) error {
 			return fmt.Errorf("given uniforms: %w", err)
 		}
 		r.uniforms = uniforms.Float32s()
+		for i, u := range r.uniforms {
+			if !(u >= 0 && u < 1) {
+				return fmt.Errorf("given uniforms: %v at %v, want numbers in [0, 1)", u, index(i, uniforms.Shape()))
+			}
+		}
 	}
 	return nil
 }
@@ -277,7 +274,7 @@ func (r *run) prepareRow(w *workspace, at, g, n int) (int, error) {
 			p.Start += b * r.imageLength
 		}
 		for i := range p.N {
-			keys[count+i] = kernel.Key(r.seed, uint64(r.Seed), r.firstImage+uint64(b), uint64(pos+i))
+			keys[count+i] = r.key(b, pos+i)
 			epsXY[count+i] = r.epsXY[(pos+i)*r.epsPlaces:][:r.epsPlaces]
 		}
 		spans[used] = p
@@ -363,8 +360,14 @@ func (r *run) draw(s *kernel.Scratch, g int, sums []float32, b, pos int) {
 		}
 		s.Give(g, spikes, epsXY)
 	default:
-		s.Draw(g, sums, kernel.Key(r.seed, uint64(r.Seed), r.firstImage+uint64(b), uint64(pos)), epsXY)
+		s.Draw(g, sums, r.key(b, pos), epsXY)
 	}
+}
+
+// key returns the key of the random numbers of an output position of entry b of the
+// batch.
+func (r *run) key(b, pos int) uint64 {
+	return kernel.Key(r.ctx.ImageSeed(b), uint64(r.Seed), r.ctx.Image(b), uint64(pos))
 }
 
 // maxPadded bounds an image with padding, of which every worker has one.

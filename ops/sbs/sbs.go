@@ -3,6 +3,7 @@ package sbs
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"sync/atomic"
 
 	"github.com/spike-by-spike/sbs/ops"
@@ -13,14 +14,6 @@ import (
 const (
 	Domain  = "ai.sbs"
 	Version = 1
-)
-
-// Keys of a model's metadata that say how its SbS layers were trained: the dialect
-// of PyTorch-SbS, 1 or 2, and the numbers of the layers that learn locally, a JSON
-// list.
-const (
-	MetaDialect = "ai.sbs.dialect"
-	MetaLocal   = "ai.sbs.local"
 )
 
 // MaxEpsilon bounds epsilon_0, forgetting_offset and every entry of epsilon_t and
@@ -250,8 +243,14 @@ func (l *layer) Infer(in []*ops.Input) ([]ops.Type, error) {
 	if _, err := ops.Len(known); err != nil {
 		return nil, err
 	}
+	if err := checkWeights(in[1].Const); err != nil {
+		return nil, err
+	}
 	if e := optional(in, inputEpsilonXY); e != nil {
 		if err := l.checkEpsilonXY(e.Type, out); err != nil {
+			return nil, err
+		}
+		if _, err := checkEpsilons(e.Const); err != nil {
 			return nil, err
 		}
 	}
@@ -307,6 +306,34 @@ func (l *layer) positions(size, axis int) int {
 		return 0
 	}
 	return span/l.Strides[axis] + 1
+}
+
+// checkWeights checks the values of W, which are not known if it is nil.
+func checkWeights(w *ops.Tensor) error {
+	if w == nil {
+		return nil
+	}
+	for i, v := range w.Float32s() {
+		if !(v >= 0 && v <= math.MaxFloat32) {
+			return fmt.Errorf("W holds %v at %v: weights must be finite and at least 0", v, index(i, w.Shape()))
+		}
+	}
+	return nil
+}
+
+// checkEpsilons checks the values of epsilon_xy, if it is not nil, and returns the
+// largest.
+func checkEpsilons(e *ops.Tensor) (largest float32, err error) {
+	if e == nil {
+		return 0, nil
+	}
+	for i, v := range e.Float32s() {
+		if !(v >= 0 && v <= MaxEpsilon) {
+			return 0, fmt.Errorf("epsilon_xy holds %v at %v: want 0 to %g", v, index(i, e.Shape()), float32(MaxEpsilon))
+		}
+		largest = max(largest, v)
+	}
+	return largest, nil
 }
 
 func (l *layer) checkEpsilonXY(e, out ops.Type) error {

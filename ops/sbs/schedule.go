@@ -1,13 +1,16 @@
 package sbs
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/spike-by-spike/sbs/ops"
 )
 
-// Sampler says how the spikes of an output position are drawn. Its value is that
+// Sampler selects how the spikes of an output position are drawn. It has the value
 // of the attribute.
 type Sampler string
 
@@ -17,22 +20,23 @@ const (
 	IID Sampler = "iid"
 
 	// LowDiscrepancy takes u[t] = frac(u[0] + t/golden ratio) with a random u[0]
-	// for each position. Any number of consecutive u is spread evenly, so that
-	// far fewer spikes give the same accuracy. In integers: steps of 0x9e3779b9.
+	// per position, in integers steps of 0x9e3779b9. Consecutive u are spread
+	// evenly, so that far fewer spikes give the same accuracy.
 	LowDiscrepancy Sampler = "low_discrepancy"
 )
 
-// ParseSampler returns the sampler of the given name. Both "low_discrepancy" and
-// "low-discrepancy" are read.
+// ParseSampler returns the sampler with the given name. It accepts both
+// "low_discrepancy" and "low-discrepancy".
 func ParseSampler(name string) (Sampler, error) {
 	switch s := Sampler(strings.ReplaceAll(name, "-", "_")); s {
 	case IID, LowDiscrepancy:
 		return s, nil
 	}
-	return "", fmt.Errorf("sbs: sampler %q: want %s or %s", name, IID, LowDiscrepancy)
+	return "", fmt.Errorf("sampler %q: want %s or %s", name, IID, LowDiscrepancy)
 }
 
-// Schedule is a rule for epsilon_t: (t+1)^Power.
+// Schedule is a rule for epsilon_t: (t+1)^Power for t from 0, with Power from -10 to
+// 0.
 type Schedule struct{ Power float64 }
 
 // ParseSchedule reads "inverse-sqrt" ((t+1)^-0.5, dialect 2's), "constant" (1) or
@@ -45,12 +49,14 @@ func ParseSchedule(s string) (Schedule, error) {
 		return Schedule{0}, nil
 	case ok:
 		p, err := strconv.ParseFloat(power, 64)
-		if err == nil && p >= -10 && p <= 0 {
-			return Schedule{p}, nil
+		if s := (Schedule{p}); err == nil && s.valid() {
+			return s, nil
 		}
 	}
-	return Schedule{}, fmt.Errorf("sbs: epsilon schedule %q: want inverse-sqrt, constant or power:P with P from -10 to 0, such as power:-0.2", s)
+	return Schedule{}, fmt.Errorf("epsilon schedule %q: want inverse-sqrt, constant or power:P with P from -10 to 0, such as power:-0.2", s)
 }
+
+func (s Schedule) valid() bool { return s.Power >= -10 && s.Power <= 0 }
 
 // EpsilonT returns the first n entries of epsilon_t.
 func (s Schedule) EpsilonT(n int) []float32 {
@@ -59,4 +65,61 @@ func (s Schedule) EpsilonT(n int) []float32 {
 		e[t] = float32(math.Pow(float64(t+1), s.Power))
 	}
 	return e
+}
+
+// Dynamics changes how SbS layers draw and weigh their spikes. A field with the zero
+// value leaves that property as the model has it.
+type Dynamics struct {
+	Spikes   int       // number_of_spikes
+	Sampler  Sampler   // sampler
+	Epsilon0 float32   // epsilon_0
+	Schedule *Schedule // epsilon_t
+}
+
+// Check returns an error unless the values can be used in a layer. Whether a layer's
+// epsilon_t has enough entries for Spikes depends on the layer.
+func (d Dynamics) Check() error {
+	if d.Spikes < 0 || d.Spikes > MaxSpikes {
+		return fmt.Errorf("%d spikes: want 1 to %d, or 0 for those of the model", d.Spikes, MaxSpikes)
+	}
+	if !(d.Epsilon0 >= 0 && d.Epsilon0 <= MaxEpsilon) {
+		return fmt.Errorf("epsilon_0 %v: want a number above 0, at most %g, or 0 for that of the model", d.Epsilon0, float32(MaxEpsilon))
+	}
+	if d.Sampler != "" {
+		if _, err := ParseSampler(string(d.Sampler)); err != nil {
+			return err
+		}
+	}
+	if d.Schedule != nil && !d.Schedule.valid() {
+		return fmt.Errorf("the power of the epsilon schedule is %v: want -10 to 0", d.Schedule.Power)
+	}
+	return nil
+}
+
+// Over returns d with the fields that it leaves to the model taken from base.
+func (d Dynamics) Over(base Dynamics) Dynamics {
+	d.Spikes = cmp.Or(d.Spikes, base.Spikes)
+	d.Sampler = cmp.Or(d.Sampler, base.Sampler)
+	d.Epsilon0 = cmp.Or(d.Epsilon0, base.Epsilon0)
+	d.Schedule = cmp.Or(d.Schedule, base.Schedule)
+	return d
+}
+
+// Change replaces the attributes of an SbS node as d says.
+func (d Dynamics) Change(a ops.Attributes) {
+	if d.Spikes > 0 {
+		a[AttrSpikes] = int64(d.Spikes)
+	}
+	if d.Sampler != "" {
+		a[AttrSampler] = string(d.Sampler)
+	}
+	if d.Epsilon0 != 0 {
+		a[AttrEpsilon0] = d.Epsilon0
+	}
+	if d.Schedule != nil {
+		// ParamsOf reports a number of spikes outside the bounds.
+		if n, err := ops.Attr[int64](a, AttrSpikes, 0); err == nil && n > 0 && n <= MaxSpikes {
+			a[AttrEpsilonT] = d.Schedule.EpsilonT(int(n))
+		}
+	}
 }

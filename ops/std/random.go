@@ -40,14 +40,14 @@ func (s stream) uniform(ctx *ops.Context, shape []int, batched bool, draws int, 
 	if n == 0 {
 		return nil
 	}
-	entry, firstImage := n, uint64(0)
+	entry, seed, image := n, func(int) uint64 { return ctx.Seed }, func(int) uint64 { return 0 }
 	if batched && len(shape) > 0 {
-		entry, firstImage = n/shape[0], ctx.FirstImage
+		entry, seed, image = n/shape[0], ctx.ImageSeed, ctx.Image
 	}
 	return ctx.For(n, grain/8, func(lo, hi int) error {
 		u := make([]float64, draws)
 		for i := lo; i < hi; i++ {
-			key := kernels.Key(ctx.Seed, s.node, firstImage+uint64(i/entry), 0)
+			key := kernels.Key(seed(i/entry), s.node, image(i/entry), 0)
 			for d := range u {
 				u[d] = float64(kernels.Random(key, i%entry*draws+d)) / (1 << 32)
 			}

@@ -1,0 +1,299 @@
+package classify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/internal/metadata"
+	"github.com/spike-by-spike/sbs/internal/parallel"
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// Classifier classifies images with a model. Use Open or New to make one.
+type Classifier struct {
+	config
+	model  *runtime.Model
+	owned  bool // Close closes the model
+	decode *parallel.Pool
+
+	input   string
+	size    Size
+	fixed   bool // the model takes batches of one size only
+	output  string
+	count   int      // of classes
+	classes []string // their names, nil if unknown
+}
+
+// Size is the size of an image.
+type Size = dataset.Size
+
+// defaultBatch is the number of images that a model with an open batch size gets at a
+// time: enough for all cores, few enough to see progress.
+const defaultBatch = 64
+
+// maxPixels bounds the pixels of one batch, over all images and channels.
+const maxPixels = 1 << 28
+
+// Open loads the model in a file.
+func Open(path string, opts ...Option) (*Classifier, error) {
+	cfg, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	m, err := runtime.Open(path, append([]runtime.Option{runtime.Workers(cfg.workers)}, cfg.runtime...)...)
+	if err != nil {
+		return nil, err
+	}
+	c := &Classifier{config: cfg, model: m, owned: true}
+	if err := c.setUp(); err != nil {
+		return nil, fmt.Errorf("classify: %s: %w", path, errors.Join(err, m.Close()))
+	}
+	return c, nil
+}
+
+// New makes a Classifier of a loaded model. Close does not close the model.
+func New(m *runtime.Model, opts ...Option) (*Classifier, error) {
+	cfg, err := newConfig(opts)
+	switch {
+	case err != nil:
+		return nil, err
+	case m == nil:
+		return nil, errors.New("classify: the model is nil")
+	case len(cfg.runtime) > 0:
+		return nil, errors.New("classify: Runtime has no effect on a model that is already loaded: give its options to runtime.Open")
+	}
+	c := &Classifier{config: cfg, model: m}
+	if err := c.setUp(); err != nil {
+		return nil, fmt.Errorf("classify: %w", err)
+	}
+	return c, nil
+}
+
+// setUp checks that the model classifies images.
+func (c *Classifier) setUp() error {
+	if err := c.setInput(c.model.Inputs()); err != nil {
+		return err
+	}
+	if err := c.setOutput(c.model.Outputs()); err != nil {
+		return err
+	}
+	if names := c.model.Metadata()[metadata.Classes]; names != "" {
+		if err := json.Unmarshal([]byte(names), &c.classes); err != nil {
+			return fmt.Errorf("the metadata %s is not a list of class names", metadata.Classes)
+		}
+	}
+	if len(c.classes) != c.count {
+		c.classes = nil
+	}
+	c.decode = parallel.New(c.workers)
+	return nil
+}
+
+func (c *Classifier) setInput(inputs []runtime.ValueInfo) error {
+	if len(inputs) != 1 {
+		return fmt.Errorf("the model has %d inputs; a model that classifies images has one", len(inputs))
+	}
+	in := inputs[0]
+	if s := in.Shape; in.DType != ops.Float32 || len(s) != 4 || !s[1].Known() || !s[2].Known() || !s[3].Known() {
+		return fmt.Errorf("the model's input %q is %v; to classify images it must be float32(batch, channels, height, width) of known sizes", in.Name, in.Type)
+	}
+	c.input, c.size = in.Name, Size{Channels: in.Shape[1].Size, Height: in.Shape[2].Size, Width: in.Shape[3].Size}
+	if c.batch == 0 {
+		c.batch = defaultBatch
+	}
+	if c.fixed = in.Shape[0].Known(); c.fixed {
+		c.batch = in.Shape[0].Size
+	}
+	if s := c.size; c.batch < 1 || s.Channels < 1 || s.Height < 1 || s.Width < 1 || s.Channels > maxPixels/s.Height/s.Width/c.batch {
+		return fmt.Errorf("the model takes batches of %d images of %v; a batch can have 1 to %d pixels", c.batch, c.size, maxPixels)
+	}
+	return nil
+}
+
+func (c *Classifier) setOutput(outputs []runtime.ValueInfo) error {
+	named := func(name string) int {
+		return slices.IndexFunc(outputs, func(v runtime.ValueInfo) bool { return v.Name == name })
+	}
+	i := 0
+	switch {
+	case c.config.output != "":
+		i = named(c.config.output)
+	case len(outputs) > 1:
+		if i = named(probabilities); i < 0 {
+			i = named(logits)
+		}
+	}
+	if i < 0 {
+		var names []string
+		for _, v := range outputs {
+			names = append(names, fmt.Sprintf("%q", v.Name))
+		}
+		if c.config.output != "" {
+			return fmt.Errorf("the model has no output %q; its outputs are %v", c.config.output, names)
+		}
+		return fmt.Errorf("the model has the outputs %v: choose the one with the classes with Output", names)
+	}
+	out := outputs[i]
+	ok := out.DType == ops.Float32 && len(out.Shape) >= 2 && out.Shape[1].Known() && out.Shape[1].Size >= 1
+	for j := 2; ok && j < len(out.Shape); j++ {
+		ok = out.Shape[j].Size == 1
+	}
+	if !ok {
+		return fmt.Errorf("the model's output %q is %v; to classify images it must be one vector per image, float32(batch, classes)", out.Name, out.Type)
+	}
+	c.output, c.count = out.Name, out.Shape[1].Size
+	return nil
+}
+
+func (c *Classifier) made() bool { return c != nil && c.model != nil }
+
+// errNotMade reports the use of a Classifier that was not made by Open or New.
+var errNotMade = errors.New("classify: the Classifier was not made by Open or New")
+
+// Classes returns the names of the classes in the order of their numbers: those of the
+// model, or else the numbers.
+func (c *Classifier) Classes() []string {
+	if !c.made() {
+		return nil
+	}
+	names := make([]string, c.count)
+	for i := range names {
+		names[i] = nameOf(c.classes, i)
+	}
+	return names
+}
+
+// Size returns the size of the images that the model takes.
+func (c *Classifier) Size() Size {
+	if !c.made() {
+		return Size{}
+	}
+	return c.size
+}
+
+// Model returns the model.
+func (c *Classifier) Model() *runtime.Model {
+	if !c.made() {
+		return nil
+	}
+	return c.model
+}
+
+// Close ends the goroutines of the Classifier, and closes the model that Open has loaded.
+// The Classifier must not be in use.
+func (c *Classifier) Close() error {
+	if !c.made() {
+		return nil
+	}
+	c.decode.Close()
+	if c.owned {
+		return c.model.Close()
+	}
+	return nil
+}
+
+// Tensor returns the pixels of images as an input of the model, (images, channels,
+// height, width).
+func (c *Classifier) Tensor(images ...image.Image) (*runtime.Tensor, error) {
+	if !c.made() {
+		return nil, errNotMade
+	}
+	pixels := make([]float32, 0, len(images)*c.pixels())
+	for i, img := range images {
+		p, err := dataset.FromImage(img, c.size, c.resize)
+		if err != nil {
+			return nil, fmt.Errorf("classify: image %d: %w", i, err)
+		}
+		pixels = append(pixels, p...)
+	}
+	return c.tensor(pixels)
+}
+
+// pixels returns the number of pixels of one image, over all channels.
+func (c *Classifier) pixels() int { return c.size.Channels * c.size.Height * c.size.Width }
+
+func (c *Classifier) tensor(pixels []float32) (*runtime.Tensor, error) {
+	return runtime.NewTensor([]int{len(pixels) / c.pixels(), c.size.Channels, c.size.Height, c.size.Width}, pixels)
+}
+
+// Images classifies images. Their numbers are their indices; see the package
+// documentation.
+func (c *Classifier) Images(ctx context.Context, images ...image.Image) ([]Result, error) {
+	if !c.made() {
+		return nil, errNotMade
+	}
+	var results []Result
+	for first := 0; first < len(images); first += c.batch {
+		part := images[first:min(first+c.batch, len(images))]
+		pixels := make([]float32, c.batch*c.pixels()) // a fixed batch is filled up with zeros
+		for i, img := range part {
+			p, err := dataset.FromImage(img, c.size, c.resize)
+			if err != nil {
+				return nil, fmt.Errorf("classify: image %d: %w", first+i, err)
+			}
+			copy(pixels[i*c.pixels():], p)
+		}
+		outputs, err := c.run(ctx, pixels, len(part), runtime.Seed(c.seed), runtime.FirstImage(uint64(first)))
+		if err != nil {
+			return nil, err
+		}
+		for i, v := range outputs {
+			r, err := c.newResult(v, c.classes)
+			if err != nil {
+				return nil, fmt.Errorf("classify: image %d: %w", first+i, err)
+			}
+			results = append(results, r)
+		}
+	}
+	return results, nil
+}
+
+// Run classifies a batch of images, as Tensor returns them, with options for this run.
+// Seed does not apply to it: the options set seeds and numbers of the images.
+func (c *Classifier) Run(ctx context.Context, images *runtime.Tensor, opts ...runtime.RunOption) ([]Result, error) {
+	if !c.made() {
+		return nil, errNotMade
+	}
+	out, err := c.model.Run(ctx, map[string]*runtime.Tensor{c.input: images}, opts...)
+	if err != nil {
+		return nil, err
+	}
+	v := out[c.output].Float32s()
+	results := make([]Result, len(v)/c.count)
+	for i := range results {
+		if results[i], err = c.newResult(v[i*c.count:(i+1)*c.count:(i+1)*c.count], c.classes); err != nil {
+			return nil, fmt.Errorf("classify: image %d: %w", i, err)
+		}
+	}
+	return results, nil
+}
+
+// run returns the outputs for the first n images of a whole batch of pixels.
+func (c *Classifier) run(ctx context.Context, pixels []float32, n int, opts ...runtime.RunOption) ([][]float32, error) {
+	if !c.fixed {
+		pixels = pixels[:n*c.pixels()]
+	}
+	x, err := c.tensor(pixels)
+	if err != nil {
+		return nil, err
+	}
+	out, err := c.model.Run(ctx, map[string]*runtime.Tensor{c.input: x}, opts...)
+	if err != nil {
+		return nil, err
+	}
+	v := out[c.output].Float32s()
+	if len(v) < n*c.count {
+		return nil, fmt.Errorf("classify: the model gives %d numbers for %d images, want %d each", len(v), n, c.count)
+	}
+	outputs := make([][]float32, n)
+	for i := range outputs {
+		outputs[i] = v[i*c.count : (i+1)*c.count : (i+1)*c.count]
+	}
+	return outputs, nil
+}

@@ -1,0 +1,180 @@
+package classify
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// Unlabeled is the label of an image whose class is unknown.
+const Unlabeled = dataset.Unlabelled
+
+// Files is a sequence of images in files.
+type Files struct {
+	source  dataset.Source
+	classes []string // their names, nil if unknown
+}
+
+// OpenFiles opens image files, folders of them (with one folder per class the labels are
+// known), IDX files as of MNIST, .npy files, and batches of CIFAR-10. labels names a file
+// with the labels of all images, which is an IDX or .npy file or text with one label per
+// line; "" means the labels that come with the images. The images are read as they are
+// classified.
+func (c *Classifier) OpenFiles(paths []string, labels string) (*Files, error) {
+	if !c.made() {
+		return nil, errNotMade
+	}
+	source, err := dataset.Open(paths, dataset.Options{
+		Size: c.size, Resize: c.resize, Classes: c.classes, NumClasses: c.count, Labels: labels,
+	})
+	if err != nil {
+		return nil, err
+	}
+	f := &Files{source: source, classes: c.classes}
+	if names := source.Classes(); f.classes == nil && len(names) == c.count {
+		f.classes = names
+	}
+	return f, nil
+}
+
+// Len returns the number of images.
+func (f *Files) Len() int {
+	if f == nil || f.source == nil {
+		return 0
+	}
+	return f.source.Len()
+}
+
+// Classes returns the names of the classes in the order of their numbers, from the model
+// or from the files; nil if they are unknown.
+func (f *Files) Classes() []string {
+	if f == nil {
+		return nil
+	}
+	return slices.Clone(f.classes)
+}
+
+// Close closes the files.
+func (f *Files) Close() error {
+	if f == nil || f.source == nil {
+		return nil
+	}
+	return f.source.Close()
+}
+
+// FileResult is the result for one image of Files.
+type FileResult struct {
+	// File is the path of the image file, or the path and the number of the image for
+	// one of many: "t10k-images-idx3-ubyte[17]".
+	File string
+
+	// Label is the number of the true class, or Unlabeled.
+	Label int
+
+	// Err reports why the image could not be classified, beginning with File. Result
+	// is zero then.
+	Err error
+
+	Result
+}
+
+// All classifies the first limit images of files, all of them if limit is 0, and yields
+// their results in order. An image that cannot be read does not affect the others: its
+// Err says why. An error of the sequence itself, such as that of ctx, ends it.
+func (c *Classifier) All(ctx context.Context, f *Files, limit int) iter.Seq2[FileResult, error] {
+	return func(yield func(FileResult, error) bool) {
+		if !c.made() {
+			yield(FileResult{}, errNotMade)
+			return
+		}
+		total := f.Len()
+		if limit > 0 {
+			total = min(total, limit)
+		}
+		inner, cancel := context.WithCancel(ctx)
+		batches := c.read(inner, f, total)
+		defer func() {
+			cancel()
+			for range batches { // wait until no image is being read
+			}
+		}()
+		for b := range batches {
+			if err := c.classify(inner, f, b); err != nil {
+				yield(FileResult{}, err)
+				return
+			}
+			for _, r := range b.results {
+				if !yield(r, nil) {
+					return
+				}
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			yield(FileResult{}, err)
+		}
+	}
+}
+
+// batch is a number of consecutive images on their way to the model. The pixels of an
+// image that cannot be read are 0: every image keeps its number, and so its random
+// numbers.
+type batch struct {
+	first   int
+	results []FileResult
+	pixels  []float32
+}
+
+// read reads the images batch by batch, one batch ahead of the model.
+func (c *Classifier) read(ctx context.Context, f *Files, total int) <-chan *batch {
+	out := make(chan *batch, 1)
+	go func() {
+		defer close(out)
+		for first := 0; first < total; first += c.batch {
+			b := &batch{
+				first:   first,
+				results: make([]FileResult, min(c.batch, total-first)),
+				pixels:  make([]float32, c.batch*c.pixels()),
+			}
+			err := c.decode.For(ctx, len(b.results), 1, func(i, _ int) error {
+				m := f.source.At(first + i)
+				b.results[i] = FileResult{File: m.Name, Label: m.Label, Err: m.Err}
+				if m.Label >= c.count {
+					b.results[i].Err = fmt.Errorf("%s: the label is %d, but the model has %d classes", m.Name, m.Label, c.count)
+				}
+				copy(b.pixels[i*c.pixels():(i+1)*c.pixels()], m.Pixels)
+				return nil
+			})
+			if err != nil {
+				return // the context is done
+			}
+			select {
+			case out <- b:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
+// classify completes the results of a batch.
+func (c *Classifier) classify(ctx context.Context, f *Files, b *batch) error {
+	outputs, err := c.run(ctx, b.pixels, len(b.results), runtime.Seed(c.seed), runtime.FirstImage(uint64(b.first)))
+	if err != nil {
+		return err
+	}
+	for i, v := range outputs {
+		r := &b.results[i]
+		if r.Err != nil {
+			continue
+		}
+		if r.Result, err = c.newResult(v, f.classes); err != nil {
+			r.Err = fmt.Errorf("%s: %w", r.File, err)
+		}
+	}
+	return nil
+}

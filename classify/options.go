@@ -1,0 +1,95 @@
+package classify
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// Option sets how images are classified.
+type Option func(*config) error
+
+type config struct {
+	resize  bool
+	seed    uint64
+	workers int
+	output  string
+	batch   int
+	runtime []runtime.Option
+}
+
+// Resize scales images to the size of the network's input, whatever their proportions,
+// and converts colors to gray or gray to three equal channels. Without it, images of
+// another size or with other channels are errors.
+func Resize() Option {
+	return func(c *config) error {
+		c.resize = true
+		return nil
+	}
+}
+
+// Seed selects the random numbers of Images and All. The default is 0.
+func Seed(seed uint64) Option {
+	return func(c *config) error {
+		c.seed = seed
+		return nil
+	}
+}
+
+// Workers sets the number of CPU cores to use, for the model and for decoding image
+// files. The default, also for 0, is all cores that the process may use. The model that
+// is given to New keeps its own workers.
+func Workers(n int) Option {
+	return func(c *config) error {
+		if n < 0 {
+			return fmt.Errorf("workers: %d, want at least 0 (0 means all CPU cores)", n)
+		}
+		c.workers = n
+		return nil
+	}
+}
+
+// BatchSize sets the number of images that the model gets at a time. More images use
+// more cores and more memory. The default, also for 0, is 64. A model with a fixed batch
+// size ignores it.
+func BatchSize(n int) Option {
+	return func(c *config) error {
+		if n < 0 {
+			return fmt.Errorf("batch size: %d, want at least 0 (0 means %d)", n, defaultBatch)
+		}
+		c.batch = n
+		return nil
+	}
+}
+
+// Output chooses the output with the classes, by name.
+func Output(name string) Option {
+	return func(c *config) error {
+		c.output = name
+		return nil
+	}
+}
+
+// Runtime sets options for loading the model, such as runtime.Spikes(100). New, which
+// gets a loaded model, refuses it.
+func Runtime(opts ...runtime.Option) Option {
+	opts = slices.Clone(opts)
+	return func(c *config) error {
+		c.runtime = append(c.runtime, opts...)
+		return nil
+	}
+}
+
+func newConfig(opts []Option) (config, error) {
+	var c config
+	for _, o := range opts {
+		if o == nil {
+			return c, fmt.Errorf("classify: an Option is nil")
+		}
+		if err := o(&c); err != nil {
+			return c, fmt.Errorf("classify: %w", err)
+		}
+	}
+	return c, nil
+}

@@ -1,0 +1,99 @@
+package classify
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+)
+
+// Result is the answer of the network for one image.
+type Result struct {
+	Guess // the most probable class
+
+	// Probabilities holds the probability of every class. It belongs to the caller.
+	Probabilities []float32
+
+	names []string
+}
+
+// Guess is a class with its probability.
+type Guess struct {
+	Class       int    // its number
+	Name        string // its name, or its number if the names are unknown
+	Probability float32
+}
+
+// Top returns the n most probable classes, the most probable first; classes of equal
+// probability are in the order of their numbers. There are fewer if the network has
+// fewer classes.
+func (r Result) Top(n int) []Guess {
+	all := make([]Guess, len(r.Probabilities))
+	for i, p := range r.Probabilities {
+		all[i] = Guess{i, nameOf(r.names, i), p}
+	}
+	slices.SortStableFunc(all, func(a, b Guess) int { return cmp.Compare(b.Probability, a.Probability) })
+	return all[:min(max(n, 0), len(all))]
+}
+
+// newResult makes a Result of the output of the model for one image, which it keeps.
+func (c *Classifier) newResult(output []float32, names []string) (Result, error) {
+	for i, v := range output {
+		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+			return Result{}, fmt.Errorf("the model's output for the image is not finite: %v for class %d", v, i)
+		}
+	}
+	r := Result{Probabilities: c.probabilities(output), names: names}
+	best := 0
+	for i, p := range r.Probabilities {
+		if p > r.Probabilities[best] {
+			best = i
+		}
+	}
+	r.Guess = Guess{best, nameOf(names, best), r.Probabilities[best]}
+	return r, nil
+}
+
+// nameOf returns the name of a class, or its number if there are no names.
+func nameOf(names []string, class int) string {
+	if names != nil {
+		return names[class]
+	}
+	return strconv.Itoa(class)
+}
+
+// The names of outputs that package convert gives.
+const (
+	probabilities = "probabilities"
+	logits        = "logits"
+)
+
+// probabilities turns the output for one image into probabilities, in place.
+func (c *Classifier) probabilities(v []float32) []float32 {
+	if c.output == probabilities || c.output != logits && isDistribution(v) {
+		return v
+	}
+	largest := slices.Max(v)
+	var sum float64
+	for i, x := range v {
+		e := math.Exp(float64(x - largest))
+		v[i] = float32(e)
+		sum += e
+	}
+	for i := range v {
+		v[i] = float32(float64(v[i]) / sum)
+	}
+	return v
+}
+
+func isDistribution(v []float32) bool {
+	var sum float64
+	for _, x := range v {
+		if !(x >= 0) {
+			return false
+		}
+		sum += float64(x)
+	}
+	return math.Abs(sum-1) < 1e-3
+}

@@ -1,0 +1,158 @@
+package graph
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/internal/onnx"
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// functionKey identifies a function.
+type functionKey struct{ domain, name, overload string }
+
+// call is one call of a function.
+type call struct {
+	key    functionKey
+	known  []string       // the attributes of the function
+	values ops.Attributes // of the call, or the defaults
+	outer  *call
+}
+
+func (k *compiler) readFunctions(functions []*onnxpb.FunctionProto) error {
+	for _, f := range functions {
+		key := functionKey{domainOf(f.GetDomain()), f.GetName(), f.GetOverload()}
+		if _, ok := k.functions[key]; ok {
+			return fmt.Errorf("two functions are named %q, of domain %q", f.GetName(), f.GetDomain())
+		}
+		k.functions[key] = f
+	}
+	return nil
+}
+
+// inline replaces a call of a function by its nodes. The function sees only its
+// inputs, and imports its own versions of the operators.
+func (s *scope) inline(n *onnxpb.NodeProto, f *onnxpb.FunctionProto, name string) error {
+	c, err := s.newCall(n, f, name)
+	if err != nil {
+		return err
+	}
+	opsets, err := readOpsets(f.GetOpsetImport())
+	if err != nil {
+		return fmt.Errorf("function: %w", err)
+	}
+	actual, err := s.inputs(n)
+	if err != nil {
+		return err
+	}
+	if len(actual) > len(f.GetInput()) {
+		return fmt.Errorf("the call has %d inputs, the function has %d", len(actual), len(f.GetInput()))
+	}
+	outputs := trimmed(n.GetOutput())
+	if len(outputs) > len(f.GetOutput()) {
+		return fmt.Errorf("the call has %d outputs, the function has %d", len(outputs), len(f.GetOutput()))
+	}
+	body := &scope{k: s.k, g: s.g, slots: map[string]int{}, opsets: opsets, call: c, prefix: name + "/", depth: s.depth}
+	for i, formal := range f.GetInput() {
+		if err := body.free(formal); err != nil {
+			return fmt.Errorf("inputs of the function: %w", err)
+		}
+		body.slots[formal] = -1
+		if i < len(actual) {
+			body.slots[formal] = actual[i]
+		}
+	}
+	first := len(s.g.Names)
+	if err := body.readList(f.GetNode()); err != nil {
+		return err
+	}
+	for i, formal := range f.GetOutput() {
+		slot, ok := body.slots[formal]
+		if !ok {
+			return fmt.Errorf("output %q of the function is not computed by any of its nodes", formal)
+		}
+		if i >= len(outputs) || outputs[i] == "" {
+			continue
+		}
+		out := outputs[i]
+		if err := s.free(out); err != nil {
+			return err
+		}
+		s.slots[out] = slot
+		if slot >= first {
+			s.g.Names[slot] = s.prefix + out
+		}
+	}
+	return nil
+}
+
+// newCall binds the attributes of a call.
+func (s *scope) newCall(n *onnxpb.NodeProto, f *onnxpb.FunctionProto, name string) (*call, error) {
+	c := &call{
+		key:   functionKey{domainOf(n.GetDomain()), n.GetOpType(), n.GetOverload()},
+		known: slices.Clone(f.GetAttribute()), outer: s.call,
+	}
+	depth := 1
+	for o := s.call; o != nil; o = o.outer {
+		if o.key == c.key {
+			return nil, fmt.Errorf("function %s calls itself", n.GetOpType())
+		}
+		depth++
+	}
+	if depth > maxCalls {
+		return nil, fmt.Errorf("calls of functions are nested more than %d deep", maxCalls)
+	}
+	if err := s.k.grow(len(f.GetInput()) + len(f.GetOutput()) + len(f.GetAttribute()) + len(f.GetAttributeProto()) + len(f.GetOpsetImport())); err != nil {
+		return nil, err
+	}
+	var err error
+	if c.values, err = s.attributes(n, name); err != nil {
+		return nil, err
+	}
+	outside := &scope{k: s.k}
+	for _, a := range f.GetAttributeProto() {
+		c.known = append(c.known, a.GetName())
+		if _, given := c.values[a.GetName()]; given {
+			continue
+		}
+		if c.values[a.GetName()], err = outside.attribute(a); err != nil {
+			return nil, fmt.Errorf("default of the function: %w", err)
+		}
+	}
+	if err := c.values.Only(c.known...); err != nil {
+		return nil, fmt.Errorf("function: %w", err)
+	}
+	for name, v := range c.values {
+		if _, ok := v.(*onnxpb.GraphProto); ok {
+			return nil, fmt.Errorf("%w: %s is a graph; functions cannot have graphs as attributes", ops.ErrAttribute, name)
+		}
+	}
+	return c, nil
+}
+
+// attribute returns the value of an attribute of the function that a node refers to,
+// nil if the call omits it and there is no default.
+func (c *call) attribute(a *onnxpb.AttributeProto, ref string) (any, error) {
+	if c == nil {
+		return nil, fmt.Errorf("%w: %s refers to attribute %s of a function, but the node is not in a function", ops.ErrAttribute, a.GetName(), ref)
+	}
+	if !slices.Contains(c.known, ref) {
+		return nil, fmt.Errorf("%w: %s refers to attribute %s, which function %s does not have", ops.ErrAttribute, a.GetName(), ref, c.key.name)
+	}
+	v, ok := c.values[ref]
+	if !ok {
+		return nil, nil
+	}
+	if t := typeOfAttribute(v); a.GetType() != onnxpb.AttributeProto_UNDEFINED && a.GetType() != t {
+		return nil, fmt.Errorf("%w: %s is of type %v and refers to attribute %s of type %v", ops.ErrAttribute, a.GetName(), a.GetType(), ref, t)
+	}
+	return v, nil
+}
+
+func typeOfAttribute(v any) onnxpb.AttributeProto_AttributeType {
+	if _, ok := v.(*ops.Tensor); ok {
+		return onnxpb.AttributeProto_TENSOR
+	}
+	return onnx.AttributeType(v)
+}

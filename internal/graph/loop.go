@@ -1,0 +1,283 @@
+package graph
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// loop is Loop (opsets 1, 11, 13, 16). The inputs of the body are the number of the
+// iteration, the condition and the values carried between iterations; its outputs are
+// the condition, these values, and the values to be stacked along a new first axis.
+type loop struct {
+	body             *Graph
+	limited, stops   bool // whether the number of iterations and the condition are given
+	carried, scanned int
+	vector           [2]bool // whether the body wants number and condition as vectors of one element
+
+	// scans are the types of what is stacked, for a loop of no iteration.
+	scans []*ops.Input
+}
+
+func newLoop(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, _ int) (control, error) {
+	if err := attrs.Only("body"); err != nil {
+		return nil, err
+	}
+	// Omitted inputs at the end count here: they too are carried values.
+	l := &loop{carried: max(len(n.GetInput())-2, 0)}
+	for len(st.Inputs) < 2+l.carried {
+		st.Inputs = append(st.Inputs, -1)
+	}
+	for i, slot := range st.Inputs[2:] {
+		if slot < 0 {
+			return nil, fmt.Errorf("input %d is missing", 2+i)
+		}
+	}
+	l.limited, l.stops = st.Inputs[0] >= 0, st.Inputs[1] >= 0
+	l.scanned = len(n.GetOutput()) - l.carried
+	if l.scanned < 0 {
+		return nil, fmt.Errorf("the node has %d outputs, want at least the %d values that it carries from iteration to iteration", len(n.GetOutput()), l.carried)
+	}
+	if len(n.GetOutput()) == 0 {
+		return nil, errors.New("the node has no output")
+	}
+	var err error
+	if l.body, err = s.subgraph(attrs, "body", 2+l.carried, 1+l.carried+l.scanned); err != nil {
+		return nil, err
+	}
+	body, _ := attrs["body"].(*onnxpb.GraphProto)
+	for i := range l.vector {
+		l.vector[i] = len(body.GetInput()[i].GetType().GetTensorType().GetShape().GetDim()) == 1
+	}
+	return l, nil
+}
+
+func (l *loop) graphs() []*Graph { return []*Graph{l.body} }
+
+// shape returns the shape of the number of the iteration, or of the condition.
+func (l *loop) shape(i int) []int {
+	if l.vector[i] {
+		return []int{1}
+	}
+	return nil
+}
+
+func (l *loop) infer(k *inference, in []*ops.Input) ([]*ops.Input, error) {
+	if l.limited {
+		if err := checkOne("the number of iterations", in[0], ops.Int64); err != nil {
+			return nil, err
+		}
+	}
+	if l.stops {
+		if err := checkOne("the condition", in[1], ops.Bool); err != nil {
+			return nil, err
+		}
+	}
+	args := append([]*ops.Input{
+		{Type: ops.Type{DType: ops.Int64, Shape: ops.Dims(l.shape(0)...)}},
+		{Type: ops.Type{DType: ops.Bool, Shape: ops.Dims(l.shape(1)...)}},
+	}, in[2:]...)
+	states, out, err := k.loopTypes(l.body, args, 2, 1, l.carried)
+	if err != nil {
+		return nil, fmt.Errorf("body: %w", err)
+	}
+	if err := checkOne("the condition that the body computes", out[0], ops.Bool); err != nil {
+		return nil, err
+	}
+	l.scans = append([]*ops.Input{}, out[1+l.carried:]...)
+	return append(states, stacked(l.scans, nil)...), nil
+}
+
+// stacked returns the types of values that are stacked along a new axis of unknown
+// size: axis 0 unless axes are given.
+func stacked(parts []*ops.Input, axes []int) []*ops.Input {
+	out := make([]*ops.Input, len(parts))
+	for i, p := range parts {
+		if p == nil {
+			continue
+		}
+		axis := 0
+		if axes != nil {
+			axis = normal(axes[i], len(p.Shape)+1)
+		}
+		if axis < 0 || axis > len(p.Shape) {
+			continue // a run reports the error
+		}
+		shape := append([]ops.Dim{}, p.Shape[:axis]...)
+		shape = append(append(shape, ops.Dim{Size: -1}), p.Shape[axis:]...)
+		out[i] = &ops.Input{Type: ops.Type{DType: p.DType, Shape: shape}}
+	}
+	return out
+}
+
+// normal returns an axis that counts from the start.
+func normal(axis, rank int) int {
+	if axis < 0 {
+		return axis + rank
+	}
+	return axis
+}
+
+func (l *loop) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
+	trips, cond := int64(math.MaxInt64), true
+	if l.limited {
+		m := in[0].Int64s()
+		if len(m) != 1 {
+			return nil, fmt.Errorf("%w: the number of iterations is %v, want one int64", ops.ErrShape, ops.TypeOf(in[0]))
+		}
+		trips = m[0]
+	}
+	if l.stops {
+		var err error
+		if cond, err = truth(in[1]); err != nil {
+			return nil, err
+		}
+	}
+	it := newIterations(c, l.body, in[2:2+l.carried], l.scanned)
+	captured := in[2+l.carried:]
+	for i := int64(0); i < trips && cond; i++ {
+		number, err := ops.NewTensor(l.shape(0), []int64{i})
+		if err != nil {
+			return nil, err
+		}
+		condition, err := ops.NewTensor(l.shape(1), []bool{cond})
+		if err != nil {
+			return nil, err
+		}
+		out, err := it.next([]*ops.Tensor{number, condition}, nil, captured, 1)
+		if err != nil {
+			return nil, fmt.Errorf("body, iteration %d: %w", i, err)
+		}
+		again, err := truth(out[0])
+		if err != nil {
+			return nil, fmt.Errorf("body, iteration %d: %w", i, err)
+		}
+		// Without a condition at the start, the specification ignores the others.
+		cond = again || !l.stops
+	}
+	out := slices.Clip(it.states)
+	for i := range l.scanned {
+		t, err := it.stack(i, 0, false, l.scans[i])
+		if err != nil {
+			return nil, fmt.Errorf("output %d: %w", l.carried+i, err)
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+// iterations runs a body again and again.
+type iterations struct {
+	c      *caller
+	body   *Frame
+	seed   uint64
+	seeds  []uint64
+	count  uint64
+	states []*ops.Tensor   // that the next iteration gets
+	scans  [][]*ops.Tensor // of every iteration, by output
+	held   int64           // bytes of the states, once computed, and of the scans
+	kept   int64           // of these the scans
+}
+
+func newIterations(c *caller, body *Graph, states []*ops.Tensor, scanned int) *iterations {
+	it := &iterations{c: c, body: c.frame(body), states: append([]*ops.Tensor{}, states...), scans: make([][]*ops.Tensor, scanned)}
+	it.seed, it.seeds = it.body.Options.Seed, it.body.Options.Seeds
+	return it
+}
+
+// tensorBytes is roughly the memory of a tensor apart from its elements, so that many
+// small tensors count.
+const tensorBytes = 128
+
+// next runs an iteration and returns the body's outputs. before, states, after and
+// captured are the body's inputs; its states come after skip other outputs.
+func (it *iterations) next(before, after, captured []*ops.Tensor, skip int) ([]*ops.Tensor, error) {
+	if err := it.c.ctx.Err(); err != nil {
+		return nil, err // also when the body has no node
+	}
+	args := make([]*ops.Tensor, 0, len(before)+len(it.states)+len(after)+len(captured))
+	args = append(append(append(append(args, before...), it.states...), after...), captured...)
+	// Each iteration draws other random numbers.
+	it.body.Options.Seed = rand.NewPCG(it.seed, it.count).Uint64()
+	it.body.Options.Seeds = make([]uint64, len(it.seeds))
+	for i, seed := range it.seeds {
+		it.body.Options.Seeds[i] = rand.NewPCG(seed, it.count).Uint64()
+	}
+	it.count++
+	base := it.c.base + it.held
+	for _, t := range after {
+		base += size(t)
+	}
+	out, err := it.body.run(it.c.ctx, args, base)
+	if err != nil {
+		return nil, err
+	}
+	states := out[skip : skip+len(it.states)]
+	it.held = it.kept
+	for i, t := range states {
+		if t.DType() != it.states[i].DType() {
+			return nil, fmt.Errorf("%w: value %d enters an iteration as %v and leaves it as %v", ops.ErrDType, i, it.states[i].DType(), t.DType())
+		}
+		it.held += size(t)
+	}
+	copy(it.states, states)
+	for i, t := range out[skip+len(states):] {
+		if n := len(it.scans[i]); n > 0 {
+			if was, is := ops.TypeOf(it.scans[i][0]), ops.TypeOf(t); !sameSizes(&ops.Input{Type: was}, &ops.Input{Type: is}) {
+				return nil, fmt.Errorf("%w: output %d is %v, and was %v in the iteration before", ops.ErrShape, skip+len(states)+i, is, was)
+			}
+		}
+		it.scans[i] = append(it.scans[i], t)
+		it.kept += size(t) + tensorBytes
+		it.held += size(t) + tensorBytes
+	}
+	return out, it.c.fits(it.held)
+}
+
+// stack joins the values that the iterations have computed along a new axis. t is
+// their type, for a loop without any iteration.
+func (it *iterations) stack(i, axis int, reverse bool, t *ops.Input) (*ops.Tensor, error) {
+	parts := it.scans[i]
+	if len(parts) > 0 {
+		t = &ops.Input{Type: ops.TypeOf(parts[0])}
+	}
+	if t == nil {
+		return nil, fmt.Errorf("%w: without any iteration the type of the output is unknown", ops.ErrShape)
+	}
+	shape := make([]int, 0, len(t.Shape)+1)
+	for _, d := range t.Shape {
+		shape = append(shape, max(d.Size, 0))
+	}
+	axis = normal(axis, len(shape)+1)
+	if axis < 0 || axis > len(shape) {
+		return nil, fmt.Errorf("%w: %v cannot be stacked along axis %d", ops.ErrShape, t.Type, axis)
+	}
+	shape = append(shape[:axis], append([]int{len(parts)}, shape[axis:]...)...)
+	elements, err := ops.Len(shape)
+	if err != nil {
+		return nil, err
+	}
+	bytes := int64(elements) * int64(t.DType.Size())
+	if err := it.c.fits(it.held + bytes); err != nil {
+		return nil, err
+	}
+	it.held += bytes
+	out, err := ops.Zeros(t.DType, shape)
+	if err != nil {
+		return nil, err
+	}
+	for j, p := range parts {
+		if reverse {
+			j = len(parts) - 1 - j
+		}
+		if err := out.Put(axis, j, p); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

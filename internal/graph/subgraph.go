@@ -1,0 +1,119 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// control is an operator with subgraphs. Its inputs are those of the node, followed by
+// the values of the enclosing graph that each subgraph uses.
+type control interface {
+	graphs() []*Graph
+
+	// infer returns the types of the outputs, nil for an unknown type.
+	infer(k *inference, in []*ops.Input) ([]*ops.Input, error)
+
+	run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error)
+}
+
+type newControl func(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, opset int) (control, error)
+
+// controlOf returns the constructor of an operator with subgraphs, nil for other
+// operators.
+func controlOf(domain, name string) newControl {
+	switch {
+	case domain != "":
+	case name == "If":
+		return newIf
+	case name == "Loop":
+		return newLoop
+	case name == "Scan":
+		return newScan
+	}
+	return nil
+}
+
+func (s *scope) bindControl(st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, opset int, f newControl) error {
+	var err error
+	if st.control, err = f(s, st, n, attrs, opset); err != nil {
+		return err
+	}
+	for _, g := range st.control.graphs() {
+		st.Inputs = append(st.Inputs, g.captured...)
+	}
+	return nil
+}
+
+// subgraph reads the graph of an attribute.
+func (s *scope) subgraph(attrs ops.Attributes, name string, inputs, outputs int) (*Graph, error) {
+	pb, ok := attrs[name].(*onnxpb.GraphProto)
+	if !ok {
+		return nil, fmt.Errorf("%w: the node has no graph %s", ops.ErrAttribute, name)
+	}
+	if s.depth >= maxSubgraphs {
+		return nil, fmt.Errorf("subgraphs are nested more than %d deep", maxSubgraphs)
+	}
+	if len(pb.GetInput()) != inputs || len(pb.GetOutput()) != outputs {
+		return nil, fmt.Errorf("%s has %d inputs and %d outputs, the node needs %d and %d",
+			name, len(pb.GetInput()), len(pb.GetOutput()), inputs, outputs)
+	}
+	if err := s.k.grow(inputs + outputs); err != nil {
+		return nil, err
+	}
+	sub := &scope{
+		k: s.k, g: newGraph(), slots: map[string]int{}, outer: s,
+		opsets: s.opsets, call: s.call, prefix: s.prefix, depth: s.depth + 1,
+	}
+	if err := sub.read(pb); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return sub.g, nil
+}
+
+func (s *scope) read(pb *onnxpb.GraphProto) error {
+	for _, in := range pb.GetInput() {
+		dtype, err := dtypeOf(in)
+		if err != nil {
+			return fmt.Errorf("input %q: %w", in.GetName(), err)
+		}
+		slot, err := s.define(in.GetName())
+		if err != nil {
+			return fmt.Errorf("inputs: %w", err)
+		}
+		s.g.Inputs = append(s.g.Inputs, slot)
+		s.g.inputTypes = append(s.g.inputTypes, dtype)
+	}
+	for _, out := range pb.GetOutput() {
+		dtype, err := dtypeOf(out)
+		if err != nil {
+			return fmt.Errorf("output %q: %w", out.GetName(), err)
+		}
+		s.g.outputTypes = append(s.g.outputTypes, dtype)
+	}
+	for _, f := range []func(*onnxpb.GraphProto) error{s.readInitializers, s.readNodes, s.readOutputs} {
+		if err := f(pb); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// caller is the run that a control is part of.
+type caller struct {
+	ctx  context.Context
+	f    *Frame
+	base int64 // bytes of the values in use outside
+}
+
+// frame returns a frame for a subgraph.
+func (c *caller) frame(g *Graph) *Frame {
+	f := &Frame{p: c.f.p, g: g, Options: c.f.Options, changedOps: c.f.changedOps}
+	f.Options.Observe, f.Options.Watch = nil, nil
+	return f
+}
+
+// fits returns an error if the given number of bytes more exceeds the limit.
+func (c *caller) fits(more int64) error { return c.f.p.fits(c.base + more) }

@@ -1,0 +1,124 @@
+package graph
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
+)
+
+// Snapshot is h of one SbS layer after some of its spikes.
+type Snapshot struct {
+	Layer  string      // the name of the node, such as "L0/SbS"
+	Spikes int         // the number of spikes so far
+	H      *ops.Tensor // float32 (batch, neurons, height, width)
+	Drawn  *ops.Tensor // int64 (batch, Spikes, height, width), rows of W; nil unless asked for
+}
+
+// Watcher asks for snapshots of SbS layers while a model runs.
+type Watcher struct {
+	// Layers names the layers to watch, as "L0" or "L0/SbS"; nil means all SbS
+	// layers.
+	Layers []string
+
+	// After lists the numbers of spikes after which to take a snapshot, in any order.
+	// Numbers above the layer's number of spikes are ignored.
+	After []int
+
+	// Spikes asks for the spikes as well.
+	Spikes bool
+
+	// Snapshot gets the snapshots: layer by layer in the order of execution, and by
+	// the number of spikes within a layer, from the goroutine that called Run. It may
+	// keep and modify the tensors. If it returns false, the run ends with ErrStopped.
+	Snapshot func(Snapshot) bool
+}
+
+// checkWatch refuses a watcher that would never be called.
+func (p *Program) checkWatch(w *Watcher) error {
+	if w == nil {
+		return nil
+	}
+	if w.Snapshot == nil || len(w.After) == 0 {
+		return fmt.Errorf("%w: a Watcher needs numbers of spikes (After) and a function (Snapshot)", ErrOption)
+	}
+	for _, n := range w.After {
+		if n < 1 {
+			return fmt.Errorf("%w: a layer cannot be watched after %d spikes: want at least 1", ErrOption, n)
+		}
+	}
+	var names []string
+	for i := range p.Main.Steps {
+		if s := &p.Main.Steps[i]; s.Operator == SbSOperator {
+			names = append(names, s.Name)
+		}
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("%w: the model has no SbS operator to watch", ErrOption)
+	}
+	for _, layer := range w.Layers {
+		if !slices.ContainsFunc(names, func(node string) bool { return MatchLayer(layer, node) }) {
+			return fmt.Errorf("%w: there is no SbS layer %q to watch; the SbS layers are %s", ErrOption, layer, strings.Join(names, ", "))
+		}
+	}
+	return nil
+}
+
+// watch takes the snapshots of a step that has run. It runs the first spikes again, so
+// that watching cannot change the result.
+func (f *Frame) watch(s *Step, op ops.Op, w *work) error {
+	o := f.Options.Watch
+	if o.Layers != nil && !slices.ContainsFunc(o.Layers, func(layer string) bool { return MatchLayer(layer, s.Name) }) {
+		return nil
+	}
+	params, ok := sbs.OpParams(op)
+	if !ok {
+		return fmt.Errorf("%w: the operator was replaced (see WithOperators) and cannot be watched", ErrOption)
+	}
+	after := slices.Sorted(slices.Values(o.After))
+	ctx := ops.Context{ // without the temporary memory of the run itself
+		Context: w.ctx.Context, Pool: w.ctx.Pool, Spikes: w.ctx.Spikes, Uniforms: w.ctx.Uniforms,
+		Seed: w.ctx.Seed, FirstImage: w.ctx.FirstImage, Seeds: w.ctx.Seeds, Images: w.ctx.Images,
+	}
+	for _, n := range slices.Compact(after) {
+		if n > params.Spikes {
+			break
+		}
+		snapshot, err := f.snapshot(s, op, w, &ctx, n)
+		if err != nil {
+			return err
+		}
+		if !o.Snapshot(snapshot) {
+			return ErrStopped
+		}
+	}
+	return nil
+}
+
+func (f *Frame) snapshot(s *Step, op ops.Op, w *work, ctx *ops.Context, n int) (Snapshot, error) {
+	snapshot := Snapshot{Layer: s.Name, Spikes: n}
+	out := ops.TypeOf(w.out[0])
+	bytes := Bytes(out)
+	if f.Options.Watch.Spikes {
+		shape, _ := out.Sizes()
+		bytes += 8 * int64(n) * int64(shape[0]) * int64(shape[2]) * int64(shape[3])
+	}
+	if err := f.p.fits(f.budget.base + f.budget.used + bytes); err != nil {
+		return snapshot, err
+	}
+	first, err := sbs.Prefix(op, n)
+	if err != nil {
+		return snapshot, err
+	}
+	h, err := ops.Run(first, ctx, w.in)
+	if err != nil {
+		return snapshot, err
+	}
+	snapshot.H = h[0]
+	if f.Options.Watch.Spikes {
+		snapshot.Drawn, err = sbs.Spikes(ctx, op, w.in, n)
+	}
+	return snapshot, err
+}

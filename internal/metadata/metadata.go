@@ -1,0 +1,14 @@
+// Package metadata names the metadata properties of the ONNX files that package
+// convert writes.
+package metadata
+
+// Keys of a model's metadata properties.
+const (
+	Name     = "ai.sbs.name"     // the network's name
+	Dialect  = "ai.sbs.dialect"  // the dialect of PyTorch-SbS, 1 or 2, that the network was trained in
+	Step     = "ai.sbs.step"     // the training step of the weights
+	Classes  = "ai.sbs.classes"  // the names of the classes: a JSON list
+	Sources  = "ai.sbs.sources"  // the files that the arrays were read from: JSON
+	Local    = "ai.sbs.local"    // the numbers of the layers that learn locally: a JSON list
+	Training = "ai.sbs.training" // the training configuration: JSON
+)

@@ -1,0 +1,152 @@
+package sbs_test
+
+import (
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
+)
+
+// referenceOutput computes the operator in float64, in the plainest
+// way, for given spikes, int64 (B, S, OH, OW). It checks nothing: the operator
+// must accept the inputs. epsilonXY may be nil. It is slow and serves as the
+// oracle of the tests.
+func referenceOutput(p sbs.Params, x, w, epsilonXY, spikes *ops.Tensor) []float64 {
+	ref := reference{p: p, x: x, w: w, xs: x.Shape(), ss: spikes.Shape(), neurons: w.Shape()[1]}
+	batch, oh, ow := ref.ss[0], ref.ss[2], ref.ss[3]
+	out := make([]float64, batch*ref.neurons*oh*ow)
+	for b := range batch {
+		h := make([][][]float64, oh) // oh, ow, n
+		for oy := range oh {
+			h[oy] = make([][]float64, ow)
+			for ox := range ow {
+				h[oy][ox] = ref.position(b, oy, ox, epsilonXY, spikes.Int64s())
+			}
+		}
+		alpha := ref.alpha(b, h)
+		for n := range ref.neurons {
+			for oy := range oh {
+				for ox := range ow {
+					out[((b*ref.neurons+n)*oh+oy)*ow+ox] = h[oy][ox][n] * alpha[oy][ox]
+				}
+			}
+		}
+	}
+	return out
+}
+
+type reference struct {
+	p       sbs.Params
+	x, w    *ops.Tensor
+	xs, ss  []int // shapes of x and of the spikes
+	neurons int
+}
+
+// input returns the index in x of what output position (oy, ox) of image b sees
+// at row k of W; false for padding.
+func (r reference) input(b, oy, ox, k int) (int, bool) {
+	places := r.p.Kernel[0] * r.p.Kernel[1]
+	c, i, j := k/places, k%places/r.p.Kernel[1], k%r.p.Kernel[1]
+	y := oy*r.p.Strides[0] + i*r.p.Dilations[0] - r.p.Pads[0]
+	x := ox*r.p.Strides[1] + j*r.p.Dilations[1] - r.p.Pads[1]
+	return ((b*r.xs[1]+c)*r.xs[2]+y)*r.xs[3] + x, y >= 0 && y < r.xs[2] && x >= 0 && x < r.xs[3]
+}
+
+func (r reference) weight(k, n int) float64 { return float64(r.w.Float32s()[k*r.neurons+n]) }
+
+func (r reference) position(b, oy, ox int, epsilonXY *ops.Tensor, spikes []int64) []float64 {
+	h := make([]float64, r.neurons)
+	for n := range h {
+		h[n] = 1 / float64(r.neurons)
+	}
+	var total float64
+	for k := range r.w.Shape()[0] {
+		if i, ok := r.input(b, oy, ox, k); ok {
+			total += float64(r.x.Float32s()[i])
+		}
+	}
+	if total == 0 {
+		return h
+	}
+	places := r.p.Kernel[0] * r.p.Kernel[1]
+	for t := range r.p.Spikes {
+		k := int(spikes[((b*r.ss[1]+t)*r.ss[2]+oy)*r.ss[3]+ox])
+		e := float64(r.p.Epsilon0) * float64(r.p.EpsilonT[t])
+		if epsilonXY != nil {
+			at := oy*r.ss[3] + ox
+			if len(epsilonXY.Shape()) == 4 {
+				at = at*places + k%places
+			}
+			e *= float64(epsilonXY.Float32s()[at])
+		}
+		var q float64
+		for n := range h {
+			q += h[n] * r.weight(k, n)
+		}
+		if q <= 1e-10 {
+			continue
+		}
+		f := max(float64(r.p.Forgetting), 0)
+		for n := range h {
+			h[n] = (h[n] + e*h[n]*r.weight(k, n)/q + e*f/float64(r.neurons)) / (1 + e*(1+f))
+		}
+	}
+	return h
+}
+
+// alpha returns the factor of each output position of image b: 1 without
+// alpha_iterations.
+func (r reference) alpha(b int, h [][][]float64) [][]float64 {
+	oh, ow := len(h), len(h[0])
+	alpha := make([][]float64, oh)
+	for oy := range alpha {
+		alpha[oy] = make([]float64, ow)
+		for ox := range alpha[oy] {
+			alpha[oy][ox] = 1
+			if r.p.AlphaIterations > 0 {
+				alpha[oy][ox] = 1 / float64(oh*ow)
+			}
+		}
+	}
+	places := r.p.Kernel[0] * r.p.Kernel[1]
+	plane := r.xs[2] * r.xs[3]
+	for range r.p.AlphaIterations {
+		z := make([]float64, plane)
+		for k := range r.w.Shape()[0] {
+			a := make([][]float64, oh)
+			var sum float64
+			for oy := range a {
+				a[oy] = make([]float64, ow)
+				for ox := range a[oy] {
+					for n, v := range h[oy][ox] {
+						a[oy][ox] += alpha[oy][ox] * v * r.weight(k, n)
+					}
+					sum += a[oy][ox]
+				}
+			}
+			for oy := range a {
+				for ox := range a[oy] {
+					if i, ok := r.input(b, oy, ox, k); ok && sum > 0 {
+						z[i%plane] += a[oy][ox] / sum * float64(r.x.Float32s()[i])
+					}
+				}
+			}
+		}
+		var sum float64
+		for oy := range alpha {
+			for ox := range alpha[oy] {
+				alpha[oy][ox] = 1e-20
+				for k := range places {
+					if i, ok := r.input(b, oy, ox, k); ok {
+						alpha[oy][ox] += z[i%plane]
+					}
+				}
+				sum += alpha[oy][ox]
+			}
+		}
+		for oy := range alpha {
+			for ox := range alpha[oy] {
+				alpha[oy][ox] /= sum
+			}
+		}
+	}
+	return alpha
+}

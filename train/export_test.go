@@ -1,0 +1,12 @@
+package train
+
+// GradientScales returns the scales of the SbS layers.
+func (t *Trainer) GradientScales() []float32 {
+	var scales []float32
+	for i, l := range t.layers {
+		if l.sbs {
+			scales = append(scales, t.state.Scales[i])
+		}
+	}
+	return scales
+}

@@ -1,0 +1,186 @@
+package train_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/importers/pytorch"
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/opstest"
+	"github.com/spike-by-spike/sbs/runtime"
+	"github.com/spike-by-spike/sbs/train"
+)
+
+// replay is a recording of whole updates of the original.
+type replay struct {
+	dir      string
+	config   train.Config
+	expected []struct {
+		Losses      []float64 `json:"batch_losses"`
+		PerPattern  float64   `json:"loss_per_pattern"`
+		Performance float64
+		RateW       *float64  `json:"lr_w_after"`
+		RateEps     *float64  `json:"lr_eps_xy_after"`
+		Scales      []float64 `json:"last_grad_scale"`
+	}
+	network *convert.Network
+}
+
+func loadReplay(t *testing.T, name string) *replay {
+	r := &replay{dir: opstest.Shared(t, name)}
+	image := convert.Size{Channels: 2, Height: 12, Width: 12} // before 2 pixels are cut off
+	if name == "train-dialect1" {
+		image.Channels = 1 // and before the on/off split
+	}
+	var err error
+	r.network, _, err = pytorch.Load(pytorch.Options{
+		Weights: r.dir, EpsilonXY: r.dir, Step: 0, NoPreprocessing: true, Input: image,
+	})
+	require.NoError(t, err)
+	var c struct {
+		Structure struct {
+			Trainable []bool `json:"eps_xy_trainable"`
+			Mean      []bool `json:"eps_xy_mean"`
+		} `json:"network_structure"`
+		Learning struct {
+			Mode       int     `json:"loss_mode"`
+			MSE        float64 `json:"loss_coeffs_mse"`
+			KL         float64 `json:"loss_coeffs_kldiv"`
+			RateW      float64 `json:"learning_rate_gamma_w"`
+			RateEps    float64 `json:"learning_rate_gamma_eps_xy"`
+			ThreshW    float64 `json:"learning_rate_threshold_w"`
+			ThreshEps  float64 `json:"learning_rate_threshold_eps_xy"`
+			Batches    int     `json:"number_of_batches_for_one_update"`
+			Schedule   string  `json:"lr_schedule_name"`
+			FactorW    float64 `json:"lr_scheduler_factor_w"`
+			PatienceW  int     `json:"lr_scheduler_patience_w"`
+			FactorEps  float64 `json:"lr_scheduler_factor_eps_xy"`
+			PatienceEp int     `json:"lr_scheduler_patience_eps_xy"`
+		} `json:"learning_parameters"`
+	}
+	readJSON(t, filepath.Join(r.dir, "config.json"), &c)
+	readJSON(t, filepath.Join(r.dir, "expected.json"), &r.expected)
+	l := c.Learning
+	r.config = train.Config{
+		Loss:  train.Loss{Kind: train.Mixture, MSE: l.MSE, KL: l.KL, Sum: r.network.Dialect == 2},
+		RateW: l.RateW, RateEpsilonXY: l.RateEps, ThresholdW: l.ThreshW, ThresholdEpsilonXY: l.ThreshEps, SubBatches: l.Batches,
+		ScheduleW:         train.Schedule{Kind: train.ScheduleKind(l.Schedule), Factor: l.FactorW, Patience: l.PatienceW},
+		ScheduleEpsilonXY: train.Schedule{Kind: train.ScheduleKind(l.Schedule), Factor: l.FactorEps, Patience: l.PatienceEp},
+		ScheduleByError:   r.network.Dialect == 1,
+	}
+	if l.Mode == 1 {
+		r.config.Loss.Kind = train.CrossEntropy
+	}
+	for i, mean := range c.Structure.Mean {
+		if mean {
+			r.config.MeanEpsilonXY = append(r.config.MeanEpsilonXY, "L"+strconv.Itoa(i))
+		}
+		if !c.Structure.Trainable[i] {
+			r.config.FreezeEpsilonXY = append(r.config.FreezeEpsilonXY, "L"+strconv.Itoa(i))
+		}
+	}
+	return r
+}
+
+func readJSON(t *testing.T, path string, v any) {
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(b, v))
+}
+
+func (r *replay) file(format string, args ...any) string {
+	return filepath.Join(r.dir, fmt.Sprintf(format, args...))
+}
+
+func (r *replay) batch(t *testing.T, step, i int) train.Batch {
+	b := train.Batch{
+		Images:   opstest.Load(t, r.file("step%d_batch%d_input.npy", step, i)),
+		Uniforms: map[string]*runtime.Tensor{},
+	}
+	for _, v := range opstest.Load(t, r.file("step%d_batch%d_labels.npy", step, i)).Int64s() {
+		b.Labels = append(b.Labels, int(v))
+	}
+	for j, l := range r.network.Layers {
+		if _, ok := l.(*convert.SbS); ok {
+			b.Uniforms["L"+strconv.Itoa(j)+"/"+l.Kind()] = opstest.Load(t, r.file("step%d_batch%d_uniforms_L%d.npy", step, i, j))
+		}
+	}
+	return b
+}
+
+// TestConformanceTraining repeats recorded updates of the original, given its
+// batches and uniforms, and compares losses, learning rates, weights and
+// epsilon_xy after each of them.
+func TestConformanceTraining(t *testing.T) {
+	for _, name := range []string{"train-dialect1", "train-dialect2-cross-entropy", "train-dialect2-mixed-loss"} {
+		t.Run(name, func(t *testing.T) {
+			r := loadReplay(t, name)
+			trainer := newTrainer(t, r.network, r.config)
+			for step, want := range r.expected {
+				var update *train.Update
+				for i, loss := range want.Losses {
+					require.Nil(t, update)
+					got, err := trainer.Step(t.Context(), r.batch(t, step, i))
+					require.NoError(t, err)
+					require.InEpsilon(t, loss, got.Loss, 1e-5, "step %d, batch %d", step, i)
+					update = got.Update
+				}
+				require.NotNil(t, update)
+				require.Equal(t, step, update.Number)
+				require.InEpsilon(t, want.PerPattern, update.PlateauLoss, 1e-5)
+				require.InDelta(t, want.Performance, 100*float64(update.Correct)/float64(update.Images), 1e-9)
+				if want.RateW != nil {
+					require.InDelta(t, *want.RateW, update.RateW, 1e-12)
+					require.InDelta(t, *want.RateEps, update.RateEpsilonXY, 1e-12)
+				}
+				for i, scale := range want.Scales {
+					require.InEpsilon(t, scale, trainer.GradientScales()[i], 1e-5)
+				}
+				r.compare(t, trainer, step+1)
+			}
+		})
+	}
+}
+
+// compare compares with the files that the original wrote after a number of
+// updates.
+func (r *replay) compare(t *testing.T, trainer *train.Trainer, step int) {
+	data, err := trainer.Bytes()
+	require.NoError(t, err)
+	n, err := convert.FromONNX(data)
+	require.NoError(t, err)
+	compared := 0
+	for i, l := range n.Layers {
+		s, ok := l.(*convert.SbS)
+		if !ok {
+			continue
+		}
+		for kind, got := range map[string]*ops.Tensor{"Weight": s.Weights, "EpsXY": s.EpsilonXY} {
+			path := r.file("%s_L%d_S%d.npy", kind, i, step)
+			if _, err := os.Stat(path); err != nil {
+				continue
+			}
+			want := opstest.Load(t, path)
+			require.Equal(t, want.Shape(), got.Shape())
+			var worst float64
+			for j, w := range want.Float32s() {
+				// Columns sum to 1: what is below its rounding says nothing.
+				const rounding = 0x1p-24
+				off := math.Abs(float64(got.Float32s()[j]) - float64(w))
+				worst = max(worst, (off-rounding)/math.Abs(float64(w)))
+			}
+			require.LessOrEqual(t, worst, 1e-4, "%s of layer %d after update %d", kind, i, step)
+			t.Logf("%s of layer %d after update %d: largest relative difference %.2g", kind, i, step, worst)
+			compared++
+		}
+	}
+	require.GreaterOrEqual(t, compared, 2)
+}

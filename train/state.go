@@ -1,0 +1,170 @@
+package train
+
+import (
+	"bytes"
+	"encoding/gob"
+	"fmt"
+
+	"github.com/spike-by-spike/sbs/internal/atomicfile"
+	"github.com/spike-by-spike/sbs/internal/onnx"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// trainerState is what training keeps between calls of Step, apart from the weights and
+// their moments. The fields are exported for gob.
+type trainerState struct {
+	Images     uint64 // seen so far: the number of the next image
+	Updates    int    // made so far
+	SubBatches int    // of the update in progress
+
+	UpdateLoss, UpdateLossSum   float64 // sums over the sub-batches and over the images
+	UpdateImages, UpdateCorrect int
+
+	EpochLoss                 float64 // with ScheduleByEpoch: over its updates so far
+	EpochImages, EpochCorrect int
+
+	Rates         [2]rate   // of weights and epsilon_xy
+	Scales        []float32 // of the gradients that come to each step; -1 means not measured
+	Contributions []int64   // to the gradient of each step's weights
+}
+
+// Position is how far training has come.
+type Position struct {
+	Images     uint64 // seen so far
+	Updates    int    // made so far
+	SubBatches int    // of the update in progress
+}
+
+// Position returns how far training has come. After Restore it tells which batches come
+// next.
+func (t *Trainer) Position() Position {
+	if t == nil {
+		return Position{}
+	}
+	return Position{t.state.Images, t.state.Updates, t.state.SubBatches}
+}
+
+// savedTrainer is the encoded form of a Trainer.
+type savedTrainer struct {
+	State  trainerState
+	Params []savedParam
+}
+
+type savedParam struct {
+	Name       string
+	Value, Sum []float32
+	Moments    moments
+}
+
+// State returns everything that Restore needs to resume training with the same bits as
+// without the interruption: weights, the moments of the optimizer, the learning rates,
+// the gradients of an unfinished update, and which random numbers come next.
+func (t *Trainer) State() ([]byte, error) {
+	if !t.made() {
+		return nil, errNoTrainer
+	}
+	s := savedTrainer{State: t.state}
+	for _, p := range t.params {
+		s.Params = append(s.Params, savedParam{p.name, p.value.Float32s(), p.sum, p.moments})
+	}
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(s); err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// Restore resumes from what State returned, in a Trainer of the same model and Config.
+// After an error the Trainer is as before.
+func (t *Trainer) Restore(state []byte) error {
+	if !t.made() {
+		return errNoTrainer
+	}
+	var s savedTrainer
+	if err := gob.NewDecoder(bytes.NewReader(state)).Decode(&s); err != nil {
+		return fmt.Errorf("train: %w: the state cannot be read: %w", ErrTrain, err)
+	}
+	if err := t.checkSaved(&s); err != nil {
+		return fmt.Errorf("train: %w: %w", ErrTrain, err)
+	}
+	t.state = s.State
+	for i, p := range t.params {
+		copy(p.value.Float32s(), s.Params[i].Value)
+		copy(p.sum, s.Params[i].Sum)
+		p.moments = s.Params[i].Moments
+	}
+	return nil
+}
+
+func (t *Trainer) checkSaved(s *savedTrainer) error {
+	if n := len(t.program.Main.Steps); len(s.Params) != len(t.params) || len(s.State.Scales) != n || len(s.State.Contributions) != n {
+		return fmt.Errorf("the state belongs to another model or Config: it has %d trained tensors in %d nodes, the model has %d in %d",
+			len(s.Params), len(s.State.Scales), len(t.params), n)
+	}
+	if st := s.State; st.Updates < 0 || st.SubBatches < 0 || st.SubBatches >= t.config.SubBatches || st.UpdateImages < 0 {
+		return fmt.Errorf("the state is at update %d, sub-batch %d of %d", st.Updates, st.SubBatches, t.config.SubBatches)
+	}
+	for i, p := range t.params {
+		q := s.Params[i]
+		moments := 0
+		if q.Moments.First != nil {
+			moments = len(p.sum)
+		}
+		if q.Name != p.name || len(q.Value) != len(p.sum) || len(q.Sum) != len(p.sum) ||
+			len(q.Moments.First) != moments || len(q.Moments.Second) != moments || q.Moments.Steps < 0 {
+			return fmt.Errorf("the state belongs to another model or Config: it has %q with %d elements, the model has %q with %d",
+				q.Name, len(q.Value), p.name, len(p.sum))
+		}
+	}
+	return nil
+}
+
+// Bytes returns the ONNX file of the model with its present weights and epsilon_xy, and
+// with the dynamics of the Config.
+func (t *Trainer) Bytes() ([]byte, error) {
+	if !t.made() {
+		return nil, errNoTrainer
+	}
+	pb, err := onnx.Unmarshal(t.source)
+	if err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	trained := map[string]*param{}
+	for _, p := range t.params {
+		trained[p.name] = p
+	}
+	list := pb.GetGraph().GetInitializer()
+	for i, old := range list {
+		if p := trained[old.GetName()]; p != nil {
+			list[i] = onnx.Float32Tensor(p.name, p.value.Shape(), p.value.Float32s())
+			list[i].DocString = old.GetDocString()
+		}
+	}
+	data, err := onnx.Marshal(pb)
+	if err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	return data, nil
+}
+
+// Save writes the file of Bytes. It replaces an existing file, atomically.
+func (t *Trainer) Save(path string) error {
+	data, err := t.Bytes()
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.Write(path, data); err != nil {
+		return fmt.Errorf("train: %w", err)
+	}
+	return nil
+}
+
+// Model returns a model with the present weights and epsilon_xy. Later steps do not
+// change it.
+func (t *Trainer) Model(opts ...runtime.Option) (*runtime.Model, error) {
+	data, err := t.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	return runtime.New(data, opts...)
+}

@@ -1,0 +1,319 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/internal/graph"
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// frame holds the values and gradients of one sub-batch. They stay for the
+// next one of the same shape.
+type frame struct {
+	images []int         // their shape
+	values []*ops.Tensor // by slot
+	grads  []*ops.Tensor // by slot, nil where none is needed
+	ctx    []ops.Context // by step
+	back   []ops.Context // the same for gradients
+	target *ops.Tensor
+	scales []float32 // by step, as measured
+}
+
+// Step learns from one sub-batch. After an error, which may be that of ctx, it
+// is as if it had not been called.
+func (t *Trainer) Step(ctx context.Context, b Batch) (Result, error) {
+	if !t.made() {
+		return Result{}, errNoTrainer
+	}
+	r, err := t.step(ctx, b)
+	if err != nil {
+		return Result{}, fmt.Errorf("train: %w", err)
+	}
+	return r, nil
+}
+
+func (t *Trainer) step(ctx context.Context, b Batch) (Result, error) {
+	p := t.program
+	inputs := map[string]*ops.Tensor{p.Inputs[0].Name: b.Images}
+	if ctx == nil {
+		return Result{}, errors.New("the context is nil")
+	}
+	if err := p.CheckInputs(inputs); err != nil {
+		return Result{}, err
+	}
+	if err := p.CheckInjected(b.Spikes, b.Uniforms); err != nil {
+		return Result{}, err
+	}
+	if err := t.arrange(b.Images); err != nil {
+		return Result{}, err
+	}
+	if err := t.forward(ctx, b); err != nil {
+		return Result{}, err
+	}
+	r := Result{Images: b.Images.Shape()[0]}
+	var err error
+	if r.Correct, err = t.setTarget(ctx, b); err != nil {
+		return Result{}, err
+	}
+	out := t.frame.values[t.output]
+	classes := out.Shape()[1]
+	r.Loss = t.config.Loss.of(t.frame.grads[t.output].Float32s(), out.Float32s(), t.frame.target.Float32s(), classes, out.Len()/max(1, r.Images*classes))
+	if math.IsNaN(r.Loss) || math.IsInf(r.Loss, 0) {
+		return Result{}, fmt.Errorf("%w: the loss is %v", ErrTrain, r.Loss)
+	}
+	r.LossPerImage = t.config.Loss.perImage(r.Loss, r.Images)
+	if err := t.backward(ctx); err != nil {
+		return Result{}, err
+	}
+	t.collect(&r)
+	return r, nil
+}
+
+// arrange provides the values and gradients for a batch of these images.
+func (t *Trainer) arrange(images *ops.Tensor) error {
+	p, f := t.program, &t.frame
+	if images.Shape()[0] == 0 {
+		return fmt.Errorf("%w: a batch without images", runtime.ErrInput)
+	}
+	if !slices.Equal(f.images, images.Shape()) {
+		*f = frame{
+			values: make([]*ops.Tensor, len(p.Main.Names)), grads: make([]*ops.Tensor, len(p.Main.Names)),
+			ctx: make([]ops.Context, len(p.Main.Steps)), back: make([]ops.Context, len(p.Main.Steps)),
+		}
+		types := make([]*ops.Input, len(p.Main.Names))
+		for slot, c := range p.Main.Consts {
+			f.values[slot] = c
+			types[slot] = &ops.Input{Type: ops.TypeOf(c), Const: c}
+		}
+		types[p.InputSlot(p.Inputs[0].Name)] = &ops.Input{Type: ops.TypeOf(images)}
+		live := int64(0)
+		for i := range p.Main.Steps {
+			if err := t.allocate(i, types, &live); err != nil {
+				return &graph.NodeError{Node: p.Main.Steps[i].Name, Operator: p.Main.Steps[i].Operator, Err: err}
+			}
+		}
+		if f.values[t.output].Len() == 0 {
+			return fmt.Errorf("%w: the model's output is empty", ErrTrain)
+		}
+		var err error
+		if f.target, err = ops.Zeros(ops.Float32, f.values[t.output].Shape()); err != nil {
+			return err
+		}
+		f.images = slices.Clone(images.Shape())
+	}
+	for _, q := range t.params {
+		f.values[q.slot], f.grads[q.slot] = q.value, q.grad
+	}
+	f.scales = append(f.scales[:0], t.state.Scales...)
+	return nil
+}
+
+func (t *Trainer) allocate(i int, types []*ops.Input, live *int64) error {
+	f, s := &t.frame, &t.program.Main.Steps[i]
+	_, outputs, err := graph.InferStep(s, types)
+	if err != nil {
+		return err
+	}
+	if outputs == nil {
+		return fmt.Errorf("%w: the size of its output follows from values that are no constants", ErrTrain)
+	}
+	for j, slot := range s.Outputs {
+		types[slot] = &ops.Input{Type: outputs[j]}
+		*live += graph.Bytes(outputs[j])
+		if t.layers[i].active {
+			*live += graph.Bytes(outputs[j]) // of the gradient
+		}
+		if err := graph.WithinLimit(outputs[j], *live, t.program.MemoryLimit); err != nil {
+			return err
+		}
+		shape, _ := outputs[j].Sizes()
+		if f.values[slot], err = ops.Zeros(outputs[j].DType, shape); err != nil {
+			return err
+		}
+		if !t.layers[i].active {
+			continue
+		}
+		if f.grads[slot], err = ops.Zeros(ops.Float32, shape); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tensors returns what a step's slots hold.
+func tensors(slots []int, from []*ops.Tensor) []*ops.Tensor {
+	out := make([]*ops.Tensor, len(slots))
+	for i, slot := range slots {
+		if slot >= 0 {
+			out[i] = from[slot]
+		}
+	}
+	return out
+}
+
+func (t *Trainer) forward(ctx context.Context, b Batch) error {
+	p, f := t.program, &t.frame
+	f.values[p.InputSlot(p.Inputs[0].Name)] = b.Images
+	for i := range p.Main.Steps {
+		s := &p.Main.Steps[i]
+		c := &f.ctx[i]
+		c.Context, c.Pool = ctx, p.Pool
+		c.Seed, c.FirstImage = t.config.Seed, t.state.Images
+		c.Spikes, c.Uniforms = b.Spikes[s.Name], b.Uniforms[s.Name]
+		err := s.Op.Run(c, tensors(s.Inputs, f.values), tensors(s.Outputs, f.values))
+		if err = graph.StepError(ctx, s, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setTarget sets what the output should be, and returns for how many images its
+// largest entry is that of the label.
+func (t *Trainer) setTarget(ctx context.Context, b Batch) (correct int, err error) {
+	out, target := t.frame.values[t.output], t.frame.target
+	switch {
+	case b.Target != nil:
+		if err := ops.TypeOf(out).Check(b.Target); err != nil {
+			return 0, fmt.Errorf("%w: target: %w", runtime.ErrInput, err)
+		}
+		copy(target.Float32s(), b.Target.Float32s())
+		return 0, nil
+	case b.Labels == nil:
+		return 0, t.reconstructed(ctx)
+	case len(b.Labels) != out.Shape()[0]:
+		return 0, fmt.Errorf("%w: %d labels for %d images", runtime.ErrInput, len(b.Labels), out.Shape()[0])
+	}
+	classes := out.Shape()[1]
+	positions := out.Len() / len(b.Labels) / classes
+	clear(target.Float32s())
+	for i, label := range b.Labels {
+		if label < 0 || label >= classes {
+			return 0, fmt.Errorf("%w: label %d of image %d, want 0 to %d", runtime.ErrInput, label, i, classes-1)
+		}
+		h := out.Float32s()[i*classes*positions:][:classes*positions]
+		best, most := 0, math.Inf(-1)
+		for c := range classes {
+			var sum float64
+			for p, v := range h[c*positions:][:positions] {
+				sum += float64(v)
+				if c == label {
+					target.Float32s()[(i*classes+c)*positions+p] = 1
+				}
+			}
+			if sum > most {
+				best, most = c, sum
+			}
+		}
+		if best == label {
+			correct++
+		}
+	}
+	return correct, nil
+}
+
+// reconstructed makes the input distribution of the last SbS layer the target of
+// a model that ends with a reconstruction of it.
+func (t *Trainer) reconstructed(ctx context.Context) error {
+	p := t.program
+	end := len(p.Main.Steps) - 1
+	if _, kind := graph.LayerOf(p.Main.Steps[end].Name); kind == "" && end > 0 { // the node that shapes the output
+		end--
+	}
+	_, kind := graph.LayerOf(p.Main.Steps[end].Name)
+	for i := end; i >= 0 && kind == "Reconstruction"; i-- {
+		if t.layers[i].sbs {
+			in := t.frame.values[p.Main.Steps[i].Inputs[0]]
+			p, err := sbs.Distribution(&ops.Context{Context: ctx, Pool: p.Pool}, p.Main.Steps[i].Op, in)
+			if err != nil {
+				return err
+			}
+			if p.Len() != t.frame.target.Len() {
+				break
+			}
+			copy(t.frame.target.Float32s(), p.Float32s())
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: the batch has neither labels nor a target", runtime.ErrInput)
+}
+
+// backward finds the gradients of all params.
+func (t *Trainer) backward(ctx context.Context) error {
+	p, f := t.program, &t.frame
+	for slot, g := range f.grads {
+		if g != nil && slot != t.output {
+			clear(g.Float32s())
+		}
+	}
+	for i := len(p.Main.Steps) - 1; i >= 0; i-- {
+		s, l := &p.Main.Steps[i], &t.layers[i]
+		if !l.active {
+			continue
+		}
+		gradOut := tensors(s.Outputs, f.grads)
+		gradIn := tensors(s.Inputs, f.grads)
+		for j, want := range l.wants {
+			if !want {
+				gradIn[j] = nil
+			}
+		}
+		d := l.gradient
+		if l.sbs {
+			t.scale(i, gradOut[0].Float32s())
+			var err error
+			if d, err = t.ruled(i); err != nil {
+				return &graph.NodeError{Node: s.Name, Operator: s.Operator, Err: err}
+			}
+		}
+		c := &f.back[i]
+		c.Context, c.Pool = ctx, p.Pool
+		err := d.Backward(c, tensors(s.Inputs, f.values), tensors(s.Outputs, f.values), gradOut, gradIn)
+		if err = graph.StepError(ctx, s, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ruled returns the gradient of an SbS node.
+func (t *Trainer) ruled(i int) (ops.Differentiable, error) {
+	l := &t.layers[i]
+	rule := sbs.Rule{Dialect: sbs.Dialect(t.config.Dialect), Local: l.local}
+	if h := t.frame.values[t.program.Main.Steps[i].Outputs[0]]; l.local && l.last && h.Len() == t.frame.target.Len() {
+		var err error
+		if rule.Target, err = t.frame.target.Reshaped(h.Shape()); err != nil {
+			return nil, err
+		}
+	}
+	d, ok := sbs.WithRule(t.program.Main.Steps[i].Op, rule)
+	if !ok {
+		return nil, errors.New("the SbS operator was replaced (see Operators) and has no gradient")
+	}
+	return d, nil
+}
+
+// scale divides the gradient that comes to an SbS layer by its scale. That is the
+// largest absolute value so far, until the first sub-batch of the second update.
+func (t *Trainer) scale(i int, g []float32) {
+	if t.config.Dialect != 2 || t.config.NoGradientScale {
+		return
+	}
+	f := &t.frame
+	if t.state.Updates == 0 || t.state.Updates == 1 && t.state.SubBatches == 0 {
+		for _, v := range g {
+			f.scales[i] = max(f.scales[i], v, -v)
+		}
+	}
+	if f.scales[i] > 0 {
+		for j := range g {
+			g[j] /= f.scales[i]
+		}
+	}
+}

@@ -1,0 +1,354 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/internal/graph"
+	"github.com/spike-by-spike/sbs/internal/onnx"
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// ErrTrain is wrapped by errors about a model that cannot be trained as asked.
+var ErrTrain = errors.New("cannot train")
+
+// Batch is a sub-batch of images for one Step.
+type Batch struct {
+	// Images is the model's input.
+	Images *runtime.Tensor
+
+	// Labels holds the class of each image. Target, of the shape of the model's
+	// output, can be given instead: the output that is wanted. A model that ends with
+	// a reconstruction needs neither: its target is the input that it reconstructs.
+	Labels []int
+	Target *runtime.Tensor
+
+	// Spikes and Uniforms, by node, replace random numbers: see runtime.InjectSpikes
+	// and runtime.InjectUniforms.
+	Spikes, Uniforms map[string]*runtime.Tensor
+}
+
+// Result is the result of one Step.
+type Result struct {
+	Loss         float64 // the loss function over the sub-batch
+	LossPerImage float64 // the mean over its images
+
+	Images  int
+	Correct int     // images whose largest output is that of the label; 0 without Labels
+	Update  *Update // nil if the sub-batch did not complete an update
+}
+
+// Update is the result of one update of the weights, over all its sub-batches.
+type Update struct {
+	Number int // counts from 0
+
+	// LossPerImage is the mean loss per image.
+	LossPerImage float64
+
+	// PlateauLoss is the sum of the losses of the sub-batches, divided by the number
+	// of images. PyTorch-SbS lets the plateau schedules follow this number. If the loss
+	// is a mean over the images (CrossEntropy, or a Mixture without Sum), the number
+	// depends on the size of the sub-batches: use LossPerImage to compare updates.
+	PlateauLoss float64
+
+	Images, Correct      int
+	RateW, RateEpsilonXY float64 // for the next update
+}
+
+// Trainer trains a model. Use Open or New to make one. It is not safe for concurrent
+// use.
+type Trainer struct {
+	program *graph.Program
+	source  []byte // the file, with the dynamics of the Config
+	config  Config
+	output  int // the slot of the model's output
+
+	params []*param
+	bySlot map[int]*param
+	layers []layer // of each step
+	state  trainerState
+	frame  frame
+}
+
+// param is an initializer that is trained.
+type param struct {
+	slot      int
+	name      string
+	running   bool // a running mean, which has no gradient
+	epsilonXY bool
+	mean      bool
+	columns   int // of the weights of an SbS layer, 0 for others
+	channels  int // of its input
+	step      int // the node that it is an input of
+
+	value   *ops.Tensor
+	grad    *ops.Tensor // of one sub-batch
+	sum     []float32   // of an update
+	moments moments
+}
+
+// layer is what training does at a step.
+type layer struct {
+	sbs      bool
+	active   bool   // a gradient passes through it
+	wants    []bool // by input: the gradient is needed
+	local    bool
+	last     bool // the last SbS layer
+	gradient ops.Differentiable
+}
+
+// Open prepares the training of the model in a file. See New.
+func Open(path string, cfg Config) (*Trainer, error) {
+	pb, _, err := onnx.ReadFile(path)
+	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // not wrapped: it is about the file itself
+		return nil, fmt.Errorf("train: %w", e)
+	}
+	t, err := newTrainer(pb, err, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("train: %s: %w", path, err)
+	}
+	return t, nil
+}
+
+// New prepares the training of the model in the bytes of an ONNX file, which package
+// convert has written: it has one input, one output, and layers that are named by
+// their nodes. New keeps none of data.
+func New(data []byte, cfg Config) (*Trainer, error) {
+	pb, err := onnx.Unmarshal(data)
+	t, err := newTrainer(pb, err, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	return t, nil
+}
+
+// newTrainer makes a Trainer of a message, or of the error of reading it.
+func newTrainer(pb *onnxpb.ModelProto, err error, cfg Config) (*Trainer, error) {
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", runtime.ErrModel, err)
+	}
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTrain, err)
+	}
+	if err := graph.SetDynamics(pb, cfg.Dynamics, cfg.Layers); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTrain, err)
+	}
+	t := &Trainer{config: cfg, bySlot: map[int]*param{}}
+	if t.source, err = onnx.Marshal(pb); err != nil {
+		return nil, err
+	}
+	t.program, err = graph.Compile(pb, graph.Options{Workers: cfg.Workers, MemoryLimit: cfg.MemoryLimit, Operators: cfg.Operators})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", runtime.ErrModel, err)
+	}
+	if err := t.setUp(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTrain, err)
+	}
+	return t, nil
+}
+
+// Close ends the goroutines of the Trainer. It must not be in use. Close returns nil.
+func (t *Trainer) Close() error {
+	if t.made() {
+		t.program.Pool.Close()
+	}
+	return nil
+}
+
+func (t *Trainer) made() bool { return t != nil && t.program != nil }
+
+// errNoTrainer reports the use of a Trainer that was not made by Open or New.
+var errNoTrainer = fmt.Errorf("train: %w: the Trainer was not made by Open or New", ErrTrain)
+
+func (t *Trainer) setUp() error {
+	p, c := t.program, &t.config
+	if len(p.Inputs) != 1 || len(p.Outputs) != 1 {
+		return fmt.Errorf("the model has %d inputs and %d outputs, want 1 of each", len(p.Inputs), len(p.Outputs))
+	}
+	if shape := p.Outputs[0].Shape; len(shape) < 2 || p.Outputs[0].DType != ops.Float32 {
+		return fmt.Errorf("the model's output is %v, want float32(batch, classes)", p.Outputs[0].Type)
+	}
+	if i := slices.IndexFunc(p.Main.Steps, func(s graph.Step) bool { return s.HasSubgraphs() }); i >= 0 {
+		s := p.Main.Steps[i]
+		return &graph.NodeError{Node: s.Name, Operator: s.Operator, Err: errors.New("a model with subgraphs cannot be trained")}
+	}
+	t.output = p.Main.Outputs[0]
+	if err := c.complete(p); err != nil {
+		return err
+	}
+	if err := c.checkLayers(p); err != nil {
+		return err
+	}
+	if err := t.findParams(); err != nil {
+		return err
+	}
+	if err := t.findPath(); err != nil {
+		return err
+	}
+	t.state = trainerState{
+		Rates:  [2]rate{{Value: c.RateW}, {Value: c.RateEpsilonXY}},
+		Scales: make([]float32, len(p.Main.Steps)), Contributions: make([]int64, len(p.Main.Steps)),
+	}
+	for i := range t.state.Scales {
+		t.state.Scales[i] = -1 // below every measured one
+	}
+	return nil
+}
+
+// findParams finds the initializers that are trained.
+func (t *Trainer) findParams() error {
+	t.layers = make([]layer, len(t.program.Main.Steps))
+	last := -1
+	for i := range t.program.Main.Steps {
+		s := &t.program.Main.Steps[i]
+		name, _ := graph.LayerOf(s.Name)
+		l := &t.layers[i]
+		l.sbs = s.Operator == graph.SbSOperator
+		l.local = l.sbs && slices.Contains(t.config.Local, name)
+		l.wants = make([]bool, len(s.Inputs))
+		if l.sbs {
+			last = i
+		}
+		for j := range s.Inputs {
+			if err := t.findParam(i, s, j); err != nil {
+				return err
+			}
+		}
+	}
+	if last >= 0 {
+		t.layers[last].last = true
+	}
+	return nil
+}
+
+// findParam adds input j of step i to the params if it is trained.
+func (t *Trainer) findParam(i int, s *graph.Step, j int) error {
+	g, slot := t.program.Main, s.Inputs[j]
+	if slot < 0 || g.Consts[slot] == nil || !t.trained(s, j) {
+		return nil
+	}
+	layer, kind := graph.LayerOf(s.Name)
+	value, name := g.Consts[slot], g.Names[slot]
+	if t.bySlot[slot] != nil {
+		return fmt.Errorf("node %q and another node share the weights %q", s.Name, name)
+	}
+	if !t.program.IsWeight(value) {
+		return fmt.Errorf("node %q: input %d, %q, cannot be trained since it is not an initializer: freeze layer %q", s.Name, j, name, layer)
+	}
+	p := &param{slot: slot, name: name, step: i, running: kind == kindOnOff}
+	params, isSbS := sbs.OpParams(s.Op)
+	p.epsilonXY = isSbS && j == inputEpsilonXY
+	p.mean = p.epsilonXY && slices.Contains(t.config.MeanEpsilonXY, layer)
+	if isSbS && j == inputW {
+		w := value.Shape()
+		p.columns, p.channels = w[1], w[0]/(params.Kernel[0]*params.Kernel[1])
+	}
+	t.addParam(p, value)
+	return nil
+}
+
+// The inputs of an SbS node that are trained, and the kinds of layers that are treated
+// apart, as package convert names them.
+const (
+	inputW         = 1
+	inputEpsilonXY = 2
+	kindOnOff      = "OnOff"
+	kindPooling    = "SbSPooling"
+)
+
+// trained reports whether input j of a step is trained unless it varies: weights, bias
+// and epsilon_xy, and the running mean of an on/off split.
+func (t *Trainer) trained(s *graph.Step, j int) bool {
+	c := &t.config
+	layer, kind := graph.LayerOf(s.Name)
+	frozen := slices.Contains(c.FreezeW, layer) || kind == kindPooling
+	switch {
+	case s.Operator == graph.SbSOperator && j == inputEpsilonXY:
+		return c.Dialect == 1 && !slices.Contains(c.FreezeEpsilonXY, layer)
+	case s.Operator == graph.SbSOperator, s.Operator == "Conv":
+		return j > 0 && !frozen
+	}
+	return s.Operator == "Sub" && kind == kindOnOff && j == 1 && !frozen
+}
+
+func (t *Trainer) addParam(p *param, value *ops.Tensor) {
+	data := slices.Clone(value.Float32s())
+	p.value, _ = ops.NewTensor(value.Shape(), data) // the shape is the data's
+	p.grad, _ = ops.Zeros(ops.Float32, value.Shape())
+	p.sum = make([]float32, len(data))
+	t.params = append(t.params, p)
+	t.bySlot[p.slot] = p
+}
+
+// findPath finds the steps that a gradient goes through: those that the output
+// depends on and that depend on what is trained.
+func (t *Trainer) findPath() error {
+	g := t.program.Main
+	depends := map[int]bool{} // slots that depend on what is trained
+	for slot, p := range t.bySlot {
+		depends[slot] = !p.running
+	}
+	for i, s := range g.Steps {
+		l := &t.layers[i]
+		layer, _ := graph.LayerOf(s.Name)
+		for j, slot := range s.Inputs {
+			stop := j == 0 && slices.Contains(t.config.StopGradient, layer)
+			l.wants[j] = slot >= 0 && depends[slot] && !stop
+			l.active = l.active || l.wants[j]
+		}
+		for _, slot := range s.Outputs {
+			depends[slot] = l.active
+		}
+	}
+	needed := map[int]bool{t.output: true}
+	for i := len(g.Steps) - 1; i >= 0; i-- {
+		s, l := &g.Steps[i], &t.layers[i]
+		l.active = l.active && slices.ContainsFunc(s.Outputs, func(slot int) bool { return needed[slot] })
+		if !l.active {
+			continue
+		}
+		for j, slot := range s.Inputs {
+			if l.wants[j] {
+				needed[slot] = true
+			}
+		}
+		d, ok := s.Op.(ops.Differentiable)
+		if !ok {
+			return &graph.NodeError{Node: s.Name, Operator: s.Operator, Err: errors.New("this operator has no gradient: freeze the layers before it")}
+		}
+		l.gradient = d
+	}
+	t.params = slices.DeleteFunc(t.params, func(p *param) bool { return !p.running && !needed[p.slot] })
+	if !slices.ContainsFunc(t.params, func(p *param) bool { return !p.running }) {
+		return errors.New("nothing is left to train: there are no weights that are not frozen and reach the output")
+	}
+	return nil
+}
+
+// Fit calls Step for every batch, and then report, if it is not nil, with the result.
+// It returns after the last batch, or at the first error from batches, Step or report.
+func (t *Trainer) Fit(ctx context.Context, batches iter.Seq2[Batch, error], report func(Result) error) error {
+	if batches == nil {
+		return fmt.Errorf("train: %w: there are no batches", ErrTrain)
+	}
+	for b, err := range batches {
+		if err != nil {
+			return err
+		}
+		r, err := t.Step(ctx, b)
+		if err == nil && report != nil {
+			err = report(r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,133 @@
+package train
+
+import (
+	"context"
+)
+
+// collect adds what a sub-batch found to the update under way, and makes the
+// update when it is complete. Nothing before it has changed the state.
+func (t *Trainer) collect(r *Result) {
+	st := &t.state
+	copy(st.Scales, t.frame.scales)
+	for _, p := range t.params {
+		if p.running {
+			t.moveMean(p)
+			continue
+		}
+		for i, v := range p.grad.Float32s() {
+			p.sum[i] += v
+		}
+	}
+	for i, s := range t.program.Main.Steps {
+		if t.layers[i].sbs {
+			h := t.frame.values[s.Outputs[0]]
+			st.Contributions[i] += int64(h.Len() / h.Shape()[1])
+		}
+	}
+	st.Images += uint64(r.Images)
+	st.UpdateImages += r.Images
+	st.UpdateCorrect += r.Correct
+	st.UpdateLoss += r.Loss
+	st.UpdateLossSum += r.LossPerImage * float64(r.Images)
+	st.SubBatches++
+	if st.SubBatches >= t.config.SubBatches {
+		r.Update = t.update()
+	}
+}
+
+// update makes one step with the gradients of all sub-batches.
+func (t *Trainer) update() *Update {
+	st := &t.state
+	// An update is made as a whole: nothing here fails or may be cancelled.
+	_ = t.program.Pool.For(context.Background(), len(t.params), 1, func(lo, hi int) error {
+		for _, p := range t.params[lo:hi] {
+			t.updateParam(p)
+			clear(p.sum)
+		}
+		return nil
+	})
+	images := float64(st.UpdateImages)
+	u := &Update{
+		Number: st.Updates, LossPerImage: st.UpdateLossSum / images, PlateauLoss: st.UpdateLoss / images,
+		Images: st.UpdateImages, Correct: st.UpdateCorrect,
+	}
+	if t.config.ScheduleByEpoch {
+		st.EpochImages += u.Images
+		st.EpochCorrect += u.Correct
+		st.EpochLoss += st.UpdateLoss
+	} else {
+		t.follow(u.PlateauLoss, u.Images, u.Correct)
+	}
+	u.RateW, u.RateEpsilonXY = st.Rates[0].Value, st.Rates[1].Value
+	st.Updates++
+	st.SubBatches, st.UpdateImages, st.UpdateCorrect, st.UpdateLoss, st.UpdateLossSum = 0, 0, 0, 0, 0
+	clear(st.Contributions)
+	return u
+}
+
+// follow lets the schedules of the learning rates take a step.
+func (t *Trainer) follow(loss float64, images, correct int) {
+	if t.config.ScheduleByError {
+		loss = 100 - 100*float64(correct)/float64(images)
+	}
+	t.state.Rates[0].follow(t.config.ScheduleW, loss)
+	t.state.Rates[1].follow(t.config.ScheduleEpsilonXY, loss)
+}
+
+// EndEpoch lets the schedules take a step, with ScheduleByEpoch, after the
+// updates since the last call; if there were none, nothing happens.
+func (t *Trainer) EndEpoch() {
+	if st := &t.state; st.EpochImages > 0 {
+		t.follow(st.EpochLoss/float64(st.EpochImages), st.EpochImages, st.EpochCorrect)
+		st.EpochLoss, st.EpochImages, st.EpochCorrect = 0, 0, 0
+	}
+}
+
+// Rates returns the learning rates of weights and epsilon_xy for the next update.
+func (t *Trainer) Rates() (w, epsilonXY float64) {
+	return t.state.Rates[0].Value, t.state.Rates[1].Value
+}
+
+func (t *Trainer) updateParam(p *param) {
+	c, v := &t.config, p.value.Float32s()
+	switch {
+	case p.running:
+	case p.epsilonXY:
+		c.Optimizer.step(&p.moments, v, p.sum, t.state.Rates[1].Value, false)
+		atLeast(v, float32(c.ThresholdEpsilonXY))
+		if p.mean {
+			average(v)
+		}
+	case p.columns > 0: // weights of an SbS layer
+		threshold := c.ThresholdW
+		if c.Dialect == 2 {
+			n := float32(t.state.Contributions[p.step])
+			for i := range p.sum {
+				p.sum[i] /= n
+			}
+			threshold /= float64(p.channels)
+		}
+		c.Optimizer.step(&p.moments, v, p.sum, t.state.Rates[0].Value, c.Dialect == 2)
+		normalize(v, p.columns)
+		atLeast(v, float32(threshold))
+		normalize(v, p.columns)
+	default:
+		c.Optimizer.step(&p.moments, v, p.sum, t.state.Rates[0].Value, false)
+	}
+}
+
+// moveMean moves the running mean of an on/off split a 100th part of the way to
+// the mean of its input over images and channels, and pixels if there is one mean
+// for all.
+func (t *Trainer) moveMean(p *param) {
+	in := t.frame.values[t.program.Main.Steps[p.step].Inputs[0]].Float32s()
+	mean := p.value.Float32s()
+	sums := make([]float64, len(mean))
+	for i, v := range in {
+		sums[i%len(mean)] += float64(v)
+	}
+	for i, sum := range sums {
+		now := sum / float64(len(in)/len(mean))
+		mean[i] = float32(0.99*float64(mean[i]) + 0.01*now)
+	}
+}
