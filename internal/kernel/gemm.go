@@ -90,7 +90,7 @@ func (f *Filters) Release() { filterPool.Put(f) }
 
 func filters(count, m, k int, a []float32, lda int, transposed bool) *Filters {
 	f := filterPool.Get().(*Filters)
-	t := tilingOf(active)
+	t := tilingOf(active())
 	f.t, f.m, f.k, f.panels = t, m, k, (m+t.rows-1)/t.rows
 	stepRow, stepTap := lda, 1
 	if transposed {
@@ -154,7 +154,7 @@ func (c *Columns) prepare(taps, offsets, places []int) {
 	if len(places) != len(offsets) {
 		panic(fmt.Sprintf("kernel: %d places for %d columns", len(places), len(offsets)))
 	}
-	c.t = tilingOf(active)
+	c.t = tilingOf(active())
 	c.taps = taps
 	c.lastPlace = largest("place", places)
 	c.lastPixel = largest("tap", taps) + largest("offset", offsets)

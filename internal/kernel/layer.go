@@ -78,7 +78,7 @@ func NewLayer(weights []float32, n int, s Schedule) *Layer {
 	k := len(weights) / n
 	l := &Layer{
 		k: k, n: n, spikes: len(s.Eps), places: s.Places, forgetting: s.Forgetting, eps: s.Eps,
-		lowDiscrepancy: s.LowDiscrepancy, up: updaterFor(active, k, n, s.Forgetting > 0),
+		lowDiscrepancy: s.LowDiscrepancy, up: updaterFor(active(), k, n, s.Forgetting > 0),
 	}
 	l.layout = l.up.layout(k)
 	l.width = roundUp(n, l.up.vector)

@@ -4,14 +4,16 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
+	"sync"
 )
 
-// Tier is a set of instructions that the inner loops are written for.
+// Tier is an instruction set for which the inner loops are written.
 type Tier int
 
-// The tiers, from the slowest.
+// The tiers, in ascending order of speed.
 const (
-	Portable Tier = iota // Go
+	Portable Tier = iota // Go, for every processor
 	AVX2                 // amd64 with AVX2, FMA and POPCNT
 	AVX512               // amd64 with AVX-512 F, VL and DQ
 )
@@ -20,33 +22,59 @@ var tierNames = []string{"portable", "avx2", "avx512"}
 
 func (t Tier) String() string { return tierNames[t] }
 
-// TierVariable is the environment variable that names the tier to use, for
-// benchmarks. A tier that the machine does not have, or a name that is none, is
-// passed over.
+// TierVariable is the environment variable that selects a tier by its name, for
+// benchmarks and tests. If it is not set or empty, the fastest tier is used.
 const TierVariable = "SBS_KERNEL"
 
-var active = chosen(os.Getenv(TierVariable))
-
-// Use makes new layers use a tier, and returns what undoes it. It is for tests
-// and not safe for concurrent use.
-func Use(t Tier) (undo func()) {
-	if !slices.Contains(Tiers(), t) {
-		panic(fmt.Sprintf("kernel: this machine has no %v", t))
-	}
-	before := active
-	active = t
-	return func() { active = before }
+// Check returns an error if the environment variable TierVariable has a value that
+// is not the name of one of Tiers. Programs should call it before they create
+// layers: without Check, the fastest tier is used instead.
+func Check() error {
+	_, err := selected()
+	return err
 }
 
-func chosen(name string) Tier {
-	tiers := Tiers()
-	for _, t := range tiers {
-		if t.String() == name {
-			return t
+// selected returns the tier that the environment selects. The environment is read
+// when a tier is first needed.
+var selected = sync.OnceValues(func() (Tier, error) { return selectTier(os.Getenv(TierVariable), Tiers()) })
+
+// selectTier returns the tier of the given name, or the last tier and, unless the
+// name is empty, an error.
+func selectTier(name string, tiers []Tier) (Tier, error) {
+	fastest := tiers[len(tiers)-1]
+	if name == "" {
+		return fastest, nil
+	}
+	names := make([]string, len(tiers))
+	for i, t := range tiers {
+		if names[i] = t.String(); names[i] == name {
+			return t, nil
 		}
 	}
-	return tiers[len(tiers)-1]
+	return fastest, fmt.Errorf("environment variable %s is %q, which is not available in this program on this machine: set it to %s, or unset it",
+		TierVariable, name, strings.Join(names, " or "))
 }
 
-// Check is replaced by another branch.
-func Check() error { return nil }
+// forced is the tier that Use has set.
+var forced *Tier
+
+// active returns the tier for new layers and products.
+func active() Tier {
+	if forced != nil {
+		return *forced
+	}
+	t, _ := selected()
+	return t
+}
+
+// Use makes new layers and products use tier t until undo is called. It is for
+// tests and not safe for concurrent use. It panics if the machine or the build
+// does not have the tier.
+func Use(t Tier) (undo func()) {
+	if !slices.Contains(Tiers(), t) {
+		panic(fmt.Sprintf("kernel: tier %v is not available", t))
+	}
+	before := forced
+	forced = &t
+	return func() { forced = before }
+}

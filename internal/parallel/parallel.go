@@ -1,4 +1,4 @@
-// Package parallel runs loops on several cores.
+// Package parallel runs the iterations of loops on several processor cores.
 package parallel
 
 import (
@@ -8,161 +8,137 @@ import (
 	"sync/atomic"
 )
 
-// Loop is the body of a loop.
-type Loop = interface {
-	// Part does iterations lo to hi-1. It is called from several goroutines.
-	Part(lo, hi int) error
-}
+// Loop is the body of a loop. Part performs iterations lo to hi-1 of it and may
+// be called from several goroutines at the same time. A body must not end its
+// goroutine, as runtime.Goexit and testing.T.FailNow do.
+//
+// Loop is an alias, so that other packages can declare the same type without
+// importing this one.
+type Loop = interface{ Part(lo, hi int) error }
 
 type loopFunc func(lo, hi int) error
 
 func (f loopFunc) Part(lo, hi int) error { return f(lo, hi) }
 
-// Pool runs loops with a fixed number of workers, of which the caller's
-// goroutine is one. The others start with the first loop that has work for them
-// and end when the Pool is no longer in use. It is safe for concurrent use, and
-// a body may itself run loops: a worker that is busy elsewhere is not waited for.
+// Pool runs loops with a limited number of workers. The goroutine that calls Do
+// or For is one of them; the others are goroutines of the Pool, called helpers.
+// A Pool starts a helper when a loop first has work for it. Close ends the
+// helpers; the garbage collector ends those of a Pool that was not closed.
+//
+// A Pool is safe for concurrent use. Loops that run at the same time share the
+// helpers: a loop does not wait for a helper that is busy with another loop. For
+// this reason the body of a loop may itself run loops.
 type Pool struct {
 	workers int
-	start   sync.Once
-	hands   []*hand // the workers beside the caller, set by start
+	helpers *helpers
 }
 
-// New returns a pool of the given number of workers; less than 1 means one for
-// every CPU that the process may use.
+// New returns a Pool of the given number of workers, but not more than
+// runtime.GOMAXPROCS(0), since more cannot run at the same time. A number less
+// than 1 stands for runtime.GOMAXPROCS(0).
 func New(workers int) *Pool {
+	most := runtime.GOMAXPROCS(0)
 	if workers < 1 {
-		workers = runtime.GOMAXPROCS(0)
+		workers = most
 	}
-	return &Pool{workers: workers}
+	return &Pool{workers: min(workers, most), helpers: new(helpers)}
 }
 
-// For calls body(lo, hi) on consecutive parts of [0, n), each at most grain
-// long, from up to Workers goroutines at a time; which goroutine gets which
-// part is not determined. It returns when all calls have returned, with the
-// first error of any body or of ctx; once there is one no further part starts.
-// A panic in body is raised again in the caller.
+// Close ends the goroutines of the Pool and returns when they have ended. They
+// first complete the loops that they are working on, so Close must not be called
+// from the body of a loop. Loops that start after Close run in the goroutine of
+// the caller alone. Calling Close again has no effect.
+func (p *Pool) Close() {
+	p.helpers.end()
+	p.helpers.running.Wait()
+}
+
+// For calls body(lo, hi) for consecutive parts of [0, n), each of at most grain
+// iterations, and returns when all calls have returned. The calls are spread over
+// the workers; the order of the parts and the worker of each are not determined.
+//
+// For returns the first error of body or, once ctx is done, the error of ctx. No
+// further part starts after an error. If body panics, For panics with a *Panic.
 func (p *Pool) For(ctx context.Context, n, grain int, body func(lo, hi int) error) error {
 	return p.Do(ctx, n, grain, loopFunc(body))
 }
 
-// Do is For with a body that, unlike most functions, need not be made anew for
-// every loop: it allocates nothing.
+// Do runs a loop as For does. Unlike For, which needs a new function value for
+// most loops, Do does not allocate memory.
 func (p *Pool) Do(ctx context.Context, n, grain int, body Loop) error {
 	if n <= 0 {
 		return ctx.Err()
 	}
 	grain = max(grain, 1)
-	l := jobs.Get().(*job)
+	l := loops.Get().(*loop)
 	l.ctx, l.n, l.grain, l.body = ctx, n, grain, body
-	helpers := min(p.workers, (n+grain-1)/grain) - 1
-	var hands []*hand
-	if helpers > 0 { // or else another goroutine may be hiring now
-		p.start.Do(p.hire)
-		hands = p.hands[:helpers]
+	var team []*helper
+	if wanted := min(p.workers, (n-1)/grain+1) - 1; wanted > 0 {
+		team = p.team(wanted)
 	}
-	for _, h := range hands {
+	for _, h := range team {
 		h.offer(l)
 	}
-	l.work()
-	for _, h := range hands {
+	l.run()
+	for _, h := range team {
 		h.withdraw(l)
 	}
-	runtime.KeepAlive(p) // while there are offers its workers must not end
+	runtime.KeepAlive(p) // a cleanup of p would end the helpers early
 	l.busy.Wait()
-	err, panicked, value := l.err, l.panicked, l.panicValue
+	err, panicked := l.err, l.panicked
 	l.reset()
-	jobs.Put(l)
-	if panicked {
-		panic(value)
+	loops.Put(l)
+	if panicked != nil {
+		panic(panicked)
 	}
 	return err
 }
 
-// hire starts the workers. They know their hands only, not the pool, so that it
-// can be collected, which ends them.
-func (p *Pool) hire() {
-	for range p.workers - 1 {
-		h := &hand{wake: make(chan struct{}, 1)}
-		p.hands = append(p.hands, h)
-		go h.loop()
+// team returns n helpers, or none after Close. It starts those that are missing.
+func (p *Pool) team(n int) []*helper {
+	if s := p.helpers.started.Load(); s != nil && len(*s) >= n {
+		return (*s)[:n]
 	}
-	runtime.AddCleanup(p, func(hands []*hand) {
-		for _, h := range hands {
-			close(h.wake)
-		}
-	}, p.hands)
+	team, first := p.helpers.start(n)
+	if first {
+		runtime.AddCleanup(p, (*helpers).end, p.helpers)
+	}
+	return team
 }
 
-// hand is where a worker gets its jobs from.
-type hand struct {
-	job  atomic.Pointer[job] // offered, or taken when it is &taken
-	wake chan struct{}       // says to look
-}
+var loops = sync.Pool{New: func() any { return new(loop) }}
 
-// taken stands in for a job that a worker is at.
-var taken job
-
-// offer gives a worker a job unless it has one.
-func (h *hand) offer(j *job) {
-	j.busy.Add(1)
-	if !h.job.CompareAndSwap(nil, j) {
-		j.busy.Done()
-		return
-	}
-	select {
-	case h.wake <- struct{}{}:
-	default: // it will look anyway
-	}
-}
-
-// withdraw takes back an offer that the worker has not taken up.
-func (h *hand) withdraw(j *job) {
-	if h.job.CompareAndSwap(j, nil) {
-		j.busy.Done()
-	}
-}
-
-func (h *hand) loop() {
-	for range h.wake {
-		if j := h.job.Load(); j != nil && h.job.CompareAndSwap(j, &taken) {
-			j.work()
-			h.job.Store(nil)
-			j.busy.Done()
-		}
-	}
-}
-
-var jobs = sync.Pool{New: func() any { return new(job) }}
-
-// job is a loop under way.
-type job struct {
+// loop is a loop that is running.
+type loop struct {
 	ctx      context.Context
 	body     Loop
 	n, grain int
-	busy     sync.WaitGroup // the workers that may be at it, the caller aside
+	busy     sync.WaitGroup // counts the helpers that may be working on the loop
 
 	next atomic.Int64 // index of the next part
 	stop atomic.Bool
 
-	mu         sync.Mutex
-	err        error
-	panicked   bool
-	panicValue any
+	mu       sync.Mutex
+	err      error
+	panicked *Panic
 }
 
-func (l *job) reset() {
-	l.ctx, l.body, l.err, l.panicked, l.panicValue = nil, nil, nil, false, nil
+func (l *loop) reset() {
+	l.ctx, l.body, l.err, l.panicked = nil, nil, nil, nil
 	l.next.Store(0)
 	l.stop.Store(false)
 }
 
-func (l *job) work() {
+// run performs parts of the loop until none is left.
+func (l *loop) run() {
 	defer func() {
-		if r := recover(); r != nil {
+		if v := recover(); v != nil {
+			p := panicOf(v)
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			l.panicked, l.panicValue = true, r
+			if l.panicked == nil {
+				l.panicked = p
+			}
 			l.stop.Store(true)
 		}
 	}()
@@ -182,7 +158,7 @@ func (l *job) work() {
 	}
 }
 
-func (l *job) fail(err error) {
+func (l *loop) fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err == nil {
@@ -190,6 +166,3 @@ func (l *job) fail(err error) {
 	}
 	l.stop.Store(true)
 }
-
-// Close ends the goroutines.
-func (p *Pool) Close() {}

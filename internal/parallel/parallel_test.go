@@ -7,17 +7,33 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-func TestForCoversEverythingOnce(t *testing.T) {
+// poolOf returns a Pool that has the given number of workers even on a machine
+// with fewer cores. The test must not be parallel to others.
+func poolOf(t *testing.T, workers int) *Pool {
+	t.Helper()
+	if before := runtime.GOMAXPROCS(0); workers > before {
+		runtime.GOMAXPROCS(workers)
+		t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+	}
+	p := New(workers)
+	require.Equal(t, workers, p.workers)
+	t.Cleanup(p.Close)
+	return p
+}
+
+func nothing(int, int) error { return nil }
+
+func TestFor_PerformsEveryIterationOnce(t *testing.T) {
 	for _, workers := range []int{1, 2, 3, 16} {
+		p := poolOf(t, workers)
 		for _, n := range []int{0, 1, 5, 64, 1000} {
 			for _, grain := range []int{-1, 1, 7, 64, 2000} {
 				seen := make([]atomic.Int32, n)
-				err := New(workers).For(t.Context(), n, grain, func(lo, hi int) error {
+				err := p.For(t.Context(), n, grain, func(lo, hi int) error {
 					if hi-lo > max(grain, 1) || lo >= hi {
 						return errors.New("bad part")
 					}
@@ -35,10 +51,10 @@ func TestForCoversEverythingOnce(t *testing.T) {
 	}
 }
 
-func TestForStopsAtError(t *testing.T) {
+func TestFor_StopsAtAnError(t *testing.T) {
 	failure := errors.New("failure")
 	var calls atomic.Int32
-	err := New(2).For(t.Context(), 1_000_000, 1, func(int, int) error {
+	err := poolOf(t, 2).For(t.Context(), 1_000_000, 1, func(int, int) error {
 		calls.Add(1)
 		return failure
 	})
@@ -46,10 +62,10 @@ func TestForStopsAtError(t *testing.T) {
 	require.LessOrEqual(t, calls.Load(), int32(2))
 }
 
-func TestForStopsWhenDone(t *testing.T) {
+func TestFor_StopsWhenTheContextIsDone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var calls atomic.Int32
-	err := New(2).For(ctx, 1_000_000, 1, func(int, int) error {
+	err := poolOf(t, 2).For(ctx, 1_000_000, 1, func(int, int) error {
 		calls.Add(1)
 		cancel()
 		return nil
@@ -59,21 +75,10 @@ func TestForStopsWhenDone(t *testing.T) {
 	require.ErrorIs(t, New(1).For(ctx, 0, 1, nil), context.Canceled)
 }
 
-func TestForRaisesPanics(t *testing.T) {
-	for _, workers := range []int{1, 3} {
-		require.PanicsWithValue(t, "our bug", func() {
-			_ = New(workers).For(t.Context(), 10, 1, func(lo, _ int) error {
-				if lo == 5 {
-					panic("our bug")
-				}
-				return nil
-			})
-		})
-	}
-}
-
-func TestLoopsInLoopsAndBesideEachOther(t *testing.T) {
-	p := New(3)
+// TestFor_RunsNestedAndConcurrentLoops also gives the race detector loops that
+// start the helpers at the same time as loops of one part, which need none.
+func TestFor_RunsNestedAndConcurrentLoops(t *testing.T) {
+	p := poolOf(t, 3)
 	var parts atomic.Int64
 	inner := func(lo, hi int) error { parts.Add(int64(hi - lo)); return nil }
 	var wg sync.WaitGroup
@@ -91,35 +96,55 @@ func TestLoopsInLoopsAndBesideEachOther(t *testing.T) {
 	require.Equal(t, int64(4*200*5*7), parts.Load())
 }
 
+func TestFor_StartsHelpersForConcurrentFirstLoops(t *testing.T) {
+	for range 20 {
+		p := poolOf(t, 3)
+		var wg sync.WaitGroup
+		for _, n := range []int{1, 8, 2, 1, 8, 3} {
+			wg.Go(func() {
+				if err := p.For(t.Context(), n, 1, nothing); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		require.LessOrEqual(t, len(p.helpers.all()), 2)
+	}
+}
+
 type countingLoop struct{ parts atomic.Int64 }
 
 func (c *countingLoop) Part(lo, hi int) error { c.parts.Add(int64(hi - lo)); return nil }
 
-func TestDoAllocatesNothing(t *testing.T) {
-	p, l := New(3), &countingLoop{}
+func TestDo_DoesNotAllocate(t *testing.T) {
+	p, l := poolOf(t, 3), &countingLoop{}
 	ctx := t.Context()
 	allocations := testing.AllocsPerRun(1000, func() { _ = p.Do(ctx, 10, 1, l) })
-	require.Less(t, allocations, 1.0) // the garbage collector and the race detector may empty the pool of jobs
+	require.Less(t, allocations, 1.0) // the garbage collector and the race detector may empty the pool of loops
 	require.Equal(t, int64(1001*10), l.parts.Load())
 }
 
-func TestWorkersEndWithThePool(t *testing.T) {
-	before := runtime.NumGoroutine()
-	for range 10 {
-		require.NoError(t, New(4).For(t.Context(), 8, 1, func(int, int) error { return nil }))
+// runner is the interface that another package declares to use a Pool without
+// importing this package.
+type runner interface {
+	Do(ctx context.Context, n, grain int, body interface{ Part(lo, hi int) error }) error
+}
+
+func TestPool_ImplementsAnInterfaceDeclaredElsewhere(t *testing.T) {
+	var r runner = poolOf(t, 2)
+	l := &countingLoop{}
+	require.NoError(t, r.Do(t.Context(), 10, 3, l))
+	require.Equal(t, int64(10), l.parts.Load())
+}
+
+func TestNew_BoundsTheNumberOfWorkers(t *testing.T) {
+	most := runtime.GOMAXPROCS(0)
+	for request, want := range map[int]int{-1: most, 0: most, 1: 1, most: most, most + 1: most, 1_000_000: most} {
+		require.Equal(t, want, New(request).workers, "New(%d)", request)
 	}
-	require.Eventually(t, func() bool {
-		runtime.GC()
-		return runtime.NumGoroutine() <= before
-	}, 10*time.Second, time.Millisecond)
 }
 
-func TestDefaultWorkers(t *testing.T) {
-	require.GreaterOrEqual(t, New(0).workers, 1)
-	require.Equal(t, 5, New(5).workers)
-}
-
-func TestSpares(t *testing.T) {
+func TestSpares_ReusesObjects(t *testing.T) {
 	made := 0
 	s := Spares[*int]{New: func() *int { made++; return new(int) }}
 	a, b := s.Get(), s.Get()
@@ -127,21 +152,4 @@ func TestSpares(t *testing.T) {
 	s.Put(b)
 	require.Same(t, b, s.Get())
 	require.Equal(t, 2, made)
-}
-
-// TestFirstLoops has a loop of one part, which needs no worker, beside the one that
-// hires them; the race detector watches.
-func TestFirstLoops(t *testing.T) {
-	for range 20 {
-		p := New(3)
-		var wg sync.WaitGroup
-		for _, n := range []int{1, 8, 1, 8} {
-			wg.Go(func() {
-				if err := p.For(t.Context(), n, 1, func(int, int) error { return nil }); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		wg.Wait()
-	}
 }

@@ -2,17 +2,18 @@ package parallel
 
 import "sync"
 
-// Spares holds what the workers of a loop need one at a time, for the next who
-// needs one. Unlike those of a sync.Pool they live as long as the Spares: what is
-// made anew often must not wait for the garbage collector twice.
+// Spares keeps objects that the workers of a loop need temporarily, such as
+// scratch memory, for reuse. In contrast to sync.Pool it never drops an object:
+// the objects stay allocated as long as the Spares, even if the garbage collector
+// runs between two loops. It is safe for concurrent use.
 type Spares[T any] struct {
-	New func() T
+	New func() T // makes an object when there is no free one
 
 	mu   sync.Mutex
 	free []T
 }
 
-// Get returns one that has been put back, or a new one.
+// Get returns a free object, or a new one if there is none.
 func (s *Spares[T]) Get() T {
 	s.mu.Lock()
 	if n := len(s.free); n > 0 {
@@ -25,7 +26,7 @@ func (s *Spares[T]) Get() T {
 	return s.New()
 }
 
-// Put gives one back.
+// Put makes an object free again.
 func (s *Spares[T]) Put(t T) {
 	s.mu.Lock()
 	s.free = append(s.free, t)
