@@ -29,7 +29,7 @@ type compiler struct {
 // tensors out of the message.
 func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
 	if err := kernel.Check(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrOption, err)
 	}
 	if o.MemoryLimit == 0 {
 		o.MemoryLimit = DefaultMemoryLimit
