@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -133,4 +134,13 @@ func requireSame(t *testing.T, want, got *runtime.Tensor, message ...any) {
 		return
 	}
 	require.Equal(t, want.Int64s(), got.Int64s(), message...)
+}
+
+var errBroken = errors.New("broken: it computes no thing")
+
+func marshal(t testing.TB, m *onnxpb.ModelProto) []byte {
+	t.Helper()
+	data, err := onnx.Marshal(m)
+	require.NoError(t, err)
+	return data
 }

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
@@ -53,7 +54,20 @@ func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
 	}
 	p.Main.subgraphs((*Graph).planFrees)
 	p.Main.subgraphs(p.collectSbS)
+	p.shared = p.Main.sharedOutputs()
 	return p, nil
+}
+
+// sharedOutputs reports for each output of a graph whether it may share memory with a
+// constant, an input or another output. A node with subgraphs may return such a value
+// unchanged.
+func (g *Graph) sharedOutputs() []bool {
+	shared := make([]bool, len(g.Outputs))
+	for i, slot := range g.Outputs {
+		shared[i] = g.Consts[slot] != nil || slices.Contains(g.Inputs, slot) || slices.Contains(g.Outputs[:i], slot) ||
+			slices.ContainsFunc(g.Steps, func(s Step) bool { return s.control != nil && slices.Contains(s.Outputs, slot) })
+	}
+	return shared
 }
 
 // readOperators collects the built-in operators and those of the options, which take

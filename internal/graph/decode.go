@@ -24,15 +24,8 @@ const (
 	maxCalls     = 64      // of functions, nested
 )
 
-// newestIR is the newest version of the file format that this package was written
-// for. Files of later versions are read all the same, with a warning.
-const newestIR = 13
-
 // readModel reads the message.
 func (k *compiler) readModel(pb *onnxpb.ModelProto) error {
-	if v := pb.GetIrVersion(); v > newestIR {
-		k.p.warn("the file has version %d of the ONNX format; this program knows versions up to %d and may misread it", v, newestIR)
-	}
 	for _, m := range pb.GetMetadataProps() {
 		if _, ok := k.p.Metadata[m.GetKey()]; ok {
 			k.p.warn("the metadata has the key %q more than once; the last value counts", m.GetKey())

@@ -49,9 +49,7 @@ func (f *Frame) Run(ctx context.Context, inputs map[string]*ops.Tensor) (map[str
 	out := make(map[string]*ops.Tensor, len(p.Outputs))
 	for i, slot := range f.g.Outputs {
 		t := f.values[slot]
-		// The caller may write to an output: it must share memory neither with the
-		// model, nor with an input, nor with another output.
-		if f.g.Consts[slot] != nil || slices.Contains(f.g.Inputs, slot) || slices.Contains(f.g.Outputs[:i], slot) {
+		if p.shared[i] {
 			t = t.Clone()
 		}
 		out[p.Outputs[i].Name] = t

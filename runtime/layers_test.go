@@ -1,0 +1,327 @@
+package runtime_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/internal/converttest"
+	"github.com/spike-by-spike/sbs/internal/modeltest"
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// TestRun_ChangesLayersAsLoadingDoes compares options of one run with the same options at
+// load, for all layers and for single ones.
+func TestRun_ChangesLayersAsLoadingDoes(t *testing.T) {
+	n := converttest.Digits()
+	image := modeltest.Pixels(4, 3, n.Input)
+	m := open(t, n)
+	plain := run(t, m, image)
+	constant := &runtime.Schedule{}
+	for name, list := range map[string][]runtime.LayerOption{
+		"spikes":         {runtime.Spikes(7)},
+		"sampler":        {runtime.WithSampler(runtime.LowDiscrepancy)},
+		"epsilon_0":      {runtime.Epsilon0(0.3)},
+		"schedule":       {runtime.EpsilonSchedule(*constant)},
+		"more spikes":    {runtime.Spikes(100), runtime.EpsilonSchedule(*constant)},
+		"one layer":      {runtime.Layer("L0", runtime.Dynamics{Spikes: 5, Epsilon0: 8})},
+		"node and layer": {runtime.Layer("L0/SbS", runtime.Dynamics{Spikes: 5}), runtime.Layer("L0", runtime.Dynamics{Spikes: 6, Epsilon0: 2}), runtime.Spikes(9)},
+		"all of them":    {runtime.Spikes(9), runtime.Layer("L2", runtime.Dynamics{Spikes: 50, Sampler: runtime.LowDiscrepancy, Epsilon0: 2, Schedule: constant})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var atLoad []runtime.Option
+			var atRun []runtime.RunOption
+			for _, o := range list {
+				atLoad, atRun = append(atLoad, o), append(atRun, o)
+			}
+			want := run(t, open(t, n, atLoad...), image)
+			require.NotEqual(t, plain, want)
+			require.Equal(t, want, run(t, m, image, atRun...))
+			require.Equal(t, want, run(t, m, image, atRun...), "again")
+			require.Equal(t, plain, run(t, m, image), "without options")
+		})
+	}
+	// The network's own options, layer by layer, are the third way to the same numbers.
+	own := converttest.Digits()
+	for i, spikes := range map[int]int{0: 11, 2: 13} {
+		own.Layers[i].(*convert.SbS).Spikes = spikes
+	}
+	require.Equal(t, run(t, open(t, own), image),
+		run(t, m, image, runtime.Layer("L0", runtime.Dynamics{Spikes: 11}), runtime.Layer("L2/SbS", runtime.Dynamics{Spikes: 13})))
+}
+
+func TestRun_RefusesLayersThatItCannotChange(t *testing.T) {
+	n := converttest.Digits()
+	in := values{"image": modeltest.Pixels(4, 1, n.Input)}
+	for _, c := range []struct {
+		network *convert.Network
+		load    []runtime.Option
+		option  runtime.RunOption
+		want    string
+	}{
+		{n, nil, runtime.Spikes(41), "epsilon_t has only 40 entries"},
+		{n, nil, runtime.Layer("L1", runtime.Dynamics{Spikes: 5}), `there is no SbS layer "L1"; the SbS layers of the model are L0/SbS, L2/SbS`},
+		{n, []runtime.Option{runtime.PreferFunctions()}, runtime.Spikes(5), "set their dynamics when opening the model"},
+	} {
+		_, err := open(t, c.network, c.load...).Run(t.Context(), in, c.option)
+		require.ErrorContains(t, err, c.want)
+	}
+	m := load(t, cnn(1, 2, 4))
+	_, err := m.Run(t.Context(), values{"x0": f32([]int{1, 2, 4, 4}, make([]float32, 32)...)}, runtime.Spikes(5))
+	require.ErrorIs(t, err, runtime.ErrOption)
+}
+
+// TestRun_ManyVariants changes the spikes more often than variants are kept.
+func TestRun_ManyVariants(t *testing.T) {
+	n := converttest.Digits()
+	m, image := open(t, n), modeltest.Pixels(4, 1, n.Input)
+	want := run(t, m, image, runtime.Spikes(1))
+	for i := range 40 {
+		run(t, m, image, runtime.Spikes(i+1))
+	}
+	require.Equal(t, want, run(t, m, image, runtime.Spikes(1)))
+}
+
+// TestRun_SeedAndNumberPerImage gives the images of a batch seeds and numbers of their
+// own, and compares with single runs.
+func TestRun_SeedAndNumberPerImage(t *testing.T) {
+	n := converttest.Digits()
+	m := open(t, n)
+	const images = 5
+	all := modeltest.Pixels(9, images, n.Input)
+	seeds, numbers := []uint64{3, 1 << 60, 3, 0, 7}, []uint64{100, 2, 7, 2, 1 << 50}
+	size := all.Len() / images
+	var want []float32
+	for i := range images {
+		one := f32([]int{1, 1, 12, 12}, all.Float32s()[i*size:(i+1)*size]...)
+		want = append(want, run(t, m, one, runtime.Seed(seeds[i]), runtime.FirstImage(numbers[i]))...)
+	}
+	require.Equal(t, want, run(t, m, all, runtime.Seeds(seeds), runtime.ImageNumbers(numbers)))
+	require.NotEqual(t, want, run(t, m, all, runtime.Seeds(seeds)))
+	require.NotEqual(t, want, run(t, m, all))
+	require.Equal(t, run(t, m, all, runtime.Seed(4), runtime.FirstImage(9)),
+		run(t, m, all, runtime.Seeds([]uint64{4, 4, 4, 4, 4}), runtime.ImageNumbers([]uint64{9, 10, 11, 12, 13})))
+	require.Equal(t, run(t, m, all, runtime.Seed(4)), run(t, m, all, runtime.Seeds(seeds), runtime.Seed(4)), "the last option counts")
+	for _, o := range []runtime.RunOption{runtime.Seeds(seeds[:4]), runtime.ImageNumbers(numbers[:4]), runtime.Seeds([]uint64{})} {
+		_, err := m.Run(t.Context(), values{"image": all}, o)
+		require.ErrorIs(t, err, runtime.ErrInput)
+	}
+	// Nodes that draw random numbers in functions and loops, as other runtimes have them.
+	inline, err := runtime.New(modeltest.Write(t, n, convert.Options{Body: convert.BodyInline}))
+	require.NoError(t, err)
+	require.NotEqual(t, run(t, inline, all), run(t, inline, all, runtime.Seeds(seeds)))
+}
+
+// watched collects the snapshots of a run.
+func watched(t *testing.T, m *runtime.Model, image *runtime.Tensor, w runtime.Watcher, opts ...runtime.RunOption) (out []float32, list []runtime.Snapshot) {
+	t.Helper()
+	w.Snapshot = func(s runtime.Snapshot) bool {
+		list = append(list, s)
+		return true
+	}
+	return run(t, m, image, append(opts, runtime.Watch(w))...), list
+}
+
+// TestWatch_ShowsPrefixesOfTheRun compares snapshots with the layer's output, and with
+// runs that inject the spikes handed out.
+func TestWatch_ShowsPrefixesOfTheRun(t *testing.T) {
+	for name, n := range map[string]*convert.Network{"digits": converttest.Digits(), "every layer": converttest.EveryLayer()} {
+		t.Run(name, func(t *testing.T) {
+			m, image := open(t, n), modeltest.Pixels(2, 3, n.Input)
+			seed := runtime.Seed(5)
+			layers := map[string]*runtime.Tensor{}
+			want := run(t, m, image, seed, runtime.Observe(func(name string, v *runtime.Tensor) { layers[name] = v }))
+			full := n.Layers[2].(*convert.SbS).Spikes
+			got, list := watched(t, m, image, runtime.Watcher{After: []int{full, 1, 10, 2, 10, 1000}, Spikes: true}, seed)
+			require.Equal(t, want, got, "watching changes nothing")
+			require.Len(t, list, 4*len(m.SbSLayers()))
+			for i, s := range list {
+				require.Equal(t, []int{1, 2, 10, full}[i%4], s.Spikes)
+				layer, _, _ := cut(s.Layer)
+				require.Equal(t, m.SbSLayers()[i/4], s.Layer)
+				require.Equal(t, []int{3, s.Spikes, s.H.Shape()[2], s.H.Shape()[3]}, s.Drawn.Shape())
+				if i%4 == 3 {
+					require.Equal(t, layers[layer].Float32s(), s.H.Float32s(), "after all spikes")
+					again := run(t, m, image, seed, runtime.InjectSpikes(values{s.Layer: s.Drawn}))
+					require.InDeltaSlice(t, want, again, 1e-5, "the spikes of %s", s.Layer)
+				} else {
+					require.NotEqual(t, layers[layer].Float32s(), s.H.Float32s())
+					require.Equal(t, head(list[i/4*4+3].Drawn, s.Spikes), s.Drawn.Int64s(), "the first spikes of all")
+				}
+			}
+			// The first layer sees the same input with fewer spikes everywhere.
+			observed := map[string]*runtime.Tensor{}
+			run(t, m, image, seed, runtime.Spikes(10), runtime.Observe(func(name string, v *runtime.Tensor) { observed[name] = v }))
+			first, _, _ := cut(m.SbSLayers()[0])
+			require.Equal(t, observed[first].Float32s(), list[2].H.Float32s())
+		})
+	}
+}
+
+func cut(node string) (layer, kind string, ok bool) {
+	for i, c := range node {
+		if c == '/' {
+			return node[:i], node[i+1:], true
+		}
+	}
+	return node, "", false
+}
+
+// head returns the first n spikes of every position.
+func head(spikes *runtime.Tensor, n int) []int64 {
+	s := spikes.Shape()
+	positions := s[2] * s[3]
+	var out []int64
+	for b := range s[0] {
+		out = append(out, spikes.Int64s()[b*s[1]*positions:][:n*positions]...)
+	}
+	return out
+}
+
+// TestWatch_WithChangedLayers watches a run with other samplers and numbers of spikes.
+func TestWatch_WithChangedLayers(t *testing.T) {
+	n := converttest.Digits()
+	m, image := open(t, n), modeltest.Pixels(2, 2, n.Input)
+	opts := []runtime.RunOption{runtime.WithSampler(runtime.LowDiscrepancy), runtime.Layer("L2", runtime.Dynamics{Spikes: 15})}
+	want := run(t, m, image, opts...)
+	got, list := watched(t, m, image, runtime.Watcher{Layers: []string{"L2"}, After: []int{15, 16, 40}}, opts...)
+	require.Equal(t, want, got)
+	require.Len(t, list, 1)
+	require.Equal(t, "L2/SbS", list[0].Layer)
+	require.Nil(t, list[0].Drawn)
+}
+
+func TestWatch_StopsTheRun(t *testing.T) {
+	n := converttest.Digits()
+	m, image := open(t, n), modeltest.Pixels(2, 2, n.Input)
+	seen := 0
+	out, err := m.Run(t.Context(), values{"image": image}, runtime.Watch(runtime.Watcher{After: []int{1, 2, 3}, Snapshot: func(runtime.Snapshot) bool {
+		seen++
+		return seen < 2
+	}}))
+	require.ErrorIs(t, err, runtime.ErrStopped)
+	require.Nil(t, out)
+	require.Equal(t, 2, seen)
+}
+
+func TestWatch_RefusesWhatItCannotShow(t *testing.T) {
+	n := converttest.Digits()
+	image := modeltest.Pixels(2, 1, n.Input)
+	all := func(runtime.Snapshot) bool { return true }
+	replaced := sbs.Operator()
+	inner := replaced.New
+	replaced.New = func(node ops.Node) (ops.Op, error) {
+		op, err := inner(node)
+		return wrapped{op}, err
+	}
+	for _, c := range []struct {
+		options []runtime.Option
+		watcher runtime.Watcher
+		want    string
+	}{
+		{nil, runtime.Watcher{After: []int{0}, Snapshot: all}, "after 0 spikes"},
+		{nil, runtime.Watcher{Snapshot: all}, "needs numbers of spikes"},
+		{nil, runtime.Watcher{After: []int{1}}, "needs numbers of spikes"},
+		{nil, runtime.Watcher{After: []int{1}, Layers: []string{"L1"}, Snapshot: all}, `there is no SbS layer "L1" to watch; the SbS layers are L0/SbS, L2/SbS`},
+		{[]runtime.Option{runtime.PreferFunctions()}, runtime.Watcher{After: []int{1}, Snapshot: all}, "no SbS operator to watch"},
+		{[]runtime.Option{runtime.WithOperators(replaced)}, runtime.Watcher{After: []int{1}, Snapshot: all}, "was replaced"},
+	} {
+		_, err := open(t, n, c.options...).Run(t.Context(), values{"image": image}, runtime.Watch(c.watcher))
+		require.ErrorIs(t, err, runtime.ErrOption)
+		require.ErrorContains(t, err, c.want)
+	}
+	small := open(t, n, runtime.MemoryLimit(12_000))
+	run(t, small, image)
+	_, err := small.Run(t.Context(), values{"image": image},
+		runtime.Watch(runtime.Watcher{After: []int{40}, Spikes: true, Snapshot: all}))
+	require.ErrorIs(t, err, runtime.ErrMemory)
+}
+
+type wrapped struct{ ops.Op }
+
+// TestWithOperators_AddsAndReplaces counts the calls of operators of the caller.
+func TestWithOperators_AddsAndReplaces(t *testing.T) {
+	var calls []string
+	operator := func(domain, name string, f func(x float32) float32) ops.Operator {
+		return ops.Operator{
+			Domain: domain, Name: name, MinInputs: 1, MaxInputs: 1, MinOutputs: 1, MaxOutputs: 1,
+			New: func(ops.Node) (ops.Op, error) {
+				return mapped(func(x float32) float32 {
+					calls = append(calls, name)
+					return f(x)
+				}), nil
+			},
+		}
+	}
+	twice := operator("f", "Twice", func(x float32) float32 { return 2 * x })
+	neg := operator("", "Neg", func(x float32) float32 { return 1 - x })
+	pb := network(nil, "y", nodes{op("a = f.Twice(x)"), op("y = Neg(a)")})
+	pb.Graph.Input = append(pb.Graph.Input, info("x", 1))
+	in := values{"x": f32([]int{1}, 3)}
+	out, err := load(t, pb, runtime.WithOperators(twice)).Run(t.Context(), in)
+	require.NoError(t, err)
+	require.Equal(t, []float32{-6}, out["y"].Float32s())
+	out, err = load(t, pb, runtime.WithOperators(twice), runtime.WithOperators(neg)).Run(t.Context(), in)
+	require.NoError(t, err)
+	require.Equal(t, []float32{-5}, out["y"].Float32s())
+	require.Equal(t, []string{"Twice", "Twice", "Neg"}, calls)
+	require.ErrorIs(t, loadError(t, pb), runtime.ErrUnknownOperator)
+
+	// Operators that break the contract give errors.
+	for want, bad := range map[string]func(ops.Node) (ops.Op, error){
+		"neither an Op nor an error":   func(ops.Node) (ops.Op, error) { return nil, nil },
+		"types for 1 outputs":          func(ops.Node) (ops.Op, error) { return broken{types: 2}, nil },
+		"did not compute output 0":     func(ops.Node) (ops.Op, error) { return broken{types: 1, open: true}, nil },
+		"broken: it computes no thing": func(ops.Node) (ops.Op, error) { return broken{types: 1, fails: true}, nil },
+	} {
+		twice.New = bad
+		err := func() error {
+			data := marshal(t, pb)
+			m, err := runtime.New(data, runtime.WithOperators(twice))
+			if err != nil {
+				return err
+			}
+			_, err = m.Run(t.Context(), in)
+			return err
+		}()
+		require.ErrorContains(t, err, want)
+	}
+	require.False(t, slices.Contains(calls, "x"))
+}
+
+// mapped computes a function of every element.
+type mapped func(x float32) float32
+
+func (mapped) Infer(in []*ops.Input) ([]ops.Type, error) { return []ops.Type{in[0].Type}, nil }
+
+func (f mapped) Run(_ *ops.Context, in, out []*ops.Tensor) error {
+	for i, x := range in[0].Float32s() {
+		out[0].Float32s()[i] = f(x)
+	}
+	return nil
+}
+
+// broken is an operator that does not do what it promises.
+type broken struct {
+	types       int
+	open, fails bool
+}
+
+func (b broken) Infer(in []*ops.Input) ([]ops.Type, error) {
+	t := in[0].Type
+	if b.open {
+		t.Shape = []ops.Dim{{Size: -1}}
+	}
+	return slices.Repeat([]ops.Type{t}, b.types), nil
+}
+
+func (b broken) Run(*ops.Context, []*ops.Tensor, []*ops.Tensor) error {
+	if b.fails {
+		return errBroken
+	}
+	return nil
+}
