@@ -1,0 +1,211 @@
+package std
+
+import (
+	"math"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// taps are the elements of X along one axis of which an element of the output is the
+// weighted sum. outside means that the element has no place in X.
+type taps struct {
+	index   []int
+	weight  []float64
+	outside bool
+}
+
+// axisPlan holds the taps of every element of the output along one axis. A plan without
+// taps leaves the axis as it is.
+type axisPlan struct {
+	axis int
+	taps []taps
+}
+
+// plans returns a plan for every axis.
+func (k *resize) plans(target *resizeTarget, from, to []int) []axisPlan {
+	plans := make([]axisPlan, len(from))
+	for axis, size := range from {
+		plans[axis].axis = axis
+		m := mapping{from: size, to: to[axis]}
+		m.low, m.high = target.extent(axis)
+		m.scale, m.resized = float64(m.to)/float64(size), float64(m.to)
+		if target.sizes == nil {
+			m.scale = float64(target.scale(axis))
+			m.resized = m.scale * float64(size) // ONNX's own tests do not round it
+		}
+		if m.from == m.to && m.scale == 1 && m.low == 0 && m.high == 1 {
+			continue
+		}
+		plans[axis].taps = make([]taps, m.to)
+		for i := range plans[axis].taps {
+			plans[axis].taps[i] = k.tapsAt(k.original(float64(i), &m), size)
+		}
+	}
+	return plans
+}
+
+// mapping relates the indices of an axis of the output to places in X.
+type mapping struct {
+	from, to       int // the sizes of the axis in X and in the output
+	scale, resized float64
+	low, high      float64 // the region of tf_crop_and_resize
+}
+
+// original returns the place in X of an element of the output. Whether the output has a
+// single element is decided by its size: a quotient times its divisor need not be 1.
+func (k *resize) original(i float64, m *mapping) float64 {
+	last := float64(m.from - 1)
+	switch k.coordinates {
+	case "align_corners":
+		if m.to == 1 {
+			return 0
+		}
+		return i * last / (m.resized - 1)
+	case "asymmetric":
+		return i / m.scale
+	case "tf_half_pixel_for_nn":
+		return (i + 0.5) / m.scale
+	case "tf_crop_and_resize":
+		if m.to == 1 {
+			return 0.5 * (m.low + m.high) * last
+		}
+		return m.low*last + i*(m.high-m.low)*last/float64(m.to-1) // the scale is of the region, not of X
+	case "pytorch_half_pixel":
+		if m.to == 1 {
+			return 0
+		}
+	}
+	return (i+0.5)/m.scale - 0.5
+}
+
+func (k *resize) tapsAt(x float64, size int) taps {
+	// No place further away makes a difference, and these can be converted.
+	x = min(max(x, -4), float64(size)+4)
+	if x != x {
+		x = 0
+	}
+	t := taps{outside: k.crops() && (x < 0 || x > float64(size-1))}
+	start := int(math.Floor(x))
+	f := x - float64(start)
+	switch k.mode {
+	case "nearest":
+		start, t.weight = k.nearestTo(x), []float64{1}
+	case "linear":
+		t.weight = []float64{1 - f, f}
+	default:
+		start, t.weight = start-1, cubicWeights(f, k.cubic)
+	}
+	total := 0.0
+	for i, w := range t.weight {
+		at := start + i
+		t.index = append(t.index, min(max(at, 0), size-1))
+		if k.exclude && k.mode != "nearest" && at != t.index[i] {
+			w = 0
+		}
+		t.weight[i] = w
+		total += w
+	}
+	if k.exclude && total != 0 {
+		for i := range t.weight {
+			t.weight[i] /= total
+		}
+	}
+	return t
+}
+
+func (k *resize) nearestTo(x float64) int {
+	switch k.nearest {
+	case "round_prefer_floor":
+		return int(math.Ceil(x - 0.5))
+	case "round_prefer_ceil":
+		return int(math.Floor(x + 0.5))
+	case "ceil":
+		return int(math.Ceil(x))
+	}
+	return int(math.Floor(x))
+}
+
+// cubicWeights returns the weights of four elements in a row for a place f behind the
+// second of them (Keys, "Cubic convolution interpolation for digital image processing",
+// 1981, equation 4).
+func cubicWeights(f, a float64) []float64 {
+	near := func(d float64) float64 { return ((a+2)*d-(a+3))*d*d + 1 }
+	far := func(d float64) float64 { return ((a*d-5*a)*d+8*a)*d - 4*a }
+	return []float64{far(1 + f), near(f), near(1 - f), far(2 - f)}
+}
+
+// pick copies one element of X to each element of the output: all plans have one tap.
+func pick(ctx *ops.Context, x, out *ops.Tensor, plans []axisPlan) error {
+	strides := rowMajor(x.Shape())
+	return take(ctx, out, x, nil, 1, func(first int, places []int) error {
+		c := from(first, out.Shape())
+		for i := range places {
+			places[i] = 0
+			for d, at := range c.at {
+				if plans[d].taps != nil {
+					at = plans[d].taps[at].index[0]
+				}
+				places[i] += at * strides[d]
+			}
+			c.next()
+		}
+		return nil
+	})
+}
+
+// interpolate applies one plan after the other. Those that shrink an axis come first, so
+// that no intermediate result is larger than both X and the output.
+func (k *resize) interpolate(ctx *ops.Context, x, out *ops.Tensor, plans []axisPlan) error {
+	var shrinking, growing []axisPlan
+	for _, p := range plans {
+		switch {
+		case p.taps == nil:
+		case len(p.taps) > x.Shape()[p.axis]:
+			growing = append(growing, p)
+		default:
+			shrinking = append(shrinking, p)
+		}
+	}
+	current, shape := values[float64](x), slices.Clone(x.Shape())
+	for _, p := range append(shrinking, growing...) {
+		next := make([]float64, len(current)/shape[p.axis]*len(p.taps))
+		if err := p.apply(ctx, next, current, shape); err != nil {
+			return err
+		}
+		current, shape[p.axis] = next, len(p.taps)
+	}
+	return ctx.For(out.Len(), grain, func(lo, hi int) error {
+		c, outside := from(lo, shape), []float64{k.outside}
+		for i := lo; i < hi; i++ {
+			v := current[i : i+1]
+			for d, at := range c.at {
+				if plans[d].taps != nil && plans[d].taps[at].outside {
+					v = outside
+				}
+			}
+			store(out, i, 1, v)
+			c.next()
+		}
+		return nil
+	})
+}
+
+// apply adds to dst, which must be zero, what src becomes when the axis is resized. shape
+// is the shape of src.
+func (p *axisPlan) apply(ctx *ops.Context, dst, src []float64, shape []int) error {
+	inner := count(shape[p.axis+1:])
+	outer := shape[p.axis] * inner // elements of src for each index of the axes before
+	return ctx.For(len(dst)/inner, max(1, grain/inner), func(lo, hi int) error {
+		for i := lo; i < hi; i++ {
+			row, t := dst[i*inner:][:inner], &p.taps[i%len(p.taps)]
+			rows := src[i/len(p.taps)*outer:][:outer]
+			for j, w := range t.weight {
+				for e, v := range rows[t.index[j]*inner:][:inner] {
+					row[e] += w * v
+				}
+			}
+		}
+		return nil
+	})
+}
