@@ -146,15 +146,9 @@ func concatGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tenso
 }
 
 func sliceGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
-	_, cut, err := k.(slicing).sections(inputs(in))
+	to, strides, err := k.(slicing).source(in)
 	if err != nil {
 		return err
-	}
-	to := 0
-	strides := rowMajor(in[0].Shape())
-	for i, s := range cut {
-		to += s.start * strides[i]
-		strides[i] *= s.step
 	}
 	n := newNest(out.Shape(), strides, rowMajor(out.Shape()))
 	return addNest(ctx, &n, gradIn[0], to, g, 0)

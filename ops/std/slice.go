@@ -53,135 +53,181 @@ func newSlice(n ops.Node) (kernel, error) {
 // slicing holds the lists that are attributes.
 type slicing struct{ lists []*ops.Tensor }
 
-// inputs returns the data and the lists as they are inputs since opset 10.
-func (k slicing) inputs(in []*ops.Input) ([]*ops.Input, error) {
-	if k.lists == nil && (len(in) < 3 || in[1] == nil || in[2] == nil) {
-		return nil, fmt.Errorf("%w: starts or ends are missing", ops.ErrShape)
+// axisSlice is the slice along one axis of the data.
+type axisSlice struct {
+	axis             int
+	start, end, step int64
+	known            bool // start, end and step are
+}
+
+// resize returns the size of the axis after the slice.
+func (s axisSlice) resize(d ops.Dim) ops.Dim {
+	switch {
+	case !s.known:
+		return unknown
+	case d.Known():
+		if n := newSection(s.start, s.end, s.step, d.Size).count; n != d.Size {
+			return ops.Dim{Size: n}
+		}
+		return d
+	case s.start == 0 && s.end >= ops.MaxElements && s.step == 1: // all of the axis
+		return d
 	}
-	return append(slices.Clone(in), inputs(k.lists)...), nil
+	return unknown
+}
+
+func (k slicing) infer(in []*ops.Input) (ops.Type, error) {
+	data := in[0].Type
+	cuts, known, err := k.parse(in)
+	if err != nil {
+		return ops.Type{}, err
+	}
+	shape := append([]ops.Dim{}, data.Shape...)
+	if !known {
+		for i := range shape {
+			shape[i] = unknown
+		}
+	}
+	for _, s := range cuts {
+		shape[s.axis] = s.resize(shape[s.axis])
+	}
+	return ops.Type{DType: data.DType, Shape: shape}, nil
+}
+
+func (k slicing) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
+	c := ops.Scratch[copying](ctx)
+	if c.rows == nil {
+		from, strides, err := k.source(in)
+		if err != nil {
+			return err
+		}
+		c.from, c.nest = from, newNest(out.Shape(), rowMajor(out.Shape()), strides)
+	}
+	return c.run(ctx, out, in[0])
+}
+
+// source returns the place in the data of the first element of the output, and how far
+// apart in the data neighbors in the output are, for each axis.
+func (k slicing) source(in []*ops.Tensor) (first int, strides []int, err error) {
+	cuts, _, err := k.parse(inputs(in))
+	if err != nil {
+		return 0, nil, err
+	}
+	shape := in[0].Shape()
+	strides = rowMajor(shape)
+	for _, s := range cuts {
+		cut := newSection(s.start, s.end, s.step, shape[s.axis])
+		first += cut.start * strides[s.axis]
+		strides[s.axis] *= cut.step
+	}
+	return first, strides, nil
+}
+
+// parse returns the slices of the axes that are named, at most one for each axis. known
+// is false when the axes are not known: then any axis may be sliced.
+func (k slicing) parse(in []*ops.Input) (cuts []axisSlice, known bool, err error) {
+	data := in[0].Type
+	lists, err := k.read(in)
+	if err != nil {
+		return nil, false, err
+	}
+	axes, known, err := lists.namedAxes(data)
+	if err != nil || !known {
+		return nil, false, err
+	}
+	seen := make([]bool, len(data.Shape))
+	for i, a := range axes {
+		axis, err := axisOf(a, len(data.Shape))
+		if err != nil {
+			return nil, false, fmt.Errorf("%w: the data is %v", err, data)
+		}
+		if seen[axis] {
+			return nil, false, fmt.Errorf("%w: axes %v name axis %d twice", ops.ErrShape, axes, axis)
+		}
+		seen[axis] = true
+		s := lists.at(i)
+		if s.axis = axis; s.step == 0 {
+			return nil, false, fmt.Errorf("%w: step 0 for axis %d of %v", ops.ErrShape, axis, data)
+		}
+		cuts = append(cuts, s)
+	}
+	return cuts, true, nil
+}
+
+// sliceLists holds starts, ends, axes and steps. A list is nil when it is omitted or its
+// values are not known.
+type sliceLists struct {
+	starts, ends, axes, steps []int64
+	axesGiven, stepsGiven     bool
+	length                    int // of every list, -1 when it is not known
+}
+
+// read reads the lists from the attributes or, since opset 10, the inputs.
+func (k slicing) read(in []*ops.Input) (sliceLists, error) {
+	if k.lists == nil && (len(in) < 3 || in[1] == nil || in[2] == nil) {
+		return sliceLists{}, fmt.Errorf("%w: starts or ends are missing", ops.ErrShape)
+	}
+	given := append(slices.Clone(in[1:]), inputs(k.lists)...)
+	var l sliceLists
+	length := unknown
+	for i, list := range []struct {
+		name   string
+		values *[]int64
+		given  *bool
+	}{{"starts", &l.starts, nil}, {"ends", &l.ends, nil}, {"axes", &l.axes, &l.axesGiven}, {"steps", &l.steps, &l.stepsGiven}} {
+		if i >= len(given) || given[i] == nil {
+			continue
+		}
+		if list.given != nil {
+			*list.given = true
+		}
+		n, err := checkVector(list.name, given[i], ops.Int32, ops.Int64)
+		if err != nil {
+			return l, err
+		}
+		if value := given[i].Const; value != nil {
+			*list.values = append([]int64{}, integers(value)...)
+			n.Size = value.Len()
+		}
+		var ok bool
+		if length, ok = merge(length, n); !ok {
+			return l, fmt.Errorf("%w: %s has %v elements but another list has %v", ops.ErrShape, list.name, n, length)
+		}
+	}
+	l.length = length.Size
+	return l, nil
+}
+
+// namedAxes returns the axes that are sliced, by default the first ones, and false when
+// they are not known.
+func (l *sliceLists) namedAxes(data ops.Type) (axes []int64, known bool, err error) {
+	if l.axesGiven {
+		return l.axes, l.axes != nil || l.length == 0, nil
+	}
+	if l.length > len(data.Shape) {
+		return nil, false, fmt.Errorf("%w: %d starts, but the data is %v", ops.ErrShape, l.length, data)
+	}
+	for i := range max(l.length, 0) {
+		axes = append(axes, int64(i))
+	}
+	return axes, l.length >= 0, nil
+}
+
+// at returns entry i of the lists, without its axis. A step is 1 when it is omitted or
+// not known.
+func (l *sliceLists) at(i int) axisSlice {
+	s := axisSlice{step: 1, known: l.starts != nil && l.ends != nil && (l.steps != nil || !l.stepsGiven)}
+	if l.steps != nil {
+		s.step = l.steps[i]
+	}
+	if s.known {
+		s.start, s.end = l.starts[i], l.ends[i]
+	}
+	return s
 }
 
 // section is the part of one axis that remains.
 type section struct{ start, step, count int }
-
-func (k slicing) infer(in []*ops.Input) (ops.Type, error) {
-	shape, _, err := k.sections(in)
-	if err != nil {
-		return ops.Type{}, err
-	}
-	return ops.Type{DType: in[0].DType, Shape: shape}, nil
-}
-
-func (k slicing) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	data, shape := in[0], out.Shape()
-	c := ops.Scratch[copying](ctx)
-	if c.rows == nil {
-		_, cut, err := k.sections(inputs(in))
-		if err != nil {
-			return err
-		}
-		strides := rowMajor(data.Shape())
-		for i, s := range cut {
-			c.from += s.start * strides[i]
-			strides[i] *= s.step
-		}
-		c.nest = newNest(shape, rowMajor(shape), strides)
-	}
-	return c.run(ctx, out, data)
-}
-
-// sections returns the output's shape and, for axes that are completely known,
-// what remains of them.
-func (k slicing) sections(in []*ops.Input) ([]ops.Dim, []section, error) {
-	in, err := k.inputs(in)
-	if err != nil {
-		return nil, nil, err
-	}
-	data := in[0].Type
-	lists, length, err := sliceLists(in)
-	if err != nil {
-		return nil, nil, err
-	}
-	shape := append([]ops.Dim{}, data.Shape...)
-	cut := make([]section, len(shape))
-	for i, d := range shape {
-		cut[i] = section{start: 0, step: 1, count: d.Size}
-	}
-	axes := lists[2]
-	if len(in) < 4 || in[3] == nil {
-		if length > len(shape) {
-			return nil, nil, fmt.Errorf("%w: %d starts, but the data is %v", ops.ErrShape, length, data)
-		}
-		for i := range max(length, 0) {
-			axes = append(axes, int64(i))
-		}
-	}
-	if length < 0 || axes == nil && length > 0 { // any axis may be sliced
-		for i := range shape {
-			shape[i] = unknown
-		}
-		return shape, cut, nil
-	}
-	seen := make([]bool, len(shape))
-	for i, a := range axes {
-		axis, err := axisOf(a, len(shape))
-		if err != nil {
-			return nil, nil, fmt.Errorf("%w: the data is %v", err, data)
-		}
-		if seen[axis] {
-			return nil, nil, fmt.Errorf("%w: axes %v name axis %d twice", ops.ErrShape, axes, axis)
-		}
-		seen[axis] = true
-		step := int64(1)
-		if lists[3] != nil {
-			step = lists[3][i]
-		}
-		if step == 0 {
-			return nil, nil, fmt.Errorf("%w: step 0 for axis %d of %v", ops.ErrShape, axis, data)
-		}
-		stepKnown := lists[3] != nil || len(in) < 5 || in[4] == nil
-		if lists[0] == nil || lists[1] == nil || !stepKnown {
-			shape[axis] = unknown
-			continue
-		}
-		start, end := lists[0][i], lists[1][i]
-		if d := shape[axis]; d.Known() {
-			cut[axis] = newSection(start, end, step, d.Size)
-			shape[axis] = ops.Dim{Size: cut[axis].count}
-			if cut[axis].count == d.Size {
-				shape[axis] = d
-			}
-		} else if start != 0 || end < ops.MaxElements || step != 1 { // else it is all of the axis
-			shape[axis] = unknown
-		}
-	}
-	return shape, cut, nil
-}
-
-// sliceLists returns starts, ends, axes and steps, nil where not known or not
-// given, and their length, which is -1 when not even that is known.
-func sliceLists(in []*ops.Input) (lists [4][]int64, length int, err error) {
-	names := [4]string{"starts", "ends", "axes", "steps"}
-	common := unknown
-	for i, x := range in[1:] {
-		if x == nil {
-			continue
-		}
-		n, err := checkVector(names[i], x, ops.Int32, ops.Int64)
-		if err != nil {
-			return lists, 0, err
-		}
-		if x.Const != nil {
-			lists[i] = append([]int64{}, integers(x.Const)...)
-			n.Size = len(lists[i])
-		}
-		var ok bool
-		if common, ok = merge(common, n); !ok {
-			return lists, 0, fmt.Errorf("%w: %s has %v elements but another list has %v", ops.ErrShape, names[i], n, common)
-		}
-	}
-	return lists, common.Size, nil
-}
 
 // newSection resolves a slice of an axis: with a positive step start and end are
 // brought into [0, size], with a negative one start into [0, size-1] and end into
