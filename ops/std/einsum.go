@@ -157,15 +157,50 @@ func (k *einsum) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 }
 
 func einsumOf[W wide](ctx *ops.Context, k *einsum, in []*ops.Tensor, out *ops.Tensor) error {
-	shapes, elements := make([][]ops.Dim, len(in)), make([][]W, len(in))
+	kept, summed, err := k.loops(in)
+	if err != nil || out.Len() == 0 {
+		return err
+	}
+	elements := make([][]W, len(in))
 	for i, x := range in {
-		shapes[i], elements[i] = ops.TypeOf(x).Shape, values[W](x)
+		elements[i] = values[W](x)
+	}
+	products := count(summed.sizes) // of each element of the output
+	return ctx.For(out.Len(), max(1, grain/max(1, products)), func(lo, hi int) error {
+		outer, inner := kept.start(len(in)), summed.start(len(in))
+		outer.skip(lo)
+		for i := lo; i < hi; i++ {
+			var sum W
+			inner.restart(outer.places)
+			for j := range products {
+				if j%(1<<16) == 0 && ctx.Err() != nil {
+					return ctx.Err()
+				}
+				p := W(1)
+				for x, place := range inner.places {
+					p *= elements[x][place]
+				}
+				sum += p
+				inner.next()
+			}
+			store(out, i, 1, []W{sum})
+			outer.next()
+		}
+		return nil
+	})
+}
+
+// loops returns the loops over the dimensions of the output, and those over the dimensions
+// that are summed over.
+func (k *einsum) loops(in []*ops.Tensor) (kept, summed *operandLoops, err error) {
+	shapes := make([][]ops.Dim, len(in))
+	for i, x := range in {
+		shapes[i] = ops.TypeOf(x).Shape
 	}
 	terms, output, named, err := k.plan(shapes)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	// The loops are over the output's dimensions, then over those that are summed over.
 	names := slices.Clone(output)
 	for _, term := range terms {
 		for _, name := range term {
@@ -174,54 +209,75 @@ func einsumOf[W wide](ctx *ops.Context, k *einsum, in []*ops.Tensor, out *ops.Te
 			}
 		}
 	}
-	sizes := make([]int, len(names))
-	strides := make([][]int, len(in)) // of each input, for each loop
+	all := &operandLoops{sizes: make([]int, len(names)), strides: make([][]int, len(names))}
 	for i, name := range names {
-		sizes[i] = named[name].Size
+		all.sizes[i], all.strides[i] = named[name].Size, make([]int, len(in))
 	}
-	for i, term := range terms {
-		strides[i] = make([]int, len(names))
-		for d, stride := range rowMajor(in[i].Shape()) {
-			if in[i].Shape()[d] > 1 {
-				strides[i][slices.Index(names, term[d])] += stride
+	for x, term := range terms {
+		shape := in[x].Shape()
+		for d, stride := range rowMajor(shape) {
+			if shape[d] > 1 {
+				all.strides[slices.Index(names, term[d])][x] += stride
 			}
 		}
 	}
-	summed := sizes[len(output):]
 	// The number of products is bounded, so that nothing can be asked for that never ends.
-	products, err := ops.Len(sizes)
-	if err != nil {
-		return fmt.Errorf("the products: %w", err)
+	if _, err := ops.Len(all.sizes); err != nil {
+		return nil, nil, fmt.Errorf("the products: %w", err)
 	}
-	if out.Len() == 0 {
-		return nil
+	n := len(output)
+	kept = &operandLoops{sizes: all.sizes[:n], strides: all.strides[:n]}
+	return kept, &operandLoops{sizes: all.sizes[n:], strides: all.strides[n:]}, nil
+}
+
+// operandLoops is a nest of loops that walks through any number of operands at once: an
+// iteration of loop i moves the place in operand x by strides[i][x].
+type operandLoops struct {
+	sizes   []int
+	strides [][]int
+}
+
+// operandPlaces is one iteration of the loops.
+type operandPlaces struct {
+	loops  *operandLoops
+	at     []int // index of each loop
+	places []int // in each operand
+}
+
+// start returns the first iteration.
+func (l *operandLoops) start(operands int) operandPlaces {
+	return operandPlaces{loops: l, at: make([]int, len(l.sizes)), places: make([]int, operands)}
+}
+
+// restart goes to the first iteration, with the places counted from the given ones.
+func (p *operandPlaces) restart(places []int) {
+	clear(p.at)
+	copy(p.places, places)
+}
+
+// skip goes from the first iteration to the given one.
+func (p *operandPlaces) skip(iteration int) {
+	p.at = from(iteration, p.loops.sizes).at
+	for i, at := range p.at {
+		p.move(i, at)
 	}
-	inner := products / out.Len()
-	return ctx.For(out.Len(), max(1, grain/max(1, inner)), func(lo, hi int) error {
-		for i := lo; i < hi; i++ {
-			var sum W
-			at := from(i, sizes[:len(output)])
-			rest := coordinates{shape: summed, at: make([]int, len(summed))}
-			for j := range inner {
-				if j%(1<<16) == 0 && ctx.Err() != nil {
-					return ctx.Err()
-				}
-				p := W(1)
-				for x := range elements {
-					place := 0
-					for d, c := range at.at {
-						place += c * strides[x][d]
-					}
-					for d, c := range rest.at {
-						place += c * strides[x][len(output)+d]
-					}
-					p *= elements[x][place]
-				}
-				sum += p
-				rest.next()
-			}
-			store(out, i, 1, []W{sum})
+}
+
+// move moves the places by iterations of loop i.
+func (p *operandPlaces) move(i, iterations int) {
+	for x, stride := range p.loops.strides[i] {
+		p.places[x] += iterations * stride
+	}
+}
+
+// next goes to the next iteration; after the last one it starts again.
+func (p *operandPlaces) next() {
+	for i := len(p.at) - 1; i >= 0; i-- {
+		if p.at[i]++; p.at[i] < p.loops.sizes[i] {
+			p.move(i, 1)
+			return
 		}
-		return nil
-	})
+		p.at[i] = 0
+		p.move(i, 1-p.loops.sizes[i])
+	}
 }

@@ -171,20 +171,18 @@ func newGemm(n ops.Node) (kernel, error) {
 		return nil, err
 	}
 	var k gemm
-	for name, p := range map[string]*float32{"alpha": &k.alpha, "beta": &k.beta} {
-		var err error
-		if *p, err = ops.Attr(n.Attributes, name, float32(1)); err != nil {
-			return nil, err
-		}
+	var err error
+	if k.alpha, err = ops.Attr(n.Attributes, "alpha", float32(1)); err != nil {
+		return nil, err
 	}
-	for name, p := range map[string]*bool{"transA": &k.transA, "transB": &k.transB} {
-		v, err := ops.Attr(n.Attributes, name, int64(0))
-		if err != nil {
-			return nil, err
-		}
-		*p = v != 0
+	if k.beta, err = ops.Attr(n.Attributes, "beta", float32(1)); err != nil {
+		return nil, err
 	}
-	return &k, nil
+	if k.transA, err = flagAttr(n.Attributes, "transA"); err != nil {
+		return nil, err
+	}
+	k.transB, err = flagAttr(n.Attributes, "transB")
+	return &k, err
 }
 
 type gemm struct {

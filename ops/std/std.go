@@ -283,6 +283,13 @@ func checkDType(name string, t ops.Type, supported ...ops.DType) error {
 	return fmt.Errorf("%w: %s is %v, want %s", ops.ErrDType, name, t, strings.Join(names, " or "))
 }
 
+// flagAttr returns an attribute that is 0 for false, also when it is absent, and another
+// integer for true.
+func flagAttr(a ops.Attributes, name string) (bool, error) {
+	v, err := ops.Attr(a, name, int64(0))
+	return v != 0, err
+}
+
 // number is the set of element types that arithmetic is done in.
 type number interface {
 	float32 | float64 | int32 | int64

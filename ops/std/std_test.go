@@ -108,3 +108,22 @@ func TestRankIsBounded(t *testing.T) {
 	require.NoError(t, err, "the sizes of outputs are no dimensions")
 	require.Len(t, types, 70)
 }
+
+// TestNew_ReportsTheSameOfSeveralErrors gives nodes more than one attribute of a wrong
+// type: the error must not change from call to call.
+func TestNew_ReportsTheSameOfSeveralErrors(t *testing.T) {
+	for name, attributes := range map[string][]string{
+		"Gemm": {"alpha", "beta", "transA", "transB"},
+		"GRU":  {"layout", "linear_before_reset"},
+		"LSTM": {"layout", "input_forget"},
+	} {
+		a := ops.Attributes{}
+		for _, attribute := range attributes {
+			a[attribute] = "text"
+		}
+		for range 50 {
+			_, err := find(t, name).New(ops.Node{Opset: 17, NumInputs: 3, Attributes: a})
+			require.ErrorContains(t, err, attributes[0]+" is", name)
+		}
+	}
+}
