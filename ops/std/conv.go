@@ -15,10 +15,7 @@ import (
 // Attributes: kernel_shape (W's), strides (1), dilations (1), pads (0),
 // auto_pad (NOTSET; VALID, SAME_UPPER, SAME_LOWER), group (1).
 func newConv(n ops.Node) (kernel, error) {
-	if err := n.Attributes.Only(append([]string{"group"}, windowAttributes...)...); err != nil {
-		return nil, err
-	}
-	w, err := newWindow(n.Attributes)
+	w, err := newWindow(n.Attributes, "group")
 	if err != nil {
 		return nil, err
 	}
@@ -79,20 +76,11 @@ func (c *conv) infer(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: x.DType, Shape: shape}, nil
 }
 
+// axes returns the spatial axes for X and W of these shapes.
 func (c *conv) axes(x, w []ops.Dim) ([]axis, error) {
-	kernel := make([]int, len(w)-2)
-	for i, d := range w[2:] {
-		kernel[i] = d.Size
-		if d.Size == 0 {
-			return nil, fmt.Errorf("%w: weights without pixels", ops.ErrShape)
-		}
-		if i >= len(c.window.kernel) {
-			continue
-		}
-		if d.Known() && d.Size != c.window.kernel[i] {
-			return nil, fmt.Errorf("%w: kernel_shape %v is not W's", ops.ErrShape, c.window.kernel)
-		}
-		kernel[i] = c.window.kernel[i]
+	kernel, err := c.window.kernelOf(w[2:])
+	if err != nil {
+		return nil, err
 	}
 	return c.window.axes(x[2:], kernel)
 }

@@ -14,13 +14,9 @@ import (
 // (0), what is added behind; output_shape: the spatial sizes of the output, from which
 // the pads then follow.
 func newConvTranspose(n ops.Node) (kernel, error) {
-	known := append([]string{"group", "output_padding", "output_shape"}, windowAttributes...)
-	if err := n.Attributes.Only(known...); err != nil {
-		return nil, err
-	}
 	k := convTranspose{}
 	var err error
-	if k.window, err = newWindow(n.Attributes); err != nil {
+	if k.window, err = newWindow(n.Attributes, "group", "output_padding", "output_shape"); err != nil {
 		return nil, err
 	}
 	if k.group, err = groupAttr(n.Attributes); err != nil {
@@ -31,14 +27,6 @@ func newConvTranspose(n ops.Node) (kernel, error) {
 	}
 	k.shape, err = sizes(n.Attributes, "output_shape", 0)
 	return &k, err
-}
-
-func groupAttr(a ops.Attributes) (int, error) {
-	group, err := ops.Attr(a, "group", int64(1))
-	if err == nil && (group < 1 || group > ops.MaxElements) {
-		err = fmt.Errorf("%w: group %d", ops.ErrAttribute, group)
-	}
-	return int(group), err
 }
 
 type convTranspose struct {
@@ -97,84 +85,67 @@ func (k *convTranspose) infer(in []*ops.Input) (ops.Type, error) {
 // size, in the output's.
 func (k *convTranspose) axes(x, w []ops.Dim) ([]axis, error) {
 	n := len(x)
-	axes := make([]axis, n)
-	for _, list := range []struct {
-		name   string
-		values []int
-		want   int
-	}{
-		{"kernel_shape", k.window.kernel, n}, {"strides", k.window.strides, n}, {"dilations", k.window.dilations, n},
-		{"pads", k.window.pads, 2 * n}, {"output_padding", k.padding, n},
-	} {
-		if list.values != nil && len(list.values) != list.want {
-			return nil, fmt.Errorf("%w: %s %v for %d spatial axes, want %d numbers", ops.ErrAttribute, list.name, list.values, n, list.want)
-		}
+	axes, err := k.window.settings(n)
+	if err != nil {
+		return nil, err
 	}
-	wanted := k.shape
-	if len(wanted) == n+2 { // some exporters give the whole shape
-		wanted = wanted[2:]
+	if err := checkNumbers("output_padding", k.padding, n, n); err != nil {
+		return nil, err
 	}
-	if wanted != nil && len(wanted) != n {
-		return nil, fmt.Errorf("%w: output_shape %v for %d spatial axes", ops.ErrAttribute, k.shape, n)
+	wanted, err := k.outputSizes(n)
+	if err != nil {
+		return nil, err
+	}
+	kernel, err := k.window.kernelOf(w)
+	if err != nil {
+		return nil, err
 	}
 	for i := range axes {
-		a := axis{in: -1, out: x[i].Size, kernel: w[i].Size, stride: 1, dilation: 1}
-		if k.window.kernel != nil {
-			if a.kernel >= 0 && a.kernel != k.window.kernel[i] {
-				return nil, fmt.Errorf("%w: kernel_shape %v is not W's", ops.ErrShape, k.window.kernel)
-			}
-			a.kernel = k.window.kernel[i]
+		a := &axes[i]
+		a.in, a.out, a.kernel = numberAt(wanted, i, -1), x[i].Size, kernel[i]
+		if a.out < 0 || a.kernel < 0 {
+			continue
 		}
-		if a.kernel == 0 {
-			return nil, fmt.Errorf("%w: weights without pixels", ops.ErrShape)
+		if err := a.resolveTransposed(k.window.autoPad, numberAt(k.padding, i, 0)); err != nil {
+			return nil, fmt.Errorf("%w on spatial axis %d", err, i)
 		}
-		if k.window.strides != nil {
-			a.stride = k.window.strides[i]
-		}
-		if k.window.dilations != nil {
-			a.dilation = k.window.dilations[i]
-		}
-		if k.window.pads != nil {
-			a.before, a.behind = k.window.pads[i], k.window.pads[n+i]
-		}
-		more := 0
-		if k.padding != nil {
-			more = k.padding[i]
-		}
-		if a.out >= 0 && a.kernel >= 0 {
-			want := -1
-			if wanted != nil {
-				want = wanted[i]
-			}
-			if err := a.resolveTransposed(k.window.autoPad, more, want); err != nil {
-				return nil, fmt.Errorf("%w on spatial axis %d", err, i)
-			}
-		} else if wanted != nil {
-			a.in = wanted[i]
-		}
-		axes[i] = a
 	}
 	return axes, nil
 }
 
-// resolveTransposed finds the output's size, or the padding for a wanted one.
-func (a *axis) resolveTransposed(autoPad string, more, want int) error {
+// outputSizes returns the spatial sizes in output_shape, nil when it is not given. Some
+// exporters write the whole shape.
+func (k *convTranspose) outputSizes(axes int) ([]int, error) {
+	switch len(k.shape) {
+	case axes:
+		return k.shape, nil
+	case axes + 2:
+		return k.shape[2:], nil
+	}
+	if k.shape == nil {
+		return nil, nil
+	}
+	return nil, fmt.Errorf("%w: output_shape %v for %d spatial axes", ops.ErrAttribute, k.shape, axes)
+}
+
+// resolveTransposed finds the output's size or, when that is given, the padding. more is
+// what is added to the output.
+func (a *axis) resolveTransposed(autoPad string, more int) error {
 	if a.out == 0 {
 		return fmt.Errorf("%w: images without pixels", ops.ErrShape)
 	}
-	full := (a.out-1)*a.stride + (a.kernel-1)*a.dilation + 1 + more
-	if want < 0 && (autoPad == "SAME_UPPER" || autoPad == "SAME_LOWER") {
-		want = a.out * a.stride
+	if a.in < 0 && (autoPad == "SAME_UPPER" || autoPad == "SAME_LOWER") {
+		a.in = a.out * a.stride
 	}
-	if want < 0 {
+	full := (a.out-1)*a.stride + (a.kernel-1)*a.dilation + 1 + more
+	if a.in < 0 {
 		a.in = full - a.before - a.behind
 	} else {
-		total := max(0, full-want)
+		total := max(0, full-a.in)
 		a.before, a.behind = total-total/2, total/2
 		if autoPad == "SAME_UPPER" {
 			a.before, a.behind = a.behind, a.before
 		}
-		a.in = want
 	}
 	if a.in < 0 || a.in > ops.MaxElements {
 		return fmt.Errorf("%w: the output has size %d", ops.ErrShape, a.in)

@@ -72,10 +72,7 @@ type pool struct {
 type poolFunc func(l *poolLoop, lo, hi int) error
 
 func newPool(n ops.Node, more ...string) (*pool, error) {
-	if err := n.Attributes.Only(append(more, windowAttributes...)...); err != nil {
-		return nil, err
-	}
-	w, err := newWindow(n.Attributes)
+	w, err := newWindow(n.Attributes, more...)
 	if err != nil {
 		return nil, err
 	}
@@ -84,8 +81,8 @@ func newPool(n ops.Node, more ...string) (*pool, error) {
 		return nil, err
 	}
 	w.ceil = ceil != 0
-	if len(w.kernel) == 0 {
-		return nil, fmt.Errorf("%w: kernel_shape is missing", ops.ErrAttribute)
+	if err := w.requireKernel(); err != nil {
+		return nil, err
 	}
 	for i, p := range w.pads {
 		if k := w.kernel[i%len(w.kernel)]; p >= k {

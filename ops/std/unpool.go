@@ -18,8 +18,8 @@ func newMaxUnpool(n ops.Node) (kernel, error) {
 		return nil, err
 	}
 	w, err := newWindow(n.Attributes)
-	if err == nil && len(w.kernel) == 0 {
-		err = fmt.Errorf("%w: kernel_shape is missing", ops.ErrAttribute)
+	if err == nil {
+		err = w.requireKernel()
 	}
 	return &maxUnpool{convTranspose{window: w, group: 1}}, err
 }

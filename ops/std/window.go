@@ -6,17 +6,21 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// window holds the attributes of what slides over images: Conv and the pools.
+// window holds the attributes that say how a window slides over images. Conv,
+// ConvTranspose, MaxUnpool and the pools have them.
 type window struct {
 	kernel, strides, dilations []int // nil when not given
-	pads                       []int // before each axis, then behind each
+	pads                       []int // before each axis, then after each
 	autoPad                    string
 	ceil                       bool // keep the last, incomplete window
 }
 
-var windowAttributes = []string{"auto_pad", "dilations", "kernel_shape", "pads", "strides"}
-
-func newWindow(a ops.Attributes) (w window, err error) {
+// newWindow reads the attributes of a window. The node may have the other attributes named
+// by more, and no others.
+func newWindow(a ops.Attributes, more ...string) (w window, err error) {
+	if err := a.Only(append(more, "auto_pad", "dilations", "kernel_shape", "pads", "strides")...); err != nil {
+		return w, err
+	}
 	if w.kernel, err = sizes(a, "kernel_shape", 1); err != nil {
 		return w, err
 	}
@@ -32,19 +36,40 @@ func newWindow(a ops.Attributes) (w window, err error) {
 	if w.autoPad, err = ops.Attr(a, "auto_pad", "NOTSET"); err != nil {
 		return w, err
 	}
+	return w, w.checkAutoPad()
+}
+
+func (w *window) checkAutoPad() error {
 	switch w.autoPad {
 	case "NOTSET":
-		return w, nil
+		return nil
 	case "VALID", "SAME_UPPER", "SAME_LOWER":
 	default:
-		return w, fmt.Errorf("%w: auto_pad %q", ops.ErrAttribute, w.autoPad)
+		return fmt.Errorf("%w: auto_pad %q", ops.ErrAttribute, w.autoPad)
 	}
 	for _, p := range w.pads {
 		if p != 0 {
-			return w, fmt.Errorf("%w: both auto_pad %s and pads %v", ops.ErrAttribute, w.autoPad, w.pads)
+			return fmt.Errorf("%w: both auto_pad %s and pads %v", ops.ErrAttribute, w.autoPad, w.pads)
 		}
 	}
-	return w, nil
+	return nil
+}
+
+// requireKernel returns an error when there is no attribute kernel_shape.
+func (w *window) requireKernel() error {
+	if len(w.kernel) == 0 {
+		return fmt.Errorf("%w: kernel_shape is missing", ops.ErrAttribute)
+	}
+	return nil
+}
+
+// groupAttr returns the attribute group of a convolution.
+func groupAttr(a ops.Attributes) (int, error) {
+	group, err := ops.Attr(a, "group", int64(1))
+	if err == nil && (group < 1 || group > ops.MaxElements) {
+		err = fmt.Errorf("%w: group %d", ops.ErrAttribute, group)
+	}
+	return int(group), err
 }
 
 // sizes returns an attribute whose numbers are at least lowest and small enough
@@ -72,9 +97,28 @@ type axis struct {
 	before, behind           int // padding
 }
 
-// axes resolves the window for images of the given sizes.
+// axes returns the spatial axes of an operator on images of the given sizes.
 func (w *window) axes(images []ops.Dim, kernel []int) ([]axis, error) {
-	n := len(images)
+	axes, err := w.settings(len(images))
+	if err != nil {
+		return nil, err
+	}
+	for i := range axes {
+		a := &axes[i]
+		a.in, a.kernel = images[i].Size, kernel[i]
+		if !images[i].Known() {
+			continue
+		}
+		if err := a.resolve(w.autoPad, w.ceil); err != nil {
+			return nil, fmt.Errorf("%w on spatial axis %d", err, i)
+		}
+	}
+	return axes, nil
+}
+
+// settings returns the strides, dilations and padding of n spatial axes. The sizes are
+// left unknown.
+func (w *window) settings(n int) ([]axis, error) {
 	for _, list := range []struct {
 		name   string
 		values []int
@@ -82,30 +126,54 @@ func (w *window) axes(images []ops.Dim, kernel []int) ([]axis, error) {
 	}{
 		{"kernel_shape", w.kernel, n}, {"strides", w.strides, n}, {"dilations", w.dilations, n}, {"pads", w.pads, 2 * n},
 	} {
-		if list.values != nil && len(list.values) != list.want {
-			return nil, fmt.Errorf("%w: %s %v for %d spatial axes, want %d numbers", ops.ErrAttribute, list.name, list.values, n, list.want)
+		if err := checkNumbers(list.name, list.values, list.want, n); err != nil {
+			return nil, err
 		}
 	}
 	axes := make([]axis, n)
 	for i := range axes {
-		a := axis{in: images[i].Size, out: -1, kernel: kernel[i], stride: 1, dilation: 1}
-		if w.strides != nil {
-			a.stride = w.strides[i]
+		axes[i] = axis{
+			in: -1, out: -1, kernel: -1, stride: numberAt(w.strides, i, 1), dilation: numberAt(w.dilations, i, 1),
+			before: numberAt(w.pads, i, 0), behind: numberAt(w.pads, n+i, 0),
 		}
-		if w.dilations != nil {
-			a.dilation = w.dilations[i]
-		}
-		if w.pads != nil {
-			a.before, a.behind = w.pads[i], w.pads[n+i]
-		}
-		if images[i].Known() {
-			if err := a.resolve(w.autoPad, w.ceil); err != nil {
-				return nil, fmt.Errorf("%w on spatial axis %d", err, i)
-			}
-		}
-		axes[i] = a
 	}
 	return axes, nil
+}
+
+// checkNumbers returns an error when a list is given and has another length than wanted.
+func checkNumbers(name string, list []int, want, axes int) error {
+	if list != nil && len(list) != want {
+		return fmt.Errorf("%w: %s %v for %d spatial axes, want %d numbers", ops.ErrAttribute, name, list, axes, want)
+	}
+	return nil
+}
+
+// numberAt returns entry i of a list, or the standard value when the list is not given.
+func numberAt(list []int, i, standard int) int {
+	if list == nil {
+		return standard
+	}
+	return list[i]
+}
+
+// kernelOf returns the spatial sizes of weights, -1 where neither they nor kernel_shape are
+// known. The weights have as many spatial axes as the images.
+func (w *window) kernelOf(weights []ops.Dim) ([]int, error) {
+	kernel := make([]int, len(weights))
+	for i, d := range weights {
+		kernel[i] = d.Size
+		if d.Size == 0 {
+			return nil, fmt.Errorf("%w: weights without pixels", ops.ErrShape)
+		}
+		if i >= len(w.kernel) {
+			continue
+		}
+		if d.Known() && d.Size != w.kernel[i] {
+			return nil, fmt.Errorf("%w: kernel_shape %v is not W's", ops.ErrShape, w.kernel)
+		}
+		kernel[i] = w.kernel[i]
+	}
+	return kernel, nil
 }
 
 // resolve finds the output's size and the padding.
