@@ -58,52 +58,74 @@ type pad struct {
 
 func (k *pad) infer(in []*ops.Input) (ops.Type, error) {
 	data := in[0].Type
+	if err := k.check(in); err != nil {
+		return data, err
+	}
 	pads := k.pads
 	if k.input {
-		if in[1] == nil {
-			return data, fmt.Errorf("%w: the pads are missing", ops.ErrShape)
-		}
-		length, err := checkVector("pads", in[1], ops.Int64)
-		if err != nil {
-			return data, err
-		}
-		if length.Known() && length.Size != 2*len(data.Shape) {
-			return data, fmt.Errorf("%w: %d pads, but data is %v", ops.ErrShape, length.Size, data)
-		}
-		if len(in) > 2 && in[2] != nil {
-			if err := checkScalar("constant_value", in[2].Type, data.DType); err != nil {
-				return data, err
-			}
-		}
 		if in[1].Const == nil {
 			return ops.Type{DType: data.DType, Shape: slices.Repeat([]ops.Dim{unknown}, len(data.Shape))}, nil
 		}
 		pads = in[1].Const.Int64s()
 	}
-	if len(pads) != 2*len(data.Shape) {
+	rank := len(data.Shape)
+	if len(pads) != 2*rank {
 		return data, fmt.Errorf("%w: %d pads, but data is %v", ops.ErrShape, len(pads), data)
 	}
-	shape := slices.Clone(data.Shape)
-	for i, d := range shape {
-		before, behind := pads[i], pads[len(shape)+i]
+	shape := make([]ops.Dim, rank)
+	for i, d := range data.Shape {
+		before, behind := pads[i], pads[rank+i]
 		if max(before, behind, -before, -behind) > ops.MaxElements || min(before, behind) < -ops.MaxElements {
 			return data, fmt.Errorf("%w: pads %v", ops.ErrShape, pads)
 		}
-		if before == 0 && behind == 0 {
-			continue
-		}
-		if !d.Known() {
-			shape[i] = unknown
-			continue
-		}
-		size := d.Size + int(before+behind)
-		if size < 0 || k.mode != "constant" && d.Size == 0 && size > 0 || int(max(-before, -behind)) > d.Size ||
-			k.mode == "reflect" && int(max(before, behind)) >= max(1, d.Size) {
+		var ok bool
+		if shape[i], ok = k.padded(d, int(before), int(behind)); !ok {
 			return data, fmt.Errorf("%w: pads %v (mode %s) for %v", ops.ErrShape, pads, k.mode, data)
 		}
-		shape[i] = ops.Dim{Size: size}
 	}
 	return ops.Type{DType: data.DType, Shape: shape}, nil
+}
+
+// check checks the types of the inputs after the data.
+func (k *pad) check(in []*ops.Input) error {
+	if !k.input {
+		return nil
+	}
+	data := in[0].Type
+	if in[1] == nil {
+		return fmt.Errorf("%w: the pads are missing", ops.ErrShape)
+	}
+	length, err := checkVector("pads", in[1], ops.Int64)
+	if err != nil {
+		return err
+	}
+	if length.Known() && length.Size != 2*len(data.Shape) {
+		return fmt.Errorf("%w: %d pads, but data is %v", ops.ErrShape, length.Size, data)
+	}
+	if len(in) > 2 && in[2] != nil {
+		return checkScalar("constant_value", in[2].Type, data.DType)
+	}
+	return nil
+}
+
+// padded returns the size of a padded dimension, false when it cannot be padded so: more
+// entries would be removed than there are, or the mode has nothing to take new ones from.
+func (k *pad) padded(d ops.Dim, before, behind int) (ops.Dim, bool) {
+	if before == 0 && behind == 0 {
+		return d, true
+	}
+	if !d.Known() {
+		return unknown, true
+	}
+	size := d.Size + before + behind
+	ok := size >= 0 && max(-before, -behind) <= d.Size
+	switch k.mode {
+	case "edge":
+		ok = ok && (d.Size > 0 || size == 0)
+	case "reflect":
+		ok = ok && (d.Size > 0 || size == 0) && max(before, behind) < max(1, d.Size)
+	}
+	return ops.Dim{Size: size}, ok
 }
 
 func (k *pad) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
