@@ -9,7 +9,7 @@ import (
 
 // parameters returns float attributes in the order of their names; the values that
 // they have when not given come with them. No other attribute is allowed.
-func parameters(a ops.Attributes, names []string, standard ...float32) ([]float64, error) {
+func floatAttrs(a ops.Attributes, names []string, standard ...float32) ([]float64, error) {
 	if err := a.Only(names...); err != nil {
 		return nil, err
 	}
@@ -26,9 +26,9 @@ func parameters(a ops.Attributes, names []string, standard ...float32) ([]float6
 
 // parametric returns what makes an operator that computes a function of each element,
 // float32 or float64, with float attributes p.
-func parametric(names []string, standard []float32, f func(p []float64, x float64) float64) func(ops.Node) (kernel, error) {
-	return func(n ops.Node) (kernel, error) {
-		p, err := parameters(n.Attributes, names, standard...)
+func newParametric(names []string, standard []float32, f func(p []float64, x float64) float64) func(ops.Node) (operation, error) {
+	return func(n ops.Node) (operation, error) {
+		p, err := floatAttrs(n.Attributes, names, standard...)
 		if err != nil {
 			return nil, err
 		}
@@ -40,8 +40,8 @@ func parametric(names []string, standard []float32, f func(p []float64, x float6
 // elsewhere. X is float32 or float64 of any shape, as for all operators of this file.
 //
 // Attributes: alpha (0.01).
-func newLeakyRelu(n ops.Node) (kernel, error) {
-	return parametric([]string{"alpha"}, []float32{0.01}, leakyRelu)(n)
+func newLeakyRelu(n ops.Node) (operation, error) {
+	return newParametric([]string{"alpha"}, []float32{0.01}, leakyRelu)(n)
 }
 
 func leakyRelu(p []float64, x float64) float64 {
@@ -54,8 +54,8 @@ func leakyRelu(p []float64, x float64) float64 {
 // newElu makes Elu (opset 6): alpha*(exp(x) - 1) below 0, x elsewhere.
 //
 // Attributes: alpha (1).
-func newElu(n ops.Node) (kernel, error) {
-	return parametric([]string{"alpha"}, []float32{1}, elu)(n)
+func newElu(n ops.Node) (operation, error) {
+	return newParametric([]string{"alpha"}, []float32{1}, elu)(n)
 }
 
 func elu(p []float64, x float64) float64 {
@@ -68,8 +68,8 @@ func elu(p []float64, x float64) float64 {
 // newCelu makes Celu (opset 12): max(0, x) + min(0, alpha*(exp(x/alpha) - 1)).
 //
 // Attributes: alpha (1).
-func newCelu(n ops.Node) (kernel, error) {
-	return parametric([]string{"alpha"}, []float32{1}, func(p []float64, x float64) float64 {
+func newCelu(n ops.Node) (operation, error) {
+	return newParametric([]string{"alpha"}, []float32{1}, func(p []float64, x float64) float64 {
 		return max(0, x) + min(0, p[0]*math.Expm1(x/p[0]))
 	})(n)
 }
@@ -77,8 +77,8 @@ func newCelu(n ops.Node) (kernel, error) {
 // newSelu makes Selu (opset 6): gamma times Elu.
 //
 // Attributes: alpha (1.67326...), gamma (1.05070...).
-func newSelu(n ops.Node) (kernel, error) {
-	return parametric([]string{"alpha", "gamma"}, []float32{1.67326319217681884765625, 1.05070102214813232421875}, func(p []float64, x float64) float64 {
+func newSelu(n ops.Node) (operation, error) {
+	return newParametric([]string{"alpha", "gamma"}, []float32{1.67326319217681884765625, 1.05070102214813232421875}, func(p []float64, x float64) float64 {
 		return p[1] * elu(p, x)
 	})(n)
 }
@@ -86,8 +86,8 @@ func newSelu(n ops.Node) (kernel, error) {
 // newHardSigmoid makes HardSigmoid (opset 6): max(0, min(1, alpha*x + beta)).
 //
 // Attributes: alpha (0.2), beta (0.5).
-func newHardSigmoid(n ops.Node) (kernel, error) {
-	return parametric([]string{"alpha", "beta"}, []float32{0.2, 0.5}, hardSigmoid)(n)
+func newHardSigmoid(n ops.Node) (operation, error) {
+	return newParametric([]string{"alpha", "beta"}, []float32{0.2, 0.5}, hardSigmoid)(n)
 }
 
 func hardSigmoid(p []float64, x float64) float64 { return max(0, min(1, p[0]*x+p[1])) }
@@ -95,8 +95,8 @@ func hardSigmoid(p []float64, x float64) float64 { return max(0, min(1, p[0]*x+p
 // newThresholdedRelu makes ThresholdedRelu (opset 10): x above alpha, 0 elsewhere.
 //
 // Attributes: alpha (1).
-func newThresholdedRelu(n ops.Node) (kernel, error) {
-	return parametric([]string{"alpha"}, []float32{1}, thresholdedRelu)(n)
+func newThresholdedRelu(n ops.Node) (operation, error) {
+	return newParametric([]string{"alpha"}, []float32{1}, thresholdedRelu)(n)
 }
 
 func thresholdedRelu(p []float64, x float64) float64 {
@@ -110,13 +110,13 @@ func thresholdedRelu(p []float64, x float64) float64 {
 // 0 between. X may be of integers, too.
 //
 // Attributes: bias (0), lambd (0.5).
-func newShrink(n ops.Node) (kernel, error) {
-	p, err := parameters(n.Attributes, []string{"bias", "lambd"}, 0, 0.5)
+func newShrink(n ops.Node) (operation, error) {
+	p, err := floatAttrs(n.Attributes, []string{"bias", "lambd"}, 0, 0.5)
 	if err != nil {
 		return nil, err
 	}
 	k := unary{}
-	for _, d := range numeric {
+	for _, d := range numericTypes {
 		k[d] = eachWide(func(x float64) float64 {
 			switch {
 			case x < -p[1]:
@@ -133,14 +133,14 @@ func newShrink(n ops.Node) (kernel, error) {
 // newClip makes Clip (opsets 6, 11, 12, 13): x, but at least min and at most max,
 // both optional. X is of any type but bool. min and max are scalars of its type,
 // the second and third input, or, before opset 11, float attributes.
-func newClip(n ops.Node) (kernel, error) {
+func newClip(n ops.Node) (operation, error) {
 	if n.Opset >= 11 {
 		return &clip{}, n.Attributes.Only()
 	}
 	if n.NumInputs > 1 {
 		return nil, fmt.Errorf("opset %d: min and max must be attributes, not inputs", n.Opset)
 	}
-	p, err := parameters(n.Attributes, []string{"min", "max"}, -math.MaxFloat32, math.MaxFloat32)
+	p, err := floatAttrs(n.Attributes, []string{"min", "max"}, -math.MaxFloat32, math.MaxFloat32)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +151,7 @@ type clip struct{ bounds []float64 }
 
 func (k *clip) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("input", x, numeric...); err != nil {
+	if err := checkDType("input", x, numericTypes...); err != nil {
 		return x, err
 	}
 	for i, name := range []string{"min", "max"} {
@@ -183,10 +183,10 @@ func clipTo[W wide](in []*ops.Tensor) func(lo, hi int, out, x *ops.Tensor) {
 	low, high := len(in) > 1 && in[1] != nil, len(in) > 2 && in[2] != nil
 	var a, b W
 	if low {
-		a = first[W](in[1])
+		a = firstElement[W](in[1])
 	}
 	if high {
-		b = first[W](in[2])
+		b = firstElement[W](in[2])
 	}
 	return eachWide(func(x W) W {
 		if low {

@@ -14,38 +14,38 @@ var errDivision = errors.New("integer division by zero")
 // Add, Sub, Mul and Div have no attributes. A and B are of one type, any but bool.
 // Their shapes broadcast as in numpy: aligned at the last dimension, a size of 1 or
 // a missing dimension is repeated. Integers wrap around.
-func newAdd(n ops.Node) (kernel, error) {
+func newAdd(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
-		ops.Float32: rows(add[float32]),
-		ops.Float64: rows(add[float64]),
-		ops.Int32:   rows(add[int32]),
+		ops.Float32: typedRows(add[float32]),
+		ops.Float64: typedRows(add[float64]),
+		ops.Int32:   typedRows(add[int32]),
 	}.integers(add[int64], nil))
 }
 
 // newSub makes Sub (opsets 7, 13, 14): C = A - B; see newAdd.
-func newSub(n ops.Node) (kernel, error) {
+func newSub(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
-		ops.Float32: rows(sub[float32]),
-		ops.Float64: rows(sub[float64]),
-		ops.Int32:   rows(sub[int32]),
+		ops.Float32: typedRows(sub[float32]),
+		ops.Float64: typedRows(sub[float64]),
+		ops.Int32:   typedRows(sub[int32]),
 	}.integers(sub[int64], nil))
 }
 
 // newMul makes Mul (opsets 7, 13, 14): C = A * B; see newAdd.
-func newMul(n ops.Node) (kernel, error) {
+func newMul(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
-		ops.Float32: rows(mul[float32]),
-		ops.Float64: rows(mul[float64]),
-		ops.Int32:   rows(mul[int32]),
+		ops.Float32: typedRows(mul[float32]),
+		ops.Float64: typedRows(mul[float64]),
+		ops.Int32:   typedRows(mul[int32]),
 	}.integers(mul[int64], nil))
 }
 
 // newDiv makes Div (opsets 7, 13, 14): C = A / B; see newAdd. Integers are
 // rounded towards zero, and dividing them by zero is an error.
-func newDiv(n ops.Node) (kernel, error) {
+func newDiv(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
-		ops.Float32: rows(div[float32]),
-		ops.Float64: rows(div[float64]),
+		ops.Float32: typedRows(div[float32]),
+		ops.Float64: typedRows(div[float64]),
 	}.integers(divInt[int64], divInt[uint64]))
 }
 
@@ -58,21 +58,21 @@ type arithmetic map[ops.DType]rowFunc
 // integers adds what computes the integer types that are not there: in int64, or,
 // for uint64, with the function for it when the sign makes a difference.
 func (k arithmetic) integers(signed func(out, a, b []int64, stepA, stepB int) error, unsigned func(out, a, b []uint64, stepA, stepB int) error) arithmetic {
-	for _, d := range integral {
+	for _, d := range integerTypes {
 		switch {
 		case k[d] != nil:
 		case d == ops.Int64:
-			k[d] = rows(signed)
+			k[d] = typedRows(signed)
 		case d == ops.Uint64 && unsigned != nil:
-			k[d] = rows(unsigned)
+			k[d] = typedRows(unsigned)
 		default:
-			k[d] = converted(signed)
+			k[d] = convertedRows(signed)
 		}
 	}
 	return k
 }
 
-func newArithmetic(n ops.Node, k arithmetic) (kernel, error) {
+func newArithmetic(n ops.Node, k arithmetic) (operation, error) {
 	return k, n.Attributes.Only()
 }
 
@@ -108,7 +108,7 @@ func elementwise(ctx *ops.Context, compute rowFunc, out, a, b *ops.Tensor) error
 	if l.compute == nil {
 		shape := out.Shape()
 		l.compute = compute
-		l.nest = newNest(shape, rowMajor(shape), repeated(l.a.Shape(), len(shape)), repeated(l.b.Shape(), len(shape)))
+		l.nest = newNest(shape, rowMajor(shape), broadcastStrides(l.a.Shape(), len(shape)), broadcastStrides(l.b.Shape(), len(shape)))
 	}
 	return ctx.Do(l.nest.total, grain, l)
 }
@@ -147,7 +147,7 @@ func broadcast(a, b []ops.Dim) ([]ops.Dim, error) {
 
 // repeated returns the strides that walk through a tensor of the given shape as
 // if it had been broadcast to a number of dimensions.
-func repeated(shape []int, rank int) []int {
+func broadcastStrides(shape []int, rank int) []int {
 	strides := append(make([]int, rank-len(shape)), rowMajor(shape)...)
 	for i, size := range shape {
 		if size == 1 {
@@ -159,7 +159,7 @@ func repeated(shape []int, rank int) []int {
 
 // rows applies f, which computes one row of a nest. The output's elements are
 // consecutive, those of the inputs stepA and stepB apart.
-func rows[T, O ops.Element](f func(out []O, a, b []T, stepA, stepB int) error) rowFunc {
+func typedRows[T, O ops.Element](f func(out []O, a, b []T, stepA, stepB int) error) rowFunc {
 	return func(n *nest, lo, hi int, out, a, b *ops.Tensor) error {
 		o, _ := ops.Data[O](out)
 		x, _ := ops.Data[T](a)
@@ -172,7 +172,7 @@ func rows[T, O ops.Element](f func(out []O, a, b []T, stepA, stepB int) error) r
 }
 
 // converted is rows for elements that are converted to W and back.
-func converted[W wide](f func(out, a, b []W, stepA, stepB int) error) rowFunc {
+func convertedRows[W wide](f func(out, a, b []W, stepA, stepB int) error) rowFunc {
 	return func(n *nest, lo, hi int, out, a, b *ops.Tensor) error {
 		var x, y, z [chunk]W
 		step := n.inner()

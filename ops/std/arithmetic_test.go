@@ -76,7 +76,7 @@ func TestBroadcast(t *testing.T) {
 			Inputs:  []*ops.Tensor{row, opstest.F32([]int{0, 1})},
 			Outputs: []*ops.Tensor{opstest.F32([]int{0, 3})},
 		},
-		{Name: "too many elements", Inputs: []*ops.Tensor{filled(1, 1<<16, 1), filled(1, 1<<16)}, WantErr: "more than"},
+		{Name: "too many elements", Inputs: []*ops.Tensor{constantTensor(1, 1<<16, 1), constantTensor(1, 1<<16)}, WantErr: "more than"},
 	})
 	n := 3 * grain / 2 // more than one part, of which none is a whole row
 	var a, want []float32

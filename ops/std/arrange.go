@@ -15,7 +15,7 @@ import (
 // type.
 //
 // Attributes: axis (-1) of the output.
-func newOneHot(n ops.Node) (kernel, error) {
+func newOneHot(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("axis"); err != nil {
 		return nil, err
 	}
@@ -27,10 +27,10 @@ type oneHot struct{ axis int64 }
 
 func (k oneHot) infer(in []*ops.Input) (ops.Type, error) {
 	x, values := in[0].Type, in[2].Type
-	if err := checkDType("indices", x, numeric...); err != nil {
+	if err := checkDType("indices", x, numericTypes...); err != nil {
 		return x, err
 	}
-	if err := checkScalar("depth", in[1].Type, numeric...); err != nil {
+	if err := checkScalar("depth", in[1].Type, numericTypes...); err != nil {
 		return x, err
 	}
 	if len(values.Shape) != 1 || values.Shape[0].Known() && values.Shape[0].Size != 2 {
@@ -42,7 +42,7 @@ func (k oneHot) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	depth := unknown
 	if in[1].Const != nil {
-		v := first[int64](in[1].Const)
+		v := firstElement[int64](in[1].Const)
 		if v < 1 || v > ops.MaxElements {
 			return x, fmt.Errorf("%w: depth %d", ops.ErrShape, v)
 		}
@@ -56,8 +56,8 @@ func (k oneHot) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	if err != nil {
 		return err
 	}
-	depth, inner := int64(out.Shape()[axis]), count(out.Shape()[axis+1:])
-	list := values[int64](in[0])
+	depth, inner := int64(out.Shape()[axis]), numElements(out.Shape()[axis+1:])
+	list := elementsOf[int64](in[0])
 	return take(ctx, out, in[2], nil, 1, func(first int, from []int) error {
 		for i := range from {
 			entry := first + i
@@ -79,7 +79,7 @@ func (k oneHot) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 // input k, an int64 scalar (0), moves the diagonal to the right.
 //
 // Attributes: upper (1).
-func newTrilu(n ops.Node) (kernel, error) {
+func newTrilu(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("upper"); err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (k trilu) infer(in []*ops.Input) (ops.Type, error) {
 func (k trilu) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	diagonal := 0
 	if len(in) > 1 && in[1] != nil {
-		diagonal = int(min(max(first[int64](in[1]), -ops.MaxElements), ops.MaxElements))
+		diagonal = int(min(max(firstElement[int64](in[1]), -ops.MaxElements), ops.MaxElements))
 	}
 	shape := out.Shape()
 	rows, columns := shape[len(shape)-2], shape[len(shape)-1]
@@ -124,7 +124,7 @@ func (k trilu) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 //
 // Attributes: dtype (the input's): the output's data type; k (0) moves the diagonal to
 // the right.
-func newEyeLike(n ops.Node) (kernel, error) {
+func newEyeLike(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("dtype", "k"); err != nil {
 		return nil, err
 	}
@@ -173,7 +173,7 @@ func (k eyeLike) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error {
 // newRange makes Range (opset 11): start, start + delta, and so on, up to but without
 // limit, as a vector. The three are scalars of one type: float32, float64, int16, int32
 // or int64. It has no attributes.
-func newRange(n ops.Node) (kernel, error) { return ranging{}, n.Attributes.Only() }
+func newRange(n ops.Node) (operation, error) { return ranging{}, n.Attributes.Only() }
 
 type ranging struct{}
 
@@ -189,7 +189,7 @@ func (ranging) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	size := unknown
 	if in[0].Const != nil && in[1].Const != nil && in[2].Const != nil {
-		n, err := steps(in[0].Const, in[1].Const, in[2].Const)
+		n, err := rangeLength(in[0].Const, in[1].Const, in[2].Const)
 		if err != nil {
 			return ops.Type{}, err
 		}
@@ -199,11 +199,11 @@ func (ranging) infer(in []*ops.Input) (ops.Type, error) {
 }
 
 // steps returns the number of elements of a range.
-func steps(start, limit, delta *ops.Tensor) (int, error) {
-	a, b, d := first[float64](start), first[float64](limit), first[float64](delta)
+func rangeLength(start, limit, delta *ops.Tensor) (int, error) {
+	a, b, d := firstElement[float64](start), firstElement[float64](limit), firstElement[float64](delta)
 	n := math.Ceil((b - a) / d)
 	if !isFloat(start.DType()) { // which float64 may not hold exactly
-		x, y, z := first[int64](start), first[int64](limit), first[int64](delta)
+		x, y, z := firstElement[int64](start), firstElement[int64](limit), firstElement[int64](delta)
 		if z != 0 && max(x, y, -x, -y) <= 1<<60 && min(x, y) >= -1<<60 {
 			n = math.Ceil(float64(y-x) / float64(z))
 		}
@@ -222,7 +222,7 @@ func (ranging) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 }
 
 func rangeOf[W wide](ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	start, delta := first[W](in[0]), first[W](in[2])
+	start, delta := firstElement[W](in[0]), firstElement[W](in[2])
 	return ctx.For(out.Len(), grain, func(lo, hi int) error {
 		var v [1]W
 		for i := lo; i < hi; i++ {
@@ -238,7 +238,7 @@ func rangeOf[W wide](ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 // how many, for each entry of the batch.
 //
 // Attributes: batch_axis (1), time_axis (0): 0 and 1, or 1 and 0.
-func newReverseSequence(n ops.Node) (kernel, error) {
+func newReverseSequence(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("batch_axis", "time_axis"); err != nil {
 		return nil, err
 	}
@@ -263,7 +263,7 @@ func (k reverseSequence) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	ok := len(x.Shape) >= 2
 	if ok {
-		_, ok = merge(x.Shape[1-k.time], n)
+		_, ok = mergeDims(x.Shape[1-k.time], n)
 	}
 	if !ok {
 		return x, fmt.Errorf("%w: the input is %v, sequence_lens are %v", ops.ErrShape, x, in[1].Type)
@@ -278,7 +278,7 @@ func (k reverseSequence) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor
 			return fmt.Errorf("%w: a sequence of length %d, but the input is %v", ops.ErrShape, n, ops.TypeOf(in[0]))
 		}
 	}
-	block := count(shape[2:])
+	block := numElements(shape[2:])
 	return take(ctx, out, in[0], nil, block, func(first int, from []int) error {
 		for i := range from {
 			at := [2]int{(first + i) / shape[1], (first + i) % shape[1]}

@@ -11,7 +11,7 @@ import (
 func TestArranging(t *testing.T) {
 	x := opstest.F32([]int{2, 3}, 1, 2, 3, 4, 5, 6)
 	axis1 := attrs{"axis": int64(1)}
-	runFamilies(t, []of{
+	runCases(t, []operatorCase{
 		{"Transpose", opstest.Case{Inputs: tensors{x}, Outputs: tensors{opstest.F32([]int{3, 2}, 1, 4, 2, 5, 3, 6)}}},
 		{"Transpose", opstest.Case{Name: "perm", Attributes: attrs{"perm": []int64{0, 2, 1}}, Inputs: tensors{opstest.F32([]int{2, 2, 1}, 1, 2, 3, 4)}, Batch: []int{0}, Outputs: tensors{opstest.F32([]int{2, 1, 2}, 1, 2, 3, 4)}}},
 		{"Transpose", opstest.Case{Name: "bad perm", Attributes: attrs{"perm": []int64{0, 0}}, Inputs: tensors{x}, WantErr: "perm [0 0] for 2 dimensions"}},
@@ -74,11 +74,11 @@ func TestResizing(t *testing.T) {
 	}
 	pytorch := attrs{"mode": "linear", "coordinate_transformation_mode": "pytorch_half_pixel"}
 	crop := attrs{"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize", "extrapolation_value": float32(-1)}
-	runFamilies(t, []of{
+	runCases(t, []operatorCase{
 		{"Resize", opstest.Case{Inputs: tensors{x, none, double}, Constants: []int{2}, Batch: []int{0}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 4}, 1, 1, 2, 2, 3, 3, 4, 4)}}},
 		{"Resize", opstest.Case{Name: "linear, sizes", Attributes: attrs{"mode": "linear"}, Inputs: tensors{x, nil, nil, opstest.Ints(1, 1, 2, 4)}, Constants: []int{3}, Batch: []int{0}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 4}, 1, 1.25, 1.75, 2, 3, 3.25, 3.75, 4)}}},
 		{"Resize", opstest.Case{Name: "align_corners", Attributes: attrs{"mode": "linear", "coordinate_transformation_mode": "align_corners"}, Inputs: tensors{x, none, f32(1, 1, 1, 1.5)}, Constants: []int{2}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 3}, 1, 1.5, 2, 3, 3.5, 4)}}},
-		{"Resize", opstest.Case{Name: "a constant stays one", Attributes: attrs{"mode": "cubic"}, Inputs: tensors{filled(7, 1, 1, 3, 3), none, f32(1, 1, 0.7, 3)}, Constants: []int{2}, Outputs: tensors{filled(7, 1, 1, 2, 9)}, Tolerance: 1e-6}},
+		{"Resize", opstest.Case{Name: "a constant stays one", Attributes: attrs{"mode": "cubic"}, Inputs: tensors{constantTensor(7, 1, 1, 3, 3), none, f32(1, 1, 0.7, 3)}, Constants: []int{2}, Outputs: tensors{constantTensor(7, 1, 1, 2, 9)}, Tolerance: 1e-6}},
 		{"Resize", opstest.Case{Name: "one of 49", Attributes: pytorch, Inputs: tensors{f32(to48...), nil, nil, opstest.Ints(1)}, Constants: []int{3}, Outputs: tensors{f32(0)}}},
 		{"Resize", opstest.Case{Name: "one of 49, scale", Attributes: pytorch, Inputs: tensors{f32(to48...), nil, f32(float32(1) / 49)}, Constants: []int{2}, Outputs: tensors{f32(0)}}},
 		{"Resize", opstest.Case{Name: "one of 49, region", Attributes: crop, Inputs: tensors{f32(to48...), f32(0.5, 1), nil, opstest.Ints(1)}, Constants: []int{1, 3}, Outputs: tensors{f32(36)}}},
@@ -89,7 +89,7 @@ func TestResizing(t *testing.T) {
 		{"Upsample", opstest.Case{Opset: 7, Attributes: attrs{"scales": []float32{1, 1, 1, 2}}, Inputs: tensors{x}, Batch: []int{0}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 4}, 1, 1, 2, 2, 3, 3, 4, 4)}}},
 		{"GridSample", opstest.Case{Attributes: attrs{"align_corners": int64(1)}, Inputs: tensors{x, opstest.F32([]int{1, 1, 2, 2}, -1, -1, 0, 0)}, Batch: []int{0, 1}, Outputs: tensors{opstest.F32([]int{1, 1, 1, 2}, 1, 2.5)}}},
 		{"GridSample", opstest.Case{Name: "outside", Attributes: attrs{"padding_mode": "border", "mode": "nearest"}, Inputs: tensors{x, opstest.F32([]int{1, 1, 2, 2}, 9, 9, -9, 9)}, Outputs: tensors{opstest.F32([]int{1, 1, 1, 2}, 4, 3)}}},
-		{"RoiAlign", opstest.Case{Attributes: attrs{"sampling_ratio": int64(2)}, Inputs: tensors{filled(3, 1, 1, 4, 4), opstest.F32([]int{1, 4}, 1, 1, 3, 3), opstest.Ints(0)}, Outputs: tensors{filled(3, 1, 1, 1, 1)}}},
-		{"RoiAlign", opstest.Case{Name: "huge", Inputs: tensors{filled(3, 1, 1, 4, 4), opstest.F32([]int{1, 4}, 0, 0, 1e30, 1), opstest.Ints(0)}, WantRunErr: "points"}},
+		{"RoiAlign", opstest.Case{Attributes: attrs{"sampling_ratio": int64(2)}, Inputs: tensors{constantTensor(3, 1, 1, 4, 4), opstest.F32([]int{1, 4}, 1, 1, 3, 3), opstest.Ints(0)}, Outputs: tensors{constantTensor(3, 1, 1, 1, 1)}}},
+		{"RoiAlign", opstest.Case{Name: "huge", Inputs: tensors{constantTensor(3, 1, 1, 4, 4), opstest.F32([]int{1, 4}, 0, 0, 1e30, 1), opstest.Ints(0)}, WantRunErr: "points"}},
 	})
 }

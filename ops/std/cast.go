@@ -13,7 +13,7 @@ import (
 // bfloat16, strings and complex numbers are not supported.
 //
 // Attributes: to (required): a data type.
-func newCast(n ops.Node) (kernel, error) {
+func newCast(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("to"); err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func castElements[W wide](lo, hi int, out, x *ops.Tensor) {
 
 // newCastLike makes CastLike (opset 15): Cast to the type of the second input. It has
 // no attributes.
-func newCastLike(n ops.Node) (kernel, error) { return castLike{}, n.Attributes.Only() }
+func newCastLike(n ops.Node) (operation, error) { return castLike{}, n.Attributes.Only() }
 
 type castLike struct{}
 

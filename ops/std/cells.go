@@ -4,7 +4,7 @@ import "github.com/spike-by-spike/sbs/ops"
 
 // newRNN makes RNN (opsets 7, 14): h = f(x*W' + h*R' + b); see recurrent. f is Tanh unless
 // activations says otherwise.
-func newRNN(n ops.Node) (multi, error) {
+func newRNN(n ops.Node) (multiOperation, error) {
 	return newRecurrent(n, "RNN", 1, func(k *recurrent, s *sequence) {
 		f := s.activations[0]
 		project(s.gates, s.r, s.h, s.rb)
@@ -21,7 +21,7 @@ func newRNN(n ops.Node) (multi, error) {
 //	r = f(x*Wr' + h*Rr' + b)
 //	n = g(x*Wh' + (r.h)*Rh' + b), or with linear_before_reset g(x*Wh' + r.(h*Rh' + Rbh) + Wbh)
 //	h = (1-z).n + z.h
-func newGRU(n ops.Node) (multi, error) {
+func newGRU(n ops.Node) (multiOperation, error) {
 	return newRecurrent(n, "GRU", 3, gru, "linear_before_reset")
 }
 
@@ -56,7 +56,7 @@ func gru(k *recurrent, s *sequence) {
 //	c = f.c + i.g(x*Wc' + h*Rc' + b)
 //	o = f(x*Wo' + h*Ro' + Po.c + b)
 //	h = o.h(c)
-func newLSTM(n ops.Node) (multi, error) {
+func newLSTM(n ops.Node) (multiOperation, error) {
 	return newRecurrent(n, "LSTM", 4, lstm, "input_forget")
 }
 

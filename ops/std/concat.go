@@ -11,7 +11,7 @@ import (
 // axis.
 //
 // Attributes: axis (required), -rank to rank-1; negative since opset 11.
-func newConcat(n ops.Node) (kernel, error) {
+func newConcat(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("axis"); err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (k concat) infer(in []*ops.Input) (ops.Type, error) {
 		ok := len(x.Shape) == len(shape)
 		for d := 0; ok && d < len(shape); d++ {
 			if d != axis {
-				shape[d], ok = merge(shape[d], x.Shape[d])
+				shape[d], ok = mergeDims(shape[d], x.Shape[d])
 			}
 		}
 		if !ok {

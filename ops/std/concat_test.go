@@ -25,8 +25,8 @@ func TestConcat(t *testing.T) {
 		{Name: "sizes", Attributes: axis(0), Inputs: []*ops.Tensor{a, a, b}, WantErr: "input 2 is float32(2, 1) but the ones before are float32(4, 2) (axis 0)"},
 	})
 	opstest.Run(t, find(t, "Concat"), []opstest.Case{
-		pair[float32](1, 2), pair[float64](1, 2), pair[int8](1, 2), pair[int16](1, 2), pair[int32](1, 2), pair[int64](1, 2),
-		pair[uint8](1, 2), pair[uint16](1, 2), pair[uint32](1, 2), pair[uint64](1, 2), pair(false, true),
+		elementTypeCase[float32](1, 2), elementTypeCase[float64](1, 2), elementTypeCase[int8](1, 2), elementTypeCase[int16](1, 2), elementTypeCase[int32](1, 2), elementTypeCase[int64](1, 2),
+		elementTypeCase[uint8](1, 2), elementTypeCase[uint16](1, 2), elementTypeCase[uint32](1, 2), elementTypeCase[uint64](1, 2), elementTypeCase(false, true),
 	})
 	n, free := opstest.Unknown("N"), opstest.Unknown("")
 	opstest.Infer(t, find(t, "Concat"), []opstest.InferCase{
@@ -47,7 +47,7 @@ func TestConcat(t *testing.T) {
 }
 
 // pair is a case that copies elements of type T one by one.
-func pair[T ops.Element](a, b T) opstest.Case {
+func elementTypeCase[T ops.Element](a, b T) opstest.Case {
 	x, y := opstest.Tensor([]int{2, 1}, a, b), opstest.Tensor([]int{2, 1}, b, a)
 	return opstest.Case{
 		Name:       x.DType().String(),

@@ -14,7 +14,7 @@ import (
 //
 // Attributes: kernel_shape (W's), strides (1), dilations (1), pads (0),
 // auto_pad (NOTSET; VALID, SAME_UPPER, SAME_LOWER), group (1).
-func newConv(n ops.Node) (kernel, error) {
+func newConv(n ops.Node) (operation, error) {
 	w, err := newWindow(n.Attributes, "group")
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func (c *conv) infer(in []*ops.Input) (ops.Type, error) {
 		if in[i] == nil {
 			continue
 		}
-		if err := checkDType(name, in[i].Type, floats...); err != nil {
+		if err := checkDType(name, in[i].Type, floatTypes...); err != nil {
 			return ops.Type{}, err
 		}
 		if in[i].DType != x.DType {
@@ -59,7 +59,7 @@ func (c *conv) infer(in []*ops.Input) (ops.Type, error) {
 		b := in[2].Type
 		ok := len(b.Shape) == 1
 		if ok {
-			channels, ok = merge(channels, b.Shape[0])
+			channels, ok = mergeDims(channels, b.Shape[0])
 		}
 		if !ok {
 			return ops.Type{}, fmt.Errorf("%w: W is %v but B is %v", ops.ErrShape, w, b)
@@ -103,7 +103,7 @@ func (c *conv) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 			of: c, image: slices.Clone(x.Shape()), window: slices.Clone(w.Shape()),
 			images: shape[0], channels: w.Shape()[1], filters: shape[1] / c.group, group: c.group,
 		}
-		j.rows, j.cols = plane(axes)
+		j.rows, j.cols = rowsAndColumns(axes)
 		j.prepare()
 	}
 	j.x, j.w, j.bias, j.out = x.Float32s(), w.Float32s(), nil, out.Float32s()

@@ -22,13 +22,13 @@ func (f *filtering[W]) run(ctx *ops.Context, done func(number int, plane []W)) e
 	for i, a := range f.axes {
 		ins[i], outs[i], taps[i] = a.in, a.out, a.kernel
 	}
-	from, to := count(ins), count(outs)
+	from, to := numElements(ins), numElements(outs)
 	if f.transposed {
 		from, to = to, from
 	}
-	window := count(taps)
+	window := numElements(taps)
 	return ctx.For(f.images*f.group*f.filters, 1, func(lo, hi int) error {
-		plane, watching := make([]W, to), watch{ctx: ctx}
+		plane, watching := make([]W, to), cancelCheck{ctx: ctx}
 		for ; lo < hi; lo++ {
 			filter := lo % (f.group * f.filters)
 			group := filter / f.filters
@@ -55,7 +55,7 @@ func (f *filtering[W]) run(ctx *ops.Context, done func(number int, plane []W)) e
 }
 
 // add adds what one channel contributes.
-func (f *filtering[W]) add(watching *watch, plane, image, weights []W, tap coordinates) error {
+func (f *filtering[W]) add(watching *cancelCheck, plane, image, weights []W, tap coordinates) error {
 	last := len(f.axes) - 1
 	step := f.axes[last].stride
 	for _, w := range weights {
@@ -124,11 +124,11 @@ func (c *conv) runGeneral(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) e
 		return err
 	}
 	f := filtering[float64]{
-		x: values[float64](x), w: values[float64](w),
+		x: elementsOf[float64](x), w: elementsOf[float64](w),
 		images: x.Shape()[0], group: c.group, channels: w.Shape()[1], filters: w.Shape()[0] / c.group, axes: axes,
 	}
 	if len(in) == 3 && in[2] != nil {
-		f.bias = values[float64](in[2])
+		f.bias = elementsOf[float64](in[2])
 	}
 	return f.run(ctx, func(number int, plane []float64) { store(out, number*len(plane), 1, plane) })
 }

@@ -1,7 +1,7 @@
 package std
 
 import (
-	kernels "github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -24,7 +24,7 @@ type convolutionGradient struct {
 	rows, cols          axis
 }
 
-func convGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
+func convGradient(ctx *ops.Context, k operation, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
 	c := k.(*conv)
 	x, w := in[0], in[1]
 	axes, err := c.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))
@@ -41,7 +41,7 @@ func convGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, _ *ops.Tensor, g
 	if len(gradIn) == 3 {
 		d.gradB = gradIn[2]
 	}
-	d.rows, d.cols = plane(axes)
+	d.rows, d.cols = rowsAndColumns(axes)
 	d.taps = d.channels * d.rows.kernel * d.cols.kernel
 	d.positions = d.rows.out * d.cols.out
 	return d.sumUp(ctx)
@@ -105,10 +105,10 @@ func (d *convolutionGradient) compute(ctx *ops.Context, pixels []float32, image,
 				column := pixels[i*d.taps:][:d.taps]
 				d.eachTap(image, group, lo+i, func(tap, at int) { column[tap] = d.x[at] })
 			}
-			kernels.Gemm(false, false, d.filters, d.taps, n, g[lo:], d.positions, pixels, d.taps, gradW[first*d.taps:], d.taps, lo > 0)
+			kernel.Gemm(false, false, d.filters, d.taps, n, g[lo:], d.positions, pixels, d.taps, gradW[first*d.taps:], d.taps, lo > 0)
 		}
 		if d.gradX != nil {
-			kernels.Gemm(true, false, n, d.taps, d.filters, g[lo:], d.positions, d.w[first*d.taps:], d.taps, pixels, d.taps, false)
+			kernel.Gemm(true, false, n, d.taps, d.filters, g[lo:], d.positions, d.w[first*d.taps:], d.taps, pixels, d.taps, false)
 			for i := range n {
 				column := pixels[i*d.taps:][:d.taps]
 				d.eachTap(image, group, lo+i, func(tap, at int) { d.gradX[at] += column[tap] })

@@ -12,7 +12,7 @@ import (
 // first: scalars, or for w one for each filter.
 //
 // Attributes: as newConv's.
-func newConvInteger(n ops.Node) (kernel, error) {
+func newConvInteger(n ops.Node) (operation, error) {
 	c, err := newConv(n)
 	if err != nil {
 		return nil, err
@@ -30,7 +30,7 @@ func (k convInteger) infer(in []*ops.Input) (ops.Type, error) {
 		return ops.Type{}, err
 	}
 	if len(in) > 2 && in[2] != nil {
-		if err := checkScalar("x_zero_point", in[2].Type, bytes8...); err != nil {
+		if err := checkScalar("x_zero_point", in[2].Type, quantizedTypes...); err != nil {
 			return ops.Type{}, err
 		}
 	}
@@ -50,7 +50,7 @@ func convType(c *conv, x, w ops.Type, bias *ops.Input, result ops.DType) (ops.Ty
 }
 
 func (k convInteger) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	f, err := k.filtering(in[0], in[1], optional(in, 2), optional(in, 3))
+	f, err := k.filtering(in[0], in[1], optionalInput(in, 2), optionalInput(in, 3))
 	if err != nil || out.Len() == 0 {
 		return err
 	}
@@ -60,7 +60,7 @@ func (k convInteger) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) er
 func (k convInteger) filtering(x, w, zeroX, zeroW *ops.Tensor) (*filtering[int64], error) {
 	axes, err := k.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))
 	return &filtering[int64]{
-		x: centred(x, zeroX, 0), w: centred(w, zeroW, 0), axes: axes,
+		x: subtractZeroPoint(x, zeroX, 0), w: subtractZeroPoint(w, zeroW, 0), axes: axes,
 		images: x.Shape()[0], group: k.group, channels: w.Shape()[1], filters: w.Shape()[0] / k.group,
 	}, err
 }
@@ -72,7 +72,7 @@ func (k convInteger) filtering(x, w, zeroX, zeroW *ops.Tensor) (*filtering[int64
 // for each filter.
 //
 // Attributes: as newConv's.
-func newQLinearConv(n ops.Node) (kernel, error) {
+func newQLinearConv(n ops.Node) (operation, error) {
 	k, err := newConvInteger(n)
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func checkQuantized(in []*ops.Input, second, axis int) error {
 	if err := checkZeroPoint("w", in, second, second+2, axis); err != nil {
 		return err
 	}
-	if err := checkScalar("y_zero_point", in[7].Type, bytes8...); err != nil {
+	if err := checkScalar("y_zero_point", in[7].Type, quantizedTypes...); err != nil {
 		return err
 	}
 	for _, i := range []int{1, 6} {
@@ -113,7 +113,7 @@ func checkQuantized(in []*ops.Input, second, axis int) error {
 			return err
 		}
 	}
-	if err := checkScalar("x_zero_point", in[2].Type, bytes8...); err != nil {
+	if err := checkScalar("x_zero_point", in[2].Type, quantizedTypes...); err != nil {
 		return err
 	}
 	scale, zero := in[second+1].Type, in[second+2].Type
@@ -122,7 +122,7 @@ func checkQuantized(in []*ops.Input, second, axis int) error {
 	}
 	ok := len(scale.Shape) == len(zero.Shape)
 	for i := 0; ok && i < len(scale.Shape); i++ {
-		_, ok = merge(scale.Shape[i], zero.Shape[i])
+		_, ok = mergeDims(scale.Shape[i], zero.Shape[i])
 	}
 	if !ok {
 		return fmt.Errorf("%w: w_scale is %v but w_zero_point is %v", ops.ErrShape, scale, zero)
@@ -135,11 +135,11 @@ func (k qLinearConv) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) er
 	if err != nil || out.Len() == 0 {
 		return err
 	}
-	if bias := optional(in, 8); bias != nil {
-		f.bias = values[int64](bias)
+	if bias := optionalInput(in, 8); bias != nil {
+		f.bias = elementsOf[int64](bias)
 	}
-	scales := values[float64](in[4])
-	factor, zero := first[float64](in[1])/first[float64](in[6]), first[float64](in[7])
+	scales := elementsOf[float64](in[4])
+	factor, zero := firstElement[float64](in[1])/firstElement[float64](in[6]), firstElement[float64](in[7])
 	return f.run(ctx, func(number int, plane []int64) {
 		scale := factor * scales[number%(f.group*f.filters)%len(scales)]
 		storeQuantized(out, number*len(plane), plane, scale, zero)
@@ -157,7 +157,7 @@ func storeQuantized(out *ops.Tensor, at int, sums []int64, scale, zero float64) 
 // newMatMul, as quantized numbers. The inputs are a, a_scale, a_zero_point, b, b_scale,
 // b_zero_point, y_scale and y_zero_point, int8 or uint8; scales, float32, and zero points
 // are scalars. It has no attributes.
-func newQLinearMatMul(n ops.Node) (kernel, error) { return qLinearMatMul{}, n.Attributes.Only() }
+func newQLinearMatMul(n ops.Node) (operation, error) { return qLinearMatMul{}, n.Attributes.Only() }
 
 type qLinearMatMul struct{}
 
@@ -172,8 +172,8 @@ func (qLinearMatMul) infer(in []*ops.Input) (ops.Type, error) {
 }
 
 func (qLinearMatMul) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	a, b := centred(in[0], in[2], 0), centred(in[3], in[5], -1)
-	scale := first[float64](in[1]) * first[float64](in[4]) / first[float64](in[6])
-	zero := first[float64](in[7])
-	return products(ctx, in[0].Shape(), in[3].Shape(), a, b, func(at int, c []int64) { storeQuantized(out, at, c, scale, zero) })
+	a, b := subtractZeroPoint(in[0], in[2], 0), subtractZeroPoint(in[3], in[5], -1)
+	scale := firstElement[float64](in[1]) * firstElement[float64](in[4]) / firstElement[float64](in[6])
+	zero := firstElement[float64](in[7])
+	return matrixProducts(ctx, in[0].Shape(), in[3].Shape(), a, b, func(at int, c []int64) { storeQuantized(out, at, c, scale, zero) })
 }

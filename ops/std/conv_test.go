@@ -119,7 +119,7 @@ func TestConvAgainstDefinition(t *testing.T) {
 			Attributes: ops.Attributes{"strides": c.strides, "dilations": c.dilations, "pads": c.pads, "group": int64(c.group)},
 			Inputs:     []*ops.Tensor{c.x, c.w, bias},
 			Batch:      []int{0},
-			Outputs:    []*ops.Tensor{convolved(c.x, c.w, bias, c.strides, c.dilations, c.pads, c.group)},
+			Outputs:    []*ops.Tensor{convolutionByDefinition(c.x, c.w, bias, c.strides, c.dilations, c.pads, c.group)},
 			Tolerance:  1e-4, // for sums over 2700 numbers that nearly cancel
 		})
 	}
@@ -127,7 +127,7 @@ func TestConvAgainstDefinition(t *testing.T) {
 }
 
 // convolved is the definition of Conv.
-func convolved(x, w, bias *ops.Tensor, strides, dilations, pads []int64, group int) *ops.Tensor {
+func convolutionByDefinition(x, w, bias *ops.Tensor, strides, dilations, pads []int64, group int) *ops.Tensor {
 	images, channels, height, width := x.Shape()[0], x.Shape()[1], x.Shape()[2], x.Shape()[3]
 	filters, perGroup, kh, kw := w.Shape()[0], w.Shape()[1], w.Shape()[2], w.Shape()[3]
 	size := func(axis, in, kernel int) int {

@@ -13,7 +13,7 @@ import (
 // Attributes: as newConv's, where pads are what is cut off the output; output_padding
 // (0), what is added behind; output_shape: the spatial sizes of the output, from which
 // the pads then follow.
-func newConvTranspose(n ops.Node) (kernel, error) {
+func newConvTranspose(n ops.Node) (operation, error) {
 	k := convTranspose{}
 	var err error
 	if k.window, err = newWindow(n.Attributes, "group", "output_padding", "output_shape"); err != nil {
@@ -22,10 +22,10 @@ func newConvTranspose(n ops.Node) (kernel, error) {
 	if k.group, err = groupAttr(n.Attributes); err != nil {
 		return nil, err
 	}
-	if k.padding, err = sizes(n.Attributes, "output_padding", 0); err != nil {
+	if k.padding, err = sizesAttr(n.Attributes, "output_padding", 0); err != nil {
 		return nil, err
 	}
-	k.shape, err = sizes(n.Attributes, "output_shape", 0)
+	k.shape, err = sizesAttr(n.Attributes, "output_shape", 0)
 	return &k, err
 }
 
@@ -37,7 +37,7 @@ type convTranspose struct {
 
 func (k *convTranspose) infer(in []*ops.Input) (ops.Type, error) {
 	x, w := in[0].Type, in[1].Type
-	if err := checkDType("X", x, floats...); err != nil {
+	if err := checkDType("X", x, floatTypes...); err != nil {
 		return x, err
 	}
 	for _, other := range in[1:] {
@@ -48,7 +48,7 @@ func (k *convTranspose) infer(in []*ops.Input) (ops.Type, error) {
 	ok := len(x.Shape) >= 3 && len(w.Shape) == len(x.Shape)
 	var channels ops.Dim
 	if ok {
-		channels, ok = merge(x.Shape[1], w.Shape[0])
+		channels, ok = mergeDims(x.Shape[1], w.Shape[0])
 	}
 	if !ok || channels.Known() && channels.Size%k.group != 0 {
 		return x, fmt.Errorf("%w: X is %v, W is %v, group %d", ops.ErrShape, x, w, k.group)
@@ -62,7 +62,7 @@ func (k *convTranspose) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	if len(in) == 3 && in[2] != nil {
 		if b := in[2].Type; len(b.Shape) == 1 {
-			filters, ok = merge(filters, b.Shape[0])
+			filters, ok = mergeDims(filters, b.Shape[0])
 		} else {
 			ok = false
 		}
@@ -160,11 +160,11 @@ func (k *convTranspose) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor)
 		return err
 	}
 	f := filtering[float64]{
-		x: values[float64](x), w: values[float64](w), axes: axes, transposed: true,
+		x: elementsOf[float64](x), w: elementsOf[float64](w), axes: axes, transposed: true,
 		images: x.Shape()[0], group: k.group, channels: x.Shape()[1] / k.group, filters: w.Shape()[1],
 	}
 	if len(in) == 3 && in[2] != nil {
-		f.bias = values[float64](in[2])
+		f.bias = elementsOf[float64](in[2])
 	}
 	return f.run(ctx, func(number int, plane []float64) { store(out, number*len(plane), 1, plane) })
 }

@@ -3,7 +3,7 @@ package std
 import (
 	"sync"
 
-	kernels "github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -20,22 +20,22 @@ type convolution struct {
 	group             int
 	rows, cols        axis
 
-	way     way
+	way     pixelSource
 	inner   [2]axis   // rows and cols of images with their padding
 	padded  []float32 // x with it
 	blocks  blocks
-	columns []*kernels.Columns // of the parts of an image, then of the last block
-	ordinal []int              // 0, 1, 2 and so on, the taps of gathered pixels
-	product *kernels.Filters
+	columns []*kernel.Columns // of the parts of an image, then of the last block
+	ordinal []int             // 0, 1, 2 and so on, the taps of gathered pixels
+	product *kernel.Filters
 }
 
 // way is how a convolution gets at its pixels.
-type way int
+type pixelSource int
 
 const (
-	inPlace  way = iota
-	padding      // in a copy of the images with padding
-	gathered     // one by one: the padding is far larger than the images
+	fromImages   pixelSource = iota
+	fromPadded               // in a copy of the images with padding
+	fromGathered             // one by one: the padding is far larger than the images
 )
 
 // Workers take blocks: a part of the positions of one image or, when there are
@@ -73,14 +73,14 @@ func (c *convolution) prepare() {
 	c.inner = [2]axis{c.rows, c.cols}
 	if c.rows.before+c.rows.behind+c.cols.before+c.cols.behind > 0 {
 		if !c.padsLittle() {
-			c.way = gathered
+			c.way = fromGathered
 			c.blocks = c.divideGathered()
 			for t := range c.taps() {
 				c.ordinal = append(c.ordinal, t)
 			}
 			return
 		}
-		c.way = padding
+		c.way = fromPadded
 		for i, a := range c.inner {
 			c.inner[i] = axis{in: a.before + a.in + a.behind, out: a.out, kernel: a.kernel, stride: a.stride, dilation: a.dilation}
 		}
@@ -102,13 +102,13 @@ func (c *convolution) prepare() {
 // run computes the output. Each of its elements is the bias and then tap after
 // tap, so that neither blocks nor workers have a say in it.
 func (c *convolution) run(ctx *ops.Context) error {
-	c.product = kernels.NewFilters(c.group, c.filters, c.taps(), c.w)
+	c.product = kernel.NewFilters(c.group, c.filters, c.taps(), c.w)
 	defer c.forget()
 	n := c.blocks.count * c.group
 	switch c.way {
-	case gathered:
+	case fromGathered:
 		return ctx.Do(n, 1, (*gatheredLoop)(c))
-	case padding:
+	case fromPadded:
 		p := paddedImages.Get().(*[]float32)
 		defer paddedImages.Put(p)
 		images, size := c.images*c.group*c.channels, c.inner[0].in*c.inner[1].in
@@ -153,7 +153,7 @@ func (c *convolution) Part(lo, hi int) error {
 func (c *convolution) taps() int { return c.channels * c.rows.kernel * c.cols.kernel }
 
 // multiply computes columns that are counted from an image; so are pixels.
-func (c *convolution) multiply(columns *kernels.Columns, pixels []float32, image, group int) {
+func (c *convolution) multiply(columns *kernel.Columns, pixels []float32, image, group int) {
 	positions := c.rows.out * c.cols.out
 	var bias []float32
 	if c.bias != nil {
@@ -179,7 +179,7 @@ func (c *convolution) tapOffsets() []int {
 
 // locate says where the windows at positions first to last-1 of some images
 // start, and where their outputs go. The padding is part of the images.
-func (c *convolution) locate(taps []int, images, first, last int) *kernels.Columns {
+func (c *convolution) locate(taps []int, images, first, last int) *kernel.Columns {
 	n := images * (last - first)
 	offsets, places := make([]int, 0, n), make([]int, 0, n)
 	for image := range images {
@@ -191,7 +191,7 @@ func (c *convolution) locate(taps []int, images, first, last int) *kernels.Colum
 			places = append(places, outputs+at)
 		}
 	}
-	return kernels.NewColumns(taps, offsets, places)
+	return kernel.NewColumns(taps, offsets, places)
 }
 
 // padsLittle reports whether the images with their padding are not much larger
@@ -241,7 +241,7 @@ func (g *gatheredLoop) Part(lo, hi int) error {
 			windows, places = append(windows, len(pixels)), append(places, at)
 			pixels = c.gather(pixels, group, image*positions+at)
 		}
-		columns := kernels.NewColumns(c.ordinal, windows, places)
+		columns := kernel.NewColumns(c.ordinal, windows, places)
 		c.multiply(columns, pixels, image, group)
 		columns.Release()
 	}

@@ -12,7 +12,7 @@ var unknown = ops.Dim{Size: -1}
 
 // merge returns what is known of two dimensions that must be equal, false when
 // they are not.
-func merge(a, b ops.Dim) (ops.Dim, bool) {
+func mergeDims(a, b ops.Dim) (ops.Dim, bool) {
 	switch {
 	case a.Known() && b.Known():
 		return a, a.Size == b.Size
@@ -24,7 +24,7 @@ func merge(a, b ops.Dim) (ops.Dim, bool) {
 
 // product returns the product of dimensions. A single unknown one passes with
 // its symbol when the others do not change it.
-func product(dims []ops.Dim) ops.Dim {
+func dimProduct(dims []ops.Dim) ops.Dim {
 	p := ops.Dim{Size: 1}
 	for _, d := range dims {
 		switch {

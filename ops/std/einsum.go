@@ -15,7 +15,7 @@ import (
 // output, as in numpy: "ij,jk->ik". Dimensions that are "..." broadcast as for Add;
 // without "->" the output has them, and then the letters that are there once, in their
 // order.
-func newEinsum(n ops.Node) (kernel, error) {
+func newEinsum(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("equation"); err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func newEinsum(n ops.Node) (kernel, error) {
 		}
 	}
 	if !explicit {
-		k.output = implicit(left)
+		k.output = implicitOutput(left)
 	}
 	for i, c := range k.output {
 		if c != '.' && (!strings.ContainsRune(left, c) || strings.ContainsRune(k.output[i+1:], c)) {
@@ -47,7 +47,7 @@ func newEinsum(n ops.Node) (kernel, error) {
 }
 
 // implicit returns what the output is when the equation does not say it.
-func implicit(left string) string {
+func implicitOutput(left string) string {
 	var once []rune
 	for _, c := range left {
 		if c != '.' && c != ',' && strings.Count(left, string(c)) == 1 {
@@ -72,7 +72,7 @@ func (*einsum) onlyInRuns() {}
 
 // labels returns a name for each dimension of an input; those of "..." have numbers,
 // counted from the last.
-func labels(term string, rank int) ([]string, error) {
+func termLabels(term string, rank int) ([]string, error) {
 	before, after, dots := strings.Cut(term, "...")
 	more := rank - len(before) - len(after)
 	if more < 0 || more > 0 && !dots {
@@ -96,7 +96,7 @@ func (k *einsum) plan(shapes [][]ops.Dim) (terms [][]string, output []string, si
 	sizes = map[string]ops.Dim{}
 	broad := 0
 	for i, shape := range shapes {
-		names, err := labels(k.inputs[i], len(shape))
+		names, err := termLabels(k.inputs[i], len(shape))
 		if err != nil {
 			return nil, nil, nil, err
 		}
@@ -120,13 +120,13 @@ func (k *einsum) plan(shapes [][]ops.Dim) (terms [][]string, output []string, si
 	if strings.Contains(k.output, "...") {
 		rank += broad - 3
 	}
-	output, err = labels(k.output, rank)
+	output, err = termLabels(k.output, rank)
 	return terms, output, sizes, err
 }
 
 func (k *einsum) infer(in []*ops.Input) (ops.Type, error) {
 	t := in[0].Type
-	if err := checkDType("input 0", t, numeric...); err != nil {
+	if err := checkDType("input 0", t, numericTypes...); err != nil {
 		return t, err
 	}
 	shapes := make([][]ops.Dim, len(in))
@@ -163,9 +163,9 @@ func einsumOf[W wide](ctx *ops.Context, k *einsum, in []*ops.Tensor, out *ops.Te
 	}
 	elements := make([][]W, len(in))
 	for i, x := range in {
-		elements[i] = values[W](x)
+		elements[i] = elementsOf[W](x)
 	}
-	products := count(summed.sizes) // of each element of the output
+	products := numElements(summed.sizes) // of each element of the output
 	return ctx.For(out.Len(), max(1, grain/max(1, products)), func(lo, hi int) error {
 		outer, inner := kept.start(len(in)), summed.start(len(in))
 		outer.skip(lo)
@@ -257,7 +257,7 @@ func (p *operandPlaces) restart(places []int) {
 
 // skip goes from the first iteration to the given one.
 func (p *operandPlaces) skip(iteration int) {
-	p.at = from(iteration, p.loops.sizes).at
+	p.at = coordinatesAt(iteration, p.loops.sizes).at
 	for i, at := range p.at {
 		p.move(i, at)
 	}

@@ -41,7 +41,7 @@ func sizeVector(name string, in *ops.Input) (list []int64, number int, err error
 
 // newExpand makes Expand (opsets 8, 13): the data, of any type, repeated to what it
 // broadcasts to with the shape, an int64 vector. It has no attributes.
-func newExpand(n ops.Node) (kernel, error) { return expand{}, n.Attributes.Only() }
+func newExpand(n ops.Node) (operation, error) { return expand{}, n.Attributes.Only() }
 
 type expand struct{}
 
@@ -69,14 +69,14 @@ func (k expand) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	c := ops.Scratch[copying](ctx)
 	if c.rows == nil {
 		shape := out.Shape()
-		c.nest = newNest(shape, rowMajor(shape), repeated(in[0].Shape(), len(shape)))
+		c.nest = newNest(shape, rowMajor(shape), broadcastStrides(in[0].Shape(), len(shape)))
 	}
 	return c.run(ctx, out, in[0])
 }
 
 // newTile makes Tile (opsets 6, 13): the data, of any type, side by side as many times
 // as repeats, an int64 vector, says for each dimension. It has no attributes.
-func newTile(n ops.Node) (kernel, error) { return tiling{}, n.Attributes.Only() }
+func newTile(n ops.Node) (operation, error) { return tiling{}, n.Attributes.Only() }
 
 type tiling struct{}
 

@@ -11,12 +11,12 @@ import (
 )
 
 // of is a case of an operator.
-type of struct {
+type operatorCase struct {
 	operator string
 	opstest.Case
 }
 
-func runFamilies(t *testing.T, cases []of) {
+func runCases(t *testing.T, cases []operatorCase) {
 	t.Helper()
 	for _, c := range cases {
 		if c.Name == "" {
@@ -73,7 +73,7 @@ func TestOnElements(t *testing.T) {
 	a, b := f32(1, -5, 3), f32(2)
 	small := opstest.Tensor([]int{3}, int8(-7), int8(7), int8(-128))
 	large := opstest.Tensor([]int{2}, uint64(math.MaxUint64), uint64(5))
-	runFamilies(t, []of{
+	runCases(t, []operatorCase{
 		{"Add", opstest.Case{Name: "int8 wraps", Inputs: tensors{small, small}, Outputs: tensors{opstest.Tensor([]int{3}, int8(-14), int8(14), int8(0))}}},
 		{"Div", opstest.Case{Name: "uint64", Inputs: tensors{large, opstest.Tensor([]int{1}, uint64(2))}, Outputs: tensors{opstest.Tensor([]int{2}, uint64(math.MaxInt64), uint64(2))}}},
 		{"Mod", opstest.Case{Name: "sign of B", Inputs: tensors{small, opstest.Tensor([]int{1}, int8(3))}, Outputs: tensors{opstest.Tensor([]int{3}, int8(2), int8(1), int8(1))}}},
@@ -119,11 +119,11 @@ func TestOnElements(t *testing.T) {
 func TestReductions(t *testing.T) {
 	x := opstest.F32([]int{2, 3}, 1, -2, 3, 4, 5, -6)
 	axes := attrs{"axes": []int64{1}, "keepdims": int64(0)}
-	rows := func(name string, want ...float32) of {
-		return of{name, opstest.Case{Attributes: axes, Inputs: tensors{x}, Batch: []int{0}, Outputs: tensors{f32(want...)}, Tolerance: 1e-6}}
+	rows := func(name string, want ...float32) operatorCase {
+		return operatorCase{name, opstest.Case{Attributes: axes, Inputs: tensors{x}, Batch: []int{0}, Outputs: tensors{f32(want...)}, Tolerance: 1e-6}}
 	}
 	ints := opstest.I64([]int{2, 2}, 1, -2, 3, 4)
-	runFamilies(t, []of{
+	runCases(t, []operatorCase{
 		rows("ReduceL1", 6, 15), rows("ReduceL2", 3.7416575, 8.774964), rows("ReduceLogSumExp", 3.132842, 5.3132777), rows("ReduceMax", 3, 5),
 		rows("ReduceMean", 2./3, 1), rows("ReduceMin", -2, -6), rows("ReduceProd", -6, -120), rows("ReduceSumSquare", 14, 77),
 		{"ReduceLogSum", opstest.Case{Inputs: tensors{f32(1, 2, 3)}, Outputs: tensors{f32(1.7917595)}, Tolerance: 1e-6}},

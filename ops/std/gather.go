@@ -23,7 +23,7 @@ func axisAttr(n ops.Node, standard int64, more ...string) (int64, error) {
 // place of the axis. The data is of any type. Negative indices count from the end.
 //
 // Attributes: axis (0).
-func newGather(n ops.Node) (kernel, error) {
+func newGather(n ops.Node) (operation, error) {
 	axis, err := axisAttr(n, 0)
 	return gather{axis}, err
 }
@@ -32,7 +32,7 @@ type gather struct{ axis int64 }
 
 func (k gather) infer(in []*ops.Input) (ops.Type, error) {
 	data := in[0].Type
-	if err := checkDType("indices", in[1].Type, indices...); err != nil {
+	if err := checkDType("indices", in[1].Type, indexTypes...); err != nil {
 		return data, err
 	}
 	axis, err := axisOf(k.axis, len(data.Shape))
@@ -50,10 +50,10 @@ func (k gather) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	if err != nil {
 		return err
 	}
-	list, size, block := integers(in[1]), shape[axis], count(shape[axis+1:])
+	list, size, block := integers(in[1]), shape[axis], numElements(shape[axis+1:])
 	return take(ctx, out, in[0], nil, block, func(first int, from []int) error {
 		for i := range from {
-			at, err := index(list[(first+i)%len(list)], size)
+			at, err := resolveIndex(list[(first+i)%len(list)], size)
 			if err != nil {
 				return err
 			}
@@ -69,7 +69,7 @@ func (k gather) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 // the indices are no larger except along the axis.
 //
 // Attributes: axis (0).
-func newGatherElements(n ops.Node) (kernel, error) {
+func newGatherElements(n ops.Node) (operation, error) {
 	axis, err := axisAttr(n, 0)
 	return gatherElements{axis}, err
 }
@@ -83,7 +83,7 @@ func (k gatherElements) infer(in []*ops.Input) (ops.Type, error) {
 // checkElements checks data and indices of the same rank.
 func checkElements(axis int64, in []*ops.Input) error {
 	data, list := in[0].Type, in[1].Type
-	if err := checkDType("indices", list, indices...); err != nil {
+	if err := checkDType("indices", list, indexTypes...); err != nil {
 		return err
 	}
 	a, err := axisOf(axis, len(data.Shape))
@@ -115,9 +115,9 @@ func (k gatherElements) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor)
 // ScatterElements are about.
 func elementPlaces(data, shape []int, axis int, list []int64, first int, places []int) error {
 	strides := rowMajor(data)
-	c := from(first, shape)
+	c := coordinatesAt(first, shape)
 	for i := range places {
-		at, err := index(list[first+i], data[axis])
+		at, err := resolveIndex(list[first+i], data[axis])
 		if err != nil {
 			return err
 		}
@@ -136,7 +136,7 @@ func elementPlaces(data, shape []int, axis int, list []int64, first int, places 
 // first batch_dims dimensions are common to both.
 //
 // Attributes: batch_dims (0; since opset 12).
-func newGatherND(n ops.Node) (kernel, error) {
+func newGatherND(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("batch_dims"); err != nil {
 		return nil, err
 	}
@@ -164,7 +164,7 @@ func (k gatherND) infer(in []*ops.Input) (ops.Type, error) {
 	shape := append([]ops.Dim{}, list.Shape[:len(list.Shape)-1]...)
 	for i := range k.batch {
 		var ok bool
-		if shape[i], ok = merge(shape[i], data.Shape[i]); !ok {
+		if shape[i], ok = mergeDims(shape[i], data.Shape[i]); !ok {
 			return data, fmt.Errorf("%w: data is %v, indices are %v, batch_dims %d", ops.ErrShape, data, list, k.batch)
 		}
 	}
@@ -188,14 +188,14 @@ func (k gatherND) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 	shape, list := in[0].Shape(), in[1].Int64s()
 	length := in[1].Shape()[len(in[1].Shape())-1]
 	strides := rowMajor(shape)
-	rows := count(in[1].Shape()[k.batch : len(in[1].Shape())-1]) // of one entry of the batch
-	entry := count(shape[k.batch:])
-	return take(ctx, out, in[0], nil, count(shape[k.batch+length:]), func(first int, from []int) error {
+	rows := numElements(in[1].Shape()[k.batch : len(in[1].Shape())-1]) // of one entry of the batch
+	entry := numElements(shape[k.batch:])
+	return take(ctx, out, in[0], nil, numElements(shape[k.batch+length:]), func(first int, from []int) error {
 		for i := range from {
 			row := first + i
 			from[i] = row / rows * entry
 			for j, v := range list[row*length:][:length] {
-				at, err := index(v, shape[k.batch+j])
+				at, err := resolveIndex(v, shape[k.batch+j])
 				if err != nil {
 					return err
 				}
@@ -211,7 +211,7 @@ func (k gatherND) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 // is too short ends with false. The data is of any type.
 //
 // Attributes: axis (none).
-func newCompress(n ops.Node) (multi, error) {
+func newCompress(n ops.Node) (multiOperation, error) {
 	_, along := n.Attributes["axis"]
 	axis, err := axisAttr(n, 0)
 	return compress{axis, along}, err
@@ -227,7 +227,7 @@ func (k compress) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	if _, err := checkVector("condition", in[1], ops.Bool); err != nil {
 		return nil, err
 	}
-	shape, axis := []ops.Dim{product(data.Shape)}, 0
+	shape, axis := []ops.Dim{dimProduct(data.Shape)}, 0
 	if k.along {
 		var err error
 		if axis, err = axisOf(k.axis, len(data.Shape)); err != nil {
@@ -238,7 +238,7 @@ func (k compress) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	size := shape[axis]
 	shape[axis] = unknown
 	if in[1].Const != nil && size.Known() {
-		picked, err := picks(in[1].Const, size.Size)
+		picked, err := selectedEntries(in[1].Const, size.Size)
 		if err != nil {
 			return nil, err
 		}
@@ -248,7 +248,7 @@ func (k compress) inferAll(in []*ops.Input) ([]ops.Type, error) {
 }
 
 // picks returns which entries of an axis stay.
-func picks(condition *ops.Tensor, size int) ([]int, error) {
+func selectedEntries(condition *ops.Tensor, size int) ([]int, error) {
 	wanted, _ := ops.Data[bool](condition)
 	var picked []int
 	for i, w := range wanted {
@@ -272,11 +272,11 @@ func (k compress) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 			return err
 		}
 	}
-	picked, err := picks(in[1], shape[axis])
+	picked, err := selectedEntries(in[1], shape[axis])
 	if err != nil {
 		return err
 	}
-	block := count(shape[axis+1:])
+	block := numElements(shape[axis+1:])
 	return take(ctx, out[0], in[0], nil, block, func(first int, from []int) error {
 		for i := range from {
 			from[i] = ((first+i)/len(picked)*shape[axis] + picked[(first+i)%len(picked)]) * block

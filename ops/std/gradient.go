@@ -9,19 +9,19 @@ import (
 
 // backward is the gradient of an operator: it adds to those elements of gradIn
 // that are not nil. Everything is float32 and of the right shape.
-type backward func(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error
+type backward func(ctx *ops.Context, k operation, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error
 
 // gradientOf returns the gradient of an operator, nil when it has none.
 func gradientOf(name string) backward {
 	switch name {
 	case "Add":
-		return arithmeticGradient(partial{partSame, partSame})
+		return arithmeticGradient(partials{partSame, partSame})
 	case "Sub":
-		return arithmeticGradient(partial{partSame, partMinus})
+		return arithmeticGradient(partials{partSame, partMinus})
 	case "Mul":
-		return arithmeticGradient(partial{partTimesB, partTimesA})
+		return arithmeticGradient(partials{partTimesB, partTimesA})
 	case "Div":
-		return arithmeticGradient(partial{partOver, partUnder})
+		return arithmeticGradient(partials{partOver, partUnder})
 	case "Conv":
 		return convGradient
 	case "AveragePool":
@@ -75,7 +75,7 @@ func (d *differentiable) Backward(ctx *ops.Context, in, out, gradOut, gradIn []*
 	if !wanted || out[0].Len() == 0 {
 		return nil
 	}
-	return d.gradient(ctx, d.kernel, in, out[0], gradOut[0].Float32s(), grads)
+	return d.gradient(ctx, d.single, in, out[0], gradOut[0].Float32s(), grads)
 }
 
 // addElements adds src to dst, both of n elements, each times a factor.
@@ -88,15 +88,15 @@ func addElements(ctx *ops.Context, dst, src []float32, factor float32) error {
 	})
 }
 
-func sameGradient(ctx *ops.Context, _ kernel, _ []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
+func sameGradient(ctx *ops.Context, _ operation, _ []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
 	return addElements(ctx, gradIn[0], g, 1)
 }
 
-func negGradient(ctx *ops.Context, _ kernel, _ []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
+func negGradient(ctx *ops.Context, _ operation, _ []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
 	return addElements(ctx, gradIn[0], g, -1)
 }
 
-func reluGradient(ctx *ops.Context, _ kernel, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
+func reluGradient(ctx *ops.Context, _ operation, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
 	x, grad := in[0].Float32s(), gradIn[0]
 	return ctx.For(len(grad), grain, func(lo, hi int) error {
 		for i := lo; i < hi; i++ {
@@ -125,7 +125,7 @@ func addNest(ctx *ops.Context, n *nest, dst []float32, to int, src []float32, fr
 	})
 }
 
-func concatGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
+func concatGradient(ctx *ops.Context, k operation, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
 	c := k.(concat)
 	axis, err := axisOf(c.axis, len(out.Shape()))
 	if err != nil {
@@ -145,7 +145,7 @@ func concatGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tenso
 	return nil
 }
 
-func sliceGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
+func sliceGradient(ctx *ops.Context, k operation, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
 	to, strides, err := k.(slicing).source(in)
 	if err != nil {
 		return err
@@ -154,7 +154,7 @@ func sliceGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tensor
 	return addNest(ctx, &n, gradIn[0], to, g, 0)
 }
 
-func reduceSumGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
+func reduceSumGradient(ctx *ops.Context, k operation, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
 	r := k.(*reduction)
 	axes := r.axes
 	if len(in) > 1 && in[1] != nil {
@@ -171,11 +171,11 @@ func reduceSumGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, _ *ops.Tens
 			kept[i] = 1
 		}
 	}
-	n := newNest(shape, rowMajor(shape), repeated(kept, len(shape)))
+	n := newNest(shape, rowMajor(shape), broadcastStrides(kept, len(shape)))
 	return addNest(ctx, &n, gradIn[0], 0, g, 0)
 }
 
-func softmaxGradient(ctx *ops.Context, k kernel, _ []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
+func softmaxGradient(ctx *ops.Context, k operation, _ []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
 	s := k.(*softmax)
 	shape, y, grad := out.Shape(), out.Float32s(), gradIn[0]
 	axis, err := axisOf(s.axis, len(shape))

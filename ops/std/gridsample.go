@@ -14,16 +14,16 @@ import (
 // Attributes: mode (bilinear; nearest, bicubic); padding_mode (zeros; border: the nearest
 // pixel; reflection), what is outside; align_corners (0): 1 has -1 and 1 in the middle of
 // the pixels at the edges, 0 at their outer edges.
-func newGridSample(n ops.Node) (kernel, error) {
+func newGridSample(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("align_corners", "mode", "padding_mode"); err != nil {
 		return nil, err
 	}
 	var k gridSample
 	var err error
-	if k.mode, err = choice(n.Attributes, "mode", "bilinear", "nearest", "bicubic"); err != nil {
+	if k.mode, err = choiceAttr(n.Attributes, "mode", "bilinear", "nearest", "bicubic"); err != nil {
 		return nil, err
 	}
-	if k.padding, err = choice(n.Attributes, "padding_mode", "zeros", "border", "reflection"); err != nil {
+	if k.padding, err = choiceAttr(n.Attributes, "padding_mode", "zeros", "border", "reflection"); err != nil {
 		return nil, err
 	}
 	align, err := ops.Attr(n.Attributes, "align_corners", int64(0))
@@ -38,16 +38,16 @@ type gridSample struct {
 
 func (k *gridSample) infer(in []*ops.Input) (ops.Type, error) {
 	x, grid := in[0].Type, in[1].Type
-	if err := checkDType("X", x, floats...); err != nil {
+	if err := checkDType("X", x, floatTypes...); err != nil {
 		return x, err
 	}
-	if err := checkDType("grid", grid, floats...); err != nil {
+	if err := checkDType("grid", grid, floatTypes...); err != nil {
 		return x, err
 	}
 	ok := len(x.Shape) == 4 && len(grid.Shape) == 4
 	var batch ops.Dim
 	if ok {
-		batch, ok = merge(x.Shape[0], grid.Shape[0])
+		batch, ok = mergeDims(x.Shape[0], grid.Shape[0])
 	}
 	if !ok || grid.Shape[3].Known() && grid.Shape[3].Size != 2 || x.Shape[2].Size == 0 || x.Shape[3].Size == 0 {
 		return x, fmt.Errorf("%w: X is %v, grid is %v", ops.ErrShape, x, grid)
@@ -57,7 +57,7 @@ func (k *gridSample) infer(in []*ops.Input) (ops.Type, error) {
 
 func (k *gridSample) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	channels, height, width := in[0].Shape()[1], in[0].Shape()[2], in[0].Shape()[3]
-	positions := count(out.Shape()[2:])
+	positions := numElements(out.Shape()[2:])
 	return ctx.For(out.Len(), grain/64, func(lo, hi int) error {
 		plane, loaded := make([]float64, height*width), -1
 		var at [2]float64

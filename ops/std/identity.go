@@ -9,7 +9,7 @@ import (
 // newIdentity makes Identity (opsets 1 to 16): the output is the input, of any
 // type and shape. It has no attributes. Sequences and optional values are not
 // supported.
-func newIdentity(n ops.Node) (kernel, error) {
+func newIdentity(n ops.Node) (operation, error) {
 	return identity{}, n.Attributes.Only()
 }
 
@@ -26,7 +26,7 @@ func (identity) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 // of any type and shape.
 //
 // Attributes: axis (1), -rank to rank; negative since opset 11.
-func newFlatten(n ops.Node) (kernel, error) {
+func newFlatten(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("axis"); err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (k flatten) infer(in []*ops.Input) (ops.Type, error) {
 			return ops.Type{}, fmt.Errorf("%w: the input is %v", err, x)
 		}
 	}
-	return ops.Type{DType: x.DType, Shape: []ops.Dim{product(x.Shape[:axis]), product(x.Shape[axis:])}}, nil
+	return ops.Type{DType: x.DType, Shape: []ops.Dim{dimProduct(x.Shape[:axis]), dimProduct(x.Shape[axis:])}}, nil
 }
 
 func (k flatten) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {

@@ -16,7 +16,7 @@ func TestProducts(t *testing.T) {
 	b := opstest.F32([]int{3, 2}, 1, 0, 0, 1, 1, 1)
 	ab := opstest.F32([]int{2, 2}, 4, 5, 10, 11)
 	u8 := func(shape []int, v ...uint8) *ops.Tensor { return opstest.Tensor(shape, v...) }
-	runFamilies(t, []of{
+	runCases(t, []operatorCase{
 		{"MatMul", opstest.Case{Inputs: tensors{a, b}, Batch: []int{0}, Outputs: tensors{ab}}},
 		{"MatMul", opstest.Case{Name: "vectors", Inputs: tensors{f32(1, 2), f32(3, 4)}, Outputs: tensors{opstest.F32(nil, 11)}}},
 		{"MatMul", opstest.Case{Name: "broadcast int", Inputs: tensors{opstest.I64([]int{2, 1, 2}, 1, 2, 3, 4), opstest.I64([]int{2, 1}, 5, 6)}, Batch: []int{0}, Outputs: tensors{opstest.I64([]int{2, 1, 1}, 17, 39)}}},
@@ -42,12 +42,12 @@ func TestConvolutions(t *testing.T) {
 	u8 := func(shape []int, v ...uint8) *ops.Tensor { return opstest.Tensor(shape, v...) }
 	u := u8([]int{1, 1, 2, 2}, 1, 2, 3, 4)
 	pooled := attrs{"kernel_shape": []int64{2, 2}, "strides": []int64{2, 2}}
-	runFamilies(t, []of{
+	runCases(t, []operatorCase{
 		{"Conv", opstest.Case{Name: "three axes", Inputs: tensors{opstest.F32([]int{2, 1, 1, 2, 2}, 1, 2, 3, 4, 5, 6, 7, 8), opstest.F32([]int{1, 1, 1, 1, 2}, 1, 10), f32(100)}, Batch: []int{0}, Outputs: tensors{opstest.F32([]int{2, 1, 1, 2, 1}, 121, 143, 165, 187)}}},
 		{"Conv", opstest.Case{Name: "float64, strides and pads", Attributes: attrs{"strides": []int64{2}, "pads": []int64{1, 1}, "group": int64(2)}, Inputs: tensors{opstest.F64([]int{1, 2, 3}, 1, 2, 3, 4, 5, 6), opstest.F64([]int{2, 1, 2}, 1, 1, 1, -1)}, Outputs: tensors{opstest.F64([]int{1, 2, 2}, 1, 5, -4, -1)}}},
-		{"ConvTranspose", opstest.Case{Inputs: tensors{x, filled(1, 1, 1, 2, 2), f32(1)}, Batch: []int{0}, Outputs: tensors{opstest.F32([]int{1, 1, 3, 3}, 2, 4, 3, 5, 11, 7, 4, 8, 5)}}},
+		{"ConvTranspose", opstest.Case{Inputs: tensors{x, constantTensor(1, 1, 1, 2, 2), f32(1)}, Batch: []int{0}, Outputs: tensors{opstest.F32([]int{1, 1, 3, 3}, 2, 4, 3, 5, 11, 7, 4, 8, 5)}}},
 		{"ConvTranspose", opstest.Case{Name: "groups and strides", Attributes: attrs{"group": int64(2), "strides": []int64{2}, "output_padding": []int64{1}}, Inputs: tensors{opstest.F32([]int{1, 2, 2}, 1, 2, 3, 4), opstest.F32([]int{2, 1, 1}, 10, 100)}, Outputs: tensors{opstest.F32([]int{1, 2, 4}, 10, 0, 20, 0, 300, 0, 400, 0)}}},
-		{"ConvTranspose", opstest.Case{Name: "channels", Inputs: tensors{x, filled(1, 2, 1, 2, 2)}, WantErr: "X is float32(1, 1, 2, 2), W is float32(2, 1, 2, 2)"}},
+		{"ConvTranspose", opstest.Case{Name: "channels", Inputs: tensors{x, constantTensor(1, 2, 1, 2, 2)}, WantErr: "X is float32(1, 1, 2, 2), W is float32(2, 1, 2, 2)"}},
 		{"ConvInteger", opstest.Case{Inputs: tensors{u, u8([]int{1, 1, 1, 1}, 5), u8(nil, 1)}, Batch: []int{0}, Outputs: tensors{opstest.I32([]int{1, 1, 2, 2}, 0, 5, 10, 15)}}},
 		{"QLinearConv", opstest.Case{
 			Inputs:  tensors{u, opstest.F32(nil, 1), u8(nil, 1), u8([]int{1, 1, 1, 1}, 5), opstest.F32(nil, 1), u8(nil, 0), opstest.F32(nil, 5), u8(nil, 2), opstest.I32([]int{1}, 5)},
@@ -65,7 +65,7 @@ func TestConvolutions(t *testing.T) {
 func TestNormalizations(t *testing.T) {
 	x := opstest.F32([]int{2, 2, 2}, 1, 3, 2, 2, 5, 7, 0, 4)
 	exact := attrs{"epsilon": float32(0)}
-	runFamilies(t, []of{
+	runCases(t, []operatorCase{
 		{"BatchNormalization", opstest.Case{Attributes: exact, Inputs: tensors{x, f32(1, 2), f32(0, 1), f32(1, 2), f32(1, 4)}, Batch: []int{0}, Outputs: tensors{opstest.F32([]int{2, 2, 2}, 0, 2, 1, 1, 4, 6, -1, 3)}}},
 		{"BatchNormalization", opstest.Case{Name: "training", Attributes: attrs{"training_mode": int64(1), "momentum": float32(0.5)}, Inputs: tensors{x, f32(0, 0), f32(1, 2), f32(0, 0), f32(1, 1)}, Outputs: tensors{opstest.F32([]int{2, 2, 2}, 1, 1, 2, 2, 1, 1, 2, 2), f32(2, 1), f32(3, 1.5)}}},
 		{"InstanceNormalization", opstest.Case{Attributes: exact, Inputs: tensors{opstest.F32([]int{2, 1, 2}, 1, 3, 0, 8), f32(2), f32(1)}, Batch: []int{0}, Outputs: tensors{opstest.F32([]int{2, 1, 2}, -1, 3, -1, 3)}}},
@@ -77,7 +77,7 @@ func TestNormalizations(t *testing.T) {
 
 func TestQuantization(t *testing.T) {
 	u8 := func(shape []int, v ...uint8) *ops.Tensor { return opstest.Tensor(shape, v...) }
-	runFamilies(t, []of{
+	runCases(t, []operatorCase{
 		{"QuantizeLinear", opstest.Case{Inputs: tensors{f32(0, 2, 3, 1000, -254), opstest.F32(nil, 2), u8(nil, 128)}, Batch: []int{0}, Outputs: tensors{u8([]int{5}, 128, 129, 130, 255, 1)}}},
 		{"QuantizeLinear", opstest.Case{Name: "axis", Attributes: attrs{"axis": int64(0)}, Inputs: tensors{f32(4, 4), f32(2, 4)}, Outputs: tensors{u8([]int{2}, 2, 1)}}},
 		{"DequantizeLinear", opstest.Case{Inputs: tensors{u8([]int{2}, 0, 130), opstest.F32(nil, 2), u8(nil, 128)}, Outputs: tensors{f32(-256, 4)}}},
@@ -89,7 +89,7 @@ func TestQuantization(t *testing.T) {
 func TestLosses(t *testing.T) {
 	half := float32(math.Ln2)
 	ignored := attrs{"ignore_index": int64(1), "reduction": "sum"}
-	runFamilies(t, []of{
+	runCases(t, []operatorCase{
 		{"NegativeLogLikelihoodLoss", opstest.Case{Attributes: attrs{"reduction": "none"}, Inputs: tensors{opstest.F32([]int{2, 2}, -1, -2, -3, -4), opstest.Ints(1, 0), f32(1, 10)}, Batch: []int{0, 1}, Outputs: tensors{f32(20, 3)}}},
 		{"NegativeLogLikelihoodLoss", opstest.Case{Name: "mean", Inputs: tensors{opstest.F32([]int{2, 2}, -1, -2, -3, -4), opstest.Ints(1, 0), f32(1, 3)}, Outputs: tensors{opstest.F32(nil, 2.25)}}},
 		{"NegativeLogLikelihoodLoss", opstest.Case{Name: "no class", Inputs: tensors{opstest.F32([]int{1, 2}, -1, -2), opstest.Ints(2)}, WantRunErr: "class 2 of 2"}},
@@ -101,19 +101,19 @@ func TestRecurrent(t *testing.T) {
 	x := opstest.F32([]int{2, 1, 1}, 1, 2)
 	line := attrs{"activations": []string{"Affine"}, "direction": "reverse"}
 	// A gate that is given 0 is open half, or 0 after a Tanh.
-	zero := func(shape ...int) *ops.Tensor { return filled(0, shape...) }
-	runFamilies(t, []of{
-		{"RNN", opstest.Case{Attributes: line, Inputs: tensors{x, filled(10, 1, 1, 1), filled(0.5, 1, 1, 1), opstest.F32([]int{1, 2}, 1, 2)}, Outputs: tensors{opstest.F32([]int{2, 1, 1, 1}, 24.5, 23), filled(24.5, 1, 1, 1)}}},
-		{"RNN", opstest.Case{Name: "lengths", Attributes: attrs{"layout": int64(1), "activations": []string{"Relu"}}, Inputs: tensors{opstest.F32([]int{2, 2, 1}, 1, 2, 3, 4), filled(1, 1, 1, 1), filled(1, 1, 1, 1), nil, opstest.I32([]int{2}, 1, 2)}, Batch: []int{0, 4}, Outputs: tensors{opstest.F32([]int{2, 2, 1, 1}, 1, 0, 3, 7), opstest.F32([]int{2, 1, 1}, 1, 7)}}},
-		{"GRU", opstest.Case{Inputs: tensors{x, zero(1, 3, 1), zero(1, 3, 1), nil, nil, filled(8, 1, 1, 1)}, Outputs: tensors{opstest.F32([]int{2, 1, 1, 1}, 4, 2), filled(2, 1, 1, 1)}}},
-		{"LSTM", opstest.Case{Inputs: tensors{x, zero(1, 4, 1), zero(1, 4, 1), nil, nil, nil, filled(8, 1, 1, 1)}, Outputs: tensors{opstest.F32([]int{2, 1, 1, 1}, float32(math.Tanh(4)/2), float32(math.Tanh(2)/2)), filled(float32(math.Tanh(2)/2), 1, 1, 1), filled(2, 1, 1, 1)}}},
+	zero := func(shape ...int) *ops.Tensor { return constantTensor(0, shape...) }
+	runCases(t, []operatorCase{
+		{"RNN", opstest.Case{Attributes: line, Inputs: tensors{x, constantTensor(10, 1, 1, 1), constantTensor(0.5, 1, 1, 1), opstest.F32([]int{1, 2}, 1, 2)}, Outputs: tensors{opstest.F32([]int{2, 1, 1, 1}, 24.5, 23), constantTensor(24.5, 1, 1, 1)}}},
+		{"RNN", opstest.Case{Name: "lengths", Attributes: attrs{"layout": int64(1), "activations": []string{"Relu"}}, Inputs: tensors{opstest.F32([]int{2, 2, 1}, 1, 2, 3, 4), constantTensor(1, 1, 1, 1), constantTensor(1, 1, 1, 1), nil, opstest.I32([]int{2}, 1, 2)}, Batch: []int{0, 4}, Outputs: tensors{opstest.F32([]int{2, 2, 1, 1}, 1, 0, 3, 7), opstest.F32([]int{2, 1, 1}, 1, 7)}}},
+		{"GRU", opstest.Case{Inputs: tensors{x, zero(1, 3, 1), zero(1, 3, 1), nil, nil, constantTensor(8, 1, 1, 1)}, Outputs: tensors{opstest.F32([]int{2, 1, 1, 1}, 4, 2), constantTensor(2, 1, 1, 1)}}},
+		{"LSTM", opstest.Case{Inputs: tensors{x, zero(1, 4, 1), zero(1, 4, 1), nil, nil, nil, constantTensor(8, 1, 1, 1)}, Outputs: tensors{opstest.F32([]int{2, 1, 1, 1}, float32(math.Tanh(4)/2), float32(math.Tanh(2)/2)), constantTensor(float32(math.Tanh(2)/2), 1, 1, 1), constantTensor(2, 1, 1, 1)}}},
 		{"LSTM", opstest.Case{Name: "weights", Inputs: tensors{x, zero(1, 3, 1), zero(1, 4, 1)}, WantErr: "input 1 is float32(1, 3, 1), want float32(1, 4, 1)"}},
 	})
 }
 
 func TestDropout(t *testing.T) {
 	x := f32(1, 2)
-	runFamilies(t, []of{
+	runCases(t, []operatorCase{
 		{"Dropout", opstest.Case{Inputs: tensors{x}, Batch: []int{0}, Outputs: tensors{x, bools(true, true)}}},
 		{"Dropout", opstest.Case{Name: "typed mask", Opset: 7, Attributes: attrs{"ratio": float32(0.9)}, Inputs: tensors{x}, Outputs: tensors{x, f32(1, 1)}}},
 		{"Dropout", opstest.Case{Name: "ratio 1", Inputs: tensors{x, opstest.F32(nil, 1), opstest.Tensor(nil, true)}, WantRunErr: "ratio 1 is not in [0, 1)"}},
@@ -130,7 +130,7 @@ func TestRandomNumbers(t *testing.T) {
 		out, err := ops.Run(op, &c, in)
 		require.NoError(t, err)
 		v := make([]float32, out[0].Len())
-		for i, x := range values[float64](out[0]) {
+		for i, x := range elementsOf[float64](out[0]) {
 			v[i] = float32(x)
 		}
 		return v
@@ -153,9 +153,9 @@ func TestRandomNumbers(t *testing.T) {
 		{"RandomNormal", attrs{"shape": []int64{20000}, "mean": float32(-1), "scale": float32(2)}, nil, -1, 4},
 		{"RandomUniformLike", nil, tensors{many}, 0.5, 1. / 12},
 		{"RandomNormalLike", nil, tensors{many}, 0, 1},
-		{"Bernoulli", nil, tensors{filled(0.25, 4, 5000)}, 0.25, 0.1875},
+		{"Bernoulli", nil, tensors{constantTensor(0.25, 4, 5000)}, 0.25, 0.1875},
 		{"Multinomial", attrs{"sample_size": int64(5000)}, tensors{opstest.F32([]int{1, 3}, 0, float32(math.Log(2)), -1000)}, 2. / 3, 2. / 9},
-		{"Dropout", nil, tensors{filled(1, 4, 5000), opstest.F32(nil, 0.5), opstest.Tensor(nil, true)}, 1, 1},
+		{"Dropout", nil, tensors{constantTensor(1, 4, 5000), opstest.F32(nil, 0.5), opstest.Tensor(nil, true)}, 1, 1},
 	} {
 		t.Run(c.operator, func(t *testing.T) {
 			base := draw(c.operator, c.attributes, "a", ops.Context{}, c.in...)
@@ -168,14 +168,14 @@ func TestRandomNumbers(t *testing.T) {
 			if len(c.in) == 0 || c.operator == "Multinomial" {
 				return
 			}
-			part := slicesOf(c.in, 1)
+			part := withoutFirstImages(c.in, 1)
 			require.Equal(t, base[5000:], draw(c.operator, c.attributes, "a", ops.Context{FirstImage: 1}, part...), "images 1 to 3")
 		})
 	}
 }
 
 // slicesOf returns the inputs without the first images.
-func slicesOf(in tensors, n int) tensors {
+func withoutFirstImages(in tensors, n int) tensors {
 	first := in[0]
 	shape := []int{first.Shape()[0] - n, first.Shape()[1]}
 	rest := opstest.F32(shape, first.Float32s()[n*shape[1]:]...)

@@ -36,10 +36,10 @@ func newLoss(n ops.Node) (loss, error) {
 // and returns the type of the loss.
 func (k loss) check(in []*ops.Input) (ops.Type, error) {
 	x, target := in[0].Type, in[1].Type
-	if err := checkDType("scores", x, floats...); err != nil {
+	if err := checkDType("scores", x, floatTypes...); err != nil {
 		return x, err
 	}
-	if err := checkDType("target", target, indices...); err != nil {
+	if err := checkDType("target", target, indexTypes...); err != nil {
 		return x, err
 	}
 	ok := len(x.Shape) >= 2 && len(target.Shape) == len(x.Shape)-1
@@ -49,7 +49,7 @@ func (k loss) check(in []*ops.Input) (ops.Type, error) {
 		if i > 0 {
 			at++
 		}
-		shape[i], ok = merge(shape[i], x.Shape[at])
+		shape[i], ok = mergeDims(shape[i], x.Shape[at])
 	}
 	if !ok {
 		return x, fmt.Errorf("%w: scores are %v but target is %v", ops.ErrShape, x, target)
@@ -58,7 +58,7 @@ func (k loss) check(in []*ops.Input) (ops.Type, error) {
 		w := in[2].Type
 		ok := w.DType == x.DType && len(w.Shape) == 1
 		if ok {
-			_, ok = merge(w.Shape[0], x.Shape[1])
+			_, ok = mergeDims(w.Shape[0], x.Shape[1])
 		}
 		if !ok {
 			return x, fmt.Errorf("%w: scores are %v but weight is %v", ops.ErrShape, x, w)
@@ -73,13 +73,13 @@ func (k loss) check(in []*ops.Input) (ops.Type, error) {
 // compute adds up, always in the order in which the classes lie; logP holds the
 // logarithms of probabilities, (N, C, ...).
 func (k loss) compute(ctx *ops.Context, logP []float64, shape []int, target, weight, out *ops.Tensor) error {
-	inner, classes := count(shape[2:]), shape[1]
+	inner, classes := numElements(shape[2:]), shape[1]
 	var weights []float64
 	if weight != nil {
-		weights = values[float64](weight)
+		weights = elementsOf[float64](weight)
 	}
 	total, weighted := 0.0, 0.0
-	for i, class := range values[int64](target) {
+	for i, class := range elementsOf[int64](target) {
 		if i%chunk == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -115,7 +115,7 @@ func (k loss) compute(ctx *ops.Context, logP []float64, shape []int, target, wei
 //
 // Attributes: reduction (mean): none, sum, or mean, over the sum of the weights;
 // ignore_index (none): a class that counts nothing.
-func newNegativeLogLikelihoodLoss(n ops.Node) (kernel, error) {
+func newNegativeLogLikelihoodLoss(n ops.Node) (operation, error) {
 	k, err := newLoss(n)
 	return negativeLogLikelihoodLoss{k}, err
 }
@@ -125,13 +125,13 @@ type negativeLogLikelihoodLoss struct{ loss }
 func (k negativeLogLikelihoodLoss) infer(in []*ops.Input) (ops.Type, error) { return k.check(in) }
 
 func (k negativeLogLikelihoodLoss) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	return k.compute(ctx, values[float64](in[0]), in[0].Shape(), in[1], optional(in, 2), out)
+	return k.compute(ctx, elementsOf[float64](in[0]), in[0].Shape(), in[1], optionalInput(in, 2), out)
 }
 
 // newSoftmaxCrossEntropyLoss makes SoftmaxCrossEntropyLoss (opsets 12, 13): the loss of
 // newNegativeLogLikelihoodLoss for the LogSoftmax of the scores along the classes, which
 // is the optional second output.
-func newSoftmaxCrossEntropyLoss(n ops.Node) (multi, error) {
+func newSoftmaxCrossEntropyLoss(n ops.Node) (multiOperation, error) {
 	k, err := newLoss(n)
 	return softmaxCrossEntropyLoss{k}, err
 }
@@ -146,7 +146,7 @@ func (k softmaxCrossEntropyLoss) inferAll(in []*ops.Input) ([]ops.Type, error) {
 func (k softmaxCrossEntropyLoss) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	x := in[0]
 	logP := make([]float64, x.Len())
-	err := lines(ctx, x, 1, func(l *line[float64]) error {
+	err := forEachLine(ctx, x, 1, func(l *line[float64]) error {
 		top, sum := math.Inf(-1), 0.0
 		for _, v := range l.elements {
 			top = max(top, v)
@@ -165,5 +165,5 @@ func (k softmaxCrossEntropyLoss) runAll(ctx *ops.Context, in, out []*ops.Tensor)
 	if len(out) > 1 {
 		store(out[1], 0, 1, logP)
 	}
-	return k.compute(ctx, logP, x.Shape(), in[1], optional(in, 2), out[0])
+	return k.compute(ctx, logP, x.Shape(), in[1], optionalInput(in, 2), out[0])
 }

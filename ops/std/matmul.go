@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	kernels "github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -32,7 +32,7 @@ func multiply[T summand](c []T, a, b matrix[T], lo, hi, n, k int) {
 		} else if k > 0 {
 			x = x[lo:]
 		}
-		kernels.Gemm(a.transposed, b.transposed, hi-lo, n, k, x, a.stride, y, b.stride, single, n, false)
+		kernel.Gemm(a.transposed, b.transposed, hi-lo, n, k, x, a.stride, y, b.stride, single, n, false)
 		return
 	}
 	for i := lo; i < hi; i++ {
@@ -62,13 +62,13 @@ func multiply[T summand](c []T, a, b matrix[T], lo, hi, n, k int) {
 // dimensions of A and B; the others broadcast as for Add. A vector A is one row, a
 // vector B one column, which the output does not have. A and B are of one type: float32,
 // float64 or integers. It has no attributes.
-func newMatMul(n ops.Node) (kernel, error) { return matMul{}, n.Attributes.Only() }
+func newMatMul(n ops.Node) (operation, error) { return matMul{}, n.Attributes.Only() }
 
 type matMul struct{}
 
 func (matMul) infer(in []*ops.Input) (ops.Type, error) {
 	a, b := in[0].Type, in[1].Type
-	if err := checkDType("A", a, numeric...); err != nil {
+	if err := checkDType("A", a, numericTypes...); err != nil {
 		return a, err
 	}
 	if a.DType != b.DType {
@@ -91,7 +91,7 @@ func matMulType(d ops.DType, a, b ops.Type) (ops.Type, error) {
 	}
 	p, q := len(x)-2, len(y)-2
 	shape, err := broadcast(x[:p], y[:q])
-	if _, ok := merge(x[p+1], y[q]); err != nil || !ok {
+	if _, ok := mergeDims(x[p+1], y[q]); err != nil || !ok {
 		return ops.Type{}, fmt.Errorf("%w: A is %v, B is %v", ops.ErrShape, a, b)
 	}
 	if !row {
@@ -107,15 +107,15 @@ func (matMul) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	a, b := in[0], in[1]
 	switch out.DType() {
 	case ops.Float32:
-		return products(ctx, a.Shape(), b.Shape(), a.Float32s(), b.Float32s(), func(at int, c []float32) { copy(out.Float32s()[at:], c) })
+		return matrixProducts(ctx, a.Shape(), b.Shape(), a.Float32s(), b.Float32s(), func(at int, c []float32) { copy(out.Float32s()[at:], c) })
 	case ops.Float64:
-		return products(ctx, a.Shape(), b.Shape(), values[float64](a), values[float64](b), func(at int, c []float64) { store(out, at, 1, c) })
+		return matrixProducts(ctx, a.Shape(), b.Shape(), elementsOf[float64](a), elementsOf[float64](b), func(at int, c []float64) { store(out, at, 1, c) })
 	}
-	return products(ctx, a.Shape(), b.Shape(), values[int64](a), values[int64](b), func(at int, c []int64) { store(out, at, 1, c) })
+	return matrixProducts(ctx, a.Shape(), b.Shape(), elementsOf[int64](a), elementsOf[int64](b), func(at int, c []int64) { store(out, at, 1, c) })
 }
 
 // products calls done with rows of products and the place of the first in the output.
-func products[T summand](ctx *ops.Context, shapeA, shapeB []int, a, b []T, done func(at int, c []T)) error {
+func matrixProducts[T summand](ctx *ops.Context, shapeA, shapeB []int, a, b []T, done func(at int, c []T)) error {
 	if len(shapeA) == 1 {
 		shapeA = []int{1, shapeA[0]}
 	}
@@ -135,7 +135,7 @@ func products[T summand](ctx *ops.Context, shapeA, shapeB []int, a, b []T, done 
 			batch[i] = shapeB[j]
 		}
 	}
-	all := newNest(batch, repeated(shapeA[:p], rank), repeated(shapeB[:q], rank))
+	all := newNest(batch, broadcastStrides(shapeA[:p], rank), broadcastStrides(shapeB[:q], rank))
 	const rows = 32 // of a part
 	parts := (m + rows - 1) / rows
 	if n == 0 || parts == 0 {
@@ -166,7 +166,7 @@ func products[T summand](ctx *ops.Context, shapeA, shapeB []int, a, b []T, done 
 // (M, N) as for Add. All are of one type: float32, float64 or integers.
 //
 // Attributes: alpha (1), beta (1), transA (0), transB (0).
-func newGemm(n ops.Node) (kernel, error) {
+func newGemm(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("alpha", "beta", "transA", "transB"); err != nil {
 		return nil, err
 	}
@@ -192,7 +192,7 @@ type gemm struct {
 
 func (k *gemm) infer(in []*ops.Input) (ops.Type, error) {
 	a, b := in[0].Type, in[1].Type
-	if err := checkDType("A", a, numeric...); err != nil {
+	if err := checkDType("A", a, numericTypes...); err != nil {
 		return a, err
 	}
 	if len(a.Shape) != 2 || len(b.Shape) != 2 {
@@ -205,7 +205,7 @@ func (k *gemm) infer(in []*ops.Input) (ops.Type, error) {
 	if k.transB {
 		slices.Reverse(y)
 	}
-	if _, ok := merge(x[1], y[0]); !ok {
+	if _, ok := mergeDims(x[1], y[0]); !ok {
 		return a, fmt.Errorf("%w: A is %v (transA %v), B is %v (transB %v)", ops.ErrShape, a, k.transA, b, k.transB)
 	}
 	t := ops.Type{DType: a.DType, Shape: []ops.Dim{x[0], y[1]}}
@@ -221,7 +221,7 @@ func (k *gemm) infer(in []*ops.Input) (ops.Type, error) {
 			err = ops.ErrShape
 		}
 		for i := 0; err == nil && i < 2; i++ {
-			if _, ok := merge(shape[i], t.Shape[i]); !ok {
+			if _, ok := mergeDims(shape[i], t.Shape[i]); !ok {
 				err = ops.ErrShape
 			}
 		}
@@ -239,10 +239,10 @@ func (k *gemm) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 		err = gemmRows(ctx, k, in, out, in[0].Float32s(), in[1].Float32s(), out.Float32s())
 	case ops.Float64:
 		o, _ := ops.Data[float64](out)
-		err = gemmRows(ctx, k, in, out, values[float64](in[0]), values[float64](in[1]), o)
+		err = gemmRows(ctx, k, in, out, elementsOf[float64](in[0]), elementsOf[float64](in[1]), o)
 	default:
 		c := make([]int64, out.Len())
-		if err = gemmRows(ctx, k, in, out, values[int64](in[0]), values[int64](in[1]), c); err == nil {
+		if err = gemmRows(ctx, k, in, out, elementsOf[int64](in[0]), elementsOf[int64](in[1]), c); err == nil {
 			store(out, 0, 1, c)
 		}
 	}
@@ -272,7 +272,7 @@ func (k *gemm) finish(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 		return ctx.Do(out.Len(), grain, &unaryLoop{out: out, x: out, compute: scale})
 	}
 	shape := out.Shape()
-	n := newNest(shape, rowMajor(shape), rowMajor(shape), repeated(in[2].Shape(), 2))
-	combine := converted(pairwise(func(x, c float64) float64 { return alpha*x + beta*c }))
+	n := newNest(shape, rowMajor(shape), rowMajor(shape), broadcastStrides(in[2].Shape(), 2))
+	combine := convertedRows(elementPairs(func(x, c float64) float64 { return alpha*x + beta*c }))
 	return ctx.Do(n.total, grain, &arithmeticLoop{nest: n, out: out, a: out, b: in[2], compute: combine})
 }

@@ -24,7 +24,7 @@ func newNest(sizes []int, strides ...[]int) nest {
 		for a := range strides {
 			step[a] = strides[a][i]
 		}
-		if last := len(n.sizes) - 1; last >= 0 && continues(n.strides[last], step, size) {
+		if last := len(n.sizes) - 1; last >= 0 && collapsible(n.strides[last], step, size) {
 			n.sizes[last] *= size
 			n.strides[last] = step
 			continue
@@ -40,7 +40,7 @@ func newNest(sizes []int, strides ...[]int) nest {
 }
 
 // continues reports whether a step of the outer loop is size steps of the inner.
-func continues(outer, inner [maxOperands]int, size int) bool {
+func collapsible(outer, inner [maxOperands]int, size int) bool {
 	for a := range inner {
 		if outer[a] != inner[a]*size {
 			return false

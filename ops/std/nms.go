@@ -17,7 +17,7 @@ import (
 //
 // Attributes: center_point_box (0): boxes are two corners, (y1, x1, y2, x2); 1: (x, y,
 // width, height), with x and y in the middle.
-func newNonMaxSuppression(n ops.Node) (multi, error) {
+func newNonMaxSuppression(n ops.Node) (multiOperation, error) {
 	if err := n.Attributes.Only("center_point_box"); err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (k nonMaxSuppression) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	ok := len(boxes.Shape) == 3 && len(scores.Shape) == 3
 	for _, p := range [][2]int{{0, 0}, {1, 2}} {
 		if ok {
-			_, ok = merge(boxes.Shape[p[0]], scores.Shape[p[1]])
+			_, ok = mergeDims(boxes.Shape[p[0]], scores.Shape[p[1]])
 		}
 	}
 	if !ok || boxes.Shape[2].Known() && boxes.Shape[2].Size != 4 {
@@ -77,10 +77,10 @@ func (r rectangle) overlap(s rectangle) float32 {
 func (k nonMaxSuppression) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	scores := in[1].Shape()
 	most, limit := 0, float32(0)
-	if t := optional(in, 2); t != nil {
-		most = int(min(max(first[int64](t), 0), ops.MaxElements))
+	if t := optionalInput(in, 2); t != nil {
+		most = int(min(max(firstElement[int64](t), 0), ops.MaxElements))
 	}
-	if t := optional(in, 3); t != nil {
+	if t := optionalInput(in, 3); t != nil {
 		limit = t.Float32s()[0]
 	}
 	var found []int64
@@ -91,7 +91,7 @@ func (k nonMaxSuppression) runAll(ctx *ops.Context, in, out []*ops.Tensor) error
 		}
 		for class := range scores[1] {
 			s := in[1].Float32s()[(image*scores[1]+class)*scores[2]:][:scores[2]]
-			chosen, err := choices(ctx, rectangles, s, most, limit, optional(in, 4))
+			chosen, err := suppress(ctx, rectangles, s, most, limit, optionalInput(in, 4))
 			if err != nil {
 				return err
 			}
@@ -106,7 +106,7 @@ func (k nonMaxSuppression) runAll(ctx *ops.Context, in, out []*ops.Tensor) error
 }
 
 // choices returns the boxes of one class, the best first.
-func choices(ctx *ops.Context, rectangles []rectangle, scores []float32, most int, limit float32, lowest *ops.Tensor) ([]int, error) {
+func suppress(ctx *ops.Context, rectangles []rectangle, scores []float32, most int, limit float32, lowest *ops.Tensor) ([]int, error) {
 	var order, chosen []int
 	for i, s := range scores {
 		if lowest == nil || s > lowest.Float32s()[0] {

@@ -17,13 +17,13 @@ import (
 )
 
 // nonsense makes nodes that make little sense.
-type nonsense struct {
+type nodeGenerator struct {
 	*rand.Rand
 	attributes map[string]func() any
 }
 
-func newNonsense(seed uint64) *nonsense {
-	r := &nonsense{Rand: rand.New(rand.NewPCG(seed, 2))}
+func newNodeGenerator(seed uint64) *nodeGenerator {
+	r := &nodeGenerator{Rand: rand.New(rand.NewPCG(seed, 2))}
 	number := func() any { return r.list(1)[0] }
 	small := func() any { return int64(r.IntN(4)) }
 	list := func() any {
@@ -80,7 +80,7 @@ func newNonsense(seed uint64) *nonsense {
 	return r
 }
 
-func (r *nonsense) list(n int) []int64 {
+func (r *nodeGenerator) list(n int) []int64 {
 	numbers := []int64{0, 1, 1, 1, 2, 2, 3, -1, -2, 5, 1 << 31, 1<<63 - 1, -1 << 63}
 	l := make([]int64, n)
 	for i := range l {
@@ -90,7 +90,7 @@ func (r *nonsense) list(n int) []int64 {
 }
 
 // tensor returns nil and a tensor without an element type, too, when broken.
-func (r *nonsense) tensor(broken bool) *ops.Tensor {
+func (r *nodeGenerator) tensor(broken bool) *ops.Tensor {
 	shape := make([]int, r.IntN(6))
 	for i := range shape {
 		shape[i] = []int{0, 1, 1, 2, 3, 4}[r.IntN(6)]
@@ -107,7 +107,7 @@ func (r *nonsense) tensor(broken bool) *ops.Tensor {
 	case 2:
 		return opstest.Ints(r.list(r.IntN(4))...)
 	case 3, 4:
-		x, err := ops.Zeros(all[r.IntN(len(all))], shape)
+		x, err := ops.Zeros(allTypes[r.IntN(len(allTypes))], shape)
 		if err != nil {
 			panic(err)
 		}
@@ -120,47 +120,47 @@ func (r *nonsense) tensor(broken bool) *ops.Tensor {
 }
 
 // plain returns a tensor of ones, mostly of the given type.
-func (r *nonsense) plain(dtype ops.DType) *ops.Tensor {
+func (r *nodeGenerator) plain(dtype ops.DType) *ops.Tensor {
 	if r.IntN(3) == 0 {
 		dtype = []ops.DType{ops.Int64, ops.Int64, ops.Bool, ops.Float32}[r.IntN(4)]
 	}
-	return one(dtype, [][]int{{}, {1}, {1}, {1, 1}, {1, 2}, {1, 1, 1, 1}}[r.IntN(6)]...)
+	return ones(dtype, [][]int{{}, {1}, {1}, {1, 1}, {1, 2}, {1, 1, 1, 1}}[r.IntN(6)]...)
 }
 
 // examples are inputs that fit operators for which they are hardly found by chance.
-var examples = map[string][]*ops.Tensor{
-	"BatchNormalization":        {one(ops.Float32, 2, 1, 3), one(ops.Float32, 1), one(ops.Float32, 1), one(ops.Float32, 1), one(ops.Float32, 1)},
-	"ConvTranspose":             {one(ops.Float32, 1, 2, 3, 3), one(ops.Float32, 2, 1, 2, 2), one(ops.Float32, 1)},
-	"GatherND":                  {one(ops.Float32, 2, 2, 3), one(ops.Int64, 2, 2)},
-	"GRU":                       {one(ops.Float32, 2, 1, 3), one(ops.Float32, 1, 6, 3), one(ops.Float32, 1, 6, 2), one(ops.Float32, 1, 12), one(ops.Int32, 1)},
-	"GridSample":                {one(ops.Float32, 1, 2, 3, 3), one(ops.Float32, 1, 2, 2, 2)},
-	"LSTM":                      {one(ops.Float32, 2, 1, 3), one(ops.Float32, 1, 8, 3), one(ops.Float32, 1, 8, 2), one(ops.Float32, 1, 16), one(ops.Int32, 1)},
-	"MaxUnpool":                 {one(ops.Float32, 1, 1, 2, 2), one(ops.Int64, 1, 1, 2, 2)},
-	"NegativeLogLikelihoodLoss": {one(ops.Float32, 2, 3), one(ops.Int64, 2), one(ops.Float32, 3)},
-	"NonMaxSuppression":         {one(ops.Float32, 1, 3, 4), one(ops.Float32, 1, 2, 3), one(ops.Int64), one(ops.Float32), one(ops.Float32)},
-	"OneHot":                    {one(ops.Int64, 2, 2), one(ops.Int64), one(ops.Float32, 2)},
-	"Pad":                       {one(ops.Float32, 3), one(ops.Int64, 2), one(ops.Float32)},
+var validInputs = map[string][]*ops.Tensor{
+	"BatchNormalization":        {ones(ops.Float32, 2, 1, 3), ones(ops.Float32, 1), ones(ops.Float32, 1), ones(ops.Float32, 1), ones(ops.Float32, 1)},
+	"ConvTranspose":             {ones(ops.Float32, 1, 2, 3, 3), ones(ops.Float32, 2, 1, 2, 2), ones(ops.Float32, 1)},
+	"GatherND":                  {ones(ops.Float32, 2, 2, 3), ones(ops.Int64, 2, 2)},
+	"GRU":                       {ones(ops.Float32, 2, 1, 3), ones(ops.Float32, 1, 6, 3), ones(ops.Float32, 1, 6, 2), ones(ops.Float32, 1, 12), ones(ops.Int32, 1)},
+	"GridSample":                {ones(ops.Float32, 1, 2, 3, 3), ones(ops.Float32, 1, 2, 2, 2)},
+	"LSTM":                      {ones(ops.Float32, 2, 1, 3), ones(ops.Float32, 1, 8, 3), ones(ops.Float32, 1, 8, 2), ones(ops.Float32, 1, 16), ones(ops.Int32, 1)},
+	"MaxUnpool":                 {ones(ops.Float32, 1, 1, 2, 2), ones(ops.Int64, 1, 1, 2, 2)},
+	"NegativeLogLikelihoodLoss": {ones(ops.Float32, 2, 3), ones(ops.Int64, 2), ones(ops.Float32, 3)},
+	"NonMaxSuppression":         {ones(ops.Float32, 1, 3, 4), ones(ops.Float32, 1, 2, 3), ones(ops.Int64), ones(ops.Float32), ones(ops.Float32)},
+	"OneHot":                    {ones(ops.Int64, 2, 2), ones(ops.Int64), ones(ops.Float32, 2)},
+	"Pad":                       {ones(ops.Float32, 3), ones(ops.Int64, 2), ones(ops.Float32)},
 	"QLinearConv": {
-		one(ops.Uint8, 1, 1, 3, 3), one(ops.Float32), one(ops.Uint8), one(ops.Uint8, 2, 1, 2, 2), one(ops.Float32, 2), one(ops.Uint8, 2),
-		one(ops.Float32), one(ops.Uint8), one(ops.Int32, 2),
+		ones(ops.Uint8, 1, 1, 3, 3), ones(ops.Float32), ones(ops.Uint8), ones(ops.Uint8, 2, 1, 2, 2), ones(ops.Float32, 2), ones(ops.Uint8, 2),
+		ones(ops.Float32), ones(ops.Uint8), ones(ops.Int32, 2),
 	},
 	"QLinearMatMul": {
-		one(ops.Uint8, 2, 3), one(ops.Float32), one(ops.Uint8), one(ops.Uint8, 3, 2), one(ops.Float32), one(ops.Uint8), one(ops.Float32), one(ops.Uint8),
+		ones(ops.Uint8, 2, 3), ones(ops.Float32), ones(ops.Uint8), ones(ops.Uint8, 3, 2), ones(ops.Float32), ones(ops.Uint8), ones(ops.Float32), ones(ops.Uint8),
 	},
-	"Resize":                  {one(ops.Float32, 1, 1, 3, 3), one(ops.Float32, 8), one(ops.Float32, 4)},
-	"ReverseSequence":         {one(ops.Float32, 2, 1, 2), one(ops.Int64, 1)},
-	"RNN":                     {one(ops.Float32, 2, 1, 3), one(ops.Float32, 1, 2, 3), one(ops.Float32, 1, 2, 2), one(ops.Float32, 1, 4), one(ops.Int32, 1)},
-	"RoiAlign":                {one(ops.Float32, 2, 2, 3, 3), one(ops.Float32, 1, 4), one(ops.Int64, 1)},
-	"ScatterElements":         {one(ops.Float32, 3, 3), one(ops.Int64, 2, 2), one(ops.Float32, 2, 2)},
-	"Scatter":                 {one(ops.Float32, 3, 3), one(ops.Int64, 2, 2), one(ops.Float32, 2, 2)},
-	"ScatterND":               {one(ops.Float32, 3, 2), one(ops.Int64, 1, 1), one(ops.Float32, 1, 2)},
-	"Slice":                   {one(ops.Float32, 3, 3), one(ops.Int64, 1), one(ops.Int64, 1), one(ops.Int64, 1), one(ops.Int64, 1)},
-	"SoftmaxCrossEntropyLoss": {one(ops.Float32, 2, 3, 2), one(ops.Int64, 2, 2), one(ops.Float32, 3)},
-	"TopK":                    {one(ops.Float32, 2, 3), one(ops.Int64, 1)},
+	"Resize":                  {ones(ops.Float32, 1, 1, 3, 3), ones(ops.Float32, 8), ones(ops.Float32, 4)},
+	"ReverseSequence":         {ones(ops.Float32, 2, 1, 2), ones(ops.Int64, 1)},
+	"RNN":                     {ones(ops.Float32, 2, 1, 3), ones(ops.Float32, 1, 2, 3), ones(ops.Float32, 1, 2, 2), ones(ops.Float32, 1, 4), ones(ops.Int32, 1)},
+	"RoiAlign":                {ones(ops.Float32, 2, 2, 3, 3), ones(ops.Float32, 1, 4), ones(ops.Int64, 1)},
+	"ScatterElements":         {ones(ops.Float32, 3, 3), ones(ops.Int64, 2, 2), ones(ops.Float32, 2, 2)},
+	"Scatter":                 {ones(ops.Float32, 3, 3), ones(ops.Int64, 2, 2), ones(ops.Float32, 2, 2)},
+	"ScatterND":               {ones(ops.Float32, 3, 2), ones(ops.Int64, 1, 1), ones(ops.Float32, 1, 2)},
+	"Slice":                   {ones(ops.Float32, 3, 3), ones(ops.Int64, 1), ones(ops.Int64, 1), ones(ops.Int64, 1), ones(ops.Int64, 1)},
+	"SoftmaxCrossEntropyLoss": {ones(ops.Float32, 2, 3, 2), ones(ops.Int64, 2, 2), ones(ops.Float32, 3)},
+	"TopK":                    {ones(ops.Float32, 2, 3), ones(ops.Int64, 1)},
 }
 
 // one returns a tensor of ones.
-func one(dtype ops.DType, shape ...int) *ops.Tensor {
+func ones(dtype ops.DType, shape ...int) *ops.Tensor {
 	x, err := ops.Zeros(dtype, shape)
 	if err != nil {
 		panic(err)
@@ -170,7 +170,7 @@ func one(dtype ops.DType, shape ...int) *ops.Tensor {
 }
 
 // accepted returns the names of the attributes that an operator knows.
-func (r *nonsense) accepted(o ops.Operator) []string {
+func (r *nodeGenerator) accepted(o ops.Operator) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(r.attributes)) {
 		for _, opset := range []int{8, 17} {
@@ -187,7 +187,7 @@ func (r *nonsense) accepted(o ops.Operator) []string {
 // TestNothingPanics gives every operator nodes that make little sense. Whatever
 // comes through must be of the type that was inferred.
 func TestNothingPanics(t *testing.T) {
-	r := newNonsense(1)
+	r := newNodeGenerator(1)
 	pool := parallel.New(2)
 	var never []string
 	for _, o := range Operators() {
@@ -206,12 +206,12 @@ func TestNothingPanics(t *testing.T) {
 }
 
 // nodeOf reports whether a node ran.
-func (r *nonsense) nodeOf(t *testing.T, o ops.Operator, names []string, pool *parallel.Pool) bool {
+func (r *nodeGenerator) nodeOf(t *testing.T, o ops.Operator, names []string, pool *parallel.Pool) bool {
 	in := make([]*ops.Tensor, r.IntN(6))
 	if r.IntN(4) != 0 { // else hardly any node of many inputs has as many as it must
 		in = make([]*ops.Tensor, o.MinInputs+r.IntN(2))
 	}
-	dtype := all[r.IntN(len(all))]
+	dtype := allTypes[r.IntN(len(allTypes))]
 	plain := r.IntN(2) == 0
 	for i := range in {
 		in[i] = r.tensor(i > 0)
@@ -225,7 +225,7 @@ func (r *nonsense) nodeOf(t *testing.T, o ops.Operator, names []string, pool *pa
 			in[i] = in[r.IntN(i)]
 		}
 	}
-	if e := examples[o.Name]; e != nil && r.IntN(2) == 0 {
+	if e := validInputs[o.Name]; e != nil && r.IntN(2) == 0 {
 		in = slices.Clone(e)
 		if r.IntN(2) == 0 {
 			in[r.IntN(len(in))] = r.tensor(true)
@@ -251,7 +251,7 @@ func (r *nonsense) nodeOf(t *testing.T, o ops.Operator, names []string, pool *pa
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	types, inferErr := op.Infer(inputs(in))
-	_, _ = op.Infer(unknowing(in))
+	_, _ = op.Infer(partlyKnown(in))
 	for _, t := range types {
 		if shape, ok := t.Sizes(); ok {
 			if n, err := ops.Len(shape); err != nil || n > 1<<20 {
@@ -259,7 +259,7 @@ func (r *nonsense) nodeOf(t *testing.T, o ops.Operator, names []string, pool *pa
 			}
 		}
 	}
-	valueless(t, op, &ops.Context{Context: ctx, Pool: pool}, in, inferErr)
+	runWithoutValues(t, op, &ops.Context{Context: ctx, Pool: pool}, in, inferErr)
 	out, err := ops.Run(op, &ops.Context{Context: ctx, Pool: pool}, in)
 	if inferErr != nil {
 		require.Error(t, err, o.Name)
@@ -276,7 +276,7 @@ func (r *nonsense) nodeOf(t *testing.T, o ops.Operator, names []string, pool *pa
 
 // valueless runs an op with outputs of the types that are known without values, as a
 // runtime does. Values that do not fit are then for Run to find.
-func valueless(t *testing.T, op ops.Op, ctx *ops.Context, in []*ops.Tensor, inferErr error) {
+func runWithoutValues(t *testing.T, op ops.Op, ctx *ops.Context, in []*ops.Tensor, inferErr error) {
 	known := inputs(in)
 	for _, x := range known {
 		if x != nil {
@@ -302,7 +302,7 @@ func valueless(t *testing.T, op ops.Op, ctx *ops.Context, in []*ops.Tensor, infe
 
 // unknowing returns what is known of inputs of which some are not constant and some
 // have no known size.
-func unknowing(in []*ops.Tensor) []*ops.Input {
+func partlyKnown(in []*ops.Tensor) []*ops.Input {
 	known := inputs(in)
 	for i, x := range known {
 		if x != nil && i%2 == 0 {

@@ -10,7 +10,7 @@ import (
 // newNonZero makes NonZero (opsets 9, 13): the coordinates of the elements that are not
 // zero, (rank, number of them), int64, in row-major order. X is of any type; a scalar
 // counts as a vector. It has no attributes.
-func newNonZero(n ops.Node) (multi, error) { return nonZero{}, n.Attributes.Only() }
+func newNonZero(n ops.Node) (multiOperation, error) { return nonZero{}, n.Attributes.Only() }
 
 type nonZero struct{}
 
@@ -32,7 +32,7 @@ func (nonZero) runAll(_ *ops.Context, in, out []*ops.Tensor) error {
 	}
 	found, n, i := out[0].Int64s(), out[0].Shape()[1], 0
 	eachNonZero(in[0], func(place int) {
-		for d, at := range from(place, shape).at {
+		for d, at := range coordinatesAt(place, shape).at {
 			found[d*n+i] = int64(at)
 		}
 		i++
@@ -60,7 +60,7 @@ func eachNonZero(x *ops.Tensor, f func(place int)) {
 // type. NaN is like nothing.
 //
 // Attributes: axis (none), sorted (1): 0 for the order in which they first come.
-func newUnique(n ops.Node) (multi, error) {
+func newUnique(n ops.Node) (multiOperation, error) {
 	_, along := n.Attributes["axis"]
 	axis, err := axisAttr(n, 0, "sorted")
 	if err != nil {
@@ -77,7 +77,7 @@ type unique struct {
 
 func (k *unique) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	x := in[0].Type
-	shape, size := []ops.Dim{unknown}, product(x.Shape)
+	shape, size := []ops.Dim{unknown}, dimProduct(x.Shape)
 	if k.along {
 		axis, err := axisOf(k.axis, len(x.Shape))
 		if err != nil {
@@ -110,7 +110,7 @@ func (k *unique) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	if out[0], err = ops.Zeros(x.DType(), result); err != nil {
 		return err
 	}
-	block := count(shape[axis+1:])
+	block := numElements(shape[axis+1:])
 	err = take(ctx, out[0], x, nil, block, func(first int, from []int) error {
 		for i := range from {
 			outer, j := (first+i)/len(g.first), (first+i)%len(g.first)
@@ -131,17 +131,17 @@ func (k *unique) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 type groups struct{ first, inverse, counts []int64 }
 
 func groupsOf(x *ops.Tensor, shape []int, axis int) *groups {
-	n, inner := shape[axis], count(shape[axis+1:])
+	n, inner := shape[axis], numElements(shape[axis+1:])
 	order := make([]int, n)
 	for i := range order {
 		order[i] = i
 	}
-	byEntry := entriesBy[int64](x, shape, axis, inner)
+	byEntry := entryComparer[int64](x, shape, axis, inner)
 	switch {
 	case isFloat(x.DType()):
-		byEntry = entriesBy[float64](x, shape, axis, inner)
+		byEntry = entryComparer[float64](x, shape, axis, inner)
 	case x.DType() == ops.Uint64:
-		byEntry = entriesBy[uint64](x, shape, axis, inner)
+		byEntry = entryComparer[uint64](x, shape, axis, inner)
 	}
 	slices.SortStableFunc(order, func(a, b int) int { c, _ := byEntry(a, b); return c })
 	g := &groups{inverse: make([]int64, n)}
@@ -162,8 +162,8 @@ func groupsOf(x *ops.Tensor, shape []int, axis int) *groups {
 
 // entriesBy compares entries along an axis, and tells whether they are alike, which
 // those with NaN are not.
-func entriesBy[W wide](x *ops.Tensor, shape []int, axis, inner int) func(a, b int) (order int, alike bool) {
-	outer := count(shape[:axis])
+func entryComparer[W wide](x *ops.Tensor, shape []int, axis, inner int) func(a, b int) (order int, alike bool) {
+	outer := numElements(shape[:axis])
 	return func(a, b int) (int, bool) {
 		var v [2]W
 		alike := true

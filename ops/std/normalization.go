@@ -25,7 +25,7 @@ func meanVariance(v []float64) (mean, variance float64) {
 // type.
 func checkPerChannel(in []*ops.Input, names ...string) error {
 	x := in[0].Type
-	if err := checkDType("X", x, floats...); err != nil {
+	if err := checkDType("X", x, floatTypes...); err != nil {
 		return err
 	}
 	if len(x.Shape) < 2 {
@@ -34,12 +34,12 @@ func checkPerChannel(in []*ops.Input, names ...string) error {
 	channels := x.Shape[1]
 	for i, name := range names {
 		t := in[i+1].Type
-		if err := checkDType(name, t, floats...); err != nil {
+		if err := checkDType(name, t, floatTypes...); err != nil {
 			return err
 		}
 		ok := len(t.Shape) == 1
 		if ok {
-			channels, ok = merge(channels, t.Shape[0])
+			channels, ok = mergeDims(channels, t.Shape[0])
 		}
 		if !ok {
 			return fmt.Errorf("%w: X is %v but %s is %v", ops.ErrShape, x, name, t)
@@ -50,9 +50,9 @@ func checkPerChannel(in []*ops.Input, names ...string) error {
 
 // planes calls f with the pixels of each channel of each image of X (N, C, ...), which
 // f changes, and stores them in out.
-func planes(ctx *ops.Context, x, out *ops.Tensor, f func(channel int, plane []float64)) error {
+func forEachPlane(ctx *ops.Context, x, out *ops.Tensor, f func(channel int, plane []float64)) error {
 	shape := x.Shape()
-	size, channels := count(shape[2:]), shape[1]
+	size, channels := numElements(shape[2:]), shape[1]
 	if x.Len() == 0 {
 		return nil
 	}
@@ -75,7 +75,7 @@ func planes(ctx *ops.Context, x, out *ops.Tensor, f func(channel int, plane []fl
 //
 // Attributes: epsilon (1e-5), momentum (0.9), training_mode (0; since opset 14), spatial
 // (1; before opset 9): 0 is not supported.
-func newBatchNormalization(n ops.Node) (multi, error) {
+func newBatchNormalization(n ops.Node) (multiOperation, error) {
 	known := []string{"epsilon", "momentum"}
 	switch {
 	case n.Opset >= 14:
@@ -122,22 +122,22 @@ func (k *batchNormalization) inferAll(in []*ops.Input) ([]ops.Type, error) {
 
 func (k *batchNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	x := in[0]
-	scale, bias := values[float64](in[1]), values[float64](in[2])
-	mean, variance := values[float64](in[3]), values[float64](in[4])
+	scale, bias := elementsOf[float64](in[1]), elementsOf[float64](in[2])
+	mean, variance := elementsOf[float64](in[3]), elementsOf[float64](in[4])
 	if k.training {
 		mean, variance = k.measure(x)
 		for i, now := range [][]float64{mean, variance} {
 			if i+1 >= len(out) {
 				break
 			}
-			running := slices.Clone(values[float64](in[i+3]))
+			running := slices.Clone(elementsOf[float64](in[i+3]))
 			for c := range running {
 				running[c] = running[c]*k.momentum + now[c]*(1-k.momentum)
 			}
 			store(out[i+1], 0, 1, running)
 		}
 	}
-	return planes(ctx, x, out[0], func(c int, plane []float64) {
+	return forEachPlane(ctx, x, out[0], func(c int, plane []float64) {
 		factor := scale[c] / math.Sqrt(variance[c]+k.epsilon)
 		for i, v := range plane {
 			plane[i] = (v-mean[c])*factor + bias[c]
@@ -148,7 +148,7 @@ func (k *batchNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 // measure returns the mean and variance of each channel of a batch.
 func (k *batchNormalization) measure(x *ops.Tensor) (mean, variance []float64) {
 	shape := x.Shape()
-	size, channels := count(shape[2:]), shape[1]
+	size, channels := numElements(shape[2:]), shape[1]
 	mean, variance = make([]float64, channels), make([]float64, channels)
 	all := make([]float64, shape[0]*size)
 	for c := range channels {
@@ -165,8 +165,8 @@ func (k *batchNormalization) measure(x *ops.Tensor) (mean, variance []float64) {
 // channel of each image of X (N, C, ...), float32 or float64.
 //
 // Attributes: epsilon (1e-5).
-func newInstanceNormalization(n ops.Node) (kernel, error) {
-	p, err := parameters(n.Attributes, []string{"epsilon"}, 1e-5)
+func newInstanceNormalization(n ops.Node) (operation, error) {
+	p, err := floatAttrs(n.Attributes, []string{"epsilon"}, 1e-5)
 	if err != nil {
 		return nil, err
 	}
@@ -180,8 +180,8 @@ func (k instanceNormalization) infer(in []*ops.Input) (ops.Type, error) {
 }
 
 func (k instanceNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	scale, bias := values[float64](in[1]), values[float64](in[2])
-	return planes(ctx, in[0], out, func(c int, plane []float64) {
+	scale, bias := elementsOf[float64](in[1]), elementsOf[float64](in[2])
+	return forEachPlane(ctx, in[0], out, func(c int, plane []float64) {
 		mean, variance := meanVariance(plane)
 		factor := scale[c] / math.Sqrt(variance+k.epsilon)
 		for i, v := range plane {
@@ -195,7 +195,7 @@ func (k instanceNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *ops.
 // float64.
 //
 // Attributes: size (required), alpha (0.0001), beta (0.75), bias (1).
-func newLRN(n ops.Node) (kernel, error) {
+func newLRN(n ops.Node) (operation, error) {
 	a := n.Attributes
 	if err := a.Only("alpha", "beta", "bias", "size"); err != nil {
 		return nil, err
@@ -230,7 +230,7 @@ type lrn struct {
 func (k *lrn) infer(in []*ops.Input) (ops.Type, error) { return in[0].Type, checkPerChannel(in) }
 
 func (k *lrn) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	return lines(ctx, in[0], 1, func(l *line[float64]) error {
+	return forEachLine(ctx, in[0], 1, func(l *line[float64]) error {
 		n := len(l.elements)
 		result := make([]float64, n)
 		for c := range n {
@@ -253,7 +253,7 @@ func (k *lrn) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 //
 // Attributes: axis (-1), epsilon (1e-5), stash_type (1): the two outputs are float32
 // whatever it is, for float64 its own type.
-func newLayerNormalization(n ops.Node) (multi, error) {
+func newLayerNormalization(n ops.Node) (multiOperation, error) {
 	if err := n.Attributes.Only("axis", "epsilon", "stash_type"); err != nil {
 		return nil, err
 	}
@@ -272,7 +272,7 @@ type layerNormalization struct {
 
 func (k *layerNormalization) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, floats...); err != nil {
+	if err := checkDType("X", x, floatTypes...); err != nil {
 		return nil, err
 	}
 	axis, err := axisOf(k.axis, len(x.Shape))
@@ -304,11 +304,11 @@ func (k *layerNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 	if err != nil {
 		return err
 	}
-	rows, err := x.Reshaped([]int{count(shape[:axis]), count(shape[axis:])})
+	rows, err := x.Reshaped([]int{numElements(shape[:axis]), numElements(shape[axis:])})
 	if err != nil {
 		return err
 	}
-	err = lines(ctx, rows, 1, func(l *line[float64]) error {
+	err = forEachLine(ctx, rows, 1, func(l *line[float64]) error {
 		mean, variance := meanVariance(l.elements)
 		factor := []float64{1 / math.Sqrt(variance+k.epsilon)}
 		for i, v := range l.elements {
@@ -332,8 +332,8 @@ func (k *layerNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 		if other == nil {
 			continue
 		}
-		n := newNest(shape, strides, strides, repeated(other.Shape(), len(shape)))
-		l := arithmeticLoop{nest: n, out: out[0], a: out[0], b: other, compute: converted(pairwise(steps[i]))}
+		n := newNest(shape, strides, strides, broadcastStrides(other.Shape(), len(shape)))
+		l := arithmeticLoop{nest: n, out: out[0], a: out[0], b: other, compute: convertedRows(elementPairs(steps[i]))}
 		if err := ctx.Do(n.total, grain, &l); err != nil {
 			return err
 		}
@@ -346,7 +346,7 @@ func (k *layerNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 // float64.
 //
 // Attributes: axes (0, 2, 3).
-func newMeanVarianceNormalization(n ops.Node) (kernel, error) {
+func newMeanVarianceNormalization(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("axes"); err != nil {
 		return nil, err
 	}
@@ -358,7 +358,7 @@ type meanVarianceNormalization struct{ axes []int64 }
 
 func (k meanVarianceNormalization) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, floats...); err != nil {
+	if err := checkDType("X", x, floatTypes...); err != nil {
 		return x, err
 	}
 	_, err := axisSet(k.axes, len(x.Shape))

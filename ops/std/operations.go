@@ -8,7 +8,7 @@ import (
 )
 
 // pairwise makes a function of rows of what computes one element.
-func pairwise[T any, O any](f func(a, b T) O) func(out []O, a, b []T, stepA, stepB int) error {
+func elementPairs[T any, O any](f func(a, b T) O) func(out []O, a, b []T, stepA, stepB int) error {
 	return func(out []O, a, b []T, stepA, stepB int) error {
 		for i := range out {
 			out[i] = f(a[i*stepA], b[i*stepB])
@@ -19,7 +19,7 @@ func pairwise[T any, O any](f func(a, b T) O) func(out []O, a, b []T, stepA, ste
 
 // inFloat64 computes float32 in float64.
 func inFloat64(f func(a, b float64) float64) arithmetic {
-	return arithmetic{ops.Float32: converted(pairwise(f)), ops.Float64: rows(pairwise(f))}
+	return arithmetic{ops.Float32: convertedRows(elementPairs(f)), ops.Float64: typedRows(elementPairs(f))}
 }
 
 // newMod makes Mod (opsets 10, 13): the remainder of A / B; see newAdd. It has the
@@ -27,7 +27,7 @@ func inFloat64(f func(a, b float64) float64) arithmetic {
 // error.
 //
 // Attributes: fmod (0); numbers that are not integers need 1.
-func newMod(n ops.Node) (kernel, error) {
+func newMod(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("fmod"); err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func remainder[T int64 | uint64](out, a, b []T, stepA, stepB int) error {
 // integer type; see newAdd.
 //
 // Attributes: direction (required): LEFT or RIGHT.
-func newBitShift(n ops.Node) (kernel, error) {
+func newBitShift(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("direction"); err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func newBitShift(n ops.Node) (kernel, error) {
 	}
 	k := arithmetic{}
 	for _, d := range []ops.DType{ops.Uint8, ops.Uint16, ops.Uint32, ops.Uint64} {
-		k[d] = converted(pairwise(f))
+		k[d] = convertedRows(elementPairs(f))
 	}
 	return k, nil
 }
@@ -91,13 +91,13 @@ func newBitShift(n ops.Node) (kernel, error) {
 // of X's type; shapes broadcast as for Add. Both may be of any type but bool.
 // Integers to the power of integers wrap around; everything else is computed in
 // float64. It has no attributes.
-func newPow(n ops.Node) (kernel, error) { return pow{}, n.Attributes.Only() }
+func newPow(n ops.Node) (operation, error) { return pow{}, n.Attributes.Only() }
 
 type pow struct{}
 
 func (pow) infer(in []*ops.Input) (ops.Type, error) {
 	for i, name := range []string{"X", "Y"} {
-		if err := checkDType(name, in[i].Type, numeric...); err != nil {
+		if err := checkDType(name, in[i].Type, numericTypes...); err != nil {
 			return ops.Type{}, err
 		}
 	}
@@ -105,9 +105,9 @@ func (pow) infer(in []*ops.Input) (ops.Type, error) {
 }
 
 func (pow) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	compute := converted(pairwise(math.Pow))
+	compute := convertedRows(elementPairs(math.Pow))
 	if !isFloat(in[0].DType()) && !isFloat(in[1].DType()) {
-		compute = converted(pairwise(powInt))
+		compute = convertedRows(elementPairs(powInt))
 	}
 	return elementwise(ctx, compute, out, in[0], in[1])
 }
@@ -136,11 +136,11 @@ func powInt(base, exp int64) int64 {
 // newPRelu makes PRelu (opsets 7, 9, 16): X where it is at least 0 and X * slope
 // elsewhere. slope, of X's type, is repeated to X's shape as for Add. X is of any
 // type but bool. It has no attributes.
-func newPRelu(n ops.Node) (kernel, error) {
+func newPRelu(n ops.Node) (operation, error) {
 	return oneWay{arithmetic{
-		ops.Float32: rows(pairwise(prelu[float32])),
-		ops.Float64: rows(pairwise(prelu[float64])),
-	}.integers(pairwise(prelu[int64]), pairwise(prelu[uint64]))}, n.Attributes.Only()
+		ops.Float32: typedRows(elementPairs(prelu[float32])),
+		ops.Float64: typedRows(elementPairs(prelu[float64])),
+	}.integers(elementPairs(prelu[int64]), elementPairs(prelu[uint64]))}, n.Attributes.Only()
 }
 
 func prelu[T float32 | float64 | int64 | uint64](x, slope T) T {

@@ -15,7 +15,7 @@ import (
 //
 // Attributes: mode (constant; edge: the nearest element; reflect: mirrored at the
 // elements at the edges); before opset 11 pads (required) and value (0).
-func newPad(n ops.Node) (kernel, error) {
+func newPad(n ops.Node) (operation, error) {
 	known := []string{"mode"}
 	if n.Opset < 11 {
 		known = append(known, "pads", "value")
@@ -144,7 +144,7 @@ func (k *pad) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	}
 	shape, strides := data.Shape(), rowMajor(data.Shape())
 	return take(ctx, out, data, fill, 1, func(first int, places []int) error {
-		c := from(first, out.Shape())
+		c := coordinatesAt(first, out.Shape())
 		for i := range places {
 			places[i] = 0
 			for d, size := range shape {

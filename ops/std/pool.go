@@ -5,7 +5,7 @@ import (
 	"math"
 	"slices"
 
-	kernels "github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -20,16 +20,16 @@ import (
 // auto_pad (NOTSET), ceil_mode (0): 1 keeps an incomplete last window if it
 // starts on the image or the padding before it. storage_order is about the
 // second output.
-func newMaxPool(n ops.Node) (kernel, error) {
+func newMaxPool(n ops.Node) (operation, error) {
 	p, err := newPool(n, "ceil_mode", "storage_order")
 	if err != nil {
 		return nil, err
 	}
 	p.compute = map[ops.DType]poolFunc{
-		ops.Float32: slide(largest(float32(math.Inf(-1))), kernels.MaxPool2),
-		ops.Float64: slide(largest(math.Inf(-1)), largest2),
-		ops.Int8:    slide(largest(int8(math.MinInt8)), largest2),
-		ops.Uint8:   slide(largest(uint8(0)), largest2),
+		ops.Float32: slidingPool(maxOfWindow(float32(math.Inf(-1))), kernel.MaxPool2),
+		ops.Float64: slidingPool(maxOfWindow(math.Inf(-1)), maxOfPairs),
+		ops.Int8:    slidingPool(maxOfWindow(int8(math.MinInt8)), maxOfPairs),
+		ops.Uint8:   slidingPool(maxOfWindow(uint8(0)), maxOfPairs),
 	}
 	return p, nil
 }
@@ -41,7 +41,7 @@ func newMaxPool(n ops.Node) (kernel, error) {
 // Attributes: as newMaxPool's without dilations and storage_order, and
 // count_include_pad (0): 1 takes padding for zeros, 0 leaves it out. What an
 // incomplete window of ceil_mode has beyond the padding is always left out.
-func newAveragePool(n ops.Node) (kernel, error) {
+func newAveragePool(n ops.Node) (operation, error) {
 	p, err := newPool(n, "ceil_mode", "count_include_pad")
 	if err != nil {
 		return nil, err
@@ -55,8 +55,8 @@ func newAveragePool(n ops.Node) (kernel, error) {
 		return nil, fmt.Errorf("%w: dilations, which AveragePool has since opset 19", ops.ErrAttribute)
 	}
 	p.compute = map[ops.DType]poolFunc{
-		ops.Float32: slide(mean[float32](include != 0), mean2),
-		ops.Float64: slide(mean[float64](include != 0), mean2),
+		ops.Float32: slidingPool(meanOfWindow[float32](include != 0), meanOfPairs),
+		ops.Float64: slidingPool(meanOfWindow[float64](include != 0), meanOfPairs),
 	}
 	return p, nil
 }
@@ -131,7 +131,7 @@ func (p *pool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 		if err != nil || out.Len() == 0 {
 			return err
 		}
-		l.rows, l.cols = plane(axes)
+		l.rows, l.cols = rowsAndColumns(axes)
 		l.spans = make([]span, l.cols.out)
 		for j := range l.spans {
 			l.spans[j] = l.cols.span(j)

@@ -25,10 +25,10 @@ func newWindowed(axes []axis) *windowed {
 // run calls one with the plane of each channel of each image, as float64, and each of
 // its windows: the places that are on the image, and how many are on it or its padding.
 func (w *windowed) run(ctx *ops.Context, x *ops.Tensor, one func(entry, channel int, plane []float64, places []int, padded int)) error {
-	from, to := count(w.in), count(w.out)
+	from, to := numElements(w.in), numElements(w.out)
 	strides := rowMajor(w.in)
-	return ctx.For(count(x.Shape()[:2]), 1, func(lo, hi int) error {
-		plane, watching := make([]float64, from), watch{ctx: ctx}
+	return ctx.For(numElements(x.Shape()[:2]), 1, func(lo, hi int) error {
+		plane, watching := make([]float64, from), cancelCheck{ctx: ctx}
 		var places []int
 		for c := lo; c < hi; c++ {
 			load(plane, x, c*from, 1)
@@ -38,7 +38,7 @@ func (w *windowed) run(ctx *ops.Context, x *ops.Tensor, one func(entry, channel 
 				padded := 1
 				for d := range w.axes {
 					s := w.axes[d].span(at.at[d])
-					places = widened(places, s, strides[d])
+					places = expandPlaces(places, s, strides[d])
 					padded *= s.padded
 				}
 				one(c*to+i, c, plane, places, padded)
@@ -53,7 +53,7 @@ func (w *windowed) run(ctx *ops.Context, x *ops.Tensor, one func(entry, channel 
 }
 
 // widened replaces each place by those that a span makes of it.
-func widened(places []int, s span, stride int) []int {
+func expandPlaces(places []int, s span, stride int) []int {
 	var all []int
 	for _, p := range places {
 		for i := range s.count {
@@ -95,7 +95,7 @@ func (p *pool) runGeneral(ctx *ops.Context, x, out *ops.Tensor) error {
 // newMaxPoolIndices makes MaxPool with its second output, the place, int64, in X of the
 // first of the largest numbers of each window; -1 where a window has no pixel. With
 // storage_order 1 the spatial axes are counted in reverse order.
-func newMaxPoolIndices(n ops.Node) (multi, error) {
+func newMaxPoolIndices(n ops.Node) (multiOperation, error) {
 	k, err := newMaxPool(n)
 	if err != nil {
 		return nil, err
@@ -124,7 +124,7 @@ func (k *maxPoolIndices) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	slices.Reverse(reversed)
 	strides := rowMajor(reversed)
 	slices.Reverse(strides)
-	size := count(w.in)
+	size := numElements(w.in)
 	return w.run(ctx, in[0], func(entry, channel int, plane []float64, places []int, _ int) {
 		v, index := [1]float64{math.Inf(-1)}, -1
 		for _, at := range places {
@@ -133,7 +133,7 @@ func (k *maxPoolIndices) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 			}
 		}
 		if index >= 0 && k.columns {
-			at := from(index, w.in).at
+			at := coordinatesAt(index, w.in).at
 			index = 0
 			for d, i := range at {
 				index += i * strides[d]
@@ -149,7 +149,7 @@ func (k *maxPoolIndices) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 
 // maxPoolOperator is MaxPool with one output or two.
 func maxPoolOperator() ops.Operator {
-	o, both := operator("MaxPool", 1, 1, newMaxPool), several("MaxPool", 1, 1, 2, 2, newMaxPoolIndices)
+	o, both := operator("MaxPool", 1, 1, newMaxPool), multiOperator("MaxPool", 1, 1, 2, 2, newMaxPoolIndices)
 	o.MaxOutputs = 2
 	one := o.New
 	o.New = func(n ops.Node) (ops.Op, error) {
@@ -165,7 +165,7 @@ func maxPoolOperator() ops.Operator {
 // (N, C, ...), float32 or float64.
 //
 // Attributes: as newMaxPool's without dilations, ceil_mode and storage_order; p (2).
-func newLpPool(n ops.Node) (kernel, error) {
+func newLpPool(n ops.Node) (operation, error) {
 	k, err := newPool(n, "p")
 	if err != nil {
 		return nil, err
@@ -214,8 +214,8 @@ func (k *lpPool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 // (N, C, ...), float32 or float64.
 //
 // Attributes of GlobalLpPool: p (2).
-func newGlobalPool(norm bool, newLoop func(p float64) func(l *reduceLoop, lo, hi int) error) func(ops.Node) (kernel, error) {
-	return func(n ops.Node) (kernel, error) {
+func newGlobalPool(norm bool, newLoop func(p float64) func(l *reduceLoop, lo, hi int) error) func(ops.Node) (operation, error) {
+	return func(n ops.Node) (operation, error) {
 		var known []string
 		if norm {
 			known = []string{"p"}
@@ -254,7 +254,7 @@ type globalPool struct {
 
 func (k globalPool) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, floats...); err != nil {
+	if err := checkDType("X", x, floatTypes...); err != nil {
 		return x, err
 	}
 	if err := checkImages(x); err != nil {

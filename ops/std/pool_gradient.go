@@ -7,7 +7,7 @@ import "github.com/spike-by-spike/sbs/ops"
 type windowGradient func(grad, image []float32, width int, rows, cols span, g float32)
 
 // maxPoolGradient goes to the first of the largest pixels of each window.
-func maxPoolGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
+func maxPoolGradient(ctx *ops.Context, k operation, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
 	return k.(*pool).gradient(ctx, in[0], g, gradIn[0], func(grad, image []float32, width int, rows, cols span, g float32) {
 		best := -1
 		for i := range rows.count {
@@ -26,7 +26,7 @@ func maxPoolGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, _ *ops.Tensor
 }
 
 // averagePoolGradient goes to all pixels of each window in equal parts.
-func averagePoolGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
+func averagePoolGradient(ctx *ops.Context, k operation, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
 	p := k.(*pool)
 	return p.gradient(ctx, in[0], g, gradIn[0], func(grad, _ []float32, width int, rows, cols span, g float32) {
 		g /= float32(divisor(rows, cols, p.includePads))
@@ -47,11 +47,11 @@ func (p *pool) gradient(ctx *ops.Context, x *ops.Tensor, g, grad []float32, add 
 	if len(axes) > 2 {
 		return errSpatial
 	}
-	rows, cols := plane(axes)
+	rows, cols := rowsAndColumns(axes)
 	pixels, positions := rows.in*cols.in, rows.out*cols.out
 	images := x.Float32s()
 	return ctx.For(x.Shape()[0]*x.Shape()[1], max(1, grain/pixels), func(lo, hi int) error {
-		watching, spans := watch{ctx: ctx}, make([]span, cols.out)
+		watching, spans := cancelCheck{ctx: ctx}, make([]span, cols.out)
 		for j := range spans {
 			spans[j] = cols.span(j)
 		}

@@ -94,9 +94,9 @@ func TestAveragePool(t *testing.T) {
 		}, {
 			Name:       "many channels",
 			Attributes: ops.Attributes{"kernel_shape": []int64{32, 32}},
-			Inputs:     []*ops.Tensor{filled(1, 4, 16, 32, 32)},
+			Inputs:     []*ops.Tensor{constantTensor(1, 4, 16, 32, 32)},
 			Batch:      []int{0},
-			Outputs:    []*ops.Tensor{filled(1, 4, 16, 1, 1)},
+			Outputs:    []*ops.Tensor{constantTensor(1, 4, 16, 1, 1)},
 		},
 		{Name: "dilations", Attributes: ops.Attributes{"kernel_shape": two, "dilations": two}, Inputs: []*ops.Tensor{x}, WantErr: "since opset 19"},
 		{Name: "storage_order", Attributes: ops.Attributes{"kernel_shape": two, "storage_order": int64(0)}, Inputs: []*ops.Tensor{x}, WantErr: "unknown storage_order"},

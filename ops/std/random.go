@@ -11,32 +11,32 @@ import (
 
 // stream is the random numbers of a node. Each is a function of the run's seed, the
 // node's and the number of the image and of the number alone.
-type stream struct{ node uint64 }
+type randomStream struct{ node uint64 }
 
 // onlyInRuns implements late.
-func (stream) onlyInRuns() {}
+func (randomStream) onlyInRuns() {}
 
 // newStream takes the attribute seed, or else the node's name: nodes without a seed
 // draw different numbers.
-func newStream(n ops.Node) (stream, error) {
+func newStream(n ops.Node) (randomStream, error) {
 	switch seed := n.Attributes["seed"].(type) {
 	case nil:
 	case float32:
-		return stream{uint64(math.Float32bits(seed))}, nil
+		return randomStream{uint64(math.Float32bits(seed))}, nil
 	case int64: // of Dropout
-		return stream{uint64(seed)}, nil
+		return randomStream{uint64(seed)}, nil
 	default:
-		return stream{}, fmt.Errorf("%w: seed is a %T, want a number", ops.ErrAttribute, seed)
+		return randomStream{}, fmt.Errorf("%w: seed is a %T, want a number", ops.ErrAttribute, seed)
 	}
 	h := fnv.New64a()
 	h.Write([]byte(n.Name)) // never fails
-	return stream{h.Sum64()}, nil
+	return randomStream{h.Sum64()}, nil
 }
 
 // uniform calls f with a number in [0, 1) for every element of a tensor of the given
 // shape, of which the first dimension is the batch when batched.
-func (s stream) uniform(ctx *ops.Context, shape []int, batched bool, draws int, f func(i int, u []float64)) error {
-	n := count(shape)
+func (s randomStream) uniform(ctx *ops.Context, shape []int, batched bool, draws int, f func(i int, u []float64)) error {
+	n := numElements(shape)
 	if n == 0 {
 		return nil
 	}
@@ -65,8 +65,8 @@ func (s stream) uniform(ctx *ops.Context, shape []int, batched bool, draws int, 
 // Attributes: low (0), high (1), or mean (0), scale (1); seed; dtype (float32; with like
 // the input's): float32 or float64; shape (without like, required). With like, the first
 // dimension is taken for the batch: an image draws its numbers by its own number.
-func newRandom(normal, like bool) func(ops.Node) (kernel, error) {
-	return func(n ops.Node) (kernel, error) {
+func newRandom(normal, like bool) func(ops.Node) (operation, error) {
+	return func(n ops.Node) (operation, error) {
 		names, standard := []string{"low", "high"}, []float32{0, 1}
 		if normal {
 			names = []string{"mean", "scale"}
@@ -80,7 +80,7 @@ func newRandom(normal, like bool) func(ops.Node) (kernel, error) {
 		}
 		k := &random{normal: normal, like: like}
 		var err error
-		if k.stream, err = newStream(n); err != nil {
+		if k.randomStream, err = newStream(n); err != nil {
 			return nil, err
 		}
 		for i, name := range names {
@@ -101,13 +101,13 @@ func newRandom(normal, like bool) func(ops.Node) (kernel, error) {
 		if _, ok := n.Attributes["shape"]; !ok {
 			return nil, fmt.Errorf("%w: shape is missing", ops.ErrAttribute)
 		}
-		k.shape, err = sizes(n.Attributes, "shape", 0)
+		k.shape, err = sizesAttr(n.Attributes, "shape", 0)
 		return k, err
 	}
 }
 
 type random struct {
-	stream
+	randomStream
 	normal, like bool
 	p            [2]float64
 	dtype        ops.DType // 0: the input's
@@ -122,7 +122,7 @@ func (k *random) infer(in []*ops.Input) (ops.Type, error) {
 			t.DType = in[0].DType
 		}
 	}
-	return t, checkDType("the output", t, floats...)
+	return t, checkDType("the output", t, floatTypes...)
 }
 
 func (k *random) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error {
@@ -144,7 +144,7 @@ func (k *random) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error {
 // batch, as in newRandom.
 //
 // Attributes: dtype (the input's), seed.
-func newBernoulli(n ops.Node) (kernel, error) {
+func newBernoulli(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("dtype", "seed"); err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func newBernoulli(n ops.Node) (kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &bernoulli{stream: s}
+	k := &bernoulli{randomStream: s}
 	if _, ok := n.Attributes["dtype"]; ok {
 		k.dtype, err = dtypeAttr(n.Attributes, "dtype", 0)
 	}
@@ -160,13 +160,13 @@ func newBernoulli(n ops.Node) (kernel, error) {
 }
 
 type bernoulli struct {
-	stream
+	randomStream
 	dtype ops.DType // 0: the input's
 }
 
 func (k *bernoulli) infer(in []*ops.Input) (ops.Type, error) {
 	t := in[0].Type
-	if err := checkDType("input", t, floats...); err != nil {
+	if err := checkDType("input", t, floatTypes...); err != nil {
 		return t, err
 	}
 	if k.dtype != 0 {
@@ -193,7 +193,7 @@ func (k *bernoulli) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 // exponentials of the row's numbers over their sum.
 //
 // Attributes: sample_size (1), seed, dtype (int32; or int64).
-func newMultinomial(n ops.Node) (kernel, error) {
+func newMultinomial(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("dtype", "sample_size", "seed"); err != nil {
 		return nil, err
 	}
@@ -213,7 +213,7 @@ func newMultinomial(n ops.Node) (kernel, error) {
 }
 
 type multinomial struct {
-	stream
+	randomStream
 	samples int
 	dtype   ops.DType
 }
@@ -221,20 +221,20 @@ type multinomial struct {
 func (k *multinomial) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
 	t := ops.Type{DType: k.dtype, Shape: ops.Dims(-1, k.samples)}
-	if err := checkDType("input", x, floats...); err != nil {
+	if err := checkDType("input", x, floatTypes...); err != nil {
 		return t, err
 	}
 	if len(x.Shape) != 2 || x.Shape[1].Size == 0 {
 		return t, fmt.Errorf("%w: the input is %v, want a batch of rows", ops.ErrShape, x)
 	}
 	t.Shape[0] = x.Shape[0]
-	return t, checkDType("the output", t, indices...)
+	return t, checkDType("the output", t, indexTypes...)
 }
 
 func (k *multinomial) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	classes := in[0].Shape()[1]
 	sums := make([]float64, in[0].Len())
-	err := lines(ctx, in[0], 1, func(l *line[float64]) error {
+	err := forEachLine(ctx, in[0], 1, func(l *line[float64]) error {
 		top, total := math.Inf(-1), 0.0
 		for _, v := range l.elements {
 			top = max(top, v)
@@ -265,7 +265,7 @@ func (k *multinomial) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) e
 // attribute and there is no training.
 //
 // Attributes: seed (since opset 12), ratio (0.5; before opset 12).
-func newDropout(n ops.Node) (multi, error) {
+func newDropout(n ops.Node) (multiOperation, error) {
 	known := "seed"
 	if n.Opset < 12 {
 		known = "ratio"
@@ -284,17 +284,17 @@ func newDropout(n ops.Node) (multi, error) {
 }
 
 type dropout struct {
-	stream
+	randomStream
 	typedMask bool // of the data's type
 }
 
 func (k *dropout) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("data", x, floats...); err != nil {
+	if err := checkDType("data", x, floatTypes...); err != nil {
 		return nil, err
 	}
 	if len(in) > 1 && in[1] != nil {
-		if err := checkScalar("ratio", in[1].Type, floats...); err != nil {
+		if err := checkScalar("ratio", in[1].Type, floatTypes...); err != nil {
 			return nil, err
 		}
 	}
@@ -313,9 +313,9 @@ func (k *dropout) inferAll(in []*ops.Input) ([]ops.Type, error) {
 func (k *dropout) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	ratio := 0.5
 	if len(in) > 1 && in[1] != nil {
-		ratio = first[float64](in[1])
+		ratio = firstElement[float64](in[1])
 	}
-	if len(in) < 3 || in[2] == nil || first[int64](in[2]) == 0 {
+	if len(in) < 3 || in[2] == nil || firstElement[int64](in[2]) == 0 {
 		ratio = 0
 	}
 	if !(ratio >= 0 && ratio < 1) {
@@ -323,7 +323,7 @@ func (k *dropout) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	}
 	if ratio == 0 {
 		if len(out) > 1 {
-			one := constantOfShape{value: truthTensor(out[1].DType())}
+			one := constantOfShape{value: trueTensor(out[1].DType())}
 			if err := one.run(ctx, nil, out[1]); err != nil {
 				return err
 			}
@@ -345,7 +345,7 @@ func (k *dropout) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 }
 
 // truthTensor returns a one, or true.
-func truthTensor(d ops.DType) *ops.Tensor {
+func trueTensor(d ops.DType) *ops.Tensor {
 	one, err := ops.Zeros(d, []int{1})
 	if err != nil {
 		panic(err) // every type that an output can have is an element type

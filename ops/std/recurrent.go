@@ -67,7 +67,7 @@ func newRecurrent(n ops.Node, name string, gates int, compute cell, more ...stri
 		return nil, err
 	}
 	k := &recurrent{cell: compute, gates: gates, directions: 1, state: 5, clip: math.Inf(1)}
-	direction, err := choice(n.Attributes, "direction", "forward", "reverse", "bidirectional")
+	direction, err := choiceAttr(n.Attributes, "direction", "forward", "reverse", "bidirectional")
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +172,7 @@ func activationOf(name string, alpha, beta func(standard float64) float64) (func
 
 func (k *recurrent) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, floats...); err != nil {
+	if err := checkDType("X", x, floatTypes...); err != nil {
 		return nil, err
 	}
 	if len(x.Shape) != 3 || len(in[2].Shape) != 3 {
@@ -185,7 +185,7 @@ func (k *recurrent) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	directions := ops.Dim{Size: k.directions}
 	if k.hidden != 0 {
 		var ok bool
-		if hidden, ok = merge(hidden, ops.Dim{Size: k.hidden}); !ok {
+		if hidden, ok = mergeDims(hidden, ops.Dim{Size: k.hidden}); !ok {
 			return nil, fmt.Errorf("%w: R is %v but hidden_size is %d", ops.ErrShape, in[2].Type, k.hidden)
 		}
 	}
@@ -217,7 +217,7 @@ func (k *recurrent) inferAll(in []*ops.Input) ([]ops.Type, error) {
 		}
 		ok := t.DType == dtype && len(t.Shape) == len(want[i])
 		for d := 0; ok && d < len(want[i]); d++ {
-			_, ok = merge(t.Shape[d], want[i][d])
+			_, ok = mergeDims(t.Shape[d], want[i][d])
 		}
 		if !ok {
 			return nil, fmt.Errorf("%w: X is %v, input %d is %v, want %v", ops.ErrShape, x, i, t.Type, ops.Type{DType: dtype, Shape: want[i]})
@@ -266,19 +266,19 @@ func (k *recurrent) newRun(in, out []*ops.Tensor) (*recurrentRun, error) {
 	shape := in[0].Shape()
 	run := &recurrentRun{
 		recurrent: k, in: in, out: out, steps: shape[0], batch: shape[1], inputSize: shape[2], stateSize: in[2].Shape()[2],
-		x: values[float64](in[0]), w: values[float64](in[1]), r: values[float64](in[2]),
+		x: elementsOf[float64](in[0]), w: elementsOf[float64](in[1]), r: elementsOf[float64](in[2]),
 	}
 	if k.batchFirst {
 		run.steps, run.batch = run.batch, run.steps
 	}
-	if bias := optional(in, 3); bias != nil {
-		run.bias = values[float64](bias)
+	if bias := optionalInput(in, 3); bias != nil {
+		run.bias = elementsOf[float64](bias)
 	}
-	if peepholes := optional(in, 7); peepholes != nil {
-		run.peepholes = values[float64](peepholes)
+	if peepholes := optionalInput(in, 7); peepholes != nil {
+		run.peepholes = elementsOf[float64](peepholes)
 	}
 	var err error
-	run.lengths, err = k.lengths(optional(in, 4), run.steps, run.batch)
+	run.lengths, err = k.lengths(optionalInput(in, 4), run.steps, run.batch)
 	return run, err
 }
 
@@ -301,7 +301,7 @@ func (run *recurrentRun) newSequence(direction, entry int) *sequence {
 		s.p = run.peepholes[direction*3*n:][:3*n]
 	}
 	for i, state := range [][]float64{s.h, s.c} {
-		if initial := optional(run.in, run.state+i); initial != nil {
+		if initial := optionalInput(run.in, run.state+i); initial != nil {
 			load(state, initial, run.place(direction, entry, run.batch)*n, 1)
 		}
 	}

@@ -19,8 +19,8 @@ import (
 //
 // Attributes: keepdims (1), axes, noop_with_empty_axes (0; where the axes are an
 // input).
-func newReduction(inputSince int, floating func() folder[float64], signed func() folder[int64], unsigned func() folder[uint64]) func(ops.Node) (kernel, error) {
-	return func(n ops.Node) (kernel, error) {
+func newReduction(inputSince int, floating func() folder[float64], signed func() folder[int64], unsigned func() folder[uint64]) func(ops.Node) (operation, error) {
+	return func(n ops.Node) (operation, error) {
 		k := &reduction{floating: floating, signed: signed, unsigned: unsigned}
 		other := "noop_with_empty_axes"
 		if n.Opset < inputSince {
@@ -66,9 +66,9 @@ type reduction struct {
 
 func (k *reduction) infer(in []*ops.Input) (ops.Type, error) {
 	data := in[0].Type
-	supported := floats
+	supported := floatTypes
 	if k.signed != nil {
-		supported = numeric
+		supported = numericTypes
 	}
 	if err := checkDType("data", data, supported...); err != nil {
 		return ops.Type{}, err
@@ -225,7 +225,7 @@ func reduceTo[W wide](newFolder func() folder[W]) func(l *reduceLoop, lo, hi int
 }
 
 // newReduceSum makes ReduceSum (opsets 1, 11, 13): the sum; see newReduction.
-func newReduceSum(n ops.Node) (kernel, error) {
+func newReduceSum(n ops.Node) (operation, error) {
 	k, err := newReduction(13, sumOf[float64](nil, nil), sumOf[int64](nil, nil), nil)(n)
 	if err != nil {
 		return nil, err
@@ -235,7 +235,7 @@ func newReduceSum(n ops.Node) (kernel, error) {
 
 // newReduceMean makes ReduceMean (opsets 1, 11, 13): the mean, for integers rounded
 // towards zero; see newReduction.
-func newReduceMean(n ops.Node) (kernel, error) {
+func newReduceMean(n ops.Node) (operation, error) {
 	k, err := newReduction(18, sumOf(nil, meanOf), sumOf(nil, meanInt), nil)(n)
 	if err != nil {
 		return nil, err
@@ -283,15 +283,15 @@ func sumRows[T float32 | float64](finish func(float64, int) float64) func(l *red
 }
 
 // total is the folder of sums of a function of the elements.
-type total[W wide] struct {
+type sumFolder[W wide] struct {
 	sum    W
 	of     func(W) W      // nil: the element itself
 	finish func(W, int) W // nil: the sum itself
 }
 
-func (f *total[W]) reset() { f.sum = 0 }
+func (f *sumFolder[W]) reset() { f.sum = 0 }
 
-func (f *total[W]) add(v []W) {
+func (f *sumFolder[W]) add(v []W) {
 	if f.of == nil {
 		for _, x := range v {
 			f.sum += x
@@ -303,7 +303,7 @@ func (f *total[W]) add(v []W) {
 	}
 }
 
-func (f *total[W]) result(count int) W {
+func (f *sumFolder[W]) result(count int) W {
 	if f.finish == nil {
 		return f.sum
 	}
@@ -311,27 +311,27 @@ func (f *total[W]) result(count int) W {
 }
 
 func sumOf[W wide](of func(W) W, finish func(W, int) W) func() folder[W] {
-	return func() folder[W] { return &total[W]{of: of, finish: finish} }
+	return func() folder[W] { return &sumFolder[W]{of: of, finish: finish} }
 }
 
 // chain is the folder of an operation that is applied again and again.
-type chain[W wide] struct {
+type chainFolder[W wide] struct {
 	value, start W
 	step         func(a, b W) W
 }
 
-func (f *chain[W]) reset() { f.value = f.start }
+func (f *chainFolder[W]) reset() { f.value = f.start }
 
-func (f *chain[W]) add(v []W) {
+func (f *chainFolder[W]) add(v []W) {
 	for _, x := range v {
 		f.value = f.step(f.value, x)
 	}
 }
 
-func (f *chain[W]) result(int) W { return f.value }
+func (f *chainFolder[W]) result(int) W { return f.value }
 
 func chainOf[W wide](start W, step func(a, b W) W) func() folder[W] {
-	return func() folder[W] { return &chain[W]{start: start, step: step} }
+	return func() folder[W] { return &chainFolder[W]{start: start, step: step} }
 }
 
 // logSumExp is the folder of log(sum(exp(x))): exponents are relative to the largest

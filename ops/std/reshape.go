@@ -13,7 +13,7 @@ import (
 // type and shape.
 //
 // Attributes: allowzero (0; since opset 14): with 1, a 0 in the shape is a size.
-func newReshape(n ops.Node) (kernel, error) {
+func newReshape(n ops.Node) (operation, error) {
 	var known []string
 	if n.Opset >= 14 {
 		known = []string{"allowzero"}
@@ -87,9 +87,9 @@ func (k reshape) reshaped(data []ops.Dim, want []int64) ([]ops.Dim, error) {
 	if err != nil {
 		return nil, err
 	}
-	have := product(rest)
+	have := dimProduct(rest)
 	if free < 0 {
-		before, after := product(data), product(shape)
+		before, after := dimProduct(data), dimProduct(shape)
 		if !before.Known() || !after.Known() {
 			before, after = have, ops.Dim{Size: need}
 		}
@@ -127,5 +127,5 @@ func divided(dims []ops.Dim, by int) ops.Dim {
 	if known != by {
 		return unknown
 	}
-	return product(left)
+	return dimProduct(left)
 }

@@ -20,7 +20,7 @@ import (
 // nearest_mode (round_prefer_floor; round_prefer_ceil, floor, ceil); cubic_coeff_a (-0.75);
 // exclude_outside (0): 1 leaves elements outside X out; extrapolation_value (0), with
 // tf_crop_and_resize. Opset 10 has asymmetric and floor.
-func newResize(n ops.Node) (kernel, error) {
+func newResize(n ops.Node) (operation, error) {
 	k := &resize{coordinates: "asymmetric", nearest: "floor", cubic: -0.75, scalesAt: 1}
 	if n.Opset < 11 {
 		return k, k.readMode(n.Attributes, "linear")
@@ -31,11 +31,11 @@ func newResize(n ops.Node) (kernel, error) {
 	}
 	k.scalesAt = 2
 	var err error
-	if k.coordinates, err = choice(n.Attributes, "coordinate_transformation_mode", "half_pixel",
+	if k.coordinates, err = choiceAttr(n.Attributes, "coordinate_transformation_mode", "half_pixel",
 		"pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn", "tf_crop_and_resize"); err != nil {
 		return nil, err
 	}
-	if k.nearest, err = choice(n.Attributes, "nearest_mode", "round_prefer_floor", "round_prefer_ceil", "floor", "ceil"); err != nil {
+	if k.nearest, err = choiceAttr(n.Attributes, "nearest_mode", "round_prefer_floor", "round_prefer_ceil", "floor", "ceil"); err != nil {
 		return nil, err
 	}
 	exclude, err := ops.Attr(n.Attributes, "exclude_outside", int64(0))
@@ -56,7 +56,7 @@ func newResize(n ops.Node) (kernel, error) {
 // are an attribute.
 //
 // Attributes: mode (nearest; linear), scales (opset 7, required).
-func newUpsample(n ops.Node) (kernel, error) {
+func newUpsample(n ops.Node) (operation, error) {
 	k := &resize{coordinates: "asymmetric", nearest: "floor", scalesAt: 1}
 	if n.Opset >= 9 {
 		return k, k.readMode(n.Attributes, "linear")
@@ -76,7 +76,7 @@ func newUpsample(n ops.Node) (kernel, error) {
 
 // choice returns a string attribute that is one of those given; the first is what it is
 // when absent.
-func choice(a ops.Attributes, name string, of ...string) (string, error) {
+func choiceAttr(a ops.Attributes, name string, of ...string) (string, error) {
 	v, err := ops.Attr(a, name, of[0])
 	if err == nil && !slices.Contains(of, v) {
 		err = fmt.Errorf("%w: %s %q, want one of %v", ops.ErrAttribute, name, v, of)
@@ -96,13 +96,13 @@ func (k *resize) readMode(a ops.Attributes, last string, known ...string) (err e
 	if err := a.Only(append(known, "mode")...); err != nil {
 		return err
 	}
-	k.mode, err = choice(a, "mode", "nearest", "linear", last)
+	k.mode, err = choiceAttr(a, "mode", "nearest", "linear", last)
 	return err
 }
 
 func (k *resize) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, numeric...); err != nil {
+	if err := checkDType("X", x, numericTypes...); err != nil {
 		return x, err
 	}
 	given := k.given(in)
@@ -156,9 +156,9 @@ func (k *resize) check(x ops.Type, given resizeInputs) error {
 		if given.roi == nil {
 			return fmt.Errorf("%w: roi is missing", ops.ErrShape)
 		}
-		return checkPerDimension(x, 2, "roi", given.roi, floats...)
+		return checkPerDimension(x, 2, "roi", given.roi, floatTypes...)
 	case given.roi != nil: // it is ignored
-		_, err := checkVector("roi", given.roi, floats...)
+		_, err := checkVector("roi", given.roi, floatTypes...)
 		return err
 	}
 	return nil
@@ -205,7 +205,7 @@ func (k *resize) target(given resizeInputs) (resizeTarget, bool) {
 		if given.roi == nil || given.roi.Const == nil {
 			return t, false
 		}
-		t.region = values[float64](given.roi.Const)
+		t.region = elementsOf[float64](given.roi.Const)
 	}
 	return t, true
 }
@@ -264,7 +264,7 @@ func (k *resize) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 	}
 	plans := k.plans(&target, in[0].Shape(), out.Shape())
 	if k.mode == "nearest" && !k.crops() {
-		return pick(ctx, in[0], out, plans)
+		return copyNearest(ctx, in[0], out, plans)
 	}
 	return k.interpolate(ctx, in[0], out, plans)
 }

@@ -136,10 +136,10 @@ func cubicWeights(f, a float64) []float64 {
 }
 
 // pick copies one element of X to each element of the output: all plans have one tap.
-func pick(ctx *ops.Context, x, out *ops.Tensor, plans []axisPlan) error {
+func copyNearest(ctx *ops.Context, x, out *ops.Tensor, plans []axisPlan) error {
 	strides := rowMajor(x.Shape())
 	return take(ctx, out, x, nil, 1, func(first int, places []int) error {
-		c := from(first, out.Shape())
+		c := coordinatesAt(first, out.Shape())
 		for i := range places {
 			places[i] = 0
 			for d, at := range c.at {
@@ -167,7 +167,7 @@ func (k *resize) interpolate(ctx *ops.Context, x, out *ops.Tensor, plans []axisP
 			shrinking = append(shrinking, p)
 		}
 	}
-	current, shape := values[float64](x), slices.Clone(x.Shape())
+	current, shape := elementsOf[float64](x), slices.Clone(x.Shape())
 	for _, p := range append(shrinking, growing...) {
 		next := make([]float64, len(current)/shape[p.axis]*len(p.taps))
 		if err := p.apply(ctx, next, current, shape); err != nil {
@@ -176,7 +176,7 @@ func (k *resize) interpolate(ctx *ops.Context, x, out *ops.Tensor, plans []axisP
 		current, shape[p.axis] = next, len(p.taps)
 	}
 	return ctx.For(out.Len(), grain, func(lo, hi int) error {
-		c, outside := from(lo, shape), []float64{k.outside}
+		c, outside := coordinatesAt(lo, shape), []float64{k.outside}
 		for i := lo; i < hi; i++ {
 			v := current[i : i+1]
 			for d, at := range c.at {
@@ -194,7 +194,7 @@ func (k *resize) interpolate(ctx *ops.Context, x, out *ops.Tensor, plans []axisP
 // apply adds to dst, which must be zero, what src becomes when the axis is resized. shape
 // is the shape of src.
 func (p *axisPlan) apply(ctx *ops.Context, dst, src []float64, shape []int) error {
-	inner := count(shape[p.axis+1:])
+	inner := numElements(shape[p.axis+1:])
 	outer := shape[p.axis] * inner // elements of src for each index of the axes before
 	return ctx.For(len(dst)/inner, max(1, grain/inner), func(lo, hi int) error {
 		for i := lo; i < hi; i++ {

@@ -17,7 +17,7 @@ import (
 // points per entry and axis, 0 for one per pixel; spatial_scale (1): pixels per unit of
 // the regions; coordinate_transformation_mode (half_pixel; output_half_pixel: regions
 // half a pixel further, and at least a pixel large; since opset 16, before it is that).
-func newRoiAlign(n ops.Node) (kernel, error) {
+func newRoiAlign(n ops.Node) (operation, error) {
 	known := []string{"mode", "output_height", "output_width", "sampling_ratio", "spatial_scale"}
 	if n.Opset >= 16 {
 		known = append(known, "coordinate_transformation_mode")
@@ -26,14 +26,14 @@ func newRoiAlign(n ops.Node) (kernel, error) {
 		return nil, err
 	}
 	k := &roiAlign{offset: 0.5}
-	coordinates, err := choice(n.Attributes, "coordinate_transformation_mode", "half_pixel", "output_half_pixel")
+	coordinates, err := choiceAttr(n.Attributes, "coordinate_transformation_mode", "half_pixel", "output_half_pixel")
 	if err != nil {
 		return nil, err
 	}
 	if coordinates == "output_half_pixel" || n.Opset < 16 {
 		k.offset = 0
 	}
-	mode, err := choice(n.Attributes, "mode", "avg", "max")
+	mode, err := choiceAttr(n.Attributes, "mode", "avg", "max")
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (*roiAlign) onlyInRuns() {}
 
 func (k *roiAlign) infer(in []*ops.Input) (ops.Type, error) {
 	x, rois := in[0].Type, in[1].Type
-	if err := checkDType("X", x, floats...); err != nil {
+	if err := checkDType("X", x, floatTypes...); err != nil {
 		return x, err
 	}
 	if err := checkDType("rois", rois, x.DType); err != nil {
@@ -80,7 +80,7 @@ func (k *roiAlign) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	ok := len(x.Shape) == 4 && len(rois.Shape) == 2 && (!rois.Shape[1].Known() || rois.Shape[1].Size == 4)
 	if ok {
-		number, ok = merge(number, rois.Shape[0])
+		number, ok = mergeDims(number, rois.Shape[0])
 	}
 	if !ok || x.Shape[2].Size == 0 || x.Shape[3].Size == 0 {
 		return x, fmt.Errorf("%w: X is %v, rois are %v, batch_indices are %v", ops.ErrShape, x, rois, in[2].Type)
@@ -94,13 +94,13 @@ const maxPoints = 1 << 10
 
 func (k *roiAlign) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	shape := in[0].Shape()
-	rois, images := values[float64](in[1]), in[2].Int64s()
+	rois, images := elementsOf[float64](in[1]), in[2].Int64s()
 	channels, entries := shape[1], k.height*k.width
 	return ctx.For(len(images)*channels, 1, func(lo, hi int) error {
 		plane := make([]float64, shape[2]*shape[3])
 		for i := lo; i < hi; i++ {
 			r := i / channels
-			image, err := index(images[r], shape[0])
+			image, err := resolveIndex(images[r], shape[0])
 			if err != nil {
 				return err
 			}

@@ -11,7 +11,7 @@ import (
 //
 // Attributes (since opset 15): start (0) and end (the rank): the dimensions; negative
 // ones count from the end, and those beyond it mean its ends.
-func newShape(n ops.Node) (kernel, error) {
+func newShape(n ops.Node) (operation, error) {
 	var known []string
 	if n.Opset >= 15 {
 		known = []string{"start", "end"}
@@ -59,7 +59,7 @@ func (k shapeOf) fold(in []*ops.Input) *ops.Tensor {
 
 // newSize makes Size (opsets 1, 13): the number of elements of a tensor of any type, as
 // an int64 scalar. It has no attributes.
-func newSize(n ops.Node) (kernel, error) { return sizeOf{}, n.Attributes.Only() }
+func newSize(n ops.Node) (operation, error) { return sizeOf{}, n.Attributes.Only() }
 
 type sizeOf struct{}
 
@@ -71,7 +71,7 @@ func (sizeOf) run(_ *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 }
 
 func (sizeOf) fold(in []*ops.Input) *ops.Tensor {
-	n := product(in[0].Shape)
+	n := dimProduct(in[0].Shape)
 	if !n.Known() {
 		return nil
 	}
@@ -82,7 +82,7 @@ func (sizeOf) fold(in []*ops.Input) *ops.Tensor {
 //
 // Attributes: exactly one of value, and, since opset 12, value_float, value_floats,
 // value_int and value_ints. Strings and sparse tensors are not supported.
-func newConstant(n ops.Node) (kernel, error) {
+func newConstant(n ops.Node) (operation, error) {
 	known := []string{"value"}
 	if n.Opset >= 12 {
 		known = append(known, "value_float", "value_floats", "value_int", "value_ints")
@@ -148,7 +148,7 @@ func (k constant) fold([]*ops.Input) *ops.Tensor { return k.value }
 // int64 vector says, of one number.
 //
 // Attributes: value (float32 0): the number, as a tensor of one element of any type.
-func newConstantOfShape(n ops.Node) (kernel, error) {
+func newConstantOfShape(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("value"); err != nil {
 		return nil, err
 	}

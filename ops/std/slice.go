@@ -18,7 +18,7 @@ import (
 //
 // Attributes: none; before opset 10 starts, ends (required) and axes, which are then no
 // inputs, and no steps.
-func newSlice(n ops.Node) (kernel, error) {
+func newSlice(n ops.Node) (operation, error) {
 	if n.Opset >= 10 {
 		return slicing{}, n.Attributes.Only()
 	}
@@ -190,7 +190,7 @@ func (k slicing) read(in []*ops.Input) (sliceLists, error) {
 			n.Size = value.Len()
 		}
 		var ok bool
-		if length, ok = merge(length, n); !ok {
+		if length, ok = mergeDims(length, n); !ok {
 			return l, fmt.Errorf("%w: %s has %v elements but another list has %v", ops.ErrShape, list.name, n, length)
 		}
 	}

@@ -5,7 +5,7 @@ import "github.com/spike-by-spike/sbs/ops"
 // slide makes a poolFunc of what reduces one window, and of what computes rows of
 // n results from windows of 2x2 pixels, which lie side by side in rows of width:
 // by far the most common.
-func slide[T ops.Element](reduce func(image []T, width int, rows, cols span) T, pairs func(out, x []T, rows, n, width int)) poolFunc {
+func slidingPool[T ops.Element](reduce func(image []T, width int, rows, cols span) T, pairs func(out, x []T, rows, n, width int)) poolFunc {
 	return func(l *poolLoop, lo, hi int) error {
 		d, _ := ops.Data[T](l.x)
 		o, _ := ops.Data[T](l.out)
@@ -20,8 +20,8 @@ func slide[T ops.Element](reduce func(image []T, width int, rows, cols span) T, 
 			}
 			return nil
 		}
-		watching, window := watch{ctx: l.ctx}, rows.kernel*cols.kernel
-		piece := max(1, watched/window) // of a row: looking after each window takes time
+		watching, window := cancelCheck{ctx: l.ctx}, rows.kernel*cols.kernel
+		piece := max(1, stepsPerCheck/window) // of a row: looking after each window takes time
 		for c := lo; c < hi; c++ {
 			image := d[c*rows.in*cols.in:][:rows.in*cols.in]
 			result := o[c*rows.out*cols.out:][:rows.out*cols.out]
@@ -43,7 +43,7 @@ func slide[T ops.Element](reduce func(image []T, width int, rows, cols span) T, 
 }
 
 // largest finds the maximum; lowest is what no element is below.
-func largest[T float32 | float64 | int8 | uint8](lowest T) func(image []T, width int, rows, cols span) T {
+func maxOfWindow[T float32 | float64 | int8 | uint8](lowest T) func(image []T, width int, rows, cols span) T {
 	return func(image []T, width int, rows, cols span) T {
 		top := lowest
 		for i := range rows.count {
@@ -57,7 +57,7 @@ func largest[T float32 | float64 | int8 | uint8](lowest T) func(image []T, width
 	}
 }
 
-func mean[T float32 | float64](includePads bool) func(image []T, width int, rows, cols span) T {
+func meanOfWindow[T float32 | float64](includePads bool) func(image []T, width int, rows, cols span) T {
 	return func(image []T, width int, rows, cols span) T {
 		total := 0.0
 		for i := range rows.count {
@@ -71,7 +71,7 @@ func mean[T float32 | float64](includePads bool) func(image []T, width int, rows
 }
 
 // largest2 and mean2 are for pairs.
-func largest2[T float32 | float64 | int8 | uint8](out, x []T, rows, n, width int) {
+func maxOfPairs[T float32 | float64 | int8 | uint8](out, x []T, rows, n, width int) {
 	for i := range rows {
 		result, top, bottom := out[i*n:][:n], x[2*i*width:][:2*n], x[(2*i+1)*width:][:2*n]
 		for j := range result {
@@ -80,7 +80,7 @@ func largest2[T float32 | float64 | int8 | uint8](out, x []T, rows, n, width int
 	}
 }
 
-func mean2[T float32 | float64](out, x []T, rows, n, width int) {
+func meanOfPairs[T float32 | float64](out, x []T, rows, n, width int) {
 	for i := range rows {
 		result, top, bottom := out[i*n:][:n], x[2*i*width:][:2*n], x[(2*i+1)*width:][:2*n]
 		for j := range result {

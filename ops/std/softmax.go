@@ -13,26 +13,26 @@ import (
 //
 // Attributes: axis (-1; 1 before opset 13), -rank to rank-1; negative since
 // opset 11.
-func newSoftmax(n ops.Node) (kernel, error) {
+func newSoftmax(n ops.Node) (operation, error) {
 	return newNormalizing(n, softmaxRow[float32], softmaxRow[float64])
 }
 
 // newLogSoftmax makes LogSoftmax (opsets 1, 11, 13): the logarithm of Softmax, with the
 // same attributes.
-func newLogSoftmax(n ops.Node) (kernel, error) {
+func newLogSoftmax(n ops.Node) (operation, error) {
 	return newNormalizing(n, logSoftmaxRow[float32], logSoftmaxRow[float64])
 }
 
 // newHardmax makes Hardmax (opsets 1, 11, 13): 1 for the first of the largest elements
 // along an axis, 0 for the others; attributes as for Softmax.
-func newHardmax(n ops.Node) (kernel, error) {
+func newHardmax(n ops.Node) (operation, error) {
 	return newNormalizing(n, hardmaxRow[float32], hardmaxRow[float64])
 }
 
 // rowOf computes size elements from the first one, step apart.
 type rowOf func(out, x *ops.Tensor, first, size, step int)
 
-func newNormalizing(n ops.Node, row32, row64 rowOf) (kernel, error) {
+func newNormalizing(n ops.Node, row32, row64 rowOf) (operation, error) {
 	k := softmax{toEnd: n.Opset < 13, row32: row32, row64: row64}
 	standard := int64(-1)
 	if k.toEnd {

@@ -32,8 +32,8 @@ func TestSoftmax(t *testing.T) {
 			Name: "large numbers", Attributes: axis(-1), Inputs: []*ops.Tensor{opstest.F64([]int{1, 3}, 1e4, 1e4, -1e4)},
 			Outputs: []*ops.Tensor{opstest.F64([]int{1, 3}, .5, .5, 0)},
 		}, {
-			Name: "several parts", Attributes: axis(0), Inputs: []*ops.Tensor{filled(1, 4, 3000)},
-			Outputs: []*ops.Tensor{filled(.25, 4, 3000)},
+			Name: "several parts", Attributes: axis(0), Inputs: []*ops.Tensor{constantTensor(1, 4, 3000)},
+			Outputs: []*ops.Tensor{constantTensor(.25, 4, 3000)},
 		}, {
 			Name: "nothing", Inputs: []*ops.Tensor{opstest.F32([]int{0, 3})}, Outputs: []*ops.Tensor{opstest.F32([]int{0, 3})},
 		},

@@ -12,7 +12,7 @@ import (
 // optional second input, an int64 vector; without them the parts are equal.
 //
 // Attributes: axis (0), negative since opset 11; split (before opset 13).
-func newSplit(n ops.Node) (multi, error) {
+func newSplit(n ops.Node) (multiOperation, error) {
 	var more []string
 	if n.Opset < 13 {
 		more = []string{"split"}

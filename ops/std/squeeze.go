@@ -12,7 +12,7 @@ import (
 // opset 13, the optional second input, an int64 vector.
 //
 // Attributes: axes (before opset 13); negative since opset 11.
-func newSqueeze(n ops.Node) (kernel, error) {
+func newSqueeze(n ops.Node) (operation, error) {
 	axes, err := axesAttr(n)
 	return squeeze{axes}, err
 }
@@ -100,7 +100,7 @@ func (k squeeze) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 // since opset 13, the second input, an int64 vector.
 //
 // Attributes: axes (before opset 13, required); negative since opset 11.
-func newUnsqueeze(n ops.Node) (kernel, error) {
+func newUnsqueeze(n ops.Node) (operation, error) {
 	axes, err := axesAttr(n)
 	if err == nil && n.Opset < 13 && axes == nil {
 		err = fmt.Errorf("%w: axes is missing", ops.ErrAttribute)

@@ -16,12 +16,12 @@ import (
 )
 
 // oldestOpset is the first whose arithmetic broadcasts as numpy does.
-const oldestOpset = 7
+const defaultOldestOpset = 7
 
 // kernel is what is particular to an operator of one output. Both methods may
 // rely on what op checks: the number of inputs, required inputs not nil, types that
 // a tensor can have.
-type kernel interface {
+type operation interface {
 	infer(in []*ops.Input) (ops.Type, error)
 
 	// run computes every element of the output, which is of the inferred type.
@@ -31,12 +31,12 @@ type kernel interface {
 // multi is what kernel is, for an operator of several outputs, of which a node may
 // have only the first ones, or of one that makes its outputs itself when they are
 // nil: when their sizes follow from more than the types and values infer looks at.
-type multi interface {
+type multiOperation interface {
 	inferAll(in []*ops.Input) ([]ops.Type, error) // of all outputs that there may be
 	runAll(ctx *ops.Context, in, out []*ops.Tensor) error
 }
 
-func operator(name string, minInputs, maxInputs int, newKernel func(ops.Node) (kernel, error)) ops.Operator {
+func operator(name string, minInputs, maxInputs int, newOperation func(ops.Node) (operation, error)) ops.Operator {
 	return ops.Operator{
 		Name:       name,
 		MinInputs:  minInputs,
@@ -47,11 +47,11 @@ func operator(name string, minInputs, maxInputs int, newKernel func(ops.Node) (k
 			if err := checkOpset(name, n.Opset); err != nil {
 				return nil, err
 			}
-			k, err := newKernel(n)
+			k, err := newOperation(n)
 			if err != nil {
 				return nil, err
 			}
-			o := &op{kernel: k, minInputs: minInputs, maxInputs: maxInputs}
+			o := &op{single: k, minInputs: minInputs, maxInputs: maxInputs}
 			if g := gradientOf(name); g != nil {
 				return &differentiable{o, g}, nil
 			}
@@ -61,7 +61,7 @@ func operator(name string, minInputs, maxInputs int, newKernel func(ops.Node) (k
 }
 
 // several makes an operator of a multi.
-func several(name string, minInputs, maxInputs, minOutputs, maxOutputs int, newMulti func(ops.Node) (multi, error)) ops.Operator {
+func multiOperator(name string, minInputs, maxInputs, minOutputs, maxOutputs int, newOperation func(ops.Node) (multiOperation, error)) ops.Operator {
 	return ops.Operator{
 		Name:       name,
 		MinInputs:  minInputs,
@@ -76,7 +76,7 @@ func several(name string, minInputs, maxInputs, minOutputs, maxOutputs int, newM
 			if maxOutputs != ops.Variadic && n.NumOutputs > maxOutputs {
 				return nil, fmt.Errorf("%d outputs are not allowed", n.NumOutputs)
 			}
-			k, err := newMulti(n)
+			k, err := newOperation(n)
 			if err != nil {
 				return nil, err
 			}
@@ -86,9 +86,9 @@ func several(name string, minInputs, maxInputs, minOutputs, maxOutputs int, newM
 }
 
 func checkOpset(name string, opset int) error {
-	oldest, ok := older[name]
+	oldest, ok := oldestOpsets[name]
 	if !ok {
-		oldest = oldestOpset
+		oldest = defaultOldestOpset
 	}
 	if opset < oldest {
 		return fmt.Errorf("opset %d is not supported, the oldest is %d", opset, oldest)
@@ -98,8 +98,8 @@ func checkOpset(name string, opset int) error {
 
 // op makes an ops.Op of a kernel or a multi.
 type op struct {
-	kernel               kernel
-	multi                multi
+	single               operation
+	multi                multiOperation
 	minInputs, maxInputs int
 	outputs              int // of a multi
 }
@@ -116,7 +116,7 @@ func (o *op) Infer(in []*ops.Input) ([]ops.Type, error) {
 		}
 		types = all[:o.outputs]
 	} else {
-		t, err := o.kernel.infer(in)
+		t, err := o.single.infer(in)
 		if err != nil {
 			return nil, err
 		}
@@ -137,16 +137,16 @@ func (o *op) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	if o.multi != nil {
 		return o.multi.runAll(ctx, in, out)
 	}
-	return o.kernel.run(ctx, in, out[0])
+	return o.single.run(ctx, in, out[0])
 }
 
 // late is a kernel that computes nothing while a model is loaded: its results
 // depend on the seed of a run, or small inputs can be a lot of work.
-type late interface{ onlyInRuns() }
+type runOnly interface{ onlyInRuns() }
 
 // typed is a kernel whose outputs follow from the types of its inputs, when fold
 // does not return nil.
-type typed interface {
+type typeFolder interface {
 	fold(in []*ops.Input) *ops.Tensor
 }
 
@@ -156,16 +156,16 @@ const maxFolded = 1 << 12
 
 // Fold implements ops.Folder.
 func (o *op) Fold(ctx *ops.Context, in []*ops.Input) ([]*ops.Tensor, error) {
-	var k any = o.kernel
+	var k any = o.single
 	if o.multi != nil {
 		k = o.multi
 	}
-	if t, ok := k.(typed); ok {
+	if t, ok := k.(typeFolder); ok {
 		if x := t.fold(in); x != nil {
 			return []*ops.Tensor{x}, nil
 		}
 	}
-	if _, ok := k.(late); ok {
+	if _, ok := k.(runOnly); ok {
 		return nil, nil
 	}
 	values := make([]*ops.Tensor, len(in))
@@ -196,7 +196,7 @@ func (o *op) Fold(ctx *ops.Context, in []*ops.Input) ([]*ops.Tensor, error) {
 
 // checkValues is for a kernel whose output's type may be known without values, which
 // can still be wrong.
-func checkValues(k kernel, in []*ops.Tensor, out *ops.Tensor) error {
+func checkValues(k operation, in []*ops.Tensor, out *ops.Tensor) error {
 	t, err := k.infer(inputs(in))
 	if err != nil {
 		return err

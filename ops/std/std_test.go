@@ -20,7 +20,7 @@ func find(t testing.TB, name string) ops.Operator {
 }
 
 // filled returns a float32 tensor of one number.
-func filled(value float32, shape ...int) *ops.Tensor {
+func constantTensor(value float32, shape ...int) *ops.Tensor {
 	x := opstest.Random(0, shape...)
 	for i := range x.Float32s() {
 		x.Float32s()[i] = value
@@ -39,8 +39,8 @@ func TestOperatorsAreASet(t *testing.T) {
 
 func TestEveryOperatorChecksItsNode(t *testing.T) {
 	for _, o := range Operators() {
-		oldest := oldestOpset
-		if n, ok := older[o.Name]; ok {
+		oldest := defaultOldestOpset
+		if n, ok := oldestOpsets[o.Name]; ok {
 			oldest = n
 		}
 		_, err := o.New(ops.Node{Opset: oldest - 1, NumInputs: o.MinInputs})
@@ -84,7 +84,7 @@ func TestRankIsBounded(t *testing.T) {
 	x := opstest.Typed(ops.Float32, slices.Repeat([]ops.Dim{opstest.Known(1)}, 40)...)
 	places := opstest.Typed(ops.Int64, slices.Repeat([]ops.Dim{opstest.Known(1)}, 40)...)
 	vector := opstest.Typed(ops.Int64, opstest.Known(1<<26))
-	ones := opstest.Const(one(ops.Int64, 65))
+	ones := opstest.Const(ones(ops.Int64, 65))
 	for name, inputs := range map[string][][]*ops.Input{
 		"Reshape":         {{x, vector}, {x, ones}},
 		"Expand":          {{x, vector}, {x, ones}},

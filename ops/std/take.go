@@ -11,11 +11,11 @@ const nowhere = -1
 
 // places says where blocks of elements come from: it sets from[i] to the place in
 // the source of the first element of block first+i, or to nowhere.
-type places func(first int, from []int) error
+type blockPlaces func(first int, from []int) error
 
 // take fills dst with blocks of size elements of src, which is of the same type. A
 // block that is nowhere becomes the first element of fill, or zero when that is nil.
-func take(ctx *ops.Context, dst, src, fill *ops.Tensor, size int, where places) error {
+func take(ctx *ops.Context, dst, src, fill *ops.Tensor, size int, where blockPlaces) error {
 	if dst.Len() == 0 {
 		return nil
 	}
@@ -75,7 +75,7 @@ func copyBlocks[T ops.Element](dst, src, fill *ops.Tensor, to, size int, from []
 }
 
 // index resolves an index that counts from the end when it is negative.
-func index(i int64, size int) (int, error) {
+func resolveIndex(i int64, size int) (int, error) {
 	if i < -int64(size) || i >= int64(size) {
 		return 0, fmt.Errorf("%w: index %d of %d entries", ops.ErrShape, i, size)
 	}
@@ -92,7 +92,7 @@ type coordinates struct {
 }
 
 // from returns coordinates at the given entry.
-func from(entry int, shape []int) coordinates {
+func coordinatesAt(entry int, shape []int) coordinates {
 	c := coordinates{shape: shape, at: make([]int, len(shape))}
 	for i := len(shape) - 1; i >= 0; i-- {
 		c.at[i] = entry % shape[i]
@@ -111,7 +111,7 @@ func (c *coordinates) next() {
 }
 
 // product of sizes that are known to be bounded.
-func count(shape []int) int {
+func numElements(shape []int) int {
 	n := 1
 	for _, s := range shape {
 		n *= s

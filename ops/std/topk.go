@@ -16,7 +16,7 @@ import (
 // Attributes: axis (-1), k (before opset 10); since opset 11 largest (1): 0 for the
 // smallest, in ascending order, and sorted (1), without which they come in the same
 // order.
-func newTopK(n ops.Node) (multi, error) {
+func newTopK(n ops.Node) (multiOperation, error) {
 	known := []string{"axis"}
 	switch {
 	case n.Opset >= 11:
@@ -49,7 +49,7 @@ type topK struct {
 
 func (k *topK) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, numeric...); err != nil {
+	if err := checkDType("X", x, numericTypes...); err != nil {
 		return nil, err
 	}
 	axis, err := axisOf(k.axis, len(x.Shape))
@@ -66,7 +66,7 @@ func (k *topK) inferAll(in []*ops.Input) ([]ops.Type, error) {
 		}
 		number = unknown
 		if in[1].Const != nil {
-			v := first[int64](in[1].Const)
+			v := firstElement[int64](in[1].Const)
 			if v < 0 || v > ops.MaxElements {
 				return nil, fmt.Errorf("%w: k is %d", ops.ErrShape, v)
 			}
@@ -99,7 +99,7 @@ func (k *topK) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 
 func topOf[W wide](ctx *ops.Context, x *ops.Tensor, out []*ops.Tensor, axis int, largest bool) error {
 	n := out[0].Shape()[axis]
-	return lines(ctx, x, axis, func(l *line[W]) error {
+	return forEachLine(ctx, x, axis, func(l *line[W]) error {
 		order := make([]int64, len(l.elements))
 		for i := range order {
 			order[i] = int64(i)

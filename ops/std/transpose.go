@@ -11,7 +11,7 @@ import (
 // dimensions in another order.
 //
 // Attributes: perm: the data's dimension that each of the output is (all, reversed).
-func newTranspose(n ops.Node) (kernel, error) {
+func newTranspose(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("perm"); err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (k transpose) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) erro
 //
 // Attributes: blocksize (required): b; mode (DCR; since opset 11): DCR reads the
 // channels as (b, b, C/b^2), CRD as (C/b^2, b, b).
-func newDepthToSpace(n ops.Node) (kernel, error) {
+func newDepthToSpace(n ops.Node) (operation, error) {
 	known := []string{"blocksize"}
 	if n.Opset >= 11 {
 		known = append(known, "mode")
@@ -99,7 +99,7 @@ func newDepthToSpace(n ops.Node) (kernel, error) {
 // mode DCR.
 //
 // Attributes: blocksize (required).
-func newSpaceToDepth(n ops.Node) (kernel, error) {
+func newSpaceToDepth(n ops.Node) (operation, error) {
 	b, err := blockSize(n, "blocksize")
 	return spaceDepth{block: b}, err
 }

@@ -4,39 +4,39 @@ import (
 	"cmp"
 	"math"
 
-	kernels "github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
 // newRelu makes Relu (opsets 1, 6, 13, 14): Y = max(X, 0), element by element; NaN
 // stays NaN. It has no attributes. X is of any type but bool.
-func newRelu(n ops.Node) (kernel, error) {
+func newRelu(n ops.Node) (operation, error) {
 	return unary{
-		ops.Float32: each(kernels.Relu),
-		ops.Float64: each(relu[float64]),
-		ops.Int32:   each(relu[int32]),
+		ops.Float32: eachNative(kernel.Relu),
+		ops.Float64: eachNative(relu[float64]),
+		ops.Int32:   eachNative(relu[int32]),
 	}.integers(func(x int64) int64 { return max(x, 0) }, func(x uint64) uint64 { return x }), n.Attributes.Only()
 }
 
 // newNeg makes Neg (opsets 6, 13): Y = -X, element by element. It has no
 // attributes. X is of any type but bool; integers wrap around.
-func newNeg(n ops.Node) (kernel, error) {
+func newNeg(n ops.Node) (operation, error) {
 	return unary{
-		ops.Float32: each(neg[float32]),
-		ops.Float64: each(neg[float64]),
-		ops.Int32:   each(neg[int32]),
+		ops.Float32: eachNative(neg[float32]),
+		ops.Float64: eachNative(neg[float64]),
+		ops.Int32:   eachNative(neg[int32]),
 	}.integers(func(x int64) int64 { return -x }, nil), n.Attributes.Only()
 }
 
 // newAbs makes Abs (opsets 6, 13): the absolute value of each element, of any type
 // but bool; the smallest integer stays what it is. It has no attributes.
-func newAbs(n ops.Node) (kernel, error) {
+func newAbs(n ops.Node) (operation, error) {
 	return eachFloat(math.Abs).integers(func(x int64) int64 { return max(x, -x) }, func(x uint64) uint64 { return x }), n.Attributes.Only()
 }
 
 // newSign makes Sign (opsets 9, 13): -1, 0 or 1 for each element, of any type but
 // bool; NaN stays NaN. It has no attributes.
-func newSign(n ops.Node) (kernel, error) {
+func newSign(n ops.Node) (operation, error) {
 	return eachFloat(func(x float64) float64 {
 		switch {
 		case x > 0:
@@ -51,8 +51,8 @@ func newSign(n ops.Node) (kernel, error) {
 // newFunction returns what makes an operator that computes a function of each
 // element, float32 or float64, and has no attributes. float32 is computed in
 // float64.
-func newFunction(f func(float64) float64) func(ops.Node) (kernel, error) {
-	return func(n ops.Node) (kernel, error) { return eachFloat(f), n.Attributes.Only() }
+func newFunction(f func(float64) float64) func(ops.Node) (operation, error) {
+	return func(n ops.Node) (operation, error) { return eachFloat(f), n.Attributes.Only() }
 }
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
@@ -82,7 +82,7 @@ func (k unary) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 // integers adds what computes the integer types that are not there: in int64, or,
 // for uint64, with the function for it when the sign makes a difference.
 func (k unary) integers(signed func(int64) int64, unsigned func(uint64) uint64) unary {
-	for _, d := range integral {
+	for _, d := range integerTypes {
 		switch {
 		case k[d] != nil:
 		case d == ops.Uint64 && unsigned != nil:
@@ -101,7 +101,7 @@ type unaryLoop struct {
 
 func (l *unaryLoop) Part(lo, hi int) error { l.compute(lo, hi, l.out, l.x); return nil }
 
-func each[T number](f func(out, x []T)) func(lo, hi int, out, x *ops.Tensor) {
+func eachNative[T number](f func(out, x []T)) func(lo, hi int, out, x *ops.Tensor) {
 	return func(lo, hi int, out, x *ops.Tensor) {
 		o, _ := ops.Data[T](out)
 		d, _ := ops.Data[T](x)

@@ -13,7 +13,7 @@ import (
 // image of the size that follows from the attributes.
 //
 // Attributes: kernel_shape (required), strides (1), pads (0).
-func newMaxUnpool(n ops.Node) (kernel, error) {
+func newMaxUnpool(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("kernel_shape", "pads", "strides"); err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (k *maxUnpool) natural(x []ops.Dim) ([]ops.Dim, error) {
 
 func (k *maxUnpool) infer(in []*ops.Input) (ops.Type, error) {
 	x, places := in[0].Type, in[1].Type
-	if err := checkDType("X", x, floats...); err != nil {
+	if err := checkDType("X", x, floatTypes...); err != nil {
 		return x, err
 	}
 	if err := checkDType("I", places, ops.Int64); err != nil {
@@ -53,7 +53,7 @@ func (k *maxUnpool) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	ok := len(x.Shape) == len(places.Shape)
 	for i := 0; ok && i < len(x.Shape); i++ {
-		_, ok = merge(x.Shape[i], places.Shape[i])
+		_, ok = mergeDims(x.Shape[i], places.Shape[i])
 	}
 	if !ok {
 		return x, fmt.Errorf("%w: X is %v but I is %v", ops.ErrShape, x, places)
@@ -103,7 +103,7 @@ func (k *maxUnpool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 	if err := c.run(ctx, nil, out); err != nil {
 		return err
 	}
-	size, strides := count(shape), rowMajor(out.Shape())
+	size, strides := numElements(shape), rowMajor(out.Shape())
 	var v [1]float64
 	for i, place := range in[1].Int64s() {
 		if i%chunk == 0 && ctx.Err() != nil {
@@ -113,7 +113,7 @@ func (k *maxUnpool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 			return fmt.Errorf("%w: place %d in an image %v", ops.ErrShape, place, shape)
 		}
 		at := 0
-		for d, c := range from(int(place), shape).at {
+		for d, c := range coordinatesAt(int(place), shape).at {
 			at += c * strides[d]
 		}
 		load(v[:], in[0], i, 1)

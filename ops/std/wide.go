@@ -128,7 +128,7 @@ func storeInteger[T integerOrFloat, W wide](dst *ops.Tensor, to, step int, src [
 }
 
 // values returns all elements of a tensor.
-func values[W wide](x *ops.Tensor) []W {
+func elementsOf[W wide](x *ops.Tensor) []W {
 	if v, ok := ops.Data[W](x); ok {
 		return v
 	}
@@ -138,7 +138,7 @@ func values[W wide](x *ops.Tensor) []W {
 }
 
 // first returns the first element of a tensor, which must have one.
-func first[W wide](x *ops.Tensor) W {
+func firstElement[W wide](x *ops.Tensor) W {
 	var v [1]W
 	load(v[:], x, 0, 1)
 	return v[0]
@@ -146,11 +146,11 @@ func first[W wide](x *ops.Tensor) W {
 
 // Lists of element types.
 var (
-	floats   = []ops.DType{ops.Float32, ops.Float64}
-	integral = []ops.DType{ops.Int8, ops.Int16, ops.Int32, ops.Int64, ops.Uint8, ops.Uint16, ops.Uint32, ops.Uint64}
-	numeric  = append(append([]ops.DType{}, floats...), integral...)
-	all      = append(append([]ops.DType{}, numeric...), ops.Bool)
-	indices  = []ops.DType{ops.Int32, ops.Int64}
+	floatTypes   = []ops.DType{ops.Float32, ops.Float64}
+	integerTypes = []ops.DType{ops.Int8, ops.Int16, ops.Int32, ops.Int64, ops.Uint8, ops.Uint16, ops.Uint32, ops.Uint64}
+	numericTypes = append(append([]ops.DType{}, floatTypes...), integerTypes...)
+	allTypes     = append(append([]ops.DType{}, numericTypes...), ops.Bool)
+	indexTypes   = []ops.DType{ops.Int32, ops.Int64}
 )
 
 func isFloat(d ops.DType) bool { return d == ops.Float32 || d == ops.Float64 }

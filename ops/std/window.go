@@ -21,16 +21,16 @@ func newWindow(a ops.Attributes, more ...string) (w window, err error) {
 	if err := a.Only(append(more, "auto_pad", "dilations", "kernel_shape", "pads", "strides")...); err != nil {
 		return w, err
 	}
-	if w.kernel, err = sizes(a, "kernel_shape", 1); err != nil {
+	if w.kernel, err = sizesAttr(a, "kernel_shape", 1); err != nil {
 		return w, err
 	}
-	if w.strides, err = sizes(a, "strides", 1); err != nil {
+	if w.strides, err = sizesAttr(a, "strides", 1); err != nil {
 		return w, err
 	}
-	if w.dilations, err = sizes(a, "dilations", 1); err != nil {
+	if w.dilations, err = sizesAttr(a, "dilations", 1); err != nil {
 		return w, err
 	}
-	if w.pads, err = sizes(a, "pads", 0); err != nil {
+	if w.pads, err = sizesAttr(a, "pads", 0); err != nil {
 		return w, err
 	}
 	if w.autoPad, err = ops.Attr(a, "auto_pad", "NOTSET"); err != nil {
@@ -74,7 +74,7 @@ func groupAttr(a ops.Attributes) (int, error) {
 
 // sizes returns an attribute whose numbers are at least lowest and small enough
 // to be multiplied with each other.
-func sizes(a ops.Attributes, name string, lowest int64) ([]int, error) {
+func sizesAttr(a ops.Attributes, name string, lowest int64) ([]int, error) {
 	list, err := ops.Attr[[]int64](a, name, nil)
 	if err != nil || list == nil {
 		return nil, err
@@ -209,7 +209,7 @@ func (a *axis) resolve(autoPad string, ceil bool) error {
 
 // plane returns the axes as two, of which a one-dimensional image has the
 // second.
-func plane(axes []axis) (rows, cols axis) {
+func rowsAndColumns(axes []axis) (rows, cols axis) {
 	if len(axes) == 1 {
 		return axis{in: 1, out: 1, kernel: 1, stride: 1, dilation: 1}, axes[0]
 	}
