@@ -9,11 +9,11 @@ import (
 
 var errDivision = errors.New("integer division by zero")
 
-// newAdd makes Add (opsets 7, 13, 14): C = A + B, element by element.
+// newAdd returns Add (opsets 7, 13, 14): C = A + B for each element.
 //
-// Add, Sub, Mul and Div have no attributes. A and B are of one type, any but bool.
-// Their shapes broadcast as in numpy: aligned at the last dimension, a size of 1 or
-// a missing dimension is repeated. Integers wrap around.
+// Add, Sub, Mul and Div have no attributes. A and B have the same type, any but bool. Their
+// shapes broadcast as in numpy: they are aligned at the last dimension, and a dimension of
+// size 1 or a missing dimension is repeated. Integers wrap around.
 func newAdd(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
 		ops.Float32: typedRows(add[float32]),
@@ -22,7 +22,7 @@ func newAdd(n ops.Node) (operation, error) {
 	}.integers(add[int64], nil))
 }
 
-// newSub makes Sub (opsets 7, 13, 14): C = A - B; see newAdd.
+// newSub returns Sub (opsets 7, 13, 14): C = A - B. See newAdd.
 func newSub(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
 		ops.Float32: typedRows(sub[float32]),
@@ -31,7 +31,7 @@ func newSub(n ops.Node) (operation, error) {
 	}.integers(sub[int64], nil))
 }
 
-// newMul makes Mul (opsets 7, 13, 14): C = A * B; see newAdd.
+// newMul returns Mul (opsets 7, 13, 14): C = A * B. See newAdd.
 func newMul(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
 		ops.Float32: typedRows(mul[float32]),
@@ -40,8 +40,8 @@ func newMul(n ops.Node) (operation, error) {
 	}.integers(mul[int64], nil))
 }
 
-// newDiv makes Div (opsets 7, 13, 14): C = A / B; see newAdd. Integers are
-// rounded towards zero, and dividing them by zero is an error.
+// newDiv returns Div (opsets 7, 13, 14): C = A / B. Integers are rounded toward zero, and
+// dividing them by zero is an error. See newAdd.
 func newDiv(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
 		ops.Float32: typedRows(div[float32]),
@@ -49,14 +49,14 @@ func newDiv(n ops.Node) (operation, error) {
 	}.integers(divInt[int64], divInt[uint64]))
 }
 
-// rowFunc computes the iterations lo to hi of a nest over the output and two inputs.
+// rowFunc computes the iterations lo to hi-1 of a nest over the output and two inputs.
 type rowFunc func(n *nest, lo, hi int, out, a, b *ops.Tensor) error
 
-// arithmetic holds a rowFunc for each element type of A.
+// arithmetic holds a rowFunc for each supported element type of A.
 type arithmetic map[ops.DType]rowFunc
 
-// integers adds what computes the integer types that are not there: in int64, or,
-// for uint64, with the function for it when the sign makes a difference.
+// integers adds the integer types that k does not have yet. They are computed by signed or,
+// for uint64, by unsigned; unsigned may be nil if the sign makes no difference.
 func (k arithmetic) integers(signed func(out, a, b []int64, stepA, stepB int) error, unsigned func(out, a, b []uint64, stepA, stepB int) error) arithmetic {
 	for _, d := range integerTypes {
 		switch {
@@ -87,7 +87,7 @@ func (k arithmetic) infer(in []*ops.Input) (ops.Type, error) {
 	return broadcastType(a.DType, a, b)
 }
 
-// broadcastType returns the type of an operation on A and B.
+// broadcastType returns the type of the result of an operation on A and B.
 func broadcastType(d ops.DType, a, b ops.Type) (ops.Type, error) {
 	shape, err := broadcast(a.Shape, b.Shape)
 	if err != nil {
@@ -100,8 +100,7 @@ func (k arithmetic) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 	return elementwise(ctx, k[in[0].DType()], out, in[0], in[1])
 }
 
-// elementwise computes an operation on a and b, which are repeated to the shape of
-// the output.
+// elementwise computes an operation on a and b, which broadcast to the shape of the output.
 func elementwise(ctx *ops.Context, compute rowFunc, out, a, b *ops.Tensor) error {
 	l := ops.Scratch[arithmeticLoop](ctx)
 	l.out, l.a, l.b = out, a, b
@@ -121,7 +120,7 @@ type arithmeticLoop struct {
 
 func (l *arithmeticLoop) Part(lo, hi int) error { return l.compute(&l.nest, lo, hi, l.out, l.a, l.b) }
 
-// broadcast returns the shape of an operation on two shapes.
+// broadcast returns the shape that two shapes broadcast to.
 func broadcast(a, b []ops.Dim) ([]ops.Dim, error) {
 	if len(a) < len(b) {
 		a, b = b, a
@@ -145,8 +144,8 @@ func broadcast(a, b []ops.Dim) ([]ops.Dim, error) {
 	return shape, nil
 }
 
-// repeated returns the strides that walk through a tensor of the given shape as
-// if it had been broadcast to a number of dimensions.
+// broadcastStrides returns the strides that walk through a tensor of the given shape as if
+// it had been broadcast to a shape of the given rank.
 func broadcastStrides(shape []int, rank int) []int {
 	strides := append(make([]int, rank-len(shape)), rowMajor(shape)...)
 	for i, size := range shape {
@@ -157,8 +156,8 @@ func broadcastStrides(shape []int, rank int) []int {
 	return strides
 }
 
-// rows applies f, which computes one row of a nest. The output's elements are
-// consecutive, those of the inputs stepA and stepB apart.
+// typedRows returns a rowFunc that calls f for each row of the nest. The elements of the
+// output are consecutive; elements of the inputs are stepA and stepB apart.
 func typedRows[T, O ops.Element](f func(out []O, a, b []T, stepA, stepB int) error) rowFunc {
 	return func(n *nest, lo, hi int, out, a, b *ops.Tensor) error {
 		o, _ := ops.Data[O](out)
@@ -171,7 +170,7 @@ func typedRows[T, O ops.Element](f func(out []O, a, b []T, stepA, stepB int) err
 	}
 }
 
-// converted is rows for elements that are converted to W and back.
+// convertedRows is typedRows for elements that are converted to W and back.
 func convertedRows[W wide](f func(out, a, b []W, stepA, stepB int) error) rowFunc {
 	return func(n *nest, lo, hi int, out, a, b *ops.Tensor) error {
 		var x, y, z [chunk]W
@@ -191,8 +190,8 @@ func convertedRows[W wide](f func(out, a, b []W, stepA, stepB int) error) rowFun
 	}
 }
 
-// add and mul have loops of their own for elements side by side and for one number
-// with many: the general one takes three times as long.
+// add and mul have loops of their own for consecutive elements and for a single number with
+// many elements. The general loop takes three times as long.
 func add[T number](out, a, b []T, stepA, stepB int) error {
 	if stepA == 0 {
 		a, b, stepA, stepB = b, a, stepB, stepA

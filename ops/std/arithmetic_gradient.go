@@ -2,8 +2,8 @@ package std
 
 import "github.com/spike-by-spike/sbs/ops"
 
-// partial holds the derivatives of an operation on a and b with respect to each
-// of them, times g.
+// partials holds the partial derivatives of an operation with respect to a and to b, times
+// the gradient g of the output.
 type partials [2]func(g, a, b float32) float32
 
 func partSame(g, _, _ float32) float32   { return g }
@@ -13,8 +13,8 @@ func partMinus(g, _, _ float32) float32  { return -g }
 func partOver(g, _, b float32) float32   { return g / b }
 func partUnder(g, a, b float32) float32  { return -g * a / b / b }
 
-// arithmeticGradient goes through the elements of an input and adds up what all
-// the elements of the output say that it was repeated for.
+// arithmeticGradient returns the gradient of an operation on a and b. The gradient of an
+// element that was broadcast is the sum over all its uses.
 func arithmeticGradient(p partials) backward {
 	return func(ctx *ops.Context, _ operation, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
 		for i, grad := range gradIn {

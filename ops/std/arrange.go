@@ -8,13 +8,12 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newOneHot makes OneHot (opsets 9, 11): for each of the indices, of any type but bool,
-// depth numbers along a new axis: values[1] at the index, values[0] elsewhere. An index
-// counts from the end when it is negative, and one that is out of range marks nothing.
-// depth is a scalar or a vector of one element, of any type but bool; values are of any
-// type.
+// newOneHot returns OneHot (opsets 9, 11): for each index, of any type but bool, a new axis
+// of depth entries that is values[1] at the index and values[0] elsewhere. A negative index
+// counts from the end, and an index out of range marks no entry. depth is a scalar or a
+// vector of one element, of any type but bool. values has any type.
 //
-// Attributes: axis (-1) of the output.
+// Attributes: axis (default -1), the new axis in the output.
 func newOneHot(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("axis"); err != nil {
 		return nil, err
@@ -74,11 +73,11 @@ func (k oneHot) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	})
 }
 
-// newTrilu makes Trilu (opset 14): the upper or lower triangle of matrices, which are
-// the last two dimensions of the input, of any type; the rest is 0. The optional second
-// input k, an int64 scalar (0), moves the diagonal to the right.
+// newTrilu returns Trilu (opset 14): the upper or lower triangle of the matrices in the
+// last two dimensions of the input, with 0 elsewhere. The input has any type. The optional
+// second input k, an int64 scalar (default 0), moves the diagonal to the right.
 //
-// Attributes: upper (1).
+// Attributes: upper (default 1).
 func newTrilu(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("upper"); err != nil {
 		return nil, err
@@ -119,11 +118,11 @@ func (k trilu) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	})
 }
 
-// newEyeLike makes EyeLike (opset 9): 1 on a diagonal and 0 elsewhere, in the shape of
-// the input, which has two dimensions and is of any type.
+// newEyeLike returns EyeLike (opset 9): 1 on a diagonal and 0 elsewhere, in the shape of
+// the input, which has two dimensions and any type.
 //
-// Attributes: dtype (the input's): the output's data type; k (0) moves the diagonal to
-// the right.
+// Attributes: dtype (default: the type of the input), the type of the output; k (default 0)
+// moves the diagonal to the right.
 func newEyeLike(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("dtype", "k"); err != nil {
 		return nil, err
@@ -170,9 +169,9 @@ func (k eyeLike) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error {
 	})
 }
 
-// newRange makes Range (opset 11): start, start + delta, and so on, up to but without
-// limit, as a vector. The three are scalars of one type: float32, float64, int16, int32
-// or int64. It has no attributes.
+// newRange returns Range (opset 11): the vector start, start + delta, and so on, up to but
+// not including limit. The three inputs are scalars of the same type: float32, float64,
+// int16, int32 or int64. There are no attributes.
 func newRange(n ops.Node) (operation, error) { return ranging{}, n.Attributes.Only() }
 
 type ranging struct{}
@@ -198,7 +197,7 @@ func (ranging) infer(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: t, Shape: []ops.Dim{size}}, nil
 }
 
-// steps returns the number of elements of a range.
+// rangeLength returns the number of elements of a Range.
 func rangeLength(start, limit, delta *ops.Tensor) (int, error) {
 	a, b, d := firstElement[float64](start), firstElement[float64](limit), firstElement[float64](delta)
 	n := math.Ceil((b - a) / d)
@@ -233,11 +232,12 @@ func rangeOf[W wide](ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 	})
 }
 
-// newReverseSequence makes ReverseSequence (opset 10): the input, of any type, with the
-// first entries of each sequence in reverse order. sequence_lens, an int64 vector, says
-// how many, for each entry of the batch.
+// newReverseSequence returns ReverseSequence (opset 10): the input, of any type, with the
+// first entries of each sequence in reverse order. sequence_lens, an int64 vector, holds
+// the number of these entries for each entry of the batch.
 //
-// Attributes: batch_axis (1), time_axis (0): 0 and 1, or 1 and 0.
+// Attributes: batch_axis (default 1), time_axis (default 0). One of them must be 0 and the
+// other 1.
 func newReverseSequence(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("batch_axis", "time_axis"); err != nil {
 		return nil, err

@@ -2,8 +2,8 @@ package std
 
 import "github.com/spike-by-spike/sbs/ops"
 
-// newRNN makes RNN (opsets 7, 14): h = f(x*W' + h*R' + b); see recurrent. f is Tanh unless
-// activations says otherwise.
+// newRNN returns RNN (opsets 7, 14): h = f(x*W' + h*R' + b), where f is Tanh by default.
+// See recurrent.
 func newRNN(n ops.Node) (multiOperation, error) {
 	return newRecurrent(n, "RNN", 1, func(k *recurrent, s *sequence) {
 		f := s.activations[0]
@@ -14,8 +14,8 @@ func newRNN(n ops.Node) (multiOperation, error) {
 	})
 }
 
-// newGRU makes GRU (opsets 7, 14), with gates z, r and h; see recurrent. The activations
-// are f, Sigmoid, for z and r, and g, Tanh, for h:
+// newGRU returns GRU (opsets 7, 14) with the gates z, r and h. See recurrent. The
+// activations are f (default Sigmoid) for z and r, and g (default Tanh) for h:
 //
 //	z = f(x*Wz' + h*Rz' + b)
 //	r = f(x*Wr' + h*Rr' + b)
@@ -47,9 +47,9 @@ func gru(k *recurrent, s *sequence) {
 	}
 }
 
-// newLSTM makes LSTM (opsets 7, 14), with gates i, o, f and c; see recurrent. The
-// activations are f, Sigmoid, for the gates, g, Tanh, for the cell, and h, Tanh, for the
-// output:
+// newLSTM returns LSTM (opsets 7, 14) with the gates i, o, f and c. See recurrent. The
+// activations are f (default Sigmoid) for the gates, g (default Tanh) for the cell, and h
+// (default Tanh) for the output:
 //
 //	i = f(x*Wi' + h*Ri' + Pi.c + b)
 //	f = f(x*Wf' + h*Rf' + Pf.c + b), or with input_forget 1-i

@@ -6,32 +6,32 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newEqual makes Equal (opsets 7, 11, 13): whether A and B are equal, element by
-// element. A and B are of one type, any; the output is bool. Shapes broadcast as for
-// Add. NaN equals nothing. It has no attributes.
+// newEqual returns Equal (opsets 7, 11, 13): whether A and B are equal, for each element. A
+// and B have the same type, which may be any. The output is bool. The shapes broadcast as
+// for Add. NaN is not equal to anything. There are no attributes.
 func newEqual(n ops.Node) (operation, error) {
 	k := newComparison(equal[float64], equal[int64], equal[uint64])
 	k.arithmetic[ops.Bool] = k.arithmetic[ops.Uint8]
 	return k, n.Attributes.Only()
 }
 
-// newGreater makes Greater (opsets 7, 9, 13): A > B; see newEqual. A and B are not
-// bool.
+// newGreater returns Greater (opsets 7, 9, 13): A > B. A and B must not be bool. See
+// newEqual.
 func newGreater(n ops.Node) (operation, error) {
 	return newComparison(greater[float64], greater[int64], greater[uint64]), n.Attributes.Only()
 }
 
-// newGreaterOrEqual makes GreaterOrEqual (opsets 12, 16): A >= B; see newGreater.
+// newGreaterOrEqual returns GreaterOrEqual (opsets 12, 16): A >= B. See newGreater.
 func newGreaterOrEqual(n ops.Node) (operation, error) {
 	return newComparison(atLeast[float64], atLeast[int64], atLeast[uint64]), n.Attributes.Only()
 }
 
-// newLess makes Less (opsets 7, 9, 13): A < B; see newGreater.
+// newLess returns Less (opsets 7, 9, 13): A < B. See newGreater.
 func newLess(n ops.Node) (operation, error) {
 	return newComparison(less[float64], less[int64], less[uint64]), n.Attributes.Only()
 }
 
-// newLessOrEqual makes LessOrEqual (opsets 12, 16): A <= B; see newGreater.
+// newLessOrEqual returns LessOrEqual (opsets 12, 16): A <= B. See newGreater.
 func newLessOrEqual(n ops.Node) (operation, error) {
 	return newComparison(atMost[float64], atMost[int64], atMost[uint64]), n.Attributes.Only()
 }
@@ -42,6 +42,8 @@ func atLeast[W wide](a, b W) bool { return a >= b }
 func less[W wide](a, b W) bool    { return a < b }
 func atMost[W wide](a, b W) bool  { return a <= b }
 
+// newComparison returns a comparison for all types but bool. i computes the signed types
+// and the small unsigned ones, u computes uint64.
 func newComparison(f func(a, b float64) bool, i func(a, b int64) bool, u func(a, b uint64) bool) comparison {
 	k := comparison{arithmetic{}}
 	for _, d := range floatTypes {
@@ -54,7 +56,8 @@ func newComparison(f func(a, b float64) bool, i func(a, b int64) bool, u func(a,
 	return k
 }
 
-// is makes 1 of true and 0 of false.
+// pairwiseIndicator returns a function of rows that stores 1 where f is true and 0
+// elsewhere.
 func pairwiseIndicator[W wide](f func(a, b W) bool) func(out, a, b []W, stepA, stepB int) error {
 	return elementPairs(func(a, b W) W {
 		if f(a, b) {
@@ -73,24 +76,24 @@ func (k comparison) infer(in []*ops.Input) (ops.Type, error) {
 	return t, err
 }
 
-// newAnd makes And (opset 7): A and B, element by element, both bool; shapes
-// broadcast as for Add. It has no attributes.
+// newAnd returns And (opset 7): A and B for each element, both bool. The shapes broadcast
+// as for Add. There are no attributes.
 func newAnd(n ops.Node) (operation, error) {
 	return arithmetic{ops.Bool: typedRows(elementPairs(func(a, b bool) bool { return a && b }))}, n.Attributes.Only()
 }
 
-// newOr makes Or (opset 7); see newAnd.
+// newOr returns Or (opset 7). See newAnd.
 func newOr(n ops.Node) (operation, error) {
 	return arithmetic{ops.Bool: typedRows(elementPairs(func(a, b bool) bool { return a || b }))}, n.Attributes.Only()
 }
 
-// newXor makes Xor (opset 7); see newAnd.
+// newXor returns Xor (opset 7). See newAnd.
 func newXor(n ops.Node) (operation, error) {
 	return arithmetic{ops.Bool: typedRows(elementPairs(func(a, b bool) bool { return a != b }))}, n.Attributes.Only()
 }
 
-// newNot makes Not (opset 1): the opposite of each element of a bool tensor. It has
-// no attributes.
+// newNot returns Not (opset 1): the negation of each element of a bool tensor. There are no
+// attributes.
 func newNot(n ops.Node) (operation, error) {
 	return unary{ops.Bool: func(lo, hi int, out, x *ops.Tensor) {
 		o, _ := ops.Data[bool](out)
@@ -101,16 +104,17 @@ func newNot(n ops.Node) (operation, error) {
 	}}, n.Attributes.Only()
 }
 
-// newIsNaN makes IsNaN (opsets 9, 13): whether an element, float32 or float64, is
-// NaN. The output is bool. It has no attributes.
+// newIsNaN returns IsNaN (opsets 9, 13): whether an element, float32 or float64, is NaN.
+// The output is bool. There are no attributes.
 func newIsNaN(n ops.Node) (operation, error) {
 	return predicate{eachFloat(indicator(math.IsNaN))}, n.Attributes.Only()
 }
 
-// newIsInf makes IsInf (opset 10): whether an element, float32 or float64, is
-// infinite. The output is bool.
+// newIsInf returns IsInf (opset 10): whether an element, float32 or float64, is infinite.
+// The output is bool.
 //
-// Attributes: detect_negative (1), detect_positive (1): which infinities count.
+// Attributes: detect_negative (default 1) and detect_positive (default 1): whether to
+// detect infinities of this sign.
 func newIsInf(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("detect_negative", "detect_positive"); err != nil {
 		return nil, err
@@ -128,6 +132,7 @@ func newIsInf(n ops.Node) (operation, error) {
 	}))}, nil
 }
 
+// indicator returns a function that is 1 where f is true and 0 elsewhere.
 func indicator(f func(float64) bool) func(float64) float64 {
 	return func(x float64) float64 {
 		if f(x) {

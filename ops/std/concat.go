@@ -6,11 +6,11 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newConcat makes Concat (opsets 4, 11, 13): the inputs one after the other
-// along an axis. They are of one type, any, and of one shape except along the
-// axis.
+// newConcat returns Concat (opsets 4, 11, 13): the inputs joined along an axis. They have
+// the same type, which may be any, and the same shape except along the axis.
 //
-// Attributes: axis (required), -rank to rank-1; negative since opset 11.
+// Attributes: axis (required), from -rank to rank-1. Negative values are allowed since
+// opset 11.
 func newConcat(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("axis"); err != nil {
 		return nil, err

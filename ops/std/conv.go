@@ -7,13 +7,14 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newConv makes Conv (opsets 1, 11) for images X (N, C, H, W), weights W
-// (M, C/group, kH, kW) and an optional bias B (M), all float32 or all float64. The
-// output is (N, M, H', W'). There may be any other number of spatial axes. The fast
-// way is for float32 and one or two spatial axes.
+// newConv returns Conv (opsets 1, 11) for images X (N, C, H, W), weights W (M, C/group, kH,
+// kW) and an optional bias B (M). All inputs are float32, or all are float64. The output is
+// (N, M, H', W'). There may be any number of spatial axes; float32 images with one or two
+// spatial axes take a fast path.
 //
-// Attributes: kernel_shape (W's), strides (1), dilations (1), pads (0),
-// auto_pad (NOTSET; VALID, SAME_UPPER, SAME_LOWER), group (1).
+// Attributes: kernel_shape (default: the spatial shape of W), strides (default 1),
+// dilations (default 1), pads (default 0), auto_pad (default NOTSET; or VALID, SAME_UPPER,
+// SAME_LOWER), group (default 1).
 func newConv(n ops.Node) (operation, error) {
 	w, err := newWindow(n.Attributes, "group")
 	if err != nil {
@@ -76,7 +77,7 @@ func (c *conv) infer(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: x.DType, Shape: shape}, nil
 }
 
-// axes returns the spatial axes for X and W of these shapes.
+// axes returns the spatial axes for X and W of the given shapes.
 func (c *conv) axes(x, w []ops.Dim) ([]axis, error) {
 	kernel, err := c.window.kernelOf(w[2:])
 	if err != nil {

@@ -11,9 +11,9 @@ const (
 	gradPartial = 1 << 22 // elements of the sums that are waiting to be added up
 )
 
-// convolutionGradient is one Backward of a conv. As for SbS layers, parts of the
-// sums over all images are added up in a fixed order, whoever computed them: a
-// part is that of one image.
+// convolutionGradient computes the gradient of a conv. The sums over all images do not
+// depend on the number of workers: each image contributes a partial sum, and the partial
+// sums are added in a fixed order.
 type convolutionGradient struct {
 	x, w, g             []float32
 	gradX, gradW, gradB []float32 // nil when not wanted
@@ -81,7 +81,8 @@ func (d *convolutionGradient) sumUp(ctx *ops.Context) error {
 	return nil
 }
 
-// compute does one group of one image. gradW and gradB are the image's parts.
+// compute processes one group of one image. gradW and gradB are the partial sums of the
+// image.
 func (d *convolutionGradient) compute(ctx *ops.Context, pixels []float32, image, group int, gradW, gradB []float32) error {
 	first := group * d.filters
 	g := d.g[(image*d.group*d.filters+first)*d.positions:][:d.filters*d.positions]
@@ -118,8 +119,8 @@ func (d *convolutionGradient) compute(ctx *ops.Context, pixels []float32, image,
 	return nil
 }
 
-// eachTap calls f for every tap of the window at an output position that is on
-// the image, with the place of its pixel in x.
+// eachTap calls f for every tap of the window at an output position that lies on the image,
+// with the place of its pixel in x.
 func (d *convolutionGradient) eachTap(image, group, position int, f func(tap, at int)) {
 	height, width := d.rows.in, d.cols.in
 	top := position/d.cols.out*d.rows.stride - d.rows.before

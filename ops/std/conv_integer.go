@@ -7,11 +7,12 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newConvInteger makes ConvInteger (opset 10): the convolution of x with w, int8 or
-// uint8, as int32; see newConv. The optional zero points, inputs 2 and 3, are subtracted
-// first: scalars, or for w one for each filter.
+// newConvInteger returns ConvInteger (opset 10): the convolution of x with w, int8 or
+// uint8, as int32. See newConv. The optional zero points, inputs 2 and 3, are subtracted
+// first. They are scalars; the zero point of w may also be a vector with one entry per
+// filter.
 //
-// Attributes: as newConv's.
+// Attributes: those of newConv.
 func newConvInteger(n ops.Node) (operation, error) {
 	c, err := newConv(n)
 	if err != nil {
@@ -37,7 +38,8 @@ func (k convInteger) infer(in []*ops.Input) (ops.Type, error) {
 	return convType(k.conv, in[0].Type, in[1].Type, nil, ops.Int32)
 }
 
-// convType is what conv infers, for other element types.
+// convType infers the type of a conv as if x and w were float32, and returns it with the
+// given element type.
 func convType(c *conv, x, w ops.Type, bias *ops.Input, result ops.DType) (ops.Type, error) {
 	x.DType, w.DType = ops.Float32, ops.Float32
 	in := []*ops.Input{{Type: x}, {Type: w}}
@@ -65,13 +67,13 @@ func (k convInteger) filtering(x, w, zeroX, zeroW *ops.Tensor) (*filtering[int64
 	}, err
 }
 
-// newQLinearConv makes QLinearConv (opset 10): the convolution of quantized x with w, as
+// newQLinearConv returns QLinearConv (opset 10): the convolution of quantized x with w, as
 // quantized numbers. The inputs are x, x_scale, x_zero_point, w, w_scale, w_zero_point,
-// y_scale, y_zero_point and an optional bias of int32, in units of x_scale*w_scale. x, w
-// and y are int8 or uint8; scales, float32, and zero points are scalars, or for w one
-// for each filter.
+// y_scale, y_zero_point and an optional int32 bias in units of x_scale*w_scale. x, w and y
+// are int8 or uint8. Scales (float32) and zero points are scalars; those of w may also be
+// vectors with one entry per filter.
 //
-// Attributes: as newConv's.
+// Attributes: those of newConv.
 func newQLinearConv(n ops.Node) (operation, error) {
 	k, err := newConvInteger(n)
 	if err != nil {
@@ -96,8 +98,8 @@ func (k qLinearConv) infer(in []*ops.Input) (ops.Type, error) {
 	return convType(k.conv, in[0].Type, in[3].Type, bias, in[7].DType)
 }
 
-// checkQuantized checks the inputs of QLinearConv and QLinearMatMul. The second operand
-// may have a scale and zero point for each entry along an axis.
+// checkQuantized checks the inputs of QLinearConv and QLinearMatMul. The second operand may
+// have a scale and a zero point for each entry along an axis.
 func checkQuantized(in []*ops.Input, second, axis int) error {
 	if err := checkZeroPoint("x", in, 0, 2, 0); err != nil {
 		return err
@@ -146,17 +148,17 @@ func (k qLinearConv) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) er
 	})
 }
 
-// storeQuantized stores sums times a scale, as quantized numbers.
+// storeQuantized stores sums times a scale as quantized numbers.
 func storeQuantized(out *ops.Tensor, at int, sums []int64, scale, zero float64) {
 	for i, s := range sums {
 		store(out, at+i, 1, []float64{math.RoundToEven(float64(s)*scale) + zero})
 	}
 }
 
-// newQLinearMatMul makes QLinearMatMul (opset 10): the product of quantized matrices, see
-// newMatMul, as quantized numbers. The inputs are a, a_scale, a_zero_point, b, b_scale,
-// b_zero_point, y_scale and y_zero_point, int8 or uint8; scales, float32, and zero points
-// are scalars. It has no attributes.
+// newQLinearMatMul returns QLinearMatMul (opset 10): the product of quantized matrices, as
+// quantized numbers. See newMatMul. The inputs are a, a_scale, a_zero_point, b, b_scale,
+// b_zero_point, y_scale and y_zero_point. a, b and y are int8 or uint8. Scales (float32)
+// and zero points are scalars. There are no attributes.
 func newQLinearMatMul(n ops.Node) (operation, error) { return qLinearMatMul{}, n.Attributes.Only() }
 
 type qLinearMatMul struct{}

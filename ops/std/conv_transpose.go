@@ -6,13 +6,13 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newConvTranspose makes ConvTranspose (opsets 1, 11): the transpose of a convolution,
-// of X (N, C, ...) with W (C, M/group, ...) and an optional bias B (M), all float32 or
-// all float64, with any number of spatial axes. float32 is summed up in float64.
+// newConvTranspose returns ConvTranspose (opsets 1, 11): the transpose of a convolution of
+// X (N, C, ...) with W (C, M/group, ...) and an optional bias B (M), with any number of
+// spatial axes. All inputs are float32, or all are float64; float32 is summed in float64.
 //
-// Attributes: as newConv's, where pads are what is cut off the output; output_padding
-// (0), what is added behind; output_shape: the spatial sizes of the output, from which
-// the pads then follow.
+// Attributes: those of newConv, where pads are removed from the output; output_padding
+// (default 0), the number of entries added at the end of each axis; output_shape, the
+// spatial sizes of the output, which determine the pads.
 func newConvTranspose(n ops.Node) (operation, error) {
 	k := convTranspose{}
 	var err error
@@ -81,8 +81,8 @@ func (k *convTranspose) infer(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: x.DType, Shape: shape}, nil
 }
 
-// axes returns the axes of the convolution that this is the transpose of: out is X's
-// size, in the output's.
+// axes returns the axes of the convolution that this operation is the transpose of.
+// Therefore a.out is a size of X, and a.in is a size of the output.
 func (k *convTranspose) axes(x, w []ops.Dim) ([]axis, error) {
 	n := len(x)
 	axes, err := k.window.settings(n)
@@ -113,7 +113,7 @@ func (k *convTranspose) axes(x, w []ops.Dim) ([]axis, error) {
 	return axes, nil
 }
 
-// outputSizes returns the spatial sizes in output_shape, nil when it is not given. Some
+// outputSizes returns the spatial sizes in output_shape, or nil if it is not given. Some
 // exporters write the whole shape.
 func (k *convTranspose) outputSizes(axes int) ([]int, error) {
 	switch len(k.shape) {
@@ -128,8 +128,8 @@ func (k *convTranspose) outputSizes(axes int) ([]int, error) {
 	return nil, fmt.Errorf("%w: output_shape %v for %d spatial axes", ops.ErrAttribute, k.shape, axes)
 }
 
-// resolveTransposed finds the output's size or, when that is given, the padding. more is
-// what is added to the output.
+// resolveTransposed computes the size of the output from the padding or, if the size is
+// given, the padding from the size. more is the output_padding.
 func (a *axis) resolveTransposed(autoPad string, more int) error {
 	if a.out == 0 {
 		return fmt.Errorf("%w: images without pixels", ops.ErrShape)

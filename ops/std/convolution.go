@@ -7,9 +7,9 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// convolution is a conv for inputs of one type, as a product of matrices: the
-// weights of each group, (filters, taps), by (taps, columns) of pixels. A column is
-// an output position of an image, and a tap a place in the window of a channel.
+// convolution is a conv for inputs of one shape, computed as a product of matrices: the
+// weights of each group, (filters, taps), times the pixels, (taps, columns). A column is an
+// output position of an image, and a tap is a place in the window of a channel.
 type convolution struct {
 	of            *conv
 	image, window []int // shapes of X and W
@@ -29,7 +29,7 @@ type convolution struct {
 	product *kernel.Filters
 }
 
-// way is how a convolution gets at its pixels.
+// pixelSource says where a convolution reads its pixels from.
 type pixelSource int
 
 const (
@@ -47,7 +47,7 @@ const (
 	maxBlock = 256
 )
 
-// blocks is how the columns of a convolution are divided.
+// blocks says how the columns of a convolution are divided.
 type blocks struct {
 	images    int // of a block
 	positions int // of an image in a block
@@ -68,7 +68,7 @@ func (c *convolution) divide() blocks {
 	return b
 }
 
-// prepare does what is the same for every run.
+// prepare computes everything that is the same for every run.
 func (c *convolution) prepare() {
 	c.inner = [2]axis{c.rows, c.cols}
 	if c.rows.before+c.rows.behind+c.cols.before+c.cols.behind > 0 {
@@ -99,8 +99,8 @@ func (c *convolution) prepare() {
 	}
 }
 
-// run computes the output. Each of its elements is the bias and then tap after
-// tap, so that neither blocks nor workers have a say in it.
+// run computes the output. Each element is the bias plus one tap after the other, so that
+// it depends neither on the blocks nor on the number of workers.
 func (c *convolution) run(ctx *ops.Context) error {
 	c.product = kernel.NewFilters(c.group, c.filters, c.taps(), c.w)
 	defer c.forget()
@@ -124,17 +124,17 @@ func (c *convolution) run(ctx *ops.Context) error {
 	return ctx.Do(n, 1, c)
 }
 
-// paddedImages holds the memory of images with padding: as much as one of the
-// convolutions takes, not as much as all of a network together.
+// paddedImages holds the memory of padded images. Convolutions share it, so that a network
+// needs only as much as its largest convolution.
 var paddedImages = sync.Pool{New: func() any { return new([]float32) }}
 
-// forget lets go of what is of one run only.
+// forget releases everything that belongs to one run only.
 func (c *convolution) forget() {
 	c.product.Release()
 	c.x, c.w, c.bias, c.out, c.padded, c.product = nil, nil, nil, nil, nil, nil
 }
 
-// Part computes blocks of groups.
+// Part implements parallel.Loop over the blocks of all groups.
 func (c *convolution) Part(lo, hi int) error {
 	b := c.blocks
 	for i := lo; i < hi; i++ {
@@ -152,7 +152,7 @@ func (c *convolution) Part(lo, hi int) error {
 
 func (c *convolution) taps() int { return c.channels * c.rows.kernel * c.cols.kernel }
 
-// multiply computes columns that are counted from an image; so are pixels.
+// multiply computes columns. They and pixels count from the given image.
 func (c *convolution) multiply(columns *kernel.Columns, pixels []float32, image, group int) {
 	positions := c.rows.out * c.cols.out
 	var bias []float32
@@ -163,7 +163,7 @@ func (c *convolution) multiply(columns *kernel.Columns, pixels []float32, image,
 	c.product.Convolve(group, columns, pixels, bias, out, positions)
 }
 
-// tapOffsets says where the taps of a window are, from its first.
+// tapOffsets returns the distance of each tap of a window from the first one.
 func (c *convolution) tapOffsets() []int {
 	taps := make([]int, 0, c.taps())
 	for channel := range c.channels {
@@ -177,8 +177,8 @@ func (c *convolution) tapOffsets() []int {
 	return taps
 }
 
-// locate says where the windows at positions first to last-1 of some images
-// start, and where their outputs go. The padding is part of the images.
+// locate returns the columns of the positions first to last-1 of some images: where their
+// windows start, and where their outputs go. The padding is part of the images.
 func (c *convolution) locate(taps []int, images, first, last int) *kernel.Columns {
 	n := images * (last - first)
 	offsets, places := make([]int, 0, n), make([]int, 0, n)
@@ -194,8 +194,8 @@ func (c *convolution) locate(taps []int, images, first, last int) *kernel.Column
 	return kernel.NewColumns(taps, offsets, places)
 }
 
-// padsLittle reports whether the images with their padding are not much larger
-// than without: else a small file could ask for a lot of memory.
+// padsLittle reports whether padded images are not much larger than the images. Without
+// this check a small file could ask for a lot of memory.
 func (c *convolution) padsLittle() bool {
 	const factor, free = 4, 1 << 18
 	height, width := c.rows.before+c.rows.in+c.rows.behind, c.cols.before+c.cols.in+c.cols.behind
@@ -203,7 +203,7 @@ func (c *convolution) padsLittle() bool {
 	return height <= most && width <= most/height
 }
 
-// paddingLoop copies images into ones with padding.
+// paddingLoop copies images into padded images.
 type paddingLoop convolution
 
 func (c *paddingLoop) Part(lo, hi int) error {

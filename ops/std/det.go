@@ -7,8 +7,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newDet makes Det (opset 11): the determinants of the square matrices in the last two
-// dimensions of X, float32 or float64. It has no attributes.
+// newDet returns Det (opset 11): the determinants of the square matrices in the last two
+// dimensions of X, float32 or float64. There are no attributes.
 func newDet(n ops.Node) (operation, error) { return det{}, n.Attributes.Only() }
 
 type det struct{}
@@ -45,7 +45,8 @@ func (det) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	})
 }
 
-// determinant eliminates, always with the largest number of a column, in m itself.
+// determinant computes the determinant by Gaussian elimination with partial pivoting. It
+// changes m.
 func determinant(watching *cancelCheck, m []float64, n int) (float64, error) {
 	d := 1.0
 	for c := range n {

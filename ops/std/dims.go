@@ -8,10 +8,11 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
+// unknown is a dimension of which nothing is known.
 var unknown = ops.Dim{Size: -1}
 
-// merge returns what is known of two dimensions that must be equal, false when
-// they are not.
+// mergeDims returns what is known of two dimensions that must be equal, and false if they
+// differ.
 func mergeDims(a, b ops.Dim) (ops.Dim, bool) {
 	switch {
 	case a.Known() && b.Known():
@@ -22,8 +23,8 @@ func mergeDims(a, b ops.Dim) (ops.Dim, bool) {
 	return a, true
 }
 
-// product returns the product of dimensions. A single unknown one passes with
-// its symbol when the others do not change it.
+// dimProduct returns the product of dimensions. If only one of them is unknown and the
+// product of the others is 1, the result keeps its symbol.
 func dimProduct(dims []ops.Dim) ops.Dim {
 	p := ops.Dim{Size: 1}
 	for _, d := range dims {
@@ -42,7 +43,7 @@ func dimProduct(dims []ops.Dim) ops.Dim {
 	return p
 }
 
-// axisOf resolves an axis that counts from the end when it is negative.
+// axisOf returns the index of an axis, which counts from the end if it is negative.
 func axisOf(axis int64, rank int) (int, error) {
 	if axis < -int64(rank) || axis >= int64(rank) {
 		return 0, fmt.Errorf("%w: axis %d of %d dimensions", ops.ErrShape, axis, rank)
@@ -53,8 +54,8 @@ func axisOf(axis int64, rank int) (int, error) {
 	return int(axis), nil
 }
 
-// checkVector returns the length of an input that must be a vector of one of
-// the given integer types.
+// checkVector returns the length of an input that must be a vector of one of the given
+// types.
 func checkVector(name string, in *ops.Input, integers ...ops.DType) (ops.Dim, error) {
 	if err := checkDType(name, in.Type, integers...); err != nil {
 		return unknown, err
@@ -78,8 +79,7 @@ func integers(t *ops.Tensor) []int64 {
 	return wide
 }
 
-// rowMajor returns how far apart in a tensor of this shape neighbours along
-// each dimension are.
+// rowMajor returns the strides of a tensor of this shape.
 func rowMajor(shape []int) []int {
 	strides := make([]int, len(shape))
 	n := 1
@@ -93,8 +93,8 @@ func rowMajor(shape []int) []int {
 // sortedTypes returns the keys of a map in a fixed order.
 func sortedTypes[V any](m map[ops.DType]V) []ops.DType { return slices.Sorted(maps.Keys(m)) }
 
-// checkScalar returns an error unless a tensor has one of the given types and a
-// single element.
+// checkScalar returns an error unless a tensor has one of the given types and a single
+// element.
 func checkScalar(name string, t ops.Type, supported ...ops.DType) error {
 	if err := checkDType(name, t, supported...); err != nil {
 		return err

@@ -8,13 +8,14 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newEinsum makes Einsum (opset 12): products of elements of the inputs, summed up over
-// the dimensions that the output does not have. The inputs are of one type, any but bool.
+// newEinsum returns Einsum (opset 12): products of elements of the inputs, summed over the
+// dimensions that the output does not have. The inputs have the same type, any but bool.
+// The number of operations is the product of the sizes of all labels.
 //
-// Attributes: equation (required): a letter for each dimension of each input and of the
-// output, as in numpy: "ij,jk->ik". Dimensions that are "..." broadcast as for Add;
-// without "->" the output has them, and then the letters that are there once, in their
-// order.
+// Attributes: equation (required): a label (a letter) for each dimension of each input and
+// of the output, as in numpy: "ij,jk->ik". The dimensions of "..." broadcast as for Add.
+// Without "->" the output has the dimensions of "...", then the labels that occur once, in
+// alphabetical order.
 func newEinsum(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("equation"); err != nil {
 		return nil, err
@@ -46,7 +47,7 @@ func newEinsum(n ops.Node) (operation, error) {
 	return k, nil
 }
 
-// implicit returns what the output is when the equation does not say it.
+// implicitOutput returns the output of an equation without "->".
 func implicitOutput(left string) string {
 	var once []rune
 	for _, c := range left {
@@ -66,12 +67,11 @@ type einsum struct {
 	output string
 }
 
-// onlyInRuns implements late: the number of products can be far larger than inputs and
-// output.
+// onlyInRuns implements runOnly: there can be far more products than elements.
 func (*einsum) onlyInRuns() {}
 
-// labels returns a name for each dimension of an input; those of "..." have numbers,
-// counted from the last.
+// termLabels returns a label for each dimension of an input. The dimensions of "..." get
+// numbers, counted from the last.
 func termLabels(term string, rank int) ([]string, error) {
 	before, after, dots := strings.Cut(term, "...")
 	more := rank - len(before) - len(after)
@@ -91,7 +91,8 @@ func termLabels(term string, rank int) ([]string, error) {
 	return names, nil
 }
 
-// plan returns the labels of the inputs' and the output's dimensions, and their sizes.
+// plan returns the labels of the dimensions of the inputs and the output, and the sizes of
+// the labels.
 func (k *einsum) plan(shapes [][]ops.Dim) (terms [][]string, output []string, sizes map[string]ops.Dim, err error) {
 	sizes = map[string]ops.Dim{}
 	broad := 0
@@ -190,8 +191,8 @@ func einsumOf[W wide](ctx *ops.Context, k *einsum, in []*ops.Tensor, out *ops.Te
 	})
 }
 
-// loops returns the loops over the dimensions of the output, and those over the dimensions
-// that are summed over.
+// loops returns the loops over the dimensions of the output, and the loops over the
+// dimensions that are summed over.
 func (k *einsum) loops(in []*ops.Tensor) (kept, summed *operandLoops, err error) {
 	shapes := make([][]ops.Dim, len(in))
 	for i, x := range in {
@@ -230,14 +231,14 @@ func (k *einsum) loops(in []*ops.Tensor) (kept, summed *operandLoops, err error)
 	return kept, &operandLoops{sizes: all.sizes[n:], strides: all.strides[n:]}, nil
 }
 
-// operandLoops is a nest of loops that walks through any number of operands at once: an
+// operandLoops is a nest of loops that walks through any number of operands at once. An
 // iteration of loop i moves the place in operand x by strides[i][x].
 type operandLoops struct {
 	sizes   []int
 	strides [][]int
 }
 
-// operandPlaces is one iteration of the loops.
+// operandPlaces is one iteration of operandLoops.
 type operandPlaces struct {
 	loops  *operandLoops
 	at     []int // index of each loop
@@ -249,13 +250,13 @@ func (l *operandLoops) start(operands int) operandPlaces {
 	return operandPlaces{loops: l, at: make([]int, len(l.sizes)), places: make([]int, operands)}
 }
 
-// restart goes to the first iteration, with the places counted from the given ones.
+// restart returns to the first iteration. The places count from the given ones.
 func (p *operandPlaces) restart(places []int) {
 	clear(p.at)
 	copy(p.places, places)
 }
 
-// skip goes from the first iteration to the given one.
+// skip moves from the first iteration to the given one.
 func (p *operandPlaces) skip(iteration int) {
 	p.at = coordinatesAt(iteration, p.loops.sizes).at
 	for i, at := range p.at {
@@ -263,14 +264,14 @@ func (p *operandPlaces) skip(iteration int) {
 	}
 }
 
-// move moves the places by iterations of loop i.
+// move moves the places by a number of iterations of loop i.
 func (p *operandPlaces) move(i, iterations int) {
 	for x, stride := range p.loops.strides[i] {
 		p.places[x] += iterations * stride
 	}
 }
 
-// next goes to the next iteration; after the last one it starts again.
+// next moves to the next iteration, and from the last one to the first.
 func (p *operandPlaces) next() {
 	for i := len(p.at) - 1; i >= 0; i-- {
 		if p.at[i]++; p.at[i] < p.loops.sizes[i] {

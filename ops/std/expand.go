@@ -7,7 +7,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// shapeVector is sizeVector for one size for each dimension.
+// shapeVector is sizeVector for a shape: it also bounds the number of dimensions.
 func shapeVector(name string, in *ops.Input) (list []int64, number int, err error) {
 	if len(in.Shape) == 1 {
 		if err := checkRank(in.Shape[0].Size); err != nil {
@@ -17,8 +17,9 @@ func shapeVector(name string, in *ops.Input) (list []int64, number int, err erro
 	return sizeVector(name, in)
 }
 
-// sizeVector returns the elements of an int64 vector of sizes of at least 0, nil when
-// they are not known; then their number is all that is known, and it must be.
+// sizeVector returns the elements of an int64 vector of sizes, which must be at least 0,
+// and their number. If only the number is known, list is nil. If not even the number is
+// known, it returns an error.
 func sizeVector(name string, in *ops.Input) (list []int64, number int, err error) {
 	length, err := checkVector(name, in, ops.Int64)
 	if err != nil {
@@ -39,8 +40,8 @@ func sizeVector(name string, in *ops.Input) (list []int64, number int, err error
 	return list, len(list), nil
 }
 
-// newExpand makes Expand (opsets 8, 13): the data, of any type, repeated to what it
-// broadcasts to with the shape, an int64 vector. It has no attributes.
+// newExpand returns Expand (opsets 8, 13): the data, of any type, broadcast to the shape,
+// an int64 vector. There are no attributes.
 func newExpand(n ops.Node) (operation, error) { return expand{}, n.Attributes.Only() }
 
 type expand struct{}
@@ -74,8 +75,8 @@ func (k expand) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	return c.run(ctx, out, in[0])
 }
 
-// newTile makes Tile (opsets 6, 13): the data, of any type, side by side as many times
-// as repeats, an int64 vector, says for each dimension. It has no attributes.
+// newTile returns Tile (opsets 6, 13): the data, of any type, repeated along each dimension
+// as often as repeats, an int64 vector, says. There are no attributes.
 func newTile(n ops.Node) (operation, error) { return tiling{}, n.Attributes.Only() }
 
 type tiling struct{}

@@ -6,7 +6,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// axisAttr reads the attribute axis and no other; negative since opset 11.
+// axisAttr reads the attribute axis, which may be negative since opset 11. The node may
+// have the other attributes named by more, and no others.
 func axisAttr(n ops.Node, standard int64, more ...string) (int64, error) {
 	if err := n.Attributes.Only(append(more, "axis")...); err != nil {
 		return 0, err
@@ -18,11 +19,11 @@ func axisAttr(n ops.Node, standard int64, more ...string) (int64, error) {
 	return axis, err
 }
 
-// newGather makes Gather (opsets 1, 11, 13): the entries of the data along an axis
-// that the indices, int32 or int64, name. The output has the indices' dimensions in
-// place of the axis. The data is of any type. Negative indices count from the end.
+// newGather returns Gather (opsets 1, 11, 13): the entries of the data along an axis at the
+// given indices, int32 or int64. In the output, the dimensions of the indices replace the
+// axis. The data has any type. Negative indices count from the end.
 //
-// Attributes: axis (0).
+// Attributes: axis (default 0).
 func newGather(n ops.Node) (operation, error) {
 	axis, err := axisAttr(n, 0)
 	return gather{axis}, err
@@ -63,12 +64,12 @@ func (k gather) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	})
 }
 
-// newGatherElements makes GatherElements (opsets 11, 13): for each index, int32 or
-// int64, the entry of the data that has the index in place of the index's own
-// coordinate along the axis. Data, of any type, and indices have the same rank, and
-// the indices are no larger except along the axis.
+// newGatherElements returns GatherElements (opsets 11, 13): for each index, int32 or int64,
+// the element of the data at the position of the index, except that its coordinate along
+// the axis is the index. The data, of any type, and the indices have the same rank, and the
+// indices are no larger than the data except along the axis.
 //
-// Attributes: axis (0).
+// Attributes: axis (default 0).
 func newGatherElements(n ops.Node) (operation, error) {
 	axis, err := axisAttr(n, 0)
 	return gatherElements{axis}, err
@@ -80,7 +81,7 @@ func (k gatherElements) infer(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: in[0].DType, Shape: in[1].Shape}, checkElements(k.axis, in)
 }
 
-// checkElements checks data and indices of the same rank.
+// checkElements checks the data and the indices of GatherElements and ScatterElements.
 func checkElements(axis int64, in []*ops.Input) error {
 	data, list := in[0].Type, in[1].Type
 	if err := checkDType("indices", list, indexTypes...); err != nil {
@@ -111,8 +112,8 @@ func (k gatherElements) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor)
 	})
 }
 
-// elementPlaces finds the entries of the data that the indices of GatherElements and
-// ScatterElements are about.
+// elementPlaces finds the elements of the data that the indices of GatherElements and
+// ScatterElements select.
 func elementPlaces(data, shape []int, axis int, list []int64, first int, places []int) error {
 	strides := rowMajor(data)
 	c := coordinatesAt(first, shape)
@@ -131,11 +132,11 @@ func elementPlaces(data, shape []int, axis int, list []int64, first int, places 
 	return nil
 }
 
-// newGatherND makes GatherND (opsets 11, 12, 13): each row of the indices, int64, is
-// the beginning of a place in the data, of any type, and picks what is there. The
-// first batch_dims dimensions are common to both.
+// newGatherND returns GatherND (opsets 11, 12, 13): each row of the indices, int64, holds
+// the first coordinates of a part of the data, which has any type. The first batch_dims
+// dimensions belong to both inputs.
 //
-// Attributes: batch_dims (0; since opset 12).
+// Attributes: batch_dims (default 0; since opset 12).
 func newGatherND(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("batch_dims"); err != nil {
 		return nil, err
@@ -206,11 +207,11 @@ func (k gatherND) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 	})
 }
 
-// newCompress makes Compress (opsets 9, 11): the entries along an axis, or of the
-// data as a vector, for which the condition, a bool vector, is true. A condition that
-// is too short ends with false. The data is of any type.
+// newCompress returns Compress (opsets 9, 11): the entries along an axis, or of the
+// flattened data, for which the condition, a bool vector, is true. A condition that is too
+// short counts as false at the end. The data has any type.
 //
-// Attributes: axis (none).
+// Attributes: axis (default: flatten the data).
 func newCompress(n ops.Node) (multiOperation, error) {
 	_, along := n.Attributes["axis"]
 	axis, err := axisAttr(n, 0)
@@ -247,7 +248,7 @@ func (k compress) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	return []ops.Type{{DType: data.DType, Shape: shape}}, nil
 }
 
-// picks returns which entries of an axis stay.
+// selectedEntries returns the indices of the entries that a condition selects.
 func selectedEntries(condition *ops.Tensor, size int) ([]int, error) {
 	wanted, _ := ops.Data[bool](condition)
 	var picked []int

@@ -7,11 +7,12 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// backward is the gradient of an operator: it adds to those elements of gradIn
-// that are not nil. Everything is float32 and of the right shape.
+// backward computes the gradient of an operator. It adds to the elements of gradIn that are
+// not nil. All tensors are float32 and have the right shape.
 type backward func(ctx *ops.Context, k operation, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error
 
-// gradientOf returns the gradient of an operator, nil when it has none.
+// gradientOf returns the gradient of an operator, or nil if the operator cannot be trained
+// through.
 func gradientOf(name string) backward {
 	switch name {
 	case "Add":
@@ -78,7 +79,7 @@ func (d *differentiable) Backward(ctx *ops.Context, in, out, gradOut, gradIn []*
 	return d.gradient(ctx, d.single, in, out[0], gradOut[0].Float32s(), grads)
 }
 
-// addElements adds src to dst, both of n elements, each times a factor.
+// addElements adds src times a factor to dst. Both have the same length.
 func addElements(ctx *ops.Context, dst, src []float32, factor float32) error {
 	return ctx.For(len(dst), grain, func(lo, hi int) error {
 		for i, v := range src[lo:hi] {
@@ -108,8 +109,9 @@ func reluGradient(ctx *ops.Context, _ operation, in []*ops.Tensor, _ *ops.Tensor
 	})
 }
 
-// addNest adds what the nest walks through, from src[from:] to dst[to:]. The
-// nest's first array is dst, and it comes to no element of it twice.
+// addNest adds the elements of src that a nest walks through to elements of dst, which is
+// the first array of the nest. The places in dst count from to, those in src from from. The
+// nest must reach no element of dst twice.
 func addNest(ctx *ops.Context, n *nest, dst []float32, to int, src []float32, from int) error {
 	step := n.inner()
 	return ctx.For(n.total, grain, func(lo, hi int) error {

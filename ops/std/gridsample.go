@@ -7,13 +7,14 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newGridSample makes GridSample (opset 16): images X (N, C, H, W) looked at where the
-// grid (N, H', W', 2) says: (x, y), from -1 at the first to 1 at the last pixel. Both are
-// of one type, float32 or float64.
+// newGridSample returns GridSample (opset 16): images X (N, C, H, W), sampled at the places
+// in the grid (N, H', W', 2). A place is (x, y), from -1 at the first pixel to 1 at the
+// last one. X and the grid are float32 or float64.
 //
-// Attributes: mode (bilinear; nearest, bicubic); padding_mode (zeros; border: the nearest
-// pixel; reflection), what is outside; align_corners (0): 1 has -1 and 1 in the middle of
-// the pixels at the edges, 0 at their outer edges.
+// Attributes: mode (default bilinear; or nearest, bicubic); padding_mode, the value of
+// places outside the image (default zeros; or border, the nearest pixel; or reflection);
+// align_corners (default 0: -1 and 1 are the outer edges of the first and last pixel; 1:
+// their centers).
 func newGridSample(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("align_corners", "mode", "padding_mode"); err != nil {
 		return nil, err
@@ -82,7 +83,8 @@ func (k *gridSample) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) er
 	})
 }
 
-// taps returns the pixels along one axis that a place is made of; -1 is nothing.
+// taps returns the pixels along one axis whose weighted sum is the value at a place. An
+// index of nowhere stands for 0.
 func (k *gridSample) taps(place float64, size int) taps {
 	x := ((place+1)*float64(size) - 1) / 2
 	if k.align {
@@ -120,7 +122,8 @@ func (k *gridSample) taps(place float64, size int) taps {
 	return t
 }
 
-// inside returns the place that stands for one outside, unless that is to count as 0.
+// inside maps a place outside the image to a place inside, unless places outside count as
+// 0.
 func (k *gridSample) inside(x float64, size int) float64 {
 	last := float64(size - 1)
 	switch k.padding {

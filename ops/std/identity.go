@@ -6,9 +6,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newIdentity makes Identity (opsets 1 to 16): the output is the input, of any
-// type and shape. It has no attributes. Sequences and optional values are not
-// supported.
+// newIdentity returns Identity (opsets 1 to 16): the input, of any type and shape. There
+// are no attributes. Sequences and optional values are not supported.
 func newIdentity(n ops.Node) (operation, error) {
 	return identity{}, n.Attributes.Only()
 }
@@ -21,11 +20,12 @@ func (identity) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	return copyAll(ctx, out, in[0])
 }
 
-// newFlatten makes Flatten (opsets 1 to 13): the output has two dimensions, the
-// product of those before the axis and the product of the others. The input is
-// of any type and shape.
+// newFlatten returns Flatten (opsets 1 to 13): the input, of any type and shape, with two
+// dimensions. The first one is the product of the dimensions before the axis, the second
+// one the product of the others.
 //
-// Attributes: axis (1), -rank to rank; negative since opset 11.
+// Attributes: axis (default 1), from -rank to rank. Negative values are allowed since opset
+// 11.
 func newFlatten(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("axis"); err != nil {
 		return nil, err

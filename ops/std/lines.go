@@ -7,14 +7,14 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// line is the elements of a tensor along one axis, in a wide type.
+// line holds the elements of a tensor along one axis, in a wide type.
 type line[W wide] struct {
 	number      int // among the lines
 	first, step int // where the elements are
 	elements    []W // f may change them
 }
 
-// lines calls f with every line of x along an axis, from several goroutines.
+// forEachLine calls f with every line of x along an axis, from several goroutines.
 func forEachLine[W wide](ctx *ops.Context, x *ops.Tensor, axis int, f func(l *line[W]) error) error {
 	shape := x.Shape()
 	size, step := shape[axis], numElements(shape[axis+1:])
@@ -31,22 +31,23 @@ func forEachLine[W wide](ctx *ops.Context, x *ops.Tensor, axis int, f func(l *li
 	})
 }
 
-// newArgMax makes ArgMax (opsets 1, 11, 12, 13): the index, int64, of the largest
-// element along an axis, the first one of several. NaN is larger than all numbers.
-// The data is of any type but bool.
+// newArgMax returns ArgMax (opsets 1, 11, 12, 13): the index, int64, of the first of the
+// largest elements along an axis. NaN counts as larger than all numbers. The data has any
+// type but bool.
 //
-// Attributes: axis (0), keepdims (1), select_last_index (0; since opset 12): 1 for the
-// last one of several.
+// Attributes: axis (default 0), keepdims (default 1), select_last_index (default 0; since
+// opset 12; 1 selects the last of the largest elements).
 func newArgMax(n ops.Node) (operation, error) {
 	return newArg(n, argMax[float64], argMax[int64], argMax[uint64])
 }
 
-// newArgMin makes ArgMin (opsets 1, 11, 12, 13): the index of the smallest; see
-// newArgMax.
+// newArgMin returns ArgMin (opsets 1, 11, 12, 13): the index of the smallest element. NaN
+// counts as smaller than all numbers. See newArgMax.
 func newArgMin(n ops.Node) (operation, error) {
 	return newArg(n, argMin[float64], argMin[int64], argMin[uint64])
 }
 
+// argMax and argMin report whether v replaces the best element so far.
 func argMax[W wide](v, best W) bool { return v > best || v != v && best == best }
 func argMin[W wide](v, best W) bool { return v < best || v != v && best == best }
 
@@ -121,12 +122,12 @@ func argOf[W wide](ctx *ops.Context, x, out *ops.Tensor, axis int, last bool, be
 	})
 }
 
-// newCumSum makes CumSum (opsets 11, 14): the sums of the elements up to each one along
-// an axis, which is the second input, an int32 or int64 scalar. x is of any type but
-// bool; float32 is summed up in float64.
+// newCumSum returns CumSum (opsets 11, 14): the cumulative sums of the elements along an
+// axis, which is the second input, an int32 or int64 scalar. x has any type but bool;
+// float32 is summed in float64.
 //
-// Attributes: exclusive (0): 1 leaves the element itself out; reverse (0): 1 sums up
-// from the end.
+// Attributes: exclusive (default 0; 1 excludes the element itself), reverse (default 0; 1
+// sums from the end).
 func newCumSum(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("exclusive", "reverse"); err != nil {
 		return nil, err
@@ -188,10 +189,10 @@ func cumulate[W wide](ctx *ops.Context, k cumSum, x, out *ops.Tensor, axis int) 
 	})
 }
 
-// newLpNormalization makes LpNormalization (opset 1): x over its norm along an axis. x
-// is float32 or float64; where the norm is 0, so is the result.
+// newLpNormalization returns LpNormalization (opset 1): x divided by its norm along an
+// axis. x is float32 or float64. Where the norm is 0, x is 0 and stays 0.
 //
-// Attributes: axis (-1), p (2): 1 or 2.
+// Attributes: axis (default -1), p (default 2; or 1).
 func newLpNormalization(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("axis", "p"); err != nil {
 		return nil, err

@@ -8,14 +8,15 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// loss is what the two losses share: the weighted negative log-probabilities of the
-// right classes.
+// loss implements what the two losses have in common: the weighted negative
+// log-probabilities of the target classes.
 type loss struct {
 	reduction string
 	ignore    int64
 	ignores   bool
 }
 
+// newLoss reads the attributes of a loss.
 func newLoss(n ops.Node) (loss, error) {
 	if err := n.Attributes.Only("ignore_index", "reduction"); err != nil {
 		return loss{}, err
@@ -32,8 +33,8 @@ func newLoss(n ops.Node) (loss, error) {
 	return loss{r, ignore, ignores}, err
 }
 
-// check checks the scores (N, C, ...), the classes (N, ...) and the optional weights (C),
-// and returns the type of the loss.
+// check checks the scores (N, C, ...), the target classes (N, ...) and the optional weights
+// (C), and returns the type of the loss.
 func (k loss) check(in []*ops.Input) (ops.Type, error) {
 	x, target := in[0].Type, in[1].Type
 	if err := checkDType("scores", x, floatTypes...); err != nil {
@@ -70,8 +71,8 @@ func (k loss) check(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: x.DType, Shape: shape}, nil
 }
 
-// compute adds up, always in the order in which the classes lie; logP holds the
-// logarithms of probabilities, (N, C, ...).
+// compute sums the losses in the order of the target. logP holds the logarithms of
+// probabilities, (N, C, ...).
 func (k loss) compute(ctx *ops.Context, logP []float64, shape []int, target, weight, out *ops.Tensor) error {
 	inner, classes := numElements(shape[2:]), shape[1]
 	var weights []float64
@@ -109,12 +110,12 @@ func (k loss) compute(ctx *ops.Context, logP []float64, shape []int, target, wei
 	return nil
 }
 
-// newNegativeLogLikelihoodLoss makes NegativeLogLikelihoodLoss (opsets 12, 13): minus the
-// input (N, C, ...), float32 or float64, at the class that the target (N, ...), int32 or
-// int64, says, times the optional weight (C) of the class.
+// newNegativeLogLikelihoodLoss returns NegativeLogLikelihoodLoss (opsets 12, 13): minus the
+// element of the input (N, C, ...), float32 or float64, at the target class (N, ...), int32
+// or int64, times the optional weight (C) of the class.
 //
-// Attributes: reduction (mean): none, sum, or mean, over the sum of the weights;
-// ignore_index (none): a class that counts nothing.
+// Attributes: reduction (default mean, which divides by the sum of the weights; or none,
+// sum); ignore_index (default: none), a class whose loss and weight count as 0.
 func newNegativeLogLikelihoodLoss(n ops.Node) (operation, error) {
 	k, err := newLoss(n)
 	return negativeLogLikelihoodLoss{k}, err
@@ -128,9 +129,9 @@ func (k negativeLogLikelihoodLoss) run(ctx *ops.Context, in []*ops.Tensor, out *
 	return k.compute(ctx, elementsOf[float64](in[0]), in[0].Shape(), in[1], optionalInput(in, 2), out)
 }
 
-// newSoftmaxCrossEntropyLoss makes SoftmaxCrossEntropyLoss (opsets 12, 13): the loss of
-// newNegativeLogLikelihoodLoss for the LogSoftmax of the scores along the classes, which
-// is the optional second output.
+// newSoftmaxCrossEntropyLoss returns SoftmaxCrossEntropyLoss (opsets 12, 13): the loss of
+// newNegativeLogLikelihoodLoss for the LogSoftmax of the scores along the classes. The
+// optional second output is this LogSoftmax.
 func newSoftmaxCrossEntropyLoss(n ops.Node) (multiOperation, error) {
 	k, err := newLoss(n)
 	return softmaxCrossEntropyLoss{k}, err

@@ -8,19 +8,18 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// summand is the set of types that products of matrices are computed in.
+// summand is the set of types in which products of matrices are computed.
 type summand interface{ float32 | float64 | int64 }
 
-// matrix is a matrix that lies in elements from the first one on, row by row, or, when
-// transposed, column by column.
+// matrix is a matrix that is stored row by row or, if it is transposed, column by column.
 type matrix[T summand] struct {
 	elements   []T
 	stride     int // from row to row, or from column to column
 	transposed bool
 }
 
-// multiply computes rows lo to hi of C = A*B, where A has k columns and B n, into c,
-// which holds these rows only. An entry is always summed up in the order of k.
+// multiply computes rows lo to hi-1 of C = A*B, where A has k columns and B has n. c holds
+// only these rows. The terms of each element are always added in the order of k.
 func multiply[T summand](c []T, a, b matrix[T], lo, hi, n, k int) {
 	if single, ok := any(c).([]float32); ok {
 		x, y := any(a.elements).([]float32), any(b.elements).([]float32)
@@ -58,10 +57,10 @@ func multiply[T summand](c []T, a, b matrix[T], lo, hi, n, k int) {
 	}
 }
 
-// newMatMul makes MatMul (opsets 1, 9, 13): products of the matrices in the last two
-// dimensions of A and B; the others broadcast as for Add. A vector A is one row, a
-// vector B one column, which the output does not have. A and B are of one type: float32,
-// float64 or integers. It has no attributes.
+// newMatMul returns MatMul (opsets 1, 9, 13): products of the matrices in the last two
+// dimensions of A and B; the other dimensions broadcast as for Add. A vector A counts as
+// one row and a vector B as one column, and the output lacks this dimension. A and B have
+// the same type: float32, float64 or an integer type. There are no attributes.
 func newMatMul(n ops.Node) (operation, error) { return matMul{}, n.Attributes.Only() }
 
 type matMul struct{}
@@ -77,6 +76,7 @@ func (matMul) infer(in []*ops.Input) (ops.Type, error) {
 	return matMulType(a.DType, a, b)
 }
 
+// matMulType returns the type of the product of A and B, with the given element type.
 func matMulType(d ops.DType, a, b ops.Type) (ops.Type, error) {
 	x, y := a.Shape, b.Shape
 	if len(x) == 0 || len(y) == 0 {
@@ -114,7 +114,8 @@ func (matMul) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	return matrixProducts(ctx, a.Shape(), b.Shape(), elementsOf[int64](a), elementsOf[int64](b), func(at int, c []int64) { store(out, at, 1, c) })
 }
 
-// products calls done with rows of products and the place of the first in the output.
+// matrixProducts calls done with some rows of a product and the place of the first of them
+// in the output, until all rows are computed.
 func matrixProducts[T summand](ctx *ops.Context, shapeA, shapeB []int, a, b []T, done func(at int, c []T)) error {
 	if len(shapeA) == 1 {
 		shapeA = []int{1, shapeA[0]}
@@ -161,11 +162,11 @@ func matrixProducts[T summand](ctx *ops.Context, shapeA, shapeB []int, a, b []T,
 	})
 }
 
-// newGemm makes Gemm (opsets 7, 9, 11, 13): Y = alpha*A'*B' + beta*C, where A' is A or
-// its transpose (M, K), and B' B or its transpose (K, N). The optional C is repeated to
-// (M, N) as for Add. All are of one type: float32, float64 or integers.
+// newGemm returns Gemm (opsets 7, 9, 11, 13): Y = alpha*A'*B' + beta*C, where A' (M, K) is
+// A or its transpose, and B' (K, N) is B or its transpose. The optional C broadcasts to (M,
+// N) as for Add. All inputs have the same type: float32, float64 or an integer type.
 //
-// Attributes: alpha (1), beta (1), transA (0), transB (0).
+// Attributes: alpha (default 1), beta (default 1), transA (default 0), transB (default 0).
 func newGemm(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("alpha", "beta", "transA", "transB"); err != nil {
 		return nil, err
@@ -264,7 +265,7 @@ func gemmRows[T summand](ctx *ops.Context, k *gemm, in []*ops.Tensor, out *ops.T
 	})
 }
 
-// finish replaces the product by alpha times it plus beta*C.
+// finish replaces the product by alpha times the product plus beta*C.
 func (k *gemm) finish(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	alpha, beta := float64(k.alpha), float64(k.beta)
 	if len(in) < 3 || in[2] == nil {

@@ -1,6 +1,6 @@
 package std
 
-// maxOperands is the most arrays that a nest walks through.
+// maxOperands is the maximum number of arrays that a nest walks through.
 const maxOperands = 4
 
 // nest is a nest of loops that walks through several arrays at once.
@@ -10,9 +10,9 @@ type nest struct {
 	strides [][maxOperands]int // what an iteration of each loop adds to the place in each array
 }
 
-// newNest returns loops of the given sizes, outermost first, with the strides
-// of each array. Loops that are one walk for all arrays become one loop, which
-// leaves long inner loops.
+// newNest returns loops of the given sizes, outermost first, with the strides of each
+// array. Two neighboring loops become one if they walk through every array with a single
+// stride, which makes the inner loops longer.
 func newNest(sizes []int, strides ...[]int) nest {
 	n := nest{total: 1}
 	for i, size := range sizes {
@@ -39,7 +39,8 @@ func newNest(sizes []int, strides ...[]int) nest {
 	return n
 }
 
-// continues reports whether a step of the outer loop is size steps of the inner.
+// collapsible reports whether one step of the outer loop equals size steps of the inner
+// loop in every array.
 func collapsible(outer, inner [maxOperands]int, size int) bool {
 	for a := range inner {
 		if outer[a] != inner[a]*size {
@@ -52,8 +53,8 @@ func collapsible(outer, inner [maxOperands]int, size int) bool {
 // inner returns the strides of the innermost loop.
 func (n *nest) inner() [maxOperands]int { return n.strides[len(n.strides)-1] }
 
-// walk does iterations lo to hi. It calls row for each piece of the innermost
-// loop, with the places where the piece starts and its number of iterations.
+// walk runs the iterations lo to hi-1. It calls row for each part of the innermost loop,
+// with the place in each array at which the part starts and its number of iterations.
 func (n *nest) walk(lo, hi int, row func(at [maxOperands]int, count int) error) error {
 	last := len(n.sizes) - 1
 	for lo < hi {

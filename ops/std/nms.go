@@ -8,15 +8,16 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newNonMaxSuppression makes NonMaxSuppression (opsets 10, 11): of boxes that overlap, the
-// one with the highest score. boxes is (batch, number, 4) and scores (batch, classes,
-// number), both float32. The optional scalars are the most boxes of a class (int64, 0), the
-// overlap, intersection over union, above which a box goes (float32, 0), and the score that
-// a box must be above (float32). The output (selected, 3), int64, has the image, class and
-// number of each box.
+// newNonMaxSuppression returns NonMaxSuppression (opsets 10, 11): the boxes with the
+// highest scores, without boxes that overlap a better one. boxes is (batch, number, 4) and
+// scores is (batch, classes, number), both float32. Three optional scalars follow: the
+// maximum number of boxes per class (int64, default 0), the intersection over union above
+// which a box is suppressed (float32, default 0), and a score that a box must exceed
+// (float32). Each row of the output (selected, 3), int64, holds the image, the class and
+// the number of a box.
 //
-// Attributes: center_point_box (0): boxes are two corners, (y1, x1, y2, x2); 1: (x, y,
-// width, height), with x and y in the middle.
+// Attributes: center_point_box (default 0: a box is two opposite corners, (y1, x1, y2, x2);
+// 1: the center and the size, (x, y, width, height)).
 func newNonMaxSuppression(n ops.Node) (multiOperation, error) {
 	if err := n.Attributes.Only("center_point_box"); err != nil {
 		return nil, err
@@ -65,7 +66,7 @@ func (k nonMaxSuppression) rectangle(v []float32) rectangle {
 
 func (r rectangle) area() float32 { return (r.bottom - r.top) * (r.right - r.left) }
 
-// overlap returns the intersection over the union.
+// overlap returns the intersection over union of two boxes.
 func (r rectangle) overlap(s rectangle) float32 {
 	common := rectangle{max(r.top, s.top), max(r.left, s.left), min(r.bottom, s.bottom), min(r.right, s.right)}
 	if common.bottom <= common.top || common.right <= common.left {
@@ -105,7 +106,7 @@ func (k nonMaxSuppression) runAll(ctx *ops.Context, in, out []*ops.Tensor) error
 	return err
 }
 
-// choices returns the boxes of one class, the best first.
+// suppress returns the boxes of one class that are selected, the best one first.
 func suppress(ctx *ops.Context, rectangles []rectangle, scores []float32, most int, limit float32, lowest *ops.Tensor) ([]int, error) {
 	var order, chosen []int
 	for i, s := range scores {

@@ -8,8 +8,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// meanVariance returns the mean of numbers and the mean of their squared distances
-// from it.
+// meanVariance returns the mean and the variance (the mean squared distance from the mean)
+// of numbers.
 func meanVariance(v []float64) (mean, variance float64) {
 	for _, x := range v {
 		mean += x
@@ -21,8 +21,8 @@ func meanVariance(v []float64) (mean, variance float64) {
 	return mean, variance / float64(len(v))
 }
 
-// checkPerChannel checks vectors with a number for each channel of X (N, C, ...), of X's
-// type.
+// checkPerChannel checks X (N, C, ...) and the inputs after it, which are vectors with one
+// number per channel of X.
 func checkPerChannel(in []*ops.Input, names ...string) error {
 	x := in[0].Type
 	if err := checkDType("X", x, floatTypes...); err != nil {
@@ -48,8 +48,8 @@ func checkPerChannel(in []*ops.Input, names ...string) error {
 	return nil
 }
 
-// planes calls f with the pixels of each channel of each image of X (N, C, ...), which
-// f changes, and stores them in out.
+// forEachPlane calls f with the pixels of each channel of each image of X (N, C, ...), and
+// stores the pixels, which f changes, in out.
 func forEachPlane(ctx *ops.Context, x, out *ops.Tensor, f func(channel int, plane []float64)) error {
 	shape := x.Shape()
 	size, channels := numElements(shape[2:]), shape[1]
@@ -67,14 +67,14 @@ func forEachPlane(ctx *ops.Context, x, out *ops.Tensor, f func(channel int, plan
 	})
 }
 
-// newBatchNormalization makes BatchNormalization (opsets 7, 9, 14, 15):
-// (X - mean) / sqrt(var + epsilon) * scale + B, with a number of each for every channel
-// of X (N, C, ...). The types are float32 or float64. In training mode the mean and
-// variance are those of X, and the second and third output the running ones: old *
-// momentum + X's * (1 - momentum).
+// newBatchNormalization returns BatchNormalization (opsets 7, 9, 14, 15): (X - mean) /
+// sqrt(var + epsilon) * scale + B. The inputs scale, B, mean and var have one number per
+// channel of X (N, C, ...). All types are float32 or float64. In training mode, mean and
+// var are computed from X, and the second and third output are their running averages:
+// input * momentum + current * (1 - momentum).
 //
-// Attributes: epsilon (1e-5), momentum (0.9), training_mode (0; since opset 14), spatial
-// (1; before opset 9): 0 is not supported.
+// Attributes: epsilon (default 1e-5), momentum (default 0.9), training_mode (default 0;
+// since opset 14), spatial (default 1; before opset 9; 0 is not supported).
 func newBatchNormalization(n ops.Node) (multiOperation, error) {
 	known := []string{"epsilon", "momentum"}
 	switch {
@@ -160,11 +160,11 @@ func (k *batchNormalization) measure(x *ops.Tensor) (mean, variance []float64) {
 	return mean, variance
 }
 
-// newInstanceNormalization makes InstanceNormalization (opsets 1, 6):
-// scale * (X - mean) / sqrt(variance + epsilon) + B, with the mean and variance of each
-// channel of each image of X (N, C, ...), float32 or float64.
+// newInstanceNormalization returns InstanceNormalization (opsets 1, 6): scale * (X - mean)
+// / sqrt(variance + epsilon) + B, with the mean and variance of each channel of each image
+// of X (N, C, ...), float32 or float64.
 //
-// Attributes: epsilon (1e-5).
+// Attributes: epsilon (default 1e-5).
 func newInstanceNormalization(n ops.Node) (operation, error) {
 	p, err := floatAttrs(n.Attributes, []string{"epsilon"}, 1e-5)
 	if err != nil {
@@ -190,11 +190,12 @@ func (k instanceNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *ops.
 	})
 }
 
-// newLRN makes LRN (opsets 1, 13): X over (bias + alpha/size * the sum of the squares of
-// the size channels around each) to the power of beta. X (N, C, ...) is float32 or
-// float64.
+// newLRN returns LRN (opsets 1, 13): X divided by (bias + alpha/size * s) to the power of
+// beta, where s is the sum of the squares of the size channels around each channel. X (N,
+// C, ...) is float32 or float64.
 //
-// Attributes: size (required), alpha (0.0001), beta (0.75), bias (1).
+// Attributes: size (required), alpha (default 0.0001), beta (default 0.75), bias (default
+// 1).
 func newLRN(n ops.Node) (operation, error) {
 	a := n.Attributes
 	if err := a.Only("alpha", "beta", "bias", "size"); err != nil {
@@ -245,14 +246,14 @@ func (k *lrn) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	})
 }
 
-// newLayerNormalization makes LayerNormalization (opset 17): X minus the mean over the
-// dimensions from the axis on, over the standard deviation there, times Scale plus the
-// optional B, which are repeated to X's shape as for Add. All are of one type, float32
-// or float64. The optional outputs are the mean and one over the standard deviation,
-// with dimensions of size 1 in place of those.
+// newLayerNormalization returns LayerNormalization (opset 17): (X - mean) / deviation *
+// Scale + B, where the mean and the standard deviation are computed over the dimensions
+// from the axis on. Scale and the optional B broadcast to the shape of X as for Add. All
+// inputs have the same type, float32 or float64. The optional outputs are the mean and
+// 1/deviation, in which the dimensions from the axis on have size 1.
 //
-// Attributes: axis (-1), epsilon (1e-5), stash_type (1): the two outputs are float32
-// whatever it is, for float64 its own type.
+// Attributes: axis (default -1), epsilon (default 1e-5), stash_type (ignored: the optional
+// outputs have the type of X).
 func newLayerNormalization(n ops.Node) (multiOperation, error) {
 	if err := n.Attributes.Only("axis", "epsilon", "stash_type"); err != nil {
 		return nil, err
@@ -341,11 +342,11 @@ func (k *layerNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 	return nil
 }
 
-// newMeanVarianceNormalization makes MeanVarianceNormalization (opsets 9, 13): X minus
-// its mean over some axes, over its standard deviation there plus 1e-9. X is float32 or
-// float64.
+// newMeanVarianceNormalization returns MeanVarianceNormalization (opsets 9, 13): X minus
+// its mean over some axes, divided by its standard deviation over these axes plus 1e-9. X
+// is float32 or float64.
 //
-// Attributes: axes (0, 2, 3).
+// Attributes: axes (default 0, 2, 3).
 func newMeanVarianceNormalization(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("axes"); err != nil {
 		return nil, err

@@ -7,7 +7,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// pairwise makes a function of rows of what computes one element.
+// elementPairs returns a function of rows that applies f to each pair of elements.
 func elementPairs[T any, O any](f func(a, b T) O) func(out []O, a, b []T, stepA, stepB int) error {
 	return func(out []O, a, b []T, stepA, stepB int) error {
 		for i := range out {
@@ -17,16 +17,17 @@ func elementPairs[T any, O any](f func(a, b T) O) func(out []O, a, b []T, stepA,
 	}
 }
 
-// inFloat64 computes float32 in float64.
+// inFloat64 returns the arithmetic of float32 and float64 elements, both computed in
+// float64.
 func inFloat64(f func(a, b float64) float64) arithmetic {
 	return arithmetic{ops.Float32: convertedRows(elementPairs(f)), ops.Float64: typedRows(elementPairs(f))}
 }
 
-// newMod makes Mod (opsets 10, 13): the remainder of A / B; see newAdd. It has the
-// sign of B, or with fmod that of A. The remainder of an integer and zero is an
-// error.
+// newMod returns Mod (opsets 10, 13): the remainder of A / B. It has the sign of B, or with
+// fmod the sign of A. The remainder of an integer divided by zero is an error. See newAdd
+// for the inputs.
 //
-// Attributes: fmod (0); numbers that are not integers need 1.
+// Attributes: fmod (default 0; must be 1 for float32 and float64).
 func newMod(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("fmod"); err != nil {
 		return nil, err
@@ -60,8 +61,8 @@ func remainder[T int64 | uint64](out, a, b []T, stepA, stepB int) error {
 	return nil
 }
 
-// newBitShift makes BitShift (opset 11): X shifted by Y bits, both of one unsigned
-// integer type; see newAdd.
+// newBitShift returns BitShift (opset 11): X shifted by Y bits. Both have the same unsigned
+// integer type. See newAdd for the shapes.
 //
 // Attributes: direction (required): LEFT or RIGHT.
 func newBitShift(n ops.Node) (operation, error) {
@@ -87,10 +88,10 @@ func newBitShift(n ops.Node) (operation, error) {
 	return k, nil
 }
 
-// newPow makes Pow (opsets 7, 12, 13, 15): X to the power of Y, element by element,
-// of X's type; shapes broadcast as for Add. Both may be of any type but bool.
-// Integers to the power of integers wrap around; everything else is computed in
-// float64. It has no attributes.
+// newPow returns Pow (opsets 7, 12, 13, 15): X to the power of Y for each element, in the
+// type of X. The shapes broadcast as for Add. X and Y may have any types but bool. Integers
+// to the power of integers wrap around; everything else is computed in float64. There are
+// no attributes.
 func newPow(n ops.Node) (operation, error) { return pow{}, n.Attributes.Only() }
 
 type pow struct{}
@@ -112,7 +113,7 @@ func (pow) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	return elementwise(ctx, compute, out, in[0], in[1])
 }
 
-// powInt returns base to the power of exp, rounded towards zero.
+// powInt returns base to the power of exp, rounded toward zero.
 func powInt(base, exp int64) int64 {
 	if exp < 0 {
 		switch base {
@@ -133,9 +134,9 @@ func powInt(base, exp int64) int64 {
 	return result
 }
 
-// newPRelu makes PRelu (opsets 7, 9, 16): X where it is at least 0 and X * slope
-// elsewhere. slope, of X's type, is repeated to X's shape as for Add. X is of any
-// type but bool. It has no attributes.
+// newPRelu returns PRelu (opsets 7, 9, 16): X where it is at least 0, and X * slope
+// elsewhere. The slope has the type of X, any but bool, and broadcasts to the shape of X.
+// There are no attributes.
 func newPRelu(n ops.Node) (operation, error) {
 	return oneWay{arithmetic{
 		ops.Float32: typedRows(elementPairs(prelu[float32])),
@@ -150,7 +151,7 @@ func prelu[T float32 | float64 | int64 | uint64](x, slope T) T {
 	return x
 }
 
-// oneWay is arithmetic whose output has A's shape.
+// oneWay is arithmetic whose output has the shape of A: only B broadcasts.
 type oneWay struct{ arithmetic }
 
 func (k oneWay) infer(in []*ops.Input) (ops.Type, error) {

@@ -166,8 +166,8 @@ func Operators() []ops.Operator {
 	}
 }
 
-// older holds the oldest opset of the operators that have meant the same since
-// before opset 7.
+// oldestOpsets holds the oldest supported opset of the operators whose definition has not
+// changed since before opset 7.
 var oldestOpsets = map[string]int{
 	"ConvTranspose":         1,
 	"Elu":                   6,

@@ -7,14 +7,15 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newPad makes Pad (opsets 2, 11, 13): the data, of any type, with entries added
-// before and behind each dimension, or, where pads are negative, removed. Since opset
-// 11 the pads are an int64 vector, first those before all dimensions, then those
-// behind, and the optional third input is the value, a scalar of the data's type;
-// before they are attributes.
+// newPad returns Pad (opsets 2, 11, 13): the data, of any type, with entries added at the
+// start and the end of each dimension, or removed where pads are negative. Since opset 11
+// pads is an input, an int64 vector: first the entries at the start of every dimension,
+// then those at the end. The optional third input is the value of new entries, a scalar of
+// the data's type. Before opset 11 both are attributes.
 //
-// Attributes: mode (constant; edge: the nearest element; reflect: mirrored at the
-// elements at the edges); before opset 11 pads (required) and value (0).
+// Attributes: mode (default constant; edge repeats the nearest element; reflect mirrors the
+// data at its first and last elements); before opset 11 pads (required) and value (default
+// 0).
 func newPad(n ops.Node) (operation, error) {
 	known := []string{"mode"}
 	if n.Opset < 11 {
@@ -108,8 +109,8 @@ func (k *pad) check(in []*ops.Input) error {
 	return nil
 }
 
-// padded returns the size of a padded dimension, false when it cannot be padded so: more
-// entries would be removed than there are, or the mode has nothing to take new ones from.
+// padded returns the size of a padded dimension. It returns false if more entries would be
+// removed than there are, or if the mode needs more elements than there are.
 func (k *pad) padded(d ops.Dim, before, behind int) (ops.Dim, bool) {
 	if before == 0 && behind == 0 {
 		return d, true
@@ -161,7 +162,8 @@ func (k *pad) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	})
 }
 
-// at returns the entry that an index, which may be outside, stands for.
+// at returns the index of the element that is copied to an index, which may be outside the
+// data.
 func (k *pad) at(i, size int) int {
 	switch {
 	case i >= 0 && i < size:

@@ -9,17 +9,17 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newMaxPool makes MaxPool (opsets 1, 8, 10, 11, 12) without its second output, for
-// which see newMaxPoolIndices: the largest number in each window of images
-// (N, C, H, W), or with any other number of spatial axes, which are float32,
-// float64, int8 or uint8. Padding is never the largest: a window that has no pixel
-// at all, which takes dilations, gives -infinity or the smallest integer. NaN is
-// larger than all numbers.
-//
-// Attributes: kernel_shape (required), strides (1), dilations (1), pads (0),
-// auto_pad (NOTSET), ceil_mode (0): 1 keeps an incomplete last window if it
-// starts on the image or the padding before it. storage_order is about the
+// newMaxPool returns MaxPool (opsets 1, 8, 10, 11, 12) with one output: the largest number
+// in each window of images (N, C, H, W), or of images with another number of spatial axes.
+// The images are float32, float64, int8 or uint8. Padding is never the largest number: a
+// window without a single pixel, which is possible with dilations, yields -infinity or the
+// smallest integer. NaN counts as larger than all numbers. See newMaxPoolIndices for the
 // second output.
+//
+// Attributes: kernel_shape (required), strides (default 1), dilations (default 1), pads
+// (default 0), auto_pad (default NOTSET), ceil_mode (default 0; 1 keeps an incomplete last
+// window if it starts on the image or on the padding before it), storage_order (for the
+// second output).
 func newMaxPool(n ops.Node) (operation, error) {
 	p, err := newPool(n, "ceil_mode", "storage_order")
 	if err != nil {
@@ -34,13 +34,13 @@ func newMaxPool(n ops.Node) (operation, error) {
 	return p, nil
 }
 
-// newAveragePool makes AveragePool (opsets 7, 10, 11): the mean of each window
-// of images (N, C, H, W), or with any other number of spatial axes, which are
-// float32 or float64.
+// newAveragePool returns AveragePool (opsets 7, 10, 11): the mean of each window of images
+// (N, C, H, W), or of images with another number of spatial axes. The images are float32 or
+// float64.
 //
-// Attributes: as newMaxPool's without dilations and storage_order, and
-// count_include_pad (0): 1 takes padding for zeros, 0 leaves it out. What an
-// incomplete window of ceil_mode has beyond the padding is always left out.
+// Attributes: those of newMaxPool except dilations and storage_order, and count_include_pad
+// (default 0; 1 counts padding as zeros instead of ignoring it). The part of an incomplete
+// window of ceil_mode that lies beyond the padding is always ignored.
 func newAveragePool(n ops.Node) (operation, error) {
 	p, err := newPool(n, "ceil_mode", "count_include_pad")
 	if err != nil {
@@ -61,6 +61,7 @@ func newAveragePool(n ops.Node) (operation, error) {
 	return p, nil
 }
 
+// pool implements MaxPool, AveragePool and, in part, LpPool.
 type pool struct {
 	window      window
 	average     bool // AveragePool
@@ -68,9 +69,11 @@ type pool struct {
 	compute     map[ops.DType]poolFunc
 }
 
-// poolFunc computes the channels lo to hi.
+// poolFunc computes the channels lo to hi-1.
 type poolFunc func(l *poolLoop, lo, hi int) error
 
+// newPool reads the attributes of a pool. The node may have the other attributes named by
+// more, and no others.
 func newPool(n ops.Node, more ...string) (*pool, error) {
 	w, err := newWindow(n.Attributes, more...)
 	if err != nil {

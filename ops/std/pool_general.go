@@ -8,7 +8,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// windowed goes through the windows of a pool with any number of spatial axes.
+// windowed visits the windows of a pool with any number of spatial axes.
 type windowed struct {
 	axes    []axis
 	in, out []int // spatial sizes
@@ -22,8 +22,10 @@ func newWindowed(axes []axis) *windowed {
 	return w
 }
 
-// run calls one with the plane of each channel of each image, as float64, and each of
-// its windows: the places that are on the image, and how many are on it or its padding.
+// run calls one for each window of each channel of each image. It passes the index of the
+// window in the output, the index of the channel, the pixels of the channel, the places of
+// the window that lie on the image, and the number of places that lie on the image or its
+// padding.
 func (w *windowed) run(ctx *ops.Context, x *ops.Tensor, one func(entry, channel int, plane []float64, places []int, padded int)) error {
 	from, to := numElements(w.in), numElements(w.out)
 	strides := rowMajor(w.in)
@@ -52,7 +54,7 @@ func (w *windowed) run(ctx *ops.Context, x *ops.Tensor, one func(entry, channel 
 	})
 }
 
-// widened replaces each place by those that a span makes of it.
+// expandPlaces replaces each place by the places of a span that starts there.
 func expandPlaces(places []int, s span, stride int) []int {
 	var all []int
 	for _, p := range places {
@@ -63,7 +65,7 @@ func expandPlaces(places []int, s span, stride int) []int {
 	return all
 }
 
-// runGeneral is for more than two spatial axes.
+// runGeneral computes pools with more than two spatial axes.
 func (p *pool) runGeneral(ctx *ops.Context, x, out *ops.Tensor) error {
 	axes, err := p.axes(ops.Dims(x.Shape()...))
 	if err != nil {
@@ -92,9 +94,9 @@ func (p *pool) runGeneral(ctx *ops.Context, x, out *ops.Tensor) error {
 	})
 }
 
-// newMaxPoolIndices makes MaxPool with its second output, the place, int64, in X of the
-// first of the largest numbers of each window; -1 where a window has no pixel. With
-// storage_order 1 the spatial axes are counted in reverse order.
+// newMaxPoolIndices returns MaxPool with two outputs. The second one, int64, is the place
+// in X of the first of the largest numbers of each window, or -1 if the window has no
+// pixel. With storage_order 1, places count the spatial axes in reverse order.
 func newMaxPoolIndices(n ops.Node) (multiOperation, error) {
 	k, err := newMaxPool(n)
 	if err != nil {
@@ -147,7 +149,7 @@ func (k *maxPoolIndices) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	})
 }
 
-// maxPoolOperator is MaxPool with one output or two.
+// maxPoolOperator returns MaxPool with one or two outputs.
 func maxPoolOperator() ops.Operator {
 	o, both := operator("MaxPool", 1, 1, newMaxPool), multiOperator("MaxPool", 1, 1, 2, 2, newMaxPoolIndices)
 	o.MaxOutputs = 2
@@ -161,10 +163,11 @@ func maxPoolOperator() ops.Operator {
 	return o
 }
 
-// newLpPool makes LpPool (opsets 2, 11): the p-norm of each window of images
-// (N, C, ...), float32 or float64.
+// newLpPool returns LpPool (opsets 2, 11): the p-norm of each window of images (N, C, ...),
+// float32 or float64.
 //
-// Attributes: as newMaxPool's without dilations, ceil_mode and storage_order; p (2).
+// Attributes: those of newMaxPool except dilations, ceil_mode and storage_order; p (default
+// 2).
 func newLpPool(n ops.Node) (operation, error) {
 	k, err := newPool(n, "p")
 	if err != nil {
@@ -181,6 +184,7 @@ func newLpPool(n ops.Node) (operation, error) {
 	return &lpPool{pool: k, p: p}, nil
 }
 
+// normAttr returns the attribute p of a norm.
 func normAttr(a ops.Attributes) (float64, error) {
 	p, err := ops.Attr(a, "p", int64(2))
 	if err == nil && p < 1 {
@@ -209,11 +213,11 @@ func (k *lpPool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 	})
 }
 
-// newGlobalPool returns what makes GlobalAveragePool, GlobalMaxPool (opset 1) and
-// GlobalLpPool (opset 2): one number of all pixels of each channel of images
+// newGlobalPool returns the constructor of GlobalAveragePool or GlobalMaxPool (opset 1) or,
+// with norm, GlobalLpPool (opset 2): one number for all pixels of each channel of images
 // (N, C, ...), float32 or float64.
 //
-// Attributes of GlobalLpPool: p (2).
+// Attributes of GlobalLpPool: p (default 2).
 func newGlobalPool(norm bool, newLoop func(p float64) func(l *reduceLoop, lo, hi int) error) func(ops.Node) (operation, error) {
 	return func(n ops.Node) (operation, error) {
 		var known []string

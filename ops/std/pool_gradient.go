@@ -2,11 +2,11 @@ package std
 
 import "github.com/spike-by-spike/sbs/ops"
 
-// windowGradient adds the gradient g of one window's result to that of a channel,
-// of which image holds the pixels.
+// windowGradient adds the gradient g of the result of one window to grad, the gradient of
+// the pixels of a channel. image holds these pixels.
 type windowGradient func(grad, image []float32, width int, rows, cols span, g float32)
 
-// maxPoolGradient goes to the first of the largest pixels of each window.
+// maxPoolGradient gives the gradient to the first of the largest pixels of each window.
 func maxPoolGradient(ctx *ops.Context, k operation, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
 	return k.(*pool).gradient(ctx, in[0], g, gradIn[0], func(grad, image []float32, width int, rows, cols span, g float32) {
 		best := -1
@@ -25,7 +25,7 @@ func maxPoolGradient(ctx *ops.Context, k operation, in []*ops.Tensor, _ *ops.Ten
 	})
 }
 
-// averagePoolGradient goes to all pixels of each window in equal parts.
+// averagePoolGradient divides the gradient equally among the pixels of each window.
 func averagePoolGradient(ctx *ops.Context, k operation, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
 	p := k.(*pool)
 	return p.gradient(ctx, in[0], g, gradIn[0], func(grad, _ []float32, width int, rows, cols span, g float32) {

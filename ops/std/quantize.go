@@ -8,7 +8,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// perAxis is a scale and a zero point for everything, or for each entry along an axis.
+// perAxis is a scale and a zero point for the whole tensor, or for each entry along an
+// axis.
 type perAxis struct {
 	axis   int64
 	scales []float64
@@ -16,7 +17,7 @@ type perAxis struct {
 	block  int       // elements that have one scale
 }
 
-// newQuantization reads the attribute axis (1; since opset 13) and no other.
+// newQuantization reads the attribute axis (default 1; since opset 13).
 func newQuantization(n ops.Node) (perAxis, error) {
 	var known []string
 	if n.Opset >= 13 {
@@ -82,7 +83,7 @@ func (k perAxis) with(in []*ops.Tensor) (perAxis, error) {
 	return k, nil
 }
 
-// at returns the scale and zero point of an element.
+// at returns the scale and the zero point of an element.
 func (k *perAxis) at(i int) (scale, zero float64) {
 	c := i / k.block % len(k.scales)
 	if len(k.zeros) > 0 {
@@ -91,15 +92,16 @@ func (k *perAxis) at(i int) (scale, zero float64) {
 	return k.scales[c], zero
 }
 
-// quantized returns x/scale, rounded to the nearest integer, even ones first, plus the
-// zero point. Storing it makes it fit.
+// quantize returns x/scale, rounded half to even, plus the zero point. Storing the result
+// saturates it.
 func quantize(x, scale, zero float64) float64 { return math.RoundToEven(x/scale) + zero }
 
-// newQuantizeLinear makes QuantizeLinear (opsets 10, 13): x/y_scale, rounded, plus
-// y_zero_point, as int8 or uint8, which is the zero point's type or else uint8. x is
-// float32 or int32. Scale and zero point are scalars, or vectors along an axis.
+// newQuantizeLinear returns QuantizeLinear (opsets 10, 13): x/y_scale, rounded, plus
+// y_zero_point. The output has the type of the zero point, int8 or uint8, or uint8 without
+// one. x is float32 or int32. The scale and the zero point are scalars, or vectors along an
+// axis.
 //
-// Attributes: axis (1; since opset 13).
+// Attributes: axis (default 1; since opset 13).
 func newQuantizeLinear(n ops.Node) (operation, error) {
 	k, err := newQuantization(n)
 	return quantizeLinear{k}, err
@@ -149,11 +151,11 @@ func (k perAxis) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor, f func
 	})
 }
 
-// newDequantizeLinear makes DequantizeLinear (opsets 10, 13): (x - x_zero_point) *
-// x_scale, as float32. x is int8, uint8 or int32, and so is the zero point; see
+// newDequantizeLinear returns DequantizeLinear (opsets 10, 13): (x - x_zero_point) *
+// x_scale, as float32. x is int8, uint8 or int32, and the zero point has the same type. See
 // newQuantizeLinear.
 //
-// Attributes: axis (1; since opset 13).
+// Attributes: axis (default 1; since opset 13).
 func newDequantizeLinear(n ops.Node) (operation, error) {
 	k, err := newQuantization(n)
 	return dequantizeLinear{k}, err
@@ -175,9 +177,9 @@ func (k dequantizeLinear) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tenso
 	return k.perAxis.run(ctx, in, out, func(x, scale, zero float64) float64 { return (x - zero) * scale })
 }
 
-// newDynamicQuantizeLinear makes DynamicQuantizeLinear (opset 11): x, float32, as uint8,
-// with the scale and zero point for which x's range, and 0, just fit. It has no
-// attributes.
+// newDynamicQuantizeLinear returns DynamicQuantizeLinear (opset 11): x, float32, as uint8,
+// with the smallest scale for which the values of x and 0 fit, and its zero point. There
+// are no attributes.
 func newDynamicQuantizeLinear(n ops.Node) (multiOperation, error) {
 	return dynamicQuantizeLinear{}, n.Attributes.Only()
 }
@@ -214,12 +216,12 @@ func (dynamicQuantizeLinear) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 	return ctx.Do(out[0].Len(), grain, &unaryLoop{out: out[0], x: in[0], compute: compute})
 }
 
-// bytes8 are the types of quantized numbers.
+// quantizedTypes lists the types of quantized numbers.
 var quantizedTypes = []ops.DType{ops.Int8, ops.Uint8}
 
-// newMatMulInteger makes MatMulInteger (opset 10): the product of A and B, int8 or uint8,
-// as int32; see newMatMul. The optional zero points are subtracted first: scalars, or
-// one number for each row of A and column of B. It has no attributes.
+// newMatMulInteger returns MatMulInteger (opset 10): the product of A and B, int8 or uint8,
+// as int32. See newMatMul. The optional zero points are subtracted first. They are scalars,
+// or vectors with one number per row of A and per column of B. There are no attributes.
 func newMatMulInteger(n ops.Node) (operation, error) { return matMulInteger{}, n.Attributes.Only() }
 
 type matMulInteger struct{}
@@ -234,8 +236,8 @@ func (matMulInteger) infer(in []*ops.Input) (ops.Type, error) {
 	return matMulType(ops.Int32, in[0].Type, in[1].Type)
 }
 
-// checkZeroPoint checks a quantized input and its zero point, of which there may be one
-// for each entry along an axis.
+// checkZeroPoint checks a quantized input and its zero point, which may be a vector along
+// an axis.
 func checkZeroPoint(name string, in []*ops.Input, x, zero, axis int) error {
 	t := in[x].Type
 	if err := checkDType(name, t, quantizedTypes...); err != nil {
@@ -261,7 +263,7 @@ func checkZeroPoint(name string, in []*ops.Input, x, zero, axis int) error {
 	return nil
 }
 
-// centred returns the elements minus their zero point, which may be nil.
+// subtractZeroPoint returns the elements of x minus their zero point, which may be nil.
 func subtractZeroPoint(x, zero *ops.Tensor, axis int) []int64 {
 	v := slices.Clone(elementsOf[int64](x))
 	if zero == nil {
@@ -280,6 +282,7 @@ func subtractZeroPoint(x, zero *ops.Tensor, axis int) []int64 {
 	return v
 }
 
+// optionalInput returns input i, or nil if it is omitted.
 func optionalInput(in []*ops.Tensor, i int) *ops.Tensor {
 	if i < len(in) {
 		return in[i]

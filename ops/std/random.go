@@ -9,15 +9,16 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// stream is the random numbers of a node. Each is a function of the run's seed, the
-// node's and the number of the image and of the number alone.
+// randomStream generates the random numbers of a node. Each number is a function of the
+// seed of the run, the seed of the node, the index of the image and the index of the number
+// only.
 type randomStream struct{ node uint64 }
 
-// onlyInRuns implements late.
+// onlyInRuns implements runOnly.
 func (randomStream) onlyInRuns() {}
 
-// newStream takes the attribute seed, or else the node's name: nodes without a seed
-// draw different numbers.
+// newStream uses the attribute seed or, without it, the name of the node. Nodes without a
+// seed therefore draw different numbers.
 func newStream(n ops.Node) (randomStream, error) {
 	switch seed := n.Attributes["seed"].(type) {
 	case nil:
@@ -33,8 +34,8 @@ func newStream(n ops.Node) (randomStream, error) {
 	return randomStream{h.Sum64()}, nil
 }
 
-// uniform calls f with a number in [0, 1) for every element of a tensor of the given
-// shape, of which the first dimension is the batch when batched.
+// uniform calls f with random numbers in [0, 1), as many as draws, for every element of a
+// tensor of the given shape. If batched is set, the first dimension is the batch.
 func (s randomStream) uniform(ctx *ops.Context, shape []int, batched bool, draws int, f func(i int, u []float64)) error {
 	n := numElements(shape)
 	if n == 0 {
@@ -57,14 +58,15 @@ func (s randomStream) uniform(ctx *ops.Context, shape []int, batched bool, draws
 	})
 }
 
-// newRandom returns what makes RandomUniform and RandomNormal (opset 1): numbers that
-// are equally likely from low up to high, or normally distributed with the given mean
-// and deviation scale; with like, RandomUniformLike and RandomNormalLike, in the shape of
-// the input.
+// newRandom returns the constructor of RandomUniform or, with normal, RandomNormal (opset
+// 1): uniform random numbers from low up to high, or normal random numbers with the given
+// mean and standard deviation scale. With like, the operators are RandomUniformLike and
+// RandomNormalLike, whose output has the shape of the input.
 //
-// Attributes: low (0), high (1), or mean (0), scale (1); seed; dtype (float32; with like
-// the input's): float32 or float64; shape (without like, required). With like, the first
-// dimension is taken for the batch: an image draws its numbers by its own number.
+// Attributes: low (default 0) and high (default 1), or mean (default 0) and scale (default
+// 1); seed; dtype (default float32, or with like the type of the input; float32 or
+// float64); shape (required; not with like). With like, the first dimension is the batch:
+// the numbers of an image depend on its index in the stream of images.
 func newRandom(normal, like bool) func(ops.Node) (operation, error) {
 	return func(n ops.Node) (operation, error) {
 		names, standard := []string{"low", "high"}, []float32{0, 1}
@@ -139,11 +141,11 @@ func (k *random) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error {
 	})
 }
 
-// newBernoulli makes Bernoulli (opset 15): 1 with the probability that the element of the
-// input, float32 or float64, says, and else 0. The first dimension is taken for the
-// batch, as in newRandom.
+// newBernoulli returns Bernoulli (opset 15): 1 with the probability given by the element of
+// the input, float32 or float64, and 0 otherwise. The first dimension is the batch, as in
+// newRandom.
 //
-// Attributes: dtype (the input's), seed.
+// Attributes: dtype (default: the type of the input), seed.
 func newBernoulli(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("dtype", "seed"); err != nil {
 		return nil, err
@@ -188,11 +190,11 @@ func (k *bernoulli) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 	})
 }
 
-// newMultinomial makes Multinomial (opset 7): for each row of the input (batch, classes),
-// float32 or float64, sample_size classes, drawn with probabilities that are the
-// exponentials of the row's numbers over their sum.
+// newMultinomial returns Multinomial (opset 7): sample_size random classes for each row of
+// the input (batch, classes), float32 or float64. The probabilities are the softmax of the
+// row.
 //
-// Attributes: sample_size (1), seed, dtype (int32; or int64).
+// Attributes: sample_size (default 1), seed, dtype (default int32; or int64).
 func newMultinomial(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("dtype", "sample_size", "seed"); err != nil {
 		return nil, err
@@ -258,13 +260,13 @@ func (k *multinomial) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) e
 	})
 }
 
-// newDropout makes Dropout (opsets 7, 10, 12, 13): the data, float32 or float64, and a
-// mask of what was kept. In training, which the third input, a bool scalar, says, each
-// element becomes 0 with the probability ratio, the second input, a float scalar, and is
-// divided by 1 - ratio otherwise; else everything is kept. Before opset 12 ratio is an
-// attribute and there is no training.
+// newDropout returns Dropout (opsets 7, 10, 12, 13): the data, float32 or float64, and a
+// mask of the elements that were kept. In training mode, which the third input, a bool
+// scalar, switches on, each element becomes 0 with the probability ratio, the second input,
+// a float scalar; all others are divided by 1 - ratio. Otherwise all elements are kept.
+// Before opset 12, ratio is an attribute and there is no training mode.
 //
-// Attributes: seed (since opset 12), ratio (0.5; before opset 12).
+// Attributes: seed (since opset 12), ratio (default 0.5; before opset 12).
 func newDropout(n ops.Node) (multiOperation, error) {
 	known := "seed"
 	if n.Opset < 12 {
@@ -344,7 +346,7 @@ func (k *dropout) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	})
 }
 
-// truthTensor returns a one, or true.
+// trueTensor returns a tensor with the single element 1 or true.
 func trueTensor(d ops.DType) *ops.Tensor {
 	one, err := ops.Zeros(d, []int{1})
 	if err != nil {

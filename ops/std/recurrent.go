@@ -8,17 +8,20 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// recurrent is what RNN, GRU and LSTM share. Their inputs are X (steps, batch, size), W
-// (directions, gates*hidden, size), R (directions, gates*hidden, hidden), and, optional, B
-// (directions, 2*gates*hidden), sequence_lens (batch), int32, and initial_h (directions,
-// batch, hidden); LSTM has initial_c and P (directions, 3*hidden), too. The others are of
-// X's type, float32 or float64. The outputs, all optional, are Y (steps, directions, batch,
-// hidden), Y_h, the last of each sequence, and for LSTM Y_c. What is behind the end of a
-// sequence is 0 in Y.
+// recurrent implements what RNN, GRU and LSTM have in common. The inputs are X (steps,
+// batch, size), W (directions, gates*hidden, size), R (directions, gates*hidden, hidden)
+// and, optionally, B (directions, 2*gates*hidden), sequence_lens (batch) and initial_h
+// (directions, batch, hidden). LSTM has two more optional inputs, initial_c (as initial_h)
+// and P (directions, 3*hidden). sequence_lens is int32; all other inputs have the type of
+// X, float32 or float64. Both types are computed in float64.
 //
-// Attributes: hidden_size (R's), direction (forward; reverse, bidirectional), activations,
-// activation_alpha, activation_beta, clip (none): the bound of what activations are given,
-// layout (0; since opset 14): 1 has the batch before everything else.
+// The outputs, all optional, are Y (steps, directions, batch, hidden), Y_h (the last state
+// of each sequence) and, for LSTM, Y_c. After the end of a sequence, Y is 0.
+//
+// Attributes: hidden_size (default: the size in R), direction (default forward; or reverse,
+// bidirectional), activations, activation_alpha, activation_beta, clip (default: none), the
+// bound of the arguments of activations, and since opset 14 layout (default 0; 1 moves the
+// batch to the front of X, Y and the states).
 type recurrent struct {
 	cell         cell
 	gates        int
@@ -34,8 +37,8 @@ type recurrent struct {
 	perDirection int // activations
 }
 
-// cell computes one step of a sequence: from x and the state h, with c for LSTM, the next
-// state.
+// cell computes one step of a sequence: it replaces the state h (and c, for LSTM) by the
+// next state, given x.
 type cell func(k *recurrent, s *sequence)
 
 // sequence is one entry of the batch in one direction.
@@ -52,12 +55,14 @@ type sequence struct {
 	gates, reset     []float64 // temporary memory of the cell
 }
 
+// standardActivations holds the default activations of one direction.
 var standardActivations = map[string][]string{
 	"RNN":  {"Tanh"},
 	"GRU":  {"Sigmoid", "Tanh"},
 	"LSTM": {"Sigmoid", "Tanh", "Tanh"},
 }
 
+// newRecurrent reads the attributes. The node may have the other attributes named by more.
 func newRecurrent(n ops.Node, name string, gates int, compute cell, more ...string) (*recurrent, error) {
 	known := append([]string{"activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size"}, more...)
 	if n.Opset >= 14 {
@@ -101,6 +106,8 @@ func newRecurrent(n ops.Node, name string, gates int, compute cell, more ...stri
 	return k, k.readActivations(n.Attributes, standardActivations[name])
 }
 
+// readActivations reads the activations of all directions. The entries of activation_alpha
+// and activation_beta go, in order, to the activations that have such a parameter.
 func (k *recurrent) readActivations(a ops.Attributes, standard []string) error {
 	names, err := ops.Attr(a, "activations", slices.Repeat(standard, k.directions))
 	if err != nil {
@@ -137,8 +144,8 @@ func (k *recurrent) readActivations(a ops.Attributes, standard []string) error {
 	return nil
 }
 
-// activationOf returns an activation, with its numbers from alpha and beta, which are
-// given what they are when absent.
+// activationOf returns an activation, and false if there is none of this name. It calls
+// alpha and beta with the default of a parameter to get the parameter's value.
 func activationOf(name string, alpha, beta func(standard float64) float64) (func(float64) float64, bool) {
 	with := func(f func(p []float64, x float64) float64, p ...float64) func(float64) float64 {
 		return func(x float64) float64 { return f(p, x) }
@@ -262,6 +269,7 @@ type recurrentRun struct {
 	bias, peepholes      []float64 // nil when omitted
 }
 
+// newRun returns a run with the values of the inputs.
 func (k *recurrent) newRun(in, out []*ops.Tensor) (*recurrentRun, error) {
 	shape := in[0].Shape()
 	run := &recurrentRun{
@@ -308,8 +316,8 @@ func (run *recurrentRun) newSequence(direction, entry int) *sequence {
 	return s
 }
 
-// step computes one step of a sequence and its entry in Y, which is 0 after the end of the
-// sequence.
+// step computes one step of a sequence and stores the state in Y. After the end of the
+// sequence it stores 0.
 func (run *recurrentRun) step(s *sequence, step int) {
 	if step >= s.length {
 		store(run.out[0], run.placeInY(s, step)*run.stateSize, 1, make([]float64, run.stateSize))
@@ -327,7 +335,7 @@ func (run *recurrentRun) step(s *sequence, step int) {
 	store(run.out[0], run.placeInY(s, step)*run.stateSize, 1, s.h)
 }
 
-// placeInY returns the number of a state among all those in Y.
+// placeInY returns the index of a state in Y.
 func (run *recurrentRun) placeInY(s *sequence, step int) int {
 	if run.batchFirst {
 		return (s.entry*run.steps+step)*run.directions + s.direction
@@ -344,7 +352,7 @@ func (run *recurrentRun) finish(s *sequence) {
 	}
 }
 
-// place returns the number of a state among all.
+// place returns the index of a state in initial_h, initial_c, Y_h and Y_c.
 func (k *recurrent) place(direction, entry, batch int) int {
 	if k.batchFirst {
 		return entry*k.directions + direction
@@ -352,6 +360,7 @@ func (k *recurrent) place(direction, entry, batch int) int {
 	return direction*batch + entry
 }
 
+// lengths returns the length of each sequence, by default all steps.
 func (k *recurrent) lengths(given *ops.Tensor, steps, batch int) ([]int, error) {
 	lengths := slices.Repeat([]int{steps}, batch)
 	if given == nil {
@@ -377,5 +386,5 @@ func project(out, weights, x, bias []float64) {
 	}
 }
 
-// bound applies clip.
+// bound applies the attribute clip.
 func (k *recurrent) bound(x float64) float64 { return min(max(x, -k.clip), k.clip) }

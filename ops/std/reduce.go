@@ -8,17 +8,16 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newReduction returns what makes a reduction (opsets 1, 11, 13): one number of all
-// the elements along some axes, of which the result has one entry each or, without
-// keepdims, none. The data is float32, float64 or of integers; float32 is computed in
-// float64.
+// newReduction returns the constructor of a reduction (opsets 1, 11, 13): one number for
+// all elements along some axes, which have size 1 in the output or, without keepdims, are
+// removed. The data is float32, float64 or an integer type; float32 is computed in float64.
 //
-// The axes are an attribute, or the optional second input, an int64 vector, since
-// opset 13 for ReduceSum and 18 for the others. Without them or with an empty vector
-// all axes are meant, or with noop_with_empty_axes none.
+// The axes are an attribute or, from the opset inputSince on (13 for ReduceSum, 18 for the
+// others), the optional second input, an int64 vector. If there are none, all axes are
+// reduced or, with noop_with_empty_axes, none.
 //
-// Attributes: keepdims (1), axes, noop_with_empty_axes (0; where the axes are an
-// input).
+// Attributes: keepdims (default 1), axes, noop_with_empty_axes (default 0; only if the axes
+// are an input).
 func newReduction(inputSince int, floating func() folder[float64], signed func() folder[int64], unsigned func() folder[uint64]) func(ops.Node) (operation, error) {
 	return func(n ops.Node) (operation, error) {
 		k := &reduction{floating: floating, signed: signed, unsigned: unsigned}
@@ -48,13 +47,14 @@ func newReduction(inputSince int, floating func() folder[float64], signed func()
 	}
 }
 
-// folder makes one number of many, which come in pieces.
+// folder reduces many numbers to one. The numbers come in parts.
 type folder[W wide] interface {
 	reset()
 	add(v []W)
 	result(count int) W // of the given number of elements
 }
 
+// reduction implements the reductions. A folder for each kind of type computes the result.
 type reduction struct {
 	direct     map[ops.DType]func(l *reduceLoop, lo, hi int) error // what does not go through a folder
 	keep, noop bool
@@ -102,7 +102,7 @@ func (k *reduction) infer(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: data.DType, Shape: shape}, nil
 }
 
-// inferUnknown is for axes of unknown values.
+// inferUnknown infers the output's type when the values of the axes are not known.
 func (k *reduction) inferUnknown(data ops.Type, length ops.Dim) (ops.Type, error) {
 	rank := len(data.Shape)
 	switch {
@@ -117,7 +117,7 @@ func (k *reduction) inferUnknown(data ops.Type, length ops.Dim) (ops.Type, error
 	return ops.Type{DType: data.DType, Shape: slices.Repeat([]ops.Dim{unknown}, rank)}, nil
 }
 
-// reduced tells which axes are reduced.
+// reduced reports for each axis whether it is reduced.
 func (k *reduction) reduced(axes []int64, rank int) ([]bool, error) {
 	if len(axes) > 0 {
 		return axisSet(axes, rank)
@@ -125,7 +125,7 @@ func (k *reduction) reduced(axes []int64, rank int) ([]bool, error) {
 	return slices.Repeat([]bool{!k.noop}, rank), nil
 }
 
-// axisSet marks the axes that a list names, once each.
+// axisSet reports for each axis whether it is in a list, which may name it once.
 func axisSet(axes []int64, rank int) ([]bool, error) {
 	set := make([]bool, rank)
 	for _, a := range axes {
@@ -171,7 +171,7 @@ func (k *reduction) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 	return ctx.Do(l.kept.total, max(1, grain/max(1, l.gone.total)), l)
 }
 
-// reduceLoop is a parallel.Loop over the entries of the output.
+// reduceLoop is a parallel.Loop over the elements of the output.
 type reduceLoop struct {
 	axes       []int64
 	kept, gone nest
@@ -181,7 +181,8 @@ type reduceLoop struct {
 
 func (l *reduceLoop) Part(lo, hi int) error { return l.compute(l, lo, hi) }
 
-// plan finds the nests of loops.
+// plan creates the nests of loops over the axes that are kept and over those that are
+// reduced.
 func (l *reduceLoop) plan(shape []int, reduced []bool) {
 	var sizes, strides [2][]int // of the axes that stay and of those that do not
 	for i, stride := range rowMajor(shape) {
@@ -196,7 +197,7 @@ func (l *reduceLoop) plan(shape []int, reduced []bool) {
 	l.gone = newNest(sizes[1], strides[1])
 }
 
-// reduceTo reduces always in the order in which the elements lie.
+// reduceTo returns a loop body that always processes the elements in row-major order.
 func reduceTo[W wide](newFolder func() folder[W]) func(l *reduceLoop, lo, hi int) error {
 	return func(l *reduceLoop, lo, hi int) error {
 		f := newFolder()
@@ -224,7 +225,7 @@ func reduceTo[W wide](newFolder func() folder[W]) func(l *reduceLoop, lo, hi int
 	}
 }
 
-// newReduceSum makes ReduceSum (opsets 1, 11, 13): the sum; see newReduction.
+// newReduceSum returns ReduceSum (opsets 1, 11, 13): the sum. See newReduction.
 func newReduceSum(n ops.Node) (operation, error) {
 	k, err := newReduction(13, sumOf[float64](nil, nil), sumOf[int64](nil, nil), nil)(n)
 	if err != nil {
@@ -233,8 +234,8 @@ func newReduceSum(n ops.Node) (operation, error) {
 	return k.(*reduction).withSums(nil), nil
 }
 
-// newReduceMean makes ReduceMean (opsets 1, 11, 13): the mean, for integers rounded
-// towards zero; see newReduction.
+// newReduceMean returns ReduceMean (opsets 1, 11, 13): the mean, which is rounded toward
+// zero for integers. See newReduction.
 func newReduceMean(n ops.Node) (operation, error) {
 	k, err := newReduction(18, sumOf(nil, meanOf), sumOf(nil, meanInt), nil)(n)
 	if err != nil {
@@ -243,8 +244,8 @@ func newReduceMean(n ops.Node) (operation, error) {
 	return k.(*reduction).withSums(meanOf), nil
 }
 
-// withSums gives sums loops of their own for floating-point numbers: the general way
-// takes four times as long.
+// withSums gives floating-point sums loops of their own. The general loop takes four times
+// as long.
 func (k *reduction) withSums(finish func(float64, int) float64) *reduction {
 	k.direct = map[ops.DType]func(l *reduceLoop, lo, hi int) error{
 		ops.Float32: sumRows[float32](finish), ops.Float64: sumRows[float64](finish),
@@ -252,7 +253,8 @@ func (k *reduction) withSums(finish func(float64, int) float64) *reduction {
 	return k
 }
 
-// sumRows adds up in float64, always in the order in which the elements lie.
+// sumRows returns a loop body that adds in float64, always in row-major order. finish, if
+// it is not nil, computes the result from the sum and the number of elements.
 func sumRows[T float32 | float64](finish func(float64, int) float64) func(l *reduceLoop, lo, hi int) error {
 	return func(l *reduceLoop, lo, hi int) error {
 		o, _ := ops.Data[T](l.out)
@@ -282,7 +284,7 @@ func sumRows[T float32 | float64](finish func(float64, int) float64) func(l *red
 	}
 }
 
-// total is the folder of sums of a function of the elements.
+// sumFolder is the folder of sums of a function of the elements.
 type sumFolder[W wide] struct {
 	sum    W
 	of     func(W) W      // nil: the element itself
@@ -314,7 +316,7 @@ func sumOf[W wide](of func(W) W, finish func(W, int) W) func() folder[W] {
 	return func() folder[W] { return &sumFolder[W]{of: of, finish: finish} }
 }
 
-// chain is the folder of an operation that is applied again and again.
+// chainFolder is the folder of an operation on the result so far and the next element.
 type chainFolder[W wide] struct {
 	value, start W
 	step         func(a, b W) W
@@ -334,8 +336,8 @@ func chainOf[W wide](start W, step func(a, b W) W) func() folder[W] {
 	return func() folder[W] { return &chainFolder[W]{start: start, step: step} }
 }
 
-// logSumExp is the folder of log(sum(exp(x))): exponents are relative to the largest
-// so far, so that nothing overflows.
+// logSumExp is the folder of log(sum(exp(x))). Exponents are relative to the largest one so
+// far, so that nothing overflows.
 type logSumExp struct{ top, sum float64 }
 
 func newLogSumExp() folder[float64] { return new(logSumExp) }
@@ -370,7 +372,7 @@ func rootOf(sum float64, _ int) float64 { return math.Sqrt(sum) }
 func logOf(sum float64, _ int) float64  { return math.Log(sum) }
 func meanOf(sum float64, n int) float64 { return sum / float64(n) }
 
-// meanInt rounds towards zero; the mean of nothing is 0.
+// meanInt rounds toward zero. The mean of no elements is 0.
 func meanInt(sum int64, n int) int64 { return sum / int64(max(1, n)) }
 
 func times[W wide](a, b W) W   { return a * b }

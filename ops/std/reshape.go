@@ -7,12 +7,11 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newReshape makes Reshape (opsets 5, 13, 14): the same elements in another
-// shape, which is an int64 vector. In it 0 takes over the dimension of the data
-// at that place, and one -1 stands for whatever size is left. The data is of any
-// type and shape.
+// newReshape returns Reshape (opsets 5, 13, 14): the same elements in another shape, which
+// is an int64 vector. A 0 in the shape stands for the dimension of the data at the same
+// position, and one -1 for the size that remains. The data has any type and shape.
 //
-// Attributes: allowzero (0; since opset 14): with 1, a 0 in the shape is a size.
+// Attributes: allowzero (default 0; since opset 14; 1 makes a 0 in the shape a size).
 func newReshape(n ops.Node) (operation, error) {
 	var known []string
 	if n.Opset >= 14 {
@@ -60,6 +59,7 @@ func (k reshape) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 	return copyAll(ctx, out, in[0])
 }
 
+// reshaped returns the shape of the output for a given shape input.
 func (k reshape) reshaped(data []ops.Dim, want []int64) ([]ops.Dim, error) {
 	shape := make([]ops.Dim, len(want))
 	free := -1 // the place of -1
@@ -113,8 +113,8 @@ func (k reshape) reshaped(data []ops.Dim, want []int64) ([]ops.Dim, error) {
 	return shape, nil
 }
 
-// divided returns the number of elements of a shape that is not completely
-// known, divided by a number.
+// divided returns the product of dimensions divided by a number, if it is known without the
+// dimensions that are unknown.
 func divided(dims []ops.Dim, by int) ops.Dim {
 	left := slices.Clone(dims)
 	known := 1

@@ -8,18 +8,20 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newResize makes Resize (opsets 10, 11, 13): X, of any type but bool, with other sizes.
-// Since opset 11 the inputs are X, roi, scales and sizes, of which either scales, float32,
-// or sizes, int64, are given, a number for each dimension; in opset 10 X and scales.
-// Sizes are rounded down. Along each axis an element is made of those around the place
-// that it has in X.
+// newResize returns Resize (opsets 10, 11, 13): X, of any type but bool, with other sizes.
+// Each element of the output is interpolated from the elements around its place in X.
 //
-// Attributes: mode (nearest; linear, cubic); since opset 11
-// coordinate_transformation_mode (half_pixel; pytorch_half_pixel, align_corners,
-// asymmetric, tf_half_pixel_for_nn, tf_crop_and_resize): where an element is in X;
-// nearest_mode (round_prefer_floor; round_prefer_ceil, floor, ceil); cubic_coeff_a (-0.75);
-// exclude_outside (0): 1 leaves elements outside X out; extrapolation_value (0), with
-// tf_crop_and_resize. Opset 10 has asymmetric and floor.
+// Since opset 11 the inputs are X, roi, scales and sizes. Either scales (float32) or sizes
+// (int64) is given, with one number per dimension; sizes that follow from scales are
+// rounded down. In opset 10 the inputs are X and scales.
+//
+// Attributes: mode (default nearest; or linear, cubic). Since opset 11 also
+// coordinate_transformation_mode (default half_pixel; or pytorch_half_pixel, align_corners,
+// asymmetric, tf_half_pixel_for_nn, tf_crop_and_resize), the place of an element in X;
+// nearest_mode (default round_prefer_floor; or round_prefer_ceil, floor, ceil);
+// cubic_coeff_a (default -0.75); exclude_outside (default 0; 1 ignores elements outside X);
+// extrapolation_value (default 0) for places outside the region of tf_crop_and_resize.
+// Opset 10 uses asymmetric and floor.
 func newResize(n ops.Node) (operation, error) {
 	k := &resize{coordinates: "asymmetric", nearest: "floor", cubic: -0.75, scalesAt: 1}
 	if n.Opset < 11 {
@@ -52,10 +54,10 @@ func newResize(n ops.Node) (operation, error) {
 	return k, err
 }
 
-// newUpsample makes Upsample (opsets 7, 9), the Resize of opset 10. In opset 7 the scales
-// are an attribute.
+// newUpsample returns Upsample (opsets 7, 9), which computes the same as Resize of opset
+// 10. In opset 7 the scales are an attribute.
 //
-// Attributes: mode (nearest; linear), scales (opset 7, required).
+// Attributes: mode (default nearest; or linear), scales (opset 7, required).
 func newUpsample(n ops.Node) (operation, error) {
 	k := &resize{coordinates: "asymmetric", nearest: "floor", scalesAt: 1}
 	if n.Opset >= 9 {
@@ -74,8 +76,8 @@ func newUpsample(n ops.Node) (operation, error) {
 	return k, nil
 }
 
-// choice returns a string attribute that is one of those given; the first is what it is
-// when absent.
+// choiceAttr returns a string attribute that must be one of the given values. The first
+// value is the default.
 func choiceAttr(a ops.Attributes, name string, of ...string) (string, error) {
 	v, err := ops.Attr(a, name, of[0])
 	if err == nil && !slices.Contains(of, v) {
@@ -92,6 +94,8 @@ type resize struct {
 	scalesAt                   int       // the input
 }
 
+// readMode reads the attribute mode: nearest, linear or the given last one. The node may
+// have the other attributes named by known, and no others.
 func (k *resize) readMode(a ops.Attributes, last string, known ...string) (err error) {
 	if err := a.Only(append(known, "mode")...); err != nil {
 		return err
@@ -126,7 +130,7 @@ func (k *resize) infer(in []*ops.Input) (ops.Type, error) {
 // resizeInputs holds the inputs after X. An input that is omitted or empty is nil.
 type resizeInputs struct{ roi, scales, sizes *ops.Input }
 
-// given returns the inputs after X of a node of this opset.
+// given returns the inputs after X, whose places depend on the opset.
 func (k *resize) given(in []*ops.Input) resizeInputs {
 	input := func(i int) *ops.Input {
 		if i >= len(in) || in[i] == nil || len(in[i].Shape) == 1 && in[i].Shape[0].Size == 0 {
@@ -164,8 +168,8 @@ func (k *resize) check(x ops.Type, given resizeInputs) error {
 	return nil
 }
 
-// checkPerDimension checks an input that is a vector with numbers for every dimension of
-// X, unless it is omitted.
+// checkPerDimension checks an input, unless it is omitted: it must be a vector with the
+// given number of entries per dimension of X.
 func checkPerDimension(x ops.Type, numbers int, name string, in *ops.Input, types ...ops.DType) error {
 	if in == nil {
 		return nil
@@ -183,14 +187,14 @@ func checkPerDimension(x ops.Type, numbers int, name string, in *ops.Input, type
 // crops reports whether only a region of X is resized.
 func (k *resize) crops() bool { return k.coordinates == "tf_crop_and_resize" }
 
-// resizeTarget says how large the output is: by sizes or, when these are nil, by scales.
+// resizeTarget says how large the output is: by sizes or, if these are nil, by scales.
 type resizeTarget struct {
 	sizes  []int64
 	scales []float32
 	region []float64 // starts, then ends, of the region of X; nil means all of X
 }
 
-// target returns the values of the inputs after X, false when they are not known.
+// target returns the values of the inputs after X, and false if they are not known.
 func (k *resize) target(given resizeInputs) (resizeTarget, bool) {
 	t := resizeTarget{scales: k.scales}
 	switch {
@@ -210,7 +214,8 @@ func (k *resize) target(given resizeInputs) (resizeTarget, bool) {
 	return t, true
 }
 
-// extent returns the start and the end of the region along an axis, as parts of the axis.
+// extent returns the start and the end of the region along an axis, as fractions of the
+// axis.
 func (t *resizeTarget) extent(axis int) (low, high float64) {
 	if t.region == nil {
 		return 0, 1
@@ -218,7 +223,7 @@ func (t *resizeTarget) extent(axis int) (low, high float64) {
 	return t.region[axis], t.region[len(t.region)/2+axis]
 }
 
-// scale returns the scale of an axis, 0 when the list of scales is too short.
+// scale returns the scale of an axis, or 0 if the list of scales is too short.
 func (t *resizeTarget) scale(axis int) float32 {
 	if axis < len(t.scales) {
 		return t.scales[axis]
@@ -226,7 +231,7 @@ func (t *resizeTarget) scale(axis int) float32 {
 	return 0
 }
 
-// resize returns the size of an axis of the output. The arithmetic is that of float32.
+// resize returns the size of an axis of the output. It computes in float32.
 func (t *resizeTarget) resize(d ops.Dim, axis int) (ops.Dim, error) {
 	if t.sizes != nil {
 		n := t.sizes[axis]

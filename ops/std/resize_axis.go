@@ -7,8 +7,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// taps are the elements of X along one axis of which an element of the output is the
-// weighted sum. outside means that the element has no place in X.
+// taps lists the elements of X along one axis whose weighted sum is an element of the
+// output. outside means that the element has no place in X.
 type taps struct {
 	index   []int
 	weight  []float64
@@ -22,7 +22,7 @@ type axisPlan struct {
 	taps []taps
 }
 
-// plans returns a plan for every axis.
+// plans returns a plan for every axis, given the shapes of X and of the output.
 func (k *resize) plans(target *resizeTarget, from, to []int) []axisPlan {
 	plans := make([]axisPlan, len(from))
 	for axis, size := range from {
@@ -52,8 +52,8 @@ type mapping struct {
 	low, high      float64 // the region of tf_crop_and_resize
 }
 
-// original returns the place in X of an element of the output. Whether the output has a
-// single element is decided by its size: a quotient times its divisor need not be 1.
+// original returns the place in X of element i of the output. It tests m.to == 1 instead of
+// the scale because a quotient times its divisor need not be exactly 1.
 func (k *resize) original(i float64, m *mapping) float64 {
 	last := float64(m.from - 1)
 	switch k.coordinates {
@@ -79,6 +79,7 @@ func (k *resize) original(i float64, m *mapping) float64 {
 	return (i+0.5)/m.scale - 0.5
 }
 
+// tapsAt returns the taps for a place in X.
 func (k *resize) tapsAt(x float64, size int) taps {
 	// No place further away makes a difference, and these can be converted.
 	x = min(max(x, -4), float64(size)+4)
@@ -114,6 +115,7 @@ func (k *resize) tapsAt(x float64, size int) taps {
 	return t
 }
 
+// nearestTo rounds a place to the index of an element.
 func (k *resize) nearestTo(x float64) int {
 	switch k.nearest {
 	case "round_prefer_floor":
@@ -126,16 +128,17 @@ func (k *resize) nearestTo(x float64) int {
 	return int(math.Floor(x))
 }
 
-// cubicWeights returns the weights of four elements in a row for a place f behind the
-// second of them (Keys, "Cubic convolution interpolation for digital image processing",
-// 1981, equation 4).
+// cubicWeights returns the weights of four consecutive elements for a place at distance f
+// after the second one (Keys, "Cubic convolution interpolation for digital image
+// processing", 1981, equation 4).
 func cubicWeights(f, a float64) []float64 {
 	near := func(d float64) float64 { return ((a+2)*d-(a+3))*d*d + 1 }
 	far := func(d float64) float64 { return ((a*d-5*a)*d+8*a)*d - 4*a }
 	return []float64{far(1 + f), near(f), near(1 - f), far(2 - f)}
 }
 
-// pick copies one element of X to each element of the output: all plans have one tap.
+// copyNearest copies one element of X to each element of the output. All plans must have a
+// single tap per element.
 func copyNearest(ctx *ops.Context, x, out *ops.Tensor, plans []axisPlan) error {
 	strides := rowMajor(x.Shape())
 	return take(ctx, out, x, nil, 1, func(first int, places []int) error {
@@ -154,7 +157,7 @@ func copyNearest(ctx *ops.Context, x, out *ops.Tensor, plans []axisPlan) error {
 	})
 }
 
-// interpolate applies one plan after the other. Those that shrink an axis come first, so
+// interpolate applies one plan after the other. Plans that shrink an axis come first, so
 // that no intermediate result is larger than both X and the output.
 func (k *resize) interpolate(ctx *ops.Context, x, out *ops.Tensor, plans []axisPlan) error {
 	var shrinking, growing []axisPlan
@@ -191,8 +194,8 @@ func (k *resize) interpolate(ctx *ops.Context, x, out *ops.Tensor, plans []axisP
 	})
 }
 
-// apply adds to dst, which must be zero, what src becomes when the axis is resized. shape
-// is the shape of src.
+// apply resizes one axis of src, whose shape is given, and adds the result to dst, which
+// must be zero.
 func (p *axisPlan) apply(ctx *ops.Context, dst, src []float64, shape []int) error {
 	inner := numElements(shape[p.axis+1:])
 	outer := shape[p.axis] * inner // elements of src for each index of the axes before

@@ -7,16 +7,19 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newRoiAlign makes RoiAlign (opsets 10, 16): regions of images X (N, C, H, W), pooled to
-// one size. rois (R, 4) holds the regions, (x1, y1, x2, y2), and batch_indices (R), int64,
-// their images. X and rois are of one type, float32 or float64. Each entry of the output
-// (R, C, output_height, output_width) is the mean, or the largest, of points in a grid
-// in its part of the region, which lie between pixels and are interpolated.
+// newRoiAlign returns RoiAlign (opsets 10, 16): regions of images X (N, C, H, W), pooled to
+// the same size. rois (R, 4) holds the regions, (x1, y1, x2, y2), and batch_indices (R),
+// int64, their images. X and rois have the same type, float32 or float64. Each element of
+// the output (R, C, output_height, output_width) is the mean or the maximum of a grid of
+// sampling points in its part of the region. Values at points between pixels are
+// interpolated.
 //
-// Attributes: mode (avg; max); output_height (1), output_width (1); sampling_ratio (0):
-// points per entry and axis, 0 for one per pixel; spatial_scale (1): pixels per unit of
-// the regions; coordinate_transformation_mode (half_pixel; output_half_pixel: regions
-// half a pixel further, and at least a pixel large; since opset 16, before it is that).
+// Attributes: mode (default avg; or max); output_height (default 1), output_width (default
+// 1); sampling_ratio (default 0), the number of sampling points per element and axis, where
+// 0 means one per pixel; spatial_scale (default 1), the number of pixels per unit of the
+// regions; coordinate_transformation_mode (default half_pixel; or output_half_pixel, which
+// moves the regions by half a pixel and makes them at least one pixel large; since opset
+// 16; before that, output_half_pixel is used).
 func newRoiAlign(n ops.Node) (operation, error) {
 	known := []string{"mode", "output_height", "output_width", "sampling_ratio", "spatial_scale"}
 	if n.Opset >= 16 {
@@ -63,7 +66,7 @@ type roiAlign struct {
 	largest               bool
 }
 
-// onlyInRuns implements late.
+// onlyInRuns implements runOnly.
 func (*roiAlign) onlyInRuns() {}
 
 func (k *roiAlign) infer(in []*ops.Input) (ops.Type, error) {
@@ -88,8 +91,8 @@ func (k *roiAlign) infer(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: x.DType, Shape: []ops.Dim{number, x.Shape[1], {Size: k.height}, {Size: k.width}}}, nil
 }
 
-// maxPoints bounds the points of one entry along an axis: a region in a file can be as
-// large as a number can be.
+// maxPoints is the maximum number of sampling points of an element along an axis. Without a
+// limit, a region in a file could ask for endless work.
 const maxPoints = 1 << 10
 
 func (k *roiAlign) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
@@ -125,12 +128,14 @@ func (k *roiAlign) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) erro
 	})
 }
 
-// grid is where the points of a region are along one axis.
+// grid holds the sampling points of a region along one axis.
 type grid struct {
 	start, step float64
 	points      int // of each entry
 }
 
+// part returns the sampling points along one axis of a region from one place to another,
+// with the given number of elements of the output.
 func (k *roiAlign) part(from, to float64, entries int) (grid, error) {
 	start := from*k.scale - k.offset
 	size := to*k.scale - k.offset - start
@@ -153,6 +158,7 @@ func (k *roiAlign) part(from, to float64, entries int) (grid, error) {
 	return g, nil
 }
 
+// entry computes one element of the output.
 func (k *roiAlign) entry(plane []float64, height, width int, rows, columns grid, row, column int) float64 {
 	total, top := 0.0, math.Inf(-1)
 	for i := range rows.points {
@@ -173,7 +179,8 @@ func (k *roiAlign) entry(plane []float64, height, width int, rows, columns grid,
 	return total / float64(n)
 }
 
-// bilinear returns what is between four pixels; more than a pixel outside is 0.
+// bilinear interpolates between four pixels. Places more than a pixel outside the image
+// yield 0.
 func bilinear(plane []float64, height, width int, y, x float64) float64 {
 	if !(y >= -1 && y <= float64(height) && x >= -1 && x <= float64(width)) {
 		return 0

@@ -7,11 +7,11 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// scattered computes a copy of data with updates, in the order in which they lie.
-// Places may be named more than once, which is why this is not parallel.
+// scatterUpdates computes a copy of the data with updates, which are applied in row-major
+// order. It is not parallel because two updates may affect the same place.
 type scatterUpdates struct{ reduction string }
 
-// newScattered reads the attribute reduction: none, or since opset 16 add or mul.
+// newScattered reads the attribute reduction: none or, since opset 16, add or mul.
 func newScattered(n ops.Node) (scatterUpdates, error) {
 	r, err := ops.Attr(n.Attributes, "reduction", "none")
 	if err == nil && !slices.Contains([]string{"none", "add", "mul"}, r) {
@@ -20,6 +20,7 @@ func newScattered(n ops.Node) (scatterUpdates, error) {
 	return scatterUpdates{r}, err
 }
 
+// check checks the types of the data and the updates.
 func (k scatterUpdates) check(data, updates ops.Type) error {
 	if data.DType != updates.DType {
 		return fmt.Errorf("%w: data is %v but updates are %v", ops.ErrDType, data, updates)
@@ -30,7 +31,7 @@ func (k scatterUpdates) check(data, updates ops.Type) error {
 	return nil
 }
 
-// run puts blocks of size elements of updates where places says.
+// run puts blocks of size elements of updates at the given places.
 func (k scatterUpdates) run(ctx *ops.Context, data, updates, out *ops.Tensor, size int, where blockPlaces) error {
 	if err := copyAll(ctx, out, data); err != nil || updates.Len() == 0 {
 		return err
@@ -63,6 +64,8 @@ func (k scatterUpdates) put(out *ops.Tensor, to int, updates *ops.Tensor, from, 
 	}
 }
 
+// combine stores updates, or with a reduction their sum or product with the elements that
+// are there.
 func combine[W wide](reduction string, out *ops.Tensor, to int, updates *ops.Tensor, from, size int) {
 	var a, b [chunk]W
 	for i := 0; i < size; i += chunk {
@@ -83,12 +86,13 @@ func combine[W wide](reduction string, out *ops.Tensor, to int, updates *ops.Ten
 	}
 }
 
-// newScatterElements makes ScatterElements (opsets 11, 13, 16) and Scatter (opset 9):
-// the data with some elements replaced by updates, of the same type, any. The indices,
-// int32 or int64, have the updates' shape and name places as in newGatherElements.
+// newScatterElements returns ScatterElements (opsets 11, 13, 16) and Scatter (opset 9): the
+// data with some elements replaced by updates of the same type, which may be any. The
+// indices, int32 or int64, have the shape of the updates and select elements as in
+// newGatherElements.
 //
-// Attributes: axis (0), reduction (none; since opset 16): add or mul combine an update
-// with what is there.
+// Attributes: axis (default 0), reduction (default none; since opset 16; add or mul combine
+// an update with the element).
 func newScatterElements(n ops.Node) (operation, error) {
 	var more []string
 	if n.Opset >= 16 {
@@ -133,12 +137,12 @@ func (k scatterElements) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor
 	})
 }
 
-// newScatterND makes ScatterND (opsets 11, 13, 16): the data with some parts replaced
-// by updates, of the same type, any. Each row of the indices, int64, is the beginning
-// of a place in the data.
+// newScatterND returns ScatterND (opsets 11, 13, 16): the data with some parts replaced by
+// updates of the same type, which may be any. Each row of the indices, int64, holds the
+// first coordinates of a part.
 //
-// Attributes: reduction (none; since opset 16): add or mul combine an update with what
-// is there.
+// Attributes: reduction (default none; since opset 16; add or mul combine an update with
+// the part).
 func newScatterND(n ops.Node) (operation, error) {
 	var known []string
 	if n.Opset >= 16 {

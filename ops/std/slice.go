@@ -7,17 +7,16 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newSlice makes Slice (opsets 1, 10, 11, 13): every step-th entry of the data
-// from start, up to but without end, along each of some axes. The data is of
-// any type and shape; starts, ends and the optional axes (all) and steps (1)
-// are int32 or int64 vectors of one length. Negative starts, ends and axes count
-// from the end; starts and ends beyond the data mean its ends, in particular
-// the smallest and largest integers. A start before the data means its first entry
-// for negative steps, too: ONNX says so, and onnxruntime does it, where numpy has
-// nothing left.
+// newSlice returns Slice (opsets 1, 10, 11, 13): every step-th entry of the data from start
+// up to, but not including, end along some axes. The data has any type and shape. The
+// inputs starts and ends and the optional axes (default: the first ones) and steps (default
+// 1) are int32 or int64 vectors of the same length. Negative starts, ends and axes count
+// from the end. Starts and ends outside the data are clamped; in particular they may be the
+// smallest and largest integers. For negative steps, a start before the data is clamped to
+// the first entry, as ONNX specifies and onnxruntime does; numpy returns no entries.
 //
-// Attributes: none; before opset 10 starts, ends (required) and axes, which are then no
-// inputs, and no steps.
+// Before opset 10, starts and ends (required) and axes are attributes instead of inputs,
+// and there are no steps.
 func newSlice(n ops.Node) (operation, error) {
 	if n.Opset >= 10 {
 		return slicing{}, n.Attributes.Only()
@@ -106,8 +105,8 @@ func (k slicing) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 	return c.run(ctx, out, in[0])
 }
 
-// source returns the place in the data of the first element of the output, and how far
-// apart in the data neighbors in the output are, for each axis.
+// source returns the place of the output's first element in the data, and the strides in
+// the data between neighboring elements of the output.
 func (k slicing) source(in []*ops.Tensor) (first int, strides []int, err error) {
 	cuts, _, err := k.parse(inputs(in))
 	if err != nil {
@@ -123,8 +122,8 @@ func (k slicing) source(in []*ops.Tensor) (first int, strides []int, err error) 
 	return first, strides, nil
 }
 
-// parse returns the slices of the axes that are named, at most one for each axis. known
-// is false when the axes are not known: then any axis may be sliced.
+// parse returns the slices of the axes that are sliced, at most one per axis. If known is
+// false, the axes are not known, and any axis may be sliced.
 func (k slicing) parse(in []*ops.Input) (cuts []axisSlice, known bool, err error) {
 	data := in[0].Type
 	lists, err := k.read(in)
@@ -154,7 +153,7 @@ func (k slicing) parse(in []*ops.Input) (cuts []axisSlice, known bool, err error
 	return cuts, true, nil
 }
 
-// sliceLists holds starts, ends, axes and steps. A list is nil when it is omitted or its
+// sliceLists holds starts, ends, axes and steps. A list is nil if it is omitted or its
 // values are not known.
 type sliceLists struct {
 	starts, ends, axes, steps []int64
@@ -162,7 +161,7 @@ type sliceLists struct {
 	length                    int // of every list, -1 when it is not known
 }
 
-// read reads the lists from the attributes or, since opset 10, the inputs.
+// read reads the lists from the attributes or, since opset 10, from the inputs.
 func (k slicing) read(in []*ops.Input) (sliceLists, error) {
 	if k.lists == nil && (len(in) < 3 || in[1] == nil || in[2] == nil) {
 		return sliceLists{}, fmt.Errorf("%w: starts or ends are missing", ops.ErrShape)
@@ -198,8 +197,8 @@ func (k slicing) read(in []*ops.Input) (sliceLists, error) {
 	return l, nil
 }
 
-// namedAxes returns the axes that are sliced, by default the first ones, and false when
-// they are not known.
+// namedAxes returns the axes that are sliced, by default the first ones. It returns false
+// if they are not known.
 func (l *sliceLists) namedAxes(data ops.Type) (axes []int64, known bool, err error) {
 	if l.axesGiven {
 		return l.axes, l.axes != nil || l.length == 0, nil
@@ -213,8 +212,8 @@ func (l *sliceLists) namedAxes(data ops.Type) (axes []int64, known bool, err err
 	return axes, l.length >= 0, nil
 }
 
-// at returns entry i of the lists, without its axis. A step is 1 when it is omitted or
-// not known.
+// at returns entry i of the lists, without its axis. The step is 1 if it is omitted or not
+// known.
 func (l *sliceLists) at(i int) axisSlice {
 	s := axisSlice{step: 1, known: l.starts != nil && l.ends != nil && (l.steps != nil || !l.stepsGiven)}
 	if l.steps != nil {
@@ -226,12 +225,11 @@ func (l *sliceLists) at(i int) axisSlice {
 	return s
 }
 
-// section is the part of one axis that remains.
+// section is the part of an axis that remains after a slice.
 type section struct{ start, step, count int }
 
-// newSection resolves a slice of an axis: with a positive step start and end are
-// brought into [0, size], with a negative one start into [0, size-1] and end into
-// [-1, size-1].
+// newSection applies a slice to an axis. With a positive step, start and end are clamped to
+// [0, size]; with a negative step, start is clamped to [0, size-1] and end to [-1, size-1].
 func newSection(start, end, step int64, size int) section {
 	n := int64(size)
 	// No longer step leads anywhere else, and this one can be negated.

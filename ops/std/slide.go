@@ -2,9 +2,9 @@ package std
 
 import "github.com/spike-by-spike/sbs/ops"
 
-// slide makes a poolFunc of what reduces one window, and of what computes rows of
-// n results from windows of 2x2 pixels, which lie side by side in rows of width:
-// by far the most common.
+// slidingPool returns a poolFunc. reduce computes the result of one window. pairs computes
+// rows of n results from adjacent windows of 2x2 pixels in rows of the given width, by far
+// the most common case.
 func slidingPool[T ops.Element](reduce func(image []T, width int, rows, cols span) T, pairs func(out, x []T, rows, n, width int)) poolFunc {
 	return func(l *poolLoop, lo, hi int) error {
 		d, _ := ops.Data[T](l.x)
@@ -42,7 +42,8 @@ func slidingPool[T ops.Element](reduce func(image []T, width int, rows, cols spa
 	}
 }
 
-// largest finds the maximum; lowest is what no element is below.
+// maxOfWindow returns a function that computes the maximum of a window. No element is
+// smaller than lowest.
 func maxOfWindow[T float32 | float64 | int8 | uint8](lowest T) func(image []T, width int, rows, cols span) T {
 	return func(image []T, width int, rows, cols span) T {
 		top := lowest
@@ -57,6 +58,7 @@ func maxOfWindow[T float32 | float64 | int8 | uint8](lowest T) func(image []T, w
 	}
 }
 
+// meanOfWindow returns a function that computes the mean of a window without dilations.
 func meanOfWindow[T float32 | float64](includePads bool) func(image []T, width int, rows, cols span) T {
 	return func(image []T, width int, rows, cols span) T {
 		total := 0.0
@@ -70,7 +72,7 @@ func meanOfWindow[T float32 | float64](includePads bool) func(image []T, width i
 	}
 }
 
-// largest2 and mean2 are for pairs.
+// maxOfPairs and meanOfPairs compute windows of 2x2 pixels; see slidingPool.
 func maxOfPairs[T float32 | float64 | int8 | uint8](out, x []T, rows, n, width int) {
 	for i := range rows {
 		result, top, bottom := out[i*n:][:n], x[2*i*width:][:2*n], x[(2*i+1)*width:][:2*n]
@@ -90,6 +92,7 @@ func meanOfPairs[T float32 | float64](out, x []T, rows, n, width int) {
 	}
 }
 
+// divisor returns the number of pixels that a mean is divided by.
 func divisor(rows, cols span, includePads bool) int {
 	if includePads {
 		return rows.padded * cols.padded

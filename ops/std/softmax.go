@@ -7,29 +7,29 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newSoftmax makes Softmax (opsets 1, 11, 13): exp(x) over the sum of exp(x)
-// along an axis. Before opset 13 the sum is over that axis and all behind it.
-// The input is float32 or float64 of any shape.
+// newSoftmax returns Softmax (opsets 1, 11, 13): exp(x) divided by the sum of exp(x) along
+// an axis. Before opset 13 the sum runs over this axis and all axes after it. The input is
+// float32 or float64 and has any shape.
 //
-// Attributes: axis (-1; 1 before opset 13), -rank to rank-1; negative since
-// opset 11.
+// Attributes: axis (default -1, before opset 13 1), from -rank to rank-1. Negative values
+// are allowed since opset 11.
 func newSoftmax(n ops.Node) (operation, error) {
 	return newNormalizing(n, softmaxRow[float32], softmaxRow[float64])
 }
 
-// newLogSoftmax makes LogSoftmax (opsets 1, 11, 13): the logarithm of Softmax, with the
+// newLogSoftmax returns LogSoftmax (opsets 1, 11, 13): the logarithm of Softmax, with the
 // same attributes.
 func newLogSoftmax(n ops.Node) (operation, error) {
 	return newNormalizing(n, logSoftmaxRow[float32], logSoftmaxRow[float64])
 }
 
-// newHardmax makes Hardmax (opsets 1, 11, 13): 1 for the first of the largest elements
-// along an axis, 0 for the others; attributes as for Softmax.
+// newHardmax returns Hardmax (opsets 1, 11, 13): 1 for the first of the largest elements
+// along an axis, and 0 for the others. The attributes are those of Softmax.
 func newHardmax(n ops.Node) (operation, error) {
 	return newNormalizing(n, hardmaxRow[float32], hardmaxRow[float64])
 }
 
-// rowOf computes size elements from the first one, step apart.
+// rowOf computes size elements that are step apart.
 type rowOf func(out, x *ops.Tensor, first, size, step int)
 
 func newNormalizing(n ops.Node, row32, row64 rowOf) (operation, error) {

@@ -7,11 +7,12 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newSplit makes Split (opsets 2, 11, 13): parts of the data, of any type, one after
-// the other along an axis. Their sizes are an attribute or, since opset 13, the
-// optional second input, an int64 vector; without them the parts are equal.
+// newSplit returns Split (opsets 2, 11, 13): consecutive parts of the data, of any type,
+// along an axis. The sizes of the parts are an attribute or, since opset 13, the optional
+// second input, an int64 vector. Without them the parts have equal sizes.
 //
-// Attributes: axis (0), negative since opset 11; split (before opset 13).
+// Attributes: axis (default 0), which may be negative since opset 11; split (before opset
+// 13).
 func newSplit(n ops.Node) (multiOperation, error) {
 	var more []string
 	if n.Opset < 13 {

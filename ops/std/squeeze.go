@@ -7,17 +7,17 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newSqueeze makes Squeeze (opsets 1, 11, 13): the data, of any type, without some
-// dimensions of size 1, or without all of them. The axes are an attribute or, since
-// opset 13, the optional second input, an int64 vector.
+// newSqueeze returns Squeeze (opsets 1, 11, 13): the data, of any type, without the given
+// dimensions of size 1, or without all dimensions of size 1. The axes are an attribute or,
+// since opset 13, the optional second input, an int64 vector.
 //
-// Attributes: axes (before opset 13); negative since opset 11.
+// Attributes: axes (before opset 13), which may be negative since opset 11.
 func newSqueeze(n ops.Node) (operation, error) {
 	axes, err := axesAttr(n)
 	return squeeze{axes}, err
 }
 
-// axesAttr reads the attribute axes, which has been an input since opset 13.
+// axesAttr reads the attribute axes, which is an input since opset 13.
 func axesAttr(n ops.Node) ([]int64, error) {
 	var known []string
 	if n.Opset < 13 {
@@ -38,8 +38,8 @@ func axesAttr(n ops.Node) ([]int64, error) {
 	return axes, err
 }
 
-// axesInput returns the axes from an attribute or the second input. When their values
-// are not known, it returns their number.
+// axesInput returns the axes from the attribute or the second input, and their number. If
+// only the number is known, axes is nil.
 func axesInput(attribute []int64, in []*ops.Input) (axes []int64, number ops.Dim, err error) {
 	if len(in) < 2 || in[1] == nil {
 		return attribute, ops.Dim{Size: len(attribute)}, nil
@@ -95,11 +95,11 @@ func (k squeeze) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 	return copyAll(ctx, out, in[0])
 }
 
-// newUnsqueeze makes Unsqueeze (opsets 1, 11, 13): the data, of any type, with more
-// dimensions, of size 1. The axes, which count in the output, are an attribute or,
-// since opset 13, the second input, an int64 vector.
+// newUnsqueeze returns Unsqueeze (opsets 1, 11, 13): the data, of any type, with additional
+// dimensions of size 1. The axes, which count in the output, are an attribute or, since
+// opset 13, the second input, an int64 vector.
 //
-// Attributes: axes (before opset 13, required); negative since opset 11.
+// Attributes: axes (before opset 13, required), which may be negative since opset 11.
 func newUnsqueeze(n ops.Node) (operation, error) {
 	axes, err := axesAttr(n)
 	if err == nil && n.Opset < 13 && axes == nil {

@@ -1,10 +1,11 @@
-// Package std holds the standard operators (domain ai.onnx) that networks with
-// Spike-By-Spike layers use, with the meaning that they have in the opsets 7 to
-// 17, and for some of them since opset 1. What an operator's attributes and inputs may
-// be is said where it is made: newConv, newSlice, and so on.
+// Package std implements the standard ONNX operators (domain ai.onnx) that networks with
+// Spike-By-Spike layers use. It follows their definition in the opsets 7 to 17; operators
+// whose definition has not changed since an earlier opset are also accepted in that opset.
+// The constructor of each operator (newConv, newSlice, and so on) documents its attributes
+// and inputs.
 //
-// Every result is the same for any number of workers, bit for bit, and the
-// result for one image does not depend on the others in its batch.
+// Every result is bit-identical for any number of workers, and the result for an image does
+// not depend on the other images of its batch.
 package std
 
 import (
@@ -15,27 +16,29 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// oldestOpset is the first whose arithmetic broadcasts as numpy does.
+// defaultOldestOpset is the oldest opset of operators that are not in oldestOpsets.
+// Arithmetic broadcasts as in numpy since opset 7.
 const defaultOldestOpset = 7
 
-// kernel is what is particular to an operator of one output. Both methods may
-// rely on what op checks: the number of inputs, required inputs not nil, types that
-// a tensor can have.
+// operation is an operator with one output and its attributes bound. Both methods may rely
+// on the checks of op: the number of inputs is right, required inputs are not nil, and
+// every type is one that a tensor can have.
 type operation interface {
 	infer(in []*ops.Input) (ops.Type, error)
 
-	// run computes every element of the output, which is of the inferred type.
+	// run computes every element of the output, which has the inferred type.
 	run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 }
 
-// multi is what kernel is, for an operator of several outputs, of which a node may
-// have only the first ones, or of one that makes its outputs itself when they are
-// nil: when their sizes follow from more than the types and values infer looks at.
+// multiOperation is an operation with several outputs, of which a node may use only the
+// first ones. An output whose size depends on more than the types and values that inferAll
+// sees is nil in runAll, which then creates it.
 type multiOperation interface {
 	inferAll(in []*ops.Input) ([]ops.Type, error) // of all outputs that there may be
 	runAll(ctx *ops.Context, in, out []*ops.Tensor) error
 }
 
+// operator returns an operator with one output.
 func operator(name string, minInputs, maxInputs int, newOperation func(ops.Node) (operation, error)) ops.Operator {
 	return ops.Operator{
 		Name:       name,
@@ -60,7 +63,7 @@ func operator(name string, minInputs, maxInputs int, newOperation func(ops.Node)
 	}
 }
 
-// several makes an operator of a multi.
+// multiOperator returns an operator whose outputs a multiOperation computes.
 func multiOperator(name string, minInputs, maxInputs, minOutputs, maxOutputs int, newOperation func(ops.Node) (multiOperation, error)) ops.Operator {
 	return ops.Operator{
 		Name:       name,
@@ -85,6 +88,7 @@ func multiOperator(name string, minInputs, maxInputs, minOutputs, maxOutputs int
 	}
 }
 
+// checkOpset returns an error if the opset is older than the oldest supported one.
 func checkOpset(name string, opset int) error {
 	oldest, ok := oldestOpsets[name]
 	if !ok {
@@ -96,7 +100,7 @@ func checkOpset(name string, opset int) error {
 	return nil
 }
 
-// op makes an ops.Op of a kernel or a multi.
+// op implements ops.Op and ops.Folder. Either single or multi is set.
 type op struct {
 	single               operation
 	multi                multiOperation
@@ -140,18 +144,18 @@ func (o *op) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	return o.single.run(ctx, in, out[0])
 }
 
-// late is a kernel that computes nothing while a model is loaded: its results
-// depend on the seed of a run, or small inputs can be a lot of work.
+// runOnly marks an operation that is never computed while a model is loaded: its result
+// depends on the seed of the run, or small inputs can mean a lot of work.
 type runOnly interface{ onlyInRuns() }
 
-// typed is a kernel whose outputs follow from the types of its inputs, when fold
-// does not return nil.
+// typeFolder is an operation whose output may be known from the types of its inputs alone.
 type typeFolder interface {
+	// fold returns the output, or nil if the types do not determine it.
 	fold(in []*ops.Input) *ops.Tensor
 }
 
-// maxFolded is the most elements of a tensor that is computed while a model is
-// loaded: what shapes are computed with is small.
+// maxFolded is the maximum number of elements of a tensor that is computed while a model is
+// loaded. The tensors that shapes are computed from are small.
 const maxFolded = 1 << 12
 
 // Fold implements ops.Folder.
@@ -194,8 +198,8 @@ func (o *op) Fold(ctx *ops.Context, in []*ops.Input) ([]*ops.Tensor, error) {
 	return ops.Run(o, ctx, values)
 }
 
-// checkValues is for a kernel whose output's type may be known without values, which
-// can still be wrong.
+// checkValues checks the output's type again with the values of the inputs. Operations need
+// it whose output type can be inferred without values that turn out not to fit.
 func checkValues(k operation, in []*ops.Tensor, out *ops.Tensor) error {
 	t, err := k.infer(inputs(in))
 	if err != nil {
@@ -204,6 +208,7 @@ func checkValues(k operation, in []*ops.Tensor, out *ops.Tensor) error {
 	return t.Check(out)
 }
 
+// inputs returns the types of tensors together with their values.
 func inputs(in []*ops.Tensor) []*ops.Input {
 	known := make([]*ops.Input, len(in))
 	for i, x := range in {
@@ -214,6 +219,7 @@ func inputs(in []*ops.Tensor) []*ops.Input {
 	return known
 }
 
+// check checks the number and the types of the inputs.
 func (o *op) check(in []*ops.Input) error {
 	if n := len(in); n < o.minInputs || o.maxInputs != ops.Variadic && n > o.maxInputs {
 		return fmt.Errorf("%d inputs are not allowed", n)
@@ -237,12 +243,12 @@ func (o *op) check(in []*ops.Input) error {
 	return nil
 }
 
-// maxRank bounds the number of dimensions: a few nodes in a file could else ask for
-// gigabytes of them. It is numpy's own limit.
+// maxRank is the maximum number of dimensions. Without a limit, a few nodes in a file could
+// ask for gigabytes of them. It is the limit of numpy, too.
 const maxRank = 64
 
-// checkSizes bounds what is known of a type, so that sizes can be multiplied
-// and added without a thought of overflow.
+// checkSizes bounds the known sizes of a type, so that they can be multiplied and added
+// without overflow.
 func checkSizes(t ops.Type) error {
 	if t.DType.Size() == 0 {
 		return fmt.Errorf("%w: %v", ops.ErrDType, t.DType)
@@ -262,7 +268,8 @@ func checkSizes(t ops.Type) error {
 	return nil
 }
 
-// checkRank is for where dimensions are made before checkSizes sees them.
+// checkRank returns an error if there are too many dimensions. It is needed where
+// dimensions are created before checkSizes sees them.
 func checkRank(rank int) error {
 	if rank > maxRank {
 		return fmt.Errorf("%w: %d dimensions, want at most %d", ops.ErrShape, rank, maxRank)
@@ -270,8 +277,7 @@ func checkRank(rank int) error {
 	return nil
 }
 
-// checkDType returns an error unless the input's element type is one of those
-// that are supported.
+// checkDType returns an error unless the element type is one of the supported ones.
 func checkDType(name string, t ops.Type, supported ...ops.DType) error {
 	if slices.Contains(supported, t.DType) {
 		return nil
@@ -283,18 +289,18 @@ func checkDType(name string, t ops.Type, supported ...ops.DType) error {
 	return fmt.Errorf("%w: %s is %v, want %s", ops.ErrDType, name, t, strings.Join(names, " or "))
 }
 
-// flagAttr returns an attribute that is 0 for false, also when it is absent, and another
-// integer for true.
+// flagAttr returns an attribute that is a boolean in the form of an integer. The default is
+// false.
 func flagAttr(a ops.Attributes, name string) (bool, error) {
 	v, err := ops.Attr(a, name, int64(0))
 	return v != 0, err
 }
 
-// number is the set of element types that arithmetic is done in.
+// number is the set of element types with arithmetic of their own. The other types are
+// converted; see wide.
 type number interface {
 	float32 | float64 | int32 | int64
 }
 
-// grain is the number of simple steps that are worth a call from a parallel
-// loop.
+// grain is the number of simple steps that make one call from a parallel loop worthwhile.
 const grain = 1 << 14

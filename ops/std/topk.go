@@ -8,14 +8,14 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newTopK makes TopK (opsets 1, 10, 11): the k largest elements along an axis, in
-// descending order, and their indices, int64. Equal ones come in the order in which
-// they lie; NaN is larger than all numbers. X is of any type but bool; k is the second
-// input, an int64 vector of one element, or before opset 10 an attribute.
+// newTopK returns TopK (opsets 1, 10, 11): the k largest elements along an axis, in
+// descending order, and their indices, int64. Equal elements keep their order. NaN counts
+// as larger than all numbers. X has any type but bool. k is the second input, an int64
+// vector with one element, or before opset 10 an attribute.
 //
-// Attributes: axis (-1), k (before opset 10); since opset 11 largest (1): 0 for the
-// smallest, in ascending order, and sorted (1), without which they come in the same
-// order.
+// Attributes: axis (default -1), k (before opset 10); since opset 11 largest (default 1; 0
+// returns the smallest elements, in ascending order) and sorted (ignored: the elements are
+// always sorted).
 func newTopK(n ops.Node) (multiOperation, error) {
 	known := []string{"axis"}
 	switch {
@@ -123,7 +123,7 @@ func topOf[W wide](ctx *ops.Context, x *ops.Tensor, out []*ops.Tensor, axis int,
 	})
 }
 
-// compare orders numbers, NaN behind all others.
+// compare orders numbers. NaN comes after all others.
 func compare[W wide](a, b W) int {
 	if a != a || b != b {
 		return cmp.Compare(b, a) // which has NaN before all others

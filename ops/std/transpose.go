@@ -7,10 +7,11 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newTranspose makes Transpose (opsets 1, 13): the data, of any type, with its
-// dimensions in another order.
+// newTranspose returns Transpose (opsets 1, 13): the data, of any type, with its dimensions
+// in another order.
 //
-// Attributes: perm: the data's dimension that each of the output is (all, reversed).
+// Attributes: perm, the dimension of the data for each dimension of the output (default:
+// reverse order).
 func newTranspose(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("perm"); err != nil {
 		return nil, err
@@ -21,7 +22,7 @@ func newTranspose(n ops.Node) (operation, error) {
 
 type transpose struct{ perm []int64 }
 
-// order returns the data's dimension that each of the output is.
+// order returns the dimension of the data for each dimension of the output.
 func (k transpose) order(rank int) ([]int, error) {
 	order := make([]int, rank)
 	for i := range order {
@@ -70,12 +71,12 @@ func (k transpose) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) erro
 	return c.run(ctx, out, in[0])
 }
 
-// newDepthToSpace makes DepthToSpace (opsets 1, 11, 13): (N, C, H, W) becomes
-// (N, C/b^2, H*b, W*b): blocks of b*b pixels come from the channels. The input is of
-// any type.
+// newDepthToSpace returns DepthToSpace (opsets 1, 11, 13): (N, C, H, W) becomes (N, C/b^2,
+// H*b, W*b), where the pixels of a block of b*b pixels come from b*b channels. The input
+// has any type.
 //
-// Attributes: blocksize (required): b; mode (DCR; since opset 11): DCR reads the
-// channels as (b, b, C/b^2), CRD as (C/b^2, b, b).
+// Attributes: blocksize (required), b; mode (default DCR; since opset 11): the order of the
+// input's channels is (b, b, C/b^2) with DCR and (C/b^2, b, b) with CRD.
 func newDepthToSpace(n ops.Node) (operation, error) {
 	known := []string{"blocksize"}
 	if n.Opset >= 11 {
@@ -95,7 +96,7 @@ func newDepthToSpace(n ops.Node) (operation, error) {
 	return spaceDepth{block: b, toSpace: true, channelsFirst: mode == "CRD"}, nil
 }
 
-// newSpaceToDepth makes SpaceToDepth (opsets 1, 13), the opposite of DepthToSpace with
+// newSpaceToDepth returns SpaceToDepth (opsets 1, 13), the inverse of DepthToSpace with
 // mode DCR.
 //
 // Attributes: blocksize (required).

@@ -7,12 +7,12 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newMaxUnpool makes MaxUnpool (opsets 9, 11): an image (N, C, ...), float32 or float64,
-// of zeros but for X at the places I, int64, that MaxPool returned. The optional third
-// input, an int64 vector, is the output's shape; the places are then still those in an
-// image of the size that follows from the attributes.
+// newMaxUnpool returns MaxUnpool (opsets 9, 11): images (N, C, ...), float32 or float64,
+// with the elements of X at the places I, int64, that MaxPool returned, and 0 elsewhere.
+// The optional third input, an int64 vector, is the shape of the output. The places always
+// refer to the shape that follows from the attributes.
 //
-// Attributes: kernel_shape (required), strides (1), pads (0).
+// Attributes: kernel_shape (required), strides (default 1), pads (default 0).
 func newMaxUnpool(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("kernel_shape", "pads", "strides"); err != nil {
 		return nil, err

@@ -6,9 +6,10 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newMax makes Max (opsets 6, 8, 12, 13): the largest of the inputs' elements at
-// each place; NaN is larger than all numbers. The inputs, at least one, are of one
-// type, any but bool. Their shapes broadcast as for Add. It has no attributes.
+// newMax returns Max (opsets 6, 8, 12, 13): the largest of the corresponding elements of
+// all inputs. NaN counts as larger than all numbers. There is at least one input, and all
+// have the same type, any but bool. The shapes broadcast as for Add. There are no
+// attributes.
 func newMax(n ops.Node) (operation, error) {
 	return variadic{step: arithmetic{
 		ops.Float32: typedRows(elementPairs(func(a, b float32) float32 { return max(a, b) })),
@@ -16,7 +17,8 @@ func newMax(n ops.Node) (operation, error) {
 	}.integers(elementPairs(func(a, b int64) int64 { return max(a, b) }), elementPairs(func(a, b uint64) uint64 { return max(a, b) }))}, n.Attributes.Only()
 }
 
-// newMin makes Min (opsets 6, 8, 12, 13): the smallest; see newMax.
+// newMin returns Min (opsets 6, 8, 12, 13): the smallest of the corresponding elements. NaN
+// counts as smaller than all numbers. See newMax.
 func newMin(n ops.Node) (operation, error) {
 	return variadic{step: arithmetic{
 		ops.Float32: typedRows(elementPairs(func(a, b float32) float32 { return min(a, b) })),
@@ -24,12 +26,13 @@ func newMin(n ops.Node) (operation, error) {
 	}.integers(elementPairs(func(a, b int64) int64 { return min(a, b) }), elementPairs(func(a, b uint64) uint64 { return min(a, b) }))}, n.Attributes.Only()
 }
 
-// newSum makes Sum (opsets 6, 8, 13): the sum, of float32 or float64; see newMax.
+// newSum returns Sum (opsets 6, 8, 13): the sum of float32 or float64 inputs. See newMax.
 func newSum(n ops.Node) (operation, error) {
 	return variadic{step: arithmetic{ops.Float32: typedRows(add[float32]), ops.Float64: typedRows(add[float64])}}, n.Attributes.Only()
 }
 
-// newMean makes Mean (opsets 6, 8, 13): the mean, of float32 or float64; see newMax.
+// newMean returns Mean (opsets 6, 8, 13): the mean of float32 or float64 inputs. See
+// newMax.
 func newMean(n ops.Node) (operation, error) {
 	return variadic{
 		step: arithmetic{ops.Float32: typedRows(add[float32]), ops.Float64: typedRows(add[float64])},
@@ -37,7 +40,7 @@ func newMean(n ops.Node) (operation, error) {
 	}, n.Attributes.Only()
 }
 
-// variadic goes from input to input with what makes one of two.
+// variadic combines the result so far with one input after the other.
 type variadic struct {
 	step arithmetic
 	mean bool

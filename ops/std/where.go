@@ -6,9 +6,9 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newWhere makes Where (opsets 9, 16): X where the condition, which is bool, is true
-// and Y elsewhere. X and Y are of one type, any. The three shapes broadcast as for
-// Add. It has no attributes.
+// newWhere returns Where (opsets 9, 16): X where the condition, a bool tensor, is true, and
+// Y elsewhere. X and Y have the same type, which may be any. The three shapes broadcast as
+// for Add. There are no attributes.
 func newWhere(n ops.Node) (operation, error) { return where{}, n.Attributes.Only() }
 
 type where struct{}

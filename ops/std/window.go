@@ -39,6 +39,7 @@ func newWindow(a ops.Attributes, more ...string) (w window, err error) {
 	return w, w.checkAutoPad()
 }
 
+// checkAutoPad checks auto_pad, which excludes explicit pads.
 func (w *window) checkAutoPad() error {
 	switch w.autoPad {
 	case "NOTSET":
@@ -55,7 +56,7 @@ func (w *window) checkAutoPad() error {
 	return nil
 }
 
-// requireKernel returns an error when there is no attribute kernel_shape.
+// requireKernel returns an error if the attribute kernel_shape is missing.
 func (w *window) requireKernel() error {
 	if len(w.kernel) == 0 {
 		return fmt.Errorf("%w: kernel_shape is missing", ops.ErrAttribute)
@@ -72,8 +73,8 @@ func groupAttr(a ops.Attributes) (int, error) {
 	return int(group), err
 }
 
-// sizes returns an attribute whose numbers are at least lowest and small enough
-// to be multiplied with each other.
+// sizesAttr returns a list of integers that must be at least lowest and small enough to be
+// multiplied with each other. It returns nil if the attribute is absent.
 func sizesAttr(a ops.Attributes, name string, lowest int64) ([]int, error) {
 	list, err := ops.Attr[[]int64](a, name, nil)
 	if err != nil || list == nil {
@@ -89,15 +90,15 @@ func sizesAttr(a ops.Attributes, name string, lowest int64) ([]int, error) {
 	return s, nil
 }
 
-// axis is one axis of images and what a window does along it. in, out and
-// kernel are -1 when not known.
+// axis describes a spatial axis of images and how a window slides along it. in, out and
+// kernel are -1 if they are not known.
 type axis struct {
 	in, out                  int
 	kernel, stride, dilation int
 	before, behind           int // padding
 }
 
-// axes returns the spatial axes of an operator on images of the given sizes.
+// axes returns the spatial axes for images and a kernel of the given sizes.
 func (w *window) axes(images []ops.Dim, kernel []int) ([]axis, error) {
 	axes, err := w.settings(len(images))
 	if err != nil {
@@ -116,8 +117,8 @@ func (w *window) axes(images []ops.Dim, kernel []int) ([]axis, error) {
 	return axes, nil
 }
 
-// settings returns the strides, dilations and padding of n spatial axes. The sizes are
-// left unknown.
+// settings returns n spatial axes with their strides, dilations and padding. The sizes are
+// unknown.
 func (w *window) settings(n int) ([]axis, error) {
 	for _, list := range []struct {
 		name   string
@@ -140,7 +141,7 @@ func (w *window) settings(n int) ([]axis, error) {
 	return axes, nil
 }
 
-// checkNumbers returns an error when a list is given and has another length than wanted.
+// checkNumbers returns an error if a list is given and does not have the wanted length.
 func checkNumbers(name string, list []int, want, axes int) error {
 	if list != nil && len(list) != want {
 		return fmt.Errorf("%w: %s %v for %d spatial axes, want %d numbers", ops.ErrAttribute, name, list, axes, want)
@@ -148,7 +149,7 @@ func checkNumbers(name string, list []int, want, axes int) error {
 	return nil
 }
 
-// numberAt returns entry i of a list, or the standard value when the list is not given.
+// numberAt returns entry i of a list, or the default if the list is not given.
 func numberAt(list []int, i, standard int) int {
 	if list == nil {
 		return standard
@@ -156,8 +157,8 @@ func numberAt(list []int, i, standard int) int {
 	return list[i]
 }
 
-// kernelOf returns the spatial sizes of weights, -1 where neither they nor kernel_shape are
-// known. The weights have as many spatial axes as the images.
+// kernelOf returns the spatial sizes of weights, from the weights or the attribute
+// kernel_shape, and -1 where neither is known.
 func (w *window) kernelOf(weights []ops.Dim) ([]int, error) {
 	kernel := make([]int, len(weights))
 	for i, d := range weights {
@@ -176,7 +177,7 @@ func (w *window) kernelOf(weights []ops.Dim) ([]int, error) {
 	return kernel, nil
 }
 
-// resolve finds the output's size and the padding.
+// resolve computes the size of the output and, for auto_pad, the padding.
 func (a *axis) resolve(autoPad string, ceil bool) error {
 	same := autoPad == "SAME_UPPER" || autoPad == "SAME_LOWER"
 	if same {
@@ -207,8 +208,8 @@ func (a *axis) resolve(autoPad string, ceil bool) error {
 	return nil
 }
 
-// plane returns the axes as two, of which a one-dimensional image has the
-// second.
+// rowsAndColumns returns one or two spatial axes as two. A one-dimensional image counts as
+// a single row.
 func rowsAndColumns(axes []axis) (rows, cols axis) {
 	if len(axes) == 1 {
 		return axis{in: 1, out: 1, kernel: 1, stride: 1, dilation: 1}, axes[0]
@@ -216,7 +217,7 @@ func rowsAndColumns(axes []axis) (rows, cols axis) {
 	return axes[0], axes[1]
 }
 
-// checkImages returns an error unless a tensor is (images, channels, ...) with at least
+// checkImages returns an error unless X has the shape (images, channels, ...) with at least
 // one spatial axis.
 func checkImages(t ops.Type) error {
 	if len(t.Shape) < 3 {
@@ -225,13 +226,13 @@ func checkImages(t ops.Type) error {
 	return nil
 }
 
-// span is the part of a window that is on the image.
+// span is the part of a window that lies on the image.
 type span struct {
 	first, step, count int
 	padded             int // taps that are on the image or its padding
 }
 
-// span returns the part of the window for one entry of the output.
+// span returns the part of the window at an index of the output.
 func (a *axis) span(out int) span {
 	start := out*a.stride - a.before
 	// taps counts those before a place.
@@ -254,7 +255,7 @@ func (a *axis) span(out int) span {
 	}
 }
 
-// pairs reports whether windows are pairs of pixels side by side, all on the image.
+// pairs reports whether the windows are adjacent pairs of pixels that all lie on the image.
 func (a *axis) pairs() bool {
 	return a.kernel == 2 && a.stride == 2 && a.dilation == 1 && a.before == 0 && 2*a.out <= a.in
 }
