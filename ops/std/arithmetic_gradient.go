@@ -33,7 +33,7 @@ func operandGradient(ctx *ops.Context, f func(g, a, b float32) float32, which in
 	shape := out.Shape()
 	a, b := in[0].Float32s(), in[1].Float32s()
 	strides := [3][]int{rowMajor(shape), broadcastStrides(in[0].Shape(), len(shape)), broadcastStrides(in[1].Shape(), len(shape))}
-	var sizes [2][]int // of the axes that the operand has and of those along which it is repeated
+	var sizes [2][]int // of the operand's own axes, and of the axes along which it is broadcast
 	var steps [2][3][]int
 	for axis, size := range shape {
 		r := 0

@@ -33,17 +33,17 @@ func (k oneHot) infer(in []*ops.Input) (ops.Type, error) {
 		return x, err
 	}
 	if len(values.Shape) != 1 || values.Shape[0].Known() && values.Shape[0].Size != 2 {
-		return x, fmt.Errorf("%w: values are %v, want two", ops.ErrShape, values)
+		return x, fmt.Errorf("%w: values is %v, want a vector of 2 elements", ops.ErrShape, values)
 	}
 	axis, err := axisOf(k.axis, len(x.Shape)+1)
 	if err != nil {
-		return x, fmt.Errorf("%w: indices are %v", err, x)
+		return x, fmt.Errorf("%w: indices is %v", err, x)
 	}
 	depth := unknown
 	if in[1].Const != nil {
 		v := firstElement[int64](in[1].Const)
 		if v < 1 || v > ops.MaxElements {
-			return x, fmt.Errorf("%w: depth %d", ops.ErrShape, v)
+			return x, fmt.Errorf("%w: depth is %d, want 1 to %d", ops.ErrShape, v, ops.MaxElements)
 		}
 		depth = ops.Dim{Size: int(v)}
 	}
@@ -139,14 +139,14 @@ func newEyeLike(n ops.Node) (operation, error) {
 }
 
 type eyeLike struct {
-	dtype    ops.DType // 0: the input's
+	dtype    ops.DType // 0 means the type of the input
 	diagonal int
 }
 
 func (k eyeLike) infer(in []*ops.Input) (ops.Type, error) {
 	t := in[0].Type
 	if len(t.Shape) != 2 {
-		return t, fmt.Errorf("%w: the input is %v, want two dimensions", ops.ErrShape, t)
+		return t, fmt.Errorf("%w: the input is %v, want 2 dimensions", ops.ErrShape, t)
 	}
 	if k.dtype != 0 {
 		t.DType = k.dtype
@@ -201,14 +201,14 @@ func (ranging) infer(in []*ops.Input) (ops.Type, error) {
 func rangeLength(start, limit, delta *ops.Tensor) (int, error) {
 	a, b, d := firstElement[float64](start), firstElement[float64](limit), firstElement[float64](delta)
 	n := math.Ceil((b - a) / d)
-	if !isFloat(start.DType()) { // which float64 may not hold exactly
+	if !isFloat(start.DType()) { // float64 may not represent large integers exactly
 		x, y, z := firstElement[int64](start), firstElement[int64](limit), firstElement[int64](delta)
 		if z != 0 && max(x, y, -x, -y) <= 1<<60 && min(x, y) >= -1<<60 {
 			n = math.Ceil(float64(y-x) / float64(z))
 		}
 	}
 	if d == 0 || !(n <= ops.MaxElements) {
-		return 0, fmt.Errorf("%w: a range from %v to %v by %v", ops.ErrShape, a, b, d)
+		return 0, fmt.Errorf("%w: the range from %v to %v in steps of %v is endless or too long", ops.ErrShape, a, b, d)
 	}
 	return int(max(n, 0)), nil
 }
@@ -248,7 +248,7 @@ func newReverseSequence(n ops.Node) (operation, error) {
 	}
 	time, err := ops.Attr(n.Attributes, "time_axis", int64(0))
 	if err == nil && (batch < 0 || batch > 1 || time != 1-batch) {
-		err = fmt.Errorf("%w: batch_axis %d, time_axis %d", ops.ErrAttribute, batch, time)
+		err = fmt.Errorf("%w: batch_axis %d and time_axis %d, want 0 and 1 or 1 and 0", ops.ErrAttribute, batch, time)
 	}
 	return reverseSequence{int(time)}, err
 }
@@ -266,7 +266,7 @@ func (k reverseSequence) infer(in []*ops.Input) (ops.Type, error) {
 		_, ok = mergeDims(x.Shape[1-k.time], n)
 	}
 	if !ok {
-		return x, fmt.Errorf("%w: the input is %v, sequence_lens are %v", ops.ErrShape, x, in[1].Type)
+		return x, fmt.Errorf("%w: the input is %v but sequence_lens is %v", ops.ErrShape, x, in[1].Type)
 	}
 	return x, nil
 }
@@ -275,7 +275,7 @@ func (k reverseSequence) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor
 	shape, lengths := out.Shape(), in[1].Int64s()
 	for _, n := range lengths {
 		if n < 0 || n > int64(shape[k.time]) {
-			return fmt.Errorf("%w: a sequence of length %d, but the input is %v", ops.ErrShape, n, ops.TypeOf(in[0]))
+			return fmt.Errorf("%w: sequence length %d does not fit the input, which is %v", ops.ErrShape, n, ops.TypeOf(in[0]))
 		}
 	}
 	block := numElements(shape[2:])

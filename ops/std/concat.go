@@ -23,7 +23,7 @@ func newConcat(n ops.Node) (operation, error) {
 		return nil, err
 	}
 	if axis < 0 && n.Opset < 11 {
-		return nil, fmt.Errorf("%w: axis %d is negative before opset 11", ops.ErrAttribute, axis)
+		return nil, fmt.Errorf("%w: axis %d: negative axes are not supported before opset 11", ops.ErrAttribute, axis)
 	}
 	return concat{axis}, nil
 }
@@ -48,7 +48,7 @@ func (k concat) infer(in []*ops.Input) (ops.Type, error) {
 			}
 		}
 		if !ok {
-			return ops.Type{}, fmt.Errorf("%w: input %d is %v but the ones before are %v (axis %d)",
+			return ops.Type{}, fmt.Errorf("%w: input %d is %v but the inputs before it are %v (axis %d)",
 				ops.ErrShape, i+1, x.Type, ops.Type{DType: first.DType, Shape: shape}, axis)
 		}
 		switch y := x.Shape[axis]; {

@@ -17,12 +17,12 @@ func TestConcat(t *testing.T) {
 		{Name: "one", Attributes: axis(0), Inputs: []*ops.Tensor{b}, Outputs: []*ops.Tensor{b}},
 		{Name: "bool and nothing", Attributes: axis(0), Inputs: []*ops.Tensor{opstest.Tensor[bool]([]int{0}), opstest.Tensor([]int{1}, true)}, Outputs: []*ops.Tensor{opstest.Tensor([]int{1}, true)}},
 		{Name: "no axis", Inputs: []*ops.Tensor{a}, WantErr: "axis is missing"},
-		{Name: "axis 2", Attributes: axis(2), Inputs: []*ops.Tensor{a}, WantErr: "axis 2 of 2 dimensions: input 0 is float32(2, 2)"},
-		{Name: "scalars", Attributes: axis(0), Inputs: []*ops.Tensor{opstest.F32(nil, 1)}, WantErr: "axis 0 of 0 dimensions"},
-		{Name: "negative in opset 10", Attributes: axis(-1), Opset: 10, Inputs: []*ops.Tensor{a}, WantErr: "negative before opset 11"},
+		{Name: "axis 2", Attributes: axis(2), Inputs: []*ops.Tensor{a}, WantErr: "axis 2 is out of range for rank 2: input 0 is float32(2, 2)"},
+		{Name: "scalars", Attributes: axis(0), Inputs: []*ops.Tensor{opstest.F32(nil, 1)}, WantErr: "axis 0 is out of range for rank 0"},
+		{Name: "negative in opset 10", Attributes: axis(-1), Opset: 10, Inputs: []*ops.Tensor{a}, WantErr: "negative axes are not supported before opset 11"},
 		{Name: "types", Attributes: axis(0), Inputs: []*ops.Tensor{a, opstest.F64([]int{1, 2}, 1, 2)}, WantErr: "input 0 is float32(2, 2) but input 1 is float64(1, 2)"},
-		{Name: "ranks", Attributes: axis(0), Inputs: []*ops.Tensor{a, opstest.F32([]int{2}, 1, 2)}, WantErr: "input 1 is float32(2) but the ones before are float32(2, 2)"},
-		{Name: "sizes", Attributes: axis(0), Inputs: []*ops.Tensor{a, a, b}, WantErr: "input 2 is float32(2, 1) but the ones before are float32(4, 2) (axis 0)"},
+		{Name: "ranks", Attributes: axis(0), Inputs: []*ops.Tensor{a, opstest.F32([]int{2}, 1, 2)}, WantErr: "input 1 is float32(2) but the inputs before it are float32(2, 2)"},
+		{Name: "sizes", Attributes: axis(0), Inputs: []*ops.Tensor{a, a, b}, WantErr: "input 2 is float32(2, 1) but the inputs before it are float32(4, 2) (axis 0)"},
 	})
 	opstest.Run(t, find(t, "Concat"), []opstest.Case{
 		elementTypeCase[float32](1, 2), elementTypeCase[float64](1, 2), elementTypeCase[int8](1, 2), elementTypeCase[int16](1, 2), elementTypeCase[int32](1, 2), elementTypeCase[int64](1, 2),
@@ -41,7 +41,7 @@ func TestConcat(t *testing.T) {
 		}, {
 			Name: "sizes differ", Attributes: axis(0),
 			Inputs:  []*ops.Input{opstest.Typed(ops.Int8, n, opstest.Known(2)), opstest.Typed(ops.Int8, free, opstest.Known(3))},
-			WantErr: "input 1 is int8(?, 3) but the ones before are int8(N, 2)",
+			WantErr: "input 1 is int8(?, 3) but the inputs before it are int8(N, 2)",
 		},
 	})
 }

@@ -49,12 +49,12 @@ func (c *conv) infer(in []*ops.Input) (ops.Type, error) {
 		return ops.Type{}, fmt.Errorf("%w: X is %v but W is %v", ops.ErrShape, x, w)
 	}
 	if c1, c2 := x.Shape[1], w.Shape[1]; c1.Known() && c2.Known() && c1.Size != c2.Size*c.group {
-		return ops.Type{}, fmt.Errorf("%w: X is %v with %d channels but W is %v for %d channels in each of %d groups",
+		return ops.Type{}, fmt.Errorf("%w: X is %v with channels %d, but W is %v with channels %d per group and group %d",
 			ops.ErrShape, x, c1.Size, w, c2.Size, c.group)
 	}
 	channels := w.Shape[0]
 	if channels.Known() && channels.Size%c.group != 0 {
-		return ops.Type{}, fmt.Errorf("%w: W is %v: %d outputs for %d groups", ops.ErrShape, w, channels.Size, c.group)
+		return ops.Type{}, fmt.Errorf("%w: W is %v: the number of filters, %d, is not a multiple of group, %d", ops.ErrShape, w, channels.Size, c.group)
 	}
 	if len(in) == 3 && in[2] != nil {
 		b := in[2].Type

@@ -14,7 +14,7 @@ type filtering[W wide] struct {
 	images, group     int
 	channels, filters int // of one group
 	axes              []axis
-	transposed        bool // w is (C, M/group, ...) and not (M, C/group, ...)
+	transposed        bool // w is (C, M/group, ...) instead of (M, C/group, ...)
 }
 
 // run calls done with every plane of the output and its index.
@@ -116,8 +116,8 @@ func (a *axis) reach(tap int) (lo, hi int) {
 	return lo, hi
 }
 
-// runGeneral computes what the fast path does not support: float64, and more than two
-// spatial axes.
+// runGeneral computes the cases that the fast path does not support: float64, and more than
+// two spatial axes.
 func (c *conv) runGeneral(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	x, w := in[0], in[1]
 	axes, err := c.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	gradColumns = 128     // columns of one product of matrices
-	gradPartial = 1 << 22 // elements of the sums that are waiting to be added up
+	gradColumns = 128     // columns of one matrix product
+	gradPartial = 1 << 22 // maximum number of elements of the partial sums
 )
 
 // convolutionGradient computes the gradient of a conv. The sums over all images do not
@@ -16,11 +16,11 @@ const (
 // sums are added in a fixed order.
 type convolutionGradient struct {
 	x, w, g             []float32
-	gradX, gradW, gradB []float32 // nil when not wanted
+	gradX, gradW, gradB []float32 // nil if not wanted
 	batch, positions    int
 	group               int
 	channels, filters   int // of one group
-	taps                int // places in the window of all channels of a group
+	taps                int // of all channels of a group
 	rows, cols          axis
 }
 

@@ -32,7 +32,7 @@ func newConvTranspose(n ops.Node) (operation, error) {
 type convTranspose struct {
 	window         window
 	group          int
-	padding, shape []int // nil when not given
+	padding, shape []int // output_padding and output_shape, nil if not given
 }
 
 func (k *convTranspose) infer(in []*ops.Input) (ops.Type, error) {
@@ -125,30 +125,30 @@ func (k *convTranspose) outputSizes(axes int) ([]int, error) {
 	if k.shape == nil {
 		return nil, nil
 	}
-	return nil, fmt.Errorf("%w: output_shape %v for %d spatial axes", ops.ErrAttribute, k.shape, axes)
+	return nil, fmt.Errorf("%w: the length of output_shape %v is %d, want %d or %d (spatial axes: %d)", ops.ErrAttribute, k.shape, len(k.shape), axes, axes+2, axes)
 }
 
 // resolveTransposed computes the size of the output from the padding or, if the size is
 // given, the padding from the size. more is the output_padding.
 func (a *axis) resolveTransposed(autoPad string, more int) error {
 	if a.out == 0 {
-		return fmt.Errorf("%w: images without pixels", ops.ErrShape)
+		return fmt.Errorf("%w: X has no pixels", ops.ErrShape)
 	}
 	if a.in < 0 && (autoPad == "SAME_UPPER" || autoPad == "SAME_LOWER") {
 		a.in = a.out * a.stride
 	}
 	full := (a.out-1)*a.stride + (a.kernel-1)*a.dilation + 1 + more
 	if a.in < 0 {
-		a.in = full - a.before - a.behind
+		a.in = full - a.before - a.after
 	} else {
 		total := max(0, full-a.in)
-		a.before, a.behind = total-total/2, total/2
+		a.before, a.after = total-total/2, total/2
 		if autoPad == "SAME_UPPER" {
-			a.before, a.behind = a.behind, a.before
+			a.before, a.after = a.after, a.before
 		}
 	}
 	if a.in < 0 || a.in > ops.MaxElements {
-		return fmt.Errorf("%w: the output has size %d", ops.ErrShape, a.in)
+		return fmt.Errorf("%w: the output would have size %d", ops.ErrShape, a.in)
 	}
 	return nil
 }

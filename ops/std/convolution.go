@@ -14,18 +14,18 @@ type convolution struct {
 	of            *conv
 	image, window []int // shapes of X and W
 
-	x, w, bias, out   []float32 // of this run, as are padded and product
+	x, w, bias, out   []float32 // of the current run, as are padded and product
 	images            int
 	channels, filters int // of one group
 	group             int
 	rows, cols        axis
 
-	way     pixelSource
-	inner   [2]axis   // rows and cols of images with their padding
-	padded  []float32 // x with it
+	source  pixelSource
+	inner   [2]axis   // rows and cols of padded images
+	padded  []float32 // x with padding
 	blocks  blocks
-	columns []*kernel.Columns // of the parts of an image, then of the last block
-	ordinal []int             // 0, 1, 2 and so on, the taps of gathered pixels
+	columns []*kernel.Columns // of each part of an image, then of a smaller last block
+	ordinal []int             // 0, 1, 2 and so on: the offsets of gathered taps
 	product *kernel.Filters
 }
 
@@ -34,14 +34,14 @@ type pixelSource int
 
 const (
 	fromImages   pixelSource = iota
-	fromPadded               // in a copy of the images with padding
-	fromGathered             // one by one: the padding is far larger than the images
+	fromPadded               // from a padded copy of the images
+	fromGathered             // one by one, because the padding is far larger than the images
 )
 
-// Workers take blocks: a part of the positions of one image or, when there are
-// few, all positions of some images. A block of at most maxBlock columns keeps
-// its pixels in the second-level cache, and minBlock are whole vectors of every
-// tier.
+// Workers compute blocks. A block holds a part of the positions of one image or, if an
+// image has few positions, all positions of some images. The pixels of maxBlock columns
+// stay in the second-level cache, and minBlock columns fill whole vectors of every
+// instruction set.
 const (
 	minBlock = 32
 	maxBlock = 256
@@ -57,7 +57,7 @@ type blocks struct {
 
 func (c *convolution) divide() blocks {
 	positions := c.rows.out * c.cols.out
-	// A single image, too, is worth several blocks.
+	// Even a single image is divided into several blocks.
 	width := min(max(minBlock, c.images*positions/16), maxBlock)
 	b := blocks{images: min(max(1, width/positions), c.images), positions: positions, parts: 1}
 	if b.images == 1 && positions > width {
@@ -71,24 +71,24 @@ func (c *convolution) divide() blocks {
 // prepare computes everything that is the same for every run.
 func (c *convolution) prepare() {
 	c.inner = [2]axis{c.rows, c.cols}
-	if c.rows.before+c.rows.behind+c.cols.before+c.cols.behind > 0 {
+	if c.rows.before+c.rows.after+c.cols.before+c.cols.after > 0 {
 		if !c.padsLittle() {
-			c.way = fromGathered
+			c.source = fromGathered
 			c.blocks = c.divideGathered()
 			for t := range c.taps() {
 				c.ordinal = append(c.ordinal, t)
 			}
 			return
 		}
-		c.way = fromPadded
+		c.source = fromPadded
 		for i, a := range c.inner {
-			c.inner[i] = axis{in: a.before + a.in + a.behind, out: a.out, kernel: a.kernel, stride: a.stride, dilation: a.dilation}
+			c.inner[i] = axis{in: a.before + a.in + a.after, out: a.out, kernel: a.kernel, stride: a.stride, dilation: a.dilation}
 		}
 	}
 	b := c.divide()
 	c.blocks = b
-	// Blocks of other images differ in where they start only, so that what is
-	// known of the columns of one serves them all.
+	// The blocks of all images have the same columns, except for the place where
+	// they start.
 	taps := c.tapOffsets()
 	for i := range b.parts {
 		first := i * b.positions
@@ -105,7 +105,7 @@ func (c *convolution) run(ctx *ops.Context) error {
 	c.product = kernel.NewFilters(c.group, c.filters, c.taps(), c.w)
 	defer c.forget()
 	n := c.blocks.count * c.group
-	switch c.way {
+	switch c.source {
 	case fromGathered:
 		return ctx.Do(n, 1, (*gatheredLoop)(c))
 	case fromPadded:
@@ -198,7 +198,7 @@ func (c *convolution) locate(taps []int, images, first, last int) *kernel.Column
 // this check a small file could ask for a lot of memory.
 func (c *convolution) padsLittle() bool {
 	const factor, free = 4, 1 << 18
-	height, width := c.rows.before+c.rows.in+c.rows.behind, c.cols.before+c.cols.in+c.cols.behind
+	height, width := c.rows.before+c.rows.in+c.rows.after, c.cols.before+c.cols.in+c.cols.after
 	most := factor*c.rows.in*c.cols.in + free/max(1, c.images*c.group*c.channels)
 	return height <= most && width <= most/height
 }
@@ -210,7 +210,7 @@ func (c *paddingLoop) Part(lo, hi int) error {
 	height, width := c.inner[0].in, c.inner[1].in
 	for i := lo; i < hi; i++ {
 		image := c.padded[i*height*width:][:height*width]
-		clear(image) // all at once takes less than the padding of each row
+		clear(image) // faster than clearing the padding of each row
 		for y := range c.rows.in {
 			copy(image[(c.rows.before+y)*width+c.cols.before:], c.x[(i*c.rows.in+y)*c.cols.in:][:c.cols.in])
 		}
@@ -222,7 +222,7 @@ func (c *paddingLoop) Part(lo, hi int) error {
 type gatheredLoop convolution
 
 func (c *convolution) divideGathered() blocks {
-	const elements = 1 << 18 // of a block
+	const elements = 1 << 18 // per block
 	positions := c.rows.out * c.cols.out
 	b := blocks{images: 1, positions: min(max(1, elements/max(1, c.taps())), maxBlock, positions)}
 	b.parts = (positions + b.positions - 1) / b.positions

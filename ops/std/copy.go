@@ -31,7 +31,7 @@ func (c *copying) Part(lo, hi int) error { return c.rows(c, lo, hi) }
 // fit.
 func copyAll(ctx *ops.Context, dst, src *ops.Tensor) error {
 	if dst.Len() != src.Len() {
-		return fmt.Errorf("%w: %v does not have the elements of %v", ops.ErrShape, ops.TypeOf(src), ops.TypeOf(dst))
+		return fmt.Errorf("%w: %v and %v have different numbers of elements", ops.ErrShape, ops.TypeOf(src), ops.TypeOf(dst))
 	}
 	c := ops.Scratch[copying](ctx)
 	if c.rows == nil {

@@ -8,11 +8,11 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// unknown is a dimension of which nothing is known.
+// unknown is a dimension without a known size or name.
 var unknown = ops.Dim{Size: -1}
 
-// mergeDims returns what is known of two dimensions that must be equal, and false if they
-// differ.
+// mergeDims combines the information about two dimensions that must be equal. It returns
+// false if they differ.
 func mergeDims(a, b ops.Dim) (ops.Dim, bool) {
 	switch {
 	case a.Known() && b.Known():
@@ -46,7 +46,7 @@ func dimProduct(dims []ops.Dim) ops.Dim {
 // axisOf returns the index of an axis, which counts from the end if it is negative.
 func axisOf(axis int64, rank int) (int, error) {
 	if axis < -int64(rank) || axis >= int64(rank) {
-		return 0, fmt.Errorf("%w: axis %d of %d dimensions", ops.ErrShape, axis, rank)
+		return 0, fmt.Errorf("%w: axis %d is out of range for rank %d", ops.ErrShape, axis, rank)
 	}
 	if axis < 0 {
 		axis += int64(rank)

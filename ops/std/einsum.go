@@ -30,7 +30,7 @@ func newEinsum(n ops.Node) (operation, error) {
 	for _, s := range append(slices.Clone(k.inputs), right) {
 		letters := strings.Replace(s, "...", "", 1)
 		if strings.Trim(letters, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
-			return nil, fmt.Errorf("%w: equation %q", ops.ErrAttribute, equation)
+			return nil, fmt.Errorf("%w: equation %q: labels must be letters", ops.ErrAttribute, equation)
 		}
 	}
 	if !explicit {
@@ -38,11 +38,11 @@ func newEinsum(n ops.Node) (operation, error) {
 	}
 	for i, c := range k.output {
 		if c != '.' && (!strings.ContainsRune(left, c) || strings.ContainsRune(k.output[i+1:], c)) {
-			return nil, fmt.Errorf("%w: equation %q: the output's %q", ops.ErrAttribute, equation, c)
+			return nil, fmt.Errorf("%w: equation %q: output label %q must be in an input, and only once in the output", ops.ErrAttribute, equation, c)
 		}
 	}
 	if len(k.inputs) != n.NumInputs {
-		return nil, fmt.Errorf("%w: equation %q for %d inputs", ops.ErrAttribute, equation, n.NumInputs)
+		return nil, fmt.Errorf("%w: equation %q does not fit the number of inputs, %d", ops.ErrAttribute, equation, n.NumInputs)
 	}
 	return k, nil
 }
@@ -76,7 +76,7 @@ func termLabels(term string, rank int) ([]string, error) {
 	before, after, dots := strings.Cut(term, "...")
 	more := rank - len(before) - len(after)
 	if more < 0 || more > 0 && !dots {
-		return nil, fmt.Errorf("%w: %q for %d dimensions", ops.ErrShape, term, rank)
+		return nil, fmt.Errorf("%w: term %q of the equation does not fit rank %d", ops.ErrShape, term, rank)
 	}
 	names := make([]string, 0, rank)
 	for _, c := range before {
@@ -109,7 +109,7 @@ func (k *einsum) plan(shapes [][]ops.Dim) (terms [][]string, output []string, si
 			}
 			size, err := broadcast([]ops.Dim{old}, []ops.Dim{shape[d]})
 			if err != nil {
-				return nil, nil, nil, fmt.Errorf("%w: %q is both %v and %v", ops.ErrShape, name, old, shape[d])
+				return nil, nil, nil, fmt.Errorf("%w: label %q of the equation has size %v and size %v", ops.ErrShape, name, old, shape[d])
 			}
 			sizes[name] = size[0]
 		}
@@ -166,7 +166,7 @@ func einsumOf[W wide](ctx *ops.Context, k *einsum, in []*ops.Tensor, out *ops.Te
 	for i, x := range in {
 		elements[i] = elementsOf[W](x)
 	}
-	products := numElements(summed.sizes) // of each element of the output
+	products := numElements(summed.sizes) // per element of the output
 	return ctx.For(out.Len(), max(1, grain/max(1, products)), func(lo, hi int) error {
 		outer, inner := kept.start(len(in)), summed.start(len(in))
 		outer.skip(lo)
@@ -222,9 +222,9 @@ func (k *einsum) loops(in []*ops.Tensor) (kept, summed *operandLoops, err error)
 			}
 		}
 	}
-	// The number of products is bounded, so that nothing can be asked for that never ends.
+	// The limit keeps a small model from asking for endless work.
 	if _, err := ops.Len(all.sizes); err != nil {
-		return nil, nil, fmt.Errorf("the products: %w", err)
+		return nil, nil, fmt.Errorf("the number of products: %w", err)
 	}
 	n := len(output)
 	kept = &operandLoops{sizes: all.sizes[:n], strides: all.strides[:n]}

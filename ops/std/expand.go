@@ -34,7 +34,7 @@ func sizeVector(name string, in *ops.Input) (list []int64, number int, err error
 	list = in.Const.Int64s()
 	for _, v := range list {
 		if v < 0 || v > ops.MaxElements {
-			return nil, 0, fmt.Errorf("%w: %s %v: %d is no size", ops.ErrShape, name, list, v)
+			return nil, 0, fmt.Errorf("%w: %s %v: %d is not a valid size", ops.ErrShape, name, list, v)
 		}
 	}
 	return list, len(list), nil
@@ -58,7 +58,7 @@ func (expand) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	shape, err := broadcast(data.Shape, want)
 	if err != nil {
-		return data, fmt.Errorf("%w: data is %v, the shape %v", err, data, list)
+		return data, fmt.Errorf("%w: data is %v, the shape is %v", err, data, list)
 	}
 	return ops.Type{DType: data.DType, Shape: shape}, nil
 }
@@ -88,7 +88,7 @@ func (tiling) infer(in []*ops.Input) (ops.Type, error) {
 		return data, err
 	}
 	if number != len(data.Shape) {
-		return data, fmt.Errorf("%w: %d repeats, but data is %v", ops.ErrShape, number, data)
+		return data, fmt.Errorf("%w: the length of repeats is %d, but data is %v", ops.ErrShape, number, data)
 	}
 	shape := slices.Clone(data.Shape)
 	for i, d := range shape {
@@ -108,7 +108,7 @@ func (tiling) infer(in []*ops.Input) (ops.Type, error) {
 func (tiling) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	c := ops.Scratch[copying](ctx)
 	if c.rows == nil {
-		// Each dimension is two: how many times, and the data's own.
+		// Each dimension becomes two: the repetitions, and the dimension of the data.
 		var sizes, from []int
 		strides := rowMajor(in[0].Shape())
 		for i, size := range in[0].Shape() {

@@ -14,7 +14,7 @@ func axisAttr(n ops.Node, standard int64, more ...string) (int64, error) {
 	}
 	axis, err := ops.Attr(n.Attributes, "axis", standard)
 	if err == nil && axis < 0 && n.Opset < 11 {
-		err = fmt.Errorf("%w: axis %d is negative before opset 11", ops.ErrAttribute, axis)
+		err = fmt.Errorf("%w: axis %d: negative axes are not supported before opset 11", ops.ErrAttribute, axis)
 	}
 	return axis, err
 }
@@ -96,7 +96,7 @@ func checkElements(axis int64, in []*ops.Input) error {
 		ok = i == a || !data.Shape[i].Known() || !list.Shape[i].Known() || data.Shape[i].Size >= list.Shape[i].Size
 	}
 	if !ok {
-		return fmt.Errorf("%w: data is %v, indices are %v (axis %d)", ops.ErrShape, data, list, a)
+		return fmt.Errorf("%w: data is %v, indices is %v (axis %d)", ops.ErrShape, data, list, a)
 	}
 	return nil
 }
@@ -146,7 +146,7 @@ func newGatherND(n ops.Node) (operation, error) {
 		return nil, err
 	}
 	if batch < 0 || batch > ops.MaxElements {
-		return nil, fmt.Errorf("%w: batch_dims %d", ops.ErrAttribute, batch)
+		return nil, fmt.Errorf("%w: batch_dims %d is out of range", ops.ErrAttribute, batch)
 	}
 	return gatherND{int(batch)}, nil
 }
@@ -160,13 +160,13 @@ func (k gatherND) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	length, err := rowLength(list, len(data.Shape)-k.batch)
 	if err != nil || len(list.Shape) <= k.batch {
-		return data, fmt.Errorf("%w: data is %v, indices are %v, batch_dims %d", ops.ErrShape, data, list, k.batch)
+		return data, fmt.Errorf("%w: data is %v, indices is %v, batch_dims %d", ops.ErrShape, data, list, k.batch)
 	}
 	shape := append([]ops.Dim{}, list.Shape[:len(list.Shape)-1]...)
 	for i := range k.batch {
 		var ok bool
 		if shape[i], ok = mergeDims(shape[i], data.Shape[i]); !ok {
-			return data, fmt.Errorf("%w: data is %v, indices are %v, batch_dims %d", ops.ErrShape, data, list, k.batch)
+			return data, fmt.Errorf("%w: data is %v, indices is %v, batch_dims %d", ops.ErrShape, data, list, k.batch)
 		}
 	}
 	return ops.Type{DType: data.DType, Shape: append(shape, data.Shape[k.batch+length:]...)}, nil
@@ -189,7 +189,7 @@ func (k gatherND) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 	shape, list := in[0].Shape(), in[1].Int64s()
 	length := in[1].Shape()[len(in[1].Shape())-1]
 	strides := rowMajor(shape)
-	rows := numElements(in[1].Shape()[k.batch : len(in[1].Shape())-1]) // of one entry of the batch
+	rows := numElements(in[1].Shape()[k.batch : len(in[1].Shape())-1]) // per entry of the batch
 	entry := numElements(shape[k.batch:])
 	return take(ctx, out, in[0], nil, numElements(shape[k.batch+length:]), func(first int, from []int) error {
 		for i := range from {
@@ -220,7 +220,7 @@ func newCompress(n ops.Node) (multiOperation, error) {
 
 type compress struct {
 	axis  int64
-	along bool // else of the flattened data
+	along bool // false flattens the data
 }
 
 func (k compress) inferAll(in []*ops.Input) ([]ops.Type, error) {
@@ -257,7 +257,7 @@ func selectedEntries(condition *ops.Tensor, size int) ([]int, error) {
 			continue
 		}
 		if i >= size {
-			return nil, fmt.Errorf("%w: the condition names entry %d of %d", ops.ErrShape, i, size)
+			return nil, fmt.Errorf("%w: the condition selects index %d, but the size is %d", ops.ErrShape, i, size)
 		}
 		picked = append(picked, i)
 	}

@@ -47,7 +47,7 @@ func gradientOf(name string) backward {
 	return nil
 }
 
-var errSpatial = fmt.Errorf("%w: training through more than two spatial axes is not supported", ops.ErrShape)
+var errSpatial = fmt.Errorf("%w: training with more than two spatial axes is not supported", ops.ErrShape)
 
 // differentiable is an op that can be trained through.
 type differentiable struct {

@@ -93,7 +93,7 @@ func (k *gridSample) taps(place float64, size int) taps {
 	if k.mode != "bicubic" {
 		x = k.inside(x, size)
 	}
-	// No place further away makes a difference, and these can be converted.
+	// Places farther away have the same taps, but might not be convertible to int.
 	x = min(max(x, -4), float64(size)+4)
 	if x != x {
 		x = -4

@@ -35,7 +35,7 @@ func newFlatten(n ops.Node) (operation, error) {
 		return nil, err
 	}
 	if axis < 0 && n.Opset < 11 {
-		return nil, fmt.Errorf("%w: axis %d is negative before opset 11", ops.ErrAttribute, axis)
+		return nil, fmt.Errorf("%w: axis %d: negative axes are not supported before opset 11", ops.ErrAttribute, axis)
 	}
 	return flatten{axis}, nil
 }
@@ -44,7 +44,7 @@ type flatten struct{ axis int64 }
 
 func (k flatten) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	axis := len(x.Shape) // which, unlike for other operators, is a legal axis
+	axis := len(x.Shape) // valid here, unlike for other operators
 	if k.axis != int64(axis) {
 		var err error
 		if axis, err = axisOf(k.axis, len(x.Shape)); err != nil {

@@ -31,7 +31,7 @@ func TestProducts(t *testing.T) {
 		}},
 		{"Einsum", opstest.Case{Attributes: attrs{"equation": "ij, jk -> ik"}, Inputs: tensors{a, b}, Batch: []int{0}, Outputs: tensors{ab}}},
 		{"Einsum", opstest.Case{Name: "diagonal", Attributes: attrs{"equation": "...ii->...i"}, Inputs: tensors{opstest.I64([]int{1, 2, 2}, 1, 2, 3, 4)}, Outputs: tensors{opstest.I64([]int{1, 2}, 1, 4)}}},
-		{"Einsum", opstest.Case{Name: "sizes", Attributes: attrs{"equation": "ij,ij->"}, Inputs: tensors{a, b}, WantErr: "is both"}},
+		{"Einsum", opstest.Case{Name: "sizes", Attributes: attrs{"equation": "ij,ij->"}, Inputs: tensors{a, b}, WantErr: "has size 2 and size 3"}},
 		{"Einsum", opstest.Case{Name: "letters", Attributes: attrs{"equation": "i->j"}, Inputs: tensors{f32(1)}, WantErr: "equation"}},
 		{"Det", opstest.Case{Inputs: tensors{opstest.F32([]int{2, 2, 2}, 0, 2, 3, 4, 1, 2, 2, 4)}, Batch: []int{0}, Outputs: tensors{f32(-6, 0)}}},
 	})
@@ -58,7 +58,7 @@ func TestConvolutions(t *testing.T) {
 		{"AveragePool", opstest.Case{Name: "three axes", Attributes: attrs{"kernel_shape": []int64{1, 1, 2}, "pads": []int64{0, 0, 1, 0, 0, 0}, "count_include_pad": int64(1)}, Inputs: tensors{opstest.F32([]int{1, 1, 1, 1, 2}, 2, 4)}, Outputs: tensors{opstest.F32([]int{1, 1, 1, 1, 2}, 1, 3)}}},
 		{"LpPool", opstest.Case{Attributes: attrs{"kernel_shape": []int64{1, 2}}, Inputs: tensors{opstest.F32([]int{1, 1, 1, 2}, 3, 4)}, Batch: []int{0}, Outputs: tensors{opstest.F32([]int{1, 1, 1, 1}, 5)}}},
 		{"MaxUnpool", opstest.Case{Attributes: pooled, Inputs: tensors{opstest.F32([]int{1, 1, 1, 1}, 7), opstest.I64([]int{1, 1, 1, 1}, 2)}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 2}, 0, 0, 7, 0)}}},
-		{"MaxUnpool", opstest.Case{Name: "outside", Attributes: pooled, Inputs: tensors{opstest.F32([]int{1, 1, 1, 1}, 7), opstest.I64([]int{1, 1, 1, 1}, 4)}, WantRunErr: "place 4"}},
+		{"MaxUnpool", opstest.Case{Name: "outside", Attributes: pooled, Inputs: tensors{opstest.F32([]int{1, 1, 1, 1}, 7), opstest.I64([]int{1, 1, 1, 1}, 4)}, WantRunErr: "index 4 in I is out of range"}},
 	})
 }
 
@@ -92,7 +92,7 @@ func TestLosses(t *testing.T) {
 	runCases(t, []operatorCase{
 		{"NegativeLogLikelihoodLoss", opstest.Case{Attributes: attrs{"reduction": "none"}, Inputs: tensors{opstest.F32([]int{2, 2}, -1, -2, -3, -4), opstest.Ints(1, 0), f32(1, 10)}, Batch: []int{0, 1}, Outputs: tensors{f32(20, 3)}}},
 		{"NegativeLogLikelihoodLoss", opstest.Case{Name: "mean", Inputs: tensors{opstest.F32([]int{2, 2}, -1, -2, -3, -4), opstest.Ints(1, 0), f32(1, 3)}, Outputs: tensors{opstest.F32(nil, 2.25)}}},
-		{"NegativeLogLikelihoodLoss", opstest.Case{Name: "no class", Inputs: tensors{opstest.F32([]int{1, 2}, -1, -2), opstest.Ints(2)}, WantRunErr: "class 2 of 2"}},
+		{"NegativeLogLikelihoodLoss", opstest.Case{Name: "no class", Inputs: tensors{opstest.F32([]int{1, 2}, -1, -2), opstest.Ints(2)}, WantRunErr: "class 2 is out of range: the number of classes is 2"}},
 		{"SoftmaxCrossEntropyLoss", opstest.Case{Attributes: ignored, Inputs: tensors{opstest.F32([]int{2, 2}, 0, 0, 0, 0), opstest.Ints(1, 0)}, Outputs: tensors{opstest.F32(nil, half), opstest.F32([]int{2, 2}, -half, -half, -half, -half)}, Tolerance: 1e-6}},
 	})
 }

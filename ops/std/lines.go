@@ -9,8 +9,8 @@ import (
 
 // line holds the elements of a tensor along one axis, in a wide type.
 type line[W wide] struct {
-	number      int // among the lines
-	first, step int // where the elements are
+	number      int // index of the line
+	first, step int // places of the elements
 	elements    []W // f may change them
 }
 
@@ -86,7 +86,7 @@ func (k *arg) infer(in []*ops.Input) (ops.Type, error) {
 		return data, fmt.Errorf("%w: data is %v", err, data)
 	}
 	if data.Shape[axis].Size == 0 {
-		return data, fmt.Errorf("%w: data is %v: there is nothing along axis %d", ops.ErrShape, data, axis)
+		return data, fmt.Errorf("%w: data is %v: axis %d has size 0", ops.ErrShape, data, axis)
 	}
 	shape := append([]ops.Dim{}, data.Shape[:axis]...)
 	if k.keep {

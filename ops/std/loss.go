@@ -8,8 +8,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// loss implements what the two losses have in common: the weighted negative
-// log-probabilities of the target classes.
+// loss is the common part of the two losses: the weighted negative log-probabilities of the
+// target classes.
 type loss struct {
 	reduction string
 	ignore    int64
@@ -53,7 +53,7 @@ func (k loss) check(in []*ops.Input) (ops.Type, error) {
 		shape[i], ok = mergeDims(shape[i], x.Shape[at])
 	}
 	if !ok {
-		return x, fmt.Errorf("%w: scores are %v but target is %v", ops.ErrShape, x, target)
+		return x, fmt.Errorf("%w: scores is %v but target is %v", ops.ErrShape, x, target)
 	}
 	if len(in) > 2 && in[2] != nil {
 		w := in[2].Type
@@ -62,7 +62,7 @@ func (k loss) check(in []*ops.Input) (ops.Type, error) {
 			_, ok = mergeDims(w.Shape[0], x.Shape[1])
 		}
 		if !ok {
-			return x, fmt.Errorf("%w: scores are %v but weight is %v", ops.ErrShape, x, w)
+			return x, fmt.Errorf("%w: scores is %v but weight is %v", ops.ErrShape, x, w)
 		}
 	}
 	if k.reduction != "none" {
@@ -87,7 +87,7 @@ func (k loss) compute(ctx *ops.Context, logP []float64, shape []int, target, wei
 		v, w := 0.0, 0.0
 		if !k.ignores || class != k.ignore {
 			if class < 0 || class >= int64(classes) {
-				return fmt.Errorf("%w: class %d of %d", ops.ErrShape, class, classes)
+				return fmt.Errorf("%w: class %d is out of range: the number of classes is %d", ops.ErrShape, class, classes)
 			}
 			w = 1
 			if weights != nil {

@@ -80,7 +80,7 @@ func (matMul) infer(in []*ops.Input) (ops.Type, error) {
 func matMulType(d ops.DType, a, b ops.Type) (ops.Type, error) {
 	x, y := a.Shape, b.Shape
 	if len(x) == 0 || len(y) == 0 {
-		return ops.Type{}, fmt.Errorf("%w: A is %v, B is %v: scalars are no matrices", ops.ErrShape, a, b)
+		return ops.Type{}, fmt.Errorf("%w: A is %v, B is %v: want at least 1 dimension", ops.ErrShape, a, b)
 	}
 	row, column := len(x) == 1, len(y) == 1
 	if row {
@@ -137,7 +137,7 @@ func matrixProducts[T summand](ctx *ops.Context, shapeA, shapeB []int, a, b []T,
 		}
 	}
 	all := newNest(batch, broadcastStrides(shapeA[:p], rank), broadcastStrides(shapeB[:q], rank))
-	const rows = 32 // of a part
+	const rows = 32 // per part
 	parts := (m + rows - 1) / rows
 	if n == 0 || parts == 0 {
 		return nil
@@ -227,7 +227,7 @@ func (k *gemm) infer(in []*ops.Input) (ops.Type, error) {
 			}
 		}
 		if err != nil {
-			return a, fmt.Errorf("%w: C is %v, want what repeats to %v", ops.ErrShape, c, t)
+			return a, fmt.Errorf("%w: C is %v, which does not broadcast to %v", ops.ErrShape, c, t)
 		}
 	}
 	return t, nil

@@ -5,9 +5,9 @@ const maxOperands = 4
 
 // nest is a nest of loops that walks through several arrays at once.
 type nest struct {
-	total   int // iterations
+	total   int // number of iterations
 	sizes   []int
-	strides [][maxOperands]int // what an iteration of each loop adds to the place in each array
+	strides [][maxOperands]int // per loop and array
 }
 
 // newNest returns loops of the given sizes, outermost first, with the strides of each

@@ -22,11 +22,11 @@ func newNonMaxSuppression(n ops.Node) (multiOperation, error) {
 	if err := n.Attributes.Only("center_point_box"); err != nil {
 		return nil, err
 	}
-	centre, err := ops.Attr(n.Attributes, "center_point_box", int64(0))
-	return nonMaxSuppression{centre != 0}, err
+	centered, err := ops.Attr(n.Attributes, "center_point_box", int64(0))
+	return nonMaxSuppression{centered != 0}, err
 }
 
-type nonMaxSuppression struct{ centre bool }
+type nonMaxSuppression struct{ centered bool }
 
 func (k nonMaxSuppression) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	boxes, scores := in[0].Type, in[1].Type
@@ -49,7 +49,7 @@ func (k nonMaxSuppression) inferAll(in []*ops.Input) ([]ops.Type, error) {
 		}
 	}
 	if !ok || boxes.Shape[2].Known() && boxes.Shape[2].Size != 4 {
-		return nil, fmt.Errorf("%w: boxes are %v, scores are %v", ops.ErrShape, boxes, scores)
+		return nil, fmt.Errorf("%w: boxes is %v, scores is %v", ops.ErrShape, boxes, scores)
 	}
 	return []ops.Type{{DType: ops.Int64, Shape: ops.Dims(-1, 3)}}, nil
 }
@@ -58,7 +58,7 @@ func (k nonMaxSuppression) inferAll(in []*ops.Input) ([]ops.Type, error) {
 type rectangle struct{ top, left, bottom, right float32 }
 
 func (k nonMaxSuppression) rectangle(v []float32) rectangle {
-	if k.centre {
+	if k.centered {
 		return rectangle{v[1] - v[3]/2, v[0] - v[2]/2, v[1] + v[3]/2, v[0] + v[2]/2}
 	}
 	return rectangle{min(v[0], v[2]), min(v[1], v[3]), max(v[0], v[2]), max(v[1], v[3])}

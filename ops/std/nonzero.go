@@ -42,7 +42,7 @@ func (nonZero) runAll(_ *ops.Context, in, out []*ops.Tensor) error {
 
 // eachNonZero calls f with the places of the elements that are not zero.
 func eachNonZero(x *ops.Tensor, f func(place int)) {
-	var v [chunk]float64 // in which no other number becomes 0
+	var v [chunk]float64 // no number but 0 becomes 0 when it is converted
 	for i := 0; i < x.Len(); i += chunk {
 		part := v[:min(chunk, x.Len()-i)]
 		load(part, x, i, 1)

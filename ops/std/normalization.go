@@ -106,7 +106,7 @@ func newBatchNormalization(n ops.Node) (multiOperation, error) {
 		return nil, fmt.Errorf("%w: spatial 0 is not supported", ops.ErrAttribute)
 	}
 	if training == 0 && n.NumOutputs > 1 {
-		return nil, fmt.Errorf("%w: %d outputs, which only training has", ops.ErrAttribute, n.NumOutputs)
+		return nil, fmt.Errorf("%w: more than one output needs training_mode 1", ops.ErrAttribute)
 	}
 	return &batchNormalization{float64(epsilon), float64(momentum), training != 0}, nil
 }
@@ -206,7 +206,7 @@ func newLRN(n ops.Node) (operation, error) {
 		return nil, err
 	}
 	if size < 1 || size > ops.MaxElements {
-		return nil, fmt.Errorf("%w: size %d", ops.ErrAttribute, size)
+		return nil, fmt.Errorf("%w: size %d is out of range", ops.ErrAttribute, size)
 	}
 	k := &lrn{size: int(size)}
 	for _, p := range []struct {
@@ -374,16 +374,16 @@ func (k meanVarianceNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *
 	}
 	var l reduceLoop
 	l.plan(x.Shape(), reduced)
-	if l.gone.total == 0 {
+	if l.reduced.total == 0 {
 		return nil
 	}
-	next, step := l.kept.inner()[1], l.gone.inner()[0]
-	return ctx.For(l.kept.total, max(1, grain/l.gone.total), func(lo, hi int) error {
-		all := make([]float64, l.gone.total)
-		// transfer goes through the elements of one mean.
+	next, step := l.kept.inner()[1], l.reduced.inner()[0]
+	return ctx.For(l.kept.total, max(1, grain/l.reduced.total), func(lo, hi int) error {
+		all := make([]float64, l.reduced.total)
+		// transfer calls f for the parts of the elements of one mean.
 		transfer := func(first int, f func(part []float64, at int)) error {
 			done := 0
-			return l.gone.walk(0, l.gone.total, func(at [maxOperands]int, count int) error {
+			return l.reduced.walk(0, l.reduced.total, func(at [maxOperands]int, count int) error {
 				f(all[done:done+count], first+at[0])
 				done += count
 				return nil

@@ -165,7 +165,7 @@ func (k oneWay) infer(in []*ops.Input) (ops.Type, error) {
 		ok = !x.Shape[i].Known() || !t.Shape[i].Known() || x.Shape[i].Size == t.Shape[i].Size
 	}
 	if !ok {
-		return t, fmt.Errorf("%w: %v cannot be repeated to %v", ops.ErrShape, in[1].Type, x)
+		return t, fmt.Errorf("%w: %v does not broadcast to %v", ops.ErrShape, in[1].Type, x)
 	}
 	return x, nil
 }

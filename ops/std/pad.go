@@ -37,7 +37,7 @@ func newPad(n ops.Node) (operation, error) {
 	}
 	if k.input {
 		if n.NumInputs < 2 {
-			return nil, fmt.Errorf("%w: the pads are missing", ops.ErrShape)
+			return nil, fmt.Errorf("%w: pads is missing", ops.ErrShape)
 		}
 		return &k, nil
 	}
@@ -52,7 +52,7 @@ func newPad(n ops.Node) (operation, error) {
 
 type pad struct {
 	mode  string
-	input bool    // are the pads and the value
+	input bool    // pads and value are inputs
 	pads  []int64 // from the attribute
 	value float32 // from the attribute
 }
@@ -71,17 +71,17 @@ func (k *pad) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	rank := len(data.Shape)
 	if len(pads) != 2*rank {
-		return data, fmt.Errorf("%w: %d pads, but data is %v", ops.ErrShape, len(pads), data)
+		return data, fmt.Errorf("%w: the number of pads is %d, but data is %v", ops.ErrShape, len(pads), data)
 	}
 	shape := make([]ops.Dim, rank)
 	for i, d := range data.Shape {
-		before, behind := pads[i], pads[rank+i]
-		if max(before, behind, -before, -behind) > ops.MaxElements || min(before, behind) < -ops.MaxElements {
-			return data, fmt.Errorf("%w: pads %v", ops.ErrShape, pads)
+		before, after := pads[i], pads[rank+i]
+		if max(before, after, -before, -after) > ops.MaxElements || min(before, after) < -ops.MaxElements {
+			return data, fmt.Errorf("%w: pads %v are out of range", ops.ErrShape, pads)
 		}
 		var ok bool
-		if shape[i], ok = k.padded(d, int(before), int(behind)); !ok {
-			return data, fmt.Errorf("%w: pads %v (mode %s) for %v", ops.ErrShape, pads, k.mode, data)
+		if shape[i], ok = k.padded(d, int(before), int(after)); !ok {
+			return data, fmt.Errorf("%w: pads %v with mode %s do not fit %v", ops.ErrShape, pads, k.mode, data)
 		}
 	}
 	return ops.Type{DType: data.DType, Shape: shape}, nil
@@ -94,14 +94,14 @@ func (k *pad) check(in []*ops.Input) error {
 	}
 	data := in[0].Type
 	if in[1] == nil {
-		return fmt.Errorf("%w: the pads are missing", ops.ErrShape)
+		return fmt.Errorf("%w: pads is missing", ops.ErrShape)
 	}
 	length, err := checkVector("pads", in[1], ops.Int64)
 	if err != nil {
 		return err
 	}
 	if length.Known() && length.Size != 2*len(data.Shape) {
-		return fmt.Errorf("%w: %d pads, but data is %v", ops.ErrShape, length.Size, data)
+		return fmt.Errorf("%w: the number of pads is %d, but data is %v", ops.ErrShape, length.Size, data)
 	}
 	if len(in) > 2 && in[2] != nil {
 		return checkScalar("constant_value", in[2].Type, data.DType)
@@ -111,20 +111,20 @@ func (k *pad) check(in []*ops.Input) error {
 
 // padded returns the size of a padded dimension. It returns false if more entries would be
 // removed than there are, or if the mode needs more elements than there are.
-func (k *pad) padded(d ops.Dim, before, behind int) (ops.Dim, bool) {
-	if before == 0 && behind == 0 {
+func (k *pad) padded(d ops.Dim, before, after int) (ops.Dim, bool) {
+	if before == 0 && after == 0 {
 		return d, true
 	}
 	if !d.Known() {
 		return unknown, true
 	}
-	size := d.Size + before + behind
-	ok := size >= 0 && max(-before, -behind) <= d.Size
+	size := d.Size + before + after
+	ok := size >= 0 && max(-before, -after) <= d.Size
 	switch k.mode {
 	case "edge":
 		ok = ok && (d.Size > 0 || size == 0)
 	case "reflect":
-		ok = ok && (d.Size > 0 || size == 0) && max(before, behind) < max(1, d.Size)
+		ok = ok && (d.Size > 0 || size == 0) && max(before, after) < max(1, d.Size)
 	}
 	return ops.Dim{Size: size}, ok
 }

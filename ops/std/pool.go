@@ -52,7 +52,7 @@ func newAveragePool(n ops.Node) (operation, error) {
 	}
 	p.average, p.includePads = true, include != 0
 	if p.window.dilations != nil {
-		return nil, fmt.Errorf("%w: dilations, which AveragePool has since opset 19", ops.ErrAttribute)
+		return nil, fmt.Errorf("%w: dilations are not supported before opset 19", ops.ErrAttribute)
 	}
 	p.compute = map[ops.DType]poolFunc{
 		ops.Float32: slidingPool(meanOfWindow[float32](include != 0), meanOfPairs),
@@ -65,7 +65,7 @@ func newAveragePool(n ops.Node) (operation, error) {
 type pool struct {
 	window      window
 	average     bool // AveragePool
-	includePads bool // of AveragePool
+	includePads bool // for AveragePool: count padding as zeros
 	compute     map[ops.DType]poolFunc
 }
 
@@ -89,7 +89,7 @@ func newPool(n ops.Node, more ...string) (*pool, error) {
 	}
 	for i, p := range w.pads {
 		if k := w.kernel[i%len(w.kernel)]; p >= k {
-			return nil, fmt.Errorf("%w: pads %v are not less than kernel_shape %v: a window may be padding only", ops.ErrAttribute, w.pads, w.kernel)
+			return nil, fmt.Errorf("%w: pads %v must be less than kernel_shape %v, or a window could be padding only", ops.ErrAttribute, w.pads, w.kernel)
 		}
 	}
 	return &pool{window: w}, nil
@@ -105,7 +105,7 @@ func (p *pool) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	for _, d := range x.Shape[2:] {
 		if d.Size == 0 {
-			return ops.Type{}, fmt.Errorf("%w: X is %v: images without pixels", ops.ErrShape, x)
+			return ops.Type{}, fmt.Errorf("%w: X is %v, which has no pixels", ops.ErrShape, x)
 		}
 	}
 	axes, err := p.axes(x.Shape)
@@ -150,7 +150,7 @@ type poolLoop struct {
 	ctx        *ops.Context
 	out, x     *ops.Tensor
 	rows, cols axis
-	spans      []span // of each column of the output
+	spans      []span // per column of the output
 	compute    poolFunc
 }
 

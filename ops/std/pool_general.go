@@ -73,7 +73,7 @@ func (p *pool) runGeneral(ctx *ops.Context, x, out *ops.Tensor) error {
 	}
 	lowest := [1]float64{math.Inf(-1)}
 	return newWindowed(axes).run(ctx, x, func(entry, _ int, plane []float64, places []int, padded int) {
-		v := lowest // NaN is larger than all numbers
+		v := lowest // max returns NaN if one of its arguments is NaN
 		if p.average {
 			v[0] = 0
 		}
@@ -174,7 +174,7 @@ func newLpPool(n ops.Node) (operation, error) {
 		return nil, err
 	}
 	if k.window.dilations != nil {
-		return nil, fmt.Errorf("%w: dilations, which LpPool has since opset 18", ops.ErrAttribute)
+		return nil, fmt.Errorf("%w: dilations are not supported before opset 18", ops.ErrAttribute)
 	}
 	p, err := normAttr(n.Attributes)
 	if err != nil {
@@ -188,7 +188,7 @@ func newLpPool(n ops.Node) (operation, error) {
 func normAttr(a ops.Attributes) (float64, error) {
 	p, err := ops.Attr(a, "p", int64(2))
 	if err == nil && p < 1 {
-		err = fmt.Errorf("%w: p %d", ops.ErrAttribute, p)
+		err = fmt.Errorf("%w: p %d, want at least 1", ops.ErrAttribute, p)
 	}
 	return float64(p), err
 }
@@ -280,5 +280,5 @@ func (k globalPool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 	l := ops.Scratch[reduceLoop](ctx)
 	l.out, l.data, l.compute = out, in[0], k.compute
 	l.plan(shape, reduced)
-	return ctx.Do(l.kept.total, max(1, grain/max(1, l.gone.total)), l)
+	return ctx.Do(l.kept.total, max(1, grain/max(1, l.reduced.total)), l)
 }

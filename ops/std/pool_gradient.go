@@ -13,13 +13,13 @@ func maxPoolGradient(ctx *ops.Context, k operation, in []*ops.Tensor, _ *ops.Ten
 		for i := range rows.count {
 			at := (rows.first+i*rows.step)*width + cols.first
 			for range cols.count {
-				if v := image[at]; best < 0 || v > image[best] || v != v { // as largest does
+				if v := image[at]; best < 0 || v > image[best] || v != v { // as in maxOfWindow
 					best = at
 				}
 				at += cols.step
 			}
 		}
-		if best >= 0 { // a window can be padding only
+		if best >= 0 { // the window has at least one pixel
 			grad[best] += g
 		}
 	})
@@ -32,7 +32,7 @@ func averagePoolGradient(ctx *ops.Context, k operation, in []*ops.Tensor, _ *ops
 		g /= float32(divisor(rows, cols, p.includePads))
 		for i := range rows.count {
 			at := (rows.first+i*rows.step)*width + cols.first
-			for j := range cols.count { // there are no dilations
+			for j := range cols.count { // AveragePool has no dilations
 				grad[at+j] += g
 			}
 		}

@@ -59,10 +59,10 @@ func TestMaxPool(t *testing.T) {
 		{Name: "no kernel", Inputs: []*ops.Tensor{x}, WantErr: "kernel_shape is missing"},
 		{Name: "type", Attributes: ops.Attributes{"kernel_shape": two}, Inputs: []*ops.Tensor{opstest.I64([]int{1, 1, 1, 1}, 1)}, WantErr: "want float32 or uint8 or int8 or float64"},
 		{Name: "rank", Attributes: ops.Attributes{"kernel_shape": two}, Inputs: []*ops.Tensor{opstest.Random(1, 1, 2)}, WantErr: "want at least 3 dimensions"},
-		{Name: "one number for two axes", Attributes: ops.Attributes{"kernel_shape": []int64{2}}, Inputs: []*ops.Tensor{x}, WantErr: "kernel_shape [2] for 2 spatial axes"},
-		{Name: "padding only", Attributes: ops.Attributes{"kernel_shape": two, "pads": []int64{0, 2, 0, 0}}, Inputs: []*ops.Tensor{x}, WantErr: "pads [0 2 0 0] are not less than kernel_shape [2 2]"},
-		{Name: "no pixels", Attributes: ops.Attributes{"kernel_shape": two, "pads": []int64{1, 1, 1, 1}}, Inputs: []*ops.Tensor{opstest.F32([]int{1, 1, 0, 3})}, WantErr: "images without pixels"},
-		{Name: "too large", Attributes: ops.Attributes{"kernel_shape": []int64{4, 1}}, Inputs: []*ops.Tensor{x}, WantErr: "does not fit into 3"},
+		{Name: "one number for two axes", Attributes: ops.Attributes{"kernel_shape": []int64{2}}, Inputs: []*ops.Tensor{x}, WantErr: "the length of kernel_shape [2] is 1, want 2 (spatial axes: 2)"},
+		{Name: "padding only", Attributes: ops.Attributes{"kernel_shape": two, "pads": []int64{0, 2, 0, 0}}, Inputs: []*ops.Tensor{x}, WantErr: "pads [0 2 0 0] must be less than kernel_shape [2 2]"},
+		{Name: "no pixels", Attributes: ops.Attributes{"kernel_shape": two, "pads": []int64{1, 1, 1, 1}}, Inputs: []*ops.Tensor{opstest.F32([]int{1, 1, 0, 3})}, WantErr: "which has no pixels"},
+		{Name: "too large", Attributes: ops.Attributes{"kernel_shape": []int64{4, 1}}, Inputs: []*ops.Tensor{x}, WantErr: "does not fit into an image of size 3"},
 	})
 }
 
@@ -98,7 +98,7 @@ func TestAveragePool(t *testing.T) {
 			Batch:      []int{0},
 			Outputs:    []*ops.Tensor{constantTensor(1, 4, 16, 1, 1)},
 		},
-		{Name: "dilations", Attributes: ops.Attributes{"kernel_shape": two, "dilations": two}, Inputs: []*ops.Tensor{x}, WantErr: "since opset 19"},
+		{Name: "dilations", Attributes: ops.Attributes{"kernel_shape": two, "dilations": two}, Inputs: []*ops.Tensor{x}, WantErr: "dilations are not supported before opset 19"},
 		{Name: "storage_order", Attributes: ops.Attributes{"kernel_shape": two, "storage_order": int64(0)}, Inputs: []*ops.Tensor{x}, WantErr: "unknown storage_order"},
 	})
 	batch, free := opstest.Unknown("N"), opstest.Unknown("")

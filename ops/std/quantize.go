@@ -13,8 +13,8 @@ import (
 type perAxis struct {
 	axis   int64
 	scales []float64
-	zeros  []float64 // empty: 0
-	block  int       // elements that have one scale
+	zeros  []float64 // empty if there is no zero point
+	block  int       // number of consecutive elements with the same scale
 }
 
 // newQuantization reads the attribute axis (default 1; since opset 13).
@@ -70,7 +70,7 @@ func (k perAxis) with(in []*ops.Tensor) (perAxis, error) {
 	if len(in) > 2 && in[2] != nil {
 		k.zeros = elementsOf[float64](in[2])
 		if len(k.zeros) != len(k.scales) {
-			return k, fmt.Errorf("%w: %d scales but %d zero points", ops.ErrShape, len(k.scales), len(k.zeros))
+			return k, fmt.Errorf("%w: the number of scales is %d but the number of zero points is %d", ops.ErrShape, len(k.scales), len(k.zeros))
 		}
 	}
 	if len(k.scales) != 1 {
@@ -126,7 +126,7 @@ func (k quantizeLinear) infer(in []*ops.Input) (ops.Type, error) {
 
 func (k quantizeLinear) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	return k.perAxis.run(ctx, in, out, func(x, scale, zero float64) float64 {
-		// float32, as runtimes divide: it decides what is in the middle between integers.
+		// Other runtimes divide in float32, which decides how ties are rounded.
 		return math.RoundToEven(float64(float32(x)/float32(scale))) + zero
 	})
 }

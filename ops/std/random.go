@@ -24,10 +24,10 @@ func newStream(n ops.Node) (randomStream, error) {
 	case nil:
 	case float32:
 		return randomStream{uint64(math.Float32bits(seed))}, nil
-	case int64: // of Dropout
+	case int64: // Dropout
 		return randomStream{uint64(seed)}, nil
 	default:
-		return randomStream{}, fmt.Errorf("%w: seed is a %T, want a number", ops.ErrAttribute, seed)
+		return randomStream{}, fmt.Errorf("%w: seed is not a number", ops.ErrAttribute)
 	}
 	h := fnv.New64a()
 	h.Write([]byte(n.Name)) // never fails
@@ -112,7 +112,7 @@ type random struct {
 	randomStream
 	normal, like bool
 	p            [2]float64
-	dtype        ops.DType // 0: the input's
+	dtype        ops.DType // 0 means the type of the input
 	shape        []int
 }
 
@@ -134,7 +134,7 @@ func (k *random) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error {
 	}
 	return k.uniform(ctx, out.Shape(), k.like, draws, func(i int, u []float64) {
 		v := k.p[0] + u[0]*(k.p[1]-k.p[0])
-		if k.normal { // Box and Muller
+		if k.normal { // Box-Muller transform
 			v = k.p[0] + k.p[1]*math.Sqrt(-2*math.Log(1-u[0]))*math.Cos(2*math.Pi*u[1])
 		}
 		store(out, i, 1, []float64{v})
@@ -163,7 +163,7 @@ func newBernoulli(n ops.Node) (operation, error) {
 
 type bernoulli struct {
 	randomStream
-	dtype ops.DType // 0: the input's
+	dtype ops.DType // 0 means the type of the input
 }
 
 func (k *bernoulli) infer(in []*ops.Input) (ops.Type, error) {
@@ -204,7 +204,7 @@ func newMultinomial(n ops.Node) (operation, error) {
 		return nil, err
 	}
 	if size < 0 || size > ops.MaxElements {
-		return nil, fmt.Errorf("%w: sample_size %d", ops.ErrAttribute, size)
+		return nil, fmt.Errorf("%w: sample_size %d is out of range", ops.ErrAttribute, size)
 	}
 	s, err := newStream(n)
 	if err != nil {
@@ -272,7 +272,7 @@ func newDropout(n ops.Node) (multiOperation, error) {
 	if n.Opset < 12 {
 		known = "ratio"
 		if n.NumInputs > 1 {
-			return nil, fmt.Errorf("opset %d: %d inputs are not allowed", n.Opset, n.NumInputs)
+			return nil, fmt.Errorf("opset %d: ratio and training_mode must not be inputs", n.Opset)
 		}
 	}
 	if err := n.Attributes.Only(known); err != nil {
@@ -287,7 +287,7 @@ func newDropout(n ops.Node) (multiOperation, error) {
 
 type dropout struct {
 	randomStream
-	typedMask bool // of the data's type
+	typedMask bool // the mask has the type of the data
 }
 
 func (k *dropout) inferAll(in []*ops.Input) ([]ops.Type, error) {
@@ -350,7 +350,7 @@ func (k *dropout) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 func trueTensor(d ops.DType) *ops.Tensor {
 	one, err := ops.Zeros(d, []int{1})
 	if err != nil {
-		panic(err) // every type that an output can have is an element type
+		panic(err) // the type of an output is always an element type
 	}
 	store(one, 0, 1, []int64{1})
 	return one

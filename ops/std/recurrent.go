@@ -8,7 +8,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// recurrent implements what RNN, GRU and LSTM have in common. The inputs are X (steps,
+// recurrent is the common part of RNN, GRU and LSTM. The inputs are X (steps,
 // batch, size), W (directions, gates*hidden, size), R (directions, gates*hidden, hidden)
 // and, optionally, B (directions, 2*gates*hidden), sequence_lens (batch) and initial_h
 // (directions, batch, hidden). LSTM has two more optional inputs, initial_c (as initial_h)
@@ -25,16 +25,16 @@ import (
 type recurrent struct {
 	cell         cell
 	gates        int
-	hidden       int // 0 when it is not given
+	hidden       int // hidden_size, 0 if not given
 	directions   int
 	backwards    bool
-	activations  []func(float64) float64 // of each direction, one behind the other
+	activations  []func(float64) float64 // of the first direction, then of the second one
 	clip         float64
 	batchFirst   bool
-	state        int // inputs before: initial_h, and initial_c for LSTM
+	state        int // index of the input initial_h
 	linearBefore bool
 	coupled      bool
-	perDirection int // activations
+	perDirection int // number of activations
 }
 
 // cell computes one step of a sequence: it replaces the state h (and c, for LSTM) by the
@@ -48,7 +48,7 @@ type sequence struct {
 	backwards        bool
 	w, wb            []float64 // input weights (gates*hidden, size) and bias
 	r, rb            []float64 // recurrence weights (gates*hidden, hidden) and bias
-	p                []float64 // peepholes, nil when omitted
+	p                []float64 // peepholes, nil if omitted
 	activations      []func(float64) float64
 	x                []float64 // the input of this step, times w plus wb
 	h, c             []float64 // the state
@@ -85,7 +85,7 @@ func newRecurrent(n ops.Node, name string, gates int, compute cell, more ...stri
 		return nil, err
 	}
 	if hidden < 0 || hidden > ops.MaxElements/8 {
-		return nil, fmt.Errorf("%w: hidden_size %d", ops.ErrAttribute, hidden)
+		return nil, fmt.Errorf("%w: hidden_size %d is out of range", ops.ErrAttribute, hidden)
 	}
 	k.hidden = int(hidden)
 	if _, ok := n.Attributes["clip"]; ok {
@@ -115,7 +115,7 @@ func (k *recurrent) readActivations(a ops.Attributes, standard []string) error {
 	}
 	k.perDirection = len(standard)
 	if len(names) != k.perDirection*k.directions {
-		return fmt.Errorf("%w: activations %v, want %d", ops.ErrAttribute, names, k.perDirection*k.directions)
+		return fmt.Errorf("%w: activations %v, want %d of them", ops.ErrAttribute, names, k.perDirection*k.directions)
 	}
 	alpha, err := ops.Attr[[]float32](a, "activation_alpha", nil)
 	if err != nil {
@@ -125,7 +125,6 @@ func (k *recurrent) readActivations(a ops.Attributes, standard []string) error {
 	if err != nil {
 		return err
 	}
-	// They are used up by those that have such a number.
 	take := func(list *[]float32, standard float64) float64 {
 		if len(*list) == 0 {
 			return standard
@@ -137,7 +136,7 @@ func (k *recurrent) readActivations(a ops.Attributes, standard []string) error {
 	for _, name := range names {
 		f, ok := activationOf(name, func(standard float64) float64 { return take(&alpha, standard) }, func(standard float64) float64 { return take(&beta, standard) })
 		if !ok {
-			return fmt.Errorf("%w: activation %q", ops.ErrAttribute, name)
+			return fmt.Errorf("%w: unknown activation %q", ops.ErrAttribute, name)
 		}
 		k.activations = append(k.activations, f)
 	}
@@ -197,7 +196,7 @@ func (k *recurrent) inferAll(in []*ops.Input) ([]ops.Type, error) {
 		}
 	}
 	if hidden.Size > ops.MaxElements/8 {
-		return nil, fmt.Errorf("%w: R is %v", ops.ErrShape, in[2].Type)
+		return nil, fmt.Errorf("%w: R is %v: the hidden size is too large", ops.ErrShape, in[2].Type)
 	}
 	multiple := func(n int) ops.Dim {
 		if !hidden.Known() {
@@ -227,7 +226,7 @@ func (k *recurrent) inferAll(in []*ops.Input) ([]ops.Type, error) {
 			_, ok = mergeDims(t.Shape[d], want[i][d])
 		}
 		if !ok {
-			return nil, fmt.Errorf("%w: X is %v, input %d is %v, want %v", ops.ErrShape, x, i, t.Type, ops.Type{DType: dtype, Shape: want[i]})
+			return nil, fmt.Errorf("%w: X is %v but input %d is %v, want %v", ops.ErrShape, x, i, t.Type, ops.Type{DType: dtype, Shape: want[i]})
 		}
 	}
 	y := []ops.Dim{steps, directions, batch, hidden}
@@ -258,7 +257,7 @@ func (k *recurrent) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	})
 }
 
-// recurrentRun holds what all sequences of one run share.
+// recurrentRun holds the values that all sequences of one run share.
 type recurrentRun struct {
 	*recurrent
 	in, out              []*ops.Tensor
@@ -266,7 +265,7 @@ type recurrentRun struct {
 	inputSize, stateSize int // sizes of one vector
 	lengths              []int
 	x, w, r              []float64
-	bias, peepholes      []float64 // nil when omitted
+	bias, peepholes      []float64 // nil if omitted
 }
 
 // newRun returns a run with the values of the inputs.
@@ -368,7 +367,7 @@ func (k *recurrent) lengths(given *ops.Tensor, steps, batch int) ([]int, error) 
 	}
 	for i, n := range integers(given) {
 		if n < 0 || n > int64(steps) {
-			return nil, fmt.Errorf("%w: a sequence of length %d, but X is for %d steps", ops.ErrShape, n, steps)
+			return nil, fmt.Errorf("%w: sequence length %d, but the number of steps in X is %d", ops.ErrShape, n, steps)
 		}
 		lengths[i] = int(n)
 	}

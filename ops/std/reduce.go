@@ -51,17 +51,17 @@ func newReduction(inputSince int, floating func() folder[float64], signed func()
 type folder[W wide] interface {
 	reset()
 	add(v []W)
-	result(count int) W // of the given number of elements
+	result(count int) W // count is the number of elements
 }
 
 // reduction implements the reductions. A folder for each kind of type computes the result.
 type reduction struct {
-	direct     map[ops.DType]func(l *reduceLoop, lo, hi int) error // what does not go through a folder
+	direct     map[ops.DType]func(l *reduceLoop, lo, hi int) error // types computed without a folder
 	keep, noop bool
-	axes       []int64 // from the attribute
+	axes       []int64 // of the attribute
 	floating   func() folder[float64]
 	signed     func() folder[int64]
-	unsigned   func() folder[uint64] // nil: as signed
+	unsigned   func() folder[uint64] // nil means the same as signed
 }
 
 func (k *reduction) infer(in []*ops.Input) (ops.Type, error) {
@@ -108,9 +108,9 @@ func (k *reduction) inferUnknown(data ops.Type, length ops.Dim) (ops.Type, error
 	switch {
 	case k.keep:
 	case !length.Known():
-		return ops.Type{}, fmt.Errorf("%w: the number of axes, and with it the output's rank, must be known", ops.ErrShape)
+		return ops.Type{}, fmt.Errorf("%w: the number of axes must be known, because the rank of the output depends on it", ops.ErrShape)
 	case length.Size > rank:
-		return ops.Type{}, fmt.Errorf("%w: %d axes, but data is %v", ops.ErrShape, length.Size, data)
+		return ops.Type{}, fmt.Errorf("%w: the number of axes is %d, but data is %v", ops.ErrShape, length.Size, data)
 	default:
 		rank -= length.Size
 	}
@@ -134,7 +134,7 @@ func axisSet(axes []int64, rank int) ([]bool, error) {
 			return nil, err
 		}
 		if set[axis] {
-			return nil, fmt.Errorf("%w: axes %v name axis %d twice", ops.ErrShape, axes, axis)
+			return nil, fmt.Errorf("%w: axes %v contain axis %d twice", ops.ErrShape, axes, axis)
 		}
 		set[axis] = true
 	}
@@ -148,7 +148,7 @@ func (k *reduction) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 	if len(in) > 1 && in[1] != nil {
 		axes = in[1].Int64s()
 	}
-	// The type of the output may be known without the axes.
+	// The axes may differ between runs even if the type of the output does not.
 	if l.compute == nil || !slices.Equal(l.axes, axes) {
 		reduced, err := k.reduced(axes, len(data.Shape()))
 		if err != nil {
@@ -168,15 +168,15 @@ func (k *reduction) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 		}
 	}
 	l.out, l.data = out, data
-	return ctx.Do(l.kept.total, max(1, grain/max(1, l.gone.total)), l)
+	return ctx.Do(l.kept.total, max(1, grain/max(1, l.reduced.total)), l)
 }
 
 // reduceLoop is a parallel.Loop over the elements of the output.
 type reduceLoop struct {
-	axes       []int64
-	kept, gone nest
-	out, data  *ops.Tensor
-	compute    func(l *reduceLoop, lo, hi int) error
+	axes          []int64
+	kept, reduced nest
+	out, data     *ops.Tensor
+	compute       func(l *reduceLoop, lo, hi int) error
 }
 
 func (l *reduceLoop) Part(lo, hi int) error { return l.compute(l, lo, hi) }
@@ -184,7 +184,7 @@ func (l *reduceLoop) Part(lo, hi int) error { return l.compute(l, lo, hi) }
 // plan creates the nests of loops over the axes that are kept and over those that are
 // reduced.
 func (l *reduceLoop) plan(shape []int, reduced []bool) {
-	var sizes, strides [2][]int // of the axes that stay and of those that do not
+	var sizes, strides [2][]int // of the axes that are kept, and of those that are reduced
 	for i, stride := range rowMajor(shape) {
 		r := 0
 		if reduced[i] {
@@ -194,19 +194,19 @@ func (l *reduceLoop) plan(shape []int, reduced []bool) {
 		strides[r] = append(strides[r], stride)
 	}
 	l.kept = newNest(sizes[0], rowMajor(sizes[0]), strides[0])
-	l.gone = newNest(sizes[1], strides[1])
+	l.reduced = newNest(sizes[1], strides[1])
 }
 
 // reduceTo returns a loop body that always processes the elements in row-major order.
 func reduceTo[W wide](newFolder func() folder[W]) func(l *reduceLoop, lo, hi int) error {
 	return func(l *reduceLoop, lo, hi int) error {
 		f := newFolder()
-		piece, result := make([]W, min(chunk, max(1, l.gone.total))), make([]W, 1)
-		next, step := l.kept.inner()[1], l.gone.inner()[0]
+		piece, result := make([]W, min(chunk, max(1, l.reduced.total))), make([]W, 1)
+		next, step := l.kept.inner()[1], l.reduced.inner()[0]
 		return l.kept.walk(lo, hi, func(to [maxOperands]int, count int) error {
 			for i := range count {
 				f.reset()
-				err := l.gone.walk(0, l.gone.total, func(at [maxOperands]int, count int) error {
+				err := l.reduced.walk(0, l.reduced.total, func(at [maxOperands]int, count int) error {
 					for j := 0; j < count; j += len(piece) {
 						part := piece[:min(len(piece), count-j)]
 						load(part, l.data, to[1]+i*next+at[0]+j*step, step)
@@ -217,7 +217,7 @@ func reduceTo[W wide](newFolder func() folder[W]) func(l *reduceLoop, lo, hi int
 				if err != nil {
 					return err
 				}
-				result[0] = f.result(l.gone.total)
+				result[0] = f.result(l.reduced.total)
 				store(l.out, to[0]+i, 1, result)
 			}
 			return nil
@@ -259,11 +259,11 @@ func sumRows[T float32 | float64](finish func(float64, int) float64) func(l *red
 	return func(l *reduceLoop, lo, hi int) error {
 		o, _ := ops.Data[T](l.out)
 		d, _ := ops.Data[T](l.data)
-		next, step := l.kept.inner()[1], l.gone.inner()[0]
+		next, step := l.kept.inner()[1], l.reduced.inner()[0]
 		return l.kept.walk(lo, hi, func(to [maxOperands]int, count int) error {
 			for i := range count {
 				var total float64
-				err := l.gone.walk(0, l.gone.total, func(at [maxOperands]int, count int) error {
+				err := l.reduced.walk(0, l.reduced.total, func(at [maxOperands]int, count int) error {
 					from := to[1] + i*next + at[0]
 					for range count {
 						total += float64(d[from])
@@ -275,7 +275,7 @@ func sumRows[T float32 | float64](finish func(float64, int) float64) func(l *red
 					return err
 				}
 				if finish != nil {
-					total = finish(total, l.gone.total)
+					total = finish(total, l.reduced.total)
 				}
 				o[to[0]+i] = T(total)
 			}
@@ -287,8 +287,8 @@ func sumRows[T float32 | float64](finish func(float64, int) float64) func(l *red
 // sumFolder is the folder of sums of a function of the elements.
 type sumFolder[W wide] struct {
 	sum    W
-	of     func(W) W      // nil: the element itself
-	finish func(W, int) W // nil: the sum itself
+	of     func(W) W      // nil means the element itself
+	finish func(W, int) W // nil means the sum itself
 }
 
 func (f *sumFolder[W]) reset() { f.sum = 0 }
@@ -354,7 +354,7 @@ func (f *logSumExp) add(v []float64) {
 		f.top = top
 	}
 	for _, x := range v {
-		if x == top { // infinities, too
+		if x == top { // also if both are infinite, when their difference is NaN
 			f.sum++
 		} else {
 			f.sum += math.Exp(x - top)

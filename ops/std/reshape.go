@@ -38,7 +38,7 @@ func (k reshape) infer(in []*ops.Input) (ops.Type, error) {
 	if err := checkRank(rank.Size); err != nil {
 		return ops.Type{}, fmt.Errorf("shape: %w", err)
 	}
-	if in[1].Const != nil || rank.Size == 0 { // an empty shape says all
+	if in[1].Const != nil || rank.Size == 0 { // an empty shape is known without its value
 		want := []int64{}
 		if in[1].Const != nil {
 			want = in[1].Const.Int64s()
@@ -50,7 +50,7 @@ func (k reshape) infer(in []*ops.Input) (ops.Type, error) {
 		return ops.Type{DType: data.DType, Shape: shape}, nil
 	}
 	if !rank.Known() {
-		return ops.Type{}, fmt.Errorf("%w: shape is %v: the output's rank must be known", ops.ErrShape, in[1].Type)
+		return ops.Type{}, fmt.Errorf("%w: shape is %v: the rank of the output must be known", ops.ErrShape, in[1].Type)
 	}
 	return ops.Type{DType: data.DType, Shape: slices.Repeat([]ops.Dim{unknown}, rank.Size)}, nil
 }
@@ -62,22 +62,22 @@ func (k reshape) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 // reshaped returns the shape of the output for a given shape input.
 func (k reshape) reshaped(data []ops.Dim, want []int64) ([]ops.Dim, error) {
 	shape := make([]ops.Dim, len(want))
-	free := -1 // the place of -1
-	// What is taken over cancels out, so that it need not be known.
+	free := -1 // index of -1 in want
+	// Dimensions that are copied cancel out, so they need not be known.
 	var given []int
 	rest := slices.Clone(data)
 	for i, w := range want {
 		switch {
 		case w == 0 && !k.allowZero:
 			if i >= len(data) {
-				return nil, fmt.Errorf("%w: there is no dimension %d", ops.ErrShape, i)
+				return nil, fmt.Errorf("%w: the 0 at index %d has no dimension to copy", ops.ErrShape, i)
 			}
 			shape[i] = data[i]
 			rest[i] = ops.Dim{Size: 1}
 		case w == -1 && free < 0:
 			free = i
 		case w < 0 || w > ops.MaxElements:
-			return nil, fmt.Errorf("%w: %d is no size", ops.ErrShape, w)
+			return nil, fmt.Errorf("%w: %d is not a valid size", ops.ErrShape, w)
 		default:
 			shape[i] = ops.Dim{Size: int(w)}
 			given = append(given, int(w))
@@ -100,7 +100,7 @@ func (k reshape) reshaped(data []ops.Dim, want []int64) ([]ops.Dim, error) {
 	}
 	switch {
 	case need == 0:
-		return nil, fmt.Errorf("%w: -1 could be any size", ops.ErrShape)
+		return nil, fmt.Errorf("%w: the size for -1 is ambiguous", ops.ErrShape)
 	case need == 1:
 		shape[free] = have
 	case !have.Known():

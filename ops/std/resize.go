@@ -71,7 +71,7 @@ func newUpsample(n ops.Node) (operation, error) {
 		return nil, err
 	}
 	if k.scales == nil || n.NumInputs > 1 {
-		return nil, fmt.Errorf("%w: opset %d: scales must be an attribute", ops.ErrAttribute, n.Opset)
+		return nil, fmt.Errorf("%w: scales must be an attribute in opset %d", ops.ErrAttribute, n.Opset)
 	}
 	return k, nil
 }
@@ -91,7 +91,7 @@ type resize struct {
 	cubic, outside             float64
 	exclude                    bool
 	scales                     []float32 // from the attribute
-	scalesAt                   int       // the input
+	scalesAt                   int       // index of the input scales
 }
 
 // readMode reads the attribute mode: nearest, linear or the given last one. The node may
@@ -161,7 +161,7 @@ func (k *resize) check(x ops.Type, given resizeInputs) error {
 			return fmt.Errorf("%w: roi is missing", ops.ErrShape)
 		}
 		return checkPerDimension(x, 2, "roi", given.roi, floatTypes...)
-	case given.roi != nil: // it is ignored
+	case given.roi != nil: // its values are ignored
 		_, err := checkVector("roi", given.roi, floatTypes...)
 		return err
 	}
@@ -179,7 +179,7 @@ func checkPerDimension(x ops.Type, numbers int, name string, in *ops.Input, type
 		return err
 	}
 	if n.Known() && n.Size != numbers*len(x.Shape) {
-		return fmt.Errorf("%w: X is %v but %s has %d numbers", ops.ErrShape, x, name, n.Size)
+		return fmt.Errorf("%w: X is %v but the length of %s is %d", ops.ErrShape, x, name, n.Size)
 	}
 	return nil
 }
@@ -236,13 +236,13 @@ func (t *resizeTarget) resize(d ops.Dim, axis int) (ops.Dim, error) {
 	if t.sizes != nil {
 		n := t.sizes[axis]
 		if n < 0 || n > ops.MaxElements || d.Size == 0 && n > 0 {
-			return d, fmt.Errorf("%w: size %d", ops.ErrShape, n)
+			return d, fmt.Errorf("%w: size %d is out of range", ops.ErrShape, n)
 		}
 		return ops.Dim{Size: int(n)}, nil
 	}
 	scale := t.scale(axis)
 	if !(scale > 0) || math.IsInf(float64(scale), 0) {
-		return d, fmt.Errorf("%w: scale %v", ops.ErrShape, scale)
+		return d, fmt.Errorf("%w: scale %v is not a positive number", ops.ErrShape, scale)
 	}
 	low, high := t.extent(axis)
 	extent := float32(high) - float32(low)
@@ -254,7 +254,7 @@ func (t *resizeTarget) resize(d ops.Dim, axis int) (ops.Dim, error) {
 	}
 	n := math.Floor(float64(float32(d.Size) * extent * scale))
 	if !(n >= 0 && n <= ops.MaxElements) {
-		return d, fmt.Errorf("%w: size %v", ops.ErrShape, n)
+		return d, fmt.Errorf("%w: size %v is out of range", ops.ErrShape, n)
 	}
 	return ops.Dim{Size: int(n)}, nil
 }

@@ -32,7 +32,7 @@ func (k *resize) plans(target *resizeTarget, from, to []int) []axisPlan {
 		m.scale, m.resized = float64(m.to)/float64(size), float64(m.to)
 		if target.sizes == nil {
 			m.scale = float64(target.scale(axis))
-			m.resized = m.scale * float64(size) // ONNX's own tests do not round it
+			m.resized = m.scale * float64(size) // not rounded, as ONNX's own tests expect
 		}
 		if m.from == m.to && m.scale == 1 && m.low == 0 && m.high == 1 {
 			continue
@@ -70,7 +70,7 @@ func (k *resize) original(i float64, m *mapping) float64 {
 		if m.to == 1 {
 			return 0.5 * (m.low + m.high) * last
 		}
-		return m.low*last + i*(m.high-m.low)*last/float64(m.to-1) // the scale is of the region, not of X
+		return m.low*last + i*(m.high-m.low)*last/float64(m.to-1) // the scale refers to the region, not to X
 	case "pytorch_half_pixel":
 		if m.to == 1 {
 			return 0
@@ -81,7 +81,7 @@ func (k *resize) original(i float64, m *mapping) float64 {
 
 // tapsAt returns the taps for a place in X.
 func (k *resize) tapsAt(x float64, size int) taps {
-	// No place further away makes a difference, and these can be converted.
+	// Places farther away have the same taps, but might not be convertible to int.
 	x = min(max(x, -4), float64(size)+4)
 	if x != x {
 		x = 0
@@ -198,7 +198,7 @@ func (k *resize) interpolate(ctx *ops.Context, x, out *ops.Tensor, plans []axisP
 // must be zero.
 func (p *axisPlan) apply(ctx *ops.Context, dst, src []float64, shape []int) error {
 	inner := numElements(shape[p.axis+1:])
-	outer := shape[p.axis] * inner // elements of src for each index of the axes before
+	outer := shape[p.axis] * inner // elements of src per index of the axes before
 	return ctx.For(len(dst)/inner, max(1, grain/inner), func(lo, hi int) error {
 		for i := lo; i < hi; i++ {
 			row, t := dst[i*inner:][:inner], &p.taps[i%len(p.taps)]

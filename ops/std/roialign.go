@@ -51,7 +51,7 @@ func newRoiAlign(n ops.Node) (operation, error) {
 			return nil, err
 		}
 		if v < p.lowest || v > ops.MaxElements {
-			return nil, fmt.Errorf("%w: %s %d", ops.ErrAttribute, p.name, v)
+			return nil, fmt.Errorf("%w: %s %d is out of range", ops.ErrAttribute, p.name, v)
 		}
 		*p.value = int(v)
 	}
@@ -86,7 +86,7 @@ func (k *roiAlign) infer(in []*ops.Input) (ops.Type, error) {
 		number, ok = mergeDims(number, rois.Shape[0])
 	}
 	if !ok || x.Shape[2].Size == 0 || x.Shape[3].Size == 0 {
-		return x, fmt.Errorf("%w: X is %v, rois are %v, batch_indices are %v", ops.ErrShape, x, rois, in[2].Type)
+		return x, fmt.Errorf("%w: X is %v, rois is %v, batch_indices is %v", ops.ErrShape, x, rois, in[2].Type)
 	}
 	return ops.Type{DType: x.DType, Shape: []ops.Dim{number, x.Shape[1], {Size: k.height}, {Size: k.width}}}, nil
 }
@@ -131,7 +131,7 @@ func (k *roiAlign) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) erro
 // grid holds the sampling points of a region along one axis.
 type grid struct {
 	start, step float64
-	points      int // of each entry
+	points      int // per element of the output
 }
 
 // part returns the sampling points along one axis of a region from one place to another,
@@ -148,7 +148,7 @@ func (k *roiAlign) part(from, to float64, entries int) (grid, error) {
 		n = math.Ceil(size)
 	}
 	if !(n <= maxPoints) {
-		return grid{}, fmt.Errorf("%w: a region from %v to %v takes %v points, the most is %d", ops.ErrShape, from, to, n, maxPoints)
+		return grid{}, fmt.Errorf("%w: the region from %v to %v needs %v sampling points per element, want at most %d", ops.ErrShape, from, to, n, maxPoints)
 	}
 	n = max(n, 0)
 	g := grid{start: start, points: int(n)}

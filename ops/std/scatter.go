@@ -23,7 +23,7 @@ func newScattered(n ops.Node) (scatterUpdates, error) {
 // check checks the types of the data and the updates.
 func (k scatterUpdates) check(data, updates ops.Type) error {
 	if data.DType != updates.DType {
-		return fmt.Errorf("%w: data is %v but updates are %v", ops.ErrDType, data, updates)
+		return fmt.Errorf("%w: data is %v but updates is %v", ops.ErrDType, data, updates)
 	}
 	if k.reduction != "none" {
 		return checkDType("data", data, numericTypes...)
@@ -121,7 +121,7 @@ func (k scatterElements) infer(in []*ops.Input) (ops.Type, error) {
 		_, ok = mergeDims(in[1].Shape[i], in[2].Shape[i])
 	}
 	if !ok {
-		return data, fmt.Errorf("%w: indices are %v but updates are %v", ops.ErrShape, in[1].Type, in[2].Type)
+		return data, fmt.Errorf("%w: indices is %v but updates is %v", ops.ErrShape, in[1].Type, in[2].Type)
 	}
 	return data, checkElements(k.axis, in)
 }
@@ -175,7 +175,7 @@ func (k scatterND) infer(in []*ops.Input) (ops.Type, error) {
 		_, ok = mergeDims(want[i], updates.Shape[i])
 	}
 	if !ok {
-		return data, fmt.Errorf("%w: data is %v, indices are %v, updates are %v", ops.ErrShape, data, list, updates)
+		return data, fmt.Errorf("%w: data is %v, indices is %v, updates is %v", ops.ErrShape, data, list, updates)
 	}
 	return data, nil
 }

@@ -56,7 +56,7 @@ type slicing struct{ lists []*ops.Tensor }
 type axisSlice struct {
 	axis             int
 	start, end, step int64
-	known            bool // start, end and step are
+	known            bool // whether start, end and step are known
 }
 
 // resize returns the size of the axis after the slice.
@@ -69,7 +69,7 @@ func (s axisSlice) resize(d ops.Dim) ops.Dim {
 			return ops.Dim{Size: n}
 		}
 		return d
-	case s.start == 0 && s.end >= ops.MaxElements && s.step == 1: // all of the axis
+	case s.start == 0 && s.end >= ops.MaxElements && s.step == 1: // the whole axis
 		return d
 	}
 	return unknown
@@ -141,7 +141,7 @@ func (k slicing) parse(in []*ops.Input) (cuts []axisSlice, known bool, err error
 			return nil, false, fmt.Errorf("%w: the data is %v", err, data)
 		}
 		if seen[axis] {
-			return nil, false, fmt.Errorf("%w: axes %v name axis %d twice", ops.ErrShape, axes, axis)
+			return nil, false, fmt.Errorf("%w: axes %v contain axis %d twice", ops.ErrShape, axes, axis)
 		}
 		seen[axis] = true
 		s := lists.at(i)
@@ -158,13 +158,13 @@ func (k slicing) parse(in []*ops.Input) (cuts []axisSlice, known bool, err error
 type sliceLists struct {
 	starts, ends, axes, steps []int64
 	axesGiven, stepsGiven     bool
-	length                    int // of every list, -1 when it is not known
+	length                    int // of every list, -1 if it is not known
 }
 
 // read reads the lists from the attributes or, since opset 10, from the inputs.
 func (k slicing) read(in []*ops.Input) (sliceLists, error) {
 	if k.lists == nil && (len(in) < 3 || in[1] == nil || in[2] == nil) {
-		return sliceLists{}, fmt.Errorf("%w: starts or ends are missing", ops.ErrShape)
+		return sliceLists{}, fmt.Errorf("%w: starts and ends are required", ops.ErrShape)
 	}
 	given := append(slices.Clone(in[1:]), inputs(k.lists)...)
 	var l sliceLists
@@ -190,7 +190,7 @@ func (k slicing) read(in []*ops.Input) (sliceLists, error) {
 		}
 		var ok bool
 		if length, ok = mergeDims(length, n); !ok {
-			return l, fmt.Errorf("%w: %s has %v elements but another list has %v", ops.ErrShape, list.name, n, length)
+			return l, fmt.Errorf("%w: the length of %s is %v, but the length of another list is %v", ops.ErrShape, list.name, n, length)
 		}
 	}
 	l.length = length.Size
@@ -204,7 +204,7 @@ func (l *sliceLists) namedAxes(data ops.Type) (axes []int64, known bool, err err
 		return l.axes, l.axes != nil || l.length == 0, nil
 	}
 	if l.length > len(data.Shape) {
-		return nil, false, fmt.Errorf("%w: %d starts, but the data is %v", ops.ErrShape, l.length, data)
+		return nil, false, fmt.Errorf("%w: the number of starts is %d, but the data is %v", ops.ErrShape, l.length, data)
 	}
 	for i := range max(l.length, 0) {
 		axes = append(axes, int64(i))
@@ -232,9 +232,9 @@ type section struct{ start, step, count int }
 // [0, size]; with a negative step, start is clamped to [0, size-1] and end to [-1, size-1].
 func newSection(start, end, step int64, size int) section {
 	n := int64(size)
-	// No longer step leads anywhere else, and this one can be negated.
+	// Longer steps have the same result, but might overflow when they are negated.
 	step = min(max(step, -ops.MaxElements), ops.MaxElements)
-	first, last := int64(0), n // of the places where the slice can end
+	first, last := int64(0), n // the range of end
 	if step < 0 {
 		first, last = -1, n-1
 	}

@@ -11,7 +11,7 @@ func slidingPool[T ops.Element](reduce func(image []T, width int, rows, cols spa
 		o, _ := ops.Data[T](l.out)
 		rows, cols := &l.rows, &l.cols
 		if rows.pairs() && cols.pairs() {
-			if rows.in == 2*rows.out { // all channels in one
+			if rows.in == 2*rows.out { // the rows of all channels are adjacent
 				pairs(o[lo*rows.out*cols.out:], d[lo*rows.in*cols.in:], (hi-lo)*rows.out, cols.out, cols.in)
 				return nil
 			}
@@ -21,7 +21,7 @@ func slidingPool[T ops.Element](reduce func(image []T, width int, rows, cols spa
 			return nil
 		}
 		watching, window := cancelCheck{ctx: l.ctx}, rows.kernel*cols.kernel
-		piece := max(1, stepsPerCheck/window) // of a row: looking after each window takes time
+		piece := max(1, stepsPerCheck/window) // of a row: checking after each window would take time
 		for c := lo; c < hi; c++ {
 			image := d[c*rows.in*cols.in:][:rows.in*cols.in]
 			result := o[c*rows.out*cols.out:][:rows.out*cols.out]
@@ -64,7 +64,7 @@ func meanOfWindow[T float32 | float64](includePads bool) func(image []T, width i
 		total := 0.0
 		for i := range rows.count {
 			at := (rows.first+i*rows.step)*width + cols.first
-			for _, v := range image[at : at+cols.count] { // there are no dilations
+			for _, v := range image[at : at+cols.count] { // AveragePool has no dilations
 				total += float64(v)
 			}
 		}

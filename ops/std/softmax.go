@@ -45,7 +45,7 @@ func newNormalizing(n ops.Node, row32, row64 rowOf) (operation, error) {
 
 type softmax struct {
 	axis  int64
-	toEnd bool // over all axes from this one
+	toEnd bool // the sum runs over this axis and all axes after it
 
 	row32, row64 rowOf
 }
@@ -83,7 +83,7 @@ func (k *softmax) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 
 type softmaxLoop struct {
 	out, x     *ops.Tensor
-	size, step int // of a row
+	size, step int // of the elements of a row
 	row        rowOf
 }
 
@@ -98,7 +98,7 @@ func softmaxRow[T float32 | float64](out, x *ops.Tensor, first, size, step int) 
 	o, _ := ops.Data[T](out)
 	d, _ := ops.Data[T](x)
 	end := first + size*step
-	// The largest exponent becomes 0, so that nothing overflows.
+	// Subtracting the maximum makes the largest exponent 0, so that nothing overflows.
 	top := math.Inf(-1)
 	for i := first; i < end; i += step {
 		top = max(top, float64(d[i]))

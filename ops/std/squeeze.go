@@ -32,7 +32,7 @@ func axesAttr(n ops.Node) ([]int64, error) {
 	axes, err := ops.Attr[[]int64](n.Attributes, "axes", nil)
 	for _, a := range axes {
 		if a < 0 && n.Opset < 11 {
-			return nil, fmt.Errorf("%w: axes %v: negative before opset 11", ops.ErrAttribute, axes)
+			return nil, fmt.Errorf("%w: axes %v: negative axes are not supported before opset 11", ops.ErrAttribute, axes)
 		}
 	}
 	return axes, err
@@ -63,11 +63,11 @@ func (k squeeze) infer(in []*ops.Input) (ops.Type, error) {
 	given := k.axes != nil || len(in) > 1 && in[1] != nil
 	if given && axes == nil && number.Size != 0 {
 		if !number.Known() || number.Size > len(data.Shape) {
-			return data, fmt.Errorf("%w: data is %v, axes are %v: the output's rank must be known", ops.ErrShape, data, in[1].Type)
+			return data, fmt.Errorf("%w: data is %v, axes is %v: the rank of the output must be known", ops.ErrShape, data, in[1].Type)
 		}
 		return ops.Type{DType: data.DType, Shape: slices.Repeat([]ops.Dim{unknown}, len(data.Shape)-number.Size)}, nil
 	}
-	gone, err := axisSet(axes, len(data.Shape))
+	removed, err := axisSet(axes, len(data.Shape))
 	if err != nil {
 		return data, fmt.Errorf("%w: data is %v", err, data)
 	}
@@ -75,14 +75,14 @@ func (k squeeze) infer(in []*ops.Input) (ops.Type, error) {
 	for i, d := range data.Shape {
 		if !given {
 			if !d.Known() {
-				return data, fmt.Errorf("%w: data is %v without axes: the output's rank must be known", ops.ErrShape, data)
+				return data, fmt.Errorf("%w: data is %v without axes: the rank of the output must be known", ops.ErrShape, data)
 			}
-			gone[i] = d.Size == 1
+			removed[i] = d.Size == 1
 		}
-		if !gone[i] {
+		if !removed[i] {
 			shape = append(shape, d)
 		} else if d.Known() && d.Size != 1 {
-			return data, fmt.Errorf("%w: dimension %d of %v is not 1", ops.ErrShape, i, data)
+			return data, fmt.Errorf("%w: dimension %d of %v does not have size 1", ops.ErrShape, i, data)
 		}
 	}
 	return ops.Type{DType: data.DType, Shape: shape}, nil
@@ -110,20 +110,20 @@ func newUnsqueeze(n ops.Node) (operation, error) {
 
 type unsqueeze struct {
 	axes  []int64
-	input bool // are the axes
+	input bool // the axes are an input
 }
 
 func (k unsqueeze) infer(in []*ops.Input) (ops.Type, error) {
 	data := in[0].Type
 	if k.input && len(in) < 2 {
-		return data, fmt.Errorf("%w: the axes are missing", ops.ErrShape)
+		return data, fmt.Errorf("%w: axes is missing", ops.ErrShape)
 	}
 	axes, number, err := axesInput(k.axes, in)
 	if err != nil {
 		return data, err
 	}
 	if !number.Known() || number.Size > maxRank {
-		return data, fmt.Errorf("%w: data is %v with %v axes: the output's rank must be known, and at most %d", ops.ErrShape, data, number, maxRank)
+		return data, fmt.Errorf("%w: data is %v with %v new axes: the rank of the output must be known, and at most %d", ops.ErrShape, data, number, maxRank)
 	}
 	rank := len(data.Shape) + number.Size
 	if axes == nil && number.Size > 0 {

@@ -34,7 +34,7 @@ type operation interface {
 // first ones. An output whose size depends on more than the types and values that inferAll
 // sees is nil in runAll, which then creates it.
 type multiOperation interface {
-	inferAll(in []*ops.Input) ([]ops.Type, error) // of all outputs that there may be
+	inferAll(in []*ops.Input) ([]ops.Type, error) // types of the maximum number of outputs
 	runAll(ctx *ops.Context, in, out []*ops.Tensor) error
 }
 
@@ -76,8 +76,8 @@ func multiOperator(name string, minInputs, maxInputs, minOutputs, maxOutputs int
 				return nil, err
 			}
 			n.NumOutputs = max(n.NumOutputs, minOutputs)
-			if maxOutputs != ops.Variadic && n.NumOutputs > maxOutputs {
-				return nil, fmt.Errorf("%d outputs are not allowed", n.NumOutputs)
+			if err := checkNumber("outputs", n.NumOutputs, minOutputs, maxOutputs); err != nil {
+				return nil, err
 			}
 			k, err := newOperation(n)
 			if err != nil {
@@ -95,7 +95,7 @@ func checkOpset(name string, opset int) error {
 		oldest = defaultOldestOpset
 	}
 	if opset < oldest {
-		return fmt.Errorf("opset %d is not supported, the oldest is %d", opset, oldest)
+		return fmt.Errorf("opset %d is not supported: the oldest supported opset is %d", opset, oldest)
 	}
 	return nil
 }
@@ -105,7 +105,7 @@ type op struct {
 	single               operation
 	multi                multiOperation
 	minInputs, maxInputs int
-	outputs              int // of a multi
+	outputs              int // number of outputs of multi that the node has
 }
 
 func (o *op) Infer(in []*ops.Input) ([]ops.Type, error) {
@@ -221,8 +221,8 @@ func inputs(in []*ops.Tensor) []*ops.Input {
 
 // check checks the number and the types of the inputs.
 func (o *op) check(in []*ops.Input) error {
-	if n := len(in); n < o.minInputs || o.maxInputs != ops.Variadic && n > o.maxInputs {
-		return fmt.Errorf("%d inputs are not allowed", n)
+	if err := checkNumber("inputs", len(in), o.minInputs, o.maxInputs); err != nil {
+		return err
 	}
 	for i, x := range in {
 		if x == nil {
@@ -236,11 +236,24 @@ func (o *op) check(in []*ops.Input) error {
 		}
 		if x.Const != nil {
 			if err := x.Check(x.Const); err != nil {
-				return fmt.Errorf("input %d: the constant: %w", i, err)
+				return fmt.Errorf("input %d: its constant value: %w", i, err)
 			}
 		}
 	}
 	return nil
+}
+
+// checkNumber returns an error unless the number of inputs or outputs is in a range.
+func checkNumber(what string, n, least, most int) error {
+	switch {
+	case n >= least && (n <= most || most == ops.Variadic):
+		return nil
+	case most == ops.Variadic:
+		return fmt.Errorf("the number of %s is %d, want at least %d", what, n, least)
+	case least == most:
+		return fmt.Errorf("the number of %s is %d, want %d", what, n, least)
+	}
+	return fmt.Errorf("the number of %s is %d, want %d to %d", what, n, least, most)
 }
 
 // maxRank is the maximum number of dimensions. Without a limit, a few nodes in a file could
@@ -272,7 +285,7 @@ func checkSizes(t ops.Type) error {
 // dimensions are created before checkSizes sees them.
 func checkRank(rank int) error {
 	if rank > maxRank {
-		return fmt.Errorf("%w: %d dimensions, want at most %d", ops.ErrShape, rank, maxRank)
+		return fmt.Errorf("%w: the rank is %d, want at most %d", ops.ErrShape, rank, maxRank)
 	}
 	return nil
 }

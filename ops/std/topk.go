@@ -27,8 +27,12 @@ func newTopK(n ops.Node) (multiOperation, error) {
 	if err := n.Attributes.Only(known...); err != nil {
 		return nil, err
 	}
-	if (n.NumInputs == 2) != (n.Opset >= 10) {
-		return nil, fmt.Errorf("opset %d: %d inputs are not allowed", n.Opset, n.NumInputs)
+	wantInputs := 1
+	if n.Opset >= 10 {
+		wantInputs = 2
+	}
+	if n.NumInputs != wantInputs {
+		return nil, fmt.Errorf("the number of inputs is %d, want %d in opset %d", n.NumInputs, wantInputs, n.Opset)
 	}
 	axis, err := ops.Attr(n.Attributes, "axis", int64(-1))
 	if err != nil {
@@ -68,12 +72,12 @@ func (k *topK) inferAll(in []*ops.Input) ([]ops.Type, error) {
 		if in[1].Const != nil {
 			v := firstElement[int64](in[1].Const)
 			if v < 0 || v > ops.MaxElements {
-				return nil, fmt.Errorf("%w: k is %d", ops.ErrShape, v)
+				return nil, fmt.Errorf("%w: k is %d, want 0 to %d", ops.ErrShape, v, ops.MaxElements)
 			}
 			number = ops.Dim{Size: int(v)}
 		}
 	} else if k.k < 0 {
-		return nil, fmt.Errorf("%w: k is %d", ops.ErrAttribute, k.k)
+		return nil, fmt.Errorf("%w: k is %d, want at least 0", ops.ErrAttribute, k.k)
 	}
 	if d := x.Shape[axis]; d.Known() && number.Size > d.Size {
 		return nil, fmt.Errorf("%w: k is %d, but X is %v (axis %d)", ops.ErrShape, number.Size, x, axis)
@@ -126,7 +130,7 @@ func topOf[W wide](ctx *ops.Context, x *ops.Tensor, out []*ops.Tensor, axis int,
 // compare orders numbers. NaN comes after all others.
 func compare[W wide](a, b W) int {
 	if a != a || b != b {
-		return cmp.Compare(b, a) // which has NaN before all others
+		return cmp.Compare(b, a) // cmp.Compare puts NaN before all others
 	}
 	return cmp.Compare(a, b)
 }

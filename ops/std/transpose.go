@@ -34,12 +34,12 @@ func (k transpose) order(rank int) ([]int, error) {
 	seen := make([]bool, rank)
 	for i, p := range k.perm {
 		if len(k.perm) != rank || p < 0 || p >= int64(rank) || seen[p] {
-			return nil, fmt.Errorf("%w: perm %v for %d dimensions", ops.ErrShape, k.perm, rank)
+			return nil, fmt.Errorf("%w: perm %v is not a permutation of the axes (rank %d)", ops.ErrShape, k.perm, rank)
 		}
 		order[i], seen[p] = int(p), true
 	}
 	if len(k.perm) != rank {
-		return nil, fmt.Errorf("%w: perm %v for %d dimensions", ops.ErrShape, k.perm, rank)
+		return nil, fmt.Errorf("%w: perm %v is not a permutation of the axes (rank %d)", ops.ErrShape, k.perm, rank)
 	}
 	return order, nil
 }
@@ -111,7 +111,7 @@ func blockSize(n ops.Node, known ...string) (int, error) {
 	}
 	b, err := ops.Attr(n.Attributes, "blocksize", int64(0))
 	if err == nil && (b < 1 || b > 1<<15) {
-		err = fmt.Errorf("%w: blocksize %d", ops.ErrAttribute, b)
+		err = fmt.Errorf("%w: blocksize %d is out of range", ops.ErrAttribute, b)
 	}
 	return int(b), err
 }
@@ -119,7 +119,7 @@ func blockSize(n ops.Node, known ...string) (int, error) {
 type spaceDepth struct {
 	block         int
 	toSpace       bool
-	channelsFirst bool // in the order of channels
+	channelsFirst bool // mode CRD
 }
 
 func (k spaceDepth) infer(in []*ops.Input) (ops.Type, error) {
@@ -128,7 +128,7 @@ func (k spaceDepth) infer(in []*ops.Input) (ops.Type, error) {
 		return x, fmt.Errorf("%w: the input is %v, want 4 dimensions", ops.ErrShape, x)
 	}
 	shape := slices.Clone(x.Shape)
-	factors := [4]int{1, k.block * k.block, -k.block, -k.block} // negative: the output is larger
+	factors := [4]int{1, k.block * k.block, -k.block, -k.block} // negative if the output is larger
 	for i, f := range factors {
 		if !k.toSpace {
 			f = -f
@@ -144,7 +144,7 @@ func (k spaceDepth) infer(in []*ops.Input) (ops.Type, error) {
 			}
 			shape[i] = ops.Dim{Size: d.Size * -f}
 		case d.Size%f != 0:
-			return x, fmt.Errorf("%w: dimension %d of %v is no multiple of %d (blocksize %d)", ops.ErrShape, i, x, f, k.block)
+			return x, fmt.Errorf("%w: dimension %d of %v is not a multiple of %d (blocksize %d)", ops.ErrShape, i, x, f, k.block)
 		default:
 			shape[i] = ops.Dim{Size: d.Size / f}
 		}
@@ -155,7 +155,8 @@ func (k spaceDepth) infer(in []*ops.Input) (ops.Type, error) {
 func (k spaceDepth) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	c := ops.Scratch[copying](ctx)
 	if c.rows == nil {
-		// The loops go over the images, the deep side's channels, and pixels of blocks.
+		// The loops run over images, channels of the wide side, rows of blocks, rows in a
+		// block, columns of blocks, and columns in a block.
 		deep, wide := in[0].Shape(), out.Shape()
 		if !k.toSpace {
 			deep, wide = wide, deep

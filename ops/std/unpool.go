@@ -70,7 +70,7 @@ func (k *maxUnpool) infer(in []*ops.Input) (ops.Type, error) {
 		return x, err
 	}
 	if number != len(x.Shape) {
-		return x, fmt.Errorf("%w: X is %v but output_shape has %d numbers", ops.ErrShape, x, number)
+		return x, fmt.Errorf("%w: X is %v but the length of output_shape is %d", ops.ErrShape, x, number)
 	}
 	for i := range shape {
 		smallest := shape[i]
@@ -110,7 +110,7 @@ func (k *maxUnpool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 			return ctx.Err()
 		}
 		if place < 0 || place >= int64(size) {
-			return fmt.Errorf("%w: place %d in an image %v", ops.ErrShape, place, shape)
+			return fmt.Errorf("%w: index %d in I is out of range for images of shape %v", ops.ErrShape, place, shape)
 		}
 		at := 0
 		for d, c := range coordinatesAt(int(place), shape).at {

@@ -57,7 +57,7 @@ func (k variadic) infer(in []*ops.Input) (ops.Type, error) {
 		}
 		shape, err := broadcast(t.Shape, x.Shape)
 		if err != nil {
-			return t, fmt.Errorf("%w: input %d is %v, the ones before are %v", err, i+1, x.Type, t)
+			return t, fmt.Errorf("%w: input %d is %v, the inputs before it broadcast to %v", err, i+1, x.Type, t)
 		}
 		t.Shape = shape
 	}

@@ -6,7 +6,7 @@ import "context"
 // few small tensors can mean hours of work.
 type cancelCheck struct {
 	ctx   context.Context
-	steps int // since it looked
+	steps int // since the last check
 }
 
 // stepsPerCheck is the number of simple steps between two checks. It is small enough to

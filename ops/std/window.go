@@ -9,7 +9,7 @@ import (
 // window holds the attributes that say how a window slides over images. Conv,
 // ConvTranspose, MaxUnpool and the pools have them.
 type window struct {
-	kernel, strides, dilations []int // nil when not given
+	kernel, strides, dilations []int // nil if not given
 	pads                       []int // before each axis, then after each
 	autoPad                    string
 	ceil                       bool // keep the last, incomplete window
@@ -46,11 +46,11 @@ func (w *window) checkAutoPad() error {
 		return nil
 	case "VALID", "SAME_UPPER", "SAME_LOWER":
 	default:
-		return fmt.Errorf("%w: auto_pad %q", ops.ErrAttribute, w.autoPad)
+		return fmt.Errorf("%w: auto_pad %q, want NOTSET, VALID, SAME_UPPER or SAME_LOWER", ops.ErrAttribute, w.autoPad)
 	}
 	for _, p := range w.pads {
 		if p != 0 {
-			return fmt.Errorf("%w: both auto_pad %s and pads %v", ops.ErrAttribute, w.autoPad, w.pads)
+			return fmt.Errorf("%w: auto_pad %s cannot be combined with pads %v", ops.ErrAttribute, w.autoPad, w.pads)
 		}
 	}
 	return nil
@@ -68,7 +68,7 @@ func (w *window) requireKernel() error {
 func groupAttr(a ops.Attributes) (int, error) {
 	group, err := ops.Attr(a, "group", int64(1))
 	if err == nil && (group < 1 || group > ops.MaxElements) {
-		err = fmt.Errorf("%w: group %d", ops.ErrAttribute, group)
+		err = fmt.Errorf("%w: group %d is out of range", ops.ErrAttribute, group)
 	}
 	return int(group), err
 }
@@ -95,7 +95,7 @@ func sizesAttr(a ops.Attributes, name string, lowest int64) ([]int, error) {
 type axis struct {
 	in, out                  int
 	kernel, stride, dilation int
-	before, behind           int // padding
+	before, after            int // padding
 }
 
 // axes returns the spatial axes for images and a kernel of the given sizes.
@@ -135,7 +135,7 @@ func (w *window) settings(n int) ([]axis, error) {
 	for i := range axes {
 		axes[i] = axis{
 			in: -1, out: -1, kernel: -1, stride: numberAt(w.strides, i, 1), dilation: numberAt(w.dilations, i, 1),
-			before: numberAt(w.pads, i, 0), behind: numberAt(w.pads, n+i, 0),
+			before: numberAt(w.pads, i, 0), after: numberAt(w.pads, n+i, 0),
 		}
 	}
 	return axes, nil
@@ -144,7 +144,7 @@ func (w *window) settings(n int) ([]axis, error) {
 // checkNumbers returns an error if a list is given and does not have the wanted length.
 func checkNumbers(name string, list []int, want, axes int) error {
 	if list != nil && len(list) != want {
-		return fmt.Errorf("%w: %s %v for %d spatial axes, want %d numbers", ops.ErrAttribute, name, list, axes, want)
+		return fmt.Errorf("%w: the length of %s %v is %d, want %d (spatial axes: %d)", ops.ErrAttribute, name, list, len(list), want, axes)
 	}
 	return nil
 }
@@ -164,13 +164,13 @@ func (w *window) kernelOf(weights []ops.Dim) ([]int, error) {
 	for i, d := range weights {
 		kernel[i] = d.Size
 		if d.Size == 0 {
-			return nil, fmt.Errorf("%w: weights without pixels", ops.ErrShape)
+			return nil, fmt.Errorf("%w: W has a spatial size of 0", ops.ErrShape)
 		}
 		if i >= len(w.kernel) {
 			continue
 		}
 		if d.Known() && d.Size != w.kernel[i] {
-			return nil, fmt.Errorf("%w: kernel_shape %v is not W's", ops.ErrShape, w.kernel)
+			return nil, fmt.Errorf("%w: kernel_shape %v is not the kernel shape of W", ops.ErrShape, w.kernel)
 		}
 		kernel[i] = w.kernel[i]
 	}
@@ -189,19 +189,19 @@ func (a *axis) resolve(autoPad string, ceil bool) error {
 	extent := (a.kernel-1)*a.dilation + 1
 	if same {
 		pad := max(0, (a.out-1)*a.stride+extent-a.in)
-		a.before, a.behind = pad/2, pad-pad/2
+		a.before, a.after = pad/2, pad-pad/2
 		if autoPad == "SAME_LOWER" {
-			a.before, a.behind = a.behind, a.before
+			a.before, a.after = a.after, a.before
 		}
 		return nil
 	}
-	room := a.in + a.before + a.behind - extent
+	room := a.in + a.before + a.after - extent
 	if room < 0 {
-		return fmt.Errorf("%w: a window over %d pixels does not fit into %d and the padding of %d and %d",
-			ops.ErrShape, extent, a.in, a.before, a.behind)
+		return fmt.Errorf("%w: a window of %d pixels does not fit into an image of size %d with padding %d and %d",
+			ops.ErrShape, extent, a.in, a.before, a.after)
 	}
 	a.out = room/a.stride + 1
-	// A window that would start behind the image is left out, as in PyTorch.
+	// As in PyTorch, a window that would start beyond the image is dropped.
 	if ceil && autoPad == "NOTSET" && room%a.stride != 0 && a.out*a.stride < a.in+a.before {
 		a.out++
 	}
@@ -229,16 +229,16 @@ func checkImages(t ops.Type) error {
 // span is the part of a window that lies on the image.
 type span struct {
 	first, step, count int
-	padded             int // taps that are on the image or its padding
+	padded             int // number of taps on the image or its padding
 }
 
 // span returns the part of the window at an index of the output.
 func (a *axis) span(out int) span {
 	start := out*a.stride - a.before
-	// taps counts those before a place.
+	// taps returns the number of taps before a place.
 	taps := func(place int) int {
 		n := place - start
-		if a.dilation > 1 { // a division takes longer than most windows
+		if a.dilation > 1 { // without dilations, avoid the slow division
 			n = (n + a.dilation - 1) / a.dilation
 		}
 		return min(max(0, n), a.kernel)
@@ -251,7 +251,7 @@ func (a *axis) span(out int) span {
 		first:  start + skipped*a.dilation,
 		step:   a.dilation,
 		count:  max(0, taps(a.in)-skipped),
-		padded: taps(a.in + a.behind),
+		padded: taps(a.in + a.after),
 	}
 }
 
