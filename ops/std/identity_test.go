@@ -7,7 +7,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops/opstest"
 )
 
-func TestIdentity(t *testing.T) {
+func TestIdentity_CopiesInput(t *testing.T) {
 	x := opstest.Tensor([]int{2, 1}, true, false)
 	opstest.Run(t, find(t, "Identity"), []opstest.Case{
 		{Name: "bool", Inputs: []*ops.Tensor{x}, Batch: []int{0}, Outputs: []*ops.Tensor{x}},
@@ -15,7 +15,7 @@ func TestIdentity(t *testing.T) {
 	})
 }
 
-func TestFlatten(t *testing.T) {
+func TestFlatten_MultipliesDimensions(t *testing.T) {
 	x := opstest.Random(1, 2, 3, 4)
 	flat := func(rows, columns int) []*ops.Tensor {
 		return []*ops.Tensor{opstest.F32([]int{rows, columns}, x.Float32s()...)}

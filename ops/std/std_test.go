@@ -11,7 +11,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops/opstest"
 )
 
-// find returns the operator of a name.
+// find returns the operator with the given name.
 func find(t testing.TB, name string) ops.Operator {
 	t.Helper()
 	i := slices.IndexFunc(Operators(), func(o ops.Operator) bool { return o.Name == name })
@@ -19,7 +19,7 @@ func find(t testing.TB, name string) ops.Operator {
 	return Operators()[i]
 }
 
-// filled returns a float32 tensor of one number.
+// constantTensor returns a float32 tensor whose elements are all equal.
 func constantTensor(value float32, shape ...int) *ops.Tensor {
 	x := opstest.Random(0, shape...)
 	for i := range x.Float32s() {
@@ -28,7 +28,7 @@ func constantTensor(value float32, shape ...int) *ops.Tensor {
 	return x
 }
 
-func TestOperatorsAreASet(t *testing.T) {
+func TestOperators_HaveUniqueNames(t *testing.T) {
 	seen := map[string]bool{}
 	for _, o := range Operators() {
 		require.Empty(t, o.Domain)
@@ -37,7 +37,7 @@ func TestOperatorsAreASet(t *testing.T) {
 	}
 }
 
-func TestEveryOperatorChecksItsNode(t *testing.T) {
+func TestOperators_RejectOldOpsetsAndUnknownAttributes(t *testing.T) {
 	for _, o := range Operators() {
 		oldest := defaultOldestOpset
 		if n, ok := oldestOpsets[o.Name]; ok {
@@ -52,25 +52,25 @@ func TestEveryOperatorChecksItsNode(t *testing.T) {
 	}
 }
 
-func TestInputsAreChecked(t *testing.T) {
+func TestInfer_RejectsInvalidInputs(t *testing.T) {
 	x := opstest.F32([]int{2}, 1, 2)
 	opstest.Run(t, find(t, "Add"), []opstest.Case{
 		{Name: "too few", Inputs: []*ops.Tensor{x}, WantErr: "the number of inputs is 1, want 2"},
 		{Name: "too many", Inputs: []*ops.Tensor{x, x, x}, WantErr: "the number of inputs is 3, want 2"},
 		{Name: "missing", Inputs: []*ops.Tensor{x, nil}, WantErr: "input 1 is missing"},
-		{Name: "no tensor", Inputs: []*ops.Tensor{x, {}}, WantErr: "unsupported element type"},
+		{Name: "tensor without a type", Inputs: []*ops.Tensor{x, {}}, WantErr: "unsupported element type"},
 	})
 	opstest.Run(t, find(t, "Concat"), []opstest.Case{
-		{Name: "none", Attributes: ops.Attributes{"axis": int64(0)}, WantErr: "the number of inputs is 0, want at least 1"},
+		{Name: "no inputs", Attributes: ops.Attributes{"axis": int64(0)}, WantErr: "the number of inputs is 0, want at least 1"},
 		{Name: "missing", Attributes: ops.Attributes{"axis": int64(0)}, Inputs: []*ops.Tensor{x, x, nil}, WantErr: "input 2 is missing"},
 	})
 	huge := opstest.Typed(ops.Float32, opstest.Known(1<<20), opstest.Known(1<<20), opstest.Unknown("N"))
 	deep := opstest.Typed(ops.Float32, slices.Repeat([]ops.Dim{opstest.Known(1)}, 65)...)
 	text := ops.DType(8)
 	opstest.Infer(t, find(t, "Relu"), []opstest.InferCase{
-		{Name: "huge", Inputs: []*ops.Input{huge}, WantErr: "elements"},
-		{Name: "deep", Inputs: []*ops.Input{deep}, WantErr: "input 0: shape does not fit: the rank is 65, want at most 64"},
-		{Name: "text", Inputs: []*ops.Input{opstest.Typed(text)}, WantErr: "data type 8"},
+		{Name: "too many elements", Inputs: []*ops.Input{huge}, WantErr: "elements"},
+		{Name: "too many dimensions", Inputs: []*ops.Input{deep}, WantErr: "input 0: shape does not fit: the rank is 65, want at most 64"},
+		{Name: "string type", Inputs: []*ops.Input{opstest.Typed(text)}, WantErr: "data type 8"},
 		{
 			Name:    "constant of another type",
 			Inputs:  []*ops.Input{{Type: ops.Type{DType: ops.Float32, Shape: ops.Dims(3)}, Const: x}},
@@ -79,8 +79,9 @@ func TestInputsAreChecked(t *testing.T) {
 	})
 }
 
-// TestRankIsBounded has operators whose outputs have as many dimensions as a file likes.
-func TestRankIsBounded(t *testing.T) {
+// TestInfer_BoundsRank covers the operators for which a file chooses the number of
+// dimensions of the output.
+func TestInfer_BoundsRank(t *testing.T) {
 	x := opstest.Typed(ops.Float32, slices.Repeat([]ops.Dim{opstest.Known(1)}, 40)...)
 	places := opstest.Typed(ops.Int64, slices.Repeat([]ops.Dim{opstest.Known(1)}, 40)...)
 	vector := opstest.Typed(ops.Int64, opstest.Known(1<<26))
@@ -109,8 +110,8 @@ func TestRankIsBounded(t *testing.T) {
 	require.Len(t, types, 70)
 }
 
-// TestNew_ReportsTheSameOfSeveralErrors gives nodes more than one attribute of a wrong
-// type: the error must not change from call to call.
+// TestNew_ReportsTheSameOfSeveralErrors gives nodes several attributes of a wrong type. The
+// error must not differ from call to call.
 func TestNew_ReportsTheSameOfSeveralErrors(t *testing.T) {
 	for name, attributes := range map[string][]string{
 		"Gemm": {"alpha", "beta", "transA", "transB"},

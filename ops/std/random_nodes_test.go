@@ -16,7 +16,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops/opstest"
 )
 
-// nonsense makes nodes that make little sense.
+// nodeGenerator generates random nodes. Most of them are invalid.
 type nodeGenerator struct {
 	*rand.Rand
 	attributes map[string]func() any
@@ -28,7 +28,7 @@ func newNodeGenerator(seed uint64) *nodeGenerator {
 	small := func() any { return int64(r.IntN(4)) }
 	list := func() any {
 		if r.IntN(8) == 0 {
-			return []int64(nil) // what a list without numbers is in a file
+			return []int64(nil) // an empty list in a file
 		}
 		return r.list(r.IntN(4))
 	}
@@ -80,6 +80,7 @@ func newNodeGenerator(seed uint64) *nodeGenerator {
 	return r
 }
 
+// list returns n integers, often with special meanings or out of range.
 func (r *nodeGenerator) list(n int) []int64 {
 	numbers := []int64{0, 1, 1, 1, 2, 2, 3, -1, -2, 5, 1 << 31, 1<<63 - 1, -1 << 63}
 	l := make([]int64, n)
@@ -89,7 +90,8 @@ func (r *nodeGenerator) list(n int) []int64 {
 	return l
 }
 
-// tensor returns nil and a tensor without an element type, too, when broken.
+// tensor returns a random tensor. If broken is set, it may also be nil or have no element
+// type.
 func (r *nodeGenerator) tensor(broken bool) *ops.Tensor {
 	shape := make([]int, r.IntN(6))
 	for i := range shape {
@@ -119,7 +121,7 @@ func (r *nodeGenerator) tensor(broken bool) *ops.Tensor {
 	return opstest.Random(r.Uint64(), shape...)
 }
 
-// plain returns a tensor of ones, mostly of the given type.
+// plain returns a tensor of ones that most often has the given type.
 func (r *nodeGenerator) plain(dtype ops.DType) *ops.Tensor {
 	if r.IntN(3) == 0 {
 		dtype = []ops.DType{ops.Int64, ops.Int64, ops.Bool, ops.Float32}[r.IntN(4)]
@@ -127,7 +129,7 @@ func (r *nodeGenerator) plain(dtype ops.DType) *ops.Tensor {
 	return ones(dtype, [][]int{{}, {1}, {1}, {1, 1}, {1, 2}, {1, 1, 1, 1}}[r.IntN(6)]...)
 }
 
-// examples are inputs that fit operators for which they are hardly found by chance.
+// validInputs holds valid inputs for operators that reject almost all random inputs.
 var validInputs = map[string][]*ops.Tensor{
 	"BatchNormalization":        {ones(ops.Float32, 2, 1, 3), ones(ops.Float32, 1), ones(ops.Float32, 1), ones(ops.Float32, 1), ones(ops.Float32, 1)},
 	"ConvTranspose":             {ones(ops.Float32, 1, 2, 3, 3), ones(ops.Float32, 2, 1, 2, 2), ones(ops.Float32, 1)},
@@ -159,7 +161,7 @@ var validInputs = map[string][]*ops.Tensor{
 	"TopK":                    {ones(ops.Float32, 2, 3), ones(ops.Int64, 1)},
 }
 
-// one returns a tensor of ones.
+// ones returns a tensor of ones.
 func ones(dtype ops.DType, shape ...int) *ops.Tensor {
 	x, err := ops.Zeros(dtype, shape)
 	if err != nil {
@@ -169,7 +171,7 @@ func ones(dtype ops.DType, shape ...int) *ops.Tensor {
 	return x
 }
 
-// accepted returns the names of the attributes that an operator knows.
+// accepted returns the names of the attributes that an operator accepts.
 func (r *nodeGenerator) accepted(o ops.Operator) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(r.attributes)) {
@@ -184,9 +186,9 @@ func (r *nodeGenerator) accepted(o ops.Operator) []string {
 	return names
 }
 
-// TestNothingPanics gives every operator nodes that make little sense. Whatever
-// comes through must be of the type that was inferred.
-func TestNothingPanics(t *testing.T) {
+// TestRandomNodes_NeverPanic runs random nodes of every operator. The outputs of a node
+// that runs must have the inferred types.
+func TestRandomNodes_NeverPanic(t *testing.T) {
 	r := newNodeGenerator(1)
 	pool := parallel.New(2)
 	var never []string
@@ -202,20 +204,20 @@ func TestNothingPanics(t *testing.T) {
 			never = append(never, o.Name)
 		}
 	}
-	require.Empty(t, never, "no node of these made sense: give an example")
+	require.Empty(t, never, "no random node of these operators was valid: add valid inputs to validInputs")
 }
 
-// nodeOf reports whether a node ran.
+// nodeOf runs a random node of an operator and reports whether it succeeded.
 func (r *nodeGenerator) nodeOf(t *testing.T, o ops.Operator, names []string, pool *parallel.Pool) bool {
 	in := make([]*ops.Tensor, r.IntN(6))
-	if r.IntN(4) != 0 { // else hardly any node of many inputs has as many as it must
+	if r.IntN(4) != 0 { // otherwise few nodes have enough inputs
 		in = make([]*ops.Tensor, o.MinInputs+r.IntN(2))
 	}
 	dtype := allTypes[r.IntN(len(allTypes))]
 	plain := r.IntN(2) == 0
 	for i := range in {
 		in[i] = r.tensor(i > 0)
-		if plain { // which is more likely to fit together
+		if plain { // more likely to be valid
 			in[i] = r.plain(dtype)
 			if i > 1 && len(in[1].Shape()) == 1 && r.IntN(4) != 0 {
 				in[i] = in[1]
@@ -236,7 +238,7 @@ func (r *nodeGenerator) nodeOf(t *testing.T, o ops.Operator, names []string, poo
 		n.Opset = 17
 	}
 	var op ops.Op
-	for try := 0; op == nil; try++ { // some have to have attributes
+	for try := 0; op == nil; try++ { // some operators require attributes
 		n.Attributes = ops.Attributes{}
 		for _, name := range names {
 			if r.IntN(3) == 0 {
@@ -255,7 +257,7 @@ func (r *nodeGenerator) nodeOf(t *testing.T, o ops.Operator, names []string, poo
 	for _, t := range types {
 		if shape, ok := t.Sizes(); ok {
 			if n, err := ops.Len(shape); err != nil || n > 1<<20 {
-				return false // as the runtime does when it is too much
+				return false // as the runtime does if memory is limited
 			}
 		}
 	}
@@ -274,8 +276,8 @@ func (r *nodeGenerator) nodeOf(t *testing.T, o ops.Operator, names []string, poo
 	return true
 }
 
-// valueless runs an op with outputs of the types that are known without values, as a
-// runtime does. Values that do not fit are then for Run to find.
+// runWithoutValues runs an op with outputs of the types that are inferred without values,
+// as the runtime does. Run must then detect values that do not fit.
 func runWithoutValues(t *testing.T, op ops.Op, ctx *ops.Context, in []*ops.Tensor, inferErr error) {
 	known := inputs(in)
 	for _, x := range known {
@@ -300,8 +302,8 @@ func runWithoutValues(t *testing.T, op ops.Op, ctx *ops.Context, in []*ops.Tenso
 	}
 }
 
-// unknowing returns what is known of inputs of which some are not constant and some
-// have no known size.
+// partlyKnown returns inputs of which every second one is not constant and has no known
+// size.
 func partlyKnown(in []*ops.Tensor) []*ops.Input {
 	known := inputs(in)
 	for i, x := range known {
