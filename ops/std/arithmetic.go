@@ -192,7 +192,7 @@ func convertedRows[W wide](f func(out, a, b []W, stepA, stepB int) error) rowFun
 
 // add and mul have loops of their own for consecutive elements and for a single number with
 // many elements. The general loop takes three times as long.
-func add[T number](out, a, b []T, stepA, stepB int) error {
+func add[T nativeNumber](out, a, b []T, stepA, stepB int) error {
 	if stepA == 0 {
 		a, b, stepA, stepB = b, a, stepB, stepA
 	}
@@ -215,14 +215,14 @@ func add[T number](out, a, b []T, stepA, stepB int) error {
 	return nil
 }
 
-func sub[T number](out, a, b []T, stepA, stepB int) error {
+func sub[T nativeNumber](out, a, b []T, stepA, stepB int) error {
 	for i := range out {
 		out[i] = a[i*stepA] - b[i*stepB]
 	}
 	return nil
 }
 
-func mul[T number](out, a, b []T, stepA, stepB int) error {
+func mul[T nativeNumber](out, a, b []T, stepA, stepB int) error {
 	if stepA == 0 {
 		a, b, stepA, stepB = b, a, stepB, stepA
 	}

@@ -78,7 +78,7 @@ func (c *conv) infer(in []*ops.Input) (ops.Type, error) {
 }
 
 // axes returns the spatial axes for X and W of the given shapes.
-func (c *conv) axes(x, w []ops.Dim) ([]axis, error) {
+func (c *conv) axes(x, w []ops.Dim) ([]spatialAxis, error) {
 	kernel, err := c.window.kernelOf(w[2:])
 	if err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ type filtering[W wide] struct {
 	x, w, bias        []W // bias may be nil
 	images, group     int
 	channels, filters int // of one group
-	axes              []axis
+	axes              []spatialAxis
 	transposed        bool // w is (C, M/group, ...) instead of (M, C/group, ...)
 }
 
@@ -105,7 +105,7 @@ func (f *filtering[W]) rows(tap []int, row func(small, large, n int)) {
 }
 
 // reach returns the positions lo to hi-1 of the window at which a tap lies on the image.
-func (a *axis) reach(tap int) (lo, hi int) {
+func (a *spatialAxis) reach(tap int) (lo, hi int) {
 	offset := tap*a.dilation - a.before
 	if offset < 0 {
 		lo = (-offset + a.stride - 1) / a.stride

@@ -21,7 +21,7 @@ type convolutionGradient struct {
 	group               int
 	channels, filters   int // of one group
 	taps                int // of all channels of a group
-	rows, cols          axis
+	rows, cols          spatialAxis
 }
 
 func convGradient(ctx *ops.Context, k operation, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {

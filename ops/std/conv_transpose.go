@@ -83,7 +83,7 @@ func (k *convTranspose) infer(in []*ops.Input) (ops.Type, error) {
 
 // axes returns the axes of the convolution that this operation is the transpose of.
 // Therefore a.out is a size of X, and a.in is a size of the output.
-func (k *convTranspose) axes(x, w []ops.Dim) ([]axis, error) {
+func (k *convTranspose) axes(x, w []ops.Dim) ([]spatialAxis, error) {
 	n := len(x)
 	axes, err := k.window.settings(n)
 	if err != nil {
@@ -130,7 +130,7 @@ func (k *convTranspose) outputSizes(axes int) ([]int, error) {
 
 // resolveTransposed computes the size of the output from the padding or, if the size is
 // given, the padding from the size. more is the output_padding.
-func (a *axis) resolveTransposed(autoPad string, more int) error {
+func (a *spatialAxis) resolveTransposed(autoPad string, more int) error {
 	if a.out == 0 {
 		return fmt.Errorf("%w: X has no pixels", ops.ErrShape)
 	}

@@ -18,11 +18,11 @@ type convolution struct {
 	images            int
 	channels, filters int // of one group
 	group             int
-	rows, cols        axis
+	rows, cols        spatialAxis
 
 	source  pixelSource
-	inner   [2]axis   // rows and cols of padded images
-	padded  []float32 // x with padding
+	inner   [2]spatialAxis // rows and cols of padded images
+	padded  []float32      // x with padding
 	blocks  blocks
 	columns []*kernel.Columns // of each part of an image, then of a smaller last block
 	ordinal []int             // 0, 1, 2 and so on: the offsets of gathered taps
@@ -70,7 +70,7 @@ func (c *convolution) divide() blocks {
 
 // prepare computes everything that is the same for every run.
 func (c *convolution) prepare() {
-	c.inner = [2]axis{c.rows, c.cols}
+	c.inner = [2]spatialAxis{c.rows, c.cols}
 	if c.rows.before+c.rows.after+c.cols.before+c.cols.after > 0 {
 		if !c.padsLittle() {
 			c.source = fromGathered
@@ -82,7 +82,7 @@ func (c *convolution) prepare() {
 		}
 		c.source = fromPadded
 		for i, a := range c.inner {
-			c.inner[i] = axis{in: a.before + a.in + a.after, out: a.out, kernel: a.kernel, stride: a.stride, dilation: a.dilation}
+			c.inner[i] = spatialAxis{in: a.before + a.in + a.after, out: a.out, kernel: a.kernel, stride: a.stride, dilation: a.dilation}
 		}
 	}
 	b := c.divide()

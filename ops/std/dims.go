@@ -56,8 +56,8 @@ func axisOf(axis int64, rank int) (int, error) {
 
 // checkVector returns the length of an input that must be a vector of one of the given
 // types.
-func checkVector(name string, in *ops.Input, integers ...ops.DType) (ops.Dim, error) {
-	if err := checkDType(name, in.Type, integers...); err != nil {
+func checkVector(name string, in *ops.Input, types ...ops.DType) (ops.Dim, error) {
+	if err := checkDType(name, in.Type, types...); err != nil {
 		return unknown, err
 	}
 	if len(in.Shape) != 1 {
@@ -72,11 +72,11 @@ func integers(t *ops.Tensor) []int64 {
 	if !ok {
 		return t.Int64s()
 	}
-	wide := make([]int64, len(narrow))
+	elements := make([]int64, len(narrow))
 	for i, v := range narrow {
-		wide[i] = int64(v)
+		elements[i] = int64(v)
 	}
-	return wide
+	return elements
 }
 
 // rowMajor returns the strides of a tensor of this shape.

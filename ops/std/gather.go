@@ -174,12 +174,12 @@ func (k gatherND) infer(in []*ops.Input) (ops.Type, error) {
 
 // rowLength returns the size of the last dimension of the indices of GatherND and
 // ScatterND.
-func rowLength(list ops.Type, atMost int) (int, error) {
+func rowLength(list ops.Type, most int) (int, error) {
 	if len(list.Shape) == 0 {
 		return 0, ops.ErrShape
 	}
 	d := list.Shape[len(list.Shape)-1]
-	if !d.Known() || d.Size < 1 || d.Size > atMost {
+	if !d.Known() || d.Size < 1 || d.Size > most {
 		return 0, ops.ErrShape
 	}
 	return d.Size, nil

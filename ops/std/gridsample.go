@@ -85,7 +85,7 @@ func (k *gridSample) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) er
 
 // taps returns the pixels along one axis whose weighted sum is the value at a place. An
 // index of nowhere stands for 0.
-func (k *gridSample) taps(place float64, size int) taps {
+func (k *gridSample) taps(place float64, size int) tapList {
 	x := ((place+1)*float64(size) - 1) / 2
 	if k.align {
 		x = (place + 1) / 2 * float64(size-1)
@@ -100,7 +100,7 @@ func (k *gridSample) taps(place float64, size int) taps {
 	}
 	start := int(math.Floor(x))
 	f := x - float64(start)
-	var t taps
+	var t tapList
 	switch k.mode {
 	case "nearest":
 		start, t.weight = int(math.RoundToEven(x)), []float64{1}

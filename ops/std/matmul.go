@@ -274,6 +274,6 @@ func (k *gemm) finish(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 	}
 	shape := out.Shape()
 	n := newNest(shape, rowMajor(shape), rowMajor(shape), broadcastStrides(in[2].Shape(), 2))
-	combine := convertedRows(elementPairs(func(x, c float64) float64 { return alpha*x + beta*c }))
-	return ctx.Do(n.total, grain, &arithmeticLoop{nest: n, out: out, a: out, b: in[2], compute: combine})
+	scaleAndAdd := convertedRows(elementPairs(func(x, c float64) float64 { return alpha*x + beta*c }))
+	return ctx.Do(n.total, grain, &arithmeticLoop{nest: n, out: out, a: out, b: in[2], compute: scaleAndAdd})
 }

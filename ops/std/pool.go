@@ -119,7 +119,7 @@ func (p *pool) infer(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: x.DType, Shape: shape}, nil
 }
 
-func (p *pool) axes(shape []ops.Dim) ([]axis, error) {
+func (p *pool) axes(shape []ops.Dim) ([]spatialAxis, error) {
 	return p.window.axes(shape[2:], p.window.kernel)
 }
 
@@ -149,7 +149,7 @@ func (p *pool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 type poolLoop struct {
 	ctx        *ops.Context
 	out, x     *ops.Tensor
-	rows, cols axis
+	rows, cols spatialAxis
 	spans      []span // per column of the output
 	compute    poolFunc
 }

@@ -10,11 +10,11 @@ import (
 
 // windowed visits the windows of a pool with any number of spatial axes.
 type windowed struct {
-	axes    []axis
+	axes    []spatialAxis
 	in, out []int // spatial sizes
 }
 
-func newWindowed(axes []axis) *windowed {
+func newWindowed(axes []spatialAxis) *windowed {
 	w := &windowed{axes: axes}
 	for _, a := range axes {
 		w.in, w.out = append(w.in, a.in), append(w.out, a.out)

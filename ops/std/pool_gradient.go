@@ -39,7 +39,7 @@ func averagePoolGradient(ctx *ops.Context, k operation, in []*ops.Tensor, _ *ops
 	})
 }
 
-func (p *pool) gradient(ctx *ops.Context, x *ops.Tensor, g, grad []float32, add windowGradient) error {
+func (p *pool) gradient(ctx *ops.Context, x *ops.Tensor, g, grad []float32, addWindow windowGradient) error {
 	axes, err := p.axes(ops.Dims(x.Shape()...))
 	if err != nil {
 		return err
@@ -60,7 +60,7 @@ func (p *pool) gradient(ctx *ops.Context, x *ops.Tensor, g, grad []float32, add 
 			for i := range rows.out {
 				r := rows.span(i)
 				for j, s := range spans {
-					add(to, image, cols.in, r, s, from[i*cols.out+j])
+					addWindow(to, image, cols.in, r, s, from[i*cols.out+j])
 				}
 				if err := watching.after(cols.out * r.count * min(cols.kernel, cols.in)); err != nil {
 					return err

@@ -125,7 +125,7 @@ func (k *recurrent) readActivations(a ops.Attributes, standard []string) error {
 	if err != nil {
 		return err
 	}
-	take := func(list *[]float32, standard float64) float64 {
+	next := func(list *[]float32, standard float64) float64 {
 		if len(*list) == 0 {
 			return standard
 		}
@@ -134,7 +134,7 @@ func (k *recurrent) readActivations(a ops.Attributes, standard []string) error {
 		return float64(v)
 	}
 	for _, name := range names {
-		f, ok := activationOf(name, func(standard float64) float64 { return take(&alpha, standard) }, func(standard float64) float64 { return take(&beta, standard) })
+		f, ok := activationOf(name, func(standard float64) float64 { return next(&alpha, standard) }, func(standard float64) float64 { return next(&beta, standard) })
 		if !ok {
 			return fmt.Errorf("%w: unknown activation %q", ops.ErrAttribute, name)
 		}

@@ -7,9 +7,9 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// taps lists the elements of X along one axis whose weighted sum is an element of the
+// tapList lists the elements of X along one axis whose weighted sum is an element of the
 // output. outside means that the element has no place in X.
-type taps struct {
+type tapList struct {
 	index   []int
 	weight  []float64
 	outside bool
@@ -19,7 +19,7 @@ type taps struct {
 // taps leaves the axis as it is.
 type axisPlan struct {
 	axis int
-	taps []taps
+	taps []tapList
 }
 
 // plans returns a plan for every axis, given the shapes of X and of the output.
@@ -37,7 +37,7 @@ func (k *resize) plans(target *resizeTarget, from, to []int) []axisPlan {
 		if m.from == m.to && m.scale == 1 && m.low == 0 && m.high == 1 {
 			continue
 		}
-		plans[axis].taps = make([]taps, m.to)
+		plans[axis].taps = make([]tapList, m.to)
 		for i := range plans[axis].taps {
 			plans[axis].taps[i] = k.tapsAt(k.original(float64(i), &m), size)
 		}
@@ -80,13 +80,13 @@ func (k *resize) original(i float64, m *mapping) float64 {
 }
 
 // tapsAt returns the taps for a place in X.
-func (k *resize) tapsAt(x float64, size int) taps {
+func (k *resize) tapsAt(x float64, size int) tapList {
 	// Places farther away have the same taps, but might not be convertible to int.
 	x = min(max(x, -4), float64(size)+4)
 	if x != x {
 		x = 0
 	}
-	t := taps{outside: k.crops() && (x < 0 || x > float64(size-1))}
+	t := tapList{outside: k.crops() && (x < 0 || x > float64(size-1))}
 	start := int(math.Floor(x))
 	f := x - float64(start)
 	switch k.mode {

@@ -32,7 +32,7 @@ func (k scatterUpdates) check(data, updates ops.Type) error {
 }
 
 // run puts blocks of size elements of updates at the given places.
-func (k scatterUpdates) run(ctx *ops.Context, data, updates, out *ops.Tensor, size int, where blockPlaces) error {
+func (k scatterUpdates) run(ctx *ops.Context, data, updates, out *ops.Tensor, size int, places blockPlaces) error {
 	if err := copyAll(ctx, out, data); err != nil || updates.Len() == 0 {
 		return err
 	}
@@ -43,7 +43,7 @@ func (k scatterUpdates) run(ctx *ops.Context, data, updates, out *ops.Tensor, si
 			return err
 		}
 		part := to[:min(chunk, blocks-first)]
-		if err := where(first, part); err != nil {
+		if err := places(first, part); err != nil {
 			return err
 		}
 		for i, place := range part {

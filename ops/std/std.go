@@ -309,9 +309,9 @@ func flagAttr(a ops.Attributes, name string) (bool, error) {
 	return v != 0, err
 }
 
-// number is the set of element types with arithmetic of their own. The other types are
+// nativeNumber is the set of element types with arithmetic of their own. The other types are
 // converted; see wide.
-type number interface {
+type nativeNumber interface {
 	float32 | float64 | int32 | int64
 }
 

@@ -16,22 +16,22 @@ type blockPlaces func(first int, from []int) error
 // take fills dst with blocks of size elements of src, which has the same type. A block
 // whose place is nowhere is filled with the first element of fill, or with 0 if fill is
 // nil.
-func take(ctx *ops.Context, dst, src, fill *ops.Tensor, size int, where blockPlaces) error {
+func take(ctx *ops.Context, dst, src, fill *ops.Tensor, size int, places blockPlaces) error {
 	if dst.Len() == 0 {
 		return nil
 	}
-	copyBlocks := blockCopiers[dst.DType()]
-	if copyBlocks == nil {
+	copier := blockCopiers[dst.DType()]
+	if copier == nil {
 		return fmt.Errorf("%w: %v", ops.ErrDType, dst.DType())
 	}
 	return ctx.For(dst.Len()/size, max(1, grain/size), func(lo, hi int) error {
 		var from [chunk]int
 		for ; lo < hi; lo += chunk {
 			part := from[:min(chunk, hi-lo)]
-			if err := where(lo, part); err != nil {
+			if err := places(lo, part); err != nil {
 				return err
 			}
-			copyBlocks(dst, src, fill, lo*size, size, part)
+			copier(dst, src, fill, lo*size, size, part)
 		}
 		return nil
 	})

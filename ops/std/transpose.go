@@ -155,13 +155,13 @@ func (k spaceDepth) infer(in []*ops.Input) (ops.Type, error) {
 func (k spaceDepth) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	c := ops.Scratch[copying](ctx)
 	if c.rows == nil {
-		// The loops run over images, channels of the wide side, rows of blocks, rows in a
+		// The loops run over images, channels of the side with fewer channels, rows of blocks, rows in a
 		// block, columns of blocks, and columns in a block.
-		deep, wide := in[0].Shape(), out.Shape()
+		deep, flat := in[0].Shape(), out.Shape()
 		if !k.toSpace {
-			deep, wide = wide, deep
+			deep, flat = flat, deep
 		}
-		b, channels, h, w := k.block, wide[1], deep[2], deep[3]
+		b, channels, h, w := k.block, flat[1], deep[2], deep[3]
 		plane := h * w
 		sizes := []int{deep[0], channels, h, b, w, b}
 		inDepth := []int{deep[1] * plane, plane, w, b * channels * plane, 1, channels * plane}

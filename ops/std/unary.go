@@ -102,7 +102,7 @@ type unaryLoop struct {
 func (l *unaryLoop) Part(lo, hi int) error { l.compute(lo, hi, l.out, l.x); return nil }
 
 // eachNative applies f to slices of elements of their own type.
-func eachNative[T number](f func(out, x []T)) func(lo, hi int, out, x *ops.Tensor) {
+func eachNative[T nativeNumber](f func(out, x []T)) func(lo, hi int, out, x *ops.Tensor) {
 	return func(lo, hi int, out, x *ops.Tensor) {
 		o, _ := ops.Data[T](out)
 		d, _ := ops.Data[T](x)
@@ -131,13 +131,13 @@ func eachFloat(f func(float64) float64) unary {
 	return unary{ops.Float32: compute, ops.Float64: compute}
 }
 
-func relu[T number](out, x []T) {
+func relu[T nativeNumber](out, x []T) {
 	for i, v := range x {
 		out[i] = max(v, 0)
 	}
 }
 
-func neg[T number](out, x []T) {
+func neg[T nativeNumber](out, x []T) {
 	for i, v := range x {
 		out[i] = -v
 	}

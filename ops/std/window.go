@@ -90,16 +90,16 @@ func sizesAttr(a ops.Attributes, name string, lowest int64) ([]int, error) {
 	return s, nil
 }
 
-// axis describes a spatial axis of images and how a window slides along it. in, out and
+// spatialAxis describes a spatial axis of images and how a window slides along it. in, out and
 // kernel are -1 if they are not known.
-type axis struct {
+type spatialAxis struct {
 	in, out                  int
 	kernel, stride, dilation int
 	before, after            int // padding
 }
 
 // axes returns the spatial axes for images and a kernel of the given sizes.
-func (w *window) axes(images []ops.Dim, kernel []int) ([]axis, error) {
+func (w *window) axes(images []ops.Dim, kernel []int) ([]spatialAxis, error) {
 	axes, err := w.settings(len(images))
 	if err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func (w *window) axes(images []ops.Dim, kernel []int) ([]axis, error) {
 
 // settings returns n spatial axes with their strides, dilations and padding. The sizes are
 // unknown.
-func (w *window) settings(n int) ([]axis, error) {
+func (w *window) settings(n int) ([]spatialAxis, error) {
 	for _, list := range []struct {
 		name   string
 		values []int
@@ -131,9 +131,9 @@ func (w *window) settings(n int) ([]axis, error) {
 			return nil, err
 		}
 	}
-	axes := make([]axis, n)
+	axes := make([]spatialAxis, n)
 	for i := range axes {
-		axes[i] = axis{
+		axes[i] = spatialAxis{
 			in: -1, out: -1, kernel: -1, stride: numberAt(w.strides, i, 1), dilation: numberAt(w.dilations, i, 1),
 			before: numberAt(w.pads, i, 0), after: numberAt(w.pads, n+i, 0),
 		}
@@ -178,7 +178,7 @@ func (w *window) kernelOf(weights []ops.Dim) ([]int, error) {
 }
 
 // resolve computes the size of the output and, for auto_pad, the padding.
-func (a *axis) resolve(autoPad string, ceil bool) error {
+func (a *spatialAxis) resolve(autoPad string, ceil bool) error {
 	same := autoPad == "SAME_UPPER" || autoPad == "SAME_LOWER"
 	if same {
 		a.out = (a.in + a.stride - 1) / a.stride
@@ -210,9 +210,9 @@ func (a *axis) resolve(autoPad string, ceil bool) error {
 
 // rowsAndColumns returns one or two spatial axes as two. A one-dimensional image counts as
 // a single row.
-func rowsAndColumns(axes []axis) (rows, cols axis) {
+func rowsAndColumns(axes []spatialAxis) (rows, cols spatialAxis) {
 	if len(axes) == 1 {
-		return axis{in: 1, out: 1, kernel: 1, stride: 1, dilation: 1}, axes[0]
+		return spatialAxis{in: 1, out: 1, kernel: 1, stride: 1, dilation: 1}, axes[0]
 	}
 	return axes[0], axes[1]
 }
@@ -233,7 +233,7 @@ type span struct {
 }
 
 // span returns the part of the window at an index of the output.
-func (a *axis) span(out int) span {
+func (a *spatialAxis) span(out int) span {
 	start := out*a.stride - a.before
 	// taps returns the number of taps before a place.
 	taps := func(place int) int {
@@ -256,6 +256,6 @@ func (a *axis) span(out int) span {
 }
 
 // pairs reports whether the windows are adjacent pairs of pixels that all lie on the image.
-func (a *axis) pairs() bool {
+func (a *spatialAxis) pairs() bool {
 	return a.kernel == 2 && a.stride == 2 && a.dilation == 1 && a.before == 0 && 2*a.out <= a.in
 }
