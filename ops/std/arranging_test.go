@@ -66,7 +66,7 @@ func TestRearrangingOperators_ComputeExamples(t *testing.T) {
 
 func TestResizingOperators_ComputeExamples(t *testing.T) {
 	x := opstest.F32([]int{1, 1, 2, 2}, 1, 2, 3, 4)
-	double := f32(1, 1, 1, 2)
+	double, four := f32(1, 1, 1, 2), f32(10, 20, 30, 40)
 	none := f32()
 	var zeroTo48 []float32
 	for i := range 49 {
@@ -83,6 +83,17 @@ func TestResizingOperators_ComputeExamples(t *testing.T) {
 		{"Resize", opstest.Case{Name: "single output element from a scale", Attributes: pytorch, Inputs: tensors{f32(zeroTo48...), nil, f32(float32(1) / 49)}, Constants: []int{2}, Outputs: tensors{f32(0)}}},
 		{"Resize", opstest.Case{Name: "single output element of a region", Attributes: crop, Inputs: tensors{f32(zeroTo48...), f32(0.5, 1), nil, opstest.Ints(1)}, Constants: []int{1, 3}, Outputs: tensors{f32(36)}}},
 		{"Resize", opstest.Case{Name: "region, scale", Attributes: crop, Inputs: tensors{f32(0, 1, 2, 3), f32(0, 2), f32(0.25)}, Constants: []int{1, 2}, Outputs: tensors{f32(0, -1)}}},
+		{"Resize", opstest.Case{Name: "round_prefer_floor", Inputs: tensors{four, nil, nil, opstest.Ints(2)}, Constants: []int{3}, Outputs: tensors{f32(10, 30)}}},
+		{"Resize", opstest.Case{Name: "round_prefer_ceil", Attributes: attrs{"nearest_mode": "round_prefer_ceil"}, Inputs: tensors{four, nil, nil, opstest.Ints(2)}, Constants: []int{3}, Outputs: tensors{f32(20, 40)}}},
+		{"Resize", opstest.Case{Name: "floor", Attributes: attrs{"nearest_mode": "floor"}, Inputs: tensors{f32(1, 2, 3), nil, nil, opstest.Ints(2)}, Constants: []int{3}, Outputs: tensors{f32(1, 2)}}},
+		{"Resize", opstest.Case{Name: "ceil", Attributes: attrs{"nearest_mode": "ceil"}, Inputs: tensors{f32(1, 2, 3), nil, nil, opstest.Ints(2)}, Constants: []int{3}, Outputs: tensors{f32(2, 3)}}},
+		{"Resize", opstest.Case{Name: "tf_half_pixel_for_nn", Attributes: attrs{"coordinate_transformation_mode": "tf_half_pixel_for_nn"}, Inputs: tensors{four, nil, nil, opstest.Ints(2)}, Constants: []int{3}, Outputs: tensors{f32(20, 40)}}},
+		{"Resize", opstest.Case{Name: "shrinks one axis and grows another", Attributes: attrs{"mode": "linear"}, Inputs: tensors{opstest.F32([]int{2, 2}, 1, 2, 3, 4), nil, nil, opstest.Ints(1, 4)}, Constants: []int{3}, Outputs: tensors{opstest.F32([]int{1, 4}, 2, 2.25, 2.75, 3)}}},
+		{"Resize", opstest.Case{Name: "same size, float64", Attributes: crop, Inputs: tensors{opstest.F64([]int{2}, 5, 6), f32(0.5, 1.5), nil, opstest.Ints(2)}, Constants: []int{1, 3}, Outputs: tensors{opstest.F64([]int{2}, 5.5, -1)}}},
+		{"Resize", opstest.Case{Name: "scales and sizes", Inputs: tensors{four, nil, f32(2), opstest.Ints(2)}, Constants: []int{2, 3}, WantErr: "want either scales or sizes"}},
+		{"Resize", opstest.Case{Name: "too many sizes", Inputs: tensors{four, nil, nil, opstest.Ints(2, 2)}, Constants: []int{3}, WantErr: "X is float32(4) but the length of sizes is 2"}},
+		{"Resize", opstest.Case{Name: "roi missing", Attributes: crop, Inputs: tensors{four, nil, nil, opstest.Ints(2)}, Constants: []int{3}, WantErr: "roi is missing"}},
+		{"Upsample", opstest.Case{Name: "too few scales", Opset: 7, Attributes: attrs{"scales": []float32{}}, Inputs: tensors{four}, WantErr: "scale 0 is not a positive number"}},
 		{"Resize", opstest.Case{Name: "huge scale", Inputs: tensors{x, none, f32(1, 1, 1e20, 1)}, Constants: []int{2}, WantErr: "size 2.0"}},
 		{"Resize", opstest.Case{Name: "NaN scale", Inputs: tensors{x, none, f32(1, 1, float32(math.NaN()), 1)}, Constants: []int{2}, WantErr: "scale NaN"}},
 		{"Resize", opstest.Case{Name: "opset 10", Opset: 10, Inputs: tensors{x, double}, Constants: []int{1}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 4}, 1, 1, 2, 2, 3, 3, 4, 4)}}},

@@ -31,6 +31,9 @@ func TestMatrixOperators_ComputeExamples(t *testing.T) {
 		}},
 		{"Einsum", opstest.Case{Attributes: attrs{"equation": "ij, jk -> ik"}, Inputs: tensors{a, b}, Batch: []int{0}, Outputs: tensors{ab}}},
 		{"Einsum", opstest.Case{Name: "diagonal", Attributes: attrs{"equation": "...ii->...i"}, Inputs: tensors{opstest.I64([]int{1, 2, 2}, 1, 2, 3, 4)}, Outputs: tensors{opstest.I64([]int{1, 2}, 1, 4)}}},
+		{"Einsum", opstest.Case{Name: "five operands", Attributes: attrs{"equation": "i,i,i,i,i->"}, Inputs: tensors{f32(1, 2), f32(1, 2), f32(1, 2), f32(1, 2), f32(1, 2)}, Outputs: tensors{opstest.F32(nil, 33)}}},
+		{"Einsum", opstest.Case{Name: "sums of no products", Attributes: attrs{"equation": "ij->i"}, Inputs: tensors{opstest.F32([]int{2, 0})}, Batch: []int{0}, Outputs: tensors{f32(0, 0)}}},
+		{"Einsum", opstest.Case{Name: "implicit output in alphabetical order", Attributes: attrs{"equation": "ba"}, Inputs: tensors{opstest.I64([]int{1, 2}, 3, 4)}, Outputs: tensors{opstest.I64([]int{2, 1}, 3, 4)}}},
 		{"Einsum", opstest.Case{Name: "label sizes differ", Attributes: attrs{"equation": "ij,ij->"}, Inputs: tensors{a, b}, WantErr: "has size 2 and size 3"}},
 		{"Einsum", opstest.Case{Name: "unknown output label", Attributes: attrs{"equation": "i->j"}, Inputs: tensors{f32(1)}, WantErr: "equation"}},
 		{"Det", opstest.Case{Inputs: tensors{opstest.F32([]int{2, 2, 2}, 0, 2, 3, 4, 1, 2, 2, 4)}, Batch: []int{0}, Outputs: tensors{f32(-6, 0)}}},
@@ -47,6 +50,13 @@ func TestConvolutionsAndPools_ComputeExamples(t *testing.T) {
 		{"Conv", opstest.Case{Name: "float64, strides and pads", Attributes: attrs{"strides": []int64{2}, "pads": []int64{1, 1}, "group": int64(2)}, Inputs: tensors{opstest.F64([]int{1, 2, 3}, 1, 2, 3, 4, 5, 6), opstest.F64([]int{2, 1, 2}, 1, 1, 1, -1)}, Outputs: tensors{opstest.F64([]int{1, 2, 2}, 1, 5, -4, -1)}}},
 		{"ConvTranspose", opstest.Case{Inputs: tensors{x, constantTensor(1, 1, 1, 2, 2), f32(1)}, Batch: []int{0}, Outputs: tensors{opstest.F32([]int{1, 1, 3, 3}, 2, 4, 3, 5, 11, 7, 4, 8, 5)}}},
 		{"ConvTranspose", opstest.Case{Name: "groups and strides", Attributes: attrs{"group": int64(2), "strides": []int64{2}, "output_padding": []int64{1}}, Inputs: tensors{opstest.F32([]int{1, 2, 2}, 1, 2, 3, 4), opstest.F32([]int{2, 1, 1}, 10, 100)}, Outputs: tensors{opstest.F32([]int{1, 2, 4}, 10, 0, 20, 0, 300, 0, 400, 0)}}},
+		{"ConvTranspose", opstest.Case{Name: "output_shape", Attributes: attrs{"output_shape": []int64{2, 2}}, Inputs: tensors{x, constantTensor(1, 1, 1, 2, 2)}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 2}, 10, 6, 7, 4)}}},
+		{"ConvTranspose", opstest.Case{Name: "output_shape with images and channels", Attributes: attrs{"output_shape": []int64{1, 1, 2, 2}}, Inputs: tensors{x, constantTensor(1, 1, 1, 2, 2)}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 2}, 10, 6, 7, 4)}}},
+		{"ConvTranspose", opstest.Case{Name: "auto_pad SAME_UPPER", Attributes: attrs{"auto_pad": "SAME_UPPER"}, Inputs: tensors{x, constantTensor(1, 1, 1, 2, 2)}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 2}, 1, 3, 4, 10)}}},
+		{"ConvTranspose", opstest.Case{Name: "three sizes in output_shape", Attributes: attrs{"output_shape": []int64{2, 2, 2}}, Inputs: tensors{x, constantTensor(1, 1, 1, 2, 2)}, WantErr: "the length of output_shape [2 2 2] is 3, want 2 or 4"}},
+		{"ConvTranspose", opstest.Case{Name: "one output_padding", Attributes: attrs{"output_padding": []int64{1}}, Inputs: tensors{x, constantTensor(1, 1, 1, 2, 2)}, WantErr: "the length of output_padding [1] is 1, want 2"}},
+		{"ConvTranspose", opstest.Case{Name: "three strides", Attributes: attrs{"strides": []int64{1, 1, 1}}, Inputs: tensors{x, constantTensor(1, 1, 1, 2, 2)}, WantErr: "the length of strides [1 1 1] is 3, want 2"}},
+		{"ConvTranspose", opstest.Case{Name: "weights of size 0", Inputs: tensors{x, constantTensor(1, 1, 1, 0, 2)}, WantErr: "W has a spatial size of 0"}},
 		{"ConvTranspose", opstest.Case{Name: "channels differ", Inputs: tensors{x, constantTensor(1, 2, 1, 2, 2)}, WantErr: "X is float32(1, 1, 2, 2), W is float32(2, 1, 2, 2)"}},
 		{"ConvInteger", opstest.Case{Inputs: tensors{u, u8([]int{1, 1, 1, 1}, 5), u8(nil, 1)}, Batch: []int{0}, Outputs: tensors{opstest.I32([]int{1, 1, 2, 2}, 0, 5, 10, 15)}}},
 		{"QLinearConv", opstest.Case{
@@ -58,6 +68,9 @@ func TestConvolutionsAndPools_ComputeExamples(t *testing.T) {
 		{"AveragePool", opstest.Case{Name: "three spatial axes", Attributes: attrs{"kernel_shape": []int64{1, 1, 2}, "pads": []int64{0, 0, 1, 0, 0, 0}, "count_include_pad": int64(1)}, Inputs: tensors{opstest.F32([]int{1, 1, 1, 1, 2}, 2, 4)}, Outputs: tensors{opstest.F32([]int{1, 1, 1, 1, 2}, 1, 3)}}},
 		{"LpPool", opstest.Case{Attributes: attrs{"kernel_shape": []int64{1, 2}}, Inputs: tensors{opstest.F32([]int{1, 1, 1, 2}, 3, 4)}, Batch: []int{0}, Outputs: tensors{opstest.F32([]int{1, 1, 1, 1}, 5)}}},
 		{"MaxUnpool", opstest.Case{Attributes: pooled, Inputs: tensors{opstest.F32([]int{1, 1, 1, 1}, 7), opstest.I64([]int{1, 1, 1, 1}, 2)}, Outputs: tensors{opstest.F32([]int{1, 1, 2, 2}, 0, 0, 7, 0)}}},
+		{"MaxUnpool", opstest.Case{Name: "output_shape", Attributes: pooled, Inputs: tensors{opstest.F32([]int{1, 1, 1, 1}, 7), opstest.I64([]int{1, 1, 1, 1}, 2), opstest.Ints(1, 1, 3, 3)}, Constants: []int{2}, Outputs: tensors{opstest.F32([]int{1, 1, 3, 3}, 0, 0, 0, 7, 0, 0, 0, 0, 0)}}},
+		{"MaxUnpool", opstest.Case{Name: "output_shape too small", Attributes: pooled, Inputs: tensors{opstest.F32([]int{1, 1, 1, 1}, 7), opstest.I64([]int{1, 1, 1, 1}, 2), opstest.Ints(1, 1, 1, 3)}, Constants: []int{2}, WantErr: "output_shape [1 1 1 3] is too small for X"}},
+		{"MaxUnpool", opstest.Case{Name: "kernel_shape missing", Inputs: tensors{opstest.F32([]int{1, 1, 1, 1}, 7), opstest.I64([]int{1, 1, 1, 1}, 2)}, WantErr: "kernel_shape is missing"}},
 		{"MaxUnpool", opstest.Case{Name: "index out of range", Attributes: pooled, Inputs: tensors{opstest.F32([]int{1, 1, 1, 1}, 7), opstest.I64([]int{1, 1, 1, 1}, 4)}, WantRunErr: "index 4 in I is out of range"}},
 	})
 }

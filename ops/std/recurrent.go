@@ -31,7 +31,6 @@ type recurrent struct {
 	activations  []func(float64) float64 // of the first direction, then of the second one
 	clip         float64
 	batchFirst   bool
-	state        int // index of the input initial_h
 	linearBefore bool
 	coupled      bool
 	perDirection int // number of activations
@@ -71,7 +70,7 @@ func newRecurrent(n ops.Node, name string, gates int, compute cell, more ...stri
 	if err := n.Attributes.Only(known...); err != nil {
 		return nil, err
 	}
-	k := &recurrent{cell: compute, gates: gates, directions: 1, state: 5, clip: math.Inf(1)}
+	k := &recurrent{cell: compute, gates: gates, directions: 1, clip: math.Inf(1)}
 	direction, err := choiceAttr(n.Attributes, "direction", "forward", "reverse", "bidirectional")
 	if err != nil {
 		return nil, err
@@ -268,6 +267,9 @@ type recurrentRun struct {
 	bias, peepholes      []float64 // nil if omitted
 }
 
+// initialH is the index of the input initial_h. For LSTM, initial_c follows.
+const initialH = 5
+
 // newRun returns a run with the values of the inputs.
 func (k *recurrent) newRun(in, out []*ops.Tensor) (*recurrentRun, error) {
 	shape := in[0].Shape()
@@ -308,7 +310,7 @@ func (run *recurrentRun) newSequence(direction, entry int) *sequence {
 		s.p = run.peepholes[direction*3*n:][:3*n]
 	}
 	for i, state := range [][]float64{s.h, s.c} {
-		if initial := optionalInput(run.in, run.state+i); initial != nil {
+		if initial := optionalInput(run.in, initialH+i); initial != nil {
 			load(state, initial, run.place(direction, entry, run.batch)*n, 1)
 		}
 	}

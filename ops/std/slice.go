@@ -167,34 +167,29 @@ func (k slicing) read(in []*ops.Input) (sliceLists, error) {
 		return sliceLists{}, fmt.Errorf("%w: starts and ends are required", ops.ErrShape)
 	}
 	given := append(slices.Clone(in[1:]), inputs(k.lists)...)
-	var l sliceLists
+	var values [4][]int64
 	length := unknown
-	for i, list := range []struct {
-		name   string
-		values *[]int64
-		given  *bool
-	}{{"starts", &l.starts, nil}, {"ends", &l.ends, nil}, {"axes", &l.axes, &l.axesGiven}, {"steps", &l.steps, &l.stepsGiven}} {
+	for i, name := range []string{"starts", "ends", "axes", "steps"} {
 		if i >= len(given) || given[i] == nil {
 			continue
 		}
-		if list.given != nil {
-			*list.given = true
-		}
-		n, err := checkVector(list.name, given[i], ops.Int32, ops.Int64)
+		n, err := checkVector(name, given[i], ops.Int32, ops.Int64)
 		if err != nil {
-			return l, err
+			return sliceLists{}, err
 		}
 		if value := given[i].Const; value != nil {
-			*list.values = append([]int64{}, integers(value)...)
+			values[i] = append([]int64{}, integers(value)...)
 			n.Size = value.Len()
 		}
 		var ok bool
 		if length, ok = mergeDims(length, n); !ok {
-			return l, fmt.Errorf("%w: the length of %s is %v, but the length of another list is %v", ops.ErrShape, list.name, n, length)
+			return sliceLists{}, fmt.Errorf("%w: the length of %s is %v, but the length of another list is %v", ops.ErrShape, name, n, length)
 		}
 	}
-	l.length = length.Size
-	return l, nil
+	return sliceLists{
+		starts: values[0], ends: values[1], axes: values[2], steps: values[3], length: length.Size,
+		axesGiven: len(given) > 2 && given[2] != nil, stepsGiven: len(given) > 3 && given[3] != nil,
+	}, nil
 }
 
 // namedAxes returns the axes that are sliced, by default the first ones. It returns false

@@ -61,6 +61,11 @@ func TestSlice_ComputesExamples(t *testing.T) {
 			Inputs:  []*ops.Tensor{opstest.Tensor(nil, true), opstest.Ints(), opstest.Ints()},
 			Outputs: []*ops.Tensor{opstest.Tensor(nil, true)},
 		},
+		{
+			Name: "attributes in opset 9", Opset: 9, Attributes: ops.Attributes{"starts": []int64{1}, "ends": []int64{-1}, "axes": []int64{1}},
+			Inputs: []*ops.Tensor{x}, Batch: []int{0}, Outputs: []*ops.Tensor{opstest.F32([]int{3, 2}, 1, 2, 11, 12, 21, 22)},
+		},
+		{Name: "no ends in opset 9", Opset: 9, Attributes: ops.Attributes{"starts": []int64{1}}, Inputs: []*ops.Tensor{x}, WantErr: "ends is missing"},
 		{Name: "inputs in opset 9", Opset: 9, Attributes: ops.Attributes{"starts": []int64{0}, "ends": []int64{1}}, Inputs: []*ops.Tensor{x, one, one}, WantErr: "must be attributes"},
 		{Name: "no ends", Inputs: []*ops.Tensor{x, one}, WantErr: "starts and ends are required"},
 		{Name: "step 0", Inputs: []*ops.Tensor{x, one, one, one, opstest.Ints(0)}, WantErr: "step 0 for axis 1 of float32(3, 4)"},

@@ -128,3 +128,12 @@ func TestNew_ReportsTheSameOfSeveralErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestNew_SeedErrorNamesNoGoType gives random operators a seed that is not a number.
+func TestNew_SeedErrorNamesNoGoType(t *testing.T) {
+	for _, name := range []string{"RandomUniform", "Bernoulli", "Dropout"} {
+		_, err := find(t, name).New(ops.Node{Opset: 17, NumInputs: 1, Attributes: ops.Attributes{"seed": []int64{1}}})
+		require.ErrorIs(t, err, ops.ErrAttribute, name)
+		require.ErrorContains(t, err, "seed is not a number", name)
+	}
+}
