@@ -91,7 +91,7 @@ type trilu struct{ upper bool }
 func (k trilu) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
 	if len(x.Shape) < 2 {
-		return x, fmt.Errorf("%w: the input is %v, want matrices", ops.ErrShape, x)
+		return x, fmt.Errorf("%w: input is %v, want matrices", ops.ErrShape, x)
 	}
 	if len(in) > 1 && in[1] != nil {
 		return x, checkScalar("k", in[1].Type, ops.Int64)
@@ -146,7 +146,7 @@ type eyeLike struct {
 func (k eyeLike) infer(in []*ops.Input) (ops.Type, error) {
 	t := in[0].Type
 	if len(t.Shape) != 2 {
-		return t, fmt.Errorf("%w: the input is %v, want 2 dimensions", ops.ErrShape, t)
+		return t, fmt.Errorf("%w: input is %v, want 2 dimensions", ops.ErrShape, t)
 	}
 	if k.dtype != 0 {
 		t.DType = k.dtype
@@ -266,7 +266,7 @@ func (k reverseSequence) infer(in []*ops.Input) (ops.Type, error) {
 		_, ok = mergeDims(x.Shape[1-k.time], n)
 	}
 	if !ok {
-		return x, fmt.Errorf("%w: the input is %v but sequence_lens is %v", ops.ErrShape, x, in[1].Type)
+		return x, fmt.Errorf("%w: input is %v but sequence_lens is %v", ops.ErrShape, x, in[1].Type)
 	}
 	return x, nil
 }

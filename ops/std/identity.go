@@ -48,7 +48,7 @@ func (k flatten) infer(in []*ops.Input) (ops.Type, error) {
 	if k.axis != int64(axis) {
 		var err error
 		if axis, err = axisOf(k.axis, len(x.Shape)); err != nil {
-			return ops.Type{}, fmt.Errorf("%w: the input is %v", err, x)
+			return ops.Type{}, fmt.Errorf("%w: input is %v", err, x)
 		}
 	}
 	return ops.Type{DType: x.DType, Shape: []ops.Dim{dimProduct(x.Shape[:axis]), dimProduct(x.Shape[axis:])}}, nil

@@ -28,7 +28,7 @@ func TestFlatten_MultipliesDimensions(t *testing.T) {
 		{Name: "axis -3", Attributes: ops.Attributes{"axis": int64(-3)}, Inputs: []*ops.Tensor{x}, Outputs: flat(1, 24)},
 		{Name: "scalar", Attributes: ops.Attributes{"axis": int64(0)}, Inputs: []*ops.Tensor{opstest.F32(nil, 7)}, Outputs: []*ops.Tensor{opstest.F32([]int{1, 1}, 7)}},
 		{Name: "no images", Inputs: []*ops.Tensor{opstest.F32([]int{0, 3, 2})}, Outputs: []*ops.Tensor{opstest.F32([]int{0, 6})}},
-		{Name: "axis 4", Attributes: ops.Attributes{"axis": int64(4)}, Inputs: []*ops.Tensor{x}, WantErr: "axis 4 is out of range for rank 3: the input is float32(2, 3, 4)"},
+		{Name: "axis 4", Attributes: ops.Attributes{"axis": int64(4)}, Inputs: []*ops.Tensor{x}, WantErr: "axis 4 is out of range for rank 3: input is float32(2, 3, 4)"},
 		{Name: "axis -4", Attributes: ops.Attributes{"axis": int64(-4)}, Inputs: []*ops.Tensor{x}, WantErr: "axis -4 is out of range for rank 3"},
 		{Name: "negative in opset 9", Attributes: ops.Attributes{"axis": int64(-1)}, Opset: 9, Inputs: []*ops.Tensor{x}, WantErr: "negative axes are not supported before opset 11"},
 	})

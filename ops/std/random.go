@@ -227,7 +227,7 @@ func (k *multinomial) infer(in []*ops.Input) (ops.Type, error) {
 		return t, err
 	}
 	if len(x.Shape) != 2 || x.Shape[1].Size == 0 {
-		return t, fmt.Errorf("%w: the input is %v, want a batch of rows", ops.ErrShape, x)
+		return t, fmt.Errorf("%w: input is %v, want a batch of rows", ops.ErrShape, x)
 	}
 	t.Shape[0] = x.Shape[0]
 	return t, checkDType("the output", t, indexTypes...)

@@ -138,7 +138,7 @@ func (k slicing) parse(in []*ops.Input) (cuts []axisSlice, known bool, err error
 	for i, a := range axes {
 		axis, err := axisOf(a, len(data.Shape))
 		if err != nil {
-			return nil, false, fmt.Errorf("%w: the data is %v", err, data)
+			return nil, false, fmt.Errorf("%w: data is %v", err, data)
 		}
 		if seen[axis] {
 			return nil, false, fmt.Errorf("%w: axes %v contain axis %d twice", ops.ErrShape, axes, axis)
@@ -199,7 +199,7 @@ func (l *sliceLists) namedAxes(data ops.Type) (axes []int64, known bool, err err
 		return l.axes, l.axes != nil || l.length == 0, nil
 	}
 	if l.length > len(data.Shape) {
-		return nil, false, fmt.Errorf("%w: the number of starts is %d, but the data is %v", ops.ErrShape, l.length, data)
+		return nil, false, fmt.Errorf("%w: the number of starts is %d, but data is %v", ops.ErrShape, l.length, data)
 	}
 	for i := range max(l.length, 0) {
 		axes = append(axes, int64(i))

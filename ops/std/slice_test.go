@@ -70,9 +70,9 @@ func TestSlice_ComputesExamples(t *testing.T) {
 		{Name: "no ends", Inputs: []*ops.Tensor{x, one}, WantErr: "starts and ends are required"},
 		{Name: "step 0", Inputs: []*ops.Tensor{x, one, one, one, opstest.Ints(0)}, WantErr: "step 0 for axis 1 of float32(3, 4)"},
 		{Name: "axis twice", Inputs: []*ops.Tensor{x, opstest.Ints(0, 0), opstest.Ints(1, 1), opstest.Ints(1, -1)}, WantErr: "axes [1 -1] contain axis 1 twice"},
-		{Name: "axis 2", Inputs: []*ops.Tensor{x, one, one, opstest.Ints(2)}, WantErr: "axis 2 is out of range for rank 2: the data is float32(3, 4)"},
+		{Name: "axis 2", Inputs: []*ops.Tensor{x, one, one, opstest.Ints(2)}, WantErr: "axis 2 is out of range for rank 2: data is float32(3, 4)"},
 		{Name: "lengths differ", Inputs: []*ops.Tensor{x, one, opstest.Ints(1, 2)}, WantErr: "the length of ends is 2, but the length of another list is 1"},
-		{Name: "more starts than axes", Inputs: []*ops.Tensor{x, opstest.Ints(0, 0, 0), opstest.Ints(1, 1, 1)}, WantErr: "the number of starts is 3, but the data is float32(3, 4)"},
+		{Name: "more starts than axes", Inputs: []*ops.Tensor{x, opstest.Ints(0, 0, 0), opstest.Ints(1, 1, 1)}, WantErr: "the number of starts is 3, but data is float32(3, 4)"},
 		{Name: "float starts", Inputs: []*ops.Tensor{x, opstest.F32([]int{1}, 1), one}, WantErr: "starts is float32(1), want int32 or int64"},
 		{Name: "matrix of ends", Inputs: []*ops.Tensor{x, one, opstest.I64([]int{1, 1}, 1)}, WantErr: "ends is int64(1, 1), want a vector"},
 	}

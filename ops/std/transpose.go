@@ -125,7 +125,7 @@ type spaceDepth struct {
 func (k spaceDepth) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
 	if len(x.Shape) != 4 {
-		return x, fmt.Errorf("%w: the input is %v, want 4 dimensions", ops.ErrShape, x)
+		return x, fmt.Errorf("%w: input is %v, want 4 dimensions", ops.ErrShape, x)
 	}
 	shape := slices.Clone(x.Shape)
 	factors := [4]int{1, k.block * k.block, -k.block, -k.block} // negative if the output is larger
