@@ -261,7 +261,7 @@ func (r *nodeGenerator) nodeOf(t *testing.T, o ops.Operator, names []string, poo
 			}
 		}
 	}
-	runWithoutValues(t, op, &ops.Context{Context: ctx, Pool: pool}, in, inferErr)
+	valueless(t, op, &ops.Context{Context: ctx, Pool: pool}, in, inferErr)
 	out, err := ops.Run(op, &ops.Context{Context: ctx, Pool: pool}, in)
 	if inferErr != nil {
 		require.Error(t, err, o.Name)
@@ -276,9 +276,9 @@ func (r *nodeGenerator) nodeOf(t *testing.T, o ops.Operator, names []string, poo
 	return true
 }
 
-// runWithoutValues runs an op with outputs of the types that are inferred without values,
+// valueless runs an op with outputs of the types that are inferred without values,
 // as the runtime does. Run must then detect values that do not fit.
-func runWithoutValues(t *testing.T, op ops.Op, ctx *ops.Context, in []*ops.Tensor, inferErr error) {
+func valueless(t *testing.T, op ops.Op, ctx *ops.Context, in []*ops.Tensor, inferErr error) {
 	known := inputs(in)
 	for _, x := range known {
 		if x != nil {

@@ -14,7 +14,7 @@ import (
 // TestRun_StopsSoonAfterCancellation runs operators whose whole work is one call from a
 // parallel loop, in which they must check the context themselves.
 func TestRun_StopsSoonAfterCancellation(t *testing.T) {
-	const checks = 8
+	const looks = 8
 	image := constantTensor(1, 1, 1, 100, 100)
 	small, large := []int64{2, 2}, []int64{50, 50}
 	for _, c := range []operatorCase{
@@ -29,7 +29,7 @@ func TestRun_StopsSoonAfterCancellation(t *testing.T) {
 	} {
 		op, err := find(t, c.operator).New(ops.Node{Opset: 17, NumInputs: len(c.Inputs), Attributes: c.Attributes})
 		require.NoError(t, err, c.operator)
-		_, err = ops.Run(op, contextCanceledAfter(t, checks), c.Inputs)
+		_, err = ops.Run(op, contextCanceledAfter(t, looks), c.Inputs)
 		require.ErrorIs(t, err, context.Canceled, "%s %s", c.operator, c.Name)
 	}
 	for _, c := range []operatorCase{
@@ -43,12 +43,12 @@ func TestRun_StopsSoonAfterCancellation(t *testing.T) {
 		require.NoError(t, err, c.operator)
 		grads := make(tensors, len(c.Inputs))
 		grads[0] = constantTensor(0, c.Inputs[0].Shape()...)
-		err = op.(ops.Differentiable).Backward(contextCanceledAfter(t, checks), c.Inputs, out, out, grads)
+		err = op.(ops.Differentiable).Backward(contextCanceledAfter(t, looks), c.Inputs, out, out, grads)
 		require.ErrorIs(t, err, context.Canceled, "gradient of %s", c.operator)
 	}
 }
 
-// contextCanceledAfter returns a context that is canceled after a number of checks.
-func contextCanceledAfter(t *testing.T, checks int) *ops.Context {
-	return &ops.Context{Context: opstest.CancelledAfter(t.Context(), checks), Pool: parallel.New(1)}
+// contextCanceledAfter returns a context that is canceled after a number of looks.
+func contextCanceledAfter(t *testing.T, looks int) *ops.Context {
+	return &ops.Context{Context: opstest.CancelledAfter(t.Context(), looks), Pool: parallel.New(1)}
 }
