@@ -7,9 +7,9 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// parameters returns float attributes in the order of their names; the values that
-// they have when not given come with them. No other attribute is allowed.
-func parameters(a ops.Attributes, names []string, standard ...float32) ([]float64, error) {
+// floatAttrs returns float attributes in the order of names, with their defaults. The node
+// may have no other attributes.
+func floatAttrs(a ops.Attributes, names []string, standard ...float32) ([]float64, error) {
 	if err := a.Only(names...); err != nil {
 		return nil, err
 	}
@@ -24,11 +24,11 @@ func parameters(a ops.Attributes, names []string, standard ...float32) ([]float6
 	return values, nil
 }
 
-// parametric returns what makes an operator that computes a function of each element,
-// float32 or float64, with float attributes p.
-func parametric(names []string, standard []float32, f func(p []float64, x float64) float64) func(ops.Node) (kernel, error) {
-	return func(n ops.Node) (kernel, error) {
-		p, err := parameters(n.Attributes, names, standard...)
+// newParametric returns the constructor of an operation that applies f to each element,
+// float32 or float64. p holds the values of the named float attributes.
+func newParametric(names []string, standard []float32, f func(p []float64, x float64) float64) func(ops.Node) (operation, error) {
+	return func(n ops.Node) (operation, error) {
+		p, err := floatAttrs(n.Attributes, names, standard...)
 		if err != nil {
 			return nil, err
 		}
@@ -36,12 +36,12 @@ func parametric(names []string, standard []float32, f func(p []float64, x float6
 	}
 }
 
-// newLeakyRelu makes LeakyRelu (opsets 6, 16): x where it is at least 0, alpha*x
-// elsewhere. X is float32 or float64 of any shape, as for all operators of this file.
+// newLeakyRelu returns LeakyRelu (opsets 6, 16): x where it is at least 0, and alpha*x
+// elsewhere. As for all operators in this file, X is float32 or float64 and has any shape.
 //
-// Attributes: alpha (0.01).
-func newLeakyRelu(n ops.Node) (kernel, error) {
-	return parametric([]string{"alpha"}, []float32{0.01}, leakyRelu)(n)
+// Attributes: alpha (default 0.01).
+func newLeakyRelu(n ops.Node) (operation, error) {
+	return newParametric([]string{"alpha"}, []float32{0.01}, leakyRelu)(n)
 }
 
 func leakyRelu(p []float64, x float64) float64 {
@@ -51,11 +51,11 @@ func leakyRelu(p []float64, x float64) float64 {
 	return x
 }
 
-// newElu makes Elu (opset 6): alpha*(exp(x) - 1) below 0, x elsewhere.
+// newElu returns Elu (opset 6): alpha*(exp(x) - 1) where x is negative, and x elsewhere.
 //
-// Attributes: alpha (1).
-func newElu(n ops.Node) (kernel, error) {
-	return parametric([]string{"alpha"}, []float32{1}, elu)(n)
+// Attributes: alpha (default 1).
+func newElu(n ops.Node) (operation, error) {
+	return newParametric([]string{"alpha"}, []float32{1}, elu)(n)
 }
 
 func elu(p []float64, x float64) float64 {
@@ -65,38 +65,39 @@ func elu(p []float64, x float64) float64 {
 	return x
 }
 
-// newCelu makes Celu (opset 12): max(0, x) + min(0, alpha*(exp(x/alpha) - 1)).
+// newCelu returns Celu (opset 12): max(0, x) + min(0, alpha*(exp(x/alpha) - 1)).
 //
-// Attributes: alpha (1).
-func newCelu(n ops.Node) (kernel, error) {
-	return parametric([]string{"alpha"}, []float32{1}, func(p []float64, x float64) float64 {
+// Attributes: alpha (default 1).
+func newCelu(n ops.Node) (operation, error) {
+	return newParametric([]string{"alpha"}, []float32{1}, func(p []float64, x float64) float64 {
 		return max(0, x) + min(0, p[0]*math.Expm1(x/p[0]))
 	})(n)
 }
 
-// newSelu makes Selu (opset 6): gamma times Elu.
+// newSelu returns Selu (opset 6): gamma times Elu.
 //
-// Attributes: alpha (1.67326...), gamma (1.05070...).
-func newSelu(n ops.Node) (kernel, error) {
-	return parametric([]string{"alpha", "gamma"}, []float32{1.67326319217681884765625, 1.05070102214813232421875}, func(p []float64, x float64) float64 {
+// Attributes: alpha (default 1.67326...), gamma (default 1.05070...).
+func newSelu(n ops.Node) (operation, error) {
+	return newParametric([]string{"alpha", "gamma"}, []float32{1.67326319217681884765625, 1.05070102214813232421875}, func(p []float64, x float64) float64 {
 		return p[1] * elu(p, x)
 	})(n)
 }
 
-// newHardSigmoid makes HardSigmoid (opset 6): max(0, min(1, alpha*x + beta)).
+// newHardSigmoid returns HardSigmoid (opset 6): max(0, min(1, alpha*x + beta)).
 //
-// Attributes: alpha (0.2), beta (0.5).
-func newHardSigmoid(n ops.Node) (kernel, error) {
-	return parametric([]string{"alpha", "beta"}, []float32{0.2, 0.5}, hardSigmoid)(n)
+// Attributes: alpha (default 0.2), beta (default 0.5).
+func newHardSigmoid(n ops.Node) (operation, error) {
+	return newParametric([]string{"alpha", "beta"}, []float32{0.2, 0.5}, hardSigmoid)(n)
 }
 
 func hardSigmoid(p []float64, x float64) float64 { return max(0, min(1, p[0]*x+p[1])) }
 
-// newThresholdedRelu makes ThresholdedRelu (opset 10): x above alpha, 0 elsewhere.
+// newThresholdedRelu returns ThresholdedRelu (opset 10): x where it is greater than alpha,
+// and 0 elsewhere.
 //
-// Attributes: alpha (1).
-func newThresholdedRelu(n ops.Node) (kernel, error) {
-	return parametric([]string{"alpha"}, []float32{1}, thresholdedRelu)(n)
+// Attributes: alpha (default 1).
+func newThresholdedRelu(n ops.Node) (operation, error) {
+	return newParametric([]string{"alpha"}, []float32{1}, thresholdedRelu)(n)
 }
 
 func thresholdedRelu(p []float64, x float64) float64 {
@@ -106,17 +107,17 @@ func thresholdedRelu(p []float64, x float64) float64 {
 	return 0
 }
 
-// newShrink makes Shrink (opset 9): x + bias below -lambd, x - bias above lambd and
-// 0 between. X may be of integers, too.
+// newShrink returns Shrink (opset 9): x + bias where x is less than -lambd, x - bias where
+// it is greater than lambd, and 0 elsewhere. X may also be an integer type.
 //
-// Attributes: bias (0), lambd (0.5).
-func newShrink(n ops.Node) (kernel, error) {
-	p, err := parameters(n.Attributes, []string{"bias", "lambd"}, 0, 0.5)
+// Attributes: bias (default 0), lambd (default 0.5).
+func newShrink(n ops.Node) (operation, error) {
+	p, err := floatAttrs(n.Attributes, []string{"bias", "lambd"}, 0, 0.5)
 	if err != nil {
 		return nil, err
 	}
 	k := unary{}
-	for _, d := range numeric {
+	for _, d := range numericTypes {
 		k[d] = eachWide(func(x float64) float64 {
 			switch {
 			case x < -p[1]:
@@ -130,17 +131,17 @@ func newShrink(n ops.Node) (kernel, error) {
 	return k, nil
 }
 
-// newClip makes Clip (opsets 6, 11, 12, 13): x, but at least min and at most max,
-// both optional. X is of any type but bool. min and max are scalars of its type,
-// the second and third input, or, before opset 11, float attributes.
-func newClip(n ops.Node) (kernel, error) {
+// newClip returns Clip (opsets 6, 11, 12, 13): x, but at least min and at most max, both
+// optional. X has any type but bool. min and max are scalars of the same type, the second
+// and third input. Before opset 11 they are float attributes.
+func newClip(n ops.Node) (operation, error) {
 	if n.Opset >= 11 {
 		return &clip{}, n.Attributes.Only()
 	}
 	if n.NumInputs > 1 {
 		return nil, fmt.Errorf("opset %d: min and max must be attributes, not inputs", n.Opset)
 	}
-	p, err := parameters(n.Attributes, []string{"min", "max"}, -math.MaxFloat32, math.MaxFloat32)
+	p, err := floatAttrs(n.Attributes, []string{"min", "max"}, -math.MaxFloat32, math.MaxFloat32)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +152,7 @@ type clip struct{ bounds []float64 }
 
 func (k *clip) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("input", x, numeric...); err != nil {
+	if err := checkDType("input", x, numericTypes...); err != nil {
 		return x, err
 	}
 	for i, name := range []string{"min", "max"} {
@@ -183,10 +184,10 @@ func clipTo[W wide](in []*ops.Tensor) func(lo, hi int, out, x *ops.Tensor) {
 	low, high := len(in) > 1 && in[1] != nil, len(in) > 2 && in[2] != nil
 	var a, b W
 	if low {
-		a = first[W](in[1])
+		a = firstElement[W](in[1])
 	}
 	if high {
-		b = first[W](in[2])
+		b = firstElement[W](in[2])
 	}
 	return eachWide(func(x W) W {
 		if low {

@@ -9,70 +9,70 @@ import (
 
 var errDivision = errors.New("integer division by zero")
 
-// newAdd makes Add (opsets 7, 13, 14): C = A + B, element by element.
+// newAdd returns Add (opsets 7, 13, 14): C = A + B for each element.
 //
-// Add, Sub, Mul and Div have no attributes. A and B are of one type, any but bool.
-// Their shapes broadcast as in numpy: aligned at the last dimension, a size of 1 or
-// a missing dimension is repeated. Integers wrap around.
-func newAdd(n ops.Node) (kernel, error) {
+// Add, Sub, Mul and Div have no attributes. A and B have the same type, any but bool. Their
+// shapes broadcast as in numpy: they are aligned at the last dimension, and a dimension of
+// size 1 or a missing dimension is repeated. Integers wrap around.
+func newAdd(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
-		ops.Float32: rows(add[float32]),
-		ops.Float64: rows(add[float64]),
-		ops.Int32:   rows(add[int32]),
+		ops.Float32: typedRows(add[float32]),
+		ops.Float64: typedRows(add[float64]),
+		ops.Int32:   typedRows(add[int32]),
 	}.integers(add[int64], nil))
 }
 
-// newSub makes Sub (opsets 7, 13, 14): C = A - B; see newAdd.
-func newSub(n ops.Node) (kernel, error) {
+// newSub returns Sub (opsets 7, 13, 14): C = A - B. See newAdd.
+func newSub(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
-		ops.Float32: rows(sub[float32]),
-		ops.Float64: rows(sub[float64]),
-		ops.Int32:   rows(sub[int32]),
+		ops.Float32: typedRows(sub[float32]),
+		ops.Float64: typedRows(sub[float64]),
+		ops.Int32:   typedRows(sub[int32]),
 	}.integers(sub[int64], nil))
 }
 
-// newMul makes Mul (opsets 7, 13, 14): C = A * B; see newAdd.
-func newMul(n ops.Node) (kernel, error) {
+// newMul returns Mul (opsets 7, 13, 14): C = A * B. See newAdd.
+func newMul(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
-		ops.Float32: rows(mul[float32]),
-		ops.Float64: rows(mul[float64]),
-		ops.Int32:   rows(mul[int32]),
+		ops.Float32: typedRows(mul[float32]),
+		ops.Float64: typedRows(mul[float64]),
+		ops.Int32:   typedRows(mul[int32]),
 	}.integers(mul[int64], nil))
 }
 
-// newDiv makes Div (opsets 7, 13, 14): C = A / B; see newAdd. Integers are
-// rounded towards zero, and dividing them by zero is an error.
-func newDiv(n ops.Node) (kernel, error) {
+// newDiv returns Div (opsets 7, 13, 14): C = A / B. Integers are rounded toward zero, and
+// dividing them by zero is an error. See newAdd.
+func newDiv(n ops.Node) (operation, error) {
 	return newArithmetic(n, arithmetic{
-		ops.Float32: rows(div[float32]),
-		ops.Float64: rows(div[float64]),
+		ops.Float32: typedRows(div[float32]),
+		ops.Float64: typedRows(div[float64]),
 	}.integers(divInt[int64], divInt[uint64]))
 }
 
-// rowFunc computes the iterations lo to hi of a nest over the output and two inputs.
+// rowFunc computes the iterations lo to hi-1 of a nest over the output and two inputs.
 type rowFunc func(n *nest, lo, hi int, out, a, b *ops.Tensor) error
 
-// arithmetic holds a rowFunc for each element type of A.
+// arithmetic holds a rowFunc for each supported element type of A.
 type arithmetic map[ops.DType]rowFunc
 
-// integers adds what computes the integer types that are not there: in int64, or,
-// for uint64, with the function for it when the sign makes a difference.
+// integers adds the integer types that k does not have yet. They are computed by signed or,
+// for uint64, by unsigned; unsigned may be nil if the sign makes no difference.
 func (k arithmetic) integers(signed func(out, a, b []int64, stepA, stepB int) error, unsigned func(out, a, b []uint64, stepA, stepB int) error) arithmetic {
-	for _, d := range integral {
+	for _, d := range integerTypes {
 		switch {
 		case k[d] != nil:
 		case d == ops.Int64:
-			k[d] = rows(signed)
+			k[d] = typedRows(signed)
 		case d == ops.Uint64 && unsigned != nil:
-			k[d] = rows(unsigned)
+			k[d] = typedRows(unsigned)
 		default:
-			k[d] = converted(signed)
+			k[d] = convertedRows(signed)
 		}
 	}
 	return k
 }
 
-func newArithmetic(n ops.Node, k arithmetic) (kernel, error) {
+func newArithmetic(n ops.Node, k arithmetic) (operation, error) {
 	return k, n.Attributes.Only()
 }
 
@@ -87,7 +87,7 @@ func (k arithmetic) infer(in []*ops.Input) (ops.Type, error) {
 	return broadcastType(a.DType, a, b)
 }
 
-// broadcastType returns the type of an operation on A and B.
+// broadcastType returns the type of the result of an operation on A and B.
 func broadcastType(d ops.DType, a, b ops.Type) (ops.Type, error) {
 	shape, err := broadcast(a.Shape, b.Shape)
 	if err != nil {
@@ -100,15 +100,14 @@ func (k arithmetic) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 	return elementwise(ctx, k[in[0].DType()], out, in[0], in[1])
 }
 
-// elementwise computes an operation on a and b, which are repeated to the shape of
-// the output.
+// elementwise computes an operation on a and b, which broadcast to the shape of the output.
 func elementwise(ctx *ops.Context, compute rowFunc, out, a, b *ops.Tensor) error {
 	l := ops.Scratch[arithmeticLoop](ctx)
 	l.out, l.a, l.b = out, a, b
 	if l.compute == nil {
 		shape := out.Shape()
 		l.compute = compute
-		l.nest = newNest(shape, rowMajor(shape), repeated(l.a.Shape(), len(shape)), repeated(l.b.Shape(), len(shape)))
+		l.nest = newNest(shape, rowMajor(shape), broadcastStrides(l.a.Shape(), len(shape)), broadcastStrides(l.b.Shape(), len(shape)))
 	}
 	return ctx.Do(l.nest.total, grain, l)
 }
@@ -121,7 +120,7 @@ type arithmeticLoop struct {
 
 func (l *arithmeticLoop) Part(lo, hi int) error { return l.compute(&l.nest, lo, hi, l.out, l.a, l.b) }
 
-// broadcast returns the shape of an operation on two shapes.
+// broadcast returns the shape that two shapes broadcast to.
 func broadcast(a, b []ops.Dim) ([]ops.Dim, error) {
 	if len(a) < len(b) {
 		a, b = b, a
@@ -145,9 +144,9 @@ func broadcast(a, b []ops.Dim) ([]ops.Dim, error) {
 	return shape, nil
 }
 
-// repeated returns the strides that walk through a tensor of the given shape as
-// if it had been broadcast to a number of dimensions.
-func repeated(shape []int, rank int) []int {
+// broadcastStrides returns the strides that walk through a tensor of the given shape as if
+// it had been broadcast to a shape of the given rank.
+func broadcastStrides(shape []int, rank int) []int {
 	strides := append(make([]int, rank-len(shape)), rowMajor(shape)...)
 	for i, size := range shape {
 		if size == 1 {
@@ -157,9 +156,9 @@ func repeated(shape []int, rank int) []int {
 	return strides
 }
 
-// rows applies f, which computes one row of a nest. The output's elements are
-// consecutive, those of the inputs stepA and stepB apart.
-func rows[T, O ops.Element](f func(out []O, a, b []T, stepA, stepB int) error) rowFunc {
+// typedRows returns a rowFunc that calls f for each row of the nest. The elements of the
+// output are consecutive; elements of the inputs are stepA and stepB apart.
+func typedRows[T, O ops.Element](f func(out []O, a, b []T, stepA, stepB int) error) rowFunc {
 	return func(n *nest, lo, hi int, out, a, b *ops.Tensor) error {
 		o, _ := ops.Data[O](out)
 		x, _ := ops.Data[T](a)
@@ -171,8 +170,8 @@ func rows[T, O ops.Element](f func(out []O, a, b []T, stepA, stepB int) error) r
 	}
 }
 
-// converted is rows for elements that are converted to W and back.
-func converted[W wide](f func(out, a, b []W, stepA, stepB int) error) rowFunc {
+// convertedRows is typedRows for elements that are converted to W and back.
+func convertedRows[W wide](f func(out, a, b []W, stepA, stepB int) error) rowFunc {
 	return func(n *nest, lo, hi int, out, a, b *ops.Tensor) error {
 		var x, y, z [chunk]W
 		step := n.inner()
@@ -191,9 +190,9 @@ func converted[W wide](f func(out, a, b []W, stepA, stepB int) error) rowFunc {
 	}
 }
 
-// add and mul have loops of their own for elements side by side and for one number
-// with many: the general one takes three times as long.
-func add[T number](out, a, b []T, stepA, stepB int) error {
+// add and mul have loops of their own for consecutive elements and for a single number with
+// many elements. The general loop takes three times as long.
+func add[T nativeNumber](out, a, b []T, stepA, stepB int) error {
 	if stepA == 0 {
 		a, b, stepA, stepB = b, a, stepB, stepA
 	}
@@ -216,14 +215,14 @@ func add[T number](out, a, b []T, stepA, stepB int) error {
 	return nil
 }
 
-func sub[T number](out, a, b []T, stepA, stepB int) error {
+func sub[T nativeNumber](out, a, b []T, stepA, stepB int) error {
 	for i := range out {
 		out[i] = a[i*stepA] - b[i*stepB]
 	}
 	return nil
 }
 
-func mul[T number](out, a, b []T, stepA, stepB int) error {
+func mul[T nativeNumber](out, a, b []T, stepA, stepB int) error {
 	if stepA == 0 {
 		a, b, stepA, stepB = b, a, stepB, stepA
 	}

@@ -2,9 +2,9 @@ package std
 
 import "github.com/spike-by-spike/sbs/ops"
 
-// partial holds the derivatives of an operation on a and b with respect to each
-// of them, times g.
-type partial [2]func(g, a, b float32) float32
+// partials holds the partial derivatives of an operation with respect to a and to b, times
+// the gradient g of the output.
+type partials [2]func(g, a, b float32) float32
 
 func partSame(g, _, _ float32) float32   { return g }
 func partTimesB(g, _, b float32) float32 { return g * b }
@@ -13,10 +13,10 @@ func partMinus(g, _, _ float32) float32  { return -g }
 func partOver(g, _, b float32) float32   { return g / b }
 func partUnder(g, a, b float32) float32  { return -g * a / b / b }
 
-// arithmeticGradient goes through the elements of an input and adds up what all
-// the elements of the output say that it was repeated for.
-func arithmeticGradient(p partial) backward {
-	return func(ctx *ops.Context, _ kernel, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
+// arithmeticGradient returns the gradient of an operation on a and b. The gradient of an
+// element that was broadcast is the sum over all its uses.
+func arithmeticGradient(p partials) backward {
+	return func(ctx *ops.Context, _ operation, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
 		for i, grad := range gradIn {
 			if grad == nil {
 				continue
@@ -32,8 +32,8 @@ func arithmeticGradient(p partial) backward {
 func operandGradient(ctx *ops.Context, f func(g, a, b float32) float32, which int, in []*ops.Tensor, out *ops.Tensor, g, grad []float32) error {
 	shape := out.Shape()
 	a, b := in[0].Float32s(), in[1].Float32s()
-	strides := [3][]int{rowMajor(shape), repeated(in[0].Shape(), len(shape)), repeated(in[1].Shape(), len(shape))}
-	var sizes [2][]int // of the axes that the operand has and of those along which it is repeated
+	strides := [3][]int{rowMajor(shape), broadcastStrides(in[0].Shape(), len(shape)), broadcastStrides(in[1].Shape(), len(shape))}
+	var sizes [2][]int // of the operand's own axes, and of the axes along which it is broadcast
 	var steps [2][3][]int
 	for axis, size := range shape {
 		r := 0

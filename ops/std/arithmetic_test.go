@@ -8,7 +8,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops/opstest"
 )
 
-func TestArithmetic(t *testing.T) {
+func TestArithmetic_AllTypes(t *testing.T) {
 	a := opstest.F32([]int{2, 2}, 6, -8, 3, 0)
 	b := opstest.F32([]int{2, 2}, 2, 4, -1, 5)
 	for name, want := range map[string][]float32{
@@ -50,12 +50,12 @@ func TestArithmetic(t *testing.T) {
 	}
 }
 
-func TestBroadcast(t *testing.T) {
+func TestSub_Broadcasts(t *testing.T) {
 	row := opstest.F32([]int{3}, 1, 2, 3)
 	column := opstest.F32([]int{2, 1}, 10, 20)
 	opstest.Run(t, find(t, "Sub"), []opstest.Case{
 		{
-			Name:    "both repeat",
+			Name:    "both inputs broadcast",
 			Inputs:  []*ops.Tensor{row, column},
 			Outputs: []*ops.Tensor{opstest.F32([]int{2, 3}, -9, -8, -7, -19, -18, -17)},
 		}, {
@@ -72,13 +72,13 @@ func TestBroadcast(t *testing.T) {
 			Batch:   []int{0, 1},
 			Outputs: []*ops.Tensor{opstest.F32([]int{2, 2, 2}, 0, 0, 2, 2, 2, 2, 4, 4)},
 		}, {
-			Name:    "nothing",
+			Name:    "empty",
 			Inputs:  []*ops.Tensor{row, opstest.F32([]int{0, 1})},
 			Outputs: []*ops.Tensor{opstest.F32([]int{0, 3})},
 		},
-		{Name: "too many elements", Inputs: []*ops.Tensor{filled(1, 1<<16, 1), filled(1, 1<<16)}, WantErr: "more than"},
+		{Name: "too many elements", Inputs: []*ops.Tensor{constantTensor(1, 1<<16, 1), constantTensor(1, 1<<16)}, WantErr: "more than"},
 	})
-	n := 3 * grain / 2 // more than one part, of which none is a whole row
+	n := 3 * grain / 2 // two rows in three parts
 	var a, want []float32
 	for i := range 2 * n {
 		a = append(a, float32(i))
@@ -92,7 +92,7 @@ func TestBroadcast(t *testing.T) {
 	}})
 }
 
-func TestDiv(t *testing.T) {
+func TestDiv_RoundsAndDividesByZero(t *testing.T) {
 	zero := opstest.F32([]int{1}, 0)
 	opstest.Run(t, find(t, "Div"), []opstest.Case{
 		{
@@ -108,7 +108,7 @@ func TestDiv(t *testing.T) {
 	})
 }
 
-func TestBroadcastInfer(t *testing.T) {
+func TestMul_InfersBroadcastShapes(t *testing.T) {
 	n, m, free := opstest.Unknown("N"), opstest.Unknown("M"), opstest.Unknown("")
 	one, three := opstest.Known(1), opstest.Known(3)
 	var cases []opstest.InferCase
@@ -120,10 +120,10 @@ func TestBroadcastInfer(t *testing.T) {
 		{"1 and symbol", one, n, n},
 		{"same symbol", n, n, n},
 		{"different symbols", n, m, free},
-		{"symbol and nameless", n, free, free},
+		{"symbol and unnamed", n, free, free},
 		{"size and symbol", three, n, three},
 		{"symbol and size", n, three, three},
-		{"nothing", free, free, free},
+		{"both unnamed", free, free, free},
 	} {
 		cases = append(cases, opstest.InferCase{
 			Name:   c.name,
@@ -132,7 +132,7 @@ func TestBroadcastInfer(t *testing.T) {
 		})
 	}
 	cases = append(cases, opstest.InferCase{
-		Name:    "sizes differ behind an unknown one",
+		Name:    "sizes differ after an unknown dimension",
 		Inputs:  []*ops.Input{opstest.Typed(ops.Int32, n, three), opstest.Typed(ops.Int32, opstest.Known(2))},
 		WantErr: "A is int32(N, 3), B is int32(2)",
 	})

@@ -8,14 +8,13 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newOneHot makes OneHot (opsets 9, 11): for each of the indices, of any type but bool,
-// depth numbers along a new axis: values[1] at the index, values[0] elsewhere. An index
-// counts from the end when it is negative, and one that is out of range marks nothing.
-// depth is a scalar or a vector of one element, of any type but bool; values are of any
-// type.
+// newOneHot returns OneHot (opsets 9, 11): for each index, of any type but bool, a new axis
+// of depth entries that is values[1] at the index and values[0] elsewhere. A negative index
+// counts from the end, and an index out of range marks no entry. depth is a scalar or a
+// vector of one element, of any type but bool. values has any type.
 //
-// Attributes: axis (-1) of the output.
-func newOneHot(n ops.Node) (kernel, error) {
+// Attributes: axis (default -1), the new axis in the output.
+func newOneHot(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("axis"); err != nil {
 		return nil, err
 	}
@@ -27,24 +26,24 @@ type oneHot struct{ axis int64 }
 
 func (k oneHot) infer(in []*ops.Input) (ops.Type, error) {
 	x, values := in[0].Type, in[2].Type
-	if err := checkDType("indices", x, numeric...); err != nil {
+	if err := checkDType("indices", x, numericTypes...); err != nil {
 		return x, err
 	}
-	if err := checkScalar("depth", in[1].Type, numeric...); err != nil {
+	if err := checkScalar("depth", in[1].Type, numericTypes...); err != nil {
 		return x, err
 	}
 	if len(values.Shape) != 1 || values.Shape[0].Known() && values.Shape[0].Size != 2 {
-		return x, fmt.Errorf("%w: values are %v, want two", ops.ErrShape, values)
+		return x, fmt.Errorf("%w: values is %v, want a vector of 2 elements", ops.ErrShape, values)
 	}
 	axis, err := axisOf(k.axis, len(x.Shape)+1)
 	if err != nil {
-		return x, fmt.Errorf("%w: indices are %v", err, x)
+		return x, fmt.Errorf("%w: indices is %v", err, x)
 	}
 	depth := unknown
 	if in[1].Const != nil {
-		v := first[int64](in[1].Const)
+		v := firstElement[int64](in[1].Const)
 		if v < 1 || v > ops.MaxElements {
-			return x, fmt.Errorf("%w: depth %d", ops.ErrShape, v)
+			return x, fmt.Errorf("%w: depth is %d, want 1 to %d", ops.ErrShape, v, ops.MaxElements)
 		}
 		depth = ops.Dim{Size: int(v)}
 	}
@@ -56,8 +55,8 @@ func (k oneHot) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	if err != nil {
 		return err
 	}
-	depth, inner := int64(out.Shape()[axis]), count(out.Shape()[axis+1:])
-	list := values[int64](in[0])
+	depth, inner := int64(out.Shape()[axis]), numElements(out.Shape()[axis+1:])
+	list := elementsOf[int64](in[0])
 	return take(ctx, out, in[2], nil, 1, func(first int, from []int) error {
 		for i := range from {
 			entry := first + i
@@ -74,12 +73,12 @@ func (k oneHot) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	})
 }
 
-// newTrilu makes Trilu (opset 14): the upper or lower triangle of matrices, which are
-// the last two dimensions of the input, of any type; the rest is 0. The optional second
-// input k, an int64 scalar (0), moves the diagonal to the right.
+// newTrilu returns Trilu (opset 14): the upper or lower triangle of the matrices in the
+// last two dimensions of the input, with 0 elsewhere. The input has any type. The optional
+// second input k, an int64 scalar (default 0), moves the diagonal to the right.
 //
-// Attributes: upper (1).
-func newTrilu(n ops.Node) (kernel, error) {
+// Attributes: upper (default 1).
+func newTrilu(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("upper"); err != nil {
 		return nil, err
 	}
@@ -92,7 +91,7 @@ type trilu struct{ upper bool }
 func (k trilu) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
 	if len(x.Shape) < 2 {
-		return x, fmt.Errorf("%w: the input is %v, want matrices", ops.ErrShape, x)
+		return x, fmt.Errorf("%w: input is %v, want matrices", ops.ErrShape, x)
 	}
 	if len(in) > 1 && in[1] != nil {
 		return x, checkScalar("k", in[1].Type, ops.Int64)
@@ -103,7 +102,7 @@ func (k trilu) infer(in []*ops.Input) (ops.Type, error) {
 func (k trilu) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	diagonal := 0
 	if len(in) > 1 && in[1] != nil {
-		diagonal = int(min(max(first[int64](in[1]), -ops.MaxElements), ops.MaxElements))
+		diagonal = int(min(max(firstElement[int64](in[1]), -ops.MaxElements), ops.MaxElements))
 	}
 	shape := out.Shape()
 	rows, columns := shape[len(shape)-2], shape[len(shape)-1]
@@ -119,12 +118,12 @@ func (k trilu) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	})
 }
 
-// newEyeLike makes EyeLike (opset 9): 1 on a diagonal and 0 elsewhere, in the shape of
-// the input, which has two dimensions and is of any type.
+// newEyeLike returns EyeLike (opset 9): 1 on a diagonal and 0 elsewhere, in the shape of
+// the input, which has two dimensions and any type.
 //
-// Attributes: dtype (the input's): the output's data type; k (0) moves the diagonal to
-// the right.
-func newEyeLike(n ops.Node) (kernel, error) {
+// Attributes: dtype (default: the type of the input), the type of the output; k (default 0)
+// moves the diagonal to the right.
+func newEyeLike(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("dtype", "k"); err != nil {
 		return nil, err
 	}
@@ -140,14 +139,14 @@ func newEyeLike(n ops.Node) (kernel, error) {
 }
 
 type eyeLike struct {
-	dtype    ops.DType // 0: the input's
+	dtype    ops.DType // 0 means the type of the input
 	diagonal int
 }
 
 func (k eyeLike) infer(in []*ops.Input) (ops.Type, error) {
 	t := in[0].Type
 	if len(t.Shape) != 2 {
-		return t, fmt.Errorf("%w: the input is %v, want two dimensions", ops.ErrShape, t)
+		return t, fmt.Errorf("%w: input is %v, want 2 dimensions", ops.ErrShape, t)
 	}
 	if k.dtype != 0 {
 		t.DType = k.dtype
@@ -170,10 +169,10 @@ func (k eyeLike) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error {
 	})
 }
 
-// newRange makes Range (opset 11): start, start + delta, and so on, up to but without
-// limit, as a vector. The three are scalars of one type: float32, float64, int16, int32
-// or int64. It has no attributes.
-func newRange(n ops.Node) (kernel, error) { return ranging{}, n.Attributes.Only() }
+// newRange returns Range (opset 11): the vector start, start + delta, and so on, up to but
+// not including limit. The three inputs are scalars of the same type: float32, float64,
+// int16, int32 or int64. There are no attributes.
+func newRange(n ops.Node) (operation, error) { return ranging{}, n.Attributes.Only() }
 
 type ranging struct{}
 
@@ -189,7 +188,7 @@ func (ranging) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	size := unknown
 	if in[0].Const != nil && in[1].Const != nil && in[2].Const != nil {
-		n, err := steps(in[0].Const, in[1].Const, in[2].Const)
+		n, err := rangeLength(in[0].Const, in[1].Const, in[2].Const)
 		if err != nil {
 			return ops.Type{}, err
 		}
@@ -198,18 +197,18 @@ func (ranging) infer(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: t, Shape: []ops.Dim{size}}, nil
 }
 
-// steps returns the number of elements of a range.
-func steps(start, limit, delta *ops.Tensor) (int, error) {
-	a, b, d := first[float64](start), first[float64](limit), first[float64](delta)
+// rangeLength returns the number of elements of a Range.
+func rangeLength(start, limit, delta *ops.Tensor) (int, error) {
+	a, b, d := firstElement[float64](start), firstElement[float64](limit), firstElement[float64](delta)
 	n := math.Ceil((b - a) / d)
-	if !isFloat(start.DType()) { // which float64 may not hold exactly
-		x, y, z := first[int64](start), first[int64](limit), first[int64](delta)
+	if !isFloat(start.DType()) { // float64 may not represent large integers exactly
+		x, y, z := firstElement[int64](start), firstElement[int64](limit), firstElement[int64](delta)
 		if z != 0 && max(x, y, -x, -y) <= 1<<60 && min(x, y) >= -1<<60 {
 			n = math.Ceil(float64(y-x) / float64(z))
 		}
 	}
 	if d == 0 || !(n <= ops.MaxElements) {
-		return 0, fmt.Errorf("%w: a range from %v to %v by %v", ops.ErrShape, a, b, d)
+		return 0, fmt.Errorf("%w: the range from %v to %v in steps of %v is endless or too long", ops.ErrShape, a, b, d)
 	}
 	return int(max(n, 0)), nil
 }
@@ -222,7 +221,7 @@ func (ranging) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 }
 
 func rangeOf[W wide](ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	start, delta := first[W](in[0]), first[W](in[2])
+	start, delta := firstElement[W](in[0]), firstElement[W](in[2])
 	return ctx.For(out.Len(), grain, func(lo, hi int) error {
 		var v [1]W
 		for i := lo; i < hi; i++ {
@@ -233,12 +232,13 @@ func rangeOf[W wide](ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 	})
 }
 
-// newReverseSequence makes ReverseSequence (opset 10): the input, of any type, with the
-// first entries of each sequence in reverse order. sequence_lens, an int64 vector, says
-// how many, for each entry of the batch.
+// newReverseSequence returns ReverseSequence (opset 10): the input, of any type, with the
+// first entries of each sequence in reverse order. sequence_lens, an int64 vector, holds
+// the number of these entries for each entry of the batch.
 //
-// Attributes: batch_axis (1), time_axis (0): 0 and 1, or 1 and 0.
-func newReverseSequence(n ops.Node) (kernel, error) {
+// Attributes: batch_axis (default 1), time_axis (default 0). One of them must be 0 and the
+// other 1.
+func newReverseSequence(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("batch_axis", "time_axis"); err != nil {
 		return nil, err
 	}
@@ -248,7 +248,7 @@ func newReverseSequence(n ops.Node) (kernel, error) {
 	}
 	time, err := ops.Attr(n.Attributes, "time_axis", int64(0))
 	if err == nil && (batch < 0 || batch > 1 || time != 1-batch) {
-		err = fmt.Errorf("%w: batch_axis %d, time_axis %d", ops.ErrAttribute, batch, time)
+		err = fmt.Errorf("%w: batch_axis %d and time_axis %d, want 0 and 1 or 1 and 0", ops.ErrAttribute, batch, time)
 	}
 	return reverseSequence{int(time)}, err
 }
@@ -263,10 +263,10 @@ func (k reverseSequence) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	ok := len(x.Shape) >= 2
 	if ok {
-		_, ok = merge(x.Shape[1-k.time], n)
+		_, ok = mergeDims(x.Shape[1-k.time], n)
 	}
 	if !ok {
-		return x, fmt.Errorf("%w: the input is %v, sequence_lens are %v", ops.ErrShape, x, in[1].Type)
+		return x, fmt.Errorf("%w: input is %v but sequence_lens is %v", ops.ErrShape, x, in[1].Type)
 	}
 	return x, nil
 }
@@ -275,10 +275,10 @@ func (k reverseSequence) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor
 	shape, lengths := out.Shape(), in[1].Int64s()
 	for _, n := range lengths {
 		if n < 0 || n > int64(shape[k.time]) {
-			return fmt.Errorf("%w: a sequence of length %d, but the input is %v", ops.ErrShape, n, ops.TypeOf(in[0]))
+			return fmt.Errorf("%w: sequence length %d does not fit the input, which is %v", ops.ErrShape, n, ops.TypeOf(in[0]))
 		}
 	}
-	block := count(shape[2:])
+	block := numElements(shape[2:])
 	return take(ctx, out, in[0], nil, block, func(first int, from []int) error {
 		for i := range from {
 			at := [2]int{(first + i) / shape[1], (first + i) % shape[1]}

@@ -6,14 +6,14 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newCast makes Cast (opsets 6, 9, 13): the same elements in another type. Numbers
-// lose their fraction when they become integers; those that do not fit become the
-// largest or smallest integer, and NaN 0. Integers keep their low bits when they
-// become smaller ones. What is not 0 becomes true; true becomes 1. float16,
-// bfloat16, strings and complex numbers are not supported.
+// newCast returns Cast (opsets 6, 9, 13): the same elements in another type. Floating-point
+// numbers are truncated when they become integers; numbers out of range become the largest
+// or smallest integer, and NaN becomes 0. Integers keep their low bits when they become
+// smaller integers. Every number but 0 becomes true, and true becomes 1. float16, bfloat16,
+// strings and complex numbers are not supported.
 //
-// Attributes: to (required): a data type.
-func newCast(n ops.Node) (kernel, error) {
+// Attributes: to (required), a data type.
+func newCast(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("to"); err != nil {
 		return nil, err
 	}
@@ -65,9 +65,9 @@ func castElements[W wide](lo, hi int, out, x *ops.Tensor) {
 	}
 }
 
-// newCastLike makes CastLike (opset 15): Cast to the type of the second input. It has
+// newCastLike returns CastLike (opset 15): Cast to the type of the second input. There are
 // no attributes.
-func newCastLike(n ops.Node) (kernel, error) { return castLike{}, n.Attributes.Only() }
+func newCastLike(n ops.Node) (operation, error) { return castLike{}, n.Attributes.Only() }
 
 type castLike struct{}
 

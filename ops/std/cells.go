@@ -2,33 +2,34 @@ package std
 
 import "github.com/spike-by-spike/sbs/ops"
 
-// newRNN makes RNN (opsets 7, 14): h = f(x*W' + h*R' + b); see recurrent. f is Tanh unless
-// activations says otherwise.
-func newRNN(n ops.Node) (multi, error) {
-	return newRecurrent(n, "RNN", 1, func(k *recurrent, s *sequence, f []func(float64) float64) {
+// newRNN returns RNN (opsets 7, 14): h = f(x*W' + h*R' + b), where f is Tanh by default.
+// See recurrent.
+func newRNN(n ops.Node) (multiOperation, error) {
+	return newRecurrent(n, "RNN", 1, func(k *recurrent, s *sequence) {
+		f := s.activations[0]
 		project(s.gates, s.r, s.h, s.rb)
 		for i, v := range s.gates {
-			s.h[i] = f[0](k.bound(s.x[i] + v))
+			s.h[i] = f(k.bound(s.x[i] + v))
 		}
 	})
 }
 
-// newGRU makes GRU (opsets 7, 14), with gates z, r and h; see recurrent. The activations
-// are f, Sigmoid, for z and r, and g, Tanh, for h:
+// newGRU returns GRU (opsets 7, 14) with the gates z, r and h. See recurrent. The
+// activations are f (default Sigmoid) for z and r, and g (default Tanh) for h:
 //
 //	z = f(x*Wz' + h*Rz' + b)
 //	r = f(x*Wr' + h*Rr' + b)
 //	n = g(x*Wh' + (r.h)*Rh' + b), or with linear_before_reset g(x*Wh' + r.(h*Rh' + Rbh) + Wbh)
 //	h = (1-z).n + z.h
-func newGRU(n ops.Node) (multi, error) {
+func newGRU(n ops.Node) (multiOperation, error) {
 	return newRecurrent(n, "GRU", 3, gru, "linear_before_reset")
 }
 
-func gru(k *recurrent, s *sequence, f []func(float64) float64) {
-	n := len(s.h)
+func gru(k *recurrent, s *sequence) {
+	n, f, g := len(s.h), s.activations[0], s.activations[1]
 	project(s.gates[:2*n], s.r, s.h, s.rb)
 	for i := range 2 * n {
-		s.gates[i] = f[0](k.bound(s.x[i] + s.gates[i]))
+		s.gates[i] = f(k.bound(s.x[i] + s.gates[i]))
 	}
 	z, r, candidate := s.gates[:n], s.gates[n:2*n], s.gates[2*n:]
 	copy(s.reset, s.h)
@@ -42,25 +43,25 @@ func gru(k *recurrent, s *sequence, f []func(float64) float64) {
 		if k.linearBefore {
 			v *= r[i]
 		}
-		s.h[i] = (1-z[i])*f[1](k.bound(s.x[2*n+i]+v)) + z[i]*s.h[i]
+		s.h[i] = (1-z[i])*g(k.bound(s.x[2*n+i]+v)) + z[i]*s.h[i]
 	}
 }
 
-// newLSTM makes LSTM (opsets 7, 14), with gates i, o, f and c; see recurrent. The
-// activations are f, Sigmoid, for the gates, g, Tanh, for the cell, and h, Tanh, for the
-// output:
+// newLSTM returns LSTM (opsets 7, 14) with the gates i, o, f and c. See recurrent. The
+// activations are f (default Sigmoid) for the gates, g (default Tanh) for the cell, and h
+// (default Tanh) for the output:
 //
 //	i = f(x*Wi' + h*Ri' + Pi.c + b)
 //	f = f(x*Wf' + h*Rf' + Pf.c + b), or with input_forget 1-i
 //	c = f.c + i.g(x*Wc' + h*Rc' + b)
 //	o = f(x*Wo' + h*Ro' + Po.c + b)
 //	h = o.h(c)
-func newLSTM(n ops.Node) (multi, error) {
+func newLSTM(n ops.Node) (multiOperation, error) {
 	return newRecurrent(n, "LSTM", 4, lstm, "input_forget")
 }
 
-func lstm(k *recurrent, s *sequence, f []func(float64) float64) {
-	n := len(s.h)
+func lstm(k *recurrent, s *sequence) {
+	n, f, g, h := len(s.h), s.activations[0], s.activations[1], s.activations[2]
 	project(s.gates, s.r, s.h, s.rb)
 	for j := range n {
 		in, out, forget, cell := s.gates[j]+s.x[j], s.gates[n+j]+s.x[n+j], s.gates[2*n+j]+s.x[2*n+j], s.gates[3*n+j]+s.x[3*n+j]
@@ -68,15 +69,15 @@ func lstm(k *recurrent, s *sequence, f []func(float64) float64) {
 			in += s.p[j] * s.c[j]
 			forget += s.p[2*n+j] * s.c[j]
 		}
-		in = f[0](k.bound(in))
-		forget = f[0](k.bound(forget))
+		in = f(k.bound(in))
+		forget = f(k.bound(forget))
 		if k.coupled {
 			forget = 1 - in
 		}
-		s.c[j] = forget*s.c[j] + in*f[1](k.bound(cell))
+		s.c[j] = forget*s.c[j] + in*g(k.bound(cell))
 		if s.p != nil {
 			out += s.p[n+j] * s.c[j]
 		}
-		s.h[j] = f[0](k.bound(out)) * f[2](s.c[j])
+		s.h[j] = f(k.bound(out)) * h(s.c[j])
 	}
 }

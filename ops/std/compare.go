@@ -6,34 +6,34 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newEqual makes Equal (opsets 7, 11, 13): whether A and B are equal, element by
-// element. A and B are of one type, any; the output is bool. Shapes broadcast as for
-// Add. NaN equals nothing. It has no attributes.
-func newEqual(n ops.Node) (kernel, error) {
-	k := comparing(equal[float64], equal[int64], equal[uint64])
+// newEqual returns Equal (opsets 7, 11, 13): whether A and B are equal, for each element. A
+// and B have the same type, which may be any. The output is bool. The shapes broadcast as
+// for Add. NaN is not equal to anything. There are no attributes.
+func newEqual(n ops.Node) (operation, error) {
+	k := newComparison(equal[float64], equal[int64], equal[uint64])
 	k.arithmetic[ops.Bool] = k.arithmetic[ops.Uint8]
 	return k, n.Attributes.Only()
 }
 
-// newGreater makes Greater (opsets 7, 9, 13): A > B; see newEqual. A and B are not
-// bool.
-func newGreater(n ops.Node) (kernel, error) {
-	return comparing(greater[float64], greater[int64], greater[uint64]), n.Attributes.Only()
+// newGreater returns Greater (opsets 7, 9, 13): A > B. A and B must not be bool. See
+// newEqual.
+func newGreater(n ops.Node) (operation, error) {
+	return newComparison(greater[float64], greater[int64], greater[uint64]), n.Attributes.Only()
 }
 
-// newGreaterOrEqual makes GreaterOrEqual (opsets 12, 16): A >= B; see newGreater.
-func newGreaterOrEqual(n ops.Node) (kernel, error) {
-	return comparing(atLeast[float64], atLeast[int64], atLeast[uint64]), n.Attributes.Only()
+// newGreaterOrEqual returns GreaterOrEqual (opsets 12, 16): A >= B. See newGreater.
+func newGreaterOrEqual(n ops.Node) (operation, error) {
+	return newComparison(atLeast[float64], atLeast[int64], atLeast[uint64]), n.Attributes.Only()
 }
 
-// newLess makes Less (opsets 7, 9, 13): A < B; see newGreater.
-func newLess(n ops.Node) (kernel, error) {
-	return comparing(less[float64], less[int64], less[uint64]), n.Attributes.Only()
+// newLess returns Less (opsets 7, 9, 13): A < B. See newGreater.
+func newLess(n ops.Node) (operation, error) {
+	return newComparison(less[float64], less[int64], less[uint64]), n.Attributes.Only()
 }
 
-// newLessOrEqual makes LessOrEqual (opsets 12, 16): A <= B; see newGreater.
-func newLessOrEqual(n ops.Node) (kernel, error) {
-	return comparing(atMost[float64], atMost[int64], atMost[uint64]), n.Attributes.Only()
+// newLessOrEqual returns LessOrEqual (opsets 12, 16): A <= B. See newGreater.
+func newLessOrEqual(n ops.Node) (operation, error) {
+	return newComparison(atMost[float64], atMost[int64], atMost[uint64]), n.Attributes.Only()
 }
 
 func equal[W wide](a, b W) bool   { return a == b }
@@ -42,21 +42,24 @@ func atLeast[W wide](a, b W) bool { return a >= b }
 func less[W wide](a, b W) bool    { return a < b }
 func atMost[W wide](a, b W) bool  { return a <= b }
 
-func comparing(f func(a, b float64) bool, i func(a, b int64) bool, u func(a, b uint64) bool) comparison {
+// newComparison returns a comparison for all types but bool. i computes the signed types
+// and the small unsigned ones, u computes uint64.
+func newComparison(f func(a, b float64) bool, i func(a, b int64) bool, u func(a, b uint64) bool) comparison {
 	k := comparison{arithmetic{}}
-	for _, d := range floats {
-		k.arithmetic[d] = converted(is(f))
+	for _, d := range floatTypes {
+		k.arithmetic[d] = convertedRows(pairwiseIndicator(f))
 	}
-	for _, d := range integral {
-		k.arithmetic[d] = converted(is(i))
+	for _, d := range integerTypes {
+		k.arithmetic[d] = convertedRows(pairwiseIndicator(i))
 	}
-	k.arithmetic[ops.Uint64] = converted(is(u))
+	k.arithmetic[ops.Uint64] = convertedRows(pairwiseIndicator(u))
 	return k
 }
 
-// is makes 1 of true and 0 of false.
-func is[W wide](f func(a, b W) bool) func(out, a, b []W, stepA, stepB int) error {
-	return pairwise(func(a, b W) W {
+// pairwiseIndicator returns a function of rows that stores 1 where f is true and 0
+// elsewhere.
+func pairwiseIndicator[W wide](f func(a, b W) bool) func(out, a, b []W, stepA, stepB int) error {
+	return elementPairs(func(a, b W) W {
 		if f(a, b) {
 			return 1
 		}
@@ -73,25 +76,25 @@ func (k comparison) infer(in []*ops.Input) (ops.Type, error) {
 	return t, err
 }
 
-// newAnd makes And (opset 7): A and B, element by element, both bool; shapes
-// broadcast as for Add. It has no attributes.
-func newAnd(n ops.Node) (kernel, error) {
-	return arithmetic{ops.Bool: rows(pairwise(func(a, b bool) bool { return a && b }))}, n.Attributes.Only()
+// newAnd returns And (opset 7): A and B for each element, both bool. The shapes broadcast
+// as for Add. There are no attributes.
+func newAnd(n ops.Node) (operation, error) {
+	return arithmetic{ops.Bool: typedRows(elementPairs(func(a, b bool) bool { return a && b }))}, n.Attributes.Only()
 }
 
-// newOr makes Or (opset 7); see newAnd.
-func newOr(n ops.Node) (kernel, error) {
-	return arithmetic{ops.Bool: rows(pairwise(func(a, b bool) bool { return a || b }))}, n.Attributes.Only()
+// newOr returns Or (opset 7). See newAnd.
+func newOr(n ops.Node) (operation, error) {
+	return arithmetic{ops.Bool: typedRows(elementPairs(func(a, b bool) bool { return a || b }))}, n.Attributes.Only()
 }
 
-// newXor makes Xor (opset 7); see newAnd.
-func newXor(n ops.Node) (kernel, error) {
-	return arithmetic{ops.Bool: rows(pairwise(func(a, b bool) bool { return a != b }))}, n.Attributes.Only()
+// newXor returns Xor (opset 7). See newAnd.
+func newXor(n ops.Node) (operation, error) {
+	return arithmetic{ops.Bool: typedRows(elementPairs(func(a, b bool) bool { return a != b }))}, n.Attributes.Only()
 }
 
-// newNot makes Not (opset 1): the opposite of each element of a bool tensor. It has
-// no attributes.
-func newNot(n ops.Node) (kernel, error) {
+// newNot returns Not (opset 1): the negation of each element of a bool tensor. There are no
+// attributes.
+func newNot(n ops.Node) (operation, error) {
 	return unary{ops.Bool: func(lo, hi int, out, x *ops.Tensor) {
 		o, _ := ops.Data[bool](out)
 		d, _ := ops.Data[bool](x)
@@ -101,17 +104,18 @@ func newNot(n ops.Node) (kernel, error) {
 	}}, n.Attributes.Only()
 }
 
-// newIsNaN makes IsNaN (opsets 9, 13): whether an element, float32 or float64, is
-// NaN. The output is bool. It has no attributes.
-func newIsNaN(n ops.Node) (kernel, error) {
-	return predicate{eachFloat(truth(math.IsNaN))}, n.Attributes.Only()
+// newIsNaN returns IsNaN (opsets 9, 13): whether an element, float32 or float64, is NaN.
+// The output is bool. There are no attributes.
+func newIsNaN(n ops.Node) (operation, error) {
+	return predicate{eachFloat(indicator(math.IsNaN))}, n.Attributes.Only()
 }
 
-// newIsInf makes IsInf (opset 10): whether an element, float32 or float64, is
-// infinite. The output is bool.
+// newIsInf returns IsInf (opset 10): whether an element, float32 or float64, is infinite.
+// The output is bool.
 //
-// Attributes: detect_negative (1), detect_positive (1): which infinities count.
-func newIsInf(n ops.Node) (kernel, error) {
+// Attributes: detect_negative (default 1) and detect_positive (default 1): whether to
+// detect infinities of this sign.
+func newIsInf(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("detect_negative", "detect_positive"); err != nil {
 		return nil, err
 	}
@@ -123,12 +127,13 @@ func newIsInf(n ops.Node) (kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return predicate{eachFloat(truth(func(x float64) bool {
+	return predicate{eachFloat(indicator(func(x float64) bool {
 		return positive != 0 && math.IsInf(x, 1) || negative != 0 && math.IsInf(x, -1)
 	}))}, nil
 }
 
-func truth(f func(float64) bool) func(float64) float64 {
+// indicator returns a function that is 1 where f is true and 0 elsewhere.
+func indicator(f func(float64) bool) func(float64) float64 {
 	return func(x float64) float64 {
 		if f(x) {
 			return 1

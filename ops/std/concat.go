@@ -6,12 +6,12 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newConcat makes Concat (opsets 4, 11, 13): the inputs one after the other
-// along an axis. They are of one type, any, and of one shape except along the
-// axis.
+// newConcat returns Concat (opsets 4, 11, 13): the inputs joined along an axis. They have
+// the same type, which may be any, and the same shape except along the axis.
 //
-// Attributes: axis (required), -rank to rank-1; negative since opset 11.
-func newConcat(n ops.Node) (kernel, error) {
+// Attributes: axis (required), from -rank to rank-1. Negative values are allowed since
+// opset 11.
+func newConcat(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("axis"); err != nil {
 		return nil, err
 	}
@@ -23,7 +23,7 @@ func newConcat(n ops.Node) (kernel, error) {
 		return nil, err
 	}
 	if axis < 0 && n.Opset < 11 {
-		return nil, fmt.Errorf("%w: axis %d is negative before opset 11", ops.ErrAttribute, axis)
+		return nil, fmt.Errorf("%w: axis %d: negative axes are not supported before opset 11", ops.ErrAttribute, axis)
 	}
 	return concat{axis}, nil
 }
@@ -44,11 +44,11 @@ func (k concat) infer(in []*ops.Input) (ops.Type, error) {
 		ok := len(x.Shape) == len(shape)
 		for d := 0; ok && d < len(shape); d++ {
 			if d != axis {
-				shape[d], ok = merge(shape[d], x.Shape[d])
+				shape[d], ok = mergeDims(shape[d], x.Shape[d])
 			}
 		}
 		if !ok {
-			return ops.Type{}, fmt.Errorf("%w: input %d is %v but the ones before are %v (axis %d)",
+			return ops.Type{}, fmt.Errorf("%w: input %d is %v but the inputs before it are %v (axis %d)",
 				ops.ErrShape, i+1, x.Type, ops.Type{DType: first.DType, Shape: shape}, axis)
 		}
 		switch y := x.Shape[axis]; {

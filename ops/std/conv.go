@@ -7,18 +7,16 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newConv makes Conv (opsets 1, 11) for images X (N, C, H, W), weights W
-// (M, C/group, kH, kW) and an optional bias B (M), all float32 or all float64. The
-// output is (N, M, H', W'). There may be any other number of spatial axes. The fast
-// way is for float32 and one or two spatial axes.
+// newConv returns Conv (opsets 1, 11) for images X (N, C, H, W), weights W (M, C/group, kH,
+// kW) and an optional bias B (M). All inputs are float32, or all are float64. The output is
+// (N, M, H', W'). There may be any number of spatial axes; float32 images with one or two
+// spatial axes take a fast path.
 //
-// Attributes: kernel_shape (W's), strides (1), dilations (1), pads (0),
-// auto_pad (NOTSET; VALID, SAME_UPPER, SAME_LOWER), group (1).
-func newConv(n ops.Node) (kernel, error) {
-	if err := n.Attributes.Only(append([]string{"group"}, windowAttributes...)...); err != nil {
-		return nil, err
-	}
-	w, err := newWindow(n.Attributes)
+// Attributes: kernel_shape (default: the spatial shape of W), strides (default 1),
+// dilations (default 1), pads (default 0), auto_pad (default NOTSET; or VALID, SAME_UPPER,
+// SAME_LOWER), group (default 1).
+func newConv(n ops.Node) (operation, error) {
+	w, err := newWindow(n.Attributes, "group")
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +35,7 @@ func (c *conv) infer(in []*ops.Input) (ops.Type, error) {
 		if in[i] == nil {
 			continue
 		}
-		if err := checkDType(name, in[i].Type, floats...); err != nil {
+		if err := checkDType(name, in[i].Type, floatTypes...); err != nil {
 			return ops.Type{}, err
 		}
 		if in[i].DType != x.DType {
@@ -51,18 +49,18 @@ func (c *conv) infer(in []*ops.Input) (ops.Type, error) {
 		return ops.Type{}, fmt.Errorf("%w: X is %v but W is %v", ops.ErrShape, x, w)
 	}
 	if c1, c2 := x.Shape[1], w.Shape[1]; c1.Known() && c2.Known() && c1.Size != c2.Size*c.group {
-		return ops.Type{}, fmt.Errorf("%w: X is %v with %d channels but W is %v for %d channels in each of %d groups",
+		return ops.Type{}, fmt.Errorf("%w: X is %v with channels %d, but W is %v with channels %d per group and group %d",
 			ops.ErrShape, x, c1.Size, w, c2.Size, c.group)
 	}
 	channels := w.Shape[0]
 	if channels.Known() && channels.Size%c.group != 0 {
-		return ops.Type{}, fmt.Errorf("%w: W is %v: %d outputs for %d groups", ops.ErrShape, w, channels.Size, c.group)
+		return ops.Type{}, fmt.Errorf("%w: W is %v: the number of filters, %d, is not a multiple of group, %d", ops.ErrShape, w, channels.Size, c.group)
 	}
 	if len(in) == 3 && in[2] != nil {
 		b := in[2].Type
 		ok := len(b.Shape) == 1
 		if ok {
-			channels, ok = merge(channels, b.Shape[0])
+			channels, ok = mergeDims(channels, b.Shape[0])
 		}
 		if !ok {
 			return ops.Type{}, fmt.Errorf("%w: W is %v but B is %v", ops.ErrShape, w, b)
@@ -79,20 +77,11 @@ func (c *conv) infer(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: x.DType, Shape: shape}, nil
 }
 
-func (c *conv) axes(x, w []ops.Dim) ([]axis, error) {
-	kernel := make([]int, len(w)-2)
-	for i, d := range w[2:] {
-		kernel[i] = d.Size
-		if d.Size == 0 {
-			return nil, fmt.Errorf("%w: weights without pixels", ops.ErrShape)
-		}
-		if i >= len(c.window.kernel) {
-			continue
-		}
-		if d.Known() && d.Size != c.window.kernel[i] {
-			return nil, fmt.Errorf("%w: kernel_shape %v is not W's", ops.ErrShape, c.window.kernel)
-		}
-		kernel[i] = c.window.kernel[i]
+// axes returns the spatial axes for X and W of the given shapes.
+func (c *conv) axes(x, w []ops.Dim) ([]spatialAxis, error) {
+	kernel, err := c.window.kernelOf(w[2:])
+	if err != nil {
+		return nil, err
 	}
 	return c.window.axes(x[2:], kernel)
 }
@@ -115,7 +104,7 @@ func (c *conv) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 			of: c, image: slices.Clone(x.Shape()), window: slices.Clone(w.Shape()),
 			images: shape[0], channels: w.Shape()[1], filters: shape[1] / c.group, group: c.group,
 		}
-		j.rows, j.cols = plane(axes)
+		j.rows, j.cols = rowsAndColumns(axes)
 		j.prepare()
 	}
 	j.x, j.w, j.bias, j.out = x.Float32s(), w.Float32s(), nil, out.Float32s()

@@ -4,31 +4,32 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// filtering is a convolution of any number of spatial axes, or the opposite, in a wide
-// type: what Conv does for all but images of float32, ConvInteger, QLinearConv and
-// ConvTranspose. Inputs that are images have the axes' size in, outputs out; of a
-// transposed one it is the other way round.
+// filtering is a convolution, or the transpose of one, with any number of spatial axes in a
+// wide type. Conv uses it for everything but float32 images with one or two axes;
+// ConvInteger, QLinearConv and ConvTranspose always use it. Along an axis, the input has
+// the size in and the output the size out; for a transposed convolution it is the other way
+// around.
 type filtering[W wide] struct {
 	x, w, bias        []W // bias may be nil
 	images, group     int
 	channels, filters int // of one group
-	axes              []axis
-	transposed        bool // w is (C, M/group, ...) and not (M, C/group, ...)
+	axes              []spatialAxis
+	transposed        bool // w is (C, M/group, ...) instead of (M, C/group, ...)
 }
 
-// run calls done with every plane of the output and its number.
+// run calls done with every plane of the output and its index.
 func (f *filtering[W]) run(ctx *ops.Context, done func(number int, plane []W)) error {
 	ins, outs, taps := make([]int, len(f.axes)), make([]int, len(f.axes)), make([]int, len(f.axes))
 	for i, a := range f.axes {
 		ins[i], outs[i], taps[i] = a.in, a.out, a.kernel
 	}
-	from, to := count(ins), count(outs)
+	from, to := numElements(ins), numElements(outs)
 	if f.transposed {
 		from, to = to, from
 	}
-	window := count(taps)
+	window := numElements(taps)
 	return ctx.For(f.images*f.group*f.filters, 1, func(lo, hi int) error {
-		plane, watching := make([]W, to), watch{ctx: ctx}
+		plane, watching := make([]W, to), cancelCheck{ctx: ctx}
 		for ; lo < hi; lo++ {
 			filter := lo % (f.group * f.filters)
 			group := filter / f.filters
@@ -54,8 +55,8 @@ func (f *filtering[W]) run(ctx *ops.Context, done func(number int, plane []W)) e
 	})
 }
 
-// add adds what one channel contributes.
-func (f *filtering[W]) add(watching *watch, plane, image, weights []W, tap coordinates) error {
+// add adds the contribution of one input channel to a plane of the output.
+func (f *filtering[W]) add(watching *cancelCheck, plane, image, weights []W, tap coordinates) error {
 	last := len(f.axes) - 1
 	step := f.axes[last].stride
 	for _, w := range weights {
@@ -78,9 +79,9 @@ func (f *filtering[W]) add(watching *watch, plane, image, weights []W, tap coord
 	return nil
 }
 
-// rows calls row for all positions at which a tap is on the image: n positions side by
-// side from the given one among the positions of the window, and the place that the tap
-// is at then.
+// rows calls row for the positions of the window at which a tap lies on the image. Each
+// call covers n neighboring positions: small is the first of them, and large is the place
+// of the tap at this position.
 func (f *filtering[W]) rows(tap []int, row func(small, large, n int)) {
 	last := len(f.axes) - 1
 	lo, hi := f.axes[last].reach(tap[last])
@@ -103,8 +104,8 @@ func (f *filtering[W]) rows(tap []int, row func(small, large, n int)) {
 	outer(0, 0, 0)
 }
 
-// reach returns the positions of a window, lo to hi-1, at which a tap is on the image.
-func (a *axis) reach(tap int) (lo, hi int) {
+// reach returns the positions lo to hi-1 of the window at which a tap lies on the image.
+func (a *spatialAxis) reach(tap int) (lo, hi int) {
 	offset := tap*a.dilation - a.before
 	if offset < 0 {
 		lo = (-offset + a.stride - 1) / a.stride
@@ -115,8 +116,8 @@ func (a *axis) reach(tap int) (lo, hi int) {
 	return lo, hi
 }
 
-// runGeneral is for what the fast way does not do: other element types than float32, and
-// more than two spatial axes.
+// runGeneral computes the cases that the fast path does not support: float64, and more than
+// two spatial axes.
 func (c *conv) runGeneral(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	x, w := in[0], in[1]
 	axes, err := c.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))
@@ -124,11 +125,11 @@ func (c *conv) runGeneral(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) e
 		return err
 	}
 	f := filtering[float64]{
-		x: values[float64](x), w: values[float64](w),
+		x: elementsOf[float64](x), w: elementsOf[float64](w),
 		images: x.Shape()[0], group: c.group, channels: w.Shape()[1], filters: w.Shape()[0] / c.group, axes: axes,
 	}
 	if len(in) == 3 && in[2] != nil {
-		f.bias = values[float64](in[2])
+		f.bias = elementsOf[float64](in[2])
 	}
 	return f.run(ctx, func(number int, plane []float64) { store(out, number*len(plane), 1, plane) })
 }

@@ -1,30 +1,30 @@
 package std
 
 import (
-	kernels "github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
 const (
-	gradColumns = 128     // columns of one product of matrices
-	gradPartial = 1 << 22 // elements of the sums that are waiting to be added up
+	gradColumns = 128     // columns of one matrix product
+	gradPartial = 1 << 22 // maximum number of elements of the partial sums
 )
 
-// convolutionGradient is one Backward of a conv. As for SbS layers, parts of the
-// sums over all images are added up in a fixed order, whoever computed them: a
-// part is that of one image.
+// convolutionGradient computes the gradient of a conv. The sums over all images do not
+// depend on the number of workers: each image contributes a partial sum, and the partial
+// sums are added in a fixed order.
 type convolutionGradient struct {
 	x, w, g             []float32
-	gradX, gradW, gradB []float32 // nil when not wanted
+	gradX, gradW, gradB []float32 // nil if not wanted
 	batch, positions    int
 	group               int
 	channels, filters   int // of one group
-	taps                int // places in the window of all channels of a group
-	rows, cols          axis
+	taps                int // of all channels of a group
+	rows, cols          spatialAxis
 }
 
-func convGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
+func convGradient(ctx *ops.Context, k operation, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
 	c := k.(*conv)
 	x, w := in[0], in[1]
 	axes, err := c.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))
@@ -41,7 +41,7 @@ func convGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, _ *ops.Tensor, g
 	if len(gradIn) == 3 {
 		d.gradB = gradIn[2]
 	}
-	d.rows, d.cols = plane(axes)
+	d.rows, d.cols = rowsAndColumns(axes)
 	d.taps = d.channels * d.rows.kernel * d.cols.kernel
 	d.positions = d.rows.out * d.cols.out
 	return d.sumUp(ctx)
@@ -81,7 +81,8 @@ func (d *convolutionGradient) sumUp(ctx *ops.Context) error {
 	return nil
 }
 
-// compute does one group of one image. gradW and gradB are the image's parts.
+// compute processes one group of one image. gradW and gradB are the partial sums of the
+// image.
 func (d *convolutionGradient) compute(ctx *ops.Context, pixels []float32, image, group int, gradW, gradB []float32) error {
 	first := group * d.filters
 	g := d.g[(image*d.group*d.filters+first)*d.positions:][:d.filters*d.positions]
@@ -105,10 +106,10 @@ func (d *convolutionGradient) compute(ctx *ops.Context, pixels []float32, image,
 				column := pixels[i*d.taps:][:d.taps]
 				d.eachTap(image, group, lo+i, func(tap, at int) { column[tap] = d.x[at] })
 			}
-			kernels.Gemm(false, false, d.filters, d.taps, n, g[lo:], d.positions, pixels, d.taps, gradW[first*d.taps:], d.taps, lo > 0)
+			kernel.Gemm(false, false, d.filters, d.taps, n, g[lo:], d.positions, pixels, d.taps, gradW[first*d.taps:], d.taps, lo > 0)
 		}
 		if d.gradX != nil {
-			kernels.Gemm(true, false, n, d.taps, d.filters, g[lo:], d.positions, d.w[first*d.taps:], d.taps, pixels, d.taps, false)
+			kernel.Gemm(true, false, n, d.taps, d.filters, g[lo:], d.positions, d.w[first*d.taps:], d.taps, pixels, d.taps, false)
 			for i := range n {
 				column := pixels[i*d.taps:][:d.taps]
 				d.eachTap(image, group, lo+i, func(tap, at int) { d.gradX[at] += column[tap] })
@@ -118,8 +119,8 @@ func (d *convolutionGradient) compute(ctx *ops.Context, pixels []float32, image,
 	return nil
 }
 
-// eachTap calls f for every tap of the window at an output position that is on
-// the image, with the place of its pixel in x.
+// eachTap calls f for every tap of the window at an output position that lies on the image,
+// with the place of its pixel in x.
 func (d *convolutionGradient) eachTap(image, group, position int, f func(tap, at int)) {
 	height, width := d.rows.in, d.cols.in
 	top := position/d.cols.out*d.rows.stride - d.rows.before

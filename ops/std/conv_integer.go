@@ -7,12 +7,13 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newConvInteger makes ConvInteger (opset 10): the convolution of x with w, int8 or
-// uint8, as int32; see newConv. The optional zero points, inputs 2 and 3, are subtracted
-// first: scalars, or for w one for each filter.
+// newConvInteger returns ConvInteger (opset 10): the convolution of x with w, int8 or
+// uint8, as int32. See newConv. The optional zero points, inputs 2 and 3, are subtracted
+// first. They are scalars; the zero point of w may also be a vector with one entry per
+// filter.
 //
-// Attributes: as newConv's.
-func newConvInteger(n ops.Node) (kernel, error) {
+// Attributes: those of newConv.
+func newConvInteger(n ops.Node) (operation, error) {
 	c, err := newConv(n)
 	if err != nil {
 		return nil, err
@@ -30,14 +31,15 @@ func (k convInteger) infer(in []*ops.Input) (ops.Type, error) {
 		return ops.Type{}, err
 	}
 	if len(in) > 2 && in[2] != nil {
-		if err := checkScalar("x_zero_point", in[2].Type, bytes8...); err != nil {
+		if err := checkScalar("x_zero_point", in[2].Type, quantizedTypes...); err != nil {
 			return ops.Type{}, err
 		}
 	}
 	return convType(k.conv, in[0].Type, in[1].Type, nil, ops.Int32)
 }
 
-// convType is what conv infers, for other element types.
+// convType infers the type of a conv as if x and w were float32, and returns it with the
+// given element type.
 func convType(c *conv, x, w ops.Type, bias *ops.Input, result ops.DType) (ops.Type, error) {
 	x.DType, w.DType = ops.Float32, ops.Float32
 	in := []*ops.Input{{Type: x}, {Type: w}}
@@ -50,7 +52,7 @@ func convType(c *conv, x, w ops.Type, bias *ops.Input, result ops.DType) (ops.Ty
 }
 
 func (k convInteger) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	f, err := k.filtering(in[0], in[1], optional(in, 2), optional(in, 3))
+	f, err := k.filtering(in[0], in[1], optionalInput(in, 2), optionalInput(in, 3))
 	if err != nil || out.Len() == 0 {
 		return err
 	}
@@ -60,19 +62,19 @@ func (k convInteger) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) er
 func (k convInteger) filtering(x, w, zeroX, zeroW *ops.Tensor) (*filtering[int64], error) {
 	axes, err := k.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))
 	return &filtering[int64]{
-		x: centred(x, zeroX, 0), w: centred(w, zeroW, 0), axes: axes,
+		x: subtractZeroPoint(x, zeroX, 0), w: subtractZeroPoint(w, zeroW, 0), axes: axes,
 		images: x.Shape()[0], group: k.group, channels: w.Shape()[1], filters: w.Shape()[0] / k.group,
 	}, err
 }
 
-// newQLinearConv makes QLinearConv (opset 10): the convolution of quantized x with w, as
+// newQLinearConv returns QLinearConv (opset 10): the convolution of quantized x with w, as
 // quantized numbers. The inputs are x, x_scale, x_zero_point, w, w_scale, w_zero_point,
-// y_scale, y_zero_point and an optional bias of int32, in units of x_scale*w_scale. x, w
-// and y are int8 or uint8; scales, float32, and zero points are scalars, or for w one
-// for each filter.
+// y_scale, y_zero_point and an optional int32 bias in units of x_scale*w_scale. x, w and y
+// are int8 or uint8. Scales (float32) and zero points are scalars; those of w may also be
+// vectors with one entry per filter.
 //
-// Attributes: as newConv's.
-func newQLinearConv(n ops.Node) (kernel, error) {
+// Attributes: those of newConv.
+func newQLinearConv(n ops.Node) (operation, error) {
 	k, err := newConvInteger(n)
 	if err != nil {
 		return nil, err
@@ -96,8 +98,8 @@ func (k qLinearConv) infer(in []*ops.Input) (ops.Type, error) {
 	return convType(k.conv, in[0].Type, in[3].Type, bias, in[7].DType)
 }
 
-// checkQuantized checks the inputs of QLinearConv and QLinearMatMul. The second operand
-// may have a scale and zero point for each entry along an axis.
+// checkQuantized checks the inputs of QLinearConv and QLinearMatMul. The second operand may
+// have a scale and a zero point for each entry along an axis.
 func checkQuantized(in []*ops.Input, second, axis int) error {
 	if err := checkZeroPoint("x", in, 0, 2, 0); err != nil {
 		return err
@@ -105,7 +107,7 @@ func checkQuantized(in []*ops.Input, second, axis int) error {
 	if err := checkZeroPoint("w", in, second, second+2, axis); err != nil {
 		return err
 	}
-	if err := checkScalar("y_zero_point", in[7].Type, bytes8...); err != nil {
+	if err := checkScalar("y_zero_point", in[7].Type, quantizedTypes...); err != nil {
 		return err
 	}
 	for _, i := range []int{1, 6} {
@@ -113,7 +115,7 @@ func checkQuantized(in []*ops.Input, second, axis int) error {
 			return err
 		}
 	}
-	if err := checkScalar("x_zero_point", in[2].Type, bytes8...); err != nil {
+	if err := checkScalar("x_zero_point", in[2].Type, quantizedTypes...); err != nil {
 		return err
 	}
 	scale, zero := in[second+1].Type, in[second+2].Type
@@ -122,7 +124,7 @@ func checkQuantized(in []*ops.Input, second, axis int) error {
 	}
 	ok := len(scale.Shape) == len(zero.Shape)
 	for i := 0; ok && i < len(scale.Shape); i++ {
-		_, ok = merge(scale.Shape[i], zero.Shape[i])
+		_, ok = mergeDims(scale.Shape[i], zero.Shape[i])
 	}
 	if !ok {
 		return fmt.Errorf("%w: w_scale is %v but w_zero_point is %v", ops.ErrShape, scale, zero)
@@ -135,29 +137,29 @@ func (k qLinearConv) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) er
 	if err != nil || out.Len() == 0 {
 		return err
 	}
-	if bias := optional(in, 8); bias != nil {
-		f.bias = values[int64](bias)
+	if bias := optionalInput(in, 8); bias != nil {
+		f.bias = elementsOf[int64](bias)
 	}
-	scales := values[float64](in[4])
-	factor, zero := first[float64](in[1])/first[float64](in[6]), first[float64](in[7])
+	scales := elementsOf[float64](in[4])
+	factor, zero := firstElement[float64](in[1])/firstElement[float64](in[6]), firstElement[float64](in[7])
 	return f.run(ctx, func(number int, plane []int64) {
 		scale := factor * scales[number%(f.group*f.filters)%len(scales)]
 		storeQuantized(out, number*len(plane), plane, scale, zero)
 	})
 }
 
-// storeQuantized stores sums times a scale, as quantized numbers.
+// storeQuantized stores sums times a scale as quantized numbers.
 func storeQuantized(out *ops.Tensor, at int, sums []int64, scale, zero float64) {
 	for i, s := range sums {
 		store(out, at+i, 1, []float64{math.RoundToEven(float64(s)*scale) + zero})
 	}
 }
 
-// newQLinearMatMul makes QLinearMatMul (opset 10): the product of quantized matrices, see
-// newMatMul, as quantized numbers. The inputs are a, a_scale, a_zero_point, b, b_scale,
-// b_zero_point, y_scale and y_zero_point, int8 or uint8; scales, float32, and zero points
-// are scalars. It has no attributes.
-func newQLinearMatMul(n ops.Node) (kernel, error) { return qLinearMatMul{}, n.Attributes.Only() }
+// newQLinearMatMul returns QLinearMatMul (opset 10): the product of quantized matrices, as
+// quantized numbers. See newMatMul. The inputs are a, a_scale, a_zero_point, b, b_scale,
+// b_zero_point, y_scale and y_zero_point. a, b and y are int8 or uint8. Scales (float32)
+// and zero points are scalars. There are no attributes.
+func newQLinearMatMul(n ops.Node) (operation, error) { return qLinearMatMul{}, n.Attributes.Only() }
 
 type qLinearMatMul struct{}
 
@@ -172,8 +174,8 @@ func (qLinearMatMul) infer(in []*ops.Input) (ops.Type, error) {
 }
 
 func (qLinearMatMul) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	a, b := centred(in[0], in[2], 0), centred(in[3], in[5], -1)
-	scale := first[float64](in[1]) * first[float64](in[4]) / first[float64](in[6])
-	zero := first[float64](in[7])
-	return products(ctx, in[0].Shape(), in[3].Shape(), a, b, func(at int, c []int64) { storeQuantized(out, at, c, scale, zero) })
+	a, b := subtractZeroPoint(in[0], in[2], 0), subtractZeroPoint(in[3], in[5], -1)
+	scale := firstElement[float64](in[1]) * firstElement[float64](in[4]) / firstElement[float64](in[6])
+	zero := firstElement[float64](in[7])
+	return matrixProducts(ctx, in[0].Shape(), in[3].Shape(), a, b, func(at int, c []int64) { storeQuantized(out, at, c, scale, zero) })
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops/opstest"
 )
 
-func TestConv(t *testing.T) {
+func TestConv_ComputesExamples(t *testing.T) {
 	x := opstest.F32([]int{1, 1, 3, 3}, 1, 2, 3, 4, 5, 6, 7, 8, 9)
 	w := opstest.F32([]int{1, 1, 2, 2}, 1, 10, 100, 1000)
 	diagonal := opstest.F32([]int{1, 1, 2, 2}, 1, 0, 0, 1)
@@ -29,22 +29,22 @@ func TestConv(t *testing.T) {
 			Outputs: []*ops.Tensor{opstest.F32([]int{1, 1, 3, 4},
 				2.5, 3.5, 0.5, 0.5, 6.5, 8.5, 3.5, 0.5, 12.5, 14.5, 6.5, 0.5)},
 		}, {
-			Name:       "same upper",
+			Name:       "auto_pad SAME_UPPER",
 			Attributes: ops.Attributes{"auto_pad": "SAME_UPPER"},
 			Inputs:     []*ops.Tensor{x, diagonal},
 			Outputs:    []*ops.Tensor{opstest.F32([]int{1, 1, 3, 3}, 6, 8, 3, 12, 14, 6, 7, 8, 9)},
 		}, {
-			Name:       "same lower",
+			Name:       "auto_pad SAME_LOWER",
 			Attributes: ops.Attributes{"auto_pad": "SAME_LOWER"},
 			Inputs:     []*ops.Tensor{x, diagonal},
 			Outputs:    []*ops.Tensor{opstest.F32([]int{1, 1, 3, 3}, 1, 2, 3, 4, 6, 8, 7, 12, 14)},
 		}, {
-			Name:       "same with strides",
+			Name:       "auto_pad SAME_UPPER with strides",
 			Attributes: ops.Attributes{"auto_pad": "SAME_UPPER", "strides": []int64{2, 2}},
 			Inputs:     []*ops.Tensor{x, diagonal},
 			Outputs:    []*ops.Tensor{opstest.F32([]int{1, 1, 2, 2}, 6, 3, 7, 9)},
 		}, {
-			Name:       "valid with strides",
+			Name:       "auto_pad VALID with strides",
 			Attributes: ops.Attributes{"auto_pad": "VALID", "strides": []int64{2, 1}},
 			Inputs:     []*ops.Tensor{x, diagonal},
 			Outputs:    []*ops.Tensor{opstest.F32([]int{1, 1, 1, 2}, 6, 8)},
@@ -73,30 +73,30 @@ func TestConv(t *testing.T) {
 			Inputs:  []*ops.Tensor{opstest.F32([]int{1, 0, 1, 1}), opstest.F32([]int{2, 0, 1, 1}), opstest.F32([]int{2}, 1, 2)},
 			Outputs: []*ops.Tensor{opstest.F32([]int{1, 2, 1, 1}, 1, 2)},
 		},
-		{Name: "double", Inputs: []*ops.Tensor{x, opstest.F64([]int{1, 1, 1, 1}, 1)}, WantErr: "X is float32(1, 1, 3, 3) but W is float64(1, 1, 1, 1)"},
-		{Name: "vector", Inputs: []*ops.Tensor{opstest.F32([]int{1}, 1), w}, WantErr: "X is float32(1), want at least 3 dimensions"},
-		{Name: "rank", Inputs: []*ops.Tensor{x, opstest.F32([]int{1, 1, 1}, 1)}, WantErr: "X is float32(1, 1, 3, 3) but W is float32(1, 1, 1)"},
-		{Name: "channels", Inputs: []*ops.Tensor{x, opstest.F32([]int{1, 2, 1, 1}, 1, 1)}, WantErr: "with 1 channels but W is float32(1, 2, 1, 1)"},
-		{Name: "bias", Inputs: []*ops.Tensor{x, w, opstest.F32([]int{2}, 1, 1)}, WantErr: "W is float32(1, 1, 2, 2) but B is float32(2)"},
+		{Name: "types differ", Inputs: []*ops.Tensor{x, opstest.F64([]int{1, 1, 1, 1}, 1)}, WantErr: "X is float32(1, 1, 3, 3) but W is float64(1, 1, 1, 1)"},
+		{Name: "X is a vector", Inputs: []*ops.Tensor{opstest.F32([]int{1}, 1), w}, WantErr: "X is float32(1), want at least 3 dimensions"},
+		{Name: "ranks differ", Inputs: []*ops.Tensor{x, opstest.F32([]int{1, 1, 1}, 1)}, WantErr: "X is float32(1, 1, 3, 3) but W is float32(1, 1, 1)"},
+		{Name: "channels differ", Inputs: []*ops.Tensor{x, opstest.F32([]int{1, 2, 1, 1}, 1, 1)}, WantErr: "with channels 1, but W is float32(1, 2, 1, 1)"},
+		{Name: "bias of wrong length", Inputs: []*ops.Tensor{x, w, opstest.F32([]int{2}, 1, 1)}, WantErr: "W is float32(1, 1, 2, 2) but B is float32(2)"},
 		{Name: "scalar bias", Inputs: []*ops.Tensor{x, w, opstest.F32(nil, 1)}, WantErr: "but B is float32()"},
-		{Name: "too small", Inputs: []*ops.Tensor{opstest.F32([]int{1, 1, 1, 2}, 1, 2), w}, WantErr: "a window over 2 pixels does not fit into 1"},
-		{Name: "no weights", Inputs: []*ops.Tensor{x, opstest.F32([]int{1, 1, 0, 1})}, WantErr: "weights without pixels"},
-		{Name: "groups of outputs", Attributes: ops.Attributes{"group": int64(2)}, Inputs: []*ops.Tensor{opstest.Random(1, 1, 2, 3, 3), opstest.Random(1, 3, 1, 1, 1)}, WantErr: "3 outputs for 2 groups"},
-		{Name: "kernel shape", Attributes: ops.Attributes{"kernel_shape": []int64{2, 3}}, Inputs: []*ops.Tensor{x, w}, WantErr: "kernel_shape [2 3] is not W's"},
+		{Name: "image smaller than the window", Inputs: []*ops.Tensor{opstest.F32([]int{1, 1, 1, 2}, 1, 2), w}, WantErr: "a window of 2 pixels does not fit into an image of size 1"},
+		{Name: "weights of size 0", Inputs: []*ops.Tensor{x, opstest.F32([]int{1, 1, 0, 1})}, WantErr: "W has a spatial size of 0"},
+		{Name: "filters not a multiple of groups", Attributes: ops.Attributes{"group": int64(2)}, Inputs: []*ops.Tensor{opstest.Random(1, 1, 2, 3, 3), opstest.Random(1, 3, 1, 1, 1)}, WantErr: "the number of filters, 3, is not a multiple of group, 2"},
+		{Name: "kernel_shape differs from W", Attributes: ops.Attributes{"kernel_shape": []int64{2, 3}}, Inputs: []*ops.Tensor{x, w}, WantErr: "kernel_shape [2 3] is not the kernel shape of W"},
 		{Name: "group 0", Attributes: ops.Attributes{"group": int64(0)}, Inputs: []*ops.Tensor{x, w}, WantErr: "group 0"},
 		{Name: "stride 0", Attributes: ops.Attributes{"strides": []int64{0, 1}}, Inputs: []*ops.Tensor{x, w}, WantErr: "strides [0 1]"},
-		{Name: "three strides", Attributes: ops.Attributes{"strides": []int64{1, 1, 1}}, Inputs: []*ops.Tensor{x, w}, WantErr: "strides [1 1 1] for 2 spatial axes, want 2"},
+		{Name: "three strides", Attributes: ops.Attributes{"strides": []int64{1, 1, 1}}, Inputs: []*ops.Tensor{x, w}, WantErr: "the length of strides [1 1 1] is 3, want 2 (spatial axes: 2)"},
 		{Name: "negative pads", Attributes: ops.Attributes{"pads": []int64{0, 0, -1, 0}}, Inputs: []*ops.Tensor{x, w}, WantErr: "pads [0 0 -1 0]"},
-		{Name: "auto_pad and pads", Attributes: ops.Attributes{"auto_pad": "VALID", "pads": []int64{0, 1, 0, 0}}, Inputs: []*ops.Tensor{x, w}, WantErr: "both auto_pad VALID and pads [0 1 0 0]"},
-		{Name: "auto_pad", Attributes: ops.Attributes{"auto_pad": "FULL"}, Inputs: []*ops.Tensor{x, w}, WantErr: `auto_pad "FULL"`},
-		{Name: "attribute type", Attributes: ops.Attributes{"strides": int64(1)}, Inputs: []*ops.Tensor{x, w}, WantErr: "strides is a int64"},
+		{Name: "auto_pad and pads", Attributes: ops.Attributes{"auto_pad": "VALID", "pads": []int64{0, 1, 0, 0}}, Inputs: []*ops.Tensor{x, w}, WantErr: "auto_pad VALID cannot be combined with pads [0 1 0 0]"},
+		{Name: "unknown auto_pad", Attributes: ops.Attributes{"auto_pad": "FULL"}, Inputs: []*ops.Tensor{x, w}, WantErr: `auto_pad "FULL"`},
+		{Name: "strides not a list", Attributes: ops.Attributes{"strides": int64(1)}, Inputs: []*ops.Tensor{x, w}, WantErr: "strides is a int64"},
 		{Name: "huge output", Attributes: ops.Attributes{"pads": []int64{1 << 30, 1 << 30, 0, 0}}, Inputs: []*ops.Tensor{x, w}, WantErr: "elements"},
 	})
 }
 
-// TestConvAgainstDefinition compares with the formula, on data of several
-// blocks and numbers of filters and columns that fill no tile.
-func TestConvAgainstDefinition(t *testing.T) {
+// TestConv_MatchesDefinition compares with the formula. The data takes several blocks, and
+// the numbers of filters and columns do not fill whole tiles.
+func TestConv_MatchesDefinition(t *testing.T) {
 	var cases []opstest.Case
 	for _, c := range []struct {
 		name                     string
@@ -104,14 +104,14 @@ func TestConvAgainstDefinition(t *testing.T) {
 		strides, dilations, pads []int64
 		group                    int
 	}{
-		{"plain", opstest.Random(1, 3, 2, 21, 19), opstest.Random(2, 5, 2, 3, 3), []int64{1, 1}, []int64{1, 1}, []int64{0, 0, 0, 0}, 1},
-		{"everything", opstest.Random(3, 3, 6, 20, 17), opstest.Random(4, 14, 3, 3, 2), []int64{2, 1}, []int64{1, 3}, []int64{2, 0, 1, 3}, 2},
+		{"no padding", opstest.Random(1, 3, 2, 21, 19), opstest.Random(2, 5, 2, 3, 3), []int64{1, 1}, []int64{1, 1}, []int64{0, 0, 0, 0}, 1},
+		{"strides, dilations, pads, groups", opstest.Random(3, 3, 6, 20, 17), opstest.Random(4, 14, 3, 3, 2), []int64{2, 1}, []int64{1, 3}, []int64{2, 0, 1, 3}, 2},
 		{"depthwise", opstest.Random(5, 2, 5, 9, 9), opstest.Random(6, 5, 1, 3, 3), []int64{1, 2}, []int64{2, 1}, []int64{2, 1, 2, 1}, 5},
 		{"long columns", opstest.Random(7, 4, 300, 3, 3), opstest.Random(8, 9, 300, 3, 3), []int64{1, 1}, []int64{1, 1}, []int64{1, 1, 1, 1}, 1},
 		{"padding far beyond the image", opstest.Random(10, 3, 2, 4, 2), opstest.Random(11, 4, 1, 3, 3), []int64{29999, 2}, []int64{30000, 2}, []int64{59998, 1, 60001, 2}, 2},
 		{"blocks of images", opstest.Random(12, 50, 2, 9, 6), opstest.Random(13, 7, 2, 3, 3), []int64{1, 1}, []int64{1, 1}, []int64{0, 0, 0, 0}, 1},
 		{"parts of images", opstest.Random(14, 2, 1, 40, 37), opstest.Random(15, 3, 1, 2, 2), []int64{1, 1}, []int64{1, 1}, []int64{0, 1, 0, 0}, 1},
-		{"one position", opstest.Random(16, 70, 3, 4, 4), opstest.Random(17, 5, 3, 4, 4), []int64{1, 1}, []int64{1, 1}, []int64{0, 0, 0, 0}, 1},
+		{"single output position", opstest.Random(16, 70, 3, 4, 4), opstest.Random(17, 5, 3, 4, 4), []int64{1, 1}, []int64{1, 1}, []int64{0, 0, 0, 0}, 1},
 	} {
 		bias := opstest.Random(9, c.w.Shape()[0])
 		cases = append(cases, opstest.Case{
@@ -119,15 +119,15 @@ func TestConvAgainstDefinition(t *testing.T) {
 			Attributes: ops.Attributes{"strides": c.strides, "dilations": c.dilations, "pads": c.pads, "group": int64(c.group)},
 			Inputs:     []*ops.Tensor{c.x, c.w, bias},
 			Batch:      []int{0},
-			Outputs:    []*ops.Tensor{convolved(c.x, c.w, bias, c.strides, c.dilations, c.pads, c.group)},
-			Tolerance:  1e-4, // for sums over 2700 numbers that nearly cancel
+			Outputs:    []*ops.Tensor{convolutionByDefinition(c.x, c.w, bias, c.strides, c.dilations, c.pads, c.group)},
+			Tolerance:  1e-4, // sums of 2700 numbers nearly cancel
 		})
 	}
 	opstest.Run(t, find(t, "Conv"), cases)
 }
 
-// convolved is the definition of Conv.
-func convolved(x, w, bias *ops.Tensor, strides, dilations, pads []int64, group int) *ops.Tensor {
+// convolutionByDefinition computes the definition of Conv.
+func convolutionByDefinition(x, w, bias *ops.Tensor, strides, dilations, pads []int64, group int) *ops.Tensor {
 	images, channels, height, width := x.Shape()[0], x.Shape()[1], x.Shape()[2], x.Shape()[3]
 	filters, perGroup, kh, kw := w.Shape()[0], w.Shape()[1], w.Shape()[2], w.Shape()[3]
 	size := func(axis, in, kernel int) int {
@@ -162,8 +162,9 @@ func convolved(x, w, bias *ops.Tensor, strides, dilations, pads []int64, group i
 	return opstest.F32([]int{images, filters, rows, cols}, out...)
 }
 
-// TestConvTakesLittleMemory has images whose padding is a thousand times as large.
-func TestConvTakesLittleMemory(t *testing.T) {
+// TestConv_LargePaddingTakesLittleMemory uses images whose padding is a thousand times as
+// large as the images.
+func TestConv_LargePaddingTakesLittleMemory(t *testing.T) {
 	op, err := find(t, "Conv").New(ops.Node{Opset: 17, NumInputs: 2, Attributes: ops.Attributes{
 		"pads": []int64{15, 15, 15, 15}, "strides": []int64{31, 31},
 	}})
@@ -176,10 +177,10 @@ func TestConvTakesLittleMemory(t *testing.T) {
 	_, err = ops.Run(op, ctx, in)
 	require.NoError(t, err)
 	runtime.ReadMemStats(&after)
-	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(8<<20)) // and not 63 MB
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(8<<20)) // padded images would take 63 MB
 }
 
-func TestConvInfer(t *testing.T) {
+func TestConv_InfersUnknownSizes(t *testing.T) {
 	batch, free := opstest.Unknown("N"), opstest.Unknown("")
 	image := opstest.Typed(ops.Float32, batch, opstest.Known(3), opstest.Known(28), opstest.Unknown("W"))
 	weights := opstest.Typed(ops.Float32, ops.Dims(8, 3, 5, 5)...)
@@ -194,20 +195,20 @@ func TestConvInfer(t *testing.T) {
 			Inputs:     []*ops.Input{image, opstest.Typed(ops.Float32, free, free, free, free), opstest.Typed(ops.Float32, opstest.Known(7))},
 			Want:       []ops.Type{{DType: ops.Float32, Shape: []ops.Dim{batch, opstest.Known(7), opstest.Known(24), free}}},
 		}, {
-			Name:       "same padding needs no weights",
+			Name:       "auto_pad SAME_UPPER without weights",
 			Attributes: ops.Attributes{"auto_pad": "SAME_UPPER", "strides": []int64{3, 1}},
 			Inputs:     []*ops.Input{image, opstest.Typed(ops.Float32, opstest.Known(8), free, free, free)},
 			Want:       []ops.Type{{DType: ops.Float32, Shape: []ops.Dim{batch, opstest.Known(8), opstest.Known(10), free}}},
 		}, {
 			Name:    "channels differ",
 			Inputs:  []*ops.Input{image, opstest.Typed(ops.Float32, ops.Dims(8, 1, 5, 5)...)},
-			WantErr: "X is float32(N, 3, 28, W) with 3 channels but W is float32(8, 1, 5, 5)",
+			WantErr: "X is float32(N, 3, 28, W) with channels 3, but W is float32(8, 1, 5, 5)",
 		},
 	})
 }
 
-// BenchmarkConv runs the convolutions of the CNN for MNIST that SbS networks
-// are compared with, on one core.
+// BenchmarkConv runs, on one core, the convolutions of the MNIST CNN that SbS networks are
+// compared with.
 func BenchmarkConv(b *testing.B) {
 	const batch = 64
 	layers := []struct {

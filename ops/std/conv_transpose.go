@@ -6,50 +6,38 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newConvTranspose makes ConvTranspose (opsets 1, 11): the transpose of a convolution,
-// of X (N, C, ...) with W (C, M/group, ...) and an optional bias B (M), all float32 or
-// all float64, with any number of spatial axes. float32 is summed up in float64.
+// newConvTranspose returns ConvTranspose (opsets 1, 11): the transpose of a convolution of
+// X (N, C, ...) with W (C, M/group, ...) and an optional bias B (M), with any number of
+// spatial axes. All inputs are float32, or all are float64; float32 is summed in float64.
 //
-// Attributes: as newConv's, where pads are what is cut off the output; output_padding
-// (0), what is added behind; output_shape: the spatial sizes of the output, from which
-// the pads then follow.
-func newConvTranspose(n ops.Node) (kernel, error) {
-	known := append([]string{"group", "output_padding", "output_shape"}, windowAttributes...)
-	if err := n.Attributes.Only(known...); err != nil {
-		return nil, err
-	}
+// Attributes: those of newConv, where pads are removed from the output; output_padding
+// (default 0), the number of entries added at the end of each axis; output_shape, the
+// spatial sizes of the output, which determine the pads.
+func newConvTranspose(n ops.Node) (operation, error) {
 	k := convTranspose{}
 	var err error
-	if k.window, err = newWindow(n.Attributes); err != nil {
+	if k.window, err = newWindow(n.Attributes, "group", "output_padding", "output_shape"); err != nil {
 		return nil, err
 	}
 	if k.group, err = groupAttr(n.Attributes); err != nil {
 		return nil, err
 	}
-	if k.padding, err = sizes(n.Attributes, "output_padding", 0); err != nil {
+	if k.padding, err = sizesAttr(n.Attributes, "output_padding", 0); err != nil {
 		return nil, err
 	}
-	k.shape, err = sizes(n.Attributes, "output_shape", 0)
+	k.shape, err = sizesAttr(n.Attributes, "output_shape", 0)
 	return &k, err
-}
-
-func groupAttr(a ops.Attributes) (int, error) {
-	group, err := ops.Attr(a, "group", int64(1))
-	if err == nil && (group < 1 || group > ops.MaxElements) {
-		err = fmt.Errorf("%w: group %d", ops.ErrAttribute, group)
-	}
-	return int(group), err
 }
 
 type convTranspose struct {
 	window         window
 	group          int
-	padding, shape []int // nil when not given
+	padding, shape []int // output_padding and output_shape, nil if not given
 }
 
 func (k *convTranspose) infer(in []*ops.Input) (ops.Type, error) {
 	x, w := in[0].Type, in[1].Type
-	if err := checkDType("X", x, floats...); err != nil {
+	if err := checkDType("X", x, floatTypes...); err != nil {
 		return x, err
 	}
 	for _, other := range in[1:] {
@@ -60,7 +48,7 @@ func (k *convTranspose) infer(in []*ops.Input) (ops.Type, error) {
 	ok := len(x.Shape) >= 3 && len(w.Shape) == len(x.Shape)
 	var channels ops.Dim
 	if ok {
-		channels, ok = merge(x.Shape[1], w.Shape[0])
+		channels, ok = mergeDims(x.Shape[1], w.Shape[0])
 	}
 	if !ok || channels.Known() && channels.Size%k.group != 0 {
 		return x, fmt.Errorf("%w: X is %v, W is %v, group %d", ops.ErrShape, x, w, k.group)
@@ -74,7 +62,7 @@ func (k *convTranspose) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	if len(in) == 3 && in[2] != nil {
 		if b := in[2].Type; len(b.Shape) == 1 {
-			filters, ok = merge(filters, b.Shape[0])
+			filters, ok = mergeDims(filters, b.Shape[0])
 		} else {
 			ok = false
 		}
@@ -93,91 +81,74 @@ func (k *convTranspose) infer(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: x.DType, Shape: shape}, nil
 }
 
-// axes returns the axes of the convolution that this is the transpose of: out is X's
-// size, in the output's.
-func (k *convTranspose) axes(x, w []ops.Dim) ([]axis, error) {
+// axes returns the axes of the convolution that this operation is the transpose of.
+// Therefore a.out is a size of X, and a.in is a size of the output.
+func (k *convTranspose) axes(x, w []ops.Dim) ([]spatialAxis, error) {
 	n := len(x)
-	axes := make([]axis, n)
-	for _, list := range []struct {
-		name   string
-		values []int
-		want   int
-	}{
-		{"kernel_shape", k.window.kernel, n}, {"strides", k.window.strides, n}, {"dilations", k.window.dilations, n},
-		{"pads", k.window.pads, 2 * n}, {"output_padding", k.padding, n},
-	} {
-		if list.values != nil && len(list.values) != list.want {
-			return nil, fmt.Errorf("%w: %s %v for %d spatial axes, want %d numbers", ops.ErrAttribute, list.name, list.values, n, list.want)
-		}
+	axes, err := k.window.settings(n)
+	if err != nil {
+		return nil, err
 	}
-	wanted := k.shape
-	if len(wanted) == n+2 { // some exporters give the whole shape
-		wanted = wanted[2:]
+	if err := checkNumbers("output_padding", k.padding, n, n); err != nil {
+		return nil, err
 	}
-	if wanted != nil && len(wanted) != n {
-		return nil, fmt.Errorf("%w: output_shape %v for %d spatial axes", ops.ErrAttribute, k.shape, n)
+	wanted, err := k.outputSizes(n)
+	if err != nil {
+		return nil, err
+	}
+	kernel, err := k.window.kernelOf(w)
+	if err != nil {
+		return nil, err
 	}
 	for i := range axes {
-		a := axis{in: -1, out: x[i].Size, kernel: w[i].Size, stride: 1, dilation: 1}
-		if k.window.kernel != nil {
-			if a.kernel >= 0 && a.kernel != k.window.kernel[i] {
-				return nil, fmt.Errorf("%w: kernel_shape %v is not W's", ops.ErrShape, k.window.kernel)
-			}
-			a.kernel = k.window.kernel[i]
+		a := &axes[i]
+		a.in, a.out, a.kernel = numberAt(wanted, i, -1), x[i].Size, kernel[i]
+		if a.out < 0 || a.kernel < 0 {
+			continue
 		}
-		if a.kernel == 0 {
-			return nil, fmt.Errorf("%w: weights without pixels", ops.ErrShape)
+		if err := a.resolveTransposed(k.window.autoPad, numberAt(k.padding, i, 0)); err != nil {
+			return nil, fmt.Errorf("%w on spatial axis %d", err, i)
 		}
-		if k.window.strides != nil {
-			a.stride = k.window.strides[i]
-		}
-		if k.window.dilations != nil {
-			a.dilation = k.window.dilations[i]
-		}
-		if k.window.pads != nil {
-			a.before, a.behind = k.window.pads[i], k.window.pads[n+i]
-		}
-		more := 0
-		if k.padding != nil {
-			more = k.padding[i]
-		}
-		if a.out >= 0 && a.kernel >= 0 {
-			want := -1
-			if wanted != nil {
-				want = wanted[i]
-			}
-			if err := a.resolveTransposed(k.window.autoPad, more, want); err != nil {
-				return nil, fmt.Errorf("%w on spatial axis %d", err, i)
-			}
-		} else if wanted != nil {
-			a.in = wanted[i]
-		}
-		axes[i] = a
 	}
 	return axes, nil
 }
 
-// resolveTransposed finds the output's size, or the padding for a wanted one.
-func (a *axis) resolveTransposed(autoPad string, more, want int) error {
+// outputSizes returns the spatial sizes in output_shape, or nil if it is not given. Some
+// exporters write the whole shape.
+func (k *convTranspose) outputSizes(axes int) ([]int, error) {
+	switch len(k.shape) {
+	case axes:
+		return k.shape, nil
+	case axes + 2:
+		return k.shape[2:], nil
+	}
+	if k.shape == nil {
+		return nil, nil
+	}
+	return nil, fmt.Errorf("%w: the length of output_shape %v is %d, want %d or %d (spatial axes: %d)", ops.ErrAttribute, k.shape, len(k.shape), axes, axes+2, axes)
+}
+
+// resolveTransposed computes the size of the output from the padding or, if the size is
+// given, the padding from the size. more is the output_padding.
+func (a *spatialAxis) resolveTransposed(autoPad string, more int) error {
 	if a.out == 0 {
-		return fmt.Errorf("%w: images without pixels", ops.ErrShape)
+		return fmt.Errorf("%w: X has no pixels", ops.ErrShape)
+	}
+	if a.in < 0 && (autoPad == "SAME_UPPER" || autoPad == "SAME_LOWER") {
+		a.in = a.out * a.stride
 	}
 	full := (a.out-1)*a.stride + (a.kernel-1)*a.dilation + 1 + more
-	if want < 0 && (autoPad == "SAME_UPPER" || autoPad == "SAME_LOWER") {
-		want = a.out * a.stride
-	}
-	if want < 0 {
-		a.in = full - a.before - a.behind
+	if a.in < 0 {
+		a.in = full - a.before - a.after
 	} else {
-		total := max(0, full-want)
-		a.before, a.behind = total-total/2, total/2
+		total := max(0, full-a.in)
+		a.before, a.after = total-total/2, total/2
 		if autoPad == "SAME_UPPER" {
-			a.before, a.behind = a.behind, a.before
+			a.before, a.after = a.after, a.before
 		}
-		a.in = want
 	}
 	if a.in < 0 || a.in > ops.MaxElements {
-		return fmt.Errorf("%w: the output has size %d", ops.ErrShape, a.in)
+		return fmt.Errorf("%w: the output would have size %d", ops.ErrShape, a.in)
 	}
 	return nil
 }
@@ -189,11 +160,11 @@ func (k *convTranspose) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor)
 		return err
 	}
 	f := filtering[float64]{
-		x: values[float64](x), w: values[float64](w), axes: axes, transposed: true,
+		x: elementsOf[float64](x), w: elementsOf[float64](w), axes: axes, transposed: true,
 		images: x.Shape()[0], group: k.group, channels: x.Shape()[1] / k.group, filters: w.Shape()[1],
 	}
 	if len(in) == 3 && in[2] != nil {
-		f.bias = values[float64](in[2])
+		f.bias = elementsOf[float64](in[2])
 	}
 	return f.run(ctx, func(number int, plane []float64) { store(out, number*len(plane), 1, plane) })
 }

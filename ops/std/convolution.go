@@ -3,51 +3,51 @@ package std
 import (
 	"sync"
 
-	kernels "github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// convolution is a conv for inputs of one type, as a product of matrices: the
-// weights of each group, (filters, taps), by (taps, columns) of pixels. A column is
-// an output position of an image, and a tap a place in the window of a channel.
+// convolution is a conv for inputs of one shape, computed as a product of matrices: the
+// weights of each group, (filters, taps), times the pixels, (taps, columns). A column is an
+// output position of an image, and a tap is a place in the window of a channel.
 type convolution struct {
 	of            *conv
 	image, window []int // shapes of X and W
 
-	x, w, bias, out   []float32 // of this run, as are padded and product
+	x, w, bias, out   []float32 // of the current run, as are padded and product
 	images            int
 	channels, filters int // of one group
 	group             int
-	rows, cols        axis
+	rows, cols        spatialAxis
 
-	way     way
-	inner   [2]axis   // rows and cols of images with their padding
-	padded  []float32 // x with it
+	source  pixelSource
+	inner   [2]spatialAxis // rows and cols of padded images
+	padded  []float32      // x with padding
 	blocks  blocks
-	columns []*kernels.Columns // of the parts of an image, then of the last block
-	ordinal []int              // 0, 1, 2 and so on, the taps of gathered pixels
-	product *kernels.Filters
+	columns []*kernel.Columns // of each part of an image, then of a smaller last block
+	ordinal []int             // 0, 1, 2 and so on: the offsets of gathered taps
+	product *kernel.Filters
 }
 
-// way is how a convolution gets at its pixels.
-type way int
+// pixelSource says where a convolution reads its pixels from.
+type pixelSource int
 
 const (
-	inPlace  way = iota
-	padding      // in a copy of the images with padding
-	gathered     // one by one: the padding is far larger than the images
+	fromImages   pixelSource = iota
+	fromPadded               // from a padded copy of the images
+	fromGathered             // one by one, because the padding is far larger than the images
 )
 
-// Workers take blocks: a part of the positions of one image or, when there are
-// few, all positions of some images. A block of at most maxBlock columns keeps
-// its pixels in the second-level cache, and minBlock are whole vectors of every
-// tier.
+// Workers compute blocks. A block holds a part of the positions of one image or, if an
+// image has few positions, all positions of some images. The pixels of maxBlock columns
+// stay in the second-level cache, and minBlock columns fill whole vectors of every
+// instruction set.
 const (
 	minBlock = 32
 	maxBlock = 256
 )
 
-// blocks is how the columns of a convolution are divided.
+// blocks says how the columns of a convolution are divided.
 type blocks struct {
 	images    int // of a block
 	positions int // of an image in a block
@@ -57,7 +57,7 @@ type blocks struct {
 
 func (c *convolution) divide() blocks {
 	positions := c.rows.out * c.cols.out
-	// A single image, too, is worth several blocks.
+	// Even a single image is divided into several blocks.
 	width := min(max(minBlock, c.images*positions/16), maxBlock)
 	b := blocks{images: min(max(1, width/positions), c.images), positions: positions, parts: 1}
 	if b.images == 1 && positions > width {
@@ -68,27 +68,27 @@ func (c *convolution) divide() blocks {
 	return b
 }
 
-// prepare does what is the same for every run.
+// prepare computes everything that is the same for every run.
 func (c *convolution) prepare() {
-	c.inner = [2]axis{c.rows, c.cols}
-	if c.rows.before+c.rows.behind+c.cols.before+c.cols.behind > 0 {
+	c.inner = [2]spatialAxis{c.rows, c.cols}
+	if c.rows.before+c.rows.after+c.cols.before+c.cols.after > 0 {
 		if !c.padsLittle() {
-			c.way = gathered
+			c.source = fromGathered
 			c.blocks = c.divideGathered()
 			for t := range c.taps() {
 				c.ordinal = append(c.ordinal, t)
 			}
 			return
 		}
-		c.way = padding
+		c.source = fromPadded
 		for i, a := range c.inner {
-			c.inner[i] = axis{in: a.before + a.in + a.behind, out: a.out, kernel: a.kernel, stride: a.stride, dilation: a.dilation}
+			c.inner[i] = spatialAxis{in: a.before + a.in + a.after, out: a.out, kernel: a.kernel, stride: a.stride, dilation: a.dilation}
 		}
 	}
 	b := c.divide()
 	c.blocks = b
-	// Blocks of other images differ in where they start only, so that what is
-	// known of the columns of one serves them all.
+	// The blocks of all images have the same columns, except for the place where
+	// they start.
 	taps := c.tapOffsets()
 	for i := range b.parts {
 		first := i * b.positions
@@ -99,16 +99,16 @@ func (c *convolution) prepare() {
 	}
 }
 
-// run computes the output. Each of its elements is the bias and then tap after
-// tap, so that neither blocks nor workers have a say in it.
+// run computes the output. Each element is the bias plus one tap after the other, so that
+// it depends neither on the blocks nor on the number of workers.
 func (c *convolution) run(ctx *ops.Context) error {
-	c.product = kernels.NewFilters(c.group, c.filters, c.taps(), c.w)
+	c.product = kernel.NewFilters(c.group, c.filters, c.taps(), c.w)
 	defer c.forget()
 	n := c.blocks.count * c.group
-	switch c.way {
-	case gathered:
+	switch c.source {
+	case fromGathered:
 		return ctx.Do(n, 1, (*gatheredLoop)(c))
-	case padding:
+	case fromPadded:
 		p := paddedImages.Get().(*[]float32)
 		defer paddedImages.Put(p)
 		images, size := c.images*c.group*c.channels, c.inner[0].in*c.inner[1].in
@@ -124,17 +124,17 @@ func (c *convolution) run(ctx *ops.Context) error {
 	return ctx.Do(n, 1, c)
 }
 
-// paddedImages holds the memory of images with padding: as much as one of the
-// convolutions takes, not as much as all of a network together.
+// paddedImages holds the memory of padded images. Convolutions share it, so that a network
+// needs only as much as its largest convolution.
 var paddedImages = sync.Pool{New: func() any { return new([]float32) }}
 
-// forget lets go of what is of one run only.
+// forget releases everything that belongs to one run only.
 func (c *convolution) forget() {
 	c.product.Release()
 	c.x, c.w, c.bias, c.out, c.padded, c.product = nil, nil, nil, nil, nil, nil
 }
 
-// Part computes blocks of groups.
+// Part implements parallel.Loop over the blocks of all groups.
 func (c *convolution) Part(lo, hi int) error {
 	b := c.blocks
 	for i := lo; i < hi; i++ {
@@ -152,8 +152,8 @@ func (c *convolution) Part(lo, hi int) error {
 
 func (c *convolution) taps() int { return c.channels * c.rows.kernel * c.cols.kernel }
 
-// multiply computes columns that are counted from an image; so are pixels.
-func (c *convolution) multiply(columns *kernels.Columns, pixels []float32, image, group int) {
+// multiply computes columns. They and pixels count from the given image.
+func (c *convolution) multiply(columns *kernel.Columns, pixels []float32, image, group int) {
 	positions := c.rows.out * c.cols.out
 	var bias []float32
 	if c.bias != nil {
@@ -163,7 +163,7 @@ func (c *convolution) multiply(columns *kernels.Columns, pixels []float32, image
 	c.product.Convolve(group, columns, pixels, bias, out, positions)
 }
 
-// tapOffsets says where the taps of a window are, from its first.
+// tapOffsets returns the distance of each tap of a window from the first one.
 func (c *convolution) tapOffsets() []int {
 	taps := make([]int, 0, c.taps())
 	for channel := range c.channels {
@@ -177,9 +177,9 @@ func (c *convolution) tapOffsets() []int {
 	return taps
 }
 
-// locate says where the windows at positions first to last-1 of some images
-// start, and where their outputs go. The padding is part of the images.
-func (c *convolution) locate(taps []int, images, first, last int) *kernels.Columns {
+// locate returns the columns of the positions first to last-1 of some images: where their
+// windows start, and where their outputs go. The padding is part of the images.
+func (c *convolution) locate(taps []int, images, first, last int) *kernel.Columns {
 	n := images * (last - first)
 	offsets, places := make([]int, 0, n), make([]int, 0, n)
 	for image := range images {
@@ -191,26 +191,26 @@ func (c *convolution) locate(taps []int, images, first, last int) *kernels.Colum
 			places = append(places, outputs+at)
 		}
 	}
-	return kernels.NewColumns(taps, offsets, places)
+	return kernel.NewColumns(taps, offsets, places)
 }
 
-// padsLittle reports whether the images with their padding are not much larger
-// than without: else a small file could ask for a lot of memory.
+// padsLittle reports whether padded images are not much larger than the images. Without
+// this check a small file could ask for a lot of memory.
 func (c *convolution) padsLittle() bool {
 	const factor, free = 4, 1 << 18
-	height, width := c.rows.before+c.rows.in+c.rows.behind, c.cols.before+c.cols.in+c.cols.behind
+	height, width := c.rows.before+c.rows.in+c.rows.after, c.cols.before+c.cols.in+c.cols.after
 	most := factor*c.rows.in*c.cols.in + free/max(1, c.images*c.group*c.channels)
 	return height <= most && width <= most/height
 }
 
-// paddingLoop copies images into ones with padding.
+// paddingLoop copies images into padded images.
 type paddingLoop convolution
 
 func (c *paddingLoop) Part(lo, hi int) error {
 	height, width := c.inner[0].in, c.inner[1].in
 	for i := lo; i < hi; i++ {
 		image := c.padded[i*height*width:][:height*width]
-		clear(image) // all at once takes less than the padding of each row
+		clear(image) // faster than clearing the padding of each row
 		for y := range c.rows.in {
 			copy(image[(c.rows.before+y)*width+c.cols.before:], c.x[(i*c.rows.in+y)*c.cols.in:][:c.cols.in])
 		}
@@ -222,7 +222,7 @@ func (c *paddingLoop) Part(lo, hi int) error {
 type gatheredLoop convolution
 
 func (c *convolution) divideGathered() blocks {
-	const elements = 1 << 18 // of a block
+	const elements = 1 << 18 // per block
 	positions := c.rows.out * c.cols.out
 	b := blocks{images: 1, positions: min(max(1, elements/max(1, c.taps())), maxBlock, positions)}
 	b.parts = (positions + b.positions - 1) / b.positions
@@ -241,7 +241,7 @@ func (g *gatheredLoop) Part(lo, hi int) error {
 			windows, places = append(windows, len(pixels)), append(places, at)
 			pixels = c.gather(pixels, group, image*positions+at)
 		}
-		columns := kernels.NewColumns(c.ordinal, windows, places)
+		columns := kernel.NewColumns(c.ordinal, windows, places)
 		c.multiply(columns, pixels, image, group)
 		columns.Release()
 	}

@@ -6,9 +6,9 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// copying is a parallel.Loop that copies what the nest walks through, from
-// src[from:] to dst[to:], which are of one element type. The nest's first array
-// is dst.
+// copying is a parallel.Loop that copies the elements of src that a nest walks through to
+// elements of dst, which is the first array of the nest and has the same element type. The
+// places in dst count from to, those in src from from.
 type copying struct {
 	nest     nest
 	dst, src *ops.Tensor
@@ -26,11 +26,12 @@ func (c *copying) run(ctx *ops.Context, dst, src *ops.Tensor) error {
 
 func (c *copying) Part(lo, hi int) error { return c.rows(c, lo, hi) }
 
-// copyAll copies every element of src to dst, which may have another shape. Their
-// numbers differ only where the type of dst does not follow from the values it should.
+// copyAll copies every element of src to dst, which may have another shape. The numbers of
+// elements differ only if the type of dst was inferred without values that turn out not to
+// fit.
 func copyAll(ctx *ops.Context, dst, src *ops.Tensor) error {
 	if dst.Len() != src.Len() {
-		return fmt.Errorf("%w: %v does not have the elements of %v", ops.ErrShape, ops.TypeOf(src), ops.TypeOf(dst))
+		return fmt.Errorf("%w: %v and %v have different numbers of elements", ops.ErrShape, ops.TypeOf(src), ops.TypeOf(dst))
 	}
 	c := ops.Scratch[copying](ctx)
 	if c.rows == nil {

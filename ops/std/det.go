@@ -7,21 +7,21 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newDet makes Det (opset 11): the determinants of the square matrices in the last two
-// dimensions of X, float32 or float64. It has no attributes.
-func newDet(n ops.Node) (kernel, error) { return det{}, n.Attributes.Only() }
+// newDet returns Det (opset 11): the determinants of the square matrices in the last two
+// dimensions of X, float32 or float64. There are no attributes.
+func newDet(n ops.Node) (operation, error) { return det{}, n.Attributes.Only() }
 
 type det struct{}
 
 func (det) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, floats...); err != nil {
+	if err := checkDType("X", x, floatTypes...); err != nil {
 		return x, err
 	}
 	rank := len(x.Shape)
 	ok := rank >= 2
 	if ok {
-		_, ok = merge(x.Shape[rank-1], x.Shape[rank-2])
+		_, ok = mergeDims(x.Shape[rank-1], x.Shape[rank-2])
 	}
 	if !ok {
 		return x, fmt.Errorf("%w: X is %v, want square matrices", ops.ErrShape, x)
@@ -32,7 +32,7 @@ func (det) infer(in []*ops.Input) (ops.Type, error) {
 func (det) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	n := in[0].Shape()[len(in[0].Shape())-1]
 	return ctx.For(out.Len(), 1, func(lo, hi int) error {
-		m, watching := make([]float64, n*n), watch{ctx: ctx}
+		m, watching := make([]float64, n*n), cancelCheck{ctx: ctx}
 		for i := lo; i < hi; i++ {
 			load(m, in[0], i*n*n, 1)
 			d, err := determinant(&watching, m, n)
@@ -45,8 +45,9 @@ func (det) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	})
 }
 
-// determinant eliminates, always with the largest number of a column, in m itself.
-func determinant(watching *watch, m []float64, n int) (float64, error) {
+// determinant computes the determinant by Gaussian elimination with partial pivoting. It
+// changes m.
+func determinant(watching *cancelCheck, m []float64, n int) (float64, error) {
 	d := 1.0
 	for c := range n {
 		top := c

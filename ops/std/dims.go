@@ -8,11 +8,12 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
+// unknown is a dimension without a known size or name.
 var unknown = ops.Dim{Size: -1}
 
-// merge returns what is known of two dimensions that must be equal, false when
-// they are not.
-func merge(a, b ops.Dim) (ops.Dim, bool) {
+// mergeDims combines the information about two dimensions that must be equal. It returns
+// false if they differ.
+func mergeDims(a, b ops.Dim) (ops.Dim, bool) {
 	switch {
 	case a.Known() && b.Known():
 		return a, a.Size == b.Size
@@ -22,9 +23,9 @@ func merge(a, b ops.Dim) (ops.Dim, bool) {
 	return a, true
 }
 
-// product returns the product of dimensions. A single unknown one passes with
-// its symbol when the others do not change it.
-func product(dims []ops.Dim) ops.Dim {
+// dimProduct returns the product of dimensions. If only one of them is unknown and the
+// product of the others is 1, the result keeps its symbol.
+func dimProduct(dims []ops.Dim) ops.Dim {
 	p := ops.Dim{Size: 1}
 	for _, d := range dims {
 		switch {
@@ -42,10 +43,10 @@ func product(dims []ops.Dim) ops.Dim {
 	return p
 }
 
-// axisOf resolves an axis that counts from the end when it is negative.
+// axisOf returns the index of an axis, which counts from the end if it is negative.
 func axisOf(axis int64, rank int) (int, error) {
 	if axis < -int64(rank) || axis >= int64(rank) {
-		return 0, fmt.Errorf("%w: axis %d of %d dimensions", ops.ErrShape, axis, rank)
+		return 0, fmt.Errorf("%w: axis %d is out of range for rank %d", ops.ErrShape, axis, rank)
 	}
 	if axis < 0 {
 		axis += int64(rank)
@@ -53,10 +54,10 @@ func axisOf(axis int64, rank int) (int, error) {
 	return int(axis), nil
 }
 
-// checkVector returns the length of an input that must be a vector of one of
-// the given integer types.
-func checkVector(name string, in *ops.Input, integers ...ops.DType) (ops.Dim, error) {
-	if err := checkDType(name, in.Type, integers...); err != nil {
+// checkVector returns the length of an input that must be a vector of one of the given
+// types.
+func checkVector(name string, in *ops.Input, types ...ops.DType) (ops.Dim, error) {
+	if err := checkDType(name, in.Type, types...); err != nil {
 		return unknown, err
 	}
 	if len(in.Shape) != 1 {
@@ -71,15 +72,14 @@ func integers(t *ops.Tensor) []int64 {
 	if !ok {
 		return t.Int64s()
 	}
-	wide := make([]int64, len(narrow))
+	elements := make([]int64, len(narrow))
 	for i, v := range narrow {
-		wide[i] = int64(v)
+		elements[i] = int64(v)
 	}
-	return wide
+	return elements
 }
 
-// rowMajor returns how far apart in a tensor of this shape neighbours along
-// each dimension are.
+// rowMajor returns the strides of a tensor of this shape.
 func rowMajor(shape []int) []int {
 	strides := make([]int, len(shape))
 	n := 1
@@ -93,8 +93,8 @@ func rowMajor(shape []int) []int {
 // sortedTypes returns the keys of a map in a fixed order.
 func sortedTypes[V any](m map[ops.DType]V) []ops.DType { return slices.Sorted(maps.Keys(m)) }
 
-// checkScalar returns an error unless a tensor has one of the given types and a
-// single element.
+// checkScalar returns an error unless a tensor has one of the given types and a single
+// element.
 func checkScalar(name string, t ops.Type, supported ...ops.DType) error {
 	if err := checkDType(name, t, supported...); err != nil {
 		return err

@@ -8,14 +8,15 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newEinsum makes Einsum (opset 12): products of elements of the inputs, summed up over
-// the dimensions that the output does not have. The inputs are of one type, any but bool.
+// newEinsum returns Einsum (opset 12): products of elements of the inputs, summed over the
+// dimensions that the output does not have. The inputs have the same type, any but bool.
+// The number of operations is the product of the sizes of all labels.
 //
-// Attributes: equation (required): a letter for each dimension of each input and of the
-// output, as in numpy: "ij,jk->ik". Dimensions that are "..." broadcast as for Add;
-// without "->" the output has them, and then the letters that are there once, in their
-// order.
-func newEinsum(n ops.Node) (kernel, error) {
+// Attributes: equation (required): a label (a letter) for each dimension of each input and
+// of the output, as in numpy: "ij,jk->ik". The dimensions of "..." broadcast as for Add.
+// Without "->" the output has the dimensions of "...", then the labels that occur once, in
+// alphabetical order.
+func newEinsum(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("equation"); err != nil {
 		return nil, err
 	}
@@ -29,25 +30,25 @@ func newEinsum(n ops.Node) (kernel, error) {
 	for _, s := range append(slices.Clone(k.inputs), right) {
 		letters := strings.Replace(s, "...", "", 1)
 		if strings.Trim(letters, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
-			return nil, fmt.Errorf("%w: equation %q", ops.ErrAttribute, equation)
+			return nil, fmt.Errorf("%w: equation %q: labels must be letters", ops.ErrAttribute, equation)
 		}
 	}
 	if !explicit {
-		k.output = implicit(left)
+		k.output = implicitOutput(left)
 	}
 	for i, c := range k.output {
 		if c != '.' && (!strings.ContainsRune(left, c) || strings.ContainsRune(k.output[i+1:], c)) {
-			return nil, fmt.Errorf("%w: equation %q: the output's %q", ops.ErrAttribute, equation, c)
+			return nil, fmt.Errorf("%w: equation %q: output label %q must be in an input, and only once in the output", ops.ErrAttribute, equation, c)
 		}
 	}
 	if len(k.inputs) != n.NumInputs {
-		return nil, fmt.Errorf("%w: equation %q for %d inputs", ops.ErrAttribute, equation, n.NumInputs)
+		return nil, fmt.Errorf("%w: equation %q does not fit the number of inputs, %d", ops.ErrAttribute, equation, n.NumInputs)
 	}
 	return k, nil
 }
 
-// implicit returns what the output is when the equation does not say it.
-func implicit(left string) string {
+// implicitOutput returns the output of an equation without "->".
+func implicitOutput(left string) string {
 	var once []rune
 	for _, c := range left {
 		if c != '.' && c != ',' && strings.Count(left, string(c)) == 1 {
@@ -66,17 +67,16 @@ type einsum struct {
 	output string
 }
 
-// onlyInRuns implements late: the number of products can be far larger than inputs and
-// output.
+// onlyInRuns implements runOnly: there can be far more products than elements.
 func (*einsum) onlyInRuns() {}
 
-// labels returns a name for each dimension of an input; those of "..." have numbers,
-// counted from the last.
-func labels(term string, rank int) ([]string, error) {
+// termLabels returns a label for each dimension of an input. The dimensions of "..." get
+// numbers, counted from the last.
+func termLabels(term string, rank int) ([]string, error) {
 	before, after, dots := strings.Cut(term, "...")
 	more := rank - len(before) - len(after)
 	if more < 0 || more > 0 && !dots {
-		return nil, fmt.Errorf("%w: %q for %d dimensions", ops.ErrShape, term, rank)
+		return nil, fmt.Errorf("%w: term %q of the equation does not fit rank %d", ops.ErrShape, term, rank)
 	}
 	names := make([]string, 0, rank)
 	for _, c := range before {
@@ -91,12 +91,13 @@ func labels(term string, rank int) ([]string, error) {
 	return names, nil
 }
 
-// plan returns the labels of the inputs' and the output's dimensions, and their sizes.
+// plan returns the labels of the dimensions of the inputs and the output, and the sizes of
+// the labels.
 func (k *einsum) plan(shapes [][]ops.Dim) (terms [][]string, output []string, sizes map[string]ops.Dim, err error) {
 	sizes = map[string]ops.Dim{}
 	broad := 0
 	for i, shape := range shapes {
-		names, err := labels(k.inputs[i], len(shape))
+		names, err := termLabels(k.inputs[i], len(shape))
 		if err != nil {
 			return nil, nil, nil, err
 		}
@@ -108,7 +109,7 @@ func (k *einsum) plan(shapes [][]ops.Dim) (terms [][]string, output []string, si
 			}
 			size, err := broadcast([]ops.Dim{old}, []ops.Dim{shape[d]})
 			if err != nil {
-				return nil, nil, nil, fmt.Errorf("%w: %q is both %v and %v", ops.ErrShape, name, old, shape[d])
+				return nil, nil, nil, fmt.Errorf("%w: label %q of the equation has size %v and size %v", ops.ErrShape, name, old, shape[d])
 			}
 			sizes[name] = size[0]
 		}
@@ -120,13 +121,13 @@ func (k *einsum) plan(shapes [][]ops.Dim) (terms [][]string, output []string, si
 	if strings.Contains(k.output, "...") {
 		rank += broad - 3
 	}
-	output, err = labels(k.output, rank)
+	output, err = termLabels(k.output, rank)
 	return terms, output, sizes, err
 }
 
 func (k *einsum) infer(in []*ops.Input) (ops.Type, error) {
 	t := in[0].Type
-	if err := checkDType("input 0", t, numeric...); err != nil {
+	if err := checkDType("input 0", t, numericTypes...); err != nil {
 		return t, err
 	}
 	shapes := make([][]ops.Dim, len(in))
@@ -157,15 +158,50 @@ func (k *einsum) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 }
 
 func einsumOf[W wide](ctx *ops.Context, k *einsum, in []*ops.Tensor, out *ops.Tensor) error {
-	shapes, elements := make([][]ops.Dim, len(in)), make([][]W, len(in))
+	kept, summed, err := k.loops(in)
+	if err != nil || out.Len() == 0 {
+		return err
+	}
+	elements := make([][]W, len(in))
 	for i, x := range in {
-		shapes[i], elements[i] = ops.TypeOf(x).Shape, values[W](x)
+		elements[i] = elementsOf[W](x)
+	}
+	products := numElements(summed.sizes) // per element of the output
+	return ctx.For(out.Len(), max(1, grain/max(1, products)), func(lo, hi int) error {
+		outer, inner := kept.start(len(in)), summed.start(len(in))
+		outer.skip(lo)
+		for i := lo; i < hi; i++ {
+			var sum W
+			inner.restart(outer.places)
+			for j := range products {
+				if j%(1<<16) == 0 && ctx.Err() != nil {
+					return ctx.Err()
+				}
+				p := W(1)
+				for x, place := range inner.places {
+					p *= elements[x][place]
+				}
+				sum += p
+				inner.next()
+			}
+			store(out, i, 1, []W{sum})
+			outer.next()
+		}
+		return nil
+	})
+}
+
+// loops returns the loops over the dimensions of the output, and the loops over the
+// dimensions that are summed over.
+func (k *einsum) loops(in []*ops.Tensor) (kept, summed *operandLoops, err error) {
+	shapes := make([][]ops.Dim, len(in))
+	for i, x := range in {
+		shapes[i] = ops.TypeOf(x).Shape
 	}
 	terms, output, named, err := k.plan(shapes)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	// The loops are over the output's dimensions, then over those that are summed over.
 	names := slices.Clone(output)
 	for _, term := range terms {
 		for _, name := range term {
@@ -174,54 +210,75 @@ func einsumOf[W wide](ctx *ops.Context, k *einsum, in []*ops.Tensor, out *ops.Te
 			}
 		}
 	}
-	sizes := make([]int, len(names))
-	strides := make([][]int, len(in)) // of each input, for each loop
+	all := &operandLoops{sizes: make([]int, len(names)), strides: make([][]int, len(names))}
 	for i, name := range names {
-		sizes[i] = named[name].Size
+		all.sizes[i], all.strides[i] = named[name].Size, make([]int, len(in))
 	}
-	for i, term := range terms {
-		strides[i] = make([]int, len(names))
-		for d, stride := range rowMajor(in[i].Shape()) {
-			if in[i].Shape()[d] > 1 {
-				strides[i][slices.Index(names, term[d])] += stride
+	for x, term := range terms {
+		shape := in[x].Shape()
+		for d, stride := range rowMajor(shape) {
+			if shape[d] > 1 {
+				all.strides[slices.Index(names, term[d])][x] += stride
 			}
 		}
 	}
-	summed := sizes[len(output):]
-	// The number of products is bounded, so that nothing can be asked for that never ends.
-	products, err := ops.Len(sizes)
-	if err != nil {
-		return fmt.Errorf("the products: %w", err)
+	// The limit keeps a small model from asking for endless work.
+	if _, err := ops.Len(all.sizes); err != nil {
+		return nil, nil, fmt.Errorf("the number of products: %w", err)
 	}
-	if out.Len() == 0 {
-		return nil
+	n := len(output)
+	kept = &operandLoops{sizes: all.sizes[:n], strides: all.strides[:n]}
+	return kept, &operandLoops{sizes: all.sizes[n:], strides: all.strides[n:]}, nil
+}
+
+// operandLoops is a nest of loops that walks through any number of operands at once. An
+// iteration of loop i moves the place in operand x by strides[i][x].
+type operandLoops struct {
+	sizes   []int
+	strides [][]int
+}
+
+// operandPlaces is one iteration of operandLoops.
+type operandPlaces struct {
+	loops  *operandLoops
+	at     []int // index of each loop
+	places []int // in each operand
+}
+
+// start returns the first iteration.
+func (l *operandLoops) start(operands int) operandPlaces {
+	return operandPlaces{loops: l, at: make([]int, len(l.sizes)), places: make([]int, operands)}
+}
+
+// restart returns to the first iteration. The places count from the given ones.
+func (p *operandPlaces) restart(places []int) {
+	clear(p.at)
+	copy(p.places, places)
+}
+
+// skip moves from the first iteration to the given one.
+func (p *operandPlaces) skip(iteration int) {
+	p.at = coordinatesAt(iteration, p.loops.sizes).at
+	for i, at := range p.at {
+		p.move(i, at)
 	}
-	inner := products / out.Len()
-	return ctx.For(out.Len(), max(1, grain/max(1, inner)), func(lo, hi int) error {
-		for i := lo; i < hi; i++ {
-			var sum W
-			at := from(i, sizes[:len(output)])
-			rest := coordinates{shape: summed, at: make([]int, len(summed))}
-			for j := range inner {
-				if j%(1<<16) == 0 && ctx.Err() != nil {
-					return ctx.Err()
-				}
-				p := W(1)
-				for x := range elements {
-					place := 0
-					for d, c := range at.at {
-						place += c * strides[x][d]
-					}
-					for d, c := range rest.at {
-						place += c * strides[x][len(output)+d]
-					}
-					p *= elements[x][place]
-				}
-				sum += p
-				rest.next()
-			}
-			store(out, i, 1, []W{sum})
+}
+
+// move moves the places by a number of iterations of loop i.
+func (p *operandPlaces) move(i, iterations int) {
+	for x, stride := range p.loops.strides[i] {
+		p.places[x] += iterations * stride
+	}
+}
+
+// next moves to the next iteration, and from the last one to the first.
+func (p *operandPlaces) next() {
+	for i := len(p.at) - 1; i >= 0; i-- {
+		if p.at[i]++; p.at[i] < p.loops.sizes[i] {
+			p.move(i, 1)
+			return
 		}
-		return nil
-	})
+		p.at[i] = 0
+		p.move(i, 1-p.loops.sizes[i])
+	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// shapeVector is sizeVector for one size for each dimension.
+// shapeVector is sizeVector for a shape: it also bounds the number of dimensions.
 func shapeVector(name string, in *ops.Input) (list []int64, number int, err error) {
 	if len(in.Shape) == 1 {
 		if err := checkRank(in.Shape[0].Size); err != nil {
@@ -17,8 +17,9 @@ func shapeVector(name string, in *ops.Input) (list []int64, number int, err erro
 	return sizeVector(name, in)
 }
 
-// sizeVector returns the elements of an int64 vector of sizes of at least 0, nil when
-// they are not known; then their number is all that is known, and it must be.
+// sizeVector returns the elements of an int64 vector of sizes, which must be at least 0,
+// and their number. If only the number is known, list is nil. If not even the number is
+// known, it returns an error.
 func sizeVector(name string, in *ops.Input) (list []int64, number int, err error) {
 	length, err := checkVector(name, in, ops.Int64)
 	if err != nil {
@@ -33,15 +34,15 @@ func sizeVector(name string, in *ops.Input) (list []int64, number int, err error
 	list = in.Const.Int64s()
 	for _, v := range list {
 		if v < 0 || v > ops.MaxElements {
-			return nil, 0, fmt.Errorf("%w: %s %v: %d is no size", ops.ErrShape, name, list, v)
+			return nil, 0, fmt.Errorf("%w: %s %v: %d is not a valid size", ops.ErrShape, name, list, v)
 		}
 	}
 	return list, len(list), nil
 }
 
-// newExpand makes Expand (opsets 8, 13): the data, of any type, repeated to what it
-// broadcasts to with the shape, an int64 vector. It has no attributes.
-func newExpand(n ops.Node) (kernel, error) { return expand{}, n.Attributes.Only() }
+// newExpand returns Expand (opsets 8, 13): the data, of any type, broadcast to the shape,
+// an int64 vector. There are no attributes.
+func newExpand(n ops.Node) (operation, error) { return expand{}, n.Attributes.Only() }
 
 type expand struct{}
 
@@ -57,7 +58,7 @@ func (expand) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	shape, err := broadcast(data.Shape, want)
 	if err != nil {
-		return data, fmt.Errorf("%w: data is %v, the shape %v", err, data, list)
+		return data, fmt.Errorf("%w: data is %v, the shape is %v", err, data, list)
 	}
 	return ops.Type{DType: data.DType, Shape: shape}, nil
 }
@@ -69,14 +70,14 @@ func (k expand) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	c := ops.Scratch[copying](ctx)
 	if c.rows == nil {
 		shape := out.Shape()
-		c.nest = newNest(shape, rowMajor(shape), repeated(in[0].Shape(), len(shape)))
+		c.nest = newNest(shape, rowMajor(shape), broadcastStrides(in[0].Shape(), len(shape)))
 	}
 	return c.run(ctx, out, in[0])
 }
 
-// newTile makes Tile (opsets 6, 13): the data, of any type, side by side as many times
-// as repeats, an int64 vector, says for each dimension. It has no attributes.
-func newTile(n ops.Node) (kernel, error) { return tiling{}, n.Attributes.Only() }
+// newTile returns Tile (opsets 6, 13): the data, of any type, repeated along each dimension
+// as often as repeats, an int64 vector, says. There are no attributes.
+func newTile(n ops.Node) (operation, error) { return tiling{}, n.Attributes.Only() }
 
 type tiling struct{}
 
@@ -87,7 +88,7 @@ func (tiling) infer(in []*ops.Input) (ops.Type, error) {
 		return data, err
 	}
 	if number != len(data.Shape) {
-		return data, fmt.Errorf("%w: %d repeats, but data is %v", ops.ErrShape, number, data)
+		return data, fmt.Errorf("%w: the length of repeats is %d, but data is %v", ops.ErrShape, number, data)
 	}
 	shape := slices.Clone(data.Shape)
 	for i, d := range shape {
@@ -107,7 +108,7 @@ func (tiling) infer(in []*ops.Input) (ops.Type, error) {
 func (tiling) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	c := ops.Scratch[copying](ctx)
 	if c.rows == nil {
-		// Each dimension is two: how many times, and the data's own.
+		// Each dimension becomes two: the repetitions, and the dimension of the data.
 		var sizes, from []int
 		strides := rowMajor(in[0].Shape())
 		for i, size := range in[0].Shape() {

@@ -6,24 +6,25 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// axisAttr reads the attribute axis and no other; negative since opset 11.
+// axisAttr reads the attribute axis, which may be negative since opset 11. The node may
+// have the other attributes named by more, and no others.
 func axisAttr(n ops.Node, standard int64, more ...string) (int64, error) {
 	if err := n.Attributes.Only(append(more, "axis")...); err != nil {
 		return 0, err
 	}
 	axis, err := ops.Attr(n.Attributes, "axis", standard)
 	if err == nil && axis < 0 && n.Opset < 11 {
-		err = fmt.Errorf("%w: axis %d is negative before opset 11", ops.ErrAttribute, axis)
+		err = fmt.Errorf("%w: axis %d: negative axes are not supported before opset 11", ops.ErrAttribute, axis)
 	}
 	return axis, err
 }
 
-// newGather makes Gather (opsets 1, 11, 13): the entries of the data along an axis
-// that the indices, int32 or int64, name. The output has the indices' dimensions in
-// place of the axis. The data is of any type. Negative indices count from the end.
+// newGather returns Gather (opsets 1, 11, 13): the entries of the data along an axis at the
+// given indices, int32 or int64. In the output, the dimensions of the indices replace the
+// axis. The data has any type. Negative indices count from the end.
 //
-// Attributes: axis (0).
-func newGather(n ops.Node) (kernel, error) {
+// Attributes: axis (default 0).
+func newGather(n ops.Node) (operation, error) {
 	axis, err := axisAttr(n, 0)
 	return gather{axis}, err
 }
@@ -32,7 +33,7 @@ type gather struct{ axis int64 }
 
 func (k gather) infer(in []*ops.Input) (ops.Type, error) {
 	data := in[0].Type
-	if err := checkDType("indices", in[1].Type, indices...); err != nil {
+	if err := checkDType("indices", in[1].Type, indexTypes...); err != nil {
 		return data, err
 	}
 	axis, err := axisOf(k.axis, len(data.Shape))
@@ -50,10 +51,10 @@ func (k gather) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	if err != nil {
 		return err
 	}
-	list, size, block := integers(in[1]), shape[axis], count(shape[axis+1:])
+	list, size, block := integers(in[1]), shape[axis], numElements(shape[axis+1:])
 	return take(ctx, out, in[0], nil, block, func(first int, from []int) error {
 		for i := range from {
-			at, err := index(list[(first+i)%len(list)], size)
+			at, err := resolveIndex(list[(first+i)%len(list)], size)
 			if err != nil {
 				return err
 			}
@@ -63,13 +64,13 @@ func (k gather) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	})
 }
 
-// newGatherElements makes GatherElements (opsets 11, 13): for each index, int32 or
-// int64, the entry of the data that has the index in place of the index's own
-// coordinate along the axis. Data, of any type, and indices have the same rank, and
-// the indices are no larger except along the axis.
+// newGatherElements returns GatherElements (opsets 11, 13): for each index, int32 or int64,
+// the element of the data at the position of the index, except that its coordinate along
+// the axis is the index. The data, of any type, and the indices have the same rank, and the
+// indices are no larger than the data except along the axis.
 //
-// Attributes: axis (0).
-func newGatherElements(n ops.Node) (kernel, error) {
+// Attributes: axis (default 0).
+func newGatherElements(n ops.Node) (operation, error) {
 	axis, err := axisAttr(n, 0)
 	return gatherElements{axis}, err
 }
@@ -80,10 +81,10 @@ func (k gatherElements) infer(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: in[0].DType, Shape: in[1].Shape}, checkElements(k.axis, in)
 }
 
-// checkElements checks data and indices of the same rank.
+// checkElements checks the data and the indices of GatherElements and ScatterElements.
 func checkElements(axis int64, in []*ops.Input) error {
 	data, list := in[0].Type, in[1].Type
-	if err := checkDType("indices", list, indices...); err != nil {
+	if err := checkDType("indices", list, indexTypes...); err != nil {
 		return err
 	}
 	a, err := axisOf(axis, len(data.Shape))
@@ -95,7 +96,7 @@ func checkElements(axis int64, in []*ops.Input) error {
 		ok = i == a || !data.Shape[i].Known() || !list.Shape[i].Known() || data.Shape[i].Size >= list.Shape[i].Size
 	}
 	if !ok {
-		return fmt.Errorf("%w: data is %v, indices are %v (axis %d)", ops.ErrShape, data, list, a)
+		return fmt.Errorf("%w: data is %v, indices is %v (axis %d)", ops.ErrShape, data, list, a)
 	}
 	return nil
 }
@@ -111,13 +112,13 @@ func (k gatherElements) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor)
 	})
 }
 
-// elementPlaces finds the entries of the data that the indices of GatherElements and
-// ScatterElements are about.
+// elementPlaces finds the elements of the data that the indices of GatherElements and
+// ScatterElements select.
 func elementPlaces(data, shape []int, axis int, list []int64, first int, places []int) error {
 	strides := rowMajor(data)
-	c := from(first, shape)
+	c := coordinatesAt(first, shape)
 	for i := range places {
-		at, err := index(list[first+i], data[axis])
+		at, err := resolveIndex(list[first+i], data[axis])
 		if err != nil {
 			return err
 		}
@@ -131,12 +132,12 @@ func elementPlaces(data, shape []int, axis int, list []int64, first int, places 
 	return nil
 }
 
-// newGatherND makes GatherND (opsets 11, 12, 13): each row of the indices, int64, is
-// the beginning of a place in the data, of any type, and picks what is there. The
-// first batch_dims dimensions are common to both.
+// newGatherND returns GatherND (opsets 11, 12, 13): each row of the indices, int64, holds
+// the first coordinates of a part of the data, which has any type. The first batch_dims
+// dimensions belong to both inputs.
 //
-// Attributes: batch_dims (0; since opset 12).
-func newGatherND(n ops.Node) (kernel, error) {
+// Attributes: batch_dims (default 0; since opset 12).
+func newGatherND(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("batch_dims"); err != nil {
 		return nil, err
 	}
@@ -145,7 +146,7 @@ func newGatherND(n ops.Node) (kernel, error) {
 		return nil, err
 	}
 	if batch < 0 || batch > ops.MaxElements {
-		return nil, fmt.Errorf("%w: batch_dims %d", ops.ErrAttribute, batch)
+		return nil, fmt.Errorf("%w: batch_dims %d is out of range", ops.ErrAttribute, batch)
 	}
 	return gatherND{int(batch)}, nil
 }
@@ -159,13 +160,13 @@ func (k gatherND) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	length, err := rowLength(list, len(data.Shape)-k.batch)
 	if err != nil || len(list.Shape) <= k.batch {
-		return data, fmt.Errorf("%w: data is %v, indices are %v, batch_dims %d", ops.ErrShape, data, list, k.batch)
+		return data, fmt.Errorf("%w: data is %v, indices is %v, batch_dims %d", ops.ErrShape, data, list, k.batch)
 	}
 	shape := append([]ops.Dim{}, list.Shape[:len(list.Shape)-1]...)
 	for i := range k.batch {
 		var ok bool
-		if shape[i], ok = merge(shape[i], data.Shape[i]); !ok {
-			return data, fmt.Errorf("%w: data is %v, indices are %v, batch_dims %d", ops.ErrShape, data, list, k.batch)
+		if shape[i], ok = mergeDims(shape[i], data.Shape[i]); !ok {
+			return data, fmt.Errorf("%w: data is %v, indices is %v, batch_dims %d", ops.ErrShape, data, list, k.batch)
 		}
 	}
 	return ops.Type{DType: data.DType, Shape: append(shape, data.Shape[k.batch+length:]...)}, nil
@@ -173,12 +174,12 @@ func (k gatherND) infer(in []*ops.Input) (ops.Type, error) {
 
 // rowLength returns the size of the last dimension of the indices of GatherND and
 // ScatterND.
-func rowLength(list ops.Type, atMost int) (int, error) {
+func rowLength(list ops.Type, most int) (int, error) {
 	if len(list.Shape) == 0 {
 		return 0, ops.ErrShape
 	}
 	d := list.Shape[len(list.Shape)-1]
-	if !d.Known() || d.Size < 1 || d.Size > atMost {
+	if !d.Known() || d.Size < 1 || d.Size > most {
 		return 0, ops.ErrShape
 	}
 	return d.Size, nil
@@ -188,14 +189,14 @@ func (k gatherND) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 	shape, list := in[0].Shape(), in[1].Int64s()
 	length := in[1].Shape()[len(in[1].Shape())-1]
 	strides := rowMajor(shape)
-	rows := count(in[1].Shape()[k.batch : len(in[1].Shape())-1]) // of one entry of the batch
-	entry := count(shape[k.batch:])
-	return take(ctx, out, in[0], nil, count(shape[k.batch+length:]), func(first int, from []int) error {
+	rows := numElements(in[1].Shape()[k.batch : len(in[1].Shape())-1]) // per entry of the batch
+	entry := numElements(shape[k.batch:])
+	return take(ctx, out, in[0], nil, numElements(shape[k.batch+length:]), func(first int, from []int) error {
 		for i := range from {
 			row := first + i
 			from[i] = row / rows * entry
 			for j, v := range list[row*length:][:length] {
-				at, err := index(v, shape[k.batch+j])
+				at, err := resolveIndex(v, shape[k.batch+j])
 				if err != nil {
 					return err
 				}
@@ -206,12 +207,12 @@ func (k gatherND) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 	})
 }
 
-// newCompress makes Compress (opsets 9, 11): the entries along an axis, or of the
-// data as a vector, for which the condition, a bool vector, is true. A condition that
-// is too short ends with false. The data is of any type.
+// newCompress returns Compress (opsets 9, 11): the entries along an axis, or of the
+// flattened data, for which the condition, a bool vector, is true. A condition that is too
+// short counts as false at the end. The data has any type.
 //
-// Attributes: axis (none).
-func newCompress(n ops.Node) (multi, error) {
+// Attributes: axis (default: flatten the data).
+func newCompress(n ops.Node) (multiOperation, error) {
 	_, along := n.Attributes["axis"]
 	axis, err := axisAttr(n, 0)
 	return compress{axis, along}, err
@@ -219,7 +220,7 @@ func newCompress(n ops.Node) (multi, error) {
 
 type compress struct {
 	axis  int64
-	along bool // else of the flattened data
+	along bool // false flattens the data
 }
 
 func (k compress) inferAll(in []*ops.Input) ([]ops.Type, error) {
@@ -227,7 +228,7 @@ func (k compress) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	if _, err := checkVector("condition", in[1], ops.Bool); err != nil {
 		return nil, err
 	}
-	shape, axis := []ops.Dim{product(data.Shape)}, 0
+	shape, axis := []ops.Dim{dimProduct(data.Shape)}, 0
 	if k.along {
 		var err error
 		if axis, err = axisOf(k.axis, len(data.Shape)); err != nil {
@@ -238,7 +239,7 @@ func (k compress) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	size := shape[axis]
 	shape[axis] = unknown
 	if in[1].Const != nil && size.Known() {
-		picked, err := picks(in[1].Const, size.Size)
+		picked, err := selectedEntries(in[1].Const, size.Size)
 		if err != nil {
 			return nil, err
 		}
@@ -247,8 +248,8 @@ func (k compress) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	return []ops.Type{{DType: data.DType, Shape: shape}}, nil
 }
 
-// picks returns which entries of an axis stay.
-func picks(condition *ops.Tensor, size int) ([]int, error) {
+// selectedEntries returns the indices of the entries that a condition selects.
+func selectedEntries(condition *ops.Tensor, size int) ([]int, error) {
 	wanted, _ := ops.Data[bool](condition)
 	var picked []int
 	for i, w := range wanted {
@@ -256,7 +257,7 @@ func picks(condition *ops.Tensor, size int) ([]int, error) {
 			continue
 		}
 		if i >= size {
-			return nil, fmt.Errorf("%w: the condition names entry %d of %d", ops.ErrShape, i, size)
+			return nil, fmt.Errorf("%w: the condition selects index %d, but the size is %d", ops.ErrShape, i, size)
 		}
 		picked = append(picked, i)
 	}
@@ -272,11 +273,11 @@ func (k compress) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 			return err
 		}
 	}
-	picked, err := picks(in[1], shape[axis])
+	picked, err := selectedEntries(in[1], shape[axis])
 	if err != nil {
 		return err
 	}
-	block := count(shape[axis+1:])
+	block := numElements(shape[axis+1:])
 	return take(ctx, out[0], in[0], nil, block, func(first int, from []int) error {
 		for i := range from {
 			from[i] = ((first+i)/len(picked)*shape[axis] + picked[(first+i)%len(picked)]) * block

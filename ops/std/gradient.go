@@ -7,21 +7,22 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// backward is the gradient of an operator: it adds to those elements of gradIn
-// that are not nil. Everything is float32 and of the right shape.
-type backward func(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error
+// backward computes the gradient of an operator. It adds to the elements of gradIn that are
+// not nil. All tensors are float32 and have the right shape.
+type backward func(ctx *ops.Context, k operation, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error
 
-// gradientOf returns the gradient of an operator, nil when it has none.
+// gradientOf returns the gradient of an operator, or nil if the operator cannot be trained
+// through.
 func gradientOf(name string) backward {
 	switch name {
 	case "Add":
-		return arithmeticGradient(partial{partSame, partSame})
+		return arithmeticGradient(partials{partSame, partSame})
 	case "Sub":
-		return arithmeticGradient(partial{partSame, partMinus})
+		return arithmeticGradient(partials{partSame, partMinus})
 	case "Mul":
-		return arithmeticGradient(partial{partTimesB, partTimesA})
+		return arithmeticGradient(partials{partTimesB, partTimesA})
 	case "Div":
-		return arithmeticGradient(partial{partOver, partUnder})
+		return arithmeticGradient(partials{partOver, partUnder})
 	case "Conv":
 		return convGradient
 	case "AveragePool":
@@ -46,7 +47,7 @@ func gradientOf(name string) backward {
 	return nil
 }
 
-var errSpatial = fmt.Errorf("%w: training through more than two spatial axes is not supported", ops.ErrShape)
+var errSpatial = fmt.Errorf("%w: training with more than two spatial axes is not supported", ops.ErrShape)
 
 // differentiable is an op that can be trained through.
 type differentiable struct {
@@ -75,10 +76,10 @@ func (d *differentiable) Backward(ctx *ops.Context, in, out, gradOut, gradIn []*
 	if !wanted || out[0].Len() == 0 {
 		return nil
 	}
-	return d.gradient(ctx, d.kernel, in, out[0], gradOut[0].Float32s(), grads)
+	return d.gradient(ctx, d.single, in, out[0], gradOut[0].Float32s(), grads)
 }
 
-// addElements adds src to dst, both of n elements, each times a factor.
+// addElements adds src times a factor to dst. Both have the same length.
 func addElements(ctx *ops.Context, dst, src []float32, factor float32) error {
 	return ctx.For(len(dst), grain, func(lo, hi int) error {
 		for i, v := range src[lo:hi] {
@@ -88,15 +89,15 @@ func addElements(ctx *ops.Context, dst, src []float32, factor float32) error {
 	})
 }
 
-func sameGradient(ctx *ops.Context, _ kernel, _ []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
+func sameGradient(ctx *ops.Context, _ operation, _ []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
 	return addElements(ctx, gradIn[0], g, 1)
 }
 
-func negGradient(ctx *ops.Context, _ kernel, _ []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
+func negGradient(ctx *ops.Context, _ operation, _ []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
 	return addElements(ctx, gradIn[0], g, -1)
 }
 
-func reluGradient(ctx *ops.Context, _ kernel, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
+func reluGradient(ctx *ops.Context, _ operation, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
 	x, grad := in[0].Float32s(), gradIn[0]
 	return ctx.For(len(grad), grain, func(lo, hi int) error {
 		for i := lo; i < hi; i++ {
@@ -108,8 +109,9 @@ func reluGradient(ctx *ops.Context, _ kernel, in []*ops.Tensor, _ *ops.Tensor, g
 	})
 }
 
-// addNest adds what the nest walks through, from src[from:] to dst[to:]. The
-// nest's first array is dst, and it comes to no element of it twice.
+// addNest adds the elements of src that a nest walks through to elements of dst, which is
+// the first array of the nest. The places in dst count from to, those in src from from. The
+// nest must reach no element of dst twice.
 func addNest(ctx *ops.Context, n *nest, dst []float32, to int, src []float32, from int) error {
 	step := n.inner()
 	return ctx.For(n.total, grain, func(lo, hi int) error {
@@ -125,7 +127,7 @@ func addNest(ctx *ops.Context, n *nest, dst []float32, to int, src []float32, fr
 	})
 }
 
-func concatGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
+func concatGradient(ctx *ops.Context, k operation, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
 	c := k.(concat)
 	axis, err := axisOf(c.axis, len(out.Shape()))
 	if err != nil {
@@ -145,22 +147,16 @@ func concatGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tenso
 	return nil
 }
 
-func sliceGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
-	_, cut, err := k.(slicing).sections(inputs(in))
+func sliceGradient(ctx *ops.Context, k operation, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
+	to, strides, err := k.(slicing).source(in)
 	if err != nil {
 		return err
-	}
-	to := 0
-	strides := rowMajor(in[0].Shape())
-	for i, s := range cut {
-		to += s.start * strides[i]
-		strides[i] *= s.step
 	}
 	n := newNest(out.Shape(), strides, rowMajor(out.Shape()))
 	return addNest(ctx, &n, gradIn[0], to, g, 0)
 }
 
-func reduceSumGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
+func reduceSumGradient(ctx *ops.Context, k operation, in []*ops.Tensor, _ *ops.Tensor, g []float32, gradIn [][]float32) error {
 	r := k.(*reduction)
 	axes := r.axes
 	if len(in) > 1 && in[1] != nil {
@@ -177,11 +173,11 @@ func reduceSumGradient(ctx *ops.Context, k kernel, in []*ops.Tensor, _ *ops.Tens
 			kept[i] = 1
 		}
 	}
-	n := newNest(shape, rowMajor(shape), repeated(kept, len(shape)))
+	n := newNest(shape, rowMajor(shape), broadcastStrides(kept, len(shape)))
 	return addNest(ctx, &n, gradIn[0], 0, g, 0)
 }
 
-func softmaxGradient(ctx *ops.Context, k kernel, _ []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
+func softmaxGradient(ctx *ops.Context, k operation, _ []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error {
 	s := k.(*softmax)
 	shape, y, grad := out.Shape(), out.Float32s(), gradIn[0]
 	axis, err := axisOf(s.axis, len(shape))

@@ -7,23 +7,24 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newGridSample makes GridSample (opset 16): images X (N, C, H, W) looked at where the
-// grid (N, H', W', 2) says: (x, y), from -1 at the first to 1 at the last pixel. Both are
-// of one type, float32 or float64.
+// newGridSample returns GridSample (opset 16): images X (N, C, H, W), sampled at the places
+// in the grid (N, H', W', 2). A place is (x, y), from -1 at the first pixel to 1 at the
+// last one. X and the grid are float32 or float64.
 //
-// Attributes: mode (bilinear; nearest, bicubic); padding_mode (zeros; border: the nearest
-// pixel; reflection), what is outside; align_corners (0): 1 has -1 and 1 in the middle of
-// the pixels at the edges, 0 at their outer edges.
-func newGridSample(n ops.Node) (kernel, error) {
+// Attributes: mode (default bilinear; or nearest, bicubic); padding_mode, the value of
+// places outside the image (default zeros; or border, the nearest pixel; or reflection);
+// align_corners (default 0: -1 and 1 are the outer edges of the first and last pixel; 1:
+// their centers).
+func newGridSample(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("align_corners", "mode", "padding_mode"); err != nil {
 		return nil, err
 	}
 	var k gridSample
 	var err error
-	if k.mode, err = choice(n.Attributes, "mode", "bilinear", "nearest", "bicubic"); err != nil {
+	if k.mode, err = choiceAttr(n.Attributes, "mode", "bilinear", "nearest", "bicubic"); err != nil {
 		return nil, err
 	}
-	if k.padding, err = choice(n.Attributes, "padding_mode", "zeros", "border", "reflection"); err != nil {
+	if k.padding, err = choiceAttr(n.Attributes, "padding_mode", "zeros", "border", "reflection"); err != nil {
 		return nil, err
 	}
 	align, err := ops.Attr(n.Attributes, "align_corners", int64(0))
@@ -38,16 +39,16 @@ type gridSample struct {
 
 func (k *gridSample) infer(in []*ops.Input) (ops.Type, error) {
 	x, grid := in[0].Type, in[1].Type
-	if err := checkDType("X", x, floats...); err != nil {
+	if err := checkDType("X", x, floatTypes...); err != nil {
 		return x, err
 	}
-	if err := checkDType("grid", grid, floats...); err != nil {
+	if err := checkDType("grid", grid, floatTypes...); err != nil {
 		return x, err
 	}
 	ok := len(x.Shape) == 4 && len(grid.Shape) == 4
 	var batch ops.Dim
 	if ok {
-		batch, ok = merge(x.Shape[0], grid.Shape[0])
+		batch, ok = mergeDims(x.Shape[0], grid.Shape[0])
 	}
 	if !ok || grid.Shape[3].Known() && grid.Shape[3].Size != 2 || x.Shape[2].Size == 0 || x.Shape[3].Size == 0 {
 		return x, fmt.Errorf("%w: X is %v, grid is %v", ops.ErrShape, x, grid)
@@ -57,7 +58,7 @@ func (k *gridSample) infer(in []*ops.Input) (ops.Type, error) {
 
 func (k *gridSample) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	channels, height, width := in[0].Shape()[1], in[0].Shape()[2], in[0].Shape()[3]
-	positions := count(out.Shape()[2:])
+	positions := numElements(out.Shape()[2:])
 	return ctx.For(out.Len(), grain/64, func(lo, hi int) error {
 		plane, loaded := make([]float64, height*width), -1
 		var at [2]float64
@@ -82,8 +83,9 @@ func (k *gridSample) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) er
 	})
 }
 
-// taps returns the pixels along one axis that a place is made of; -1 is nothing.
-func (k *gridSample) taps(place float64, size int) taps {
+// taps returns the pixels along one axis whose weighted sum is the value at a place. An
+// index of nowhere stands for 0.
+func (k *gridSample) taps(place float64, size int) tapList {
 	x := ((place+1)*float64(size) - 1) / 2
 	if k.align {
 		x = (place + 1) / 2 * float64(size-1)
@@ -91,14 +93,14 @@ func (k *gridSample) taps(place float64, size int) taps {
 	if k.mode != "bicubic" {
 		x = k.inside(x, size)
 	}
-	// No place further away makes a difference, and these can be converted.
+	// Places farther away have the same taps, but might not be convertible to int.
 	x = min(max(x, -4), float64(size)+4)
 	if x != x {
 		x = -4
 	}
 	start := int(math.Floor(x))
 	f := x - float64(start)
-	var t taps
+	var t tapList
 	switch k.mode {
 	case "nearest":
 		start, t.weight = int(math.RoundToEven(x)), []float64{1}
@@ -120,7 +122,8 @@ func (k *gridSample) taps(place float64, size int) taps {
 	return t
 }
 
-// inside returns the place that stands for one outside, unless that is to count as 0.
+// inside maps a place outside the image to a place inside, unless places outside count as
+// 0.
 func (k *gridSample) inside(x float64, size int) float64 {
 	last := float64(size - 1)
 	switch k.padding {

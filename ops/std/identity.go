@@ -6,10 +6,9 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newIdentity makes Identity (opsets 1 to 16): the output is the input, of any
-// type and shape. It has no attributes. Sequences and optional values are not
-// supported.
-func newIdentity(n ops.Node) (kernel, error) {
+// newIdentity returns Identity (opsets 1 to 16): the input, of any type and shape. There
+// are no attributes. Sequences and optional values are not supported.
+func newIdentity(n ops.Node) (operation, error) {
 	return identity{}, n.Attributes.Only()
 }
 
@@ -21,12 +20,13 @@ func (identity) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	return copyAll(ctx, out, in[0])
 }
 
-// newFlatten makes Flatten (opsets 1 to 13): the output has two dimensions, the
-// product of those before the axis and the product of the others. The input is
-// of any type and shape.
+// newFlatten returns Flatten (opsets 1 to 13): the input, of any type and shape, with two
+// dimensions. The first one is the product of the dimensions before the axis, the second
+// one the product of the others.
 //
-// Attributes: axis (1), -rank to rank; negative since opset 11.
-func newFlatten(n ops.Node) (kernel, error) {
+// Attributes: axis (default 1), from -rank to rank. Negative values are allowed since opset
+// 11.
+func newFlatten(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("axis"); err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func newFlatten(n ops.Node) (kernel, error) {
 		return nil, err
 	}
 	if axis < 0 && n.Opset < 11 {
-		return nil, fmt.Errorf("%w: axis %d is negative before opset 11", ops.ErrAttribute, axis)
+		return nil, fmt.Errorf("%w: axis %d: negative axes are not supported before opset 11", ops.ErrAttribute, axis)
 	}
 	return flatten{axis}, nil
 }
@@ -44,14 +44,14 @@ type flatten struct{ axis int64 }
 
 func (k flatten) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	axis := len(x.Shape) // which, unlike for other operators, is a legal axis
+	axis := len(x.Shape) // valid here, unlike for other operators
 	if k.axis != int64(axis) {
 		var err error
 		if axis, err = axisOf(k.axis, len(x.Shape)); err != nil {
-			return ops.Type{}, fmt.Errorf("%w: the input is %v", err, x)
+			return ops.Type{}, fmt.Errorf("%w: input is %v", err, x)
 		}
 	}
-	return ops.Type{DType: x.DType, Shape: []ops.Dim{product(x.Shape[:axis]), product(x.Shape[axis:])}}, nil
+	return ops.Type{DType: x.DType, Shape: []ops.Dim{dimProduct(x.Shape[:axis]), dimProduct(x.Shape[axis:])}}, nil
 }
 
 func (k flatten) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {

@@ -7,7 +7,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops/opstest"
 )
 
-func TestIdentity(t *testing.T) {
+func TestIdentity_CopiesInput(t *testing.T) {
 	x := opstest.Tensor([]int{2, 1}, true, false)
 	opstest.Run(t, find(t, "Identity"), []opstest.Case{
 		{Name: "bool", Inputs: []*ops.Tensor{x}, Batch: []int{0}, Outputs: []*ops.Tensor{x}},
@@ -15,7 +15,7 @@ func TestIdentity(t *testing.T) {
 	})
 }
 
-func TestFlatten(t *testing.T) {
+func TestFlatten_MultipliesDimensions(t *testing.T) {
 	x := opstest.Random(1, 2, 3, 4)
 	flat := func(rows, columns int) []*ops.Tensor {
 		return []*ops.Tensor{opstest.F32([]int{rows, columns}, x.Float32s()...)}
@@ -28,9 +28,9 @@ func TestFlatten(t *testing.T) {
 		{Name: "axis -3", Attributes: ops.Attributes{"axis": int64(-3)}, Inputs: []*ops.Tensor{x}, Outputs: flat(1, 24)},
 		{Name: "scalar", Attributes: ops.Attributes{"axis": int64(0)}, Inputs: []*ops.Tensor{opstest.F32(nil, 7)}, Outputs: []*ops.Tensor{opstest.F32([]int{1, 1}, 7)}},
 		{Name: "no images", Inputs: []*ops.Tensor{opstest.F32([]int{0, 3, 2})}, Outputs: []*ops.Tensor{opstest.F32([]int{0, 6})}},
-		{Name: "axis 4", Attributes: ops.Attributes{"axis": int64(4)}, Inputs: []*ops.Tensor{x}, WantErr: "axis 4 of 3 dimensions: the input is float32(2, 3, 4)"},
-		{Name: "axis -4", Attributes: ops.Attributes{"axis": int64(-4)}, Inputs: []*ops.Tensor{x}, WantErr: "axis -4 of 3 dimensions"},
-		{Name: "negative in opset 9", Attributes: ops.Attributes{"axis": int64(-1)}, Opset: 9, Inputs: []*ops.Tensor{x}, WantErr: "negative before opset 11"},
+		{Name: "axis 4", Attributes: ops.Attributes{"axis": int64(4)}, Inputs: []*ops.Tensor{x}, WantErr: "axis 4 is out of range for rank 3: input is float32(2, 3, 4)"},
+		{Name: "axis -4", Attributes: ops.Attributes{"axis": int64(-4)}, Inputs: []*ops.Tensor{x}, WantErr: "axis -4 is out of range for rank 3"},
+		{Name: "negative in opset 9", Attributes: ops.Attributes{"axis": int64(-1)}, Opset: 9, Inputs: []*ops.Tensor{x}, WantErr: "negative axes are not supported before opset 11"},
 	})
 	n, free := opstest.Unknown("N"), opstest.Unknown("")
 	opstest.Infer(t, find(t, "Flatten"), []opstest.InferCase{

@@ -7,18 +7,18 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// line is the elements of a tensor along one axis, in a wide type.
+// line holds the elements of a tensor along one axis, in a wide type.
 type line[W wide] struct {
-	number      int // among the lines
-	first, step int // where the elements are
+	number      int // index of the line
+	first, step int // places of the elements
 	elements    []W // f may change them
 }
 
-// lines calls f with every line of x along an axis, from several goroutines.
-func lines[W wide](ctx *ops.Context, x *ops.Tensor, axis int, f func(l *line[W]) error) error {
+// forEachLine calls f with every line of x along an axis, from several goroutines.
+func forEachLine[W wide](ctx *ops.Context, x *ops.Tensor, axis int, f func(l *line[W]) error) error {
 	shape := x.Shape()
-	size, step := shape[axis], count(shape[axis+1:])
-	return ctx.For(count(shape[:axis])*step, max(1, grain/max(1, size)), func(lo, hi int) error {
+	size, step := shape[axis], numElements(shape[axis+1:])
+	return ctx.For(numElements(shape[:axis])*step, max(1, grain/max(1, size)), func(lo, hi int) error {
 		l := line[W]{step: step, elements: make([]W, size)}
 		for l.number = lo; l.number < hi; l.number++ {
 			l.first = l.number/step*step*size + l.number%step
@@ -31,26 +31,27 @@ func lines[W wide](ctx *ops.Context, x *ops.Tensor, axis int, f func(l *line[W])
 	})
 }
 
-// newArgMax makes ArgMax (opsets 1, 11, 12, 13): the index, int64, of the largest
-// element along an axis, the first one of several. NaN is larger than all numbers.
-// The data is of any type but bool.
+// newArgMax returns ArgMax (opsets 1, 11, 12, 13): the index, int64, of the first of the
+// largest elements along an axis. NaN counts as larger than all numbers. The data has any
+// type but bool.
 //
-// Attributes: axis (0), keepdims (1), select_last_index (0; since opset 12): 1 for the
-// last one of several.
-func newArgMax(n ops.Node) (kernel, error) {
+// Attributes: axis (default 0), keepdims (default 1), select_last_index (default 0; since
+// opset 12; 1 selects the last of the largest elements).
+func newArgMax(n ops.Node) (operation, error) {
 	return newArg(n, argMax[float64], argMax[int64], argMax[uint64])
 }
 
-// newArgMin makes ArgMin (opsets 1, 11, 12, 13): the index of the smallest; see
-// newArgMax.
-func newArgMin(n ops.Node) (kernel, error) {
+// newArgMin returns ArgMin (opsets 1, 11, 12, 13): the index of the smallest element. NaN
+// counts as smaller than all numbers. See newArgMax.
+func newArgMin(n ops.Node) (operation, error) {
 	return newArg(n, argMin[float64], argMin[int64], argMin[uint64])
 }
 
+// argMax and argMin report whether v replaces the best element so far.
 func argMax[W wide](v, best W) bool { return v > best || v != v && best == best }
 func argMin[W wide](v, best W) bool { return v < best || v != v && best == best }
 
-func newArg(n ops.Node, f func(v, best float64) bool, i func(v, best int64) bool, u func(v, best uint64) bool) (kernel, error) {
+func newArg(n ops.Node, f func(v, best float64) bool, i func(v, best int64) bool, u func(v, best uint64) bool) (operation, error) {
 	more := []string{"keepdims"}
 	if n.Opset >= 12 {
 		more = append(more, "select_last_index")
@@ -77,7 +78,7 @@ type arg struct {
 
 func (k *arg) infer(in []*ops.Input) (ops.Type, error) {
 	data := in[0].Type
-	if err := checkDType("data", data, numeric...); err != nil {
+	if err := checkDType("data", data, numericTypes...); err != nil {
 		return data, err
 	}
 	axis, err := axisOf(k.axis, len(data.Shape))
@@ -85,7 +86,7 @@ func (k *arg) infer(in []*ops.Input) (ops.Type, error) {
 		return data, fmt.Errorf("%w: data is %v", err, data)
 	}
 	if data.Shape[axis].Size == 0 {
-		return data, fmt.Errorf("%w: data is %v: there is nothing along axis %d", ops.ErrShape, data, axis)
+		return data, fmt.Errorf("%w: data is %v: axis %d has size 0", ops.ErrShape, data, axis)
 	}
 	shape := append([]ops.Dim{}, data.Shape[:axis]...)
 	if k.keep {
@@ -109,7 +110,7 @@ func (k *arg) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 }
 
 func argOf[W wide](ctx *ops.Context, x, out *ops.Tensor, axis int, last bool, better func(v, best W) bool) error {
-	return lines(ctx, x, axis, func(l *line[W]) error {
+	return forEachLine(ctx, x, axis, func(l *line[W]) error {
 		best := 0
 		for i, v := range l.elements {
 			if better(v, l.elements[best]) || last && !better(l.elements[best], v) {
@@ -121,13 +122,13 @@ func argOf[W wide](ctx *ops.Context, x, out *ops.Tensor, axis int, last bool, be
 	})
 }
 
-// newCumSum makes CumSum (opsets 11, 14): the sums of the elements up to each one along
-// an axis, which is the second input, an int32 or int64 scalar. x is of any type but
-// bool; float32 is summed up in float64.
+// newCumSum returns CumSum (opsets 11, 14): the cumulative sums of the elements along an
+// axis, which is the second input, an int32 or int64 scalar. x has any type but bool;
+// float32 is summed in float64.
 //
-// Attributes: exclusive (0): 1 leaves the element itself out; reverse (0): 1 sums up
-// from the end.
-func newCumSum(n ops.Node) (kernel, error) {
+// Attributes: exclusive (default 0; 1 excludes the element itself), reverse (default 0; 1
+// sums from the end).
+func newCumSum(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("exclusive", "reverse"); err != nil {
 		return nil, err
 	}
@@ -143,14 +144,14 @@ type cumSum struct{ exclusive, reverse bool }
 
 func (k cumSum) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("x", x, numeric...); err != nil {
+	if err := checkDType("x", x, numericTypes...); err != nil {
 		return x, err
 	}
-	if err := checkScalar("axis", in[1].Type, indices...); err != nil {
+	if err := checkScalar("axis", in[1].Type, indexTypes...); err != nil {
 		return x, err
 	}
 	if in[1].Const != nil {
-		if _, err := axisOf(first[int64](in[1].Const), len(x.Shape)); err != nil {
+		if _, err := axisOf(firstElement[int64](in[1].Const), len(x.Shape)); err != nil {
 			return x, fmt.Errorf("%w: x is %v", err, x)
 		}
 	}
@@ -158,7 +159,7 @@ func (k cumSum) infer(in []*ops.Input) (ops.Type, error) {
 }
 
 func (k cumSum) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	axis, err := axisOf(first[int64](in[1]), len(out.Shape()))
+	axis, err := axisOf(firstElement[int64](in[1]), len(out.Shape()))
 	if err != nil {
 		return err
 	}
@@ -169,7 +170,7 @@ func (k cumSum) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 }
 
 func cumulate[W wide](ctx *ops.Context, k cumSum, x, out *ops.Tensor, axis int) error {
-	return lines(ctx, x, axis, func(l *line[W]) error {
+	return forEachLine(ctx, x, axis, func(l *line[W]) error {
 		var sum W
 		n := len(l.elements)
 		for i := range n {
@@ -188,11 +189,11 @@ func cumulate[W wide](ctx *ops.Context, k cumSum, x, out *ops.Tensor, axis int) 
 	})
 }
 
-// newLpNormalization makes LpNormalization (opset 1): x over its norm along an axis. x
-// is float32 or float64; where the norm is 0, so is the result.
+// newLpNormalization returns LpNormalization (opset 1): x divided by its norm along an
+// axis. x is float32 or float64. Where the norm is 0, x is 0 and stays 0.
 //
-// Attributes: axis (-1), p (2): 1 or 2.
-func newLpNormalization(n ops.Node) (kernel, error) {
+// Attributes: axis (default -1), p (default 2; or 1).
+func newLpNormalization(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("axis", "p"); err != nil {
 		return nil, err
 	}
@@ -211,7 +212,7 @@ type lpNormalization struct{ axis, p int64 }
 
 func (k lpNormalization) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("input", x, floats...); err != nil {
+	if err := checkDType("input", x, floatTypes...); err != nil {
 		return x, err
 	}
 	if _, err := axisOf(k.axis, len(x.Shape)); err != nil {
@@ -225,7 +226,7 @@ func (k lpNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor
 	if err != nil {
 		return err
 	}
-	return lines(ctx, in[0], axis, func(l *line[float64]) error {
+	return forEachLine(ctx, in[0], axis, func(l *line[float64]) error {
 		norm := 0.0
 		for _, v := range l.elements {
 			if k.p == 1 {

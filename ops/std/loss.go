@@ -8,14 +8,15 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// loss is what the two losses share: the weighted negative log-probabilities of the
-// right classes.
+// loss is the common part of the two losses: the weighted negative log-probabilities of the
+// target classes.
 type loss struct {
 	reduction string
 	ignore    int64
 	ignores   bool
 }
 
+// newLoss reads the attributes of a loss.
 func newLoss(n ops.Node) (loss, error) {
 	if err := n.Attributes.Only("ignore_index", "reduction"); err != nil {
 		return loss{}, err
@@ -32,14 +33,14 @@ func newLoss(n ops.Node) (loss, error) {
 	return loss{r, ignore, ignores}, err
 }
 
-// check checks the scores (N, C, ...), the classes (N, ...) and the optional weights (C),
-// and returns the type of the loss.
+// check checks the scores (N, C, ...), the target classes (N, ...) and the optional weights
+// (C), and returns the type of the loss.
 func (k loss) check(in []*ops.Input) (ops.Type, error) {
 	x, target := in[0].Type, in[1].Type
-	if err := checkDType("scores", x, floats...); err != nil {
+	if err := checkDType("scores", x, floatTypes...); err != nil {
 		return x, err
 	}
-	if err := checkDType("target", target, indices...); err != nil {
+	if err := checkDType("target", target, indexTypes...); err != nil {
 		return x, err
 	}
 	ok := len(x.Shape) >= 2 && len(target.Shape) == len(x.Shape)-1
@@ -49,19 +50,19 @@ func (k loss) check(in []*ops.Input) (ops.Type, error) {
 		if i > 0 {
 			at++
 		}
-		shape[i], ok = merge(shape[i], x.Shape[at])
+		shape[i], ok = mergeDims(shape[i], x.Shape[at])
 	}
 	if !ok {
-		return x, fmt.Errorf("%w: scores are %v but target is %v", ops.ErrShape, x, target)
+		return x, fmt.Errorf("%w: scores is %v but target is %v", ops.ErrShape, x, target)
 	}
 	if len(in) > 2 && in[2] != nil {
 		w := in[2].Type
 		ok := w.DType == x.DType && len(w.Shape) == 1
 		if ok {
-			_, ok = merge(w.Shape[0], x.Shape[1])
+			_, ok = mergeDims(w.Shape[0], x.Shape[1])
 		}
 		if !ok {
-			return x, fmt.Errorf("%w: scores are %v but weight is %v", ops.ErrShape, x, w)
+			return x, fmt.Errorf("%w: scores is %v but weight is %v", ops.ErrShape, x, w)
 		}
 	}
 	if k.reduction != "none" {
@@ -70,23 +71,23 @@ func (k loss) check(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: x.DType, Shape: shape}, nil
 }
 
-// compute adds up, always in the order in which the classes lie; logP holds the
-// logarithms of probabilities, (N, C, ...).
+// compute sums the losses in the order of the target. logP holds the logarithms of
+// probabilities, (N, C, ...).
 func (k loss) compute(ctx *ops.Context, logP []float64, shape []int, target, weight, out *ops.Tensor) error {
-	inner, classes := count(shape[2:]), shape[1]
+	inner, classes := numElements(shape[2:]), shape[1]
 	var weights []float64
 	if weight != nil {
-		weights = values[float64](weight)
+		weights = elementsOf[float64](weight)
 	}
 	total, weighted := 0.0, 0.0
-	for i, class := range values[int64](target) {
+	for i, class := range elementsOf[int64](target) {
 		if i%chunk == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
 		v, w := 0.0, 0.0
 		if !k.ignores || class != k.ignore {
 			if class < 0 || class >= int64(classes) {
-				return fmt.Errorf("%w: class %d of %d", ops.ErrShape, class, classes)
+				return fmt.Errorf("%w: class %d is out of range: the number of classes is %d", ops.ErrShape, class, classes)
 			}
 			w = 1
 			if weights != nil {
@@ -109,13 +110,13 @@ func (k loss) compute(ctx *ops.Context, logP []float64, shape []int, target, wei
 	return nil
 }
 
-// newNegativeLogLikelihoodLoss makes NegativeLogLikelihoodLoss (opsets 12, 13): minus the
-// input (N, C, ...), float32 or float64, at the class that the target (N, ...), int32 or
-// int64, says, times the optional weight (C) of the class.
+// newNegativeLogLikelihoodLoss returns NegativeLogLikelihoodLoss (opsets 12, 13): minus the
+// element of the input (N, C, ...), float32 or float64, at the target class (N, ...), int32
+// or int64, times the optional weight (C) of the class.
 //
-// Attributes: reduction (mean): none, sum, or mean, over the sum of the weights;
-// ignore_index (none): a class that counts nothing.
-func newNegativeLogLikelihoodLoss(n ops.Node) (kernel, error) {
+// Attributes: reduction (default mean, which divides by the sum of the weights; or none,
+// sum); ignore_index (default: none), a class whose loss and weight count as 0.
+func newNegativeLogLikelihoodLoss(n ops.Node) (operation, error) {
 	k, err := newLoss(n)
 	return negativeLogLikelihoodLoss{k}, err
 }
@@ -125,13 +126,13 @@ type negativeLogLikelihoodLoss struct{ loss }
 func (k negativeLogLikelihoodLoss) infer(in []*ops.Input) (ops.Type, error) { return k.check(in) }
 
 func (k negativeLogLikelihoodLoss) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	return k.compute(ctx, values[float64](in[0]), in[0].Shape(), in[1], optional(in, 2), out)
+	return k.compute(ctx, elementsOf[float64](in[0]), in[0].Shape(), in[1], optionalInput(in, 2), out)
 }
 
-// newSoftmaxCrossEntropyLoss makes SoftmaxCrossEntropyLoss (opsets 12, 13): the loss of
-// newNegativeLogLikelihoodLoss for the LogSoftmax of the scores along the classes, which
-// is the optional second output.
-func newSoftmaxCrossEntropyLoss(n ops.Node) (multi, error) {
+// newSoftmaxCrossEntropyLoss returns SoftmaxCrossEntropyLoss (opsets 12, 13): the loss of
+// newNegativeLogLikelihoodLoss for the LogSoftmax of the scores along the classes. The
+// optional second output is this LogSoftmax.
+func newSoftmaxCrossEntropyLoss(n ops.Node) (multiOperation, error) {
 	k, err := newLoss(n)
 	return softmaxCrossEntropyLoss{k}, err
 }
@@ -146,7 +147,7 @@ func (k softmaxCrossEntropyLoss) inferAll(in []*ops.Input) ([]ops.Type, error) {
 func (k softmaxCrossEntropyLoss) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	x := in[0]
 	logP := make([]float64, x.Len())
-	err := lines(ctx, x, 1, func(l *line[float64]) error {
+	err := forEachLine(ctx, x, 1, func(l *line[float64]) error {
 		top, sum := math.Inf(-1), 0.0
 		for _, v := range l.elements {
 			top = max(top, v)
@@ -165,5 +166,5 @@ func (k softmaxCrossEntropyLoss) runAll(ctx *ops.Context, in, out []*ops.Tensor)
 	if len(out) > 1 {
 		store(out[1], 0, 1, logP)
 	}
-	return k.compute(ctx, logP, x.Shape(), in[1], optional(in, 2), out[0])
+	return k.compute(ctx, logP, x.Shape(), in[1], optionalInput(in, 2), out[0])
 }

@@ -4,23 +4,22 @@ import (
 	"fmt"
 	"slices"
 
-	kernels "github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// summand is the set of types that products of matrices are computed in.
+// summand is the set of types in which products of matrices are computed.
 type summand interface{ float32 | float64 | int64 }
 
-// matrix is a matrix that lies in elements from the first one on, row by row, or, when
-// transposed, column by column.
+// matrix is a matrix that is stored row by row or, if it is transposed, column by column.
 type matrix[T summand] struct {
 	elements   []T
 	stride     int // from row to row, or from column to column
 	transposed bool
 }
 
-// multiply computes rows lo to hi of C = A*B, where A has k columns and B n, into c,
-// which holds these rows only. An entry is always summed up in the order of k.
+// multiply computes rows lo to hi-1 of C = A*B, where A has k columns and B has n. c holds
+// only these rows. The terms of each element are always added in the order of k.
 func multiply[T summand](c []T, a, b matrix[T], lo, hi, n, k int) {
 	if single, ok := any(c).([]float32); ok {
 		x, y := any(a.elements).([]float32), any(b.elements).([]float32)
@@ -32,7 +31,7 @@ func multiply[T summand](c []T, a, b matrix[T], lo, hi, n, k int) {
 		} else if k > 0 {
 			x = x[lo:]
 		}
-		kernels.Gemm(a.transposed, b.transposed, hi-lo, n, k, x, a.stride, y, b.stride, single, n, false)
+		kernel.Gemm(a.transposed, b.transposed, hi-lo, n, k, x, a.stride, y, b.stride, single, n, false)
 		return
 	}
 	for i := lo; i < hi; i++ {
@@ -58,17 +57,17 @@ func multiply[T summand](c []T, a, b matrix[T], lo, hi, n, k int) {
 	}
 }
 
-// newMatMul makes MatMul (opsets 1, 9, 13): products of the matrices in the last two
-// dimensions of A and B; the others broadcast as for Add. A vector A is one row, a
-// vector B one column, which the output does not have. A and B are of one type: float32,
-// float64 or integers. It has no attributes.
-func newMatMul(n ops.Node) (kernel, error) { return matMul{}, n.Attributes.Only() }
+// newMatMul returns MatMul (opsets 1, 9, 13): products of the matrices in the last two
+// dimensions of A and B; the other dimensions broadcast as for Add. A vector A counts as
+// one row and a vector B as one column, and the output lacks this dimension. A and B have
+// the same type: float32, float64 or an integer type. There are no attributes.
+func newMatMul(n ops.Node) (operation, error) { return matMul{}, n.Attributes.Only() }
 
 type matMul struct{}
 
 func (matMul) infer(in []*ops.Input) (ops.Type, error) {
 	a, b := in[0].Type, in[1].Type
-	if err := checkDType("A", a, numeric...); err != nil {
+	if err := checkDType("A", a, numericTypes...); err != nil {
 		return a, err
 	}
 	if a.DType != b.DType {
@@ -77,10 +76,11 @@ func (matMul) infer(in []*ops.Input) (ops.Type, error) {
 	return matMulType(a.DType, a, b)
 }
 
+// matMulType returns the type of the product of A and B, with the given element type.
 func matMulType(d ops.DType, a, b ops.Type) (ops.Type, error) {
 	x, y := a.Shape, b.Shape
 	if len(x) == 0 || len(y) == 0 {
-		return ops.Type{}, fmt.Errorf("%w: A is %v, B is %v: scalars are no matrices", ops.ErrShape, a, b)
+		return ops.Type{}, fmt.Errorf("%w: A is %v, B is %v: want at least 1 dimension", ops.ErrShape, a, b)
 	}
 	row, column := len(x) == 1, len(y) == 1
 	if row {
@@ -91,7 +91,7 @@ func matMulType(d ops.DType, a, b ops.Type) (ops.Type, error) {
 	}
 	p, q := len(x)-2, len(y)-2
 	shape, err := broadcast(x[:p], y[:q])
-	if _, ok := merge(x[p+1], y[q]); err != nil || !ok {
+	if _, ok := mergeDims(x[p+1], y[q]); err != nil || !ok {
 		return ops.Type{}, fmt.Errorf("%w: A is %v, B is %v", ops.ErrShape, a, b)
 	}
 	if !row {
@@ -107,15 +107,16 @@ func (matMul) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	a, b := in[0], in[1]
 	switch out.DType() {
 	case ops.Float32:
-		return products(ctx, a.Shape(), b.Shape(), a.Float32s(), b.Float32s(), func(at int, c []float32) { copy(out.Float32s()[at:], c) })
+		return matrixProducts(ctx, a.Shape(), b.Shape(), a.Float32s(), b.Float32s(), func(at int, c []float32) { copy(out.Float32s()[at:], c) })
 	case ops.Float64:
-		return products(ctx, a.Shape(), b.Shape(), values[float64](a), values[float64](b), func(at int, c []float64) { store(out, at, 1, c) })
+		return matrixProducts(ctx, a.Shape(), b.Shape(), elementsOf[float64](a), elementsOf[float64](b), func(at int, c []float64) { store(out, at, 1, c) })
 	}
-	return products(ctx, a.Shape(), b.Shape(), values[int64](a), values[int64](b), func(at int, c []int64) { store(out, at, 1, c) })
+	return matrixProducts(ctx, a.Shape(), b.Shape(), elementsOf[int64](a), elementsOf[int64](b), func(at int, c []int64) { store(out, at, 1, c) })
 }
 
-// products calls done with rows of products and the place of the first in the output.
-func products[T summand](ctx *ops.Context, shapeA, shapeB []int, a, b []T, done func(at int, c []T)) error {
+// matrixProducts calls done with some rows of a product and the place of the first of them
+// in the output, until all rows are computed.
+func matrixProducts[T summand](ctx *ops.Context, shapeA, shapeB []int, a, b []T, done func(at int, c []T)) error {
 	if len(shapeA) == 1 {
 		shapeA = []int{1, shapeA[0]}
 	}
@@ -135,8 +136,8 @@ func products[T summand](ctx *ops.Context, shapeA, shapeB []int, a, b []T, done 
 			batch[i] = shapeB[j]
 		}
 	}
-	all := newNest(batch, repeated(shapeA[:p], rank), repeated(shapeB[:q], rank))
-	const rows = 32 // of a part
+	all := newNest(batch, broadcastStrides(shapeA[:p], rank), broadcastStrides(shapeB[:q], rank))
+	const rows = 32 // per part
 	parts := (m + rows - 1) / rows
 	if n == 0 || parts == 0 {
 		return nil
@@ -161,30 +162,28 @@ func products[T summand](ctx *ops.Context, shapeA, shapeB []int, a, b []T, done 
 	})
 }
 
-// newGemm makes Gemm (opsets 7, 9, 11, 13): Y = alpha*A'*B' + beta*C, where A' is A or
-// its transpose (M, K), and B' B or its transpose (K, N). The optional C is repeated to
-// (M, N) as for Add. All are of one type: float32, float64 or integers.
+// newGemm returns Gemm (opsets 7, 9, 11, 13): Y = alpha*A'*B' + beta*C, where A' (M, K) is
+// A or its transpose, and B' (K, N) is B or its transpose. The optional C broadcasts to (M,
+// N) as for Add. All inputs have the same type: float32, float64 or an integer type.
 //
-// Attributes: alpha (1), beta (1), transA (0), transB (0).
-func newGemm(n ops.Node) (kernel, error) {
+// Attributes: alpha (default 1), beta (default 1), transA (default 0), transB (default 0).
+func newGemm(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("alpha", "beta", "transA", "transB"); err != nil {
 		return nil, err
 	}
 	var k gemm
-	for name, p := range map[string]*float32{"alpha": &k.alpha, "beta": &k.beta} {
-		var err error
-		if *p, err = ops.Attr(n.Attributes, name, float32(1)); err != nil {
-			return nil, err
-		}
+	var err error
+	if k.alpha, err = ops.Attr(n.Attributes, "alpha", float32(1)); err != nil {
+		return nil, err
 	}
-	for name, p := range map[string]*bool{"transA": &k.transA, "transB": &k.transB} {
-		v, err := ops.Attr(n.Attributes, name, int64(0))
-		if err != nil {
-			return nil, err
-		}
-		*p = v != 0
+	if k.beta, err = ops.Attr(n.Attributes, "beta", float32(1)); err != nil {
+		return nil, err
 	}
-	return &k, nil
+	if k.transA, err = flagAttr(n.Attributes, "transA"); err != nil {
+		return nil, err
+	}
+	k.transB, err = flagAttr(n.Attributes, "transB")
+	return &k, err
 }
 
 type gemm struct {
@@ -194,7 +193,7 @@ type gemm struct {
 
 func (k *gemm) infer(in []*ops.Input) (ops.Type, error) {
 	a, b := in[0].Type, in[1].Type
-	if err := checkDType("A", a, numeric...); err != nil {
+	if err := checkDType("A", a, numericTypes...); err != nil {
 		return a, err
 	}
 	if len(a.Shape) != 2 || len(b.Shape) != 2 {
@@ -207,7 +206,7 @@ func (k *gemm) infer(in []*ops.Input) (ops.Type, error) {
 	if k.transB {
 		slices.Reverse(y)
 	}
-	if _, ok := merge(x[1], y[0]); !ok {
+	if _, ok := mergeDims(x[1], y[0]); !ok {
 		return a, fmt.Errorf("%w: A is %v (transA %v), B is %v (transB %v)", ops.ErrShape, a, k.transA, b, k.transB)
 	}
 	t := ops.Type{DType: a.DType, Shape: []ops.Dim{x[0], y[1]}}
@@ -223,12 +222,12 @@ func (k *gemm) infer(in []*ops.Input) (ops.Type, error) {
 			err = ops.ErrShape
 		}
 		for i := 0; err == nil && i < 2; i++ {
-			if _, ok := merge(shape[i], t.Shape[i]); !ok {
+			if _, ok := mergeDims(shape[i], t.Shape[i]); !ok {
 				err = ops.ErrShape
 			}
 		}
 		if err != nil {
-			return a, fmt.Errorf("%w: C is %v, want what repeats to %v", ops.ErrShape, c, t)
+			return a, fmt.Errorf("%w: C is %v, which does not broadcast to %v", ops.ErrShape, c, t)
 		}
 	}
 	return t, nil
@@ -241,10 +240,10 @@ func (k *gemm) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 		err = gemmRows(ctx, k, in, out, in[0].Float32s(), in[1].Float32s(), out.Float32s())
 	case ops.Float64:
 		o, _ := ops.Data[float64](out)
-		err = gemmRows(ctx, k, in, out, values[float64](in[0]), values[float64](in[1]), o)
+		err = gemmRows(ctx, k, in, out, elementsOf[float64](in[0]), elementsOf[float64](in[1]), o)
 	default:
 		c := make([]int64, out.Len())
-		if err = gemmRows(ctx, k, in, out, values[int64](in[0]), values[int64](in[1]), c); err == nil {
+		if err = gemmRows(ctx, k, in, out, elementsOf[int64](in[0]), elementsOf[int64](in[1]), c); err == nil {
 			store(out, 0, 1, c)
 		}
 	}
@@ -266,7 +265,7 @@ func gemmRows[T summand](ctx *ops.Context, k *gemm, in []*ops.Tensor, out *ops.T
 	})
 }
 
-// finish replaces the product by alpha times it plus beta*C.
+// finish replaces the product by alpha times the product plus beta*C.
 func (k *gemm) finish(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	alpha, beta := float64(k.alpha), float64(k.beta)
 	if len(in) < 3 || in[2] == nil {
@@ -274,7 +273,7 @@ func (k *gemm) finish(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 		return ctx.Do(out.Len(), grain, &unaryLoop{out: out, x: out, compute: scale})
 	}
 	shape := out.Shape()
-	n := newNest(shape, rowMajor(shape), rowMajor(shape), repeated(in[2].Shape(), 2))
-	combine := converted(pairwise(func(x, c float64) float64 { return alpha*x + beta*c }))
-	return ctx.Do(n.total, grain, &arithmeticLoop{nest: n, out: out, a: out, b: in[2], compute: combine})
+	n := newNest(shape, rowMajor(shape), rowMajor(shape), broadcastStrides(in[2].Shape(), 2))
+	scaleAndAdd := convertedRows(elementPairs(func(x, c float64) float64 { return alpha*x + beta*c }))
+	return ctx.Do(n.total, grain, &arithmeticLoop{nest: n, out: out, a: out, b: in[2], compute: scaleAndAdd})
 }

@@ -1,18 +1,18 @@
 package std
 
-// maxOperands is the most arrays that a nest walks through.
+// maxOperands is the maximum number of arrays that a nest walks through.
 const maxOperands = 4
 
 // nest is a nest of loops that walks through several arrays at once.
 type nest struct {
-	total   int // iterations
+	total   int // number of iterations
 	sizes   []int
-	strides [][maxOperands]int // what an iteration of each loop adds to the place in each array
+	strides [][maxOperands]int // per loop and array
 }
 
-// newNest returns loops of the given sizes, outermost first, with the strides
-// of each array. Loops that are one walk for all arrays become one loop, which
-// leaves long inner loops.
+// newNest returns loops of the given sizes, outermost first, with the strides of each
+// array. Two neighboring loops become one if they walk through every array with a single
+// stride, which makes the inner loops longer.
 func newNest(sizes []int, strides ...[]int) nest {
 	n := nest{total: 1}
 	for i, size := range sizes {
@@ -24,7 +24,7 @@ func newNest(sizes []int, strides ...[]int) nest {
 		for a := range strides {
 			step[a] = strides[a][i]
 		}
-		if last := len(n.sizes) - 1; last >= 0 && continues(n.strides[last], step, size) {
+		if last := len(n.sizes) - 1; last >= 0 && collapsible(n.strides[last], step, size) {
 			n.sizes[last] *= size
 			n.strides[last] = step
 			continue
@@ -39,8 +39,9 @@ func newNest(sizes []int, strides ...[]int) nest {
 	return n
 }
 
-// continues reports whether a step of the outer loop is size steps of the inner.
-func continues(outer, inner [maxOperands]int, size int) bool {
+// collapsible reports whether one step of the outer loop equals size steps of the inner
+// loop in every array.
+func collapsible(outer, inner [maxOperands]int, size int) bool {
 	for a := range inner {
 		if outer[a] != inner[a]*size {
 			return false
@@ -52,8 +53,8 @@ func continues(outer, inner [maxOperands]int, size int) bool {
 // inner returns the strides of the innermost loop.
 func (n *nest) inner() [maxOperands]int { return n.strides[len(n.strides)-1] }
 
-// walk does iterations lo to hi. It calls row for each piece of the innermost
-// loop, with the places where the piece starts and its number of iterations.
+// walk runs the iterations lo to hi-1. It calls row for each part of the innermost loop,
+// with the place in each array at which the part starts and its number of iterations.
 func (n *nest) walk(lo, hi int, row func(at [maxOperands]int, count int) error) error {
 	last := len(n.sizes) - 1
 	for lo < hi {

@@ -8,24 +8,25 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newNonMaxSuppression makes NonMaxSuppression (opsets 10, 11): of boxes that overlap, the
-// one with the highest score. boxes is (batch, number, 4) and scores (batch, classes,
-// number), both float32. The optional scalars are the most boxes of a class (int64, 0), the
-// overlap, intersection over union, above which a box goes (float32, 0), and the score that
-// a box must be above (float32). The output (selected, 3), int64, has the image, class and
-// number of each box.
+// newNonMaxSuppression returns NonMaxSuppression (opsets 10, 11): the boxes with the
+// highest scores, without boxes that overlap a better one. boxes is (batch, number, 4) and
+// scores is (batch, classes, number), both float32. Three optional scalars follow: the
+// maximum number of boxes per class (int64, default 0), the intersection over union above
+// which a box is suppressed (float32, default 0), and a score that a box must exceed
+// (float32). Each row of the output (selected, 3), int64, holds the image, the class and
+// the number of a box.
 //
-// Attributes: center_point_box (0): boxes are two corners, (y1, x1, y2, x2); 1: (x, y,
-// width, height), with x and y in the middle.
-func newNonMaxSuppression(n ops.Node) (multi, error) {
+// Attributes: center_point_box (default 0: a box is two opposite corners, (y1, x1, y2, x2);
+// 1: the center and the size, (x, y, width, height)).
+func newNonMaxSuppression(n ops.Node) (multiOperation, error) {
 	if err := n.Attributes.Only("center_point_box"); err != nil {
 		return nil, err
 	}
-	centre, err := ops.Attr(n.Attributes, "center_point_box", int64(0))
-	return nonMaxSuppression{centre != 0}, err
+	centered, err := ops.Attr(n.Attributes, "center_point_box", int64(0))
+	return nonMaxSuppression{centered != 0}, err
 }
 
-type nonMaxSuppression struct{ centre bool }
+type nonMaxSuppression struct{ centered bool }
 
 func (k nonMaxSuppression) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	boxes, scores := in[0].Type, in[1].Type
@@ -44,11 +45,11 @@ func (k nonMaxSuppression) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	ok := len(boxes.Shape) == 3 && len(scores.Shape) == 3
 	for _, p := range [][2]int{{0, 0}, {1, 2}} {
 		if ok {
-			_, ok = merge(boxes.Shape[p[0]], scores.Shape[p[1]])
+			_, ok = mergeDims(boxes.Shape[p[0]], scores.Shape[p[1]])
 		}
 	}
 	if !ok || boxes.Shape[2].Known() && boxes.Shape[2].Size != 4 {
-		return nil, fmt.Errorf("%w: boxes are %v, scores are %v", ops.ErrShape, boxes, scores)
+		return nil, fmt.Errorf("%w: boxes is %v, scores is %v", ops.ErrShape, boxes, scores)
 	}
 	return []ops.Type{{DType: ops.Int64, Shape: ops.Dims(-1, 3)}}, nil
 }
@@ -57,7 +58,7 @@ func (k nonMaxSuppression) inferAll(in []*ops.Input) ([]ops.Type, error) {
 type rectangle struct{ top, left, bottom, right float32 }
 
 func (k nonMaxSuppression) rectangle(v []float32) rectangle {
-	if k.centre {
+	if k.centered {
 		return rectangle{v[1] - v[3]/2, v[0] - v[2]/2, v[1] + v[3]/2, v[0] + v[2]/2}
 	}
 	return rectangle{min(v[0], v[2]), min(v[1], v[3]), max(v[0], v[2]), max(v[1], v[3])}
@@ -65,7 +66,7 @@ func (k nonMaxSuppression) rectangle(v []float32) rectangle {
 
 func (r rectangle) area() float32 { return (r.bottom - r.top) * (r.right - r.left) }
 
-// overlap returns the intersection over the union.
+// overlap returns the intersection over union of two boxes.
 func (r rectangle) overlap(s rectangle) float32 {
 	common := rectangle{max(r.top, s.top), max(r.left, s.left), min(r.bottom, s.bottom), min(r.right, s.right)}
 	if common.bottom <= common.top || common.right <= common.left {
@@ -77,10 +78,10 @@ func (r rectangle) overlap(s rectangle) float32 {
 func (k nonMaxSuppression) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	scores := in[1].Shape()
 	most, limit := 0, float32(0)
-	if t := optional(in, 2); t != nil {
-		most = int(min(max(first[int64](t), 0), ops.MaxElements))
+	if t := optionalInput(in, 2); t != nil {
+		most = int(min(max(firstElement[int64](t), 0), ops.MaxElements))
 	}
-	if t := optional(in, 3); t != nil {
+	if t := optionalInput(in, 3); t != nil {
 		limit = t.Float32s()[0]
 	}
 	var found []int64
@@ -91,7 +92,7 @@ func (k nonMaxSuppression) runAll(ctx *ops.Context, in, out []*ops.Tensor) error
 		}
 		for class := range scores[1] {
 			s := in[1].Float32s()[(image*scores[1]+class)*scores[2]:][:scores[2]]
-			chosen, err := choices(ctx, rectangles, s, most, limit, optional(in, 4))
+			chosen, err := suppress(ctx, rectangles, s, most, limit, optionalInput(in, 4))
 			if err != nil {
 				return err
 			}
@@ -105,8 +106,8 @@ func (k nonMaxSuppression) runAll(ctx *ops.Context, in, out []*ops.Tensor) error
 	return err
 }
 
-// choices returns the boxes of one class, the best first.
-func choices(ctx *ops.Context, rectangles []rectangle, scores []float32, most int, limit float32, lowest *ops.Tensor) ([]int, error) {
+// suppress returns the boxes of one class that are selected, the best one first.
+func suppress(ctx *ops.Context, rectangles []rectangle, scores []float32, most int, limit float32, lowest *ops.Tensor) ([]int, error) {
 	var order, chosen []int
 	for i, s := range scores {
 		if lowest == nil || s > lowest.Float32s()[0] {

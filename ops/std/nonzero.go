@@ -7,15 +7,15 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newNonZero makes NonZero (opsets 9, 13): the coordinates of the elements that are not
-// zero, (rank, number of them), int64, in row-major order. X is of any type; a scalar
-// counts as a vector. It has no attributes.
-func newNonZero(n ops.Node) (multi, error) { return nonZero{}, n.Attributes.Only() }
+// newNonZero returns NonZero (opsets 9, 13): the coordinates, int64, of the elements that
+// are not zero, in row-major order. The output is (rank, number of elements). X has any
+// type; a scalar counts as a vector. There are no attributes.
+func newNonZero(n ops.Node) (multiOperation, error) { return nonZero{}, n.Attributes.Only() }
 
 type nonZero struct{}
 
-// inferAll counts where it can: the output may be many times as large as X, and who
-// runs it wants to know before.
+// inferAll counts the elements if X is known: the output may be many times as large as X,
+// so its size should be known in advance.
 func (nonZero) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	n := -1
 	if x := in[0].Const; x != nil {
@@ -32,7 +32,7 @@ func (nonZero) runAll(_ *ops.Context, in, out []*ops.Tensor) error {
 	}
 	found, n, i := out[0].Int64s(), out[0].Shape()[1], 0
 	eachNonZero(in[0], func(place int) {
-		for d, at := range from(place, shape).at {
+		for d, at := range coordinatesAt(place, shape).at {
 			found[d*n+i] = int64(at)
 		}
 		i++
@@ -40,9 +40,9 @@ func (nonZero) runAll(_ *ops.Context, in, out []*ops.Tensor) error {
 	return nil
 }
 
-// eachNonZero calls f for the places of the elements that are not zero.
+// eachNonZero calls f with the places of the elements that are not zero.
 func eachNonZero(x *ops.Tensor, f func(place int)) {
-	var v [chunk]float64 // in which no other number becomes 0
+	var v [chunk]float64 // no number but 0 becomes 0 when it is converted
 	for i := 0; i < x.Len(); i += chunk {
 		part := v[:min(chunk, x.Len()-i)]
 		load(part, x, i, 1)
@@ -54,13 +54,15 @@ func eachNonZero(x *ops.Tensor, f func(place int)) {
 	}
 }
 
-// newUnique makes Unique (opset 11): the different elements of X as a vector, or its
-// different entries along an axis, and, int64, the index of the first of each, for each
-// of X the index of its like in the output, and how often each is there. X is of any
-// type. NaN is like nothing.
+// newUnique returns Unique (opset 11): the different elements of X as a vector, or the
+// different entries along an axis. The other outputs, int64 vectors, are the index in X of
+// the first occurrence of each result, the index in the output of each element or entry of
+// X, and the number of occurrences of each result. X has any type. NaN is not equal to
+// anything.
 //
-// Attributes: axis (none), sorted (1): 0 for the order in which they first come.
-func newUnique(n ops.Node) (multi, error) {
+// Attributes: axis (default: flatten X), sorted (default 1; 0 keeps the order of the first
+// occurrences).
+func newUnique(n ops.Node) (multiOperation, error) {
 	_, along := n.Attributes["axis"]
 	axis, err := axisAttr(n, 0, "sorted")
 	if err != nil {
@@ -77,7 +79,7 @@ type unique struct {
 
 func (k *unique) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	x := in[0].Type
-	shape, size := []ops.Dim{unknown}, product(x.Shape)
+	shape, size := []ops.Dim{unknown}, dimProduct(x.Shape)
 	if k.along {
 		axis, err := axisOf(k.axis, len(x.Shape))
 		if err != nil {
@@ -110,7 +112,7 @@ func (k *unique) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	if out[0], err = ops.Zeros(x.DType(), result); err != nil {
 		return err
 	}
-	block := count(shape[axis+1:])
+	block := numElements(shape[axis+1:])
 	err = take(ctx, out[0], x, nil, block, func(first int, from []int) error {
 		for i := range from {
 			outer, j := (first+i)/len(g.first), (first+i)%len(g.first)
@@ -126,22 +128,23 @@ func (k *unique) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	return err
 }
 
-// groups holds the index of the first entry of each kind, the kind of each entry, and
-// the number of entries of each kind.
+// groups describes groups of equal entries: the index of the first entry of each group, the
+// group of each entry, and the number of entries of each group.
 type groups struct{ first, inverse, counts []int64 }
 
+// groupsOf groups the entries along an axis. The groups are sorted.
 func groupsOf(x *ops.Tensor, shape []int, axis int) *groups {
-	n, inner := shape[axis], count(shape[axis+1:])
+	n, inner := shape[axis], numElements(shape[axis+1:])
 	order := make([]int, n)
 	for i := range order {
 		order[i] = i
 	}
-	byEntry := entriesBy[int64](x, shape, axis, inner)
+	byEntry := entryComparer[int64](x, shape, axis, inner)
 	switch {
 	case isFloat(x.DType()):
-		byEntry = entriesBy[float64](x, shape, axis, inner)
+		byEntry = entryComparer[float64](x, shape, axis, inner)
 	case x.DType() == ops.Uint64:
-		byEntry = entriesBy[uint64](x, shape, axis, inner)
+		byEntry = entryComparer[uint64](x, shape, axis, inner)
 	}
 	slices.SortStableFunc(order, func(a, b int) int { c, _ := byEntry(a, b); return c })
 	g := &groups{inverse: make([]int64, n)}
@@ -160,10 +163,11 @@ func groupsOf(x *ops.Tensor, shape []int, axis int) *groups {
 	return g
 }
 
-// entriesBy compares entries along an axis, and tells whether they are alike, which
-// those with NaN are not.
-func entriesBy[W wide](x *ops.Tensor, shape []int, axis, inner int) func(a, b int) (order int, alike bool) {
-	outer := count(shape[:axis])
+// entryComparer returns a function that compares two entries along an axis and reports
+// whether they are equal. Entries that contain NaN are never equal, but sort as if they
+// were.
+func entryComparer[W wide](x *ops.Tensor, shape []int, axis, inner int) func(a, b int) (order int, alike bool) {
+	outer := numElements(shape[:axis])
 	return func(a, b int) (int, bool) {
 		var v [2]W
 		alike := true
@@ -181,7 +185,7 @@ func entriesBy[W wide](x *ops.Tensor, shape []int, axis, inner int) func(a, b in
 	}
 }
 
-// inOrder renumbers the kinds in the order in which they first come.
+// inOrder sorts the groups by their first entries.
 func (g *groups) inOrder() {
 	kinds := make([]int, len(g.first))
 	for i := range kinds {

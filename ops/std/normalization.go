@@ -8,8 +8,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// meanVariance returns the mean of numbers and the mean of their squared distances
-// from it.
+// meanVariance returns the mean and the variance (the mean squared distance from the mean)
+// of numbers.
 func meanVariance(v []float64) (mean, variance float64) {
 	for _, x := range v {
 		mean += x
@@ -21,11 +21,11 @@ func meanVariance(v []float64) (mean, variance float64) {
 	return mean, variance / float64(len(v))
 }
 
-// checkPerChannel checks vectors with a number for each channel of X (N, C, ...), of X's
-// type.
+// checkPerChannel checks X (N, C, ...) and the inputs after it, which are vectors with one
+// number per channel of X.
 func checkPerChannel(in []*ops.Input, names ...string) error {
 	x := in[0].Type
-	if err := checkDType("X", x, floats...); err != nil {
+	if err := checkDType("X", x, floatTypes...); err != nil {
 		return err
 	}
 	if len(x.Shape) < 2 {
@@ -34,12 +34,12 @@ func checkPerChannel(in []*ops.Input, names ...string) error {
 	channels := x.Shape[1]
 	for i, name := range names {
 		t := in[i+1].Type
-		if err := checkDType(name, t, floats...); err != nil {
+		if err := checkDType(name, t, floatTypes...); err != nil {
 			return err
 		}
 		ok := len(t.Shape) == 1
 		if ok {
-			channels, ok = merge(channels, t.Shape[0])
+			channels, ok = mergeDims(channels, t.Shape[0])
 		}
 		if !ok {
 			return fmt.Errorf("%w: X is %v but %s is %v", ops.ErrShape, x, name, t)
@@ -48,11 +48,11 @@ func checkPerChannel(in []*ops.Input, names ...string) error {
 	return nil
 }
 
-// planes calls f with the pixels of each channel of each image of X (N, C, ...), which
-// f changes, and stores them in out.
-func planes(ctx *ops.Context, x, out *ops.Tensor, f func(channel int, plane []float64)) error {
+// forEachPlane calls f with the pixels of each channel of each image of X (N, C, ...), and
+// stores the pixels, which f changes, in out.
+func forEachPlane(ctx *ops.Context, x, out *ops.Tensor, f func(channel int, plane []float64)) error {
 	shape := x.Shape()
-	size, channels := count(shape[2:]), shape[1]
+	size, channels := numElements(shape[2:]), shape[1]
 	if x.Len() == 0 {
 		return nil
 	}
@@ -67,15 +67,15 @@ func planes(ctx *ops.Context, x, out *ops.Tensor, f func(channel int, plane []fl
 	})
 }
 
-// newBatchNormalization makes BatchNormalization (opsets 7, 9, 14, 15):
-// (X - mean) / sqrt(var + epsilon) * scale + B, with a number of each for every channel
-// of X (N, C, ...). The types are float32 or float64. In training mode the mean and
-// variance are those of X, and the second and third output the running ones: old *
-// momentum + X's * (1 - momentum).
+// newBatchNormalization returns BatchNormalization (opsets 7, 9, 14, 15): (X - mean) /
+// sqrt(var + epsilon) * scale + B. The inputs scale, B, mean and var have one number per
+// channel of X (N, C, ...). All types are float32 or float64. In training mode, mean and
+// var are computed from X, and the second and third output are their running averages:
+// input * momentum + current * (1 - momentum).
 //
-// Attributes: epsilon (1e-5), momentum (0.9), training_mode (0; since opset 14), spatial
-// (1; before opset 9): 0 is not supported.
-func newBatchNormalization(n ops.Node) (multi, error) {
+// Attributes: epsilon (default 1e-5), momentum (default 0.9), training_mode (default 0;
+// since opset 14), spatial (default 1; before opset 9; 0 is not supported).
+func newBatchNormalization(n ops.Node) (multiOperation, error) {
 	known := []string{"epsilon", "momentum"}
 	switch {
 	case n.Opset >= 14:
@@ -106,7 +106,7 @@ func newBatchNormalization(n ops.Node) (multi, error) {
 		return nil, fmt.Errorf("%w: spatial 0 is not supported", ops.ErrAttribute)
 	}
 	if training == 0 && n.NumOutputs > 1 {
-		return nil, fmt.Errorf("%w: %d outputs, which only training has", ops.ErrAttribute, n.NumOutputs)
+		return nil, fmt.Errorf("%w: more than one output needs training_mode 1", ops.ErrAttribute)
 	}
 	return &batchNormalization{float64(epsilon), float64(momentum), training != 0}, nil
 }
@@ -122,22 +122,22 @@ func (k *batchNormalization) inferAll(in []*ops.Input) ([]ops.Type, error) {
 
 func (k *batchNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	x := in[0]
-	scale, bias := values[float64](in[1]), values[float64](in[2])
-	mean, variance := values[float64](in[3]), values[float64](in[4])
+	scale, bias := elementsOf[float64](in[1]), elementsOf[float64](in[2])
+	mean, variance := elementsOf[float64](in[3]), elementsOf[float64](in[4])
 	if k.training {
 		mean, variance = k.measure(x)
 		for i, now := range [][]float64{mean, variance} {
 			if i+1 >= len(out) {
 				break
 			}
-			running := slices.Clone(values[float64](in[i+3]))
+			running := slices.Clone(elementsOf[float64](in[i+3]))
 			for c := range running {
 				running[c] = running[c]*k.momentum + now[c]*(1-k.momentum)
 			}
 			store(out[i+1], 0, 1, running)
 		}
 	}
-	return planes(ctx, x, out[0], func(c int, plane []float64) {
+	return forEachPlane(ctx, x, out[0], func(c int, plane []float64) {
 		factor := scale[c] / math.Sqrt(variance[c]+k.epsilon)
 		for i, v := range plane {
 			plane[i] = (v-mean[c])*factor + bias[c]
@@ -148,7 +148,7 @@ func (k *batchNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 // measure returns the mean and variance of each channel of a batch.
 func (k *batchNormalization) measure(x *ops.Tensor) (mean, variance []float64) {
 	shape := x.Shape()
-	size, channels := count(shape[2:]), shape[1]
+	size, channels := numElements(shape[2:]), shape[1]
 	mean, variance = make([]float64, channels), make([]float64, channels)
 	all := make([]float64, shape[0]*size)
 	for c := range channels {
@@ -160,13 +160,13 @@ func (k *batchNormalization) measure(x *ops.Tensor) (mean, variance []float64) {
 	return mean, variance
 }
 
-// newInstanceNormalization makes InstanceNormalization (opsets 1, 6):
-// scale * (X - mean) / sqrt(variance + epsilon) + B, with the mean and variance of each
-// channel of each image of X (N, C, ...), float32 or float64.
+// newInstanceNormalization returns InstanceNormalization (opsets 1, 6): scale * (X - mean)
+// / sqrt(variance + epsilon) + B, with the mean and variance of each channel of each image
+// of X (N, C, ...), float32 or float64.
 //
-// Attributes: epsilon (1e-5).
-func newInstanceNormalization(n ops.Node) (kernel, error) {
-	p, err := parameters(n.Attributes, []string{"epsilon"}, 1e-5)
+// Attributes: epsilon (default 1e-5).
+func newInstanceNormalization(n ops.Node) (operation, error) {
+	p, err := floatAttrs(n.Attributes, []string{"epsilon"}, 1e-5)
 	if err != nil {
 		return nil, err
 	}
@@ -180,8 +180,8 @@ func (k instanceNormalization) infer(in []*ops.Input) (ops.Type, error) {
 }
 
 func (k instanceNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	scale, bias := values[float64](in[1]), values[float64](in[2])
-	return planes(ctx, in[0], out, func(c int, plane []float64) {
+	scale, bias := elementsOf[float64](in[1]), elementsOf[float64](in[2])
+	return forEachPlane(ctx, in[0], out, func(c int, plane []float64) {
 		mean, variance := meanVariance(plane)
 		factor := scale[c] / math.Sqrt(variance+k.epsilon)
 		for i, v := range plane {
@@ -190,12 +190,13 @@ func (k instanceNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *ops.
 	})
 }
 
-// newLRN makes LRN (opsets 1, 13): X over (bias + alpha/size * the sum of the squares of
-// the size channels around each) to the power of beta. X (N, C, ...) is float32 or
-// float64.
+// newLRN returns LRN (opsets 1, 13): X divided by (bias + alpha/size * s) to the power of
+// beta, where s is the sum of the squares of the size channels around each channel. X (N,
+// C, ...) is float32 or float64.
 //
-// Attributes: size (required), alpha (0.0001), beta (0.75), bias (1).
-func newLRN(n ops.Node) (kernel, error) {
+// Attributes: size (required), alpha (default 0.0001), beta (default 0.75), bias (default
+// 1).
+func newLRN(n ops.Node) (operation, error) {
 	a := n.Attributes
 	if err := a.Only("alpha", "beta", "bias", "size"); err != nil {
 		return nil, err
@@ -205,7 +206,7 @@ func newLRN(n ops.Node) (kernel, error) {
 		return nil, err
 	}
 	if size < 1 || size > ops.MaxElements {
-		return nil, fmt.Errorf("%w: size %d", ops.ErrAttribute, size)
+		return nil, fmt.Errorf("%w: size %d is out of range", ops.ErrAttribute, size)
 	}
 	k := &lrn{size: int(size)}
 	for _, p := range []struct {
@@ -230,7 +231,7 @@ type lrn struct {
 func (k *lrn) infer(in []*ops.Input) (ops.Type, error) { return in[0].Type, checkPerChannel(in) }
 
 func (k *lrn) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	return lines(ctx, in[0], 1, func(l *line[float64]) error {
+	return forEachLine(ctx, in[0], 1, func(l *line[float64]) error {
 		n := len(l.elements)
 		result := make([]float64, n)
 		for c := range n {
@@ -245,15 +246,15 @@ func (k *lrn) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	})
 }
 
-// newLayerNormalization makes LayerNormalization (opset 17): X minus the mean over the
-// dimensions from the axis on, over the standard deviation there, times Scale plus the
-// optional B, which are repeated to X's shape as for Add. All are of one type, float32
-// or float64. The optional outputs are the mean and one over the standard deviation,
-// with dimensions of size 1 in place of those.
+// newLayerNormalization returns LayerNormalization (opset 17): (X - mean) / deviation *
+// Scale + B, where the mean and the standard deviation are computed over the dimensions
+// from the axis on. Scale and the optional B broadcast to the shape of X as for Add. All
+// inputs have the same type, float32 or float64. The optional outputs are the mean and
+// 1/deviation, in which the dimensions from the axis on have size 1.
 //
-// Attributes: axis (-1), epsilon (1e-5), stash_type (1): the two outputs are float32
-// whatever it is, for float64 its own type.
-func newLayerNormalization(n ops.Node) (multi, error) {
+// Attributes: axis (default -1), epsilon (default 1e-5), stash_type (ignored: the optional
+// outputs have the type of X).
+func newLayerNormalization(n ops.Node) (multiOperation, error) {
 	if err := n.Attributes.Only("axis", "epsilon", "stash_type"); err != nil {
 		return nil, err
 	}
@@ -272,7 +273,7 @@ type layerNormalization struct {
 
 func (k *layerNormalization) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, floats...); err != nil {
+	if err := checkDType("X", x, floatTypes...); err != nil {
 		return nil, err
 	}
 	axis, err := axisOf(k.axis, len(x.Shape))
@@ -304,11 +305,11 @@ func (k *layerNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 	if err != nil {
 		return err
 	}
-	rows, err := x.Reshaped([]int{count(shape[:axis]), count(shape[axis:])})
+	rows, err := x.Reshaped([]int{numElements(shape[:axis]), numElements(shape[axis:])})
 	if err != nil {
 		return err
 	}
-	err = lines(ctx, rows, 1, func(l *line[float64]) error {
+	err = forEachLine(ctx, rows, 1, func(l *line[float64]) error {
 		mean, variance := meanVariance(l.elements)
 		factor := []float64{1 / math.Sqrt(variance+k.epsilon)}
 		for i, v := range l.elements {
@@ -332,8 +333,8 @@ func (k *layerNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 		if other == nil {
 			continue
 		}
-		n := newNest(shape, strides, strides, repeated(other.Shape(), len(shape)))
-		l := arithmeticLoop{nest: n, out: out[0], a: out[0], b: other, compute: converted(pairwise(steps[i]))}
+		n := newNest(shape, strides, strides, broadcastStrides(other.Shape(), len(shape)))
+		l := arithmeticLoop{nest: n, out: out[0], a: out[0], b: other, compute: convertedRows(elementPairs(steps[i]))}
 		if err := ctx.Do(n.total, grain, &l); err != nil {
 			return err
 		}
@@ -341,12 +342,12 @@ func (k *layerNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 	return nil
 }
 
-// newMeanVarianceNormalization makes MeanVarianceNormalization (opsets 9, 13): X minus
-// its mean over some axes, over its standard deviation there plus 1e-9. X is float32 or
-// float64.
+// newMeanVarianceNormalization returns MeanVarianceNormalization (opsets 9, 13): X minus
+// its mean over some axes, divided by its standard deviation over these axes plus 1e-9. X
+// is float32 or float64.
 //
-// Attributes: axes (0, 2, 3).
-func newMeanVarianceNormalization(n ops.Node) (kernel, error) {
+// Attributes: axes (default 0, 2, 3).
+func newMeanVarianceNormalization(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("axes"); err != nil {
 		return nil, err
 	}
@@ -358,7 +359,7 @@ type meanVarianceNormalization struct{ axes []int64 }
 
 func (k meanVarianceNormalization) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, floats...); err != nil {
+	if err := checkDType("X", x, floatTypes...); err != nil {
 		return x, err
 	}
 	_, err := axisSet(k.axes, len(x.Shape))
@@ -373,16 +374,16 @@ func (k meanVarianceNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *
 	}
 	var l reduceLoop
 	l.plan(x.Shape(), reduced)
-	if l.gone.total == 0 {
+	if l.reduced.total == 0 {
 		return nil
 	}
-	next, step := l.kept.inner()[1], l.gone.inner()[0]
-	return ctx.For(l.kept.total, max(1, grain/l.gone.total), func(lo, hi int) error {
-		all := make([]float64, l.gone.total)
-		// transfer goes through the elements of one mean.
+	next, step := l.kept.inner()[1], l.reduced.inner()[0]
+	return ctx.For(l.kept.total, max(1, grain/l.reduced.total), func(lo, hi int) error {
+		all := make([]float64, l.reduced.total)
+		// transfer calls f for the parts of the elements of one mean.
 		transfer := func(first int, f func(part []float64, at int)) error {
 			done := 0
-			return l.gone.walk(0, l.gone.total, func(at [maxOperands]int, count int) error {
+			return l.reduced.walk(0, l.reduced.total, func(at [maxOperands]int, count int) error {
 				f(all[done:done+count], first+at[0])
 				done += count
 				return nil

@@ -7,8 +7,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// pairwise makes a function of rows of what computes one element.
-func pairwise[T any, O any](f func(a, b T) O) func(out []O, a, b []T, stepA, stepB int) error {
+// elementPairs returns a function of rows that applies f to each pair of elements.
+func elementPairs[T any, O any](f func(a, b T) O) func(out []O, a, b []T, stepA, stepB int) error {
 	return func(out []O, a, b []T, stepA, stepB int) error {
 		for i := range out {
 			out[i] = f(a[i*stepA], b[i*stepB])
@@ -17,17 +17,18 @@ func pairwise[T any, O any](f func(a, b T) O) func(out []O, a, b []T, stepA, ste
 	}
 }
 
-// inFloat64 computes float32 in float64.
+// inFloat64 returns the arithmetic of float32 and float64 elements, both computed in
+// float64.
 func inFloat64(f func(a, b float64) float64) arithmetic {
-	return arithmetic{ops.Float32: converted(pairwise(f)), ops.Float64: rows(pairwise(f))}
+	return arithmetic{ops.Float32: convertedRows(elementPairs(f)), ops.Float64: typedRows(elementPairs(f))}
 }
 
-// newMod makes Mod (opsets 10, 13): the remainder of A / B; see newAdd. It has the
-// sign of B, or with fmod that of A. The remainder of an integer and zero is an
-// error.
+// newMod returns Mod (opsets 10, 13): the remainder of A / B. It has the sign of B, or with
+// fmod the sign of A. The remainder of an integer divided by zero is an error. See newAdd
+// for the inputs.
 //
-// Attributes: fmod (0); numbers that are not integers need 1.
-func newMod(n ops.Node) (kernel, error) {
+// Attributes: fmod (default 0; must be 1 for float32 and float64).
+func newMod(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("fmod"); err != nil {
 		return nil, err
 	}
@@ -60,11 +61,11 @@ func remainder[T int64 | uint64](out, a, b []T, stepA, stepB int) error {
 	return nil
 }
 
-// newBitShift makes BitShift (opset 11): X shifted by Y bits, both of one unsigned
-// integer type; see newAdd.
+// newBitShift returns BitShift (opset 11): X shifted by Y bits. Both have the same unsigned
+// integer type. See newAdd for the shapes.
 //
 // Attributes: direction (required): LEFT or RIGHT.
-func newBitShift(n ops.Node) (kernel, error) {
+func newBitShift(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("direction"); err != nil {
 		return nil, err
 	}
@@ -82,22 +83,22 @@ func newBitShift(n ops.Node) (kernel, error) {
 	}
 	k := arithmetic{}
 	for _, d := range []ops.DType{ops.Uint8, ops.Uint16, ops.Uint32, ops.Uint64} {
-		k[d] = converted(pairwise(f))
+		k[d] = convertedRows(elementPairs(f))
 	}
 	return k, nil
 }
 
-// newPow makes Pow (opsets 7, 12, 13, 15): X to the power of Y, element by element,
-// of X's type; shapes broadcast as for Add. Both may be of any type but bool.
-// Integers to the power of integers wrap around; everything else is computed in
-// float64. It has no attributes.
-func newPow(n ops.Node) (kernel, error) { return pow{}, n.Attributes.Only() }
+// newPow returns Pow (opsets 7, 12, 13, 15): X to the power of Y for each element, in the
+// type of X. The shapes broadcast as for Add. X and Y may have any types but bool. Integers
+// to the power of integers wrap around; everything else is computed in float64. There are
+// no attributes.
+func newPow(n ops.Node) (operation, error) { return pow{}, n.Attributes.Only() }
 
 type pow struct{}
 
 func (pow) infer(in []*ops.Input) (ops.Type, error) {
 	for i, name := range []string{"X", "Y"} {
-		if err := checkDType(name, in[i].Type, numeric...); err != nil {
+		if err := checkDType(name, in[i].Type, numericTypes...); err != nil {
 			return ops.Type{}, err
 		}
 	}
@@ -105,14 +106,14 @@ func (pow) infer(in []*ops.Input) (ops.Type, error) {
 }
 
 func (pow) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	compute := converted(pairwise(math.Pow))
+	compute := convertedRows(elementPairs(math.Pow))
 	if !isFloat(in[0].DType()) && !isFloat(in[1].DType()) {
-		compute = converted(pairwise(powInt))
+		compute = convertedRows(elementPairs(powInt))
 	}
 	return elementwise(ctx, compute, out, in[0], in[1])
 }
 
-// powInt returns base to the power of exp, rounded towards zero.
+// powInt returns base to the power of exp, rounded toward zero.
 func powInt(base, exp int64) int64 {
 	if exp < 0 {
 		switch base {
@@ -133,14 +134,14 @@ func powInt(base, exp int64) int64 {
 	return result
 }
 
-// newPRelu makes PRelu (opsets 7, 9, 16): X where it is at least 0 and X * slope
-// elsewhere. slope, of X's type, is repeated to X's shape as for Add. X is of any
-// type but bool. It has no attributes.
-func newPRelu(n ops.Node) (kernel, error) {
+// newPRelu returns PRelu (opsets 7, 9, 16): X where it is at least 0, and X * slope
+// elsewhere. The slope has the type of X, any but bool, and broadcasts to the shape of X.
+// There are no attributes.
+func newPRelu(n ops.Node) (operation, error) {
 	return oneWay{arithmetic{
-		ops.Float32: rows(pairwise(prelu[float32])),
-		ops.Float64: rows(pairwise(prelu[float64])),
-	}.integers(pairwise(prelu[int64]), pairwise(prelu[uint64]))}, n.Attributes.Only()
+		ops.Float32: typedRows(elementPairs(prelu[float32])),
+		ops.Float64: typedRows(elementPairs(prelu[float64])),
+	}.integers(elementPairs(prelu[int64]), elementPairs(prelu[uint64]))}, n.Attributes.Only()
 }
 
 func prelu[T float32 | float64 | int64 | uint64](x, slope T) T {
@@ -150,7 +151,7 @@ func prelu[T float32 | float64 | int64 | uint64](x, slope T) T {
 	return x
 }
 
-// oneWay is arithmetic whose output has A's shape.
+// oneWay is arithmetic whose output has the shape of A: only B broadcasts.
 type oneWay struct{ arithmetic }
 
 func (k oneWay) infer(in []*ops.Input) (ops.Type, error) {
@@ -164,7 +165,7 @@ func (k oneWay) infer(in []*ops.Input) (ops.Type, error) {
 		ok = !x.Shape[i].Known() || !t.Shape[i].Known() || x.Shape[i].Size == t.Shape[i].Size
 	}
 	if !ok {
-		return t, fmt.Errorf("%w: %v cannot be repeated to %v", ops.ErrShape, in[1].Type, x)
+		return t, fmt.Errorf("%w: %v does not broadcast to %v", ops.ErrShape, in[1].Type, x)
 	}
 	return x, nil
 }

@@ -7,15 +7,16 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newPad makes Pad (opsets 2, 11, 13): the data, of any type, with entries added
-// before and behind each dimension, or, where pads are negative, removed. Since opset
-// 11 the pads are an int64 vector, first those before all dimensions, then those
-// behind, and the optional third input is the value, a scalar of the data's type;
-// before they are attributes.
+// newPad returns Pad (opsets 2, 11, 13): the data, of any type, with entries added at the
+// start and the end of each dimension, or removed where pads are negative. Since opset 11
+// pads is an input, an int64 vector: first the entries at the start of every dimension,
+// then those at the end. The optional third input is the value of new entries, a scalar of
+// the data's type. Before opset 11 both are attributes.
 //
-// Attributes: mode (constant; edge: the nearest element; reflect: mirrored at the
-// elements at the edges); before opset 11 pads (required) and value (0).
-func newPad(n ops.Node) (kernel, error) {
+// Attributes: mode (default constant; edge repeats the nearest element; reflect mirrors the
+// data at its first and last elements); before opset 11 pads (required) and value (default
+// 0).
+func newPad(n ops.Node) (operation, error) {
 	known := []string{"mode"}
 	if n.Opset < 11 {
 		known = append(known, "pads", "value")
@@ -36,7 +37,7 @@ func newPad(n ops.Node) (kernel, error) {
 	}
 	if k.input {
 		if n.NumInputs < 2 {
-			return nil, fmt.Errorf("%w: the pads are missing", ops.ErrShape)
+			return nil, fmt.Errorf("%w: pads is missing", ops.ErrShape)
 		}
 		return &k, nil
 	}
@@ -51,59 +52,81 @@ func newPad(n ops.Node) (kernel, error) {
 
 type pad struct {
 	mode  string
-	input bool    // are the pads and the value
+	input bool    // pads and value are inputs
 	pads  []int64 // from the attribute
 	value float32 // from the attribute
 }
 
 func (k *pad) infer(in []*ops.Input) (ops.Type, error) {
 	data := in[0].Type
+	if err := k.check(in); err != nil {
+		return data, err
+	}
 	pads := k.pads
 	if k.input {
-		if in[1] == nil {
-			return data, fmt.Errorf("%w: the pads are missing", ops.ErrShape)
-		}
-		length, err := checkVector("pads", in[1], ops.Int64)
-		if err != nil {
-			return data, err
-		}
-		if length.Known() && length.Size != 2*len(data.Shape) {
-			return data, fmt.Errorf("%w: %d pads, but data is %v", ops.ErrShape, length.Size, data)
-		}
-		if len(in) > 2 && in[2] != nil {
-			if err := checkScalar("constant_value", in[2].Type, data.DType); err != nil {
-				return data, err
-			}
-		}
 		if in[1].Const == nil {
 			return ops.Type{DType: data.DType, Shape: slices.Repeat([]ops.Dim{unknown}, len(data.Shape))}, nil
 		}
 		pads = in[1].Const.Int64s()
 	}
-	if len(pads) != 2*len(data.Shape) {
-		return data, fmt.Errorf("%w: %d pads, but data is %v", ops.ErrShape, len(pads), data)
+	rank := len(data.Shape)
+	if len(pads) != 2*rank {
+		return data, fmt.Errorf("%w: the number of pads is %d, but data is %v", ops.ErrShape, len(pads), data)
 	}
-	shape := slices.Clone(data.Shape)
-	for i, d := range shape {
-		before, behind := pads[i], pads[len(shape)+i]
-		if max(before, behind, -before, -behind) > ops.MaxElements || min(before, behind) < -ops.MaxElements {
-			return data, fmt.Errorf("%w: pads %v", ops.ErrShape, pads)
+	shape := make([]ops.Dim, rank)
+	for i, d := range data.Shape {
+		before, after := pads[i], pads[rank+i]
+		if max(before, after, -before, -after) > ops.MaxElements || min(before, after) < -ops.MaxElements {
+			return data, fmt.Errorf("%w: pads %v are out of range", ops.ErrShape, pads)
 		}
-		if before == 0 && behind == 0 {
-			continue
+		var ok bool
+		if shape[i], ok = k.padded(d, int(before), int(after)); !ok {
+			return data, fmt.Errorf("%w: pads %v with mode %s do not fit %v", ops.ErrShape, pads, k.mode, data)
 		}
-		if !d.Known() {
-			shape[i] = unknown
-			continue
-		}
-		size := d.Size + int(before+behind)
-		if size < 0 || k.mode != "constant" && d.Size == 0 && size > 0 || int(max(-before, -behind)) > d.Size ||
-			k.mode == "reflect" && int(max(before, behind)) >= max(1, d.Size) {
-			return data, fmt.Errorf("%w: pads %v (mode %s) for %v", ops.ErrShape, pads, k.mode, data)
-		}
-		shape[i] = ops.Dim{Size: size}
 	}
 	return ops.Type{DType: data.DType, Shape: shape}, nil
+}
+
+// check checks the types of the inputs after the data.
+func (k *pad) check(in []*ops.Input) error {
+	if !k.input {
+		return nil
+	}
+	data := in[0].Type
+	if in[1] == nil {
+		return fmt.Errorf("%w: pads is missing", ops.ErrShape)
+	}
+	length, err := checkVector("pads", in[1], ops.Int64)
+	if err != nil {
+		return err
+	}
+	if length.Known() && length.Size != 2*len(data.Shape) {
+		return fmt.Errorf("%w: the number of pads is %d, but data is %v", ops.ErrShape, length.Size, data)
+	}
+	if len(in) > 2 && in[2] != nil {
+		return checkScalar("constant_value", in[2].Type, data.DType)
+	}
+	return nil
+}
+
+// padded returns the size of a padded dimension. It returns false if more entries would be
+// removed than there are, or if the mode needs more elements than there are.
+func (k *pad) padded(d ops.Dim, before, after int) (ops.Dim, bool) {
+	if before == 0 && after == 0 {
+		return d, true
+	}
+	if !d.Known() {
+		return unknown, true
+	}
+	size := d.Size + before + after
+	ok := size >= 0 && max(-before, -after) <= d.Size
+	switch k.mode {
+	case "edge":
+		ok = ok && (d.Size > 0 || size == 0)
+	case "reflect":
+		ok = ok && (d.Size > 0 || size == 0) && max(before, after) < max(1, d.Size)
+	}
+	return ops.Dim{Size: size}, ok
 }
 
 func (k *pad) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
@@ -122,7 +145,7 @@ func (k *pad) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	}
 	shape, strides := data.Shape(), rowMajor(data.Shape())
 	return take(ctx, out, data, fill, 1, func(first int, places []int) error {
-		c := from(first, out.Shape())
+		c := coordinatesAt(first, out.Shape())
 		for i := range places {
 			places[i] = 0
 			for d, size := range shape {
@@ -139,7 +162,8 @@ func (k *pad) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	})
 }
 
-// at returns the entry that an index, which may be outside, stands for.
+// at returns the index of the element that is copied to an index, which may be outside the
+// data.
 func (k *pad) at(i, size int) int {
 	switch {
 	case i >= 0 && i < size:

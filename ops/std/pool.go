@@ -5,43 +5,43 @@ import (
 	"math"
 	"slices"
 
-	kernels "github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newMaxPool makes MaxPool (opsets 1, 8, 10, 11, 12) without its second output, for
-// which see newMaxPoolIndices: the largest number in each window of images
-// (N, C, H, W), or with any other number of spatial axes, which are float32,
-// float64, int8 or uint8. Padding is never the largest: a window that has no pixel
-// at all, which takes dilations, gives -infinity or the smallest integer. NaN is
-// larger than all numbers.
-//
-// Attributes: kernel_shape (required), strides (1), dilations (1), pads (0),
-// auto_pad (NOTSET), ceil_mode (0): 1 keeps an incomplete last window if it
-// starts on the image or the padding before it. storage_order is about the
+// newMaxPool returns MaxPool (opsets 1, 8, 10, 11, 12) with one output: the largest number
+// in each window of images (N, C, H, W), or of images with another number of spatial axes.
+// The images are float32, float64, int8 or uint8. Padding is never the largest number: a
+// window without a single pixel, which is possible with dilations, yields -infinity or the
+// smallest integer. NaN counts as larger than all numbers. See newMaxPoolIndices for the
 // second output.
-func newMaxPool(n ops.Node) (kernel, error) {
+//
+// Attributes: kernel_shape (required), strides (default 1), dilations (default 1), pads
+// (default 0), auto_pad (default NOTSET), ceil_mode (default 0; 1 keeps an incomplete last
+// window if it starts on the image or on the padding before it), storage_order (for the
+// second output).
+func newMaxPool(n ops.Node) (operation, error) {
 	p, err := newPool(n, "ceil_mode", "storage_order")
 	if err != nil {
 		return nil, err
 	}
 	p.compute = map[ops.DType]poolFunc{
-		ops.Float32: slide(largest(float32(math.Inf(-1))), kernels.MaxPool2),
-		ops.Float64: slide(largest(math.Inf(-1)), largest2),
-		ops.Int8:    slide(largest(int8(math.MinInt8)), largest2),
-		ops.Uint8:   slide(largest(uint8(0)), largest2),
+		ops.Float32: slidingPool(maxOfWindow(float32(math.Inf(-1))), kernel.MaxPool2),
+		ops.Float64: slidingPool(maxOfWindow(math.Inf(-1)), maxOfPairs),
+		ops.Int8:    slidingPool(maxOfWindow(int8(math.MinInt8)), maxOfPairs),
+		ops.Uint8:   slidingPool(maxOfWindow(uint8(0)), maxOfPairs),
 	}
 	return p, nil
 }
 
-// newAveragePool makes AveragePool (opsets 7, 10, 11): the mean of each window
-// of images (N, C, H, W), or with any other number of spatial axes, which are
-// float32 or float64.
+// newAveragePool returns AveragePool (opsets 7, 10, 11): the mean of each window of images
+// (N, C, H, W), or of images with another number of spatial axes. The images are float32 or
+// float64.
 //
-// Attributes: as newMaxPool's without dilations and storage_order, and
-// count_include_pad (0): 1 takes padding for zeros, 0 leaves it out. What an
-// incomplete window of ceil_mode has beyond the padding is always left out.
-func newAveragePool(n ops.Node) (kernel, error) {
+// Attributes: those of newMaxPool except dilations and storage_order, and count_include_pad
+// (default 0; 1 counts padding as zeros instead of ignoring it). The part of an incomplete
+// window of ceil_mode that lies beyond the padding is always ignored.
+func newAveragePool(n ops.Node) (operation, error) {
 	p, err := newPool(n, "ceil_mode", "count_include_pad")
 	if err != nil {
 		return nil, err
@@ -52,30 +52,30 @@ func newAveragePool(n ops.Node) (kernel, error) {
 	}
 	p.average, p.includePads = true, include != 0
 	if p.window.dilations != nil {
-		return nil, fmt.Errorf("%w: dilations, which AveragePool has since opset 19", ops.ErrAttribute)
+		return nil, fmt.Errorf("%w: dilations are not supported before opset 19", ops.ErrAttribute)
 	}
 	p.compute = map[ops.DType]poolFunc{
-		ops.Float32: slide(mean[float32](include != 0), mean2),
-		ops.Float64: slide(mean[float64](include != 0), mean2),
+		ops.Float32: slidingPool(meanOfWindow[float32](include != 0), meanOfPairs),
+		ops.Float64: slidingPool(meanOfWindow[float64](include != 0), meanOfPairs),
 	}
 	return p, nil
 }
 
+// pool implements MaxPool, AveragePool and, in part, LpPool.
 type pool struct {
 	window      window
 	average     bool // AveragePool
-	includePads bool // of AveragePool
+	includePads bool // for AveragePool: count padding as zeros
 	compute     map[ops.DType]poolFunc
 }
 
-// poolFunc computes the channels lo to hi.
+// poolFunc computes the channels lo to hi-1.
 type poolFunc func(l *poolLoop, lo, hi int) error
 
+// newPool reads the attributes of a pool. The node may have the other attributes named by
+// more, and no others.
 func newPool(n ops.Node, more ...string) (*pool, error) {
-	if err := n.Attributes.Only(append(more, windowAttributes...)...); err != nil {
-		return nil, err
-	}
-	w, err := newWindow(n.Attributes)
+	w, err := newWindow(n.Attributes, more...)
 	if err != nil {
 		return nil, err
 	}
@@ -84,12 +84,12 @@ func newPool(n ops.Node, more ...string) (*pool, error) {
 		return nil, err
 	}
 	w.ceil = ceil != 0
-	if len(w.kernel) == 0 {
-		return nil, fmt.Errorf("%w: kernel_shape is missing", ops.ErrAttribute)
+	if err := w.requireKernel(); err != nil {
+		return nil, err
 	}
 	for i, p := range w.pads {
 		if k := w.kernel[i%len(w.kernel)]; p >= k {
-			return nil, fmt.Errorf("%w: pads %v are not less than kernel_shape %v: a window may be padding only", ops.ErrAttribute, w.pads, w.kernel)
+			return nil, fmt.Errorf("%w: pads %v must be less than kernel_shape %v, or a window could be padding only", ops.ErrAttribute, w.pads, w.kernel)
 		}
 	}
 	return &pool{window: w}, nil
@@ -105,7 +105,7 @@ func (p *pool) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	for _, d := range x.Shape[2:] {
 		if d.Size == 0 {
-			return ops.Type{}, fmt.Errorf("%w: X is %v: images without pixels", ops.ErrShape, x)
+			return ops.Type{}, fmt.Errorf("%w: X is %v, which has no pixels", ops.ErrShape, x)
 		}
 	}
 	axes, err := p.axes(x.Shape)
@@ -119,7 +119,7 @@ func (p *pool) infer(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: x.DType, Shape: shape}, nil
 }
 
-func (p *pool) axes(shape []ops.Dim) ([]axis, error) {
+func (p *pool) axes(shape []ops.Dim) ([]spatialAxis, error) {
 	return p.window.axes(shape[2:], p.window.kernel)
 }
 
@@ -134,7 +134,7 @@ func (p *pool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 		if err != nil || out.Len() == 0 {
 			return err
 		}
-		l.rows, l.cols = plane(axes)
+		l.rows, l.cols = rowsAndColumns(axes)
 		l.spans = make([]span, l.cols.out)
 		for j := range l.spans {
 			l.spans[j] = l.cols.span(j)
@@ -149,8 +149,8 @@ func (p *pool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 type poolLoop struct {
 	ctx        *ops.Context
 	out, x     *ops.Tensor
-	rows, cols axis
-	spans      []span // of each column of the output
+	rows, cols spatialAxis
+	spans      []span // per column of the output
 	compute    poolFunc
 }
 

@@ -8,13 +8,13 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// windowed goes through the windows of a pool with any number of spatial axes.
+// windowed visits the windows of a pool with any number of spatial axes.
 type windowed struct {
-	axes    []axis
+	axes    []spatialAxis
 	in, out []int // spatial sizes
 }
 
-func newWindowed(axes []axis) *windowed {
+func newWindowed(axes []spatialAxis) *windowed {
 	w := &windowed{axes: axes}
 	for _, a := range axes {
 		w.in, w.out = append(w.in, a.in), append(w.out, a.out)
@@ -22,13 +22,15 @@ func newWindowed(axes []axis) *windowed {
 	return w
 }
 
-// run calls one with the plane of each channel of each image, as float64, and each of
-// its windows: the places that are on the image, and how many are on it or its padding.
+// run calls one for each window of each channel of each image. It passes the index of the
+// window in the output, the index of the channel, the pixels of the channel, the places of
+// the window that lie on the image, and the number of places that lie on the image or its
+// padding.
 func (w *windowed) run(ctx *ops.Context, x *ops.Tensor, one func(entry, channel int, plane []float64, places []int, padded int)) error {
-	from, to := count(w.in), count(w.out)
+	from, to := numElements(w.in), numElements(w.out)
 	strides := rowMajor(w.in)
-	return ctx.For(count(x.Shape()[:2]), 1, func(lo, hi int) error {
-		plane, watching := make([]float64, from), watch{ctx: ctx}
+	return ctx.For(numElements(x.Shape()[:2]), 1, func(lo, hi int) error {
+		plane, watching := make([]float64, from), cancelCheck{ctx: ctx}
 		var places []int
 		for c := lo; c < hi; c++ {
 			load(plane, x, c*from, 1)
@@ -38,7 +40,7 @@ func (w *windowed) run(ctx *ops.Context, x *ops.Tensor, one func(entry, channel 
 				padded := 1
 				for d := range w.axes {
 					s := w.axes[d].span(at.at[d])
-					places = widened(places, s, strides[d])
+					places = expandPlaces(places, s, strides[d])
 					padded *= s.padded
 				}
 				one(c*to+i, c, plane, places, padded)
@@ -52,8 +54,8 @@ func (w *windowed) run(ctx *ops.Context, x *ops.Tensor, one func(entry, channel 
 	})
 }
 
-// widened replaces each place by those that a span makes of it.
-func widened(places []int, s span, stride int) []int {
+// expandPlaces replaces each place by the places of a span that starts there.
+func expandPlaces(places []int, s span, stride int) []int {
 	var all []int
 	for _, p := range places {
 		for i := range s.count {
@@ -63,7 +65,7 @@ func widened(places []int, s span, stride int) []int {
 	return all
 }
 
-// runGeneral is for more than two spatial axes.
+// runGeneral computes pools with more than two spatial axes.
 func (p *pool) runGeneral(ctx *ops.Context, x, out *ops.Tensor) error {
 	axes, err := p.axes(ops.Dims(x.Shape()...))
 	if err != nil {
@@ -71,7 +73,7 @@ func (p *pool) runGeneral(ctx *ops.Context, x, out *ops.Tensor) error {
 	}
 	lowest := [1]float64{math.Inf(-1)}
 	return newWindowed(axes).run(ctx, x, func(entry, _ int, plane []float64, places []int, padded int) {
-		v := lowest // NaN is larger than all numbers
+		v := lowest // max returns NaN if one of its arguments is NaN
 		if p.average {
 			v[0] = 0
 		}
@@ -92,10 +94,10 @@ func (p *pool) runGeneral(ctx *ops.Context, x, out *ops.Tensor) error {
 	})
 }
 
-// newMaxPoolIndices makes MaxPool with its second output, the place, int64, in X of the
-// first of the largest numbers of each window; -1 where a window has no pixel. With
-// storage_order 1 the spatial axes are counted in reverse order.
-func newMaxPoolIndices(n ops.Node) (multi, error) {
+// newMaxPoolIndices returns MaxPool with two outputs. The second one, int64, is the place
+// in X of the first of the largest numbers of each window, or -1 if the window has no
+// pixel. With storage_order 1, places count the spatial axes in reverse order.
+func newMaxPoolIndices(n ops.Node) (multiOperation, error) {
 	k, err := newMaxPool(n)
 	if err != nil {
 		return nil, err
@@ -124,7 +126,7 @@ func (k *maxPoolIndices) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	slices.Reverse(reversed)
 	strides := rowMajor(reversed)
 	slices.Reverse(strides)
-	size := count(w.in)
+	size := numElements(w.in)
 	return w.run(ctx, in[0], func(entry, channel int, plane []float64, places []int, _ int) {
 		v, index := [1]float64{math.Inf(-1)}, -1
 		for _, at := range places {
@@ -133,7 +135,7 @@ func (k *maxPoolIndices) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 			}
 		}
 		if index >= 0 && k.columns {
-			at := from(index, w.in).at
+			at := coordinatesAt(index, w.in).at
 			index = 0
 			for d, i := range at {
 				index += i * strides[d]
@@ -147,9 +149,9 @@ func (k *maxPoolIndices) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	})
 }
 
-// maxPoolOperator is MaxPool with one output or two.
+// maxPoolOperator returns MaxPool with one or two outputs.
 func maxPoolOperator() ops.Operator {
-	o, both := operator("MaxPool", 1, 1, newMaxPool), several("MaxPool", 1, 1, 2, 2, newMaxPoolIndices)
+	o, both := operator("MaxPool", 1, 1, newMaxPool), multiOperator("MaxPool", 1, 1, 2, 2, newMaxPoolIndices)
 	o.MaxOutputs = 2
 	one := o.New
 	o.New = func(n ops.Node) (ops.Op, error) {
@@ -161,17 +163,18 @@ func maxPoolOperator() ops.Operator {
 	return o
 }
 
-// newLpPool makes LpPool (opsets 2, 11): the p-norm of each window of images
-// (N, C, ...), float32 or float64.
+// newLpPool returns LpPool (opsets 2, 11): the p-norm of each window of images (N, C, ...),
+// float32 or float64.
 //
-// Attributes: as newMaxPool's without dilations, ceil_mode and storage_order; p (2).
-func newLpPool(n ops.Node) (kernel, error) {
+// Attributes: those of newMaxPool except dilations, ceil_mode and storage_order; p (default
+// 2).
+func newLpPool(n ops.Node) (operation, error) {
 	k, err := newPool(n, "p")
 	if err != nil {
 		return nil, err
 	}
 	if k.window.dilations != nil {
-		return nil, fmt.Errorf("%w: dilations, which LpPool has since opset 18", ops.ErrAttribute)
+		return nil, fmt.Errorf("%w: dilations are not supported before opset 18", ops.ErrAttribute)
 	}
 	p, err := normAttr(n.Attributes)
 	if err != nil {
@@ -181,10 +184,11 @@ func newLpPool(n ops.Node) (kernel, error) {
 	return &lpPool{pool: k, p: p}, nil
 }
 
+// normAttr returns the attribute p of a norm.
 func normAttr(a ops.Attributes) (float64, error) {
 	p, err := ops.Attr(a, "p", int64(2))
 	if err == nil && p < 1 {
-		err = fmt.Errorf("%w: p %d", ops.ErrAttribute, p)
+		err = fmt.Errorf("%w: p %d, want at least 1", ops.ErrAttribute, p)
 	}
 	return float64(p), err
 }
@@ -209,13 +213,13 @@ func (k *lpPool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 	})
 }
 
-// newGlobalPool returns what makes GlobalAveragePool, GlobalMaxPool (opset 1) and
-// GlobalLpPool (opset 2): one number of all pixels of each channel of images
+// newGlobalPool returns the constructor of GlobalAveragePool or GlobalMaxPool (opset 1) or,
+// with norm, GlobalLpPool (opset 2): one number for all pixels of each channel of images
 // (N, C, ...), float32 or float64.
 //
-// Attributes of GlobalLpPool: p (2).
-func newGlobalPool(norm bool, newLoop func(p float64) func(l *reduceLoop, lo, hi int) error) func(ops.Node) (kernel, error) {
-	return func(n ops.Node) (kernel, error) {
+// Attributes of GlobalLpPool: p (default 2).
+func newGlobalPool(norm bool, newLoop func(p float64) func(l *reduceLoop, lo, hi int) error) func(ops.Node) (operation, error) {
+	return func(n ops.Node) (operation, error) {
 		var known []string
 		if norm {
 			known = []string{"p"}
@@ -254,7 +258,7 @@ type globalPool struct {
 
 func (k globalPool) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, floats...); err != nil {
+	if err := checkDType("X", x, floatTypes...); err != nil {
 		return x, err
 	}
 	if err := checkImages(x); err != nil {
@@ -276,5 +280,5 @@ func (k globalPool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 	l := ops.Scratch[reduceLoop](ctx)
 	l.out, l.data, l.compute = out, in[0], k.compute
 	l.plan(shape, reduced)
-	return ctx.Do(l.kept.total, max(1, grain/max(1, l.gone.total)), l)
+	return ctx.Do(l.kept.total, max(1, grain/max(1, l.reduced.total)), l)
 }

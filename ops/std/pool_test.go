@@ -10,18 +10,18 @@ import (
 
 var inf = float32(math.Inf(1))
 
-func TestMaxPool(t *testing.T) {
+func TestMaxPool_ComputesExamples(t *testing.T) {
 	x := opstest.F32([]int{1, 1, 3, 3}, 1, 9, 3, 4, 5, 6, 7, 8, 2)
 	two := []int64{2, 2}
 	opstest.Run(t, find(t, "MaxPool"), []opstest.Case{
 		{
-			Name:       "strides",
+			Name:       "different strides",
 			Attributes: ops.Attributes{"kernel_shape": two, "strides": []int64{1, 2}},
 			Inputs:     []*ops.Tensor{x},
 			Batch:      []int{0},
 			Outputs:    []*ops.Tensor{opstest.F32([]int{1, 1, 2, 1}, 9, 8)},
 		}, {
-			Name:       "padding never wins",
+			Name:       "padding is never the maximum",
 			Attributes: ops.Attributes{"kernel_shape": two, "strides": two, "pads": []int64{1, 1, 0, 0}},
 			Inputs:     []*ops.Tensor{opstest.F32([]int{1, 1, 3, 3}, -1, -9, -3, -4, -5, -6, -7, -8, -2)},
 			Outputs:    []*ops.Tensor{opstest.F32([]int{1, 1, 2, 2}, -1, -3, -4, -2)},
@@ -31,7 +31,7 @@ func TestMaxPool(t *testing.T) {
 			Inputs:     []*ops.Tensor{x},
 			Outputs:    []*ops.Tensor{opstest.F32([]int{1, 1, 2, 2}, 9, 6, 8, 2)},
 		}, {
-			Name:       "ceil_mode leaves out a window behind the image",
+			Name:       "ceil_mode drops a window beyond the image",
 			Attributes: ops.Attributes{"kernel_shape": []int64{2}, "strides": []int64{3}, "pads": []int64{1, 1}, "ceil_mode": int64(1)},
 			Inputs:     []*ops.Tensor{opstest.F32([]int{1, 1, 5}, 1, 2, 3, 4, 5)},
 			Outputs:    []*ops.Tensor{opstest.F32([]int{1, 1, 2}, 1, 4)},
@@ -41,7 +41,7 @@ func TestMaxPool(t *testing.T) {
 			Inputs:     []*ops.Tensor{opstest.F32([]int{1, 1, 2}, 1, 2)},
 			Outputs:    []*ops.Tensor{opstest.F32([]int{1, 1, 1}, -inf)},
 		}, {
-			Name:       "same lower",
+			Name:       "auto_pad SAME_LOWER",
 			Attributes: ops.Attributes{"kernel_shape": two, "auto_pad": "SAME_LOWER"},
 			Inputs:     []*ops.Tensor{x},
 			Outputs:    []*ops.Tensor{opstest.F32([]int{1, 1, 3, 3}, 1, 9, 9, 4, 9, 9, 7, 8, 8)},
@@ -56,28 +56,28 @@ func TestMaxPool(t *testing.T) {
 			Inputs:     []*ops.Tensor{opstest.Tensor([]int{1, 1, 3}, int8(-3), -2, -5)},
 			Outputs:    []*ops.Tensor{opstest.Tensor([]int{1, 1, 2}, int8(-2), -2)},
 		},
-		{Name: "no kernel", Inputs: []*ops.Tensor{x}, WantErr: "kernel_shape is missing"},
-		{Name: "type", Attributes: ops.Attributes{"kernel_shape": two}, Inputs: []*ops.Tensor{opstest.I64([]int{1, 1, 1, 1}, 1)}, WantErr: "want float32 or uint8 or int8 or float64"},
-		{Name: "rank", Attributes: ops.Attributes{"kernel_shape": two}, Inputs: []*ops.Tensor{opstest.Random(1, 1, 2)}, WantErr: "want at least 3 dimensions"},
-		{Name: "one number for two axes", Attributes: ops.Attributes{"kernel_shape": []int64{2}}, Inputs: []*ops.Tensor{x}, WantErr: "kernel_shape [2] for 2 spatial axes"},
-		{Name: "padding only", Attributes: ops.Attributes{"kernel_shape": two, "pads": []int64{0, 2, 0, 0}}, Inputs: []*ops.Tensor{x}, WantErr: "pads [0 2 0 0] are not less than kernel_shape [2 2]"},
-		{Name: "no pixels", Attributes: ops.Attributes{"kernel_shape": two, "pads": []int64{1, 1, 1, 1}}, Inputs: []*ops.Tensor{opstest.F32([]int{1, 1, 0, 3})}, WantErr: "images without pixels"},
-		{Name: "too large", Attributes: ops.Attributes{"kernel_shape": []int64{4, 1}}, Inputs: []*ops.Tensor{x}, WantErr: "does not fit into 3"},
+		{Name: "kernel_shape missing", Inputs: []*ops.Tensor{x}, WantErr: "kernel_shape is missing"},
+		{Name: "unsupported type", Attributes: ops.Attributes{"kernel_shape": two}, Inputs: []*ops.Tensor{opstest.I64([]int{1, 1, 1, 1}, 1)}, WantErr: "want float32 or uint8 or int8 or float64"},
+		{Name: "too few dimensions", Attributes: ops.Attributes{"kernel_shape": two}, Inputs: []*ops.Tensor{opstest.Random(1, 1, 2)}, WantErr: "want at least 3 dimensions"},
+		{Name: "one number for two axes", Attributes: ops.Attributes{"kernel_shape": []int64{2}}, Inputs: []*ops.Tensor{x}, WantErr: "the length of kernel_shape [2] is 1, want 2 (spatial axes: 2)"},
+		{Name: "padding only", Attributes: ops.Attributes{"kernel_shape": two, "pads": []int64{0, 2, 0, 0}}, Inputs: []*ops.Tensor{x}, WantErr: "pads [0 2 0 0] must be less than kernel_shape [2 2]"},
+		{Name: "empty images", Attributes: ops.Attributes{"kernel_shape": two, "pads": []int64{1, 1, 1, 1}}, Inputs: []*ops.Tensor{opstest.F32([]int{1, 1, 0, 3})}, WantErr: "which has no pixels"},
+		{Name: "window larger than the image", Attributes: ops.Attributes{"kernel_shape": []int64{4, 1}}, Inputs: []*ops.Tensor{x}, WantErr: "does not fit into an image of size 3"},
 	})
 }
 
-func TestAveragePool(t *testing.T) {
+func TestAveragePool_ComputesExamples(t *testing.T) {
 	x := opstest.F32([]int{1, 1, 3, 3}, 1, 2, 3, 4, 5, 6, 7, 8, 9)
 	two := []int64{2, 2}
 	opstest.Run(t, find(t, "AveragePool"), []opstest.Case{
 		{
-			Name:       "plain",
+			Name:       "no padding",
 			Attributes: ops.Attributes{"kernel_shape": two},
 			Inputs:     []*ops.Tensor{x},
 			Batch:      []int{0},
 			Outputs:    []*ops.Tensor{opstest.F32([]int{1, 1, 2, 2}, 3, 4, 6, 7)},
 		}, {
-			Name:       "padding left out",
+			Name:       "padding ignored",
 			Attributes: ops.Attributes{"kernel_shape": two, "strides": two, "pads": []int64{1, 1, 0, 0}},
 			Inputs:     []*ops.Tensor{x},
 			Outputs:    []*ops.Tensor{opstest.F32([]int{1, 1, 2, 2}, 1, 2.5, 5.5, 7)},
@@ -87,19 +87,19 @@ func TestAveragePool(t *testing.T) {
 			Inputs:     []*ops.Tensor{x},
 			Outputs:    []*ops.Tensor{opstest.F32([]int{1, 1, 2, 2}, 0.25, 1.25, 2.75, 7)},
 		}, {
-			Name:       "beyond the padding is never counted",
+			Name:       "pixels beyond the padding ignored",
 			Attributes: ops.Attributes{"kernel_shape": []int64{3}, "strides": []int64{3}, "pads": []int64{0, 1}, "count_include_pad": int64(1), "ceil_mode": int64(1)},
 			Inputs:     []*ops.Tensor{opstest.F64([]int{1, 1, 4}, 1, 2, 3, 4)},
 			Outputs:    []*ops.Tensor{opstest.F64([]int{1, 1, 2}, 2, 2)},
 		}, {
 			Name:       "many channels",
 			Attributes: ops.Attributes{"kernel_shape": []int64{32, 32}},
-			Inputs:     []*ops.Tensor{filled(1, 4, 16, 32, 32)},
+			Inputs:     []*ops.Tensor{constantTensor(1, 4, 16, 32, 32)},
 			Batch:      []int{0},
-			Outputs:    []*ops.Tensor{filled(1, 4, 16, 1, 1)},
+			Outputs:    []*ops.Tensor{constantTensor(1, 4, 16, 1, 1)},
 		},
-		{Name: "dilations", Attributes: ops.Attributes{"kernel_shape": two, "dilations": two}, Inputs: []*ops.Tensor{x}, WantErr: "since opset 19"},
-		{Name: "storage_order", Attributes: ops.Attributes{"kernel_shape": two, "storage_order": int64(0)}, Inputs: []*ops.Tensor{x}, WantErr: "unknown storage_order"},
+		{Name: "dilations before opset 19", Attributes: ops.Attributes{"kernel_shape": two, "dilations": two}, Inputs: []*ops.Tensor{x}, WantErr: "dilations are not supported before opset 19"},
+		{Name: "unknown attribute", Attributes: ops.Attributes{"kernel_shape": two, "storage_order": int64(0)}, Inputs: []*ops.Tensor{x}, WantErr: "unknown storage_order"},
 	})
 	batch, free := opstest.Unknown("N"), opstest.Unknown("")
 	opstest.Infer(t, find(t, "AveragePool"), []opstest.InferCase{{

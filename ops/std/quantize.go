@@ -8,15 +8,16 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// perAxis is a scale and a zero point for everything, or for each entry along an axis.
+// perAxis is a scale and a zero point for the whole tensor, or for each entry along an
+// axis.
 type perAxis struct {
 	axis   int64
 	scales []float64
-	zeros  []float64 // empty: 0
-	block  int       // elements that have one scale
+	zeros  []float64 // empty if there is no zero point
+	block  int       // number of consecutive elements with the same scale
 }
 
-// newQuantization reads the attribute axis (1; since opset 13) and no other.
+// newQuantization reads the attribute axis (default 1; since opset 13).
 func newQuantization(n ops.Node) (perAxis, error) {
 	var known []string
 	if n.Opset >= 13 {
@@ -49,7 +50,7 @@ func (k perAxis) check(in []*ops.Input, zeroTypes ...ops.DType) error {
 			if ok = t.Shape[0].Size == 1; !ok {
 				axis, err := axisOf(k.axis, len(x.Shape))
 				if err == nil {
-					_, ok = merge(t.Shape[0], x.Shape[axis])
+					_, ok = mergeDims(t.Shape[0], x.Shape[axis])
 				}
 			}
 		}
@@ -65,11 +66,11 @@ func (k perAxis) check(in []*ops.Input, zeroTypes ...ops.DType) error {
 
 // with returns k with the values of the inputs.
 func (k perAxis) with(in []*ops.Tensor) (perAxis, error) {
-	k.scales, k.block = values[float64](in[1]), max(1, in[0].Len())
+	k.scales, k.block = elementsOf[float64](in[1]), max(1, in[0].Len())
 	if len(in) > 2 && in[2] != nil {
-		k.zeros = values[float64](in[2])
+		k.zeros = elementsOf[float64](in[2])
 		if len(k.zeros) != len(k.scales) {
-			return k, fmt.Errorf("%w: %d scales but %d zero points", ops.ErrShape, len(k.scales), len(k.zeros))
+			return k, fmt.Errorf("%w: the number of scales is %d but the number of zero points is %d", ops.ErrShape, len(k.scales), len(k.zeros))
 		}
 	}
 	if len(k.scales) != 1 {
@@ -77,12 +78,12 @@ func (k perAxis) with(in []*ops.Tensor) (perAxis, error) {
 		if err != nil {
 			return k, err
 		}
-		k.block = max(1, count(in[0].Shape()[axis+1:]))
+		k.block = max(1, numElements(in[0].Shape()[axis+1:]))
 	}
 	return k, nil
 }
 
-// at returns the scale and zero point of an element.
+// at returns the scale and the zero point of an element.
 func (k *perAxis) at(i int) (scale, zero float64) {
 	c := i / k.block % len(k.scales)
 	if len(k.zeros) > 0 {
@@ -91,16 +92,17 @@ func (k *perAxis) at(i int) (scale, zero float64) {
 	return k.scales[c], zero
 }
 
-// quantized returns x/scale, rounded to the nearest integer, even ones first, plus the
-// zero point. Storing it makes it fit.
-func quantized(x, scale, zero float64) float64 { return math.RoundToEven(x/scale) + zero }
+// quantize returns x/scale, rounded half to even, plus the zero point. Storing the result
+// saturates it.
+func quantize(x, scale, zero float64) float64 { return math.RoundToEven(x/scale) + zero }
 
-// newQuantizeLinear makes QuantizeLinear (opsets 10, 13): x/y_scale, rounded, plus
-// y_zero_point, as int8 or uint8, which is the zero point's type or else uint8. x is
-// float32 or int32. Scale and zero point are scalars, or vectors along an axis.
+// newQuantizeLinear returns QuantizeLinear (opsets 10, 13): x/y_scale, rounded, plus
+// y_zero_point. The output has the type of the zero point, int8 or uint8, or uint8 without
+// one. x is float32 or int32. The scale and the zero point are scalars, or vectors along an
+// axis.
 //
-// Attributes: axis (1; since opset 13).
-func newQuantizeLinear(n ops.Node) (kernel, error) {
+// Attributes: axis (default 1; since opset 13).
+func newQuantizeLinear(n ops.Node) (operation, error) {
 	k, err := newQuantization(n)
 	return quantizeLinear{k}, err
 }
@@ -124,7 +126,7 @@ func (k quantizeLinear) infer(in []*ops.Input) (ops.Type, error) {
 
 func (k quantizeLinear) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	return k.perAxis.run(ctx, in, out, func(x, scale, zero float64) float64 {
-		// float32, as runtimes divide: it decides what is in the middle between integers.
+		// Other runtimes divide in float32, which decides how ties are rounded.
 		return math.RoundToEven(float64(float32(x)/float32(scale))) + zero
 	})
 }
@@ -149,12 +151,12 @@ func (k perAxis) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor, f func
 	})
 }
 
-// newDequantizeLinear makes DequantizeLinear (opsets 10, 13): (x - x_zero_point) *
-// x_scale, as float32. x is int8, uint8 or int32, and so is the zero point; see
+// newDequantizeLinear returns DequantizeLinear (opsets 10, 13): (x - x_zero_point) *
+// x_scale, as float32. x is int8, uint8 or int32, and the zero point has the same type. See
 // newQuantizeLinear.
 //
-// Attributes: axis (1; since opset 13).
-func newDequantizeLinear(n ops.Node) (kernel, error) {
+// Attributes: axis (default 1; since opset 13).
+func newDequantizeLinear(n ops.Node) (operation, error) {
 	k, err := newQuantization(n)
 	return dequantizeLinear{k}, err
 }
@@ -175,10 +177,10 @@ func (k dequantizeLinear) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tenso
 	return k.perAxis.run(ctx, in, out, func(x, scale, zero float64) float64 { return (x - zero) * scale })
 }
 
-// newDynamicQuantizeLinear makes DynamicQuantizeLinear (opset 11): x, float32, as uint8,
-// with the scale and zero point for which x's range, and 0, just fit. It has no
-// attributes.
-func newDynamicQuantizeLinear(n ops.Node) (multi, error) {
+// newDynamicQuantizeLinear returns DynamicQuantizeLinear (opset 11): x, float32, as uint8,
+// with the smallest scale for which the values of x and 0 fit, and its zero point. There
+// are no attributes.
+func newDynamicQuantizeLinear(n ops.Node) (multiOperation, error) {
 	return dynamicQuantizeLinear{}, n.Attributes.Only()
 }
 
@@ -209,18 +211,18 @@ func (dynamicQuantizeLinear) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 		if scale == 0 {
 			return zero
 		}
-		return quantized(float64(float32(x)/scale), 1, zero)
+		return quantize(float64(float32(x)/scale), 1, zero)
 	})
 	return ctx.Do(out[0].Len(), grain, &unaryLoop{out: out[0], x: in[0], compute: compute})
 }
 
-// bytes8 are the types of quantized numbers.
-var bytes8 = []ops.DType{ops.Int8, ops.Uint8}
+// quantizedTypes lists the types of quantized numbers.
+var quantizedTypes = []ops.DType{ops.Int8, ops.Uint8}
 
-// newMatMulInteger makes MatMulInteger (opset 10): the product of A and B, int8 or uint8,
-// as int32; see newMatMul. The optional zero points are subtracted first: scalars, or
-// one number for each row of A and column of B. It has no attributes.
-func newMatMulInteger(n ops.Node) (kernel, error) { return matMulInteger{}, n.Attributes.Only() }
+// newMatMulInteger returns MatMulInteger (opset 10): the product of A and B, int8 or uint8,
+// as int32. See newMatMul. The optional zero points are subtracted first. They are scalars,
+// or vectors with one number per row of A and per column of B. There are no attributes.
+func newMatMulInteger(n ops.Node) (operation, error) { return matMulInteger{}, n.Attributes.Only() }
 
 type matMulInteger struct{}
 
@@ -234,11 +236,11 @@ func (matMulInteger) infer(in []*ops.Input) (ops.Type, error) {
 	return matMulType(ops.Int32, in[0].Type, in[1].Type)
 }
 
-// checkZeroPoint checks a quantized input and its zero point, of which there may be one
-// for each entry along an axis.
+// checkZeroPoint checks a quantized input and its zero point, which may be a vector along
+// an axis.
 func checkZeroPoint(name string, in []*ops.Input, x, zero, axis int) error {
 	t := in[x].Type
-	if err := checkDType(name, t, bytes8...); err != nil {
+	if err := checkDType(name, t, quantizedTypes...); err != nil {
 		return err
 	}
 	if zero >= len(in) || in[zero] == nil {
@@ -252,7 +254,7 @@ func checkZeroPoint(name string, in []*ops.Input, x, zero, axis int) error {
 	if len(z.Shape) == 1 {
 		at, err := axisOf(int64(axis), len(t.Shape))
 		if ok = z.Shape[0].Size == 1; !ok && err == nil {
-			_, ok = merge(z.Shape[0], t.Shape[at])
+			_, ok = mergeDims(z.Shape[0], t.Shape[at])
 		}
 	}
 	if !ok {
@@ -261,18 +263,18 @@ func checkZeroPoint(name string, in []*ops.Input, x, zero, axis int) error {
 	return nil
 }
 
-// centred returns the elements minus their zero point, which may be nil.
-func centred(x, zero *ops.Tensor, axis int) []int64 {
-	v := slices.Clone(values[int64](x))
+// subtractZeroPoint returns the elements of x minus their zero point, which may be nil.
+func subtractZeroPoint(x, zero *ops.Tensor, axis int) []int64 {
+	v := slices.Clone(elementsOf[int64](x))
 	if zero == nil {
 		return v
 	}
-	zeros, block := values[int64](zero), max(1, len(v))
+	zeros, block := elementsOf[int64](zero), max(1, len(v))
 	if len(zeros) > 1 {
 		if axis < 0 {
 			axis += len(x.Shape())
 		}
-		block = max(1, count(x.Shape()[axis+1:]))
+		block = max(1, numElements(x.Shape()[axis+1:]))
 	}
 	for i := range v {
 		v[i] -= zeros[i/block%len(zeros)]
@@ -280,7 +282,8 @@ func centred(x, zero *ops.Tensor, axis int) []int64 {
 	return v
 }
 
-func optional(in []*ops.Tensor, i int) *ops.Tensor {
+// optionalInput returns input i, or nil if it is omitted.
+func optionalInput(in []*ops.Tensor, i int) *ops.Tensor {
 	if i < len(in) {
 		return in[i]
 	}
@@ -288,6 +291,6 @@ func optional(in []*ops.Tensor, i int) *ops.Tensor {
 }
 
 func (matMulInteger) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	a, b := centred(in[0], optional(in, 2), -2), centred(in[1], optional(in, 3), -1)
-	return products(ctx, in[0].Shape(), in[1].Shape(), a, b, func(at int, c []int64) { store(out, at, 1, c) })
+	a, b := subtractZeroPoint(in[0], optionalInput(in, 2), -2), subtractZeroPoint(in[1], optionalInput(in, 3), -1)
+	return matrixProducts(ctx, in[0].Shape(), in[1].Shape(), a, b, func(at int, c []int64) { store(out, at, 1, c) })
 }

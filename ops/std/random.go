@@ -9,34 +9,35 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// stream is the random numbers of a node. Each is a function of the run's seed, the
-// node's and the number of the image and of the number alone.
-type stream struct{ node uint64 }
+// randomStream generates the random numbers of a node. Each number is a function of the
+// seed of the run, the seed of the node, the index of the image and the index of the number
+// only.
+type randomStream struct{ node uint64 }
 
-// onlyInRuns implements late.
-func (stream) onlyInRuns() {}
+// onlyInRuns implements runOnly.
+func (randomStream) onlyInRuns() {}
 
-// newStream takes the attribute seed, or else the node's name: nodes without a seed
-// draw different numbers.
-func newStream(n ops.Node) (stream, error) {
+// newStream uses the attribute seed or, without it, the name of the node. Nodes without a
+// seed therefore draw different numbers.
+func newStream(n ops.Node) (randomStream, error) {
 	switch seed := n.Attributes["seed"].(type) {
 	case nil:
 	case float32:
-		return stream{uint64(math.Float32bits(seed))}, nil
-	case int64: // of Dropout
-		return stream{uint64(seed)}, nil
+		return randomStream{uint64(math.Float32bits(seed))}, nil
+	case int64: // Dropout
+		return randomStream{uint64(seed)}, nil
 	default:
-		return stream{}, fmt.Errorf("%w: seed is a %T, want a number", ops.ErrAttribute, seed)
+		return randomStream{}, fmt.Errorf("%w: seed is not a number", ops.ErrAttribute)
 	}
 	h := fnv.New64a()
 	h.Write([]byte(n.Name)) // never fails
-	return stream{h.Sum64()}, nil
+	return randomStream{h.Sum64()}, nil
 }
 
-// uniform calls f with a number in [0, 1) for every element of a tensor of the given
-// shape, of which the first dimension is the batch when batched.
-func (s stream) uniform(ctx *ops.Context, shape []int, batched bool, draws int, f func(i int, u []float64)) error {
-	n := count(shape)
+// uniform calls f with random numbers in [0, 1), as many as draws, for every element of a
+// tensor of the given shape. If batched is set, the first dimension is the batch.
+func (s randomStream) uniform(ctx *ops.Context, shape []int, batched bool, draws int, f func(i int, u []float64)) error {
+	n := numElements(shape)
 	if n == 0 {
 		return nil
 	}
@@ -57,16 +58,17 @@ func (s stream) uniform(ctx *ops.Context, shape []int, batched bool, draws int, 
 	})
 }
 
-// newRandom returns what makes RandomUniform and RandomNormal (opset 1): numbers that
-// are equally likely from low up to high, or normally distributed with the given mean
-// and deviation scale; with like, RandomUniformLike and RandomNormalLike, in the shape of
-// the input.
+// newRandom returns the constructor of RandomUniform or, with normal, RandomNormal (opset
+// 1): uniform random numbers from low up to high, or normal random numbers with the given
+// mean and standard deviation scale. With like, the operators are RandomUniformLike and
+// RandomNormalLike, whose output has the shape of the input.
 //
-// Attributes: low (0), high (1), or mean (0), scale (1); seed; dtype (float32; with like
-// the input's): float32 or float64; shape (without like, required). With like, the first
-// dimension is taken for the batch: an image draws its numbers by its own number.
-func newRandom(normal, like bool) func(ops.Node) (kernel, error) {
-	return func(n ops.Node) (kernel, error) {
+// Attributes: low (default 0) and high (default 1), or mean (default 0) and scale (default
+// 1); seed; dtype (default float32, or with like the type of the input; float32 or
+// float64); shape (required; not with like). With like, the first dimension is the batch:
+// the numbers of an image depend on its index in the stream of images.
+func newRandom(normal, like bool) func(ops.Node) (operation, error) {
+	return func(n ops.Node) (operation, error) {
 		names, standard := []string{"low", "high"}, []float32{0, 1}
 		if normal {
 			names = []string{"mean", "scale"}
@@ -80,7 +82,7 @@ func newRandom(normal, like bool) func(ops.Node) (kernel, error) {
 		}
 		k := &random{normal: normal, like: like}
 		var err error
-		if k.stream, err = newStream(n); err != nil {
+		if k.randomStream, err = newStream(n); err != nil {
 			return nil, err
 		}
 		for i, name := range names {
@@ -101,16 +103,16 @@ func newRandom(normal, like bool) func(ops.Node) (kernel, error) {
 		if _, ok := n.Attributes["shape"]; !ok {
 			return nil, fmt.Errorf("%w: shape is missing", ops.ErrAttribute)
 		}
-		k.shape, err = sizes(n.Attributes, "shape", 0)
+		k.shape, err = sizesAttr(n.Attributes, "shape", 0)
 		return k, err
 	}
 }
 
 type random struct {
-	stream
+	randomStream
 	normal, like bool
 	p            [2]float64
-	dtype        ops.DType // 0: the input's
+	dtype        ops.DType // 0 means the type of the input
 	shape        []int
 }
 
@@ -122,7 +124,7 @@ func (k *random) infer(in []*ops.Input) (ops.Type, error) {
 			t.DType = in[0].DType
 		}
 	}
-	return t, checkDType("the output", t, floats...)
+	return t, checkDType("the output", t, floatTypes...)
 }
 
 func (k *random) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error {
@@ -132,19 +134,19 @@ func (k *random) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error {
 	}
 	return k.uniform(ctx, out.Shape(), k.like, draws, func(i int, u []float64) {
 		v := k.p[0] + u[0]*(k.p[1]-k.p[0])
-		if k.normal { // Box and Muller
+		if k.normal { // Box-Muller transform
 			v = k.p[0] + k.p[1]*math.Sqrt(-2*math.Log(1-u[0]))*math.Cos(2*math.Pi*u[1])
 		}
 		store(out, i, 1, []float64{v})
 	})
 }
 
-// newBernoulli makes Bernoulli (opset 15): 1 with the probability that the element of the
-// input, float32 or float64, says, and else 0. The first dimension is taken for the
-// batch, as in newRandom.
+// newBernoulli returns Bernoulli (opset 15): 1 with the probability given by the element of
+// the input, float32 or float64, and 0 otherwise. The first dimension is the batch, as in
+// newRandom.
 //
-// Attributes: dtype (the input's), seed.
-func newBernoulli(n ops.Node) (kernel, error) {
+// Attributes: dtype (default: the type of the input), seed.
+func newBernoulli(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("dtype", "seed"); err != nil {
 		return nil, err
 	}
@@ -152,7 +154,7 @@ func newBernoulli(n ops.Node) (kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &bernoulli{stream: s}
+	k := &bernoulli{randomStream: s}
 	if _, ok := n.Attributes["dtype"]; ok {
 		k.dtype, err = dtypeAttr(n.Attributes, "dtype", 0)
 	}
@@ -160,13 +162,13 @@ func newBernoulli(n ops.Node) (kernel, error) {
 }
 
 type bernoulli struct {
-	stream
-	dtype ops.DType // 0: the input's
+	randomStream
+	dtype ops.DType // 0 means the type of the input
 }
 
 func (k *bernoulli) infer(in []*ops.Input) (ops.Type, error) {
 	t := in[0].Type
-	if err := checkDType("input", t, floats...); err != nil {
+	if err := checkDType("input", t, floatTypes...); err != nil {
 		return t, err
 	}
 	if k.dtype != 0 {
@@ -188,12 +190,12 @@ func (k *bernoulli) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 	})
 }
 
-// newMultinomial makes Multinomial (opset 7): for each row of the input (batch, classes),
-// float32 or float64, sample_size classes, drawn with probabilities that are the
-// exponentials of the row's numbers over their sum.
+// newMultinomial returns Multinomial (opset 7): sample_size random classes for each row of
+// the input (batch, classes), float32 or float64. The probabilities are the softmax of the
+// row.
 //
-// Attributes: sample_size (1), seed, dtype (int32; or int64).
-func newMultinomial(n ops.Node) (kernel, error) {
+// Attributes: sample_size (default 1), seed, dtype (default int32; or int64).
+func newMultinomial(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("dtype", "sample_size", "seed"); err != nil {
 		return nil, err
 	}
@@ -202,7 +204,7 @@ func newMultinomial(n ops.Node) (kernel, error) {
 		return nil, err
 	}
 	if size < 0 || size > ops.MaxElements {
-		return nil, fmt.Errorf("%w: sample_size %d", ops.ErrAttribute, size)
+		return nil, fmt.Errorf("%w: sample_size %d is out of range", ops.ErrAttribute, size)
 	}
 	s, err := newStream(n)
 	if err != nil {
@@ -213,7 +215,7 @@ func newMultinomial(n ops.Node) (kernel, error) {
 }
 
 type multinomial struct {
-	stream
+	randomStream
 	samples int
 	dtype   ops.DType
 }
@@ -221,20 +223,20 @@ type multinomial struct {
 func (k *multinomial) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
 	t := ops.Type{DType: k.dtype, Shape: ops.Dims(-1, k.samples)}
-	if err := checkDType("input", x, floats...); err != nil {
+	if err := checkDType("input", x, floatTypes...); err != nil {
 		return t, err
 	}
 	if len(x.Shape) != 2 || x.Shape[1].Size == 0 {
-		return t, fmt.Errorf("%w: the input is %v, want a batch of rows", ops.ErrShape, x)
+		return t, fmt.Errorf("%w: input is %v, want a batch of rows", ops.ErrShape, x)
 	}
 	t.Shape[0] = x.Shape[0]
-	return t, checkDType("the output", t, indices...)
+	return t, checkDType("the output", t, indexTypes...)
 }
 
 func (k *multinomial) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	classes := in[0].Shape()[1]
 	sums := make([]float64, in[0].Len())
-	err := lines(ctx, in[0], 1, func(l *line[float64]) error {
+	err := forEachLine(ctx, in[0], 1, func(l *line[float64]) error {
 		top, total := math.Inf(-1), 0.0
 		for _, v := range l.elements {
 			top = max(top, v)
@@ -258,19 +260,19 @@ func (k *multinomial) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) e
 	})
 }
 
-// newDropout makes Dropout (opsets 7, 10, 12, 13): the data, float32 or float64, and a
-// mask of what was kept. In training, which the third input, a bool scalar, says, each
-// element becomes 0 with the probability ratio, the second input, a float scalar, and is
-// divided by 1 - ratio otherwise; else everything is kept. Before opset 12 ratio is an
-// attribute and there is no training.
+// newDropout returns Dropout (opsets 7, 10, 12, 13): the data, float32 or float64, and a
+// mask of the elements that were kept. In training mode, which the third input, a bool
+// scalar, switches on, each element becomes 0 with the probability ratio, the second input,
+// a float scalar; all others are divided by 1 - ratio. Otherwise all elements are kept.
+// Before opset 12, ratio is an attribute and there is no training mode.
 //
-// Attributes: seed (since opset 12), ratio (0.5; before opset 12).
-func newDropout(n ops.Node) (multi, error) {
+// Attributes: seed (since opset 12), ratio (default 0.5; before opset 12).
+func newDropout(n ops.Node) (multiOperation, error) {
 	known := "seed"
 	if n.Opset < 12 {
 		known = "ratio"
 		if n.NumInputs > 1 {
-			return nil, fmt.Errorf("opset %d: %d inputs are not allowed", n.Opset, n.NumInputs)
+			return nil, fmt.Errorf("opset %d: ratio and training_mode must not be inputs", n.Opset)
 		}
 	}
 	if err := n.Attributes.Only(known); err != nil {
@@ -284,17 +286,17 @@ func newDropout(n ops.Node) (multi, error) {
 }
 
 type dropout struct {
-	stream
-	typedMask bool // of the data's type
+	randomStream
+	typedMask bool // the mask has the type of the data
 }
 
 func (k *dropout) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("data", x, floats...); err != nil {
+	if err := checkDType("data", x, floatTypes...); err != nil {
 		return nil, err
 	}
 	if len(in) > 1 && in[1] != nil {
-		if err := checkScalar("ratio", in[1].Type, floats...); err != nil {
+		if err := checkScalar("ratio", in[1].Type, floatTypes...); err != nil {
 			return nil, err
 		}
 	}
@@ -313,9 +315,9 @@ func (k *dropout) inferAll(in []*ops.Input) ([]ops.Type, error) {
 func (k *dropout) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	ratio := 0.5
 	if len(in) > 1 && in[1] != nil {
-		ratio = first[float64](in[1])
+		ratio = firstElement[float64](in[1])
 	}
-	if len(in) < 3 || in[2] == nil || first[int64](in[2]) == 0 {
+	if len(in) < 3 || in[2] == nil || firstElement[int64](in[2]) == 0 {
 		ratio = 0
 	}
 	if !(ratio >= 0 && ratio < 1) {
@@ -323,7 +325,7 @@ func (k *dropout) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	}
 	if ratio == 0 {
 		if len(out) > 1 {
-			one := constantOfShape{value: truthTensor(out[1].DType())}
+			one := constantOfShape{value: trueTensor(out[1].DType())}
 			if err := one.run(ctx, nil, out[1]); err != nil {
 				return err
 			}
@@ -344,11 +346,11 @@ func (k *dropout) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	})
 }
 
-// truthTensor returns a one, or true.
-func truthTensor(d ops.DType) *ops.Tensor {
+// trueTensor returns a tensor with the single element 1 or true.
+func trueTensor(d ops.DType) *ops.Tensor {
 	one, err := ops.Zeros(d, []int{1})
 	if err != nil {
-		panic(err) // every type that an output can have is an element type
+		panic(err) // the type of an output is always an element type
 	}
 	store(one, 0, 1, []int64{1})
 	return one

@@ -8,51 +8,60 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// recurrent is what RNN, GRU and LSTM share. Their inputs are X (steps, batch, size), W
-// (directions, gates*hidden, size), R (directions, gates*hidden, hidden), and, optional, B
-// (directions, 2*gates*hidden), sequence_lens (batch), int32, and initial_h (directions,
-// batch, hidden); LSTM has initial_c and P (directions, 3*hidden), too. The others are of
-// X's type, float32 or float64. The outputs, all optional, are Y (steps, directions, batch,
-// hidden), Y_h, the last of each sequence, and for LSTM Y_c. What is behind the end of a
-// sequence is 0 in Y.
+// recurrent is the common part of RNN, GRU and LSTM. The inputs are X (steps,
+// batch, size), W (directions, gates*hidden, size), R (directions, gates*hidden, hidden)
+// and, optionally, B (directions, 2*gates*hidden), sequence_lens (batch) and initial_h
+// (directions, batch, hidden). LSTM has two more optional inputs, initial_c (as initial_h)
+// and P (directions, 3*hidden). sequence_lens is int32; all other inputs have the type of
+// X, float32 or float64. Both types are computed in float64.
 //
-// Attributes: hidden_size (R's), direction (forward; reverse, bidirectional), activations,
-// activation_alpha, activation_beta, clip (none): the bound of what activations are given,
-// layout (0; since opset 14): 1 has the batch before everything else.
+// The outputs, all optional, are Y (steps, directions, batch, hidden), Y_h (the last state
+// of each sequence) and, for LSTM, Y_c. After the end of a sequence, Y is 0.
+//
+// Attributes: hidden_size (default: the size in R), direction (default forward; or reverse,
+// bidirectional), activations, activation_alpha, activation_beta, clip (default: none), the
+// bound of the arguments of activations, and since opset 14 layout (default 0; 1 moves the
+// batch to the front of X, Y and the states).
 type recurrent struct {
 	cell         cell
 	gates        int
-	hidden       int // 0 when it is not given
+	hidden       int // hidden_size, 0 if not given
 	directions   int
 	backwards    bool
-	activations  []func(float64) float64 // of each direction, one behind the other
+	activations  []func(float64) float64 // of the first direction, then of the second one
 	clip         float64
 	batchFirst   bool
-	state        int // inputs before: initial_h, and initial_c for LSTM
 	linearBefore bool
 	coupled      bool
-	perDirection int // activations
+	perDirection int // number of activations
 }
 
-// cell computes one step of one sequence: from what gates are given by the input, x, and
-// what they are given by the state, h, both with their part of the bias, the next state.
-type cell func(k *recurrent, s *sequence, f []func(float64) float64)
+// cell computes one step of a sequence: it replaces the state h (and c, for LSTM) by the
+// next state, given x.
+type cell func(k *recurrent, s *sequence)
 
-// sequence is one sequence on its way through one direction.
+// sequence is one entry of the batch in one direction.
 type sequence struct {
-	x            []float64 // what the input gives to the gates
-	h, c         []float64 // the state
-	r, rb        []float64 // recurrence weights (gates*hidden, hidden) and bias
-	p            []float64 // peepholes, nil when there are none
-	gates, reset []float64
+	direction, entry int
+	length           int
+	backwards        bool
+	w, wb            []float64 // input weights (gates*hidden, size) and bias
+	r, rb            []float64 // recurrence weights (gates*hidden, hidden) and bias
+	p                []float64 // peepholes, nil if omitted
+	activations      []func(float64) float64
+	x                []float64 // the input of this step, times w plus wb
+	h, c             []float64 // the state
+	gates, reset     []float64 // temporary memory of the cell
 }
 
+// standardActivations holds the default activations of one direction.
 var standardActivations = map[string][]string{
 	"RNN":  {"Tanh"},
 	"GRU":  {"Sigmoid", "Tanh"},
 	"LSTM": {"Sigmoid", "Tanh", "Tanh"},
 }
 
+// newRecurrent reads the attributes. The node may have the other attributes named by more.
 func newRecurrent(n ops.Node, name string, gates int, compute cell, more ...string) (*recurrent, error) {
 	known := append([]string{"activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size"}, more...)
 	if n.Opset >= 14 {
@@ -61,8 +70,8 @@ func newRecurrent(n ops.Node, name string, gates int, compute cell, more ...stri
 	if err := n.Attributes.Only(known...); err != nil {
 		return nil, err
 	}
-	k := &recurrent{cell: compute, gates: gates, directions: 1, state: 5, clip: math.Inf(1)}
-	direction, err := choice(n.Attributes, "direction", "forward", "reverse", "bidirectional")
+	k := &recurrent{cell: compute, gates: gates, directions: 1, clip: math.Inf(1)}
+	direction, err := choiceAttr(n.Attributes, "direction", "forward", "reverse", "bidirectional")
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +84,7 @@ func newRecurrent(n ops.Node, name string, gates int, compute cell, more ...stri
 		return nil, err
 	}
 	if hidden < 0 || hidden > ops.MaxElements/8 {
-		return nil, fmt.Errorf("%w: hidden_size %d", ops.ErrAttribute, hidden)
+		return nil, fmt.Errorf("%w: hidden_size %d is out of range", ops.ErrAttribute, hidden)
 	}
 	k.hidden = int(hidden)
 	if _, ok := n.Attributes["clip"]; ok {
@@ -85,16 +94,19 @@ func newRecurrent(n ops.Node, name string, gates int, compute cell, more ...stri
 		}
 		k.clip = math.Abs(float64(clip))
 	}
-	for name, flag := range map[string]*bool{"layout": &k.batchFirst, "linear_before_reset": &k.linearBefore, "input_forget": &k.coupled} {
-		v, err := ops.Attr(n.Attributes, name, int64(0))
-		if err != nil {
+	for _, flag := range []struct {
+		name  string
+		value *bool
+	}{{"layout", &k.batchFirst}, {"linear_before_reset", &k.linearBefore}, {"input_forget", &k.coupled}} {
+		if *flag.value, err = flagAttr(n.Attributes, flag.name); err != nil {
 			return nil, err
 		}
-		*flag = v != 0
 	}
 	return k, k.readActivations(n.Attributes, standardActivations[name])
 }
 
+// readActivations reads the activations of all directions. The entries of activation_alpha
+// and activation_beta go, in order, to the activations that have such a parameter.
 func (k *recurrent) readActivations(a ops.Attributes, standard []string) error {
 	names, err := ops.Attr(a, "activations", slices.Repeat(standard, k.directions))
 	if err != nil {
@@ -102,7 +114,7 @@ func (k *recurrent) readActivations(a ops.Attributes, standard []string) error {
 	}
 	k.perDirection = len(standard)
 	if len(names) != k.perDirection*k.directions {
-		return fmt.Errorf("%w: activations %v, want %d", ops.ErrAttribute, names, k.perDirection*k.directions)
+		return fmt.Errorf("%w: activations %v, want %d of them", ops.ErrAttribute, names, k.perDirection*k.directions)
 	}
 	alpha, err := ops.Attr[[]float32](a, "activation_alpha", nil)
 	if err != nil {
@@ -112,8 +124,7 @@ func (k *recurrent) readActivations(a ops.Attributes, standard []string) error {
 	if err != nil {
 		return err
 	}
-	// They are used up by those that have such a number.
-	take := func(list *[]float32, standard float64) float64 {
+	next := func(list *[]float32, standard float64) float64 {
 		if len(*list) == 0 {
 			return standard
 		}
@@ -122,17 +133,17 @@ func (k *recurrent) readActivations(a ops.Attributes, standard []string) error {
 		return float64(v)
 	}
 	for _, name := range names {
-		f, ok := activationOf(name, func(standard float64) float64 { return take(&alpha, standard) }, func(standard float64) float64 { return take(&beta, standard) })
+		f, ok := activationOf(name, func(standard float64) float64 { return next(&alpha, standard) }, func(standard float64) float64 { return next(&beta, standard) })
 		if !ok {
-			return fmt.Errorf("%w: activation %q", ops.ErrAttribute, name)
+			return fmt.Errorf("%w: unknown activation %q", ops.ErrAttribute, name)
 		}
 		k.activations = append(k.activations, f)
 	}
 	return nil
 }
 
-// activationOf returns an activation, with its numbers from alpha and beta, which are
-// given what they are when absent.
+// activationOf returns an activation, and false if there is none of this name. It calls
+// alpha and beta with the default of a parameter to get the parameter's value.
 func activationOf(name string, alpha, beta func(standard float64) float64) (func(float64) float64, bool) {
 	with := func(f func(p []float64, x float64) float64, p ...float64) func(float64) float64 {
 		return func(x float64) float64 { return f(p, x) }
@@ -164,45 +175,42 @@ func activationOf(name string, alpha, beta func(standard float64) float64) (func
 	return nil, false
 }
 
-// shapes are the sizes of a recurrent operator, and what its inputs must be.
-type shapes struct{ steps, batch, size, hidden ops.Dim }
-
 func (k *recurrent) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, floats...); err != nil {
+	if err := checkDType("X", x, floatTypes...); err != nil {
 		return nil, err
 	}
 	if len(x.Shape) != 3 || len(in[2].Shape) != 3 {
 		return nil, fmt.Errorf("%w: X is %v, R is %v, want 3 dimensions", ops.ErrShape, x, in[2].Type)
 	}
-	s := shapes{steps: x.Shape[0], batch: x.Shape[1], size: x.Shape[2], hidden: in[2].Shape[2]}
+	steps, batch, size, hidden := x.Shape[0], x.Shape[1], x.Shape[2], in[2].Shape[2]
 	if k.batchFirst {
-		s.steps, s.batch = s.batch, s.steps
+		steps, batch = batch, steps
 	}
 	directions := ops.Dim{Size: k.directions}
 	if k.hidden != 0 {
 		var ok bool
-		if s.hidden, ok = merge(s.hidden, ops.Dim{Size: k.hidden}); !ok {
+		if hidden, ok = mergeDims(hidden, ops.Dim{Size: k.hidden}); !ok {
 			return nil, fmt.Errorf("%w: R is %v but hidden_size is %d", ops.ErrShape, in[2].Type, k.hidden)
 		}
 	}
-	if s.hidden.Size > ops.MaxElements/8 {
-		return nil, fmt.Errorf("%w: R is %v", ops.ErrShape, in[2].Type)
+	if hidden.Size > ops.MaxElements/8 {
+		return nil, fmt.Errorf("%w: R is %v: the hidden size is too large", ops.ErrShape, in[2].Type)
 	}
 	multiple := func(n int) ops.Dim {
-		if !s.hidden.Known() {
+		if !hidden.Known() {
 			return unknown
 		}
-		return ops.Dim{Size: n * s.hidden.Size}
+		return ops.Dim{Size: n * hidden.Size}
 	}
-	state := []ops.Dim{directions, s.batch, s.hidden}
+	state := []ops.Dim{directions, batch, hidden}
 	if k.batchFirst {
-		state = []ops.Dim{s.batch, directions, s.hidden}
+		state = []ops.Dim{batch, directions, hidden}
 	}
 	want := [][]ops.Dim{
 		nil,
-		{directions, multiple(k.gates), s.size}, {directions, multiple(k.gates), s.hidden}, {directions, multiple(2 * k.gates)},
-		{s.batch}, state, state, {directions, multiple(3)},
+		{directions, multiple(k.gates), size}, {directions, multiple(k.gates), hidden}, {directions, multiple(2 * k.gates)},
+		{batch}, state, state, {directions, multiple(3)},
 	}
 	for i, t := range in {
 		if t == nil || i == 0 {
@@ -214,91 +222,138 @@ func (k *recurrent) inferAll(in []*ops.Input) ([]ops.Type, error) {
 		}
 		ok := t.DType == dtype && len(t.Shape) == len(want[i])
 		for d := 0; ok && d < len(want[i]); d++ {
-			_, ok = merge(t.Shape[d], want[i][d])
+			_, ok = mergeDims(t.Shape[d], want[i][d])
 		}
 		if !ok {
-			return nil, fmt.Errorf("%w: X is %v, input %d is %v, want %v", ops.ErrShape, x, i, t.Type, ops.Type{DType: dtype, Shape: want[i]})
+			return nil, fmt.Errorf("%w: X is %v but input %d is %v, want %v", ops.ErrShape, x, i, t.Type, ops.Type{DType: dtype, Shape: want[i]})
 		}
 	}
-	y := []ops.Dim{s.steps, directions, s.batch, s.hidden}
+	y := []ops.Dim{steps, directions, batch, hidden}
 	if k.batchFirst {
-		y = []ops.Dim{s.batch, s.steps, directions, s.hidden}
+		y = []ops.Dim{batch, steps, directions, hidden}
 	}
 	last := ops.Type{DType: x.DType, Shape: state}
 	return []ops.Type{{DType: x.DType, Shape: y}, last, last}, nil
 }
 
 func (k *recurrent) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
-	shape := in[0].Shape()
-	steps, batch, size := shape[0], shape[1], shape[2]
-	if k.batchFirst {
-		steps, batch = batch, steps
-	}
-	hidden := in[2].Shape()[2]
-	lengths, err := k.lengths(optional(in, 4), steps, batch)
+	run, err := k.newRun(in, out)
 	if err != nil {
 		return err
 	}
-	x, w, r := values[float64](in[0]), values[float64](in[1]), values[float64](in[2])
-	var bias, peepholes []float64
-	if t := optional(in, 3); t != nil {
-		bias = values[float64](t)
-	}
-	if t := optional(in, 7); t != nil {
-		peepholes = values[float64](t)
-	}
-	rows := k.gates * hidden
-	return ctx.For(k.directions*batch, 1, func(lo, hi int) error {
+	return ctx.For(k.directions*run.batch, 1, func(lo, hi int) error {
 		for i := lo; i < hi; i++ {
-			d, b := i/batch, i%batch
-			s := sequence{
-				x: make([]float64, rows), h: make([]float64, hidden), c: make([]float64, hidden), gates: make([]float64, rows), reset: make([]float64, hidden),
-				r: r[d*rows*hidden:][:rows*hidden], rb: make([]float64, rows),
-			}
-			wb := make([]float64, rows)
-			if bias != nil {
-				copy(wb, bias[2*d*rows:])
-				copy(s.rb, bias[(2*d+1)*rows:][:rows])
-			}
-			if peepholes != nil {
-				s.p = peepholes[d*3*hidden:][:3*hidden]
-			}
-			for j, state := range [][]float64{s.h, s.c} {
-				if t := optional(in, k.state+j); t != nil {
-					load(state, t, k.place(d, b, batch)*hidden, 1)
-				}
-			}
-			for t := range steps {
+			s := run.newSequence(i/run.batch, i%run.batch)
+			for step := range run.steps {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				at := t
-				if t < lengths[b] && (k.backwards || d == 1) {
-					at = lengths[b] - 1 - t
-				}
-				from, to := at*batch+b, (at*k.directions+d)*batch+b
-				if k.batchFirst {
-					from, to = b*steps+at, (b*steps+at)*k.directions+d
-				}
-				if t >= lengths[b] {
-					store(out[0], to*hidden, 1, make([]float64, hidden))
-					continue
-				}
-				project(s.x, w[d*rows*size:], x[from*size:][:size], wb)
-				k.cell(k, &s, k.activations[d*k.perDirection:][:k.perDirection])
-				store(out[0], to*hidden, 1, s.h)
+				run.step(s, step)
 			}
-			for j, state := range [][]float64{s.h, s.c} {
-				if j+1 < len(out) {
-					store(out[j+1], k.place(d, b, batch)*hidden, 1, state)
-				}
-			}
+			run.finish(s)
 		}
 		return nil
 	})
 }
 
-// place returns the number of a state among all.
+// recurrentRun holds the values that all sequences of one run share.
+type recurrentRun struct {
+	*recurrent
+	in, out              []*ops.Tensor
+	steps, batch         int
+	inputSize, stateSize int // sizes of one vector
+	lengths              []int
+	x, w, r              []float64
+	bias, peepholes      []float64 // nil if omitted
+}
+
+// initialH is the index of the input initial_h. For LSTM, initial_c follows.
+const initialH = 5
+
+// newRun returns a run with the values of the inputs.
+func (k *recurrent) newRun(in, out []*ops.Tensor) (*recurrentRun, error) {
+	shape := in[0].Shape()
+	run := &recurrentRun{
+		recurrent: k, in: in, out: out, steps: shape[0], batch: shape[1], inputSize: shape[2], stateSize: in[2].Shape()[2],
+		x: elementsOf[float64](in[0]), w: elementsOf[float64](in[1]), r: elementsOf[float64](in[2]),
+	}
+	if k.batchFirst {
+		run.steps, run.batch = run.batch, run.steps
+	}
+	if bias := optionalInput(in, 3); bias != nil {
+		run.bias = elementsOf[float64](bias)
+	}
+	if peepholes := optionalInput(in, 7); peepholes != nil {
+		run.peepholes = elementsOf[float64](peepholes)
+	}
+	var err error
+	run.lengths, err = k.lengths(optionalInput(in, 4), run.steps, run.batch)
+	return run, err
+}
+
+// newSequence returns the sequence of an entry of the batch before its first step.
+func (run *recurrentRun) newSequence(direction, entry int) *sequence {
+	n, rows := run.stateSize, run.gates*run.stateSize
+	s := &sequence{
+		direction: direction, entry: entry, length: run.lengths[entry], backwards: run.backwards || direction == 1,
+		w: run.w[direction*rows*run.inputSize:][:rows*run.inputSize], wb: make([]float64, rows),
+		r: run.r[direction*rows*n:][:rows*n], rb: make([]float64, rows),
+		activations: run.activations[direction*run.perDirection:][:run.perDirection],
+		x:           make([]float64, rows), h: make([]float64, n), c: make([]float64, n),
+		gates: make([]float64, rows), reset: make([]float64, n),
+	}
+	if run.bias != nil {
+		copy(s.wb, run.bias[2*direction*rows:])
+		copy(s.rb, run.bias[(2*direction+1)*rows:])
+	}
+	if run.peepholes != nil {
+		s.p = run.peepholes[direction*3*n:][:3*n]
+	}
+	for i, state := range [][]float64{s.h, s.c} {
+		if initial := optionalInput(run.in, initialH+i); initial != nil {
+			load(state, initial, run.place(direction, entry, run.batch)*n, 1)
+		}
+	}
+	return s
+}
+
+// step computes one step of a sequence and stores the state in Y. After the end of the
+// sequence it stores 0.
+func (run *recurrentRun) step(s *sequence, step int) {
+	if step >= s.length {
+		store(run.out[0], run.placeInY(s, step)*run.stateSize, 1, make([]float64, run.stateSize))
+		return
+	}
+	if s.backwards {
+		step = s.length - 1 - step
+	}
+	from := step*run.batch + s.entry
+	if run.batchFirst {
+		from = s.entry*run.steps + step
+	}
+	project(s.x, s.w, run.x[from*run.inputSize:][:run.inputSize], s.wb)
+	run.cell(run.recurrent, s)
+	store(run.out[0], run.placeInY(s, step)*run.stateSize, 1, s.h)
+}
+
+// placeInY returns the index of a state in Y.
+func (run *recurrentRun) placeInY(s *sequence, step int) int {
+	if run.batchFirst {
+		return (s.entry*run.steps+step)*run.directions + s.direction
+	}
+	return (step*run.directions+s.direction)*run.batch + s.entry
+}
+
+// finish stores the last state of a sequence.
+func (run *recurrentRun) finish(s *sequence) {
+	for i, state := range [][]float64{s.h, s.c} {
+		if i+1 < len(run.out) {
+			store(run.out[i+1], run.place(s.direction, s.entry, run.batch)*run.stateSize, 1, state)
+		}
+	}
+}
+
+// place returns the index of a state in initial_h, initial_c, Y_h and Y_c.
 func (k *recurrent) place(direction, entry, batch int) int {
 	if k.batchFirst {
 		return entry*k.directions + direction
@@ -306,6 +361,7 @@ func (k *recurrent) place(direction, entry, batch int) int {
 	return direction*batch + entry
 }
 
+// lengths returns the length of each sequence, by default all steps.
 func (k *recurrent) lengths(given *ops.Tensor, steps, batch int) ([]int, error) {
 	lengths := slices.Repeat([]int{steps}, batch)
 	if given == nil {
@@ -313,7 +369,7 @@ func (k *recurrent) lengths(given *ops.Tensor, steps, batch int) ([]int, error) 
 	}
 	for i, n := range integers(given) {
 		if n < 0 || n > int64(steps) {
-			return nil, fmt.Errorf("%w: a sequence of length %d, but X is for %d steps", ops.ErrShape, n, steps)
+			return nil, fmt.Errorf("%w: sequence length %d, but the number of steps in X is %d", ops.ErrShape, n, steps)
 		}
 		lengths[i] = int(n)
 	}
@@ -331,5 +387,5 @@ func project(out, weights, x, bias []float64) {
 	}
 }
 
-// bound applies clip.
+// bound applies the attribute clip.
 func (k *recurrent) bound(x float64) float64 { return min(max(x, -k.clip), k.clip) }

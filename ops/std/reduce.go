@@ -8,19 +8,18 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newReduction returns what makes a reduction (opsets 1, 11, 13): one number of all
-// the elements along some axes, of which the result has one entry each or, without
-// keepdims, none. The data is float32, float64 or of integers; float32 is computed in
-// float64.
+// newReduction returns the constructor of a reduction (opsets 1, 11, 13): one number for
+// all elements along some axes, which have size 1 in the output or, without keepdims, are
+// removed. The data is float32, float64 or an integer type; float32 is computed in float64.
 //
-// The axes are an attribute, or the optional second input, an int64 vector, since
-// opset 13 for ReduceSum and 18 for the others. Without them or with an empty vector
-// all axes are meant, or with noop_with_empty_axes none.
+// The axes are an attribute or, from the opset inputSince on (13 for ReduceSum, 18 for the
+// others), the optional second input, an int64 vector. If there are none, all axes are
+// reduced or, with noop_with_empty_axes, none.
 //
-// Attributes: keepdims (1), axes, noop_with_empty_axes (0; where the axes are an
-// input).
-func newReduction(inputSince int, floating func() folder[float64], signed func() folder[int64], unsigned func() folder[uint64]) func(ops.Node) (kernel, error) {
-	return func(n ops.Node) (kernel, error) {
+// Attributes: keepdims (default 1), axes, noop_with_empty_axes (default 0; only if the axes
+// are an input).
+func newReduction(inputSince int, floating func() folder[float64], signed func() folder[int64], unsigned func() folder[uint64]) func(ops.Node) (operation, error) {
+	return func(n ops.Node) (operation, error) {
 		k := &reduction{floating: floating, signed: signed, unsigned: unsigned}
 		other := "noop_with_empty_axes"
 		if n.Opset < inputSince {
@@ -48,27 +47,28 @@ func newReduction(inputSince int, floating func() folder[float64], signed func()
 	}
 }
 
-// folder makes one number of many, which come in pieces.
+// folder reduces many numbers to one. The numbers come in parts.
 type folder[W wide] interface {
 	reset()
 	add(v []W)
-	result(count int) W // of the given number of elements
+	result(count int) W // count is the number of elements
 }
 
+// reduction implements the reductions. A folder for each kind of type computes the result.
 type reduction struct {
-	direct     map[ops.DType]func(l *reduceLoop, lo, hi int) error // what does not go through a folder
+	direct     map[ops.DType]func(l *reduceLoop, lo, hi int) error // types computed without a folder
 	keep, noop bool
-	axes       []int64 // from the attribute
+	axes       []int64 // of the attribute
 	floating   func() folder[float64]
 	signed     func() folder[int64]
-	unsigned   func() folder[uint64] // nil: as signed
+	unsigned   func() folder[uint64] // nil means the same as signed
 }
 
 func (k *reduction) infer(in []*ops.Input) (ops.Type, error) {
 	data := in[0].Type
-	supported := floats
+	supported := floatTypes
 	if k.signed != nil {
-		supported = numeric
+		supported = numericTypes
 	}
 	if err := checkDType("data", data, supported...); err != nil {
 		return ops.Type{}, err
@@ -102,22 +102,22 @@ func (k *reduction) infer(in []*ops.Input) (ops.Type, error) {
 	return ops.Type{DType: data.DType, Shape: shape}, nil
 }
 
-// inferUnknown is for axes of unknown values.
+// inferUnknown infers the output's type when the values of the axes are not known.
 func (k *reduction) inferUnknown(data ops.Type, length ops.Dim) (ops.Type, error) {
 	rank := len(data.Shape)
 	switch {
 	case k.keep:
 	case !length.Known():
-		return ops.Type{}, fmt.Errorf("%w: the number of axes, and with it the output's rank, must be known", ops.ErrShape)
+		return ops.Type{}, fmt.Errorf("%w: the number of axes must be known, because the rank of the output depends on it", ops.ErrShape)
 	case length.Size > rank:
-		return ops.Type{}, fmt.Errorf("%w: %d axes, but data is %v", ops.ErrShape, length.Size, data)
+		return ops.Type{}, fmt.Errorf("%w: the number of axes is %d, but data is %v", ops.ErrShape, length.Size, data)
 	default:
 		rank -= length.Size
 	}
 	return ops.Type{DType: data.DType, Shape: slices.Repeat([]ops.Dim{unknown}, rank)}, nil
 }
 
-// reduced tells which axes are reduced.
+// reduced reports for each axis whether it is reduced.
 func (k *reduction) reduced(axes []int64, rank int) ([]bool, error) {
 	if len(axes) > 0 {
 		return axisSet(axes, rank)
@@ -125,7 +125,7 @@ func (k *reduction) reduced(axes []int64, rank int) ([]bool, error) {
 	return slices.Repeat([]bool{!k.noop}, rank), nil
 }
 
-// axisSet marks the axes that a list names, once each.
+// axisSet reports for each axis whether it is in a list, which may name it once.
 func axisSet(axes []int64, rank int) ([]bool, error) {
 	set := make([]bool, rank)
 	for _, a := range axes {
@@ -134,7 +134,7 @@ func axisSet(axes []int64, rank int) ([]bool, error) {
 			return nil, err
 		}
 		if set[axis] {
-			return nil, fmt.Errorf("%w: axes %v name axis %d twice", ops.ErrShape, axes, axis)
+			return nil, fmt.Errorf("%w: axes %v contain axis %d twice", ops.ErrShape, axes, axis)
 		}
 		set[axis] = true
 	}
@@ -148,7 +148,7 @@ func (k *reduction) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 	if len(in) > 1 && in[1] != nil {
 		axes = in[1].Int64s()
 	}
-	// The type of the output may be known without the axes.
+	// The axes may differ between runs even if the type of the output does not.
 	if l.compute == nil || !slices.Equal(l.axes, axes) {
 		reduced, err := k.reduced(axes, len(data.Shape()))
 		if err != nil {
@@ -168,22 +168,23 @@ func (k *reduction) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 		}
 	}
 	l.out, l.data = out, data
-	return ctx.Do(l.kept.total, max(1, grain/max(1, l.gone.total)), l)
+	return ctx.Do(l.kept.total, max(1, grain/max(1, l.reduced.total)), l)
 }
 
-// reduceLoop is a parallel.Loop over the entries of the output.
+// reduceLoop is a parallel.Loop over the elements of the output.
 type reduceLoop struct {
-	axes       []int64
-	kept, gone nest
-	out, data  *ops.Tensor
-	compute    func(l *reduceLoop, lo, hi int) error
+	axes          []int64
+	kept, reduced nest
+	out, data     *ops.Tensor
+	compute       func(l *reduceLoop, lo, hi int) error
 }
 
 func (l *reduceLoop) Part(lo, hi int) error { return l.compute(l, lo, hi) }
 
-// plan finds the nests of loops.
+// plan creates the nests of loops over the axes that are kept and over those that are
+// reduced.
 func (l *reduceLoop) plan(shape []int, reduced []bool) {
-	var sizes, strides [2][]int // of the axes that stay and of those that do not
+	var sizes, strides [2][]int // of the axes that are kept, and of those that are reduced
 	for i, stride := range rowMajor(shape) {
 		r := 0
 		if reduced[i] {
@@ -193,19 +194,19 @@ func (l *reduceLoop) plan(shape []int, reduced []bool) {
 		strides[r] = append(strides[r], stride)
 	}
 	l.kept = newNest(sizes[0], rowMajor(sizes[0]), strides[0])
-	l.gone = newNest(sizes[1], strides[1])
+	l.reduced = newNest(sizes[1], strides[1])
 }
 
-// reduceTo reduces always in the order in which the elements lie.
+// reduceTo returns a loop body that always processes the elements in row-major order.
 func reduceTo[W wide](newFolder func() folder[W]) func(l *reduceLoop, lo, hi int) error {
 	return func(l *reduceLoop, lo, hi int) error {
 		f := newFolder()
-		piece, result := make([]W, min(chunk, max(1, l.gone.total))), make([]W, 1)
-		next, step := l.kept.inner()[1], l.gone.inner()[0]
+		piece, result := make([]W, min(chunk, max(1, l.reduced.total))), make([]W, 1)
+		next, step := l.kept.inner()[1], l.reduced.inner()[0]
 		return l.kept.walk(lo, hi, func(to [maxOperands]int, count int) error {
 			for i := range count {
 				f.reset()
-				err := l.gone.walk(0, l.gone.total, func(at [maxOperands]int, count int) error {
+				err := l.reduced.walk(0, l.reduced.total, func(at [maxOperands]int, count int) error {
 					for j := 0; j < count; j += len(piece) {
 						part := piece[:min(len(piece), count-j)]
 						load(part, l.data, to[1]+i*next+at[0]+j*step, step)
@@ -216,7 +217,7 @@ func reduceTo[W wide](newFolder func() folder[W]) func(l *reduceLoop, lo, hi int
 				if err != nil {
 					return err
 				}
-				result[0] = f.result(l.gone.total)
+				result[0] = f.result(l.reduced.total)
 				store(l.out, to[0]+i, 1, result)
 			}
 			return nil
@@ -224,8 +225,8 @@ func reduceTo[W wide](newFolder func() folder[W]) func(l *reduceLoop, lo, hi int
 	}
 }
 
-// newReduceSum makes ReduceSum (opsets 1, 11, 13): the sum; see newReduction.
-func newReduceSum(n ops.Node) (kernel, error) {
+// newReduceSum returns ReduceSum (opsets 1, 11, 13): the sum. See newReduction.
+func newReduceSum(n ops.Node) (operation, error) {
 	k, err := newReduction(13, sumOf[float64](nil, nil), sumOf[int64](nil, nil), nil)(n)
 	if err != nil {
 		return nil, err
@@ -233,9 +234,9 @@ func newReduceSum(n ops.Node) (kernel, error) {
 	return k.(*reduction).withSums(nil), nil
 }
 
-// newReduceMean makes ReduceMean (opsets 1, 11, 13): the mean, for integers rounded
-// towards zero; see newReduction.
-func newReduceMean(n ops.Node) (kernel, error) {
+// newReduceMean returns ReduceMean (opsets 1, 11, 13): the mean, which is rounded toward
+// zero for integers. See newReduction.
+func newReduceMean(n ops.Node) (operation, error) {
 	k, err := newReduction(18, sumOf(nil, meanOf), sumOf(nil, meanInt), nil)(n)
 	if err != nil {
 		return nil, err
@@ -243,8 +244,8 @@ func newReduceMean(n ops.Node) (kernel, error) {
 	return k.(*reduction).withSums(meanOf), nil
 }
 
-// withSums gives sums loops of their own for floating-point numbers: the general way
-// takes four times as long.
+// withSums gives floating-point sums loops of their own. The general loop takes four times
+// as long.
 func (k *reduction) withSums(finish func(float64, int) float64) *reduction {
 	k.direct = map[ops.DType]func(l *reduceLoop, lo, hi int) error{
 		ops.Float32: sumRows[float32](finish), ops.Float64: sumRows[float64](finish),
@@ -252,16 +253,17 @@ func (k *reduction) withSums(finish func(float64, int) float64) *reduction {
 	return k
 }
 
-// sumRows adds up in float64, always in the order in which the elements lie.
+// sumRows returns a loop body that adds in float64, always in row-major order. finish, if
+// it is not nil, computes the result from the sum and the number of elements.
 func sumRows[T float32 | float64](finish func(float64, int) float64) func(l *reduceLoop, lo, hi int) error {
 	return func(l *reduceLoop, lo, hi int) error {
 		o, _ := ops.Data[T](l.out)
 		d, _ := ops.Data[T](l.data)
-		next, step := l.kept.inner()[1], l.gone.inner()[0]
+		next, step := l.kept.inner()[1], l.reduced.inner()[0]
 		return l.kept.walk(lo, hi, func(to [maxOperands]int, count int) error {
 			for i := range count {
 				var total float64
-				err := l.gone.walk(0, l.gone.total, func(at [maxOperands]int, count int) error {
+				err := l.reduced.walk(0, l.reduced.total, func(at [maxOperands]int, count int) error {
 					from := to[1] + i*next + at[0]
 					for range count {
 						total += float64(d[from])
@@ -273,7 +275,7 @@ func sumRows[T float32 | float64](finish func(float64, int) float64) func(l *red
 					return err
 				}
 				if finish != nil {
-					total = finish(total, l.gone.total)
+					total = finish(total, l.reduced.total)
 				}
 				o[to[0]+i] = T(total)
 			}
@@ -282,16 +284,16 @@ func sumRows[T float32 | float64](finish func(float64, int) float64) func(l *red
 	}
 }
 
-// total is the folder of sums of a function of the elements.
-type total[W wide] struct {
+// sumFolder is the folder of sums of a function of the elements.
+type sumFolder[W wide] struct {
 	sum    W
-	of     func(W) W      // nil: the element itself
-	finish func(W, int) W // nil: the sum itself
+	of     func(W) W      // nil means the element itself
+	finish func(W, int) W // nil means the sum itself
 }
 
-func (f *total[W]) reset() { f.sum = 0 }
+func (f *sumFolder[W]) reset() { f.sum = 0 }
 
-func (f *total[W]) add(v []W) {
+func (f *sumFolder[W]) add(v []W) {
 	if f.of == nil {
 		for _, x := range v {
 			f.sum += x
@@ -303,7 +305,7 @@ func (f *total[W]) add(v []W) {
 	}
 }
 
-func (f *total[W]) result(count int) W {
+func (f *sumFolder[W]) result(count int) W {
 	if f.finish == nil {
 		return f.sum
 	}
@@ -311,31 +313,31 @@ func (f *total[W]) result(count int) W {
 }
 
 func sumOf[W wide](of func(W) W, finish func(W, int) W) func() folder[W] {
-	return func() folder[W] { return &total[W]{of: of, finish: finish} }
+	return func() folder[W] { return &sumFolder[W]{of: of, finish: finish} }
 }
 
-// chain is the folder of an operation that is applied again and again.
-type chain[W wide] struct {
+// chainFolder is the folder of an operation on the result so far and the next element.
+type chainFolder[W wide] struct {
 	value, start W
 	step         func(a, b W) W
 }
 
-func (f *chain[W]) reset() { f.value = f.start }
+func (f *chainFolder[W]) reset() { f.value = f.start }
 
-func (f *chain[W]) add(v []W) {
+func (f *chainFolder[W]) add(v []W) {
 	for _, x := range v {
 		f.value = f.step(f.value, x)
 	}
 }
 
-func (f *chain[W]) result(int) W { return f.value }
+func (f *chainFolder[W]) result(int) W { return f.value }
 
 func chainOf[W wide](start W, step func(a, b W) W) func() folder[W] {
-	return func() folder[W] { return &chain[W]{start: start, step: step} }
+	return func() folder[W] { return &chainFolder[W]{start: start, step: step} }
 }
 
-// logSumExp is the folder of log(sum(exp(x))): exponents are relative to the largest
-// so far, so that nothing overflows.
+// logSumExp is the folder of log(sum(exp(x))). Exponents are relative to the largest one so
+// far, so that nothing overflows.
 type logSumExp struct{ top, sum float64 }
 
 func newLogSumExp() folder[float64] { return new(logSumExp) }
@@ -352,7 +354,7 @@ func (f *logSumExp) add(v []float64) {
 		f.top = top
 	}
 	for _, x := range v {
-		if x == top { // infinities, too
+		if x == top { // also if both are infinite, when their difference is NaN
 			f.sum++
 		} else {
 			f.sum += math.Exp(x - top)
@@ -370,7 +372,7 @@ func rootOf(sum float64, _ int) float64 { return math.Sqrt(sum) }
 func logOf(sum float64, _ int) float64  { return math.Log(sum) }
 func meanOf(sum float64, n int) float64 { return sum / float64(n) }
 
-// meanInt rounds towards zero; the mean of nothing is 0.
+// meanInt rounds toward zero. The mean of no elements is 0.
 func meanInt(sum int64, n int) int64 { return sum / int64(max(1, n)) }
 
 func times[W wide](a, b W) W   { return a * b }

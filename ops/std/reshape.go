@@ -7,13 +7,12 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newReshape makes Reshape (opsets 5, 13, 14): the same elements in another
-// shape, which is an int64 vector. In it 0 takes over the dimension of the data
-// at that place, and one -1 stands for whatever size is left. The data is of any
-// type and shape.
+// newReshape returns Reshape (opsets 5, 13, 14): the same elements in another shape, which
+// is an int64 vector. A 0 in the shape stands for the dimension of the data at the same
+// position, and one -1 for the size that remains. The data has any type and shape.
 //
-// Attributes: allowzero (0; since opset 14): with 1, a 0 in the shape is a size.
-func newReshape(n ops.Node) (kernel, error) {
+// Attributes: allowzero (default 0; since opset 14; 1 makes a 0 in the shape a size).
+func newReshape(n ops.Node) (operation, error) {
 	var known []string
 	if n.Opset >= 14 {
 		known = []string{"allowzero"}
@@ -39,7 +38,7 @@ func (k reshape) infer(in []*ops.Input) (ops.Type, error) {
 	if err := checkRank(rank.Size); err != nil {
 		return ops.Type{}, fmt.Errorf("shape: %w", err)
 	}
-	if in[1].Const != nil || rank.Size == 0 { // an empty shape says all
+	if in[1].Const != nil || rank.Size == 0 { // an empty shape is known without its value
 		want := []int64{}
 		if in[1].Const != nil {
 			want = in[1].Const.Int64s()
@@ -51,7 +50,7 @@ func (k reshape) infer(in []*ops.Input) (ops.Type, error) {
 		return ops.Type{DType: data.DType, Shape: shape}, nil
 	}
 	if !rank.Known() {
-		return ops.Type{}, fmt.Errorf("%w: shape is %v: the output's rank must be known", ops.ErrShape, in[1].Type)
+		return ops.Type{}, fmt.Errorf("%w: shape is %v: the rank of the output must be known", ops.ErrShape, in[1].Type)
 	}
 	return ops.Type{DType: data.DType, Shape: slices.Repeat([]ops.Dim{unknown}, rank.Size)}, nil
 }
@@ -60,24 +59,25 @@ func (k reshape) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 	return copyAll(ctx, out, in[0])
 }
 
+// reshaped returns the shape of the output for a given shape input.
 func (k reshape) reshaped(data []ops.Dim, want []int64) ([]ops.Dim, error) {
 	shape := make([]ops.Dim, len(want))
-	free := -1 // the place of -1
-	// What is taken over cancels out, so that it need not be known.
+	free := -1 // index of -1 in want
+	// Dimensions that are copied cancel out, so they need not be known.
 	var given []int
 	rest := slices.Clone(data)
 	for i, w := range want {
 		switch {
 		case w == 0 && !k.allowZero:
 			if i >= len(data) {
-				return nil, fmt.Errorf("%w: there is no dimension %d", ops.ErrShape, i)
+				return nil, fmt.Errorf("%w: the 0 at index %d has no dimension to copy", ops.ErrShape, i)
 			}
 			shape[i] = data[i]
 			rest[i] = ops.Dim{Size: 1}
 		case w == -1 && free < 0:
 			free = i
 		case w < 0 || w > ops.MaxElements:
-			return nil, fmt.Errorf("%w: %d is no size", ops.ErrShape, w)
+			return nil, fmt.Errorf("%w: %d is not a valid size", ops.ErrShape, w)
 		default:
 			shape[i] = ops.Dim{Size: int(w)}
 			given = append(given, int(w))
@@ -87,9 +87,9 @@ func (k reshape) reshaped(data []ops.Dim, want []int64) ([]ops.Dim, error) {
 	if err != nil {
 		return nil, err
 	}
-	have := product(rest)
+	have := dimProduct(rest)
 	if free < 0 {
-		before, after := product(data), product(shape)
+		before, after := dimProduct(data), dimProduct(shape)
 		if !before.Known() || !after.Known() {
 			before, after = have, ops.Dim{Size: need}
 		}
@@ -100,7 +100,7 @@ func (k reshape) reshaped(data []ops.Dim, want []int64) ([]ops.Dim, error) {
 	}
 	switch {
 	case need == 0:
-		return nil, fmt.Errorf("%w: -1 could be any size", ops.ErrShape)
+		return nil, fmt.Errorf("%w: the size for -1 is ambiguous", ops.ErrShape)
 	case need == 1:
 		shape[free] = have
 	case !have.Known():
@@ -113,8 +113,8 @@ func (k reshape) reshaped(data []ops.Dim, want []int64) ([]ops.Dim, error) {
 	return shape, nil
 }
 
-// divided returns the number of elements of a shape that is not completely
-// known, divided by a number.
+// divided returns the product of dimensions divided by a number, if it is known without the
+// dimensions that are unknown.
 func divided(dims []ops.Dim, by int) ops.Dim {
 	left := slices.Clone(dims)
 	known := 1
@@ -127,5 +127,5 @@ func divided(dims []ops.Dim, by int) ops.Dim {
 	if known != by {
 		return unknown
 	}
-	return product(left)
+	return dimProduct(left)
 }

@@ -8,19 +8,21 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newResize makes Resize (opsets 10, 11, 13): X, of any type but bool, with other sizes.
-// Since opset 11 the inputs are X, roi, scales and sizes, of which either scales, float32,
-// or sizes, int64, are given, a number for each dimension; in opset 10 X and scales.
-// Sizes are rounded down. Along each axis an element is made of those around the place
-// that it has in X.
+// newResize returns Resize (opsets 10, 11, 13): X, of any type but bool, with other sizes.
+// Each element of the output is interpolated from the elements around its place in X.
 //
-// Attributes: mode (nearest; linear, cubic); since opset 11
-// coordinate_transformation_mode (half_pixel; pytorch_half_pixel, align_corners,
-// asymmetric, tf_half_pixel_for_nn, tf_crop_and_resize): where an element is in X;
-// nearest_mode (round_prefer_floor; round_prefer_ceil, floor, ceil); cubic_coeff_a (-0.75);
-// exclude_outside (0): 1 leaves elements outside X out; extrapolation_value (0), with
-// tf_crop_and_resize. Opset 10 has asymmetric and floor.
-func newResize(n ops.Node) (kernel, error) {
+// Since opset 11 the inputs are X, roi, scales and sizes. Either scales (float32) or sizes
+// (int64) is given, with one number per dimension; sizes that follow from scales are
+// rounded down. In opset 10 the inputs are X and scales.
+//
+// Attributes: mode (default nearest; or linear, cubic). Since opset 11 also
+// coordinate_transformation_mode (default half_pixel; or pytorch_half_pixel, align_corners,
+// asymmetric, tf_half_pixel_for_nn, tf_crop_and_resize), the place of an element in X;
+// nearest_mode (default round_prefer_floor; or round_prefer_ceil, floor, ceil);
+// cubic_coeff_a (default -0.75); exclude_outside (default 0; 1 ignores elements outside X);
+// extrapolation_value (default 0) for places outside the region of tf_crop_and_resize.
+// Opset 10 uses asymmetric and floor.
+func newResize(n ops.Node) (operation, error) {
 	k := &resize{coordinates: "asymmetric", nearest: "floor", cubic: -0.75, scalesAt: 1}
 	if n.Opset < 11 {
 		return k, k.readMode(n.Attributes, "linear")
@@ -31,11 +33,11 @@ func newResize(n ops.Node) (kernel, error) {
 	}
 	k.scalesAt = 2
 	var err error
-	if k.coordinates, err = choice(n.Attributes, "coordinate_transformation_mode", "half_pixel",
+	if k.coordinates, err = choiceAttr(n.Attributes, "coordinate_transformation_mode", "half_pixel",
 		"pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn", "tf_crop_and_resize"); err != nil {
 		return nil, err
 	}
-	if k.nearest, err = choice(n.Attributes, "nearest_mode", "round_prefer_floor", "round_prefer_ceil", "floor", "ceil"); err != nil {
+	if k.nearest, err = choiceAttr(n.Attributes, "nearest_mode", "round_prefer_floor", "round_prefer_ceil", "floor", "ceil"); err != nil {
 		return nil, err
 	}
 	exclude, err := ops.Attr(n.Attributes, "exclude_outside", int64(0))
@@ -52,11 +54,11 @@ func newResize(n ops.Node) (kernel, error) {
 	return k, err
 }
 
-// newUpsample makes Upsample (opsets 7, 9), the Resize of opset 10. In opset 7 the scales
-// are an attribute.
+// newUpsample returns Upsample (opsets 7, 9), which computes the same as Resize of opset
+// 10. In opset 7 the scales are an attribute.
 //
-// Attributes: mode (nearest; linear), scales (opset 7, required).
-func newUpsample(n ops.Node) (kernel, error) {
+// Attributes: mode (default nearest; or linear), scales (opset 7, required).
+func newUpsample(n ops.Node) (operation, error) {
 	k := &resize{coordinates: "asymmetric", nearest: "floor", scalesAt: 1}
 	if n.Opset >= 9 {
 		return k, k.readMode(n.Attributes, "linear")
@@ -69,14 +71,14 @@ func newUpsample(n ops.Node) (kernel, error) {
 		return nil, err
 	}
 	if k.scales == nil || n.NumInputs > 1 {
-		return nil, fmt.Errorf("%w: opset %d: scales must be an attribute", ops.ErrAttribute, n.Opset)
+		return nil, fmt.Errorf("%w: scales must be an attribute in opset %d", ops.ErrAttribute, n.Opset)
 	}
 	return k, nil
 }
 
-// choice returns a string attribute that is one of those given; the first is what it is
-// when absent.
-func choice(a ops.Attributes, name string, of ...string) (string, error) {
+// choiceAttr returns a string attribute that must be one of the given values. The first
+// value is the default.
+func choiceAttr(a ops.Attributes, name string, of ...string) (string, error) {
 	v, err := ops.Attr(a, name, of[0])
 	if err == nil && !slices.Contains(of, v) {
 		err = fmt.Errorf("%w: %s %q, want one of %v", ops.ErrAttribute, name, v, of)
@@ -89,99 +91,161 @@ type resize struct {
 	cubic, outside             float64
 	exclude                    bool
 	scales                     []float32 // from the attribute
-	scalesAt                   int       // the input
+	scalesAt                   int       // index of the input scales
 }
 
+// readMode reads the attribute mode: nearest, linear or the given last one. The node may
+// have the other attributes named by known, and no others.
 func (k *resize) readMode(a ops.Attributes, last string, known ...string) (err error) {
 	if err := a.Only(append(known, "mode")...); err != nil {
 		return err
 	}
-	k.mode, err = choice(a, "mode", "nearest", "linear", last)
+	k.mode, err = choiceAttr(a, "mode", "nearest", "linear", last)
 	return err
 }
 
 func (k *resize) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, numeric...); err != nil {
+	if err := checkDType("X", x, numericTypes...); err != nil {
 		return x, err
 	}
-	given := func(i int) *ops.Input {
-		if i < len(in) && in[i] != nil && (len(in[i].Shape) != 1 || in[i].Shape[0].Size != 0) {
-			return in[i] // an empty one counts as omitted
-		}
-		return nil
-	}
-	scales, sizes, roi := given(k.scalesAt), given(3), given(1)
-	if k.scalesAt == 1 {
-		sizes, roi = nil, nil
-	}
-	if (scales == nil) == (sizes == nil) && k.scales == nil {
-		return x, fmt.Errorf("%w: want either scales or sizes", ops.ErrShape)
-	}
-	for _, v := range []struct {
-		name string
-		in   *ops.Input
-		each int
-		of   []ops.DType
-	}{{"scales", scales, 1, floats[:1]}, {"sizes", sizes, 1, []ops.DType{ops.Int64}}, {"roi", roi, 2, floats}} {
-		if v.in == nil {
-			continue
-		}
-		n, err := checkVector(v.name, v.in, v.of...)
-		if err != nil {
-			return x, err
-		}
-		if v.name == "roi" && k.coordinates != "tf_crop_and_resize" {
-			continue
-		}
-		if n.Known() && n.Size != v.each*len(x.Shape) {
-			return x, fmt.Errorf("%w: X is %v but %s has %d numbers", ops.ErrShape, x, v.name, n.Size)
-		}
+	given := k.given(in)
+	if err := k.check(x, given); err != nil {
+		return x, err
 	}
 	shape := slices.Repeat([]ops.Dim{unknown}, len(x.Shape))
-	var value *ops.Tensor
-	if sizes != nil {
-		value = sizes.Const
-	} else if scales != nil {
-		value = scales.Const
-	}
-	crops := k.coordinates == "tf_crop_and_resize"
-	if value == nil && k.scales == nil || crops && (roi == nil || roi.Const == nil) {
-		if crops && roi == nil {
-			return x, fmt.Errorf("%w: roi is missing", ops.ErrShape)
-		}
+	target, ok := k.target(given)
+	if !ok {
 		return ops.Type{DType: x.DType, Shape: shape}, nil
-	}
-	var region []float64
-	if crops {
-		region = values[float64](roi.Const)
 	}
 	for i, d := range x.Shape {
 		var err error
-		if shape[i], err = k.resized(d, i, value, region); err != nil {
+		if shape[i], err = target.resize(d, i); err != nil {
 			return x, fmt.Errorf("%w: X is %v, dimension %d", err, x, i)
 		}
 	}
 	return ops.Type{DType: x.DType, Shape: shape}, nil
 }
 
-// resized returns the size of a dimension, given the scales or sizes.
-func (k *resize) resized(d ops.Dim, axis int, value *ops.Tensor, region []float64) (ops.Dim, error) {
-	if value != nil && value.DType() == ops.Int64 {
-		n := value.Int64s()[axis]
+// resizeInputs holds the inputs after X. An input that is omitted or empty is nil.
+type resizeInputs struct{ roi, scales, sizes *ops.Input }
+
+// given returns the inputs after X, whose places depend on the opset.
+func (k *resize) given(in []*ops.Input) resizeInputs {
+	input := func(i int) *ops.Input {
+		if i >= len(in) || in[i] == nil || len(in[i].Shape) == 1 && in[i].Shape[0].Size == 0 {
+			return nil
+		}
+		return in[i]
+	}
+	if k.scalesAt == 1 {
+		return resizeInputs{scales: input(1)}
+	}
+	return resizeInputs{roi: input(1), scales: input(2), sizes: input(3)}
+}
+
+// check checks the types of the inputs after X.
+func (k *resize) check(x ops.Type, given resizeInputs) error {
+	if (given.scales == nil) == (given.sizes == nil) && k.scales == nil {
+		return fmt.Errorf("%w: want either scales or sizes", ops.ErrShape)
+	}
+	if err := checkPerDimension(x, 1, "scales", given.scales, ops.Float32); err != nil {
+		return err
+	}
+	if err := checkPerDimension(x, 1, "sizes", given.sizes, ops.Int64); err != nil {
+		return err
+	}
+	switch {
+	case k.crops():
+		if given.roi == nil {
+			return fmt.Errorf("%w: roi is missing", ops.ErrShape)
+		}
+		return checkPerDimension(x, 2, "roi", given.roi, floatTypes...)
+	case given.roi != nil: // its values are ignored
+		_, err := checkVector("roi", given.roi, floatTypes...)
+		return err
+	}
+	return nil
+}
+
+// checkPerDimension checks an input, unless it is omitted: it must be a vector with the
+// given number of entries per dimension of X.
+func checkPerDimension(x ops.Type, numbers int, name string, in *ops.Input, types ...ops.DType) error {
+	if in == nil {
+		return nil
+	}
+	n, err := checkVector(name, in, types...)
+	if err != nil {
+		return err
+	}
+	if n.Known() && n.Size != numbers*len(x.Shape) {
+		return fmt.Errorf("%w: X is %v but the length of %s is %d", ops.ErrShape, x, name, n.Size)
+	}
+	return nil
+}
+
+// crops reports whether only a region of X is resized.
+func (k *resize) crops() bool { return k.coordinates == "tf_crop_and_resize" }
+
+// resizeTarget says how large the output is: by sizes or, if these are nil, by scales.
+type resizeTarget struct {
+	sizes  []int64
+	scales []float32
+	region []float64 // starts, then ends, of the region of X; nil means all of X
+}
+
+// target returns the values of the inputs after X, and false if they are not known.
+func (k *resize) target(given resizeInputs) (resizeTarget, bool) {
+	t := resizeTarget{scales: k.scales}
+	switch {
+	case given.sizes != nil && given.sizes.Const != nil:
+		t.sizes = given.sizes.Const.Int64s()
+	case given.scales != nil && given.scales.Const != nil:
+		t.scales = given.scales.Const.Float32s()
+	case k.scales == nil:
+		return t, false
+	}
+	if k.crops() {
+		if given.roi == nil || given.roi.Const == nil {
+			return t, false
+		}
+		t.region = elementsOf[float64](given.roi.Const)
+	}
+	return t, true
+}
+
+// extent returns the start and the end of the region along an axis, as fractions of the
+// axis.
+func (t *resizeTarget) extent(axis int) (low, high float64) {
+	if t.region == nil {
+		return 0, 1
+	}
+	return t.region[axis], t.region[len(t.region)/2+axis]
+}
+
+// scale returns the scale of an axis, or 0 if the list of scales is too short.
+func (t *resizeTarget) scale(axis int) float32 {
+	if axis < len(t.scales) {
+		return t.scales[axis]
+	}
+	return 0
+}
+
+// resize returns the size of an axis of the output. It computes in float32.
+func (t *resizeTarget) resize(d ops.Dim, axis int) (ops.Dim, error) {
+	if t.sizes != nil {
+		n := t.sizes[axis]
 		if n < 0 || n > ops.MaxElements || d.Size == 0 && n > 0 {
-			return d, fmt.Errorf("%w: size %d", ops.ErrShape, n)
+			return d, fmt.Errorf("%w: size %d is out of range", ops.ErrShape, n)
 		}
 		return ops.Dim{Size: int(n)}, nil
 	}
-	scale := k.scale(value, axis)
+	scale := t.scale(axis)
 	if !(scale > 0) || math.IsInf(float64(scale), 0) {
-		return d, fmt.Errorf("%w: scale %v", ops.ErrShape, scale)
+		return d, fmt.Errorf("%w: scale %v is not a positive number", ops.ErrShape, scale)
 	}
-	extent := float32(1)
-	if region != nil {
-		extent = float32(region[len(region)/2+axis]) - float32(region[axis])
-	}
+	low, high := t.extent(axis)
+	extent := float32(high) - float32(low)
 	if scale == 1 && extent == 1 {
 		return d, nil
 	}
@@ -190,218 +254,22 @@ func (k *resize) resized(d ops.Dim, axis int, value *ops.Tensor, region []float6
 	}
 	n := math.Floor(float64(float32(d.Size) * extent * scale))
 	if !(n >= 0 && n <= ops.MaxElements) {
-		return d, fmt.Errorf("%w: size %v", ops.ErrShape, n)
+		return d, fmt.Errorf("%w: size %v is out of range", ops.ErrShape, n)
 	}
 	return ops.Dim{Size: int(n)}, nil
-}
-
-func (k *resize) scale(value *ops.Tensor, axis int) float32 {
-	if value == nil {
-		if axis < len(k.scales) {
-			return k.scales[axis]
-		}
-		return 0
-	}
-	return value.Float32s()[axis]
-}
-
-// taps are the elements of X that one of the output is made of; outside means that it is
-// made of none.
-type taps struct {
-	index   []int
-	weight  []float64
-	outside bool
 }
 
 func (k *resize) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	if out.Len() == 0 {
 		return nil
 	}
-	x := in[0]
-	var value *ops.Tensor
-	for i := k.scalesAt; i < len(in) && value == nil; i++ {
-		if in[i] != nil && in[i].Len() > 0 {
-			value = in[i]
-		}
+	target, ok := k.target(k.given(inputs(in)))
+	if !ok {
+		return fmt.Errorf("%w: want either scales or sizes", ops.ErrShape)
 	}
-	axes := make([][]taps, len(x.Shape()))
-	for d, size := range x.Shape() {
-		a := resizing{size: size, n: out.Shape()[d], high: 1}
-		a.scale, a.resized = float64(a.n)/float64(size), float64(a.n)
-		if value == nil || value.DType() == ops.Float32 {
-			a.scale = float64(k.scale(value, d))
-			a.resized = a.scale * float64(size) // ONNX's own tests do not round it
-		}
-		if k.coordinates == "tf_crop_and_resize" {
-			roi := values[float64](in[1])
-			a.low, a.high = roi[d], roi[len(roi)/2+d]
-		}
-		if size == a.n && a.scale == 1 && a.low == 0 && a.high == 1 {
-			continue // nothing happens along this axis
-		}
-		axes[d] = make([]taps, a.n)
-		for i := range axes[d] {
-			axes[d][i] = k.tapsAt(k.original(float64(i), &a), size)
-		}
+	plans := k.plans(&target, in[0].Shape(), out.Shape())
+	if k.mode == "nearest" && !k.crops() {
+		return copyNearest(ctx, in[0], out, plans)
 	}
-	if k.mode == "nearest" && k.coordinates != "tf_crop_and_resize" {
-		return pick(ctx, x, out, axes)
-	}
-	return k.interpolate(ctx, x, out, axes)
-}
-
-// resizing is what happens along one axis.
-type resizing struct {
-	size, n        int // in X and in the output
-	scale, resized float64
-	low, high      float64 // the region of tf_crop_and_resize
-}
-
-// original returns the place in X of an element of the output. Whether the output has a
-// single one is for its size to say: a quotient times its divisor need not be 1.
-func (k *resize) original(i float64, a *resizing) float64 {
-	last := float64(a.size - 1)
-	switch k.coordinates {
-	case "align_corners":
-		if a.n == 1 {
-			return 0
-		}
-		return i * last / (a.resized - 1)
-	case "asymmetric":
-		return i / a.scale
-	case "tf_half_pixel_for_nn":
-		return (i + 0.5) / a.scale
-	case "tf_crop_and_resize":
-		if a.n == 1 {
-			return 0.5 * (a.low + a.high) * last
-		}
-		return a.low*last + i*(a.high-a.low)*last/float64(a.n-1) // the scale is of the region, not of X
-	case "pytorch_half_pixel":
-		if a.n == 1 {
-			return 0
-		}
-	}
-	return (i+0.5)/a.scale - 0.5
-}
-
-func (k *resize) tapsAt(x float64, size int) taps {
-	// No place further away makes a difference, and these can be converted.
-	x = min(max(x, -4), float64(size)+4)
-	if x != x {
-		x = 0
-	}
-	t := taps{outside: k.coordinates == "tf_crop_and_resize" && (x < 0 || x > float64(size-1))}
-	start := int(math.Floor(x))
-	f := x - float64(start)
-	switch k.mode {
-	case "nearest":
-		start, t.weight = k.nearestTo(x), []float64{1}
-	case "linear":
-		t.weight = []float64{1 - f, f}
-	default:
-		start, t.weight = start-1, cubicWeights(f, k.cubic)
-	}
-	total := 0.0
-	for i, w := range t.weight {
-		at := start + i
-		t.index = append(t.index, min(max(at, 0), size-1))
-		if k.exclude && k.mode != "nearest" && at != t.index[i] {
-			w = 0
-		}
-		t.weight[i] = w
-		total += w
-	}
-	if k.exclude && total != 0 {
-		for i := range t.weight {
-			t.weight[i] /= total
-		}
-	}
-	return t
-}
-
-func (k *resize) nearestTo(x float64) int {
-	switch k.nearest {
-	case "round_prefer_floor":
-		return int(math.Ceil(x - 0.5))
-	case "round_prefer_ceil":
-		return int(math.Floor(x + 0.5))
-	case "ceil":
-		return int(math.Ceil(x))
-	}
-	return int(math.Floor(x))
-}
-
-// cubicWeights returns the weights of four elements in a row for a place f behind the
-// second of them (Keys, "Cubic convolution interpolation for digital image processing",
-// 1981, equation 4).
-func cubicWeights(f, a float64) []float64 {
-	near := func(d float64) float64 { return ((a+2)*d-(a+3))*d*d + 1 }
-	far := func(d float64) float64 { return ((a*d-5*a)*d+8*a)*d - 4*a }
-	return []float64{far(1 + f), near(f), near(1 - f), far(2 - f)}
-}
-
-// pick takes over elements as they are.
-func pick(ctx *ops.Context, x, out *ops.Tensor, axes [][]taps) error {
-	strides := rowMajor(x.Shape())
-	return take(ctx, out, x, nil, 1, func(first int, places []int) error {
-		c := from(first, out.Shape())
-		for i := range places {
-			places[i] = 0
-			for d, at := range c.at {
-				if axes[d] != nil {
-					at = axes[d][at].index[0]
-				}
-				places[i] += at * strides[d]
-			}
-			c.next()
-		}
-		return nil
-	})
-}
-
-// interpolate goes from axis to axis. Those that shrink come first: nothing between is
-// then larger than X or the output.
-func (k *resize) interpolate(ctx *ops.Context, x, out *ops.Tensor, axes [][]taps) error {
-	current, shape := values[float64](x), slices.Clone(x.Shape())
-	for _, grow := range []bool{false, true} {
-		for d, list := range axes {
-			if list == nil || len(list) > x.Shape()[d] != grow {
-				continue
-			}
-			inner, size := count(shape[d+1:]), shape[d]
-			shape[d] = len(list)
-			next := make([]float64, count(shape))
-			err := ctx.For(len(next)/inner, max(1, grain/inner), func(lo, hi int) error {
-				for i := lo; i < hi; i++ {
-					row, t := next[i*inner:][:inner], &list[i%len(list)]
-					for j, w := range t.weight {
-						for e, v := range current[(i/len(list)*size+t.index[j])*inner:][:inner] {
-							row[e] += w * v
-						}
-					}
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-			current = next
-		}
-	}
-	if x.Len() == out.Len() && len(current) > 0 {
-		current = slices.Clone(current) // which may still be X's
-	}
-	return ctx.For(out.Len(), grain, func(lo, hi int) error {
-		c := from(lo, shape)
-		for i := lo; i < hi; i++ {
-			for d, at := range c.at {
-				if axes[d] != nil && axes[d][at].outside {
-					current[i] = k.outside
-				}
-			}
-			store(out, i, 1, current[i:i+1])
-			c.next()
-		}
-		return nil
-	})
+	return k.interpolate(ctx, in[0], out, plans)
 }

@@ -7,17 +7,20 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newRoiAlign makes RoiAlign (opsets 10, 16): regions of images X (N, C, H, W), pooled to
-// one size. rois (R, 4) holds the regions, (x1, y1, x2, y2), and batch_indices (R), int64,
-// their images. X and rois are of one type, float32 or float64. Each entry of the output
-// (R, C, output_height, output_width) is the mean, or the largest, of points in a grid
-// in its part of the region, which lie between pixels and are interpolated.
+// newRoiAlign returns RoiAlign (opsets 10, 16): regions of images X (N, C, H, W), pooled to
+// the same size. rois (R, 4) holds the regions, (x1, y1, x2, y2), and batch_indices (R),
+// int64, their images. X and rois have the same type, float32 or float64. Each element of
+// the output (R, C, output_height, output_width) is the mean or the maximum of a grid of
+// sampling points in its part of the region. Values at points between pixels are
+// interpolated.
 //
-// Attributes: mode (avg; max); output_height (1), output_width (1); sampling_ratio (0):
-// points per entry and axis, 0 for one per pixel; spatial_scale (1): pixels per unit of
-// the regions; coordinate_transformation_mode (half_pixel; output_half_pixel: regions
-// half a pixel further, and at least a pixel large; since opset 16, before it is that).
-func newRoiAlign(n ops.Node) (kernel, error) {
+// Attributes: mode (default avg; or max); output_height (default 1), output_width (default
+// 1); sampling_ratio (default 0), the number of sampling points per element and axis, where
+// 0 means one per pixel; spatial_scale (default 1), the number of pixels per unit of the
+// regions; coordinate_transformation_mode (default half_pixel; or output_half_pixel, which
+// moves the regions by half a pixel and makes them at least one pixel large; since opset
+// 16; before that, output_half_pixel is used).
+func newRoiAlign(n ops.Node) (operation, error) {
 	known := []string{"mode", "output_height", "output_width", "sampling_ratio", "spatial_scale"}
 	if n.Opset >= 16 {
 		known = append(known, "coordinate_transformation_mode")
@@ -26,14 +29,14 @@ func newRoiAlign(n ops.Node) (kernel, error) {
 		return nil, err
 	}
 	k := &roiAlign{offset: 0.5}
-	coordinates, err := choice(n.Attributes, "coordinate_transformation_mode", "half_pixel", "output_half_pixel")
+	coordinates, err := choiceAttr(n.Attributes, "coordinate_transformation_mode", "half_pixel", "output_half_pixel")
 	if err != nil {
 		return nil, err
 	}
 	if coordinates == "output_half_pixel" || n.Opset < 16 {
 		k.offset = 0
 	}
-	mode, err := choice(n.Attributes, "mode", "avg", "max")
+	mode, err := choiceAttr(n.Attributes, "mode", "avg", "max")
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +51,7 @@ func newRoiAlign(n ops.Node) (kernel, error) {
 			return nil, err
 		}
 		if v < p.lowest || v > ops.MaxElements {
-			return nil, fmt.Errorf("%w: %s %d", ops.ErrAttribute, p.name, v)
+			return nil, fmt.Errorf("%w: %s %d is out of range", ops.ErrAttribute, p.name, v)
 		}
 		*p.value = int(v)
 	}
@@ -63,12 +66,12 @@ type roiAlign struct {
 	largest               bool
 }
 
-// onlyInRuns implements late.
+// onlyInRuns implements runOnly.
 func (*roiAlign) onlyInRuns() {}
 
 func (k *roiAlign) infer(in []*ops.Input) (ops.Type, error) {
 	x, rois := in[0].Type, in[1].Type
-	if err := checkDType("X", x, floats...); err != nil {
+	if err := checkDType("X", x, floatTypes...); err != nil {
 		return x, err
 	}
 	if err := checkDType("rois", rois, x.DType); err != nil {
@@ -80,27 +83,27 @@ func (k *roiAlign) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	ok := len(x.Shape) == 4 && len(rois.Shape) == 2 && (!rois.Shape[1].Known() || rois.Shape[1].Size == 4)
 	if ok {
-		number, ok = merge(number, rois.Shape[0])
+		number, ok = mergeDims(number, rois.Shape[0])
 	}
 	if !ok || x.Shape[2].Size == 0 || x.Shape[3].Size == 0 {
-		return x, fmt.Errorf("%w: X is %v, rois are %v, batch_indices are %v", ops.ErrShape, x, rois, in[2].Type)
+		return x, fmt.Errorf("%w: X is %v, rois is %v, batch_indices is %v", ops.ErrShape, x, rois, in[2].Type)
 	}
 	return ops.Type{DType: x.DType, Shape: []ops.Dim{number, x.Shape[1], {Size: k.height}, {Size: k.width}}}, nil
 }
 
-// maxPoints bounds the points of one entry along an axis: a region in a file can be as
-// large as a number can be.
+// maxPoints is the maximum number of sampling points of an element along an axis. Without a
+// limit, a region in a file could ask for endless work.
 const maxPoints = 1 << 10
 
 func (k *roiAlign) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	shape := in[0].Shape()
-	rois, images := values[float64](in[1]), in[2].Int64s()
+	rois, images := elementsOf[float64](in[1]), in[2].Int64s()
 	channels, entries := shape[1], k.height*k.width
 	return ctx.For(len(images)*channels, 1, func(lo, hi int) error {
 		plane := make([]float64, shape[2]*shape[3])
 		for i := lo; i < hi; i++ {
 			r := i / channels
-			image, err := index(images[r], shape[0])
+			image, err := resolveIndex(images[r], shape[0])
 			if err != nil {
 				return err
 			}
@@ -125,12 +128,14 @@ func (k *roiAlign) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) erro
 	})
 }
 
-// grid is where the points of a region are along one axis.
+// grid holds the sampling points of a region along one axis.
 type grid struct {
 	start, step float64
-	points      int // of each entry
+	points      int // per element of the output
 }
 
+// part returns the sampling points along one axis of a region from one place to another,
+// with the given number of elements of the output.
 func (k *roiAlign) part(from, to float64, entries int) (grid, error) {
 	start := from*k.scale - k.offset
 	size := to*k.scale - k.offset - start
@@ -143,7 +148,7 @@ func (k *roiAlign) part(from, to float64, entries int) (grid, error) {
 		n = math.Ceil(size)
 	}
 	if !(n <= maxPoints) {
-		return grid{}, fmt.Errorf("%w: a region from %v to %v takes %v points, the most is %d", ops.ErrShape, from, to, n, maxPoints)
+		return grid{}, fmt.Errorf("%w: the region from %v to %v needs %v sampling points per element, want at most %d", ops.ErrShape, from, to, n, maxPoints)
 	}
 	n = max(n, 0)
 	g := grid{start: start, points: int(n)}
@@ -153,6 +158,7 @@ func (k *roiAlign) part(from, to float64, entries int) (grid, error) {
 	return g, nil
 }
 
+// entry computes one element of the output.
 func (k *roiAlign) entry(plane []float64, height, width int, rows, columns grid, row, column int) float64 {
 	total, top := 0.0, math.Inf(-1)
 	for i := range rows.points {
@@ -173,7 +179,8 @@ func (k *roiAlign) entry(plane []float64, height, width int, rows, columns grid,
 	return total / float64(n)
 }
 
-// bilinear returns what is between four pixels; more than a pixel outside is 0.
+// bilinear interpolates between four pixels. Places more than a pixel outside the image
+// yield 0.
 func bilinear(plane []float64, height, width int, y, x float64) float64 {
 	if !(y >= -1 && y <= float64(height) && x >= -1 && x <= float64(width)) {
 		return 0

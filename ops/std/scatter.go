@@ -7,31 +7,32 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// scattered computes a copy of data with updates, in the order in which they lie.
-// Places may be named more than once, which is why this is not parallel.
-type scattered struct{ reduction string }
+// scatterUpdates computes a copy of the data with updates, which are applied in row-major
+// order. It is not parallel because two updates may affect the same place.
+type scatterUpdates struct{ reduction string }
 
-// newScattered reads the attribute reduction: none, or since opset 16 add or mul.
-func newScattered(n ops.Node) (scattered, error) {
+// newScattered reads the attribute reduction: none or, since opset 16, add or mul.
+func newScattered(n ops.Node) (scatterUpdates, error) {
 	r, err := ops.Attr(n.Attributes, "reduction", "none")
 	if err == nil && !slices.Contains([]string{"none", "add", "mul"}, r) {
 		err = fmt.Errorf("%w: reduction %q, want none, add or mul", ops.ErrAttribute, r)
 	}
-	return scattered{r}, err
+	return scatterUpdates{r}, err
 }
 
-func (k scattered) check(data, updates ops.Type) error {
+// check checks the types of the data and the updates.
+func (k scatterUpdates) check(data, updates ops.Type) error {
 	if data.DType != updates.DType {
-		return fmt.Errorf("%w: data is %v but updates are %v", ops.ErrDType, data, updates)
+		return fmt.Errorf("%w: data is %v but updates is %v", ops.ErrDType, data, updates)
 	}
 	if k.reduction != "none" {
-		return checkDType("data", data, numeric...)
+		return checkDType("data", data, numericTypes...)
 	}
 	return nil
 }
 
-// run puts blocks of size elements of updates where places says.
-func (k scattered) run(ctx *ops.Context, data, updates, out *ops.Tensor, size int, where places) error {
+// run puts blocks of size elements of updates at the given places.
+func (k scatterUpdates) run(ctx *ops.Context, data, updates, out *ops.Tensor, size int, places blockPlaces) error {
 	if err := copyAll(ctx, out, data); err != nil || updates.Len() == 0 {
 		return err
 	}
@@ -42,7 +43,7 @@ func (k scattered) run(ctx *ops.Context, data, updates, out *ops.Tensor, size in
 			return err
 		}
 		part := to[:min(chunk, blocks-first)]
-		if err := where(first, part); err != nil {
+		if err := places(first, part); err != nil {
 			return err
 		}
 		for i, place := range part {
@@ -52,7 +53,7 @@ func (k scattered) run(ctx *ops.Context, data, updates, out *ops.Tensor, size in
 	return nil
 }
 
-func (k scattered) put(out *ops.Tensor, to int, updates *ops.Tensor, from, size int) {
+func (k scatterUpdates) put(out *ops.Tensor, to int, updates *ops.Tensor, from, size int) {
 	switch {
 	case isFloat(out.DType()):
 		combine[float64](k.reduction, out, to, updates, from, size)
@@ -63,6 +64,8 @@ func (k scattered) put(out *ops.Tensor, to int, updates *ops.Tensor, from, size 
 	}
 }
 
+// combine stores updates, or with a reduction their sum or product with the elements that
+// are there.
 func combine[W wide](reduction string, out *ops.Tensor, to int, updates *ops.Tensor, from, size int) {
 	var a, b [chunk]W
 	for i := 0; i < size; i += chunk {
@@ -83,13 +86,14 @@ func combine[W wide](reduction string, out *ops.Tensor, to int, updates *ops.Ten
 	}
 }
 
-// newScatterElements makes ScatterElements (opsets 11, 13, 16) and Scatter (opset 9):
-// the data with some elements replaced by updates, of the same type, any. The indices,
-// int32 or int64, have the updates' shape and name places as in newGatherElements.
+// newScatterElements returns ScatterElements (opsets 11, 13, 16) and Scatter (opset 9): the
+// data with some elements replaced by updates of the same type, which may be any. The
+// indices, int32 or int64, have the shape of the updates and select elements as in
+// newGatherElements.
 //
-// Attributes: axis (0), reduction (none; since opset 16): add or mul combine an update
-// with what is there.
-func newScatterElements(n ops.Node) (kernel, error) {
+// Attributes: axis (default 0), reduction (default none; since opset 16; add or mul combine
+// an update with the element).
+func newScatterElements(n ops.Node) (operation, error) {
 	var more []string
 	if n.Opset >= 16 {
 		more = []string{"reduction"}
@@ -103,7 +107,7 @@ func newScatterElements(n ops.Node) (kernel, error) {
 }
 
 type scatterElements struct {
-	scattered
+	scatterUpdates
 	axis int64
 }
 
@@ -114,10 +118,10 @@ func (k scatterElements) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	ok := len(in[1].Shape) == len(in[2].Shape)
 	for i := 0; ok && i < len(in[1].Shape); i++ {
-		_, ok = merge(in[1].Shape[i], in[2].Shape[i])
+		_, ok = mergeDims(in[1].Shape[i], in[2].Shape[i])
 	}
 	if !ok {
-		return data, fmt.Errorf("%w: indices are %v but updates are %v", ops.ErrShape, in[1].Type, in[2].Type)
+		return data, fmt.Errorf("%w: indices is %v but updates is %v", ops.ErrShape, in[1].Type, in[2].Type)
 	}
 	return data, checkElements(k.axis, in)
 }
@@ -128,18 +132,18 @@ func (k scatterElements) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor
 		return err
 	}
 	list := integers(in[1])
-	return k.scattered.run(ctx, in[0], in[2], out, 1, func(first int, to []int) error {
+	return k.scatterUpdates.run(ctx, in[0], in[2], out, 1, func(first int, to []int) error {
 		return elementPlaces(in[0].Shape(), in[1].Shape(), axis, list, first, to)
 	})
 }
 
-// newScatterND makes ScatterND (opsets 11, 13, 16): the data with some parts replaced
-// by updates, of the same type, any. Each row of the indices, int64, is the beginning
-// of a place in the data.
+// newScatterND returns ScatterND (opsets 11, 13, 16): the data with some parts replaced by
+// updates of the same type, which may be any. Each row of the indices, int64, holds the
+// first coordinates of a part.
 //
-// Attributes: reduction (none; since opset 16): add or mul combine an update with what
-// is there.
-func newScatterND(n ops.Node) (kernel, error) {
+// Attributes: reduction (default none; since opset 16; add or mul combine an update with
+// the part).
+func newScatterND(n ops.Node) (operation, error) {
 	var known []string
 	if n.Opset >= 16 {
 		known = []string{"reduction"}
@@ -151,7 +155,7 @@ func newScatterND(n ops.Node) (kernel, error) {
 	return scatterND{s}, err
 }
 
-type scatterND struct{ scattered }
+type scatterND struct{ scatterUpdates }
 
 func (k scatterND) infer(in []*ops.Input) (ops.Type, error) {
 	data, list, updates := in[0].Type, in[1].Type, in[2].Type
@@ -168,10 +172,10 @@ func (k scatterND) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	ok := err == nil && len(want) == len(updates.Shape)
 	for i := 0; ok && i < len(want); i++ {
-		_, ok = merge(want[i], updates.Shape[i])
+		_, ok = mergeDims(want[i], updates.Shape[i])
 	}
 	if !ok {
-		return data, fmt.Errorf("%w: data is %v, indices are %v, updates are %v", ops.ErrShape, data, list, updates)
+		return data, fmt.Errorf("%w: data is %v, indices is %v, updates is %v", ops.ErrShape, data, list, updates)
 	}
 	return data, nil
 }
@@ -180,11 +184,11 @@ func (k scatterND) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) erro
 	shape, list := in[0].Shape(), in[1].Int64s()
 	length := in[1].Shape()[len(in[1].Shape())-1]
 	strides := rowMajor(shape)
-	return k.scattered.run(ctx, in[0], in[2], out, count(shape[length:]), func(first int, to []int) error {
+	return k.scatterUpdates.run(ctx, in[0], in[2], out, numElements(shape[length:]), func(first int, to []int) error {
 		for i := range to {
 			to[i] = 0
 			for j, v := range list[(first+i)*length:][:length] {
-				at, err := index(v, shape[j])
+				at, err := resolveIndex(v, shape[j])
 				if err != nil {
 					return err
 				}

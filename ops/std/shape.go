@@ -6,12 +6,12 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newShape makes Shape (opsets 1, 13, 15): the sizes of the dimensions of a tensor of
-// any type, as an int64 vector.
+// newShape returns Shape (opsets 1, 13, 15): the sizes of the dimensions of a tensor of any
+// type, as an int64 vector.
 //
-// Attributes (since opset 15): start (0) and end (the rank): the dimensions; negative
-// ones count from the end, and those beyond it mean its ends.
-func newShape(n ops.Node) (kernel, error) {
+// Attributes (since opset 15): start (default 0) and end (default: the rank), the range of
+// dimensions. Negative values count from the end, and values out of range are clamped.
+func newShape(n ops.Node) (operation, error) {
 	var known []string
 	if n.Opset >= 15 {
 		known = []string{"start", "end"}
@@ -57,9 +57,9 @@ func (k shapeOf) fold(in []*ops.Input) *ops.Tensor {
 	return mustTensor([]int{len(sizes)}, sizes)
 }
 
-// newSize makes Size (opsets 1, 13): the number of elements of a tensor of any type, as
-// an int64 scalar. It has no attributes.
-func newSize(n ops.Node) (kernel, error) { return sizeOf{}, n.Attributes.Only() }
+// newSize returns Size (opsets 1, 13): the number of elements of a tensor of any type, as
+// an int64 scalar. There are no attributes.
+func newSize(n ops.Node) (operation, error) { return sizeOf{}, n.Attributes.Only() }
 
 type sizeOf struct{}
 
@@ -71,18 +71,18 @@ func (sizeOf) run(_ *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 }
 
 func (sizeOf) fold(in []*ops.Input) *ops.Tensor {
-	n := product(in[0].Shape)
+	n := dimProduct(in[0].Shape)
 	if !n.Known() {
 		return nil
 	}
 	return mustTensor(nil, []int64{int64(n.Size)})
 }
 
-// newConstant makes Constant (opsets 1, 9, 11, 12, 13): a tensor from an attribute.
+// newConstant returns Constant (opsets 1, 9, 11, 12, 13): a tensor that is an attribute.
 //
-// Attributes: exactly one of value, and, since opset 12, value_float, value_floats,
+// Attributes: exactly one of value and, since opset 12, value_float, value_floats,
 // value_int and value_ints. Strings and sparse tensors are not supported.
-func newConstant(n ops.Node) (kernel, error) {
+func newConstant(n ops.Node) (operation, error) {
 	known := []string{"value"}
 	if n.Opset >= 12 {
 		known = append(known, "value_float", "value_floats", "value_int", "value_ints")
@@ -144,11 +144,11 @@ func (k constant) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error 
 
 func (k constant) fold([]*ops.Input) *ops.Tensor { return k.value }
 
-// newConstantOfShape makes ConstantOfShape (opset 9): a tensor of the shape that an
-// int64 vector says, of one number.
+// newConstantOfShape returns ConstantOfShape (opset 9): a tensor whose elements are all
+// equal. The shape is the input, an int64 vector.
 //
-// Attributes: value (float32 0): the number, as a tensor of one element of any type.
-func newConstantOfShape(n ops.Node) (kernel, error) {
+// Attributes: value (default: float32 0), a tensor with one element of any type.
+func newConstantOfShape(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("value"); err != nil {
 		return nil, err
 	}
@@ -189,7 +189,7 @@ func (k constantOfShape) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor)
 	return c.run(ctx, out, k.value)
 }
 
-// mustTensor is for a shape that is right by construction.
+// mustTensor returns a tensor whose shape is known to fit.
 func mustTensor(shape []int, v []int64) *ops.Tensor {
 	t, err := ops.NewTensor(shape, v)
 	if err != nil {

@@ -2,16 +2,16 @@ package std
 
 import "github.com/spike-by-spike/sbs/ops"
 
-// slide makes a poolFunc of what reduces one window, and of what computes rows of
-// n results from windows of 2x2 pixels, which lie side by side in rows of width:
-// by far the most common.
-func slide[T ops.Element](reduce func(image []T, width int, rows, cols span) T, pairs func(out, x []T, rows, n, width int)) poolFunc {
+// slidingPool returns a poolFunc. reduce computes the result of one window. pairs computes
+// rows of n results from adjacent windows of 2x2 pixels in rows of the given width, by far
+// the most common case.
+func slidingPool[T ops.Element](reduce func(image []T, width int, rows, cols span) T, pairs func(out, x []T, rows, n, width int)) poolFunc {
 	return func(l *poolLoop, lo, hi int) error {
 		d, _ := ops.Data[T](l.x)
 		o, _ := ops.Data[T](l.out)
 		rows, cols := &l.rows, &l.cols
 		if rows.pairs() && cols.pairs() {
-			if rows.in == 2*rows.out { // all channels in one
+			if rows.in == 2*rows.out { // the rows of all channels are adjacent
 				pairs(o[lo*rows.out*cols.out:], d[lo*rows.in*cols.in:], (hi-lo)*rows.out, cols.out, cols.in)
 				return nil
 			}
@@ -20,8 +20,8 @@ func slide[T ops.Element](reduce func(image []T, width int, rows, cols span) T, 
 			}
 			return nil
 		}
-		watching, window := watch{ctx: l.ctx}, rows.kernel*cols.kernel
-		piece := max(1, watched/window) // of a row: looking after each window takes time
+		watching, window := cancelCheck{ctx: l.ctx}, rows.kernel*cols.kernel
+		piece := max(1, stepsPerCheck/window) // of a row: checking after each window would take time
 		for c := lo; c < hi; c++ {
 			image := d[c*rows.in*cols.in:][:rows.in*cols.in]
 			result := o[c*rows.out*cols.out:][:rows.out*cols.out]
@@ -42,8 +42,9 @@ func slide[T ops.Element](reduce func(image []T, width int, rows, cols span) T, 
 	}
 }
 
-// largest finds the maximum; lowest is what no element is below.
-func largest[T float32 | float64 | int8 | uint8](lowest T) func(image []T, width int, rows, cols span) T {
+// maxOfWindow returns a function that computes the maximum of a window. No element is
+// smaller than lowest.
+func maxOfWindow[T float32 | float64 | int8 | uint8](lowest T) func(image []T, width int, rows, cols span) T {
 	return func(image []T, width int, rows, cols span) T {
 		top := lowest
 		for i := range rows.count {
@@ -57,12 +58,13 @@ func largest[T float32 | float64 | int8 | uint8](lowest T) func(image []T, width
 	}
 }
 
-func mean[T float32 | float64](includePads bool) func(image []T, width int, rows, cols span) T {
+// meanOfWindow returns a function that computes the mean of a window without dilations.
+func meanOfWindow[T float32 | float64](includePads bool) func(image []T, width int, rows, cols span) T {
 	return func(image []T, width int, rows, cols span) T {
 		total := 0.0
 		for i := range rows.count {
 			at := (rows.first+i*rows.step)*width + cols.first
-			for _, v := range image[at : at+cols.count] { // there are no dilations
+			for _, v := range image[at : at+cols.count] { // AveragePool has no dilations
 				total += float64(v)
 			}
 		}
@@ -70,8 +72,8 @@ func mean[T float32 | float64](includePads bool) func(image []T, width int, rows
 	}
 }
 
-// largest2 and mean2 are for pairs.
-func largest2[T float32 | float64 | int8 | uint8](out, x []T, rows, n, width int) {
+// maxOfPairs and meanOfPairs compute windows of 2x2 pixels; see slidingPool.
+func maxOfPairs[T float32 | float64 | int8 | uint8](out, x []T, rows, n, width int) {
 	for i := range rows {
 		result, top, bottom := out[i*n:][:n], x[2*i*width:][:2*n], x[(2*i+1)*width:][:2*n]
 		for j := range result {
@@ -80,7 +82,7 @@ func largest2[T float32 | float64 | int8 | uint8](out, x []T, rows, n, width int
 	}
 }
 
-func mean2[T float32 | float64](out, x []T, rows, n, width int) {
+func meanOfPairs[T float32 | float64](out, x []T, rows, n, width int) {
 	for i := range rows {
 		result, top, bottom := out[i*n:][:n], x[2*i*width:][:2*n], x[(2*i+1)*width:][:2*n]
 		for j := range result {
@@ -90,6 +92,7 @@ func mean2[T float32 | float64](out, x []T, rows, n, width int) {
 	}
 }
 
+// divisor returns the number of pixels that a mean is divided by.
 func divisor(rows, cols span, includePads bool) int {
 	if includePads {
 		return rows.padded * cols.padded

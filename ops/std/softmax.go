@@ -7,32 +7,32 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newSoftmax makes Softmax (opsets 1, 11, 13): exp(x) over the sum of exp(x)
-// along an axis. Before opset 13 the sum is over that axis and all behind it.
-// The input is float32 or float64 of any shape.
+// newSoftmax returns Softmax (opsets 1, 11, 13): exp(x) divided by the sum of exp(x) along
+// an axis. Before opset 13 the sum runs over this axis and all axes after it. The input is
+// float32 or float64 and has any shape.
 //
-// Attributes: axis (-1; 1 before opset 13), -rank to rank-1; negative since
-// opset 11.
-func newSoftmax(n ops.Node) (kernel, error) {
+// Attributes: axis (default -1, before opset 13 1), from -rank to rank-1. Negative values
+// are allowed since opset 11.
+func newSoftmax(n ops.Node) (operation, error) {
 	return newNormalizing(n, softmaxRow[float32], softmaxRow[float64])
 }
 
-// newLogSoftmax makes LogSoftmax (opsets 1, 11, 13): the logarithm of Softmax, with the
+// newLogSoftmax returns LogSoftmax (opsets 1, 11, 13): the logarithm of Softmax, with the
 // same attributes.
-func newLogSoftmax(n ops.Node) (kernel, error) {
+func newLogSoftmax(n ops.Node) (operation, error) {
 	return newNormalizing(n, logSoftmaxRow[float32], logSoftmaxRow[float64])
 }
 
-// newHardmax makes Hardmax (opsets 1, 11, 13): 1 for the first of the largest elements
-// along an axis, 0 for the others; attributes as for Softmax.
-func newHardmax(n ops.Node) (kernel, error) {
+// newHardmax returns Hardmax (opsets 1, 11, 13): 1 for the first of the largest elements
+// along an axis, and 0 for the others. The attributes are those of Softmax.
+func newHardmax(n ops.Node) (operation, error) {
 	return newNormalizing(n, hardmaxRow[float32], hardmaxRow[float64])
 }
 
-// rowOf computes size elements from the first one, step apart.
+// rowOf computes size elements that are step apart.
 type rowOf func(out, x *ops.Tensor, first, size, step int)
 
-func newNormalizing(n ops.Node, row32, row64 rowOf) (kernel, error) {
+func newNormalizing(n ops.Node, row32, row64 rowOf) (operation, error) {
 	k := softmax{toEnd: n.Opset < 13, row32: row32, row64: row64}
 	standard := int64(-1)
 	if k.toEnd {
@@ -45,7 +45,7 @@ func newNormalizing(n ops.Node, row32, row64 rowOf) (kernel, error) {
 
 type softmax struct {
 	axis  int64
-	toEnd bool // over all axes from this one
+	toEnd bool // the sum runs over this axis and all axes after it
 
 	row32, row64 rowOf
 }
@@ -83,7 +83,7 @@ func (k *softmax) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 
 type softmaxLoop struct {
 	out, x     *ops.Tensor
-	size, step int // of a row
+	size, step int // of the elements of a row
 	row        rowOf
 }
 
@@ -98,7 +98,7 @@ func softmaxRow[T float32 | float64](out, x *ops.Tensor, first, size, step int) 
 	o, _ := ops.Data[T](out)
 	d, _ := ops.Data[T](x)
 	end := first + size*step
-	// The largest exponent becomes 0, so that nothing overflows.
+	// Subtracting the maximum makes the largest exponent 0, so that nothing overflows.
 	top := math.Inf(-1)
 	for i := first; i < end; i += step {
 		top = max(top, float64(d[i]))

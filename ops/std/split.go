@@ -7,12 +7,13 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newSplit makes Split (opsets 2, 11, 13): parts of the data, of any type, one after
-// the other along an axis. Their sizes are an attribute or, since opset 13, the
-// optional second input, an int64 vector; without them the parts are equal.
+// newSplit returns Split (opsets 2, 11, 13): consecutive parts of the data, of any type,
+// along an axis. The sizes of the parts are an attribute or, since opset 13, the optional
+// second input, an int64 vector. Without them the parts have equal sizes.
 //
-// Attributes: axis (0), negative since opset 11; split (before opset 13).
-func newSplit(n ops.Node) (multi, error) {
+// Attributes: axis (default 0), which may be negative since opset 11; split (before opset
+// 13).
+func newSplit(n ops.Node) (multiOperation, error) {
 	var more []string
 	if n.Opset < 13 {
 		more = []string{"split"}
@@ -40,24 +41,24 @@ func (k *split) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: data is %v", err, data)
 	}
-	parts, vague := k.parts, false
+	parts, unknownSizes := k.parts, false
 	if len(in) > 1 && in[1] != nil {
 		var number int
 		if parts, number, err = sizeVector("split", in[1]); err != nil {
 			return nil, err
 		}
-		vague = parts == nil
+		unknownSizes = parts == nil
 		if number != k.outputs {
-			return nil, fmt.Errorf("%w: %d sizes for %d outputs", ops.ErrShape, number, k.outputs)
+			return nil, fmt.Errorf("%w: the number of sizes is %d, but the number of outputs is %d", ops.ErrShape, number, k.outputs)
 		}
 	}
 	size := data.Shape[axis]
 	sizes := slices.Repeat([]ops.Dim{unknown}, k.outputs)
 	switch {
-	case vague || parts == nil && !size.Known():
+	case unknownSizes || parts == nil && !size.Known():
 	case parts == nil:
 		if size.Size%k.outputs != 0 {
-			return nil, fmt.Errorf("%w: dimension %d of %v is no multiple of %d", ops.ErrShape, axis, data, k.outputs)
+			return nil, fmt.Errorf("%w: dimension %d of %v is not a multiple of %d", ops.ErrShape, axis, data, k.outputs)
 		}
 		for i := range sizes {
 			sizes[i] = ops.Dim{Size: size.Size / k.outputs}
@@ -66,13 +67,13 @@ func (k *split) inferAll(in []*ops.Input) ([]ops.Type, error) {
 		total := 0
 		for i, p := range parts {
 			if i >= k.outputs || p < 0 || p > ops.MaxElements {
-				return nil, fmt.Errorf("%w: sizes %v for %d outputs", ops.ErrShape, parts, k.outputs)
+				return nil, fmt.Errorf("%w: sizes %v do not fit the number of outputs, %d", ops.ErrShape, parts, k.outputs)
 			}
 			sizes[i] = ops.Dim{Size: int(p)}
 			total += int(p)
 		}
 		if len(parts) != k.outputs || size.Known() && total != size.Size {
-			return nil, fmt.Errorf("%w: sizes %v for dimension %d of %v and %d outputs", ops.ErrShape, parts, axis, data, k.outputs)
+			return nil, fmt.Errorf("%w: sizes %v do not fit dimension %d of %v and the number of outputs, %d", ops.ErrShape, parts, axis, data, k.outputs)
 		}
 	}
 	types := make([]ops.Type, k.outputs)

@@ -7,17 +7,17 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newSqueeze makes Squeeze (opsets 1, 11, 13): the data, of any type, without some
-// dimensions of size 1, or without all of them. The axes are an attribute or, since
-// opset 13, the optional second input, an int64 vector.
+// newSqueeze returns Squeeze (opsets 1, 11, 13): the data, of any type, without the given
+// dimensions of size 1, or without all dimensions of size 1. The axes are an attribute or,
+// since opset 13, the optional second input, an int64 vector.
 //
-// Attributes: axes (before opset 13); negative since opset 11.
-func newSqueeze(n ops.Node) (kernel, error) {
+// Attributes: axes (before opset 13), which may be negative since opset 11.
+func newSqueeze(n ops.Node) (operation, error) {
 	axes, err := axesAttr(n)
 	return squeeze{axes}, err
 }
 
-// axesAttr reads the attribute axes, which has been an input since opset 13.
+// axesAttr reads the attribute axes, which is an input since opset 13.
 func axesAttr(n ops.Node) ([]int64, error) {
 	var known []string
 	if n.Opset < 13 {
@@ -32,14 +32,14 @@ func axesAttr(n ops.Node) ([]int64, error) {
 	axes, err := ops.Attr[[]int64](n.Attributes, "axes", nil)
 	for _, a := range axes {
 		if a < 0 && n.Opset < 11 {
-			return nil, fmt.Errorf("%w: axes %v: negative before opset 11", ops.ErrAttribute, axes)
+			return nil, fmt.Errorf("%w: axes %v: negative axes are not supported before opset 11", ops.ErrAttribute, axes)
 		}
 	}
 	return axes, err
 }
 
-// axesInput returns the axes from an attribute or the second input. When their values
-// are not known, it returns their number.
+// axesInput returns the axes from the attribute or the second input, and their number. If
+// only the number is known, axes is nil.
 func axesInput(attribute []int64, in []*ops.Input) (axes []int64, number ops.Dim, err error) {
 	if len(in) < 2 || in[1] == nil {
 		return attribute, ops.Dim{Size: len(attribute)}, nil
@@ -63,11 +63,11 @@ func (k squeeze) infer(in []*ops.Input) (ops.Type, error) {
 	given := k.axes != nil || len(in) > 1 && in[1] != nil
 	if given && axes == nil && number.Size != 0 {
 		if !number.Known() || number.Size > len(data.Shape) {
-			return data, fmt.Errorf("%w: data is %v, axes are %v: the output's rank must be known", ops.ErrShape, data, in[1].Type)
+			return data, fmt.Errorf("%w: data is %v, axes is %v: the rank of the output must be known", ops.ErrShape, data, in[1].Type)
 		}
 		return ops.Type{DType: data.DType, Shape: slices.Repeat([]ops.Dim{unknown}, len(data.Shape)-number.Size)}, nil
 	}
-	gone, err := axisSet(axes, len(data.Shape))
+	removed, err := axisSet(axes, len(data.Shape))
 	if err != nil {
 		return data, fmt.Errorf("%w: data is %v", err, data)
 	}
@@ -75,14 +75,14 @@ func (k squeeze) infer(in []*ops.Input) (ops.Type, error) {
 	for i, d := range data.Shape {
 		if !given {
 			if !d.Known() {
-				return data, fmt.Errorf("%w: data is %v without axes: the output's rank must be known", ops.ErrShape, data)
+				return data, fmt.Errorf("%w: data is %v without axes: the rank of the output must be known", ops.ErrShape, data)
 			}
-			gone[i] = d.Size == 1
+			removed[i] = d.Size == 1
 		}
-		if !gone[i] {
+		if !removed[i] {
 			shape = append(shape, d)
 		} else if d.Known() && d.Size != 1 {
-			return data, fmt.Errorf("%w: dimension %d of %v is not 1", ops.ErrShape, i, data)
+			return data, fmt.Errorf("%w: dimension %d of %v does not have size 1", ops.ErrShape, i, data)
 		}
 	}
 	return ops.Type{DType: data.DType, Shape: shape}, nil
@@ -95,12 +95,12 @@ func (k squeeze) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 	return copyAll(ctx, out, in[0])
 }
 
-// newUnsqueeze makes Unsqueeze (opsets 1, 11, 13): the data, of any type, with more
-// dimensions, of size 1. The axes, which count in the output, are an attribute or,
-// since opset 13, the second input, an int64 vector.
+// newUnsqueeze returns Unsqueeze (opsets 1, 11, 13): the data, of any type, with additional
+// dimensions of size 1. The axes, which count in the output, are an attribute or, since
+// opset 13, the second input, an int64 vector.
 //
-// Attributes: axes (before opset 13, required); negative since opset 11.
-func newUnsqueeze(n ops.Node) (kernel, error) {
+// Attributes: axes (before opset 13, required), which may be negative since opset 11.
+func newUnsqueeze(n ops.Node) (operation, error) {
 	axes, err := axesAttr(n)
 	if err == nil && n.Opset < 13 && axes == nil {
 		err = fmt.Errorf("%w: axes is missing", ops.ErrAttribute)
@@ -110,20 +110,20 @@ func newUnsqueeze(n ops.Node) (kernel, error) {
 
 type unsqueeze struct {
 	axes  []int64
-	input bool // are the axes
+	input bool // the axes are an input
 }
 
 func (k unsqueeze) infer(in []*ops.Input) (ops.Type, error) {
 	data := in[0].Type
 	if k.input && len(in) < 2 {
-		return data, fmt.Errorf("%w: the axes are missing", ops.ErrShape)
+		return data, fmt.Errorf("%w: axes is missing", ops.ErrShape)
 	}
 	axes, number, err := axesInput(k.axes, in)
 	if err != nil {
 		return data, err
 	}
 	if !number.Known() || number.Size > maxRank {
-		return data, fmt.Errorf("%w: data is %v with %v axes: the output's rank must be known, and at most %d", ops.ErrShape, data, number, maxRank)
+		return data, fmt.Errorf("%w: data is %v with %v new axes: the rank of the output must be known, and at most %d", ops.ErrShape, data, number, maxRank)
 	}
 	rank := len(data.Shape) + number.Size
 	if axes == nil && number.Size > 0 {

@@ -1,10 +1,11 @@
-// Package std holds the standard operators (domain ai.onnx) that networks with
-// Spike-By-Spike layers use, with the meaning that they have in the opsets 7 to
-// 17, and for some of them since opset 1. What an operator's attributes and inputs may
-// be is said where it is made: newConv, newSlice, and so on.
+// Package std implements the standard ONNX operators (domain ai.onnx) that networks with
+// Spike-By-Spike layers use. It follows their definition in the opsets 7 to 17; operators
+// whose definition has not changed since an earlier opset are also accepted in that opset.
+// The constructor of each operator (newConv, newSlice, and so on) documents its attributes
+// and inputs.
 //
-// Every result is the same for any number of workers, bit for bit, and the
-// result for one image does not depend on the others in its batch.
+// Every result is bit-identical for any number of workers, and the result for an image does
+// not depend on the other images of its batch.
 package std
 
 import (
@@ -15,28 +16,30 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// oldestOpset is the first whose arithmetic broadcasts as numpy does.
-const oldestOpset = 7
+// defaultOldestOpset is the oldest opset of operators that are not in oldestOpsets.
+// Arithmetic broadcasts as in numpy since opset 7.
+const defaultOldestOpset = 7
 
-// kernel is what is particular to an operator of one output. Both methods may
-// rely on what op checks: the number of inputs, required inputs not nil, types that
-// a tensor can have.
-type kernel interface {
+// operation is an operator with one output and its attributes bound. Both methods may rely
+// on the checks of op: the number of inputs is right, required inputs are not nil, and
+// every type is one that a tensor can have.
+type operation interface {
 	infer(in []*ops.Input) (ops.Type, error)
 
-	// run computes every element of the output, which is of the inferred type.
+	// run computes every element of the output, which has the inferred type.
 	run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 }
 
-// multi is what kernel is, for an operator of several outputs, of which a node may
-// have only the first ones, or of one that makes its outputs itself when they are
-// nil: when their sizes follow from more than the types and values infer looks at.
-type multi interface {
-	inferAll(in []*ops.Input) ([]ops.Type, error) // of all outputs that there may be
+// multiOperation is an operation with several outputs, of which a node may use only the
+// first ones. An output whose size depends on more than the types and values that inferAll
+// sees is nil in runAll, which then creates it.
+type multiOperation interface {
+	inferAll(in []*ops.Input) ([]ops.Type, error) // types of the maximum number of outputs
 	runAll(ctx *ops.Context, in, out []*ops.Tensor) error
 }
 
-func operator(name string, minInputs, maxInputs int, newKernel func(ops.Node) (kernel, error)) ops.Operator {
+// operator returns an operator with one output.
+func operator(name string, minInputs, maxInputs int, newOperation func(ops.Node) (operation, error)) ops.Operator {
 	return ops.Operator{
 		Name:       name,
 		MinInputs:  minInputs,
@@ -47,11 +50,11 @@ func operator(name string, minInputs, maxInputs int, newKernel func(ops.Node) (k
 			if err := checkOpset(name, n.Opset); err != nil {
 				return nil, err
 			}
-			k, err := newKernel(n)
+			k, err := newOperation(n)
 			if err != nil {
 				return nil, err
 			}
-			o := &op{kernel: k, minInputs: minInputs, maxInputs: maxInputs}
+			o := &op{single: k, minInputs: minInputs, maxInputs: maxInputs}
 			if g := gradientOf(name); g != nil {
 				return &differentiable{o, g}, nil
 			}
@@ -60,8 +63,8 @@ func operator(name string, minInputs, maxInputs int, newKernel func(ops.Node) (k
 	}
 }
 
-// several makes an operator of a multi.
-func several(name string, minInputs, maxInputs, minOutputs, maxOutputs int, newMulti func(ops.Node) (multi, error)) ops.Operator {
+// multiOperator returns an operator whose outputs a multiOperation computes.
+func multiOperator(name string, minInputs, maxInputs, minOutputs, maxOutputs int, newOperation func(ops.Node) (multiOperation, error)) ops.Operator {
 	return ops.Operator{
 		Name:       name,
 		MinInputs:  minInputs,
@@ -73,10 +76,10 @@ func several(name string, minInputs, maxInputs, minOutputs, maxOutputs int, newM
 				return nil, err
 			}
 			n.NumOutputs = max(n.NumOutputs, minOutputs)
-			if maxOutputs != ops.Variadic && n.NumOutputs > maxOutputs {
-				return nil, fmt.Errorf("%d outputs are not allowed", n.NumOutputs)
+			if err := checkNumber("outputs", n.NumOutputs, minOutputs, maxOutputs); err != nil {
+				return nil, err
 			}
-			k, err := newMulti(n)
+			k, err := newOperation(n)
 			if err != nil {
 				return nil, err
 			}
@@ -85,23 +88,24 @@ func several(name string, minInputs, maxInputs, minOutputs, maxOutputs int, newM
 	}
 }
 
+// checkOpset returns an error if the opset is older than the oldest supported one.
 func checkOpset(name string, opset int) error {
-	oldest, ok := older[name]
+	oldest, ok := oldestOpsets[name]
 	if !ok {
-		oldest = oldestOpset
+		oldest = defaultOldestOpset
 	}
 	if opset < oldest {
-		return fmt.Errorf("opset %d is not supported, the oldest is %d", opset, oldest)
+		return fmt.Errorf("opset %d is not supported: the oldest supported opset is %d", opset, oldest)
 	}
 	return nil
 }
 
-// op makes an ops.Op of a kernel or a multi.
+// op implements ops.Op and ops.Folder. Either single or multi is set.
 type op struct {
-	kernel               kernel
-	multi                multi
+	single               operation
+	multi                multiOperation
 	minInputs, maxInputs int
-	outputs              int // of a multi
+	outputs              int // number of outputs of multi that the node has
 }
 
 func (o *op) Infer(in []*ops.Input) ([]ops.Type, error) {
@@ -116,7 +120,7 @@ func (o *op) Infer(in []*ops.Input) ([]ops.Type, error) {
 		}
 		types = all[:o.outputs]
 	} else {
-		t, err := o.kernel.infer(in)
+		t, err := o.single.infer(in)
 		if err != nil {
 			return nil, err
 		}
@@ -137,35 +141,35 @@ func (o *op) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	if o.multi != nil {
 		return o.multi.runAll(ctx, in, out)
 	}
-	return o.kernel.run(ctx, in, out[0])
+	return o.single.run(ctx, in, out[0])
 }
 
-// late is a kernel that computes nothing while a model is loaded: its results
-// depend on the seed of a run, or small inputs can be a lot of work.
-type late interface{ onlyInRuns() }
+// runOnly marks an operation that is never computed while a model is loaded: its result
+// depends on the seed of the run, or small inputs can mean a lot of work.
+type runOnly interface{ onlyInRuns() }
 
-// typed is a kernel whose outputs follow from the types of its inputs, when fold
-// does not return nil.
-type typed interface {
+// typeFolder is an operation whose output may be known from the types of its inputs alone.
+type typeFolder interface {
+	// fold returns the output, or nil if the types do not determine it.
 	fold(in []*ops.Input) *ops.Tensor
 }
 
-// maxFolded is the most elements of a tensor that is computed while a model is
-// loaded: what shapes are computed with is small.
+// maxFolded is the maximum number of elements of a tensor that is computed while a model is
+// loaded. The tensors that shapes are computed from are small.
 const maxFolded = 1 << 12
 
 // Fold implements ops.Folder.
 func (o *op) Fold(ctx *ops.Context, in []*ops.Input) ([]*ops.Tensor, error) {
-	var k any = o.kernel
+	var k any = o.single
 	if o.multi != nil {
 		k = o.multi
 	}
-	if t, ok := k.(typed); ok {
+	if t, ok := k.(typeFolder); ok {
 		if x := t.fold(in); x != nil {
 			return []*ops.Tensor{x}, nil
 		}
 	}
-	if _, ok := k.(late); ok {
+	if _, ok := k.(runOnly); ok {
 		return nil, nil
 	}
 	values := make([]*ops.Tensor, len(in))
@@ -194,9 +198,9 @@ func (o *op) Fold(ctx *ops.Context, in []*ops.Input) ([]*ops.Tensor, error) {
 	return ops.Run(o, ctx, values)
 }
 
-// checkValues is for a kernel whose output's type may be known without values, which
-// can still be wrong.
-func checkValues(k kernel, in []*ops.Tensor, out *ops.Tensor) error {
+// checkValues checks the output's type again with the values of the inputs. Operations need
+// it whose output type can be inferred without values that turn out not to fit.
+func checkValues(k operation, in []*ops.Tensor, out *ops.Tensor) error {
 	t, err := k.infer(inputs(in))
 	if err != nil {
 		return err
@@ -204,6 +208,7 @@ func checkValues(k kernel, in []*ops.Tensor, out *ops.Tensor) error {
 	return t.Check(out)
 }
 
+// inputs returns the types of tensors together with their values.
 func inputs(in []*ops.Tensor) []*ops.Input {
 	known := make([]*ops.Input, len(in))
 	for i, x := range in {
@@ -214,9 +219,10 @@ func inputs(in []*ops.Tensor) []*ops.Input {
 	return known
 }
 
+// check checks the number and the types of the inputs.
 func (o *op) check(in []*ops.Input) error {
-	if n := len(in); n < o.minInputs || o.maxInputs != ops.Variadic && n > o.maxInputs {
-		return fmt.Errorf("%d inputs are not allowed", n)
+	if err := checkNumber("inputs", len(in), o.minInputs, o.maxInputs); err != nil {
+		return err
 	}
 	for i, x := range in {
 		if x == nil {
@@ -230,19 +236,32 @@ func (o *op) check(in []*ops.Input) error {
 		}
 		if x.Const != nil {
 			if err := x.Check(x.Const); err != nil {
-				return fmt.Errorf("input %d: the constant: %w", i, err)
+				return fmt.Errorf("input %d: its constant value: %w", i, err)
 			}
 		}
 	}
 	return nil
 }
 
-// maxRank bounds the number of dimensions: a few nodes in a file could else ask for
-// gigabytes of them. It is numpy's own limit.
+// checkNumber returns an error unless the number of inputs or outputs is in a range.
+func checkNumber(what string, n, least, most int) error {
+	switch {
+	case n >= least && (n <= most || most == ops.Variadic):
+		return nil
+	case most == ops.Variadic:
+		return fmt.Errorf("the number of %s is %d, want at least %d", what, n, least)
+	case least == most:
+		return fmt.Errorf("the number of %s is %d, want %d", what, n, least)
+	}
+	return fmt.Errorf("the number of %s is %d, want %d to %d", what, n, least, most)
+}
+
+// maxRank is the maximum number of dimensions. Without a limit, a few nodes in a file could
+// ask for gigabytes of them. It is the limit of numpy, too.
 const maxRank = 64
 
-// checkSizes bounds what is known of a type, so that sizes can be multiplied
-// and added without a thought of overflow.
+// checkSizes bounds the known sizes of a type, so that they can be multiplied and added
+// without overflow.
 func checkSizes(t ops.Type) error {
 	if t.DType.Size() == 0 {
 		return fmt.Errorf("%w: %v", ops.ErrDType, t.DType)
@@ -262,16 +281,16 @@ func checkSizes(t ops.Type) error {
 	return nil
 }
 
-// checkRank is for where dimensions are made before checkSizes sees them.
+// checkRank returns an error if there are too many dimensions. It is needed where
+// dimensions are created before checkSizes sees them.
 func checkRank(rank int) error {
 	if rank > maxRank {
-		return fmt.Errorf("%w: %d dimensions, want at most %d", ops.ErrShape, rank, maxRank)
+		return fmt.Errorf("%w: the rank is %d, want at most %d", ops.ErrShape, rank, maxRank)
 	}
 	return nil
 }
 
-// checkDType returns an error unless the input's element type is one of those
-// that are supported.
+// checkDType returns an error unless the element type is one of the supported ones.
 func checkDType(name string, t ops.Type, supported ...ops.DType) error {
 	if slices.Contains(supported, t.DType) {
 		return nil
@@ -283,11 +302,18 @@ func checkDType(name string, t ops.Type, supported ...ops.DType) error {
 	return fmt.Errorf("%w: %s is %v, want %s", ops.ErrDType, name, t, strings.Join(names, " or "))
 }
 
-// number is the set of element types that arithmetic is done in.
-type number interface {
+// flagAttr returns an attribute that is a boolean in the form of an integer. The default is
+// false.
+func flagAttr(a ops.Attributes, name string) (bool, error) {
+	v, err := ops.Attr(a, name, int64(0))
+	return v != 0, err
+}
+
+// nativeNumber is the set of element types with arithmetic of their own. The other types are
+// converted; see wide.
+type nativeNumber interface {
 	float32 | float64 | int32 | int64
 }
 
-// grain is the number of simple steps that are worth a call from a parallel
-// loop.
+// grain is the number of simple steps that make one call from a parallel loop worthwhile.
 const grain = 1 << 14

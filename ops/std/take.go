@@ -6,31 +6,32 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// nowhere, as the place of a block, leaves the elements to what taking says.
+// nowhere, as the place of a block, means that the block is filled instead of copied.
 const nowhere = -1
 
-// places says where blocks of elements come from: it sets from[i] to the place in
-// the source of the first element of block first+i, or to nowhere.
-type places func(first int, from []int) error
+// blockPlaces finds the sources of blocks of elements: it sets from[i] to the place in the
+// source of the first element of block first+i, or to nowhere.
+type blockPlaces func(first int, from []int) error
 
-// take fills dst with blocks of size elements of src, which is of the same type. A
-// block that is nowhere becomes the first element of fill, or zero when that is nil.
-func take(ctx *ops.Context, dst, src, fill *ops.Tensor, size int, where places) error {
+// take fills dst with blocks of size elements of src, which has the same type. A block
+// whose place is nowhere is filled with the first element of fill, or with 0 if fill is
+// nil.
+func take(ctx *ops.Context, dst, src, fill *ops.Tensor, size int, places blockPlaces) error {
 	if dst.Len() == 0 {
 		return nil
 	}
-	copyBlocks := blockCopiers[dst.DType()]
-	if copyBlocks == nil {
+	copier := blockCopiers[dst.DType()]
+	if copier == nil {
 		return fmt.Errorf("%w: %v", ops.ErrDType, dst.DType())
 	}
 	return ctx.For(dst.Len()/size, max(1, grain/size), func(lo, hi int) error {
 		var from [chunk]int
 		for ; lo < hi; lo += chunk {
 			part := from[:min(chunk, hi-lo)]
-			if err := where(lo, part); err != nil {
+			if err := places(lo, part); err != nil {
 				return err
 			}
-			copyBlocks(dst, src, fill, lo*size, size, part)
+			copier(dst, src, fill, lo*size, size, part)
 		}
 		return nil
 	})
@@ -74,10 +75,10 @@ func copyBlocks[T ops.Element](dst, src, fill *ops.Tensor, to, size int, from []
 	}
 }
 
-// index resolves an index that counts from the end when it is negative.
-func index(i int64, size int) (int, error) {
+// resolveIndex returns the index of an entry, which counts from the end if it is negative.
+func resolveIndex(i int64, size int) (int, error) {
 	if i < -int64(size) || i >= int64(size) {
-		return 0, fmt.Errorf("%w: index %d of %d entries", ops.ErrShape, i, size)
+		return 0, fmt.Errorf("%w: index %d is out of range for size %d", ops.ErrShape, i, size)
 	}
 	if i < 0 {
 		i += int64(size)
@@ -85,14 +86,13 @@ func index(i int64, size int) (int, error) {
 	return int(i), nil
 }
 
-// coordinates goes through the entries of a tensor of the given shape in row-major
-// order.
+// coordinates iterates over the entries of a tensor of the given shape in row-major order.
 type coordinates struct {
 	shape, at []int
 }
 
-// from returns coordinates at the given entry.
-func from(entry int, shape []int) coordinates {
+// coordinatesAt returns the coordinates of an entry.
+func coordinatesAt(entry int, shape []int) coordinates {
 	c := coordinates{shape: shape, at: make([]int, len(shape))}
 	for i := len(shape) - 1; i >= 0; i-- {
 		c.at[i] = entry % shape[i]
@@ -101,6 +101,7 @@ func from(entry int, shape []int) coordinates {
 	return c
 }
 
+// next moves to the next entry, and from the last one to the first.
 func (c *coordinates) next() {
 	for i := len(c.shape) - 1; i >= 0; i-- {
 		if c.at[i]++; c.at[i] < c.shape[i] {
@@ -110,8 +111,8 @@ func (c *coordinates) next() {
 	}
 }
 
-// product of sizes that are known to be bounded.
-func count(shape []int) int {
+// numElements returns the product of sizes, which must be known to be bounded.
+func numElements(shape []int) int {
 	n := 1
 	for _, s := range shape {
 		n *= s

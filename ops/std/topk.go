@@ -8,15 +8,15 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newTopK makes TopK (opsets 1, 10, 11): the k largest elements along an axis, in
-// descending order, and their indices, int64. Equal ones come in the order in which
-// they lie; NaN is larger than all numbers. X is of any type but bool; k is the second
-// input, an int64 vector of one element, or before opset 10 an attribute.
+// newTopK returns TopK (opsets 1, 10, 11): the k largest elements along an axis, in
+// descending order, and their indices, int64. Equal elements keep their order. NaN counts
+// as larger than all numbers. X has any type but bool. k is the second input, an int64
+// vector with one element, or before opset 10 an attribute.
 //
-// Attributes: axis (-1), k (before opset 10); since opset 11 largest (1): 0 for the
-// smallest, in ascending order, and sorted (1), without which they come in the same
-// order.
-func newTopK(n ops.Node) (multi, error) {
+// Attributes: axis (default -1), k (before opset 10); since opset 11 largest (default 1; 0
+// returns the smallest elements, in ascending order) and sorted (ignored: the elements are
+// always sorted).
+func newTopK(n ops.Node) (multiOperation, error) {
 	known := []string{"axis"}
 	switch {
 	case n.Opset >= 11:
@@ -27,8 +27,12 @@ func newTopK(n ops.Node) (multi, error) {
 	if err := n.Attributes.Only(known...); err != nil {
 		return nil, err
 	}
-	if (n.NumInputs == 2) != (n.Opset >= 10) {
-		return nil, fmt.Errorf("opset %d: %d inputs are not allowed", n.Opset, n.NumInputs)
+	wantInputs := 1
+	if n.Opset >= 10 {
+		wantInputs = 2
+	}
+	if n.NumInputs != wantInputs {
+		return nil, fmt.Errorf("the number of inputs is %d, want %d in opset %d", n.NumInputs, wantInputs, n.Opset)
 	}
 	axis, err := ops.Attr(n.Attributes, "axis", int64(-1))
 	if err != nil {
@@ -49,7 +53,7 @@ type topK struct {
 
 func (k *topK) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	x := in[0].Type
-	if err := checkDType("X", x, numeric...); err != nil {
+	if err := checkDType("X", x, numericTypes...); err != nil {
 		return nil, err
 	}
 	axis, err := axisOf(k.axis, len(x.Shape))
@@ -66,14 +70,14 @@ func (k *topK) inferAll(in []*ops.Input) ([]ops.Type, error) {
 		}
 		number = unknown
 		if in[1].Const != nil {
-			v := first[int64](in[1].Const)
+			v := firstElement[int64](in[1].Const)
 			if v < 0 || v > ops.MaxElements {
-				return nil, fmt.Errorf("%w: k is %d", ops.ErrShape, v)
+				return nil, fmt.Errorf("%w: k is %d, want 0 to %d", ops.ErrShape, v, ops.MaxElements)
 			}
 			number = ops.Dim{Size: int(v)}
 		}
 	} else if k.k < 0 {
-		return nil, fmt.Errorf("%w: k is %d", ops.ErrAttribute, k.k)
+		return nil, fmt.Errorf("%w: k is %d, want at least 0", ops.ErrAttribute, k.k)
 	}
 	if d := x.Shape[axis]; d.Known() && number.Size > d.Size {
 		return nil, fmt.Errorf("%w: k is %d, but X is %v (axis %d)", ops.ErrShape, number.Size, x, axis)
@@ -99,7 +103,7 @@ func (k *topK) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 
 func topOf[W wide](ctx *ops.Context, x *ops.Tensor, out []*ops.Tensor, axis int, largest bool) error {
 	n := out[0].Shape()[axis]
-	return lines(ctx, x, axis, func(l *line[W]) error {
+	return forEachLine(ctx, x, axis, func(l *line[W]) error {
 		order := make([]int64, len(l.elements))
 		for i := range order {
 			order[i] = int64(i)
@@ -123,10 +127,10 @@ func topOf[W wide](ctx *ops.Context, x *ops.Tensor, out []*ops.Tensor, axis int,
 	})
 }
 
-// compare orders numbers, NaN behind all others.
+// compare orders numbers. NaN comes after all others.
 func compare[W wide](a, b W) int {
 	if a != a || b != b {
-		return cmp.Compare(b, a) // which has NaN before all others
+		return cmp.Compare(b, a) // cmp.Compare puts NaN before all others
 	}
 	return cmp.Compare(a, b)
 }

@@ -7,11 +7,12 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newTranspose makes Transpose (opsets 1, 13): the data, of any type, with its
-// dimensions in another order.
+// newTranspose returns Transpose (opsets 1, 13): the data, of any type, with its dimensions
+// in another order.
 //
-// Attributes: perm: the data's dimension that each of the output is (all, reversed).
-func newTranspose(n ops.Node) (kernel, error) {
+// Attributes: perm, the dimension of the data for each dimension of the output (default:
+// reverse order).
+func newTranspose(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("perm"); err != nil {
 		return nil, err
 	}
@@ -21,7 +22,7 @@ func newTranspose(n ops.Node) (kernel, error) {
 
 type transpose struct{ perm []int64 }
 
-// order returns the data's dimension that each of the output is.
+// order returns the dimension of the data for each dimension of the output.
 func (k transpose) order(rank int) ([]int, error) {
 	order := make([]int, rank)
 	for i := range order {
@@ -33,12 +34,12 @@ func (k transpose) order(rank int) ([]int, error) {
 	seen := make([]bool, rank)
 	for i, p := range k.perm {
 		if len(k.perm) != rank || p < 0 || p >= int64(rank) || seen[p] {
-			return nil, fmt.Errorf("%w: perm %v for %d dimensions", ops.ErrShape, k.perm, rank)
+			return nil, fmt.Errorf("%w: perm %v is not a permutation of the axes (rank %d)", ops.ErrShape, k.perm, rank)
 		}
 		order[i], seen[p] = int(p), true
 	}
 	if len(k.perm) != rank {
-		return nil, fmt.Errorf("%w: perm %v for %d dimensions", ops.ErrShape, k.perm, rank)
+		return nil, fmt.Errorf("%w: perm %v is not a permutation of the axes (rank %d)", ops.ErrShape, k.perm, rank)
 	}
 	return order, nil
 }
@@ -70,13 +71,13 @@ func (k transpose) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) erro
 	return c.run(ctx, out, in[0])
 }
 
-// newDepthToSpace makes DepthToSpace (opsets 1, 11, 13): (N, C, H, W) becomes
-// (N, C/b^2, H*b, W*b): blocks of b*b pixels come from the channels. The input is of
-// any type.
+// newDepthToSpace returns DepthToSpace (opsets 1, 11, 13): (N, C, H, W) becomes (N, C/b^2,
+// H*b, W*b), where the pixels of a block of b*b pixels come from b*b channels. The input
+// has any type.
 //
-// Attributes: blocksize (required): b; mode (DCR; since opset 11): DCR reads the
-// channels as (b, b, C/b^2), CRD as (C/b^2, b, b).
-func newDepthToSpace(n ops.Node) (kernel, error) {
+// Attributes: blocksize (required), b; mode (default DCR; since opset 11): the order of the
+// input's channels is (b, b, C/b^2) with DCR and (C/b^2, b, b) with CRD.
+func newDepthToSpace(n ops.Node) (operation, error) {
 	known := []string{"blocksize"}
 	if n.Opset >= 11 {
 		known = append(known, "mode")
@@ -95,11 +96,11 @@ func newDepthToSpace(n ops.Node) (kernel, error) {
 	return spaceDepth{block: b, toSpace: true, channelsFirst: mode == "CRD"}, nil
 }
 
-// newSpaceToDepth makes SpaceToDepth (opsets 1, 13), the opposite of DepthToSpace with
+// newSpaceToDepth returns SpaceToDepth (opsets 1, 13), the inverse of DepthToSpace with
 // mode DCR.
 //
 // Attributes: blocksize (required).
-func newSpaceToDepth(n ops.Node) (kernel, error) {
+func newSpaceToDepth(n ops.Node) (operation, error) {
 	b, err := blockSize(n, "blocksize")
 	return spaceDepth{block: b}, err
 }
@@ -110,7 +111,7 @@ func blockSize(n ops.Node, known ...string) (int, error) {
 	}
 	b, err := ops.Attr(n.Attributes, "blocksize", int64(0))
 	if err == nil && (b < 1 || b > 1<<15) {
-		err = fmt.Errorf("%w: blocksize %d", ops.ErrAttribute, b)
+		err = fmt.Errorf("%w: blocksize %d is out of range", ops.ErrAttribute, b)
 	}
 	return int(b), err
 }
@@ -118,16 +119,16 @@ func blockSize(n ops.Node, known ...string) (int, error) {
 type spaceDepth struct {
 	block         int
 	toSpace       bool
-	channelsFirst bool // in the order of channels
+	channelsFirst bool // mode CRD
 }
 
 func (k spaceDepth) infer(in []*ops.Input) (ops.Type, error) {
 	x := in[0].Type
 	if len(x.Shape) != 4 {
-		return x, fmt.Errorf("%w: the input is %v, want 4 dimensions", ops.ErrShape, x)
+		return x, fmt.Errorf("%w: input is %v, want 4 dimensions", ops.ErrShape, x)
 	}
 	shape := slices.Clone(x.Shape)
-	factors := [4]int{1, k.block * k.block, -k.block, -k.block} // negative: the output is larger
+	factors := [4]int{1, k.block * k.block, -k.block, -k.block} // negative if the output is larger
 	for i, f := range factors {
 		if !k.toSpace {
 			f = -f
@@ -143,7 +144,7 @@ func (k spaceDepth) infer(in []*ops.Input) (ops.Type, error) {
 			}
 			shape[i] = ops.Dim{Size: d.Size * -f}
 		case d.Size%f != 0:
-			return x, fmt.Errorf("%w: dimension %d of %v is no multiple of %d (blocksize %d)", ops.ErrShape, i, x, f, k.block)
+			return x, fmt.Errorf("%w: dimension %d of %v is not a multiple of %d (blocksize %d)", ops.ErrShape, i, x, f, k.block)
 		default:
 			shape[i] = ops.Dim{Size: d.Size / f}
 		}
@@ -154,12 +155,13 @@ func (k spaceDepth) infer(in []*ops.Input) (ops.Type, error) {
 func (k spaceDepth) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	c := ops.Scratch[copying](ctx)
 	if c.rows == nil {
-		// The loops go over the images, the deep side's channels, and pixels of blocks.
-		deep, wide := in[0].Shape(), out.Shape()
+		// The loops run over images, channels of the side with fewer channels, rows of blocks, rows in a
+		// block, columns of blocks, and columns in a block.
+		deep, flat := in[0].Shape(), out.Shape()
 		if !k.toSpace {
-			deep, wide = wide, deep
+			deep, flat = flat, deep
 		}
-		b, channels, h, w := k.block, wide[1], deep[2], deep[3]
+		b, channels, h, w := k.block, flat[1], deep[2], deep[3]
 		plane := h * w
 		sizes := []int{deep[0], channels, h, b, w, b}
 		inDepth := []int{deep[1] * plane, plane, w, b * channels * plane, 1, channels * plane}

@@ -4,39 +4,39 @@ import (
 	"cmp"
 	"math"
 
-	kernels "github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newRelu makes Relu (opsets 1, 6, 13, 14): Y = max(X, 0), element by element; NaN
-// stays NaN. It has no attributes. X is of any type but bool.
-func newRelu(n ops.Node) (kernel, error) {
+// newRelu returns Relu (opsets 1, 6, 13, 14): max(x, 0) for each element. NaN stays NaN. X
+// has any type but bool. There are no attributes.
+func newRelu(n ops.Node) (operation, error) {
 	return unary{
-		ops.Float32: each(kernels.Relu),
-		ops.Float64: each(relu[float64]),
-		ops.Int32:   each(relu[int32]),
+		ops.Float32: eachNative(kernel.Relu),
+		ops.Float64: eachNative(relu[float64]),
+		ops.Int32:   eachNative(relu[int32]),
 	}.integers(func(x int64) int64 { return max(x, 0) }, func(x uint64) uint64 { return x }), n.Attributes.Only()
 }
 
-// newNeg makes Neg (opsets 6, 13): Y = -X, element by element. It has no
-// attributes. X is of any type but bool; integers wrap around.
-func newNeg(n ops.Node) (kernel, error) {
+// newNeg returns Neg (opsets 6, 13): -x for each element. X has any type but bool; integers
+// wrap around. There are no attributes.
+func newNeg(n ops.Node) (operation, error) {
 	return unary{
-		ops.Float32: each(neg[float32]),
-		ops.Float64: each(neg[float64]),
-		ops.Int32:   each(neg[int32]),
+		ops.Float32: eachNative(neg[float32]),
+		ops.Float64: eachNative(neg[float64]),
+		ops.Int32:   eachNative(neg[int32]),
 	}.integers(func(x int64) int64 { return -x }, nil), n.Attributes.Only()
 }
 
-// newAbs makes Abs (opsets 6, 13): the absolute value of each element, of any type
-// but bool; the smallest integer stays what it is. It has no attributes.
-func newAbs(n ops.Node) (kernel, error) {
+// newAbs returns Abs (opsets 6, 13): the absolute value of each element. X has any type but
+// bool; the smallest integer stays unchanged. There are no attributes.
+func newAbs(n ops.Node) (operation, error) {
 	return eachFloat(math.Abs).integers(func(x int64) int64 { return max(x, -x) }, func(x uint64) uint64 { return x }), n.Attributes.Only()
 }
 
-// newSign makes Sign (opsets 9, 13): -1, 0 or 1 for each element, of any type but
-// bool; NaN stays NaN. It has no attributes.
-func newSign(n ops.Node) (kernel, error) {
+// newSign returns Sign (opsets 9, 13): -1, 0 or 1 for each element. X has any type but
+// bool; NaN stays NaN. There are no attributes.
+func newSign(n ops.Node) (operation, error) {
 	return eachFloat(func(x float64) float64 {
 		switch {
 		case x > 0:
@@ -48,16 +48,15 @@ func newSign(n ops.Node) (kernel, error) {
 	}).integers(func(x int64) int64 { return int64(cmp.Compare(x, 0)) }, func(x uint64) uint64 { return min(x, 1) }), n.Attributes.Only()
 }
 
-// newFunction returns what makes an operator that computes a function of each
-// element, float32 or float64, and has no attributes. float32 is computed in
-// float64.
-func newFunction(f func(float64) float64) func(ops.Node) (kernel, error) {
-	return func(n ops.Node) (kernel, error) { return eachFloat(f), n.Attributes.Only() }
+// newFunction returns the constructor of an operation without attributes that applies f to
+// each element, float32 or float64. float32 is computed in float64.
+func newFunction(f func(float64) float64) func(ops.Node) (operation, error) {
+	return func(n ops.Node) (operation, error) { return eachFloat(f), n.Attributes.Only() }
 }
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
-// softplus is log(1 + exp(x)), of which the logarithm is taken of no large number.
+// softplus is log(1 + exp(x)), computed without overflow.
 func softplus(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
 
 func softsign(x float64) float64 { return x / (1 + math.Abs(x)) }
@@ -66,7 +65,8 @@ func hardSwish(x float64) float64 { return x * max(0, min(1, x/6+0.5)) }
 
 func reciprocal(x float64) float64 { return 1 / x }
 
-// unary holds what computes the elements lo to hi for each element type.
+// unary holds a function for each supported element type that computes the elements lo to
+// hi-1.
 type unary map[ops.DType]func(lo, hi int, out, x *ops.Tensor)
 
 func (k unary) infer(in []*ops.Input) (ops.Type, error) {
@@ -79,10 +79,10 @@ func (k unary) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	return ctx.Do(out.Len(), grain, l)
 }
 
-// integers adds what computes the integer types that are not there: in int64, or,
-// for uint64, with the function for it when the sign makes a difference.
+// integers adds the integer types that k does not have yet. They are computed by signed or,
+// for uint64, by unsigned; unsigned may be nil if the sign makes no difference.
 func (k unary) integers(signed func(int64) int64, unsigned func(uint64) uint64) unary {
-	for _, d := range integral {
+	for _, d := range integerTypes {
 		switch {
 		case k[d] != nil:
 		case d == ops.Uint64 && unsigned != nil:
@@ -101,7 +101,8 @@ type unaryLoop struct {
 
 func (l *unaryLoop) Part(lo, hi int) error { l.compute(lo, hi, l.out, l.x); return nil }
 
-func each[T number](f func(out, x []T)) func(lo, hi int, out, x *ops.Tensor) {
+// eachNative applies f to slices of elements of their own type.
+func eachNative[T nativeNumber](f func(out, x []T)) func(lo, hi int, out, x *ops.Tensor) {
 	return func(lo, hi int, out, x *ops.Tensor) {
 		o, _ := ops.Data[T](out)
 		d, _ := ops.Data[T](x)
@@ -109,7 +110,7 @@ func each[T number](f func(out, x []T)) func(lo, hi int, out, x *ops.Tensor) {
 	}
 }
 
-// eachWide computes a function of elements that are converted to W and back.
+// eachWide applies f to elements that are converted to W and back.
 func eachWide[W wide](f func(W) W) func(lo, hi int, out, x *ops.Tensor) {
 	return func(lo, hi int, out, x *ops.Tensor) {
 		var v [chunk]W
@@ -124,18 +125,19 @@ func eachWide[W wide](f func(W) W) func(lo, hi int, out, x *ops.Tensor) {
 	}
 }
 
+// eachFloat applies f to float32 and float64 elements.
 func eachFloat(f func(float64) float64) unary {
 	compute := eachWide(f)
 	return unary{ops.Float32: compute, ops.Float64: compute}
 }
 
-func relu[T number](out, x []T) {
+func relu[T nativeNumber](out, x []T) {
 	for i, v := range x {
 		out[i] = max(v, 0)
 	}
 }
 
-func neg[T number](out, x []T) {
+func neg[T nativeNumber](out, x []T) {
 	for i, v := range x {
 		out[i] = -v
 	}

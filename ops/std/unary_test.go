@@ -8,7 +8,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops/opstest"
 )
 
-func TestRelu(t *testing.T) {
+func TestRelu_AllTypes(t *testing.T) {
 	nan := math.NaN()
 	opstest.Run(t, find(t, "Relu"), []opstest.Case{
 		{
@@ -25,7 +25,7 @@ func TestRelu(t *testing.T) {
 			Inputs:  []*ops.Tensor{opstest.I32(nil, -5)},
 			Outputs: []*ops.Tensor{opstest.I32(nil, 0)},
 		}, {
-			Name:    "nothing",
+			Name:    "empty",
 			Inputs:  []*ops.Tensor{opstest.I64([]int{0})},
 			Outputs: []*ops.Tensor{opstest.I64([]int{0})},
 		},
@@ -33,7 +33,7 @@ func TestRelu(t *testing.T) {
 	})
 }
 
-func TestNeg(t *testing.T) {
+func TestNeg_AllTypes(t *testing.T) {
 	opstest.Run(t, find(t, "Neg"), []opstest.Case{
 		{
 			Name:    "float32",

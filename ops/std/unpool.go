@@ -7,19 +7,19 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newMaxUnpool makes MaxUnpool (opsets 9, 11): an image (N, C, ...), float32 or float64,
-// of zeros but for X at the places I, int64, that MaxPool returned. The optional third
-// input, an int64 vector, is the output's shape; the places are then still those in an
-// image of the size that follows from the attributes.
+// newMaxUnpool returns MaxUnpool (opsets 9, 11): images (N, C, ...), float32 or float64,
+// with the elements of X at the places I, int64, that MaxPool returned, and 0 elsewhere.
+// The optional third input, an int64 vector, is the shape of the output. The places always
+// refer to the shape that follows from the attributes.
 //
-// Attributes: kernel_shape (required), strides (1), pads (0).
-func newMaxUnpool(n ops.Node) (kernel, error) {
+// Attributes: kernel_shape (required), strides (default 1), pads (default 0).
+func newMaxUnpool(n ops.Node) (operation, error) {
 	if err := n.Attributes.Only("kernel_shape", "pads", "strides"); err != nil {
 		return nil, err
 	}
 	w, err := newWindow(n.Attributes)
-	if err == nil && len(w.kernel) == 0 {
-		err = fmt.Errorf("%w: kernel_shape is missing", ops.ErrAttribute)
+	if err == nil {
+		err = w.requireKernel()
 	}
 	return &maxUnpool{convTranspose{window: w, group: 1}}, err
 }
@@ -42,7 +42,7 @@ func (k *maxUnpool) natural(x []ops.Dim) ([]ops.Dim, error) {
 
 func (k *maxUnpool) infer(in []*ops.Input) (ops.Type, error) {
 	x, places := in[0].Type, in[1].Type
-	if err := checkDType("X", x, floats...); err != nil {
+	if err := checkDType("X", x, floatTypes...); err != nil {
 		return x, err
 	}
 	if err := checkDType("I", places, ops.Int64); err != nil {
@@ -53,7 +53,7 @@ func (k *maxUnpool) infer(in []*ops.Input) (ops.Type, error) {
 	}
 	ok := len(x.Shape) == len(places.Shape)
 	for i := 0; ok && i < len(x.Shape); i++ {
-		_, ok = merge(x.Shape[i], places.Shape[i])
+		_, ok = mergeDims(x.Shape[i], places.Shape[i])
 	}
 	if !ok {
 		return x, fmt.Errorf("%w: X is %v but I is %v", ops.ErrShape, x, places)
@@ -70,7 +70,7 @@ func (k *maxUnpool) infer(in []*ops.Input) (ops.Type, error) {
 		return x, err
 	}
 	if number != len(x.Shape) {
-		return x, fmt.Errorf("%w: X is %v but output_shape has %d numbers", ops.ErrShape, x, number)
+		return x, fmt.Errorf("%w: X is %v but the length of output_shape is %d", ops.ErrShape, x, number)
 	}
 	for i := range shape {
 		smallest := shape[i]
@@ -103,17 +103,17 @@ func (k *maxUnpool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 	if err := c.run(ctx, nil, out); err != nil {
 		return err
 	}
-	size, strides := count(shape), rowMajor(out.Shape())
+	size, strides := numElements(shape), rowMajor(out.Shape())
 	var v [1]float64
 	for i, place := range in[1].Int64s() {
 		if i%chunk == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if place < 0 || place >= int64(size) {
-			return fmt.Errorf("%w: place %d in an image %v", ops.ErrShape, place, shape)
+			return fmt.Errorf("%w: index %d in I is out of range for images of shape %v", ops.ErrShape, place, shape)
 		}
 		at := 0
-		for d, c := range from(int(place), shape).at {
+		for d, c := range coordinatesAt(int(place), shape).at {
 			at += c * strides[d]
 		}
 		load(v[:], in[0], i, 1)

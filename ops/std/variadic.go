@@ -6,38 +6,41 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newMax makes Max (opsets 6, 8, 12, 13): the largest of the inputs' elements at
-// each place; NaN is larger than all numbers. The inputs, at least one, are of one
-// type, any but bool. Their shapes broadcast as for Add. It has no attributes.
-func newMax(n ops.Node) (kernel, error) {
+// newMax returns Max (opsets 6, 8, 12, 13): the largest of the corresponding elements of
+// all inputs. NaN counts as larger than all numbers. There is at least one input, and all
+// have the same type, any but bool. The shapes broadcast as for Add. There are no
+// attributes.
+func newMax(n ops.Node) (operation, error) {
 	return variadic{step: arithmetic{
-		ops.Float32: rows(pairwise(func(a, b float32) float32 { return max(a, b) })),
-		ops.Float64: rows(pairwise(func(a, b float64) float64 { return max(a, b) })),
-	}.integers(pairwise(func(a, b int64) int64 { return max(a, b) }), pairwise(func(a, b uint64) uint64 { return max(a, b) }))}, n.Attributes.Only()
+		ops.Float32: typedRows(elementPairs(func(a, b float32) float32 { return max(a, b) })),
+		ops.Float64: typedRows(elementPairs(func(a, b float64) float64 { return max(a, b) })),
+	}.integers(elementPairs(func(a, b int64) int64 { return max(a, b) }), elementPairs(func(a, b uint64) uint64 { return max(a, b) }))}, n.Attributes.Only()
 }
 
-// newMin makes Min (opsets 6, 8, 12, 13): the smallest; see newMax.
-func newMin(n ops.Node) (kernel, error) {
+// newMin returns Min (opsets 6, 8, 12, 13): the smallest of the corresponding elements. NaN
+// counts as smaller than all numbers. See newMax.
+func newMin(n ops.Node) (operation, error) {
 	return variadic{step: arithmetic{
-		ops.Float32: rows(pairwise(func(a, b float32) float32 { return min(a, b) })),
-		ops.Float64: rows(pairwise(func(a, b float64) float64 { return min(a, b) })),
-	}.integers(pairwise(func(a, b int64) int64 { return min(a, b) }), pairwise(func(a, b uint64) uint64 { return min(a, b) }))}, n.Attributes.Only()
+		ops.Float32: typedRows(elementPairs(func(a, b float32) float32 { return min(a, b) })),
+		ops.Float64: typedRows(elementPairs(func(a, b float64) float64 { return min(a, b) })),
+	}.integers(elementPairs(func(a, b int64) int64 { return min(a, b) }), elementPairs(func(a, b uint64) uint64 { return min(a, b) }))}, n.Attributes.Only()
 }
 
-// newSum makes Sum (opsets 6, 8, 13): the sum, of float32 or float64; see newMax.
-func newSum(n ops.Node) (kernel, error) {
-	return variadic{step: arithmetic{ops.Float32: rows(add[float32]), ops.Float64: rows(add[float64])}}, n.Attributes.Only()
+// newSum returns Sum (opsets 6, 8, 13): the sum of float32 or float64 inputs. See newMax.
+func newSum(n ops.Node) (operation, error) {
+	return variadic{step: arithmetic{ops.Float32: typedRows(add[float32]), ops.Float64: typedRows(add[float64])}}, n.Attributes.Only()
 }
 
-// newMean makes Mean (opsets 6, 8, 13): the mean, of float32 or float64; see newMax.
-func newMean(n ops.Node) (kernel, error) {
+// newMean returns Mean (opsets 6, 8, 13): the mean of float32 or float64 inputs. See
+// newMax.
+func newMean(n ops.Node) (operation, error) {
 	return variadic{
-		step: arithmetic{ops.Float32: rows(add[float32]), ops.Float64: rows(add[float64])},
+		step: arithmetic{ops.Float32: typedRows(add[float32]), ops.Float64: typedRows(add[float64])},
 		mean: true,
 	}, n.Attributes.Only()
 }
 
-// variadic goes from input to input with what makes one of two.
+// variadic combines the result so far with one input after the other.
 type variadic struct {
 	step arithmetic
 	mean bool
@@ -54,7 +57,7 @@ func (k variadic) infer(in []*ops.Input) (ops.Type, error) {
 		}
 		shape, err := broadcast(t.Shape, x.Shape)
 		if err != nil {
-			return t, fmt.Errorf("%w: input %d is %v, the ones before are %v", err, i+1, x.Type, t)
+			return t, fmt.Errorf("%w: input %d is %v, the inputs before it broadcast to %v", err, i+1, x.Type, t)
 		}
 		t.Shape = shape
 	}
@@ -64,12 +67,12 @@ func (k variadic) infer(in []*ops.Input) (ops.Type, error) {
 func (k variadic) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	shape := out.Shape()
 	strides := rowMajor(shape)
-	c := copying{nest: newNest(shape, strides, repeated(in[0].Shape(), len(shape)))}
+	c := copying{nest: newNest(shape, strides, broadcastStrides(in[0].Shape(), len(shape)))}
 	if err := c.run(ctx, out, in[0]); err != nil {
 		return err
 	}
 	for _, x := range in[1:] {
-		n := newNest(shape, strides, strides, repeated(x.Shape(), len(shape)))
+		n := newNest(shape, strides, strides, broadcastStrides(x.Shape(), len(shape)))
 		l := arithmeticLoop{nest: n, out: out, a: out, b: x, compute: k.step[out.DType()]}
 		if err := ctx.Do(n.total, grain, &l); err != nil {
 			return err

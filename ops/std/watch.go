@@ -2,20 +2,20 @@ package std
 
 import "context"
 
-// watch looks now and then whether a context is done, within what one call from a
-// parallel loop does: a few small tensors can be work for hours.
-type watch struct {
+// cancelCheck checks a context from time to time within one call from a parallel loop: a
+// few small tensors can mean hours of work.
+type cancelCheck struct {
 	ctx   context.Context
-	steps int // since it looked
+	steps int // since the last check
 }
 
-// watched is the number of simple steps between two looks: few enough to stop soon, so
-// many that looking takes no time.
-const watched = 1 << 16
+// stepsPerCheck is the number of simple steps between two checks. It is small enough to
+// stop soon and large enough for the checks to take no measurable time.
+const stepsPerCheck = 1 << 16
 
-// after notes steps and returns the context's error when it is time to look.
-func (w *watch) after(steps int) error {
-	if w.steps += steps; w.steps < watched {
+// after counts steps. It returns the context's error if it is time for a check.
+func (w *cancelCheck) after(steps int) error {
+	if w.steps += steps; w.steps < stepsPerCheck {
 		return nil
 	}
 	w.steps = 0

@@ -6,10 +6,10 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// newWhere makes Where (opsets 9, 16): X where the condition, which is bool, is true
-// and Y elsewhere. X and Y are of one type, any. The three shapes broadcast as for
-// Add. It has no attributes.
-func newWhere(n ops.Node) (kernel, error) { return where{}, n.Attributes.Only() }
+// newWhere returns Where (opsets 9, 16): X where the condition, a bool tensor, is true, and
+// Y elsewhere. X and Y have the same type, which may be any. The three shapes broadcast as
+// for Add. There are no attributes.
+func newWhere(n ops.Node) (operation, error) { return where{}, n.Attributes.Only() }
 
 type where struct{}
 
@@ -36,7 +36,7 @@ func (where) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	if l.compute == nil {
 		shape := out.Shape()
 		rank := len(shape)
-		l.nest = newNest(shape, rowMajor(shape), repeated(in[0].Shape(), rank), repeated(in[1].Shape(), rank), repeated(in[2].Shape(), rank))
+		l.nest = newNest(shape, rowMajor(shape), broadcastStrides(in[0].Shape(), rank), broadcastStrides(in[1].Shape(), rank), broadcastStrides(in[2].Shape(), rank))
 		l.compute = whereRows[out.DType()]
 	}
 	l.condition, _ = ops.Data[bool](in[0])

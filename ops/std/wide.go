@@ -6,9 +6,10 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// wide is the set of types that operators compute in when there is no code for an
-// element type itself: every number of an ops.Tensor is one of these types exactly
-// (uint64 in int64 as the same bits). One piece of code then serves all types.
+// wide is the set of types in which operators compute if they have no code for the element
+// type itself. Every number of an ops.Tensor is exactly representable in one of them (and
+// uint64 numbers fit in int64 as the same bits), so that one implementation serves all
+// types.
 type wide interface{ float64 | int64 | uint64 }
 
 // chunk is the number of elements that are converted at once.
@@ -19,8 +20,8 @@ type integerOrFloat interface {
 	float32 | float64 | int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64
 }
 
-// load converts elements of src, from the given one and step apart. false is 0,
-// true is 1.
+// load converts elements of src that are step apart, starting at from. false becomes 0, and
+// true becomes 1.
 func load[W wide](dst []W, src *ops.Tensor, from, step int) {
 	switch src.DType() {
 	case ops.Float32:
@@ -63,9 +64,9 @@ func loadFrom[T integerOrFloat, W wide](dst []W, src *ops.Tensor, from, step int
 	}
 }
 
-// store is the opposite of load. An integer keeps its low bits; a number with a
-// fraction loses it, and one that is too large becomes the largest or smallest
-// integer, NaN 0.
+// store is the inverse of load. If the destination is an integer type, integers keep their
+// low bits, floating-point numbers are truncated and clamped to the type's range, and NaN
+// becomes 0.
 func store[W wide](dst *ops.Tensor, to, step int, src []W) {
 	switch dst.DType() {
 	case ops.Float32:
@@ -127,8 +128,9 @@ func storeInteger[T integerOrFloat, W wide](dst *ops.Tensor, to, step int, src [
 	}
 }
 
-// values returns all elements of a tensor.
-func values[W wide](x *ops.Tensor) []W {
+// elementsOf returns all elements of a tensor. The slice may be the tensor's own memory, so
+// it must not be modified.
+func elementsOf[W wide](x *ops.Tensor) []W {
 	if v, ok := ops.Data[W](x); ok {
 		return v
 	}
@@ -137,8 +139,8 @@ func values[W wide](x *ops.Tensor) []W {
 	return v
 }
 
-// first returns the first element of a tensor, which must have one.
-func first[W wide](x *ops.Tensor) W {
+// firstElement returns the first element of a tensor, which must have one.
+func firstElement[W wide](x *ops.Tensor) W {
 	var v [1]W
 	load(v[:], x, 0, 1)
 	return v[0]
@@ -146,11 +148,11 @@ func first[W wide](x *ops.Tensor) W {
 
 // Lists of element types.
 var (
-	floats   = []ops.DType{ops.Float32, ops.Float64}
-	integral = []ops.DType{ops.Int8, ops.Int16, ops.Int32, ops.Int64, ops.Uint8, ops.Uint16, ops.Uint32, ops.Uint64}
-	numeric  = append(append([]ops.DType{}, floats...), integral...)
-	all      = append(append([]ops.DType{}, numeric...), ops.Bool)
-	indices  = []ops.DType{ops.Int32, ops.Int64}
+	floatTypes   = []ops.DType{ops.Float32, ops.Float64}
+	integerTypes = []ops.DType{ops.Int8, ops.Int16, ops.Int32, ops.Int64, ops.Uint8, ops.Uint16, ops.Uint32, ops.Uint64}
+	numericTypes = append(append([]ops.DType{}, floatTypes...), integerTypes...)
+	allTypes     = append(append([]ops.DType{}, numericTypes...), ops.Bool)
+	indexTypes   = []ops.DType{ops.Int32, ops.Int64}
 )
 
 func isFloat(d ops.DType) bool { return d == ops.Float32 || d == ops.Float64 }

@@ -16,19 +16,19 @@ import (
 	"github.com/spike-by-spike/sbs/ops/opstest"
 )
 
-// nonsense makes nodes that make little sense.
-type nonsense struct {
+// nodeGenerator generates random nodes. Most of them are invalid.
+type nodeGenerator struct {
 	*rand.Rand
 	attributes map[string]func() any
 }
 
-func newNonsense(seed uint64) *nonsense {
-	r := &nonsense{Rand: rand.New(rand.NewPCG(seed, 2))}
+func newNodeGenerator(seed uint64) *nodeGenerator {
+	r := &nodeGenerator{Rand: rand.New(rand.NewPCG(seed, 2))}
 	number := func() any { return r.list(1)[0] }
 	small := func() any { return int64(r.IntN(4)) }
 	list := func() any {
 		if r.IntN(8) == 0 {
-			return []int64(nil) // what a list without numbers is in a file
+			return []int64(nil) // an empty list in a file
 		}
 		return r.list(r.IntN(4))
 	}
@@ -80,7 +80,8 @@ func newNonsense(seed uint64) *nonsense {
 	return r
 }
 
-func (r *nonsense) list(n int) []int64 {
+// list returns n integers, often with special meanings or out of range.
+func (r *nodeGenerator) list(n int) []int64 {
 	numbers := []int64{0, 1, 1, 1, 2, 2, 3, -1, -2, 5, 1 << 31, 1<<63 - 1, -1 << 63}
 	l := make([]int64, n)
 	for i := range l {
@@ -89,8 +90,9 @@ func (r *nonsense) list(n int) []int64 {
 	return l
 }
 
-// tensor returns nil and a tensor without an element type, too, when broken.
-func (r *nonsense) tensor(broken bool) *ops.Tensor {
+// tensor returns a random tensor. If broken is set, it may also be nil or have no element
+// type.
+func (r *nodeGenerator) tensor(broken bool) *ops.Tensor {
 	shape := make([]int, r.IntN(6))
 	for i := range shape {
 		shape[i] = []int{0, 1, 1, 2, 3, 4}[r.IntN(6)]
@@ -107,7 +109,7 @@ func (r *nonsense) tensor(broken bool) *ops.Tensor {
 	case 2:
 		return opstest.Ints(r.list(r.IntN(4))...)
 	case 3, 4:
-		x, err := ops.Zeros(all[r.IntN(len(all))], shape)
+		x, err := ops.Zeros(allTypes[r.IntN(len(allTypes))], shape)
 		if err != nil {
 			panic(err)
 		}
@@ -119,48 +121,48 @@ func (r *nonsense) tensor(broken bool) *ops.Tensor {
 	return opstest.Random(r.Uint64(), shape...)
 }
 
-// plain returns a tensor of ones, mostly of the given type.
-func (r *nonsense) plain(dtype ops.DType) *ops.Tensor {
+// plain returns a tensor of ones that most often has the given type.
+func (r *nodeGenerator) plain(dtype ops.DType) *ops.Tensor {
 	if r.IntN(3) == 0 {
 		dtype = []ops.DType{ops.Int64, ops.Int64, ops.Bool, ops.Float32}[r.IntN(4)]
 	}
-	return one(dtype, [][]int{{}, {1}, {1}, {1, 1}, {1, 2}, {1, 1, 1, 1}}[r.IntN(6)]...)
+	return ones(dtype, [][]int{{}, {1}, {1}, {1, 1}, {1, 2}, {1, 1, 1, 1}}[r.IntN(6)]...)
 }
 
-// examples are inputs that fit operators for which they are hardly found by chance.
-var examples = map[string][]*ops.Tensor{
-	"BatchNormalization":        {one(ops.Float32, 2, 1, 3), one(ops.Float32, 1), one(ops.Float32, 1), one(ops.Float32, 1), one(ops.Float32, 1)},
-	"ConvTranspose":             {one(ops.Float32, 1, 2, 3, 3), one(ops.Float32, 2, 1, 2, 2), one(ops.Float32, 1)},
-	"GatherND":                  {one(ops.Float32, 2, 2, 3), one(ops.Int64, 2, 2)},
-	"GRU":                       {one(ops.Float32, 2, 1, 3), one(ops.Float32, 1, 6, 3), one(ops.Float32, 1, 6, 2), one(ops.Float32, 1, 12), one(ops.Int32, 1)},
-	"GridSample":                {one(ops.Float32, 1, 2, 3, 3), one(ops.Float32, 1, 2, 2, 2)},
-	"LSTM":                      {one(ops.Float32, 2, 1, 3), one(ops.Float32, 1, 8, 3), one(ops.Float32, 1, 8, 2), one(ops.Float32, 1, 16), one(ops.Int32, 1)},
-	"MaxUnpool":                 {one(ops.Float32, 1, 1, 2, 2), one(ops.Int64, 1, 1, 2, 2)},
-	"NegativeLogLikelihoodLoss": {one(ops.Float32, 2, 3), one(ops.Int64, 2), one(ops.Float32, 3)},
-	"NonMaxSuppression":         {one(ops.Float32, 1, 3, 4), one(ops.Float32, 1, 2, 3), one(ops.Int64), one(ops.Float32), one(ops.Float32)},
-	"OneHot":                    {one(ops.Int64, 2, 2), one(ops.Int64), one(ops.Float32, 2)},
-	"Pad":                       {one(ops.Float32, 3), one(ops.Int64, 2), one(ops.Float32)},
+// validInputs holds valid inputs for operators that reject almost all random inputs.
+var validInputs = map[string][]*ops.Tensor{
+	"BatchNormalization":        {ones(ops.Float32, 2, 1, 3), ones(ops.Float32, 1), ones(ops.Float32, 1), ones(ops.Float32, 1), ones(ops.Float32, 1)},
+	"ConvTranspose":             {ones(ops.Float32, 1, 2, 3, 3), ones(ops.Float32, 2, 1, 2, 2), ones(ops.Float32, 1)},
+	"GatherND":                  {ones(ops.Float32, 2, 2, 3), ones(ops.Int64, 2, 2)},
+	"GRU":                       {ones(ops.Float32, 2, 1, 3), ones(ops.Float32, 1, 6, 3), ones(ops.Float32, 1, 6, 2), ones(ops.Float32, 1, 12), ones(ops.Int32, 1)},
+	"GridSample":                {ones(ops.Float32, 1, 2, 3, 3), ones(ops.Float32, 1, 2, 2, 2)},
+	"LSTM":                      {ones(ops.Float32, 2, 1, 3), ones(ops.Float32, 1, 8, 3), ones(ops.Float32, 1, 8, 2), ones(ops.Float32, 1, 16), ones(ops.Int32, 1)},
+	"MaxUnpool":                 {ones(ops.Float32, 1, 1, 2, 2), ones(ops.Int64, 1, 1, 2, 2)},
+	"NegativeLogLikelihoodLoss": {ones(ops.Float32, 2, 3), ones(ops.Int64, 2), ones(ops.Float32, 3)},
+	"NonMaxSuppression":         {ones(ops.Float32, 1, 3, 4), ones(ops.Float32, 1, 2, 3), ones(ops.Int64), ones(ops.Float32), ones(ops.Float32)},
+	"OneHot":                    {ones(ops.Int64, 2, 2), ones(ops.Int64), ones(ops.Float32, 2)},
+	"Pad":                       {ones(ops.Float32, 3), ones(ops.Int64, 2), ones(ops.Float32)},
 	"QLinearConv": {
-		one(ops.Uint8, 1, 1, 3, 3), one(ops.Float32), one(ops.Uint8), one(ops.Uint8, 2, 1, 2, 2), one(ops.Float32, 2), one(ops.Uint8, 2),
-		one(ops.Float32), one(ops.Uint8), one(ops.Int32, 2),
+		ones(ops.Uint8, 1, 1, 3, 3), ones(ops.Float32), ones(ops.Uint8), ones(ops.Uint8, 2, 1, 2, 2), ones(ops.Float32, 2), ones(ops.Uint8, 2),
+		ones(ops.Float32), ones(ops.Uint8), ones(ops.Int32, 2),
 	},
 	"QLinearMatMul": {
-		one(ops.Uint8, 2, 3), one(ops.Float32), one(ops.Uint8), one(ops.Uint8, 3, 2), one(ops.Float32), one(ops.Uint8), one(ops.Float32), one(ops.Uint8),
+		ones(ops.Uint8, 2, 3), ones(ops.Float32), ones(ops.Uint8), ones(ops.Uint8, 3, 2), ones(ops.Float32), ones(ops.Uint8), ones(ops.Float32), ones(ops.Uint8),
 	},
-	"Resize":                  {one(ops.Float32, 1, 1, 3, 3), one(ops.Float32, 8), one(ops.Float32, 4)},
-	"ReverseSequence":         {one(ops.Float32, 2, 1, 2), one(ops.Int64, 1)},
-	"RNN":                     {one(ops.Float32, 2, 1, 3), one(ops.Float32, 1, 2, 3), one(ops.Float32, 1, 2, 2), one(ops.Float32, 1, 4), one(ops.Int32, 1)},
-	"RoiAlign":                {one(ops.Float32, 2, 2, 3, 3), one(ops.Float32, 1, 4), one(ops.Int64, 1)},
-	"ScatterElements":         {one(ops.Float32, 3, 3), one(ops.Int64, 2, 2), one(ops.Float32, 2, 2)},
-	"Scatter":                 {one(ops.Float32, 3, 3), one(ops.Int64, 2, 2), one(ops.Float32, 2, 2)},
-	"ScatterND":               {one(ops.Float32, 3, 2), one(ops.Int64, 1, 1), one(ops.Float32, 1, 2)},
-	"Slice":                   {one(ops.Float32, 3, 3), one(ops.Int64, 1), one(ops.Int64, 1), one(ops.Int64, 1), one(ops.Int64, 1)},
-	"SoftmaxCrossEntropyLoss": {one(ops.Float32, 2, 3, 2), one(ops.Int64, 2, 2), one(ops.Float32, 3)},
-	"TopK":                    {one(ops.Float32, 2, 3), one(ops.Int64, 1)},
+	"Resize":                  {ones(ops.Float32, 1, 1, 3, 3), ones(ops.Float32, 8), ones(ops.Float32, 4)},
+	"ReverseSequence":         {ones(ops.Float32, 2, 1, 2), ones(ops.Int64, 1)},
+	"RNN":                     {ones(ops.Float32, 2, 1, 3), ones(ops.Float32, 1, 2, 3), ones(ops.Float32, 1, 2, 2), ones(ops.Float32, 1, 4), ones(ops.Int32, 1)},
+	"RoiAlign":                {ones(ops.Float32, 2, 2, 3, 3), ones(ops.Float32, 1, 4), ones(ops.Int64, 1)},
+	"ScatterElements":         {ones(ops.Float32, 3, 3), ones(ops.Int64, 2, 2), ones(ops.Float32, 2, 2)},
+	"Scatter":                 {ones(ops.Float32, 3, 3), ones(ops.Int64, 2, 2), ones(ops.Float32, 2, 2)},
+	"ScatterND":               {ones(ops.Float32, 3, 2), ones(ops.Int64, 1, 1), ones(ops.Float32, 1, 2)},
+	"Slice":                   {ones(ops.Float32, 3, 3), ones(ops.Int64, 1), ones(ops.Int64, 1), ones(ops.Int64, 1), ones(ops.Int64, 1)},
+	"SoftmaxCrossEntropyLoss": {ones(ops.Float32, 2, 3, 2), ones(ops.Int64, 2, 2), ones(ops.Float32, 3)},
+	"TopK":                    {ones(ops.Float32, 2, 3), ones(ops.Int64, 1)},
 }
 
-// one returns a tensor of ones.
-func one(dtype ops.DType, shape ...int) *ops.Tensor {
+// ones returns a tensor of ones.
+func ones(dtype ops.DType, shape ...int) *ops.Tensor {
 	x, err := ops.Zeros(dtype, shape)
 	if err != nil {
 		panic(err)
@@ -169,8 +171,8 @@ func one(dtype ops.DType, shape ...int) *ops.Tensor {
 	return x
 }
 
-// accepted returns the names of the attributes that an operator knows.
-func (r *nonsense) accepted(o ops.Operator) []string {
+// accepted returns the names of the attributes that an operator accepts.
+func (r *nodeGenerator) accepted(o ops.Operator) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(r.attributes)) {
 		for _, opset := range []int{8, 17} {
@@ -184,10 +186,10 @@ func (r *nonsense) accepted(o ops.Operator) []string {
 	return names
 }
 
-// TestNothingPanics gives every operator nodes that make little sense. Whatever
-// comes through must be of the type that was inferred.
-func TestNothingPanics(t *testing.T) {
-	r := newNonsense(1)
+// TestRandomNodes_NeverPanic runs random nodes of every operator. The outputs of a node
+// that runs must have the inferred types.
+func TestRandomNodes_NeverPanic(t *testing.T) {
+	r := newNodeGenerator(1)
 	pool := parallel.New(2)
 	var never []string
 	for _, o := range Operators() {
@@ -202,20 +204,20 @@ func TestNothingPanics(t *testing.T) {
 			never = append(never, o.Name)
 		}
 	}
-	require.Empty(t, never, "no node of these made sense: give an example")
+	require.Empty(t, never, "no random node of these operators was valid: add valid inputs to validInputs")
 }
 
-// nodeOf reports whether a node ran.
-func (r *nonsense) nodeOf(t *testing.T, o ops.Operator, names []string, pool *parallel.Pool) bool {
+// nodeOf runs a random node of an operator and reports whether it succeeded.
+func (r *nodeGenerator) nodeOf(t *testing.T, o ops.Operator, names []string, pool *parallel.Pool) bool {
 	in := make([]*ops.Tensor, r.IntN(6))
-	if r.IntN(4) != 0 { // else hardly any node of many inputs has as many as it must
+	if r.IntN(4) != 0 { // otherwise few nodes have enough inputs
 		in = make([]*ops.Tensor, o.MinInputs+r.IntN(2))
 	}
-	dtype := all[r.IntN(len(all))]
+	dtype := allTypes[r.IntN(len(allTypes))]
 	plain := r.IntN(2) == 0
 	for i := range in {
 		in[i] = r.tensor(i > 0)
-		if plain { // which is more likely to fit together
+		if plain { // more likely to be valid
 			in[i] = r.plain(dtype)
 			if i > 1 && len(in[1].Shape()) == 1 && r.IntN(4) != 0 {
 				in[i] = in[1]
@@ -225,7 +227,7 @@ func (r *nonsense) nodeOf(t *testing.T, o ops.Operator, names []string, pool *pa
 			in[i] = in[r.IntN(i)]
 		}
 	}
-	if e := examples[o.Name]; e != nil && r.IntN(2) == 0 {
+	if e := validInputs[o.Name]; e != nil && r.IntN(2) == 0 {
 		in = slices.Clone(e)
 		if r.IntN(2) == 0 {
 			in[r.IntN(len(in))] = r.tensor(true)
@@ -236,7 +238,7 @@ func (r *nonsense) nodeOf(t *testing.T, o ops.Operator, names []string, pool *pa
 		n.Opset = 17
 	}
 	var op ops.Op
-	for try := 0; op == nil; try++ { // some have to have attributes
+	for try := 0; op == nil; try++ { // some operators require attributes
 		n.Attributes = ops.Attributes{}
 		for _, name := range names {
 			if r.IntN(3) == 0 {
@@ -251,11 +253,11 @@ func (r *nonsense) nodeOf(t *testing.T, o ops.Operator, names []string, pool *pa
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	types, inferErr := op.Infer(inputs(in))
-	_, _ = op.Infer(unknowing(in))
+	_, _ = op.Infer(partlyKnown(in))
 	for _, t := range types {
 		if shape, ok := t.Sizes(); ok {
 			if n, err := ops.Len(shape); err != nil || n > 1<<20 {
-				return false // as the runtime does when it is too much
+				return false // as the runtime does if memory is limited
 			}
 		}
 	}
@@ -274,8 +276,8 @@ func (r *nonsense) nodeOf(t *testing.T, o ops.Operator, names []string, pool *pa
 	return true
 }
 
-// valueless runs an op with outputs of the types that are known without values, as a
-// runtime does. Values that do not fit are then for Run to find.
+// valueless runs an op with outputs of the types that are inferred without values,
+// as the runtime does. Run must then detect values that do not fit.
 func valueless(t *testing.T, op ops.Op, ctx *ops.Context, in []*ops.Tensor, inferErr error) {
 	known := inputs(in)
 	for _, x := range known {
@@ -300,9 +302,9 @@ func valueless(t *testing.T, op ops.Op, ctx *ops.Context, in []*ops.Tensor, infe
 	}
 }
 
-// unknowing returns what is known of inputs of which some are not constant and some
-// have no known size.
-func unknowing(in []*ops.Tensor) []*ops.Input {
+// partlyKnown returns inputs of which every second one is not constant and has no known
+// size.
+func partlyKnown(in []*ops.Tensor) []*ops.Input {
 	known := inputs(in)
 	for i, x := range known {
 		if x != nil && i%2 == 0 {
