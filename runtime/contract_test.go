@@ -42,7 +42,7 @@ func TestContract_OutputsBelongToTheCaller(t *testing.T) {
 		"one value in two loops": {"y, z", nodes{
 			op("y = Loop(two, true, x)", sub("body", "i, d, s", "d, s", nil)), op("z = Loop(two, true, x)", sub("body", "i, d, s", "d, s", nil)),
 		}},
-		"state twice":  {"y, z", nodes{op("y, z = Loop(two, true, x, x)", sub("body", "i, d, s, t", "d, s, s", nil))}},
+		"state twice": {"y, z", nodes{op("y, z = Loop(two, true, x, x)", sub("body", "i, d, s, t", "d, s, s", nil))}},
 		"initializer in a branch": {"y", nodes{op("y = If(true)",
 			sub("then_branch", "", "w", nil, onnx.Float32Tensor("w", []int{2}, []float32{1, 2})), sub("else_branch", "", "x", nil))}},
 		"branch twice": {"y, z", nodes{op("y, z = If(false)", sub("then_branch", "", "x, x", nil), sub("else_branch", "", "x, x", nil))}},

@@ -1,4 +1,4 @@
-// Package atomicfile writes files all or nothing.
+// Package atomicfile writes files atomically.
 package atomicfile
 
 import (
@@ -11,30 +11,33 @@ import (
 	"path/filepath"
 )
 
-// Write writes data to the file at path. Whatever happens, the file holds either
-// what it held before or all of data: data goes to a temporary file in the same
-// folder, reaches the disk, and only then takes the name. Where path is a
-// symbolic link, the file it leads to is written, whether it is there or not. What
-// is not a regular file, a device or a pipe, is refused. A file keeps its
-// permissions, and a new one has those of any new file.
+// Write writes data to the file at path atomically: at every time, even after a
+// crash, the file has either its old content or all of data. Write creates a
+// temporary file in the same folder, flushes it to the disk and renames it to path.
+// If Write fails, it removes the temporary file.
+//
+// An existing file keeps its permissions; a new file gets 0666 less the umask. If path
+// is a symbolic link, Write replaces or creates the file at the end of the link.
+// Write returns an error if path is not a regular file, for example a folder, a
+// device or a pipe.
 func Write(path string, data []byte) (err error) {
 	old, statErr := os.Stat(path)
-	perm := os.FileMode(0o666) // of which the system takes the umask
+	perm := os.FileMode(0o666) // the system subtracts the umask
 	if statErr == nil {
 		if !old.Mode().IsRegular() {
 			return fmt.Errorf("%s is not a regular file", path)
 		}
-		perm = old.Mode().Perm() // from the start: data may be secret
+		perm = old.Mode().Perm() // set at once, because data may be secret
 	}
 	if path, err = follow(path); err != nil {
 		return err
 	}
 	dir, _ := filepath.Split(path)
-	// Its name is its own, as path's may be as long as the system lets it.
+	// The name does not contain that of the file, which may have the maximum length.
 	temporary := dir + "." + rand.Text() + ".tmp"
 	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if pe, ok := errors.AsType[*fs.PathError](err); ok {
-		pe.Path = path // which is what people know
+		pe.Path = path // users do not know the temporary file
 	}
 	if err != nil {
 		return err
@@ -46,7 +49,7 @@ func Write(path string, data []byte) (err error) {
 	}()
 	_, err = f.Write(data)
 	if err == nil && statErr == nil {
-		err = f.Chmod(perm) // whatever the umask is
+		err = f.Chmod(perm) // independent of the umask
 	}
 	if err == nil {
 		err = f.Sync()
@@ -61,12 +64,12 @@ func Write(path string, data []byte) (err error) {
 	return nil
 }
 
-// maxLinks bounds a chain of symbolic links, which may be a circle. Linux follows
-// as many.
+// maxLinks is the largest number of symbolic links that are followed, as on Linux.
 const maxLinks = 40
 
-// follow returns where the symbolic links at path lead. It leaves the folders of
-// a path to the system: to remove a ".." after one that is a link would be wrong.
+// follow returns the end of the chain of symbolic links at path. It does not clean
+// the path: removing ".." after a folder that is a symbolic link would change its
+// meaning.
 func follow(path string) (string, error) {
 	at := path
 	for range maxLinks + 1 {
@@ -80,11 +83,11 @@ func follow(path string) (string, error) {
 		}
 		at = target
 	}
-	return "", fmt.Errorf("%s leads through more than %d symbolic links, or in a circle: name the file itself", path, maxLinks)
+	return "", fmt.Errorf("%s is a circle or a chain of more than %d symbolic links: give the path of the file itself", path, maxLinks)
 }
 
-// syncDir makes the new name reach the disk where the system can do that. The
-// file is complete without it, under the one name or the other.
+// syncDir flushes the new name to the disk, if the system supports this. Errors are
+// ignored: without it the file is complete, too, under the old or the new name.
 func syncDir(dir string) {
 	if d, err := os.Open(dir); err == nil {
 		_ = d.Sync()

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestWrite(t *testing.T) {
+func TestWrite_ReplacesAFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
 	require.NoError(t, Write(path, []byte("one")))
@@ -22,7 +22,7 @@ func TestWrite(t *testing.T) {
 	require.Len(t, entries, 1, "no temporary file is left")
 }
 
-func TestWriteFails(t *testing.T) {
+func TestWrite_LeavesNoTemporaryFileAfterAnError(t *testing.T) {
 	dir := t.TempDir()
 	missing := filepath.Join(dir, "missing", "file")
 	err := Write(missing, nil)
@@ -39,12 +39,12 @@ func TestWriteFails(t *testing.T) {
 	require.DirExists(t, filepath.Join(path, "content"))
 }
 
-func TestSymbolicLink(t *testing.T) {
+func TestWrite_ReplacesTheTargetOfASymbolicLink(t *testing.T) {
 	dir := t.TempDir()
 	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
 	require.NoError(t, os.WriteFile(target, []byte("one"), 0o600))
 	if err := os.Symlink(target, link); err != nil {
-		t.Skip("no symbolic links here:", err)
+		t.Skip("the system does not support symbolic links:", err)
 	}
 	require.NoError(t, Write(link, []byte("two")))
 	b, err := os.ReadFile(target)
@@ -55,14 +55,14 @@ func TestSymbolicLink(t *testing.T) {
 	require.NotZero(t, info.Mode()&os.ModeSymlink)
 }
 
-// TestLinkToNothing checks that what the end of a chain of links names is made,
-// and that the links stay.
-func TestLinkToNothing(t *testing.T) {
+// TestWrite_CreatesTheTargetOfSymbolicLinks checks that Write creates the missing file
+// at the end of a chain of links, and does not replace the links.
+func TestWrite_CreatesTheTargetOfSymbolicLinks(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "far", "away"), 0o755))
 	link := func(target, name string) {
 		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
-			t.Skip("no symbolic links here:", err)
+			t.Skip("the system does not support symbolic links:", err)
 		}
 	}
 	link(filepath.Join("far", "away"), "folder")
@@ -86,15 +86,15 @@ func TestLinkToNothing(t *testing.T) {
 
 	link("b", "a")
 	link("a", "b")
-	require.ErrorContains(t, Write(filepath.Join(dir, "a"), nil), "or in a circle: name the file itself")
+	require.ErrorContains(t, Write(filepath.Join(dir, "a"), nil), "is a circle or a chain of more than 40 symbolic links: give the path of the file itself")
 }
 
-// TestLongName checks that the temporary file of a name that is as long as
-// systems let it be has no longer one.
-func TestLongName(t *testing.T) {
+// TestWrite_AcceptsAFileNameOfMaximumLength checks that the name of the temporary file
+// is not longer than that of the file.
+func TestWrite_AcceptsAFileNameOfMaximumLength(t *testing.T) {
 	path := filepath.Join(t.TempDir(), strings.Repeat("n", 255))
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Skip("no names of 255 letters here:", err)
+		t.Skip("the system does not support file names of 255 bytes:", err)
 	}
 	require.NoError(t, Write(path, []byte("x")))
 	b, err := os.ReadFile(path)
@@ -102,11 +102,11 @@ func TestLongName(t *testing.T) {
 	require.Equal(t, "x", string(b))
 }
 
-func TestDevice(t *testing.T) {
+func TestWrite_RefusesADevice(t *testing.T) {
 	require.ErrorContains(t, Write(os.DevNull, []byte("x")), "is not a regular file")
 }
 
-func TestPermissions(t *testing.T) {
+func TestWrite_KeepsThePermissions(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, Write(path, nil))
 	require.NoError(t, os.Chmod(path, 0o600))

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestUmask(t *testing.T) {
+func TestWrite_AppliesTheUmaskToNewFilesOnly(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o077))
 	dir := t.TempDir()
 	mode := func(name string) os.FileMode {
@@ -24,7 +24,7 @@ func TestUmask(t *testing.T) {
 	syscall.Umask(0o002)
 	require.Equal(t, os.FileMode(0o664), mode("open"))
 
-	// A file that is there has its own permissions.
+	// An existing file keeps its permissions.
 	require.NoError(t, os.Chmod(filepath.Join(dir, "open"), 0o646))
 	syscall.Umask(0o077)
 	require.Equal(t, os.FileMode(0o646), mode("open"))

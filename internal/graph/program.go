@@ -75,7 +75,7 @@ type Program struct {
 	weights    map[*ops.Tensor]bool // the initializers of floating-point numbers, of all graphs
 	sbsNodes   []string             // the names of all SbS nodes
 	sbsSteps   []*Step              // those among them that are steps
-	shared     []bool // by output: it may share memory, see sharedOutputs
+	shared     []bool               // by output: it may share memory, see sharedOutputs
 	variants   variants
 	frames     sync.Pool // of *Frame
 }

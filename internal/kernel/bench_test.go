@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// report gives the time of a spike, in cycles of the processor too.
+// report reports the time per spike, in nanoseconds and in processor cycles.
 func report(b *testing.B, spikes int) {
 	ns := float64(b.Elapsed().Nanoseconds()) / float64(b.N) / float64(spikes)
 	b.ReportMetric(ns, "ns/spike")
@@ -16,9 +16,9 @@ func report(b *testing.B, spikes int) {
 
 var sink uint64
 
-// cyclesPerNanosecond measures the clock now, by additions and exclusive ors that
-// wait for each other: one cycle each on every processor. The fastest of some
-// runs is the one that nothing interrupted.
+// cyclesPerNanosecond measures the current clock rate with a chain of dependent
+// additions and exclusive ors, which take one cycle each. It takes the fastest of
+// several runs, which was most likely not interrupted.
 func cyclesPerNanosecond() float64 {
 	const runs, rounds, cycles = 20, 2000, 16
 	x, y, z := sink|1, sink|3, sink|5
@@ -41,8 +41,8 @@ func cyclesPerNanosecond() float64 {
 	return rounds * cycles / float64(best.Nanoseconds())
 }
 
-// BenchmarkUpdate is the update alone, for a chunk of spikes that are drawn
-// already.
+// BenchmarkUpdate measures the update without drawing: all groups get the same chunk
+// of spikes.
 func BenchmarkUpdate(b *testing.B) {
 	for _, tier := range Tiers() {
 		for _, kind := range []struct {
@@ -71,7 +71,7 @@ func BenchmarkUpdate(b *testing.B) {
 					s.live = l.Positions()
 					s.fill(0)
 					for b.Loop() {
-						copy(s.h, l.initial) // over many runs it would become subnormal, which is slow
+						copy(s.h, l.initial) // after many runs h would be subnormal, which is slow
 						for _, r := range l.runs {
 							s.apply(r)
 						}
@@ -83,7 +83,7 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 }
 
-// BenchmarkSample draws a chunk of spikes.
+// BenchmarkSample measures the drawing of a chunk of spikes.
 func BenchmarkSample(b *testing.B) {
 	for _, tier := range Tiers() {
 		for _, k := range []int{25, 96, 288, 800, 2000} {
@@ -119,7 +119,7 @@ func uniform(r *rand.Rand, n int) []float32 {
 	return x
 }
 
-// BenchmarkLayer is one position of a layer, with drawing.
+// BenchmarkLayer measures groups of positions with thresholds, drawing and update.
 func BenchmarkLayer(b *testing.B) {
 	for _, tier := range Tiers() {
 		for _, size := range []struct{ k, n int }{{25, 32}, {800, 64}, {576, 96}, {96, 10}} {

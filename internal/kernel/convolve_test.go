@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// productTask is a product with columns and taps as convolutions have them, or
-// anywhere, and places in any order.
+// productTask is a task for Convolve. Its taps and offsets are those of a
+// convolution or random, and its places are in ascending or random order.
 type productTask struct {
 	taps, columns, places []int
 	filters, x, bias, out []float32
@@ -28,7 +28,7 @@ func randomProduct(r *rand.Rand) productTask {
 		}
 		return v
 	}
-	// offsets makes n of them, in rows with some room between.
+	// offsets returns n offsets in rows with gaps, or random ones.
 	offsets := func(n int) []int {
 		row, step, gap := 1+r.IntN(24), 1+r.IntN(3), r.IntN(40)
 		v := make([]int, n)
@@ -69,7 +69,7 @@ func randomProduct(r *rand.Rand) productTask {
 	return c
 }
 
-// run computes columns lo to hi in out.
+// run computes columns lo to hi-1 in out.
 func (c productTask) run(out []float32, lo, hi int) {
 	f := NewFilters(c.count, c.m, len(c.taps), c.filters)
 	defer f.Release()
@@ -78,14 +78,15 @@ func (c productTask) run(out []float32, lo, hi int) {
 	f.Convolve(c.group, columns, c.x, c.bias, out, c.stride)
 }
 
-// TestConvolve compares every tier with the definition, in one piece and in two.
-func TestConvolve(t *testing.T) {
+// TestConvolve_EqualsTheDefinition compares every tier with the definition, for all
+// columns at once and in two parts.
+func TestConvolve_EqualsTheDefinition(t *testing.T) {
 	for seed := range uint64(250) {
 		r := rand.New(rand.NewPCG(seed, 13))
 		c := randomProduct(r)
 		want, sizes := make([]float64, len(c.out)), make([]float64, len(c.out))
 		for i, v := range c.out {
-			want[i] = float64(v) // where no entry is
+			want[i] = float64(v) // numbers between the entries do not change
 		}
 		k := len(c.taps)
 		for i := range c.m {
@@ -111,7 +112,7 @@ func TestConvolve(t *testing.T) {
 			c.run(pieces, 0, middle)
 			c.run(pieces, middle, n)
 			undo()
-			require.Equal(t, got, pieces, "%v, seed %d: split at %d of %d", tier, seed, middle, n)
+			require.Equal(t, got, pieces, "%v, seed %d: in parts divided at %d of %d", tier, seed, middle, n)
 			for i := range want {
 				requireNear(t, want[i], got[i], sizes[i], "%v, seed %d, %d", tier, seed, i)
 			}
@@ -119,8 +120,8 @@ func TestConvolve(t *testing.T) {
 	}
 }
 
-// requireNear wants a sum of float32 numbers whose magnitudes add up to size. It is
-// not require.InDelta because that takes longer than all the rest.
+// requireNear checks a sum of float32 numbers whose magnitudes add up to size. It
+// does not use require.InDelta, which would take most of the time of the tests.
 func requireNear(t *testing.T, want float64, got float32, size float64, format string, args ...any) {
 	t.Helper()
 	if !(math.Abs(want-float64(got)) <= 1e-6*(1+size)) {

@@ -5,15 +5,15 @@ import (
 	"sync"
 )
 
-// Gemm computes C = A*B, or C += A*B when accumulate, for row-major matrices: A
-// is (m, k), or (k, m) when transA; B is (k, n), or (n, k) when transB; C is
-// (m, n). lda, ldb and ldc are the distances from row to row. It panics when a
-// slice is too short.
+// Gemm computes C = A*B, or C += A*B if accumulate is set, for row-major matrices.
+// C is (m, n). A is (m, k), or (k, m) if transA is set, and B is (k, n), or (n, k) if
+// transB is set; Gemm multiplies by the transpose then. lda, ldb and ldc are the
+// distances between the first elements of adjacent rows. C must not overlap A or B.
+// Gemm panics if a slice is too short.
 //
-// An entry of C is summed up in the order of k, in float32, starting from what C
-// has when accumulate and from 0 otherwise: it is the same, bit for bit, in any
-// part of the rows and columns that is computed at once. C must not overlap A or
-// B.
+// Each entry of C is a sum in float32, in ascending order of k, that starts with
+// the old entry if accumulate is set and with 0 otherwise. It is therefore the same,
+// bit for bit, if the product is computed in parts of the rows and columns.
 func Gemm(transA, transB bool, m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, accumulate bool) {
 	aRows, aCols, bRows, bCols := m, k, k, n
 	if transA {
@@ -48,15 +48,15 @@ func Gemm(transA, transB bool, m, n, k int, a []float32, lda int, b []float32, l
 
 func checkMatrix(name string, rows, columns, length, stride int) {
 	if rows < 0 || columns < 0 {
-		panic(fmt.Sprintf("kernel: %s is (%d, %d)", name, rows, columns))
+		panic(fmt.Sprintf("kernel: matrix %s has the negative size (%d, %d)", name, rows, columns))
 	}
 	if rows > 0 && columns > 0 && (stride < columns || (length-columns)/stride < rows-1 || length < columns) {
-		panic(fmt.Sprintf("kernel: %s is (%d, %d) with %d numbers from row to row, but has %d", name, rows, columns, stride, length))
+		panic(fmt.Sprintf("kernel: matrix %s (%d, %d) with stride %d does not fit into %d numbers", name, rows, columns, stride, length))
 	}
 }
 
-// multiples returns the multiples of step from first to last-1, in the slice if
-// it has room.
+// multiples returns first*step to (last-1)*step, in the memory of into if it is
+// large enough.
 func multiples(into []int, first, last, step int) []int {
 	into = into[:0]
 	for i := first; i < last; i++ {
@@ -65,11 +65,11 @@ func multiples(into []int, first, last, step int) []int {
 	return into
 }
 
-// Filters holds matrices A of one shape (m, k), rearranged for the active tier.
+// Filters holds matrices A of the same shape (m, k) in the memory layout of a tier.
 type Filters struct {
 	t       *tiling
 	m, k    int
-	panels  int // of rows, of one matrix
+	panels  int // number of panels of rows per matrix
 	packed  []float32
 	taps    []int
 	rows    []int
@@ -78,14 +78,15 @@ type Filters struct {
 
 var filterPool = sync.Pool{New: func() any { return new(Filters) }}
 
-// NewFilters makes count matrices A (m, k), which lie behind each other, ready
-// for Convolve on the active tier. Release gives back the memory.
+// NewFilters returns Filters of count matrices A (m, k), which are consecutive in
+// a. They use the tier that is active at the time of the call. NewFilters panics if a
+// is too short.
 func NewFilters(count, m, k int, a []float32) *Filters {
 	checkMatrix("A", count*m, k, len(a), k)
 	return filters(count, m, k, a, k, false)
 }
 
-// Release makes the memory free for other filters. f is not usable any more.
+// Release allows later Filters to use the memory of f. f must not be used after it.
 func (f *Filters) Release() { filterPool.Put(f) }
 
 func filters(count, m, k int, a []float32, lda int, transposed bool) *Filters {
@@ -111,48 +112,48 @@ func filters(count, m, k int, a []float32, lda int, transposed bool) *Filters {
 	return f
 }
 
-// size returns the room that one matrix takes.
+// size returns the length of one matrix in f.packed.
 func (f *Filters) size() int { return f.panels * f.k * f.t.left }
 
-// panel returns the columns lo to hi, one of the parts of k, of a panel of rows.
+// panel returns taps lo to hi-1, one of the parts of k, of a panel of rows.
 func (f *Filters) panel(group, panel, lo, hi int) []float32 {
 	n := (hi - lo) * f.t.left
 	return f.packed[group*f.size()+lo*f.panels*f.t.left+panel*n:][:n]
 }
 
-// Columns describes matrices B that filters A are multiplied by, and where C
-// goes: entry (t, j) of B is x[taps[t]+offsets[j]], and entry (i, j) of C is
-// out[i*stride+places[j]]. That is a convolution when a tap is a place in the
-// window and an offset a place of the window. It is immutable and safe for
-// concurrent use.
+// Columns describes where Convolve reads the matrix B and writes the matrix C: entry
+// (t, j) of B is x[taps[t]+offsets[j]], and entry (i, j) of C is
+// out[i*stride+places[j]]. The product is a convolution if the taps are the
+// positions in a window, and the offsets the positions of the window in an image.
+// Columns is immutable and safe for concurrent use.
 type Columns struct {
 	t         *tiling
 	taps      []int
 	packing   packing
 	runs      []run
-	starts    []int // of each panel in runs
+	starts    []int // index of the first run of each panel, and the number of runs
 	lastPlace int
 	lastPixel int
-	own       struct{ taps, offsets, places []int } // memory of Gemm
+	own       struct{ taps, offsets, places []int } // memory for Gemm
 }
 
 var columnPool = sync.Pool{New: func() any { return new(Columns) }}
 
-// NewColumns makes columns ready for Convolve on the active tier. It panics when
-// there are not as many places as offsets or a number is negative. The slices
-// must not change until Release.
+// NewColumns returns Columns that use the tier that is active at the time of the
+// call. It panics if the numbers of offsets and places differ, or if a number is
+// negative. The slices must not change until Release.
 func NewColumns(taps, offsets, places []int) *Columns {
 	c := columnPool.Get().(*Columns)
 	c.prepare(taps, offsets, places)
 	return c
 }
 
-// Release makes the memory free for other columns. c is not usable any more.
+// Release allows later Columns to use the memory of c. c must not be used after it.
 func (c *Columns) Release() { columnPool.Put(c) }
 
 func (c *Columns) prepare(taps, offsets, places []int) {
 	if len(places) != len(offsets) {
-		panic(fmt.Sprintf("kernel: %d places for %d columns", len(places), len(offsets)))
+		panic(fmt.Sprintf("kernel: %d places for %d offsets", len(places), len(offsets)))
 	}
 	c.t = tilingOf(active())
 	c.taps = taps
@@ -162,7 +163,8 @@ func (c *Columns) prepare(taps, offsets, places []int) {
 	c.runs, c.starts = split(c.runs[:0], c.starts[:0], places, c.t.columns)
 }
 
-// largest returns the largest number.
+// largest returns the largest number of v, or 0 if v is empty. It panics if a number
+// is negative.
 func largest(name string, v []int) int {
 	top := 0
 	for _, n := range v {
@@ -174,10 +176,12 @@ func largest(name string, v []int) int {
 	return top
 }
 
-// Convolve computes C = A*B + bias for matrix A of the given number: bias has a
-// number for each row, or is nil. It panics when a slice is too short. As with
-// Gemm, an entry does not depend on the others that are computed with it: it is
-// bias + sum over t, in order. It is safe for concurrent use.
+// Convolve computes C = A*B + bias for matrix number group of f. The bias holds a
+// number per row of A; nil stands for 0. Convolve panics if a slice is too short.
+//
+// Each entry of C is a sum in float32 that starts with the bias and adds the
+// products in ascending order of the taps. As with Gemm, it does not depend on
+// which other entries are computed. Convolve is safe for concurrent use.
 func (f *Filters) Convolve(group int, c *Columns, x, bias, out []float32, stride int) {
 	if bias != nil {
 		bias = bias[:f.m]
@@ -185,20 +189,20 @@ func (f *Filters) Convolve(group int, c *Columns, x, bias, out []float32, stride
 	f.multiply(group, c, x, bias, out, stride, false)
 }
 
-// The matrices are multiplied part by part: so many entries along k and so many
-// columns of B, which stay in the second-level cache.
+// The matrices are multiplied in parts of B that fit into the second-level cache.
 const (
-	maxDepth   = 512
-	maxColumns = 128
+	maxDepth   = 512 // rows of B in a part
+	maxColumns = 128 // columns of B in a part
 )
 
-// depths returns the number of parts of k.
+// depths returns the number of parts into which k rows of B are divided.
 func depths(k int) int { return (k + maxDepth - 1) / maxDepth }
 
-// part returns the bounds of part i of n things in a number of nearly equal
-// parts.
+// part returns the bounds of part i if n items are divided into nearly equal parts.
 func part(n, parts, i int) (lo, hi int) { return n * i / parts, n * (i + 1) / parts }
 
+// withRoom returns a slice of length n, in the memory of v if it is large enough. Its
+// content is undefined.
 func withRoom(v []float32, n int) []float32 {
 	if cap(v) < n {
 		return aligned(n)

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// gemmTask is a product of random matrices.
+// gemmTask is a product of random matrices with random strides.
 type gemmTask struct {
 	transA, transB, accumulate bool
 	m, n, k, lda, ldb, ldc     int
@@ -52,7 +52,7 @@ func (g gemmTask) String() string {
 	return fmt.Sprintf("%d x %d x %d, transA %v, transB %v, accumulate %v", g.m, g.n, g.k, g.transA, g.transB, g.accumulate)
 }
 
-// run computes rows i0 to i1 and columns j0 to j1 in c.
+// run computes rows i0 to i1-1 and columns j0 to j1-1 of the product in c.
 func (g gemmTask) run(c []float32, i0, i1, j0, j1 int) {
 	if i0 == i1 || j0 == j1 {
 		Gemm(g.transA, g.transB, i1-i0, j1-j0, g.k, g.a, g.lda, g.b, g.ldb, nil, g.ldc, g.accumulate)
@@ -74,7 +74,8 @@ func (g gemmTask) run(c []float32, i0, i1, j0, j1 int) {
 	Gemm(g.transA, g.transB, i1-i0, j1-j0, g.k, a, g.lda, b, g.ldb, c[i0*g.ldc+j0:], g.ldc, g.accumulate)
 }
 
-// entry is the definition of entry (i, j), and the sum of the magnitudes.
+// entry returns entry (i, j) of the product, computed in float64, and the sum of the
+// magnitudes of its terms.
 func (g gemmTask) entry(i, j int) (sum, size float64) {
 	if g.accumulate {
 		sum = float64(g.c[i*g.ldc+j])
@@ -94,9 +95,10 @@ func (g gemmTask) entry(i, j int) (sum, size float64) {
 	return sum, size
 }
 
-// TestGemm compares every tier with the definition, in one piece and in random
-// pieces, and checks that nothing between the rows of C changes.
-func TestGemm(t *testing.T) {
+// TestGemm_EqualsTheDefinition compares every tier with the definition, for the
+// whole product and for random parts of it, and checks that Gemm does not change
+// numbers between the rows of C.
+func TestGemm_EqualsTheDefinition(t *testing.T) {
 	for seed := range uint64(250) {
 		compareGemm(t, seed)
 	}
@@ -117,54 +119,59 @@ func compareGemm(t *testing.T, seed uint64) {
 		g.run(pieces, 0, i, j, g.n)
 		g.run(pieces, i, g.m, j, g.n)
 		undo()
-		require.Equal(t, got, pieces, "%s: split at %d, %d", name, i, j)
+		require.Equal(t, got, pieces, "%s: in parts divided at %d, %d", name, i, j)
 		for at, v := range got {
 			if i, j := at/g.ldc, at%g.ldc; j < g.n {
 				want, size := g.entry(i, j)
 				requireNear(t, want, v, size, "%s: entry %d, %d", name, i, j)
 			} else if v != g.c[at] {
-				t.Fatalf("%s: behind row %d: %v was %v", name, i, v, g.c[at])
+				t.Fatalf("%s: number after row %d is %v, was %v", name, i, v, g.c[at])
 			}
 		}
 		if tier == Portable {
 			continue
 		}
 		if assembly != nil {
-			require.Equal(t, assembly, got, "%s: the same chain of operations", name)
+			require.Equal(t, assembly, got, "%s: the assembly tiers perform the same operations", name)
 		}
 		assembly = got
 	}
 }
 
-// FuzzGemm does so for as long as one likes.
+// FuzzGemm is TestGemm_EqualsTheDefinition for more seeds.
 func FuzzGemm(f *testing.F) {
 	f.Add(uint64(0))
 	f.Fuzz(func(t *testing.T, seed uint64) { compareGemm(t, seed) })
 }
 
-func TestGemmChecks(t *testing.T) {
+func TestGemm_PanicsIfASliceIsTooShort(t *testing.T) {
 	v := make([]float32, 12)
-	require.PanicsWithValue(t, "kernel: A is (3, 4) with 5 numbers from row to row, but has 12",
+	require.PanicsWithValue(t, "kernel: matrix A (3, 4) with stride 5 does not fit into 12 numbers",
 		func() { Gemm(false, false, 3, 1, 4, v, 5, v, 1, v, 1, false) })
-	require.PanicsWithValue(t, "kernel: B is (4, 3) with 2 numbers from row to row, but has 12",
+	require.PanicsWithValue(t, "kernel: matrix B (4, 3) with stride 2 does not fit into 12 numbers",
 		func() { Gemm(false, false, 3, 3, 4, v, 4, v, 2, v, 3, false) })
-	require.PanicsWithValue(t, "kernel: C is (3, 5) with 5 numbers from row to row, but has 12",
+	require.PanicsWithValue(t, "kernel: matrix C (3, 5) with stride 5 does not fit into 12 numbers",
 		func() { Gemm(false, false, 3, 5, 1, v, 1, v, 5, v, 5, false) })
-	require.PanicsWithValue(t, "kernel: A is (-1, 4)", func() { Gemm(false, false, -1, 1, 4, v, 4, v, 1, v, 1, false) })
+	require.PanicsWithValue(t, "kernel: matrix A has the negative size (-1, 4)",
+		func() { Gemm(false, false, -1, 1, 4, v, 4, v, 1, v, 1, false) })
+}
+
+func TestConvolve_PanicsIfColumnsDoNotFit(t *testing.T) {
+	v := make([]float32, 12)
 	f := NewFilters(1, 2, 3, v[:6])
 	convolve := func(taps, offsets, places []int) func() {
 		return func() { f.Convolve(0, NewColumns(taps, offsets, places), v, nil, v, 2) }
 	}
 	taps := []int{0, 1, 2}
-	require.PanicsWithValue(t, "kernel: columns and taps to 12 of 12 numbers", convolve(taps, []int{0, 10}, []int{0, 1}))
+	require.PanicsWithValue(t, "kernel: tap and offset 12 is outside of an input of 12 numbers", convolve(taps, []int{0, 10}, []int{0, 1}))
 	require.PanicsWithValue(t, "kernel: offset -1 is negative", convolve(taps, []int{0, -1}, []int{0, 1}))
-	require.PanicsWithValue(t, "kernel: places to 10 and 2 rows, 2 apart, in an output of 12 numbers", convolve(taps, []int{0, 9}, []int{0, 10}))
-	require.PanicsWithValue(t, "kernel: 2 taps for 3, or columns for another tier", convolve(taps[1:], []int{0, 9}, []int{0, 1}))
-	require.PanicsWithValue(t, "kernel: 1 places for 2 columns", convolve(taps, []int{0, 9}, []int{0}))
+	require.PanicsWithValue(t, "kernel: place 10 of 2 rows with stride 2 is outside of an output of 12 numbers", convolve(taps, []int{0, 9}, []int{0, 10}))
+	require.PanicsWithValue(t, "kernel: columns of 2 taps, filters of 3, or made for different tiers", convolve(taps[1:], []int{0, 9}, []int{0, 1}))
+	require.PanicsWithValue(t, "kernel: 1 places for 2 offsets", convolve(taps, []int{0, 9}, []int{0}))
 }
 
-// BenchmarkGemm reports how much of what the processor can do is reached; what it
-// can do is 2 multiplications and additions of 8 numbers a cycle on most.
+// BenchmarkGemm reports the floating-point operations per second. The limit of most
+// processors is 2 fused multiply-adds of 8 numbers per cycle and core.
 func BenchmarkGemm(b *testing.B) {
 	for _, tier := range Tiers() {
 		for _, s := range []struct {

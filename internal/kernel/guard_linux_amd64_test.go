@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// guarded moves a slice to where the byte behind its last element cannot be
-// touched.
+// guarded moves a slice to memory that is surrounded by inaccessible pages. The
+// second one begins immediately after the last element.
 func guarded[T float32 | uint32](t *testing.T, v *[]T) {
 	t.Helper()
 	if len(*v) == 0 {
@@ -31,9 +31,9 @@ func guarded[T float32 | uint32](t *testing.T, v *[]T) {
 	*v = moved
 }
 
-// TestGuardPages runs random layers with every buffer ending at a page that
-// cannot be touched.
-func TestGuardPages(t *testing.T) {
+// TestLayer_StaysWithinItsBuffers runs random layers with buffers between
+// inaccessible pages.
+func TestLayer_StaysWithinItsBuffers(t *testing.T) {
 	for _, tier := range Tiers() {
 		t.Run(tier.String(), func(t *testing.T) {
 			defer Use(tier)()
@@ -68,9 +68,9 @@ func TestGuardPages(t *testing.T) {
 	}
 }
 
-// TestGemmGuardPages does so with random products, and with columns that lie
-// anywhere.
-func TestGemmGuardPages(t *testing.T) {
+// TestProducts_StayWithinTheirBuffers runs Gemm, Convolve, MaxPool2 and Relu with
+// random data between inaccessible pages.
+func TestProducts_StayWithinTheirBuffers(t *testing.T) {
 	for _, tier := range Tiers()[1:] {
 		t.Run(tier.String(), func(t *testing.T) {
 			defer Use(tier)()

@@ -219,7 +219,7 @@ numbers:
 	VPSRLQ    $0x1f, Z17, Z18
 	VPXORQ    Z18, Z17, Z17
 
-	// The block, by halving 32.
+	// Find the block by binary search in the coarse table.
 	VPXORD    Z19, Z19, Z19
 	VPADDD    Z9, Z19, Z18
 	VPERMI2D  Z1, Z0, Z18
@@ -245,7 +245,7 @@ numbers:
 	CMPL      SI, $0x01
 	JE        found
 
-	// The place in the block: halving while it is long.
+	// Continue the binary search in the block while more than 32 thresholds are left.
 	MOVL SI, DI
 
 halve:
@@ -278,8 +278,8 @@ next:
 	CMPL SI, $0x01
 	JE   end
 
-	// Counting the thresholds below among the next 16 or 32; those behind the
-	// block are not below.
+	// Count the thresholds below the random number among the next 16 or 32. Those
+	// after the block are never below it.
 	XORQ DX, DX
 	CMPL SI, $0x10
 	JG   wide
@@ -411,7 +411,7 @@ numbers:
 	VMOVDQA64 Z2, Z15
 	VPADDD    Z3, Z2, Z2
 
-	// The block, by halving 32.
+	// Find the block by binary search in the coarse table.
 	VPXORD    Z16, Z16, Z16
 	VPADDD    Z7, Z16, Z17
 	VPERMI2D  Z1, Z0, Z17
@@ -437,7 +437,7 @@ numbers:
 	CMPL      SI, $0x01
 	JE        found
 
-	// The place in the block: halving while it is long.
+	// Continue the binary search in the block while more than 32 thresholds are left.
 	MOVL SI, DI
 
 halve:
@@ -470,8 +470,8 @@ next:
 	CMPL SI, $0x01
 	JE   end
 
-	// Counting the thresholds below among the next 16 or 32; those behind the
-	// block are not below.
+	// Count the thresholds below the random number among the next 16 or 32. Those
+	// after the block are never below it.
 	XORQ DX, DX
 	CMPL SI, $0x10
 	JG   wide
@@ -9037,7 +9037,7 @@ numbers:
 	JE           found
 	VMOVDQU      Y0, (SP)(DX*4)
 
-	// The place in the block: halving while it is long.
+	// Continue the binary search in the block while more than 32 thresholds are left.
 	MOVL SI, R8
 
 halve:
@@ -9063,8 +9063,8 @@ found:
 	CMPL    SI, $0x01
 	JE      end
 
-	// Counting the thresholds below among the next 16 or 32; those behind the
-	// block are not below.
+	// Count the thresholds below the random number among the next 16 or 32. Those
+	// after the block are never below it.
 	XORQ DX, DX
 	CMPL SI, $0x10
 	JG   wide
@@ -9249,7 +9249,7 @@ numbers:
 	JE           found
 	VMOVDQU      Y0, (SP)(DX*4)
 
-	// The place in the block: halving while it is long.
+	// Continue the binary search in the block while more than 32 thresholds are left.
 	MOVL SI, R8
 
 halve:
@@ -9275,8 +9275,8 @@ found:
 	CMPL    SI, $0x01
 	JE      end
 
-	// Counting the thresholds below among the next 16 or 32; those behind the
-	// block are not below.
+	// Count the thresholds below the random number among the next 16 or 32. Those
+	// after the block are never below it.
 	XORQ DX, DX
 	CMPL SI, $0x10
 	JG   wide
@@ -30198,7 +30198,7 @@ nextDone:
 	CMPQ          DI, BX
 	JL            spike
 
-	// What the last spikes do.
+	// Apply the last spikes.
 	MOVQ         AX, R12
 	MOVL         (DX)(R8*4), R9
 	VBROADCASTSS (SP), Z14
@@ -30513,7 +30513,7 @@ nextDone:
 	CMPQ         DI, BX
 	JL           spike
 
-	// What the last spikes do.
+	// Apply the last spikes.
 	MOVQ         AX, R12
 	MOVL         (DX)(R8*4), R9
 	VBROADCASTSS (SP), Y14
@@ -30853,7 +30853,7 @@ nextDone:
 	CMPQ          R8, BX
 	JL            spike
 
-	// What the last spikes do.
+	// Apply the last spikes.
 	MOVQ         AX, R13
 	MOVL         (DX)(R9*4), R10
 	VBROADCASTSS (SP), Z14
@@ -31171,7 +31171,7 @@ nextDone:
 	CMPQ         R8, BX
 	JL           spike
 
-	// What the last spikes do.
+	// Apply the last spikes.
 	MOVQ         AX, R13
 	MOVL         (DX)(R9*4), R10
 	VBROADCASTSS (SP), Y14
@@ -31506,7 +31506,7 @@ nextDone:
 	CMPQ          R8, BX
 	JL            spike
 
-	// What the last spikes do.
+	// Apply the last spikes.
 	MOVQ         AX, R13
 	MOVL         (DX)(R9*4), R10
 	VBROADCASTSS (SP), Z14
@@ -31837,7 +31837,7 @@ nextDone:
 	CMPQ         R8, BX
 	JL           spike
 
-	// What the last spikes do.
+	// Apply the last spikes.
 	MOVQ         AX, R13
 	MOVL         (DX)(R9*4), R10
 	VBROADCASTSS (SP), Y14

@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRandomIsUniform checks the moments and the bits of the numbers of many
-// keys, in both directions: along one key and across neighbouring keys.
-func TestRandomIsUniform(t *testing.T) {
+// TestRandom_IsUniform checks the moments and the bits of the numbers of one key and
+// of neighboring keys.
+func TestRandom_IsUniform(t *testing.T) {
 	const n = 1 << 16
 	for name, next := range map[string]func(i int) uint32{
 		"along a key":      func(i int) uint32 { return Random(Key(1, 2, 3, 4), i) },
@@ -33,7 +33,7 @@ func TestRandomIsUniform(t *testing.T) {
 					bits[b] += int(r >> b & 1)
 				}
 			}
-			// Five standard deviations of each estimate.
+			// The tolerance is five standard deviations of each estimate.
 			require.InDelta(t, 0, sum/n, 5*math.Sqrt(1./12/n))
 			require.InDelta(t, 1./12, square/n, 5*math.Sqrt(1./180/n))
 			require.InDelta(t, 0, lag/n, 5/12./math.Sqrt(n))
@@ -44,16 +44,16 @@ func TestRandomIsUniform(t *testing.T) {
 	}
 }
 
-// TestRandomIsPinned keeps the numbers the same from version to version: models
-// give the same results then.
-func TestRandomIsPinned(t *testing.T) {
+// TestRandom_DoesNotChange checks some numbers: the results of models must not change
+// from version to version.
+func TestRandom_DoesNotChange(t *testing.T) {
 	key := Key(0, 0, 0, 0)
 	got := []uint32{Random(key, 0), Random(key, 1), Random(key, 2), Random(Key(1, 2, 3, 4), 1000)}
 	require.Equal(t, []uint32{0x6b5fd45e, 0x78ae5a9a, 0x68592df1, 0x6d960bf4}, got)
 }
 
-// TestSampleDistribution is a chi-squared test of the drawn spikes.
-func TestSampleDistribution(t *testing.T) {
+// TestSample_FollowsTheDistribution is a chi-squared test.
+func TestSample_FollowsTheDistribution(t *testing.T) {
 	for _, k := range []int{1, 2, 25, 800} {
 		r := rand.New(rand.NewPCG(uint64(k), 0))
 		p := make([]float32, k)
@@ -89,9 +89,9 @@ func TestSampleDistribution(t *testing.T) {
 	}
 }
 
-// TestSampleLowDiscrepancy checks that the counts of any run of spikes are as
-// expected, but for a few.
-func TestSampleLowDiscrepancy(t *testing.T) {
+// TestSampleLowDiscrepancy_IsEvenlyDistributed checks that the count of each entry is
+// within 3 of its expectation after every spike.
+func TestSampleLowDiscrepancy_IsEvenlyDistributed(t *testing.T) {
 	p := []float32{1, 0, 2, 5, 0.5, 1.5}
 	sums, thresholds := make([]float32, len(p)), make([]uint32, len(p))
 	total := cumulate(sums, p)
@@ -109,14 +109,14 @@ func TestSampleLowDiscrepancy(t *testing.T) {
 	}
 }
 
-func TestThresholds(t *testing.T) {
+func TestThresholds_AreSharesOfTheTotal(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		p    []float32
 		want []uint32
 	}{
-		{"one", []float32{3}, []uint32{math.MaxUint32}},
-		{"halves", []float32{1, 1}, []uint32{1 << 31, math.MaxUint32}},
+		{"one entry", []float32{3}, []uint32{math.MaxUint32}},
+		{"two equal entries", []float32{1, 1}, []uint32{1 << 31, math.MaxUint32}},
 		{"zeros at the end never spike", []float32{1, 3, 0, 0}, []uint32{1 << 30, math.MaxUint32, math.MaxUint32, math.MaxUint32}},
 		{"tiny", []float32{1e-20, 1e-20}, []uint32{1 << 31, math.MaxUint32}},
 		{"huge", []float32{1 << 126, 1 << 126}, []uint32{1 << 31, math.MaxUint32}},
@@ -131,14 +131,14 @@ func TestThresholds(t *testing.T) {
 	}
 }
 
-func TestInvert(t *testing.T) {
+func TestInvert_ReturnsTheFirstEntryWhoseShareReachesU(t *testing.T) {
 	sums := []float32{1, 2, 2, 4} // shares 0.25, 0.5, 0.5, 1
 	for u, want := range map[float32]int32{0: 0, 0.25: 0, 0.2500001: 1, 0.5: 1, 0.6: 3, 0.99999994: 3, 1: 3} {
 		require.Equal(t, want, Invert(sums, u), "u = %v", u)
 	}
 }
 
-func TestUpdate(t *testing.T) {
+func TestApplySpikes_FollowsTheFormula(t *testing.T) {
 	w := []float32{
 		0.5, 0.25,
 		0.5, 0.75,
@@ -146,38 +146,38 @@ func TestUpdate(t *testing.T) {
 	}
 	t.Run("one spike", func(t *testing.T) {
 		h := []float32{0.5, 0.5}
-		Update(h, w, []int32{0}, []float32{1}, nil, 0)
+		applySpikes(h, w, []int32{0}, []float32{1}, nil, 0)
 		// q = 0.375; h = (0.5 + 0.25/0.375, 0.5 + 0.125/0.375)/2
 		require.InDeltaSlice(t, []float64{(0.5 + 0.25/0.375) / 2, (0.5 + 0.125/0.375) / 2}, f64(h), 1e-7)
 	})
 	t.Run("a spike without overlap changes nothing", func(t *testing.T) {
 		h := []float32{0.25, 0.75}
-		Update(h, w, []int32{2, 2}, []float32{1, 1}, nil, 0.5)
+		applySpikes(h, w, []int32{2, 2}, []float32{1, 1}, nil, 0.5)
 		require.Equal(t, []float32{0.25, 0.75}, h)
 	})
 	t.Run("epsilon_xy is shared by the channels", func(t *testing.T) {
 		a, b := []float32{0.5, 0.5}, []float32{0.5, 0.5}
-		Update(a, w, []int32{0, 1}, []float32{1, 1}, []float32{0.5}, 0)
-		Update(b, w, []int32{0, 1}, []float32{0.5, 0.5}, nil, 0)
+		applySpikes(a, w, []int32{0, 1}, []float32{1, 1}, []float32{0.5}, 0)
+		applySpikes(b, w, []int32{0, 1}, []float32{0.5, 0.5}, nil, 0)
 		require.Equal(t, b, a)
 	})
-	t.Run("the common factor is folded back", func(t *testing.T) {
+	t.Run("the common factor is divided out", func(t *testing.T) {
 		spikes, eps := make([]int32, 500), make([]float32, 500)
 		for i := range spikes {
 			spikes[i], eps[i] = int32(i%2), 20
 		}
 		h := []float32{0.5, 0.5}
-		Update(h, w, spikes, eps, nil, 0)
+		applySpikes(h, w, spikes, eps, nil, 0)
 		require.InDelta(t, 1, h[0]+h[1], 1e-4)
 	})
-	t.Run("forgetting pulls towards uniform", func(t *testing.T) {
+	t.Run("forgetting moves h toward 1/N", func(t *testing.T) {
 		h := []float32{0.9, 0.1}
-		Update(h, []float32{1, 1}, make([]int32, 100), constants(100, 1), nil, 0.3)
+		applySpikes(h, []float32{1, 1}, make([]int32, 100), constants(100, 1), nil, 0.3)
 		require.InDeltaSlice(t, []float64{0.5, 0.5}, f64(h), 1e-5)
 	})
 }
 
-// cumulate sums a patch that lies in one piece.
+// cumulate is CumulateAt for a patch that is contiguous in memory.
 func cumulate(sums, p []float32) float32 {
 	offsets := make([]int32, len(p))
 	for i := range offsets {
@@ -186,7 +186,7 @@ func cumulate(sums, p []float32) float32 {
 	return CumulateAt(sums, p, offsets)
 }
 
-func TestCumulateAt4(t *testing.T) {
+func TestCumulateAt4_EqualsCumulateAt(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
 	const n = 37
 	offsets := make([]int32, n)

@@ -5,75 +5,93 @@ import (
 	"unsafe"
 )
 
+// minOverlap is the bound of q = sum_n h[n]*W[k,n] up to which a spike is skipped:
+// a quotient with a smaller q would be meaningless.
+const minOverlap = 1e-10
+
+// maxScale bounds the common factor that h carries while spikes are applied.
+const maxScale = 1e10
+
 // chunk is the number of spikes that are drawn for one position before they are
-// applied: few enough to stay in the first cache with those of the other
-// positions of a group. Assembly depends on it.
+// applied. The chunks of all positions of a group fit into the first-level cache.
+// The assembly depends on this number.
 const chunk = 160
 
-// Layer is what the positions of one layer have in common: the weights, laid out
-// for the active tier, and the schedule of epsilon. It is immutable.
+// Layer holds the data that all positions of one layer share: the weights, in the
+// memory layout of a tier, and the schedule of epsilon. It is immutable and safe
+// for concurrent use.
 type Layer struct {
 	k, n       int
 	spikes     int
-	places     int     // entries of epsilon_xy of one position, 0 for none
-	place      []int32 // of each row of weights in epsilon_xy, when there is one
+	places     int     // entries of epsilon_xy for each position, 0 without epsilon_xy
+	place      []int32 // index of the entry of epsilon_xy for each row of weights
 	forgetting float32
-	eps        []float32 // epsilon_0*epsilon_t
+	eps        []float32 // epsilon_0*epsilon_t for each spike
 
 	lowDiscrepancy bool
 
 	initial []float32 // h of a group before the first spike
-	width   int       // of a row of weights: n rounded up to whole vectors
-	weights []float32 // (k, width), zeros behind n
+	width   int       // length of a row of weights: n rounded up to whole vectors
+	weights []float32 // (k, width), zeros from column n
 	up      updater
-	fast    bool    // every q counts and every position has the same epsilons
-	runs    []steps // of the schedule
+	fast    bool    // no spike is skipped, and all positions have the same epsilons
+	runs    []steps // the schedule, divided
 	layout  layout
 }
 
-// layout is what lies in memory for the spikes of one position.
+// layout describes the tables in which the spikes of one position are searched: the
+// thresholds of its patch and a coarse table, where the search begins.
 type layout struct {
-	room   int    // thresholds
-	coarse int    // entries of what a search starts from
-	block  int    // thresholds for each of them, a power of 2, for assembly
-	fill   uint32 // what stands behind the thresholds of the patch
+	room   int    // number of thresholds, with padding
+	coarse int    // number of entries of the coarse table
+	block  int    // thresholds per entry of the coarse table, a power of 2; assembly only
+	fill   uint32 // value of the padding
 }
 
-// updater is how a tier works on a group of positions.
+// updater is the implementation of a tier. It processes groups of positions.
 type updater struct {
-	positions int  // of a group
-	partial   bool // a group may have fewer
-	vector    int  // float32 numbers that h and rows of weights have a multiple of
-	rows      bool // offsets are numbers of rows of weights, not bytes
+	positions int  // number of positions in a group
+	partial   bool // a group may have fewer positions
+	vector    int  // the length of h and of a row of weights is a multiple of this number
+	rows      bool // offsets are indices of rows of weights instead of byte offsets
 	layout    func(k int) layout
-	draw      func(l *Layer, s *Scratch, g int, sums []float32) // thresholds of position g
-	sample    func(l *Layer, s *Scratch, g, first int, scale uint32)
-	fast      func(l *Layer, s *Scratch, r steps) // takes the common factor out itself
-	general   func(l *Layer, s *Scratch, r steps)
-	row       rowDrawer // nil when there is none
+
+	// draw computes the tables for position g of a group from the running sums of
+	// its patch. sample draws a chunk of its spikes, beginning with spike first, and
+	// writes scale times each spike to the offsets.
+	draw   func(l *Layer, s *Scratch, g int, sums []float32)
+	sample func(l *Layer, s *Scratch, g, first int, scale uint32)
+
+	// fast and general apply spikes to a group. fast also divides h by the common
+	// factor.
+	fast    func(l *Layer, s *Scratch, r steps)
+	general func(l *Layer, s *Scratch, r steps)
+
+	row       rowDrawer // nil if the tier has none
 	transpose func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int)
 }
 
-// steps are consecutive spikes of one chunk after which the common factor of h is
-// taken out.
+// steps are consecutive spikes of one chunk. After them h is divided by its common
+// factor.
 type steps struct {
 	first, n int
-	num      []float32 // epsilon*factor of each, when the layer is fast
-	inverse  float32   // 1/factor behind the last
+	num      []float32 // epsilon times the common factor for each spike, for fast layers
+	inverse  float32   // 1 divided by the common factor after the last spike
 }
 
-// Schedule says which spikes a layer gets and what they do.
+// Schedule describes the spikes of a layer and their effect.
 type Schedule struct {
-	Eps        []float32 // epsilon_0*epsilon_t, one for each spike
-	Places     int       // entries of epsilon_xy that each position has, 0 for none
-	MaxEpsXY   float32   // the largest of them all
+	Eps        []float32 // epsilon_0*epsilon_t for each spike; its length is the number of spikes
+	Places     int       // entries of epsilon_xy for each position, 0 without epsilon_xy
+	MaxEpsXY   float32   // the largest entry of epsilon_xy of all positions
 	Forgetting float32
 
-	// LowDiscrepancy draws evenly spread spikes in place of independent ones.
+	// LowDiscrepancy draws evenly distributed spikes instead of independent ones.
 	LowDiscrepancy bool
 }
 
-// NewLayer returns a layer with the (k, n) matrix of weights.
+// NewLayer returns a layer of n neurons per position with the (k, n) matrix of
+// weights. The layer uses the tier that is active at the time of the call.
 func NewLayer(weights []float32, n int, s Schedule) *Layer {
 	k := len(weights) / n
 	l := &Layer{
@@ -92,7 +110,7 @@ func NewLayer(weights []float32, n int, s Schedule) *Layer {
 	for i := range k {
 		copy(l.weights[i*l.width:], weights[i*n:(i+1)*n])
 	}
-	l.fast = s.Places == 0 && s.Forgetting == 0 && slices.Min(weights) > MinOverlap
+	l.fast = s.Places == 0 && s.Forgetting == 0 && slices.Min(weights) > minOverlap
 	if s.Places == 0 {
 		l.plan(1)
 		return l
@@ -105,8 +123,8 @@ func NewLayer(weights []float32, n int, s Schedule) *Layer {
 	return l
 }
 
-// plan cuts the schedule where the common factor would grow too large, and at
-// the ends of chunks.
+// plan divides the schedule at the ends of chunks and where the common factor
+// would become too large.
 func (l *Layer) plan(maxEpsXY float32) {
 	for first := 0; first < l.spikes; {
 		r := steps{first: first}
@@ -131,7 +149,7 @@ func (l *Layer) plan(maxEpsXY float32) {
 // roundUp returns the smallest multiple of to that is at least n.
 func roundUp(n, to int) int { return (n + to - 1) / to * to }
 
-// aligned returns n zeros that start at a multiple of 64 bytes.
+// aligned returns n zeros whose address is a multiple of 64 bytes.
 func aligned(n int) []float32 {
 	const line = 16
 	v := make([]float32, n+line)
@@ -139,37 +157,40 @@ func aligned(n int) []float32 {
 	return v[skip:][:n:n]
 }
 
-// Positions returns the number of positions of a group.
+// Positions returns the largest number of positions that a Scratch computes at a
+// time, a group.
 func (l *Layer) Positions() int { return l.up.positions }
 
-// Scratch is the state of one group of positions of a layer. It may be used again
-// and again, for one group at a time.
+// Scratch computes groups of positions of a layer, one group at a time. For each
+// group call Draw, DrawRow or Give for every position, then Run, then Store. A
+// Scratch may be used for any number of groups. It is not safe for concurrent use.
 type Scratch struct {
 	l    *Layer
 	jobs []job
 
-	live    int       // positions of this run
+	live    int       // number of positions to compute
 	h       []float32 // (positions, width)
-	offsets []uint32  // (positions, chunk): rows of weights, or where they start in bytes
-	eps     []float32 // (positions, chunk), when the layer is not fast
-	scales  []float32 // of the positions
+	offsets []uint32  // (positions, chunk): rows of weights, as indices or byte offsets
+	eps     []float32 // (positions, chunk), if the layer is not fast
+	scales  []float32 // common factor of h for each position
 
-	thresholds []uint32 // (positions rounded up to fours, layout.room)
+	thresholds []uint32 // (positions rounded up to a multiple of 4, layout.room)
 	coarse     []uint32 // (positions, layout.coarse)
 
-	row       []float32 // (k and a few more, RowLen): running sums, then thresholds
+	row       []float32 // (k rounded up, RowLen): running sums, then thresholds
 	spans     [MaxSpans]Span
-	rowScales [RowLen]float64 // what makes thresholds of the sums
+	rowScales [RowLen]float64 // factors that turn the sums into thresholds
 }
 
-// job is one position.
+// job describes one position: either its spikes are given or they are drawn with
+// the key.
 type job struct {
 	key   uint64
 	given []int32
 	epsXY []float32
 }
 
-// NewScratch returns a Scratch for a layer.
+// NewScratch returns a Scratch for the layer.
 func (l *Layer) NewScratch() *Scratch {
 	p := l.up.positions
 	s := &Scratch{
@@ -177,7 +198,7 @@ func (l *Layer) NewScratch() *Scratch {
 		scales: make([]float32, p), thresholds: make([]uint32, roundUp(p, 4)*l.layout.room),
 		coarse: make([]uint32, p*l.layout.coarse),
 	}
-	for i := range s.thresholds { // what lies behind those of a patch stays so
+	for i := range s.thresholds { // the padding keeps this value
 		s.thresholds[i] = l.layout.fill
 	}
 	if !l.fast {
@@ -186,40 +207,41 @@ func (l *Layer) NewScratch() *Scratch {
 	return s
 }
 
-// SumsLen returns the room that the running sums of a patch must have: whole
-// vectors.
+// SumsLen returns the length of the slice of running sums for Draw: the number of
+// entries of a patch, rounded up.
 func (l *Layer) SumsLen() int { return roundUp(l.k, 16) }
 
-// Draw makes position g of the group draw its spikes, from the running sums of
-// its patch, in room of SumsLen, and the key of its random numbers. epsXY is its
-// part of epsilon_xy.
+// Draw prepares position g of the group to draw its spikes from the running sums
+// of its patch with the random numbers of key. The length of sums is SumsLen; the
+// entries after those of the patch may have any value. epsXY is epsilon_xy of the
+// position, nil if the layer has none.
 func (s *Scratch) Draw(g int, sums []float32, key uint64, epsXY []float32) {
 	s.jobs[g] = job{key: key, epsXY: epsXY}
 	s.l.up.draw(s.l, s, g, sums)
 }
 
-// Give gives position g of the group its spikes.
+// Give prepares position g of the group to use the given spikes.
 func (s *Scratch) Give(g int, spikes []int32, epsXY []float32) {
 	s.jobs[g] = job{given: spikes, epsXY: epsXY}
 }
 
-// Store copies neuron n of the positions first to first+count-1 to
-// dst[n*stride:][:count].
+// Store copies h of positions first to first+count-1 of the group to dst, neuron by
+// neuron: neuron n goes to dst[n*stride:][:count].
 func (s *Scratch) Store(dst []float32, stride, first, count int) {
 	l := s.l
 	l.up.transpose(dst, stride, s.h[first*l.width:], l.width, count, l.n)
 }
 
-// Reset makes the neurons of position g 1/N again.
+// Reset sets every neuron of position g of the group to its initial value 1/N.
 func (s *Scratch) Reset(g int) {
 	width := s.l.width
 	copy(s.h[g*width:][:width], s.l.initial)
 }
 
-// Run starts the first n positions of the group at 1/N and applies their spikes.
+// Run computes h of the first n positions of the group.
 func (s *Scratch) Run(n int) {
 	l := s.l
-	defer clear(s.jobs) // what they refer to is the caller's
+	defer clear(s.jobs) // do not keep the slices of the caller in use
 	copy(s.h, l.initial)
 	s.live = n
 	if !l.up.partial {
@@ -234,7 +256,7 @@ func (s *Scratch) Run(n int) {
 	}
 }
 
-// apply applies spikes that fill has prepared.
+// apply applies spikes that fill has prepared, and divides h by the common factor.
 func (s *Scratch) apply(r steps) {
 	l := s.l
 	for g := range s.scales {
@@ -250,8 +272,8 @@ func (s *Scratch) apply(r steps) {
 	}
 }
 
-// complete makes the positions from n on do what the first does, where a group
-// is always whole.
+// complete copies the job of the first position to the positions from n, for tiers
+// that compute whole groups only.
 func (s *Scratch) complete(n int) {
 	for g := n; g < len(s.jobs); g++ {
 		s.jobs[g] = s.jobs[0]
@@ -290,7 +312,7 @@ func (s *Scratch) fill(first int) {
 		if j.given == nil && l.places == 0 {
 			continue
 		}
-		// The offsets are row numbers yet.
+		// Until here the offsets are indices of rows.
 		for t, k := range offsets[:n] {
 			if l.places > 0 {
 				s.eps[g*chunk+t] *= j.epsXY[l.place[k]]

@@ -4,7 +4,7 @@ package kernel
 
 import "math"
 
-// updaterFor returns how a tier updates layers of (k, n) weights.
+// updaterFor returns the updater of a tier for layers with (k, n) weights.
 func updaterFor(t Tier, k, n int, forgetting bool) updater {
 	u := updater{vector: 8, draw: drawAVX2, sample: sampler(sampleAVX2, sampleLowDiscrepancyAVX2), layout: layoutAVX2}
 	table, wide := avx2, wideAVX2
@@ -40,7 +40,8 @@ func updaterFor(t Tier, k, n int, forgetting bool) updater {
 	return u
 }
 
-// wide makes u the updater of layers with more neurons than there are tables for.
+// wide returns u changed for layers with more neurons than the tables have functions
+// for.
 func (u updater) wide(f wideUpdate) updater {
 	u.positions, u.partial = wideGroup, true
 	u.vector *= wideVectors
@@ -58,7 +59,7 @@ func (u updater) wide(f wideUpdate) updater {
 	return u
 }
 
-// wideUpdate holds functions for any number of neurons.
+// wideUpdate holds the assembly functions for any number of neurons.
 type wideUpdate struct {
 	fast                func(h, weights *float32, offsets *uint32, num *float32, n int, factor float32, rowBytes, positions int)
 	general, forgetting func(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32, rowBytes, positions int)
@@ -69,15 +70,16 @@ var (
 	wideAVX512 = wideUpdate{updateFastWideAVX512, updateGeneralWideAVX512, updateForgettingWideAVX512}
 )
 
-// maxRows bounds the rows of weights of the assembly tiers: numbers of rows must
-// stay signed 32-bit integers with what is looked at behind them. A patch of so
-// many entries would not fit into memory together with its weights.
+// maxRows bounds the rows of weights in the assembly tiers: the index of a row plus
+// the padding must be a signed 32-bit integer. A patch with more entries would not
+// fit into memory together with its weights.
 const maxRows = 1 << 30
 
-// coarse is the number of thresholds that a first look goes through.
+// coarse is the number of entries of the coarse table in the assembly tiers.
 const coarse = 32
 
-// A search may look up to 32 places behind the last threshold.
+// layoutAVX512 adds padding because a search reads up to 32 thresholds after the
+// last one.
 func layoutAVX512(k int) layout {
 	l := layout{coarse: coarse, block: 1, fill: 1<<32 - 1}
 	for coarse*l.block < k {
@@ -93,8 +95,8 @@ func layoutAVX2(k int) layout {
 	return l
 }
 
-// levels is the order of the coarse thresholds for AVX2: level by level of the
-// tree that a search goes down, the first three levels in 8 places.
+// levels is the order of the coarse table for AVX2: a binary search tree, level by
+// level. The first three levels take the first 8 entries.
 var levels = [coarse]uint8{
 	15, 7, 23, 3, 11, 19, 27, 31,
 	1, 5, 9, 13, 17, 21, 25, 29,
@@ -112,8 +114,8 @@ type update struct {
 
 type sampleFunc func(dst *uint32, n int, coarse *[coarse]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
 
-// sampler returns what draws position g's spikes of a chunk, rounded up to whole
-// vectors, and multiplies them by scale.
+// sampler returns the sample function of an updater. It rounds the number of spikes
+// up to whole vectors.
 func sampler(random, lowDiscrepancy sampleFunc) func(l *Layer, s *Scratch, g, first int, scale uint32) {
 	return func(l *Layer, s *Scratch, g, first int, scale uint32) {
 		n := roundUp(min(chunk, l.spikes-first), 16)
@@ -127,8 +129,7 @@ func sampler(random, lowDiscrepancy sampleFunc) func(l *Layer, s *Scratch, g, fi
 	}
 }
 
-// drawAVX512 computes whole vectors of thresholds and makes those behind the last
-// what they were.
+// drawAVX512 computes whole vectors of thresholds and then restores the padding.
 func drawAVX512(l *Layer, s *Scratch, g int, sums []float32) {
 	t := s.thresholds[g*l.layout.room:][:l.layout.room]
 	thresholdsAVX512(&t[0], &sums[0], len(sums), (1<<32)/float64(sums[l.k-1]))
@@ -138,7 +139,8 @@ func drawAVX512(l *Layer, s *Scratch, g int, sums []float32) {
 	lookAVX512(l, s, g)
 }
 
-// lookAVX512 copies the coarse thresholds of position g, the last of each block.
+// lookAVX512 fills the coarse table of position g with the last threshold of each
+// block.
 func lookAVX512(l *Layer, s *Scratch, g int) {
 	t, look := s.thresholds[g*l.layout.room:][:l.layout.room], s.coarse[g*coarse:][:coarse]
 	if l.layout.block == 1 {
@@ -150,10 +152,11 @@ func lookAVX512(l *Layer, s *Scratch, g int) {
 	}
 }
 
-// signBit turns the order of unsigned integers into that of signed ones.
+// signBit is flipped to compare unsigned integers with instructions for signed
+// ones.
 const signBit = 1 << 31
 
-// drawAVX2 computes thresholds in the form that signed comparison takes.
+// drawAVX2 computes thresholds with a flipped sign bit.
 func drawAVX2(l *Layer, s *Scratch, g int, sums []float32) {
 	t := s.thresholds[g*l.layout.room:][:l.layout.room]
 	Thresholds(t[:l.k], sums[:l.k])

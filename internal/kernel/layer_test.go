@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// task is a layer with some positions to compute.
+// task is a layer and several positions to compute.
 type task struct {
 	k, n           int
 	weights        []float32
@@ -21,10 +21,10 @@ type task struct {
 	forgetting     float32
 	lowDiscrepancy bool
 	sums           [][]float32
-	given          [][]int32 // nil to draw
+	given          [][]int32 // the spikes by position, nil to draw them
 }
 
-// sizes are the bounds from which random tasks pick theirs.
+// sizes holds the sizes from which random tasks are chosen.
 type sizes struct {
 	k, n, spikes []int
 	positions    int
@@ -35,14 +35,15 @@ var (
 		k: []int{1, 2, 3, 16, 25, 31, 32, 33, 64, 200, 576, 800, 1024, 1500}, n: []int{8, 16, 32, 64, 100, 130, 700},
 		spikes: []int{1, 2, 15, 16, 17, 100, 159, 160, 161, 320, 500}, positions: 30,
 	}
-	// Most of these take some microseconds.
+	// Most of these tasks take some microseconds.
 	smallSizes = sizes{
 		k: []int{1, 2, 3, 5, 8, 9, 16, 25, 31, 33, 40, 70}, n: []int{2, 4, 8, 9, 16, 16, 17, 32, 33, 50, 70, 140},
 		spikes: []int{1, 2, 3, 4, 5, 7, 8, 9, 12, 16, 20, 40, 170}, positions: 2,
 	}
 )
 
-// randomTask is a task with the sizes given, and fewer neurons and positions.
+// randomTask returns a task with one of the given numbers of entries and spikes, and
+// at most one of the given numbers of neurons and positions.
 func randomTask(r *rand.Rand, z sizes) task {
 	pick := func(v ...int) int { return v[r.IntN(len(v))] }
 	c := task{k: pick(z.k...), n: 1 + r.IntN(pick(z.n...))}
@@ -96,8 +97,8 @@ func randomTask(r *rand.Rand, z sizes) task {
 	return c
 }
 
-// run computes the positions on the active tier, in groups that start at the
-// given position of the first group.
+// run computes the positions with the active tier, in groups. The first position is
+// position shift of its group.
 func (c task) run(shift int) [][]float32 {
 	l := NewLayer(c.weights, c.n, Schedule{
 		Eps: c.eps, Places: c.places, MaxEpsXY: 2, Forgetting: c.forgetting, LowDiscrepancy: c.lowDiscrepancy,
@@ -127,7 +128,7 @@ func (c task) run(shift int) [][]float32 {
 	return out
 }
 
-// reference computes the positions one by one, by Sample and Update.
+// reference computes the positions one by one with the samplers and applySpikes.
 func (c task) reference() [][]float32 {
 	out := make([][]float32, len(c.sums))
 	thresholds := make([]uint32, c.k)
@@ -146,7 +147,7 @@ func (c task) reference() [][]float32 {
 		for n := range h {
 			h[n] = 1 / float32(c.n)
 		}
-		Update(h, c.weights, spikes, c.eps, c.epsXY[i], c.forgetting)
+		applySpikes(h, c.weights, spikes, c.eps, c.epsXY[i], c.forgetting)
 		out[i] = h
 	}
 	return out
@@ -156,26 +157,27 @@ func (c task) String() string {
 	return fmt.Sprintf("K %d, N %d, S %d, %d places, forgetting %v", c.k, c.n, len(c.eps), c.places, c.forgetting)
 }
 
-// TestTiers compares every tier with the plain way.
-func TestTiers(t *testing.T) {
+// TestTiers_AgreeWithTheReference compares every tier with the reference.
+func TestTiers_AgreeWithTheReference(t *testing.T) {
 	const cases = 2000
 	for seed := range uint64(cases) {
 		compareTiers(t, seed, largeSizes)
 	}
 }
 
-// FuzzTiers does so for as long as one likes.
+// FuzzTiers is TestTiers_AgreeWithTheReference for more seeds.
 func FuzzTiers(f *testing.F) {
 	f.Add(uint64(0))
 	f.Fuzz(func(t *testing.T, seed uint64) { compareTiers(t, seed, largeSizes) })
 }
 
-// casesVariable is the environment variable with the number of cases of
-// TestTiersOften.
+// casesVariable is the environment variable that sets the number of cases of
+// TestTiersOften_AgreeWithTheReference.
 const casesVariable = "SBS_KERNEL_CASES"
 
-// TestTiersOften does so with many small layers.
-func TestTiersOften(t *testing.T) {
+// TestTiersOften_AgreeWithTheReference compares every tier with the reference for
+// many small layers.
+func TestTiersOften_AgreeWithTheReference(t *testing.T) {
 	cases := uint64(20_000)
 	if v := os.Getenv(casesVariable); v != "" {
 		var err error
@@ -189,7 +191,8 @@ func TestTiersOften(t *testing.T) {
 	t.Logf("%d cases, largest difference %.2g", cases, worst)
 }
 
-// compareTiers returns the largest difference.
+// compareTiers compares every tier with the reference and returns the largest
+// difference.
 func compareTiers(t *testing.T, seed uint64, z sizes) (worst float64) {
 	c := randomTask(rand.New(rand.NewPCG(seed, 7)), z)
 	want := c.reference()
@@ -197,7 +200,7 @@ func compareTiers(t *testing.T, seed uint64, z sizes) (worst float64) {
 		undo := Use(tier)
 		got := c.run(0)
 		if seed%8 == 0 {
-			require.Equal(t, got, c.run(int(1+seed/8%5)), "%v, seed %d: %v: the grouping must not matter", tier, seed, c)
+			require.Equal(t, got, c.run(int(1+seed/8%5)), "%v, seed %d: %v: results must not depend on the groups", tier, seed, c)
 		}
 		undo()
 		for i := range want {
@@ -213,8 +216,7 @@ func compareTiers(t *testing.T, seed uint64, z sizes) (worst float64) {
 	return worst
 }
 
-// TestManyRows has a patch of more entries than any usual one.
-func TestManyRows(t *testing.T) {
+func TestTiers_AgreeForLargePatches(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for _, n := range []int{3, 100} {
 		c := randomTask(r, sizes{k: []int{70_000}, n: []int{1}, spikes: []int{200}, positions: 3})

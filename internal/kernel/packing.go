@@ -2,25 +2,27 @@ package kernel
 
 import "math/bits"
 
-// packing is columns of a matrix and how to get them from memory, for all taps.
+// packing describes columns of a matrix and how vectors of them are loaded from
+// memory. It is the same for all taps.
 type packing struct {
 	offsets []int
 
-	// Of assembly tiers:
+	// For the assembly tiers:
 	groups []packGroup
-	bases  []int // of each group: the lowest offset
-	starts []int // of each vector in groups
+	bases  []int // lowest offset of each group
+	starts []int // index of the first group of each vector, and the number of groups
 }
 
-// packGroup is columns of one vector that one load gets: lane l comes from number
-// index[l] of it. Entries of load and lanes are all ones for the numbers and lanes
-// in question. AVX2 has 8 of each.
+// packGroup describes the columns of one vector that one load brings: lane l is
+// number index[l] of the load. Entries of load and lanes are all ones for the
+// numbers and lanes that are used, otherwise 0. AVX2 uses the first 8 of each.
 type packGroup struct {
 	index, load, lanes [16]uint32
 }
 
-// plan finds the groups of vectors of so many lanes: the columns that one load
-// gets with the first, with the first of the others, and so on.
+// plan divides the columns into vectors with the given number of lanes, and each
+// vector into groups. A group consists of the first column that is in no group yet
+// and all others that the same load can bring.
 func (p *packing) plan(lanes int, offsets []int) {
 	p.offsets = offsets
 	p.groups, p.bases, p.starts = p.groups[:0], p.bases[:0], p.starts[:0]
@@ -45,10 +47,12 @@ func (p *packing) plan(lanes int, offsets []int) {
 	p.starts = append(p.starts, len(p.groups))
 }
 
-// run is consecutive columns of a panel whose entries of C are consecutive, too.
+// run describes consecutive columns of a panel whose entries of C are consecutive
+// in memory, too.
 type run struct{ column, place, count int }
 
-// split appends the runs of each panel of so many columns.
+// split appends the runs of each panel of width columns, and to starts the index of
+// the first run of each panel and the number of runs.
 func split(runs []run, starts []int, places []int, width int) ([]run, []int) {
 	for j, place := range places {
 		if j%width == 0 {

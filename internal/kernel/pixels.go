@@ -1,7 +1,9 @@
 package kernel
 
-// Relu computes out[i] = max(x[i], 0); NaN stays NaN, and -0 becomes 0. out and x
-// are of one length and may be the same.
+import "fmt"
+
+// Relu computes out[i] = max(x[i], 0). NaN remains NaN, and -0 becomes 0. out and x
+// have the same length and may be the same slice.
 func Relu(out, x []float32) {
 	x = x[:len(out)]
 	done := reluVectors(out, x)
@@ -10,15 +12,16 @@ func Relu(out, x []float32) {
 	}
 }
 
-// MaxPool2 computes rows of n pixels, one after the other, from twice as many rows
-// of width pixels: the largest of each 2x2 pixels, where NaN is larger than all
-// numbers. Pixels of a row from 2n on are left out.
+// MaxPool2 computes maxima over windows of 2 x 2 pixels with stride 2. x holds
+// 2*rows rows of width pixels, and out receives rows rows of n pixels. Width must
+// be at least 2*n; pixels of a row from 2*n are ignored. A window that contains NaN
+// gives NaN.
 func MaxPool2(out, x []float32, rows, n, width int) {
 	if rows == 0 || n == 0 {
 		return
 	}
 	if n < 0 || rows < 0 || width < 2*n {
-		panic("kernel: rows that are too short for their windows")
+		panic(fmt.Sprintf("kernel: %d x %d windows of 2 x 2 pixels do not fit into rows of %d pixels", rows, n, width))
 	}
 	out, x = out[:rows*n], x[:(2*rows-1)*width+2*n]
 	if maxPoolVectors(out, x, rows, n, width) {

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// randomPixels returns numbers of both signs, some of them zeros, infinite or NaN.
+// randomPixels returns numbers of both signs, including zeros, infinities and NaN.
 func randomPixels(r *rand.Rand, n int) []float32 {
 	special := []float32{0, float32(math.Copysign(0, -1)), float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN())}
 	v := make([]float32, n)
@@ -21,7 +21,7 @@ func randomPixels(r *rand.Rand, n int) []float32 {
 	return v
 }
 
-// requireSame wants the same numbers; NaN is the same as NaN.
+// requireSame checks that two slices hold the same numbers; NaN equals NaN.
 func requireSame(t *testing.T, want, got []float32, name string) {
 	t.Helper()
 	require.Len(t, got, len(want))
@@ -32,7 +32,7 @@ func requireSame(t *testing.T, want, got []float32, name string) {
 	}
 }
 
-func TestRelu(t *testing.T) {
+func TestRelu_EqualsTheDefinition(t *testing.T) {
 	for n := range 100 {
 		x := randomPixels(rand.New(rand.NewPCG(uint64(n), 14)), n)
 		want := make([]float32, n)
@@ -55,7 +55,7 @@ func TestRelu(t *testing.T) {
 	}
 }
 
-func TestMaxPool2(t *testing.T) {
+func TestMaxPool2_EqualsTheDefinition(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 15))
 		rows, n := r.IntN(4), r.IntN(70)
@@ -82,7 +82,11 @@ func TestMaxPool2(t *testing.T) {
 			requireSame(t, want, got, tier.String())
 		}
 	}
-	require.Panics(t, func() { MaxPool2(make([]float32, 9), make([]float32, 9), 1, 3, 5) })
+}
+
+func TestMaxPool2_PanicsIfASliceIsTooShort(t *testing.T) {
+	require.PanicsWithValue(t, "kernel: 1 x 3 windows of 2 x 2 pixels do not fit into rows of 5 pixels",
+		func() { MaxPool2(make([]float32, 9), make([]float32, 9), 1, 3, 5) })
 	require.Panics(t, func() { MaxPool2(make([]float32, 2), make([]float32, 7), 1, 2, 4) })
 	require.Panics(t, func() { MaxPool2(make([]float32, 1), make([]float32, 8), 1, 2, 4) })
 }

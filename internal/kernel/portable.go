@@ -5,10 +5,10 @@ import (
 	"unsafe"
 )
 
-// groupPortable is the number of positions of a group, an even one.
+// groupPortable is the number of positions of a group. It must be even.
 const groupPortable = 4
 
-// portable returns how layers are updated in Go.
+// portable returns the updater of the portable tier.
 func portable(forgetting bool) updater {
 	grow := growFunc(grow)
 	if forgetting {
@@ -21,16 +21,15 @@ func portable(forgetting bool) updater {
 	}
 }
 
-// layoutPortable has no more thresholds than a patch has entries, and about two
-// places to start from for each.
+// layoutPortable has no padding, and two to four entries of the coarse table for
+// each threshold, up to a limit.
 func layoutPortable(k int) layout {
 	const most = 1 << 16
 	return layout{room: k, coarse: min(1<<bits.Len(uint(2*k-1)), most)}
 }
 
-// drawPortable computes the thresholds of position g and where to start looking
-// among them: entry b of its part of s.coarse is the spike for the smallest
-// random number whose upper bits are b.
+// drawPortable computes the thresholds and the coarse table of position g: entry b
+// of the table is the spike for the smallest random number whose upper bits are b.
 func drawPortable(l *Layer, s *Scratch, g int, sums []float32) {
 	t := s.thresholds[g*l.k:][:l.k]
 	Thresholds(t, sums[:l.k])
@@ -43,14 +42,14 @@ func drawPortable(l *Layer, s *Scratch, g int, sums []float32) {
 	}
 }
 
-// starts returns where position g starts to look for its spikes, by the upper
-// bits of the random number, and how many lower bits there are.
+// starts returns the coarse table of position g and the number of bits by which a
+// random number is shifted to the right to get an index into it.
 func (s *Scratch) starts(g int) (starts []uint32, shift uint) {
 	n := s.l.layout.coarse
 	return s.coarse[g*n:][:n], uint(33 - bits.Len(uint(n)))
 }
 
-// samplePortable draws the spikes of Sample and SampleLowDiscrepancy.
+// samplePortable draws the same spikes as Sample or SampleLowDiscrepancy.
 func samplePortable(l *Layer, s *Scratch, g, first int, scale uint32) {
 	dst := s.offsets[g*chunk:][:min(chunk, l.spikes-first)]
 	numbers(dst, s.jobs[g].key, first, l.lowDiscrepancy)
@@ -65,8 +64,8 @@ func samplePortable(l *Layer, s *Scratch, g, first int, scale uint32) {
 	}
 }
 
-// numbers writes consecutive random numbers of a key, or of its low-discrepancy
-// sequence, from an even one on.
+// numbers writes consecutive random numbers of a key, or numbers of its
+// low-discrepancy sequence. The index of the first one must be even.
 func numbers(dst []uint32, key uint64, first int, lowDiscrepancy bool) {
 	if lowDiscrepancy {
 		r := evenNumber(key, first)
@@ -88,35 +87,36 @@ func numbers(dst []uint32, key uint64, first int, lowDiscrepancy bool) {
 	}
 }
 
-// block is some neurons of one position: with a size that the compiler knows, it
-// need not check the bounds of each.
+// block holds some neurons of one position. Its length is constant so that the
+// compiler does not check the bounds of each access.
 type block = [8]float32
 
 func blocks(v []float32) []block {
 	return unsafe.Slice((*block)(unsafe.Pointer(unsafe.SliceData(v))), len(v)/len(block{}))
 }
 
-// growFunc does what a spike of each of two positions does to h, with the rows
-// last, and returns the sums of h*next for the spikes after them. What is added to
-// each neuron is forgetting's.
+// growFunc applies one spike to each of two positions, 0 and 1: it sets every h to
+// h*(1 + c*last) + add, where last is the row of weights of the spike and add the
+// effect of forgetting. It returns the sums q of h*next for the spikes that follow,
+// with the rows next.
 type growFunc func(h0, h1, last0, last1, next0, next1 []block, c0, c1, add0, add1 float32) (q0, q1 float32)
 
-// updatePortable applies spikes to the positions of a group, two at a time. What
-// one spike does to h, times 1 + c*w, is done together with the sum for the next.
-// Two positions wait for their sums and divisions, while the processor goes ahead
-// with the others.
+// updatePortable applies spikes to the positions of a group, two at a time. One loop
+// over h applies a spike, a multiplication by 1 + c*w, and forms the sum q for the
+// next spike. The processor computes two positions while the other two wait for
+// their sums and divisions.
 func updatePortable(l *Layer, s *Scratch, r steps, grow growFunc) {
-	var lasts [groupPortable][]block  // rows of the spikes before
-	var c, add [groupPortable]float32 // what these do
+	var lasts [groupPortable][]block  // rows of the last spikes
+	var c, add [groupPortable]float32 // arguments of grow for the last spikes
 	n, at, weights, h := l.width/len(block{}), r.first%chunk, blocks(l.weights), blocks(s.h)
 	row := func(g, t int) []block { return weights[int(s.offsets[g*chunk+t])*n:][:n] }
 	share := l.forgetting / float32(l.n)
 	for g := range lasts {
-		lasts[g] = weights[:n] // c is 0 yet: any row will do
+		lasts[g] = weights[:n] // c is 0 before the first spike, so any row does
 	}
 	for t := at; t < at+r.n; t++ {
 		for a := 0; a < s.live; a += 2 {
-			b := a + 1 // where there is none, it does anything
+			b := a + 1 // may be a position that is not used
 			nexts, qs := [2][]block{row(a, t), row(b, t)}, [2]float32{}
 			qs[0], qs[1] = grow(h[a*n:][:n], h[b*n:][:n], lasts[a], lasts[b], nexts[0], nexts[1], c[a], c[b], add[a], add[b])
 			lasts[a], lasts[b] = nexts[0], nexts[1]
@@ -127,7 +127,7 @@ func updatePortable(l *Layer, s *Scratch, r steps, grow growFunc) {
 			for i, q := range qs {
 				g := a + i
 				scale := s.scales[g]
-				if !(q > MinOverlap*scale) { // also when q is not a number
+				if !(q > minOverlap*scale) { // also if q is NaN
 					c[g], add[g] = 0, 0
 					continue
 				}
@@ -230,4 +230,10 @@ func growAndAdd(h0, h1, last0, last1, next0, next1 []block, c0, c1, a0, a1 float
 		t1 += v[7] * x[7]
 	}
 	return s0 + s1, t0 + t1
+}
+
+func multiply(h []float32, f float32) {
+	for i := range h {
+		h[i] *= f
+	}
 }

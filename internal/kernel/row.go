@@ -2,39 +2,41 @@ package kernel
 
 import "math"
 
-// RowLen is the most positions whose patches CumulateRow sums up together, and
-// MaxSpans the most spans that they come in.
+// Limits of CumulateRow.
 const (
-	RowLen   = 16
-	MaxSpans = 3
+	RowLen   = 16 // the largest number of positions
+	MaxSpans = 3  // the largest number of spans that contain them
 )
 
-// Span is some positions side by side: entry k of the patch of the i-th of the N
-// positions is x[Start+i+offsets[k]].
+// Span describes N positions whose patches are adjacent in memory: entry k of the
+// patch of position i of the span is x[Start+i+offsets[k]].
 type Span struct{ Start, N int }
 
-// DrawsRows reports whether there is a faster way for positions side by side
-// than Draw for each.
+// DrawsRows reports whether the tier of the layer supports CumulateRow and DrawRow.
+// They are faster than Draw for adjacent positions.
 func (l *Layer) DrawsRows() bool { return l.up.row != nil }
 
-// rowDrawer sums up patches side by side, one in each lane.
+// rowDrawer computes the running sums and thresholds of adjacent patches, one patch
+// per lane of a vector.
 type rowDrawer interface {
-	cumulate(s *Scratch, x []float32, offsets []int32) // of s.spans into s.row
+	// cumulate writes the running sums of the positions of s.spans to s.row.
+	cumulate(s *Scratch, x []float32, offsets []int32)
 
-	// draw writes the thresholds of positions g, g+1, ..., n of them and a few more
-	// of the group, from s.row and s.rowScales. It overwrites the sums.
+	// draw computes the tables of positions g to g+n-1 from s.row and s.rowScales.
+	// It overwrites the sums, and may overwrite the tables of following positions.
 	draw(s *Scratch, g, n int)
 }
 
-// CumulateRow forms the running sums of the patches of all positions of the spans
-// as CumulateAt does, and returns their totals. The offsets ascend from 0. DrawRow
-// is to follow.
+// CumulateRow computes the running sums of the patches of all positions of the
+// spans, as CumulateAt does, and returns their totals. It keeps the sums for
+// DrawRow. The offsets must be in ascending order and begin with 0. The layer must
+// have DrawsRows.
 func (s *Scratch) CumulateRow(x []float32, spans []Span, offsets []int32) (totals [RowLen]float32) {
 	l := s.l
 	if s.row == nil {
 		s.row = make([]float32, roundUp(l.k, 4)*RowLen)
 		for i := l.k * RowLen; i < len(s.row); i++ {
-			s.row[i] = math.Float32frombits(1<<32 - 1) // the thresholds behind the last
+			s.row[i] = math.Float32frombits(1<<32 - 1) // thresholds of the padding
 		}
 	}
 	s.spans = [MaxSpans]Span{}
@@ -47,9 +49,9 @@ func (s *Scratch) CumulateRow(x []float32, spans []Span, offsets []int32) (total
 	return totals
 }
 
-// DrawRow makes the positions g, g+1, ... of the group, one for each key, draw
-// their spikes from the patches that CumulateRow has summed up. epsXY holds the
-// part of epsilon_xy of each.
+// DrawRow prepares positions g, g+1, ... of the group, one per key, to draw their
+// spikes, as Draw does, from the running sums of the last CumulateRow. totals are
+// the totals that it returned, and epsXY[i] is epsilon_xy of position g+i.
 func (s *Scratch) DrawRow(g int, totals *[RowLen]float32, keys []uint64, epsXY *[RowLen][]float32) {
 	l := s.l
 	for i, key := range keys {

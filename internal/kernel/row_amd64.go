@@ -7,7 +7,7 @@ import (
 	"unsafe"
 )
 
-// rowAVX512 is the rowDrawer.
+// rowAVX512 is the rowDrawer for AVX-512.
 type rowAVX512 struct{}
 
 func (rowAVX512) cumulate(s *Scratch, x []float32, offsets []int32) {
@@ -30,7 +30,7 @@ func (rowAVX512) draw(s *Scratch, g, n int) {
 		last[i] = math.Float32frombits(1<<32 - 1)
 	}
 	t := s.thresholds[g*l.layout.room:]
-	floats := unsafe.Slice((*float32)(unsafe.Pointer(&t[0])), len(t)) // only bits are moved
+	floats := unsafe.Slice((*float32)(unsafe.Pointer(&t[0])), len(t)) // copied as bits
 	columns := min(roundUp(n, 4), len(s.thresholds)/l.layout.room-g)
 	transposeAVXAll(floats, l.layout.room, s.row, RowLen, len(s.row)/RowLen, columns)
 	for i := range n {
@@ -38,7 +38,8 @@ func (rowAVX512) draw(s *Scratch, g, n int) {
 	}
 }
 
-// transposeAVXAll leaves to portable code what is beyond whole blocks.
+// transposeAVXAll is transpose with assembly for the part of the matrix that
+// consists of whole blocks of 4 x 4.
 func transposeAVXAll(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
 	r, c := rows&^3, cols&^3
 	if r > 0 && c > 0 {

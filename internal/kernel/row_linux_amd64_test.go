@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRows compares what positions side by side draw from together with what each
-// draws from alone.
-func TestRows(t *testing.T) {
+// TestDrawRow_EqualsDraw compares the tables that DrawRow computes for adjacent
+// positions with those that Draw computes for each position.
+func TestDrawRow_EqualsDraw(t *testing.T) {
 	rows := 0
 	for _, tier := range Tiers() {
 		defer Use(tier)()

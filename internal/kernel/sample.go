@@ -1,8 +1,8 @@
 package kernel
 
-// CumulateAt writes the running sums of the patch whose entry k is x[offsets[k]],
-// formed in float32 from the first entry to the last, into sums and returns the
-// last of them, the total.
+// CumulateAt writes the running sums of a patch to sums and returns the last one,
+// the total. Entry k of the patch is x[offsets[k]]. The entries are added in
+// float32, in ascending order of k. len(sums) must be at least len(offsets).
 func CumulateAt(sums, x []float32, offsets []int32) float32 {
 	var c float32
 	sums = sums[:len(offsets)]
@@ -13,8 +13,9 @@ func CumulateAt(sums, x []float32, offsets []int32) float32 {
 	return c
 }
 
-// CumulateAt4 is CumulateAt for four patches: the additions of one wait for each
-// other, those of four fill the time.
+// CumulateAt4 computes CumulateAt for four patches at once. It is faster than
+// four calls because the processor adds the entries of different patches in
+// parallel, whereas each addition of one patch waits for the one before.
 func CumulateAt4(sums, x [4][]float32, offsets []int32) (totals [4]float32) {
 	n := len(offsets)
 	s0, s1, s2, s3 := sums[0][:n], sums[1][:n], sums[2][:n], sums[3][:n]
@@ -30,9 +31,10 @@ func CumulateAt4(sums, x [4][]float32, offsets []int32) (totals [4]float32) {
 	return [4]float32{c0, c1, c2, c3}
 }
 
-// Thresholds turns running sums into the thresholds of Sample: the share of
-// the total in units of 2^-32, rounded down. Every entry whose sum equals the
-// total gets the largest threshold. The total must be positive and finite.
+// Thresholds turns the running sums of a patch into the thresholds t for Sample:
+// t[k] is sums[k]/total in units of 2^-32, rounded down, where total is the last
+// sum. It is 2^32-1 for every k with sums[k] = total. The total must be positive
+// and finite, and t must be as long as sums.
 func Thresholds(t []uint32, sums []float32) {
 	scale := (1 << 32) / float64(sums[len(sums)-1])
 	for k, c := range sums {
@@ -41,8 +43,8 @@ func Thresholds(t []uint32, sums []float32) {
 	t[len(t)-1] = 1<<32 - 1
 }
 
-// Sample draws spikes by the inverse of the cumulative distribution: spike i
-// is the first k with t[k] >= Random(key, i).
+// Sample draws independent spikes from the distribution with thresholds t: spike
+// i is the first k with t[k] >= Random(key, i).
 func Sample(spikes []int32, t []uint32, key uint64) {
 	for i := range spikes {
 		spikes[i] = search(t, Random(key, i))
@@ -52,11 +54,13 @@ func Sample(spikes []int32, t []uint32, key uint64) {
 // goldenStep is 2^32 divided by the golden ratio.
 const goldenStep = gamma >> 32
 
-// evenNumber returns number i of the low-discrepancy sequence of a key.
+// evenNumber returns number i of the low-discrepancy sequence of a key:
+// Random(key, 0) + i*goldenStep modulo 2^32.
 func evenNumber(key uint64, i int) uint32 { return Random(key, 0) + uint32(i)*goldenStep }
 
-// SampleLowDiscrepancy draws spikes with one random number: Random(key, 0), and
-// from spike to spike goldenStep more, modulo 2^32.
+// SampleLowDiscrepancy draws evenly distributed spikes from the distribution with
+// thresholds t: spike i is the first k with t[k] >= r + i*g modulo 2^32, where r
+// is Random(key, 0) and g is 2^32 divided by the golden ratio, rounded down.
 func SampleLowDiscrepancy(spikes []int32, t []uint32, key uint64) {
 	r := evenNumber(key, 0)
 	for i := range spikes {
@@ -79,9 +83,10 @@ func search(t []uint32, r uint32) int32 {
 	return int32(lo)
 }
 
-// Invert returns the spike for a given uniform number u: the first k with
-// sums[k]/total >= u, as PyTorch-SbS computes it, or the last one when
-// rounding leaves none.
+// Invert returns the spike for a uniform number u in [0, 1) and the running sums
+// of a patch: the first k with sums[k]/total >= u, where total is the last sum, or
+// the last k if rounding leaves none. The division in float32 is the one of
+// PyTorch-SbS.
 func Invert(sums []float32, u float32) int32 {
 	total := sums[len(sums)-1]
 	lo, hi := 0, len(sums)-1

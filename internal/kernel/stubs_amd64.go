@@ -4,42 +4,45 @@
 
 package kernel
 
-// sampleAVX512 writes scale times the spikes for n consecutive random numbers, n a
-// multiple of 16 and at most a chunk; the state is key + gamma times the number of the first word + 1.
-// There are 32*block thresholds, block a power of 2, and coarse holds the last of
-// each block. Behind the last threshold there must be 32 of the largest number.
+// sampleAVX512 writes scale times the spikes for n consecutive random numbers.
+// n is a multiple of 16 and not more than a chunk. The state is
+// counter(key, i) of the first random number i. There are 32*block thresholds, where
+// block is a power of 2. coarse holds the last threshold of each block. The last
+// threshold must be followed by 32 entries of the largest integer.
 //
 //go:noescape
 func sampleAVX512(dst *uint32, n int, coarse *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
 
-// sampleLowDiscrepancyAVX512 writes scale times the spikes for n consecutive random numbers, n a
-// multiple of 16 and at most a chunk; the state is the first random number.
-// There are 32*block thresholds, block a power of 2, and coarse holds the last of
-// each block. Behind the last threshold there must be 32 of the largest number.
+// sampleLowDiscrepancyAVX512 writes scale times the spikes for n consecutive random numbers.
+// n is a multiple of 16 and not more than a chunk. The state is
+// the first random number. There are 32*block thresholds, where
+// block is a power of 2. coarse holds the last threshold of each block. The last
+// threshold must be followed by 32 entries of the largest integer.
 //
 //go:noescape
 func sampleLowDiscrepancyAVX512(dst *uint32, n int, coarse *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
 
-// thresholdsAVX512 writes n sums, a multiple of 16, times scale.
+// thresholdsAVX512 writes scale times each of n sums, rounded down to integers. n is a
+// multiple of 16.
 //
 //go:noescape
 func thresholdsAVX512(dst *uint32, sums *float32, n int, scale float64)
 
-// cumulateRowAVX512 writes the running sums of up to 16 patches: 16 numbers for each
-// of the k offsets. Lane i is of the patch at x[starts[j]+i] if bit i of lanes[j] is
-// set, and 0 if there is none.
+// cumulateRowAVX512 writes the running sums of up to 16 patches: 16 numbers per offset.
+// Lane i holds the sums of the patch at x[starts[j]+i] if bit i of lanes[j] is set, and
+// 0 if it is not set for any j.
 //
 //go:noescape
 func cumulateRowAVX512(sums *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 
 // thresholdRowAVX512 replaces k rows of 16 sums by the sums times scales, rounded
-// down to integers; of each row the first 8 only, unless wide is set.
+// down to integers. Unless wide is set, it replaces only the first 8 sums of a row.
 //
 //go:noescape
 func thresholdRowAVX512(sums *float32, k int, scales *[16]float64, wide bool)
 
-// transposeAVX copies element (i, j) of src to (j, i) of dst. Rows and cols are
-// multiples of 4 and at least 4, strides are in bytes.
+// transposeAVX copies element (i, j) of src to element (j, i) of dst. rows and cols are
+// positive multiples of 4. The strides are in bytes.
 //
 //go:noescape
 func transposeAVX(dst *float32, dstStride int, src *float32, srcStride int, rows int, cols int)
@@ -134,20 +137,20 @@ func updateGeneral96AVX512(h *float32, weights *float32, offsets *uint32, eps *f
 //go:noescape
 func updateForgetting96AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// sampleAVX2 writes scale times the spikes for n consecutive random numbers, n a
-// multiple of 8 and at most a chunk; the state is key + gamma times the number of the first word + 1.
-// There are 32*block thresholds, block a power of 2, with their highest bits
-// flipped, and the tree holds the last of each block. Behind the last threshold
-// there must be 32 of the largest number.
+// sampleAVX2 writes scale times the spikes for n consecutive random numbers.
+// n is a multiple of 8 and not more than a chunk. The state is
+// counter(key, i) of the first random number i. There are 32*block thresholds with flipped
+// sign bits, where block is a power of 2. tree holds the last threshold of each
+// block. The last threshold must be followed by 32 entries of the largest integer.
 //
 //go:noescape
 func sampleAVX2(dst *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
 
-// sampleLowDiscrepancyAVX2 writes scale times the spikes for n consecutive random numbers, n a
-// multiple of 8 and at most a chunk; the state is the first random number.
-// There are 32*block thresholds, block a power of 2, with their highest bits
-// flipped, and the tree holds the last of each block. Behind the last threshold
-// there must be 32 of the largest number.
+// sampleLowDiscrepancyAVX2 writes scale times the spikes for n consecutive random numbers.
+// n is a multiple of 8 and not more than a chunk. The state is
+// the first random number. There are 32*block thresholds with flipped
+// sign bits, where block is a power of 2. tree holds the last threshold of each
+// block. The last threshold must be followed by 32 entries of the largest integer.
 //
 //go:noescape
 func sampleLowDiscrepancyAVX2(dst *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
@@ -332,303 +335,356 @@ func updateGeneral96AVX2(h *float32, weights *float32, offsets *uint32, eps *flo
 //go:noescape
 func updateForgetting96AVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// updateFastWideAVX512 applies n spikes to each of some positions, 4 at most, and multiplies h by a factor.
-// A row has a multiple of 64 neurons.
+// updateFastWideAVX512 applies n spikes to each of at most 4 positions, and multiplies h by a factor.
+// The length of a row is a multiple of 64 neurons.
 //
 //go:noescape
 func updateFastWideAVX512(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32, rowBytes int, positions int)
 
-// updateFastWideAVX2 applies n spikes to each of some positions, 4 at most, and multiplies h by a factor.
-// A row has a multiple of 32 neurons.
+// updateFastWideAVX2 applies n spikes to each of at most 4 positions, and multiplies h by a factor.
+// The length of a row is a multiple of 32 neurons.
 //
 //go:noescape
 func updateFastWideAVX2(h *float32, weights *float32, offsets *uint32, num *float32, n int, factor float32, rowBytes int, positions int)
 
-// updateGeneralWideAVX512 applies n spikes to each of some positions, 4 at most.
-// A row has a multiple of 64 neurons.
+// updateGeneralWideAVX512 applies n spikes to each of at most 4 positions.
+// The length of a row is a multiple of 64 neurons.
 //
 //go:noescape
 func updateGeneralWideAVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32, rowBytes int, positions int)
 
-// updateGeneralWideAVX2 applies n spikes to each of some positions, 4 at most.
-// A row has a multiple of 32 neurons.
+// updateGeneralWideAVX2 applies n spikes to each of at most 4 positions.
+// The length of a row is a multiple of 32 neurons.
 //
 //go:noescape
 func updateGeneralWideAVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32, rowBytes int, positions int)
 
-// updateForgettingWideAVX512 applies n spikes to each of some positions, 4 at most.
-// A row has a multiple of 64 neurons.
+// updateForgettingWideAVX512 applies n spikes to each of at most 4 positions.
+// The length of a row is a multiple of 64 neurons.
 //
 //go:noescape
 func updateForgettingWideAVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32, rowBytes int, positions int)
 
-// updateForgettingWideAVX2 applies n spikes to each of some positions, 4 at most.
-// A row has a multiple of 32 neurons.
+// updateForgettingWideAVX2 applies n spikes to each of at most 4 positions.
+// The length of a row is a multiple of 32 neurons.
 //
 //go:noescape
 func updateForgettingWideAVX2(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32, rowBytes int, positions int)
 
-// gemm1x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm1x16AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm1x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm1x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm1x32AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm1x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm2x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm2x16AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm2x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm2x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm2x32AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm2x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm3x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm3x16AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm3x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm3x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm3x32AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm3x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm4x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm4x16AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm4x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm4x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm4x32AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm4x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm5x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm5x16AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm5x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm5x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm5x32AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm5x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm6x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm6x16AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm6x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm6x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm6x32AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm6x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm7x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm7x16AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm7x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm7x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm7x32AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm7x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm8x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm8x16AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm8x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm8x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm8x32AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm8x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm9x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm9x16AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm9x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm9x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm9x32AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm9x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm10x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm10x16AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm10x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm10x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm10x32AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm10x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm11x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm11x16AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm11x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm11x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm11x32AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm11x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm12x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm12x16AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm12x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm12x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm12x32AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm12x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm13x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm13x16AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm13x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm13x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm13x32AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm13x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm14x16AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm14x16AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm14x16AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm14x32AVX512 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm14x32AVX512 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm14x32AVX512(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// pack1AVX512 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0.
+// pack1AVX512 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i < n and the lanes l of
+// each group. Other lanes are set to 0.
 //
 //go:noescape
 func pack1AVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
 
-// pack2AVX512 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0.
+// pack2AVX512 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i < n and the lanes l of
+// each group. Other lanes are set to 0.
 //
 //go:noescape
 func pack2AVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
 
-// pack3AVX512 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0.
+// pack3AVX512 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i < n and the lanes l of
+// each group. Other lanes are set to 0.
 //
 //go:noescape
 func pack3AVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
 
-// packMoreAVX512 does so for one group and leaves other lanes as they are.
+// packMoreAVX512 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i < n and the lanes l of
+// one group. Other lanes do not change.
 //
 //go:noescape
 func packMoreAVX512(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
 
-// reluAVX512 computes dst[i] = max(x[i], 0) for i below n, a multiple of the lanes of a vector.
+// reluAVX512 computes dst[i] = max(x[i], 0) for i < n. n is a positive multiple of the number of
+// lanes of a vector.
 //
 //go:noescape
 func reluAVX512(dst *float32, x *float32, n int)
 
-// maxPoolAVX512 computes rows of n pixels from twice as many rows of width pixels, each of 2x2.
+// maxPoolAVX512 computes rows rows of n pixels, the maxima of windows of 2 x 2 pixels in 2*rows rows
+// of width pixels. A window with NaN gives NaN.
 //
 //go:noescape
 func maxPoolAVX512(dst *float32, x *float32, rows int, n int, width int)
 
-// gemm1x8AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm1x8AVX2 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm1x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm1x16AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm1x16AVX2 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm1x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm2x8AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm2x8AVX2 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm2x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm2x16AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm2x16AVX2 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm2x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm3x8AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm3x8AVX2 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm3x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm3x16AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm3x16AVX2 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm3x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm4x8AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm4x8AVX2 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm4x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm4x16AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm4x16AVX2 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm4x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm5x8AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm5x8AVX2 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm5x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm5x16AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm5x16AVX2 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm5x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm6x8AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm6x8AVX2 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm6x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// gemm6x16AVX2 adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.
+// gemm6x16AVX2 adds k products to each entry of a tile of C. If bias is not nil, it sets each
+// entry to the bias of its row first.
 //
 //go:noescape
 func gemm6x16AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 
-// pack1AVX2 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0.
+// pack1AVX2 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i < n and the lanes l of
+// each group. Other lanes are set to 0.
 //
 //go:noescape
 func pack1AVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
 
-// pack2AVX2 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0.
+// pack2AVX2 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i < n and the lanes l of
+// each group. Other lanes are set to 0.
 //
 //go:noescape
 func pack2AVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
 
-// pack3AVX2 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0.
+// pack3AVX2 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i < n and the lanes l of
+// each group. Other lanes are set to 0.
 //
 //go:noescape
 func pack3AVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
 
-// packMoreAVX2 does so for one group and leaves other lanes as they are.
+// packMoreAVX2 copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i < n and the lanes l of
+// one group. Other lanes do not change.
 //
 //go:noescape
 func packMoreAVX2(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
 
-// reluAVX2 computes dst[i] = max(x[i], 0) for i below n, a multiple of the lanes of a vector.
+// reluAVX2 computes dst[i] = max(x[i], 0) for i < n. n is a positive multiple of the number of
+// lanes of a vector.
 //
 //go:noescape
 func reluAVX2(dst *float32, x *float32, n int)
 
-// maxPoolAVX2 computes rows of n pixels from twice as many rows of width pixels, each of 2x2.
+// maxPoolAVX2 computes rows rows of n pixels, the maxima of windows of 2 x 2 pixels in 2*rows rows
+// of width pixels. A window with NaN gives NaN.
 //
 //go:noescape
 func maxPoolAVX2(dst *float32, x *float32, rows int, n int, width int)
 
-// packAlongAVX2 copies x[columns[l]+i] to dst[i*stride+l] for i below n, a multiple of 8, and l below 8.
+// packAlongAVX2 copies x[columns[l]+i] to dst[i*stride+l] for i < n and l < 8. n is a
+// multiple of 8.
 //
 //go:noescape
 func packAlongAVX2(dst *float32, stride int, x *float32, columns *[8]int, n int)

@@ -4,23 +4,22 @@
 
 package kernel
 
-// The assembly is for chunks of 160 spikes.
+// The assembly requires chunks of 160 spikes.
 var (
 	_ [chunk - 160]struct{}
 	_ [160 - chunk]struct{}
 )
 
-// The assembly for layers of any number of neurons is for groups of so many
-// positions, and rows of whole multiples of so many vectors.
+// Sizes for the assembly for layers of any number of neurons.
 const (
-	wideGroup   = 4
-	wideVectors = 4
+	wideGroup   = 4 // positions in a group
+	wideVectors = 4 // the number of vectors of a row of weights is a multiple
 )
 
-// maxGroups is the number of groups of columns that are packed at once.
+// maxGroups is the largest number of groups of columns that one call packs.
 const maxGroups = 3
 
-// avx2 holds the functions for 8 neurons, 16 and so on.
+// avx2 holds the functions for 8 neurons, 16 and so on, by the number of vectors.
 var avx2 = []update{
 	1:  {12, updateFast8AVX2, updateGeneral8AVX2, updateForgetting8AVX2},
 	2:  {12, updateFast16AVX2, updateGeneral16AVX2, updateForgetting16AVX2},
@@ -36,7 +35,7 @@ var avx2 = []update{
 	12: {12, updateFast96AVX2, updateGeneral96AVX2, updateForgetting96AVX2},
 }
 
-// avx512 holds the functions for 16 neurons, 32 and so on.
+// avx512 holds the functions for 16 neurons, 32 and so on, by the number of vectors.
 var avx512 = []update{
 	1: {24, updateFast16AVX512, updateGeneral16AVX512, updateForgetting16AVX512},
 	2: {12, updateFast32AVX512, updateGeneral32AVX512, updateForgetting32AVX512},
@@ -46,7 +45,7 @@ var avx512 = []update{
 	6: {12, updateFast96AVX512, updateGeneral96AVX512, updateForgetting96AVX512},
 }
 
-// gemmAVX512 holds the functions for tiles of 1 row, 2 and so on and 1 or 2 vectors of 16 columns.
+// gemmAVX512 holds the functions for tiles of 1 row, 2 and so on, and of 1 or 2 vectors of 16 columns.
 var gemmAVX512 = tileTable{
 	rows: 14, lanes: 16, vectors: 2, left: 16,
 	run: [][]tileFunc{
@@ -69,7 +68,7 @@ var gemmAVX512 = tileTable{
 		packMoreAVX512, pack1AVX512, pack2AVX512, pack3AVX512},
 }
 
-// gemmAVX2 holds the functions for tiles of 1 row, 2 and so on and 1 or 2 vectors of 8 columns.
+// gemmAVX2 holds the functions for tiles of 1 row, 2 and so on, and of 1 or 2 vectors of 8 columns.
 var gemmAVX2 = tileTable{
 	rows: 6, lanes: 8, vectors: 2, left: 8,
 	run: [][]tileFunc{

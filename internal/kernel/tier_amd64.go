@@ -4,7 +4,8 @@ package kernel
 
 import "golang.org/x/sys/cpu"
 
-// Tiers returns the tiers that this machine has, from the slowest.
+// Tiers returns the tiers that the machine and the build have, in ascending order of
+// speed.
 func Tiers() []Tier {
 	tiers := []Tier{Portable}
 	if !cpu.X86.HasAVX2 || !cpu.X86.HasFMA || !cpu.X86.HasPOPCNT {

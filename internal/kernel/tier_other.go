@@ -2,7 +2,8 @@
 
 package kernel
 
-// Tiers returns the tiers that this machine has, from the slowest.
+// Tiers returns the tiers that the machine and the build have, in ascending order of
+// speed.
 func Tiers() []Tier { return []Tier{Portable} }
 
 func updaterFor(_ Tier, _, _ int, forgetting bool) updater { return portable(forgetting) }

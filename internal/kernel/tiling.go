@@ -5,21 +5,24 @@ import (
 	"sync"
 )
 
-// tiling is how a tier multiplies matrices: C goes in tiles that stay in
-// registers, of rows of A and columns of B that have been packed into panels.
+// tiling describes how a tier multiplies matrices. C is divided into tiles that fit
+// into registers. The rows of A and the columns of B are copied into panels, in the
+// order in which a tile reads them.
 type tiling struct {
-	rows, columns int // of the largest tile
-	lanes         int // the columns of a tile are a multiple of it
-	left          int // numbers from one t to the next in a panel of rows
+	rows, columns int // size of the largest tile
+	lanes         int // the number of columns of a tile is a multiple of lanes
+	left          int // distance from tap to tap in a panel of rows
 
-	// tile adds k products to each entry of a tile of C or, unless bias is nil, to
-	// the bias of its row. a and b are what packRows and packColumns made of k taps.
+	// tile sets each entry of a tile of C to the sum of k products and its old value
+	// or, unless bias is nil, the bias of its row. a and b are panels that packRows
+	// and packColumns have written for k taps.
 	tile func(rows, columns, k int, a, b, c []float32, ldc int, bias []float32)
 
-	// plan makes a packing of offsets. packRows and packColumns write
-	// x[taps[t]+offsets[j]] for j from first, a multiple of lanes, to last-1: the one
-	// to dst[t*left+j-first], the other wherever tile looks for it. They may write
-	// anything up to the next multiple of lanes.
+	// plan prepares a packing of columns with the given offsets. packRows and
+	// packColumns write x[taps[t]+offsets[j]] for first <= j < last, where first is a
+	// multiple of lanes. packRows writes to dst[t*left+j-first]; the layout of
+	// packColumns is that of the tile function. Entries up to the next multiple of
+	// lanes have no defined value.
 	plan                  func(p *packing, offsets []int)
 	packRows, packColumns packer
 }
@@ -40,7 +43,7 @@ func packRowsPortable(dst, x []float32, taps []int, p *packing, first, last int)
 	}
 }
 
-// packColumnsPortable leaves each column in one piece.
+// packColumnsPortable stores each column contiguously.
 func packColumnsPortable(dst, x []float32, taps []int, p *packing, first, last int) {
 	for j, o := range p.offsets[first:last] {
 		column := dst[j*len(taps):][:len(taps)]
@@ -50,9 +53,9 @@ func packColumnsPortable(dst, x []float32, taps []int, p *packing, first, last i
 	}
 }
 
-// tilePortable computes four sums at a time: more than the compiler keeps in
-// registers, with all that they need, run at half the speed. What it computes for
-// rows too many is not stored.
+// tilePortable computes four sums at a time. With more sums the compiler does not
+// keep all operands in registers, which halves the speed. Sums for rows that the
+// tile does not have are not stored.
 func tilePortable(rows, columns, k int, a, b, c []float32, ldc int, bias []float32) {
 	a = a[:4*k]
 	for j := range columns {
@@ -79,16 +82,16 @@ func tilePortable(rows, columns, k int, a, b, c []float32, ldc int, bias []float
 	}
 }
 
-// gemmScratch is the memory of one product at a time.
+// gemmScratch is temporary memory for one product at a time.
 type gemmScratch struct {
-	right []float32 // panels of columns
+	right []float32 // panels of columns of B
 	tile  []float32
 	zeros []float32
 }
 
 var scratches = sync.Pool{New: func() any { return new(gemmScratch) }}
 
-// multiply computes C += A*B when accumulate, and C = A*B + bias otherwise.
+// multiply computes C += A*B if accumulate is set, otherwise C = A*B + bias.
 func (f *Filters) multiply(group int, c *Columns, x, bias, out []float32, stride int, accumulate bool) {
 	f.check(c, x, out, stride)
 	t, n := f.t, len(c.packing.offsets)
@@ -124,25 +127,25 @@ func (f *Filters) multiply(group int, c *Columns, x, bias, out []float32, stride
 	}
 }
 
-// check panics unless all that the product touches is there. Assembly relies on
-// it.
+// check panics if the product would access memory outside of x and out. The
+// assembly does not check bounds.
 func (f *Filters) check(c *Columns, x, out []float32, stride int) {
 	if len(c.taps) != f.k || c.t != f.t {
-		panic(fmt.Sprintf("kernel: %d taps for %d, or columns for another tier", len(c.taps), f.k))
+		panic(fmt.Sprintf("kernel: columns of %d taps, filters of %d, or made for different tiers", len(c.taps), f.k))
 	}
 	if len(c.packing.offsets) == 0 || f.m == 0 {
 		return
 	}
 	if c.lastPlace+(f.m-1)*stride >= len(out) || stride < 0 {
-		panic(fmt.Sprintf("kernel: places to %d and %d rows, %d apart, in an output of %d numbers", c.lastPlace, f.m, stride, len(out)))
+		panic(fmt.Sprintf("kernel: place %d of %d rows with stride %d is outside of an output of %d numbers", c.lastPlace, f.m, stride, len(out)))
 	}
 	if f.k > 0 && c.lastPixel >= len(x) {
-		panic(fmt.Sprintf("kernel: columns and taps to %d of %d numbers", c.lastPixel, len(x)))
+		panic(fmt.Sprintf("kernel: tap and offset %d is outside of an input of %d numbers", c.lastPixel, len(x)))
 	}
 }
 
-// entries computes one tile: in place where C is in one piece and of whole
-// vectors, and aside otherwise.
+// entries computes one tile: directly in C if its columns are consecutive whole
+// vectors, otherwise in temporary memory.
 func (s *gemmScratch) entries(t *tiling, rows, columns, k int, a, b, c []float32, ldc int, runs []run, bias []float32) {
 	width := roundUp(columns, t.lanes)
 	if len(runs) == 1 && columns == width && k > 0 {
@@ -152,7 +155,7 @@ func (s *gemmScratch) entries(t *tiling, rows, columns, k int, a, b, c []float32
 	for i := range rows {
 		row := s.tile[i*t.columns:][:columns]
 		if bias != nil && k > 0 {
-			break // the tile starts with it
+			break // t.tile adds the bias
 		}
 		for _, r := range runs {
 			if bias == nil {

@@ -4,11 +4,11 @@ package kernel
 
 type tileFunc func(k int, a, b, c *float32, ldc int, bias *float32)
 
-// tileTable holds the assembly for the tiles of a tier, by rows and vectors.
+// tileTable holds the assembly functions for the tiles of a tier.
 type tileTable struct {
 	rows, lanes, vectors, left int
-	run                        [][]tileFunc
-	pack                       [maxGroups + 1]packFunc // of more groups, of one at first, of two, and so on
+	run                        [][]tileFunc            // by rows and vectors
+	pack                       [maxGroups + 1]packFunc // by the number of first groups; 0: one more group
 }
 
 var (
@@ -44,7 +44,7 @@ func (t *tileTable) tiling() tiling {
 	}
 }
 
-// packer makes what packs with so many numbers from tap to tap.
+// packer returns a packer with distance stride from tap to tap.
 func (t *tileTable) packer(stride int) packer {
 	lanes := t.lanes
 	return func(dst, x []float32, taps []int, p *packing, first, last int) {
@@ -55,8 +55,8 @@ func (t *tileTable) packer(stride int) packer {
 			v := p.offsets[j:min(j+lanes, last)]
 			to := dst[j-first:]
 			_ = to[(len(taps)-1)*stride+lanes-1]
-			// Columns that are far from each other and lie along the taps take
-			// a load each otherwise.
+			// With packVector, columns that are far from each other would take one
+			// load per column and tap.
 			if v[len(v)-1]-v[0] > 4*lanes && len(taps) >= 8 && consecutive(taps) {
 				packAlong(to, stride, x[taps[0]:], v, len(taps))
 			} else {
@@ -75,8 +75,8 @@ func consecutive(taps []int) bool {
 	return true
 }
 
-// packAlong packs columns that lie along the taps. Those behind the last are the
-// last.
+// packAlong packs columns for n consecutive taps: each column is contiguous in x. To
+// fill a vector, the last column is repeated.
 func packAlong(dst []float32, stride int, x []float32, offsets []int, n int) {
 	for j := 0; j < len(offsets); j += 8 {
 		v := offsets[j:min(j+8, len(offsets))]
@@ -95,7 +95,7 @@ func packAlong(dst []float32, stride int, x []float32, offsets []int, n int) {
 
 type packFunc func(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)
 
-// packVector packs the groups first to last, which are one vector.
+// packVector packs the groups first to last-1, which make up one vector.
 func (t *tileTable) packVector(dst []float32, stride int, x []float32, taps []int, p *packing, first, last int) {
 	n := min(last-first, maxGroups)
 	for f := t.pack[n]; first < last; f = t.pack[0] {

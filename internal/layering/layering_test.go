@@ -1,5 +1,5 @@
-// Package layering tests which package may import which, and that files stay
-// small.
+// Package layering tests that packages import only those that they may import, and
+// that files are short.
 package layering
 
 import (
@@ -20,8 +20,8 @@ import (
 
 const module = "github.com/spike-by-spike/sbs/"
 
-// allowed lists the packages of this module that a package may import, tests
-// aside. Every package stands here: a new one has to find its place first.
+// allowed lists, for every package, the packages of this module that its code outside
+// of tests may import. A new package must be added here.
 var allowed = map[string][]string{
 	"internal/atomicfile":       nil,
 	"internal/kernel":           nil,
@@ -54,7 +54,7 @@ var allowed = map[string][]string{
 	"cmd/sbs-train":             {"convert", "importers/pytorch", "ops", "ops/sbs", "runtime", "train", "internal/atomicfile", "internal/cli", "internal/dataset", "internal/onnx", "internal/tfevents", "internal/trainlog"},
 }
 
-func TestLayering(t *testing.T) {
+func TestPackages_ImportOnlyAllowedPackages(t *testing.T) {
 	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
 	cmd.Dir = "../.."
 	cmd.Stderr = os.Stderr
@@ -73,19 +73,19 @@ func TestLayering(t *testing.T) {
 		require.NoError(t, err)
 		name := strings.TrimPrefix(p.ImportPath, module)
 		may, known := allowed[name]
-		require.True(t, known, "package %s has no place in the table of layers", name)
+		require.True(t, known, "package %s is not in the table of allowed imports", name)
 		for _, i := range p.Imports {
-			if ours, ok := strings.CutPrefix(i, module); ok {
-				require.Contains(t, may, ours, "%s must not import %s", name, ours)
+			if imported, ok := strings.CutPrefix(i, module); ok {
+				require.Contains(t, may, imported, "%s must not import %s", name, imported)
 			}
 		}
 	}
-	require.Equal(t, len(allowed), seen, "the table has packages that do not exist")
+	require.Equal(t, len(allowed), seen, "the table of allowed imports has packages that do not exist")
 }
 
-// TestGorgoniaIsOptional keeps gorgonia and onnx-go, which add 17 MB to a program, out of
-// everything but the package that is for them.
-func TestGorgoniaIsOptional(t *testing.T) {
+// TestGorgonia_IsLinkedByOnnxgoOnly checks that only runtime/onnxgo depends on gorgonia
+// and onnx-go, which add 17 MB to a program.
+func TestGorgonia_IsLinkedByOnnxgoOnly(t *testing.T) {
 	links := func(packages ...string) bool {
 		cmd := exec.Command("go", append([]string{"list", "-deps"}, packages...)...)
 		cmd.Dir = "../.."
@@ -95,13 +95,13 @@ func TestGorgoniaIsOptional(t *testing.T) {
 		return bytes.Contains(out, []byte("gorgonia.org/")) || bytes.Contains(out, []byte("onnx-go"))
 	}
 	require.False(t, links("./cmd/...", "./runtime", "./classify", "./convert", "./importers/...", "./train"))
-	require.True(t, links("./runtime/onnxgo"), "the test does not find what it looks for")
+	require.True(t, links("./runtime/onnxgo"), "this test does not find dependencies")
 }
 
-// maxLines bounds the length of a file that people read.
+// maxLines is the largest number of lines of a file that is not generated.
 const maxLines = 500
 
-func TestFilesAreSmall(t *testing.T) {
+func TestFiles_AreShort(t *testing.T) {
 	checked := 0
 	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, ".pb.go") || d.Name() == "stubs_amd64.go" {
@@ -121,8 +121,7 @@ func TestFilesAreSmall(t *testing.T) {
 	require.Greater(t, checked, 50)
 }
 
-// TestTable keeps the table itself honest.
-func TestTable(t *testing.T) {
+func TestAllowedImports_AreConsistent(t *testing.T) {
 	for name, may := range allowed {
 		require.False(t, slices.Contains(may, name), name)
 		for _, m := range may {

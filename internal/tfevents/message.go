@@ -7,8 +7,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The numbers of the fields, from TensorFlow's event.proto, summary.proto,
-// histogram.proto, tensor.proto and tensor_shape.proto.
+// Field numbers and enum values from TensorFlow's event.proto, summary.proto,
+// histogram.proto, tensor.proto, tensor_shape.proto and types.proto.
 const (
 	eventWallTime    = 1
 	eventStep        = 2
@@ -42,7 +42,7 @@ const (
 	dimensionSize    = 1
 )
 
-// event is a message of type Event with one more field.
+// event encodes a message of type Event with the given time, step and encoded field.
 func event(now time.Time, step int64, field []byte) []byte {
 	b := double(nil, eventWallTime, float64(now.UnixMicro())/1e6)
 	if step != 0 {
@@ -57,7 +57,8 @@ func sessionStart() []byte {
 	return message(nil, eventSessionLog, number(nil, sessionLogStatus, statusStart))
 }
 
-// summary is an Event's field with one value, whose other fields are given.
+// summary encodes the field summary of an Event with one value, which consists of the
+// tag and the given encoded fields.
 func summary(tag string, value []byte) []byte {
 	value = append(text(nil, valueTag, tag), value...)
 	return message(nil, eventSummary, message(nil, summaryValue, value))
@@ -68,7 +69,8 @@ func scalar(v float32) []byte {
 	return protowire.AppendFixed32(b, math.Float32bits(v))
 }
 
-// textValue is a tensor of one string that the plugin for text shows.
+// textValue encodes the fields of a value for the text plugin of TensorBoard: a tensor
+// of one string.
 func textValue(s string) []byte {
 	tensor := number(nil, tensorType, typeString)
 	tensor = message(tensor, tensorShape, message(nil, shapeDimension, number(nil, dimensionSize, 1)))

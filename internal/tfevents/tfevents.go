@@ -1,10 +1,10 @@
-// Package tfevents writes the event files that TensorBoard shows: scalars,
-// histograms and text over the steps of a training.
+// Package tfevents writes event files for TensorBoard: scalars, histograms and texts
+// over the steps of a training.
 //
-// A file is a sequence of records, each of them one message of the type Event of
-// TensorFlow's event.proto and summary.proto. The messages are few and small, and
-// TensorFlow's own Go types for them would bring all of TensorFlow along: they are
-// written field by field.
+// An event file is a sequence of records in the TFRecord format. Each record is a
+// protocol buffer message of type Event, which TensorFlow defines in event.proto and
+// summary.proto. This package encodes the messages field by field, since it needs
+// only a few of the fields and the generated Go types would depend on TensorFlow.
 package tfevents
 
 import (
@@ -21,16 +21,17 @@ import (
 	"time"
 )
 
-// flushAfter bounds how long an event waits before TensorBoard can see it, given
-// that more events follow.
+// flushAfter is the time since the last flush after which a new event flushes the
+// buffer.
 const flushAfter = 10 * time.Second
 
-// Prefix begins the name of every event file.
+// Prefix is the beginning of the name of every event file.
 const Prefix = "events.out.tfevents."
 
-// Writer writes one event file. It is not safe for concurrent use. Events reach
-// the file when ten seconds have passed since others did, at Flush and at Close;
-// after the first error every call returns it.
+// Writer writes one event file. It buffers the events. Flush and Close write them to
+// the file, and so does an event that is added ten seconds or more after the last
+// flush. After an error in writing, every call returns this error. A Writer is not
+// safe for concurrent use.
 type Writer struct {
 	file    *os.File
 	buffer  *bufio.Writer
@@ -39,22 +40,24 @@ type Writer struct {
 	err     error
 }
 
-// Create creates a new event file in a folder, and the folder if there is none.
-// Its name is events.out.tfevents.<seconds since 1970>.<host>; a file that is
-// there is never written to. When step is above 0 a training goes on: of the
-// events in the folder's older files TensorBoard then drops those from this step
-// on, which training went through before it was interrupted.
+// Create creates a new event file in a folder, and the folder if it does not exist.
+// The name of the file is events.out.tfevents.<seconds since 1970>.<host>, with a
+// number at the end if there is such a file already.
+//
+// If a training is resumed, step is the next step, otherwise 0. A step above 0 makes
+// TensorBoard ignore events of this and later steps in the older files of the
+// folder, which an interruption may have left there.
 func Create(folder string, step int64) (*Writer, error) {
 	return create(folder, step, time.Now)
 }
 
 func create(folder string, step int64, now func() time.Time) (*Writer, error) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return nil, fmt.Errorf("tfevents: %w", err)
+		return nil, err
 	}
 	file, err := newFile(folder, now())
 	if err != nil {
-		return nil, fmt.Errorf("tfevents: %w", err)
+		return nil, err
 	}
 	w := &Writer{file: file, buffer: bufio.NewWriter(file), now: now, flushed: now()}
 	err = w.write(0, fileVersion())
@@ -70,8 +73,8 @@ func create(folder string, step int64, now func() time.Time) (*Writer, error) {
 	return w, nil
 }
 
-// newFile creates a file under a name that is not taken: two trainings may begin
-// within one second.
+// newFile creates a file with an unused name. Two trainings may begin within the same
+// second.
 func newFile(folder string, now time.Time) (*os.File, error) {
 	host, err := os.Hostname()
 	if err != nil || host == "" {
@@ -94,41 +97,40 @@ func newFile(folder string, now time.Time) (*os.File, error) {
 	}
 }
 
-// Path returns the name of the file.
-func (w *Writer) Path() string { return w.file.Name() }
-
-// Scalar adds a number to the curve of a tag, such as "Train Loss".
+// Scalar adds a value to the curve of a tag, such as "Train Loss". It is stored as
+// float32.
 func (w *Writer) Scalar(step int64, tag string, value float64) error {
 	return w.write(step, summary(tag, scalar(float32(value))))
 }
 
-// Histogram adds the distribution of the values of a tag, such as "W L0". NaN
-// and infinite values are an error that ends nothing.
+// Histogram adds the distribution of values to a tag, such as "W L0". It returns an
+// error if there are no values or one is NaN or infinite. The Writer can still be used
+// after this error.
 func (w *Writer) Histogram(step int64, tag string, values []float32) error {
 	h, err := newHistogram(values)
 	if err != nil {
-		return fmt.Errorf("tfevents: histogram %q of step %d: %w", tag, step, err)
+		return fmt.Errorf("histogram %q of step %d: %w", tag, step, err)
 	}
 	return w.write(step, summary(tag, h.encode()))
 }
 
-// Text adds a text, which TensorBoard shows as Markdown.
+// Text adds a text to a tag. TensorBoard shows it as Markdown.
 func (w *Writer) Text(step int64, tag, text string) error {
 	return w.write(step, summary(tag, textValue(text)))
 }
 
-// Flush writes the events that wait to the file.
+// Flush writes the buffered events to the file.
 func (w *Writer) Flush() error {
 	w.flushed = w.now()
 	return w.keep(w.buffer.Flush())
 }
 
-// Close writes the events that wait and closes the file.
+// Close writes the buffered events to the file and closes it.
 func (w *Writer) Close() error {
 	return errors.Join(w.Flush(), w.file.Close())
 }
 
-// write writes an event with a field of its own.
+// write adds an event with an encoded field.
 func (w *Writer) write(step int64, field []byte) error {
 	if w.err != nil {
 		return w.err
@@ -141,17 +143,17 @@ func (w *Writer) write(step int64, field []byte) error {
 	return err
 }
 
-// keep remembers the first error: bufio drops what follows one, and a file with
-// a gap cannot be read beyond it.
+// keep stores the first error and returns it. After an error nothing may be written:
+// a file with a gap cannot be read beyond the gap.
 func (w *Writer) keep(err error) error {
-	if err != nil && w.err == nil {
-		w.err = fmt.Errorf("tfevents: %w", err)
+	if w.err == nil {
+		w.err = err
 	}
 	return w.err
 }
 
-// record frames data as TFRecord: its length, the checksum of the length, data,
-// the checksum of data, all little endian.
+// record returns data in the TFRecord format: the length of data, the checksum of the
+// length, data, and the checksum of data, all little endian.
 func record(data []byte) []byte {
 	b := binary.LittleEndian.AppendUint64(nil, uint64(len(data)))
 	b = binary.LittleEndian.AppendUint32(b, checksum(b))
@@ -159,8 +161,8 @@ func record(data []byte) []byte {
 	return binary.LittleEndian.AppendUint32(b, checksum(data))
 }
 
-// checksum is the masked CRC-32C of TFRecord: a checksum of data that holds
-// checksums itself would be weak.
+// checksum returns the masked CRC-32C of the TFRecord format. The mask is part of the
+// format: an unmasked CRC of data that contains CRCs would be weak.
 func checksum(data []byte) uint32 {
 	c := crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli))
 	return (c>>15 | c<<17) + 0xa282ead8
@@ -169,11 +171,11 @@ func checksum(data []byte) uint32 {
 // histogram is the distribution of values over bins of equal width.
 type histogram struct {
 	min, max, sum, squares float64
-	limits, counts         []float64 // upper limit and number of values of each bin
-	n                      int
+	limits, counts         []float64 // upper limit of each bin, and its number of values
+	n                      int       // number of values
 }
 
-// bins is the number of bins. TensorBoard shows 30.
+// bins is the number of bins. TensorBoard reduces them to 30.
 const bins = 60
 
 func newHistogram(values []float32) (*histogram, error) {

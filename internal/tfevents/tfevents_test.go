@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// crc32c is CRC-32C bit by bit, from its definition.
+// crc32c computes CRC-32C bit by bit, from its definition.
 func crc32c(data []byte) uint32 {
 	c := ^uint32(0)
 	for _, v := range data {
@@ -24,11 +24,11 @@ func crc32c(data []byte) uint32 {
 	return ^c
 }
 
-// fields is a protobuf message taken apart: the numbers and bytes of each field.
+// fields is a decoded protocol buffer message: the values of each field number.
 type fields map[int][]any
 
-// parse takes a message apart without protowire. Fixed fields and varints are
-// uint64, the others []byte.
+// parse decodes a message without the library that encoded it. Values of fixed size
+// and varints are uint64, all others []byte.
 func parse(t *testing.T, b []byte) fields {
 	varint := func() uint64 {
 		v, n := binary.Uvarint(b)
@@ -76,7 +76,7 @@ func (f fields) doubles(field int) []float64 {
 	return out
 }
 
-// events reads a file back and checks its frames.
+// events decodes an event file and checks lengths and checksums.
 func events(t *testing.T, path string) []fields {
 	b, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -93,27 +93,27 @@ func events(t *testing.T, path string) []fields {
 	return out
 }
 
-// clock is a clock that stands until it is set.
+// clock is a clock that shows the same time until it is set.
 type clock struct{ time.Time }
 
 func (c *clock) now() time.Time { return c.Time }
 
 func at(seconds float64) *clock { return &clock{time.UnixMicro(int64(seconds * 1e6))} }
 
-func TestReadBack(t *testing.T) {
+func TestWriter_WritesScalarsHistogramsAndTexts(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "a", "b")
 	c := at(1700000000.25)
 	w, err := create(folder, 0, c.now)
 	require.NoError(t, err)
 	host, err := os.Hostname()
 	require.NoError(t, err)
-	require.Equal(t, filepath.Join(folder, "events.out.tfevents.1700000000."+host), w.Path())
+	require.Equal(t, filepath.Join(folder, "events.out.tfevents.1700000000."+host), w.file.Name())
 	require.NoError(t, w.Scalar(7, "Train Loss", 0.5))
 	require.NoError(t, w.Histogram(8, "W", []float32{-1, 0, 0.5, 2}))
 	require.NoError(t, w.Text(9, "log", "some *text*"))
 	require.NoError(t, w.Close())
 
-	e := events(t, w.Path())
+	e := events(t, w.file.Name())
 	require.Len(t, e, 4)
 	require.Equal(t, "brain.Event:2", e[0].text(3))
 	for i, f := range e {
@@ -156,14 +156,14 @@ func TestReadBack(t *testing.T) {
 	require.Equal(t, "some *text*", tensor.text(8))
 }
 
-// TestBytes compares with a file derived by hand. The first 12 bytes, and "\t",
-// are those of every event file that TensorFlow has written.
-func TestBytes(t *testing.T) {
+// TestWriter_WritesTheExpectedBytes compares with a file that was derived by hand. Its
+// first 13 bytes are the same in every event file of TensorFlow.
+func TestWriter_WritesTheExpectedBytes(t *testing.T) {
 	w, err := create(t.TempDir(), 0, at(2).now)
 	require.NoError(t, err)
 	require.NoError(t, w.Scalar(300, "a", 1))
 	require.NoError(t, w.Close())
-	b, err := os.ReadFile(w.Path())
+	b, err := os.ReadFile(w.file.Name())
 	require.NoError(t, err)
 	two := "\x00\x00\x00\x00\x00\x00\x00\x40" // 2 as float64
 	first := "\x09" + two + "\x1a\x0dbrain.Event:2"
@@ -184,19 +184,19 @@ func TestBytes(t *testing.T) {
 	require.Equal(t, length+"\xa3\x7f\x4b\x22"+first+sum(first)+length+"\xa3\x7f\x4b\x22"+second+sum(second), string(b))
 }
 
-func TestChecksum(t *testing.T) {
-	require.Equal(t, uint32(0xe3069283), crc32c([]byte("123456789"))) // the check value of CRC-32C
+func TestCRC32C_HasTheStandardCheckValue(t *testing.T) {
+	require.Equal(t, uint32(0xe3069283), crc32c([]byte("123456789")))
 }
 
-func TestResume(t *testing.T) {
+func TestCreate_MarksTheStepOfAResumedTraining(t *testing.T) {
 	folder := t.TempDir()
 	c := at(5)
 	var names []string
 	for _, step := range []int64{0, 41, 50} {
 		w, err := create(folder, step, c.now)
 		require.NoError(t, err)
-		e := events(t, w.Path())
-		names = append(names, filepath.Base(w.Path()))
+		e := events(t, w.file.Name())
+		names = append(names, filepath.Base(w.file.Name()))
 		require.NoError(t, w.Close())
 		if step == 0 {
 			require.Len(t, e, 1)
@@ -210,30 +210,30 @@ func TestResume(t *testing.T) {
 	require.Equal(t, []string{names[0] + ".1", names[0] + ".2"}, names[1:])
 }
 
-func TestFlush(t *testing.T) {
+func TestWriter_FlushesAfterTenSeconds(t *testing.T) {
 	c := at(100)
 	w, err := create(t.TempDir(), 0, c.now)
 	require.NoError(t, err)
 	require.NoError(t, w.Scalar(1, "a", 1))
-	require.Len(t, events(t, w.Path()), 1)
+	require.Len(t, events(t, w.file.Name()), 1)
 	c.Time = c.Add(flushAfter)
 	require.NoError(t, w.Scalar(2, "a", 1))
-	require.Len(t, events(t, w.Path()), 3)
+	require.Len(t, events(t, w.file.Name()), 3)
 	require.NoError(t, w.Scalar(3, "a", 1))
-	require.Len(t, events(t, w.Path()), 3)
+	require.Len(t, events(t, w.file.Name()), 3)
 	require.NoError(t, w.Flush())
-	require.Len(t, events(t, w.Path()), 4)
+	require.Len(t, events(t, w.file.Name()), 4)
 	require.NoError(t, w.Close())
 }
 
-func TestErrors(t *testing.T) {
+func TestWriter_ReportsErrors(t *testing.T) {
 	w, err := Create(t.TempDir(), 0)
 	require.NoError(t, err)
-	require.EqualError(t, w.Histogram(3, "W", []float32{1, float32(math.NaN())}), `tfevents: histogram "W" of step 3: value 1 is NaN`)
+	require.EqualError(t, w.Histogram(3, "W", []float32{1, float32(math.NaN())}), `histogram "W" of step 3: value 1 is NaN`)
 	require.ErrorContains(t, w.Histogram(3, "W", nil), "there are no values")
 	require.NoError(t, w.Histogram(3, "W", []float32{2, 2}))
 	require.NoError(t, w.Flush())
-	h := events(t, w.Path())[1].message(t, 5).message(t, 1).message(t, 5)
+	h := events(t, w.file.Name())[1].message(t, 5).message(t, 1).message(t, 5)
 	require.Equal(t, []float64{2}, h.doubles(6))
 	require.Equal(t, []float64{2}, h.doubles(7))
 
@@ -246,5 +246,5 @@ func TestErrors(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o644))
 	_, err = Create(file, 0)
-	require.ErrorContains(t, err, "tfevents: ")
+	require.ErrorContains(t, err, file)
 }

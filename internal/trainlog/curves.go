@@ -24,8 +24,8 @@ const (
 	curvesDPI    = 96
 )
 
-// The colours are of a palette that people tell apart whatever their eyes
-// (Okabe and Ito).
+// The colors of the curves are from the palette of Okabe and Ito, which people with
+// color vision deficiencies can distinguish.
 var (
 	blue      = color.NRGBA{0, 114, 178, 255}
 	paleBlue  = color.NRGBA{86, 180, 233, 110}
@@ -35,18 +35,19 @@ var (
 	textGray  = color.NRGBA{60, 60, 60, 255}
 )
 
-// WriteCurves draws the loss, the errors and the learning rates over the updates
-// into a PNG file, which is replaced as a whole. The title may be empty.
+// WriteCurves draws the loss, the errors and the learning rates of the records over
+// the number of the update, and writes the picture to a PNG file. It replaces the
+// file atomically. The title may be empty. It is an error if there are no records.
 func WriteCurves(path, title string, records []Record) error {
 	if len(records) == 0 {
-		return errors.New("trainlog: there are no metrics to draw yet")
+		return errors.New("there are no metrics to draw yet")
 	}
 	picture, err := curves(title, records)
 	if err == nil {
 		err = atomicfile.Write(path, picture)
 	}
 	if err != nil {
-		return fmt.Errorf("trainlog: drawing %s: %w", path, err)
+		return fmt.Errorf("cannot write the curves to %s: %w", path, err)
 	}
 	return nil
 }
@@ -65,7 +66,7 @@ func curves(title string, records []Record) ([]byte, error) {
 			{points: trainError, color: paleBlue, width: 1}, {name: "training", points: smooth(trainError), color: blue, width: 2},
 			{name: "test", points: testError, color: vermilion, width: 2, dots: true},
 		}},
-		// On a logarithmic axis one that falls to 0 would end in a cliff.
+		// On a logarithmic axis, a learning rate that reaches 0 would end in a cliff.
 		{name: "learning rate", linear: true, curves: []curve{
 			{name: "W", points: rateW, color: blue, width: 2, steps: true},
 			{name: "epsilon_xy", points: rateEpsilon, color: green, width: 2, steps: true},
@@ -104,24 +105,24 @@ func render(plots [][]*plot.Plot) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// curve is one line of a panel. Without a name it is not in the legend.
+// curve is one line of a panel. A curve without a name is not in the legend.
 type curve struct {
 	name   string
 	points plotter.XYs
 	color  color.Color
 	width  float64
 	dots   bool
-	steps  bool // a value holds until the next
+	steps  bool // a value applies until the next one
 }
 
-// panel is curves over the same axes.
+// panel is a set of curves with the same axes.
 type panel struct {
 	name   string
 	curves []curve
-	linear bool // else the axis may be logarithmic
+	linear bool // the vertical axis must not be logarithmic
 }
 
-// plot draws the curves over the updates from first to last.
+// plot draws the curves for updates first to last.
 func (l panel) plot(first, last float64) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.TextStyle.Font.Size = 14
@@ -183,12 +184,13 @@ func (l panel) plot(first, last float64) (*plot.Plot, error) {
 	return p, nil
 }
 
-// scale returns the limits of the axis for the curves that have names, which is
-// logarithmic when the values extend over much of one and it may be. The others
-// follow them.
+// scale returns the limits of the vertical axis. It considers the curves with names
+// only. The axis is logarithmic if all values are positive or 0, the largest one is
+// more than 8 times the smallest positive one, and the panel does not require a
+// linear axis.
 func (l panel) scale() (logarithmic bool, low, high float64) {
 	low, high = math.Inf(1), math.Inf(-1)
-	positive := math.Inf(1) // the least value above 0
+	positive := math.Inf(1) // the smallest positive value
 	for _, c := range l.curves {
 		if c.name == "" {
 			continue
@@ -216,8 +218,8 @@ func (l panel) scale() (logarithmic bool, low, high float64) {
 	return false, low - margin, high + margin
 }
 
-// even is plot.DefaultTicks with labels that differ: its own have two digits, which
-// a narrow range has in common.
+// even returns the ticks of plot.DefaultTicks with longer labels. The labels of
+// plot.DefaultTicks have two digits, so that in a narrow range several are equal.
 func even(low, high float64) []plot.Tick {
 	ticks := plot.DefaultTicks{}.Ticks(low, high)
 	for i, t := range ticks {
@@ -232,8 +234,8 @@ func even(low, high float64) []plot.Tick {
 	return ticks
 }
 
-// decades marks 1, 2 and 5 times the powers of 10, and labels the powers alone
-// when there are many.
+// decades returns ticks for a logarithmic axis at 1 to 9 times the powers of 10. It
+// labels 1, 2 and 5 times the powers, or only the powers if the range is large.
 func decades(low, high float64) []plot.Tick {
 	var ticks []plot.Tick
 	many := high/low > 1e3
@@ -253,7 +255,7 @@ func decades(low, high float64) []plot.Tick {
 	return ticks
 }
 
-// whole marks whole numbers.
+// whole returns ticks at integers.
 func whole(low, high float64) []plot.Tick {
 	step := math.Pow(10, math.Floor(math.Log10(max((high-low)/5, 1))))
 	for _, m := range []float64{5, 2} {
@@ -269,7 +271,7 @@ func whole(low, high float64) []plot.Tick {
 	return ticks
 }
 
-// series returns the values of the records that have one.
+// series returns the points of a curve. Records without a value have no point.
 func series(records []Record, value func(Record) *float64) plotter.XYs {
 	var points plotter.XYs
 	for _, r := range records {
@@ -280,8 +282,8 @@ func series(records []Record, value func(Record) *float64) plotter.XYs {
 	return points
 }
 
-// smooth returns the mean of each point and its neighbours: a fiftieth of all,
-// fewer at the beginning, where curves are steep.
+// smooth returns a moving average over 1/50 of the points, or fewer at the beginning,
+// where curves are steep.
 func smooth(points plotter.XYs) plotter.XYs {
 	sums := make([]float64, len(points)+1)
 	for i, v := range points {

@@ -15,7 +15,7 @@ import (
 	"gonum.org/v1/plot/plotter"
 )
 
-// count returns how many pixels of a part of a picture have a colour.
+// count returns the number of pixels with a color in a part of a picture.
 func count(img image.Image, part image.Rectangle, want color.NRGBA) int {
 	n := 0
 	for y := part.Min.Y; y < part.Max.Y; y++ {
@@ -28,7 +28,7 @@ func count(img image.Image, part image.Rectangle, want color.NRGBA) int {
 	return n
 }
 
-func TestCurves(t *testing.T) {
+func TestWriteCurves_DrawsThePanels(t *testing.T) {
 	var records []Record
 	for u := int64(1); u <= 300; u++ {
 		r := example(u)
@@ -47,13 +47,13 @@ func TestCurves(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, image.Rect(0, 0, curvesWidth, curvesHeight), img.Bounds())
 
-	// Three panels, in which the curves extend over the width.
+	// There are three panels. Each curve extends over the whole width.
 	third := func(i int) image.Rectangle {
 		return image.Rect(0, i*curvesHeight/3, curvesWidth, (i+1)*curvesHeight/3)
 	}
-	for i, colours := range [][]color.NRGBA{{blue}, {blue, vermilion}, {blue, green}} {
-		for _, c := range colours {
-			require.Greater(t, count(img, third(i), c), 500, "panel %d, colour %v", i, c)
+	for i, colors := range [][]color.NRGBA{{blue}, {blue, vermilion}, {blue, green}} {
+		for _, c := range colors {
+			require.Greater(t, count(img, third(i), c), 500, "panel %d, color %v", i, c)
 		}
 	}
 	require.Zero(t, count(img, third(0), vermilion)+count(img, third(2), vermilion)+count(img, third(0), green))
@@ -63,13 +63,12 @@ func TestCurves(t *testing.T) {
 	require.Equal(t, content, again)
 
 	require.ErrorContains(t, WriteCurves(path, "", nil), "no metrics")
-	require.ErrorContains(t, WriteCurves(filepath.Join(path, "x"), "", records), "drawing "+path)
+	require.ErrorContains(t, WriteCurves(filepath.Join(path, "x"), "", records), "cannot write the curves to "+path)
 }
 
-// TestFewCurves draws what has little to show.
-func TestFewCurves(t *testing.T) {
+func TestCurves_AcceptExtremeRecords(t *testing.T) {
 	for name, records := range map[string][]Record{
-		"one":              {{Update: 1, Loss: 2, TrainError: 90}},
+		"one record":       {{Update: 1, Loss: 2, TrainError: 90}},
 		"zeros":            {{Update: 1}, {Update: 2}},
 		"constant":         {{Update: 7, Loss: 1, TrainError: 1}, {Update: 1e15, Loss: 1, TrainError: 1}},
 		"largest":          {{Update: 1, Loss: 1}, {Update: 2, Loss: maxValue}},
@@ -85,8 +84,7 @@ func TestFewCurves(t *testing.T) {
 	}
 }
 
-// TestScale checks which axes are logarithmic.
-func TestScale(t *testing.T) {
+func TestScale_IsLogarithmicForALargeRange(t *testing.T) {
 	falling := []curve{{name: "a", points: plotter.XYs{{X: 1, Y: 1}, {X: 2, Y: 0.001}, {X: 3, Y: 0}}}}
 	logarithmic, low, high := panel{curves: falling}.scale()
 	require.True(t, logarithmic)
@@ -98,7 +96,7 @@ func TestScale(t *testing.T) {
 	require.InDelta(t, 1.08, high, 1e-12)
 }
 
-func TestSmooth(t *testing.T) {
+func TestSmooth_AveragesNeighbors(t *testing.T) {
 	points := make(plotter.XYs, 400)
 	for i := range points {
 		points[i] = plotter.XY{X: float64(i), Y: float64(i % 2)}
@@ -110,7 +108,7 @@ func TestSmooth(t *testing.T) {
 	require.Equal(t, points[:99], smooth(points[:99]))
 }
 
-func TestTicks(t *testing.T) {
+func TestTicks_HaveDistinctLabels(t *testing.T) {
 	labels := func(ticks []plot.Tick) []string {
 		var out []string
 		for _, tick := range ticks {

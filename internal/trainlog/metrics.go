@@ -1,5 +1,5 @@
-// Package trainlog keeps and shows how a training goes: a file of its metrics, a
-// picture of their curves, and a line on the terminal.
+// Package trainlog records and displays the progress of a training: it writes a file
+// of metrics, draws their curves, and shows a progress line on the terminal.
 package trainlog
 
 import (
@@ -12,35 +12,37 @@ import (
 	"os"
 )
 
-// Record is what there is to say about one update. Errors and accuracies are in
-// percent.
+// Record holds the metrics of one update.
 type Record struct {
-	// Update is the number of the update, from 1, and Epoch that of the epoch it
-	// belongs to, from 0.
+	// Update is the number of the update, from 1, and Epoch the number of its epoch,
+	// from 0.
 	Update int64 `json:"update"`
 	Epoch  int64 `json:"epoch"`
 
-	// Images is the number of images since the training began, and Seconds the
-	// time it took, without interruptions.
+	// Images is the number of images since the beginning of the training, and
+	// Seconds its duration without interruptions.
 	Images  int64   `json:"images"`
 	Seconds float64 `json:"seconds"`
 
-	// Loss and TrainError are those of the update's own images, before it.
+	// Loss and TrainError (in percent) are those of the training images of this
+	// update, with the parameters before the update.
 	Loss       float64 `json:"loss"`
 	TrainError float64 `json:"train_error"`
 
-	// TestError is that of the test set, nil when the update was not tested.
+	// TestError is the error on the test set in percent, nil if there was no test
+	// after this update.
 	TestError *float64 `json:"test_error,omitempty"`
 
-	// The learning rates of the update; nil where nothing of the kind is trained.
+	// LearningRateW and LearningRateEpsilonXY are the learning rates of the update,
+	// nil if no parameter of the kind is trained.
 	LearningRateW         *float64 `json:"learning_rate_w,omitempty"`
 	LearningRateEpsilonXY *float64 `json:"learning_rate_epsilon_xy,omitempty"`
 }
 
-// maxValue bounds all numbers: curves need some room above.
+// maxValue bounds all numbers: the axes of the curves extend beyond the largest one.
 const maxValue = 1e300
 
-// check returns an error about a number that JSON does not have, or curves.
+// check returns an error if a number is NaN, infinite or too large for curves.
 func (r Record) check() error {
 	numbers := []struct {
 		name  string
@@ -51,40 +53,42 @@ func (r Record) check() error {
 	}
 	for _, n := range numbers {
 		if n.value != nil && !(math.Abs(*n.value) <= maxValue) {
-			return fmt.Errorf("the %s of update %d is %v: the training diverged, a smaller learning rate may help", n.name, r.Update, *n.value)
+			return fmt.Errorf("the %s of update %d is %v: the training diverged; try a smaller learning rate", n.name, r.Update, *n.value)
 		}
 	}
 	return nil
 }
 
-// maxMetrics bounds the bytes of a file of metrics: about five million records.
+// maxMetrics bounds the size of a file of metrics in bytes. It is enough for about
+// five million records.
 const maxMetrics = 1 << 30
 
-// maxUpdate bounds the number of an update: curves count in float64, which has no
-// whole numbers side by side from 1<<53 on.
+// maxUpdate bounds the number of an update: curves use float64, which does not
+// represent all integers from 1<<53.
 const maxUpdate = 1 << 50
 
-// Metrics is a file of records, one line of JSON each, in the order of the
-// updates. It is not safe for concurrent use.
+// Metrics is a file of records. Each line of the file is a JSON object with one
+// record. The records are in ascending order of the updates. Metrics is not safe for
+// concurrent use.
 type Metrics struct {
 	file    *os.File
-	length  int64 // of the records' lines
+	length  int64 // of the lines of records, in bytes
 	records []Record
 }
 
-// OpenMetrics opens the file, and creates it if there is none. Training goes on
-// after update last: records of later updates, which it went through before it was
-// interrupted, are cut off, and so is a line that the interruption left
-// unfinished. A last below 0 is for a training that is new: nothing may be in the
-// file, and that of another training is not removed.
+// OpenMetrics opens the file at path, or creates it if it does not exist, for a
+// training that resumes after update last. It removes the records of later updates
+// and an incomplete last line, which remain if a training is interrupted. A negative
+// last stands for a new training: OpenMetrics returns an error if the file holds
+// records of another one.
 func OpenMetrics(path string, last int64) (*Metrics, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("trainlog: %w", err)
+		return nil, err
 	}
 	m := &Metrics{file: file}
 	if err := m.resume(last); err != nil {
-		return nil, errors.Join(fmt.Errorf("trainlog: %s: %w", path, err), file.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), file.Close())
 	}
 	return m, nil
 }
@@ -99,7 +103,7 @@ func (m *Metrics) resume(last int64) error {
 		return err
 	}
 	if last < 0 && len(records) > 0 {
-		return fmt.Errorf("the file has the metrics of %d updates of another training: remove it, or train in another folder", len(records))
+		return fmt.Errorf("the file holds the metrics of %d updates of another training: remove the file, or choose another output", len(records))
 	}
 	records, length, err := parseMetrics(content, last)
 	if err != nil {
@@ -109,7 +113,7 @@ func (m *Metrics) resume(last int64) error {
 	return m.cut()
 }
 
-// cut cuts off what follows the records.
+// cut removes everything after the records from the file.
 func (m *Metrics) cut() error {
 	if err := m.file.Truncate(m.length); err != nil {
 		return err
@@ -118,55 +122,48 @@ func (m *Metrics) cut() error {
 	return err
 }
 
-// Append writes a record, whose update follows those before, at the end of the
-// file. Numbers that are not finite are an error.
+// Append writes a record at the end of the file. The number of its update must be
+// larger than those of the records before. Append returns an error if a number of
+// the record is NaN or infinite.
 func (m *Metrics) Append(r Record) error {
 	if err := r.check(); err != nil {
-		return fmt.Errorf("trainlog: %w", err)
+		return err
 	}
 	if n := len(m.records); r.Update < 1 || n > 0 && r.Update <= m.records[n-1].Update {
-		return fmt.Errorf("trainlog: update %d does not follow those in %s", r.Update, m.file.Name())
+		return fmt.Errorf("%s: update %d is not later than the last update in the file", m.file.Name(), r.Update)
 	}
 	line, err := json.Marshal(r)
 	if err != nil {
-		return fmt.Errorf("trainlog: %w", err)
+		return err
 	}
 	line = append(line, '\n')
-	// In one write, so that an interruption leaves at most one line unfinished.
+	// A single write, so that an interruption leaves at most one incomplete line.
 	if _, err := m.file.Write(line); err != nil {
-		return errors.Join(fmt.Errorf("trainlog: %w", err), m.cut())
+		return errors.Join(err, m.cut())
 	}
 	m.records, m.length = append(m.records, r), m.length+int64(len(line))
 	return nil
 }
 
-// Records returns all records, those from before an interruption too. They are
-// not to be changed.
+// Records returns all records of the file, including those from before an
+// interruption. The caller must not modify them.
 func (m *Metrics) Records() []Record { return m.records }
 
-// Sync makes the records reach the disk, as a checkpoint does that relies on them.
-func (m *Metrics) Sync() error {
-	if err := m.file.Sync(); err != nil {
-		return fmt.Errorf("trainlog: %w", err)
-	}
-	return nil
-}
+// Sync flushes the records to the disk. Call it before saving a checkpoint, which
+// relies on them.
+func (m *Metrics) Sync() error { return m.file.Sync() }
 
 // Close closes the file.
-func (m *Metrics) Close() error {
-	if err := m.file.Close(); err != nil {
-		return fmt.Errorf("trainlog: %w", err)
-	}
-	return nil
-}
+func (m *Metrics) Close() error { return m.file.Close() }
 
-// ReadMetrics reads a file of metrics, also one that a training is writing.
+// ReadMetrics returns the records of a file of metrics. It may be called while a
+// training writes to the file: an incomplete last line is ignored.
 func ReadMetrics(path string) ([]Record, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("trainlog: %w", err)
+		return nil, err
 	}
-	defer func() { _ = file.Close() }() // only read: nothing can be lost
+	defer func() { _ = file.Close() }() // nothing was written that could be lost
 	content, err := readMetrics(file)
 	if err == nil {
 		var records []Record
@@ -174,7 +171,7 @@ func ReadMetrics(path string) ([]Record, error) {
 			return records, nil
 		}
 	}
-	return nil, fmt.Errorf("trainlog: %s: %w", path, err)
+	return nil, fmt.Errorf("%s: %w", path, err)
 }
 
 func readMetrics(file *os.File) ([]byte, error) {
@@ -186,13 +183,17 @@ func readMetrics(file *os.File) ([]byte, error) {
 		return nil, errors.New("not a regular file")
 	}
 	if info.Size() > maxMetrics {
-		return nil, fmt.Errorf("the file has %d bytes, more than %d", info.Size(), maxMetrics)
+		return nil, fmt.Errorf("the file has %d bytes, more than the limit of %d", info.Size(), maxMetrics)
 	}
-	return io.ReadAll(io.LimitReader(file, maxMetrics)) // it may grow meanwhile
+	return io.ReadAll(io.LimitReader(file, maxMetrics)) // the file may grow meanwhile
 }
 
-// parseMetrics returns the records up to update last, and the bytes that they
-// take. A last line without its end is no record.
+// repair is the advice for a damaged file of metrics. The checkpoint of the training
+// does not need the records.
+const repair = "to resume the training, delete this line and all lines after it; only the metrics of their updates are lost"
+
+// parseMetrics returns the records up to update last, and the length of their lines
+// in bytes. It ignores a last line without a line break.
 func parseMetrics(content []byte, last int64) (records []Record, length int64, err error) {
 	for number := 1; ; number++ {
 		line, rest, found := bytes.Cut(content, []byte("\n"))
@@ -201,13 +202,13 @@ func parseMetrics(content []byte, last int64) (records []Record, length int64, e
 		}
 		var r Record
 		if err := json.Unmarshal(line, &r); err != nil {
-			return nil, 0, fmt.Errorf("line %d is no record of an update: %w", number, err)
+			return nil, 0, fmt.Errorf("line %d is damaged: %s", number, repair)
 		}
 		if n := len(records); r.Update < 1 || n > 0 && r.Update <= records[n-1].Update {
-			return nil, 0, fmt.Errorf("line %d has update %d, which does not follow those before", number, r.Update)
+			return nil, 0, fmt.Errorf("line %d has update %d, which is not later than the update before: %s", number, r.Update, repair)
 		}
 		if r.Update > maxUpdate {
-			return nil, 0, fmt.Errorf("line %d has update %d, more than %d", number, r.Update, int64(maxUpdate))
+			return nil, 0, fmt.Errorf("line %d has update %d, more than the limit of %d: %s", number, r.Update, int64(maxUpdate), repair)
 		}
 		if err := r.check(); err != nil {
 			return nil, 0, fmt.Errorf("line %d: %w", number, err)

@@ -13,33 +13,33 @@ import (
 )
 
 const (
-	redrawAfter = 100 * time.Millisecond // of the line on a terminal
-	plainAfter  = 30 * time.Second       // between lines elsewhere
-	rateOver    = 30 * time.Second       // how long the rates remember
+	redrawAfter = 100 * time.Millisecond // shortest time between two lines on a terminal
+	plainAfter  = 30 * time.Second       // shortest time between two lines elsewhere
+	rateOver    = 30 * time.Second       // time constant of the average rates
 )
 
-// Progress shows how far a training is: one line that is written in place on a
-// terminal, and elsewhere a line every half minute. It is not safe for concurrent
+// Progress shows the progress of a training. On a terminal it updates one line in
+// place; elsewhere it writes a line every 30 seconds. It is not safe for concurrent
 // use.
 type Progress struct {
 	w        io.Writer
 	terminal bool
 	width    func() int // of the terminal, in characters
 	now      func() time.Time
-	total    int64 // the last update
+	total    int64 // number of the last update of the training
 	last     Record
 	time     time.Time // of the last record
 	tested   *float64  // latest test error
 	images   rate
 	updates  rate
-	written  time.Time // when the last line was
-	text     string    // that line
-	shown    int       // how many characters of it can be seen
+	written  time.Time // time of the last line
+	text     string    // the last line
+	shown    int       // number of visible characters of the last line
 }
 
-// NewProgress returns the progress of a training up to update total, which goes on
-// after the given record; that of a new training is the zero Record. It is shown
-// on w, usually os.Stderr.
+// NewProgress returns the progress of a training that ends with update total. It
+// shows it on w, usually os.Stderr. after is the last record of a training that is
+// resumed, and the zero Record for a new training.
 func NewProgress(w io.Writer, total int64, after Record) *Progress {
 	p := &Progress{w: w, total: total, last: after, now: time.Now, tested: after.TestError}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
@@ -60,7 +60,7 @@ func (p *Progress) start() {
 	p.time, p.written, p.text = p.now(), p.now(), p.line()
 }
 
-// Update shows an update that is done.
+// Update shows a completed update.
 func (p *Progress) Update(r Record) {
 	now := p.now()
 	seconds := now.Sub(p.time).Seconds()
@@ -73,13 +73,14 @@ func (p *Progress) Update(r Record) {
 	p.show(p.line(), r.Update >= p.total || r.TestError != nil && !p.terminal)
 }
 
-// Phase shows, behind the last update, how far a part of the next one is, such as
-// "testing", of which done of total images are through.
+// Phase shows, after the last update, the progress of a part of the next one. what
+// is the name of the part, such as "testing", and done the number of images out of
+// total that it has processed.
 func (p *Progress) Phase(what string, done, total int) {
 	p.show(fmt.Sprintf("%s  [%s %d/%d]", p.line(), what, done, total), false)
 }
 
-// Printf prints a line above the progress.
+// Printf prints a line above the progress line.
 func (p *Progress) Printf(format string, args ...any) {
 	p.clear()
 	fmt.Fprintf(p.w, strings.TrimSuffix(format, "\n")+"\n", args...)
@@ -88,7 +89,7 @@ func (p *Progress) Printf(format string, args ...any) {
 	}
 }
 
-// Done ends the progress; what was last shown stays.
+// Done ends the progress. The last line remains on the terminal.
 func (p *Progress) Done() {
 	if p.line() != p.text {
 		p.show(p.line(), true)
@@ -99,15 +100,15 @@ func (p *Progress) Done() {
 	}
 }
 
-// line says all of the last update.
+// line returns the progress line for the last update.
 func (p *Progress) line() string {
 	line := fmt.Sprintf("update %d/%d", p.last.Update, p.total)
 	if p.last.Update == 0 {
 		return line
 	}
-	line += fmt.Sprintf("  epoch %d  loss %.4g  accuracy %.2f %%", p.last.Epoch, p.last.Loss, 100-p.last.TrainError)
+	line += fmt.Sprintf("  epoch %d  loss %.4g  accuracy %.2f%%", p.last.Epoch, p.last.Loss, 100-p.last.TrainError)
 	if p.tested != nil {
-		line += fmt.Sprintf("  test %.2f %%", 100-*p.tested)
+		line += fmt.Sprintf("  test %.2f%%", 100-*p.tested)
 	}
 	if v, ok := p.images.value(); ok {
 		line += fmt.Sprintf("  %s images/s", digits(v))
@@ -118,7 +119,7 @@ func (p *Progress) line() string {
 	return line
 }
 
-// show writes a line if the last one is old enough or it has to be shown.
+// show writes a line if the last one is old enough or if force is set.
 func (p *Progress) show(line string, force bool) {
 	now, wait := p.now(), plainAfter
 	if p.terminal {
@@ -135,19 +136,19 @@ func (p *Progress) show(line string, force bool) {
 	fmt.Fprintln(p.w, line)
 }
 
-// write writes a line over the last one.
+// write replaces the last line on the terminal.
 func (p *Progress) write(line string) {
-	// A full line would make some terminals go to the next.
+	// Some terminals begin a new line after the last column.
 	if most := p.width() - 1; utf8.RuneCountInString(line) > most {
 		line = string([]rune(line)[:max(most, 0)])
 	}
 	n := utf8.RuneCountInString(line)
-	// Blanks and not a control sequence: they work on every terminal.
+	// Blanks erase the old line on every terminal, unlike control sequences.
 	fmt.Fprint(p.w, "\r"+line+strings.Repeat(" ", max(p.shown-n, 0)))
 	p.shown = n
 }
 
-// clear takes the line away.
+// clear removes the last line from the terminal.
 func (p *Progress) clear() {
 	if p.shown > 0 {
 		p.write("")
@@ -155,8 +156,7 @@ func (p *Progress) clear() {
 	}
 }
 
-// rate is how often something happens in a second, in which what is long ago
-// counts less and less.
+// rate is an exponentially weighted average of the number of events per second.
 type rate struct{ count, seconds float64 }
 
 func (r *rate) add(count, seconds float64) {
@@ -169,7 +169,7 @@ func (r *rate) value() (float64, bool) {
 	return v, r.seconds > 0 && v > 0
 }
 
-// digits formats a rate with at least two digits.
+// digits formats a rate with at least two significant digits.
 func digits(v float64) string {
 	if v < 10 {
 		return fmt.Sprintf("%.1f", v)
@@ -177,7 +177,7 @@ func digits(v float64) string {
 	return fmt.Sprintf("%.0f", v)
 }
 
-// duration formats seconds for people: 45s, 3m05s, 2h07m, 3d04h.
+// duration formats seconds as 45s, 3m05s, 2h07m or 3d04h.
 func duration(seconds float64) string {
 	s := int64(min(math.Round(seconds), 1e9))
 	switch {

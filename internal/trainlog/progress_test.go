@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// shown returns what a terminal shows of what was written to it.
+// shown returns the lines that a terminal shows after s was written to it.
 func shown(s string) []string {
 	var screen []string
 	for _, line := range strings.Split(s, "\n") {
@@ -27,7 +27,7 @@ func shown(s string) []string {
 	return screen
 }
 
-// progress returns one whose clock runs through the function.
+// progress returns a Progress and a function that advances its clock.
 func progress(w *bytes.Buffer, total int64, terminal bool, width int) (*Progress, func(seconds float64)) {
 	p := NewProgress(w, total, Record{})
 	now := time.Unix(1000, 0)
@@ -41,7 +41,7 @@ func update(n int64) Record {
 	return Record{Update: n, Epoch: n / 4, Images: 100 * n, Loss: 0.123456, TrainError: 12.5}
 }
 
-func TestTerminal(t *testing.T) {
+func TestProgress_UpdatesOneLineOnATerminal(t *testing.T) {
 	var b bytes.Buffer
 	p, wait := progress(&b, 100, true, 120)
 	wait(1)
@@ -49,27 +49,27 @@ func TestTerminal(t *testing.T) {
 	require.Equal(t, []string{"update 0/100  [training 50/100]"}, shown(b.String()))
 	wait(1)
 	p.Update(update(1))
-	require.Equal(t, []string{"update 1/100  epoch 0  loss 0.1235  accuracy 87.50 %  50 images/s  3m18s left"}, shown(b.String()))
+	require.Equal(t, []string{"update 1/100  epoch 0  loss 0.1235  accuracy 87.50%  50 images/s  3m18s left"}, shown(b.String()))
 	before := b.Len()
 	wait(0.05)
 	p.Phase("testing", 1, 1000)
 	require.Equal(t, before, b.Len(), "drawn too often")
 	wait(0.1)
 	p.Phase("testing", 2, 1000)
-	require.Equal(t, []string{"update 1/100  epoch 0  loss 0.1235  accuracy 87.50 %  50 images/s  3m18s left  [testing 2/1000]"}, shown(b.String()))
+	require.Equal(t, []string{"update 1/100  epoch 0  loss 0.1235  accuracy 87.50%  50 images/s  3m18s left  [testing 2/1000]"}, shown(b.String()))
 	p.Printf("saved %d\n", 1)
-	require.Equal(t, []string{"saved 1", "update 1/100  epoch 0  loss 0.1235  accuracy 87.50 %  50 images/s  3m18s left  [testing 2/1000]"}, shown(b.String()))
+	require.Equal(t, []string{"saved 1", "update 1/100  epoch 0  loss 0.1235  accuracy 87.50%  50 images/s  3m18s left  [testing 2/1000]"}, shown(b.String()))
 	r := update(2)
 	r.TestError = pointer(1.25)
 	p.Update(r) // too soon to be shown
 	p.Done()
 	s := shown(b.String())
 	require.Len(t, s, 3)
-	require.Contains(t, s[1], "update 2/100  epoch 0  loss 0.1235  accuracy 87.50 %  test 98.75 %")
+	require.Contains(t, s[1], "update 2/100  epoch 0  loss 0.1235  accuracy 87.50%  test 98.75%")
 	require.Empty(t, s[2])
 }
 
-func TestNarrowTerminal(t *testing.T) {
+func TestProgress_ShortensTheLineToTheTerminal(t *testing.T) {
 	var b bytes.Buffer
 	p, wait := progress(&b, 100, true, 20)
 	wait(1)
@@ -80,7 +80,7 @@ func TestNarrowTerminal(t *testing.T) {
 	p.Update(update(2))
 }
 
-func TestPlain(t *testing.T) {
+func TestProgress_WritesLinesToAFile(t *testing.T) {
 	var b bytes.Buffer
 	p, wait := progress(&b, 10, false, 0)
 	for n := int64(1); n <= 10; n++ {
@@ -98,14 +98,14 @@ func TestPlain(t *testing.T) {
 	require.Len(t, lines, 5)
 	for i, want := range []string{
 		"update 2/10  epoch 0", "update 4/10  epoch 1", "update 6/10  epoch 1", "update 9/10  epoch 2",
-		"update 10/10  epoch 2  loss 0.1235  accuracy 87.50 %  test 98.00 %  10 images/s",
+		"update 10/10  epoch 2  loss 0.1235  accuracy 87.50%  test 98.00%  10 images/s",
 	} {
 		require.True(t, strings.HasPrefix(lines[i], want), "%q", lines[i])
 	}
 	require.True(t, strings.HasSuffix(lines[1], "  10 images/s  1m00s left"), lines[1])
 }
 
-func TestResumedProgress(t *testing.T) {
+func TestProgress_ShowsAResumedTraining(t *testing.T) {
 	var b bytes.Buffer
 	p := NewProgress(&b, 20, update(10))
 	now := time.Unix(1, 0)
@@ -113,17 +113,17 @@ func TestResumedProgress(t *testing.T) {
 	p.start()
 	now = now.Add(40 * time.Second)
 	p.Update(update(11))
-	require.Equal(t, "update 11/20  epoch 2  loss 0.1235  accuracy 87.50 %  2.5 images/s  6m00s left\n", b.String())
+	require.Equal(t, "update 11/20  epoch 2  loss 0.1235  accuracy 87.50%  2.5 images/s  6m00s left\n", b.String())
 	p.Done()
 	require.Equal(t, 1, strings.Count(b.String(), "\n"))
 
-	// An interrupted training ends with its last update.
+	// Done shows the last update of an interrupted training.
 	p.Update(update(12))
 	p.Done()
 	require.Contains(t, b.String(), "\nupdate 12/20")
 }
 
-func TestRate(t *testing.T) {
+func TestRate_ApproachesTheLatestRate(t *testing.T) {
 	var r rate
 	_, ok := r.value()
 	require.False(t, ok)
@@ -139,7 +139,7 @@ func TestRate(t *testing.T) {
 	require.InDelta(t, 20-10*math.Exp(-100./30), v, 0.1)
 }
 
-func TestDuration(t *testing.T) {
+func TestDuration_HasTwoUnits(t *testing.T) {
 	for seconds, want := range map[float64]string{
 		0.4: "0s", 59.4: "59s", 59.6: "1m00s", 185: "3m05s", 3600: "1h00m", 7620: "2h07m", 273600: "3d04h", math.Inf(1): "11574d01h",
 	} {

@@ -8,11 +8,12 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// maxVectorsAVX2 is the largest number of vectors of 8 neurons.
+// maxVectorsAVX2 is the largest number of vectors of 8 neurons for which there are
+// AVX2 functions of a fixed size.
 const maxVectorsAVX2 = 12
 
-// groupFused is the number of positions that are updated in turns: h is in
-// memory, and should stay in the first cache.
+// groupFused is the number of positions of a group if h is in memory. The h of a
+// group should stay in the first-level cache.
 const groupFused = 12
 
 var allY = []reg.VecPhysical{
@@ -24,17 +25,17 @@ var allY = []reg.VecPhysical{
 type fused struct {
 	kind               kind
 	vectors, positions int
-	size               int // of a vector in bytes
+	size               int // of a vector, in bytes
 
-	results            []reg.VecPhysical // for h or products in turns
-	one, factor, share reg.VecPhysical   // 1, c, what is added
-	x                  int               // a free register
-	temps              [5]int            // what are free when c is computed
+	results            []reg.VecPhysical // for h or products, used in turn
+	one, factor, share reg.VecPhysical   // 1, c, and the addend of forgetting
+	x                  int               // index of a free register
+	temps              [5]int            // indices of registers that are free while c is computed
 
 	h, weights, offsets, n, eps, scales, t, before reg.Register
 	last, next                                     reg.GPVirtual
-	c                                              Mem // of the positions
-	add                                            Mem // what forgetting adds to each
+	c                                              Mem // c of each position
+	add                                            Mem // addend of forgetting for each position
 }
 
 var signatures = [...]string{
@@ -51,7 +52,7 @@ func updateDoc(name string, positions, neurons int, k kind) []string {
 	return []string{doc + "."}
 }
 
-// newFused loads the parameters and makes c 0.
+// newFused loads the parameters and sets c to 0.
 func newFused(k kind, vectors, positions, size int) *fused {
 	f := &fused{kind: k, vectors: vectors, positions: positions, size: size}
 	f.h, f.weights, f.offsets = Load(Param("h"), GP64()), Load(Param("weights"), GP64()), Load(Param("offsets"), GP64())
@@ -78,7 +79,7 @@ func newFused(k kind, vectors, positions, size int) *fused {
 	return f
 }
 
-// vectorRegisters shares out the registers where h is in memory.
+// vectorRegisters assigns the registers for functions with h in memory.
 func (f *fused) vectorRegisters() {
 	for i := range 4 {
 		f.results = append(f.results, f.vector(8+i))
@@ -86,10 +87,10 @@ func (f *fused) vectorRegisters() {
 	f.share, f.factor, f.one = f.vector(13), f.vector(14), f.vector(15)
 	f.x, f.temps = 12, [...]int{8, 9, 10, 11, 13}
 	VBROADCASTSS(ones(), f.one)
-	XORQ(f.before, f.before) // the spike before; at first c is 0 and any will do
+	XORQ(f.before, f.before) // the last spike: c is 0 before the first, so any spike does
 }
 
-// vector returns register i in the size of the vectors.
+// vector returns vector register i.
 func (f *fused) vector(i int) reg.VecPhysical {
 	if f.size == 64 {
 		return allZ[i]
@@ -97,9 +98,10 @@ func (f *fused) vector(i int) reg.VecPhysical {
 	return allY[i]
 }
 
-// updateFused applies spikes to a group of positions. What one spike does to h,
-// times 1 + c*w, is done together with the sum for the next. The sums of four
-// positions are brought together while those of the next four are formed.
+// updateFused applies spikes to a group of positions. One loop over h applies a
+// spike, a multiplication by 1 + c*w, and forms the sum q for the next spike. The
+// lanes of the sums of four positions are added up while the sums of the next four
+// positions are formed.
 func updateFused(tier string, size, vectors int, k kind) {
 	name := fmt.Sprintf("update%s%d%s", k, size/4*vectors, tier)
 	TEXT(name, NOSPLIT, signatures[k])
@@ -127,8 +129,7 @@ func updateFused(tier string, size, vectors int, k kind) {
 	RET()
 }
 
-// position does what the last spike of position i does and forms the sum for its
-// next.
+// position applies the last spike of position i and forms the sum for its next one.
 func (f *fused) position(i int, sum reg.VecPhysical) {
 	f.lastSpike(i)
 	f.nextRow(i)
@@ -144,7 +145,8 @@ func (f *fused) position(i int, sum reg.VecPhysical) {
 	}
 }
 
-// lastSpike loads where the row of position i's last spike is, and what that does.
+// lastSpike loads the offset of the row of the last spike of position i, and its c and
+// addend.
 func (f *fused) lastSpike(i int) {
 	MOVL(Mem{Base: f.offsets, Index: f.before, Scale: 4, Disp: 4 * chunk * i}, f.last.As32())
 	VBROADCASTSS(f.c.Offset(4*i), f.factor)
@@ -153,12 +155,13 @@ func (f *fused) lastSpike(i int) {
 	}
 }
 
-// nextRow loads where the row of position i's next spike is.
+// nextRow loads the offset of the row of the next spike of position i.
 func (f *fused) nextRow(i int) {
 	MOVL(Mem{Base: f.offsets, Index: f.t, Scale: 4, Disp: 4 * chunk * i}, f.next.As32())
 }
 
-// grow multiplies vector v of a position's h by 1 + c*w of its last spike.
+// grow applies the last spike of position i to vector v of its h and leaves the
+// result in a register. It returns the memory operand of the vector.
 func (f *fused) grow(i, v int, result reg.VecPhysical) Mem {
 	at := Mem{Base: f.h, Disp: f.size * (i*f.vectors + v)}
 	VMOVUPS(Mem{Base: f.weights, Index: f.last, Scale: 1, Disp: f.size * v}, result)
@@ -171,8 +174,8 @@ func (f *fused) grow(i, v int, result reg.VecPhysical) Mem {
 	return at
 }
 
-// quotients turns the sums of the given four positions, in registers from the
-// given one on, into their c.
+// quotients computes c of four positions from their sums, which are in four registers
+// beginning with register sums.
 func (f *fused) quotients(four, sums int) {
 	first, s, x := 4*four, allY[sums:][:4], allY[f.x]
 	if f.size == 64 {
@@ -181,7 +184,7 @@ func (f *fused) quotients(four, sums int) {
 			VADDPS(x, half, half)
 		}
 	}
-	for i := 0; i < 4; i += 2 { // a0+a2 a1+a3 b2+b0 b3+b1 of a and b
+	for i := 0; i < 4; i += 2 { // vectors a and b give a0+a2 a1+a3 b2+b0 b3+b1
 		VBLENDPS(U8(0xcc), s[i+1], s[i], x)
 		VSHUFPS(U8(0x4e), s[i+1], s[i], s[i])
 		VADDPS(x, s[i], s[i])
@@ -201,8 +204,8 @@ func (f *fused) quotients(four, sums int) {
 	VMOVUPS(q, f.c.Offset(4*first))
 }
 
-// numerators turns q of four positions into their c, 0 where a spike is skipped,
-// and brings their scales up to date.
+// numerators computes c of four positions from q, with 0 for a spike that is skipped,
+// and updates their common factors.
 func (f *fused) numerators(first int, q reg.Register) {
 	temp := func(i int) reg.Register { return allY[f.temps[i]].AsX() }
 	e, s, num, counts, x := temp(0), temp(1), temp(2), temp(3), temp(4)
@@ -234,12 +237,12 @@ func (f *fused) numerators(first int, q reg.Register) {
 	VMOVUPS(s, scales)
 }
 
-// end does what the last spikes do.
+// end applies the last spikes.
 func (f *fused) end() {
 	if f.kind == fast {
 		VBROADCASTSS(address("factor"), f.vector(0))
 	}
-	done := GP64() // bytes of c of the positions that are through
+	done := GP64() // 4 times the number of positions that are done
 	XORQ(done, done)
 	Label("last")
 	MOVL(Mem{Base: f.offsets, Index: f.before, Scale: 4}, f.last.As32())

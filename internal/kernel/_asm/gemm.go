@@ -8,19 +8,19 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// tiling is the shape of the tiles of C that a tier keeps in registers.
+// tiling describes the tiles of C that a tier keeps in registers.
 type tiling struct {
 	suffix        string
 	lanes         int // numbers in a vector
-	rows, vectors int // of the largest tile
-	left          int // lanes of a packed row panel
+	rows, vectors int // size of the largest tile
+	left          int // numbers per tap in a panel of rows
 }
 
-// maxGroups is the number of groups of columns that are packed at once.
+// maxGroups is the largest number of groups of columns that one call packs.
 const maxGroups = 3
 
-// The tiles leave registers for a row of B, and with AVX2 for an entry of A: an
-// AVX-512 multiplication takes that from memory.
+// The tiles leave registers for a row of B. With AVX2 they also leave one for an
+// entry of A, which AVX-512 instructions read from memory.
 var (
 	tilingAVX512 = tiling{suffix: "AVX512", lanes: 16, rows: 14, vectors: 2, left: 16}
 	tilingAVX2   = tiling{suffix: "AVX2", lanes: 8, rows: 6, vectors: 2, left: 8}
@@ -37,12 +37,13 @@ func (t *tiling) name(rows, vectors int) string {
 	return fmt.Sprintf("gemm%dx%d%s", rows, vectors*t.lanes, t.suffix)
 }
 
-// tile multiplies a panel of rows of A by a panel of columns of B. Each entry of
-// C is one chain of fused multiply-adds, whatever the tile.
+// tile multiplies a panel of rows of A by a panel of columns of B. Each entry of C is
+// one chain of fused multiply-adds in every tile.
 func (t *tiling) tile(rows, vectors int) {
 	name := t.name(rows, vectors)
 	TEXT(name, NOSPLIT, "func(k int, a, b, c *float32, ldc int, bias *float32)")
-	Doc(fmt.Sprintf("%s adds k products to each entry of a tile of C or, unless bias is nil, to the bias of its row.", name))
+	Doc(name+" adds k products to each entry of a tile of C. If bias is not nil, it sets each",
+		"entry to the bias of its row first.")
 	Pragma("noescape")
 	k := Load(Param("k"), GP64())
 	a, b, c := Load(Param("a"), GP64()), Load(Param("b"), GP64()), Load(Param("c"), GP64())
@@ -51,7 +52,7 @@ func (t *tiling) tile(rows, vectors int) {
 	sum := func(r, v int) reg.VecPhysical { return t.register(r*vectors + v) }
 	row := func(v int) reg.VecPhysical { return t.register(rows*vectors + v) }
 	entry := t.register(rows*vectors + vectors)
-	// each does something for all of the tile's vectors in C.
+	// each calls do for all vectors of the tile in C.
 	each := func(do func(at Mem, sum reg.VecPhysical)) {
 		at := GP64()
 		MOVQ(c, at)
@@ -102,18 +103,25 @@ func (t *tiling) tile(rows, vectors int) {
 	RET()
 }
 
-// pack writes one vector of columns of B for each tap. They come in groups: those
-// of one lie within as many numbers as a vector has, so that one load gets them
-// and one permutation orders them. The first groups are packed at once; more
-// comes to what is there.
+// pack writes one vector of columns of B per tap. The columns of a group lie within
+// one vector in memory, so that one load and one permutation bring them into their
+// lanes. Up to maxGroups groups are packed together. If more is set, one group is
+// added to lanes that were packed before.
 func (t *tiling) pack(groups int, more bool) {
 	name := fmt.Sprintf("pack%d%s", groups, t.suffix)
-	doc := "%s copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i below n and the lanes l of each group; other lanes are 0."
+	doc := []string{
+		name + " copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i < n and the lanes l of",
+		"each group. Other lanes are set to 0.",
+	}
 	if more {
-		name, doc = "packMore"+t.suffix, "%s does so for one group and leaves other lanes as they are."
+		name = "packMore" + t.suffix
+		doc = []string{
+			name + " copies x[taps[i]+base+index[l]] to dst[i*stride+l] for i < n and the lanes l of",
+			"one group. Other lanes do not change.",
+		}
 	}
 	TEXT(name, NOSPLIT, "func(dst *float32, stride int, x *float32, taps *int, n int, groups *uint32, bases *int)")
-	Doc(fmt.Sprintf(doc, name))
+	Doc(doc...)
 	Pragma("noescape")
 	dst, stride := Load(Param("dst"), GP64()), Load(Param("stride"), GP64())
 	x, taps, n := Load(Param("x"), GP64()), Load(Param("taps"), GP64()), Load(Param("n"), GP64())
@@ -128,7 +136,7 @@ func (t *tiling) pack(groups int, more bool) {
 		VMOVUPS(field(0), r)
 		index = append(index, r)
 		l, w := reg.Register(t.register(3*g+1)), reg.Register(t.register(3*g+2))
-		if t.lanes == 16 { // bits of numbers become bits of a mask
+		if t.lanes == 16 { // a mask register holds one bit per number
 			l, w = K(), K()
 			VMOVUPS(field(1), v)
 			VPMOVD2M(v, l)
@@ -180,10 +188,11 @@ func (t *tiling) pack(groups int, more bool) {
 	RET()
 }
 
-// packAlongAVX2 packs eight columns of B that lie along the taps.
+// packAlongAVX2 packs eight columns of B for consecutive taps.
 func packAlongAVX2() {
 	TEXT("packAlongAVX2", NOSPLIT, "func(dst *float32, stride int, x *float32, columns *[8]int, n int)")
-	Doc("packAlongAVX2 copies x[columns[l]+i] to dst[i*stride+l] for i below n, a multiple of 8, and l below 8.")
+	Doc("packAlongAVX2 copies x[columns[l]+i] to dst[i*stride+l] for i < n and l < 8. n is a",
+		"multiple of 8.")
 	Pragma("noescape")
 	dst, stride := Load(Param("dst"), GP64()), Load(Param("stride"), GP64())
 	x, n := Load(Param("x"), GP64()), Load(Param("n"), GP64())
@@ -196,11 +205,11 @@ func packAlongAVX2() {
 		MOVQ(Mem{Base: columns, Disp: 8 * l}, at)
 		VMOVUPS(Mem{Base: x, Index: at, Scale: 4}, y(l))
 	}
-	for i := 0; i < 8; i += 2 { // pairs of columns
+	for i := 0; i < 8; i += 2 { // interleave pairs of columns
 		VUNPCKLPS(y(i+1), y(i), y(8+i))
 		VUNPCKHPS(y(i+1), y(i), y(9+i))
 	}
-	for i := 0; i < 8; i += 4 { // fours; tap j of each half is in y(i+j)
+	for i := 0; i < 8; i += 4 { // interleave fours; tap j of each half is in y(i+j)
 		for j := range 2 {
 			VSHUFPS(U8(0x44), y(8+i+2+j), y(8+i+j), y(i+2*j))
 			VSHUFPS(U8(0xee), y(8+i+2+j), y(8+i+j), y(i+2*j+1))

@@ -8,8 +8,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// updateKept is updateFused with h in registers and the products h*w in memory
-// until their c is known.
+// updateKept is updateFused with h in registers. The products h*w of a spike are in
+// memory until its c is known.
 func updateKept(vectors, positions int, k kind) {
 	name := fmt.Sprintf("update%s%dAVX512", k, 16*vectors)
 	TEXT(name, 0, signatures[k])
@@ -27,12 +27,12 @@ func updateKept(vectors, positions int, k kind) {
 	for i := range positions {
 		for v := range vectors {
 			VMOVUPS(Mem{Base: f.h, Disp: 64 * (i*vectors + v)}, h(i, v))
-			VMOVUPS(h(i, v), product(i, v)) // c is 0 yet: any number will do
+			VMOVUPS(h(i, v), product(i, v)) // c is 0 before the first spike, so any finite number does
 		}
 	}
 	grow := func(i int) {
 		for v := range vectors {
-			// Two embedded broadcasts take less than one to a whole register.
+			// Two embedded broadcasts are faster than one broadcast to a register.
 			p := allZ[5+v%2]
 			VMOVUPS(product(i, v), p)
 			VFMADD231PS_BCST(f.c.Offset(4*i), p, h(i, v))

@@ -1,4 +1,4 @@
-// Command asm writes the amd64 assembly of package kernel.
+// Command asm generates the amd64 assembly of package kernel. To run it:
 //
 //	go generate ./internal/kernel
 package main
@@ -15,7 +15,7 @@ func main() {
 	ConstraintExpr("!purego")
 	for _, d := range []func() Mem{laneData, mixData, goldenLanes, stepData, signBits,
 		func() Mem { return wideMix(0) }, minOverlap, ones, numbers} {
-		d() // data stands before the functions that use it
+		d() // so that the data comes before the functions in the file
 	}
 	sampleAVX512(false)
 	sampleAVX512(true)

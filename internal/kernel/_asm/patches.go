@@ -6,12 +6,12 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// cumulateRowAVX512 has one lane for each position.
+// cumulateRowAVX512 uses one lane per position.
 func cumulateRowAVX512() {
 	TEXT("cumulateRowAVX512", NOSPLIT, "func(sums, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)")
-	Doc("cumulateRowAVX512 writes the running sums of up to 16 patches: 16 numbers for each",
-		"of the k offsets. Lane i is of the patch at x[starts[j]+i] if bit i of lanes[j] is",
-		"set, and 0 if there is none.")
+	Doc("cumulateRowAVX512 writes the running sums of up to 16 patches: 16 numbers per offset.",
+		"Lane i holds the sums of the patch at x[starts[j]+i] if bit i of lanes[j] is set, and",
+		"0 if it is not set for any j.")
 	Pragma("noescape")
 	sums, x := Load(Param("sums"), GP64()), Load(Param("x"), GP64())
 	starts, masks := Load(Param("starts"), GP64()), Load(Param("lanes"), GP64())
@@ -44,11 +44,11 @@ func cumulateRowAVX512() {
 	RET()
 }
 
-// thresholdRowAVX512 is thresholdsAVX512 for what cumulateRowAVX512 writes.
+// thresholdRowAVX512 is thresholdsAVX512 for the sums of cumulateRowAVX512.
 func thresholdRowAVX512() {
 	TEXT("thresholdRowAVX512", NOSPLIT, "func(sums *float32, k int, scales *[16]float64, wide bool)")
 	Doc("thresholdRowAVX512 replaces k rows of 16 sums by the sums times scales, rounded",
-		"down to integers; of each row the first 8 only, unless wide is set.")
+		"down to integers. Unless wide is set, it replaces only the first 8 sums of a row.")
 	Pragma("noescape")
 	sums, k, scales := Load(Param("sums"), GP64()), Load(Param("k"), GP64()), Load(Param("scales"), GP64())
 	lo, hi := ZMM(), ZMM()

@@ -10,14 +10,15 @@ import (
 func (t *tiling) relu() {
 	name := "relu" + t.suffix
 	TEXT(name, NOSPLIT, "func(dst, x *float32, n int)")
-	Doc(name + " computes dst[i] = max(x[i], 0) for i below n, a multiple of the lanes of a vector.")
+	Doc(name+" computes dst[i] = max(x[i], 0) for i < n. n is a positive multiple of the number of",
+		"lanes of a vector.")
 	Pragma("noescape")
 	dst, x, n := Load(Param("dst"), GP64()), Load(Param("x"), GP64()), Load(Param("n"), GP64())
 	zero, v := t.register(0), t.register(1)
 	VXORPS(reg.X0, reg.X0, reg.X0)
 	Label("vector")
-	// Of two zeros and with NaN the second operand of a maximum is taken: NaN stays
-	// NaN. Adding 0 makes 0 of -0.
+	// If one operand is NaN or both are zeros, the maximum is the second operand of the
+	// instruction, which is x here: NaN remains NaN. Adding 0 turns -0 into 0.
 	VMAXPS(Mem{Base: x}, zero, v)
 	VADDPS(v, zero, v)
 	VMOVUPS(v, Mem{Base: dst})
@@ -29,8 +30,8 @@ func (t *tiling) relu() {
 	RET()
 }
 
-// numbers holds the numbers of lanes, for masks, and those that the two tables of
-// a permutation have at even and at odd places.
+// numbers holds 0 to 31, for masks, followed by the even and the odd numbers, for
+// permutations of two vectors.
 func numbers() Mem {
 	return data("numbers", func() Mem {
 		v := make([]uint32, 3*32)
@@ -42,11 +43,12 @@ func numbers() Mem {
 	})
 }
 
-// maxPool takes the largest of each 2x2 pixels.
+// maxPool computes the maxima of windows of 2 x 2 pixels.
 func (t *tiling) maxPool() {
 	name := "maxPool" + t.suffix
 	TEXT(name, NOSPLIT, "func(dst, x *float32, rows, n, width int)")
-	Doc(name + " computes rows of n pixels from twice as many rows of width pixels, each of 2x2.")
+	Doc(name+" computes rows rows of n pixels, the maxima of windows of 2 x 2 pixels in 2*rows rows",
+		"of width pixels. A window with NaN gives NaN.")
 	Pragma("noescape")
 	dst, x, rows := Load(Param("dst"), GP64()), Load(Param("x"), GP64()), Load(Param("rows"), GP64())
 	n, width := Load(Param("n"), GP64()), Load(Param("width"), GP64())
@@ -64,7 +66,7 @@ func (t *tiling) maxPool() {
 		VMOVUPS(numbers().Offset(128), even)
 		VMOVUPS(numbers().Offset(256), odd)
 	}
-	// larger leaves the larger of a and b in a; NaN is larger than all.
+	// larger sets a to the larger of a and b. NaN counts as larger than all numbers.
 	larger := func(b, a reg.VecPhysical) {
 		if t.lanes == 16 {
 			VCMPPS(U8(3), b, b, unordered)
@@ -131,7 +133,7 @@ func (t *tiling) maxPool() {
 	Label("tail")
 	TESTQ(left, left)
 	JZ(LabelRef("done"))
-	// Lanes below the number of pixels that are left, and below twice as many.
+	// The masks select as many lanes as pixels are left, and twice as many of the input.
 	VMOVD(left.As32(), count.AsX())
 	VPBROADCASTD(count.AsX(), count)
 	for i := range 3 {

@@ -6,7 +6,7 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// Constants of package kernel's random numbers.
+// Constants of the random numbers of package kernel.
 const (
 	gamma = 0x9e3779b97f4a7c15
 	mix1  = 0xbf58476d1ce4e5b9
@@ -33,7 +33,8 @@ func longs(name string, values ...uint32) Mem {
 
 func at(m Mem, i, size int) Mem { return m.Offset(i * size) }
 
-// laneData holds what the words of one vector have beyond the first.
+// laneData holds the differences between the counters of the words of one vector
+// and the counter of the first.
 func laneData() Mem {
 	return data("sampleLanes", func() Mem {
 		lanes := make([]uint64, 8)
@@ -44,12 +45,14 @@ func laneData() Mem {
 	})
 }
 
-// mixData holds the constants of the mixing and the step from vector to vector.
+// mixData holds the factors of mix and the step of the counter from vector to
+// vector.
 func mixData() Mem {
 	return data("sampleMix", func() Mem { return quads("sampleMix", mix1, mix2, 8*gamma&(1<<64-1)) })
 }
 
-// goldenLanes holds 0 to 15 steps of the low-discrepancy sequence, and 16.
+// goldenLanes holds 0 to 16 times the step of the low-discrepancy sequence: one entry
+// per lane, and the step from vector to vector.
 func goldenLanes() Mem {
 	return data("sampleGolden", func() Mem {
 		lanes := make([]uint32, 17)
@@ -60,14 +63,15 @@ func goldenLanes() Mem {
 	})
 }
 
-// stepData holds the steps of the halvings and how far before them they look.
+// stepData holds, for each step of the binary search in the coarse table, its length
+// and the distance to the entry to compare with.
 func stepData() Mem {
 	return data("sampleSteps", func() Mem { return longs("sampleSteps", 16, 15, 8, 7, 4, 3, 2, 1) })
 }
 
 var made = map[string]Mem{}
 
-// data makes read-only data at its first use.
+// data returns read-only data, which it creates at the first call.
 func data(name string, make func() Mem) Mem {
 	if _, ok := made[name]; !ok {
 		made[name] = make()
@@ -75,19 +79,21 @@ func data(name string, make func() Mem) Mem {
 	return made[name]
 }
 
-// sampleAVX512 draws 16 spikes at a time. The first five halvings look into 32
-// coarse thresholds in two registers, the following gather from memory until 32
-// thresholds are left, and these are compared all at once, spike by spike.
+// sampleAVX512 draws 16 spikes at a time by binary search. The first five steps
+// search the coarse table of 32 thresholds in two registers. The following steps
+// gather thresholds from memory until 32 are left. These are compared all at once,
+// spike by spike.
 func sampleAVX512(lowDiscrepancy bool) {
-	name, state := "sampleAVX512", "key + gamma times the number of the first word + 1"
+	name, state := "sampleAVX512", "counter(key, i) of the first random number i"
 	if lowDiscrepancy {
 		name, state = "sampleLowDiscrepancyAVX512", "the first random number"
 	}
 	TEXT(name, 0, "func(dst *uint32, n int, coarse *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)")
-	Doc(name+" writes scale times the spikes for n consecutive random numbers, n a",
-		"multiple of 16 and at most a chunk; the state is "+state+".",
-		"There are 32*block thresholds, block a power of 2, and coarse holds the last of",
-		"each block. Behind the last threshold there must be 32 of the largest number.")
+	Doc(name+" writes scale times the spikes for n consecutive random numbers.",
+		"n is a multiple of 16 and not more than a chunk. The state is",
+		state+". There are 32*block thresholds, where",
+		"block is a power of 2. coarse holds the last threshold of each block. The last",
+		"threshold must be followed by 32 entries of the largest integer.")
 	Pragma("noescape")
 	dst, n := Load(Param("dst"), GP64()), Load(Param("n"), GP64())
 	coarse, thresholds := Load(Param("coarse"), GP64()), Load(Param("thresholds"), GP64())
@@ -146,7 +152,7 @@ func sampleAVX512(lowDiscrepancy bool) {
 		VPXORQ(shifted, r, r)
 	}
 
-	Comment("The block, by halving 32.")
+	Comment("Find the block by binary search in the coarse table.")
 	position, probe := ZMM(), ZMM()
 	below := K()
 	VPXORD(position, position, position)
@@ -164,7 +170,7 @@ func sampleAVX512(lowDiscrepancy bool) {
 
 	CMPL(block, U8(1))
 	JE(LabelRef("found"))
-	Comment("The place in the block: halving while it is long.")
+	Comment("Continue the binary search in the block while more than 32 thresholds are left.")
 	step := GP32()
 	MOVL(block, step)
 	Label("halve")
@@ -200,8 +206,8 @@ func sampleAVX512(lowDiscrepancy bool) {
 	CMPL(block, U8(1))
 	JE(LabelRef("end"))
 
-	Comment("Counting the thresholds below among the next 16 or 32; those behind the",
-		"block are not below.")
+	Comment("Count the thresholds below the random number among the next 16 or 32. Those",
+		"after the block are never below it.")
 	XORQ(t, t)
 	CMPL(block, U8(16))
 	JG(LabelRef("wide"))
@@ -223,8 +229,8 @@ func sampleAVX512(lowDiscrepancy bool) {
 	RET()
 }
 
-// compareOne ends the search for spike t+i by comparing its number with 16
-// thresholds, or 32, from its position on.
+// compareOne completes the search for spike t+i: it compares the random number with
+// the next 16 or 32 thresholds.
 func compareOne(dst, thresholds, scale, t reg.Register, numbers Mem, i, vectors int) {
 	place := Mem{Base: dst, Index: t, Scale: 4, Disp: 4 * i}
 	position, count, r := GP32(), GP32(), ZMM()
@@ -246,11 +252,12 @@ func compareOne(dst, thresholds, scale, t reg.Register, numbers Mem, i, vectors 
 	MOVL(count, place)
 }
 
-// thresholdsAVX512 multiplies in float64 and converts to unsigned integers, of
-// which the instruction gives the largest for what is too large.
+// thresholdsAVX512 multiplies in float64 and converts to unsigned integers. The
+// instruction returns the largest integer for numbers that are too large.
 func thresholdsAVX512() {
 	TEXT("thresholdsAVX512", NOSPLIT, "func(dst *uint32, sums *float32, n int, scale float64)")
-	Doc("thresholdsAVX512 writes n sums, a multiple of 16, times scale.")
+	Doc("thresholdsAVX512 writes scale times each of n sums, rounded down to integers. n is a",
+		"multiple of 16.")
 	Pragma("noescape")
 	dst, sums, n := Load(Param("dst"), GP64()), Load(Param("sums"), GP64()), Load(Param("n"), GP64())
 	scale := ZMM()

@@ -6,12 +6,13 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// signBits holds what turns the order of unsigned integers into that of signed
-// ones, which are all that AVX2 compares.
+// signBits holds the bit that is flipped to compare unsigned integers: AVX2 compares
+// signed integers only.
 func signBits() Mem { return data("signBit", func() Mem { return longs("signBit", 1<<31) }) }
 
-// wideMix holds what mixing takes, each four times: both halves of both factors,
-// and the step from vector to vector.
+// wideMix returns vector i of the constants for mix, in which a word is repeated four
+// times: both halves of both factors, and the step of the counter from vector to
+// vector.
 func wideMix(i int) Mem {
 	m := data("sampleWideMix", func() Mem {
 		var words []uint64
@@ -23,26 +24,26 @@ func wideMix(i int) Mem {
 	return m.Offset(32 * i)
 }
 
-// searcher is the state of sampleAVX2.
+// searcher holds registers of sampleAVX2.
 type searcher struct {
 	r, place, index, value reg.VecPhysical
 }
 
-// sampleAVX2 draws 8 spikes at a time. The first five halvings look into 32
-// thresholds in registers, laid out level by level of the search tree, the
-// following gather from memory until 32 thresholds are left, and these are
-// compared all at once, spike by spike.
+// sampleAVX2 draws 8 spikes at a time by binary search. The first five steps search
+// the coarse table of 32 thresholds in registers, where it is laid out as a search
+// tree, level by level. The following steps gather thresholds from memory until 32
+// are left. These are compared all at once, spike by spike.
 func sampleAVX2(lowDiscrepancy bool) {
-	name, state := "sampleAVX2", "key + gamma times the number of the first word + 1"
+	name, state := "sampleAVX2", "counter(key, i) of the first random number i"
 	if lowDiscrepancy {
 		name, state = "sampleLowDiscrepancyAVX2", "the first random number"
 	}
 	TEXT(name, 0, "func(dst *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)")
-	Doc(name+" writes scale times the spikes for n consecutive random numbers, n a",
-		"multiple of 8 and at most a chunk; the state is "+state+".",
-		"There are 32*block thresholds, block a power of 2, with their highest bits",
-		"flipped, and the tree holds the last of each block. Behind the last threshold",
-		"there must be 32 of the largest number.")
+	Doc(name+" writes scale times the spikes for n consecutive random numbers.",
+		"n is a multiple of 8 and not more than a chunk. The state is",
+		state+". There are 32*block thresholds with flipped",
+		"sign bits, where block is a power of 2. tree holds the last threshold of each",
+		"block. The last threshold must be followed by 32 entries of the largest integer.")
 	Pragma("noescape")
 	dst, n := Load(Param("dst"), GP64()), Load(Param("n"), GP64())
 	tree, thresholds := Load(Param("tree"), GP64()), Load(Param("thresholds"), GP64())
@@ -93,7 +94,7 @@ func sampleAVX2(lowDiscrepancy bool) {
 	CMPL(block, U8(1))
 	JE(LabelRef("found"))
 	VMOVDQU(s.r, numbers.Idx(t, 4))
-	Comment("The place in the block: halving while it is long.")
+	Comment("Continue the binary search in the block while more than 32 thresholds are left.")
 	step := GP32()
 	MOVL(block, step)
 	Label("halve")
@@ -120,8 +121,8 @@ func sampleAVX2(lowDiscrepancy bool) {
 	CMPL(block, U8(1))
 	JE(LabelRef("end"))
 
-	Comment("Counting the thresholds below among the next 16 or 32; those behind the",
-		"block are not below.")
+	Comment("Count the thresholds below the random number among the next 16 or 32. Those",
+		"after the block are never below it.")
 	XORQ(t, t)
 	CMPL(block, U8(16))
 	JG(LabelRef("wide"))
@@ -144,8 +145,8 @@ func sampleAVX2(lowDiscrepancy bool) {
 	RET()
 }
 
-// mix makes 8 random numbers of 4 words: the steps of the Go function mix, with
-// products of 64 bits put together from those of 32.
+// mix computes 8 random numbers, in 4 words, as the Go function mix does. It computes
+// 64-bit products from 32-bit products.
 func (s searcher) mix(counter reg.VecPhysical) {
 	z, shifted, high, cross := s.r, s.place, s.index, s.value
 	xorShift := func(from reg.VecPhysical, bits uint8) {
@@ -167,7 +168,7 @@ func (s searcher) mix(counter reg.VecPhysical) {
 	xorShift(z, 31)
 }
 
-// descend finds the blocks of 8 random numbers.
+// descend finds the blocks for 8 random numbers in the search tree.
 func (s searcher) descend(top, fourth, fifthLow, fifthHigh, one, three reg.VecPhysical) {
 	right := func() { // value < r: go right
 		VPCMPGTD(s.value, s.r, s.value)
@@ -193,8 +194,8 @@ func (s searcher) descend(top, fourth, fifthLow, fifthHigh, one, three reg.VecPh
 	right()
 }
 
-// countBelow ends the search for spike t+i by comparing its number with two or
-// four vectors of thresholds from its position on.
+// countBelow completes the search for spike t+i: it compares the random number with
+// the next two or four vectors of thresholds.
 func countBelow(dst, thresholds, scale, t reg.Register, numbers Mem, i, vectors int) {
 	place := Mem{Base: dst, Index: t, Scale: 4, Disp: 4 * i}
 	position, count, r := GP32(), GP32(), reg.Y0
@@ -204,7 +205,7 @@ func countBelow(dst, thresholds, scale, t reg.Register, numbers Mem, i, vectors 
 	for v := range vectors {
 		VPCMPGTD(Mem{Base: thresholds, Index: position, Scale: 4, Disp: 32 * v}, r, below[v])
 	}
-	// In any order: only the number of bits counts.
+	// The order does not matter because only the number of bits counts.
 	VPACKSSDW(below[1], below[0], below[0])
 	if vectors == 4 {
 		VPACKSSDW(below[3], below[2], below[2])
@@ -212,7 +213,7 @@ func countBelow(dst, thresholds, scale, t reg.Register, numbers Mem, i, vectors 
 	}
 	VPMOVMSKB(below[0], count)
 	POPCNTL(count, count)
-	if vectors == 2 { // two bits for each
+	if vectors == 2 { // two bits per threshold
 		SHRL(U8(1), count)
 	}
 	ADDL(position, count)

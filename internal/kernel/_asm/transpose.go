@@ -6,12 +6,11 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// transposeAVX copies a matrix with rows and columns exchanged, in blocks of
-// four by four.
+// transposeAVX transposes a matrix in blocks of 4 x 4.
 func transposeAVX() {
 	TEXT("transposeAVX", NOSPLIT, "func(dst *float32, dstStride int, src *float32, srcStride, rows, cols int)")
-	Doc("transposeAVX copies element (i, j) of src to (j, i) of dst. Rows and cols are",
-		"multiples of 4 and at least 4, strides are in bytes.")
+	Doc("transposeAVX copies element (i, j) of src to element (j, i) of dst. rows and cols are",
+		"positive multiples of 4. The strides are in bytes.")
 	Pragma("noescape")
 	dst, dstStride := Load(Param("dst"), GP64()), Load(Param("dstStride"), GP64())
 	src, srcStride := Load(Param("src"), GP64()), Load(Param("srcStride"), GP64())

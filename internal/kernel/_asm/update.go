@@ -8,26 +8,26 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// maxVectors is the largest number of vectors of 16 neurons whose update keeps
-// h in registers.
+// maxVectors is the largest number of vectors of 16 neurons for which there are
+// AVX-512 functions of a fixed size.
 const maxVectors = 6
 
-// chunk is the number of spikes of one position that lie behind each other.
+// chunk is the number of consecutive spikes of one position in memory.
 const chunk = 160
 
 // kind is a variant of the update.
 type kind int
 
 const (
-	fast       kind = iota // the same numerators for all positions, no check of q
-	general                // epsilon of each position, q checked
-	forgetting             // the same, with forgetting
+	fast       kind = iota // one epsilon for all positions, q is not checked
+	general                // one epsilon per position, q is checked
+	forgetting             // general with forgetting
 )
 
 func (k kind) String() string { return [...]string{"Fast", "General", "Forgetting"}[k] }
 
-// groups holds the numbers of positions that are updated in turns, by the number
-// of vectors, when h is in registers: 24 of them.
+// groups holds the number of positions of a group by the number of vectors per
+// position, for updates that keep h in registers. 24 registers are used for h.
 var groups = [maxVectors + 1]int{1: 24, 2: 12, 3: 8}
 
 var allZ = []reg.VecPhysical{
@@ -36,7 +36,7 @@ var allZ = []reg.VecPhysical{
 	reg.Z22, reg.Z23, reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31,
 }
 
-// address returns where a parameter is.
+// address returns the memory operand of a parameter.
 func address(name string) Mem {
 	b, err := Param(name).Resolve()
 	if err != nil {

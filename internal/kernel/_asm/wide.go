@@ -8,24 +8,25 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// wideVectors is the number of vectors that an inner loop of updateWide goes
-// through at a time: rows are whole multiples of it.
+// wideVectors is the number of vectors per iteration of the inner loop of updateWide.
+// The number of vectors of a row is a multiple of it.
 const wideVectors = 4
 
-// groupWide is the number of positions of a group: few, since their h are large.
+// groupWide is the number of positions of a group. It is small because their h are
+// large.
 const groupWide = 4
 
-// updateWide is updateFused for any number of neurons. Positions that are not
-// there cost nothing.
+// updateWide is updateFused for any number of neurons. A group may have fewer
+// positions, which saves their time.
 func updateWide(tier string, size int, k kind) {
 	name := fmt.Sprintf("update%sWide%s", k, tier)
 	s := signatures[k]
 	TEXT(name, NOSPLIT, s[:len(s)-1]+", rowBytes, positions int)")
-	doc := fmt.Sprintf("%s applies n spikes to each of some positions, %d at most", name, groupWide)
+	doc := fmt.Sprintf("%s applies n spikes to each of at most %d positions", name, groupWide)
 	if k == fast {
 		doc += ", and multiplies h by a factor"
 	}
-	Doc(doc+".", fmt.Sprintf("A row has a multiple of %d neurons.", wideVectors*size/4))
+	Doc(doc+".", fmt.Sprintf("The length of a row is a multiple of %d neurons.", wideVectors*size/4))
 	Pragma("noescape")
 	f := newFused(k, wideVectors, groupWide, size)
 	f.vectorRegisters()
@@ -37,7 +38,7 @@ func updateWide(tier string, size int, k kind) {
 	INCQ(f.t)
 	CMPQ(f.t, f.n)
 	JL(LabelRef("spike"))
-	Comment("What the last spikes do.")
+	Comment("Apply the last spikes.")
 	w.positions("end", false)
 	if k == fast {
 		w.multiply()
@@ -50,22 +51,22 @@ type wide struct {
 	*fused
 	rowBytes Mem
 	live     reg.Register
-	place, v reg.GPVirtual // h of the position, and the bytes of its row that are done
+	place, v reg.GPVirtual // address of h of the position, and the bytes of its row that are done
 }
 
-// positions does what the last spike of each position does, and may form the sums
-// for their next.
+// positions applies the last spike of each position and, if next is set, forms the
+// sums for the next ones.
 func (w wide) positions(name string, next bool) {
 	MOVQ(w.h, w.place)
 	for i := range groupWide {
 		w.lastSpike(i)
 		ADDQ(w.weights, w.last)
-		sums := [2]reg.VecPhysical{w.vector(i), w.vector(12)} // of every other vector
+		sums := [2]reg.VecPhysical{w.vector(i), w.vector(12)} // of vectors with even and with odd index
 		if next {
 			w.nextRow(i)
 			ADDQ(w.weights, w.next)
 			for _, j := range []int{i, 12} {
-				VXORPS(allY[j].AsX(), allY[j].AsX(), allY[j].AsX()) // and all of it above
+				VXORPS(allY[j].AsX(), allY[j].AsX(), allY[j].AsX()) // also clears the higher lanes
 			}
 		}
 		XORQ(w.v, w.v)
@@ -104,7 +105,7 @@ func (w wide) positions(name string, next bool) {
 // multiply multiplies h by the factor.
 func (w wide) multiply() {
 	VBROADCASTSS(address("factor"), w.vector(0))
-	Label("multiply") // place is behind the last
+	Label("multiply") // place is the end of h
 	for v := range wideVectors {
 		at, result := Mem{Base: w.h, Disp: w.size * v}, w.results[v]
 		VMULPS(at, w.vector(0), result)

@@ -1,0 +1,80 @@
+package kernel
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// drawn returns the spikes that position g of a group draws. The positions before it
+// draw the same spikes.
+func drawn(l *Layer, g int, sums []float32, key uint64, epsXY []float32) []int32 {
+	s := l.NewScratch()
+	sums = append(sums[:l.k:l.k], make([]float32, l.SumsLen()-l.k)...)
+	for i := range g + 1 {
+		s.Draw(i, sums, key, epsXY)
+	}
+	s.live = g + 1
+	row := uint32(4 * l.width) // the offsets are in bytes
+	if l.up.rows {
+		row = 1
+	}
+	var spikes []int32
+	for first := 0; first < l.spikes; first += chunk {
+		s.fill(first)
+		for _, o := range s.offsets[g*chunk:][:min(chunk, l.spikes-first)] {
+			spikes = append(spikes, int32(o/row))
+		}
+	}
+	return spikes
+}
+
+// TestLayer_DrawsTheSpikesOfTheSamplers checks that a layer of any number of spikes
+// draws, with every tier, the first spikes of Sample or SampleLowDiscrepancy, which
+// do not depend on the number of spikes either.
+func TestLayer_DrawsTheSpikesOfTheSamplers(t *testing.T) {
+	numbers := []int{1, 2, 3, 8, 15, 16, 17, 100, 159, 160, 161, 319, 320, 321, 500, 1000}
+	most := numbers[len(numbers)-1]
+	for name, sample := range map[string]func([]int32, []uint32, uint64){"independent": Sample, "low discrepancy": SampleLowDiscrepancy} {
+		for _, k := range []int{1, 2, 3, 25, 31, 32, 33, 96, 500, 800, 1500, 5000} {
+			r := rand.New(rand.NewPCG(uint64(k), 21))
+			p, sums, thresholds := make([]float32, k), make([]float32, k), make([]uint32, k)
+			for i := range p {
+				p[i] = max(0, r.Float32()-0.3)
+			}
+			p[r.IntN(k)] = 1
+			cumulate(sums, p)
+			Thresholds(thresholds, sums)
+			key := r.Uint64()
+			want := make([]int32, most)
+			sample(want, thresholds, key)
+			for _, n := range numbers {
+				first := make([]int32, n)
+				sample(first, thresholds, key)
+				require.Equal(t, want[:n], first, "%s, K %d: the first %d spikes", name, k, n)
+			}
+			for _, tier := range Tiers() {
+				requireFirstSpikes(t, tier, name, want, numbers, sums, key)
+			}
+		}
+	}
+}
+
+// requireFirstSpikes checks the spikes of layers with the given numbers of spikes.
+func requireFirstSpikes(t *testing.T, tier Tier, sampler string, want []int32, numbers []int, sums []float32, key uint64) {
+	t.Helper()
+	defer Use(tier)()
+	k := len(sums)
+	for _, n := range numbers {
+		for _, places := range []int{0, min(k, 25)} {
+			l := NewLayer(constants(3*k, 1), 3, Schedule{
+				Eps: constants(n, 0.1), Places: places, MaxEpsXY: 1, LowDiscrepancy: sampler == "low discrepancy",
+			})
+			g := n % l.Positions()
+			got := drawn(l, g, sums, key, constants(places, 1))
+			require.Equal(t, want[:n], got, fmt.Sprintf("%v, %s, K %d, %d places, position %d: %d spikes", tier, sampler, k, places, g, n))
+		}
+	}
+}
