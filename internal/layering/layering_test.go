@@ -48,6 +48,7 @@ var allowed = map[string][]string{
 	"internal/cli":              {"convert", "ops/sbs", "runtime", "internal/kernel"},
 	"internal/converttest":      {"convert", "ops", "ops/sbs"},
 	"internal/modeltest":        {"convert", "importers/pytorch", "ops", "ops/opstest", "internal/converttest"},
+	"internal/tools/picture":    {"classify", "convert", "importers/pytorch", "runtime"},
 	"internal/tools/prototypes": {"internal/atomicfile", "internal/dataset", "internal/npy"},
 	"cmd/sbs-convert":           {"convert", "importers/pytorch", "ops", "ops/sbs", "internal/atomicfile", "internal/cli", "internal/onnx", "internal/onnx/onnxpb"},
 	"cmd/sbs-run":               {"classify", "internal/cli"},
