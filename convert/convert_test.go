@@ -175,7 +175,7 @@ func TestToONNXErrors(t *testing.T) {
 		want   string
 	}{
 		{"no layers", func(n *convert.Network) { n.Layers = nil }, "no layers"},
-		{"no input", func(n *convert.Network) { n.Input.Width = 0 }, "input size 1x12x0"},
+		{"no input", func(n *convert.Network) { n.Input.Width = 0 }, "the size of the input is 1x12x0"},
 		{"crop", func(n *convert.Network) { n.Preprocessing.Crop = 6 }, "cannot crop 6 pixels"},
 		{"means", func(n *convert.Network) { n.Preprocessing.OnOffMean = []float32{1, 2} }, "2 means for an image of 1 channels"},
 		{
@@ -200,7 +200,7 @@ func TestToONNXErrors(t *testing.T) {
 		},
 		{"epsilon_xy", func(n *convert.Network) { n.Layers[0].(*convert.SbS).EpsilonXY = m.Tensor(0, 1, 5, 6) }, "want float32(6, 6), got float32(5, 6)"},
 		{"spikes", func(n *convert.Network) { n.Layers[0].(*convert.SbS).Spikes = 41 }, "layer 0 (SbS): bad attribute: number_of_spikes is 41"},
-		{"no weights", func(n *convert.Network) { n.Layers[0].(*convert.SbS).Weights = nil }, "there are no weights"},
+		{"no weights", func(n *convert.Network) { n.Layers[0].(*convert.SbS).Weights = nil }, "missing weights"},
 		{"bias", func(n *convert.Network) {
 			l := m.Conv(converttest.Window(1, 1), 5, 2)
 			l.Bias = m.Tensor(0, 1, 3)

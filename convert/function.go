@@ -41,8 +41,15 @@ const (
 )
 
 // InjectedName returns the name of the input that brings the spikes or uniforms
-// of layer i.
+// of layer i, "" when there is no such input: layer i is no SbS layer, or nothing is
+// injected.
 func InjectedName(n *Network, i int, inject Inject) string {
+	if n == nil || i < 0 || i >= len(n.Layers) || inject == InjectNothing {
+		return ""
+	}
+	if l, ok := n.Layers[i].(*SbS); !ok || l == nil {
+		return ""
+	}
 	return layerGroup(i, n.Layers[i]) + "/" + string(inject)
 }
 

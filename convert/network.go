@@ -5,6 +5,7 @@ package convert
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/sbs"
@@ -69,7 +70,8 @@ type Preprocessing struct {
 // Output returns the size of the preprocessed image.
 func (p Preprocessing) Output(in Size) (Size, error) {
 	out := Size{in.Channels, in.Height - 2*p.Crop, in.Width - 2*p.Crop}
-	if p.Crop < 0 || out.Height < 1 || out.Width < 1 {
+	// A crop of more than the image could overflow.
+	if p.Crop < 0 || p.Crop > min(in.Height, in.Width) || out.Height < 1 || out.Width < 1 {
 		return out, fmt.Errorf("convert: cannot crop %d pixels from each side of a %v image", p.Crop, in)
 	}
 	if p.OnOffMean != nil {
@@ -104,21 +106,29 @@ type Window struct {
 	Pads      [2]int // added on both sides
 }
 
+// maxWindow bounds the numbers of a window, so that none of their sums and products
+// overflows. Those of real networks are below 100.
+const maxWindow = 1 << 24
+
 // Output returns the number of positions: floor((size + 2*pad -
 // dilation*(kernel-1) - 1)/stride) + 1.
 func (w Window) Output(height, width int) (oh, ow int, err error) {
 	var out [2]int
 	for i, size := range [2]int{height, width} {
 		k, s, d, p := w.Kernel[i], w.Strides[i], w.Dilations[i], w.Pads[i]
-		if k < 1 || s < 1 || d < 1 || p < 0 {
-			return 0, 0, fmt.Errorf("kernel %v, strides %v and dilations %v must be at least 1 and padding %v at least 0", w.Kernel, w.Strides, w.Dilations, w.Pads)
+		if k < 1 || s < 1 || d < 1 || p < 0 || max(k, s, d, p) > maxWindow {
+			return 0, 0, fmt.Errorf("kernel %v, strides %v and dilations %v must be at least 1, padding %v at least 0, and all at most %d",
+				w.Kernel, w.Strides, w.Dilations, w.Pads, maxWindow)
 		}
-		span := size + 2*p - d*(k-1) - 1
+		if size > math.MaxInt32 {
+			return 0, 0, fmt.Errorf("an input of %dx%d is too large", height, width)
+		}
+		span := int64(size) + 2*int64(p) - int64(d)*int64(k-1) - 1
 		if span < 0 {
 			return 0, 0, fmt.Errorf("a kernel of %dx%d (dilation %dx%d, padding %dx%d) does not fit into %dx%d",
 				w.Kernel[0], w.Kernel[1], w.Dilations[0], w.Dilations[1], w.Pads[0], w.Pads[1], height, width)
 		}
-		out[i] = span/s + 1
+		out[i] = int(span/int64(s)) + 1
 	}
 	return out[0], out[1], nil
 }

@@ -63,9 +63,12 @@ func (o *Options) check() error {
 // Sizes returns the size of the preprocessed image and of every layer's output,
 // or an error that names the layer whose parameters do not fit.
 func (n *Network) Sizes() ([]Size, error) {
+	if n == nil {
+		return nil, errors.New("convert: no network was given")
+	}
 	size := n.Input
 	if size.Channels < 1 || size.Height < 1 || size.Width < 1 {
-		return nil, fmt.Errorf("convert: the input size %v must be at least 1x1x1", size)
+		return nil, fmt.Errorf("convert: the size of the input is %v, want at least 1x1x1", size)
 	}
 	size, err := n.Preprocessing.Output(size)
 	if err != nil {
@@ -73,6 +76,9 @@ func (n *Network) Sizes() ([]Size, error) {
 	}
 	sizes := []Size{size}
 	for i, l := range n.Layers {
+		if isNil(l) {
+			return nil, fmt.Errorf("convert: layer %d is nil", i)
+		}
 		if size, err = l.Output(size); err != nil {
 			return nil, fmt.Errorf("convert: layer %d (%s): %w", i, l.Kind(), err)
 		}
@@ -86,12 +92,9 @@ func (n *Network) Sizes() ([]Size, error) {
 // and one output. Layer i's nodes are named L{i}/..., and its output L{i}.
 // Equal networks give equal bytes.
 func ToONNX(n *Network, opt Options) ([]byte, error) {
-	sizes, err := n.Sizes()
+	sizes, err := n.check()
 	if err != nil {
 		return nil, err
-	}
-	if len(n.Layers) == 0 {
-		return nil, errors.New("convert: the network has no layers")
 	}
 	if err := opt.check(); err != nil {
 		return nil, err
@@ -244,7 +247,7 @@ func FromONNX(data []byte) (*Network, error) {
 	if err := n.setLocal(m.GetMetadataProps()); err != nil {
 		return nil, err
 	}
-	if _, err := n.Sizes(); err != nil {
+	if err := n.Check(); err != nil {
 		return nil, err
 	}
 	return n, nil

@@ -27,9 +27,6 @@ func (l *Reconstruction) write(w *writer, in value) (value, error) {
 	if err != nil {
 		return value{}, err
 	}
-	if w.last == nil || w.last.Weights != l.Weights {
-		return value{}, errNoSbS
-	}
 	one := Size{1, in.size.Height, in.size.Width}
 	hSum := w.add(nodeSpec{
 		op: "ReduceSum", step: "h_sum", inputs: []string{in.name, w.ints("h_axes", 1)}, attrs: ops.Attributes{"keepdims": int64(1)},

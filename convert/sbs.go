@@ -27,7 +27,10 @@ func (l *SbS) Output(in Size) (Size, error) {
 	if err != nil {
 		return Size{}, err
 	}
-	k := in.Channels * l.Kernel[0] * l.Kernel[1]
+	k, err := ops.Len([]int{in.Channels, l.Kernel[0], l.Kernel[1]})
+	if err != nil {
+		return Size{}, fmt.Errorf("the kernel has too many inputs: %w", err)
+	}
 	if err := checkFloats("weights", l.Weights, []int{k, -1}); err != nil {
 		return Size{}, fmt.Errorf("for an input of %v: %w", in, err)
 	}
@@ -154,7 +157,7 @@ func readSbS(r *reader, pooling bool) (*SbS, error) {
 // which -1 stands for any size of at least 1.
 func checkFloats(what string, t *ops.Tensor, shape []int) error {
 	if t == nil {
-		return fmt.Errorf("there are no %s", what)
+		return fmt.Errorf("missing %s", what)
 	}
 	ok := t.DType() == ops.Float32 && len(t.Shape()) == len(shape)
 	for i := 0; ok && i < len(shape); i++ {
