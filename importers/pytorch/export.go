@@ -2,22 +2,25 @@ package pytorch
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
 	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 // exporter turns a network's layers into a configuration.
 type exporter struct {
-	network  *convert.Network
-	sizes    []convert.Size
-	config   *config // what the network's Training says
-	root     map[string]any
-	made     int // elements of arrays that only the original has
-	warnings []string
+	network   *convert.Network
+	sizes     []convert.Size
+	config    *config // what the network's Training says
+	root      map[string]any
+	generated int // elements made by constantEpsilonXY so far
+	warnings  []string
 }
 
 // newExporter makes the configuration that a network was read from, or one that
@@ -26,12 +29,20 @@ type exporter struct {
 // would have another network, and a warning where the same network would run
 // differently.
 func newExporter(n *convert.Network) (*exporter, error) {
-	if n.Dialect != 1 && n.Dialect != 2 {
-		return nil, fmt.Errorf("the network is of dialect %d of PyTorch-SbS, want 1 or 2", n.Dialect)
+	if err := checkDialect(n); err != nil {
+		return nil, err
+	}
+	if err := n.Check(); err != nil {
+		return nil, err
 	}
 	sizes, err := n.Sizes()
 	if err != nil {
 		return nil, err
+	}
+	for i, l := range n.Layers {
+		if err := checkFinite(l); err != nil {
+			return nil, fmt.Errorf("layer %d (%s): %w", i, l.Kind(), err)
+		}
 	}
 	e := &exporter{network: n, sizes: sizes, config: newConfig()}
 	if err := e.config.mergeTraining(n); err != nil {
@@ -48,6 +59,40 @@ func newExporter(n *convert.Network) (*exporter, error) {
 		return nil, err
 	}
 	return e, e.preprocessing()
+}
+
+// checkDialect refuses a network that PyTorch-SbS has no form of configuration for.
+func checkDialect(n *convert.Network) error {
+	switch {
+	case n == nil:
+		return errors.New("no network was given")
+	case n.Dialect != 1 && n.Dialect != 2:
+		return fmt.Errorf("the network has dialect %d of PyTorch-SbS, want 1 or 2", n.Dialect)
+	}
+	return nil
+}
+
+// checkFinite refuses values that Load would refuse. Network.Check has checked those
+// of SbS layers.
+func checkFinite(l convert.Layer) error {
+	tensors := map[string]*ops.Tensor{}
+	switch l := l.(type) {
+	case *convert.Conv:
+		tensors["weights"], tensors["bias"] = l.Weights, l.Bias
+	case *convert.OnOff:
+		tensors["mean"] = l.Mean
+	}
+	for _, what := range slices.Sorted(maps.Keys(tensors)) {
+		if tensors[what] == nil {
+			continue
+		}
+		for i, v := range tensors[what].Float32s() {
+			if !finite(v) {
+				return fmt.Errorf("%s: element %d is %v, want a finite number", what, i, v)
+			}
+		}
+	}
+	return nil
 }
 
 func (e *exporter) warn(format string, args ...any) {
@@ -164,7 +209,7 @@ func (e *exporter) dynamics() error {
 		used, forgetting, alpha = append(used, s.Spikes), append(forgetting, max(s.Forgetting, 0)), append(alpha, s.AlphaIterations)
 		if s.EpsilonXY != nil {
 			fixed = append(fixed, s.Epsilon0)
-		} else if !e.fills(i) {
+		} else if !e.needsEpsilonXY(i) {
 			folded = append(folded, s.Epsilon0)
 		}
 		if len(s.EpsilonT) < s.Spikes || !slices.Equal(s.EpsilonT[:s.Spikes], c.epsilonT(n.Dialect, s.Spikes)) {
@@ -241,9 +286,10 @@ func shortest(v float32) float64 {
 	return f
 }
 
-// fills reports whether layer i needs an EpsXY file though it has no epsilon_xy
-// of its own: it is one that dialect 1 trains and would miss.
-func (e *exporter) fills(i int) bool {
+// needsEpsilonXY reports whether PyTorch-SbS requires an EpsXY file for layer i, even
+// if the layer has no epsilon_xy of its own: dialect 1 requires one for every layer
+// whose epsilon_xy is trainable.
+func (e *exporter) needsEpsilonXY(i int) bool {
 	return e.network.Dialect == 1 && at(e.config.epsTrain, i, true)
 }
 

@@ -45,6 +45,9 @@ func configuration(c *config, opt Options) ([]string, error) {
 // network.json, those of the three that there are, in this order; or else path
 // alone. The error wraps ErrNoConfiguration if a folder has none, or too many.
 func FindConfiguration(path string) ([]string, error) {
+	if path == "" {
+		return nil, fmt.Errorf("pytorch: %w: no path was given", ErrNoConfiguration)
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("pytorch: %w", err)

@@ -203,7 +203,7 @@ func TestSaveDialect1Values(t *testing.T) {
 	report, err := Save(weights, n, SaveOptions{})
 	require.NoError(t, err)
 	require.Len(t, report.Warnings, 2, "the float64 files are rounded")
-	require.Contains(t, report.Warnings[0], "EpsXY_L0_S12.npy: 36 of 36 float64 values of EpsXY/EpsXY_L0_S7.npy are rounded")
+	require.Contains(t, report.Warnings[0], "EpsXY_L0_S12.npy: 36 of the 36 float64 values of EpsXY/EpsXY_L0_S7.npy were rounded")
 	back, r, err := Load(options(weights))
 	require.NoError(t, err)
 	require.Equal(t, StepConfiguration, r.StepChoice, "learning_step is the step")
@@ -230,9 +230,9 @@ func TestSaveDialect1Values(t *testing.T) {
 
 	e, err := newExporter(n)
 	require.NoError(t, err)
-	e.made = maxGenerated
-	_, err = e.filled(1, n.Layers[1].(*convert.SbS))
-	require.ErrorContains(t, err, "layer 1 (SbSPooling): an epsilon_xy of [1 1 2 2] would have to be made up, and 67108864 elements before")
+	e.generated = maxGenerated
+	_, err = e.constantEpsilonXY(1, n.Layers[1].(*convert.SbS))
+	require.ErrorContains(t, err, "layer 1 (SbSPooling): PyTorch-SbS needs an EpsXY file of shape [1 1 2 2]; together with those of other layers (67108864 elements) it exceeds 67108864 elements")
 }
 
 func TestSaveKeepsFiles(t *testing.T) {
@@ -253,10 +253,11 @@ func TestSaveKeepsFiles(t *testing.T) {
 
 	n.Layers[0].(*convert.SbS).Weights.Float32s()[0] = 0.5
 	_, err = Save(weights, n, SaveOptions{})
-	require.ErrorContains(t, err, "Weight_L0_S7.npy: there already, and different; nothing was written")
+	require.ErrorContains(t, err, "Weight_L0_S7.npy: already exists with different content; nothing was written")
 	require.Equal(t, before, snapshot(t, filepath.Dir(weights)))
-	_, err = Save(weights, n, SaveOptions{Force: true, Check: func(int) bool { return true }})
-	require.NoError(t, err)
+	require.NoError(t, CheckSave(weights, n, SaveOptions{Force: true}, func(int) bool { return true }))
+	require.NoError(t, CheckSave(weights, n, SaveOptions{Force: true}, nil))
+	require.ErrorContains(t, CheckSave(weights, n, SaveOptions{}, nil), "Weight_L0_S7.npy: already exists with different content")
 	require.Equal(t, before, snapshot(t, filepath.Dir(weights)))
 	report, err = Save(weights, n, SaveOptions{Force: true})
 	require.NoError(t, err)
@@ -266,7 +267,7 @@ func TestSaveKeepsFiles(t *testing.T) {
 	// The source's own configuration has comments: it is another file.
 	n.Step = 8
 	_, err = Save(source, n, SaveOptions{})
-	require.ErrorContains(t, err, "network.json: there already")
+	require.ErrorContains(t, err, "network.json: already exists")
 	report, err = Save(source, n, SaveOptions{ArraysOnly: true})
 	require.NoError(t, err)
 	require.Len(t, report.Files, 2)
@@ -289,7 +290,7 @@ func TestSaveKeepsFiles(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(two, name), []byte(`{"network_structure": {}}`), 0o600))
 	}
 	_, err = Save(filepath.Join(two, "Weights"), n, SaveOptions{})
-	require.ErrorContains(t, err, "each have a network_structure; choose another folder, or only the arrays")
+	require.ErrorContains(t, err, "each have a network_structure; choose another folder, or write only the arrays")
 
 	root := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(root, "Weights", "Weight_L0_S8.npy"), 0o755))
@@ -297,47 +298,58 @@ func TestSaveKeepsFiles(t *testing.T) {
 	require.ErrorContains(t, err, "not a regular file")
 }
 
-// TestSaveAlone saves into folders with arrays of other networks.
-func TestSaveAlone(t *testing.T) {
+// Each case puts one file into the way of a network and saves the network, or checks
+// whether it could be saved now and at step 10.
+func TestSave_RefusesArraysOfOtherNetworks(t *testing.T) {
 	two, _, err := Load(options(dialect2().write(t)))
 	require.NoError(t, err)
 	one, _, err := Load(options(dialect1().write(t)))
 	require.NoError(t, err)
 	one.Step, two.Step = 8, 8
-	check := func(step int) bool { return step == 8 || step == 10 }
+	later := func(step int) bool { return step == 8 || step == 10 }
+	const foreign, exists = "does not belong to this network", "already exists"
 	for _, c := range []struct {
 		network *convert.Network
 		file    string
-		opt     SaveOptions
-		want    string // "" for no error
+		force   bool
+		save    string // what the error of Save contains; "" for no error
+		check   string // likewise, of CheckSave
 	}{
-		{one, "Weights/Weight_L1_S8.npy", SaveOptions{Force: true}, "is not of this network"}, // of fixed pooling weights
-		{one, "Weights/Weight_L1_S8.npy.gz", SaveOptions{}, "is not of this network"},
-		{one, "Weights/Weight_L1_S10.npy", SaveOptions{}, ""},
-		{one, "Weights/Weight_L1_S10.npy", SaveOptions{Check: check}, "is not of this network"},
-		{one, "Weights/Weight_L1_S9.npy", SaveOptions{Check: check}, ""},
-		{one, "EpsXY/EpsXY_L2_S8.npy", SaveOptions{}, "is not of this network"},   // of one that is not trained
-		{one, "Weights/EpsXY_L0_S8.npy", SaveOptions{}, "is not of this network"}, // it would be read first
-		{one, "Weights/Weight_L9_S8.npy", SaveOptions{}, ""},
-		{one, "Weights/Weight_L0_S10.npy", SaveOptions{Check: check}, "Weight_L0_S10.npy: there already"},
-		{one, "EpsXY/EpsXY_L0_S10.npy", SaveOptions{Check: check}, "EpsXY_L0_S10.npy: there already"},
-		{one, "Weights/Weight_L0_S10.npy", SaveOptions{Check: check, Force: true}, ""},
-		{one, "Weights/Weight_L0_S10.npy.gz", SaveOptions{Check: check, Force: true}, "Weight_L0_S10.npy.gz is there already"},
-		{one, "Weights/Weight_L0_S9.npy.gz", SaveOptions{Check: check}, ""},
-		{two, "Weights/Weight_L1_S8.npy", SaveOptions{}, ""},
-		{two, "Weights/Bias_L0_S8.npy", SaveOptions{}, ""},
-		{two, "Weights/EpsXY_L0_S8.npy", SaveOptions{}, ""},
+		{one, "Weights/Weight_L1_S8.npy", true, foreign, foreign}, // a layer with fixed pooling weights
+		{one, "Weights/Weight_L1_S8.npy.gz", false, foreign, foreign},
+		{one, "Weights/Weight_L1_S10.npy", false, "", foreign},
+		{one, "Weights/Weight_L1_S9.npy", false, "", ""},
+		{one, "EpsXY/EpsXY_L2_S8.npy", false, foreign, foreign},   // a layer whose epsilon_xy is not trained
+		{one, "Weights/EpsXY_L0_S8.npy", false, foreign, foreign}, // Load would prefer this folder
+		{one, "Weights/Weight_L9_S8.npy", false, "", ""},
+		{one, "Weights/Weight_L0_S10.npy", false, "", "Weight_L0_S10.npy " + exists},
+		{one, "EpsXY/EpsXY_L0_S10.npy", false, "", "EpsXY_L0_S10.npy " + exists},
+		{one, "Weights/Weight_L0_S10.npy", true, "", ""},
+		{one, "Weights/Weight_L0_S10.npy.gz", true, "", "Weight_L0_S10.npy.gz " + exists},
+		{one, "Weights/Weight_L0_S9.npy.gz", false, "", ""},
+		{two, "Weights/Weight_L1_S8.npy", false, "", ""},
+		{two, "Weights/Bias_L0_S8.npy", false, "", ""},
+		{two, "Weights/EpsXY_L0_S8.npy", false, "", ""},
 	} {
 		root := t.TempDir()
 		for _, folder := range []string{"Weights", "EpsXY"} {
 			require.NoError(t, os.Mkdir(filepath.Join(root, folder), 0o700))
 		}
 		require.NoError(t, os.WriteFile(filepath.Join(root, c.file), nil, 0o600))
-		_, err := Save(filepath.Join(root, "Weights"), c.network, c.opt)
-		if c.want == "" {
-			require.NoError(t, err, c.file)
-		} else {
-			require.ErrorContains(t, err, c.want, c.file)
+		weights, opt := filepath.Join(root, "Weights"), SaveOptions{Force: c.force}
+		check := func(err error, want string) {
+			if want == "" {
+				require.NoError(t, err, c.file)
+				return
+			}
+			require.ErrorContains(t, err, want, c.file)
+			require.True(t, strings.HasPrefix(err.Error(), "pytorch: "))
+		}
+		check(CheckSave(weights, c.network, opt, later), c.check)
+		require.Len(t, snapshot(t, root), 1, "CheckSave writes nothing")
+		_, err := Save(weights, c.network, opt)
+		check(err, c.save)
+		if c.save != "" {
 			require.Len(t, snapshot(t, root), 1, c.file)
 		}
 	}
@@ -398,8 +410,8 @@ func TestSaveRefuses(t *testing.T) {
 		network *convert.Network
 		want    string
 	}{
-		{two(func(n *convert.Network) { n.Dialect = 0 }), "of dialect 0 of PyTorch-SbS, want 1 or 2"},
-		{two(func(n *convert.Network) { n.Dialect = 3 }), "of dialect 3"},
+		{two(func(n *convert.Network) { n.Dialect = 0 }), "the network has dialect 0 of PyTorch-SbS, want 1 or 2"},
+		{two(func(n *convert.Network) { n.Dialect = 3 }), "dialect 3"},
 		{two(func(n *convert.Network) { n.Dialect = 1 }), "layer 1 (AveragePool) is none of dialect 1"},
 		{two(func(n *convert.Network) { sbsOf(n, 0).Epsilon0 = 0.5 }), "different forgetting, epsilon_0"},
 		{two(func(n *convert.Network) { sbsOf(n, 2).AlphaIterations = 1 }), "layer 2 (SbS) has alpha iterations"},

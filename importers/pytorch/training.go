@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -215,6 +216,14 @@ func TrainingOf(n *convert.Network) (*Training, []string, error) {
 }
 
 func trainingOf(n *convert.Network) (*Training, []string, error) {
+	if err := checkDialect(n); err != nil {
+		return nil, nil, err
+	}
+	for i, l := range n.Layers {
+		if v := reflect.ValueOf(l); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+			return nil, nil, fmt.Errorf("layer %d is nil", i)
+		}
+	}
 	c := newConfig()
 	c.training = newTrainingKeys()
 	if err := c.mergeTraining(n); err != nil {
@@ -249,9 +258,6 @@ func (c *config) mergeTraining(n *convert.Network) error {
 
 // trainingOf fills in what depends on the dialect and the layers, and checks it.
 func (c *config) trainingOf(n *convert.Network) (*Training, error) {
-	if n.Dialect != 1 && n.Dialect != 2 {
-		return nil, fmt.Errorf("the network is of dialect %d of PyTorch-SbS, want 1 or 2", n.Dialect)
-	}
 	keys := c.training
 	t := *keys.Training
 	t.Dialect = n.Dialect
