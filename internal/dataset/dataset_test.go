@@ -121,6 +121,20 @@ func TestFolders(t *testing.T) {
 			known: []string{"cat", "hound"}, err: "does not know these classes: dog (it knows cat, hound)",
 		},
 		{name: "half numbers", files: map[string]byte{"1/1.png": 1, "2/1.png": 1, "misc/1.png": 2}, err: "are numbers (1, 2) and others are not: 1, 2, misc"},
+		{name: "one number twice", files: map[string]byte{"1/a.png": 1, "2/a.png": 2, "01/a.png": 3}, err: "the class folders 01 and 1 are both class 1: rename one of them"},
+		{name: "leading zeros", files: map[string]byte{"001/a.png": 1, "01/a.png": 2}, err: "the class folders 001 and 01 are both class 1"},
+		{name: "zeros", files: map[string]byte{"0/a.png": 1, "00/a.png": 2, "1/a.png": 2}, err: "the class folders 0 and 00 are both class 0"},
+		{
+			name:  "numbers with zeros",
+			files: map[string]byte{"01/a.png": 1, "10/a.png": 2, "02/a.png": 3},
+			want:  []string{"01/a.png 1 1", "02/a.png 2 3", "10/a.png 10 2"},
+		},
+		{
+			name:  "names that are numbers with zeros",
+			files: map[string]byte{"x/a.png": 1, "1/a.png": 2, "01/a.png": 3},
+			known: []string{"01", "x", "1"}, classes: []string{"01", "x", "1"},
+			want: []string{"01/a.png 0 3", "1/a.png 2 2", "x/a.png 1 1"},
+		},
 		{
 			name:  "one class too deep",
 			files: map[string]byte{"0/1.png": 1, "1/deep/er/1.png": 2},
@@ -203,6 +217,11 @@ func TestPaths(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"images-idx3-ubyte[0] 2 9", "b/cat/1.png 1 3", "b/dog/1.png 1 2", "c.png 2 4"}, summary(t, s, folder))
 	require.Equal(t, opt.Classes, s.Classes())
+
+	// A class that two folders spell differently may be two classes.
+	numbers := write(t, map[string][]byte{"a/1/1.png": grayPNG(t, 1), "b/01/1.png": grayPNG(t, 2)})
+	_, err = Open([]string{filepath.Join(numbers, "a"), filepath.Join(numbers, "b")}, small)
+	require.ErrorContains(t, err, "the class folders 01 and 1 are both class 1")
 
 	// Numbers and class folders agree when the network knows the names.
 	_, err = Open(at("images-idx3-ubyte", "b"), small)
@@ -295,6 +314,9 @@ func TestLabelFiles(t *testing.T) {
 		{"a.npy", npyBytes(t, []int{2}, []uint64{1, 300}), []int{1, 300}, ""},
 		{"a.npy.gz", packed(t, npyBytes(t, []int{2}, []int8{1, 3})), []int{1, 3}, ""},
 		{"numbers", []byte("10\n2"), []int{10, 2}, ""},
+		{"numbers with zeros", []byte("010\n02"), []int{10, 2}, ""},
+		{"one number in two ways", []byte("1\n01"), nil, "lines 1 and 2 are both class 1, but one says 1 and the other 01: write them alike"},
+		{"one number with more zeros", []byte("001\n01"), nil, "lines 1 and 2 are both class 1, but one says 001 and the other 01"},
 		{"names", []byte("b\na"), []int{1, 0}, ""},
 		{"BMW", []byte("BMW\nAudi"), []int{1, 0}, ""},
 		{"GIF", []byte("GIF8\nGIF87"), []int{0, 1}, ""},

@@ -113,9 +113,25 @@ func textLabels(path string) (labels, error) {
 		l.names = append(l.names, line)
 	}
 	if numbers := allNumbers(l.names); numbers != nil {
-		return labels{numbers: numbers}, nil
+		return labels{numbers: numbers}, checkSpelling(l.names, numbers)
 	}
 	return l, nil
+}
+
+// checkSpelling refuses lines that write one number in two ways, such as 1 and 01:
+// they may be meant as two classes.
+func checkSpelling(lines []string, numbers []int) error {
+	first := map[int]int{} // number -> its first line
+	for i, n := range numbers {
+		k, ok := first[n]
+		if !ok {
+			first[n] = i
+		} else if lines[k] != lines[i] {
+			return fmt.Errorf("lines %d and %d are both class %d, but one says %s and the other %s: write them alike",
+				k+1, i+1, n, lines[k], lines[i])
+		}
+	}
+	return nil
 }
 
 // allNumbers returns the names as numbers, nil unless every one is a decimal
@@ -145,6 +161,10 @@ func numberClasses(names []string, opt Options) (classes, error) {
 	c := classes{label: make(map[string]int, len(names))}
 	if numbers := allNumbers(names); numbers != nil {
 		for i, name := range names {
+			// Natural order puts 01 beside 1.
+			if i > 0 && numbers[i] == numbers[i-1] {
+				return c, fmt.Errorf("the class folders %s and %s are both class %d: rename one of them", names[i-1], name, numbers[i])
+			}
 			c.label[name] = numbers[i]
 		}
 		return c, nil
