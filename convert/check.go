@@ -46,7 +46,7 @@ func (n *Network) check() ([]Size, error) {
 	return sizes, nil
 }
 
-// isNil reports whether an entry of Network.Layers is nil or a nil pointer.
+// isNil reports whether a layer is nil or a nil pointer.
 func isNil(l Layer) bool {
 	v := reflect.ValueOf(l)
 	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
@@ -64,8 +64,8 @@ func (p Preprocessing) checkValues() error {
 	return nil
 }
 
-// checkLayer checks what Layer.Output does not: the values of a layer, and whether
-// it may follow the layer before it.
+// checkLayer checks the values of a layer, and whether it may follow the layer before
+// it. Layer.Output checks everything else.
 func checkLayer(l, before Layer) error {
 	switch l := l.(type) {
 	case *SbS:
