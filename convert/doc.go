@@ -23,14 +23,14 @@
 //	n, report, err := pytorch.Load(pytorch.Options{Weights: "models/mnist/Weights", Step: -1})
 //	data, err := convert.ToONNX(n, convert.Options{})
 //
-// The bytes are a complete model file. Package runtime runs it, and so does any other
-// ONNX runtime, because the file defines the SbS operator in standard operators (see
-// Body). The way back is
+// The bytes are a complete model file. Package runtime runs it, and so do other ONNX
+// runtimes, because the file defines the SbS operator as a function of standard
+// operators (see Body). The way back is
 //
 //	n, err := convert.FromONNX(data)
 //	report, err := pytorch.Save("mnist/Weights", n, pytorch.SaveOptions{})
 //
-// A network can also be made by hand, as the example of ToONNX shows.
+// A program can also make a network itself, as the example of ToONNX shows.
 //
 // # What is checked
 //
