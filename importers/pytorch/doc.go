@@ -13,9 +13,9 @@
 //	  EpsXY/EpsXY_L0_S199.npy                  dialect 1 only
 //
 // In the name of an array, L is followed by the layer, counted from 0 over all layers,
-// and S by the training step. The configuration describes the layers, how spikes change
-// them (the dynamics), and how the network is trained. docs/pytorch-format.md lists all
-// keys and rules.
+// and S by the training step. The configuration describes the layers, how spikes update
+// their output (the dynamics), and how the network is trained. docs/pytorch-format.md
+// lists all keys and rules.
 //
 // # Reading
 //
@@ -25,9 +25,9 @@
 //	n, report, err := pytorch.Load(pytorch.Options{Weights: "mynet/Weights", Step: -1})
 //
 // The result is a convert.Network, which convert.ToONNX turns into a model. NewNetwork
-// makes an untrained network from a configuration alone. TrainingOf returns what the
-// configuration says about training; a model carries it along, so TrainingOf also works
-// for a network from convert.FromONNX.
+// makes an untrained network from a configuration alone. TrainingOf returns the training
+// configuration of a network. A model stores it, so TrainingOf also works for a network
+// from convert.FromONNX.
 //
 // # Writing
 //
@@ -40,8 +40,8 @@
 // No file is trusted. Anything that is missing, contradictory, out of its range or not a
 // finite number is an error, which names the file, the layer and the key, and says what
 // to do. This is stricter than PyTorch-SbS, which continues with random weights if a file
-// is missing. All errors of this package start with "pytorch: ". Those that wrap
-// ErrNoConfiguration, ErrMissing or ErrUnsupported can be told apart with errors.Is.
+// is missing. All errors of this package start with "pytorch: ". Use errors.Is to
+// recognize ErrNoConfiguration, ErrMissing and ErrUnsupported.
 //
 // # Ownership
 //

@@ -338,8 +338,8 @@ func elements(shape []int) int {
 	return n
 }
 
-// readArray reads an array of at most so many elements and adds the bytes of the file to
-// a hash. Errors do not name the file.
+// readArray reads an array with up to most elements and adds the bytes of the file to a
+// hash. Errors do not name the file.
 func readArray(path string, sum hash.Hash, most int) (*npy.Array, error) {
 	f, err := os.Open(path)
 	if err != nil {
