@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// An image of a CIFAR-10 batch: a label, then 3 channels.
+// cifarSize is the size of the images of CIFAR-10.
 var cifarSize = Size{3, 32, 32}
 
 const (
 	cifarPixels  = 3 * 32 * 32
-	cifarRecord  = 1 + cifarPixels
+	cifarRecord  = 1 + cifarPixels // a label, then the pixels
 	cifarClasses = 10
 )
 
@@ -28,8 +28,8 @@ func isCIFAR(f *os.File) bool {
 	return err == nil && info.Size() > 0 && info.Size()%cifarRecord == 0
 }
 
-// isPickledCIFAR reports whether a file is named as one of the version for
-// Python and begins as a pickle does.
+// isPickledCIFAR reports whether a file has the name of a batch of the Python version and
+// begins like a pickle.
 func isPickledCIFAR(path string, head []byte) bool {
 	name := strings.ToLower(filepath.Base(path))
 	return len(head) > 1 && head[0] == opProto && head[1] >= 2 && head[1] <= 5 &&
@@ -66,7 +66,7 @@ func newCIFAR(f *os.File, path string, opt Options) (part, labels, error) {
 			return nil, labels{}, err
 		}
 		if label[0] >= cifarClasses {
-			return nil, labels{}, fmt.Errorf("image %d has label %d: not a batch of CIFAR-10", i, label[0])
+			return nil, labels{}, fmt.Errorf("not a batch of CIFAR-10: image %d has label %d, want 0 to %d", i, label[0], cifarClasses-1)
 		}
 		l.numbers = append(l.numbers, int(label[0]))
 	}
@@ -77,12 +77,11 @@ func newCIFAR(f *os.File, path string, opt Options) (part, labels, error) {
 	}, l, nil
 }
 
-// openPickledCIFAR opens a batch of CIFAR-10's version for Python. Errors name
-// the path.
+// openPickledCIFAR opens a batch of the Python version of CIFAR-10. Errors name the path.
 func openPickledCIFAR(path string, opt Options) (part, labels, error) {
 	p, l, err := newPickledCIFAR(path, opt)
 	if err != nil {
-		return nil, labels{}, fmt.Errorf("%s: %w; CIFAR-10's binary version (data_batch_1.bin) holds the same images", path, withoutPath(err))
+		return nil, labels{}, fmt.Errorf("%s: %w; the binary version of CIFAR-10 (data_batch_1.bin) has the same images", path, withoutPath(err))
 	}
 	return p, l, nil
 }

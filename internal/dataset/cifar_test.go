@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// pickledBatch returns a batch as Python 2 pickled CIFAR-10, opcode by opcode.
-// Image i has the value labels[i]+channel everywhere.
+// pickledBatch returns a batch in the form in which Python 2 pickled CIFAR-10. All pixels of
+// image i have the value labels[i]+channel.
 func pickledBatch(labels ...byte) []byte {
 	var b strings.Builder
 	add := func(parts ...string) {
@@ -45,7 +45,7 @@ func pickledBatch(labels ...byte) []byte {
 	return []byte(b.String())
 }
 
-func TestPickledCIFAR(t *testing.T) {
+func TestOpen_ReadsPickledCIFARBatches(t *testing.T) {
 	folder := write(t, map[string][]byte{
 		"data_batch_1": pickledBatch(1, 9), "data_batch_2": pickledBatch(4), "test_batch": pickledBatch(0, 3),
 		"batches.meta": []byte("\x80\x02}q\x01."), "readme.html": []byte("<html>"),
@@ -63,7 +63,7 @@ func TestPickledCIFAR(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
-func TestBadPickledCIFAR(t *testing.T) {
+func TestOpen_RefusesInvalidPickles(t *testing.T) {
 	good := string(pickledBatch(1, 2))
 	tests := []struct{ name, content, err string }{
 		{"short", good[:2000], "the pickle ends early"},
@@ -87,13 +87,13 @@ func TestBadPickledCIFAR(t *testing.T) {
 		{"elements", "\x80\x02}(U\x06labels](K\x01eU\x04datacnumpy.core.multiarray\n_reconstruct\n)R(K\x01K\x01M\x00\x0c\x86cnumpy\ndtype\nU\x02u1\x85R\x89Ntbu.", `the array "data" has no elements`},
 		{"opcode", "\x80\x02\x81.", "has the opcode 0x81"},
 		{"no dictionary", "\x80\x02K\x01.", "the file does not hold a dictionary"},
-		{"empty stack", "\x80\x02.", "takes more values than it has"},
+		{"empty stack", "\x80\x02.", "takes more values from its stack than it has"},
 		{"no mark", "\x80\x02K\x01t.", "takes more values"},
 		{"memo", "\x80\x02h\x01.", "uses value 1 before"},
-		{"call", "\x80\x02K\x01)R.", "calls what is no function"},
-		{"state of a number", "\x80\x02K\x01)b.", "state to what is no object"},
-		{"append", "\x80\x02K\x01K\x01a.", "appends to what is no list"},
-		{"key", "\x80\x02}K\x01K\x01s.", "keys are no strings"},
+		{"call", "\x80\x02K\x01)R.", "calls a value that is not a function"},
+		{"state of a number", "\x80\x02K\x01)b.", "the state of a value that is not an object"},
+		{"append", "\x80\x02K\x01K\x01a.", "appends to a value that is not a list"},
+		{"key", "\x80\x02}K\x01K\x01s.", "keys that are not strings"},
 		{"odd", "\x80\x02}(K\x01u.", "key without a value"},
 		{"claims", "\x80\x02T\xff\xff\xff\xffabc.", "ends early"},
 		{"many", "\x80\x02" + strings.Repeat("K\x01", maxPickled+1) + ".", "more than 1048576 values"},
@@ -120,7 +120,7 @@ func FuzzPickle(f *testing.F) {
 	})
 }
 
-func TestCIFARVersions(t *testing.T) {
+func TestOpen_RefusesTwoVersionsOfCIFAR(t *testing.T) {
 	record := make([]byte, cifarRecord)
 	folder := write(t, map[string][]byte{"data_batch_1": pickledBatch(1), "data_batch_2.bin": record})
 	_, err := Open([]string{folder}, Options{Subset: Training})
@@ -134,5 +134,5 @@ func TestCIFARVersions(t *testing.T) {
 	require.NoError(t, s.Close())
 	_, err = Open([]string{folder}, Options{Subset: Test})
 	require.ErrorIs(t, err, ErrNoSubset)
-	require.ErrorContains(t, err, "holds no test set (looked for t10k-images-idx3-ubyte")
+	require.ErrorContains(t, err, "contains no test set (looked for t10k-images-idx3-ubyte")
 }
