@@ -77,8 +77,8 @@ func newConfig() *config {
 type perLayer struct{}
 
 // keys returns the target of each known key, by section ("" is the top level). The target
-// is nil for keys that only training or the computer of the original needs. Their values
-// are not checked unless the training configuration is read.
+// is nil for keys that matter only for training, whose values are checked only if the
+// training configuration is read, and for keys that matter only to PyTorch-SbS itself.
 func (c *config) keys() map[string]map[string]any {
 	keys := map[string]map[string]any{
 		"": {

@@ -26,7 +26,7 @@ type loader struct {
 	plan   *plan
 	index  *index
 	step   int
-	start  *Start // not nil for a network that is to be trained
+	start  *Start // for NewNetwork, else nil
 
 	sources   []convert.Source
 	files     []string // of the current layer

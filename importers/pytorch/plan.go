@@ -48,7 +48,7 @@ type layer struct {
 	window    convert.Window
 	in, out   convert.Size
 	spikes    int  // 0 unless SbS
-	local     bool // it learns by its local rule
+	local     bool // the layer learns by its local rule
 	epsilonXY bool // the layer has trained values, so an EpsXY file is required
 }
 
@@ -62,7 +62,7 @@ func (l layer) places() int {
 // plan is a checked configuration.
 type plan struct {
 	dialect       int
-	input         convert.Size // as Network.Input
+	input         convert.Size // the value of Network.Input
 	preprocessing convert.Preprocessing
 	split         bool // the first layer gets the channels of the on/off split
 	classes       []string

@@ -28,10 +28,10 @@ type Training struct {
 	UpdateAfter   float64 // update_after_x_batch, default 1: sub-batches per update in the version of May 1st 2022
 	Step          int     // learning_step (dialect 1) or epoch_id (dialect 2): the first step
 	StepMax       int     // learning_step_max or epoch_id_max, default 10000: the last step
-	WeightPath    string  // weight_path, default "./Weights/" in dialect 1, "Parameters" in dialect 2
-	EpsilonXYPath string  // eps_xy_path, default "./EpsXY/"
-	ResultsPath   string  // results_path, default "./Results"
-	LogPath       string  // log_path, default "Log"
+	WeightPath    string  // weight_path, default "./Weights/" in dialect 1, "Parameters" in dialect 2: the folder of the arrays
+	EpsilonXYPath string  // eps_xy_path, default "./EpsXY/": the folder of the EpsXY files
+	ResultsPath   string  // results_path, default "./Results": the folder of results
+	LogPath       string  // log_path, default "Log": the folder of logs
 
 	// The cooldown of epsilon_t, also at the top level. The EpsilonT of the layers
 	// includes it.
@@ -42,21 +42,21 @@ type Training struct {
 	LossMode   int     // loss_mode: 0 is a mixture of MSE and KL divergence, 1 (dialect 2 only) the cross entropy of softmax(h)
 	LossMSE    float64 // loss_coeffs_mse, default 0.5: coefficient of the mean squared error
 	LossKLDiv  float64 // loss_coeffs_kldiv, default 1: coefficient of the Kullback-Leibler divergence
-	Active     bool    // learning_active, default true
+	Active     bool    // learning_active, default true: whether to train at all
 	Optimizer  string  // optimizer_name, default "Adam"; dialect 2 also has "SGD"
 	W          Rate    // of the weights: the keys that end in _w
 	EpsilonXY  Rate    // of epsilon_xy: the keys that end in _eps_xy; dialect 1 only
 	Schedule   string  // lr_schedule_name, default "ReduceLROnPlateau"; or "SbSLRScheduler" or "None"
 	ByAccuracy bool    // lr_scheduler_use_performance, default true in dialect 1: the schedule follows 100 - accuracy in percent instead of the loss
 
-	BatchesPerUpdate int    // number_of_batches_for_one_update, default 1
+	BatchesPerUpdate int    // number_of_batches_for_one_update, default 1: sub-batches whose gradients are added for an update
 	OverloadPath     string // overload_path, default "./Previous": see Start.Overload
-	Test             bool   // test_during_learning, default true
-	TestEvery        int    // test_every_x_learning_steps, default 50
+	Test             bool   // test_during_learning, default true: whether to test during training
+	TestEvery        int    // test_every_x_learning_steps, default 50: steps from one test to the next
 
 	// Gradients in dialect 2.
 	ScaleGradient       bool // the opposite of disable_scale_grade, default true: gradients are divided by a scale per layer
-	KeepGradientScale   bool // kepp_last_grad_scale (the original's spelling), default true
+	KeepGradientScale   bool // kepp_last_grad_scale (the original's spelling), default true: whether the scales are kept
 	AdaptAfterMinibatch bool // adapt_learning_rate_after_minibatch, default true
 
 	Augmentation Augmentation

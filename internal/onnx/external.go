@@ -93,11 +93,11 @@ type place struct {
 }
 
 func placeOf(t *onnxpb.TensorProto) (place, error) {
-	bytes, err := rawSize(t)
+	size, err := rawSize(t)
 	if err != nil {
 		return place{}, err
 	}
-	p := place{length: bytes}
+	p := place{length: size}
 	for _, e := range t.GetExternalData() {
 		switch e.GetKey() {
 		case "location":
@@ -110,8 +110,8 @@ func placeOf(t *onnxpb.TensorProto) (place, error) {
 				return p, fmt.Errorf("%w: the offset is %q, want a number of at least 0", ErrFormat, e.GetValue())
 			}
 		case "length":
-			if n, err := strconv.ParseInt(e.GetValue(), 10, 64); err != nil || n != bytes {
-				return p, fmt.Errorf("%w: the length is %q, but shape %v needs %d bytes", ErrFormat, e.GetValue(), t.GetDims(), bytes)
+			if n, err := strconv.ParseInt(e.GetValue(), 10, 64); err != nil || n != size {
+				return p, fmt.Errorf("%w: the length is %q, but shape %v needs %d bytes", ErrFormat, e.GetValue(), t.GetDims(), size)
 			}
 		}
 	}
