@@ -57,7 +57,7 @@ type Training struct {
 	// Gradients in dialect 2.
 	ScaleGradient       bool // the opposite of disable_scale_grade, default true: gradients are divided by a scale per layer
 	KeepGradientScale   bool // kepp_last_grad_scale (the original's spelling), default true: whether the scales are kept
-	AdaptAfterMinibatch bool // adapt_learning_rate_after_minibatch, default true
+	AdaptAfterMinibatch bool // adapt_learning_rate_after_minibatch, default true: the schedule advances per update instead of per epoch
 
 	Augmentation Augmentation
 	Layers       []LayerTraining // one entry per layer of the network
