@@ -170,10 +170,10 @@ func TestImages_OfAnySizeAndColorWithResize(t *testing.T) {
 	require.Equal(t, want[0].Class, got[1].Class)
 
 	_, err = strict.Images(t.Context(), images[1], large)
-	require.ErrorContains(t, err, "image 1: the image has 84x84 pixels (height x width), the network takes 28x28")
+	require.ErrorContains(t, err, "image 1: the image has 84x84 pixels, but the network needs 28x28 (height x width)")
 	colored.Set(7, 7, color.NRGBA{R: 200, A: 255})
 	_, err = strict.Images(t.Context(), colored)
-	require.ErrorContains(t, err, "the image has colors, the network takes 1 channel")
+	require.ErrorContains(t, err, "the image has colors, but the network needs 1 channel")
 	_, err = c.Images(t.Context(), nil)
 	require.ErrorContains(t, err, "image 0: the image is nil")
 	_, err = c.Tensor(image.NewGray(image.Rect(0, 0, 0, 0)))

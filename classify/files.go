@@ -11,7 +11,7 @@ import (
 )
 
 // Unlabeled is the label of an image whose class is unknown.
-const Unlabeled = dataset.Unlabelled
+const Unlabeled = dataset.Unlabeled
 
 // Files is a sequence of images in files.
 type Files struct {

@@ -9,18 +9,19 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// The layout of the body: all output positions of all images stand in one
-// dimension, Q, so that patches are (K, Q), spikes (S, Q) and h (Q, N). Each spike
-// is one step of a Scan over all Q at once.
+// Layout of the body: one dimension, Q, holds all output positions of all images.
+// Patches are (K, Q), spikes (S, Q) and h (Q, N). Each spike is one step of a Scan that
+// handles all Q positions at once.
 
-// identity is a kernel that copies: convolved with it, a plane becomes its patches.
+// identity is a convolution kernel that copies patches: output channel c is place c of
+// each patch.
 type identity struct {
 	kernel, places vector
 	name           string // (KH*KW, 1, KH, KW)
 }
 
-// write writes the body and returns the name of its output. in are the inputs of
-// the operator that a body with these features has.
+// write writes the body and returns the name of its output. The names in are the
+// inputs of the operator; see features.inputs.
 func (b *body) write(in []string) string {
 	x, weights := in[0], in[1]
 	z := &b.sizes
@@ -31,7 +32,7 @@ func (b *body) write(in []string) string {
 	planes := b.add("planes", "Reshape", float(extent{symbol: b.step("planes")}, one, z.height, z.width), nil, x, b.ints("planes_shape", -1, 1, 0, 0))
 	spread := b.add(stepPatches, "Conv", float(extent{symbol: b.step("planes")}, z.places, z.oh, z.ow),
 		b.window(sbs.AttrKernelShape, sbs.AttrStrides, sbs.AttrDilations, sbs.AttrPads), planes, id.name)
-	b.explain("Copies every patch: channel c of the input becomes channels c*KH*KW and on.")
+	b.explain("Copies every patch: channel c of the input becomes channels c*KH*KW to (c+1)*KH*KW-1.")
 	grid := b.shapeOf("output_grid", spread, 2, 4, z.oh, z.ow)
 	images := b.add("patches", "Reshape", float(z.batch, z.k, z.oh, z.ow), nil,
 		spread, b.input("patches_shape", b.join("patches_shape", sizesOf(-1), k, grid)))
@@ -60,7 +61,7 @@ func (b *body) write(in []string) string {
 	return b.last("Mul", out, nil, h, b.alpha(x, weights, h, id, grid))
 }
 
-// identity makes the copying kernel.
+// identity adds the kernel that copies patches.
 func (b *body) identity() identity {
 	z := &b.sizes
 	id := identity{kernel: b.attributeInts(sbs.AttrKernelShape, sbs.AttrKernelShape)}
@@ -80,8 +81,8 @@ func (b *body) identity() identity {
 	return id
 }
 
-// spikes returns the rows of W that spike, int32 (S, Q), and the sum over each
-// patch, (1, Q), from the patches p (K, Q).
+// spikes returns the spikes, row indices of W, as int32 (S, Q), and the sum over each
+// patch, (1, Q). p holds the patches, (K, Q).
 func (b *body) spikes(in []string, p, rows string, q, k vector) (spikes, total string) {
 	z := &b.sizes
 	given := func(name string, dtype ops.DType) string {
@@ -92,8 +93,8 @@ func (b *body) spikes(in []string, p, rows string, q, k vector) (spikes, total s
 		total = b.add("total", "ReduceSum", float(one, z.positions), ops.Attributes{"keepdims": int64(1)}, p, b.ints("over_entries", 0))
 		return b.add("spikes_int32", "Cast", int32s(z.spikes, z.positions), ops.Attributes{"to": int64(ops.Int32)}, given(in[3], ops.Int64)), total
 	}
-	// The sums before each entry: a spike is the number of those sums, the first
-	// aside, that are below u.
+	// Entry k of sums_before is the sum of the entries before k. A spike is the largest
+	// k that is 0 or whose share of the total is below u.
 	axis := b.constant(onnx.Int32Scalar("cumsum_axis", 0))
 	before := b.add("sums_before", "CumSum", float(z.k, z.positions), ops.Attributes{"exclusive": int64(1)}, p, axis)
 	from, to := b.ints("last", -1), b.ints("end", math.MaxInt64)
@@ -112,7 +113,7 @@ func (b *body) spikes(in []string, p, rows string, q, k vector) (spikes, total s
 	return b.search(below, u, k), total
 }
 
-// uniforms draws u (S, Q).
+// uniforms draws the random numbers, (S, Q), that select the spikes.
 func (b *body) uniforms(total string, q vector) string {
 	z := &b.sizes
 	draw := ops.Attributes{"dtype": int64(ops.Float32), "low": float32(0), "high": float32(1), "seed": b.attribute(sbs.AttrFunctionSeed)}
@@ -126,7 +127,8 @@ func (b *body) uniforms(total string, q vector) string {
 	if !b.lowDiscrepancy {
 		return u
 	}
-	// Steps of the golden ratio, in units of 2^-32, which int64 holds exactly.
+	// Low-discrepancy numbers advance by the golden ratio. In units of 2^-32, int64 holds
+	// the steps exactly.
 	const step, unit = 0x9e3779b9, 1 << 32
 	ones := b.add("ones", "ConstantOfShape", int64s(z.spikes), ops.Attributes{"value": onnx.Int64Tensor("", 1)}, b.number)
 	t := b.add("t", "CumSum", int64s(z.spikes), ops.Attributes{"exclusive": int64(1)}, ones, b.constant(onnx.Int32Scalar("t_axis", 0)))
@@ -137,7 +139,8 @@ func (b *body) uniforms(total string, q vector) string {
 	shift = b.add("golden_column", "Reshape", float(z.spikes, one), nil, shift, b.ints("golden_shape", -1, 1))
 	var start string
 	if b.iid {
-		// The function serves layers of both samplers: the attribute says which.
+		// The function serves layers with both samplers, and the attribute selects one.
+		// TfIdfVectorizer is the standard operator that can compare a string.
 		name := b.add(sbs.AttrSampler, "Constant", shaped{}, ops.Attributes{"value_string": b.attribute(sbs.AttrSampler)})
 		name = b.add("sampler_list", "Reshape", shaped{}, nil, name, b.ints("sampler_shape", -1))
 		even := b.add("is_low_discrepancy", "TfIdfVectorizer", shaped{}, ops.Attributes{
@@ -156,7 +159,7 @@ func (b *body) uniforms(total string, q vector) string {
 	return b.add("u_even", "Sub", all, nil, sum, whole)
 }
 
-// spikeCount returns S as a list of one entry.
+// spikeCount returns S as a list with one entry.
 func (b *body) spikeCount() string {
 	if b.layer != nil {
 		return b.ints(sbs.AttrSpikes, int64(b.layer.Spikes))
@@ -165,8 +168,8 @@ func (b *body) spikeCount() string {
 	return b.add(sbs.AttrSpikes, "Reshape", shaped{}, nil, number, b.ints("single", 1))
 }
 
-// search finds spikes, int32 (S, Q): for each u (S, Q) the last k that is 0 or has
-// below[k] < u. It halves the part of the K entries that is left, for all at once.
+// search returns the spikes, int32 (S, Q): for each u (S, Q) the last k that is 0 or
+// has below[k] < u. It is a binary search that advances all (S, Q) together.
 func (b *body) search(below, u string, k vector) string {
 	z := &b.sizes
 	all := int32s(z.spikes, z.positions)
@@ -189,7 +192,7 @@ func (b *body) search(below, u string, k vector) string {
 	})
 	spikes := b.add("drawn_spikes", "Loop", all, ops.Attributes{"body": loop}, "", some, start, left)
 	b.output("left_over", int32s())
-	b.explain("Finds the spike for each random number by halving.")
+	b.explain("Finds the spike for each random number by binary search.")
 	return spikes
 }
 
@@ -199,7 +202,7 @@ func int32Zero() *onnxpb.TensorProto {
 	return t
 }
 
-// dynamics takes the spikes one after the other and returns h (Q, N).
+// dynamics updates h for one spike after the other and returns the final h, (Q, N).
 func (b *body) dynamics(in []string, weights, spikes, initial, uniform string, grid vector, x, rows string) string {
 	z := &b.sizes
 	epsT := b.add("epsilon_t_used", "Slice", float(z.spikes), nil, b.attributeFloats(sbs.AttrEpsilonT), b.ints("epsilon_start", 0), b.number)
@@ -230,7 +233,8 @@ func (b *body) dynamics(in []string, weights, spikes, initial, uniform string, g
 	return h
 }
 
-// spikeStep is what one spike does to h; q is q of the formula in ops/sbs.
+// spikeStep returns the graph that updates h for one spike. The names follow the
+// formula in ops/sbs.
 func (b *body) spikeStep(weights, unit string) *onnxpb.GraphProto {
 	least, zero := b.float("least_q", 1e-10), b.float("no_epsilon", 0)
 	neurons := b.ints("over_neurons", -1)
@@ -246,8 +250,8 @@ func (b *body) spikeStep(weights, unit string) *onnxpb.GraphProto {
 		h := b.step("h_now")
 		row := add("W_of_spike", "Gather", ops.Attributes{"axis": int64(0)}, weights, b.step("spike"))
 		hw := add("h_W", "Mul", nil, h, row)
-		// What there is of each position is in one dimension: onnxruntime takes an
-		// element at a time where the last dimension is 1.
+		// Values per position stay one-dimensional until they meet h: onnxruntime is slow
+		// if the last dimension is 1.
 		q := add("q", "ReduceSum", ops.Attributes{"keepdims": int64(0)}, hw, neurons)
 		counts := add("counts", "Greater", nil, q, least)
 		ratio := add("epsilon_by_q", "Div", nil, b.step("epsilon_now"), q)
@@ -260,7 +264,7 @@ func (b *body) spikeStep(weights, unit string) *onnxpb.GraphProto {
 			h = add("h_forgetting", "Add", nil, h, add("forgetting_column", "Unsqueeze", nil, forget, neurons))
 		}
 		add("h_next", "Div", nil, h, add("norm_column", "Unsqueeze", nil, norm, neurons))
-		// onnxruntime wants to know the rank of what a Scan carries.
+		// onnxruntime needs the rank of the state of a Scan.
 		return []*onnxpb.ValueInfoProto{b.matrix("h_next", ops.Float32)}
 	})
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// epsilonXY returns epsilon_xy of each spike, (S, Q). An epsilon_xy that does
-// not tell the places of the kernel apart is one of a single place.
+// epsilonXY returns the epsilon_xy of each spike, (S, Q). An epsilon_xy of shape
+// (OH, OW) is handled like one with a single kernel place.
 func (b *body) epsilonXY(epsilonXY, spikes, x, rows string, grid vector) string {
 	z := &b.sizes
 	places := extent{symbol: b.step("epsilon_places")}
@@ -29,9 +29,9 @@ func (b *body) epsilonXY(epsilonXY, spikes, x, rows string, grid vector) string 
 	return b.add("epsilon_xy_of_spike", "GatherElements", float(z.spikes, z.positions), ops.Attributes{"axis": int64(0)}, table, place)
 }
 
-// alpha returns the weights of the output positions, (batch, 1, OH, OW), from h
-// (batch, N, OH, OW). They start at 1 each, not at 1 over their number: without an
-// iteration h stays as it is, and one normalises them.
+// alpha returns the weights of the output positions, (batch, 1, OH, OW), for h
+// (batch, N, OH, OW). The initial weights are 1 instead of 1/(OH*OW): with 0 iterations
+// h must not change, and any iteration normalizes the weights.
 func (b *body) alpha(x, weights, h string, id identity, grid vector) string {
 	z := &b.sizes
 	plane := float(z.batch, one, z.oh, z.ow)
@@ -56,7 +56,7 @@ func (b *body) alpha(x, weights, h string, id identity, grid vector) string {
 		return []*onnxpb.ValueInfoProto{b.inside("alpha_go_on", ops.Bool), b.inside("alpha_next", ops.Float32)}
 	})
 	alpha := b.add("alpha", "Loop", plane, ops.Attributes{"body": loop}, b.attributeInt(sbs.AttrAlphaIterations), "", start)
-	b.explain("Weighs the output positions against each other.")
+	b.explain("Weights the output positions against each other.")
 	return alpha
 }
 
@@ -67,16 +67,16 @@ func (b *body) kernelShape() shaped {
 	return float(one, one, extent{n: b.layer.Kernel[0]}, extent{n: b.layer.Kernel[1]})
 }
 
-// alphaParts are the values around an iteration of alpha.
+// alphaParts are values of the graph around the loop that an iteration uses.
 type alphaParts struct {
 	x, xShape, v, copying, ones, planes string
 	zero, unit, tiny                    string
 	positions, channels                 string
-	crop                                string // pads before the input, negative
+	crop                                string // the negative top and left padding
 }
 
-// cropFrom returns what cuts the padding from the beginning of folded planes: pads
-// (top, left), negative.
+// cropFrom returns the negative top and left padding, with which Pad removes the
+// padding from the beginning of folded planes.
 func (b *body) cropFrom() string {
 	if b.layer != nil {
 		p := b.layer.Pads
@@ -87,7 +87,7 @@ func (b *body) cropFrom() string {
 	return b.add("crop_begin", "Neg", shaped{}, nil, begin)
 }
 
-// alphaStep is one iteration: fold, weigh with the input, unfold.
+// alphaStep adds one iteration: fold, multiply by the input, unfold.
 func (b *body) alphaStep(a alphaParts) {
 	add := func(step, op string, attrs ops.Attributes, in ...string) string {
 		return b.add(step, op, shaped{}, attrs, in...)
@@ -99,8 +99,8 @@ func (b *body) alphaStep(a alphaParts) {
 	sum = add("alpha_v_sum_or_1", "Where", nil, some, sum, a.unit)
 	share := add("alpha_share", "Div", nil, weighed, sum)
 	planes := add("alpha_planes", "Reshape", nil, share, a.planes)
-	// The folded planes begin with the padding and end where the last window does:
-	// they are cut, or continued with zeros, to the input's size.
+	// The folded planes start with the padding and end with the last window. They are
+	// cropped, or extended with zeros, to the size of the input.
 	folded := add("folded", "ConvTranspose", b.window(sbs.AttrKernelShape, sbs.AttrStrides, sbs.AttrDilations), planes, a.copying)
 	foldedGrid := add("folded_grid", "Shape", ops.Attributes{"start": int64(2), "end": int64(4)}, folded)
 	grid := add("input_grid", "Shape", ops.Attributes{"start": int64(2), "end": int64(4)}, a.x)

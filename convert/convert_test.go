@@ -33,11 +33,11 @@ func networks() map[string]*convert.Network {
 	}
 }
 
-func TestRoundTrip(t *testing.T) {
+func TestFromONNX_RestoresTheNetwork(t *testing.T) {
 	all := networks()
 	maps.Copy(all, converttest.Variants())
 	for name, n := range all {
-		for _, opt := range forms() {
+		for _, opt := range allOptions() {
 			t.Run(fmt.Sprintf("%s/%+v", name, opt), func(t *testing.T) {
 				data, err := convert.ToONNX(n, opt)
 				require.NoError(t, err)
@@ -65,13 +65,13 @@ func TestRoundTrip(t *testing.T) {
 			require.Equal(t, n, back)
 			again, err = convert.ToONNX(back, convert.Options{})
 			require.NoError(t, err)
-			require.True(t, bytes.Equal(data, again), "there and back must give the same bytes")
+			require.True(t, bytes.Equal(data, again), "the restored network must give the same bytes")
 		})
 	}
 }
 
-// forms returns the ways to write a network.
-func forms() []convert.Options {
+// allOptions returns all combinations of options.
+func allOptions() []convert.Options {
 	var all []convert.Options
 	for _, body := range []convert.Body{convert.BodyFunction, convert.BodyInline, convert.BodyNone} {
 		for _, inject := range []convert.Inject{convert.InjectNothing, convert.InjectSpikes, convert.InjectUniforms} {
@@ -83,8 +83,8 @@ func forms() []convert.Options {
 	return all
 }
 
-// forgetSamplers makes all layers alike in what an inline body with given spikes
-// does not tell.
+// forgetSamplers clears the samplers, which an inline body with injected numbers does
+// not record.
 func forgetSamplers(n *convert.Network) {
 	for _, l := range n.Layers {
 		if s, ok := l.(*convert.SbS); ok {
@@ -93,10 +93,10 @@ func forgetSamplers(n *convert.Network) {
 	}
 }
 
-// TestEveryValueHasAType checks that every tensor is described, the batch by a
-// symbol or by its number.
-func TestEveryValueHasAType(t *testing.T) {
-	for _, opt := range forms() {
+// The description of a value has a type and a shape, whose batch is a symbol or a
+// number.
+func TestToONNX_DescribesEveryValue(t *testing.T) {
+	for _, opt := range allOptions() {
 		for name, n := range networks() {
 			data, err := convert.ToONNX(n, opt)
 			require.NoError(t, err)
@@ -110,14 +110,14 @@ func TestEveryValueHasAType(t *testing.T) {
 				require.NotZero(t, v.GetType().GetTensorType().GetElemType(), v.GetName())
 				dims := v.GetType().GetTensorType().GetShape().GetDim()
 				for _, d := range dims {
-					require.True(t, d.GetDimParam() != "" || d.GetDimValue() > 0, "%s: %s has a dimension of no size", name, v.GetName())
+					require.True(t, d.GetDimParam() != "" || d.GetDimValue() > 0, "%s: %s has a dimension without a size", name, v.GetName())
 					if opt.Batch > 0 {
 						require.NotContains(t, d.GetDimParam(), "batch")
 						require.NotContains(t, d.GetDimParam(), "positions")
 					}
 				}
 				if opt.Body == convert.BodyInline && strings.Contains(v.GetName(), "/") || strings.Contains(v.GetName(), "/kernel") {
-					continue // a value of another kind
+					continue // its first dimension may be another one
 				}
 				require.Equal(t, map[int]string{0: "batch", 3: ""}[opt.Batch], dims[0].GetDimParam(), v.GetName())
 				require.Equal(t, int64(opt.Batch), dims[0].GetDimValue(), v.GetName())
@@ -132,18 +132,18 @@ func TestEveryValueHasAType(t *testing.T) {
 	}
 }
 
-// TestChecker has the checker of the onnx package look at every kind of file.
-// The environment says where its script is: .ci/check_onnx.py.
-func TestChecker(t *testing.T) {
+// The environment variable SBS_ONNX_CHECKER names the script that runs the checker of
+// the Python package onnx: .ci/check_onnx.py.
+func TestToONNX_PassesTheONNXChecker(t *testing.T) {
 	script := os.Getenv("SBS_ONNX_CHECKER")
 	if script == "" {
-		t.Skip("SBS_ONNX_CHECKER is not set: no checker to run")
+		t.Skip("SBS_ONNX_CHECKER is not set")
 	}
 	args := []string{script}
 	all := networks()
 	maps.Copy(all, converttest.Variants())
 	for name, n := range all {
-		for _, opt := range forms() {
+		for _, opt := range allOptions() {
 			data, err := convert.ToONNX(n, opt)
 			require.NoError(t, err)
 			path := filepath.Join(t.TempDir(), fmt.Sprintf("%s-%s-%s-%d.onnx", path.Base(name), opt.Body, opt.Inject, opt.Batch))
@@ -156,7 +156,7 @@ func TestChecker(t *testing.T) {
 	require.Contains(t, string(out), fmt.Sprintf("%d passed, 0 failed", len(args)-1))
 }
 
-func TestSizes(t *testing.T) {
+func TestSizes_ReturnsTheOutputOfEveryLayer(t *testing.T) {
 	sizes, err := converttest.EveryLayer().Sizes()
 	require.NoError(t, err)
 	require.Equal(t, []convert.Size{
@@ -167,7 +167,7 @@ func TestSizes(t *testing.T) {
 	}, sizes)
 }
 
-func TestToONNXErrors(t *testing.T) {
+func TestToONNX_RefusesNetworksThatDoNotFit(t *testing.T) {
 	m := converttest.New(4)
 	for _, c := range []struct {
 		name   string
@@ -175,9 +175,9 @@ func TestToONNXErrors(t *testing.T) {
 		want   string
 	}{
 		{"no layers", func(n *convert.Network) { n.Layers = nil }, "no layers"},
-		{"no input", func(n *convert.Network) { n.Input.Width = 0 }, "input size 1x12x0"},
+		{"no input", func(n *convert.Network) { n.Input.Width = 0 }, "the size of the input is 1x12x0"},
 		{"crop", func(n *convert.Network) { n.Preprocessing.Crop = 6 }, "cannot crop 6 pixels"},
-		{"means", func(n *convert.Network) { n.Preprocessing.OnOffMean = []float32{1, 2} }, "2 means for an image of 1 channels"},
+		{"number of means", func(n *convert.Network) { n.Preprocessing.OnOffMean = []float32{1, 2} }, "2 means, but the image has 1 channels"},
 		{
 			"rows", func(n *convert.Network) { n.Layers[2] = m.SbS(converttest.Window(3, 1), 4, 3, 10) },
 			"layer 2 (SbS): for an input of 5x3x3: weights: shape does not fit: want float32(45, ?), got float32(36, 3)",
@@ -189,18 +189,18 @@ func TestToONNXErrors(t *testing.T) {
 				w := converttest.Window(2, 2)
 				w.Pads = [2]int{2, 0}
 				n.Layers[1] = &convert.AveragePool{Window: w}
-			}, "more than half its kernel",
+			}, "at most half its kernel",
 		},
 		{
 			"pool dilation", func(n *convert.Network) {
 				w := converttest.Window(2, 2)
 				w.Dilations = [2]int{2, 2}
 				n.Layers[1] = &convert.AveragePool{Window: w}
-			}, "cannot have dilations",
+			}, "must have dilations of 1",
 		},
 		{"epsilon_xy", func(n *convert.Network) { n.Layers[0].(*convert.SbS).EpsilonXY = m.Tensor(0, 1, 5, 6) }, "want float32(6, 6), got float32(5, 6)"},
 		{"spikes", func(n *convert.Network) { n.Layers[0].(*convert.SbS).Spikes = 41 }, "layer 0 (SbS): bad attribute: number_of_spikes is 41"},
-		{"no weights", func(n *convert.Network) { n.Layers[0].(*convert.SbS).Weights = nil }, "there are no weights"},
+		{"no weights", func(n *convert.Network) { n.Layers[0].(*convert.SbS).Weights = nil }, "missing weights"},
 		{"bias", func(n *convert.Network) {
 			l := m.Conv(converttest.Window(1, 1), 5, 2)
 			l.Bias = m.Tensor(0, 1, 3)
@@ -209,11 +209,11 @@ func TestToONNXErrors(t *testing.T) {
 		{
 			"reconstruction of other weights", func(n *convert.Network) {
 				n.Layers = append(n.Layers, &convert.Reconstruction{Weights: m.Tensor(0, 1, 7, 3)})
-			}, "must follow an SbS layer",
+			}, "must directly follow an SbS layer",
 		},
 		{
 			"training", func(n *convert.Network) { n.Training = []byte("{\"a\": \"\xff\"}") },
-			"metadata ai.sbs.training: it is not valid JSON",
+			"metadata ai.sbs.training: the training configuration is not valid JSON",
 		},
 		{
 			"mean", func(n *convert.Network) { n.Layers[1] = &convert.OnOff{Mean: m.Tensor(0, 1, 1, 1, 6, 5)} },
@@ -233,22 +233,22 @@ func TestToONNXErrors(t *testing.T) {
 	require.ErrorContains(t, err, "the preprocessed image is too large")
 }
 
-func TestFromONNXErrors(t *testing.T) {
+func TestFromONNX_RefusesForeignModels(t *testing.T) {
 	n := converttest.Digits()
 	n.Layers[0].(*convert.SbS).Local = true
 	data, err := convert.ToONNX(n, convert.Options{})
 	require.NoError(t, err)
 	for _, c := range []struct{ name, old, replacement, want string }{
-		{"other node names", "L0/SbS", "X0/SbS", "belongs to no layer"},
+		{"other node names", "L0/SbS", "X0/SbS", "does not belong to a layer"},
 		{"layer out of order", "L1/AveragePool", "L2/AveragePool", "out of order"},
 		{"kind", "L1/AveragePool", "L1/OverallPool", "unknown kind of layer"},
 		{"input", "image", "imago", `no input "image"`},
-		{"crop", "preprocessing/crop_starts", "preprocessing/crop_starty", `no initializer "preprocessing/crop_starts"`},
-		{"metadata", "ai.sbs.classes\x12\x0d[", "ai.sbs.classes\x12\x0d{", "metadata ai.sbs.classes"},
-		{"training", `{"batch_size"`, `["batch_size"`, "metadata ai.sbs.training: it is not valid JSON"},
-		{"local", "ai.sbs.local\x12\x03[0]", "ai.sbs.local\x12\x03[1]", "metadata ai.sbs.local: layer 1 is no SbS layer"},
-		{"local beyond", "ai.sbs.local\x12\x03[0]", "ai.sbs.local\x12\x03[9]", "layer 9 is no SbS layer"},
-		{"local list", "ai.sbs.local\x12\x03[0]", "ai.sbs.local\x12\x03[a]", "metadata ai.sbs.local"},
+		{"crop", "preprocessing/crop_starts", "preprocessing/crop_starty", `initializer "preprocessing/crop_starts" is missing`},
+		{"metadata", "ai.sbs.classes\x12\x0d[", "ai.sbs.classes\x12\x0d{", "metadata ai.sbs.classes: \"{\\\"a\\\",\\\"b\\\",\\\"c\\\"]\" is not a JSON list of names"},
+		{"training", `{"batch_size"`, `["batch_size"`, "metadata ai.sbs.training: \"[\\\"batch_size\\\":24,\\\"learning_parameters\\\":{\"... is not a JSON object"},
+		{"local", "ai.sbs.local\x12\x03[0]", "ai.sbs.local\x12\x03[1]", "metadata ai.sbs.local: layer 1 is not an SbS layer"},
+		{"local beyond", "ai.sbs.local\x12\x03[0]", "ai.sbs.local\x12\x03[9]", "layer 9 is not an SbS layer"},
+		{"local list", "ai.sbs.local\x12\x03[0]", "ai.sbs.local\x12\x03[a]", "metadata ai.sbs.local: \"[a]\" is not a list of layer numbers"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			require.Contains(t, string(data), c.old)
@@ -259,7 +259,7 @@ func TestFromONNXErrors(t *testing.T) {
 	}
 }
 
-func TestOutputNames(t *testing.T) {
+func TestToONNX_NamesTheOutputByTheLastLayer(t *testing.T) {
 	name := func(n *convert.Network) string {
 		data, err := convert.ToONNX(n, convert.Options{})
 		require.NoError(t, err)
@@ -277,8 +277,8 @@ func TestOutputNames(t *testing.T) {
 	require.Equal(t, "L1", name(n))
 }
 
-// FuzzFromONNX checks that no bytes make FromONNX panic, and that what it
-// accepts can be written again.
+// FuzzFromONNX checks that no bytes make FromONNX panic, and that ToONNX can write every
+// network that FromONNX accepts.
 func FuzzFromONNX(f *testing.F) {
 	for _, n := range networks() {
 		for _, body := range []convert.Body{convert.BodyFunction, convert.BodyInline} {
@@ -294,11 +294,11 @@ func FuzzFromONNX(f *testing.F) {
 		}
 		for _, l := range n.Layers {
 			if s, ok := l.(*convert.SbS); ok && s.Weights.DType() != ops.Float32 {
-				t.Fatal("weights of another type")
+				t.Fatalf("weights of type %v", s.Weights.DType())
 			}
 		}
 		if _, err := convert.ToONNX(n, convert.Options{}); err != nil {
-			t.Fatalf("read, but not writable: %v", err)
+			t.Fatalf("cannot write a network that was read: %v", err)
 		}
 	})
 }

@@ -8,33 +8,33 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// body writes what an SbS layer computes in standard operators: as the body of a
-// function, where sizes and parameters are those of whichever node calls it, or
-// inline, for one layer, where they are known.
+// body writes an SbS layer in standard operators. There are two forms: inline, for one
+// layer whose sizes and parameters are known, and as the body of a function, whose
+// sizes and parameters are those of the call.
 type body struct {
 	features
 	layer *SbS    // nil in a function
 	seed  int64   // of the layer
-	w     *writer // of the graph that an inline body is part of, nil in a function
-	sizes sizes   // zero in a function
+	w     *writer // for the graph around an inline body; nil in a function
+	sizes sizes   // of an inline body; zero in a function
 
-	number string // the value that holds the number of spikes
+	number string // name of the value that holds the number of spikes
 
 	nodes []*onnxpb.NodeProto  // of a function
-	inner *[]*onnxpb.NodeProto // of the subgraph under construction, if there is one
+	inner *[]*onnxpb.NodeProto // of the subgraph under construction, or nil
 	err   error
 }
 
-// sizes are those of one layer.
+// sizes are the sizes of one layer.
 type sizes struct {
 	batch, channels, height, width extent
 	k, n, oh, ow                   extent
-	places                         extent // of the kernel
+	places                         extent // kernel height times kernel width
 	spikes                         extent
-	positions                      extent // batch times output positions
+	positions                      extent // batch times output height times output width
 }
 
-// extent is the size of one dimension: a number, or a symbol when n is 0.
+// extent is the size of one dimension: n, or a symbol if n is 0.
 type extent struct {
 	n      int
 	symbol string
@@ -42,7 +42,7 @@ type extent struct {
 
 var one = extent{n: 1}
 
-// shaped is the type of a value. In a function nobody asks for the shape.
+// shaped is the type of a value. The shape is not used in a function.
 type shaped struct {
 	dtype ops.DType
 	shape []extent
@@ -67,7 +67,7 @@ func (t shaped) info(name string) *onnxpb.ValueInfoProto {
 	return v
 }
 
-// step returns the name of a node, and of its output.
+// step returns the name of a node and its output.
 func (b *body) step(name string) string {
 	if b.w != nil {
 		return b.w.name(name)
@@ -75,13 +75,13 @@ func (b *body) step(name string) string {
 	return name
 }
 
-// add adds a node with one output and returns the name of that.
+// add adds a node with one output and returns the name of the output.
 func (b *body) add(step, op string, t shaped, attrs ops.Attributes, inputs ...string) string {
 	name := b.step(step)
 	return b.addNamed(name, name, op, t, attrs, inputs...)
 }
 
-// last adds the node whose output is that of the layer.
+// last adds the node whose output is the output of the layer.
 func (b *body) last(op string, t shaped, attrs ops.Attributes, inputs ...string) string {
 	if b.w != nil {
 		return b.addNamed(b.w.group, b.w.out, op, t, attrs, inputs...)
@@ -106,7 +106,7 @@ func (b *body) addNamed(name, out, op string, t shaped, attrs ops.Attributes, in
 	return out
 }
 
-// explain gives the node added last a doc string.
+// explain sets the doc string of the node that was added last.
 func (b *body) explain(doc string) {
 	nodes := b.nodes
 	if b.w != nil {
@@ -115,7 +115,7 @@ func (b *body) explain(doc string) {
 	nodes[len(nodes)-1].DocString = doc
 }
 
-// output adds a second output to the node added last.
+// output adds a second output to the node that was added last.
 func (b *body) output(step string, t shaped) {
 	if b.w != nil {
 		n := b.w.graph.Node[len(b.w.graph.Node)-1]
@@ -127,7 +127,8 @@ func (b *body) output(step string, t shaped) {
 	n.Output = append(n.Output, step)
 }
 
-// constant makes a tensor an initializer or, as a function has none, a node.
+// constant adds a constant: an initializer or, in a function, which cannot have
+// initializers, a node.
 func (b *body) constant(t *onnxpb.TensorProto) string {
 	if b.w != nil {
 		t.Name = b.step(t.GetName())
@@ -139,8 +140,8 @@ func (b *body) constant(t *onnxpb.TensorProto) string {
 	return b.outside(func() string { return b.add(name, "Constant", shaped{}, ops.Attributes{"value": t}) })
 }
 
-// outside adds a node to the graph around the subgraph under construction, before
-// the node that the subgraph is part of.
+// outside adds a node to the graph around the subgraph under construction, before the
+// node that the subgraph belongs to.
 func (b *body) outside(add func() string) string {
 	inner := b.inner
 	b.inner = nil
@@ -154,7 +155,7 @@ func (b *body) float(step string, v float32) string {
 	return b.constant(onnx.Float32Tensor(step, nil, []float32{v}))
 }
 
-// graph builds a subgraph: inputs and outputs are known by their names and types.
+// graph builds a subgraph. build adds its nodes and returns its outputs.
 func (b *body) graph(name string, inputs []*onnxpb.ValueInfoProto, build func() []*onnxpb.ValueInfoProto) *onnxpb.GraphProto {
 	g := &onnxpb.GraphProto{Name: name, Input: inputs}
 	b.inner = &g.Node
@@ -163,27 +164,27 @@ func (b *body) graph(name string, inputs []*onnxpb.ValueInfoProto, build func() 
 	return g
 }
 
-// loopState describes what the body of every Loop begins with: the number of the
-// step and whether to go on, both scalars, which onnxruntime wants said.
+// loopState returns the first two inputs of the body of every Loop: the iteration number
+// and the condition. onnxruntime requires that they are declared as scalars.
 func (b *body) loopState(step, on string) []*onnxpb.ValueInfoProto {
 	return []*onnxpb.ValueInfoProto{int64s().info(b.step(step)), boolean().info(b.step(on))}
 }
 
-// matrix describes a value of a subgraph that has two dimensions.
+// matrix describes a two-dimensional value of a subgraph.
 func (b *body) matrix(step string, dtype ops.DType) *onnxpb.ValueInfoProto {
 	v := b.inside(step, dtype)
 	v.GetType().GetTensorType().Shape = &onnxpb.TensorShapeProto{Dim: []*onnxpb.TensorShapeProto_Dimension{{}, {}}}
 	return v
 }
 
-// inside describes a value of a subgraph, which goes without a shape.
+// inside describes a value of a subgraph without its shape.
 func (b *body) inside(step string, dtype ops.DType) *onnxpb.ValueInfoProto {
 	v := shaped{dtype: dtype}.info(b.step(step))
 	v.GetType().GetTensorType().Shape = nil
 	return v
 }
 
-// vector is a list of sizes: known, or a value of the graph.
+// vector is a list of sizes: known numbers, or the name of a value of the graph.
 type vector struct {
 	known []int64
 	name  string
@@ -191,7 +192,7 @@ type vector struct {
 
 func sizesOf(v ...int64) vector { return vector{known: v} }
 
-// input returns the name of a vector; one that is known becomes a constant.
+// input returns the name of a vector's value. A known vector becomes a constant.
 func (b *body) input(step string, v vector) string {
 	if v.name != "" {
 		return v.name
@@ -199,8 +200,8 @@ func (b *body) input(step string, v vector) string {
 	return b.ints(step, v.known...)
 }
 
-// shapeOf returns dimensions from to to-1 of a value, which have the given sizes
-// if these are known.
+// shapeOf returns dimensions from to to-1 of a value. If the sizes in known are all
+// numbers, it returns them and adds no node.
 func (b *body) shapeOf(step, value string, from, to int64, known ...extent) vector {
 	var v vector
 	for _, e := range known {
@@ -214,7 +215,7 @@ func (b *body) shapeOf(step, value string, from, to int64, known ...extent) vect
 	return vector{name: b.add(step, "Shape", int64s(extent{n: int(to - from)}), ops.Attributes{"start": from, "end": to}, value)}
 }
 
-// join returns vectors one behind the other.
+// join concatenates vectors.
 func (b *body) join(step string, parts ...vector) vector {
 	if !slices.ContainsFunc(parts, func(v vector) bool { return v.name != "" }) {
 		var all vector
@@ -229,7 +230,7 @@ func (b *body) join(step string, parts ...vector) vector {
 		names[i] = b.input(step+"_"+string(rune('a'+i)), p)
 		length += len(p.known)
 		if p.name != "" {
-			length++ // those of an inline body that are not known have one entry
+			length++ // unknown vectors of an inline body have one entry
 		}
 	}
 	return vector{name: b.add(step, "Concat", int64s(extent{n: length}), ops.Attributes{"axis": int64(0)}, names...)}

@@ -12,45 +12,55 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// Body says how a model tells other runtimes what an SbS layer computes.
+// Body selects how a model defines SbS layers for runtimes without an SbS operator.
 type Body string
 
-// The bodies.
+// The values of Body.
 const (
-	// BodyFunction gives the operator SbS a body in standard operators, a
-	// model-local function. A runtime that has an SbS operator uses that.
+	// BodyFunction defines the SbS operator in the model, as a function of standard
+	// ONNX operators. Runtimes that have an SbS operator of their own, such as package
+	// runtime, use that; others use the function.
 	BodyFunction Body = "function"
 
-	// BodyInline writes the standard operators in place of every SbS node, for
-	// runtimes and tools that know no model-local functions.
+	// BodyInline writes standard operators instead of each SbS node, for runtimes and
+	// tools without support for ONNX functions.
 	BodyInline Body = "inline"
 
-	// BodyNone writes SbS nodes alone: only runtimes that have the operator can
-	// run the model.
+	// BodyNone writes SbS nodes without a definition. Only runtimes that have the
+	// operator can run the model.
 	BodyNone Body = "none"
 )
 
-// Inject says what a model takes as inputs in place of random numbers.
+// Inject selects additional inputs of a model that replace the random numbers of its
+// SbS layers, for example to compare two runtimes.
 type Inject string
 
-// What can be injected; see the inputs of the operator in ops/sbs.
+// The values of Inject. The inputs have shape (batch, spikes, height, width), where
+// height and width are those of the layer's output; see the operator in ops/sbs.
 const (
-	InjectNothing  Inject = ""
-	InjectSpikes   Inject = "spikes"
-	InjectUniforms Inject = "uniforms"
+	InjectNothing  Inject = ""         // no additional inputs
+	InjectSpikes   Inject = "spikes"   // int64: the spikes, row indices of the weights
+	InjectUniforms Inject = "uniforms" // float32: the random numbers, in [0, 1), that select the spikes
 )
 
-// InjectedName returns the name of the input that brings the spikes or uniforms
-// of layer i.
+// InjectedName returns the name of the input for the spikes or uniforms of layer i. It
+// returns "" if the model has no such input, because layer i is not an SbS layer or
+// nothing is injected.
 func InjectedName(n *Network, i int, inject Inject) string {
+	if n == nil || i < 0 || i >= len(n.Layers) || inject == InjectNothing {
+		return ""
+	}
+	if l, ok := n.Layers[i].(*SbS); !ok || l == nil {
+		return ""
+	}
 	return layerGroup(i, n.Layers[i]) + "/" + string(inject)
 }
 
-// features are the parts that the body of an SbS layer, or of the operator for
-// several layers, must have.
+// features are the parts that a body must have for an SbS layer, or for all SbS layers
+// that share a function.
 type features struct {
 	epsilonXY, forgetting, alpha bool
-	iid, lowDiscrepancy          bool // how spikes are drawn
+	iid, lowDiscrepancy          bool // the samplers
 	inject                       Inject
 }
 
@@ -61,8 +71,8 @@ func (l *SbS) features(inject Inject) features {
 	}
 }
 
-// features returns what one body for all SbS layers must have, and whether there
-// are any such layers.
+// features returns the features of a body that serves all SbS layers, and whether the
+// network has any.
 func (n *Network) features(inject Inject) (all features, spiking bool) {
 	all.inject = inject
 	for _, l := range n.Layers {
@@ -79,9 +89,8 @@ func (n *Network) features(inject Inject) (all features, spiking bool) {
 	return all, spiking
 }
 
-// inputs returns the names of the operator's inputs that a body with these
-// features has. A node that calls a function must have all of its inputs: checkers
-// want their types.
+// inputs returns the names of the inputs of a body with these features. A node that
+// calls the function must provide all of them, because checkers require their types.
 func (f features) inputs() []string {
 	names := []string{"X", "W", "epsilon_xy", string(f.inject)}
 	switch {
@@ -129,16 +138,16 @@ func function(f features) (*onnxpb.FunctionProto, error) {
 	}, nil
 }
 
-// seedOf spreads the seeds of layers, small numbers, over 24 bits, which float32
-// holds exactly. onnxruntime starts a multiplicative generator with them: it takes
-// 0 and 1 for the same, and draws related numbers from small seeds.
+// seedOf spreads seeds, which are small numbers, over 24 bits, which float32 holds
+// exactly. onnxruntime seeds a multiplicative generator with them, which treats 0 and 1
+// alike and draws correlated numbers for small seeds.
 func seedOf(seed int64) float32 {
 	const golden = 0x9e3779b9 // 2^32 divided by the golden ratio
 	return float32((uint32(seed) + 1) * golden >> 8)
 }
 
-// attribute returns the value of an attribute of the operator: a reference to the
-// function's, or the layer's own.
+// attribute returns the value of an attribute of the operator: the layer's value in an
+// inline body, a reference to the attribute of the call in a function.
 func (b *body) attribute(name string) any {
 	if b.layer != nil {
 		return b.layer.params(b.seed).Attributes()[name]
@@ -154,7 +163,7 @@ func (b *body) attribute(name string) any {
 	return onnx.Ref{Name: name, Type: types[name]}
 }
 
-// window returns the attributes of a convolution over the layer's windows.
+// window returns the named attributes, for a convolution with the layer's window.
 func (b *body) window(names ...string) ops.Attributes {
 	a := ops.Attributes{}
 	for _, name := range names {

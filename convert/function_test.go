@@ -24,10 +24,9 @@ func decode(t *testing.T, n *convert.Network, opt convert.Options) *onnxpb.Model
 	return m
 }
 
-// TestFunction checks what a runtime wants of the function: every attribute of the
-// nodes declared, names used once, as many inputs at every call, and no function in
-// a function.
-func TestFunction(t *testing.T) {
+// Runtimes require that the function declares every attribute of the nodes that call
+// it, uses each name once, gets all inputs at every call, and calls no function.
+func TestToONNX_WritesAValidFunction(t *testing.T) {
 	all := networks()
 	for name, n := range converttest.Variants() {
 		all[name] = n
@@ -58,7 +57,7 @@ func TestFunction(t *testing.T) {
 				for _, node := range nodes {
 					require.Empty(t, node.GetDomain(), "%s: %s", name, node.GetName())
 					for _, in := range node.GetInput() {
-						require.True(t, in == "" || slices.Contains(names, in), "%s: %s is used before it is there", name, in)
+						require.True(t, in == "" || slices.Contains(names, in), "%s: %s is used before its definition", name, in)
 					}
 					for _, a := range node.GetAttribute() {
 						if a.GetG() != nil {
@@ -85,8 +84,7 @@ func TestFunction(t *testing.T) {
 	}
 }
 
-// TestFunctionHasWhatIsNeeded checks that a body does not pay for what no layer has.
-func TestFunctionHasWhatIsNeeded(t *testing.T) {
+func TestToONNX_WritesOnlyThePartsOfTheFunctionThatAreUsed(t *testing.T) {
 	operators := func(name string) []string {
 		var list []string
 		for _, n := range decode(t, converttest.Variants()[name], convert.Options{}).GetFunctions()[0].GetNode() {
@@ -100,7 +98,7 @@ func TestFunctionHasWhatIsNeeded(t *testing.T) {
 	}
 	require.Contains(t, operators("epsilon_xy of places"), "Mod")
 	require.Len(t, operators("forgetting"), len(plain)+5)
-	require.Contains(t, operators("low discrepancy"), "TfIdfVectorizer", "its second layer is of the other sampler")
+	require.Contains(t, operators("low discrepancy"), "TfIdfVectorizer", "its second layer has the other sampler")
 	n := converttest.Variants()["plain"]
 	with, err := convert.ToONNX(n, convert.Options{})
 	require.NoError(t, err)
@@ -115,9 +113,8 @@ func TestFunctionHasWhatIsNeeded(t *testing.T) {
 	require.Len(t, m.GetOpsetImport(), 1)
 }
 
-// TestSeeds checks that layers draw different numbers in runtimes that take the
-// seeds 0 and 1 for the same, and that each seed is one that float32 holds.
-func TestSeeds(t *testing.T) {
+// Some runtimes treat the seeds 0 and 1 alike. Every seed must be a float32 number.
+func TestToONNX_GivesEveryLayerADifferentSeed(t *testing.T) {
 	n := converttest.Digits()
 	m := converttest.New(9)
 	n.Layers = n.Layers[:1]
@@ -143,7 +140,7 @@ func TestSeeds(t *testing.T) {
 	require.Len(t, seen, 2*41)
 }
 
-func TestInlineHasNoOtherDomain(t *testing.T) {
+func TestToONNX_InlineUsesOnlyStandardOperators(t *testing.T) {
 	for name, n := range converttest.Variants() {
 		m := decode(t, n, convert.Options{Body: convert.BodyInline})
 		require.Empty(t, m.GetFunctions())
@@ -155,16 +152,16 @@ func TestInlineHasNoOtherDomain(t *testing.T) {
 	}
 }
 
-func TestInlineErrors(t *testing.T) {
+func TestFromONNX_RefusesDamagedInlineModels(t *testing.T) {
 	n := converttest.Variants()["everything"]
 	data, err := convert.ToONNX(n, convert.Options{Body: convert.BodyInline})
 	require.NoError(t, err)
 	for _, c := range []struct{ name, old, replacement, want string }{
-		{"window", "L0/SbS/patch_planes", "L0/SbS/patch_planet", `no node "L0/SbS/patch_planes"`},
-		{"weights", "L0/SbS/W", "L0/SbS/V", `no initializer "L0/SbS/W"`},
-		{"spikes", "L1/SbS/number_of_spikes", "L1/SbS/number_of_spiked", `no initializer "L1/SbS/number_of_spikes"`},
-		{"epsilon_0", "L0/SbS/epsilon_0", "L0/SbS/epsilon_1", `no initializer "L0/SbS/epsilon_0"`},
-		{"epsilon_t", "L0/SbS/epsilon_t", "L0/SbS/epsilon_s", `no initializer "L0/SbS/epsilon_t"`},
+		{"window", "L0/SbS/patch_planes", "L0/SbS/patch_planet", `node "L0/SbS/patch_planes" is missing`},
+		{"weights", "L0/SbS/W", "L0/SbS/V", `initializer "L0/SbS/W" is missing`},
+		{"spikes", "L1/SbS/number_of_spikes", "L1/SbS/number_of_spiked", `initializer "L1/SbS/number_of_spikes" is missing`},
+		{"epsilon_0", "L0/SbS/epsilon_0", "L0/SbS/epsilon_1", `initializer "L0/SbS/epsilon_0" is missing`},
+		{"epsilon_t", "L0/SbS/epsilon_t", "L0/SbS/epsilon_s", `initializer "L0/SbS/epsilon_t" is missing`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			require.Contains(t, string(data), c.old)
@@ -202,13 +199,13 @@ func TestInlineErrors(t *testing.T) {
 	}
 }
 
-func TestOptionsErrors(t *testing.T) {
+func TestToONNX_RefusesInvalidOptions(t *testing.T) {
 	for _, c := range []struct {
 		opt  convert.Options
 		want string
 	}{
 		{convert.Options{Body: "soul"}, `body "soul", want function, inline or none`},
-		{convert.Options{Inject: "fuel"}, `to inject "fuel": want spikes or uniforms`},
+		{convert.Options{Inject: "fuel"}, `cannot inject "fuel", want spikes or uniforms`},
 		{convert.Options{Seed: -1}, "seed -1, want 0 to 2147483647"},
 		{convert.Options{Seed: 1 << 40}, "want 0 to 2147483647"},
 	} {
@@ -217,8 +214,9 @@ func TestOptionsErrors(t *testing.T) {
 	}
 }
 
-// TestManyOnes has a layer that would need too many ones for an epsilon_xy.
-func TestManyOnes(t *testing.T) {
+// The first layer of the network needs an epsilon_xy of ones, because the second one has
+// an epsilon_xy.
+func TestToONNX_LimitsTheSizeOfANeutralEpsilonXY(t *testing.T) {
 	m := converttest.New(1)
 	small := m.SbS(converttest.Window(1, 8200), 2, 3, 4)
 	small.EpsilonXY = m.Tensor(0.1, 1, 1, 1)

@@ -7,15 +7,15 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// The nodes of an inline body that have the layer's window, and that only evenly
-// spread spikes have.
+// Steps of an inline body that readInline looks for: the node that has the layer's
+// window, and one that exists only with the low-discrepancy sampler.
 const (
 	stepPatches = "patch_planes"
 	stepGolden  = "golden_steps"
 )
 
-// writeInline writes the layer in standard operators. in are the inputs that an SbS
-// node would have.
+// writeInline writes the layer in standard operators. The names in are the inputs that
+// an SbS node would have.
 func (l *SbS) writeInline(w *writer, x value, in []string, out Size, seed int64) (value, error) {
 	extentOf := func(n int) extent { return extent{n: n} }
 	b := &body{features: l.features(w.options.Inject), layer: l, seed: seed, w: w}
@@ -35,8 +35,8 @@ func (l *SbS) writeInline(w *writer, x value, in []string, out Size, seed int64)
 	return value{name, out}, nil
 }
 
-// readInline reads what writeInline writes. How spikes are drawn is lost where they
-// are given.
+// readInline reads a layer that writeInline wrote. The sampler is lost if the spikes or
+// uniforms are injected.
 func readInline(r *reader, pooling bool) (*SbS, error) {
 	_, attrs, err := r.node(stepPatches)
 	if err != nil {
@@ -83,7 +83,8 @@ func readInline(r *reader, pooling bool) (*SbS, error) {
 	return l, err
 }
 
-// float returns the number of a step, or def, unless that is nil, when there is none.
+// float returns the number in the initializer of a step. If there is none, it returns
+// the default, unless that is nil.
 func (r *reader) float(step string, def *float32) (float32, error) {
 	if r.initializers[r.name(step)] == nil && def != nil {
 		return *def, nil
@@ -98,7 +99,7 @@ func (r *reader) float(step string, def *float32) (float32, error) {
 	return t.Float32s()[0], nil
 }
 
-// int returns the integer of a step; 0 when it is optional and not there.
+// int returns the integer in the initializer of a step, 0 if it is optional and missing.
 func (r *reader) int(step string, optional bool) (int, error) {
 	if r.initializers[r.name(step)] == nil && optional {
 		return 0, nil

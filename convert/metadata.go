@@ -53,16 +53,15 @@ func properties(n *Network) ([]*onnxpb.StringStringEntryProto, error) {
 	return props, nil
 }
 
-// checkTraining reports whether a training configuration can be kept and read
-// again.
+// checkTraining reports whether a training configuration can be stored in a model.
 func checkTraining(b []byte) error {
 	if !json.Valid(b) || !utf8.Valid(b) {
-		return errors.New("it is not valid JSON")
+		return errors.New("the training configuration is not valid JSON")
 	}
 	return nil
 }
 
-// local returns the numbers of the layers that learn locally.
+// local returns the indices of the layers that learn locally.
 func (n *Network) local() []int {
 	var local []int
 	for i, l := range n.Layers {
@@ -73,7 +72,8 @@ func (n *Network) local() []int {
 	return local
 }
 
-// setLocal marks the layers that learn locally. The layers must be there.
+// setLocal marks the layers that learn locally. It must be called after the layers
+// were read.
 func (n *Network) setLocal(props []*onnxpb.StringStringEntryProto) error {
 	for _, p := range props {
 		if p.GetKey() != metadata.Local {
@@ -81,7 +81,7 @@ func (n *Network) setLocal(props []*onnxpb.StringStringEntryProto) error {
 		}
 		var local []int
 		if err := json.Unmarshal([]byte(p.GetValue()), &local); err != nil {
-			return fmt.Errorf("convert: %w: metadata %s: %w", ErrNotOurs, metadata.Local, err)
+			return fmt.Errorf("convert: %w: metadata %s: %q is not a list of layer numbers", ErrNotOurs, metadata.Local, p.GetValue())
 		}
 		for _, i := range local {
 			var s *SbS
@@ -89,7 +89,7 @@ func (n *Network) setLocal(props []*onnxpb.StringStringEntryProto) error {
 				s, _ = n.Layers[i].(*SbS)
 			}
 			if s == nil {
-				return fmt.Errorf("convert: %w: metadata %s: layer %d is no SbS layer", ErrNotOurs, metadata.Local, i)
+				return fmt.Errorf("convert: %w: metadata %s: layer %d is not an SbS layer", ErrNotOurs, metadata.Local, i)
 			}
 			s.Local = true
 		}
@@ -100,24 +100,39 @@ func (n *Network) setLocal(props []*onnxpb.StringStringEntryProto) error {
 func (n *Network) readMetadata(props []*onnxpb.StringStringEntryProto) error {
 	for _, p := range props {
 		var err error
+		want := ""
 		switch p.GetKey() {
 		case metadata.Name:
 			n.Name = p.GetValue()
 		case metadata.Dialect:
+			want = "a whole number"
 			n.Dialect, err = strconv.Atoi(p.GetValue())
 		case metadata.Step:
+			want = "a whole number"
 			n.Step, err = strconv.Atoi(p.GetValue())
 		case metadata.Classes:
+			want = "a JSON list of names"
 			err = json.Unmarshal([]byte(p.GetValue()), &n.Classes)
 		case metadata.Sources:
+			want = "a JSON list of files"
 			err = json.Unmarshal([]byte(p.GetValue()), &n.Sources)
 		case metadata.Training:
+			want = "a JSON object"
 			n.Training = json.RawMessage(p.GetValue())
 			err = checkTraining(n.Training)
 		}
 		if err != nil {
-			return fmt.Errorf("convert: %w: metadata %s: %w", ErrNotOurs, p.GetKey(), err)
+			return fmt.Errorf("convert: %w: metadata %s: %s is not %s", ErrNotOurs, p.GetKey(), abridged(p.GetValue()), want)
 		}
 	}
 	return nil
+}
+
+// abridged quotes the beginning of a text for an error.
+func abridged(text string) string {
+	const most = 40
+	if len(text) > most {
+		return strconv.Quote(text[:most]) + "..."
+	}
+	return strconv.Quote(text)
 }

@@ -1,171 +1,217 @@
-// Package convert turns a description of an SbS network into an ONNX model
-// and back. The description, Network, is what importers produce.
 package convert
 
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// Network describes a trained network, independent of the files it came from.
+// Network describes a trained network, independently of the files it came from. The
+// zero value is not a network: Input and Layers must be set.
 type Network struct {
-	Name    string
-	Dialect int // 1 (May 2022) or 2 (January 2023) of PyTorch-SbS; 0 if neither
-	Step    int // the training step the weights were saved at, -1 if unknown
+	// Name identifies the network to people. It may be empty.
+	Name string
 
-	Input         Size // one image, before preprocessing
+	// Dialect is the generation of PyTorch-SbS that the network was made for: 1 (May
+	// 2022), 2 (January 2023), or 0 for neither. ToONNX only records it.
+	Dialect int
+
+	// Step is the training step of the weights, -1 if it is unknown.
+	Step int
+
+	// Input is the size of one image before the preprocessing.
+	Input Size
+
+	// Preprocessing is applied to the image before the first layer. The zero value
+	// leaves the image as it is.
 	Preprocessing Preprocessing
-	Layers        []Layer
 
-	Classes []string // class names, in the order of the output neurons; may be nil
-	Sources []Source // the files it was read from
+	// Layers are the layers in the order in which they run.
+	Layers []Layer
 
-	// Training is what the configuration of PyTorch-SbS says beyond the layers
-	// and the preprocessing, a JSON object; nil if nothing is known of it. An
-	// ONNX file carries it along; importers/pytorch writes and reads it.
+	// Classes holds the names of the classes in the order of the output neurons, nil
+	// if they are unknown.
+	Classes []string
+
+	// Sources lists the files that the network was read from.
+	Sources []Source
+
+	// Training is the part of PyTorch-SbS's configuration that the layers and the
+	// preprocessing do not express, a JSON object; nil if there is none. ToONNX stores
+	// it in the model and FromONNX reads it; importers/pytorch interprets it.
 	Training json.RawMessage
 }
 
 // Source is a file that a network was read from.
 type Source struct {
-	Path   string
-	SHA256 string // hexadecimal
+	Path   string // with slashes, relative to the folder above the weights
+	SHA256 string // of the file's bytes, in hexadecimal
 
-	// Of a file that holds an array: its type in NumPy's words ("float32" or
-	// "float64"), its shape there, and how many of its elements float32 holds
-	// only rounded.
-	DType   string `json:",omitempty"`
-	Shape   []int  `json:",omitzero"`
-	Rounded int    `json:",omitempty"`
+	// The following fields are set for a file that holds an array.
+
+	DType   string `json:",omitempty"` // NumPy's name of the element type: "float32" or "float64"
+	Shape   []int  `json:",omitzero"`  // the shape in the file
+	Rounded int    `json:",omitempty"` // number of elements that were rounded to float32
 }
 
-// Size is the size of a layer's input or output without the batch dimension.
+// Size is the size of an image, or of a layer's input or output, without the batch
+// dimension.
 type Size struct {
 	Channels, Height, Width int
 }
 
+// String returns the size in the form "1x28x28": channels, height, width.
 func (s Size) String() string {
 	return fmt.Sprintf("%dx%dx%d", s.Channels, s.Height, s.Width)
 }
 
-// Preprocessing is what PyTorch-SbS does to a test image (pixels 0..1) before
-// the first layer: a centre crop, and then either the on/off split or a small
-// offset.
+// Preprocessing is what PyTorch-SbS does to a test image, whose pixels are 0 to 1,
+// before the first layer: a center crop, and then either the on/off split or a small
+// offset. The zero value does nothing.
 type Preprocessing struct {
-	Crop int // pixels cut from each of the four sides
+	Crop int // number of pixels removed from each of the four sides
 
-	// OnOffMean, when not nil, holds the data set's mean for each channel.
-	// Channel c becomes two channels, max(-d, 0) and max(d, 0) with
-	// d = 2*(x - mean[c]).
+	// OnOffMean enables the on/off split if it is not nil. It holds the mean of the
+	// data set for each channel of the image. Channel c becomes two channels,
+	// max(-d, 0) and max(d, 0) with d = 2*(x - OnOffMean[c]).
 	OnOffMean []float32
 
-	// Offset is added to every pixel when there is no on/off split.
+	// Offset is added to every pixel if there is no on/off split.
 	Offset float32
 }
 
-// Output returns the size of the preprocessed image.
+// Output returns the size of the preprocessed image, or an error if the preprocessing
+// does not fit images of size in.
 func (p Preprocessing) Output(in Size) (Size, error) {
 	out := Size{in.Channels, in.Height - 2*p.Crop, in.Width - 2*p.Crop}
-	if p.Crop < 0 || out.Height < 1 || out.Width < 1 {
+	// A crop of more than the image could overflow.
+	if p.Crop < 0 || p.Crop > min(in.Height, in.Width) || out.Height < 1 || out.Width < 1 {
 		return out, fmt.Errorf("convert: cannot crop %d pixels from each side of a %v image", p.Crop, in)
 	}
 	if p.OnOffMean != nil {
 		if len(p.OnOffMean) != in.Channels {
-			return out, fmt.Errorf("convert: the on/off split has %d means for an image of %d channels", len(p.OnOffMean), in.Channels)
+			return out, fmt.Errorf("convert: the on/off split has %d means, but the image has %d channels", len(p.OnOffMean), in.Channels)
 		}
 		out.Channels *= 2
 	}
 	return out, nil
 }
 
-// Layer is one of *SbS, *AveragePool, *MaxPool, *Conv, *ReLU, *OnOff and
-// *Reconstruction.
+// Layer is one layer of a network: *SbS, *AveragePool, *MaxPool, *Conv, *ReLU, *OnOff
+// or *Reconstruction. Other packages cannot add kinds of layers.
 type Layer interface {
-	// Kind returns a short name of the layer's type.
+	// Kind returns the name of the layer's type in models and errors, such as "SbS".
 	Kind() string
 
-	// Output returns the size of the output for an input of size in, or an
-	// error when the layer's parameters do not fit it or each other.
+	// Output returns the size of the output for an input of size in. It returns an
+	// error if the shapes of the layer's parameters do not fit the input or each other.
 	Output(in Size) (Size, error)
 
 	// write adds the layer's nodes to a model under construction.
 	write(w *writer, in value) (value, error)
 }
 
-// Window is the geometry of a layer that slides over its input. The entries
-// are for height and width, in this order.
+// Window is the geometry of a layer that slides over its input. Each entry is for
+// height and width, in this order. The zero value is invalid: Kernel, Strides and
+// Dilations must be at least 1.
 type Window struct {
 	Kernel    [2]int
 	Strides   [2]int
 	Dilations [2]int
-	Pads      [2]int // added on both sides
+	Pads      [2]int // number of zeros added on both sides
 }
 
-// Output returns the number of positions: floor((size + 2*pad -
-// dilation*(kernel-1) - 1)/stride) + 1.
+// maxWindow bounds the numbers of a window, so that none of their sums and products
+// overflows. Those of real networks are below 100.
+const maxWindow = 1 << 24
+
+// Output returns the number of positions of the window in height and width:
+// floor((size + 2*pad - dilation*(kernel-1) - 1)/stride) + 1. It returns an error if
+// the window does not fit the input.
 func (w Window) Output(height, width int) (oh, ow int, err error) {
 	var out [2]int
 	for i, size := range [2]int{height, width} {
 		k, s, d, p := w.Kernel[i], w.Strides[i], w.Dilations[i], w.Pads[i]
-		if k < 1 || s < 1 || d < 1 || p < 0 {
-			return 0, 0, fmt.Errorf("kernel %v, strides %v and dilations %v must be at least 1 and padding %v at least 0", w.Kernel, w.Strides, w.Dilations, w.Pads)
+		if k < 1 || s < 1 || d < 1 || p < 0 || max(k, s, d, p) > maxWindow {
+			return 0, 0, fmt.Errorf("kernel %v, strides %v and dilations %v must be at least 1, padding %v at least 0, and all at most %d",
+				w.Kernel, w.Strides, w.Dilations, w.Pads, maxWindow)
 		}
-		span := size + 2*p - d*(k-1) - 1
+		if size > math.MaxInt32 {
+			return 0, 0, fmt.Errorf("an input of %dx%d is too large", height, width)
+		}
+		span := int64(size) + 2*int64(p) - int64(d)*int64(k-1) - 1
 		if span < 0 {
 			return 0, 0, fmt.Errorf("a kernel of %dx%d (dilation %dx%d, padding %dx%d) does not fit into %dx%d",
 				w.Kernel[0], w.Kernel[1], w.Dilations[0], w.Dilations[1], w.Pads[0], w.Pads[1], height, width)
 		}
-		out[i] = span/s + 1
+		out[i] = int(span/int64(s)) + 1
 	}
 	return out[0], out[1], nil
 }
 
-// SbS is a Spike-By-Spike layer; see ops/sbs for what it computes.
+// SbS is a Spike-By-Spike layer. Package ops/sbs documents what it computes.
 type SbS struct {
 	Window
 
-	Weights   *ops.Tensor // float32 (K, N), K = channels*kernel height*kernel width
-	EpsilonXY *ops.Tensor // nil, or float32 (OH, OW) or (OH, OW, KH, KW)
-	Pooling   bool        // Weights are the fixed pooling weights
-	Local     bool        // it is trained by its local rule; nothing to inference
+	// Weights has shape (K, N) with K = input channels * kernel height * kernel width
+	// and N neurons, type float32. The entries are finite and at least 0.
+	Weights *ops.Tensor
 
-	Spikes          int
-	Epsilon0        float32
-	EpsilonT        []float32 // at least Spikes entries
-	Forgetting      float32   // forgetting_offset; no forgetting unless > 0
-	AlphaIterations int
-	Sampler         sbs.Sampler // "" means sbs.IID
+	// EpsilonXY scales the effect of a spike by output position, shape (OH, OW), or by
+	// output position and kernel place, (OH, OW, KH, KW), type float32. Nil means 1
+	// everywhere.
+	EpsilonXY *ops.Tensor
+
+	// Pooling marks Weights as the fixed weights of a pooling layer, which PyTorch-SbS
+	// makes instead of reading them. It does not change what the layer computes.
+	Pooling bool
+
+	// Local marks a layer that is trained by its local learning rule instead of by
+	// backpropagation. It does not change what the layer computes.
+	Local bool
+
+	Spikes          int       // number of spikes per output position, at least 1
+	Epsilon0        float32   // scales the effect of every spike, 0 to 1e4
+	EpsilonT        []float32 // scales the effect of spike t, 0 to 1e4; at least Spikes entries
+	Forgetting      float32   // forgetting offset; values that are not above 0 mean no forgetting
+	AlphaIterations int       // iterations that weight the output positions against each other, 0 to 1000
+
+	// Sampler says how spikes are drawn. Empty means sbs.IID, independently.
+	Sampler sbs.Sampler
 }
 
-// AveragePool is an average over the window; padding counts as zeros. Its
-// dilations must be 1.
+// AveragePool is the average over the window. Padding counts as zeros and may be at
+// most half the kernel. Dilations must be 1.
 type AveragePool struct{ Window }
 
-// MaxPool is the maximum over the window.
+// MaxPool is the maximum over the window. Padding, at most half the kernel, does not
+// count.
 type MaxPool struct{ Window }
 
-// Conv is a 2-D convolution.
+// Conv is a two-dimensional convolution over all input channels.
 type Conv struct {
 	Window
-	Weights *ops.Tensor // float32 (out, in, KH, KW)
-	Bias    *ops.Tensor // nil or float32 (out)
+	Weights *ops.Tensor // float32 (output channels, input channels, KH, KW)
+	Bias    *ops.Tensor // float32 (output channels), or nil for 0
 }
 
-// ReLU is max(x, 0).
+// ReLU is max(x, 0) for every element.
 type ReLU struct{}
 
-// OnOff is the split layer of dialect 2: d = x - Mean, then max(d, 0) and
-// max(-d, 0) one behind the other over the channels, divided by their sum over
-// the channels + 1e-20.
+// OnOff is the split layer of dialect 2: with d = x - Mean, the channels of max(d, 0)
+// followed by those of max(-d, 0), divided by their sum over the channels + 1e-20. It
+// doubles the number of channels.
 type OnOff struct {
-	Mean *ops.Tensor // float32 (1, 1, H, W), or (1, 1, 1, 1) for one mean everywhere
+	Mean *ops.Tensor // float32 (1, 1, H, W), or (1, 1, 1, 1) for the same mean everywhere
 }
 
-// Reconstruction is the input distribution that the SbS layer before it would
-// expect: W times h, h normalised over the neurons, the result over K.
+// Reconstruction computes the input distribution that the SbS layer directly before
+// it expects: W times h, where h is normalized over the neurons and the result over
+// the K places. It has as many output channels as the SbS layer has places.
 type Reconstruction struct {
-	Weights *ops.Tensor // the SbS layer's, float32 (K, N)
+	// Weights is the same tensor, not a copy, as Weights of the SbS layer before.
+	Weights *ops.Tensor
 }

@@ -14,34 +14,41 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// Versions that ToONNX writes: those that onnxruntime 1.16 and its peers read.
+// Versions that ToONNX writes. onnxruntime 1.16 and other runtimes of its age read them.
 const (
 	irVersion    = 8
 	opsetVersion = 17
 )
 
-// ErrNotOurs is wrapped by FromONNX's errors about a model that is valid but
-// not of the form that ToONNX writes.
+// ErrNotOurs is wrapped by the errors of FromONNX about a model that may be valid but
+// does not have the form that ToONNX writes.
 var ErrNotOurs = errors.New("not a model written by this converter")
 
-// Names of the model's input and of its possible outputs. A network whose last
-// layer has one position per image gives (batch, N): Probabilities when its
-// entries are probabilities, Logits when they are not. Any other network's
-// output is the last layer's, by its name.
+// Names of the input and output of a model. If the last layer has one position per
+// image, the output has shape (batch, N) and is called Probabilities after an SbS or
+// reconstruction layer and Logits after any other. Otherwise the output has the shape
+// and the name of the last layer, such as "L5".
 const (
 	InputName     = "image"
 	Probabilities = "probabilities"
 	Logits        = "logits"
 )
 
-// Options says how to write a model. The zero value is the default.
+// Options controls ToONNX. The zero value is the default.
 type Options struct {
-	Batch  int    // the fixed batch size; 0 leaves it open
-	Body   Body   // "" means BodyFunction
-	Inject Inject // what SbS layers take as inputs of the model in place of random numbers
+	// Batch fixes the number of images per run. 0 allows any number.
+	Batch int
 
-	// Seed, added to the number of each SbS layer, is what tells its random numbers
-	// from others'. At most 2^31-1.
+	// Body chooses how SbS layers are defined for other runtimes. Empty means
+	// BodyFunction.
+	Body Body
+
+	// Inject adds an input to the model for each SbS layer, which replaces the layer's
+	// random numbers. Empty adds none.
+	Inject Inject
+
+	// Seed is the seed of the random numbers, 0 to 2^31-1. Each SbS layer uses Seed
+	// plus its index in Network.Layers, so that layers draw different numbers.
 	Seed int64
 }
 
@@ -53,19 +60,23 @@ func (o *Options) check() error {
 	case o.Body != BodyFunction && o.Body != BodyInline && o.Body != BodyNone:
 		return fmt.Errorf("convert: body %q, want %s, %s or %s", o.Body, BodyFunction, BodyInline, BodyNone)
 	case o.Inject != InjectNothing && o.Inject != InjectSpikes && o.Inject != InjectUniforms:
-		return fmt.Errorf("convert: to inject %q: want %s or %s", o.Inject, InjectSpikes, InjectUniforms)
+		return fmt.Errorf("convert: cannot inject %q, want %s or %s", o.Inject, InjectSpikes, InjectUniforms)
 	case o.Seed < 0 || o.Seed > math.MaxInt32:
 		return fmt.Errorf("convert: seed %d, want 0 to %d", o.Seed, math.MaxInt32)
 	}
 	return nil
 }
 
-// Sizes returns the size of the preprocessed image and of every layer's output,
-// or an error that names the layer whose parameters do not fit.
+// Sizes returns the size of the preprocessed image, followed by the size of the output
+// of each layer: one entry more than there are layers. It returns an error that names
+// the layer if a layer is nil or does not fit its input.
 func (n *Network) Sizes() ([]Size, error) {
+	if n == nil {
+		return nil, errors.New("convert: no network was given")
+	}
 	size := n.Input
 	if size.Channels < 1 || size.Height < 1 || size.Width < 1 {
-		return nil, fmt.Errorf("convert: the input size %v must be at least 1x1x1", size)
+		return nil, fmt.Errorf("convert: the size of the input is %v, want at least 1x1x1", size)
 	}
 	size, err := n.Preprocessing.Output(size)
 	if err != nil {
@@ -73,6 +84,9 @@ func (n *Network) Sizes() ([]Size, error) {
 	}
 	sizes := []Size{size}
 	for i, l := range n.Layers {
+		if isNil(l) {
+			return nil, fmt.Errorf("convert: layer %d is nil", i)
+		}
 		if size, err = l.Output(size); err != nil {
 			return nil, fmt.Errorf("convert: layer %d (%s): %w", i, l.Kind(), err)
 		}
@@ -81,17 +95,19 @@ func (n *Network) Sizes() ([]Size, error) {
 	return sizes, nil
 }
 
-// ToONNX writes a network as an ONNX model: one input, the image (batch,
-// channels, height, width) with pixels 0..1, preprocessing and layers as nodes,
-// and one output. Layer i's nodes are named L{i}/..., and its output L{i}.
-// Equal networks give equal bytes.
+// ToONNX returns the network as the bytes of an ONNX file (IR version 8, operator set
+// 17). The model has one input, InputName, for images of shape (batch, channels,
+// height, width) with pixels from 0 to 1, and one output; see Probabilities. The
+// preprocessing is part of the model. The nodes of layer i are named L{i}/..., and its
+// output is L{i}. Name, classes, sources and the training configuration are stored in
+// the metadata of the model.
+//
+// Equal networks and options give equal bytes. ToONNX checks the network with Check
+// before it writes.
 func ToONNX(n *Network, opt Options) ([]byte, error) {
-	sizes, err := n.Sizes()
+	sizes, err := n.check()
 	if err != nil {
 		return nil, err
-	}
-	if len(n.Layers) == 0 {
-		return nil, errors.New("convert: the network has no layers")
 	}
 	if err := opt.check(); err != nil {
 		return nil, err
@@ -104,7 +120,7 @@ func ToONNX(n *Network, opt Options) ([]byte, error) {
 	w := &writer{graph: &onnxpb.GraphProto{Name: graphName(n.Name)}, options: opt}
 	var spiking bool
 	w.features, spiking = n.features(opt.Inject)
-	// The input before what is injected is epsilon_xy.
+	// Inputs of a function cannot be skipped, and epsilon_xy precedes the injected input.
 	w.features.epsilonXY = w.features.epsilonXY || opt.Inject != InjectNothing
 	w.graph.Input = []*onnxpb.ValueInfoProto{w.batched(InputName, n.Input.Channels, n.Input.Height, n.Input.Width)}
 	w.graph.Input[0].DocString = "Images, channel by channel, pixels from 0 (dark) to 1 (bright)."
@@ -117,7 +133,6 @@ func ToONNX(n *Network, opt Options) ([]byte, error) {
 		if node := w.graph.Node[len(w.graph.Node)-1]; node.GetDocString() == "" {
 			node.DocString = fmt.Sprintf("%s layer: %v in, %v out.", l.Kind(), sizes[i], sizes[i+1])
 		}
-		w.last, _ = l.(*SbS)
 	}
 	w.output(n, v, sizes[len(sizes)-1])
 	if w.err != nil {
@@ -150,7 +165,7 @@ func ToONNX(n *Network, opt Options) ([]byte, error) {
 	return onnx.Marshal(m)
 }
 
-// sizeName says what entry i of Network.Sizes is.
+// sizeName names entry i of Network.Sizes.
 func sizeName(i int) string {
 	if i == 0 {
 		return "preprocessed image"
@@ -181,7 +196,7 @@ func docString(n *Network) string {
 	return s + "."
 }
 
-// groupOutput is the group of the node that shapes the output.
+// groupOutput is the group of the node that flattens the output.
 const groupOutput = "output"
 
 // output adds the graph's output.
@@ -197,17 +212,21 @@ func (w *writer) output(n *Network, v value, size Size) {
 		shape = shape[:1]
 		name = w.addShaped(nodeSpec{op: "Flatten", inputs: []string{v.name}, attrs: ops.Attributes{"axis": int64(1)}}, shape...)
 	}
-	// What is an output is not listed among the intermediate values.
+	// An output of the graph must not be listed among its intermediate values.
 	w.graph.ValueInfo = w.graph.ValueInfo[:len(w.graph.ValueInfo)-1]
 	w.graph.Output = []*onnxpb.ValueInfoProto{w.batched(name, shape...)}
 }
 
-// FromONNX reads a model that ToONNX wrote, with whatever weights it holds now.
-// Errors about other models wrap ErrNotOurs.
+// FromONNX reads a model that ToONNX wrote, in any of its forms. The weights and
+// parameters may have been changed since, for example by training. Errors about models
+// of another form wrap ErrNotOurs. The network has passed Check.
+//
+// FromONNX restores the network that ToONNX was given, with one exception: a model with
+// Options.Body BodyInline and injected numbers does not record the samplers.
 func FromONNX(data []byte) (*Network, error) {
 	m, err := onnx.Unmarshal(data)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("convert: %w", err)
 	}
 	n := &Network{Step: -1}
 	if err := n.readMetadata(m.GetMetadataProps()); err != nil {
@@ -229,7 +248,7 @@ func FromONNX(data []byte) (*Network, error) {
 		return nil, err
 	}
 	if len(groups) == 0 {
-		return nil, fmt.Errorf("convert: %w: it has no layers", ErrNotOurs)
+		return nil, fmt.Errorf("convert: %w: the model has no layers", ErrNotOurs)
 	}
 	for i, group := range groups {
 		_, kind, _ := strings.Cut(group, "/")
@@ -244,7 +263,7 @@ func FromONNX(data []byte) (*Network, error) {
 	if err := n.setLocal(m.GetMetadataProps()); err != nil {
 		return nil, err
 	}
-	if _, err := n.Sizes(); err != nil {
+	if err := n.Check(); err != nil {
 		return nil, err
 	}
 	return n, nil
@@ -276,5 +295,5 @@ func inputSize(g *onnxpb.GraphProto) (Size, error) {
 		}
 		return Size{int(dims[1].GetDimValue()), int(dims[2].GetDimValue()), int(dims[3].GetDimValue())}, nil
 	}
-	return Size{}, fmt.Errorf("convert: %w: it has no input %q of four dimensions", ErrNotOurs, InputName)
+	return Size{}, fmt.Errorf("convert: %w: the model has no input %q with four dimensions", ErrNotOurs, InputName)
 }

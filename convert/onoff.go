@@ -4,7 +4,7 @@ import "github.com/spike-by-spike/sbs/ops"
 
 const kindOnOff = "OnOff"
 
-// tinySum keeps a division by a sum defined when every entry is 0.
+// tinySum prevents a division by 0 if every entry is 0.
 const tinySum = 1e-20
 
 // Kind implements Layer.
@@ -32,12 +32,12 @@ func (l *OnOff) write(w *writer, in value) (value, error) {
 	minus := w.add(nodeSpec{op: "Neg", step: "minus", inputs: []string{d.name}}, in.size)
 	off := w.add(nodeSpec{op: "Relu", step: "off", inputs: []string{minus.name}}, in.size)
 	both := w.add(nodeSpec{op: "Concat", step: "split", inputs: []string{on.name, off.name}, attrs: ops.Attributes{"axis": int64(1)}}, out)
-	return w.normalise(both, w.floats("tiny", nil, []float32{tinySum})), nil
+	return w.normalize(both, w.floats("tiny", nil, []float32{tinySum})), nil
 }
 
-// normalise divides a value by its sum over the channels, to which the tensor
-// named tiny is added unless it is "". It ends the layer.
-func (w *writer) normalise(in value, tiny string) value {
+// normalize divides a value by its sum over the channels, as the last step of a layer.
+// The tensor named tiny, unless the name is empty, is added to the sum.
+func (w *writer) normalize(in value, tiny string) value {
 	one := Size{1, in.size.Height, in.size.Width}
 	sum := w.add(nodeSpec{
 		op: "ReduceSum", step: "sum", inputs: []string{in.name, w.ints("axes", 1)}, attrs: ops.Attributes{"keepdims": int64(1)},

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -20,7 +21,7 @@ func (*MaxPool) Kind() string { return kindMaxPool }
 // Output implements Layer.
 func (l *AveragePool) Output(in Size) (Size, error) {
 	if l.Dilations != [2]int{1, 1} {
-		return Size{}, errors.New("an average pooling layer cannot have dilations")
+		return Size{}, errors.New("an average pooling layer must have dilations of 1")
 	}
 	return poolOutput(l.Window, in)
 }
@@ -31,7 +32,7 @@ func (l *MaxPool) Output(in Size) (Size, error) { return poolOutput(l.Window, in
 func poolOutput(w Window, in Size) (Size, error) {
 	oh, ow, err := w.Output(in.Height, in.Width)
 	if err == nil && (2*w.Pads[0] > w.Kernel[0] || 2*w.Pads[1] > w.Kernel[1]) {
-		err = errors.New("a pooling layer cannot have a padding of more than half its kernel")
+		err = errors.New("the padding of a pooling layer must be at most half its kernel")
 	}
 	return Size{in.Channels, oh, ow}, err
 }
@@ -42,7 +43,7 @@ func (l *AveragePool) write(w *writer, in value) (value, error) {
 		return value{}, err
 	}
 	attrs := windowAttributes(l.Window)
-	delete(attrs, "dilations") // came to AveragePool with opset 19
+	delete(attrs, "dilations") // AveragePool has them only from opset 19 on
 	attrs["count_include_pad"] = int64(1)
 	return w.add(nodeSpec{op: "AveragePool", inputs: []string{in.name}, attrs: attrs}, out), nil
 }
@@ -68,7 +69,7 @@ func readPool(r *reader, kind string) (Layer, error) {
 		return &MaxPool{win}, nil
 	}
 	if include, err := ops.Attr[int64](attrs, "count_include_pad", 0); err != nil || include != 1 {
-		return nil, ErrNotOurs
+		return nil, fmt.Errorf("%w: the attribute count_include_pad is not 1", ErrNotOurs)
 	}
 	return &AveragePool{win}, nil
 }

@@ -9,7 +9,7 @@ import (
 
 const groupPreprocessing = "preprocessing"
 
-// write adds the nodes of the preprocessing.
+// write adds the nodes of the preprocessing and returns the preprocessed image.
 func (p Preprocessing) write(w *writer, v value) value {
 	w.group = groupPreprocessing
 	if p.Crop > 0 {
@@ -50,8 +50,8 @@ func (p Preprocessing) writeOnOff(w *writer, v value) value {
 	if v.size.Channels == 1 {
 		return w.add(split, out)
 	}
-	// Several channels: off and on of one channel stay beside each other, so
-	// they are joined along an axis of their own, behind that of the channels.
+	// With several channels, the off and on channels of each must be neighbors. A new
+	// axis after the channels joins them.
 	c, h, wd := v.size.Channels, v.size.Height, v.size.Width
 	single := w.ints("single", 0, int64(c), 1, int64(h), int64(wd))
 	split.inputs = []string{

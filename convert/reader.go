@@ -10,12 +10,12 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// reader looks up what one layer of a model consists of.
+// reader looks up the nodes and initializers of one layer of a model.
 type reader struct {
 	nodes        map[string]*onnxpb.NodeProto   // by name
 	initializers map[string]*onnxpb.TensorProto // by name
-	group        string                         // the layer being read, as writer.group
-	last         *SbS                           // the SbS layer before it, if there is one
+	group        string                         // the layer being read, like writer.group
+	last         *SbS                           // the layer before it if that is an SbS layer, else nil
 }
 
 func newReader(g *onnxpb.GraphProto) (*reader, error) {
@@ -32,13 +32,13 @@ func newReader(g *onnxpb.GraphProto) (*reader, error) {
 	return r, nil
 }
 
-// node returns the layer's node of the given step ("" for the one that carries
-// its name) and its attributes.
+// node returns the layer's node of the given step and its attributes. An empty step
+// stands for the node with the name of the layer.
 func (r *reader) node(step string) (*onnxpb.NodeProto, ops.Attributes, error) {
 	name := r.name(step)
 	n := r.nodes[name]
 	if n == nil {
-		return nil, nil, fmt.Errorf("%w: there is no node %q", ErrNotOurs, name)
+		return nil, nil, fmt.Errorf("%w: node %q is missing", ErrNotOurs, name)
 	}
 	attrs, err := onnx.Attributes(n)
 	return n, attrs, err
@@ -56,8 +56,8 @@ func (r *reader) floats(step string) (*ops.Tensor, error) {
 	return r.tensor(r.name(step), ops.Float32)
 }
 
-// input returns the float32 initializer that is input i of a node, nil when the
-// node has no such input.
+// input returns the float32 initializer that is input i of a node, or nil if the node
+// has no such input.
 func (r *reader) input(n *onnxpb.NodeProto, i int) (*ops.Tensor, error) {
 	if i >= len(n.GetInput()) || n.GetInput()[i] == "" {
 		return nil, nil
@@ -68,7 +68,7 @@ func (r *reader) input(n *onnxpb.NodeProto, i int) (*ops.Tensor, error) {
 func (r *reader) tensor(name string, dtype ops.DType) (*ops.Tensor, error) {
 	p := r.initializers[name]
 	if p == nil {
-		return nil, fmt.Errorf("%w: there is no initializer %q", ErrNotOurs, name)
+		return nil, fmt.Errorf("%w: initializer %q is missing", ErrNotOurs, name)
 	}
 	shape, data, err := onnx.TensorData(p)
 	if err != nil {
@@ -84,8 +84,8 @@ func (r *reader) tensor(name string, dtype ops.DType) (*ops.Tensor, error) {
 	return t, nil
 }
 
-// window reads what windowAttributes writes. Attributes that are absent have
-// their ONNX defaults.
+// window decodes the attributes that windowAttributes writes. Missing attributes have
+// their defaults in ONNX.
 func window(a ops.Attributes) (Window, error) {
 	var w Window
 	for _, f := range []struct {
@@ -111,8 +111,8 @@ func window(a ops.Attributes) (Window, error) {
 	return w, nil
 }
 
-// layerGroups returns the names of the layers' groups, in their order. A node
-// that belongs to nothing that ToONNX writes is an error: it would be lost.
+// layerGroups returns the groups of the layers in order. A node that ToONNX does not
+// write is an error, because FromONNX would lose it.
 func layerGroups(g *onnxpb.GraphProto) ([]string, error) {
 	var groups []string
 	for _, n := range g.GetNode() {
@@ -123,7 +123,7 @@ func layerGroups(g *onnxpb.GraphProto) ([]string, error) {
 		digits, ok := strings.CutPrefix(prefix, "L")
 		i, err := strconv.Atoi(digits)
 		if !ok || err != nil {
-			return nil, fmt.Errorf("convert: %w: node %q belongs to no layer", ErrNotOurs, n.GetName())
+			return nil, fmt.Errorf("convert: %w: node %q does not belong to a layer", ErrNotOurs, n.GetName())
 		}
 		kind, _, _ := strings.Cut(rest, "/")
 		group := prefix + "/" + kind

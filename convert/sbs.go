@@ -27,7 +27,10 @@ func (l *SbS) Output(in Size) (Size, error) {
 	if err != nil {
 		return Size{}, err
 	}
-	k := in.Channels * l.Kernel[0] * l.Kernel[1]
+	k, err := ops.Len([]int{in.Channels, l.Kernel[0], l.Kernel[1]})
+	if err != nil {
+		return Size{}, fmt.Errorf("the kernel has too many inputs: %w", err)
+	}
 	if err := checkFloats("weights", l.Weights, []int{k, -1}); err != nil {
 		return Size{}, fmt.Errorf("for an input of %v: %w", in, err)
 	}
@@ -69,8 +72,9 @@ func (l *SbS) write(w *writer, in value) (value, error) {
 		all[2] = w.tensor("epsilon_xy", l.EpsilonXY)
 	case w.features.epsilonXY && w.options.Body == BodyFunction:
 		if out.Height > (maxNeutral-w.neutral)/out.Width {
-			return value{}, fmt.Errorf("the function that it shares with layers that have an epsilon_xy wants one of %dx%d ones, after %d in other layers: "+
-				"at most %d in all; convert without a function body", out.Height, out.Width, w.neutral, maxNeutral)
+			return value{}, fmt.Errorf("the layer shares a function with layers that have an epsilon_xy and needs one of %dx%d ones; "+
+				"with those of other layers (%d elements) this exceeds %d elements: convert without a function body",
+				out.Height, out.Width, w.neutral, maxNeutral)
 		}
 		w.neutral += out.Height * out.Width
 		all[2] = w.floats(neutralEpsilonXY, []int{out.Height, out.Width}, slices.Repeat([]float32{1}, out.Height*out.Width))
@@ -93,17 +97,17 @@ func (l *SbS) doc(in, out Size) string {
 	return fmt.Sprintf("Spike-By-Spike layer: %v in, %v out, %d spikes.", in, out, l.Spikes)
 }
 
-// neutralEpsilonXY is the step of an epsilon_xy of ones: a layer that has none gets
-// it where it shares a function with layers that have one.
+// neutralEpsilonXY is the step of an initializer of ones. A layer without epsilon_xy
+// needs it if it shares a function with layers that have one.
 const neutralEpsilonXY = "no_epsilon_xy"
 
-// maxNeutral bounds the elements of all of these together: 256 MB.
+// maxNeutral bounds the elements of all these initializers together, to 256 MB.
 const maxNeutral = 1 << 26
 
-// given adds the model's input for given spikes or uniforms of a layer, and returns
-// its name, "" when there is none.
+// given adds the input for the injected spikes or uniforms of a layer and returns its
+// name, or "" if nothing is injected.
 func (w *writer) given(l *SbS, out Size) string {
-	dtype, doc := ops.Int64, "The spikes of this layer: rows of its weights."
+	dtype, doc := ops.Int64, "The spikes of this layer: row indices of its weights."
 	switch w.options.Inject {
 	case InjectNothing:
 		return ""
@@ -150,11 +154,11 @@ func readSbS(r *reader, pooling bool) (*SbS, error) {
 	return l, err
 }
 
-// checkFloats reports whether t is a float32 tensor of the given shape, in
+// checkFloats returns an error unless t is a float32 tensor of the given shape, in
 // which -1 stands for any size of at least 1.
 func checkFloats(what string, t *ops.Tensor, shape []int) error {
 	if t == nil {
-		return fmt.Errorf("there are no %s", what)
+		return fmt.Errorf("missing %s", what)
 	}
 	ok := t.DType() == ops.Float32 && len(t.Shape()) == len(shape)
 	for i := 0; ok && i < len(shape); i++ {

@@ -8,31 +8,32 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// value is a tensor of the graph under construction, float32 (batch, size).
+// value is a float32 tensor of the graph under construction. Its shape is the batch
+// followed by size.
 type value struct {
 	name string
 	size Size
 }
 
-// writer builds a graph. The first error sticks and makes the rest moot.
+// writer builds a graph. It keeps the first error and ignores everything after it.
 type writer struct {
 	graph    *onnxpb.GraphProto
 	options  Options
-	features features // of all SbS layers together
+	features features // union over all SbS layers
 
-	group string // the layer being written, a prefix of the names of its nodes
-	index int    // its number
-	out   string // the name of its output
-	last  *SbS   // the SbS layer before it, if there is one
-	lastW string // and the name of its weights
-	err   error
+	// The layer that is being written.
+	group string // prefix of the names of its nodes
+	index int
+	out   string // name of its output
+	lastW string // name of the weights of the SbS layer before it
 
-	neutral int // elements of neutralEpsilonXY so far
+	neutral int // elements in all neutralEpsilonXY initializers so far
+	err     error
 }
 
-// nodeSpec is a node to be added. Without step it is the layer's only or last
-// node, and its output is the layer's; else the step is part of its name and
-// names its output.
+// nodeSpec is a node to be added. A node with a step is named after the step, and so
+// is its output. A node without a step is the last of its layer and has the layer's
+// name and output.
 type nodeSpec struct {
 	op, domain string
 	step       string
@@ -51,8 +52,8 @@ func (w *writer) addShaped(n nodeSpec, shape ...int) string {
 	return w.addInfo(n, func(name string) *onnxpb.ValueInfoProto { return w.batched(name, shape...) })
 }
 
-// addConst adds a node whose output does not depend on the image and is of the
-// given shape, and returns its name.
+// addConst adds a node whose output has exactly the given shape, without a batch
+// dimension, and returns its name.
 func (w *writer) addConst(n nodeSpec, shape ...int) string {
 	return w.addInfo(n, func(name string) *onnxpb.ValueInfoProto { return valueInfo(name, dims(shape)) })
 }

@@ -83,7 +83,7 @@ func TestLoadErrors(t *testing.T) {
 		{"sequence", g(func(g *onnxpb.GraphProto) {
 			g.Input[0].Type = &onnxpb.TypeProto{Value: &onnxpb.TypeProto_SequenceType{}}
 		}), `input "x": sequences, maps, optional values and sparse tensors are not supported`},
-		{"old version of the format", func(m *onnxpb.ModelProto) { m.IrVersion = 2 }, "IR version 2, known are 3 to 13"},
+		{"old version of the format", func(m *onnxpb.ModelProto) { m.IrVersion = 2 }, "IR version 2 is not supported, want 3 to 13"},
 		{"unnamed input", g(func(g *onnxpb.GraphProto) { g.Input[0].Name = "" }), "a value has no name"},
 		{"undefined input", g(func(g *onnxpb.GraphProto) { g.Node[0].Input[1] = "d" }), `input 1, "d", is neither an input of the model`},
 		{"cycle", g(func(g *onnxpb.GraphProto) {

@@ -271,7 +271,7 @@ func TestBack(t *testing.T) {
 
 	require.NoError(t, os.WriteFile(filepath.Join(again, "Weight_L0_S0.npy"), nil, 0o600))
 	_, _, err = command(t, model, again)
-	require.ErrorContains(t, err, "Weight_L0_S0.npy: there already, and different")
+	require.ErrorContains(t, err, "Weight_L0_S0.npy: already exists with different content")
 	require.ErrorContains(t, err, "--force")
 	_, _, err = command(t, model, again, "--force")
 	require.NoError(t, err)
@@ -291,7 +291,7 @@ func TestBack(t *testing.T) {
 	}
 	out, _, err = command(t, "--info", model)
 	require.NoError(t, err)
-	require.Contains(t, out, "\ntraining: MNIST, 0 of 2 layers trainable, 1 batches of 500 for an update, 0.5 MSE + 1 KL, Adam with learning rate 0.001")
+	require.Contains(t, out, "\ntraining: MNIST, 0 of 2 layers trainable, 1 batches of 500 per update, 0.5 MSE + 1 KL, Adam with learning rate 0.001")
 }
 
 // TestOverItself names a file of the network for the model.

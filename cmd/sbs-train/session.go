@@ -159,13 +159,13 @@ func (f *flags) clear(j *job) error {
 		return err
 	}
 	if j.places.weights != "" {
-		first, opt := *j.network, j.saveOptions()
+		first := *j.network
 		first.Step = j.start() + min(j.saveEvery, j.steps)
-		opt.Check = func(step int) bool {
+		later := func(step int) bool {
 			n := step - j.start()
 			return n == j.steps || n > 0 && n < j.steps && n%j.saveEvery == 0
 		}
-		if _, err := pytorch.Save(j.places.weights, &first, opt); err != nil {
+		if err := pytorch.CheckSave(j.places.weights, &first, j.saveOptions(), later); err != nil {
 			return err
 		}
 	}

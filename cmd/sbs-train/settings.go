@@ -113,7 +113,7 @@ func (f *flags) settle(j *job) error {
 // jitters those that are no digits.
 func (j *job) setAugmentation(none bool) error {
 	a := j.training.Augmentation
-	j.augment = dataset.Augmentation{Crop: j.network.Preprocessing.Crop, Centre: none}
+	j.augment = dataset.Augmentation{Crop: j.network.Preprocessing.Crop, Center: none}
 	if m := j.training.DataMode; !none && (m == "MNIST_FASHION" || m == "CIFAR10") {
 		j.augment.FlipP, j.augment.Brightness, j.augment.Contrast = a.FlipP, a.Brightness, a.Contrast
 		j.augment.Saturation, j.augment.Hue = a.Saturation, a.Hue
@@ -245,7 +245,7 @@ func (j *job) settings(start string) (map[string]string, error) {
 		return nil, err
 	}
 	noAugmentation := ""
-	if j.augment.Centre {
+	if j.augment.Center {
 		noAugmentation = "given"
 	}
 	return map[string]string{

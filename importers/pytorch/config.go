@@ -8,8 +8,8 @@ import (
 	"github.com/tailscale/hujson"
 )
 
-// config holds what a network's configuration files say, later files winning
-// key by key.
+// config holds the values of a network's configuration files. Later files win, key by
+// key.
 type config struct {
 	// The top level.
 	dataMode     string
@@ -45,12 +45,12 @@ type config struct {
 	onOff     bool
 	imageMean []float64
 
-	training *trainingKeys  // where the values go that only training needs; nil if nobody asks
-	merged   map[string]any // everything that the files say, as encoding/json reads it
+	training *trainingKeys  // the values that only training needs; nil if they are not needed
+	merged   map[string]any // all values of the files, as encoding/json represents them
 
-	files    []string          // in the order they were merged
-	sums     [][]byte          // their SHA-256, likewise
-	given    map[string]string // key -> the file that said it last
+	files    []string          // in merge order
+	sums     [][]byte          // SHA-256 of each file
+	given    map[string]string // key -> the last file that gives it
 	lengths  map[string]int    // key -> number of entries, for lists
 	warnings []string
 }
@@ -72,13 +72,13 @@ func newConfig() *config {
 	}
 }
 
-// perLayer is a list with an entry for each layer, of which only the length
-// matters here: its values are for training.
+// perLayer is the target of a list with an entry per layer. Only its length is checked,
+// because its values are for training.
 type perLayer struct{}
 
-// keys returns where the value of every known key goes, by section ("" is the
-// top level). nil stands for keys that only training or the original's machine
-// needs; their values are not looked at unless somebody trains.
+// keys returns the target of each known key, by section ("" is the top level). The target
+// is nil for keys that matter only for training, whose values are checked only if the
+// training configuration is read, and for keys that matter only to PyTorch-SbS itself.
 func (c *config) keys() map[string]map[string]any {
 	keys := map[string]map[string]any{
 		"": {
@@ -150,7 +150,7 @@ func (c *config) keys() map[string]map[string]any {
 	return keys
 }
 
-// merge takes over what the document says.
+// merge merges a document.
 func (c *config) merge(d *document) error {
 	c.files = append(c.files, d.name)
 	c.sums = append(c.sums, d.sum)
@@ -158,11 +158,11 @@ func (c *config) merge(d *document) error {
 	if err := c.mergeSection(d, "", d.root, keys); err != nil {
 		return err
 	}
-	said, err := d.plain()
+	values, err := d.plain()
 	if err != nil {
 		return err
 	}
-	for key, value := range said {
+	for key, value := range values {
 		into, ok := c.merged[key].(map[string]any)
 		from, isSection := value.(map[string]any)
 		if ok && isSection && key != "" && keys[key] != nil {
@@ -182,7 +182,7 @@ func (c *config) mergeSection(d *document, section string, object *hujson.Object
 			key = section + "." + name
 		}
 		if seen[name] {
-			c.warn("%s: %q is there more than once; the last one counts", d.at(m.Name), key)
+			c.warn("%s: %q occurs more than once; the last value is used", d.at(m.Name), key)
 		}
 		seen[name] = true
 
@@ -209,7 +209,7 @@ func (c *config) mergeSection(d *document, section string, object *hujson.Object
 	return nil
 }
 
-// set stores a value where target points to.
+// set decodes a value and stores it in target.
 func (c *config) set(target any, key string, d *document, v hujson.Value) (err error) {
 	switch t := target.(type) {
 	case *string:
@@ -221,7 +221,7 @@ func (c *config) set(target any, key string, d *document, v hujson.Value) (err e
 	case *float64:
 		*t, err = number(d, key, v)
 	case *[]string:
-		*t, err = list(d, key, v, "texts", text)
+		*t, err = list(d, key, v, "strings", text)
 	case *[]bool:
 		*t, err = list(d, key, v, "true and false", boolean)
 	case *[]float64:
@@ -254,7 +254,7 @@ func (c *config) warn(format string, args ...any) {
 	c.warnings = append(c.warnings, fmt.Sprintf(format, args...))
 }
 
-// where names the key and the file that gives it, or all files if none does,
+// where returns the key preceded by the file that gives it, or by all files if none does,
 // for errors about its value.
 func (c *config) where(key string) string {
 	if file, ok := c.given[key]; ok {

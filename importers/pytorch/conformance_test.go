@@ -10,8 +10,8 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 )
 
-// shared returns a folder of the recorded fixtures, which are not part of the
-// repository: SBS_SHARED says where they are.
+// shared returns a folder of the recordings of the original, which are not part of the
+// repository. The environment variable SBS_SHARED names the folder that has them.
 func shared(t *testing.T, name string) string {
 	t.Helper()
 	root := os.Getenv("SBS_SHARED")
@@ -45,7 +45,7 @@ func conform(t *testing.T, name string) (*convert.Network, *Report) {
 	return n, r
 }
 
-func TestConformanceDialect2(t *testing.T) {
+func TestConformance_LoadReadsThePublishedNetworkOfDialect2(t *testing.T) {
 	n, r := conform(t, "weights/mnist-sbs")
 	require.Equal(t, 2, n.Dialect)
 	require.Equal(t, 199, n.Step)
@@ -68,7 +68,7 @@ func TestConformanceDialect2(t *testing.T) {
 	}
 }
 
-func TestConformanceCNN(t *testing.T) {
+func TestConformance_LoadReadsThePublishedCNN(t *testing.T) {
 	n, _ := conform(t, "weights/mnist-cnn")
 	require.Equal(t, 199, n.Step)
 	require.Len(t, n.Layers, 9)
@@ -79,7 +79,7 @@ func TestConformanceCNN(t *testing.T) {
 	require.IsType(t, &convert.MaxPool{}, n.Layers[5])
 }
 
-func TestConformanceDialect1(t *testing.T) {
+func TestConformance_LoadReadsThePublishedNetworkOfDialect1(t *testing.T) {
 	n, r := conform(t, "weights/mnist-dialect1")
 	require.Equal(t, 1, n.Dialect)
 	require.Equal(t, 1185, n.Step)
@@ -97,7 +97,7 @@ func TestConformanceDialect1(t *testing.T) {
 	require.Equal(t, float32(1)/25, first.EpsilonT[250])
 }
 
-func TestConformanceIncomplete(t *testing.T) {
+func TestConformance_LoadNamesTheMissingFilesOfAnIncompleteNetwork(t *testing.T) {
 	folder := shared(t, "weights/mnist-dialect1-2d-incomplete")
 	opt := Options{Weights: filepath.Join(folder, "Weights"), Step: -1}
 	_, _, err := Load(opt)
@@ -116,8 +116,8 @@ func TestConformanceIncomplete(t *testing.T) {
 	require.Equal(t, []int{576, 1024}, n.Layers[4].(*convert.SbS).Weights.Shape())
 }
 
-// The recorded training runs hold every step of a small network in one folder.
-func TestConformanceTraining(t *testing.T) {
+// The recorded training runs have every step of a small network in one folder.
+func TestConformance_LoadReadsStepsOfTrainingRuns(t *testing.T) {
 	for name, last := range map[string]int{"train-dialect1": 6, "train-dialect2-cross-entropy": 5, "train-dialect2-mixed-loss": 5} {
 		folder := shared(t, name)
 		opt := Options{Weights: folder, Step: -1, Input: convert.Size{Channels: 2, Height: 12, Width: 12}, NoPreprocessing: true}
@@ -129,7 +129,7 @@ func TestConformanceTraining(t *testing.T) {
 		require.Equal(t, last, n.Step, name)
 		require.Empty(t, r.Warnings, name)
 		if name == "train-dialect1" {
-			require.True(t, n.Layers[1].(*convert.SbS).Pooling, "its file holds the fixed weights")
+			require.True(t, n.Layers[1].(*convert.SbS).Pooling, "its file has the fixed weights")
 		}
 		opt.Step = 0
 		n, _, err = Load(opt)
@@ -138,8 +138,8 @@ func TestConformanceTraining(t *testing.T) {
 	}
 }
 
-// The published folders come back through ONNX byte for byte.
-func TestConformanceSave(t *testing.T) {
+// Conversion to ONNX and back restores the published folders byte for byte.
+func TestConformance_SaveRestoresThePublishedFolders(t *testing.T) {
 	for name, extra := range map[string][]string{
 		"weights/mnist-sbs": nil, "weights/mnist-cnn": nil, "weights/mnist-dialect1": nil,
 		"weights/mnist-dialect1-2d-incomplete": {"Weights/Weight_L4_S999.npy"}, // untrained
@@ -148,7 +148,7 @@ func TestConformanceSave(t *testing.T) {
 		_, got, report := roundTrip(t, opt)
 		require.Equal(t, extra, got, name)
 		if extra != nil {
-			// Of these float64 files float32 holds no value exactly.
+			// float32 cannot represent the values of these float64 files exactly.
 			require.Len(t, report.Warnings, 9)
 		} else {
 			require.Empty(t, report.Warnings, name)
@@ -165,8 +165,8 @@ func TestConformanceSave(t *testing.T) {
 	}
 }
 
-// The recorded training runs can be set up from their configuration.
-func TestConformanceNewNetwork(t *testing.T) {
+// NewNetwork makes the networks of the recorded training runs from their configuration.
+func TestConformance_NewNetworkMakesTheNetworksOfTrainingRuns(t *testing.T) {
 	for name, check := range map[string]func(tr *Training){
 		"train-dialect1": func(tr *Training) {
 			require.Equal(t, []LayerTraining{{Weights: true, EpsilonXY: true}, {EpsilonXY: true, EpsilonXYMean: true}, {Weights: true, EpsilonXY: true}}, tr.Layers)

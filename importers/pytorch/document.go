@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/tailscale/hujson"
 )
@@ -15,15 +16,15 @@ import (
 type document struct {
 	name  string
 	sum   []byte       // SHA-256 of the file
-	value hujson.Value // what was parsed
+	value hujson.Value // the whole document
 	root  *hujson.Object
-	lines []int // offset of the end of every line
+	lines []int // offset of the end of each line
 }
 
 const (
 	maxConfig = 1 << 20 // bytes of one configuration file
-	// maxBrackets bounds how deep the parser recurses. No network needs more:
-	// a layer takes six or seven.
+	// maxBrackets bounds how deep the parser recurses. It is far more than a network
+	// needs: a layer has six or seven.
 	maxBrackets = 50_000
 )
 
@@ -37,11 +38,11 @@ func parse(name string, data []byte) (*document, error) {
 	}
 	sum := sha256.Sum256(data)
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	// A line comment must end with a newline, the last one too.
+	// A line comment must end with a newline, even at the end of the file.
 	data = append(slices.Clone(data), '\n')
 	v, err := hujson.Parse(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: not valid JSON: %s", name, plainError(err))
 	}
 	root, ok := v.Value.(*hujson.Object)
 	if !ok {
@@ -56,6 +57,13 @@ func parse(name string, data []byte) (*document, error) {
 	return d, nil
 }
 
+// plainError returns the text of an error of the JSON parser without the name of the
+// library.
+func plainError(err error) string {
+	text := strings.TrimPrefix(err.Error(), "hujson: ")
+	return strings.ReplaceAll(text, "unexpected EOF", "unexpected end of the file")
+}
+
 // describesNetwork reports whether the document has a network_structure object.
 func (d *document) describesNetwork() bool {
 	return slices.ContainsFunc(d.root.Members, func(m hujson.ObjectMember) bool {
@@ -64,18 +72,18 @@ func (d *document) describesNetwork() bool {
 	})
 }
 
-// plain returns what the document says without its comments. Numbers keep their
-// digits.
+// plain returns the document as encoding/json represents it, without comments. Numbers
+// keep their digits.
 func (d *document) plain() (map[string]any, error) {
 	v := d.value.Clone()
 	v.Standardize()
 	r := json.NewDecoder(bytes.NewReader(v.Pack()))
 	r.UseNumber()
-	said := map[string]any{}
-	if err := r.Decode(&said); err != nil {
-		return nil, fmt.Errorf("%s: %w", d.name, err)
+	values := map[string]any{}
+	if err := r.Decode(&values); err != nil {
+		return nil, fmt.Errorf("%s: not valid JSON: %w", d.name, err)
 	}
-	return said, nil
+	return values, nil
 }
 
 // at returns the file and line of a value.
@@ -97,7 +105,7 @@ func kindOf(v hujson.Value) hujson.Kind {
 
 func text(d *document, key string, v hujson.Value) (string, error) {
 	if kindOf(v) != '"' {
-		return "", wrong(d, key, v, "a text")
+		return "", wrong(d, key, v, "a string")
 	}
 	return v.Value.(hujson.Literal).String(), nil
 }
@@ -125,8 +133,8 @@ func integer(d *document, key string, v hujson.Value) (int, error) {
 	return int(f), nil
 }
 
-// pair is an entry of a list for all layers: a pair, or nothing for a layer
-// that needs none.
+// pair decodes an entry of a list for all layers: two numbers, or an empty list for a
+// layer that needs none.
 func pair(d *document, key string, v hujson.Value) ([]int, error) {
 	p, err := list(d, key, v, "two whole numbers", integer)
 	if err == nil && len(p) != 0 && len(p) != 2 {
@@ -150,7 +158,7 @@ func list[T any](d *document, key string, v hujson.Value, of string, item func(*
 	return out, nil
 }
 
-// describe names a value in an error.
+// describe describes a value for an error.
 func describe(v hujson.Value) string {
 	switch k := kindOf(v); k {
 	case '{':
@@ -167,7 +175,7 @@ func describe(v hujson.Value) string {
 		}
 		switch k {
 		case '"':
-			return "the text " + s
+			return "the string " + s
 		case '0':
 			return "the number " + s
 		}

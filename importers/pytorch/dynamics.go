@@ -7,11 +7,11 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// dynamics sets what governs the updates of h, for at most so many spikes. What
-// no layer uses is not looked at.
+// dynamics sets the parameters of the updates of h. spikes is the largest number of
+// spikes of a layer. Values that no layer uses are not checked.
 func (p *plan) dynamics(c *config, spikes int) error {
 	if spikes == 0 {
-		return nil // there is no SbS layer
+		return nil // no SbS layer
 	}
 	if c.epsilon0 > sbs.MaxEpsilon || float32(c.epsilon0) <= 0 {
 		return fmt.Errorf("%s is %v, want more than 0 and at most %v", c.where("epsilon_0"), c.epsilon0, float32(sbs.MaxEpsilon))
@@ -44,9 +44,8 @@ func (p *plan) dynamics(c *config, spikes int) error {
 	return nil
 }
 
-// epsilonT returns the schedule for a number of spikes. The cooldown changes
-// nothing before its own beginning, so that the schedule for fewer spikes is
-// the beginning of this one.
+// epsilonT returns the schedule for a number of spikes. Since the cooldown affects only
+// the spikes after its start, the schedule for fewer spikes is a prefix of it.
 func (c *config) epsilonT(dialect, spikes int) []float32 {
 	rule := sbs.Schedule{} // constant
 	if dialect == 2 {
@@ -71,8 +70,8 @@ func (c *config) initialXY(dialect int) float64 {
 
 const initialXYKey = "learning_parameters.eps_xy_intitial"
 
-// initialEpsilon returns epsilon_0 times the initial epsilon_xy, which layers
-// without an EpsXY file have.
+// initialEpsilon returns epsilon_0 times the initial epsilon_xy: the epsilon_0 of layers
+// without an EpsXY file.
 func (c *config) initialEpsilon(dialect int) (float32, error) {
 	xy := c.initialXY(dialect)
 	if xy < 0 || xy > sbs.MaxEpsilon {
@@ -84,7 +83,7 @@ func (c *config) initialEpsilon(dialect int) (float32, error) {
 	return float32(c.epsilon0 * xy), nil
 }
 
-// untrained returns the range of untrained weights, before they are normalised.
+// untrained returns the range of untrained weights before normalization.
 func (c *config) untrained(dialect int) (lo, hi float64, err error) {
 	key := "learning_parameters.weight_noise_amplitude"
 	lo, hi = 1, 1+c.noise

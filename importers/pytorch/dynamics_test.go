@@ -8,8 +8,7 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 )
 
-// Values that no layer uses do not stand in the way.
-func TestUnusedValues(t *testing.T) {
+func TestLoad_AcceptsInvalidValuesThatNoLayerUses(t *testing.T) {
 	const tiny, def = "tiny.json", "def.json"
 	for name, test := range map[string]struct {
 		make func() files
@@ -48,7 +47,7 @@ func TestUnusedValues(t *testing.T) {
 	}
 }
 
-func TestLargestEpsilons(t *testing.T) {
+func TestLoad_AcceptsTheLargestEpsilons(t *testing.T) {
 	f := dialect1()
 	f.replace(t, "tiny.json", `"reduction_cooldown": 4`, `"reduction_cooldown": 1e-4, "epsilon_0": 1e4`)
 	f["EpsXY/EpsXY_L0_S7.npy"] = array([]int{2, 2}, 1e4)
@@ -61,8 +60,8 @@ func TestLargestEpsilons(t *testing.T) {
 	require.Equal(t, float32(1e3), last.Epsilon0)
 }
 
-// One layer type serves every layer; their neurons say how many there are.
-func TestOneLayerType(t *testing.T) {
+// The list of neurons has one entry per layer and determines their number.
+func TestLoad_AppliesASingleLayerTypeToAllLayers(t *testing.T) {
 	f := files{
 		"network.json": `{"number_of_spikes": 5, "network_structure": {
 			"layer_type": ["SbS"], "forward_neuron_numbers": [[1, 4], [4, 3]], "forward_kernel_size": [[4, 4], [1, 1]]}}`,

@@ -2,36 +2,46 @@ package pytorch
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
 	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 // exporter turns a network's layers into a configuration.
 type exporter struct {
-	network  *convert.Network
-	sizes    []convert.Size
-	config   *config // what the network's Training says
-	root     map[string]any
-	made     int // elements of arrays that only the original has
-	warnings []string
+	network   *convert.Network
+	sizes     []convert.Size
+	config    *config // decoded from Network.Training
+	root      map[string]any
+	generated int // elements made by constantEpsilonXY so far
+	warnings  []string
 }
 
-// newExporter makes the configuration that a network was read from, or one that
-// describes it as well: Network.Training, and what the layers say. What
-// PyTorch-SbS cannot be told is an error that wraps ErrUnsupported where it
-// would have another network, and a warning where the same network would run
+// newExporter makes a configuration for a network from Network.Training and the layers.
+// A property that a configuration cannot express is an error that wraps ErrUnsupported if
+// PyTorch-SbS would make another network, and a warning if it would run the same network
 // differently.
 func newExporter(n *convert.Network) (*exporter, error) {
-	if n.Dialect != 1 && n.Dialect != 2 {
-		return nil, fmt.Errorf("the network is of dialect %d of PyTorch-SbS, want 1 or 2", n.Dialect)
+	if err := checkDialect(n); err != nil {
+		return nil, err
+	}
+	if err := n.Check(); err != nil {
+		return nil, err
 	}
 	sizes, err := n.Sizes()
 	if err != nil {
 		return nil, err
+	}
+	for i, l := range n.Layers {
+		if err := checkFinite(l); err != nil {
+			return nil, fmt.Errorf("layer %d (%s): %w", i, l.Kind(), err)
+		}
 	}
 	e := &exporter{network: n, sizes: sizes, config: newConfig()}
 	if err := e.config.mergeTraining(n); err != nil {
@@ -50,6 +60,40 @@ func newExporter(n *convert.Network) (*exporter, error) {
 	return e, e.preprocessing()
 }
 
+// checkDialect returns an error for networks without a dialect.
+func checkDialect(n *convert.Network) error {
+	switch {
+	case n == nil:
+		return errors.New("no network was given")
+	case n.Dialect != 1 && n.Dialect != 2:
+		return fmt.Errorf("the network has dialect %d of PyTorch-SbS, want 1 or 2", n.Dialect)
+	}
+	return nil
+}
+
+// checkFinite returns an error about values that Load would refuse. Network.Check has
+// already checked SbS layers.
+func checkFinite(l convert.Layer) error {
+	tensors := map[string]*ops.Tensor{}
+	switch l := l.(type) {
+	case *convert.Conv:
+		tensors["weights"], tensors["bias"] = l.Weights, l.Bias
+	case *convert.OnOff:
+		tensors["mean"] = l.Mean
+	}
+	for _, what := range slices.Sorted(maps.Keys(tensors)) {
+		if tensors[what] == nil {
+			continue
+		}
+		for i, v := range tensors[what].Float32s() {
+			if !finite(v) {
+				return fmt.Errorf("%s: element %d is %v, want a finite number", what, i, v)
+			}
+		}
+	}
+	return nil
+}
+
 func (e *exporter) warn(format string, args ...any) {
 	e.warnings = append(e.warnings, fmt.Sprintf(format, args...))
 }
@@ -64,29 +108,30 @@ func (e *exporter) section(name string) map[string]any {
 	return s
 }
 
-// possible reports whether the dialect has such a layer.
+// possible returns an error if the dialect has no such layer. The text continues the
+// words "layer 0 (SbS)".
 func (e *exporter) possible(i int, l convert.Layer) error {
 	s, ok := l.(*convert.SbS)
 	switch {
 	case e.network.Dialect == 1 && !ok:
-		return fmt.Errorf("is none of dialect 1, which has SbS layers only")
+		return errors.New("cannot be written for dialect 1, which has only SbS layers")
 	case !ok:
 		return nil
 	case e.network.Dialect == 1 && s.Forgetting > 0:
-		return fmt.Errorf("forgets, which dialect 1 has not")
+		return errors.New("uses forgetting, which dialect 1 does not support")
 	case e.network.Dialect == 1 && s.Local:
-		return fmt.Errorf("learns locally, which dialect 1 has not")
+		return errors.New("learns locally, which dialect 1 does not support")
 	case e.network.Dialect == 2 && s.EpsilonXY != nil:
-		return fmt.Errorf("has an epsilon_xy, which dialect 2 has not")
+		return errors.New("has an epsilon_xy, which dialect 2 does not support")
 	case e.network.Dialect == 2 && s.AlphaIterations > 0:
-		return fmt.Errorf("has alpha iterations, which dialect 2 has not")
+		return errors.New("has alpha iterations, which dialect 2 does not support")
 	case s.Pooling && s.Weights.Shape()[1] != e.sizes[i].Channels:
-		return fmt.Errorf("is a pooling layer of %d inputs and %d outputs, which must be equal", e.sizes[i].Channels, s.Weights.Shape()[1])
+		return fmt.Errorf("is a pooling layer with %d inputs and %d outputs, but the numbers must be equal", e.sizes[i].Channels, s.Weights.Shape()[1])
 	}
 	return nil
 }
 
-// layerType returns the layer_type of a layer and its window, nil if it has none.
+// layerType returns the layer_type of a layer, and its window, nil if it has none.
 func layerType(l convert.Layer) (string, *convert.Window) {
 	switch l := l.(type) {
 	case *convert.SbS:
@@ -112,7 +157,7 @@ func layerType(l convert.Layer) (string, *convert.Window) {
 	return string(kindReconstruction), nil
 }
 
-// structure writes network_structure.
+// structure sets the section network_structure.
 func (e *exporter) structure() {
 	var types []string
 	var pooling []bool
@@ -147,11 +192,11 @@ func (e *exporter) structure() {
 	}
 }
 
-// dynamics writes what governs the updates of h.
+// dynamics sets the parameters of the updates of h.
 func (e *exporter) dynamics() error {
 	n, c := e.network, e.config
 	spikes := make([]int, len(n.Layers))
-	var used []int // of the SbS layers
+	var used []int // number of spikes of each SbS layer
 	var forgetting, fixed, folded []float32
 	var alpha []int
 	schedules, samplers := 0, 0
@@ -164,7 +209,7 @@ func (e *exporter) dynamics() error {
 		used, forgetting, alpha = append(used, s.Spikes), append(forgetting, max(s.Forgetting, 0)), append(alpha, s.AlphaIterations)
 		if s.EpsilonXY != nil {
 			fixed = append(fixed, s.Epsilon0)
-		} else if !e.fills(i) {
+		} else if !e.needsEpsilonXY(i) {
 			folded = append(folded, s.Epsilon0)
 		}
 		if len(s.EpsilonT) < s.Spikes || !slices.Equal(s.EpsilonT[:s.Spikes], c.epsilonT(n.Dialect, s.Spikes)) {
@@ -178,24 +223,24 @@ func (e *exporter) dynamics() error {
 		return nil
 	}
 	if schedules > 0 {
-		e.warn("the epsilon_t of %d of %d SbS layers is not one that PyTorch-SbS has; it will use its own", schedules, len(used))
+		e.warn("the epsilon_t of %d of the %d SbS layers cannot be expressed in a configuration; PyTorch-SbS will use its own", schedules, len(used))
 	}
 	if samplers > 0 {
-		e.warn("%d of %d SbS layers draw low-discrepancy spikes; PyTorch-SbS will draw independent ones", samplers, len(used))
+		e.warn("%d of the %d SbS layers draw low-discrepancy spikes; PyTorch-SbS will draw independent ones", samplers, len(used))
 	}
 	switch {
 	case !same(used):
 		e.root["number_of_spikes"] = spikes
 	case n.Dialect == 1:
-		e.root["number_of_spikes"] = used[0] // dialect 1 knows no list
+		e.root["number_of_spikes"] = used[0] // dialect 1 has no list
 	default:
 		e.root["number_of_spikes"] = used[:1]
 	}
 	if n.Dialect == 1 && !same(used) {
-		e.warn("the layers have different numbers of spikes; the original of dialect 1 knows one for all")
+		e.warn("the layers have different numbers of spikes; PyTorch-SbS of dialect 1 supports one number for all layers")
 	}
 	if !same(forgetting) || !same(alpha) || !same(fixed) || !same(folded) {
-		return fmt.Errorf("%w: the SbS layers have different forgetting, epsilon_0 or alpha iterations; PyTorch-SbS has one value for all", ErrUnsupported)
+		return fmt.Errorf("%w: the SbS layers have different forgetting, epsilon_0 or alpha iterations; PyTorch-SbS supports one value for all layers", ErrUnsupported)
 	}
 	if forgetting[0] > 0 {
 		e.root["forgetting_offset"] = forgetting[0]
@@ -210,9 +255,9 @@ func same[T comparable](list []T) bool {
 	return !slices.ContainsFunc(list, func(v T) bool { return v != list[0] })
 }
 
-// epsilon writes epsilon_0 and eps_xy_intitial where the configuration has
-// others: fixed are the epsilon_0 of layers with an epsilon_xy, all equal, folded
-// the products of both of those without.
+// epsilon sets epsilon_0 and eps_xy_intitial if the layers differ from the configuration.
+// fixed holds the Epsilon0 of layers with an epsilon_xy, which are all equal. folded
+// holds those of layers without one, which are products of epsilon_0 and eps_xy_intitial.
 func (e *exporter) epsilon(fixed, folded []float32) error {
 	e0, xy := e.config.epsilon0, e.config.initialXY(e.network.Dialect)
 	if len(fixed) > 0 && float32(e0) != fixed[0] {
@@ -230,25 +275,26 @@ func (e *exporter) epsilon(fixed, folded []float32) error {
 		e.config.epsilonXY, e.config.given[initialXYKey] = xy, ""
 	}
 	if float32(e0) <= 0 {
-		return fmt.Errorf("%w: epsilon_0 is %v, and PyTorch-SbS needs more than 0", ErrUnsupported, e0)
+		return fmt.Errorf("%w: epsilon_0 is %v, but PyTorch-SbS requires more than 0", ErrUnsupported, e0)
 	}
 	return nil
 }
 
-// shortest returns the number with the fewest digits that is v in float32.
+// shortest returns the number with the fewest digits that float32 rounds to v.
 func shortest(v float32) float64 {
 	f, _ := strconv.ParseFloat(strconv.FormatFloat(float64(v), 'g', -1, 32), 64)
 	return f
 }
 
-// fills reports whether layer i needs an EpsXY file though it has no epsilon_xy
-// of its own: it is one that dialect 1 trains and would miss.
-func (e *exporter) fills(i int) bool {
+// needsEpsilonXY reports whether PyTorch-SbS requires an EpsXY file for layer i, even
+// if the layer has no epsilon_xy of its own: dialect 1 requires one for every layer
+// whose epsilon_xy is trainable.
+func (e *exporter) needsEpsilonXY(i int) bool {
 	return e.network.Dialect == 1 && at(e.config.epsTrain, i, true)
 }
 
-// preprocessing writes what is done to an image before the first layer. A
-// network without any keeps what its configuration says.
+// preprocessing sets the keys of the preprocessing. A network without preprocessing keeps
+// those of its configuration.
 func (e *exporter) preprocessing() error {
 	p, dialect := e.network.Preprocessing, e.network.Dialect
 	if p.OnOffMean == nil && p.Crop == 0 && p.Offset == 0 {
@@ -260,7 +306,7 @@ func (e *exporter) preprocessing() error {
 	case dialect == 1:
 		s["use_on_off_filter"] = p.OnOffMean != nil
 	case p.OnOffMean != nil:
-		return fmt.Errorf("%w: the image is split on/off, which dialect 2 does with an ONOFF layer", ErrUnsupported)
+		return fmt.Errorf("%w: the preprocessing has an on/off split, for which dialect 2 uses an ONOFF layer", ErrUnsupported)
 	}
 	if want := map[int]float32{1: offset1, 2: offset2}[dialect]; p.OnOffMean == nil && p.Offset != want {
 		e.warn("%v is added to every pixel; PyTorch-SbS will add %v", p.Offset, want)
@@ -268,8 +314,8 @@ func (e *exporter) preprocessing() error {
 	return nil
 }
 
-// paths writes the step, and the folders where the arrays lie, seen from the
-// configuration's.
+// paths sets the step and the folders of the arrays, relative to the folder of the
+// configuration.
 func (e *exporter) paths(step int, weights, epsilonXY string) {
 	_, given := e.root["learning_step"]
 	if given || e.network.Dialect == 1 && step > 0 {
@@ -281,8 +327,8 @@ func (e *exporter) paths(step int, weights, epsilonXY string) {
 	}
 }
 
-// documents returns the configuration's files by name: name alone in dialect 1,
-// the usual three in dialect 2.
+// documents returns the configuration files by name: one with the given name in dialect
+// 1, threeFiles in dialect 2.
 func (e *exporter) documents(name string) (map[string][]byte, error) {
 	parts := map[string]map[string]any{name: e.root}
 	if e.network.Dialect == 2 {

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// The beginnings of file names, each a quantity of one layer.
+// Quantities of a layer, as file names begin with them.
 const (
 	weightFile  = "Weight"
 	biasFile    = "Bias"
@@ -19,7 +19,7 @@ const (
 	epsilonFile = "EpsXY"
 )
 
-// fileID is what a file's name says.
+// fileID is the information in the name of an array file.
 type fileID struct {
 	quantity    string
 	layer, step int
@@ -32,12 +32,12 @@ func (id fileID) String() string {
 	return fmt.Sprintf("%s_L%d_S%d.npy", id.quantity, id.layer, id.step)
 }
 
-// maxStep is the largest step that a file's name can have.
+// maxStep is the largest step that fileName accepts.
 const maxStep = 999_999_999
 
 var fileName = regexp.MustCompile(`^(Weight|Bias|Mean|EpsXY)_L([0-9]{1,9})_S([0-9]{1,9})\.npy(\.gz)?$`)
 
-// parseName reads a file's name.
+// parseName parses the name of an array file.
 func parseName(name string) (fileID, bool) {
 	m := fileName.FindStringSubmatch(name)
 	if m == nil {
@@ -49,20 +49,20 @@ func parseName(name string) (fileID, bool) {
 	return fileID{m[1], layer, step}, true
 }
 
-// index is what lies in the folders.
+// index lists the array files of a network.
 type index struct {
 	weights   string
 	epsilonXY string              // the folder of the EpsXY files, "" if none was found
-	looked    []string            // where EpsXY files were looked for
+	looked    []string            // the folders that were searched for EpsXY files
 	files     map[fileID][]string // paths
-	odd       []string            // why files that are named like weights, or nearly so, do not count
+	odd       []string            // warnings about files with similar names that are ignored
 }
 
 // newIndex lists the files of the weights folder and, for dialect 1, of the
 // EpsXY folder.
 func newIndex(opt Options, p *plan, c *config, configuration []string, start *Start) (*index, error) {
 	x := &index{weights: opt.Weights, files: map[fileID][]string{}}
-	if opt.Weights == "" { // nothing is read, but paths are told from there
+	if opt.Weights == "" { // nothing is read, but paths are relative to this folder
 		x.weights = filepath.Join(filepath.Dir(configuration[0]), "Weights")
 		return x, nil
 	}
@@ -74,7 +74,7 @@ func newIndex(opt Options, p *plan, c *config, configuration []string, start *St
 	}
 	if p.dialect != 1 {
 		if opt.EpsilonXY != "" {
-			p.warn("the folder of EpsXY files that was given is not used: dialect 2 has none")
+			p.warn("the given folder of EpsXY files is not used: dialect 2 has no such files")
 		}
 		return x, nil
 	}
@@ -96,8 +96,9 @@ func newIndex(opt Options, p *plan, c *config, configuration []string, start *St
 			x.looked = append(x.looked, named)
 		}
 	} else {
-		// A file from elsewhere must not choose among the folders of this machine.
-		p.warn("%s %q is not a folder below the configuration's and is ignored; use --eps-xy DIR", c.where("eps_xy_path"), c.epsilonPath)
+		// A configuration may come from anywhere and must not select other folders of
+		// this computer.
+		p.warn("%s %q is not below the folder of the configuration and is ignored; use --eps-xy DIR", c.where("eps_xy_path"), c.epsilonPath)
 	}
 	for _, folder := range x.looked {
 		n, err := x.scan(folder, epsilonFile)
@@ -112,28 +113,29 @@ func newIndex(opt Options, p *plan, c *config, configuration []string, start *St
 	return x, nil
 }
 
-// warnOverload warns of a folder whose files the original would read in place of
-// those in the weights folder.
+// warnOverload warns of a folder whose files PyTorch-SbS would read instead of those in
+// the weights folder.
 func (p *plan) warnOverload(c *config) {
 	name, folder := c.overloadFolder()
 	if name == "" {
 		return
 	}
-	// A file from elsewhere must not have this machine's folders looked at.
+	// A configuration may come from anywhere and must not make Load read other folders of
+	// this computer.
 	if folder != "" {
 		there := &index{files: map[fileID][]string{}}
 		if n, err := there.scan(folder, weightFile); err != nil || n == 0 {
 			return
 		}
 	}
-	p.warn("%s %q is not followed: the Weight files in that folder, which PyTorch-SbS would prefer, are not read; "+
-		"copy them into the weights folder if they belong to the network", c.where(keyOverload), name)
+	p.warn("%s %q is ignored, although PyTorch-SbS would prefer the Weight files in that folder; "+
+		"copy them to the weights folder if they belong to the network", c.where(keyOverload), name)
 }
 
 const keyOverload = "learning_parameters.overload_path"
 
-// overloadFolder returns overload_path as it is given or by default, and the folder
-// that it stands for, "" if that is not below the configuration's.
+// overloadFolder returns the value of overload_path, or its default, and the folder that
+// it names, "" if that is not below the folder of the configuration.
 func (c *config) overloadFolder() (name, folder string) {
 	name, at := newTraining().OverloadPath, c.files[0]
 	if file, ok := c.given[keyOverload]; ok {
@@ -145,7 +147,7 @@ func (c *config) overloadFolder() (name, folder string) {
 	return name, filepath.Join(filepath.Dir(at), name)
 }
 
-// scan adds a folder's files of the given quantities and returns how many.
+// scan adds a folder's files of the given quantities and returns their number.
 func (x *index) scan(folder string, quantities ...string) (int, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
@@ -160,11 +162,11 @@ func (x *index) scan(folder string, quantities ...string) (int, error) {
 		path := filepath.Join(folder, e.Name())
 		id, ok := parseName(e.Name())
 		if !ok {
-			x.odd = append(x.odd, path+" is ignored: want a file named QUANTITY_L<layer>_S<step>.npy or .npy.gz")
+			x.odd = append(x.odd, path+" is ignored: want a name like "+quantity+"_L0_S0.npy or "+quantity+"_L0_S0.npy.gz")
 			continue
 		}
 		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
-			x.odd = append(x.odd, path+" is ignored: it is no regular file, or a link that leads to none")
+			x.odd = append(x.odd, path+" is ignored: not a regular file, or a link to none")
 			continue
 		}
 		x.files[id] = append(x.files[id], path)
@@ -173,8 +175,8 @@ func (x *index) scan(folder string, quantities ...string) (int, error) {
 	return n, nil
 }
 
-// want is a quantity of a layer that can come from a file. Without a required
-// one the layer is untrained.
+// want is a quantity of a layer that can have a file. A layer without a required file is
+// untrained.
 type want struct {
 	quantity string
 	required bool
@@ -196,14 +198,14 @@ func (p *plan) wants(l layer) []want {
 	return nil
 }
 
-// uses reports whether the network has a layer that a file can belong to.
+// uses reports whether a file can belong to a layer of the network.
 func (p *plan) uses(id fileID) bool {
 	return id.layer < len(p.layers) && slices.ContainsFunc(p.wants(p.layers[id.layer]),
 		func(w want) bool { return w.quantity == id.quantity })
 }
 
-// missing describes the required files that a step lacks, and reports whether
-// an EpsXY file is among them.
+// missing describes the required files that are missing at a step, and reports whether
+// an EpsXY file is one of them.
 func (x *index) missing(p *plan, step int) (list []string, epsilon bool) {
 	for _, l := range p.layers {
 		for _, w := range p.wants(l) {
@@ -250,10 +252,10 @@ func (x *index) choose(p *plan, opt Options, learningStep int) (int, StepChoice,
 	}
 	at := fmt.Sprintf("at step %d", step)
 	if step < 0 {
-		at = "at all"
+		at = "at any step"
 	}
 	advice := "supply the files, choose another step with --step" + others(steps, step) +
-		", or accept the values that training starts from with --allow-untrained"
+		", or use initial values with --allow-untrained"
 	if epsilon {
 		advice += fmt.Sprintf("; --eps-xy DIR names the folder of the EpsXY files (looked for in %s)", strings.Join(x.looked, ", "))
 	}
@@ -263,8 +265,7 @@ func (x *index) choose(p *plan, opt Options, learningStep int) (int, StepChoice,
 	return 0, "", fmt.Errorf("%w in %s: %s, %s; %s", ErrMissing, x.weights, at, strings.Join(list, ", "), advice)
 }
 
-// steps returns the steps that the network's layers have files of, highest
-// first.
+// steps returns the steps at which the network's layers have files, highest first.
 func (x *index) steps(p *plan) []int {
 	set := map[int]bool{}
 	for id := range x.files {
@@ -277,7 +278,7 @@ func (x *index) steps(p *plan) []int {
 	return steps
 }
 
-// others lists the steps that there are besides the one in question.
+// others lists the steps other than step, for an error.
 func others(steps []int, step int) string {
 	var s []string
 	for _, n := range steps {
@@ -286,12 +287,12 @@ func others(steps []int, step int) string {
 		}
 	}
 	if len(s) == 0 {
-		return " (no other step has any)"
+		return " (no other step has files)"
 	}
-	return fmt.Sprintf(" (there are files of %s)", strings.Join(s, ", "))
+	return fmt.Sprintf(" (steps with files: %s)", strings.Join(s, ", "))
 }
 
-// find returns the path of a file, "" if there is none.
+// find returns the path of a file, "" if it does not exist.
 func (x *index) find(l layer, id fileID) (string, error) {
 	switch paths := x.files[id]; len(paths) {
 	case 0:
@@ -304,7 +305,7 @@ func (x *index) find(l layer, id fileID) (string, error) {
 	}
 }
 
-// unused returns warnings about files that look as if they should count.
+// unused returns warnings about files of the step that do not belong to a layer.
 func (x *index) unused(p *plan, step int) []string {
 	var w []string
 	for id, paths := range x.files {

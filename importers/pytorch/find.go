@@ -11,8 +11,7 @@ import (
 	"unicode"
 )
 
-// configuration returns the configuration's files after it put what they say
-// into c.
+// configuration merges the configuration files into c and returns their paths.
 func configuration(c *config, opt Options) ([]string, error) {
 	files := opt.Config
 	if len(files) == 0 {
@@ -33,18 +32,27 @@ func configuration(c *config, opt Options) ([]string, error) {
 		}
 	}
 	if !described {
-		return nil, fmt.Errorf("%w: there is no network_structure in %s; name a file that has one with --config FILE",
+		return nil, fmt.Errorf("%w: %s has no network_structure; name a file that has one with --config FILE",
 			ErrNoConfiguration, strings.Join(files, ", "))
 	}
 	return files, nil
 }
 
-// FindConfiguration returns the configuration files that belong to path, for
-// Options.Config: if path is a folder those in it or in the one above it, as Load
-// finds them; if it is network.json, dataset.json or def.json beside a
-// network.json, those of the three that there are, in this order; or else path
-// alone. The error wraps ErrNoConfiguration if a folder has none, or too many.
+// FindConfiguration returns the configuration files that belong to a path, for
+// Options.Config.
+//
+//   - For a folder, it returns the files in it or in the folder above it that Load would
+//     find.
+//   - For network.json, dataset.json or def.json in a folder with a network.json, it
+//     returns those of the three that exist, in this order.
+//   - For any other file, it returns only that file.
+//
+// The error wraps ErrNoConfiguration if the folders have no configuration or more than
+// one, and if path is empty.
 func FindConfiguration(path string) ([]string, error) {
+	if path == "" {
+		return nil, fmt.Errorf("pytorch: %w: no path was given", ErrNoConfiguration)
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("pytorch: %w", err)
@@ -60,17 +68,19 @@ func FindConfiguration(path string) ([]string, error) {
 		folder := filepath.Dir(path)
 		if _, err := os.Stat(filepath.Join(folder, threeFiles[0])); err == nil {
 			files, _, err := configurationIn(folder)
-			return files, err
+			if err != nil {
+				return nil, fmt.Errorf("pytorch: %w", err)
+			}
+			return files, nil
 		}
 	}
 	return []string{path}, nil
 }
 
-// threeFiles are the configuration files of dialect 2, in the order they are
-// merged.
+// threeFiles are the names of dialect 2's configuration files, in merge order.
 var threeFiles = []string{"network.json", "dataset.json", "def.json"}
 
-// findConfiguration looks in the weights folder and then in the one above it.
+// findConfiguration searches the weights folder and then the folder above it.
 func findConfiguration(weights string) ([]string, error) {
 	folders := []string{weights, filepath.Join(weights, "..")}
 	var notes []string
@@ -95,8 +105,8 @@ func findConfiguration(weights string) ([]string, error) {
 	return nil, err
 }
 
-// configurationIn returns the configuration files of one folder, none if it
-// has none, and why any other .json files there could not be read.
+// configurationIn returns the configuration files in a folder, which may be none, and the
+// errors about .json files that could not be read.
 func configurationIn(folder string) (files, broken []string, err error) {
 	for _, name := range threeFiles {
 		f := filepath.Join(folder, name)
@@ -107,7 +117,7 @@ func configurationIn(folder string) (files, broken []string, err error) {
 		case !errors.Is(err, os.ErrNotExist):
 			return nil, nil, err
 		case name == "network.json":
-			// Without it the other two names mean nothing in particular.
+			// Without network.json the other two names have no special meaning.
 			return otherConfigurationIn(folder)
 		}
 	}
@@ -126,8 +136,8 @@ func otherConfigurationIn(folder string) (files, broken []string, err error) {
 		f := filepath.Join(folder, e.Name())
 		d, err := readDocument(f)
 		if err != nil {
-			// Anything may lie beside a network; a file that does not parse
-			// only matters if no other one does.
+			// The folder may contain other files. One that cannot be read matters only if
+			// no configuration is found.
 			broken = append(broken, err.Error())
 			continue
 		}
@@ -159,7 +169,7 @@ func readDocument(name string) (*document, error) {
 	return parse(name, data)
 }
 
-// nameOf makes a network's name of the folder that its configuration is in.
+// nameOf derives a network's name from the folder of its configuration.
 func nameOf(file string) string {
 	abs, err := filepath.Abs(file)
 	if err != nil {

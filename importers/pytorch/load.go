@@ -26,11 +26,11 @@ type loader struct {
 	plan   *plan
 	index  *index
 	step   int
-	start  *Start // not nil for a network that is to be trained
+	start  *Start // for NewNetwork, else nil
 
 	sources   []convert.Source
-	files     []string // of the layer in hand
-	generated int      // elements made up so far
+	files     []string // of the current layer
+	generated int      // elements that were generated so far
 	warnings  []string
 }
 
@@ -38,8 +38,8 @@ func (ld *loader) warn(format string, args ...any) {
 	ld.warnings = append(ld.warnings, fmt.Sprintf(format, args...))
 }
 
-// untrained warns of values that no file has. A network that is to be trained
-// has them on purpose, unless some of it was read.
+// untrained warns of values without a file. A new network for training has them on
+// purpose, unless other values were read from files.
 func (ld *loader) untrained(format string, args ...any) {
 	if ld.start == nil || len(ld.index.files) > 0 {
 		ld.warn(format, args...)
@@ -61,7 +61,7 @@ func (ld *loader) layers() ([]convert.Layer, []LayerReport, error) {
 			return nil, nil, fmt.Errorf("%v with input %v: %w", l, l.in, err)
 		}
 		if out != l.out {
-			return nil, nil, fmt.Errorf("%v makes %v of %v, want %v: the configuration contradicts itself", l, out, l.in, l.out)
+			return nil, nil, fmt.Errorf("%v turns %v into %v, want %v: the configuration contradicts itself", l, l.in, out, l.out)
 		}
 		layers = append(layers, built)
 		reports = append(reports, LayerReport{Index: l.index, Kind: string(l.kind), Files: ld.files})
@@ -114,7 +114,7 @@ func (ld *loader) sbs(l layer) (convert.Layer, error) {
 			return s, err
 		}
 		if l.epsilonXY {
-			ld.untrained("%v has no EpsXY file; epsilon_xy is its initial value everywhere", l)
+			ld.untrained("%v has no EpsXY file; its epsilon_xy is the initial value everywhere", l)
 			if ld.start != nil {
 				s.EpsilonXY, err = ld.initialEpsilonXY(l)
 				return s, err
@@ -146,16 +146,16 @@ func (ld *loader) sbsWeights(l layer) (w *ops.Tensor, pooling bool, err error) {
 	}
 	switch {
 	case data != nil:
-		columns, worst, err := normalise(data, shape[1], tolerance)
+		columns, worst, err := normalize(data, shape[1], tolerance)
 		if err != nil {
 			return nil, false, fmt.Errorf("%v: %s: %w", l, path, err)
 		}
 		if columns > 0 {
-			ld.warn("%v: %s: %d of %d columns were divided by their sums, which are off 1 by up to %.3g", l, path, columns, shape[1], worst)
+			ld.warn("%v: %s: %d of %d columns were divided by their sums, which differ from 1 by up to %.3g", l, path, columns, shape[1], worst)
 		}
 		pooling = fixed != nil && slices.Equal(data, fixed)
 		if fixed != nil && !pooling {
-			ld.warn("%v: the weights of %s are used in place of the fixed pooling weights", l, path)
+			ld.warn("%v: the weights of %s are used instead of the fixed pooling weights", l, path)
 		}
 	case fixed != nil:
 		data, pooling = fixed, true
@@ -168,7 +168,7 @@ func (ld *loader) sbsWeights(l layer) (w *ops.Tensor, pooling bool, err error) {
 		if data, err = ld.random(l, shape, lo, hi); err != nil {
 			return nil, false, err
 		}
-		if _, _, err := normalise(data, shape[1], 0); err != nil {
+		if _, _, err := normalize(data, shape[1], 0); err != nil {
 			return nil, false, fmt.Errorf("%v: %w", l, err)
 		}
 	}
@@ -176,7 +176,7 @@ func (ld *loader) sbsWeights(l layer) (w *ops.Tensor, pooling bool, err error) {
 	return w, pooling, err
 }
 
-// epsilonXY returns nil when there is no file.
+// epsilonXY returns the epsilon_xy from a layer's file, nil if there is none.
 func (ld *loader) epsilonXY(l layer) (*ops.Tensor, error) {
 	full := []int{l.out.Height, l.out.Width, l.window.Kernel[0], l.window.Kernel[1]}
 	most := max(elements(full), elements(full[:2]))
@@ -198,8 +198,8 @@ func (ld *loader) epsilonXY(l layer) (*ops.Tensor, error) {
 	return ops.NewTensor(shape, data)
 }
 
-// initialEpsilonXY returns the initial epsilon_xy as a tensor, which training
-// can change.
+// initialEpsilonXY returns the initial epsilon_xy as a tensor, so that training can
+// change it.
 func (ld *loader) initialEpsilonXY(l layer) (*ops.Tensor, error) {
 	if _, err := ld.config.initialEpsilon(ld.plan.dialect); err != nil {
 		return nil, err
@@ -261,7 +261,7 @@ func (ld *loader) mean(l layer) (*ops.Tensor, error) {
 		return nil, err
 	case data == nil:
 		ld.untrained("%v has no Mean file; its mean is 0.5 everywhere (untrained)", l)
-		if data, err = ld.generate(l, shape); err != nil { // training gives every pixel its own
+		if data, err = ld.generate(l, shape); err != nil { // one per pixel, so that training can change each
 			return nil, err
 		}
 		for i := range data {
@@ -273,9 +273,9 @@ func (ld *loader) mean(l layer) (*ops.Tensor, error) {
 	return ops.NewTensor(shape, data)
 }
 
-// read returns a layer's values of one quantity, all finite; nil data if there
-// is no file. fits says what is wrong with a shape, and an array with more than
-// most elements, which none that fits has, is not read.
+// read returns a layer's array of one quantity, whose values are finite, or nil data if
+// there is no file. fits returns an error about a shape that is wrong. read does not read
+// arrays with more than most elements, whose shape must be wrong.
 func (ld *loader) read(l layer, quantity string, most int, fits func(shape []int) error) (path string, shape []int, data []float32, err error) {
 	if path, err = ld.index.find(l, fileID{quantity, l.index, ld.step}); err != nil || path == "" {
 		return path, nil, nil, err
@@ -284,7 +284,7 @@ func (ld *loader) read(l layer, quantity string, most int, fits func(shape []int
 		return path, nil, nil, fmt.Errorf("%v: %s: %w", l, path, err)
 	}
 	sum := sha256.New()
-	a, err := npy.ReadFile(hashing{os.DirFS(filepath.Dir(path)), sum}, filepath.Base(path), most)
+	a, err := readArray(path, sum, most)
 	if large, ok := errors.AsType[*npy.SizeError](err); ok {
 		err = cmp.Or(fits(large.Shape), err)
 	} else if err == nil {
@@ -322,14 +322,14 @@ func (ld *loader) read(l layer, quantity string, most int, fits func(shape []int
 	return path, a.Shape, data, nil
 }
 
-// The types of arrays, in NumPy's words.
+// NumPy's names of the element types.
 const (
 	float32Type = "float32"
 	float64Type = "float64"
 )
 
-// elements returns the number of elements of a shape, 0 if it has more than any
-// array in a file.
+// elements returns the number of elements of a shape, 0 if it is more than an array in a
+// file can have.
 func elements(shape []int) int {
 	n, err := ops.Len(shape)
 	if err != nil {
@@ -338,21 +338,21 @@ func elements(shape []int) int {
 	return n
 }
 
-// hashing is a file system that adds what is read of its files to a hash: of a
-// file that is read to its end, as an array is, it is the file's.
-type hashing struct {
-	fs.FS
-	sum hash.Hash
-}
-
-func (h hashing) Open(name string) (fs.File, error) {
-	f, err := h.FS.Open(name)
+// readArray reads an array with up to most elements and adds the bytes of the file to a
+// hash. Errors do not name the file.
+func readArray(path string, sum hash.Hash, most int) (*npy.Array, error) {
+	f, err := os.Open(path)
 	if err != nil {
+		if e, ok := errors.AsType[*fs.PathError](err); ok {
+			err = e.Err
+		}
 		return nil, err
 	}
-	return hashedFile{f, io.TeeReader(f, h.sum)}, nil
+	defer func() { _ = f.Close() }() // only read: nothing can be lost
+	return npy.ReadOpen(hashedFile{f, io.TeeReader(f, sum)}, npy.AtMost(most))
 }
 
+// hashedFile is a file whose reads pass through a hash.
 type hashedFile struct {
 	fs.File
 	tee io.Reader
@@ -360,9 +360,9 @@ type hashedFile struct {
 
 func (f hashedFile) Read(p []byte) (int, error) { return f.tee.Read(p) }
 
-// sourcePath names a file from the folder above the weights folder, so that
-// the result does not depend on the machine. A file from elsewhere keeps only
-// its own name.
+// sourcePath returns the path of a file relative to the folder above the weights folder,
+// so that the result does not depend on the machine. A file outside that folder keeps
+// only its name.
 func sourcePath(weights, path string) string {
 	root, err1 := filepath.Abs(weights)
 	abs, err2 := filepath.Abs(path)

@@ -8,33 +8,37 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 )
 
-// Start says where the values of a network come from that is to be trained.
+// Start selects the initial values of a network for training. The zero value uses seed 0
+// and ignores overload_path.
 type Start struct {
-	// Seed of the random initial values. Equal seeds give equal networks.
+	// Seed is the seed of the random initial values. Equal seeds give equal networks.
 	Seed uint64
 
-	// Overload takes from the folder overload_path, if it is there, the files
-	// of every layer it has any of, whatever their step, in place of all others,
-	// as PyTorch-SbS does. The folder must lie below the configuration's. Two
-	// files of one quantity and layer there are an error.
+	// Overload enables the key overload_path, as in PyTorch-SbS: the files in that
+	// folder, if it exists, replace all other files of the same layer and quantity,
+	// whatever their step. The folder must be below the folder of the configuration. Two
+	// files of one layer and quantity in it are an error.
 	Overload bool
 }
 
-// NewNetwork makes the network that a configuration describes, with the values
-// that training starts from, and says how to train it. Options.Config names the
-// files (see FindConfiguration) and may be empty only if Options.Weights is not.
+// NewNetwork makes the network that a configuration describes, with the values that
+// training starts with, and returns how to train it. Options.Config lists the
+// configuration files (see FindConfiguration); it may be empty if Options.Weights is not.
 //
-// Values come from Start.Overload, then from the files of Options.Weights at the
-// step that Load would read, and from neither if Weights is "". What no file
-// has is untrained: SbS weights uniform in [1, 1+weight_noise_amplitude)
-// (dialect 2: weight_noise_range), each column then divided by its sum; pooling
-// weights 1/(KH*KW); convolutions and their bias uniform within
-// 1/sqrt(inputs to one output), PyTorch's default; the mean of an ONOFF layer
-// 0.5; epsilon_xy its initial value, in dialect 1 a tensor (OH, OW, KH, KW)
-// where it is trainable. The network's Step is 0 if nothing was read.
+// Values are read from the folder overload_path if Start.Overload is set, then from the
+// folder Options.Weights, if it is not empty, at the step that Load would read. Values
+// without a file are initialized:
 //
-// The errors are those of Load, and those of TrainingOf with the file and line of
-// values of the wrong type.
+//   - weights of SbS layers: uniform in [1, 1+weight_noise_amplitude), or in
+//     weight_noise_range in dialect 2, then each column is divided by its sum
+//   - weights of pooling SbS layers: 1/(KH*KW) for the inputs of the same channel, else 0
+//   - weights and bias of convolutions: uniform within 1/sqrt(number of inputs to one
+//     output), PyTorch's default
+//   - mean of ONOFF layers: 0.5
+//   - epsilon_xy: the key eps_xy_intitial, in dialect 1 as a tensor (OH, OW, KH, KW) if
+//     it is trainable
+//
+// Network.Step is 0 if no values were read. The errors are those of Load and TrainingOf.
 func NewNetwork(opt Options, start Start) (*convert.Network, *Training, *Report, error) {
 	fail := func(err error) (*convert.Network, *Training, *Report, error) {
 		return nil, nil, nil, fmt.Errorf("pytorch: %w", err)
@@ -49,24 +53,23 @@ func NewNetwork(opt Options, start Start) (*convert.Network, *Training, *Report,
 	if err != nil {
 		return fail(err)
 	}
-	said := len(c.warnings)
+	reported := len(c.warnings)
 	t, err := c.trainingOf(n)
 	if err != nil {
 		return fail(err)
 	}
-	report.Warnings = append(report.Warnings, c.warnings[said:]...)
+	report.Warnings = append(report.Warnings, c.warnings[reported:]...)
 	return n, t, report, nil
 }
 
-// overload puts the files of overload_path in the place of those of the chosen
-// step.
+// overload replaces files of the chosen step by those in the folder overload_path.
 func (x *index) overload(p *plan, c *config, step int) error {
 	name, folder := c.overloadFolder()
 	if name == "" {
 		return nil
 	}
 	if folder == "" {
-		return fmt.Errorf("%s %q is not a folder below the configuration's; put the files in one that is", c.where(keyOverload), name)
+		return fmt.Errorf("%s %q is not below the folder of the configuration; move the files to a folder that is", c.where(keyOverload), name)
 	}
 	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
 		return nil
@@ -84,7 +87,7 @@ func (x *index) overload(p *plan, c *config, step int) error {
 	}
 	for id, paths := range found {
 		if len(paths) > 1 {
-			return fmt.Errorf("%s: %v has more than one %s file in %s: %s; leave the one that is meant",
+			return fmt.Errorf("%s: %v has more than one %s file in %s: %s; remove all but one",
 				c.where(keyOverload), p.layers[id.layer], id.quantity, folder, strings.Join(paths, ", "))
 		}
 		x.files[id] = paths

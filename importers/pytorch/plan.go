@@ -9,19 +9,19 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// What a configuration may ask for. The limits are far above any network that
-// was ever trained and keep every product below well inside 63 bits.
+// Limits of a configuration. They are far above those of any trained network and keep
+// every product well inside 63 bits.
 const (
 	maxLayers   = 1000
 	maxSpikes   = 10_000_000
 	maxNeurons  = 1 << 20
-	maxChannels = 1 << 24 // a reconstruction has as many as its SbS layer has places
+	maxChannels = 1 << 24 // a reconstruction has as many channels as its SbS layer has places
 	maxWindow   = 1 << 12 // kernel, stride, dilation, padding
 	maxImage    = 1 << 14
 	maxAlpha    = 1000
 )
 
-// kind is a layer type, in PyTorch-SbS's words.
+// kind is the name of a layer type in PyTorch-SbS.
 type kind string
 
 const (
@@ -41,15 +41,15 @@ func (k kind) windowed() bool {
 	return k.sbs() || k == kindAveragePool || k == kindMaxPool || k == kindConv
 }
 
-// layer is what the configuration says about one layer.
+// layer is the configuration of one layer.
 type layer struct {
 	index     int
 	kind      kind
 	window    convert.Window
 	in, out   convert.Size
 	spikes    int  // 0 unless SbS
-	local     bool // it learns by its local rule
-	epsilonXY bool // an EpsXY file is expected: a trained one is missing without it
+	local     bool // the layer learns by its local rule
+	epsilonXY bool // the layer has trained values, so an EpsXY file is required
 }
 
 func (l layer) String() string { return fmt.Sprintf("layer %d (%s)", l.index, l.kind) }
@@ -59,17 +59,16 @@ func (l layer) places() int {
 	return l.in.Channels * l.window.Kernel[0] * l.window.Kernel[1]
 }
 
-// plan is a configuration that has been checked: it can be built once the
-// files are there.
+// plan is a checked configuration.
 type plan struct {
 	dialect       int
-	input         convert.Size // as Network.Input
+	input         convert.Size // the value of Network.Input
 	preprocessing convert.Preprocessing
-	split         bool // the first layer gets the two channels of the on/off split
+	split         bool // the first layer gets the channels of the on/off split
 	classes       []string
 	layers        []layer
 
-	epsilonT   []float32 // for the layer with most spikes; the others take its beginning
+	epsilonT   []float32 // for the layer with most spikes; the other layers use a prefix
 	epsilon0   float32
 	forgetting float32
 	alpha      int
@@ -80,7 +79,7 @@ func (p *plan) warn(format string, args ...any) {
 	p.warnings = append(p.warnings, fmt.Sprintf(format, args...))
 }
 
-// newPlan checks everything that can be checked without the weights.
+// newPlan checks everything that can be checked without reading arrays.
 func newPlan(c *config, opt Options) (*plan, error) {
 	p := &plan{dialect: 1}
 	if c.layerType != nil {
@@ -113,7 +112,7 @@ func newPlan(c *config, opt Options) (*plan, error) {
 	return p, p.dynamics(c, most)
 }
 
-// layers returns the number of layers, after a check of every list's length.
+// layers checks the length of all lists and returns the number of layers.
 func (c *config) layers(p *plan) (int, error) {
 	const section = "network_structure."
 	required := []string{section + "layer_type"}
@@ -123,7 +122,7 @@ func (c *config) layers(p *plan) (int, error) {
 	n, longest := 0, ""
 	for _, key := range required {
 		if c.lengths[key] == 0 {
-			return 0, fmt.Errorf("%s: the list is missing or empty (a network has a layer_type, or without one, for dialect 1, "+
+			return 0, fmt.Errorf("%s: the list is missing or empty (dialect 2 requires layer_type; dialect 1 requires "+
 				"is_pooling_layer, forward_neuron_numbers and forward_kernel_size)", c.where(key))
 		}
 		if m := c.lengths[key]; m > n {
@@ -131,7 +130,7 @@ func (c *config) layers(p *plan) (int, error) {
 		}
 	}
 	if key := section + "forward_neuron_numbers"; p.dialect == 2 && n == 1 && c.lengths[key] > 1 {
-		n, longest = c.lengths[key], key // one layer type serves them all
+		n, longest = c.lengths[key], key // all layers have the same type
 	}
 	if n > maxLayers {
 		return 0, fmt.Errorf("%s: %d layers are too many (at most %d)", c.where(longest), n, maxLayers)
@@ -145,7 +144,7 @@ func (c *config) layers(p *plan) (int, error) {
 		"number_of_spikes", "spike_full_layer_input_distribution",
 	} {
 		if m := c.lengths[key]; m != 0 && m != 1 && m != n {
-			return 0, fmt.Errorf("%s has %d entries, the network has %d layers; give it one for each layer or one for all",
+			return 0, fmt.Errorf("%s has %d entries, the network has %d layers; give one entry per layer or one for all",
 				c.where(key), m, n)
 		}
 	}
@@ -159,7 +158,8 @@ func (c *config) layers(p *plan) (int, error) {
 	return n, nil
 }
 
-// at returns layer i's entry: the only one serves all, and def those without.
+// at returns the entry of layer i in a list. A single entry applies to all layers; def is
+// the default of layers without an entry.
 func at[T any](list []T, i int, def T) T {
 	switch {
 	case i < len(list):
@@ -181,7 +181,7 @@ func (c *config) layerKind(p *plan, i int) (kind, error) {
 	given := at(c.layerType, i, "")
 	t := strings.ToUpper(given)
 	if strings.HasPrefix(t, "APPROX CONV2D") {
-		return "", fmt.Errorf("%w yet: layer %d is of type %q (a convolution with quantised products); train or convert the network with CONV2D in its place",
+		return "", fmt.Errorf("%w yet: layer %d has type %q (a convolution with quantized products); train or convert the network with CONV2D instead",
 			ErrUnsupported, i, given)
 	}
 	if strings.HasPrefix(t, "SBS") && strings.Contains(t, "POOLING") {
@@ -193,11 +193,11 @@ func (c *config) layerKind(p *plan, i int) (kind, error) {
 			return k, nil
 		}
 	}
-	return "", fmt.Errorf("%w: %s is %q for layer %d; the known types begin with %q (any case; an SbS type that contains POOLING has fixed pooling weights)",
+	return "", fmt.Errorf("%w: %s is %q for layer %d; known types begin with %q, in upper or lower case (an SbS type that contains POOLING has fixed pooling weights)",
 		ErrUnsupported, c.where("network_structure.layer_type"), given, i, known)
 }
 
-// layer checks what is said about layer i, whose input has the given size.
+// layer checks the configuration of layer i, whose input has the given size.
 func (c *config) layer(p *plan, opt Options, i int, in convert.Size) (layer, error) {
 	l := layer{index: i, in: in}
 	var err error
@@ -227,11 +227,10 @@ func (c *config) layer(p *plan, opt Options, i int, in convert.Size) (layer, err
 			return l, fmt.Errorf("%s is %d for %v, want 1 to %d; give a number with --spikes",
 				c.where("number_of_spikes"), l.spikes, l, maxSpikes)
 		}
-		// Without the list nothing says that a missing file is a value that
-		// never changed.
+		// Without the list, a missing file may hold trained values.
 		l.epsilonXY = p.dialect == 1 && at(c.epsTrain, i, true)
 		if _, err := ops.Len([]int{l.places(), l.out.Channels}); err != nil {
-			return l, fmt.Errorf("%v: %d inputs (channels by kernel places) and %d neurons make too many weights", l, l.places(), l.out.Channels)
+			return l, fmt.Errorf("%v: too many weights: %d inputs (channels times kernel places) and %d neurons", l, l.places(), l.out.Channels)
 		}
 	case kindReconstruction:
 		if i == 0 || !p.layers[i-1].kind.sbs() {
@@ -240,16 +239,16 @@ func (c *config) layer(p *plan, opt Options, i int, in convert.Size) (layer, err
 		l.out.Channels = p.layers[i-1].places()
 	}
 	if l.out.Channels > maxChannels {
-		return l, fmt.Errorf("%v has %d output channels, at most %d are possible", l, l.out.Channels, maxChannels)
+		return l, fmt.Errorf("%v has %d output channels, want at most %d", l, l.out.Channels, maxChannels)
 	}
 	if given := at(c.neurons, i, nil); len(given) == 2 && given[1] != l.out.Channels {
-		return l, fmt.Errorf("%s[%d] says that %v has %d outputs, but it makes %d of %d inputs",
-			c.where("network_structure.forward_neuron_numbers"), i, l, given[1], l.out.Channels, in.Channels)
+		return l, fmt.Errorf("%s[%d] says that %v has %d outputs, but with %d inputs it has %d",
+			c.where("network_structure.forward_neuron_numbers"), i, l, given[1], in.Channels, l.out.Channels)
 	}
 	return l, nil
 }
 
-// channels checks the numbers of neurons of a layer and sets its output's.
+// channels checks the numbers of neurons of a layer and sets the output channels.
 func (c *config) channels(p *plan, l *layer) error {
 	key := fmt.Sprintf("%s[%d]", c.where("network_structure.forward_neuron_numbers"), l.index)
 	given := at(c.neurons, l.index, nil)
@@ -260,7 +259,7 @@ func (c *config) channels(p *plan, l *layer) error {
 		if given[0] != l.in.Channels {
 			if l.index == 0 && p.split {
 				return fmt.Errorf("%s: %v expects %d input channels, but the image has %d after the on/off split; "+
-					"change --input, or say \"use_on_off_filter\": false under \"augmentation\" if the network was trained without it",
+					"change --input, or set \"use_on_off_filter\": false under \"augmentation\" if the network was trained without the split",
 					key, l, given[0], l.in.Channels)
 			}
 			if l.index == 0 {
@@ -276,7 +275,7 @@ func (c *config) channels(p *plan, l *layer) error {
 			return fmt.Errorf("%s is missing or empty, and %v needs its [inputs, outputs]", key, l)
 		}
 		if l.kind == kindSbSPooling && given[0] != given[1] {
-			return fmt.Errorf("%s: %v has %d inputs and %d outputs; pooling needs as many outputs as inputs", key, l, given[0], given[1])
+			return fmt.Errorf("%s: %v has %d inputs and %d outputs; a pooling layer needs as many outputs as inputs", key, l, given[0], given[1])
 		}
 		l.out.Channels = given[1]
 	case kindOnOff:
@@ -285,7 +284,7 @@ func (c *config) channels(p *plan, l *layer) error {
 	return nil
 }
 
-// window sets the geometry of a layer and with it its output's height and width.
+// window sets the geometry of a layer and the height and width of its output.
 func (c *config) window(p *plan, l *layer) error {
 	const section = "network_structure."
 	pick := func(key string, list [][]int, def int) ([2]int, error) {
@@ -295,7 +294,7 @@ func (c *config) window(p *plan, l *layer) error {
 		}
 		for _, v := range e {
 			if v < 0 || v > maxWindow {
-				return [2]int{}, fmt.Errorf("%s[%d] is %v for %v, want 0 to %d in each place", c.where(section+key), l.index, e, l, maxWindow)
+				return [2]int{}, fmt.Errorf("%s[%d] is %v for %v, want entries from 0 to %d", c.where(section+key), l.index, e, l, maxWindow)
 			}
 		}
 		return [2]int(e), nil
@@ -313,10 +312,10 @@ func (c *config) window(p *plan, l *layer) error {
 		return fmt.Errorf("%s[%d] is empty, and %v needs a kernel size", c.where(section+"forward_kernel_size"), l.index, l)
 	}
 	for i, d := range w.Dilations {
-		w.Dilations[i] = max(d, 1) // the original documents 0 and uses 1
+		w.Dilations[i] = max(d, 1) // PyTorch-SbS documents 0 as the default but uses 1
 	}
 	if l.kind == kindAveragePool && w.Dilations != [2]int{1, 1} {
-		return fmt.Errorf("%s[%d] is %v, but %v has no dilation; it must be 1", c.where(section+"dilation"), l.index, w.Dilations, l)
+		return fmt.Errorf("%s[%d] is %v, but %v supports only a dilation of 1", c.where(section+"dilation"), l.index, w.Dilations, l)
 	}
 	if l.kind == kindAveragePool || l.kind == kindMaxPool {
 		if w.Pads[0] > w.Kernel[0]/2 || w.Pads[1] > w.Kernel[1]/2 {

@@ -6,14 +6,14 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 )
 
-// dataSet is what data_mode stands for.
+// dataSet holds the properties of a data set.
 type dataSet struct {
 	size    convert.Size
-	mean    []float32 // of the training set's channels, pixels 0..1
+	mean    []float32 // of each channel of the training set, pixels 0..1
 	classes []string
 }
 
-// dataSetOf returns the data set of a data_mode; false for one that is not known.
+// dataSetOf returns the data set that a data_mode names, false if it is unknown.
 func dataSetOf(mode string) (dataSet, bool) {
 	switch mode {
 	case "MNIST":
@@ -38,7 +38,8 @@ func dataSetOf(mode string) (dataSet, bool) {
 	return dataSet{}, false
 }
 
-// What is added to every pixel so that no patch of an image is all zeros.
+// The values that the dialects add to every pixel, so that no patch of an image is all
+// zeros.
 const (
 	offset1 = 1.1920929e-07 // the float32 epsilon
 	offset2 = 1e-20
@@ -52,7 +53,7 @@ func (p *plan) preprocess(c *config, opt Options) (convert.Size, error) {
 	p.input = opt.Input
 	if p.input == (convert.Size{}) {
 		if !ok {
-			return convert.Size{}, fmt.Errorf("%s is %q, not MNIST, MNIST_FASHION or CIFAR10, so that the size of an image is not known; give it with --input CxHxW",
+			return convert.Size{}, fmt.Errorf("%s is %q, not MNIST, MNIST_FASHION or CIFAR10, so the image size is unknown; give it with --input CxHxW",
 				c.where("data_mode"), c.dataMode)
 		}
 		p.input = known.size
@@ -70,7 +71,7 @@ func (p *plan) preprocess(c *config, opt Options) (convert.Size, error) {
 		p.preprocessing.Offset = offset1
 	}
 	if opt.Mean != nil && (!p.split || opt.NoPreprocessing) {
-		p.warn("the mean that was given is not used: the network has no on/off split to put it in")
+		p.warn("the given mean is not used: the network has no on/off split")
 	}
 	if len(c.imageMean) > 0 {
 		p.warn("%s is ignored; give the mean with --mean if it differs from the data set's", c.where("image_statistics.mean"))
@@ -90,16 +91,16 @@ func meanFor(mode string, known []float32, input convert.Size, opt Options) ([]f
 	mean := known
 	switch {
 	case opt.NoPreprocessing:
-		// The split is somebody else's to do; only its channels count here.
+		// The network does not contain the split; only the number of channels matters.
 		return make([]float32, input.Channels), nil
 	case opt.Mean != nil:
 		mean = opt.Mean
 	case known == nil:
-		return nil, fmt.Errorf("the on/off split needs the data set's mean for each of the image's %d channels, and none is known for data_mode %q; give it with --mean",
+		return nil, fmt.Errorf("the on/off split needs the data set's mean for each of the image's %d channels, which is unknown for data_mode %q; give it with --mean",
 			input.Channels, mode)
 	}
 	if len(mean) != input.Channels {
-		return nil, fmt.Errorf("the on/off split has %d means for an image of %d channels; give one for each with --mean", len(mean), input.Channels)
+		return nil, fmt.Errorf("the on/off split has %d means, but the image has %d channels; give one mean per channel with --mean", len(mean), input.Channels)
 	}
 	return mean, nil
 }

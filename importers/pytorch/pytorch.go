@@ -1,10 +1,3 @@
-// Package pytorch reads and writes networks trained with PyTorch-SbS: a folder of .npy
-// files and one JSON configuration (dialect 1, May 2022) or up to three
-// (dialect 2, January 2023). docs/pytorch-format.md describes both for users.
-//
-// Nothing that is read is trusted. Whatever is missing, contradictory or not
-// a number is an error that names the file, the layer and the key, because the
-// original itself carries on with random weights where a file is missing.
 package pytorch
 
 import (
@@ -17,91 +10,101 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 )
 
-// Errors that Load wraps, for callers that tell them apart.
+// Errors that the functions of this package wrap.
 var (
-	// ErrNoConfiguration: no configuration was found, or more than one.
+	// ErrNoConfiguration means that no configuration was found, or more than one.
 	ErrNoConfiguration = errors.New("no configuration")
-	// ErrMissing: a layer has no file at the chosen step.
+
+	// ErrMissing means that a required file of a layer is missing at the chosen step.
 	ErrMissing = errors.New("missing files")
-	// ErrUnsupported: the configuration asks for something that PyTorch-SbS
-	// has and this package does not.
+
+	// ErrUnsupported means that the configuration requires a feature of PyTorch-SbS that
+	// this package does not have, or that PyTorch-SbS cannot describe a network.
 	ErrUnsupported = errors.New("not supported")
 )
 
-// Options says what to read. Only Weights is required; note that the zero
-// value of Step asks for step 0.
+// Options selects the files that Load and NewNetwork read. Load requires Weights. The
+// zero value of Step selects step 0; most callers want -1.
 type Options struct {
 	// Weights is the folder with the Weight_L*, Bias_L* and Mean_L* files.
 	Weights string
 
-	// Config lists configuration files, merged in this order. When empty they
-	// are looked for in Weights and then in the folder above it.
+	// Config lists the configuration files. They are merged in this order; later values
+	// win. If it is empty, Load searches Weights and then the folder above it.
 	Config []string
 
-	// EpsilonXY is the folder with the EpsXY_L* files. When empty they are
-	// looked for in Weights, in EpsXY beside it, and where eps_xy_path points
-	// to from the configuration's folder. Dialect 2 has no such files.
+	// EpsilonXY is the folder with the EpsXY_L* files of dialect 1. If it is empty, Load
+	// uses the first of these folders that has such files: Weights, EpsXY beside it, and
+	// the folder that the key eps_xy_path names, if it is below the folder of the
+	// configuration.
 	EpsilonXY string
 
-	// Step is the training step to read, the number behind the S in the names
-	// of the files; 0 is a step like any other. When negative it is the
-	// configuration's learning_step if that is positive, and otherwise the
-	// highest step at which no file is missing.
+	// Step is the training step to read, the number after S in the file names. If it is
+	// negative, Load uses the key learning_step if that is positive, otherwise the highest
+	// step at which no required file is missing.
 	Step int
 
-	// AllowUntrained gives layers without a file the values that training
-	// starts from, with a warning, where Load would fail otherwise.
+	// AllowUntrained gives layers without a file the values that training starts with
+	// (see NewNetwork), and a warning. Otherwise a missing file is an error.
 	AllowUntrained bool
 
-	// Mean is the data set's mean for each channel of the image (0..1), used
-	// by the on/off split of dialect 1. Known data sets need none.
+	// Mean is the mean of the data set for each channel of the image, with pixels from 0
+	// to 1. The on/off split of dialect 1 needs it unless the data set is known: MNIST,
+	// MNIST_FASHION or CIFAR10.
 	Mean []float32
 
-	// Input is the size of the image before any preprocessing. Zero means the
-	// size that belongs to data_mode.
+	// Input is the size of an image before the preprocessing. The zero value means the
+	// image size of the data set that the key data_mode names.
 	Input convert.Size
 
-	// Spikes, when positive, replaces the number of spikes of every layer.
+	// Spikes replaces the number of spikes of every SbS layer if it is positive.
 	Spikes int
 
-	// NoPreprocessing leaves the preprocessing out of the network, whose Input
-	// then is what the first layer gets: cropped, and split if it is.
+	// NoPreprocessing returns a network without preprocessing. Network.Input is then the
+	// size of the preprocessed image: cropped, and with twice the channels if there is an
+	// on/off split.
 	NoPreprocessing bool
 }
 
-// Report is what Load found and the Network does not say.
+// Report describes what Load and NewNetwork read.
 type Report struct {
-	Configuration []string // the configuration files, in the order they were merged
-	EpsilonXY     string   // the folder of the EpsXY files, "" if there is none
-	Dialect       int      // 1 or 2
-	Step          int      // -1 if there are no files
-	StepChoice    StepChoice
-	Layers        []LayerReport
-	Warnings      []string // in the order they came up
+	Configuration []string      // the configuration files, in the order in which they were merged
+	EpsilonXY     string        // the folder of the EpsXY files, "" if there is none
+	Dialect       int           // 1 or 2
+	Step          int           // the training step, -1 if there were no files
+	StepChoice    StepChoice    // why this step was read
+	Layers        []LayerReport // one entry per layer
+	Warnings      []string      // everything that was tolerated, for people to read
 }
 
-// LayerReport is what Load found for one layer.
+// LayerReport describes what Load read for one layer.
 type LayerReport struct {
-	Index int      // counts from 0 over all layers, as in the file names
-	Kind  string   // PyTorch-SbS's name, such as "SbS", "SbS POOLING" or "CONV2D"
-	Files []string // the files used; none for layers without or with generated values
+	Index int      // the layer, counted from 0 over all layers as in the file names
+	Kind  string   // the type in PyTorch-SbS: "SbS", "SbS POOLING", "CONV2D" and so on
+	Files []string // the arrays; empty if the layer has none or its values were generated
 }
 
-// StepChoice says why a step was read.
+// StepChoice is the reason for reading a step.
 type StepChoice string
 
-// The reasons for a step.
+// The values of StepChoice.
 const (
-	StepGiven         StepChoice = "given"            // Options.Step
-	StepConfiguration StepChoice = "configuration"    // learning_step
-	StepComplete      StepChoice = "highest complete" // no file is missing at it
-	StepHighest       StepChoice = "highest"          // no step is complete, and AllowUntrained
+	StepGiven         StepChoice = "given"            // Options.Step selected it
+	StepConfiguration StepChoice = "configuration"    // the key learning_step selected it
+	StepComplete      StepChoice = "highest complete" // the highest step at which no file is missing
+	StepHighest       StepChoice = "highest"          // the highest step; no step is complete, but AllowUntrained is set
 	StepUntrained     StepChoice = "untrained"        // NewNetwork found no files
 )
 
-// Load reads a network. The errors start with "pytorch: " and say what to do;
-// ErrNoConfiguration, ErrMissing and ErrUnsupported can be told apart. Every
-// layer of the network fits the output of the one before it.
+// Load reads a trained network. Each layer of the result fits the output of the layer
+// before it. Weights of SbS layers are finite, not negative, and their columns sum to 1:
+// Load divides a column by its sum if that differs from 1 by more than 1e-4, with a
+// warning, and otherwise keeps every bit of the file. float64 arrays are rounded to
+// float32.
+//
+// If the error is nil, Report.Warnings may still list problems that were tolerated, such
+// as unknown keys and files that do not belong to a layer. If it is not nil, the other
+// results are nil.
 func Load(opt Options) (*convert.Network, *Report, error) {
 	if opt.Weights == "" {
 		return nil, nil, errors.New("pytorch: no weights folder was given")
@@ -113,7 +116,7 @@ func Load(opt Options) (*convert.Network, *Report, error) {
 	return n, r, nil
 }
 
-// load reads a network, or makes one that is to be trained if start is not nil.
+// load reads a network, or makes one for training if start is not nil.
 func load(opt Options, cfg *config, start *Start) (*convert.Network, *Report, error) {
 	if err := opt.check(); err != nil {
 		return nil, nil, err
@@ -185,20 +188,20 @@ func load(opt Options, cfg *config, start *Start) (*convert.Network, *Report, er
 	return network, report, nil
 }
 
-// check refuses options that no folder could satisfy.
+// check returns an error for options that are invalid for every folder.
 func (opt Options) check() error {
 	if opt.Spikes < 0 || opt.Spikes > maxSpikes {
-		return fmt.Errorf("%d spikes were asked for, want 1 to %d (or 0 for the configuration's number)", opt.Spikes, maxSpikes)
+		return fmt.Errorf("%d spikes were requested, want 1 to %d, or 0 for the number in the configuration", opt.Spikes, maxSpikes)
 	}
 	for i, m := range opt.Mean {
 		if !finite(m) {
-			return fmt.Errorf("the mean of channel %d is %v", i, m)
+			return fmt.Errorf("the mean of channel %d is %v, want a finite number", i, m)
 		}
 	}
 	if s := opt.Input; s != (convert.Size{}) {
 		for _, n := range [3]int{s.Channels, s.Height, s.Width} {
 			if n < 1 || n > maxImage {
-				return fmt.Errorf("the input size %v was given, want 1 to %d in each place", s, maxImage)
+				return fmt.Errorf("the input size is %v, want 1 to %d in each dimension", s, maxImage)
 			}
 		}
 	}

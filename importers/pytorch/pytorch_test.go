@@ -17,11 +17,11 @@ import (
 	"github.com/spike-by-spike/sbs/internal/npy"
 )
 
-// files is a folder in the making: a string is written as it is, an
-// *npy.Array in that format, nil not at all.
+// files is the content of a folder by path: a string is a text file, an *npy.Array an .npy
+// file. nil entries are not written.
 type files map[string]any
 
-// write makes the folder and returns its Weights folder.
+// write creates the folder and returns its Weights folder.
 func (f files) write(t *testing.T) string {
 	t.Helper()
 	root := filepath.Join(t.TempDir(), "tiny net")
@@ -58,8 +58,8 @@ func (f files) replace(t *testing.T, name, old, with string) {
 	f[name] = strings.Replace(s, old, with, 1)
 }
 
-// uniform returns weights of an SbS layer whose columns all sum to 1. The
-// neurons differ in their first two places.
+// uniform returns weights of an SbS layer whose columns sum to 1. The neurons differ in
+// their first two places.
 func uniform(places, neurons int) *npy.Array {
 	data := make([]float32, places*neurons)
 	for i := range data {
@@ -87,7 +87,7 @@ func array(shape []int, value float64) *npy.Array {
 	return &npy.Array{Shape: shape, Data: data}
 }
 
-// dialect2 is a network for images of 1x8x8, which the crop makes 1x4x4.
+// dialect2 returns a network for images of 1x8x8 pixels, which are cropped to 1x4x4.
 func dialect2() files {
 	return files{
 		"network.json": `{
@@ -110,7 +110,7 @@ func dialect2() files {
 	}
 }
 
-// dialect1 is the same with an on/off split and epsilon_xy.
+// dialect1 returns the same network with an on/off split and epsilon_xy.
 func dialect1() files {
 	return files{
 		"tiny.json": "\xef\xbb\xbf" + `{
@@ -137,7 +137,7 @@ func dialect1() files {
 	}
 }
 
-// convolutions has every other kind of layer.
+// convolutions returns a network with all other kinds of layers.
 func convolutions() files {
 	return files{
 		"network.json": `{"network_structure": {
@@ -155,7 +155,7 @@ func convolutions() files {
 	}
 }
 
-// options reads images of 1x8x8 at any step.
+// options returns the options for images of 1x8x8 pixels and the last complete step.
 func options(weights string) Options {
 	return Options{Weights: weights, Step: -1, Input: convert.Size{Channels: 1, Height: 8, Width: 8}, Mean: []float32{0.5}}
 }
@@ -169,7 +169,7 @@ func load2(t *testing.T, f files) (*convert.Network, *Report) {
 	return n, r
 }
 
-func TestLoadDialect2(t *testing.T) {
+func TestLoad_ReadsDialect2(t *testing.T) {
 	f := dialect2()
 	n, r := load2(t, f)
 
@@ -184,7 +184,7 @@ func TestLoadDialect2(t *testing.T) {
 	first := n.Layers[0].(*convert.SbS)
 	require.Equal(t, convert.Window{Kernel: [2]int{3, 3}, Strides: [2]int{1, 1}, Dilations: [2]int{1, 1}}, first.Window)
 	require.Equal(t, []int{9, 4}, first.Weights.Shape())
-	require.Equal(t, uniform(9, 4).Data, first.Weights.Float32s(), "the file's bits")
+	require.Equal(t, uniform(9, 4).Data, first.Weights.Float32s(), "bit by bit as in the file")
 	require.Nil(t, first.EpsilonXY)
 	require.False(t, first.Pooling)
 	require.Equal(t, 9, first.Spikes)
@@ -213,7 +213,7 @@ func TestLoadDialect2(t *testing.T) {
 	require.Equal(t, []string{"network.json", "dataset.json", "def.json", "Weights/Weight_L0_S7.npy", "Weights/Weight_L2_S7.npy"}, paths)
 }
 
-func TestLoadDialect1(t *testing.T) {
+func TestLoad_ReadsDialect1(t *testing.T) {
 	n, r, err := Load(options(dialect1().write(t)))
 	require.NoError(t, err)
 
@@ -242,13 +242,13 @@ func TestLoadDialect1(t *testing.T) {
 			require.Equal(t, want, w[k*4+n])
 		}
 	}
-	require.Nil(t, last.EpsilonXY, "not trained, and no file")
+	require.Nil(t, last.EpsilonXY, "not trainable, and without a file")
 	require.Equal(t, float32(0.1), last.Epsilon0)
 	require.Equal(t, "SbS POOLING", r.Layers[1].Kind)
 }
 
-// The sums are those of the files as they lie there, compressed ones too.
-func TestSources(t *testing.T) {
+// The hash of a compressed file is that of the compressed bytes.
+func TestLoad_HashesItsFiles(t *testing.T) {
 	weights := dialect1().write(t)
 	n, _, err := Load(options(weights))
 	require.NoError(t, err)
@@ -261,7 +261,7 @@ func TestSources(t *testing.T) {
 	}
 }
 
-func TestLoadOtherLayers(t *testing.T) {
+func TestLoad_ReadsEveryKindOfLayer(t *testing.T) {
 	n, r := load2(t, convolutions())
 	require.Empty(t, r.Warnings)
 	require.Equal(t, []int{1, 1, 4, 4}, n.Layers[0].(*convert.OnOff).Mean.Shape())
@@ -283,7 +283,7 @@ func TestLoadOtherLayers(t *testing.T) {
 	require.Equal(t, []int{1, 1, 1, 1}, n.Layers[0].(*convert.OnOff).Mean.Shape())
 }
 
-func TestOptions(t *testing.T) {
+func TestLoad_FollowsItsOptions(t *testing.T) {
 	t.Run("spikes", func(t *testing.T) {
 		opt := options(dialect1().write(t))
 		opt.Spikes = 7
@@ -308,7 +308,7 @@ func TestOptions(t *testing.T) {
 		opt := options(f.write(t))
 		n, r, err := Load(opt)
 		require.NoError(t, err)
-		require.Equal(t, 8, n.Step, "9 lacks layer 2, and 20 none of the layers has")
+		require.Equal(t, 8, n.Step, "layer 2 has no file of step 9, and no layer has one of step 20")
 		require.Equal(t, StepComplete, r.StepChoice)
 		opt.Step = 7
 		n, r, err = Load(opt)
@@ -363,7 +363,7 @@ func TestOptions(t *testing.T) {
 	})
 }
 
-func TestUntrained(t *testing.T) {
+func TestLoad_InitializesMissingLayersIfAllowed(t *testing.T) {
 	f := dialect1()
 	f["Weights/Weight_L0_S7.npy"], f["EpsXY/EpsXY_L1_S7.npy.gz"] = nil, nil
 	opt := options(f.write(t))
@@ -404,7 +404,7 @@ func TestUntrained(t *testing.T) {
 	require.Equal(t, []int{4}, n.Layers[1].(*convert.Conv).Bias.Shape())
 }
 
-func TestKnownDataSets(t *testing.T) {
+func TestLoad_KnowsThePublishedDataSets(t *testing.T) {
 	for mode, want := range map[string]struct {
 		size  convert.Size
 		mean  []float32

@@ -14,12 +14,12 @@ import (
 	"github.com/spike-by-spike/sbs/internal/npy"
 )
 
-// refusals are networks that must not load, each with what the error must say.
+// refusal is a network that Load must refuse.
 type refusal struct {
 	make func() files
 	edit func(t *testing.T, f files, opt *Options)
-	want []string
-	is   error
+	want []string // parts of the error
+	is   error    // an error that it wraps, or nil
 }
 
 // swap makes an edit that replaces a text in one file.
@@ -36,7 +36,7 @@ func option(set func(*Options)) func(*testing.T, files, *Options) {
 	return func(_ *testing.T, _ files, opt *Options) { set(opt) }
 }
 
-// poke returns uniform weights with one other value.
+// poke returns uniform weights with one value changed.
 func poke(places, neurons, at int, v float32) *npy.Array {
 	a := uniform(places, neurons)
 	a.Data.([]float32)[at] = v
@@ -75,48 +75,48 @@ func refuse(t *testing.T, tests map[string]refusal) {
 	}
 }
 
-func TestRefuseOptions(t *testing.T) {
+func TestLoad_RefusesInvalidOptions(t *testing.T) {
 	refuse(t, map[string]refusal{
 		"no folder":       {dialect2, option(func(o *Options) { o.Weights = filepath.Join("no", "such") }), []string{"the weights folder", "no/such"}, os.ErrNotExist},
 		"spikes":          {dialect2, option(func(o *Options) { o.Spikes = 10_000_001 }), []string{"10000001 spikes", "1 to 10000000"}, nil},
 		"negative spikes": {dialect2, option(func(o *Options) { o.Spikes = -1 }), []string{"-1 spikes"}, nil},
 		"mean":            {dialect1, option(func(o *Options) { o.Mean = []float32{float32(math.NaN())} }), []string{"mean of channel 0 is NaN"}, nil},
-		"means":           {dialect1, option(func(o *Options) { o.Mean = []float32{1, 2} }), []string{"2 means for an image of 1 channels", "--mean"}, nil},
+		"means":           {dialect1, option(func(o *Options) { o.Mean = []float32{1, 2} }), []string{"2 means, but the image has 1 channels", "--mean"}, nil},
 		"no mean":         {dialect1, option(func(o *Options) { o.Mean = nil }), []string{"on/off split needs", `data_mode ""`, "--mean"}, nil},
 		"no input":        {dialect2, option(func(o *Options) { o.Input = convert.Size{} }), []string{`data_mode is ""`, "--input CxHxW"}, nil},
 		"half an input":   {dialect2, option(func(o *Options) { o.Input.Width = 0 }), []string{"1x8x0", "1 to 16384"}, nil},
 		"small input":     {dialect2, option(func(o *Options) { o.Input.Height = 4 }), []string{"augmentation.crop_width_in_pixel", "cannot crop 2"}, nil},
 		"channels":        {dialect2, option(func(o *Options) { o.Input.Channels = 3 }), []string{"layer 0 (SbS) expects 1 input channels", "has 3", "--input"}, nil},
-		"given step":      {dialect2, option(func(o *Options) { o.Step = 6 }), []string{"at step 6", "Weight_L0_S6.npy", "Weight_L2_S6.npy", "--step (there are files of 7)", "--allow-untrained"}, ErrMissing},
+		"given step":      {dialect2, option(func(o *Options) { o.Step = 6 }), []string{"at step 6", "Weight_L0_S6.npy", "Weight_L2_S6.npy", "--step (steps with files: 7)", "--allow-untrained"}, ErrMissing},
 		"eps folder":      {dialect1, option(func(o *Options) { o.EpsilonXY = "../no" }), []string{"no"}, os.ErrNotExist},
 		"eps elsewhere":   {dialect1, option(func(o *Options) { o.EpsilonXY = "../Weights" }), []string{"layer 0 (SbS) lacks EpsXY_L0_S7.npy", "layer 1 (SbS POOLING) lacks", "--eps-xy DIR"}, ErrMissing},
 		"missing config":  {dialect2, option(func(o *Options) { o.Config = []string{"../not.json"} }), []string{"not.json"}, os.ErrNotExist},
 		"config folder":   {dialect2, option(func(o *Options) { o.Config = []string{".."} }), []string{"is not a regular file"}, nil},
-		"config part":     {dialect2, option(func(o *Options) { o.Config = []string{"../def.json"} }), []string{"no network_structure in", "def.json", "--config FILE"}, ErrNoConfiguration},
+		"config part":     {dialect2, option(func(o *Options) { o.Config = []string{"../def.json"} }), []string{"def.json has no network_structure", "--config FILE"}, ErrNoConfiguration},
 	})
 }
 
-func TestRefuseConfiguration(t *testing.T) {
+func TestLoad_RefusesInvalidConfigurations(t *testing.T) {
 	const tiny, network, def = "tiny.json", "network.json", "def.json"
 	refuse(t, map[string]refusal{
 		"none":       {dialect1, put(tiny, nil), []string{"neither", "network.json", "--config FILE"}, ErrNoConfiguration},
 		"two":        {dialect1, put("also.json", `{"network_structure": {}}`), []string{"also.json", "tiny.json", "--config FILE"}, ErrNoConfiguration},
 		"broken":     {dialect1, put(tiny, `{"network_structure": {`), []string{"tiny.json", "line 2", "--config FILE"}, ErrNoConfiguration},
-		"syntax":     {dialect2, put(def, "{\n\"a\": }"), []string{"def.json", "line 2"}, nil},
+		"syntax":     {dialect2, put(def, "{\n\"a\": }"), []string{"def.json: not valid JSON: line 2, column 6: invalid character"}, nil},
 		"no object":  {dialect2, put(def, `[1]`), []string{"def.json: want an object, found a list"}, nil},
 		"too long":   {dialect2, put(def, strings.Repeat(" ", maxConfig+1)), []string{"def.json", "too many for a configuration"}, nil},
 		"brackets":   {dialect2, put(def, strings.Repeat("[", maxBrackets+1)), []string{"def.json", "brackets"}, nil},
 		"section":    {dialect2, swap(def, `"augmentation": {}`, `"augmentation": 3`), []string{"def.json:3: augmentation: want an object, found the number 3"}, nil},
 		"null":       {dialect2, swap(def, "0.5", "null"), []string{"def.json:2: forgetting_offset: want a number, found null"}, nil},
-		"number":     {dialect2, swap(def, "0.5", `"0.5"`), []string{`def.json:2: forgetting_offset: want a number, found the text "0.5"`}, nil},
+		"number":     {dialect2, swap(def, "0.5", `"0.5"`), []string{`def.json:2: forgetting_offset: want a number, found the string "0.5"`}, nil},
 		"overflow":   {dialect2, swap(def, "0.5", `1e999`), []string{`forgetting_offset: want a number, found the number 1e999`}, nil},
 		"whole":      {dialect2, swap(def, "[9]", `[9.5]`), []string{`number_of_spikes[0]: want a whole number, found the number 9.5`}, nil},
 		"huge":       {dialect2, swap(def, "[9]", `1e300`), []string{`number_of_spikes: want a whole number, found the number 1e300`}, nil},
-		"text":       {dialect2, swap("dataset.json", `""`, `7`), []string{`dataset.json:1: data_mode: want a text, found the number 7`}, nil},
-		"texts":      {dialect2, swap(network, `"sbs"`, `true`), []string{`network.json:5: network_structure.layer_type[2]: want a text, found true`}, nil},
+		"text":       {dialect2, swap("dataset.json", `""`, `7`), []string{`dataset.json:1: data_mode: want a string, found the number 7`}, nil},
+		"texts":      {dialect2, swap(network, `"sbs"`, `true`), []string{`network.json:5: network_structure.layer_type[2]: want a string, found true`}, nil},
 		"list":       {dialect2, swap(network, `[[1, 1], [2, 2], []]`, `{}`), []string{`network_structure.strides: want a list of pairs of whole numbers, found an object`}, nil},
 		"pair":       {dialect2, swap(network, `[2, 2], []`, `[2], []`), []string{`strides[1]: want two whole numbers or none, found 1`}, nil},
-		"pair type":  {dialect2, swap(network, `[2, 2], []`, `[2, "2"], []`), []string{`strides[1][1]: want a whole number, found the text "2"`}, nil},
+		"pair type":  {dialect2, swap(network, `[2, 2], []`, `[2, "2"], []`), []string{`strides[1][1]: want a whole number, found the string "2"`}, nil},
 		"not a list": {dialect2, swap(def, `"w_trainable": [true]`, `"w_trainable": true`), []string{`learning_parameters.w_trainable: want a list, found true`}, nil},
 		"bool":       {dialect1, swap(tiny, `"is_pooling_layer": [false`, `"is_pooling_layer": [0`), []string{`is_pooling_layer[0]: want true or false, found the number 0`}, nil},
 
@@ -127,20 +127,20 @@ func TestRefuseConfiguration(t *testing.T) {
 		"no pooling list": {dialect1, swap(tiny, `"is_pooling_layer"`, `"pooling"`), []string{"tiny.json: network_structure.is_pooling_layer: the list is missing or empty"}, nil},
 		"too many layers": {dialect2, swap(network, `"sbs"`, `"sbs"`+strings.Repeat(`,"RELU"`, maxLayers)), []string{"1003 layers are too many"}, nil},
 		"unknown type":    {dialect2, swap(network, "Average", "Median"), []string{`layer_type is "Median POOLING" for layer 1`, `"SbS" "Average POOLING" "MAX POOLING" "CONV2D"`}, ErrUnsupported},
-		"approx":          {dialect2, swap(network, "Average POOLING", "Approx Conv2D"), []string{`not supported yet: layer 1 is of type "Approx Conv2D"`}, ErrUnsupported},
+		"approx":          {dialect2, swap(network, "Average POOLING", "Approx Conv2D"), []string{`not supported yet: layer 1 has type "Approx Conv2D"`}, ErrUnsupported},
 		"full layer":      {dialect2, swap(def, "{", `{"spike_full_layer_input_distribution": [false, false, true],`), []string{"spike_full_layer_input_distribution is true for layer 2 (SbS)"}, ErrUnsupported},
 		"no spikes":       {dialect2, swap(def, "[9]", "[0]"), []string{"def.json: number_of_spikes is 0 for layer 0 (SbS)", "--spikes"}, nil},
 		"too many spikes": {dialect2, swap(def, "[9]", "[10000001]"), []string{"number_of_spikes is 10000001"}, nil},
 		"chain":           {dialect2, swap(network, "[4, 3]", "[5, 3]"), []string{"layer 2 (SbS) expects 5 input channels, but layer 1 (Average POOLING) gives 4"}, nil},
-		"pool outputs":    {dialect2, swap(network, "[1, 4], []", "[1, 4], [4, 5]"), []string{"layer 1 (Average POOLING) has 5 outputs, but it makes 4"}, nil},
+		"pool outputs":    {dialect2, swap(network, "[1, 4], []", "[1, 4], [4, 5]"), []string{"layer 1 (Average POOLING) has 5 outputs, but with 4 inputs it has 4"}, nil},
 		"no neurons":      {dialect2, swap(network, "[4, 3]", "[]"), []string{"forward_neuron_numbers[2] is missing or empty, and layer 2 (SbS) needs"}, nil},
 		"zero neurons":    {dialect2, swap(network, "[4, 3]", "[4, 0]"), []string{"layer 2 (SbS) has 4 inputs and 0 outputs"}, nil},
 		"many neurons":    {dialect2, swap(network, "[4, 3]", "[4, 2000000]"), []string{"want 1 to 1048576"}, nil},
 		"many weights": {dialect2, func(t *testing.T, f files, _ *Options) {
 			f.replace(t, network, "Average POOLING", "SbS")
 			f.replace(t, network, "[1, 4], []", "[1, 1000000], [1000000, 1000000]")
-		}, []string{"layer 1 (SbS): 4000000 inputs (channels by kernel places) and 1000000 neurons make too many weights"}, nil},
-		"unequal pooling":  {dialect1, swap(tiny, "[4, 4]", "[4, 5]"), []string{"layer 1 (SbS POOLING) has 4 inputs and 5 outputs; pooling needs as many"}, nil},
+		}, []string{"layer 1 (SbS): too many weights: 4000000 inputs (channels times kernel places) and 1000000 neurons"}, nil},
+		"unequal pooling":  {dialect1, swap(tiny, "[4, 4]", "[4, 5]"), []string{"layer 1 (SbS POOLING) has 4 inputs and 5 outputs; a pooling layer needs as many"}, nil},
 		"on/off":           {dialect1, swap(tiny, "[2, 4]", "[1, 4]"), []string{"layer 0 (SbS) expects 1 input channels", "2 after the on/off split", "use_on_off_filter"}, nil},
 		"kernel":           {dialect2, swap(network, "[1, 1]]", "[]]"), []string{"forward_kernel_size[2] is empty, and layer 2 (SbS) needs a kernel size"}, nil},
 		"zero kernel":      {dialect2, swap(network, "[2, 2], [1, 1]]", "[2, 0], [1, 1]]"), []string{"layer 1 (Average POOLING)", "kernel [2 0]"}, nil},
@@ -148,7 +148,7 @@ func TestRefuseConfiguration(t *testing.T) {
 		"huge kernel":      {dialect2, swap(network, "[2, 2], [1, 1]]", "[2, 5000], [1, 1]]"), []string{"forward_kernel_size[1] is [2 5000] for layer 1", "0 to 4096"}, nil},
 		"negative padding": {dialect1, swap(tiny, `"dilation"`, `"padding": [[0, -1]], "dilation"`), []string{"network_structure.padding[0] is [0 -1]"}, nil},
 		"pool padding":     {dialect2, swap(network, `"strides"`, `"padding": [[], [2, 0], []], "strides"`), []string{"padding[1] is [2 0] for layer 1", "half its kernel"}, nil},
-		"pool dilation":    {dialect2, swap(network, `"strides"`, `"dilation": [[], [2, 1], []], "strides"`), []string{"dilation[1] is [2 1], but layer 1 (Average POOLING) has no dilation"}, nil},
+		"pool dilation":    {dialect2, swap(network, `"strides"`, `"dilation": [[], [2, 1], []], "strides"`), []string{"dilation[1] is [2 1], but layer 1 (Average POOLING) supports only a dilation of 1"}, nil},
 		"crop":             {dialect2, swap(def, `"augmentation": {}`, `"augmentation": {"crop_width_in_pixel": -1}`), []string{"def.json: augmentation.crop_width_in_pixel"}, nil},
 		"outputs":          {dialect2, swap(network, `neurons": 3`, `neurons": 10`), []string{"number_of_output_neurons is 10, but the last layer has 3 outputs"}, nil},
 		"epsilon":          {dialect2, swap(def, `"epsilon_0": 0.5`, `"epsilon_0": 0`), []string{"def.json: epsilon_0 is 0, want more than 0"}, nil},
@@ -177,18 +177,18 @@ func TestRefuseConfiguration(t *testing.T) {
 			f["Weights/Weight_L0_S7.npy"], o.AllowUntrained = nil, true
 		}, []string{"def.json: learning_parameters.weight_noise_range has 1 entries, want 2"}, nil},
 		"reconstruction": {convolutions, swap(network, `"relu again"`, `"Reconstruction"`), []string{"layer 7 (RECONSTRUCTION) must come directly after an SbS layer"}, nil},
-		"onoff outputs":  {convolutions, swap(network, "[1, 2]", "[1, 1]"), []string{"layer 0 (ONOFF) has 1 outputs, but it makes 2 of 1 inputs"}, nil},
+		"onoff outputs":  {convolutions, swap(network, "[1, 2]", "[1, 1]"), []string{"layer 0 (ONOFF) has 1 outputs, but with 1 inputs it has 2"}, nil},
 	})
 }
 
-func TestRefuseFiles(t *testing.T) {
+func TestLoad_RefusesMissingAndInvalidFiles(t *testing.T) {
 	const w0, w2, e0 = "Weights/Weight_L0_S7.npy", "Weights/Weight_L2_S7.npy", "EpsXY/EpsXY_L0_S7.npy"
 	inf := float32(math.Inf(1))
 	refuse(t, map[string]refusal{
-		"missing":         {dialect2, put(w2, nil), []string{"at step 7, layer 2 (SbS) lacks Weight_L2_S7.npy", "--step (no other step has any)", "--allow-untrained"}, ErrMissing},
-		"all missing":     {dialect2, func(_ *testing.T, f files, _ *Options) { f[w0], f[w2] = nil, nil }, []string{"at all", "Weight_L0_S*.npy"}, ErrMissing},
+		"missing":         {dialect2, put(w2, nil), []string{"at step 7, layer 2 (SbS) lacks Weight_L2_S7.npy", "--step (no other step has files)", "--allow-untrained"}, ErrMissing},
+		"all missing":     {dialect2, func(_ *testing.T, f files, _ *Options) { f[w0], f[w2] = nil, nil }, []string{"at any step", "Weight_L0_S*.npy"}, ErrMissing},
 		"missing epsilon": {dialect1, put(e0, nil), []string{"layer 0 (SbS) lacks EpsXY_L0_S7.npy", "--eps-xy DIR", "EpsXY"}, ErrMissing},
-		"configured step": {dialect2, swap("def.json", "{", `{"learning_step": 100,`), []string{"at step 100", "(there are files of 7)"}, ErrMissing},
+		"configured step": {dialect2, swap("def.json", "{", `{"learning_step": 100,`), []string{"at step 100", "(steps with files: 7)"}, ErrMissing},
 		"missing bias":    {convolutions, put("Weights/Bias_L1_S3.npy", nil), []string{"layer 1 (CONV2D) lacks Bias_L1_S3.npy"}, ErrMissing},
 		"missing mean":    {convolutions, put("Weights/Mean_L0_S3.npy", nil), []string{"layer 0 (ONOFF) lacks Mean_L0_S3.npy"}, ErrMissing},
 		"layer 1 and 10": {convolutions, func(_ *testing.T, f files, _ *Options) {
@@ -220,19 +220,19 @@ func TestRefuseFiles(t *testing.T) {
 		"mean too short": {convolutions, put("Weights/Mean_L0_S3.npy", array([]int{5}, 1)), []string{"layer 0 (ONOFF)", "[5], want 16 values"}, nil},
 		"many epsilons":  {dialect1, put(e0, array([]int{2, 2, 3, 4}, 1)), []string{"layer 0 (SbS)", "EpsXY_L0_S7.npy", "[2 2 3 4], want [2 2 3 3] or [2 2]"}, nil},
 		"pooling shape":  {dialect1, put("Weights/Weight_L1_S7.npy", uniform(4, 4)), []string{"layer 1 (SbS POOLING)", "[4 4], want [16 4]"}, nil},
-		"folder as file": {dialect2, func(_ *testing.T, f files, _ *Options) { f[w0] = nil; f[w0+"/x"] = "" }, []string{"Weight_L0_S7.npy is ignored: it is no regular file"}, ErrMissing},
-		"odd name":       {dialect2, func(_ *testing.T, f files, _ *Options) { f[w0+"~"], f[w0] = f[w0], nil }, []string{"Weight_L0_S7.npy~ is ignored: want a file named"}, ErrMissing},
+		"folder as file": {dialect2, func(_ *testing.T, f files, _ *Options) { f[w0] = nil; f[w0+"/x"] = "" }, []string{"Weight_L0_S7.npy is ignored: not a regular file"}, ErrMissing},
+		"odd name":       {dialect2, func(_ *testing.T, f files, _ *Options) { f[w0+"~"], f[w0] = f[w0], nil }, []string{"Weight_L0_S7.npy~ is ignored: want a name like"}, ErrMissing},
 		"too many generated": {dialect2, func(t *testing.T, f files, o *Options) {
 			f.replace(t, "network.json", `"Average POOLING"`, `"SbS POOLING"`)
 			f.replace(t, "network.json", `[1, 4], [], [4, 3]`, `[1, 10000], [10000, 10000], [10000, 3]`)
 			f[w0], f[w2] = nil, nil
 			o.AllowUntrained = true
-		}, []string{"layer 1 (SbS POOLING): too many weights", "[40000 10000]"}, nil},
+		}, []string{"layer 1 (SbS POOLING) has no file, and an array of shape [40000 10000] is too large to be generated"}, nil},
 	})
 }
 
-// Many missing files make a short message.
-func TestRefuseManyMissing(t *testing.T) {
+// The error does not list all of many missing files.
+func TestLoad_AbridgesTheListOfMissingFiles(t *testing.T) {
 	f := dialect2()
 	f["network.json"] = fmt.Sprintf(`{"network_structure": {"layer_type": ["SbS"%s], "forward_neuron_numbers": [[1, 1]], "forward_kernel_size": [[1, 1]]}}`,
 		strings.Repeat(`, "SbS"`, 29))
@@ -241,8 +241,8 @@ func TestRefuseManyMissing(t *testing.T) {
 	require.ErrorContains(t, err, "and 18 more")
 }
 
-// FuzzConfig feeds arbitrary bytes to everything that happens before the
-// first weights file is opened.
+// FuzzConfig feeds arbitrary bytes to everything that happens before the first array is
+// read.
 func FuzzConfig(f *testing.F) {
 	for _, folder := range []files{dialect1(), dialect2(), convolutions()} {
 		for name, content := range folder {
@@ -262,7 +262,7 @@ func FuzzConfig(f *testing.F) {
 		if err := c.merge(d); err != nil {
 			return
 		}
-		// What a model carries of it can be read again, and says the same.
+		// The part that is stored in a model can be merged again, with the same result.
 		if kept, err := c.trainingJSON(); err == nil {
 			n := &convert.Network{Dialect: 2, Training: kept}
 			again := newConfig()

@@ -3,8 +3,6 @@ package pytorch
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -21,69 +19,93 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// SaveOptions says how to save. The zero value is the default.
+// SaveOptions controls Save and CheckSave. The zero value writes everything and
+// replaces nothing.
 type SaveOptions struct {
-	Force      bool // replace files that hold something else
-	ArraysOnly bool // leave the configuration alone
+	// Force replaces files that exist with different content.
+	Force bool
 
-	// Check has nothing written: Save finds out whether it could, and whether it could
-	// at the later steps for which Check is true.
-	Check func(step int) bool
+	// ArraysOnly writes the arrays and leaves the configuration files alone.
+	ArraysOnly bool
 
-	// EpsilonXYFolder is the folder of the EpsXY files; "" means EpsXY beside the
-	// weights, or the folder there that they were read from.
+	// EpsilonXYFolder is the folder for the EpsXY files. If it is empty, they are
+	// written to the folder EpsXY beside the weights folder, or to a folder named like
+	// the one that they were read from.
 	EpsilonXYFolder string
 }
 
-// SaveReport is what Save did.
+// SaveReport describes what Save wrote.
 type SaveReport struct {
-	Step     int
-	Files    []SavedFile // the arrays, layer by layer, and then the configuration
+	Step     int         // the step in the names of the arrays
+	Files    []SavedFile // the arrays, layer by layer, then the configuration files
 	Warnings []string    // what PyTorch-SbS will do differently, and what was lost
 }
 
-// SavedFile is a file that is there now.
+// SavedFile is one file of a saved network.
 type SavedFile struct {
 	Path     string
-	Kept     bool // it was there before, byte for byte
-	AsSource bool // its bytes are those of the file that the network was read from
+	Kept     bool // the file existed with the same bytes and was not written
+	AsSource bool // the bytes equal those of the file that the network was read from
 }
 
-// Save writes a network as a folder that PyTorch-SbS and Load read: the arrays
-// Weight_L{i}_S{step}.npy, Bias_L.. and Mean_L.. into the folder weights, EpsXY_L..
-// into the folder EpsXY beside it, or whatever folder they were read from, and the
-// configuration into the folder above it: network.json, dataset.json and def.json
-// for dialect 2, one file for dialect 1. If the network's own configuration lay
-// beside its weights, it is written there. The step is Network.Step, 0 if that is
-// negative. Folders are made.
+// Save writes a network as a folder that PyTorch-SbS and Load read. It makes the
+// folders that it needs.
 //
-// An array has the type, float32 or float64, and the shape of the file that it
-// was read from, else float32; one that was not changed gives the same bytes as
-// numpy.save. Exceptions: values of a float64 file that float32 cannot hold come
-// back rounded, with a warning; columns that Load had to normalise come back
-// normalised. A file that was compressed comes back as plain .npy, because the
-// original reads no others. Pooling weights are written if there was a file.
+// The arrays Weight_L{layer}_S{step}.npy, Bias_L... and Mean_L... go to the folder
+// weights, the arrays EpsXY_L... to the folder EpsXY beside it, and the configuration
+// to the folder above it: network.json, dataset.json and def.json for dialect 2, one
+// file for dialect 1. If the configuration that the network was read from was in its
+// weights folder, Save writes it there too. The step is Network.Step, or 0 if that is
+// negative.
 //
-// Every file is written all or nothing, arrays first. Before that, an error
-// names the files that hold something else already, unless Force is set, and any
-// that would make the folder ambiguous: a compressed array of the same name, an array
-// that the network has not and Load looks for, or another configuration. Errors that
-// wrap ErrUnsupported are about networks that PyTorch-SbS cannot describe.
+// An array has the element type, float32 or float64, and the shape of the file that
+// it was read from; an array without such a file is float32. The file of an array that
+// has not changed is identical, byte for byte, to the original, with three exceptions:
+// values of a float64 file that are not float32 numbers are rounded, with a warning;
+// columns that Load normalized stay normalized; and a compressed file is replaced by
+// an uncompressed .npy file, because PyTorch-SbS reads only those. Pooling weights are
+// written only if they were read from a file.
+//
+// Save checks everything before it writes the first file. It refuses networks that
+// Check of package convert refuses, values that are not finite, and networks that
+// PyTorch-SbS cannot describe (these errors wrap ErrUnsupported). Unless Force is set
+// it refuses to replace files that exist with different content. It always refuses a
+// folder in which Load would find something else than this network: a compressed array
+// of the same name, an array that does not belong to the network, or another
+// configuration. Each file is written atomically, the arrays first.
 func Save(weights string, n *convert.Network, opt SaveOptions) (*SaveReport, error) {
-	s := saver{weights: weights, options: opt, step: max(n.Step, 0)}
-	if err := s.save(n); err != nil {
+	s, err := newSaver(weights, n, opt, nil)
+	if err == nil {
+		err = s.write()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("pytorch: %w", err)
 	}
 	return &SaveReport{Step: s.step, Files: s.done, Warnings: s.warnings}, nil
 }
 
+// CheckSave returns the error that Save would return, but writes nothing. A program
+// that is going to save the network again at later training steps can check these
+// too: later, which may be nil, reports whether a step is one of them. CheckSave then
+// also refuses files of these steps that Save would have to replace (unless Force is
+// set) or that Load would take for files of the network.
+func CheckSave(weights string, n *convert.Network, opt SaveOptions, later func(step int) bool) error {
+	if _, err := newSaver(weights, n, opt, later); err != nil {
+		return fmt.Errorf("pytorch: %w", err)
+	}
+	return nil
+}
+
+// saver holds a network in the form of files. A saver that newSaver returned has
+// passed all checks.
 type saver struct {
 	weights  string
 	options  SaveOptions
 	step     int
-	sources  map[fileID]convert.Source // of the arrays, with step 0
+	later    func(step int) bool // see CheckSave; may be nil
+	origin   origin
 	files    []outFile
-	done     []SavedFile
+	done     []SavedFile // what is known of each of the files
 	warnings []string
 }
 
@@ -94,118 +116,73 @@ type outFile struct {
 	source string // SHA-256 of the file it was read from, if known
 }
 
-func (s *saver) save(n *convert.Network) error {
-	if s.weights == "" {
-		return errors.New("no weights folder was given")
-	}
-	if s.step > maxStep {
-		return fmt.Errorf("step %d is more than %d", s.step, maxStep)
+// newSaver prepares all files and checks the folders that they go to.
+func newSaver(weights string, n *convert.Network, opt SaveOptions, later func(step int) bool) (*saver, error) {
+	if weights == "" {
+		return nil, errors.New("no weights folder was given")
 	}
 	e, err := newExporter(n)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.warnings = e.warnings
-	where := s.places(n)
-	where.epsilonXY = cmp.Or(s.options.EpsilonXYFolder, where.epsilonXY)
-	if err := s.arrays(e, where); err != nil {
-		return err
+	s := &saver{
+		weights: weights, options: opt, step: max(n.Step, 0), later: later,
+		origin: originOf(n.Sources), warnings: e.warnings,
 	}
-	if !s.options.ArraysOnly {
-		base, err := seenFrom(where.config, s.weights)
-		if err != nil {
-			return err
-		}
-		epsilonXY, err := seenFrom(where.config, where.epsilonXY)
-		if err != nil {
-			return err
-		}
-		e.paths(s.step, base, epsilonXY)
-		documents, err := e.documents(where.name)
-		if err != nil {
-			return err
-		}
-		for _, name := range slices.Sorted(maps.Keys(documents)) {
-			s.files = append(s.files, outFile{path: filepath.Join(where.config, name), data: documents[name]})
-		}
-		if err := s.unambiguous(where, documents); err != nil {
-			return err
+	if s.step > maxStep {
+		return nil, fmt.Errorf("step %d is more than %d", s.step, maxStep)
+	}
+	to := s.targets(n.Name)
+	if err := s.arrays(e, to); err != nil {
+		return nil, err
+	}
+	if !opt.ArraysOnly {
+		if err := s.configuration(e, to); err != nil {
+			return nil, err
 		}
 	}
-	if err := s.alone(s.weights, e, weightFile, biasFile, meanFile, epsilonFile); err != nil {
-		return err
+	if err := s.checkArrays(weights, e, weightFile, biasFile, meanFile, epsilonFile); err != nil {
+		return nil, err
 	}
-	if err := s.alone(where.epsilonXY, e, epsilonFile); err != nil {
-		return err
+	if err := s.checkArrays(to.epsilonXY, e, epsilonFile); err != nil {
+		return nil, err
 	}
-	return s.write()
+	return s, s.compare()
 }
 
-// alone refuses a folder with arrays of the given quantities that would be taken for
-// the network's, and are not. Where later steps are to come, what is in their way is
-// refused too; write looks at the present one.
-func (s *saver) alone(folder string, e *exporter, quantities ...string) error {
-	entries, err := os.ReadDir(folder)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+// configuration adds the configuration files.
+func (s *saver) configuration(e *exporter, to targets) error {
+	weights, err := relativeFolder(to.config, s.weights)
+	if err != nil {
 		return err
 	}
-	for _, entry := range entries {
-		id, ok := parseName(entry.Name())
-		now := ok && id.step == s.step
-		later := ok && !now && s.options.Check != nil && s.options.Check(id.step)
-		if !now && !later || !slices.Contains(quantities, id.quantity) || !e.reads(id) {
-			continue
-		}
-		path := filepath.Join(folder, entry.Name())
-		plain := strings.TrimSuffix(path, ".gz")
-		spelt := filepath.Base(plain) == id.String() // there may be zeros before its numbers
-		id.step = s.step
-		ours := filepath.Join(folder, id.String())
-		switch {
-		case !spelt || !slices.ContainsFunc(s.files, func(f outFile) bool { return f.path == ours }):
-			return fmt.Errorf("%s is not of this network and would be taken for it; remove it, or choose another folder or step", path)
-		case later && plain != path:
-			return compressed(plain)
-		case later && !s.options.Force:
-			return fmt.Errorf("%s: there already; choose another folder or step, or have it replaced with --force", path)
-		}
+	epsilonXY, err := relativeFolder(to.config, to.epsilonXY)
+	if err != nil {
+		return err
 	}
-	return nil
+	e.paths(s.step, weights, epsilonXY)
+	documents, err := e.documents(to.configName)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(documents)) {
+		s.files = append(s.files, outFile{path: filepath.Join(to.config, name), data: documents[name]})
+	}
+	return s.checkConfiguration(to.config, documents)
 }
 
-// reads reports whether Load looks for such a file.
-func (e *exporter) reads(id fileID) bool {
-	if id.layer >= len(e.network.Layers) {
-		return false
-	}
-	switch e.network.Layers[id.layer].(type) {
-	case *convert.SbS:
-		return id.quantity == weightFile || id.quantity == epsilonFile && e.network.Dialect == 1
-	case *convert.Conv:
-		return id.quantity == weightFile || id.quantity == biasFile
-	case *convert.OnOff:
-		return id.quantity == meanFile
-	}
-	return false
-}
-
-// compressed is about a compressed file beside the one to be written.
-func compressed(path string) error {
-	return fmt.Errorf("%s.gz is there already, and both for one layer and step are one too many; remove it, or choose another folder or step", path)
-}
-
-// seenFrom returns a folder's path from another folder, as the original's
-// configurations have it.
-func seenFrom(folder, target string) (string, error) {
-	from, err := filepath.Abs(folder)
+// relativeFolder returns the path of a folder relative to another, in the form that
+// PyTorch-SbS's configurations use.
+func relativeFolder(from, target string) (string, error) {
+	from, err := filepath.Abs(from)
 	if err != nil {
 		return "", err
 	}
-	to, err := filepath.Abs(target)
+	target, err = filepath.Abs(target)
 	if err != nil {
 		return "", err
 	}
-	rel, err := filepath.Rel(from, to)
+	rel, err := filepath.Rel(from, target)
 	if err != nil {
 		return "", err
 	}
@@ -215,11 +192,11 @@ func seenFrom(folder, target string) (string, error) {
 	return "./" + filepath.ToSlash(rel) + "/", nil
 }
 
-// places is where things go.
-type places struct {
-	epsilonXY string // folder
-	config    string // folder
-	name      string // of the configuration file of dialect 1
+// origin is what Network.Sources says about the files that a network was read from.
+type origin struct {
+	arrays     map[fileID]convert.Source // with step 0
+	folders    map[string]string         // quantity -> folder of its first file; "" is the configuration
+	configName string                    // name of the first configuration file, "" if it is not a plain name
 }
 
 var (
@@ -227,53 +204,64 @@ var (
 	nonLetters = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
 )
 
-// places looks at where the network was read from. The paths may come from
-// anywhere: only plain names are taken from them.
-func (s *saver) places(n *convert.Network) places {
-	above := filepath.Join(s.weights, "..")
-	p := places{epsilonXY: filepath.Join(above, "EpsXY"), config: above}
-	s.sources = map[fileID]convert.Source{}
-	folder := map[string]string{} // of the first file of each quantity, "" for the configuration
-	for _, f := range n.Sources {
-		dir, base := path.Split(f.Path)
-		var quantity string
-		if id, ok := parseName(base); ok {
-			quantity = id.quantity
+func originOf(sources []convert.Source) origin {
+	o := origin{arrays: map[fileID]convert.Source{}, folders: map[string]string{}}
+	for _, f := range sources {
+		folder, base := path.Split(f.Path)
+		id, isArray := parseName(base)
+		switch {
+		case isArray:
 			id.step = 0
-			s.sources[id] = f
-		} else if !strings.HasSuffix(base, ".json") {
+			o.arrays[id] = f
+		case !strings.HasSuffix(base, ".json"):
 			continue
 		}
-		if _, ok := folder[quantity]; !ok {
-			folder[quantity] = dir
-			if quantity == "" && plainName.MatchString(base) && !slices.Contains(threeFiles, base) {
-				p.name = base
-			}
+		if _, ok := o.folders[id.quantity]; ok {
+			continue
+		}
+		o.folders[id.quantity] = folder
+		if !isArray && plainName.MatchString(base) && !slices.Contains(threeFiles, base) {
+			o.configName = base
 		}
 	}
-	if p.name == "" {
-		p.name = "config.json"
-		if name := strings.Trim(nonLetters.ReplaceAllString(n.Name, "_"), "_-"); name != "" && !slices.Contains(threeFiles, name+".json") {
-			p.name = name + ".json"
-		}
-	}
-	weights, ok := folder[weightFile]
-	if !ok {
-		return p
-	}
-	if dir, ok := folder[""]; ok && dir == weights {
-		p.config = s.weights
-	}
-	if dir, ok := folder[epsilonFile]; ok && dir == weights {
-		p.epsilonXY = s.weights
-	} else if name := path.Base(dir); ok && plainName.MatchString(name) {
-		p.epsilonXY = filepath.Join(above, name)
-	}
-	return p
+	return o
 }
 
-// arrays lists the arrays of every layer.
-func (s *saver) arrays(e *exporter, where places) error {
+// targets are the places that files are written to, besides the weights folder.
+type targets struct {
+	epsilonXY  string // folder
+	config     string // folder
+	configName string // name of the configuration file of dialect 1
+}
+
+// targets chooses the folders like those that the network was read from. A model file
+// may come from anywhere, so only plain names are taken from its paths, never a path.
+func (s *saver) targets(networkName string) targets {
+	above := filepath.Join(s.weights, "..")
+	t := targets{epsilonXY: filepath.Join(above, "EpsXY"), config: above, configName: s.origin.configName}
+	if t.configName == "" {
+		t.configName = "config.json"
+		name := strings.Trim(nonLetters.ReplaceAllString(networkName, "_"), "_-")
+		if name != "" && !slices.Contains(threeFiles, name+".json") {
+			t.configName = name + ".json"
+		}
+	}
+	if weights, ok := s.origin.folders[weightFile]; ok {
+		if config, ok := s.origin.folders[""]; ok && config == weights {
+			t.config = s.weights
+		}
+		if epsilonXY, ok := s.origin.folders[epsilonFile]; ok && epsilonXY == weights {
+			t.epsilonXY = s.weights
+		} else if name := path.Base(epsilonXY); ok && plainName.MatchString(name) {
+			t.epsilonXY = filepath.Join(above, name)
+		}
+	}
+	t.epsilonXY = cmp.Or(s.options.EpsilonXYFolder, t.epsilonXY)
+	return t
+}
+
+// arrays adds the arrays of all layers.
+func (s *saver) arrays(e *exporter, to targets) error {
 	for i, l := range e.network.Layers {
 		var err error
 		add := func(quantity string, t *ops.Tensor, folder string) {
@@ -283,22 +271,22 @@ func (s *saver) arrays(e *exporter, where places) error {
 		}
 		switch l := l.(type) {
 		case *convert.SbS:
-			if _, had := s.sources[fileID{weightFile, i, 0}]; had || !l.Pooling {
+			if _, had := s.origin.arrays[fileID{weightFile, i, 0}]; had || !l.Pooling {
 				add(weightFile, l.Weights, s.weights)
 			}
 			epsilon := l.EpsilonXY
-			if epsilon == nil && e.fills(i) {
-				if epsilon, err = e.filled(i, l); err != nil {
+			if epsilon == nil && e.needsEpsilonXY(i) {
+				if epsilon, err = e.constantEpsilonXY(i, l); err != nil {
 					return err
 				}
 			}
 			if epsilon != nil {
-				add(epsilonFile, epsilon, where.epsilonXY)
+				add(epsilonFile, epsilon, to.epsilonXY)
 			}
 		case *convert.Conv:
 			add(weightFile, l.Weights, s.weights)
 			bias := l.Bias
-			if bias == nil { // the original's convolutions have one
+			if bias == nil { // convolutions of PyTorch-SbS always have one
 				if bias, err = ops.Zeros(ops.Float32, l.Weights.Shape()[:1]); err != nil {
 					return err
 				}
@@ -314,16 +302,17 @@ func (s *saver) arrays(e *exporter, where places) error {
 	return nil
 }
 
-// filled returns the epsilon_xy that a layer's epsilon_0 holds.
-func (e *exporter) filled(i int, l *convert.SbS) (*ops.Tensor, error) {
+// constantEpsilonXY returns the epsilon_xy of a layer that has none of its own: a
+// constant, which its Epsilon0 includes.
+func (e *exporter) constantEpsilonXY(i int, l *convert.SbS) (*ops.Tensor, error) {
 	out := e.sizes[i+1]
 	shape := []int{out.Height, out.Width, l.Kernel[0], l.Kernel[1]}
 	n, err := ops.Len(shape)
-	if err != nil || n > maxGenerated-e.made {
-		return nil, fmt.Errorf("layer %d (%s): an epsilon_xy of %v would have to be made up, and %d elements before, at most %d in all",
-			i, l.Kind(), shape, e.made, maxGenerated)
+	if err != nil || n > maxGenerated-e.generated {
+		return nil, fmt.Errorf("layer %d (%s): PyTorch-SbS needs an EpsXY file of shape %v; together with those of other layers (%d elements) it exceeds %d elements",
+			i, l.Kind(), shape, e.generated, maxGenerated)
 	}
-	e.made += n
+	e.generated += n
 	t, err := ops.Zeros(ops.Float32, shape)
 	if err != nil {
 		return nil, err
@@ -334,9 +323,9 @@ func (e *exporter) filled(i int, l *convert.SbS) (*ops.Tensor, error) {
 	return t, nil
 }
 
-// array adds one array, as the file it was read from had it.
+// array adds one array, with the element type and shape of its source file.
 func (s *saver) array(id fileID, t *ops.Tensor, folder string) error {
-	source, had := s.sources[id]
+	source, had := s.origin.arrays[id]
 	a := &npy.Array{Shape: t.Shape(), Data: t.Float32s()}
 	if n, err := ops.Len(source.Shape); had && source.Shape != nil && err == nil && n == t.Len() {
 		a.Shape = source.Shape
@@ -350,7 +339,7 @@ func (s *saver) array(id fileID, t *ops.Tensor, folder string) error {
 	}
 	id.step = s.step
 	if source.Rounded > 0 {
-		s.warnings = append(s.warnings, fmt.Sprintf("%v: %d of %d float64 values of %s are rounded to float32, as the network computes with them",
+		s.warnings = append(s.warnings, fmt.Sprintf("%v: %d of the %d float64 values of %s were rounded to float32, the precision in which the network computes",
 			id, source.Rounded, t.Len(), source.Path))
 	}
 	var b bytes.Buffer
@@ -361,66 +350,8 @@ func (s *saver) array(id fileID, t *ops.Tensor, folder string) error {
 	return nil
 }
 
-// unambiguous refuses a folder in which Load would not find just the
-// configuration that is to be written.
-func (s *saver) unambiguous(where places, documents map[string][]byte) error {
-	folders := []string{where.config}
-	if where.config != s.weights {
-		folders = append(folders, s.weights)
-	}
-	for _, folder := range folders {
-		if _, err := os.Stat(folder); errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		there, _, err := configurationIn(folder)
-		if errors.Is(err, ErrNoConfiguration) {
-			return fmt.Errorf("%w; choose another folder, or only the arrays", err)
-		}
-		if err != nil {
-			return err
-		}
-		for _, f := range there {
-			if _, ours := documents[filepath.Base(f)]; !ours || folder != where.config {
-				return fmt.Errorf("%s is another configuration and would be taken for this network's; choose another folder, or only the arrays", f)
-			}
-		}
-	}
-	return nil
-}
-
-// write writes what is not there yet, after a look at everything that is.
+// write writes the files that do not exist with the same content.
 func (s *saver) write() error {
-	var others []string
-	for _, f := range s.files {
-		done := SavedFile{Path: f.path}
-		sum := sha256.Sum256(f.data)
-		done.AsSource = f.source == hex.EncodeToString(sum[:])
-		if strings.HasSuffix(f.path, ".npy") {
-			if _, err := os.Lstat(f.path + ".gz"); err == nil {
-				return compressed(f.path)
-			}
-		}
-		switch same, err := holds(f.path, f.data); {
-		case errors.Is(err, os.ErrNotExist):
-		case err != nil:
-			return err
-		case same:
-			done.Kept = true
-		default:
-			others = append(others, f.path)
-		}
-		s.done = append(s.done, done)
-	}
-	if len(others) > 0 && !s.options.Force {
-		n := len(others)
-		if n > 10 {
-			others = append(others[:10], fmt.Sprintf("and %d more", n-10))
-		}
-		return fmt.Errorf("%s: there already, and different; nothing was written: choose another folder or step, or have them replaced with --force", strings.Join(others, ", "))
-	}
-	if s.options.Check != nil {
-		return nil
-	}
 	for i, f := range s.files {
 		if s.done[i].Kept {
 			continue
@@ -433,20 +364,4 @@ func (s *saver) write() error {
 		}
 	}
 	return nil
-}
-
-// holds reports whether a file holds just these bytes.
-func holds(path string, data []byte) (bool, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return false, err
-	}
-	if !info.Mode().IsRegular() {
-		return false, fmt.Errorf("%s is not a regular file", path)
-	}
-	if info.Size() != int64(len(data)) {
-		return false, nil
-	}
-	there, err := os.ReadFile(path)
-	return bytes.Equal(there, data), err
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/npy"
 )
 
-// throughONNX writes a network as a model and reads it again.
+// throughONNX writes a network as a model and reads the model.
 func throughONNX(t *testing.T, n *convert.Network) *convert.Network {
 	t.Helper()
 	data, err := convert.ToONNX(n, convert.Options{})
@@ -28,9 +28,9 @@ func throughONNX(t *testing.T, n *convert.Network) *convert.Network {
 	return back
 }
 
-// roundTrip takes a folder through ONNX to a new folder, compares all arrays
-// byte for byte, and reads the new folder. It returns the folder, the files that
-// only the new one has, and the report.
+// roundTrip converts a folder to ONNX and back to a new folder, compares all arrays byte
+// for byte, and reads the new folder. It returns the new weights folder, the files that
+// only the new folder has, and the report.
 func roundTrip(t *testing.T, opt Options) (weights string, extra []string, report *SaveReport) {
 	t.Helper()
 	n, loaded, err := Load(opt)
@@ -72,7 +72,7 @@ func roundTrip(t *testing.T, opt Options) (weights string, extra []string, repor
 			compared++
 		}
 	}
-	require.Equal(t, read, compared, "every file that was read must be there again")
+	require.Equal(t, read, compared, "every file that was read must exist again")
 
 	opt.Weights, opt.Config, opt.EpsilonXY, opt.AllowUntrained = weights, nil, "", false
 	back, _, err := Load(opt)
@@ -82,8 +82,8 @@ func roundTrip(t *testing.T, opt Options) (weights string, extra []string, repor
 	return weights, extra, report
 }
 
-// uncompressed returns the bytes of a file or of its compressed form, nil if there
-// is neither.
+// uncompressed returns the bytes of a file, decompressed if only its .gz exists, or nil if
+// neither exists.
 func uncompressed(t *testing.T, path string) (data []byte, packed bool) {
 	t.Helper()
 	if data, err := os.ReadFile(path); err == nil {
@@ -101,7 +101,7 @@ func uncompressed(t *testing.T, path string) (data []byte, packed bool) {
 	return data, true
 }
 
-func TestSave(t *testing.T) {
+func TestSave_WritesTheArraysByteForByte(t *testing.T) {
 	for name, f := range map[string]files{"dialect 1": dialect1(), "dialect 2": dialect2(), "convolutions": convolutions()} {
 		t.Run(name, func(t *testing.T) {
 			if name == "dialect 1" { // float32 cannot hold these
@@ -146,7 +146,7 @@ func pooled(area, channels int) []float32 {
 	return w
 }
 
-func TestSaveConfiguration(t *testing.T) {
+func TestSave_WritesTheConfiguration(t *testing.T) {
 	f := dialect2()
 	f.replace(t, "def.json", `"loss_mode": 1`, `"loss_mode": 1, "learning_rate_gamma_w": 1e-05, "mine": "<ä>"`)
 	f.replace(t, "network.json", `"sbs",`, `"SbS with LOCAL learning",`)
@@ -177,7 +177,7 @@ func TestSaveConfiguration(t *testing.T) {
 		"learning_parameters":{"eps_xy_intitial":0.25,"learning_rate_gamma_w":1e-05,"loss_mode":1,"mine":"<ä>","w_trainable":[true]}}`, read("def.json"))
 	require.Contains(t, read("def.json"), "1e-05", "the digits of a number are kept")
 
-	// What was changed since is in the configuration.
+	// Changed parameters are in the configuration.
 	for _, i := range []int{0, 2} {
 		s := n.Layers[i].(*convert.SbS)
 		s.Epsilon0, s.Spikes, s.EpsilonT = 0.3, 9-i, s.EpsilonT[:9-i]
@@ -192,7 +192,7 @@ func TestSaveConfiguration(t *testing.T) {
 	require.Equal(t, n.Layers, back.Layers)
 }
 
-func TestSaveDialect1Values(t *testing.T) {
+func TestSave_WritesTheStepAndEpsilonsOfDialect1(t *testing.T) {
 	n, _, err := Load(options(dialect1().write(t)))
 	require.NoError(t, err)
 	for _, l := range n.Layers {
@@ -203,17 +203,17 @@ func TestSaveDialect1Values(t *testing.T) {
 	report, err := Save(weights, n, SaveOptions{})
 	require.NoError(t, err)
 	require.Len(t, report.Warnings, 2, "the float64 files are rounded")
-	require.Contains(t, report.Warnings[0], "EpsXY_L0_S12.npy: 36 of 36 float64 values of EpsXY/EpsXY_L0_S7.npy are rounded")
+	require.Contains(t, report.Warnings[0], "EpsXY_L0_S12.npy: 36 of the 36 float64 values of EpsXY/EpsXY_L0_S7.npy were rounded")
 	back, r, err := Load(options(weights))
 	require.NoError(t, err)
-	require.Equal(t, StepConfiguration, r.StepChoice, "learning_step is the step")
+	require.Equal(t, StepConfiguration, r.StepChoice, "learning_step selects the step")
 	require.Equal(t, 12, back.Step)
 	require.Equal(t, n.Layers, back.Layers)
 	data, err := npy.ReadFile(os.DirFS(filepath.Join(weights, "..", "EpsXY")), "EpsXY_L0_S12.npy", 100)
 	require.NoError(t, err)
 	require.IsType(t, []float64{}, data.Data, "the type of the source")
 
-	// A trainable layer without a file gets one.
+	// A trainable layer without an EpsXY file gets one.
 	f := dialect1()
 	f["EpsXY/EpsXY_L1_S7.npy.gz"] = nil
 	opt := options(f.write(t))
@@ -230,12 +230,12 @@ func TestSaveDialect1Values(t *testing.T) {
 
 	e, err := newExporter(n)
 	require.NoError(t, err)
-	e.made = maxGenerated
-	_, err = e.filled(1, n.Layers[1].(*convert.SbS))
-	require.ErrorContains(t, err, "layer 1 (SbSPooling): an epsilon_xy of [1 1 2 2] would have to be made up, and 67108864 elements before")
+	e.generated = maxGenerated
+	_, err = e.constantEpsilonXY(1, n.Layers[1].(*convert.SbS))
+	require.ErrorContains(t, err, "layer 1 (SbSPooling): PyTorch-SbS needs an EpsXY file of shape [1 1 2 2]; together with those of other layers (67108864 elements) it exceeds 67108864 elements")
 }
 
-func TestSaveKeepsFiles(t *testing.T) {
+func TestSave_KeepsEqualFilesAndRefusesToReplaceOthers(t *testing.T) {
 	source := dialect2().write(t)
 	opt := options(source)
 	opt.Mean = nil
@@ -253,20 +253,21 @@ func TestSaveKeepsFiles(t *testing.T) {
 
 	n.Layers[0].(*convert.SbS).Weights.Float32s()[0] = 0.5
 	_, err = Save(weights, n, SaveOptions{})
-	require.ErrorContains(t, err, "Weight_L0_S7.npy: there already, and different; nothing was written")
+	require.ErrorContains(t, err, "Weight_L0_S7.npy: already exists with different content; nothing was written")
 	require.Equal(t, before, snapshot(t, filepath.Dir(weights)))
-	_, err = Save(weights, n, SaveOptions{Force: true, Check: func(int) bool { return true }})
-	require.NoError(t, err)
+	require.NoError(t, CheckSave(weights, n, SaveOptions{Force: true}, func(int) bool { return true }))
+	require.NoError(t, CheckSave(weights, n, SaveOptions{Force: true}, nil))
+	require.ErrorContains(t, CheckSave(weights, n, SaveOptions{}, nil), "Weight_L0_S7.npy: already exists with different content")
 	require.Equal(t, before, snapshot(t, filepath.Dir(weights)))
 	report, err = Save(weights, n, SaveOptions{Force: true})
 	require.NoError(t, err)
 	require.False(t, report.Files[0].Kept)
 	require.True(t, report.Files[1].Kept)
 
-	// The source's own configuration has comments: it is another file.
+	// The configuration of the source has comments, so its content differs.
 	n.Step = 8
 	_, err = Save(source, n, SaveOptions{})
-	require.ErrorContains(t, err, "network.json: there already")
+	require.ErrorContains(t, err, "network.json: already exists")
 	report, err = Save(source, n, SaveOptions{ArraysOnly: true})
 	require.NoError(t, err)
 	require.Len(t, report.Files, 2)
@@ -289,7 +290,7 @@ func TestSaveKeepsFiles(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(two, name), []byte(`{"network_structure": {}}`), 0o600))
 	}
 	_, err = Save(filepath.Join(two, "Weights"), n, SaveOptions{})
-	require.ErrorContains(t, err, "each have a network_structure; choose another folder, or only the arrays")
+	require.ErrorContains(t, err, "each have a network_structure; choose another folder, or write only the arrays")
 
 	root := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(root, "Weights", "Weight_L0_S8.npy"), 0o755))
@@ -297,47 +298,58 @@ func TestSaveKeepsFiles(t *testing.T) {
 	require.ErrorContains(t, err, "not a regular file")
 }
 
-// TestSaveAlone saves into folders with arrays of other networks.
-func TestSaveAlone(t *testing.T) {
+// Each case puts one file into the way of a network and saves the network, or checks
+// whether it could be saved now and at step 10.
+func TestSave_RefusesArraysOfOtherNetworks(t *testing.T) {
 	two, _, err := Load(options(dialect2().write(t)))
 	require.NoError(t, err)
 	one, _, err := Load(options(dialect1().write(t)))
 	require.NoError(t, err)
 	one.Step, two.Step = 8, 8
-	check := func(step int) bool { return step == 8 || step == 10 }
+	later := func(step int) bool { return step == 8 || step == 10 }
+	const foreign, exists = "does not belong to this network", "already exists"
 	for _, c := range []struct {
 		network *convert.Network
 		file    string
-		opt     SaveOptions
-		want    string // "" for no error
+		force   bool
+		save    string // what the error of Save contains; "" for no error
+		check   string // likewise, of CheckSave
 	}{
-		{one, "Weights/Weight_L1_S8.npy", SaveOptions{Force: true}, "is not of this network"}, // of fixed pooling weights
-		{one, "Weights/Weight_L1_S8.npy.gz", SaveOptions{}, "is not of this network"},
-		{one, "Weights/Weight_L1_S10.npy", SaveOptions{}, ""},
-		{one, "Weights/Weight_L1_S10.npy", SaveOptions{Check: check}, "is not of this network"},
-		{one, "Weights/Weight_L1_S9.npy", SaveOptions{Check: check}, ""},
-		{one, "EpsXY/EpsXY_L2_S8.npy", SaveOptions{}, "is not of this network"},   // of one that is not trained
-		{one, "Weights/EpsXY_L0_S8.npy", SaveOptions{}, "is not of this network"}, // it would be read first
-		{one, "Weights/Weight_L9_S8.npy", SaveOptions{}, ""},
-		{one, "Weights/Weight_L0_S10.npy", SaveOptions{Check: check}, "Weight_L0_S10.npy: there already"},
-		{one, "EpsXY/EpsXY_L0_S10.npy", SaveOptions{Check: check}, "EpsXY_L0_S10.npy: there already"},
-		{one, "Weights/Weight_L0_S10.npy", SaveOptions{Check: check, Force: true}, ""},
-		{one, "Weights/Weight_L0_S10.npy.gz", SaveOptions{Check: check, Force: true}, "Weight_L0_S10.npy.gz is there already"},
-		{one, "Weights/Weight_L0_S9.npy.gz", SaveOptions{Check: check}, ""},
-		{two, "Weights/Weight_L1_S8.npy", SaveOptions{}, ""},
-		{two, "Weights/Bias_L0_S8.npy", SaveOptions{}, ""},
-		{two, "Weights/EpsXY_L0_S8.npy", SaveOptions{}, ""},
+		{one, "Weights/Weight_L1_S8.npy", true, foreign, foreign}, // a layer with fixed pooling weights
+		{one, "Weights/Weight_L1_S8.npy.gz", false, foreign, foreign},
+		{one, "Weights/Weight_L1_S10.npy", false, "", foreign},
+		{one, "Weights/Weight_L1_S9.npy", false, "", ""},
+		{one, "EpsXY/EpsXY_L2_S8.npy", false, foreign, foreign},   // a layer whose epsilon_xy is not trained
+		{one, "Weights/EpsXY_L0_S8.npy", false, foreign, foreign}, // Load would prefer this folder
+		{one, "Weights/Weight_L9_S8.npy", false, "", ""},
+		{one, "Weights/Weight_L0_S10.npy", false, "", "Weight_L0_S10.npy " + exists},
+		{one, "EpsXY/EpsXY_L0_S10.npy", false, "", "EpsXY_L0_S10.npy " + exists},
+		{one, "Weights/Weight_L0_S10.npy", true, "", ""},
+		{one, "Weights/Weight_L0_S10.npy.gz", true, "", "Weight_L0_S10.npy.gz " + exists},
+		{one, "Weights/Weight_L0_S9.npy.gz", false, "", ""},
+		{two, "Weights/Weight_L1_S8.npy", false, "", ""},
+		{two, "Weights/Bias_L0_S8.npy", false, "", ""},
+		{two, "Weights/EpsXY_L0_S8.npy", false, "", ""},
 	} {
 		root := t.TempDir()
 		for _, folder := range []string{"Weights", "EpsXY"} {
 			require.NoError(t, os.Mkdir(filepath.Join(root, folder), 0o700))
 		}
 		require.NoError(t, os.WriteFile(filepath.Join(root, c.file), nil, 0o600))
-		_, err := Save(filepath.Join(root, "Weights"), c.network, c.opt)
-		if c.want == "" {
-			require.NoError(t, err, c.file)
-		} else {
-			require.ErrorContains(t, err, c.want, c.file)
+		weights, opt := filepath.Join(root, "Weights"), SaveOptions{Force: c.force}
+		check := func(err error, want string) {
+			if want == "" {
+				require.NoError(t, err, c.file)
+				return
+			}
+			require.ErrorContains(t, err, want, c.file)
+			require.True(t, strings.HasPrefix(err.Error(), "pytorch: "))
+		}
+		check(CheckSave(weights, c.network, opt, later), c.check)
+		require.Len(t, snapshot(t, root), 1, "CheckSave writes nothing")
+		_, err := Save(weights, c.network, opt)
+		check(err, c.save)
+		if c.save != "" {
 			require.Len(t, snapshot(t, root), 1, c.file)
 		}
 	}
@@ -358,8 +370,8 @@ func snapshot(t *testing.T, root string) map[string]string {
 	return out
 }
 
-// Paths in a model's metadata must not lead out of the folder.
-func TestSaveHostilePaths(t *testing.T) {
+// Paths in the metadata of a model may be hostile.
+func TestSave_WritesOnlyBelowTheFolder(t *testing.T) {
 	n, _, err := Load(options(dialect1().write(t)))
 	require.NoError(t, err)
 	for i, s := range n.Sources {
@@ -380,7 +392,7 @@ func TestSaveHostilePaths(t *testing.T) {
 	require.FileExists(t, filepath.Join(root, "a", "b", "EpsXY", "EpsXY_L0_S7.npy"))
 }
 
-func TestSaveRefuses(t *testing.T) {
+func TestSave_RefusesNetworksThatADialectCannotDescribe(t *testing.T) {
 	two := func(change func(n *convert.Network)) *convert.Network {
 		n := converttest.Digits()
 		n.Training = nil
@@ -398,15 +410,15 @@ func TestSaveRefuses(t *testing.T) {
 		network *convert.Network
 		want    string
 	}{
-		{two(func(n *convert.Network) { n.Dialect = 0 }), "of dialect 0 of PyTorch-SbS, want 1 or 2"},
-		{two(func(n *convert.Network) { n.Dialect = 3 }), "of dialect 3"},
-		{two(func(n *convert.Network) { n.Dialect = 1 }), "layer 1 (AveragePool) is none of dialect 1"},
+		{two(func(n *convert.Network) { n.Dialect = 0 }), "the network has dialect 0 of PyTorch-SbS, want 1 or 2"},
+		{two(func(n *convert.Network) { n.Dialect = 3 }), "dialect 3"},
+		{two(func(n *convert.Network) { n.Dialect = 1 }), "layer 1 (AveragePool) cannot be written for dialect 1"},
 		{two(func(n *convert.Network) { sbsOf(n, 0).Epsilon0 = 0.5 }), "different forgetting, epsilon_0"},
-		{two(func(n *convert.Network) { sbsOf(n, 2).AlphaIterations = 1 }), "layer 2 (SbS) has alpha iterations"},
-		{two(func(n *convert.Network) { sbsOf(n, 0).EpsilonXY = converttest.New(1).Tensor(0, 1, 6, 6) }), "layer 0 (SbS) has an epsilon_xy, which dialect 2 has not"},
-		{two(func(n *convert.Network) { n.Training = []byte(`[`) }), "unexpected EOF"},
+		{two(func(n *convert.Network) { sbsOf(n, 2).AlphaIterations = 1 }), "layer 2 (SbS) has alpha iterations, which dialect 2 does not support"},
+		{two(func(n *convert.Network) { sbsOf(n, 0).EpsilonXY = converttest.New(1).Tensor(0, 1, 6, 6) }), "layer 0 (SbS) has an epsilon_xy, which dialect 2 does not support"},
+		{two(func(n *convert.Network) { n.Training = []byte(`[`) }), "not valid JSON: line 2, column 1: parsing value: unexpected end of the file"},
 		{two(func(n *convert.Network) { n.Training = []byte(`{"epsilon_0": "a"}`) }), "epsilon_0: want a number"},
-		{one(func(n *convert.Network) { sbsOf(n, 0).Forgetting = 1 }), "layer 0 (SbS) forgets"},
+		{one(func(n *convert.Network) { sbsOf(n, 0).Forgetting = 1 }), "layer 0 (SbS) uses forgetting, which dialect 1 does not support"},
 		{one(func(n *convert.Network) { sbsOf(n, 0).Local = true }), "layer 0 (SbS) learns locally"},
 		{one(func(n *convert.Network) { n.Dialect, n.Layers = 2, n.Layers[2:] }), "for an input of"},
 	} {
@@ -425,12 +437,12 @@ func TestSaveRefuses(t *testing.T) {
 	require.Len(t, report.Warnings, 4, "and one about the float64 source of the weights")
 }
 
-// TestNumPy has NumPy compare the folders. The environment says where its script
-// is: .ci/check_npy.py.
-func TestNumPy(t *testing.T) {
+// NumPy compares the folders. The environment variable SBS_NPY_CHECKER names the script
+// that does it: .ci/check_npy.py.
+func TestSave_WritesArraysThatNumPyReads(t *testing.T) {
 	script := os.Getenv("SBS_NPY_CHECKER")
 	if script == "" {
-		t.Skip("SBS_NPY_CHECKER is not set: no NumPy to ask")
+		t.Skip("SBS_NPY_CHECKER is not set")
 	}
 	args := []string{script}
 	for _, f := range []files{dialect1(), dialect2(), convolutions()} {

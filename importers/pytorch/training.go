@@ -5,76 +5,80 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/spike-by-spike/sbs/convert"
 )
 
-// Training is how a network is to be trained: the part of PyTorch-SbS's
-// configuration that its layers and its preprocessing do not hold. The comments
-// give the keys, and the defaults where they are not the zero value; keys
-// without a section are of learning_parameters.
+// Training is the training configuration of a network: the keys of PyTorch-SbS's
+// configuration that the layers and the preprocessing do not express.
+//
+// The comment of each field gives the key, its section unless that is
+// learning_parameters, the default unless that is the zero value, and the meaning.
 type Training struct {
-	Dialect int // 1 or 2, of the network
+	Dialect int // 1 or 2, from Network.Dialect
 
-	// The top level.
-	DataMode      string  // data_mode: "MNIST", "MNIST_FASHION", "CIFAR10" or something else
-	DataPath      string  // data_path, "./": the folder of the data
-	BatchSize     int     // batch_size, 500: images in one sub-batch
-	Processes     int     // number_of_cpu_processes, -1: all
-	UpdateAfter   float64 // update_after_x_batch, 1: May 1st 2022's number of sub-batches for one update
-	Step          int     // learning_step (dialect 1) or epoch_id (dialect 2): where training starts
-	StepMax       int     // learning_step_max or epoch_id_max, 10000: and where it ends
-	WeightPath    string  // weight_path, "./Weights/" in dialect 1, "Parameters" in dialect 2
-	EpsilonXYPath string  // eps_xy_path, "./EpsXY/"
-	ResultsPath   string  // results_path, "./Results"
-	LogPath       string  // log_path, "Log"
+	// Keys at the top level.
+	DataMode      string  // data_mode: the data set; "MNIST", "MNIST_FASHION", "CIFAR10" or any other text
+	DataPath      string  // data_path, default "./": the folder of the data
+	BatchSize     int     // batch_size, default 500: number of images in one sub-batch
+	Processes     int     // number_of_cpu_processes, default -1: all processors
+	UpdateAfter   float64 // update_after_x_batch, default 1: sub-batches per update in the version of May 1st 2022
+	Step          int     // learning_step (dialect 1) or epoch_id (dialect 2): the first step
+	StepMax       int     // learning_step_max or epoch_id_max, default 10000: the last step
+	WeightPath    string  // weight_path, default "./Weights/" in dialect 1, "Parameters" in dialect 2: the folder of the arrays
+	EpsilonXYPath string  // eps_xy_path, default "./EpsXY/": the folder of the EpsXY files
+	ResultsPath   string  // results_path, default "./Results": the folder of results
+	LogPath       string  // log_path, default "Log": the folder of logs
 
-	// The schedule of epsilon_t, which the layers' EpsilonT holds for their
-	// number of spikes.
-	CooldownAfter     int     // cooldown_after_number_of_spikes, -1: no cooldown
-	ReductionCooldown float64 // reduction_cooldown, 25: divides epsilon_t from that spike on
+	// The cooldown of epsilon_t, also at the top level. The EpsilonT of the layers
+	// includes it.
+	CooldownAfter     int     // cooldown_after_number_of_spikes, default -1: no cooldown
+	ReductionCooldown float64 // reduction_cooldown, default 25: divides epsilon_t from that spike on
 
-	// The loss.
-	LossMode   int     // loss_mode: 0 is the mixture of both, 1 (dialect 2 only) the cross entropy of softmax(h)
-	LossMSE    float64 // loss_coeffs_mse, 0.5
-	LossKLDiv  float64 // loss_coeffs_kldiv, 1
-	Active     bool    // learning_active, true
-	Optimizer  string  // optimizer_name, "Adam"; dialect 2 has "SGD" too
-	W          Rate    // the keys that end in _w
-	EpsilonXY  Rate    // those that end in _eps_xy; dialect 1 only
-	Schedule   string  // lr_schedule_name, "ReduceLROnPlateau"; or "None", "SbSLRScheduler"
-	ByAccuracy bool    // lr_scheduler_use_performance, true in dialect 1: the schedule follows 100 - accuracy in %, not the loss
+	// The loss and the optimizer.
+	LossMode   int     // loss_mode: 0 is a mixture of MSE and KL divergence, 1 (dialect 2 only) the cross entropy of softmax(h)
+	LossMSE    float64 // loss_coeffs_mse, default 0.5: coefficient of the mean squared error
+	LossKLDiv  float64 // loss_coeffs_kldiv, default 1: coefficient of the Kullback-Leibler divergence
+	Active     bool    // learning_active, default true: whether to train at all
+	Optimizer  string  // optimizer_name, default "Adam"; dialect 2 also has "SGD"
+	W          Rate    // of the weights: the keys that end in _w
+	EpsilonXY  Rate    // of epsilon_xy: the keys that end in _eps_xy; dialect 1 only
+	Schedule   string  // lr_schedule_name, default "ReduceLROnPlateau"; or "SbSLRScheduler" or "None"
+	ByAccuracy bool    // lr_scheduler_use_performance, default true in dialect 1: the schedule follows 100 - accuracy in percent instead of the loss
 
-	BatchesPerUpdate int    // number_of_batches_for_one_update, 1
-	OverloadPath     string // overload_path, "./Previous"; see Start.Overload
-	Test             bool   // test_during_learning, true
-	TestEvery        int    // test_every_x_learning_steps, 50
+	BatchesPerUpdate int    // number_of_batches_for_one_update, default 1: sub-batches whose gradients are added for an update
+	OverloadPath     string // overload_path, default "./Previous": see Start.Overload
+	Test             bool   // test_during_learning, default true: whether to test during training
+	TestEvery        int    // test_every_x_learning_steps, default 50: steps from one test to the next
 
-	// Dialect 2.
-	ScaleGradient       bool // not disable_scale_grade, true
-	KeepGradientScale   bool // kepp_last_grad_scale (their spelling), true
-	AdaptAfterMinibatch bool // adapt_learning_rate_after_minibatch, true
+	// Gradients in dialect 2.
+	ScaleGradient       bool // the opposite of disable_scale_grade, default true: gradients are divided by a scale per layer
+	KeepGradientScale   bool // kepp_last_grad_scale (the original's spelling), default true: whether the scales are kept
+	AdaptAfterMinibatch bool // adapt_learning_rate_after_minibatch, default true: the schedule advances per update instead of per epoch
 
 	Augmentation Augmentation
-	Layers       []LayerTraining // one for each layer of the network
+	Layers       []LayerTraining // one entry per layer of the network
 }
 
-// Rate is how fast one kind of parameter is trained. See LearningRate for Gamma.
-// Factor, Patience and Tau are as the file has them: the original takes
-// PyTorch's own defaults (factor 0.1, patience 10) for both when either is not
-// above 0, and no SbSLRScheduler then.
+// Rate is the learning rate of one kind of parameter and its schedule. Each key in the
+// comments is followed by _w or _eps_xy.
+//
+// The values are those of the configuration. PyTorch-SbS replaces Factor and Patience by
+// PyTorch's defaults, 0.1 and 10, if either is not positive, and does not use
+// SbSLRScheduler then.
 type Rate struct {
-	Gamma     float64 // learning_rate_gamma, -1
-	Threshold float64 // learning_rate_threshold, 1e-5: what parameters are clamped to from below
-	Factor    float64 // lr_scheduler_factor, 0.75
-	Patience  int     // lr_scheduler_patience, -1
-	Tau       float64 // lr_scheduler_tau, 10
+	Gamma     float64 // learning_rate_gamma, default -1: the learning rate; see LearningRate
+	Threshold float64 // learning_rate_threshold, default 1e-5: the lower bound of the parameters
+	Factor    float64 // lr_scheduler_factor, default 0.75: multiplies the learning rate without progress
+	Patience  int     // lr_scheduler_patience, default -1: scheduler steps without progress before that
+	Tau       float64 // lr_scheduler_tau, default 10: time constant of SbSLRScheduler's low-pass filter
 }
 
-// LearningRate returns the initial learning rate: Gamma, or PyTorch's 0.001
-// where that is not above 0.
+// LearningRate returns the initial learning rate: Gamma if it is positive, otherwise
+// PyTorch's default of 0.001.
 func (r Rate) LearningRate() float64 {
 	if r.Gamma > 0 {
 		return r.Gamma
@@ -82,29 +86,31 @@ func (r Rate) LearningRate() float64 {
 	return 0.001
 }
 
-// Augmentation is what is done to training images; the section augmentation.
+// Augmentation is the random variation of training images: the keys of the section
+// augmentation. PyTorch-SbS crops images of all data sets; it flips and jitters those of
+// Fashion-MNIST and CIFAR-10 only.
 type Augmentation struct {
-	Crop       int     // crop_width_in_pixel, 2: a random crop by twice as much in height and width
-	FlipP      float64 // flip_p, 0.5: probability of a horizontal flip; this and the rest not for MNIST
-	Brightness float64 // jitter_brightness, 0.5
-	Contrast   float64 // jitter_contrast, 0.1
-	Saturation float64 // jitter_saturation, 0.1
-	Hue        float64 // jitter_hue, 0.15
-	OnOff      bool    // use_on_off_filter, true; dialect 1 only
+	Crop       int     // crop_width_in_pixel, default 2: the image shrinks by this on each side, at a random position
+	FlipP      float64 // flip_p, default 0.5: probability of a horizontal flip
+	Brightness float64 // jitter_brightness, default 0.5
+	Contrast   float64 // jitter_contrast, default 0.1
+	Saturation float64 // jitter_saturation, default 0.1
+	Hue        float64 // jitter_hue, default 0.15
+	OnOff      bool    // use_on_off_filter, default true; dialect 1 only
 }
 
-// LayerTraining says what of a layer is trained. A layer that has no such values
-// has false. Whether an SbS layer learns locally is its Local.
+// LayerTraining tells which parameters of a layer are trained. Fields for parameters that
+// the layer does not have are false. convert.SbS.Local marks layers that learn locally.
 type LayerTraining struct {
-	// Weights is w_trainable: of network_structure in dialect 1, where the
-	// default is true except for pooling layers, and of learning_parameters in
-	// dialect 2, where it is false. As in the original, true counts for pooling
-	// layers too.
+	// Weights is w_trainable. In dialect 1 the key is in network_structure, and the
+	// default is true except for pooling layers. In dialect 2 it is in
+	// learning_parameters, and the default is false. A value of true trains pooling
+	// layers too, as in PyTorch-SbS.
 	Weights bool
 
-	EpsilonXY     bool // network_structure.eps_xy_trainable, true; dialect 1 only
-	EpsilonXYMean bool // network_structure.eps_xy_mean: every entry becomes the mean
-	SkipGradient  bool // sbs_skip_gradient_calculation: no gradient passes to the layers before; dialect 2 only
+	EpsilonXY     bool // network_structure.eps_xy_trainable, default true; dialect 1 only
+	EpsilonXYMean bool // network_structure.eps_xy_mean: after each update, all entries are set to their mean
+	SkipGradient  bool // sbs_skip_gradient_calculation: no gradient reaches the layers before; dialect 2 only
 }
 
 // newTraining returns the defaults that do not depend on the dialect.
@@ -120,8 +126,8 @@ func newTraining() *Training {
 	}
 }
 
-// trainingKeys is what a configuration says of training before it is known which
-// dialect and which layers it is about.
+// trainingKeys holds the values of the training keys before the dialect and the layers
+// are known.
 type trainingKeys struct {
 	*Training
 	stepMax, epoch, epochMax int
@@ -134,7 +140,7 @@ func newTrainingKeys() *trainingKeys {
 	return &trainingKeys{Training: newTraining(), stepMax: 10000, epochMax: 10000}
 }
 
-// keys is config.keys for the keys of training.
+// keys returns the targets of the training keys, like config.keys.
 func (t *trainingKeys) keys() map[string]map[string]any {
 	return map[string]map[string]any{
 		"": {
@@ -165,8 +171,8 @@ func (t *trainingKeys) keys() map[string]map[string]any {
 	}
 }
 
-// expressed lists the keys, by section, whose values a network's layers hold, and
-// those that the original computes.
+// expressed lists, by section, the keys that the layers of a network express, and those
+// that PyTorch-SbS computes.
 var expressed = map[string][]string{
 	"": {"number_of_spikes", "forgetting_offset", "image_statistics"},
 	"network_structure": {
@@ -176,9 +182,9 @@ var expressed = map[string][]string{
 	"learning_parameters": {"alpha_number_of_iterations"},
 }
 
-// trainingJSON returns convert.Network.Training: what was merged less the keys
-// that are expressed elsewhere. Those of the preprocessing stay, because a
-// network can be without it.
+// trainingJSON returns the value of convert.Network.Training: all merged keys except
+// those in expressed. The keys of the preprocessing are kept, because a network may have
+// none.
 func (c *config) trainingJSON() (json.RawMessage, error) {
 	out := maps.Clone(c.merged)
 	for section, keys := range expressed {
@@ -202,10 +208,9 @@ func (c *config) trainingJSON() (json.RawMessage, error) {
 	return b, err
 }
 
-// TrainingOf returns how a network from Load, NewNetwork or convert.FromONNX is
-// to be trained, and warnings. Where the configuration does not say it, and for
-// a network without any, it is the original's default. Errors name the key and
-// the files of the configuration.
+// TrainingOf returns the training configuration of a network from Load, NewNetwork or
+// convert.FromONNX, and warnings. Keys that the configuration does not give have the
+// defaults of PyTorch-SbS. Errors name the key and the configuration files.
 func TrainingOf(n *convert.Network) (*Training, []string, error) {
 	t, warnings, err := trainingOf(n)
 	if err != nil {
@@ -215,6 +220,14 @@ func TrainingOf(n *convert.Network) (*Training, []string, error) {
 }
 
 func trainingOf(n *convert.Network) (*Training, []string, error) {
+	if err := checkDialect(n); err != nil {
+		return nil, nil, err
+	}
+	for i, l := range n.Layers {
+		if v := reflect.ValueOf(l); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+			return nil, nil, fmt.Errorf("layer %d is nil", i)
+		}
+	}
 	c := newConfig()
 	c.training = newTrainingKeys()
 	if err := c.mergeTraining(n); err != nil {
@@ -224,10 +237,10 @@ func trainingOf(n *convert.Network) (*Training, []string, error) {
 	return t, c.warnings, err
 }
 
-// mergeTraining takes over what a network carries of its configuration.
+// mergeTraining merges Network.Training.
 func (c *config) mergeTraining(n *convert.Network) error {
 	if n.Training == nil {
-		c.files = []string{"the network's training configuration (it has none)"}
+		c.files = []string{"the network's training configuration, which is empty"}
 		return nil
 	}
 	var names []string
@@ -247,11 +260,8 @@ func (c *config) mergeTraining(n *convert.Network) error {
 	return c.merge(d)
 }
 
-// trainingOf fills in what depends on the dialect and the layers, and checks it.
+// trainingOf completes and checks the training configuration.
 func (c *config) trainingOf(n *convert.Network) (*Training, error) {
-	if n.Dialect != 1 && n.Dialect != 2 {
-		return nil, fmt.Errorf("the network is of dialect %d of PyTorch-SbS, want 1 or 2", n.Dialect)
-	}
 	keys := c.training
 	t := *keys.Training
 	t.Dialect = n.Dialect
@@ -302,7 +312,7 @@ func trainableKey(dialect int) string {
 	return "network_structure.w_trainable"
 }
 
-// layer returns what of layer i is trained.
+// layer returns which parameters of layer i are trained.
 func (t *trainingKeys) layer(c *config, dialect, i int, l convert.Layer) LayerTraining {
 	var out LayerTraining
 	list, def := t.weights, true
@@ -323,7 +333,7 @@ func (t *trainingKeys) layer(c *config, dialect, i int, l convert.Layer) LayerTr
 	return out
 }
 
-// checkTraining refuses what nothing can be trained with.
+// checkTraining returns an error about values with which no network can be trained.
 func (c *config) checkTraining(t *Training, layers int) error {
 	const learning, augmentation = "learning_parameters.", "augmentation."
 	for _, key := range []string{
@@ -331,7 +341,7 @@ func (c *config) checkTraining(t *Training, layers int) error {
 		learning + "w_trainable", learning + "sbs_skip_gradient_calculation",
 	} {
 		if m := c.lengths[key]; m > 1 && m != layers {
-			return fmt.Errorf("%s has %d entries, the network has %d layers; give it one for each layer or one for all", c.where(key), m, layers)
+			return fmt.Errorf("%s has %d entries, the network has %d layers; give one entry per layer or one for all", c.where(key), m, layers)
 		}
 	}
 	step, stepMax := "learning_step", "learning_step_max"
@@ -340,9 +350,9 @@ func (c *config) checkTraining(t *Training, layers int) error {
 	}
 	inf := math.Inf(1)
 	for _, v := range []struct {
-		key          string
-		value        float64
-		least, above float64 // the range, both ends included
+		key         string
+		value       float64
+		least, most float64 // the range, both ends included
 	}{
 		{"batch_size", float64(t.BatchSize), 1, inf},
 		{step, float64(t.Step), 0, inf},
@@ -366,12 +376,12 @@ func (c *config) checkTraining(t *Training, layers int) error {
 		{augmentation + "jitter_saturation", t.Augmentation.Saturation, 0, inf},
 		{augmentation + "jitter_hue", t.Augmentation.Hue, 0, 0.5},
 	} {
-		if v.value < v.least || v.value > v.above {
-			return fmt.Errorf("%s is %v, want %s", c.where(v.key), v.value, rangeOf(v.least, v.above))
+		if v.value < v.least || v.value > v.most {
+			return fmt.Errorf("%s is %v, want %s", c.where(v.key), v.value, rangeOf(v.least, v.most))
 		}
 	}
 	if t.LossMode == 0 && t.LossMSE+t.LossKLDiv == 0 {
-		return fmt.Errorf("%s and loss_coeffs_kldiv are both 0: there is no loss", c.where(learning+"loss_coeffs_mse"))
+		return fmt.Errorf("%s and loss_coeffs_kldiv are both 0, which leaves no loss", c.where(learning+"loss_coeffs_mse"))
 	}
 	optimizers := []string{"Adam", "SGD"}[:t.Dialect]
 	if !slices.Contains(optimizers, t.Optimizer) {
@@ -396,7 +406,7 @@ func rangeOf(least, most float64) string {
 	return fmt.Sprintf("%v to %v", least, most)
 }
 
-// String sums it up in one line.
+// String returns a summary in one line.
 func (t *Training) String() string {
 	loss := fmt.Sprintf("%v MSE + %v KL", t.LossMSE, t.LossKLDiv)
 	if t.LossMode == 1 {
@@ -408,7 +418,7 @@ func (t *Training) String() string {
 			trained++
 		}
 	}
-	s := fmt.Sprintf("%d of %d layers trainable, %d batches of %d for an update, %s, %s with learning rate %v, schedule %s",
+	s := fmt.Sprintf("%d of %d layers trainable, %d batches of %d per update, %s, %s with learning rate %v, schedule %s",
 		trained, len(t.Layers), t.BatchesPerUpdate, t.BatchSize, loss, t.Optimizer, t.W.LearningRate(), t.Schedule)
 	if t.DataMode != "" {
 		s = t.DataMode + ", " + s

@@ -12,7 +12,8 @@ import (
 	"github.com/spike-by-spike/sbs/internal/npy"
 )
 
-// untrainedNet makes a network of a folder's configuration alone.
+// untrainedNet makes a network from the configuration of a folder, without its arrays
+// unless change is not nil.
 func untrainedNet(t *testing.T, f files, start Start, change func(*Options)) (*convert.Network, *Training, *Report, error) {
 	t.Helper()
 	weights := f.write(t)
@@ -30,7 +31,7 @@ func untrainedNet(t *testing.T, f files, start Start, change func(*Options)) (*c
 	return NewNetwork(opt, start)
 }
 
-func TestNewNetwork(t *testing.T) {
+func TestNewNetwork_InitializesUntrainedValues(t *testing.T) {
 	n, tr, r, err := untrainedNet(t, dialect1(), Start{Seed: 3}, nil)
 	require.NoError(t, err)
 	require.Empty(t, r.Warnings, "untrained on purpose")
@@ -45,7 +46,7 @@ func TestNewNetwork(t *testing.T) {
 		lo, hi = min(lo, v), max(hi, v)
 	}
 	require.InDeltaSlice(t, []float64{1, 1, 1, 1}, sums, 1e-6)
-	require.Greater(t, hi/lo, float32(1.003), "noise of up to 1 %")
+	require.Greater(t, hi/lo, float32(1.003), "noise of up to 1%")
 	require.Less(t, hi/lo, float32(1.0101))
 	require.True(t, pooling.Pooling)
 	require.Equal(t, pooled(4, 4), pooling.Weights.Float32s())
@@ -70,7 +71,7 @@ func TestNewNetwork(t *testing.T) {
 	_, _, _, err = NewNetwork(Options{}, Start{})
 	require.ErrorIs(t, err, ErrNoConfiguration)
 
-	// What is saved is a complete folder.
+	// Save writes a complete folder.
 	weights := filepath.Join(t.TempDir(), "Weights")
 	_, err = Save(weights, throughONNX(t, n), SaveOptions{})
 	require.NoError(t, err)
@@ -79,7 +80,7 @@ func TestNewNetwork(t *testing.T) {
 	require.Equal(t, n.Layers, back.Layers)
 }
 
-func TestNewConvolutions(t *testing.T) {
+func TestNewNetwork_InitializesConvolutions(t *testing.T) {
 	f := convolutions()
 	n, tr, _, err := untrainedNet(t, f, Start{}, nil)
 	require.NoError(t, err)
@@ -95,12 +96,12 @@ func TestNewConvolutions(t *testing.T) {
 		most = max(most, math.Abs(float64(v)))
 	}
 	require.Greater(t, most, 0.8*bound)
-	require.Equal(t, make([]LayerTraining, 8), tr.Layers, "dialect 2 trains what it is told to")
+	require.Equal(t, make([]LayerTraining, 8), tr.Layers, "dialect 2 trains only layers that w_trainable names")
 	require.True(t, n.Layers[5].(*convert.SbS).Local)
 	require.False(t, n.Layers[4].(*convert.SbS).Local)
 }
 
-func TestNewFromFiles(t *testing.T) {
+func TestNewNetwork_PrefersOverloadPathToTheWeightsFolder(t *testing.T) {
 	f := dialect2()
 	f["Weights/Weight_L2_S7.npy"] = nil
 	n, _, r, err := untrainedNet(t, f, Start{}, func(o *Options) { o.Step = 7 })
@@ -122,17 +123,17 @@ func TestNewFromFiles(t *testing.T) {
 	f["Previous/Weight_L0_S1.npy"] = other
 	n, _, _, err = untrainedNet(t, f, Start{Overload: true}, func(o *Options) { o.Step = 7 })
 	require.NoError(t, err)
-	require.Contains(t, n.Sources[3].Path, "Previous/Weight_L0_S1.npy", "in place of step 7's")
+	require.Contains(t, n.Sources[3].Path, "Previous/Weight_L0_S1.npy", "instead of the file of step 7")
 
 	f["Previous/Weight_L2_S1.npy"] = uniform(4, 3)
 	_, _, _, err = untrainedNet(t, f, Start{Overload: true}, nil)
 	require.ErrorContains(t, err, "layer 2 (SbS) has more than one Weight file")
 	f.replace(t, "def.json", `"loss_mode": 1`, `"overload_path": "/etc"`)
 	_, _, _, err = untrainedNet(t, f, Start{Overload: true}, nil)
-	require.ErrorContains(t, err, `overload_path "/etc" is not a folder below`)
+	require.ErrorContains(t, err, `overload_path "/etc" is not below`)
 }
 
-func TestFindConfiguration(t *testing.T) {
+func TestFindConfiguration_ReturnsTheFilesOfAFolder(t *testing.T) {
 	weights := dialect2().write(t)
 	root := filepath.Dir(weights)
 	three := []string{filepath.Join(root, "network.json"), filepath.Join(root, "dataset.json"), filepath.Join(root, "def.json")}
@@ -154,8 +155,8 @@ func TestFindConfiguration(t *testing.T) {
 	require.Error(t, err)
 }
 
-// Every key arrives, and what is not given is the dialect's default.
-func TestTraining(t *testing.T) {
+// Every key is read, and missing keys have the default of the dialect.
+func TestTrainingOf_ReadsEveryKey(t *testing.T) {
 	_, got, _, err := untrainedNet(t, dialect1(), Start{}, nil)
 	require.NoError(t, err)
 	rate := Rate{Gamma: -1, Threshold: 1e-5, Factor: 0.75, Patience: -1, Tau: 10}
@@ -198,9 +199,9 @@ func TestTraining(t *testing.T) {
 	}
 	require.Equal(t, want, *got)
 	require.InDelta(t, 0.1, got.W.LearningRate(), 0)
-	require.Contains(t, got.String(), "mine, 2 of 3 layers trainable, 20 batches of 24 for an update, cross entropy, SGD with learning rate 0.1")
+	require.Contains(t, got.String(), "mine, 2 of 3 layers trainable, 20 batches of 24 per update, cross entropy, SGD with learning rate 0.1")
 
-	// The same comes out of the model.
+	// A model stores the configuration.
 	back, warnings, err := TrainingOf(throughONNX(t, n))
 	require.NoError(t, err)
 	require.Empty(t, warnings)
@@ -216,10 +217,10 @@ func TestTraining(t *testing.T) {
 	require.ErrorContains(t, err, "dialect 0")
 }
 
-func TestTrainingRefuses(t *testing.T) {
-	for said, want := range map[string]string{
+func TestTrainingOf_RefusesInvalidValues(t *testing.T) {
+	for text, want := range map[string]string{
 		`"batch_size": 0`:                                                         "def.json: batch_size is 0, want at least 1",
-		`"batch_size": "many"`:                                                    `def.json:2: batch_size: want a whole number, found the text "many"`,
+		`"batch_size": "many"`:                                                    `def.json:2: batch_size: want a whole number, found the string "many"`,
 		`"update_after_x_batch": 0`:                                               "update_after_x_batch is 0, want more than 0",
 		`"epoch_id": -1`:                                                          "epoch_id is -1, want at least 0",
 		`"augmentation": {"flip_p": 2}`:                                           "augmentation.flip_p is 2, want 0 to 1",
@@ -228,16 +229,16 @@ func TestTrainingRefuses(t *testing.T) {
 		`"learning_parameters": {"w_trainable": [1]}`:                             "learning_parameters.w_trainable[0]: want true or false",
 		`"learning_parameters": {"optimizer_name": "x"}`:                          `optimizer_name is "x", want one of ["Adam" "SGD"]`,
 		`"learning_parameters": {"lr_schedule_name": "StepLR"}`:                   `lr_schedule_name is "StepLR", want one of`,
-		`"learning_parameters": {"loss_coeffs_mse": 0, "loss_coeffs_kldiv": 0}`:   "there is no loss",
+		`"learning_parameters": {"loss_coeffs_mse": 0, "loss_coeffs_kldiv": 0}`:   "are both 0, which leaves no loss",
 		`"learning_parameters": {"lr_scheduler_factor_w": 1.5}`:                   "lr_scheduler_factor_w is 1.5, want at most 1",
 		`"learning_parameters": {"sbs_skip_gradient_calculation": [true, false]}`: "has 2 entries, the network has 3 layers",
 	} {
 		f := dialect2()
-		f["def.json"] = "{\n" + said + `, "number_of_spikes": [9]}`
+		f["def.json"] = "{\n" + text + `, "number_of_spikes": [9]}`
 		_, _, _, err := untrainedNet(t, f, Start{}, nil)
 		require.ErrorContains(t, err, want)
 		require.True(t, strings.HasPrefix(err.Error(), "pytorch: "))
-		// Who only converts is not bothered, but learns of it from the model.
+		// Load does not check training values, but TrainingOf does.
 		opt := options(f.write(t))
 		opt.Mean = nil
 		n, _, err := Load(opt)

@@ -8,16 +8,15 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// tolerance is how far a column's sum may be off 1. Sums of float32 values
-// that were normalised in float32 stay within 1e-6 in all published files.
+// tolerance is the largest difference of a column's sum from 1 that is not corrected.
+// Columns that were normalized in float32 stay within 1e-6 in all published files.
 const tolerance = 1e-4
 
-// normalise checks the weights of an SbS layer, (places, neurons), and divides
-// the columns by their sums if these are off 1 by more than the tolerance. It
-// returns how many it changed and the largest difference. Within the tolerance
-// every bit is kept: the values are then the ones that the network was tested
-// with.
-func normalise(w []float32, neurons int, tolerance float64) (changed int, worst float64, err error) {
+// normalize checks the weights of an SbS layer, (places, neurons), and divides each
+// column by its sum if that differs from 1 by more than the tolerance. It returns the
+// number of changed columns and the largest difference. Within the tolerance it keeps
+// every bit, because the network was tested with these values.
+func normalize(w []float32, neurons int, tolerance float64) (changed int, worst float64, err error) {
 	sums := make([]float64, neurons)
 	for i, v := range w {
 		if v < 0 {
@@ -28,7 +27,7 @@ func normalise(w []float32, neurons int, tolerance float64) (changed int, worst 
 	off := make([]bool, neurons)
 	for n, s := range sums {
 		if s == 0 {
-			return 0, 0, fmt.Errorf("column %d is all zeros, so that neuron %d could never take part", n, n)
+			return 0, 0, fmt.Errorf("column %d is all zeros: neuron %d could never become active", n, n)
 		}
 		if d := math.Abs(s - 1); d > tolerance {
 			off[n] = true
@@ -49,23 +48,23 @@ func normalise(w []float32, neurons int, tolerance float64) (changed int, worst 
 
 func finite(v float32) bool { return math.Abs(float64(v)) <= math.MaxFloat32 }
 
-// maxGenerated bounds the elements of all weights that come from the
-// configuration's numbers alone: 256 MB.
+// maxGenerated bounds the elements of all generated arrays together, to 256 MB: a small
+// configuration must not allocate more.
 const maxGenerated = 1 << 26
 
-// generate returns a zeroed array for weights without a file.
+// generate returns a zeroed array for values without a file.
 func (ld *loader) generate(l layer, shape []int) ([]float32, error) {
 	n, err := ops.Len(shape)
 	if err != nil || n > maxGenerated-ld.generated {
-		return nil, fmt.Errorf("%v: too many weights would have to be made up without a file, %v here and %d before, at most %d in all",
+		return nil, fmt.Errorf("%v has no file, and an array of shape %v is too large to be generated: with those of other layers (%d elements) it exceeds %d elements",
 			l, shape, ld.generated, maxGenerated)
 	}
 	ld.generated += n
 	return make([]float32, n), nil
 }
 
-// poolingWeights returns the fixed weights of a pooling layer: every neuron
-// listens to all kernel places of its own channel.
+// poolingWeights returns the fixed weights of a pooling layer: each neuron has equal
+// weights for all kernel places of its own channel.
 func (ld *loader) poolingWeights(l layer) ([]float32, error) {
 	neurons := l.out.Channels
 	w, err := ld.generate(l, []int{l.places(), neurons})
@@ -79,8 +78,8 @@ func (ld *loader) poolingWeights(l layer) ([]float32, error) {
 	return w, nil
 }
 
-// random returns values uniform in [lo, hi), the same for the same layer and
-// seed.
+// random returns uniform random values in [lo, hi), which depend only on the layer, the
+// seed and the shape.
 func (ld *loader) random(l layer, shape []int, lo, hi float64) ([]float32, error) {
 	w, err := ld.generate(l, shape)
 	if err != nil {
@@ -90,7 +89,7 @@ func (ld *loader) random(l layer, shape []int, lo, hi float64) ([]float32, error
 	if ld.start != nil {
 		seed = ld.start.Seed
 	}
-	// The rank tells the weights of a convolution from its bias.
+	// The rank distinguishes the weights of a convolution from its bias.
 	r := rand.New(rand.NewPCG(seed, uint64(l.index)<<8|uint64(len(shape))))
 	for i := range w {
 		w[i] = float32(lo + (hi-lo)*r.Float64())
@@ -98,6 +97,6 @@ func (ld *loader) random(l layer, shape []int, lo, hi float64) ([]float32, error
 	return w, nil
 }
 
-// initialBound is the bound of PyTorch's initial values of a convolution and
-// its bias with so many inputs to one output.
+// initialBound returns the bound of PyTorch's initial values for a convolution and its
+// bias, given the number of inputs to one output.
 func initialBound(inputs int) float64 { return 1 / math.Sqrt(float64(inputs)) }

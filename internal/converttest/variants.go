@@ -5,9 +5,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// Variants returns networks of two SbS layers that have, one network each, every
-// feature of such a layer, and some of several. Their images have 2 channels of
-// 9x8 pixels.
+// Variants returns networks of two SbS layers by name. Each has one of the features that
+// such a layer can have, some have several. Their images have 2 channels of 9x8 pixels.
 func Variants() map[string]*convert.Network {
 	input := convert.Size{Channels: 2, Height: 9, Width: 8}
 	variant := func(window convert.Window, change func(m *Maker, first *convert.SbS, oh, ow int)) *convert.Network {
@@ -15,7 +14,7 @@ func Variants() map[string]*convert.Network {
 		first := m.SbS(window, input.Channels, 7, 60)
 		oh, ow, err := window.Output(input.Height, input.Width)
 		if err != nil {
-			panic(err) // the window is wrong
+			panic(err) // a mistake in the window
 		}
 		if change != nil {
 			change(m, first, oh, ow)

@@ -14,25 +14,24 @@ type array struct {
 	file  string
 	shape layout
 	opt   Options
-	max   float32 // the value that is white
+	max   float32 // the value of white
 	read  reader
 	done  func() error // closes the file
 }
 
-// reader puts the values of image i into dst, in the order of the file.
+// reader stores the values of image i in dst, in the order of the file.
 type reader func(i int, dst []float32) error
 
-// layout is how images lie in an array.
+// layout is the layout of the images in an array.
 type layout struct {
 	n    int // number of images
 	size Size
-	last bool // the channels run fastest, not slowest
+	last bool // the channels are the last dimension, not the second
 }
 
-// arrange finds the layout of an array that has images of the size that is
-// wanted or that may be scaled to it; when none is wanted, of 1 or 3 channels.
-// Where the channels may come first or last they come last, as in PyTorch-SbS's
-// files.
+// arrange finds the layout of an array of images. They must have the size in the options,
+// or 1 or 3 channels if they may be resized or the options have no size. If the channels
+// can be first or last, they are last, as in the files of PyTorch-SbS.
 func arrange(shape []int, opt Options) (layout, error) {
 	var choices []layout
 	switch len(shape) {
@@ -49,7 +48,7 @@ func arrange(shape []int, opt Options) (layout, error) {
 	}
 	for _, d := range shape {
 		if d < 1 {
-			return layout{}, fmt.Errorf("the array has shape %v: it holds no images", shape)
+			return layout{}, fmt.Errorf("the array of shape %v contains no images", shape)
 		}
 	}
 	for _, l := range choices {
@@ -61,23 +60,23 @@ func arrange(shape []int, opt Options) (layout, error) {
 		}
 	}
 	if opt.Size == (Size{}) {
-		return layout{}, fmt.Errorf("the array has shape %v: images with 1 or 3 channels were expected", shape)
+		return layout{}, fmt.Errorf("the array has shape %v, want images with 1 or 3 channels", shape)
 	}
 	if !opt.Resize {
-		return layout{}, fmt.Errorf("the array has images of shape %v, the network wants %v (channels x height x width): --resize converts them",
-			shape[1:], opt.Size)
+		return layout{}, fmt.Errorf("the array has images of shape %v, but the network needs %v (channels x height x width): allow conversion %s",
+			shape[1:], opt.Size, adviseResize)
 	}
 	for _, l := range choices {
 		if c := l.size.Channels; c == 1 || c == 3 {
 			return l, checkPixels(l.size)
 		}
 	}
-	return layout{}, fmt.Errorf("the array has images of shape %v, only those with 1 or 3 channels can be scaled to %v", shape[1:], opt.Size)
+	return layout{}, fmt.Errorf("the array has images of shape %v, but only those with 1 or 3 channels can be scaled to %v", shape[1:], opt.Size)
 }
 
 func checkPixels(s Size) error {
 	if s.Height > maxPixels/s.Width {
-		return fmt.Errorf("the images are of %v (channels x height x width), more than %d pixels", s, maxPixels)
+		return fmt.Errorf("images of %v (channels x height x width) have more than %d pixels", s, maxPixels)
 	}
 	return nil
 }
@@ -111,7 +110,8 @@ func (a *array) pixels(i int) ([]float32, error) {
 	return fit(picture16(values, size), a.opt)
 }
 
-// channelsFirst sorts values from (height, width, channels).
+// channelsFirst reorders values from (height, width, channels) to (channels, height,
+// width).
 func channelsFirst(values []float32, size Size) []float32 {
 	out := make([]float32, 0, len(values))
 	for c := range size.Channels {
@@ -122,11 +122,11 @@ func channelsFirst(values []float32, size Size) []float32 {
 	return out
 }
 
-// picture16 makes an image of values from 0 to 1 in one or three channels.
+// picture16 converts values from 0 to 1, with one or three channels, to an image.
 func picture16(values []float32, size Size) image.Image {
 	img := image.NewRGBA64(image.Rect(0, 0, size.Width, size.Height))
 	plane := size.Height * size.Width
-	second, third := 0, 0 // where green and blue begin
+	second, third := 0, 0 // offsets of green and blue
 	if size.Channels == 3 {
 		second, third = plane, 2*plane
 	}
@@ -139,13 +139,13 @@ func picture16(values []float32, size Size) image.Image {
 	return img
 }
 
-// bytesAt reads images of bytes. Image i begins at start + i*step.
+// bytesAt returns a reader for images of bytes. Image i starts at start + i*step.
 func bytesAt(r io.ReaderAt, start, step int64) reader {
 	return func(i int, dst []float32) error {
 		content := make([]byte, len(dst))
-		// io.EOF may come with the last byte of a file.
+		// io.EOF may accompany the last byte of a file.
 		if n, err := r.ReadAt(content, start+int64(i)*step); n < len(content) {
-			return fmt.Errorf("the file ends early, it was cut off since it was opened: %w", err)
+			return fmt.Errorf("the file has become shorter since it was opened: %w", err)
 		}
 		for k, v := range content {
 			dst[k] = float32(v)

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// numbered returns n images in which every value is another one.
+// numbered returns n images whose values are all different.
 func numbered(size Size, n int) *Samples {
 	s := &Samples{size: size, labels: make([]int, n)}
 	for i := range n * size.len() {
@@ -19,7 +19,7 @@ func numbered(size Size, n int) *Samples {
 	return s
 }
 
-func TestCrop(t *testing.T) {
+func TestAugmentation_CropsAtRandomPositions(t *testing.T) {
 	s := numbered(Size{2, 5, 6}, 3)
 	a := Augmentation{Crop: 1}
 	size, err := a.Output(s.Size())
@@ -38,13 +38,13 @@ func TestCrop(t *testing.T) {
 	a.Test(dst, s, 2)
 	require.Equal(t, at(2, 1, 1), dst)
 
-	centre := Augmentation{Crop: 1, Centre: true}
+	center := Augmentation{Crop: 1, Center: true}
 	for epoch := range uint64(9) {
-		centre.Train(dst, s, 1, 5, epoch)
+		center.Train(dst, s, 1, 5, epoch)
 		require.Equal(t, at(1, 1, 1), dst)
 	}
 
-	// Every place comes up about as often.
+	// All positions are about equally frequent.
 	var count [3][3]int
 	const epochs = 9000
 	for epoch := range uint64(epochs) {
@@ -67,7 +67,7 @@ func TestCrop(t *testing.T) {
 	}
 }
 
-func TestFlip(t *testing.T) {
+func TestAugmentation_FlipsWithTheGivenProbability(t *testing.T) {
 	s := numbered(Size{1, 2, 3}, 1)
 	dst := make([]float32, 6)
 	flipped := 0
@@ -83,8 +83,7 @@ func TestFlip(t *testing.T) {
 	require.InDelta(t, 1000, flipped, 6*math.Sqrt(750))
 }
 
-// TestAugmentationIsAFunction of seed, epoch and image, each of which matters.
-func TestAugmentationIsAFunction(t *testing.T) {
+func TestAugmentation_DependsOnSeedEpochAndImage(t *testing.T) {
 	s := numbered(Size{3, 6, 6}, 40)
 	a := Augmentation{Crop: 1, FlipP: 0.5, Brightness: 0.5, Contrast: 0.1, Saturation: 0.1, Hue: 0.15}
 	all := func(seed, epoch uint64, order []int) [][]float32 {
@@ -106,12 +105,12 @@ func TestAugmentationIsAFunction(t *testing.T) {
 	require.NotEqual(t, want, all(1, 3, order))
 }
 
-func TestOrder(t *testing.T) {
+func TestOrder_IsAPermutationOfSeedAndEpoch(t *testing.T) {
 	o := Order(1000, 3, 4)
 	require.Equal(t, o, Order(1000, 3, 4))
 	require.NotEqual(t, o, Order(1000, 3, 5))
 	require.NotEqual(t, o, Order(1000, 4, 4))
-	// What a checkpoint relies on must not change with a new version.
+	// Checkpoints rely on the order, so it must not change in a new version.
 	require.Equal(t, []int{6, 7, 1, 3, 0, 5, 2, 4}, Order(8, 3, 4))
 	slices.Sort(o)
 	for i, v := range o {
@@ -119,8 +118,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestAdjust compares with torchvision 0.14.1, functional_tensor.adjust_*.
-func TestAdjust(t *testing.T) {
+// The values were recorded from torchvision 0.14.1, functional_tensor.adjust_*.
+func TestAdjust_EqualsTorchvision(t *testing.T) {
 	content, err := os.ReadFile("testdata/jitter.json")
 	require.NoError(t, err)
 	var recorded struct {
@@ -156,8 +155,7 @@ func TestAdjust(t *testing.T) {
 	}
 }
 
-// TestJitter draws factors of all sizes and orders.
-func TestJitter(t *testing.T) {
+func TestAugmentation_JittersWithinTheLimits(t *testing.T) {
 	s := &Samples{size: Size{1, 1, 1}, floats: []float32{0.5}, labels: []int{0}}
 	least, most, sum := 1.0, 0.0, 0.0
 	const epochs = 4000
@@ -171,7 +169,7 @@ func TestJitter(t *testing.T) {
 	require.InDelta(t, 1.4, most, 0.01)
 	require.InDelta(t, 1, sum/epochs, 6*0.8/math.Sqrt(12*epochs))
 
-	// Gray stays gray: neither hue nor saturation touch it.
+	// Hue and saturation do not change gray images.
 	gray := numbered(Size{1, 3, 3}, 1)
 	dst := make([]float32, 9)
 	Augmentation{Saturation: 0.9, Hue: 0.5}.Train(dst, gray, 0, 1, 1)
@@ -188,7 +186,7 @@ func TestJitter(t *testing.T) {
 	require.NotEqual(t, rgb.floats, dst)
 	require.InDelta(t, luma(0.6, 0.3, 0.4), luma(dst[0], dst[1], dst[2]), 1e-4)
 
-	// Brightness before contrast is not contrast before brightness.
+	// The order of brightness and contrast matters.
 	seen := map[float32]bool{}
 	two := &Samples{size: Size{1, 1, 2}, floats: []float32{0.9, 0.4}, labels: []int{0}}
 	dst = make([]float32, 2)
@@ -199,16 +197,16 @@ func TestJitter(t *testing.T) {
 	require.Greater(t, len(seen), 50)
 }
 
-func TestAugmentationErrors(t *testing.T) {
+func TestAugmentation_RefusesInvalidFields(t *testing.T) {
 	size := Size{1, 4, 5}
 	for _, a := range []Augmentation{
 		{Crop: -1}, {Crop: 2}, {Crop: math.MaxInt}, {FlipP: 1.1}, {FlipP: math.NaN()}, {Brightness: -1}, {Contrast: math.Inf(1)},
 		{Saturation: math.NaN()}, {Hue: 0.6}, {Hue: -0.1},
 	} {
 		_, err := a.Output(size)
-		require.ErrorContains(t, err, "dataset: ", a)
+		require.Error(t, err, "%+v", a)
 	}
 	_, err := Augmentation{Hue: 0.1}.Output(Size{2, 4, 5})
-	require.ErrorContains(t, err, "only those with 1 or 3 channels have")
+	require.ErrorContains(t, err, "have no colors to jitter, want 1 or 3 channels")
 	require.Panics(t, func() { Augmentation{Crop: 1}.Test(make([]float32, 20), numbered(size, 1), 0) })
 }

@@ -1,25 +1,26 @@
-// Package dataset reads labelled images, from image files and from the array
-// files that MNIST, CIFAR-10 and PyTorch-SbS come in: one at a time (Source),
-// or all of a training or test set (Samples), which an Augmentation varies.
+// Package dataset reads labeled images from image files and from the array files of
+// MNIST, CIFAR-10 and PyTorch-SbS: one image at a time (Source), or a whole training or
+// test set (Samples), which an Augmentation varies.
 //
-// What a path holds is decided by its content first and by its name second:
+// A path can name
 //
-//   - a PNG, JPEG, GIF (its first picture), BMP, TIFF or WebP file;
-//   - a folder of these, or of folders of these, each of which is a class. A
-//     folder without any may hold one of the following instead;
-//   - an IDX file of images (MNIST), also compressed with gzip;
-//   - an .npy file of images, also compressed with gzip: (n, height, width),
-//     (n, height, width, channels) or (n, channels, height, width);
-//   - a batch of CIFAR-10, the binary version (data_batch_1.bin) or the one that
-//     was pickled by Python (data_batch_1);
-//   - a folder with the folders train and test, which hold any of the above.
+//   - a PNG, JPEG, GIF (the first picture), BMP, TIFF or WebP file
+//   - a folder of such files, or of one folder of such files per class
+//   - an IDX file of images (the format of MNIST)
+//   - an .npy file of images: (n, height, width), (n, height, width, channels) or
+//     (n, channels, height, width)
+//   - a batch of CIFAR-10, in the binary version (data_batch_1.bin) or the version for
+//     Python (data_batch_1)
+//   - a folder that contains one of these files, or several of which one is the Subset
+//   - a folder with the folders train and test, each with any of the above
 //
-// Of a folder with several files, or with the folders train and test, it is the
-// Subset that is read.
+// IDX and .npy files may be compressed with gzip. The content of a file determines its
+// format; the name matters only if the content is ambiguous.
 //
-// Labels are the class folders, stand in the file (CIFAR-10) or in a second
-// file beside it (IDX: "labels" for "images" and "idx1" for "idx3" in the
-// name; .npy: "LabelStorage" for "PatternStorage").
+// The label of an image is the name of its class folder, or a number in the same file
+// (CIFAR-10) or in a second file in the same folder. The name of the second file is that
+// of the first with "labels" instead of "images" and "idx1" instead of "idx3" (IDX), or
+// "LabelStorage" instead of "PatternStorage" (.npy).
 package dataset
 
 import (
@@ -38,31 +39,30 @@ func (s Size) String() string { return fmt.Sprintf("%dx%dx%d", s.Channels, s.Hei
 
 func (s Size) len() int { return s.Channels * s.Height * s.Width }
 
-// Unlabelled is the label of an image whose class is not known.
-const Unlabelled = -1
+// Unlabeled is the label of an image whose class is unknown.
+const Unlabeled = -1
 
 // Image is one image of a Source.
 type Image struct {
-	// Name is the path of an image file, and the file's name and the image's
-	// number for one of many: "t10k-images-idx3-ubyte[17]".
+	// Name is the path of an image file. For an image in a file with many images, it is
+	// the name of the file with the number of the image: "t10k-images-idx3-ubyte[17]".
 	Name string
 
-	// Label is the number of the class, or Unlabelled.
+	// Label is the number of the class, or Unlabeled.
 	Label int
 
-	// Pixels holds the values from 0 to 1, channel by channel, row by row. They
-	// are those of the file divided by the largest that its format has (255 or
-	// 65535; also for IDX and CIFAR-10), and in an .npy file by the largest
-	// value that is in the file, as PyTorch-SbS does.
+	// Pixels holds the values from 0 to 1, channel by channel, row by row. The values in
+	// the file are divided by the largest value of the format, 255 or 65535. Those of an
+	// .npy file are divided by the largest value in the file, as in PyTorch-SbS.
 	Pixels []float32
 
-	// Err says, beginning with the name, why the image could not be read. Pixels
+	// Err is the reason why the image could not be read. It starts with the name. Pixels
 	// is nil then. Other images are not affected.
 	Err error
 }
 
-// Source is a sequence of images. It is safe for concurrent use, and At
-// decodes different images in parallel when several goroutines call it.
+// Source is a sequence of images. It is safe for concurrent use: goroutines that call At
+// decode images in parallel.
 type Source interface {
 	// Len returns the number of images.
 	Len() int
@@ -70,68 +70,65 @@ type Source interface {
 	// Size returns the size of every image.
 	Size() Size
 
-	// Classes returns the names of the classes, in the order of the labels; nil
-	// when only the labels are known, or not even these.
+	// Classes returns the names of the classes in the order of the labels, nil if they
+	// are unknown.
 	Classes() []string
 
-	// At reads image i of [0, Len). It does not keep it.
+	// At reads image i, from 0 to Len()-1. The Source does not keep the image.
 	At(i int) Image
 
 	// Close closes the files. Images cannot be read afterwards.
 	Close() error
 }
 
-// Options says what to make of the files.
+// Options controls Open.
 type Options struct {
-	// Size is the size of every image that the Source yields. Files with images
-	// of another size are an error unless Resize is true. Zero stands for the size
-	// of the first image.
+	// Size is the size of all images of the Source. Images of another size are an error
+	// unless Resize is set. The zero value means the size of the first image.
 	Size Size
 
-	// Subset is the part of a data set that is read. It has no meaning where a
-	// file is named.
+	// Subset is the part of a data set to read from a folder. It is ignored for a file.
 	Subset Subset
 
-	// Resize scales images to the Size, whatever their proportions, converts
-	// colours to gray (ITU-R 601) and repeats gray for three channels.
+	// Resize scales images to Size without keeping the aspect ratio, converts colors to
+	// gray (ITU-R 601), and repeats gray for three channels.
 	Resize bool
 
-	// Classes holds the names of the classes in the order of their labels, nil
-	// when they are not known. Class folders and names in label files are
-	// numbers, which are labels, or all of them are in Classes. When Classes is
-	// nil they may be any names, which are numbered in natural order.
+	// Classes holds the names of the network's classes in the order of their labels, nil
+	// if they are unknown. The names of class folders and in label files must be all
+	// numbers, which are labels, or all in Classes. If Classes is nil, they may be any
+	// names, and their labels are their positions in natural order. Two spellings of one
+	// number, such as 1 and 01, are an error.
 	Classes []string
 
-	// NumClasses is the number of classes, 0 when it is not known. Names are
-	// numbered in natural order only if there are as many: a part of the classes
-	// would get other labels than all of them.
+	// NumClasses is the number of the network's classes, 0 if it is unknown. If Classes
+	// is nil, there must be as many different names: if some classes were absent, the
+	// positions of the others would change.
 	NumClasses int
 
-	// Labels is a file with the labels of all images, in place of any others: an
-	// IDX or .npy file (both also compressed with gzip), or text with a number
-	// or the name of a class in every line.
+	// Labels is a file with the labels of all images, which replaces all others: an IDX
+	// or .npy file (both may be compressed with gzip), or a text file with a number or
+	// the name of a class in each line.
 	Labels string
 }
 
-// maxPixels bounds the pixels of one image, of which a decoder needs up to 8
-// bytes each.
+// maxPixels bounds the pixels of one image. A decoder needs up to 8 bytes per pixel.
 const maxPixels = 1 << 26
 
-// Open opens files and folders, whose images follow each other in the order of
-// paths; in a folder they are in natural order (2.png before 10.png). Hidden
-// files, and files in a folder of images that are not named as such, are
-// passed over; images in folders within class folders are an error. Errors name
-// the file; those about a missing one wrap fs.ErrNotExist, those about a folder
-// without the Subset ErrNoSubset.
+// Open opens files and folders. The images of a folder are in natural order (2.png before
+// 10.png), and those of different paths in the order of paths. Open ignores hidden files,
+// and files in a folder of images whose names are not those of images. Images in folders
+// below class folders are an error. Errors name the file; they wrap fs.ErrNotExist if it
+// does not exist, and ErrNoSubset if a folder lacks the Subset.
 func Open(paths []string, opt Options) (Source, error) {
 	s := &set{}
 	if err := s.open(paths, opt); err != nil {
-		return nil, errors.Join(fmt.Errorf("dataset: %w", err), s.Close())
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-// part is the images of one path. Errors do not name the image.
+// part is the sequence of the images of one path. Errors do not name the image.
 type part interface {
 	len() int
 	size() Size
@@ -143,7 +140,7 @@ type part interface {
 // joined is a sequence of parts.
 type joined struct {
 	parts []part
-	ends  []int // number of images up to the end of each part
+	ends  []int // number of images in each part and those before it
 }
 
 func (j *joined) add(p part) {
@@ -158,7 +155,7 @@ func (j *joined) len() int {
 	return j.ends[len(j.ends)-1]
 }
 
-// find returns the part that has image i, and the image's number there.
+// find returns the part that has image i, and the number of the image in the part.
 func (j *joined) find(i int) (part, int) {
 	k := sort.SearchInts(j.ends, i+1)
 	if k > 0 {
@@ -187,30 +184,30 @@ func (j *joined) close() error {
 	return errors.Join(errs...)
 }
 
-// labels are those of the images of one path. They are numbers or names, or
-// neither when they are not known.
+// labels are the labels of the images of one path: numbers, names, or neither if they are
+// unknown.
 type labels struct {
 	numbers []int
 	names   []string
-	classes []string // what the numbers mean, where the format says that
+	classes []string // the names for the numbers, if the format defines them
 }
 
 func (l labels) len() int { return max(len(l.numbers), len(l.names)) }
 
-// set is the Source: a sequence of parts.
+// set implements Source.
 type set struct {
 	joined
-	labels  []int // nil when none is known
+	labels  []int // nil if none is known
 	classes []string
 }
 
 func (s *set) open(paths []string, opt Options) error {
 	if len(paths) == 0 {
-		return errors.New("no file or folder with images was named")
+		return errors.New("no file or folder with images was given")
 	}
 	if z := opt.Size; z != (Size{}) && (z.Channels < 1 || z.Height < 1 || z.Width < 1 ||
 		z.Height > maxPixels/z.Width || z.Channels > maxPixels/(z.Height*z.Width)) {
-		return fmt.Errorf("images of %v cannot be read: every size must be at least 1 and the product at most %d", z, maxPixels)
+		return fmt.Errorf("images of %v cannot be read, want at least 1 in each dimension and a product of at most %d", z, maxPixels)
 	}
 	all := make([]labels, 0, len(paths))
 	for _, path := range paths {
@@ -219,7 +216,7 @@ func (s *set) open(paths []string, opt Options) error {
 			return err
 		}
 		s.add(p)
-		opt.Size = p.size() // of all others too
+		opt.Size = p.size() // all other images must have this size too
 		all = append(all, l)
 	}
 	if opt.Labels != "" {
@@ -232,7 +229,7 @@ func (s *set) open(paths []string, opt Options) error {
 	return s.number(all, opt)
 }
 
-// number turns the labels of the parts into numbers.
+// number converts the labels of the parts to numbers.
 func (s *set) number(all []labels, opt Options) error {
 	var names []string
 	numbers := false
@@ -248,8 +245,8 @@ func (s *set) number(all []labels, opt Options) error {
 		return err
 	}
 	if numbers && c.invented {
-		return fmt.Errorf("some images have numbers as labels and others names of classes (%s) that the network does not know: "+
-			"give the labels of all in one file", list(c.names))
+		return fmt.Errorf("the labels of some images are numbers, those of others names (%s), and the network has no names of classes: "+
+			"give all labels in one file", list(c.names))
 	}
 	s.classes = c.names
 	if known := all[0].classes; c.names == nil && (opt.NumClasses == 0 || opt.NumClasses == len(known)) &&
@@ -263,7 +260,7 @@ func (s *set) number(all []labels, opt Options) error {
 		}
 		s.labels = append(s.labels, l.numbers...)
 		for l.len() == 0 && len(s.labels) < s.ends[i] {
-			s.labels = append(s.labels, Unlabelled)
+			s.labels = append(s.labels, Unlabeled)
 		}
 	}
 	return nil
@@ -277,9 +274,9 @@ func (s *set) Classes() []string { return s.classes }
 
 func (s *set) At(i int) Image {
 	if i < 0 || i >= s.Len() {
-		return Image{Label: Unlabelled, Err: fmt.Errorf("dataset: there is no image %d, only %d", i, s.Len())}
+		return Image{Label: Unlabeled, Err: fmt.Errorf("image %d does not exist, want 0 to %d", i, s.Len()-1)}
 	}
-	image := Image{Label: Unlabelled}
+	image := Image{Label: Unlabeled}
 	if s.labels != nil {
 		image.Label = s.labels[i]
 	}
@@ -287,22 +284,17 @@ func (s *set) At(i int) Image {
 	image.Name = p.name(i)
 	pixels, err := p.pixels(i)
 	if err != nil {
-		image.Err = fmt.Errorf("dataset: %s: %w", image.Name, withoutPath(err))
+		image.Err = fmt.Errorf("%s: %w", image.Name, withoutPath(err))
 		return image
 	}
 	image.Pixels = pixels
 	return image
 }
 
-func (s *set) Close() error {
-	if err := s.close(); err != nil {
-		return fmt.Errorf("dataset: %w", err)
-	}
-	return nil
-}
+func (s *set) Close() error { return s.close() }
 
-// withoutPath removes the path that the errors of package os begin with, where
-// another text names the file already.
+// withoutPath removes the path from an error of package os, for errors that name the file
+// already.
 func withoutPath(err error) error {
 	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // only the outermost error
 		return e.Err

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// write writes files, by path under a new folder, and returns the folder.
+// write writes files, given by path, to a new folder and returns the folder.
 func write(t testing.TB, files map[string][]byte) string {
 	folder := t.TempDir()
 	for name, content := range files {
@@ -37,7 +37,7 @@ func packed(t testing.TB, content []byte) []byte {
 	return b.Bytes()
 }
 
-// grayPNG returns a PNG of 2x2 pixels (10, 20, 30, v).
+// grayPNG returns a PNG file of 2x2 pixels with the values 10, 20, 30 and v.
 func grayPNG(t testing.TB, v byte) []byte {
 	return encodePNG(t, &image.Gray{Pix: []byte{10, 20, 30, v}, Stride: 2, Rect: image.Rect(0, 0, 2, 2)})
 }
@@ -50,7 +50,7 @@ func encodePNG(t testing.TB, img image.Image) []byte {
 
 var small = Options{Size: Size{1, 2, 2}}
 
-// summary returns "name label last-pixel*255" of every image of a source.
+// summary returns the name, the label and the last pixel times 255 of each image.
 func summary(t testing.TB, s Source, folder string) []string {
 	var out []string
 	for i := range s.Len() {
@@ -65,7 +65,7 @@ func summary(t testing.TB, s Source, folder string) []string {
 	return out
 }
 
-func TestFolders(t *testing.T) {
+func TestOpen_ReadsFolders(t *testing.T) {
 	tests := []struct {
 		name    string
 		files   map[string]byte // name of a PNG: last pixel
@@ -100,14 +100,14 @@ func TestFolders(t *testing.T) {
 		{
 			name:  "too few new classes",
 			files: map[string]byte{"c10/1.png": 1, "c9/1.png": 2},
-			count: 3, err: "the images have 2 classes (c9, c10), but the network has 3 and no names for them; name the class folders by the numbers",
+			count: 3, err: "the images have 2 classes (c9, c10), but the network has 3 classes without names; name the class folders by the numbers",
 		},
 		{
 			name:  "unknown classes",
 			files: map[string]byte{"zero/1.png": 1, "one/1.png": 2, "seven/1.png": 3},
 			known: []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "ten", "eleven"},
-			err: "does not know these classes: one, seven, zero (it knows 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more); " +
-				"name the class folders by the numbers of the classes, or give a file with the number of every image's class with --labels FILE",
+			err: "does not have these classes: one, seven, zero (its classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more); " +
+				"name the class folders by the numbers of the classes, or name a file with the number of each image's class with --labels FILE",
 		},
 		{
 			name:  "numbers though names are known",
@@ -118,26 +118,40 @@ func TestFolders(t *testing.T) {
 		{
 			name:  "half known classes",
 			files: map[string]byte{"cat/1.png": 1, "dog/1.png": 2},
-			known: []string{"cat", "hound"}, err: "does not know these classes: dog (it knows cat, hound)",
+			known: []string{"cat", "hound"}, err: "does not have these classes: dog (its classes: cat, hound)",
 		},
 		{name: "half numbers", files: map[string]byte{"1/1.png": 1, "2/1.png": 1, "misc/1.png": 2}, err: "are numbers (1, 2) and others are not: 1, 2, misc"},
+		{name: "one number twice", files: map[string]byte{"1/a.png": 1, "2/a.png": 2, "01/a.png": 3}, err: "the class folders 01 and 1 are both class 1: rename one of them"},
+		{name: "leading zeros", files: map[string]byte{"001/a.png": 1, "01/a.png": 2}, err: "the class folders 001 and 01 are both class 1"},
+		{name: "zeros", files: map[string]byte{"0/a.png": 1, "00/a.png": 2, "1/a.png": 2}, err: "the class folders 0 and 00 are both class 0"},
+		{
+			name:  "numbers with zeros",
+			files: map[string]byte{"01/a.png": 1, "10/a.png": 2, "02/a.png": 3},
+			want:  []string{"01/a.png 1 1", "02/a.png 2 3", "10/a.png 10 2"},
+		},
+		{
+			name:  "names that are numbers with zeros",
+			files: map[string]byte{"x/a.png": 1, "1/a.png": 2, "01/a.png": 3},
+			known: []string{"01", "x", "1"}, classes: []string{"01", "x", "1"},
+			want: []string{"01/a.png 0 3", "1/a.png 2 2", "x/a.png 1 1"},
+		},
 		{
 			name:  "one class too deep",
 			files: map[string]byte{"0/1.png": 1, "1/deep/er/1.png": 2},
-			err:   "1/deep/er/1.png lies too deep: want one folder for each class in ",
+			err:   "1/deep/er/1.png is in a folder below a class folder: want one folder per class in ",
 		},
-		{name: "images below images", files: map[string]byte{"0/1.png": 1, "0/deep/1.png": 2}, err: "0/deep/1.png lies too deep"},
-		{name: "no set among classes", files: map[string]byte{"misc/1.png": 1, "train/0/1.png": 2}, err: "train/0/1.png lies too deep"},
-		{name: "images in folders of folders", files: map[string]byte{"1.png": 1, "cat/deep/1.png": 2}, err: "cat/deep/1.png lies too deep"},
-		{name: "images by other names", files: map[string]byte{"0/1.png": 1, "1/00001": 2}, err: "1 holds images whose names do not say so, such as 00001"},
+		{name: "images below images", files: map[string]byte{"0/1.png": 1, "0/deep/1.png": 2}, err: "0/deep/1.png is in a folder below a class folder"},
+		{name: "no set among classes", files: map[string]byte{"misc/1.png": 1, "train/0/1.png": 2}, err: "train/0/1.png is in a folder below a class folder"},
+		{name: "images in folders of folders", files: map[string]byte{"1.png": 1, "cat/deep/1.png": 2}, err: "cat/deep/1.png is in a folder below a class folder"},
+		{name: "images by other names", files: map[string]byte{"0/1.png": 1, "1/00001": 2}, err: "1 contains images without the extension of an image, such as 00001"},
 		{
 			name:  "no images too deep",
 			files: map[string]byte{"0/1.png": 1, "0/more/note.txt": 2, "0/more/.git/1.png": 8, "docs/more/note.txt": 3, "__MACOSX/0/._1.png": 4, "1/1.png": 5, "1/.git/1/1.png": 6, "1/00001": 7},
 			want:  []string{"0/1.png 0 1", "1/1.png 1 5"},
 		},
 		{name: "mixed", files: map[string]byte{"1.png": 1, "cat/1.png": 2}, err: "both images and folders"},
-		{name: "too deep", files: map[string]byte{"sets/train/cat/1.png": 1}, err: "holds no images: accepted are PNG"},
-		{name: "empty", err: "holds no images: accepted are PNG"},
+		{name: "too deep", files: map[string]byte{"sets/train/cat/1.png": 1}, err: "contains no images: want PNG"},
+		{name: "empty", err: "contains no images: want PNG"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -153,7 +167,6 @@ func TestFolders(t *testing.T) {
 			opt.Classes, opt.NumClasses = test.known, test.count
 			s, err := Open([]string{folder}, opt)
 			if test.err != "" {
-				require.ErrorContains(t, err, "dataset: ")
 				require.ErrorContains(t, err, test.err)
 				return
 			}
@@ -165,7 +178,7 @@ func TestFolders(t *testing.T) {
 	}
 }
 
-func TestPaths(t *testing.T) {
+func TestOpen_JoinsTheImagesOfSeveralPaths(t *testing.T) {
 	folder := write(t, map[string][]byte{
 		"a/cat/1.png": grayPNG(t, 1), "b/dog/1.png": grayPNG(t, 2), "b/cat/1.png": grayPNG(t, 3), "c.png": grayPNG(t, 4),
 		"labels.txt": []byte("\ufeffdog\r\ncat\r\ncat\r\ndog\r\n\r\n"), "short.txt": []byte("1\n2\n"),
@@ -185,7 +198,7 @@ func TestPaths(t *testing.T) {
 	require.Equal(t, []string{"b/cat/1.png 0 3", "b/dog/1.png 1 2", "a/cat/1.png 0 1", "c.png -1 4"}, summary(t, s, folder))
 	require.Equal(t, []string{"cat", "dog"}, s.Classes())
 	for _, i := range []int{-1, 4} {
-		require.ErrorContains(t, s.At(i).Err, "there is no image")
+		require.ErrorContains(t, s.At(i).Err, "does not exist, want 0 to 3")
 	}
 
 	s, err = Open(at("images-idx3-ubyte", "c.png"), small)
@@ -204,9 +217,14 @@ func TestPaths(t *testing.T) {
 	require.Equal(t, []string{"images-idx3-ubyte[0] 2 9", "b/cat/1.png 1 3", "b/dog/1.png 1 2", "c.png 2 4"}, summary(t, s, folder))
 	require.Equal(t, opt.Classes, s.Classes())
 
-	// Numbers and class folders agree when the network knows the names.
+	// A class that two folders spell differently may be two classes.
+	numbers := write(t, map[string][]byte{"a/1/1.png": grayPNG(t, 1), "b/01/1.png": grayPNG(t, 2)})
+	_, err = Open([]string{filepath.Join(numbers, "a"), filepath.Join(numbers, "b")}, small)
+	require.ErrorContains(t, err, "the class folders 01 and 1 are both class 1")
+
+	// Numbers and names of class folders can be mixed if the network has the names.
 	_, err = Open(at("images-idx3-ubyte", "b"), small)
-	require.ErrorContains(t, err, "give the labels of all in one file")
+	require.ErrorContains(t, err, "give all labels in one file")
 	opt.Labels = ""
 	s, err = Open(at("images-idx3-ubyte", "b"), opt)
 	require.NoError(t, err)
@@ -214,17 +232,17 @@ func TestPaths(t *testing.T) {
 
 	opt.Labels = filepath.Join(folder, "short.txt")
 	_, err = Open(at("b", "c.png"), opt)
-	require.EqualError(t, err, "dataset: "+opt.Labels+" has 2 labels, but there are 3 images")
+	require.EqualError(t, err, opt.Labels+" has 2 labels, but there are 3 images")
 
 	_, err = Open(at("b", "missing"), small)
 	require.ErrorIs(t, err, fs.ErrNotExist)
-	require.EqualError(t, err, "dataset: "+filepath.Join(folder, "missing")+": no such file or directory")
+	require.EqualError(t, err, filepath.Join(folder, "missing")+": no such file or directory")
 	_, err = Open(at("other.dat"), small)
-	require.ErrorContains(t, err, "other.dat holds no images: accepted are")
+	require.ErrorContains(t, err, "other.dat contains no images: want PNG")
 	_, err = Open(at("labels-idx1-ubyte"), small)
-	require.ErrorContains(t, err, "holds labels: name the file of the images")
+	require.ErrorContains(t, err, "contains labels: name the file of the images")
 	_, err = Open([]string{"/dev/null"}, small)
-	require.ErrorContains(t, err, "neither a file nor a folder")
+	require.ErrorContains(t, err, "neither a regular file nor a folder")
 	_, err = Open(nil, small)
 	require.ErrorContains(t, err, "no file or folder")
 	for _, size := range []Size{{1, 28, 0}, {1, math.MaxInt32, math.MaxInt32}, {math.MaxInt32, 2, 2}, {-1, 2, 2}} {
@@ -233,7 +251,7 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-func TestLinks(t *testing.T) {
+func TestOpen_FollowsLinks(t *testing.T) {
 	folder := write(t, map[string][]byte{"real/1.png": grayPNG(t, 1), "x/2.png": grayPNG(t, 2)})
 	require.NoError(t, os.Symlink(filepath.Join(folder, "real", "1.png"), filepath.Join(folder, "x", "1.png")))
 	require.NoError(t, os.Symlink(filepath.Join(folder, "nowhere"), filepath.Join(folder, "x", "3.png")))
@@ -246,23 +264,23 @@ func TestLinks(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"x/1.png -1 1"}, summary(t, s, folder))
 
-	// Neither a class that is away nor one behind another link vanishes.
+	// A class behind a link, or behind a broken link, is not silently ignored.
 	folder = write(t, map[string][]byte{"all/0/1.png": grayPNG(t, 1), "real/1.png": grayPNG(t, 2), "more/note.txt": nil})
 	require.NoError(t, os.Symlink(filepath.Join(folder, "more"), filepath.Join(folder, "all", "1")))
 	_, err = Open([]string{filepath.Join(folder, "all")}, small)
 	require.NoError(t, err)
 	require.NoError(t, os.Symlink(filepath.Join(folder, "real"), filepath.Join(folder, "more", "x")))
 	_, err = Open([]string{filepath.Join(folder, "all")}, small)
-	require.ErrorContains(t, err, "all/1/x/1.png lies too deep")
+	require.ErrorContains(t, err, "all/1/x/1.png is in a folder below a class folder")
 	require.NoError(t, os.RemoveAll(filepath.Join(folder, "more")))
 	_, err = Open([]string{filepath.Join(folder, "all")}, small)
-	require.EqualError(t, err, "dataset: "+filepath.Join(folder, "all", "1")+" leads nowhere: file does not exist")
+	require.EqualError(t, err, filepath.Join(folder, "all", "1")+" is a broken link: file does not exist")
 	require.NoError(t, os.Rename(filepath.Join(folder, "all", "1"), filepath.Join(folder, "all", "0", "latest")))
 	s, err = Open([]string{filepath.Join(folder, "all")}, small)
-	require.NoError(t, err, "within a class it is no class")
+	require.NoError(t, err, "a broken link in a class folder is not a class")
 	require.Equal(t, 1, s.Len())
 
-	// Beside files of images there are no classes.
+	// A folder with a file of images has no class folders.
 	images, labels := idxSet(2)
 	folder = write(t, map[string][]byte{"t10k-images-idx3-ubyte": images, "t10k-labels-idx1-ubyte": labels})
 	require.NoError(t, os.Symlink(filepath.Join(folder, "nowhere"), filepath.Join(folder, "latest")))
@@ -270,12 +288,11 @@ func TestLinks(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestNamesOfBytes reads files whose names are not UTF-8.
-func TestNamesOfBytes(t *testing.T) {
+func TestOpen_ReadsFilesWhoseNamesAreNotUTF8(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "\xfeTestPatternStorage.npy")
 	if err := os.WriteFile(path, npyBytes(t, []int{1, 2, 2}, []byte{0, 0, 0, 255}), 0o644); err != nil {
-		t.Skip("no such names here:", err)
+		t.Skip("this file system does not support such names:", err)
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "\xfeTestLabelStorage.npy"), npyBytes(t, []int{1}, []int64{7}), 0o644))
 	s, err := Open([]string{path}, small)
@@ -283,7 +300,7 @@ func TestNamesOfBytes(t *testing.T) {
 	require.Equal(t, []string{"\xfeTestPatternStorage.npy[0] 7 255"}, summary(t, s, folder))
 }
 
-func TestLabelFiles(t *testing.T) {
+func TestOpen_ReadsLabelFiles(t *testing.T) {
 	tests := []struct {
 		name    string
 		content []byte
@@ -295,6 +312,9 @@ func TestLabelFiles(t *testing.T) {
 		{"a.npy", npyBytes(t, []int{2}, []uint64{1, 300}), []int{1, 300}, ""},
 		{"a.npy.gz", packed(t, npyBytes(t, []int{2}, []int8{1, 3})), []int{1, 3}, ""},
 		{"numbers", []byte("10\n2"), []int{10, 2}, ""},
+		{"numbers with zeros", []byte("010\n02"), []int{10, 2}, ""},
+		{"one number in two ways", []byte("1\n01"), nil, "lines 1 and 2 are both class 1, but one says 1 and the other 01: write them alike"},
+		{"one number with more zeros", []byte("001\n01"), nil, "lines 1 and 2 are both class 1, but one says 001 and the other 01"},
 		{"names", []byte("b\na"), []int{1, 0}, ""},
 		{"BMW", []byte("BMW\nAudi"), []int{1, 0}, ""},
 		{"GIF", []byte("GIF8\nGIF87"), []int{0, 1}, ""},
@@ -304,12 +324,12 @@ func TestLabelFiles(t *testing.T) {
 		{"title", []byte("label\n7"), nil, "are numbers (7)"},
 		{"negative", npyBytes(t, []int{2}, []int8{1, -3}), nil, "label 1 is -3"},
 		{"floats", npyBytes(t, []int{2}, []float32{1, 3}), nil, "want integers"},
-		{"cut", idxBytes([]int{2}, 7), nil, "claims [2] = 2 bytes, but 1 follow"},
+		{"cut", idxBytes([]int{2}, 7), nil, "claims shape [2], 2 bytes, but 1 bytes follow"},
 		{"images", idxBytes([]int{1, 2, 1}, 7, 7), nil, "holds images, not labels"},
 		{"empty", nil, nil, "the file is empty"},
 		{"gap", []byte("1\n\n2"), nil, "line 2 is empty"},
-		{"binary", []byte("\xff\xfe1"), nil, "neither"},
-		{"nul", []byte("1\x00\n2"), nil, "neither"},
+		{"binary", []byte("\xff\xfe1"), nil, "not an IDX file, an .npy file or a text file of labels"},
+		{"nul", []byte("1\x00\n2"), nil, "not an IDX file, an .npy file or a text file of labels"},
 		{"missing", nil, nil, "no such file"},
 	}
 	for _, test := range tests {
@@ -322,7 +342,6 @@ func TestLabelFiles(t *testing.T) {
 			}
 			s, err := Open([]string{filepath.Join(folder, "i")}, opt)
 			if test.err != "" {
-				require.ErrorContains(t, err, "dataset: ")
 				require.ErrorContains(t, err, test.err)
 				return
 			}
@@ -332,18 +351,17 @@ func TestLabelFiles(t *testing.T) {
 	}
 }
 
-// TestPipeOfLabels: what is read of a pipe to see what it holds is gone.
-func TestPipeOfLabels(t *testing.T) {
+func TestOpen_RefusesALabelFileThatIsNotRegular(t *testing.T) {
 	folder := write(t, map[string][]byte{"i/1.png": grayPNG(t, 1)})
 	for _, path := range []string{os.DevNull, folder} {
 		opt := small
 		opt.Labels = path
 		_, err := Open([]string{filepath.Join(folder, "i")}, opt)
-		require.EqualError(t, err, "dataset: "+path+" is not a regular file: write the labels to one")
+		require.EqualError(t, err, path+" is not a regular file: write the labels to one")
 	}
 }
 
-func TestNaturalOrder(t *testing.T) {
+func TestNatural_OrdersNumbersByValue(t *testing.T) {
 	want := []string{"", "0", "00", "1", "01", "1a", "2", "10", "99999999999999999999", "100000000000000000000", "a", "a1", "a1b2", "a1b10", "a2", "a10", "b"}
 	got := slices.Clone(want)
 	slices.Reverse(got)
@@ -357,7 +375,7 @@ func TestNaturalOrder(t *testing.T) {
 	}
 }
 
-func TestConcurrent(t *testing.T) {
+func TestSource_IsSafeForConcurrentUse(t *testing.T) {
 	files := map[string][]byte{"idx": idxBytes([]int{50, 2, 2}, make([]byte, 200)...)}
 	for i := range 50 {
 		files[fmt.Sprintf("images/%d.png", i)] = grayPNG(t, byte(i))
@@ -380,7 +398,7 @@ func TestConcurrent(t *testing.T) {
 	for i, m := range images {
 		switch {
 		case i == 17:
-			require.EqualError(t, m.Err, "dataset: "+filepath.Join(folder, "images", "17.png")+": not a PNG, JPEG, GIF, BMP, TIFF or WebP file")
+			require.EqualError(t, m.Err, filepath.Join(folder, "images", "17.png")+": not a PNG, JPEG, GIF, BMP, TIFF or WebP file")
 			require.Nil(t, m.Pixels)
 		case i < 50:
 			require.Equal(t, []float32{10.0 / 255, 20.0 / 255, 30.0 / 255, float32(i) / 255}, m.Pixels)

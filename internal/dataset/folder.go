@@ -11,16 +11,16 @@ import (
 	"strings"
 )
 
-// listing is what a folder holds, in natural order.
+// listing lists the paths in a folder, in natural order.
 type listing struct {
 	pictures, files, folders []string
 
-	lost []string // links to nowhere, unless they are named like pictures
+	broken []string // broken links, except those with names of pictures
 }
 
-// readFolder lists a folder without hidden entries and what is neither a file
-// nor a folder. A link to nowhere is listed, so that it can be reported as missing.
-// Errors name the path.
+// readFolder lists a folder. It omits hidden entries, and entries that are neither files
+// nor folders. Broken links are listed, so that they can be reported as missing. Errors
+// name the path.
 func readFolder(folder string) (listing, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
@@ -37,12 +37,12 @@ func readFolder(folder string) (listing, error) {
 				mode = info.Mode()
 			}
 		}
-		lost := mode&os.ModeSymlink != 0
+		broken := mode&os.ModeSymlink != 0
 		switch {
-		case (mode.IsRegular() || lost) && isPictureName(path):
+		case (mode.IsRegular() || broken) && isPictureName(path):
 			l.pictures = append(l.pictures, path)
-		case lost:
-			l.lost = append(l.lost, path)
+		case broken:
+			l.broken = append(l.broken, path)
 		case mode.IsDir():
 			l.folders = append(l.folders, path)
 		case mode.IsRegular():
@@ -68,13 +68,13 @@ func openFolder(folder string, opt Options) (part, labels, error) {
 			return nil, labels{}, err
 		}
 		if opt.Subset == Test {
-			opt.Subset = All // the folder's name has said it
+			opt.Subset = All // the name of the folder is enough
 		}
 		return openFolder(chosen, opt)
 	}
 	paths := top.pictures
 	var l labels
-	var unread error // about images that would be left out, if there are others
+	var unread error // about images that would be ignored; matters only if others are read
 	for _, class := range top.folders {
 		sub, err := readFolder(class)
 		if err != nil {
@@ -87,13 +87,13 @@ func openFolder(folder string, opt Options) (part, labels, error) {
 			continue
 		}
 		if len(top.pictures) > 0 {
-			return nil, labels{}, fmt.Errorf("%s holds both images and folders of images: name one of them", folder)
+			return nil, labels{}, fmt.Errorf("%s contains both images and folders of images: name one of them", folder)
 		}
 		paths = append(paths, sub.pictures...)
 		l.names = append(l.names, slices.Repeat([]string{filepath.Base(class)}, len(sub.pictures))...)
 	}
-	if len(l.names) > 0 && len(top.lost) > 0 && unread == nil { // a class may have been there
-		unread = fmt.Errorf("%s leads nowhere: %w", top.lost[0], fs.ErrNotExist)
+	if len(l.names) > 0 && len(top.broken) > 0 && unread == nil { // may have been a class folder
+		unread = fmt.Errorf("%s is a broken link: %w", top.broken[0], fs.ErrNotExist)
 	}
 	if len(paths) > 0 {
 		if unread != nil {
@@ -108,20 +108,19 @@ func openFolder(folder string, opt Options) (part, labels, error) {
 	return openFiles(folder, top.files, opt)
 }
 
-// leftOut returns an error if a class folder has images where none are read:
-// without them the class, or a part of it, would vanish unnoticed. A folder
-// without any, such as one with notes, is no class.
+// leftOut returns an error if a class folder has images that would be ignored, so that
+// the class would be missing or incomplete. A folder without images is not a class.
 func leftOut(folder, class string, in listing) error {
-	if len(in.pictures) == 0 { // beside images, files may be anything
+	if len(in.pictures) == 0 { // a folder with images may contain any other files
 		for _, file := range in.files {
 			if k, err := detect(file); err == nil && k == picture {
-				return fmt.Errorf("%s holds images whose names do not say so, such as %s: let them end in .png, .jpg or the like",
+				return fmt.Errorf("%s contains images without the extension of an image, such as %s: rename them to .png, .jpg and so on",
 					class, filepath.Base(file))
 			}
 		}
 	}
 	for _, sub := range in.folders {
-		// The separator makes it follow a folder that is a link.
+		// With the separator, WalkDir follows a folder that is a link.
 		err := filepath.WalkDir(sub+string(filepath.Separator), func(path string, e fs.DirEntry, err error) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", path, withoutPath(err))
@@ -130,7 +129,7 @@ func leftOut(folder, class string, in listing) error {
 			case hidden && e.IsDir():
 				return fs.SkipDir
 			case !hidden && !e.IsDir() && isPictureName(path):
-				return fmt.Errorf("%s lies too deep: want one folder for each class in %s, and the images directly in it, here in %s",
+				return fmt.Errorf("%s is in a folder below a class folder: want one folder per class in %s, with the images directly in it, here in %s",
 					path, folder, class)
 			}
 			return nil
@@ -151,7 +150,7 @@ func openFiles(folder string, files []string, opt Options) (part, labels, error)
 	for _, file := range files {
 		k, err := detect(file)
 		if err != nil {
-			broken = err // it matters if there is nothing else
+			broken = err // matters only if no file is found
 			continue
 		}
 		pattern := k == npyArray && strings.HasSuffix(strings.TrimSuffix(file, ".gz"), "PatternStorage.npy")
@@ -168,7 +167,7 @@ func openFiles(folder string, files []string, opt Options) (part, labels, error)
 		return nil, labels{}, broken
 	}
 	if len(found) == 0 {
-		return nil, labels{}, fmt.Errorf("%s holds no images: %s", folder, accepted)
+		return nil, labels{}, fmt.Errorf("%s contains no images: %s", folder, accepted)
 	}
 	if opt.Subset == Training {
 		batches := slices.DeleteFunc(slices.Clone(found), func(file string) bool {
@@ -185,12 +184,12 @@ func openFiles(folder string, files []string, opt Options) (part, labels, error)
 	return openFile(chosen, kinds[chosen], opt)
 }
 
-// openBatches opens the batches of CIFAR-10, of one version.
+// openBatches opens batches of CIFAR-10, which must be of one version.
 func openBatches(files []string, kinds map[string]kind, opt Options) (part, labels, error) {
 	all, l := &joined{}, labels{classes: cifarNames()}
 	for _, file := range files {
 		if kinds[file] != kinds[files[0]] {
-			return nil, labels{}, errors.Join(fmt.Errorf("%s and %s are of two versions of CIFAR-10, which hold the same images: keep one of them",
+			return nil, labels{}, errors.Join(fmt.Errorf("%s and %s are of two versions of CIFAR-10, which have the same images: remove one version",
 				files[0], file), all.close())
 		}
 		p, batch, err := openFile(file, kinds[file], opt)
@@ -211,8 +210,8 @@ func isPictureName(path string) bool {
 	return false
 }
 
-// natural compares names so that numbers in them stand in the order of their
-// values. Different names never compare as equal.
+// natural compares names in natural order, in which numbers in the names are ordered by
+// value. Different names never compare as equal.
 func natural(a, b string) int {
 	x, y := a, b
 	for x != "" && y != "" {

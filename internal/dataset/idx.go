@@ -12,11 +12,11 @@ import (
 	"os"
 )
 
-// idxFile is an IDX file of bytes, the format of MNIST.
+// idxFile is an IDX file, the format of MNIST, whose elements are bytes.
 type idxFile struct {
 	shape []int // at least one dimension
 	data  io.ReaderAt
-	start int64 // where the elements begin in data
+	start int64 // offset of the elements in data
 	close func() error
 }
 
@@ -53,9 +53,8 @@ func openIDXFile(path string) (*idxFile, error) {
 	return f, nil
 }
 
-// newIDX reads the header of a file of size bytes and compares its claims with
-// what is there. A compressed file is read into memory, but no further than
-// its header says.
+// newIDX reads the header of a file of size bytes and checks that the elements it claims
+// exist. A compressed file is read into memory, up to the length that its header claims.
 func newIDX(file io.ReaderAt, size int64) (*idxFile, error) {
 	r := bufio.NewReader(io.NewSectionReader(file, 0, size))
 	if !isGzip(r) {
@@ -64,7 +63,7 @@ func newIDX(file io.ReaderAt, size int64) (*idxFile, error) {
 			return nil, err
 		}
 		if start+length != size {
-			return nil, fmt.Errorf("the header claims %v = %d bytes, but %d follow it", shape, length, size-start)
+			return nil, fmt.Errorf("the header claims shape %v, %d bytes, but %d bytes follow", shape, length, size-start)
 		}
 		return &idxFile{shape: shape, data: file, start: start}, nil
 	}
@@ -82,15 +81,15 @@ func newIDX(file io.ReaderAt, size int64) (*idxFile, error) {
 	}
 	switch n := int64(len(content)); {
 	case n > length:
-		return nil, fmt.Errorf("the header claims %v = %d bytes, but more follow it", shape, length)
+		return nil, fmt.Errorf("the header claims shape %v, %d bytes, but more follow", shape, length)
 	case n < length || err != nil:
-		return nil, fmt.Errorf("the header claims %v = %d bytes, but the file ends after %d: %w", shape, length, n, io.ErrUnexpectedEOF)
+		return nil, fmt.Errorf("the header claims shape %v, %d bytes, but %d bytes follow: %w", shape, length, n, io.ErrUnexpectedEOF)
 	}
 	return &idxFile{shape: shape, data: bytes.NewReader(content)}, nil
 }
 
-// idxHeader returns the shape, and the number of bytes of the header and of
-// the elements.
+// idxHeader reads a header. It returns the shape, the number of bytes of the header, and
+// that of the elements.
 func idxHeader(r io.Reader) (shape []int, start, length int64, err error) {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -100,10 +99,10 @@ func idxHeader(r io.Reader) (shape []int, start, length int64, err error) {
 		return nil, 0, 0, fmt.Errorf("not an IDX file: it begins with % x", head)
 	}
 	if head[2] != 8 {
-		return nil, 0, 0, fmt.Errorf("the elements of the IDX file are of type 0x%02x, only bytes (0x08) are read", head[2])
+		return nil, 0, 0, fmt.Errorf("the elements of the IDX file have type 0x%02x, want bytes (0x08)", head[2])
 	}
 	if head[3] < 1 || head[3] > 4 {
-		return nil, 0, 0, fmt.Errorf("the IDX file has %d dimensions, must be 1 to 4", head[3])
+		return nil, 0, 0, fmt.Errorf("the IDX file has %d dimensions, want 1 to 4", head[3])
 	}
 	length = 1
 	dims := make([]byte, 4*int(head[3]))

@@ -12,7 +12,7 @@ func FromImage(img image.Image, size Size, resize bool) (pixels []float32, err e
 	if img == nil {
 		return nil, errors.New("the image is nil")
 	}
-	defer repair(&err)
+	defer recoverDecoder(&err)
 	w, h := img.Bounds().Dx(), img.Bounds().Dy()
 	if w < 1 || h < 1 || h > maxPixels/w {
 		return nil, fmt.Errorf("the image has %dx%d pixels (height x width), can have 1 to %d", h, w, maxPixels)

@@ -5,14 +5,13 @@ import (
 	"math/rand/v2"
 )
 
-// The jitter is that of torchvision's transforms.ColorJitter on tensors of floats.
+// The jitter equals torchvision's transforms.ColorJitter on tensors of floats.
 
 func (a Augmentation) jitters() bool {
 	return a.Brightness > 0 || a.Contrast > 0 || a.Saturation > 0 || a.Hue > 0
 }
 
-// jitter changes the colours, in a random order of the four ways. Values stay from
-// 0 to 1.
+// jitter applies the four color changes in random order. Values stay from 0 to 1.
 func (a Augmentation) jitter(pixels []float32, size Size, r *rand.Rand) {
 	order := r.Perm(4)
 	factor := func(x float64) float64 {
@@ -42,7 +41,7 @@ func adjustBrightness(pixels []float32, factor float64) {
 	}
 }
 
-// adjustContrast blends the image with the mean of its gray.
+// adjustContrast blends the image with the mean of its gray values.
 func adjustContrast(pixels []float32, gray bool, factor float64) {
 	sum, n := 0.0, len(pixels)
 	if gray {
@@ -61,7 +60,7 @@ func adjustContrast(pixels []float32, gray bool, factor float64) {
 	}
 }
 
-// adjustSaturation blends every pixel with its gray.
+// adjustSaturation blends each pixel with its gray value.
 func adjustSaturation(pixels []float32, factor float64) {
 	n := len(pixels) / 3
 	for i := range n {
@@ -71,7 +70,7 @@ func adjustSaturation(pixels []float32, factor float64) {
 	}
 }
 
-// adjustHue turns the hue of every pixel, whose HSV value and saturation stay.
+// adjustHue rotates the hue of each pixel and keeps its saturation and value (HSV).
 func adjustHue(pixels []float32, turn float64) {
 	n := len(pixels) / 3
 	for i := range n {
@@ -91,8 +90,8 @@ func adjustHue(pixels []float32, turn float64) {
 			hue = 4 + (r-g)/(most-least)
 		}
 		hue += 6 * turn
-		// A channel falls from most to least between one and two sixths away from
-		// its own hue.
+		// A channel has the largest value up to one sixth away from its own hue and falls
+		// to the smallest at two sixths.
 		channel := func(own float64) float32 {
 			away := math.Abs(math.Remainder(hue-own, 6))
 			return float32(least + (most-least)*min(max(2-away, 0), 1))
@@ -101,7 +100,7 @@ func adjustHue(pixels []float32, turn float64) {
 	}
 }
 
-// luma is the gray of ITU-R 601, in the precision that torchvision has it.
+// luma returns the gray value of ITU-R 601, with the coefficients of torchvision.
 func luma(r, g, b float32) float64 {
 	return 0.2989*float64(r) + 0.587*float64(g) + 0.114*float64(b)
 }

@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-const accepted = "accepted are PNG, JPEG, GIF, BMP, TIFF and WebP files, IDX and .npy files of images (also .gz), " +
-	"CIFAR-10's batches (data_batch_1.bin or data_batch_1), and folders of these"
+const accepted = "want PNG, JPEG, GIF, BMP, TIFF or WebP files, IDX or .npy files of images (also .gz), " +
+	"batches of CIFAR-10 (data_batch_1.bin or data_batch_1), or folders of these"
 
-// kind is what a file holds.
+// kind is the format of a file.
 type kind int
 
 const (
@@ -25,7 +25,7 @@ const (
 	idxLabels         // an IDX file of one dimension
 	npyArray          // an .npy file
 	cifar             // a batch of CIFAR-10
-	pickledCIFAR      // one that Python pickled
+	pickledCIFAR      // a batch of CIFAR-10 for Python
 )
 
 // openPath opens a file or a folder. Errors name the path.
@@ -38,7 +38,7 @@ func openPath(path string, opt Options) (part, labels, error) {
 		return openFolder(path, opt)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, labels{}, fmt.Errorf("%s is neither a file nor a folder", path)
+		return nil, labels{}, fmt.Errorf("%s is neither a regular file nor a folder", path)
 	}
 	k, err := detect(path)
 	if err != nil {
@@ -61,13 +61,13 @@ func openFile(path string, k kind, opt Options) (part, labels, error) {
 	case pickledCIFAR:
 		return openPickledCIFAR(path, opt)
 	case idxLabels:
-		return nil, labels{}, fmt.Errorf("%s holds labels: name the file of the images, its labels are found beside it", path)
+		return nil, labels{}, fmt.Errorf("%s contains labels: name the file of the images, whose labels are found automatically", path)
 	}
-	return nil, labels{}, fmt.Errorf("%s holds no images: %s", path, accepted)
+	return nil, labels{}, fmt.Errorf("%s contains no images: %s", path, accepted)
 }
 
-// withLabels opens a file of images and, unless the options name other ones,
-// the labels in the file whose name follows by the replacements of rename.
+// withLabels opens a file of images. Unless the options name a file of labels, it also
+// reads the file of labels, whose name results from the replacements in rename.
 func withLabels(path string, opt Options, open func(string, Options) (part, error), rename ...string) (part, labels, error) {
 	p, err := open(path, opt)
 	if err != nil {
@@ -100,7 +100,7 @@ func labelsBeside(path string, opt Options, n int, rename []string) (labels, err
 	return labels{}, nil
 }
 
-// detect returns what a regular file holds. Errors name the path.
+// detect returns the kind of a regular file. Errors name the path.
 func detect(path string) (kind, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -126,12 +126,12 @@ func detect(path string) (kind, error) {
 		}
 		return idxImages, nil
 	case isPictureName(path):
-		return picture, nil // one that is broken
+		return picture, nil // a damaged one
 	}
 	return unknown, nil
 }
 
-// start returns the first bytes of a file, decompressed when gzip packed it.
+// start returns the first bytes of a file, decompressed if it is compressed with gzip.
 func start(f io.Reader) (head []byte, packed bool, err error) {
 	r := bufio.NewReader(f)
 	if packed = isGzip(r); packed {

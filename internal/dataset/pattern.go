@@ -9,8 +9,8 @@ import (
 	"github.com/spike-by-spike/sbs/internal/npy"
 )
 
-// maxCompressed bounds the values that are decompressed, unless they are bytes,
-// of which npy.MaxElements is a bound: in both cases an array takes up to 2 GiB.
+// maxCompressed bounds the elements of a compressed array unless they are bytes, which
+// npy.MaxElements bounds. In both cases the array takes up to 2 GiB.
 const maxCompressed = 1 << 28
 
 // openPattern opens an .npy file of images.
@@ -21,7 +21,7 @@ func openPattern(path string, opt Options) (part, error) {
 			return err
 		}
 		if h.Compressed && h.Type != "u1" && h.Count > maxCompressed {
-			return fmt.Errorf("the array of shape %v has %d values, of a compressed file at most %d are read unless they are bytes (uint8): "+
+			return fmt.Errorf("the array of shape %v has %d elements, but a compressed file can have at most %d unless they are bytes (uint8): "+
 				"decompress the file, or split it", h.Shape, h.Count, maxCompressed)
 		}
 		return nil
@@ -31,7 +31,7 @@ func openPattern(path string, opt Options) (part, error) {
 	}
 	p := &array{file: path, shape: shape, opt: opt, done: func() error { return nil }}
 	if data, ok := a.Data.([]uint8); ok {
-		// These stay bytes: they are many, and a quarter of the floats.
+		// Keep bytes, which need a quarter of the memory of float32.
 		p.max = float32(slices.Max(data))
 		p.read = bytesAt(bytes.NewReader(data), 0, int64(shape.size.len()))
 	} else {
@@ -53,13 +53,12 @@ func openPattern(path string, opt Options) (part, error) {
 	return p, nil
 }
 
-// largest returns the largest value, or an error when a value cannot be that
-// of a pixel.
+// largest returns the largest value, or an error if a value is not finite or negative.
 func largest(data []float32, size Size) (float32, error) {
 	most := float32(0)
 	for i, v := range data {
 		if !(v >= 0 && v <= math.MaxFloat32) {
-			return 0, fmt.Errorf("image %d has the value %v, pixels must be finite and at least 0", i/size.len(), v)
+			return 0, fmt.Errorf("image %d has the value %v, want finite numbers of at least 0", i/size.len(), v)
 		}
 		most = max(most, v)
 	}

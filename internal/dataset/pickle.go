@@ -7,8 +7,8 @@ import (
 	"fmt"
 )
 
-// The opcodes of Python's pickle format, version 2, that numbers, strings,
-// lists, dictionaries and NumPy's arrays need (Lib/pickletools.py).
+// Opcodes of Python's pickle format, version 2, for numbers, strings, lists, dictionaries
+// and NumPy arrays (see Lib/pickletools.py of Python).
 const (
 	opMark           = '('
 	opStop           = '.'
@@ -44,12 +44,11 @@ const (
 	opNewFalse       = 0x89
 )
 
-// maxPickled bounds the values of a pickle and those of its stack: one byte of a
-// file can make one.
+// maxPickled bounds the number of values of a pickle. One byte of a file can create one.
 const maxPickled = 1 << 20
 
-// object stands for what a pickle would call a function for. Nothing is called:
-// its name, its arguments and its state are all that is kept.
+// object represents the result of a function call in a pickle. The function is not
+// called: object keeps its name, its arguments and the state.
 type object struct {
 	class string // "module name"
 	args  []any
@@ -59,11 +58,12 @@ type object struct {
 // class is the name of a function, "module name".
 type class string
 
-// mark is where the elements of a list begin on the stack.
+// mark is the value on the stack before the elements of a list.
 type mark struct{}
 
-// pickle is the machine that a pickle is a program for. Strings and bytes are
-// string, tuples []any, lists *[]any, dictionaries map[string]any.
+// pickle is an interpreter of pickles, which are programs for a stack machine. It
+// represents strings and bytes as string, tuples as []any, lists as *[]any, and
+// dictionaries as map[string]any.
 type pickle struct {
 	rest  []byte
 	stack []any
@@ -71,11 +71,11 @@ type pickle struct {
 	used  int
 }
 
-// unpickle returns the value of a pickle. It runs no code from it.
+// unpickle returns the value of a pickle. It does not run code from the pickle.
 func unpickle(content []byte) (any, error) {
 	p := pickle{rest: content, memo: map[uint32]any{}}
 	for {
-		op, err := p.bytes(1)
+		op, err := p.take(1)
 		if err != nil {
 			return nil, err
 		}
@@ -94,7 +94,7 @@ func unpickle(content []byte) (any, error) {
 func (p *pickle) step(op byte) error {
 	switch op {
 	case opProto:
-		_, err := p.bytes(1)
+		_, err := p.take(1)
 		return err
 	case opMark:
 		p.push(mark{})
@@ -126,7 +126,7 @@ func (p *pickle) step(op byte) error {
 	return nil
 }
 
-// build carries out the opcodes that make a value of those on the stack.
+// build executes the opcodes that make a value from values on the stack.
 func (p *pickle) build(op byte) error {
 	switch op {
 	case opTuple:
@@ -157,7 +157,7 @@ func (p *pickle) build(op byte) error {
 		name, ok := values[0].(class)
 		args, isTuple := values[1].([]any)
 		if !ok || !isTuple {
-			return errors.New("the pickle calls what is no function")
+			return errors.New("the pickle calls a value that is not a function")
 		}
 		p.push(&object{class: string(name), args: args})
 		return nil
@@ -169,17 +169,17 @@ func (p *pickle) build(op byte) error {
 		o, ok := values[0].(*object)
 		state, isTuple := values[1].([]any)
 		if !ok || !isTuple {
-			return errors.New("the pickle gives a state to what is no object")
+			return errors.New("the pickle sets the state of a value that is not an object")
 		}
 		o.state = state
 		p.push(o)
 		return nil
 	}
-	return fmt.Errorf("the pickle has the opcode 0x%02x, which batches of CIFAR-10 do not need", op)
+	return fmt.Errorf("the pickle has the opcode 0x%02x, which batches of CIFAR-10 do not have", op)
 }
 
-// bytes takes n bytes of the program.
-func (p *pickle) bytes(n uint32) ([]byte, error) {
+// take removes n bytes from the program and returns them.
+func (p *pickle) take(n uint32) ([]byte, error) {
 	if uint64(n) > uint64(len(p.rest)) {
 		return nil, errors.New("the pickle ends early")
 	}
@@ -188,9 +188,9 @@ func (p *pickle) bytes(n uint32) ([]byte, error) {
 	return b, nil
 }
 
-// argument takes a number without sign of so many bytes, at most 4.
-func (p *pickle) argument(bytes int) (uint32, error) {
-	b, err := p.bytes(uint32(bytes))
+// argument takes an unsigned number of up to 4 bytes from the program.
+func (p *pickle) argument(size int) (uint32, error) {
+	b, err := p.take(uint32(size))
 	if err != nil {
 		return 0, err
 	}
@@ -199,23 +199,23 @@ func (p *pickle) argument(bytes int) (uint32, error) {
 	return binary.LittleEndian.Uint32(four[:]), nil
 }
 
-func (p *pickle) number(bytes int) error {
-	v, err := p.argument(bytes)
-	p.push(int(int32(v))) // only four bytes can be negative
+func (p *pickle) number(size int) error {
+	v, err := p.argument(size)
+	p.push(int(int32(v))) // only numbers of 4 bytes can be negative
 	return err
 }
 
-func (p *pickle) text(bytes int) error {
-	n, err := p.argument(bytes)
+func (p *pickle) text(size int) error {
+	n, err := p.argument(size)
 	if err != nil {
 		return err
 	}
-	b, err := p.bytes(n)
+	b, err := p.take(n)
 	p.push(string(b))
 	return err
 }
 
-// global names a function by two lines.
+// global pushes the name of a function, which is two lines of the program.
 func (p *pickle) global() error {
 	lines := bytes.SplitN(p.rest, []byte("\n"), 3)
 	if len(lines) < 3 {
@@ -244,7 +244,7 @@ func (p *pickle) get(long bool) error {
 	}
 	v, ok := p.memo[i]
 	if !ok {
-		return fmt.Errorf("the pickle uses value %d before it has it", i)
+		return fmt.Errorf("the pickle uses value %d before storing it", i)
 	}
 	p.push(v)
 	return nil
@@ -269,14 +269,14 @@ func (p *pickle) pop() (any, error) {
 
 func (p *pickle) popN(n int) ([]any, error) {
 	if len(p.stack) < n {
-		return nil, errors.New("the pickle takes more values than it has")
+		return nil, errors.New("the pickle takes more values from its stack than it has")
 	}
 	values := append([]any(nil), p.stack[len(p.stack)-n:]...)
 	p.stack = p.stack[:len(p.stack)-n]
 	return values, nil
 }
 
-// popMark takes the values down to the mark.
+// popMark removes the values above the topmost mark, and the mark.
 func (p *pickle) popMark() ([]any, error) {
 	for i := len(p.stack) - 1; i >= 0; i-- {
 		if p.stack[i] == (mark{}) {
@@ -284,10 +284,10 @@ func (p *pickle) popMark() ([]any, error) {
 			return values[1:], err
 		}
 	}
-	return nil, errors.New("the pickle takes more values than it has")
+	return nil, errors.New("the pickle takes more values from its stack than it has")
 }
 
-// appendTo appends to the list that is on the stack.
+// appendTo appends to the list at the top of the stack.
 func (p *pickle) appendTo(values []any) error {
 	if len(p.stack) > 0 {
 		if list, ok := p.stack[len(p.stack)-1].(*[]any); ok {
@@ -295,10 +295,10 @@ func (p *pickle) appendTo(values []any) error {
 			return nil
 		}
 	}
-	return errors.New("the pickle appends to what is no list")
+	return errors.New("the pickle appends to a value that is not a list")
 }
 
-// setItems puts keys and values into the dictionary that is on the stack.
+// setItems adds keys and values to the dictionary at the top of the stack.
 func (p *pickle) setItems(values []any) error {
 	if len(p.stack) == 0 || len(values)%2 != 0 {
 		return errors.New("the pickle has a key without a value")
@@ -311,7 +311,7 @@ func (p *pickle) setItems(values []any) error {
 		}
 	}
 	if !ok {
-		return errors.New("the pickle has a dictionary whose keys are no strings")
+		return errors.New("the pickle has a dictionary with keys that are not strings")
 	}
 	return nil
 }

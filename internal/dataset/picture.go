@@ -40,8 +40,8 @@ func (p *pictures) pixels(i int) ([]float32, error) {
 	return decode(content, p.opt, maxPixels)
 }
 
-// openPictures takes the size of all images from the first when none is
-// wanted. Errors name the path.
+// openPictures opens image files. If the options have no size, all images must have the
+// size of the first. Errors name the path.
 func openPictures(paths []string, opt Options) (*pictures, error) {
 	if opt.Size == (Size{}) {
 		size, err := pictureSize(paths[0])
@@ -53,8 +53,7 @@ func openPictures(paths []string, opt Options) (*pictures, error) {
 	return &pictures{paths: paths, opt: opt}, nil
 }
 
-// pictureSize returns the size of an image file, of one channel if its format
-// has only gray there.
+// pictureSize returns the size of an image file, with one channel if it is stored as gray.
 func pictureSize(path string) (Size, error) {
 	content, err := readAll(path)
 	if err != nil {
@@ -87,12 +86,12 @@ func readAll(path string) ([]byte, error) {
 		return nil, err
 	}
 	if info.Size() > maxFile {
-		return nil, fmt.Errorf("the file has %d bytes, more than %d", info.Size(), maxFile)
+		return nil, fmt.Errorf("the file has %d bytes, want at most %d", info.Size(), maxFile)
 	}
-	return io.ReadAll(io.LimitReader(f, maxFile)) // it may grow meanwhile
+	return io.ReadAll(io.LimitReader(f, maxFile)) // the file may grow meanwhile
 }
 
-// format is a format of image files. A '?' in its magic is any byte.
+// format is a format of image files. '?' in magic matches any byte.
 type format struct {
 	magic  string
 	config func(io.Reader) (image.Config, error)
@@ -104,15 +103,14 @@ var formats = []format{
 	{"\xff\xd8\xff", jpeg.DecodeConfig, jpeg.Decode},
 	{"GIF87a", gif.DecodeConfig, gif.Decode},
 	{"GIF89a", gif.DecodeConfig, gif.Decode},
-	// Two letters, which a text may begin with, then the file's size and four
-	// bytes that are reserved.
+	// A text may begin with BM too, so the four reserved bytes after the file size count.
 	{"BM????\x00\x00\x00\x00", bmp.DecodeConfig, bmp.Decode},
 	{"II*\x00", tiff.DecodeConfig, tiff.Decode},
 	{"MM\x00*", tiff.DecodeConfig, tiff.Decode},
 	{"RIFF????WEBP", webp.DecodeConfig, webp.Decode},
 }
 
-// findFormat returns the format of a file that begins with head, or nil.
+// findFormat returns the format of a file that begins with head, nil if it is unknown.
 func findFormat(head []byte) *format {
 	for i := range formats {
 		f := &formats[i]
@@ -129,22 +127,23 @@ func findFormat(head []byte) *format {
 
 var errNoPicture = errors.New("not a PNG, JPEG, GIF, BMP, TIFF or WebP file")
 
-// size returns the size that an image file claims to have, checked.
+// size returns the size that the header of an image file claims, or an error if it has
+// more than limit pixels.
 func (f *format) size(content []byte, limit int) (config image.Config, err error) {
-	defer repair(&err)
+	defer recoverDecoder(&err)
 	config, err = f.config(bytes.NewReader(content))
 	if err != nil {
 		return config, err
 	}
 	if w, h := config.Width, config.Height; w < 1 || h < 1 || h > limit/w {
-		return config, fmt.Errorf("the image claims %dx%d pixels (height x width), can have 1 to %d", h, w, limit)
+		return config, fmt.Errorf("the image claims %dx%d pixels (height x width), want 1 to %d", h, w, limit)
 	}
 	return config, nil
 }
 
-// repair turns a panic into an error: the decoders are not ours, and malformed
-// files made some of them panic.
-func repair(err *error) {
+// recoverDecoder converts a panic to an error. Some decoders of other packages have
+// panicked for malformed files.
+func recoverDecoder(err *error) {
 	if r := recover(); r != nil {
 		*err = fmt.Errorf("the image is damaged: %v", r)
 	}
@@ -152,7 +151,7 @@ func repair(err *error) {
 
 // decode returns the pixels of an image file.
 func decode(content []byte, opt Options, limit int) (pixels []float32, err error) {
-	defer repair(&err)
+	defer recoverDecoder(&err)
 	f := findFormat(content)
 	if f == nil {
 		return nil, errNoPicture
@@ -184,60 +183,60 @@ func decode(content []byte, opt Options, limit int) (pixels []float32, err error
 const adviseResize = "(--resize, or Resize in a Go program)"
 
 func sizeError(height, width int, want Size) error {
-	return fmt.Errorf("the image has %dx%d pixels (height x width), the network takes %dx%d: allow scaling %s",
+	return fmt.Errorf("the image has %dx%d pixels, but the network needs %dx%d (height x width): allow scaling %s",
 		height, width, want.Height, want.Width, adviseResize)
 }
 
-// fit converts an image to the size and the channels that are wanted. What is
-// transparent shows black.
+// fit converts an image to the size in the options. Transparent pixels become black.
 func fit(img image.Image, opt Options) ([]float32, error) {
 	want, b := opt.Size, img.Bounds()
 	if want.Channels != 1 && want.Channels != 3 {
-		return nil, fmt.Errorf("an image has 1 or 3 channels, the network wants %d", want.Channels)
+		return nil, fmt.Errorf("images have 1 or 3 channels, but the network needs %d", want.Channels)
 	}
 	gray := false
 	switch src := img.(type) {
 	case *image.Gray, *image.Gray16:
 		gray = true
 	case *image.YCbCr:
-		// Its 16-bit colours would not be the 8-bit ones that other programs see.
+		// RGBA64At would return 16-bit colors that differ from the 8-bit colors of other
+		// programs.
 		rgba := image.NewRGBA(b)
 		draw.Draw(rgba, b, src, b.Min, draw.Src)
 		img = rgba
 	}
 	if b.Dx() != want.Width || b.Dy() != want.Height {
-		// The scaler keeps 32 bytes for every row of the image and column wanted.
+		// The scaler needs 32 bytes per row of the image and column of the result.
 		if b.Dy() > maxPixels/4/want.Width {
-			return nil, fmt.Errorf("the image is %d pixels high, too many to be scaled to a width of %d", b.Dy(), want.Width)
+			return nil, fmt.Errorf("the image is %d pixels high, which is too much to scale it to a width of %d", b.Dy(), want.Width)
 		}
-		// Catmull-Rom, which widens with the image when it shrinks it, is also
-		// what Python's Pillow uses by default.
+		// Catmull-Rom, with a support that grows as the image shrinks, is also the default
+		// of Python's Pillow.
 		scaled := image.NewRGBA64(image.Rect(0, 0, want.Width, want.Height))
 		draw.CatmullRom.Scale(scaled, scaled.Rect, img, b, draw.Src, nil)
 		img, b = scaled, scaled.Rect
 	}
 	src, ok := img.(image.RGBA64Image)
 	if !ok {
-		return nil, fmt.Errorf("images of type %T are not supported", img)
+		return nil, errors.New("images with this color model are not supported")
 	}
 	if want.Channels == 3 {
 		if gray && !opt.Resize {
-			return nil, errors.New("the image is gray, the network takes 3 channels: allow conversion " + adviseResize)
+			return nil, errors.New("the image is gray, but the network needs 3 channels: allow conversion " + adviseResize)
 		}
-		return colours(src, b), nil
+		return colors(src, b), nil
 	}
 	return grays(src, b, opt.Resize)
 }
 
-// colours returns the three channels of an image.
-func colours(img image.RGBA64Image, b image.Rectangle) []float32 {
+// colors returns the three channels of an image.
+func colors(img image.RGBA64Image, b image.Rectangle) []float32 {
 	n := b.Dx() * b.Dy()
 	out := make([]float32, 3*n)
 	i := 0
 	for y := b.Min.Y; y < b.Max.Y; y++ {
 		for x := b.Min.X; x < b.Max.X; x++ {
 			c := img.RGBA64At(x, y)
-			// For 8-bit colours v this is v*257/65535, the same float32 as v/255.
+			// For an 8-bit color v this is v*257/65535, the same float32 as v/255.
 			out[i], out[n+i], out[2*n+i] = float32(c.R)/65535, float32(c.G)/65535, float32(c.B)/65535
 			i++
 		}
@@ -245,24 +244,23 @@ func colours(img image.RGBA64Image, b image.Rectangle) []float32 {
 	return out
 }
 
-// grays returns the one channel of an image. Colours are an error unless they
-// may be converted.
+// grays returns an image as one channel. Colors are an error unless convert is set.
 func grays(img image.RGBA64Image, b image.Rectangle, convert bool) ([]float32, error) {
-	colour, bytes := false, true
+	colored, eightBit := false, true
 	for y := b.Min.Y; y < b.Max.Y; y++ {
 		for x := b.Min.X; x < b.Max.X; x++ {
 			c := img.RGBA64At(x, y)
-			colour = colour || c.R != c.G || c.G != c.B
-			bytes = bytes && c.R%257 == 0 && c.G%257 == 0 && c.B%257 == 0
+			colored = colored || c.R != c.G || c.G != c.B
+			eightBit = eightBit && c.R%257 == 0 && c.G%257 == 0 && c.B%257 == 0
 		}
 	}
-	if colour && !convert {
-		return nil, errors.New("the image has colors, the network takes 1 channel: allow conversion to gray " + adviseResize)
+	if colored && !convert {
+		return nil, errors.New("the image has colors, but the network needs 1 channel: allow conversion to gray " + adviseResize)
 	}
-	// The weights of ITU-R 601, rounded to the depth of the image, which gives
-	// exactly the gray that Pillow's convert("L") gives for 8-bit images.
+	// The coefficients of ITU-R 601. The result is rounded to the depth of the image: for
+	// 8-bit images it equals Pillow's convert("L").
 	depth := uint32(1)
-	if bytes {
+	if eightBit {
 		depth = 257
 	}
 	out := make([]float32, 0, b.Dx()*b.Dy())

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,7 +20,7 @@ import (
 	"golang.org/x/image/tiff"
 )
 
-// gradient is an image of 4x3 pixels, that of testdata's WebP files.
+// gradient returns the image of 4x3 pixels in the WebP files of testdata.
 func gradient() *image.NRGBA {
 	img := image.NewNRGBA(image.Rect(0, 0, 4, 3))
 	for y := range 3 {
@@ -42,7 +43,7 @@ func file(t testing.TB, path string) []byte {
 	return content
 }
 
-func TestFormats(t *testing.T) {
+func TestOpen_ReadsEveryImageFormat(t *testing.T) {
 	img := gradient()
 	tests := []struct {
 		name    string
@@ -60,14 +61,14 @@ func TestFormats(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			// The name of the file does not say what it holds.
+			// The name of the file does not give its format.
 			path := filepath.Join(write(t, map[string][]byte{"image.txt": test.content}), "image.txt")
 			s, err := Open([]string{path}, Options{Size: Size{3, 3, 4}})
 			require.NoError(t, err)
 			m := s.At(0)
 			require.NoError(t, m.Err)
 			require.Equal(t, path, m.Name)
-			require.Equal(t, Unlabelled, m.Label)
+			require.Equal(t, Unlabeled, m.Label)
 			want := make([]float32, 36)
 			for i := range 12 {
 				c := img.NRGBAAt(i%4, i/4)
@@ -81,15 +82,15 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-func TestColours(t *testing.T) {
+func TestDecode_ConvertsColors(t *testing.T) {
 	gray := encodePNG(t, &image.Gray{Pix: []byte{0, 51, 102, 255}, Stride: 2, Rect: image.Rect(0, 0, 2, 2)})
 	deep := image.NewGray16(image.Rect(0, 0, 2, 1))
 	deep.SetGray16(0, 0, color.Gray16{Y: 1})
 	deep.SetGray16(1, 0, color.Gray16{Y: 40000})
-	deepColour := image.NewNRGBA64(image.Rect(0, 0, 1, 1))
-	deepColour.SetNRGBA64(0, 0, color.NRGBA64{R: 1000, G: 2000, B: 3000, A: 65535})
-	colour, equal := image.NewNRGBA(image.Rect(0, 0, 2, 1)), image.NewNRGBA(image.Rect(0, 0, 2, 1))
-	colour.SetNRGBA(0, 0, color.NRGBA{200, 100, 50, 255})
+	deepColor := image.NewNRGBA64(image.Rect(0, 0, 1, 1))
+	deepColor.SetNRGBA64(0, 0, color.NRGBA64{R: 1000, G: 2000, B: 3000, A: 65535})
+	colored, equal := image.NewNRGBA(image.Rect(0, 0, 2, 1)), image.NewNRGBA(image.Rect(0, 0, 2, 1))
+	colored.SetNRGBA(0, 0, color.NRGBA{200, 100, 50, 255})
 	equal.SetNRGBA(0, 0, color.NRGBA{7, 7, 7, 255})
 	equal.SetNRGBA(1, 0, color.NRGBA{255, 255, 255, 51})
 	tests := []struct {
@@ -100,17 +101,17 @@ func TestColours(t *testing.T) {
 		err     string
 	}{
 		{"gray", gray, Options{Size: Size{1, 2, 2}}, []float32{0, 0.2, 0.4, 1}, ""},
-		{"gray for colours", gray, Options{Size: Size{3, 2, 2}}, nil, "the image is gray, the network takes 3 channels: allow conversion (--resize"},
+		{"gray for three channels", gray, Options{Size: Size{3, 2, 2}}, nil, "the image is gray, but the network needs 3 channels: allow conversion (--resize"},
 		{"gray repeated", gray, Options{Size: Size{3, 2, 2}, Resize: true}, []float32{0, 0.2, 0.4, 1, 0, 0.2, 0.4, 1, 0, 0.2, 0.4, 1}, ""},
 		{"16 bits", encodePNG(t, deep), Options{Size: Size{1, 1, 2}}, []float32{1.0 / 65535, 40000.0 / 65535}, ""},
-		{"16 bits of colour", encodePNG(t, deepColour), Options{Size: Size{3, 1, 1}}, []float32{1000.0 / 65535, 2000.0 / 65535, 3000.0 / 65535}, ""},
-		{"16 bits luma", encodePNG(t, deepColour), Options{Size: Size{1, 1, 1}, Resize: true}, []float32{1815.0 / 65535}, ""},
-		{"equal colours over black", encodePNG(t, equal), Options{Size: Size{1, 1, 2}}, []float32{7.0 / 255, 0.2}, ""},
-		{"equal colours for colours", encodePNG(t, equal), Options{Size: Size{3, 1, 2}}, []float32{7.0 / 255, 0.2, 7.0 / 255, 0.2, 7.0 / 255, 0.2}, ""},
-		{"colour", encodePNG(t, colour), Options{Size: Size{1, 1, 2}}, nil, "the image has colors, the network takes 1 channel: allow conversion to gray (--resize"},
-		{"luma", encodePNG(t, colour), Options{Size: Size{1, 1, 2}, Resize: true}, []float32{124.0 / 255, 0}, ""}, // 59.8 + 58.7 + 5.7 = 124.2
-		{"size", gray, Options{Size: Size{1, 3, 5}}, nil, "the image has 2x2 pixels (height x width), the network takes 3x5: allow scaling (--resize"},
-		{"channels", gray, Options{Size: Size{2, 2, 2}}, nil, "1 or 3 channels, the network wants 2"},
+		{"16 bits of color", encodePNG(t, deepColor), Options{Size: Size{3, 1, 1}}, []float32{1000.0 / 65535, 2000.0 / 65535, 3000.0 / 65535}, ""},
+		{"16 bits luma", encodePNG(t, deepColor), Options{Size: Size{1, 1, 1}, Resize: true}, []float32{1815.0 / 65535}, ""},
+		{"equal colors over black", encodePNG(t, equal), Options{Size: Size{1, 1, 2}}, []float32{7.0 / 255, 0.2}, ""},
+		{"equal colors for three channels", encodePNG(t, equal), Options{Size: Size{3, 1, 2}}, []float32{7.0 / 255, 0.2, 7.0 / 255, 0.2, 7.0 / 255, 0.2}, ""},
+		{"color", encodePNG(t, colored), Options{Size: Size{1, 1, 2}}, nil, "the image has colors, but the network needs 1 channel: allow conversion to gray (--resize"},
+		{"luma", encodePNG(t, colored), Options{Size: Size{1, 1, 2}, Resize: true}, []float32{124.0 / 255, 0}, ""}, // 59.8 + 58.7 + 5.7 = 124.2
+		{"size", gray, Options{Size: Size{1, 3, 5}}, nil, "the image has 2x2 pixels, but the network needs 3x5 (height x width): allow scaling (--resize"},
+		{"channels", gray, Options{Size: Size{2, 2, 2}}, nil, "images have 1 or 3 channels, but the network needs 2"},
 		{"too high", encodePNG(t, image.NewGray(image.Rect(0, 0, 1, 20000))), Options{Size: Size{1, 1, 1000}, Resize: true}, nil, "20000 pixels high"},
 	}
 	for _, test := range tests {
@@ -126,7 +127,7 @@ func TestColours(t *testing.T) {
 	}
 }
 
-func TestResize(t *testing.T) {
+func TestDecode_ScalesImages(t *testing.T) {
 	img := image.NewRGBA(image.Rect(0, 0, 300, 200))
 	for y := range 200 {
 		for x := range 300 {
@@ -151,7 +152,7 @@ func TestResize(t *testing.T) {
 	require.Equal(t, []float32{1, 1, 1, 1, 1, 1, 1, 1, 1}, pixels)
 }
 
-func TestGIFFrame(t *testing.T) {
+func TestDecode_PlacesTheFirstFrameOfAGIFOnItsCanvas(t *testing.T) {
 	frame := image.NewPaletted(image.Rect(1, 0, 2, 1), color.Palette{color.Gray{Y: 51}, color.Black})
 	content := encoded(t, func(b *bytes.Buffer) error {
 		return gif.EncodeAll(b, &gif.GIF{
@@ -164,7 +165,7 @@ func TestGIFFrame(t *testing.T) {
 	require.Equal(t, []float32{0, 0.2, 0, 0}, pixels)
 }
 
-// hugePNG returns a PNG that claims w x h pixels.
+// hugePNG returns a PNG file whose header claims w x h pixels.
 func hugePNG(t testing.TB, w, h uint32) []byte {
 	b := grayPNG(t, 0)
 	binary.BigEndian.PutUint32(b[16:], w)
@@ -173,7 +174,7 @@ func hugePNG(t testing.TB, w, h uint32) []byte {
 	return b
 }
 
-func TestBrokenPictures(t *testing.T) {
+func TestDecode_RefusesDamagedImages(t *testing.T) {
 	old := formats
 	t.Cleanup(func() { formats = old })
 	formats = append(formats, format{"PANIC", func(io.Reader) (image.Config, error) { panic("index out of range") }, nil})
@@ -197,7 +198,7 @@ func TestBrokenPictures(t *testing.T) {
 	}
 	for n := range gray {
 		_, err := decode(gray[:n], small, maxPixels)
-		if n < len(gray)-12 { // the last chunk says only that the file ends
+		if n < len(gray)-12 { // the last chunk only marks the end of the file
 			require.Error(t, err, "cut to %d bytes", n)
 		}
 	}
@@ -209,10 +210,10 @@ func TestBrokenPictures(t *testing.T) {
 		m := s.At(i)
 		require.Equal(t, bad, m.Err != nil)
 		if bad {
-			require.ErrorContains(t, m.Err, "dataset: "+m.Name+": ")
+			require.True(t, strings.HasPrefix(m.Err.Error(), m.Name+": "), m.Err)
 		}
 	}
-	// One that is named itself is an image, too.
+	// A damaged file that is named directly is an image, too.
 	s, err = Open([]string{filepath.Join(folder, "3.png")}, small)
 	require.NoError(t, err)
 	require.Error(t, s.At(0).Err)
@@ -220,7 +221,7 @@ func TestBrokenPictures(t *testing.T) {
 	large := filepath.Join(folder, "4.png")
 	require.NoError(t, os.Truncate(large, maxFile+1))
 	_, err = readAll(large)
-	require.ErrorContains(t, err, "has 268435457 bytes, more than 268435456")
+	require.ErrorContains(t, err, "has 268435457 bytes, want at most 268435456")
 }
 
 func FuzzDecode(f *testing.F) {

@@ -12,29 +12,29 @@ import (
 	"github.com/spike-by-spike/sbs/internal/parallel"
 )
 
-// maxSamples bounds the values of all images of a training or test set, which
-// are in memory together.
+// maxSamples bounds the values of all images of a training or test set, which are in
+// memory at the same time.
 const maxSamples = 1 << 34
 
-// Samples are the images of a training or test set, all labelled and in memory.
-// Images of 8 bits take a byte for each value: MNIST's 60,000 take 47 MB. It is
-// safe for concurrent use.
+// Samples holds the labeled images of a training or test set in memory. Values of 8-bit
+// images take one byte each: the 60,000 images of MNIST take 47 MB. It is safe for
+// concurrent use.
 type Samples struct {
 	size    Size
-	bytes   []uint8   // values times 255, one image after the other; or
-	floats  []float32 // the values, when not all of them are whole 255ths
+	bytes   []uint8   // values times 255, image after image; nil if not all are multiples of 1/255
+	floats  []float32 // the values if bytes is nil
 	labels  []int
 	classes []string
 }
 
-// Load reads all images of a source, on so many workers (less than 1: one for
-// each CPU), and checks them: every image can be read and has a label below
-// numClasses. A numClasses of 0 stands for any number. Errors name the image.
-// The source may be closed afterwards.
+// Load reads all images of a source with the given number of workers; a number below 1
+// means one per CPU. It returns an error that names the image if an image cannot be read,
+// has no label, or has a label of numClasses or more. A numClasses of 0 allows all labels.
+// The caller may close the source afterwards.
 func Load(ctx context.Context, source Source, numClasses, workers int) (*Samples, error) {
 	n, size := source.Len(), source.Size()
 	if int64(n) > maxSamples/int64(size.len()) || n > math.MaxInt/4/size.len() {
-		return nil, fmt.Errorf("dataset: %d images of %v (channels x height x width) are too many to be in memory", n, size)
+		return nil, fmt.Errorf("%d images of %v (channels x height x width) do not fit in memory", n, size)
 	}
 	s := &Samples{size: size, labels: make([]int, n), classes: source.Classes()}
 	pool := parallel.New(workers)
@@ -60,11 +60,11 @@ func (s *Samples) load(ctx context.Context, pool *parallel.Pool, source Source, 
 			switch {
 			case image.Err != nil:
 				return image.Err
-			case image.Label == Unlabelled:
-				return fmt.Errorf("dataset: %s has no label: put the images into a folder for each class, the labels' file beside theirs, "+
-					"or name that file", image.Name)
+			case image.Label == Unlabeled:
+				return fmt.Errorf("%s has no label: put the images into one folder per class, put the file of labels beside the file of images, "+
+					"or name the file of labels", image.Name)
 			case numClasses > 0 && image.Label >= numClasses:
-				return fmt.Errorf("dataset: %s has label %d, but the network has %d classes, from 0", image.Name, image.Label, numClasses)
+				return fmt.Errorf("%s has label %d, but the labels of the network's %d classes are 0 to %d", image.Name, image.Label, numClasses, numClasses-1)
 			}
 			s.labels[i] = image.Label
 			if err := set(i, image.Pixels); err != nil {
@@ -75,10 +75,10 @@ func (s *Samples) load(ctx context.Context, pool *parallel.Pool, source Source, 
 	})
 }
 
-var errNotBytes = errors.New("the values are not those of bytes")
+var errNotBytes = errors.New("the values are not multiples of 1/255")
 
-// setBytes keeps an image as bytes, or returns errNotBytes when that would not
-// give the same values again.
+// setBytes stores an image as bytes, or returns errNotBytes if bytes cannot represent the
+// values exactly.
 func (s *Samples) setBytes(i int, pixels []float32) error {
 	dst := s.bytes[i*len(pixels):][:len(pixels)]
 	for k, v := range pixels {
@@ -97,19 +97,19 @@ func (s *Samples) Len() int { return len(s.labels) }
 // Size returns the size of every image.
 func (s *Samples) Size() Size { return s.size }
 
-// Classes returns the names of the classes, in the order of the labels; nil when
-// they are not known.
+// Classes returns the names of the classes in the order of the labels, nil if they are
+// unknown.
 func (s *Samples) Classes() []string { return s.classes }
 
 // Label returns the number of the class of image i.
 func (s *Samples) Label(i int) int { return s.labels[i] }
 
-// Pixels puts the values of image i into dst, as Image.Pixels has them: from 0 to
-// 1, (channels, height, width). The length of dst is that of an image.
+// Pixels stores the values of image i in dst, in the form of Image.Pixels: from 0 to 1,
+// (channels, height, width). The length of dst must be that of an image.
 func (s *Samples) Pixels(i int, dst []float32) {
 	n := s.size.len()
 	if len(dst) != n {
-		panic(fmt.Sprintf("dataset: room for %d values, an image of %v has %d", len(dst), s.size, n))
+		panic(fmt.Sprintf("dataset: dst has %d values, an image of %v has %d", len(dst), s.size, n))
 	}
 	if s.bytes == nil {
 		copy(dst, s.floats[i*n:])
@@ -120,10 +120,10 @@ func (s *Samples) Pixels(i int, dst []float32) {
 	}
 }
 
-// Sum is a SHA-256 of the size, the labels and the values of all images.
+// Sum returns a SHA-256 of the size, the labels and the values of all images.
 func (s *Samples) Sum() [sha256.Size]byte {
 	h := sha256.New()
-	// A hash takes everything.
+	// Writing to a hash never fails.
 	_, _ = fmt.Fprintln(h, s.size, s.labels)
 	_, _ = h.Write(s.bytes)
 	var block [4 << 10]byte
@@ -136,8 +136,8 @@ func (s *Samples) Sum() [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// Means returns the mean of each channel over all images, which PyTorch-SbS's
-// on/off split subtracts.
+// Means returns the mean of each channel over all images, which the on/off split of
+// PyTorch-SbS subtracts.
 func (s *Samples) Means() []float64 {
 	means := make([]float64, s.size.Channels)
 	plane := s.size.Height * s.size.Width

@@ -13,7 +13,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/npy"
 )
 
-// loaded opens and loads a subset.
+// loaded opens a path and loads its images.
 func loaded(t testing.TB, path string, opt Options) (*Samples, error) {
 	source, err := Open([]string{path}, opt)
 	if err != nil {
@@ -24,8 +24,8 @@ func loaded(t testing.TB, path string, opt Options) (*Samples, error) {
 	return s, err
 }
 
-// idxSet returns IDX files of n images (1, 4, 5) and their labels. Pixel k of image
-// i is 10*i+k, its label i.
+// idxSet returns IDX files of n images of 1x4x5 pixels and their labels. Pixel k of image i is
+// 10*i+k, its label i.
 func idxSet(n byte) (images, labels []byte) {
 	images = []byte{0, 0, 8, 3, 0, 0, 0, n, 0, 0, 0, 4, 0, 0, 0, 5}
 	labels = []byte{0, 0, 8, 1, 0, 0, 0, n}
@@ -44,7 +44,7 @@ func npyFile(t testing.TB, shape []int, data any) []byte {
 	return b.Bytes()
 }
 
-func TestSubsets(t *testing.T) {
+func TestOpen_FindsTheTrainingAndTestSet(t *testing.T) {
 	images, labels := idxSet(6)
 	images2, labels2 := idxSet(2)
 	png := grayPNG(t, 7)
@@ -91,7 +91,7 @@ func TestSubsets(t *testing.T) {
 	}
 }
 
-func TestSamples(t *testing.T) {
+func TestLoad_KeepsBytes(t *testing.T) {
 	images, labels := idxSet(6)
 	folder := write(t, map[string][]byte{"train-images-idx3-ubyte": images, "train-labels-idx1-ubyte": labels})
 	s, err := loaded(t, folder, Options{Subset: Training})
@@ -113,12 +113,12 @@ func TestSamples(t *testing.T) {
 	source, err := Open([]string{folder}, Options{})
 	require.NoError(t, err)
 	_, err = Load(t.Context(), source, 5, 1)
-	require.EqualError(t, err, "dataset: train-images-idx3-ubyte[5] has label 5, but the network has 5 classes, from 0")
+	require.EqualError(t, err, "train-images-idx3-ubyte[5] has label 5, but the labels of the network's 5 classes are 0 to 4")
 	require.NoError(t, source.Close())
 }
 
-// TestSamplesOfFloats has values that are no 255ths of the largest.
-func TestSamplesOfFloats(t *testing.T) {
+// The values are not multiples of 1/255 of the largest.
+func TestLoad_KeepsFloats(t *testing.T) {
 	values := []float32{0, 1, 2.5, 3, 4, 5, 6, 7, 8, 9, 10, 20}
 	folder := write(t, map[string][]byte{
 		"TrainPatternStorage.npy": npyFile(t, []int{2, 1, 2, 3}, values), "TrainLabelStorage.npy": npyFile(t, []int{2}, []uint64{1, 0}),
@@ -137,12 +137,12 @@ func TestSamplesOfFloats(t *testing.T) {
 			bad[7] = v
 			folder := write(t, map[string][]byte{"TrainPatternStorage.npy": npyFile(t, []int{2, 1, 2, 3}, bad)})
 			_, err := loaded(t, folder, Options{Subset: Training})
-			require.ErrorContains(t, err, "pixels must be finite")
+			require.ErrorContains(t, err, "want finite numbers of at least 0")
 		})
 	}
 }
 
-func TestSamplesOfPictures(t *testing.T) {
+func TestLoad_ReadsImageFiles(t *testing.T) {
 	folder := write(t, map[string][]byte{"0/a.png": grayPNG(t, 1), "1/b.png": grayPNG(t, 2)})
 	s, err := loaded(t, folder, Options{Subset: Training})
 	require.NoError(t, err)
@@ -166,7 +166,7 @@ func TestSamplesOfPictures(t *testing.T) {
 	require.ErrorContains(t, err, "a.png has no label")
 }
 
-func TestSum(t *testing.T) {
+func TestSum_DependsOnSizeLabelsAndValues(t *testing.T) {
 	bytes := func() *Samples {
 		return &Samples{size: Size{Channels: 1, Height: 1, Width: 2}, bytes: []uint8{1, 2, 3, 4}, labels: []int{0, 1}}
 	}

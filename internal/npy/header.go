@@ -11,19 +11,19 @@ import (
 
 const magic = "\x93NUMPY"
 
-// maxHeader bounds the header of a file. NumPy itself reads headers of up to
-// 10000 bytes; 64 dimensions and the padding need less than 2000.
+// maxHeader bounds the bytes of a header. NumPy reads headers of up to 10000 bytes; 64
+// dimensions and the padding need less than 2000.
 const maxHeader = 1 << 16
 
-// header is what the Python dictionary at the start of a file says.
+// header is the decoded Python dictionary at the start of a file.
 type header struct {
 	kind    string // kind and size of the elements, such as "f4"
 	big     bool   // big endian
-	fortran bool   // the first index runs fastest
+	fortran bool   // the first index varies fastest
 	shape   []int
 }
 
-// readHeader returns the header and its length in bytes, magic included.
+// readHeader returns the header and its length in bytes, including the magic string.
 func readHeader(r io.Reader) (*header, int, error) {
 	var fixed [len(magic) + 2]byte
 	if _, err := io.ReadFull(r, fixed[:]); err != nil {
@@ -34,7 +34,7 @@ func readHeader(r io.Reader) (*header, int, error) {
 	}
 	major, minor := fixed[len(magic)], fixed[len(magic)+1]
 	if major < 1 || major > 3 || minor != 0 {
-		return nil, 0, fmt.Errorf(".npy format version %d.%d is unknown (known: 1.0, 2.0, 3.0)", major, minor)
+		return nil, 0, fmt.Errorf(".npy format version %d.%d is not supported, want 1.0, 2.0 or 3.0", major, minor)
 	}
 	var length [4]byte
 	used := length[:]
@@ -46,7 +46,7 @@ func readHeader(r io.Reader) (*header, int, error) {
 	}
 	n := binary.LittleEndian.Uint32(length[:])
 	if n > maxHeader {
-		return nil, 0, fmt.Errorf("the header claims %d bytes, at most %d are read", n, maxHeader)
+		return nil, 0, fmt.Errorf("the header claims %d bytes, want at most %d", n, maxHeader)
 	}
 	text := make([]byte, n)
 	if _, err := io.ReadFull(r, text); err != nil {
@@ -59,7 +59,7 @@ func readHeader(r io.Reader) (*header, int, error) {
 	return h, len(fixed) + len(used) + len(text), nil
 }
 
-// short explains the error of an io.ReadFull that met the end of the file.
+// short replaces the error of an io.ReadFull that reached the end of the file.
 func short(err error, what string) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%s: %w", what, io.ErrUnexpectedEOF)
@@ -67,7 +67,7 @@ func short(err error, what string) error {
 	return err
 }
 
-// parseHeader parses the dictionary, whose keys may come in any order.
+// parseHeader parses the dictionary. Its keys may be in any order.
 func parseHeader(text string) (*header, error) {
 	p := parser{text: text}
 	h := &header{}
@@ -108,7 +108,7 @@ func parseHeader(text string) (*header, error) {
 	return h, nil
 }
 
-// parser reads the few kinds of Python literals that a header has.
+// parser parses the few kinds of Python literals that a header contains.
 type parser struct {
 	text string
 	pos  int
@@ -164,13 +164,12 @@ func (p *parser) expect(c byte) error {
 func (p *parser) fail(want string) error {
 	rest := p.text[p.pos:]
 	if rest == "" {
-		return fmt.Errorf("it ends where %s should be", want)
+		return fmt.Errorf("the header ends where %s should be", want)
 	}
 	return fmt.Errorf("%q at byte %d, want %s", rest[:min(len(rest), 16)], p.pos, want)
 }
 
-// str parses a string. Escapes are an error: no string of a readable header
-// has one.
+// str parses a string. Escapes are an error, because no supported header needs them.
 func (p *parser) str() (string, error) {
 	quote := p.peek()
 	if quote != '\'' && quote != '"' {
@@ -194,7 +193,7 @@ func (p *parser) boolean() (bool, error) {
 	return word == "True", nil
 }
 
-// word returns the letters and digits that come next without taking them.
+// word returns the letters and digits that follow, without advancing.
 func (p *parser) word() string {
 	end := p.pos
 	for end < len(p.text) {
@@ -207,8 +206,8 @@ func (p *parser) word() string {
 	return p.text[p.pos:end]
 }
 
-// tuple parses the shape: (), (3,), (3, 4), (3, 4,), with the suffix L that
-// Python 2 gave to some numbers.
+// tuple parses the shape: (), (3,), (3, 4) or (3, 4,). Numbers may have the suffix L,
+// which Python 2 wrote after some of them.
 func (p *parser) tuple() ([]int, error) {
 	if err := p.expect('('); err != nil {
 		return nil, err
@@ -225,21 +224,21 @@ func (p *parser) tuple() ([]int, error) {
 			return nil, fmt.Errorf("dimension %s is too large", word)
 		}
 		if err != nil {
-			return nil, p.fail("a dimension, which is a number of at least 0")
+			return nil, p.fail("a dimension, a number of at least 0")
 		}
 		p.pos += len(word)
 		shape = append(shape, d)
 		comma = p.accept(',')
 		if len(shape) == 1 && !comma {
-			return nil, p.fail("',': a tuple of one element has one")
+			return nil, p.fail("',' after the only element of a tuple")
 		}
 	}
 	return shape, nil
 }
 
-// parseDescr splits a dtype such as "<f4" into its kind and byte order. The
-// native orders '=' and '|' count as little endian, which every machine that
-// writes .npy files with them is.
+// parseDescr splits a dtype such as "<f4" into its kind and byte order. The native orders
+// '=' and '|' mean little endian, because computers that write .npy files with them are
+// little endian.
 func parseDescr(descr string) (kind string, big bool, err error) {
 	kind = strings.TrimLeft(descr, "<>=|")
 	if len(descr)-len(kind) > 1 {
@@ -248,10 +247,10 @@ func parseDescr(descr string) (kind string, big bool, err error) {
 	if _, ok := codecs[kind]; ok {
 		return kind, descr[0] == '>', nil
 	}
-	problem := "is not known"
+	problem := "is unknown"
 	switch kind[:min(1, len(kind))] {
 	case "O":
-		problem = "means pickled Python objects, which are not read"
+		problem = "means pickled Python objects, which are not supported"
 	case "U", "S", "a", "V":
 		problem = "means strings or raw bytes, which are not supported"
 	case "c":

@@ -1,8 +1,9 @@
 // Package npy reads and writes NumPy's .npy files.
 //
-// Files of the format versions 1.0, 2.0 and 3.0 are read, in both byte orders
-// and both memory orders. Only plain numbers and bools are: arrays of objects
-// would run code from the file, strings and complex numbers have no use here.
+// It reads format versions 1.0, 2.0 and 3.0, both byte orders and both memory orders. The
+// elements must be real numbers or bools. Arrays of Python objects are refused because
+// reading them would run code from the file; strings and complex numbers are not
+// supported.
 package npy
 
 import (
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"strings"
 )
 
 // MaxElements bounds the number of elements of one array. It keeps every index
@@ -32,8 +34,8 @@ type Array struct {
 	Data any
 }
 
-// SizeError is the error about an array that claims more elements than are
-// wanted. None of them has been read.
+// SizeError is the error about an array whose header claims more elements than the caller
+// accepts. No element has been read.
 type SizeError struct {
 	Shape       []int // as claimed
 	Count       int   // elements of that shape
@@ -44,15 +46,16 @@ func (e *SizeError) Error() string {
 	return fmt.Sprintf("the array of shape %v has %d elements, at most %d are read", e.Shape, e.Count, e.MaxElements)
 }
 
-// Header is what a file says of its array.
+// Header describes the array in a file.
 type Header struct {
 	Shape      []int
-	Count      int    // elements of that shape
-	Type       string // of the elements, in NumPy's letters: "u1", "f8"
-	Compressed bool
+	Count      int    // number of elements of that shape
+	Type       string // NumPy's code of the element type, such as "u1" or "f8"
+	Compressed bool   // the file is compressed with gzip
 }
 
-// AtMost accepts arrays of up to maxElements elements. Its error is a SizeError.
+// AtMost returns a function for ReadOpen that accepts arrays of up to maxElements
+// elements. Its error is a SizeError.
 func AtMost(maxElements int) func(Header) error {
 	return func(h Header) error {
 		if h.Count > maxElements {
@@ -62,17 +65,17 @@ func AtMost(maxElements int) func(Header) error {
 	}
 }
 
-// ReadFile reads a file with one array of at most maxElements elements, which
-// may be compressed with gzip, whatever its name. No more of it is decompressed
-// than the array needs. Errors name the file and wrap the cause, a SizeError if
-// there are more elements.
+// ReadFile reads a file with one array of at most maxElements elements. A file of any
+// name may be compressed with gzip; ReadFile decompresses only as much as the array
+// needs. Errors name the file and wrap the cause, a SizeError if the array has more
+// elements.
 func ReadFile(fsys fs.FS, name string, maxElements int) (*Array, error) {
 	a, err := openAndRead(fsys, name, maxElements)
 	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // only the outermost error
 		err = e.Err // without its file name
 	}
 	if err != nil {
-		return nil, fmt.Errorf("npy: %s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return a, nil
 }
@@ -86,8 +89,9 @@ func openAndRead(fsys fs.FS, name string, maxElements int) (*Array, error) {
 	return ReadOpen(f, AtMost(maxElements))
 }
 
-// ReadOpen is ReadFile for a file that is open. What accept returns of the
-// header is returned before any element is read. Errors do not name the file.
+// ReadOpen reads an open file like ReadFile. It passes the header to accept before it
+// reads the first element; an error of accept is returned unchanged. Errors do not name
+// the file. The caller closes the file.
 func ReadOpen(f fs.File, accept func(Header) error) (*Array, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -111,9 +115,9 @@ func ReadOpen(f fs.File, accept func(Header) error) (*Array, error) {
 	})
 }
 
-// Float32s returns the elements as float32: the array's own slice when it has
-// that type, otherwise rounded (infinite where float64 exceeds the range of
-// float32). Bools are an error.
+// Float32s returns the elements as float32. It returns the array's own slice if that has
+// this type, and otherwise rounds the elements; float64 values beyond the range of
+// float32 become infinite. Bools are an error.
 func (a *Array) Float32s() ([]float32, error) {
 	switch d := a.Data.(type) {
 	case []float32:
@@ -137,11 +141,11 @@ func (a *Array) Float32s() ([]float32, error) {
 	case []uint64:
 		return convert[float32](d), nil
 	}
-	return nil, fmt.Errorf("npy: the array holds %s, want numbers", describe(a.Data))
+	return nil, fmt.Errorf("the array has elements of type %s, want numbers", elementType(a.Data))
 }
 
-// Ints returns the elements of an array of integers. Other types and values
-// that an int cannot hold are an error.
+// Ints returns the elements of an array of integers. Other element types and values
+// outside the range of int are an error.
 func (a *Array) Ints() ([]int, error) {
 	switch d := a.Data.(type) {
 	case []int8:
@@ -161,12 +165,12 @@ func (a *Array) Ints() ([]int, error) {
 	case []uint64:
 		for i, v := range d {
 			if v > math.MaxInt {
-				return nil, fmt.Errorf("npy: element %d is %d, more than an int can hold", i, v)
+				return nil, fmt.Errorf("element %d is %d, want at most %d", i, v, math.MaxInt)
 			}
 		}
 		return convert[int](d), nil
 	}
-	return nil, fmt.Errorf("npy: the array holds %s, want integers", describe(a.Data))
+	return nil, fmt.Errorf("the array has elements of type %s, want integers", elementType(a.Data))
 }
 
 type number interface {
@@ -181,19 +185,20 @@ func convert[To float32 | int, From number](from []From) []To {
 	return to
 }
 
-// describe names the element type of an Array's data for an error.
-func describe(data any) string {
+// elementType returns the element type of an Array's data for an error. NumPy's names of
+// the types are the same as in Go.
+func elementType(data any) string {
 	if data == nil {
-		return "nothing"
+		return "none"
 	}
-	return fmt.Sprintf("%T", data)
+	return strings.TrimPrefix(fmt.Sprintf("%T", data), "[]")
 }
 
-// count returns the number of elements of a shape, or an error when it is not
-// the shape of an Array.
+// count returns the number of elements of a shape, or an error if no Array can have the
+// shape.
 func count(shape []int) (int, error) {
 	if len(shape) > maxRank {
-		return 0, fmt.Errorf("%d dimensions, more than the %d that NumPy has at most", len(shape), maxRank)
+		return 0, fmt.Errorf("%d dimensions are more than NumPy's limit of %d", len(shape), maxRank)
 	}
 	n, zero := 1, false
 	for _, d := range shape {

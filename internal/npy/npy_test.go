@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// floats are the elements of testdata's floating point files, in float32.
+// floats are the elements of the floating-point files in testdata, as float32.
 var floats = []float32{0, float32(math.Copysign(0, -1)), 1.5, -2.25, float32(math.Inf(1)), 6e-5}
 
 func halves() []float32 {
@@ -39,15 +39,14 @@ func ramp[T int16 | float64](n int) []T {
 	return r
 }
 
-// TestNumPyFiles reads files that numpy.save wrote, and compares what Write
-// makes of them with those files.
-func TestNumPyFiles(t *testing.T) {
+// The files were written by numpy.save; see testdata/make.py.
+func TestReadFile_ReadsWhatNumPyWrites(t *testing.T) {
 	shape := []int{2, 3}
 	tests := []struct {
 		file  string
 		shape []int
 		data  any
-		same  bool // Write writes this very file
+		same  bool // Write writes the same bytes
 	}{
 		{"f2.npy", shape, halves(), false},
 		{"f2_big.npy", shape, halves(), false},
@@ -98,7 +97,7 @@ func TestNumPyFiles(t *testing.T) {
 	}
 }
 
-func TestNegativeZero(t *testing.T) {
+func TestReadFile_KeepsNegativeZero(t *testing.T) {
 	a, err := ReadFile(os.DirFS("testdata"), "f2.npy", MaxElements)
 	require.NoError(t, err)
 	require.True(t, math.Signbit(float64(a.Data.([]float32)[1])))
@@ -113,7 +112,7 @@ func file(major byte, header, data string) string {
 	return magic + string([]byte{major, 0}) + string(length) + header + data
 }
 
-func TestHeaders(t *testing.T) {
+func TestRead_ParsesHeaders(t *testing.T) {
 	tests := []struct {
 		header string
 		shape  []int
@@ -131,12 +130,12 @@ func TestHeaders(t *testing.T) {
 		{"{'descr': '|u1', 'fortran_order': False}", nil, `"shape" is missing`},
 		{"{'descr': '|u1', 'descr': '|u1'}", nil, "twice"},
 		{"{'descr': '|u1', 'fortran_order': False, 'shape': (4,), 'x': 1}", nil, `unknown key "x"`},
-		{"{'descr': '|u1', 'fortran_order': False, 'shape': (4)}", nil, "a tuple of one"},
-		{"{'descr': '|u1', 'fortran_order': False, 'shape': (2 2)}", nil, "a tuple of one"},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (4)}", nil, "the only element of a tuple"},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (2 2)}", nil, "the only element of a tuple"},
 		{"{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2 2)}", nil, "want ',' or ')'"},
 		{"{'descr': '|u1', 'fortran_order': False, 'shape': (,)}", nil, "a dimension"},
 		{"{'descr': '|u1', 'fortran_order': False, 'shape': (-4,)}", nil, "a dimension"},
-		{"{'descr': '|u1', 'fortran_order': False, 'shape': (4.0,)}", nil, "a tuple of one"},
+		{"{'descr': '|u1', 'fortran_order': False, 'shape': (4.0,)}", nil, "the only element of a tuple"},
 		{"{'descr': '|u1', 'fortran_order': False, 'shape': (0x4,)}", nil, "a dimension"},
 		{"{'descr': '|u1', 'fortran_order': False, 'shape': 4}", nil, "want '('"},
 		{"{'descr': '|u1', 'fortran_order': False, 'shape': (", nil, "ends where a dimension"},
@@ -144,14 +143,14 @@ func TestHeaders(t *testing.T) {
 		{"{'descr': '|u1', 'fortran_order': 0, 'shape': (4,)}", nil, "True or False"},
 		{"{'descr': '|u1', 'fortran_order': Falsey, 'shape': (4,)}", nil, "True or False"},
 		{"{'descr': '|u1' 'fortran_order': False, 'shape': (4,)}", nil, "want ','"},
-		{"{'descr': '|u1, 'fortran_order': False, 'shape': (4,)}", nil, "is not known"},
+		{"{'descr': '|u1, 'fortran_order': False, 'shape': (4,)}", nil, "is unknown"},
 		{"{'descr': '|u1', 'fortran_order': False, 'shape': (4,)} x", nil, "the end of the header"},
 		{"{'descr': '|u1', 'fortran_order': False, 'shape': (4,)}\x00", nil, "the end of the header"},
 		{"{'de\\x73cr': '|u1'}", nil, "a string"},
 		{"{'descr': '<<u1', 'fortran_order': False, 'shape': (4,)}", nil, "two byte orders"},
-		{"{'descr': '', 'fortran_order': False, 'shape': (4,)}", nil, "not known"},
-		{"{'descr': '<', 'fortran_order': False, 'shape': (4,)}", nil, "not known"},
-		{"{'descr': '<f16', 'fortran_order': False, 'shape': (4,)}", nil, "not known"},
+		{"{'descr': '', 'fortran_order': False, 'shape': (4,)}", nil, "is unknown"},
+		{"{'descr': '<', 'fortran_order': False, 'shape': (4,)}", nil, "is unknown"},
+		{"{'descr': '<f16', 'fortran_order': False, 'shape': (4,)}", nil, "is unknown"},
 		{"{'descr': '|S3', 'fortran_order': False, 'shape': (4,)}", nil, "strings"},
 		{"{'descr': '<M8[s]', 'fortran_order': False, 'shape': (4,)}", nil, "dates"},
 		{"{'descr': '|u1', 'fortran_order': False, 'shape': (65536, 65536)}", nil, "more than 2147483647 elements"},
@@ -163,7 +162,7 @@ func TestHeaders(t *testing.T) {
 			for major := byte(1); major <= 3; major++ {
 				a, err := Read(strings.NewReader(file(major, test.header, "abcd")))
 				if test.err != "" {
-					require.ErrorContains(t, err, "npy: ")
+					require.ErrorContains(t, err, "bad header: ")
 					require.ErrorContains(t, err, test.err)
 					continue
 				}
@@ -175,7 +174,7 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-func TestRejects(t *testing.T) {
+func TestRead_RefusesOtherFiles(t *testing.T) {
 	tests := map[string]struct{ content, err string }{
 		"empty":          {"", "too short"},
 		"other":          {"\x89PNG\r\n\x1a\n0000", "not an .npy file"},
@@ -190,7 +189,7 @@ func TestRejects(t *testing.T) {
 			_, err := Read(strings.NewReader(test.content))
 			require.ErrorContains(t, err, test.err)
 			_, err = ReadFile(fstest.MapFS{"a.npy": {Data: []byte(test.content)}}, "a.npy", MaxElements)
-			require.ErrorContains(t, err, "npy: a.npy: ")
+			require.ErrorContains(t, err, "a.npy: ")
 			if !strings.HasPrefix(name, "trailing") {
 				require.ErrorContains(t, err, test.err)
 			}
@@ -205,12 +204,12 @@ func TestRejects(t *testing.T) {
 	}
 	_, err := ReadFile(os.DirFS("testdata"), "missing.npy", MaxElements)
 	require.ErrorIs(t, err, fs.ErrNotExist)
-	require.EqualError(t, err, "npy: missing.npy: no such file or directory")
+	require.EqualError(t, err, "missing.npy: no such file or directory")
 	_, err = ReadFile(os.DirFS("."), "testdata", MaxElements)
-	require.EqualError(t, err, "npy: testdata: is a directory")
+	require.EqualError(t, err, "testdata: is a directory")
 }
 
-func TestTruncated(t *testing.T) {
+func TestRead_RefusesTruncatedFiles(t *testing.T) {
 	for _, name := range []string{"f4.npy", "version3.npy", "fortran.npy", "gzip.npy"} {
 		content, err := os.ReadFile(filepath.Join("testdata", name))
 		require.NoError(t, err)
@@ -240,7 +239,7 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-func TestAbsurdClaimsAllocateLittle(t *testing.T) {
+func TestRead_AllocatesLittleForAHugeClaim(t *testing.T) {
 	content := file(1, "{'descr':'<f8','fortran_order':True,'shape':(32767,65536)}", "12345678")
 	for name, read := range map[string]func() error{
 		"stream": func() error { _, err := Read(strings.NewReader(content)); return err },
@@ -257,7 +256,7 @@ func TestAbsurdClaimsAllocateLittle(t *testing.T) {
 	}
 }
 
-func TestGzipBomb(t *testing.T) {
+func TestReadFile_DecompressesOnlyTheArray(t *testing.T) {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	_, err := io.WriteString(z, file(1, "{'descr':'|u1','fortran_order':False,'shape':(4,)}", ""))
@@ -274,7 +273,7 @@ func TestGzipBomb(t *testing.T) {
 	require.Less(t, n, uint64(4<<20))
 }
 
-func TestMaxElements(t *testing.T) {
+func TestReadFile_RefusesMoreElementsThanAllowed(t *testing.T) {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	_, err := io.WriteString(z, file(1, "{'descr':'<f8','fortran_order':False,'shape':(1024,8192)}", ""))
@@ -297,14 +296,12 @@ func TestMaxElements(t *testing.T) {
 		require.Less(t, n, uint64(1<<18))
 	}
 	_, err = ReadFile(files, "plain", 5)
-	require.EqualError(t, err, "npy: plain: the array of shape [2 3] has 6 elements, at most 5 are read")
+	require.EqualError(t, err, "plain: the array of shape [2 3] has 6 elements, at most 5 are read")
 	_, err = ReadFile(files, "plain", 6)
 	require.NoError(t, err)
 }
 
-// TestReadOpen checks what accept is shown, that its error is returned as it is,
-// and that the file is still the caller's.
-func TestReadOpen(t *testing.T) {
+func TestReadOpen_ReturnsTheErrorOfAcceptAndLeavesTheFileOpen(t *testing.T) {
 	for name, want := range map[string]Header{
 		"u2_big.npy": {Shape: []int{2, 3}, Count: 6, Type: "u2"},
 		"gzip.npy":   {Shape: []int{2, 3}, Count: 6, Type: "f4", Compressed: true},
@@ -325,7 +322,7 @@ func TestReadOpen(t *testing.T) {
 	}
 }
 
-func TestReadErrors(t *testing.T) {
+func TestRead_ReturnsErrorsOfTheReader(t *testing.T) {
 	content, err := os.ReadFile("testdata/f4.npy")
 	require.NoError(t, err)
 	for _, n := range []int64{0, 9, 50, 130, int64(len(content))} {
@@ -334,8 +331,8 @@ func TestReadErrors(t *testing.T) {
 	}
 }
 
-// TestLarge passes several chunks and the growth of an unknown length.
-func TestLarge(t *testing.T) {
+// The array spans several chunks, and its slice grows if the length is unknown.
+func TestRead_ReadsLargeArrays(t *testing.T) {
 	want := &Array{Shape: []int{3, 100, 1001}, Data: ramp[float64](3 * 100 * 1001)}
 	var b bytes.Buffer
 	require.NoError(t, Write(&b, want))
@@ -347,7 +344,7 @@ func TestLarge(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
-func TestHalf(t *testing.T) {
+func TestFromHalf_ConvertsBinary16(t *testing.T) {
 	for h, want := range map[uint16]float64{
 		0x0000: 0, 0x3c00: 1, 0xc000: -2, 0x7bff: 65504, 0x0400: 0x1p-14, 0x03ff: 1023 * 0x1p-24, 0x8001: -0x1p-24,
 		0x7c00: math.Inf(1), 0xfc00: math.Inf(-1), 0x3555: 0.333251953125,
@@ -357,13 +354,13 @@ func TestHalf(t *testing.T) {
 	require.True(t, math.IsNaN(float64(fromHalf(0x7e00))))
 }
 
-func TestWriteRejects(t *testing.T) {
+func TestWrite_RefusesInvalidArrays(t *testing.T) {
 	for text, a := range map[string]*Array{
-		"has 4 elements, the data has 3": {Shape: []int{2, 2}, Data: make([]int8, 3)},
-		"negative":                       {Shape: []int{-1, -1}, Data: make([]int8, 1)},
-		"65 dimensions":                  {Shape: make([]int, 65), Data: []int8{}},
-		"array of nothing":               {},
-		"array of []int cannot":          {Shape: []int{1}, Data: []int{1}},
+		"has 4 elements, the data has 3":         {Shape: []int{2, 2}, Data: make([]int8, 3)},
+		"negative":                               {Shape: []int{-1, -1}, Data: make([]int8, 1)},
+		"65 dimensions":                          {Shape: make([]int, 65), Data: []int8{}},
+		"array with elements of type none":       {},
+		"array with elements of type int cannot": {Shape: []int{1}, Data: []int{1}},
 	} {
 		require.ErrorContains(t, Write(io.Discard, a), text)
 	}
@@ -382,7 +379,7 @@ func (f *failing) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestConversions(t *testing.T) {
+func TestArray_ConvertsElements(t *testing.T) {
 	for _, data := range []any{
 		[]float32{1, 2}, []float64{1, 2}, []int8{1, 2}, []int16{1, 2}, []int32{1, 2}, []int64{1, 2},
 		[]uint8{1, 2}, []uint16{1, 2}, []uint32{1, 2}, []uint64{1, 2},
@@ -401,9 +398,9 @@ func TestConversions(t *testing.T) {
 		}
 	}
 	_, err := (&Array{Shape: []int{1}, Data: []bool{true}}).Float32s()
-	require.EqualError(t, err, "npy: the array holds []bool, want numbers")
+	require.EqualError(t, err, "the array has elements of type bool, want numbers")
 	_, err = (&Array{}).Ints()
-	require.EqualError(t, err, "npy: the array holds nothing, want integers")
+	require.EqualError(t, err, "the array has elements of type none, want integers")
 	_, err = (&Array{Shape: []int{2}, Data: []uint64{1, 1 << 63}}).Ints()
 	require.ErrorContains(t, err, "element 1 is 9223372036854775808")
 }
@@ -426,7 +423,7 @@ func FuzzRead(f *testing.F) {
 		b, err := Read(bytes.NewReader(first.Bytes()))
 		require.NoError(t, err)
 		require.Equal(t, a.Shape, b.Shape)
-		// NaN differs from itself: compare the bytes.
+		// NaN is not equal to itself, so compare the bytes.
 		require.NoError(t, Write(&second, b))
 		require.Equal(t, first.Bytes(), second.Bytes())
 	})

@@ -12,12 +12,12 @@ import (
 
 const unknownSize = -1
 
-// chunk is the number of bytes that are read at a time: few enough to stay in
-// the processor's cache until they are decoded.
+// chunk is the number of bytes that are read at a time. They stay in the processor's cache
+// until they are decoded.
 const chunk = 1 << 17
 
-// Read reads one array, after which r must end. What it allocates is at most
-// a small multiple of what r really holds, whatever the header claims.
+// Read reads one array, after which r must end. It allocates at most a small multiple of
+// the bytes in r, whatever the header claims.
 func Read(r io.Reader) (*Array, error) {
 	size := int64(unknownSize)
 	switch b := r.(type) {
@@ -26,14 +26,10 @@ func Read(r io.Reader) (*Array, error) {
 	case *bytes.Buffer:
 		size = int64(b.Len())
 	}
-	a, err := read(r, size, AtMost(MaxElements))
-	if err != nil {
-		return nil, fmt.Errorf("npy: %w", err)
-	}
-	return a, nil
+	return read(r, size, AtMost(MaxElements))
 }
 
-// read reads one array from r, which holds size bytes when that is known.
+// read reads one array from r, which has size bytes or unknownSize.
 func read(r io.Reader, size int64, accept func(Header) error) (*Array, error) {
 	h, length, err := readHeader(r)
 	if err != nil {
@@ -54,7 +50,7 @@ func read(r io.Reader, size int64, accept func(Header) error) (*Array, error) {
 	if size != unknownSize {
 		have, want := size-int64(length), int64(n)*int64(c.size)
 		if have != want {
-			return nil, fmt.Errorf("%d bytes of data follow the header, but %s of shape %v has %d: %w",
+			return nil, fmt.Errorf("%d bytes follow the header, but an array of type %s and shape %v has %d: %w",
 				have, h.kind, h.shape, want, sizeError(have < want))
 		}
 		d.fit = n
@@ -63,9 +59,9 @@ func read(r io.Reader, size int64, accept func(Header) error) (*Array, error) {
 	if err != nil {
 		return nil, err
 	}
-	// This also makes gzip compare its checksum.
+	// Reading to the end also makes gzip check the checksum.
 	if _, err := io.ReadFull(r, make([]byte, 1)); err == nil {
-		return nil, fmt.Errorf("more than the %d elements of shape %v follow the header: %w", n, h.shape, errTrailing)
+		return nil, fmt.Errorf("the file has more than the %d elements of shape %v: %w", n, h.shape, errTrailing)
 	} else if !errors.Is(err, io.EOF) {
 		return nil, err
 	}
@@ -81,13 +77,13 @@ func sizeError(short bool) error {
 	return errTrailing
 }
 
-// source is where the elements of an array are read from.
+// source describes the elements that are read.
 type source struct {
 	r       io.Reader
 	big     bool  // big endian
 	n       int   // number of elements
-	fit     int   // number of elements to allocate before any was seen
-	fortran []int // shape when the file is in Fortran order, else nil
+	fit     int   // number of elements to allocate before the first is read
+	fortran []int // the shape if the file is in Fortran order, else nil
 }
 
 type element interface{ number | bool }
@@ -177,8 +173,8 @@ func fromHalf(h uint16) float32 {
 	return math.Float32frombits(sign | (exponent+127-15)<<23 | fraction<<13)
 }
 
-// readData reads the elements in the order of the file. The slice grows with
-// the data that is really there.
+// readData reads the elements in the order of the file. The slice grows with the data that
+// is read.
 func readData[T element](s *source, size int, decode func(dst []T, src []byte)) ([]T, error) {
 	data := make([]T, 0, s.fit)
 	buf := make([]byte, min(s.n, chunk/size)*size)
@@ -186,7 +182,7 @@ func readData[T element](s *source, size int, decode func(dst []T, src []byte)) 
 		had, k := len(data), min(len(buf)/size, s.n-len(data))
 		b := buf[:k*size]
 		if _, err := io.ReadFull(s.r, b); err != nil {
-			return nil, short(err, fmt.Sprintf("the file ends within its data of %d elements", s.n))
+			return nil, short(err, fmt.Sprintf("the file ends before the last of its %d elements", s.n))
 		}
 		if s.big {
 			swap(b, size)
@@ -207,7 +203,8 @@ func swap(b []byte, size int) {
 	}
 }
 
-// fromFortran returns the elements, whose first index runs fastest, in C order.
+// fromFortran reorders elements from Fortran order, in which the first index varies
+// fastest, to C order.
 func fromFortran[T element](data []T, shape []int) []T {
 	stride := make([]int, len(shape))
 	step := 1

@@ -8,16 +8,9 @@ import (
 	"strings"
 )
 
-// Write writes an array as numpy.save does, byte for byte: format version 1.0,
-// little endian, C order.
+// Write writes an array with the same bytes as numpy.save: format version 1.0, little
+// endian, C order.
 func Write(w io.Writer, a *Array) error {
-	if err := write(w, a); err != nil {
-		return fmt.Errorf("npy: %w", err)
-	}
-	return nil
-}
-
-func write(w io.Writer, a *Array) error {
 	switch d := a.Data.(type) {
 	case []float32:
 		return writeData(w, "<f4", a.Shape, d)
@@ -42,7 +35,7 @@ func write(w io.Writer, a *Array) error {
 	case []bool:
 		return writeData(w, "|b1", a.Shape, d)
 	}
-	return fmt.Errorf("an array of %s cannot be written", describe(a.Data))
+	return fmt.Errorf("an array with elements of type %s cannot be written", elementType(a.Data))
 }
 
 func writeData[T element](w io.Writer, descr string, shape []int, data []T) error {
@@ -71,8 +64,8 @@ func writeData[T element](w io.Writer, descr string, shape []int, data []T) erro
 	return nil
 }
 
-// appendHeader appends the header. It fits version 1.0, whose limit is 64 KiB,
-// as maxRank bounds the number of dimensions.
+// appendHeader appends the header. maxRank bounds the number of dimensions, so that the
+// header stays below the 64 KiB of format version 1.0.
 func appendHeader(b []byte, descr string, shape []int) []byte {
 	text := make([]string, len(shape))
 	for i, d := range shape {
@@ -84,8 +77,8 @@ func appendHeader(b []byte, descr string, shape []int) []byte {
 	}
 	dict := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", descr, tuple)
 	if len(shape) > 0 {
-		// NumPy leaves room to replace the first dimension by any 64-bit
-		// number, so that a file can be appended to.
+		// NumPy leaves room to replace the first dimension by any 64-bit number, so that
+		// data can be appended to the file.
 		const digits = 21
 		dict += strings.Repeat(" ", digits-len(text[0]))
 	}

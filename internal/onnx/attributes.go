@@ -17,7 +17,7 @@ func Attributes(n *onnxpb.NodeProto) (map[string]any, error) {
 	attrs := make(map[string]any, len(n.GetAttribute()))
 	for _, a := range n.GetAttribute() {
 		if _, twice := attrs[a.GetName()]; twice {
-			return nil, fmt.Errorf("onnx: %w: attribute %s is there twice", ErrFormat, a.GetName())
+			return nil, fmt.Errorf("%w: attribute %s is given twice", ErrFormat, a.GetName())
 		}
 		v, err := Attribute(a)
 		if err != nil {
@@ -28,11 +28,11 @@ func Attributes(n *onnxpb.NodeProto) (map[string]any, error) {
 	return attrs, nil
 }
 
-// Attribute returns the value of one attribute, of the types that Attributes gives.
-// One that refers to an attribute of a function has none.
+// Attribute returns the value of one attribute, with one of the types that Attributes
+// lists. A reference to an attribute of a function is an error.
 func Attribute(a *onnxpb.AttributeProto) (any, error) {
 	if a.GetRefAttrName() != "" {
-		return nil, fmt.Errorf("onnx: %w: attribute %s refers to attribute %s of a function, outside of one", ErrFormat, a.GetName(), a.GetRefAttrName())
+		return nil, fmt.Errorf("%w: attribute %s refers to attribute %s of a function but is not in a function", ErrFormat, a.GetName(), a.GetRefAttrName())
 	}
 	switch a.GetType() {
 	case onnxpb.AttributeProto_FLOAT:
@@ -53,26 +53,25 @@ func Attribute(a *onnxpb.AttributeProto) (any, error) {
 		return s, nil
 	case onnxpb.AttributeProto_TENSOR:
 		if a.GetT() == nil {
-			return nil, fmt.Errorf("onnx: %w: attribute %s has no tensor", ErrFormat, a.GetName())
+			return nil, fmt.Errorf("%w: attribute %s has no tensor", ErrFormat, a.GetName())
 		}
 		return a.GetT(), nil
 	case onnxpb.AttributeProto_GRAPH:
 		if a.GetG() == nil {
-			return nil, fmt.Errorf("onnx: %w: attribute %s has no graph", ErrFormat, a.GetName())
+			return nil, fmt.Errorf("%w: attribute %s has no graph", ErrFormat, a.GetName())
 		}
 		return a.GetG(), nil
 	}
-	return nil, fmt.Errorf("onnx: attribute %s: type %v is not supported", a.GetName(), a.GetType())
+	return nil, fmt.Errorf("attribute %s: values of type %v are not supported", a.GetName(), a.GetType())
 }
 
-// Ref stands for an attribute of the function in whose body a node is.
+// Ref refers to an attribute of the function whose body contains a node.
 type Ref struct {
 	Name string
 	Type onnxpb.AttributeProto_AttributeType
 }
 
-// AttributeType returns the type of an attribute with a value as Attribute returns
-// it.
+// AttributeType returns the type of an attribute for a value that Attribute returned.
 func AttributeType(v any) onnxpb.AttributeProto_AttributeType {
 	switch v.(type) {
 	case float32:
@@ -95,8 +94,8 @@ func AttributeType(v any) onnxpb.AttributeProto_AttributeType {
 	return onnxpb.AttributeProto_UNDEFINED
 }
 
-// SetAttributes gives a node the attributes of a map as Attributes returns it,
-// in the order of their names. A value may also be a Ref.
+// SetAttributes adds attributes to a node, in the order of their names. The values have
+// the types that Attributes lists, or Ref.
 func SetAttributes(n *onnxpb.NodeProto, attrs map[string]any) error {
 	for _, name := range slices.Sorted(maps.Keys(attrs)) {
 		a := &onnxpb.AttributeProto{Name: name}
@@ -123,7 +122,7 @@ func SetAttributes(n *onnxpb.NodeProto, attrs map[string]any) error {
 		case Ref:
 			a.Type, a.RefAttrName = v.Type, v.Name
 		default:
-			return fmt.Errorf("onnx: attribute %s: a %T cannot be written", name, v)
+			return fmt.Errorf("attribute %s: a value of type %T cannot be written", name, v)
 		}
 		n.Attribute = append(n.Attribute, a)
 	}

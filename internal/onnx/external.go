@@ -11,7 +11,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 )
 
-// External returns the tensors of a model whose data is in other files.
+// External returns the tensors of a model whose data is in other files (external data).
 func External(m *onnxpb.ModelProto) []*onnxpb.TensorProto {
 	w := &externalWalk{}
 	w.graph(m.GetGraph())
@@ -54,9 +54,9 @@ func (w *externalWalk) tensors(tensors []*onnxpb.TensorProto) {
 	}
 }
 
-// ReadExternal reads the data of tensors as External returns them from files of fsys,
-// which is to be the model's folder, and makes ordinary tensors of them. Memory is
-// taken only for what the files hold, and not for any part of them twice.
+// ReadExternal reads the data of tensors that External returned into the tensors. fsys is
+// the folder of the model. ReadExternal allocates no more memory than the files have
+// bytes: tensors that share data are refused once they exceed that.
 func ReadExternal(tensors []*onnxpb.TensorProto, fsys fs.FS) error {
 	sizes := map[string]int64{}
 	var files, taken int64
@@ -72,32 +72,32 @@ func ReadExternal(tensors []*onnxpb.TensorProto, fsys fs.FS) error {
 			err = p.check(sizes[p.file])
 		}
 		if err == nil && p.length > files-taken {
-			err = fmt.Errorf("%w: the tensors take more than the %d bytes of their files", ErrFormat, files)
+			err = fmt.Errorf("%w: the tensors need more than the %d bytes of their files", ErrFormat, files)
 		}
 		if err == nil {
 			taken += p.length
 			t.RawData, err = p.read(fsys)
 		}
 		if err != nil {
-			return fmt.Errorf("onnx: tensor %q, external data: %w", t.GetName(), err)
+			return fmt.Errorf("tensor %q: external data: %w", t.GetName(), err)
 		}
 		t.DataLocation, t.ExternalData = onnxpb.TensorProto_DEFAULT, nil
 	}
 	return nil
 }
 
-// place is where a tensor's data is.
+// place is the location of a tensor's data.
 type place struct {
 	file           string
 	offset, length int64
 }
 
 func placeOf(t *onnxpb.TensorProto) (place, error) {
-	bytes, err := rawSize(t)
+	size, err := rawSize(t)
 	if err != nil {
 		return place{}, err
 	}
-	p := place{length: bytes}
+	p := place{length: size}
 	for _, e := range t.GetExternalData() {
 		switch e.GetKey() {
 		case "location":
@@ -107,16 +107,16 @@ func placeOf(t *onnxpb.TensorProto) (place, error) {
 			}
 		case "offset":
 			if p.offset, err = strconv.ParseInt(e.GetValue(), 10, 64); err != nil || p.offset < 0 {
-				return p, fmt.Errorf("%w: offset %q", ErrFormat, e.GetValue())
+				return p, fmt.Errorf("%w: the offset is %q, want a number of at least 0", ErrFormat, e.GetValue())
 			}
 		case "length":
-			if n, err := strconv.ParseInt(e.GetValue(), 10, 64); err != nil || n != bytes {
-				return p, fmt.Errorf("%w: its length is %q, but its shape %v takes %d bytes", ErrFormat, e.GetValue(), t.GetDims(), bytes)
+			if n, err := strconv.ParseInt(e.GetValue(), 10, 64); err != nil || n != size {
+				return p, fmt.Errorf("%w: the length is %q, but shape %v needs %d bytes", ErrFormat, e.GetValue(), t.GetDims(), size)
 			}
 		}
 	}
 	if p.file == "" {
-		return p, fmt.Errorf("%w: it names no file", ErrFormat)
+		return p, fmt.Errorf("%w: the file is not named", ErrFormat)
 	}
 	return p, nil
 }
@@ -134,10 +134,10 @@ func regularSize(fsys fs.FS, name string) (int64, error) {
 
 func (p place) check(size int64) error {
 	if p.offset > size || p.length > size-p.offset {
-		return fmt.Errorf("%w: %s has %d bytes, the tensor takes %d from byte %d (is the file complete?)", ErrFormat, p.file, size, p.length, p.offset)
+		return fmt.Errorf("%w: %s has %d bytes, the tensor needs %d from byte %d on (is the file complete?)", ErrFormat, p.file, size, p.length, p.offset)
 	}
 	if p.length != int64(int(p.length)) {
-		return fmt.Errorf("%d bytes are too many for this machine", p.length)
+		return fmt.Errorf("%d bytes are too many for this computer", p.length)
 	}
 	return nil
 }
@@ -150,7 +150,7 @@ func (p place) read(fsys fs.FS) (data []byte, err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
 	at, ok := f.(io.ReaderAt)
 	if !ok {
-		return nil, fmt.Errorf("%s cannot be read from any byte", p.file)
+		return nil, fmt.Errorf("%s does not support random access", p.file)
 	}
 	data = make([]byte, p.length)
 	_, err = io.ReadFull(io.NewSectionReader(at, p.offset, p.length), data)

@@ -9,7 +9,8 @@ import (
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 )
 
-// external returns a tensor of two float32 in another file; keys and values alternate.
+// external returns a tensor of two float32 elements in another file. kv are alternating
+// keys and values of the location.
 func external(kv ...string) *onnxpb.TensorProto {
 	t := &onnxpb.TensorProto{Name: "w", DataType: 1, Dims: []int64{2}, DataLocation: onnxpb.TensorProto_EXTERNAL}
 	for i := 0; i < len(kv); i += 2 {
@@ -22,7 +23,7 @@ func files() fstest.MapFS {
 	return fstest.MapFS{"w.bin": {Data: []byte{0, 0, 0, 0, 0, 0, 0x80, 0x3f, 0, 0, 0, 0x40}}, "sub/w": {Data: make([]byte, 8)}}
 }
 
-func TestReadExternal(t *testing.T) {
+func TestReadExternal_ReadsTheDataOfAllTensors(t *testing.T) {
 	a, b := external("location", "./w.bin", "offset", "4", "length", "8"), external("location", "sub/w")
 	m := &onnxpb.ModelProto{
 		Graph: &onnxpb.GraphProto{
@@ -45,7 +46,7 @@ func TestReadExternal(t *testing.T) {
 	require.Equal(t, []float32{0, 0}, data)
 }
 
-func TestReadExternalErrors(t *testing.T) {
+func TestReadExternal_RefusesInvalidLocations(t *testing.T) {
 	huge := external("location", "w.bin")
 	huge.Dims = []int64{1 << 30}
 	text := external("location", "w.bin")
@@ -55,17 +56,17 @@ func TestReadExternalErrors(t *testing.T) {
 		tensors []*onnxpb.TensorProto
 		want    string
 	}{
-		{"no file", []*onnxpb.TensorProto{external()}, "it names no file"},
+		{"no file", []*onnxpb.TensorProto{external()}, "the file is not named"},
 		{"missing", []*onnxpb.TensorProto{external("location", "v.bin")}, "file does not exist"},
 		{"outside", []*onnxpb.TensorProto{external("location", "../w.bin")}, `the file "../w.bin" is not below the model's folder`},
 		{"absolute", []*onnxpb.TensorProto{external("location", "/w.bin")}, "is not below the model's folder"},
 		{"folder", []*onnxpb.TensorProto{external("location", "sub")}, "sub is not a regular file"},
-		{"offset", []*onnxpb.TensorProto{external("location", "w.bin", "offset", "-1")}, `offset "-1"`},
-		{"end", []*onnxpb.TensorProto{external("location", "w.bin", "offset", "5")}, "w.bin has 12 bytes, the tensor takes 8 from byte 5"},
-		{"length", []*onnxpb.TensorProto{external("location", "w.bin", "length", "4")}, `its length is "4", but its shape [2] takes 8 bytes`},
-		{"huge", []*onnxpb.TensorProto{huge}, "w.bin has 12 bytes, the tensor takes 4294967296"},
-		{"strings", []*onnxpb.TensorProto{text}, "STRING is not supported"},
-		{"again and again", []*onnxpb.TensorProto{external("location", "w.bin"), external("location", "w.bin")}, "the tensors take more than the 12 bytes of their files"},
+		{"offset", []*onnxpb.TensorProto{external("location", "w.bin", "offset", "-1")}, `the offset is "-1", want a number of at least 0`},
+		{"end", []*onnxpb.TensorProto{external("location", "w.bin", "offset", "5")}, "w.bin has 12 bytes, the tensor needs 8 from byte 5"},
+		{"length", []*onnxpb.TensorProto{external("location", "w.bin", "length", "4")}, `the length is "4", but shape [2] needs 8 bytes`},
+		{"huge", []*onnxpb.TensorProto{huge}, "w.bin has 12 bytes, the tensor needs 4294967296"},
+		{"strings", []*onnxpb.TensorProto{text}, "elements of type STRING are not supported"},
+		{"the same data twice", []*onnxpb.TensorProto{external("location", "w.bin"), external("location", "w.bin")}, "the tensors need more than the 12 bytes of their files"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := ReadExternal(c.tensors, files())

@@ -10,13 +10,13 @@ import (
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 )
 
-// ReadFile reads the model in a file, and what it keeps in other files of the same
-// folder or below it (ONNX's external data). The bytes are those of the model with
-// all of it in one piece. Errors name the file.
+// ReadFile reads the model in a file, together with its external data, which must be in
+// files in the same folder or below it. It returns the decoded model and its encoding as
+// a single file. Errors name the file.
 func ReadFile(path string) (*onnxpb.ModelProto, []byte, error) {
 	data, err := readAll(path, maxSize)
 	if err != nil {
-		return nil, nil, err // of the operating system, which names the path
+		return nil, nil, err // from the operating system, names the path
 	}
 	m, data, err := whole(data, filepath.Dir(path))
 	if err != nil {
@@ -25,10 +25,10 @@ func ReadFile(path string) (*onnxpb.ModelProto, []byte, error) {
 	return m, data, nil
 }
 
-// whole decodes a model whose other files are in a folder.
+// whole decodes a model whose external data is in a folder.
 func whole(data []byte, folder string) (*onnxpb.ModelProto, []byte, error) {
 	if len(data) > maxSize {
-		return nil, nil, fmt.Errorf("onnx: %w: more than %d bytes, which no file of this format has", ErrFormat, maxSize)
+		return nil, nil, fmt.Errorf("%w: an ONNX file cannot have more than %d bytes", ErrFormat, maxSize)
 	}
 	m, err := Unmarshal(data)
 	if err != nil {
@@ -38,7 +38,7 @@ func whole(data []byte, folder string) (*onnxpb.ModelProto, []byte, error) {
 	if len(tensors) == 0 {
 		return m, data, nil
 	}
-	root, err := os.OpenRoot(folder) // no link leads out of it
+	root, err := os.OpenRoot(folder) // links cannot lead out of the folder
 	if err != nil {
 		return nil, nil, err
 	}
@@ -50,8 +50,8 @@ func whole(data []byte, folder string) (*onnxpb.ModelProto, []byte, error) {
 	return m, data, err
 }
 
-// readAll reads a file of at most so many bytes, and one byte more of a larger one: it
-// may be a device without end.
+// readAll reads a file. It stops after most+1 bytes, because the file may be an endless
+// device.
 func readAll(path string, most int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestReadAll(t *testing.T) {
+func TestReadAll_StopsAfterTheLimit(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model.onnx")
 	require.NoError(t, os.WriteFile(path, make([]byte, 5000), 0o600))
 	for most, want := range map[int64]int{10000: 5000, 5000: 5000, 4999: 5000, 100: 101} {

@@ -1,5 +1,5 @@
-// Package onnx encodes and decodes ONNX files. The messages themselves are
-// generated code, in onnxpb.
+// Package onnx encodes and decodes ONNX files. Package onnxpb has the message types, which
+// are generated code.
 package onnx
 
 import (
@@ -13,8 +13,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 )
 
-// ErrFormat is wrapped by every error about bytes that are not a valid ONNX
-// model.
+// ErrFormat is wrapped by all errors about data that is not a valid ONNX model.
 var ErrFormat = errors.New("not a valid ONNX model")
 
 // Versions of the format that Unmarshal accepts.
@@ -23,33 +22,33 @@ const (
 	maxIRVersion = 13
 )
 
-// maxSize is the size that no protobuf message can exceed.
+// maxSize is the largest size of a protobuf message.
 const maxSize = math.MaxInt32
 
 // Marshal encodes a model. Equal models give equal bytes.
 func Marshal(m *onnxpb.ModelProto) ([]byte, error) {
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 	if err != nil {
-		return nil, fmt.Errorf("onnx: %w", err)
+		return nil, fmt.Errorf("cannot encode the model: %w", err)
 	}
 	if len(b) > maxSize {
-		return nil, fmt.Errorf("onnx: the model has %d bytes; a file of this format cannot have more than %d", len(b), maxSize)
+		return nil, fmt.Errorf("the model has %d bytes, but an ONNX file cannot have more than %d", len(b), maxSize)
 	}
 	return b, nil
 }
 
-// Unmarshal decodes a model and checks that it has a graph and a version that
-// this package knows. Errors wrap ErrFormat.
+// Unmarshal decodes a model and checks that it has a graph and a supported version.
+// Errors wrap ErrFormat.
 func Unmarshal(data []byte) (*onnxpb.ModelProto, error) {
 	m := new(onnxpb.ModelProto)
 	if err := proto.Unmarshal(data, m); err != nil {
-		return nil, fmt.Errorf("onnx: %w (is the file complete?): %w", ErrFormat, err)
+		return nil, fmt.Errorf("%w: the data cannot be decoded (is the file complete?)", ErrFormat)
 	}
 	if m.GetGraph() == nil {
-		return nil, fmt.Errorf("onnx: %w: it has no graph (is the file complete?)", ErrFormat)
+		return nil, fmt.Errorf("%w: the model has no graph (is the file complete?)", ErrFormat)
 	}
 	if v := m.GetIrVersion(); v < minIRVersion || v > maxIRVersion {
-		return nil, fmt.Errorf("onnx: %w: IR version %d, known are %d to %d", ErrFormat, v, minIRVersion, maxIRVersion)
+		return nil, fmt.Errorf("%w: IR version %d is not supported, want %d to %d", ErrFormat, v, minIRVersion, maxIRVersion)
 	}
 	return m, nil
 }
@@ -58,18 +57,18 @@ func Unmarshal(data []byte) (*onnxpb.ModelProto, error) {
 const maxElements = math.MaxInt32
 
 // TensorData returns a tensor's shape and its elements in row-major order, as
-// []float32, []float64, []int8 to []int64, []uint8 to []uint64 or []bool.
-// Memory is taken only for elements that are there.
+// []float32, []float64, []int8 to []int64, []uint8 to []uint64 or []bool. It allocates
+// memory only for elements that the message contains.
 func TensorData(t *onnxpb.TensorProto) (shape []int, data any, err error) {
 	shape, n, err := shapeOf(t)
 	if err != nil {
-		return nil, nil, fmt.Errorf("onnx: tensor %q: %w", t.GetName(), err)
+		return nil, nil, fmt.Errorf("tensor %q: %w", t.GetName(), err)
 	}
 	if t.GetDataLocation() != onnxpb.TensorProto_DEFAULT || len(t.GetExternalData()) > 0 {
-		return nil, nil, fmt.Errorf("onnx: tensor %q: external data is not supported here: store the model in one file, or open it as a file", t.GetName())
+		return nil, nil, fmt.Errorf("tensor %q: external data can be read only if the model is opened as a file; store the model in one file", t.GetName())
 	}
 	if t.GetSegment() != nil {
-		return nil, nil, fmt.Errorf("onnx: tensor %q: segmented tensors are not supported", t.GetName())
+		return nil, nil, fmt.Errorf("tensor %q: segmented tensors are not supported", t.GetName())
 	}
 	ty := onnxpb.TensorProto_DataType(t.GetDataType())
 	switch ty {
@@ -96,10 +95,10 @@ func TensorData(t *onnxpb.TensorProto) (shape []int, data any, err error) {
 	case onnxpb.TensorProto_BOOL:
 		data, err = elements(t, n, 1, func(b []byte) bool { return b[0] != 0 }, bools(t.GetInt32Data()))
 	default:
-		err = fmt.Errorf("data type %v is not supported", ty)
+		err = fmt.Errorf("elements of type %v are not supported", ty)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("onnx: tensor %q: %w", t.GetName(), err)
+		return nil, nil, fmt.Errorf("tensor %q: %w", t.GetName(), err)
 	}
 	return shape, data, nil
 }
@@ -116,7 +115,7 @@ func shapeOf(t *onnxpb.TensorProto) (shape []int, elements int, err error) {
 	return shape, n, nil
 }
 
-// rawSize returns the number of bytes of a tensor in raw form.
+// rawSize returns the number of bytes of a tensor's elements in raw form.
 func rawSize(t *onnxpb.TensorProto) (int64, error) {
 	_, n, err := shapeOf(t)
 	if err != nil {
@@ -133,13 +132,13 @@ func rawSize(t *onnxpb.TensorProto) (int64, error) {
 	case onnxpb.TensorProto_DOUBLE, onnxpb.TensorProto_INT64, onnxpb.TensorProto_UINT64:
 		size = 8
 	default:
-		return 0, fmt.Errorf("data type %v is not supported", ty)
+		return 0, fmt.Errorf("elements of type %v are not supported", ty)
 	}
 	return int64(n) * int64(size), nil
 }
 
-// elements returns the n elements of a tensor, decoded from its raw bytes or,
-// when it has none, from the typed list of the message.
+// elements returns the n elements of a tensor: decoded from its raw bytes or, if it has
+// none, the typed list of the message.
 func elements[T any](t *onnxpb.TensorProto, n, size int, decode func([]byte) T, typed []T) ([]T, error) {
 	raw := t.GetRawData()
 	switch {
@@ -148,7 +147,7 @@ func elements[T any](t *onnxpb.TensorProto, n, size int, decode func([]byte) T, 
 	case len(raw) == 0:
 		return nil, fmt.Errorf("%w: shape %v has %d elements, the data has %d", ErrFormat, t.GetDims(), n, len(typed))
 	case len(typed) > 0:
-		return nil, fmt.Errorf("%w: it has data twice", ErrFormat)
+		return nil, fmt.Errorf("%w: the data is given twice", ErrFormat)
 	case int64(len(raw)) != int64(n)*int64(size):
 		return nil, fmt.Errorf("%w: shape %v takes %d bytes, the data has %d", ErrFormat, t.GetDims(), int64(n)*int64(size), len(raw))
 	}
@@ -193,7 +192,7 @@ func Int64Tensor(name string, data ...int64) *onnxpb.TensorProto {
 	return &onnxpb.TensorProto{Name: name, Dims: []int64{int64(len(data))}, DataType: int32(onnxpb.TensorProto_INT64), RawData: raw}
 }
 
-// Int32Scalar returns an int32 tensor without dimensions.
+// Int32Scalar returns an int32 tensor without dimensions, in raw form.
 func Int32Scalar(name string, v int32) *onnxpb.TensorProto {
 	return &onnxpb.TensorProto{Name: name, DataType: int32(onnxpb.TensorProto_INT32), RawData: binary.LittleEndian.AppendUint32(nil, uint32(v))}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 )
 
-func TestTensorDataForms(t *testing.T) {
+func TestTensorData_DecodesRawAndTypedData(t *testing.T) {
 	raw := func(dtype onnxpb.TensorProto_DataType, b ...byte) *onnxpb.TensorProto {
 		return &onnxpb.TensorProto{DataType: int32(dtype), RawData: b}
 	}
@@ -46,7 +46,7 @@ func TestTensorDataForms(t *testing.T) {
 	}
 }
 
-func TestTensorDataErrors(t *testing.T) {
+func TestTensorData_RefusesInvalidTensors(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		in   *onnxpb.TensorProto
@@ -56,9 +56,9 @@ func TestTensorDataErrors(t *testing.T) {
 		{"overflow", &onnxpb.TensorProto{DataType: 1, Dims: []int64{1 << 20, 1 << 20}}, "bad shape"},
 		{"absurd", &onnxpb.TensorProto{DataType: 1, Dims: []int64{1 << 30}}, "has 1073741824 elements, the data has 0"},
 		{"short raw", &onnxpb.TensorProto{DataType: 1, Dims: []int64{2}, RawData: []byte{1, 2, 3}}, "takes 8 bytes, the data has 3"},
-		{"twice", &onnxpb.TensorProto{DataType: 1, Dims: []int64{1}, RawData: make([]byte, 4), FloatData: []float32{1}}, "data twice"},
-		{"string", &onnxpb.TensorProto{DataType: 8, Dims: []int64{1}}, "STRING is not supported"},
-		{"external", &onnxpb.TensorProto{DataType: 1, DataLocation: 1}, "external data is not supported"},
+		{"twice", &onnxpb.TensorProto{DataType: 1, Dims: []int64{1}, RawData: make([]byte, 4), FloatData: []float32{1}}, "the data is given twice"},
+		{"string", &onnxpb.TensorProto{DataType: 8, Dims: []int64{1}}, "elements of type STRING are not supported"},
+		{"external", &onnxpb.TensorProto{DataType: 1, DataLocation: 1}, "store the model in one file"},
 		{"segment", &onnxpb.TensorProto{DataType: 1, Segment: &onnxpb.TensorProto_Segment{}}, "segmented"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestTensorDataErrors(t *testing.T) {
 	}
 }
 
-func TestAttributesRoundTrip(t *testing.T) {
+func TestAttributes_ReturnsWhatSetAttributesWrote(t *testing.T) {
 	want := map[string]any{
 		"f": float32(0), "i": int64(0), "s": "text", "fs": []float32{1, 2}, "is": []int64{-1, 0},
 	}
@@ -86,12 +86,12 @@ func TestAttributesRoundTrip(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
-func TestAttributeErrors(t *testing.T) {
+func TestAttributes_RefusesInvalidAttributes(t *testing.T) {
 	a := &onnxpb.AttributeProto{Name: "a", Type: onnxpb.AttributeProto_INT}
 	_, err := Attributes(&onnxpb.NodeProto{Attribute: []*onnxpb.AttributeProto{a, a}})
-	require.ErrorContains(t, err, "there twice")
+	require.ErrorContains(t, err, "is given twice")
 	_, err = Attributes(&onnxpb.NodeProto{Attribute: []*onnxpb.AttributeProto{{Name: "g", Type: onnxpb.AttributeProto_GRAPHS}}})
-	require.ErrorContains(t, err, "GRAPHS is not supported")
+	require.ErrorContains(t, err, "values of type GRAPHS are not supported")
 	_, err = Attributes(&onnxpb.NodeProto{Attribute: []*onnxpb.AttributeProto{{Name: "g", Type: onnxpb.AttributeProto_GRAPH}}})
 	require.ErrorContains(t, err, "has no graph")
 	_, err = Attributes(&onnxpb.NodeProto{Attribute: []*onnxpb.AttributeProto{{Name: "t", Type: onnxpb.AttributeProto_TENSOR}}})
@@ -101,7 +101,7 @@ func TestAttributeErrors(t *testing.T) {
 	require.Error(t, SetAttributes(new(onnxpb.NodeProto), map[string]any{"x": 1}))
 }
 
-func TestUnmarshalErrors(t *testing.T) {
+func TestUnmarshal_RefusesOtherData(t *testing.T) {
 	for name, c := range map[string]struct {
 		in   []byte
 		want string
@@ -119,7 +119,7 @@ func TestUnmarshalErrors(t *testing.T) {
 	}
 }
 
-func TestAttributesOfFunctions(t *testing.T) {
+func TestSetAttributes_WritesReferencesAndSubgraphs(t *testing.T) {
 	tensor := Int32Scalar("t", -2)
 	graph := &onnxpb.GraphProto{Name: "g"}
 	n := new(onnxpb.NodeProto)

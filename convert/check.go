@@ -1,0 +1,116 @@
+package convert
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"unicode/utf8"
+
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
+)
+
+// Check returns an error if the network cannot be written as an ONNX model: it is
+// nil or has no layers, a layer is nil or does not fit the output of the layer before
+// it (see Sizes), or a value is one that no run accepts: weights of SbS layers must
+// be finite and at least 0, entries of EpsilonXY 0 to 1e4, and the numbers of the
+// preprocessing finite. ToONNX and FromONNX call Check.
+func (n *Network) Check() error {
+	_, err := n.check()
+	return err
+}
+
+// check returns what Sizes returns, after all checks.
+func (n *Network) check() ([]Size, error) {
+	sizes, err := n.Sizes()
+	if err != nil {
+		return nil, err
+	}
+	if len(n.Layers) == 0 {
+		return nil, errors.New("convert: the network has no layers")
+	}
+	if !utf8.ValidString(n.Name) {
+		return nil, fmt.Errorf("convert: the name %q is not valid UTF-8", n.Name)
+	}
+	if err := n.Preprocessing.checkValues(); err != nil {
+		return nil, fmt.Errorf("convert: preprocessing: %w", err)
+	}
+	var before Layer
+	for i, l := range n.Layers {
+		if err := checkLayer(l, before); err != nil {
+			return nil, fmt.Errorf("convert: layer %d (%s): %w", i, l.Kind(), err)
+		}
+		before = l
+	}
+	return sizes, nil
+}
+
+// isNil reports whether a layer is nil or a nil pointer.
+func isNil(l Layer) bool {
+	v := reflect.ValueOf(l)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
+}
+
+func (p Preprocessing) checkValues() error {
+	for c, m := range p.OnOffMean {
+		if !finite(m) {
+			return fmt.Errorf("the mean of channel %d is %v, want a finite number", c, m)
+		}
+	}
+	if !finite(p.Offset) {
+		return fmt.Errorf("the offset is %v, want a finite number", p.Offset)
+	}
+	return nil
+}
+
+// checkLayer checks the values of a layer, and whether it may follow the layer before
+// it. Layer.Output checks everything else.
+func checkLayer(l, before Layer) error {
+	switch l := l.(type) {
+	case *SbS:
+		if _, err := sbs.ParamsOf(l.params(0).Attributes()); err != nil {
+			return err
+		}
+		if err := checkValues("weights", l.Weights, math.MaxFloat32); err != nil {
+			return err
+		}
+		return checkValues("epsilon_xy", l.EpsilonXY, sbs.MaxEpsilon)
+	case *Reconstruction:
+		if s, ok := before.(*SbS); !ok || s.Weights != l.Weights {
+			return errNoSbS
+		}
+	}
+	return nil
+}
+
+// checkValues checks that the values of a tensor, which may be nil, are 0 to
+// most.
+func checkValues(what string, t *ops.Tensor, most float32) error {
+	if t == nil {
+		return nil
+	}
+	for i, v := range t.Float32s() {
+		if v >= 0 && v <= most { // false for NaN
+			continue
+		}
+		want := "a finite number of at least 0"
+		if most < math.MaxFloat32 {
+			want = fmt.Sprintf("0 to %v", most)
+		}
+		return fmt.Errorf("%s: %v is %v, want %s", what, index(i, t.Shape()), v, want)
+	}
+	return nil
+}
+
+// index returns the index of element i of a tensor of the given shape.
+func index(i int, shape []int) []int {
+	at := make([]int, len(shape))
+	for d := len(shape) - 1; d >= 0; d-- {
+		at[d] = i % shape[d]
+		i /= shape[d]
+	}
+	return at
+}
+
+func finite(v float32) bool { return math.Abs(float64(v)) <= math.MaxFloat32 }
