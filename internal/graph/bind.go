@@ -11,59 +11,6 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// scope resolves the names of values in a graph, a subgraph or one call of a
-// function.
-type scope struct {
-	k      *compiler
-	g      *Graph         // gets a step per node
-	slots  map[string]int // by the name of a value, -1 for an omitted input of a function
-	outer  *scope         // the enclosing graph of a subgraph
-	opsets map[string]int
-	call   *call  // the innermost call of a function, nil outside of functions
-	prefix string // of the names of steps and values
-	depth  int    // of nested subgraphs
-}
-
-// define gives a new value a slot.
-func (s *scope) define(name string) (int, error) {
-	if err := s.free(name); err != nil {
-		return 0, err
-	}
-	slot := s.g.add(s.prefix + name)
-	s.slots[name] = slot
-	return slot, nil
-}
-
-func (s *scope) free(name string) error {
-	if name == "" {
-		return errors.New("a value has no name")
-	}
-	if _, ok := s.slots[name]; ok {
-		return fmt.Errorf("two values are named %q", name)
-	}
-	return nil
-}
-
-// lookup returns the slot of a value. A value of the enclosing graph becomes an input
-// of the subgraph.
-func (s *scope) lookup(name string) (slot int, ok bool) {
-	if slot, ok := s.slots[name]; ok {
-		return slot, true
-	}
-	if s.outer == nil {
-		return 0, false
-	}
-	outer, ok := s.outer.lookup(name)
-	if !ok || outer < 0 {
-		return outer, ok
-	}
-	slot = s.g.add(s.prefix + name)
-	s.g.Inputs = append(s.g.Inputs, slot)
-	s.g.captured = append(s.g.captured, outer)
-	s.slots[name] = slot
-	return slot, true
-}
-
 func (s *scope) readNodes(g *onnxpb.GraphProto) error { return s.readList(g.GetNode()) }
 
 func (s *scope) readList(nodes []*onnxpb.NodeProto) error {
@@ -78,17 +25,6 @@ func (s *scope) readList(nodes []*onnxpb.NodeProto) error {
 		}
 	}
 	return nil
-}
-
-// nodeName returns the name of a node, or of its first output, or else its index.
-func nodeName(n *onnxpb.NodeProto, i int) string {
-	switch {
-	case n.GetName() != "":
-		return n.GetName()
-	case len(n.GetOutput()) > 0 && n.GetOutput()[0] != "":
-		return n.GetOutput()[0]
-	}
-	return fmt.Sprintf("#%d", i)
 }
 
 func (s *scope) readNode(n *onnxpb.NodeProto, name, operator string) error {

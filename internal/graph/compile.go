@@ -12,20 +12,6 @@ import (
 	"github.com/spike-by-spike/sbs/ops/std"
 )
 
-type opKey struct{ domain, name string }
-
-// compiler turns the message of a file into a Program.
-type compiler struct {
-	Options
-	p         *Program
-	operators map[opKey]ops.Operator
-	functions map[functionKey]*onnxpb.FunctionProto
-	tensors   map[*onnxpb.TensorProto]*ops.Tensor // decoded so far: a function may be called often
-	layers    map[string]bool                     // the keys of Options.Layers that name a node
-	irVersion int64
-	size      int
-}
-
 // Compile makes a Program of the message of a file. It may take the raw data of
 // tensors out of the message.
 func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
@@ -70,6 +56,33 @@ func (g *Graph) sharedOutputs() []bool {
 	return shared
 }
 
+// readModel reads the message.
+func (k *compiler) readModel(pb *onnxpb.ModelProto) error {
+	for _, m := range pb.GetMetadataProps() {
+		if _, ok := k.p.Metadata[m.GetKey()]; ok {
+			k.p.warn("the metadata has the key %q more than once; the last value counts", m.GetKey())
+		}
+		k.p.Metadata[m.GetKey()] = m.GetValue()
+	}
+	opsets, err := readOpsets(pb.GetOpsetImport())
+	if err != nil {
+		return err
+	}
+	if err := k.readFunctions(pb.GetFunctions()); err != nil {
+		return err
+	}
+	if err := k.grow(len(pb.GetGraph().GetInput()) + len(pb.GetGraph().GetOutput())); err != nil {
+		return err
+	}
+	s := &scope{k: k, g: k.p.Main, slots: map[string]int{}, opsets: opsets}
+	for _, f := range []func(*onnxpb.GraphProto) error{s.readInitializers, s.readInputs, s.readNodes, s.readOutputs} {
+		if err := f(pb.GetGraph()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // readOperators collects the built-in operators and those of the options, which take
 // precedence.
 func (k *compiler) readOperators(*onnxpb.ModelProto) error {
@@ -91,6 +104,43 @@ func (k *compiler) readOperators(*onnxpb.ModelProto) error {
 		}
 		k.operators[key] = o
 	}
+	return nil
+}
+
+// inferTypes infers all types of the main graph, and compares the types of the
+// outputs with those that the file declares.
+func (k *compiler) inferTypes(g *onnxpb.GraphProto) error {
+	in := make([]*ops.Input, len(k.p.Inputs))
+	for i, v := range k.p.Inputs {
+		in[i] = &ops.Input{Type: v.Type}
+	}
+	types, err := k.newInference().graph(k.p.Main, in)
+	if err != nil {
+		return err
+	}
+	for i, out := range g.GetOutput() {
+		dtype, err := dtypeOf(out)
+		if err != nil {
+			return fmt.Errorf("output %q: %w", out.GetName(), err)
+		}
+		declared, err := typeOf(out)
+		if err != nil {
+			return fmt.Errorf("output %q: %w", out.GetName(), err)
+		}
+		k.p.Outputs[i].Type = declared
+		if t := types[k.p.Main.Outputs[i]]; t != nil {
+			// The declared type may be less specific than the inferred one, but not different.
+			err := agree(declared, t.Type)
+			if err == nil && dtype != 0 && dtype != t.DType {
+				err = fmt.Errorf("%w: declared as %v, but computed as %v", ops.ErrDType, dtype, t.Type)
+			}
+			if err != nil {
+				return fmt.Errorf("output %q: %w", out.GetName(), err)
+			}
+			k.p.Outputs[i].Type = t.Type
+		}
+	}
+	k.p.Main.subgraphs((*Graph).applyFolded)
 	return nil
 }
 

@@ -16,6 +16,23 @@ const (
 	maxOpset = 17
 )
 
+type opKey struct{ domain, name string }
+
+// compiler turns the message of a file into a Program.
+type compiler struct {
+	Options
+	p         *Program
+	operators map[opKey]ops.Operator
+	functions map[functionKey]*onnxpb.FunctionProto
+	tensors   map[*onnxpb.TensorProto]*ops.Tensor // decoded so far: a function may be called often
+	layers    map[string]bool                     // the keys of Options.Layers that name a node
+	irVersion int64
+	size      int
+}
+
+// functionKey identifies a function.
+type functionKey struct{ domain, name, overload string }
+
 // Bounds that keep a small file from expanding without end: functions that call
 // functions multiply, and nested subgraphs are inferred again and again.
 const (
@@ -23,33 +40,6 @@ const (
 	maxSubgraphs = 16      // nested
 	maxCalls     = 64      // of functions, nested
 )
-
-// readModel reads the message.
-func (k *compiler) readModel(pb *onnxpb.ModelProto) error {
-	for _, m := range pb.GetMetadataProps() {
-		if _, ok := k.p.Metadata[m.GetKey()]; ok {
-			k.p.warn("the metadata has the key %q more than once; the last value counts", m.GetKey())
-		}
-		k.p.Metadata[m.GetKey()] = m.GetValue()
-	}
-	opsets, err := readOpsets(pb.GetOpsetImport())
-	if err != nil {
-		return err
-	}
-	if err := k.readFunctions(pb.GetFunctions()); err != nil {
-		return err
-	}
-	if err := k.grow(len(pb.GetGraph().GetInput()) + len(pb.GetGraph().GetOutput())); err != nil {
-		return err
-	}
-	s := &scope{k: k, g: k.p.Main, slots: map[string]int{}, opsets: opsets}
-	for _, f := range []func(*onnxpb.GraphProto) error{s.readInitializers, s.readInputs, s.readNodes, s.readOutputs} {
-		if err := f(pb.GetGraph()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 func readOpsets(imports []*onnxpb.OperatorSetIdProto) (map[string]int, error) {
 	opsets := map[string]int{}
@@ -102,60 +92,6 @@ func (k *compiler) grow(n int) error {
 	return nil
 }
 
-func (s *scope) readInitializers(g *onnxpb.GraphProto) error {
-	if len(g.GetSparseInitializer()) > 0 {
-		return errors.New("sparse initializers are not supported")
-	}
-	if err := s.k.grow(len(g.GetInitializer())); err != nil {
-		return err
-	}
-	for _, p := range g.GetInitializer() {
-		t, err := s.k.tensorOf(p)
-		if err != nil {
-			return err
-		}
-		slot, err := s.define(p.GetName())
-		if err != nil {
-			return fmt.Errorf("initializers: %w", err)
-		}
-		s.g.Consts[slot] = t
-		if t.DType() == ops.Float32 || t.DType() == ops.Float64 {
-			s.k.p.weights[t] = true
-		}
-	}
-	return nil
-}
-
-// readInputs reads the inputs of the model.
-func (s *scope) readInputs(g *onnxpb.GraphProto) error {
-	p, defaults := s.k.p, 0
-	for _, in := range g.GetInput() {
-		if slot, ok := s.slots[in.GetName()]; ok && s.g.Consts[slot] != nil {
-			defaults++
-			continue
-		}
-		t, err := typeOf(in)
-		if err == nil && t.DType == 0 {
-			err = errors.New("only tensors of known rank are supported")
-		}
-		if err != nil {
-			return fmt.Errorf("input %q: %w", in.GetName(), err)
-		}
-		slot, err := s.define(in.GetName())
-		if err != nil {
-			return fmt.Errorf("inputs: %w", err)
-		}
-		p.Inputs = append(p.Inputs, ValueInfo{in.GetName(), t})
-		p.inputSlots[in.GetName()] = slot
-		s.g.Inputs = append(s.g.Inputs, slot)
-	}
-	// Files of IR version 3 had to list all initializers as inputs.
-	if defaults > 0 && s.k.irVersion > 3 {
-		p.warn("%d inputs of the graph have initializers as default values and are treated as constants: a run cannot set them", defaults)
-	}
-	return nil
-}
-
 // typeOf returns a declared type, or the zero Type if the file does not declare it
 // completely.
 func typeOf(v *onnxpb.ValueInfoProto) (ops.Type, error) {
@@ -200,65 +136,7 @@ func dtypeOf(v *onnxpb.ValueInfoProto) (ops.DType, error) {
 
 var errNotTensor = errors.New("sequences, maps, optional values and sparse tensors are not supported, only tensors are")
 
-func (s *scope) readOutputs(g *onnxpb.GraphProto) error {
-	if len(g.GetOutput()) == 0 {
-		return errors.New("the graph has no output")
-	}
-	named := map[string]bool{}
-	for _, out := range g.GetOutput() {
-		slot, ok := s.lookup(out.GetName())
-		if !ok || slot < 0 {
-			return fmt.Errorf("output %q is not computed by any node", out.GetName())
-		}
-		if s.outer == nil {
-			if named[out.GetName()] {
-				return fmt.Errorf("two outputs are named %q", out.GetName())
-			}
-			named[out.GetName()] = true
-			s.k.p.Outputs = append(s.k.p.Outputs, ValueInfo{Name: out.GetName()})
-		}
-		s.g.Outputs = append(s.g.Outputs, slot)
-	}
-	return nil
-}
-
-// inferTypes infers all types of the main graph, and compares the types of the
-// outputs with those that the file declares.
-func (k *compiler) inferTypes(g *onnxpb.GraphProto) error {
-	in := make([]*ops.Input, len(k.p.Inputs))
-	for i, v := range k.p.Inputs {
-		in[i] = &ops.Input{Type: v.Type}
-	}
-	types, err := k.newInference().graph(k.p.Main, in)
-	if err != nil {
-		return err
-	}
-	for i, out := range g.GetOutput() {
-		dtype, err := dtypeOf(out)
-		if err != nil {
-			return fmt.Errorf("output %q: %w", out.GetName(), err)
-		}
-		declared, err := typeOf(out)
-		if err != nil {
-			return fmt.Errorf("output %q: %w", out.GetName(), err)
-		}
-		k.p.Outputs[i].Type = declared
-		if t := types[k.p.Main.Outputs[i]]; t != nil {
-			// The declared type may be less specific than the inferred one, but not different.
-			err := agree(declared, t.Type)
-			if err == nil && dtype != 0 && dtype != t.DType {
-				err = fmt.Errorf("%w: declared as %v, but computed as %v", ops.ErrDType, dtype, t.Type)
-			}
-			if err != nil {
-				return fmt.Errorf("output %q: %w", out.GetName(), err)
-			}
-			k.p.Outputs[i].Type = t.Type
-		}
-	}
-	k.p.Main.subgraphs((*Graph).applyFolded)
-	return nil
-}
-
+// agree returns an error if a declared type contradicts the inferred one.
 func agree(declared, inferred ops.Type) error {
 	if declared.DType == 0 {
 		return nil
@@ -272,4 +150,26 @@ func agree(declared, inferred ops.Type) error {
 		return fmt.Errorf("%w: declared as %v, but computed as %v", ops.ErrShape, declared, inferred)
 	}
 	return nil
+}
+
+func (k *compiler) readFunctions(functions []*onnxpb.FunctionProto) error {
+	for _, f := range functions {
+		key := functionKey{domainOf(f.GetDomain()), f.GetName(), f.GetOverload()}
+		if _, ok := k.functions[key]; ok {
+			return fmt.Errorf("two functions are named %q, of domain %q", f.GetName(), f.GetDomain())
+		}
+		k.functions[key] = f
+	}
+	return nil
+}
+
+// nodeName returns the name of a node, or of its first output, or else its index.
+func nodeName(n *onnxpb.NodeProto, i int) string {
+	switch {
+	case n.GetName() != "":
+		return n.GetName()
+	case len(n.GetOutput()) > 0 && n.GetOutput()[0] != "":
+		return n.GetOutput()[0]
+	}
+	return fmt.Sprintf("#%d", i)
 }

@@ -1,8 +1,6 @@
 package graph
 
 import (
-	"slices"
-
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -39,28 +37,6 @@ func (p *Program) NewFrame() *Frame {
 	f := p.frames.Get().(*Frame) //nolint:errcheck,forcetypeassert // nothing else is put there
 	f.p, f.g, f.Options = p, p.Main, RunOptions{}
 	return f
-}
-
-// arrange prepares the frame for its inputs.
-func (f *Frame) arrange(base int64) error {
-	f.budget.limit, f.budget.base = f.p.MemoryLimit, base
-	same := len(f.shapes) == len(f.inputs) && f.Options.Observe == nil && f.values != nil
-	for i := 0; same && i < len(f.inputs); i++ {
-		same = f.dtypes[i] == f.inputs[i].DType() && slices.Equal(f.shapes[i], f.inputs[i].Shape())
-	}
-	if !same {
-		if err := f.build(); err != nil {
-			return err
-		}
-	} else if err := f.p.fits(base + f.planned); err != nil {
-		return err
-	}
-	f.budget.used = f.planned
-	clear(f.held)
-	for i, slot := range f.g.Inputs {
-		f.values[slot] = f.inputs[i]
-	}
-	return nil
 }
 
 // release drops what belongs to the caller and keeps the frame for the next run.

@@ -9,28 +9,6 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// functionKey identifies a function.
-type functionKey struct{ domain, name, overload string }
-
-// call is one call of a function.
-type call struct {
-	key    functionKey
-	known  []string       // the attributes of the function
-	values ops.Attributes // of the call, or the defaults
-	outer  *call
-}
-
-func (k *compiler) readFunctions(functions []*onnxpb.FunctionProto) error {
-	for _, f := range functions {
-		key := functionKey{domainOf(f.GetDomain()), f.GetName(), f.GetOverload()}
-		if _, ok := k.functions[key]; ok {
-			return fmt.Errorf("two functions are named %q, of domain %q", f.GetName(), f.GetDomain())
-		}
-		k.functions[key] = f
-	}
-	return nil
-}
-
 // inline replaces a call of a function by its nodes. The function sees only its
 // inputs, and imports its own versions of the operators.
 func (s *scope) inline(n *onnxpb.NodeProto, f *onnxpb.FunctionProto, name string) error {

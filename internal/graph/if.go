@@ -94,27 +94,3 @@ func (c *ifControl) run(r *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
 	}
 	return out, nil
 }
-
-// truth returns the value of a condition.
-func truth(t *ops.Tensor) (bool, error) {
-	v, ok := ops.Data[bool](t)
-	if !ok || len(v) != 1 {
-		return false, fmt.Errorf("%w: the condition is %v, want one bool", ops.ErrShape, ops.TypeOf(t))
-	}
-	return v[0], nil
-}
-
-// checkOne checks the type of an input that holds one element.
-func checkOne(name string, t *ops.Input, dtype ops.DType) error {
-	if t == nil {
-		return nil
-	}
-	ok := t.DType == dtype
-	for _, d := range t.Shape {
-		ok = ok && (!d.Known() || d.Size == 1)
-	}
-	if !ok {
-		return fmt.Errorf("%w: %s is %v, want one %v", ops.ErrShape, name, t.Type, dtype)
-	}
-	return nil
-}

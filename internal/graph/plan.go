@@ -2,11 +2,32 @@ package graph
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
+
+// arrange prepares the frame for its inputs.
+func (f *Frame) arrange(base int64) error {
+	f.budget.limit, f.budget.base = f.p.MemoryLimit, base
+	same := len(f.shapes) == len(f.inputs) && f.Options.Observe == nil && f.values != nil
+	for i := 0; same && i < len(f.inputs); i++ {
+		same = f.dtypes[i] == f.inputs[i].DType() && slices.Equal(f.shapes[i], f.inputs[i].Shape())
+	}
+	if !same {
+		if err := f.build(); err != nil {
+			return err
+		}
+	} else if err := f.p.fits(base + f.planned); err != nil {
+		return err
+	}
+	f.budget.used = f.planned
+	clear(f.held)
+	for i, slot := range f.g.Inputs {
+		f.values[slot] = f.inputs[i]
+	}
+	return nil
+}
 
 // build infers all types that do not depend on values, plans buffers for their values
 // and checks that the buffers are within the memory limit. Values whose uses do not
@@ -224,51 +245,4 @@ func (p *planner) assign(f *Frame) error {
 		}
 	}
 	return nil
-}
-
-// Bytes returns the memory of the elements of a value of known shape.
-func Bytes(t ops.Type) int64 {
-	n := int64(t.DType.Size())
-	for _, d := range t.Shape {
-		n *= int64(d.Size) // the operator bounds the product
-	}
-	return n
-}
-
-func size(t *ops.Tensor) int64 { return int64(t.Len()) * int64(t.DType().Size()) }
-
-// budget counts the memory of the values of a run.
-type budget struct {
-	limit int64
-	base  int64 // in use by the enclosing graph
-	used  int64
-}
-
-func (b *budget) fits(more int64) bool { return b.base+b.used+more <= b.limit }
-
-// take counts the memory of a value of the given type.
-func (b *budget) take(bytes int64, t ops.Type) error {
-	b.used += bytes
-	return WithinLimit(t, b.base+b.used, b.limit)
-}
-
-func (b *budget) release(bytes int64) { b.used -= bytes }
-
-// WithinLimit returns an error if the values of a run, of which the last one is of the
-// given type, take more memory than the limit.
-func WithinLimit(t ops.Type, used, limit int64) error {
-	if used <= limit {
-		return nil
-	}
-	return fmt.Errorf("%w: with the output %v the values of the run would take %d bytes, the limit is %d (see MemoryLimit; smaller batches take less)",
-		ErrMemory, t, used, limit)
-}
-
-// fits returns an error if the values of a run take more memory than the limit.
-func (p *Program) fits(used int64) error {
-	if used <= p.MemoryLimit {
-		return nil
-	}
-	return fmt.Errorf("%w: the values of the run would take %d bytes, the limit is %d (see MemoryLimit; smaller batches take less)",
-		ErrMemory, used, p.MemoryLimit)
 }

@@ -9,19 +9,7 @@ import (
 	"strings"
 
 	"github.com/spike-by-spike/sbs/ops"
-	"github.com/spike-by-spike/sbs/ops/sbs"
 )
-
-// RunOptions sets how one run is done.
-type RunOptions struct {
-	Seed, FirstImage uint64
-	Seeds, Images    []uint64 // one per image, instead of Seed and of FirstImage and the numbers after it
-	Observe          func(name string, t *ops.Tensor)
-	Watch            *Watcher
-	Spikes, Uniforms map[string]*ops.Tensor  // by node
-	Dynamics         sbs.Dynamics            // of all SbS nodes
-	Layers           map[string]sbs.Dynamics // of single SbS nodes, by layer; see MatchLayer
-}
 
 // Run computes the outputs for the given inputs, both by name.
 func (f *Frame) Run(ctx context.Context, inputs map[string]*ops.Tensor) (map[string]*ops.Tensor, error) {

@@ -1,23 +1,11 @@
 package graph
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
 )
-
-// control is an operator with subgraphs. Its inputs are those of the node, followed by
-// the values of the enclosing graph that each subgraph uses.
-type control interface {
-	graphs() []*Graph
-
-	// infer returns the types of the outputs, nil for an unknown type.
-	infer(k *inference, in []*ops.Input) ([]*ops.Input, error)
-
-	run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error)
-}
 
 type newControl func(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, opset int) (control, error)
 
@@ -101,13 +89,6 @@ func (s *scope) read(pb *onnxpb.GraphProto) error {
 	return nil
 }
 
-// caller is the run that a control is part of.
-type caller struct {
-	ctx  context.Context
-	f    *Frame
-	base int64 // bytes of the values in use outside
-}
-
 // frame returns a frame for a subgraph.
 func (c *caller) frame(g *Graph) *Frame {
 	f := &Frame{p: c.f.p, g: g, Options: c.f.Options, changedOps: c.f.changedOps}
@@ -117,3 +98,27 @@ func (c *caller) frame(g *Graph) *Frame {
 
 // fits returns an error if the given number of bytes more exceeds the limit.
 func (c *caller) fits(more int64) error { return c.f.p.fits(c.base + more) }
+
+// truth returns the value of a condition.
+func truth(t *ops.Tensor) (bool, error) {
+	v, ok := ops.Data[bool](t)
+	if !ok || len(v) != 1 {
+		return false, fmt.Errorf("%w: the condition is %v, want one bool", ops.ErrShape, ops.TypeOf(t))
+	}
+	return v[0], nil
+}
+
+// checkOne checks the type of an input that holds one element.
+func checkOne(name string, t *ops.Input, dtype ops.DType) error {
+	if t == nil {
+		return nil
+	}
+	ok := t.DType == dtype
+	for _, d := range t.Shape {
+		ok = ok && (!d.Known() || d.Size == 1)
+	}
+	if !ok {
+		return fmt.Errorf("%w: %s is %v, want one %v", ops.ErrShape, name, t.Type, dtype)
+	}
+	return nil
+}

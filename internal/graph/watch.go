@@ -9,33 +9,6 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// Snapshot is h of one SbS layer after some of its spikes.
-type Snapshot struct {
-	Layer  string      // the name of the node, such as "L0/SbS"
-	Spikes int         // the number of spikes so far
-	H      *ops.Tensor // float32 (batch, neurons, height, width)
-	Drawn  *ops.Tensor // int64 (batch, Spikes, height, width), rows of W; nil unless asked for
-}
-
-// Watcher asks for snapshots of SbS layers while a model runs.
-type Watcher struct {
-	// Layers names the layers to watch, as "L0" or "L0/SbS"; nil means all SbS
-	// layers.
-	Layers []string
-
-	// After lists the numbers of spikes after which to take a snapshot, in any order.
-	// Numbers above the layer's number of spikes are ignored.
-	After []int
-
-	// Spikes asks for the spikes as well.
-	Spikes bool
-
-	// Snapshot gets the snapshots: layer by layer in the order of execution, and by
-	// the number of spikes within a layer, from the goroutine that called Run. It may
-	// keep and modify the tensors. If it returns false, the run ends with ErrStopped.
-	Snapshot func(Snapshot) bool
-}
-
 // checkWatch refuses a watcher that would never be called.
 func (p *Program) checkWatch(w *Watcher) error {
 	if w == nil {

@@ -1,0 +1,85 @@
+package graph
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+func (s *scope) readInitializers(g *onnxpb.GraphProto) error {
+	if len(g.GetSparseInitializer()) > 0 {
+		return errors.New("sparse initializers are not supported")
+	}
+	if err := s.k.grow(len(g.GetInitializer())); err != nil {
+		return err
+	}
+	for _, p := range g.GetInitializer() {
+		t, err := s.k.tensorOf(p)
+		if err != nil {
+			return err
+		}
+		slot, err := s.define(p.GetName())
+		if err != nil {
+			return fmt.Errorf("initializers: %w", err)
+		}
+		s.g.Consts[slot] = t
+		if t.DType() == ops.Float32 || t.DType() == ops.Float64 {
+			s.k.p.weights[t] = true
+		}
+	}
+	return nil
+}
+
+// readInputs reads the inputs of the model.
+func (s *scope) readInputs(g *onnxpb.GraphProto) error {
+	p, defaults := s.k.p, 0
+	for _, in := range g.GetInput() {
+		if slot, ok := s.slots[in.GetName()]; ok && s.g.Consts[slot] != nil {
+			defaults++
+			continue
+		}
+		t, err := typeOf(in)
+		if err == nil && t.DType == 0 {
+			err = errors.New("only tensors of known rank are supported")
+		}
+		if err != nil {
+			return fmt.Errorf("input %q: %w", in.GetName(), err)
+		}
+		slot, err := s.define(in.GetName())
+		if err != nil {
+			return fmt.Errorf("inputs: %w", err)
+		}
+		p.Inputs = append(p.Inputs, ValueInfo{in.GetName(), t})
+		p.inputSlots[in.GetName()] = slot
+		s.g.Inputs = append(s.g.Inputs, slot)
+	}
+	// Files of IR version 3 had to list all initializers as inputs.
+	if defaults > 0 && s.k.irVersion > 3 {
+		p.warn("%d inputs of the graph have initializers as default values and are treated as constants: a run cannot set them", defaults)
+	}
+	return nil
+}
+
+func (s *scope) readOutputs(g *onnxpb.GraphProto) error {
+	if len(g.GetOutput()) == 0 {
+		return errors.New("the graph has no output")
+	}
+	named := map[string]bool{}
+	for _, out := range g.GetOutput() {
+		slot, ok := s.lookup(out.GetName())
+		if !ok || slot < 0 {
+			return fmt.Errorf("output %q is not computed by any node", out.GetName())
+		}
+		if s.outer == nil {
+			if named[out.GetName()] {
+				return fmt.Errorf("two outputs are named %q", out.GetName())
+			}
+			named[out.GetName()] = true
+			s.k.p.Outputs = append(s.k.p.Outputs, ValueInfo{Name: out.GetName()})
+		}
+		s.g.Outputs = append(s.g.Outputs, slot)
+	}
+	return nil
+}
