@@ -304,7 +304,8 @@ func TestAll_EndsWithTheContext(t *testing.T) {
 	}
 	require.ErrorIs(t, last, context.Canceled)
 	require.Less(t, seen, 30)
-	for range c.All(t.Context(), files, 0) {
+	for _, err := range c.All(t.Context(), files, 0) {
+		require.NoError(t, err)
 		break // the files can be read again afterwards
 	}
 	require.Len(t, all(t, c, 0, folder), 30)
@@ -319,7 +320,8 @@ func TestOpenFiles_TakesLabels(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 2, files.Len())
 	var list []classify.FileResult
-	for r := range c.All(t.Context(), files, 0) {
+	for r, err := range c.All(t.Context(), files, 0) {
+		require.NoError(t, err)
 		list = append(list, r)
 	}
 	require.NoError(t, files.Close())
@@ -376,8 +378,8 @@ func TestContract_NilAndZeroAreErrors(t *testing.T) {
 		require.Nil(t, c.Model())
 	}
 	c := open(t, shipped(t))
-	for range c.All(t.Context(), nil, 0) {
-		t.Error("there are no files")
+	for _, err := range c.All(t.Context(), nil, 0) {
+		t.Error("there are no files", err)
 	}
 	var files *classify.Files
 	require.NoError(t, files.Close())

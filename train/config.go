@@ -89,7 +89,7 @@ type Config struct {
 
 	// Operators adds operators, or replaces built-in ones: see runtime.WithOperators.
 	// The gradient passes only through those that are ops.Differentiable.
-	Operators []ops.Operator
+	Operators []ops.Operator `json:"-"`
 }
 
 // check returns an error if a value is out of range for every model.

@@ -34,7 +34,7 @@ type work struct {
 
 // NewFrame returns a Frame for one run, with zero Options.
 func (p *Program) NewFrame() *Frame {
-	f := p.frames.Get().(*Frame) //nolint:errcheck,forcetypeassert // nothing else is put there
+	f := p.frames.Get().(*Frame)
 	f.p, f.g, f.Options = p, p.Main, RunOptions{}
 	return f
 }
