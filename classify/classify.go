@@ -125,8 +125,8 @@ func (c *Classifier) setOutput(outputs []runtime.ValueInfo) error {
 	case c.config.output != "":
 		i = named(c.config.output)
 	case len(outputs) > 1:
-		if i = named(probabilities); i < 0 {
-			i = named(logits)
+		if i = named(metadata.Probabilities); i < 0 {
+			i = named(metadata.Logits)
 		}
 	}
 	if i < 0 {

@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strconv"
+
+	"github.com/spike-by-spike/sbs/internal/metadata"
 )
 
 // Result is the answer of the network for one image.
@@ -63,15 +65,9 @@ func nameOf(names []string, class int) string {
 	return strconv.Itoa(class)
 }
 
-// The names of outputs that package convert gives.
-const (
-	probabilities = "probabilities"
-	logits        = "logits"
-)
-
 // probabilities turns the output for one image into probabilities, in place.
 func (c *Classifier) probabilities(v []float32) []float32 {
-	if c.output == probabilities || c.output != logits && isDistribution(v) {
+	if c.output == metadata.Probabilities || c.output != metadata.Logits && isDistribution(v) {
 		return v
 	}
 	largest := slices.Max(v)

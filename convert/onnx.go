@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spike-by-spike/sbs/internal/metadata"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
@@ -30,8 +31,8 @@ var ErrNotOurs = errors.New("not a model written by this converter")
 // and the name of the last layer, such as "L5".
 const (
 	InputName     = "image"
-	Probabilities = "probabilities"
-	Logits        = "logits"
+	Probabilities = metadata.Probabilities
+	Logits        = metadata.Logits
 )
 
 // Options controls ToONNX. The zero value is the default.

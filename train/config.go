@@ -132,7 +132,7 @@ func (c *Config) complete(p *graph.Program) error {
 	}
 	if c.Loss.Kind == "" {
 		c.Loss.Kind, c.Loss.Sum = Mixture, c.Dialect == 2
-		if p.Outputs[0].Name == "logits" {
+		if p.Outputs[0].Name == metadata.Logits {
 			c.Loss.Kind = CrossEntropy
 		}
 	}

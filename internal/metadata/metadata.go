@@ -1,5 +1,5 @@
-// Package metadata names the metadata properties of the ONNX files that package
-// convert writes.
+// Package metadata names the metadata properties and the outputs of the ONNX files that
+// package convert writes.
 package metadata
 
 // Keys of a model's metadata properties.
@@ -11,4 +11,10 @@ const (
 	Sources  = "ai.sbs.sources"  // the files that the arrays were read from: JSON
 	Local    = "ai.sbs.local"    // the numbers of the layers that learn locally: a JSON list
 	Training = "ai.sbs.training" // the training configuration: JSON
+)
+
+// Names of the output with the classes.
+const (
+	Probabilities = "probabilities" // after an SbS or reconstruction layer
+	Logits        = "logits"        // after any other layer
 )
