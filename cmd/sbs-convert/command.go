@@ -16,20 +16,20 @@ import (
 	"github.com/spike-by-spike/sbs/internal/cli"
 )
 
-const long = `Converts a folder of PyTorch-SbS weights to an ONNX model, converts a model back
-to such a folder, or describes a model.
+const long = `Converts a folder of PyTorch-SbS weights to an ONNX model, or a model back to
+such a folder, or describes a model.
 
 From PyTorch-SbS to ONNX: WEIGHTS is the folder with the files Weight_L*_S*.npy.
 The JSON configuration of the network is in the same folder or in the folder
-above. The model takes images of the size of the data set with pixels from 0 to 1;
-it does the cropping and the on/off split itself. It runs in sbs-run and, because
-it defines the Spike-By-Spike operator in standard operators too, in onnxruntime
-1.16 or later.
+above. The model takes images of the size of the data set, with pixels from 0 to
+1, and does the cropping and the on/off split itself. It runs in sbs-run. It
+also defines the Spike-By-Spike operator in standard operators, so that it runs
+in onnxruntime 1.16 or later.
 
 From ONNX to PyTorch-SbS: the .npy files are written to the folder WEIGHTS, the
 EpsXY files to the folder EpsXY beside it, and the JSON configuration to the
-folder above it. An array that was not changed gives exactly the same bytes as
-the file that it was read from.
+folder above. An array that was not changed gives exactly the same bytes as the
+file that it was read from.
 
 A file with other content is replaced only with --force.`
 

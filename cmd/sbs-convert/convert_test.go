@@ -317,6 +317,9 @@ func TestHelp_ListsFlagsByPurpose(t *testing.T) {
 	for line := range strings.Lines(out) {
 		require.LessOrEqual(t, len(line), 101, line)
 	}
+	for line := range strings.Lines(long) {
+		require.LessOrEqual(t, len(line), 81, line)
+	}
 }
 
 func TestConvertBack_RestoresTheFolder(t *testing.T) {

@@ -10,13 +10,15 @@ import (
 	"github.com/spike-by-spike/sbs/internal/cli"
 )
 
-const long = `Classifies images with an ONNX model that was written by sbs-convert or sbs-train,
-or with another model that takes a batch of images and returns one vector per image.
+const long = `Classifies images with an ONNX model that sbs-convert or sbs-train wrote, or
+with another model that takes a batch of images and returns one vector per
+image.
 
 IMAGES is any number of
   - PNG, JPEG, GIF, BMP, TIFF or WebP files, or folders of them; with one folder
     per class, the accuracy is printed too
-  - IDX files such as those of MNIST (also .gz), with the labels in a file beside them
+  - IDX files such as those of MNIST (also .gz), with the labels in a file
+    beside them
   - .npy files of images, (n, height, width) or with channels
   - batches of CIFAR-10, binary (data_batch_1.bin) or pickled (data_batch_1)
 

@@ -387,4 +387,7 @@ func TestHelp_ShowsExamplesAndDefaults(t *testing.T) {
 	for _, unwanted := range []string{"(default -1)", "(default 0)", "(default [])", " int ", " string ", "float32"} {
 		require.NotContains(t, out, unwanted)
 	}
+	for line := range strings.Lines(long) {
+		require.LessOrEqual(t, len(line), 81, line)
+	}
 }

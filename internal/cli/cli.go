@@ -70,7 +70,7 @@ func Main(newCommand func(args []string) *cobra.Command) int {
 
 // Run runs a command with the given arguments and streams.
 func Run(ctx context.Context, cmd *cobra.Command, args []string, stdout, stderr io.Writer) error {
-	prepare(cmd)
+	prepare(cmd, helpWidth(stdout))
 	cmd.SetArgs(args)
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
@@ -100,8 +100,9 @@ func exitCode(ctx context.Context, err error) int {
 	return exitFailure
 }
 
-// prepare sets the properties that all commands have in common.
-func prepare(cmd *cobra.Command) {
+// prepare sets the properties that all commands have in common. width is the width of the
+// help.
+func prepare(cmd *cobra.Command, width int) {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.Version = Version()
 	cmd.SetVersionTemplate("{{.Name}} {{.Version}}\n")
@@ -113,5 +114,5 @@ func prepare(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error { return Usage(check(cmd, args)) }
 	}
-	cmd.SetUsageFunc(usage)
+	cmd.SetUsageFunc(func(cmd *cobra.Command) error { return printUsage(cmd, width) })
 }

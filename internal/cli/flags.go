@@ -144,7 +144,11 @@ func (*floatsValue) Type() string { return "numbers" }
 
 // ChoiceVar defines a flag for one of several words. The default is *choice.
 func ChoiceVar(flags *pflag.FlagSet, choice *string, name string, words []string, usage string) {
+	if *choice != "" {
+		usage += " (default: " + *choice + ")"
+	}
 	flags.Var(&choiceValue{choice, words}, name, usage)
+	flags.Lookup(name).DefValue = "" // pflag would print it without the colon
 }
 
 type choiceValue struct {

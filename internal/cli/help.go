@@ -24,8 +24,8 @@ func Group(flags *pflag.FlagSet, heading string, names ...string) {
 	}
 }
 
-// usage prints how to call a command.
-func usage(cmd *cobra.Command) error {
+// printUsage prints how to call a command, and its flags, wrapped at width.
+func printUsage(cmd *cobra.Command, width int) error {
 	out := cmd.OutOrStderr()
 	use := cmd.Use
 	if !strings.Contains(use, "[flags]") {
@@ -35,7 +35,7 @@ func usage(cmd *cobra.Command) error {
 	if cmd.Example != "" {
 		fmt.Fprintf(out, "\nExamples:\n%s\n", cmd.Example)
 	}
-	return printFlags(out, cmd.Flags(), helpWidth(out))
+	return printFlags(out, cmd.Flags(), width)
 }
 
 // printFlags prints the descriptions of flags under their headings, wrapped at width.
