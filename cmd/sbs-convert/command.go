@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -150,6 +151,8 @@ func (f *flags) check(set *pflag.FlagSet, args []string) error {
 	switch {
 	case f.arraysOnly:
 		return errors.New("--arrays-only applies only when converting from ONNX to PyTorch-SbS")
+	case f.model.Seed < 0 || f.model.Seed > math.MaxInt32:
+		return fmt.Errorf("--seed %d: want a whole number from 0 to %d", f.model.Seed, math.MaxInt32)
 	case f.decompose && f.noFunction:
 		return errors.New("--decompose and --no-function cannot be combined")
 	}
@@ -163,7 +166,7 @@ func (f *flags) checkDescription(set *pflag.FlagSet, args []string) error {
 		flag = "--dot"
 	}
 	if len(args) != 1 {
-		return fmt.Errorf("%s takes one model: sbs-convert %s MODEL.onnx (got %d arguments)", flag, flag, len(args))
+		return fmt.Errorf("%s takes one model: sbs-convert %s MODEL.onnx (number of arguments: %d)", flag, flag, len(args))
 	}
 	return onlyFlags(set, "when converting", []string{"info", "dot"})
 }
@@ -175,7 +178,7 @@ func checkPaths(args []string) error {
 		return fmt.Errorf("the weights folder is missing: sbs-convert WEIGHTS %s to write the model, sbs-convert %s WEIGHTS to read it, or sbs-convert --info %s to describe it",
 			args[0], args[0], args[0])
 	case len(args) != 2:
-		return fmt.Errorf("expected the weights folder and the model to write: sbs-convert WEIGHTS MODEL.onnx (got %d arguments; see --help)", len(args))
+		return fmt.Errorf("expected the weights folder and the model to write: sbs-convert WEIGHTS MODEL.onnx (number of arguments: %d; see --help)", len(args))
 	case isModel(args[0]) && isModel(args[1]):
 		return fmt.Errorf("%s and %s are both files; one argument must be the weights folder", args[0], args[1])
 	case isFolder(args[0]) && isFolder(args[1]):

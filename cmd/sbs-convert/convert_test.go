@@ -101,15 +101,15 @@ func TestConvert_RefusesInvalidCommandLines(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"no arguments", nil, "expected the weights folder and the model to write: sbs-convert WEIGHTS MODEL.onnx (got 0 arguments; see --help)"},
+		{"no arguments", nil, "expected the weights folder and the model to write: sbs-convert WEIGHTS MODEL.onnx (number of arguments: 0; see --help)"},
 		{"model without folder", []string{path}, "the weights folder is missing: sbs-convert WEIGHTS " + path},
-		{"folder without model", []string{weights}, "got 1 arguments"},
-		{"three arguments", []string{weights, path, path}, "got 3 arguments"},
+		{"folder without model", []string{weights}, "number of arguments: 1"},
+		{"three arguments", []string{weights, path, path}, "number of arguments: 3"},
 		{"two folders", []string{weights, dir}, "are both folders; one argument must be the model file"},
 		{"two models", []string{path, "other.onnx"}, "are both files; one argument must be the weights folder"},
 		{"two files", []string{npyFile, path}, "are both files; one argument must be the weights folder"},
-		{"info without model", []string{"--info"}, "--info takes one model: sbs-convert --info MODEL.onnx (got 0 arguments)"},
-		{"dot without model", []string{"--dot"}, "--dot takes one model: sbs-convert --dot MODEL.onnx (got 0 arguments)"},
+		{"info without model", []string{"--info"}, "--info takes one model: sbs-convert --info MODEL.onnx (number of arguments: 0)"},
+		{"dot without model", []string{"--dot"}, "--dot takes one model: sbs-convert --dot MODEL.onnx (number of arguments: 0)"},
 		{"info and dot", []string{"--info", "--dot", path}, "--info and --dot cannot be combined"},
 		{"info with a flag for converting", []string{"--info", path, "--spikes", "3"}, "--spikes applies only when converting"},
 		{"dot with flags for converting", []string{"--dot", path, "--decompose", "--force"}, "--decompose, --force apply only when converting"},
@@ -126,6 +126,8 @@ func TestConvert_RefusesInvalidCommandLines(t *testing.T) {
 		{"power above 0", []string{weights, path, "--epsilon-schedule", "power:2"}, "with P from -10 to 0"},
 		{"negative epsilon_0", []string{weights, path, "--epsilon-0", "-1"}, "--epsilon-0 -1: want a number above 0"},
 		{"negative batch size", []string{weights, path, "--batch", "-1"}, "--batch -1: want a whole number of at least 0"},
+		{"negative seed", []string{weights, path, "--seed", "-1"}, "--seed -1: want a whole number from 0 to 2147483647"},
+		{"seed of more than 31 bits", []string{weights, path, "--seed", "2147483648"}, "--seed 2147483648: want a whole number from 0"},
 		{"mean that is not a number", []string{weights, path, "--mean", "0.5,x"}, `--mean 0.5,x: want numbers, separated by commas; "x" is not a number`},
 		{"unknown injected input", []string{weights, path, "--inject", "fuel"}, "--inject fuel: want spikes or uniforms"},
 		{"unknown flag", []string{weights, path, "--frobnicate"}, "unknown flag --frobnicate (see --help)"},
@@ -156,7 +158,6 @@ func TestConvert_ReportsWhatItCannotReadOrWrite(t *testing.T) {
 		{"missing weights folder", []string{filepath.Join(dir, "Weights"), path}, "Weights", fs.ErrNotExist},
 		{"weights folder without files", []string{dir, path}, "--config", nil},
 		{"missing step", []string{weights, path, "--step", "5"}, "Weight_L0_S5.npy", nil},
-		{"negative seed", []string{weights, path, "--seed", "-1"}, "seed -1", nil},
 		{"missing folder of the model", []string{weights, filepath.Join(dir, "missing", "model.onnx")}, "the model could not be written", fs.ErrNotExist},
 		{"model that is not ONNX", []string{npyFile, filepath.Join(dir, "Weights")}, "not a valid ONNX model", nil},
 	} {

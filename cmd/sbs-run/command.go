@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -59,6 +60,9 @@ func newCommand([]string) *cobra.Command {
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 2 {
 				return errors.New("expected a model and at least one image: sbs-run MODEL.onnx IMAGES... (see --help)")
+			}
+			if info, err := os.Stat(args[0]); err == nil && info.IsDir() {
+				return fmt.Errorf("%s is a folder: the first argument must be the model", args[0])
 			}
 			return nil
 		},

@@ -23,7 +23,7 @@ func TestRun_EndsWithTheCodeOfTheSignal(t *testing.T) {
 	model := prototypes(t, convert.Options{})
 	// More images than a test can wait for: the first batch is printed in less than a
 	// second, all of them take minutes.
-	args := []string{model, "--spikes", "10000", "--epsilon-schedule", "inverse-sqrt"}
+	args := []string{model, "--spikes", "3000", "--epsilon-schedule", "inverse-sqrt"}
 	for range 500 {
 		args = append(args, digits)
 	}

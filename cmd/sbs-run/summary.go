@@ -65,7 +65,11 @@ func (s *summary) accuracy() float64 { return float64(s.correct) / float64(s.lab
 
 // print writes the summary as text.
 func (s *summary) print(out io.Writer) error {
-	fmt.Fprintf(out, "\n%d images in %.1f s, %.0f images/s", s.images, s.seconds, float64(s.images)/max(s.seconds, 1e-6))
+	images := "images"
+	if s.images == 1 {
+		images = "image"
+	}
+	fmt.Fprintf(out, "\n%d %s in %.1f s, %.0f images/s", s.images, images, s.seconds, float64(s.images)/max(s.seconds, 1e-6))
 	if s.failed > 0 {
 		fmt.Fprintf(out, ", %d could not be classified", s.failed)
 	}

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,17 +15,22 @@ var packages = []string{
 }
 
 // Message returns the text of an error for the user of a command. It leaves out the names
-// of this module's packages, which mean nothing to the user: "runtime: open model.onnx:
-// ..." becomes "open model.onnx: ...". It keeps a name that is one of args, the arguments
-// of the command, because there it is the name of a file: "dataset: train: ..." becomes
-// "train: ..." if train is an argument.
+// of this module's packages and of system calls, which mean nothing to the user: "runtime:
+// open model.onnx: no such file" becomes "model.onnx: no such file". It keeps a name that
+// is one of args, the arguments of the command, because it is the name of a file there:
+// "dataset: train: no such file" becomes "train: no such file" if train is an argument.
 func Message(err error, args []string) string {
+	text := err.Error()
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		text = strings.Replace(text, path.Error(), path.Path+": "+path.Err.Error(), 1)
+	}
 	isFile := map[string]bool{}
 	for _, arg := range args {
 		_, value, _ := strings.Cut(arg, "=") // of --flag=value
 		isFile[filepath.Clean(arg)], isFile[value] = true, true
 	}
-	lines := strings.Split(err.Error(), "\n")
+	lines := strings.Split(text, "\n")
 	for i, line := range lines {
 		parts := strings.Split(line, ": ")
 		last := len(parts) - 1

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -37,6 +38,20 @@ func TestMessage_LeavesOutPackageNames(t *testing.T) {
 		{"dataset: train: no such file", []string{"images/train"}, "no such file"},
 	} {
 		require.Equal(t, c.want, Message(errors.New(c.err), c.args), "%q with %q", c.err, c.args)
+	}
+}
+
+func TestMessage_LeavesOutSystemCalls(t *testing.T) {
+	_, err := os.Open("missing.onnx")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	reason := errors.Unwrap(err).Error()
+	for want, err := range map[string]error{
+		"missing.onnx: " + reason:                                   err,
+		"missing.onnx: " + reason + " ":                             fmt.Errorf("runtime: %w ", err),
+		"the model could not be written: missing.onnx: " + reason:   fmt.Errorf("the model could not be written: %w", err),
+		"missing.onnx: " + reason + "\nthe log could not be closed": errors.Join(err, errors.New("the log could not be closed")),
+	} {
+		require.Equal(t, want, Message(err, nil))
 	}
 }
 
