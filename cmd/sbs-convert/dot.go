@@ -10,8 +10,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// draw prints the graph of a model, any ONNX model, in Graphviz's language: nodes
-// with their operators and weights, and the shapes of what goes between them.
+// draw prints the graph of an ONNX model in the DOT language of Graphviz: its nodes with
+// their operators and weights, and its values with their shapes.
 func draw(out io.Writer, path string) error {
 	m, _, err := onnx.ReadFile(path)
 	if err != nil {
@@ -21,7 +21,7 @@ func draw(out io.Writer, path string) error {
 	return err
 }
 
-// dot returns a graph in Graphviz's language.
+// dot returns a graph in the DOT language.
 func dot(g *onnxpb.GraphProto) string {
 	d := dotGraph{source: map[string]string{}, shapes: map[string]string{}, weights: map[string]string{}}
 	for _, list := range [][]*onnxpb.ValueInfoProto{g.GetInput(), g.GetOutput(), g.GetValueInfo()} {
@@ -55,15 +55,17 @@ func dot(g *onnxpb.GraphProto) string {
 	return d.text.String()
 }
 
+// dotGraph builds the text of a graph.
 type dotGraph struct {
 	text    strings.Builder
-	source  map[string]string // what computes a value, by its name
-	shapes  map[string]string // of values
-	weights map[string]string // the shapes of initializers
+	source  map[string]string // name of a value -> ID of the node or input that it comes from
+	shapes  map[string]string // name of a value -> its shape
+	weights map[string]string // name of an initializer -> its shape
 }
 
 func (d *dotGraph) printf(format string, args ...any) { fmt.Fprintf(&d.text, format, args...) }
 
+// node adds a node and the edges of its inputs.
 func (d *dotGraph) node(id string, n *onnxpb.NodeProto) {
 	lines := []string{n.GetOpType()}
 	if n.GetName() != "" && n.GetName() != n.GetOpType() {
@@ -82,15 +84,15 @@ func (d *dotGraph) node(id string, n *onnxpb.NodeProto) {
 			lines = append(lines, in[strings.LastIndex(in, "/")+1:]+" "+orScalar(shape))
 		}
 	}
-	colour := ""
+	color := ""
 	if n.GetDomain() == sbs.Domain {
-		colour = " fillcolor=\"#cfe2f3\""
+		color = " fillcolor=\"#cfe2f3\""
 	}
 	tip := ""
 	if n.GetDocString() != "" {
 		tip = " tooltip=" + quote(n.GetDocString())
 	}
-	d.printf("  %s [label=%s%s%s]\n", id, quote(lines...), colour, tip)
+	d.printf("  %s [label=%s%s%s]\n", id, quote(lines...), color, tip)
 	for _, in := range n.GetInput() {
 		d.edge(in, id)
 	}
@@ -99,10 +101,11 @@ func (d *dotGraph) node(id string, n *onnxpb.NodeProto) {
 	}
 }
 
+// edge adds an edge from the source of a value to the node with the ID to.
 func (d *dotGraph) edge(value, to string) {
 	from, ok := d.source[value]
 	if !ok {
-		return // an initializer, or nothing
+		return // an initializer or an input that is left out
 	}
 	label := ""
 	if d.shapes[value] != "" {
@@ -111,6 +114,7 @@ func (d *dotGraph) edge(value, to string) {
 	d.printf("  %s -> %s%s\n", from, to, label)
 }
 
+// orScalar returns a shape, or "scalar" for the shape without dimensions.
 func orScalar(shape string) string {
 	if shape == "" {
 		return "scalar"
@@ -118,7 +122,7 @@ func orScalar(shape string) string {
 	return shape
 }
 
-// quote returns a string of Graphviz that shows the lines as they are.
+// quote returns a DOT string that displays the lines literally.
 func quote(lines ...string) string {
 	for i, l := range lines {
 		l = strings.ToValidUTF8(l, "?")

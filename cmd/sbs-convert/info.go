@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -18,8 +19,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// printNetwork prints the input and a table of the layers. The report may be
-// nil: a model does not tell the files layer by layer.
+// printNetwork prints the input and a table of the layers. The table has the files of
+// each layer if report is not nil.
 func printNetwork(out io.Writer, n *convert.Network, report *pytorch.Report) error {
 	sizes, err := n.Sizes()
 	if err != nil {
@@ -34,16 +35,16 @@ func printNetwork(out io.Writer, n *convert.Network, report *pytorch.Report) err
 	fmt.Fprintln(t, header)
 	parameters, updates := 0, 0
 	for i, l := range n.Layers {
-		d := layerRow(l)
-		// A spike updates the neurons of one output position.
-		n := d.spikes * sizes[i+1].Height * sizes[i+1].Width
-		fmt.Fprintf(t, "%d\t%s\t%s\t%v\t%v\t%s\t%s\t%s", i, l.Kind(), d.kernel, sizes[i], sizes[i+1], count(d.parameters), count(d.spikes)+d.sampler, count(n))
+		in, out := sizes[i], sizes[i+1]
+		r := layerRow(l)
+		layerUpdates := r.spikes * out.Height * out.Width // a spike updates one output position
+		fmt.Fprintf(t, "%d\t%s\t%s\t%v\t%v\t%s\t%s\t%s", i, l.Kind(), r.kernel, in, out, count(r.parameters), count(r.spikes)+r.sampler, count(layerUpdates))
 		if report != nil {
 			fmt.Fprintf(t, "\t%s", baseNames(report.Layers[i].Files))
 		}
 		fmt.Fprintln(t)
-		parameters += d.parameters
-		updates += n
+		parameters += r.parameters
+		updates += layerUpdates
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -52,7 +53,7 @@ func printNetwork(out io.Writer, n *convert.Network, report *pytorch.Report) err
 	return err
 }
 
-// baseNames lists files without their folders, which are printed once, above.
+// baseNames lists the names of files without their folders.
 func baseNames(files []string) string {
 	if len(files) == 0 {
 		return "-"
@@ -64,6 +65,7 @@ func baseNames(files []string) string {
 	return strings.Join(names, ", ")
 }
 
+// preprocessing describes the preprocessing of an image to the size out.
 func preprocessing(p convert.Preprocessing, out convert.Size) string {
 	s := ""
 	if p.Crop > 0 {
@@ -75,6 +77,7 @@ func preprocessing(p convert.Preprocessing, out convert.Size) string {
 	return s
 }
 
+// classes lists the names of the classes, or counts them if they have no names.
 func classes(n *convert.Network, out convert.Size) string {
 	if n.Classes == nil {
 		return fmt.Sprintf("%d, without names", out.Channels)
@@ -82,6 +85,7 @@ func classes(n *convert.Network, out convert.Size) string {
 	return strings.Join(n.Classes, ", ")
 }
 
+// row is the row of a layer in the table.
 type row struct {
 	kernel, sampler    string
 	parameters, spikes int
@@ -90,34 +94,36 @@ type row struct {
 func layerRow(l convert.Layer) row {
 	switch l := l.(type) {
 	case *convert.SbS:
-		d := row{kernel: kernel(l.Window), spikes: l.Spikes}
+		r := row{kernel: window(l.Window), spikes: l.Spikes}
 		if l.Sampler == sbs.LowDiscrepancy {
-			d.sampler = " " + string(l.Sampler)
+			r.sampler = " " + string(l.Sampler)
 		}
 		if !l.Pooling {
-			d.parameters += l.Weights.Len()
+			r.parameters += l.Weights.Len()
 		}
 		if l.EpsilonXY != nil {
-			d.parameters += l.EpsilonXY.Len()
+			r.parameters += l.EpsilonXY.Len()
 		}
-		return d
+		return r
 	case *convert.Conv:
-		d := row{kernel: kernel(l.Window), parameters: l.Weights.Len()}
+		r := row{kernel: window(l.Window), parameters: l.Weights.Len()}
 		if l.Bias != nil {
-			d.parameters += l.Bias.Len()
+			r.parameters += l.Bias.Len()
 		}
-		return d
+		return r
 	case *convert.AveragePool:
-		return row{kernel: kernel(l.Window)}
+		return row{kernel: window(l.Window)}
 	case *convert.MaxPool:
-		return row{kernel: kernel(l.Window)}
+		return row{kernel: window(l.Window)}
 	case *convert.OnOff:
 		return row{kernel: "-", parameters: l.Mean.Len()}
 	}
 	return row{kernel: "-"}
 }
 
-func kernel(w convert.Window) string {
+// window describes the kernel of a layer, and its strides, dilations and padding if they
+// are not the usual ones.
+func window(w convert.Window) string {
 	s := fmt.Sprintf("%dx%d", w.Kernel[0], w.Kernel[1])
 	if w.Strides != [2]int{1, 1} {
 		s += fmt.Sprintf(" /%dx%d", w.Strides[0], w.Strides[1])
@@ -131,6 +137,7 @@ func kernel(w convert.Window) string {
 	return s
 }
 
+// count returns n, or a dash for 0.
 func count(n int) string {
 	if n == 0 {
 		return "-"
@@ -138,7 +145,7 @@ func count(n int) string {
 	return fmt.Sprint(n)
 }
 
-// describe prints what a model file holds.
+// describe prints a description of a model file.
 func describe(out io.Writer, path string) error {
 	m, data, err := onnx.ReadFile(path)
 	if err != nil {
@@ -152,7 +159,7 @@ func describe(out io.Writer, path string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	fmt.Fprintf(out, "%s: %s, %s", path, n.Name, byteCount(len(data)))
+	fmt.Fprintf(out, "%s: %s, %s", filepath.ToSlash(path), n.Name, byteCount(len(data)))
 	if n.Dialect > 0 {
 		fmt.Fprintf(out, ", from PyTorch-SbS dialect %d, step %s", n.Dialect, stepName(n.Step))
 	}
@@ -160,48 +167,51 @@ func describe(out io.Writer, path string) error {
 	if err := printNetwork(out, n, nil); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, formOf(m))
+	printForm(out, m)
 	if n.Training != nil {
 		fmt.Fprintf(out, "training: %s\n", training(n))
 	}
 	for _, s := range n.Sources {
-		fmt.Fprintf(out, "from %s  sha256 %s\n", s.Path, s.SHA256)
+		fmt.Fprintf(out, "source: %s  sha256 %s\n", s.Path, s.SHA256)
 	}
 	return nil
 }
 
-// formOf says what can run a model of ours.
-func formOf(m *onnxpb.ModelProto) string {
-	form := "in standard operators alone: for every runtime"
-	for _, n := range m.GetGraph().GetNode() {
-		if n.GetDomain() == sbs.Domain {
-			form = "the SbS operator has no body: for sbs-run and the like"
-		}
+// printForm prints how the SbS operator is written in a model that sbs-convert wrote, and
+// the inputs that replace random numbers.
+func printForm(out io.Writer, m *onnxpb.ModelProto) {
+	g := m.GetGraph()
+	usesSbS := slices.ContainsFunc(g.GetNode(), func(n *onnxpb.NodeProto) bool { return n.GetDomain() == sbs.Domain })
+	switch {
+	case !usesSbS:
+		fmt.Fprintln(out, "operators: standard operators only; any ONNX runtime can run the model")
+	case len(m.GetFunctions()) == 0:
+		fmt.Fprintln(out, "operators: SbS without a fallback; only sbs-run and Go programs using this module can run the model")
+	default:
+		fmt.Fprintf(out, "operators: SbS with a fallback of %d standard operators; ONNX runtimes that support functions can run the model\n",
+			len(m.GetFunctions()[0].GetNode()))
 	}
-	for _, f := range m.GetFunctions() {
-		form = fmt.Sprintf("the SbS operator has a body of %d standard operators: for sbs-run, and for runtimes that know functions", len(f.GetNode()))
-	}
-	for _, v := range m.GetGraph().GetInput() {
+	for _, v := range g.GetInput() {
 		if v.GetName() != convert.InputName {
-			form += "\ngiven: " + valueName(v)
+			fmt.Fprintf(out, "input instead of random numbers: %s\n", valueName(v))
 		}
 	}
-	return form
 }
 
-// training sums up how a network was trained.
+// training summarizes how a network was trained.
 func training(n *convert.Network) string {
 	t, _, err := pytorch.TrainingOf(n)
 	if err != nil {
-		return fmt.Sprintf("not readable (%v)", err)
+		return fmt.Sprintf("the settings cannot be read (%v)", err)
 	}
 	return t.String()
 }
 
-// describeForeign prints what can be said of any ONNX model, of so many bytes.
+// describeForeign describes a model that sbs-convert did not write. size is the size of
+// the file in bytes.
 func describeForeign(out io.Writer, path string, m *onnxpb.ModelProto, size int) {
 	g := m.GetGraph()
-	fmt.Fprintf(out, "%s: an ONNX model that sbs-convert did not write, %s\n", path, byteCount(size))
+	fmt.Fprintf(out, "%s: an ONNX model that sbs-convert did not write, %s\n", filepath.ToSlash(path), byteCount(size))
 	fmt.Fprintf(out, "produced by: %s %s\n", m.GetProducerName(), m.GetProducerVersion())
 	for _, o := range m.GetOpsetImport() {
 		fmt.Fprintf(out, "operators: %s version %d\n", domainName(o.GetDomain()), o.GetVersion())
@@ -222,6 +232,7 @@ func describeForeign(out io.Writer, path string, m *onnxpb.ModelProto, size int)
 	}
 }
 
+// domainName returns the name of an operator domain. The default domain has two names.
 func domainName(d string) string {
 	if d == "" {
 		return "ai.onnx"
@@ -229,20 +240,16 @@ func domainName(d string) string {
 	return d
 }
 
+// valueName returns the name, the element type and the dimensions of a value.
 func valueName(v *onnxpb.ValueInfoProto) string {
 	return fmt.Sprintf("%s %v(%s)", v.GetName(), ops.DType(v.GetType().GetTensorType().GetElemType()), strings.Join(dimensions(v), ", "))
 }
 
-// dimensions returns the sizes and symbols of a value's shape.
+// dimensions returns the sizes or symbols of the dimensions of a value.
 func dimensions(v *onnxpb.ValueInfoProto) []string {
 	var dims []string
 	for _, d := range v.GetType().GetTensorType().GetShape().GetDim() {
-		switch {
-		case d.GetDimParam() != "":
-			dims = append(dims, d.GetDimParam())
-		default:
-			dims = append(dims, fmt.Sprint(d.GetDimValue()))
-		}
+		dims = append(dims, cmp.Or(d.GetDimParam(), fmt.Sprint(d.GetDimValue())))
 	}
 	return dims
 }

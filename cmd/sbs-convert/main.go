@@ -1,5 +1,4 @@
-// Command sbs-convert turns a folder of PyTorch-SbS weights into an ONNX model, and
-// back.
+// Command sbs-convert converts a folder of PyTorch-SbS weights to an ONNX model, and back.
 package main
 
 import (

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"time"
 
 	"github.com/spike-by-spike/sbs/classify"
@@ -26,32 +27,27 @@ func (f *flags) classify(ctx context.Context, stdout, stderr io.Writer, model st
 		return err
 	}
 	defer func() { err = errors.Join(err, files.Close()) }()
+
+	limit := f.limit.Or(0) // 0 means all images
 	total := files.Len()
-	if f.limit > 0 {
-		total = min(total, f.limit)
+	if limit > 0 {
+		total = min(total, limit)
 	}
-	names := c.Classes()
-	if n := files.Classes(); n != nil {
-		names = n
+	classes := files.Classes()
+	if classes == nil {
+		classes = c.Classes()
 	}
-	p := newPrinter(f, names, stdout, stderr, total)
-	sum := newSummary(names, model)
+	p := newPrinter(f, classes, paths, stdout, stderr, total)
+	sum := newSummary(classes, filepath.ToSlash(model))
 	start := time.Now()
-	for r, err := range c.All(ctx, files, f.limit) {
-		if err == nil {
-			sum.add(r)
-			err = p.print(r)
-		}
-		if err != nil {
-			p.stop()
-			if ctx.Err() != nil {
-				return cli.ErrInterrupted
-			}
-			return err
-		}
-	}
-	p.stop()
+	err = p.printAll(c.All(ctx, files, limit), sum)
 	sum.seconds = time.Since(start).Seconds()
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return cli.ErrInterrupted
+	case err != nil:
+		return err
+	}
 	if err := p.summary(sum); err != nil {
 		return err
 	}
@@ -61,7 +57,7 @@ func (f *flags) classify(ctx context.Context, stdout, stderr io.Writer, model st
 	return nil
 }
 
-// open opens the model as the flags say.
+// open opens the model with the options that the flags set.
 func (f *flags) open(model string) (*classify.Classifier, error) {
 	dynamics, err := f.DynamicsFlags.Options(f.spikes.Value)
 	if err != nil {

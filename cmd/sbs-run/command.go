@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,20 +11,26 @@ import (
 	"github.com/spike-by-spike/sbs/internal/cli"
 )
 
-const long = `Classifies images with an ONNX model that sbs-convert has written, or with
-another model that takes a batch of images and gives one vector per image.
+const long = `Classifies images with an ONNX model that sbs-convert or sbs-train wrote, or
+with another model that takes a batch of images and returns one vector per
+image.
 
 IMAGES is any number of
   - PNG, JPEG, GIF, BMP, TIFF or WebP files, or folders of them; with one folder
     per class, the accuracy is printed too
-  - IDX files as of MNIST (also .gz), with the labels in a file beside them
+  - IDX files such as those of MNIST (also .gz), with the labels in a file
+    beside them
   - .npy files of images, (n, height, width) or with channels
   - batches of CIFAR-10, binary (data_batch_1.bin) or pickled (data_batch_1)
 
 The output has one line per image: its name, the class, the probability of the
 class, and the most probable classes. If labels are known, the accuracy and the
-confusion matrix follow. An image that cannot be read is reported and does not
-stop the others; the exit status is 1 in that case.`
+confusion matrix follow.
+
+An image that cannot be read is reported, and the others are classified anyway.
+The exit code is 0 if all images were classified, 1 after an error, 2 if the
+command line is invalid, and 128 plus the number of the signal if a signal
+interrupted the command (130 for Ctrl-C).`
 
 const example = `  sbs-run model.onnx images/
   sbs-run model.onnx t10k-images-idx3-ubyte.gz --limit 1000 --spikes 400
@@ -33,8 +39,8 @@ const example = `  sbs-run model.onnx images/
 // flags are the values of the command line.
 type flags struct {
 	format string
-	top    int
-	limit  int
+	top    cli.OptionalInt
+	limit  cli.OptionalInt
 	labels string
 	resize bool
 	spikes cli.OptionalInt
@@ -47,7 +53,7 @@ type flags struct {
 func newCommand([]string) *cobra.Command {
 	var f flags
 	cmd := &cobra.Command{
-		Use:     "sbs-run MODEL.onnx IMAGES...",
+		Use:     "sbs-run [flags] MODEL.onnx IMAGES...",
 		Short:   "Classifies images with an ONNX model",
 		Long:    long,
 		Example: example,
@@ -55,36 +61,38 @@ func newCommand([]string) *cobra.Command {
 			if len(args) < 2 {
 				return errors.New("expected a model and at least one image: sbs-run MODEL.onnx IMAGES... (see --help)")
 			}
-			return f.check()
+			if info, err := os.Stat(args[0]); err == nil && info.IsDir() {
+				return fmt.Errorf("%s is a folder: the first argument must be the model", args[0])
+			}
+			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.classify(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], args[1:])
 		},
 	}
 	s := cmd.Flags()
-	s.StringVar(&f.format, "format", "text", "output `format`: "+strings.Join(formats, ", "))
-	s.IntVar(&f.top, "top", 3, "number of most probable classes to print")
-	s.IntVar(&f.limit, "limit", 0, "classify only the first `n` images")
+	f.format = formatText
+	cli.ChoiceVar(s, &f.format, "format", formats, "output `format`: "+strings.Join(formats, ", "))
+	cli.IntVar(s, &f.top, "top", 1, fmt.Sprintf("`number` of most probable classes to print (default: %d)", defaultTop))
+	cli.IntVar(s, &f.limit, "limit", 0, "`number` of images to classify, from the first (default: all)")
 	s.StringVar(&f.labels, "labels", "", "`file` with the labels of all images: IDX, .npy, or text with one label per line")
-	s.BoolVar(&f.resize, "resize", false, "scale images to the size of the network's input, and convert colors to gray or gray to colors")
-	cli.IntVar(s, &f.spikes, "spikes", 1, "`number` of spikes of every SbS layer (default: the model's)")
+	s.BoolVar(&f.resize, "resize", false, "scale images to the input size of the model, and convert colors to gray or gray to colors")
+	cli.IntVar(s, &f.spikes, "spikes", 1, "`number` of spikes of every SbS layer (default: from the model)")
 	f.Register(s)
-	s.Uint64Var(&f.seed, "seed", 0, "`number` that selects the random numbers (default 0)")
+	s.Uint64Var(&f.seed, "seed", 0, "`number` that selects the random numbers (default: 0)")
 	cli.IntVar(s, &f.workers, "workers", 0, "`number` of CPU cores to use (default: all)")
-	s.BoolVar(&f.quiet, "quiet", false, "print neither a progress bar nor lines for images that could be classified")
+	s.BoolVar(&f.quiet, "quiet", false, "print only the summary and errors: no progress bar and no results of single images")
 	return cmd
 }
 
-var formats = []string{"text", "json", "csv"}
+// defaultTop is the default of --top.
+const defaultTop = 3
 
-func (f *flags) check() error {
-	switch {
-	case !slices.Contains(formats, f.format):
-		return fmt.Errorf("--format %q: want one of %s", f.format, strings.Join(formats, ", "))
-	case f.top < 1:
-		return fmt.Errorf("--top %d: want at least 1", f.top)
-	case f.limit < 0:
-		return fmt.Errorf("--limit %d: want at least 0", f.limit)
-	}
-	return nil
-}
+// The output formats.
+const (
+	formatText = "text"
+	formatJSON = "json"
+	formatCSV  = "csv"
+)
+
+var formats = []string{formatText, formatJSON, formatCSV}

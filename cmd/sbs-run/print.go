@@ -3,10 +3,11 @@ package main
 import (
 	"encoding/csv"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -17,22 +18,30 @@ import (
 	"golang.org/x/term"
 
 	"github.com/spike-by-spike/sbs/classify"
+	"github.com/spike-by-spike/sbs/internal/cli"
 )
 
-// printer writes the results in one of the formats, and shows the progress.
+// printer prints the results in one of the formats, and the progress.
 type printer struct {
-	*flags
-	names          []string // of the classes
+	format         string
+	top            int
+	quiet          bool
+	classes        []string // names of the classes
+	paths          []string // arguments of the command: the images
 	stdout, stderr io.Writer
 	csv            *csv.Writer
-	started        bool // the beginning of the JSON document or the CSV header is written
+	started        bool // the start of the JSON document or the CSV header is written
 	bar            *progressbar.ProgressBar
-	onTerminal     bool // stdout is the terminal that shows the bar
-	complaints     int
+	onTerminal     bool // stdout and the progress bar are on the same terminal
+	failures       int  // images that could not be classified, so far
 }
 
-func newPrinter(f *flags, names []string, stdout, stderr io.Writer, total int) *printer {
-	p := &printer{flags: f, names: names, stdout: stdout, stderr: stderr, csv: csv.NewWriter(stdout)}
+// newPrinter returns a printer for the results of total images.
+func newPrinter(f *flags, classes, paths []string, stdout, stderr io.Writer, total int) *printer {
+	p := &printer{
+		format: f.format, top: f.top.Or(defaultTop), quiet: f.quiet,
+		classes: classes, paths: paths, stdout: stdout, stderr: stderr, csv: csv.NewWriter(stdout),
+	}
 	if f.quiet || !isTerminal(stderr) {
 		return p
 	}
@@ -48,7 +57,7 @@ func newPrinter(f *flags, names []string, stdout, stderr io.Writer, total int) *
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionFullWidth(),
 	)
-	_ = p.bar.RenderBlank() // starts its clock
+	_ = p.bar.RenderBlank() // starts the clock of the bar
 	return p
 }
 
@@ -57,22 +66,37 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// stop removes the progress bar.
-func (p *printer) stop() {
+// printAll prints results and adds them to a summary.
+func (p *printer) printAll(results iter.Seq2[classify.FileResult, error], s *summary) error {
+	defer p.clearBar()
+	for r, err := range results {
+		if err != nil {
+			return err
+		}
+		s.add(r)
+		if err := p.print(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clearBar removes the progress bar from the screen, until it is drawn again.
+func (p *printer) clearBar() {
 	if p.bar != nil {
-		_ = p.bar.Clear() // only decoration
+		_ = p.bar.Clear() // an error here affects no result
 	}
 }
 
 // print prints the result of one image.
 func (p *printer) print(r classify.FileResult) error {
 	if p.onTerminal {
-		_ = p.bar.Clear()
+		p.clearBar()
 	}
 	if r.Err != nil {
-		p.complain(r.Err)
+		p.printFailure(r)
 	}
-	if err := p.result(r); err != nil {
+	if err := p.printResult(r); err != nil {
 		return err
 	}
 	p.csv.Flush()
@@ -82,60 +106,64 @@ func (p *printer) print(r classify.FileResult) error {
 	return p.csv.Error()
 }
 
-// maxComplaints is the number of broken images that are reported one by one: a whole
-// folder of images of the wrong size is a single mistake.
-const maxComplaints = 10
+// maxFailures is the number of failures that are printed one by one. If all images of a
+// folder have the wrong size, more lines would not help.
+const maxFailures = 10
 
-// complain reports a broken image at once, whatever the format.
-func (p *printer) complain(err error) {
-	p.complaints++
-	if p.complaints == maxComplaints+1 {
-		err = errors.New("... more images could not be classified: --format json and csv list all of them")
-	}
-	if p.complaints > maxComplaints+1 {
+// printFailure prints the error of an image to stderr, whatever the format of the results.
+func (p *printer) printFailure(r classify.FileResult) {
+	p.failures++
+	if p.failures > maxFailures+1 {
 		return
 	}
-	if p.bar != nil && !p.onTerminal {
-		_ = p.bar.Clear()
+	text := p.errorText(r)
+	if p.failures == maxFailures+1 {
+		text = "... more images could not be classified: --format json and csv list all of them"
 	}
-	fmt.Fprintln(p.stderr, "sbs-run:", err)
+	if !p.onTerminal {
+		p.clearBar()
+	}
+	fmt.Fprintln(p.stderr, "sbs-run:", text)
 }
 
-func (p *printer) result(r classify.FileResult) error {
-	if p.quiet {
+// errorText returns the text of the error of an image.
+func (p *printer) errorText(r classify.FileResult) string { return cli.Message(r.Err, p.paths) }
+
+// printResult prints the result of an image to stdout.
+func (p *printer) printResult(r classify.FileResult) error {
+	r.File = filepath.ToSlash(r.File)
+	switch {
+	case p.quiet:
 		return nil
-	}
-	switch p.format {
-	case "json":
+	case p.format == formatJSON:
 		return p.jsonResult(r)
-	case "csv":
+	case p.format == formatCSV:
 		return p.csvResult(r)
+	case r.Err != nil:
+		return nil // the error is on stderr
 	}
-	if r.Err != nil {
-		return nil // reported already
-	}
-	_, err := fmt.Fprintf(p.stdout, "%s\t%s\t%.4f\t%s%s\n", oneLine(r.File), oneLine(r.Name), r.Probability, p.topText(r), p.verdict(r))
+	_, err := fmt.Fprintf(p.stdout, "%s\t%s\t%.4f\t%s%s\n", oneLine(r.File), oneLine(r.Name), r.Probability, p.topText(r), p.wrongLabel(r))
 	return err
 }
 
-// oneLine quotes a name with control characters, which would break the line or column,
-// or that is not UTF-8.
+// oneLine quotes a name that is not UTF-8 or contains control characters: a newline or a
+// tab would break the line or the column.
 func oneLine(name string) string {
 	if strings.ContainsFunc(name, unicode.IsControl) {
 		return strconv.Quote(name)
 	}
-	return valid(name)
+	return validUTF8(name)
 }
 
-// valid quotes a name that is not UTF-8, which JSON cannot represent.
-func valid(name string) string {
+// validUTF8 quotes a name that is not UTF-8, which JSON cannot represent.
+func validUTF8(name string) string {
 	if !utf8.ValidString(name) {
 		return strconv.Quote(name)
 	}
 	return name
 }
 
-// topText lists the most probable classes.
+// topText lists the most probable classes with their probabilities.
 func (p *printer) topText(r classify.FileResult) string {
 	var s []string
 	for _, g := range r.Top(p.top) {
@@ -144,20 +172,22 @@ func (p *printer) topText(r classify.FileResult) string {
 	return strings.Join(s, " ")
 }
 
-// verdict marks an image whose class is not its label.
-func (p *printer) verdict(r classify.FileResult) string {
+// wrongLabel returns a column with the label if it differs from the class.
+func (p *printer) wrongLabel(r classify.FileResult) string {
 	if r.Label == classify.Unlabeled || r.Label == r.Class {
 		return ""
 	}
-	return "\twrong: the label is " + oneLine(p.names[r.Label])
+	return "\twrong: the label is " + oneLine(p.classes[r.Label])
 }
 
+// jsonGuess is an entry of jsonResult.
 type jsonGuess struct {
 	Class       string  `json:"class"`
 	Index       int     `json:"index"`
 	Probability float32 `json:"probability"`
 }
 
+// jsonResult is the result of one image.
 type jsonResult struct {
 	Image string      `json:"image"`
 	Label *string     `json:"label,omitempty"`
@@ -165,21 +195,22 @@ type jsonResult struct {
 	Error string      `json:"error,omitempty"`
 }
 
+// label returns the name of the label, or "" if the image has no label or an invalid one.
 func (p *printer) label(r classify.FileResult) string {
-	if r.Label < 0 || r.Label >= len(p.names) {
+	if r.Label < 0 || r.Label >= len(p.classes) {
 		return ""
 	}
-	return p.names[r.Label]
+	return p.classes[r.Label]
 }
 
-// jsonResult prints an entry of the document's list of results, on its own line.
+// jsonResult prints an entry of the list of results, on a line of its own.
 func (p *printer) jsonResult(r classify.FileResult) error {
-	j := jsonResult{Image: valid(r.File)}
+	j := jsonResult{Image: validUTF8(r.File)}
 	if l := p.label(r); l != "" {
 		j.Label = &l
 	}
 	if r.Err != nil {
-		j.Error = r.Err.Error()
+		j.Error = p.errorText(r)
 	}
 	for _, g := range r.Top(p.top) {
 		j.Top = append(j.Top, jsonGuess{g.Name, g.Class, g.Probability})
@@ -196,11 +227,13 @@ func (p *printer) jsonResult(r classify.FileResult) error {
 	return err
 }
 
+// csvResult writes the row of an image. An image that could not be classified has empty
+// columns and an error in the last column.
 func (p *printer) csvResult(r classify.FileResult) error {
 	if !p.started {
 		p.started = true
 		header := []string{"image", "label", "class", "probability"}
-		for i := range min(p.top, len(p.names)) {
+		for i := range min(p.top, len(p.classes)) {
 			header = append(header, fmt.Sprintf("class_%d", i+1), fmt.Sprintf("probability_%d", i+1))
 		}
 		if err := p.csv.Write(append(header, "error")); err != nil {
@@ -209,35 +242,37 @@ func (p *printer) csvResult(r classify.FileResult) error {
 	}
 	row := []string{r.File, p.label(r)}
 	if r.Err != nil {
-		row = append(row, make([]string, 2+2*min(p.top, len(p.names)))...)
-		return p.csv.Write(append(row, r.Err.Error()))
+		row = append(row, make([]string, 2+2*min(p.top, len(p.classes)))...)
+		return p.csv.Write(append(row, p.errorText(r)))
 	}
-	number := func(v float32) string { return strconv.FormatFloat(float64(v), 'g', -1, 32) }
-	row = append(row, r.Name, number(r.Probability))
+	format := func(v float32) string { return strconv.FormatFloat(float64(v), 'g', -1, 32) }
+	row = append(row, r.Name, format(r.Probability))
 	for _, g := range r.Top(p.top) {
-		row = append(row, g.Name, number(g.Probability))
+		row = append(row, g.Name, format(g.Probability))
 	}
 	return p.csv.Write(append(row, ""))
 }
 
+// jsonSummary is the summary at the end of the JSON document.
 type jsonSummary struct {
 	Model     string   `json:"model"`
 	Images    int      `json:"images"`
 	Failed    int      `json:"failed"`
 	Seconds   float64  `json:"seconds"`
-	Labelled  int      `json:"labelled"`
+	Labeled   int      `json:"labeled"`
 	Correct   int      `json:"correct"`
 	Accuracy  *float64 `json:"accuracy,omitempty"`
 	Classes   []string `json:"classes"`
 	Confusion [][]int  `json:"confusion,omitempty"` // [label][class]
 }
 
-// summary ends the output. It goes to stderr with CSV, which has no place for it.
+// summary prints the summary and ends the output. With CSV, it prints to stderr, because
+// the summary is not a table.
 func (p *printer) summary(s *summary) error {
 	switch p.format {
-	case "csv":
+	case formatCSV:
 		return s.print(p.stderr)
-	case "json":
+	case formatJSON:
 		return p.jsonSummary(s)
 	}
 	return s.print(p.stdout)
@@ -245,9 +280,9 @@ func (p *printer) summary(s *summary) error {
 
 func (p *printer) jsonSummary(s *summary) error {
 	j := jsonSummary{
-		Model: s.model, Images: s.images, Failed: s.failed, Seconds: s.seconds, Classes: p.names, Labelled: s.labelled, Correct: s.correct,
+		Model: s.model, Images: s.images, Failed: s.failed, Seconds: s.seconds, Classes: p.classes, Labeled: s.labeled, Correct: s.correct,
 	}
-	if s.labelled > 0 {
+	if s.labeled > 0 {
 		a := s.accuracy()
 		j.Accuracy, j.Confusion = &a, s.confusion
 	}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -15,8 +17,10 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
+	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/converttest"
 	"github.com/spike-by-spike/sbs/internal/npy"
+	"github.com/spike-by-spike/sbs/internal/onnx"
 )
 
 const (
@@ -49,12 +53,12 @@ func save(t *testing.T, n *convert.Network, opt convert.Options) string {
 	return path
 }
 
-func TestText(t *testing.T) {
+func TestRun_PrintsTextWithAccuracyAndConfusionMatrix(t *testing.T) {
 	out, errOut, err := command(t, prototypes(t, convert.Options{}), digits)
 	require.NoError(t, err)
 	require.Empty(t, errOut, "no progress bar in a pipe")
 	lines := strings.Split(out, "\n")
-	require.Equal(t, filepath.Join(digits, "0/00003.png")+"\t0\t0.9493\t0:0.9493 6:0.0507 1:0.0000", lines[0])
+	require.Equal(t, digits+"/0/00003.png\t0\t0.9493\t0:0.9493 6:0.0507 1:0.0000", lines[0])
 	require.Contains(t, out, "wrong: the label is 2")
 	require.Contains(t, out, "accuracy 90.00% (27 of 30)")
 	require.Contains(t, out, "confusion matrix")
@@ -66,17 +70,19 @@ type document struct {
 	Summary jsonSummary
 }
 
-func TestJSON(t *testing.T) {
+func TestRun_PrintsJSON(t *testing.T) {
 	out, _, err := command(t, prototypes(t, convert.Options{}), digits, "--format", "json", "--top", "2")
 	require.NoError(t, err)
 	var d document
 	require.NoError(t, json.Unmarshal([]byte(out), &d))
 	require.Len(t, d.Results, 30)
+	require.Equal(t, digits+"/0/00003.png", d.Results[0].Image)
 	require.Equal(t, "0", *d.Results[0].Label)
 	require.Len(t, d.Results[0].Top, 2)
 	require.Equal(t, "0", d.Results[0].Top[0].Class)
 	require.InDelta(t, 0.9493, d.Results[0].Top[0].Probability, 1e-4)
 	require.Equal(t, 30, d.Summary.Images)
+	require.Equal(t, 30, d.Summary.Labeled)
 	require.InDelta(t, 0.9, *d.Summary.Accuracy, 1e-9)
 	require.Len(t, d.Summary.Confusion, 10)
 
@@ -88,20 +94,21 @@ func TestJSON(t *testing.T) {
 	require.Equal(t, 27, d.Summary.Correct)
 }
 
-func TestCSV(t *testing.T) {
+func TestRun_PrintsCSV(t *testing.T) {
 	out, errOut, err := command(t, prototypes(t, convert.Options{}), digits, "--format", "csv", "--limit", "4")
 	require.NoError(t, err)
 	rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
 	require.NoError(t, err)
 	require.Len(t, rows, 5)
 	require.Equal(t, []string{"image", "label", "class", "probability", "class_1", "probability_1", "class_2", "probability_2", "class_3", "probability_3", "error"}, rows[0])
+	require.Equal(t, digits+"/0/00003.png", rows[1][0])
 	require.Equal(t, "1", rows[4][2])
 	require.Contains(t, errOut, "accuracy 100.00%")
 }
 
-// TestStrangeNames checks that every image has its line in text and a name of
-// its own in JSON, whatever the names of its file and class hold.
-func TestStrangeNames(t *testing.T) {
+// Every image must have one line of text and its own name in JSON, whatever characters
+// the names of its file and class contain.
+func TestRun_QuotesNamesThatWouldBreakTheOutput(t *testing.T) {
 	n, _, err := pytorch.Load(pytorch.Options{Weights: weights, Step: -1})
 	require.NoError(t, err)
 	for i := range n.Classes {
@@ -113,7 +120,7 @@ func TestStrangeNames(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, name := range []string{"a\nb.png", "c\td.png", "e f.png", "x\xfe.png", "x\xff.png", "ü.png"} {
 		if err := os.WriteFile(name, good, 0o600); err != nil {
-			t.Skip("no such names here:", err)
+			t.Skip("the file system does not accept such names:", err)
 		}
 	}
 	labels := writeLabels(t, strings.Repeat("3\n", 6))
@@ -136,9 +143,7 @@ func TestStrangeNames(t *testing.T) {
 	}
 }
 
-// TestSameResults checks that workers and the model's batch size change
-// nothing, and that the seed does.
-func TestSameResults(t *testing.T) {
+func TestRun_ResultsDependOnTheSeedButNotOnWorkersOrBatches(t *testing.T) {
 	model := prototypes(t, convert.Options{})
 	want, _, err := command(t, model, digits, "--format", "csv", "--workers", "1")
 	require.NoError(t, err)
@@ -160,8 +165,7 @@ func TestSameResults(t *testing.T) {
 	require.NotEqual(t, want, got)
 }
 
-// TestNoSpikes has flags for spikes meet a model without SbS operators.
-func TestNoSpikes(t *testing.T) {
+func TestRun_RefusesSpikeFlagsForModelsWithoutSbSOperators(t *testing.T) {
 	model := prototypes(t, convert.Options{Body: convert.BodyInline})
 	for _, flag := range []string{"--spikes=3", "--sampler=iid", "--epsilon-schedule=constant", "--epsilon-0=0.5"} {
 		_, _, err := command(t, model, digits, flag)
@@ -169,18 +173,14 @@ func TestNoSpikes(t *testing.T) {
 	}
 }
 
-func TestDynamics(t *testing.T) {
+func TestRun_DynamicsFlagsChangeTheModel(t *testing.T) {
 	model := prototypes(t, convert.Options{})
 	out, _, err := command(t, model, digits, "--quiet", "--spikes", "1000", "--sampler", "low-discrepancy", "--epsilon-schedule", "inverse-sqrt")
 	require.NoError(t, err, "with a schedule there may be more spikes than the model has")
 	require.Contains(t, out, "accuracy 100.00%")
-	for flag, want := range map[string]string{"--sampler": "--sampler: ", "--epsilon-schedule": "--epsilon-schedule: "} {
-		_, _, err := command(t, model, digits, flag, "x")
-		require.ErrorContains(t, err, want)
-	}
 }
 
-func TestBrokenImage(t *testing.T) {
+func TestRun_ClassifiesTheOtherImagesIfOneIsBroken(t *testing.T) {
 	dir := t.TempDir()
 	good, err := os.ReadFile(filepath.Join(digits, "7/00000.png"))
 	require.NoError(t, err)
@@ -189,7 +189,7 @@ func TestBrokenImage(t *testing.T) {
 	model := prototypes(t, convert.Options{})
 
 	out, errOut, err := command(t, model, dir)
-	require.ErrorContains(t, err, "1 of 2 images could not be classified")
+	require.EqualError(t, err, "1 of 2 images could not be classified")
 	require.Contains(t, errOut, "1.png")
 	require.Contains(t, out, "2.png\t7\t")
 	require.Contains(t, out, "1 could not be classified")
@@ -208,11 +208,11 @@ func TestBrokenImage(t *testing.T) {
 	require.NotEmpty(t, rows[1][10])
 }
 
-func TestManyBrokenImages(t *testing.T) {
+func TestRun_PrintsAtMostTenFailures(t *testing.T) {
 	small := save(t, converttest.Digits(), convert.Options{})
 	_, errOut, err := command(t, small, digits, "--labels", writeLabels(t, strings.Repeat("a\n", 30)))
 	require.ErrorContains(t, err, "30 of 30 images could not be classified")
-	require.Equal(t, maxComplaints+1, strings.Count(errOut, "\n"))
+	require.Equal(t, maxFailures+1, strings.Count(errOut, "\n"))
 	require.Contains(t, errOut, "more images")
 }
 
@@ -223,7 +223,7 @@ func writeLabels(t *testing.T, text string) string {
 	return path
 }
 
-func TestSizes(t *testing.T) {
+func TestRun_ResizesImagesOnlyOnRequest(t *testing.T) {
 	small := save(t, converttest.Digits(), convert.Options{})
 	image := filepath.Join(digits, "7/00000.png")
 	_, errOut, err := command(t, small, image)
@@ -234,9 +234,10 @@ func TestSizes(t *testing.T) {
 	out, _, err := command(t, small, image, "--resize")
 	require.NoError(t, err)
 	require.Contains(t, out, "a:0.", "class names of the model")
+	require.Contains(t, out, "\n1 image in ")
 }
 
-func TestLabels(t *testing.T) {
+func TestRun_ReadsLabelsFromAFile(t *testing.T) {
 	model := prototypes(t, convert.Options{})
 	labels := writeLabels(t, "7\n3\n")
 	images := []string{filepath.Join(digits, "7/00000.png"), filepath.Join(digits, "7/00017.png")}
@@ -250,9 +251,7 @@ func TestLabels(t *testing.T) {
 	require.Contains(t, errOut, "the label is 12, but the model has 10 classes")
 }
 
-// TestLogits checks that the output of a network without SbS at its end becomes
-// probabilities.
-func TestLogits(t *testing.T) {
+func TestRun_TurnsLogitsIntoProbabilities(t *testing.T) {
 	m := converttest.New(1)
 	n := &convert.Network{
 		Input:  convert.Size{Channels: 1, Height: 2, Width: 2},
@@ -276,8 +275,7 @@ func TestLogits(t *testing.T) {
 	}
 }
 
-// TestNotFinite checks a model that gives NaN.
-func TestNotFinite(t *testing.T) {
+func TestRun_ReportsOutputsThatAreNotFinite(t *testing.T) {
 	m := converttest.New(1)
 	n := &convert.Network{
 		Input:  convert.Size{Channels: 1, Height: 28, Width: 28},
@@ -291,44 +289,106 @@ func TestNotFinite(t *testing.T) {
 	}
 }
 
-func TestRefused(t *testing.T) {
+func TestRun_RefusesInvalidCommandLines(t *testing.T) {
 	model := prototypes(t, convert.Options{})
+	for _, c := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no arguments", nil, "expected a model and at least one image: sbs-run MODEL.onnx IMAGES... (see --help)"},
+		{"subcommand", []string{"help"}, "expected a model and at least one image"},
+		{"no images", []string{model}, "expected a model and at least one image"},
+		{"images before the model", []string{digits, model}, digits + " is a folder: the first argument must be the model"},
+		{"unknown format", []string{model, digits, "--format", "xml"}, "--format xml: want text, json or csv"},
+		{"top 0", []string{model, digits, "--top", "0"}, "--top 0: want a whole number of at least 1"},
+		{"negative limit", []string{model, digits, "--limit", "-1"}, "--limit -1: want a whole number of at least 0"},
+		{"negative workers", []string{model, digits, "--workers", "-1"}, "--workers -1: want a whole number of at least 0"},
+		{"no spikes", []string{model, digits, "--spikes", "0"}, "--spikes 0: want a whole number of at least 1"},
+		{"negative seed", []string{model, digits, "--seed", "-1"}, "--seed -1: want a whole number of at least 0"},
+		{"unknown sampler", []string{model, digits, "--sampler", "x"}, "--sampler x: want iid or low-discrepancy"},
+		{"unknown schedule", []string{model, digits, "--epsilon-schedule", "x"}, "--epsilon-schedule x: want inverse-sqrt, constant, or power:P"},
+		{"unknown flag", []string{model, digits, "--spike", "5"}, "unknown flag --spike (see --help)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, _, err := command(t, c.args...)
+			require.Error(t, err)
+			require.True(t, strings.HasPrefix(err.Error(), c.want), "%q must begin with %q", err, c.want)
+			var usage *cli.UsageError
+			require.ErrorAs(t, err, &usage)
+		})
+	}
+}
+
+func TestRun_ReportsModelsAndImagesThatItCannotUse(t *testing.T) {
+	model := prototypes(t, convert.Options{})
+	empty, notImages := t.TempDir(), filepath.Join(t.TempDir(), "notes.txt")
+	require.NoError(t, os.WriteFile(notImages, []byte("notes"), 0o600))
+	labels := writeLabels(t, "1\n2\n")
 	several := converttest.Digits()
 	several.Layers = several.Layers[:2]
 	for _, c := range []struct {
 		name string
 		args []string
 		want string
+		is   error
 	}{
-		{"nothing", nil, "expected a model and at least one image"},
-		{"no images", []string{model}, "expected a model and at least one image"},
-		{"no model", []string{"missing.onnx", digits}, "missing.onnx"},
-		{"not a model", []string{filepath.Join(digits, "7/00000.png"), digits}, "not a valid ONNX model"},
-		{"missing images", []string{model, "missing"}, "missing"},
-		{"format", []string{model, digits, "--format", "xml"}, `--format "xml": want one of text, json, csv`},
-		{"top", []string{model, digits, "--top", "0"}, "--top 0: want at least 1"},
-		{"workers", []string{model, digits, "--workers", "-1"}, "--workers -1"},
-		{"spikes", []string{model, digits, "--spikes", "500"}, "only 400 entries: convert the network again with that many spikes"},
-		{"batch", []string{save(t, converttest.Digits(), convert.Options{Batch: 1 << 21}), digits}, "the model takes batches of 2097152 images of 1x12x12"},
-		{"several positions", []string{save(t, several, convert.Options{}), digits}, "to classify images it must be one vector per image"},
+		{"missing model", []string{"missing.onnx", digits}, "missing.onnx", fs.ErrNotExist},
+		{"image as model", []string{filepath.Join(digits, "7/00000.png"), digits}, "not a valid ONNX model", nil},
+		{"missing images", []string{model, "missing"}, "missing: ", fs.ErrNotExist},
+		{"folder without images", []string{model, empty}, empty + " holds no images: ", nil},
+		{"file without images", []string{model, notImages}, notImages + " holds no images: ", nil},
+		{"missing labels", []string{model, digits, "--labels", "missing"}, "missing: ", fs.ErrNotExist},
+		{"too few labels", []string{model, digits, "--labels", labels}, labels + " has 2 labels, but there are 30 images", nil},
+		{"more spikes than the model has", []string{model, digits, "--spikes", "500"}, "only 400 entries: convert the network again with that many spikes", nil},
+		{"batch that is too large", []string{save(t, converttest.Digits(), convert.Options{Batch: 1 << 21}), digits}, "the model takes batches of 2097152 images of 1x12x12", nil},
+		{"model that does not classify", []string{save(t, several, convert.Options{}), digits}, "to classify images it must be one vector per image", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, _, err := command(t, c.args...)
 			require.ErrorContains(t, err, c.want)
+			if c.is != nil {
+				require.ErrorIs(t, err, c.is)
+			}
+			var usage *cli.UsageError
+			require.False(t, errors.As(err, &usage))
+			require.NotRegexp(t, "(^|: )(runtime|classify|dataset|onnx): ", cli.Message(err, c.args))
 		})
 	}
 }
 
-func TestInterrupted(t *testing.T) {
+func TestRun_PrintsWarningsAboutTheModel(t *testing.T) {
+	m, _, err := onnx.ReadFile(prototypes(t, convert.Options{}))
+	require.NoError(t, err)
+	m.MetadataProps = append(m.MetadataProps, m.MetadataProps[0])
+	data, err := onnx.Marshal(m)
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	_, errOut, err := command(t, path, digits, "--quiet")
+	require.NoError(t, err)
+	require.Regexp(t, `^warning: [^\n]* the key "[^"]+" more than once[^\n]*\n$`, errOut)
+}
+
+func TestRun_ReportsAnInterruption(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out bytes.Buffer
 	err := run(ctx, []string{prototypes(t, convert.Options{}), digits}, &out, &out)
+	require.ErrorIs(t, err, cli.ErrInterrupted)
 	require.EqualError(t, err, "interrupted")
 }
 
-func TestHelp(t *testing.T) {
+func TestHelp_ShowsExamplesAndDefaults(t *testing.T) {
 	out, _, err := command(t, "--help")
 	require.NoError(t, err)
+	require.Contains(t, out, "Usage:\n  sbs-run [flags] MODEL.onnx IMAGES...\n")
 	require.Contains(t, out, "sbs-run model.onnx images/")
+	require.Contains(t, out, "(default: 3)")
+	for _, unwanted := range []string{"(default -1)", "(default 0)", "(default [])", " int ", " string ", "float32"} {
+		require.NotContains(t, out, unwanted)
+	}
+	for line := range strings.Lines(long) {
+		require.LessOrEqual(t, len(line), 81, line)
+	}
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 )
 
-// TestShippedNetworks checks that the networks trained for this repository have
-// the files that their cards describe, and know the images beside them.
-func TestShippedNetworks(t *testing.T) {
+// The files of the networks in models/ must have the checksums in their README.md, and
+// the networks must classify the images beside them.
+func TestShippedNetworks_HaveTheDocumentedFilesAndAccuracy(t *testing.T) {
 	for name, accuracy := range map[string]string{
 		"mnist":         "accuracy 100.00% (30 of 30)",
 		"fashion-mnist": "accuracy 93.33% (28 of 30)",

@@ -8,21 +8,22 @@ import (
 	"github.com/spike-by-spike/sbs/classify"
 )
 
-// summary counts over all images.
+// summary counts the results of all images.
 type summary struct {
-	names []string // of the classes
-	model string
+	classes []string // names of the classes
+	model   string   // path of the model
 
-	images, failed    int     // all images, and those that could not be classified
-	labelled, correct int     // of the classified images
-	confusion         [][]int // [label][class], nil without labels or with too many classes
-	seconds           float64
+	images, failed   int     // all images, and those that could not be classified
+	labeled, correct int     // classified images that have a label, and those of the right class
+	confusion        [][]int // [label][class], nil without labels or with too many classes
+	seconds          float64
 }
 
-func newSummary(names []string, model string) *summary {
-	return &summary{names: names, model: model}
+func newSummary(classes []string, model string) *summary {
+	return &summary{classes: classes, model: model}
 }
 
+// add counts the result of an image.
 func (s *summary) add(r classify.FileResult) {
 	s.images++
 	if r.Err != nil {
@@ -32,46 +33,51 @@ func (s *summary) add(r classify.FileResult) {
 	if r.Label == classify.Unlabeled {
 		return
 	}
-	s.labelled++
+	s.labeled++
 	s.count(r.Label, r.Class)
 	if r.Label == r.Class {
 		s.correct++
 	}
 }
 
-// maxConfusion is the largest number of classes with a confusion matrix, and maxPrinted
-// the largest number whose matrix fits on a screen.
+// Limits of the confusion matrix.
 const (
-	maxConfusion = 1000
-	maxPrinted   = 25
+	maxConfusion = 1000 // classes; with more, the matrix takes too much memory
+	maxPrinted   = 25   // classes; with more, the matrix does not fit on a screen
 )
 
+// count adds an image to the confusion matrix.
 func (s *summary) count(label, class int) {
-	if len(s.names) > maxConfusion {
+	if len(s.classes) > maxConfusion {
 		return
 	}
 	if s.confusion == nil {
-		s.confusion = make([][]int, len(s.names))
+		s.confusion = make([][]int, len(s.classes))
 		for i := range s.confusion {
-			s.confusion[i] = make([]int, len(s.names))
+			s.confusion[i] = make([]int, len(s.classes))
 		}
 	}
 	s.confusion[label][class]++
 }
 
-func (s *summary) accuracy() float64 { return float64(s.correct) / float64(s.labelled) }
+// accuracy returns the part of the labeled images that have the right class.
+func (s *summary) accuracy() float64 { return float64(s.correct) / float64(s.labeled) }
 
 // print writes the summary as text.
 func (s *summary) print(out io.Writer) error {
-	fmt.Fprintf(out, "\n%d images in %.1f s, %.0f images/s", s.images, s.seconds, float64(s.images)/max(s.seconds, 1e-6))
+	images := "images"
+	if s.images == 1 {
+		images = "image"
+	}
+	fmt.Fprintf(out, "\n%d %s in %.1f s, %.0f images/s", s.images, images, s.seconds, float64(s.images)/max(s.seconds, 1e-6))
 	if s.failed > 0 {
 		fmt.Fprintf(out, ", %d could not be classified", s.failed)
 	}
 	fmt.Fprintln(out)
-	if s.labelled == 0 {
+	if s.labeled == 0 {
 		return nil
 	}
-	fmt.Fprintf(out, "accuracy %.2f%% (%d of %d)\n", 100*s.accuracy(), s.correct, s.labelled)
+	fmt.Fprintf(out, "accuracy %.2f%% (%d of %d)\n", 100*s.accuracy(), s.correct, s.labeled)
 	return s.printConfusion(out)
 }
 
@@ -82,11 +88,11 @@ func (s *summary) printConfusion(out io.Writer) error {
 	fmt.Fprintln(out, "\nconfusion matrix (rows: label, columns: predicted class)")
 	t := tabwriter.NewWriter(out, 0, 0, 1, ' ', tabwriter.AlignRight)
 	for c := range s.confusion {
-		fmt.Fprintf(t, "\t%s", oneLine(s.names[c]))
+		fmt.Fprintf(t, "\t%s", oneLine(s.classes[c]))
 	}
 	fmt.Fprintln(t, "\t")
 	for label, row := range s.confusion {
-		fmt.Fprint(t, oneLine(s.names[label]))
+		fmt.Fprint(t, oneLine(s.classes[label]))
 		for _, n := range row {
 			if n == 0 {
 				fmt.Fprint(t, "\t.")

@@ -1,5 +1,5 @@
-// Package cli holds what the commands share: how they start and end, their version,
-// their help, and the flags that several of them have.
+// Package cli contains the code that the commands share: the main function with signals
+// and exit codes, the version, the help, error messages, and common flags.
 package cli
 
 import (
@@ -14,22 +14,23 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The exit codes of the commands, apart from success, 0. A command that was interrupted
-// ends with 128 plus the number of the signal, as shells have it.
+// The exit codes of the commands. The exit code of an interrupted command is exitSignal
+// plus the number of the signal, as in a shell.
 const (
+	exitSuccess = 0
 	exitFailure = 1
 	exitUsage   = 2
 	exitSignal  = 128
 )
 
-// UsageError is an error in how a command was called.
+// UsageError is an error in the arguments or flags of a command.
 type UsageError struct{ Err error }
 
 func (e *UsageError) Error() string { return e.Err.Error() }
 
 func (e *UsageError) Unwrap() error { return e.Err }
 
-// Usage returns an error that wraps err in a UsageError, or nil.
+// Usage wraps err in a UsageError. It returns nil if err is nil.
 func Usage(err error) error {
 	if err == nil {
 		return nil
@@ -37,50 +38,57 @@ func Usage(err error) error {
 	return &UsageError{err}
 }
 
-// ErrInterrupted is wrapped by the error of a command that a signal has interrupted.
+// ErrInterrupted is the error of a command that a signal has interrupted. A command
+// returns it, or an error that wraps it, after its context is canceled.
 var ErrInterrupted = errors.New("interrupted")
 
 // Main runs a command with the arguments of the process, prints its error, and returns
-// the exit code. The first signal among interrupt (Ctrl-C), SIGTERM and SIGHUP cancels
-// the context of the command, so that it can end in order; the second ends the process.
+// the exit code. The first SIGINT (Ctrl-C), SIGTERM or SIGHUP cancels the context of the
+// command, so that it can stop cleanly. The second one ends the process immediately.
 func Main(newCommand func(args []string) *cobra.Command) int {
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // nohup ignores SIGHUP
+			signal.Notify(signals, s)
+		}
+	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	go func() {
 		s := <-signals
-		signal.Stop(signals) // the next one has its usual effect
+		signal.Stop(signals) // restores the default action: the next signal ends the process
 		cancel(&signalError{s})
 	}()
-	cmd := newCommand(os.Args[1:])
-	err := Run(ctx, cmd, os.Args[1:], os.Stdout, os.Stderr)
+	args := os.Args[1:]
+	cmd := newCommand(args)
+	err := Run(ctx, cmd, args, os.Stdout, os.Stderr)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", cmd.Name(), err)
+		fmt.Fprintf(os.Stderr, "%s: %s\n", cmd.Name(), Message(err, args))
 	}
 	return exitCode(ctx, err)
 }
 
 // Run runs a command with the given arguments and streams.
 func Run(ctx context.Context, cmd *cobra.Command, args []string, stdout, stderr io.Writer) error {
-	prepare(cmd)
+	prepare(cmd, helpWidth(stdout))
 	cmd.SetArgs(args)
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
 	return cmd.ExecuteContext(ctx)
 }
 
-// signalError is the cause of a context that a signal has canceled.
+// signalError is the cause of the cancellation of a context by a signal.
 type signalError struct{ signal os.Signal }
 
 func (e *signalError) Error() string { return e.signal.String() }
 
+// exitCode returns the exit code of a command that ran with ctx and returned err.
 func exitCode(ctx context.Context, err error) int {
 	var interrupted *signalError
 	var usage *UsageError
 	switch {
 	case err == nil:
-		return 0
+		return exitSuccess
 	case errors.Is(err, ErrInterrupted) && errors.As(context.Cause(ctx), &interrupted):
 		if s, ok := interrupted.signal.(syscall.Signal); ok {
 			return exitSignal + int(s)
@@ -92,15 +100,19 @@ func exitCode(ctx context.Context, err error) int {
 	return exitFailure
 }
 
-// prepare gives a command its version and the common form of help and errors.
-func prepare(cmd *cobra.Command) {
+// prepare sets the properties that all commands have in common. width is the width of the
+// help.
+func prepare(cmd *cobra.Command, width int) {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.Version = Version()
 	cmd.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	cmd.Flags().SortFlags = false
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return Usage(flagError(err)) })
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.BoolP("help", "h", false, "print this help")
+	flags.BoolP("version", "v", false, "print the version")
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return Usage(flagError(cmd.Flags(), err)) })
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error { return Usage(check(cmd, args)) }
 	}
-	cmd.SetUsageFunc(usage)
+	cmd.SetUsageFunc(func(cmd *cobra.Command) error { return printUsage(cmd, width) })
 }

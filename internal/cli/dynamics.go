@@ -11,7 +11,8 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// DynamicsFlags are the flags that change how SbS layers draw and weigh their spikes.
+// DynamicsFlags are the flags that change how SbS layers draw their spikes and how much
+// each spike changes a layer.
 type DynamicsFlags struct {
 	sampler, schedule string
 	epsilon0          float32
@@ -20,28 +21,31 @@ type DynamicsFlags struct {
 
 const flagEpsilon0 = "epsilon-0"
 
-// Register adds the flags to those of a command.
+// Register defines the flags in s.
 func (f *DynamicsFlags) Register(s *pflag.FlagSet) {
 	f.set = s
-	s.StringVar(&f.sampler, "sampler", "", "how to draw spikes: iid (independent, as PyTorch-SbS does) or low-discrepancy (evenly spread; far fewer are needed)")
+	s.StringVar(&f.sampler, "sampler", "", "`method` of drawing spikes: iid (independent, as PyTorch-SbS does) or low-discrepancy (evenly spread; needs far fewer spikes)")
 	s.StringVar(&f.schedule, "epsilon-schedule", "", "`rule` for epsilon_t: inverse-sqrt, constant, or power:P for (t+1)^P")
-	s.Float32Var(&f.epsilon0, flagEpsilon0, 0, "epsilon_0 of every SbS layer")
+	s.Float32Var(&f.epsilon0, flagEpsilon0, 0, "`value` of epsilon_0 of every SbS layer")
 }
 
-// Dynamics returns what the flags ask for, once they are parsed. It is zero without any
-// of them.
+// Dynamics returns the values of the flags after they are parsed. A flag that was not
+// given has the zero value. An error is a UsageError.
 func (f *DynamicsFlags) Dynamics() (sbs.Dynamics, error) {
-	var d sbs.Dynamics
-	var err error
+	d, err := f.dynamics()
+	return d, Usage(err)
+}
+
+func (f *DynamicsFlags) dynamics() (d sbs.Dynamics, err error) {
 	if f.sampler != "" {
 		if d.Sampler, err = sbs.ParseSampler(f.sampler); err != nil {
-			return d, fmt.Errorf("--sampler: %w", err)
+			return d, fmt.Errorf("--sampler %s: want iid or low-discrepancy", f.sampler)
 		}
 	}
 	if f.schedule != "" {
 		s, err := sbs.ParseSchedule(f.schedule)
 		if err != nil {
-			return d, fmt.Errorf("--epsilon-schedule: %w", err)
+			return d, fmt.Errorf("--epsilon-schedule %s: want inverse-sqrt, constant, or power:P with P from -10 to 0, such as power:-0.2", f.schedule)
 		}
 		d.Schedule = &s
 	}
@@ -53,8 +57,9 @@ func (f *DynamicsFlags) Dynamics() (sbs.Dynamics, error) {
 	return d, nil
 }
 
-// Options returns options for loading a model with the given number of spikes, 0 for the
-// model's, and with what the flags ask for.
+// Options returns the options for loading a model with the values of the flags and the
+// given number of spikes. 0 spikes means the number of the model. An error is a
+// UsageError.
 func (f *DynamicsFlags) Options(spikes int) ([]runtime.Option, error) {
 	d, err := f.Dynamics()
 	if err != nil {
@@ -69,7 +74,7 @@ func Spiking(n *convert.Network) bool {
 	return slices.ContainsFunc(n.Layers, func(l convert.Layer) bool { _, ok := l.(*convert.SbS); return ok })
 }
 
-// NeedSbS returns an error about the given flags if a network has no SbS layer.
+// NeedSbS returns an error that names the given flags if a network has no SbS layer.
 func NeedSbS(n *convert.Network, flags string) error {
 	if Spiking(n) {
 		return nil
@@ -77,8 +82,8 @@ func NeedSbS(n *convert.Network, flags string) error {
 	return fmt.Errorf("%s have no effect: the network has no SbS layer", flags)
 }
 
-// ApplyDynamics changes the SbS layers of a network. It returns an error if there is a
-// change to make, but no SbS layer.
+// ApplyDynamics changes the SbS layers of a network. It returns an error if d is not zero
+// and the network has no SbS layer.
 func ApplyDynamics(d sbs.Dynamics, n *convert.Network) error {
 	if d == (sbs.Dynamics{}) {
 		return nil

@@ -3,56 +3,91 @@ package cli
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/term"
 )
 
-// groupKey is the annotation of a flag that names its group in the help.
-const groupKey = "sbs-group"
+// headingKey is the annotation of a flag with the heading that it is listed under.
+const headingKey = "sbs-heading"
 
-// Group puts flags under a heading of their own in the help, below the other flags. The
-// groups are in the order of their first flags.
+// Group lists flags under a heading of their own in the help, after the flags without a
+// heading. The headings are in the order of the first flags under them.
 func Group(flags *pflag.FlagSet, heading string, names ...string) {
 	for _, name := range names {
-		if err := flags.SetAnnotation(name, groupKey, []string{heading}); err != nil {
-			panic(err) // a name that is no flag: the program itself is wrong
+		if err := flags.SetAnnotation(name, headingKey, []string{heading}); err != nil {
+			panic(err) // the flag is not defined: a mistake in the program
 		}
 	}
 }
 
-// usage prints how to call a command.
-func usage(cmd *cobra.Command) error {
+// printUsage prints how to call a command, and its flags, wrapped at width.
+func printUsage(cmd *cobra.Command, width int) error {
 	out := cmd.OutOrStderr()
-	fmt.Fprintf(out, "Usage:\n  %s [flags]\n", strings.ReplaceAll(cmd.Use, "\n", "\n  "))
+	use := cmd.Use
+	if !strings.Contains(use, "[flags]") {
+		use += " [flags]"
+	}
+	fmt.Fprintf(out, "Usage:\n  %s\n", strings.ReplaceAll(use, "\n", "\n  "))
 	if cmd.Example != "" {
 		fmt.Fprintf(out, "\nExamples:\n%s\n", cmd.Example)
 	}
-	headings := []string{"Flags"}
+	return printFlags(out, cmd.Flags(), width)
+}
+
+// printFlags prints the descriptions of flags under their headings, wrapped at width.
+func printFlags(out io.Writer, flags *pflag.FlagSet, width int) error {
+	const general = "Flags"
+	headings := []string{general}
 	groups := map[string]*pflag.FlagSet{}
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		heading := headings[0]
-		if g := f.Annotations[groupKey]; len(g) > 0 {
-			heading = g[0]
+	flags.VisitAll(func(f *pflag.Flag) {
+		heading := general
+		if h := f.Annotations[headingKey]; len(h) > 0 {
+			heading = h[0]
 		}
-		if groups[heading] == nil {
-			groups[heading] = pflag.NewFlagSet("", pflag.ContinueOnError)
-			groups[heading].SortFlags = false
-			if heading != headings[0] {
+		group := groups[heading]
+		if group == nil {
+			group = pflag.NewFlagSet("", pflag.ContinueOnError)
+			group.SortFlags = false
+			groups[heading] = group
+			if heading != general {
 				headings = append(headings, heading)
 			}
 		}
-		groups[heading].AddFlag(f)
+		group.AddFlag(f)
 	})
 	for _, heading := range headings {
-		if g := groups[heading]; g != nil {
-			printFlags(out, heading, g)
+		group := groups[heading]
+		if group == nil {
+			continue
+		}
+		if _, err := fmt.Fprintf(out, "\n%s:\n%s", heading, group.FlagUsagesWrapped(width)); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func printFlags(out io.Writer, heading string, flags *pflag.FlagSet) {
-	fmt.Fprintf(out, "\n%s:\n%s", heading, flags.FlagUsages())
+// The widths of the help, in characters.
+const (
+	defaultWidth = 100 // if out is not a terminal
+	minWidth     = 60
+	maxWidth     = 120
+)
+
+// helpWidth returns the width at which descriptions of flags are wrapped: the width of
+// the terminal, if out is one.
+func helpWidth(out io.Writer) int {
+	f, ok := out.(*os.File)
+	if !ok {
+		return defaultWidth
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return defaultWidth
+	}
+	return min(max(width, minWidth), maxWidth)
 }

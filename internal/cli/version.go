@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -9,8 +11,8 @@ import (
 	"github.com/spike-by-spike/sbs/internal/kernel"
 )
 
-// Version describes the program: the version of its module or the revision it was built
-// from, the Go version, the platform, and the instruction set of its inner loops.
+// Version describes the program: the version of its module and the revision that it was
+// built from, the Go version, the platform, and the instruction set of the kernels.
 func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -19,14 +21,18 @@ func Version() string {
 	return describe(info, runtime.Version(), kernelName())
 }
 
+// kernelName describes the kernels that the program uses on this machine.
 func kernelName() string {
-	if err := kernel.Check(); err != nil {
-		return "unknown kernels"
+	if kernel.Check() != nil {
+		return "no kernels: " + kernel.TierVariable + " is invalid"
 	}
 	tiers := kernel.Tiers()
-	return tiers[len(tiers)-1].String() + " kernels"
+	fastest := tiers[len(tiers)-1].String()
+	return cmp.Or(os.Getenv(kernel.TierVariable), fastest) + " kernels"
 }
 
+// describe returns a text such as "v0.1.0 (abcdef123456), go1.26.0 linux/amd64, avx2
+// kernels". The revision is left out if it is unknown or part of the version.
 func describe(info *debug.BuildInfo, goVersion, kernels string) string {
 	version := info.Main.Version
 	if version == "" || version == "(devel)" {

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/importers/pytorch"
+	"github.com/spike-by-spike/sbs/internal/cli"
+)
+
+const long = `Converts a folder of PyTorch-SbS weights to an ONNX model, or a model back to
+such a folder, or describes a model.
+
+From PyTorch-SbS to ONNX: WEIGHTS is the folder with the files Weight_L*_S*.npy.
+The JSON configuration of the network is in the same folder or in the folder
+above. The model takes images of the size of the data set, with pixels from 0 to
+1, and does the cropping and the on/off split itself. It runs in sbs-run. It
+also defines the Spike-By-Spike operator in standard operators, so that it runs
+in onnxruntime 1.16 or later.
+
+From ONNX to PyTorch-SbS: the .npy files are written to the folder WEIGHTS, the
+EpsXY files to the folder EpsXY beside it, and the JSON configuration to the
+folder above. An array that was not changed gives exactly the same bytes as the
+file that it was read from.
+
+A file with other content is replaced only with --force.`
+
+const example = `  sbs-convert ./Weights model.onnx
+  sbs-convert ./Weights model.onnx --spikes 400 --force
+  sbs-convert ./Weights model.onnx --config network.json --config dataset.json
+  sbs-convert model.onnx ./Weights
+  sbs-convert --info model.onnx
+  sbs-convert --dot model.onnx | dot -Tsvg > model.svg`
+
+const use = `sbs-convert [flags] WEIGHTS MODEL.onnx
+sbs-convert [flags] MODEL.onnx WEIGHTS
+sbs-convert --info MODEL.onnx
+sbs-convert --dot MODEL.onnx`
+
+// flags are the values of the command line.
+type flags struct {
+	// From PyTorch-SbS to ONNX.
+	load pytorch.Options
+	cli.DynamicsFlags
+	spikes                cli.OptionalInt
+	model                 convert.Options
+	batch                 cli.OptionalInt
+	inject                string
+	decompose, noFunction bool
+
+	// From ONNX to PyTorch-SbS.
+	arraysOnly bool
+
+	// In both directions.
+	step  cli.OptionalInt
+	force bool
+
+	info, dot bool
+}
+
+func newCommand([]string) *cobra.Command {
+	var f flags
+	cmd := &cobra.Command{
+		Use:     use,
+		Short:   "Converts PyTorch-SbS weights to an ONNX model, and back",
+		Long:    long,
+		Example: example,
+		Args: func(cmd *cobra.Command, args []string) error {
+			return f.check(cmd.Flags(), args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stdout, stderr := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
+			switch {
+			case f.dot:
+				return draw(stdout, args[0])
+			case f.info:
+				return describe(stdout, args[0])
+			case isModel(args[0]):
+				return f.toPyTorch(ctx, stdout, stderr, args[0], args[1])
+			}
+			return f.toONNX(ctx, stdout, stderr, args[0], args[1])
+		},
+	}
+	f.register(cmd.Flags())
+	return cmd
+}
+
+// toPyTorchFlags are the flags for converting from ONNX to PyTorch-SbS.
+var toPyTorchFlags = []string{"step", "force", "arrays-only"}
+
+func (f *flags) register(s *pflag.FlagSet) {
+	const (
+		headingToONNX    = "From PyTorch-SbS to ONNX"
+		headingVerify    = "From PyTorch-SbS to ONNX, to verify a runtime"
+		headingToPyTorch = "From ONNX to PyTorch-SbS"
+		headingDescribe  = "To describe a model"
+	)
+	cli.IntVar(s, &f.step, "step", 0, "training step to read (default: learning_step of the configuration, or else the highest step with all files), or to write (default: the step of the model)")
+	s.BoolVar(&f.force, "force", false, "replace files that have other content")
+
+	s.StringArrayVar(&f.load.Config, "config", nil, "configuration `file`; repeat the flag for several files, later ones take precedence (default: files in WEIGHTS or in the folder above)")
+	s.StringVar(&f.load.EpsilonXY, "eps-xy", "", "`folder` with the EpsXY files (default: WEIGHTS, or else EpsXY beside it)")
+	s.BoolVar(&f.load.AllowUntrained, "allow-untrained", false, "if the weight file of a layer is missing, use the values with which training starts")
+	cli.FloatsVar(s, &f.load.Mean, "mean", "`means` of the channels of the data set, for the on/off split; separated by commas, for pixels from 0 to 1")
+	s.Var((*sizeValue)(&f.load.Input), "input", "image `size` as CHANNELSxHEIGHTxWIDTH (default: the size for data_mode of the configuration)")
+	cli.IntVar(s, &f.spikes, "spikes", 1, "`number` of spikes of every layer (default: from the configuration)")
+	f.Register(s)
+	s.BoolVar(&f.load.NoPreprocessing, "no-preprocessing", false, "leave the cropping and the on/off split out of the model")
+	cli.IntVar(s, &f.batch, "batch", 0, "fixed batch size (default: any batch size)")
+	s.BoolVar(&f.decompose, "decompose", false, "write SbS layers as standard operators, for runtimes and tools without support for functions; much slower in sbs-run")
+	s.BoolVar(&f.noFunction, "no-function", false, "do not define the SbS operator in standard operators; only sbs-run and Go programs using this module can run the model")
+	cli.Group(s, headingToONNX, "config", "eps-xy", "allow-untrained", "mean", "input", "spikes", "sampler", "epsilon-schedule", "epsilon-0",
+		"no-preprocessing", "batch", "decompose", "no-function")
+
+	cli.ChoiceVar(s, &f.inject, "inject", []string{string(convert.InjectSpikes), string(convert.InjectUniforms)},
+		"`kind` of additional inputs of the model, which replace the random numbers of SbS layers: spikes or uniforms")
+	s.Int64Var(&f.model.Seed, "seed", 0, "`number` to add to the seed of every layer, which is the number of the layer")
+	cli.Group(s, headingVerify, "inject", "seed")
+
+	s.BoolVar(&f.arraysOnly, "arrays-only", false, "write the .npy files, but not the configuration")
+	cli.Group(s, headingToPyTorch, "arrays-only")
+
+	s.BoolVar(&f.info, "info", false, "print the layers, the size and the origin of a model")
+	s.BoolVar(&f.dot, "dot", false, "print the graph of a model in the DOT language of Graphviz")
+	cli.Group(s, headingDescribe, "info", "dot")
+}
+
+// check checks the arguments and the combination of flags.
+func (f *flags) check(set *pflag.FlagSet, args []string) error {
+	switch {
+	case f.info && f.dot:
+		return errors.New("--info and --dot cannot be combined")
+	case f.info || f.dot:
+		return f.checkDescription(set, args)
+	}
+	if err := checkPaths(args); err != nil {
+		return err
+	}
+	if isModel(args[0]) {
+		return onlyFlags(set, "when converting from PyTorch-SbS to ONNX", toPyTorchFlags)
+	}
+	switch {
+	case f.arraysOnly:
+		return errors.New("--arrays-only applies only when converting from ONNX to PyTorch-SbS")
+	case f.model.Seed < 0 || f.model.Seed > math.MaxInt32:
+		return fmt.Errorf("--seed %d: want a whole number from 0 to %d", f.model.Seed, math.MaxInt32)
+	case f.decompose && f.noFunction:
+		return errors.New("--decompose and --no-function cannot be combined")
+	}
+	return nil
+}
+
+// checkDescription checks the command line of --info or --dot.
+func (f *flags) checkDescription(set *pflag.FlagSet, args []string) error {
+	flag := "--info"
+	if f.dot {
+		flag = "--dot"
+	}
+	if len(args) != 1 {
+		return fmt.Errorf("%s takes one model: sbs-convert %s MODEL.onnx (number of arguments: %d)", flag, flag, len(args))
+	}
+	return onlyFlags(set, "when converting", []string{"info", "dot"})
+}
+
+// checkPaths checks that the arguments are a folder and a model, in any order.
+func checkPaths(args []string) error {
+	switch {
+	case len(args) == 1 && isModel(args[0]):
+		return fmt.Errorf("the weights folder is missing: sbs-convert WEIGHTS %s to write the model, sbs-convert %s WEIGHTS to read it, or sbs-convert --info %s to describe it",
+			args[0], args[0], args[0])
+	case len(args) != 2:
+		return fmt.Errorf("expected the weights folder and the model to write: sbs-convert WEIGHTS MODEL.onnx (number of arguments: %d; see --help)", len(args))
+	case isModel(args[0]) && isModel(args[1]):
+		return fmt.Errorf("%s and %s are both files; one argument must be the weights folder", args[0], args[1])
+	case isFolder(args[0]) && isFolder(args[1]):
+		return fmt.Errorf("%s and %s are both folders; one argument must be the model file", args[0], args[1])
+	}
+	return nil
+}
+
+// isModel reports whether an argument is an ONNX file and not a weights folder. A file
+// that does not exist yet is recognized by its name.
+func isModel(path string) bool {
+	if info, err := os.Stat(path); err == nil {
+		return !info.IsDir()
+	}
+	return strings.HasSuffix(path, ".onnx")
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// onlyFlags returns an error if flags are given that are not among names. The error says
+// when they apply.
+func onlyFlags(set *pflag.FlagSet, when string, names []string) error {
+	var others []string
+	set.Visit(func(f *pflag.Flag) {
+		if !slices.Contains(names, f.Name) {
+			others = append(others, "--"+f.Name)
+		}
+	})
+	switch len(others) {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("%s applies only %s", others[0], when)
+	}
+	return fmt.Errorf("%s apply only %s", strings.Join(others, ", "), when)
+}
+
+// sizeValue is the value of --input.
+type sizeValue convert.Size
+
+// Set implements pflag.Value.
+func (v *sizeValue) Set(s string) error {
+	parts := strings.Split(s, "x")
+	var sizes [3]int
+	ok := len(parts) == len(sizes)
+	for i := 0; ok && i < len(sizes); i++ {
+		n, err := strconv.Atoi(parts[i])
+		sizes[i], ok = n, err == nil && n > 0
+	}
+	if !ok {
+		return errors.New("want CHANNELSxHEIGHTxWIDTH, such as 1x28x28")
+	}
+	*v = sizeValue{Channels: sizes[0], Height: sizes[1], Width: sizes[2]}
+	return nil
+}
+
+// String implements pflag.Value.
+func (v *sizeValue) String() string {
+	if v == nil || *v == (sizeValue{}) {
+		return ""
+	}
+	return convert.Size(*v).String()
+}
+
+// Type implements pflag.Value.
+func (*sizeValue) Type() string { return "size" }

@@ -1,0 +1,50 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+)
+
+func TestRun_EndsWithTheCodeOfTheSignal(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	model := prototypes(t, convert.Options{})
+	// More images than a test can wait for: the first batch is printed in less than a
+	// second, all of them take minutes.
+	args := []string{model, "--spikes", "3000", "--epsilon-schedule", "inverse-sqrt"}
+	for range 500 {
+		args = append(args, digits)
+	}
+	for signal, want := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 129} {
+		t.Run(signal.String(), func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+			cmd.Env = append(os.Environ(), commandVariable+"=1", "SBS_KERNEL=portable")
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			stdout, err := cmd.StdoutPipe()
+			require.NoError(t, err)
+			require.NoError(t, cmd.Start())
+			lines := bufio.NewScanner(stdout)
+			require.True(t, lines.Scan(), "the command prints the first image")
+			require.NoError(t, cmd.Process.Signal(signal))
+			for lines.Scan() {
+				require.False(t, strings.HasPrefix(lines.Text(), "accuracy"), "an interrupted run prints no summary")
+			}
+			require.Error(t, cmd.Wait())
+			require.Equal(t, want, cmd.ProcessState.ExitCode())
+			require.Equal(t, "sbs-run: interrupted\n", stderr.String())
+		})
+	}
+}

@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/require"
+)
+
+// values are flags of every kind.
+type values struct {
+	set      *pflag.FlagSet
+	int      OptionalInt
+	floats   []float32
+	choice   string
+	count    int
+	seed     uint64
+	rate     float64
+	resize   bool
+	dynamics DynamicsFlags
+}
+
+func newValues() *values {
+	v := &values{set: pflag.NewFlagSet("test", pflag.ContinueOnError), choice: "text"}
+	IntVar(v.set, &v.int, "limit", 2, "a `number`")
+	FloatsVar(v.set, &v.floats, "mean", "some `numbers`")
+	ChoiceVar(v.set, &v.choice, "format", []string{"text", "json", "csv"}, "a `format`")
+	v.set.IntVar(&v.count, "count", 0, "a `count`")
+	v.set.Uint64Var(&v.seed, "seed", 0, "a `seed`")
+	v.set.Float64Var(&v.rate, "rate", 0, "a `rate`")
+	v.set.BoolVarP(&v.resize, "resize", "r", false, "resize images")
+	v.dynamics.Register(v.set)
+	return v
+}
+
+func TestFlags_HaveTheGivenValues(t *testing.T) {
+	v := newValues()
+	require.NoError(t, v.set.Parse(nil))
+	require.Equal(t, OptionalInt{}, v.int)
+	require.Equal(t, 7, v.int.Or(7))
+	require.Empty(t, v.floats)
+	require.Equal(t, "text", v.choice)
+
+	require.NoError(t, v.set.Parse([]string{"--limit", "2", "--mean", "0.5, 1e-3,-2", "--format=csv"}))
+	require.Equal(t, OptionalInt{2, true}, v.int)
+	require.Equal(t, 2, v.int.Or(7))
+	require.Equal(t, []float32{0.5, 1e-3, -2}, v.floats)
+	require.Equal(t, "csv", v.choice)
+	require.Equal(t, "2", v.set.Lookup("limit").Value.String())
+	require.Equal(t, "0.5,0.001,-2", v.set.Lookup("mean").Value.String())
+
+	require.NoError(t, v.set.Parse([]string{"--mean", "4"}))
+	require.Equal(t, []float32{4}, v.floats, "the last flag counts")
+}
+
+func TestFlagError_SaysWhatIsWanted(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--limit", "x"}, "--limit x: want a whole number of at least 2"},
+		{[]string{"--limit", "1"}, "--limit 1: want a whole number of at least 2"},
+		{[]string{"--limit", "2.5"}, "--limit 2.5: want a whole number of at least 2"},
+		{[]string{"--limit", "99999999999999999999"}, "--limit 99999999999999999999: the number is too large or too small"},
+		{[]string{"--limit="}, "--limit : want a whole number of at least 2"},
+		{[]string{"--mean", "1,,2"}, `--mean 1,,2: want numbers, separated by commas; "" is not a number`},
+		{[]string{"--mean", "a"}, `--mean a: want numbers, separated by commas; "a" is not a number`},
+		{[]string{"--format", "xml"}, "--format xml: want text, json or csv"},
+		{[]string{"--count", "x"}, "--count x: want a whole number"},
+		{[]string{"--count", "99999999999999999999"}, "--count 99999999999999999999: the number is too large or too small"},
+		{[]string{"--seed", "-1"}, "--seed -1: want a whole number of at least 0"},
+		{[]string{"--rate", "x"}, "--rate x: want a number"},
+		{[]string{"--resize=maybe"}, "--resize maybe: want true or false"},
+		{[]string{"--limit"}, "--limit needs a value (see --help)"},
+		{[]string{"--limits", "3"}, "unknown flag --limits (see --help)"},
+		{[]string{"-x"}, "unknown flag -x (see --help)"},
+		{[]string{"-limit", "3"}, "unknown flag -limit: write --limit"},
+		{[]string{"-limit=3"}, "unknown flag -limit: write --limit"},
+		{[]string{"---"}, "bad flag syntax: --- (see --help)"},
+	} {
+		v := newValues()
+		err := v.set.Parse(c.args)
+		require.Error(t, err, "%q", c.args)
+		require.EqualError(t, flagError(v.set, err), c.want, "%q", c.args)
+	}
+}
+
+func TestHelp_GroupsFlagsAndWrapsLines(t *testing.T) {
+	v := newValues()
+	v.set.SortFlags = false
+	Group(v.set, "Numbers", "count", "rate")
+	Group(v.set, "Dynamics", "sampler", "epsilon-schedule", "epsilon-0")
+	Group(v.set, "Numbers", "seed")
+	var out bytes.Buffer
+	require.NoError(t, printFlags(&out, v.set, 80))
+	require.Equal(t, `
+Flags:
+      --limit number    a number
+      --mean numbers    some numbers
+      --format format   a format (default: text)
+  -r, --resize          resize images
+
+Numbers:
+      --count count   a count
+      --seed seed     a seed
+      --rate rate     a rate
+
+Dynamics:
+      --sampler method          method of drawing spikes: iid
+                                (independent, as PyTorch-SbS does) or
+                                low-discrepancy (evenly spread; needs far
+                                fewer spikes)
+      --epsilon-schedule rule   rule for epsilon_t: inverse-sqrt,
+                                constant, or power:P for (t+1)^P
+      --epsilon-0 value         value of epsilon_0 of every SbS layer
+`, out.String())
+	require.Panics(t, func() { Group(v.set, "Numbers", "unknown") })
+}
+
+func TestHelp_ShowsUsageExamplesAndFlags(t *testing.T) {
+	cmd := testCommand(nil)
+	cmd.Example = "  test succeed"
+	var out bytes.Buffer
+	require.NoError(t, Run(t.Context(), cmd, []string{"--help"}, &out, &out))
+	require.Equal(t, `Usage:
+  test ACTION [flags]
+
+Examples:
+  test succeed
+
+Flags:
+      --number number   a number
+  -h, --help            print this help
+  -v, --version         print the version
+`, out.String())
+
+	cmd = testCommand(nil)
+	cmd.Use = "test [flags] ACTION\ntest --version"
+	out.Reset()
+	require.NoError(t, Run(t.Context(), cmd, []string{"-h"}, &out, &out))
+	require.Contains(t, out.String(), "Usage:\n  test [flags] ACTION\n  test --version\n\nFlags:")
+}
+
+func TestHelpWidth_IsFixedWithoutATerminal(t *testing.T) {
+	require.Equal(t, defaultWidth, helpWidth(&bytes.Buffer{}))
+}

@@ -1,0 +1,43 @@
+package cli
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// packages are the packages of this module that begin their error texts with their name.
+var packages = []string{
+	"atomicfile", "classify", "cli", "convert", "dataset", "graph", "kernel", "metadata", "npy", "onnx", "onnxgo", "onnxpb",
+	"ops", "parallel", "pytorch", "runtime", "sbs", "std", "tfevents", "train", "trainlog",
+}
+
+// Message returns the text of an error for the user of a command. It leaves out the names
+// of this module's packages and of system calls, which mean nothing to the user: "runtime:
+// open model.onnx: no such file" becomes "model.onnx: no such file". It keeps a name that
+// is one of args, the arguments of the command, because it is the name of a file there:
+// "dataset: train: no such file" becomes "train: no such file" if train is an argument.
+func Message(err error, args []string) string {
+	text := err.Error()
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		text = strings.Replace(text, path.Error(), path.Path+": "+path.Err.Error(), 1)
+	}
+	isFile := map[string]bool{}
+	for _, arg := range args {
+		_, value, _ := strings.Cut(arg, "=") // of --flag=value
+		isFile[filepath.Clean(arg)], isFile[value] = true, true
+	}
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		parts := strings.Split(line, ": ")
+		last := len(parts) - 1
+		kept := slices.DeleteFunc(parts[:last:last], func(part string) bool {
+			return slices.Contains(packages, part) && !isFile[part]
+		})
+		lines[i] = strings.Join(append(kept, parts[last]), ": ")
+	}
+	return strings.Join(lines, "\n")
+}
