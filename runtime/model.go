@@ -91,6 +91,9 @@ func load(path string, pb *onnxpb.ModelProto, err error, opts []Option) (*Model,
 	if err != nil {
 		return nil, fmt.Errorf("runtime: %w: %w", ErrModel, err)
 	}
+	if err := graph.CheckEnvironment(); err != nil {
+		return nil, fmt.Errorf("runtime: %w", err)
+	}
 	var o graph.Options
 	if err := applyOptions(&o, opts); err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)

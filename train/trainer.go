@@ -134,6 +134,9 @@ func newTrainer(pb *onnxpb.ModelProto, err error, cfg Config) (*Trainer, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", runtime.ErrModel, err)
 	}
+	if err := graph.CheckEnvironment(); err != nil {
+		return nil, err
+	}
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTrain, err)
 	}

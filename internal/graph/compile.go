@@ -12,12 +12,18 @@ import (
 	"github.com/spike-by-spike/sbs/ops/std"
 )
 
+// CheckEnvironment returns an error if the environment asks for an instruction set that
+// is not available.
+func CheckEnvironment() error {
+	if err := kernel.Check(); err != nil {
+		return fmt.Errorf("%w: %w", ErrOption, err)
+	}
+	return nil
+}
+
 // Compile makes a Program of the message of a file. It may take the raw data of
 // tensors out of the message.
 func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
-	if err := kernel.Check(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrOption, err)
-	}
 	if o.MemoryLimit == 0 {
 		o.MemoryLimit = DefaultMemoryLimit
 	}
