@@ -55,6 +55,7 @@ var allowed = map[string][]string{
 	"examples/classify-folder":  {"classify", "convert", "importers/pytorch", "runtime"},
 	"examples/fine-tune":        {"classify", "convert", "importers/pytorch", "ops/sbs", "runtime", "train"},
 	"examples/http-service":     {"classify", "convert", "importers/pytorch", "runtime"},
+	"examples/spikes-over-time": {"classify", "convert", "importers/pytorch", "runtime"},
 }
 
 func TestLayering(t *testing.T) {
