@@ -20,7 +20,7 @@ func ExampleOpen() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer os.RemoveAll(folder)
+	defer os.RemoveAll(folder) //nolint:errcheck // a temporary folder
 	path := filepath.Join(folder, "model.onnx")
 	if err := os.WriteFile(path, converted("../models/fashion-mnist/Weights"), 0o600); err != nil {
 		log.Fatal(err)
@@ -120,7 +120,7 @@ func ExampleClassifier_All() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer files.Close()
+	defer files.Close() //nolint:errcheck // the files are only read
 	correct := 0
 	for r, err := range c.All(context.Background(), files, 0) {
 		if err != nil {

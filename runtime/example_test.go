@@ -58,7 +58,7 @@ func ExampleOpen() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer os.RemoveAll(folder)
+	defer os.RemoveAll(folder) //nolint:errcheck // a temporary folder
 	path := filepath.Join(folder, "model.onnx")
 	if err := os.WriteFile(path, mnist(), 0o600); err != nil {
 		log.Fatal(err)

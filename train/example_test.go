@@ -16,14 +16,16 @@ import (
 
 // A layer of two neurons learns which of two pixels is bright.
 func ExampleNew() {
-	trainer, err := train.New(untrained(), train.Config{RateW: 0.05})
+	data := untrained() // an ONNX file that package convert has written
+	batch := pixels()   // two images and their labels, 0 and 1
+	trainer, err := train.New(data, train.Config{RateW: 0.05})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer trainer.Close()
 	var first, last train.Result
 	for i := range 20 {
-		r, err := trainer.Step(context.Background(), pixels())
+		r, err := trainer.Step(context.Background(), batch)
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -149,7 +151,7 @@ func ExampleTrainer_Save() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer os.RemoveAll(folder)
+	defer os.RemoveAll(folder) //nolint:errcheck // a temporary folder
 	path := filepath.Join(folder, "trained.onnx")
 
 	trainer, err := train.New(untrained(), train.Config{

@@ -41,14 +41,14 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer model.Close() //nolint:errcheck // returns nil
+	defer model.Close()
 
 	// Resize accepts images of any size, in color or gray.
 	classifier, err := classify.New(model, classify.Resize())
 	if err != nil {
 		return err
 	}
-	defer classifier.Close() //nolint:errcheck // returns nil
+	defer classifier.Close()
 
 	files, err := classifier.OpenFiles([]string{cmp.Or(args[1], "models/mnist/images")}, "")
 	if err != nil {

@@ -50,24 +50,32 @@ func run(ctx context.Context, stdout io.Writer) error {
 		{"with Sharpen", []ops.Operator{Sharpen()}},
 		{"with Sharpen and a Relu that removes noise", []ops.Operator{Sharpen(), NoiseGate(0.25)}},
 	} {
-		model, err := runtime.New(modelFile, runtime.WithOperators(c.operators...))
-		if err != nil {
-			return err
-		}
-		defer model.Close() //nolint:errcheck // returns nil
-		classifier, err := classify.New(model)
-		if err != nil {
-			return err
-		}
-		defer classifier.Close() //nolint:errcheck // returns nil
-		results, err := classifier.Run(ctx, image)
+		result, err := classifyImage(ctx, image, c.operators)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(stdout, "%s:\n", c.title)
-		for _, guess := range results[0].Top(3) {
+		for _, guess := range result.Top(3) {
 			fmt.Fprintf(stdout, "\t%s\t%.2f\n", guess.Name, guess.Probability)
 		}
 	}
 	return nil
+}
+
+func classifyImage(ctx context.Context, image *runtime.Tensor, operators []ops.Operator) (classify.Result, error) {
+	model, err := runtime.New(modelFile, runtime.WithOperators(operators...))
+	if err != nil {
+		return classify.Result{}, err
+	}
+	defer model.Close()
+	classifier, err := classify.New(model)
+	if err != nil {
+		return classify.Result{}, err
+	}
+	defer classifier.Close()
+	results, err := classifier.Run(ctx, image)
+	if err != nil {
+		return classify.Result{}, err
+	}
+	return results[0], nil
 }

@@ -87,7 +87,7 @@ func TestPublicPackages(t *testing.T) {
 
 	f, err := os.Open("../../models/mnist/images/7/00000.png")
 	require.NoError(t, err)
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // the file is only read
 	img, _, err := image.Decode(f)
 	require.NoError(t, err)
 	results, err := classifier.Images(t.Context(), img)

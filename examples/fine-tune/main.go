@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer trainer.Close() //nolint:errcheck // returns nil
+	defer trainer.Close()
 
 	images, labels, err := readFolder(cmp.Or(args[2], "models/mnist/images"))
 	if err != nil {
@@ -63,12 +63,12 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer model.Close() //nolint:errcheck // returns nil
+	defer model.Close()
 	classifier, err := classify.New(model, classify.Resize())
 	if err != nil {
 		return err
 	}
-	defer classifier.Close() //nolint:errcheck // returns nil
+	defer classifier.Close()
 	if err := printAccuracy(ctx, stdout, "before", classifier, images, labels); err != nil {
 		return err
 	}
@@ -96,6 +96,6 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer tuned.Close() //nolint:errcheck // returns nil
+	defer tuned.Close()
 	return printAccuracy(ctx, stdout, "after", tuned, images, labels)
 }

@@ -49,12 +49,12 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer model.Close() //nolint:errcheck // returns nil
+	defer model.Close()
 	classifier, err := classify.New(model, classify.Resize())
 	if err != nil {
 		return err
 	}
-	defer classifier.Close() //nolint:errcheck // returns nil
+	defer classifier.Close()
 
 	listener, err := net.Listen("tcp", *addr)
 	if err != nil {

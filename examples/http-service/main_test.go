@@ -28,7 +28,7 @@ func seven(t *testing.T) []byte {
 func post(t *testing.T, url string, body []byte) (int, []byte) {
 	response, err := http.Post(url, "application/octet-stream", bytes.NewReader(body))
 	require.NoError(t, err)
-	defer response.Body.Close()
+	defer response.Body.Close() //nolint:errcheck // only read
 	answer, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	return response.StatusCode, answer

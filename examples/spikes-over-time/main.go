@@ -40,12 +40,12 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer model.Close() //nolint:errcheck // returns nil
+	defer model.Close()
 	classifier, err := classify.New(model, classify.Resize())
 	if err != nil {
 		return err
 	}
-	defer classifier.Close() //nolint:errcheck // returns nil
+	defer classifier.Close()
 	img, err := readImage(cmp.Or(args[1], "models/mnist/images/7/00000.png"))
 	if err != nil {
 		return err
