@@ -53,6 +53,11 @@ var allowed = map[string][]string{
 	"cmd/sbs-convert":           {"convert", "importers/pytorch", "ops", "ops/sbs", "internal/atomicfile", "internal/cli", "internal/onnx", "internal/onnx/onnxpb"},
 	"cmd/sbs-run":               {"classify", "internal/cli"},
 	"cmd/sbs-train":             {"convert", "importers/pytorch", "ops", "ops/sbs", "runtime", "train", "internal/atomicfile", "internal/cli", "internal/dataset", "internal/onnx", "internal/tfevents", "internal/trainlog"},
+	"examples":                  nil,
+	"examples/classify-folder":  {"classify", "convert", "importers/pytorch", "runtime"},
+	"examples/fine-tune":        {"classify", "convert", "importers/pytorch", "ops/sbs", "runtime", "train"},
+	"examples/http-service":     {"classify", "convert", "importers/pytorch", "runtime"},
+	"examples/spikes-over-time": {"classify", "convert", "importers/pytorch", "runtime"},
 }
 
 func TestPackages_ImportOnlyAllowedPackages(t *testing.T) {
