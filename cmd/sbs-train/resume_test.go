@@ -214,3 +214,20 @@ func TestResume_AfterTheMetricsWereRepaired(t *testing.T) {
 	}
 	require.Equal(t, []int64{1, 4, 5}, updates)
 }
+
+// TestInterrupted_ReportsACheckpointThatCannotBeWritten checks that no command to resume
+// the training is printed then.
+func TestInterrupted_ReportsACheckpointThatCannotBeWritten(t *testing.T) {
+	f := parse(t, model(t, convert.Options{}), "--data", bars(t, 96, 0))
+	j, err := f.newJob(t.Context())
+	require.NoError(t, err)
+	s, err := f.begin(j)
+	require.NoError(t, err)
+	require.NoError(t, os.Mkdir(j.places.checkpoint(), 0o755))
+	var errOut bytes.Buffer
+	err = s.interrupted(&errOut, f.resumeCommand())
+	require.ErrorIs(t, err, cli.ErrInterrupted)
+	require.ErrorContains(t, err, "interrupted after update 0 of 1: cannot write the checkpoint: ")
+	require.Empty(t, errOut.String())
+	require.NoError(t, s.out.close())
+}
