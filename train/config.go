@@ -92,8 +92,9 @@ type Config struct {
 	MemoryLimit int64
 
 	// Operators adds operators or replaces built-in ones, see runtime.WithOperators. A
-	// gradient passes only through operators that implement ops.Differentiable.
-	Operators []ops.Operator
+	// gradient passes only through operators that implement ops.Differentiable. The JSON
+	// form of a Config does not contain them, since they contain functions.
+	Operators []ops.Operator `json:"-"`
 }
 
 // check returns an error if a value is out of range for every model.

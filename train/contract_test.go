@@ -2,6 +2,7 @@ package train_test
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"maps"
 	"math/rand/v2"
@@ -287,4 +288,18 @@ func TestContract_BatchIsNotModified(t *testing.T) {
 			require.Equal(t, copied, b)
 		})
 	}
+}
+
+// TestConfig_HasAJSONForm checks that a program can store a Config with its model.
+func TestConfig_HasAJSONForm(t *testing.T) {
+	want := train.Config{
+		Dialect: 2, RateW: 0.1, FreezeW: []string{"L0"}, ScheduleW: train.Schedule{Kind: train.Cosine, Length: 3},
+		Layers: map[string]sbs.Dynamics{"L2": {Spikes: 5}}, Operators: []ops.Operator{{Name: "Relu"}},
+	}
+	text, err := json.Marshal(want)
+	require.NoError(t, err)
+	var got train.Config
+	require.NoError(t, json.Unmarshal(text, &got))
+	want.Operators = nil
+	require.Equal(t, want, got)
 }
