@@ -11,10 +11,9 @@ import (
 	"github.com/spike-by-spike/sbs/train"
 )
 
-// BenchmarkTune trains networks of the shape of the published ones, an update for
-// every sub-batch of 24 images of random pixels, the SbS network with 1600 spikes.
-// It also reports the most memory that the process has had, where the system says
-// it.
+// BenchmarkTune trains networks with the shapes of the published ones. Every step is an
+// update with 24 images of random pixels. The SbS network has 1600 spikes. The benchmark
+// also reports the peak memory of the process, if the system provides it.
 func BenchmarkTune(b *testing.B) {
 	for _, c := range []struct {
 		name    string
@@ -43,8 +42,8 @@ func BenchmarkTune(b *testing.B) {
 	}
 }
 
-// peakMemory returns the largest resident size that the process has had, in
-// bytes, 0 where that is not known.
+// peakMemory returns the peak resident memory of the process in bytes, or 0 if it is
+// unknown.
 func peakMemory() int {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -14,96 +15,103 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// Config sets how a model is trained. The zero value trains every layer as PyTorch-SbS
-// does by default.
+// Config sets how a model is trained. The zero value trains every layer, with the
+// defaults of PyTorch-SbS.
 type Config struct {
-	// Dialect of PyTorch-SbS, 1 or 2, whose training is followed. 0 means the dialect
-	// in the model's metadata, or 2 if there is none.
+	// Dialect is the version of PyTorch-SbS whose update steps are used, 1 or 2. 0 means
+	// the dialect in the metadata of the model, or 2 if there is none.
 	Dialect int
 
-	// Loss to minimize. Without a Kind it is the mixture of the dialect, or the cross
-	// entropy if the model's output is named "logits".
+	// Loss is the loss that is minimized. Without a Kind, it is the Mixture of the
+	// dialect, or CrossEntropy if the output of the model is named "logits".
 	Loss Loss
 
-	// Optimizer of the weights and of epsilon_xy; "" means Adam.
+	// Optimizer is the optimizer of the weights and of epsilon_xy; "" means Adam.
 	Optimizer Optimizer
 
-	// RateW and RateEpsilonXY are the learning rates at the start; 0 means 0.001.
+	// RateW and RateEpsilonXY are the initial learning rates; 0 means 0.001.
 	RateW, RateEpsilonXY float64
 
-	// ScheduleW and ScheduleEpsilonXY change the learning rates. After every update
-	// they get Update.PlateauLoss, or with ScheduleByError the percentage of wrong
-	// answers.
+	// ScheduleW and ScheduleEpsilonXY change the learning rates. Plateau schedules
+	// follow Update.PlateauLoss or, with ScheduleByError, the percentage of images that
+	// are classified wrongly.
 	ScheduleW, ScheduleEpsilonXY Schedule
 	ScheduleByError              bool
 
-	// ScheduleByEpoch lets the schedules take a step when EndEpoch is called, with the
+	// ScheduleByEpoch makes a step of the schedules in every call of EndEpoch, with the
 	// results of the epoch, instead of after every update.
 	ScheduleByEpoch bool
 
-	// ThresholdW and ThresholdEpsilonXY are the smallest values that an update leaves;
-	// 0 means 1e-5. In dialect 2 ThresholdW is divided by the number of input channels.
+	// ThresholdW and ThresholdEpsilonXY are lower limits: an update raises smaller
+	// weights of SbS layers and smaller values of epsilon_xy to them. 0 means 1e-5. In
+	// dialect 2, ThresholdW is divided by the number of input channels of the layer.
 	ThresholdW, ThresholdEpsilonXY float64
 
-	// SubBatches is the number of calls of Step whose gradients one update sums up; 0
+	// SubBatches is the number of sub-batches per update, which sums their gradients; 0
 	// means 1.
 	SubBatches int
 
-	// FreezeW and FreezeEpsilonXY name layers, such as "L2", whose weights (with the
-	// bias, and the running mean of an on/off split) or epsilon_xy stay as they are.
-	// The weights of SbS pooling layers always do, and epsilon_xy in dialect 2.
+	// FreezeW and FreezeEpsilonXY name layers, such as "L2", whose weights or epsilon_xy
+	// are not trained. FreezeW includes the bias and the running mean of an on/off split.
+	// The weights of SbS pooling layers are never trained, and epsilon_xy is not trained
+	// in dialect 2.
 	FreezeW, FreezeEpsilonXY []string
 
-	// MeanEpsilonXY names layers in which all entries of epsilon_xy are kept equal, at
-	// their mean.
+	// MeanEpsilonXY names layers whose entries of epsilon_xy are set to their mean after
+	// every update.
 	MeanEpsilonXY []string
 
-	// Local names SbS layers that learn locally: they minimize the distance between
-	// the input distribution and its reconstruction from h, or in the last layer from
-	// the target. Nil means the layers that the model's metadata names.
+	// Local names SbS layers that learn locally: they minimize the distance between the
+	// input distribution and its reconstruction from h, or from the target in the last
+	// layer. Nil means the layers that the metadata of the model names.
 	Local []string
 
 	// StopGradient names layers that pass no gradient to the layers before them.
 	StopGradient []string
 
-	// NoGradientScale leaves out the scaling of dialect 2: at every SbS layer the
-	// incoming gradient is divided by the largest absolute value that it had in the
-	// first update and the first sub-batch of the second.
+	// NoGradientScale disables the scaling of dialect 2, which divides the incoming
+	// gradient of every SbS layer by the largest absolute value of its entries in the
+	// first update and in the first sub-batch of the second update.
 	NoGradientScale bool
 
 	// Seed selects the random numbers.
 	Seed uint64
 
-	// Dynamics changes how all SbS layers draw and weigh their spikes, and Layers
-	// changes single layers, named as "L0" or "L0/SbS". Training and the model that is
-	// written use them.
+	// Dynamics changes how all SbS layers draw and weigh their spikes. Layers does so
+	// for single layers, with names such as "L0" or "L0/SbS", and takes precedence. Both
+	// apply to training and to the trained model.
 	Dynamics sbs.Dynamics
 	Layers   map[string]sbs.Dynamics
 
-	// Workers is the number of CPU cores to use; 0 means all that the process may use.
+	// Workers is the number of CPU cores to use. 0 means GOMAXPROCS, which is also the
+	// maximum.
 	Workers int
 
-	// MemoryLimit bounds the memory of the values and gradients of one sub-batch, in
+	// MemoryLimit limits the memory of the values and gradients of one sub-batch, in
 	// bytes; 0 means 4 GiB.
 	MemoryLimit int64
 
-	// Operators adds operators, or replaces built-in ones: see runtime.WithOperators.
-	// The gradient passes only through those that are ops.Differentiable.
+	// Operators adds operators or replaces built-in ones, see runtime.WithOperators. A
+	// gradient passes only through operators that implement ops.Differentiable. The JSON
+	// form of a Config does not contain them, since they contain functions.
 	Operators []ops.Operator `json:"-"`
 }
 
 // check returns an error if a value is out of range for every model.
 func (c *Config) check() error {
-	for name, n := range map[string]int64{"Workers": int64(c.Workers), "MemoryLimit": c.MemoryLimit, "SubBatches": int64(c.SubBatches)} {
-		if n < 0 {
-			return fmt.Errorf("%s is %d, want at least 0 (0 means the default)", name, n)
+	for _, v := range []struct {
+		name  string
+		value int64
+	}{{"Workers", int64(c.Workers)}, {"MemoryLimit", c.MemoryLimit}, {"SubBatches", int64(c.SubBatches)}} {
+		if v.value < 0 {
+			return fmt.Errorf("%s is %d, want at least 0 (0 means the default)", v.name, v.value)
 		}
 	}
 	if err := c.Dynamics.Check(); err != nil {
 		return err
 	}
-	for layer, d := range c.Layers {
-		if err := d.Check(); err != nil {
+	for _, layer := range slices.Sorted(maps.Keys(c.Layers)) {
+		if err := c.Layers[layer].Check(); err != nil {
 			return fmt.Errorf("layer %s: %w", layer, err)
 		}
 	}
@@ -119,12 +127,12 @@ func (c *Config) complete(p *graph.Program) error {
 		}
 	}
 	if c.Dialect != 1 && c.Dialect != 2 {
-		return fmt.Errorf("there is no dialect %d of PyTorch-SbS: want 1 or 2", c.Dialect)
+		return fmt.Errorf("Dialect is %d, want 1 or 2 (or 0 for the dialect of the model)", c.Dialect)
 	}
 	if local := p.Metadata[metadata.Local]; c.Local == nil && local != "" {
 		var layers []int
 		if err := json.Unmarshal([]byte(local), &layers); err != nil {
-			return fmt.Errorf("the metadata %s is not a list of layer numbers", metadata.Local)
+			return fmt.Errorf("the metadata entry %s is not a list of layer numbers", metadata.Local)
 		}
 		for _, i := range layers {
 			c.Local = append(c.Local, "L"+strconv.Itoa(i))

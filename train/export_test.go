@@ -1,6 +1,6 @@
 package train
 
-// GradientScales returns the scales of the SbS layers.
+// GradientScales returns the gradient scales of the SbS layers, in their order.
 func (t *Trainer) GradientScales() []float32 {
 	var scales []float32
 	for i, l := range t.layers {

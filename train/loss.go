@@ -1,7 +1,3 @@
-// Package train holds what training a Spike-By-Spike network takes beside the
-// gradients of its layers: losses, optimizers, schedules of the learning rate,
-// and what is done to the weights after a step. All of it is as PyTorch-SbS has
-// it, in its two dialects; package runtime puts it together.
 package train
 
 import (
@@ -14,44 +10,45 @@ type LossKind string
 
 // The losses of PyTorch-SbS.
 const (
-	// Mixture is (MSE*(h-t)^2 + KL*D)/(MSE+KL) for each entry, with
-	// D = (t+1e-20)*(log(t+1e-20) - log(h+1e-20)).
+	// Mixture is the mean of (MSE*(h-t)^2 + KL*D)/(MSE+KL) over all entries h of the
+	// output and t of the target, with D = (t+1e-20)*(log(t+1e-20) - log(h+1e-20)).
+	// See Loss.Sum.
 	Mixture LossKind = "mixture"
 
-	// CrossEntropy is the cross entropy of the target and softmax(h), the mean
-	// over the images.
+	// CrossEntropy is the cross entropy of the target and softmax(h). It is a mean over
+	// the images.
 	CrossEntropy LossKind = "cross_entropy"
 )
 
-// Loss is a loss function.
+// Loss is a loss function of the output of a model and a target.
 type Loss struct {
 	Kind LossKind
 
-	// MSE and KL are the coefficients of a Mixture; both 0 mean 0.5 and 1.
+	// MSE and KL are the coefficients of a Mixture. If both are 0, they are 0.5 and 1.
 	MSE, KL float64
 
-	// Sum takes the sum over all entries of a Mixture, as dialect 2 does, in place
-	// of the mean.
+	// Sum makes a Mixture the sum over all entries instead of the mean, as in dialect 2.
 	Sum bool
 }
 
-// Check returns an error unless the loss is one that Of computes.
+// Check returns an error if the kind of the loss is unknown or a coefficient is out of
+// range.
 func (l Loss) Check() error {
 	switch {
 	case l.Kind != Mixture && l.Kind != CrossEntropy:
-		return fmt.Errorf("train: unknown loss %q, known are %q and %q", l.Kind, Mixture, CrossEntropy)
+		return fmt.Errorf("unknown loss %q, want %q or %q", l.Kind, Mixture, CrossEntropy)
 	case !(l.MSE >= 0 && l.KL >= 0 && l.MSE+l.KL <= math.MaxFloat32):
-		return fmt.Errorf("train: the coefficients of the loss are %v (MSE) and %v (KL): they must be finite and at least 0", l.MSE, l.KL)
+		return fmt.Errorf("the coefficients of the loss are %v (MSE) and %v (KL), want finite numbers of at least 0", l.MSE, l.KL)
 	}
 	return nil
 }
 
-// tiny keeps logarithms defined, as in the original.
+// tiny keeps the logarithms finite. PyTorch-SbS uses the same value.
 const tiny = 1e-20
 
-// of returns the loss of h for a target and sets grad to its gradient with
-// respect to h. All three are (images, classes, positions) in row-major order,
-// and the target a distribution over the classes.
+// of returns the loss of h and sets grad to the gradient of the loss with respect to h.
+// grad, h and target have the shape (images, classes, positions), in row-major order. The
+// target is a distribution over the classes at every position.
 func (l Loss) of(grad, h, target []float32, classes, positions int) float64 {
 	if l.Kind == CrossEntropy {
 		return crossEntropy(grad, h, target, classes, positions)
@@ -66,8 +63,7 @@ func (l Loss) of(grad, h, target []float32, classes, positions int) float64 {
 	}
 	var sum float64
 	for i, v := range h {
-		// In the precision of the original: what is below that of a float32
-		// vanishes beside a 1.
+		// The sums are rounded to float32, as in PyTorch-SbS: tiny does not change a 1.
 		t := float64(target[i] + tiny)
 		x := float64(v + tiny)
 		d := float64(v) - float64(target[i])
@@ -77,7 +73,7 @@ func (l Loss) of(grad, h, target []float32, classes, positions int) float64 {
 	return sum * norm
 }
 
-// perImage returns the mean over the images of a sub-batch with the given loss.
+// perImage returns the mean loss per image of a sub-batch with the given loss.
 func (l Loss) perImage(loss float64, images int) float64 {
 	if l.Kind == Mixture && l.Sum {
 		return loss / float64(images)

@@ -17,7 +17,7 @@ import (
 	"github.com/spike-by-spike/sbs/train"
 )
 
-// convNet is a small network of standard operators only.
+// convNet returns a small network of standard operators.
 func convNet() *convert.Network {
 	m := converttest.New(5)
 	w := converttest.Window
@@ -32,7 +32,8 @@ func convNet() *convert.Network {
 	}
 }
 
-// sbsNet is a network of SbS layers only, with epsilon_xy and pooling weights.
+// sbsNet returns a small network of SbS layers, one of them a pooling layer. In dialect 1,
+// the layers have epsilon_xy.
 func sbsNet(dialect int) *convert.Network {
 	m := converttest.New(6)
 	w := converttest.Window
@@ -56,7 +57,8 @@ func sbsNet(dialect int) *convert.Network {
 	return n
 }
 
-// bars is a task: images in which a bar stands, lies or slants.
+// bars returns 12x12 images of a vertical, horizontal or diagonal bar, which are the three
+// classes.
 func bars(seed uint64, images int) train.Batch {
 	r := rand.New(rand.NewPCG(seed, 0))
 	b := train.Batch{Labels: make([]int, images)}
@@ -81,8 +83,8 @@ func newTrainer(t testing.TB, n *convert.Network, cfg train.Config) *train.Train
 	return trainer
 }
 
-// modelOf returns the file of a model of the given nodes, from x, an image of 3x3
-// pixels, to y.
+// modelOf returns the file of a model with the given nodes, with the input x, images of 3x3
+// pixels, and the output y.
 func modelOf(t testing.TB, list ...*onnxpb.NodeProto) []byte {
 	t.Helper()
 	dims := []*onnxpb.TensorShapeProto_Dimension{

@@ -10,11 +10,11 @@ type Optimizer string
 
 // The optimizers of PyTorch-SbS.
 const (
-	// Adam is PyTorch's, with betas 0.9 and 0.999 and eps 1e-8 (D. P. Kingma and
-	// J. Ba, "Adam: a method for stochastic optimization", 2015).
+	// Adam is the method of D. P. Kingma and J. Ba, "Adam: a method for stochastic
+	// optimization", 2015, with PyTorch's defaults: betas 0.9 and 0.999, eps 1e-8.
 	Adam Optimizer = "Adam"
 
-	// SGD is plain stochastic gradient descent.
+	// SGD is stochastic gradient descent without momentum.
 	SGD Optimizer = "SGD"
 )
 
@@ -24,26 +24,25 @@ const (
 	adamEps = 1e-8
 )
 
-// Check returns an error unless the optimizer is known.
+// Check returns an error if the optimizer is unknown.
 func (o Optimizer) Check() error {
 	if o != Adam && o != SGD {
-		return fmt.Errorf("train: unknown optimizer %q, known are %q and %q", o, Adam, SGD)
+		return fmt.Errorf("unknown optimizer %q, want %q or %q", o, Adam, SGD)
 	}
 	return nil
 }
 
-// moments is what an optimizer keeps of one parameter from step to step.
+// moments is the state of an optimizer for one parameter. The fields are exported for gob.
 type moments struct {
 	Steps  int
 	First  []float32 // running mean of the gradient; nil before the first step
-	Second []float32 // and of its square
+	Second []float32 // running mean of the squared gradient; nil before the first step
 }
 
-// step changes the values by one step along the gradient. With d the direction,
-// which is the gradient for SGD and m-hat/(sqrt(v-hat)+eps) for Adam, a value
-// becomes value - rate*d, or, when multiplicative, as dialect 2 does with the
-// weights of SbS layers, value * ((1+tanh(-rate*d))*0.5 + 0.5): it stays
-// positive.
+// step makes one step of the optimizer. The direction d is the gradient for SGD, and
+// m-hat/(sqrt(v-hat)+eps) for Adam. A step changes a value to value - rate*d. A
+// multiplicative step, which dialect 2 uses for the weights of SbS layers, changes it to
+// value * ((1+tanh(-rate*d))*0.5 + 0.5), which keeps its sign.
 func (o Optimizer) step(m *moments, values, gradient []float32, rate float64, multiplicative bool) {
 	m.Steps++
 	if o == Adam && m.First == nil {
@@ -66,9 +65,9 @@ func (o Optimizer) step(m *moments, values, gradient []float32, rate float64, mu
 	}
 }
 
-// normalize makes every column of a matrix of n columns sum to 1. A column whose
-// sum is 0 stays. As in the original, one whose sum is below 0, which a large
-// step can bring about, changes its signs.
+// normalize divides every column of a matrix with n columns by its sum. A column with sum
+// 0 stays unchanged. As in PyTorch-SbS, a column with a negative sum, which is possible
+// after a large step, changes its signs.
 func normalize(w []float32, n int) {
 	sums := make([]float64, n)
 	for row := 0; row < len(w); row += n {
@@ -94,7 +93,7 @@ func atLeast(values []float32, lowest float32) {
 	}
 }
 
-// average makes every value the mean of all.
+// average sets every value to the mean of all values.
 func average(values []float32) {
 	var sum float64
 	for _, v := range values {

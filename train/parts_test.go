@@ -18,7 +18,7 @@ func random(seed uint64, n int, lo, hi float32) []float32 {
 	return v
 }
 
-func TestLossValues(t *testing.T) {
+func TestLoss_HasTheValuesOfItsFormula(t *testing.T) {
 	h, target := []float32{0.2, 0.5, 0.3, 0}, []float32{0, 1, 0, 0}
 	mse := 0.04 + 0.25 + 0.09
 	kl := -math.Log(0.5)
@@ -36,12 +36,13 @@ func TestLossValues(t *testing.T) {
 		require.NoError(t, c.loss.Check())
 		require.InDelta(t, c.want, c.loss.of(grad, h, target, 4, 1), 1e-6, "%+v", c.loss)
 	}
-	// A wanted output that is not there at all costs much, but not infinitely so.
+	// The loss is large but finite if the output of the target's class is 0.
 	got := Loss{Kind: Mixture, KL: 1, Sum: true}.of(grad, []float32{1, 0}, []float32{0, 1}, 2, 1)
 	require.InDelta(t, -math.Log(1e-20), got, 1e-3)
 }
 
-func TestLossGradients(t *testing.T) {
+// TestLoss_GradientIsTheDerivative compares with central differences.
+func TestLoss_GradientIsTheDerivative(t *testing.T) {
 	const images, classes, positions = 3, 4, 2
 	for _, l := range []Loss{
 		{Kind: Mixture}, {Kind: Mixture, Sum: true, MSE: 2, KL: 0.5}, {Kind: CrossEntropy},
@@ -62,8 +63,9 @@ func TestLossGradients(t *testing.T) {
 	}
 }
 
-// TestCrossEntropyOfPositions checks that every position is a case of its own.
-func TestCrossEntropyOfPositions(t *testing.T) {
+// TestCrossEntropy_IsTheMeanOverPositions compares with the cross entropies of the single
+// positions.
+func TestCrossEntropy_IsTheMeanOverPositions(t *testing.T) {
 	h, target := random(3, 12, -1, 1), make([]float32, 12)
 	target[2*2+0], target[1*2+1], target[6+0*2+0], target[6+2*2+1] = 1, 1, 1, 1
 	l := Loss{Kind: CrossEntropy}
@@ -85,9 +87,8 @@ func TestCrossEntropyOfPositions(t *testing.T) {
 	require.InDelta(t, want, got, 1e-12)
 }
 
-// TestAdam compares with Adam's formulas, with the running means written out as
-// sums over all steps.
-func TestAdam(t *testing.T) {
+// TestAdam_FollowsItsFormula computes the running means as explicit sums over all steps.
+func TestAdam_FollowsItsFormula(t *testing.T) {
 	for _, multiplicative := range []bool{false, true} {
 		values := random(4, 5, 0.1, 1)
 		want := make([]float64, len(values))
@@ -120,7 +121,7 @@ func TestAdam(t *testing.T) {
 	}
 }
 
-func TestSGD(t *testing.T) {
+func TestSGD_FollowsItsFormula(t *testing.T) {
 	var m moments
 	values := []float32{1, 2}
 	SGD.step(&m, values, []float32{0.5, -1}, 0.1, false)
@@ -131,9 +132,9 @@ func TestSGD(t *testing.T) {
 	require.Nil(t, m.First)
 }
 
-func TestConstraints(t *testing.T) {
+func TestConstraints_NormalizeLimitAndAverage(t *testing.T) {
 	w := []float32{1, 0, 3, 0, -3, 1}
-	normalize(w, 2) // columns 1, 3, -3 and 0, 0, 1
+	normalize(w, 2) // the columns 1, 3, -3 and 0, 0, 1 have the sum 1
 	require.InDeltaSlice(t, []float32{1, 0, 3, 0, -3, 1}, w, 1e-6)
 	w = []float32{1, 0, 3, 0}
 	normalize(w, 2)
@@ -145,20 +146,20 @@ func TestConstraints(t *testing.T) {
 	require.Equal(t, []float32{0.625, 0.625, 0.625, 0.625}, w)
 }
 
-func TestSchedules(t *testing.T) {
+func TestSchedule_ChangesTheRate(t *testing.T) {
 	for _, c := range []struct {
 		schedule Schedule
 		measures []float64
 		want     []float64
 	}{
 		{Schedule{}, []float64{1, 2, 3}, []float64{1, 1, 1}},
-		// The first measure is the best so far; the third that is not below it is
-		// one more than the patience allows.
+		// The first measure is the best one. The third measure that is not better
+		// exceeds the patience.
 		{Schedule{Kind: Plateau, Factor: 0.5, Patience: 2}, []float64{5, 5, 5, 5, 5, 5, 5, 5}, []float64{1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25}},
 		{Schedule{Kind: Plateau, Patience: 1}, []float64{5, 6, 4, 4, 4}, []float64{1, 1, 1, 1, 0.75}},
-		// An improvement by less than a 10,000th part is none.
+		// An improvement of less than 1/10,000 does not count.
 		{Schedule{Kind: Plateau, Factor: 0.5}, []float64{5, 4.9999, 4.999, 4.9988}, []float64{1, 0.5, 0.5, 0.25}},
-		// The low pass goes 4, 4, 6, 5.
+		// The smoothed measures are 4, 4, 6, 5.
 		{Schedule{Kind: LowPassPlateau, Factor: 0.5, Patience: 1, Tau: 2}, []float64{4, 4, 8, 4}, []float64{1, 1, 0.5, 0.5}},
 		{Schedule{Kind: Cosine, Length: 3}, []float64{1, 1, 1, 1}, []float64{0.75, 0.25, 0, 0}},
 	} {
@@ -176,10 +177,10 @@ func TestSchedules(t *testing.T) {
 	for range 5 {
 		r.follow(s, 1)
 	}
-	require.Equal(t, 1.5e-8, r.Value, "a change below 1e-8 is not made")
+	require.Equal(t, 1.5e-8, r.Value, "changes below 1e-8 are omitted")
 }
 
-func TestChecks(t *testing.T) {
+func TestCheck_RefusesValuesOutOfRange(t *testing.T) {
 	for _, c := range []struct {
 		err  error
 		want string
@@ -190,7 +191,7 @@ func TestChecks(t *testing.T) {
 		{Optimizer("x").Check(), `unknown optimizer "x"`},
 		{Schedule{Kind: "x"}.Check(), `unknown learning rate schedule "x"`},
 		{Schedule{Factor: 2}.Check(), "factor of the learning rate schedule is 2"},
-		{Schedule{Kind: Cosine}.Check(), "over 0 steps"},
+		{Schedule{Kind: Cosine}.Check(), "length of the learning rate schedule is 0"},
 		{Schedule{Patience: -1}.Check(), "patience"},
 		{Schedule{Tau: 0.5}.Check(), "tau"},
 	} {

@@ -19,7 +19,7 @@ import (
 	"github.com/spike-by-spike/sbs/train"
 )
 
-// replay is a recording of whole updates of the original.
+// replay is a recording of updates of PyTorch-SbS.
 type replay struct {
 	dir      string
 	config   train.Config
@@ -36,9 +36,9 @@ type replay struct {
 
 func loadReplay(t *testing.T, name string) *replay {
 	r := &replay{dir: opstest.Shared(t, name)}
-	image := convert.Size{Channels: 2, Height: 12, Width: 12} // before 2 pixels are cut off
+	image := convert.Size{Channels: 2, Height: 12, Width: 12} // before the crop by 2 pixels
 	if name == "train-dialect1" {
-		image.Channels = 1 // and before the on/off split
+		image.Channels = 1 // before the on/off split
 	}
 	var err error
 	r.network, _, err = pytorch.Load(pytorch.Options{
@@ -116,9 +116,9 @@ func (r *replay) batch(t *testing.T, step, i int) train.Batch {
 	return b
 }
 
-// TestConformanceTraining repeats recorded updates of the original, given its
-// batches and uniforms, and compares losses, learning rates, weights and
-// epsilon_xy after each of them.
+// TestConformanceTraining repeats recorded updates of PyTorch-SbS with their batches and
+// uniforms, and compares the losses, learning rates, weights and epsilon_xy after each
+// update.
 func TestConformanceTraining(t *testing.T) {
 	for _, name := range []string{"train-dialect1", "train-dialect2-cross-entropy", "train-dialect2-mixed-loss"} {
 		t.Run(name, func(t *testing.T) {
@@ -150,8 +150,8 @@ func TestConformanceTraining(t *testing.T) {
 	}
 }
 
-// compare compares with the files that the original wrote after a number of
-// updates.
+// compare compares the parameters with the files that PyTorch-SbS wrote after the given
+// number of updates.
 func (r *replay) compare(t *testing.T, trainer *train.Trainer, step int) {
 	data, err := trainer.Bytes()
 	require.NoError(t, err)
@@ -172,7 +172,7 @@ func (r *replay) compare(t *testing.T, trainer *train.Trainer, step int) {
 			require.Equal(t, want.Shape(), got.Shape())
 			var worst float64
 			for j, w := range want.Float32s() {
-				// Columns sum to 1: what is below its rounding says nothing.
+				// Columns sum to 1, so differences below the rounding of 1 are irrelevant.
 				const rounding = 0x1p-24
 				off := math.Abs(float64(got.Float32s()[j]) - float64(w))
 				worst = max(worst, (off-rounding)/math.Abs(float64(w)))

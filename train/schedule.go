@@ -10,73 +10,74 @@ type ScheduleKind string
 
 // The schedules of PyTorch-SbS, and Cosine.
 const (
-	// Constant leaves the learning rate as it is.
+	// Constant does not change the learning rate.
 	Constant ScheduleKind = "None"
 
-	// Plateau is PyTorch's ReduceLROnPlateau: when a measure, which should fall,
-	// has not fallen below its best by a 10,000th part for more than Patience
-	// updates in a row, the rate is multiplied by Factor.
+	// Plateau is PyTorch's ReduceLROnPlateau. It follows a measure that should fall,
+	// such as the loss. If the measure has not fallen below 0.9999 times its best value
+	// for more than Patience updates in a row, the rate is multiplied by Factor.
 	Plateau ScheduleKind = "ReduceLROnPlateau"
 
-	// LowPassPlateau is a Plateau on a smoothed measure, which moves by the Tau-th
-	// part of the way to every new value.
+	// LowPassPlateau is a Plateau that follows a smoothed measure. The smoothed measure
+	// moves 1/Tau of the distance to every new value.
 	LowPassPlateau ScheduleKind = "SbSLRScheduler"
 
-	// Cosine lets the rate fall from its initial value to 0 over Length steps, in
-	// half a period of a cosine (I. Loshchilov and F. Hutter, "SGDR: stochastic
-	// gradient descent with warm restarts", 2017, without the restarts). No
-	// measure has a part in it.
+	// Cosine reduces the rate from its initial value to 0 within Length updates, along
+	// half a period of a cosine. It follows no measure. See I. Loshchilov and F. Hutter,
+	// "SGDR: stochastic gradient descent with warm restarts", 2017; there are no restarts.
 	Cosine ScheduleKind = "cosine"
 )
 
-// Schedule says how a learning rate changes. The zero value leaves it constant.
+// Schedule determines how a learning rate changes during training. The zero value keeps
+// it constant.
 type Schedule struct {
 	Kind     ScheduleKind // "" means Constant
-	Factor   float64      // 0 means 0.75; at most 1
-	Patience int          // updates
-	Tau      float64      // of a LowPassPlateau, in updates; 0 means 10
-	Length   int          // of a Cosine, in updates
+	Factor   float64      // from 0 to 1; 0 means 0.75
+	Patience int          // in updates
+	Tau      float64      // of a LowPassPlateau, in updates, at least 1; 0 means 10
+	Length   int          // of a Cosine, in updates, at least 1
 }
 
-// Check returns an error unless the schedule can be followed.
+// Check returns an error if the kind of the schedule is unknown or a value is out of
+// range.
 func (s Schedule) Check() error {
 	switch s.Kind {
 	case "", Constant, Plateau, LowPassPlateau:
 	case Cosine:
 		if s.Length < 1 {
-			return fmt.Errorf("train: the learning rate falls to 0 over %d steps, want at least 1", s.Length)
+			return fmt.Errorf("the length of the learning rate schedule is %d updates, want at least 1", s.Length)
 		}
 	default:
-		return fmt.Errorf("train: unknown learning rate schedule %q, known are %q, %q, %q and %q", s.Kind, Constant, Plateau, LowPassPlateau, Cosine)
+		return fmt.Errorf("unknown learning rate schedule %q, want %q, %q, %q or %q", s.Kind, Constant, Plateau, LowPassPlateau, Cosine)
 	}
 	switch {
 	case !(s.Factor >= 0 && s.Factor <= 1):
-		return fmt.Errorf("train: the factor of the learning rate schedule is %v, want 0 to 1", s.Factor)
+		return fmt.Errorf("the factor of the learning rate schedule is %v, want 0 to 1", s.Factor)
 	case s.Patience < 0:
-		return fmt.Errorf("train: the patience of the learning rate schedule is %d, want at least 0 (for no schedule: %q)", s.Patience, Constant)
+		return fmt.Errorf("the patience of the learning rate schedule is %d, want at least 0 (to keep the rate, use the schedule %q)", s.Patience, Constant)
 	case s.Tau != 0 && !(s.Tau >= 1 && s.Tau <= math.MaxFloat32):
-		return fmt.Errorf("train: tau of the learning rate schedule is %v, want at least 1", s.Tau)
+		return fmt.Errorf("tau of the learning rate schedule is %v, want at least 1", s.Tau)
 	}
 	return nil
 }
 
-// rate is a learning rate and what its schedule has seen so far.
+// rate is a learning rate and the state of its schedule. The fields are exported for gob.
 type rate struct {
 	Value    float64
 	Updates  int
-	Best     float64
-	Bad      int     // updates since the best
+	Best     float64 // measure
+	Bad      int     // updates since Best
 	Smoothed float64 // measure of a LowPassPlateau
-	Start    float64 // of a Cosine: the value at first
+	Start    float64 // initial value of a Cosine
 }
 
-// What PyTorch's scheduler has by default.
+// Defaults of PyTorch's ReduceLROnPlateau.
 const (
 	plateauThreshold = 1e-4
-	plateauEps       = 1e-8 // a smaller change of the rate is not made
+	plateauEps       = 1e-8 // smaller changes of the rate are omitted
 )
 
-// follow changes the rate after an update with the given measure.
+// follow makes one step of the schedule with a new measure.
 func (r *rate) follow(s Schedule, measure float64) {
 	if s.Kind == "" || s.Kind == Constant {
 		return

@@ -10,33 +10,33 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// trainerState is what training keeps between calls of Step, apart from the weights and
+// trainerState is the state between two calls of Step, except for the parameters and
 // their moments. The fields are exported for gob.
 type trainerState struct {
-	Images     uint64 // seen so far: the number of the next image
-	Updates    int    // made so far
+	Images     uint64 // number of images so far, which is the number of the next image
+	Updates    int    // number of updates so far
 	SubBatches int    // of the update in progress
 
 	UpdateLoss, UpdateLossSum   float64 // sums over the sub-batches and over the images
 	UpdateImages, UpdateCorrect int
 
-	EpochLoss                 float64 // with ScheduleByEpoch: over its updates so far
+	EpochLoss                 float64 // sum over the updates of the epoch, with ScheduleByEpoch
 	EpochImages, EpochCorrect int
 
 	Rates         [2]rate   // of weights and epsilon_xy
-	Scales        []float32 // of the gradients that come to each step; -1 means not measured
-	Contributions []int64   // to the gradient of each step's weights
+	Scales        []float32 // largest absolute value of the incoming gradient, by step; -1 means not measured
+	Contributions []int64   // number of contributions to the gradient of the weights, by step
 }
 
-// Position is how far training has come.
+// Position is the progress of a training.
 type Position struct {
-	Images     uint64 // seen so far
-	Updates    int    // made so far
-	SubBatches int    // of the update in progress
+	Images     uint64 // number of images so far
+	Updates    int    // number of updates so far
+	SubBatches int    // number of sub-batches of the update in progress
 }
 
-// Position returns how far training has come. After Restore it tells which batches come
-// next.
+// Position returns the progress of the training. After Restore, the caller continues with
+// the batch at this position.
 func (t *Trainer) Position() Position {
 	if t == nil {
 		return Position{}
@@ -56,9 +56,10 @@ type savedParam struct {
 	Moments    moments
 }
 
-// State returns everything that Restore needs to resume training with the same bits as
-// without the interruption: weights, the moments of the optimizer, the learning rates,
-// the gradients of an unfinished update, and which random numbers come next.
+// State returns the state of the training: parameters, moments of the optimizer, learning
+// rates, the gradient sums of an unfinished update, and the position in the random
+// numbers. A training that resumes from it with Restore gives the same bits as an
+// uninterrupted one.
 func (t *Trainer) State() ([]byte, error) {
 	if !t.made() {
 		return nil, errNoTrainer
@@ -74,15 +75,15 @@ func (t *Trainer) State() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Restore resumes from what State returned, in a Trainer of the same model and Config.
-// After an error the Trainer is as before.
+// Restore sets the state to the result of State of a Trainer with the same model and
+// Config. If it returns an error, the Trainer is unchanged.
 func (t *Trainer) Restore(state []byte) error {
 	if !t.made() {
 		return errNoTrainer
 	}
 	var s savedTrainer
 	if err := gob.NewDecoder(bytes.NewReader(state)).Decode(&s); err != nil {
-		return fmt.Errorf("train: %w: the state cannot be read: %w", ErrTrain, err)
+		return fmt.Errorf("train: %w: the state is damaged or not a state of a Trainer", ErrTrain)
 	}
 	if err := t.checkSaved(&s); err != nil {
 		return fmt.Errorf("train: %w: %w", ErrTrain, err)
@@ -98,11 +99,11 @@ func (t *Trainer) Restore(state []byte) error {
 
 func (t *Trainer) checkSaved(s *savedTrainer) error {
 	if n := len(t.program.Main.Steps); len(s.Params) != len(t.params) || len(s.State.Scales) != n || len(s.State.Contributions) != n {
-		return fmt.Errorf("the state belongs to another model or Config: it has %d trained tensors in %d nodes, the model has %d in %d",
+		return fmt.Errorf("the state belongs to another model or Config: the state has %d trained tensors and %d nodes, the model has %d and %d",
 			len(s.Params), len(s.State.Scales), len(t.params), n)
 	}
 	if st := s.State; st.Updates < 0 || st.SubBatches < 0 || st.SubBatches >= t.config.SubBatches || st.UpdateImages < 0 {
-		return fmt.Errorf("the state is at update %d, sub-batch %d of %d", st.Updates, st.SubBatches, t.config.SubBatches)
+		return fmt.Errorf("the state belongs to another Config or is damaged: it is at update %d, sub-batch %d of %d", st.Updates, st.SubBatches, t.config.SubBatches)
 	}
 	for i, p := range t.params {
 		q := s.Params[i]
@@ -112,15 +113,15 @@ func (t *Trainer) checkSaved(s *savedTrainer) error {
 		}
 		if q.Name != p.name || len(q.Value) != len(p.sum) || len(q.Sum) != len(p.sum) ||
 			len(q.Moments.First) != moments || len(q.Moments.Second) != moments || q.Moments.Steps < 0 {
-			return fmt.Errorf("the state belongs to another model or Config: it has %q with %d elements, the model has %q with %d",
+			return fmt.Errorf("the state belongs to another model or Config: the state has %q with %d elements, the model has %q with %d",
 				q.Name, len(q.Value), p.name, len(p.sum))
 		}
 	}
 	return nil
 }
 
-// Bytes returns the ONNX file of the model with its present weights and epsilon_xy, and
-// with the dynamics of the Config.
+// Bytes returns the ONNX file of the model with the present parameters and with the
+// Dynamics and Layers of the Config.
 func (t *Trainer) Bytes() ([]byte, error) {
 	if !t.made() {
 		return nil, errNoTrainer
@@ -147,7 +148,7 @@ func (t *Trainer) Bytes() ([]byte, error) {
 	return data, nil
 }
 
-// Save writes the file of Bytes. It replaces an existing file, atomically.
+// Save writes the result of Bytes to a file. It replaces an existing file atomically.
 func (t *Trainer) Save(path string) error {
 	data, err := t.Bytes()
 	if err != nil {
@@ -159,8 +160,8 @@ func (t *Trainer) Save(path string) error {
 	return nil
 }
 
-// Model returns a model with the present weights and epsilon_xy. Later steps do not
-// change it.
+// Model returns a runtime.Model with the present parameters. Later steps do not change
+// it.
 func (t *Trainer) Model(opts ...runtime.Option) (*runtime.Model, error) {
 	data, err := t.Bytes()
 	if err != nil {

@@ -13,20 +13,21 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// frame holds the values and gradients of one sub-batch. They stay for the
-// next one of the same shape.
+// frame holds the values and gradients of one sub-batch. The next sub-batch of the same
+// shape reuses their memory.
 type frame struct {
-	images []int         // their shape
+	images []int         // shape of the images
 	values []*ops.Tensor // by slot
-	grads  []*ops.Tensor // by slot, nil where none is needed
-	ctx    []ops.Context // by step
-	back   []ops.Context // the same for gradients
+	grads  []*ops.Tensor // by slot, nil if not needed
+	ctx    []ops.Context // by step, for the values
+	back   []ops.Context // by step, for the gradients
 	target *ops.Tensor
-	scales []float32 // by step, as measured
+	scales []float32 // by step; see trainerState.Scales
 }
 
-// Step learns from one sub-batch. After an error, which may be that of ctx, it
-// is as if it had not been called.
+// Step computes the gradients for one sub-batch. If the sub-batch completes an update,
+// Step makes the update and reports it in the result. Step does not modify the batch. If
+// it returns an error, the state of the Trainer is unchanged.
 func (t *Trainer) Step(ctx context.Context, b Batch) (Result, error) {
 	if !t.made() {
 		return Result{}, errNoTrainer
@@ -75,11 +76,11 @@ func (t *Trainer) step(ctx context.Context, b Batch) (Result, error) {
 	return r, nil
 }
 
-// arrange provides the values and gradients for a batch of these images.
+// arrange allocates the values and gradients for a batch of images.
 func (t *Trainer) arrange(images *ops.Tensor) error {
 	p, f := t.program, &t.frame
 	if images.Shape()[0] == 0 {
-		return fmt.Errorf("%w: a batch without images", runtime.ErrInput)
+		return fmt.Errorf("%w: the batch has no images", runtime.ErrInput)
 	}
 	if !slices.Equal(f.images, images.Shape()) {
 		*f = frame{
@@ -114,6 +115,8 @@ func (t *Trainer) arrange(images *ops.Tensor) error {
 	return nil
 }
 
+// allocate allocates the outputs of step i and their gradients, and adds their types to
+// types and their bytes to live.
 func (t *Trainer) allocate(i int, types []*ops.Input, live *int64) error {
 	f, s := &t.frame, &t.program.Main.Steps[i]
 	_, outputs, err := graph.InferStep(s, types)
@@ -121,13 +124,13 @@ func (t *Trainer) allocate(i int, types []*ops.Input, live *int64) error {
 		return err
 	}
 	if outputs == nil {
-		return fmt.Errorf("%w: the size of its output follows from values that are no constants", ErrTrain)
+		return fmt.Errorf("%w: the size of the output depends on values that are not constant", ErrTrain)
 	}
 	for j, slot := range s.Outputs {
 		types[slot] = &ops.Input{Type: outputs[j]}
 		*live += graph.Bytes(outputs[j])
 		if t.layers[i].active {
-			*live += graph.Bytes(outputs[j]) // of the gradient
+			*live += graph.Bytes(outputs[j]) // for the gradient
 		}
 		if err := graph.WithinLimit(outputs[j], *live, t.program.MemoryLimit); err != nil {
 			return err
@@ -146,7 +149,7 @@ func (t *Trainer) allocate(i int, types []*ops.Input, live *int64) error {
 	return nil
 }
 
-// tensors returns what a step's slots hold.
+// tensors returns the tensors in the slots of a step, with nil for an omitted slot.
 func tensors(slots []int, from []*ops.Tensor) []*ops.Tensor {
 	out := make([]*ops.Tensor, len(slots))
 	for i, slot := range slots {
@@ -157,6 +160,7 @@ func tensors(slots []int, from []*ops.Tensor) []*ops.Tensor {
 	return out
 }
 
+// forward computes the values of all steps.
 func (t *Trainer) forward(ctx context.Context, b Batch) error {
 	p, f := t.program, &t.frame
 	f.values[p.InputSlot(p.Inputs[0].Name)] = b.Images
@@ -174,8 +178,8 @@ func (t *Trainer) forward(ctx context.Context, b Batch) error {
 	return nil
 }
 
-// setTarget sets what the output should be, and returns for how many images its
-// largest entry is that of the label.
+// setTarget sets the target of the loss. It returns the number of images for which the
+// largest entry of the output is that of the label.
 func (t *Trainer) setTarget(ctx context.Context, b Batch) (correct int, err error) {
 	out, target := t.frame.values[t.output], t.frame.target
 	switch {
@@ -195,7 +199,7 @@ func (t *Trainer) setTarget(ctx context.Context, b Batch) (correct int, err erro
 	clear(target.Float32s())
 	for i, label := range b.Labels {
 		if label < 0 || label >= classes {
-			return 0, fmt.Errorf("%w: label %d of image %d, want 0 to %d", runtime.ErrInput, label, i, classes-1)
+			return 0, fmt.Errorf("%w: the label of image %d is %d, want 0 to %d", runtime.ErrInput, i, label, classes-1)
 		}
 		h := out.Float32s()[i*classes*positions:][:classes*positions]
 		best, most := 0, math.Inf(-1)
@@ -218,12 +222,12 @@ func (t *Trainer) setTarget(ctx context.Context, b Batch) (correct int, err erro
 	return correct, nil
 }
 
-// reconstructed makes the input distribution of the last SbS layer the target of
-// a model that ends with a reconstruction of it.
+// reconstructed sets the target of a model that ends with a reconstruction: it is the input
+// distribution of the last SbS layer, which the model reconstructs.
 func (t *Trainer) reconstructed(ctx context.Context) error {
 	p := t.program
 	end := len(p.Main.Steps) - 1
-	if _, kind := graph.LayerOf(p.Main.Steps[end].Name); kind == "" && end > 0 { // the node that shapes the output
+	if _, kind := graph.LayerOf(p.Main.Steps[end].Name); kind == "" && end > 0 { // a node that only reshapes the output
 		end--
 	}
 	_, kind := graph.LayerOf(p.Main.Steps[end].Name)
@@ -244,7 +248,7 @@ func (t *Trainer) reconstructed(ctx context.Context) error {
 	return fmt.Errorf("%w: the batch has neither labels nor a target", runtime.ErrInput)
 }
 
-// backward finds the gradients of all params.
+// backward computes the gradients of all parameters.
 func (t *Trainer) backward(ctx context.Context) error {
 	p, f := t.program, &t.frame
 	for slot, g := range f.grads {
@@ -282,7 +286,8 @@ func (t *Trainer) backward(ctx context.Context) error {
 	return nil
 }
 
-// ruled returns the gradient of an SbS node.
+// ruled returns the gradient of the SbS node of step i, with the rule of its dialect and
+// layer.
 func (t *Trainer) ruled(i int) (ops.Differentiable, error) {
 	l := &t.layers[i]
 	rule := sbs.Rule{Dialect: sbs.Dialect(t.config.Dialect), Local: l.local}
@@ -294,13 +299,14 @@ func (t *Trainer) ruled(i int) (ops.Differentiable, error) {
 	}
 	d, ok := sbs.WithRule(t.program.Main.Steps[i].Op, rule)
 	if !ok {
-		return nil, errors.New("the SbS operator was replaced (see Operators) and has no gradient")
+		return nil, errors.New("Operators replaces the SbS operator, and its replacement has no gradient")
 	}
 	return d, nil
 }
 
-// scale divides the gradient that comes to an SbS layer by its scale. That is the
-// largest absolute value so far, until the first sub-batch of the second update.
+// scale divides the incoming gradient g of an SbS layer by its scale. The scale is the
+// largest absolute value of the incoming gradient, measured until the first sub-batch of
+// the second update.
 func (t *Trainer) scale(i int, g []float32) {
 	if t.config.Dialect != 2 || t.config.NoGradientScale {
 		return

@@ -16,38 +16,38 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// ErrTrain is wrapped by errors about a model that cannot be trained as asked.
+// ErrTrain is wrapped by errors about a model that cannot be trained with its Config.
 var ErrTrain = errors.New("cannot train")
 
 // Batch is a sub-batch of images for one Step.
 type Batch struct {
-	// Images is the model's input.
+	// Images is the input of the model: float32 (images, channels, height, width).
 	Images *runtime.Tensor
 
-	// Labels holds the class of each image. Target, of the shape of the model's
-	// output, can be given instead: the output that is wanted. A model that ends with
-	// a reconstruction needs neither: its target is the input that it reconstructs.
+	// Labels holds the class of each image, from 0. Instead of labels, Target can give
+	// the desired output, which has the shape of the model's output. A model that ends
+	// with a reconstruction needs neither: its target is the input that it reconstructs.
 	Labels []int
 	Target *runtime.Tensor
 
-	// Spikes and Uniforms, by node, replace random numbers: see runtime.InjectSpikes
-	// and runtime.InjectUniforms.
+	// Spikes and Uniforms replace random numbers, by the name of the node: see
+	// runtime.InjectSpikes and runtime.InjectUniforms.
 	Spikes, Uniforms map[string]*runtime.Tensor
 }
 
 // Result is the result of one Step.
 type Result struct {
-	Loss         float64 // the loss function over the sub-batch
-	LossPerImage float64 // the mean over its images
+	Loss         float64 // value of the loss function for the sub-batch
+	LossPerImage float64 // mean loss per image of the sub-batch
 
-	Images  int
-	Correct int     // images whose largest output is that of the label; 0 without Labels
+	Images  int     // number of images
+	Correct int     // number of images whose largest output is that of the label; 0 without Labels
 	Update  *Update // nil if the sub-batch did not complete an update
 }
 
-// Update is the result of one update of the weights, over all its sub-batches.
+// Update is the result of one update, over all its sub-batches.
 type Update struct {
-	Number int // counts from 0
+	Number int // from 0
 
 	// LossPerImage is the mean loss per image.
 	LossPerImage float64
@@ -58,53 +58,53 @@ type Update struct {
 	// depends on the size of the sub-batches: use LossPerImage to compare updates.
 	PlateauLoss float64
 
-	Images, Correct      int
-	RateW, RateEpsilonXY float64 // for the next update
+	Images, Correct      int     // sums over the sub-batches; see Result
+	RateW, RateEpsilonXY float64 // learning rates of the next update
 }
 
-// Trainer trains a model. Use Open or New to make one. It is not safe for concurrent
-// use.
+// Trainer trains a model. Open and New make one. A Trainer is not safe for concurrent use.
+// Close ends its goroutines.
 type Trainer struct {
 	program *graph.Program
-	source  []byte // the file, with the dynamics of the Config
+	source  []byte // the file with the initial parameters and the dynamics of the Config
 	config  Config
-	output  int // the slot of the model's output
+	output  int // slot of the output of the model
 
 	params []*param
 	bySlot map[int]*param
-	layers []layer // of each step
+	layers []layer // by step
 	state  trainerState
 	frame  frame
 }
 
-// param is an initializer that is trained.
+// param is a parameter: an initializer that is trained.
 type param struct {
 	slot      int
 	name      string
 	running   bool // a running mean, which has no gradient
 	epsilonXY bool
-	mean      bool
-	columns   int // of the weights of an SbS layer, 0 for others
-	channels  int // of its input
-	step      int // the node that it is an input of
+	mean      bool // see Config.MeanEpsilonXY
+	columns   int  // number of columns of W of an SbS layer, 0 for other parameters
+	channels  int  // number of input channels of the SbS layer
+	step      int  // the parameter is an input of this step
 
 	value   *ops.Tensor
-	grad    *ops.Tensor // of one sub-batch
-	sum     []float32   // of an update
+	grad    *ops.Tensor // for one sub-batch
+	sum     []float32   // of the gradients of the update in progress
 	moments moments
 }
 
-// layer is what training does at a step.
+// layer holds the settings of training for one step of the program.
 type layer struct {
 	sbs      bool
-	active   bool   // a gradient passes through it
-	wants    []bool // by input: the gradient is needed
-	local    bool
-	last     bool // the last SbS layer
+	active   bool   // a gradient passes through the step
+	wants    []bool // by input: its gradient is needed
+	local    bool   // see Config.Local
+	last     bool   // the last SbS layer
 	gradient ops.Differentiable
 }
 
-// Open prepares the training of the model in a file. See New.
+// Open returns a Trainer for the model in a file. See New.
 func Open(path string, cfg Config) (*Trainer, error) {
 	pb, _, err := onnx.ReadFile(path)
 	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // not wrapped: it is about the file itself
@@ -117,9 +117,9 @@ func Open(path string, cfg Config) (*Trainer, error) {
 	return t, nil
 }
 
-// New prepares the training of the model in the bytes of an ONNX file, which package
-// convert has written: it has one input, one output, and layers that are named by
-// their nodes. New keeps none of data.
+// New returns a Trainer for the model in the bytes of an ONNX file that package convert has
+// written. Such a model has one input and one output, and the names of its nodes identify
+// the layers. New copies data.
 func New(data []byte, cfg Config) (*Trainer, error) {
 	pb, err := onnx.Unmarshal(data)
 	t, err := newTrainer(pb, err, cfg)
@@ -129,7 +129,7 @@ func New(data []byte, cfg Config) (*Trainer, error) {
 	return t, nil
 }
 
-// newTrainer makes a Trainer of a message, or of the error of reading it.
+// newTrainer returns a Trainer for a model, or the error of reading the model.
 func newTrainer(pb *onnxpb.ModelProto, err error, cfg Config) (*Trainer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", runtime.ErrModel, err)
@@ -148,16 +148,20 @@ func newTrainer(pb *onnxpb.ModelProto, err error, cfg Config) (*Trainer, error) 
 		return nil, err
 	}
 	t.program, err = graph.Compile(pb, graph.Options{Workers: cfg.Workers, MemoryLimit: cfg.MemoryLimit, Operators: cfg.Operators})
+	if errors.Is(err, runtime.ErrOption) {
+		return nil, fmt.Errorf("%w: %w", ErrTrain, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", runtime.ErrModel, err)
 	}
 	if err := t.setUp(); err != nil {
+		t.program.Pool.Close()
 		return nil, fmt.Errorf("%w: %w", ErrTrain, err)
 	}
 	return t, nil
 }
 
-// Close ends the goroutines of the Trainer. It must not be in use. Close returns nil.
+// Close ends the goroutines of the Trainer, which must not be in use. Close returns nil.
 func (t *Trainer) Close() error {
 	if t.made() {
 		t.program.Pool.Close()
@@ -170,6 +174,7 @@ func (t *Trainer) made() bool { return t != nil && t.program != nil }
 // errNoTrainer reports the use of a Trainer that was not made by Open or New.
 var errNoTrainer = fmt.Errorf("train: %w: the Trainer was not made by Open or New", ErrTrain)
 
+// setUp completes a Trainer whose program is compiled.
 func (t *Trainer) setUp() error {
 	p, c := t.program, &t.config
 	if len(p.Inputs) != 1 || len(p.Outputs) != 1 {
@@ -200,12 +205,12 @@ func (t *Trainer) setUp() error {
 		Scales: make([]float32, len(p.Main.Steps)), Contributions: make([]int64, len(p.Main.Steps)),
 	}
 	for i := range t.state.Scales {
-		t.state.Scales[i] = -1 // below every measured one
+		t.state.Scales[i] = -1 // not measured
 	}
 	return nil
 }
 
-// findParams finds the initializers that are trained.
+// findParams sets the params, and the kinds of the layers.
 func (t *Trainer) findParams() error {
 	t.layers = make([]layer, len(t.program.Main.Steps))
 	last := -1
@@ -231,7 +236,7 @@ func (t *Trainer) findParams() error {
 	return nil
 }
 
-// findParam adds input j of step i to the params if it is trained.
+// findParam adds input j of step i to the params if it is a trained initializer.
 func (t *Trainer) findParam(i int, s *graph.Step, j int) error {
 	g, slot := t.program.Main, s.Inputs[j]
 	if slot < 0 || g.Consts[slot] == nil || !t.trained(s, j) {
@@ -240,10 +245,10 @@ func (t *Trainer) findParam(i int, s *graph.Step, j int) error {
 	layer, kind := graph.LayerOf(s.Name)
 	value, name := g.Consts[slot], g.Names[slot]
 	if t.bySlot[slot] != nil {
-		return fmt.Errorf("node %q and another node share the weights %q", s.Name, name)
+		return fmt.Errorf("node %q and another node share the weights %q, which is not supported: freeze the layers of both nodes", s.Name, name)
 	}
 	if !t.program.IsWeight(value) {
-		return fmt.Errorf("node %q: input %d, %q, cannot be trained since it is not an initializer: freeze layer %q", s.Name, j, name, layer)
+		return fmt.Errorf("node %q: input %d (%q) cannot be trained, since it is not an initializer: freeze layer %q", s.Name, j, name, layer)
 	}
 	p := &param{slot: slot, name: name, step: i, running: kind == kindOnOff}
 	params, isSbS := sbs.OpParams(s.Op)
@@ -257,17 +262,20 @@ func (t *Trainer) findParam(i int, s *graph.Step, j int) error {
 	return nil
 }
 
-// The inputs of an SbS node that are trained, and the kinds of layers that are treated
-// apart, as package convert names them.
+// Inputs of an SbS node.
 const (
 	inputW         = 1
 	inputEpsilonXY = 2
-	kindOnOff      = "OnOff"
-	kindPooling    = "SbSPooling"
 )
 
-// trained reports whether input j of a step is trained unless it varies: weights, bias
-// and epsilon_xy, and the running mean of an on/off split.
+// Kinds of layers, as package convert names them.
+const (
+	kindOnOff   = "OnOff"
+	kindPooling = "SbSPooling"
+)
+
+// trained reports whether input j of a step is trained if it is constant. Weights, biases,
+// epsilon_xy and the running mean of an on/off split are, unless they are frozen.
 func (t *Trainer) trained(s *graph.Step, j int) bool {
 	c := &t.config
 	layer, kind := graph.LayerOf(s.Name)
@@ -283,18 +291,18 @@ func (t *Trainer) trained(s *graph.Step, j int) bool {
 
 func (t *Trainer) addParam(p *param, value *ops.Tensor) {
 	data := slices.Clone(value.Float32s())
-	p.value, _ = ops.NewTensor(value.Shape(), data) // the shape is the data's
+	p.value, _ = ops.NewTensor(value.Shape(), data) // no error: the shape is that of data
 	p.grad, _ = ops.Zeros(ops.Float32, value.Shape())
 	p.sum = make([]float32, len(data))
 	t.params = append(t.params, p)
 	t.bySlot[p.slot] = p
 }
 
-// findPath finds the steps that a gradient goes through: those that the output
-// depends on and that depend on what is trained.
+// findPath finds the steps that a gradient passes through: the output depends on them, and
+// they depend on a parameter. It removes parameters that do not affect the output.
 func (t *Trainer) findPath() error {
 	g := t.program.Main
-	depends := map[int]bool{} // slots that depend on what is trained
+	depends := map[int]bool{} // slots that depend on a parameter with a gradient
 	for slot, p := range t.bySlot {
 		depends[slot] = !p.running
 	}
@@ -324,20 +332,23 @@ func (t *Trainer) findPath() error {
 		}
 		d, ok := s.Op.(ops.Differentiable)
 		if !ok {
-			return &graph.NodeError{Node: s.Name, Operator: s.Operator, Err: errors.New("this operator has no gradient: freeze the layers before it")}
+			return &graph.NodeError{Node: s.Name, Operator: s.Operator, Err: errors.New("the operator has no gradient: freeze all layers before this node")}
 		}
 		l.gradient = d
 	}
 	t.params = slices.DeleteFunc(t.params, func(p *param) bool { return !p.running && !needed[p.slot] })
 	if !slices.ContainsFunc(t.params, func(p *param) bool { return !p.running }) {
-		return errors.New("nothing is left to train: there are no weights that are not frozen and reach the output")
+		return errors.New("nothing is left to train: all weights that affect the output are frozen")
 	}
 	return nil
 }
 
-// Fit calls Step for every batch, and then report, if it is not nil, with the result.
-// It returns after the last batch, or at the first error from batches, Step or report.
+// Fit calls Step for every batch, and report with the result, unless report is nil. Fit
+// returns after the last batch or at the first error from batches, Step or report.
 func (t *Trainer) Fit(ctx context.Context, batches iter.Seq2[Batch, error], report func(Result) error) error {
+	if !t.made() {
+		return errNoTrainer
+	}
 	if batches == nil {
 		return fmt.Errorf("train: %w: there are no batches", ErrTrain)
 	}

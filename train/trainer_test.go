@@ -6,6 +6,7 @@ import (
 	"errors"
 	"iter"
 	"math"
+	goruntime "runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,9 +22,9 @@ import (
 	"github.com/spike-by-spike/sbs/train"
 )
 
-// TestTrainerLearns trains small networks, and checks that the file that comes out
-// knows what was learnt.
-func TestTrainerLearns(t *testing.T) {
+// TestTrainer_LearnsToClassify trains small networks, and checks the accuracy of the trained
+// models.
+func TestTrainer_LearnsToClassify(t *testing.T) {
 	for name, c := range map[string]struct {
 		network *convert.Network
 		config  train.Config
@@ -53,15 +54,15 @@ func TestTrainerLearns(t *testing.T) {
 					correct++
 				}
 			}
-			t.Logf("%s: %d of 200 are right", name, correct)
+			t.Logf("%s: %d of 200 images are correct", name, correct)
 			require.GreaterOrEqual(t, correct, 150)
 		})
 	}
 }
 
-// TestTrainerNetworkGradient compares the first step of plain descent with
-// difference quotients of the loss over the weights of all layers.
-func TestTrainerNetworkGradient(t *testing.T) {
+// TestTrainer_GradientIsTheDerivative compares the first step of SGD with central
+// differences of the loss with respect to weights of all layers.
+func TestTrainer_GradientIsTheDerivative(t *testing.T) {
 	const rate = 1e-3
 	batch := bars(3, 8)
 	before := convNet()
@@ -88,17 +89,17 @@ func TestTrainerNetworkGradient(t *testing.T) {
 	}
 }
 
-// everyLayer is a trainer of a network with every kind of layer that ends with a
-// reconstruction.
+// everyLayer returns a Trainer for a network with every kind of layer, which ends with a
+// reconstruction, and a batch for it.
 func everyLayer(t *testing.T, workers int) (*train.Trainer, train.Batch) {
 	n := converttest.EveryLayer()
 	b := train.Batch{Images: modeltest.Pixels(5, 6, n.Input)}
 	return newTrainer(t, n, train.Config{Seed: 3, MeanEpsilonXY: []string{"L2"}, RateW: 0.01, Workers: workers}), b
 }
 
-// TestTrainerSameBits checks that the number of workers does not matter.
-func TestTrainerSameBits(t *testing.T) {
-	for name, make := range map[string]func(workers int) (*train.Trainer, train.Batch){
+func TestTrainer_ResultDoesNotDependOnWorkers(t *testing.T) {
+	defer goruntime.GOMAXPROCS(goruntime.GOMAXPROCS(3)) // the maximum of Workers
+	for name, build := range map[string]func(workers int) (*train.Trainer, train.Batch){
 		"every layer": func(workers int) (*train.Trainer, train.Batch) { return everyLayer(t, workers) },
 		"dialect 2": func(workers int) (*train.Trainer, train.Batch) {
 			return newTrainer(t, sbsNet(2), train.Config{RateW: 0.1, Workers: workers}), bars(1, 40)
@@ -110,7 +111,7 @@ func TestTrainerSameBits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var want []byte
 			for _, workers := range []int{1, 2, 3} {
-				trainer, b := make(workers)
+				trainer, b := build(workers)
 				for range 3 {
 					step(t, trainer, b)
 				}
@@ -123,9 +124,9 @@ func TestTrainerSameBits(t *testing.T) {
 	}
 }
 
-// TestTrainerEveryLayer checks which weights change, and that those of SbS layers
-// stay what they must be.
-func TestTrainerEveryLayer(t *testing.T) {
+// TestTrainer_TrainsEveryLayer checks which parameters change, and that the weights of SbS
+// layers stay positive and normalized.
+func TestTrainer_TrainsEveryLayer(t *testing.T) {
 	trainer, b := everyLayer(t, 2)
 	before := networkOf(t, trainer)
 	require.Equal(t, modeltest.Write(t, converttest.EveryLayer(), convert.Options{}), fileOf(t, trainer), "before the first step")
@@ -162,9 +163,8 @@ func TestTrainerEveryLayer(t *testing.T) {
 	}
 }
 
-// TestTrainerResumes checks that a break changes no bit, not even in the middle of
-// an update.
-func TestTrainerResumes(t *testing.T) {
+// TestRestore_GivesTheSameResult interrupts the training in the middle of an update.
+func TestRestore_GivesTheSameResult(t *testing.T) {
 	cfg := train.Config{
 		SubBatches: 2, RateW: 0.1, RateEpsilonXY: 0.1, ScheduleW: train.Schedule{Kind: train.LowPassPlateau}, Seed: 1,
 		ScheduleEpsilonXY: train.Schedule{Kind: train.Plateau},
@@ -191,14 +191,13 @@ func TestTrainerResumes(t *testing.T) {
 
 		other := newTrainer(t, convNet(), cfg)
 		require.ErrorIs(t, other.Restore(state), train.ErrTrain)
-		require.ErrorContains(t, other.Restore(state[:50]), "cannot be read")
+		require.ErrorContains(t, other.Restore(state[:50]), "the state is damaged")
 	}
 }
 
-// TestTrainerKeepsNothingOld checks that what stays in memory from step to step, for
-// batches of this size and that, changes no bit: every step is also made by a
-// Tuner that has made no other.
-func TestTrainerKeepsNothingOld(t *testing.T) {
+// TestStep_DoesNotDependOnReusedMemory makes every step also with a new Trainer, which has
+// no memory of earlier steps to reuse. The batches have different sizes.
+func TestStep_DoesNotDependOnReusedMemory(t *testing.T) {
 	for name, n := range map[string]*convert.Network{"dialect 1": sbsNet(1), "dialect 2": sbsNet(2), "convolutions": convNet()} {
 		t.Run(name, func(t *testing.T) {
 			cfg := train.Config{SubBatches: 2, RateW: 0.1, RateEpsilonXY: 0.1, Seed: 1}
@@ -220,7 +219,7 @@ func TestTrainerKeepsNothingOld(t *testing.T) {
 	}
 }
 
-func TestTrainerFreezes(t *testing.T) {
+func TestTrainer_KeepsFrozenParameters(t *testing.T) {
 	before := sbsNet(1)
 	frozen := newTrainer(t, before, train.Config{FreezeW: []string{"L0"}, FreezeEpsilonXY: []string{"L2"}, StopGradient: []string{"L1"}, RateW: 0.01})
 	step(t, frozen, bars(1, 6))
@@ -235,21 +234,20 @@ func TestTrainerFreezes(t *testing.T) {
 	require.Equal(t, e(before, 2), e(after, 2), "frozen")
 }
 
-// TestTrainerErrorsChangeNothing checks that a Step that fails leaves no trace.
-func TestTrainerErrorsChangeNothing(t *testing.T) {
+func TestStep_ChangesNothingAfterAnError(t *testing.T) {
 	trainer := newTrainer(t, sbsNet(2), train.Config{SubBatches: 2, RateW: 0.1})
 	untouched := newTrainer(t, sbsNet(2), train.Config{SubBatches: 2, RateW: 0.1})
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	good := bars(1, 4)
 	for i, b := range []train.Batch{good, good} {
-		_, err := trainer.Step(cancelled, b)
+		_, err := trainer.Step(canceled, b)
 		require.ErrorIs(t, err, context.Canceled)
 		bad := b
 		bad.Labels = []int{0, 1, 2, 3}
 		_, err = trainer.Step(t.Context(), bad)
 		require.ErrorIs(t, err, runtime.ErrInput)
-		require.ErrorContains(t, err, "label 3 of image 3, want 0 to 2")
+		require.ErrorContains(t, err, "the label of image 3 is 3, want 0 to 2")
 		bad.Labels = bad.Labels[:3]
 		_, err = trainer.Step(t.Context(), bad)
 		require.ErrorContains(t, err, "3 labels for 4 images")
@@ -261,7 +259,7 @@ func TestTrainerErrorsChangeNothing(t *testing.T) {
 		require.ErrorContains(t, err, "target")
 		bad.Images = opstest.F32([]int{0, 1, 12, 12})
 		_, err = trainer.Step(t.Context(), bad)
-		require.ErrorContains(t, err, "without images")
+		require.ErrorContains(t, err, "the batch has no images")
 		bad.Images = opstest.F32([]int{1, 1, 2, 2}, 1, 1, 1, 1)
 		_, err = trainer.Step(t.Context(), bad)
 		require.ErrorContains(t, err, `input "image"`)
@@ -274,8 +272,8 @@ func TestTrainerErrorsChangeNothing(t *testing.T) {
 	require.Equal(t, fileOf(t, untouched), fileOf(t, trainer))
 }
 
-// TestTrainerTarget checks that labels are a target of ones.
-func TestTrainerTarget(t *testing.T) {
+// TestStep_LabelsAreAOneHotTarget compares labels with the target that they stand for.
+func TestStep_LabelsAreAOneHotTarget(t *testing.T) {
 	labels, target := bars(1, 3), bars(1, 3)
 	target.Labels = nil
 	v := make([]float32, 9)
@@ -293,7 +291,7 @@ func TestNew_Refuses(t *testing.T) {
 		config train.Config
 		want   string
 	}{
-		{train.Config{Dialect: 3}, "no dialect 3"},
+		{train.Config{Dialect: 3}, "Dialect is 3"},
 		{train.Config{RateW: -1}, "RateW is -1"},
 		{train.Config{ThresholdW: math.NaN()}, "ThresholdW is NaN"},
 		{train.Config{SubBatches: -1}, "SubBatches is -1"},
@@ -311,11 +309,12 @@ func TestNew_Refuses(t *testing.T) {
 		{Name: "value", Type: onnxpb.AttributeProto_TENSOR, T: onnx.Float32Tensor("", []int{2, 1, 3, 3}, make([]float32, 18))},
 	}}, &onnxpb.NodeProto{OpType: "Conv", Input: []string{"x", "w"}, Output: []string{"y"}})
 	_, err := train.New(constant, train.Config{})
-	require.ErrorContains(t, err, `"w", cannot be trained since it is not an initializer`)
+	require.ErrorContains(t, err, `("w") cannot be trained, since it is not an initializer`)
 }
 
-// TestTrainerMetadata checks that the model says which layers learn locally.
-func TestTrainerMetadata(t *testing.T) {
+// TestTrainer_ReadsLocalLayersFromTheModel compares Config.Local with the metadata of the
+// model.
+func TestTrainer_ReadsLocalLayersFromTheModel(t *testing.T) {
 	local := sbsNet(2)
 	local.Layers[0].(*convert.SbS).Local = true
 	named, plain := train.Config{Local: []string{"L0"}}, train.Config{Local: []string{}}
@@ -329,9 +328,9 @@ func TestTrainerMetadata(t *testing.T) {
 	require.NotEqual(t, weights(local, plain), weights(local, named))
 }
 
-func TestFit(t *testing.T) {
+func TestFit_StopsAtTheFirstError(t *testing.T) {
 	trainer, steps := newTrainer(t, convNet(), train.Config{SubBatches: 2}), 0
-	broken := errors.New("the file ends too soon")
+	broken := errors.New("the file is truncated")
 	batches := func(n int, last error) iter.Seq2[train.Batch, error] {
 		return func(yield func(train.Batch, error) bool) {
 			for i := range n {
@@ -361,9 +360,9 @@ func TestFit(t *testing.T) {
 	require.Equal(t, 8, steps)
 }
 
-// TestTrainerModel checks that a model in between is the file in between, with the
-// options of the first.
-func TestTrainerModel(t *testing.T) {
+// TestModel_IsThatOfBytes compares Model with the model of Bytes in the middle of a
+// training.
+func TestModel_IsThatOfBytes(t *testing.T) {
 	trainer := newTrainer(t, sbsNet(2), train.Config{RateW: 0.1, Dynamics: sbs.Dynamics{Spikes: 7}})
 	step(t, trainer, bars(1, 4))
 	got, err := trainer.Model()
@@ -374,11 +373,11 @@ func TestTrainerModel(t *testing.T) {
 	require.Equal(t, outputOf(t, want, image), outputOf(t, got, image))
 	before := outputOf(t, got, image)
 	step(t, trainer, bars(3, 4))
-	require.Equal(t, before, outputOf(t, got, image), "further steps do not change it")
+	require.Equal(t, before, outputOf(t, got, image), "further steps must not change the model")
 }
 
-// FuzzRestore checks that no state, whoever wrote it, does more harm than an
-// error.
+// FuzzRestore checks that Restore and the steps after it return an error, or succeed, for
+// every state.
 func FuzzRestore(f *testing.F) {
 	cfg := train.Config{SubBatches: 2}
 	trainer := newTrainer(f, sbsNet(2), cfg)
@@ -399,7 +398,7 @@ func FuzzRestore(f *testing.F) {
 			require.Zero(t, trainer.Position())
 			return
 		}
-		_, _ = trainer.Step(t.Context(), b) // weights may be no numbers now
+		_, _ = trainer.Step(t.Context(), b) // the weights may be NaN
 		_, err = trainer.State()
 		require.NoError(t, err)
 	})

@@ -4,8 +4,8 @@ import (
 	"context"
 )
 
-// collect adds what a sub-batch found to the update under way, and makes the
-// update when it is complete. Nothing before it has changed the state.
+// collect adds the results of a sub-batch to the update in progress, and makes the update
+// if it is complete. No other part of a step changes the state.
 func (t *Trainer) collect(r *Result) {
 	st := &t.state
 	copy(st.Scales, t.frame.scales)
@@ -35,10 +35,10 @@ func (t *Trainer) collect(r *Result) {
 	}
 }
 
-// update makes one step with the gradients of all sub-batches.
+// update makes one update with the gradients of all its sub-batches.
 func (t *Trainer) update() *Update {
 	st := &t.state
-	// An update is made as a whole: nothing here fails or may be cancelled.
+	// An update must be complete: no part of it returns an error or can be canceled.
 	_ = t.program.Pool.For(context.Background(), len(t.params), 1, func(lo, hi int) error {
 		for _, p := range t.params[lo:hi] {
 			t.updateParam(p)
@@ -65,7 +65,7 @@ func (t *Trainer) update() *Update {
 	return u
 }
 
-// follow lets the schedules of the learning rates take a step.
+// follow makes a step of the schedules of the learning rates.
 func (t *Trainer) follow(loss float64, images, correct int) {
 	if t.config.ScheduleByError {
 		loss = 100 - 100*float64(correct)/float64(images)
@@ -74,20 +74,28 @@ func (t *Trainer) follow(loss float64, images, correct int) {
 	t.state.Rates[1].follow(t.config.ScheduleEpsilonXY, loss)
 }
 
-// EndEpoch lets the schedules take a step, with ScheduleByEpoch, after the
-// updates since the last call; if there were none, nothing happens.
+// EndEpoch ends an epoch. With Config.ScheduleByEpoch, it makes a step of the schedules
+// with the results of the updates since the last call. Without such updates, or without
+// ScheduleByEpoch, it has no effect.
 func (t *Trainer) EndEpoch() {
+	if !t.made() {
+		return
+	}
 	if st := &t.state; st.EpochImages > 0 {
 		t.follow(st.EpochLoss/float64(st.EpochImages), st.EpochImages, st.EpochCorrect)
 		st.EpochLoss, st.EpochImages, st.EpochCorrect = 0, 0, 0
 	}
 }
 
-// Rates returns the learning rates of weights and epsilon_xy for the next update.
+// Rates returns the learning rates of the weights and of epsilon_xy for the next update.
 func (t *Trainer) Rates() (w, epsilonXY float64) {
+	if !t.made() {
+		return 0, 0
+	}
 	return t.state.Rates[0].Value, t.state.Rates[1].Value
 }
 
+// updateParam changes a parameter by the sum of its gradients.
 func (t *Trainer) updateParam(p *param) {
 	c, v := &t.config, p.value.Float32s()
 	switch {
@@ -116,9 +124,8 @@ func (t *Trainer) updateParam(p *param) {
 	}
 }
 
-// moveMean moves the running mean of an on/off split a 100th part of the way to
-// the mean of its input over images and channels, and pixels if there is one mean
-// for all.
+// moveMean moves the running mean of an on/off split 1/100 of the distance to the mean of
+// its input over images and channels, and over pixels if the running mean is one number.
 func (t *Trainer) moveMean(p *param) {
 	in := t.frame.values[t.program.Main.Steps[p.step].Inputs[0]].Float32s()
 	mean := p.value.Float32s()

@@ -15,40 +15,40 @@ import (
 	"github.com/spike-by-spike/sbs/internal/trainlog"
 )
 
-// checkpoint is all that a training needs to go on as if it had not been
-// interrupted, in one file.
+// checkpoint holds everything that is needed to resume a training with the same result
+// as without the interruption. It is stored in one file.
 type checkpoint struct {
 	Settings map[string]string
 	Position position
-	Tuner    []byte // its State
+	Trainer  []byte // see train.Trainer.State
 }
 
-// position is how far a training has come.
+// position is the progress of a training.
 type position struct {
-	SubBatches int     // of the whole training, learnt from
-	Seconds    float64 // that took
+	SubBatches int     // number of sub-batches since the start
+	Seconds    float64 // time since the start, without interruptions
 
-	Update, Epoch tally // under way
+	Update, Epoch tally // of the update and the epoch in progress
 
-	// What is still to be recorded, since the interruption came first.
-	Record    *trainlog.Record // of an update that is made
-	EpochDone bool
-	Untold    bool // LastTest is not in a record yet
+	// The interruption may come after an update or an epoch, but before it is recorded.
+	Record     *trainlog.Record // of the update
+	EpochDone  bool
+	Unrecorded bool // LastTest is in no record yet
 
 	LastTest *testResult
-	Saved    int // sub-batches that the model behind the last save had learnt from
+	Saved    int // SubBatches at the last save of the model
 }
 
-// testResult is what a test showed.
+// testResult is the result of a test.
 type testResult struct {
 	Error      float64 // in percent
-	SubBatches int     // that the model had learnt from
-	Set        string  // of images, and the spikes
+	SubBatches int     // since the start of the training
+	Set        string  // identifies the images and the number of spikes
 }
 
-// tally counts over images.
+// tally sums over training images.
 type tally struct {
-	Loss            float64 // sum
+	Loss            float64
 	Images, Correct int
 }
 
@@ -56,10 +56,10 @@ func (t tally) loss() float64  { return t.Loss / float64(t.Images) }
 func (t tally) error() float64 { return 100 - 100*float64(t.Correct)/float64(t.Images) }
 
 const (
-	checkpointMagic = "sbs-train checkpoint 2\n"
+	checkpointMagic = "sbs-train checkpoint 3\n"
 
-	// maxCheckpoint bounds the bytes of a checkpoint: networks have to be in memory
-	// several times anyway.
+	// maxCheckpoint limits the size of a checkpoint in bytes. A larger network would
+	// not fit into memory, which holds it several times.
 	maxCheckpoint = 4 << 30
 )
 
@@ -74,22 +74,26 @@ func writeCheckpoint(path string, c *checkpoint) error {
 	sum := sha256.Sum256(data[len(checkpointMagic)+sha256.Size:])
 	copy(data[len(checkpointMagic):], sum[:])
 	if err := atomicfile.Write(path, data); err != nil {
-		return fmt.Errorf("the checkpoint could not be written: %w", err)
+		return fmt.Errorf("cannot write the checkpoint: %w", err)
 	}
 	return nil
+}
+
+func errDamaged(path string) error {
+	return fmt.Errorf("%s is damaged: start again with --force", path)
 }
 
 func readCheckpoint(path string) (*checkpoint, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: there is no training to go on with: leave out --resume to begin one "+
-			"(with --force after one that ended before its first checkpoint), or name its --output", path)
+		return nil, fmt.Errorf("%s does not exist, so there is no training to resume: give the --output of the training, or start one without --resume "+
+			"(with --force if a training ended before its first checkpoint)", path)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxCheckpoint {
-		return nil, fmt.Errorf("%s is no checkpoint", path)
+		return nil, fmt.Errorf("%s is not a checkpoint", path)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -97,40 +101,40 @@ func readCheckpoint(path string) (*checkpoint, error) {
 	}
 	body, ok := bytes.CutPrefix(data, []byte(checkpointMagic))
 	if !ok || len(body) < sha256.Size {
-		return nil, fmt.Errorf("%s is no checkpoint of this version of sbs-train: start anew with --force", path)
+		return nil, fmt.Errorf("%s is not a checkpoint of this version of sbs-train: start again with --force", path)
 	}
 	sum, body := body[:sha256.Size], body[sha256.Size:]
 	if now := sha256.Sum256(body); !bytes.Equal(now[:], sum) {
-		return nil, fmt.Errorf("%s is damaged: start anew with --force", path)
+		return nil, errDamaged(path)
 	}
 	var c checkpoint
 	if err := gob.NewDecoder(bytes.NewReader(body)).Decode(&c); err != nil {
-		return nil, fmt.Errorf("%s: %w: start anew with --force", path, err)
+		return nil, errDamaged(path)
 	}
 	return &c, nil
 }
 
-// fits reports whether a training with these settings can go on from the
+// fits returns an error if a training with these settings cannot resume from the
 // checkpoint.
 func (c *checkpoint) fits(path string, settings map[string]string) error {
-	var differ []string
+	var changed []string
 	for name, now := range settings {
 		then := c.Settings[name]
 		switch {
-		case then == now || name == settingRest:
+		case then == now || name == settingConfig:
 		case strings.HasPrefix(name, "--") && len(then)+len(now) < 40:
-			differ = append(differ, fmt.Sprintf("%s was %q and is %q", name, then, now))
+			changed = append(changed, fmt.Sprintf("%s (was %q, now %q)", name, then, now))
 		default:
-			differ = append(differ, name)
+			changed = append(changed, name)
 		}
 	}
-	if len(differ) == 0 && c.Settings[settingRest] != settings[settingRest] {
-		differ = append(differ, settingRest)
+	if len(changed) == 0 && c.Settings[settingConfig] != settings[settingConfig] {
+		changed = append(changed, settingConfig)
 	}
-	if len(differ) == 0 {
+	if len(changed) == 0 {
 		return nil
 	}
-	slices.Sort(differ)
-	return fmt.Errorf("%s is of a training that began otherwise; what changed: %s. Give the same again, or start anew with --force",
-		path, strings.Join(differ, "; "))
+	slices.Sort(changed)
+	return fmt.Errorf("%s is from a training with other settings; changed: %s. Use the same settings, or start again with --force",
+		path, strings.Join(changed, "; "))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spike-by-spike/sbs/internal/dataset"
 	"github.com/spike-by-spike/sbs/runtime"
@@ -25,7 +26,7 @@ func (f *flags) loadTraining(ctx context.Context, size dataset.Size, classes []s
 	})
 }
 
-// loadTest returns the test images, nil if there are none.
+// loadTest returns the test images, or nil if there are none.
 func (f *flags) loadTest(ctx context.Context, j *job) (*dataset.Samples, error) {
 	opt := dataset.Options{
 		Size: j.images.Size(), Subset: dataset.Test, Resize: f.resize,
@@ -37,13 +38,13 @@ func (f *flags) loadTest(ctx context.Context, j *job) (*dataset.Samples, error) 
 	}
 	for _, path := range f.data {
 		if folder, err := isFolder(path); err != nil || !folder {
-			j.note("%s is no folder with a test set: training is not tested; name the test images with --test", path)
+			j.note("training is not tested, since %s is not a folder with a test set: give the test images with --test", path)
 			return nil, err
 		}
 	}
 	s, err := f.load(ctx, f.data, opt)
 	if errors.Is(err, dataset.ErrNoSubset) {
-		j.note("training is not tested: %v, with --test", err)
+		j.note("training is not tested: %v (--test)", err)
 		return nil, nil
 	}
 	return s, err
@@ -56,27 +57,27 @@ func (f *flags) load(ctx context.Context, paths []string, opt dataset.Options) (
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
 	if source.Len() == 0 {
-		return nil, fmt.Errorf("%v holds no images", paths)
+		return nil, fmt.Errorf("no images in %s", strings.Join(paths, ", "))
 	}
-	return dataset.Load(ctx, source, opt.NumClasses, f.workers)
+	return dataset.Load(ctx, source, opt.NumClasses, f.workers.Value)
 }
 
-// fingerprint tells one set of images from another.
+// fingerprint identifies a set of images.
 func fingerprint(s *dataset.Samples) string { return fmt.Sprintf("%x", s.Sum()) }
 
-// subBatch is what the network learns from at once.
+// subBatch holds the images of one step of the trainer.
 type subBatch struct {
 	pixels []float32
 	labels []int
 }
 
-// feed prepares the sub-batches from number first on, of all epochs, while the
-// network learns from the ones before. The receiver gives them back on used.
+// feed prepares the sub-batches first to end-1 of the training in another goroutine. The
+// receiver returns each of them on used, so that its memory can be used again.
 func (j *job) feed(ctx context.Context, first, end int) (batches <-chan *subBatch, used chan<- *subBatch) {
 	const ahead = 2
 	out, back := make(chan *subBatch, ahead), make(chan *subBatch, ahead+2)
-	out0, _ := j.augment.Output(j.images.Size()) // checked before
-	size := out0.Channels * out0.Height * out0.Width
+	image, _ := j.augment.Output(j.images.Size()) // setAugmentation has checked the size
+	size := image.Channels * image.Height * image.Width
 	for range cap(back) {
 		back <- &subBatch{pixels: make([]float32, j.batch*size), labels: make([]int, j.batch)}
 	}
@@ -95,11 +96,11 @@ func (j *job) feed(ctx context.Context, first, end int) (batches <-chan *subBatc
 			case <-ctx.Done():
 				return
 			}
-			mine := order[i*j.batch : min((i+1)*j.batch, len(order))]
-			b.pixels, b.labels = b.pixels[:len(mine)*size], b.labels[:len(mine)]
-			for k, image := range mine {
-				j.augment.Train(b.pixels[k*size:(k+1)*size], j.images, image, j.config.Seed, uint64(epoch))
-				b.labels[k] = j.images.Label(image)
+			chosen := order[i*j.batch : min((i+1)*j.batch, len(order))]
+			b.pixels, b.labels = b.pixels[:len(chosen)*size], b.labels[:len(chosen)]
+			for k, n := range chosen {
+				j.augment.Train(b.pixels[k*size:(k+1)*size], j.images, n, j.config.Seed, uint64(epoch))
+				b.labels[k] = j.images.Label(n)
 			}
 			select {
 			case out <- b:
@@ -111,7 +112,7 @@ func (j *job) feed(ctx context.Context, first, end int) (batches <-chan *subBatc
 	return out, back
 }
 
-// tensor makes images of pixels a tensor.
+// tensor returns a tensor of images with the given pixels.
 func (j *job) tensor(pixels []float32, images int) (*runtime.Tensor, error) {
 	size, err := j.augment.Output(j.images.Size())
 	if err != nil {

@@ -7,16 +7,15 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// testBatch is the number of images that are tested at once.
+// testBatch is the number of test images per run of the model.
 const testBatch = 100
 
-// tester makes the model of a file ready to be tested.
+// tester loads the model in the bytes of an ONNX file for a test.
 func (j *job) tester(data []byte) (*runtime.Model, error) {
 	return runtime.New(data, runtime.Workers(j.workers), runtime.Spikes(j.testSpikes))
 }
 
-// testNetwork finds which part of the test images the network does not get right,
-// for LastTest.
+// testNetwork runs the network on the test images and sets LastTest.
 func (s *session) testNetwork(ctx context.Context) error {
 	data, err := s.trainer.Bytes()
 	if err != nil {
@@ -26,6 +25,7 @@ func (s *session) testNetwork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer func() { _ = m.Close() }() // Close returns nil
 	size, err := s.augment.Output(s.test.Size())
 	if err != nil {
 		return err
@@ -53,8 +53,8 @@ func (s *session) testNetwork(ctx context.Context) error {
 	return nil
 }
 
-// wrong counts the images whose largest output is not that of their label; the
-// first test image is the given one.
+// wrong returns the number of images whose largest output is not that of their label.
+// The first row of the output belongs to test image first.
 func (s *session) wrong(out *ops.Tensor, first int) int {
 	count, wrong := out.Shape()[0], 0
 	v := out.Float32s()

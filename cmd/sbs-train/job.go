@@ -19,40 +19,34 @@ import (
 	"github.com/spike-by-spike/sbs/train"
 )
 
-// job is a training, before it begins: all that decides its result.
+// job describes a training before it starts.
 type job struct {
-	network  *convert.Network // with the values to start from
+	kind     kind
+	network  *convert.Network // with the initial values of its parameters
 	training *pytorch.Training
-	batchDim int // fixed batch size of the model that is written, 0 for any
+	batchDim int // fixed batch size of the resulting model, 0 for any
 	classes  int
 
+	plan
 	config     train.Config
-	batch      int
 	augment    dataset.Augmentation
 	images     *dataset.Samples
-	test       *dataset.Samples // nil without testing
+	test       *dataset.Samples // nil without tests
 	workers    int
-	testSpikes int
-
-	// byUpdates: steps are updates, as in dialect 1 by a configuration, and not
-	// epochs. They count from the network's.
-	byUpdates bool
-	steps     int // to go
-	testEvery int
-	saveEvery int
+	testSpikes int // 0 for as many as in training
 
 	places places
 	force  bool
-	notes  []string // for people, before it begins
+	notes  []string // warnings to print before the training starts
 }
 
-// places is where a training writes to.
+// places holds the paths of the files and folders that a training writes.
 type places struct {
 	model         string
 	log           string // folder
-	weights       string // folder, "" when only the model is written
+	weights       string // folder, "" if only the model is written
 	epsilonXY     string // folder
-	configuration bool   // the folder above the weights needs a configuration
+	configuration bool   // a configuration is written to the folder above the weights
 }
 
 func (p places) checkpoint() string { return filepath.Join(p.log, "checkpoint") }
@@ -63,17 +57,17 @@ func (j *job) note(format string, args ...any) {
 	j.notes = append(j.notes, fmt.Sprintf(format, args...))
 }
 
-// newJob prepares a training as the command line says.
-func (f *flags) newJob(ctx context.Context, path string) (*job, error) {
-	model, err := isModel(path)
+// newJob prepares the training that the command line describes.
+func (f *flags) newJob(ctx context.Context) (*job, error) {
+	model, err := isModel(f.path)
 	if err != nil {
 		return nil, err
 	}
-	j := &job{workers: f.workers, force: f.force || f.resume}
+	j := &job{workers: f.workers.Value, force: f.force || f.resume}
 	if model {
-		err = f.fromModel(ctx, j, path)
+		err = f.fromModel(ctx, j)
 	} else {
-		err = f.fromConfiguration(ctx, j, path)
+		err = f.fromConfiguration(ctx, j)
 	}
 	if err != nil {
 		return nil, err
@@ -89,37 +83,37 @@ func (f *flags) newJob(ctx context.Context, path string) (*job, error) {
 			return nil, err
 		}
 		if path != "" {
-			j.note("%s is of another training and stays: sbs-convert takes the weights of this one with --step %d", path, end)
+			j.note("%s is from another training and is kept: to convert the weights of this training, run sbs-convert with --step %d", path, end)
 		}
 	}
-	if f.noTest {
-		return j, nil
+	if j.tested {
+		j.test, err = f.loadTest(ctx, j)
 	}
-	j.test, err = f.loadTest(ctx, j)
 	return j, err
 }
 
-// fromModel prepares to train a model further.
-func (f *flags) fromModel(ctx context.Context, j *job, path string) error {
-	_, data, err := onnx.ReadFile(path)
+// fromModel prepares the fine-tuning of a model.
+func (f *flags) fromModel(ctx context.Context, j *job) error {
+	j.kind = fineTuning
+	_, data, err := onnx.ReadFile(f.path)
 	if err != nil {
 		return err
 	}
 	if j.network, err = convert.FromONNX(data); err != nil {
 		if errors.Is(err, convert.ErrNotOurs) {
-			err = fmt.Errorf("%w; only models that sbs-convert or sbs-train wrote can be trained", err)
+			err = fmt.Errorf("%w; only models written by sbs-convert or sbs-train can be trained", err)
 		}
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", f.path, err)
 	}
 	m, err := runtime.New(data)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", f.path, err)
 	}
 	if n := m.Inputs()[0].Shape[0]; n.Known() {
 		j.batchDim = n.Size
 	}
 	if err := f.setModelDynamics(j); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", f.path, err)
 	}
 	known := *j.network
 	if known.Dialect == 0 {
@@ -127,29 +121,36 @@ func (f *flags) fromModel(ctx context.Context, j *job, path string) error {
 	}
 	var warnings []string
 	if j.training, warnings, err = pytorch.TrainingOf(&known); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", f.path, err)
 	}
 	for _, w := range warnings {
-		if !strings.Contains(w, "no layer is trainable") { // all are but those of --freeze
+		if !strings.Contains(w, "no layer is trainable") { // --freeze decides that
 			j.note("%s", w)
 		}
 	}
-	out := f.output
-	if out == "" {
-		out = strings.TrimSuffix(path, ".onnx") + "-tuned.onnx"
+	if j.places, err = f.modelPlaces(); err != nil {
+		return err
 	}
-	if same(out, path) {
-		return fmt.Errorf("--output %s is the model that training starts from: write another one", out)
-	}
-	if info, err := os.Stat(out); err == nil && info.IsDir() || os.IsPathSeparator(out[len(out)-1]) {
-		return fmt.Errorf("--output %s is a folder: name the file of the model that is written, such as %s", out, filepath.Join(out, "model.onnx"))
-	}
-	j.places = places{model: out, log: strings.TrimSuffix(out, ".onnx") + "-log"}
 	if j.classes, err = classes(j.network); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", f.path, err)
 	}
 	j.images, err = f.loadTraining(ctx, datasetSize(j.network.Input), j.network.Classes, j.classes)
 	return err
+}
+
+// modelPlaces returns the paths of the files that fine-tuning writes.
+func (f *flags) modelPlaces() (places, error) {
+	out := f.output
+	if out == "" {
+		out = strings.TrimSuffix(f.path, ".onnx") + "-tuned.onnx"
+	}
+	if same(out, f.path) {
+		return places{}, fmt.Errorf("--output %s is the model that is trained: give another path", out)
+	}
+	if info, err := os.Stat(out); err == nil && info.IsDir() || os.IsPathSeparator(out[len(out)-1]) {
+		return places{}, fmt.Errorf("--output %s is a folder: give the path of the model to write, such as %s", out, filepath.Join(out, "model.onnx"))
+	}
+	return places{model: out, log: strings.TrimSuffix(out, ".onnx") + "-log"}, nil
 }
 
 func datasetSize(s convert.Size) dataset.Size {
@@ -163,7 +164,8 @@ func same(a, b string) bool {
 	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
-// setModelDynamics changes the SbS layers of a model that is trained further.
+// setModelDynamics applies the flags that change the spikes to the SbS layers of a
+// model.
 func (f *flags) setModelDynamics(j *job) error {
 	d, err := f.Dynamics()
 	if err != nil {
@@ -172,35 +174,35 @@ func (f *flags) setModelDynamics(j *job) error {
 	n, before := j.network, 0
 	for i, l := range n.Layers {
 		s, ok := l.(*convert.SbS)
-		if !ok || f.spikes == 0 {
+		if !ok || !f.spikes.Set {
 			continue
 		}
-		if f.spikes > len(s.EpsilonT) && d.Schedule == nil {
-			return fmt.Errorf("--spikes %d: layer L%d has an epsilon_t for %d spikes only; "+
-				"give a rule for it with --epsilon-schedule, or convert the network with that many spikes", f.spikes, i, len(s.EpsilonT))
+		if f.spikes.Value > len(s.EpsilonT) && d.Schedule == nil {
+			return fmt.Errorf("--spikes %d: the epsilon_t of layer L%d has values for %d spikes only; "+
+				"give a rule for more with --epsilon-schedule, or convert the network with this number of spikes", f.spikes.Value, i, len(s.EpsilonT))
 		}
 		if s.Sampler != sbs.LowDiscrepancy {
 			before = max(before, s.Spikes)
 		}
-		s.Spikes = f.spikes
-		s.EpsilonT = s.EpsilonT[:min(f.spikes, len(s.EpsilonT))]
+		s.Spikes = f.spikes.Value
+		s.EpsilonT = s.EpsilonT[:min(s.Spikes, len(s.EpsilonT))]
 	}
 	if err := cli.ApplyDynamics(d, n); err != nil {
 		return err
 	}
-	if d.Sampler == "" && before > 0 && f.spikes <= before/10 {
-		j.note("the model had %d spikes: with so few as %d it does much better with --sampler low-discrepancy and larger steps "+
-			"(--epsilon-schedule power:-0.2 --epsilon-0 3)", before, f.spikes)
+	if d.Sampler == "" && before > 0 && f.spikes.Value <= before/10 {
+		j.note("the number of spikes falls from %d to %d: for a much better accuracy, also pass --sampler low-discrepancy "+
+			"and a larger epsilon (--epsilon-schedule power:-0.2 --epsilon-0 3)", before, f.spikes.Value)
 	}
 	return nil
 }
 
-// fromConfiguration prepares a training as PyTorch-SbS's configuration says.
-func (f *flags) fromConfiguration(ctx context.Context, j *job, path string) error {
+// fromConfiguration prepares a training from scratch by a PyTorch-SbS configuration.
+func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 	if f.resize {
-		return errors.New("--resize needs a model, whose size of images is known")
+		return errors.New("--resize requires a model: a configuration does not set the size of the images")
 	}
-	files, err := pytorch.FindConfiguration(path)
+	files, err := pytorch.FindConfiguration(f.path)
 	if err != nil {
 		return err
 	}
@@ -209,11 +211,12 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job, path string) erro
 		return err
 	}
 	opt := pytorch.Options{
-		Config: files, Step: -1, Spikes: f.spikes,
+		Config: files, Step: -1, Spikes: f.spikes.Value,
 		Input: convert.Size{Channels: size.Channels, Height: size.Height, Width: size.Width}, Mean: make([]float32, size.Channels),
 	}
 	start := pytorch.Start{Seed: f.seed, Overload: true}
-	// A first look, without the mean of the images: which are read by what it says.
+	// The draft has a wrong mean of the images. The configuration must be read before
+	// the images, since it sets how they are read.
 	draft, t, _, err := pytorch.NewNetwork(opt, start)
 	if err != nil {
 		return err
@@ -222,7 +225,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job, path string) erro
 		return fmt.Errorf("%s: %w", strings.Join(files, ", "), err)
 	}
 	if !t.Active {
-		return fmt.Errorf("%s: learning_active is false: set it to true to train", strings.Join(files, ", "))
+		return fmt.Errorf("%s: learning_active is false: set it to true to train the network", strings.Join(files, ", "))
 	}
 	if j.images, err = f.loadTraining(ctx, size, draft.Classes, j.classes); err != nil {
 		return err
@@ -231,7 +234,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job, path string) erro
 		opt.Mean[c] = float32(mean)
 	}
 	if draft.Preprocessing.OnOffMean == nil {
-		opt.Mean = nil // there would be a warning about it
+		opt.Mean = nil // NewNetwork warns about a mean that it does not need
 	}
 	folder := filepath.Dir(files[0])
 	if t.Step > 0 {
@@ -253,10 +256,15 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job, path string) erro
 		return err
 	}
 	j.network.Step = t.Step
-	return j.configurationPlaces(f.output, folder)
+	j.kind = byEpochs
+	if t.Dialect == 1 {
+		j.kind = byUpdates
+	}
+	j.places, err = configurationPlaces(t, f.output, folder)
+	return err
 }
 
-// existing returns the folder if there is one.
+// existing returns the folder, or "" if it does not exist.
 func existing(folder string) string {
 	if _, err := os.Stat(folder); err != nil {
 		return ""
@@ -264,61 +272,59 @@ func existing(folder string) string {
 	return folder
 }
 
-// configurationPlaces takes the folders' names of the configuration.
-func (j *job) configurationPlaces(output, folder string) error {
+// configurationPlaces returns the paths of the files that a training by the
+// configuration in a folder writes.
+func configurationPlaces(t *pytorch.Training, output, folder string) (places, error) {
 	base := output
 	if base == "" {
 		base = folder
 	}
-	t := j.training
-	for key, path := range map[string]string{"weight_path": t.WeightPath, "eps_xy_path": t.EpsilonXYPath, "log_path": t.LogPath} {
-		if !filepath.IsLocal(path) {
-			return fmt.Errorf("%s %q is no folder below the configuration's: give one that is, and where it all goes with --output FOLDER", key, path)
+	for _, v := range []struct{ key, path string }{{"weight_path", t.WeightPath}, {"eps_xy_path", t.EpsilonXYPath}, {"log_path", t.LogPath}} {
+		if !filepath.IsLocal(v.path) {
+			return places{}, fmt.Errorf("%s %q in the configuration leads out of its folder: change it to a relative path, and set the output folder with --output", v.key, v.path)
 		}
 	}
-	j.places = places{
+	return places{
 		model: filepath.Join(base, "model.onnx"), log: filepath.Join(base, t.LogPath),
 		weights: filepath.Join(base, t.WeightPath), epsilonXY: filepath.Join(base, t.EpsilonXYPath),
 		configuration: filepath.Clean(base) != filepath.Clean(folder) && !same(base, folder),
-	}
-	j.byUpdates = t.Dialect == 1
-	return nil
+	}, nil
 }
 
-// classes returns the number of classes that a network tells apart. It refuses one
-// that does not give one vector for an image, with an entry for each.
+// classes returns the number of classes of a network. It returns an error if the output
+// of the network is not one vector per image with an entry per class.
 func classes(n *convert.Network) (int, error) {
 	sizes, err := n.Sizes()
 	if err != nil {
 		return 0, err
 	}
 	if _, ok := n.Layers[len(n.Layers)-1].(*convert.Reconstruction); ok {
-		return 0, errors.New("the network ends with a reconstruction of its input and not with classes: " +
-			"this command does not train it, a Go program does with train.Trainer")
+		return 0, errors.New("the output of the network is a reconstruction of its input instead of classes: " +
+			"sbs-train does not train such networks, but a Go program can with train.Trainer")
 	}
 	out := sizes[len(sizes)-1]
 	if out.Height != 1 || out.Width != 1 {
-		return 0, fmt.Errorf("for images of %v (channels x height x width) the network's last layer gives %v: "+
-			"it takes images of another size, or another network, so that it gives one position with the classes", n.Input, out)
+		return 0, fmt.Errorf("for images of %v (channels x height x width), the output of the last layer is %v: "+
+			"use images of another size or another network, so that the output has height 1 and width 1", n.Input, out)
 	}
 	return out.Channels, nil
 }
 
-// noteClasses says when there are classes without images.
+// noteClasses adds a warning if there are classes without images.
 func (j *job) noteClasses() {
 	highest := 0
 	for i := range j.images.Len() {
 		highest = max(highest, j.images.Label(i))
 	}
 	if highest+1 < j.classes {
-		j.note("the network has %d classes, the training images have %d", j.classes, highest+1)
+		j.note("the network has %d classes, but the training images have only %d", j.classes, highest+1)
 	}
 }
 
-// start returns the step from which the training counts on.
+// start returns the number of the step at which the training starts.
 func (j *job) start() int { return max(j.network.Step, 0) }
 
-// title names the training in pictures.
+// title returns the title of the curves.
 func (j *job) title() string {
 	if j.network.Name == "" {
 		return filepath.Base(j.places.model)
@@ -326,6 +332,7 @@ func (j *job) title() string {
 	return j.network.Name
 }
 
+// print prints the warnings and the sizes of the training.
 func (f *flags) print(w io.Writer, j *job) {
 	for _, n := range j.notes {
 		fmt.Fprintln(w, "warning:", n)
@@ -333,12 +340,12 @@ func (f *flags) print(w io.Writer, j *job) {
 	if f.quiet {
 		return
 	}
-	tested := "no test images"
+	test := "no test images"
 	if j.test != nil {
-		tested = fmt.Sprintf("%d for testing", j.test.Len())
+		test = fmt.Sprintf("%d test images", j.test.Len())
 	}
-	fmt.Fprintf(w, "%d images of %v, %s; %d of them in a sub-batch, %d of these for an update\n",
-		j.images.Len(), j.images.Size(), tested, j.batch, j.config.SubBatches)
+	fmt.Fprintf(w, "%d training images of %v, %s; %d images per sub-batch, %d sub-batches per update\n",
+		j.images.Len(), j.images.Size(), test, j.batch, j.subBatches)
 }
 
 func layerName(i int) string { return fmt.Sprintf("L%d", i) }

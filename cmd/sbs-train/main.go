@@ -1,5 +1,5 @@
-// Command sbs-train trains Spike-By-Spike networks: new ones from a configuration of
-// PyTorch-SbS, or models that exist.
+// Command sbs-train trains Spike-By-Spike networks: it fine-tunes a model, or trains a
+// new network by a PyTorch-SbS configuration.
 package main
 
 import (

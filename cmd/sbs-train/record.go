@@ -16,17 +16,18 @@ import (
 	"github.com/spike-by-spike/sbs/internal/trainlog"
 )
 
-// recorder writes the metrics, as JSON and for TensorBoard.
+// recorder writes the metrics as JSON and as event files for TensorBoard.
 type recorder struct {
 	places  places
 	metrics *trainlog.Metrics
 	events  *tfevents.Writer
 }
 
-// newTraining stands for the last update where there is none, nor was any.
+// newTraining is the number of the last update for newRecorder if the training is new. A
+// training can resume after update 0.
 const newTraining = -1
 
-// newRecorder goes on after an update, which can be 0, or is of a new training.
+// newRecorder opens the logs of a training, which continues after update last.
 func newRecorder(j *job, last int) (*recorder, error) {
 	r := &recorder{places: j.places}
 	var err error
@@ -39,7 +40,7 @@ func newRecorder(j *job, last int) (*recorder, error) {
 	return r, nil
 }
 
-// last returns the last record.
+// last returns the last record, or the zero value if there is none.
 func (r *recorder) last() trainlog.Record {
 	if all := r.metrics.Records(); len(all) > 0 {
 		return all[len(all)-1]
@@ -47,7 +48,7 @@ func (r *recorder) last() trainlog.Record {
 	return trainlog.Record{}
 }
 
-// update records an update, under the names that PyTorch-SbS has for TensorBoard.
+// update records an update, in TensorBoard with the tags of PyTorch-SbS.
 func (r *recorder) update(u trainlog.Record) error {
 	if err := r.metrics.Append(u); err != nil {
 		return err
@@ -66,14 +67,14 @@ func (r *recorder) update(u trainlog.Record) error {
 			return err
 		}
 	}
-	text := fmt.Sprintf("update %d, epoch %d: loss %.6g, accuracy %.2f %%, %.1f s", u.Update, u.Epoch, u.Loss, 100-u.TrainError, u.Seconds)
+	text := fmt.Sprintf("update %d, epoch %d: loss %.6g, accuracy %.2f%%, %.1f s", u.Update, u.Epoch, u.Loss, 100-u.TrainError, u.Seconds)
 	if u.TestError != nil {
-		text += fmt.Sprintf(", test accuracy %.2f %%", 100-*u.TestError)
+		text += fmt.Sprintf(", test accuracy %.2f%%", 100-*u.TestError)
 	}
 	return r.events.Text(u.Update, "Log", text)
 }
 
-// values records the distribution of all weights and epsilon_xy.
+// values records histograms of all weights and epsilon_xy.
 func (r *recorder) values(update int64, n *convert.Network) error {
 	var errs []error
 	add := func(tag string, i int, values []float32) {
@@ -100,7 +101,7 @@ func (r *recorder) values(update int64, n *convert.Network) error {
 
 func (r *recorder) sync() error { return errors.Join(r.metrics.Sync(), r.events.Flush()) }
 
-// curves draws what there is to draw.
+// curves draws the curves, if there are records.
 func (r *recorder) curves(title string) error {
 	if len(r.metrics.Records()) == 0 {
 		return nil
@@ -110,7 +111,7 @@ func (r *recorder) curves(title string) error {
 
 func (r *recorder) close() error { return errors.Join(r.metrics.Close(), r.events.Close()) }
 
-// trained returns the network as it is now, whole: with the crop.
+// trained returns the network with its present parameters and with the crop.
 func (s *session) trained() (*convert.Network, error) {
 	data, err := s.trainer.Bytes()
 	if err != nil {
@@ -125,12 +126,12 @@ func (s *session) trained() (*convert.Network, error) {
 	return n, nil
 }
 
-// saveOptions says how the arrays are saved.
+// saveOptions returns the options for saving the arrays.
 func (j *job) saveOptions() pytorch.SaveOptions {
 	return pytorch.SaveOptions{Force: j.force, ArraysOnly: !j.places.configuration, EpsilonXYFolder: j.places.epsilonXY}
 }
 
-// save writes the model and, in a training by a configuration, the arrays.
+// save writes the model and, if the training follows a configuration, the arrays.
 func (s *session) save() error {
 	n, err := s.trained()
 	if err != nil {
@@ -140,7 +141,8 @@ func (s *session) save() error {
 		if _, err := pytorch.Save(s.places.weights, n, s.saveOptions()); err != nil {
 			return err
 		}
-		s.force = s.force || s.places.configuration // the configuration says which step is the last
+		// The next save changes the last step in the configuration that this one wrote.
+		s.force = s.force || s.places.configuration
 	}
 	data, err := convert.ToONNX(n, convert.Options{Batch: s.batchDim})
 	if err != nil {
@@ -150,10 +152,10 @@ func (s *session) save() error {
 		return err
 	}
 	if err := atomicfile.Write(s.places.model, data); err != nil {
-		return fmt.Errorf("the model could not be written: %w", err)
+		return fmt.Errorf("cannot write the model: %w", err)
 	}
 	s.at.Saved = s.at.SubBatches
-	return s.out.values(int64(s.at.SubBatches/s.config.SubBatches), n)
+	return s.out.values(int64(s.at.SubBatches/s.subBatches), n)
 }
 
 // trainsW reports whether a layer has weights that are trained.
@@ -184,8 +186,8 @@ func (j *job) trains(frozen []string, has func(convert.Layer) bool) bool {
 
 var weightFile = regexp.MustCompile(`^(?:Weight|Bias|Mean)_L\d+_S(\d+)\.npy(?:\.gz)?$`)
 
-// laterWeights returns a file of weights of a step above the given one, "" if
-// there is none. It is of another training than one that ends at that step.
+// laterWeights returns a weight file of a later step than the given one, or "" if there
+// is none. Such a file is from another training than one that ends at the given step.
 func (j *job) laterWeights(step int) (string, error) {
 	entries, err := os.ReadDir(j.places.weights)
 	if errors.Is(err, os.ErrNotExist) {

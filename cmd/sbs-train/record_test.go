@@ -10,8 +10,9 @@ import (
 	"github.com/spike-by-spike/sbs/train"
 )
 
-// TestTrained checks for which parameters learning rates are recorded.
-func TestTrained(t *testing.T) {
+// TestJob_FindsTrainedParameters checks the parameters whose learning rates are
+// recorded.
+func TestJob_FindsTrainedParameters(t *testing.T) {
 	for _, c := range []struct {
 		frozen     []string
 		w, epsilon bool

@@ -4,32 +4,20 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/npy"
 	"github.com/spike-by-spike/sbs/internal/trainlog"
 )
 
-// environment makes the test's program the command.
-const environment = "SBS_TRAIN_TEST_COMMAND"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(environment) != "" {
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
-
-// sameTraining checks that two logs are those of the same training, time aside.
+// sameTraining checks that the metrics in two folders are equal, except for the times.
 func sameTraining(t *testing.T, want, got string) {
 	t.Helper()
 	all := func(folder string) []trainlog.Record {
@@ -42,53 +30,7 @@ func sameTraining(t *testing.T, want, got string) {
 	require.Equal(t, all(want), all(got))
 }
 
-// TestKilled kills a training, and expects of its continuation what an
-// uninterrupted one gives.
-func TestKilled(t *testing.T) {
-	data, path := bars(t, 480, 24), model(t, convert.Options{})
-	dir := t.TempDir()
-	args := func(out string) []string {
-		return []string{path, "--data", data, "-o", filepath.Join(dir, out+".onnx"), "--epochs", "40", "--lr", "0.05", "--batches-per-update", "3"}
-	}
-	must(t, append(args("whole"), "--quiet")...)
-
-	killed := 0
-	for try := range 3 {
-		a := args("killed")
-		if try > 0 {
-			a = append(a, "--resume")
-		}
-		cmd := exec.Command(os.Args[0], a...)
-		cmd.Env = append(os.Environ(), environment+"=1")
-		require.NoError(t, cmd.Start())
-		ended := make(chan error, 1)
-		go func() { ended <- cmd.Wait() }()
-		before := len(recordsOf(dir))
-		require.Eventually(t, func() bool { return len(recordsOf(dir)) > before+20 || len(ended) > 0 }, time.Minute, time.Millisecond)
-		if len(ended) > 0 {
-			require.NoError(t, <-ended)
-			break
-		}
-		require.NoError(t, cmd.Process.Kill())
-		require.Error(t, <-ended)
-		killed++
-		require.NoFileExists(t, filepath.Join(dir, "killed-log", "curves.png"), "it was not at its end")
-	}
-	require.Positive(t, killed, "nothing was killed")
-	must(t, append(args("killed"), "--resume", "--quiet")...)
-	require.Equal(t, read(t, filepath.Join(dir, "whole.onnx")), read(t, filepath.Join(dir, "killed.onnx")))
-	sameTraining(t, filepath.Join(dir, "whole-log"), filepath.Join(dir, "killed-log"))
-}
-
-func recordsOf(dir string) []trainlog.Record {
-	r, err := trainlog.ReadMetrics(filepath.Join(dir, "killed-log", "metrics.jsonl"))
-	if err != nil {
-		return nil // it has not begun
-	}
-	return r
-}
-
-// stopper is a place for messages that ends a context after some of them.
+// stopper is a buffer that calls cancel when a certain text is written to it.
 type stopper struct {
 	bytes.Buffer
 	cancel func()
@@ -102,9 +44,9 @@ func (s *stopper) Write(b []byte) (int, error) {
 	return s.Buffer.Write(b)
 }
 
-// TestInterrupted ends trainings of both dialects in the middle of an update, as
-// Ctrl-C does, and goes on with them.
-func TestInterrupted(t *testing.T) {
+// TestResume_GivesTheSameResult interrupts trainings of both dialects in the middle of an
+// update, as Ctrl-C does, and resumes them.
+func TestResume_GivesTheSameResult(t *testing.T) {
 	for name, config := range map[string]func(*testing.T) string{"dialect 1": dialect1, "dialect 2": dialect2} {
 		t.Run(name, func(t *testing.T) {
 			path, data := config(t), bars(t, 470, 24)
@@ -118,15 +60,15 @@ func TestInterrupted(t *testing.T) {
 				var out bytes.Buffer
 				errOut := &stopper{cancel: cancel, after: after}
 				err := run(ctx, args, &out, errOut)
-				require.ErrorContains(t, err, "interrupted")
-				require.Contains(t, errOut.String(), "it goes on with\n  sbs-train "+path)
+				require.ErrorIs(t, err, cli.ErrInterrupted)
+				require.Contains(t, errOut.String(), "to resume, run\n  sbs-train "+path)
 				require.FileExists(t, filepath.Join(parts, "Log", "curves.png"))
 				if after == "epoch 0:" {
 					args = append(args, "--resume")
 				}
 			}
 			out, errOut := must(t, append(args, "--workers", "3")...)
-			require.Regexp(t, `epoch \d: loss .*  test .*\n$`, errOut, "the last epoch, though it ends before its images do")
+			require.Regexp(t, `epoch \d: loss .*  test .*\n$`, errOut, "the last epoch ends before all of its images were used")
 			require.Contains(t, out, "test accuracy")
 			require.Equal(t, read(t, filepath.Join(whole, "model.onnx")), read(t, filepath.Join(parts, "model.onnx")))
 			sameTraining(t, filepath.Join(whole, "Log"), filepath.Join(parts, "Log"))
@@ -134,16 +76,17 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestInterruptedAtFirst goes on with a training that was interrupted before its
-// first update, and killed the next time, before it came to a checkpoint.
-func TestInterruptedAtFirst(t *testing.T) {
+// TestResume_BeforeTheFirstUpdate resumes a training that was interrupted before its first
+// update. It does so a second time with the same checkpoint, as if the training had been
+// killed before the next one.
+func TestResume_BeforeTheFirstUpdate(t *testing.T) {
 	data, path := bars(t, 96, 0), model(t, convert.Options{})
 	dir := t.TempDir()
 	args := []string{path, "--data", data, "-o", filepath.Join(dir, "a.onnx"), "--epochs", "2"}
 	ctx, cancel := context.WithCancel(t.Context())
 	var out bytes.Buffer
-	errOut := &stopper{cancel: cancel, after: "96 images of"}
-	require.ErrorContains(t, run(ctx, args, &out, errOut), "interrupted")
+	errOut := &stopper{cancel: cancel, after: "96 training images of"}
+	require.ErrorIs(t, run(ctx, args, &out, errOut), cli.ErrInterrupted)
 	require.Contains(t, errOut.String(), "interrupted after update 0 of 2")
 	checkpoint := filepath.Join(dir, "a-log", "checkpoint")
 	first := read(t, checkpoint)
@@ -158,8 +101,8 @@ func TestInterruptedAtFirst(t *testing.T) {
 	require.Len(t, metrics(t, filepath.Join(dir, "a-log")), 2)
 }
 
-// TestMoreEpochs goes on with a training that has come to its end.
-func TestMoreEpochs(t *testing.T) {
+// TestResume_AllowsMoreEpochs resumes a training that is complete.
+func TestResume_AllowsMoreEpochs(t *testing.T) {
 	data, path := bars(t, 96, 24), model(t, convert.Options{})
 	dir := t.TempDir()
 	one, two := filepath.Join(dir, "one.onnx"), filepath.Join(dir, "two.onnx")
@@ -172,9 +115,9 @@ func TestMoreEpochs(t *testing.T) {
 	require.Contains(t, out, "wrote")
 }
 
-// TestOtherEnd goes on with a training to an end that it has passed, and to one
-// where it was neither saved nor tested.
-func TestOtherEnd(t *testing.T) {
+// TestResume_AllowsAnotherEnd resumes a training with an end that it has already passed,
+// which is an error, and with an end where it was neither saved nor tested.
+func TestResume_AllowsAnotherEnd(t *testing.T) {
 	data, path := bars(t, 96, 24), model(t, convert.Options{})
 	dir := t.TempDir()
 	one, two := filepath.Join(dir, "one.onnx"), filepath.Join(dir, "two.onnx")
@@ -183,17 +126,18 @@ func TestOtherEnd(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	var out bytes.Buffer
-	require.ErrorContains(t, run(ctx, append(args, "-o", two, "--epochs", "10"), &out, &stopper{cancel: cancel, after: "epoch 2:"}), "interrupted")
+	require.ErrorIs(t, run(ctx, append(args, "-o", two, "--epochs", "10"), &out, &stopper{cancel: cancel, after: "epoch 2:"}), cli.ErrInterrupted)
 	require.NoFileExists(t, two)
 	_, _, err := command(t, append(args, "-o", two, "--epochs", "2", "--resume")...)
-	require.ErrorContains(t, err, "has gone through the images 3 times already: give more --epochs")
+	require.ErrorContains(t, err, "the training is already at epoch 3, after its end: give a larger --epochs")
 	got, _ := must(t, append(args, "-o", two, "--epochs", "3", "--resume", "--quiet")...)
 	require.Equal(t, read(t, one), read(t, two))
 	require.Equal(t, strings.ReplaceAll(want, "one", "two"), got)
 }
 
-// TestOtherImages goes on with other images than before.
-func TestOtherImages(t *testing.T) {
+// TestResume_AllowsOtherTestImages resumes a training with other test images, which is
+// allowed, and with other training images, which is an error.
+func TestResume_AllowsOtherTestImages(t *testing.T) {
 	data, path := bars(t, 96, 24), model(t, convert.Options{})
 	args := []string{path, "--data", data, "-o", filepath.Join(t.TempDir(), "a.onnx"), "--lr-schedule", "constant", "--lr", "0.3", "--epochs", "8", "--quiet"}
 	first, _ := must(t, args...)
@@ -209,7 +153,7 @@ func TestOtherImages(t *testing.T) {
 	out, _ = must(t, append(args, "--resume")...)
 	require.Equal(t, first, out)
 
-	// The same labels and means, but each image upside down.
+	// The labels and the means stay the same, but each image is upside down.
 	patterns := filepath.Join(data, "TrainPatternStorage.npy")
 	a, err := npy.ReadFile(os.DirFS(data), filepath.Base(patterns), 96*144)
 	require.NoError(t, err)
@@ -219,26 +163,71 @@ func TestOtherImages(t *testing.T) {
 	}
 	array(t, patterns, a.Shape, pixels)
 	_, _, err = command(t, append(args, "--epochs", "9", "--resume")...)
-	require.ErrorContains(t, err, "what changed: the training images")
+	require.ErrorContains(t, err, "changed: the training images")
 }
 
-// TestPerfect checks that a checkpoint remembers a test without an error.
-func TestPerfect(t *testing.T) {
+// TestCheckpoint_KeepsATestWithoutErrors checks that a test result of zeros differs from no
+// test result in a checkpoint.
+func TestCheckpoint_KeepsATestWithoutErrors(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "checkpoint")
-	want := &checkpoint{Position: position{Untold: true, LastTest: &testResult{}}}
+	want := &checkpoint{Position: position{Unrecorded: true, LastTest: &testResult{}}}
 	require.NoError(t, writeCheckpoint(path, want))
 	got, err := readCheckpoint(path)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
 }
 
-// TestInterruptedBefore checks what is said when there was nothing yet.
-func TestInterruptedBefore(t *testing.T) {
+func TestTrain_InterruptedBeforeItStarts(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out bytes.Buffer
 	err := run(ctx, []string{model(t, convert.Options{}), "--data", bars(t, 24, 0)}, &out, &out)
-	require.ErrorContains(t, err, "there is nothing to resume")
+	require.ErrorIs(t, err, cli.ErrInterrupted)
+	require.EqualError(t, err, "interrupted before training started: there is nothing to resume")
 	err = run(ctx, []string{model(t, convert.Options{}), "--data", bars(t, 24, 0), "--resume"}, &out, &out)
-	require.ErrorContains(t, err, "--resume is as good as before")
+	require.ErrorIs(t, err, cli.ErrInterrupted)
+	require.EqualError(t, err, "interrupted before training resumed; run the same command again")
+}
+
+// TestResume_AfterTheMetricsWereRepaired damages a line of the metrics. Without the damaged
+// lines, the training resumes from its checkpoint with the same result.
+func TestResume_AfterTheMetricsWereRepaired(t *testing.T) {
+	data, path := bars(t, 96, 0), model(t, convert.Options{})
+	dir := t.TempDir()
+	one, two := filepath.Join(dir, "one.onnx"), filepath.Join(dir, "two.onnx")
+	args := []string{path, "--data", data, "--lr-schedule", "constant", "--quiet"}
+	must(t, append(args, "-o", one, "--epochs", "5")...)
+	must(t, append(args, "-o", two, "--epochs", "3")...)
+	file := filepath.Join(dir, "two-log", "metrics.jsonl")
+	lines := strings.SplitAfter(string(read(t, file)), "\n")
+	require.NoError(t, os.WriteFile(file, []byte(lines[0]+`{"update":2,"ep`+lines[2]), 0o600))
+
+	args = append(args, "-o", two, "--epochs", "5", "--resume")
+	_, _, err := command(t, args...)
+	require.ErrorContains(t, err, file+": line 2 is")
+	require.NoError(t, os.WriteFile(file, []byte(lines[0]), 0o600))
+	must(t, args...)
+	require.Equal(t, read(t, one), read(t, two))
+	var updates []int64
+	for _, r := range metrics(t, filepath.Dir(file)) {
+		updates = append(updates, r.Update)
+	}
+	require.Equal(t, []int64{1, 4, 5}, updates)
+}
+
+// TestInterrupted_ReportsACheckpointThatCannotBeWritten checks that no command to resume
+// the training is printed then.
+func TestInterrupted_ReportsACheckpointThatCannotBeWritten(t *testing.T) {
+	f := parse(t, model(t, convert.Options{}), "--data", bars(t, 96, 0))
+	j, err := f.newJob(t.Context())
+	require.NoError(t, err)
+	s, err := f.begin(j)
+	require.NoError(t, err)
+	require.NoError(t, os.Mkdir(j.places.checkpoint(), 0o755))
+	var errOut bytes.Buffer
+	err = s.interrupted(&errOut, f.resumeCommand())
+	require.ErrorIs(t, err, cli.ErrInterrupted)
+	require.ErrorContains(t, err, "interrupted after update 0 of 1: cannot write the checkpoint: ")
+	require.Empty(t, errOut.String())
+	require.NoError(t, s.out.close())
 }

@@ -16,101 +16,65 @@ import (
 	"github.com/spike-by-spike/sbs/train"
 )
 
-// How a model is trained further, unless flags say otherwise. The configuration
-// that it may carry was for training from scratch.
-const (
-	tuneEpochs        = 1
-	tuneBatch         = 24
-	tunePerUpdate     = 4
-	tuneRate1         = 0.001 // dialect 1 and networks of standard layers: steps are added
-	tuneRate2         = 0.03  // dialect 2: a step is a factor
-	tuneRateEpsilonXY = 0.0005
-)
-
-const (
-	lossCrossEntropy = "cross-entropy"
-	lossMixture      = "mixture"
-
-	scheduleConstant = "constant"
-	scheduleCosine   = "cosine"
-	schedulePlateau  = "plateau"
-)
-
-var (
-	lossNames     = []string{lossCrossEntropy, lossMixture}
-	scheduleNames = []string{scheduleConstant, scheduleCosine, schedulePlateau}
-)
-
-// settle decides how the network is trained.
+// settle determines all settings of a training whose network and images are known.
 func (f *flags) settle(j *job) error {
 	t := j.training
-	scratch := j.places.weights != ""
-	c := &j.config
-	*c = train.Config{
-		Dialect: t.Dialect, Optimizer: train.Optimizer(t.Optimizer), NoGradientScale: !t.ScaleGradient, Seed: f.seed,
-		ThresholdW: cmp.Or(t.W.Threshold, math.SmallestNonzeroFloat64), ThresholdEpsilonXY: cmp.Or(t.EpsilonXY.Threshold, math.SmallestNonzeroFloat64),
-		RateW: t.W.LearningRate(), RateEpsilonXY: t.EpsilonXY.LearningRate(), SubBatches: t.BatchesPerUpdate,
+	j.plan = defaultsFor(j.kind, t, j.network).override(f)
+	if err := j.fit(f.epochs); err != nil {
+		return err
 	}
-	if t.BatchesPerUpdate == 1 && t.UpdateAfter > 1 {
-		c.SubBatches = int(t.UpdateAfter)
+	j.testSpikes = f.testSpikes.Value
+	j.config = train.Config{
+		Dialect: t.Dialect, Optimizer: j.optimizer, NoGradientScale: !t.ScaleGradient, Seed: f.seed,
+		ThresholdW:         cmp.Or(t.W.Threshold, math.SmallestNonzeroFloat64),
+		ThresholdEpsilonXY: cmp.Or(t.EpsilonXY.Threshold, math.SmallestNonzeroFloat64),
+		RateW:              j.rateW, RateEpsilonXY: j.rateEpsilonXY, SubBatches: j.subBatches,
 	}
 	if !t.KeepGradientScale {
-		j.note("kepp_last_grad_scale false is not followed: the scale of the gradients is kept after the second update")
-	}
-	j.batch, j.testEvery, j.saveEvery = t.BatchSize, 1, cmp.Or(f.saveEvery, 1)
-	j.steps = t.StepMax - t.Step
-	if j.byUpdates {
-		j.testEvery = t.TestEvery
-	}
-	if !scratch {
-		c.RateW, c.RateEpsilonXY, c.SubBatches = tuneRate2, tuneRateEpsilonXY, tunePerUpdate
-		if t.Dialect == 1 || !cli.Spiking(j.network) {
-			c.RateW = tuneRate1
-		}
-		c.Optimizer, j.batch, j.steps = train.Adam, tuneBatch, tuneEpochs
-	}
-	c.RateW, c.RateEpsilonXY = cmp.Or(f.rate, c.RateW), cmp.Or(f.rateEpsilonXY, c.RateEpsilonXY)
-	c.SubBatches, j.batch = cmp.Or(f.perUpdate, c.SubBatches), cmp.Or(f.batch, j.batch)
-	j.testEvery, j.testSpikes = cmp.Or(f.testEvery, j.testEvery), f.testSpikes
-	if scratch && !t.Test && f.test == "" && !f.set.Changed("test-every") && !f.set.Changed("test-spikes") {
-		f.noTest = true
-	}
-	j.batch = min(j.batch, j.images.Len())
-	if n := j.perEpoch(); c.SubBatches > n {
-		j.note("an update takes %d sub-batches and not %d: all images are in so few", n, c.SubBatches)
-		c.SubBatches = n
-	}
-	if f.epochs > 0 && j.byUpdates {
-		j.steps = (f.epochs*j.perEpoch() + c.SubBatches - 1) / c.SubBatches
-	} else if f.epochs > 0 {
-		j.steps = f.epochs
-	}
-	if j.steps < 1 {
-		return fmt.Errorf("the configuration's training is at step %d, its end is %d: there is nothing to do, or give --epochs", t.Step, t.StepMax)
+		j.note("kepp_last_grad_scale: false is ignored: the scale of the gradients stays constant after the second update")
 	}
 	if err := j.setAugmentation(f.noAugmentation); err != nil {
 		return err
 	}
-	if err := j.setLayers(f.freeze, scratch); err != nil {
+	if err := j.setLayers(f.freeze); err != nil {
 		return err
 	}
-	if f.spikes > 0 || f.testSpikes > 0 {
+	if f.spikes.Set || f.testSpikes.Set {
 		if err := cli.NeedSbS(j.network, "--spikes and --test-spikes"); err != nil {
 			return err
 		}
 	}
 	if f.rateEpsilonXY > 0 && !j.trainsEpsilonXY() {
-		return errors.New("--lr-epsilon-xy is of no use: no layer has an epsilon_xy that is trained")
+		return errors.New("--lr-epsilon-xy has no effect: no layer has an epsilon_xy that is trained")
 	}
-	if err := j.setLoss(f.loss); err != nil {
+	if err := j.setLoss(); err != nil {
 		return err
 	}
-	return f.setSchedule(j, scratch)
+	return j.setSchedule()
 }
 
-// setAugmentation takes over what PyTorch-SbS does to the images of the data
-// set, unless there is to be none of it. It crops all of them, and flips and
-// jitters those that are no digits.
+// fit adapts the plan to the number of training images, and sets the number of steps
+// if --epochs was given.
+func (j *job) fit(epochs cli.OptionalInt) error {
+	j.batch = min(j.batch, j.images.Len())
+	if n := j.perEpoch(); j.subBatches > n {
+		j.note("using %d sub-batches per update instead of %d: there are only %d per epoch", n, j.subBatches, n)
+		j.subBatches = n
+	}
+	if epochs.Set && j.kind == byUpdates {
+		j.steps = (epochs.Value*j.perEpoch() + j.subBatches - 1) / j.subBatches
+	} else {
+		j.steps = epochs.Or(j.steps)
+	}
+	if j.steps < 1 {
+		return fmt.Errorf("the configuration starts at step %d and ends at step %d, so there is nothing to train: give --epochs", j.training.Step, j.training.StepMax)
+	}
+	return nil
+}
+
+// setAugmentation sets the augmentation of the training images. PyTorch-SbS crops all
+// images at random positions. It flips and jitters the images of some data modes only,
+// which do not show digits.
 func (j *job) setAugmentation(none bool) error {
 	a := j.training.Augmentation
 	j.augment = dataset.Augmentation{Crop: j.network.Preprocessing.Crop, Center: none}
@@ -119,24 +83,25 @@ func (j *job) setAugmentation(none bool) error {
 		j.augment.Saturation, j.augment.Hue = a.Saturation, a.Hue
 	}
 	if _, err := j.augment.Output(j.images.Size()); err != nil {
-		return fmt.Errorf("the augmentation of the configuration: %w (--no-augmentation leaves it out)", err)
+		return fmt.Errorf("augmentation in the configuration: %w (or disable it with --no-augmentation)", err)
 	}
 	return nil
 }
 
-// setLayers says which layers are trained and how.
-func (j *job) setLayers(freeze []string, scratch bool) error {
+// setLayers sets which parameters of which layers are trained, and how.
+func (j *job) setLayers(freeze []string) error {
 	c := &j.config
 	for _, name := range freeze {
 		var i int
 		if _, err := fmt.Sscanf(name, "L%d", &i); err != nil || i < 0 || i >= len(j.network.Layers) || layerName(i) != name {
-			return fmt.Errorf("--freeze %s: the layers are called L0 to L%d", name, len(j.network.Layers)-1)
+			return fmt.Errorf("--freeze %s: there is no such layer; the layers are L0 to L%d", name, len(j.network.Layers)-1)
 		}
 	}
+	scratch := j.kind != fineTuning
 	c.FreezeW, c.FreezeEpsilonXY = slices.Clone(freeze), slices.Clone(freeze)
 	for i, l := range j.training.Layers {
 		name := layerName(i)
-		_, split := j.network.Layers[i].(*convert.OnOff) // its mean always moves
+		_, split := j.network.Layers[i].(*convert.OnOff) // no key of the configuration freezes its mean
 		if scratch && !l.Weights && !split {
 			c.FreezeW = append(c.FreezeW, name)
 		}
@@ -154,91 +119,83 @@ func (j *job) setLayers(freeze []string, scratch bool) error {
 			c.Local = append(c.Local, name)
 		}
 		if ok && s.Pooling && scratch && l.Weights {
-			j.note("w_trainable is true for layer %s: the weights of a pooling layer are not trained", name)
+			j.note("w_trainable is ignored for layer %s: the weights of pooling layers are never trained", name)
 		}
 	}
 	return nil
 }
 
-// setLoss decides what is minimized.
-func (j *job) setLoss(flag string) error {
-	t := j.training
-	last := j.network.Layers[len(j.network.Layers)-1]
-	_, probabilities := last.(*convert.SbS)
-	cross := t.LossMode == 1 || t.Dialect == 2 && !probabilities
-	if flag != "" {
-		cross = flag == lossCrossEntropy
+// setLoss sets the loss that is minimized.
+func (j *job) setLoss() error {
+	if j.loss == lossCrossEntropy {
+		j.config.Loss = train.Loss{Kind: train.CrossEntropy}
+		return nil
 	}
-	if _, conv := last.(*convert.Conv); conv && !cross {
-		return fmt.Errorf("--loss %s compares probabilities, and the network ends with a convolution, whose outputs can be negative: use --loss %s",
+	if _, conv := j.network.Layers[len(j.network.Layers)-1].(*convert.Conv); conv {
+		return fmt.Errorf("--loss %s compares probabilities, but the network ends with a convolution, whose outputs can be negative: use --loss %s",
 			lossMixture, lossCrossEntropy)
 	}
+	t := j.training
 	j.config.Loss = train.Loss{Kind: train.Mixture, MSE: t.LossMSE, KL: t.LossKLDiv, Sum: t.Dialect == 2}
-	if cross {
-		j.config.Loss = train.Loss{Kind: train.CrossEntropy}
-	}
 	return nil
 }
 
-// setSchedule decides how the learning rates change.
-func (f *flags) setSchedule(j *job, scratch bool) error {
+// setSchedule sets the schedules of the learning rates.
+func (j *job) setSchedule() error {
 	c, t := &j.config, j.training
-	name := f.schedule
-	if name == "" && !scratch {
-		name = scheduleCosine
-	}
-	switch name {
+	switch j.schedule {
 	case scheduleConstant:
 	case scheduleCosine:
-		updates := j.subBatches() / c.SubBatches
-		c.ScheduleW = train.Schedule{Kind: train.Cosine, Length: updates}
+		c.ScheduleW = train.Schedule{Kind: train.Cosine, Length: j.totalSubBatches() / j.subBatches}
 		c.ScheduleEpsilonXY = c.ScheduleW
 	default:
 		c.ScheduleByError = t.ByAccuracy
 		c.ScheduleByEpoch = t.Dialect == 2 && !t.AdaptAfterMinibatch
-		kind := t.Schedule
-		if name == schedulePlateau {
-			kind = string(train.Plateau)
+		name := t.Schedule
+		if j.schedule == schedulePlateau {
+			name = string(train.Plateau)
 		}
-		c.ScheduleW, c.ScheduleEpsilonXY = schedule(kind, t.W), schedule(kind, t.EpsilonXY)
+		c.ScheduleW, c.ScheduleEpsilonXY = schedule(name, t.W), schedule(name, t.EpsilonXY)
 	}
 	return errors.Join(c.ScheduleW.Check(), c.ScheduleEpsilonXY.Check())
 }
 
-// schedule is the one that PyTorch-SbS takes: PyTorch's own factor and patience
-// where the configuration's are not above 0, and no low pass then.
-func schedule(kind string, r pytorch.Rate) train.Schedule {
-	usual := r.Factor > 0 && r.Patience > 0
+// schedule returns the schedule that PyTorch-SbS uses. If the factor or the patience of
+// the configuration is not above 0, PyTorch-SbS uses the defaults of PyTorch, and no
+// low-pass schedule.
+func schedule(name string, r pytorch.Rate) train.Schedule {
+	configured := r.Factor > 0 && r.Patience > 0
 	switch {
-	case kind == string(train.Plateau) && usual:
+	case name == string(train.Plateau) && configured:
 		return train.Schedule{Kind: train.Plateau, Factor: r.Factor, Patience: r.Patience}
-	case kind == string(train.Plateau):
+	case name == string(train.Plateau):
 		return train.Schedule{Kind: train.Plateau, Factor: 0.1, Patience: 10}
-	case kind == string(train.LowPassPlateau) && usual && r.Tau > 0:
+	case name == string(train.LowPassPlateau) && configured && r.Tau > 0:
 		return train.Schedule{Kind: train.LowPassPlateau, Factor: r.Factor, Patience: r.Patience, Tau: max(r.Tau, 1)}
 	}
 	return train.Schedule{}
 }
 
-// perEpoch returns the number of sub-batches of an epoch. The last one may have
-// fewer images.
+// perEpoch returns the number of sub-batches per epoch. The last one may have fewer
+// images.
 func (j *job) perEpoch() int { return (j.images.Len() + j.batch - 1) / j.batch }
 
-// subBatches returns the number of sub-batches of the whole training. It ends with
-// an update: what comes after the last one would be learnt from in vain.
-func (j *job) subBatches() int {
-	n := j.config.SubBatches
-	if j.byUpdates {
+// totalSubBatches returns the number of sub-batches of the whole training. The last of
+// them completes an update, since the gradients of an incomplete update have no effect.
+func (j *job) totalSubBatches() int {
+	n := j.subBatches
+	if j.kind == byUpdates {
 		return j.steps * n
 	}
 	return max(j.steps*j.perEpoch()/n, 1) * n
 }
 
-// settings describes all that decides the result, to be compared when a training
-// goes on. The number of epochs does only where the learning rate follows it.
+// settings describes everything that determines the result. A training resumes only if
+// its settings have not changed. The number of epochs is a setting only if the learning
+// rate depends on it. start identifies the network at the start.
 func (j *job) settings(start string) (map[string]string, error) {
 	config, err := json.Marshal(struct {
-		Tune    train.Config
+		Train   train.Config
 		Augment dataset.Augmentation
 	}{j.config, j.augment})
 	if err != nil {
@@ -260,9 +217,10 @@ func (j *job) settings(start string) (map[string]string, error) {
 		"--freeze":          strings.Join(j.config.FreezeW, ","),
 		"--no-augmentation": noAugmentation,
 		"--seed":            fmt.Sprint(j.config.Seed),
-		settingRest:         string(config),
+		settingConfig:       string(config),
 	}, nil
 }
 
-// settingRest is the setting that holds all others too.
-const settingRest = "the training configuration"
+// settingConfig is the setting that contains the values of all other settings except
+// the network and the images.
+const settingConfig = "the training configuration"

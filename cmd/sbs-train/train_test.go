@@ -36,8 +36,8 @@ func must(t *testing.T, args ...string) (stdout, stderr string) {
 	return stdout, stderr
 }
 
-// bars writes a training and a test set of PyTorch-SbS's form: 12x12 images in
-// which a bar stands, lies or slants.
+// bars writes a training and a test set in the format of PyTorch-SbS: 12x12 images of a
+// vertical, horizontal or diagonal bar, which are the three classes.
 func bars(t *testing.T, training, test int) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -56,7 +56,7 @@ func bars(t *testing.T, training, test int) string {
 				pixels[i*144+(at[0]+1)*12+at[1]] = 0.5 + r.Float32()/2
 			}
 		}
-		pixels[0] = 1 // the largest of both sets
+		pixels[0] = 1 // the same maximum in both sets
 		array(t, filepath.Join(dir, name+"PatternStorage.npy"), []int{n, 12, 12}, pixels)
 		array(t, filepath.Join(dir, name+"LabelStorage.npy"), []int{n}, labels)
 	}
@@ -70,7 +70,7 @@ func array(t *testing.T, path string, shape []int, data any) {
 	require.NoError(t, os.WriteFile(path, b.Bytes(), 0o600))
 }
 
-// model writes a small model that knows nothing yet.
+// model writes a small model with random weights.
 func model(t *testing.T, opt convert.Options) string {
 	t.Helper()
 	n := converttest.Digits()
@@ -91,7 +91,7 @@ const structure = `
 		"strides": [[1, 1], [2, 2], [1, 1]]
 	},`
 
-// dialect1 and dialect2 write configurations for the bars.
+// dialect1 writes a dialect 1 configuration for the images of bars.
 func dialect1(t *testing.T) string {
 	t.Helper()
 	return configuration(t, "bars.json", `{
@@ -104,10 +104,11 @@ func dialect1(t *testing.T) string {
 	}`)
 }
 
+// dialect2 writes a dialect 2 configuration for the images of bars.
 func dialect2(t *testing.T) string {
 	t.Helper()
 	return configuration(t, "network.json", `{
-		// as published, but smaller
+		// like the published network, but smaller
 		"data_mode": "BARS", "number_of_spikes": [60], "batch_size": 24, "epoch_id_max": 5,`+
 		fmt.Sprintf(structure, `"layer_type": ["SbS", "Average POOLING", "SbS"],`, 1)+`
 		"learning_parameters": {
@@ -146,7 +147,7 @@ func metrics(t *testing.T, folder string) []trainlog.Record {
 	return r
 }
 
-// checkLogs checks the files of a training's log.
+// checkLogs checks the files in the log folder of a training.
 func checkLogs(t *testing.T, folder string) {
 	t.Helper()
 	_, err := png.Decode(bytes.NewReader(read(t, filepath.Join(folder, "curves.png"))))
@@ -160,15 +161,15 @@ func checkLogs(t *testing.T, folder string) {
 	}
 }
 
-// TestModel trains a model further, with the defaults but for the rate and
-// the epochs, because there is so little data.
-func TestModel(t *testing.T) {
+// TestTrain_FineTunesAModel uses the defaults, except for a larger rate and more epochs,
+// since the data set is small.
+func TestTrain_FineTunesAModel(t *testing.T) {
 	data, path := bars(t, 480, 120), model(t, convert.Options{Batch: 7})
 	out, errOut := must(t, path, "--data", data, "--lr", "0.2", "--epochs", "12")
 	log := strings.TrimSuffix(path, ".onnx") + "-tuned-log"
 	tuned := strings.TrimSuffix(path, ".onnx") + "-tuned.onnx"
 	require.Contains(t, out, "wrote "+tuned)
-	require.Contains(t, errOut, "480 images of 1x12x12, 120 for testing; 24 of them in a sub-batch, 4 of these for an update")
+	require.Contains(t, errOut, "480 training images of 1x12x12, 120 test images; 24 images per sub-batch, 4 sub-batches per update")
 	require.Equal(t, 12, strings.Count(errOut, "accuracy")-strings.Count(errOut, "update "), errOut)
 	records := metrics(t, log)
 	require.Len(t, records, 60)
@@ -181,7 +182,7 @@ func TestModel(t *testing.T) {
 	require.Nil(t, records[0].LearningRateEpsilonXY)
 	require.NotNil(t, records[0].LearningRateW)
 	require.InDelta(t, 0.2, *records[0].LearningRateW, 1e-9)
-	require.Less(t, *records[59].LearningRateW, 0.001, "a cosine down to 0")
+	require.Less(t, *records[59].LearningRateW, 0.001, "the cosine must fall to 0")
 	checkLogs(t, log)
 
 	n := network(t, tuned)
@@ -194,8 +195,8 @@ func TestModel(t *testing.T) {
 	require.Equal(t, 7, m.Inputs()[0].Shape[0].Size)
 }
 
-// TestConfiguration trains from scratch in both dialects.
-func TestConfiguration(t *testing.T) {
+// TestTrain_TrainsFromAConfiguration trains from scratch in both dialects.
+func TestTrain_TrainsFromAConfiguration(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		config  func(*testing.T) string
@@ -222,7 +223,7 @@ func TestConfiguration(t *testing.T) {
 				require.FileExists(t, filepath.Join(base, name))
 			}
 
-			// The folder is one that Load reads, and the model is the same.
+			// Load reads the folder, and gives the same network as the model file.
 			mean := network(t, filepath.Join(base, "model.onnx")).Preprocessing.OnOffMean
 			n, report, err := pytorch.Load(pytorch.Options{
 				Weights: filepath.Join(base, c.weights), Step: -1, Input: convert.Size{Channels: 1, Height: 12, Width: 12}, Mean: mean,
@@ -240,19 +241,19 @@ func TestConfiguration(t *testing.T) {
 			}
 
 			_, _, err = command(t, path, "--data", data)
-			require.ErrorContains(t, err, "there is a training already; go on with it with --resume")
+			require.ErrorContains(t, err, "already exists: resume its training with --resume")
 			require.NoError(t, os.RemoveAll(filepath.Join(base, "Log")))
 			_, _, err = command(t, path, "--data", data)
-			require.ErrorContains(t, err, "is of another training")
+			require.ErrorContains(t, err, "is from another training")
 			_, errOut := must(t, path, "--data", data, "--epochs", "1", "--force")
-			require.Contains(t, errOut, "is of another training and stays: sbs-convert takes the weights of this one with --step")
+			require.Contains(t, errOut, "is from another training and is kept: to convert the weights of this training, run sbs-convert with --step")
 		})
 	}
 }
 
-// TestRunningMean checks that the mean of an ONOFF layer, which no key calls
-// trainable, follows the images unless it is frozen.
-func TestRunningMean(t *testing.T) {
+// TestTrain_MovesTheMeanOfAnOnOffLayer checks that the mean follows the images, although
+// no key makes it trainable, unless --freeze names the layer.
+func TestTrain_MovesTheMeanOfAnOnOffLayer(t *testing.T) {
 	text := strings.NewReplacer(`["SbS", `, `["ONOFF", "SbS", `, "[[1, 6]", "[[1, 2], [2, 6]", "[[3, 3], [2", "[[], [3, 3], [2",
 		"[[1, 1], [2", "[[], [1, 1], [2").Replace(string(read(t, dialect2(t))))
 	data := bars(t, 48, 0)
@@ -262,12 +263,13 @@ func TestRunningMean(t *testing.T) {
 		mean := network(t, filepath.Join(filepath.Dir(path), "model.onnx")).Layers[0].(*convert.OnOff).Mean.Float32s()
 		require.Len(t, mean, 64)
 		require.Equal(t, frozen, mean[0] == 0.5, "%s: %v", flag, mean[0])
-		require.Equal(t, frozen, mean[0] == mean[27], "the corner is darker than the middle")
+		require.Equal(t, frozen, mean[0] == mean[27], "the corner must become darker than the center")
 	}
 }
 
-// TestOtherFolder checks that a folder of its own gets a configuration too.
-func TestOtherFolder(t *testing.T) {
+// TestTrain_WritesAConfigurationToAnotherFolder checks that Load can read the folder that
+// --output names.
+func TestTrain_WritesAConfigurationToAnotherFolder(t *testing.T) {
 	base := filepath.Join(t.TempDir(), "run")
 	must(t, dialect2(t), "--data", bars(t, 96, 0), "--epochs", "2", "-o", base)
 	n, _, err := pytorch.Load(pytorch.Options{
@@ -277,8 +279,7 @@ func TestOtherFolder(t *testing.T) {
 	require.Equal(t, 2, n.Step)
 }
 
-// TestFreeze checks that frozen layers keep their bits and others do not.
-func TestFreeze(t *testing.T) {
+func TestTrain_KeepsFrozenLayers(t *testing.T) {
 	path := model(t, convert.Options{})
 	out := filepath.Join(t.TempDir(), "out.onnx")
 	must(t, path, "--data", bars(t, 96, 0), "--freeze", "L0", "-o", out, "--quiet")
@@ -287,15 +288,15 @@ func TestFreeze(t *testing.T) {
 	require.NotEqual(t, before.Layers[2].(*convert.SbS).Weights, after.Layers[2].(*convert.SbS).Weights)
 }
 
-// TestDynamics checks that the flags change what is written, and that training
-// with fewer spikes makes the network better with these.
-func TestDynamics(t *testing.T) {
+// TestTrain_ChangesTheSpikes checks that the flags about spikes change the resulting
+// model, and that training with fewer spikes reduces the loss.
+func TestTrain_ChangesTheSpikes(t *testing.T) {
 	data, path := bars(t, 480, 200), model(t, convert.Options{})
 	out := filepath.Join(t.TempDir(), "out.onnx")
 	must(t, path, "--data", data, "-o", out, "--spikes", "12", "--sampler", "low-discrepancy", "--epsilon-schedule", "power:-0.2",
 		"--epochs", "12", "--lr", "0.2", "--loss", "mixture", "--test-spikes", "6")
 	_, errOut := must(t, path, "--data", data, "-o", filepath.Join(t.TempDir(), "few.onnx"), "--spikes", "4", "--no-test")
-	require.Contains(t, errOut, "the model had 40 spikes: with so few as 4 it does much better with --sampler low-discrepancy")
+	require.Contains(t, errOut, "the number of spikes falls from 40 to 4: for a much better accuracy, also pass --sampler low-discrepancy")
 	s := network(t, out).Layers[0].(*convert.SbS)
 	require.Equal(t, 12, s.Spikes)
 	require.Len(t, s.EpsilonT, 12)
@@ -304,14 +305,14 @@ func TestDynamics(t *testing.T) {
 	require.Less(t, records[len(records)-1].Loss, records[0].Loss)
 
 	_, _, err := command(t, path, "--data", data, "--spikes", "99")
-	require.ErrorContains(t, err, "layer L0 has an epsilon_t for 40 spikes only")
+	require.ErrorContains(t, err, "the epsilon_t of layer L0 has values for 40 spikes only")
 	_, _, err = command(t, path, "--data", data, "--test-spikes", "99")
 	require.ErrorContains(t, err, "for testing: ")
 }
 
-// TestNoAugmentation checks that without augmentation an image is the same in every
-// epoch: when nothing is learnt, so is the loss of a network that draws the same.
-func TestNoAugmentation(t *testing.T) {
+// TestNoAugmentation_KeepsTheImages checks that an image is the same in every epoch. The
+// learning rate is so small that the loss changes only if the images do.
+func TestNoAugmentation_KeepsTheImages(t *testing.T) {
 	m := converttest.New(1)
 	n := &convert.Network{
 		Input: convert.Size{Channels: 1, Height: 12, Width: 12}, Preprocessing: convert.Preprocessing{Crop: 2},
@@ -333,8 +334,7 @@ func TestNoAugmentation(t *testing.T) {
 	}
 }
 
-// TestWorkers checks that the number of workers changes nothing.
-func TestWorkers(t *testing.T) {
+func TestWorkers_DoNotChangeTheResult(t *testing.T) {
 	data, path := bars(t, 100, 0), model(t, convert.Options{})
 	dir := t.TempDir()
 	for _, w := range []string{"1", "3"} {
@@ -343,8 +343,9 @@ func TestWorkers(t *testing.T) {
 	require.Equal(t, read(t, filepath.Join(dir, "1.onnx")), read(t, filepath.Join(dir, "3.onnx")))
 }
 
-// TestImageFolders trains with a folder for each class, named as the classes.
-func TestImageFolders(t *testing.T) {
+// TestTrain_ReadsFoldersOfImages trains with one folder of images per class. The names of
+// the folders are those of the classes.
+func TestTrain_ReadsFoldersOfImages(t *testing.T) {
 	n, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist-prototypes/Weights", Step: -1})
 	require.NoError(t, err)
 	data, err := convert.ToONNX(n, convert.Options{})
@@ -352,8 +353,8 @@ func TestImageFolders(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model.onnx")
 	require.NoError(t, os.WriteFile(path, data, 0o600))
 	_, errOut := must(t, path, "--data", "../../models/mnist/images", "--spikes", "50", "--epochs", "3", "--test", "../../models/mnist/images")
-	require.Contains(t, errOut, "30 images of 1x28x28, 30 for testing")
-	require.Contains(t, errOut, "warning: an update takes 2 sub-batches and not 4")
+	require.Contains(t, errOut, "30 training images of 1x28x28, 30 test images")
+	require.Contains(t, errOut, "warning: using 2 sub-batches per update instead of 4: there are only 2 per epoch")
 	r := metrics(t, strings.TrimSuffix(path, ".onnx")+"-tuned-log")
 	require.Less(t, r[len(r)-1].Loss, r[0].Loss)
 
@@ -361,7 +362,7 @@ func TestImageFolders(t *testing.T) {
 	require.ErrorContains(t, err, "a")
 }
 
-func TestNoTestSet(t *testing.T) {
+func TestTrain_WorksWithoutTestImages(t *testing.T) {
 	_, errOut := must(t, model(t, convert.Options{}), "--data", bars(t, 30, 0))
 	require.Contains(t, errOut, "training is not tested")
 	path := model(t, convert.Options{})
@@ -370,42 +371,36 @@ func TestNoTestSet(t *testing.T) {
 	require.NotContains(t, errOut, "warning: training is not tested")
 }
 
-func TestHelp(t *testing.T) {
-	out, _ := must(t, "--help")
-	require.Contains(t, out, "sbs-train model.onnx --data MNIST/")
-}
-
-// TestCheckpointFile checks that a damaged checkpoint is noticed, and one of
-// another training.
-func TestCheckpointFile(t *testing.T) {
+// TestResume_RefusesAnotherCheckpoint checks the errors about a checkpoint that is damaged
+// or from a training with other settings.
+func TestResume_RefusesAnotherCheckpoint(t *testing.T) {
 	data, path := bars(t, 96, 0), model(t, convert.Options{})
 	out := filepath.Join(t.TempDir(), "out.onnx")
 	args := []string{path, "--data", data, "-o", out, "--quiet"}
 	must(t, args...)
 	for flag, want := range map[string]string{
-		"--no-augmentation": `--no-augmentation was "" and is "given"`,
-		"--batch=12":        `--batch was "24" and is "12"`, "--seed=3": `--seed was "0" and is "3"`, "--spikes=10": "--spikes",
+		"--no-augmentation": `--no-augmentation (was "", now "given")`,
+		"--batch=12":        `--batch (was "24", now "12")`, "--seed=3": `--seed (was "0", now "3")`, "--spikes=10": "--spikes",
 		"--freeze=L0": "--freeze", "--data=" + bars(t, 95, 0): "the training images", "--epochs=2": "--epochs",
 	} {
 		_, _, err := command(t, append(args, "--resume", flag)...)
 		require.ErrorContains(t, err, want)
-		require.NotContains(t, err.Error(), settingRest)
+		require.NotContains(t, err.Error(), settingConfig)
 	}
 	checkpoint := filepath.Join(strings.TrimSuffix(out, ".onnx")+"-log", "checkpoint")
 	whole := read(t, checkpoint)
 	for _, broken := range [][]byte{nil, whole[:len(whole)-1], append(bytes.Clone(whole[:len(whole)-9]), make([]byte, 9)...)} {
 		require.NoError(t, os.WriteFile(checkpoint, broken, 0o600))
 		_, _, err := command(t, append(args, "--resume")...)
-		require.ErrorContains(t, err, "start anew with --force")
+		require.ErrorContains(t, err, "start again with --force")
 	}
 	must(t, append(args, "--force")...)
 	events, err := filepath.Glob(filepath.Join(filepath.Dir(checkpoint), "events.*"))
 	require.NoError(t, err)
-	require.Len(t, events, 1, "those of the training before are gone")
+	require.Len(t, events, 1, "the old event file must be removed")
 }
 
-// TestDiverged checks what is said of a training that does not work.
-func TestDiverged(t *testing.T) {
+func TestTrain_SuggestsASmallerRateIfTheLossIsNaN(t *testing.T) {
 	m := converttest.New(1)
 	n := &convert.Network{
 		Input:  convert.Size{Channels: 1, Height: 12, Width: 12},
@@ -417,11 +412,10 @@ func TestDiverged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model.onnx")
 	require.NoError(t, os.WriteFile(path, data, 0o600))
 	_, _, err = command(t, path, "--data", bars(t, 30, 0))
-	require.ErrorContains(t, err, "a smaller --lr may help")
+	require.ErrorContains(t, err, "try a smaller --lr")
 }
 
-// TestConvolutions trains a network without SbS layers.
-func TestConvolutions(t *testing.T) {
+func TestTrain_TrainsANetworkWithoutSbSLayers(t *testing.T) {
 	m := converttest.New(1)
 	n := &convert.Network{
 		Input:  convert.Size{Channels: 1, Height: 12, Width: 12},
@@ -437,31 +431,27 @@ func TestConvolutions(t *testing.T) {
 	require.Less(t, *r[len(r)-1].TestError, 20.0)
 }
 
-func TestResumeCommand(t *testing.T) {
-	require.Equal(t, "sbs-train 'a b' --x '' 'it'\\''s' --resume", (&flags{args: []string{"a b", "--x", "", "it's", "--resume", "--force"}}).resumeCommand())
-}
-
-// TestTestedAtTheEnd trains on so few images that updates and epochs end apart: the
-// accuracy must be that of the model that is written.
-func TestTestedAtTheEnd(t *testing.T) {
+// TestTrain_TestsTheModelThatItWrites trains on so few images that the last update and the
+// last epoch end at different times.
+func TestTrain_TestsTheModelThatItWrites(t *testing.T) {
 	data, path := bars(t, 100, 200), model(t, convert.Options{})
 	dir := t.TempDir()
 	for _, epochs := range []string{"2", "3"} {
 		out := filepath.Join(dir, epochs+".onnx")
-		told, _ := must(t, path, "--data", data, "-o", out, "--epochs", epochs, "--lr", "0.9", "--lr-schedule", "constant", "--quiet")
-		truth, _ := must(t, out, "--data", data, "-o", filepath.Join(dir, "again"+epochs+".onnx"), "--lr", "1e-30", "--quiet")
-		accuracy, _, _ := strings.Cut(told, "\n")
-		require.Contains(t, truth, accuracy)
+		reported, _ := must(t, path, "--data", data, "-o", out, "--epochs", epochs, "--lr", "0.9", "--lr-schedule", "constant", "--quiet")
+		expected, _ := must(t, out, "--data", data, "-o", filepath.Join(dir, "again"+epochs+".onnx"), "--lr", "1e-30", "--quiet")
+		accuracy, _, _ := strings.Cut(reported, "\n")
+		require.Contains(t, expected, accuracy)
 		records := metrics(t, filepath.Join(dir, epochs+"-log"))
 		last := records[len(records)-1].TestError
 		require.NotNil(t, last)
-		require.Contains(t, truth, fmt.Sprintf("accuracy %.2f %%", 100-*last))
+		require.Contains(t, expected, fmt.Sprintf("accuracy %.2f%%", 100-*last))
 	}
 }
 
-// TestForceElsewhere checks that --force removes the files of this training only,
-// even if its name could be taken for a pattern.
-func TestForceElsewhere(t *testing.T) {
+// TestForce_RemovesOnlyFilesOfTheSameTraining uses names that are patterns for the names
+// of other files.
+func TestForce_RemovesOnlyFilesOfTheSameTraining(t *testing.T) {
 	data, path := bars(t, 48, 0), model(t, convert.Options{})
 	dir := t.TempDir()
 	must(t, path, "--data", data, "-o", filepath.Join(dir, "run1.onnx"), "--quiet")
@@ -474,8 +464,8 @@ func TestForceElsewhere(t *testing.T) {
 	require.Len(t, events, 1)
 }
 
-// TestTestFlags tests where the configuration does without, as the flags say.
-func TestTestFlags(t *testing.T) {
+// TestTrain_TestsIfAFlagAsksForIt uses a configuration that disables tests.
+func TestTrain_TestsIfAFlagAsksForIt(t *testing.T) {
 	config := strings.Replace(string(read(t, dialect2(t))), `"loss_mode"`, `"test_during_learning": false, "loss_mode"`, 1)
 	data := bars(t, 48, 24)
 	for _, flag := range []string{"--test-every=2", "--test-spikes=9", ""} {

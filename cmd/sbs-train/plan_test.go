@@ -1,0 +1,71 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/importers/pytorch"
+	"github.com/spike-by-spike/sbs/internal/converttest"
+	"github.com/spike-by-spike/sbs/train"
+)
+
+func TestPlan_DefaultsDependOnTheKindOfTraining(t *testing.T) {
+	spiking := converttest.Digits()
+	standard := &convert.Network{Layers: []convert.Layer{&convert.Conv{}}}
+	training := func(dialect int) *pytorch.Training {
+		return &pytorch.Training{
+			Dialect: dialect, BatchSize: 500, BatchesPerUpdate: 1, UpdateAfter: 3, Step: 2, StepMax: 12, Optimizer: "SGD",
+			W: pytorch.Rate{Gamma: 0.25}, EpsilonXY: pytorch.Rate{Gamma: 0.125}, TestEvery: 50,
+		}
+	}
+	tuning := plan{
+		batch: 24, subBatches: 4, steps: 1, optimizer: train.Adam, rateW: 0.03, rateEpsilonXY: 0.0005,
+		schedule: "cosine", loss: "mixture", tested: true, testEvery: 1, saveEvery: 1,
+	}
+	tuning1, tuningStandard := tuning, tuning
+	tuning1.rateW = 0.001
+	tuningStandard.rateW, tuningStandard.loss = 0.001, "cross-entropy"
+	configured := plan{
+		batch: 500, subBatches: 3, steps: 10, optimizer: train.SGD, rateW: 0.25, rateEpsilonXY: 0.125,
+		loss: "mixture", testEvery: 1, saveEvery: 1,
+	}
+	configured1 := configured
+	configured1.testEvery = 50
+	for _, c := range []struct {
+		name    string
+		kind    kind
+		dialect int
+		network *convert.Network
+		want    plan
+	}{
+		{"fine-tuning, dialect 2", fineTuning, 2, spiking, tuning},
+		{"fine-tuning, dialect 1", fineTuning, 1, spiking, tuning1},
+		{"fine-tuning, standard layers", fineTuning, 2, standard, tuningStandard},
+		{"configuration, dialect 2", byEpochs, 2, spiking, configured},
+		{"configuration, dialect 1", byUpdates, 1, spiking, configured1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			require.Equal(t, c.want, defaultsFor(c.kind, training(c.dialect), c.network))
+		})
+	}
+}
+
+func TestPlan_FlagsTakePrecedence(t *testing.T) {
+	defaults := plan{batch: 1, subBatches: 2, steps: 3, optimizer: train.SGD, rateW: 4, rateEpsilonXY: 5, loss: "mixture", testEvery: 6, saveEvery: 7}
+	require.Equal(t, defaults, defaults.override(parse(t, "m.onnx")))
+	f := parse(t, "m.onnx", "--batch=10", "--batches-per-update=20", "--lr=0.4", "--lr-epsilon-xy=0.5",
+		"--lr-schedule=plateau", "--loss=cross-entropy", "--test-every=60", "--save-every=70")
+	require.Equal(t, plan{
+		batch: 10, subBatches: 20, steps: 3, optimizer: train.SGD, rateW: 0.4, rateEpsilonXY: 0.5,
+		schedule: "plateau", loss: "cross-entropy", tested: true, testEvery: 60, saveEvery: 70,
+	}, defaults.override(f))
+	before := *f
+	defaults.override(f)
+	require.Equal(t, before, *f, "the flags must not change")
+	require.True(t, defaults.override(parse(t, "m.onnx", "--test=x")).tested)
+	require.True(t, defaults.override(parse(t, "m.onnx", "--test-spikes=9")).tested)
+	defaults.tested = true
+	require.False(t, defaults.override(parse(t, "m.onnx", "--no-test")).tested)
+}
