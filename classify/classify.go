@@ -30,8 +30,11 @@ type Classifier struct {
 	classes []string // their names, nil if unknown
 }
 
-// Size is the size of an image.
-type Size = dataset.Size
+// Size is the size of an image. Channels is 1 for gray images and 3 for colors.
+type Size struct{ Channels, Height, Width int }
+
+// String returns the size as channels, height and width: "1x28x28".
+func (s Size) String() string { return dataset.Size(s).String() }
 
 // defaultBatch is the number of images that a model with an open batch size gets at a
 // time: enough for all cores, few enough to see progress.
@@ -206,7 +209,7 @@ func (c *Classifier) Tensor(images ...image.Image) (*runtime.Tensor, error) {
 	}
 	pixels := make([]float32, 0, len(images)*c.pixels())
 	for i, img := range images {
-		p, err := dataset.FromImage(img, c.size, c.resize)
+		p, err := dataset.FromImage(img, dataset.Size(c.size), c.resize)
 		if err != nil {
 			return nil, fmt.Errorf("classify: image %d: %w", i, err)
 		}
@@ -233,7 +236,7 @@ func (c *Classifier) Images(ctx context.Context, images ...image.Image) ([]Resul
 		part := images[first:min(first+c.batch, len(images))]
 		pixels := make([]float32, c.batch*c.pixels()) // a fixed batch is filled up with zeros
 		for i, img := range part {
-			p, err := dataset.FromImage(img, c.size, c.resize)
+			p, err := dataset.FromImage(img, dataset.Size(c.size), c.resize)
 			if err != nil {
 				return nil, fmt.Errorf("classify: image %d: %w", first+i, err)
 			}
@@ -255,11 +258,12 @@ func (c *Classifier) Images(ctx context.Context, images ...image.Image) ([]Resul
 }
 
 // Run classifies a batch of images, as Tensor returns them, with options for this run.
-// Seed does not apply to it: the options set seeds and numbers of the images.
+// They take precedence over the seed of the Classifier.
 func (c *Classifier) Run(ctx context.Context, images *runtime.Tensor, opts ...runtime.RunOption) ([]Result, error) {
 	if !c.made() {
 		return nil, errNotMade
 	}
+	opts = append([]runtime.RunOption{runtime.Seed(c.seed)}, opts...)
 	out, err := c.model.Run(ctx, map[string]*runtime.Tensor{c.input: images}, opts...)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -29,7 +30,7 @@ import (
 
 // digits is the file of the MNIST network that is shipped, with few spikes.
 var digits = sync.OnceValues(func() ([]byte, error) {
-	n, _, err := pytorch.Load(pytorch.Options{Weights: "../models/mnist/Weights", Step: -1})
+	n, _, err := pytorch.Load(pytorch.Options{Weights: "../models/mnist/Weights"})
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +111,7 @@ func TestImages_GiveWhatFilesGive(t *testing.T) {
 		require.NoError(t, r.Err)
 		require.Equal(t, paths[i], filepath.FromSlash(r.File))
 		require.Equal(t, i/3, r.Label)
+		require.Equal(t, strconv.Itoa(i/3), r.LabelName)
 		require.Equal(t, want[i], r.Result)
 		if r.Class == r.Label {
 			correct++
@@ -139,6 +141,9 @@ func TestImages_GiveWhatFilesGive(t *testing.T) {
 	seeded, err := open(t, data, classify.Seed(9)).Images(t.Context(), images...)
 	require.NoError(t, err)
 	got, err = c.Run(t.Context(), tensor, runtime.Seed(9))
+	require.NoError(t, err)
+	require.Equal(t, seeded, got)
+	got, err = open(t, data, classify.Seed(9)).Run(t.Context(), tensor)
 	require.NoError(t, err)
 	require.Equal(t, seeded, got)
 	require.NotEqual(t, want, got)
@@ -379,8 +384,14 @@ func TestContract_NilAndZeroAreErrors(t *testing.T) {
 	}
 	c := open(t, shipped(t))
 	for _, err := range c.All(t.Context(), nil, 0) {
-		t.Error("there are no files", err)
+		require.ErrorContains(t, err, "the Files were not opened")
 	}
+	opened, err := c.OpenFiles([]string{folder}, "")
+	require.NoError(t, err)
+	for _, err := range c.All(nil, opened, 0) { //nolint:staticcheck // this is what is tested
+		require.ErrorContains(t, err, "the context is nil")
+	}
+	require.NoError(t, opened.Close())
 	var files *classify.Files
 	require.NoError(t, files.Close())
 	require.Zero(t, files.Len())

@@ -203,7 +203,7 @@ func ExampleClassifier_Run() {
 
 // converted returns the ONNX file of a folder of weights.
 func converted(weights string) []byte {
-	network, _, err := pytorch.Load(pytorch.Options{Weights: weights, Step: -1})
+	network, _, err := pytorch.Load(pytorch.Options{Weights: weights})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package classify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -29,7 +30,7 @@ func (c *Classifier) OpenFiles(paths []string, labels string) (*Files, error) {
 		return nil, errNotMade
 	}
 	source, err := dataset.Open(paths, dataset.Options{
-		Size: c.size, Resize: c.resize, Classes: c.classes, NumClasses: c.count, Labels: labels,
+		Size: dataset.Size(c.size), Resize: c.resize, Classes: c.classes, NumClasses: c.count, Labels: labels,
 	})
 	if err != nil {
 		return nil, err
@@ -72,8 +73,10 @@ type FileResult struct {
 	// one of many: "t10k-images-idx3-ubyte[17]".
 	File string
 
-	// Label is the number of the true class, or Unlabeled.
-	Label int
+	// Label is the number of the true class, or Unlabeled, and LabelName is the name of
+	// the class, or its number if the names are unknown.
+	Label     int
+	LabelName string
 
 	// Err reports why the image could not be classified, beginning with File. Result
 	// is zero then.
@@ -87,8 +90,8 @@ type FileResult struct {
 // Err says why. An error of the sequence itself, such as that of ctx, ends it.
 func (c *Classifier) All(ctx context.Context, f *Files, limit int) iter.Seq2[FileResult, error] {
 	return func(yield func(FileResult, error) bool) {
-		if !c.made() {
-			yield(FileResult{}, errNotMade)
+		if err := c.checkAll(ctx, f); err != nil {
+			yield(FileResult{}, err)
 			return
 		}
 		total := f.Len()
@@ -119,6 +122,18 @@ func (c *Classifier) All(ctx context.Context, f *Files, limit int) iter.Seq2[Fil
 	}
 }
 
+func (c *Classifier) checkAll(ctx context.Context, f *Files) error {
+	switch {
+	case !c.made():
+		return errNotMade
+	case ctx == nil:
+		return errors.New("classify: the context is nil")
+	case f == nil || f.source == nil:
+		return errors.New("classify: the Files were not opened: use OpenFiles")
+	}
+	return nil
+}
+
 // batch is a number of consecutive images on their way to the model. The pixels of an
 // image that cannot be read are 0: every image keeps its number, and so its random
 // numbers.
@@ -142,7 +157,11 @@ func (c *Classifier) read(ctx context.Context, f *Files, total int) <-chan *batc
 			err := c.decode.For(ctx, len(b.results), 1, func(i, _ int) error {
 				m := f.source.At(first + i)
 				b.results[i] = FileResult{File: m.Name, Label: m.Label, Err: m.Err}
-				if m.Label >= c.count {
+				switch {
+				case m.Label == Unlabeled:
+				case m.Label < c.count:
+					b.results[i].LabelName = nameOf(f.classes, m.Label)
+				case m.Err == nil:
 					b.results[i].Err = fmt.Errorf("%s: the label is %d, but the model has %d classes", m.Name, m.Label, c.count)
 				}
 				copy(b.pixels[i*c.pixels():(i+1)*c.pixels()], m.Pixels)

@@ -29,7 +29,7 @@ func Resize() Option {
 	}
 }
 
-// Seed selects the random numbers of Images and All. The default is 0.
+// Seed selects the random numbers. The default is 0.
 func Seed(seed uint64) Option {
 	return func(c *config) error {
 		c.seed = seed

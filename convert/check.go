@@ -69,6 +69,9 @@ func (p Preprocessing) checkValues() error {
 func checkLayer(l, before Layer) error {
 	switch l := l.(type) {
 	case *SbS:
+		if l.Epsilon0 == 0 {
+			return errors.New("epsilon_0 is 0, so that no spike would change h: want a number above 0")
+		}
 		if _, err := sbs.ParamsOf(l.params(0).Attributes()); err != nil {
 			return err
 		}

@@ -20,7 +20,7 @@
 //
 // Importers make networks. Package importers/pytorch reads the folders of PyTorch-SbS:
 //
-//	n, report, err := pytorch.Load(pytorch.Options{Weights: "models/mnist/Weights", Step: -1})
+//	n, report, err := pytorch.Load(pytorch.Options{Weights: "models/mnist/Weights"})
 //	data, err := convert.ToONNX(n, convert.Options{})
 //
 // The bytes are a complete model file. Package runtime runs it, and so do other ONNX

@@ -20,7 +20,7 @@ import (
 func TestConformanceNetwork(t *testing.T) {
 	dir := opstest.Shared(t, "net-dialect2-mnist-64-spikes")
 	n, _, err := pytorch.Load(pytorch.Options{
-		Weights: filepath.Join(opstest.Shared(t, "weights"), "mnist-sbs", "Weights"), Step: -1, Spikes: 64, NoPreprocessing: true,
+		Weights: filepath.Join(opstest.Shared(t, "weights"), "mnist-sbs", "Weights"), Spikes: 64, NoPreprocessing: true,
 	})
 	require.NoError(t, err)
 	data, err := convert.ToONNX(n, convert.Options{})

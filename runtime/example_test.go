@@ -19,7 +19,7 @@ import (
 // A folder of PyTorch-SbS weights becomes a model, and the model classifies an image. A
 // program that has a model file needs only Open and Run.
 func Example() {
-	network, _, err := pytorch.Load(pytorch.Options{Weights: "../models/mnist/Weights", Step: -1})
+	network, _, err := pytorch.Load(pytorch.Options{Weights: "../models/mnist/Weights"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -296,7 +296,7 @@ func Example_errors() {
 
 // mnist returns the ONNX file of the network in models/mnist.
 func mnist() []byte {
-	network, _, err := pytorch.Load(pytorch.Options{Weights: "../models/mnist/Weights", Step: -1})
+	network, _, err := pytorch.Load(pytorch.Options{Weights: "../models/mnist/Weights"})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func loadReplay(t *testing.T, name string) *replay {
 	}
 	var err error
 	r.network, _, err = pytorch.Load(pytorch.Options{
-		Weights: r.dir, EpsilonXY: r.dir, Step: 0, NoPreprocessing: true, Input: image,
+		Weights: r.dir, EpsilonXY: r.dir, Step: new(0), NoPreprocessing: true, Input: image,
 	})
 	require.NoError(t, err)
 	var c struct {

@@ -167,5 +167,5 @@ func (t *Trainer) Model(opts ...runtime.Option) (*runtime.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return runtime.New(data, opts...)
+	return runtime.New(data, append([]runtime.Option{runtime.WithOperators(t.config.Operators...)}, opts...)...)
 }

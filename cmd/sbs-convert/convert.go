@@ -26,7 +26,7 @@ func (f *flags) toONNX(ctx context.Context, stdout, stderr io.Writer, weights, p
 		return err
 	}
 	load := f.load
-	load.Weights, load.Step, load.Spikes = weights, f.step.Or(-1), f.spikes.Or(0)
+	load.Weights, load.Step, load.Spikes = weights, f.step.Pointer(), f.spikes.Or(0)
 	n, report, err := pytorch.Load(load)
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ func command(t *testing.T, args ...string) (stdout, stderr string, err error) {
 // prototypes converts the network of models/mnist-prototypes.
 func prototypes(t *testing.T, opt convert.Options) string {
 	t.Helper()
-	n, _, err := pytorch.Load(pytorch.Options{Weights: weights, Step: -1})
+	n, _, err := pytorch.Load(pytorch.Options{Weights: weights})
 	require.NoError(t, err)
 	return save(t, n, opt)
 }
@@ -109,7 +109,7 @@ func TestRun_PrintsCSV(t *testing.T) {
 // Every image must have one line of text and its own name in JSON, whatever characters
 // the names of its file and class contain.
 func TestRun_QuotesNamesThatWouldBreakTheOutput(t *testing.T) {
-	n, _, err := pytorch.Load(pytorch.Options{Weights: weights, Step: -1})
+	n, _, err := pytorch.Load(pytorch.Options{Weights: weights})
 	require.NoError(t, err)
 	for i := range n.Classes {
 		n.Classes[i] += "\n"

@@ -33,7 +33,7 @@ func TestShippedNetworks_HaveTheDocumentedFilesAndAccuracy(t *testing.T) {
 				require.Contains(t, string(card), fmt.Sprintf("| Weights/%s | %x |\n", filepath.Base(path), sha256.Sum256(data)))
 			}
 
-			n, report, err := pytorch.Load(pytorch.Options{Weights: filepath.Join(folder, "Weights"), Step: -1})
+			n, report, err := pytorch.Load(pytorch.Options{Weights: filepath.Join(folder, "Weights")})
 			require.NoError(t, err)
 			require.Empty(t, report.Warnings)
 			out, _, err := command(t, save(t, n, convert.Options{}), filepath.Join(folder, "images"), "--sampler", "low-discrepancy", "--quiet")

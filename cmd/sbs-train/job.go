@@ -211,7 +211,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 		return err
 	}
 	opt := pytorch.Options{
-		Config: files, Step: -1, Spikes: f.spikes.Value,
+		Config: files, Spikes: f.spikes.Value,
 		Input: convert.Size{Channels: size.Channels, Height: size.Height, Width: size.Width}, Mean: make([]float32, size.Channels),
 	}
 	start := pytorch.Start{Seed: f.seed, Overload: true}
@@ -238,7 +238,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 	}
 	folder := filepath.Dir(files[0])
 	if t.Step > 0 {
-		opt.Step, opt.Weights, opt.EpsilonXY = t.Step, filepath.Join(folder, t.WeightPath), existing(filepath.Join(folder, t.EpsilonXYPath))
+		opt.Step, opt.Weights, opt.EpsilonXY = &t.Step, filepath.Join(folder, t.WeightPath), existing(filepath.Join(folder, t.EpsilonXYPath))
 	}
 	var report *pytorch.Report
 	if j.network, j.training, report, err = pytorch.NewNetwork(opt, start); err != nil {

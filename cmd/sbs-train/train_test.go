@@ -226,7 +226,7 @@ func TestTrain_TrainsFromAConfiguration(t *testing.T) {
 			// Load reads the folder, and gives the same network as the model file.
 			mean := network(t, filepath.Join(base, "model.onnx")).Preprocessing.OnOffMean
 			n, report, err := pytorch.Load(pytorch.Options{
-				Weights: filepath.Join(base, c.weights), Step: -1, Input: convert.Size{Channels: 1, Height: 12, Width: 12}, Mean: mean,
+				Weights: filepath.Join(base, c.weights), Input: convert.Size{Channels: 1, Height: 12, Width: 12}, Mean: mean,
 			})
 			require.NoError(t, err)
 			require.Equal(t, c.step, report.Step)
@@ -273,7 +273,7 @@ func TestTrain_WritesAConfigurationToAnotherFolder(t *testing.T) {
 	base := filepath.Join(t.TempDir(), "run")
 	must(t, dialect2(t), "--data", bars(t, 96, 0), "--epochs", "2", "-o", base)
 	n, _, err := pytorch.Load(pytorch.Options{
-		Weights: filepath.Join(base, "Parameters"), Step: -1, Input: convert.Size{Channels: 1, Height: 12, Width: 12},
+		Weights: filepath.Join(base, "Parameters"), Input: convert.Size{Channels: 1, Height: 12, Width: 12},
 	})
 	require.NoError(t, err)
 	require.Equal(t, 2, n.Step)
@@ -346,7 +346,7 @@ func TestWorkers_DoNotChangeTheResult(t *testing.T) {
 // TestTrain_ReadsFoldersOfImages trains with one folder of images per class. The names of
 // the folders are those of the classes.
 func TestTrain_ReadsFoldersOfImages(t *testing.T) {
-	n, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist-prototypes/Weights", Step: -1})
+	n, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist-prototypes/Weights"})
 	require.NoError(t, err)
 	data, err := convert.ToONNX(n, convert.Options{})
 	require.NoError(t, err)

@@ -25,7 +25,7 @@ func open(path string, cfg train.Config) (*train.Trainer, error) {
 	if filepath.Ext(path) == ".onnx" {
 		return train.Open(path, cfg)
 	}
-	network, _, err := pytorch.Load(pytorch.Options{Weights: path, Step: -1})
+	network, _, err := pytorch.Load(pytorch.Options{Weights: path})
 	if err != nil {
 		return nil, err
 	}

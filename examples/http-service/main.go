@@ -88,7 +88,7 @@ func load(path string) (*runtime.Model, error) {
 	if filepath.Ext(path) == ".onnx" {
 		return runtime.Open(path, sampler)
 	}
-	network, _, err := pytorch.Load(pytorch.Options{Weights: path, Step: -1})
+	network, _, err := pytorch.Load(pytorch.Options{Weights: path})
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func shared(t *testing.T, name string) string {
 
 func conform(t *testing.T, name string) (*convert.Network, *Report) {
 	t.Helper()
-	n, r, err := Load(Options{Weights: filepath.Join(shared(t, name), "Weights"), Step: -1})
+	n, r, err := Load(Options{Weights: filepath.Join(shared(t, name), "Weights")})
 	require.NoError(t, err)
 	require.Empty(t, r.Warnings)
 	require.Equal(t, filepath.Base(name), n.Name)
@@ -99,7 +99,7 @@ func TestConformance_LoadReadsThePublishedNetworkOfDialect1(t *testing.T) {
 
 func TestConformance_LoadNamesTheMissingFilesOfAnIncompleteNetwork(t *testing.T) {
 	folder := shared(t, "weights/mnist-dialect1-2d-incomplete")
-	opt := Options{Weights: filepath.Join(folder, "Weights"), Step: -1}
+	opt := Options{Weights: filepath.Join(folder, "Weights")}
 	_, _, err := Load(opt)
 	require.ErrorIs(t, err, ErrMissing)
 	require.ErrorContains(t, err, "at step 999, layer 4 (SbS) lacks Weight_L4_S999.npy; supply")
@@ -120,7 +120,7 @@ func TestConformance_LoadNamesTheMissingFilesOfAnIncompleteNetwork(t *testing.T)
 func TestConformance_LoadReadsStepsOfTrainingRuns(t *testing.T) {
 	for name, last := range map[string]int{"train-dialect1": 6, "train-dialect2-cross-entropy": 5, "train-dialect2-mixed-loss": 5} {
 		folder := shared(t, name)
-		opt := Options{Weights: folder, Step: -1, Input: convert.Size{Channels: 2, Height: 12, Width: 12}, NoPreprocessing: true}
+		opt := Options{Weights: folder, Input: convert.Size{Channels: 2, Height: 12, Width: 12}, NoPreprocessing: true}
 		if name == "train-dialect1" {
 			opt.Input.Channels = 1
 		}
@@ -131,7 +131,7 @@ func TestConformance_LoadReadsStepsOfTrainingRuns(t *testing.T) {
 		if name == "train-dialect1" {
 			require.True(t, n.Layers[1].(*convert.SbS).Pooling, "its file has the fixed weights")
 		}
-		opt.Step = 0
+		opt.Step = new(0)
 		n, _, err = Load(opt)
 		require.NoError(t, err, name)
 		require.Zero(t, n.Step)
@@ -144,7 +144,7 @@ func TestConformance_SaveRestoresThePublishedFolders(t *testing.T) {
 		"weights/mnist-sbs": nil, "weights/mnist-cnn": nil, "weights/mnist-dialect1": nil,
 		"weights/mnist-dialect1-2d-incomplete": {"Weights/Weight_L4_S999.npy"}, // untrained
 	} {
-		opt := Options{Weights: filepath.Join(shared(t, name), "Weights"), Step: -1, AllowUntrained: extra != nil}
+		opt := Options{Weights: filepath.Join(shared(t, name), "Weights"), AllowUntrained: extra != nil}
 		_, got, report := roundTrip(t, opt)
 		require.Equal(t, extra, got, name)
 		if extra != nil {
@@ -155,7 +155,7 @@ func TestConformance_SaveRestoresThePublishedFolders(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"train-dialect1", "train-dialect2-cross-entropy", "train-dialect2-mixed-loss"} {
-		opt := Options{Weights: shared(t, name), Step: 0, Input: convert.Size{Channels: 2, Height: 12, Width: 12}, NoPreprocessing: true}
+		opt := Options{Weights: shared(t, name), Step: new(0), Input: convert.Size{Channels: 2, Height: 12, Width: 12}, NoPreprocessing: true}
 		if name == "train-dialect1" {
 			opt.Input.Channels = 1
 		}

@@ -22,7 +22,7 @@
 // Load reads a trained network. Its Report tells which files and which step were read,
 // and warns of everything that was tolerated:
 //
-//	n, report, err := pytorch.Load(pytorch.Options{Weights: "mynet/Weights", Step: -1})
+//	n, report, err := pytorch.Load(pytorch.Options{Weights: "mynet/Weights"})
 //
 // The result is a convert.Network, which convert.ToONNX turns into a model. NewNetwork
 // makes an untrained network from a configuration alone. TrainingOf returns the training

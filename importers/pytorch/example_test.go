@@ -12,7 +12,7 @@ import (
 
 // A folder of PyTorch-SbS becomes an ONNX model.
 func ExampleLoad() {
-	n, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist/Weights", Step: -1})
+	n, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist/Weights"})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -41,7 +41,7 @@ func ExampleLoad() {
 
 // The report tells which files were read.
 func ExampleLoad_report() {
-	_, report, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist/Weights", Step: -1})
+	_, report, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist/Weights"})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -67,7 +67,7 @@ func ExampleLoad_report() {
 
 // The dynamics of a layer: how many spikes it draws and how much each changes h.
 func ExampleLoad_dynamics() {
-	n, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist/Weights", Step: -1, Spikes: 50})
+	n, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist/Weights", Spikes: 50})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -85,7 +85,7 @@ func ExampleLoad_dynamics() {
 
 // A missing file is an error, which errors.Is recognizes.
 func ExampleLoad_missing() {
-	_, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist/Weights", Step: 7})
+	_, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist/Weights", Step: new(7)})
 	fmt.Println(errors.Is(err, pytorch.ErrMissing))
 
 	// Output:
@@ -114,7 +114,7 @@ func ExampleNewNetwork() {
 
 // A model stores the training configuration of its network.
 func ExampleTrainingOf() {
-	n, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist/Weights", Step: -1})
+	n, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist/Weights"})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -143,7 +143,7 @@ func ExampleTrainingOf() {
 
 // Save writes a folder that PyTorch-SbS reads.
 func ExampleSave() {
-	n, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist/Weights", Step: -1})
+	n, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist/Weights"})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -182,7 +182,7 @@ func ExampleSave() {
 
 // CheckSave finds out before a long training whether its result can be saved.
 func ExampleCheckSave() {
-	n, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist/Weights", Step: -1})
+	n, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist/Weights"})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -224,8 +224,8 @@ func (x *index) choose(p *plan, opt Options, learningStep int) (int, StepChoice,
 	steps := x.steps(p)
 	step, choice := -1, StepComplete
 	switch {
-	case opt.Step >= 0:
-		step, choice = opt.Step, StepGiven
+	case opt.Step != nil:
+		step, choice = *opt.Step, StepGiven
 	case learningStep > 0:
 		step, choice = learningStep, StepConfiguration
 	default:

@@ -24,7 +24,7 @@ var (
 )
 
 // Options selects the files that Load and NewNetwork read. Load requires Weights. The
-// zero value of Step selects step 0; most callers want -1.
+// zero values of the other fields select the defaults.
 type Options struct {
 	// Weights is the folder with the Weight_L*, Bias_L* and Mean_L* files.
 	Weights string
@@ -40,9 +40,9 @@ type Options struct {
 	EpsilonXY string
 
 	// Step is the training step to read, the number after S in the file names. If it is
-	// negative, Load uses the key learning_step if that is positive, otherwise the highest
-	// step at which no required file is missing.
-	Step int
+	// nil, Load uses the key learning_step if that is positive, otherwise the highest step
+	// at which no required file is missing.
+	Step *int
 
 	// AllowUntrained gives layers without a file the values that training starts with
 	// (see NewNetwork), and a warning. Otherwise a missing file is an error.

@@ -157,7 +157,7 @@ func convolutions() files {
 
 // options returns the options for images of 1x8x8 pixels and the last complete step.
 func options(weights string) Options {
-	return Options{Weights: weights, Step: -1, Input: convert.Size{Channels: 1, Height: 8, Width: 8}, Mean: []float32{0.5}}
+	return Options{Weights: weights, Input: convert.Size{Channels: 1, Height: 8, Width: 8}, Mean: []float32{0.5}}
 }
 
 func load2(t *testing.T, f files) (*convert.Network, *Report) {
@@ -310,7 +310,7 @@ func TestLoad_FollowsItsOptions(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 8, n.Step, "layer 2 has no file of step 9, and no layer has one of step 20")
 		require.Equal(t, StepComplete, r.StepChoice)
-		opt.Step = 7
+		opt.Step = new(7)
 		n, r, err = Load(opt)
 		require.NoError(t, err)
 		require.Equal(t, 7, n.Step)

@@ -87,7 +87,7 @@ func TestLoad_RefusesInvalidOptions(t *testing.T) {
 		"half an input":   {dialect2, option(func(o *Options) { o.Input.Width = 0 }), []string{"1x8x0", "1 to 16384"}, nil},
 		"small input":     {dialect2, option(func(o *Options) { o.Input.Height = 4 }), []string{"augmentation.crop_width_in_pixel", "cannot crop 2"}, nil},
 		"channels":        {dialect2, option(func(o *Options) { o.Input.Channels = 3 }), []string{"layer 0 (SbS) expects 1 input channels", "has 3", "--input"}, nil},
-		"given step":      {dialect2, option(func(o *Options) { o.Step = 6 }), []string{"at step 6", "Weight_L0_S6.npy", "Weight_L2_S6.npy", "--step (steps with files: 7)", "--allow-untrained"}, ErrMissing},
+		"given step":      {dialect2, option(func(o *Options) { o.Step = new(6) }), []string{"at step 6", "Weight_L0_S6.npy", "Weight_L2_S6.npy", "--step (steps with files: 7)", "--allow-untrained"}, ErrMissing},
 		"eps folder":      {dialect1, option(func(o *Options) { o.EpsilonXY = "../no" }), []string{"no"}, os.ErrNotExist},
 		"eps elsewhere":   {dialect1, option(func(o *Options) { o.EpsilonXY = "../Weights" }), []string{"layer 0 (SbS) lacks EpsXY_L0_S7.npy", "layer 1 (SbS POOLING) lacks", "--eps-xy DIR"}, ErrMissing},
 		"missing config":  {dialect2, option(func(o *Options) { o.Config = []string{"../not.json"} }), []string{"not.json"}, os.ErrNotExist},

@@ -104,7 +104,7 @@ func TestNewNetwork_InitializesConvolutions(t *testing.T) {
 func TestNewNetwork_PrefersOverloadPathToTheWeightsFolder(t *testing.T) {
 	f := dialect2()
 	f["Weights/Weight_L2_S7.npy"] = nil
-	n, _, r, err := untrainedNet(t, f, Start{}, func(o *Options) { o.Step = 7 })
+	n, _, r, err := untrainedNet(t, f, Start{}, func(o *Options) { o.Step = new(7) })
 	require.NoError(t, err)
 	require.Equal(t, 7, n.Step)
 	require.Equal(t, uniform(9, 4).Data, n.Layers[0].(*convert.SbS).Weights.Float32s())
@@ -121,7 +121,7 @@ func TestNewNetwork_PrefersOverloadPathToTheWeightsFolder(t *testing.T) {
 	require.Contains(t, n.Sources[3].Path, "Previous/Weight_L2_S99.npy")
 	other := &npy.Array{Shape: []int{9, 4}, Data: uniform(9, 4).Data}
 	f["Previous/Weight_L0_S1.npy"] = other
-	n, _, _, err = untrainedNet(t, f, Start{Overload: true}, func(o *Options) { o.Step = 7 })
+	n, _, _, err = untrainedNet(t, f, Start{Overload: true}, func(o *Options) { o.Step = new(7) })
 	require.NoError(t, err)
 	require.Contains(t, n.Sources[3].Path, "Previous/Weight_L0_S1.npy", "instead of the file of step 7")
 

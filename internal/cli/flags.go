@@ -73,6 +73,14 @@ func (o *OptionalInt) Or(v int) int {
 	return v
 }
 
+// Pointer returns the value, or nil if the flag was not given.
+func (o *OptionalInt) Pointer() *int {
+	if o.Set {
+		return &o.Value
+	}
+	return nil
+}
+
 // IntVar defines a flag without a default for an integer of at least least.
 func IntVar(flags *pflag.FlagSet, o *OptionalInt, name string, least int, usage string) {
 	flags.Var(&intValue{o, least}, name, usage)

@@ -38,7 +38,7 @@ func Pixels(seed uint64, n int, size convert.Size) *ops.Tensor {
 // original a network of the same shape with random weights.
 func Published(t testing.TB) *convert.Network {
 	if root := os.Getenv(opstest.SharedVariable); root != "" {
-		n, _, err := pytorch.Load(pytorch.Options{Weights: filepath.Join(root, "fixtures", "weights", "mnist-sbs", "Weights"), Step: -1})
+		n, _, err := pytorch.Load(pytorch.Options{Weights: filepath.Join(root, "fixtures", "weights", "mnist-sbs", "Weights")})
 		require.NoError(t, err)
 		return n
 	}
@@ -58,7 +58,7 @@ func Published(t testing.TB) *convert.Network {
 // PublishedCNN returns the published CNN of the same shape, or one with random weights.
 func PublishedCNN(t testing.TB) *convert.Network {
 	if root := os.Getenv(opstest.SharedVariable); root != "" {
-		n, _, err := pytorch.Load(pytorch.Options{Weights: filepath.Join(root, "fixtures", "weights", "mnist-cnn", "Weights"), Step: -1})
+		n, _, err := pytorch.Load(pytorch.Options{Weights: filepath.Join(root, "fixtures", "weights", "mnist-cnn", "Weights")})
 		require.NoError(t, err)
 		return n
 	}

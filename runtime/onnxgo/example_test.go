@@ -15,7 +15,7 @@ import (
 )
 
 func Example() {
-	network, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist-prototypes/Weights", Step: -1})
+	network, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist-prototypes/Weights"})
 	if err != nil {
 		log.Fatal(err)
 	}

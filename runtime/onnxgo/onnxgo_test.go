@@ -25,7 +25,7 @@ func networks(t *testing.T) map[string]*convert.Network {
 		m.Conv(converttest.Window(3, 1), 1, 6), &convert.ReLU{}, &convert.MaxPool{Window: converttest.Window(2, 2)},
 		m.Conv(converttest.Window(5, 1), 6, 10),
 	}}
-	prototypes, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist-prototypes/Weights", Step: -1})
+	prototypes, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist-prototypes/Weights"})
 	require.NoError(t, err)
 	all["mnist-prototypes"] = prototypes
 	return all

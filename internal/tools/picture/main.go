@@ -89,7 +89,7 @@ func read(path string) (image.Image, error) {
 // over runs of the whole network with that many spikes and different seeds.
 func answers(img image.Image) ([classes]plotter.XYs, error) {
 	var curves [classes]plotter.XYs
-	n, _, err := pytorch.Load(pytorch.Options{Weights: weights, Step: -1})
+	n, _, err := pytorch.Load(pytorch.Options{Weights: weights})
 	if err != nil {
 		return curves, err
 	}
