@@ -31,7 +31,7 @@ func Prefix(op ops.Op, n int) (ops.Op, error) {
 // position whose patch is all zero there are no spikes, and the result holds -1.
 //
 // With all spikes of the layer, the result can be passed as given spikes to another
-// Run, which then computes the same h. Spikes returns the errors of Prefix, and those of
+// Run, which then computes the same h, bit for bit. Spikes returns the errors of Prefix, and those of
 // a Run apart from errors about the values of W.
 func Spikes(ctx *ops.Context, op ops.Op, in []*ops.Tensor, n int) (*ops.Tensor, error) {
 	p, err := Prefix(op, n)
