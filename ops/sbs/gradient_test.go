@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/spike-by-spike/sbs/internal/modeltest"
 	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/opstest"
@@ -26,7 +27,7 @@ func TestGradients_AgreeWithRecordings(t *testing.T) {
 func TestConformanceGradients(t *testing.T) {
 	n := 0
 	for _, dialect := range []string{"layer-dialect1", "layer-dialect2"} {
-		dirs, err := filepath.Glob(filepath.Join(opstest.Shared(t, dialect), "*"))
+		dirs, err := filepath.Glob(filepath.Join(modeltest.Shared(t, dialect), "*"))
 		require.NoError(t, err)
 		for _, dir := range dirs {
 			checkRecordedGradient(t, dir)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/spike-by-spike/sbs/internal/modeltest"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/opstest"
 	"github.com/spike-by-spike/sbs/ops/sbs"
@@ -77,7 +78,7 @@ func TestSbS_AgreesWithRecordings(t *testing.T) {
 func TestConformanceLayers(t *testing.T) {
 	n := 0
 	for _, dialect := range []string{"layer-dialect1", "layer-dialect2"} {
-		dirs, err := filepath.Glob(filepath.Join(opstest.Shared(t, dialect), "*"))
+		dirs, err := filepath.Glob(filepath.Join(modeltest.Shared(t, dialect), "*"))
 		require.NoError(t, err)
 		for _, dir := range dirs {
 			t.Run(dialect+"/"+filepath.Base(dir), func(t *testing.T) { checkRecording(t, dir) })

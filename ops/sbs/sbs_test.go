@@ -422,7 +422,7 @@ func TestSbS_CanceledAlphaFails(t *testing.T) {
 	}
 	op := mustLayer(t, p)
 	r := rand.New(rand.NewPCG(1, 2))
-	ctx := &ops.Context{Context: opstest.CancelledAfter(t.Context(), 100), Pool: parallel.New(1)}
+	ctx := &ops.Context{Context: opstest.CanceledAfter(t.Context(), 100), Pool: parallel.New(1)}
 	_, err := ops.Run(op, ctx, []*ops.Tensor{positive(r, 1, 4, 2, 2), positive(r, 4, 3)})
 	require.ErrorIs(t, err, context.Canceled)
 }

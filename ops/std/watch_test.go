@@ -49,5 +49,5 @@ func TestLongPartsAreCancelled(t *testing.T) {
 }
 
 func impatient(t *testing.T, looks int) *ops.Context {
-	return &ops.Context{Context: opstest.CancelledAfter(t.Context(), looks), Pool: parallel.New(1)}
+	return &ops.Context{Context: opstest.CanceledAfter(t.Context(), looks), Pool: parallel.New(1)}
 }
