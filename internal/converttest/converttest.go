@@ -1,4 +1,4 @@
-// Package converttest makes small networks for tests.
+// Package converttest provides small networks for tests.
 package converttest
 
 import (
@@ -10,19 +10,19 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// Maker makes layers with random weights that depend on nothing but its seed
-// and the order of the calls.
+// Maker makes layers with random weights, which depend on its seed and the order of the
+// calls alone.
 type Maker struct{ r *rand.Rand }
 
-// New returns a Maker.
+// New returns a Maker with the given seed.
 func New(seed uint64) *Maker { return &Maker{rand.New(rand.NewPCG(seed, 0))} }
 
-// Window returns a window without padding.
+// Window returns a square window without padding.
 func Window(kernel, stride int) convert.Window {
 	return convert.Window{Kernel: [2]int{kernel, kernel}, Strides: [2]int{stride, stride}, Dilations: [2]int{1, 1}}
 }
 
-// Tensor returns a tensor of numbers from lo to hi.
+// Tensor returns a float32 tensor of random numbers from lo to hi.
 func (m *Maker) Tensor(lo, hi float32, shape ...int) *ops.Tensor {
 	t, err := ops.Zeros(ops.Float32, shape)
 	if err != nil {
@@ -34,7 +34,7 @@ func (m *Maker) Tensor(lo, hi float32, shape ...int) *ops.Tensor {
 	return t
 }
 
-// SbS returns a layer of n neurons with the schedule of dialect 2.
+// SbS returns an SbS layer of n neurons with the epsilon_t of dialect 2.
 func (m *Maker) SbS(w convert.Window, channels, n, spikes int) *convert.SbS {
 	k := channels * w.Kernel[0] * w.Kernel[1]
 	t := m.Tensor(0.1, 1, k, n)
@@ -51,16 +51,15 @@ func (m *Maker) SbS(w convert.Window, channels, n, spikes int) *convert.SbS {
 	return &convert.SbS{Window: w, Weights: t, Spikes: spikes, Epsilon0: 1, EpsilonT: sbs.Schedule{Power: -0.5}.EpsilonT(spikes)}
 }
 
-// Conv returns a convolution of out channels.
+// Conv returns a convolution with out output channels.
 func (m *Maker) Conv(w convert.Window, channels, out int) *convert.Conv {
 	return &convert.Conv{
 		Window: w, Weights: m.Tensor(-1, 1, out, channels, w.Kernel[0], w.Kernel[1]), Bias: m.Tensor(-1, 1, out),
 	}
 }
 
-// Digits returns a network of the shape of the published ones, but smaller: a
-// 12x12 image, cropped to 8x8, two SbS layers with pooling between them and 3
-// classes.
+// Digits returns a network with the structure of the published ones, but smaller: it crops
+// a 12x12 image to 8x8 and has two SbS layers, with pooling between them, and 3 classes.
 func Digits() *convert.Network {
 	m := New(1)
 	return &convert.Network{
@@ -81,8 +80,8 @@ func Digits() *convert.Network {
 	}
 }
 
-// EveryLayer returns a network with every kind of layer, on an image of three
-// channels with on/off split.
+// EveryLayer returns a network with every kind of layer. Its images have 3 channels, and
+// it splits them into on and off channels.
 func EveryLayer() *convert.Network {
 	m := New(2)
 	padded := Window(3, 1)
