@@ -14,6 +14,9 @@ import (
 
 // check returns an error that says what is wrong with the operator or with the case.
 func (c *Case) check(ctx context.Context, operator ops.Operator) error {
+	if err := c.validate(operator); err != nil {
+		return err
+	}
 	node := ops.Node{Attributes: c.Attributes, Opset: opset(c.Opset, operator), NumInputs: len(c.Inputs), NumOutputs: len(c.Outputs)}
 	op, err := operator.New(node)
 	if err != nil {
@@ -41,6 +44,23 @@ func (c *Case) check(ctx context.Context, operator ops.Operator) error {
 		return fmt.Errorf("the operator does not allow the case's %d outputs", n)
 	}
 	return c.checkResults(ctx, op)
+}
+
+// validate returns an error if the case or the operator cannot be checked at all.
+func (c *Case) validate(operator ops.Operator) error {
+	if operator.New == nil {
+		return errors.New("the operator has no New")
+	}
+	for _, i := range c.Batch {
+		if i < 0 || i >= len(c.Inputs) || c.Inputs[i] == nil {
+			return fmt.Errorf("the case has no input %d, which Batch lists", i)
+		}
+		x, first := c.Inputs[i].Shape(), c.Inputs[c.Batch[0]].Shape()
+		if len(x) == 0 || x[0] != first[0] {
+			return fmt.Errorf("input %d is %v and does not have the batch of input %d", i, ops.TypeOf(c.Inputs[i]), c.Batch[0])
+		}
+	}
+	return nil
 }
 
 // checkResults checks a case that must succeed.

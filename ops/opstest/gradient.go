@@ -52,6 +52,9 @@ func Gradient(t *testing.T, operator ops.Operator, cases []GradientCase) {
 
 // check returns an error that says what is wrong with the gradients or with the case.
 func (c *GradientCase) check(ctx context.Context, operator ops.Operator) error {
+	if err := c.validate(operator); err != nil {
+		return err
+	}
 	op, err := operator.New(ops.Node{Attributes: c.Attributes, Opset: opset(c.Opset, operator), NumInputs: len(c.Inputs)})
 	if err != nil {
 		return err
@@ -116,6 +119,22 @@ func (c *GradientCase) check(ctx context.Context, operator ops.Operator) error {
 		}
 	}
 	return c.checkMisuse(ctx, d, out)
+}
+
+// validate returns an error if the case or the operator cannot be checked at all.
+func (c *GradientCase) validate(operator ops.Operator) error {
+	if len(c.Trained) == 0 {
+		return errors.New("the case has no Trained inputs")
+	}
+	for _, i := range c.Trained {
+		if i < 0 || i >= len(c.Inputs) || c.Inputs[i].DType() != ops.Float32 {
+			return fmt.Errorf("the case has no float32 input %d, which Trained lists", i)
+		}
+	}
+	if c.Want != nil && len(c.Want) != len(c.Trained) {
+		return fmt.Errorf("the case has %d gradients in Want and %d Trained inputs", len(c.Want), len(c.Trained))
+	}
+	return c.Case.validate(operator)
 }
 
 // addTo calls Backward with gradients of the given inputs that are filled with a value.

@@ -74,6 +74,11 @@ func TestGradient_UnsoundOperatorsFail(t *testing.T) {
 		edit func(*GradientCase)
 		want string
 	}{
+		{name: "nothing trained", edit: func(c *GradientCase) { c.Trained = nil }, want: "no Trained inputs"},
+		{name: "trained input that does not exist", edit: func(c *GradientCase) { c.Trained = []int{1} }, want: "no float32 input 1"},
+		{name: "trained integers", edit: func(c *GradientCase) { c.Inputs[0] = Ints(1) }, want: "no float32 input 0"},
+		{name: "trained omitted input", edit: func(c *GradientCase) { c.Inputs[0] = nil }, want: "no float32 input 0"},
+		{name: "too few gradients wanted", edit: func(c *GradientCase) { c.Want = []*ops.Tensor{} }, want: "0 gradients in Want and 1 Trained inputs"},
 		{name: "numbers", op: twice{factor: 2.01}, want: "gradient of input 0: element"},
 		{name: "given numbers", edit: func(c *GradientCase) { c.Want = []*ops.Tensor{F32([]int{3}, 1, 1, 1)} }, want: "gradient of input 0: element"},
 		{name: "not added", op: twice{set: true}, want: "added to ones"},

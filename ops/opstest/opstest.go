@@ -17,7 +17,8 @@ type Case struct {
 	Inputs     []*ops.Tensor // nil for an omitted one
 
 	// Constants lists the inputs on whose values the shapes of the outputs depend.
-	// Infer gets their values, as if they were initializers of a graph.
+	// Infer gets their values, as if they were initializers of a graph. Omitted inputs may
+	// be listed.
 	Constants []int
 
 	// OpenSizes says that Infer cannot find the sizes of the outputs even if it has
@@ -78,9 +79,9 @@ type InferCase struct {
 	WantErr    string // a part of the expected error of Infer; "" if Infer succeeds
 }
 
-// Infer checks shape inference alone, each case in a subtest. Run checks inference too,
-// but only in so far as it does not contradict the outputs; the cases of Infer say what
-// follows from partly known inputs.
+// Infer checks shape inference alone, each case in a subtest. Run requires only that
+// inference does not contradict the outputs. The cases of Infer say exactly which types
+// must follow from partly known inputs.
 func Infer(t *testing.T, operator ops.Operator, cases []InferCase) {
 	t.Helper()
 	for _, c := range cases {

@@ -122,6 +122,10 @@ func TestRun_UnsoundOperatorsFail(t *testing.T) {
 		edit func(*Case)
 		want string
 	}{
+		{name: "batch of no input", edit: func(c *Case) { c.Batch = []int{1} }, want: "the case has no input 1"},
+		{name: "batch of an omitted input", edit: func(c *Case) { c.Inputs[0] = nil }, want: "the case has no input 0"},
+		{name: "batch of a scalar", edit: func(c *Case) { c.Inputs[0] = F32(nil, 1) }, want: "does not have the batch"},
+		{name: "nil output", edit: func(c *Case) { c.Outputs[0] = nil }, want: "output 0: shape does not fit"},
 		{name: "numbers", edit: func(c *Case) { c.Outputs[0].Float32s()[1] = 5 }, want: "element 1 of float32(3, 1) is 4, want 5"},
 		{name: "shape", edit: func(c *Case) { c.Outputs[0] = F32([]int{3}, 2, 4, 6) }, want: "want float32(3), got float32(3, 1)"},
 		{name: "outputs", edit: func(c *Case) { c.Outputs = nil }, want: "does not allow the case's 0 outputs"},
@@ -203,6 +207,13 @@ func TestRun_UnsoundOperatorsFail(t *testing.T) {
 			require.ErrorContains(t, k.check(t.Context(), c.op.operator()), c.want)
 		})
 	}
+}
+
+func TestRun_OperatorWithoutNewFails(t *testing.T) {
+	c := sound()
+	require.ErrorContains(t, c.check(t.Context(), ops.Operator{}), "the operator has no New")
+	g := soundGradient()
+	require.ErrorContains(t, g.check(t.Context(), ops.Operator{}), "the operator has no New")
 }
 
 func TestNear_ToleranceAndSpecialNumbers(t *testing.T) {

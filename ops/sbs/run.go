@@ -102,7 +102,7 @@ type run struct {
 	// the kernel can draw their spikes together.
 	rows bool
 
-	// The loops below know no other way to get the context than from here.
+	// A parallel.Loop gets no context as an argument: the loops use this one.
 	ctx   *ops.Context
 	check checkLoop
 	alpha alphaLoop
