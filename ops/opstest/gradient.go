@@ -81,7 +81,7 @@ func (c *GradientCase) check(ctx context.Context, operator ops.Operator) error {
 		return fmt.Errorf("Backward: %w", err)
 	}
 	for i, in := range c.Trained {
-		if err := c.close(got[in], want[i]); err != nil {
+		if err := c.checkClose(got[in], want[i]); err != nil {
 			return fmt.Errorf("gradient of input %d: %w", in, err)
 		}
 	}
@@ -234,8 +234,8 @@ func (c *GradientCase) differences(ctx context.Context, op ops.Op) ([]*ops.Tenso
 	return grads, nil
 }
 
-// close returns an error unless got is near want, relative to the largest element of want.
-func (c *GradientCase) close(got, want *ops.Tensor) error {
+// checkClose returns an error unless got is near want, relative to the largest element of want.
+func (c *GradientCase) checkClose(got, want *ops.Tensor) error {
 	var largest float32
 	for _, v := range want.Float32s() {
 		largest = max(largest, v, -v)

@@ -146,7 +146,7 @@ func (l *layer) checkGiven(given *ops.Input, out ops.Type, k ops.Dim) error {
 		want.DType = ops.Float32
 	}
 	if !compatible(given.Type, want) {
-		return fmt.Errorf("%w: given is %v, want %v (batch, number_of_spikes, output height, output width), int64 for spikes or float32 for uniforms",
+		return fmt.Errorf("%w: the input given is %v, want %v (batch, number_of_spikes, output height, output width), int64 for spikes or float32 for uniforms",
 			ops.ErrShape, given.Type, want)
 	}
 	switch {
