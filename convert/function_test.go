@@ -96,7 +96,7 @@ func TestToONNX_WritesOnlyThePartsOfTheFunctionThatAreUsed(t *testing.T) {
 	for _, op := range []string{"Mod", "ConvTranspose", "TfIdfVectorizer", "Floor"} {
 		require.NotContains(t, plain, op)
 	}
-	require.Contains(t, operators("epsilon_xy of places"), "Mod")
+	require.Contains(t, operators("epsilon_xy per position and place"), "Mod")
 	require.Len(t, operators("forgetting"), len(plain)+5)
 	require.Contains(t, operators("low discrepancy"), "TfIdfVectorizer", "its second layer has the other sampler")
 	n := converttest.Variants()["plain"]

@@ -9,13 +9,15 @@ import (
 )
 
 // Attributes holds a node's attributes by name. The values are of type int64,
-// float32, string, []int64, []float32, []string or *Tensor.
+// float32, string, []int64, []float32, []string or *Tensor. An Op may keep the
+// values, so they must not be modified after they have been passed to Operator.New.
 type Attributes map[string]any
 
 // ErrAttribute is wrapped by every error about a node's attributes.
 var ErrAttribute = errors.New("bad attribute")
 
-// Only returns an error that names the attributes which are not in known.
+// Only returns an error that names the attributes that are not in known, and nil if
+// there are none.
 func (a Attributes) Only(known ...string) error {
 	var unknown []string
 	for _, name := range slices.Sorted(maps.Keys(a)) {
@@ -29,8 +31,9 @@ func (a Attributes) Only(known ...string) error {
 	return nil
 }
 
-// Attr returns the attribute's value, or def when it is absent. A value of
-// another type than def's is an error.
+// Attr returns the value of an attribute, or def if the attribute is absent. It
+// returns def and an error that wraps ErrAttribute if the value has another type than
+// def.
 func Attr[T int64 | float32 | string | []int64 | []float32 | []string | *Tensor](a Attributes, name string, def T) (T, error) {
 	v, ok := a[name]
 	if !ok {
@@ -38,7 +41,29 @@ func Attr[T int64 | float32 | string | []int64 | []float32 | []string | *Tensor]
 	}
 	t, ok := v.(T)
 	if !ok {
-		return def, fmt.Errorf("%w: %s is a %T, want a %T", ErrAttribute, name, v, def)
+		return def, fmt.Errorf("%w: %s has type %s, want %s", ErrAttribute, name, attributeType(v), attributeType(def))
 	}
 	return t, nil
+}
+
+// attributeType returns the name that ONNX's AttributeProto gives to the type of an
+// attribute's value.
+func attributeType(v any) string {
+	switch v.(type) {
+	case int64:
+		return "INT"
+	case float32:
+		return "FLOAT"
+	case string:
+		return "STRING"
+	case []int64:
+		return "INTS"
+	case []float32:
+		return "FLOATS"
+	case []string:
+		return "STRINGS"
+	case *Tensor:
+		return "TENSOR"
+	}
+	return fmt.Sprintf("%T", v)
 }

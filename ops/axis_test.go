@@ -9,7 +9,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops/opstest"
 )
 
-func TestTakeAndPut(t *testing.T) {
+func TestTensor_PutUndoesTake(t *testing.T) {
 	x := opstest.I64([]int{2, 3, 2}, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
 	for _, c := range []struct {
 		axis, at int

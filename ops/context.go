@@ -2,12 +2,13 @@ package ops
 
 import (
 	"context"
+	"time"
 
 	"github.com/spike-by-spike/sbs/internal/parallel"
 )
 
-// Loop is the body of a parallel loop. Part does iterations lo to hi-1; it is
-// called from several goroutines.
+// Loop is the body of a parallel loop. Part performs iterations lo to hi-1 of it and
+// is called from several goroutines at the same time.
 type Loop = interface{ Part(lo, hi int) error }
 
 // Pool runs parallel loops.
@@ -19,21 +20,29 @@ type Pool interface {
 	Do(ctx context.Context, n, grain int, body Loop) error
 }
 
-// Context is what an Op can use during one run. It is a context.Context: an Op
-// stops a long computation soon after the context is done.
+// Context holds what an Op can use during one run: cancellation, a pool of goroutines,
+// the source of random numbers, and temporary memory. NewContext returns one for a
+// program that runs single operators; a model makes its own.
 //
-// An Op must not keep a Context after Run returns.
+// A *Context is a context.Context. An Op stops a long computation soon after the
+// context is done: Do and For see to it, and an Op that works for long without calling
+// them calls Err now and then. An Op must not keep a Context after Run returns.
+//
+// The zero Context is valid. It is never canceled, runs loops in the calling
+// goroutine, and has seed 0. A Context must not be used by several runs at the same
+// time.
 type Context struct {
+	// Context cancels the run. A nil Context means context.Background().
 	context.Context
 
 	// Pool runs the parallel loops; nil runs them in the calling goroutine. Results
-	// must not depend on the number of workers.
+	// must not depend on the number of goroutines.
 	Pool Pool
 
-	// Seed selects the random numbers of the run, and FirstImage is the number of
-	// the first entry of the batch; the next entry has the next number. Seeds and
-	// Images, if not nil, give each entry of the batch a seed and a number of its
-	// own. See ImageSeed and Image.
+	// Seed selects the random numbers of the run. FirstImage is the number of the
+	// first entry of the batch; each following entry has the next number. Seeds and
+	// Images, if not nil, give each entry of the batch its own seed and number; for
+	// entries beyond their end Seed and FirstImage apply. See ImageSeed and Image.
 	Seed       uint64
 	FirstImage uint64
 	Seeds      []uint64
@@ -48,27 +57,47 @@ type Context struct {
 	own     *parallel.Pool
 }
 
-// NewContext returns a Context for running single operators: see Run. Its loops use
-// up to the given number of CPU cores, and no more than the process may use; 0 means
-// all of these. Close ends the goroutines that it starts.
+// NewContext returns a Context for running single operators with Run. It is canceled
+// when ctx is; a nil ctx never is. Loops use up to the given number of goroutines, but
+// not more than runtime.GOMAXPROCS(0), which is also the number for workers below 1.
+// Close ends these goroutines.
 func NewContext(ctx context.Context, workers int) *Context {
-	if ctx == nil {
-		ctx = context.Background()
-	}
 	p := parallel.New(workers)
 	return &Context{Context: ctx, Pool: p, own: p}
 }
 
-// Close ends the goroutines that a Context of NewContext has started. The Context
-// must not be in use.
+// Close ends the goroutines that a Context of NewContext has started, and returns when
+// they have ended. Close must not be called while the Context is in use. The Context
+// remains usable: its loops then run in the calling goroutine. For any other Context,
+// Close does nothing.
 func (c *Context) Close() {
-	if c.own != nil {
+	if c != nil && c.own != nil {
 		c.own.Close()
 	}
 }
 
-// Image returns the number of entry i of the batch. An entry draws its random
-// numbers by its number and its seed, and not by its place in the batch.
+// parent returns the embedded context.Context, or the background if it is nil.
+func (c *Context) parent() context.Context {
+	if c.Context == nil {
+		return context.Background()
+	}
+	return c.Context
+}
+
+// Deadline implements context.Context.
+func (c *Context) Deadline() (time.Time, bool) { return c.parent().Deadline() }
+
+// Done implements context.Context.
+func (c *Context) Done() <-chan struct{} { return c.parent().Done() }
+
+// Err implements context.Context.
+func (c *Context) Err() error { return c.parent().Err() }
+
+// Value implements context.Context.
+func (c *Context) Value(key any) any { return c.parent().Value(key) }
+
+// Image returns the number of entry i of the batch. The random numbers of an entry
+// depend on its number and its seed, and not on its place in the batch.
 func (c *Context) Image(i int) uint64 {
 	if i < len(c.Images) {
 		return c.Images[i]
@@ -84,10 +113,10 @@ func (c *Context) ImageSeed(i int) uint64 {
 	return c.Seed
 }
 
-// Scratch returns temporary memory that a node keeps between runs: a T, which is
-// zero at first. Only one run uses it at a time. It is reset when the type of an
-// input or output changes, or an input value that determines the types of the
-// outputs.
+// Scratch returns temporary memory that a node keeps between runs: a T, which is zero
+// at first. Only one run uses it at a time. It is reset when the type of an input or
+// output changes, and when an input value changes that determines the types of the
+// outputs. An Op must ask for the same T in all its runs.
 func Scratch[T any](c *Context) *T {
 	s, ok := c.scratch.(*T)
 	if !ok {
@@ -97,25 +126,23 @@ func Scratch[T any](c *Context) *T {
 	return s
 }
 
-// Do calls body.Part for consecutive parts of [0, n), as For does. A body that is
-// kept in the Scratch costs no allocation.
+// Do calls body.Part for consecutive parts of [0, n), as For does. A body that is kept
+// in the Scratch costs no allocation.
 func (c *Context) Do(n, grain int, body Loop) error {
-	ctx := c.Context
-	if ctx == nil {
-		ctx = context.Background()
-	}
 	if c.Pool == nil {
-		return inTurn(ctx, n, grain, body)
+		return inTurn(c.parent(), n, grain, body)
 	}
-	return c.Pool.Do(ctx, n, grain, body)
+	return c.Pool.Do(c.parent(), n, grain, body)
 }
 
+// inTurn runs a loop in the calling goroutine.
 func inTurn(ctx context.Context, n, grain int, body Loop) error {
-	for lo := 0; lo < n; lo += max(grain, 1) {
+	grain = max(grain, 1)
+	for lo := 0; lo < n; lo += grain {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := body.Part(lo, min(lo+max(grain, 1), n)); err != nil {
+		if err := body.Part(lo, min(lo+grain, n)); err != nil {
 			return err
 		}
 	}
@@ -125,11 +152,11 @@ func inTurn(ctx context.Context, n, grain int, body Loop) error {
 // For calls body for consecutive parts of [0, n), each of at most grain iterations,
 // possibly from several goroutines. It returns after the last call, with the first
 // error of body, or with the error of the context if that is done before all parts
-// have run.
+// have run. A grain below 1 means 1.
 func (c *Context) For(n, grain int, body func(lo, hi int) error) error {
-	return c.Do(n, grain, loop(body))
+	return c.Do(n, grain, loopFunc(body))
 }
 
-type loop func(lo, hi int) error
+type loopFunc func(lo, hi int) error
 
-func (f loop) Part(lo, hi int) error { return f(lo, hi) }
+func (f loopFunc) Part(lo, hi int) error { return f(lo, hi) }

@@ -2,25 +2,29 @@ package ops
 
 import "fmt"
 
-// Differentiable is an Op that can be trained through.
+// Differentiable is an Op whose inputs, such as its weights, can be trained.
 type Differentiable interface {
 	Op
 
-	// Backward adds the gradient of a loss with respect to input i to gradIn[i],
-	// for every i that is not nil there: which gradients are wanted is the
-	// caller's choice, and an input that several nodes share collects them all.
-	// gradOut holds the gradients with respect to the outputs; in and out are
-	// the inputs and outputs of a Run. All gradients are float32 and of the
-	// shape of what they belong to. Only gradIn is modified. The sums do not
-	// depend on the number of workers.
+	// Backward adds to gradIn[i] the gradient of a loss with respect to input i.
+	// If gradIn[i] is nil, the gradient of input i is not needed and not computed.
+	// Backward adds because several nodes may share an input: its gradient is the
+	// sum of their contributions.
 	//
-	// The Context is that of the Run. What an operator calls its gradient need
-	// not be the derivative of what it computes: SbS has a rule of its own.
+	// in and out are the inputs and outputs of an earlier Run, and ctx is the
+	// Context of that Run. gradOut[i] is the gradient of the loss with respect to
+	// output i. Every gradient is a float32 tensor with the shape of the input or
+	// output that it belongs to. Backward modifies gradIn alone. Its sums do not
+	// depend on the number of goroutines.
+	//
+	// An operator may define a gradient of its own, which need not be the
+	// derivative of Run. The SbS operator does.
 	Backward(ctx *Context, in, out, gradOut, gradIn []*Tensor) error
 }
 
-// CheckGradients returns an error unless gradOut and gradIn are what Backward
-// takes for these inputs and outputs.
+// CheckGradients returns an error unless gradOut and gradIn have the number, types and
+// shapes that Backward requires for these inputs and outputs. The error wraps ErrShape
+// or ErrDType.
 func CheckGradients(in, out, gradOut, gradIn []*Tensor) error {
 	if len(gradOut) != len(out) || len(gradIn) != len(in) {
 		return fmt.Errorf("%w: %d gradients for %d outputs and %d for %d inputs", ErrShape, len(gradOut), len(out), len(gradIn), len(in))
@@ -41,12 +45,13 @@ func CheckGradients(in, out, gradOut, gradIn []*Tensor) error {
 	return nil
 }
 
-func checkGradient(g, of *Tensor) error {
+// checkGradient checks the gradient g of a tensor x.
+func checkGradient(g, x *Tensor) error {
 	switch {
-	case g == nil || of == nil:
+	case g == nil || x == nil:
 		return fmt.Errorf("%w: a tensor is missing", ErrShape)
-	case of.DType() != Float32:
-		return fmt.Errorf("%w: %v has no gradient", ErrDType, TypeOf(of))
+	case x.DType() != Float32:
+		return fmt.Errorf("%w: %v has no gradient", ErrDType, TypeOf(x))
 	}
-	return TypeOf(of).Check(g)
+	return TypeOf(x).Check(g)
 }

@@ -1,40 +1,23 @@
-// Package ops defines operators: how a node of an ONNX graph infers the types of
-// its outputs and computes them. Package ops/std has the standard operators of
-// ONNX, and package ops/sbs the Spike-By-Spike operator.
-//
-// A program can add operators of its own to a model, or replace built-in ones,
-// with runtime.WithOperators. An [Operator] describes one operator of a domain;
-// its New checks the attributes of a node and returns an [Op], which infers and
-// computes:
-//
-//	square := ops.Operator{
-//		Domain: "example.com", Name: "Square",
-//		MinInputs: 1, MaxInputs: 1, MinOutputs: 1, MaxOutputs: 1,
-//		New: func(ops.Node) (ops.Op, error) { return squareOp{}, nil },
-//	}
-//	model, err := runtime.Open("model.onnx", runtime.WithOperators(square))
-//
-// [Run] runs a single Op, with a [Context] from [NewContext]. Package ops/opstest
-// checks that an operator keeps the contract of Op.
 package ops
 
 import (
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // Operator describes one operator of one domain.
 type Operator struct {
-	Domain     string // "" for ai.onnx
-	Name       string // ONNX op_type
-	MinInputs  int
-	MaxInputs  int // Variadic for any number
-	MinOutputs int
-	MaxOutputs int // Variadic for any number
+	Domain string // "" for the standard operators, ai.onnx
+	Name   string // op_type in ONNX, such as "Conv"
+
+	// A node has MinInputs to MaxInputs inputs and MinOutputs to MaxOutputs
+	// outputs. MaxInputs and MaxOutputs may be Variadic. An input after the first
+	// MinInputs may be omitted even if later ones are present.
+	MinInputs, MaxInputs   int
+	MinOutputs, MaxOutputs int
 
 	// New checks a node's attributes and returns an Op that computes the node.
-	// Errors need not name the node: the caller adds its name.
+	// Its errors need not name the node: the caller adds the name.
 	New func(n Node) (Op, error)
 }
 
@@ -43,26 +26,34 @@ const Variadic = -1
 
 // Node describes a node of a graph to Operator.New.
 type Node struct {
-	Name       string // unique in the graph; nodes that draw random numbers depend on it
+	Name       string // unique in the graph; an operator may derive the seed of its random numbers from it
 	Attributes Attributes
 	Opset      int // the version of the domain's operator set that the model imports
 	NumInputs  int // including omitted ones
-	NumOutputs int // up to the last one in use; 0 means the operator's minimum
+	NumOutputs int // up to the last one in use; 0 means Operator.MinOutputs
 }
 
-// Op is an operator with its attributes bound. It is immutable and safe for
-// concurrent use.
+// Op is an operator that is bound to the attributes of one node. It is immutable and
+// safe for concurrent use.
+//
+// The caller of Infer and Run has checked the number of inputs: it passes at least
+// Operator.MinInputs of them, and the first MinInputs are not nil. A later input that
+// the node omits is nil, or missing at the end of the slice.
 type Op interface {
 	// Infer returns the types of the node's outputs for the given inputs, or an
-	// error when the inputs cannot be computed. An omitted optional input is nil.
+	// error if no inputs of these types and constant values can be computed.
 	Infer(in []*Input) ([]Type, error)
 
-	// Run computes the outputs. An omitted optional input is nil. Run must not
-	// modify the inputs, nor keep inputs or outputs after it returns. The caller
-	// has inferred the types of the outputs, using input values when types alone
-	// do not determine them. out holds tensors of these types with arbitrary
-	// contents: Run writes every element. If even the input values leave a size
-	// unknown, the tensor is nil and Run stores a new one in out.
+	// Run computes the outputs.
+	//
+	// The caller has called Infer with the types of in, and also with their values
+	// if the types alone leave a size unknown. out holds tensors of the inferred
+	// types with arbitrary contents, and Run writes every element of them. If a
+	// size is unknown even then, the tensor in out is nil, and Run stores a new
+	// one there.
+	//
+	// Run must not modify the inputs, and must not keep inputs or outputs after it
+	// returns.
 	Run(ctx *Context, in, out []*Tensor) error
 }
 
@@ -76,17 +67,22 @@ type Folder interface {
 	Fold(ctx *Context, in []*Input) ([]*Tensor, error)
 }
 
-// Run infers the types of an Op's outputs from its inputs, allocates the outputs
-// and computes them. An omitted optional input is nil.
+// Run infers the types of an Op's outputs from its inputs, allocates the outputs, and
+// computes them. The outputs belong to the caller. The inputs must be as many as the
+// operator needs, with nil for an omitted one: see Op.
 func Run(op Op, ctx *Context, in []*Tensor) ([]*Tensor, error) {
 	if op == nil || ctx == nil {
 		return nil, errors.New("ops: Run needs an Op and a Context: see NewContext")
 	}
 	known := make([]*Input, len(in))
 	for i, x := range in {
-		if x != nil {
-			known[i] = &Input{Type: TypeOf(x), Const: x}
+		if x == nil {
+			continue
 		}
+		if err := x.check(); err != nil {
+			return nil, fmt.Errorf("input %d: %w", i, err)
+		}
+		known[i] = &Input{Type: TypeOf(x), Const: x}
 	}
 	types, err := op.Infer(known)
 	if err != nil {
@@ -94,95 +90,16 @@ func Run(op Op, ctx *Context, in []*Tensor) ([]*Tensor, error) {
 	}
 	out := make([]*Tensor, len(types))
 	for i, t := range types {
-		if shape, ok := t.Sizes(); ok {
-			if out[i], err = Zeros(t.DType, shape); err != nil {
-				return nil, err
-			}
+		shape, ok := t.Sizes()
+		if t.DType == 0 || !ok {
+			continue // Run allocates the output
+		}
+		if out[i], err = Zeros(t.DType, shape); err != nil {
+			return nil, err
 		}
 	}
-	return out, op.Run(ctx, in, out)
-}
-
-// Input describes an input of a node before a run.
-type Input struct {
-	Type
-	Const *Tensor // the value, if the input is a constant of the graph
-}
-
-// Type is the element type and shape of a value. The zero Type means that nothing
-// is known, not even the rank. Infer may return it; an Input never has it.
-type Type struct {
-	DType DType
-	Shape []Dim
-}
-
-// Dim is a dimension: a size of at least 0, or unknown (-1) until a run, with
-// an optional symbolic name.
-type Dim struct {
-	Size   int
-	Symbol string
-}
-
-// Known reports whether the size is known.
-func (d Dim) Known() bool { return d.Size >= 0 }
-
-func (d Dim) String() string {
-	switch {
-	case d.Size >= 0:
-		return fmt.Sprint(d.Size)
-	case d.Symbol != "":
-		return d.Symbol
+	if err := op.Run(ctx, in, out); err != nil {
+		return nil, err
 	}
-	return "?"
-}
-
-// Dims returns known dimensions of the given sizes; a negative size makes an
-// unknown one.
-func Dims(sizes ...int) []Dim {
-	d := make([]Dim, len(sizes))
-	for i, s := range sizes {
-		d[i] = Dim{Size: max(s, -1)}
-	}
-	return d
-}
-
-func (t Type) String() string {
-	if t.DType == 0 {
-		return "unknown"
-	}
-	s := make([]string, len(t.Shape))
-	for i, d := range t.Shape {
-		s[i] = d.String()
-	}
-	return fmt.Sprintf("%v(%s)", t.DType, strings.Join(s, ", "))
-}
-
-// Sizes returns the sizes of the dimensions, false when not all are known.
-func (t Type) Sizes() (shape []int, known bool) {
-	shape = make([]int, len(t.Shape))
-	for i, d := range t.Shape {
-		if !d.Known() {
-			return nil, false
-		}
-		shape[i] = d.Size
-	}
-	return shape, true
-}
-
-// Check reports whether a tensor is of type t: same element type, same rank,
-// same size wherever t's is known.
-func (t Type) Check(x *Tensor) error {
-	ok := x.DType() == t.DType && len(x.Shape()) == len(t.Shape)
-	for i := 0; ok && i < len(t.Shape); i++ {
-		ok = !t.Shape[i].Known() || t.Shape[i].Size == x.Shape()[i]
-	}
-	if !ok {
-		return fmt.Errorf("%w: want %v, got %v", ErrShape, t, TypeOf(x))
-	}
-	return nil
-}
-
-// TypeOf returns the type of a tensor.
-func TypeOf(x *Tensor) Type {
-	return Type{DType: x.DType(), Shape: Dims(x.Shape()...)}
+	return out, nil
 }

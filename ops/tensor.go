@@ -27,7 +27,8 @@ const (
 	Uint64  DType = 13
 )
 
-// String returns the name that ONNX's operator documentation uses.
+// String returns the name of the type in Go, such as "float32". For a value that is
+// none of the constants above it returns "data type N".
 func (d DType) String() string {
 	switch d {
 	case Float32:
@@ -56,7 +57,7 @@ func (d DType) String() string {
 	return fmt.Sprintf("data type %d", int32(d))
 }
 
-// Size returns the number of bytes of one element, 0 for an unknown type.
+// Size returns the number of bytes of one element, and 0 for an unknown type.
 func (d DType) Size() int {
 	switch d {
 	case Uint8, Int8, Bool:
@@ -76,24 +77,52 @@ type Element interface {
 	float32 | float64 | int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | bool
 }
 
-// ErrShape is wrapped by every error about a shape that is negative, too
-// large, or does not fit the data that comes with it.
+// ErrShape is wrapped by every error about a shape: one that has a negative dimension
+// or too many elements, does not fit the data, or is not the shape that an operator
+// needs.
 var ErrShape = errors.New("shape does not fit")
 
-// ErrDType is wrapped by every error about an element type that an operator
-// does not compute.
+// ErrDType is wrapped by every error about an element type that an operator does not
+// support.
 var ErrDType = errors.New("unsupported element type")
 
-// Tensor is a dense array in row-major (C) order. A tensor that was handed to
-// or received from a model must not be modified: it may be shared.
+// Tensor is a dense array of elements of one type in row-major (C) order: the index
+// of the last dimension changes fastest. A tensor without dimensions is a scalar and
+// has one element. A dimension can have size 0.
+//
+// The zero Tensor is not a valid value: its DType is 0, it has no elements, and no
+// operator accepts it. Use NewTensor, FromSlice or Zeros. The methods of a nil *Tensor
+// do what those of the zero Tensor do.
+//
+// # Ownership
+//
+// NewTensor and FromSlice do not copy: the tensor keeps the slice as its memory. Data,
+// Elements, Float32s and Int64s return this memory, and Reshaped and First return
+// tensors that share it. Clone, Take and Put copy.
+//
+// A tensor that is an input of a run must not be modified until the run returns. The
+// run does not modify it and does not keep it. The same tensor may be an input of
+// several runs at the same time.
+//
+// A tensor that a run returns belongs to the caller, who may modify it. It shares no
+// memory with the model, with the inputs, or with the results of other runs.
 type Tensor struct {
 	shape []int
 	data  any // []T for the Element T
 	dtype DType
 }
 
-// NewTensor returns a tensor over data, which it keeps. The shape must have
-// exactly len(data) elements; a nil shape makes a scalar.
+// check returns an error if t is nil or the zero Tensor.
+func (t *Tensor) check() error {
+	if t.DType() == 0 {
+		return fmt.Errorf("ops: %w: the tensor is nil or zero: use NewTensor, FromSlice or Zeros", ErrDType)
+	}
+	return nil
+}
+
+// NewTensor returns a tensor of the given shape whose memory is data. The shape must
+// have exactly len(data) elements; a nil shape makes a scalar. The error wraps
+// ErrShape. The tensor keeps data, but not shape.
 func NewTensor[T Element](shape []int, data []T) (*Tensor, error) {
 	n, err := Len(shape)
 	if err != nil {
@@ -105,7 +134,8 @@ func NewTensor[T Element](shape []int, data []T) (*Tensor, error) {
 	return &Tensor{shape: slices.Clone(shape), data: data, dtype: dtypeOf[T]()}, nil
 }
 
-// Zeros returns a tensor of zeros (false for Bool).
+// Zeros returns a tensor of the given type and shape whose elements are all 0, or
+// false for Bool. The error wraps ErrShape or ErrDType.
 func Zeros(dtype DType, shape []int) (*Tensor, error) {
 	n, err := Len(shape)
 	if err != nil {
@@ -136,20 +166,33 @@ func Zeros(dtype DType, shape []int) (*Tensor, error) {
 	case Bool:
 		t.data = make([]bool, n)
 	default:
-		return nil, fmt.Errorf("ops: a tensor cannot hold %v", dtype)
+		return nil, fmt.Errorf("ops: %w: a tensor cannot hold %v", ErrDType, dtype)
 	}
 	return t, nil
 }
 
-// Shape returns the sizes of the dimensions, outermost first. The caller must
-// not modify it.
-func (t *Tensor) Shape() []int { return t.shape }
+// Shape returns the sizes of the dimensions, outermost first. The caller must not
+// modify the slice.
+func (t *Tensor) Shape() []int {
+	if t == nil {
+		return nil
+	}
+	return t.shape
+}
 
 // DType returns the element type.
-func (t *Tensor) DType() DType { return t.dtype }
+func (t *Tensor) DType() DType {
+	if t == nil {
+		return 0
+	}
+	return t.dtype
+}
 
 // Len returns the number of elements.
 func (t *Tensor) Len() int {
+	if t.DType() == 0 {
+		return 0
+	}
 	n := 1
 	for _, d := range t.shape {
 		n *= d
@@ -157,31 +200,40 @@ func (t *Tensor) Len() int {
 	return n
 }
 
-// Data returns the elements in row-major order; false when they are not of
-// type T. The slice is the tensor's own.
+// Elements returns the tensor's memory for code that does not know the element type: a
+// []T for one of the types of Element. It is nil for the zero Tensor.
+func (t *Tensor) Elements() any {
+	if t == nil {
+		return nil
+	}
+	return t.data
+}
+
+// Data returns the tensor's memory, the elements in row-major order. It returns nil
+// and false if the elements are not of type T.
 func Data[T Element](t *Tensor) ([]T, bool) {
-	d, ok := t.data.([]T)
+	d, ok := t.Elements().([]T)
 	return d, ok
 }
 
-// Elements returns the elements in row-major order for what does not know their
-// type: a []T of one of the types of Element. The slice is the tensor's own.
-func (t *Tensor) Elements() any { return t.data }
-
-// Float32s returns the elements of a Float32 tensor and nil for any other.
+// Float32s returns the memory of a Float32 tensor, and nil for any other tensor.
 func (t *Tensor) Float32s() []float32 {
-	d, _ := t.data.([]float32)
+	d, _ := t.Elements().([]float32)
 	return d
 }
 
-// Int64s returns the elements of an Int64 tensor and nil for any other.
+// Int64s returns the memory of an Int64 tensor, and nil for any other tensor.
 func (t *Tensor) Int64s() []int64 {
-	d, _ := t.data.([]int64)
+	d, _ := t.Elements().([]int64)
 	return d
 }
 
-// Reshaped returns a tensor of another shape over the same elements.
+// Reshaped returns a tensor of another shape over the same memory. The shape must have
+// t.Len() elements; otherwise the error wraps ErrShape.
 func (t *Tensor) Reshaped(shape []int) (*Tensor, error) {
+	if err := t.check(); err != nil {
+		return nil, err
+	}
 	n, err := Len(shape)
 	if err != nil {
 		return nil, err
@@ -192,8 +244,12 @@ func (t *Tensor) Reshaped(shape []int) (*Tensor, error) {
 	return &Tensor{shape: slices.Clone(shape), data: t.data, dtype: t.dtype}, nil
 }
 
-// First returns a tensor of another shape over the first elements.
+// First returns a tensor of another shape over the first elements of the same memory.
+// The shape must have at most t.Len() elements; otherwise the error wraps ErrShape.
 func (t *Tensor) First(shape []int) (*Tensor, error) {
+	if err := t.check(); err != nil {
+		return nil, err
+	}
 	n, err := Len(shape)
 	if err != nil {
 		return nil, err
@@ -204,20 +260,25 @@ func (t *Tensor) First(shape []int) (*Tensor, error) {
 	return &Tensor{shape: slices.Clone(shape), data: reflect.ValueOf(t.data).Slice(0, n).Interface(), dtype: t.dtype}, nil
 }
 
-// Clone returns a tensor of the same elements, in memory of its own.
+// Clone returns a tensor with a copy of the elements. The clone of a nil or zero Tensor
+// is nil.
 func (t *Tensor) Clone() *Tensor {
+	if t.DType() == 0 {
+		return nil
+	}
 	from := reflect.ValueOf(t.data)
 	to := reflect.MakeSlice(from.Type(), from.Len(), from.Len())
 	reflect.Copy(to, from)
 	return &Tensor{shape: slices.Clone(t.shape), data: to.Interface(), dtype: t.dtype}
 }
 
-// MaxElements bounds the number of elements of one tensor. It keeps every
-// index in 31 bits and every byte count far from overflow.
+// MaxElements is the largest number of elements of a tensor. It keeps every index in
+// 31 bits and every byte count far from overflow.
 const MaxElements = math.MaxInt32
 
-// Len returns the number of elements of a shape, or an error that wraps
-// ErrShape when a dimension is negative or there are more than MaxElements.
+// Len returns the number of elements of a shape. The error wraps ErrShape if a
+// dimension is negative, or if the product of those that are not 0 exceeds
+// MaxElements.
 func Len(shape []int) (int, error) {
 	n, zero := 1, false
 	for _, d := range shape {
@@ -267,8 +328,8 @@ func dtypeOf[T Element]() DType {
 	}
 }
 
-// FromSlice is NewTensor for data whose type is known only at run time: a slice
-// of one of the types of Element.
+// FromSlice is NewTensor for data whose type is known only at run time: a []T for one
+// of the types of Element. For any other type the error wraps ErrDType.
 func FromSlice(shape []int, data any) (*Tensor, error) {
 	switch d := data.(type) {
 	case []float32:
@@ -294,5 +355,5 @@ func FromSlice(shape []int, data any) (*Tensor, error) {
 	case []bool:
 		return NewTensor(shape, d)
 	}
-	return nil, fmt.Errorf("ops: a tensor cannot hold a %T", data)
+	return nil, fmt.Errorf("ops: %w: a tensor cannot hold a %T", ErrDType, data)
 }

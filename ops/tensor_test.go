@@ -9,7 +9,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-func TestLen(t *testing.T) {
+func TestLen_OfShapes(t *testing.T) {
 	for _, c := range []struct {
 		shape []int
 		want  int
@@ -35,7 +35,7 @@ func TestLen(t *testing.T) {
 	}
 }
 
-func TestEveryType(t *testing.T) {
+func TestFromSlice_TakesEveryElementType(t *testing.T) {
 	for _, data := range []any{
 		[]float32{1, 2}, []float64{1, 2}, []int8{1, 2}, []int16{1, 2}, []int32{1, 2}, []int64{1, 2},
 		[]uint8{1, 2}, []uint16{1, 2}, []uint32{1, 2}, []uint64{1, 2}, []bool{true, false},
@@ -50,12 +50,18 @@ func TestEveryType(t *testing.T) {
 		require.NotContains(t, x.DType().String(), "data type")
 	}
 	_, err := ops.FromSlice([]int{1}, []string{"x"})
+	require.ErrorIs(t, err, ops.ErrDType)
 	require.ErrorContains(t, err, "cannot hold a []string")
+	for _, wrong := range []any{nil, 1, []int{1}, [1]float32{1}, "x", []any{float32(1)}} {
+		_, err = ops.FromSlice([]int{1}, wrong)
+		require.ErrorIs(t, err, ops.ErrDType, "%T", wrong)
+	}
 	_, err = ops.Zeros(8, nil)
+	require.ErrorIs(t, err, ops.ErrDType)
 	require.ErrorContains(t, err, "cannot hold data type 8")
 }
 
-func TestTensor(t *testing.T) {
+func TestNewTensor_KeepsDataAndCopiesShape(t *testing.T) {
 	_, err := ops.NewTensor([]int{2, 2}, []float32{1, 2, 3})
 	require.ErrorContains(t, err, "shape [2 2] has 4 elements, the data has 3")
 	shape := []int{2, 2}
@@ -75,7 +81,7 @@ func TestTensor(t *testing.T) {
 	require.Equal(t, []float32{1, 2, 3, 4}, x.Float32s())
 }
 
-func TestTypeCheck(t *testing.T) {
+func TestType_Check(t *testing.T) {
 	x, err := ops.NewTensor([]int{2, 3}, make([]float32, 6))
 	require.NoError(t, err)
 	for _, c := range []struct {
@@ -100,7 +106,7 @@ func TestTypeCheck(t *testing.T) {
 	}.String())
 }
 
-func TestAttributes(t *testing.T) {
+func TestAttributes_KnownNamesAndTypes(t *testing.T) {
 	a := ops.Attributes{"axis": int64(3), "mode": "x"}
 	require.NoError(t, a.Only("axis", "mode", "other"))
 	require.ErrorContains(t, a.Only("axis"), "unknown mode (known: axis)")
@@ -112,4 +118,89 @@ func TestAttributes(t *testing.T) {
 	require.Equal(t, int64(7), v)
 	_, err = ops.Attr[float32](a, "axis", 0)
 	require.ErrorIs(t, err, ops.ErrAttribute)
+	require.ErrorContains(t, err, "axis has type INT, want FLOAT")
+	_, err = ops.Attr[*ops.Tensor](ops.Attributes{"value": []string{"x"}}, "value", nil)
+	require.ErrorContains(t, err, "value has type STRINGS, want TENSOR")
+	require.NoError(t, ops.Attributes(nil).Only())
+	v, err = ops.Attr[int64](nil, "axis", 7)
+	require.NoError(t, err)
+	require.Equal(t, int64(7), v)
+}
+
+func TestNewTensor_OfNilData(t *testing.T) {
+	_, err := ops.NewTensor[float32](nil, nil)
+	require.ErrorIs(t, err, ops.ErrShape, "a scalar has one element")
+	_, err = ops.NewTensor[float32]([]int{1}, nil)
+	require.ErrorIs(t, err, ops.ErrShape)
+	empty, err := ops.NewTensor[float32]([]int{0, 3}, nil)
+	require.NoError(t, err)
+	require.Zero(t, empty.Len())
+	require.Equal(t, empty.Shape(), empty.Clone().Shape())
+	_, err = empty.Reshaped([]int{3, 0})
+	require.NoError(t, err)
+	_, err = empty.First([]int{0})
+	require.NoError(t, err)
+	part, err := empty.Take(1, 2)
+	require.NoError(t, err)
+	require.NoError(t, empty.Put(1, 2, part))
+}
+
+func TestTensor_SharesOrCopiesAsDocumented(t *testing.T) {
+	data := []float32{1, 2, 3, 4}
+	x, err := ops.NewTensor([]int{2, 2}, data)
+	require.NoError(t, err)
+	reshaped, err := x.Reshaped([]int{4})
+	require.NoError(t, err)
+	first, err := x.First([]int{2})
+	require.NoError(t, err)
+	taken, err := x.Take(0, 0)
+	require.NoError(t, err)
+	clone := x.Clone()
+	data[0] = 9
+	for name, shared := range map[string]*ops.Tensor{"NewTensor": x, "Reshaped": reshaped, "First": first} {
+		require.Equal(t, float32(9), shared.Float32s()[0], name)
+	}
+	for name, copied := range map[string]*ops.Tensor{"Take": taken, "Clone": clone} {
+		require.Equal(t, float32(1), copied.Float32s()[0], name)
+	}
+	elements, ok := ops.Data[float32](x)
+	require.True(t, ok)
+	require.Same(t, &data[0], &elements[0])
+	require.Same(t, &data[0], &x.Elements().([]float32)[0])
+	_, ok = ops.Data[float64](x)
+	require.False(t, ok)
+}
+
+// TestTensor_NilAndZeroAreRefused holds the promise that neither panics.
+func TestTensor_NilAndZeroAreRefused(t *testing.T) {
+	good, err := ops.NewTensor([]int{1}, []float32{1})
+	require.NoError(t, err)
+	for name, x := range map[string]*ops.Tensor{"nil": nil, "zero": {}} {
+		t.Run(name, func(t *testing.T) {
+			require.Empty(t, x.Shape())
+			require.Zero(t, x.DType())
+			require.Zero(t, x.Len())
+			require.Nil(t, x.Elements())
+			require.Nil(t, x.Float32s())
+			require.Nil(t, x.Int64s())
+			require.Nil(t, x.Clone())
+			_, ok := ops.Data[float32](x)
+			require.False(t, ok)
+			require.Equal(t, ops.Type{}, ops.TypeOf(x))
+			for _, shape := range [][]int{nil, {0}, {1}} {
+				_, err := x.Reshaped(shape)
+				require.ErrorIs(t, err, ops.ErrDType)
+				_, err = x.First(shape)
+				require.ErrorIs(t, err, ops.ErrDType)
+			}
+			_, err := x.Take(0, 0)
+			require.ErrorIs(t, err, ops.ErrDType)
+			require.ErrorIs(t, x.Put(0, 0, good), ops.ErrDType)
+			require.ErrorIs(t, good.Put(0, 0, x), ops.ErrDType)
+			for _, want := range []ops.Type{{}, {DType: ops.Float32}, {DType: ops.Float32, Shape: ops.Dims(1)}} {
+				require.ErrorIs(t, want.Check(x), ops.ErrShape)
+			}
+			require.ErrorContains(t, ops.TypeOf(good).Check(x), "want float32(1), got no tensor")
+		})
+	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
+	"github.com/spike-by-spike/sbs/internal/modeltest"
 	"github.com/spike-by-spike/sbs/ops/opstest"
 	"github.com/spike-by-spike/sbs/runtime"
 )
@@ -18,9 +19,9 @@ import (
 // TestConformanceNetwork runs the published MNIST network with 64 spikes on
 // four images, given the uniforms of a recording, and compares every layer.
 func TestConformanceNetwork(t *testing.T) {
-	dir := opstest.Shared(t, "net-dialect2-mnist-64-spikes")
+	dir := modeltest.Shared(t, "net-dialect2-mnist-64-spikes")
 	n, _, err := pytorch.Load(pytorch.Options{
-		Weights: filepath.Join(opstest.Shared(t, "weights"), "mnist-sbs", "Weights"), Spikes: 64, NoPreprocessing: true,
+		Weights: filepath.Join(modeltest.Shared(t, "weights"), "mnist-sbs", "Weights"), Spikes: 64, NoPreprocessing: true,
 	})
 	require.NoError(t, err)
 	data, err := convert.ToONNX(n, convert.Options{})

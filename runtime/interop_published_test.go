@@ -23,7 +23,7 @@ import (
 func fromOriginal(t *testing.T, name string, spikes int) *convert.Network {
 	t.Helper()
 	n, _, err := pytorch.Load(pytorch.Options{
-		Weights: filepath.Join(opstest.Shared(t, "weights"), name, "Weights"), Spikes: spikes,
+		Weights: filepath.Join(modeltest.Shared(t, "weights"), name, "Weights"), Spikes: spikes,
 	})
 	require.NoError(t, err)
 	return n

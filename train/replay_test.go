@@ -13,6 +13,7 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
+	"github.com/spike-by-spike/sbs/internal/modeltest"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/opstest"
 	"github.com/spike-by-spike/sbs/runtime"
@@ -35,8 +36,8 @@ type replay struct {
 }
 
 func loadReplay(t *testing.T, name string) *replay {
-	r := &replay{dir: opstest.Shared(t, name)}
-	image := convert.Size{Channels: 2, Height: 12, Width: 12} // before the crop by 2 pixels
+	r := &replay{dir: modeltest.Shared(t, name)}
+	image := convert.Size{Channels: 2, Height: 12, Width: 12} // before 2 pixels are cut off
 	if name == "train-dialect1" {
 		image.Channels = 1 // before the on/off split
 	}

@@ -5,8 +5,9 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// Variants returns networks of two SbS layers by name. Each has one of the features that
-// such a layer can have, some have several. Their images have 2 channels of 9x8 pixels.
+// Variants returns networks of two SbS layers, by name. Each network has one of the
+// features of an SbS layer, and some have several. Their images have 2 channels of 9x8
+// pixels.
 func Variants() map[string]*convert.Network {
 	input := convert.Size{Channels: 2, Height: 9, Width: 8}
 	variant := func(window convert.Window, change func(m *Maker, first *convert.SbS, oh, ow int)) *convert.Network {
@@ -14,7 +15,7 @@ func Variants() map[string]*convert.Network {
 		first := m.SbS(window, input.Channels, 7, 60)
 		oh, ow, err := window.Output(input.Height, input.Width)
 		if err != nil {
-			panic(err) // a mistake in the window
+			panic(err) // the window does not fit
 		}
 		if change != nil {
 			change(m, first, oh, ow)
@@ -28,24 +29,24 @@ func Variants() map[string]*convert.Network {
 	wide := convert.Window{Kernel: [2]int{2, 2}, Strides: [2]int{3, 3}, Dilations: [2]int{1, 1}, Pads: [2]int{2, 1}}
 	alpha := func(_ *Maker, l *convert.SbS, _, _ int) { l.AlphaIterations = 3 }
 	return map[string]*convert.Network{
-		"plain":  variant(window, nil),
-		"window": variant(odd, nil),
-		"point":  variant(Window(1, 1), nil),
+		"plain":                       variant(window, nil),
+		"strides, dilations and pads": variant(odd, nil),
+		"1x1 window":                  variant(Window(1, 1), nil),
 		"weights of 0": variant(window, func(_ *Maker, l *convert.SbS, _, _ int) {
-			for i := range 14 { // two rows of 7 neurons: their spikes are skipped
+			for i := range 14 { // two rows of 7 neurons: their spikes do not change h
 				l.Weights.Float32s()[i] = 0
 			}
 		}),
 		"forgetting": variant(window, func(_ *Maker, l *convert.SbS, _, _ int) { l.Forgetting = 0.3 }),
-		"epsilon_xy of positions": variant(window, func(m *Maker, l *convert.SbS, oh, ow int) {
+		"epsilon_xy per position": variant(window, func(m *Maker, l *convert.SbS, oh, ow int) {
 			l.EpsilonXY = m.Tensor(0.1, 1, oh, ow)
 		}),
-		"epsilon_xy of places": variant(odd, func(m *Maker, l *convert.SbS, oh, ow int) {
+		"epsilon_xy per position and place": variant(odd, func(m *Maker, l *convert.SbS, oh, ow int) {
 			l.EpsilonXY = m.Tensor(0.1, 1, oh, ow, 2, 3)
 		}),
-		"alpha":             variant(window, alpha),
-		"alpha of a window": variant(odd, alpha),
-		"alpha with a rest": variant(wide, alpha),
+		"alpha":                                  variant(window, alpha),
+		"alpha with strides, dilations and pads": variant(odd, alpha),
+		"alpha with a stride that leaves pixels out": variant(wide, alpha),
 		"low discrepancy": variant(window, func(_ *Maker, l *convert.SbS, _, _ int) {
 			l.Sampler = sbs.LowDiscrepancy
 		}),

@@ -1,4 +1,5 @@
-// Package modeltest has models and images for tests and benchmarks of several packages.
+// Package modeltest provides models, images and recordings for the tests and benchmarks of
+// several packages.
 package modeltest
 
 import (
@@ -16,7 +17,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops/opstest"
 )
 
-// Write returns the ONNX file of a network.
+// Write returns the bytes of the ONNX file of a network.
 func Write(t testing.TB, n *convert.Network, opt convert.Options) []byte {
 	t.Helper()
 	data, err := convert.ToONNX(n, opt)
@@ -34,10 +35,10 @@ func Pixels(seed uint64, n int, size convert.Size) *ops.Tensor {
 	return opstest.F32([]int{n, size.Channels, size.Height, size.Width}, v...)
 }
 
-// Published returns the published MNIST network, or without the recordings of the
-// original a network of the same shape with random weights.
+// Published returns the published MNIST network. Without recordings it returns a network
+// of the same shape with random weights.
 func Published(t testing.TB) *convert.Network {
-	if root := os.Getenv(opstest.SharedVariable); root != "" {
+	if root := os.Getenv(SharedVariable); root != "" {
 		n, _, err := pytorch.Load(pytorch.Options{Weights: filepath.Join(root, "fixtures", "weights", "mnist-sbs", "Weights")})
 		require.NoError(t, err)
 		return n
@@ -55,9 +56,10 @@ func Published(t testing.TB) *convert.Network {
 	}
 }
 
-// PublishedCNN returns the published CNN of the same shape, or one with random weights.
+// PublishedCNN returns the published MNIST network without SbS layers. Without recordings
+// it returns a network of the same shape with random weights.
 func PublishedCNN(t testing.TB) *convert.Network {
-	if root := os.Getenv(opstest.SharedVariable); root != "" {
+	if root := os.Getenv(SharedVariable); root != "" {
 		n, _, err := pytorch.Load(pytorch.Options{Weights: filepath.Join(root, "fixtures", "weights", "mnist-cnn", "Weights")})
 		require.NoError(t, err)
 		return n

@@ -5,9 +5,10 @@ import (
 	"sync/atomic"
 )
 
-// CancelledAfter returns a context that says that it is cancelled once its Err was
-// called n times: whether a computation looks often enough then depends on no clock.
-func CancelledAfter(ctx context.Context, n int) context.Context {
+// CanceledAfter returns a child of ctx whose Err reports context.Canceled after n calls.
+// A test can thus check that a computation calls Err often enough, without depending on
+// time. Its Done is that of ctx.
+func CanceledAfter(ctx context.Context, n int) context.Context {
 	c := &impatient{Context: ctx}
 	c.left.Store(int64(n))
 	return c
@@ -15,9 +16,10 @@ func CancelledAfter(ctx context.Context, n int) context.Context {
 
 type impatient struct {
 	context.Context
-	left atomic.Int64
+	left atomic.Int64 // calls of Err
 }
 
+// Err implements context.Context.
 func (c *impatient) Err() error {
 	if c.left.Add(-1) >= 0 {
 		return c.Context.Err()

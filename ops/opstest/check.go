@@ -12,8 +12,11 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// check returns what is wrong with the operator or with the case.
+// check returns an error that says what is wrong with the operator or with the case.
 func (c *Case) check(ctx context.Context, operator ops.Operator) error {
+	if err := c.validate(operator); err != nil {
+		return err
+	}
 	node := ops.Node{Attributes: c.Attributes, Opset: opset(c.Opset, operator), NumInputs: len(c.Inputs), NumOutputs: len(c.Outputs)}
 	op, err := operator.New(node)
 	if err != nil {
@@ -43,6 +46,24 @@ func (c *Case) check(ctx context.Context, operator ops.Operator) error {
 	return c.checkResults(ctx, op)
 }
 
+// validate returns an error if the case or the operator cannot be checked at all.
+func (c *Case) validate(operator ops.Operator) error {
+	if operator.New == nil {
+		return errors.New("the operator has no New")
+	}
+	for _, i := range c.Batch {
+		if i < 0 || i >= len(c.Inputs) || c.Inputs[i] == nil {
+			return fmt.Errorf("the case has no input %d, which Batch lists", i)
+		}
+		x, first := c.Inputs[i].Shape(), c.Inputs[c.Batch[0]].Shape()
+		if len(x) == 0 || x[0] != first[0] {
+			return fmt.Errorf("input %d is %v and does not have the batch of input %d", i, ops.TypeOf(c.Inputs[i]), c.Batch[0])
+		}
+	}
+	return nil
+}
+
+// checkResults checks a case that must succeed.
 func (c *Case) checkResults(ctx context.Context, op ops.Op) error {
 	before := make([]snapshot, len(c.Inputs))
 	for i, x := range c.Inputs {
@@ -66,15 +87,18 @@ func (c *Case) checkResults(ctx context.Context, op ops.Op) error {
 	if err := c.checkWorkers(ctx, op, outputs); err != nil {
 		return err
 	}
-	if err := c.checkCancelled(ctx, op); err != nil {
+	if err := c.checkCanceled(ctx, op); err != nil {
 		return err
 	}
-	if err := c.checkBatch(ctx, op, outputs); err != nil {
-		return err
+	if len(c.Batch) > 0 {
+		if err := c.checkBatch(ctx, op, outputs); err != nil {
+			return err
+		}
 	}
 	return c.checkInputs(before)
 }
 
+// checkInputs returns an error unless the inputs are as they were before.
 func (c *Case) checkInputs(before []snapshot) error {
 	for i, x := range c.Inputs {
 		if x == nil {
@@ -87,6 +111,7 @@ func (c *Case) checkInputs(before []snapshot) error {
 	return nil
 }
 
+// checkOutputs compares with the outputs of the case.
 func (c *Case) checkOutputs(outputs []*ops.Tensor) error {
 	if len(outputs) != len(c.Outputs) {
 		return fmt.Errorf("%d outputs, want %d", len(outputs), len(c.Outputs))
@@ -99,19 +124,21 @@ func (c *Case) checkOutputs(outputs []*ops.Tensor) error {
 	return nil
 }
 
-// knowledge is how much of the inputs inference is given.
+// knowledge says what Infer learns about the inputs. By default it gets their types, and
+// the values of the Constants.
 type knowledge struct {
 	name      string
-	noConst   bool // not even the Constants' values
-	allConst  bool // every input's value
-	batch     bool // the batch is unknown
-	noSizes   bool // no size of an input that is not one of the Constants
-	mustExact bool // the output's types must then be known completely
+	noConst   bool // no values
+	allConst  bool // the values of all inputs
+	batch     bool // not the size of the batch
+	noSizes   bool // no sizes, except those of the Constants
+	mustExact bool // Infer must then know all sizes of the outputs
 }
 
 var plain = knowledge{name: "all types", mustExact: true}
 
-// checkInfer infers from ever less, which must never contradict the outputs.
+// checkInfer calls Infer with different knowledge. The result must not contradict the
+// outputs.
 func (c *Case) checkInfer(op ops.Op, outputs []*ops.Tensor) error {
 	for _, k := range []knowledge{
 		plain,
@@ -132,13 +159,14 @@ func (c *Case) checkInfer(op ops.Op, outputs []*ops.Tensor) error {
 				return fmt.Errorf("Infer (%s), output %d: %w", k.name, i, err)
 			}
 			if unknown := func(d ops.Dim) bool { return !d.Known() }; k.mustExact && !c.OpenSizes && slices.ContainsFunc(types[i].Shape, unknown) {
-				return fmt.Errorf("Infer (%s), output %d: %v, but everything is known", k.name, i, types[i])
+				return fmt.Errorf("Infer (%s), output %d: %v has an unknown size, but everything is known", k.name, i, types[i])
 			}
 		}
 	}
 	return nil
 }
 
+// inputs returns the inputs as Infer gets them.
 func (c *Case) inputs(k knowledge) []*ops.Input {
 	in := make([]*ops.Input, len(c.Inputs))
 	for i, x := range c.Inputs {
@@ -163,7 +191,7 @@ func (c *Case) inputs(k knowledge) []*ops.Input {
 	return in
 }
 
-// checkWorkers runs with 1 to 3 workers, all at the same time.
+// checkWorkers runs the Op with 1 to 3 workers, all three at the same time.
 func (c *Case) checkWorkers(ctx context.Context, op ops.Op, outputs []*ops.Tensor) error {
 	errs := make([]error, 3)
 	var wg sync.WaitGroup
@@ -182,9 +210,9 @@ func (c *Case) checkWorkers(ctx context.Context, op ops.Op, outputs []*ops.Tenso
 	return errors.Join(errs...)
 }
 
-// checkCancelled requires a cancelled run to fail. Only an Op that has nothing
-// to compute may succeed: its outputs are empty.
-func (c *Case) checkCancelled(ctx context.Context, op ops.Op) error {
+// checkCanceled requires a canceled run to fail. Only an Op whose outputs are empty, so
+// that it has nothing to compute, may succeed.
+func (c *Case) checkCanceled(ctx context.Context, op ops.Op) error {
 	ctx, cancel := context.WithCancel(ctx)
 	cancel()
 	outputs, err := c.run(ctx, op, 2)
@@ -195,74 +223,84 @@ func (c *Case) checkCancelled(ctx context.Context, op ops.Op) error {
 		err = c.checkOutputs(outputs)
 	}
 	if err != nil {
-		return fmt.Errorf("a cancelled run: %w", err)
+		return fmt.Errorf("a canceled run: %w", err)
 	}
 	for i, x := range outputs {
 		if x.Len() > 0 {
-			return fmt.Errorf("a cancelled run computed output %d, want the error of its context", i)
+			return fmt.Errorf("a canceled run computed output %d, want the error of its context", i)
 		}
 	}
 	return nil
 }
 
-// checkBatch cuts the batch in two at every place.
+// checkBatch runs parts of the batch, and the batch in reverse order. Every entry must
+// get the same results each time.
 func (c *Case) checkBatch(ctx context.Context, op ops.Op, outputs []*ops.Tensor) error {
-	if len(c.Batch) == 0 {
-		return nil
-	}
 	n := c.Inputs[c.Batch[0]].Shape()[0]
 	for _, x := range outputs {
 		if len(x.Shape()) == 0 || x.Shape()[0] != n {
 			return fmt.Errorf("a batch of %d has an output %v", n, ops.TypeOf(x))
 		}
 	}
+	var entries []int
+	for i := range n {
+		entries = append(entries, i)
+	}
+	backwards := slices.Clone(entries)
+	slices.Reverse(backwards)
+	orders := [][]int{backwards}
 	for cut := 1; cut < n; cut++ {
-		for _, part := range [][2]int{{0, cut}, {cut, n}} {
-			half := c.images(part[0], part[1])
-			got, err := half.run(ctx, op, 2)
-			if err != nil {
-				return fmt.Errorf("images %v of %d: %w", part, n, err)
-			}
+		orders = append(orders, entries[:cut], entries[cut:])
+	}
+	for _, order := range orders {
+		if len(order) == 0 {
+			continue
+		}
+		part := c.entries(order)
+		got, err := part.run(ctx, op, 2)
+		if err == nil {
 			want := make([]*ops.Tensor, len(outputs))
 			for i, x := range outputs {
-				want[i] = images(x, part[0], part[1])
+				want[i] = entriesOf(x, order)
 			}
-			if err := same(got, want); err != nil {
-				return fmt.Errorf("images %v of %d: %w", part, n, err)
-			}
+			err = same(got, want)
+		}
+		if err != nil {
+			return fmt.Errorf("entries %v of a batch of %d: %w", order, n, err)
 		}
 	}
 	return nil
 }
 
-// images returns the case of part of the batch.
-func (c *Case) images(lo, hi int) *Case {
+// entries returns a case of some entries of the batch. Each keeps its seed and number.
+func (c *Case) entries(order []int) *Case {
 	part := *c
 	part.Inputs = slices.Clone(c.Inputs)
 	for _, i := range c.Batch {
-		part.Inputs[i] = images(c.Inputs[i], lo, hi)
+		part.Inputs[i] = entriesOf(c.Inputs[i], order)
 	}
-	part.FirstImage += uint64(lo)
 	if c.Spikes != nil {
-		part.Spikes = images(c.Spikes, lo, hi)
+		part.Spikes = entriesOf(c.Spikes, order)
 	}
 	if c.Uniforms != nil {
-		part.Uniforms = images(c.Uniforms, lo, hi)
+		part.Uniforms = entriesOf(c.Uniforms, order)
+	}
+	numbers := ops.Context{Seed: c.Seed, FirstImage: c.FirstImage, Seeds: c.Seeds, Images: c.Images}
+	part.Seeds, part.Images = nil, nil
+	for _, i := range order {
+		part.Seeds = append(part.Seeds, numbers.ImageSeed(i))
+		part.Images = append(part.Images, numbers.Image(i))
 	}
 	return &part
 }
 
-// run runs twice with what the first run leaves in the Context, from the values
-// that the outputs had by chance.
+// run runs the Op twice with one Context, so that the second run finds the Scratch of the
+// first, and compares the outputs. They hold other numbers before each run.
 func (c *Case) run(ctx context.Context, op ops.Op, workers int) ([]*ops.Tensor, error) {
-	opsContext := &ops.Context{
-		Context:    ctx,
-		Pool:       ops.NewContext(ctx, workers).Pool,
-		Seed:       c.Seed,
-		FirstImage: c.FirstImage,
-		Spikes:     c.Spikes,
-		Uniforms:   c.Uniforms,
-	}
+	opsContext := ops.NewContext(ctx, workers)
+	defer opsContext.Close()
+	opsContext.Seed, opsContext.FirstImage, opsContext.Seeds, opsContext.Images = c.Seed, c.FirstImage, c.Seeds, c.Images
+	opsContext.Spikes, opsContext.Uniforms = c.Spikes, c.Uniforms
 	types, err := op.Infer(c.inputs(knowledge{allConst: true}))
 	if err != nil {
 		return nil, err
@@ -282,8 +320,8 @@ func (c *Case) run(ctx context.Context, op ops.Op, workers int) ([]*ops.Tensor, 
 	return results[0], nil
 }
 
-// spoiled returns outputs that hold what no operator is expected to compute; nil
-// for one of unknown size.
+// spoiled returns outputs filled with unlikely numbers, so that an element that an Op
+// does not write is found. It returns nil for an output of unknown size.
 func spoiled(types []ops.Type) ([]*ops.Tensor, error) {
 	out := make([]*ops.Tensor, len(types))
 	for i, t := range types {
@@ -300,6 +338,7 @@ func spoiled(types []ops.Type) ([]*ops.Tensor, error) {
 	return out, nil
 }
 
+// spoil overwrites a slice of elements.
 func spoil(v reflect.Value) {
 	for i := range v.Len() {
 		switch e := v.Index(i); {
@@ -315,6 +354,7 @@ func spoil(v reflect.Value) {
 	}
 }
 
+// same returns an error unless the tensors are equal bit for bit.
 func same(got, want []*ops.Tensor) error {
 	if len(got) != len(want) {
 		return fmt.Errorf("%d outputs, want %d", len(got), len(want))
@@ -327,8 +367,8 @@ func same(got, want []*ops.Tensor) error {
 	return nil
 }
 
-// wanted returns nil when err is there and contains text, which is not empty
-// when an error is expected at all.
+// wanted returns nil if err contains text. An empty text means that no error is
+// expected.
 func wanted(where string, err error, text string) error {
 	switch {
 	case err == nil:

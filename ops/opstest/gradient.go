@@ -12,31 +12,35 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// GradientCase is a node through which a gradient goes back. The Case's Outputs,
-// Batch and expected errors are not used; its Tolerance is that of the gradients,
-// relative to the largest element of each.
+// GradientCase is a node with the gradient of its output and the expected gradients of its
+// inputs. Of the Case, Outputs, Batch, WantErr and WantRunErr are not used. Tolerance
+// applies to the gradients, relative to the largest element of each.
 type GradientCase struct {
 	Case
 
 	// Trained lists the inputs whose gradients are checked.
 	Trained []int
 
-	// GradOut is the gradient with respect to the output; nil means random
-	// numbers.
+	// GradOut is the gradient with respect to the output. Nil means random numbers.
 	GradOut *ops.Tensor
 
-	// Want holds the gradients of the Trained inputs. Nil means what central
-	// differences of the operator itself say: no input may be within Step of a
-	// place where the operator has no derivative.
+	// Want holds the expected gradients of the Trained inputs. If it is nil, the
+	// expected gradients are the central differences of the operator with the given
+	// Step. The operator must then be differentiable everywhere within Step of the
+	// inputs. A Step of 0 means 1/64.
 	Want []*ops.Tensor
-	Step float32 // 0 means 1/64
+	Step float32
 }
 
-// Gradient checks the gradients of an operator, each case as a subtest: the
-// numbers, and what the contract of ops.Differentiable promises. Gradients are
-// added to what is there, only the wanted ones are computed, everything else
-// stays as it is, neither the number of workers nor what the Scratch keeps
-// matters, and a cancelled context stops the computation.
+// Gradient checks the gradients of an operator with one output, each case in a subtest. An
+// operator passes if it computes the expected gradients and keeps the contract of
+// ops.Differentiable:
+//
+//   - Backward adds to the gradients, computes only those that are asked for, and modifies
+//     no other tensor.
+//   - The gradients do not depend on the number of goroutines, or on earlier calls with
+//     the same Context.
+//   - Gradients of wrong shapes and a canceled context give errors.
 func Gradient(t *testing.T, operator ops.Operator, cases []GradientCase) {
 	t.Helper()
 	for _, c := range cases {
@@ -46,7 +50,11 @@ func Gradient(t *testing.T, operator ops.Operator, cases []GradientCase) {
 	}
 }
 
+// check returns an error that says what is wrong with the gradients or with the case.
 func (c *GradientCase) check(ctx context.Context, operator ops.Operator) error {
+	if err := c.validate(operator); err != nil {
+		return err
+	}
 	op, err := operator.New(ops.Node{Attributes: c.Attributes, Opset: opset(c.Opset, operator), NumInputs: len(c.Inputs)})
 	if err != nil {
 		return err
@@ -73,7 +81,7 @@ func (c *GradientCase) check(ctx context.Context, operator ops.Operator) error {
 		return fmt.Errorf("Backward: %w", err)
 	}
 	for i, in := range c.Trained {
-		if err := c.close(got[in], want[i]); err != nil {
+		if err := c.checkClose(got[in], want[i]); err != nil {
 			return fmt.Errorf("gradient of input %d: %w", in, err)
 		}
 	}
@@ -97,7 +105,8 @@ func (c *GradientCase) check(ctx context.Context, operator ops.Operator) error {
 			return fmt.Errorf("gradient of input %d alone: %w", in, err)
 		}
 	}
-	kept := &ops.Context{Context: ctx, Pool: ops.NewContext(ctx, 2).Pool}
+	kept := ops.NewContext(ctx, 2)
+	defer kept.Close()
 	for _, inputs := range [][]int{c.Trained, c.Trained[:1], c.Trained} {
 		again, err := c.addTo(0, kept, d, out, inputs)
 		if err != nil {
@@ -105,14 +114,30 @@ func (c *GradientCase) check(ctx context.Context, operator ops.Operator) error {
 		}
 		for _, in := range inputs {
 			if err := snapshotOf(got[in]).same(again[in]); err != nil {
-				return fmt.Errorf("with the Scratch of calls before: gradient of input %d: %w", in, err)
+				return fmt.Errorf("with the Scratch of earlier calls: gradient of input %d: %w", in, err)
 			}
 		}
 	}
 	return c.checkMisuse(ctx, d, out)
 }
 
-// addTo lets Backward add the gradients of the given inputs to tensors of a value.
+// validate returns an error if the case or the operator cannot be checked at all.
+func (c *GradientCase) validate(operator ops.Operator) error {
+	if len(c.Trained) == 0 {
+		return errors.New("the case has no Trained inputs")
+	}
+	for _, i := range c.Trained {
+		if i < 0 || i >= len(c.Inputs) || c.Inputs[i].DType() != ops.Float32 {
+			return fmt.Errorf("the case has no float32 input %d, which Trained lists", i)
+		}
+	}
+	if c.Want != nil && len(c.Want) != len(c.Trained) {
+		return fmt.Errorf("the case has %d gradients in Want and %d Trained inputs", len(c.Want), len(c.Trained))
+	}
+	return c.Case.validate(operator)
+}
+
+// addTo calls Backward with gradients of the given inputs that are filled with a value.
 func (c *GradientCase) addTo(value float32, ctx *ops.Context, d ops.Differentiable, out []*ops.Tensor, inputs []int) ([]*ops.Tensor, error) {
 	grad := make([]*ops.Tensor, len(c.Inputs))
 	for _, i := range inputs {
@@ -124,19 +149,18 @@ func (c *GradientCase) addTo(value float32, ctx *ops.Context, d ops.Differentiab
 	return grad, d.Backward(ctx, c.Inputs, out, []*ops.Tensor{c.GradOut}, grad)
 }
 
-// backward returns the gradients of the given inputs. They are added to ones,
-// which are taken off again.
+// backward returns the gradients of the given inputs, starting from 0. It also checks that
+// Backward adds to gradients, starting from 1, and does not modify other tensors.
 func (c *GradientCase) backward(ctx context.Context, d ops.Differentiable, out []*ops.Tensor, inputs []int, workers int) ([]*ops.Tensor, error) {
 	var before []snapshot
 	fixed := slices.Concat(c.Inputs, out, []*ops.Tensor{c.GradOut})
 	for _, x := range fixed {
-		if x == nil {
-			x = Ints()
-		}
 		before = append(before, snapshotOf(x))
 	}
 	pass := func(start float32) ([]*ops.Tensor, error) {
-		return c.addTo(start, &ops.Context{Context: ctx, Pool: ops.NewContext(ctx, workers).Pool}, d, out, inputs)
+		opsContext := ops.NewContext(ctx, workers)
+		defer opsContext.Close()
+		return c.addTo(start, opsContext, d, out, inputs)
 	}
 	grad, err := pass(0)
 	if err != nil {
@@ -151,7 +175,7 @@ func (c *GradientCase) backward(ctx context.Context, d ops.Differentiable, out [
 			continue
 		}
 		if err := before[i].same(x); err != nil {
-			return nil, fmt.Errorf("Backward modified tensor %d of inputs, outputs and their gradients: %w", i, err)
+			return nil, fmt.Errorf("Backward modified tensor %d of the inputs, the outputs and the gradient of the output: %w", i, err)
 		}
 	}
 	for _, i := range inputs {
@@ -165,7 +189,7 @@ func (c *GradientCase) backward(ctx context.Context, d ops.Differentiable, out [
 	return grad, nil
 }
 
-// differences returns the gradients that central differences give.
+// differences returns the central differences of the Trained inputs.
 func (c *GradientCase) differences(ctx context.Context, op ops.Op) ([]*ops.Tensor, error) {
 	step := c.Step
 	if step == 0 {
@@ -210,8 +234,8 @@ func (c *GradientCase) differences(ctx context.Context, op ops.Op) ([]*ops.Tenso
 	return grads, nil
 }
 
-// close compares relative to the largest element.
-func (c *GradientCase) close(got, want *ops.Tensor) error {
+// checkClose returns an error unless got is near want, relative to the largest element of want.
+func (c *GradientCase) checkClose(got, want *ops.Tensor) error {
 	var largest float32
 	for _, v := range want.Float32s() {
 		largest = max(largest, v, -v)
@@ -229,8 +253,7 @@ func (c *GradientCase) close(got, want *ops.Tensor) error {
 	return near(scaled(got), scaled(want), c.Tolerance)
 }
 
-// checkMisuse requires errors for gradients of wrong shapes and a cancelled
-// context.
+// checkMisuse requires errors for a gradient of a wrong shape and for a canceled context.
 func (c *GradientCase) checkMisuse(ctx context.Context, d ops.Differentiable, out []*ops.Tensor) error {
 	wrong := *c
 	wrong.GradOut = F32(append([]int{1}, c.GradOut.Shape()...), c.GradOut.Float32s()...)
@@ -240,7 +263,7 @@ func (c *GradientCase) checkMisuse(ctx context.Context, d ops.Differentiable, ou
 	ctx, cancel := context.WithCancel(ctx)
 	cancel()
 	if _, err := c.backward(ctx, d, out, c.Trained, 2); c.GradOut.Len() > 0 && !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("a cancelled Backward: want the error of its context, got: %v", err) //nolint:errorlint // it may be nil
+		return fmt.Errorf("a canceled Backward: want the error of its context, got: %v", err) //nolint:errorlint // it may be nil
 	}
 	return nil
 }

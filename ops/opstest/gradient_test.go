@@ -11,14 +11,14 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// twice is double with a gradient that a test can spoil.
+// twice is double with a gradient, which a test can spoil.
 type twice struct {
 	double
-	factor float32 // of the gradient, 0 means 2
-	set    bool    // the gradient is not added
-	deaf   bool
-	lax    bool // shapes are not checked
-	keeps  bool // the gradient of the call before is added
+	factor float32 // of the gradient; 0 means 2
+	set    bool    // the gradient is replaced, not added to
+	deaf   bool    // cancellation is ignored
+	lax    bool    // the shapes are not checked
+	keeps  bool    // the result depends on earlier calls with the same Context
 	spoil  func(in, out, gradOut, gradIn []float32)
 }
 
@@ -60,13 +60,13 @@ func soundGradient() GradientCase {
 	return GradientCase{Case: Case{Inputs: []*ops.Tensor{F32([]int{3}, 1, 2, 3)}, Tolerance: 1e-3}, Trained: []int{0}}
 }
 
-func TestSoundGradientPasses(t *testing.T) {
+func TestGradient_SoundOperatorPasses(t *testing.T) {
 	given := soundGradient()
 	given.GradOut, given.Want = F32([]int{3}, 1, 10, 100), []*ops.Tensor{F32([]int{3}, 2, 20, 200)}
 	Gradient(t, twice{}.operator(), []GradientCase{soundGradient(), given})
 }
 
-func TestUnsoundGradientsFail(t *testing.T) {
+func TestGradient_UnsoundOperatorsFail(t *testing.T) {
 	var calls atomic.Int32
 	for _, c := range []struct {
 		name string
@@ -74,6 +74,11 @@ func TestUnsoundGradientsFail(t *testing.T) {
 		edit func(*GradientCase)
 		want string
 	}{
+		{name: "nothing trained", edit: func(c *GradientCase) { c.Trained = nil }, want: "no Trained inputs"},
+		{name: "trained input that does not exist", edit: func(c *GradientCase) { c.Trained = []int{1} }, want: "no float32 input 1"},
+		{name: "trained integers", edit: func(c *GradientCase) { c.Inputs[0] = Ints(1) }, want: "no float32 input 0"},
+		{name: "trained omitted input", edit: func(c *GradientCase) { c.Inputs[0] = nil }, want: "no float32 input 0"},
+		{name: "too few gradients wanted", edit: func(c *GradientCase) { c.Want = []*ops.Tensor{} }, want: "0 gradients in Want and 1 Trained inputs"},
 		{name: "numbers", op: twice{factor: 2.01}, want: "gradient of input 0: element"},
 		{name: "given numbers", edit: func(c *GradientCase) { c.Want = []*ops.Tensor{F32([]int{3}, 1, 1, 1)} }, want: "gradient of input 0: element"},
 		{name: "not added", op: twice{set: true}, want: "added to ones"},
@@ -81,10 +86,10 @@ func TestUnsoundGradientsFail(t *testing.T) {
 		{name: "modified output", op: twice{spoil: func(_, out, _, _ []float32) { out[1] = 9 }}, want: "modified tensor 1"},
 		{name: "modified gradient", op: twice{spoil: func(_, _, g, _ []float32) { g[1] = 9 }}, want: "modified tensor 2"},
 		{name: "not a number", op: twice{spoil: func(_, _, _, g []float32) { g[0] = float32(math.NaN()) }}, want: "gradient of input 0"},
-		{name: "chance", op: twice{spoil: func(_, _, _, g []float32) { g[2] += float32(calls.Add(1)/2) * 1e-6 }}, want: "2 workers"},
-		{name: "stale", op: twice{keeps: true}, want: "with the Scratch of calls before"},
-		{name: "shapes", op: twice{lax: true}, want: "a gradient of a wrong shape"},
-		{name: "not cancelled", op: twice{deaf: true}, want: "a cancelled Backward"},
+		{name: "depends on the number of goroutines", op: twice{spoil: func(_, _, _, g []float32) { g[2] += float32(calls.Add(1)/2) * 1e-6 }}, want: "2 workers"},
+		{name: "depends on earlier calls", op: twice{keeps: true}, want: "with the Scratch of earlier calls"},
+		{name: "shapes not checked", op: twice{lax: true}, want: "a gradient of a wrong shape"},
+		{name: "not canceled", op: twice{deaf: true}, want: "a canceled Backward"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k := soundGradient()
@@ -97,6 +102,6 @@ func TestUnsoundGradientsFail(t *testing.T) {
 	k := soundGradient()
 	require.ErrorContains(t, k.check(t.Context(), double{}.operator()), "not differentiable")
 	o := twice{}.operator()
-	o.New = func(ops.Node) (ops.Op, error) { return nil, errors.New("no such thing") }
-	require.ErrorContains(t, k.check(t.Context(), o), "no such thing")
+	o.New = func(ops.Node) (ops.Op, error) { return nil, errors.New("no such operator") }
+	require.ErrorContains(t, k.check(t.Context(), o), "no such operator")
 }

@@ -1,8 +1,3 @@
-// Package opstest is the harness that every operator's test passes through. It
-// checks the numbers of a case and, without the test asking for it, what the
-// contract of ops.Op promises: inference never contradicts a run, results do
-// not depend on the number of workers, inputs stay as they are, an Op may run
-// many times at once, a cancelled run stops.
 package opstest
 
 import (
@@ -14,43 +9,57 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// Case is one node with its inputs and what is expected of it.
+// Case is a node with its inputs and the expected outputs or error.
 type Case struct {
 	Name       string
 	Attributes ops.Attributes
-	Opset      int           // of the operator's domain; 0 means 17, for ai.onnx, or 1 for other domains
-	Inputs     []*ops.Tensor // nil for one that is omitted
+	Opset      int           // of the operator's domain; 0 means 17 for ai.onnx, and 1 for other domains
+	Inputs     []*ops.Tensor // nil for an omitted one
 
-	// Constants lists the inputs whose values the output's shape depends on.
-	// Inference is given their values, as from a graph's initializers.
+	// Constants lists the inputs on whose values the shapes of the outputs depend.
+	// Infer gets their values, as if they were initializers of a graph. Omitted inputs may
+	// be listed.
 	Constants []int
 
-	// OpenSizes says that not even the values of all inputs tell inference the sizes
-	// of the outputs, which Run then makes itself.
+	// OpenSizes says that Infer cannot find the sizes of the outputs even if it has
+	// the values of all inputs. Run then makes the outputs.
 	OpenSizes bool
 
-	// Batch lists the inputs whose first dimension is the batch. When it is not
-	// empty, the first dimension of every output must be it too, and the results
-	// of a batch must be those of its parts.
+	// Batch lists the inputs whose first dimension is the batch. If there are any, the
+	// batch must also be the first dimension of every output, and the outputs of an
+	// entry must not depend on the other entries and their order.
 	Batch []int
 
-	// Seed, FirstImage, Spikes and Uniforms go to the Context. With Batch, the
-	// first dimension of Spikes and Uniforms is the batch.
-	Seed             uint64
-	FirstImage       uint64
+	// These fields become those of the Context. With Batch, the first dimension of
+	// Spikes and Uniforms is the batch.
+	Seed, FirstImage uint64
+	Seeds, Images    []uint64
 	Spikes, Uniforms *ops.Tensor
 
+	// Outputs are the expected outputs. Floating-point numbers may differ from them by
+	// Tolerance, multiplied by the expected number if that is larger than 1. NaN equals
+	// NaN.
 	Outputs   []*ops.Tensor
-	Tolerance float64 // of floating-point outputs: absolute up to 1, relative above; NaN equals NaN
+	Tolerance float64
 
-	// WantErr is part of the error that New returns, or else both Infer, given
-	// the types of the inputs and the Constants, and Run. WantRunErr is part of
-	// an error that only Run can find.
-	WantErr    string
+	// WantErr is a part of the expected error. Either New returns it, or both Infer,
+	// which gets the types of the inputs and the values of the Constants, and Run.
+	WantErr string
+
+	// WantRunErr is a part of the expected error if only Run can find it.
 	WantRunErr string
 }
 
-// Run checks the cases, each as a subtest.
+// Run checks the cases, each in a subtest. An operator passes if it computes the expected
+// outputs, or returns the expected error, and keeps the contract of ops.Op:
+//
+//   - Infer does not contradict Run, however much it knows about the inputs.
+//   - Run writes every element of the outputs and does not modify the inputs.
+//   - The outputs do not depend on the number of goroutines, or on earlier runs with the
+//     same Context.
+//   - With Case.Batch, an entry has the same outputs in every batch, at any place.
+//   - An Op can run several times at the same time.
+//   - A canceled run fails.
 func Run(t *testing.T, operator ops.Operator, cases []Case) {
 	t.Helper()
 	for _, c := range cases {
@@ -60,19 +69,19 @@ func Run(t *testing.T, operator ops.Operator, cases []Case) {
 	}
 }
 
-// InferCase is a node of whose inputs not everything is known.
+// InferCase is a node with partly known inputs and the expected types of its outputs.
 type InferCase struct {
 	Name       string
 	Attributes ops.Attributes
 	Opset      int          // as in Case
-	Inputs     []*ops.Input // nil for one that is omitted
+	Inputs     []*ops.Input // nil for an omitted one
 	Want       []ops.Type
-	WantErr    string // part of the error of Infer
+	WantErr    string // a part of the expected error of Infer; "" if Infer succeeds
 }
 
-// Infer checks shape inference alone, each case as a subtest. Run covers what
-// can be said of a case with numbers; this is for what is inferred from part of
-// the knowledge.
+// Infer checks shape inference alone, each case in a subtest. Run requires only that
+// inference does not contradict the outputs. The cases of Infer say exactly which types
+// must follow from partly known inputs.
 func Infer(t *testing.T, operator ops.Operator, cases []InferCase) {
 	t.Helper()
 	for _, c := range cases {
@@ -90,12 +99,12 @@ func Infer(t *testing.T, operator ops.Operator, cases []InferCase) {
 	}
 }
 
-// Typed returns an input of which only the type is known.
+// Typed returns an input with a known type and an unknown value.
 func Typed(dtype ops.DType, dims ...ops.Dim) *ops.Input {
 	return &ops.Input{Type: ops.Type{DType: dtype, Shape: dims}}
 }
 
-// Const returns an input that is a constant of the graph.
+// Const returns an input that is a constant of the graph with the given value.
 func Const(t *ops.Tensor) *ops.Input {
 	return &ops.Input{Type: ops.TypeOf(t), Const: t}
 }
@@ -103,7 +112,7 @@ func Const(t *ops.Tensor) *ops.Input {
 // Known returns a dimension of a known size.
 func Known(size int) ops.Dim { return ops.Dim{Size: size} }
 
-// Unknown returns a dimension of unknown size; the symbol may be empty.
+// Unknown returns a dimension of unknown size with a symbolic name, which may be empty.
 func Unknown(symbol string) ops.Dim { return ops.Dim{Size: -1, Symbol: symbol} }
 
 func equal(a, b ops.Type) bool {

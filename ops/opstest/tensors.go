@@ -9,8 +9,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// Tensor returns a tensor over the values. It panics when the shape has another
-// number of elements: the test itself is then wrong.
+// Tensor returns a tensor of the given shape and values; a nil shape makes a scalar. It
+// panics if the shape does not fit the number of values, because the test is then wrong.
 func Tensor[T ops.Element](shape []int, values ...T) *ops.Tensor {
 	t, err := ops.NewTensor(shape, values)
 	if err != nil {
@@ -31,12 +31,12 @@ func I32(shape []int, values ...int32) *ops.Tensor { return Tensor(shape, values
 // I64 returns an int64 tensor; a nil shape makes a scalar.
 func I64(shape []int, values ...int64) *ops.Tensor { return Tensor(shape, values...) }
 
-// Ints returns an int64 vector, the form of most inputs that hold a shape or
+// Ints returns an int64 vector, the form in which most operators take shapes and
 // indices.
 func Ints(values ...int64) *ops.Tensor { return Tensor([]int{len(values)}, values...) }
 
-// Random returns a float32 tensor of numbers in [-1, 1) that depend on nothing
-// but the seed and the shape.
+// Random returns a float32 tensor of random numbers in [-1, 1), which depend on the seed
+// and the shape alone. It panics if the shape is not valid.
 func Random(seed uint64, shape ...int) *ops.Tensor {
 	n, err := ops.Len(shape)
 	if err != nil {
@@ -50,30 +50,34 @@ func Random(seed uint64, shape ...int) *ops.Tensor {
 	return Tensor(shape, values...)
 }
 
-// elements returns the tensor's own slice.
+// elements returns the memory of a tensor.
 func elements(t *ops.Tensor) reflect.Value { return reflect.ValueOf(t.Elements()) }
 
-// images returns entries lo to hi of the first dimension as a tensor of its own.
-func images(t *ops.Tensor, lo, hi int) *ops.Tensor {
-	shape := append([]int{hi - lo}, t.Shape()[1:]...)
+// entriesOf returns a copy of some entries of the first dimension.
+func entriesOf(t *ops.Tensor, order []int) *ops.Tensor {
+	shape := append([]int{len(order)}, t.Shape()[1:]...)
 	part, err := ops.Zeros(t.DType(), shape)
 	if err != nil {
-		panic(err) // it is smaller than t
+		panic(err) // it is not larger than t
 	}
-	if n := part.Len(); n > 0 {
-		size := n / (hi - lo)
-		reflect.Copy(elements(part), elements(t).Slice(lo*size, hi*size))
+	size := part.Len() / len(order)
+	for to, from := range order {
+		reflect.Copy(elements(part).Slice(to*size, (to+1)*size), elements(t).Slice(from*size, (from+1)*size))
 	}
 	return part
 }
 
-// snapshot is a tensor's content in a form that compares bit for bit.
+// snapshot holds the type and the bits of a tensor, to compare it bit for bit.
 type snapshot struct {
 	ops.Type
 	bits []uint64
 }
 
+// snapshotOf returns the snapshot of a tensor; that of a nil tensor has no type.
 func snapshotOf(t *ops.Tensor) snapshot {
+	if t == nil {
+		return snapshot{}
+	}
 	v := elements(t)
 	s := snapshot{Type: ops.TypeOf(t), bits: make([]uint64, v.Len())}
 	for i := range s.bits {
@@ -91,7 +95,7 @@ func snapshotOf(t *ops.Tensor) snapshot {
 	return s
 }
 
-// same returns an error unless t is what it was, bit for bit.
+// same returns an error unless t has the type and the bits of the snapshot.
 func (s snapshot) same(t *ops.Tensor) error {
 	if err := s.Check(t); err != nil {
 		return err
@@ -104,9 +108,8 @@ func (s snapshot) same(t *ops.Tensor) error {
 	return nil
 }
 
-// near returns an error unless got is want within the tolerance, which is
-// relative for numbers above 1. It is about floating point only: everything
-// else must be equal.
+// near returns an error unless got equals want. Floating-point numbers may differ by the
+// tolerance, multiplied by the wanted number if that is larger than 1.
 func near(got, want *ops.Tensor, tolerance float64) error {
 	if err := ops.TypeOf(want).Check(got); err != nil {
 		return err
@@ -130,5 +133,5 @@ func near(got, want *ops.Tensor, tolerance float64) error {
 	return nil
 }
 
-// head shortens what an error message shows.
+// head returns the first elements, for an error message.
 func head(v reflect.Value) any { return v.Slice(0, min(v.Len(), 64)) }

@@ -2,108 +2,119 @@ package sbs
 
 import "github.com/spike-by-spike/sbs/internal/parallel"
 
-// alpha multiplies h of image b by the weights of its output positions; see
-// the package documentation. It works in float64: A times K*OH*OW numbers are
-// divided by their sums. The reconstruction is formed anew in each iteration, a
-// row at a time, so that it is never whole in memory.
-func (r *run) alpha(s *alphaSpace, b int) error {
-	positions := r.oh * r.ow
-	h := r.h[b*r.n*positions:][:r.n*positions]
-	alpha, v, z := s.alpha, s.v, s.z
-	for pos := range alpha {
-		alpha[pos] = 1 / float64(positions)
-	}
-	for range r.AlphaIterations {
-		clear(z)
-		for k := range r.k {
-			if err := r.ctx.Err(); err != nil { // a single image can take minutes
-				return err
-			}
-			clear(v)
-			for n, w := range r.w[k*r.n:][:r.n] {
-				for pos := range v {
-					v[pos] += float64(w) * float64(h[n*positions+pos])
-				}
-			}
-			r.foldAlpha(z, alpha, v, b, k)
-		}
-		clear(alpha)
-		var sum float64
-		for pos := range alpha {
-			if err := r.ctx.Err(); err != nil {
-				return err
-			}
-			for place := range r.Kernel[0] * r.Kernel[1] {
-				if i, ok := r.source(pos, place); ok {
-					alpha[pos] += z[i]
-				}
-			}
-			alpha[pos] += 1e-20
-			sum += alpha[pos]
-		}
-		for pos := range alpha {
-			alpha[pos] /= sum
-		}
-	}
-	for i := range h {
-		h[i] = float32(float64(h[i]) * alpha[i%positions])
-	}
-	return nil
-}
-
-// alphaLoop is a parallel.Loop over the images of a run.
+// alphaLoop is a parallel.Loop over the images of a run: it multiplies h by alpha.
 type alphaLoop struct {
 	run    *run
 	spaces parallel.Spares[*alphaSpace]
 }
 
-// alphaSpace is what one worker needs at a time.
-type alphaSpace struct {
-	alpha []float64
-	v     []float64 // a row of the reconstruction
-	z     []float64 // a plane of the input
-}
-
-func (r *run) newAlphaSpace() *alphaSpace {
-	positions := r.oh * r.ow
-	return &alphaSpace{make([]float64, positions), make([]float64, positions), make([]float64, r.height*r.width)}
-}
-
+// Part implements parallel.Loop.
 func (l *alphaLoop) Part(lo, hi int) error {
-	r := l.run
 	s := l.spaces.Get()
 	defer l.spaces.Put(s)
 	for b := lo; b < hi; b++ {
-		if err := r.alpha(s, b); err != nil {
+		if err := l.run.applyAlpha(s, b); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// foldAlpha adds row k of alpha*v, normalised over the positions, to z at the
-// places of the input that the row stands for, times X there.
-func (r *run) foldAlpha(z, alpha, v []float64, b, k int) {
+// alphaSpace is the temporary memory of one worker. The names are those of the package
+// documentation. Everything is float64, because alpha is the result of many sums and
+// quotients.
+type alphaSpace struct {
+	alpha []float64 // of each output position
+	v     []float64 // row k of the reconstruction: of each output position
+	z     []float64 // the sum over the channels: (height, width)
+}
+
+func (r *run) newAlphaSpace() *alphaSpace {
+	return &alphaSpace{
+		alpha: make([]float64, r.positions), v: make([]float64, r.positions), z: make([]float64, r.height*r.width),
+	}
+}
+
+// applyAlpha multiplies h of image b by alpha; see the package documentation.
+func (r *run) applyAlpha(s *alphaSpace, b int) error {
+	for pos := range s.alpha {
+		s.alpha[pos] = 1 / float64(r.positions)
+	}
+	for range r.AlphaIterations {
+		if err := r.foldRows(s, b); err != nil {
+			return err
+		}
+		if err := r.unfold(s); err != nil {
+			return err
+		}
+	}
+	h := r.hOf(b)
+	for i := range h {
+		h[i] = float32(float64(h[i]) * s.alpha[i%r.positions])
+	}
+	return nil
+}
+
+// hOf returns h of image b, (N, OH*OW).
+func (r *run) hOf(b int) []float32 { return r.h[b*r.n*r.positions:][:r.n*r.positions] }
+
+// foldRows sets z of image b. It computes the reconstruction one row at a time, and
+// anew in each iteration, to keep only one row in memory.
+func (r *run) foldRows(s *alphaSpace, b int) error {
+	h := r.hOf(b)
+	clear(s.z)
+	for k := range r.k {
+		if err := r.ctx.Err(); err != nil { // a single image can take minutes
+			return err
+		}
+		clear(s.v)
+		for n, w := range r.w[k*r.n:][:r.n] {
+			for pos := range s.v {
+				s.v[pos] += float64(w) * float64(h[n*r.positions+pos])
+			}
+		}
+		r.foldRow(s, b, k)
+	}
+	return nil
+}
+
+// foldRow adds row k of a = alpha*v, divided by its sum over the positions and
+// multiplied by X, to z.
+func (r *run) foldRow(s *alphaSpace, b, k int) {
 	var sum float64
-	for pos, a := range alpha {
-		sum += a * v[pos]
+	for pos, a := range s.alpha {
+		sum += a * s.v[pos]
 	}
 	if sum == 0 {
 		return
 	}
-	places := r.Kernel[0] * r.Kernel[1]
-	x := r.x[(b*r.channels+k/places)*r.height*r.width:][:r.height*r.width]
-	for pos, a := range alpha {
-		if i, ok := r.source(pos, k%places); ok {
-			z[i] += a * v[pos] / sum * float64(x[i])
+	channel, place := k/r.places, k%r.places
+	x := r.x[(b*r.channels+channel)*r.height*r.width:][:r.height*r.width]
+	for pos, a := range s.alpha {
+		if i, ok := r.indexAt(pos, place); ok {
+			s.z[i] += a * s.v[pos] / sum * float64(x[i])
 		}
 	}
 }
 
-// source returns the index in a plane of the input that an output position
-// sees at a place of the kernel; false for padding.
-func (r *run) source(pos, place int) (int, bool) {
-	y := pos/r.ow*r.Strides[0] - r.Pads[0] + place/r.Kernel[1]*r.Dilations[0]
-	x := pos%r.ow*r.Strides[1] - r.Pads[1] + place%r.Kernel[1]*r.Dilations[1]
-	return y*r.width + x, y >= 0 && y < r.height && x >= 0 && x < r.width
+// unfold sets alpha from z.
+func (r *run) unfold(s *alphaSpace) error {
+	clear(s.alpha)
+	var sum float64
+	for pos := range s.alpha {
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
+		for place := range r.places {
+			if i, ok := r.indexAt(pos, place); ok {
+				s.alpha[pos] += s.z[i]
+			}
+		}
+		s.alpha[pos] += tiny
+		sum += s.alpha[pos]
+	}
+	for pos := range s.alpha {
+		s.alpha[pos] /= sum
+	}
+	return nil
 }

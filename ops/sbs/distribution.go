@@ -3,62 +3,79 @@ package sbs
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-var errOtherOperator = errors.New("not the SbS operator of this program")
+var (
+	errOtherOperator = errors.New("sbs: the operator is not the SbS operator of this package")
+	errNoContext     = errors.New("sbs: the Context is nil: see ops.NewContext")
+)
 
-// OpParams returns the attributes of an SbS operator; false when op is another
-// operator.
+// OpParams returns the attributes of an SbS operator that Operator, WithRule or Prefix
+// has made. It returns false if op is another operator.
 func OpParams(op ops.Op) (Params, bool) {
-	l, ok := op.(*layer)
+	l, ok := layerOf(op)
 	if !ok {
 		return Params{}, false
 	}
-	return l.Params, true
+	p := l.Params
+	p.EpsilonT = slices.Clone(p.EpsilonT)
+	return p, true
 }
 
-// Distribution returns what the layer of an SbS operator sees of its input X
-// (B, C, H, W): the patches, each divided by its sum, (B, K, OH, OW). A patch
-// that is all zero stays so.
+// Distribution returns the input distributions that the layer of an SbS operator sees
+// in an X of shape (B, C, H, W): the patches, each divided by its sum, as a tensor of
+// shape (B, K, OH, OW). A patch that is all zero stays all zero. Distribution does not
+// check the values of X. It returns an error if op is not the SbS operator of this
+// package, or if X does not fit the layer.
 func Distribution(ctx *ops.Context, op ops.Op, x *ops.Tensor) (*ops.Tensor, error) {
-	l, ok := op.(*layer)
+	l, ok := layerOf(op)
 	if !ok {
 		return nil, errOtherOperator
+	}
+	if ctx == nil {
+		return nil, errNoContext
 	}
 	s := x.Shape()
 	if x.DType() != ops.Float32 || len(s) != 4 {
 		return nil, fmt.Errorf("%w: X is %v, want float32(batch, channels, height, width)", ops.ErrShape, ops.TypeOf(x))
 	}
-	d := &gradient{
-		layer: l, geometry: geometry{batch: s[0], channels: s[1], height: s[2], width: s[3]},
-		places: l.Kernel[0] * l.Kernel[1], x: x.Float32s(),
-	}
-	d.oh, d.ow, d.k = l.positions(s[2], 0), l.positions(s[3], 1), s[1]*d.places
-	if d.oh < 1 || d.ow < 1 {
+	oh, ow := l.outputSize(s[2], 0), l.outputSize(s[3], 1)
+	if oh < 1 || ow < 1 {
 		return nil, fmt.Errorf("%w: kernel_shape %v does not fit into X, which is %v", ops.ErrShape, l.Kernel, ops.TypeOf(x))
 	}
-	d.positions = d.oh * d.ow
-	d.inverse = make([]float32, d.batch*d.positions)
-	out, err := ops.Zeros(ops.Float32, []int{d.batch, d.k, d.oh, d.ow})
+	d := &gradient{geometry: l.geometryOf(s, []int{s[0], 0, oh, ow}), x: x.Float32s()}
+	out, err := ops.Zeros(ops.Float32, []int{d.batch, d.k, oh, ow})
 	if err != nil {
 		return nil, err
 	}
-	return out, ctx.For(d.batch, 1, func(lo, hi int) error {
+	d.inverse = make([]float32, d.batch*d.positions)
+	err = ctx.For(d.batch, 1, func(lo, hi int) error {
 		for b := lo; b < hi; b++ {
 			d.patchSums(b)
-			inverse := d.inverse[b*d.positions:][:d.positions]
-			for k := range d.k {
-				patch := out.Float32s()[(b*d.k+k)*d.positions:][:d.positions]
-				for y := range d.oh {
-					d.gather(patch[y*d.ow:][:d.ow], d.source(gradRun{image: b, y: y, count: d.ow}, k))
-				}
-				for i, v := range inverse {
-					patch[i] *= v
-				}
-			}
+			d.distributionsOf(b, out.Float32s()[b*d.k*d.positions:][:d.k*d.positions])
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// distributionsOf sets out, (K, OH, OW), to the input distributions of image b, of whose
+// patches the sums are known.
+func (d *gradient) distributionsOf(b int, out []float32) {
+	inverse := d.inverse[b*d.positions:][:d.positions]
+	for k := range d.k {
+		row := out[k*d.positions:][:d.positions]
+		for y := range d.oh {
+			d.gather(row[y*d.ow:][:d.ow], d.source(gradRun{image: b, y: y, count: d.ow}, k))
+		}
+		for i, v := range inverse {
+			row[i] *= v
+		}
+	}
 }

@@ -1,95 +1,126 @@
-// Package sbs implements the Spike-By-Spike operator, SbS of the ONNX domain
-// ai.sbs, version 1: one layer of an SbS network (U. A. Ernst, D. Rotermund
-// and K. R. Pawelzik, "Efficient computation based on stochastic spikes",
-// Neural Computation 19, 2007; D. Rotermund and K. R. Pawelzik,
-// "Back-propagation learning in deep Spike-By-Spike networks", Frontiers in
-// Computational Neuroscience 13, 2019).
+// Package sbs implements the Spike-By-Spike operator, SbS of the ONNX domain ai.sbs,
+// version 1. A node with this operator is one layer of a Spike-By-Spike network.
 //
-// # What it computes
+// # Spike-By-Spike networks
 //
-// A layer turns a non-negative input X (B, C, H, W) into h (B, N, OH, OW): at
-// each output position a probability vector over N neurons. The input that an
-// output position sees is its patch p of K = C*KH*KW entries, indexed
-// k = (c*KH + i)*KW + j; padded places are 0. The weights W (K, N) are
-// non-negative and every column sums to 1.
+// A Spike-By-Spike (SbS) network is a neural network whose layers exchange spikes. A
+// layer sees its input as a probability distribution over K input lines, and explains
+// it as a mixture of N distributions, the columns of its weight matrix W. The neurons of
+// the layer hold the weights h of the mixture, which are probabilities as well. The
+// layer draws input lines at random from the input distribution, one after the other.
+// Each draw is a spike, and after each spike the layer updates h.
 //
-// At each image and output position, independently of all others:
+// The model is that of
 //
-//  1. h[n] = 1/N. Where the patch is all zero it stays so.
+//   - U. A. Ernst, D. Rotermund and K. R. Pawelzik, "Efficient computation based on
+//     stochastic spikes", Neural Computation 19, 2007, doi:10.1162/neco.2007.19.5.1313;
+//   - D. Rotermund and K. R. Pawelzik, "Back-propagation learning in deep Spike-By-Spike
+//     networks", Frontiers in Computational Neuroscience 13, 2019,
+//     doi:10.3389/fncom.2019.00055, the source of the gradients.
 //
-//  2. S spikes are drawn, independent and identically distributed: spike t is
-//     the first k with cumsum(p)[k]/sum(p) >= u[t], with u[t] uniform in [0, 1).
+// PyTorch-SbS (https://github.com/davrot/pytorch-sbs) is an implementation in Python and
+// C++. This package gives the results of two generations of it, which are called dialect
+// 1 (May 2022) and dialect 2 (January 2023).
 //
-//  3. For each spike s in turn, with e = epsilon_0 * epsilon_t[t] *
-//     epsilon_xy[position, kernel place of s], q = sum_n h[n]*W[s,n] and the
-//     forgetting offset f:
+// # Computation
+//
+// The input X has the shape (B, C, H, W): images, channels, height, width. It must not be
+// negative. The output h has the shape (B, N, OH, OW). At each output position, h is a
+// probability vector over N neurons.
+//
+// As in a convolution, an output position sees a patch p of X, which a kernel of size
+// (KH, KW) selects. The patch has K = C*KH*KW entries; entry k = (c*KH + i)*KW + j comes
+// from channel c at the place (i, j) of the kernel. Entries in the padding are 0. The
+// weights W have the shape (K, N). They are not negative, and every column sums to 1.
+//
+// The layer processes each output position of each image independently:
+//
+//  1. It sets h[n] = 1/N. If the patch is all zero, this is the result.
+//
+//  2. It draws S spikes, which are independent and identically distributed. Spike t is
+//     the first k with cumsum(p)[k]/sum(p) >= u[t], where u[t] is a random number that
+//     is uniform in [0, 1).
+//
+//  3. It updates h for each spike s in turn:
 //
 //     h[n] <- (h[n] + e*h[n]*W[s,n]/q + e*f/N) / (1 + e*(1+f))
 //
-//     A spike with q <= 1e-10 changes nothing.
+//     where e = epsilon_0 * epsilon_t[t] * epsilon_xy[position, kernel place of s] is
+//     the step size, q = sum_n h[n]*W[s,n], and f is the forgetting offset. A spike
+//     with q <= 1e-10 does not change h.
 //
-//  4. With alpha_iterations = A > 0 the output positions of an image are
-//     weighted against each other. With the reconstruction v[k,x,y] =
-//     sum_n W[k,n]*h[n,x,y], alpha starts at 1/(OH*OW) and A times
-//     a = alpha*v, divided by its sum over the positions (for each k);
-//     z = a folded back onto the input grid, times X, summed over the channels;
-//     alpha = z unfolded and summed over the kernel places, + 1e-20, divided by
-//     its sum over the positions.
-//     At the end h is multiplied by alpha.
+// With alpha_iterations = A > 0, the layer then weighs the output positions of an image
+// against each other and multiplies h by these weights, alpha. The reconstruction is
+// v[k,x,y] = sum_n W[k,n]*h[n,x,y]. Alpha starts at 1/(OH*OW). Each of A iterations
+// computes
+//
+//   - a = alpha*v, divided by its sum over the positions, for each k;
+//   - z: a folded back onto the grid of X, multiplied by X, and summed over the channels;
+//   - the new alpha: z unfolded and summed over the places of the kernel, plus 1e-20,
+//     divided by its sum over the positions.
 //
 // # Inputs
 //
-//   - X: float32 (B, C, H, W), finite and not negative.
-//   - W: float32 (K, N).
-//   - epsilon_xy (optional): float32 (OH, OW) or (OH, OW, KH, KW); absent means 1.
-//   - given (optional): what to use in place of random numbers, of shape
-//     (B, S, OH, OW): int64 for spikes, rows of W, or float32 for the u of step 2,
-//     in [0, 1).
+//   - X: float32 (B, C, H, W), finite and at least 0.
+//   - W: float32 (K, N), finite and at least 0.
+//   - epsilon_xy (optional): float32 (OH, OW) or (OH, OW, KH, KW), each entry from 0 to
+//     MaxEpsilon. The default is 1.
+//   - given (optional): spikes or uniforms to use instead of random numbers, of shape
+//     (B, S, OH, OW). An int64 tensor holds spikes, which are rows of W; where the patch
+//     is all zero, -1 is allowed. A float32 tensor holds the u of step 2, in [0, 1).
+//
+// Values that are constants of the model are checked when the model is loaded, all
+// others in every run.
 //
 // # Attributes
 //
 //   - kernel_shape (ints, required): KH, KW.
-//   - strides, dilations (ints): for height and width, default 1, 1.
-//   - pads (ints): top, left, bottom, right; default 0.
-//   - number_of_spikes (int, required): S, at least 1.
-//   - epsilon_t (floats, required): at least S entries.
-//   - epsilon_0 (float): default 1.
-//   - forgetting_offset (float): f; not above 0 means no forgetting. Default 0.
-//   - alpha_iterations (int): A, default 0.
-//   - sampler (string): "iid", the default, or "low_discrepancy": u[t] =
-//     frac(u[0] + t/golden ratio) with a random u[0] for each position.
-//   - seed (int): tells the layers of a network apart, so that they draw
-//     different random numbers. Default 0.
-//   - function_seed (float): the seed of the random numbers in the function body
-//     that convert gives the operator for other runtimes. This package has a
-//     generator of its own and does not look at it.
+//   - strides, dilations (ints): for height and width; the default is 1, 1.
+//   - pads (ints): top, left, bottom, right; the default is 0.
+//   - number_of_spikes (int, required): S, from 1 to MaxSpikes.
+//   - epsilon_t (floats, required): at least S entries from 0 to MaxEpsilon.
+//   - epsilon_0 (float): from 0 to MaxEpsilon; the default is 1.
+//   - forgetting_offset (float): f, at most MaxEpsilon. Values of 0, the default, and
+//     below mean no forgetting.
+//   - alpha_iterations (int): A, from 0 to 1000; the default is 0.
+//   - sampler (string): "iid", the default, or "low_discrepancy". With the latter,
+//     u[t] = frac(u[0] + t/golden ratio), and only u[0] is random.
+//   - seed (int): distinguishes the layers of a network, so that they draw different
+//     random numbers; the default is 0.
+//   - function_seed (float): the seed of the random numbers in the function body that
+//     package convert writes for other runtimes. This package has its own random
+//     numbers and ignores the attribute.
 //
 // # Random numbers
 //
-// Every random number is a function of the run's seed, the node's seed, the
-// number of the image, the output position and the number of the spike, and of
-// nothing else: see ops.Context, which can also hand in spikes or uniforms and goes
-// before the input given.
+// A random number depends on the seed of the run or of the image, the seed of the node,
+// the number of the image, the output position and the number of the spike, and on
+// nothing else. In particular, it does not depend on the place of an image in the batch.
+// See ops.Context, which holds the seeds and numbers of a run. Spikes or uniforms in the
+// Context take precedence over the input given, and spikes over uniforms.
 //
 // # Gradients
 //
-// What goes back is not the derivative of the spikes' loop but a closed form of
-// the final h (after alpha), from the paper of 2019. With g the gradient with
-// respect to h, p~ = p/P the input distribution, R[k] = sum_n W[k,n]*h[n] and
-// G[k] = sum_n W[k,n]*h[n]*g[n], and sums over all images and positions:
+// The gradients are not the derivative of the loop over the spikes. They follow from the
+// final h (after alpha), as derived in the paper of 2019. Let g be the gradient with
+// respect to h, p~ = p/sum(p) the input distribution, R[k] = sum_n W[k,n]*h[n] and
+// G[k] = sum_n W[k,n]*h[n]*g[n]. With sums over all images and positions,
 //
 //	grad_W[k,n] = sum h[n]*p~[k]/(R[k]^2+1e-20) * (R[k]*g[n] - G[k])
-//	grad_X      = G[k]/(R[k]+1e-20), added up where patches overlap
+//	grad_X      = G[k]/(R[k]+1e-20), added where patches overlap
 //
-// Dialect 1 multiplies the latter by a/(1+a), with a = epsilon_xy*epsilon_0, has
+// Dialect 2 has no gradient of epsilon_xy. With a = epsilon_xy*epsilon_0, dialect 1
+// multiplies grad_X by a/(1+a), and it has
 //
 //	grad_epsilon_xy = sum (G[k]/(R[k]+1e-20)*p~[k] - sum_n h[n]*g[n]) * epsilon_0/(1+a)^2
 //
-// with a further sum over the channels, and bounds every gradient to +-1e30, NaN
-// being 1e30. Dialect 2 has no gradient of epsilon_xy. A layer with local
-// learning has in place of grad_W
+// where the sum includes the channels. Dialect 1 also limits every gradient to the range
+// from -1e30 to 1e30 and replaces NaN by 1e30.
 //
-//	-2 * sum (p~[k]-R[k])*h[n]
+// For a layer with local learning, grad_W is
 //
-// where a local output layer takes the wanted output for h[n]. See Rule.
+//	grad_W[k,n] = -2 * sum (p~[k]-R[k])*h[n]
+//
+// and a local output layer uses the wanted output instead of h[n] in this formula, but
+// not in R. See Rule and WithRule.
 package sbs

@@ -8,108 +8,72 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// Dialect is a version of PyTorch-SbS, whose gradients differ.
-type Dialect int
-
-// The dialects: of May 2022 and of January 2023.
 const (
-	Dialect1 Dialect = 1
-	Dialect2 Dialect = 2
-)
-
-// Rule says which gradient an SbS layer has. The zero value is that of dialect 1
-// for a layer with epsilon_xy, and of dialect 2 for one without.
-type Rule struct {
-	Dialect Dialect
-
-	// Local replaces the gradient of W by that of the squared distance between
-	// the input distribution and its reconstruction. Target, (B, N, OH, OW), is
-	// what a local output layer has there in place of h: the wanted output.
-	Local  bool
-	Target *ops.Tensor
-}
-
-// WithRule returns an SbS operator that was made by Operator with a rule of its
-// own for its gradient; false when op is another operator.
-func WithRule(op ops.Op, r Rule) (ops.Differentiable, bool) {
-	l, ok := op.(*layer)
-	return ruled{l, r}, ok
-}
-
-type ruled struct {
-	*layer
-	rule Rule
-}
-
-// Backward implements ops.Differentiable.
-func (r ruled) Backward(ctx *ops.Context, in, out, gradOut, gradIn []*ops.Tensor) error {
-	return r.backward(ctx, r.rule, in, out, gradOut, gradIn)
-}
-
-// Backward implements ops.Differentiable, with the zero Rule. See the package
-// documentation for the formulas.
-func (l *layer) Backward(ctx *ops.Context, in, out, gradOut, gradIn []*ops.Tensor) error {
-	return l.backward(ctx, Rule{}, in, out, gradOut, gradIn)
-}
-
-const (
-	// tiny keeps the quotients defined, as in the original.
+	// tiny keeps quotients defined when the divisor is 0, as in PyTorch-SbS.
 	tiny = 1e-20
 
-	// largestGradient is the bound of dialect 1.
+	// largestGradient bounds the gradients of dialect 1.
 	largestGradient = 1e30
 
-	// gradColumns is the number of output positions, and gradRows of rows of W,
-	// that one product of matrices is about: what it needs fits into the second
-	// cache. gradPartial is the number of elements of the sums that are waiting
-	// to be added up.
+	// gradColumns and gradRows are about the numbers of output positions and of
+	// rows of W in one product of matrices. Its operands then fit into the level 2
+	// cache.
 	gradColumns = 128
 	gradRows    = 128
+
+	// gradPartial is about the number of elements of the partial sums that are
+	// kept at one time.
 	gradPartial = 1 << 22
 )
 
-// gradient is the state of one Backward, and what can be kept for the next of the
-// same layer and the same shapes. The work is cut into groups of images and slabs
-// of channels. A group and a slab are computed at once; their parts of the sums
-// over all images are added up in a fixed order.
+// gradient is the state of one Backward. As the Scratch of the node it keeps its memory
+// for the next one, which has the same shapes.
+//
+// The work is cut into groups of images and into slabs of channels. One unit of
+// parallel work computes one slab of one group. The units produce partial sums over
+// their images, which are added in a fixed order, so that the result does not depend on
+// the number of workers.
 type gradient struct {
-	*layer
 	geometry
-	places    int // of the kernel
-	positions int // of an image
 
-	dialect    Dialect
-	local      bool
-	x, w, h, g []float32
-	target     []float32
-	epsXY      []float32
-	epsPlaces  int
+	dialect     Dialect
+	local       bool
+	x, w, epsXY []float32 // the inputs; epsXY is nil if absent
+	epsPlaces   int       // entries of epsXY per output position: 0, 1 or KH*KW
+	h, g        []float32 // the output and its gradient
+	target      []float32 // nil without Rule.Target
 
-	gradX, gradW, gradEps []float32 // nil when not wanted
+	gradX, gradW, gradEps []float32 // nil if not needed
 
-	inverse []float32   // 1/P of each image and position, 0 where P is 0
-	overlap []float32   // sum over n of h*g, likewise
-	mean    []float32   // of g, weighted with h, likewise
-	factors []float32   // a/(1+a), (places, positions) or (1, positions)
-	groups  []gradGroup // of images
-	slab    int         // channels of a slab
+	// One entry per image and output position:
+	inverse []float32 // 1/P, or 0 where P is 0
+	overlap []float32 // sum over n of h*g
+	mean    []float32 // mean of g with the weights h
 
-	weights, eps   []float32 // the sums over all groups
-	partW, partEps []float32 // of each group
+	factors []float32   // a/(1+a) of dialect 1: (places, positions), or (1, positions)
+	groups  []gradGroup // the batch
+	slab    int         // number of channels in a slab
+
+	weights, eps   []float32 // sums of grad_W and grad_epsilon_xy over all groups
+	partW, partEps []float32 // the same of some groups, one group after the other
 	workers        parallel.Spares[*gradWorker]
 }
 
-// gradGroup is a part of the batch: chunks of (image, position) pairs that follow
-// each other.
+// gradGroup is a part of the batch: consecutive (image, output position) pairs, in
+// chunks. A pair has the number image*OH*OW + pos.
 type gradGroup struct{ chunks []gradChunk }
 
+// gradChunk is the part of a group that is computed in one product of matrices. Its
+// pairs are the columns of the matrices.
 type gradChunk struct {
-	first, count int       // pairs
-	runs         []gradRun // what of them lies beside each other in a row of the output
-	neurons      []float32 // (n, 2*count): h, and h*(g-mean) beside it
-	total        []float32 // of h over the neurons
+	first, count int
+	runs         []gradRun // the pairs, cut where a row of the output ends
+	neurons      []float32 // (n, 2*count): h, and beside it h*(g-mean)
+	total        []float32 // sum of h over the neurons, of each pair
 }
 
+// gradRun is a part of a chunk that lies in one row of the output: count positions from
+// (y, x) on. The first of them is the given column of the chunk.
 type gradRun struct{ column, image, y, x, count int }
 
 func (l *layer) backward(ctx *ops.Context, rule Rule, in, out, gradOut, gradIn []*ops.Tensor) error {
@@ -117,6 +81,7 @@ func (l *layer) backward(ctx *ops.Context, rule Rule, in, out, gradOut, gradIn [
 		return err
 	}
 	d := ops.Scratch[gradient](ctx)
+	defer d.release()
 	if err := d.prepare(l, rule, in, out, gradOut, gradIn); err != nil || d.batch == 0 {
 		return err
 	}
@@ -147,6 +112,13 @@ func (l *layer) backward(ctx *ops.Context, rule Rule, in, out, gradOut, gradIn [
 	return nil
 }
 
+// release drops what belongs to the caller of Backward.
+func (d *gradient) release() {
+	d.x, d.w, d.epsXY, d.h, d.g, d.target = nil, nil, nil, nil, nil, nil
+	d.gradX, d.gradW, d.gradEps = nil, nil, nil
+}
+
+// prepare checks the arguments of Backward and sets up d for them.
 func (d *gradient) prepare(l *layer, rule Rule, in, out, gradOut, gradIn []*ops.Tensor) error {
 	types := make([]*ops.Input, len(in))
 	for i, t := range in {
@@ -161,19 +133,33 @@ func (d *gradient) prepare(l *layer, rule Rule, in, out, gradOut, gradIn []*ops.
 	if err := inferred[0].Check(out[0]); err != nil {
 		return fmt.Errorf("output: %w", err)
 	}
-	x, o := in[0].Shape(), out[0].Shape()
-	d.geometry = geometry{
-		batch: x[0], channels: x[1], height: x[2], width: x[3],
-		k: in[1].Shape()[0], n: o[1], oh: o[2], ow: o[3],
-	}
-	d.places, d.positions = l.Kernel[0]*l.Kernel[1], o[2]*o[3]
-	d.dialect, d.local = rule.Dialect, rule.Local
+	d.geometry = l.geometryOf(in[0].Shape(), out[0].Shape())
 	d.x, d.w, d.h, d.g = in[0].Float32s(), in[1].Float32s(), out[0].Float32s(), gradOut[0].Float32s()
-	d.epsXY, d.epsPlaces, d.target = nil, 0, nil
-	if e := optional(in, inputEpsilonXY); e != nil {
-		d.epsXY = e.Float32s()
-		d.epsPlaces = len(d.epsXY) / d.positions
+	d.epsXY = optional(in, inputEpsilonXY).Float32s()
+	d.epsPlaces = len(d.epsXY) / d.positions
+	if err := d.follow(rule, inferred[0]); err != nil {
+		return err
 	}
+	d.gradX, d.gradW = gradIn[0].Float32s(), gradIn[1].Float32s()
+	if d.dialect == Dialect1 { // dialect 2 does not train epsilon_xy
+		d.gradEps = optional(gradIn, inputEpsilonXY).Float32s()
+	}
+	if d.workers.New == nil {
+		d.workers.New = d.newWorker
+		d.cut()
+		pairs := d.batch * d.positions
+		d.inverse, d.overlap, d.mean = make([]float32, pairs), make([]float32, pairs), make([]float32, pairs)
+	}
+	d.findFactors()
+	clear(d.inverse)
+	clear(d.overlap)
+	clear(d.mean)
+	return nil
+}
+
+// follow sets up d for a rule and an output of the given type.
+func (d *gradient) follow(rule Rule, out ops.Type) error {
+	d.dialect, d.local = rule.Dialect, rule.Local
 	switch {
 	case d.dialect == 0 && d.epsXY != nil:
 		d.dialect = Dialect1
@@ -183,37 +169,16 @@ func (d *gradient) prepare(l *layer, rule Rule, in, out, gradOut, gradIn []*ops.
 		return fmt.Errorf("there is no gradient of dialect %d, only of 1 and 2", d.dialect)
 	}
 	if rule.Target != nil {
-		if err := inferred[0].Check(rule.Target); err != nil {
+		if err := out.Check(rule.Target); err != nil {
 			return fmt.Errorf("target: %w", err)
 		}
-		d.target = rule.Target.Float32s()
 	}
-	wanted := func(i int) []float32 {
-		if i < len(gradIn) && gradIn[i] != nil {
-			return gradIn[i].Float32s()
-		}
-		return nil
-	}
-	d.gradX, d.gradW, d.gradEps = wanted(0), wanted(1), nil
-	if d.dialect == Dialect1 { // dialect 2 has one constant, which is not trained
-		d.gradEps = wanted(inputEpsilonXY)
-	}
-	if d.layer == nil {
-		d.layer = l
-		d.cut()
-		d.workers.New = d.newWorker
-		d.inverse = make([]float32, d.batch*d.positions)
-		d.overlap, d.mean = make([]float32, d.batch*d.positions), make([]float32, d.batch*d.positions)
-	}
-	d.findFactors()
-	clear(d.inverse)
-	clear(d.overlap)
-	clear(d.mean)
+	d.target = rule.Target.Float32s()
 	return nil
 }
 
-// findFactors forms a/(1+a), with a = epsilon_xy*epsilon_0, by which dialect 1
-// multiplies the gradient of the input.
+// findFactors computes a/(1+a), with a = epsilon_xy*epsilon_0, by which dialect 1
+// multiplies grad_X.
 func (d *gradient) findFactors() {
 	if d.dialect != Dialect1 {
 		d.factors = nil
@@ -233,9 +198,9 @@ func (d *gradient) findFactors() {
 	}
 }
 
-// cut forms groups of whole images, so that a group alone adds to the gradient
-// of its images, and chunks of similar size. The sizes depend on nothing but the
-// geometry.
+// cut cuts the batch into groups of whole images, because only one unit of work may add
+// to the gradient of an image at a time, and the groups into chunks of similar size. The
+// sizes depend on the geometry alone.
 func (d *gradient) cut() {
 	d.slab = max(1, gradRows/d.places)
 	images := max(1, gradColumns/d.positions)
@@ -251,7 +216,7 @@ func (d *gradient) cut() {
 	}
 }
 
-// prepareChunk forms what all slabs need of a chunk.
+// prepareChunk computes those parts of a chunk that do not depend on the slab.
 func (d *gradient) prepareChunk(c *gradChunk) {
 	if c.neurons == nil {
 		c.neurons, c.total = make([]float32, 2*d.n*c.count), make([]float32, c.count)
@@ -288,8 +253,9 @@ func (d *gradient) prepareChunk(c *gradChunk) {
 	})
 }
 
-// eachNeuron calls f for every neuron with h and g at positions of a chunk that
-// lie beside each other, the first of which is number at of the chunk.
+// eachNeuron calls f for every neuron n with the slices of h and g that lie in a chunk.
+// The chunk can lie in several images; f then gets several slices per neuron. at is the
+// column of the first element.
 func (d *gradient) eachNeuron(c *gradChunk, f func(h, g []float32, at, n int)) {
 	for at := 0; at < c.count; {
 		image, pos := (c.first+at)/d.positions, (c.first+at)%d.positions
@@ -302,8 +268,8 @@ func (d *gradient) eachNeuron(c *gradChunk, f func(h, g []float32, at, n int)) {
 	}
 }
 
-// patchSums finds 1/P for the positions of an image: the sum over the channels
-// first, then over the kernel.
+// patchSums sets 1/P for the output positions of an image. It adds up the channels
+// first, then the places of the kernel.
 func (d *gradient) patchSums(b int) {
 	plane := d.height * d.width
 	sums := make([]float64, plane)
@@ -316,10 +282,8 @@ func (d *gradient) patchSums(b int) {
 	for pos := range inverse {
 		var total float64
 		for place := range d.places {
-			y := pos/d.ow*d.Strides[0] - d.Pads[0] + place/d.Kernel[1]*d.Dilations[0]
-			x := pos%d.ow*d.Strides[1] - d.Pads[1] + place%d.Kernel[1]*d.Dilations[1]
-			if uint(y) < uint(d.height) && uint(x) < uint(d.width) {
-				total += sums[y*d.width+x]
+			if i, ok := d.indexAt(pos, place); ok {
+				total += sums[i]
 			}
 		}
 		if total > 0 {
@@ -328,7 +292,7 @@ func (d *gradient) patchSums(b int) {
 	}
 }
 
-// clip is what dialect 1 does to every gradient.
+// clip bounds a gradient as dialect 1 does.
 func clip(g []float32) {
 	for i, v := range g {
 		if v != v { // NaN
@@ -338,8 +302,8 @@ func clip(g []float32) {
 	}
 }
 
-// sumUp computes groups and slabs and adds up the parts, a number of groups at a
-// time.
+// sumUp computes all slabs of all groups and adds up the partial sums. It does so for
+// some groups at a time, to bound the memory of the partial sums.
 func (d *gradient) sumUp(ctx *ops.Context) error {
 	slabs := (d.channels + d.slab - 1) / d.slab
 	weights, eps := zeros(&d.weights, len(d.gradW)), zeros(&d.eps, len(d.gradEps))
@@ -383,7 +347,8 @@ func (d *gradient) sumUp(ctx *ops.Context) error {
 	return nil
 }
 
-// zeros returns n zeros, in the slice if it has the room.
+// zeros returns n zeros. It uses the memory of *v if that is large enough, and keeps the
+// memory there.
 func zeros(v *[]float32, n int) []float32 {
 	if cap(*v) < n {
 		*v = make([]float32, n)
@@ -393,7 +358,7 @@ func zeros(v *[]float32, n int) []float32 {
 	return *v
 }
 
-// addParts adds parts of the size of sum to it, in their order.
+// addParts adds consecutive parts, each of the length of sum, to sum in their order.
 func addParts(ctx *ops.Context, sum, parts []float32) error {
 	return ctx.For(len(sum), 1<<13, func(lo, hi int) error {
 		for at := 0; at < len(parts); at += len(sum) {
@@ -405,8 +370,8 @@ func addParts(ctx *ops.Context, sum, parts []float32) error {
 	})
 }
 
-// finishEps multiplies the sums of epsilon_xy's gradient by what does not depend
-// on the image: epsilon_0/(1+a)^2.
+// finishEps multiplies grad_epsilon_xy by the factor that does not depend on the image,
+// epsilon_0/(1+a)^2.
 func (d *gradient) finishEps(eps []float32) {
 	for i := range eps {
 		a := 1 + float64(d.epsXY[i])*float64(d.Epsilon0)
@@ -414,14 +379,14 @@ func (d *gradient) finishEps(eps []float32) {
 	}
 }
 
-// gradWorker is what one worker needs at a time.
+// gradWorker is the temporary memory of one worker.
 type gradWorker struct {
-	both    []float32 // (rows of a slab, 2*count): R and W*(h*(g-mean)), then the factors of the neurons
-	patch   []float32 // what a row of W sees of the input
-	ratio   []float32 // and what goes back to it
-	sources []gradSource
-	weights []float32 // the parts of a group: (k, n)
-	eps     []float32 // as epsilon_xy
+	both    []float32    // (rows of a slab, 2*count): W*h and W*(h*(g-mean)), later the factors of h and h*(g-mean)
+	patch   []float32    // p~ of one row of W: an entry per pair of the chunk
+	ratio   []float32    // G/(R+tiny) of one row of W, likewise
+	sources []gradSource // of one row of W: an entry per run of the chunk
+	weights []float32    // partial sum of grad_W of the group, (K, N)
+	eps     []float32    // partial sum of grad_epsilon_xy of the group and slab
 }
 
 func (d *gradient) newWorker() *gradWorker {
@@ -430,13 +395,14 @@ func (d *gradient) newWorker() *gradWorker {
 	}
 }
 
-// compute does the channels lo to hi of a group. With R = W*h and G = W*(h*g),
-// both rows of W by positions, everything is in products of matrices:
+// compute adds the contribution of the channels lo to hi-1 of a group to the partial
+// sums and to grad_X. With the matrices R = W*h and G = W*(h*g), which have a row per row
+// of W and a column per pair, grad_W is a sum of two products of matrices:
 //
 //	grad_W = (p~*R/(R^2+tiny)) * (h*g)' - (p~*G/(R^2+tiny)) * h'
 //
-// A constant added to g does not change grad_W. In place of g stands its deviation
-// from its mean over h, which leaves little to cancel out.
+// A constant added to g does not change grad_W. Instead of g this code uses g - mean,
+// so that the two products do not cancel each other out.
 func (d *gradient) compute(w *gradWorker, g *gradGroup, lo, hi int) {
 	first, rows := lo*d.places, (hi-lo)*d.places
 	for i := range g.chunks {

@@ -1,7 +1,8 @@
 package sbs
 
-// row does what concerns one row of W: it adds to the gradients of the input and
-// of epsilon_xy, and turns R and G into the factors of h and h*g.
+// row computes one row of W for a chunk. It adds to grad_X and grad_epsilon_xy. both
+// holds R and G of the row, and row replaces them by the factors with which compute
+// multiplies h and h*g.
 func (d *gradient) row(w *gradWorker, c *gradChunk, k int, both []float32) {
 	r, g := both[:c.count], both[c.count:][:c.count]
 	patch := w.patch[:c.count]
@@ -41,8 +42,8 @@ func (d *gradient) row(w *gradWorker, c *gradChunk, k int, both []float32) {
 	}
 }
 
-// addEps adds the part of epsilon_xy's gradient that one channel has at a place of
-// the kernel.
+// addEps adds the contribution of one channel at one place of the kernel to
+// grad_epsilon_xy.
 func (d *gradient) addEps(eps, ratio, patch []float32, c *gradChunk, place int) {
 	if d.epsPlaces == 1 {
 		place = 0
@@ -57,7 +58,7 @@ func (d *gradient) addEps(eps, ratio, patch []float32, c *gradChunk, place int) 
 	}
 }
 
-// targets returns the wanted output at the positions of a chunk, (n, count).
+// targets returns Rule.Target at the pairs of a chunk, (n, count).
 func (d *gradient) targets(c *gradChunk) []float32 {
 	t := make([]float32, d.n*c.count)
 	for n := range d.n {
@@ -69,14 +70,13 @@ func (d *gradient) targets(c *gradChunk) []float32 {
 	return t
 }
 
-// gradSource says where in the input a run lies at a row of W: entry i is element
-// at+i*step for i from lo to hi-1, and padding for any other.
+// gradSource says which elements of X a run sees at a row of W: position i of the run
+// sees element at+i*step for i from lo to hi-1, and padding for all other i.
 type gradSource struct{ at, step, lo, hi int }
 
+// source returns the source of a run at row k of W.
 func (d *gradient) source(r gradRun, k int) gradSource {
-	place := k % d.places
-	y := r.y*d.Strides[0] - d.Pads[0] + place/d.Kernel[1]*d.Dilations[0]
-	x := r.x*d.Strides[1] - d.Pads[1] + place%d.Kernel[1]*d.Dilations[1]
+	y, x := d.inputAt(r.y*d.ow+r.x, k%d.places)
 	s := gradSource{step: d.Strides[1]}
 	if y < 0 || y >= d.height || x >= d.width {
 		return s
@@ -90,7 +90,7 @@ func (d *gradient) source(r gradRun, k int) gradSource {
 	return s
 }
 
-// gather copies what a run sees of the input at a row of W.
+// gather sets dst to the elements of X that a run sees.
 func (d *gradient) gather(dst []float32, s gradSource) {
 	if s.lo > 0 || s.hi < len(dst) {
 		clear(dst)
@@ -109,7 +109,7 @@ func (d *gradient) gather(dst []float32, s gradSource) {
 	}
 }
 
-// fold adds the gradient of a run's patches at row k of W to that of the input.
+// fold adds the gradients of the elements of X that a run sees at row k of W.
 func (d *gradient) fold(ratio []float32, r gradRun, s gradSource, k int) {
 	if s.lo == s.hi {
 		return

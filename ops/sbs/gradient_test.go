@@ -9,23 +9,25 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/spike-by-spike/sbs/internal/modeltest"
 	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/opstest"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// TestRecordedGradients compares with recordings of the original.
-func TestRecordedGradients(t *testing.T) {
+// TestGradients_AgreeWithRecordings compares with recordings of PyTorch-SbS.
+func TestGradients_AgreeWithRecordings(t *testing.T) {
 	for _, name := range []string{"forgetting", "alpha3"} {
 		checkRecordedGradient(t, filepath.Join("testdata", name))
 	}
 }
 
+// TestConformanceGradients compares with all recordings of layers.
 func TestConformanceGradients(t *testing.T) {
 	n := 0
 	for _, dialect := range []string{"layer-dialect1", "layer-dialect2"} {
-		dirs, err := filepath.Glob(filepath.Join(opstest.Shared(t, dialect), "*"))
+		dirs, err := filepath.Glob(filepath.Join(modeltest.Shared(t, dialect), "*"))
 		require.NoError(t, err)
 		for _, dir := range dirs {
 			checkRecordedGradient(t, dir)
@@ -54,7 +56,7 @@ func checkRecordedGradient(t *testing.T, dir string) {
 	opstest.Gradient(t, sbs.Operator(), []opstest.GradientCase{c})
 }
 
-// withRule is the operator with another rule for its gradient.
+// withRule returns the SbS operator with a rule for its gradient.
 func withRule(r sbs.Rule) ops.Operator {
 	o := sbs.Operator()
 	plain := o.New
@@ -69,8 +71,9 @@ func withRule(r sbs.Rule) ops.Operator {
 	return o
 }
 
-// TestGradients compares random layers with the formulas in float64.
-func TestGradients(t *testing.T) {
+// TestGradients_AgreeWithTheFormulas compares random layers with the formulas of the
+// package documentation, computed in float64.
+func TestGradients_AgreeWithTheFormulas(t *testing.T) {
 	for seed := range uint64(60) {
 		q := randomProblem(seed)
 		r := rand.New(rand.NewPCG(seed, 2))
@@ -98,8 +101,8 @@ func TestGradients(t *testing.T) {
 	}
 }
 
-// TestGradientsOfGivenSpikes has the spikes as the node's fourth input.
-func TestGradientsOfGivenSpikes(t *testing.T) {
+// TestGradients_OfANodeWithGivenSpikes has the spikes as the fourth input of the node.
+func TestGradients_OfANodeWithGivenSpikes(t *testing.T) {
 	for seed := range uint64(20) {
 		q := randomProblem(seed)
 		out := runOnce(t, q.p, q.inputs(), &ops.Context{Spikes: q.spikes})
@@ -116,7 +119,8 @@ func TestGradientsOfGivenSpikes(t *testing.T) {
 	}
 }
 
-// wideProblem has several groups of images and slabs of channels.
+// wideProblem returns a layer whose gradient is computed in several groups of images and
+// slabs of channels.
 func wideProblem(seed uint64) problem {
 	r := rand.New(rand.NewPCG(seed, 3))
 	q := problem{p: sbs.Params{
@@ -134,8 +138,8 @@ func wideProblem(seed uint64) problem {
 	return q
 }
 
-// referenceGradient computes the gradients as the package documentation says
-// it, in float64.
+// referenceGradient computes the gradients in float64, straight from the formulas of the
+// package documentation.
 type referenceGradient struct {
 	p    sbs.Params
 	rule sbs.Rule
@@ -224,9 +228,9 @@ func (r referenceGradient) gradients() []*ops.Tensor {
 	return out
 }
 
-// TestDistribution compares with patches that are cut out and divided by their
-// sums.
-func TestDistribution(t *testing.T) {
+// TestDistribution_IsThePatchDividedByItsSum compares with patches that are cut out one
+// by one.
+func TestDistribution_IsThePatchDividedByItsSum(t *testing.T) {
 	for seed := range uint64(10) {
 		q := randomProblem(seed)
 		ctx := &ops.Context{Context: t.Context(), Pool: parallel.New(2)}
@@ -259,8 +263,8 @@ func TestDistribution(t *testing.T) {
 	}
 }
 
-// TestGradientErrors checks what only SbS layers can find wrong.
-func TestGradientErrors(t *testing.T) {
+// TestGradients_RefuseWrongRules checks the errors that only SbS layers have.
+func TestGradients_RefuseWrongRules(t *testing.T) {
 	q := randomProblem(1)
 	out := runOnce(t, q.p, q.inputs(), &ops.Context{Spikes: q.spikes})
 	g := opstest.Random(3, out.Shape()...)
@@ -279,12 +283,13 @@ func TestGradientErrors(t *testing.T) {
 		err := d.Backward(ctx, q.inputs(), []*ops.Tensor{c.out}, []*ops.Tensor{g}, make([]*ops.Tensor, len(q.inputs())))
 		require.ErrorContains(t, err, c.want)
 	}
-	_, ok := sbs.WithRule(nil, sbs.Rule{})
+	d, ok := sbs.WithRule(nil, sbs.Rule{})
 	require.False(t, ok)
+	require.Nil(t, d)
 }
 
-// TestGradientIsBounded checks what dialect 1 does to numbers that are none.
-func TestGradientIsBounded(t *testing.T) {
+// TestGradients_OfDialect1AreBounded overflows the gradients.
+func TestGradients_OfDialect1AreBounded(t *testing.T) {
 	q := randomProblem(1)
 	out := runOnce(t, q.p, q.inputs(), &ops.Context{Spikes: q.spikes})
 	g := opstest.Random(3, out.Shape()...)
@@ -306,6 +311,7 @@ func TestGradientIsBounded(t *testing.T) {
 	}
 }
 
+// mustLayer returns the operator with the given attributes.
 func mustLayer(t *testing.T, p sbs.Params) ops.Op {
 	op, err := sbs.Operator().New(ops.Node{Attributes: p.Attributes(), Opset: 1, NumInputs: 2})
 	require.NoError(t, err)

@@ -9,12 +9,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/spike-by-spike/sbs/internal/modeltest"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/opstest"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// recording is one layer as the original computed it.
+// recording is one layer as PyTorch-SbS computed it.
 type recording struct {
 	params           sbs.Params
 	x, w, epsilonXY  *ops.Tensor
@@ -22,6 +23,7 @@ type recording struct {
 	output           *ops.Tensor
 }
 
+// load reads the recording in a folder.
 func load(t *testing.T, dir string) recording {
 	t.Helper()
 	var c struct {
@@ -65,18 +67,18 @@ func (r recording) inputs() []*ops.Tensor {
 	return in
 }
 
-// TestRecorded compares with recordings of the original, given the spikes.
-func TestRecorded(t *testing.T) {
+// TestSbS_AgreesWithRecordings compares with recordings of PyTorch-SbS, with their spikes.
+func TestSbS_AgreesWithRecordings(t *testing.T) {
 	for _, name := range []string{"forgetting", "alpha3"} {
 		t.Run(name, func(t *testing.T) { checkRecording(t, filepath.Join("testdata", name)) })
 	}
 }
 
-// TestConformanceLayers does the same with all recordings of layers.
+// TestConformanceLayers compares with all recordings of layers.
 func TestConformanceLayers(t *testing.T) {
 	n := 0
 	for _, dialect := range []string{"layer-dialect1", "layer-dialect2"} {
-		dirs, err := filepath.Glob(filepath.Join(opstest.Shared(t, dialect), "*"))
+		dirs, err := filepath.Glob(filepath.Join(modeltest.Shared(t, dialect), "*"))
 		require.NoError(t, err)
 		for _, dir := range dirs {
 			t.Run(dialect+"/"+filepath.Base(dir), func(t *testing.T) { checkRecording(t, dir) })
@@ -100,8 +102,8 @@ func checkRecording(t *testing.T, dir string) {
 		}
 	})
 	t.Run("given uniforms", func(t *testing.T) {
-		// A sum of floats can round another way and so choose the spike beside
-		// in a few draws of 100,000: only positions where it did may differ.
+		// The cumulative sum can be rounded differently and then selects a neighboring
+		// spike, in a few of 100,000 draws. Only the positions of these may differ.
 		got := runOnce(t, r.params, r.inputs(), &ops.Context{Uniforms: r.uniforms})
 		flipped := 0
 		for i, want := range r.output.Float32s() {

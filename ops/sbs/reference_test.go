@@ -5,10 +5,9 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// referenceOutput computes the operator in float64, in the plainest
-// way, for given spikes, int64 (B, S, OH, OW). It checks nothing: the operator
-// must accept the inputs. epsilonXY may be nil. It is slow and serves as the
-// oracle of the tests.
+// referenceOutput is the oracle of the tests: it computes the output of the operator in
+// float64, in the simplest way, for given spikes of shape (B, S, OH, OW). epsilonXY may
+// be nil. The inputs must be valid.
 func referenceOutput(p sbs.Params, x, w, epsilonXY, spikes *ops.Tensor) []float64 {
 	ref := reference{p: p, x: x, w: w, xs: x.Shape(), ss: spikes.Shape(), neurons: w.Shape()[1]}
 	batch, oh, ow := ref.ss[0], ref.ss[2], ref.ss[3]
@@ -40,8 +39,8 @@ type reference struct {
 	neurons int
 }
 
-// input returns the index in x of what output position (oy, ox) of image b sees
-// at row k of W; false for padding.
+// input returns the index of the element of x that output position (oy, ox) of image b
+// sees at row k of W, and false for padding.
 func (r reference) input(b, oy, ox, k int) (int, bool) {
 	places := r.p.Kernel[0] * r.p.Kernel[1]
 	c, i, j := k/places, k%places/r.p.Kernel[1], k%r.p.Kernel[1]
@@ -52,6 +51,7 @@ func (r reference) input(b, oy, ox, k int) (int, bool) {
 
 func (r reference) weight(k, n int) float64 { return float64(r.w.Float32s()[k*r.neurons+n]) }
 
+// position returns h of one output position.
 func (r reference) position(b, oy, ox int, epsilonXY *ops.Tensor, spikes []int64) []float64 {
 	h := make([]float64, r.neurons)
 	for n := range h {
@@ -92,8 +92,8 @@ func (r reference) position(b, oy, ox int, epsilonXY *ops.Tensor, spikes []int64
 	return h
 }
 
-// alpha returns the factor of each output position of image b: 1 without
-// alpha_iterations.
+// alpha returns the factor of each output position of image b, which is 1 if
+// alpha_iterations is 0.
 func (r reference) alpha(b int, h [][][]float64) [][]float64 {
 	oh, ow := len(h), len(h[0])
 	alpha := make([][]float64, oh)

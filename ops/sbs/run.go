@@ -10,42 +10,54 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// blockGroups is the number of groups of (image, output position) pairs of one
-// unit of parallel work: few enough to keep all workers busy to the end and to
-// stop soon when asked to.
+// blockGroups is the number of groups of (image, output position) pairs in one part of
+// the parallel loop: few enough that all workers stay busy to the end, and that a
+// canceled run stops soon.
 const blockGroups = 2
 
 // Run implements ops.Op.
 func (l *layer) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	r := ops.Scratch[run](ctx)
-	if err := l.prepare(r, ctx, in, out[0]); err != nil {
+	defer r.release()
+	if err := l.prepare(r, ctx, in, out[0].Shape()); err != nil {
+		return err
+	}
+	r.h = out[0].Float32s()
+	if err := r.usePlan(in[1]); err != nil {
 		return err
 	}
 	size := r.kernel.Positions()
-	err := ctx.Do((r.batch*r.oh*r.ow+size-1)/size, blockGroups, r)
-	if err == nil && l.AlphaIterations > 0 {
-		if r.weighting.run == nil {
-			r.weighting.run, r.weighting.spaces.New = r, r.newAlphaSpace
-		}
-		err = ctx.Do(r.batch, 1, &r.weighting)
+	if err := ctx.Do((r.batch*r.positions+size-1)/size, blockGroups, r); err != nil || l.AlphaIterations == 0 {
+		return err
 	}
-	return err
+	if r.alpha.run == nil {
+		r.alpha.run, r.alpha.spaces.New = r, r.newAlphaSpace
+	}
+	return ctx.Do(r.batch, 1, &r.alpha)
 }
 
-// plan is what can be kept from run to run while the weights stay the same.
+// release drops what belongs to the caller of Run.
+func (r *run) release() {
+	r.ctx, r.check.x = nil, nil
+	r.x, r.w, r.epsXY, r.h, r.given, r.uniforms = nil, nil, nil, nil, nil, nil
+}
+
+// plan holds what a layer prepares for its weights. The layer keeps it for later runs
+// with the same weights.
 type plan struct {
-	weights         []float32 // a copy, to know them again
-	maxEpsXY        float32
-	places, neurons int
-	kernel          *kernel.Layer
-	workspaces      *parallel.Spares[*workspace]
+	weights    []float32 // a copy, to find out whether the weights have changed
+	neurons    int
+	maxEpsXY   float32
+	epsPlaces  int
+	kernel     *kernel.Layer
+	workspaces *parallel.Spares[*workspace]
 }
 
-// planFor returns the plan for the given weights: in most models they are
-// constants, and the one of the run before serves.
-func (l *layer) planFor(weights *ops.Tensor, maxEpsXY float32, places int) (*plan, error) {
+// planFor returns the plan for the given weights. In most models the weights are
+// constants, so that every run uses the plan of the first one.
+func (l *layer) planFor(weights *ops.Tensor, maxEpsXY float32, epsPlaces int) (*plan, error) {
 	w, n := weights.Float32s(), weights.Shape()[1]
-	if p := l.last.Load(); p != nil && p.neurons == n && p.maxEpsXY == maxEpsXY && p.places == places && slices.Equal(p.weights, w) {
+	if p := l.last.Load(); p != nil && p.neurons == n && p.maxEpsXY == maxEpsXY && p.epsPlaces == epsPlaces && slices.Equal(p.weights, w) {
 		return p, nil
 	}
 	if err := checkWeights(weights); err != nil {
@@ -53,10 +65,10 @@ func (l *layer) planFor(weights *ops.Tensor, maxEpsXY float32, places int) (*pla
 	}
 	w = slices.Clone(w)
 	k := kernel.NewLayer(w, n, kernel.Schedule{
-		Eps: l.eps, Places: places, MaxEpsXY: maxEpsXY, Forgetting: max(l.Forgetting, 0),
+		Eps: l.eps, Places: epsPlaces, MaxEpsXY: maxEpsXY, Forgetting: max(l.Forgetting, 0),
 		LowDiscrepancy: l.Sampler == LowDiscrepancy,
 	})
-	p := &plan{weights: w, neurons: n, maxEpsXY: maxEpsXY, places: places, kernel: k}
+	p := &plan{weights: w, neurons: n, maxEpsXY: maxEpsXY, epsPlaces: epsPlaces, kernel: k}
 	p.workspaces = &parallel.Spares[*workspace]{New: func() *workspace {
 		w := &workspace{scratch: k.NewScratch(), dead: make([]bool, k.Positions())}
 		for i := range w.sums {
@@ -68,53 +80,48 @@ func (l *layer) planFor(weights *ops.Tensor, maxEpsXY float32, places int) (*pla
 	return p, nil
 }
 
-// run is the state of one Run, and what can be kept for the next.
+// run is the state of one Run. As the Scratch of the node it keeps its memory for the
+// next Run.
 type run struct {
-	*layer
 	geometry
-
 	*plan
-	x, w, epsXY []float32 // w as in the file
-	epsPlaces   int       // entries of epsXY for each position: 0, 1 or KH*KW
-	h           []float32
 
-	// Entry k of the patch of an output position is entry start+offsets[k] of its
-	// image, with padding around if there is any.
+	x, w, epsXY []float32 // the inputs; epsXY is nil if absent
+	epsPlaces   int       // entries of epsXY per output position: 0, 1 or KH*KW
+	maxEpsXY    float32   // the largest entry of epsXY
+	h           []float32 // the output
+
+	// Entry k of the patch of an output position is entry start(pos)+offsets[k] of
+	// the image, with its padding if there is any.
 	padded      bool
-	rows        bool // positions side by side have patches one element apart, and may draw from them together
 	offsets     []int32
-	rowLength   int // of an image
+	rowLength   int // of an image, with its padding
 	imageLength int
 
-	ctx       *ops.Context
-	check     checkLoop
-	weighting alphaLoop
+	// rows says that neighboring positions have patches one element apart, and that
+	// the kernel can draw their spikes together.
+	rows bool
 
-	given    []int64   // spikes handed in
-	uniforms []float32 // uniforms handed in
+	// A parallel.Loop gets no context as an argument: the loops use this one.
+	ctx   *ops.Context
+	check checkLoop
+	alpha alphaLoop
+
+	given    []int64   // the given spikes, or nil
+	uniforms []float32 // the given uniforms, or nil
 }
 
-// geometry holds the sizes of a run.
-type geometry struct {
-	batch, channels, height, width int
-	k, n, oh, ow                   int
-}
-
-func (l *layer) prepare(r *run, ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	x, h := in[0].Shape(), out.Shape()
-	r.layer, r.ctx = l, ctx
-	r.geometry = geometry{
-		batch: x[0], channels: x[1], height: x[2], width: x[3],
-		k: in[1].Shape()[0], n: h[1], oh: h[2], ow: h[3],
-	}
-	r.x, r.w, r.h = in[0].Float32s(), in[1].Float32s(), out.Float32s()
-	r.epsXY, r.epsPlaces = nil, 0
-	if e := optional(in, inputEpsilonXY); e != nil {
-		r.epsXY = e.Float32s()
-		r.epsPlaces = len(r.epsXY) / (r.oh * r.ow)
-	}
-	maxEpsXY, err := checkEpsilons(optional(in, inputEpsilonXY))
-	if err != nil {
+// prepare checks the inputs of a run and sets up r for them, apart from the weights. h
+// is the shape of the output.
+func (l *layer) prepare(r *run, ctx *ops.Context, in []*ops.Tensor, h []int) error {
+	r.geometry = l.geometryOf(in[0].Shape(), h)
+	r.ctx = ctx
+	r.x, r.w = in[0].Float32s(), in[1].Float32s()
+	epsXY := optional(in, inputEpsilonXY)
+	r.epsXY = epsXY.Float32s()
+	r.epsPlaces = len(r.epsXY) / r.positions
+	var err error
+	if r.maxEpsXY, err = checkEpsilons(epsXY); err != nil {
 		return err
 	}
 	if err := r.inject(given(ctx, in)); err != nil {
@@ -124,106 +131,57 @@ func (l *layer) prepare(r *run, ctx *ops.Context, in []*ops.Tensor, out *ops.Ten
 	if err := ctx.Do(len(r.x), checkGrain, &r.check); err != nil {
 		return err
 	}
-	if r.plan, err = l.planFor(in[1], maxEpsXY, r.epsPlaces); err != nil {
-		return err
-	}
-	r.rows = r.kernel.DrawsRows() && r.ow >= minRow && r.Strides[1] == 1 && r.given == nil && r.uniforms == nil
 	if r.offsets == nil {
-		return r.lay()
+		return r.locatePatches()
 	}
 	return nil
 }
 
-// checkLoop looks for entries of X that no layer can take.
+// usePlan sets up r for the weights.
+func (r *run) usePlan(weights *ops.Tensor) error {
+	var err error
+	if r.plan, err = r.planFor(weights, r.maxEpsXY, r.epsPlaces); err != nil {
+		return err
+	}
+	r.rows = r.kernel.DrawsRows() && r.ow >= minRow && r.Strides[1] == 1 && r.given == nil && r.uniforms == nil
+	return nil
+}
+
+// checkLoop is a parallel.Loop that refuses entries of X that are negative or not
+// finite.
 type checkLoop struct{ x *ops.Tensor }
 
 const checkGrain = 1 << 16
 
 // Part implements parallel.Loop.
 func (c *checkLoop) Part(lo, hi int) error {
-	const most = 0x7f7fffff // the bits of the largest number
+	const most = 0x7f7fffff // the bits of the largest finite number
 	for i, v := range c.x.Float32s()[lo:hi] {
-		// The bits of all that is not in 0..MaxFloat32 are above, those of -0 too.
+		// The bits of infinity, of NaN and of all negative numbers are larger, and
+		// so are those of -0, which is allowed.
 		if math.Float32bits(v) > most && v != 0 {
-			return fmt.Errorf("X holds %v at %v: an SbS layer takes finite values of at least 0", v, index(lo+i, c.x.Shape()))
+			return fmt.Errorf("X holds %v at %v: an SbS layer takes finite values of at least 0", v, coordinates(lo+i, c.x.Shape()))
 		}
 	}
 	return nil
 }
 
-// given returns the spikes or uniforms to use in place of random ones: those of
-// the run, or else the node's input.
-func given(ctx *ops.Context, in []*ops.Tensor) (spikes, uniforms *ops.Tensor) {
-	if ctx.Spikes != nil || ctx.Uniforms != nil {
-		return ctx.Spikes, ctx.Uniforms
-	}
-	g := optional(in, inputGiven)
-	if g != nil && g.DType() == ops.Float32 {
-		return nil, g
-	}
-	return g, nil
-}
-
-// inject takes given spikes or uniforms; spikes come before uniforms.
-func (r *run) inject(spikes, uniforms *ops.Tensor) error {
-	r.given, r.uniforms = nil, nil
-	if spikes == nil && uniforms == nil {
-		return nil
-	}
-	want := ops.Type{Shape: ops.Dims(r.batch, r.Spikes, r.oh, r.ow)}
-	if spikes != nil {
-		want.DType = ops.Int64
-		if err := want.Check(spikes); err != nil {
-			return fmt.Errorf("given spikes: %w", err)
-		}
-		r.given = spikes.Int64s()
-		for i, k := range r.given {
-			if k < 0 || k >= int64(r.k) {
-				return fmt.Errorf("given spikes: %d at %v, want 0 to %d", k, index(i, spikes.Shape()), r.k-1)
-			}
-		}
-	}
-	if uniforms != nil {
-		want.DType = ops.Float32
-		if err := want.Check(uniforms); err != nil {
-			return fmt.Errorf("given uniforms: %w", err)
-		}
-		r.uniforms = uniforms.Float32s()
-		for i, u := range r.uniforms {
-			if !(u >= 0 && u < 1) {
-				return fmt.Errorf("given uniforms: %v at %v, want numbers in [0, 1)", u, index(i, uniforms.Shape()))
-			}
-		}
-	}
-	return nil
-}
-
-// index returns the coordinates of element i of a tensor.
-func index(i int, shape []int) []int {
-	at := make([]int, len(shape))
-	for d := len(shape) - 1; d >= 0; d-- {
-		at[d] = i % shape[d]
-		i /= shape[d]
-	}
-	return at
-}
-
-// workspace is what one worker needs at a time.
+// workspace is the temporary memory of one worker.
 type workspace struct {
-	sums    [4][]float32 // of the patches of some positions
-	padded  []float32    // image number of the run, with padding
-	number  int
+	sums    [4][]float32 // cumulative sums of the patches of some positions
+	padded  []float32    // an image with its padding
+	number  int          // the index in the batch of that image, -1 for none
 	scratch *kernel.Scratch
 	dead    []bool // positions of the group whose patch is all zero
 }
 
-// Part implements parallel.Loop: it computes h at the (image, output position)
-// pairs of groups lo..hi-1.
+// Part implements parallel.Loop: it computes h at the (image, output position) pairs of
+// groups lo to hi-1. A pair has the number b*OH*OW + pos.
 func (r *run) Part(lo, hi int) error {
 	w := r.workspaces.Get()
 	defer r.workspaces.Put(w)
-	w.number = -1 // what it holds is of another run
-	size, total := r.kernel.Positions(), r.batch*r.oh*r.ow
+	w.number = -1 // the padded image is one of another run
+	size, total := r.kernel.Positions(), r.batch*r.positions
 	for first := lo * size; first < min(hi*size, total); first += size {
 		n := min(size, total-first)
 		for g := 0; g < n; {
@@ -239,34 +197,33 @@ func (r *run) Part(lo, hi int) error {
 	return nil
 }
 
-// minRow is the width of the output from which on RowLen positions, wherever they
-// start, are in few spans.
+// minRow is the smallest width of the output with which kernel.RowLen positions, at
+// any start, lie in at most kernel.MaxSpans rows.
 const minRow = 6
 
-// prepareSpikes gives some of the positions g to g+n-1 of the group that starts at
-// pair first their spikes, or what to draw them from, and returns how many.
+// prepareSpikes prepares the spikes of some of the positions g to g+n-1 of the group
+// that starts at pair first. It returns how many it has prepared.
 func (r *run) prepareSpikes(w *workspace, first, g, n int) (int, error) {
 	if r.rows {
 		return r.prepareRow(w, first+g, g, n)
 	}
 	n = min(n, len(w.sums))
-	return n, r.preparePatches(w, first, g, n)
+	return n, r.preparePatches(w, first+g, g, n)
 }
 
-// prepareRow prepares up to n positions, the first of which is pair at, in spans
-// side by side.
-func (r *run) prepareRow(w *workspace, at, g, n int) (int, error) {
-	positions := r.oh * r.ow
+// prepareRow prepares up to n positions from pair first on, as positions g and up of
+// the group. The patches of neighbors in one row of the output form a span.
+func (r *run) prepareRow(w *workspace, first, g, n int) (int, error) {
 	n = min(n, kernel.RowLen)
 	if r.padded { // a worker has one padded image at a time
-		n = min(n, positions-at%positions)
+		n = min(n, r.positions-first%r.positions)
 	}
 	var spans [kernel.MaxSpans]kernel.Span
 	var keys [kernel.RowLen]uint64
 	var epsXY [kernel.RowLen][]float32
 	x, count, used := r.x, 0, 0
 	for ; count < n && used < len(spans); used++ {
-		b, pos := (at+count)/positions, (at+count)%positions
+		b, pos := r.pair(first + count)
 		p := kernel.Span{Start: r.start(pos), N: min(n-count, r.ow-pos%r.ow)}
 		if r.padded {
 			x = r.image(w, b)
@@ -283,7 +240,7 @@ func (r *run) prepareRow(w *workspace, at, g, n int) (int, error) {
 	totals := w.scratch.CumulateRow(x, spans[:used], r.offsets)
 	for i, total := range totals[:count] {
 		if !(total <= math.MaxFloat32) {
-			return 0, r.tooLarge((at+i)/positions, (at+i)%positions)
+			return 0, r.tooLarge(r.pair(first + i))
 		}
 		w.dead[g+i] = total == 0
 	}
@@ -291,19 +248,23 @@ func (r *run) prepareRow(w *workspace, at, g, n int) (int, error) {
 	return count, nil
 }
 
+// pair returns the index in the batch and the output position of a pair.
+func (r *run) pair(i int) (b, pos int) { return i / r.positions, i % r.positions }
+
+// tooLarge returns the error for a patch whose sum is not finite.
 func (r *run) tooLarge(b, pos int) error {
 	return fmt.Errorf("X: the sum over the patch of image %d, output position (%d, %d) is too large for float32", b, pos/r.ow, pos%r.ow)
 }
 
-// preparePatches prepares positions g to g+n-1 of the group, wherever they are.
+// preparePatches prepares n positions from pair first on, as positions g and up of the
+// group. Each has its own cumulative sums.
 func (r *run) preparePatches(w *workspace, first, g, n int) error {
-	positions := r.oh * r.ow
 	var patches [len(w.sums)][]float32
 	var totals [len(w.sums)]float32
 	together := n == len(patches) && !r.padded // a worker has one padded image at a time
 	for i := range n {
-		at := first + g + i
-		patches[i] = r.image(w, at/positions)[r.start(at%positions):]
+		b, pos := r.pair(first + i)
+		patches[i] = r.image(w, b)[r.start(pos):]
 		if !together {
 			totals[i] = kernel.CumulateAt(w.sums[i], patches[i], r.offsets)
 		}
@@ -312,55 +273,53 @@ func (r *run) preparePatches(w *workspace, first, g, n int) error {
 		totals = kernel.CumulateAt4(w.sums, patches, r.offsets)
 	}
 	for i, total := range totals[:n] {
-		b, pos := (first+g+i)/positions, (first+g+i)%positions
+		b, pos := r.pair(first + i)
 		if !(total <= math.MaxFloat32) {
 			return r.tooLarge(b, pos)
 		}
-		if w.dead[g+i] = total == 0; w.dead[g+i] {
-			w.sums[i][r.k-1] = 1 // any spikes will do, they are not used
+		dead := total == 0
+		w.dead[g+i] = dead
+		if dead { // any spikes will do: store ignores their result
+			w.sums[i][r.k-1] = 1
 		}
-		r.draw(w.scratch, g+i, w.sums[i], b, pos)
+		if err := r.prepareOne(w.scratch, g+i, w.sums[i], b, pos, dead); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// store copies the neurons of a group to their places in the output.
+// prepareOne prepares the spikes of one output position as position g of the group.
+// sums are the cumulative sums of its patch, which is all zero if it is dead.
+func (r *run) prepareOne(s *kernel.Scratch, g int, sums []float32, b, pos int, dead bool) error {
+	epsXY := r.epsXY[pos*r.epsPlaces:][:r.epsPlaces]
+	if r.given == nil && r.uniforms == nil {
+		s.Draw(g, sums, r.key(b, pos), epsXY)
+		return nil
+	}
+	spikes := make([]int32, len(r.eps))
+	if !dead {
+		if err := r.givenSpikes(spikes, sums[:r.k], b, pos); err != nil {
+			return err
+		}
+	}
+	s.Give(g, spikes, epsXY)
+	return nil
+}
+
+// store copies the neurons of a group to the output.
 func (r *run) store(w *workspace, first, n int) {
-	positions := r.oh * r.ow
 	for g := range n {
 		if w.dead[g] {
 			w.scratch.Reset(g)
 		}
 	}
-	// Positions of one image lie beside each other.
+	// In the output, the positions of one image follow each other.
 	for g := 0; g < n; {
-		b, pos := (first+g)/positions, (first+g)%positions
-		count := min(n-g, positions-pos)
-		w.scratch.Store(r.h[b*r.n*positions+pos:], positions, g, count)
+		b, pos := r.pair(first + g)
+		count := min(n-g, r.positions-pos)
+		w.scratch.Store(r.hOf(b)[pos:], r.positions, g, count)
 		g += count
-	}
-}
-
-// draw prepares the spikes of one output position as number g of a group.
-func (r *run) draw(s *kernel.Scratch, g int, sums []float32, b, pos int) {
-	positions := r.oh * r.ow
-	epsXY := r.epsXY[pos*r.epsPlaces:][:r.epsPlaces]
-	first := b*r.Spikes*positions + pos // of the given spikes or uniforms
-	switch {
-	case r.given != nil:
-		spikes := make([]int32, r.Spikes)
-		for t := range spikes {
-			spikes[t] = int32(r.given[first+t*positions])
-		}
-		s.Give(g, spikes, epsXY)
-	case r.uniforms != nil:
-		spikes := make([]int32, r.Spikes)
-		for t := range spikes {
-			spikes[t] = kernel.Invert(sums[:r.k], r.uniforms[first+t*positions])
-		}
-		s.Give(g, spikes, epsXY)
-	default:
-		s.Draw(g, sums, r.key(b, pos), epsXY)
 	}
 }
 
@@ -370,11 +329,12 @@ func (r *run) key(b, pos int) uint64 {
 	return kernel.Key(r.ctx.ImageSeed(b), uint64(r.Seed), r.ctx.Image(b), uint64(pos))
 }
 
-// maxPadded bounds an image with padding, of which every worker has one.
+// maxPadded is the largest number of elements of an image with its padding. Every
+// worker holds one such image.
 const maxPadded = 1 << 24
 
-// lay finds where the patches are.
-func (r *run) lay() error {
+// locatePatches finds out how to reach the entries of the patches.
+func (r *run) locatePatches() error {
 	height, width := r.height+r.Pads[0]+r.Pads[2], r.width+r.Pads[1]+r.Pads[3]
 	r.padded = r.Pads != [4]int{}
 	r.rowLength, r.imageLength = width, r.channels*height*width
@@ -392,8 +352,8 @@ func (r *run) lay() error {
 	return nil
 }
 
-// image returns an image of X, with padding around if there is any. It is good
-// until the worker asks for another.
+// image returns an image of X, with its padding if there is any. It is valid until the
+// worker asks for another one.
 func (r *run) image(w *workspace, b int) []float32 {
 	size := r.channels * r.height * r.width
 	x := r.x[b*size:][:size]
@@ -416,7 +376,7 @@ func (r *run) image(w *workspace, b int) []float32 {
 	return w.padded
 }
 
-// start returns where the patch of an output position starts in its image.
+// start returns the index in its image at which the patch of an output position starts.
 func (r *run) start(pos int) int {
 	return pos/r.ow*r.Strides[0]*r.rowLength + pos%r.ow*r.Strides[1]
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// inverseSqrt is the schedule of dialect 2.
+// inverseSqrt returns the epsilon_t of dialect 2.
 func inverseSqrt(n int) []float32 {
 	e := make([]float32, n)
 	for t := range e {
@@ -25,6 +25,7 @@ func inverseSqrt(n int) []float32 {
 	return e
 }
 
+// runOnce returns the output of a new layer.
 func runOnce(t *testing.T, p sbs.Params, in []*ops.Tensor, ctx *ops.Context) *ops.Tensor {
 	t.Helper()
 	op, err := sbs.Operator().New(ops.Node{Attributes: p.Attributes(), Opset: 1, NumInputs: len(in)})
@@ -36,7 +37,7 @@ func runOnce(t *testing.T, p sbs.Params, in []*ops.Tensor, ctx *ops.Context) *op
 	return out[0]
 }
 
-// problem returns a random layer with its inputs and spikes.
+// problem is a layer with its inputs and spikes.
 type problem struct {
 	p               sbs.Params
 	x, w, epsilonXY *ops.Tensor
@@ -51,6 +52,7 @@ func (q problem) inputs() []*ops.Tensor {
 	return in
 }
 
+// randomProblem returns a random layer that depends on the seed alone.
 func randomProblem(seed uint64) problem {
 	r := rand.New(rand.NewPCG(seed, 1))
 	one := func(lo, hi int) int { return lo + r.IntN(hi-lo+1) }
@@ -75,7 +77,7 @@ func randomProblem(seed uint64) problem {
 		}
 	}
 	if r.IntN(3) == 0 {
-		clear(x[:len(x)/2]) // dead patches
+		clear(x[:len(x)/2]) // makes patches that are all zero
 	}
 	q.x = opstest.F32([]int{batch, c, h, w}, x...)
 	k := c * q.p.Kernel[0] * q.p.Kernel[1]
@@ -84,7 +86,7 @@ func randomProblem(seed uint64) problem {
 	for i := range weights {
 		weights[i] = r.Float32()
 		if zeros && r.IntN(10) == 0 {
-			weights[i] = 0 // makes spikes that are skipped
+			weights[i] = 0 // makes spikes that do not change h
 		}
 	}
 	q.w = opstest.F32([]int{k, n}, weights...)
@@ -115,8 +117,8 @@ func positive(r *rand.Rand, shape ...int) *ops.Tensor {
 	return opstest.F32(shape, v...)
 }
 
-// TestReference compares with the float64 reference on random layers.
-func TestReference(t *testing.T) {
+// TestSbS_AgreesWithTheReference compares random layers with the computation in float64.
+func TestSbS_AgreesWithTheReference(t *testing.T) {
 	for seed := range uint64(200) {
 		q := randomProblem(seed)
 		want := referenceOutput(q.p, q.x, q.w, q.epsilonXY, q.spikes)
@@ -128,9 +130,9 @@ func TestReference(t *testing.T) {
 	}
 }
 
-// TestTiers compares the tiers, which get at the patches in different ways, on
-// random layers with spikes drawn by the operator.
-func TestTiers(t *testing.T) {
+// TestSbS_AllTiersAgree compares the tiers of the kernel, which gather the patches in
+// different ways, on random layers that draw their spikes.
+func TestSbS_AllTiersAgree(t *testing.T) {
 	for seed := range uint64(150) {
 		q := randomProblem(seed)
 		if seed%2 == 0 {
@@ -151,10 +153,10 @@ func TestTiers(t *testing.T) {
 	}
 }
 
-// TestHarness runs random layers with random spikes through the checks that
-// every operator passes: above all that results depend on neither workers nor
-// batches.
-func TestHarness(t *testing.T) {
+// TestSbS_PassesTheHarness runs random layers through the checks that every operator must
+// pass. The most important one is that results depend neither on the number of workers
+// nor on the batch.
+func TestSbS_PassesTheHarness(t *testing.T) {
 	var cases []opstest.Case
 	for seed := range uint64(20) {
 		q := randomProblem(seed)
@@ -168,7 +170,7 @@ func TestHarness(t *testing.T) {
 	opstest.Run(t, sbs.Operator(), cases)
 }
 
-func TestSeedsAndImagesDiffer(t *testing.T) {
+func TestSbS_DrawsOtherSpikesForOtherSeedsAndImages(t *testing.T) {
 	q := randomProblem(3)
 	q.p.AlphaIterations = 0
 	base := runOnce(t, q.p, q.inputs(), &ops.Context{})
@@ -178,10 +180,10 @@ func TestSeedsAndImagesDiffer(t *testing.T) {
 	require.NotEqual(t, base.Float32s(), runOnce(t, q.p, q.inputs(), &ops.Context{}).Float32s(), "the node's seed")
 }
 
-// TestConverges checks that with many spikes and a decreasing epsilon h comes
-// close to the weights' explanation of the input: the input here is one neuron's
-// column.
-func TestConverges(t *testing.T) {
+// TestSbS_ExplainsAColumnOfTheWeightsByItsNeuron checks that h converges with many spikes
+// and a decreasing epsilon. The input is the column of one neuron, which alone explains
+// it.
+func TestSbS_ExplainsAColumnOfTheWeightsByItsNeuron(t *testing.T) {
 	const k, n, neuron = 8, 4, 2
 	r := rand.New(rand.NewPCG(5, 5))
 	w := make([]float32, k*n)
@@ -214,8 +216,9 @@ func TestConverges(t *testing.T) {
 	require.Greater(t, h[neuron], float32(0.7))
 }
 
-// TestWeightsChange checks that nothing is kept of weights that are no more.
-func TestWeightsChange(t *testing.T) {
+// TestSbS_NoticesThatWeightsChange checks that what a layer keeps of the weights of an
+// earlier run is not used for other weights.
+func TestSbS_NoticesThatWeightsChange(t *testing.T) {
 	for seed := range uint64(10) {
 		q := randomProblem(seed)
 		op, err := sbs.Operator().New(ops.Node{Attributes: q.p.Attributes(), Opset: 1, NumInputs: 3})
@@ -233,8 +236,9 @@ func TestWeightsChange(t *testing.T) {
 	}
 }
 
-// TestDrawnAndGiven has runs with drawn and given spikes share what they keep.
-func TestDrawnAndGiven(t *testing.T) {
+// TestSbS_RunsWithDrawnAndGivenSpikesAlternate checks runs of one Context, which share
+// temporary memory.
+func TestSbS_RunsWithDrawnAndGivenSpikesAlternate(t *testing.T) {
 	for seed := range uint64(40) {
 		q := randomProblem(seed)
 		op, err := sbs.Operator().New(ops.Node{Attributes: q.p.Attributes(), Opset: 1, NumInputs: 3})
@@ -254,7 +258,7 @@ func TestDrawnAndGiven(t *testing.T) {
 	}
 }
 
-func TestDeadPatchStaysUniform(t *testing.T) {
+func TestSbS_ZeroPatchStaysUniform(t *testing.T) {
 	p := sbs.Params{Kernel: [2]int{2, 2}, Strides: [2]int{1, 1}, Dilations: [2]int{1, 1}, Spikes: 5, Epsilon0: 1, EpsilonT: inverseSqrt(5)}
 	opstest.Run(t, sbs.Operator(), []opstest.Case{{
 		Name: "zeros", Attributes: p.Attributes(), Batch: []int{0},
@@ -263,7 +267,7 @@ func TestDeadPatchStaysUniform(t *testing.T) {
 	}})
 }
 
-func TestErrors(t *testing.T) {
+func TestSbS_RefusesWrongAttributesAndInputs(t *testing.T) {
 	good := func() ops.Attributes {
 		return sbs.Params{
 			Kernel: [2]int{2, 2}, Strides: [2]int{1, 1}, Dilations: [2]int{1, 1}, Spikes: 3, Epsilon0: 1, EpsilonT: inverseSqrt(3),
@@ -331,6 +335,17 @@ func TestErrors(t *testing.T) {
 			Constants: []int{1}, WantErr: "W holds NaN at [1 1]",
 		},
 		{
+			Name: "negative weight", Attributes: good(), Inputs: in(x, opstest.F32([]int{4, 2}, 1, 1, 1, -0.5, 1, 1, 1, 1)),
+			Constants: []int{1}, WantErr: "W holds -0.5 at [1 1]: weights must be finite and at least 0",
+		},
+		{
+			Name: "infinite weight", Attributes: good(), Inputs: in(x, opstest.F32([]int{4, 2}, float32(math.Inf(1)), 1, 1, 1, 1, 1, 1, 1)),
+			Constants: []int{1}, WantErr: "W holds +Inf at [0 0]",
+		},
+		{Name: "no X", Attributes: good(), Inputs: in(nil, w), WantErr: "needs the inputs X and W"},
+		{Name: "no W", Attributes: good(), Inputs: in(x), WantErr: "needs the inputs X and W"},
+		{Name: "no inputs", Attributes: good(), WantErr: "needs the inputs X and W"},
+		{
 			Name: "sum too large", Attributes: good(), Inputs: in(opstest.F32([]int{1, 1, 2, 2}, 3e38, 3e38, 1, 1), w),
 			WantRunErr: "too large for float32",
 		},
@@ -339,13 +354,34 @@ func TestErrors(t *testing.T) {
 			Spikes: opstest.I64([]int{1, 3, 1, 1}, 0, 4, 0), WantRunErr: "given spikes: 4 at [0 1 0 0], want 0 to 3",
 		},
 		{
+			Name: "given spikes below -1", Attributes: good(), Inputs: in(x, w),
+			Spikes: opstest.I64([]int{1, 3, 1, 1}, 0, 0, -2), WantRunErr: "given spikes: -2 at [0 2 0 0], want 0 to 3, or -1 where the patch of X is all zero",
+		},
+		{
+			Name: "no given spike for a patch that is not zero", Attributes: good(), Inputs: in(x, w),
+			Spikes:     opstest.I64([]int{1, 3, 1, 1}, 0, -1, 0),
+			WantRunErr: "given spikes: -1 at [0 1 0 0], but the patch of X there is not all zero: want 0 to 3",
+		},
+		{
+			Name: "given spikes of another type", Attributes: good(), Inputs: in(x, w),
+			Spikes: opstest.I32([]int{1, 3, 1, 1}, 0, 0, 0), WantRunErr: "given spikes: shape does not fit",
+		},
+		{
+			Name: "constant given spikes out of range", Attributes: good(), Inputs: in(x, w, nil, opstest.I64([]int{1, 3, 1, 1}, 0, 4, 0)),
+			Constants: []int{3}, WantErr: "given spikes: 4 at [0 1 0 0], want 0 to 3",
+		},
+		{
+			Name: "constant given uniforms out of range", Attributes: good(), Inputs: in(x, w, nil, opstest.F32([]int{1, 3, 1, 1}, 0, 1, 0)),
+			Constants: []int{3}, WantErr: "given uniforms: 1 at [0 1 0 0], want numbers in [0, 1)",
+		},
+		{
 			Name: "given uniforms of another shape", Attributes: good(), Inputs: in(x, w),
 			Uniforms: opstest.F32([]int{1, 2, 1, 1}, 0, 0), WantRunErr: "given uniforms: shape does not fit",
 		},
 	})
 }
 
-func TestInfer(t *testing.T) {
+func TestSbS_InfersFromUnknownSizes(t *testing.T) {
 	p := sbs.Params{Kernel: [2]int{2, 2}, Strides: [2]int{2, 2}, Dilations: [2]int{1, 1}, Spikes: 3, Epsilon0: 1, EpsilonT: inverseSqrt(3)}
 	opstest.Infer(t, sbs.Operator(), []opstest.InferCase{
 		{
@@ -367,7 +403,7 @@ func TestInfer(t *testing.T) {
 	})
 }
 
-func TestCancelled(t *testing.T) {
+func TestSbS_CanceledRunFails(t *testing.T) {
 	q := randomProblem(1)
 	op, err := sbs.Operator().New(ops.Node{Attributes: q.p.Attributes(), Opset: 1, NumInputs: 2})
 	require.NoError(t, err)
@@ -377,22 +413,24 @@ func TestCancelled(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// TestAlphaIsCancelled has a single image, whose alphas one worker computes.
-func TestAlphaIsCancelled(t *testing.T) {
+// TestSbS_CanceledAlphaFails has a single image, so that one worker computes alpha in a
+// single part of the loop.
+func TestSbS_CanceledAlphaFails(t *testing.T) {
 	p := sbs.Params{
 		Kernel: [2]int{1, 1}, Strides: [2]int{1, 1}, Dilations: [2]int{1, 1}, Spikes: 3, Epsilon0: 1, EpsilonT: inverseSqrt(3),
 		AlphaIterations: 1000,
 	}
 	op := mustLayer(t, p)
 	r := rand.New(rand.NewPCG(1, 2))
-	ctx := &ops.Context{Context: opstest.CancelledAfter(t.Context(), 100), Pool: parallel.New(1)}
+	ctx := &ops.Context{Context: opstest.CanceledAfter(t.Context(), 100), Pool: parallel.New(1)}
 	_, err := ops.Run(op, ctx, []*ops.Tensor{positive(r, 1, 4, 2, 2), positive(r, 4, 3)})
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// TestGivenAsInput checks that spikes and uniforms that are an input of the node
-// do what those of the context do, and that the latter go before them.
-func TestGivenAsInput(t *testing.T) {
+// TestSbS_TakesGivenSpikesAndUniformsAsInput checks that spikes and uniforms have the same
+// effect as an input of the node and in the Context, and that those of the Context take
+// precedence.
+func TestSbS_TakesGivenSpikesAndUniformsAsInput(t *testing.T) {
 	for seed := range uint64(10) {
 		q := randomProblem(seed)
 		r := rand.New(rand.NewPCG(seed, 2))

@@ -10,18 +10,18 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// Sampler selects how the spikes of an output position are drawn. It has the value
-// of the attribute.
+// Sampler selects how the spikes of an output position are drawn. Its values are those
+// of the attribute sampler.
 type Sampler string
 
-// The samplers.
 const (
-	// IID draws independent uniform numbers, as the original does.
+	// IID draws independent uniform numbers, as PyTorch-SbS does.
 	IID Sampler = "iid"
 
-	// LowDiscrepancy takes u[t] = frac(u[0] + t/golden ratio) with a random u[0]
-	// per position, in integers steps of 0x9e3779b9. Consecutive u are spread
-	// evenly, so that far fewer spikes give the same accuracy.
+	// LowDiscrepancy uses u[t] = frac(u[0] + t/golden ratio), with a random u[0] per
+	// output position. It computes u in 32-bit integers, in steps of 0x9e3779b9.
+	// Consecutive u are spread evenly, so that far fewer spikes give the same
+	// accuracy.
 	LowDiscrepancy Sampler = "low_discrepancy"
 )
 
@@ -35,12 +35,12 @@ func ParseSampler(name string) (Sampler, error) {
 	return "", fmt.Errorf("sampler %q: want %s or %s", name, IID, LowDiscrepancy)
 }
 
-// Schedule is a rule for epsilon_t: (t+1)^Power for t from 0, with Power from -10 to
-// 0.
+// Schedule is a rule for epsilon_t: spike t, counted from 0, has (t+1)^Power. Power must
+// be from -10 to 0. The zero Schedule is constant: every spike has 1.
 type Schedule struct{ Power float64 }
 
-// ParseSchedule reads "inverse-sqrt" ((t+1)^-0.5, dialect 2's), "constant" (1) or
-// "power:P" ((t+1)^P, such as power:-0.2).
+// ParseSchedule reads a schedule: "inverse-sqrt" for (t+1)^-0.5, the schedule of dialect
+// 2; "constant" for 1; or "power:P" for (t+1)^P, such as "power:-0.2".
 func ParseSchedule(s string) (Schedule, error) {
 	switch power, ok := strings.CutPrefix(s, "power:"); {
 	case s == "inverse-sqrt":
@@ -58,9 +58,9 @@ func ParseSchedule(s string) (Schedule, error) {
 
 func (s Schedule) valid() bool { return s.Power >= -10 && s.Power <= 0 }
 
-// EpsilonT returns the first n entries of epsilon_t.
+// EpsilonT returns the first n entries of epsilon_t, and none if n is negative.
 func (s Schedule) EpsilonT(n int) []float32 {
-	e := make([]float32, n)
+	e := make([]float32, max(n, 0))
 	for t := range e {
 		e[t] = float32(math.Pow(float64(t+1), s.Power))
 	}
@@ -68,7 +68,7 @@ func (s Schedule) EpsilonT(n int) []float32 {
 }
 
 // Dynamics changes how SbS layers draw and weigh their spikes. A field with the zero
-// value leaves that property as the model has it.
+// value leaves the property as the model has it.
 type Dynamics struct {
 	Spikes   int       // number_of_spikes
 	Sampler  Sampler   // sampler
@@ -76,14 +76,14 @@ type Dynamics struct {
 	Schedule *Schedule // epsilon_t
 }
 
-// Check returns an error unless the values can be used in a layer. Whether a layer's
-// epsilon_t has enough entries for Spikes depends on the layer.
+// Check returns an error if a value is not allowed in any layer. It cannot find out
+// whether the epsilon_t of a layer has enough entries for Spikes.
 func (d Dynamics) Check() error {
 	if d.Spikes < 0 || d.Spikes > MaxSpikes {
-		return fmt.Errorf("%d spikes: want 1 to %d, or 0 for those of the model", d.Spikes, MaxSpikes)
+		return fmt.Errorf("%d spikes: want 1 to %d, or 0 to keep the number of the model", d.Spikes, MaxSpikes)
 	}
 	if !(d.Epsilon0 >= 0 && d.Epsilon0 <= MaxEpsilon) {
-		return fmt.Errorf("epsilon_0 %v: want a number above 0, at most %g, or 0 for that of the model", d.Epsilon0, float32(MaxEpsilon))
+		return fmt.Errorf("epsilon_0 %v: want more than 0 and at most %g, or 0 to keep the value of the model", d.Epsilon0, float32(MaxEpsilon))
 	}
 	if d.Sampler != "" {
 		if _, err := ParseSampler(string(d.Sampler)); err != nil {
@@ -96,7 +96,7 @@ func (d Dynamics) Check() error {
 	return nil
 }
 
-// Over returns d with the fields that it leaves to the model taken from base.
+// Over returns d, with the fields of base where those of d are zero.
 func (d Dynamics) Over(base Dynamics) Dynamics {
 	d.Spikes = cmp.Or(d.Spikes, base.Spikes)
 	d.Sampler = cmp.Or(d.Sampler, base.Sampler)
@@ -105,8 +105,12 @@ func (d Dynamics) Over(base Dynamics) Dynamics {
 	return d
 }
 
-// Change replaces the attributes of an SbS node as d says.
+// Change replaces the attributes of an SbS node that d changes. It does nothing if a is
+// nil.
 func (d Dynamics) Change(a ops.Attributes) {
+	if a == nil {
+		return
+	}
 	if d.Spikes > 0 {
 		a[AttrSpikes] = int64(d.Spikes)
 	}
@@ -117,7 +121,7 @@ func (d Dynamics) Change(a ops.Attributes) {
 		a[AttrEpsilon0] = d.Epsilon0
 	}
 	if d.Schedule != nil {
-		// ParamsOf reports a number of spikes outside the bounds.
+		// ParamsOf reports a number of spikes that is not allowed.
 		if n, err := ops.Attr[int64](a, AttrSpikes, 0); err == nil && n > 0 && n <= MaxSpikes {
 			a[AttrEpsilonT] = d.Schedule.EpsilonT(int(n))
 		}

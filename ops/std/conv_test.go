@@ -89,7 +89,7 @@ func TestConv_ComputesExamples(t *testing.T) {
 		{Name: "negative pads", Attributes: ops.Attributes{"pads": []int64{0, 0, -1, 0}}, Inputs: []*ops.Tensor{x, w}, WantErr: "pads [0 0 -1 0]"},
 		{Name: "auto_pad and pads", Attributes: ops.Attributes{"auto_pad": "VALID", "pads": []int64{0, 1, 0, 0}}, Inputs: []*ops.Tensor{x, w}, WantErr: "auto_pad VALID cannot be combined with pads [0 1 0 0]"},
 		{Name: "unknown auto_pad", Attributes: ops.Attributes{"auto_pad": "FULL"}, Inputs: []*ops.Tensor{x, w}, WantErr: `auto_pad "FULL"`},
-		{Name: "strides not a list", Attributes: ops.Attributes{"strides": int64(1)}, Inputs: []*ops.Tensor{x, w}, WantErr: "strides is a int64"},
+		{Name: "strides not a list", Attributes: ops.Attributes{"strides": int64(1)}, Inputs: []*ops.Tensor{x, w}, WantErr: "strides has type INT, want INTS"},
 		{Name: "huge output", Attributes: ops.Attributes{"pads": []int64{1 << 30, 1 << 30, 0, 0}}, Inputs: []*ops.Tensor{x, w}, WantErr: "elements"},
 	})
 }

@@ -51,5 +51,5 @@ func TestRun_StopsSoonAfterCancellation(t *testing.T) {
 // contextCanceledAfter returns a context that is canceled once it was checked a number of
 // times.
 func contextCanceledAfter(t *testing.T, looks int) *ops.Context {
-	return &ops.Context{Context: opstest.CancelledAfter(t.Context(), looks), Pool: parallel.New(1)}
+	return &ops.Context{Context: opstest.CanceledAfter(t.Context(), looks), Pool: parallel.New(1)}
 }

@@ -15,14 +15,17 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// defaultOpset is the version of the standard operators that our files use.
+// defaultOpset is the version of the standard operators in the files of this module.
 const defaultOpset = 17
 
-// Backend holds one model and runs it. It is what onnx.NewModel takes, and also the
-// graph of the model's values, with an edge from each output of an operation to each
-// input of it. A Backend, as its onnx.Model, is not safe for concurrent use.
+// Backend holds one model and runs it. New returns a Backend that can be passed to
+// onnx.NewModel; the zero Backend cannot be used. A Backend and its onnx.Model are not
+// safe for concurrent use.
+//
+// As onnx-go requires, a Backend is a graph. Its nodes are the values of the model, and an
+// edge leads from each output of an operation to each of its inputs.
 type Backend struct {
-	view  // reading the graph
+	view  // the methods that read the graph
 	graph *simple.WeightedDirectedGraph
 
 	options []runtime.Option
@@ -30,35 +33,34 @@ type Backend struct {
 
 	values     []*value // in the order in which onnx-go named them
 	byName     map[string]*value
-	pending    []graph.WeightedEdge // of the operation that comes next
+	pending    []graph.WeightedEdge // those of the next operation
 	operations []*onnxpb.NodeProto
-	computed   int // the first place in values of one that an operation computes
+	computed   int // the index in values of the first one that an operation computes
 
-	// What ran last, and the types of the inputs that it is compiled for.
-	model  *runtime.Model
-	inputs map[string]ops.Type
+	model  *runtime.Model      // of the last run
+	inputs map[string]ops.Type // the types that model is compiled for
 }
 
 type view interface{ graph.WeightedDirected }
 
-// value is a value of the model. Where a file declares it twice there are two nodes of it.
+// value is a value of the model. A value that the file declares twice has two nodes.
 type value struct {
 	name        string
-	place       int           // in Backend.values
-	decoded     tensor.Tensor // zeros of the declared type, or an initializer; nil once computed
-	tensor      tensor.Tensor // what SetInput gave, or what the last run computed
-	declared    bool          // and computed
-	initializer bool          // surely: the rest is told by Backend.isInitializer
-	computed    bool          // by an operation
-	used        bool          // by an operation
+	index       int           // in Backend.values
+	decoded     tensor.Tensor // zeros of the declared type, or an initializer; nil if an operation computes it
+	tensor      tensor.Tensor // the input, or the result of the last run
+	declared    bool          // the file declares the type of this computed value
+	initializer bool          // it is certainly an initializer; see Backend.isInitializer
+	computed    bool          // an operation computes it
+	used        bool          // an operation uses it
 }
 
-// node is what onnx-go sees of a value.
+// node is the node of a value in the graph of onnx-go.
 type node struct {
 	*value
 	id      int64
 	backend *Backend
-	filled  bool // by a declaration or an initializer
+	filled  bool // SetTensor has been called while decoding
 }
 
 var (
@@ -67,15 +69,15 @@ var (
 	_ onnx.DataCarrier = (*node)(nil)
 )
 
-// New returns a Backend without a model. The options are those that the model will be
-// loaded with.
+// New returns a Backend without a model. The options apply when the model is loaded, in
+// the first run: their errors are those of Run.
 func New(opts ...runtime.Option) *Backend {
 	g := simple.NewWeightedDirectedGraph(0, 0)
 	return &Backend{view: g, graph: g, options: slices.Clone(opts), opset: defaultOpset, byName: map[string]*value{}, computed: math.MaxInt}
 }
 
-// NewNode implements graph.NodeAdder. Nodes count from 0: onnx-go takes the number of an
-// input for the ID of its node.
+// NewNode implements graph.NodeAdder. The IDs of nodes start at 0, because onnx-go uses
+// the number of an input as the ID of its node.
 func (b *Backend) NewNode() graph.Node {
 	return &node{id: b.graph.NewNode().ID(), backend: b, value: &value{}}
 }
@@ -88,13 +90,14 @@ func (b *Backend) NewWeightedEdge(from, to graph.Node, weight float64) graph.Wei
 	return b.graph.NewWeightedEdge(from, to, weight)
 }
 
-// SetWeightedEdge implements graph.WeightedEdgeAdder. It tells that an operation which
-// makes from will have to as an input.
+// SetWeightedEdge implements graph.WeightedEdgeAdder. The edge says that the next
+// operation has an output (from) and an input (to).
 func (b *Backend) SetWeightedEdge(e graph.WeightedEdge) {
 	b.pending = append(b.pending, e)
-	if e.From().ID() != e.To().ID() { // for which gonum panics; compiling the model refuses it
-		b.graph.SetWeightedEdge(e)
+	if e.From().ID() == e.To().ID() {
+		return // gonum would panic; the model is refused when it is compiled
 	}
+	b.graph.SetWeightedEdge(e)
 }
 
 // ApplyOperation implements onnx.OperationCarrier.
@@ -108,26 +111,27 @@ func (b *Backend) ApplyOperation(o onnx.Operation, outputs ...graph.Node) error 
 	for _, out := range outputs {
 		v, ok := out.(*node)
 		if !ok {
-			return fmt.Errorf("onnxgo: operation %s: an output is a %T, not a node of this backend", o.Name, out)
+			return fmt.Errorf("onnxgo: operation %s: an output is not a node of this Backend", o.Name)
 		}
 		n.Output = append(n.Output, v.name)
 		if n.Name == "" {
 			n.Name = v.name
 		}
-		if v.name == "" { // omitted: onnx-go makes a node of these too
-			continue
+		if v.name == "" {
+			continue // onnx-go has a node for an omitted output too
 		}
-		v.computed, b.computed = true, min(b.computed, v.place)
+		v.computed, b.computed = true, min(b.computed, v.index)
 		v.declared, v.decoded = v.declared || v.decoded != nil, nil
 	}
 	if n.Name == "" {
 		return fmt.Errorf("onnxgo: operation %s has no output", o.Name)
 	}
-	// There is an edge from every output to every input; those of the first are enough.
+	// There is an edge from every output to every input. The edges of the first output
+	// are enough.
 	for _, e := range edges[:len(edges)/len(outputs)] {
 		v, ok := e.To().(*node)
 		if !ok {
-			return fmt.Errorf("onnxgo: node %q (%s): an input is a %T, not a node of this backend", n.Name, o.Name, e.To())
+			return fmt.Errorf("onnxgo: node %q (%s): an input is not a node of this Backend", n.Name, o.Name)
 		}
 		v.used = true
 		n.Input = append(n.Input, v.name)

@@ -13,23 +13,27 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// maxDeclared bounds the elements of the values that a file declares: onnx-go takes
-// memory for all of them.
+// maxDeclared is the largest number of elements of all values that a file declares,
+// because onnx-go allocates all of them.
 const maxDeclared = 1 << 28
 
-// Decode is onnx.NewModel and UnmarshalBinary for files that may be anything. It reads
-// the version of the operator set, which onnx-go does not tell a backend; refuses what
-// would be run wrongly because onnx-go leaves it out; and where onnx-go panics, or
-// would take memory without bound, returns an error. The Backend must be new.
+// Decode does the work of onnx.NewModel and UnmarshalBinary for the bytes of any ONNX file.
+// It reads the version of the operator set, which onnx-go does not pass on. It returns an
+// error that wraps runtime.ErrModel for a file that would give wrong results because
+// onnx-go leaves out a part of it, and for a file with which onnx-go panics or allocates too
+// much memory. The Backend must be one of New, without a model.
 func (b *Backend) Decode(data []byte) (model *onnx.Model, err error) {
+	if b == nil || b.graph == nil {
+		return nil, errNotNew
+	}
+	if len(b.values) > 0 {
+		return nil, errors.New("onnxgo: the Backend has a model: use a new one")
+	}
 	defer func() {
 		if r := recover(); r != nil {
-			model, err = nil, fmt.Errorf("onnxgo: %w: onnx-go does not stand it: %v", runtime.ErrModel, r)
+			model, err = nil, fmt.Errorf("onnxgo: %w: onnx-go cannot load the file: %v", runtime.ErrModel, r)
 		}
 	}()
-	if len(b.values) > 0 {
-		return nil, errors.New("onnxgo: the backend has a model: use a new one")
-	}
 	m, err := sbsonnx.Unmarshal(data)
 	if err != nil {
 		return nil, fmt.Errorf("onnxgo: %w: %w", runtime.ErrModel, err)
@@ -49,8 +53,14 @@ func (b *Backend) Decode(data []byte) (model *onnx.Model, err error) {
 	return model, nil
 }
 
+// errNotNew reports the use of a nil or zero Backend.
+var errNotNew = errors.New("onnxgo: the Backend is nil or zero: use New")
+
+// standard reports whether a domain is that of the standard operators.
 func standard(domain string) bool { return domain == "" || domain == "ai.onnx" }
 
+// check returns an error if onnx-go cannot load the model, or would leave out a part of it
+// without which the results are wrong.
 func check(m *onnxpb.ModelProto) error {
 	g := m.GetGraph()
 	left := maxDeclared
@@ -61,7 +71,7 @@ func check(m *onnxpb.ModelProto) error {
 				return fmt.Errorf("value %q: %w", v.GetName(), err)
 			}
 			if left -= n; left < 0 {
-				return fmt.Errorf("the values that it declares have more than %d elements: leave out its value_info, or make its batch smaller", maxDeclared)
+				return fmt.Errorf("the declared values have more than %d elements: leave out value_info, or choose a smaller batch", maxDeclared)
 			}
 		}
 	}
@@ -72,7 +82,7 @@ func check(m *onnxpb.ModelProto) error {
 	}
 	for _, n := range g.GetNode() {
 		if !standard(n.GetDomain()) && (n.GetDomain() != sbs.Domain || n.GetOpType() != sbs.Operator().Name) {
-			return fmt.Errorf("node %q: %w: %s of domain %q. onnx-go tells no domains, and no functions", n.GetName(), runtime.ErrUnknownOperator, n.GetOpType(), n.GetDomain())
+			return fmt.Errorf("node %q: %w: %s of domain %q: onnx-go does not pass on domains and functions, use package runtime", n.GetName(), runtime.ErrUnknownOperator, n.GetOpType(), n.GetDomain())
 		}
 		for _, a := range n.GetAttribute() {
 			if a.GetT() == nil {
@@ -86,7 +96,7 @@ func check(m *onnxpb.ModelProto) error {
 	return nil
 }
 
-// declared returns the number of elements of what onnx-go makes of a declaration.
+// declared returns the number of elements that onnx-go allocates for a declaration.
 func declared(v *onnxpb.ValueInfoProto) (int, error) {
 	var shape []int
 	for _, d := range v.GetType().GetTensorType().GetShape().GetDim() {
@@ -95,7 +105,7 @@ func declared(v *onnxpb.ValueInfoProto) (int, error) {
 			continue
 		}
 		if size.DimValue < 1 || size.DimValue > ops.MaxElements {
-			return 0, fmt.Errorf("%w: a dimension is %d, which onnx-go does not stand", ops.ErrShape, size.DimValue)
+			return 0, fmt.Errorf("%w: a dimension is %d, which onnx-go cannot load", ops.ErrShape, size.DimValue)
 		}
 		shape = append(shape, int(size.DimValue))
 	}

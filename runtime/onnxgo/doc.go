@@ -1,33 +1,38 @@
 // Package onnxgo is a backend of github.com/owulveryck/onnx-go that runs models with
-// package runtime, for programs that are written for onnx-go and gorgonia tensors:
+// package runtime. It is for programs that are written for onnx-go and the tensors of
+// gorgonia.org/tensor:
 //
 //	backend := onnxgo.New()
 //	model := onnx.NewModel(backend)
 //	err := model.UnmarshalBinary(data)
 //	...
-//	err = model.SetInput(0, image) // a *tensor.Dense, pixels 0..1
+//	err = model.SetInput(0, image) // a *tensor.Dense with pixels from 0 to 1
 //	...
 //	err = backend.Run()
 //	...
 //	out, err := model.GetOutputTensors()
 //
-// Any other program does better with package runtime itself: this package links
-// gorgonia, and gets to see what onnx-go lets through of a file:
+// [Backend.Decode] replaces the second and third line for files that onnx-go may not
+// support: it returns an error where onnx-go panics or leaves out what matters.
 //
-//   - No version of the operator set: 17 is assumed, that of the files of this module,
-//     or what [Backend.Decode] finds in the file.
-//   - No operator's domain: SbS is that of this module, anything else a standard
-//     operator. Decode refuses what this would be wrong for.
-//   - No names of nodes: errors, and runtime.InjectSpikes, have the name of a
-//     node's first output in their place, "L0" for "L0/SbS". So have the random numbers
-//     of a standard operator without a seed: they are other ones than those of
-//     package runtime. Those of SbS nodes are the same.
-//   - No symbolic dimensions: the shapes of the tensors given are what counts. A model
-//     with an open batch takes batches of any size, and is compiled again where the
-//     size is another than the time before.
+// Other programs should use package runtime. This package links gorgonia, and onnx-go does
+// not pass on everything in a file:
 //
-// onnx-go itself refuses subgraphs (Loop, If, Scan, and so the files that
-// convert.BodyInline makes), and constants that are empty, of bool stored as bytes, or of
-// anything but float32, float64, int32, int64 and bool. For some of this UnmarshalBinary
-// panics; Decode does not.
+//   - The version of the operator set is missing. The package assumes 17, the version of
+//     the files of this module, unless Decode reads the version from the file.
+//   - The domains of operators are missing. The package takes SbS for the operator of this
+//     module and every other operator for a standard operator. Decode refuses files for
+//     which this is wrong.
+//   - The names of nodes are missing. In errors and in runtime.InjectSpikes, a node has
+//     the name of its first output instead, such as "L0" for "L0/SbS". A standard operator
+//     without a seed derives its random numbers from this name, so they differ from those
+//     of package runtime. The random numbers of SbS nodes do not.
+//   - Symbolic dimensions are missing. The shapes of the inputs decide: a model with a
+//     symbolic batch takes batches of any size. It is compiled again whenever the shape of
+//     an input differs from that of the previous run.
+//
+// onnx-go refuses subgraphs, and so the operators Loop, If and Scan and the files that
+// package convert makes with BodyInline. It also refuses constants that are empty, bool
+// constants that are stored as bytes, and constants of types other than float32, float64,
+// int32, int64 and bool. UnmarshalBinary panics for some of these; Decode does not.
 package onnxgo

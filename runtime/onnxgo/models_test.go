@@ -43,7 +43,8 @@ func marshal(t *testing.T, opset int64, g *onnxpb.GraphProto) []byte {
 	return data
 }
 
-// sameAsRuntime runs a model with one input, of 2x3 elements, in both ways.
+// sameAsRuntime runs a model with one input, of 2x3 elements, with package runtime and with
+// a Backend.
 func sameAsRuntime(t *testing.T, data []byte) {
 	t.Helper()
 	reference, err := runtime.New(data)
@@ -68,8 +69,8 @@ func sameAsRuntime(t *testing.T, data []byte) {
 	}
 }
 
-// TestGraphs has graphs of which onnx-go hands over something special.
-func TestGraphs(t *testing.T) {
+// TestBackend_RunsGraphsLikeRuntime has graphs that onnx-go passes on in special ways.
+func TestBackend_RunsGraphsLikeRuntime(t *testing.T) {
 	x, y := value("x", ops.Float32, 2, 3), value("y", ops.Float32, 2, 3)
 	w := sbsonnx.Float32Tensor("w", []int{3}, []float32{1, 2, 3})
 	input := []*onnxpb.ValueInfoProto{x}
@@ -133,8 +134,9 @@ func TestGraphs(t *testing.T) {
 	}
 }
 
-// TestOperatorSet has an operator that was another one up to version 12.
-func TestOperatorSet(t *testing.T) {
+// TestDecode_UsesTheOperatorSetOfTheFile has an operator that changed its meaning with
+// version 13.
+func TestDecode_UsesTheOperatorSetOfTheFile(t *testing.T) {
 	g := &onnxpb.GraphProto{
 		Input: []*onnxpb.ValueInfoProto{value("x", ops.Float32, 2, 3)}, Output: []*onnxpb.ValueInfoProto{value("y", ops.Float32, 2, 3)},
 		Node: []*onnxpb.NodeProto{operation("Softmax", []string{"x"}, []string{"y"}, map[string]any{"axis": int64(0)})},
@@ -143,7 +145,7 @@ func TestOperatorSet(t *testing.T) {
 	sameAsRuntime(t, marshal(t, 13, g))
 }
 
-func TestInitializerAmongInputs(t *testing.T) {
+func TestBackend_InitializerAmongTheInputsCannotBeSet(t *testing.T) {
 	b := onnxgo.New()
 	m, err := b.Decode(marshal(t, 17, &onnxpb.GraphProto{
 		Input:       []*onnxpb.ValueInfoProto{value("w", ops.Float32, 3), value("x", ops.Float32, 3)},
@@ -162,8 +164,8 @@ func TestInitializerAmongInputs(t *testing.T) {
 	require.Equal(t, []float32{1, 0, -1}, out[0].Data())
 }
 
-// TestRefused has models that cannot be run this way; no one may panic.
-func TestRefused(t *testing.T) {
+// TestDecode_RefusesWhatOnnxGoCannotLoad has models that must give errors, and not panics.
+func TestDecode_RefusesWhatOnnxGoCannotLoad(t *testing.T) {
 	change := func(f func(m *onnxpb.ModelProto)) []byte {
 		m, err := sbsonnx.Unmarshal(write(t, converttest.Digits(), convert.Options{Batch: 1}))
 		require.NoError(t, err)
@@ -180,7 +182,7 @@ func TestRefused(t *testing.T) {
 		"nothing":   {nil, "no graph"},
 		"a large declaration": {change(func(m *onnxpb.ModelProto) {
 			m.Graph.ValueInfo = append(m.Graph.ValueInfo, value("large", ops.Float32, 1<<15, 1<<14))
-		}), "elements: leave out its value_info"},
+		}), "elements: leave out value_info"},
 		"a huge declaration": {change(func(m *onnxpb.ModelProto) {
 			m.Graph.ValueInfo = append(m.Graph.ValueInfo, value("huge", ops.Float32, 1<<30, 1<<30))
 		}), "huge"},
@@ -193,9 +195,9 @@ func TestRefused(t *testing.T) {
 		}), "takes"},
 		"bools as bytes": {change(func(m *onnxpb.ModelProto) {
 			m.Graph.Initializer = append(m.Graph.Initializer, &onnxpb.TensorProto{Name: "c", Dims: []int64{8}, DataType: int32(ops.Bool), RawData: make([]byte, 8)})
-		}), "onnx-go does not stand it"}, // it panics
-		"a domain that is not ours": {change(func(m *onnxpb.ModelProto) { m.Graph.Node[0].Domain = "com.example" }), "com.example"},
-		"a node of our domain":      {change(func(m *onnxpb.ModelProto) { m.Graph.Node[0].Domain = "ai.sbs" }), "unknown operator"},
+		}), "onnx-go cannot load the file"}, // onnx-go panics
+		"an unknown domain":                        {change(func(m *onnxpb.ModelProto) { m.Graph.Node[0].Domain = "com.example" }), "com.example"},
+		"an unknown operator of the domain ai.sbs": {change(func(m *onnxpb.ModelProto) { m.Graph.Node[0].Domain = "ai.sbs" }), "unknown operator"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := onnxgo.New().Decode(c.data)
@@ -227,7 +229,7 @@ func TestRefused(t *testing.T) {
 	require.Equal(t, "L0", node.Node)
 	require.ErrorContains(t, err, "(5, 9)")
 
-	// A node that takes its own output, for which gonum's graphs panic.
+	// With a node that takes its own output gonum would panic.
 	x := tensor.New(tensor.WithShape(2, 3), tensor.Of(tensor.Float32))
 	err = run(t, marshal(t, 17, &onnxpb.GraphProto{
 		Input: []*onnxpb.ValueInfoProto{value("x", ops.Float32, 2, 3)}, Output: []*onnxpb.ValueInfoProto{value("y", ops.Float32, 2, 3)},
@@ -250,7 +252,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		for i, x := range m.GetInputTensors() {
-			_ = m.SetInput(i, x) // what cannot be set is not there when it runs
+			_ = m.SetInput(i, x) // Run reports inputs that could not be set
 		}
 		_ = b.Run()
 	})

@@ -2,7 +2,9 @@ package onnxgo_test
 
 import (
 	"context"
+	goruntime "runtime"
 	"testing"
+	"time"
 
 	"github.com/owulveryck/onnx-go"
 	"github.com/stretchr/testify/require"
@@ -16,6 +18,7 @@ import (
 	"github.com/spike-by-spike/sbs/runtime/onnxgo"
 )
 
+// networks returns networks with all kinds of layers.
 func networks(t *testing.T) map[string]*convert.Network {
 	all := converttest.Variants()
 	all["digits"] = converttest.Digits()
@@ -38,7 +41,7 @@ func write(t *testing.T, n *convert.Network, opt convert.Options) []byte {
 	return data
 }
 
-// images returns a batch of random images, for this module and for gorgonia.
+// images returns a batch of random images as tensors of this module and of gorgonia.
 func images(t *testing.T, n *convert.Network, batch int) (*ops.Tensor, *tensor.Dense) {
 	t.Helper()
 	shape := []int{batch, n.Input.Channels, n.Input.Height, n.Input.Width}
@@ -46,6 +49,7 @@ func images(t *testing.T, n *convert.Network, batch int) (*ops.Tensor, *tensor.D
 	return x, tensor.New(tensor.WithShape(shape...), tensor.WithBacking(x.Float32s()))
 }
 
+// output returns the only output of a model.
 func output(t *testing.T, m *onnx.Model) *tensor.Dense {
 	t.Helper()
 	out, err := m.GetOutputTensors()
@@ -56,9 +60,9 @@ func output(t *testing.T, m *onnx.Model) *tensor.Dense {
 	return d
 }
 
-// TestSameBits runs networks in both ways: all values that the file declares must be
-// the same, bit for bit.
-func TestSameBits(t *testing.T) {
+// TestBackend_RunsNetworksLikeRuntime compares all values that the file declares, bit for
+// bit.
+func TestBackend_RunsNetworksLikeRuntime(t *testing.T) {
 	for name, n := range networks(t) {
 		for _, opt := range []convert.Options{{Batch: 2}, {Batch: 2, Body: convert.BodyNone, Seed: 3}, {}} {
 			t.Run(name, func(t *testing.T) {
@@ -102,7 +106,7 @@ func TestSameBits(t *testing.T) {
 	}
 }
 
-func TestRunIsRunContextWithoutOptions(t *testing.T) {
+func TestRun_IsRunContextWithoutOptions(t *testing.T) {
 	n := converttest.Digits()
 	data := write(t, n, convert.Options{})
 	reference, err := runtime.New(data, runtime.Spikes(10))
@@ -123,11 +127,11 @@ func TestRunIsRunContextWithoutOptions(t *testing.T) {
 	require.ErrorIs(t, b.RunContext(ctx), context.Canceled)
 	out, err := m.GetOutputTensors()
 	require.NoError(t, err)
-	require.Nil(t, out[0], "what a run before computed must not pass for its result")
+	require.Nil(t, out[0], "a failed run must not leave the outputs of an earlier one")
 }
 
-// TestSeveralInputs has a network that takes its random numbers as inputs.
-func TestSeveralInputs(t *testing.T) {
+// TestBackend_SeveralInputs has a network that takes its random numbers as inputs.
+func TestBackend_SeveralInputs(t *testing.T) {
 	n := converttest.Digits()
 	data := write(t, n, convert.Options{Batch: 2, Inject: convert.InjectUniforms})
 	reference, err := runtime.New(data)
@@ -150,7 +154,7 @@ func TestSeveralInputs(t *testing.T) {
 	require.Equal(t, want["probabilities"].Float32s(), output(t, m).Data())
 }
 
-func TestInputs(t *testing.T) {
+func TestSetInput_RefusesWrongTensors(t *testing.T) {
 	n := converttest.Digits()
 	b := onnxgo.New()
 	require.ErrorContains(t, b.Run(), "no model")
@@ -158,7 +162,7 @@ func TestInputs(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []int{2, 1, 12, 12}, []int(m.GetInputTensors()[0].Shape()), "the declared shape")
 	require.ErrorIs(t, b.Run(), runtime.ErrInput)
-	require.ErrorContains(t, b.Run(), `"image", float32(2, 1, 12, 12), has not been set`)
+	require.ErrorContains(t, b.Run(), `"image", float32(2, 1, 12, 12), is not set`)
 
 	_, three := images(t, n, 3)
 	require.NoError(t, m.SetInput(0, three))
@@ -170,8 +174,8 @@ func TestInputs(t *testing.T) {
 	require.NoError(t, m.SetInput(0, tensor.New(tensor.WithShape(2, 1, 12, 12), tensor.Of(tensor.Float64))))
 	require.ErrorContains(t, b.Run(), "got float64(2, 1, 12, 12)")
 
-	require.ErrorContains(t, m.SetInput(0, nil), `input "image": a <nil> cannot be used`)
-	require.ErrorContains(t, m.SetInput(0, (*tensor.Dense)(nil)), "cannot be used")
+	require.ErrorContains(t, m.SetInput(0, nil), `input "image": the tensor is missing, or is not a *tensor.Dense`)
+	require.ErrorContains(t, m.SetInput(0, (*tensor.Dense)(nil)), "the tensor is missing")
 	require.ErrorIs(t, m.SetInput(0, tensor.New(tensor.WithBacking([]string{"a", "b"}))), ops.ErrDType)
 	require.ErrorContains(t, m.SetInput(0, tensor.New(tensor.WithBacking([]float32{1, 2}, []bool{true, false}))), "mask")
 	require.Error(t, m.SetInput(-1, three))
@@ -185,13 +189,68 @@ func TestInputs(t *testing.T) {
 	require.ErrorContains(t, set("L0/SbS/W"), "is an initializer")
 
 	_, err = b.Decode(write(t, n, convert.Options{}))
-	require.ErrorContains(t, err, "has a model")
+	require.ErrorContains(t, err, "has a model: use a new one")
 }
 
-func TestOpenBatchOfAnotherImageSize(t *testing.T) {
+func TestRun_RefusesAnotherImageSizeWithSymbolicBatch(t *testing.T) {
 	b := onnxgo.New()
 	m, err := b.Decode(write(t, converttest.Digits(), convert.Options{}))
 	require.NoError(t, err)
 	require.NoError(t, m.SetInput(0, tensor.New(tensor.WithShape(2, 1, 11, 12), tensor.Of(tensor.Float32))))
-	require.ErrorContains(t, b.Run(), "want float32(1, 12, 12), or with what is symbolic in the file in between, got float32(2, 1, 11, 12)")
+	require.ErrorContains(t, b.Run(), "want float32(1, 12, 12) and any symbolic dimensions of the file, got float32(2, 1, 11, 12)")
+}
+
+func TestBackend_RefusesNilAndZero(t *testing.T) {
+	data := write(t, converttest.Digits(), convert.Options{})
+	for name, b := range map[string]*onnxgo.Backend{"nil": nil, "zero": {}} {
+		t.Run(name, func(t *testing.T) {
+			_, err := b.Decode(data)
+			require.ErrorContains(t, err, "nil or zero: use New")
+			require.ErrorContains(t, b.Run(), "nil or zero: use New")
+		})
+	}
+	b := onnxgo.New()
+	m, err := b.Decode(data)
+	require.NoError(t, err)
+	_, x := images(t, converttest.Digits(), 1)
+	require.NoError(t, m.SetInput(0, x))
+	require.ErrorContains(t, b.RunContext(nil), "the context is nil") //nolint:staticcheck // nil is the case
+	require.ErrorIs(t, b.RunContext(t.Context(), nil), runtime.ErrOption)
+
+	b = onnxgo.New(nil)
+	m, err = b.Decode(data)
+	require.NoError(t, err)
+	require.NoError(t, m.SetInput(0, x))
+	require.ErrorIs(t, b.Run(), runtime.ErrOption)
+}
+
+// TestBackend_EndsItsGoroutines changes the batch, so that the model is compiled again, and
+// uses the Backend after Close.
+func TestBackend_EndsItsGoroutines(t *testing.T) {
+	n := converttest.Digits()
+	data := write(t, n, convert.Options{})
+	before := goruntime.NumGoroutine()
+	b := onnxgo.New(runtime.Workers(2))
+	m, err := b.Decode(data)
+	require.NoError(t, err)
+	require.NoError(t, b.Close(), "before the first run")
+	for batch := range 10 {
+		_, x := images(t, n, batch+1)
+		require.NoError(t, m.SetInput(0, x))
+		require.NoError(t, b.Run())
+	}
+	_, x := images(t, n, 2)
+	require.NoError(t, m.SetInput(0, x))
+	require.NoError(t, b.Run())
+	want := output(t, m).Data()
+	require.NoError(t, b.Close())
+	require.NoError(t, b.Run())
+	require.Equal(t, want, output(t, m).Data())
+	require.NoError(t, b.Close())
+	require.NoError(t, b.Close())
+	require.NoError(t, (*onnxgo.Backend)(nil).Close())
+	for end := time.Now().Add(5 * time.Second); goruntime.NumGoroutine() > before && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	require.LessOrEqual(t, goruntime.NumGoroutine(), before)
 }

@@ -16,20 +16,25 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// Run computes the model's outputs from the inputs that onnx.Model.SetInput has set.
-// After an error there are no outputs.
+// Run computes the outputs of the model from the inputs that onnx.Model.SetInput has set.
+// The inputs must not be modified until Run returns. The outputs belong to the caller;
+// after an error there are none.
 func (b *Backend) Run() error { return b.RunContext(context.Background()) }
 
-// RunContext is Run with a context and with options, such as runtime.Seed. Errors wrap
-// those of package runtime, runtime.ErrInput for inputs.
+// RunContext is Run with a context, which must not be nil, and with options, such as
+// runtime.Seed. The errors wrap those of package runtime, such as runtime.ErrInput for a
+// wrong or missing input and runtime.ErrOption for a wrong option.
 func (b *Backend) RunContext(ctx context.Context, opts ...runtime.RunOption) error {
+	if b == nil || b.graph == nil {
+		return errNotNew
+	}
 	for _, v := range b.values {
 		if v.computed {
 			v.tensor = nil
 		}
 	}
 	if len(b.operations) == 0 {
-		return errors.New("onnxgo: there is no model: call UnmarshalBinary first")
+		return errors.New("onnxgo: there is no model: call Decode or UnmarshalBinary first")
 	}
 	inputs, err := b.given()
 	if err != nil {
@@ -50,7 +55,18 @@ func (b *Backend) RunContext(ctx context.Context, opts ...runtime.RunOption) err
 	return nil
 }
 
-// given returns the model's inputs, those that operations use.
+// Close ends the goroutines that runs have started. The Backend remains usable: the next
+// run compiles the model again. Close must not be called during a run.
+func (b *Backend) Close() error {
+	if b == nil || b.model == nil {
+		return nil
+	}
+	m := b.model
+	b.model = nil
+	return m.Close()
+}
+
+// given returns those inputs of the model that operations use.
 func (b *Backend) given() (map[string]*ops.Tensor, error) {
 	inputs := map[string]*ops.Tensor{}
 	for _, v := range b.values {
@@ -62,22 +78,22 @@ func (b *Backend) given() (map[string]*ops.Tensor, error) {
 			return nil, fmt.Errorf("onnxgo: %w: input %q: %w", runtime.ErrModel, v.name, err)
 		}
 		if v.tensor == nil {
-			return nil, fmt.Errorf("onnxgo: %w: %q, %v, has not been set: call SetInput", runtime.ErrInput, v.name, declared)
+			return nil, fmt.Errorf("onnxgo: %w: %q, %v, is not set: call SetInput", runtime.ErrInput, v.name, declared)
 		}
-		t, err := fromGorgonia(v.tensor.(*tensor.Dense)) // SetTensor lets nothing else in
+		t, err := fromGorgonia(v.tensor.(*tensor.Dense)) // SetTensor accepts no other type
 		if err != nil {
 			return nil, fmt.Errorf("onnxgo: %w: %q: %w", runtime.ErrInput, v.name, err)
 		}
 		if !fits(declared, t) {
-			return nil, fmt.Errorf("onnxgo: %w: %q: %w: want %v, or with what is symbolic in the file in between, got %v", runtime.ErrInput, v.name, ops.ErrShape, declared, ops.TypeOf(t))
+			return nil, fmt.Errorf("onnxgo: %w: %q: %w: want %v and any symbolic dimensions of the file, got %v", runtime.ErrInput, v.name, ops.ErrShape, declared, ops.TypeOf(t))
 		}
 		inputs[v.name] = t
 	}
 	return inputs, nil
 }
 
-// fits reports whether t can be what a file declares, of which onnx-go has left out the
-// symbolic dimensions.
+// fits reports whether t can have the type that the file declares. onnx-go has left out
+// symbolic dimensions, so t may have further dimensions at any place.
 func fits(declared ops.Type, t *ops.Tensor) bool {
 	left := declared.Shape
 	for _, size := range t.Shape() {
@@ -88,7 +104,7 @@ func fits(declared ops.Type, t *ops.Tensor) bool {
 	return declared.DType == t.DType() && len(left) == 0
 }
 
-// compile makes a model for inputs of given types, unless there is one.
+// compile makes a model for inputs of these types, unless the last run left one.
 func (b *Backend) compile(inputs map[string]*ops.Tensor) error {
 	types := map[string]ops.Type{}
 	for name, t := range inputs {
@@ -97,6 +113,9 @@ func (b *Backend) compile(inputs map[string]*ops.Tensor) error {
 	same := func(a, b ops.Type) bool { return a.String() == b.String() }
 	if b.model != nil && maps.EqualFunc(types, b.inputs, same) {
 		return nil
+	}
+	if err := b.Close(); err != nil { // the last run had other shapes
+		return fmt.Errorf("onnxgo: %w", err)
 	}
 	m, err := b.message(types)
 	if err != nil {
@@ -114,8 +133,9 @@ func (b *Backend) compile(inputs map[string]*ops.Tensor) error {
 	return nil
 }
 
-// message writes down the model that onnx-go has handed over. Its outputs are everything
-// that the file may have as an output: what is declared, and what no operation uses.
+// message returns the model that onnx-go has passed on. onnx-go does not say which values
+// are outputs, so these are all that can be: every computed value that the file declares,
+// or that no operation uses.
 func (b *Backend) message(inputs map[string]ops.Type) (*onnxpb.ModelProto, error) {
 	g := &onnxpb.GraphProto{Name: "onnx-go", Node: b.operations}
 	for _, v := range b.values {
@@ -139,6 +159,7 @@ func (b *Backend) message(inputs map[string]ops.Type) (*onnxpb.ModelProto, error
 	}, nil
 }
 
+// info returns the declaration of a value.
 func info(name string, t ops.Type) *onnxpb.ValueInfoProto {
 	shape := &onnxpb.TensorShapeProto{}
 	for _, d := range t.Shape {
@@ -148,7 +169,7 @@ func info(name string, t ops.Type) *onnxpb.ValueInfoProto {
 	return &onnxpb.ValueInfoProto{Name: name, Type: &onnxpb.TypeProto{Value: &onnxpb.TypeProto_TensorType{TensorType: tt}}}
 }
 
-// newOperation returns an operation as a node without inputs and outputs.
+// newOperation returns the node of an operation, without inputs and outputs.
 func newOperation(o onnx.Operation) (*onnxpb.NodeProto, error) {
 	n := &onnxpb.NodeProto{OpType: o.Name}
 	if o.Name == sbs.Operator().Name {

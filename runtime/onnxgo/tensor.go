@@ -11,7 +11,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// dtypes are the element types that both kinds of tensors have. Go's int becomes int64.
+// dtypes holds the element types that tensors of gorgonia and of this module have in
+// common. int becomes int64.
 var dtypes = map[reflect.Kind]ops.DType{
 	reflect.Float32: ops.Float32, reflect.Float64: ops.Float64, reflect.Bool: ops.Bool,
 	reflect.Int: ops.Int64, reflect.Int8: ops.Int8, reflect.Int16: ops.Int16, reflect.Int32: ops.Int32, reflect.Int64: ops.Int64,
@@ -23,7 +24,7 @@ func typeOf(t tensor.Tensor) (ops.Type, error) {
 	d, ok := t.(*tensor.Dense)
 	switch {
 	case !ok || d == nil:
-		return ops.Type{}, fmt.Errorf("a %T cannot be used: want a *tensor.Dense", t)
+		return ops.Type{}, errors.New("the tensor is missing, or is not a *tensor.Dense")
 	case !d.IsNativelyAccessible():
 		return ops.Type{}, errors.New("the tensor is not in memory that Go can read")
 	case d.IsMasked():
@@ -35,8 +36,8 @@ func typeOf(t tensor.Tensor) (ops.Type, error) {
 	return ops.Type{DType: dtypes[d.Dtype().Kind()], Shape: ops.Dims(d.Shape()...)}, nil
 }
 
-// fromGorgonia returns a tensor of the elements of d, which has passed typeOf, in
-// row-major order. Where d has them so they are shared.
+// fromGorgonia returns a tensor with the elements of d, for which typeOf returns no error.
+// It shares the memory of d if the elements are in row-major order there.
 func fromGorgonia(d *tensor.Dense) (*ops.Tensor, error) {
 	data, err := elements(d)
 	if err != nil {
@@ -52,7 +53,7 @@ func fromGorgonia(d *tensor.Dense) (*ops.Tensor, error) {
 	return ops.FromSlice(d.Shape(), data)
 }
 
-// elements returns the elements of d in row-major order, as a slice.
+// elements returns the elements of d as a slice in row-major order.
 func elements(d *tensor.Dense) (any, error) {
 	plain := d.DataOrder().IsRowMajor() && d.DataOrder().IsContiguous() && !d.DataOrder().IsTransposed() && !d.RequiresIterator()
 	if plain && !d.IsScalar() {
@@ -81,8 +82,8 @@ func elements(d *tensor.Dense) (any, error) {
 	return out.Interface(), nil
 }
 
-// toGorgonia returns a tensor over the elements of t, nil if it has none: gorgonia
-// panics for such a tensor.
+// toGorgonia returns a tensor that shares the memory of t. It returns nil if t has no
+// elements, because gorgonia panics for such a tensor.
 func toGorgonia(t *ops.Tensor) *tensor.Dense {
 	if t.Len() == 0 {
 		return nil
@@ -90,12 +91,13 @@ func toGorgonia(t *ops.Tensor) *tensor.Dense {
 	return tensor.New(tensor.WithShape(t.Shape()...), tensor.WithBacking(t.Elements()))
 }
 
+// slice returns the elements of a tensor of a known type.
 func slice[T ops.Element](t *ops.Tensor) []T {
 	data, _ := ops.Data[T](t)
 	return data
 }
 
-// constant returns a constant of the model, of the types that onnx-go reads, as a message.
+// constant returns the message of a constant. It supports the types that onnx-go reads.
 func constant(name string, t tensor.Tensor) (*onnxpb.TensorProto, error) {
 	if _, err := typeOf(t); err != nil {
 		return nil, err

@@ -9,9 +9,9 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// TestLayouts compares the elements of tensors in all of gorgonia's layouts with what it
-// says is at every place.
-func TestLayouts(t *testing.T) {
+// TestFromGorgonia_AllLayouts compares with the elements that gorgonia returns one by one,
+// for tensors in all memory layouts of gorgonia.
+func TestFromGorgonia_AllLayouts(t *testing.T) {
 	dense := func() *tensor.Dense {
 		return tensor.New(tensor.WithShape(2, 3, 4), tensor.WithBacking(tensor.Range(tensor.Float32, 0, 24)))
 	}
@@ -27,7 +27,7 @@ func TestLayouts(t *testing.T) {
 		return v.(*tensor.Dense)
 	}
 	for name, d := range map[string]*tensor.Dense{
-		"plain": dense(), "fortran": fortran, "transposed": transposed, "moved": moved,
+		"plain": dense(), "fortran": fortran, "transposed": transposed, "transposed in memory": moved,
 		"part of all":     cut(dense(), tensor.S(0, 2), tensor.S(1, 3), tensor.S(1, 3)),
 		"part of one":     cut(dense(), nil, nil, tensor.S(2)),
 		"whole images":    cut(dense(), tensor.S(1)),
@@ -61,7 +61,7 @@ func TestLayouts(t *testing.T) {
 	require.Equal(t, []float32{0, 4, 8, 12, 16, 20}, x.Float32s()[:6])
 }
 
-func TestElementTypes(t *testing.T) {
+func TestGorgonia_ElementTypesThereAndBack(t *testing.T) {
 	for _, data := range []any{
 		[]float32{1.5, -2}, []float64{1.5, -2}, []bool{true, false}, []int8{1, -2}, []int16{1, -2}, []int32{1, -2}, []int64{1, -2},
 		[]uint8{1, 200}, []uint16{1, 2}, []uint32{1, 2}, []uint64{1, 2},

@@ -1,7 +1,6 @@
-// Command prototypes makes the weights of models/mnist-prototypes from MNIST's
-// training images, without training: the first layer's neurons are typical
-// images of each digit, found by k-means, and the second layer adds up the
-// neurons of a digit.
+// Command prototypes makes the weights of models/mnist-prototypes from the training images
+// of MNIST, without training. The neurons of the first layer are typical images of each
+// digit, found by k-means. The second layer adds up the neurons of each digit.
 //
 //	go run ./internal/tools/prototypes train-images-idx3-ubyte models/mnist-prototypes/Weights
 package main
@@ -21,14 +20,14 @@ import (
 
 const (
 	classes     = 10
-	prototypes  = 8 // of each class
+	prototypes  = 8 // per class
 	side, crop  = 28, 2
 	inner       = side - 2*crop
 	pixels      = inner * inner
 	iterations  = 12
-	perClass    = 3000
-	floor       = 1e-4 // of every weight, so that no pixel rules a neuron out
-	spread      = 1e-3 // of the second layer's weights over the wrong classes
+	perClass    = 3000 // images
+	floor       = 1e-4 // smallest weight of the first layer, so that no pixel excludes a neuron
+	spread      = 1e-3 // smallest weight of the second layer, that of the wrong classes
 	weightsName = "Weight_L%d_S0.npy"
 )
 
@@ -38,11 +37,12 @@ func main() {
 		os.Exit(2)
 	}
 	if err := run(os.Args[1], os.Args[2]); err != nil {
-		fmt.Fprintln(os.Stderr, "generate:", err)
+		fmt.Fprintln(os.Stderr, "prototypes:", err)
 		os.Exit(1)
 	}
 }
 
+// run reads the images and writes the weights.
 func run(images, folder string) error {
 	byClass, err := load(images)
 	if err != nil {
@@ -54,7 +54,7 @@ func run(images, folder string) error {
 	for c, examples := range byClass {
 		for i, p := range kMeans(examples, rand.New(rand.NewPCG(uint64(c), 0))) {
 			n := c*prototypes + i
-			for k, v := range normalised(p, floor) {
+			for k, v := range normalized(p, floor) {
 				first[k*neurons+n] = v
 			}
 			second[n*classes+c] = 1
@@ -65,7 +65,7 @@ func run(images, folder string) error {
 		for k := range column {
 			column[k] = second[k*classes+c]
 		}
-		for k, v := range normalised(column, spread) {
+		for k, v := range normalized(column, spread) {
 			second[k*classes+c] = v
 		}
 	}
@@ -88,7 +88,7 @@ func load(path string) (byClass [classes][][]float32, err error) {
 			return byClass, m.Err
 		}
 		if m.Label < 0 || m.Label >= classes {
-			return byClass, fmt.Errorf("%s: label %d", m.Name, m.Label)
+			return byClass, fmt.Errorf("%s: label %d, want 0 to %d", m.Name, m.Label, classes-1)
 		}
 		if len(byClass[m.Label]) == perClass {
 			continue
@@ -101,17 +101,17 @@ func load(path string) (byClass [classes][][]float32, err error) {
 	}
 	for c, e := range byClass {
 		if len(e) < prototypes {
-			return byClass, fmt.Errorf("class %d has only %d images", c, len(e))
+			return byClass, fmt.Errorf("class %d has only %d images, want at least %d", c, len(e), prototypes)
 		}
 	}
 	return byClass, nil
 }
 
-// kMeans returns the centres of the clusters of the examples.
+// kMeans returns the centers of the clusters of the examples.
 func kMeans(examples [][]float32, r *rand.Rand) [][]float32 {
-	centres := make([][]float32, prototypes)
+	centers := make([][]float32, prototypes)
 	for i, e := range r.Perm(len(examples))[:prototypes] {
-		centres[i] = examples[e]
+		centers[i] = examples[e]
 	}
 	for range iterations {
 		sums, counts := make([][]float32, prototypes), make([]float32, prototypes)
@@ -119,27 +119,28 @@ func kMeans(examples [][]float32, r *rand.Rand) [][]float32 {
 			sums[i] = make([]float32, pixels)
 		}
 		for _, e := range examples {
-			n := nearest(centres, e)
+			n := nearest(centers, e)
 			counts[n]++
 			for k, v := range e {
 				sums[n][k] += v
 			}
 		}
-		for i := range centres {
+		for i := range centers {
 			if counts[i] > 0 {
 				for k := range sums[i] {
 					sums[i][k] /= counts[i]
 				}
-				centres[i] = sums[i]
+				centers[i] = sums[i]
 			}
 		}
 	}
-	return centres
+	return centers
 }
 
-func nearest(centres [][]float32, e []float32) int {
+// nearest returns the index of the center that is nearest to e.
+func nearest(centers [][]float32, e []float32) int {
 	best, least := 0, float32(-1)
-	for i, c := range centres {
+	for i, c := range centers {
 		var d float32
 		for k, v := range e {
 			d += (v - c[k]) * (v - c[k])
@@ -151,8 +152,9 @@ func nearest(centres [][]float32, e []float32) int {
 	return best
 }
 
-// normalised returns v with at least floor in every entry, divided by the sum.
-func normalised(v []float32, floor float64) []float32 {
+// normalized returns v, divided by its sum, with floor added to every entry, and divided
+// by the new sum.
+func normalized(v []float32, floor float64) []float32 {
 	var sum float64
 	for _, x := range v {
 		sum += float64(x)
@@ -164,6 +166,7 @@ func normalised(v []float32, floor float64) []float32 {
 	return out
 }
 
+// write writes a .npy file.
 func write(path string, shape []int, data []float32) error {
 	var b bytes.Buffer
 	if err := npy.Write(&b, &npy.Array{Shape: shape, Data: data}); err != nil {

@@ -1,0 +1,95 @@
+package sbs
+
+import (
+	"fmt"
+
+	"github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// given returns the spikes or uniforms to use instead of random ones: those of the
+// Context if it has any, otherwise those of the node's input.
+func given(ctx *ops.Context, in []*ops.Tensor) (spikes, uniforms *ops.Tensor) {
+	if ctx.Spikes != nil || ctx.Uniforms != nil {
+		return ctx.Spikes, ctx.Uniforms
+	}
+	g := optional(in, inputGiven)
+	if g.DType() == ops.Float32 {
+		return nil, g
+	}
+	return g, nil
+}
+
+// inject checks the given spikes and uniforms and keeps them for the run. Spikes take
+// precedence over uniforms.
+func (r *run) inject(spikes, uniforms *ops.Tensor) error {
+	r.given, r.uniforms = nil, nil
+	if spikes == nil && uniforms == nil {
+		return nil // the usual case, in which Run does not allocate
+	}
+	want := ops.Type{Shape: ops.Dims(r.batch, r.Spikes, r.oh, r.ow)}
+	if spikes != nil {
+		want.DType = ops.Int64
+		if err := want.Check(spikes); err != nil {
+			return fmt.Errorf("given spikes: %w", err)
+		}
+		if err := checkSpikes(spikes, r.k); err != nil {
+			return err
+		}
+		r.given = spikes.Int64s()
+	}
+	if uniforms != nil {
+		want.DType = ops.Float32
+		if err := want.Check(uniforms); err != nil {
+			return fmt.Errorf("given uniforms: %w", err)
+		}
+		if err := checkUniforms(uniforms); err != nil {
+			return err
+		}
+		r.uniforms = uniforms.Float32s()
+	}
+	return nil
+}
+
+// noSpike stands in Spikes, and in given spikes, for the spikes of an output position
+// whose patch is all zero.
+const noSpike = -1
+
+// checkSpikes checks the values of given spikes for a W of k rows.
+func checkSpikes(spikes *ops.Tensor, k int) error {
+	for i, v := range spikes.Int64s() {
+		if v < noSpike || v >= int64(k) {
+			return fmt.Errorf("given spikes: %d at %v, want 0 to %d, or %d where the patch of X is all zero",
+				v, coordinates(i, spikes.Shape()), k-1, noSpike)
+		}
+	}
+	return nil
+}
+
+// checkUniforms checks the values of given uniforms.
+func checkUniforms(uniforms *ops.Tensor) error {
+	for i, u := range uniforms.Float32s() {
+		if !(u >= 0 && u < 1) {
+			return fmt.Errorf("given uniforms: %v at %v, want numbers in [0, 1)", u, coordinates(i, uniforms.Shape()))
+		}
+	}
+	return nil
+}
+
+// givenSpikes sets dst to the first given spikes of an output position whose patch has
+// the cumulative sums, or to those that the given uniforms choose.
+func (r *run) givenSpikes(dst []int32, sums []float32, b, pos int) error {
+	for t := range dst {
+		i := (b*r.Spikes+t)*r.positions + pos
+		if r.given == nil {
+			dst[t] = kernel.Invert(sums, r.uniforms[i])
+			continue
+		}
+		if r.given[i] == noSpike {
+			return fmt.Errorf("given spikes: %d at %v, but the patch of X there is not all zero: want 0 to %d",
+				noSpike, coordinates(i, []int{r.batch, r.Spikes, r.oh, r.ow}), r.k-1)
+		}
+		dst[t] = int32(r.given[i])
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package ops
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Input describes an input of a node before a run.
+type Input struct {
+	Type
+	Const *Tensor // the value if the input is a constant of the graph, otherwise nil
+}
+
+// Type is the element type and shape of a value. The zero Type means that nothing is
+// known, not even the number of dimensions. Infer may return the zero Type; the inputs
+// that it gets never have it.
+type Type struct {
+	DType DType
+	Shape []Dim
+}
+
+// Dim is a dimension: a size of at least 0, or -1 if the size is unknown until a run.
+// An unknown dimension can have a symbolic name, such as "batch".
+type Dim struct {
+	Size   int
+	Symbol string
+}
+
+// Known reports whether the size is known.
+func (d Dim) Known() bool { return d.Size >= 0 }
+
+// String returns the size, or the symbolic name of an unknown dimension, or "?".
+func (d Dim) String() string {
+	switch {
+	case d.Size >= 0:
+		return fmt.Sprint(d.Size)
+	case d.Symbol != "":
+		return d.Symbol
+	}
+	return "?"
+}
+
+// Dims returns dimensions of the given sizes. A negative size makes an unknown
+// dimension.
+func Dims(sizes ...int) []Dim {
+	d := make([]Dim, len(sizes))
+	for i, s := range sizes {
+		d[i] = Dim{Size: max(s, -1)}
+	}
+	return d
+}
+
+// String returns the type in the form "float32(batch, 10)", or "unknown" for the zero
+// Type.
+func (t Type) String() string {
+	if t.DType == 0 {
+		return "unknown"
+	}
+	s := make([]string, len(t.Shape))
+	for i, d := range t.Shape {
+		s[i] = d.String()
+	}
+	return fmt.Sprintf("%v(%s)", t.DType, strings.Join(s, ", "))
+}
+
+// Sizes returns the sizes of the dimensions, and false if not all of them are known.
+func (t Type) Sizes() (shape []int, known bool) {
+	shape = make([]int, len(t.Shape))
+	for i, d := range t.Shape {
+		if !d.Known() {
+			return nil, false
+		}
+		shape[i] = d.Size
+	}
+	return shape, true
+}
+
+// Check returns nil if the tensor x has type t: the same element type and number of
+// dimensions, and the same size in every dimension whose size t knows. Otherwise, and
+// for a nil or zero Tensor, it returns an error that wraps ErrShape.
+func (t Type) Check(x *Tensor) error {
+	ok := x.DType() != 0 && x.DType() == t.DType && len(x.Shape()) == len(t.Shape)
+	for i := 0; ok && i < len(t.Shape); i++ {
+		ok = !t.Shape[i].Known() || t.Shape[i].Size == x.Shape()[i]
+	}
+	switch {
+	case ok:
+		return nil
+	case x.DType() == 0:
+		return fmt.Errorf("%w: want %v, got no tensor", ErrShape, t)
+	}
+	return fmt.Errorf("%w: want %v, got %v", ErrShape, t, TypeOf(x))
+}
+
+// TypeOf returns the type of a tensor, and the zero Type for a nil or zero Tensor.
+func TypeOf(x *Tensor) Type {
+	if x.DType() == 0 {
+		return Type{}
+	}
+	return Type{DType: x.DType(), Shape: Dims(x.Shape()...)}
+}
