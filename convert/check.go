@@ -101,19 +101,9 @@ func checkValues(what string, t *ops.Tensor, most float32) error {
 		if most < math.MaxFloat32 {
 			want = fmt.Sprintf("0 to %v", most)
 		}
-		return fmt.Errorf("%s: %v is %v, want %s", what, index(i, t.Shape()), v, want)
+		return fmt.Errorf("%s: %v is %v, want %s", what, ops.Coordinates(i, t.Shape()), v, want)
 	}
 	return nil
-}
-
-// index returns the index of element i of a tensor of the given shape.
-func index(i int, shape []int) []int {
-	at := make([]int, len(shape))
-	for d := len(shape) - 1; d >= 0; d-- {
-		at[d] = i % shape[d]
-		i /= shape[d]
-	}
-	return at
 }
 
 func finite(v float32) bool { return math.Abs(float64(v)) <= math.MaxFloat32 }

@@ -86,6 +86,10 @@ var ErrShape = errors.New("shape does not fit")
 // support.
 var ErrDType = errors.New("unsupported element type")
 
+// ErrValue is wrapped by errors about a value that an operator cannot take, such as a
+// pixel that is not a number.
+var ErrValue = errors.New("bad value")
+
 // Tensor is a dense array of elements of one type in row-major (C) order: the index
 // of the last dimension changes fastest. A tensor without dimensions is a scalar and
 // has one element. A dimension can have size 0.
@@ -356,4 +360,20 @@ func FromSlice(shape []int, data any) (*Tensor, error) {
 		return NewTensor(shape, d)
 	}
 	return nil, fmt.Errorf("ops: %w: a tensor cannot hold a %T", ErrDType, data)
+}
+
+// String returns the element type and the shape, such as "float32(1, 28, 28)".
+func (t *Tensor) String() string { return TypeOf(t).String() }
+
+// Coordinates returns the coordinates of element i of a tensor of the given shape, for
+// messages about single elements.
+func Coordinates(i int, shape []int) []int {
+	at := make([]int, len(shape))
+	for d := len(shape) - 1; d >= 0; d-- {
+		if shape[d] > 0 {
+			at[d] = i % shape[d]
+			i /= shape[d]
+		}
+	}
+	return at
 }

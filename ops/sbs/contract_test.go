@@ -305,3 +305,14 @@ func TestOpParams_IsACopy(t *testing.T) {
 	again, _ := sbs.OpParams(op)
 	require.Equal(t, q.p.EpsilonT[0], again.EpsilonT[0])
 }
+
+func TestSchedule_StringIsWhatParseScheduleReads(t *testing.T) {
+	for _, text := range []string{"inverse-sqrt", "constant", "power:-0.2", "power:-10"} {
+		s, err := sbs.ParseSchedule(text)
+		require.NoError(t, err)
+		require.Equal(t, text, s.String())
+		require.NoError(t, s.Check())
+	}
+	require.Error(t, sbs.Schedule{Power: 1}.Check())
+	require.Error(t, sbs.Schedule{Power: math.NaN()}.Check())
+}

@@ -89,8 +89,8 @@ func ExampleSchedule_EpsilonT() {
 	constant := sbs.Schedule{}
 	fmt.Printf("%v %.2f\n", constant, constant.EpsilonT(4))
 	// Output:
-	// {-0.5} [1.00 0.71 0.58 0.50]
-	// {0} [1.00 1.00 1.00 1.00]
+	// inverse-sqrt [1.00 0.71 0.58 0.50]
+	// constant [1.00 1.00 1.00 1.00]
 }
 
 // Over combines the values for one layer with those for all layers.

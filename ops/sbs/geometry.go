@@ -45,13 +45,3 @@ func (l *layer) outputSize(size, axis int) int {
 	}
 	return span/l.Strides[axis] + 1
 }
-
-// coordinates returns the coordinates of element i of a tensor.
-func coordinates(i int, shape []int) []int {
-	at := make([]int, len(shape))
-	for d := len(shape) - 1; d >= 0; d-- {
-		at[d] = i % shape[d]
-		i /= shape[d]
-	}
-	return at
-}

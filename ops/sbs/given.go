@@ -59,8 +59,8 @@ const noSpike = -1
 func checkSpikes(spikes *ops.Tensor, k int) error {
 	for i, v := range spikes.Int64s() {
 		if v < noSpike || v >= int64(k) {
-			return fmt.Errorf("given spikes: %d at %v, want 0 to %d, or %d where the patch of X is all zero",
-				v, coordinates(i, spikes.Shape()), k-1, noSpike)
+			return fmt.Errorf("%w: given spikes: %d at %v, want 0 to %d, or %d where the patch of X is all zero", ops.ErrValue,
+				v, ops.Coordinates(i, spikes.Shape()), k-1, noSpike)
 		}
 	}
 	return nil
@@ -70,7 +70,7 @@ func checkSpikes(spikes *ops.Tensor, k int) error {
 func checkUniforms(uniforms *ops.Tensor) error {
 	for i, u := range uniforms.Float32s() {
 		if !(u >= 0 && u < 1) {
-			return fmt.Errorf("given uniforms: %v at %v, want numbers in [0, 1)", u, coordinates(i, uniforms.Shape()))
+			return fmt.Errorf("%w: given uniforms: %v at %v, want numbers in [0, 1)", ops.ErrValue, u, ops.Coordinates(i, uniforms.Shape()))
 		}
 	}
 	return nil
@@ -86,8 +86,8 @@ func (r *run) givenSpikes(dst []int32, sums []float32, b, pos int) error {
 			continue
 		}
 		if r.given[i] == noSpike {
-			return fmt.Errorf("given spikes: %d at %v, but the patch of X there is not all zero: want 0 to %d",
-				noSpike, coordinates(i, []int{r.batch, r.Spikes, r.oh, r.ow}), r.k-1)
+			return fmt.Errorf("%w: given spikes: %d at %v, but the patch of X there is not all zero: want 0 to %d", ops.ErrValue,
+				noSpike, ops.Coordinates(i, []int{r.batch, r.Spikes, r.oh, r.ow}), r.k-1)
 		}
 		dst[t] = int32(r.given[i])
 	}

@@ -6,6 +6,7 @@ import "github.com/spike-by-spike/sbs/ops"
 // see the package documentation.
 type Dialect int
 
+// The generations.
 const (
 	Dialect1 Dialect = 1 // PyTorch-SbS of May 2022, which trains epsilon_xy
 	Dialect2 Dialect = 2 // PyTorch-SbS of January 2023

@@ -160,7 +160,7 @@ func (c *checkLoop) Part(lo, hi int) error {
 		// The bits of infinity, of NaN and of all negative numbers are larger, and
 		// so are those of -0, which is allowed.
 		if math.Float32bits(v) > most && v != 0 {
-			return fmt.Errorf("X holds %v at %v: an SbS layer takes finite values of at least 0", v, coordinates(lo+i, c.x.Shape()))
+			return fmt.Errorf("%w: X holds %v at %v: an SbS layer takes finite values of at least 0", ops.ErrValue, v, ops.Coordinates(lo+i, c.x.Shape()))
 		}
 	}
 	return nil
@@ -253,7 +253,7 @@ func (r *run) pair(i int) (b, pos int) { return i / r.positions, i % r.positions
 
 // tooLarge returns the error for a patch whose sum is not finite.
 func (r *run) tooLarge(b, pos int) error {
-	return fmt.Errorf("X: the sum over the patch of image %d, output position (%d, %d) is too large for float32", b, pos/r.ow, pos%r.ow)
+	return fmt.Errorf("%w: X: the sum over the patch of image %d, output position (%d, %d) is too large for float32", ops.ErrValue, b, pos/r.ow, pos%r.ow)
 }
 
 // preparePatches prepares n positions from pair first on, as positions g and up of the

@@ -176,7 +176,7 @@ func checkWeights(w *ops.Tensor) error {
 	}
 	for i, v := range w.Float32s() {
 		if !(v >= 0 && v <= math.MaxFloat32) {
-			return fmt.Errorf("W holds %v at %v: weights must be finite and at least 0", v, coordinates(i, w.Shape()))
+			return fmt.Errorf("%w: W holds %v at %v: weights must be finite and at least 0", ops.ErrValue, v, ops.Coordinates(i, w.Shape()))
 		}
 	}
 	return nil
@@ -190,7 +190,7 @@ func checkEpsilons(e *ops.Tensor) (largest float32, err error) {
 	}
 	for i, v := range e.Float32s() {
 		if !(v >= 0 && v <= MaxEpsilon) {
-			return 0, fmt.Errorf("epsilon_xy holds %v at %v: want 0 to %g", v, coordinates(i, e.Shape()), float32(MaxEpsilon))
+			return 0, fmt.Errorf("%w: epsilon_xy holds %v at %v: want 0 to %g", ops.ErrValue, v, ops.Coordinates(i, e.Shape()), float32(MaxEpsilon))
 		}
 		largest = max(largest, v)
 	}

@@ -49,14 +49,31 @@ func ParseSchedule(s string) (Schedule, error) {
 		return Schedule{0}, nil
 	case ok:
 		p, err := strconv.ParseFloat(power, 64)
-		if s := (Schedule{p}); err == nil && s.valid() {
+		if s := (Schedule{p}); err == nil && s.Check() == nil {
 			return s, nil
 		}
 	}
 	return Schedule{}, fmt.Errorf("epsilon schedule %q: want inverse-sqrt, constant or power:P with P from -10 to 0, such as power:-0.2", s)
 }
 
-func (s Schedule) valid() bool { return s.Power >= -10 && s.Power <= 0 }
+// Check returns an error if the power is out of range.
+func (s Schedule) Check() error {
+	if !(s.Power >= -10 && s.Power <= 0) {
+		return fmt.Errorf("the power of the epsilon schedule is %v: want -10 to 0", s.Power)
+	}
+	return nil
+}
+
+// String returns the text that ParseSchedule reads.
+func (s Schedule) String() string {
+	switch s.Power {
+	case -0.5:
+		return "inverse-sqrt"
+	case 0:
+		return "constant"
+	}
+	return "power:" + strconv.FormatFloat(s.Power, 'g', -1, 64)
+}
 
 // EpsilonT returns the first n entries of epsilon_t, and none if n is negative.
 func (s Schedule) EpsilonT(n int) []float32 {
@@ -90,8 +107,8 @@ func (d Dynamics) Check() error {
 			return err
 		}
 	}
-	if d.Schedule != nil && !d.Schedule.valid() {
-		return fmt.Errorf("the power of the epsilon schedule is %v: want -10 to 0", d.Schedule.Power)
+	if d.Schedule != nil {
+		return d.Schedule.Check()
 	}
 	return nil
 }
