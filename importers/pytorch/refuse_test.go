@@ -77,7 +77,7 @@ func refuse(t *testing.T, tests map[string]refusal) {
 
 func TestLoad_RefusesInvalidOptions(t *testing.T) {
 	refuse(t, map[string]refusal{
-		"no folder":       {dialect2, option(func(o *Options) { o.Weights = filepath.Join("no", "such") }), []string{"the weights folder", "no/such"}, os.ErrNotExist},
+		"no folder":       {dialect2, option(func(o *Options) { o.Weights = filepath.Join("no", "such") }), []string{"the weights folder", filepath.Join("no", "such")}, os.ErrNotExist},
 		"spikes":          {dialect2, option(func(o *Options) { o.Spikes = 10_000_001 }), []string{"10000001 spikes", "1 to 10000000"}, nil},
 		"negative spikes": {dialect2, option(func(o *Options) { o.Spikes = -1 }), []string{"-1 spikes"}, nil},
 		"mean":            {dialect1, option(func(o *Options) { o.Mean = []float32{float32(math.NaN())} }), []string{"mean of channel 0 is NaN"}, nil},

@@ -105,13 +105,3 @@ func TestWrite_AcceptsAFileNameOfMaximumLength(t *testing.T) {
 func TestWrite_RefusesADevice(t *testing.T) {
 	require.ErrorContains(t, Write(os.DevNull, []byte("x")), "is not a regular file")
 }
-
-func TestWrite_KeepsThePermissions(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "file")
-	require.NoError(t, Write(path, nil))
-	require.NoError(t, os.Chmod(path, 0o600))
-	require.NoError(t, Write(path, nil))
-	info, err := os.Stat(path)
-	require.NoError(t, err)
-	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
-}

@@ -29,3 +29,13 @@ func TestWrite_AppliesTheUmaskToNewFilesOnly(t *testing.T) {
 	syscall.Umask(0o077)
 	require.Equal(t, os.FileMode(0o646), mode("open"))
 }
+
+func TestWrite_KeepsThePermissions(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, Write(path, nil))
+	require.NoError(t, os.Chmod(path, 0o600))
+	require.NoError(t, Write(path, nil))
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+}

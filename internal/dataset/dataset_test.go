@@ -58,7 +58,7 @@ func summary(t testing.TB, s Source, folder string) []string {
 		require.NoError(t, m.Err)
 		name := m.Name
 		if rel, err := filepath.Rel(folder, name); err == nil {
-			name = rel
+			name = filepath.ToSlash(rel)
 		}
 		out = append(out, fmt.Sprintf("%s %d %.0f", name, m.Label, 255*m.Pixels[len(m.Pixels)-1]))
 	}
@@ -236,12 +236,12 @@ func TestOpen_JoinsTheImagesOfSeveralPaths(t *testing.T) {
 
 	_, err = Open(at("b", "missing"), small)
 	require.ErrorIs(t, err, fs.ErrNotExist)
-	require.EqualError(t, err, filepath.Join(folder, "missing")+": no such file or directory")
+	require.ErrorContains(t, err, filepath.Join(folder, "missing")+": ") // the system words the rest
 	_, err = Open(at("other.dat"), small)
 	require.ErrorContains(t, err, "other.dat contains no images: want PNG")
 	_, err = Open(at("labels-idx1-ubyte"), small)
 	require.ErrorContains(t, err, "contains labels: name the file of the images")
-	_, err = Open([]string{"/dev/null"}, small)
+	_, err = Open([]string{os.DevNull}, small)
 	require.ErrorContains(t, err, "neither a regular file nor a folder")
 	_, err = Open(nil, small)
 	require.ErrorContains(t, err, "no file or folder")
@@ -329,8 +329,8 @@ func TestOpen_ReadsLabelFiles(t *testing.T) {
 		{"empty", nil, nil, "the file is empty"},
 		{"gap", []byte("1\n\n2"), nil, "line 2 is empty"},
 		{"binary", []byte("\xff\xfe1"), nil, "not an IDX file, an .npy file or a text file of labels"},
-		{"nul", []byte("1\x00\n2"), nil, "not an IDX file, an .npy file or a text file of labels"},
-		{"missing", nil, nil, "no such file"},
+		{"zero byte", []byte("1\x00\n2"), nil, "not an IDX file, an .npy file or a text file of labels"},
+		{"missing", nil, nil, "missing: "},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

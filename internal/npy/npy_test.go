@@ -204,9 +204,9 @@ func TestRead_RefusesOtherFiles(t *testing.T) {
 	}
 	_, err := ReadFile(os.DirFS("testdata"), "missing.npy", MaxElements)
 	require.ErrorIs(t, err, fs.ErrNotExist)
-	require.EqualError(t, err, "missing.npy: no such file or directory")
+	require.ErrorContains(t, err, "missing.npy: ") // the system words the rest
 	_, err = ReadFile(os.DirFS("."), "testdata", MaxElements)
-	require.EqualError(t, err, "testdata: is a directory")
+	require.ErrorContains(t, err, "testdata: ")
 }
 
 func TestRead_RefusesTruncatedFiles(t *testing.T) {
