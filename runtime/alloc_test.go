@@ -55,3 +55,21 @@ func TestMemoryOfRun(t *testing.T) {
 	require.Equal(t, 2*activation, buffers, "what a layer reads and what it writes")
 	require.Less(t, float64(weights+buffers+activation), 1.5*float64(weights+2*activation), "with the output, which is the caller's")
 }
+
+// TestRun_KeepsBuffersAfterRefusedInputs checks that a run with a wrong option or input
+// does not cost the next run its buffers.
+func TestRun_KeepsBuffersAfterRefusedInputs(t *testing.T) {
+	n := converttest.Digits()
+	m, image := open(t, n), modeltest.Pixels(1, 2, n.Input)
+	run(t, m, image)
+	want := m.BufferBytes()
+	require.Positive(t, want)
+	for _, c := range []struct {
+		in     values
+		option runtime.RunOption
+	}{{nil, runtime.Seed(1)}, {values{"image": image}, nil}, {values{"image": image}, runtime.Spikes(-1)}, {values{"image": image}, runtime.Spikes(1000)}} {
+		_, err := m.Run(t.Context(), c.in, c.option)
+		require.Error(t, err)
+		require.Equal(t, want, m.BufferBytes())
+	}
+}

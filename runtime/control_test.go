@@ -264,10 +264,10 @@ func TestFlowErrorsAtRun(t *testing.T) {
 			values{"x": f32([]int{1}, 1), "c": opstest.Tensor([]int{2}, true, true)}, "the condition is bool(2), want one bool"},
 		{"what is stacked changes its shape", network(x, "y, z", nodes{
 			op("y, z = Loop(three, true, x)", sub("body", "i, d, s", "d, s2, s2", nodes{op("s2 = Concat(s, s)", intAttr("axis", 0))})),
-		}), values{"x": f32([]int{1}, 1), "c": opstest.Tensor([]int{1}, true)}, "output 2 is float32(4), and was float32(2) in the iteration before"},
+		}), values{"x": f32([]int{1}, 1), "c": opstest.Tensor([]int{1}, true)}, "output 2 is float32(4), but was float32(2) in the previous iteration"},
 		{"slices of other numbers", network(append(x[:1:1], info("z", -1)), "y", nodes{
 			op("y = Scan(x, z)", intAttr("num_scan_inputs", 2), sub("body", "a, b", "s", nodes{op("s = Add(a, b)")})),
-		}), values{"x": f32([]int{1}, 1), "z": f32([]int{2}, 1, 2)}, "input 1 has 2 slices along axis 0, the inputs before it have 1"},
+		}), values{"x": f32([]int{1}, 1), "z": f32([]int{2}, 1, 2)}, "input 1 has 2 slices along axis 0, but the inputs before it have 1"},
 		{"shapes in the body", network(x, "y", nodes{
 			op("y = Loop(three, true, pair)", sub("body", "i, d, s", "d, s2", nodes{op("s2 = Add(s, x)")})),
 		}), values{"x": f32([]int{3}, 1, 2, 3), "c": opstest.Tensor([]int{1}, true)}, `node "y" (Loop): body, iteration 0: node "s2" (Add): `},

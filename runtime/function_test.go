@@ -152,7 +152,7 @@ func TestInlinedSize(t *testing.T) {
 	}
 	functions = append(functions, function("F40", "a", "b", "", nodes{op("b = Neg(a)")}))
 	err := loadError(t, withFunctions(network([]*onnxpb.ValueInfoProto{info("x", 1)}, "y", nodes{op("y = f.F0(x)")}), functions...))
-	require.ErrorContains(t, err, "with all function calls expanded, the model has more than")
+	require.ErrorContains(t, err, "with all calls of functions expanded, it has more than")
 }
 
 // TestTensorsOfFunctionsAreShared calls a function with a large constant often.

@@ -71,6 +71,19 @@ func TestUnforeseenMemory(t *testing.T) {
 		"made by the node":  {nodes{op("y, first, back, count = Unique(x)")}, 28*n - 1, 28 * n},
 		"handed through":    {nodes{op("a = Neg(x)"), op("y = If(c)", sub("then_branch", "", "a", nil), other)}, 8*n - 1, 8 * n},
 		"the caller's own":  {nodes{op("y = If(c)", sub("then_branch", "", "x", nil), other)}, -1, 1},
+		"kept by an alias": {nodes{
+			op("a = Unique(x)"), op("p = If(c)", sub("then_branch", "", "a", nil), other),
+			op("b = Unique(x)"), op("q = If(c)", sub("then_branch", "", "b", nil), other),
+			op("y = Add(p, q)"),
+		}, 12*n - 1, 12 * n},
+		"kept by an alias of a value that is freed later": {nodes{
+			op("a = Unique(x)"), op("p = If(c)", sub("then_branch", "", "a", nil), other),
+			op("b = Neg(a)"), op("d = Unique(b)"), op("y = Concat(p, d)", intAttr("axis", 0)),
+		}, 16*n - 1, 16 * n},
+		"one tensor for two outputs": {nodes{
+			op("p, q = If(c)", sub("then_branch", "", "a, a", nodes{op("a = Unique(x)")}), sub("else_branch", "", "x, x", nil)),
+			op("y = Add(p, q)"),
+		}, 8*n - 1, 8 * n},
 		"counted only once": {nodes{op("a = Unique(x)"), op("y = If(c)", sub("then_branch", "", "a", nil), other)}, 4*n - 1, 4 * n},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -65,7 +65,7 @@ func TestRun_RefusesLayersThatItCannotChange(t *testing.T) {
 	}{
 		{n, nil, runtime.Spikes(41), "epsilon_t has only 40 entries"},
 		{n, nil, runtime.Layer("L1", runtime.Dynamics{Spikes: 5}), `there is no SbS layer "L1"; the SbS layers of the model are L0/SbS, L2/SbS`},
-		{n, []runtime.Option{runtime.PreferFunctions()}, runtime.Spikes(5), "set their dynamics when opening the model"},
+		{n, []runtime.Option{runtime.PreferFunctions()}, runtime.Spikes(5), "set them when opening the model"},
 	} {
 		_, err := open(t, c.network, c.load...).Run(t.Context(), in, c.option)
 		require.ErrorContains(t, err, c.want)
@@ -73,6 +73,22 @@ func TestRun_RefusesLayersThatItCannotChange(t *testing.T) {
 	m := load(t, cnn(1, 2, 4))
 	_, err := m.Run(t.Context(), values{"x0": f32([]int{1, 2, 4, 4}, make([]float32, 32)...)}, runtime.Spikes(5))
 	require.ErrorIs(t, err, runtime.ErrOption)
+}
+
+// TestRun_NamesFirstWrongOption gives several wrong options. Which of them the error
+// names must not change from run to run.
+func TestRun_NamesFirstWrongOption(t *testing.T) {
+	n := converttest.Digits()
+	m, in := open(t, n), values{"image": modeltest.Pixels(4, 1, n.Input)}
+	unknown := func(name string) runtime.LayerOption { return runtime.Layer(name, runtime.Dynamics{Spikes: 5}) }
+	for range 20 {
+		_, err := m.Run(t.Context(), in, unknown("Z"), unknown("B"), unknown("A"), unknown("Y"))
+		require.ErrorContains(t, err, `there is no SbS layer "A"`)
+		_, err = runtime.New(modeltest.Write(t, n, convert.Options{}), unknown("Z"), unknown("B"), unknown("A"), unknown("Y"))
+		require.ErrorContains(t, err, `there is no SbS layer "A"`)
+		_, err = m.Run(t.Context(), in, runtime.Seeds([]uint64{1, 2}), runtime.ImageNumbers([]uint64{1, 2, 3}))
+		require.ErrorContains(t, err, "2 seeds for a batch of 1")
+	}
 }
 
 // TestRun_ManyVariants changes the spikes more often than variants are kept.
@@ -195,6 +211,14 @@ func TestWatch_WithChangedLayers(t *testing.T) {
 	require.Nil(t, list[0].Drawn)
 }
 
+// TestWatch_EmptyLayersMeanAll has an empty list, which means the default as nil does.
+func TestWatch_EmptyLayersMeanAll(t *testing.T) {
+	n := converttest.Digits()
+	m, image := open(t, n), modeltest.Pixels(2, 1, n.Input)
+	_, list := watched(t, m, image, runtime.Watcher{Layers: []string{}, After: []int{1}})
+	require.Len(t, list, len(m.SbSLayers()))
+}
+
 func TestWatch_StopsTheRun(t *testing.T) {
 	n := converttest.Digits()
 	m, image := open(t, n), modeltest.Pixels(2, 2, n.Input)
@@ -223,9 +247,9 @@ func TestWatch_RefusesWhatItCannotShow(t *testing.T) {
 		watcher runtime.Watcher
 		want    string
 	}{
-		{nil, runtime.Watcher{After: []int{0}, Snapshot: all}, "after 0 spikes"},
-		{nil, runtime.Watcher{Snapshot: all}, "needs numbers of spikes"},
-		{nil, runtime.Watcher{After: []int{1}}, "needs numbers of spikes"},
+		{nil, runtime.Watcher{After: []int{0}, Snapshot: all}, "After of the Watcher has 0 spikes"},
+		{nil, runtime.Watcher{Snapshot: all}, "the Watcher is incomplete"},
+		{nil, runtime.Watcher{After: []int{1}}, "the Watcher is incomplete"},
 		{nil, runtime.Watcher{After: []int{1}, Layers: []string{"L1"}, Snapshot: all}, `there is no SbS layer "L1" to watch; the SbS layers are L0/SbS, L2/SbS`},
 		{[]runtime.Option{runtime.PreferFunctions()}, runtime.Watcher{After: []int{1}, Snapshot: all}, "no SbS operator to watch"},
 		{[]runtime.Option{runtime.WithOperators(replaced)}, runtime.Watcher{After: []int{1}, Snapshot: all}, "was replaced"},

@@ -48,11 +48,11 @@ func TestMalformedFlow(t *testing.T) {
 		model *onnxpb.ModelProto
 		want  string
 	}{
-		{"no body", network(x, "y", nodes{op("y = Loop(three, true, x)")}), "the node has no graph body"},
-		{"body of another type", network(x, "y", nodes{op("y = Loop(three, true, x)", intAttr("body", 1))}), "the node has no graph body"},
+		{"no body", network(x, "y", nodes{op("y = Loop(three, true, x)")}), "the graph body is missing"},
+		{"body of another type", network(x, "y", nodes{op("y = Loop(three, true, x)", intAttr("body", 1))}), "the graph body is missing"},
 		{"too few outputs", loop(sub("body", "i, d, s", "d", nil)), "body has 3 inputs and 1 outputs, the node needs 3 and 2"},
 		{"too many inputs", loop(sub("body", "i, d, s, t", "d, s", nil)), "body has 4 inputs and 2 outputs, the node needs 3 and 2"},
-		{"fewer outputs than values", network(x, "y", nodes{op("y = Loop(three, true, x, x)", sub("body", "i, d, s, t", "d, s", nil))}), "the node has 1 outputs, want at least the 2 values"},
+		{"fewer outputs than values", network(x, "y", nodes{op("y = Loop(three, true, x, x)", sub("body", "i, d, s, t", "d, s", nil))}), "the node has 1 outputs, want at least 2: one per value"},
 		{"a value is missing", network(x, "y, z", nodes{op("y, z = Loop(three, true, , x)", sub("body", "i, d, s, t", "d, s, t", nil))}), "input 2 is missing"},
 		{"no output of Loop", network(x, "x", nodes{op(" = Loop(three, true)", sub("body", "i, d", "d", nil))}), "the node has no output"},
 		{"unknown name in the body", loop(sub("body", "i, d, s", "d, s2", nodes{op("s2 = Add(s, later)")})), `node "y" (Loop): body: node "s2" (Add): input 1, "later", is neither`},
@@ -74,7 +74,7 @@ func TestMalformedFlow(t *testing.T) {
 		{"declared input", network(x, "y", nodes{op("y = Loop(three, true, x)", &onnxpb.AttributeProto{Name: "body", Type: onnxpb.AttributeProto_GRAPH, G: &onnxpb.GraphProto{
 			Input:  []*onnxpb.ValueInfoProto{typed("i", ops.Int64), typed("d", ops.Bool), typed("s", ops.Float64, 2)},
 			Output: []*onnxpb.ValueInfoProto{typed("d", ops.Bool), typed("s", ops.Float64, 2)},
-		}})}), `input "s" of the subgraph is declared as float64, but is float32(2)`},
+		}})}), `input "s" of the subgraph is declared as float64, but computed as float32(2)`},
 		{"a sequence", network(x, "y", nodes{op("y = Loop(three, true, x)", &onnxpb.AttributeProto{Name: "body", Type: onnxpb.AttributeProto_GRAPH, G: &onnxpb.GraphProto{
 			Input:  []*onnxpb.ValueInfoProto{typed("i", ops.Int64), typed("d", ops.Bool), {Name: "s", Type: &onnxpb.TypeProto{Value: &onnxpb.TypeProto_SequenceType{}}}},
 			Output: []*onnxpb.ValueInfoProto{typed("d", ops.Bool), {Name: "s"}},
@@ -83,15 +83,15 @@ func TestMalformedFlow(t *testing.T) {
 		{"unknown attribute", network(x, "y", nodes{op("y = Loop(three, true, x)", sub("body", "i, d, s", "d, s", nil), intAttr("b", 1))}), "unknown b"},
 		{"no else", when(sub("then_branch", "", "x", nil), sub("other", "", "x", nil)), "unknown other"},
 		{"inputs of a branch", when(sub("then_branch", "a", "x", nil), sub("else_branch", "", "x", nil)), "then_branch has 1 inputs and 1 outputs, the node needs 0 and 1"},
-		{"branches of two types", when(sub("then_branch", "", "x", nil), sub("else_branch", "", "three", nil)), "output 0 of one branch is float32(2), and of the other branch int64()"},
+		{"branches of two types", when(sub("then_branch", "", "x", nil), sub("else_branch", "", "three", nil)), "output 0 of then_branch is float32(2), but of else_branch int64()"},
 		{"outputs of the branches", when(sub("then_branch", "", "x", nil), sub("else_branch", "", "x, x", nil)), "else_branch has 0 inputs and 2 outputs"},
 		{"condition of If", network(x, "y", nodes{op("y = If(x)", sub("then_branch", "", "x", nil), sub("else_branch", "", "x", nil))}), "the condition is float32(2), want one bool"},
 		{"no condition of If", network(x, "y", nodes{op("y = If()", sub("then_branch", "", "x", nil), sub("else_branch", "", "x", nil))}), "the node has 0 inputs, want 1"},
 		{"too many scan inputs", network(x, "y", nodes{op("y = Scan(x)", intAttr("num_scan_inputs", 2), sub("body", "a", "a", nil))}), "num_scan_inputs is 2, the node has 1 inputs"},
 		{"axis of Scan", network(x, "y", nodes{op("y = Scan(x)", intAttr("num_scan_inputs", 1), intsAttr("scan_input_axes", 1), sub("body", "a", "a", nil))}), "input 0 has 1 dimensions and cannot be sliced along axis 1"},
-		{"axes of Scan", network(x, "y", nodes{op("y = Scan(x)", intAttr("num_scan_inputs", 1), intsAttr("scan_input_axes", 0, 0), sub("body", "a", "a", nil))}), "scan_input_axes has 2 numbers, want 1"},
-		{"direction of Scan", network(x, "y", nodes{op("y = Scan(x)", intAttr("num_scan_inputs", 1), intsAttr("scan_output_directions", 2), sub("body", "a", "a", nil))}), "2 is not a direction"},
-		{"too deep", deep(), "subgraphs are nested more than 16 deep"},
+		{"axes of Scan", network(x, "y", nodes{op("y = Scan(x)", intAttr("num_scan_inputs", 1), intsAttr("scan_input_axes", 0, 0), sub("body", "a", "a", nil))}), "scan_input_axes has 2 entries, want 1"},
+		{"direction of Scan", network(x, "y", nodes{op("y = Scan(x)", intAttr("num_scan_inputs", 1), intsAttr("scan_output_directions", 2), sub("body", "a", "a", nil))}), "has the direction 2, want 0 (forward) or 1 (backward)"},
+		{"too deep", deep(), "subgraphs are nested more than 16 levels deep"},
 		{"too much to infer", nested(), "too many nested subgraphs"},
 
 		{"recursion", call("y = f.F(x)", function("F", "a", "b", "", nodes{op("b = f.F(a)")})), "function F calls itself"},
@@ -102,15 +102,15 @@ func TestMalformedFlow(t *testing.T) {
 		})), "function F calls itself"},
 		{"two functions of one name", call("y = f.F(x)", plain, plain), `two functions are named "F"`},
 		{"no function", call("y = f.G(x)", plain), "unknown operator"},
-		{"inputs of a function", call("y = f.F(x, x)", plain), "the call has 2 inputs, the function has 1"},
-		{"outputs of a function", call("y, z = f.F(x)", plain), "the call has 2 outputs, the function has 1"},
+		{"inputs of a function", call("y = f.F(x, x)", plain), "the node has 2 inputs, but the function takes 1"},
+		{"outputs of a function", call("y, z = f.F(x)", plain), "the node has 2 outputs, but the function has 1"},
 		{"attribute of a function", withFunctions(network(x, "y", nodes{op("y = f.F(x)", intAttr("pads", 1))}), plain), "unknown pads (known: axis)"},
-		{"reference to nothing", call("y = f.F(x)", function("F", "a", "b", "", nodes{op("b = Softmax(a)", refAttr("axis", "dim"))})), "axis refers to attribute dim, which function F does not have"},
+		{"reference to nothing", call("y = f.F(x)", function("F", "a", "b", "", nodes{op("b = Softmax(a)", refAttr("axis", "dim"))})), "axis refers to attribute dim, but function F has no such attribute"},
 		{"reference outside", network(x, "y", nodes{op("y = Softmax(x)", refAttr("axis", "axis"))}), "axis refers to attribute axis of a function, but the node is not in a function"},
-		{"default that refers", call("y = f.F(x)", function("F", "a", "b", "", nodes{op("b = Neg(a)")}, refAttr("axis", "axis"))), "default of the function: "},
+		{"default that refers", call("y = f.F(x)", function("F", "a", "b", "", nodes{op("b = Neg(a)")}, refAttr("axis", "axis"))), "default value of attribute axis of the function: "},
 		{"reference of another type", withFunctions(network(x, "y", nodes{op("y = f.F(x)", intsAttr("axis", 1))}),
-			function("F", "a", "b", "axis", nodes{op("b = Softmax(a)", refAttr("axis", "axis"))})), "axis is of type INT and refers to attribute axis of type INTS"},
-		{"a graph for a function", withFunctions(network(x, "y", nodes{op("y = f.F(x)", sub("axis", "", "x", nil))}), plain), "axis is a graph; functions cannot have graphs as attributes"},
+			function("F", "a", "b", "axis", nodes{op("b = Softmax(a)", refAttr("axis", "axis"))})), "axis is of type INT, but refers to attribute axis of type INTS"},
+		{"a graph for a function", withFunctions(network(x, "y", nodes{op("y = f.F(x)", sub("axis", "", "x", nil))}), plain), "axis is a graph, but attributes of functions cannot be graphs"},
 		{"two inputs of a function", call("y = f.F(x)", function("F", "a, a", "b", "", nodes{op("b = Neg(a)")})), `two values are named "a"`},
 		{"output of the function", call("y = f.F(x)", function("F", "a", "c", "", nodes{op("b = Neg(a)")})), `output "c" of the function is not computed`},
 		{"names of outside", call("y = f.F(x)", function("F", "a", "b", "", nodes{op("b = Add(a, one)")})), `input 1, "one", is neither`},
@@ -120,19 +120,19 @@ func TestMalformedFlow(t *testing.T) {
 			f := function("F", "a", "b", "", nodes{op("b = Neg(a)")})
 			f.OpsetImport[0].Version = 30
 			return f
-		}()), "version 30 of the standard operators (opset_import); supported are 1 to 17"},
+		}()), "version 30 of the standard operators (opset_import) is not supported: export the model with a version from 1 to 17"},
 		{"no version in the function", call("y = f.F(x)", func() *onnxpb.FunctionProto {
 			f := function("F", "a", "b", "", nodes{op("b = Neg(a)")})
 			f.OpsetImport = nil
 			return f
-		}()), `imports no version of the operators of domain ""`},
+		}()), `the version of the operators of domain "" is missing`},
 		{"functions too deep", func() *onnxpb.ModelProto {
 			var f []*onnxpb.FunctionProto
 			for i := range 100 {
 				f = append(f, function(fmt.Sprintf("F%d", i), "a", "b", "", nodes{op(fmt.Sprintf("b = f.F%d(a)", i+1))}))
 			}
 			return call("y = f.F0(x)", f...)
-		}(), "calls of functions are nested more than 64 deep"},
+		}(), "calls of functions are nested more than 64 levels deep"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := loadError(t, test.model)

@@ -122,16 +122,16 @@ func (m *Model) Run(ctx context.Context, inputs map[string]*Tensor, opts ...RunO
 	if !m.loaded() {
 		return nil, errNoModel
 	}
-	f := m.program.NewFrame()
-	for _, o := range opts {
-		if o == nil {
+	var o graph.RunOptions
+	for _, opt := range opts {
+		if opt == nil {
 			return nil, fmt.Errorf("runtime: %w: a RunOption is nil", ErrOption)
 		}
-		if err := o.applyRun(&f.Options); err != nil {
+		if err := opt.applyRun(&o); err != nil {
 			return nil, fmt.Errorf("runtime: %w: %w", ErrOption, err)
 		}
 	}
-	out, err := f.Run(ctx, inputs)
+	out, err := m.program.Run(ctx, inputs, o)
 	if err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}

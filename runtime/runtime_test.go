@@ -219,7 +219,7 @@ func TestRunErrors(t *testing.T) {
 		{"shape", inputs{"image": opstest.F32([]int{1, 1, 2, 2}, 1, 2, 3, 4)}, nil, `input "image": shape does not fit: want float32(batch, 1, 12, 12), got float32(1, 1, 2, 2)`},
 		{"rank", inputs{"image": opstest.F32([]int{1}, 1)}, nil, "got float32(1)"},
 		{"dtype", inputs{"image": opstest.F64([]int{1, 1, 12, 12}, make([]float64, 144)...)}, nil, "got float64(1, 1, 12, 12)"},
-		{"node", inputs{"image": image}, runtime.InjectSpikes(inputs{"L9": image}), `node "L9", but the model has no SbS node of this name`},
+		{"node", inputs{"image": image}, runtime.InjectSpikes(inputs{"L9": image}), `for node "L9", but the model has no SbS node of this name`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var opts []runtime.RunOption
