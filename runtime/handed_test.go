@@ -67,10 +67,10 @@ func TestUnforeseenMemory(t *testing.T) {
 		list        nodes
 		least, most int64 // that are too few, and enough
 	}{
-		"found":             {nodes{op("y = NonZero(x)")}, 8*n - 1, 8 * n},
-		"made by the node":  {nodes{op("y, first, back, count = Unique(x)")}, 28*n - 1, 28 * n},
-		"handed through":    {nodes{op("a = Neg(x)"), op("y = If(c)", sub("then_branch", "", "a", nil), other)}, 8*n - 1, 8 * n},
-		"the caller's own":  {nodes{op("y = If(c)", sub("then_branch", "", "x", nil), other)}, -1, 1},
+		"found":            {nodes{op("y = NonZero(x)")}, 8*n - 1, 8 * n},
+		"made by the node": {nodes{op("y, first, back, count = Unique(x)")}, 28*n - 1, 28 * n},
+		"handed through":   {nodes{op("a = Neg(x)"), op("y = If(c)", sub("then_branch", "", "a", nil), other)}, 8*n - 1, 8 * n},
+		"the caller's own": {nodes{op("y = If(c)", sub("then_branch", "", "x", nil), other)}, -1, 1},
 		"kept by an alias": {nodes{
 			op("a = Unique(x)"), op("p = If(c)", sub("then_branch", "", "a", nil), other),
 			op("b = Unique(x)"), op("q = If(c)", sub("then_branch", "", "b", nil), other),

@@ -142,7 +142,7 @@ func (k *compiler) checkDynamics() error {
 	}
 	if (k.Dynamics != sbs.Dynamics{}) && len(k.p.sbsNodes) == 0 {
 		return fmt.Errorf("%w: spikes, sampler, epsilon_0 and schedule can be set for SbS operators only, but the model has none "+
-			"(if it was converted with --decompose, its SbS layers are standard operators: set them when converting)", ErrOption)
+			"(a model converted with --decompose has standard operators instead: set these values when converting)", ErrOption)
 	}
 	return nil
 }
