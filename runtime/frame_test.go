@@ -47,9 +47,9 @@ func TestRun_ConcurrentRunsKeepTheirOptions(t *testing.T) {
 	wg.Wait()
 }
 
-// TestFramesDoNotMix runs batches of several sizes, one after the other and at
-// once, and compares with what a fresh model makes of them.
-func TestFramesDoNotMix(t *testing.T) {
+// TestRun_ConcurrentBatchSizesDoNotMix runs batches of several sizes, one after the other and
+// at the same time, and compares with the outputs of fresh models.
+func TestRun_ConcurrentBatchSizesDoNotMix(t *testing.T) {
 	n := converttest.EveryLayer()
 	data := modeltest.Write(t, n, convert.Options{})
 	m, err := runtime.New(data, runtime.Workers(2))
@@ -79,7 +79,7 @@ func TestFramesDoNotMix(t *testing.T) {
 				}
 				kept = append(kept, out[output].Float32s())
 			}
-			for i, got := range kept { // nothing has been written over
+			for i, got := range kept { // later runs have not overwritten these outputs
 				i = (i*i + worker) % sizes
 				for j, v := range got {
 					if v != want[i][j] {

@@ -15,6 +15,89 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
+// TestWithOperators_AddsAndReplaces records the calls of operators that the test adds.
+func TestWithOperators_AddsAndReplaces(t *testing.T) {
+	var calls []string
+	operator := func(domain, name string, f func(x float32) float32) ops.Operator {
+		return ops.Operator{
+			Domain: domain, Name: name, MinInputs: 1, MaxInputs: 1, MinOutputs: 1, MaxOutputs: 1,
+			New: func(ops.Node) (ops.Op, error) {
+				return mapped(func(x float32) float32 {
+					calls = append(calls, name)
+					return f(x)
+				}), nil
+			},
+		}
+	}
+	twice := operator("f", "Twice", func(x float32) float32 { return 2 * x })
+	neg := operator("", "Neg", func(x float32) float32 { return 1 - x })
+	pb := network(nil, "y", nodes{op("a = f.Twice(x)"), op("y = Neg(a)")})
+	pb.Graph.Input = append(pb.Graph.Input, info("x", 1))
+	in := values{"x": f32([]int{1}, 3)}
+	out, err := load(t, pb, runtime.WithOperators(twice)).Run(t.Context(), in)
+	require.NoError(t, err)
+	require.Equal(t, []float32{-6}, out["y"].Float32s())
+	out, err = load(t, pb, runtime.WithOperators(twice), runtime.WithOperators(neg)).Run(t.Context(), in)
+	require.NoError(t, err)
+	require.Equal(t, []float32{-5}, out["y"].Float32s())
+	require.Equal(t, []string{"Twice", "Twice", "Neg"}, calls)
+	require.ErrorIs(t, loadError(t, pb), runtime.ErrUnknownOperator)
+
+	// Operators that break the contract of ops.Op cause errors.
+	for want, bad := range map[string]func(ops.Node) (ops.Op, error){
+		"neither an Op nor an error":    func(ops.Node) (ops.Op, error) { return nil, nil },
+		"types for 1 outputs":           func(ops.Node) (ops.Op, error) { return broken{types: 2}, nil },
+		"did not compute output 0":      func(ops.Node) (ops.Op, error) { return broken{types: 1, open: true}, nil },
+		"the operator fails on purpose": func(ops.Node) (ops.Op, error) { return broken{types: 1, fails: true}, nil },
+	} {
+		twice.New = bad
+		err := func() error {
+			data := marshal(t, pb)
+			m, err := runtime.New(data, runtime.WithOperators(twice))
+			if err != nil {
+				return err
+			}
+			_, err = m.Run(t.Context(), in)
+			return err
+		}()
+		require.ErrorContains(t, err, want)
+	}
+}
+
+// mapped applies a function to every element.
+type mapped func(x float32) float32
+
+func (mapped) Infer(in []*ops.Input) ([]ops.Type, error) { return []ops.Type{in[0].Type}, nil }
+
+func (f mapped) Run(_ *ops.Context, in, out []*ops.Tensor) error {
+	for i, x := range in[0].Float32s() {
+		out[0].Float32s()[i] = f(x)
+	}
+	return nil
+}
+
+// broken is an operator that breaks the contract of ops.Op: it infers too many types, leaves
+// its output open, or fails.
+type broken struct {
+	types       int
+	open, fails bool
+}
+
+func (b broken) Infer(in []*ops.Input) ([]ops.Type, error) {
+	t := in[0].Type
+	if b.open {
+		t.Shape = []ops.Dim{{Size: -1}}
+	}
+	return slices.Repeat([]ops.Type{t}, b.types), nil
+}
+
+func (b broken) Run(*ops.Context, []*ops.Tensor, []*ops.Tensor) error {
+	if b.fails {
+		return errBroken
+	}
+	return nil
+}
+
 // countingSbS is an SbS operator that keeps one number per spike in its Scratch.
 type countingSbS struct {
 	ops.Op

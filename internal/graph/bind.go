@@ -108,9 +108,9 @@ func unknownOperator(domain string, n *onnxpb.NodeProto) error {
 		return fmt.Errorf("%w: %w", ErrUnknownOperator, errNotTensor)
 	}
 	if o := n.GetOverload(); o != "" {
-		return fmt.Errorf("%w: the model has no function of this name with the overload %q", ErrUnknownOperator, o)
+		return fmt.Errorf("%w: no function in the model has this name and the overload %q", ErrUnknownOperator, o)
 	}
-	return fmt.Errorf("%w: there is neither a built-in operator nor a function in the model with this name", ErrUnknownOperator)
+	return fmt.Errorf("%w: neither a built-in operator nor a function in the model has this name", ErrUnknownOperator)
 }
 
 // inputs returns the slots of a node's inputs, -1 for an omitted input. It leaves out
