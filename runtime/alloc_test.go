@@ -74,3 +74,14 @@ func TestRun_KeepsBuffersAfterRefusedInputs(t *testing.T) {
 		require.Equal(t, want, m.BufferBytes())
 	}
 }
+
+// TestRun_ObserveKeepsBuffersOfOtherRuns checks that a run with Observe, whose buffers cannot
+// serve later runs, does not take those of other runs.
+func TestRun_ObserveKeepsBuffersOfOtherRuns(t *testing.T) {
+	n := converttest.Digits()
+	m, image := open(t, n), modeltest.Pixels(1, 2, n.Input)
+	run(t, m, image)
+	want := m.BufferBytes()
+	run(t, m, image, runtime.Observe(func(string, *runtime.Tensor) {}))
+	require.Equal(t, want, m.BufferBytes())
+}

@@ -22,10 +22,10 @@
 // and shapes. A dimension without a fixed size, such as the batch, takes its size from the
 // inputs of each run.
 //
-// The supported operators are the standard ones of opsets 1 to 17, without those for
-// sequences, maps and optional values, and the Spike-By-Spike operator, SbS of the domain
-// ai.sbs. [WithOperators] adds others. A model can also define operators itself, as ONNX
-// functions.
+// The built-in operators are the Spike-By-Spike operator, SbS of the domain ai.sbs, and
+// most standard operators of opsets 1 to 17; those for sequences, maps and optional values
+// are missing. [WithOperators] adds others. A model can also define operators itself, as
+// ONNX functions.
 //
 // # Spike-By-Spike layers
 //
@@ -58,8 +58,8 @@
 //
 // # Reproducible results
 //
-// Random numbers depend on the seed and the number of each image, and on nothing else: see
-// [Seed] and [FirstImage]. A run with the same model, inputs, options, seeds and numbers
+// The random numbers of a node depend on the seed and the number of each image, and on
+// nothing else: see [Seed] and [FirstImage]. A run with the same model, inputs, options, seeds and numbers
 // therefore gives the same outputs, bit for bit, whatever the number of workers and the
 // division of the images into batches.
 //

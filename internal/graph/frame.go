@@ -33,9 +33,15 @@ type work struct {
 	known   bool       // whether the outputs were computed when the frame was built
 }
 
-// newFrame returns a frame for one run of the main graph.
+// newFrame returns a frame for one run of the main graph. A run with Observe gets a new
+// one, since its buffers belong to the caller afterwards.
 func (p *Program) newFrame(o RunOptions, changed map[*Step]*changedOp) *frame {
-	f := p.frames.Get().(*frame)
+	var f *frame
+	if o.Observe != nil {
+		f = new(frame)
+	} else {
+		f = p.frames.Get().(*frame)
+	}
 	f.p, f.g, f.options, f.changedOps = p, p.Main, o, changed
 	return f
 }
@@ -43,7 +49,7 @@ func (p *Program) newFrame(o RunOptions, changed map[*Step]*changedOp) *frame {
 // release keeps the frame for the next run, without the tensors that belong to the
 // caller. A run that fails does not release its frame.
 func (f *frame) release() {
-	if f.options.Observe != nil { // the caller may have kept observed values
+	if f.options.Observe != nil {
 		return
 	}
 	f.options, f.changedOps = RunOptions{}, nil

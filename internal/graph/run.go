@@ -91,6 +91,7 @@ func StepError(ctx context.Context, s *Step, err error) error {
 	return &NodeError{Node: s.Name, Operator: s.Operator, Err: err}
 }
 
+// runStep computes the outputs of a step, and drops the values that no later step needs.
 func (f *frame) runStep(ctx context.Context, s *Step, w *work) error {
 	if w.known {
 		return nil
@@ -154,6 +155,7 @@ func (f *frame) store(slot int, t *ops.Tensor, counted bool) error {
 	return nil
 }
 
+// runControl computes the outputs of a step with subgraphs.
 func (f *frame) runControl(ctx context.Context, s *Step, w *work) error {
 	out, err := s.control.run(&caller{ctx: ctx, f: f, base: f.budget.base + f.budget.used}, w.in)
 	if err != nil {
@@ -183,6 +185,7 @@ func (f *frame) own(s *Step, w *work, t *ops.Tensor) (*ops.Tensor, error) {
 	return t, nil
 }
 
+// runOp computes the outputs of a step with an Op.
 func (f *frame) runOp(ctx context.Context, s *Step, w *work) error {
 	if err := f.makeOutputs(s, w); err != nil {
 		return err
@@ -347,6 +350,7 @@ func (p *Program) CheckInjected(spikes, uniforms map[string]*ops.Tensor) error {
 	return nil
 }
 
+// quoted lists the names of values in an error text.
 func quoted(v []ValueInfo) string {
 	if len(v) == 0 {
 		return "none"
