@@ -88,7 +88,7 @@ func TestNew_RefusesMalformedSubgraphsAndFunctions(t *testing.T) {
 		{"branches with different numbers of outputs", when(subgraph("then_branch", "", "x", nil), subgraph("else_branch", "", "x, x", nil)), "else_branch has 0 inputs and 2 outputs"},
 		{"condition of If is not bool", network(x, "y", nodes{op("y = If(x)", subgraph("then_branch", "", "x", nil), subgraph("else_branch", "", "x", nil))}), "the condition is float32(2), want one bool"},
 		{"If without condition", network(x, "y", nodes{op("y = If()", subgraph("then_branch", "", "x", nil), subgraph("else_branch", "", "x", nil))}), "the node has 0 inputs, want 1"},
-		{"more scan inputs than inputs", network(x, "y", nodes{op("y = Scan(x)", intAttr("num_scan_inputs", 2), subgraph("body", "a", "a", nil))}), "num_scan_inputs is 2, the node has 1 inputs"},
+		{"more scan inputs than inputs", network(x, "y", nodes{op("y = Scan(x)", intAttr("num_scan_inputs", 2), subgraph("body", "a", "a", nil))}), "num_scan_inputs is 2, but the node has 1 inputs"},
 		{"axis of Scan out of range", network(x, "y", nodes{op("y = Scan(x)", intAttr("num_scan_inputs", 1), intsAttr("scan_input_axes", 1), subgraph("body", "a", "a", nil))}), "input 0 has 1 dimensions and cannot be sliced along axis 1"},
 		{"too many axes of Scan", network(x, "y", nodes{op("y = Scan(x)", intAttr("num_scan_inputs", 1), intsAttr("scan_input_axes", 0, 0), subgraph("body", "a", "a", nil))}), "scan_input_axes has 2 entries, want 1"},
 		{"unknown direction of Scan", network(x, "y", nodes{op("y = Scan(x)", intAttr("num_scan_inputs", 1), intsAttr("scan_output_directions", 2), subgraph("body", "a", "a", nil))}), "has the direction 2, want 0 (forward) or 1 (backward)"},

@@ -49,8 +49,8 @@ func applyOptions(o *graph.Options, opts []Option) error {
 	return nil
 }
 
-// Workers sets the number of CPU cores that a run uses. 0, the default, means all cores that
-// the process may use (GOMAXPROCS), and so does a larger number.
+// Workers sets the number of CPU cores that a run uses, at most those that the process may
+// use (GOMAXPROCS). 0, the default, means all of these.
 func Workers(n int) Option {
 	return loadOption(func(o *graph.Options) error {
 		o.Workers = n

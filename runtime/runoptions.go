@@ -52,7 +52,7 @@ func ImageNumbers(numbers []uint64) RunOption {
 //
 // In a model that sbs-convert has written, the output of layer 0 is named "L0", and so on.
 // The name of a value inside a function starts with the name of the node that calls the
-// function. Values in subgraphs, and values that do not depend on the inputs of the model,
+// function. Values in subgraphs, and constants that were computed when the model was loaded,
 // are not reported. A run with Observe takes more memory, since values do not share buffers.
 func Observe(f func(name string, t *Tensor)) RunOption {
 	return runOption(func(o *graph.RunOptions) error {

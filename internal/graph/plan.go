@@ -33,8 +33,8 @@ func (f *frame) arrange(base int64) error {
 
 // build makes the frame anew for the types of its inputs. It infers all types that do not
 // depend on input values, and allocates buffers for the values of these types, within the
-// memory limit. Values share a buffer if none is needed while another is in use; with
-// Observe, values do not share buffers.
+// memory limit. Values that are not in use at the same time share buffers, except in a run
+// with Observe.
 func (f *frame) build() error {
 	g := f.g
 	*f = frame{

@@ -37,7 +37,7 @@ func newScan(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, opse
 		return nil, err
 	}
 	if num < 1 || num > int64(len(st.Inputs)) {
-		return nil, fmt.Errorf("%w: num_scan_inputs is %d, the node has %d inputs", ops.ErrAttribute, num, len(st.Inputs))
+		return nil, fmt.Errorf("%w: num_scan_inputs is %d, but the node has %d inputs", ops.ErrAttribute, num, len(st.Inputs))
 	}
 	c := &scan{sliced: int(num), carried: len(st.Inputs) - int(num)}
 	for i, slot := range st.Inputs {
