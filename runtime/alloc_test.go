@@ -14,9 +14,9 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// TestRunAllocatesItsOutputsOnly counts what a Run allocates when all is warm. It is
-// not for the race detector, which makes a sync.Pool lose what it holds.
-func TestRunAllocatesItsOutputsOnly(t *testing.T) {
+// TestRun_AllocatesOutputsOnly counts the allocations of a run that finds its buffers in
+// place. It does not work with the race detector, with which a sync.Pool drops items.
+func TestRun_AllocatesOutputsOnly(t *testing.T) {
 	n := converttest.EveryLayer()
 	for _, workers := range []int{1, 2} {
 		m, err := runtime.New(modeltest.Write(t, n, convert.Options{}), runtime.Workers(workers))
@@ -28,16 +28,17 @@ func TestRunAllocatesItsOutputsOnly(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		// The map, and of the output its shape (twice), numbers and what holds them.
+		// The options, the map of the outputs, and for the output its tensor, its elements
+		// and its shape.
 		require.LessOrEqual(t, allocations, 8.0)
 	}
 }
 
-// TestMemoryOfRun compares the memory that stays in use over runs with the least that
-// a network needs: its weights, and the largest activations that are needed at a time.
-func TestMemoryOfRun(t *testing.T) {
+// TestRun_KeepsTwoActivationsOfCNN compares the memory that a model keeps after a run
+// with the minimum: the weights, and the input and output of the largest layer.
+func TestRun_KeepsTwoActivationsOfCNN(t *testing.T) {
 	const layers, channels, size, batch = 12, 32, 32, 4
-	m := load(t, cnn(layers, channels, size), runtime.Workers(2))
+	m := load(t, convolutions(layers, channels, size), runtime.Workers(2))
 	in := values{"x0": f32([]int{batch, channels, size, size}, make([]float32, batch*channels*size*size)...)}
 	var before, after goruntime.MemStats
 	goruntime.GC()
@@ -52,6 +53,35 @@ func TestMemoryOfRun(t *testing.T) {
 	weights := int64(4 * layers * channels * channels * 9)
 	t.Logf("weights %d, one activation %d, all activations %d; buffers %d, heap after the run and before it %d",
 		weights, activation, 2*layers*activation, buffers, int64(after.HeapAlloc)-int64(before.HeapAlloc))
-	require.Equal(t, 2*activation, buffers, "what a layer reads and what it writes")
-	require.Less(t, float64(weights+buffers+activation), 1.5*float64(weights+2*activation), "with the output, which is the caller's")
+	require.Equal(t, 2*activation, buffers, "the input and the output of one layer")
+	require.Less(t, float64(weights+buffers+activation), 1.5*float64(weights+2*activation), "including the output, which belongs to the caller")
+}
+
+// TestRun_KeepsBuffersAfterRefusedInputs checks that a run with a wrong option or input
+// does not cost the next run its buffers.
+func TestRun_KeepsBuffersAfterRefusedInputs(t *testing.T) {
+	n := converttest.Digits()
+	m, image := open(t, n), modeltest.Pixels(1, 2, n.Input)
+	run(t, m, image)
+	want := m.BufferBytes()
+	require.Positive(t, want)
+	for _, c := range []struct {
+		in     values
+		option runtime.RunOption
+	}{{nil, runtime.Seed(1)}, {values{"image": image}, nil}, {values{"image": image}, runtime.Spikes(-1)}, {values{"image": image}, runtime.Spikes(1000)}} {
+		_, err := m.Run(t.Context(), c.in, c.option)
+		require.Error(t, err)
+		require.Equal(t, want, m.BufferBytes())
+	}
+}
+
+// TestRun_ObserveKeepsBuffersOfOtherRuns checks that a run with Observe, whose buffers cannot
+// serve later runs, does not take those of other runs.
+func TestRun_ObserveKeepsBuffersOfOtherRuns(t *testing.T) {
+	n := converttest.Digits()
+	m, image := open(t, n), modeltest.Pixels(1, 2, n.Input)
+	run(t, m, image)
+	want := m.BufferBytes()
+	run(t, m, image, runtime.Observe(func(string, *runtime.Tensor) {}))
+	require.Equal(t, want, m.BufferBytes())
 }

@@ -13,10 +13,10 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// BenchmarkCNN runs the plain CNN that SbS networks for MNIST are compared with,
-// and without the recordings one of the same shape with other weights, on images
-// of random pixels. CNN_ONNX names a file to write the model to, for comparison
-// with other runtimes.
+// BenchmarkCNN runs the plain CNN with which SbS networks for MNIST are compared, on images
+// of random pixels. Without the recordings, it runs a network of the same shape with other
+// weights. CNN_ONNX names a file to which it writes the model, for comparison with other
+// runtimes.
 func BenchmarkCNN(b *testing.B) {
 	n := modeltest.PublishedCNN(b)
 	data := modeltest.Write(b, n, convert.Options{})

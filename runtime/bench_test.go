@@ -13,13 +13,13 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// BenchmarkNetwork runs the published MNIST network, and without the recordings
-// one of the same shape with other weights, on images of random pixels.
+// BenchmarkNetwork runs the published MNIST network on images of random pixels. Without the
+// recordings, it runs a network of the same shape with other weights.
 func BenchmarkNetwork(b *testing.B) {
 	benchmark(b, modeltest.Published(b), []int{1, 256})
 }
 
-// BenchmarkLayer runs each of the network's layers alone.
+// BenchmarkLayer runs each layer of the published MNIST network alone.
 func BenchmarkLayer(b *testing.B) {
 	n := modeltest.Published(b)
 	sizes, err := n.Sizes()
@@ -32,8 +32,8 @@ func BenchmarkLayer(b *testing.B) {
 	}
 }
 
-// benchmark runs a network by tier, kind and number of spikes, workers and images
-// in a batch. x-portable is the ratio to the portable tier in the same run.
+// benchmark runs a network for all combinations of tier, sampler, number of spikes, workers
+// and batch size. x-portable is the speed relative to the portable tier in the same run.
 func benchmark(b *testing.B, n *convert.Network, batches []int) {
 	data := modeltest.Write(b, n, convert.Options{})
 	portable := map[string]float64{}
@@ -43,7 +43,7 @@ func benchmark(b *testing.B, n *convert.Network, batches []int) {
 				for _, workers := range []int{1, 2} {
 					for _, images := range batches {
 						if sampler == sbs.LowDiscrepancy && spikes == 1600 {
-							continue // it is for few spikes
+							continue // this sampler is for few spikes
 						}
 						task := fmt.Sprintf("%v/spikes=%d/workers=%d/batch=%d", sampler, spikes, workers, images)
 						b.Run(fmt.Sprintf("%v/%s", tier, task), func(b *testing.B) {

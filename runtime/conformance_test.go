@@ -16,9 +16,10 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// TestConformanceNetwork runs the published MNIST network with 64 spikes on
-// four images, given the uniforms of a recording, and compares every layer.
-func TestConformanceNetwork(t *testing.T) {
+// TestConformanceNetwork_MatchesRecordedLayers runs the published MNIST network with 64
+// spikes on four images, with the uniform numbers of a recording of PyTorch-SbS, and
+// compares the output of every layer.
+func TestConformanceNetwork_MatchesRecordedLayers(t *testing.T) {
 	dir := modeltest.Shared(t, "net-dialect2-mnist-64-spikes")
 	n, _, err := pytorch.Load(pytorch.Options{
 		Weights: filepath.Join(modeltest.Shared(t, "weights"), "mnist-sbs", "Weights"), Spikes: 64, NoPreprocessing: true,
@@ -50,10 +51,10 @@ func TestConformanceNetwork(t *testing.T) {
 	require.Equal(t, len(n.Layers), compared)
 }
 
-// compareLayer shows where a layer differs. A spike can be drawn one place
-// further on when a sum is rounded in another way, and changes the position
-// where it happens and what depends on it; with sums formed as the original
-// forms them none is.
+// compareLayer reports the positions at which a layer differs. If a sum were rounded
+// differently, a spike could be drawn from the next input, which would change its position
+// and all that depend on it. This package forms the sums in the same order as PyTorch-SbS,
+// so that no position differs by more than rounding.
 func compareLayer(t *testing.T, name string, want, got *runtime.Tensor) {
 	t.Helper()
 	s := want.Shape()

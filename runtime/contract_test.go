@@ -26,26 +26,26 @@ import (
 // the model nor the inputs nor other outputs change.
 func TestContract_OutputsBelongToTheCaller(t *testing.T) {
 	x := []*onnxpb.ValueInfoProto{info("x", 2)}
-	branches := []*onnxpb.AttributeProto{sub("then_branch", "", "pair", nil), sub("else_branch", "", "x", nil)}
+	branches := []*onnxpb.AttributeProto{subgraph("then_branch", "", "pair", nil), subgraph("else_branch", "", "x", nil)}
 	for name, c := range map[string]struct {
 		outputs string
 		list    nodes
 	}{
-		"initializer":                 {"pair, y", nodes{op("y = Add(x, pair)")}},
-		"input":                       {"x, y", nodes{op("y = Add(x, x)")}},
-		"folded constant":             {"s, y", nodes{op("s = Shape(x)"), op("y = Neg(x)")}},
-		"identity of an input":        {"y, z", nodes{op("y = Identity(x)"), op("z = Identity(y)")}},
-		"reshaped input":              {"y", nodes{op("y = Flatten(x)", intAttr("axis", 0))}},
-		"constant through a branch":   {"y, pair", nodes{op("y = If(true)", branches...)}},
-		"input through a branch":      {"y", nodes{op("y = If(false)", branches...)}},
-		"state of a loop without run": {"y", nodes{op("y = Loop(none, true, pair)", sub("body", "i, d, s", "d, s", nil))}},
-		"one value in two loops": {"y, z", nodes{
-			op("y = Loop(two, true, x)", sub("body", "i, d, s", "d, s", nil)), op("z = Loop(two, true, x)", sub("body", "i, d, s", "d, s", nil)),
+		"initializer":                       {"pair, y", nodes{op("y = Add(x, pair)")}},
+		"input":                             {"x, y", nodes{op("y = Add(x, x)")}},
+		"value computed at load":            {"s, y", nodes{op("s = Shape(x)"), op("y = Neg(x)")}},
+		"identity of an input":              {"y, z", nodes{op("y = Identity(x)"), op("z = Identity(y)")}},
+		"reshaped input":                    {"y", nodes{op("y = Flatten(x)", intAttr("axis", 0))}},
+		"constant through a branch":         {"y, pair", nodes{op("y = If(true)", branches...)}},
+		"input through a branch":            {"y", nodes{op("y = If(false)", branches...)}},
+		"state of a loop without iteration": {"y", nodes{op("y = Loop(none, true, pair)", subgraph("body", "i, d, s", "d, s", nil))}},
+		"input through two loops": {"y, z", nodes{
+			op("y = Loop(two, true, x)", subgraph("body", "i, d, s", "d, s", nil)), op("z = Loop(two, true, x)", subgraph("body", "i, d, s", "d, s", nil)),
 		}},
-		"state twice": {"y, z", nodes{op("y, z = Loop(two, true, x, x)", sub("body", "i, d, s, t", "d, s, s", nil))}},
+		"input twice through a loop": {"y, z", nodes{op("y, z = Loop(two, true, x, x)", subgraph("body", "i, d, s, t", "d, s, s", nil))}},
 		"initializer in a branch": {"y", nodes{op("y = If(true)",
-			sub("then_branch", "", "w", nil, onnx.Float32Tensor("w", []int{2}, []float32{1, 2})), sub("else_branch", "", "x", nil))}},
-		"branch twice": {"y, z", nodes{op("y, z = If(false)", sub("then_branch", "", "x, x", nil), sub("else_branch", "", "x, x", nil))}},
+			subgraph("then_branch", "", "w", nil, onnx.Float32Tensor("w", []int{2}, []float32{1, 2})), subgraph("else_branch", "", "x", nil))}},
+		"input twice through a branch": {"y, z", nodes{op("y, z = If(false)", subgraph("then_branch", "", "x, x", nil), subgraph("else_branch", "", "x, x", nil))}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := load(t, network(x, c.outputs, c.list))
@@ -62,7 +62,7 @@ func TestContract_OutputsBelongToTheCaller(t *testing.T) {
 				for output, v := range out {
 					kept[output] = v.Clone()
 				}
-				spoil(out[spoiled])
+				overwrite(out[spoiled])
 				for output := range want {
 					if output != spoiled {
 						requireSame(t, kept[output], out[output], "%s changed with %s", output, spoiled)
@@ -79,7 +79,7 @@ func TestContract_OutputsBelongToTheCaller(t *testing.T) {
 	}
 }
 
-func spoil(t *runtime.Tensor) {
+func overwrite(t *runtime.Tensor) {
 	for i := range t.Float32s() {
 		t.Float32s()[i] = 100
 	}
@@ -102,7 +102,7 @@ func TestContract_DescriptionsAreCopies(t *testing.T) {
 	run(t, m, modeltest.Pixels(1, 2, n.Input))
 }
 
-// open opens a network and closes it with the test.
+// open returns the model of a network, which the end of the test closes.
 func open(t testing.TB, n *convert.Network, opts ...runtime.Option) *runtime.Model {
 	t.Helper()
 	m, err := runtime.New(modeltest.Write(t, n, convert.Options{}), opts...)
@@ -146,7 +146,7 @@ func TestContract_NilAndZeroAreErrors(t *testing.T) {
 		_, err = m.Run(t.Context(), in, o)
 		require.ErrorIs(t, err, runtime.ErrOption, name)
 	}
-	_, err = m.Run(nil, in) //nolint:staticcheck // this is what is tested
+	_, err = m.Run(nil, in) //nolint:staticcheck // tests the error
 	require.ErrorContains(t, err, "the context is nil")
 	_, err = m.Run(t.Context(), nil)
 	require.ErrorIs(t, err, runtime.ErrInput)
@@ -191,8 +191,8 @@ func TestContract_OptionsOutOfRangeAreRefused(t *testing.T) {
 	}
 }
 
-// TestContract_InjectedNumbersAreChecked gives an SbS node and a standard node uniform
-// numbers outside of [0, 1).
+// TestContract_InjectedNumbersAreChecked injects uniform numbers outside [0, 1) into an SbS
+// node and into a standard node.
 func TestContract_InjectedNumbersAreChecked(t *testing.T) {
 	n := converttest.Digits()
 	m := open(t, n)
@@ -208,7 +208,7 @@ func TestContract_InjectedNumbersAreChecked(t *testing.T) {
 	}
 }
 
-// TestContract_BadWeightsAreRefusedAtLoad changes the arrays of a file.
+// TestContract_BadWeightsAreRefusedAtLoad stores an invalid number in the arrays of a file.
 func TestContract_BadWeightsAreRefusedAtLoad(t *testing.T) {
 	for _, bad := range []float64{-1e-6, math.NaN(), math.Inf(1)} {
 		for _, array := range []string{"L2/SbS/W", "L2/SbS/epsilon_xy"} {
@@ -235,7 +235,7 @@ func TestContract_BadWeightsAreRefusedAtLoad(t *testing.T) {
 	}
 }
 
-// goroutines returns the number of goroutines once no more of them are ending.
+// goroutines returns the number of goroutines after those that are about to end have ended.
 func goroutines() int {
 	n := goruntime.NumGoroutine()
 	for range 50 {
@@ -247,8 +247,8 @@ func goroutines() int {
 	return n
 }
 
-// TestContract_WorkersAreBounded asks for a million workers, and runs several times at
-// once.
+// TestContract_WorkersAreBounded sets a million workers, and runs the model eight times at
+// the same time.
 func TestContract_WorkersAreBounded(t *testing.T) {
 	defer goruntime.GOMAXPROCS(goruntime.GOMAXPROCS(4))
 	n := converttest.Digits()
@@ -276,7 +276,7 @@ func TestContract_CloseEndsAllGoroutines(t *testing.T) {
 		require.NoError(t, err)
 		want := run(t, m, image)
 		require.NoError(t, m.Close())
-		require.NoError(t, m.Close(), "a second time")
+		require.NoError(t, m.Close(), "second call")
 		require.Equal(t, want, run(t, m, image), "after Close")
 	}
 	require.LessOrEqual(t, goroutines(), before)
@@ -311,8 +311,8 @@ func TestContract_NoFileStaysInMemory(t *testing.T) {
 	goruntime.KeepAlive(files)
 }
 
-// TestOpenFS_ReadsExternalData opens a model in a folder of a file system, and one that
-// is not there.
+// TestOpenFS_ReadsExternalData opens a model with external data in a folder of a file
+// system, a missing model, and a model with missing external data.
 func TestOpenFS_ReadsExternalData(t *testing.T) {
 	n := converttest.Digits()
 	data := modeltest.Write(t, n, convert.Options{})
@@ -350,7 +350,7 @@ func TestOpenFS_ReadsExternalData(t *testing.T) {
 	require.ErrorContains(t, err, "models/m.onnx")
 }
 
-func TestModel_StringAndWarnings(t *testing.T) {
+func TestModel_DescribesItselfAndWarns(t *testing.T) {
 	m := open(t, converttest.Digits())
 	require.Equal(t, "6 nodes (2 SbS), inputs: image float32(batch, 1, 12, 12), outputs: probabilities float32(batch, 3)", m.String())
 	require.Empty(t, m.Warnings())

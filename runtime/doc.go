@@ -1,52 +1,86 @@
-// Package runtime runs ONNX models: Spike-By-Spike networks that sbs-convert has
-// written, and networks of standard operators. It is pure Go.
+// Package runtime runs neural networks that are stored as ONNX models: Spike-By-Spike
+// networks, which sbs-convert writes, and networks of standard ONNX operators. It is
+// written in Go without cgo.
 //
 //	model, err := runtime.Open("model.onnx")
 //	...
 //	defer model.Close()
-//	image, err := runtime.NewTensor([]int{1, 1, 28, 28}, pixels) // pixels from 0 to 1
+//	image, err := runtime.NewTensor([]int{1, 1, 28, 28}, pixels) // batch, channels, height, width
 //	...
 //	out, err := model.Run(ctx, map[string]*runtime.Tensor{"image": image})
 //	...
 //	fmt.Println(out["probabilities"].Float32s())
 //
-// Package classify turns images into classes with a model, which is all that many
-// programs need. Package train trains models.
+// To classify images, use package classify: it decodes and scales images, runs a model
+// and names the classes. Package train trains models.
+//
+// # Models
+//
+// An ONNX model is a graph. Its nodes are operations such as Conv or Add, and its values
+// are tensors. [Model.Run] takes the tensors that are inputs of the graph and returns the
+// outputs, both by name; [Model.Inputs] and [Model.Outputs] list the names, element types
+// and shapes. A dimension without a fixed size, such as the batch, takes its size from the
+// inputs of each run.
+//
+// The built-in operators are the Spike-By-Spike operator, SbS of the domain ai.sbs, and
+// most standard operators of opsets 1 to 17; those for sequences, maps and optional values
+// are missing. [WithOperators] adds others. A model can also define operators itself, as
+// ONNX functions.
+//
+// # Spike-By-Spike layers
+//
+// A Spike-By-Spike layer computes by chance. At each position of its output, it draws a
+// number of inputs at random, each with a probability proportional to its value: these are
+// the spikes. After each spike it updates h, the activities of its neurons at this
+// position, which are not negative and sum to 1. The weight of an update is
+// epsilon_0·epsilon_t: epsilon_0 is one number per layer, and epsilon_t usually decreases
+// from spike to spike. More spikes take more time and make the result more accurate.
+// Package ops/sbs has the formulas and the papers.
+//
+// [Model.SbSLayers] lists the nodes of these layers. sbs-convert names them after the
+// index of the layer in the network: node "L0/SbS" computes layer "L0". [Layer] and
+// [Watcher] accept both names.
 //
 // # Options
 //
-// An [Option] sets how a model is loaded, and a [RunOption] sets one run. Those that
-// change Spike-By-Spike layers are both: [Spikes], [WithSampler], [Epsilon0],
-// [EpsilonSchedule], and [Layer] for a single layer.
+// An [Option] sets how a model is loaded, and a [RunOption] sets how one run computes. The
+// options for Spike-By-Spike layers are both: [Spikes], [WithSampler], [Epsilon0],
+// [EpsilonSchedule] and [AllLayers] change all layers, and [Layer] changes one.
 //
 //	model, err := runtime.Open("model.onnx", runtime.Workers(2))
 //	...
 //	out, err := model.Run(ctx, inputs, runtime.Spikes(100), runtime.Layer("L0", runtime.Dynamics{Spikes: 25}))
 //
-// The zero value of an option means the default. A value out of range, or one that the
-// model cannot follow, is an error that wraps [ErrOption].
+// Options of a run take precedence over options of the model, and a later option over an
+// earlier one of the same kind. The zero value of a number, of a list or of a [Sampler]
+// means the default; a zero [Schedule], however, is the constant schedule. An invalid value,
+// or an option that the model does not support, is an error that wraps [ErrOption].
 //
-// # Results
+// # Reproducible results
 //
-// What Run computes depends on the model, the inputs, the options that change layers,
-// and the seed and number of each image: see [Seed] and [FirstImage]. It does not
-// depend on the number of workers, nor on how images are grouped into batches.
+// The random numbers of a node depend on the seed and the number of each image, and on
+// nothing else: see [Seed] and [FirstImage]. A run with the same model, inputs, options, seeds and numbers
+// therefore gives the same outputs, bit for bit, whatever the number of workers and the
+// division of the images into batches.
 //
 // # Ownership
 //
 // A Model never changes. Run does not modify its inputs, and the caller must not modify
-// them until Run returns. The outputs belong to the caller: they share memory neither
-// with the model nor with the inputs nor with each other.
+// them until Run returns. The outputs belong to the caller: they share memory neither with
+// the model, nor with the inputs, nor with each other.
 //
 // # Concurrency
 //
-// A Model is safe for concurrent use. A Run computes in the goroutine of its caller and
-// in up to Workers-1 goroutines of the model, which start when a run first needs them
-// and which all runs of the model share. [Model.Close] ends them.
+// A Model is safe for concurrent use. A run computes in the goroutine that calls Run and in
+// up to Workers-1 goroutines of the model. These start when a run first needs them, and
+// concurrent runs share them. [Model.Close] ends them.
 //
 // # Memory
 //
-// A Model keeps its weights, in the form of the file and in the form that the inner
-// loops need, and the buffers of its last runs; it does not keep the bytes of the file.
-// [MemoryLimit] bounds the values of a run.
+// A Model keeps its weights: as stored in the file and, for Spike-By-Spike layers, in the
+// form in which they are computed with. It also keeps the buffers of its last runs, one set
+// per concurrent run, until the garbage collector frees them. If runs change the spikes or
+// other properties of Spike-By-Spike layers, the model keeps copies of the weights for up
+// to 64 combinations of layer and properties. It does not keep the bytes of the file.
+// [MemoryLimit] bounds the values of one run.
 package runtime

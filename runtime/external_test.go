@@ -12,11 +12,12 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// TestExternalData loads a model whose weights are in a second file, and one whose
-// second file is a link out of the folder.
-func TestExternalData(t *testing.T) {
+// TestOpen_ReadsExternalDataOfItsFolderOnly loads a model whose weights are in a
+// second file: in the folder of the model, in its parent folder, and behind a link out of
+// the folder.
+func TestOpen_ReadsExternalDataOfItsFolderOnly(t *testing.T) {
 	dir := t.TempDir()
-	m := model()
+	m := addModel()
 	c := m.Graph.Initializer[0]
 	weights := c.RawData
 	c.RawData, c.DataLocation = nil, onnxpb.TensorProto_EXTERNAL

@@ -18,9 +18,9 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// fromOriginal loads one of the original's networks, with a number of spikes
-// unless that is 0.
-func fromOriginal(t *testing.T, name string, spikes int) *convert.Network {
+// originalNetwork loads a network that PyTorch-SbS has trained. A number of spikes of 0 means
+// that of the network.
+func originalNetwork(t *testing.T, name string, spikes int) *convert.Network {
 	t.Helper()
 	n, _, err := pytorch.Load(pytorch.Options{
 		Weights: filepath.Join(modeltest.Shared(t, "weights"), name, "Weights"), Spikes: spikes,
@@ -29,9 +29,9 @@ func fromOriginal(t *testing.T, name string, spikes int) *convert.Network {
 	return n
 }
 
-// digits returns the first MNIST test images and their labels. SBS_MNIST is the
+// mnistImages returns the first MNIST test images and their labels. SBS_MNIST is the
 // folder of the IDX files.
-func digits(t *testing.T, count int) (*runtime.Tensor, []int) {
+func mnistImages(t *testing.T, count int) (*runtime.Tensor, []int) {
 	t.Helper()
 	require.NotEmpty(t, os.Getenv("SBS_MNIST"), "SBS_MNIST is not set: the folder of MNIST's IDX files (make interop)")
 	s, err := dataset.Open([]string{filepath.Join(os.Getenv("SBS_MNIST"), "t10k-images-idx3-ubyte")}, dataset.Options{})
@@ -47,7 +47,7 @@ func digits(t *testing.T, count int) (*runtime.Tensor, []int) {
 	return opstest.F32([]int{count, 1, 28, 28}, x...), labels
 }
 
-// accuracy returns the percentage of the images that a model's output is right on.
+// accuracy returns the percentage of the images that are classified correctly.
 func accuracy(out []float32, labels []int) float64 {
 	classes, right := len(out)/len(labels), 0
 	for i, label := range labels {
@@ -65,10 +65,13 @@ func accuracy(out []float32, labels []int) float64 {
 	return 100 * float64(right) / float64(len(labels))
 }
 
-// TestInteropAccuracy classifies MNIST in onnxruntime, with spikes of its own.
-func TestInteropAccuracy(t *testing.T) {
-	realRuntime(t)
-	few := fromOriginal(t, "mnist-sbs", 100)
+// TestInteropAccuracy_ReachesThatOfTheOriginal classifies images of MNIST in onnxruntime,
+// which draws the spikes itself. The bounds are those of README.md for all 10,000 test images
+// (99.44% with 1600 spikes in dialect 2, 92.3% in dialect 1, 99.50% for the CNN), lowered for
+// the sample of 200 images and for fewer spikes.
+func TestInteropAccuracy_ReachesThatOfTheOriginal(t *testing.T) {
+	requireOnnxruntime(t)
+	few := originalNetwork(t, "mnist-sbs", 100)
 	for _, l := range few.Layers {
 		if s, ok := l.(*convert.SbS); ok {
 			s.Sampler, s.EpsilonT = sbs.LowDiscrepancy, sbs.Schedule{Power: -0.2}.EpsilonT(s.Spikes)
@@ -79,29 +82,29 @@ func TestInteropAccuracy(t *testing.T) {
 		network *convert.Network
 		least   float64
 	}{
-		{"dialect 2, 400 spikes", fromOriginal(t, "mnist-sbs", 400), 97.5},
+		{"dialect 2, 400 spikes", originalNetwork(t, "mnist-sbs", 400), 97.5},
 		{"dialect 2, 100 low-discrepancy spikes", few, 97.5},
-		{"dialect 1, 300 spikes", fromOriginal(t, "mnist-dialect1", 0), 89},
-		{"plain CNN", fromOriginal(t, "mnist-cnn", 0), 99},
+		{"dialect 1, 300 spikes", originalNetwork(t, "mnist-dialect1", 0), 89},
+		{"plain CNN", originalNetwork(t, "mnist-cnn", 0), 99},
 	} {
 		for _, body := range []convert.Body{convert.BodyFunction, convert.BodyInline} {
 			t.Run(c.name+"/"+string(body), func(t *testing.T) {
 				const count = 200
-				x, labels := digits(t, count)
+				x, labels := mnistImages(t, count)
 				model := modeltest.Write(t, c.network, convert.Options{Body: body})
 				r := onnxruntime{t}.run(model, map[string]*runtime.Tensor{"image": x}, 1)
 				got := accuracy(r.values[r.Outputs[0].Name].Float32s(), labels)
-				t.Logf("onnxruntime %s: %.1f %% of %d images, %.1f CPU-ms for each, %d bytes", r.Version, got, count, 1000*r.CPUSeconds/count, len(model))
+				t.Logf("onnxruntime %s: %.1f%% of %d images, %.1f CPU-ms per image, %d bytes", r.Version, got, count, 1000*r.CPUSeconds/count, len(model))
 				require.GreaterOrEqual(t, got, c.least)
 			})
 		}
 	}
 }
 
-// TestInteropPublished compares every layer of the original's networks, given
-// spikes that are drawn as they would be.
-func TestInteropPublished(t *testing.T) {
-	realRuntime(t)
+// TestInteropPublished_LayersMatch compares every layer of networks that PyTorch-SbS has
+// trained, for given spikes with the right distribution.
+func TestInteropPublished_LayersMatch(t *testing.T) {
+	requireOnnxruntime(t)
 	for _, c := range []struct {
 		name      string
 		tolerance float64
@@ -109,11 +112,11 @@ func TestInteropPublished(t *testing.T) {
 	}{
 		{"mnist-sbs", 5e-6, nil}, {"mnist-dialect1", 5e-6, nil}, {"mnist-cnn", 1e-5, []string{convert.Logits}},
 	} {
-		n := fromOriginal(t, c.name, 0)
+		n := originalNetwork(t, c.name, 0)
 		for _, body := range []convert.Body{convert.BodyFunction, convert.BodyInline} {
 			t.Run(c.name+"/"+string(body), func(t *testing.T) {
-				x, _ := digits(t, 5)
-				in := realSpikes(t, n, x)
+				x, _ := mnistImages(t, 5)
+				in := spikesByLayer(t, n, x)
 				in["image"] = x
 				ours := modeltest.Write(t, n, convert.Options{Inject: convert.InjectSpikes})
 				theirs := modeltest.Write(t, n, convert.Options{Inject: convert.InjectSpikes, Body: body})
@@ -123,14 +126,14 @@ func TestInteropPublished(t *testing.T) {
 	}
 }
 
-// realSpikes draws the spikes of every layer from what the layer gets, layer by
-// layer.
-func realSpikes(t *testing.T, n *convert.Network, x *runtime.Tensor) map[string]*runtime.Tensor {
+// spikesByLayer draws spikes for every SbS layer from the input that the layer has in a run
+// with the same uniform numbers.
+func spikesByLayer(t *testing.T, n *convert.Network, x *runtime.Tensor) map[string]*runtime.Tensor {
 	t.Helper()
 	uniforms := map[string]*runtime.Tensor{}
 	for i, l := range n.Layers {
 		if _, ok := l.(*convert.SbS); ok {
-			all := given(t, n, x.Shape()[0], convert.InjectUniforms)
+			all := injectedInputs(t, n, x.Shape()[0], convert.InjectUniforms)
 			uniforms[fmt.Sprintf("L%d/%s", i, l.Kind())] = all[convert.InjectedName(n, i, convert.InjectUniforms)]
 		}
 	}
@@ -149,14 +152,14 @@ func realSpikes(t *testing.T, n *convert.Network, x *runtime.Tensor) map[string]
 					in = values[name]
 				}
 			}
-			spikes[convert.InjectedName(n, i, convert.InjectSpikes)] = draw(s, in, uniforms[fmt.Sprintf("L%d/%s", i, l.Kind())])
+			spikes[convert.InjectedName(n, i, convert.InjectSpikes)] = drawSpikes(s, in, uniforms[fmt.Sprintf("L%d/%s", i, l.Kind())])
 		}
 	}
 	return spikes
 }
 
-// draw draws spikes from patches of x; the layer has no padding.
-func draw(l *convert.SbS, x, uniforms *runtime.Tensor) *runtime.Tensor {
+// drawSpikes draws spikes from the patches of x for a layer without padding.
+func drawSpikes(l *convert.SbS, x, uniforms *runtime.Tensor) *runtime.Tensor {
 	s, u := x.Shape(), uniforms.Shape()
 	spikes := make([]int64, uniforms.Len())
 	sums := make([]float32, l.Weights.Shape()[0])

@@ -27,11 +27,11 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// onnxruntime is a real onnxruntime in Node.js: SBS_ONNXRUNTIME is a folder whose
-// node_modules have onnxruntime-node. make interop installs it and runs the tests.
+// onnxruntime runs models with onnxruntime in Node.js. SBS_ONNXRUNTIME is a folder with
+// onnxruntime-node in node_modules: make interop installs it and runs the tests.
 type onnxruntime struct{ t *testing.T }
 
-func realRuntime(t *testing.T) onnxruntime {
+func requireOnnxruntime(t *testing.T) onnxruntime {
 	t.Helper()
 	if os.Getenv("SBS_ONNXRUNTIME") == "" {
 		t.Skip("SBS_ONNXRUNTIME is not set: no onnxruntime to compare with (make interop)")
@@ -39,7 +39,7 @@ func realRuntime(t *testing.T) onnxruntime {
 	return onnxruntime{t}
 }
 
-// feed and foreign are one run's input and results: see .ci/onnxruntime.js.
+// feed is an input of a run and foreign its result: see .ci/onnxruntime.js.
 type (
 	feed struct {
 		Type string `json:"type"`
@@ -57,6 +57,7 @@ type (
 	}
 )
 
+// run runs a model repeatedly with the same inputs.
 func (o onnxruntime) run(model []byte, inputs map[string]*runtime.Tensor, repeat int) foreign {
 	o.t.Helper()
 	dir := o.t.TempDir()
@@ -98,8 +99,8 @@ func (o onnxruntime) run(model []byte, inputs map[string]*runtime.Tensor, repeat
 	return r
 }
 
-// everyLayerOf makes the output of every layer an output of the model.
-func everyLayerOf(t *testing.T, model []byte) []byte {
+// withLayerOutputs returns a model with the output of every layer as an output.
+func withLayerOutputs(t *testing.T, model []byte) []byte {
 	t.Helper()
 	m, err := onnx.Unmarshal(model)
 	require.NoError(t, err)
@@ -118,8 +119,9 @@ func everyLayerOf(t *testing.T, model []byte) []byte {
 	return b
 }
 
-// given draws spikes or uniforms for every SbS layer, by the names of the inputs.
-func given(t *testing.T, n *convert.Network, images int, inject convert.Inject) map[string]*runtime.Tensor {
+// injectedInputs returns random spikes or uniforms for every SbS layer, by the name of the
+// input of the model.
+func injectedInputs(t *testing.T, n *convert.Network, images int, inject convert.Inject) map[string]*runtime.Tensor {
 	t.Helper()
 	sizes, err := n.Sizes()
 	require.NoError(t, err)
@@ -146,12 +148,12 @@ func given(t *testing.T, n *convert.Network, images int, inject convert.Inject) 
 	return in
 }
 
-// compare runs a model here and one of the same network there, and compares layers:
-// those with the given names, or all.
+// compare runs a model in this package (here) and a model of the same network in onnxruntime
+// (there), and compares the layers with the given names, or all layers.
 func (o onnxruntime) compare(here, there []byte, inputs map[string]*runtime.Tensor, tolerance float64, only ...string) {
 	o.t.Helper()
-	theirs := o.run(everyLayerOf(o.t, there), inputs, 1)
-	m, err := runtime.New(everyLayerOf(o.t, here))
+	theirs := o.run(withLayerOutputs(o.t, there), inputs, 1)
+	m, err := runtime.New(withLayerOutputs(o.t, here))
 	require.NoError(o.t, err)
 	ours, err := m.Run(o.t.Context(), inputs)
 	require.NoError(o.t, err)
@@ -172,6 +174,7 @@ func (o onnxruntime) compare(here, there []byte, inputs map[string]*runtime.Tens
 	o.t.Logf("onnxruntime %s, largest differences: %s", theirs.Version, strings.Join(text, ", "))
 }
 
+// largestDifference returns the largest absolute difference of elements, or NaN.
 func largestDifference(a, b []float32) float64 {
 	var largest float64
 	for i, v := range a {
@@ -184,8 +187,9 @@ func largestDifference(a, b []float32) float64 {
 	return largest
 }
 
-// images returns pixels with dark corners, so that some patches are dead.
-func images(n *convert.Network, count int) *runtime.Tensor {
+// imagesWithDarkCorners returns images with pixels of 0 in a corner, so that some output
+// positions draw no spikes.
+func imagesWithDarkCorners(n *convert.Network, count int) *runtime.Tensor {
 	x := modeltest.Pixels(7, count, n.Input)
 	s := n.Input
 	for i := range x.Float32s() {
@@ -196,10 +200,10 @@ func images(n *convert.Network, count int) *runtime.Tensor {
 	return x
 }
 
-// TestInteropGiven compares every layer of networks with all features, given the
-// spikes and given the uniforms, as a function and inline.
-func TestInteropGiven(t *testing.T) {
-	realRuntime(t)
+// TestInteropGiven_LayersMatch compares every layer of networks with all features, for
+// given spikes and for given uniforms, as a function and inline.
+func TestInteropGiven_LayersMatch(t *testing.T) {
+	requireOnnxruntime(t)
 	networks := converttest.Variants()
 	networks["every layer"] = converttest.EveryLayer()
 	networks["digits"] = converttest.Digits()
@@ -208,14 +212,14 @@ func TestInteropGiven(t *testing.T) {
 			for _, body := range []convert.Body{convert.BodyFunction, convert.BodyInline} {
 				t.Run(fmt.Sprintf("%s/%s/%s", name, inject, body), func(t *testing.T) {
 					const count = 3
-					in := given(t, n, count, inject)
-					in["image"] = images(n, count)
+					in := injectedInputs(t, n, count, inject)
+					in["image"] = imagesWithDarkCorners(n, count)
 					ours := modeltest.Write(t, n, convert.Options{Inject: inject})
 					theirs := modeltest.Write(t, n, convert.Options{Inject: inject, Body: body})
 					var only []string
 					if inject == convert.InjectUniforms {
-						// Behind the first layer a rounded sum can make another spike.
-						only = firstSbS(n)
+						// In later layers, a sum that is rounded differently can change a spike.
+						only = outputOfFirstSbS(n)
 					}
 					onnxruntime{t}.compare(ours, theirs, in, 5e-6, only...)
 				})
@@ -224,23 +228,23 @@ func TestInteropGiven(t *testing.T) {
 	}
 }
 
-// firstSbS returns the name of the output of the first SbS layer.
-func firstSbS(n *convert.Network) []string {
+// outputOfFirstSbS returns the name of the output of the first SbS layer.
+func outputOfFirstSbS(n *convert.Network) []string {
 	i := slices.IndexFunc(n.Layers, func(l convert.Layer) bool { _, ok := l.(*convert.SbS); return ok })
 	return []string{fmt.Sprintf("L%d", i)}
 }
 
-// TestInteropRandom compares what both runtimes expect of an image, over many
-// draws of spikes of their own.
-func TestInteropRandom(t *testing.T) {
-	realRuntime(t)
+// TestInteropRandom_MeansMatch compares the mean outputs of both runtimes over many copies of
+// an image, for which they draw different spikes.
+func TestInteropRandom_MeansMatch(t *testing.T) {
+	requireOnnxruntime(t)
 	networks := converttest.Variants()
 	networks["both samplers"] = converttest.EveryLayer()
 	for name, n := range networks {
 		for _, body := range []convert.Body{convert.BodyFunction, convert.BodyInline} {
 			t.Run(name+"/"+string(body), func(t *testing.T) {
 				const count = 600
-				in := copies(n, count)
+				in := repeatedImage(n, count)
 				there := onnxruntime{t}.run(modeltest.Write(t, n, convert.Options{Body: body}), in, 1)
 				m, err := runtime.New(modeltest.Write(t, n, convert.Options{}))
 				require.NoError(t, err)
@@ -253,9 +257,9 @@ func TestInteropRandom(t *testing.T) {
 	}
 }
 
-// copies returns one image many times.
-func copies(n *convert.Network, count int) map[string]*runtime.Tensor {
-	x := images(n, 1)
+// repeatedImage returns a batch with copies of one image.
+func repeatedImage(n *convert.Network, count int) map[string]*runtime.Tensor {
+	x := imagesWithDarkCorners(n, 1)
 	var many []float32
 	for range count {
 		many = append(many, x.Float32s()...)
@@ -263,8 +267,9 @@ func copies(n *convert.Network, count int) map[string]*runtime.Tensor {
 	return map[string]*runtime.Tensor{"image": opstest.F32(append([]int{count}, x.Shape()[1:]...), many...)}
 }
 
-// compareMeans checks that outputs for many copies of an image may have come from
-// the same distribution.
+// compareMeans checks that the outputs for many copies of an image can be samples of the same
+// distribution: the means differ by at most 6 standard errors, and the variances by a factor
+// of at most 4.
 func compareMeans(t *testing.T, here, there []float32, count int) {
 	t.Helper()
 	a, aVar := moments(here, count)

@@ -1,7 +1,7 @@
 package runtime_test
 
 import (
-	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,8 +14,8 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// TestRun_ChangesLayersAsLoadingDoes compares options of one run with the same options at
-// load, for all layers and for single ones.
+// TestRun_ChangesLayersAsLoadingDoes compares runs with options for layers with runs of a
+// model that was opened with these options.
 func TestRun_ChangesLayersAsLoadingDoes(t *testing.T) {
 	n := converttest.Digits()
 	image := modeltest.Pixels(4, 3, n.Input)
@@ -23,14 +23,14 @@ func TestRun_ChangesLayersAsLoadingDoes(t *testing.T) {
 	plain := run(t, m, image)
 	constant := &runtime.Schedule{}
 	for name, list := range map[string][]runtime.LayerOption{
-		"spikes":         {runtime.Spikes(7)},
-		"sampler":        {runtime.WithSampler(runtime.LowDiscrepancy)},
-		"epsilon_0":      {runtime.Epsilon0(0.3)},
-		"schedule":       {runtime.EpsilonSchedule(*constant)},
-		"more spikes":    {runtime.Spikes(100), runtime.EpsilonSchedule(*constant)},
-		"one layer":      {runtime.Layer("L0", runtime.Dynamics{Spikes: 5, Epsilon0: 8})},
-		"node and layer": {runtime.Layer("L0/SbS", runtime.Dynamics{Spikes: 5}), runtime.Layer("L0", runtime.Dynamics{Spikes: 6, Epsilon0: 2}), runtime.Spikes(9)},
-		"all of them":    {runtime.Spikes(9), runtime.Layer("L2", runtime.Dynamics{Spikes: 50, Sampler: runtime.LowDiscrepancy, Epsilon0: 2, Schedule: constant})},
+		"spikes":                     {runtime.Spikes(7)},
+		"sampler":                    {runtime.WithSampler(runtime.LowDiscrepancy)},
+		"epsilon_0":                  {runtime.Epsilon0(0.3)},
+		"schedule":                   {runtime.EpsilonSchedule(*constant)},
+		"more spikes than epsilon_t": {runtime.Spikes(100), runtime.EpsilonSchedule(*constant)},
+		"one layer":                  {runtime.Layer("L0", runtime.Dynamics{Spikes: 5, Epsilon0: 8})},
+		"node, layer and all layers": {runtime.Layer("L0/SbS", runtime.Dynamics{Spikes: 5}), runtime.Layer("L0", runtime.Dynamics{Spikes: 6, Epsilon0: 2}), runtime.Spikes(9)},
+		"all properties":             {runtime.Spikes(9), runtime.Layer("L2", runtime.Dynamics{Spikes: 50, Sampler: runtime.LowDiscrepancy, Epsilon0: 2, Schedule: constant})},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var atLoad []runtime.Option
@@ -41,11 +41,11 @@ func TestRun_ChangesLayersAsLoadingDoes(t *testing.T) {
 			want := run(t, open(t, n, atLoad...), image)
 			require.NotEqual(t, plain, want)
 			require.Equal(t, want, run(t, m, image, atRun...))
-			require.Equal(t, want, run(t, m, image, atRun...), "again")
-			require.Equal(t, plain, run(t, m, image), "without options")
+			require.Equal(t, want, run(t, m, image, atRun...), "second run")
+			require.Equal(t, plain, run(t, m, image), "run without options")
 		})
 	}
-	// The network's own options, layer by layer, are the third way to the same numbers.
+	// A network converted with these numbers of spikes gives the same outputs.
 	own := converttest.Digits()
 	for i, spikes := range map[int]int{0: 11, 2: 13} {
 		own.Layers[i].(*convert.SbS).Spikes = spikes
@@ -65,18 +65,35 @@ func TestRun_RefusesLayersThatItCannotChange(t *testing.T) {
 	}{
 		{n, nil, runtime.Spikes(41), "epsilon_t has only 40 entries"},
 		{n, nil, runtime.Layer("L1", runtime.Dynamics{Spikes: 5}), `there is no SbS layer "L1"; the SbS layers of the model are L0/SbS, L2/SbS`},
-		{n, []runtime.Option{runtime.PreferFunctions()}, runtime.Spikes(5), "set their dynamics when opening the model"},
+		{n, []runtime.Option{runtime.PreferFunctions()}, runtime.Spikes(5), "set them when opening the model"},
 	} {
 		_, err := open(t, c.network, c.load...).Run(t.Context(), in, c.option)
 		require.ErrorContains(t, err, c.want)
 	}
-	m := load(t, cnn(1, 2, 4))
+	m := load(t, convolutions(1, 2, 4))
 	_, err := m.Run(t.Context(), values{"x0": f32([]int{1, 2, 4, 4}, make([]float32, 32)...)}, runtime.Spikes(5))
 	require.ErrorIs(t, err, runtime.ErrOption)
 }
 
-// TestRun_ManyVariants changes the spikes more often than variants are kept.
-func TestRun_ManyVariants(t *testing.T) {
+// TestRun_NamesFirstWrongOption gives several wrong options. Which of them the error
+// names must not change from run to run.
+func TestRun_NamesFirstWrongOption(t *testing.T) {
+	n := converttest.Digits()
+	m, in := open(t, n), values{"image": modeltest.Pixels(4, 1, n.Input)}
+	unknown := func(name string) runtime.LayerOption { return runtime.Layer(name, runtime.Dynamics{Spikes: 5}) }
+	for range 20 {
+		_, err := m.Run(t.Context(), in, unknown("Z"), unknown("B"), unknown("A"), unknown("Y"))
+		require.ErrorContains(t, err, `there is no SbS layer "A"`)
+		_, err = runtime.New(modeltest.Write(t, n, convert.Options{}), unknown("Z"), unknown("B"), unknown("A"), unknown("Y"))
+		require.ErrorContains(t, err, `there is no SbS layer "A"`)
+		_, err = m.Run(t.Context(), in, runtime.Seeds([]uint64{1, 2}), runtime.ImageNumbers([]uint64{1, 2, 3}))
+		require.ErrorContains(t, err, "2 seeds for a batch of 1")
+	}
+}
+
+// TestRun_AcceptsMoreDynamicsThanAreCached runs with more numbers of spikes than
+// the model keeps operators for.
+func TestRun_AcceptsMoreDynamicsThanAreCached(t *testing.T) {
 	n := converttest.Digits()
 	m, image := open(t, n), modeltest.Pixels(4, 1, n.Input)
 	want := run(t, m, image, runtime.Spikes(1))
@@ -86,9 +103,9 @@ func TestRun_ManyVariants(t *testing.T) {
 	require.Equal(t, want, run(t, m, image, runtime.Spikes(1)))
 }
 
-// TestRun_SeedAndNumberPerImage gives the images of a batch seeds and numbers of their
-// own, and compares with single runs.
-func TestRun_SeedAndNumberPerImage(t *testing.T) {
+// TestRun_SeedsAndNumbersPerImageMatchSingleRuns sets one seed and one
+// number per image of a batch, and compares with runs of single images.
+func TestRun_SeedsAndNumbersPerImageMatchSingleRuns(t *testing.T) {
 	n := converttest.Digits()
 	m := open(t, n)
 	const images = 5
@@ -105,12 +122,12 @@ func TestRun_SeedAndNumberPerImage(t *testing.T) {
 	require.NotEqual(t, want, run(t, m, all))
 	require.Equal(t, run(t, m, all, runtime.Seed(4), runtime.FirstImage(9)),
 		run(t, m, all, runtime.Seeds([]uint64{4, 4, 4, 4, 4}), runtime.ImageNumbers([]uint64{9, 10, 11, 12, 13})))
-	require.Equal(t, run(t, m, all, runtime.Seed(4)), run(t, m, all, runtime.Seeds(seeds), runtime.Seed(4)), "the last option counts")
+	require.Equal(t, run(t, m, all, runtime.Seed(4)), run(t, m, all, runtime.Seeds(seeds), runtime.Seed(4)), "the last option takes precedence")
 	for _, o := range []runtime.RunOption{runtime.Seeds(seeds[:4]), runtime.ImageNumbers(numbers[:4]), runtime.Seeds([]uint64{})} {
 		_, err := m.Run(t.Context(), values{"image": all}, o)
 		require.ErrorIs(t, err, runtime.ErrInput)
 	}
-	// Nodes that draw random numbers in functions and loops, as other runtimes have them.
+	// Standard operators that draw random numbers, in the fallback definition of SbS.
 	inline, err := runtime.New(modeltest.Write(t, n, convert.Options{Body: convert.BodyInline}))
 	require.NoError(t, err)
 	require.NotEqual(t, run(t, inline, all), run(t, inline, all, runtime.Seeds(seeds)))
@@ -126,8 +143,8 @@ func watched(t *testing.T, m *runtime.Model, image *runtime.Tensor, w runtime.Wa
 	return run(t, m, image, append(opts, runtime.Watch(w))...), list
 }
 
-// TestWatch_ShowsPrefixesOfTheRun compares snapshots with the layer's output, and with
-// runs that inject the spikes handed out.
+// TestWatch_ShowsPrefixesOfTheRun compares snapshots with the output of the layer, and with
+// runs that inject the spikes of the snapshots.
 func TestWatch_ShowsPrefixesOfTheRun(t *testing.T) {
 	for name, n := range map[string]*convert.Network{"digits": converttest.Digits(), "every layer": converttest.EveryLayer()} {
 		t.Run(name, func(t *testing.T) {
@@ -137,11 +154,11 @@ func TestWatch_ShowsPrefixesOfTheRun(t *testing.T) {
 			want := run(t, m, image, seed, runtime.Observe(func(name string, v *runtime.Tensor) { layers[name] = v }))
 			full := n.Layers[2].(*convert.SbS).Spikes
 			got, list := watched(t, m, image, runtime.Watcher{After: []int{full, 1, 10, 2, 10, 1000}, Spikes: true}, seed)
-			require.Equal(t, want, got, "watching changes nothing")
+			require.Equal(t, want, got, "output of the watched run")
 			require.Len(t, list, 4*len(m.SbSLayers()))
 			for i, s := range list {
 				require.Equal(t, []int{1, 2, 10, full}[i%4], s.Spikes)
-				layer, _, _ := cut(s.Layer)
+				layer, _, _ := strings.Cut(s.Layer, "/")
 				require.Equal(t, m.SbSLayers()[i/4], s.Layer)
 				require.Equal(t, []int{3, s.Spikes, s.H.Shape()[2], s.H.Shape()[3]}, s.Drawn.Shape())
 				if i%4 == 3 {
@@ -150,29 +167,20 @@ func TestWatch_ShowsPrefixesOfTheRun(t *testing.T) {
 					require.InDeltaSlice(t, want, again, 1e-5, "the spikes of %s", s.Layer)
 				} else {
 					require.NotEqual(t, layers[layer].Float32s(), s.H.Float32s())
-					require.Equal(t, head(list[i/4*4+3].Drawn, s.Spikes), s.Drawn.Int64s(), "the first spikes of all")
+					require.Equal(t, firstSpikes(list[i/4*4+3].Drawn, s.Spikes), s.Drawn.Int64s(), "the first of all spikes")
 				}
 			}
-			// The first layer sees the same input with fewer spikes everywhere.
+			// The first layer has the same input in a run with fewer spikes in all layers.
 			observed := map[string]*runtime.Tensor{}
 			run(t, m, image, seed, runtime.Spikes(10), runtime.Observe(func(name string, v *runtime.Tensor) { observed[name] = v }))
-			first, _, _ := cut(m.SbSLayers()[0])
+			first, _, _ := strings.Cut(m.SbSLayers()[0], "/")
 			require.Equal(t, observed[first].Float32s(), list[2].H.Float32s())
 		})
 	}
 }
 
-func cut(node string) (layer, kind string, ok bool) {
-	for i, c := range node {
-		if c == '/' {
-			return node[:i], node[i+1:], true
-		}
-	}
-	return node, "", false
-}
-
-// head returns the first n spikes of every position.
-func head(spikes *runtime.Tensor, n int) []int64 {
+// firstSpikes returns the first n spikes of every position.
+func firstSpikes(spikes *runtime.Tensor, n int) []int64 {
 	s := spikes.Shape()
 	positions := s[2] * s[3]
 	var out []int64
@@ -182,8 +190,8 @@ func head(spikes *runtime.Tensor, n int) []int64 {
 	return out
 }
 
-// TestWatch_WithChangedLayers watches a run with other samplers and numbers of spikes.
-func TestWatch_WithChangedLayers(t *testing.T) {
+// TestWatch_FollowsChangedLayers watches a run with other samplers and numbers of spikes.
+func TestWatch_FollowsChangedLayers(t *testing.T) {
 	n := converttest.Digits()
 	m, image := open(t, n), modeltest.Pixels(2, 2, n.Input)
 	opts := []runtime.RunOption{runtime.WithSampler(runtime.LowDiscrepancy), runtime.Layer("L2", runtime.Dynamics{Spikes: 15})}
@@ -193,6 +201,15 @@ func TestWatch_WithChangedLayers(t *testing.T) {
 	require.Len(t, list, 1)
 	require.Equal(t, "L2/SbS", list[0].Layer)
 	require.Nil(t, list[0].Drawn)
+}
+
+// TestWatch_EmptyLayersMeanAll watches with an empty list of layers, which means the default
+// as nil does.
+func TestWatch_EmptyLayersMeanAll(t *testing.T) {
+	n := converttest.Digits()
+	m, image := open(t, n), modeltest.Pixels(2, 1, n.Input)
+	_, list := watched(t, m, image, runtime.Watcher{Layers: []string{}, After: []int{1}})
+	require.Len(t, list, len(m.SbSLayers()))
 }
 
 func TestWatch_StopsTheRun(t *testing.T) {
@@ -208,7 +225,7 @@ func TestWatch_StopsTheRun(t *testing.T) {
 	require.Equal(t, 2, seen)
 }
 
-func TestWatch_RefusesWhatItCannotShow(t *testing.T) {
+func TestWatch_RefusesUnsupportedRequests(t *testing.T) {
 	n := converttest.Digits()
 	image := modeltest.Pixels(2, 1, n.Input)
 	all := func(runtime.Snapshot) bool { return true }
@@ -223,9 +240,9 @@ func TestWatch_RefusesWhatItCannotShow(t *testing.T) {
 		watcher runtime.Watcher
 		want    string
 	}{
-		{nil, runtime.Watcher{After: []int{0}, Snapshot: all}, "after 0 spikes"},
-		{nil, runtime.Watcher{Snapshot: all}, "needs numbers of spikes"},
-		{nil, runtime.Watcher{After: []int{1}}, "needs numbers of spikes"},
+		{nil, runtime.Watcher{After: []int{0}, Snapshot: all}, "After of the Watcher has 0 spikes"},
+		{nil, runtime.Watcher{Snapshot: all}, "the Watcher is incomplete"},
+		{nil, runtime.Watcher{After: []int{1}}, "the Watcher is incomplete"},
 		{nil, runtime.Watcher{After: []int{1}, Layers: []string{"L1"}, Snapshot: all}, `there is no SbS layer "L1" to watch; the SbS layers are L0/SbS, L2/SbS`},
 		{[]runtime.Option{runtime.PreferFunctions()}, runtime.Watcher{After: []int{1}, Snapshot: all}, "no SbS operator to watch"},
 		{[]runtime.Option{runtime.WithOperators(replaced)}, runtime.Watcher{After: []int{1}, Snapshot: all}, "was replaced"},
@@ -234,7 +251,7 @@ func TestWatch_RefusesWhatItCannotShow(t *testing.T) {
 		require.ErrorIs(t, err, runtime.ErrOption)
 		require.ErrorContains(t, err, c.want)
 	}
-	small := open(t, n, runtime.MemoryLimit(12_000))
+	small := open(t, n, runtime.MemoryLimit(12_000)) // enough for a run, but not with the 40*6*6 spikes of 8 bytes
 	run(t, small, image)
 	_, err := small.Run(t.Context(), values{"image": image},
 		runtime.Watch(runtime.Watcher{After: []int{40}, Spikes: true, Snapshot: all}))
@@ -242,86 +259,3 @@ func TestWatch_RefusesWhatItCannotShow(t *testing.T) {
 }
 
 type wrapped struct{ ops.Op }
-
-// TestWithOperators_AddsAndReplaces counts the calls of operators of the caller.
-func TestWithOperators_AddsAndReplaces(t *testing.T) {
-	var calls []string
-	operator := func(domain, name string, f func(x float32) float32) ops.Operator {
-		return ops.Operator{
-			Domain: domain, Name: name, MinInputs: 1, MaxInputs: 1, MinOutputs: 1, MaxOutputs: 1,
-			New: func(ops.Node) (ops.Op, error) {
-				return mapped(func(x float32) float32 {
-					calls = append(calls, name)
-					return f(x)
-				}), nil
-			},
-		}
-	}
-	twice := operator("f", "Twice", func(x float32) float32 { return 2 * x })
-	neg := operator("", "Neg", func(x float32) float32 { return 1 - x })
-	pb := network(nil, "y", nodes{op("a = f.Twice(x)"), op("y = Neg(a)")})
-	pb.Graph.Input = append(pb.Graph.Input, info("x", 1))
-	in := values{"x": f32([]int{1}, 3)}
-	out, err := load(t, pb, runtime.WithOperators(twice)).Run(t.Context(), in)
-	require.NoError(t, err)
-	require.Equal(t, []float32{-6}, out["y"].Float32s())
-	out, err = load(t, pb, runtime.WithOperators(twice), runtime.WithOperators(neg)).Run(t.Context(), in)
-	require.NoError(t, err)
-	require.Equal(t, []float32{-5}, out["y"].Float32s())
-	require.Equal(t, []string{"Twice", "Twice", "Neg"}, calls)
-	require.ErrorIs(t, loadError(t, pb), runtime.ErrUnknownOperator)
-
-	// Operators that break the contract give errors.
-	for want, bad := range map[string]func(ops.Node) (ops.Op, error){
-		"neither an Op nor an error":   func(ops.Node) (ops.Op, error) { return nil, nil },
-		"types for 1 outputs":          func(ops.Node) (ops.Op, error) { return broken{types: 2}, nil },
-		"did not compute output 0":     func(ops.Node) (ops.Op, error) { return broken{types: 1, open: true}, nil },
-		"broken: it computes no thing": func(ops.Node) (ops.Op, error) { return broken{types: 1, fails: true}, nil },
-	} {
-		twice.New = bad
-		err := func() error {
-			data := marshal(t, pb)
-			m, err := runtime.New(data, runtime.WithOperators(twice))
-			if err != nil {
-				return err
-			}
-			_, err = m.Run(t.Context(), in)
-			return err
-		}()
-		require.ErrorContains(t, err, want)
-	}
-	require.False(t, slices.Contains(calls, "x"))
-}
-
-// mapped computes a function of every element.
-type mapped func(x float32) float32
-
-func (mapped) Infer(in []*ops.Input) ([]ops.Type, error) { return []ops.Type{in[0].Type}, nil }
-
-func (f mapped) Run(_ *ops.Context, in, out []*ops.Tensor) error {
-	for i, x := range in[0].Float32s() {
-		out[0].Float32s()[i] = f(x)
-	}
-	return nil
-}
-
-// broken is an operator that does not do what it promises.
-type broken struct {
-	types       int
-	open, fails bool
-}
-
-func (b broken) Infer(in []*ops.Input) ([]ops.Type, error) {
-	t := in[0].Type
-	if b.open {
-		t.Shape = []ops.Dim{{Size: -1}}
-	}
-	return slices.Repeat([]ops.Type{t}, b.types), nil
-}
-
-func (b broken) Run(*ops.Context, []*ops.Tensor, []*ops.Tensor) error {
-	if b.fails {
-		return errBroken
-	}
-	return nil
-}

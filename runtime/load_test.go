@@ -16,7 +16,7 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// info describes a float32 value; -1 is a dimension of unknown size.
+// info declares a float32 value; a dimension of -1 is unknown.
 func info(name string, dims ...int64) *onnxpb.ValueInfoProto {
 	shape := &onnxpb.TensorShapeProto{}
 	for _, d := range dims {
@@ -31,12 +31,13 @@ func info(name string, dims ...int64) *onnxpb.ValueInfoProto {
 	}}}
 }
 
+// node returns a node with one output.
 func node(op string, out string, in ...string) *onnxpb.NodeProto {
 	return &onnxpb.NodeProto{OpType: op, Input: in, Output: []string{out}}
 }
 
-// model returns y = x + c, x and y of any batch size by 2.
-func model() *onnxpb.ModelProto {
+// addModel returns the model y = x + c, with x and y of shape (batch, 2).
+func addModel() *onnxpb.ModelProto {
 	return &onnxpb.ModelProto{
 		IrVersion:   8,
 		OpsetImport: []*onnxpb.OperatorSetIdProto{{Version: 17}},
@@ -49,7 +50,7 @@ func model() *onnxpb.ModelProto {
 	}
 }
 
-func TestLoadErrors(t *testing.T) {
+func TestNew_RefusesMalformedGraphs(t *testing.T) {
 	g := func(f func(g *onnxpb.GraphProto)) func(*onnxpb.ModelProto) {
 		return func(m *onnxpb.ModelProto) { f(m.Graph) }
 	}
@@ -60,53 +61,53 @@ func TestLoadErrors(t *testing.T) {
 	}{
 		{"unknown operator", g(func(g *onnxpb.GraphProto) { g.Node[0].OpType = "Frobnicate" }), `node "y" (Frobnicate): unknown operator`},
 		{"unknown domain", g(func(g *onnxpb.GraphProto) { g.Node[0].Domain = "com.example" }), `node "y" (com.example.Add): unknown operator`},
-		{"no opset", func(m *onnxpb.ModelProto) { m.OpsetImport = nil }, "imports no version of the operators"},
-		{"new opset", func(m *onnxpb.ModelProto) { m.OpsetImport[0].Version = 99 }, "version 99 of the standard operators (opset_import); supported are 1 to 17"},
+		{"opset is missing", func(m *onnxpb.ModelProto) { m.OpsetImport = nil }, "the version of the operators of domain \"\" is missing"},
+		{"opset above 17", func(m *onnxpb.ModelProto) { m.OpsetImport[0].Version = 99 }, "version 99 of the standard operators (opset_import) is not supported: export the model with a version from 1 to 17"},
 		{
-			"new domain version", func(m *onnxpb.ModelProto) {
+			"version of ai.sbs", func(m *onnxpb.ModelProto) {
 				m.OpsetImport = append(m.OpsetImport, &onnxpb.OperatorSetIdProto{Domain: "ai.sbs", Version: 2})
 			},
-			"version 2 of the operators of ai.sbs (opset_import); supported is 1",
+			"version 2 of the operators of ai.sbs (opset_import) is not supported: want version 1",
 		},
 		{"no output", g(func(g *onnxpb.GraphProto) { g.Output = nil }), "no output"},
-		{"output of nothing", g(func(g *onnxpb.GraphProto) { g.Output[0].Name = "z" }), `output "z" is not computed`},
-		{"output twice", g(func(g *onnxpb.GraphProto) { g.Output = append(g.Output, g.Output[0]) }), `two outputs are named "y"`},
-		{"output of another shape", g(func(g *onnxpb.GraphProto) { g.Output[0] = info("y", -1, 3) }), `output "y": shape does not fit: declared as float32(?, 3), but computed as float32(?, 2)`},
-		{"input not a tensor", g(func(g *onnxpb.GraphProto) { g.Input[0].Type = nil }), `input "x": only tensors of known rank are supported`},
+		{"output without a node", g(func(g *onnxpb.GraphProto) { g.Output[0].Name = "z" }), `output "z" is not computed`},
+		{"output listed twice", g(func(g *onnxpb.GraphProto) { g.Output = append(g.Output, g.Output[0]) }), `two outputs are named "y"`},
+		{"declared shape of an output", g(func(g *onnxpb.GraphProto) { g.Output[0] = info("y", -1, 3) }), `output "y": shape does not fit: declared as float32(?, 3), but computed as float32(?, 2)`},
+		{"undeclared input", g(func(g *onnxpb.GraphProto) { g.Input[0].Type = nil }), `input "x": the type is not declared`},
 		{"input of strings", g(func(g *onnxpb.GraphProto) { g.Input[0].GetType().GetTensorType().ElemType = 8 }), `input "x": data type 8 is not supported`},
 		{"negative dimension", g(func(g *onnxpb.GraphProto) {
 			g.Input[0].GetType().GetTensorType().GetShape().GetDim()[0].Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: -5}
-		}), "a dimension is -5"},
-		{"huge dimension", g(func(g *onnxpb.GraphProto) { g.Input[0] = info("x", 1<<40, 2) }), "a dimension is 1099511627776"},
-		{"huge product", g(func(g *onnxpb.GraphProto) { g.Input[0] = info("x", 1<<30, 2) }), "has more than 2147483647 elements"},
+		}), "a dimension is declared as -5"},
+		{"dimension too large", g(func(g *onnxpb.GraphProto) { g.Input[0] = info("x", 1<<40, 2) }), "a dimension is declared as 1099511627776, want 0 to 2147483647"},
+		{"too many elements", g(func(g *onnxpb.GraphProto) { g.Input[0] = info("x", 1<<30, 2) }), "has more than 2147483647 elements"},
 		{"element types", g(func(g *onnxpb.GraphProto) { g.Input[0] = typed("x", ops.Int64, -1, 2) }), `node "y" (Add): `},
-		{"sequence", g(func(g *onnxpb.GraphProto) {
+		{"sequence as input", g(func(g *onnxpb.GraphProto) {
 			g.Input[0].Type = &onnxpb.TypeProto{Value: &onnxpb.TypeProto_SequenceType{}}
 		}), `input "x": sequences, maps, optional values and sparse tensors are not supported`},
-		{"old version of the format", func(m *onnxpb.ModelProto) { m.IrVersion = 2 }, "IR version 2 is not supported, want 3 to 13"},
+		{"old IR version", func(m *onnxpb.ModelProto) { m.IrVersion = 2 }, "IR version 2 is not supported, want 3 to 13"},
 		{"unnamed input", g(func(g *onnxpb.GraphProto) { g.Input[0].Name = "" }), "a value has no name"},
 		{"undefined input", g(func(g *onnxpb.GraphProto) { g.Node[0].Input[1] = "d" }), `input 1, "d", is neither an input of the model`},
 		{"cycle", g(func(g *onnxpb.GraphProto) {
 			g.Node = []*onnxpb.NodeProto{node("Add", "y", "x", "z"), node("Relu", "z", "y")}
 		}), `input 1, "z", is neither`},
-		{"two of one name", g(func(g *onnxpb.GraphProto) { g.Node = append(g.Node, node("Relu", "y", "x")) }), `two values are named "y"`},
+		{"two nodes with one output", g(func(g *onnxpb.GraphProto) { g.Node = append(g.Node, node("Relu", "y", "x")) }), `two values are named "y"`},
 		{"output named like an input", g(func(g *onnxpb.GraphProto) { g.Node[0].Output[0] = "x" }), `two values are named "x"`},
-		{"two initializers", g(func(g *onnxpb.GraphProto) { g.Initializer = append(g.Initializer, g.Initializer[0]) }), `two values are named "c"`},
+		{"two initializers with one name", g(func(g *onnxpb.GraphProto) { g.Initializer = append(g.Initializer, g.Initializer[0]) }), `two values are named "c"`},
 		{"too many inputs", g(func(g *onnxpb.GraphProto) { g.Node[0].Input = []string{"x", "c", "c"} }), "the node has 3 inputs, want 2"},
-		{"omitted input", g(func(g *onnxpb.GraphProto) { g.Node[0].Input = []string{"", "c"} }), "input 0 is missing"},
+		{"omitted required input", g(func(g *onnxpb.GraphProto) { g.Node[0].Input = []string{"", "c"} }), "input 0 is missing"},
 		{"too many outputs", g(func(g *onnxpb.GraphProto) { g.Node[0].Output = []string{"y", "z"} }), "the node has 2 outputs, want 1"},
-		{"no node output", g(func(g *onnxpb.GraphProto) { g.Node[0].Output = nil }), `node "#0" (Add): the node has 0 outputs`},
-		{"attribute", g(func(g *onnxpb.GraphProto) {
+		{"node without output", g(func(g *onnxpb.GraphProto) { g.Node[0].Output = nil }), `node "#0" (Add): the node has 0 outputs`},
+		{"unknown attribute", g(func(g *onnxpb.GraphProto) {
 			g.Node[0].Attribute = []*onnxpb.AttributeProto{{Name: "axis", Type: onnxpb.AttributeProto_INT}}
 		}), "unknown axis"},
-		{"bad tensor", g(func(g *onnxpb.GraphProto) { g.Initializer[0].RawData = nil }), `tensor "c"`},
-		{"sparse", g(func(g *onnxpb.GraphProto) { g.SparseInitializer = []*onnxpb.SparseTensorProto{{}} }), "sparse"},
-		{"shapes", g(func(g *onnxpb.GraphProto) {
+		{"initializer without data", g(func(g *onnxpb.GraphProto) { g.Initializer[0].RawData = nil }), `tensor "c"`},
+		{"sparse initializer", g(func(g *onnxpb.GraphProto) { g.SparseInitializer = []*onnxpb.SparseTensorProto{{}} }), "sparse"},
+		{"shapes of the inputs of a node", g(func(g *onnxpb.GraphProto) {
 			g.Initializer[0] = onnx.Float32Tensor("c", []int{3}, []float32{1, 2, 3})
 		}), `node "y" (Add): `},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := model()
+			m := addModel()
 			c.change(m)
 			data, err := onnx.Marshal(m)
 			require.NoError(t, err)
@@ -117,9 +118,9 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
-func TestLoad(t *testing.T) {
-	m := model()
-	m.Graph.Input = append(m.Graph.Input, info("c", 2)) // as files of IR version 3 have it
+func TestNew_AcceptsInitializersListedAsInputs(t *testing.T) {
+	m := addModel()
+	m.Graph.Input = append(m.Graph.Input, info("c", 2)) // as in files of IR version 3
 	data, err := onnx.Marshal(m)
 	require.NoError(t, err)
 	r, err := runtime.New(data)
@@ -132,9 +133,9 @@ func TestLoad(t *testing.T) {
 	require.Equal(t, []float32{11, 22}, out["y"].Float32s())
 }
 
-// TestTruncated cuts a model at every byte: an error, never a panic, and never
-// a model that gives an answer without what was cut off.
-func TestTruncated(t *testing.T) {
+// TestNew_NeverMisreadsTruncatedFile truncates a model after every byte. Either New returns
+// an error, or only metadata is lost and the outputs are the same.
+func TestNew_NeverMisreadsTruncatedFile(t *testing.T) {
 	data := modeltest.Write(t, converttest.Digits(), convert.Options{})
 	whole, err := runtime.New(data)
 	require.NoError(t, err)
@@ -142,19 +143,19 @@ func TestTruncated(t *testing.T) {
 	want := run(t, whole, image)
 	for i := range data {
 		m, err := runtime.New(data[:i])
-		if err == nil { // only metadata may be lost
+		if err == nil { // only metadata is lost
 			require.Equal(t, want, run(t, m, image), "cut at %d", i)
 		}
 	}
 }
 
-// FuzzNew checks that no bytes make New panic or take memory without bound, and
-// that a small model which loads also runs without a panic.
+// FuzzNew checks that New neither panics nor takes unbounded memory for any input, and that
+// a model with small inputs runs without a panic if New loads it.
 func FuzzNew(f *testing.F) {
 	for _, n := range []*convert.Network{converttest.Digits(), converttest.EveryLayer()} {
 		f.Add(modeltest.Write(f, n, convert.Options{Batch: 1}))
 	}
-	data, err := onnx.Marshal(model())
+	data, err := onnx.Marshal(addModel())
 	require.NoError(f, err)
 	f.Add(data)
 	for _, m := range append(flowModels(), functionModels()...) {
@@ -189,7 +190,7 @@ func FuzzNew(f *testing.F) {
 			}
 			in[i.Name] = x
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // a loop may have no end
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond) // a loop may be endless
 		defer cancel()
 		_, _ = m.Run(ctx, in)
 	})

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestMain lets the tests have more workers than a small machine has cores.
+// TestMain allows at least 4 workers, also on machines with fewer cores.
 func TestMain(m *testing.M) {
 	goruntime.GOMAXPROCS(max(4, goruntime.NumCPU()))
 	os.Exit(m.Run())

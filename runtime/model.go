@@ -15,59 +15,67 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// Tensor is a dense array in row-major order.
+// Tensor is an array of numbers with a shape, in row-major order. Float32s returns the
+// elements of a tensor of float32, and ops.Data those of any element type.
 type Tensor = ops.Tensor
 
-// NewTensor returns a tensor over data, which it keeps. The shape must have exactly
-// len(data) elements; a nil shape makes a scalar.
+// NewTensor returns a tensor with the given shape and elements. It does not copy data. The
+// product of the shape must be len(data); a nil shape makes a scalar.
 func NewTensor[T ops.Element](shape []int, data []T) (*Tensor, error) {
 	return ops.NewTensor(shape, data)
 }
 
-// Errors that callers may want to tell apart with errors.Is.
+// The errors of this package wrap one of these where it applies: test for them with
+// errors.Is. An error of the context that is passed to Run, such as context.Canceled, and
+// an error of the file system, such as fs.ErrNotExist, are wrapped as well.
 var (
-	// ErrModel is wrapped by errors about a model that is malformed or that this
-	// package cannot run.
+	// ErrModel is wrapped by errors about a model that is malformed or not supported.
 	ErrModel = graph.ErrModel
 
-	// ErrUnknownOperator is wrapped, together with ErrModel, if a model has an
-	// operator that is neither built in, nor given with WithOperators, nor defined in
+	// ErrUnknownOperator is wrapped, together with ErrModel, if a node of a model has
+	// an operator that is neither built in, nor added by WithOperators, nor defined in
 	// the model.
 	ErrUnknownOperator = graph.ErrUnknownOperator
 
-	// ErrOption is wrapped by errors about an Option or RunOption that is out of range
-	// or does not fit the model.
+	// ErrOption is wrapped by errors about an Option or RunOption that is invalid or
+	// that the model does not support.
 	ErrOption = graph.ErrOption
 
-	// ErrInput is wrapped by errors about the inputs given to Run: a missing or unknown
-	// name, a wrong element type or shape.
+	// ErrInput is wrapped by errors about the inputs of Run: a missing or unknown name,
+	// or a wrong element type or shape. It is also wrapped by errors about seeds or
+	// numbers of images that do not fit the batch, and about injected numbers for a node
+	// that draws none.
 	ErrInput = graph.ErrInput
 
-	// ErrMemory is wrapped by errors about a run that would exceed MemoryLimit.
+	// ErrMemory is wrapped by errors about a run that needs more than MemoryLimit.
 	ErrMemory = graph.ErrMemory
 
-	// ErrStopped is wrapped by the error of a run that its Watcher has ended.
+	// ErrStopped is wrapped by the error of a run that its Watcher ends.
 	ErrStopped = graph.ErrStopped
 )
 
-// NodeError is an error at one node of the graph, while a model is loaded or run.
+// NodeError is an error at one node of a model, while the model is loaded or run. Use
+// errors.As to find the node. The error of a node in a subgraph is wrapped by the error of
+// the node that has the subgraph, such as Loop.
 type NodeError = graph.NodeError
 
-// ValueInfo describes an input or output of a model.
+// ValueInfo describes an input or output of a model: its name, element type and shape. The
+// Size of a dimension is -1 if it can differ from run to run. A DType of 0 means
+// that element type and rank are not known before a run.
 type ValueInfo = graph.ValueInfo
 
-// Model is a loaded model. Use Open, OpenFS or New to make one.
+// Model is a loaded model. Open, OpenFS and New return one.
 type Model struct{ program *graph.Program }
 
-// Open loads the model in a file. Tensors may be in other files of the same folder or
-// below it (ONNX's external data).
+// Open loads a model from a file. The model may store tensors in other files in the same
+// folder or below it (external data of ONNX).
 func Open(path string, opts ...Option) (*Model, error) {
 	pb, _, err := onnx.ReadFile(path)
 	return load(path, pb, err, opts)
 }
 
-// OpenFS loads the model in a file of a file system, such as one that is embedded in
-// the program. Tensors may be in other files of the same folder or below it.
+// OpenFS loads a model from a file of a file system, such as an embed.FS. The model may
+// store tensors in other files in the same folder or below it.
 func OpenFS(fsys fs.FS, name string, opts ...Option) (*Model, error) {
 	if fsys == nil {
 		return nil, fmt.Errorf("runtime: %s: the file system is nil", name)
@@ -76,16 +84,17 @@ func OpenFS(fsys fs.FS, name string, opts ...Option) (*Model, error) {
 	return load(name, pb, err, opts)
 }
 
-// New loads a model from the bytes of an ONNX file that needs no other file. It does
-// not keep the bytes.
+// New loads a model from the contents of an ONNX file, which must hold all tensors. It does
+// not keep data.
 func New(data []byte, opts ...Option) (*Model, error) {
 	pb, err := onnx.Unmarshal(data)
 	return load("", pb, err, opts)
 }
 
-// load makes a model of a message, or of the error of reading it, which names the path.
+// load makes a model from the message of a file, or returns the error of reading the file.
+// Such an error has the path already.
 func load(path string, pb *onnxpb.ModelProto, err error, opts []Option) (*Model, error) {
-	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // not wrapped: it is about the file itself
+	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // a wrapped one is about external data
 		return nil, fmt.Errorf("runtime: %w", e)
 	}
 	if err != nil {
@@ -111,13 +120,14 @@ func load(path string, pb *onnxpb.ModelProto, err error, opts []Option) (*Model,
 	return nil, fmt.Errorf("runtime: %w", err)
 }
 
-// errNoModel reports the use of a Model that was not loaded.
-var errNoModel = errors.New("runtime: the Model was not loaded: use Open, OpenFS or New")
+// errNoModel is the error of Run for a nil or zero Model.
+var errNoModel = errors.New("runtime: the Model was not loaded: get one from Open, OpenFS or New")
 
 func (m *Model) loaded() bool { return m != nil && m.program != nil }
 
-// Run computes the outputs for the given inputs, both by name. It stops early, with the
-// error of the context, when ctx is done.
+// Run computes the outputs of the model for the given inputs, both by name. It needs all
+// inputs and returns all outputs. When ctx is done, Run ends soon with an error that wraps
+// the error of ctx. An error at a node of the model wraps a *NodeError.
 //
 // The caller must not modify the inputs until Run returns. The outputs belong to the
 // caller.
@@ -125,27 +135,27 @@ func (m *Model) Run(ctx context.Context, inputs map[string]*Tensor, opts ...RunO
 	if !m.loaded() {
 		return nil, errNoModel
 	}
-	f := m.program.NewFrame()
-	for _, o := range opts {
-		if o == nil {
+	var o graph.RunOptions
+	for _, opt := range opts {
+		if opt == nil {
 			return nil, fmt.Errorf("runtime: %w: a RunOption is nil", ErrOption)
 		}
-		if err := o.applyRun(&f.Options); err != nil {
+		if err := opt.applyRun(&o); err != nil {
 			return nil, fmt.Errorf("runtime: %w: %w", ErrOption, err)
 		}
 	}
-	out, err := f.Run(ctx, inputs)
+	out, err := m.program.Run(ctx, inputs, o)
 	if err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
 	return out, nil
 }
 
-// Close ends the goroutines of the model, and returns once they have ended. No Run may
-// be in progress. A later Run computes in the goroutine of its caller alone. Close
-// returns nil; it may be called more than once.
+// Close ends the goroutines of the model and waits for their end. No Run may be in
+// progress. A later Run computes in the goroutine of its caller alone. Close always returns
+// nil, and may be called more than once.
 //
-// A Model that is no longer reachable is closed by the garbage collector.
+// The garbage collector also ends the goroutines of a Model that is no longer reachable.
 func (m *Model) Close() error {
 	if m.loaded() {
 		m.program.Pool.Close()
@@ -177,9 +187,9 @@ func cloneInfos(list []ValueInfo) []ValueInfo {
 	return list
 }
 
-// SbSLayers returns the names of the Spike-By-Spike nodes, such as "L0/SbS", in the
-// order of the file. Layer, Watch and InjectSpikes take these names. A network may also
-// have such layers as standard operators, which are not listed.
+// SbSLayers returns the names of the nodes of the Spike-By-Spike layers, such as "L0/SbS",
+// in the order of the file. It does not list layers that sbs-convert --decompose has
+// written as standard operators.
 func (m *Model) SbSLayers() []string {
 	if !m.loaded() {
 		return nil
@@ -187,7 +197,8 @@ func (m *Model) SbSLayers() []string {
 	return m.program.SbSLayers()
 }
 
-// Metadata returns the metadata properties of the model.
+// Metadata returns the metadata properties of the model: texts by key, such as its name
+// and the names of its classes.
 func (m *Model) Metadata() map[string]string {
 	if !m.loaded() {
 		return nil
@@ -195,8 +206,8 @@ func (m *Model) Metadata() map[string]string {
 	return maps.Clone(m.program.Metadata)
 }
 
-// Warnings returns what loading tolerated although it may not be what the author of
-// the file meant, one sentence each.
+// Warnings returns remarks on the file, one sentence each: properties with which the model
+// was loaded although they may be mistakes.
 func (m *Model) Warnings() []string {
 	if !m.loaded() {
 		return nil
@@ -204,7 +215,7 @@ func (m *Model) Warnings() []string {
 	return slices.Clone(m.program.Warnings)
 }
 
-// String describes the model in one line: its nodes, inputs and outputs.
+// String describes the model in one line: the number of nodes, the inputs and the outputs.
 func (m *Model) String() string {
 	if !m.loaded() {
 		return "no model"

@@ -21,15 +21,15 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-var updateNodes = flag.Bool("update-nodes", false, "write testdata/onnx-nodes.txt anew")
+var updateNodes = flag.Bool("update-nodes", false, "update testdata/onnx-nodes.txt")
 
 const nodesTable = "testdata/onnx-nodes.txt"
 
-// TestNodes runs ONNX's own tests of single operators, which lie where
-// SBS_ONNX_NODES says (Debian's package libonnx-testdata has them), and compares
-// what came of each with a table. A model that cannot be run has to be refused with
-// an error that says what is not supported.
-func TestNodes(t *testing.T) {
+// TestNodes_MatchTable runs the tests of single operators that are part of ONNX, in the
+// folder SBS_ONNX_NODES (from Debian's package libonnx-testdata), and compares the result
+// of each with a table. New must refuse a model that it does not support, with an error that
+// names the unsupported feature.
+func TestNodes_MatchTable(t *testing.T) {
 	dir := os.Getenv("SBS_ONNX_NODES")
 	if dir == "" {
 		t.Skip("SBS_ONNX_NODES is not set")
@@ -60,7 +60,7 @@ func TestNodes(t *testing.T) {
 	}
 	want, err := os.ReadFile(nodesTable)
 	require.NoError(t, err)
-	require.Equal(t, strings.Split(string(want), "\n"), strings.Split(table, "\n"), "if this is meant: go test ./runtime -run TestNodes -update-nodes")
+	require.Equal(t, strings.Split(string(want), "\n"), strings.Split(table, "\n"), "to accept the changes: go test ./runtime -run TestNodes -update-nodes")
 }
 
 const (
@@ -70,13 +70,13 @@ const (
 	failed      = "FAILS"
 )
 
-// runNode runs the data sets of one folder.
+// runNode runs the data sets in a folder, and returns a status and the text of an error.
 func runNode(t *testing.T, dir string) (status, detail string) {
 	model, err := os.ReadFile(filepath.Join(dir, "model.onnx"))
 	require.NoError(t, err)
 	m, err := runtime.New(model)
 	if err != nil {
-		return refused(err)
+		return statusOfError(err)
 	}
 	sets, err := filepath.Glob(filepath.Join(dir, "test_data_set_*"))
 	require.NoError(t, err)
@@ -89,12 +89,12 @@ func runNode(t *testing.T, dir string) (status, detail string) {
 		inputs := map[string]*runtime.Tensor{}
 		for i, v := range m.Inputs() {
 			if inputs[v.Name], err = readValue(set, "input", i); err != nil {
-				return refused(err)
+				return statusOfError(err)
 			}
 		}
 		outputs, err := m.Run(t.Context(), inputs)
 		if err != nil {
-			return refused(err)
+			return statusOfError(err)
 		}
 		for i, v := range m.Outputs() {
 			want, err := readValue(set, "output", i)
@@ -109,17 +109,18 @@ func runNode(t *testing.T, dir string) (status, detail string) {
 	return status, ""
 }
 
-// refused tells an error that says that something is not supported from others.
-func refused(err error) (status, detail string) {
-	text := strings.ReplaceAll(err.Error(), "\u00a0", " ") // protobuf puts such spaces where it likes
+// statusOfError returns unsupported for an error about an unsupported feature, and failed for
+// other errors.
+func statusOfError(err error) (status, detail string) {
+	text := strings.ReplaceAll(err.Error(), "\u00a0", " ") // some versions of protobuf write such spaces
 	if errors.Is(err, runtime.ErrUnknownOperator) || errors.Is(err, ops.ErrDType) || strings.Contains(text, "not supported") {
 		return unsupported, text
 	}
 	return failed, text
 }
 
-// drawsNumbers reports whether a model's results are random: there is no agreement
-// on how a seed makes numbers.
+// drawsNumbers reports whether the outputs of a model are random: ONNX does not define
+// which numbers follow from a seed.
 func drawsNumbers(t *testing.T, model []byte) bool {
 	m, err := onnx.Unmarshal(model)
 	require.NoError(t, err)
@@ -136,6 +137,7 @@ func drawsNumbers(t *testing.T, model []byte) bool {
 	})
 }
 
+// readValue reads the tensor of an input or output from a folder.
 func readValue(dir, kind string, i int) (*runtime.Tensor, error) {
 	data, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("%s_%d.pb", kind, i)))
 	if err != nil {
@@ -152,8 +154,8 @@ func readValue(dir, kind string, i int) (*runtime.Tensor, error) {
 	return ops.FromSlice(shape, elements)
 }
 
-// nodeTolerance is relative. The expected values of some have few digits, or were made
-// with a short pi.
+// nodeTolerance returns the relative tolerance of a test. The expected values of some tests
+// have few digits, or were computed with a rounded pi.
 func nodeTolerance(dir string) float64 {
 	for _, rounded := range []string{"window", "gridsample", "roialign"} {
 		if strings.Contains(dir, rounded) {
@@ -163,8 +165,8 @@ func nodeTolerance(dir string) float64 {
 	return 1e-5
 }
 
-// compareNode allows floating-point numbers to differ by a little: the expected
-// ones come from other implementations, in float32.
+// compareNode returns an error if a tensor differs from the expected one. Floating-point
+// numbers may differ slightly: the expected ones come from other implementations, in float32.
 func compareNode(got, want *runtime.Tensor, typesOnly bool, tolerance float64) error {
 	if err := ops.TypeOf(want).Check(got); err != nil || typesOnly {
 		return err

@@ -15,13 +15,13 @@ type Option interface {
 	applyLoad(o *graph.Options) error
 }
 
-// RunOption sets how one Run is done.
+// RunOption sets how one run computes.
 type RunOption interface {
 	applyRun(o *graph.RunOptions) error
 }
 
-// LayerOption changes Spike-By-Spike layers. It is an Option, for all runs of a model,
-// and a RunOption, for one run.
+// LayerOption changes Spike-By-Spike layers. It is both an Option, for all runs of a model,
+// and a RunOption, for a single run.
 type LayerOption struct {
 	layer    string // "" means all layers
 	dynamics Dynamics
@@ -36,7 +36,7 @@ type runOption func(o *graph.RunOptions) error
 
 func (f runOption) applyRun(o *graph.RunOptions) error { return f(o) }
 
-// applyOptions applies options for loading. Errors wrap ErrOption.
+// applyOptions applies the options of a model. Errors wrap ErrOption.
 func applyOptions(o *graph.Options, opts []Option) error {
 	for _, opt := range opts {
 		if opt == nil {
@@ -49,20 +49,23 @@ func applyOptions(o *graph.Options, opts []Option) error {
 	return nil
 }
 
-// Workers sets the number of CPU cores that one Run uses. The default, also for 0, is
-// all cores that the process may use; there are never more workers than that.
+// Workers sets the number of CPU cores that a run uses, at most those that the process may
+// use (GOMAXPROCS). 0, the default, means all of these.
 func Workers(n int) Option {
 	return loadOption(func(o *graph.Options) error {
 		o.Workers = n
-		return atLeast0("workers", int64(n))
+		return atLeast0("the number of workers", int64(n))
 	})
 }
 
-// MemoryLimit bounds the memory of the values of one Run, in bytes, apart from inputs
-// and weights. A run that would exceed it fails before it takes the memory. A value that
-// no later node needs makes room for others, unless values are observed. While running,
-// a node may also use temporary memory of several times the size of its inputs and
-// weights, which is not counted. The default, also for 0, is 4 GiB.
+// MemoryLimit bounds the memory of the values of one run, in bytes. 0, the default, means
+// 4 GiB. A run that needs more fails with an error that wraps ErrMemory, before it allocates
+// the memory where the sizes of values are known in advance.
+//
+// The values are the outputs of all nodes that are in use at the same time: a value that no
+// later node needs makes room for others, except in a run with Observe. Inputs of the run
+// and weights do not count. Neither does the temporary memory of a node, which may be
+// several times the size of its inputs and weights.
 func MemoryLimit(bytes int64) Option {
 	return loadOption(func(o *graph.Options) error {
 		o.MemoryLimit = bytes
@@ -72,14 +75,15 @@ func MemoryLimit(bytes int64) Option {
 
 func atLeast0(what string, n int64) error {
 	if n < 0 {
-		return fmt.Errorf("%s: %d, want at least 0 (0 means the default)", what, n)
+		return fmt.Errorf("%s is %d, want at least 0 (0 means the default)", what, n)
 	}
 	return nil
 }
 
-// WithOperators adds operators, or replaces built-in ones of the same domain and name.
-// A later operator takes precedence over an earlier one. The operators with subgraphs
-// (If, Loop, Scan) cannot be replaced.
+// WithOperators adds operators to the built-in ones, over which they take precedence: an
+// operator with the domain and name of a built-in one replaces it. Of two operators with
+// the same domain and name, the later one counts. The operators with subgraphs (If, Loop,
+// Scan) cannot be replaced.
 func WithOperators(operators ...ops.Operator) Option {
 	operators = slices.Clone(operators)
 	return loadOption(func(o *graph.Options) error {
@@ -88,8 +92,9 @@ func WithOperators(operators ...ops.Operator) Option {
 	})
 }
 
-// PreferFunctions uses functions defined in the model instead of built-in operators of
-// the same name. It serves to compare the two.
+// PreferFunctions uses functions defined in the model instead of built-in operators of the
+// same domain and name, for tests that compare the two. sbs-convert writes such a function
+// for SbS, for runtimes that do not have this operator; here it is far slower.
 func PreferFunctions() Option {
 	return loadOption(func(o *graph.Options) error {
 		o.PreferFunctions = true
@@ -97,50 +102,57 @@ func PreferFunctions() Option {
 	})
 }
 
-// Dynamics changes how Spike-By-Spike layers draw and weigh their spikes. A field with
-// the zero value leaves that property as the model has it.
+// Dynamics changes how Spike-By-Spike layers draw and weight their spikes. A field with the
+// zero value does not change the property.
 type Dynamics = sbs.Dynamics
 
 // Sampler selects how spikes are drawn: IID or LowDiscrepancy.
 type Sampler = sbs.Sampler
 
-// The samplers.
 const (
-	IID            = sbs.IID            // independent spikes, as in PyTorch-SbS
-	LowDiscrepancy = sbs.LowDiscrepancy // evenly spread spikes, of which far fewer are needed
+	// IID draws the spikes of a position independently of each other, as PyTorch-SbS
+	// does.
+	IID = sbs.IID
+
+	// LowDiscrepancy spreads the spikes of a position evenly, so that far fewer spikes
+	// give the same accuracy.
+	LowDiscrepancy = sbs.LowDiscrepancy
 )
 
-// Schedule is a rule for epsilon_t: (t+1)^Power for spike t from 0, with Power from -10
-// to 0.
+// Schedule is a rule for epsilon_t: (t+1)^Power for spike t, counted from 0. Power is from
+// -10 to 0; 0 means that all spikes have the same weight.
 type Schedule = sbs.Schedule
 
-// Layer changes one Spike-By-Spike layer, named by its node ("L0/SbS") or by its layer
-// ("L0"). It takes precedence over the options for all layers, and a node's name over
-// its layer's.
+// Layer changes one Spike-By-Spike layer. The name is that of its node, such as "L0/SbS",
+// or that of the layer, "L0". Among the options of one call, whatever their order, Layer takes
+// precedence over options for all layers, and the name of a node over that of a layer.
 func Layer(name string, d Dynamics) LayerOption {
 	o := LayerOption{layer: name, dynamics: d, err: d.Check()}
 	if name == "" {
-		o.err = errors.New("Layer needs the name of a layer")
+		o.err = errors.New("the name of the layer is empty: pass a name such as \"L0\" to Layer, or use AllLayers")
 	} else if o.err != nil {
 		o.err = fmt.Errorf("layer %s: %w", name, o.err)
 	}
 	return o
 }
 
-// AllLayers changes all Spike-By-Spike layers.
+// AllLayers changes all Spike-By-Spike layers. A Layer option of the same call takes
+// precedence.
 func AllLayers(d Dynamics) LayerOption { return LayerOption{dynamics: d, err: d.Check()} }
 
-// Spikes sets the number of spikes of all Spike-By-Spike layers. A model holds epsilon_t
-// for a limited number of spikes; more spikes need an EpsilonSchedule.
+// Spikes sets the number of spikes per output position of all Spike-By-Spike layers. A model
+// stores epsilon_t for a limited number of spikes; a larger number also needs an
+// EpsilonSchedule.
 func Spikes(n int) LayerOption { return AllLayers(Dynamics{Spikes: n}) }
 
 // WithSampler sets the sampler of all Spike-By-Spike layers.
 func WithSampler(s Sampler) LayerOption { return AllLayers(Dynamics{Sampler: s}) }
 
-// Epsilon0 sets epsilon_0 of all Spike-By-Spike layers.
+// Epsilon0 sets epsilon_0 of all Spike-By-Spike layers: the weight of spikes at epsilon_t 1.
 func Epsilon0(e float32) LayerOption { return AllLayers(Dynamics{Epsilon0: e}) }
 
-// EpsilonSchedule sets epsilon_t of all Spike-By-Spike layers.
+// EpsilonSchedule sets epsilon_t of all Spike-By-Spike layers: the weight of each spike,
+// relative to epsilon_0.
 func EpsilonSchedule(s Schedule) LayerOption { return AllLayers(Dynamics{Schedule: &s}) }
 
 func (l LayerOption) applyLoad(o *graph.Options) error { return l.apply(&o.Dynamics, &o.Layers) }

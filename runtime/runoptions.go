@@ -7,7 +7,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/graph"
 )
 
-// Seed selects the random numbers of all images of a run. The default is 0.
+// Seed sets the seed of the random numbers of all images of a run. The default is 0.
 func Seed(seed uint64) RunOption {
 	return runOption(func(o *graph.RunOptions) error {
 		o.Seed, o.Seeds = seed, nil
@@ -15,7 +15,8 @@ func Seed(seed uint64) RunOption {
 	})
 }
 
-// Seeds gives each image of the batch a seed of its own.
+// Seeds sets one seed per image of the batch. The batch is the first dimension of the first
+// input of the model. nil means one seed for all images: see Seed.
 func Seeds(seeds []uint64) RunOption {
 	seeds = slices.Clone(seeds)
 	return runOption(func(o *graph.RunOptions) error {
@@ -24,10 +25,10 @@ func Seeds(seeds []uint64) RunOption {
 	})
 }
 
-// FirstImage sets the number of the first image of the batch; the next image has the
-// next number. An image draws its random numbers by its seed and its number, so that
-// images 0 to 63 give the same results, bit for bit, in one batch and one by one. The
-// default is 0.
+// FirstImage sets the number of the first image of the batch; the numbers of the other
+// images follow. The default is 0. The random numbers of an image depend on its seed and its
+// number, and not on its place in the batch: images 0 to 63 give the same results, bit for
+// bit, in one batch and one by one.
 func FirstImage(i uint64) RunOption {
 	return runOption(func(o *graph.RunOptions) error {
 		o.FirstImage, o.Images = i, nil
@@ -35,7 +36,8 @@ func FirstImage(i uint64) RunOption {
 	})
 }
 
-// ImageNumbers gives each image of the batch a number of its own: see FirstImage.
+// ImageNumbers sets one number per image of the batch, for images that are not numbered
+// consecutively. nil means consecutive numbers: see FirstImage.
 func ImageNumbers(numbers []uint64) RunOption {
 	numbers = slices.Clone(numbers)
 	return runOption(func(o *graph.RunOptions) error {
@@ -45,36 +47,38 @@ func ImageNumbers(numbers []uint64) RunOption {
 }
 
 // Observe calls f with the name and value of every tensor that a node computes, in the
-// order of execution, from the goroutine that called Run. The output of layer i of a
-// converted network is named L{i}. Values inside a function are prefixed with the name
-// of the call. Values in subgraphs, and constants, are not reported. f may keep the
-// tensors but must not modify them. A run with Observe takes more memory, since values
-// cannot share buffers.
+// order of execution, in the goroutine that called Run. f may keep the tensors but must not
+// modify them.
+//
+// In a model that sbs-convert has written, the output of layer 0 is named "L0", and so on.
+// The name of a value inside a function starts with the name of the node that calls the
+// function. Values in subgraphs, and constants that were computed when the model was loaded,
+// are not reported. A run with Observe takes more memory, since values do not share buffers.
 func Observe(f func(name string, t *Tensor)) RunOption {
 	return runOption(func(o *graph.RunOptions) error {
 		if f == nil {
-			return errors.New("Observe needs a function")
+			return errors.New("the function of Observe is nil")
 		}
 		o.Observe = f
 		return nil
 	})
 }
 
-// Snapshot is h of one Spike-By-Spike layer after some of its spikes.
+// Snapshot is the state of one Spike-By-Spike layer after some of its spikes.
 type Snapshot = graph.Snapshot
 
-// Watcher asks for snapshots of Spike-By-Spike layers: see Watch.
+// Watcher asks for snapshots of Spike-By-Spike layers during a run: see Watch.
 type Watcher = graph.Watcher
 
-// Watch hands out h of Spike-By-Spike layers after chosen numbers of their spikes, and
-// the spikes themselves on request, to draw how a layer settles. Watching does not
-// change the outputs of the run. Each snapshot costs as much as a run of the layer with
-// that many spikes. If the watcher's function returns false, Run returns an error that
-// wraps ErrStopped, and no outputs.
+// Watch reports the activities h of Spike-By-Spike layers after chosen numbers of their
+// spikes, for example to show how a layer settles. It does not change the outputs of the
+// run. A snapshot takes as long as a run of the layer with its number of spikes. If the
+// function of the watcher returns false, Run returns no outputs and an error that wraps
+// ErrStopped. Layers in subgraphs cannot be watched.
 //
-// A snapshot shows one layer after some of its spikes, computed from the final output of
-// the layers before it. The answer of a whole network that has few spikes everywhere is
-// a Run with fewer Spikes.
+// A snapshot is computed from the final outputs of the layers before, which have drawn all
+// their spikes. To see the output of a network whose layers all have few spikes, use a run
+// with fewer Spikes instead.
 func Watch(w Watcher) RunOption {
 	w.Layers, w.After = slices.Clone(w.Layers), slices.Clone(w.After)
 	return runOption(func(o *graph.RunOptions) error {
@@ -83,9 +87,11 @@ func Watch(w Watcher) RunOption {
 	})
 }
 
-// InjectSpikes gives SbS nodes, by name, the spikes to use instead of random ones: int64
-// (batch, number of spikes, output height, output width), each a row of the node's
-// weights.
+// InjectSpikes sets the spikes of Spike-By-Spike layers, by the name of the node, instead of
+// random ones. They are int64 tensors (batch, number of spikes, output height, output
+// width). A spike is an index of a row of the weights of the layer. Injected spikes take
+// precedence over injected uniforms. The caller must not modify the tensors until Run
+// returns.
 func InjectSpikes(byNode map[string]*Tensor) RunOption {
 	return runOption(func(o *graph.RunOptions) error {
 		o.Spikes = byNode
@@ -93,10 +99,11 @@ func InjectSpikes(byNode map[string]*Tensor) RunOption {
 	})
 }
 
-// InjectUniforms gives SbS nodes, by name, the uniform numbers in [0, 1) from which to
-// draw the spikes: float32 (batch, number of spikes, output height, output width). The
-// standard operators that draw uniform numbers, RandomUniform and RandomUniformLike,
-// take them too, as their float32 output.
+// InjectUniforms sets the numbers in [0, 1) from which Spike-By-Spike layers draw their
+// spikes, by the name of the node, instead of random ones. They are float32 tensors (batch,
+// number of spikes, output height, output width). For nodes with the standard operators
+// RandomUniform and RandomUniformLike, they are the float32 output. The caller must not
+// modify the tensors until Run returns.
 func InjectUniforms(byNode map[string]*Tensor) RunOption {
 	return runOption(func(o *graph.RunOptions) error {
 		o.Uniforms = byNode

@@ -23,6 +23,7 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
+// run returns the elements of the only output of a model for images.
 func run(t testing.TB, m *runtime.Model, image *runtime.Tensor, opts ...runtime.RunOption) []float32 {
 	t.Helper()
 	out, err := m.Run(t.Context(), map[string]*runtime.Tensor{"image": image}, opts...)
@@ -31,7 +32,7 @@ func run(t testing.TB, m *runtime.Model, image *runtime.Tensor, opts ...runtime.
 	return out[m.Outputs()[0].Name].Float32s()
 }
 
-func TestDescription(t *testing.T) {
+func TestModel_DescribesInputsAndOutputs(t *testing.T) {
 	m, err := runtime.New(modeltest.Write(t, converttest.Digits(), convert.Options{}))
 	require.NoError(t, err)
 	require.Len(t, m.Inputs(), 1)
@@ -47,10 +48,9 @@ func TestDescription(t *testing.T) {
 	require.Equal(t, "float32(4, 1, 12, 12)", m.Inputs()[0].Type.String())
 }
 
-// TestEveryLayer runs a network with every kind of layer and checks each
-// tensor's type against what the file says, and the values where a formula of
-// one line gives them.
-func TestEveryLayer(t *testing.T) {
+// TestRun_ComputesEveryKindOfLayer runs a network with every kind of layer. It checks
+// the shape of every output, and the values of layers that have a short formula.
+func TestRun_ComputesEveryKindOfLayer(t *testing.T) {
 	n := converttest.EveryLayer()
 	sizes, err := n.Sizes()
 	require.NoError(t, err)
@@ -69,11 +69,11 @@ func TestEveryLayer(t *testing.T) {
 		if c%2 == 0 {
 			d = -d
 		}
-		require.Equal(t, max(d, 0), v, "off and on of one channel are neighbours")
+		require.Equal(t, max(d, 0), v, "off and on of one channel are neighbors")
 	}
 	for i := range n.Layers {
-		v := got[layer(i)]
-		require.Equal(t, []int{2, sizes[i+1].Channels, sizes[i+1].Height, sizes[i+1].Width}, v.Shape(), layer(i))
+		v := got[layerName(i)]
+		require.Equal(t, []int{2, sizes[i+1].Channels, sizes[i+1].Height, sizes[i+1].Width}, v.Shape(), layerName(i))
 	}
 
 	in, out, mean := got["L0"].Float32s(), got["L1"].Float32s(), n.Layers[1].(*convert.OnOff).Mean.Float32s()
@@ -109,11 +109,11 @@ func TestEveryLayer(t *testing.T) {
 	}
 }
 
-func layer(i int) string { return "L" + strconv.Itoa(i) }
+func layerName(i int) string { return "L" + strconv.Itoa(i) }
 
-// TestSameBits checks that neither the number of workers nor the split into
-// batches changes a bit.
-func TestSameBits(t *testing.T) {
+// TestRun_IgnoresWorkersAndBatches checks that neither the number of workers nor the division
+// into batches changes a bit.
+func TestRun_IgnoresWorkersAndBatches(t *testing.T) {
 	for name, n := range map[string]*convert.Network{"digits": converttest.Digits(), "every layer": converttest.EveryLayer()} {
 		t.Run(name, func(t *testing.T) {
 			data := modeltest.Write(t, n, convert.Options{})
@@ -134,7 +134,7 @@ func TestSameBits(t *testing.T) {
 					one := opstest.F32([]int{1, n.Input.Channels, n.Input.Height, n.Input.Width}, image.Float32s()[i*size:(i+1)*size]...)
 					single = append(single, run(t, m, one, runtime.Seed(5), runtime.FirstImage(1000+uint64(i)))...)
 				}
-				require.Equal(t, want, single, "%d workers, one by one", workers)
+				require.Equal(t, want, single, "%d workers, single images", workers)
 			}
 			m, err := runtime.New(data)
 			require.NoError(t, err)
@@ -143,7 +143,7 @@ func TestSameBits(t *testing.T) {
 	}
 }
 
-func TestConcurrentRuns(t *testing.T) {
+func TestRun_ConcurrentRunsAgree(t *testing.T) {
 	n := converttest.Digits()
 	m, err := runtime.New(modeltest.Write(t, n, convert.Options{}))
 	require.NoError(t, err)
@@ -161,7 +161,7 @@ func TestConcurrentRuns(t *testing.T) {
 	}
 }
 
-func TestSpikes(t *testing.T) {
+func TestSpikes_MatchesModelWithFewerSpikes(t *testing.T) {
 	n := converttest.Digits()
 	data := modeltest.Write(t, n, convert.Options{})
 	fewer := converttest.Digits()
@@ -178,9 +178,9 @@ func TestSpikes(t *testing.T) {
 	require.ErrorContains(t, err, `node "L0/SbS" (ai.sbs.SbS): bad attribute: number_of_spikes is 41 but epsilon_t has only 40 entries`)
 }
 
-// TestDynamicsOptions checks that options at loading give what a model written
-// with the same values gives.
-func TestDynamicsOptions(t *testing.T) {
+// TestNew_DynamicsMatchModelWrittenWithThem compares options of New with a network that
+// is converted with the same values.
+func TestNew_DynamicsMatchModelWrittenWithThem(t *testing.T) {
 	n := converttest.Digits()
 	data := modeltest.Write(t, n, convert.Options{})
 	constant, err := sbs.ParseSchedule("constant")
@@ -201,7 +201,7 @@ func TestDynamicsOptions(t *testing.T) {
 	require.ErrorContains(t, err, `sampler "sobol"`)
 }
 
-func TestRunErrors(t *testing.T) {
+func TestRun_RefusesWrongInputs(t *testing.T) {
 	n := converttest.Digits()
 	m, err := runtime.New(modeltest.Write(t, n, convert.Options{}))
 	require.NoError(t, err)
@@ -213,13 +213,13 @@ func TestRunErrors(t *testing.T) {
 		opt  runtime.RunOption
 		want string
 	}{
-		{"missing", inputs{}, nil, `input "image" is missing: want float32(batch, 1, 12, 12)`},
-		{"nil", inputs{"image": nil}, nil, `input "image" is missing`},
-		{"unknown", inputs{"image": image, "picture": image}, nil, `no input "picture"; its inputs are "image"`},
-		{"shape", inputs{"image": opstest.F32([]int{1, 1, 2, 2}, 1, 2, 3, 4)}, nil, `input "image": shape does not fit: want float32(batch, 1, 12, 12), got float32(1, 1, 2, 2)`},
-		{"rank", inputs{"image": opstest.F32([]int{1}, 1)}, nil, "got float32(1)"},
-		{"dtype", inputs{"image": opstest.F64([]int{1, 1, 12, 12}, make([]float64, 144)...)}, nil, "got float64(1, 1, 12, 12)"},
-		{"node", inputs{"image": image}, runtime.InjectSpikes(inputs{"L9": image}), `node "L9", but the model has no SbS node of this name`},
+		{"missing input", inputs{}, nil, `input "image" is missing: want float32(batch, 1, 12, 12)`},
+		{"nil input", inputs{"image": nil}, nil, `input "image" is missing`},
+		{"unknown input", inputs{"image": image, "picture": image}, nil, `no input "picture"; its inputs are "image"`},
+		{"wrong shape", inputs{"image": opstest.F32([]int{1, 1, 2, 2}, 1, 2, 3, 4)}, nil, `input "image": shape does not fit: want float32(batch, 1, 12, 12), got float32(1, 1, 2, 2)`},
+		{"wrong rank", inputs{"image": opstest.F32([]int{1}, 1)}, nil, "got float32(1)"},
+		{"wrong element type", inputs{"image": opstest.F64([]int{1, 1, 12, 12}, make([]float64, 144)...)}, nil, "got float64(1, 1, 12, 12)"},
+		{"spikes for an unknown node", inputs{"image": image}, runtime.InjectSpikes(inputs{"L9": image}), `for node "L9", but the model has no SbS node of this name`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var opts []runtime.RunOption
@@ -231,11 +231,11 @@ func TestRunErrors(t *testing.T) {
 			require.ErrorContains(t, err, c.want)
 		})
 	}
-	t.Run("spikes for another kind of node", func(t *testing.T) {
+	t.Run("uniforms for a node without random numbers", func(t *testing.T) {
 		_, err := m.Run(t.Context(), inputs{"image": image}, runtime.InjectUniforms(inputs{"L1/AveragePool": image}))
 		require.ErrorIs(t, err, runtime.ErrInput)
 	})
-	t.Run("at a node", func(t *testing.T) {
+	t.Run("pixel that no layer accepts", func(t *testing.T) {
 		bad := modeltest.Pixels(5, 1, n.Input)
 		bad.Float32s()[5*12+5] = float32(math.NaN())
 		_, err := m.Run(t.Context(), inputs{"image": bad})
@@ -246,13 +246,14 @@ func TestRunErrors(t *testing.T) {
 	})
 }
 
-// TestMemoryLimit checks that the limit is on what is needed at the same time, and
-// the output.
-func TestMemoryLimit(t *testing.T) {
+// TestMemoryLimit_CoversValuesInUseTogether checks that the limit applies to the values that
+// are in use at the same time, and to the output.
+func TestMemoryLimit_CoversValuesInUseTogether(t *testing.T) {
 	n := converttest.Digits()
 	data := modeltest.Write(t, n, convert.Options{})
 	image := modeltest.Pixels(6, 1, n.Input)
-	// Largest together: the first layer's output, 5x6x6, and what it is of, 8x8.
+	// The first layer needs most: its input of 8x8 and its output of 5x6x6 numbers. The
+	// output of the network has 3 numbers.
 	const buffers, output = 4 * (5*6*6 + 8*8), 4 * 3
 	m, err := runtime.New(data, runtime.MemoryLimit(buffers+output))
 	require.NoError(t, err)
@@ -266,9 +267,10 @@ func TestMemoryLimit(t *testing.T) {
 	}
 }
 
-// TestMemoryLimitHolds has small values stay while large ones come and go: the
-// buffers keep to the limit, too.
-func TestMemoryLimitHolds(t *testing.T) {
+// TestMemoryLimit_BoundsSharedBuffers computes small values that are needed until the end,
+// between large values that are not. Small values must not keep the buffers of large ones
+// in use.
+func TestMemoryLimit_BoundsSharedBuffers(t *testing.T) {
 	const size, count, limit = 500, 30, 2 << 20 // a large value is 1 MB
 	g := &onnxpb.GraphProto{
 		Input: []*onnxpb.ValueInfoProto{info("x", 1, size), info("z", size, 1)}, Output: []*onnxpb.ValueInfoProto{info("y", 1, 1)},
@@ -301,12 +303,12 @@ func TestMemoryLimitHolds(t *testing.T) {
 	require.NoError(t, err)
 	goruntime.ReadMemStats(&after)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(limit))
-	// Who observes may keep everything.
+	// With Observe, values do not share buffers.
 	_, err = m.Run(t.Context(), in, runtime.Observe(func(string, *runtime.Tensor) {}))
 	require.ErrorIs(t, err, runtime.ErrMemory)
 }
 
-func TestCancel(t *testing.T) {
+func TestRun_EndsWhenCanceled(t *testing.T) {
 	n := converttest.Digits()
 	m, err := runtime.New(modeltest.Write(t, n, convert.Options{}))
 	require.NoError(t, err)
@@ -316,7 +318,7 @@ func TestCancel(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-func TestOpen(t *testing.T) {
+func TestOpen_NamesFileInErrors(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model.onnx")
 	_, err := runtime.Open(path)
 	require.ErrorIs(t, err, os.ErrNotExist)
@@ -329,8 +331,7 @@ func TestOpen(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// BenchmarkRun is the whole path of a small network, for the cost of what is
-// around the kernels.
+// BenchmarkRun runs a small network, for the cost of everything around the kernels.
 func BenchmarkRun(b *testing.B) {
 	n := converttest.Digits()
 	m, err := runtime.New(modeltest.Write(b, n, convert.Options{}))

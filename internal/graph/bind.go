@@ -1,37 +1,40 @@
 package graph
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
-	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-func (s *scope) readNodes(g *onnxpb.GraphProto) error { return s.readList(g.GetNode()) }
+// readNodes adds a step for every node of a graph.
+func (s *scope) readNodes(g *onnxpb.GraphProto) error { return s.addNodes(g.GetNode()) }
 
-func (s *scope) readList(nodes []*onnxpb.NodeProto) error {
+// addNodes adds the steps of the nodes of a graph or function.
+func (s *scope) addNodes(nodes []*onnxpb.NodeProto) error {
 	for i, n := range nodes {
 		operator := n.GetOpType()
 		if d := domainOf(n.GetDomain()); d != "" {
 			operator = d + "." + operator
 		}
 		name := s.prefix + nodeName(n, i)
-		if err := s.readNode(n, name, operator); err != nil {
+		if err := s.addNode(n, name, operator); err != nil {
 			return &NodeError{Node: name, Operator: operator, Err: err}
 		}
 	}
 	return nil
 }
 
-func (s *scope) readNode(n *onnxpb.NodeProto, name, operator string) error {
-	domain := domainOf(n.GetDomain())
-	if err := s.k.grow(1 + len(n.GetInput()) + len(n.GetOutput()) + len(n.GetAttribute())); err != nil {
+// addNode adds the step of a node, or the steps of the function that it calls. A built-in
+// operator takes precedence over a function of the same name, unless PreferFunctions is
+// set.
+func (s *scope) addNode(n *onnxpb.NodeProto, name, operator string) error {
+	if err := s.k.count(1 + len(n.GetInput()) + len(n.GetOutput()) + len(n.GetAttribute())); err != nil {
 		return err
 	}
+	domain := domainOf(n.GetDomain())
 	o, native := s.k.operators[opKey{domain, n.GetOpType()}]
 	newControl := controlOf(domain, n.GetOpType())
 	native = (native || newControl != nil) && n.GetOverload() == ""
@@ -44,7 +47,7 @@ func (s *scope) readNode(n *onnxpb.NodeProto, name, operator string) error {
 	}
 	opset, ok := s.opsets[domain]
 	if !ok {
-		return fmt.Errorf("the model or function imports no version of the operators of domain %q (opset_import)", domain)
+		return fmt.Errorf("the version of the operators of domain %q is missing: the model, or the function of the node, must import one (opset_import)", domain)
 	}
 	inputs, err := s.inputs(n)
 	if err != nil {
@@ -54,21 +57,31 @@ func (s *scope) readNode(n *onnxpb.NodeProto, name, operator string) error {
 	if err != nil {
 		return err
 	}
-	st := Step{Name: name, Operator: operator, Inputs: inputs}
+	st := Step{Name: name, Operator: operator, Inputs: inputs, injectable: injectable(n)}
+	outputs := trimmed(n.GetOutput())
 	if newControl != nil {
+		outputs = n.GetOutput()
 		err = s.bindControl(&st, n, attrs, opset, newControl)
 	} else {
-		err = s.bind(&st, n, attrs, opset, o)
+		err = s.bind(&st, len(outputs), attrs, opset, o)
 	}
 	if err != nil {
 		return err
 	}
-	outputs := trimmed(n.GetOutput())
-	if st.control != nil {
-		outputs = n.GetOutput()
+	if err := s.defineOutputs(&st, outputs); err != nil {
+		return err
 	}
-	for _, name := range outputs {
-		if name == "" {
+	if st.injectable {
+		s.k.p.injectable[name] = true
+	}
+	s.g.Steps = append(s.g.Steps, st)
+	return nil
+}
+
+// defineOutputs gives the outputs of a step slots.
+func (s *scope) defineOutputs(st *Step, names []string) error {
+	for _, name := range names {
+		if name == "" { // omitted
 			st.Outputs = append(st.Outputs, s.g.add(""))
 			continue
 		}
@@ -78,31 +91,30 @@ func (s *scope) readNode(n *onnxpb.NodeProto, name, operator string) error {
 		}
 		st.Outputs = append(st.Outputs, slot)
 	}
-	if st.injectable = injectable(domain, n.GetOpType()); st.injectable {
-		s.k.p.injectable[name] = true
-	}
-	s.g.Steps = append(s.g.Steps, st)
 	return nil
 }
 
-// injectable reports whether an operator draws random numbers that a caller may
-// provide.
-func injectable(domain, name string) bool {
-	return domain == sbs.Domain || domain == "" && (name == "RandomUniform" || name == "RandomUniformLike")
+// injectable reports whether a node draws random numbers that the caller of a run may
+// replace.
+func injectable(n *onnxpb.NodeProto) bool {
+	uniform := n.GetOpType() == "RandomUniform" || n.GetOpType() == "RandomUniformLike"
+	return isSbS(n) || uniform && domainOf(n.GetDomain()) == ""
 }
 
+// unknownOperator returns the error of a node whose operator does not exist.
 func unknownOperator(domain string, n *onnxpb.NodeProto) error {
 	name := n.GetOpType()
 	if domain == "" && (strings.Contains(name, "Sequence") && name != "ReverseSequence" || strings.HasPrefix(name, "Optional")) {
 		return fmt.Errorf("%w: %w", ErrUnknownOperator, errNotTensor)
 	}
 	if o := n.GetOverload(); o != "" {
-		return fmt.Errorf("%w: the model has no function of this name with the overload %q", ErrUnknownOperator, o)
+		return fmt.Errorf("%w: no function in the model has this name and the overload %q", ErrUnknownOperator, o)
 	}
-	return fmt.Errorf("%w: there is neither a built-in operator nor a function in the model with this name", ErrUnknownOperator)
+	return fmt.Errorf("%w: neither a built-in operator nor a function in the model has this name", ErrUnknownOperator)
 }
 
-// inputs returns the slots of a node's inputs, without omitted ones at the end.
+// inputs returns the slots of a node's inputs, -1 for an omitted input. It leaves out
+// omitted inputs at the end.
 func (s *scope) inputs(n *onnxpb.NodeProto) ([]int, error) {
 	var slots []int
 	for i, name := range n.GetInput() {
@@ -111,7 +123,7 @@ func (s *scope) inputs(n *onnxpb.NodeProto) ([]int, error) {
 			slot, ok = s.lookup(name)
 		}
 		if !ok {
-			return nil, fmt.Errorf("input %d, %q, is neither an input of the model, nor an initializer, nor an output of an earlier node", i, name)
+			return nil, fmt.Errorf("input %d, %q, is neither an input of the model, nor an initializer, nor an output of an earlier node: nodes must be sorted topologically", i, name)
 		}
 		slots = append(slots, slot)
 	}
@@ -122,11 +134,10 @@ func (s *scope) inputs(n *onnxpb.NodeProto) ([]int, error) {
 }
 
 // bind makes the Op of a step.
-func (s *scope) bind(st *Step, pb *onnxpb.NodeProto, attrs ops.Attributes, opset int, o ops.Operator) error {
+func (s *scope) bind(st *Step, outputs int, attrs ops.Attributes, opset int, o ops.Operator) error {
 	if err := checkInputs(st.Inputs, o.MinInputs, o.MaxInputs); err != nil {
 		return err
 	}
-	outputs := len(trimmed(pb.GetOutput()))
 	if outputs < o.MinOutputs || o.MaxOutputs != ops.Variadic && outputs > o.MaxOutputs {
 		return fmt.Errorf("the node has %d outputs, want %s", outputs, countRange(o.MinOutputs, o.MaxOutputs))
 	}
@@ -136,7 +147,7 @@ func (s *scope) bind(st *Step, pb *onnxpb.NodeProto, attrs ops.Attributes, opset
 		return err
 	}
 	if st.Op == nil {
-		return errors.New("the operator's New returned neither an Op nor an error")
+		return errNoOp
 	}
 	if st.Operator == SbSOperator {
 		st.operator, st.node = o, n
@@ -144,7 +155,7 @@ func (s *scope) bind(st *Step, pb *onnxpb.NodeProto, attrs ops.Attributes, opset
 	return nil
 }
 
-// trimmed returns names without omitted ones at the end.
+// trimmed returns names without the empty ones at the end.
 func trimmed(names []string) []string {
 	for len(names) > 0 && names[len(names)-1] == "" {
 		names = names[:len(names)-1]
@@ -152,6 +163,8 @@ func trimmed(names []string) []string {
 	return names
 }
 
+// checkInputs returns an error unless a node has lo to hi inputs, and none of the first lo
+// is omitted.
 func checkInputs(slots []int, lo, hi int) error {
 	if n := len(slots); n < lo || hi != ops.Variadic && n > hi {
 		return fmt.Errorf("the node has %d inputs, want %s", n, countRange(lo, hi))
@@ -164,6 +177,7 @@ func checkInputs(slots []int, lo, hi int) error {
 	return nil
 }
 
+// countRange describes the numbers lo to hi in an error text.
 func countRange(lo, hi int) string {
 	switch hi {
 	case lo:
@@ -174,8 +188,8 @@ func countRange(lo, hi int) string {
 	return fmt.Sprintf("%d to %d", lo, hi)
 }
 
-// attributes returns the attributes of the node with the given name. References to
-// attributes of a function are resolved, and the options are applied to an SbS node.
+// attributes returns the attributes of a node with the given name. It replaces references
+// to attributes of a function by their values, and applies the options to an SbS node.
 func (s *scope) attributes(n *onnxpb.NodeProto, name string) (ops.Attributes, error) {
 	attrs := make(ops.Attributes, len(n.GetAttribute()))
 	for _, a := range n.GetAttribute() {
@@ -190,14 +204,14 @@ func (s *scope) attributes(n *onnxpb.NodeProto, name string) (ops.Attributes, er
 			attrs[a.GetName()] = v
 		}
 	}
-	if domainOf(n.GetDomain()) == sbs.Domain {
+	if isSbS(n) {
 		s.k.setDynamics(attrs, name)
 	}
 	return attrs, nil
 }
 
-// attribute returns the value of an attribute, nil for a reference to an attribute
-// that the call of the function omits.
+// attribute returns the value of an attribute, or nil for a reference to an attribute that
+// the call of the function omits.
 func (s *scope) attribute(a *onnxpb.AttributeProto) (any, error) {
 	if ref := a.GetRefAttrName(); ref != "" {
 		return s.call.attribute(a, ref)

@@ -21,8 +21,8 @@ func CheckEnvironment() error {
 	return nil
 }
 
-// Compile makes a Program of the message of a file. It may take the raw data of
-// tensors out of the message.
+// Compile makes a Program from the message of an ONNX file. It may remove the raw data of
+// tensors from the message.
 func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
 	if o.MemoryLimit == 0 {
 		o.MemoryLimit = DefaultMemoryLimit
@@ -31,42 +31,54 @@ func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
 		Main: newGraph(), Metadata: map[string]string{}, Pool: parallel.New(o.Workers), MemoryLimit: o.MemoryLimit,
 		inputSlots: map[string]int{}, injectable: map[string]bool{}, weights: map[*ops.Tensor]bool{},
 	}
-	p.frames.New = func() any { return new(Frame) }
+	p.frames.New = func() any { return new(frame) }
 	k := &compiler{
 		Options: o, p: p, irVersion: pb.GetIrVersion(), functions: map[functionKey]*onnxpb.FunctionProto{},
 		tensors: map[*onnxpb.TensorProto]*ops.Tensor{}, layers: map[string]bool{},
 	}
-	for _, step := range []func(*onnxpb.ModelProto) error{k.readOperators, k.readModel, k.infer} {
-		if err := step(pb); err != nil {
+	for _, stage := range []func(*onnxpb.ModelProto) error{k.readOperators, k.readModel, k.infer} {
+		if err := stage(pb); err != nil {
 			return nil, err
 		}
 	}
-	if err := k.checkLayers(); err != nil {
+	if err := k.checkDynamics(); err != nil {
 		return nil, err
 	}
-	p.Main.subgraphs((*Graph).planFrees)
-	p.Main.subgraphs(p.collectSbS)
+	p.Main.walk((*Graph).planFrees)
+	p.Main.walk(p.collectSbS)
 	p.shared = p.Main.sharedOutputs()
 	return p, nil
 }
 
-// sharedOutputs reports for each output of a graph whether it may share memory with a
-// constant, an input or another output. A node with subgraphs may return such a value
-// unchanged.
-func (g *Graph) sharedOutputs() []bool {
-	shared := make([]bool, len(g.Outputs))
-	for i, slot := range g.Outputs {
-		shared[i] = g.Consts[slot] != nil || slices.Contains(g.Inputs, slot) || slices.Contains(g.Outputs[:i], slot) ||
-			slices.ContainsFunc(g.Steps, func(s Step) bool { return s.control != nil && slices.Contains(s.Outputs, slot) })
+// readOperators collects the built-in operators, and those of the options, which take
+// precedence.
+func (k *compiler) readOperators(*onnxpb.ModelProto) error {
+	k.operators = map[opKey]ops.Operator{}
+	for _, o := range append(std.Operators(), sbs.Operator()) {
+		k.operators[opKey{o.Domain, o.Name}] = o
 	}
-	return shared
+	for _, o := range k.Options.Operators {
+		key := opKey{domainOf(o.Domain), o.Name}
+		switch {
+		case o.Name == "" || o.New == nil:
+			return fmt.Errorf("%w: operator %q of domain %q is incomplete: set Name and New", ErrOption, o.Name, o.Domain)
+		case o.MinInputs < 0 || o.MinOutputs < 0 ||
+			o.MaxInputs != ops.Variadic && o.MaxInputs < o.MinInputs || o.MaxOutputs != ops.Variadic && o.MaxOutputs < max(o.MinOutputs, 1):
+			return fmt.Errorf("%w: operator %q of domain %q takes %d to %d inputs and has %d to %d outputs: no node can have such numbers",
+				ErrOption, o.Name, o.Domain, o.MinInputs, o.MaxInputs, o.MinOutputs, o.MaxOutputs)
+		case controlOf(key.domain, o.Name) != nil:
+			return fmt.Errorf("%w: operator %q has subgraphs and cannot be replaced", ErrOption, o.Name)
+		}
+		k.operators[key] = o
+	}
+	return nil
 }
 
-// readModel reads the message.
+// readModel decodes the message and binds its nodes.
 func (k *compiler) readModel(pb *onnxpb.ModelProto) error {
 	for _, m := range pb.GetMetadataProps() {
 		if _, ok := k.p.Metadata[m.GetKey()]; ok {
-			k.p.warn("the metadata has the key %q more than once; the last value counts", m.GetKey())
+			k.p.warn("the metadata has the key %q more than once: the last value is used", m.GetKey())
 		}
 		k.p.Metadata[m.GetKey()] = m.GetValue()
 	}
@@ -77,7 +89,7 @@ func (k *compiler) readModel(pb *onnxpb.ModelProto) error {
 	if err := k.readFunctions(pb.GetFunctions()); err != nil {
 		return err
 	}
-	if err := k.grow(len(pb.GetGraph().GetInput()) + len(pb.GetGraph().GetOutput())); err != nil {
+	if err := k.count(len(pb.GetGraph().GetInput()) + len(pb.GetGraph().GetOutput())); err != nil {
 		return err
 	}
 	s := &scope{k: k, g: k.p.Main, slots: map[string]int{}, opsets: opsets}
@@ -89,33 +101,9 @@ func (k *compiler) readModel(pb *onnxpb.ModelProto) error {
 	return nil
 }
 
-// readOperators collects the built-in operators and those of the options, which take
-// precedence.
-func (k *compiler) readOperators(*onnxpb.ModelProto) error {
-	k.operators = map[opKey]ops.Operator{}
-	for _, o := range append(std.Operators(), sbs.Operator()) {
-		k.operators[opKey{o.Domain, o.Name}] = o
-	}
-	for _, o := range k.Options.Operators {
-		key := opKey{domainOf(o.Domain), o.Name}
-		switch {
-		case o.Name == "" || o.New == nil:
-			return fmt.Errorf("%w: operator %q of domain %q: an operator needs a name and New", ErrOption, o.Name, o.Domain)
-		case o.MinInputs < 0 || o.MinOutputs < 0 ||
-			o.MaxInputs != ops.Variadic && o.MaxInputs < o.MinInputs || o.MaxOutputs != ops.Variadic && o.MaxOutputs < max(o.MinOutputs, 1):
-			return fmt.Errorf("%w: operator %q of domain %q takes %d to %d inputs and has %d to %d outputs, which no node can match",
-				ErrOption, o.Name, o.Domain, o.MinInputs, o.MaxInputs, o.MinOutputs, o.MaxOutputs)
-		case controlOf(key.domain, o.Name) != nil:
-			return fmt.Errorf("%w: operator %q has subgraphs and cannot be replaced", ErrOption, o.Name)
-		}
-		k.operators[key] = o
-	}
-	return nil
-}
-
-// inferTypes infers all types of the main graph, and compares the types of the
-// outputs with those that the file declares.
-func (k *compiler) inferTypes(g *onnxpb.GraphProto) error {
+// infer infers the types of all values and computes the constants that follow from
+// others. It compares the types of the outputs with those that the file declares.
+func (k *compiler) infer(pb *onnxpb.ModelProto) error {
 	in := make([]*ops.Input, len(k.p.Inputs))
 	for i, v := range k.p.Inputs {
 		in[i] = &ops.Input{Type: v.Type}
@@ -124,53 +112,64 @@ func (k *compiler) inferTypes(g *onnxpb.GraphProto) error {
 	if err != nil {
 		return err
 	}
-	for i, out := range g.GetOutput() {
-		dtype, err := dtypeOf(out)
-		if err != nil {
+	for i, out := range pb.GetGraph().GetOutput() {
+		if k.p.Outputs[i].Type, err = outputType(out, types[k.p.Main.Outputs[i]]); err != nil {
 			return fmt.Errorf("output %q: %w", out.GetName(), err)
-		}
-		declared, err := typeOf(out)
-		if err != nil {
-			return fmt.Errorf("output %q: %w", out.GetName(), err)
-		}
-		k.p.Outputs[i].Type = declared
-		if t := types[k.p.Main.Outputs[i]]; t != nil {
-			// The declared type may be less specific than the inferred one, but not different.
-			err := agree(declared, t.Type)
-			if err == nil && dtype != 0 && dtype != t.DType {
-				err = fmt.Errorf("%w: declared as %v, but computed as %v", ops.ErrDType, dtype, t.Type)
-			}
-			if err != nil {
-				return fmt.Errorf("output %q: %w", out.GetName(), err)
-			}
-			k.p.Outputs[i].Type = t.Type
 		}
 	}
-	k.p.Main.subgraphs((*Graph).applyFolded)
+	k.p.Main.walk((*Graph).applyFolded)
 	return nil
 }
 
-// infer infers all types and computes what is known without inputs.
-func (k *compiler) infer(pb *onnxpb.ModelProto) error { return k.inferTypes(pb.GetGraph()) }
+// outputType returns the type of an output of the model: the inferred one if it is known.
+// The declared type may be less specific than the inferred one, but must not contradict it.
+func outputType(out *onnxpb.ValueInfoProto, inferred *ops.Input) (ops.Type, error) {
+	dtype, err := dtypeOf(out)
+	if err != nil {
+		return ops.Type{}, err
+	}
+	declared, err := typeOf(out)
+	if err != nil || inferred == nil {
+		return declared, err
+	}
+	if err := agree(declared, inferred.Type); err != nil {
+		return ops.Type{}, err
+	}
+	if dtype != 0 && dtype != inferred.DType {
+		return ops.Type{}, fmt.Errorf("%w: declared as %v, but computed as %v", ops.ErrDType, dtype, inferred.Type)
+	}
+	return inferred.Type, nil
+}
 
-// checkLayers returns an error for dynamics that no SbS node took.
-func (k *compiler) checkLayers() error {
-	for name := range k.Layers {
-		if !k.layers[name] {
-			return k.p.noLayer(name)
-		}
+// checkDynamics returns an error for dynamics that no SbS node has used.
+func (k *compiler) checkDynamics() error {
+	if err := checkUsed(k.Layers, k.layers, k.p.sbsNodes); err != nil {
+		return err
 	}
 	if (k.Dynamics != sbs.Dynamics{}) && len(k.p.sbsNodes) == 0 {
-		return fmt.Errorf("%w: spikes, sampler, epsilon_0 and schedule can be set for SbS operators only, and the model has none "+
-			"(a model converted with --decompose has SbS layers as standard operators: set them when converting)", ErrOption)
+		return fmt.Errorf("%w: spikes, sampler, epsilon_0 and schedule can be set for SbS operators only, but the model has none "+
+			"(a model converted with --decompose has standard operators instead: set these values when converting)", ErrOption)
 	}
 	return nil
 }
 
+// collectSbS adds the SbS steps of a graph to the program.
 func (p *Program) collectSbS(g *Graph) {
 	for i := range g.Steps {
 		if s := &g.Steps[i]; s.Operator == SbSOperator {
 			p.sbsSteps = append(p.sbsSteps, s)
 		}
 	}
+}
+
+// sharedOutputs reports, for each output of a graph, whether it may share memory with a
+// constant, an input or another output. The outputs of a node with subgraphs may, since a
+// subgraph may return a value of the enclosing graph.
+func (g *Graph) sharedOutputs() []bool {
+	shared := make([]bool, len(g.Outputs))
+	for i, slot := range g.Outputs {
+		shared[i] = g.Consts[slot] != nil || slices.Contains(g.Inputs, slot) || slices.Contains(g.Outputs[:i], slot) ||
+			slices.ContainsFunc(g.Steps, func(s Step) bool { return s.control != nil && slices.Contains(s.Outputs, slot) })
+	}
+	return shared
 }

@@ -6,20 +6,22 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// control is an operator with subgraphs. Its inputs are those of the node, followed by
-// the values of the enclosing graph that each subgraph uses.
+// control is an operator with subgraphs, with its attributes bound. Its inputs are those of
+// the node, followed by the captured values of each subgraph.
 type control interface {
+	// graphs returns the subgraphs, in the order of their captured values.
 	graphs() []*Graph
 
 	// infer returns the types of the outputs, nil for an unknown type.
-	infer(k *inference, in []*ops.Input) ([]*ops.Input, error)
+	infer(inf *inference, in []*ops.Input) ([]*ops.Input, error)
 
+	// run returns the outputs. They may be inputs, unchanged.
 	run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error)
 }
 
-// caller is the run that a control is part of.
+// caller is the run of the enclosing graph.
 type caller struct {
 	ctx  context.Context
-	f    *Frame
-	base int64 // bytes of the values in use outside
+	f    *frame
+	base int64 // bytes of the values of all enclosing graphs
 }

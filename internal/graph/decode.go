@@ -16,6 +16,7 @@ const (
 	maxOpset = 17
 )
 
+// opKey identifies an operator.
 type opKey struct{ domain, name string }
 
 // compiler turns the message of a file into a Program.
@@ -24,41 +25,43 @@ type compiler struct {
 	p         *Program
 	operators map[opKey]ops.Operator
 	functions map[functionKey]*onnxpb.FunctionProto
-	tensors   map[*onnxpb.TensorProto]*ops.Tensor // decoded so far: a function may be called often
-	layers    map[string]bool                     // the keys of Options.Layers that name a node
+	tensors   map[*onnxpb.TensorProto]*ops.Tensor // decoded so far: the calls of a function share its tensors
+	layers    map[string]bool                     // the keys of Options.Layers that name an SbS node
 	irVersion int64
-	size      int
+	size      int // see maxSize
 }
 
 // functionKey identifies a function.
 type functionKey struct{ domain, name, overload string }
 
-// Bounds that keep a small file from expanding without end: functions that call
-// functions multiply, and nested subgraphs are inferred again and again.
+// Bounds on what a small file can expand to: the nodes of functions that call functions
+// multiply, and the types of nested subgraphs are inferred several times per level.
 const (
-	maxSize      = 1 << 20 // nodes with their inputs, outputs and attributes, functions inlined
-	maxSubgraphs = 16      // nested
-	maxCalls     = 64      // of functions, nested
+	maxSize      = 1 << 20 // nodes, inputs, outputs and attributes, with all calls of functions expanded
+	maxSubgraphs = 16      // nested subgraphs
+	maxCalls     = 64      // nested calls of functions
 )
 
+// readOpsets returns the version of the operators of each domain that is imported.
 func readOpsets(imports []*onnxpb.OperatorSetIdProto) (map[string]int, error) {
 	opsets := map[string]int{}
 	for _, o := range imports {
 		domain, v := domainOf(o.GetDomain()), o.GetVersion()
 		switch {
 		case domain == "" && (v < minOpset || v > maxOpset):
-			return nil, fmt.Errorf("the model uses version %d of the standard operators (opset_import); supported are %d to %d", v, minOpset, maxOpset)
+			return nil, fmt.Errorf("version %d of the standard operators (opset_import) is not supported: export the model with a version from %d to %d", v, minOpset, maxOpset)
 		case domain == sbs.Domain && v != sbs.Version:
-			return nil, fmt.Errorf("the model uses version %d of the operators of %s (opset_import); supported is %d", v, domain, sbs.Version)
+			return nil, fmt.Errorf("version %d of the operators of %s (opset_import) is not supported: want version %d", v, domain, sbs.Version)
 		case v < 0 || v > 1<<20:
-			return nil, fmt.Errorf("the model imports version %d of the operators of %q, which is no version", v, domain)
+			return nil, fmt.Errorf("version %d of the operators of domain %q (opset_import) is out of range", v, domain)
 		}
 		opsets[domain] = int(v)
 	}
 	return opsets, nil
 }
 
-// domainOf maps both names of the standard domain to "".
+// domainOf returns the canonical name of a domain: the standard domain has two names, ""
+// and "ai.onnx".
 func domainOf(d string) string {
 	if d == "ai.onnx" {
 		return ""
@@ -66,7 +69,7 @@ func domainOf(d string) string {
 	return d
 }
 
-// tensorOf decodes a tensor, once.
+// tensorOf returns a decoded tensor. It decodes each tensor once.
 func (k *compiler) tensorOf(p *onnxpb.TensorProto) (*ops.Tensor, error) {
 	if t := k.tensors[p]; t != nil {
 		return t, nil
@@ -84,16 +87,16 @@ func (k *compiler) tensorOf(p *onnxpb.TensorProto) (*ops.Tensor, error) {
 	return t, nil
 }
 
-// grow counts n more nodes, inputs, outputs or attributes.
-func (k *compiler) grow(n int) error {
+// count adds n nodes, inputs, outputs or attributes to the size of the model.
+func (k *compiler) count(n int) error {
 	if k.size += n; k.size > maxSize {
-		return fmt.Errorf("with all function calls expanded, the model has more than %d nodes, inputs, outputs and attributes", maxSize)
+		return fmt.Errorf("the model is too large: with all calls of functions expanded, it has more than %d nodes, inputs, outputs and attributes", maxSize)
 	}
 	return nil
 }
 
-// typeOf returns a declared type, or the zero Type if the file does not declare it
-// completely.
+// typeOf returns the declared type of a value, or the zero Type if the file does not
+// declare the element type and the rank.
 func typeOf(v *onnxpb.ValueInfoProto) (ops.Type, error) {
 	dtype, err := dtypeOf(v)
 	if err != nil {
@@ -108,7 +111,7 @@ func typeOf(v *onnxpb.ValueInfoProto) (ops.Type, error) {
 		switch v := d.GetValue().(type) {
 		case *onnxpb.TensorShapeProto_Dimension_DimValue:
 			if v.DimValue < 0 || v.DimValue > ops.MaxElements {
-				return t, fmt.Errorf("%w: a dimension is %d", ops.ErrShape, v.DimValue)
+				return t, fmt.Errorf("%w: a dimension is declared as %d, want 0 to %d", ops.ErrShape, v.DimValue, ops.MaxElements)
 			}
 			t.Shape = append(t.Shape, ops.Dim{Size: int(v.DimValue)})
 		default:
@@ -118,7 +121,8 @@ func typeOf(v *onnxpb.ValueInfoProto) (ops.Type, error) {
 	return t, nil
 }
 
-// dtypeOf returns a declared element type, or 0 if there is none.
+// dtypeOf returns the declared element type of a value, or 0 if the file does not declare
+// it.
 func dtypeOf(v *onnxpb.ValueInfoProto) (ops.DType, error) {
 	switch v.GetType().GetValue().(type) {
 	case nil:
@@ -134,7 +138,7 @@ func dtypeOf(v *onnxpb.ValueInfoProto) (ops.DType, error) {
 	return d, nil
 }
 
-var errNotTensor = errors.New("sequences, maps, optional values and sparse tensors are not supported, only tensors are")
+var errNotTensor = errors.New("sequences, maps, optional values and sparse tensors are not supported, only dense tensors are")
 
 // agree returns an error if a declared type contradicts the inferred one.
 func agree(declared, inferred ops.Type) error {
@@ -152,11 +156,12 @@ func agree(declared, inferred ops.Type) error {
 	return nil
 }
 
+// readFunctions collects the functions that the model defines.
 func (k *compiler) readFunctions(functions []*onnxpb.FunctionProto) error {
 	for _, f := range functions {
 		key := functionKey{domainOf(f.GetDomain()), f.GetName(), f.GetOverload()}
 		if _, ok := k.functions[key]; ok {
-			return fmt.Errorf("two functions are named %q, of domain %q", f.GetName(), f.GetDomain())
+			return fmt.Errorf("two functions are named %q in domain %q", f.GetName(), f.GetDomain())
 		}
 		k.functions[key] = f
 	}

@@ -2,6 +2,8 @@ package graph
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spike-by-spike/sbs/internal/onnx"
@@ -13,6 +15,11 @@ import (
 // SbSOperator is the name of the SbS operator with its domain, as in Step.Operator.
 const SbSOperator = sbs.Domain + ".SbS"
 
+// isSbS reports whether a node is an SbS node.
+func isSbS(n *onnxpb.NodeProto) bool {
+	return domainOf(n.GetDomain()) == sbs.Domain && n.GetOpType() == "SbS"
+}
+
 // LayerOf splits the name of a node: "L3/SbS" belongs to layer "L3" and is of kind
 // "SbS".
 func LayerOf(node string) (layer, kind string) {
@@ -21,16 +28,16 @@ func LayerOf(node string) (layer, kind string) {
 	return layer, kind
 }
 
-// MatchLayer reports whether a name means a node: it is the node's name, such as
-// "L3/SbS", or the name of its layer, "L3".
+// MatchLayer reports whether a name selects a node: a name is that of the node, such as
+// "L3/SbS", or that of its layer, "L3".
 func MatchLayer(name, node string) bool {
 	layer, _ := LayerOf(node)
 	return name == node || name == layer
 }
 
-// dynamicsOf returns the dynamics of a node. Those of the node take precedence over
-// those of its layer, and these over those of all layers. used gets the keys of layers
-// that mean the node.
+// dynamicsOf returns the dynamics of a node. The entry of layers for the node takes
+// precedence over the entry for its layer, and this over all. dynamicsOf adds the keys of
+// these entries to used.
 func dynamicsOf(all sbs.Dynamics, layers map[string]sbs.Dynamics, node string, used map[string]bool) sbs.Dynamics {
 	layer, _ := LayerOf(node)
 	d := all
@@ -43,29 +50,39 @@ func dynamicsOf(all sbs.Dynamics, layers map[string]sbs.Dynamics, node string, u
 	return d
 }
 
-// setDynamics changes the attributes of an SbS node as the options say.
+// setDynamics applies the options to the attributes of an SbS node.
 func (k *compiler) setDynamics(attrs ops.Attributes, node string) {
 	k.p.sbsNodes = append(k.p.sbsNodes, node)
 	dynamicsOf(k.Dynamics, k.Layers, node, k.layers).Change(attrs)
 }
 
-func (p *Program) noLayer(name string) error {
-	if len(p.sbsNodes) == 0 {
-		return fmt.Errorf("%w: there is no SbS layer %q: the model has no SbS operator", ErrOption, name)
+// checkUsed returns an error if a key of layers is not in used. nodes are the names of the
+// SbS nodes of the model.
+func checkUsed(layers map[string]sbs.Dynamics, used map[string]bool, nodes []string) error {
+	for _, name := range slices.Sorted(maps.Keys(layers)) {
+		switch {
+		case used[name]:
+		case len(nodes) == 0:
+			return fmt.Errorf("%w: there is no SbS layer %q: the model has no SbS operator", ErrOption, name)
+		default:
+			return fmt.Errorf("%w: there is no SbS layer %q; the SbS layers of the model are %s", ErrOption, name, strings.Join(nodes, ", "))
+		}
 	}
-	return fmt.Errorf("%w: there is no SbS layer %q; the SbS layers of the model are %s", ErrOption, name, strings.Join(p.sbsNodes, ", "))
+	return nil
 }
 
 // changedOps returns the operators of the SbS steps whose dynamics a run changes.
-func (p *Program) changedOps(all sbs.Dynamics, layers map[string]sbs.Dynamics) (map[*Step]ops.Op, error) {
-	if (all == sbs.Dynamics{}) && len(layers) == 0 {
+func (p *Program) changedOps(all sbs.Dynamics, layers map[string]sbs.Dynamics) (map[*Step]*changedOp, error) {
+	switch functions := len(p.sbsNodes) - len(p.sbsSteps); {
+	case all == sbs.Dynamics{} && len(layers) == 0:
 		return nil, nil
+	case len(p.sbsNodes) == 0:
+		return nil, fmt.Errorf("%w: the model has no SbS operator whose spikes, sampler, epsilon_0 or schedule a run can change", ErrOption)
+	case functions > 0:
+		return nil, fmt.Errorf("%w: %d of the %d SbS nodes run as functions, whose spikes, sampler, epsilon_0 and schedule a run cannot change: "+
+			"set them when opening the model", ErrOption, functions, len(p.sbsNodes))
 	}
-	if len(p.sbsSteps) < len(p.sbsNodes) || len(p.sbsNodes) == 0 {
-		return nil, fmt.Errorf("%w: a run can change the dynamics of SbS operators only: the model has %d SbS nodes, "+
-			"of which %d are functions (set their dynamics when opening the model)", ErrOption, len(p.sbsNodes), len(p.sbsNodes)-len(p.sbsSteps))
-	}
-	changed, used := map[*Step]ops.Op{}, map[string]bool{}
+	changed, used := map[*Step]*changedOp{}, map[string]bool{}
 	for _, s := range p.sbsSteps {
 		d := dynamicsOf(all, layers, s.Name, used)
 		if (d == sbs.Dynamics{}) {
@@ -76,23 +93,20 @@ func (p *Program) changedOps(all sbs.Dynamics, layers map[string]sbs.Dynamics) (
 			return nil, err
 		}
 	}
-	for name := range layers {
-		if !used[name] {
-			return nil, p.noLayer(name)
-		}
-	}
-	return changed, nil
+	return changed, checkUsed(layers, used, p.sbsNodes)
 }
 
-// SetDynamics changes the SbS nodes of the message of a model, outside of subgraphs and
-// functions.
+// SetDynamics changes the attributes of the SbS nodes in the message of a model. It does
+// not change SbS nodes in subgraphs, which cannot be trained, and returns an error if a
+// function has SbS nodes.
 func SetDynamics(pb *onnxpb.ModelProto, all sbs.Dynamics, layers map[string]sbs.Dynamics) error {
 	if (all == sbs.Dynamics{}) && len(layers) == 0 {
 		return nil
 	}
-	names, used := []string{}, map[string]bool{}
+	var names []string
+	used := map[string]bool{}
 	for i, n := range pb.GetGraph().GetNode() {
-		if domainOf(n.GetDomain()) != sbs.Domain {
+		if !isSbS(n) {
 			continue
 		}
 		name := nodeName(n, i)
@@ -107,14 +121,17 @@ func SetDynamics(pb *onnxpb.ModelProto, all sbs.Dynamics, layers map[string]sbs.
 			return &NodeError{Node: name, Operator: SbSOperator, Err: err}
 		}
 	}
-	p := &Program{sbsNodes: names}
-	for name := range layers {
-		if !used[name] {
-			return p.noLayer(name)
+	for _, f := range pb.GetFunctions() {
+		if slices.ContainsFunc(f.GetNode(), isSbS) {
+			return fmt.Errorf("%w: function %q has SbS nodes, whose spikes, sampler, epsilon_0 and schedule cannot be set: "+
+				"set them when converting the model", ErrOption, f.GetName())
 		}
 	}
+	if err := checkUsed(layers, used, names); err != nil {
+		return err
+	}
 	if len(names) == 0 {
-		return fmt.Errorf("%w: the model has no SbS operator to change", ErrOption)
+		return fmt.Errorf("%w: the model has no SbS operator whose spikes, sampler, epsilon_0 or schedule could be set", ErrOption)
 	}
 	return nil
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Errors that package runtime exports.
+// The errors that package runtime exports, and documents.
 var (
 	ErrModel           = errors.New("cannot run this model")
 	ErrUnknownOperator = errors.New("unknown operator")
@@ -15,9 +15,12 @@ var (
 	ErrStopped         = errors.New("stopped by the watcher")
 )
 
+// errNoOp is the error of an operator whose New returns nothing.
+var errNoOp = errors.New("the operator's New returned neither an Op nor an error")
+
 // NodeError is an error at one node of a graph, while a model is loaded or run.
 type NodeError struct {
-	Node     string // the node's name, or that of its first output
+	Node     string // the name of the node, or else of its first output
 	Operator string // as domain.Name, or Name for standard operators
 	Err      error
 }

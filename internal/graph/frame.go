@@ -4,47 +4,55 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// Frame is the state of one run of a graph. It serves one run after the other: while
-// the shapes of the inputs stay the same, it keeps all buffers.
-type Frame struct {
-	Options RunOptions
-
+// frame is the state of one run of a graph. Frames are reused: if the next run has
+// inputs of the same types, it finds all buffers in place.
+type frame struct {
 	p          *Program
 	g          *Graph
-	changedOps map[*Step]ops.Op // of the steps whose dynamics the run changes
+	options    RunOptions
+	changedOps map[*Step]*changedOp // of the steps whose dynamics the run changes
 
 	inputs   []*ops.Tensor // of the run
-	shapes   [][]int       // of the inputs
-	dtypes   []ops.DType   // of the inputs
+	shapes   [][]int       // of the inputs for which the frame was built
+	dtypes   []ops.DType   // of the inputs for which the frame was built
 	values   []*ops.Tensor // by slot
-	changing []bool        // by slot: values that are new in each run
-	held     []int64       // by slot: bytes of values outside the plan
+	changing []bool        // by slot: whether each run has a new tensor for the value
+	held     []int64       // by slot: bytes of values that the plan does not count
+	aliased  bool          // whether some slots have held the same tensor in this run
 	work     []work        // by step
-	planned  int64         // bytes of the buffers, and of outputs whose types do not depend on values
+	planned  int64         // bytes of the buffers, and of outputs whose types are known before the run
 	budget   budget
 }
 
 // work is the state of a step.
 type work struct {
 	ctx     ops.Context
+	changed *changedOp // the operator whose scratch is in ctx, nil for Step.Op
 	in, out []*ops.Tensor
-	types   []ops.Type // of the outputs, nil if they depend on values
-	known   bool       // the outputs have their values before the run
+	types   []ops.Type // of the outputs, nil if they depend on input values
+	known   bool       // whether the outputs were computed when the frame was built
 }
 
-// NewFrame returns a Frame for one run, with zero Options.
-func (p *Program) NewFrame() *Frame {
-	f := p.frames.Get().(*Frame)
-	f.p, f.g, f.Options = p, p.Main, RunOptions{}
+// newFrame returns a frame for one run of the main graph. A run with Observe gets a new
+// one, since its buffers belong to the caller afterwards.
+func (p *Program) newFrame(o RunOptions, changed map[*Step]*changedOp) *frame {
+	var f *frame
+	if o.Observe != nil {
+		f = new(frame)
+	} else {
+		f = p.frames.Get().(*frame)
+	}
+	f.p, f.g, f.options, f.changedOps = p, p.Main, o, changed
 	return f
 }
 
-// release drops what belongs to the caller and keeps the frame for the next run.
-func (f *Frame) release() {
-	if f.Options.Observe != nil { // the caller may have kept observed values
+// release keeps the frame for the next run, without the tensors that belong to the
+// caller. A run that fails does not release its frame.
+func (f *frame) release() {
+	if f.options.Observe != nil {
 		return
 	}
-	f.Options, f.changedOps = RunOptions{}, nil
+	f.options, f.changedOps = RunOptions{}, nil
 	clear(f.inputs)
 	for slot, changing := range f.changing {
 		if changing {
@@ -60,10 +68,10 @@ func (f *Frame) release() {
 	f.p.frames.Put(f)
 }
 
-// BufferBytes returns the memory of the buffers, all of float32, that the program
-// keeps after a run for the next one. It is for tests.
+// BufferBytes returns the memory of the float32 buffers that a program keeps from its
+// last run for the next one. It is for tests.
 func (p *Program) BufferBytes() int64 {
-	f := p.NewFrame()
+	f := p.newFrame(RunOptions{}, nil)
 	defer p.frames.Put(f)
 	buffers := map[*float32]int{}
 	for slot, t := range f.values {

@@ -9,8 +9,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// inline replaces a call of a function by its nodes. The function sees only its
-// inputs, and imports its own versions of the operators.
+// inline adds the steps of a function that a node calls. In the function, only its inputs
+// and its own nodes have names, and its operators have the versions that it imports.
 func (s *scope) inline(n *onnxpb.NodeProto, f *onnxpb.FunctionProto, name string) error {
 	c, err := s.newCall(n, f, name)
 	if err != nil {
@@ -25,15 +25,15 @@ func (s *scope) inline(n *onnxpb.NodeProto, f *onnxpb.FunctionProto, name string
 		return err
 	}
 	if len(actual) > len(f.GetInput()) {
-		return fmt.Errorf("the call has %d inputs, the function has %d", len(actual), len(f.GetInput()))
+		return fmt.Errorf("the node has %d inputs, but the function takes %d", len(actual), len(f.GetInput()))
 	}
 	outputs := trimmed(n.GetOutput())
 	if len(outputs) > len(f.GetOutput()) {
-		return fmt.Errorf("the call has %d outputs, the function has %d", len(outputs), len(f.GetOutput()))
+		return fmt.Errorf("the node has %d outputs, but the function has %d", len(outputs), len(f.GetOutput()))
 	}
 	body := &scope{k: s.k, g: s.g, slots: map[string]int{}, opsets: opsets, call: c, prefix: name + "/", depth: s.depth}
 	for i, formal := range f.GetInput() {
-		if err := body.free(formal); err != nil {
+		if err := body.checkNew(formal); err != nil {
 			return fmt.Errorf("inputs of the function: %w", err)
 		}
 		body.slots[formal] = -1
@@ -41,35 +41,36 @@ func (s *scope) inline(n *onnxpb.NodeProto, f *onnxpb.FunctionProto, name string
 			body.slots[formal] = actual[i]
 		}
 	}
-	first := len(s.g.Names)
-	if err := body.readList(f.GetNode()); err != nil {
+	first := len(s.g.Names) // slots from here on belong to the function
+	if err := body.addNodes(f.GetNode()); err != nil {
 		return err
 	}
 	for i, formal := range f.GetOutput() {
 		slot, ok := body.slots[formal]
 		if !ok {
-			return fmt.Errorf("output %q of the function is not computed by any of its nodes", formal)
+			return fmt.Errorf("output %q of the function is not computed: none of its nodes and inputs has this name", formal)
 		}
 		if i >= len(outputs) || outputs[i] == "" {
 			continue
 		}
 		out := outputs[i]
-		if err := s.free(out); err != nil {
+		if err := s.checkNew(out); err != nil {
 			return err
 		}
 		s.slots[out] = slot
-		if slot >= first {
+		if slot >= first { // not an input of the function that is also its output
 			s.g.Names[slot] = s.prefix + out
 		}
 	}
 	return nil
 }
 
-// newCall binds the attributes of a call.
+// newCall returns a call of a function with the values of its attributes.
 func (s *scope) newCall(n *onnxpb.NodeProto, f *onnxpb.FunctionProto, name string) (*call, error) {
 	c := &call{
 		key:   functionKey{domainOf(n.GetDomain()), n.GetOpType(), n.GetOverload()},
-		known: slices.Clone(f.GetAttribute()), outer: s.call,
+		known: slices.Clone(f.GetAttribute()),
+		outer: s.call,
 	}
 	depth := 1
 	for o := s.call; o != nil; o = o.outer {
@@ -79,23 +80,23 @@ func (s *scope) newCall(n *onnxpb.NodeProto, f *onnxpb.FunctionProto, name strin
 		depth++
 	}
 	if depth > maxCalls {
-		return nil, fmt.Errorf("calls of functions are nested more than %d deep", maxCalls)
+		return nil, fmt.Errorf("calls of functions are nested more than %d levels deep", maxCalls)
 	}
-	if err := s.k.grow(len(f.GetInput()) + len(f.GetOutput()) + len(f.GetAttribute()) + len(f.GetAttributeProto()) + len(f.GetOpsetImport())); err != nil {
+	if err := s.k.count(len(f.GetInput()) + len(f.GetOutput()) + len(f.GetAttribute()) + len(f.GetAttributeProto()) + len(f.GetOpsetImport())); err != nil {
 		return nil, err
 	}
 	var err error
 	if c.values, err = s.attributes(n, name); err != nil {
 		return nil, err
 	}
-	outside := &scope{k: s.k}
+	outside := &scope{k: s.k} // a default cannot refer to an attribute of a function
 	for _, a := range f.GetAttributeProto() {
 		c.known = append(c.known, a.GetName())
 		if _, given := c.values[a.GetName()]; given {
 			continue
 		}
 		if c.values[a.GetName()], err = outside.attribute(a); err != nil {
-			return nil, fmt.Errorf("default of the function: %w", err)
+			return nil, fmt.Errorf("default value of attribute %s of the function: %w", a.GetName(), err)
 		}
 	}
 	if err := c.values.Only(c.known...); err != nil {
@@ -103,27 +104,27 @@ func (s *scope) newCall(n *onnxpb.NodeProto, f *onnxpb.FunctionProto, name strin
 	}
 	for name, v := range c.values {
 		if _, ok := v.(*onnxpb.GraphProto); ok {
-			return nil, fmt.Errorf("%w: %s is a graph; functions cannot have graphs as attributes", ops.ErrAttribute, name)
+			return nil, fmt.Errorf("%w: %s is a graph, but attributes of functions cannot be graphs", ops.ErrAttribute, name)
 		}
 	}
 	return c, nil
 }
 
-// attribute returns the value of an attribute of the function that a node refers to,
-// nil if the call omits it and there is no default.
+// attribute returns the value of the attribute ref of the function, to which attribute a of
+// a node refers. It returns nil if the call omits ref and ref has no default.
 func (c *call) attribute(a *onnxpb.AttributeProto, ref string) (any, error) {
 	if c == nil {
 		return nil, fmt.Errorf("%w: %s refers to attribute %s of a function, but the node is not in a function", ops.ErrAttribute, a.GetName(), ref)
 	}
 	if !slices.Contains(c.known, ref) {
-		return nil, fmt.Errorf("%w: %s refers to attribute %s, which function %s does not have", ops.ErrAttribute, a.GetName(), ref, c.key.name)
+		return nil, fmt.Errorf("%w: %s refers to attribute %s, but function %s has no such attribute", ops.ErrAttribute, a.GetName(), ref, c.key.name)
 	}
 	v, ok := c.values[ref]
 	if !ok {
 		return nil, nil
 	}
 	if t := typeOfAttribute(v); a.GetType() != onnxpb.AttributeProto_UNDEFINED && a.GetType() != t {
-		return nil, fmt.Errorf("%w: %s is of type %v and refers to attribute %s of type %v", ops.ErrAttribute, a.GetName(), a.GetType(), ref, t)
+		return nil, fmt.Errorf("%w: %s is of type %v, but refers to attribute %s of type %v", ops.ErrAttribute, a.GetName(), a.GetType(), ref, t)
 	}
 	return v, nil
 }

@@ -1,28 +1,30 @@
 package graph
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// Graph is a graph or a subgraph, ready to run. Each of its values has a slot.
+// Graph is a graph or a subgraph, ready to run. Its values are numbered: the number of a
+// value is its slot.
 type Graph struct {
 	Names  []string            // by slot; empty for an omitted output of a node
 	Consts map[int]*ops.Tensor // by slot: initializers, and values computed at load
 	Steps  []Step              // in the order of execution
 
-	// Inputs are slots. The inputs of a subgraph that its operator provides come
-	// first; then one for each value of the enclosing graph that the subgraph uses.
-	// captured are the slots of these values in the enclosing graph.
+	// Inputs and Outputs are slots. A subgraph has the inputs that the file lists, and
+	// then one input per value of the enclosing graph that it uses: a captured value.
 	Inputs   []int
-	captured []int
 	Outputs  []int
+	captured []int // the slots of the captured values in the enclosing graph
 
-	// Of a subgraph: the element types that the file declares, 0 for none.
+	// The element types that the file declares for the inputs and outputs of a subgraph,
+	// 0 for none.
 	inputTypes, outputTypes []ops.DType
 
-	folded map[int]*ops.Tensor // by slot: values that the last inference has found
+	folded map[int]*ops.Tensor // by slot: the values that the last inference has computed
 }
 
 // Step is one node in the order of execution.
@@ -32,11 +34,11 @@ type Step struct {
 	Inputs         []int  // slots, -1 for an omitted input
 	Outputs        []int
 
-	control    control // runs subgraphs
-	injectable bool    // draws random numbers that a caller may provide
-	free       []int   // slots that no later step or output needs
+	control    control // runs subgraphs; nil for a node without
+	injectable bool    // whether the caller of Run may replace the random numbers of the node
+	free       []int   // slots that neither a later step nor an output of the graph needs
 
-	// Of an SbS node, to make it anew with other dynamics.
+	// What Op was made from, if it is SbS: a run may change its dynamics.
 	operator ops.Operator
 	node     ops.Node
 }
@@ -44,15 +46,24 @@ type Step struct {
 // HasSubgraphs reports whether the step is a node with subgraphs, such as If.
 func (s *Step) HasSubgraphs() bool { return s.control != nil }
 
+// infer returns the types of the outputs of a step without subgraphs.
+func (s *Step) infer(in []*ops.Input) ([]ops.Type, error) {
+	types, err := s.Op.Infer(in)
+	if err == nil && len(types) != len(s.Outputs) {
+		err = fmt.Errorf("%w: the operator infers %d types for %d outputs", ops.ErrShape, len(types), len(s.Outputs))
+	}
+	return types, err
+}
+
 func newGraph() *Graph { return &Graph{Consts: map[int]*ops.Tensor{}} }
 
-// add gives a value a slot.
+// add returns the slot of a new value.
 func (g *Graph) add(name string) int {
 	g.Names = append(g.Names, name)
 	return len(g.Names) - 1
 }
 
-// planFrees notes after which step each value is no longer needed.
+// planFrees sets the free slots of all steps.
 func (g *Graph) planFrees() {
 	used := make([]bool, len(g.Names))
 	for _, s := range g.Outputs {
@@ -70,8 +81,8 @@ func (g *Graph) planFrees() {
 	}
 }
 
-// applyFolded turns the values that inference has found into constants, and drops the
-// steps that would compute them.
+// applyFolded turns the values that inference has computed into constants, and removes the
+// steps that compute nothing else.
 func (g *Graph) applyFolded() {
 	for slot, t := range g.folded {
 		g.Consts[slot] = t
@@ -82,13 +93,13 @@ func (g *Graph) applyFolded() {
 	})
 }
 
-// subgraphs calls f with the graph and every subgraph in it.
-func (g *Graph) subgraphs(f func(*Graph)) {
+// walk calls f for the graph and for every subgraph in it.
+func (g *Graph) walk(f func(*Graph)) {
 	f(g)
 	for i := range g.Steps {
 		if c := g.Steps[i].control; c != nil {
 			for _, sub := range c.graphs() {
-				sub.subgraphs(f)
+				sub.walk(f)
 			}
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// ifControl is If (opsets 1, 11, 13, 16). It runs one of two subgraphs, which have no
-// inputs.
+// ifControl is If (opsets 1, 11, 13, 16). It runs one of two subgraphs, which have captured
+// values only.
 type ifControl struct{ then, otherwise *Graph }
 
 func newIf(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, _ int) (control, error) {
@@ -33,24 +33,25 @@ func newIf(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, _ int)
 	return &ifControl{then, otherwise}, nil
 }
 
-func (c *ifControl) graphs() []*Graph { return []*Graph{c.then, c.otherwise} }
+func (b *ifControl) graphs() []*Graph { return []*Graph{b.then, b.otherwise} }
 
-// branch returns a subgraph and its part of the inputs.
-func branch[T any](c *ifControl, cond bool, in []T) (string, *Graph, []T) {
-	n := 1 + len(c.then.captured)
+// branch returns the name and the graph of the branch for a condition, and its captured
+// values.
+func branch[T any](b *ifControl, cond bool, in []T) (string, *Graph, []T) {
+	n := 1 + len(b.then.captured)
 	if cond {
-		return "then_branch", c.then, in[1:n]
+		return "then_branch", b.then, in[1:n]
 	}
-	return "else_branch", c.otherwise, in[n:]
+	return "else_branch", b.otherwise, in[n:]
 }
 
-func (c *ifControl) infer(k *inference, in []*ops.Input) ([]*ops.Input, error) {
+func (b *ifControl) infer(inf *inference, in []*ops.Input) ([]*ops.Input, error) {
 	if err := checkOne("the condition", in[0], ops.Bool); err != nil {
 		return nil, err
 	}
 	cases := []bool{true, false}
 	if in[0] != nil && in[0].Const != nil {
-		// The other branch may be for other types than these.
+		// The other branch never runs, and may not fit these types.
 		cond, err := truth(in[0].Const)
 		if err != nil {
 			return nil, err
@@ -59,8 +60,8 @@ func (c *ifControl) infer(k *inference, in []*ops.Input) ([]*ops.Input, error) {
 	}
 	var out []*ops.Input
 	for i, cond := range cases {
-		name, g, captured := branch(c, cond, in)
-		types, err := k.graph(g, captured)
+		name, g, captured := branch(b, cond, in)
+		types, err := inf.graph(g, captured)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
@@ -73,8 +74,8 @@ func (c *ifControl) infer(k *inference, in []*ops.Input) ([]*ops.Input, error) {
 				out = append(out, t)
 				continue
 			}
-			if a, b := out[j], t; a != nil && b != nil && a.DType != b.DType {
-				return nil, fmt.Errorf("%w: output %d of one branch is %v, and of the other branch %v", ops.ErrDType, j, a.Type, b.Type)
+			if before := out[j]; before != nil && t != nil && before.DType != t.DType {
+				return nil, fmt.Errorf("%w: output %d of then_branch is %v, but of else_branch %v", ops.ErrDType, j, before.Type, t.Type)
 			}
 			out[j] = union(out[j], t)
 		}
@@ -82,13 +83,13 @@ func (c *ifControl) infer(k *inference, in []*ops.Input) ([]*ops.Input, error) {
 	return out, nil
 }
 
-func (c *ifControl) run(r *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
+func (b *ifControl) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
 	cond, err := truth(in[0])
 	if err != nil {
 		return nil, err
 	}
-	name, g, captured := branch(c, cond, in)
-	out, err := r.frame(g).run(r.ctx, captured, r.base)
+	name, g, captured := branch(b, cond, in)
+	out, err := c.newFrame(g).runGraph(c.ctx, captured, c.base)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

@@ -2,33 +2,34 @@ package graph
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// inference finds the types of values while a model is loaded. A nil type is
-// unknown.
+// inference finds the types of all values, and the values that do not depend on the inputs
+// of the model. A nil *ops.Input means that the type is unknown.
 type inference struct {
-	weights map[*ops.Tensor]bool
+	weights map[*ops.Tensor]bool // as in Program
 
-	work int   // left to do at most: subgraphs are inferred several times
-	fold int64 // bytes left for values that are computed in advance
+	work int   // steps and inputs that may still be inferred
+	fold int64 // bytes of values that may still be computed
 }
 
 const (
-	maxInference = 1 << 21
-	maxFolded    = 1 << 30
+	maxInference = 1 << 21 // steps and their inputs: a step of a nested loop is inferred several times
+	maxFolded    = 1 << 30 // bytes
 )
 
 func (k *compiler) newInference() *inference {
 	return &inference{weights: k.p.weights, work: maxInference, fold: min(maxFolded, k.MemoryLimit)}
 }
 
-// graph returns the types of all values of a graph, by slot, for the types of its
-// inputs. It notes the values that it could compute.
-func (k *inference) graph(g *Graph, in []*ops.Input) ([]*ops.Input, error) {
+// graph returns the types of all values of a graph, by slot, given the types of its inputs.
+// It sets g.folded to the values that it computes.
+func (inf *inference) graph(g *Graph, in []*ops.Input) ([]*ops.Input, error) {
 	types := make([]*ops.Input, len(g.Names))
 	for slot, t := range g.Consts {
 		types[slot] = &ops.Input{Type: ops.TypeOf(t), Const: t}
@@ -44,7 +45,7 @@ func (k *inference) graph(g *Graph, in []*ops.Input) ([]*ops.Input, error) {
 	}
 	for i := range g.Steps {
 		s := &g.Steps[i]
-		if err := k.step(g, s, types); err != nil {
+		if err := inf.step(g, s, types); err != nil {
 			return nil, &NodeError{Node: s.Name, Operator: s.Operator, Err: err}
 		}
 	}
@@ -56,16 +57,19 @@ func (k *inference) graph(g *Graph, in []*ops.Input) ([]*ops.Input, error) {
 	return types, nil
 }
 
+// checkDeclared returns an error if an input or output of a subgraph has another element
+// type than the file declares.
 func checkDeclared(what, name string, declared ops.DType, t *ops.Input) error {
 	if declared != 0 && t != nil && t.DType != declared {
-		return fmt.Errorf("%w: %s %q of the subgraph is declared as %v, but is %v", ops.ErrDType, what, name, declared, t.Type)
+		return fmt.Errorf("%w: %s %q of the subgraph is declared as %v, but computed as %v", ops.ErrDType, what, name, declared, t.Type)
 	}
 	return nil
 }
 
-func (k *inference) step(g *Graph, s *Step, types []*ops.Input) error {
-	if k.work -= 1 + len(s.Inputs); k.work < 0 {
-		return fmt.Errorf("the model has too many nested subgraphs: inferring its types takes too long")
+// step finds the types of the outputs of a step.
+func (inf *inference) step(g *Graph, s *Step, types []*ops.Input) error {
+	if inf.work -= 1 + len(s.Inputs); inf.work < 0 {
+		return errors.New("the model has too many nested subgraphs: the inference of its types would take too long")
 	}
 	in := make([]*ops.Input, len(s.Inputs))
 	known := true
@@ -76,7 +80,7 @@ func (k *inference) step(g *Graph, s *Step, types []*ops.Input) error {
 		}
 	}
 	if s.control != nil {
-		out, err := s.control.infer(k, in)
+		out, err := s.control.infer(inf, in)
 		if err != nil {
 			return err
 		}
@@ -88,14 +92,11 @@ func (k *inference) step(g *Graph, s *Step, types []*ops.Input) error {
 	if !known {
 		return nil
 	}
-	out, err := s.Op.Infer(in)
+	out, err := s.infer(in)
 	if err != nil {
 		return err
 	}
-	if len(out) != len(s.Outputs) {
-		return fmt.Errorf("%w: %d types for %d outputs", ops.ErrShape, len(out), len(s.Outputs))
-	}
-	values, err := k.values(s.Op, in, len(out))
+	values, err := inf.compute(s.Op, in, len(out))
 	if err != nil {
 		return err
 	}
@@ -111,18 +112,18 @@ func (k *inference) step(g *Graph, s *Step, types []*ops.Input) error {
 	return nil
 }
 
-// values returns the outputs of an operator if they do not depend on a run, and nil
-// otherwise. Exporters compute shapes with nodes, and the types of later values follow
-// from the values of these shapes only. Nothing is computed from weights in advance:
-// training may change them.
-func (k *inference) values(op ops.Op, in []*ops.Input, outputs int) ([]*ops.Tensor, error) {
+// compute returns the outputs of an operator if they do not depend on the inputs of the
+// model, and nil otherwise. Exporters write nodes that compute shapes, and without their
+// values the types of later nodes would be unknown. Outputs that depend on weights are not
+// computed, since training changes weights.
+func (inf *inference) compute(op ops.Op, in []*ops.Input, outputs int) ([]*ops.Tensor, error) {
 	f, ok := op.(ops.Folder)
-	if !ok || k.fold <= 0 {
+	if !ok || inf.fold <= 0 {
 		return nil, nil
 	}
 	in = slices.Clone(in)
 	for i, x := range in {
-		if x != nil && k.weights[x.Const] {
+		if x != nil && inf.weights[x.Const] {
 			in[i] = &ops.Input{Type: x.Type}
 		}
 	}
@@ -131,15 +132,15 @@ func (k *inference) values(op ops.Op, in []*ops.Input, outputs int) ([]*ops.Tens
 		return nil, err
 	}
 	if len(out) != outputs {
-		return nil, fmt.Errorf("%w: %d outputs are computed in advance, want %d", ops.ErrShape, len(out), outputs)
+		return nil, fmt.Errorf("%w: the operator computes %d constant outputs, want %d", ops.ErrShape, len(out), outputs)
 	}
 	for _, t := range out {
-		k.fold -= size(t)
+		inf.fold -= size(t)
 	}
 	return out, nil
 }
 
-// union returns the most specific type that covers two types.
+// union returns the most specific type that includes two types, or nil if there is none.
 func union(a, b *ops.Input) *ops.Input {
 	if a == nil || b == nil || a.DType != b.DType || len(a.Shape) != len(b.Shape) {
 		return nil
@@ -154,7 +155,7 @@ func union(a, b *ops.Input) *ops.Input {
 	return &ops.Input{Type: t}
 }
 
-// sameSizes reports whether two types are equal apart from symbols.
+// sameSizes reports whether two types are equal apart from the symbols of dimensions.
 func sameSizes(a, b *ops.Input) bool {
 	if a == nil || b == nil {
 		return a == b
@@ -170,19 +171,21 @@ func sameSizes(a, b *ops.Input) bool {
 	return true
 }
 
-// loopTypes infers the types of the values that are carried between the iterations of a
-// body, and the types of all its outputs. args are the types of the inputs of the body.
-// The count carried values start at index carried of the inputs, and at index results
-// of the outputs.
-func (k *inference) loopTypes(body *Graph, args []*ops.Input, carried, results, count int) (states, out []*ops.Input, err error) {
+// loopTypes infers the types of the values that a body carries from iteration to iteration,
+// and the types of all outputs of the body. args are the types of the inputs of the body in
+// the first iteration; loopTypes changes them to types for all iterations. The carried
+// values, of the given count, start at args[carried] and at output results of the body.
+func (inf *inference) loopTypes(body *Graph, args []*ops.Input, carried, results, count int) (states, out []*ops.Input, err error) {
 	states = args[carried : carried+count]
 	for i, t := range states {
 		if t != nil {
-			states[i] = &ops.Input{Type: t.Type} // constant in the first iteration only
+			states[i] = &ops.Input{Type: t.Type} // a constant is constant in the first iteration only
 		}
 	}
+	// Pass 0 makes sizes that change unknown, pass 1 makes types that still change unknown,
+	// and pass 2 gives up on all of them.
 	for pass := 0; ; pass++ {
-		types, err := k.graph(body, args)
+		types, err := inf.graph(body, args)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -202,7 +205,7 @@ func (k *inference) loopTypes(body *Graph, args []*ops.Input, carried, results, 
 			}
 			stable = false
 			if pass > 0 {
-				u = nil // each iteration could enlarge it
+				u = nil // the rank may change with each iteration
 			}
 			states[i] = u
 		}

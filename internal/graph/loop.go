@@ -12,23 +12,25 @@ import (
 )
 
 // loop is Loop (opsets 1, 11, 13, 16). The inputs of the body are the number of the
-// iteration, the condition and the values carried between iterations; its outputs are
-// the condition, these values, and the values to be stacked along a new first axis.
+// iteration, the condition, and the values carried from iteration to iteration. Its outputs
+// are the condition, the carried values, and the scan outputs, which the node stacks along a
+// new first axis.
 type loop struct {
-	body             *Graph
-	limited, stops   bool // whether the number of iterations and the condition are given
-	carried, scanned int
-	vector           [2]bool // whether the body wants number and condition as vectors of one element
+	body    *Graph
+	limited bool    // whether the node has a number of iterations
+	stops   bool    // whether the node has a condition
+	carried int     // the number of carried values
+	scanned int     // the number of scan outputs
+	vector  [2]bool // whether the body takes number and condition as vectors of one element
 
-	// scans are the types of what is stacked, for a loop of no iteration.
-	scans []*ops.Input
+	scans []*ops.Input // the types of the scan outputs of one iteration
 }
 
 func newLoop(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, _ int) (control, error) {
 	if err := attrs.Only("body"); err != nil {
 		return nil, err
 	}
-	// Omitted inputs at the end count here: they too are carried values.
+	// st.Inputs lacks omitted inputs at the end, but they are carried values, too.
 	l := &loop{carried: max(len(n.GetInput())-2, 0)}
 	for len(st.Inputs) < 2+l.carried {
 		st.Inputs = append(st.Inputs, -1)
@@ -41,7 +43,7 @@ func newLoop(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, _ in
 	l.limited, l.stops = st.Inputs[0] >= 0, st.Inputs[1] >= 0
 	l.scanned = len(n.GetOutput()) - l.carried
 	if l.scanned < 0 {
-		return nil, fmt.Errorf("the node has %d outputs, want at least the %d values that it carries from iteration to iteration", len(n.GetOutput()), l.carried)
+		return nil, fmt.Errorf("the node has %d outputs, want at least %d: one per value that it carries from iteration to iteration", len(n.GetOutput()), l.carried)
 	}
 	if len(n.GetOutput()) == 0 {
 		return nil, errors.New("the node has no output")
@@ -59,7 +61,8 @@ func newLoop(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, _ in
 
 func (l *loop) graphs() []*Graph { return []*Graph{l.body} }
 
-// shape returns the shape of the number of the iteration, or of the condition.
+// shape returns the shape of input i of the body: the number of the iteration, or the
+// condition.
 func (l *loop) shape(i int) []int {
 	if l.vector[i] {
 		return []int{1}
@@ -67,7 +70,7 @@ func (l *loop) shape(i int) []int {
 	return nil
 }
 
-func (l *loop) infer(k *inference, in []*ops.Input) ([]*ops.Input, error) {
+func (l *loop) infer(inf *inference, in []*ops.Input) ([]*ops.Input, error) {
 	if l.limited {
 		if err := checkOne("the number of iterations", in[0], ops.Int64); err != nil {
 			return nil, err
@@ -82,7 +85,7 @@ func (l *loop) infer(k *inference, in []*ops.Input) ([]*ops.Input, error) {
 		{Type: ops.Type{DType: ops.Int64, Shape: ops.Dims(l.shape(0)...)}},
 		{Type: ops.Type{DType: ops.Bool, Shape: ops.Dims(l.shape(1)...)}},
 	}, in[2:]...)
-	states, out, err := k.loopTypes(l.body, args, 2, 1, l.carried)
+	states, out, err := inf.loopTypes(l.body, args, 2, 1, l.carried)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -93,8 +96,8 @@ func (l *loop) infer(k *inference, in []*ops.Input) ([]*ops.Input, error) {
 	return append(states, stacked(l.scans, nil)...), nil
 }
 
-// stacked returns the types of values that are stacked along a new axis of unknown
-// size: axis 0 unless axes are given.
+// stacked returns the types of scan outputs: those of one iteration with a new axis of
+// unknown size. It is axis 0 unless axes are given.
 func stacked(parts []*ops.Input, axes []int) []*ops.Input {
 	out := make([]*ops.Input, len(parts))
 	for i, p := range parts {
@@ -103,10 +106,10 @@ func stacked(parts []*ops.Input, axes []int) []*ops.Input {
 		}
 		axis := 0
 		if axes != nil {
-			axis = normal(axes[i], len(p.Shape)+1)
+			axis = fromStart(axes[i], len(p.Shape)+1)
 		}
 		if axis < 0 || axis > len(p.Shape) {
-			continue // a run reports the error
+			continue // the run returns an error
 		}
 		shape := append([]ops.Dim{}, p.Shape[:axis]...)
 		shape = append(append(shape, ops.Dim{Size: -1}), p.Shape[axis:]...)
@@ -115,8 +118,8 @@ func stacked(parts []*ops.Input, axes []int) []*ops.Input {
 	return out
 }
 
-// normal returns an axis that counts from the start.
-func normal(axis, rank int) int {
+// fromStart returns the index of an axis; negative axes count from the end.
+func fromStart(axis, rank int) int {
 	if axis < 0 {
 		return axis + rank
 	}
@@ -157,7 +160,7 @@ func (l *loop) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
 		if err != nil {
 			return nil, fmt.Errorf("body, iteration %d: %w", i, err)
 		}
-		// Without a condition at the start, the specification ignores the others.
+		// A node without a condition ignores that of the body, by the specification.
 		cond = again || !l.stops
 	}
 	out := slices.Clip(it.states)
@@ -171,49 +174,49 @@ func (l *loop) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
 	return out, nil
 }
 
-// iterations runs a body again and again.
+// iterations runs the body of a loop or scan repeatedly.
 type iterations struct {
 	c      *caller
-	body   *Frame
-	seed   uint64
-	seeds  []uint64
-	count  uint64
-	states []*ops.Tensor   // that the next iteration gets
-	scans  [][]*ops.Tensor // of every iteration, by output
-	held   int64           // bytes of the states, once computed, and of the scans
-	kept   int64           // of these the scans
+	body   *frame
+	seed   uint64          // of the run
+	seeds  []uint64        // of the run
+	count  uint64          // of iterations so far
+	states []*ops.Tensor   // the carried values for the next iteration
+	scans  [][]*ops.Tensor // by scan output: the values of all iterations
+	held   int64           // bytes of the scans, and of the states that an iteration has computed
+	kept   int64           // bytes of the scans
 }
 
 func newIterations(c *caller, body *Graph, states []*ops.Tensor, scanned int) *iterations {
-	it := &iterations{c: c, body: c.frame(body), states: append([]*ops.Tensor{}, states...), scans: make([][]*ops.Tensor, scanned)}
-	it.seed, it.seeds = it.body.Options.Seed, it.body.Options.Seeds
+	it := &iterations{c: c, body: c.newFrame(body), states: append([]*ops.Tensor{}, states...), scans: make([][]*ops.Tensor, scanned)}
+	it.seed, it.seeds = it.body.options.Seed, it.body.options.Seeds
 	return it
 }
 
-// tensorBytes is roughly the memory of a tensor apart from its elements, so that many
-// small tensors count.
+// tensorBytes is roughly the memory of a tensor apart from its elements. It bounds the
+// number of small tensors that a loop can collect.
 const tensorBytes = 128
 
-// next runs an iteration and returns the body's outputs. before, states, after and
-// captured are the body's inputs; its states come after skip other outputs.
+// next runs one iteration and returns the outputs of the body. The inputs of the body are
+// before, the states, after, and captured. Its outputs are skip others, the states, and the
+// scans.
 func (it *iterations) next(before, after, captured []*ops.Tensor, skip int) ([]*ops.Tensor, error) {
 	if err := it.c.ctx.Err(); err != nil {
 		return nil, err // also when the body has no node
 	}
-	args := make([]*ops.Tensor, 0, len(before)+len(it.states)+len(after)+len(captured))
-	args = append(append(append(append(args, before...), it.states...), after...), captured...)
-	// Each iteration draws other random numbers.
-	it.body.Options.Seed = rand.NewPCG(it.seed, it.count).Uint64()
-	it.body.Options.Seeds = make([]uint64, len(it.seeds))
+	args := slices.Concat(before, it.states, after, captured)
+	// Every iteration draws different random numbers.
+	it.body.options.Seed = rand.NewPCG(it.seed, it.count).Uint64()
+	it.body.options.Seeds = make([]uint64, len(it.seeds))
 	for i, seed := range it.seeds {
-		it.body.Options.Seeds[i] = rand.NewPCG(seed, it.count).Uint64()
+		it.body.options.Seeds[i] = rand.NewPCG(seed, it.count).Uint64()
 	}
 	it.count++
 	base := it.c.base + it.held
 	for _, t := range after {
 		base += size(t)
 	}
-	out, err := it.body.run(it.c.ctx, args, base)
+	out, err := it.body.runGraph(it.c.ctx, args, base)
 	if err != nil {
 		return nil, err
 	}
@@ -221,7 +224,7 @@ func (it *iterations) next(before, after, captured []*ops.Tensor, skip int) ([]*
 	it.held = it.kept
 	for i, t := range states {
 		if t.DType() != it.states[i].DType() {
-			return nil, fmt.Errorf("%w: value %d enters an iteration as %v and leaves it as %v", ops.ErrDType, i, it.states[i].DType(), t.DType())
+			return nil, fmt.Errorf("%w: carried value %d enters an iteration as %v and leaves it as %v", ops.ErrDType, i, it.states[i].DType(), t.DType())
 		}
 		it.held += size(t)
 	}
@@ -229,7 +232,7 @@ func (it *iterations) next(before, after, captured []*ops.Tensor, skip int) ([]*
 	for i, t := range out[skip+len(states):] {
 		if n := len(it.scans[i]); n > 0 {
 			if was, is := ops.TypeOf(it.scans[i][0]), ops.TypeOf(t); !sameSizes(&ops.Input{Type: was}, &ops.Input{Type: is}) {
-				return nil, fmt.Errorf("%w: output %d is %v, and was %v in the iteration before", ops.ErrShape, skip+len(states)+i, is, was)
+				return nil, fmt.Errorf("%w: output %d is %v, but was %v in the previous iteration: values that are stacked must have the same shape", ops.ErrShape, skip+len(states)+i, is, was)
 			}
 		}
 		it.scans[i] = append(it.scans[i], t)
@@ -239,23 +242,23 @@ func (it *iterations) next(before, after, captured []*ops.Tensor, skip int) ([]*
 	return out, it.c.fits(it.held)
 }
 
-// stack joins the values that the iterations have computed along a new axis. t is
-// their type, for a loop without any iteration.
+// stack joins the values of scan output i along a new axis. t is their type in case there
+// was no iteration.
 func (it *iterations) stack(i, axis int, reverse bool, t *ops.Input) (*ops.Tensor, error) {
 	parts := it.scans[i]
 	if len(parts) > 0 {
 		t = &ops.Input{Type: ops.TypeOf(parts[0])}
 	}
 	if t == nil {
-		return nil, fmt.Errorf("%w: without any iteration the type of the output is unknown", ops.ErrShape)
+		return nil, fmt.Errorf("%w: the loop had no iteration, and the type of the output is not known without one", ops.ErrShape)
 	}
 	shape := make([]int, 0, len(t.Shape)+1)
 	for _, d := range t.Shape {
 		shape = append(shape, max(d.Size, 0))
 	}
-	axis = normal(axis, len(shape)+1)
+	axis = fromStart(axis, len(shape)+1)
 	if axis < 0 || axis > len(shape) {
-		return nil, fmt.Errorf("%w: %v cannot be stacked along axis %d", ops.ErrShape, t.Type, axis)
+		return nil, fmt.Errorf("%w: values of type %v cannot be stacked along axis %d", ops.ErrShape, t.Type, axis)
 	}
 	shape = append(shape[:axis], append([]int{len(parts)}, shape[axis:]...)...)
 	elements, err := ops.Len(shape)

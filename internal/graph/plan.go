@@ -7,10 +7,11 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// arrange prepares the frame for its inputs.
-func (f *Frame) arrange(base int64) error {
+// arrange prepares the frame for a run with f.inputs. base is the memory in use around the
+// graph.
+func (f *frame) arrange(base int64) error {
 	f.budget.limit, f.budget.base = f.p.MemoryLimit, base
-	same := len(f.shapes) == len(f.inputs) && f.Options.Observe == nil && f.values != nil
+	same := len(f.shapes) == len(f.inputs) && f.options.Observe == nil && f.values != nil
 	for i := 0; same && i < len(f.inputs); i++ {
 		same = f.dtypes[i] == f.inputs[i].DType() && slices.Equal(f.shapes[i], f.inputs[i].Shape())
 	}
@@ -22,6 +23,7 @@ func (f *Frame) arrange(base int64) error {
 		return err
 	}
 	f.budget.used = f.planned
+	f.aliased = false
 	clear(f.held)
 	for i, slot := range f.g.Inputs {
 		f.values[slot] = f.inputs[i]
@@ -29,13 +31,14 @@ func (f *Frame) arrange(base int64) error {
 	return nil
 }
 
-// build infers all types that do not depend on values, plans buffers for their values
-// and checks that the buffers are within the memory limit. Values whose uses do not
-// overlap share a buffer, unless they are observed.
-func (f *Frame) build() error {
+// build makes the frame anew for the types of its inputs. It infers all types that do not
+// depend on input values, and allocates buffers for the values of these types, within the
+// memory limit. Values that are not in use at the same time share buffers, except in a run
+// with Observe.
+func (f *frame) build() error {
 	g := f.g
-	*f = Frame{
-		Options: f.Options, p: f.p, g: g, changedOps: f.changedOps, inputs: f.inputs, budget: f.budget,
+	*f = frame{
+		p: f.p, g: g, options: f.options, changedOps: f.changedOps, inputs: f.inputs, budget: f.budget,
 		values: make([]*ops.Tensor, len(g.Names)), changing: make([]bool, len(g.Names)),
 		held: make([]int64, len(g.Names)), work: make([]work, len(g.Steps)),
 	}
@@ -56,8 +59,8 @@ func (f *Frame) build() error {
 		f.changing[slot] = f.changing[slot] || g.Consts[slot] == nil
 	}
 	p := planner{
-		budget: budget{limit: f.budget.limit, base: f.budget.base}, share: f.Options.Observe == nil,
-		values: make([]planned, len(g.Names)),
+		budget: budget{limit: f.budget.limit, base: f.budget.base}, share: f.options.Observe == nil,
+		values: make([]placement, len(g.Names)),
 	}
 	for i := range g.Steps {
 		s, w := &g.Steps[i], &f.work[i]
@@ -70,28 +73,29 @@ func (f *Frame) build() error {
 	return p.assign(f)
 }
 
-// planner assigns buffers to values.
+// planner assigns buffers to values, step by step in the order of execution.
 type planner struct {
-	budget  budget // of the buffers, the outputs and the folded values
-	share   bool
+	budget  budget // of the buffers, of outputs of known size and of folded values
+	share   bool   // whether values may share buffers
 	buffers []buffer
-	free    []int     // the buffers that no value uses at the moment
-	values  []planned // by slot
+	free    []int       // indices of buffers that no value uses after the current step
+	values  []placement // by slot
 }
 
-// buffer is memory that values use one after the other.
+// buffer is memory for values of one element type, one after the other.
 type buffer struct {
 	dtype ops.DType
-	len   int
+	len   int // in elements
 }
 
-// planned is a value in a buffer, if it has a shape.
-type planned struct {
-	buffer int
+// placement is the place of a value. A value without a buffer has no shape here.
+type placement struct {
+	buffer int // index in planner.buffers
 	shape  []int
 }
 
-func (p *planner) step(f *Frame, s *Step, w *work, types []*ops.Input) error {
+// step plans the outputs of a step, and adds their types to types.
+func (p *planner) step(f *frame, s *Step, w *work, types []*ops.Input) error {
 	in, inferred, err := InferStep(s, types)
 	if err != nil {
 		return err
@@ -114,7 +118,7 @@ func (p *planner) step(f *Frame, s *Step, w *work, types []*ops.Input) error {
 		if !f.changing[slot] {
 			shape, _ := t.Sizes()
 			p.values[slot].shape = shape
-			p.values[slot].buffer, bytes = p.take(t.DType, shape)
+			p.values[slot].buffer, bytes = p.takeBuffer(t.DType, shape)
 		}
 		if err := p.budget.take(bytes, t); err != nil {
 			return err
@@ -128,15 +132,15 @@ func (p *planner) step(f *Frame, s *Step, w *work, types []*ops.Input) error {
 	return nil
 }
 
-// maxFoldedNow bounds the bytes of a step's outputs that are computed while planning.
-// They are kept; typically they are shapes.
+// maxFoldedNow bounds the outputs of a step that are computed while planning, in bytes. A
+// frame keeps them; typically they are shapes.
 const maxFoldedNow = 1 << 16
 
-// fold computes the outputs that follow from the shapes of the inputs, once for all
-// runs with these shapes.
-func (p *planner) fold(f *Frame, s *Step, w *work, in []*ops.Input, types []*ops.Input) error {
+// fold computes the outputs of a step that follow from the shapes of the inputs of the
+// graph. All runs with these shapes use them.
+func (p *planner) fold(f *frame, s *Step, w *work, in []*ops.Input, types []*ops.Input) error {
 	op, ok := s.Op.(ops.Folder)
-	if !ok || w.types == nil || f.Options.Observe != nil {
+	if !ok || w.types == nil || f.options.Observe != nil {
 		return nil
 	}
 	var total int64
@@ -161,8 +165,8 @@ func (p *planner) fold(f *Frame, s *Step, w *work, in []*ops.Input, types []*ops
 	return nil
 }
 
-// InferStep returns the inputs of a step as far as they are known, and the types of
-// its outputs, nil if these depend on values.
+// InferStep returns the inputs and the types of the outputs of a step, given the types of
+// all values by slot. It returns nil types if a type or size depends on input values.
 func InferStep(s *Step, types []*ops.Input) ([]*ops.Input, []ops.Type, error) {
 	if s.control != nil {
 		return nil, nil, nil
@@ -176,7 +180,7 @@ func InferStep(s *Step, types []*ops.Input) ([]*ops.Input, []ops.Type, error) {
 			return nil, nil, nil
 		}
 	}
-	outputs, err := s.Op.Infer(in)
+	outputs, err := s.infer(in)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -188,16 +192,17 @@ func InferStep(s *Step, types []*ops.Input) ([]*ops.Input, []ops.Type, error) {
 	return in, outputs, nil
 }
 
-// A buffer may be maxRoom times as large as a value, or as smallLen elements: a small
-// value that stays must not keep a large buffer from others.
+// A value of n elements may use a buffer of up to maxRoom*max(n, smallLen) elements. In a
+// larger buffer, a small value that is needed for long would block much memory.
 const (
 	maxRoom  = 4
 	smallLen = 1 << 12
 )
 
-// take returns a free buffer for a value, and by how many bytes it grows. It takes the
-// smallest buffer that is large enough, or else enlarges the largest, or else adds one.
-func (p *planner) take(dtype ops.DType, shape []int) (index int, grown int64) {
+// takeBuffer returns the index of a buffer for a value, and the number of bytes by which
+// the buffer grows. It prefers the smallest free buffer that is large enough, then the
+// largest free buffer, and then a new one.
+func (p *planner) takeBuffer(dtype ops.DType, shape []int) (index int, grown int64) {
 	n := 1
 	for _, d := range shape {
 		n *= d
@@ -208,9 +213,7 @@ func (p *planner) take(dtype ops.DType, shape []int) (index int, grown int64) {
 		if b.dtype != dtype || b.len > maxRoom*max(n, smallLen) {
 			continue
 		}
-		fits := best >= 0 && p.buffers[best].len >= n
-		switch {
-		case best < 0, b.len >= n && (!fits || b.len < p.buffers[best].len), !fits && b.len > p.buffers[best].len:
+		if best < 0 || betterBuffer(b.len, p.buffers[best].len, n) {
 			best, at = j, i
 		}
 	}
@@ -226,8 +229,17 @@ func (p *planner) take(dtype ops.DType, shape []int) (index int, grown int64) {
 	return best, grown
 }
 
-// assign allocates the buffers and gives the values their parts.
-func (p *planner) assign(f *Frame) error {
+// betterBuffer reports whether a buffer of length a suits n elements better than one of
+// length b.
+func betterBuffer(a, b, n int) bool {
+	if b >= n {
+		return a >= n && a < b
+	}
+	return a > b
+}
+
+// assign allocates the buffers, and sets the values of the frame to their parts of them.
+func (p *planner) assign(f *frame) error {
 	made := make([]*ops.Tensor, len(p.buffers))
 	for i, b := range p.buffers {
 		var err error

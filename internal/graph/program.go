@@ -1,8 +1,15 @@
-// Package graph is the engine behind packages runtime and train. It works in steps,
-// one file each: it decodes the message of an ONNX file (decode), binds every node to
-// an operator (bind, function, subgraph), infers types and computes constants
-// (infer), plans the memory of a run (plan), and runs (run). The operators with
-// subgraphs (if, loop, scan) take part in binding, inference and runs.
+// Package graph is the engine of packages runtime and train. It works in stages, with one
+// file or a few files per stage:
+//
+//   - decode, values: decode the message of an ONNX file
+//   - bind, function, subgraph: bind every node to an operator
+//   - infer: infer types, and compute constants
+//   - frame, plan: plan the memory of a run
+//   - run, watch: run
+//
+// Compile does the stages up to inference and returns a Program, and Program.Run does the
+// others. The operators with subgraphs (if, loop, scan) implement binding, inference and
+// runs behind the interface control.
 package graph
 
 import (
@@ -20,45 +27,45 @@ type ValueInfo struct {
 	ops.Type
 }
 
-// Program is a model that is ready to run. It is immutable, apart from what it keeps
-// for the next runs, and safe for concurrent use.
+// Program is a model that is ready to run. It is safe for concurrent use, and immutable
+// apart from its caches.
 type Program struct {
 	Main        *Graph
 	Inputs      []ValueInfo
 	Outputs     []ValueInfo
 	Metadata    map[string]string
 	Warnings    []string
-	Pool        *parallel.Pool
-	MemoryLimit int64
+	Pool        *parallel.Pool // runs the loops of all operators
+	MemoryLimit int64          // of the values of one run, in bytes
 
 	inputSlots map[string]int
-	injectable map[string]bool      // the names of nodes that draw random numbers
-	weights    map[*ops.Tensor]bool // the initializers of floating-point numbers, of all graphs
+	injectable map[string]bool      // the names of nodes whose random numbers a caller may replace
+	weights    map[*ops.Tensor]bool // the floating-point initializers of all graphs
 	sbsNodes   []string             // the names of all SbS nodes
-	sbsSteps   []*Step              // those among them that are steps
-	shared     []bool               // by output: it may share memory, see sharedOutputs
+	sbsSteps   []*Step              // the SbS nodes that run as the operator, not as a function
+	shared     []bool               // by output: see sharedOutputs
 	variants   variants
-	frames     sync.Pool // of *Frame
+	frames     sync.Pool // of *frame, for the main graph
 }
 
-// IsWeight reports whether a tensor is an initializer of floating-point numbers.
+// IsWeight reports whether a tensor is a floating-point initializer.
 func (p *Program) IsWeight(t *ops.Tensor) bool { return p.weights[t] }
 
 // InputSlot returns the slot of an input in Main.
 func (p *Program) InputSlot(name string) int { return p.inputSlots[name] }
 
-// SbSLayers returns the names of the SbS nodes.
+// SbSLayers returns the names of the SbS nodes, in the order of the file.
 func (p *Program) SbSLayers() []string { return slices.Clone(p.sbsNodes) }
 
 func (p *Program) warn(format string, args ...any) {
 	p.Warnings = append(p.Warnings, fmt.Sprintf(format, args...))
 }
 
-// fits returns an error if the values of a run take more memory than the limit.
+// fits returns an error if the memory used by the values of a run is above the limit.
 func (p *Program) fits(used int64) error {
 	if used <= p.MemoryLimit {
 		return nil
 	}
-	return fmt.Errorf("%w: the values of the run would take %d bytes, the limit is %d (see MemoryLimit; smaller batches take less)",
+	return fmt.Errorf("%w: the values of the run would take %d bytes, but the limit is %d: use smaller batches or a higher memory limit",
 		ErrMemory, used, p.MemoryLimit)
 }

@@ -12,21 +12,21 @@ import (
 )
 
 // Run computes the outputs for the given inputs, both by name.
-func (f *Frame) Run(ctx context.Context, inputs map[string]*ops.Tensor) (map[string]*ops.Tensor, error) {
-	p := f.p
+func (p *Program) Run(ctx context.Context, inputs map[string]*ops.Tensor, o RunOptions) (map[string]*ops.Tensor, error) {
 	if ctx == nil {
-		return nil, errors.New("the context is nil")
+		return nil, errors.New("the context is nil: pass context.Background() if the run need not end early")
 	}
 	if err := p.CheckInputs(inputs); err != nil {
 		return nil, err
 	}
-	if err := p.checkOptions(&f.Options, inputs); err != nil {
+	if err := p.checkOptions(&o, inputs); err != nil {
 		return nil, err
 	}
-	var err error
-	if f.changedOps, err = p.changedOps(f.Options.Dynamics, f.Options.Layers); err != nil {
+	changed, err := p.changedOps(o.Dynamics, o.Layers)
+	if err != nil {
 		return nil, err
 	}
+	f := p.newFrame(o, changed)
 	f.inputs = f.inputs[:0]
 	for _, in := range p.Inputs {
 		f.inputs = append(f.inputs, inputs[in.Name])
@@ -46,8 +46,8 @@ func (f *Frame) Run(ctx context.Context, inputs map[string]*ops.Tensor) (map[str
 	return out, nil
 }
 
-// run runs a subgraph; base is the memory in use around it.
-func (f *Frame) run(ctx context.Context, inputs []*ops.Tensor, base int64) ([]*ops.Tensor, error) {
+// runGraph runs a subgraph. base is the memory in use around it.
+func (f *frame) runGraph(ctx context.Context, inputs []*ops.Tensor, base int64) ([]*ops.Tensor, error) {
 	f.inputs = inputs
 	if err := f.runSteps(ctx, base); err != nil {
 		return nil, err
@@ -59,7 +59,8 @@ func (f *Frame) run(ctx context.Context, inputs []*ops.Tensor, base int64) ([]*o
 	return out, nil
 }
 
-func (f *Frame) runSteps(ctx context.Context, base int64) error {
+// runSteps runs the steps of the graph. base is the memory in use around it.
+func (f *frame) runSteps(ctx context.Context, base int64) error {
 	if err := f.arrange(base); err != nil {
 		return err
 	}
@@ -78,7 +79,8 @@ func (f *Frame) runSteps(ctx context.Context, base int64) error {
 	return nil
 }
 
-// StepError names the step that an error comes from, unless the context is done.
+// StepError returns err with the name of its step, or the error of the context if that is
+// done.
 func StepError(ctx context.Context, s *Step, err error) error {
 	switch {
 	case err == nil:
@@ -89,7 +91,8 @@ func StepError(ctx context.Context, s *Step, err error) error {
 	return &NodeError{Node: s.Name, Operator: s.Operator, Err: err}
 }
 
-func (f *Frame) runStep(ctx context.Context, s *Step, w *work) error {
+// runStep computes the outputs of a step, and drops the values that no later step needs.
+func (f *frame) runStep(ctx context.Context, s *Step, w *work) error {
 	if w.known {
 		return nil
 	}
@@ -106,36 +109,54 @@ func (f *Frame) runStep(ctx context.Context, s *Step, w *work) error {
 		return err
 	}
 	for j, slot := range s.Outputs {
-		if err := f.store(w, slot, w.out[j]); err != nil {
+		counted := w.types != nil // by the plan
+		if !counted && (slices.Contains(w.in, w.out[j]) || slices.Contains(w.out[:j], w.out[j])) {
+			counted, f.aliased = true, true
+		}
+		if err := f.store(slot, w.out[j], counted); err != nil {
 			return err
 		}
 	}
 	for _, slot := range s.free {
 		if f.changing[slot] {
-			f.budget.release(f.held[slot])
-			f.held[slot] = 0
-			f.values[slot] = nil
+			f.drop(slot)
 		}
 	}
 	return nil
 }
 
-// store makes a tensor the value of a slot.
-func (f *Frame) store(w *work, slot int, t *ops.Tensor) error {
+// drop removes the value of a slot. The memory of its tensor is free unless another slot
+// holds the same tensor, as after an If that returns a value of the enclosing graph.
+func (f *frame) drop(slot int) {
+	t, bytes := f.values[slot], f.held[slot]
+	f.values[slot], f.held[slot] = nil, 0
+	if bytes > 0 && f.aliased {
+		if other := slices.Index(f.values, t); other >= 0 {
+			f.held[other] = bytes
+			return
+		}
+	}
+	f.budget.release(bytes)
+}
+
+// store makes a tensor the value of a slot. counted means that the budget includes the
+// tensor already.
+func (f *frame) store(slot int, t *ops.Tensor, counted bool) error {
 	f.values[slot] = t
-	if w.types == nil && !slices.Contains(w.in, t) { // or else it is counted already
+	if !counted {
 		f.held[slot] = size(t)
 		if err := f.budget.take(f.held[slot], ops.TypeOf(t)); err != nil {
 			return err
 		}
 	}
-	if f.Options.Observe != nil && f.g.Names[slot] != "" {
-		f.Options.Observe(f.g.Names[slot], t)
+	if f.options.Observe != nil && f.g.Names[slot] != "" {
+		f.options.Observe(f.g.Names[slot], t)
 	}
 	return nil
 }
 
-func (f *Frame) runControl(ctx context.Context, s *Step, w *work) error {
+// runControl computes the outputs of a step with subgraphs.
+func (f *frame) runControl(ctx context.Context, s *Step, w *work) error {
 	out, err := s.control.run(&caller{ctx: ctx, f: f, base: f.budget.base + f.budget.used}, w.in)
 	if err != nil {
 		return err
@@ -148,9 +169,10 @@ func (f *Frame) runControl(ctx context.Context, s *Step, w *work) error {
 	return nil
 }
 
-// own returns an output of a control in memory of its own. A subgraph may return a
-// value of the enclosing graph unchanged, whose buffer other values get next.
-func (f *Frame) own(s *Step, w *work, t *ops.Tensor) (*ops.Tensor, error) {
+// own returns an output of a control step in memory that later steps do not overwrite. A
+// subgraph may return a value of the enclosing graph unchanged, and the buffer of that
+// value may serve other values later.
+func (f *frame) own(s *Step, w *work, t *ops.Tensor) (*ops.Tensor, error) {
 	for j, slot := range s.Inputs {
 		if slot < 0 || w.in[j] != t || f.changing[slot] || f.g.Consts[slot] != nil {
 			continue
@@ -163,13 +185,18 @@ func (f *Frame) own(s *Step, w *work, t *ops.Tensor) (*ops.Tensor, error) {
 	return t, nil
 }
 
-func (f *Frame) runOp(ctx context.Context, s *Step, w *work) error {
+// runOp computes the outputs of a step with an Op.
+func (f *frame) runOp(ctx context.Context, s *Step, w *work) error {
 	if err := f.makeOutputs(s, w); err != nil {
 		return err
 	}
-	op, o := s.Op, &f.Options
-	if changed := f.changedOps[s]; changed != nil {
-		op = changed
+	op, o := s.Op, &f.options
+	changed := f.changedOps[s]
+	if changed != nil {
+		op = changed.Op
+	}
+	if changed != w.changed { // the scratch belongs to another operator
+		w.ctx, w.changed = ops.Context{}, changed
 	}
 	w.ctx.Context, w.ctx.Pool = ctx, f.p.Pool
 	w.ctx.Seed, w.ctx.FirstImage, w.ctx.Seeds, w.ctx.Images = o.Seed, o.FirstImage, o.Seeds, o.Images
@@ -182,7 +209,7 @@ func (f *Frame) runOp(ctx context.Context, s *Step, w *work) error {
 	}
 	for i, t := range w.out {
 		if t == nil {
-			return fmt.Errorf("the operator did not compute output %d", i)
+			return fmt.Errorf("the operator did not compute output %d: its Run must store a tensor in out[%d]", i, i)
 		}
 	}
 	if o.Watch != nil && s.Operator == SbSOperator {
@@ -191,28 +218,29 @@ func (f *Frame) runOp(ctx context.Context, s *Step, w *work) error {
 	return nil
 }
 
-// inject makes the uniform numbers of the caller the output of a node that draws such
+// inject copies the caller's uniform numbers to the output of a node that draws such
 // numbers.
 func inject(out, uniforms *ops.Tensor) error {
 	if out == nil || out.Float32s() == nil || uniforms.DType() != ops.Float32 || !slices.Equal(out.Shape(), uniforms.Shape()) {
-		return fmt.Errorf("%w: the uniforms are %v, want %v", ErrInput, ops.TypeOf(uniforms), out)
+		return fmt.Errorf("%w: the uniforms are %v, want float32 numbers in the shape of the node's output", ErrInput, ops.TypeOf(uniforms))
 	}
 	for i, u := range uniforms.Float32s() {
 		if !(u >= 0 && u < 1) {
-			return fmt.Errorf("%w: uniform number %d is %v, want a number in [0, 1)", ErrInput, i, u)
+			return fmt.Errorf("%w: element %d of the uniforms is %v, want a number in [0, 1)", ErrInput, i, u)
 		}
 	}
 	copy(out.Float32s(), uniforms.Float32s())
 	return nil
 }
 
-// makeOutputs provides the tensors that a step writes to.
-func (f *Frame) makeOutputs(s *Step, w *work) error {
+// makeOutputs sets w.out to the tensors that a step writes to: its buffers, new tensors
+// for values that change with each run, and nil for outputs of unknown size.
+func (f *frame) makeOutputs(s *Step, w *work) error {
 	types, err := f.outputTypes(s, w)
 	if err != nil {
 		return err
 	}
-	made := f.budget
+	made := f.budget // store takes the memory from f.budget
 	for i, slot := range s.Outputs {
 		if !f.changing[slot] {
 			w.out[i] = f.values[slot]
@@ -235,27 +263,24 @@ func (f *Frame) makeOutputs(s *Step, w *work) error {
 	return nil
 }
 
-// outputTypes returns the types of the outputs of a step, from the values of its
-// inputs if the plan does not have them.
-func (f *Frame) outputTypes(s *Step, w *work) ([]ops.Type, error) {
+// outputTypes returns the types of the outputs of a step. If the plan does not have them,
+// they follow from the values of the inputs.
+func (f *frame) outputTypes(s *Step, w *work) ([]ops.Type, error) {
 	if w.types != nil {
 		return w.types, nil
 	}
-	w.ctx = ops.Context{} // what it holds may not fit the types any longer
+	w.ctx = ops.Context{} // its scratch may be for other types
 	in := make([]*ops.Input, len(w.in))
 	for i, t := range w.in {
 		if t != nil {
 			in[i] = &ops.Input{Type: ops.TypeOf(t), Const: t}
 		}
 	}
-	types, err := s.Op.Infer(in)
-	if err == nil && len(types) != len(s.Outputs) {
-		err = fmt.Errorf("%w: %d types for %d outputs", ops.ErrShape, len(types), len(s.Outputs))
-	}
-	return types, err
+	return s.infer(in)
 }
 
-// CheckInputs compares the inputs with those of the model.
+// CheckInputs returns an error unless the inputs have the names and types of those of the
+// model.
 func (p *Program) CheckInputs(inputs map[string]*ops.Tensor) error {
 	for _, in := range p.Inputs {
 		t := inputs[in.Name]
@@ -277,19 +302,14 @@ func (p *Program) CheckInputs(inputs map[string]*ops.Tensor) error {
 	return nil
 }
 
-// checkOptions refuses options that do not fit the model: they would silently have no
-// effect.
+// checkOptions returns an error for options that do not fit the model. Without it, they
+// would silently have no effect.
 func (p *Program) checkOptions(o *RunOptions, inputs map[string]*ops.Tensor) error {
-	for what, list := range map[string][]uint64{"seeds": o.Seeds, "image numbers": o.Images} {
-		if list == nil {
-			continue
-		}
-		if len(p.Inputs) == 0 || len(p.Inputs[0].Shape) == 0 {
-			return fmt.Errorf("%w: %s are given, but the model has no batch of images", ErrInput, what)
-		}
-		if n := inputs[p.Inputs[0].Name].Shape()[0]; n != len(list) {
-			return fmt.Errorf("%w: %d %s for a batch of %d", ErrInput, len(list), what, n)
-		}
+	if err := p.checkPerImage("seeds", o.Seeds, inputs); err != nil {
+		return err
+	}
+	if err := p.checkPerImage("image numbers", o.Images, inputs); err != nil {
+		return err
 	}
 	if err := p.checkWatch(o.Watch); err != nil {
 		return err
@@ -297,7 +317,22 @@ func (p *Program) checkOptions(o *RunOptions, inputs map[string]*ops.Tensor) err
 	return p.CheckInjected(o.Spikes, o.Uniforms)
 }
 
-// CheckInjected refuses spikes and uniforms for nodes that draw none.
+// checkPerImage returns an error unless a list, if it is not nil, has one entry per image.
+func (p *Program) checkPerImage(what string, list []uint64, inputs map[string]*ops.Tensor) error {
+	if list == nil {
+		return nil
+	}
+	if len(p.Inputs) == 0 || len(p.Inputs[0].Shape) == 0 {
+		return fmt.Errorf("%w: %s per image need a batch of images, but the first input of the model has no batch dimension", ErrInput, what)
+	}
+	if n := inputs[p.Inputs[0].Name].Shape()[0]; n != len(list) {
+		return fmt.Errorf("%w: %d %s for a batch of %d images: give one per image", ErrInput, len(list), what, n)
+	}
+	return nil
+}
+
+// CheckInjected returns an error for spikes or uniforms of nodes that draw no random
+// numbers.
 func (p *Program) CheckInjected(spikes, uniforms map[string]*ops.Tensor) error {
 	if len(spikes)+len(uniforms) == 0 {
 		return nil
@@ -305,7 +340,7 @@ func (p *Program) CheckInjected(spikes, uniforms map[string]*ops.Tensor) error {
 	for _, given := range []map[string]*ops.Tensor{spikes, uniforms} {
 		for _, name := range slices.Sorted(maps.Keys(given)) {
 			if !p.injectable[name] {
-				return fmt.Errorf("%w: spikes or uniforms are given for node %q, but the model has no SbS node of this name, nor another node that draws uniform numbers", ErrInput, name)
+				return fmt.Errorf("%w: spikes or uniforms are given for node %q, but the model has no SbS node of this name, and no other node of this name that draws uniform numbers", ErrInput, name)
 			}
 			if given[name] == nil {
 				return fmt.Errorf("%w: the spikes or uniforms for node %q are nil", ErrInput, name)
@@ -315,6 +350,7 @@ func (p *Program) CheckInjected(spikes, uniforms map[string]*ops.Tensor) error {
 	return nil
 }
 
+// quoted lists the names of values in an error text.
 func quoted(v []ValueInfo) string {
 	if len(v) == 0 {
 		return "none"

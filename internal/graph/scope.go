@@ -7,22 +7,22 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// scope resolves the names of values in a graph, a subgraph or one call of a
-// function.
+// scope resolves the names of values in a graph, in a subgraph or in one call of a
+// function, whose nodes become steps of the graph of the call.
 type scope struct {
 	k      *compiler
-	g      *Graph         // gets a step per node
-	slots  map[string]int // by the name of a value, -1 for an omitted input of a function
-	outer  *scope         // the enclosing graph of a subgraph
-	opsets map[string]int
-	call   *call  // the innermost call of a function, nil outside of functions
-	prefix string // of the names of steps and values
-	depth  int    // of nested subgraphs
+	g      *Graph         // the graph that the nodes are added to
+	slots  map[string]int // by the name of a value; -1 for an omitted input of a function
+	outer  *scope         // for a subgraph: the scope of the enclosing graph
+	opsets map[string]int // the versions of the operators, by domain
+	call   *call          // the innermost call of a function, nil outside of functions
+	prefix string         // of the names of steps and values: "call/" in a function
+	depth  int            // the number of enclosing subgraphs
 }
 
-// define gives a new value a slot.
+// define returns a slot for a new value.
 func (s *scope) define(name string) (int, error) {
-	if err := s.free(name); err != nil {
+	if err := s.checkNew(name); err != nil {
 		return 0, err
 	}
 	slot := s.g.add(s.prefix + name)
@@ -30,7 +30,8 @@ func (s *scope) define(name string) (int, error) {
 	return slot, nil
 }
 
-func (s *scope) free(name string) error {
+// checkNew returns an error if a new value cannot have the given name.
+func (s *scope) checkNew(name string) error {
 	if name == "" {
 		return errors.New("a value has no name")
 	}
@@ -40,8 +41,8 @@ func (s *scope) free(name string) error {
 	return nil
 }
 
-// lookup returns the slot of a value. A value of the enclosing graph becomes an input
-// of the subgraph.
+// lookup returns the slot of a value, or -1 for an omitted input of a function. A value of
+// the enclosing graph becomes an input of the subgraph.
 func (s *scope) lookup(name string) (slot int, ok bool) {
 	if slot, ok := s.slots[name]; ok {
 		return slot, true
@@ -63,7 +64,7 @@ func (s *scope) lookup(name string) (slot int, ok bool) {
 // call is one call of a function.
 type call struct {
 	key    functionKey
-	known  []string       // the attributes of the function
-	values ops.Attributes // of the call, or the defaults
-	outer  *call
+	known  []string       // the names of the function's attributes
+	values ops.Attributes // the attributes of the call, and the defaults of omitted ones
+	outer  *call          // the call of the function that contains this call
 }

@@ -7,9 +7,10 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
+// newControl makes an operator with subgraphs for a node, whose inputs are in st.
 type newControl func(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, opset int) (control, error)
 
-// controlOf returns the constructor of an operator with subgraphs, nil for other
+// controlOf returns the constructor of an operator with subgraphs, or nil for other
 // operators.
 func controlOf(domain, name string) newControl {
 	switch {
@@ -24,6 +25,7 @@ func controlOf(domain, name string) newControl {
 	return nil
 }
 
+// bindControl makes the control of a step, and adds the captured values to its inputs.
 func (s *scope) bindControl(st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, opset int, f newControl) error {
 	var err error
 	if st.control, err = f(s, st, n, attrs, opset); err != nil {
@@ -35,33 +37,35 @@ func (s *scope) bindControl(st *Step, n *onnxpb.NodeProto, attrs ops.Attributes,
 	return nil
 }
 
-// subgraph reads the graph of an attribute.
+// subgraph reads the graph in an attribute, which must have the given numbers of inputs and
+// outputs.
 func (s *scope) subgraph(attrs ops.Attributes, name string, inputs, outputs int) (*Graph, error) {
 	pb, ok := attrs[name].(*onnxpb.GraphProto)
 	if !ok {
-		return nil, fmt.Errorf("%w: the node has no graph %s", ops.ErrAttribute, name)
+		return nil, fmt.Errorf("%w: the graph %s is missing", ops.ErrAttribute, name)
 	}
 	if s.depth >= maxSubgraphs {
-		return nil, fmt.Errorf("subgraphs are nested more than %d deep", maxSubgraphs)
+		return nil, fmt.Errorf("subgraphs are nested more than %d levels deep", maxSubgraphs)
 	}
 	if len(pb.GetInput()) != inputs || len(pb.GetOutput()) != outputs {
 		return nil, fmt.Errorf("%s has %d inputs and %d outputs, the node needs %d and %d",
 			name, len(pb.GetInput()), len(pb.GetOutput()), inputs, outputs)
 	}
-	if err := s.k.grow(inputs + outputs); err != nil {
+	if err := s.k.count(inputs + outputs); err != nil {
 		return nil, err
 	}
 	sub := &scope{
 		k: s.k, g: newGraph(), slots: map[string]int{}, outer: s,
 		opsets: s.opsets, call: s.call, prefix: s.prefix, depth: s.depth + 1,
 	}
-	if err := sub.read(pb); err != nil {
+	if err := sub.readSubgraph(pb); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return sub.g, nil
 }
 
-func (s *scope) read(pb *onnxpb.GraphProto) error {
+// readSubgraph reads a subgraph into the scope.
+func (s *scope) readSubgraph(pb *onnxpb.GraphProto) error {
 	for _, in := range pb.GetInput() {
 		dtype, err := dtypeOf(in)
 		if err != nil {
@@ -89,14 +93,15 @@ func (s *scope) read(pb *onnxpb.GraphProto) error {
 	return nil
 }
 
-// frame returns a frame for a subgraph.
-func (c *caller) frame(g *Graph) *Frame {
-	f := &Frame{p: c.f.p, g: g, Options: c.f.Options, changedOps: c.f.changedOps}
-	f.Options.Observe, f.Options.Watch = nil, nil
+// newFrame returns a frame for runs of a subgraph.
+func (c *caller) newFrame(g *Graph) *frame {
+	f := &frame{p: c.f.p, g: g, options: c.f.options, changedOps: c.f.changedOps}
+	f.options.Observe, f.options.Watch = nil, nil
 	return f
 }
 
-// fits returns an error if the given number of bytes more exceeds the limit.
+// fits returns an error if the limit does not allow the given memory in addition to that of
+// the enclosing graphs.
 func (c *caller) fits(more int64) error { return c.f.p.fits(c.base + more) }
 
 // truth returns the value of a condition.
@@ -108,7 +113,8 @@ func truth(t *ops.Tensor) (bool, error) {
 	return v[0], nil
 }
 
-// checkOne checks the type of an input that holds one element.
+// checkOne returns an error unless an input, described by name, can hold one element of the
+// given type.
 func checkOne(name string, t *ops.Input, dtype ops.DType) error {
 	if t == nil {
 		return nil

@@ -8,11 +8,12 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
+// readInitializers turns the initializers of a graph into constants.
 func (s *scope) readInitializers(g *onnxpb.GraphProto) error {
 	if len(g.GetSparseInitializer()) > 0 {
-		return errors.New("sparse initializers are not supported")
+		return errors.New("sparse initializers are not supported: store them as dense tensors")
 	}
-	if err := s.k.grow(len(g.GetInitializer())); err != nil {
+	if err := s.k.count(len(g.GetInitializer())); err != nil {
 		return err
 	}
 	for _, p := range g.GetInitializer() {
@@ -32,7 +33,8 @@ func (s *scope) readInitializers(g *onnxpb.GraphProto) error {
 	return nil
 }
 
-// readInputs reads the inputs of the model.
+// readInputs reads the inputs of the model. An input that is also an initializer stays a
+// constant.
 func (s *scope) readInputs(g *onnxpb.GraphProto) error {
 	p, defaults := s.k.p, 0
 	for _, in := range g.GetInput() {
@@ -42,7 +44,7 @@ func (s *scope) readInputs(g *onnxpb.GraphProto) error {
 		}
 		t, err := typeOf(in)
 		if err == nil && t.DType == 0 {
-			err = errors.New("only tensors of known rank are supported")
+			err = errors.New("the type is not declared: only tensors with declared element type and rank are supported")
 		}
 		if err != nil {
 			return fmt.Errorf("input %q: %w", in.GetName(), err)
@@ -57,11 +59,12 @@ func (s *scope) readInputs(g *onnxpb.GraphProto) error {
 	}
 	// Files of IR version 3 had to list all initializers as inputs.
 	if defaults > 0 && s.k.irVersion > 3 {
-		p.warn("%d inputs of the graph have initializers as default values and are treated as constants: a run cannot set them", defaults)
+		p.warn("%d inputs of the graph have initializers as default values and are treated as constants: a run cannot change them", defaults)
 	}
 	return nil
 }
 
+// readOutputs finds the values that are outputs of a graph.
 func (s *scope) readOutputs(g *onnxpb.GraphProto) error {
 	if len(g.GetOutput()) == 0 {
 		return errors.New("the graph has no output")
@@ -70,7 +73,7 @@ func (s *scope) readOutputs(g *onnxpb.GraphProto) error {
 	for _, out := range g.GetOutput() {
 		slot, ok := s.lookup(out.GetName())
 		if !ok || slot < 0 {
-			return fmt.Errorf("output %q is not computed by any node", out.GetName())
+			return fmt.Errorf("output %q is not computed: no input, initializer or node output has this name", out.GetName())
 		}
 		if s.outer == nil {
 			if named[out.GetName()] {

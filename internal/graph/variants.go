@@ -1,34 +1,41 @@
 package graph
 
 import (
+	"maps"
 	"sync"
 
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// variants holds the operators of SbS steps with other dynamics than those of the
-// model. They keep the layout of their weights, so that the next run with the same
-// dynamics starts at once.
+// variants caches SbS operators whose dynamics differ from those of the model. An
+// operator lays out its weights in its first run; the cache saves that work in later
+// runs with the same dynamics.
 type variants struct {
 	mu  sync.Mutex
-	ops map[variant]ops.Op
+	ops map[variant]*changedOp
 }
 
+// changedOp is the operator of an SbS step with changed dynamics. Pointers to it tell
+// such operators apart, since values of type ops.Op may not be comparable.
+type changedOp struct{ ops.Op }
+
+// variant is the key of the cache.
 type variant struct {
-	step     *Step
-	dynamics sbs.Dynamics // without Schedule
-	schedule sbs.Schedule
-	changed  bool // the schedule counts
+	step        *Step
+	dynamics    sbs.Dynamics // without Schedule, which is a pointer
+	schedule    sbs.Schedule
+	hasSchedule bool
 }
 
-// maxVariants bounds how many operators are kept; each has a copy of its weights.
+// maxVariants bounds the number of cached operators: each has copies of its weights.
 const maxVariants = 64
 
-func (v *variants) get(s *Step, d sbs.Dynamics) (ops.Op, error) {
+// get returns the operator of an SbS step with changed dynamics.
+func (v *variants) get(s *Step, d sbs.Dynamics) (*changedOp, error) {
 	key := variant{step: s, dynamics: d}
 	if d.Schedule != nil {
-		key.schedule, key.changed, key.dynamics.Schedule = *d.Schedule, true, nil
+		key.schedule, key.hasSchedule, key.dynamics.Schedule = *d.Schedule, true, nil
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -36,18 +43,18 @@ func (v *variants) get(s *Step, d sbs.Dynamics) (ops.Op, error) {
 		return op, nil
 	}
 	n := s.node
-	n.Attributes = make(ops.Attributes, len(s.node.Attributes))
-	for name, a := range s.node.Attributes {
-		n.Attributes[name] = a
-	}
+	n.Attributes = maps.Clone(n.Attributes)
 	d.Change(n.Attributes)
 	op, err := s.operator.New(n)
+	if err == nil && op == nil {
+		err = errNoOp
+	}
 	if err != nil {
 		return nil, &NodeError{Node: s.Name, Operator: s.Operator, Err: err}
 	}
 	if len(v.ops) >= maxVariants || v.ops == nil {
-		v.ops = map[variant]ops.Op{}
+		v.ops = map[variant]*changedOp{}
 	}
-	v.ops[key] = op
-	return op, nil
+	v.ops[key] = &changedOp{op}
+	return v.ops[key], nil
 }

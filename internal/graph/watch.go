@@ -9,17 +9,17 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// checkWatch refuses a watcher that would never be called.
+// checkWatch returns an error for a watcher that could never be called.
 func (p *Program) checkWatch(w *Watcher) error {
 	if w == nil {
 		return nil
 	}
 	if w.Snapshot == nil || len(w.After) == 0 {
-		return fmt.Errorf("%w: a Watcher needs numbers of spikes (After) and a function (Snapshot)", ErrOption)
+		return fmt.Errorf("%w: the Watcher is incomplete: set After, the numbers of spikes, and Snapshot, the function to call", ErrOption)
 	}
 	for _, n := range w.After {
 		if n < 1 {
-			return fmt.Errorf("%w: a layer cannot be watched after %d spikes: want at least 1", ErrOption, n)
+			return fmt.Errorf("%w: After of the Watcher has %d spikes, want at least 1", ErrOption, n)
 		}
 	}
 	var names []string
@@ -29,7 +29,7 @@ func (p *Program) checkWatch(w *Watcher) error {
 		}
 	}
 	if len(names) == 0 {
-		return fmt.Errorf("%w: the model has no SbS operator to watch", ErrOption)
+		return fmt.Errorf("%w: the model has no SbS operator to watch outside of subgraphs", ErrOption)
 	}
 	for _, layer := range w.Layers {
 		if !slices.ContainsFunc(names, func(node string) bool { return MatchLayer(layer, node) }) {
@@ -39,16 +39,16 @@ func (p *Program) checkWatch(w *Watcher) error {
 	return nil
 }
 
-// watch takes the snapshots of a step that has run. It runs the first spikes again, so
-// that watching cannot change the result.
-func (f *Frame) watch(s *Step, op ops.Op, w *work) error {
-	o := f.Options.Watch
-	if o.Layers != nil && !slices.ContainsFunc(o.Layers, func(layer string) bool { return MatchLayer(layer, s.Name) }) {
+// watch takes the snapshots of a step that has run. It computes the first spikes again, so
+// that watching cannot change the result of the run.
+func (f *frame) watch(s *Step, op ops.Op, w *work) error {
+	o := f.options.Watch
+	if len(o.Layers) > 0 && !slices.ContainsFunc(o.Layers, func(layer string) bool { return MatchLayer(layer, s.Name) }) {
 		return nil
 	}
 	params, ok := sbs.OpParams(op)
 	if !ok {
-		return fmt.Errorf("%w: the operator was replaced (see WithOperators) and cannot be watched", ErrOption)
+		return fmt.Errorf("%w: the built-in SbS operator was replaced, but only it can be watched", ErrOption)
 	}
 	after := slices.Sorted(slices.Values(o.After))
 	ctx := ops.Context{ // without the temporary memory of the run itself
@@ -70,11 +70,12 @@ func (f *Frame) watch(s *Step, op ops.Op, w *work) error {
 	return nil
 }
 
-func (f *Frame) snapshot(s *Step, op ops.Op, w *work, ctx *ops.Context, n int) (Snapshot, error) {
+// snapshot returns the snapshot of a step after n spikes.
+func (f *frame) snapshot(s *Step, op ops.Op, w *work, ctx *ops.Context, n int) (Snapshot, error) {
 	snapshot := Snapshot{Layer: s.Name, Spikes: n}
 	out := ops.TypeOf(w.out[0])
 	bytes := Bytes(out)
-	if f.Options.Watch.Spikes {
+	if f.options.Watch.Spikes {
 		shape, _ := out.Sizes()
 		bytes += 8 * int64(n) * int64(shape[0]) * int64(shape[2]) * int64(shape[3])
 	}
@@ -90,7 +91,7 @@ func (f *Frame) snapshot(s *Step, op ops.Op, w *work, ctx *ops.Context, n int) (
 		return snapshot, err
 	}
 	snapshot.H = h[0]
-	if f.Options.Watch.Spikes {
+	if f.options.Watch.Spikes {
 		snapshot.Drawn, err = sbs.Spikes(ctx, op, w.in, n)
 	}
 	return snapshot, err

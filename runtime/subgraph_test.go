@@ -23,74 +23,74 @@ var (
 	empty = []*onnxpb.ValueInfoProto(nil)
 )
 
-// flowCases are models with control flow, and what they give.
+// flowCases returns models with subgraphs, and their outputs.
 func flowCases() []flowCase {
 	x2 := []*onnxpb.ValueInfoProto{info("x", 2)}
 	in := values{"x": f32([]int{2}, 1, 2)}
 	add := nodes{op("c2 = Identity(c)"), op("s2 = Add(s, x)")}
 	return []flowCase{
-		{"carried and stacked", network(x2, "y, z", nodes{
-			op("y, z = Loop(three, true, x)", sub("body", "i, c, s", "c2, s2, s2", add)),
+		{"loop carries and stacks", network(x2, "y, z", nodes{
+			op("y, z = Loop(three, true, x)", subgraph("body", "i, c, s", "c2, s2, s2", add)),
 		}), in, values{"y": f32([]int{2}, 4, 8), "z": f32([]int{3, 2}, 2, 4, 3, 6, 4, 8)}},
-		{"no condition", network(x2, "y", nodes{
-			op("y = Loop(three, , x)", sub("body", "i, c, s", "false, s2", add[1:])), // the body's is ignored
+		{"loop without condition", network(x2, "y", nodes{
+			op("y = Loop(three, , x)", subgraph("body", "i, c, s", "false, s2", add[1:])), // the condition of the body is ignored
 		}), in, values{"y": f32([]int{2}, 4, 8)}},
-		{"the condition stops it", network(append([]*onnxpb.ValueInfoProto{info("limit")}, x2...), "y, z", nodes{
-			op("y, z = Loop(, true, one)", sub("body", "i, c, s", "c2, s2, i", nodes{op("s2 = Add(s, s)"), op("c2 = Less(s2, limit)")})),
+		{"loop ends by condition", network(append([]*onnxpb.ValueInfoProto{info("limit")}, x2...), "y, z", nodes{
+			op("y, z = Loop(, true, one)", subgraph("body", "i, c, s", "c2, s2, i", nodes{op("s2 = Add(s, s)"), op("c2 = Less(s2, limit)")})),
 		}), values{"x": in["x"], "limit": f32(nil, 10)}, values{"y": f32(nil, 16), "z": opstest.I64([]int{4}, 0, 1, 2, 3)}},
-		{"a false condition", network(x2, "y, z", nodes{
-			op("y, z = Loop(three, false, x)", sub("body", "i, c, s", "c2, s2, s2", add)),
+		{"loop with false condition", network(x2, "y, z", nodes{
+			op("y, z = Loop(three, false, x)", subgraph("body", "i, c, s", "c2, s2, s2", add)),
 		}), in, values{"y": f32([]int{2}, 1, 2), "z": f32([]int{0, 2})}},
-		{"no iteration", network(append([]*onnxpb.ValueInfoProto{typed("n", ops.Int64)}, x2...), "y, z", nodes{
-			op("y, z = Loop(n, true, x)", sub("body", "i, c, s", "c2, s2, s2", add)),
+		{"loop without iteration", network(append([]*onnxpb.ValueInfoProto{typed("n", ops.Int64)}, x2...), "y, z", nodes{
+			op("y, z = Loop(n, true, x)", subgraph("body", "i, c, s", "c2, s2, s2", add)),
 		}), values{"x": in["x"], "n": opstest.I64(nil, -3)}, values{"y": f32([]int{2}, 1, 2), "z": f32([]int{0, 2})}},
-		{"a growing value", network(x2, "y", nodes{
-			op("y = Loop(three, true, x)", sub("body", "i, c, s", "c, s2", nodes{op("s2 = Concat(s, pair)", intAttr("axis", 0))})),
+		{"loop with growing value", network(x2, "y", nodes{
+			op("y = Loop(three, true, x)", subgraph("body", "i, c, s", "c, s2", nodes{op("s2 = Concat(s, pair)", intAttr("axis", 0))})),
 		}), in, values{"y": f32([]int{8}, 1, 2, 1, 2, 1, 2, 1, 2)}},
-		{"a growing rank is inferred while running", network(x2, "y", nodes{
-			op("r = Loop(two, true, x)", sub("body", "i, c, s", "c, s2", nodes{op("s2 = Loop(two, true, s)", sub("body", "j, d, u", "d, u2", nodes{op("u2 = Add(u, one)")}))})),
+		{"nested loops", network(x2, "y", nodes{
+			op("r = Loop(two, true, x)", subgraph("body", "i, c, s", "c, s2", nodes{op("s2 = Loop(two, true, s)", subgraph("body", "j, d, u", "d, u2", nodes{op("u2 = Add(u, one)")}))})),
 			op("y = Add(r, r)"),
 		}), in, values{"y": f32([]int{2}, 10, 12)}},
-		{"names of two graphs outside", network(x2, "y", nodes{
+		{"nested loops with captured values", network(x2, "y", nodes{
 			op("a = Add(x, ten)"),
-			op("y = Loop(three, true, one)", sub("body", "i, c, s", "c, s2", nodes{
+			op("y = Loop(three, true, one)", subgraph("body", "i, c, s", "c, s2", nodes{
 				op("b = Add(s, one)"),
-				op("s2 = Loop(two, true, x)", sub("body", "j, d, u", "d, u2", nodes{op("v = Add(u, a)"), op("u2 = Mul(v, b)")})),
+				op("s2 = Loop(two, true, x)", subgraph("body", "j, d, u", "d, u2", nodes{op("v = Add(u, a)"), op("u2 = Mul(v, b)")})),
 			})),
 		}), in, nil},
-		{"a vector counts", network(x2, "y", nodes{
+		{"loop with vectors for number and condition", network(x2, "y", nodes{
 			op("y = Loop(three, true, none)", &onnxpb.AttributeProto{Name: "body", Type: onnxpb.AttributeProto_GRAPH, G: &onnxpb.GraphProto{
 				Input:  []*onnxpb.ValueInfoProto{typed("i", ops.Int64, 1), typed("c", ops.Bool, 1), typed("s", ops.Int64)},
 				Output: []*onnxpb.ValueInfoProto{typed("c", ops.Bool, 1), typed("i", ops.Int64)},
 			}}),
 		}), in, values{"y": opstest.I64([]int{1}, 2)}},
-		{"values change places", network(x2, "y, z", nodes{
-			op("y, z = Loop(three, true, one, ten)", sub("body", "i, c, a, b", "c, b, a", nil)),
+		{"loop swaps values", network(x2, "y, z", nodes{
+			op("y, z = Loop(three, true, one, ten)", subgraph("body", "i, c, a, b", "c, b, a", nil)),
 		}), in, values{"y": f32(nil, 10), "z": f32(nil, 1)}},
-		{"if", network(append([]*onnxpb.ValueInfoProto{typed("c", ops.Bool)}, x2...), "y", nodes{
+		{"then_branch", network(append([]*onnxpb.ValueInfoProto{typed("c", ops.Bool)}, x2...), "y", nodes{
 			op("a = Add(x, x)"),
-			op("b = If(c)", sub("then_branch", "", "t", nodes{op("t = Add(a, one)")}), sub("else_branch", "", "e", nodes{op("e = Concat(a, x)", intAttr("axis", 0))})),
+			op("b = If(c)", subgraph("then_branch", "", "t", nodes{op("t = Add(a, one)")}), subgraph("else_branch", "", "e", nodes{op("e = Concat(a, x)", intAttr("axis", 0))})),
 			op("y = Neg(b)"),
 		}), values{"x": in["x"], "c": opstest.Tensor(nil, true)}, values{"y": f32([]int{2}, -3, -5)}},
-		{"else", network(append([]*onnxpb.ValueInfoProto{typed("c", ops.Bool, 1)}, x2...), "y", nodes{
+		{"else_branch", network(append([]*onnxpb.ValueInfoProto{typed("c", ops.Bool, 1)}, x2...), "y", nodes{
 			op("a = Add(x, x)"),
-			op("b = If(c)", sub("then_branch", "", "one", nil), sub("else_branch", "", "a", nil)),
+			op("b = If(c)", subgraph("then_branch", "", "one", nil), subgraph("else_branch", "", "a", nil)),
 			op("y = Neg(b)"),
 		}), values{"x": in["x"], "c": opstest.Tensor([]int{1}, false)}, values{"y": f32([]int{2}, -2, -4)}},
-		{"the branch that is not taken may be wrong", network(x2, "y", nodes{
-			op("y = If(true)", sub("then_branch", "", "t", nodes{op("t = Add(x, one)")}),
-				sub("else_branch", "", "e", nodes{op("e = Add(x, three)")})),
+		{"branch that never runs may be invalid", network(x2, "y", nodes{
+			op("y = If(true)", subgraph("then_branch", "", "t", nodes{op("t = Add(x, one)")}),
+				subgraph("else_branch", "", "e", nodes{op("e = Add(x, three)")})),
 		}), in, values{"y": f32([]int{2}, 2, 3)}},
 		{"scan", network([]*onnxpb.ValueInfoProto{info("x", 2, 3)}, "s, y, z", nodes{
 			op("s, y, z = Scan(one, x, x)", intAttr("num_scan_inputs", 2), intsAttr("scan_input_axes", 1, -1), intsAttr("scan_input_directions", 0, 1),
 				intsAttr("scan_output_axes", -1, 0), intsAttr("scan_output_directions", 0, 1),
-				sub("body", "s, a, b", "s2, d, a2", nodes{op("s2 = Add(s, one)"), op("d = Sub(a, b)"), op("a2 = Mul(a, s)")})),
+				subgraph("body", "s, a, b", "s2, d, a2", nodes{op("s2 = Add(s, one)"), op("d = Sub(a, b)"), op("a2 = Mul(a, s)")})),
 		}), values{"x": f32([]int{2, 3}, 1, 2, 3, 4, 5, 6)}, values{
 			"s": f32(nil, 4), "y": f32([]int{2, 3}, -2, 0, 2, -2, 0, 2),
 			"z": f32([]int{3, 2}, 9, 18, 4, 10, 1, 4),
 		}},
-		{"scan of nothing", network([]*onnxpb.ValueInfoProto{info("x", -1, 2)}, "s, y", nodes{
-			op("s, y = Scan(one, x)", intAttr("num_scan_inputs", 1), sub("body", "s, a", "s2, a", nodes{op("s2 = Add(s, one)")})),
+		{"scan without iteration", network([]*onnxpb.ValueInfoProto{info("x", -1, 2)}, "s, y", nodes{
+			op("s, y = Scan(one, x)", intAttr("num_scan_inputs", 1), subgraph("body", "s, a", "s2, a", nodes{op("s2 = Add(s, one)")})),
 		}), values{"x": f32([]int{0, 2})}, values{"s": f32(nil, 1), "y": f32([]int{0, 2})}},
 	}
 }
@@ -110,14 +110,14 @@ type flowCase struct {
 	want  values
 }
 
-func TestControlFlow(t *testing.T) {
+func TestSubgraphs_ComputeExpectedValues(t *testing.T) {
 	for _, c := range flowCases() {
 		t.Run(c.name, func(t *testing.T) {
-			if c.name == "names of two graphs outside" {
-				c.want = values{"y": twoGraphs()}
+			if c.name == "nested loops with captured values" {
+				c.want = values{"y": nestedLoopsResult()}
 			}
 			m := load(t, c.model)
-			for range 2 { // the second time with what the first one leaves
+			for range 2 { // the second run reuses the buffers of the first
 				got, err := m.Run(t.Context(), c.in)
 				require.NoError(t, err)
 				require.Len(t, got, len(c.want))
@@ -129,8 +129,8 @@ func TestControlFlow(t *testing.T) {
 	}
 }
 
-// twoGraphs computes what the nested loops of that name do.
-func twoGraphs() *runtime.Tensor {
+// nestedLoopsResult returns the output of the nested loops with captured values.
+func nestedLoopsResult() *runtime.Tensor {
 	y := []float32{1, 1}
 	for i := range 3 {
 		for j, x := range []float32{1, 2} {
@@ -148,8 +148,8 @@ func twoGraphs() *runtime.Tensor {
 	return f32([]int{2}, y...)
 }
 
-// TestNodeFolders runs ONNX's own tests of control flow.
-func TestNodeFolders(t *testing.T) {
+// TestNodes_ControlFlowPassesOrIsRefused runs tests of control flow that are part of ONNX.
+func TestNodes_ControlFlowPassesOrIsRefused(t *testing.T) {
 	dir := os.Getenv("SBS_ONNX_NODES")
 	if dir == "" {
 		t.Skip("SBS_ONNX_NODES is not set")
@@ -168,10 +168,10 @@ func TestNodeFolders(t *testing.T) {
 	}
 }
 
-// TestIterationsDrawOtherNumbers has an SbS node in a loop.
-func TestIterationsDrawOtherNumbers(t *testing.T) {
+// TestLoop_DrawsNewSpikesInEachIteration runs an SbS node in a loop.
+func TestLoop_DrawsNewSpikesInEachIteration(t *testing.T) {
 	m := network([]*onnxpb.ValueInfoProto{info("x", 1, 4, 1, 1), info("w", 4, 2)}, "y", nodes{
-		op("y = Loop(three, true)", sub("body", "i, c", "c, h", nodes{op("h = ai.sbs.SbS(x, w)",
+		op("y = Loop(three, true)", subgraph("body", "i, c", "c, h", nodes{op("h = ai.sbs.SbS(x, w)",
 			intsAttr("kernel_shape", 1, 1), intAttr("number_of_spikes", 5),
 			&onnxpb.AttributeProto{Name: "epsilon_0", Type: onnxpb.AttributeProto_FLOAT, F: proto.Float32(0.5)},
 			&onnxpb.AttributeProto{Name: "epsilon_t", Type: onnxpb.AttributeProto_FLOATS, Floats: []float32{1, 1, 1, 1, 1}},
@@ -193,23 +193,23 @@ func TestIterationsDrawOtherNumbers(t *testing.T) {
 	require.NotEqual(t, y[2:4], y[4:])
 }
 
-// endless has no end but that of its context or of the memory.
-func endless(state string, list nodes, outputs string) *onnxpb.ModelProto {
+// endlessLoop returns a model with a loop that only the memory limit or the context ends.
+func endlessLoop(state string, list nodes, outputs string) *onnxpb.ModelProto {
 	y := "y"
-	if len(words(outputs)) > 2 {
+	if len(splitNames(outputs)) > 2 {
 		y = "y, z"
 	}
-	return network(empty, "y", nodes{op(y+" = Loop(, true, "+state+")", sub("body", "i, c, s", outputs, list))})
+	return network(empty, "y", nodes{op(y+" = Loop(, true, "+state+")", subgraph("body", "i, c, s", outputs, list))})
 }
 
-func TestLoopIsBounded(t *testing.T) {
+func TestLoop_EndsAtMemoryLimitOrCancellation(t *testing.T) {
 	grow := nodes{op("s2 = Concat(s, s)", intAttr("axis", 0))}
 	for name, m := range map[string]*onnxpb.ModelProto{
-		"a value grows":         endless("pair", grow, "c, s2"),
-		"outputs pile up":       endless("pair", nil, "c, s, s"),
-		"small outputs pile up": endless("one", nil, "c, s, c"),
-		"in an inner loop": network(empty, "y", nodes{op("y = Loop(two, true, pair)", sub("body", "i, c, s", "c, s2", nodes{
-			op("s2 = Loop(, true, s)", sub("body", "j, d, u", "d, u2", nodes{op("u2 = Concat(u, u)", intAttr("axis", 0))})),
+		"growing value":         endlessLoop("pair", grow, "c, s2"),
+		"stacked outputs":       endlessLoop("pair", nil, "c, s, s"),
+		"small stacked outputs": endlessLoop("one", nil, "c, s, c"),
+		"inner loop": network(empty, "y", nodes{op("y = Loop(two, true, pair)", subgraph("body", "i, c, s", "c, s2", nodes{
+			op("s2 = Loop(, true, s)", subgraph("body", "j, d, u", "d, u2", nodes{op("u2 = Concat(u, u)", intAttr("axis", 0))})),
 		}))}),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -220,39 +220,39 @@ func TestLoopIsBounded(t *testing.T) {
 			require.Equal(t, "y", node.Node)
 		})
 	}
-	t.Run("cancelled", func(t *testing.T) {
+	t.Run("canceled", func(t *testing.T) {
 		for _, list := range []nodes{nil, {op("s2 = Add(s, one)")}} {
 			out := "c, s"
 			if list != nil {
 				out = "c, s2"
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-			_, err := load(t, endless("one", list, out)).Run(ctx, nil)
+			_, err := load(t, endlessLoop("one", list, out)).Run(ctx, nil)
 			cancel()
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 		}
 	})
 }
 
-// TestMemoryOfLoops checks that the limit is on what is in use at the same time,
-// inside and outside.
-func TestMemoryOfLoops(t *testing.T) {
-	// One iteration has the value that enters and the one that leaves, and the sum.
+// TestLoop_CountsMemoryInUseTogether checks that the limit applies to the values that are
+// in use at the same time, in the body and around the loop.
+func TestLoop_CountsMemoryInUseTogether(t *testing.T) {
+	// An iteration has the value that enters, the sum, and the value that leaves.
 	m := network([]*onnxpb.ValueInfoProto{info("x", 1000)}, "y", nodes{
 		op("a = Add(x, x)"),
-		op("l = Loop(three, true, x)", sub("body", "i, c, s", "c, s3", nodes{op("s2 = Add(s, a)"), op("s3 = Neg(s2)")})),
+		op("l = Loop(three, true, x)", subgraph("body", "i, c, s", "c, s3", nodes{op("s2 = Add(s, a)"), op("s3 = Neg(s2)")})),
 		op("y = Add(l, a)"),
 	})
 	in := values{"x": f32([]int{1000}, make([]float32, 1000)...)}
-	const need = 4 * 4000 // a, the last value, s2 and s3
+	const need = 4 * 4000 // a, s, s2 and s3, each of 1000 float32 numbers
 	_, err := load(t, m, runtime.MemoryLimit(need)).Run(t.Context(), in)
 	require.NoError(t, err)
 	_, err = load(t, m, runtime.MemoryLimit(need-1)).Run(t.Context(), in)
 	require.ErrorIs(t, err, runtime.ErrMemory)
 }
 
-// TestFlowErrorsAtRun are errors that only values show.
-func TestFlowErrorsAtRun(t *testing.T) {
+// TestSubgraphs_ReportErrorsOfValues checks errors that depend on the values of a run.
+func TestSubgraphs_ReportErrorsOfValues(t *testing.T) {
 	x := []*onnxpb.ValueInfoProto{info("x", -1), typed("c", ops.Bool, -1)}
 	for _, c := range []struct {
 		name  string
@@ -260,16 +260,16 @@ func TestFlowErrorsAtRun(t *testing.T) {
 		in    values
 		want  string
 	}{
-		{"two conditions", network(x, "y", nodes{op("y = If(c)", sub("then_branch", "", "x", nil), sub("else_branch", "", "x", nil))}),
+		{"two conditions", network(x, "y", nodes{op("y = If(c)", subgraph("then_branch", "", "x", nil), subgraph("else_branch", "", "x", nil))}),
 			values{"x": f32([]int{1}, 1), "c": opstest.Tensor([]int{2}, true, true)}, "the condition is bool(2), want one bool"},
-		{"what is stacked changes its shape", network(x, "y, z", nodes{
-			op("y, z = Loop(three, true, x)", sub("body", "i, d, s", "d, s2, s2", nodes{op("s2 = Concat(s, s)", intAttr("axis", 0))})),
-		}), values{"x": f32([]int{1}, 1), "c": opstest.Tensor([]int{1}, true)}, "output 2 is float32(4), and was float32(2) in the iteration before"},
-		{"slices of other numbers", network(append(x[:1:1], info("z", -1)), "y", nodes{
-			op("y = Scan(x, z)", intAttr("num_scan_inputs", 2), sub("body", "a, b", "s", nodes{op("s = Add(a, b)")})),
-		}), values{"x": f32([]int{1}, 1), "z": f32([]int{2}, 1, 2)}, "input 1 has 2 slices along axis 0, the inputs before it have 1"},
+		{"stacked value changes its shape", network(x, "y, z", nodes{
+			op("y, z = Loop(three, true, x)", subgraph("body", "i, d, s", "d, s2, s2", nodes{op("s2 = Concat(s, s)", intAttr("axis", 0))})),
+		}), values{"x": f32([]int{1}, 1), "c": opstest.Tensor([]int{1}, true)}, "output 2 is float32(4), but was float32(2) in the previous iteration"},
+		{"different numbers of slices", network(append(x[:1:1], info("z", -1)), "y", nodes{
+			op("y = Scan(x, z)", intAttr("num_scan_inputs", 2), subgraph("body", "a, b", "s", nodes{op("s = Add(a, b)")})),
+		}), values{"x": f32([]int{1}, 1), "z": f32([]int{2}, 1, 2)}, "input 1 has 2 slices along axis 0, but the inputs before it have 1"},
 		{"shapes in the body", network(x, "y", nodes{
-			op("y = Loop(three, true, pair)", sub("body", "i, d, s", "d, s2", nodes{op("s2 = Add(s, x)")})),
+			op("y = Loop(three, true, pair)", subgraph("body", "i, d, s", "d, s2", nodes{op("s2 = Add(s, x)")})),
 		}), values{"x": f32([]int{3}, 1, 2, 3), "c": opstest.Tensor([]int{1}, true)}, `node "y" (Loop): body, iteration 0: node "s2" (Add): `},
 	} {
 		t.Run(c.name, func(t *testing.T) {

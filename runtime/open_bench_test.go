@@ -14,8 +14,9 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// cnn returns a network of so many 3x3 convolutions and Relus on images of a size.
-func cnn(layers, channels, size int) *onnxpb.ModelProto {
+// convolutions returns a network of 3x3 convolutions, each followed by Relu, on images of
+// size x size pixels.
+func convolutions(layers, channels, size int) *onnxpb.ModelProto {
 	r := rand.New(rand.NewPCG(1, 2))
 	m := network([]*onnxpb.ValueInfoProto{info("x0", -1, int64(channels), int64(size), int64(size))}, fmt.Sprintf("x%d", layers), nil)
 	for i := range layers {
@@ -30,13 +31,13 @@ func cnn(layers, channels, size int) *onnxpb.ModelProto {
 	return m
 }
 
-// BenchmarkOpen loads a file of 10 MB of weights, and one of many nodes.
+// BenchmarkOpen loads a file with 10 MB of weights, and one with 5000 nodes.
 func BenchmarkOpen(b *testing.B) {
 	chain := network([]*onnxpb.ValueInfoProto{info("x0", 8)}, "x5000", nil)
 	for i := range 5000 {
 		chain.Graph.Node = append(chain.Graph.Node, op(fmt.Sprintf("x%d = Neg(x%d)", i+1, i)))
 	}
-	for name, m := range map[string]*onnxpb.ModelProto{"weights": cnn(17, 128, 32), "nodes": chain} {
+	for name, m := range map[string]*onnxpb.ModelProto{"weights": convolutions(17, 128, 32), "nodes": chain} {
 		b.Run(name, func(b *testing.B) {
 			data, err := onnx.Marshal(m)
 			require.NoError(b, err)

@@ -12,17 +12,17 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// TestBody compares the operator with its body in standard operators, as a function
-// and inline, given the spikes.
-func TestBody(t *testing.T) {
+// TestFallback_MatchesOperatorForGivenSpikes compares the SbS operator with its fallback
+// definition in standard operators, as a function and inline, for given spikes.
+func TestFallback_MatchesOperatorForGivenSpikes(t *testing.T) {
 	networks := converttest.Variants()
 	networks["every layer"] = converttest.EveryLayer()
 	for name, n := range networks {
 		for _, body := range []convert.Body{convert.BodyFunction, convert.BodyInline} {
 			t.Run(fmt.Sprintf("%s/%s", name, body), func(t *testing.T) {
 				const count = 3
-				in := given(t, n, count, convert.InjectSpikes)
-				in["image"] = images(n, count)
+				in := injectedInputs(t, n, count, convert.InjectSpikes)
+				in["image"] = imagesWithDarkCorners(n, count)
 				run := func(body convert.Body, opts ...runtime.Option) []float32 {
 					m, err := runtime.New(modeltest.Write(t, n, convert.Options{Inject: convert.InjectSpikes, Body: body}), opts...)
 					require.NoError(t, err)
@@ -36,13 +36,13 @@ func TestBody(t *testing.T) {
 	}
 }
 
-// TestBodyRandom compares what the operator and its body expect of an image, each
-// with spikes of its own.
-func TestBodyRandom(t *testing.T) {
+// TestFallback_MatchesOperatorOnAverage compares the mean outputs of the SbS operator and of its
+// fallback definition, which draw different spikes.
+func TestFallback_MatchesOperatorOnAverage(t *testing.T) {
 	for name, n := range converttest.Variants() {
 		t.Run(name, func(t *testing.T) {
 			const count = 80
-			in := copies(n, count)
+			in := repeatedImage(n, count)
 			run := func(body convert.Body) []float32 {
 				m, err := runtime.New(modeltest.Write(t, n, convert.Options{Body: body}))
 				require.NoError(t, err)

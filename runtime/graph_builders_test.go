@@ -16,18 +16,18 @@ import (
 
 type nodes = []*onnxpb.NodeProto
 
-// op returns the node of a line such as "y, z = domain.Operator(a, , b)".
+// op returns the node that a line describes, such as "y, z = domain.Operator(a, , b)".
 func op(line string, attrs ...*onnxpb.AttributeProto) *onnxpb.NodeProto {
 	left, right, _ := strings.Cut(line, "=")
 	name, in, _ := strings.Cut(strings.TrimSuffix(strings.TrimSpace(right), ")"), "(")
-	n := &onnxpb.NodeProto{OpType: strings.TrimSpace(name), Output: words(left), Input: words(in), Attribute: attrs}
+	n := &onnxpb.NodeProto{OpType: strings.TrimSpace(name), Output: splitNames(left), Input: splitNames(in), Attribute: attrs}
 	if i := strings.LastIndex(n.OpType, "."); i >= 0 {
 		n.Domain, n.OpType = n.OpType[:i], n.OpType[i+1:]
 	}
 	return n
 }
 
-func words(s string) []string {
+func splitNames(s string) []string {
 	if strings.TrimSpace(s) == "" {
 		return nil
 	}
@@ -38,13 +38,14 @@ func words(s string) []string {
 	return w
 }
 
-// sub returns an attribute with a subgraph. Its values have no declared types.
-func sub(name, inputs, outputs string, list nodes, initializers ...*onnxpb.TensorProto) *onnxpb.AttributeProto {
+// subgraph returns an attribute with a graph. inputs and outputs are names without declared
+// types.
+func subgraph(name, inputs, outputs string, list nodes, initializers ...*onnxpb.TensorProto) *onnxpb.AttributeProto {
 	g := &onnxpb.GraphProto{Node: list, Initializer: initializers}
-	for _, w := range words(inputs) {
+	for _, w := range splitNames(inputs) {
 		g.Input = append(g.Input, &onnxpb.ValueInfoProto{Name: w})
 	}
-	for _, w := range words(outputs) {
+	for _, w := range splitNames(outputs) {
 		g.Output = append(g.Output, &onnxpb.ValueInfoProto{Name: w})
 	}
 	return &onnxpb.AttributeProto{Name: name, Type: onnxpb.AttributeProto_GRAPH, G: g}
@@ -62,7 +63,7 @@ func refAttr(name, ref string) *onnxpb.AttributeProto {
 	return &onnxpb.AttributeProto{Name: name, RefAttrName: ref, Type: onnxpb.AttributeProto_INT}
 }
 
-// typed describes a value of any element type; -1 is a dimension of unknown size.
+// typed declares a value of the given element type; a dimension of -1 is unknown.
 func typed(name string, dtype ops.DType, dims ...int64) *onnxpb.ValueInfoProto {
 	v := info(name, dims...)
 	v.GetType().GetTensorType().ElemType = int32(dtype)
@@ -85,8 +86,8 @@ func scalarBool(name string, v bool) *onnxpb.TensorProto {
 	return p
 }
 
-// network returns a model of opset 17 with the constants that the tests use; the
-// outputs have no declared types.
+// network returns a model of opset 17 with the initializers that the tests use. The outputs
+// have no declared types.
 func network(inputs []*onnxpb.ValueInfoProto, outputs string, list nodes) *onnxpb.ModelProto {
 	m := &onnxpb.ModelProto{
 		IrVersion: 8, OpsetImport: []*onnxpb.OperatorSetIdProto{{Version: 17}, {Domain: "f", Version: 1}},
@@ -98,12 +99,13 @@ func network(inputs []*onnxpb.ValueInfoProto, outputs string, list nodes) *onnxp
 			},
 		},
 	}
-	for _, w := range words(outputs) {
+	for _, w := range splitNames(outputs) {
 		m.Graph.Output = append(m.Graph.Output, &onnxpb.ValueInfoProto{Name: w})
 	}
 	return m
 }
 
+// load returns the model of a message.
 func load(t testing.TB, m *onnxpb.ModelProto, opts ...runtime.Option) *runtime.Model {
 	t.Helper()
 	data, err := onnx.Marshal(m)
@@ -113,6 +115,7 @@ func load(t testing.TB, m *onnxpb.ModelProto, opts ...runtime.Option) *runtime.M
 	return r
 }
 
+// loadError returns the error of loading a message, which must wrap ErrModel.
 func loadError(t testing.TB, m *onnxpb.ModelProto, opts ...runtime.Option) error {
 	t.Helper()
 	data, err := onnx.Marshal(m)
@@ -136,7 +139,8 @@ func requireSame(t *testing.T, want, got *runtime.Tensor, message ...any) {
 	require.Equal(t, want.Int64s(), got.Int64s(), message...)
 }
 
-var errBroken = errors.New("broken: it computes no thing")
+// errBroken is the error of operator broken.
+var errBroken = errors.New("the operator fails on purpose")
 
 func marshal(t testing.TB, m *onnxpb.ModelProto) []byte {
 	t.Helper()
