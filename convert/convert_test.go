@@ -253,7 +253,7 @@ func TestFromONNX_RefusesForeignModels(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			require.Contains(t, string(data), c.old)
 			_, err := convert.FromONNX(bytes.ReplaceAll(data, []byte(c.old), []byte(c.replacement)))
-			require.ErrorIs(t, err, convert.ErrNotOurs)
+			require.ErrorIs(t, err, convert.ErrNotConverted)
 			require.ErrorContains(t, err, c.want)
 		})
 	}

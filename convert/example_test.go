@@ -117,7 +117,7 @@ func ExampleFromONNX() {
 	// 20 spikes, weights [9 4]
 }
 
-// Errors about a model that ToONNX did not write wrap ErrNotOurs.
+// Errors about a model that ToONNX did not write wrap ErrNotConverted.
 func ExampleFromONNX_foreign() {
 	n := classifier()
 	model, err := convert.ToONNX(n, convert.Options{})
@@ -127,7 +127,7 @@ func ExampleFromONNX_foreign() {
 	}
 	model = bytes.ReplaceAll(model, []byte("L0/SbS"), []byte("conv_1"))
 	_, err = convert.FromONNX(model)
-	fmt.Println(errors.Is(err, convert.ErrNotOurs))
+	fmt.Println(errors.Is(err, convert.ErrNotConverted))
 	fmt.Println(err)
 
 	// Output:

@@ -166,7 +166,7 @@ func TestFromONNX_RefusesDamagedInlineModels(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			require.Contains(t, string(data), c.old)
 			_, err := convert.FromONNX(bytes.ReplaceAll(data, []byte(c.old), []byte(c.replacement)))
-			require.ErrorIs(t, err, convert.ErrNotOurs)
+			require.ErrorIs(t, err, convert.ErrNotConverted)
 			require.ErrorContains(t, err, c.want)
 		})
 	}
@@ -180,9 +180,9 @@ func TestFromONNX_RefusesDamagedInlineModels(t *testing.T) {
 	}{
 		{"no spikes", onnx.Int64Tensor("L0/SbS/number_of_spikes", 0), "number_of_spikes is 0", ops.ErrAttribute},
 		{"too many spikes", onnx.Int64Tensor("L0/SbS/number_of_spikes", 61), "epsilon_t has only 60 entries", ops.ErrAttribute},
-		{"two numbers of spikes", onnx.Int64Tensor("L0/SbS/number_of_spikes", 1, 2), "has 2 entries, want 1", convert.ErrNotOurs},
+		{"two numbers of spikes", onnx.Int64Tensor("L0/SbS/number_of_spikes", 1, 2), "has 2 entries, want 1", convert.ErrNotConverted},
 		{"epsilon_0", onnx.Float32Tensor("L0/SbS/epsilon_0", nil, []float32{-1}), "epsilon_0 is -1", ops.ErrAttribute},
-		{"another type", onnx.Int64Tensor("L0/SbS/epsilon_0", 1), "want float32", convert.ErrNotOurs},
+		{"another type", onnx.Int64Tensor("L0/SbS/epsilon_0", 1), "want float32", convert.ErrNotConverted},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := m.GetGraph()

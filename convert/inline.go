@@ -94,7 +94,7 @@ func (r *reader) float(step string, def *float32) (float32, error) {
 		return 0, err
 	}
 	if t.Len() != 1 {
-		return 0, fmt.Errorf("%w: %s has %d entries, want 1", ErrNotOurs, r.name(step), t.Len())
+		return 0, fmt.Errorf("%w: %s has %d entries, want 1", ErrNotConverted, r.name(step), t.Len())
 	}
 	return t.Float32s()[0], nil
 }
@@ -109,7 +109,7 @@ func (r *reader) int(step string, optional bool) (int, error) {
 		return 0, err
 	}
 	if t.Len() != 1 {
-		return 0, fmt.Errorf("%w: %s has %d entries, want 1", ErrNotOurs, r.name(step), t.Len())
+		return 0, fmt.Errorf("%w: %s has %d entries, want 1", ErrNotConverted, r.name(step), t.Len())
 	}
 	return int(t.Int64s()[0]), nil
 }

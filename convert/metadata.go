@@ -81,7 +81,7 @@ func (n *Network) setLocal(props []*onnxpb.StringStringEntryProto) error {
 		}
 		var local []int
 		if err := json.Unmarshal([]byte(p.GetValue()), &local); err != nil {
-			return fmt.Errorf("convert: %w: metadata %s: %q is not a list of layer numbers", ErrNotOurs, metadata.Local, p.GetValue())
+			return fmt.Errorf("convert: %w: metadata %s: %q is not a list of layer numbers", ErrNotConverted, metadata.Local, p.GetValue())
 		}
 		for _, i := range local {
 			var s *SbS
@@ -89,7 +89,7 @@ func (n *Network) setLocal(props []*onnxpb.StringStringEntryProto) error {
 				s, _ = n.Layers[i].(*SbS)
 			}
 			if s == nil {
-				return fmt.Errorf("convert: %w: metadata %s: layer %d is not an SbS layer", ErrNotOurs, metadata.Local, i)
+				return fmt.Errorf("convert: %w: metadata %s: layer %d is not an SbS layer", ErrNotConverted, metadata.Local, i)
 			}
 			s.Local = true
 		}
@@ -122,7 +122,7 @@ func (n *Network) readMetadata(props []*onnxpb.StringStringEntryProto) error {
 			err = checkTraining(n.Training)
 		}
 		if err != nil {
-			return fmt.Errorf("convert: %w: metadata %s: %s is not %s", ErrNotOurs, p.GetKey(), abridged(p.GetValue()), want)
+			return fmt.Errorf("convert: %w: metadata %s: %s is not %s", ErrNotConverted, p.GetKey(), abridged(p.GetValue()), want)
 		}
 	}
 	return nil

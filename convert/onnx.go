@@ -21,9 +21,9 @@ const (
 	opsetVersion = 17
 )
 
-// ErrNotOurs is wrapped by the errors of FromONNX about a model that may be valid but
+// ErrNotConverted is wrapped by the errors of FromONNX about a model that may be valid but
 // does not have the form that ToONNX writes.
-var ErrNotOurs = errors.New("not a model written by this converter")
+var ErrNotConverted = errors.New("not a model written by this converter")
 
 // Names of the input and output of a model. If the last layer has one position per
 // image, the output has shape (batch, N) and is called Probabilities after an SbS or
@@ -220,7 +220,7 @@ func (w *writer) output(n *Network, v value, size Size) {
 
 // FromONNX reads a model that ToONNX wrote, in any of its forms. The weights and
 // parameters may have been changed since, for example by training. Errors about models
-// of another form wrap ErrNotOurs. The network has passed Check.
+// of another form wrap ErrNotConverted. The network has passed Check.
 //
 // FromONNX restores the network that ToONNX was given, with one exception: a model with
 // Options.Body BodyInline and injected numbers does not record the samplers.
@@ -249,7 +249,7 @@ func FromONNX(data []byte) (*Network, error) {
 		return nil, err
 	}
 	if len(groups) == 0 {
-		return nil, fmt.Errorf("convert: %w: the model has no layers", ErrNotOurs)
+		return nil, fmt.Errorf("convert: %w: the model has no layers", ErrNotConverted)
 	}
 	for i, group := range groups {
 		_, kind, _ := strings.Cut(group, "/")
@@ -285,7 +285,7 @@ func readLayer(r *reader, kind string) (Layer, error) {
 	case kindReconstruction:
 		return readReconstruction(r)
 	}
-	return nil, fmt.Errorf("%w: unknown kind of layer", ErrNotOurs)
+	return nil, fmt.Errorf("%w: unknown kind of layer", ErrNotConverted)
 }
 
 func inputSize(g *onnxpb.GraphProto) (Size, error) {
@@ -296,5 +296,5 @@ func inputSize(g *onnxpb.GraphProto) (Size, error) {
 		}
 		return Size{int(dims[1].GetDimValue()), int(dims[2].GetDimValue()), int(dims[3].GetDimValue())}, nil
 	}
-	return Size{}, fmt.Errorf("convert: %w: the model has no input %q with four dimensions", ErrNotOurs, InputName)
+	return Size{}, fmt.Errorf("convert: %w: the model has no input %q with four dimensions", ErrNotConverted, InputName)
 }

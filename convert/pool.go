@@ -69,7 +69,7 @@ func readPool(r *reader, kind string) (Layer, error) {
 		return &MaxPool{win}, nil
 	}
 	if include, err := ops.Attr[int64](attrs, "count_include_pad", 0); err != nil || include != 1 {
-		return nil, fmt.Errorf("%w: the attribute count_include_pad is not 1", ErrNotOurs)
+		return nil, fmt.Errorf("%w: the attribute count_include_pad is not 1", ErrNotConverted)
 	}
 	return &AveragePool{win}, nil
 }

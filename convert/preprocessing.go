@@ -78,7 +78,7 @@ func readPreprocessing(r *reader) (Preprocessing, error) {
 		}
 		starts := t.Int64s()
 		if len(starts) != 2 || starts[0] != starts[1] || starts[0] < 1 || starts[0] > math.MaxInt16 {
-			return p, fmt.Errorf("%w: %s is %v", ErrNotOurs, name, starts)
+			return p, fmt.Errorf("%w: %s is %v", ErrNotConverted, name, starts)
 		}
 		p.Crop = int(starts[0])
 	}
@@ -95,7 +95,7 @@ func readPreprocessing(r *reader) (Preprocessing, error) {
 			return p, err
 		}
 		if t.Len() != 1 {
-			return p, fmt.Errorf("%w: the offset has %d entries", ErrNotOurs, t.Len())
+			return p, fmt.Errorf("%w: the offset has %d entries", ErrNotConverted, t.Len())
 		}
 		p.Offset = t.Float32s()[0]
 	}

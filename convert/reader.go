@@ -22,7 +22,7 @@ func newReader(g *onnxpb.GraphProto) (*reader, error) {
 	r := &reader{nodes: map[string]*onnxpb.NodeProto{}, initializers: map[string]*onnxpb.TensorProto{}}
 	for _, n := range g.GetNode() {
 		if r.nodes[n.GetName()] != nil {
-			return nil, fmt.Errorf("convert: %w: two nodes are named %q", ErrNotOurs, n.GetName())
+			return nil, fmt.Errorf("convert: %w: two nodes are named %q", ErrNotConverted, n.GetName())
 		}
 		r.nodes[n.GetName()] = n
 	}
@@ -38,7 +38,7 @@ func (r *reader) node(step string) (*onnxpb.NodeProto, ops.Attributes, error) {
 	name := r.name(step)
 	n := r.nodes[name]
 	if n == nil {
-		return nil, nil, fmt.Errorf("%w: node %q is missing", ErrNotOurs, name)
+		return nil, nil, fmt.Errorf("%w: node %q is missing", ErrNotConverted, name)
 	}
 	attrs, err := onnx.Attributes(n)
 	return n, attrs, err
@@ -68,7 +68,7 @@ func (r *reader) input(n *onnxpb.NodeProto, i int) (*ops.Tensor, error) {
 func (r *reader) tensor(name string, dtype ops.DType) (*ops.Tensor, error) {
 	p := r.initializers[name]
 	if p == nil {
-		return nil, fmt.Errorf("%w: initializer %q is missing", ErrNotOurs, name)
+		return nil, fmt.Errorf("%w: initializer %q is missing", ErrNotConverted, name)
 	}
 	shape, data, err := onnx.TensorData(p)
 	if err != nil {
@@ -79,7 +79,7 @@ func (r *reader) tensor(name string, dtype ops.DType) (*ops.Tensor, error) {
 		return nil, err
 	}
 	if t.DType() != dtype {
-		return nil, fmt.Errorf("%w: initializer %q is %v, want %v", ErrNotOurs, name, t.DType(), dtype)
+		return nil, fmt.Errorf("%w: initializer %q is %v, want %v", ErrNotConverted, name, t.DType(), dtype)
 	}
 	return t, nil
 }
@@ -104,7 +104,7 @@ func window(a ops.Attributes) (Window, error) {
 		}
 		symmetric := len(v) == 2 || len(v) == 4 && v[0] == v[2] && v[1] == v[3]
 		if !symmetric {
-			return w, fmt.Errorf("%w: attribute %s is %v", ErrNotOurs, f.name, v)
+			return w, fmt.Errorf("%w: attribute %s is %v", ErrNotConverted, f.name, v)
 		}
 		f.dst[0], f.dst[1] = int(v[0]), int(v[1])
 	}
@@ -123,7 +123,7 @@ func layerGroups(g *onnxpb.GraphProto) ([]string, error) {
 		digits, ok := strings.CutPrefix(prefix, "L")
 		i, err := strconv.Atoi(digits)
 		if !ok || err != nil {
-			return nil, fmt.Errorf("convert: %w: node %q does not belong to a layer", ErrNotOurs, n.GetName())
+			return nil, fmt.Errorf("convert: %w: node %q does not belong to a layer", ErrNotConverted, n.GetName())
 		}
 		kind, _, _ := strings.Cut(rest, "/")
 		group := prefix + "/" + kind
@@ -131,7 +131,7 @@ func layerGroups(g *onnxpb.GraphProto) ([]string, error) {
 		case i == len(groups):
 			groups = append(groups, group)
 		case i != len(groups)-1 || groups[i] != group:
-			return nil, fmt.Errorf("convert: %w: node %q is out of order", ErrNotOurs, n.GetName())
+			return nil, fmt.Errorf("convert: %w: node %q is out of order", ErrNotConverted, n.GetName())
 		}
 	}
 	return groups, nil

@@ -134,7 +134,7 @@ func readSbS(r *reader, pooling bool) (*SbS, error) {
 		return nil, err
 	}
 	if p.Pads[0] != p.Pads[2] || p.Pads[1] != p.Pads[3] {
-		return nil, fmt.Errorf("%w: pads are %v", ErrNotOurs, p.Pads)
+		return nil, fmt.Errorf("%w: pads are %v", ErrNotConverted, p.Pads)
 	}
 	l := &SbS{
 		Window: Window{Kernel: p.Kernel, Strides: p.Strides, Dilations: p.Dilations, Pads: [2]int{p.Pads[0], p.Pads[1]}},

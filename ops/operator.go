@@ -103,3 +103,18 @@ func Run(op Op, ctx *Context, in []*Tensor) ([]*Tensor, error) {
 	}
 	return out, nil
 }
+
+// NodeError is an error at one node of a model, while the model is loaded or run.
+type NodeError struct {
+	Node     string // the name of the node, or else of its first output
+	Operator string // as domain.Name, or Name for standard operators
+	Err      error
+}
+
+// Error implements error.
+func (e *NodeError) Error() string {
+	return fmt.Sprintf("node %q (%s): %v", e.Node, e.Operator, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *NodeError) Unwrap() error { return e.Err }

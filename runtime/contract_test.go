@@ -94,11 +94,17 @@ func TestContract_DescriptionsAreCopies(t *testing.T) {
 	m.Inputs()[0].Shape[1] = ops.Dim{Size: 5}
 	m.Outputs()[0].Shape[1] = ops.Dim{Size: 5}
 	m.Metadata()["ai.sbs.name"] = "x"
-	m.SbSLayers()[0] = "x"
+	m.SbSLayers()[0].Name = "x"
 	require.Equal(t, "float32(batch, 1, 12, 12)", m.Inputs()[0].Type.String())
 	require.Equal(t, "float32(batch, 3)", m.Outputs()[0].Type.String())
 	require.Equal(t, "digits", m.Metadata()["ai.sbs.name"])
-	require.Equal(t, []string{"L0/SbS", "L2/SbS"}, m.SbSLayers())
+	layers := []runtime.SbSLayer{
+		{Name: "L0/SbS", Spikes: 40, Sampler: runtime.IID, Epsilon0: 1}, {Name: "L2/SbS", Spikes: 40, Sampler: runtime.IID, Epsilon0: 1},
+	}
+	require.Equal(t, layers, m.SbSLayers())
+	layers[1].Spikes, layers[1].Sampler = 7, runtime.LowDiscrepancy
+	changed := open(t, n, runtime.Layer("L2", runtime.Dynamics{Spikes: 7, Sampler: runtime.LowDiscrepancy}))
+	require.Equal(t, layers, changed.SbSLayers(), "with the options of the model")
 	run(t, m, modeltest.Pixels(1, 2, n.Input))
 }
 
@@ -177,7 +183,7 @@ func TestContract_OptionsOutOfRangeAreRefused(t *testing.T) {
 		runtime.Workers(-1), runtime.MemoryLimit(-1), runtime.Spikes(-1), runtime.Spikes(1 << 30), runtime.WithSampler("sobol"),
 		runtime.Epsilon0(-1), runtime.Epsilon0(float32(math.NaN())), runtime.EpsilonSchedule(runtime.Schedule{Power: 1}),
 		runtime.EpsilonSchedule(runtime.Schedule{Power: math.NaN()}), runtime.Layer("L1", runtime.Dynamics{Spikes: 5}),
-		runtime.Layer("L0", runtime.Dynamics{Spikes: -1}), runtime.WithOperators(ops.Operator{}), runtime.WithOperators(ops.Operator{Name: "If", New: func(ops.Node) (ops.Op, error) { return nil, nil }}),
+		runtime.Layer("L0", runtime.Dynamics{Spikes: -1}), runtime.Spikes(41), runtime.Layer("L2", runtime.Dynamics{Spikes: 41}), runtime.WithOperators(ops.Operator{}), runtime.WithOperators(ops.Operator{Name: "If", New: func(ops.Node) (ops.Op, error) { return nil, nil }}),
 	} {
 		_, err := runtime.New(modeltest.Write(t, n, convert.Options{}), o)
 		require.ErrorIs(t, err, runtime.ErrOption)
@@ -363,4 +369,20 @@ func TestModel_DescribesItselfAndWarns(t *testing.T) {
 	require.Contains(t, m.Warnings()[1], "treated as constants")
 	pb.IrVersion, pb.MetadataProps = 3, nil
 	require.Empty(t, load(t, pb).Warnings(), "version 3 lists initializers as inputs")
+}
+
+// TestContract_ErrorsTellInputsFromFaults makes mistakes that a service must answer for.
+func TestContract_ErrorsTellInputsFromFaults(t *testing.T) {
+	n := converttest.Digits()
+	m := open(t, n)
+	bad := modeltest.Pixels(1, 1, n.Input)
+	bad.Float32s()[65] = float32(math.NaN())
+	_, err := m.Run(t.Context(), values{"image": bad})
+	require.ErrorIs(t, err, runtime.ErrValue)
+	image := modeltest.Pixels(1, 1, n.Input)
+	few := f32([]int{1, 1, 6, 6}, make([]float32, 36)...)
+	_, err = m.Run(t.Context(), values{"image": image}, runtime.InjectUniforms(values{"L0": few}))
+	require.ErrorIs(t, err, runtime.ErrInput)
+	_, err = m.Run(t.Context(), values{"image": image}, runtime.InjectSpikes(values{"L1": few}))
+	require.ErrorIs(t, err, runtime.ErrInput)
 }

@@ -75,11 +75,16 @@ func ExampleOpen() {
 	for _, out := range model.Outputs() {
 		fmt.Println("output", out.Name, out.Type)
 	}
-	fmt.Println("layers", model.SbSLayers())
+	for _, layer := range model.SbSLayers() {
+		fmt.Println("layer", layer.Name, "with", layer.Spikes, "spikes")
+	}
 	// Output:
 	// input image float32(batch, 1, 28, 28)
 	// output probabilities float32(batch, 10)
-	// layers [L0/SbS L2/SbS L4/SbS L5/SbS]
+	// layer L0/SbS with 200 spikes
+	// layer L2/SbS with 200 spikes
+	// layer L4/SbS with 200 spikes
+	// layer L5/SbS with 200 spikes
 }
 
 // A program can contain its model: an embed.FS is a file system, too.

@@ -68,6 +68,7 @@ func TestRun_RefusesLayersThatItCannotChange(t *testing.T) {
 		{n, []runtime.Option{runtime.PreferFunctions()}, runtime.Spikes(5), "set them when opening the model"},
 	} {
 		_, err := open(t, c.network, c.load...).Run(t.Context(), in, c.option)
+		require.ErrorIs(t, err, runtime.ErrOption)
 		require.ErrorContains(t, err, c.want)
 	}
 	m := load(t, convolutions(1, 2, 4))
@@ -158,12 +159,14 @@ func TestWatch_ShowsPrefixesOfTheRun(t *testing.T) {
 			require.Len(t, list, 4*len(m.SbSLayers()))
 			for i, s := range list {
 				require.Equal(t, []int{1, 2, 10, full}[i%4], s.Spikes)
+				require.Equal(t, full, s.Total)
 				layer, _, _ := strings.Cut(s.Layer, "/")
-				require.Equal(t, m.SbSLayers()[i/4], s.Layer)
+				require.Equal(t, m.SbSLayers()[i/4].Name, s.Layer)
 				require.Equal(t, []int{3, s.Spikes, s.H.Shape()[2], s.H.Shape()[3]}, s.Drawn.Shape())
 				if i%4 == 3 {
 					require.Equal(t, layers[layer].Float32s(), s.H.Float32s(), "after all spikes")
-					again := run(t, m, image, seed, runtime.InjectSpikes(values{s.Layer: s.Drawn}))
+					again := run(t, m, image, seed, runtime.InjectSpikes(values{layer: s.Drawn}))
+					require.Equal(t, again, run(t, m, image, seed, runtime.InjectSpikes(values{s.Layer: s.Drawn})))
 					require.InDeltaSlice(t, want, again, 1e-5, "the spikes of %s", s.Layer)
 				} else {
 					require.NotEqual(t, layers[layer].Float32s(), s.H.Float32s())
@@ -173,7 +176,7 @@ func TestWatch_ShowsPrefixesOfTheRun(t *testing.T) {
 			// The first layer has the same input in a run with fewer spikes in all layers.
 			observed := map[string]*runtime.Tensor{}
 			run(t, m, image, seed, runtime.Spikes(10), runtime.Observe(func(name string, v *runtime.Tensor) { observed[name] = v }))
-			first, _, _ := strings.Cut(m.SbSLayers()[0], "/")
+			first, _, _ := strings.Cut(m.SbSLayers()[0].Name, "/")
 			require.Equal(t, observed[first].Float32s(), list[2].H.Float32s())
 		})
 	}

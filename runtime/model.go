@@ -47,6 +47,10 @@ var (
 	// that draws none.
 	ErrInput = graph.ErrInput
 
+	// ErrValue is wrapped by errors about a value that an operator cannot take, such as
+	// a pixel that is negative or not a number.
+	ErrValue = ops.ErrValue
+
 	// ErrMemory is wrapped by errors about a run that needs more than MemoryLimit.
 	ErrMemory = graph.ErrMemory
 
@@ -57,12 +61,15 @@ var (
 // NodeError is an error at one node of a model, while the model is loaded or run. Use
 // errors.As to find the node. The error of a node in a subgraph is wrapped by the error of
 // the node that has the subgraph, such as Loop.
-type NodeError = graph.NodeError
+type NodeError = ops.NodeError
 
 // ValueInfo describes an input or output of a model: its name, element type and shape. The
 // Size of a dimension is -1 if it can differ from run to run. A DType of 0 means
 // that element type and rank are not known before a run.
-type ValueInfo = graph.ValueInfo
+type ValueInfo struct {
+	Name     string
+	ops.Type // the element type and shape
+}
 
 // Model is a loaded model. Open, OpenFS and New return one.
 type Model struct{ program *graph.Program }
@@ -168,7 +175,7 @@ func (m *Model) Inputs() []ValueInfo {
 	if !m.loaded() {
 		return nil
 	}
-	return cloneInfos(m.program.Inputs)
+	return infos(m.program.Inputs)
 }
 
 // Outputs describes the outputs that Run returns.
@@ -176,25 +183,41 @@ func (m *Model) Outputs() []ValueInfo {
 	if !m.loaded() {
 		return nil
 	}
-	return cloneInfos(m.program.Outputs)
+	return infos(m.program.Outputs)
 }
 
-func cloneInfos(list []ValueInfo) []ValueInfo {
-	list = slices.Clone(list)
-	for i := range list {
-		list[i].Shape = slices.Clone(list[i].Shape)
+func infos(list []graph.ValueInfo) []ValueInfo {
+	out := make([]ValueInfo, len(list))
+	for i, v := range list {
+		out[i] = ValueInfo(v)
+		out[i].Shape = slices.Clone(v.Shape)
 	}
-	return list
+	return out
 }
 
-// SbSLayers returns the names of the nodes of the Spike-By-Spike layers, such as "L0/SbS",
-// in the order of the file. It does not list layers that sbs-convert --decompose has
-// written as standard operators.
-func (m *Model) SbSLayers() []string {
+// SbSLayer describes a Spike-By-Spike layer of a loaded model.
+type SbSLayer struct {
+	// Name is the name of the node, such as "L0/SbS". Layer, Watch and InjectSpikes
+	// take it, or the part before the slash.
+	Name string
+
+	Spikes   int     // spikes per output position
+	Sampler  Sampler // how the spikes are drawn
+	Epsilon0 float32 // epsilon_0, the factor of every epsilon
+}
+
+// SbSLayers describes the Spike-By-Spike layers, in the order of the file and with the
+// options of the model. A network may also have such layers as standard operators, which
+// are not listed.
+func (m *Model) SbSLayers() []SbSLayer {
 	if !m.loaded() {
 		return nil
 	}
-	return m.program.SbSLayers()
+	list := make([]SbSLayer, len(m.program.SbSLayers))
+	for i, l := range m.program.SbSLayers {
+		list[i] = SbSLayer(l)
+	}
+	return list
 }
 
 // Metadata returns the metadata properties of the model: texts by key, such as its name
@@ -221,12 +244,12 @@ func (m *Model) String() string {
 		return "no model"
 	}
 	p := m.program
-	list := func(infos []ValueInfo) string {
-		s := make([]string, len(infos))
-		for i, v := range infos {
+	list := func(values []graph.ValueInfo) string {
+		s := make([]string, len(values))
+		for i, v := range values {
 			s[i] = v.Name + " " + v.Type.String()
 		}
 		return strings.Join(s, ", ")
 	}
-	return fmt.Sprintf("%d nodes (%d SbS), inputs: %s, outputs: %s", len(p.Main.Steps), len(p.SbSLayers()), list(p.Inputs), list(p.Outputs))
+	return fmt.Sprintf("%d nodes (%d SbS), inputs: %s, outputs: %s", len(p.Main.Steps), len(p.SbSLayers), list(p.Inputs), list(p.Outputs))
 }

@@ -64,11 +64,47 @@ func Observe(f func(name string, t *Tensor)) RunOption {
 	})
 }
 
-// Snapshot is the state of one Spike-By-Spike layer after some of its spikes.
-type Snapshot = graph.Snapshot
+// Snapshot is the state of one Spike-By-Spike layer after some of its spikes: see Watch.
+type Snapshot struct {
+	// Layer is the name of the layer's node, such as "L0/SbS".
+	Layer string
+
+	// Spikes is the number of spikes, at each output position, that H results from, and
+	// Total the number of spikes that the layer has in this run.
+	Spikes, Total int
+
+	// H holds the activities of the neurons: float32 (batch, neurons, height, width).
+	// At each output position they are not negative and their sum is 1, unless the
+	// layer weights its output positions (attribute alpha_iterations).
+	H *Tensor
+
+	// Drawn holds the spikes: int64 (batch, Spikes, height, width). A spike is the
+	// index of an input of the layer, which is a row of its weights; -1 means that the
+	// position draws no spikes because all its inputs are 0. Drawn is nil unless
+	// Watcher.Spikes is set.
+	Drawn *Tensor
+}
 
 // Watcher asks for snapshots of Spike-By-Spike layers during a run: see Watch.
-type Watcher = graph.Watcher
+type Watcher struct {
+	// Layers names the layers to watch, as "L0" or "L0/SbS". An empty list means all
+	// Spike-By-Spike layers.
+	Layers []string
+
+	// After lists the numbers of spikes after which to take a snapshot, in any order.
+	// It must not be empty. A number above the number of spikes of a layer is ignored
+	// for this layer.
+	After []int
+
+	// Spikes also asks for the spikes: see Snapshot.Drawn.
+	Spikes bool
+
+	// Snapshot is called with the snapshots, in the goroutine that called Run: layer by
+	// layer in the order of execution, and with an increasing number of spikes within a
+	// layer. It may keep and modify the tensors. If it returns false, the run ends with
+	// ErrStopped.
+	Snapshot func(Snapshot) bool
+}
 
 // Watch reports the activities h of Spike-By-Spike layers after chosen numbers of their
 // spikes, for example to show how a layer settles. It does not change the outputs of the
@@ -80,33 +116,37 @@ type Watcher = graph.Watcher
 // their spikes. To see the output of a network whose layers all have few spikes, use a run
 // with fewer Spikes instead.
 func Watch(w Watcher) RunOption {
-	w.Layers, w.After = slices.Clone(w.Layers), slices.Clone(w.After)
+	g := &graph.Watcher{Layers: slices.Clone(w.Layers), After: slices.Clone(w.After), Spikes: w.Spikes}
+	if w.Snapshot != nil {
+		g.Snapshot = func(s graph.Snapshot) bool { return w.Snapshot(Snapshot(s)) }
+	}
 	return runOption(func(o *graph.RunOptions) error {
-		o.Watch = &w
+		o.Watch = g
 		return nil
 	})
 }
 
-// InjectSpikes sets the spikes of Spike-By-Spike layers, by the name of the node, instead of
-// random ones. They are int64 tensors (batch, number of spikes, output height, output
-// width). A spike is an index of a row of the weights of the layer. Injected spikes take
-// precedence over injected uniforms. The caller must not modify the tensors until Run
-// returns.
-func InjectSpikes(byNode map[string]*Tensor) RunOption {
+// InjectSpikes sets the spikes of Spike-By-Spike layers, named as "L0" or "L0/SbS", instead
+// of random ones. They are int64 tensors (batch, number of spikes, output height, output
+// width). A spike is an index of a row of the weights of the layer; -1 is allowed where
+// all inputs of an output position are 0. Injected spikes take precedence over injected
+// uniforms. The caller must not modify the tensors until Run returns.
+func InjectSpikes(byLayer map[string]*Tensor) RunOption {
 	return runOption(func(o *graph.RunOptions) error {
-		o.Spikes = byNode
+		o.Spikes = byLayer
 		return nil
 	})
 }
 
 // InjectUniforms sets the numbers in [0, 1) from which Spike-By-Spike layers draw their
-// spikes, by the name of the node, instead of random ones. They are float32 tensors (batch,
-// number of spikes, output height, output width). For nodes with the standard operators
-// RandomUniform and RandomUniformLike, they are the float32 output. The caller must not
+// spikes, named as "L0" or "L0/SbS", instead of random ones. They are float32 tensors
+// (batch, number of spikes, output height, output width). Nodes with the standard operators
+// RandomUniform and RandomUniformLike, by the names of the nodes, take them as their
+// float32 output. The caller must not
 // modify the tensors until Run returns.
-func InjectUniforms(byNode map[string]*Tensor) RunOption {
+func InjectUniforms(byLayer map[string]*Tensor) RunOption {
 	return runOption(func(o *graph.RunOptions) error {
-		o.Uniforms = byNode
+		o.Uniforms = byLayer
 		return nil
 	})
 }

@@ -79,7 +79,9 @@ type Config struct {
 
 	// Dynamics changes how all SbS layers draw and weigh their spikes. Layers does so
 	// for single layers, with names such as "L0" or "L0/SbS", and takes precedence. Both
-	// apply to training and to the trained model.
+	// apply to training and to the trained model. If they change a sampler, the trained
+	// model loses the definition of the SbS operator that lets other runtimes execute
+	// it: to keep that, set the sampler when converting.
 	Dynamics sbs.Dynamics
 	Layers   map[string]sbs.Dynamics
 

@@ -96,7 +96,7 @@ func (t *Trainer) arrange(images *ops.Tensor) error {
 		live := int64(0)
 		for i := range p.Main.Steps {
 			if err := t.allocate(i, types, &live); err != nil {
-				return &graph.NodeError{Node: p.Main.Steps[i].Name, Operator: p.Main.Steps[i].Operator, Err: err}
+				return &ops.NodeError{Node: p.Main.Steps[i].Name, Operator: p.Main.Steps[i].Operator, Err: err}
 			}
 		}
 		if f.values[t.output].Len() == 0 {
@@ -169,7 +169,7 @@ func (t *Trainer) forward(ctx context.Context, b Batch) error {
 		c := &f.ctx[i]
 		c.Context, c.Pool = ctx, p.Pool
 		c.Seed, c.FirstImage = t.config.Seed, t.state.Images
-		c.Spikes, c.Uniforms = b.Spikes[s.Name], b.Uniforms[s.Name]
+		c.Spikes, c.Uniforms = graph.Injected(b.Spikes, s), graph.Injected(b.Uniforms, s)
 		err := s.Op.Run(c, tensors(s.Inputs, f.values), tensors(s.Outputs, f.values))
 		if err = graph.StepError(ctx, s, err); err != nil {
 			return err
@@ -273,7 +273,7 @@ func (t *Trainer) backward(ctx context.Context) error {
 			t.scale(i, gradOut[0].Float32s())
 			var err error
 			if d, err = t.ruled(i); err != nil {
-				return &graph.NodeError{Node: s.Name, Operator: s.Operator, Err: err}
+				return &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: err}
 			}
 		}
 		c := &f.back[i]

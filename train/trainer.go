@@ -185,7 +185,7 @@ func (t *Trainer) setUp() error {
 	}
 	if i := slices.IndexFunc(p.Main.Steps, func(s graph.Step) bool { return s.HasSubgraphs() }); i >= 0 {
 		s := p.Main.Steps[i]
-		return &graph.NodeError{Node: s.Name, Operator: s.Operator, Err: errors.New("a model with subgraphs cannot be trained")}
+		return &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: errors.New("a model with subgraphs cannot be trained")}
 	}
 	t.output = p.Main.Outputs[0]
 	if err := c.complete(p); err != nil {
@@ -332,7 +332,7 @@ func (t *Trainer) findPath() error {
 		}
 		d, ok := s.Op.(ops.Differentiable)
 		if !ok {
-			return &graph.NodeError{Node: s.Name, Operator: s.Operator, Err: errors.New("the operator has no gradient: freeze all layers before this node")}
+			return &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: errors.New("the operator has no gradient: freeze all layers before this node")}
 		}
 		l.gradient = d
 	}

@@ -152,7 +152,7 @@ func describe(out io.Writer, path string) error {
 		return err
 	}
 	n, err := convert.FromONNX(data)
-	if errors.Is(err, convert.ErrNotOurs) {
+	if errors.Is(err, convert.ErrNotConverted) {
 		describeForeign(out, path, m, len(data))
 		return nil
 	}

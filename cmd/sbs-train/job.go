@@ -100,7 +100,7 @@ func (f *flags) fromModel(ctx context.Context, j *job) error {
 		return err
 	}
 	if j.network, err = convert.FromONNX(data); err != nil {
-		if errors.Is(err, convert.ErrNotOurs) {
+		if errors.Is(err, convert.ErrNotConverted) {
 			err = fmt.Errorf("%w; only models written by sbs-convert or sbs-train can be trained", err)
 		}
 		return fmt.Errorf("%s: %w", f.path, err)

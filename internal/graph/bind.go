@@ -21,7 +21,7 @@ func (s *scope) addNodes(nodes []*onnxpb.NodeProto) error {
 		}
 		name := s.prefix + nodeName(n, i)
 		if err := s.addNode(n, name, operator); err != nil {
-			return &NodeError{Node: name, Operator: operator, Err: err}
+			return &ops.NodeError{Node: name, Operator: operator, Err: err}
 		}
 	}
 	return nil
@@ -73,6 +73,9 @@ func (s *scope) addNode(n *onnxpb.NodeProto, name, operator string) error {
 	}
 	if st.injectable {
 		s.k.p.injectable[name] = true
+		if layer, _ := LayerOf(name); isSbS(n) {
+			s.k.p.injectable[layer] = true
+		}
 	}
 	s.g.Steps = append(s.g.Steps, st)
 	return nil
@@ -205,7 +208,7 @@ func (s *scope) attributes(n *onnxpb.NodeProto, name string) (ops.Attributes, er
 		}
 	}
 	if isSbS(n) {
-		s.k.setDynamics(attrs, name)
+		return attrs, s.k.setDynamics(attrs, name)
 	}
 	return attrs, nil
 }

@@ -50,10 +50,17 @@ func dynamicsOf(all sbs.Dynamics, layers map[string]sbs.Dynamics, node string, u
 	return d
 }
 
-// setDynamics applies the options to the attributes of an SbS node.
-func (k *compiler) setDynamics(attrs ops.Attributes, node string) {
+// setDynamics applies the options to the attributes of an SbS node, and lists the node.
+func (k *compiler) setDynamics(attrs ops.Attributes, node string) error {
+	d := dynamicsOf(k.Dynamics, k.Layers, node, k.layers)
+	if err := change(attrs, d); err != nil {
+		return err
+	}
 	k.p.sbsNodes = append(k.p.sbsNodes, node)
-	dynamicsOf(k.Dynamics, k.Layers, node, k.layers).Change(attrs)
+	if p, err := sbs.ParamsOf(attrs); err == nil { // or else binding reports the error
+		k.p.SbSLayers = append(k.p.SbSLayers, SbSLayer{Name: node, Spikes: p.Spikes, Sampler: p.Sampler, Epsilon0: p.Epsilon0})
+	}
+	return nil
 }
 
 // checkUsed returns an error if a key of layers is not in used. nodes are the names of the
@@ -96,9 +103,27 @@ func (p *Program) changedOps(all sbs.Dynamics, layers map[string]sbs.Dynamics) (
 	return changed, checkUsed(layers, used, p.sbsNodes)
 }
 
-// SetDynamics changes the attributes of the SbS nodes in the message of a model. It does
-// not change SbS nodes in subgraphs, which cannot be trained, and returns an error if a
-// function has SbS nodes.
+// setDynamics changes the attributes of an SbS node in the message of a model.
+func setDynamics(pb *onnxpb.ModelProto, n *onnxpb.NodeProto, attrs ops.Attributes, d sbs.Dynamics) error {
+	before, _ := sbs.ParamsOf(attrs) // change and Compile report errors
+	if err := change(attrs, d); err != nil {
+		return err
+	}
+	// The definition of the operator in standard operators has one sampler only. Without
+	// the definition, another runtime refuses the model instead of drawing other spikes.
+	if after, _ := sbs.ParamsOf(attrs); before.Sampler != after.Sampler {
+		pb.Functions = slices.DeleteFunc(pb.GetFunctions(), func(f *onnxpb.FunctionProto) bool {
+			return domainOf(f.GetDomain()) == sbs.Domain && f.GetName() == n.GetOpType()
+		})
+	}
+	n.Attribute = nil
+	return onnx.SetAttributes(n, attrs)
+}
+
+// SetDynamics changes the attributes of the SbS nodes in the message of a model. If a
+// sampler changes, it removes the definition of the SbS operator in standard operators. It
+// does not change SbS nodes in subgraphs, which cannot be trained, and returns an error if
+// a function has SbS nodes.
 func SetDynamics(pb *onnxpb.ModelProto, all sbs.Dynamics, layers map[string]sbs.Dynamics) error {
 	if (all == sbs.Dynamics{}) && len(layers) == 0 {
 		return nil
@@ -113,12 +138,10 @@ func SetDynamics(pb *onnxpb.ModelProto, all sbs.Dynamics, layers map[string]sbs.
 		names = append(names, name)
 		attrs, err := onnx.Attributes(n)
 		if err != nil {
-			return &NodeError{Node: name, Operator: SbSOperator, Err: err}
+			return &ops.NodeError{Node: name, Operator: SbSOperator, Err: err}
 		}
-		dynamicsOf(all, layers, name, used).Change(attrs)
-		n.Attribute = nil
-		if err := onnx.SetAttributes(n, attrs); err != nil {
-			return &NodeError{Node: name, Operator: SbSOperator, Err: err}
+		if err := setDynamics(pb, n, attrs, dynamicsOf(all, layers, name, used)); err != nil {
+			return &ops.NodeError{Node: name, Operator: SbSOperator, Err: err}
 		}
 	}
 	for _, f := range pb.GetFunctions() {

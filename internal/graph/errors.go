@@ -1,9 +1,6 @@
 package graph
 
-import (
-	"errors"
-	"fmt"
-)
+import "errors"
 
 // The errors that package runtime exports, and documents.
 var (
@@ -17,16 +14,3 @@ var (
 
 // errNoOp is the error of an operator whose New returns nothing.
 var errNoOp = errors.New("the operator's New returned neither an Op nor an error")
-
-// NodeError is an error at one node of a graph, while a model is loaded or run.
-type NodeError struct {
-	Node     string // the name of the node, or else of its first output
-	Operator string // as domain.Name, or Name for standard operators
-	Err      error
-}
-
-func (e *NodeError) Error() string {
-	return fmt.Sprintf("node %q (%s): %v", e.Node, e.Operator, e.Err)
-}
-
-func (e *NodeError) Unwrap() error { return e.Err }

@@ -46,7 +46,7 @@ func (inf *inference) graph(g *Graph, in []*ops.Input) ([]*ops.Input, error) {
 	for i := range g.Steps {
 		s := &g.Steps[i]
 		if err := inf.step(g, s, types); err != nil {
-			return nil, &NodeError{Node: s.Name, Operator: s.Operator, Err: err}
+			return nil, &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: err}
 		}
 	}
 	for i, d := range g.outputTypes {

@@ -66,7 +66,7 @@ func (f *frame) build() error {
 		s, w := &g.Steps[i], &f.work[i]
 		w.in, w.out = make([]*ops.Tensor, len(s.Inputs)), make([]*ops.Tensor, len(s.Outputs))
 		if err := p.step(f, s, w, types); err != nil {
-			return &NodeError{Node: s.Name, Operator: s.Operator, Err: err}
+			return &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: err}
 		}
 	}
 	f.planned = p.budget.used

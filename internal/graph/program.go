@@ -14,17 +14,25 @@ package graph
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 // ValueInfo describes an input or output of a model.
 type ValueInfo struct {
 	Name string
 	ops.Type
+}
+
+// SbSLayer describes an SbS node.
+type SbSLayer struct {
+	Name     string
+	Spikes   int
+	Sampler  sbs.Sampler
+	Epsilon0 float32
 }
 
 // Program is a model that is ready to run. It is safe for concurrent use, and immutable
@@ -35,6 +43,7 @@ type Program struct {
 	Outputs     []ValueInfo
 	Metadata    map[string]string
 	Warnings    []string
+	SbSLayers   []SbSLayer     // in the order of the file
 	Pool        *parallel.Pool // runs the loops of all operators
 	MemoryLimit int64          // of the values of one run, in bytes
 
@@ -53,9 +62,6 @@ func (p *Program) IsWeight(t *ops.Tensor) bool { return p.weights[t] }
 
 // InputSlot returns the slot of an input in Main.
 func (p *Program) InputSlot(name string) int { return p.inputSlots[name] }
-
-// SbSLayers returns the names of the SbS nodes, in the order of the file.
-func (p *Program) SbSLayers() []string { return slices.Clone(p.sbsNodes) }
 
 func (p *Program) warn(format string, args ...any) {
 	p.Warnings = append(p.Warnings, fmt.Sprintf(format, args...))

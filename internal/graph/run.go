@@ -88,7 +88,7 @@ func StepError(ctx context.Context, s *Step, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
-	return &NodeError{Node: s.Name, Operator: s.Operator, Err: err}
+	return &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: err}
 }
 
 // runStep computes the outputs of a step, and drops the values that no later step needs.
@@ -200,11 +200,14 @@ func (f *frame) runOp(ctx context.Context, s *Step, w *work) error {
 	}
 	w.ctx.Context, w.ctx.Pool = ctx, f.p.Pool
 	w.ctx.Seed, w.ctx.FirstImage, w.ctx.Seeds, w.ctx.Images = o.Seed, o.FirstImage, o.Seeds, o.Images
-	w.ctx.Spikes, w.ctx.Uniforms = o.Spikes[s.Name], o.Uniforms[s.Name]
+	w.ctx.Spikes, w.ctx.Uniforms = Injected(o.Spikes, s), Injected(o.Uniforms, s)
 	if u := w.ctx.Uniforms; u != nil && s.Operator != SbSOperator {
 		return inject(w.out[0], u)
 	}
 	if err := op.Run(&w.ctx, w.in, w.out); err != nil {
+		if (w.ctx.Spikes != nil || w.ctx.Uniforms != nil) && errors.Is(err, ops.ErrShape) {
+			return fmt.Errorf("%w: %w", ErrInput, err)
+		}
 		return err
 	}
 	for i, t := range w.out {
@@ -216,6 +219,16 @@ func (f *frame) runOp(ctx context.Context, s *Step, w *work) error {
 		return f.watch(s, op, w)
 	}
 	return nil
+}
+
+// Injected returns the numbers of the caller for a step: those for its name, or for an SbS
+// node those for its layer.
+func Injected(byName map[string]*ops.Tensor, s *Step) *ops.Tensor {
+	if t := byName[s.Name]; t != nil || s.Operator != SbSOperator || len(byName) == 0 {
+		return t
+	}
+	layer, _ := LayerOf(s.Name)
+	return byName[layer]
 }
 
 // inject copies the caller's uniform numbers to the output of a node that draws such

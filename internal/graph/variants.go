@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"fmt"
 	"maps"
 	"sync"
 
@@ -44,17 +45,34 @@ func (v *variants) get(s *Step, d sbs.Dynamics) (*changedOp, error) {
 	}
 	n := s.node
 	n.Attributes = maps.Clone(n.Attributes)
-	d.Change(n.Attributes)
-	op, err := s.operator.New(n)
+	err := change(n.Attributes, d)
+	var op ops.Op
+	if err == nil {
+		op, err = s.operator.New(n)
+	}
 	if err == nil && op == nil {
 		err = errNoOp
 	}
 	if err != nil {
-		return nil, &NodeError{Node: s.Name, Operator: s.Operator, Err: err}
+		return nil, &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: err}
 	}
 	if len(v.ops) >= maxVariants || v.ops == nil {
 		v.ops = map[variant]*changedOp{}
 	}
 	v.ops[key] = &changedOp{op}
 	return v.ops[key], nil
+}
+
+// change applies dynamics to the attributes of an SbS node. It returns an error if the
+// node cannot follow them, although its own attributes are valid.
+func change(attrs ops.Attributes, d sbs.Dynamics) error {
+	if d == (sbs.Dynamics{}) {
+		return nil
+	}
+	_, before := sbs.ParamsOf(attrs)
+	d.Change(attrs)
+	if _, err := sbs.ParamsOf(attrs); err != nil && before == nil {
+		return fmt.Errorf("%w: %w", ErrOption, err)
+	}
+	return nil
 }

@@ -59,7 +59,7 @@ func (f *frame) watch(s *Step, op ops.Op, w *work) error {
 		if n > params.Spikes {
 			break
 		}
-		snapshot, err := f.snapshot(s, op, w, &ctx, n)
+		snapshot, err := f.snapshot(s, op, w, &ctx, n, params.Spikes)
 		if err != nil {
 			return err
 		}
@@ -70,9 +70,9 @@ func (f *frame) watch(s *Step, op ops.Op, w *work) error {
 	return nil
 }
 
-// snapshot returns the snapshot of a step after n spikes.
-func (f *frame) snapshot(s *Step, op ops.Op, w *work, ctx *ops.Context, n int) (Snapshot, error) {
-	snapshot := Snapshot{Layer: s.Name, Spikes: n}
+// snapshot returns the snapshot of a step after n of its spikes.
+func (f *frame) snapshot(s *Step, op ops.Op, w *work, ctx *ops.Context, n, total int) (Snapshot, error) {
+	snapshot := Snapshot{Layer: s.Name, Spikes: n, Total: total}
 	out := ops.TypeOf(w.out[0])
 	bytes := Bytes(out)
 	if f.options.Watch.Spikes {
