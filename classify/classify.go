@@ -100,7 +100,7 @@ func (c *Classifier) setUp() error {
 
 func (c *Classifier) setInput(inputs []runtime.ValueInfo) error {
 	if len(inputs) != 1 {
-		return fmt.Errorf("the model has %d inputs; a model that classifies images has one", len(inputs))
+		return fmt.Errorf("the model has %d inputs, but a model that classifies images has one (one that was converted with --inject has more: convert it without)", len(inputs))
 	}
 	in := inputs[0]
 	if s := in.Shape; in.DType != ops.Float32 || len(s) != 4 || !s[1].Known() || !s[2].Known() || !s[3].Known() {

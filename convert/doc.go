@@ -3,18 +3,17 @@
 //
 // # Spike-By-Spike networks
 //
-// An SbS layer sees its input as a probability distribution over the places of a
+// An SbS layer treats its input as a probability distribution over the entries of a
 // patch of the image. It draws spikes from the distribution, one after the other, and
-// each spike updates the layer's output h, which holds a probability for each of its
-// neurons. After a given number of spikes, h is the input of the next layer. Package
+// each spike updates the output h of the layer, which has a probability per neuron. After a given number of spikes, h is the input of the next layer. Package
 // ops/sbs gives the formulas and the papers. Around SbS layers, a network can have
 // the usual layers: convolutions, pooling, ReLU.
 //
 // # The description
 //
 // Network describes a trained network independently of the files that it came from:
-// the size of an image, the Preprocessing, the layers with their weights, and where
-// all this was read. The layers are *SbS, *Conv, *AveragePool, *MaxPool, *ReLU, *OnOff
+// the size of an image, the Preprocessing, the layers with their weights, and the files
+// that it was read from. The layers are *SbS, *Conv, *AveragePool, *MaxPool, *ReLU, *OnOff
 // and *Reconstruction. They run in the order of Network.Layers; the output of each is
 // the input of the next.
 //
@@ -25,7 +24,7 @@
 //
 // The bytes are a complete model file. Package runtime runs it, and so do other ONNX
 // runtimes, because the file defines the SbS operator as a function of standard
-// operators (see Body). The way back is
+// operators (see Body). To convert a model back:
 //
 //	n, err := convert.FromONNX(data)
 //	report, err := pytorch.Save("mnist/Weights", n, pytorch.SaveOptions{})

@@ -47,7 +47,7 @@ type Network struct {
 
 // Source is a file that a network was read from.
 type Source struct {
-	Path   string // with slashes, relative to the folder above the weights
+	Path   string // with slashes, relative to the parent folder of the weights
 	SHA256 string // of the file's bytes, in hexadecimal
 
 	// The following fields are set for a file that holds an array.

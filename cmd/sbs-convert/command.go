@@ -21,18 +21,18 @@ const long = `Converts a folder of PyTorch-SbS weights to an ONNX model, or a mo
 such a folder, or describes a model.
 
 From PyTorch-SbS to ONNX: WEIGHTS is the folder with the files Weight_L*_S*.npy.
-The JSON configuration of the network is in the same folder or in the folder
-above. The model takes images of the size of the data set, with pixels from 0 to
-1, and does the cropping and the on/off split itself. It runs in sbs-run. It
+The JSON configuration of the network is in the same folder or in its parent
+folder. The model takes images of the size of the data set, with pixels from 0
+to 1, and does the cropping and the on/off split itself. It runs in sbs-run. It
 also defines the Spike-By-Spike operator in standard operators, so that it runs
 in onnxruntime 1.16 or later.
 
 From ONNX to PyTorch-SbS: the .npy files are written to the folder WEIGHTS, the
-EpsXY files to the folder EpsXY beside it, and the JSON configuration to the
-folder above. An array that was not changed gives exactly the same bytes as the
+EpsXY files to the folder EpsXY next to it, and the JSON configuration to the
+parent folder. An array that was not changed gives exactly the same bytes as the
 file that it was read from.
 
-A file with other content is replaced only with --force.`
+A file with different content is replaced only with --force.`
 
 const example = `  sbs-convert ./Weights model.onnx
   sbs-convert ./Weights model.onnx --spikes 400 --force
@@ -105,10 +105,10 @@ func (f *flags) register(s *pflag.FlagSet) {
 		headingDescribe  = "To describe a model"
 	)
 	cli.IntVar(s, &f.step, "step", 0, "training step to read (default: learning_step of the configuration, or else the highest step with all files), or to write (default: the step of the model)")
-	s.BoolVar(&f.force, "force", false, "replace files that have other content")
+	s.BoolVar(&f.force, "force", false, "replace files with different content")
 
-	s.StringArrayVar(&f.load.Config, "config", nil, "configuration `file`; repeat the flag for several files, later ones take precedence (default: files in WEIGHTS or in the folder above)")
-	s.StringVar(&f.load.EpsilonXY, "eps-xy", "", "`folder` with the EpsXY files (default: WEIGHTS, or else EpsXY beside it)")
+	s.StringArrayVar(&f.load.Config, "config", nil, "configuration `file`; repeat the flag for several files, later ones take precedence (default: files in WEIGHTS or in its parent folder)")
+	s.StringVar(&f.load.EpsilonXY, "eps-xy", "", "`folder` with the EpsXY files (default: WEIGHTS, or else EpsXY next to it)")
 	s.BoolVar(&f.load.AllowUntrained, "allow-untrained", false, "if the weight file of a layer is missing, use the values with which training starts")
 	cli.FloatsVar(s, &f.load.Mean, "mean", "`means` of the channels of the data set, for the on/off split; separated by commas, for pixels from 0 to 1")
 	s.Var((*sizeValue)(&f.load.Input), "input", "image `size` as CHANNELSxHEIGHTxWIDTH (default: the size for data_mode of the configuration)")

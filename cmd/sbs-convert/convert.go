@@ -125,7 +125,7 @@ func writeModel(path string, data []byte, force bool) (written bool, err error) 
 		case err != nil && !force:
 			return false, err
 		case !force:
-			return false, fmt.Errorf("%s exists and has other content: choose another name, or replace the file with --force", path)
+			return false, fmt.Errorf("%s already exists with different content: choose another name, or replace the file with --force", path)
 		}
 	}
 	return true, atomicfile.Write(path, data)

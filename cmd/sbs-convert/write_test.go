@@ -68,7 +68,7 @@ func TestConvert_ReplacesOtherContentOnlyWithForce(t *testing.T) {
 			require.NoError(t, err)
 			out, _, err := command(t, weights, path)
 			require.EqualError(t, err, "the model could not be written: "+path+
-				" exists and has other content: choose another name, or replace the file with --force")
+				" already exists with different content: choose another name, or replace the file with --force")
 			require.Empty(t, out)
 			require.Equal(t, string(other), string(read(t, path)))
 
@@ -95,7 +95,7 @@ func TestConvert_FollowsSymbolicLinks(t *testing.T) {
 	want := mustConvert(t, link)
 	require.Equal(t, want, read(t, path), "a link to a file that did not exist")
 	_, _, err := command(t, weights, link, "--spikes", "7")
-	require.ErrorContains(t, err, link+" exists and has other content")
+	require.ErrorContains(t, err, link+" already exists with different content")
 	require.Equal(t, want, read(t, path))
 	require.NotEqual(t, want, mustConvert(t, link, "--spikes", "7", "--force"))
 	info, err := os.Lstat(link)

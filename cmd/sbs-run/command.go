@@ -19,7 +19,7 @@ IMAGES is any number of
   - PNG, JPEG, GIF, BMP, TIFF or WebP files, or folders of them; with one folder
     per class, the accuracy is printed too
   - IDX files such as those of MNIST (also .gz), with the labels in a file
-    beside them
+    next to them
   - .npy files of images, (n, height, width) or with channels
   - batches of CIFAR-10, binary (data_batch_1.bin) or pickled (data_batch_1)
 
@@ -27,10 +27,8 @@ The output has one line per image: its name, the class, the probability of the
 class, and the most probable classes. If labels are known, the accuracy and the
 confusion matrix follow.
 
-An image that cannot be read is reported, and the others are classified anyway.
-The exit code is 0 if all images were classified, 1 after an error, 2 if the
-command line is invalid, and 128 plus the number of the signal if a signal
-interrupted the command (130 for Ctrl-C).`
+An image that cannot be read is reported, and the others are classified anyway;
+the exit code is 1 in that case.`
 
 const example = `  sbs-run model.onnx images/
   sbs-run model.onnx t10k-images-idx3-ubyte.gz --limit 1000 --spikes 400

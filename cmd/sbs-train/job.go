@@ -46,7 +46,7 @@ type places struct {
 	log           string // folder
 	weights       string // folder, "" if only the model is written
 	epsilonXY     string // folder
-	configuration bool   // a configuration is written to the folder above the weights
+	configuration bool   // a configuration is written to the parent folder of the weights
 }
 
 func (p places) checkpoint() string { return filepath.Join(p.log, "checkpoint") }

@@ -41,7 +41,7 @@ func configuration(c *config, opt Options) ([]string, error) {
 // FindConfiguration returns the configuration files that belong to a path, for
 // Options.Config.
 //
-//   - For a folder, it returns the files in it or in the folder above it that Load would
+//   - For a folder, it returns the files in it or in its parent folder that Load would
 //     find.
 //   - For network.json, dataset.json or def.json in a folder with a network.json, it
 //     returns those of the three that exist, in this order.
@@ -80,7 +80,7 @@ func FindConfiguration(path string) ([]string, error) {
 // threeFiles are the names of dialect 2's configuration files, in merge order.
 var threeFiles = []string{"network.json", "dataset.json", "def.json"}
 
-// findConfiguration searches the weights folder and then the folder above it.
+// findConfiguration searches the weights folder and then its parent folder.
 func findConfiguration(weights string) ([]string, error) {
 	folders := []string{weights, filepath.Join(weights, "..")}
 	var notes []string

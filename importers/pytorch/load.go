@@ -360,7 +360,7 @@ type hashedFile struct {
 
 func (f hashedFile) Read(p []byte) (int, error) { return f.tee.Read(p) }
 
-// sourcePath returns the path of a file relative to the folder above the weights folder,
+// sourcePath returns the path of a file relative to the parent folder of the weights folder,
 // so that the result does not depend on the machine. A file outside that folder keeps
 // only its name.
 func sourcePath(weights, path string) string {

@@ -30,11 +30,11 @@ type Options struct {
 	Weights string
 
 	// Config lists the configuration files. They are merged in this order; later values
-	// win. If it is empty, Load searches Weights and then the folder above it.
+	// win. If it is empty, Load searches Weights and then its parent folder.
 	Config []string
 
 	// EpsilonXY is the folder with the EpsXY_L* files of dialect 1. If it is empty, Load
-	// uses the first of these folders that has such files: Weights, EpsXY beside it, and
+	// uses the first of these folders that has such files: Weights, EpsXY next to it, and
 	// the folder that the key eps_xy_path names, if it is below the folder of the
 	// configuration.
 	EpsilonXY string

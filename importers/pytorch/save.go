@@ -29,7 +29,7 @@ type SaveOptions struct {
 	ArraysOnly bool
 
 	// EpsilonXYFolder is the folder for the EpsXY files. If it is empty, they are
-	// written to the folder EpsXY beside the weights folder, or to a folder named like
+	// written to the folder EpsXY next to the weights folder, or to a folder named like
 	// the one that they were read from.
 	EpsilonXYFolder string
 }
@@ -52,8 +52,8 @@ type SavedFile struct {
 // folders that it needs.
 //
 // The arrays Weight_L{layer}_S{step}.npy, Bias_L... and Mean_L... go to the folder
-// weights, the arrays EpsXY_L... to the folder EpsXY beside it, and the configuration
-// to the folder above it: network.json, dataset.json and def.json for dialect 2, one
+// weights, the arrays EpsXY_L... to the folder EpsXY next to it, and the configuration
+// to its parent folder: network.json, dataset.json and def.json for dialect 2, one
 // file for dialect 1. If the configuration that the network was read from was in its
 // weights folder, Save writes it there too. The step is Network.Step, or 0 if that is
 // negative.

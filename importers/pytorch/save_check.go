@@ -84,7 +84,7 @@ func (e *exporter) reads(id fileID) bool {
 	return false
 }
 
-// errCompressed is the error about a compressed file beside one to be written.
+// errCompressed is the error about a compressed file next to one to be written.
 func errCompressed(path string) error {
 	return fmt.Errorf("%s.gz already exists, and Load refuses two files for one layer and step; remove it, or choose another folder or step", path)
 }
@@ -144,8 +144,12 @@ func (s *saver) compare() error {
 		if n > 10 {
 			different = append(different[:10], fmt.Sprintf("and %d more", n-10))
 		}
-		return fmt.Errorf("%s: already exists with different content; nothing was written: choose another folder or step, or replace existing files with --force",
-			strings.Join(different, ", "))
+		exists := "already exists"
+		if n > 1 {
+			exists = "already exist"
+		}
+		return fmt.Errorf("%s: %s with different content; nothing was written: choose another folder or step, leave out the configuration with --arrays-only, or replace existing files with --force",
+			strings.Join(different, ", "), exists)
 	}
 	return nil
 }

@@ -267,7 +267,7 @@ func TestSave_KeepsEqualFilesAndRefusesToReplaceOthers(t *testing.T) {
 	// The configuration of the source has comments, so its content differs.
 	n.Step = 8
 	_, err = Save(source, n, SaveOptions{})
-	require.ErrorContains(t, err, "network.json: already exists")
+	require.ErrorContains(t, err, "network.json: already exist with different content")
 	report, err = Save(source, n, SaveOptions{ArraysOnly: true})
 	require.NoError(t, err)
 	require.Len(t, report.Files, 2)

@@ -35,8 +35,17 @@ func printUsage(cmd *cobra.Command, width int) error {
 	if cmd.Example != "" {
 		fmt.Fprintf(out, "\nExamples:\n%s\n", cmd.Example)
 	}
-	return printFlags(out, cmd.Flags(), width)
+	if err := printFlags(out, cmd.Flags(), width); err != nil {
+		return err
+	}
+	_, err := fmt.Fprint(out, exitCodes)
+	return err
 }
+
+const exitCodes = `
+Exit codes: 0 after success, 1 after an error, 2 if the command line is invalid,
+128 plus the number of the signal after an interruption (130 for Ctrl-C).
+`
 
 // printFlags prints the descriptions of flags under their headings, wrapped at width.
 func printFlags(out io.Writer, flags *pflag.FlagSet, width int) error {
