@@ -1,6 +1,8 @@
 package opstest_test
 
 import (
+	"fmt"
+	"log"
 	"testing"
 
 	"github.com/spike-by-spike/sbs/ops"
@@ -49,4 +51,15 @@ func ExampleRun() {
 			WantErr: "factor",
 		}})
 	}
+
+	op, err := operator.New(ops.Node{NumInputs: 1})
+	if err != nil {
+		log.Fatal(err)
+	}
+	out, err := ops.Run(op, &ops.Context{}, []*ops.Tensor{opstest.F32([]int{2, 2}, 1, -2, -3, 4)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(out[0], out[0].Float32s())
+	// Output: float32(2, 2) [2 -4 -6 8]
 }
