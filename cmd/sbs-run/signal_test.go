@@ -14,12 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/internal/clitest"
 )
 
 func TestRun_EndsWithTheCodeOfTheSignal(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
+	clitest.DefaultSignals(t)
 	model := prototypes(t, convert.Options{})
 	// More images than a test can wait for: the first batch is printed in less than a
 	// second, all of them take minutes.

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/internal/clitest"
 	"github.com/spike-by-spike/sbs/internal/trainlog"
 )
 
@@ -78,6 +79,7 @@ func recordsIn(log string) []trainlog.Record {
 // TestResume_AfterASignal checks the exit codes of interrupted trainings, and that the
 // command that they print resumes them with the result of an uninterrupted training.
 func TestResume_AfterASignal(t *testing.T) {
+	clitest.DefaultSignals(t)
 	data, path := bars(t, 480, 24), model(t, convert.Options{})
 	dir := t.TempDir()
 	args := func(out string) []string {

@@ -11,11 +11,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/internal/clitest"
 )
 
 // start starts a process that prints "ready", and waits until it does.
 func start(t *testing.T, cmd *exec.Cmd) (lines *bufio.Reader, stderr *bytes.Buffer) {
 	t.Helper()
+	clitest.DefaultSignals(t)
 	stderr = &bytes.Buffer{}
 	cmd.Stderr = stderr
 	stdout, err := cmd.StdoutPipe()

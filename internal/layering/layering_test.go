@@ -24,6 +24,7 @@ const module = "github.com/spike-by-spike/sbs/"
 // of tests may import. A new package must be added here.
 var allowed = map[string][]string{
 	"internal/atomicfile":       nil,
+	"internal/clitest":          nil,
 	"internal/kernel":           nil,
 	"internal/layering":         nil,
 	"internal/metadata":         nil,
