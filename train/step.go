@@ -25,9 +25,9 @@ type frame struct {
 	scales []float32 // by step; see trainerState.Scales
 }
 
-// Step computes the gradients for one sub-batch. If the sub-batch completes an update,
-// Step makes the update and reports it in the result. Step does not modify the batch. If
-// it returns an error, the state of the Trainer is unchanged.
+// Step computes the gradients for one sub-batch. If the sub-batch completes an update, Step
+// makes the update and reports it in the result. Step does not modify the batch. If Step
+// returns an error, the state of the Trainer is unchanged.
 func (t *Trainer) Step(ctx context.Context, b Batch) (Result, error) {
 	if !t.made() {
 		return Result{}, errNoTrainer

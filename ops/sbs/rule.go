@@ -18,12 +18,12 @@ type Rule struct {
 	// epsilon_xy, and Dialect2 for a layer without it.
 	Dialect Dialect
 
-	// Local replaces the gradient of W by that of the squared distance between
+	// Local replaces the gradient of W by the gradient of the squared distance between
 	// the input distribution and its reconstruction.
 	Local bool
 
-	// Target is the wanted output of a local output layer, (B, N, OH, OW). The
-	// gradient of W then uses it instead of h. Without Local it has no effect.
+	// Target is the desired output of a local output layer, (B, N, OH, OW). The gradient
+	// of W then uses it instead of h. Without Local it has no effect.
 	Target *ops.Tensor
 }
 

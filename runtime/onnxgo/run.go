@@ -17,13 +17,13 @@ import (
 )
 
 // Run computes the outputs of the model from the inputs that onnx.Model.SetInput has set.
-// The inputs must not be modified until Run returns. The outputs belong to the caller;
-// after an error there are none.
+// The inputs must not be modified until Run returns. The outputs belong to the caller.
+// After an error, the model has no outputs.
 func (b *Backend) Run() error { return b.RunContext(context.Background()) }
 
 // RunContext is Run with a context, which must not be nil, and with options, such as
-// runtime.Seed. The errors wrap those of package runtime, such as runtime.ErrInput for a
-// wrong or missing input and runtime.ErrOption for a wrong option.
+// runtime.Seed. Errors wrap the variables of package runtime, such as runtime.ErrInput
+// for a wrong or missing input and runtime.ErrOption for a wrong option.
 func (b *Backend) RunContext(ctx context.Context, opts ...runtime.RunOption) error {
 	if b == nil || b.graph == nil {
 		return errNotNew
