@@ -20,8 +20,8 @@
 //     doi:10.3389/fncom.2019.00055, the source of the gradients.
 //
 // PyTorch-SbS (https://github.com/davrot/pytorch-sbs) is an implementation in Python and
-// C++. This package gives the results of two generations of it, which are called dialect
-// 1 (May 2022) and dialect 2 (January 2023).
+// C++. This package gives the results of two of its versions, which are called dialect 1
+// (May 2022) and dialect 2 (January 2023).
 //
 // # Computation
 //
