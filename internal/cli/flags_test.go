@@ -133,6 +133,9 @@ Flags:
       --number number   a number
   -h, --help            print this help
   -v, --version         print the version
+
+Exit codes: 0 after success, 1 after an error, 2 if the command line is invalid,
+128 plus the number of the signal after an interruption (130 for Ctrl-C).
 `, out.String())
 
 	cmd = testCommand(nil)

@@ -37,8 +37,8 @@ func missing(folder string, s Subset) error {
 	if s == Test {
 		names, set, what = "t10k-images-idx3-ubyte, TestPatternStorage.npy, test_batch.bin or test_batch", "test", "test"
 	}
-	return &subsetError{fmt.Sprintf("%s contains no %s set (looked for %s, the first two also with .gz, and a folder %s): "+
-		"add it, or name the file or folder of the %s set itself", folder, what, names, set, what)}
+	return &subsetError{fmt.Sprintf("%s contains no %s set (looked for %s, the first two also with .gz, and for a folder %s): "+
+		"add it, or name its file or folder", folder, what, names, set)}
 }
 
 type subsetError struct{ text string }
