@@ -115,7 +115,7 @@ func (c *Classifier) setInput(inputs []runtime.ValueInfo) error {
 		c.batch = in.Shape[0].Size
 	}
 	if s := c.size; c.batch < 1 || s.Channels < 1 || s.Height < 1 || s.Width < 1 || s.Channels > maxPixels/s.Height/s.Width/c.batch {
-		return fmt.Errorf("the model takes batches of %d images of %v; a batch can have 1 to %d pixels", c.batch, c.size, maxPixels)
+		return fmt.Errorf("the model takes batches of %d images of %v; a batch must have 1 to %d pixels", c.batch, c.size, maxPixels)
 	}
 	return nil
 }
@@ -294,7 +294,7 @@ func (c *Classifier) run(ctx context.Context, pixels []float32, n int, opts ...r
 	}
 	v := out[c.output].Float32s()
 	if len(v) < n*c.count {
-		return nil, fmt.Errorf("classify: the model gives %d numbers for %d images, want %d each", len(v), n, c.count)
+		return nil, fmt.Errorf("classify: the output of the model has %d numbers for %d images, want %d per image", len(v), n, c.count)
 	}
 	outputs := make([][]float32, n)
 	for i := range outputs {

@@ -43,7 +43,7 @@ func Seed(seed uint64) Option {
 func Workers(n int) Option {
 	return func(c *config) error {
 		if n < 0 {
-			return fmt.Errorf("workers: %d, want at least 0 (0 means all CPU cores)", n)
+			return fmt.Errorf("the number of workers is %d, want at least 0 (0 means all CPU cores)", n)
 		}
 		c.workers = n
 		return nil
@@ -56,7 +56,7 @@ func Workers(n int) Option {
 func BatchSize(n int) Option {
 	return func(c *config) error {
 		if n < 0 {
-			return fmt.Errorf("batch size: %d, want at least 0 (0 means %d)", n, defaultBatch)
+			return fmt.Errorf("the batch size is %d, want at least 0 (0 means %d)", n, defaultBatch)
 		}
 		c.batch = n
 		return nil

@@ -245,7 +245,7 @@ func (s *set) number(all []labels, opt Options) error {
 		return err
 	}
 	if numbers && c.invented {
-		return fmt.Errorf("the labels of some images are numbers, those of others names (%s), and the network has no names of classes: "+
+		return fmt.Errorf("some images have a number as label and others the name of a class (%s), but the network does not name its classes: "+
 			"give all labels in one file", list(c.names))
 	}
 	s.classes = c.names
