@@ -35,8 +35,8 @@ const (
 // SbS layers, for example to compare two runtimes.
 type Inject string
 
-// The values of Inject. The inputs have shape (batch, spikes, height, width), where
-// height and width are those of the layer's output; see the operator in ops/sbs.
+// The values of Inject. The inputs have shape (batch, spikes, height, width), with the
+// height and width of the layer's output: see the operator in ops/sbs.
 const (
 	InjectNothing  Inject = ""         // no additional inputs
 	InjectSpikes   Inject = "spikes"   // int64: the spikes, row indices of the weights

@@ -126,7 +126,7 @@ type Window struct {
 }
 
 // maxWindow bounds the numbers of a window, so that none of their sums and products
-// overflows. Those of real networks are below 100.
+// overflows. The numbers in real networks are below 100.
 const maxWindow = 1 << 24
 
 // Output returns the number of positions of the window in height and width:

@@ -178,8 +178,8 @@ func (t *Trainer) forward(ctx context.Context, b Batch) error {
 	return nil
 }
 
-// setTarget sets the target of the loss. It returns the number of images for which the
-// largest entry of the output is that of the label.
+// setTarget sets the target of the loss. It returns the number of images that are
+// classified correctly.
 func (t *Trainer) setTarget(ctx context.Context, b Batch) (correct int, err error) {
 	out, target := t.frame.values[t.output], t.frame.target
 	switch {

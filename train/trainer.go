@@ -291,7 +291,7 @@ func (t *Trainer) trained(s *graph.Step, j int) bool {
 
 func (t *Trainer) addParam(p *param, value *ops.Tensor) {
 	data := slices.Clone(value.Float32s())
-	p.value, _ = ops.NewTensor(value.Shape(), data) // no error: the shape is that of data
+	p.value, _ = ops.NewTensor(value.Shape(), data) // no error: the shape fits data
 	p.grad, _ = ops.Zeros(ops.Float32, value.Shape())
 	p.sum = make([]float32, len(data))
 	t.params = append(t.params, p)

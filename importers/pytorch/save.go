@@ -45,7 +45,7 @@ type SaveReport struct {
 type SavedFile struct {
 	Path     string
 	Kept     bool // the file existed with the same bytes and was not written
-	AsSource bool // the bytes equal those of the file that the network was read from
+	AsSource bool // the bytes equal the bytes of the file that the network was read from
 }
 
 // Save writes a network as a folder that PyTorch-SbS and Load read. It makes the
@@ -236,8 +236,9 @@ type targets struct {
 	configName string // name of the configuration file of dialect 1
 }
 
-// targets chooses the folders like those that the network was read from. A model file
-// may come from anywhere, so only plain names are taken from its paths, never a path.
+// targets chooses folders with the names of the folders that the network was read from.
+// -- A model file may come from anywhere, so only plain names are taken from its paths,
+// never a path.
 func (s *saver) targets(networkName string) targets {
 	above := filepath.Join(s.weights, "..")
 	t := targets{epsilonXY: filepath.Join(above, "EpsXY"), config: above, configName: s.origin.configName}

@@ -52,7 +52,7 @@ func Spikes(ctx *ops.Context, op ops.Op, in []*ops.Tensor, n int) (*ops.Tensor, 
 	if err != nil {
 		return nil, err
 	}
-	h, _ := inferred[0].Sizes() // known, as those of the inputs are
+	h, _ := inferred[0].Sizes() // known, because the sizes of the inputs are known
 	var r run
 	if err := l.prepare(&r, ctx, in, h); err != nil {
 		return nil, err

@@ -181,10 +181,10 @@ type reduceLoop struct {
 
 func (l *reduceLoop) Part(lo, hi int) error { return l.compute(l, lo, hi) }
 
-// plan creates the nests of loops over the axes that are kept and over those that are
+// plan creates the nests of loops over the axes that are kept and over the axes that are
 // reduced.
 func (l *reduceLoop) plan(shape []int, reduced []bool) {
-	var sizes, strides [2][]int // of the axes that are kept, and of those that are reduced
+	var sizes, strides [2][]int // of the axes that are kept, and of the axes that are reduced
 	for i, stride := range rowMajor(shape) {
 		r := 0
 		if reduced[i] {

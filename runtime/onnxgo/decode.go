@@ -56,7 +56,7 @@ func (b *Backend) Decode(data []byte) (model *onnx.Model, err error) {
 // errNotNew reports the use of a nil or zero Backend.
 var errNotNew = errors.New("onnxgo: the Backend is nil or zero: use New")
 
-// standard reports whether a domain is that of the standard operators.
+// standard reports whether a domain is the domain of the standard operators.
 func standard(domain string) bool { return domain == "" || domain == "ai.onnx" }
 
 // check returns an error if onnx-go cannot load the model, or would leave out a part of it

@@ -134,8 +134,8 @@ func (b *Backend) compile(inputs map[string]*ops.Tensor) error {
 }
 
 // message returns the model that onnx-go has passed on. onnx-go does not say which values
-// are outputs, so these are all that can be: every computed value that the file declares,
-// or that no operation uses.
+// are outputs, so every value that may be an output becomes one: every computed value
+// that the file declares, or that no operation uses.
 func (b *Backend) message(inputs map[string]ops.Type) (*onnxpb.ModelProto, error) {
 	g := &onnxpb.GraphProto{Name: "onnx-go", Node: b.operations}
 	for _, v := range b.values {
