@@ -286,7 +286,7 @@ func TestStep_LabelsAreAOneHotTarget(t *testing.T) {
 	require.Equal(t, fileOf(t, a), fileOf(t, b))
 }
 
-func TestNew_Refuses(t *testing.T) {
+func TestNew_RefusesConfigsAndModelsThatCannotBeTrained(t *testing.T) {
 	for _, c := range []struct {
 		config train.Config
 		want   string
