@@ -412,8 +412,8 @@ func TestContract_NewLeavesTheModelOpen(t *testing.T) {
 	require.NoError(t, m.Close())
 }
 
-// TestContract_ConcurrentUse classifies from several goroutines, and counts what is left
-// of them after Close.
+// TestContract_ConcurrentUse classifies from several goroutines, and counts the goroutines
+// that are left after Close.
 func TestContract_ConcurrentUse(t *testing.T) {
 	defer goruntime.GOMAXPROCS(goruntime.GOMAXPROCS(4))
 	_, images := pictures(t)

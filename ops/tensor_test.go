@@ -171,7 +171,7 @@ func TestTensor_SharesOrCopiesAsDocumented(t *testing.T) {
 	require.False(t, ok)
 }
 
-// TestTensor_NilAndZeroAreRefused holds the promise that neither panics.
+// TestTensor_NilAndZeroAreRefused checks that neither panics.
 func TestTensor_NilAndZeroAreRefused(t *testing.T) {
 	good, err := ops.NewTensor([]int{1}, []float32{1})
 	require.NoError(t, err)

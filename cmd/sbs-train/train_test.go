@@ -344,7 +344,7 @@ func TestWorkers_DoNotChangeTheResult(t *testing.T) {
 }
 
 // TestTrain_ReadsFoldersOfImages trains with one folder of images per class. The names of
-// the folders are those of the classes.
+// the folders are the names of the classes.
 func TestTrain_ReadsFoldersOfImages(t *testing.T) {
 	n, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist-prototypes/Weights"})
 	require.NoError(t, err)
