@@ -38,8 +38,8 @@ func Seed(seed uint64) Option {
 }
 
 // Workers sets the number of CPU cores to use, for the model and for decoding image
-// files. The default, also for 0, is all cores that the process may use. It does not
-// change the workers of a model that is passed to New.
+// files. The default, also for 0, is all cores that the process may use. Workers does
+// not change the workers of a model that is passed to New.
 func Workers(n int) Option {
 	return func(c *config) error {
 		if n < 0 {

@@ -209,9 +209,9 @@ type OnOff struct {
 	Mean *ops.Tensor // float32 (1, 1, H, W), or (1, 1, 1, 1) for the same mean everywhere
 }
 
-// Reconstruction computes the input distribution that explains the output h of the SbS
-// layer directly before it: W times h, where h is normalized over the N neurons, and
-// the result over the K rows of W. It has K output channels.
+// Reconstruction computes the input distribution that the output h of the SbS layer
+// directly before it stands for: W times h, where h is normalized over the N neurons,
+// and the result over the K rows of W. It has K output channels.
 type Reconstruction struct {
 	// Weights must be the same tensor as the Weights of the SbS layer, not a copy.
 	Weights *ops.Tensor

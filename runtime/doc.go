@@ -79,13 +79,13 @@
 //
 // A Model keeps its weights as they are stored in the file. For Spike-By-Spike layers, it
 // keeps a second copy in the form that the computation needs. It also keeps the buffers of
-// its last runs, one set per concurrent run, until the garbage collector frees them. If
-// runs change the spikes or other properties of Spike-By-Spike layers, the model keeps
-// copies of the weights for up to 64 combinations of layer and properties. It does not keep
-// the bytes of the file. [MemoryLimit] bounds the values of one run.
+// its last runs, one set per concurrent run, until the garbage collector frees them. If runs
+// change the spikes or other properties of Spike-By-Spike layers, the model keeps copies of
+// the weights for up to 64 combinations of layer and properties. A Model does not keep the
+// bytes of its file. [MemoryLimit] bounds the values of one run.
 //
 // # Errors
 //
-// Errors name the file, the node or the option, and wrap one of the variables of this
-// package, such as [ErrInput]. A [NodeError] in the chain gives the node.
+// Errors name the file, the node or the option. They wrap the variables of this package, such
+// as [ErrInput], where these apply. An error at a node also wraps a [NodeError].
 package runtime

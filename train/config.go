@@ -69,9 +69,10 @@ type Config struct {
 	// StopGradient names layers that pass no gradient to the layers before them.
 	StopGradient []string
 
-	// NoGradientScale disables the scaling of dialect 2. It divides the incoming gradient
-	// of every SbS layer by the largest absolute value that an entry of this gradient has
-	// had up to and including the first sub-batch of the second update.
+	// NoGradientScale disables the gradient scaling of dialect 2, which divides the
+	// incoming gradient of every SbS layer by a scale: the largest absolute value that
+	// the entries of this gradient have had so far. The scale stays constant after the
+	// first sub-batch of the second update.
 	NoGradientScale bool
 
 	// Seed selects the random numbers.

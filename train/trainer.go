@@ -116,9 +116,9 @@ func Open(path string, cfg Config) (*Trainer, error) {
 	return t, nil
 }
 
-// New returns a Trainer for a model in the form of an ONNX file that package convert wrote.
-// Such a model has one input and one output, and the names of its nodes identify the
-// layers. New does not keep data.
+// New returns a Trainer for the model in data, the contents of an ONNX file that package
+// convert wrote. Such a model has one input and one output, and the names of its nodes
+// identify the layers. New does not keep data.
 func New(data []byte, cfg Config) (*Trainer, error) {
 	pb, err := onnx.Unmarshal(data)
 	t, err := newTrainer(pb, err, cfg)

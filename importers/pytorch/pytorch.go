@@ -98,8 +98,8 @@ const (
 
 // Load reads a trained network. Each layer of the result fits the output of the layer
 // before it. Weights of SbS layers are finite, not negative, and their columns sum to 1.
-// If the sum -- of a column differs from 1 by more than 1e-4, Load divides the column by
-// its sum and adds a warning; otherwise it keeps every bit of the file. float64 arrays are
+// If the sum of a column differs from 1 by more than 1e-4, Load divides the column by its
+// sum and adds a warning; otherwise it keeps every bit of the file. float64 arrays are
 // rounded to float32.
 //
 // If the error is nil, Report.Warnings may still list problems that were tolerated, such

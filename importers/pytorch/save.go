@@ -237,7 +237,7 @@ type targets struct {
 }
 
 // targets chooses folders with the names of the folders that the network was read from.
-// -- A model file may come from anywhere, so only plain names are taken from its paths,
+// A model file may come from anywhere, so only plain names are taken from its paths,
 // never a path.
 func (s *saver) targets(networkName string) targets {
 	above := filepath.Join(s.weights, "..")

@@ -21,7 +21,7 @@ func (l *alphaLoop) Part(lo, hi int) error {
 }
 
 // alphaSpace is the temporary memory of one worker. The names are the same as in the
-// package documentation. -- Everything is float64, because alpha is the result of many
+// package documentation. Everything is float64, because alpha is the result of many
 // sums and quotients.
 type alphaSpace struct {
 	alpha []float64 // of each output position
