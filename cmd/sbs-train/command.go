@@ -154,9 +154,9 @@ func (f *flags) check() error {
 	}
 	switch {
 	case f.loss != "" && !slices.Contains(lossNames, f.loss):
-		return fmt.Errorf("--loss %q: want one of %s", f.loss, strings.Join(lossNames, ", "))
+		return fmt.Errorf("--loss %s: want one of %s", f.loss, strings.Join(lossNames, ", "))
 	case f.schedule != "" && !slices.Contains(scheduleNames, f.schedule):
-		return fmt.Errorf("--lr-schedule %q: want one of %s", f.schedule, strings.Join(scheduleNames, ", "))
+		return fmt.Errorf("--lr-schedule %s: want one of %s", f.schedule, strings.Join(scheduleNames, ", "))
 	case f.noTest && (f.test != "" || f.testSpikes.Set || f.testEvery.Set):
 		return errors.New("--no-test cannot be combined with --test, --test-spikes or --test-every")
 	case f.resume && f.force:
