@@ -18,8 +18,8 @@ type Body string
 // The values of Body.
 const (
 	// BodyFunction defines the SbS operator in the model, as a function of standard
-	// ONNX operators. Runtimes that have an SbS operator of their own, such as package
-	// runtime, use that; others use the function.
+	// ONNX operators. Runtimes that implement the SbS operator, such as package
+	// runtime, use their implementation; others use the function.
 	BodyFunction Body = "function"
 
 	// BodyInline writes standard operators instead of each SbS node, for runtimes and

@@ -244,8 +244,8 @@ func newReduceMean(n ops.Node) (operation, error) {
 	return k.(*reduction).withSums(meanOf), nil
 }
 
-// withSums gives floating-point sums loops of their own. The general loop takes four times
-// as long.
+// withSums gives floating-point sums special loops. The general loop takes four times as
+// long.
 func (k *reduction) withSums(finish func(float64, int) float64) *reduction {
 	k.direct = map[ops.DType]func(l *reduceLoop, lo, hi int) error{
 		ops.Float32: sumRows[float32](finish), ops.Float64: sumRows[float64](finish),

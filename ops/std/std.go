@@ -311,8 +311,8 @@ func flagAttr(a ops.Attributes, name string) (bool, error) {
 	return v != 0, err
 }
 
-// nativeNumber is the set of element types with arithmetic of their own. The other types are
-// converted; see wide.
+// nativeNumber is the set of element types that operators compute in without conversion. The
+// other types are converted; see wide.
 type nativeNumber interface {
 	float32 | float64 | int32 | int64
 }
