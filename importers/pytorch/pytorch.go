@@ -89,11 +89,11 @@ type StepChoice string
 
 // The values of StepChoice.
 const (
-	StepGiven         StepChoice = "given"            // Options.Step selected it
-	StepConfiguration StepChoice = "configuration"    // the key learning_step selected it
-	StepComplete      StepChoice = "highest complete" // the highest step at which no file is missing
-	StepHighest       StepChoice = "highest"          // the highest step; no step is complete, but AllowUntrained is set
-	StepUntrained     StepChoice = "untrained"        // NewNetwork found no files
+	StepGiven         StepChoice = "given"                  // Options.Step selected it
+	StepConfiguration StepChoice = "configuration"          // the key learning_step selected it
+	StepComplete      StepChoice = "highest with all files" // the highest step at which no file is missing
+	StepHighest       StepChoice = "highest"                // the highest step; no step is complete, but AllowUntrained is set
+	StepUntrained     StepChoice = "untrained"              // NewNetwork found no files
 )
 
 // Load reads a trained network. Each layer of the result fits the output of the layer
