@@ -115,7 +115,7 @@ func (c *Classifier) setInput(inputs []runtime.ValueInfo) error {
 		c.batch = in.Shape[0].Size
 	}
 	if s := c.size; c.batch < 1 || s.Channels < 1 || s.Height < 1 || s.Width < 1 || s.Channels > maxPixels/s.Height/s.Width/c.batch {
-		return fmt.Errorf("the model takes batches of %d images of %v; a batch must have 1 to %d pixels", c.batch, c.size, maxPixels)
+		return fmt.Errorf("the model takes batches of %d images of %v; a batch can have 1 to %d pixels", c.batch, c.size, maxPixels)
 	}
 	return nil
 }
