@@ -54,7 +54,7 @@ lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)
 race:
 	CGO_ENABLED=1 go test -race ./...
 
-# The modules of their own, apart from the generator of the assembly.
+# The separate modules, apart from the generator of the assembly.
 MODULES := $(filter-out ./internal/kernel/_asm ., $(patsubst %/go.mod,%,$(wildcard ./*/*/go.mod ./*/go.mod ./*/*/*/go.mod)))
 
 modules:

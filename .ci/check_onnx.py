@@ -14,7 +14,7 @@ def shapes(graph):
 
 
 def agree(stated, inferred):
-    """Inference makes up a symbol for what it cannot tell."""
+    """Inference invents a symbol for an unknown dimension."""
     return inferred is not None and len(stated) == len(inferred) and all(
         i == s or str(i).startswith("unk__") for s, i in zip(stated, inferred)
     )
@@ -28,8 +28,8 @@ for path in sys.argv[1:]:
     if produced != set(stated):
         sys.exit(f"{path}: values without a type: {sorted(produced - set(stated))}")
     # Without the stated types, shape inference has to find them by itself. It
-    # knows no SbS operator, and does not look through loops: those outputs keep
-    # theirs.
+    # supports neither the SbS operator nor the bodies of loops, so the outputs of
+    # these nodes keep their stated types.
     keep = {name for node in model.graph.node if node.domain or node.op_type in ("Loop", "Scan") for name in node.output}
     infos = [v for v in model.graph.value_info if v.name in keep]
     del model.graph.value_info[:]

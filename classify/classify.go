@@ -30,7 +30,7 @@ type Classifier struct {
 	classes []string // their names, nil if unknown
 }
 
-// Size is the size of an image. Channels is 1 for gray images and 3 for colors.
+// Size is the size of an image. Channels is 1 for gray images and 3 for color images.
 type Size struct{ Channels, Height, Width int }
 
 // String returns the size as channels, height and width: "1x28x28".
@@ -43,7 +43,7 @@ const defaultBatch = 64
 // maxPixels bounds the pixels of one batch, over all images and channels.
 const maxPixels = 1 << 28
 
-// Open loads the model in a file.
+// Open returns a Classifier for the model in a file.
 func Open(path string, opts ...Option) (*Classifier, error) {
 	cfg, err := newConfig(opts)
 	if err != nil {
@@ -60,7 +60,8 @@ func Open(path string, opts ...Option) (*Classifier, error) {
 	return c, nil
 }
 
-// New makes a Classifier of a loaded model. Close does not close the model.
+// New returns a Classifier for a loaded model. Close of the Classifier does not close the
+// model.
 func New(m *runtime.Model, opts ...Option) (*Classifier, error) {
 	cfg, err := newConfig(opts)
 	switch {
@@ -159,8 +160,8 @@ func (c *Classifier) made() bool { return c != nil && c.model != nil }
 // errNotMade reports the use of a Classifier that was not made by Open or New.
 var errNotMade = errors.New("classify: the Classifier was not made by Open or New")
 
-// Classes returns the names of the classes in the order of their numbers: those of the
-// model, or else the numbers.
+// Classes returns the names of the classes in the order of the class numbers. If the
+// model does not name its classes, the names are the numbers.
 func (c *Classifier) Classes() []string {
 	if !c.made() {
 		return nil
@@ -188,8 +189,8 @@ func (c *Classifier) Model() *runtime.Model {
 	return c.model
 }
 
-// Close ends the goroutines of the Classifier, and closes the model that Open has loaded.
-// The Classifier must not be in use.
+// Close ends the goroutines of the Classifier and, if Open loaded the model, closes the
+// model. Close must not be called while the Classifier is in use.
 func (c *Classifier) Close() error {
 	if !c.made() {
 		return nil
@@ -201,8 +202,8 @@ func (c *Classifier) Close() error {
 	return nil
 }
 
-// Tensor returns the pixels of images as an input of the model, (images, channels,
-// height, width).
+// Tensor returns the pixels of images as an input of the model: float32 (images,
+// channels, height, width).
 func (c *Classifier) Tensor(images ...image.Image) (*runtime.Tensor, error) {
 	if !c.made() {
 		return nil, errNotMade
@@ -225,8 +226,8 @@ func (c *Classifier) tensor(pixels []float32) (*runtime.Tensor, error) {
 	return runtime.NewTensor([]int{len(pixels) / c.pixels(), c.size.Channels, c.size.Height, c.size.Width}, pixels)
 }
 
-// Images classifies images. Their numbers are their indices; see the package
-// documentation.
+// Images classifies images. The number of an image, on which its random numbers depend,
+// is its index.
 func (c *Classifier) Images(ctx context.Context, images ...image.Image) ([]Result, error) {
 	if !c.made() {
 		return nil, errNotMade
@@ -257,8 +258,8 @@ func (c *Classifier) Images(ctx context.Context, images ...image.Image) ([]Resul
 	return results, nil
 }
 
-// Run classifies a batch of images, as Tensor returns them, with options for this run.
-// They take precedence over the seed of the Classifier.
+// Run classifies a batch of images, such as Tensor returns, with options for this run. A
+// Seed among the options takes precedence over the seed of the Classifier.
 func (c *Classifier) Run(ctx context.Context, images *runtime.Tensor, opts ...runtime.RunOption) ([]Result, error) {
 	if !c.made() {
 		return nil, errNotMade
@@ -293,7 +294,7 @@ func (c *Classifier) run(ctx context.Context, pixels []float32, n int, opts ...r
 	}
 	v := out[c.output].Float32s()
 	if len(v) < n*c.count {
-		return nil, fmt.Errorf("classify: the model gives %d numbers for %d images, want %d each", len(v), n, c.count)
+		return nil, fmt.Errorf("classify: the output of the model has %d numbers for %d images, want %d per image", len(v), n, c.count)
 	}
 	outputs := make([][]float32, n)
 	for i := range outputs {

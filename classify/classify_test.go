@@ -185,9 +185,9 @@ func TestImages_OfAnySizeAndColorWithResize(t *testing.T) {
 	require.ErrorContains(t, err, "the image has 0x0 pixels")
 }
 
-// TestOutputs_OfAnyName makes models whose outputs are probabilities, logits, or both, by
+// TestOutputs_MayHaveAnyName makes models whose outputs are probabilities, logits, or both, by
 // several names.
-func TestOutputs_OfAnyName(t *testing.T) {
+func TestOutputs_MayHaveAnyName(t *testing.T) {
 	x := []float32{1, 2, 3, 0}
 	distribution := []float32{0.1, 0.2, 0.3, 0.4}
 	softmax := []float32{0.0871443, 0.2368828, 0.6439143, 0.0320586}
@@ -412,8 +412,8 @@ func TestContract_NewLeavesTheModelOpen(t *testing.T) {
 	require.NoError(t, m.Close())
 }
 
-// TestContract_ConcurrentUse classifies from several goroutines, and counts what is left
-// of them after Close.
+// TestContract_ConcurrentUse classifies from several goroutines, and counts the goroutines
+// that are left after Close.
 func TestContract_ConcurrentUse(t *testing.T) {
 	defer goruntime.GOMAXPROCS(goruntime.GOMAXPROCS(4))
 	_, images := pictures(t)

@@ -1,5 +1,5 @@
 // Package classify classifies images with an ONNX model: a Spike-By-Spike network that
-// sbs-convert has written, or another model that takes a batch of images and gives one
+// sbs-convert wrote, or another model that takes a batch of images and returns one
 // vector per image.
 //
 //	c, err := classify.Open("model.onnx", classify.Resize())
@@ -15,19 +15,26 @@
 // # Models
 //
 // The model has one input, float32 (batch, channels, height, width), for pixels from 0
-// to 1 in 1 or 3 channels. Its output is float32 (batch, classes). An output that is
-// named "probabilities" is taken as it is, and one that is named "logits" goes through
-// the softmax function. Any other output is taken as probabilities if it is not negative
-// and sums to 1, and goes through the softmax function otherwise. If a model has several
-// outputs, [Output] chooses one; without it, one of these two names must be among them.
+// to 1 in 1 or 3 channels. Its output is float32 (batch, classes). An output with the
+// name "probabilities" is used unchanged, and softmax is applied to an output with the
+// name "logits". Any other output is used unchanged if its values are not negative and
+// sum to 1; otherwise softmax is applied. If a model has several outputs, [Output]
+// chooses one. Without this option, one of the outputs must have one of these two names.
 //
 // # Random numbers
 //
 // Spike-By-Spike layers draw random spikes. The result for an image depends on the
-// pixels, the seed (see [Seed]) and the number of the image: its index in the call or in
-// the files. It does not depend on the number of workers, nor on batches.
+// pixels, the seed (see [Seed]) and the number of the image, which is its index in the
+// call or in the files. It does not depend on the number of workers or the batch size.
 //
-// # Concurrency
+// # Ownership and concurrency
 //
-// A Classifier is safe for concurrent use.
+// A Classifier is safe for concurrent use. Results belong to the caller. [Classifier.Close]
+// ends the goroutines of the Classifier.
+//
+// # Errors
+//
+// Errors of the model wrap the errors of package runtime, such as runtime.ErrOption. An
+// image in a file that cannot be classified does not end [Classifier.All]: the error is in
+// its [FileResult].
 package classify

@@ -20,11 +20,12 @@ type Files struct {
 	classes []string // their names, nil if unknown
 }
 
-// OpenFiles opens image files, folders of them (with one folder per class the labels are
-// known), IDX files as of MNIST, .npy files, and batches of CIFAR-10. labels names a file
-// with the labels of all images, which is an IDX or .npy file or text with one label per
-// line; "" means the labels that come with the images. The images are read as they are
-// classified.
+// OpenFiles opens the images in paths: image files, folders of image files, IDX files
+// such as those of MNIST, .npy files, and batches of CIFAR-10. If a folder contains one
+// folder per class, the images are labeled. labels is the path of a file with the labels
+// of all images: an IDX file, a .npy file, or a text file with one label per line. ""
+// selects the labels that come with the images. All decodes each image when its batch is
+// classified, so the Files must stay open until then.
 func (c *Classifier) OpenFiles(paths []string, labels string) (*Files, error) {
 	if !c.made() {
 		return nil, errNotMade
@@ -50,8 +51,8 @@ func (f *Files) Len() int {
 	return f.source.Len()
 }
 
-// Classes returns the names of the classes in the order of their numbers, from the model
-// or from the files; nil if they are unknown.
+// Classes returns the names of the classes, from the model or from the files, in the
+// order of the class numbers. It returns nil if the names are unknown.
 func (f *Files) Classes() []string {
 	if f == nil {
 		return nil
@@ -69,8 +70,8 @@ func (f *Files) Close() error {
 
 // FileResult is the result for one image of Files.
 type FileResult struct {
-	// File is the path of the image file, or the path and the number of the image for
-	// one of many: "t10k-images-idx3-ubyte[17]".
+	// File is the path of the image file. If the file contains several images, the
+	// number of the image follows: "t10k-images-idx3-ubyte[17]".
 	File string
 
 	// Label is the number of the true class, or Unlabeled, and LabelName is the name of
@@ -78,16 +79,17 @@ type FileResult struct {
 	Label     int
 	LabelName string
 
-	// Err reports why the image could not be classified, beginning with File. Result
-	// is zero then.
+	// Err says why the image could not be classified, and is nil otherwise. Its text
+	// begins with File. If Err is not nil, Result is the zero value.
 	Err error
 
 	Result
 }
 
-// All classifies the first limit images of files, all of them if limit is 0, and yields
-// their results in order. An image that cannot be read does not affect the others: its
-// Err says why. An error of the sequence itself, such as that of ctx, ends it.
+// All classifies the first limit images of f, or all images if limit is 0, and yields
+// their results in order. An image that cannot be read does not affect the others: the
+// error is in its FileResult. An error of the run or of ctx is yielded as the second
+// value and ends the sequence.
 func (c *Classifier) All(ctx context.Context, f *Files, limit int) iter.Seq2[FileResult, error] {
 	return func(yield func(FileResult, error) bool) {
 		if err := c.checkAll(ctx, f); err != nil {

@@ -19,9 +19,9 @@ type config struct {
 	runtime []runtime.Option
 }
 
-// Resize scales images to the size of the network's input, whatever their proportions,
-// and converts colors to gray or gray to three equal channels. Without it, images of
-// another size or with other channels are errors.
+// Resize scales images to the input size of the network without keeping their
+// proportions, and converts color images to gray, or gray images to three equal
+// channels. Without it, images of another size or with other channels are errors.
 func Resize() Option {
 	return func(c *config) error {
 		c.resize = true
@@ -38,25 +38,25 @@ func Seed(seed uint64) Option {
 }
 
 // Workers sets the number of CPU cores to use, for the model and for decoding image
-// files. The default, also for 0, is all cores that the process may use. The model that
-// is given to New keeps its own workers.
+// files. The default, also for 0, is all cores that the process may use. Workers does
+// not change the workers of a model that is passed to New.
 func Workers(n int) Option {
 	return func(c *config) error {
 		if n < 0 {
-			return fmt.Errorf("workers: %d, want at least 0 (0 means all CPU cores)", n)
+			return fmt.Errorf("the number of workers is %d, want at least 0 (0 means all CPU cores)", n)
 		}
 		c.workers = n
 		return nil
 	}
 }
 
-// BatchSize sets the number of images that the model gets at a time. More images use
-// more cores and more memory. The default, also for 0, is 64. A model with a fixed batch
-// size ignores it.
+// BatchSize sets the number of images per run of the model. Larger batches use more
+// cores and more memory. The default, also for 0, is 64. The option has no effect on a
+// model with a fixed batch size.
 func BatchSize(n int) Option {
 	return func(c *config) error {
 		if n < 0 {
-			return fmt.Errorf("batch size: %d, want at least 0 (0 means %d)", n, defaultBatch)
+			return fmt.Errorf("the batch size is %d, want at least 0 (0 means %d)", n, defaultBatch)
 		}
 		c.batch = n
 		return nil
@@ -71,8 +71,8 @@ func Output(name string) Option {
 	}
 }
 
-// Runtime sets options for loading the model, such as runtime.Spikes(100). New, which
-// gets a loaded model, refuses it.
+// Runtime sets options for loading the model, such as runtime.Spikes(100). New does
+// not accept this option, because its model is already loaded.
 func Runtime(opts ...runtime.Option) Option {
 	opts = slices.Clone(opts)
 	return func(c *config) error {

@@ -10,7 +10,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/metadata"
 )
 
-// Result is the answer of the network for one image.
+// Result is the classification of one image.
 type Result struct {
 	Guess // the most probable class
 
@@ -22,14 +22,14 @@ type Result struct {
 
 // Guess is a class with its probability.
 type Guess struct {
-	Class       int    // its number
-	Name        string // its name, or its number if the names are unknown
+	Class       int    // number of the class, from 0
+	Name        string // name of the class, or the number if the names are unknown
 	Probability float32
 }
 
 // Top returns the n most probable classes, the most probable first; classes of equal
-// probability are in the order of their numbers. There are fewer if the network has
-// fewer classes.
+// probability are in the order of their numbers. Top returns all classes if the
+// network has fewer than n.
 func (r Result) Top(n int) []Guess {
 	all := make([]Guess, len(r.Probabilities))
 	for i, p := range r.Probabilities {

@@ -11,17 +11,17 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// Check returns an error if the network cannot be written as an ONNX model: it is
-// nil or has no layers, a layer is nil or does not fit the output of the layer before
-// it (see Sizes), or a value is one that no run accepts: weights of SbS layers must
-// be finite and at least 0, entries of EpsilonXY 0 to 1e4, and the numbers of the
-// preprocessing finite. ToONNX and FromONNX call Check.
+// Check returns an error if the network cannot be written as an ONNX model: if it is
+// nil or has no layers, if a layer is nil or does not fit the output of the layer
+// before it (see Sizes), or if a value is out of range. Weights of SbS layers must be
+// finite and at least 0, entries of EpsilonXY must be 0 to 1e4, and the numbers of the
+// preprocessing must be finite. ToONNX and FromONNX call Check.
 func (n *Network) Check() error {
 	_, err := n.check()
 	return err
 }
 
-// check returns what Sizes returns, after all checks.
+// check makes all checks and returns the result of Sizes.
 func (n *Network) check() ([]Size, error) {
 	sizes, err := n.Sizes()
 	if err != nil {

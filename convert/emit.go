@@ -9,8 +9,8 @@ import (
 )
 
 // body writes an SbS layer in standard operators. There are two forms: inline, for one
-// layer whose sizes and parameters are known, and as the body of a function, whose
-// sizes and parameters are those of the call.
+// layer whose sizes and parameters are known, and as the body of a function, which gets
+// its sizes and parameters from the call.
 type body struct {
 	features
 	layer *SbS    // nil in a function

@@ -18,8 +18,8 @@ type Body string
 // The values of Body.
 const (
 	// BodyFunction defines the SbS operator in the model, as a function of standard
-	// ONNX operators. Runtimes that have an SbS operator of their own, such as package
-	// runtime, use that; others use the function.
+	// ONNX operators. Runtimes that implement the SbS operator, such as package
+	// runtime, use their implementation; others use the function.
 	BodyFunction Body = "function"
 
 	// BodyInline writes standard operators instead of each SbS node, for runtimes and
@@ -35,8 +35,8 @@ const (
 // SbS layers, for example to compare two runtimes.
 type Inject string
 
-// The values of Inject. The inputs have shape (batch, spikes, height, width), where
-// height and width are those of the layer's output; see the operator in ops/sbs.
+// The values of Inject. The inputs have shape (batch, spikes, height, width), with the
+// height and width of the layer's output: see the operator in ops/sbs.
 const (
 	InjectNothing  Inject = ""         // no additional inputs
 	InjectSpikes   Inject = "spikes"   // int64: the spikes, row indices of the weights

@@ -15,11 +15,12 @@ type Network struct {
 	// Name identifies the network to people. It may be empty.
 	Name string
 
-	// Dialect is the generation of PyTorch-SbS that the network was made for: 1 (May
+	// Dialect is the version of PyTorch-SbS that the network was made for: 1 (May
 	// 2022), 2 (January 2023), or 0 for neither. ToONNX only records it.
 	Dialect int
 
-	// Step is the training step of the weights, -1 if it is unknown.
+	// Step is the training step at which the weights were saved, or -1 if it is
+	// unknown.
 	Step int
 
 	// Input is the size of one image before the preprocessing.
@@ -32,8 +33,8 @@ type Network struct {
 	// Layers are the layers in the order in which they run.
 	Layers []Layer
 
-	// Classes holds the names of the classes in the order of the output neurons, nil
-	// if they are unknown.
+	// Classes holds the names of the classes in the order of the output neurons, or nil
+	// if the names are unknown.
 	Classes []string
 
 	// Sources lists the files that the network was read from.
@@ -68,9 +69,9 @@ func (s Size) String() string {
 	return fmt.Sprintf("%dx%dx%d", s.Channels, s.Height, s.Width)
 }
 
-// Preprocessing is what PyTorch-SbS does to a test image, whose pixels are 0 to 1,
-// before the first layer: a center crop, and then either the on/off split or a small
-// offset. The zero value does nothing.
+// Preprocessing prepares a test image, with pixels from 0 to 1, for the first layer as
+// PyTorch-SbS does: it crops the image at the center, and then applies either the
+// on/off split or a small offset. The zero value does nothing.
 type Preprocessing struct {
 	Crop int // number of pixels removed from each of the four sides
 
@@ -125,7 +126,7 @@ type Window struct {
 }
 
 // maxWindow bounds the numbers of a window, so that none of their sums and products
-// overflows. Those of real networks are below 100.
+// overflows. The numbers in real networks are below 100.
 const maxWindow = 1 << 24
 
 // Output returns the number of positions of the window in height and width:
@@ -176,10 +177,10 @@ type SbS struct {
 	Spikes          int       // number of spikes per output position, at least 1
 	Epsilon0        float32   // scales the effect of every spike, 0 to 1e4
 	EpsilonT        []float32 // scales the effect of spike t, 0 to 1e4; at least Spikes entries
-	Forgetting      float32   // forgetting offset; values that are not above 0 mean no forgetting
+	Forgetting      float32   // forgetting offset; 0 or less means no forgetting
 	AlphaIterations int       // iterations that weight the output positions against each other, 0 to 1000
 
-	// Sampler says how spikes are drawn. Empty means sbs.IID, independently.
+	// Sampler selects how spikes are drawn. Empty means sbs.IID.
 	Sampler sbs.Sampler
 }
 
@@ -187,8 +188,8 @@ type SbS struct {
 // most half the kernel. Dilations must be 1.
 type AveragePool struct{ Window }
 
-// MaxPool is the maximum over the window. Padding, at most half the kernel, does not
-// count.
+// MaxPool is the maximum over the window. Padding is ignored and may be at most half
+// the kernel.
 type MaxPool struct{ Window }
 
 // Conv is a two-dimensional convolution over all input channels.
@@ -201,17 +202,17 @@ type Conv struct {
 // ReLU is max(x, 0) for every element.
 type ReLU struct{}
 
-// OnOff is the split layer of dialect 2: with d = x - Mean, the channels of max(d, 0)
-// followed by those of max(-d, 0), divided by their sum over the channels + 1e-20. It
-// doubles the number of channels.
+// OnOff is the split layer of dialect 2: with d = x - Mean, its output has the channels
+// of max(d, 0) followed by the channels of max(-d, 0), divided by their sum over all
+// channels + 1e-20. The output has twice as many channels as the input.
 type OnOff struct {
 	Mean *ops.Tensor // float32 (1, 1, H, W), or (1, 1, 1, 1) for the same mean everywhere
 }
 
-// Reconstruction computes the input distribution that the SbS layer directly before
-// it expects: W times h, where h is normalized over the neurons and the result over
-// the K places. It has as many output channels as the SbS layer has places.
+// Reconstruction computes the input distribution that the output h of the SbS layer
+// directly before it stands for: W times h, where h is normalized over the N neurons,
+// and the result over the K rows of W. It has K output channels.
 type Reconstruction struct {
-	// Weights is the same tensor, not a copy, as Weights of the SbS layer before.
+	// Weights must be the same tensor as the Weights of the SbS layer, not a copy.
 	Weights *ops.Tensor
 }

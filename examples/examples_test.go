@@ -1,4 +1,4 @@
-// Package examples tests the examples that are modules of their own. The other examples
+// Package examples tests the examples that are separate modules. The other examples
 // have tests in their folders.
 package examples
 

@@ -16,8 +16,8 @@ type Attributes map[string]any
 // ErrAttribute is wrapped by every error about a node's attributes.
 var ErrAttribute = errors.New("bad attribute")
 
-// Only returns an error that names the attributes that are not in known, and nil if
-// there are none.
+// Only returns an error if there are attributes other than those in known. The error
+// names them and wraps ErrAttribute.
 func (a Attributes) Only(known ...string) error {
 	var unknown []string
 	for _, name := range slices.Sorted(maps.Keys(a)) {

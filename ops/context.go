@@ -21,12 +21,13 @@ type Pool interface {
 }
 
 // Context holds what an Op can use during one run: cancellation, a pool of goroutines,
-// the source of random numbers, and temporary memory. NewContext returns one for a
-// program that runs single operators; a model makes its own.
+// the source of random numbers, and temporary memory. NewContext returns a Context for
+// a program that runs single operators. A model makes its own Contexts.
 //
 // A *Context is a context.Context. An Op stops a long computation soon after the
-// context is done: Do and For see to it, and an Op that works for long without calling
-// them calls Err now and then. An Op must not keep a Context after Run returns.
+// context is done. Do and For return an error then; an Op that computes for long
+// without them calls Err from time to time. An Op must not keep a Context after Run
+// returns.
 //
 // The zero Context is valid. It is never canceled, runs loops in the calling
 // goroutine, and has seed 0. A Context must not be used by several runs at the same
@@ -58,9 +59,9 @@ type Context struct {
 }
 
 // NewContext returns a Context for running single operators with Run. It is canceled
-// when ctx is; a nil ctx never is. Loops use up to the given number of goroutines, but
-// not more than runtime.GOMAXPROCS(0), which is also the number for workers below 1.
-// Close ends these goroutines.
+// when ctx is; a nil ctx never is. Loops use up to the given number of goroutines, at
+// most runtime.GOMAXPROCS(0). A number below 1 means runtime.GOMAXPROCS(0). Close ends
+// these goroutines.
 func NewContext(ctx context.Context, workers int) *Context {
 	p := parallel.New(workers)
 	return &Context{Context: ctx, Pool: p, own: p}
@@ -126,8 +127,8 @@ func Scratch[T any](c *Context) *T {
 	return s
 }
 
-// Do calls body.Part for consecutive parts of [0, n), as For does. A body that is kept
-// in the Scratch costs no allocation.
+// Do calls body.Part for consecutive parts of [0, n), as For does. If the body is kept
+// in memory from Scratch, Do does not allocate.
 func (c *Context) Do(n, grain int, body Loop) error {
 	if c.Pool == nil {
 		return inTurn(c.parent(), n, grain, body)
@@ -150,9 +151,9 @@ func inTurn(ctx context.Context, n, grain int, body Loop) error {
 }
 
 // For calls body for consecutive parts of [0, n), each of at most grain iterations,
-// possibly from several goroutines. It returns after the last call, with the first
-// error of body, or with the error of the context if that is done before all parts
-// have run. A grain below 1 means 1.
+// possibly from several goroutines. For returns after the last call, with the first
+// error of body, or with the error of the context if the context is done before all
+// parts have run. A grain below 1 means 1.
 func (c *Context) For(n, grain int, body func(lo, hi int) error) error {
 	return c.Do(n, grain, loopFunc(body))
 }

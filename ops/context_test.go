@@ -120,7 +120,7 @@ func TestContext_SeedsAndImagesOfTheBatch(t *testing.T) {
 	require.Equal(t, []uint64{3, 11, 12}, []uint64{ctx.Image(0), ctx.Image(1), ctx.Image(2)})
 }
 
-func TestScratch_KeepsOneValue(t *testing.T) {
+func TestScratch_ReturnsTheSameMemoryInEveryCall(t *testing.T) {
 	var ctx ops.Context
 	*ops.Scratch[int](&ctx) = 3
 	require.Equal(t, 3, *ops.Scratch[int](&ctx))
@@ -136,7 +136,7 @@ func TestRun_RefusesMissingArguments(t *testing.T) {
 	require.ErrorContains(t, err, "input 0: ops: unsupported element type: the tensor is nil or zero")
 }
 
-func TestCheckGradients(t *testing.T) {
+func TestCheckGradients_RefusesMissingAndMisshapenTensors(t *testing.T) {
 	x, y, ints := opstest.F32([]int{2}, 1, 2), opstest.F32([]int{1}, 1), opstest.Ints(1, 2)
 	list := func(t ...*ops.Tensor) []*ops.Tensor { return t }
 	require.NoError(t, ops.CheckGradients(list(x, nil), list(y), list(y), list(x, nil)))

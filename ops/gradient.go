@@ -17,8 +17,9 @@ type Differentiable interface {
 	// output that it belongs to. Backward modifies gradIn alone. Its sums do not
 	// depend on the number of goroutines.
 	//
-	// An operator may define a gradient of its own, which need not be the
-	// derivative of Run. The SbS operator does.
+	// The gradient that an operator defines need not be the derivative of Run. The
+	// gradient of the SbS operator, for example, is derived differently: see package
+	// ops/sbs.
 	Backward(ctx *Context, in, out, gradOut, gradIn []*Tensor) error
 }
 

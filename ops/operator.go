@@ -40,8 +40,8 @@ type Node struct {
 // Operator.MinInputs of them, and the first MinInputs are not nil. A later input that
 // the node omits is nil, or missing at the end of the slice.
 type Op interface {
-	// Infer returns the types of the node's outputs for the given inputs, or an
-	// error if no inputs of these types and constant values can be computed.
+	// Infer returns the types of the node's outputs for the given inputs, or an error
+	// if the operator does not support inputs of these types and constant values.
 	Infer(in []*Input) ([]Type, error)
 
 	// Run computes the outputs.
@@ -68,8 +68,8 @@ type Folder interface {
 }
 
 // Run infers the types of an Op's outputs from its inputs, allocates the outputs, and
-// computes them. The outputs belong to the caller. The inputs must be as many as the
-// operator needs, with nil for an omitted one: see Op.
+// computes them. The outputs belong to the caller. in has as many entries as the
+// operator needs, with nil for an omitted input: see Op.
 func Run(op Op, ctx *Context, in []*Tensor) ([]*Tensor, error) {
 	if op == nil || ctx == nil {
 		return nil, errors.New("ops: Run needs an Op and a Context: see NewContext")

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// DType is the element type of a tensor. The values are those of ONNX's
+// DType is the element type of a tensor. The values are the same as in ONNX's
 // TensorProto.DataType.
 type DType int32
 
@@ -27,8 +27,8 @@ const (
 	Uint64  DType = 13
 )
 
-// String returns the name of the type in Go, such as "float32". For a value that is
-// none of the constants above it returns "data type N".
+// String returns the name of the type in Go, such as "float32". For any other number N
+// it returns "data type N".
 func (d DType) String() string {
 	switch d {
 	case Float32:
@@ -95,8 +95,8 @@ var ErrValue = errors.New("bad value")
 // has one element. A dimension can have size 0.
 //
 // The zero Tensor is not a valid value: its DType is 0, it has no elements, and no
-// operator accepts it. Use NewTensor, FromSlice or Zeros. The methods of a nil *Tensor
-// do what those of the zero Tensor do.
+// operator accepts it. Use NewTensor, FromSlice or Zeros. A nil *Tensor behaves like
+// the zero Tensor.
 //
 // # Ownership
 //

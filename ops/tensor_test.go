@@ -9,7 +9,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-func TestLen_OfShapes(t *testing.T) {
+func TestLen_MultipliesSizesAndRefusesInvalidShapes(t *testing.T) {
 	for _, c := range []struct {
 		shape []int
 		want  int
@@ -81,7 +81,7 @@ func TestNewTensor_KeepsDataAndCopiesShape(t *testing.T) {
 	require.Equal(t, []float32{1, 2, 3, 4}, x.Float32s())
 }
 
-func TestType_Check(t *testing.T) {
+func TestTypeCheck_ComparesElementTypeAndShape(t *testing.T) {
 	x, err := ops.NewTensor([]int{2, 3}, make([]float32, 6))
 	require.NoError(t, err)
 	for _, c := range []struct {
@@ -127,7 +127,7 @@ func TestAttributes_KnownNamesAndTypes(t *testing.T) {
 	require.Equal(t, int64(7), v)
 }
 
-func TestNewTensor_OfNilData(t *testing.T) {
+func TestNewTensor_AcceptsNilDataForEmptyShapes(t *testing.T) {
 	_, err := ops.NewTensor[float32](nil, nil)
 	require.ErrorIs(t, err, ops.ErrShape, "a scalar has one element")
 	_, err = ops.NewTensor[float32]([]int{1}, nil)
@@ -171,7 +171,7 @@ func TestTensor_SharesOrCopiesAsDocumented(t *testing.T) {
 	require.False(t, ok)
 }
 
-// TestTensor_NilAndZeroAreRefused holds the promise that neither panics.
+// TestTensor_NilAndZeroAreRefused checks that neither panics.
 func TestTensor_NilAndZeroAreRefused(t *testing.T) {
 	good, err := ops.NewTensor([]int{1}, []float32{1})
 	require.NoError(t, err)

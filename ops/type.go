@@ -13,7 +13,7 @@ type Input struct {
 
 // Type is the element type and shape of a value. The zero Type means that nothing is
 // known, not even the number of dimensions. Infer may return the zero Type; the inputs
-// that it gets never have it.
+// of Infer never have it.
 type Type struct {
 	DType DType
 	Shape []Dim

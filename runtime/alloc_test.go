@@ -76,7 +76,7 @@ func TestRun_KeepsBuffersAfterRefusedInputs(t *testing.T) {
 }
 
 // TestRun_ObserveKeepsBuffersOfOtherRuns checks that a run with Observe, whose buffers cannot
-// serve later runs, does not take those of other runs.
+// serve later runs, does not take the buffers of other runs.
 func TestRun_ObserveKeepsBuffersOfOtherRuns(t *testing.T) {
 	n := converttest.Digits()
 	m, image := open(t, n), modeltest.Pixels(1, 2, n.Input)

@@ -23,19 +23,19 @@
 // inputs of each run.
 //
 // The built-in operators are the Spike-By-Spike operator, SbS of the domain ai.sbs, and
-// most standard operators of opsets 1 to 17; those for sequences, maps and optional values
-// are missing. [WithOperators] adds others. A model can also define operators itself, as
-// ONNX functions.
+// most standard operators of opsets 1 to 17; operators for sequences, maps and optional
+// values are missing. [WithOperators] adds others. The model itself can define more
+// operators, as ONNX functions.
 //
 // # Spike-By-Spike layers
 //
-// A Spike-By-Spike layer computes by chance. At each position of its output, it draws a
-// number of inputs at random, each with a probability proportional to its value: these are
-// the spikes. After each spike it updates h, the activities of its neurons at this
-// position, which are not negative and sum to 1. The weight of an update is
-// epsilon_0·epsilon_t: epsilon_0 is one number per layer, and epsilon_t usually decreases
-// from spike to spike. More spikes take more time and make the result more accurate.
-// Package ops/sbs has the formulas and the papers.
+// A Spike-By-Spike layer is stochastic. At each position of its output, it draws a given
+// number of spikes. A spike is one of the inputs of this position, chosen at random with a
+// probability proportional to its value. After each spike, the layer updates h, the
+// activities of its neurons at this position. These activities are not negative and sum to
+// 1. The weight of an update is epsilon_0·epsilon_t: epsilon_0 is one number per layer,
+// and epsilon_t usually decreases from spike to spike. More spikes take more time and make
+// the result more accurate. Package ops/sbs has the formulas and the papers.
 //
 // [Model.SbSLayers] lists the nodes of these layers. sbs-convert names them after the
 // index of the layer in the network: node "L0/SbS" computes layer "L0". [Layer] and
@@ -58,10 +58,10 @@
 //
 // # Reproducible results
 //
-// The random numbers of a node depend on the seed and the number of each image, and on
-// nothing else: see [Seed] and [FirstImage]. A run with the same model, inputs, options, seeds and numbers
-// therefore gives the same outputs, bit for bit, whatever the number of workers and the
-// division of the images into batches.
+// The random numbers of a node depend on the seed and the number of each image, and on nothing else: see
+// [Seed] and [FirstImage]. A run with the same model, inputs, options, seeds and numbers therefore gives
+// the same outputs, bit for bit. The number of workers and the division of the images into batches do not
+// matter.
 //
 // # Ownership
 //
@@ -77,10 +77,15 @@
 //
 // # Memory
 //
-// A Model keeps its weights: as stored in the file and, for Spike-By-Spike layers, in the
-// form in which they are computed with. It also keeps the buffers of its last runs, one set
-// per concurrent run, until the garbage collector frees them. If runs change the spikes or
-// other properties of Spike-By-Spike layers, the model keeps copies of the weights for up
-// to 64 combinations of layer and properties. It does not keep the bytes of the file.
-// [MemoryLimit] bounds the values of one run.
+// A Model keeps its weights as they are stored in the file. For Spike-By-Spike layers, it
+// keeps a second copy in the form that the computation needs. It also keeps the buffers of
+// its last runs, one set per concurrent run, until the garbage collector frees them. If runs
+// change the spikes or other properties of Spike-By-Spike layers, the model keeps copies of
+// the weights for up to 64 combinations of layer and properties. A Model does not keep the
+// bytes of its file. [MemoryLimit] bounds the values of one run.
+//
+// # Errors
+//
+// Errors name the file, the node or the option. They wrap the variables of this package, such
+// as [ErrInput], where these apply. An error at a node also wraps a [NodeError].
 package runtime

@@ -18,8 +18,8 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// originalNetwork loads a network that PyTorch-SbS has trained. A number of spikes of 0 means
-// that of the network.
+// originalNetwork loads a network that PyTorch-SbS has trained. 0 spikes means the number of
+// the network.
 func originalNetwork(t *testing.T, name string, spikes int) *convert.Network {
 	t.Helper()
 	n, _, err := pytorch.Load(pytorch.Options{
@@ -65,11 +65,11 @@ func accuracy(out []float32, labels []int) float64 {
 	return 100 * float64(right) / float64(len(labels))
 }
 
-// TestInteropAccuracy_ReachesThatOfTheOriginal classifies images of MNIST in onnxruntime,
+// TestInteropAccuracy_ReachesTheAccuracyOfPyTorchSbS classifies images of MNIST in onnxruntime,
 // which draws the spikes itself. The bounds are those of README.md for all 10,000 test images
 // (99.44% with 1600 spikes in dialect 2, 92.3% in dialect 1, 99.50% for the CNN), lowered for
 // the sample of 200 images and for fewer spikes.
-func TestInteropAccuracy_ReachesThatOfTheOriginal(t *testing.T) {
+func TestInteropAccuracy_ReachesTheAccuracyOfPyTorchSbS(t *testing.T) {
 	requireOnnxruntime(t)
 	few := originalNetwork(t, "mnist-sbs", 100)
 	for _, l := range few.Layers {

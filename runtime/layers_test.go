@@ -243,7 +243,7 @@ func TestWatch_RefusesUnsupportedRequests(t *testing.T) {
 		watcher runtime.Watcher
 		want    string
 	}{
-		{nil, runtime.Watcher{After: []int{0}, Snapshot: all}, "After of the Watcher has 0 spikes"},
+		{nil, runtime.Watcher{After: []int{0}, Snapshot: all}, "After of the Watcher contains 0 spikes"},
 		{nil, runtime.Watcher{Snapshot: all}, "the Watcher is incomplete"},
 		{nil, runtime.Watcher{After: []int{1}}, "the Watcher is incomplete"},
 		{nil, runtime.Watcher{After: []int{1}, Layers: []string{"L1"}, Snapshot: all}, `there is no SbS layer "L1" to watch; the SbS layers are L0/SbS, L2/SbS`},

@@ -74,7 +74,7 @@ func TestNew_RefusesMalformedGraphs(t *testing.T) {
 		{"output listed twice", g(func(g *onnxpb.GraphProto) { g.Output = append(g.Output, g.Output[0]) }), `two outputs are named "y"`},
 		{"declared shape of an output", g(func(g *onnxpb.GraphProto) { g.Output[0] = info("y", -1, 3) }), `output "y": shape does not fit: declared as float32(?, 3), but computed as float32(?, 2)`},
 		{"undeclared input", g(func(g *onnxpb.GraphProto) { g.Input[0].Type = nil }), `input "x": the type is not declared`},
-		{"input of strings", g(func(g *onnxpb.GraphProto) { g.Input[0].GetType().GetTensorType().ElemType = 8 }), `input "x": data type 8 is not supported`},
+		{"input of strings", g(func(g *onnxpb.GraphProto) { g.Input[0].GetType().GetTensorType().ElemType = 8 }), `input "x": elements of type STRING are not supported`},
 		{"negative dimension", g(func(g *onnxpb.GraphProto) {
 			g.Input[0].GetType().GetTensorType().GetShape().GetDim()[0].Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: -5}
 		}), "a dimension is declared as -5"},

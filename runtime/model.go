@@ -16,7 +16,7 @@ import (
 )
 
 // Tensor is an array of numbers with a shape, in row-major order. Float32s returns the
-// elements of a tensor of float32, and ops.Data those of any element type.
+// elements of a float32 tensor, and ops.Data the elements of a tensor of any type.
 type Tensor = ops.Tensor
 
 // NewTensor returns a tensor with the given shape and elements. It does not copy data. The
@@ -71,7 +71,7 @@ type ValueInfo struct {
 	ops.Type // the element type and shape
 }
 
-// Model is a loaded model. Open, OpenFS and New return one.
+// Model is a loaded model. Open, OpenFS and New load one.
 type Model struct{ program *graph.Program }
 
 // Open loads a model from a file. The model may store tensors in other files in the same
@@ -91,15 +91,15 @@ func OpenFS(fsys fs.FS, name string, opts ...Option) (*Model, error) {
 	return load(name, pb, err, opts)
 }
 
-// New loads a model from the contents of an ONNX file, which must hold all tensors. It does
-// not keep data.
+// New loads a model from the contents of an ONNX file, which must include all tensors:
+// external data is not supported. New does not keep data.
 func New(data []byte, opts ...Option) (*Model, error) {
 	pb, err := onnx.Unmarshal(data)
 	return load("", pb, err, opts)
 }
 
 // load makes a model from the message of a file, or returns the error of reading the file.
-// Such an error has the path already.
+// Such an error already contains the path.
 func load(path string, pb *onnxpb.ModelProto, err error, opts []Option) (*Model, error) {
 	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // a wrapped one is about external data
 		return nil, fmt.Errorf("runtime: %w", e)
@@ -132,9 +132,10 @@ var errNoModel = errors.New("runtime: the Model was not loaded: get one from Ope
 
 func (m *Model) loaded() bool { return m != nil && m.program != nil }
 
-// Run computes the outputs of the model for the given inputs, both by name. It needs all
-// inputs and returns all outputs. When ctx is done, Run ends soon with an error that wraps
-// the error of ctx. An error at a node of the model wraps a *NodeError.
+// Run computes the outputs of the model. Inputs and outputs are maps from name to value;
+// all inputs are required, and all outputs are returned. When ctx is done, Run ends soon
+// with an error that wraps the error of ctx. An error at a node of the model wraps a
+// *NodeError.
 //
 // The caller must not modify the inputs until Run returns. The outputs belong to the
 // caller.
@@ -158,9 +159,9 @@ func (m *Model) Run(ctx context.Context, inputs map[string]*Tensor, opts ...RunO
 	return out, nil
 }
 
-// Close ends the goroutines of the model and waits for their end. No Run may be in
-// progress. A later Run computes in the goroutine of its caller alone. Close always returns
-// nil, and may be called more than once.
+// Close ends the goroutines of the model and waits until they have ended. It must not be
+// called while a Run is in progress. A later Run uses only the goroutine of its caller.
+// Close always returns nil, and may be called more than once.
 //
 // The garbage collector also ends the goroutines of a Model that is no longer reachable.
 func (m *Model) Close() error {
@@ -203,12 +204,12 @@ type SbSLayer struct {
 
 	Spikes   int     // spikes per output position
 	Sampler  Sampler // how the spikes are drawn
-	Epsilon0 float32 // epsilon_0, the factor of every epsilon
+	Epsilon0 float32 // epsilon_0
 }
 
 // SbSLayers describes the Spike-By-Spike layers, in the order of the file and with the
-// options of the model. A network may also have such layers as standard operators, which
-// are not listed.
+// options of the model. Layers that the file contains as standard operators instead of SbS
+// nodes are not listed.
 func (m *Model) SbSLayers() []SbSLayer {
 	if !m.loaded() {
 		return nil
@@ -220,8 +221,8 @@ func (m *Model) SbSLayers() []SbSLayer {
 	return list
 }
 
-// Metadata returns the metadata properties of the model: texts by key, such as its name
-// and the names of its classes.
+// Metadata returns the metadata of the file, such as the name of the network and the names
+// of its classes, as a map from key to text.
 func (m *Model) Metadata() map[string]string {
 	if !m.loaded() {
 		return nil
@@ -229,8 +230,8 @@ func (m *Model) Metadata() map[string]string {
 	return maps.Clone(m.program.Metadata)
 }
 
-// Warnings returns remarks on the file, one sentence each: properties with which the model
-// was loaded although they may be mistakes.
+// Warnings returns one sentence per property of the file that may be a mistake but does
+// not prevent the model from being loaded.
 func (m *Model) Warnings() []string {
 	if !m.loaded() {
 		return nil

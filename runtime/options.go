@@ -58,9 +58,9 @@ func Workers(n int) Option {
 	})
 }
 
-// MemoryLimit bounds the memory of the values of one run, in bytes. 0, the default, means
-// 4 GiB. A run that needs more fails with an error that wraps ErrMemory, before it allocates
-// the memory where the sizes of values are known in advance.
+// MemoryLimit bounds the memory of the values of one run, in bytes. 0, the default, means 4
+// GiB. A run that needs more fails with an error that wraps ErrMemory. If the sizes of the
+// values are known in advance, it fails before it allocates them.
 //
 // The values are the outputs of all nodes that are in use at the same time: a value that no
 // later node needs makes room for others, except in a run with Observe. Inputs of the run
@@ -123,9 +123,10 @@ const (
 // -10 to 0; 0 means that all spikes have the same weight.
 type Schedule = sbs.Schedule
 
-// Layer changes one Spike-By-Spike layer. The name is that of its node, such as "L0/SbS",
-// or that of the layer, "L0". Among the options of one call, whatever their order, Layer takes
-// precedence over options for all layers, and the name of a node over that of a layer.
+// Layer changes one Spike-By-Spike layer. name is the name of its node, such as "L0/SbS", or
+// of the layer, such as "L0". Among the options of one call, whatever their order, Layer takes
+// precedence over options for all layers, and a Layer option with the name of a node takes
+// precedence over one with the name of a layer.
 func Layer(name string, d Dynamics) LayerOption {
 	o := LayerOption{layer: name, dynamics: d, err: d.Check()}
 	if name == "" {
@@ -148,11 +149,12 @@ func Spikes(n int) LayerOption { return AllLayers(Dynamics{Spikes: n}) }
 // WithSampler sets the sampler of all Spike-By-Spike layers.
 func WithSampler(s Sampler) LayerOption { return AllLayers(Dynamics{Sampler: s}) }
 
-// Epsilon0 sets epsilon_0 of all Spike-By-Spike layers: the weight of spikes at epsilon_t 1.
+// Epsilon0 sets epsilon_0 of all Spike-By-Spike layers: the weight of a spike is epsilon_0
+// times epsilon_t.
 func Epsilon0(e float32) LayerOption { return AllLayers(Dynamics{Epsilon0: e}) }
 
-// EpsilonSchedule sets epsilon_t of all Spike-By-Spike layers: the weight of each spike,
-// relative to epsilon_0.
+// EpsilonSchedule sets epsilon_t of all Spike-By-Spike layers: one number per spike, by which
+// epsilon_0 is multiplied.
 func EpsilonSchedule(s Schedule) LayerOption { return AllLayers(Dynamics{Schedule: &s}) }
 
 func (l LayerOption) applyLoad(o *graph.Options) error { return l.apply(&o.Dynamics, &o.Layers) }

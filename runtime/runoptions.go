@@ -69,8 +69,8 @@ type Snapshot struct {
 	// Layer is the name of the layer's node, such as "L0/SbS".
 	Layer string
 
-	// Spikes is the number of spikes, at each output position, that H results from, and
-	// Total the number of spikes that the layer has in this run.
+	// Spikes is the number of spikes per output position after which the snapshot was
+	// taken, and Total is the number of spikes of the layer in this run.
 	Spikes, Total int
 
 	// H holds the activities of the neurons: float32 (batch, neurons, height, width).
@@ -141,9 +141,9 @@ func InjectSpikes(byLayer map[string]*Tensor) RunOption {
 // InjectUniforms sets the numbers in [0, 1) from which Spike-By-Spike layers draw their
 // spikes, named as "L0" or "L0/SbS", instead of random ones. They are float32 tensors
 // (batch, number of spikes, output height, output width). Nodes with the standard operators
-// RandomUniform and RandomUniformLike, by the names of the nodes, take them as their
-// float32 output. The caller must not
-// modify the tensors until Run returns.
+// RandomUniform and RandomUniformLike also accept them, under the name of the node: the
+// tensor is then the float32 output of the node. The caller must not modify the tensors
+// until Run returns.
 func InjectUniforms(byLayer map[string]*Tensor) RunOption {
 	return runOption(func(o *graph.RunOptions) error {
 		o.Uniforms = byLayer

@@ -38,8 +38,8 @@ type Config struct {
 	ScheduleW, ScheduleEpsilonXY Schedule
 	ScheduleByError              bool
 
-	// ScheduleByEpoch makes a step of the schedules in every call of EndEpoch, with the
-	// results of the epoch, instead of after every update.
+	// ScheduleByEpoch advances the schedules in every call of EndEpoch, with the results
+	// of the epoch, instead of after every update.
 	ScheduleByEpoch bool
 
 	// ThresholdW and ThresholdEpsilonXY are lower limits: an update raises smaller
@@ -47,8 +47,8 @@ type Config struct {
 	// dialect 2, ThresholdW is divided by the number of input channels of the layer.
 	ThresholdW, ThresholdEpsilonXY float64
 
-	// SubBatches is the number of sub-batches per update, which sums their gradients; 0
-	// means 1.
+	// SubBatches is the number of sub-batches per update; 0 means 1. An update uses the
+	// sum of their gradients.
 	SubBatches int
 
 	// FreezeW and FreezeEpsilonXY name layers, such as "L2", whose weights or epsilon_xy
@@ -62,26 +62,27 @@ type Config struct {
 	MeanEpsilonXY []string
 
 	// Local names SbS layers that learn locally: they minimize the distance between the
-	// input distribution and its reconstruction from h, or from the target in the last
-	// layer. Nil means the layers that the metadata of the model names.
+	// input distribution and its reconstruction from h, or, in the last layer, from the
+	// target. Nil means the layers that the metadata of the model names.
 	Local []string
 
 	// StopGradient names layers that pass no gradient to the layers before them.
 	StopGradient []string
 
-	// NoGradientScale disables the scaling of dialect 2, which divides the incoming
-	// gradient of every SbS layer by the largest absolute value of its entries in the
-	// first update and in the first sub-batch of the second update.
+	// NoGradientScale disables the gradient scaling of dialect 2, which divides the
+	// incoming gradient of every SbS layer by a scale: the largest absolute value that
+	// the entries of this gradient have had so far. The scale stays constant after the
+	// first sub-batch of the second update.
 	NoGradientScale bool
 
 	// Seed selects the random numbers.
 	Seed uint64
 
-	// Dynamics changes how all SbS layers draw and weigh their spikes. Layers does so
-	// for single layers, with names such as "L0" or "L0/SbS", and takes precedence. Both
-	// apply to training and to the trained model. If they change a sampler, the trained
-	// model loses the definition of the SbS operator that lets other runtimes execute
-	// it: to keep that, set the sampler when converting.
+	// Dynamics changes how all SbS layers draw and weight their spikes. Layers changes
+	// single layers, with names such as "L0" or "L0/SbS", and takes precedence over
+	// Dynamics. Both apply to training and to the trained model. If they change a
+	// sampler, the trained model loses the definition of the SbS operator that lets other
+	// runtimes execute it: to keep that, set the sampler when converting.
 	Dynamics sbs.Dynamics
 	Layers   map[string]sbs.Dynamics
 

@@ -290,8 +290,8 @@ func TestContract_BatchIsNotModified(t *testing.T) {
 	}
 }
 
-// TestConfig_HasAJSONForm checks that a program can store a Config with its model.
-func TestConfig_HasAJSONForm(t *testing.T) {
+// TestConfig_SurvivesJSON checks that a program can store a Config with its model.
+func TestConfig_SurvivesJSON(t *testing.T) {
 	want := train.Config{
 		Dialect: 2, RateW: 0.1, FreezeW: []string{"L0"}, ScheduleW: train.Schedule{Kind: train.Cosine, Length: 3},
 		Layers: map[string]sbs.Dynamics{"L2": {Spikes: 5}}, Operators: []ops.Operator{{Name: "Relu"}},

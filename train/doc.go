@@ -3,12 +3,12 @@
 //
 // # Training a model
 //
-// A Trainer trains a model that package convert has written. It finds the parameters of
+// A [Trainer] trains a model that package convert has written. It finds the parameters of
 // the layers by the names of the nodes: weights, biases, epsilon_xy, and the running means
-// of on/off splits. Config selects the parameters to train, the loss, the optimizer and
+// of on/off splits. [Config] selects the parameters to train, the loss, the optimizer and
 // the learning rates. Its zero value trains every layer.
 //
-// Step computes the outputs and the gradients for one sub-batch of images. After
+// [Trainer.Step] computes the outputs and the gradients for one sub-batch of images. After
 // Config.SubBatches calls of Step, an update changes the parameters, and Result.Update is
 // set:
 //
@@ -28,27 +28,34 @@
 //	}
 //	return t.Save("trained.onnx")
 //
-// Fit is such a loop. Save, Bytes and Model give the trained model at any time.
+// [Trainer.Fit] is such a loop. [Trainer.Save], [Trainer.Bytes] and [Trainer.Model] return or
+// write the trained model, at any time.
 //
 // # Dialects
 //
-// PyTorch-SbS has two dialects, and Config.Dialect selects the kind of update. In dialect
-// 1, an update adds a step to W and epsilon_xy of the SbS layers. In dialect 2, it
-// multiplies W by a factor and does not change epsilon_xy. In both dialects, an update
-// then raises small parameters of SbS layers to a lower limit, and normalizes W so that
-// the weights of every neuron sum to 1. An update adds a step to the parameters of all
-// other layers. The documentation of package ops/sbs contains the formulas of the
-// gradients.
+// There are two versions of PyTorch-SbS, called dialect 1 (May 2022) and dialect 2
+// (January 2023). Config.Dialect selects the kind of update. In dialect 1, an update adds
+// a step to W and epsilon_xy of the SbS layers. In dialect 2, it multiplies W by a factor
+// and does not change epsilon_xy. In both dialects, an update then raises small parameters
+// of SbS layers to a lower limit, and normalizes W so that the weights of every neuron sum
+// to 1. An update adds a step to the parameters of all other layers. The documentation of
+// package ops/sbs contains the formulas of the gradients.
 //
 // # Resuming
 //
-// State returns the complete state of the training, and Restore sets it. A training that
-// was interrupted and resumed gives the same bits as an uninterrupted one. The number of
-// workers does not affect the result either.
+// [Trainer.State] returns the complete state of the training, and [Trainer.Restore] sets it.
+// A training that was interrupted and resumed gives the same bits as an uninterrupted one.
+// The number of workers does not affect the result either.
+//
+// # Ownership and concurrency
+//
+// A Trainer is not safe for concurrent use. The models, bytes and states that it returns
+// belong to the caller. The caller must not modify a Batch until Step returns. Close ends
+// the goroutines of the Trainer.
 //
 // # Errors
 //
 // Errors about a file or bytes that are not a valid model wrap runtime.ErrModel. Errors
-// about a model that cannot be trained, or about a Config, wrap ErrTrain. Errors about a
+// about a model that cannot be trained, or about a Config, wrap [ErrTrain]. Errors about a
 // Batch wrap runtime.ErrInput. A Step that fails changes nothing.
 package train

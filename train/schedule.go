@@ -18,8 +18,8 @@ const (
 	// for more than Patience updates in a row, the rate is multiplied by Factor.
 	Plateau ScheduleKind = "ReduceLROnPlateau"
 
-	// LowPassPlateau is a Plateau that follows a smoothed measure. The smoothed measure
-	// moves 1/Tau of the distance to every new value.
+	// LowPassPlateau is a Plateau that follows a smoothed measure. With every new value,
+	// the smoothed measure moves by 1/Tau of its distance to that value.
 	LowPassPlateau ScheduleKind = "SbSLRScheduler"
 
 	// Cosine reduces the rate from its initial value to 0 within Length updates, along

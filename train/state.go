@@ -35,8 +35,8 @@ type Position struct {
 	SubBatches int    // number of sub-batches of the update in progress
 }
 
-// Position returns the progress of the training. After Restore, the caller continues with
-// the batch at this position.
+// Position returns the progress of the training. After Restore, the caller must continue
+// with the batch that follows this position.
 func (t *Trainer) Position() Position {
 	if t == nil {
 		return Position{}
@@ -75,8 +75,8 @@ func (t *Trainer) State() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Restore sets the state to the result of State of a Trainer with the same model and
-// Config. If it returns an error, the Trainer is unchanged.
+// Restore sets the state to one that State has returned, of a Trainer with the same model
+// and Config. If Restore returns an error, the Trainer is unchanged.
 func (t *Trainer) Restore(state []byte) error {
 	if !t.made() {
 		return errNoTrainer
@@ -120,7 +120,7 @@ func (t *Trainer) checkSaved(s *savedTrainer) error {
 	return nil
 }
 
-// Bytes returns the ONNX file of the model with the present parameters and with the
+// Bytes returns the ONNX file of the model with its current parameters and with the
 // Dynamics and Layers of the Config.
 func (t *Trainer) Bytes() ([]byte, error) {
 	if !t.made() {
@@ -160,7 +160,7 @@ func (t *Trainer) Save(path string) error {
 	return nil
 }
 
-// Model returns a runtime.Model with the present parameters. Later steps do not change
+// Model returns a runtime.Model with the current parameters. Later steps do not change
 // it.
 func (t *Trainer) Model(opts ...runtime.Option) (*runtime.Model, error) {
 	data, err := t.Bytes()

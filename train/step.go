@@ -25,9 +25,9 @@ type frame struct {
 	scales []float32 // by step; see trainerState.Scales
 }
 
-// Step computes the gradients for one sub-batch. If the sub-batch completes an update,
-// Step makes the update and reports it in the result. Step does not modify the batch. If
-// it returns an error, the state of the Trainer is unchanged.
+// Step computes the gradients for one sub-batch. If the sub-batch completes an update, Step
+// makes the update and reports it in the result. Step does not modify the batch. If Step
+// returns an error, the state of the Trainer is unchanged.
 func (t *Trainer) Step(ctx context.Context, b Batch) (Result, error) {
 	if !t.made() {
 		return Result{}, errNoTrainer
@@ -178,8 +178,8 @@ func (t *Trainer) forward(ctx context.Context, b Batch) error {
 	return nil
 }
 
-// setTarget sets the target of the loss. It returns the number of images for which the
-// largest entry of the output is that of the label.
+// setTarget sets the target of the loss. It returns the number of images that are
+// classified correctly.
 func (t *Trainer) setTarget(ctx context.Context, b Batch) (correct int, err error) {
 	out, target := t.frame.values[t.output], t.frame.target
 	switch {

@@ -24,13 +24,13 @@ type Batch struct {
 	// Images is the input of the model: float32 (images, channels, height, width).
 	Images *runtime.Tensor
 
-	// Labels holds the class of each image, from 0. Instead of labels, Target can give
-	// the desired output, which has the shape of the model's output. A model that ends
-	// with a reconstruction needs neither: its target is the input that it reconstructs.
+	// Labels holds the class of each image, from 0. Instead of Labels, Target can hold the
+	// desired output, in the shape of the model's output. A model that ends with a
+	// reconstruction needs neither: its target is the input that it reconstructs.
 	Labels []int
 	Target *runtime.Tensor
 
-	// Spikes and Uniforms replace random numbers, by the name of the node: see
+	// Spikes and Uniforms replace the random numbers of nodes, by layer: see
 	// runtime.InjectSpikes and runtime.InjectUniforms.
 	Spikes, Uniforms map[string]*runtime.Tensor
 }
@@ -41,29 +41,28 @@ type Result struct {
 	LossPerImage float64 // mean loss per image of the sub-batch
 
 	Images  int     // number of images
-	Correct int     // number of images whose largest output is that of the label; 0 without Labels
+	Correct int     // number of images that are classified correctly; 0 without Labels
 	Update  *Update // nil if the sub-batch did not complete an update
 }
 
 // Update is the result of one update, over all its sub-batches.
 type Update struct {
-	Number int // from 0
-
+	Number int // of the update, from 0
 	// LossPerImage is the mean loss per image.
 	LossPerImage float64
 
-	// PlateauLoss is the sum of the losses of the sub-batches, divided by the number
-	// of images. PyTorch-SbS lets the plateau schedules follow this number. If the loss
-	// is a mean over the images (CrossEntropy, or a Mixture without Sum), the number
-	// depends on the size of the sub-batches: use LossPerImage to compare updates.
+	// PlateauLoss is the sum of the losses of the sub-batches, divided by the number of
+	// images. The plateau schedules follow it, as in PyTorch-SbS. If the loss is a mean
+	// over the images (CrossEntropy, or a Mixture without Sum), PlateauLoss depends on the
+	// size of the sub-batches: use LossPerImage to compare updates.
 	PlateauLoss float64
 
 	Images, Correct      int     // sums over the sub-batches; see Result
 	RateW, RateEpsilonXY float64 // learning rates of the next update
 }
 
-// Trainer trains a model. Open and New make one. A Trainer is not safe for concurrent use.
-// Close ends its goroutines.
+// Trainer trains a model. Open and New return one. A Trainer is not safe for concurrent
+// use. Close ends its goroutines.
 type Trainer struct {
 	program *graph.Program
 	source  []byte // the file with the initial parameters and the dynamics of the Config
@@ -117,9 +116,9 @@ func Open(path string, cfg Config) (*Trainer, error) {
 	return t, nil
 }
 
-// New returns a Trainer for the model in the bytes of an ONNX file that package convert has
-// written. Such a model has one input and one output, and the names of its nodes identify
-// the layers. New copies data.
+// New returns a Trainer for the model in data, the contents of an ONNX file that package
+// convert wrote. Such a model has one input and one output, and the names of its nodes
+// identify the layers. New does not keep data.
 func New(data []byte, cfg Config) (*Trainer, error) {
 	pb, err := onnx.Unmarshal(data)
 	t, err := newTrainer(pb, err, cfg)
@@ -161,7 +160,8 @@ func newTrainer(pb *onnxpb.ModelProto, err error, cfg Config) (*Trainer, error) 
 	return t, nil
 }
 
-// Close ends the goroutines of the Trainer, which must not be in use. Close returns nil.
+// Close ends the goroutines of the Trainer. It must not be called during a Step. Close
+// always returns nil.
 func (t *Trainer) Close() error {
 	if t.made() {
 		t.program.Pool.Close()
@@ -291,7 +291,7 @@ func (t *Trainer) trained(s *graph.Step, j int) bool {
 
 func (t *Trainer) addParam(p *param, value *ops.Tensor) {
 	data := slices.Clone(value.Float32s())
-	p.value, _ = ops.NewTensor(value.Shape(), data) // no error: the shape is that of data
+	p.value, _ = ops.NewTensor(value.Shape(), data) // no error: the shape fits data
 	p.grad, _ = ops.Zeros(ops.Float32, value.Shape())
 	p.sum = make([]float32, len(data))
 	t.params = append(t.params, p)

@@ -286,7 +286,7 @@ func TestStep_LabelsAreAOneHotTarget(t *testing.T) {
 	require.Equal(t, fileOf(t, a), fileOf(t, b))
 }
 
-func TestNew_Refuses(t *testing.T) {
+func TestNew_RefusesConfigsAndModelsThatCannotBeTrained(t *testing.T) {
 	for _, c := range []struct {
 		config train.Config
 		want   string
@@ -360,9 +360,9 @@ func TestFit_StopsAtTheFirstError(t *testing.T) {
 	require.Equal(t, 8, steps)
 }
 
-// TestModel_IsThatOfBytes compares Model with the model of Bytes in the middle of a
+// TestModel_EqualsTheModelOfBytes compares Model with the model of Bytes in the middle of a
 // training.
-func TestModel_IsThatOfBytes(t *testing.T) {
+func TestModel_EqualsTheModelOfBytes(t *testing.T) {
 	trainer := newTrainer(t, sbsNet(2), train.Config{RateW: 0.1, Dynamics: sbs.Dynamics{Spikes: 7}})
 	step(t, trainer, bars(1, 4))
 	got, err := trainer.Model()

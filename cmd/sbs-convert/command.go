@@ -23,14 +23,14 @@ such a folder, or describes a model.
 From PyTorch-SbS to ONNX: WEIGHTS is the folder with the files Weight_L*_S*.npy.
 The JSON configuration of the network is in the same folder or in its parent
 folder. The model takes images of the size of the data set, with pixels from 0
-to 1, and does the cropping and the on/off split itself. It runs in sbs-run. It
-also defines the Spike-By-Spike operator in standard operators, so that it runs
-in onnxruntime 1.16 or later.
+to 1, and does the cropping and the on/off split itself. The model runs in
+sbs-run. It also contains a definition of the Spike-By-Spike operator in
+standard operators, so that it runs in onnxruntime 1.16 or later.
 
 From ONNX to PyTorch-SbS: the .npy files are written to the folder WEIGHTS, the
 EpsXY files to the folder EpsXY next to it, and the JSON configuration to the
-parent folder. An array that was not changed gives exactly the same bytes as the
-file that it was read from.
+parent folder. An array that was not changed is written with exactly the same
+bytes as the file that it was read from.
 
 A file with different content is replaced only with --force.`
 
@@ -109,10 +109,10 @@ func (f *flags) register(s *pflag.FlagSet) {
 
 	s.StringArrayVar(&f.load.Config, "config", nil, "configuration `file`; repeat the flag for several files, later ones take precedence (default: files in WEIGHTS or in its parent folder)")
 	s.StringVar(&f.load.EpsilonXY, "eps-xy", "", "`folder` with the EpsXY files (default: WEIGHTS, or else EpsXY next to it)")
-	s.BoolVar(&f.load.AllowUntrained, "allow-untrained", false, "if the weight file of a layer is missing, use the values with which training starts")
+	s.BoolVar(&f.load.AllowUntrained, "allow-untrained", false, "if the weight file of a layer is missing, use the initial values of a training")
 	cli.FloatsVar(s, &f.load.Mean, "mean", "`means` of the channels of the data set, for the on/off split; separated by commas, for pixels from 0 to 1")
 	s.Var((*sizeValue)(&f.load.Input), "input", "image `size` as CHANNELSxHEIGHTxWIDTH (default: the size for data_mode of the configuration)")
-	cli.IntVar(s, &f.spikes, "spikes", 1, "`number` of spikes of every layer (default: from the configuration)")
+	cli.IntVar(s, &f.spikes, "spikes", 1, "`number` of spikes per output position of every SbS layer (default: from the configuration)")
 	f.Register(s)
 	s.BoolVar(&f.load.NoPreprocessing, "no-preprocessing", false, "leave the cropping and the on/off split out of the model")
 	cli.IntVar(s, &f.batch, "batch", 0, "fixed batch size (default: any batch size)")
@@ -122,8 +122,8 @@ func (f *flags) register(s *pflag.FlagSet) {
 		"no-preprocessing", "batch", "decompose", "no-function")
 
 	cli.ChoiceVar(s, &f.inject, "inject", []string{string(convert.InjectSpikes), string(convert.InjectUniforms)},
-		"`kind` of additional inputs of the model, which replace the random numbers of SbS layers: spikes or uniforms")
-	s.Int64Var(&f.model.Seed, "seed", 0, "`number` to add to the seed of every layer, which is the number of the layer")
+		"add inputs to the model that replace the random numbers of SbS layers; the `kind` is spikes or uniforms")
+	s.Int64Var(&f.model.Seed, "seed", 0, "`number` to add to the seed of every layer; the seed of a layer is otherwise the number of the layer")
 	cli.Group(s, headingVerify, "inject", "seed")
 
 	s.BoolVar(&f.arraysOnly, "arrays-only", false, "write the .npy files, but not the configuration")

@@ -40,7 +40,7 @@ func TestConvert_PrintsTheNetworkAndWritesTheModel(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, errOut)
 	for _, want := range []string{
-		"mnist-prototypes: PyTorch-SbS dialect 2, step 0 (highest complete)",
+		"mnist-prototypes: PyTorch-SbS dialect 2, step 0 (highest with all files)",
 		"weights: " + weights,
 		"image 1x28x28, pixels 0..1, cropped to 24x24",
 		"0      SbS       24x24   1x24x24  80x1x1  46080       400     400            Weight_L0_S0.npy",

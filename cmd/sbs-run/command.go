@@ -16,8 +16,8 @@ with another model that takes a batch of images and returns one vector per
 image.
 
 IMAGES is any number of
-  - PNG, JPEG, GIF, BMP, TIFF or WebP files, or folders of them; with one folder
-    per class, the accuracy is printed too
+  - PNG, JPEG, GIF, BMP, TIFF or WebP files, or folders of such files; with one
+    folder per class, the accuracy is printed too
   - IDX files such as those of MNIST (also .gz), with the labels in a file
     next to them
   - .npy files of images, (n, height, width) or with channels
@@ -74,8 +74,8 @@ func newCommand([]string) *cobra.Command {
 	cli.IntVar(s, &f.top, "top", 1, fmt.Sprintf("`number` of most probable classes to print (default: %d)", defaultTop))
 	cli.IntVar(s, &f.limit, "limit", 0, "`number` of images to classify, from the first (default: all)")
 	s.StringVar(&f.labels, "labels", "", "`file` with the labels of all images: IDX, .npy, or text with one label per line")
-	s.BoolVar(&f.resize, "resize", false, "scale images to the input size of the model, and convert colors to gray or gray to colors")
-	cli.IntVar(s, &f.spikes, "spikes", 1, "`number` of spikes of every SbS layer (default: from the model)")
+	s.BoolVar(&f.resize, "resize", false, "scale images to the input size of the model, and convert between color and gray")
+	cli.IntVar(s, &f.spikes, "spikes", 1, "`number` of spikes per output position of every SbS layer (default: from the model)")
 	f.Register(s)
 	s.Uint64Var(&f.seed, "seed", 0, "`number` that selects the random numbers (default: 0)")
 	cli.IntVar(s, &f.workers, "workers", 0, "`number` of CPU cores to use (default: all)")

@@ -203,7 +203,7 @@ func (p *printer) label(r classify.FileResult) string {
 	return p.classes[r.Label]
 }
 
-// jsonResult prints an entry of the list of results, on a line of its own.
+// jsonResult prints an entry of the list of results on a separate line.
 func (p *printer) jsonResult(r classify.FileResult) error {
 	j := jsonResult{Image: validUTF8(r.File)}
 	if l := p.label(r); l != "" {

@@ -13,8 +13,8 @@ type summary struct {
 	classes []string // names of the classes
 	model   string   // path of the model
 
-	images, failed   int     // all images, and those that could not be classified
-	labeled, correct int     // classified images that have a label, and those of the right class
+	images, failed   int     // numbers of all images, and of images that could not be classified
+	labeled, correct int     // numbers of classified images with a label, and of images with the right class
 	confusion        [][]int // [label][class], nil without labels or with too many classes
 	seconds          float64
 }

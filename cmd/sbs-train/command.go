@@ -15,16 +15,17 @@ import (
 
 const long = `Trains a Spike-By-Spike network.
 
-MODEL.onnx is a model that sbs-convert or sbs-train wrote. Training starts from its
-weights and trains all layers except those given with --freeze. The result is
-MODEL-tuned.onnx. The folder MODEL-tuned-log receives the metrics, a picture of
-their curves, event files for TensorBoard, and the checkpoint.
+MODEL.onnx is a model that sbs-convert or sbs-train wrote. The training starts
+from its weights and trains all layers except those given with --freeze. The
+trained model is written to MODEL-tuned.onnx. The folder MODEL-tuned-log receives
+the metrics, a picture of their curves, event files for TensorBoard, and the
+checkpoint.
 
 CONFIG.json is a PyTorch-SbS configuration, or a folder that contains one. A new
-network is built and trained as the configuration describes; flags take precedence
-over the configuration. The weights (folders Weights or Parameters, and EpsXY),
-model.onnx and the folder Log are written to the folder of the configuration, or to
-the folder given with --output.
+network is built and trained as the configuration describes; flags take
+precedence over the configuration. The weights (folders Weights or Parameters,
+and EpsXY), model.onnx and the folder Log are written to the folder of the
+configuration, or to the folder given with --output.
 
 --data is a folder that contains the training set and the test set, or only the
 training set. These formats are supported:
@@ -34,13 +35,13 @@ training set. These formats are supported:
   - the batch files of CIFAR-10
   - one folder of images per class, or folders train and test that contain them
 
-To fine-tune for far fewer spikes, also pass --sampler low-discrepancy and a larger
-epsilon, as in the second example: training alone cannot compensate for so few
-spikes.
+To fine-tune for far fewer spikes, also pass --sampler low-discrepancy and a
+larger epsilon, as in the second example: training alone cannot compensate for so
+few spikes.
 
-To resume a training that was interrupted, run the same command with --resume. The
-result is bit-identical to that of an uninterrupted training, with any number of
-workers.`
+To resume a training that was interrupted, run the same command with --resume.
+The result is bit-identical to the result of an uninterrupted training, with any
+number of workers.`
 
 const example = `  sbs-train model.onnx --data MNIST/
   sbs-train model.onnx --data MNIST/ -o fast.onnx --spikes 50 \
@@ -103,13 +104,13 @@ func newCommand([]string) *cobra.Command {
 	return cmd
 }
 
-// register adds the flags to those of the command.
+// register defines the flags of the command in s.
 func (f *flags) register(s *pflag.FlagSet) {
 	f.set = s
 	s.StringArrayVar(&f.data, "data", nil, "`path` of the training images, a file or a folder; may be given several times")
 	s.StringVar(&f.test, "test", "", "`path` of the test images (default: the test set in the folder of --data)")
-	s.StringVarP(&f.output, "output", "o", "", "`path` of the model to write, or of the output folder if training from a configuration")
-	s.BoolVar(&f.resize, "resize", false, "resize images to the input size of the model, and convert between color and gray")
+	s.StringVarP(&f.output, "output", "o", "", "`path` of the model to write, or of the output folder when training from a configuration")
+	s.BoolVar(&f.resize, "resize", false, "scale images to the input size of the model, and convert between color and gray")
 	s.Uint64Var(&f.seed, "seed", 0, "`number` that selects the random numbers")
 	cli.IntVar(s, &f.workers, "workers", 0, "`number` of CPU cores to use (default: all)")
 	s.BoolVar(&f.resume, "resume", false, "resume an interrupted training")
@@ -119,7 +120,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 	cli.IntVar(s, &f.epochs, "epochs", 1, fmt.Sprintf("`number` of passes over all training images (default: %d, or the value in CONFIG.json)", tuneEpochs))
 	cli.IntVar(s, &f.batch, "batch", 1, fmt.Sprintf("`number` of images per sub-batch (default: %d, or the value in CONFIG.json)", tuneBatch))
 	cli.IntVar(s, &f.subBatches, "batches-per-update", 1, fmt.Sprintf("`number` of sub-batches per update of the weights (default: %d, or the value in CONFIG.json)", tuneSubBatches))
-	s.Float64Var(&f.rateW, "lr", 0, fmt.Sprintf("initial learning `rate` of the weights (default: %v, in dialect 1 and without SbS layers %v, or the value in CONFIG.json)", tuneRate2, tuneRate1))
+	s.Float64Var(&f.rateW, "lr", 0, fmt.Sprintf("initial learning `rate` of the weights (default: %v; %v in dialect 1 and for networks without SbS layers; or the value in CONFIG.json)", tuneRate2, tuneRate1))
 	s.Float64Var(&f.rateEpsilonXY, "lr-epsilon-xy", 0, fmt.Sprintf("initial learning `rate` of epsilon_xy, dialect 1 only (default: %v, or the value in CONFIG.json)", tuneRateEpsilonXY))
 	s.StringVar(&f.schedule, "lr-schedule", "", "`name` of the learning rate schedule: constant, cosine (falls to 0) or plateau (falls if there is no progress) (default: cosine, or the value in CONFIG.json)")
 	s.StringVar(&f.loss, "loss", "", "`name` of the loss: "+strings.Join(lossNames, " or ")+" (default: the loss in the configuration; without one, mixture if the last layer is an SbS layer)")
@@ -127,12 +128,12 @@ func (f *flags) register(s *pflag.FlagSet) {
 	s.BoolVar(&f.noAugmentation, "no-augmentation", false, "prepare training images like test images: no random crops, flips or colors")
 	cli.Group(s, "Learning", "epochs", "batch", "batches-per-update", "lr", "lr-epsilon-xy", "lr-schedule", "loss", "freeze", "no-augmentation")
 
-	cli.IntVar(s, &f.spikes, "spikes", 1, "`number` of spikes of every SbS layer, for training and in the resulting model (default: unchanged)")
+	cli.IntVar(s, &f.spikes, "spikes", 1, "`number` of spikes per output position of every SbS layer (default: unchanged)")
 	f.Register(s)
 	cli.Group(s, "Spikes (for training and in the resulting model)", "spikes", "sampler", "epsilon-schedule", "epsilon-0")
 
 	s.BoolVar(&f.noTest, "no-test", false, "do not test")
-	cli.IntVar(s, &f.testSpikes, "test-spikes", 1, "`number` of spikes for tests (default: as for training)")
+	cli.IntVar(s, &f.testSpikes, "test-spikes", 1, "`number` of spikes in tests (default: as in training)")
 	cli.IntVar(s, &f.testEvery, "test-every", 1, "test every `N` epochs (updates, for a dialect 1 configuration) (default: 1, or the value in CONFIG.json)")
 	cli.IntVar(s, &f.saveEvery, "save-every", 1, "save the weights and the model every `N` epochs (updates, for a dialect 1 configuration) (default: 1)")
 	cli.Group(s, "Tests and saved files", "no-test", "test-spikes", "test-every", "save-every")
@@ -153,9 +154,9 @@ func (f *flags) check() error {
 	}
 	switch {
 	case f.loss != "" && !slices.Contains(lossNames, f.loss):
-		return fmt.Errorf("--loss %q: want one of %s", f.loss, strings.Join(lossNames, ", "))
+		return fmt.Errorf("--loss %s: want one of %s", f.loss, strings.Join(lossNames, ", "))
 	case f.schedule != "" && !slices.Contains(scheduleNames, f.schedule):
-		return fmt.Errorf("--lr-schedule %q: want one of %s", f.schedule, strings.Join(scheduleNames, ", "))
+		return fmt.Errorf("--lr-schedule %s: want one of %s", f.schedule, strings.Join(scheduleNames, ", "))
 	case f.noTest && (f.test != "" || f.testSpikes.Set || f.testEvery.Set):
 		return errors.New("--no-test cannot be combined with --test, --test-spikes or --test-every")
 	case f.resume && f.force:
@@ -164,7 +165,7 @@ func (f *flags) check() error {
 	return nil
 }
 
-// isModel reports whether a path is that of an ONNX file and not of a configuration.
+// isModel reports whether a path leads to an ONNX file and not to a configuration.
 func isModel(path string) (bool, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -38,13 +38,13 @@ func (f *flags) loadTest(ctx context.Context, j *job) (*dataset.Samples, error) 
 	}
 	for _, path := range f.data {
 		if folder, err := isFolder(path); err != nil || !folder {
-			j.note("training is not tested, since %s is not a folder with a test set: give the test images with --test", path)
+			j.note("no tests during the training: %s is not a folder with a test set; give the test images with --test", path)
 			return nil, err
 		}
 	}
 	s, err := f.load(ctx, f.data, opt)
 	if errors.Is(err, dataset.ErrNoSubset) {
-		j.note("training is not tested: %v (--test)", err)
+		j.note("no tests during the training: %v with --test", err)
 		return nil, nil
 	}
 	return s, err

@@ -53,8 +53,8 @@ func (s *session) testNetwork(ctx context.Context) error {
 	return nil
 }
 
-// wrong returns the number of images whose largest output is not that of their label.
-// The first row of the output belongs to test image first.
+// wrong returns the number of images that are classified wrongly. The first row of the
+// output belongs to test image first.
 func (s *session) wrong(out *ops.Tensor, first int) int {
 	count, wrong := out.Shape()[0], 0
 	v := out.Float32s()

@@ -197,7 +197,8 @@ func (f *flags) setModelDynamics(j *job) error {
 	return nil
 }
 
-// fromConfiguration prepares a training from scratch by a PyTorch-SbS configuration.
+// fromConfiguration prepares the training of a new network from a PyTorch-SbS
+// configuration.
 func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 	if f.resize {
 		return errors.New("--resize requires a model: a configuration does not set the size of the images")
@@ -272,7 +273,7 @@ func existing(folder string) string {
 	return folder
 }
 
-// configurationPlaces returns the paths of the files that a training by the
+// configurationPlaces returns the paths of the files that a training from the
 // configuration in a folder writes.
 func configurationPlaces(t *pytorch.Training, output, folder string) (places, error) {
 	base := output

@@ -1,5 +1,5 @@
 // Command sbs-train trains Spike-By-Spike networks: it fine-tunes a model, or trains a
-// new network by a PyTorch-SbS configuration.
+// new network from a PyTorch-SbS configuration.
 package main
 
 import (

@@ -14,8 +14,8 @@ type kind int
 
 const (
 	fineTuning kind = iota // of a model; steps are epochs
-	byEpochs               // by a dialect 2 configuration; steps are epochs
-	byUpdates              // by a dialect 1 configuration; steps are updates
+	byEpochs               // from a dialect 2 configuration; steps are epochs
+	byUpdates              // from a dialect 1 configuration; steps are updates
 )
 
 // Defaults of fine-tuning. A model may contain the configuration of its training, but

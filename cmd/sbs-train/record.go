@@ -111,7 +111,7 @@ func (r *recorder) curves(title string) error {
 
 func (r *recorder) close() error { return errors.Join(r.metrics.Close(), r.events.Close()) }
 
-// trained returns the network with its present parameters and with the crop.
+// trained returns the network with its current parameters and with the crop.
 func (s *session) trained() (*convert.Network, error) {
 	data, err := s.trainer.Bytes()
 	if err != nil {
@@ -187,7 +187,7 @@ func (j *job) trains(frozen []string, has func(convert.Layer) bool) bool {
 var weightFile = regexp.MustCompile(`^(?:Weight|Bias|Mean)_L\d+_S(\d+)\.npy(?:\.gz)?$`)
 
 // laterWeights returns a weight file of a later step than the given one, or "" if there
-// is none. Such a file is from another training than one that ends at the given step.
+// is none. A training that ends at the given step cannot have written such a file.
 func (j *job) laterWeights(step int) (string, error) {
 	entries, err := os.ReadDir(j.places.weights)
 	if errors.Is(err, os.ErrNotExist) {

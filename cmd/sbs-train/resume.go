@@ -137,9 +137,9 @@ func (j *job) checkSaves() error {
 	return pytorch.CheckSave(j.places.weights, &first, j.saveOptions(), later)
 }
 
-// oldLog returns the files of another training that a new training must remove: those
-// that --resume reads, and event files, since TensorBoard shows all event files of a
-// folder as one training.
+// oldLog returns the files of another training that a new training must remove: the
+// files that --resume reads, and event files, since TensorBoard shows all event files
+// of a folder as one training.
 func (j *job) oldLog() ([]string, error) {
 	entries, err := os.ReadDir(j.places.log)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {

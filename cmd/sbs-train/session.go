@@ -100,7 +100,7 @@ func (f *flags) begin(j *job) (*session, error) {
 	if j.test != nil { // report an error before hours of training, not after them
 		m, err := j.tester(data)
 		if err != nil {
-			return nil, fmt.Errorf("for testing: %w", err)
+			return nil, fmt.Errorf("for the tests (--test-spikes): %w", err)
 		}
 		if err := m.Close(); err != nil {
 			return nil, err

@@ -31,7 +31,7 @@ func (f *flags) settle(j *job) error {
 		RateW:              j.rateW, RateEpsilonXY: j.rateEpsilonXY, SubBatches: j.subBatches,
 	}
 	if !t.KeepGradientScale {
-		j.note("kepp_last_grad_scale: false is ignored: the scale of the gradients stays constant after the second update")
+		j.note("kepp_last_grad_scale: false is ignored: the scales of the gradients stay constant after the second update")
 	}
 	if err := j.setAugmentation(f.noAugmentation); err != nil {
 		return err

@@ -307,7 +307,7 @@ func TestTrain_ChangesTheSpikes(t *testing.T) {
 	_, _, err := command(t, path, "--data", data, "--spikes", "99")
 	require.ErrorContains(t, err, "the epsilon_t of layer L0 has values for 40 spikes only")
 	_, _, err = command(t, path, "--data", data, "--test-spikes", "99")
-	require.ErrorContains(t, err, "for testing: ")
+	require.ErrorContains(t, err, "for the tests (--test-spikes): ")
 }
 
 // TestNoAugmentation_KeepsTheImages checks that an image is the same in every epoch. The
@@ -344,7 +344,7 @@ func TestWorkers_DoNotChangeTheResult(t *testing.T) {
 }
 
 // TestTrain_ReadsFoldersOfImages trains with one folder of images per class. The names of
-// the folders are those of the classes.
+// the folders are the names of the classes.
 func TestTrain_ReadsFoldersOfImages(t *testing.T) {
 	n, _, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist-prototypes/Weights"})
 	require.NoError(t, err)
@@ -364,11 +364,11 @@ func TestTrain_ReadsFoldersOfImages(t *testing.T) {
 
 func TestTrain_WorksWithoutTestImages(t *testing.T) {
 	_, errOut := must(t, model(t, convert.Options{}), "--data", bars(t, 30, 0))
-	require.Contains(t, errOut, "training is not tested")
+	require.Contains(t, errOut, "no tests during the training")
 	path := model(t, convert.Options{})
 	_, errOut = must(t, path, "--data", bars(t, 30, 30), "--no-test")
 	require.Contains(t, errOut, "no test images")
-	require.NotContains(t, errOut, "warning: training is not tested")
+	require.NotContains(t, errOut, "warning: no tests during the training")
 }
 
 // TestResume_RefusesAnotherCheckpoint checks the errors about a checkpoint that is damaged

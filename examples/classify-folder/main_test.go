@@ -48,7 +48,7 @@ func TestRun_ReportsUnreadableImagesAndContinues(t *testing.T) {
 	require.NotContains(t, out.String(), "accuracy")
 }
 
-func TestRun_Errors(t *testing.T) {
+func TestRun_ReportsMissingFilesAndCancellation(t *testing.T) {
 	t.Chdir("../..")
 	var out bytes.Buffer
 	require.ErrorIs(t, run(t.Context(), []string{"missing.onnx"}, &out), os.ErrNotExist)

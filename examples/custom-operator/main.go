@@ -1,6 +1,6 @@
 // Custom-operator runs a model with an operator that ONNX does not have, Sharpen of the
-// domain example.com, and replaces a standard operator, Relu. It is a module of its own, as
-// a program that uses this project is.
+// domain example.com, and replaces a standard operator, Relu. It is a separate module, like
+// any program that uses this project.
 //
 // Run it and its tests from the folder examples/custom-operator of the repository:
 //

@@ -18,16 +18,16 @@ import (
 
 var update = flag.Bool("update", false, "write model.onnx")
 
-// TestModelFile checks that model.onnx is the model that this file describes. With
+// TestModelFile_IsUpToDate checks that model.onnx is the model that this file describes. With
 // -update it writes model.onnx.
-func TestModelFile(t *testing.T) {
+func TestModelFile_IsUpToDate(t *testing.T) {
 	want := model()
 	if *update {
 		require.NoError(t, os.WriteFile("model.onnx", want, 0o600))
 	}
 	got, err := os.ReadFile("model.onnx")
 	require.NoError(t, err)
-	require.True(t, bytes.Equal(want, got), "model.onnx is out of date: go test -run TestModelFile -update")
+	require.True(t, bytes.Equal(want, got), "model.onnx is out of date: go test -run TestModelFile_IsUpToDate -update")
 }
 
 // model returns the ONNX file. The numbers of the fields are those of onnx.proto.

@@ -11,7 +11,7 @@ import (
 )
 
 // opstest checks the numbers, and that the operator keeps the contract of ops.Op.
-func TestSharpen(t *testing.T) {
+func TestSharpen_PassesTheHarness(t *testing.T) {
 	power := func(p float32) ops.Attributes { return ops.Attributes{"power": p} }
 	x := opstest.F32([]int{2, 3}, .2, .3, .5, 0, 1, 1)
 	opstest.Run(t, Sharpen(), []opstest.Case{
@@ -42,7 +42,7 @@ func TestSharpen(t *testing.T) {
 	})
 }
 
-func TestSharpen_Gradient(t *testing.T) {
+func TestSharpen_HasTheRightGradient(t *testing.T) {
 	opstest.Gradient(t, Sharpen(), []opstest.GradientCase{
 		{
 			Case: opstest.Case{
@@ -63,7 +63,7 @@ func TestSharpen_Gradient(t *testing.T) {
 	})
 }
 
-func TestNoiseGate(t *testing.T) {
+func TestNoiseGate_PassesTheHarness(t *testing.T) {
 	opstest.Run(t, NoiseGate(.5), []opstest.Case{{
 		Name: "threshold", Batch: []int{0},
 		Inputs:  []*ops.Tensor{opstest.F32([]int{2, 2}, -1, .4, .5, 2)},

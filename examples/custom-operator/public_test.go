@@ -69,7 +69,7 @@ func TestTraining_PassesThroughTheOperator(t *testing.T) {
 
 // Another module can use every public package: weights become a model, which classifies
 // an image.
-func TestPublicPackages(t *testing.T) {
+func TestPublicPackages_WorkInAnotherModule(t *testing.T) {
 	network, report, err := pytorch.Load(pytorch.Options{Weights: "../../models/mnist/Weights"})
 	require.NoError(t, err)
 	require.Empty(t, report.Warnings)

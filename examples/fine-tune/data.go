@@ -69,7 +69,7 @@ func readImage(path string) (image.Image, error) {
 	return img, err
 }
 
-// batches yields the images of all epochs, each in a random order of its own.
+// batches yields the images of all epochs, in a different random order in each epoch.
 func batches(tensor func(...image.Image) (*runtime.Tensor, error), images []image.Image, labels []int) iter.Seq2[train.Batch, error] {
 	return func(yield func(train.Batch, error) bool) {
 		random := rand.New(rand.NewPCG(1, 0))

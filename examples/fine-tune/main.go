@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	model, err := trainer.Model() // with the present weights
+	model, err := trainer.Model() // with the current weights
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func TestRun_ImprovesAndSavesTheModel(t *testing.T) {
 	require.Contains(t, out.String(), "before: "+correct[1][1]+" of 30")
 }
 
-func TestRun_Errors(t *testing.T) {
+func TestRun_RefusesWrongArgumentsAndImages(t *testing.T) {
 	t.Chdir("../..")
 	var out bytes.Buffer
 	model := filepath.Join(t.TempDir(), "model.onnx")

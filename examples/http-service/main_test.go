@@ -42,7 +42,7 @@ func requireSeven(t *testing.T, answer []byte) {
 	require.Greater(t, got.Classes[0].Probability, float32(.9))
 }
 
-func TestHandler(t *testing.T) {
+func TestHandler_ClassifiesImagesAndRefusesOtherRequests(t *testing.T) {
 	t.Chdir("../..")
 	model, err := load("models/mnist/Weights")
 	require.NoError(t, err)
@@ -108,7 +108,7 @@ func TestRun_ServesUntilInterrupted(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestRun_Errors(t *testing.T) {
+func TestRun_ReportsAMissingModelAndAWrongAddress(t *testing.T) {
 	require.ErrorIs(t, run(t.Context(), []string{"-model", "missing.onnx"}, io.Discard), os.ErrNotExist)
 	t.Chdir("../..")
 	require.ErrorContains(t, run(t.Context(), []string{"-addr", "nowhere"}, io.Discard), "nowhere")

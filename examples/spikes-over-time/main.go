@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(stdout, "Distance between h and the final h of the layer (0: equal, 1: nothing in common):")
+	fmt.Fprintln(stdout, "Distance between h and the final h of the layer, by spikes (0: equal, 1: nothing in common):")
 	most := math.MaxInt // the largest count that all layers have reached
 	for i, s := range snapshots {
 		if i == 0 || s.Layer != snapshots[i-1].Layer {
@@ -85,8 +85,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		}
 	}
 
-	// Each number of spikes in all layers is a run of its own.
-	fmt.Fprintf(stdout, "\nProbability of the answer of the network, %s in the end, by spikes per layer:\n\n", results[0].Name)
+	// Every number of spikes in all layers needs a separate run.
+	fmt.Fprintf(stdout, "\nAnswer of the network and its probability, by spikes per layer (with all spikes: %s):\n\n", results[0].Name)
 	for _, n := range counts {
 		if n > most {
 			break

@@ -36,7 +36,7 @@ func TestRun_PrintsEveryLayerAndTheAnswers(t *testing.T) {
 	}
 }
 
-func TestRun_Errors(t *testing.T) {
+func TestRun_ReportsMissingFiles(t *testing.T) {
 	t.Chdir("../..")
 	var out bytes.Buffer
 	require.ErrorIs(t, run(t.Context(), []string{"missing.onnx"}, &out), os.ErrNotExist)

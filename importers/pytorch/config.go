@@ -8,8 +8,8 @@ import (
 	"github.com/tailscale/hujson"
 )
 
-// config holds the values of a network's configuration files. Later files win, key by
-// key.
+// config holds the values of a network's configuration files. Later files take
+// precedence, key by key.
 type config struct {
 	// The top level.
 	dataMode     string

@@ -3,8 +3,8 @@
 //
 // # Folders
 //
-// PyTorch-SbS keeps a network in a folder: one .npy file per array, and a
-// configuration in JSON. There are two generations, called dialects here:
+// PyTorch-SbS keeps a network in a folder: one .npy file per array, and a configuration
+// in JSON. Two versions are supported, which are called dialect 1 and dialect 2:
 //
 //	mynet/
 //	  network.json  dataset.json  def.json     dialect 2 (January 2023)
@@ -13,14 +13,14 @@
 //	  EpsXY/EpsXY_L0_S199.npy                  dialect 1 only
 //
 // In the name of an array, L is followed by the layer, counted from 0 over all layers,
-// and S by the training step. The configuration describes the layers, how spikes update
-// their output (the dynamics), and how the network is trained. docs/pytorch-format.md
-// lists all keys and rules.
+// and S by the training step. The configuration describes the layers, the number and
+// effect of the spikes, and the training. docs/pytorch-format.md lists all keys and
+// rules.
 //
 // # Reading
 //
-// Load reads a trained network. Its Report tells which files and which step were read,
-// and warns of everything that was tolerated:
+// [Load] reads a trained network. Its [Report] names the files and the training step that
+// were read, and contains a warning about every problem that was tolerated:
 //
 //	n, report, err := pytorch.Load(pytorch.Options{Weights: "mynet/Weights"})
 //

@@ -56,7 +56,7 @@ func ExampleLoad_report() {
 	fmt.Println(len(report.Warnings), "warnings")
 
 	// Output:
-	// dialect 2, step 4 (highest complete)
+	// dialect 2, step 4 (highest with all files)
 	// configuration: network.json
 	// layer 0 (SbS): Weight_L0_S4.npy
 	// layer 2 (SbS): Weight_L2_S4.npy

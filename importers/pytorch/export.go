@@ -257,7 +257,8 @@ func same[T comparable](list []T) bool {
 
 // epsilon sets epsilon_0 and eps_xy_intitial if the layers differ from the configuration.
 // fixed holds the Epsilon0 of layers with an epsilon_xy, which are all equal. folded
-// holds those of layers without one, which are products of epsilon_0 and eps_xy_intitial.
+// holds the Epsilon0 of layers without an epsilon_xy, which are products of epsilon_0 and
+// eps_xy_intitial.
 func (e *exporter) epsilon(fixed, folded []float32) error {
 	e0, xy := e.config.epsilon0, e.config.initialXY(e.network.Dialect)
 	if len(fixed) > 0 && float32(e0) != fixed[0] {
@@ -294,7 +295,7 @@ func (e *exporter) needsEpsilonXY(i int) bool {
 }
 
 // preprocessing sets the keys of the preprocessing. A network without preprocessing keeps
-// those of its configuration.
+// the keys of its configuration.
 func (e *exporter) preprocessing() error {
 	p, dialect := e.network.Preprocessing, e.network.Dialect
 	if p.OnOffMean == nil && p.Crop == 0 && p.Offset == 0 {

@@ -44,7 +44,7 @@ func configuration(c *config, opt Options) ([]string, error) {
 //   - For a folder, it returns the files in it or in its parent folder that Load would
 //     find.
 //   - For network.json, dataset.json or def.json in a folder with a network.json, it
-//     returns those of the three that exist, in this order.
+//     returns the files of these three that exist, in this order.
 //   - For any other file, it returns only that file.
 //
 // The error wraps ErrNoConfiguration if the folders have no configuration or more than

@@ -21,8 +21,8 @@ type Start struct {
 	Overload bool
 }
 
-// NewNetwork makes the network that a configuration describes, with the values that
-// training starts with, and returns how to train it. Options.Config lists the
+// NewNetwork makes the network that a configuration describes, with initial values for
+// training, and returns its training configuration. Options.Config lists the
 // configuration files (see FindConfiguration); it may be empty if Options.Weights is not.
 //
 // Values are read from the folder overload_path if Start.Overload is set, then from the
@@ -38,7 +38,8 @@ type Start struct {
 //   - epsilon_xy: the key eps_xy_intitial, in dialect 1 as a tensor (OH, OW, KH, KW) if
 //     it is trainable
 //
-// Network.Step is 0 if no values were read. The errors are those of Load and TrainingOf.
+// Network.Step is 0 if no values were read. NewNetwork returns the same errors as Load
+// and TrainingOf.
 func NewNetwork(opt Options, start Start) (*convert.Network, *Training, *Report, error) {
 	fail := func(err error) (*convert.Network, *Training, *Report, error) {
 		return nil, nil, nil, fmt.Errorf("pytorch: %w", err)

@@ -9,8 +9,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// Limits of a configuration. They are far above those of any trained network and keep
-// every product well inside 63 bits.
+// Limits of a configuration. They are far above the numbers in any trained network and
+// keep every product well inside 63 bits.
 const (
 	maxLayers   = 1000
 	maxSpikes   = 10_000_000

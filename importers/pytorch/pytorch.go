@@ -30,7 +30,7 @@ type Options struct {
 	Weights string
 
 	// Config lists the configuration files. They are merged in this order; later values
-	// win. If it is empty, Load searches Weights and then its parent folder.
+	// take precedence. If it is empty, Load searches Weights and then its parent folder.
 	Config []string
 
 	// EpsilonXY is the folder with the EpsXY_L* files of dialect 1. If it is empty, Load
@@ -44,8 +44,8 @@ type Options struct {
 	// at which no required file is missing.
 	Step *int
 
-	// AllowUntrained gives layers without a file the values that training starts with
-	// (see NewNetwork), and a warning. Otherwise a missing file is an error.
+	// AllowUntrained gives layers without a file the initial values of a training (see
+	// NewNetwork) and adds a warning. Without AllowUntrained, a missing file is an error.
 	AllowUntrained bool
 
 	// Mean is the mean of the data set for each channel of the image, with pixels from 0
@@ -74,7 +74,7 @@ type Report struct {
 	Step          int           // the training step, -1 if there were no files
 	StepChoice    StepChoice    // why this step was read
 	Layers        []LayerReport // one entry per layer
-	Warnings      []string      // everything that was tolerated, for people to read
+	Warnings      []string      // problems that were tolerated, one sentence each
 }
 
 // LayerReport describes what Load read for one layer.
@@ -89,18 +89,18 @@ type StepChoice string
 
 // The values of StepChoice.
 const (
-	StepGiven         StepChoice = "given"            // Options.Step selected it
-	StepConfiguration StepChoice = "configuration"    // the key learning_step selected it
-	StepComplete      StepChoice = "highest complete" // the highest step at which no file is missing
-	StepHighest       StepChoice = "highest"          // the highest step; no step is complete, but AllowUntrained is set
-	StepUntrained     StepChoice = "untrained"        // NewNetwork found no files
+	StepGiven         StepChoice = "given"                  // Options.Step selected it
+	StepConfiguration StepChoice = "configuration"          // the key learning_step selected it
+	StepComplete      StepChoice = "highest with all files" // the highest step at which no file is missing
+	StepHighest       StepChoice = "highest"                // the highest step; no step is complete, but AllowUntrained is set
+	StepUntrained     StepChoice = "untrained"              // NewNetwork found no files
 )
 
 // Load reads a trained network. Each layer of the result fits the output of the layer
-// before it. Weights of SbS layers are finite, not negative, and their columns sum to 1:
-// Load divides a column by its sum if that differs from 1 by more than 1e-4, with a
-// warning, and otherwise keeps every bit of the file. float64 arrays are rounded to
-// float32.
+// before it. Weights of SbS layers are finite, not negative, and their columns sum to 1.
+// If the sum of a column differs from 1 by more than 1e-4, Load divides the column by its
+// sum and adds a warning; otherwise it keeps every bit of the file. float64 arrays are
+// rounded to float32.
 //
 // If the error is nil, Report.Warnings may still list problems that were tolerated, such
 // as unknown keys and files that do not belong to a layer. If it is not nil, the other

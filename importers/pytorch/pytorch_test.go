@@ -247,7 +247,7 @@ func TestLoad_ReadsDialect1(t *testing.T) {
 	require.Equal(t, "SbS POOLING", r.Layers[1].Kind)
 }
 
-// The hash of a compressed file is that of the compressed bytes.
+// The hash of a compressed file is the hash of the compressed bytes.
 func TestLoad_HashesItsFiles(t *testing.T) {
 	weights := dialect1().write(t)
 	n, _, err := Load(options(weights))

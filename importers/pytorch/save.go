@@ -38,14 +38,14 @@ type SaveOptions struct {
 type SaveReport struct {
 	Step     int         // the step in the names of the arrays
 	Files    []SavedFile // the arrays, layer by layer, then the configuration files
-	Warnings []string    // what PyTorch-SbS will do differently, and what was lost
+	Warnings []string    // one sentence about each difference in PyTorch-SbS, and about lost information
 }
 
 // SavedFile is one file of a saved network.
 type SavedFile struct {
 	Path     string
 	Kept     bool // the file existed with the same bytes and was not written
-	AsSource bool // the bytes equal those of the file that the network was read from
+	AsSource bool // the bytes equal the bytes of the file that the network was read from
 }
 
 // Save writes a network as a folder that PyTorch-SbS and Load read. It makes the
@@ -66,13 +66,14 @@ type SavedFile struct {
 // an uncompressed .npy file, because PyTorch-SbS reads only those. Pooling weights are
 // written only if they were read from a file.
 //
-// Save checks everything before it writes the first file. It refuses networks that
-// Check of package convert refuses, values that are not finite, and networks that
-// PyTorch-SbS cannot describe (these errors wrap ErrUnsupported). Unless Force is set
-// it refuses to replace files that exist with different content. It always refuses a
-// folder in which Load would find something else than this network: a compressed array
-// of the same name, an array that does not belong to the network, or another
-// configuration. Each file is written atomically, the arrays first.
+// Save checks everything before it writes the first file. It refuses networks for which
+// convert.Network.Check returns an error, values that are not finite, and networks that
+// a configuration of PyTorch-SbS cannot describe (these errors wrap ErrUnsupported).
+// Unless Force is set, it refuses to replace a file that exists with different content.
+// It always refuses a folder with files that would make Load read something other than
+// this network: a compressed array of the same name, an array that does not belong to
+// the network, or another configuration. Each file is written atomically, the arrays
+// first.
 func Save(weights string, n *convert.Network, opt SaveOptions) (*SaveReport, error) {
 	s, err := newSaver(weights, n, opt, nil)
 	if err == nil {
@@ -85,10 +86,10 @@ func Save(weights string, n *convert.Network, opt SaveOptions) (*SaveReport, err
 }
 
 // CheckSave returns the error that Save would return, but writes nothing. A program
-// that is going to save the network again at later training steps can check these
-// too: later, which may be nil, reports whether a step is one of them. CheckSave then
-// also refuses files of these steps that Save would have to replace (unless Force is
-// set) or that Load would take for files of the network.
+// that will save the network again at later training steps can check these steps too:
+// later reports whether a step is one of them. CheckSave then also returns an error
+// about a file of such a step that Save would have to replace (unless Force is set), or
+// that Load would read as part of the network. later may be nil.
 func CheckSave(weights string, n *convert.Network, opt SaveOptions, later func(step int) bool) error {
 	if _, err := newSaver(weights, n, opt, later); err != nil {
 		return fmt.Errorf("pytorch: %w", err)
@@ -105,7 +106,7 @@ type saver struct {
 	later    func(step int) bool // see CheckSave; may be nil
 	origin   origin
 	files    []outFile
-	done     []SavedFile // what is known of each of the files
+	done     []SavedFile // properties of each file, as far as they are known
 	warnings []string
 }
 
@@ -192,7 +193,8 @@ func relativeFolder(from, target string) (string, error) {
 	return "./" + filepath.ToSlash(rel) + "/", nil
 }
 
-// origin is what Network.Sources says about the files that a network was read from.
+// origin holds the properties of the files that a network was read from, according to
+// Network.Sources.
 type origin struct {
 	arrays     map[fileID]convert.Source // with step 0
 	folders    map[string]string         // quantity -> folder of its first file; "" is the configuration
@@ -234,8 +236,9 @@ type targets struct {
 	configName string // name of the configuration file of dialect 1
 }
 
-// targets chooses the folders like those that the network was read from. A model file
-// may come from anywhere, so only plain names are taken from its paths, never a path.
+// targets chooses folders with the names of the folders that the network was read from.
+// A model file may come from anywhere, so only plain names are taken from its paths,
+// never a path.
 func (s *saver) targets(networkName string) targets {
 	above := filepath.Join(s.weights, "..")
 	t := targets{epsilonXY: filepath.Join(above, "EpsXY"), config: above, configName: s.origin.configName}

@@ -116,7 +116,7 @@ func (s *saver) checkConfiguration(config string, documents map[string][]byte) e
 	return nil
 }
 
-// compare compares each file with what exists under its name.
+// compare compares each file with the existing file of the same name.
 func (s *saver) compare() error {
 	var different []string
 	for _, f := range s.files {

@@ -15,8 +15,8 @@ import (
 // Training is the training configuration of a network: the keys of PyTorch-SbS's
 // configuration that the layers and the preprocessing do not express.
 //
-// The comment of each field gives the key, its section unless that is
-// learning_parameters, the default unless that is the zero value, and the meaning.
+// The comment of each field gives the key, the section of the key (if it is not
+// learning_parameters), the default (if it is not the zero value), and the meaning.
 type Training struct {
 	Dialect int // 1 or 2, from Network.Dialect
 
@@ -66,9 +66,9 @@ type Training struct {
 // Rate is the learning rate of one kind of parameter and its schedule. Each key in the
 // comments is followed by _w or _eps_xy.
 //
-// The values are those of the configuration. PyTorch-SbS replaces Factor and Patience by
-// PyTorch's defaults, 0.1 and 10, if either is not positive, and does not use
-// SbSLRScheduler then.
+// The fields hold the values of the configuration. If Factor or Patience is not positive,
+// PyTorch-SbS uses PyTorch's defaults for both, 0.1 and 10, and does not use
+// SbSLRScheduler.
 type Rate struct {
 	Gamma     float64 // learning_rate_gamma, default -1: the learning rate; see LearningRate
 	Threshold float64 // learning_rate_threshold, default 1e-5: the lower bound of the parameters
@@ -87,8 +87,8 @@ func (r Rate) LearningRate() float64 {
 }
 
 // Augmentation is the random variation of training images: the keys of the section
-// augmentation. PyTorch-SbS crops images of all data sets; it flips and jitters those of
-// Fashion-MNIST and CIFAR-10 only.
+// augmentation. PyTorch-SbS crops the images of all data sets. It flips and jitters only
+// the images of Fashion-MNIST and CIFAR-10.
 type Augmentation struct {
 	Crop       int     // crop_width_in_pixel, default 2: the image shrinks by this on each side, at a random position
 	FlipP      float64 // flip_p, default 0.5: probability of a horizontal flip
@@ -99,7 +99,7 @@ type Augmentation struct {
 	OnOff      bool    // use_on_off_filter, default true; dialect 1 only
 }
 
-// LayerTraining tells which parameters of a layer are trained. Fields for parameters that
+// LayerTraining says which parameters of a layer are trained. Fields for parameters that
 // the layer does not have are false. convert.SbS.Local marks layers that learn locally.
 type LayerTraining struct {
 	// Weights is w_trainable. In dialect 1 the key is in network_structure, and the

@@ -63,8 +63,8 @@ func (ld *loader) generate(l layer, shape []int) ([]float32, error) {
 	return make([]float32, n), nil
 }
 
-// poolingWeights returns the fixed weights of a pooling layer: each neuron has equal
-// weights for all kernel places of its own channel.
+// poolingWeights returns the fixed weights of a pooling layer: neuron n has equal
+// weights for all kernel places of channel n.
 func (ld *loader) poolingWeights(l layer) ([]float32, error) {
 	neurons := l.out.Channels
 	w, err := ld.generate(l, []int{l.places(), neurons})

@@ -33,7 +33,8 @@ func Write(path string, data []byte) (err error) {
 		return err
 	}
 	dir, _ := filepath.Split(path)
-	// The name does not contain that of the file, which may have the maximum length.
+	// The temporary name does not contain the name of the file, which may have the
+	// maximum length.
 	temporary := dir + "." + rand.Text() + ".tmp"
 	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if pe, ok := errors.AsType[*fs.PathError](err); ok {
@@ -87,7 +88,7 @@ func follow(path string) (string, error) {
 }
 
 // syncDir flushes the new name to the disk, if the system supports this. Errors are
-// ignored: without it the file is complete, too, under the old or the new name.
+// ignored: even without the flush, the file is complete under the old or the new name.
 func syncDir(dir string) {
 	if d, err := os.Open(dir); err == nil {
 		_ = d.Sync()

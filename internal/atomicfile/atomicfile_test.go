@@ -90,7 +90,7 @@ func TestWrite_CreatesTheTargetOfSymbolicLinks(t *testing.T) {
 }
 
 // TestWrite_AcceptsAFileNameOfMaximumLength checks that the name of the temporary file
-// is not longer than that of the file.
+// is not longer than the name of the file.
 func TestWrite_AcceptsAFileNameOfMaximumLength(t *testing.T) {
 	path := filepath.Join(t.TempDir(), strings.Repeat("n", 255))
 	if err := os.WriteFile(path, nil, 0o600); err != nil {

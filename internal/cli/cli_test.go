@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// process returns the test command as a process of its own, with additional environment
+// process returns the test command as a separate process, with additional environment
 // variables.
 func process(t *testing.T, env []string, args ...string) *exec.Cmd {
 	t.Helper()

@@ -14,7 +14,7 @@ import (
 // headingKey is the annotation of a flag with the heading that it is listed under.
 const headingKey = "sbs-heading"
 
-// Group lists flags under a heading of their own in the help, after the flags without a
+// Group lists flags under a separate heading in the help, after the flags without a
 // heading. The headings are in the order of the first flags under them.
 func Group(flags *pflag.FlagSet, heading string, names ...string) {
 	for _, name := range names {

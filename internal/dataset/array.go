@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// array is the images of one file that holds many.
+// array holds the images of a file with many images.
 type array struct {
 	file  string
 	shape layout

@@ -6,9 +6,10 @@ import (
 	"math/rand/v2"
 )
 
-// Augmentation describes the random variation of images for training. The fields are
-// those of PyTorch-SbS's configuration, which crops the images of all data sets, and flips
-// and jitters those of Fashion-MNIST and CIFAR-10. The zero value changes nothing.
+// Augmentation describes the random variation of images for training. The fields
+// correspond to keys of PyTorch-SbS's configuration. PyTorch-SbS crops the images of all
+// data sets, but flips and jitters only the images of Fashion-MNIST and CIFAR-10. The zero
+// value changes nothing.
 type Augmentation struct {
 	// Crop is the number of pixels by which an image shrinks on each side. In training
 	// the position of the remaining part is random, in testing it is the center.
@@ -53,7 +54,7 @@ func (a Augmentation) Output(size Size) (Size, error) {
 	return out, nil
 }
 
-// Train stores the augmented image i of an epoch in dst, whose length must be that of an
+// Train stores the augmented image i of an epoch in dst, which must have the length of an
 // image of the size that Output returns. The result depends only on the image, seed, epoch
 // and i, so that an interrupted training can be resumed with the same images.
 func (a Augmentation) Train(dst []float32, s *Samples, i int, seed, epoch uint64) {
@@ -75,7 +76,7 @@ func (a Augmentation) Train(dst []float32, s *Samples, i int, seed, epoch uint64
 	}
 }
 
-// Test stores the center of image i in dst, whose length must be that of an image of the
+// Test stores the center of image i in dst, which must have the length of an image of the
 // size that Output returns.
 func (a Augmentation) Test(dst []float32, s *Samples, i int) {
 	a.crop(dst, s, i, a.Crop, a.Crop)

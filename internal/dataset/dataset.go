@@ -18,9 +18,9 @@
 // format; the name matters only if the content is ambiguous.
 //
 // The label of an image is the name of its class folder, or a number in the same file
-// (CIFAR-10) or in a second file in the same folder. The name of the second file is that
-// of the first with "labels" instead of "images" and "idx1" instead of "idx3" (IDX), or
-// "LabelStorage" instead of "PatternStorage" (.npy).
+// (CIFAR-10) or in a second file in the same folder. The name of the second file is the
+// name of the first file with "labels" instead of "images" and "idx1" instead of "idx3"
+// (IDX), or "LabelStorage" instead of "PatternStorage" (.npy).
 package dataset
 
 import (
@@ -52,8 +52,8 @@ type Image struct {
 	Label int
 
 	// Pixels holds the values from 0 to 1, channel by channel, row by row. The values in
-	// the file are divided by the largest value of the format, 255 or 65535. Those of an
-	// .npy file are divided by the largest value in the file, as in PyTorch-SbS.
+	// the file are divided by the largest value of the format, 255 or 65535. The values
+	// of an .npy file are divided by the largest value in the file, as in PyTorch-SbS.
 	Pixels []float32
 
 	// Err is the reason why the image could not be read. It starts with the name. Pixels
@@ -116,10 +116,11 @@ type Options struct {
 const maxPixels = 1 << 26
 
 // Open opens files and folders. The images of a folder are in natural order (2.png before
-// 10.png), and those of different paths in the order of paths. Open ignores hidden files,
-// and files in a folder of images whose names are not those of images. Images in folders
-// below class folders are an error. Errors name the file; they wrap fs.ErrNotExist if it
-// does not exist, and ErrNoSubset if a folder lacks the Subset.
+// 10.png), and the folders and files in the order of paths. Open ignores hidden files,
+// and in a folder of images all files without the extension of an image. Images in
+// folders below class folders are an error. Errors name the file. They wrap
+// fs.ErrNotExist if the file does not exist, and ErrNoSubset if a folder does not contain
+// the Subset.
 func Open(paths []string, opt Options) (Source, error) {
 	s := &set{}
 	if err := s.open(paths, opt); err != nil {
@@ -245,7 +246,7 @@ func (s *set) number(all []labels, opt Options) error {
 		return err
 	}
 	if numbers && c.invented {
-		return fmt.Errorf("the labels of some images are numbers, those of others names (%s), and the network has no names of classes: "+
+		return fmt.Errorf("some images have a number as label and others the name of a class (%s), but the network does not name its classes: "+
 			"give all labels in one file", list(c.names))
 	}
 	s.classes = c.names

@@ -189,7 +189,7 @@ func openBatches(files []string, kinds map[string]kind, opt Options) (part, labe
 	all, l := &joined{}, labels{classes: cifarNames()}
 	for _, file := range files {
 		if kinds[file] != kinds[files[0]] {
-			return nil, labels{}, errors.Join(fmt.Errorf("%s and %s are of two versions of CIFAR-10, which have the same images: remove one version",
+			return nil, labels{}, errors.Join(fmt.Errorf("%s and %s belong to two versions of CIFAR-10 with the same images: remove one version",
 				files[0], file), all.close())
 		}
 		p, batch, err := openFile(file, kinds[file], opt)

@@ -89,7 +89,7 @@ func newIDX(file io.ReaderAt, size int64) (*idxFile, error) {
 }
 
 // idxHeader reads a header. It returns the shape, the number of bytes of the header, and
-// that of the elements.
+// the number of bytes of the elements.
 func idxHeader(r io.Reader) (shape []int, start, length int64, err error) {
 	var head [4]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {

@@ -15,7 +15,7 @@ func FromImage(img image.Image, size Size, resize bool) (pixels []float32, err e
 	defer recoverDecoder(&err)
 	w, h := img.Bounds().Dx(), img.Bounds().Dy()
 	if w < 1 || h < 1 || h > maxPixels/w {
-		return nil, fmt.Errorf("the image has %dx%d pixels (height x width), can have 1 to %d", h, w, maxPixels)
+		return nil, fmt.Errorf("the image has %dx%d pixels (height x width), want 1 to %d in total", h, w, maxPixels)
 	}
 	opt := Options{Size: size, Resize: resize}
 	if !resize && (w != size.Width || h != size.Height) {

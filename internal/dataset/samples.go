@@ -105,7 +105,7 @@ func (s *Samples) Classes() []string { return s.classes }
 func (s *Samples) Label(i int) int { return s.labels[i] }
 
 // Pixels stores the values of image i in dst, in the form of Image.Pixels: from 0 to 1,
-// (channels, height, width). The length of dst must be that of an image.
+// (channels, height, width). dst must have the length of an image.
 func (s *Samples) Pixels(i int, dst []float32) {
 	n := s.size.len()
 	if len(dst) != n {

@@ -19,8 +19,9 @@ const (
 
 	// Training is a file or folder that is named as a training set
 	// (train-images-idx3-ubyte, TrainPatternStorage.npy, data_batch_1.bin to
-	// data_batch_5.bin, a folder train). If there is none, it is one that is not named as
-	// a test set, such as a folder of class folders or the only file of a folder.
+	// data_batch_5.bin, a folder train). If there is no such file or folder, Training is
+	// a file or folder that is not named as a test set, such as a folder of class folders
+	// or the only file of a folder.
 	Training
 
 	// Test is a file or folder that is named as a test set (t10k-images-idx3-ubyte,
@@ -37,8 +38,8 @@ func missing(folder string, s Subset) error {
 	if s == Test {
 		names, set, what = "t10k-images-idx3-ubyte, TestPatternStorage.npy, test_batch.bin or test_batch", "test", "test"
 	}
-	return &subsetError{fmt.Sprintf("%s contains no %s set (looked for %s, the first two also with .gz, and a folder %s): "+
-		"add it, or name the file or folder of the %s set itself", folder, what, names, set, what)}
+	return &subsetError{fmt.Sprintf("%s contains no %s set (looked for %s, the first two also with .gz, and for a folder %s): "+
+		"add it, or name its file or folder", folder, what, names, set)}
 }
 
 type subsetError struct{ text string }
@@ -78,15 +79,15 @@ func isTestSet(path string) bool {
 	return slices.ContainsFunc(words(path), func(w string) bool { return w == "t10k" || strings.HasPrefix(w, "test") })
 }
 
-// isTrainingSet reports whether a word of a name begins with train, or the name is that
-// of a training batch of CIFAR-10.
+// isTrainingSet reports whether a word of a name begins with train, or the name indicates
+// a training batch of CIFAR-10.
 func isTrainingSet(path string) bool {
 	w := words(path)
 	return len(w) > 1 && w[0] == "data" && w[1] == "batch" ||
 		slices.ContainsFunc(w, func(w string) bool { return strings.HasPrefix(w, "train") })
 }
 
-// isOther reports whether a name is neither that of a test set nor of a training set.
+// isOther reports whether a name indicates neither a test set nor a training set.
 func isOther(path string) bool { return !isTestSet(path) && !isTrainingSet(path) }
 
 // words returns the words of the last element of a path, in lower case.

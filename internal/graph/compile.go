@@ -50,8 +50,8 @@ func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
 	return p, nil
 }
 
-// readOperators collects the built-in operators, and those of the options, which take
-// precedence.
+// readOperators collects the built-in operators and the operators of the options. The
+// latter take precedence.
 func (k *compiler) readOperators(*onnxpb.ModelProto) error {
 	k.operators = map[opKey]ops.Operator{}
 	for _, o := range append(std.Operators(), sbs.Operator()) {

@@ -6,8 +6,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// control is an operator with subgraphs, with its attributes bound. Its inputs are those of
-// the node, followed by the captured values of each subgraph.
+// control is an operator with subgraphs, with its attributes bound. Its inputs are the
+// inputs of the node, followed by the captured values of each subgraph.
 type control interface {
 	// graphs returns the subgraphs, in the order of their captured values.
 	graphs() []*Graph

@@ -133,7 +133,7 @@ func dtypeOf(v *onnxpb.ValueInfoProto) (ops.DType, error) {
 	}
 	d := ops.DType(v.GetType().GetTensorType().GetElemType())
 	if d != 0 && d.Size() == 0 {
-		return 0, fmt.Errorf("%v is not supported", d)
+		return 0, fmt.Errorf("elements of type %v are not supported", onnxpb.TensorProto_DataType(d))
 	}
 	return d, nil
 }

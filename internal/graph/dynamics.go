@@ -28,16 +28,16 @@ func LayerOf(node string) (layer, kind string) {
 	return layer, kind
 }
 
-// MatchLayer reports whether a name selects a node: a name is that of the node, such as
-// "L3/SbS", or that of its layer, "L3".
+// MatchLayer reports whether a name selects a node: either the name of the node, such as
+// "L3/SbS", or the name of its layer, "L3".
 func MatchLayer(name, node string) bool {
 	layer, _ := LayerOf(node)
 	return name == node || name == layer
 }
 
 // dynamicsOf returns the dynamics of a node. The entry of layers for the node takes
-// precedence over the entry for its layer, and this over all. dynamicsOf adds the keys of
-// these entries to used.
+// precedence over the entry for its layer, which takes precedence over all. dynamicsOf
+// adds the keys of these entries to used.
 func dynamicsOf(all sbs.Dynamics, layers map[string]sbs.Dynamics, node string, used map[string]bool) sbs.Dynamics {
 	layer, _ := LayerOf(node)
 	d := all

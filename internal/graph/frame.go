@@ -34,7 +34,7 @@ type work struct {
 }
 
 // newFrame returns a frame for one run of the main graph. A run with Observe gets a new
-// one, since its buffers belong to the caller afterwards.
+// frame, since the caller may keep its buffers.
 func (p *Program) newFrame(o RunOptions, changed map[*Step]*changedOp) *frame {
 	var f *frame
 	if o.Observe != nil {

@@ -173,8 +173,8 @@ func sameSizes(a, b *ops.Input) bool {
 
 // loopTypes infers the types of the values that a body carries from iteration to iteration,
 // and the types of all outputs of the body. args are the types of the inputs of the body in
-// the first iteration; loopTypes changes them to types for all iterations. The carried
-// values, of the given count, start at args[carried] and at output results of the body.
+// the first iteration; loopTypes changes them to types for all iterations. There are count
+// carried values. The first is args[carried] and output results of the body.
 func (inf *inference) loopTypes(body *Graph, args []*ops.Input, carried, results, count int) (states, out []*ops.Input, err error) {
 	states = args[carried : carried+count]
 	for i, t := range states {

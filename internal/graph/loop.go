@@ -96,8 +96,8 @@ func (l *loop) infer(inf *inference, in []*ops.Input) ([]*ops.Input, error) {
 	return append(states, stacked(l.scans, nil)...), nil
 }
 
-// stacked returns the types of scan outputs: those of one iteration with a new axis of
-// unknown size. It is axis 0 unless axes are given.
+// stacked returns the types of scan outputs: the types in one iteration, with a new axis of
+// unknown size. The new axis is axis 0 unless axes are given.
 func stacked(parts []*ops.Input, axes []int) []*ops.Input {
 	out := make([]*ops.Input, len(parts))
 	for i, p := range parts {
@@ -160,7 +160,8 @@ func (l *loop) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
 		if err != nil {
 			return nil, fmt.Errorf("body, iteration %d: %w", i, err)
 		}
-		// A node without a condition ignores that of the body, by the specification.
+		// By the specification, a node without a condition ignores the condition of the
+		// body.
 		cond = again || !l.stops
 	}
 	out := slices.Clip(it.states)

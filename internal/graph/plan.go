@@ -7,8 +7,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// arrange prepares the frame for a run with f.inputs. base is the memory in use around the
-// graph.
+// arrange prepares the frame for a run with f.inputs. base is the memory that the
+// enclosing graphs use.
 func (f *frame) arrange(base int64) error {
 	f.budget.limit, f.budget.base = f.p.MemoryLimit, base
 	same := len(f.shapes) == len(f.inputs) && f.options.Observe == nil && f.values != nil
@@ -31,7 +31,7 @@ func (f *frame) arrange(base int64) error {
 	return nil
 }
 
-// build makes the frame anew for the types of its inputs. It infers all types that do not
+// build rebuilds the frame for the types of its inputs. It infers all types that do not
 // depend on input values, and allocates buffers for the values of these types, within the
 // memory limit. Values that are not in use at the same time share buffers, except in a run
 // with Observe.

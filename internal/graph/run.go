@@ -46,7 +46,7 @@ func (p *Program) Run(ctx context.Context, inputs map[string]*ops.Tensor, o RunO
 	return out, nil
 }
 
-// runGraph runs a subgraph. base is the memory in use around it.
+// runGraph runs a subgraph. base is the memory that the enclosing graphs use.
 func (f *frame) runGraph(ctx context.Context, inputs []*ops.Tensor, base int64) ([]*ops.Tensor, error) {
 	f.inputs = inputs
 	if err := f.runSteps(ctx, base); err != nil {
@@ -59,7 +59,7 @@ func (f *frame) runGraph(ctx context.Context, inputs []*ops.Tensor, base int64) 
 	return out, nil
 }
 
-// runSteps runs the steps of the graph. base is the memory in use around it.
+// runSteps runs the steps of the graph. base is the memory that the enclosing graphs use.
 func (f *frame) runSteps(ctx context.Context, base int64) error {
 	if err := f.arrange(base); err != nil {
 		return err
@@ -79,8 +79,8 @@ func (f *frame) runSteps(ctx context.Context, base int64) error {
 	return nil
 }
 
-// StepError returns err with the name of its step, or the error of the context if that is
-// done.
+// StepError returns err with the name of its step, or the error of the context if the
+// context is done.
 func StepError(ctx context.Context, s *Step, err error) error {
 	switch {
 	case err == nil:
@@ -221,8 +221,8 @@ func (f *frame) runOp(ctx context.Context, s *Step, w *work) error {
 	return nil
 }
 
-// Injected returns the numbers of the caller for a step: those for its name, or for an SbS
-// node those for its layer.
+// Injected returns the numbers of the caller for a step: the entry for its name or, for an
+// SbS node, the entry for its layer.
 func Injected(byName map[string]*ops.Tensor, s *Step) *ops.Tensor {
 	if t := byName[s.Name]; t != nil || s.Operator != SbSOperator || len(byName) == 0 {
 		return t
@@ -292,8 +292,8 @@ func (f *frame) outputTypes(s *Step, w *work) ([]ops.Type, error) {
 	return s.infer(in)
 }
 
-// CheckInputs returns an error unless the inputs have the names and types of those of the
-// model.
+// CheckInputs returns an error unless the names and types of the inputs are the names and
+// types that the model declares.
 func (p *Program) CheckInputs(inputs map[string]*ops.Tensor) error {
 	for _, in := range p.Inputs {
 		t := inputs[in.Name]

@@ -100,8 +100,8 @@ func (c *caller) newFrame(g *Graph) *frame {
 	return f
 }
 
-// fits returns an error if the limit does not allow the given memory in addition to that of
-// the enclosing graphs.
+// fits returns an error if the limit does not allow the given memory in addition to the
+// memory of the enclosing graphs.
 func (c *caller) fits(more int64) error { return c.f.p.fits(c.base + more) }
 
 // truth returns the value of a condition.

@@ -9,8 +9,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// variants caches SbS operators whose dynamics differ from those of the model. An
-// operator lays out its weights in its first run; the cache saves that work in later
+// variants caches SbS operators whose dynamics differ from the dynamics in the model.
+// An operator lays out its weights in its first run; the cache saves that work in later
 // runs with the same dynamics.
 type variants struct {
 	mu  sync.Mutex

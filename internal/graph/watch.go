@@ -19,7 +19,7 @@ func (p *Program) checkWatch(w *Watcher) error {
 	}
 	for _, n := range w.After {
 		if n < 1 {
-			return fmt.Errorf("%w: After of the Watcher has %d spikes, want at least 1", ErrOption, n)
+			return fmt.Errorf("%w: After of the Watcher contains %d spikes, want at least 1", ErrOption, n)
 		}
 	}
 	var names []string

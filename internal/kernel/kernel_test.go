@@ -44,9 +44,9 @@ func TestRandom_IsUniform(t *testing.T) {
 	}
 }
 
-// TestRandom_DoesNotChange checks some numbers: the results of models must not change
+// TestRandom_HasFixedNumbers checks some numbers: the results of models must not change
 // from version to version.
-func TestRandom_DoesNotChange(t *testing.T) {
+func TestRandom_HasFixedNumbers(t *testing.T) {
 	key := Key(0, 0, 0, 0)
 	got := []uint32{Random(key, 0), Random(key, 1), Random(key, 2), Random(Key(1, 2, 3, 4), 1000)}
 	require.Equal(t, []uint32{0x6b5fd45e, 0x78ae5a9a, 0x68592df1, 0x6d960bf4}, got)

@@ -211,10 +211,10 @@ func (l *Layer) NewScratch() *Scratch {
 // entries of a patch, rounded up.
 func (l *Layer) SumsLen() int { return roundUp(l.k, 16) }
 
-// Draw prepares position g of the group to draw its spikes from the running sums
-// of its patch with the random numbers of key. The length of sums is SumsLen; the
-// entries after those of the patch may have any value. epsXY is epsilon_xy of the
-// position, nil if the layer has none.
+// Draw prepares position g of the group to draw its spikes from the running sums of its
+// patch with the random numbers of key. The length of sums is SumsLen; the entries
+// after the patch may have any value. epsXY is epsilon_xy of the position, nil if the
+// layer has none.
 func (s *Scratch) Draw(g int, sums []float32, key uint64, epsXY []float32) {
 	s.jobs[g] = job{key: key, epsXY: epsXY}
 	s.l.up.draw(s.l, s, g, sums)

@@ -51,8 +51,8 @@ func selectTier(name string, tiers []Tier) (Tier, error) {
 			return t, nil
 		}
 	}
-	return fastest, fmt.Errorf("environment variable %s is %q, which is not available in this program on this machine: set it to %s, or unset it",
-		TierVariable, name, strings.Join(names, " or "))
+	return fastest, fmt.Errorf("environment variable %s is %q, which is not available in this program on this machine: unset it, or choose one of %s",
+		TierVariable, name, strings.Join(names, ", "))
 }
 
 // forced is the tier that Use has set.

@@ -20,9 +20,9 @@ type tiling struct {
 
 	// plan prepares a packing of columns with the given offsets. packRows and
 	// packColumns write x[taps[t]+offsets[j]] for first <= j < last, where first is a
-	// multiple of lanes. packRows writes to dst[t*left+j-first]; the layout of
-	// packColumns is that of the tile function. Entries up to the next multiple of
-	// lanes have no defined value.
+	// multiple of lanes. packRows writes to dst[t*left+j-first]; packColumns writes in
+	// the layout that the tile function reads. Entries up to the next multiple of lanes
+	// have no defined value.
 	plan                  func(p *packing, offsets []int)
 	packRows, packColumns packer
 }

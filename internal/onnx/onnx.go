@@ -147,7 +147,7 @@ func elements[T any](t *onnxpb.TensorProto, n, size int, decode func([]byte) T, 
 	case len(raw) == 0:
 		return nil, fmt.Errorf("%w: shape %v has %d elements, the data has %d", ErrFormat, t.GetDims(), n, len(typed))
 	case len(typed) > 0:
-		return nil, fmt.Errorf("%w: the data is given twice", ErrFormat)
+		return nil, fmt.Errorf("%w: the data is stored twice, as bytes and as numbers", ErrFormat)
 	case int64(len(raw)) != int64(n)*int64(size):
 		return nil, fmt.Errorf("%w: shape %v takes %d bytes, the data has %d", ErrFormat, t.GetDims(), int64(n)*int64(size), len(raw))
 	}

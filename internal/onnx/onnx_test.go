@@ -56,7 +56,7 @@ func TestTensorData_RefusesInvalidTensors(t *testing.T) {
 		{"overflow", &onnxpb.TensorProto{DataType: 1, Dims: []int64{1 << 20, 1 << 20}}, "bad shape"},
 		{"absurd", &onnxpb.TensorProto{DataType: 1, Dims: []int64{1 << 30}}, "has 1073741824 elements, the data has 0"},
 		{"short raw", &onnxpb.TensorProto{DataType: 1, Dims: []int64{2}, RawData: []byte{1, 2, 3}}, "takes 8 bytes, the data has 3"},
-		{"twice", &onnxpb.TensorProto{DataType: 1, Dims: []int64{1}, RawData: make([]byte, 4), FloatData: []float32{1}}, "the data is given twice"},
+		{"twice", &onnxpb.TensorProto{DataType: 1, Dims: []int64{1}, RawData: make([]byte, 4), FloatData: []float32{1}}, "the data is stored twice"},
 		{"string", &onnxpb.TensorProto{DataType: 8, Dims: []int64{1}}, "elements of type STRING are not supported"},
 		{"external", &onnxpb.TensorProto{DataType: 1, DataLocation: 1}, "store the model in one file"},
 		{"segment", &onnxpb.TensorProto{DataType: 1, Segment: &onnxpb.TensorProto_Segment{}}, "segmented"},

@@ -20,10 +20,10 @@ type loopFunc func(lo, hi int) error
 
 func (f loopFunc) Part(lo, hi int) error { return f(lo, hi) }
 
-// Pool runs loops with a limited number of workers. The goroutine that calls Do
-// or For is one of them; the others are goroutines of the Pool, called helpers.
-// A Pool starts a helper when a loop first has work for it. Close ends the
-// helpers; the garbage collector ends those of a Pool that was not closed.
+// Pool runs loops with a limited number of workers. The goroutine that calls Do or For
+// is one of them; the others are goroutines of the Pool, called helpers. A Pool starts
+// a helper when a loop first has work for it. Close ends the helpers; the garbage
+// collector ends the helpers of a Pool that was not closed.
 //
 // A Pool is safe for concurrent use. Loops that run at the same time share the
 // helpers: a loop does not wait for a helper that is busy with another loop. For

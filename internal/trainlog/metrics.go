@@ -24,7 +24,7 @@ type Record struct {
 	Images  int64   `json:"images"`
 	Seconds float64 `json:"seconds"`
 
-	// Loss and TrainError (in percent) are those of the training images of this
+	// Loss and TrainError (in percent) are computed from the training images of this
 	// update, with the parameters before the update.
 	Loss       float64 `json:"loss"`
 	TrainError float64 `json:"train_error"`
@@ -77,10 +77,10 @@ type Metrics struct {
 }
 
 // OpenMetrics opens the file at path, or creates it if it does not exist, for a
-// training that resumes after update last. It removes the records of later updates
-// and an incomplete last line, which remain if a training is interrupted. A negative
-// last stands for a new training: OpenMetrics returns an error if the file holds
-// records of another one.
+// training that resumes after update last. It removes the records of later updates and
+// an incomplete last line, which remain if a training is interrupted. A negative last
+// stands for a new training: OpenMetrics returns an error if the file holds records of
+// another training.
 func OpenMetrics(path string, last int64) (*Metrics, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -123,8 +123,8 @@ func (m *Metrics) cut() error {
 }
 
 // Append writes a record at the end of the file. The number of its update must be
-// larger than those of the records before. Append returns an error if a number of
-// the record is NaN or infinite.
+// larger than the numbers of all earlier updates. Append returns an error if a number
+// of the record is NaN or infinite.
 func (m *Metrics) Append(r Record) error {
 	if err := r.check(); err != nil {
 		return err

@@ -7,7 +7,7 @@ import (
 
 // CanceledAfter returns a child of ctx whose Err reports context.Canceled after n calls.
 // A test can thus check that a computation calls Err often enough, without depending on
-// time. Its Done is that of ctx.
+// time. The Done channel is the channel of ctx.
 func CanceledAfter(ctx context.Context, n int) context.Context {
 	c := &impatient{Context: ctx}
 	c.left.Store(int64(n))

@@ -1,6 +1,7 @@
-// Package opstest is a test harness for operators. Run and Gradient check the results of
-// an operator, and also that it keeps the contract of ops.Op or ops.Differentiable,
-// without the test asking for it:
+// Package opstest is a test harness for operators. [Run] and [Gradient] check the
+// results of an operator. They always also check that the operator keeps the contract of
+// ops.Op or ops.Differentiable, such as results that do not depend on the number of
+// goroutines. [Infer] checks the inference of types:
 //
 //	func TestSquare(t *testing.T) {
 //		opstest.Run(t, square, []opstest.Case{{

@@ -32,7 +32,8 @@ func (double) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 }
 
 // A test gives the inputs and the expected outputs of an operator. Run checks more than
-// these numbers, for example that the results for a batch are those for its parts.
+// these numbers, for example that the results for a batch are the same as for its
+// parts.
 func ExampleRun() {
 	operator := ops.Operator{
 		Domain: "example.com", Name: "Double",

@@ -13,8 +13,8 @@ import (
 )
 
 // GradientCase is a node with the gradient of its output and the expected gradients of its
-// inputs. Of the Case, Outputs, Batch, WantErr and WantRunErr are not used. Tolerance
-// applies to the gradients, relative to the largest element of each.
+// inputs. The fields Outputs, Batch, WantErr and WantRunErr of the Case are not used.
+// Tolerance applies to the gradients, relative to the largest element of each.
 type GradientCase struct {
 	Case
 

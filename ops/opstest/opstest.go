@@ -21,8 +21,8 @@ type Case struct {
 	// be listed.
 	Constants []int
 
-	// OpenSizes says that Infer cannot find the sizes of the outputs even if it has
-	// the values of all inputs. Run then makes the outputs.
+	// OpenSizes must be set if Infer cannot find the sizes of the outputs even from
+	// the values of all inputs. The Run of the operator then makes the outputs.
 	OpenSizes bool
 
 	// Batch lists the inputs whose first dimension is the batch. If there are any, the
@@ -30,8 +30,8 @@ type Case struct {
 	// entry must not depend on the other entries and their order.
 	Batch []int
 
-	// These fields become those of the Context. With Batch, the first dimension of
-	// Spikes and Uniforms is the batch.
+	// These fields are copied to the Context of the run. If Batch is set, the first
+	// dimension of Spikes and Uniforms is the batch.
 	Seed, FirstImage uint64
 	Seeds, Images    []uint64
 	Spikes, Uniforms *ops.Tensor
@@ -42,8 +42,8 @@ type Case struct {
 	Outputs   []*ops.Tensor
 	Tolerance float64
 
-	// WantErr is a part of the expected error. Either New returns it, or both Infer,
-	// which gets the types of the inputs and the values of the Constants, and Run.
+	// WantErr is a part of the expected error. Either New must return it, or both
+	// Infer and Run. Infer gets the types of the inputs and the values of Constants.
 	WantErr string
 
 	// WantRunErr is a part of the expected error if only Run can find it.
@@ -79,9 +79,9 @@ type InferCase struct {
 	WantErr    string // a part of the expected error of Infer; "" if Infer succeeds
 }
 
-// Infer checks shape inference alone, each case in a subtest. Run requires only that
-// inference does not contradict the outputs. The cases of Infer say exactly which types
-// must follow from partly known inputs.
+// Infer checks shape inference alone, each case in a subtest. The function Run checks only
+// that the inferred types do not contradict the outputs. Infer checks that exactly the
+// wanted types follow from partly known inputs.
 func Infer(t *testing.T, operator ops.Operator, cases []InferCase) {
 	t.Helper()
 	for _, c := range cases {

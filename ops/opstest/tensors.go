@@ -10,7 +10,7 @@ import (
 )
 
 // Tensor returns a tensor of the given shape and values; a nil shape makes a scalar. It
-// panics if the shape does not fit the number of values, because the test is then wrong.
+// panics if the shape does not fit the number of values: such a test is wrong.
 func Tensor[T ops.Element](shape []int, values ...T) *ops.Tensor {
 	t, err := ops.NewTensor(shape, values)
 	if err != nil {
@@ -73,7 +73,7 @@ type snapshot struct {
 	bits []uint64
 }
 
-// snapshotOf returns the snapshot of a tensor; that of a nil tensor has no type.
+// snapshotOf returns the snapshot of a tensor; the snapshot of a nil tensor has no type.
 func snapshotOf(t *ops.Tensor) snapshot {
 	if t == nil {
 		return snapshot{}

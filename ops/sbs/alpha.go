@@ -20,9 +20,9 @@ func (l *alphaLoop) Part(lo, hi int) error {
 	return nil
 }
 
-// alphaSpace is the temporary memory of one worker. The names are those of the package
-// documentation. Everything is float64, because alpha is the result of many sums and
-// quotients.
+// alphaSpace is the temporary memory of one worker. The names are the same as in the
+// package documentation. Everything is float64, because alpha is the result of many
+// sums and quotients.
 type alphaSpace struct {
 	alpha []float64 // of each output position
 	v     []float64 // row k of the reconstruction: of each output position

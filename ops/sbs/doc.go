@@ -4,13 +4,14 @@
 // # Spike-By-Spike networks
 //
 // A Spike-By-Spike (SbS) network is a neural network whose layers exchange spikes. A
-// layer sees its input as a probability distribution over K input lines, and explains
-// it as a mixture of N distributions, the columns of its weight matrix W. The neurons of
-// the layer hold the weights h of the mixture, which are probabilities as well. The
-// layer draws input lines at random from the input distribution, one after the other.
-// Each draw is a spike, and after each spike the layer updates h.
+// layer sees its input as a probability distribution over K input lines, and describes it
+// as a mixture of N distributions, which are the columns of its weight matrix W. Each of
+// the N neurons of the layer holds the share h[n] of one column in the mixture; the
+// shares are probabilities as well. The layer draws input lines at random from the input
+// distribution, one after the other. Each draw is a spike, and after each spike the layer
+// updates h.
 //
-// The model is that of
+// The model comes from
 //
 //   - U. A. Ernst, D. Rotermund and K. R. Pawelzik, "Efficient computation based on
 //     stochastic spikes", Neural Computation 19, 2007, doi:10.1162/neco.2007.19.5.1313;
@@ -19,8 +20,8 @@
 //     doi:10.3389/fncom.2019.00055, the source of the gradients.
 //
 // PyTorch-SbS (https://github.com/davrot/pytorch-sbs) is an implementation in Python and
-// C++. This package gives the results of two generations of it, which are called dialect
-// 1 (May 2022) and dialect 2 (January 2023).
+// C++. This package gives the results of two of its versions, which are called dialect 1
+// (May 2022) and dialect 2 (January 2023).
 //
 // # Computation
 //
@@ -49,10 +50,9 @@
 //     the step size, q = sum_n h[n]*W[s,n], and f is the forgetting offset. A spike
 //     with q <= 1e-10 does not change h.
 //
-// With alpha_iterations = A > 0, the layer then weighs the output positions of an image
-// against each other and multiplies h by these weights, alpha. The reconstruction is
-// v[k,x,y] = sum_n W[k,n]*h[n,x,y]. Alpha starts at 1/(OH*OW). Each of A iterations
-// computes
+// With alpha_iterations = A > 0, the layer then computes a weight alpha for each output
+// position of an image and multiplies h by it. The reconstruction is v[k,x,y] = sum_n
+// W[k,n]*h[n,x,y]. Alpha starts at 1/(OH*OW). Each of A iterations computes
 //
 //   - a = alpha*v, divided by its sum over the positions, for each k;
 //   - z: a folded back onto the grid of X, multiplied by X, and summed over the channels;
@@ -121,6 +121,6 @@
 //
 //	grad_W[k,n] = -2 * sum (p~[k]-R[k])*h[n]
 //
-// and a local output layer uses the wanted output instead of h[n] in this formula, but
-// not in R. See Rule and WithRule.
+// A local output layer uses the desired output instead of h[n] in this formula, but not
+// in R. See Rule and WithRule.
 package sbs

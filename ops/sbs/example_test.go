@@ -93,7 +93,7 @@ func ExampleSchedule_EpsilonT() {
 	// constant [1.00 1.00 1.00 1.00]
 }
 
-// Over combines the values for one layer with those for all layers.
+// Over combines the values for one layer with the values for all layers.
 func ExampleDynamics_Over() {
 	all := sbs.Dynamics{Spikes: 200, Sampler: sbs.LowDiscrepancy}
 	first := sbs.Dynamics{Spikes: 50}.Over(all)

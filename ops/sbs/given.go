@@ -7,8 +7,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// given returns the spikes or uniforms to use instead of random ones: those of the
-// Context if it has any, otherwise those of the node's input.
+// given returns the spikes or uniforms to use instead of random ones: from the Context
+// if it has any, otherwise from the node's input.
 func given(ctx *ops.Context, in []*ops.Tensor) (spikes, uniforms *ops.Tensor) {
 	if ctx.Spikes != nil || ctx.Uniforms != nil {
 		return ctx.Spikes, ctx.Uniforms
@@ -77,7 +77,7 @@ func checkUniforms(uniforms *ops.Tensor) error {
 }
 
 // givenSpikes sets dst to the first given spikes of an output position whose patch has
-// the cumulative sums, or to those that the given uniforms choose.
+// the cumulative sums, or to the spikes that the given uniforms select.
 func (r *run) givenSpikes(dst []int32, sums []float32, b, pos int) error {
 	for t := range dst {
 		i := (b*r.Spikes+t)*r.positions + pos

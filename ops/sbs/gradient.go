@@ -112,7 +112,7 @@ func (l *layer) backward(ctx *ops.Context, rule Rule, in, out, gradOut, gradIn [
 	return nil
 }
 
-// release drops what belongs to the caller of Backward.
+// release drops the references to tensors of the caller of Backward.
 func (d *gradient) release() {
 	d.x, d.w, d.epsXY, d.h, d.g, d.target = nil, nil, nil, nil, nil, nil
 	d.gradX, d.gradW, d.gradEps = nil, nil, nil

@@ -8,13 +8,13 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// Prefix returns an operator that stops after the first n spikes of the given SbS
-// operator. It draws the same spikes and uses the same epsilon_t, so that its output is
-// h of the layer after n spikes; with alpha, alpha of this h is applied. Given spikes
-// or uniforms have the shape that the given operator needs.
+// Prefix returns an operator that stops after the first n spikes of the given SbS operator.
+// It draws the same spikes and uses the same epsilon_t, so that its output is the h of the
+// layer after n spikes. If the layer has alpha iterations, alpha is computed from this h.
+// Spikes or uniforms that are given to the new operator have the same shape as for op.
 //
-// Prefix returns an error if op is not the SbS operator of this package, or has fewer
-// than n spikes, or if n is less than 1.
+// Prefix returns an error if op is not the SbS operator of this package, if it has fewer than
+// n spikes, or if n is less than 1.
 func Prefix(op ops.Op, n int) (ops.Op, error) {
 	l, ok := layerOf(op)
 	if !ok {
@@ -30,9 +30,9 @@ func Prefix(op ops.Op, n int) (ops.Op, error) {
 // and inputs uses: int64, of shape (B, n, OH, OW). A spike is a row of W. At an output
 // position whose patch is all zero there are no spikes, and the result holds -1.
 //
-// With all spikes of the layer, the result can be passed as given spikes to another
-// Run, which then computes the same h, bit for bit. Spikes returns the errors of Prefix, and those of
-// a Run apart from errors about the values of W.
+// With all spikes of the layer, the result can be passed as given spikes to another Run,
+// which then computes the same h, bit for bit. Spikes returns the same errors as Prefix and
+// Run, except that it does not check the values of W.
 func Spikes(ctx *ops.Context, op ops.Op, in []*ops.Tensor, n int) (*ops.Tensor, error) {
 	p, err := Prefix(op, n)
 	if err != nil {
@@ -52,7 +52,7 @@ func Spikes(ctx *ops.Context, op ops.Op, in []*ops.Tensor, n int) (*ops.Tensor, 
 	if err != nil {
 		return nil, err
 	}
-	h, _ := inferred[0].Sizes() // known, as those of the inputs are
+	h, _ := inferred[0].Sizes() // known, because the sizes of the inputs are known
 	var r run
 	if err := l.prepare(&r, ctx, in, h); err != nil {
 		return nil, err

@@ -2,11 +2,11 @@ package sbs
 
 import "github.com/spike-by-spike/sbs/ops"
 
-// Dialect is a generation of PyTorch-SbS. The generations compute different gradients,
-// see the package documentation.
+// Dialect is a version of PyTorch-SbS. The versions compute different gradients: see the
+// package documentation.
 type Dialect int
 
-// The generations.
+// The values of Dialect.
 const (
 	Dialect1 Dialect = 1 // PyTorch-SbS of May 2022, which trains epsilon_xy
 	Dialect2 Dialect = 2 // PyTorch-SbS of January 2023
@@ -14,16 +14,16 @@ const (
 
 // Rule chooses the gradient of an SbS layer.
 type Rule struct {
-	// Dialect is the generation. 0 means Dialect1 for a layer with the input
+	// Dialect is the version of PyTorch-SbS. 0 means Dialect1 for a layer with the input
 	// epsilon_xy, and Dialect2 for a layer without it.
 	Dialect Dialect
 
-	// Local replaces the gradient of W by that of the squared distance between
+	// Local replaces the gradient of W by the gradient of the squared distance between
 	// the input distribution and its reconstruction.
 	Local bool
 
-	// Target is the wanted output of a local output layer, (B, N, OH, OW). The
-	// gradient of W then uses it instead of h. Without Local it has no effect.
+	// Target is the desired output of a local output layer, (B, N, OH, OW). The gradient
+	// of W then uses it instead of h. Without Local it has no effect.
 	Target *ops.Tensor
 }
 

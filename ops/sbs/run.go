@@ -36,7 +36,7 @@ func (l *layer) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	return ctx.Do(r.batch, 1, &r.alpha)
 }
 
-// release drops what belongs to the caller of Run.
+// release drops the references to tensors of the caller of Run.
 func (r *run) release() {
 	r.ctx, r.check.x = nil, nil
 	r.x, r.w, r.epsXY, r.h, r.given, r.uniforms = nil, nil, nil, nil, nil, nil
@@ -157,8 +157,8 @@ const checkGrain = 1 << 16
 func (c *checkLoop) Part(lo, hi int) error {
 	const most = 0x7f7fffff // the bits of the largest finite number
 	for i, v := range c.x.Float32s()[lo:hi] {
-		// The bits of infinity, of NaN and of all negative numbers are larger, and
-		// so are those of -0, which is allowed.
+		// The bits of infinity, of NaN and of all negative numbers are larger, and so
+		// are the bits of -0, which is allowed.
 		if math.Float32bits(v) > most && v != 0 {
 			return fmt.Errorf("%w: X holds %v at %v: an SbS layer takes finite values of at least 0", ops.ErrValue, v, ops.Coordinates(lo+i, c.x.Shape()))
 		}

@@ -216,9 +216,9 @@ func TestSbS_ExplainsAColumnOfTheWeightsByItsNeuron(t *testing.T) {
 	require.Greater(t, h[neuron], float32(0.7))
 }
 
-// TestSbS_NoticesThatWeightsChange checks that what a layer keeps of the weights of an
-// earlier run is not used for other weights.
-func TestSbS_NoticesThatWeightsChange(t *testing.T) {
+// TestSbS_UsesTheWeightsOfEachRun checks that a layer does not use the data that it keeps
+// for the weights of an earlier run for other weights.
+func TestSbS_UsesTheWeightsOfEachRun(t *testing.T) {
 	for seed := range uint64(10) {
 		q := randomProblem(seed)
 		op, err := sbs.Operator().New(ops.Node{Attributes: q.p.Attributes(), Opset: 1, NumInputs: 3})
@@ -428,7 +428,7 @@ func TestSbS_CanceledAlphaFails(t *testing.T) {
 }
 
 // TestSbS_TakesGivenSpikesAndUniformsAsInput checks that spikes and uniforms have the same
-// effect as an input of the node and in the Context, and that those of the Context take
+// effect as an input of the node and in the Context, and that the Context takes
 // precedence.
 func TestSbS_TakesGivenSpikesAndUniformsAsInput(t *testing.T) {
 	for seed := range uint64(10) {

@@ -84,8 +84,8 @@ func (s Schedule) EpsilonT(n int) []float32 {
 	return e
 }
 
-// Dynamics changes how SbS layers draw and weigh their spikes. A field with the zero
-// value leaves the property as the model has it.
+// Dynamics changes how SbS layers draw and weight their spikes. A field with the zero
+// value does not change the property.
 type Dynamics struct {
 	Spikes   int       // number_of_spikes
 	Sampler  Sampler   // sampler
@@ -113,7 +113,7 @@ func (d Dynamics) Check() error {
 	return nil
 }
 
-// Over returns d, with the fields of base where those of d are zero.
+// Over returns d, with every field that is zero in d taken from base.
 func (d Dynamics) Over(base Dynamics) Dynamics {
 	d.Spikes = cmp.Or(d.Spikes, base.Spikes)
 	d.Sampler = cmp.Or(d.Sampler, base.Sampler)
@@ -122,8 +122,8 @@ func (d Dynamics) Over(base Dynamics) Dynamics {
 	return d
 }
 
-// Change replaces the attributes of an SbS node that d changes. It does nothing if a is
-// nil.
+// Change sets the attributes that d changes in a, the attributes of an SbS node. It does
+// nothing if a is nil.
 func (d Dynamics) Change(a ops.Attributes) {
 	if a == nil {
 		return

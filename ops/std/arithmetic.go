@@ -190,8 +190,8 @@ func convertedRows[W wide](f func(out, a, b []W, stepA, stepB int) error) rowFun
 	}
 }
 
-// add and mul have loops of their own for consecutive elements and for a single number with
-// many elements. The general loop takes three times as long.
+// add and mul have special loops for consecutive elements and for a single number with many
+// elements. The general loop takes three times as long.
 func add[T nativeNumber](out, a, b []T, stepA, stepB int) error {
 	if stepA == 0 {
 		a, b, stepA, stepB = b, a, stepB, stepA

@@ -8,7 +8,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops/opstest"
 )
 
-func TestArithmetic_AllTypes(t *testing.T) {
+func TestArithmetic_SupportsAllTypes(t *testing.T) {
 	a := opstest.F32([]int{2, 2}, 6, -8, 3, 0)
 	b := opstest.F32([]int{2, 2}, 2, 4, -1, 5)
 	for name, want := range map[string][]float32{

@@ -12,7 +12,7 @@ import (
 // first. They are scalars; the zero point of w may also be a vector with one entry per
 // filter.
 //
-// Attributes: those of newConv.
+// Attributes: as for newConv.
 func newConvInteger(n ops.Node) (operation, error) {
 	c, err := newConv(n)
 	if err != nil {
@@ -70,10 +70,10 @@ func (k convInteger) filtering(x, w, zeroX, zeroW *ops.Tensor) (*filtering[int64
 // newQLinearConv returns QLinearConv (opset 10): the convolution of quantized x with w, as
 // quantized numbers. The inputs are x, x_scale, x_zero_point, w, w_scale, w_zero_point,
 // y_scale, y_zero_point and an optional int32 bias in units of x_scale*w_scale. x, w and y
-// are int8 or uint8. Scales (float32) and zero points are scalars; those of w may also be
+// are int8 or uint8. Scales (float32) and zero points are scalars; for w they may also be
 // vectors with one entry per filter.
 //
-// Attributes: those of newConv.
+// Attributes: as for newConv.
 func newQLinearConv(n ops.Node) (operation, error) {
 	k, err := newConvInteger(n)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 // X (N, C, ...) with W (C, M/group, ...) and an optional bias B (M), with any number of
 // spatial axes. All inputs are float32, or all are float64; float32 is summed in float64.
 //
-// Attributes: those of newConv, where pads are removed from the output; output_padding
+// Attributes: as for newConv, where pads are removed from the output; output_padding
 // (default 0), the number of entries added at the end of each axis; output_shape, the
 // spatial sizes of the output, which determine the pads.
 func newConvTranspose(n ops.Node) (operation, error) {

@@ -8,7 +8,7 @@ import (
 
 // copying is a parallel.Loop that copies the elements of src that a nest walks through to
 // elements of dst, which is the first array of the nest and has the same element type. The
-// places in dst count from to, those in src from from.
+// places in dst count from to, and the places in src count from from.
 type copying struct {
 	nest     nest
 	dst, src *ops.Tensor

@@ -11,8 +11,8 @@ import (
 // not nil. All tensors are float32 and have the right shape.
 type backward func(ctx *ops.Context, k operation, in []*ops.Tensor, out *ops.Tensor, g []float32, gradIn [][]float32) error
 
-// gradientOf returns the gradient of an operator, or nil if the operator cannot be trained
-// through.
+// gradientOf returns the gradient of an operator, or nil if gradients cannot pass through
+// the operator.
 func gradientOf(name string) backward {
 	switch name {
 	case "Add":
@@ -49,7 +49,7 @@ func gradientOf(name string) backward {
 
 var errSpatial = fmt.Errorf("%w: training with more than two spatial axes is not supported", ops.ErrShape)
 
-// differentiable is an op that can be trained through.
+// differentiable is an op through which gradients can pass.
 type differentiable struct {
 	*op
 	gradient backward
@@ -110,8 +110,8 @@ func reluGradient(ctx *ops.Context, _ operation, in []*ops.Tensor, _ *ops.Tensor
 }
 
 // addNest adds the elements of src that a nest walks through to elements of dst, which is
-// the first array of the nest. The places in dst count from to, those in src from from. The
-// nest must reach no element of dst twice.
+// the first array of the nest. The places in dst count from to, and the places in src count
+// from from. The nest must reach no element of dst twice.
 func addNest(ctx *ops.Context, n *nest, dst []float32, to int, src []float32, from int) error {
 	step := n.inner()
 	return ctx.For(n.total, grain, func(lo, hi int) error {

@@ -9,9 +9,9 @@ import (
 
 // newPad returns Pad (opsets 2, 11, 13): the data, of any type, with entries added at the
 // start and the end of each dimension, or removed where pads are negative. Since opset 11
-// pads is an input, an int64 vector: first the entries at the start of every dimension,
-// then those at the end. The optional third input is the value of new entries, a scalar of
-// the data's type. Before opset 11 both are attributes.
+// pads is an input, an int64 vector: first the numbers of entries at the start of every
+// dimension, then the numbers at the end. The optional third input is the value of new
+// entries, a scalar of the data's type. Before opset 11 both are attributes.
 //
 // Attributes: mode (default constant; edge repeats the nearest element; reflect mirrors the
 // data at its first and last elements); before opset 11 pads (required) and value (default

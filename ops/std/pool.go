@@ -38,7 +38,7 @@ func newMaxPool(n ops.Node) (operation, error) {
 // (N, C, H, W), or of images with another number of spatial axes. The images are float32 or
 // float64.
 //
-// Attributes: those of newMaxPool except dilations and storage_order, and count_include_pad
+// Attributes: as for newMaxPool except dilations and storage_order; count_include_pad
 // (default 0; 1 counts padding as zeros instead of ignoring it). The part of an incomplete
 // window of ceil_mode that lies beyond the padding is always ignored.
 func newAveragePool(n ops.Node) (operation, error) {

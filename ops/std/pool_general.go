@@ -166,7 +166,7 @@ func maxPoolOperator() ops.Operator {
 // newLpPool returns LpPool (opsets 2, 11): the p-norm of each window of images (N, C, ...),
 // float32 or float64.
 //
-// Attributes: those of newMaxPool except dilations, ceil_mode and storage_order; p (default
+// Attributes: as for newMaxPool except dilations, ceil_mode and storage_order; p (default
 // 2).
 func newLpPool(n ops.Node) (operation, error) {
 	k, err := newPool(n, "p")

@@ -181,10 +181,10 @@ type reduceLoop struct {
 
 func (l *reduceLoop) Part(lo, hi int) error { return l.compute(l, lo, hi) }
 
-// plan creates the nests of loops over the axes that are kept and over those that are
+// plan creates the nests of loops over the axes that are kept and over the axes that are
 // reduced.
 func (l *reduceLoop) plan(shape []int, reduced []bool) {
-	var sizes, strides [2][]int // of the axes that are kept, and of those that are reduced
+	var sizes, strides [2][]int // of the axes that are kept, and of the axes that are reduced
 	for i, stride := range rowMajor(shape) {
 		r := 0
 		if reduced[i] {
@@ -244,8 +244,8 @@ func newReduceMean(n ops.Node) (operation, error) {
 	return k.(*reduction).withSums(meanOf), nil
 }
 
-// withSums gives floating-point sums loops of their own. The general loop takes four times
-// as long.
+// withSums gives floating-point sums special loops. The general loop takes four times as
+// long.
 func (k *reduction) withSums(finish func(float64, int) float64) *reduction {
 	k.direct = map[ops.DType]func(l *reduceLoop, lo, hi int) error{
 		ops.Float32: sumRows[float32](finish), ops.Float64: sumRows[float64](finish),

@@ -11,7 +11,7 @@ import (
 // an axis. Before opset 13 the sum runs over this axis and all axes after it. The input is
 // float32 or float64 and has any shape.
 //
-// Attributes: axis (default -1, before opset 13 1), from -rank to rank-1. Negative values
+// Attributes: axis (default -1; 1 before opset 13), from -rank to rank-1. Negative values
 // are allowed since opset 11.
 func newSoftmax(n ops.Node) (operation, error) {
 	return newNormalizing(n, softmaxRow[float32], softmaxRow[float64])
@@ -24,7 +24,7 @@ func newLogSoftmax(n ops.Node) (operation, error) {
 }
 
 // newHardmax returns Hardmax (opsets 1, 11, 13): 1 for the first of the largest elements
-// along an axis, and 0 for the others. The attributes are those of Softmax.
+// along an axis, and 0 for the others. The attributes are the same as for Softmax.
 func newHardmax(n ops.Node) (operation, error) {
 	return newNormalizing(n, hardmaxRow[float32], hardmaxRow[float64])
 }

@@ -1,11 +1,13 @@
-// Package std implements the standard ONNX operators (domain ai.onnx) that networks with
-// Spike-By-Spike layers use. It follows their definition in the opsets 7 to 17; operators
-// whose definition has not changed since an earlier opset are also accepted in that opset.
-// The constructor of each operator (newConv, newSlice, and so on) documents its attributes
-// and inputs.
+// Package std implements the standard ONNX operators (domain ai.onnx), except the operators
+// with subgraphs (If, Loop, Scan), which are part of package runtime. It follows the
+// definitions of opsets 7 to 17. Operators whose definition has not changed since an earlier
+// opset are also accepted in that opset. In the source, the constructor of each operator
+// (newConv, newSlice, and so on) documents its attributes and inputs.
 //
-// Every result is bit-identical for any number of workers, and the result for an image does
-// not depend on the other images of its batch.
+// [Operators] is the list of all operators. Package runtime includes them; a program needs
+// this package only to run one of them alone, with [ops.Run], or to build on one. Results
+// are bit-identical for any number of workers, and the result for an image does not depend
+// on the other images of its batch.
 package std
 
 import (
@@ -309,8 +311,8 @@ func flagAttr(a ops.Attributes, name string) (bool, error) {
 	return v != 0, err
 }
 
-// nativeNumber is the set of element types with arithmetic of their own. The other types are
-// converted; see wide.
+// nativeNumber is the set of element types that operators compute in without conversion. The
+// other types are converted; see wide.
 type nativeNumber interface {
 	float32 | float64 | int32 | int64
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/spike-by-spike/sbs/ops/opstest"
 )
 
-func TestRelu_AllTypes(t *testing.T) {
+func TestRelu_SupportsAllTypes(t *testing.T) {
 	nan := math.NaN()
 	opstest.Run(t, find(t, "Relu"), []opstest.Case{
 		{
@@ -33,7 +33,7 @@ func TestRelu_AllTypes(t *testing.T) {
 	})
 }
 
-func TestNeg_AllTypes(t *testing.T) {
+func TestNeg_SupportsAllTypes(t *testing.T) {
 	opstest.Run(t, find(t, "Neg"), []opstest.Case{
 		{
 			Name:    "float32",

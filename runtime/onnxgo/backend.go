@@ -33,7 +33,7 @@ type Backend struct {
 
 	values     []*value // in the order in which onnx-go named them
 	byName     map[string]*value
-	pending    []graph.WeightedEdge // those of the next operation
+	pending    []graph.WeightedEdge // edges of the next operation
 	operations []*onnxpb.NodeProto
 	computed   int // the index in values of the first one that an operation computes
 
@@ -69,8 +69,8 @@ var (
 	_ onnx.DataCarrier = (*node)(nil)
 )
 
-// New returns a Backend without a model. The options apply when the model is loaded, in
-// the first run: their errors are those of Run.
+// New returns a Backend without a model. The options apply when the model is loaded, which
+// happens in the first run: Run returns the errors about options.
 func New(opts ...runtime.Option) *Backend {
 	g := simple.NewWeightedDirectedGraph(0, 0)
 	return &Backend{view: g, graph: g, options: slices.Clone(opts), opset: defaultOpset, byName: map[string]*value{}, computed: math.MaxInt}

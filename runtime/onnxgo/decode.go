@@ -18,10 +18,10 @@ import (
 const maxDeclared = 1 << 28
 
 // Decode does the work of onnx.NewModel and UnmarshalBinary for the bytes of any ONNX file.
-// It reads the version of the operator set, which onnx-go does not pass on. It returns an
-// error that wraps runtime.ErrModel for a file that would give wrong results because
-// onnx-go leaves out a part of it, and for a file with which onnx-go panics or allocates too
-// much memory. The Backend must be one of New, without a model.
+// It reads the version of the operator set, which onnx-go does not pass on. Decode returns
+// an error that wraps runtime.ErrModel for a file that would give wrong results because
+// onnx-go ignores a part of it, and for a file with which onnx-go panics or allocates too
+// much memory. The Backend must be a new one from New, without a model.
 func (b *Backend) Decode(data []byte) (model *onnx.Model, err error) {
 	if b == nil || b.graph == nil {
 		return nil, errNotNew
@@ -56,7 +56,7 @@ func (b *Backend) Decode(data []byte) (model *onnx.Model, err error) {
 // errNotNew reports the use of a nil or zero Backend.
 var errNotNew = errors.New("onnxgo: the Backend is nil or zero: use New")
 
-// standard reports whether a domain is that of the standard operators.
+// standard reports whether a domain is the domain of the standard operators.
 func standard(domain string) bool { return domain == "" || domain == "ai.onnx" }
 
 // check returns an error if onnx-go cannot load the model, or would leave out a part of it

@@ -1,5 +1,5 @@
 // Package onnxgo is a backend of github.com/owulveryck/onnx-go that runs models with
-// package runtime. It is for programs that are written for onnx-go and the tensors of
+// package runtime. It is meant for programs that use onnx-go and the tensors of
 // gorgonia.org/tensor:
 //
 //	backend := onnxgo.New()
@@ -12,8 +12,9 @@
 //	...
 //	out, err := model.GetOutputTensors()
 //
-// [Backend.Decode] replaces the second and third line for files that onnx-go may not
-// support: it returns an error where onnx-go panics or leaves out what matters.
+// [Backend.Decode] replaces the second and third lines for files that onnx-go may not
+// support: Decode returns an error where onnx-go panics or ignores an essential part of
+// the file.
 //
 // Other programs should use package runtime. This package links gorgonia, and onnx-go does
 // not pass on everything in a file:
@@ -25,14 +26,15 @@
 //     which this is wrong.
 //   - The names of nodes are missing. In errors and in runtime.InjectSpikes, a node has
 //     the name of its first output instead, such as "L0" for "L0/SbS". A standard operator
-//     without a seed derives its random numbers from this name, so they differ from those
-//     of package runtime. The random numbers of SbS nodes do not.
+//     without a seed derives its random numbers from this name, so they differ from the
+//     random numbers in package runtime. The random numbers of SbS nodes are the same.
 //   - Symbolic dimensions are missing. The shapes of the inputs decide: a model with a
-//     symbolic batch takes batches of any size. It is compiled again whenever the shape of
-//     an input differs from that of the previous run.
+//     symbolic batch takes batches of any size. The model is compiled again whenever the
+//     shape of an input differs from its shape in the previous run.
 //
-// onnx-go refuses subgraphs, and so the operators Loop, If and Scan and the files that
-// package convert makes with BodyInline. It also refuses constants that are empty, bool
-// constants that are stored as bytes, and constants of types other than float32, float64,
-// int32, int64 and bool. UnmarshalBinary panics for some of these; Decode does not.
+// onnx-go refuses subgraphs. It therefore refuses the operators Loop, If and Scan, and the
+// files that package convert makes with BodyInline. It also refuses constants that are
+// empty, bool constants that are stored as bytes, and constants of types other than
+// float32, float64, int32, int64 and bool. For some of these files, UnmarshalBinary panics
+// and Decode returns an error.
 package onnxgo

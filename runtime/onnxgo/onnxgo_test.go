@@ -130,8 +130,8 @@ func TestRun_IsRunContextWithoutOptions(t *testing.T) {
 	require.Nil(t, out[0], "a failed run must not leave the outputs of an earlier one")
 }
 
-// TestBackend_SeveralInputs has a network that takes its random numbers as inputs.
-func TestBackend_SeveralInputs(t *testing.T) {
+// TestBackend_RunsModelsWithSeveralInputs has a network that takes its random numbers as inputs.
+func TestBackend_RunsModelsWithSeveralInputs(t *testing.T) {
 	n := converttest.Digits()
 	data := write(t, n, convert.Options{Batch: 2, Inject: convert.InjectUniforms})
 	reference, err := runtime.New(data)

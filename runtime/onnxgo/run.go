@@ -17,13 +17,13 @@ import (
 )
 
 // Run computes the outputs of the model from the inputs that onnx.Model.SetInput has set.
-// The inputs must not be modified until Run returns. The outputs belong to the caller;
-// after an error there are none.
+// The inputs must not be modified until Run returns. The outputs belong to the caller.
+// After an error, the model has no outputs.
 func (b *Backend) Run() error { return b.RunContext(context.Background()) }
 
 // RunContext is Run with a context, which must not be nil, and with options, such as
-// runtime.Seed. The errors wrap those of package runtime, such as runtime.ErrInput for a
-// wrong or missing input and runtime.ErrOption for a wrong option.
+// runtime.Seed. Errors wrap the variables of package runtime, such as runtime.ErrInput
+// for a wrong or missing input and runtime.ErrOption for a wrong option.
 func (b *Backend) RunContext(ctx context.Context, opts ...runtime.RunOption) error {
 	if b == nil || b.graph == nil {
 		return errNotNew
@@ -134,8 +134,8 @@ func (b *Backend) compile(inputs map[string]*ops.Tensor) error {
 }
 
 // message returns the model that onnx-go has passed on. onnx-go does not say which values
-// are outputs, so these are all that can be: every computed value that the file declares,
-// or that no operation uses.
+// are outputs, so every value that may be an output becomes one: every computed value
+// that the file declares, or that no operation uses.
 func (b *Backend) message(inputs map[string]ops.Type) (*onnxpb.ModelProto, error) {
 	g := &onnxpb.GraphProto{Name: "onnx-go", Node: b.operations}
 	for _, v := range b.values {

@@ -1,5 +1,6 @@
-// Command picture draws docs/images/spikes.png, the picture in README.md: what the MNIST
-// network of models/mnist answers for one digit, as the number of spikes grows.
+// Command picture draws docs/images/spikes.png, the picture in README.md: the
+// probabilities that the network in models/mnist computes for one digit, as the number
+// of spikes grows.
 //
 // From the root of the repository:
 //

@@ -27,7 +27,7 @@ const (
 	iterations  = 12
 	perClass    = 3000 // images
 	floor       = 1e-4 // smallest weight of the first layer, so that no pixel excludes a neuron
-	spread      = 1e-3 // smallest weight of the second layer, that of the wrong classes
+	spread      = 1e-3 // smallest weight of the second layer, for the wrong classes
 	weightsName = "Weight_L%d_S0.npy"
 )
 
