@@ -80,7 +80,7 @@ func TestConvert_WritesTheDynamicsOfTheFlags(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model.onnx")
 	out, _, err := command(t, weights, path, "--spikes", "9", "--sampler", "low-discrepancy", "--epsilon-schedule", "power:-0.2", "--epsilon-0", "0.5")
 	require.NoError(t, err)
-	require.Contains(t, out, "9 low_discrepancy")
+	require.Contains(t, out, "9 low-discrepancy")
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
 	n, err := convert.FromONNX(data)

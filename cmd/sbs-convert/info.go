@@ -96,7 +96,7 @@ func layerRow(l convert.Layer) row {
 	case *convert.SbS:
 		r := row{kernel: window(l.Window), spikes: l.Spikes}
 		if l.Sampler == sbs.LowDiscrepancy {
-			r.sampler = " " + string(l.Sampler)
+			r.sampler = " low-discrepancy" // as the flag --sampler has it
 		}
 		if !l.Pooling {
 			r.parameters += l.Weights.Len()

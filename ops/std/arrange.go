@@ -43,7 +43,7 @@ func (k oneHot) infer(in []*ops.Input) (ops.Type, error) {
 	if in[1].Const != nil {
 		v := firstElement[int64](in[1].Const)
 		if v < 1 || v > ops.MaxElements {
-			return x, fmt.Errorf("%w: depth is %d, want 1 to %d", ops.ErrShape, v, ops.MaxElements)
+			return x, fmt.Errorf("%w: depth is %d, want 1 to %d", ops.ErrValue, v, ops.MaxElements)
 		}
 		depth = ops.Dim{Size: int(v)}
 	}
@@ -275,7 +275,7 @@ func (k reverseSequence) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor
 	shape, lengths := out.Shape(), in[1].Int64s()
 	for _, n := range lengths {
 		if n < 0 || n > int64(shape[k.time]) {
-			return fmt.Errorf("%w: sequence length %d does not fit the input, which is %v", ops.ErrShape, n, ops.TypeOf(in[0]))
+			return fmt.Errorf("%w: sequence length %d does not fit the input, which is %v", ops.ErrValue, n, ops.TypeOf(in[0]))
 		}
 	}
 	block := numElements(shape[2:])

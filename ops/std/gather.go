@@ -257,7 +257,7 @@ func selectedEntries(condition *ops.Tensor, size int) ([]int, error) {
 			continue
 		}
 		if i >= size {
-			return nil, fmt.Errorf("%w: the condition selects index %d, but the size is %d", ops.ErrShape, i, size)
+			return nil, fmt.Errorf("%w: the condition selects index %d, but the size is %d", ops.ErrValue, i, size)
 		}
 		picked = append(picked, i)
 	}

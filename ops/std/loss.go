@@ -87,7 +87,7 @@ func (k loss) compute(ctx *ops.Context, logP []float64, shape []int, target, wei
 		v, w := 0.0, 0.0
 		if !k.ignores || class != k.ignore {
 			if class < 0 || class >= int64(classes) {
-				return fmt.Errorf("%w: class %d is out of range: the number of classes is %d", ops.ErrShape, class, classes)
+				return fmt.Errorf("%w: class %d is out of range: the number of classes is %d", ops.ErrValue, class, classes)
 			}
 			w = 1
 			if weights != nil {

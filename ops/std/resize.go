@@ -242,7 +242,7 @@ func (t *resizeTarget) resize(d ops.Dim, axis int) (ops.Dim, error) {
 	}
 	scale := t.scale(axis)
 	if !(scale > 0) || math.IsInf(float64(scale), 0) {
-		return d, fmt.Errorf("%w: scale %v is not a positive number", ops.ErrShape, scale)
+		return d, fmt.Errorf("%w: scale %v is not a positive number", ops.ErrValue, scale)
 	}
 	low, high := t.extent(axis)
 	extent := float32(high) - float32(low)

@@ -78,7 +78,7 @@ func copyBlocks[T ops.Element](dst, src, fill *ops.Tensor, to, size int, from []
 // resolveIndex returns the index of an entry, which counts from the end if it is negative.
 func resolveIndex(i int64, size int) (int, error) {
 	if i < -int64(size) || i >= int64(size) {
-		return 0, fmt.Errorf("%w: index %d is out of range for size %d", ops.ErrShape, i, size)
+		return 0, fmt.Errorf("%w: index %d is out of range for size %d", ops.ErrValue, i, size)
 	}
 	if i < 0 {
 		i += int64(size)

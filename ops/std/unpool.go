@@ -110,7 +110,7 @@ func (k *maxUnpool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 			return ctx.Err()
 		}
 		if place < 0 || place >= int64(size) {
-			return fmt.Errorf("%w: index %d in I is out of range for images of shape %v", ops.ErrShape, place, shape)
+			return fmt.Errorf("%w: index %d in I is out of range for images of shape %v", ops.ErrValue, place, shape)
 		}
 		at := 0
 		for d, c := range coordinatesAt(int(place), shape).at {
