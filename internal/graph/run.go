@@ -201,13 +201,7 @@ func (f *frame) runOp(ctx context.Context, s *Step, w *work) error {
 	w.ctx.Context, w.ctx.Pool = ctx, f.p.Pool
 	w.ctx.Seed, w.ctx.FirstImage, w.ctx.Seeds, w.ctx.Images = o.Seed, o.FirstImage, o.Seeds, o.Images
 	w.ctx.Spikes, w.ctx.Uniforms = Injected(o.Spikes, s), Injected(o.Uniforms, s)
-	if u := w.ctx.Uniforms; u != nil && s.Operator != SbSOperator {
-		return inject(w.out[0], u)
-	}
-	if err := op.Run(&w.ctx, w.in, w.out); err != nil {
-		if (w.ctx.Spikes != nil || w.ctx.Uniforms != nil) && errors.Is(err, ops.ErrShape) {
-			return fmt.Errorf("%w: %w", ErrInput, err)
-		}
+	if err := RunInjected(&w.ctx, s, op, w.in, w.out); err != nil {
 		return err
 	}
 	for i, t := range w.out {
@@ -229,6 +223,19 @@ func Injected(byName map[string]*ops.Tensor, s *Step) *ops.Tensor {
 	}
 	layer, _ := LayerOf(s.Name)
 	return byName[layer]
+}
+
+// RunInjected runs the operator of a step with the spikes or uniforms in ctx, if there are
+// any. The output of a standard node that draws random numbers is then the uniforms.
+func RunInjected(ctx *ops.Context, s *Step, op ops.Op, in, out []*ops.Tensor) error {
+	if u := ctx.Uniforms; u != nil && s.Operator != SbSOperator {
+		return inject(out[0], u)
+	}
+	err := op.Run(ctx, in, out)
+	if (ctx.Spikes != nil || ctx.Uniforms != nil) && errors.Is(err, ops.ErrShape) {
+		return fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	return err
 }
 
 // inject copies the caller's uniform numbers to the output of a node that draws such
