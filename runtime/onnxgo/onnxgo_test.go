@@ -224,8 +224,6 @@ func TestBackend_RefusesNilAndZero(t *testing.T) {
 	require.ErrorIs(t, b.Run(), runtime.ErrOption)
 }
 
-// TestBackend_EndsItsGoroutines changes the batch, so that the model is compiled again, and
-// uses the Backend after Close.
 // TestApplyOperation_ErrorNamesTheFirstOfSeveralAttributes makes two mistakes several times:
 // the error must not depend on chance.
 func TestApplyOperation_ErrorNamesTheFirstOfSeveralAttributes(t *testing.T) {
@@ -236,6 +234,8 @@ func TestApplyOperation_ErrorNamesTheFirstOfSeveralAttributes(t *testing.T) {
 	}
 }
 
+// TestBackend_EndsItsGoroutines changes the batch, so that the model is compiled again, and
+// uses the Backend after Close.
 func TestBackend_EndsItsGoroutines(t *testing.T) {
 	n := converttest.Digits()
 	data := write(t, n, convert.Options{})
