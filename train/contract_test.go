@@ -115,6 +115,23 @@ func TestContract_InjectedNumbersAreUsedAndChecked(t *testing.T) {
 	require.ErrorIs(t, err, runtime.ErrInput)
 }
 
+// lazy is an operator that breaks the contract of ops.Op: it removes its output.
+type lazy struct{}
+
+func (lazy) Infer(in []*ops.Input) ([]ops.Type, error) { return []ops.Type{in[0].Type}, nil }
+
+func (lazy) Run(_ *ops.Context, _, out []*ops.Tensor) error {
+	out[0] = nil
+	return nil
+}
+
+func TestContract_OperatorsMustComputeTheirOutputs(t *testing.T) {
+	relu := ops.Operator{Name: "Relu", MinInputs: 1, MaxInputs: 1, MinOutputs: 1, MaxOutputs: 1, New: func(ops.Node) (ops.Op, error) { return lazy{}, nil }}
+	trainer := newTrainer(t, convNet(), train.Config{Operators: []ops.Operator{relu}, FreezeW: []string{"L0", "L3"}})
+	_, err := trainer.Step(t.Context(), bars(1, 2))
+	require.ErrorContains(t, err, "(Relu): the operator replaced output 0")
+}
+
 func TestContract_ConfigOutOfRangeIsRefused(t *testing.T) {
 	data := modeltest.Write(t, sbsNet(2), convert.Options{})
 	for want, cfg := range map[string]train.Config{
