@@ -101,7 +101,7 @@ func TestContract_InjectedNumbersAreUsedAndChecked(t *testing.T) {
 	}
 	u := map[string]*runtime.Tensor{"noise": opstest.F32([]int{1, 1, 3, 3}, 0, .1, .2, .3, .4, .5, .6, .7, .8)}
 	require.NotEqual(t, loss(1, nil), loss(2, nil))
-	require.Equal(t, loss(1, u), loss(2, u)) //nolint:testifylint // the same bits
+	require.Equal(t, loss(1, u), loss(2, u))
 
 	few := opstest.F32([]int{1}, 0)
 	trainer, err := train.New(data, train.Config{Loss: train.Loss{Kind: train.CrossEntropy}})
