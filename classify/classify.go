@@ -108,13 +108,17 @@ func (c *Classifier) setInput(inputs []runtime.ValueInfo) error {
 		return fmt.Errorf("the model's input %q is %v; to classify images it must be float32(batch, channels, height, width) of known sizes", in.Name, in.Type)
 	}
 	c.input, c.size = in.Name, Size{Channels: in.Shape[1].Size, Height: in.Shape[2].Size, Width: in.Shape[3].Size}
+	most := 0 // images per batch
+	if s := c.size; s.Channels > 0 && s.Height > 0 && s.Width > 0 {
+		most = maxPixels / s.Height / s.Width / s.Channels
+	}
 	if c.batch == 0 {
-		c.batch = defaultBatch
+		c.batch = max(1, min(defaultBatch, most))
 	}
 	if c.fixed = in.Shape[0].Known(); c.fixed {
 		c.batch = in.Shape[0].Size
 	}
-	if s := c.size; c.batch < 1 || s.Channels < 1 || s.Height < 1 || s.Width < 1 || s.Channels > maxPixels/s.Height/s.Width/c.batch {
+	if c.batch < 1 || c.batch > most {
 		return fmt.Errorf("the model takes batches of %d images of %v; a batch can have 1 to %d pixels", c.batch, c.size, maxPixels)
 	}
 	return nil
@@ -219,6 +223,15 @@ func (c *Classifier) Tensor(images ...image.Image) (*runtime.Tensor, error) {
 	return c.tensor(pixels)
 }
 
+// newPixels returns memory for the pixels of n images. For a model with a fixed batch size
+// it is a whole batch, whose remaining images are 0.
+func (c *Classifier) newPixels(n int) []float32 {
+	if c.fixed {
+		n = c.batch
+	}
+	return make([]float32, n*c.pixels())
+}
+
 // pixels returns the number of pixels of one image, over all channels.
 func (c *Classifier) pixels() int { return c.size.Channels * c.size.Height * c.size.Width }
 
@@ -235,7 +248,7 @@ func (c *Classifier) Images(ctx context.Context, images ...image.Image) ([]Resul
 	var results []Result
 	for first := 0; first < len(images); first += c.batch {
 		part := images[first:min(first+c.batch, len(images))]
-		pixels := make([]float32, c.batch*c.pixels()) // a fixed batch is filled up with zeros
+		pixels := c.newPixels(len(part))
 		for i, img := range part {
 			p, err := dataset.FromImage(img, dataset.Size(c.size), c.resize)
 			if err != nil {
@@ -279,11 +292,9 @@ func (c *Classifier) Run(ctx context.Context, images *runtime.Tensor, opts ...ru
 	return results, nil
 }
 
-// run returns the outputs for the first n images of a whole batch of pixels.
+// run returns the outputs for the first n images of pixels, which newPixels has made for n
+// images.
 func (c *Classifier) run(ctx context.Context, pixels []float32, n int, opts ...runtime.RunOption) ([][]float32, error) {
-	if !c.fixed {
-		pixels = pixels[:n*c.pixels()]
-	}
 	x, err := c.tensor(pixels)
 	if err != nil {
 		return nil, err

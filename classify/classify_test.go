@@ -152,6 +152,40 @@ func TestImages_GiveWhatFilesGive(t *testing.T) {
 	require.Empty(t, none)
 }
 
+// TestImages_TakeMemoryForTheImagesOnly gives one image to a classifier whose batches have
+// up to 50000 images, which would take 157 MB.
+func TestImages_TakeMemoryForTheImagesOnly(t *testing.T) {
+	paths, images := pictures(t)
+	c := open(t, shipped(t), classify.BatchSize(50_000))
+	var before, after goruntime.MemStats
+	goruntime.ReadMemStats(&before)
+	_, err := c.Images(t.Context(), images[0])
+	require.NoError(t, err)
+	require.Len(t, all(t, c, 1, paths...), 1)
+	goruntime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(40<<20))
+}
+
+// TestOpen_ReducesTheDefaultBatchForLargeImages opens a model for images of 4096x4096
+// pixels, of which a batch can have 16.
+func TestOpen_ReducesTheDefaultBatchForLargeImages(t *testing.T) {
+	pb, err := onnx.Unmarshal(passThrough(t, "y"))
+	require.NoError(t, err)
+	shape := pb.GetGraph().GetInput()[0].GetType().GetTensorType().GetShape()
+	shape.Dim[2], shape.Dim[3] = dim(4096), dim(4096)
+	data, err := onnx.Marshal(pb)
+	require.NoError(t, err)
+	open(t, data)
+	open(t, data, classify.BatchSize(16))
+	_, err = classify.Open(write(t, data), classify.BatchSize(17))
+	require.ErrorContains(t, err, "the model takes batches of 17 images of 1x4096x4096; a batch can have 1 to 268435456 pixels")
+	shape.Dim[2] = dim(1 << 17) // more than one batch can have
+	data, err = onnx.Marshal(pb)
+	require.NoError(t, err)
+	_, err = classify.Open(write(t, data))
+	require.ErrorContains(t, err, "a batch can have 1 to 268435456 pixels")
+}
+
 func TestImages_OfAnySizeAndColorWithResize(t *testing.T) {
 	_, images := pictures(t)
 	strict, c := open(t, shipped(t)), open(t, shipped(t), classify.Resize())

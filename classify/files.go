@@ -154,7 +154,7 @@ func (c *Classifier) read(ctx context.Context, f *Files, total int) <-chan *batc
 			b := &batch{
 				first:   first,
 				results: make([]FileResult, min(c.batch, total-first)),
-				pixels:  make([]float32, c.batch*c.pixels()),
+				pixels:  c.newPixels(min(c.batch, total-first)),
 			}
 			err := c.decode.For(ctx, len(b.results), 1, func(i, _ int) error {
 				m := f.source.At(first + i)

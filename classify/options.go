@@ -51,12 +51,12 @@ func Workers(n int) Option {
 }
 
 // BatchSize sets the number of images per run of the model. Larger batches use more
-// cores and more memory. The default, also for 0, is 64. The option has no effect on a
-// model with a fixed batch size.
+// cores and more memory. The default, also for 0, is 64, or less for very large images. The
+// option has no effect on a model with a fixed batch size.
 func BatchSize(n int) Option {
 	return func(c *config) error {
 		if n < 0 {
-			return fmt.Errorf("the batch size is %d, want at least 0 (0 means %d)", n, defaultBatch)
+			return fmt.Errorf("the batch size is %d, want at least 0 (0 means the default)", n)
 		}
 		c.batch = n
 		return nil

@@ -159,6 +159,17 @@ func TestFunctions_RefuseTooManyExpandedNodes(t *testing.T) {
 	require.ErrorContains(t, err, "with all calls of functions expanded, it has more than")
 }
 
+// TestFunctions_ErrorNamesTheFirstOfSeveralGraphs loads a file with two mistakes several
+// times: the error must not depend on chance.
+func TestFunctions_ErrorNamesTheFirstOfSeveralGraphs(t *testing.T) {
+	f := function("F", "a", "b", "then, else", nodes{op("b = Neg(a)")})
+	list := nodes{op("y = f.F(x)", subgraph("then", "", "x", nil), subgraph("else", "", "x", nil))}
+	for range 20 {
+		err := loadError(t, withFunctions(network([]*onnxpb.ValueInfoProto{info("x", 1)}, "y", list), f))
+		require.ErrorContains(t, err, "else is a graph, but attributes of functions cannot be graphs")
+	}
+}
+
 // TestFunctions_ShareTensors calls a function with a large constant 1000 times.
 func TestFunctions_ShareTensors(t *testing.T) {
 	large := subgraph("then_branch", "", "w", nil, &onnxpb.TensorProto{Name: "w", DataType: int32(ops.Float32), Dims: []int64{1 << 20}, RawData: make([]byte, 4<<20)})

@@ -45,9 +45,13 @@ func TestWithOperators_AddsAndReplaces(t *testing.T) {
 
 	// Operators that break the contract of ops.Op cause errors.
 	for want, bad := range map[string]func(ops.Node) (ops.Op, error){
-		"neither an Op nor an error":    func(ops.Node) (ops.Op, error) { return nil, nil },
-		"types for 1 outputs":           func(ops.Node) (ops.Op, error) { return broken{types: 2}, nil },
-		"did not compute output 0":      func(ops.Node) (ops.Op, error) { return broken{types: 1, open: true}, nil },
+		"neither an Op nor an error": func(ops.Node) (ops.Op, error) { return nil, nil },
+		"types for 1 outputs":        func(ops.Node) (ops.Op, error) { return broken{types: 2}, nil },
+		"did not compute output 0":   func(ops.Node) (ops.Op, error) { return broken{types: 1, open: true}, nil },
+		"replaced output 0":          func(ops.Node) (ops.Op, error) { return broken{types: 1, aliases: true}, nil },
+		"output 0 of the operator is its input": func(ops.Node) (ops.Op, error) {
+			return broken{types: 1, open: true, aliases: true}, nil
+		},
 		"the operator fails on purpose": func(ops.Node) (ops.Op, error) { return broken{types: 1, fails: true}, nil },
 	} {
 		twice.New = bad
@@ -77,10 +81,10 @@ func (f mapped) Run(_ *ops.Context, in, out []*ops.Tensor) error {
 }
 
 // broken is an operator that breaks the contract of ops.Op: it infers too many types, leaves
-// its output open, or fails.
+// its output open, returns its input, or fails.
 type broken struct {
-	types       int
-	open, fails bool
+	types                int
+	open, aliases, fails bool
 }
 
 func (b broken) Infer(in []*ops.Input) ([]ops.Type, error) {
@@ -91,9 +95,12 @@ func (b broken) Infer(in []*ops.Input) ([]ops.Type, error) {
 	return slices.Repeat([]ops.Type{t}, b.types), nil
 }
 
-func (b broken) Run(*ops.Context, []*ops.Tensor, []*ops.Tensor) error {
+func (b broken) Run(_ *ops.Context, in, out []*ops.Tensor) error {
 	if b.fails {
 		return errBroken
+	}
+	if b.aliases {
+		out[0] = in[0]
 	}
 	return nil
 }

@@ -17,6 +17,8 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/internal/modeltest"
+	"github.com/spike-by-spike/sbs/internal/onnx"
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/opstest"
 	"github.com/spike-by-spike/sbs/ops/sbs"
@@ -72,6 +74,62 @@ func TestContract_NilAndZeroAreErrors(t *testing.T) {
 	_, err = trainer.Step(t.Context(), b)
 	require.ErrorIs(t, err, runtime.ErrInput)
 	require.Equal(t, before, fileOf(t, trainer))
+}
+
+// TestContract_InjectedNumbersAreUsedAndChecked injects uniform numbers into a standard
+// node, whose own numbers depend on the seed, and numbers of a wrong shape into both kinds
+// of nodes.
+func TestContract_InjectedNumbersAreUsedAndChecked(t *testing.T) {
+	pb, err := onnx.Unmarshal(modelOf(t,
+		&onnxpb.NodeProto{Name: "noise", OpType: "RandomUniformLike", Input: []string{"x"}, Output: []string{"u"}},
+		&onnxpb.NodeProto{OpType: "Add", Input: []string{"x", "u"}, Output: []string{"z"}},
+		&onnxpb.NodeProto{Name: "L0/Conv", OpType: "Conv", Input: []string{"z", "w"}, Output: []string{"y"}}))
+	require.NoError(t, err)
+	w := make([]float32, 18)
+	for i := range w {
+		w[i] = float32(i%5) / 10
+	}
+	pb.Graph.Initializer = append(pb.Graph.Initializer, onnx.Float32Tensor("w", []int{2, 1, 3, 3}, w))
+	data, err := onnx.Marshal(pb)
+	require.NoError(t, err)
+	b := train.Batch{Images: opstest.F32([]int{1, 1, 3, 3}, 1, 2, 3, 4, 5, 6, 7, 8, 9), Labels: []int{1}}
+	loss := func(seed uint64, uniforms map[string]*runtime.Tensor) float64 {
+		trainer, err := train.New(data, train.Config{Seed: seed, Loss: train.Loss{Kind: train.CrossEntropy}})
+		require.NoError(t, err)
+		b.Uniforms = uniforms
+		return step(t, trainer, b).Loss
+	}
+	u := map[string]*runtime.Tensor{"noise": opstest.F32([]int{1, 1, 3, 3}, 0, .1, .2, .3, .4, .5, .6, .7, .8)}
+	require.NotEqual(t, loss(1, nil), loss(2, nil))
+	require.Equal(t, loss(1, u), loss(2, u))
+
+	few := opstest.F32([]int{1}, 0)
+	trainer, err := train.New(data, train.Config{Loss: train.Loss{Kind: train.CrossEntropy}})
+	require.NoError(t, err)
+	b.Uniforms = map[string]*runtime.Tensor{"noise": few}
+	_, err = trainer.Step(t.Context(), b)
+	require.ErrorIs(t, err, runtime.ErrInput)
+	b = bars(1, 2)
+	b.Uniforms = map[string]*runtime.Tensor{"L0": few}
+	_, err = newTrainer(t, sbsNet(2), train.Config{}).Step(t.Context(), b)
+	require.ErrorIs(t, err, runtime.ErrInput)
+}
+
+// lazy is an operator that breaks the contract of ops.Op: it removes its output.
+type lazy struct{}
+
+func (lazy) Infer(in []*ops.Input) ([]ops.Type, error) { return []ops.Type{in[0].Type}, nil }
+
+func (lazy) Run(_ *ops.Context, _, out []*ops.Tensor) error {
+	out[0] = nil
+	return nil
+}
+
+func TestContract_OperatorsMustComputeTheirOutputs(t *testing.T) {
+	relu := ops.Operator{Name: "Relu", MinInputs: 1, MaxInputs: 1, MinOutputs: 1, MaxOutputs: 1, New: func(ops.Node) (ops.Op, error) { return lazy{}, nil }}
+	trainer := newTrainer(t, convNet(), train.Config{Operators: []ops.Operator{relu}, FreezeW: []string{"L0", "L3"}})
+	_, err := trainer.Step(t.Context(), bars(1, 2))
+	require.ErrorContains(t, err, "(Relu): the operator replaced output 0")
 }
 
 func TestContract_ConfigOutOfRangeIsRefused(t *testing.T) {

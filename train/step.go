@@ -170,7 +170,7 @@ func (t *Trainer) forward(ctx context.Context, b Batch) error {
 		c.Context, c.Pool = ctx, p.Pool
 		c.Seed, c.FirstImage = t.config.Seed, t.state.Images
 		c.Spikes, c.Uniforms = graph.Injected(b.Spikes, s), graph.Injected(b.Uniforms, s)
-		err := s.Op.Run(c, tensors(s.Inputs, f.values), tensors(s.Outputs, f.values))
+		err := graph.RunOp(c, s, s.Op, tensors(s.Inputs, f.values), tensors(s.Outputs, f.values))
 		if err = graph.StepError(ctx, s, err); err != nil {
 			return err
 		}

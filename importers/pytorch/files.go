@@ -1,6 +1,7 @@
 package pytorch
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -23,6 +24,11 @@ const (
 type fileID struct {
 	quantity    string
 	layer, step int
+}
+
+// compare orders files by layer, quantity and step.
+func (id fileID) compare(other fileID) int {
+	return cmp.Or(cmp.Compare(id.layer, other.layer), cmp.Compare(id.quantity, other.quantity), cmp.Compare(id.step, other.step))
 }
 
 func (id fileID) String() string {

@@ -2,7 +2,9 @@ package pytorch
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spike-by-spike/sbs/convert"
@@ -80,13 +82,15 @@ func (x *index) overload(p *plan, c *config, step int) error {
 		return err
 	}
 	found := map[fileID][]string{}
-	for id, paths := range previous.files {
+	for _, id := range slices.SortedFunc(maps.Keys(previous.files), fileID.compare) {
+		paths := previous.files[id]
 		id.step = step
 		if p.uses(id) {
 			found[id] = append(found[id], paths...)
 		}
 	}
-	for id, paths := range found {
+	for _, id := range slices.SortedFunc(maps.Keys(found), fileID.compare) {
+		paths := found[id]
 		if len(paths) > 1 {
 			return fmt.Errorf("%s: %v has more than one %s file in %s: %s; remove all but one",
 				c.where(keyOverload), p.layers[id.layer], id.quantity, folder, strings.Join(paths, ", "))

@@ -128,6 +128,13 @@ func TestNewNetwork_PrefersOverloadPathToTheWeightsFolder(t *testing.T) {
 	f["Previous/Weight_L2_S1.npy"] = uniform(4, 3)
 	_, _, _, err = untrainedNet(t, f, Start{Overload: true}, nil)
 	require.ErrorContains(t, err, "layer 2 (SbS) has more than one Weight file")
+	f["Previous/Weight_L0_S10.npy"], f["Previous/Weight_L0_S9.npy"] = other, other
+	for range 20 {
+		_, _, _, err = untrainedNet(t, f, Start{Overload: true}, nil)
+		require.ErrorContains(t, err, "layer 0 (SbS) has more than one Weight file", "the first of two")
+		require.Regexp(t, `Weight_L0_S1\.npy, [^,]*Weight_L0_S9\.npy, [^,]*Weight_L0_S10\.npy`, err)
+	}
+	delete(f, "Previous/Weight_L0_S10.npy")
 	f.replace(t, "def.json", `"loss_mode": 1`, `"overload_path": "/etc"`)
 	_, _, _, err = untrainedNet(t, f, Start{Overload: true}, nil)
 	require.ErrorContains(t, err, `overload_path "/etc" is not below`)

@@ -19,8 +19,11 @@ import (
 // An existing file keeps its permissions; a new file gets 0666 less the umask. If path
 // is a symbolic link, Write replaces or creates the file at the end of the link.
 // Write returns an error if path is not a regular file, for example a folder, a
-// device or a pipe.
+// device or a pipe. Its errors name path instead of the temporary file.
 func Write(path string, data []byte) (err error) {
+	if path == "" {
+		return errors.New("the path of the file to write is empty")
+	}
 	old, statErr := os.Stat(path)
 	perm := os.FileMode(0o666) // the system subtracts the umask
 	if statErr == nil {
@@ -37,15 +40,12 @@ func Write(path string, data []byte) (err error) {
 	// maximum length.
 	temporary := dir + "." + rand.Text() + ".tmp"
 	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
-	if pe, ok := errors.AsType[*fs.PathError](err); ok {
-		pe.Path = path // users do not know the temporary file
-	}
 	if err != nil {
-		return err
+		return about(path, err)
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(temporary))
+			err = errors.Join(about(path, err), os.Remove(temporary))
 		}
 	}()
 	_, err = f.Write(data)
@@ -63,6 +63,17 @@ func Write(path string, data []byte) (err error) {
 	}
 	syncDir(cmp.Or(dir, "."))
 	return nil
+}
+
+// about makes an error of the file system one about path.
+func about(path string, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return &fs.PathError{Op: e.Op, Path: path, Err: e.Err}
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		return &fs.PathError{Op: e.Op, Path: path, Err: e.Err}
+	}
+	return err
 }
 
 // maxLinks is the largest number of symbolic links that are followed, as on Linux.

@@ -1,6 +1,7 @@
 package atomicfile
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -100,6 +101,24 @@ func TestWrite_AcceptsAFileNameOfMaximumLength(t *testing.T) {
 	b, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, "x", string(b))
+}
+
+// TestWrite_ErrorsNameTheFile provokes errors after the temporary file exists.
+func TestWrite_ErrorsNameTheFile(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	path := strings.Repeat("n", 5000) // longer than any system allows
+	for _, path := range []string{path, filepath.Join(dir, path)} {
+		err := Write(path, []byte("x"))
+		var e *fs.PathError
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, path, e.Path)
+		require.NotContains(t, err.Error(), ".tmp")
+	}
+	require.EqualError(t, Write("", []byte("x")), "the path of the file to write is empty")
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, entries, "no temporary file is left")
 }
 
 func TestWrite_RefusesADevice(t *testing.T) {

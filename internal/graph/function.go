@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/spike-by-spike/sbs/internal/onnx"
@@ -102,8 +103,8 @@ func (s *scope) newCall(n *onnxpb.NodeProto, f *onnxpb.FunctionProto, name strin
 	if err := c.values.Only(c.known...); err != nil {
 		return nil, fmt.Errorf("function: %w", err)
 	}
-	for name, v := range c.values {
-		if _, ok := v.(*onnxpb.GraphProto); ok {
+	for _, name := range slices.Sorted(maps.Keys(c.values)) {
+		if _, ok := c.values[name].(*onnxpb.GraphProto); ok {
 			return nil, fmt.Errorf("%w: %s is a graph, but attributes of functions cannot be graphs", ops.ErrAttribute, name)
 		}
 	}

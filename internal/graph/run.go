@@ -201,19 +201,8 @@ func (f *frame) runOp(ctx context.Context, s *Step, w *work) error {
 	w.ctx.Context, w.ctx.Pool = ctx, f.p.Pool
 	w.ctx.Seed, w.ctx.FirstImage, w.ctx.Seeds, w.ctx.Images = o.Seed, o.FirstImage, o.Seeds, o.Images
 	w.ctx.Spikes, w.ctx.Uniforms = Injected(o.Spikes, s), Injected(o.Uniforms, s)
-	if u := w.ctx.Uniforms; u != nil && s.Operator != SbSOperator {
-		return inject(w.out[0], u)
-	}
-	if err := op.Run(&w.ctx, w.in, w.out); err != nil {
-		if (w.ctx.Spikes != nil || w.ctx.Uniforms != nil) && errors.Is(err, ops.ErrShape) {
-			return fmt.Errorf("%w: %w", ErrInput, err)
-		}
+	if err := RunOp(&w.ctx, s, op, w.in, w.out); err != nil {
 		return err
-	}
-	for i, t := range w.out {
-		if t == nil {
-			return fmt.Errorf("the operator did not compute output %d: its Run must store a tensor in out[%d]", i, i)
-		}
 	}
 	if o.Watch != nil && s.Operator == SbSOperator {
 		return f.watch(s, op, w)
@@ -229,6 +218,39 @@ func Injected(byName map[string]*ops.Tensor, s *Step) *ops.Tensor {
 	}
 	layer, _ := LayerOf(s.Name)
 	return byName[layer]
+}
+
+// RunOp runs the operator of a step with the spikes or uniforms in ctx, if there are any.
+// The output of a standard node that draws random numbers is then the uniforms.
+func RunOp(ctx *ops.Context, s *Step, op ops.Op, in, out []*ops.Tensor) error {
+	if u := ctx.Uniforms; u != nil && s.Operator != SbSOperator {
+		return inject(out[0], u)
+	}
+	var few [4]*ops.Tensor // more would take memory from the heap
+	given := append(few[:0], out...)
+	if err := op.Run(ctx, in, out); err != nil {
+		if (ctx.Spikes != nil || ctx.Uniforms != nil) && errors.Is(err, ops.ErrShape) {
+			return fmt.Errorf("%w: %w", ErrInput, err)
+		}
+		return err
+	}
+	return checkOutputs(given, in, out)
+}
+
+// checkOutputs returns an error if an operator breaks the contract of ops.Op: given are the
+// outputs before its Run, with nil for the outputs that Run makes.
+func checkOutputs(given, in, out []*ops.Tensor) error {
+	for i, t := range out {
+		switch {
+		case given[i] != nil && t != given[i]:
+			return fmt.Errorf("the operator replaced output %d: its Run must write to the tensor in out[%d]", i, i)
+		case t.DType() == 0:
+			return fmt.Errorf("the operator did not compute output %d: its Run must store a tensor in out[%d]", i, i)
+		case given[i] == nil && slices.Contains(in, t):
+			return fmt.Errorf("output %d of the operator is its input: its Run must store a new tensor in out[%d]", i, i)
+		}
+	}
+	return nil
 }
 
 // inject copies the caller's uniform numbers to the output of a node that draws such

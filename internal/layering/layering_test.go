@@ -128,6 +128,32 @@ func TestFiles_AreShort(t *testing.T) {
 	require.Greater(t, checked, 50)
 }
 
+// TestFiles_AreNoPrograms checks that no program that go build has left in a folder is in the
+// repository.
+func TestFiles_AreNoPrograms(t *testing.T) {
+	cmd := exec.Command("git", "ls-files", "-z")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Skip("this is not a clone of the repository:", err)
+	}
+	names := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+	require.Greater(t, len(names), 50)
+	for _, name := range names {
+		f, err := os.Open(filepath.Join("../..", name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // deleted, but not committed
+		}
+		require.NoError(t, err)
+		start := make([]byte, 4)
+		n, _ := io.ReadFull(f, start) // a file may be shorter
+		require.NoError(t, f.Close())
+		for _, magic := range []string{"\x7fELF", "\xcf\xfa\xed\xfe", "MZ"} { // Linux, macOS, Windows
+			require.False(t, strings.HasPrefix(string(start[:n]), magic), "%s is a program: remove it", name)
+		}
+	}
+}
+
 func TestAllowedImports_AreConsistent(t *testing.T) {
 	for name, may := range allowed {
 		require.False(t, slices.Contains(may, name), name)

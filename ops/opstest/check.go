@@ -310,8 +310,14 @@ func (c *Case) run(ctx context.Context, op ops.Op, workers int) ([]*ops.Tensor, 
 		if results[i], err = spoiled(types); err != nil {
 			return nil, err
 		}
+		given := slices.Clone(results[i])
 		if err := op.Run(opsContext, c.Inputs, results[i]); err != nil {
 			return results[i], err
+		}
+		for j, x := range given {
+			if x != nil && results[i][j] != x {
+				return nil, fmt.Errorf("output %d has a known size, but was replaced instead of written to", j)
+			}
 		}
 	}
 	if err := same(results[1], results[0]); err != nil {

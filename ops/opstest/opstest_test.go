@@ -13,9 +13,10 @@ import (
 
 // double is an operator that doubles a float32 tensor. A test can spoil it.
 type double struct {
-	deaf  bool // cancellation is ignored
-	infer func(x *ops.Input) ops.Type
-	run   func(ctx *ops.Context, x, out []float32) error
+	deaf     bool // cancellation is ignored
+	replaces bool // the output is a new tensor
+	infer    func(x *ops.Input) ops.Type
+	run      func(ctx *ops.Context, x, out []float32) error
 }
 
 func (d double) operator() ops.Operator {
@@ -38,7 +39,7 @@ func (d double) Infer(in []*ops.Input) ([]ops.Type, error) {
 }
 
 func (d double) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
-	if out[0] == nil {
+	if out[0] == nil || d.replaces {
 		out[0] = F32(in[0].Shape(), make([]float32, in[0].Len())...)
 	}
 	x, y := in[0].Float32s(), out[0].Float32s()
@@ -169,6 +170,7 @@ func TestRun_UnsoundOperatorsFail(t *testing.T) {
 			out[1] = -777
 			return nil
 		}}, want: "element 1 of float32(3, 1) is -777, want 4"},
+		{name: "replaces an output", op: double{replaces: true}, want: "output 0 has a known size, but was replaced"},
 		{name: "depends on earlier runs", op: double{run: func(ctx *ops.Context, _, out []float32) error {
 			n := ops.Scratch[int](ctx)
 			out[0] += float32(*n) * 1e-6

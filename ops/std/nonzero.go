@@ -121,7 +121,11 @@ func (k *unique) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 		return nil
 	})
 	for i, list := range [][]int64{g.first, g.inverse, g.counts} {
-		if err == nil && i+1 < len(out) {
+		switch {
+		case err != nil || i+1 >= len(out):
+		case out[i+1] != nil: // of known size
+			copy(out[i+1].Int64s(), list)
+		default:
 			out[i+1], err = ops.NewTensor([]int{len(list)}, list)
 		}
 	}

@@ -224,6 +224,16 @@ func TestBackend_RefusesNilAndZero(t *testing.T) {
 	require.ErrorIs(t, b.Run(), runtime.ErrOption)
 }
 
+// TestApplyOperation_ErrorNamesTheFirstOfSeveralAttributes makes two mistakes several times:
+// the error must not depend on chance.
+func TestApplyOperation_ErrorNamesTheFirstOfSeveralAttributes(t *testing.T) {
+	texts := tensor.New(tensor.WithShape(1), tensor.WithBacking([]string{"x"}))
+	for range 20 {
+		err := onnxgo.New().ApplyOperation(onnx.Operation{Name: "F", Attributes: map[string]any{"b": texts, "a": texts}})
+		require.ErrorContains(t, err, "operation F: attribute a: ")
+	}
+}
+
 // TestBackend_EndsItsGoroutines changes the batch, so that the model is compiled again, and
 // uses the Backend after Close.
 func TestBackend_EndsItsGoroutines(t *testing.T) {

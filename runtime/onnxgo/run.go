@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/owulveryck/onnx-go"
 	"gorgonia.org/tensor"
@@ -176,8 +177,8 @@ func newOperation(o onnx.Operation) (*onnxpb.NodeProto, error) {
 		n.Domain = sbs.Domain
 	}
 	attributes := maps.Clone(o.Attributes)
-	for name, v := range attributes {
-		t, ok := v.(tensor.Tensor)
+	for _, name := range slices.Sorted(maps.Keys(attributes)) {
+		t, ok := attributes[name].(tensor.Tensor)
 		if !ok {
 			continue
 		}
