@@ -28,6 +28,8 @@ type Classifier struct {
 	output  string
 	count   int      // of classes
 	classes []string // their names, nil if unknown
+
+	warnings []string
 }
 
 // Size is the size of an image. Channels is 1 for gray images and 3 for color images.
@@ -92,7 +94,11 @@ func (c *Classifier) setUp() error {
 			return fmt.Errorf("the metadata %s is not a list of class names", metadata.Classes)
 		}
 	}
-	if len(c.classes) != c.count {
+	c.warnings = c.model.Warnings()
+	if n := len(c.classes); n != c.count {
+		if n > 0 {
+			c.warnings = append(c.warnings, fmt.Sprintf("the model has %d class names for %d classes; the numbers of the classes are used instead", n, c.count))
+		}
 		c.classes = nil
 	}
 	c.decode = parallel.New(c.workers)
@@ -175,6 +181,15 @@ func (c *Classifier) Classes() []string {
 		names[i] = nameOf(c.classes, i)
 	}
 	return names
+}
+
+// Warnings returns the warnings about the model, as sentences: those of the model itself,
+// and those about its use for classification.
+func (c *Classifier) Warnings() []string {
+	if !c.made() {
+		return nil
+	}
+	return slices.Clone(c.warnings)
 }
 
 // Size returns the size of the images that the model takes.

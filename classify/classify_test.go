@@ -306,6 +306,7 @@ func TestTop_OrdersClassesByProbability(t *testing.T) {
 
 	named := open(t, modeltest.Write(t, converttest.Digits(), convert.Options{}))
 	require.Equal(t, []string{"a", "b", "c"}, named.Classes())
+	require.Empty(t, named.Warnings())
 	named.Classes()[0] = "x"
 	require.Equal(t, "a", named.Classes()[0])
 }
@@ -482,4 +483,12 @@ func TestContract_ConcurrentUse(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	t.Errorf("%d goroutines are left, there were %d", goruntime.NumGoroutine(), before)
+}
+
+func TestWarnings_NameAWrongNumberOfClassNames(t *testing.T) {
+	n := converttest.Digits()
+	n.Classes = []string{"a", "b"}
+	c := open(t, modeltest.Write(t, n, convert.Options{}))
+	require.Equal(t, []string{"the model has 2 class names for 3 classes; the numbers of the classes are used instead"}, c.Warnings())
+	require.Equal(t, []string{"0", "1", "2"}, c.Classes())
 }

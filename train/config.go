@@ -2,6 +2,7 @@ package train
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -162,6 +163,16 @@ func (c *Config) complete(p *graph.Program) error {
 	return errors.Join(c.Loss.Check(), c.Optimizer.Check(), c.ScheduleW.Check(), c.ScheduleEpsilonXY.Check())
 }
 
+// digest identifies the settings that change the result of training.
+func (c Config) digest() (string, error) {
+	c.Workers, c.MemoryLimit = 0, 0
+	b, err := json.Marshal(c)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(b)), nil
+}
+
 // checkLayers returns an error if a list names a layer that the model does not have.
 func (c *Config) checkLayers(p *graph.Program) error {
 	var known []string
@@ -180,6 +191,11 @@ func (c *Config) checkLayers(p *graph.Program) error {
 			if !slices.Contains(known, layer) {
 				return fmt.Errorf("%s names layer %q, which the model does not have; layers are named L0, L1 and so on", list.name, layer)
 			}
+		}
+	}
+	for _, name := range c.Local {
+		if !slices.ContainsFunc(p.SbSLayers, func(l graph.SbSLayer) bool { return graph.MatchLayer(name, l.Name) }) {
+			return fmt.Errorf("Local names layer %q, which is not an SbS layer and cannot learn locally", name)
 		}
 	}
 	return nil

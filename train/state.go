@@ -3,6 +3,7 @@ package train
 import (
 	"bytes"
 	"encoding/gob"
+	"errors"
 	"fmt"
 
 	"github.com/spike-by-spike/sbs/internal/atomicfile"
@@ -46,6 +47,7 @@ func (t *Trainer) Position() Position {
 
 // savedTrainer is the encoded form of a Trainer.
 type savedTrainer struct {
+	Config string // its digest
 	State  trainerState
 	Params []savedParam
 }
@@ -64,7 +66,11 @@ func (t *Trainer) State() ([]byte, error) {
 	if !t.made() {
 		return nil, errNoTrainer
 	}
-	s := savedTrainer{State: t.state}
+	digest, err := t.config.digest()
+	if err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	s := savedTrainer{Config: digest, State: t.state}
 	for _, p := range t.params {
 		s.Params = append(s.Params, savedParam{p.name, p.value.Float32s(), p.sum, p.moments})
 	}
@@ -104,6 +110,9 @@ func (t *Trainer) checkSaved(s *savedTrainer) error {
 	}
 	if st := s.State; st.Updates < 0 || st.SubBatches < 0 || st.SubBatches >= t.config.SubBatches || st.UpdateImages < 0 {
 		return fmt.Errorf("the state belongs to another Config or is damaged: it is at update %d, sub-batch %d of %d", st.Updates, st.SubBatches, t.config.SubBatches)
+	}
+	if digest, err := t.config.digest(); err != nil || digest != s.Config {
+		return errors.New("the state belongs to another Config")
 	}
 	for i, p := range t.params {
 		q := s.Params[i]

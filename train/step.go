@@ -73,7 +73,18 @@ func (t *Trainer) step(ctx context.Context, b Batch) (Result, error) {
 		return Result{}, err
 	}
 	t.collect(&r)
+	t.frame.forget(p.InputSlot(p.Inputs[0].Name))
 	return r, nil
+}
+
+// forget drops what belongs to the caller of Step.
+func (f *frame) forget(input int) {
+	f.values[input] = nil
+	for _, list := range [][]ops.Context{f.ctx, f.back} {
+		for i := range list {
+			list[i].Context, list[i].Spikes, list[i].Uniforms = nil, nil, nil
+		}
+	}
 }
 
 // arrange allocates the values and gradients for a batch of images.

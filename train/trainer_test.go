@@ -192,6 +192,11 @@ func TestRestore_GivesTheSameResult(t *testing.T) {
 		other := newTrainer(t, convNet(), cfg)
 		require.ErrorIs(t, other.Restore(state), train.ErrTrain)
 		require.ErrorContains(t, other.Restore(state[:50]), "the state is damaged")
+		changed := cfg
+		changed.RateW, changed.Workers = 0.2, 1
+		require.ErrorContains(t, newTrainer(t, sbsNet(dialect), changed).Restore(state), "the state belongs to another Config")
+		changed.RateW = cfg.RateW
+		require.NoError(t, newTrainer(t, sbsNet(dialect), changed).Restore(state), "the number of workers does not matter")
 	}
 }
 
@@ -298,6 +303,7 @@ func TestNew_RefusesConfigsAndModelsThatCannotBeTrained(t *testing.T) {
 		{train.Config{Optimizer: "x"}, "unknown optimizer"},
 		{train.Config{Loss: train.Loss{Kind: "x"}}, "unknown loss"},
 		{train.Config{FreezeW: []string{"L7"}}, `FreezeW names layer "L7", which the model does not have`},
+		{train.Config{Local: []string{"output"}}, `Local names layer "output", which is not an SbS layer`},
 		{train.Config{FreezeW: []string{"L0", "L2"}}, "nothing is left to train"},
 	} {
 		_, err := train.New(modeltest.Write(t, sbsNet(2), convert.Options{}), c.config)

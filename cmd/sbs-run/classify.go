@@ -19,7 +19,7 @@ func (f *flags) classify(ctx context.Context, stdout, stderr io.Writer, model st
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	for _, w := range c.Model().Warnings() {
+	for _, w := range c.Warnings() {
 		fmt.Fprintln(stderr, "warning:", w)
 	}
 	files, err := c.OpenFiles(paths, f.labels)

@@ -229,7 +229,7 @@ func RunOp(ctx *ops.Context, s *Step, op ops.Op, in, out []*ops.Tensor) error {
 	var few [4]*ops.Tensor // more would take memory from the heap
 	given := append(few[:0], out...)
 	if err := op.Run(ctx, in, out); err != nil {
-		if (ctx.Spikes != nil || ctx.Uniforms != nil) && errors.Is(err, ops.ErrShape) {
+		if (ctx.Spikes != nil || ctx.Uniforms != nil) && (errors.Is(err, ops.ErrShape) || errors.Is(err, ops.ErrValue)) {
 			return fmt.Errorf("%w: %w", ErrInput, err)
 		}
 		return err
@@ -261,7 +261,7 @@ func inject(out, uniforms *ops.Tensor) error {
 	}
 	for i, u := range uniforms.Float32s() {
 		if !(u >= 0 && u < 1) {
-			return fmt.Errorf("%w: element %d of the uniforms is %v, want a number in [0, 1)", ErrInput, i, u)
+			return fmt.Errorf("%w: %w: element %d of the uniforms is %v, want a number in [0, 1)", ErrInput, ops.ErrValue, i, u)
 		}
 	}
 	copy(out.Float32s(), uniforms.Float32s())

@@ -15,12 +15,15 @@ import (
 func ReadFS(fsys fs.FS, name string) (*onnxpb.ModelProto, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
-		return nil, err // a fs.PathError, which names the file
+		if _, ok := err.(*fs.PathError); !ok { //nolint:errorlint // it must be the outermost error
+			err = &fs.PathError{Op: "open", Path: name, Err: err}
+		}
+		return nil, err
 	}
 	defer func() { _ = f.Close() }() // only read: nothing can be lost
 	var b bytes.Buffer
 	if _, err := b.ReadFrom(io.LimitReader(f, maxSize+1)); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, &fs.PathError{Op: "read", Path: name, Err: err}
 	}
 	if b.Len() > maxSize {
 		return nil, fmt.Errorf("%s: %w: the file has more than %d bytes", name, ErrFormat, maxSize)
