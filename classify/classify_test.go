@@ -21,6 +21,7 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/converttest"
+	"github.com/spike-by-spike/sbs/internal/dataset"
 	"github.com/spike-by-spike/sbs/internal/modeltest"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
@@ -325,6 +326,7 @@ func TestAll_ReportsBrokenImagesAlone(t *testing.T) {
 	require.ErrorContains(t, got[1].Err, broken)
 	require.Zero(t, got[1].Result)
 	require.Equal(t, classify.Unlabeled, got[1].Label)
+	require.Equal(t, dataset.Unlabeled, classify.Unlabeled)
 }
 
 func TestAll_EndsWithTheContext(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 )
 
 // Unlabeled is the label of an image whose class is unknown.
-const Unlabeled = dataset.Unlabeled
+const Unlabeled = -1
 
 // Files is a sequence of images in files.
 type Files struct {
