@@ -60,7 +60,7 @@ func TestRun_KeepsTwoActivationsOfCNN(t *testing.T) {
 // TestRun_KeepsBuffersAfterRefusedInputs checks that a run with a wrong option or input
 // does not cost the next run its buffers.
 func TestRun_KeepsBuffersAfterRefusedInputs(t *testing.T) {
-	n := converttest.Digits()
+	n := converttest.OwnEpsilonT(converttest.Digits())
 	m, image := open(t, n), modeltest.Pixels(1, 2, n.Input)
 	run(t, m, image)
 	want := m.BufferBytes()
@@ -78,7 +78,7 @@ func TestRun_KeepsBuffersAfterRefusedInputs(t *testing.T) {
 // TestRun_ObserveKeepsBuffersOfOtherRuns checks that a run with Observe, whose buffers cannot
 // serve later runs, does not take the buffers of other runs.
 func TestRun_ObserveKeepsBuffersOfOtherRuns(t *testing.T) {
-	n := converttest.Digits()
+	n := converttest.OwnEpsilonT(converttest.Digits())
 	m, image := open(t, n), modeltest.Pixels(1, 2, n.Input)
 	run(t, m, image)
 	want := m.BufferBytes()

@@ -176,14 +176,16 @@ func TestContract_ZeroMeansTheDefault(t *testing.T) {
 }
 
 func TestContract_OptionsOutOfRangeAreRefused(t *testing.T) {
-	n := converttest.Digits()
+	n := converttest.OwnEpsilonT(converttest.Digits())
 	m := open(t, n)
 	image := modeltest.Pixels(1, 1, n.Input)
 	for _, o := range []runtime.Option{
 		runtime.Workers(-1), runtime.MemoryLimit(-1), runtime.Spikes(-1), runtime.Spikes(1 << 30), runtime.WithSampler("sobol"),
 		runtime.Epsilon0(-1), runtime.Epsilon0(float32(math.NaN())), runtime.EpsilonSchedule(runtime.Schedule{Power: 1}),
 		runtime.EpsilonSchedule(runtime.Schedule{Power: math.NaN()}), runtime.Layer("L1", runtime.Dynamics{Spikes: 5}),
-		runtime.Layer("L0", runtime.Dynamics{Spikes: -1}), runtime.Spikes(41), runtime.Layer("L2", runtime.Dynamics{Spikes: 41}), runtime.WithOperators(ops.Operator{}), runtime.WithOperators(ops.Operator{Name: "If", New: func(ops.Node) (ops.Op, error) { return nil, nil }}),
+		runtime.Layer("L0", runtime.Dynamics{Spikes: -1}), runtime.Spikes(41), runtime.Layer("L2", runtime.Dynamics{Spikes: 41}),
+		runtime.EachLayer(), runtime.EachLayer(runtime.Dynamics{}), runtime.EachLayer(runtime.Dynamics{}, runtime.Dynamics{Epsilon0: -1}), runtime.EachLayer(make([]runtime.Dynamics, 3)...),
+		runtime.WithOperators(ops.Operator{}), runtime.WithOperators(ops.Operator{Name: "If", New: func(ops.Node) (ops.Op, error) { return nil, nil }}),
 	} {
 		_, err := runtime.New(modeltest.Write(t, n, convert.Options{}), o)
 		require.ErrorIs(t, err, runtime.ErrOption)
@@ -360,6 +362,10 @@ func TestModel_DescribesItselfAndWarns(t *testing.T) {
 	m := open(t, converttest.Digits())
 	require.Equal(t, "6 nodes (2 SbS), inputs: image float32(batch, 1, 12, 12), outputs: probabilities float32(batch, 3)", m.String())
 	require.Empty(t, m.Warnings())
+	few := open(t, converttest.Digits(), runtime.EachLayer(runtime.Dynamics{Spikes: 5}, runtime.Dynamics{Spikes: 4})).Warnings()
+	require.Len(t, few, 1)
+	require.Contains(t, few[0], "L2/SbS draws 4 spikes instead of 40: far fewer spikes lower the accuracy")
+	require.Empty(t, open(t, converttest.Digits(), runtime.Spikes(4), runtime.Epsilon0(3)).Warnings())
 
 	pb := network([]*onnxpb.ValueInfoProto{info("x", 2), info("pair", 2)}, "y", nodes{op("y = Add(x, pair)")})
 	pb.MetadataProps = []*onnxpb.StringStringEntryProto{{Key: "a", Value: "1"}, {Key: "a", Value: "2"}}

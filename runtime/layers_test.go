@@ -9,6 +9,7 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/internal/converttest"
 	"github.com/spike-by-spike/sbs/internal/modeltest"
+	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/runtime"
@@ -30,6 +31,9 @@ func TestRun_ChangesLayersAsLoadingDoes(t *testing.T) {
 		"more spikes than epsilon_t": {runtime.Spikes(100), runtime.EpsilonSchedule(*constant)},
 		"one layer":                  {runtime.Layer("L0", runtime.Dynamics{Spikes: 5, Epsilon0: 8})},
 		"node, layer and all layers": {runtime.Layer("L0/SbS", runtime.Dynamics{Spikes: 5}), runtime.Layer("L0", runtime.Dynamics{Spikes: 6, Epsilon0: 2}), runtime.Spikes(9)},
+		"each layer":                 {runtime.EachLayer(runtime.Dynamics{Spikes: 5, Epsilon0: 8}, runtime.Dynamics{Spikes: 9, Sampler: runtime.LowDiscrepancy})},
+		"each layer and one layer":   {runtime.Layer("L2", runtime.Dynamics{Spikes: 8}), runtime.EachLayer(runtime.Dynamics{Spikes: 5}, runtime.Dynamics{Spikes: 9}), runtime.Epsilon0(2)},
+		"more spikes":                {runtime.Spikes(100)},
 		"all properties":             {runtime.Spikes(9), runtime.Layer("L2", runtime.Dynamics{Spikes: 50, Sampler: runtime.LowDiscrepancy, Epsilon0: 2, Schedule: constant})},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -52,6 +56,24 @@ func TestRun_ChangesLayersAsLoadingDoes(t *testing.T) {
 	}
 	require.Equal(t, run(t, open(t, own), image),
 		run(t, m, image, runtime.Layer("L0", runtime.Dynamics{Spikes: 11}), runtime.Layer("L2/SbS", runtime.Dynamics{Spikes: 13})))
+	require.Equal(t, run(t, open(t, own), image),
+		run(t, m, image, runtime.EachLayer(runtime.Dynamics{Spikes: 11}, runtime.Dynamics{Spikes: 13})))
+	require.Equal(t, run(t, open(t, own), image),
+		run(t, m, image, runtime.EachLayer(runtime.Dynamics{Spikes: 7}, runtime.Dynamics{Spikes: 13}), runtime.EachLayer(runtime.Dynamics{Spikes: 11}, runtime.Dynamics{})))
+}
+
+// TestRun_EachLayerDoesNotNeedNames has two SbS nodes with the same name.
+func TestRun_EachLayerDoesNotNeedNames(t *testing.T) {
+	n := converttest.Digits()
+	pb, err := onnx.Unmarshal(modeltest.Write(t, n, convert.Options{}))
+	require.NoError(t, err)
+	for _, node := range pb.GetGraph().GetNode() {
+		node.Name = "same"
+	}
+	image, each := modeltest.Pixels(4, 3, n.Input), runtime.EachLayer(runtime.Dynamics{Spikes: 5}, runtime.Dynamics{Spikes: 30})
+	want := run(t, load(t, pb, each), image)
+	require.Equal(t, want, run(t, open(t, n, each), image))
+	require.Equal(t, want, run(t, load(t, pb), image, each))
 }
 
 func TestRun_RefusesLayersThatItCannotChange(t *testing.T) {
@@ -63,7 +85,9 @@ func TestRun_RefusesLayersThatItCannotChange(t *testing.T) {
 		option  runtime.RunOption
 		want    string
 	}{
-		{n, nil, runtime.Spikes(41), "epsilon_t has only 40 entries"},
+		{converttest.OwnEpsilonT(converttest.Digits()), nil, runtime.Spikes(41), "epsilon_t has only 40 entries"},
+		{n, nil, runtime.EachLayer(make([]runtime.Dynamics, 3)...), "there are values for 3 SbS layers, but the model has 2: L0/SbS, L2/SbS"},
+		{n, nil, runtime.EachLayer(runtime.Dynamics{}, runtime.Dynamics{Spikes: -1}), "Spike-By-Spike layer number 2: -1 spikes"},
 		{n, nil, runtime.Layer("L1", runtime.Dynamics{Spikes: 5}), `there is no SbS layer "L1"; the SbS layers of the model are L0/SbS, L2/SbS`},
 		{n, []runtime.Option{runtime.PreferFunctions()}, runtime.Spikes(5), "set them when opening the model"},
 	} {

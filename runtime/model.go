@@ -230,8 +230,8 @@ func (m *Model) Metadata() map[string]string {
 	return maps.Clone(m.program.Metadata)
 }
 
-// Warnings returns one sentence per property of the file that may be a mistake but does
-// not prevent the model from being loaded.
+// Warnings returns one warning per property of the file, or option for loading, that may be
+// a mistake. Options of a run cause no warnings.
 func (m *Model) Warnings() []string {
 	if !m.loaded() {
 		return nil

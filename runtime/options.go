@@ -25,6 +25,7 @@ type RunOption interface {
 type LayerOption struct {
 	layer    string // "" means all layers
 	dynamics Dynamics
+	each     []Dynamics
 	err      error
 }
 
@@ -125,8 +126,8 @@ type Schedule = sbs.Schedule
 
 // Layer changes one Spike-By-Spike layer. name is the name of its node, such as "L0/SbS", or
 // of the layer, such as "L0". Among the options of one call, whatever their order, Layer takes
-// precedence over options for all layers, and a Layer option with the name of a node takes
-// precedence over one with the name of a layer.
+// precedence over EachLayer, and EachLayer over options for all layers. A Layer option with the
+// name of a node takes precedence over one with the name of a layer.
 func Layer(name string, d Dynamics) LayerOption {
 	o := LayerOption{layer: name, dynamics: d, err: d.Check()}
 	if name == "" {
@@ -137,8 +138,24 @@ func Layer(name string, d Dynamics) LayerOption {
 	return o
 }
 
-// AllLayers changes all Spike-By-Spike layers. A Layer option of the same call takes
+// EachLayer changes the Spike-By-Spike layers one by one, in the order of Model.SbSLayers.
+// There must be one value per layer. With several EachLayer options, the later ones take
 // precedence.
+func EachLayer(list ...Dynamics) LayerOption {
+	o := LayerOption{each: slices.Clone(list)}
+	if len(list) == 0 {
+		o.err = errors.New("EachLayer has no values: give one per Spike-By-Spike layer")
+	}
+	for i, d := range list {
+		if err := d.Check(); err != nil && o.err == nil {
+			o.err = fmt.Errorf("Spike-By-Spike layer number %d: %w", i+1, err)
+		}
+	}
+	return o
+}
+
+// AllLayers changes all Spike-By-Spike layers. The options Layer and EachLayer of the same
+// call take precedence.
 func AllLayers(d Dynamics) LayerOption { return LayerOption{dynamics: d, err: d.Check()} }
 
 // Spikes sets the number of spikes per output position of all Spike-By-Spike layers. A model
@@ -157,21 +174,32 @@ func Epsilon0(e float32) LayerOption { return AllLayers(Dynamics{Epsilon0: e}) }
 // epsilon_0 is multiplied.
 func EpsilonSchedule(s Schedule) LayerOption { return AllLayers(Dynamics{Schedule: &s}) }
 
-func (l LayerOption) applyLoad(o *graph.Options) error { return l.apply(&o.Dynamics, &o.Layers) }
+func (l LayerOption) applyLoad(o *graph.Options) error { return l.apply(&o.Dynamics) }
 
-func (l LayerOption) applyRun(o *graph.RunOptions) error { return l.apply(&o.Dynamics, &o.Layers) }
+func (l LayerOption) applyRun(o *graph.RunOptions) error { return l.apply(&o.Dynamics) }
 
-func (l LayerOption) apply(all *Dynamics, layers *map[string]Dynamics) error {
-	if l.err != nil {
+func (l LayerOption) apply(d *graph.Dynamics) error {
+	switch {
+	case l.err != nil:
 		return l.err
+	case l.each != nil:
+		if n := len(d.Each); n > 0 && n != len(l.each) {
+			return fmt.Errorf("one EachLayer option has %d values, another has %d", n, len(l.each))
+		}
+		each := slices.Clone(l.each)
+		for i := range each {
+			if i < len(d.Each) {
+				each[i] = each[i].Over(d.Each[i])
+			}
+		}
+		d.Each = each
+	case l.layer == "":
+		d.All = l.dynamics.Over(d.All)
+	default:
+		if d.Layers == nil {
+			d.Layers = map[string]Dynamics{}
+		}
+		d.Layers[l.layer] = l.dynamics.Over(d.Layers[l.layer])
 	}
-	if l.layer == "" {
-		*all = l.dynamics.Over(*all)
-		return nil
-	}
-	if *layers == nil {
-		*layers = map[string]Dynamics{}
-	}
-	(*layers)[l.layer] = l.dynamics.Over((*layers)[l.layer])
 	return nil
 }

@@ -174,7 +174,7 @@ func TestSpikes_MatchesModelWithFewerSpikes(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, run(t, want, image), run(t, got, image))
 
-	_, err = runtime.New(data, runtime.Spikes(41))
+	_, err = runtime.New(modeltest.Write(t, converttest.OwnEpsilonT(n), convert.Options{}), runtime.Spikes(41))
 	require.ErrorContains(t, err, `node "L0/SbS" (ai.sbs.SbS): bad option: bad attribute: number_of_spikes is 41 but epsilon_t has only 40 entries`)
 }
 

@@ -79,13 +79,15 @@ type Config struct {
 	// Seed selects the random numbers.
 	Seed uint64
 
-	// Dynamics changes how all SbS layers draw and weight their spikes. Layers changes
-	// single layers, with names such as "L0" or "L0/SbS", and takes precedence over
-	// Dynamics. Both apply to training and to the trained model. If they change a
+	// Dynamics changes how all SbS layers draw and weight their spikes. EachLayer has one
+	// entry per SbS layer, in the order of the file, and takes precedence over Dynamics.
+	// Layers changes single layers, with names such as "L0" or "L0/SbS", and takes
+	// precedence over both. All apply to training and to the trained model. If they change a
 	// sampler, the trained model loses the definition of the SbS operator that lets other
 	// runtimes execute it: to keep that, set the sampler when converting.
-	Dynamics sbs.Dynamics
-	Layers   map[string]sbs.Dynamics
+	Dynamics  sbs.Dynamics
+	EachLayer []sbs.Dynamics
+	Layers    map[string]sbs.Dynamics
 
 	// Workers is the number of CPU cores to use. 0 means GOMAXPROCS, which is also the
 	// maximum.
@@ -109,6 +111,11 @@ func (c *Config) check() error {
 	}{{"Workers", int64(c.Workers)}, {"MemoryLimit", c.MemoryLimit}, {"SubBatches", int64(c.SubBatches)}} {
 		if v.value < 0 {
 			return fmt.Errorf("%s is %d, want at least 0 (0 means the default)", v.name, v.value)
+		}
+	}
+	for i, d := range c.EachLayer {
+		if err := d.Check(); err != nil {
+			return fmt.Errorf("EachLayer, SbS layer number %d: %w", i+1, err)
 		}
 	}
 	if err := c.Dynamics.Check(); err != nil {

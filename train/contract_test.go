@@ -140,6 +140,8 @@ func TestContract_ConfigOutOfRangeIsRefused(t *testing.T) {
 		"SubBatches is -1, want at least 0":  {SubBatches: -1},
 		"-1":                                 {Dynamics: sbs.Dynamics{Spikes: -1}},
 		"layer L0":                           {Layers: map[string]sbs.Dynamics{"L0": {Epsilon0: -1}, "L1": {Epsilon0: -1}}},
+		"2 SbS layers, but the model has 3":  {EachLayer: make([]sbs.Dynamics, 2)},
+		"SbS layer number 2":                 {EachLayer: []sbs.Dynamics{{}, {Epsilon0: -1}}},
 		`"L9"`:                               {Layers: map[string]sbs.Dynamics{"L9": {Spikes: 5}}},
 		"New":                                {Operators: []ops.Operator{{Name: "Relu"}}},
 	} {
@@ -292,17 +294,18 @@ func TestContract_BytesAndStateBelongToTheCaller(t *testing.T) {
 	}
 }
 
-// TestContract_DynamicsApplyToTrainingAndToTheFile compares Dynamics and Layers with a model
+// TestContract_DynamicsApplyToTrainingAndToTheFile compares Dynamics, EachLayer and Layers with a model
 // that has these dynamics.
 func TestContract_DynamicsApplyToTrainingAndToTheFile(t *testing.T) {
 	cfg := train.Config{
 		RateW: 0.1, Dynamics: sbs.Dynamics{Spikes: 9, Sampler: sbs.LowDiscrepancy},
-		Layers: map[string]sbs.Dynamics{"L2": {Spikes: 5, Epsilon0: 0.5}},
+		EachLayer: []sbs.Dynamics{{Spikes: 7}, {}, {Spikes: 6}},
+		Layers:    map[string]sbs.Dynamics{"L2": {Spikes: 5, Epsilon0: 0.5}},
 	}
 	changed := newTrainer(t, sbsNet(2), cfg)
 	n := networkOf(t, changed)
 	layer := func(i int) *convert.SbS { return n.Layers[i].(*convert.SbS) }
-	require.Equal(t, []int{9, 9, 5}, []int{layer(0).Spikes, layer(1).Spikes, layer(2).Spikes})
+	require.Equal(t, []int{7, 9, 5}, []int{layer(0).Spikes, layer(1).Spikes, layer(2).Spikes})
 	require.Equal(t, sbs.LowDiscrepancy, layer(0).Sampler)
 	require.Equal(t, float32(0.5), layer(2).Epsilon0)
 	require.NotEqual(t, float32(0.5), layer(0).Epsilon0)

@@ -139,7 +139,8 @@ func newTrainer(pb *onnxpb.ModelProto, err error, cfg Config) (*Trainer, error) 
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTrain, err)
 	}
-	if err := graph.SetDynamics(pb, cfg.Dynamics, cfg.Layers); err != nil {
+	cfg.EachLayer = slices.Clone(cfg.EachLayer) // the caller may change it later
+	if err := graph.SetDynamics(pb, graph.Dynamics{All: cfg.Dynamics, Each: cfg.EachLayer, Layers: cfg.Layers}); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTrain, err)
 	}
 	t := &Trainer{config: cfg, bySlot: map[int]*param{}}

@@ -51,7 +51,6 @@ type flags struct {
 	// From PyTorch-SbS to ONNX.
 	load pytorch.Options
 	cli.DynamicsFlags
-	spikes                cli.OptionalInt
 	model                 convert.Options
 	batch                 cli.OptionalInt
 	inject                string
@@ -112,14 +111,13 @@ func (f *flags) register(s *pflag.FlagSet) {
 	s.BoolVar(&f.load.AllowUntrained, "allow-untrained", false, "if the weight file of a layer is missing, use the initial values of a training")
 	cli.FloatsVar(s, &f.load.Mean, "mean", "`means` of the channels of the data set, for the on/off split; separated by commas, for pixels from 0 to 1")
 	s.Var((*sizeValue)(&f.load.Input), "input", "image `size` as CHANNELSxHEIGHTxWIDTH (default: the size for data_mode of the configuration)")
-	cli.IntVar(s, &f.spikes, "spikes", 1, "`number` of spikes per output position of every SbS layer (default: from the configuration)")
-	f.Register(s)
+	f.Register(s, "from the configuration")
 	s.BoolVar(&f.load.NoPreprocessing, "no-preprocessing", false, "leave the cropping and the on/off split out of the model")
 	cli.IntVar(s, &f.batch, "batch", 0, "fixed batch size (default: any batch size)")
 	s.BoolVar(&f.decompose, "decompose", false, "write SbS layers as standard operators, for runtimes and tools without support for functions; much slower in sbs-run")
 	s.BoolVar(&f.noFunction, "no-function", false, "do not define the SbS operator in standard operators; only sbs-run and Go programs using this module can run the model")
-	cli.Group(s, headingToONNX, "config", "eps-xy", "allow-untrained", "mean", "input", "spikes", "sampler", "epsilon-schedule", "epsilon-0",
-		"no-preprocessing", "batch", "decompose", "no-function")
+	cli.Group(s, headingToONNX, slices.Concat([]string{"config", "eps-xy", "allow-untrained", "mean", "input"}, cli.DynamicsFlagNames(),
+		[]string{"no-preprocessing", "batch", "decompose", "no-function"})...)
 
 	cli.ChoiceVar(s, &f.inject, "inject", []string{string(convert.InjectSpikes), string(convert.InjectUniforms)},
 		"add inputs to the model that replace the random numbers of SbS layers; the `kind` is spikes or uniforms")

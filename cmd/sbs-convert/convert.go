@@ -26,7 +26,7 @@ func (f *flags) toONNX(ctx context.Context, stdout, stderr io.Writer, weights, p
 		return err
 	}
 	load := f.load
-	load.Weights, load.Step, load.Spikes = weights, f.step.Pointer(), f.spikes.Or(0)
+	load.Weights, load.Step, load.Spikes = weights, f.step.Pointer(), cli.MaxSpikes(dynamics)
 	n, report, err := pytorch.Load(load)
 	if err != nil {
 		return err
@@ -34,6 +34,9 @@ func (f *flags) toONNX(ctx context.Context, stdout, stderr io.Writer, weights, p
 	printWarnings(stderr, report.Warnings)
 	if err := f.change(n, dynamics); err != nil {
 		return err
+	}
+	if warning := cli.FewSpikes(dynamics, configuredSpikes(report), n); warning != "" {
+		printWarnings(stderr, []string{warning})
 	}
 	if err := notAnInput(path, report); err != nil {
 		return err
@@ -66,14 +69,25 @@ func (f *flags) toONNX(ctx context.Context, stdout, stderr io.Writer, weights, p
 	return err
 }
 
+// configuredSpikes returns the number of spikes in the configuration of every SbS layer.
+func configuredSpikes(r *pytorch.Report) []int {
+	var spikes []int
+	for _, l := range r.Layers {
+		if strings.HasPrefix(l.Kind, "SbS") {
+			spikes = append(spikes, l.Spikes)
+		}
+	}
+	return spikes
+}
+
 // change applies the flags that change the SbS layers of a network, and returns an error
 // if a flag for SbS layers is given, but there is none.
-func (f *flags) change(n *convert.Network, d sbs.Dynamics) error {
+func (f *flags) change(n *convert.Network, d []sbs.Dynamics) error {
 	if err := cli.ApplyDynamics(d, n); err != nil {
 		return err
 	}
-	if f.spikes.Set || f.inject != "" {
-		return cli.NeedSbS(n, "--spikes and --inject")
+	if f.inject != "" {
+		return cli.NeedSbS(n, "--inject")
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -92,6 +93,40 @@ func TestConvert_WritesTheDynamicsOfTheFlags(t *testing.T) {
 	require.InDelta(t, math.Pow(9, -0.2), l.EpsilonT[8], 1e-6)
 }
 
+func TestConvert_TakesOneValuePerSbSLayer(t *testing.T) {
+	model, path := filepath.Join(t.TempDir(), "model.onnx"), filepath.Join(t.TempDir(), "layers.onnx")
+	n := converttest.Digits()
+	n.Training = nil
+	data, err := convert.ToONNX(n, convert.Options{})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(model, data, 0o600))
+	folder := filepath.Join(t.TempDir(), "Weights")
+	_, _, err = command(t, model, folder)
+	require.NoError(t, err)
+	_, errOut, err := command(t, folder, path, "--input", "1x12x12", "--spikes", "3,300", "--sampler", "low-discrepancy,iid", "--epsilon-schedule", "constant,power:-0.2", "--epsilon-0", "8,0.5")
+	require.NoError(t, err)
+	require.Empty(t, errOut)
+	data, err = os.ReadFile(path)
+	require.NoError(t, err)
+	n, err = convert.FromONNX(data)
+	require.NoError(t, err)
+	for i, want := range map[int]sbs.Dynamics{
+		0: {Spikes: 3, Sampler: sbs.LowDiscrepancy, Epsilon0: 8, Schedule: &sbs.Schedule{}},
+		2: {Spikes: 300, Sampler: sbs.IID, Epsilon0: 0.5, Schedule: &sbs.Schedule{Power: -0.2}},
+	} {
+		l := n.Layers[i].(*convert.SbS)
+		require.Equal(t, want.Schedule.EpsilonT(want.Spikes), l.EpsilonT)
+		require.Equal(t, want, sbs.Dynamics{Spikes: l.Spikes, Sampler: cmp.Or(l.Sampler, sbs.IID), Epsilon0: l.Epsilon0, Schedule: want.Schedule})
+	}
+
+	_, errOut, err = command(t, folder, path, "--input", "1x12x12", "--spikes", "4,40", "--force")
+	require.NoError(t, err)
+	require.Contains(t, errOut, "warning: L0 draws 4 spikes instead of 40: far fewer spikes lower the accuracy; pass --sampler low-discrepancy and a larger epsilon")
+	_, errOut, err = command(t, folder, path, "--input", "1x12x12", "--spikes", "4,5,6", "--force")
+	require.Empty(t, errOut)
+	require.ErrorContains(t, err, "there are values for 3 SbS layers, but the network has 2 (L0, L2)")
+}
+
 func TestConvert_RefusesInvalidCommandLines(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "model.onnx")
@@ -120,11 +155,11 @@ func TestConvert_RefusesInvalidCommandLines(t *testing.T) {
 		{"input without channels", []string{weights, path, "--input", "28x28"}, "--input 28x28: want CHANNELSxHEIGHTxWIDTH, such as 1x28x28"},
 		{"input of size 0", []string{weights, path, "--input", "0x28x28"}, "want CHANNELSxHEIGHTxWIDTH"},
 		{"negative step", []string{weights, path, "--step", "-7"}, "--step -7: want a whole number of at least 0"},
-		{"no spikes", []string{weights, path, "--spikes", "0"}, "--spikes 0: want a whole number of at least 1"},
+		{"no spikes", []string{weights, path, "--spikes", "0"}, "--spikes 0: want whole numbers from 1 to 16777216"},
 		{"unknown sampler", []string{weights, path, "--sampler", "sobol"}, "--sampler sobol: want iid or low-discrepancy"},
 		{"unknown schedule", []string{weights, path, "--epsilon-schedule", "linear"}, "--epsilon-schedule linear: want inverse-sqrt, constant, or power:P"},
 		{"power above 0", []string{weights, path, "--epsilon-schedule", "power:2"}, "with P from -10 to 0"},
-		{"negative epsilon_0", []string{weights, path, "--epsilon-0", "-1"}, "--epsilon-0 -1: want a number above 0"},
+		{"negative epsilon_0", []string{weights, path, "--epsilon-0", "-1"}, "--epsilon-0 -1: want numbers above 0, at most 10000"},
 		{"negative batch size", []string{weights, path, "--batch", "-1"}, "--batch -1: want a whole number of at least 0"},
 		{"negative seed", []string{weights, path, "--seed", "-1"}, "--seed -1: want a whole number from 0 to 2147483647"},
 		{"seed of more than 31 bits", []string{weights, path, "--seed", "2147483648"}, "--seed 2147483648: want a whole number from 0"},
@@ -401,7 +436,7 @@ func TestConvert_RefusesSpikeFlagsWithoutSbSLayers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model.onnx")
 	for _, flag := range []string{"--spikes=3", "--inject=spikes", "--sampler=iid", "--epsilon-0=0.5"} {
 		_, _, err := command(t, folder, path, "--input", "1x28x28", flag)
-		require.ErrorContains(t, err, "have no effect: the network has no SbS layer")
+		require.ErrorContains(t, err, "cannot be used: the network has no SbS layer")
 	}
 	_, _, err = command(t, folder, path, "--input", "1x28x28")
 	require.NoError(t, err)

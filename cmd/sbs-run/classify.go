@@ -59,7 +59,7 @@ func (f *flags) classify(ctx context.Context, stdout, stderr io.Writer, model st
 
 // open opens the model with the options that the flags set.
 func (f *flags) open(model string) (*classify.Classifier, error) {
-	dynamics, err := f.DynamicsFlags.Options(f.spikes.Value)
+	dynamics, err := f.DynamicsFlags.Options()
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,6 @@ type flags struct {
 	limit  cli.OptionalInt
 	labels string
 	resize bool
-	spikes cli.OptionalInt
 	cli.DynamicsFlags
 	seed    uint64
 	workers cli.OptionalInt
@@ -75,8 +74,7 @@ func newCommand([]string) *cobra.Command {
 	cli.IntVar(s, &f.limit, "limit", 0, "`number` of images to classify, from the first (default: all)")
 	s.StringVar(&f.labels, "labels", "", "`file` with the labels of all images: IDX, .npy, or text with one label per line")
 	s.BoolVar(&f.resize, "resize", false, "scale images to the input size of the model, and convert between color and gray")
-	cli.IntVar(s, &f.spikes, "spikes", 1, "`number` of spikes per output position of every SbS layer (default: from the model)")
-	f.Register(s)
+	f.Register(s, "from the model")
 	s.Uint64Var(&f.seed, "seed", 0, "`number` that selects the random numbers (default: 0)")
 	cli.IntVar(s, &f.workers, "workers", 0, "`number` of CPU cores to use (default: all)")
 	s.BoolVar(&f.quiet, "quiet", false, "print only the summary and errors: no progress bar and no results of single images")

@@ -66,7 +66,6 @@ type flags struct {
 	loss           string
 	freeze         []string
 	noAugmentation bool
-	spikes         cli.OptionalInt
 	testSpikes     cli.OptionalInt
 	cli.DynamicsFlags
 	testEvery cli.OptionalInt
@@ -128,9 +127,8 @@ func (f *flags) register(s *pflag.FlagSet) {
 	s.BoolVar(&f.noAugmentation, "no-augmentation", false, "prepare training images like test images: no random crops, flips or colors")
 	cli.Group(s, "Learning", "epochs", "batch", "batches-per-update", "lr", "lr-epsilon-xy", "lr-schedule", "loss", "freeze", "no-augmentation")
 
-	cli.IntVar(s, &f.spikes, "spikes", 1, "`number` of spikes per output position of every SbS layer (default: unchanged)")
-	f.Register(s)
-	cli.Group(s, "Spikes (for training and in the resulting model)", "spikes", "sampler", "epsilon-schedule", "epsilon-0")
+	f.Register(s, "unchanged")
+	cli.Group(s, "Spikes (for training and in the resulting model)", cli.DynamicsFlagNames()...)
 
 	s.BoolVar(&f.noTest, "no-test", false, "do not test")
 	cli.IntVar(s, &f.testSpikes, "test-spikes", 1, "`number` of spikes in tests (default: as in training)")

@@ -14,7 +14,6 @@ import (
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/dataset"
 	"github.com/spike-by-spike/sbs/internal/onnx"
-	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/runtime"
 	"github.com/spike-by-spike/sbs/train"
 )
@@ -171,28 +170,12 @@ func (f *flags) setModelDynamics(j *job) error {
 	if err != nil {
 		return err
 	}
-	n, before := j.network, 0
-	for i, l := range n.Layers {
-		s, ok := l.(*convert.SbS)
-		if !ok || !f.spikes.Set {
-			continue
-		}
-		if f.spikes.Value > len(s.EpsilonT) && d.Schedule == nil {
-			return fmt.Errorf("--spikes %d: the epsilon_t of layer L%d has values for %d spikes only; "+
-				"give a rule for more with --epsilon-schedule, or convert the network with this number of spikes", f.spikes.Value, i, len(s.EpsilonT))
-		}
-		if s.Sampler != sbs.LowDiscrepancy {
-			before = max(before, s.Spikes)
-		}
-		s.Spikes = f.spikes.Value
-		s.EpsilonT = s.EpsilonT[:min(s.Spikes, len(s.EpsilonT))]
-	}
-	if err := cli.ApplyDynamics(d, n); err != nil {
+	before := cli.SpikesOf(j.network)
+	if err := cli.ApplyDynamics(d, j.network); err != nil {
 		return err
 	}
-	if d.Sampler == "" && before > 0 && f.spikes.Value <= before/10 {
-		j.note("the number of spikes falls from %d to %d: for a much better accuracy, also pass --sampler low-discrepancy "+
-			"and a larger epsilon (--epsilon-schedule power:-0.2 --epsilon-0 3)", before, f.spikes.Value)
+	if warning := cli.FewSpikes(d, before, j.network); warning != "" {
+		j.note("%s", warning)
 	}
 	return nil
 }
@@ -211,8 +194,12 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 	if err != nil {
 		return err
 	}
+	d, err := f.Dynamics()
+	if err != nil {
+		return err
+	}
 	opt := pytorch.Options{
-		Config: files, Spikes: f.spikes.Value,
+		Config: files, Spikes: cli.MaxSpikes(d),
 		Input: convert.Size{Channels: size.Channels, Height: size.Height, Width: size.Width}, Mean: make([]float32, size.Channels),
 	}
 	start := pytorch.Start{Seed: f.seed, Overload: true}
@@ -248,10 +235,6 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 	j.notes = append(j.notes, report.Warnings...)
 	if j.network.Classes == nil {
 		j.network.Classes = j.images.Classes()
-	}
-	d, err := f.Dynamics()
-	if err != nil {
-		return err
 	}
 	if err := cli.ApplyDynamics(d, j.network); err != nil {
 		return err

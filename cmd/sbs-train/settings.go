@@ -39,8 +39,8 @@ func (f *flags) settle(j *job) error {
 	if err := j.setLayers(f.freeze); err != nil {
 		return err
 	}
-	if f.spikes.Set || f.testSpikes.Set {
-		if err := cli.NeedSbS(j.network, "--spikes and --test-spikes"); err != nil {
+	if f.testSpikes.Set {
+		if err := cli.NeedSbS(j.network, "--test-spikes"); err != nil {
 			return err
 		}
 	}

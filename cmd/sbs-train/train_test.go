@@ -18,6 +18,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/converttest"
 	"github.com/spike-by-spike/sbs/internal/npy"
 	"github.com/spike-by-spike/sbs/internal/trainlog"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
@@ -296,7 +297,7 @@ func TestTrain_ChangesTheSpikes(t *testing.T) {
 	must(t, path, "--data", data, "-o", out, "--spikes", "12", "--sampler", "low-discrepancy", "--epsilon-schedule", "power:-0.2",
 		"--epochs", "12", "--lr", "0.2", "--loss", "mixture", "--test-spikes", "6")
 	_, errOut := must(t, path, "--data", data, "-o", filepath.Join(t.TempDir(), "few.onnx"), "--spikes", "4", "--no-test")
-	require.Contains(t, errOut, "the number of spikes falls from 40 to 4: for a much better accuracy, also pass --sampler low-discrepancy")
+	require.Contains(t, errOut, "warning: L0 draws 4 spikes instead of 40, L2 draws 4 spikes instead of 40: far fewer spikes lower the accuracy; pass --sampler low-discrepancy")
 	s := network(t, out).Layers[0].(*convert.SbS)
 	require.Equal(t, 12, s.Spikes)
 	require.Len(t, s.EpsilonT, 12)
@@ -304,8 +305,21 @@ func TestTrain_ChangesTheSpikes(t *testing.T) {
 	records := metrics(t, strings.TrimSuffix(out, ".onnx")+"-log")
 	require.Less(t, records[len(records)-1].Loss, records[0].Loss)
 
-	_, _, err := command(t, path, "--data", data, "--spikes", "99")
-	require.ErrorContains(t, err, "the epsilon_t of layer L0 has values for 40 spikes only")
+	more := filepath.Join(t.TempDir(), "more.onnx")
+	must(t, path, "--data", data, "-o", more, "--spikes", "5,99", "--epsilon-0", "3, 1", "--no-test", "--epochs", "1")
+	l0, l2 := network(t, more).Layers[0].(*convert.SbS), network(t, more).Layers[2].(*convert.SbS)
+	require.Equal(t, sbs.Schedule{Power: -0.5}.EpsilonT(5), l0.EpsilonT)
+	require.Equal(t, sbs.Schedule{Power: -0.5}.EpsilonT(99), l2.EpsilonT)
+	require.Equal(t, []float32{3, 1}, []float32{l0.Epsilon0, l2.Epsilon0})
+
+	_, _, err := command(t, path, "--data", data, "--spikes", "5,6,7")
+	require.ErrorContains(t, err, "there are values for 3 SbS layers, but the network has 2 (L0, L2)")
+	own, err := convert.ToONNX(converttest.OwnEpsilonT(converttest.Digits()), convert.Options{})
+	require.NoError(t, err)
+	path = filepath.Join(t.TempDir(), "own.onnx")
+	require.NoError(t, os.WriteFile(path, own, 0o600))
+	_, _, err = command(t, path, "--data", data, "--spikes", "99")
+	require.ErrorContains(t, err, "layer L0: epsilon_t has values for 40 spikes only, and follows no known rule: for 99 spikes, give a rule with --epsilon-schedule")
 	_, _, err = command(t, path, "--data", data, "--test-spikes", "99")
 	require.ErrorContains(t, err, "for the tests (--test-spikes): ")
 }

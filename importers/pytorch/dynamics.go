@@ -21,6 +21,10 @@ func (p *plan) dynamics(c *config, spikes int) error {
 		return fmt.Errorf("%s is %v, want %v to %v: it divides epsilon_t, which can be at most %v",
 			c.where("reduction_cooldown"), c.reduction, 1/sbs.MaxEpsilon, float32(math.MaxFloat32), float32(sbs.MaxEpsilon))
 	}
+	if late := p.beforeCooldown(c); late != nil {
+		p.warn("%s is %d, but %v has %d spikes: the model does not include the cooldown, and continues without it if it runs with more spikes",
+			c.where("cooldown_after_number_of_spikes"), c.cooldown, *late, late.spikes)
+	}
 	p.epsilon0 = float32(c.epsilon0)
 	p.epsilonT = c.epsilonT(p.dialect, spikes)
 
@@ -39,6 +43,17 @@ func (p *plan) dynamics(c *config, spikes int) error {
 		p.forgetting = float32(max(c.forgetting, 0))
 		if c.alpha > 0 {
 			p.warn("%s belongs to dialect 1 and is ignored", c.where(alpha))
+		}
+	}
+	return nil
+}
+
+// beforeCooldown returns an SbS layer whose number of spikes was lowered below the start of
+// the cooldown, or nil if there is none.
+func (p *plan) beforeCooldown(c *config) *layer {
+	for i := range p.layers {
+		if l := &p.layers[i]; c.cooldown >= 0 && l.spikes <= c.cooldown && c.cooldown < l.given {
+			return l
 		}
 	}
 	return nil

@@ -8,6 +8,26 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 )
 
+// TestLoad_WarnsOfSpikesBeforeTheCooldown lowers the number of spikes below the start of the
+// cooldown, which the epsilon_t of the model then does not have.
+func TestLoad_WarnsOfSpikesBeforeTheCooldown(t *testing.T) {
+	for spikes, want := range map[int]bool{0: false, 6: true, 7: false} {
+		f, opt := dialect1(), options("")
+		if want {
+			f.replace(t, "tiny.json", `"reduction_cooldown": 4`, `"reduction_cooldown": -1`) // has no effect
+		}
+		opt.Weights, opt.Spikes = f.write(t), spikes
+		_, r, err := Load(opt)
+		require.NoError(t, err)
+		if !want {
+			require.Empty(t, r.Warnings)
+			continue
+		}
+		require.Len(t, r.Warnings, 1)
+		require.Contains(t, r.Warnings[0], "cooldown_after_number_of_spikes is 6, but layer 0 (SbS) has 6 spikes: the model does not include the cooldown")
+	}
+}
+
 func TestLoad_AcceptsInvalidValuesThatNoLayerUses(t *testing.T) {
 	const tiny, def = "tiny.json", "def.json"
 	for name, test := range map[string]struct {
@@ -16,12 +36,8 @@ func TestLoad_AcceptsInvalidValuesThatNoLayerUses(t *testing.T) {
 	}{
 		"no cooldown":   {dialect1, swap(tiny, `"cooldown_after_number_of_spikes": 6, "reduction_cooldown": 4`, `"reduction_cooldown": 0`)},
 		"late cooldown": {dialect1, swap(tiny, `"cooldown_after_number_of_spikes": 6, "reduction_cooldown": 4`, `"cooldown_after_number_of_spikes": 8, "reduction_cooldown": 0`)},
-		"fewer spikes": {dialect1, func(t *testing.T, f files, opt *Options) {
-			f.replace(t, tiny, `"reduction_cooldown": 4`, `"reduction_cooldown": -1`)
-			opt.Spikes = 6
-		}},
-		"noise":       {dialect1, swap(tiny, `iterations": 2`, `iterations": 2, "weight_noise_amplitude": -3`)},
-		"noise range": {dialect2, swap(def, `"loss_mode": 1`, `"weight_noise_range": [0, 0]`)},
+		"noise":         {dialect1, swap(tiny, `iterations": 2`, `iterations": 2, "weight_noise_amplitude": -3`)},
+		"noise range":   {dialect2, swap(def, `"loss_mode": 1`, `"weight_noise_range": [0, 0]`)},
 		"initial epsilon": {dialect1, func(t *testing.T, f files, _ *Options) {
 			f.replace(t, tiny, `iterations": 2`, `iterations": 2, "eps_xy_intitial": -1`)
 			f["EpsXY/EpsXY_L2_S7.npy"] = array([]int{1, 1}, 0.2)

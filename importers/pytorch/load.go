@@ -64,7 +64,7 @@ func (ld *loader) layers() ([]convert.Layer, []LayerReport, error) {
 			return nil, nil, fmt.Errorf("%v turns %v into %v, want %v: the configuration contradicts itself", l, l.in, out, l.out)
 		}
 		layers = append(layers, built)
-		reports = append(reports, LayerReport{Index: l.index, Kind: string(l.kind), Files: ld.files})
+		reports = append(reports, LayerReport{Index: l.index, Kind: string(l.kind), Files: ld.files, Spikes: l.given})
 	}
 	return layers, reports, nil
 }

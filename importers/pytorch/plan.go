@@ -7,13 +7,14 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 // Limits of a configuration. They are far above the numbers in any trained network and
 // keep every product well inside 63 bits.
 const (
 	maxLayers   = 1000
-	maxSpikes   = 10_000_000
+	maxSpikes   = sbs.MaxSpikes
 	maxNeurons  = 1 << 20
 	maxChannels = 1 << 24 // a reconstruction has as many channels as its SbS layer has places
 	maxWindow   = 1 << 12 // kernel, stride, dilation, padding
@@ -48,6 +49,7 @@ type layer struct {
 	window    convert.Window
 	in, out   convert.Size
 	spikes    int  // 0 unless SbS
+	given     int  // the number of spikes in the configuration
 	local     bool // the layer learns by its local rule
 	epsilonXY bool // the layer has trained values, so an EpsXY file is required
 }
@@ -219,7 +221,8 @@ func (c *config) layer(p *plan, opt Options, i int, in convert.Size) (layer, err
 	}
 	switch l.kind {
 	case kindSbS, kindSbSPooling:
-		l.spikes = at(c.spikes, i, 0)
+		l.given = at(c.spikes, i, 0)
+		l.spikes = l.given
 		if opt.Spikes > 0 {
 			l.spikes = opt.Spikes
 		}

@@ -82,6 +82,10 @@ type LayerReport struct {
 	Index int      // the layer, counted from 0 over all layers as in the file names
 	Kind  string   // the type in PyTorch-SbS: "SbS", "SbS POOLING", "CONV2D" and so on
 	Files []string // the arrays; empty if the layer has none or its values were generated
+
+	// Spikes is number_of_spikes in the configuration, which Options.Spikes may replace. It
+	// is 0 for layers other than SbS layers.
+	Spikes int
 }
 
 // StepChoice is the reason for reading a step.

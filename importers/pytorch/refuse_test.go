@@ -12,6 +12,7 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/internal/npy"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 // refusal is a network that Load must refuse.
@@ -78,7 +79,7 @@ func refuse(t *testing.T, tests map[string]refusal) {
 func TestLoad_RefusesInvalidOptions(t *testing.T) {
 	refuse(t, map[string]refusal{
 		"no folder":       {dialect2, option(func(o *Options) { o.Weights = filepath.Join("no", "such") }), []string{"the weights folder", filepath.Join("no", "such")}, os.ErrNotExist},
-		"spikes":          {dialect2, option(func(o *Options) { o.Spikes = 10_000_001 }), []string{"10000001 spikes", "1 to 10000000"}, nil},
+		"spikes":          {dialect2, option(func(o *Options) { o.Spikes = sbs.MaxSpikes + 1 }), []string{"16777217 spikes", "1 to 16777216"}, nil},
 		"negative spikes": {dialect2, option(func(o *Options) { o.Spikes = -1 }), []string{"-1 spikes"}, nil},
 		"mean":            {dialect1, option(func(o *Options) { o.Mean = []float32{float32(math.NaN())} }), []string{"mean of channel 0 is NaN"}, nil},
 		"means":           {dialect1, option(func(o *Options) { o.Mean = []float32{1, 2} }), []string{"2 means, but the image has 1 channels", "--mean"}, nil},
@@ -130,7 +131,7 @@ func TestLoad_RefusesInvalidConfigurations(t *testing.T) {
 		"approx":          {dialect2, swap(network, "Average POOLING", "Approx Conv2D"), []string{`not supported yet: layer 1 has type "Approx Conv2D"`}, ErrUnsupported},
 		"full layer":      {dialect2, swap(def, "{", `{"spike_full_layer_input_distribution": [false, false, true],`), []string{"spike_full_layer_input_distribution is true for layer 2 (SbS)"}, ErrUnsupported},
 		"no spikes":       {dialect2, swap(def, "[9]", "[0]"), []string{"def.json: number_of_spikes is 0 for layer 0 (SbS)", "--spikes"}, nil},
-		"too many spikes": {dialect2, swap(def, "[9]", "[10000001]"), []string{"number_of_spikes is 10000001"}, nil},
+		"too many spikes": {dialect2, swap(def, "[9]", "[16777217]"), []string{"number_of_spikes is 16777217"}, nil},
 		"chain":           {dialect2, swap(network, "[4, 3]", "[5, 3]"), []string{"layer 2 (SbS) expects 5 input channels, but layer 1 (Average POOLING) gives 4"}, nil},
 		"pool outputs":    {dialect2, swap(network, "[1, 4], []", "[1, 4], [4, 5]"), []string{"layer 1 (Average POOLING) has 5 outputs, but with 4 inputs it has 4"}, nil},
 		"no neurons":      {dialect2, swap(network, "[4, 3]", "[]"), []string{"forward_neuron_numbers[2] is missing or empty, and layer 2 (SbS) needs"}, nil},

@@ -1,8 +1,12 @@
 package cli
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -12,61 +16,137 @@ import (
 )
 
 // DynamicsFlags are the flags that change how SbS layers draw their spikes and how much
-// each spike changes a layer.
+// each spike changes a layer. Each takes one value for all SbS layers, or a list with one
+// value per SbS layer.
 type DynamicsFlags struct {
-	sampler, schedule string
-	epsilon0          float32
-	set               *pflag.FlagSet
+	spikes, sampler, schedule, epsilon0 listValue
 }
 
-const flagEpsilon0 = "epsilon-0"
+// listValue is the value of a flag that takes one value or several, separated by commas.
+// Repeating the flag replaces the list. It is nil if the flag is not given.
+type listValue []string
 
-// Register defines the flags in s.
-func (f *DynamicsFlags) Register(s *pflag.FlagSet) {
-	f.set = s
-	s.StringVar(&f.sampler, "sampler", "", "`method` of drawing spikes: iid (independent, as PyTorch-SbS does) or low-discrepancy (evenly spread; needs far fewer spikes)")
-	s.StringVar(&f.schedule, "epsilon-schedule", "", "`rule` for epsilon_t: inverse-sqrt, constant, or power:P for (t+1)^P")
-	s.Float32Var(&f.epsilon0, flagEpsilon0, 0, "`value` of epsilon_0 of every SbS layer")
-}
-
-// Dynamics returns the values of the flags after they are parsed. A flag that was not
-// given has the zero value. An error is a UsageError.
-func (f *DynamicsFlags) Dynamics() (sbs.Dynamics, error) {
-	d, err := f.dynamics()
-	return d, Usage(err)
-}
-
-func (f *DynamicsFlags) dynamics() (d sbs.Dynamics, err error) {
-	if f.sampler != "" {
-		if d.Sampler, err = sbs.ParseSampler(f.sampler); err != nil {
-			return d, fmt.Errorf("--sampler %s: want iid or low-discrepancy", f.sampler)
-		}
+// Set implements pflag.Value.
+func (l *listValue) Set(s string) error {
+	*l = strings.Split(s, ",")
+	for i, v := range *l {
+		(*l)[i] = strings.TrimSpace(v)
 	}
-	if f.schedule != "" {
-		s, err := sbs.ParseSchedule(f.schedule)
-		if err != nil {
-			return d, fmt.Errorf("--epsilon-schedule %s: want inverse-sqrt, constant, or power:P with P from -10 to 0, such as power:-0.2", f.schedule)
-		}
-		d.Schedule = &s
-	}
-	if f.set.Changed(flagEpsilon0) {
-		if d.Epsilon0 = f.epsilon0; !(d.Epsilon0 > 0 && d.Epsilon0 <= sbs.MaxEpsilon) {
-			return d, fmt.Errorf("--epsilon-0 %v: want a number above 0, at most %g", d.Epsilon0, float32(sbs.MaxEpsilon))
-		}
-	}
-	return d, nil
+	return nil
 }
 
-// Options returns the options for loading a model with the values of the flags and the
-// given number of spikes. 0 spikes means the number of the model. An error is a
+// String implements pflag.Value.
+func (l *listValue) String() string { return strings.Join(*l, ",") }
+
+// Type implements pflag.Value.
+func (l *listValue) Type() string { return "values" }
+
+// The flags of DynamicsFlags.
+const (
+	flagSpikes   = "spikes"
+	flagSampler  = "sampler"
+	flagSchedule = "epsilon-schedule"
+	flagEpsilon0 = "epsilon-0"
+)
+
+// DynamicsFlagNames lists the flags of DynamicsFlags, for Group.
+func DynamicsFlagNames() []string {
+	return []string{flagSpikes, flagSampler, flagSchedule, flagEpsilon0}
+}
+
+// Register defines the flags in s. spikes describes the default number of spikes.
+func (f *DynamicsFlags) Register(s *pflag.FlagSet, spikes string) {
+	s.Var(&f.spikes, flagSpikes, "`number` of spikes per output position, for all SbS layers or one per SbS layer, such as 25,100,200,200 (default: "+spikes+")")
+	s.Var(&f.sampler, flagSampler, "`method` of drawing spikes: iid (independent, as PyTorch-SbS does) or low-discrepancy (evenly spread; needs far fewer spikes), for all SbS layers or one per SbS layer")
+	s.Var(&f.schedule, flagSchedule, "`rule` for epsilon_t: inverse-sqrt, constant, or power:P for (t+1)^P, for all SbS layers or one per SbS layer")
+	s.Var(&f.epsilon0, flagEpsilon0, "`value` of epsilon_0, for all SbS layers or one per SbS layer")
+}
+
+// Dynamics returns the values of the flags after they are parsed: none, one for all SbS
+// layers, or one per SbS layer. A flag that was not given has the zero value. An error is a
 // UsageError.
-func (f *DynamicsFlags) Options(spikes int) ([]runtime.Option, error) {
-	d, err := f.Dynamics()
-	if err != nil {
-		return nil, err
+func (f *DynamicsFlags) Dynamics() ([]sbs.Dynamics, error) {
+	list, err := f.dynamics()
+	return list, Usage(err)
+}
+
+func (f *DynamicsFlags) dynamics() ([]sbs.Dynamics, error) {
+	if len(f.spikes)+len(f.sampler)+len(f.schedule)+len(f.epsilon0) == 0 {
+		return nil, nil
 	}
-	d.Spikes = spikes
-	return []runtime.Option{runtime.AllLayers(d)}, nil
+	list := make([]sbs.Dynamics, 1)
+	longest := ""
+	for _, v := range []struct {
+		flag   string
+		values listValue
+		set    func(d *sbs.Dynamics, value string) error
+	}{
+		{flagSpikes, f.spikes, setSpikes}, {flagSampler, f.sampler, setSampler},
+		{flagSchedule, f.schedule, setSchedule}, {flagEpsilon0, f.epsilon0, setEpsilon0},
+	} {
+		if n := len(v.values); n > 1 && len(list) == 1 {
+			list, longest = slices.Repeat(list, n), v.flag
+		} else if n > 1 && n != len(list) {
+			return nil, fmt.Errorf("--%s has %d values, but --%s has %d: give one value for all SbS layers, or one per SbS layer", v.flag, n, longest, len(list))
+		}
+		for i := range list {
+			if len(v.values) == 0 {
+				continue
+			}
+			value := v.values[min(i, len(v.values)-1)]
+			if err := v.set(&list[i], value); err != nil {
+				return nil, fmt.Errorf("--%s %s: %w", v.flag, cmp.Or(v.values.String(), `""`), err)
+			}
+		}
+	}
+	return list, nil
+}
+
+func setSpikes(d *sbs.Dynamics, value string) error {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > sbs.MaxSpikes {
+		return fmt.Errorf("want whole numbers from 1 to %d", sbs.MaxSpikes)
+	}
+	d.Spikes = n
+	return nil
+}
+
+func setSampler(d *sbs.Dynamics, value string) (err error) {
+	if d.Sampler, err = sbs.ParseSampler(value); err != nil {
+		return errors.New("want iid or low-discrepancy")
+	}
+	return nil
+}
+
+func setSchedule(d *sbs.Dynamics, value string) error {
+	s, err := sbs.ParseSchedule(value)
+	if err != nil {
+		return errors.New("want inverse-sqrt, constant, or power:P with P from -10 to 0, such as power:-0.2")
+	}
+	d.Schedule = &s
+	return nil
+}
+
+func setEpsilon0(d *sbs.Dynamics, value string) error {
+	e, err := strconv.ParseFloat(value, 32)
+	if err != nil || !(e > 0 && e <= sbs.MaxEpsilon) {
+		return fmt.Errorf("want numbers above 0, at most %g", float32(sbs.MaxEpsilon))
+	}
+	d.Epsilon0 = float32(e)
+	return nil
+}
+
+// Options returns the options for loading a model with the values of the flags. An error
+// is a UsageError.
+func (f *DynamicsFlags) Options() ([]runtime.Option, error) {
+	list, err := f.Dynamics()
+	switch {
+	case err != nil || len(list) == 0:
+		return nil, err
+	case len(list) == 1:
+		return []runtime.Option{runtime.AllLayers(list[0])}, nil
+	}
+	return []runtime.Option{runtime.EachLayer(list...)}, nil
 }
 
 // Spiking reports whether a network has an SbS layer.
@@ -79,32 +159,94 @@ func NeedSbS(n *convert.Network, flags string) error {
 	if Spiking(n) {
 		return nil
 	}
-	return fmt.Errorf("%s have no effect: the network has no SbS layer", flags)
+	return fmt.Errorf("%s cannot be used: the network has no SbS layer", flags)
 }
 
-// ApplyDynamics changes the SbS layers of a network. It returns an error if d is not zero
-// and the network has no SbS layer.
-func ApplyDynamics(d sbs.Dynamics, n *convert.Network) error {
-	if d == (sbs.Dynamics{}) {
+// MaxSpikes returns the largest number of spikes in a list that Dynamics returns, or 0 if
+// there is none.
+func MaxSpikes(list []sbs.Dynamics) int {
+	most := 0
+	for _, d := range list {
+		most = max(most, d.Spikes)
+	}
+	return most
+}
+
+// spiking returns the SbS layers of a network and their names.
+func spiking(n *convert.Network) (layers []*convert.SbS, names []string) {
+	for i, l := range n.Layers {
+		if s, ok := l.(*convert.SbS); ok {
+			layers, names = append(layers, s), append(names, fmt.Sprintf("L%d", i))
+		}
+	}
+	return layers, names
+}
+
+// FewSpikes returns a warning if a list that Dynamics returns lowers the numbers of spikes of
+// a network so much that other settings should change too, and otherwise "". before has the
+// number of every SbS layer before ApplyDynamics.
+func FewSpikes(list []sbs.Dynamics, before []int, n *convert.Network) string {
+	layers, names := spiking(n)
+	var few []string
+	advice := "pass a larger epsilon"
+	for i, s := range layers {
+		if len(list) == 0 || i >= len(before) {
+			break
+		}
+		if d := list[min(i, len(list)-1)]; d.TooFewSpikes(before[i]) {
+			few = append(few, fmt.Sprintf("%s draws %d spikes instead of %d", names[i], d.Spikes, before[i]))
+			if s.Sampler != sbs.LowDiscrepancy {
+				advice = "pass --sampler low-discrepancy and a larger epsilon"
+			}
+		}
+	}
+	if few == nil {
+		return ""
+	}
+	return strings.Join(few, ", ") + ": far fewer spikes lower the accuracy; " + advice + " (such as --epsilon-schedule power:-0.2 --epsilon-0 3)"
+}
+
+// SpikesOf returns the number of spikes of every SbS layer of a network.
+func SpikesOf(n *convert.Network) []int {
+	layers, _ := spiking(n)
+	spikes := make([]int, len(layers))
+	for i, s := range layers {
+		spikes[i] = s.Spikes
+	}
+	return spikes
+}
+
+// ApplyDynamics changes the SbS layers of a network as a list that Dynamics returns says. It
+// returns an error if the list does not fit the SbS layers.
+func ApplyDynamics(list []sbs.Dynamics, n *convert.Network) error {
+	if len(list) == 0 {
 		return nil
 	}
-	if err := NeedSbS(n, "--sampler, --epsilon-schedule and --epsilon-0"); err != nil {
+	if err := NeedSbS(n, "--spikes, --sampler, --epsilon-schedule and --epsilon-0"); err != nil {
 		return err
 	}
-	for _, l := range n.Layers {
-		s, ok := l.(*convert.SbS)
-		if !ok {
-			continue
-		}
-		if d.Sampler != "" {
-			s.Sampler = d.Sampler
-		}
-		if d.Schedule != nil {
-			s.EpsilonT = d.Schedule.EpsilonT(s.Spikes)
-		}
-		if d.Epsilon0 != 0 {
-			s.Epsilon0 = d.Epsilon0
+	layers, names := spiking(n)
+	if len(list) > 1 && len(list) != len(layers) {
+		return Usage(fmt.Errorf("there are values for %d SbS layers, but the network has %d (%s): give one value for all SbS layers, or one per SbS layer",
+			len(list), len(layers), strings.Join(names, ", ")))
+	}
+	for i, s := range layers {
+		if err := apply(list[min(i, len(list)-1)], s); err != nil {
+			return fmt.Errorf("layer %s: %w", names[i], err)
 		}
 	}
+	return nil
+}
+
+func apply(d sbs.Dynamics, s *convert.SbS) error {
+	s.Spikes = cmp.Or(d.Spikes, s.Spikes)
+	s.Sampler = cmp.Or(d.Sampler, s.Sampler)
+	s.Epsilon0 = cmp.Or(d.Epsilon0, s.Epsilon0)
+	d.Spikes = s.Spikes
+	e := d.EpsilonT(s.EpsilonT)
+	if len(e) < s.Spikes {
+		return fmt.Errorf("epsilon_t has values for %d spikes only, and follows no known rule: for %d spikes, give a rule with --epsilon-schedule", len(s.EpsilonT), s.Spikes)
+	}
+	s.EpsilonT = e
 	return nil
 }

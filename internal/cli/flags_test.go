@@ -30,7 +30,7 @@ func newValues() *values {
 	v.set.Uint64Var(&v.seed, "seed", 0, "a `seed`")
 	v.set.Float64Var(&v.rate, "rate", 0, "a `rate`")
 	v.set.BoolVarP(&v.resize, "resize", "r", false, "resize images")
-	v.dynamics.Register(v.set)
+	v.dynamics.Register(v.set, "from the model")
 	return v
 }
 
@@ -90,7 +90,7 @@ func TestHelp_GroupsFlagsAndWrapsLines(t *testing.T) {
 	v := newValues()
 	v.set.SortFlags = false
 	Group(v.set, "Numbers", "count", "rate")
-	Group(v.set, "Dynamics", "sampler", "epsilon-schedule", "epsilon-0")
+	Group(v.set, "Dynamics", DynamicsFlagNames()...)
 	Group(v.set, "Numbers", "seed")
 	var out bytes.Buffer
 	require.NoError(t, printFlags(&out, v.set, 80))
@@ -107,13 +107,19 @@ Numbers:
       --rate rate     a rate
 
 Dynamics:
+      --spikes number           number of spikes per output position, for
+                                all SbS layers or one per SbS layer, such
+                                as 25,100,200,200 (default: from the model)
       --sampler method          method of drawing spikes: iid
                                 (independent, as PyTorch-SbS does) or
                                 low-discrepancy (evenly spread; needs far
-                                fewer spikes)
+                                fewer spikes), for all SbS layers or one
+                                per SbS layer
       --epsilon-schedule rule   rule for epsilon_t: inverse-sqrt,
-                                constant, or power:P for (t+1)^P
-      --epsilon-0 value         value of epsilon_0 of every SbS layer
+                                constant, or power:P for (t+1)^P, for all
+                                SbS layers or one per SbS layer
+      --epsilon-0 value         value of epsilon_0, for all SbS layers or
+                                one per SbS layer
 `, out.String())
 	require.Panics(t, func() { Group(v.set, "Numbers", "unknown") })
 }

@@ -52,6 +52,17 @@ func (m *Maker) SbS(w convert.Window, channels, n, spikes int) *convert.SbS {
 	return &convert.SbS{Window: w, Weights: t, Spikes: spikes, Epsilon0: 1, EpsilonT: sbs.Schedule{Power: -0.5}.EpsilonT(spikes)}
 }
 
+// OwnEpsilonT changes epsilon_t of the SbS layers of a network, so that it follows no
+// schedule and cannot be extended to more spikes.
+func OwnEpsilonT(n *convert.Network) *convert.Network {
+	for _, l := range n.Layers {
+		if s, ok := l.(*convert.SbS); ok {
+			s.EpsilonT[len(s.EpsilonT)-1] /= 2
+		}
+	}
+	return n
+}
+
 // Conv returns a convolution with out output channels and a bias.
 func (m *Maker) Conv(w convert.Window, channels, out int) *convert.Conv {
 	return &convert.Conv{

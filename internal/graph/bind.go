@@ -58,6 +58,9 @@ func (s *scope) addNode(n *onnxpb.NodeProto, name, operator string) error {
 		return err
 	}
 	st := Step{Name: name, Operator: operator, Inputs: inputs, injectable: injectable(n)}
+	if isSbS(n) {
+		st.sbsIndex = len(s.k.p.sbsNodes) - 1 // attributes has added it
+	}
 	outputs := trimmed(n.GetOutput())
 	if newControl != nil {
 		outputs = n.GetOutput()

@@ -3,6 +3,7 @@ package graph
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
@@ -143,10 +144,13 @@ func outputType(out *onnxpb.ValueInfoProto, inferred *ops.Input) (ops.Type, erro
 
 // checkDynamics returns an error for dynamics that no SbS node has used.
 func (k *compiler) checkDynamics() error {
-	if err := checkUsed(k.Layers, k.layers, k.p.sbsNodes); err != nil {
+	if err := k.Dynamics.check(k.layers, k.p.sbsNodes); err != nil {
 		return err
 	}
-	if (k.Dynamics != sbs.Dynamics{}) && len(k.p.sbsNodes) == 0 {
+	if k.fewSpikes != nil {
+		k.p.warn("%s: far fewer spikes lower the accuracy. Use low-discrepancy spikes and a larger epsilon, or fine-tune the model", strings.Join(k.fewSpikes, ", "))
+	}
+	if !k.Dynamics.isZero() && len(k.p.sbsNodes) == 0 {
 		return fmt.Errorf("%w: spikes, sampler, epsilon_0 and schedule can be set for SbS operators only, but the model has none "+
 			"(a model converted with --decompose has standard operators instead: set these values when converting)", ErrOption)
 	}

@@ -26,7 +26,8 @@ type compiler struct {
 	operators map[opKey]ops.Operator
 	functions map[functionKey]*onnxpb.FunctionProto
 	tensors   map[*onnxpb.TensorProto]*ops.Tensor // decoded so far: the calls of a function share its tensors
-	layers    map[string]bool                     // the keys of Options.Layers that name an SbS node
+	layers    map[string]bool                     // the keys of Dynamics.Layers that name an SbS node
+	fewSpikes []string                            // the SbS nodes with far fewer spikes than in the file
 	irVersion int64
 	size      int // see maxSize
 }

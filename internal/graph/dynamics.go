@@ -35,26 +35,56 @@ func MatchLayer(name, node string) bool {
 	return name == node || name == layer
 }
 
-// dynamicsOf returns the dynamics of a node. The entry of layers for the node takes
-// precedence over the entry for its layer, which takes precedence over all. dynamicsOf
-// adds the keys of these entries to used.
-func dynamicsOf(all sbs.Dynamics, layers map[string]sbs.Dynamics, node string, used map[string]bool) sbs.Dynamics {
+// isZero reports whether nothing is set in d.
+func (d *Dynamics) isZero() bool {
+	return d.All == sbs.Dynamics{} && len(d.Each) == 0 && len(d.Layers) == 0
+}
+
+// of returns the dynamics of the SbS node with the given index and name. It adds the keys
+// of Layers that select the node to used.
+func (d *Dynamics) of(index int, node string, used map[string]bool) sbs.Dynamics {
+	result := d.All
+	if index < len(d.Each) {
+		result = d.Each[index].Over(result)
+	}
 	layer, _ := LayerOf(node)
-	d := all
 	for _, name := range []string{layer, node} {
-		if l, ok := layers[name]; ok {
-			d = l.Over(d)
+		if l, ok := d.Layers[name]; ok {
+			result = l.Over(result)
 			used[name] = true
 		}
 	}
-	return d
+	return result
+}
+
+// check returns an error if a key of Layers is not in used, or Each does not have one entry
+// per SbS node. nodes are the names of these nodes.
+func (d *Dynamics) check(used map[string]bool, nodes []string) error {
+	names := strings.Join(nodes, ", ")
+	if n := len(d.Each); n > 0 && len(nodes) > 0 && n != len(nodes) {
+		return fmt.Errorf("%w: there are values for %d SbS layers, but the model has %d: %s", ErrOption, n, len(nodes), names)
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.Layers)) {
+		switch {
+		case used[name]:
+		case len(nodes) == 0:
+			return fmt.Errorf("%w: there is no SbS layer %q: the model has no SbS operator", ErrOption, name)
+		default:
+			return fmt.Errorf("%w: there is no SbS layer %q; the SbS layers of the model are %s", ErrOption, name, names)
+		}
+	}
+	return nil
 }
 
 // setDynamics applies the options to the attributes of an SbS node, and lists the node.
 func (k *compiler) setDynamics(attrs ops.Attributes, node string) error {
-	d := dynamicsOf(k.Dynamics, k.Layers, node, k.layers)
+	d := k.Dynamics.of(len(k.p.sbsNodes), node, k.layers)
+	before, _ := sbs.ParamsOf(attrs)
 	if err := change(attrs, d); err != nil {
 		return err
+	}
+	if d.TooFewSpikes(before.Spikes) {
+		k.fewSpikes = append(k.fewSpikes, fmt.Sprintf("%s draws %d spikes instead of %d", node, d.Spikes, before.Spikes))
 	}
 	k.p.sbsNodes = append(k.p.sbsNodes, node)
 	if p, err := sbs.ParamsOf(attrs); err == nil { // or else binding reports the error
@@ -63,25 +93,10 @@ func (k *compiler) setDynamics(attrs ops.Attributes, node string) error {
 	return nil
 }
 
-// checkUsed returns an error if a key of layers is not in used. nodes are the names of the
-// SbS nodes of the model.
-func checkUsed(layers map[string]sbs.Dynamics, used map[string]bool, nodes []string) error {
-	for _, name := range slices.Sorted(maps.Keys(layers)) {
-		switch {
-		case used[name]:
-		case len(nodes) == 0:
-			return fmt.Errorf("%w: there is no SbS layer %q: the model has no SbS operator", ErrOption, name)
-		default:
-			return fmt.Errorf("%w: there is no SbS layer %q; the SbS layers of the model are %s", ErrOption, name, strings.Join(nodes, ", "))
-		}
-	}
-	return nil
-}
-
 // changedOps returns the operators of the SbS steps whose dynamics a run changes.
-func (p *Program) changedOps(all sbs.Dynamics, layers map[string]sbs.Dynamics) (map[*Step]*changedOp, error) {
+func (p *Program) changedOps(d *Dynamics) (map[*Step]*changedOp, error) {
 	switch functions := len(p.sbsNodes) - len(p.sbsSteps); {
-	case all == sbs.Dynamics{} && len(layers) == 0:
+	case d.isZero():
 		return nil, nil
 	case len(p.sbsNodes) == 0:
 		return nil, fmt.Errorf("%w: the model has no SbS operator whose spikes, sampler, epsilon_0 or schedule a run can change", ErrOption)
@@ -91,16 +106,16 @@ func (p *Program) changedOps(all sbs.Dynamics, layers map[string]sbs.Dynamics) (
 	}
 	changed, used := map[*Step]*changedOp{}, map[string]bool{}
 	for _, s := range p.sbsSteps {
-		d := dynamicsOf(all, layers, s.Name, used)
-		if (d == sbs.Dynamics{}) {
+		layer := d.of(s.sbsIndex, s.Name, used)
+		if (layer == sbs.Dynamics{}) {
 			continue
 		}
 		var err error
-		if changed[s], err = p.variants.get(s, d); err != nil {
+		if changed[s], err = p.variants.get(s, layer); err != nil {
 			return nil, err
 		}
 	}
-	return changed, checkUsed(layers, used, p.sbsNodes)
+	return changed, d.check(used, p.sbsNodes)
 }
 
 // setDynamics changes the attributes of an SbS node in the message of a model.
@@ -124,8 +139,8 @@ func setDynamics(pb *onnxpb.ModelProto, n *onnxpb.NodeProto, attrs ops.Attribute
 // sampler changes, it removes the definition of the SbS operator in standard operators. It
 // does not change SbS nodes in subgraphs, which cannot be trained, and returns an error if
 // a function has SbS nodes.
-func SetDynamics(pb *onnxpb.ModelProto, all sbs.Dynamics, layers map[string]sbs.Dynamics) error {
-	if (all == sbs.Dynamics{}) && len(layers) == 0 {
+func SetDynamics(pb *onnxpb.ModelProto, d Dynamics) error {
+	if d.isZero() {
 		return nil
 	}
 	var names []string
@@ -140,7 +155,7 @@ func SetDynamics(pb *onnxpb.ModelProto, all sbs.Dynamics, layers map[string]sbs.
 		if err != nil {
 			return &ops.NodeError{Node: name, Operator: SbSOperator, Err: err}
 		}
-		if err := setDynamics(pb, n, attrs, dynamicsOf(all, layers, name, used)); err != nil {
+		if err := setDynamics(pb, n, attrs, d.of(len(names)-1, name, used)); err != nil {
 			return &ops.NodeError{Node: name, Operator: SbSOperator, Err: err}
 		}
 	}
@@ -150,7 +165,7 @@ func SetDynamics(pb *onnxpb.ModelProto, all sbs.Dynamics, layers map[string]sbs.
 				"set them when converting the model", ErrOption, f.GetName())
 		}
 	}
-	if err := checkUsed(layers, used, names); err != nil {
+	if err := d.check(used, names); err != nil {
 		return err
 	}
 	if len(names) == 0 {

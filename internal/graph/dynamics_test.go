@@ -21,7 +21,7 @@ func model(nodes ...*onnxpb.NodeProto) *onnxpb.ModelProto {
 
 func TestSetDynamics_ChangesSbSNodesOnly(t *testing.T) {
 	pb := model(node(sbs.Domain, "SbS", "L0/SbS"), node(sbs.Domain, "Other", "L1/Other"), node("", "Relu", "L2/Relu"), node(sbs.Domain, "SbS", "L3/SbS"))
-	require.NoError(t, graph.SetDynamics(pb, sbs.Dynamics{Spikes: 5}, map[string]sbs.Dynamics{"L3": {Spikes: 7}}))
+	require.NoError(t, graph.SetDynamics(pb, graph.Dynamics{All: sbs.Dynamics{Spikes: 5}, Layers: map[string]sbs.Dynamics{"L3": {Spikes: 7}}}))
 	for i, want := range []any{int64(5), nil, nil, int64(7)} {
 		attrs, err := onnx.Attributes(pb.GetGraph().GetNode()[i])
 		require.NoError(t, err)
@@ -32,13 +32,13 @@ func TestSetDynamics_ChangesSbSNodesOnly(t *testing.T) {
 func TestSetDynamics_RefusesUnknownLayers(t *testing.T) {
 	pb := model(node(sbs.Domain, "SbS", "L0/SbS"))
 	for range 20 { // the order of a map must not show
-		err := graph.SetDynamics(pb, sbs.Dynamics{}, map[string]sbs.Dynamics{"L2": {Spikes: 7}, "L1": {Spikes: 7}, "L3": {Spikes: 7}})
+		err := graph.SetDynamics(pb, graph.Dynamics{Layers: map[string]sbs.Dynamics{"L2": {Spikes: 7}, "L1": {Spikes: 7}, "L3": {Spikes: 7}}})
 		require.ErrorIs(t, err, graph.ErrOption)
 		require.ErrorContains(t, err, `there is no SbS layer "L1"; the SbS layers of the model are L0/SbS`)
 	}
-	err := graph.SetDynamics(model(), sbs.Dynamics{}, map[string]sbs.Dynamics{"L2": {Spikes: 7}})
+	err := graph.SetDynamics(model(), graph.Dynamics{Layers: map[string]sbs.Dynamics{"L2": {Spikes: 7}}})
 	require.ErrorContains(t, err, "the model has no SbS operator")
-	err = graph.SetDynamics(model(), sbs.Dynamics{Spikes: 7}, nil)
+	err = graph.SetDynamics(model(), graph.Dynamics{All: sbs.Dynamics{Spikes: 7}})
 	require.ErrorContains(t, err, "the model has no SbS operator")
 }
 
@@ -47,8 +47,8 @@ func TestSetDynamics_RefusesUnknownLayers(t *testing.T) {
 func TestSetDynamics_RefusesSbSInFunctions(t *testing.T) {
 	pb := model(node(sbs.Domain, "SbS", "L0/SbS"), node("f", "Block", "L1/Block"))
 	pb.Functions = []*onnxpb.FunctionProto{{Domain: "f", Name: "Block", Node: []*onnxpb.NodeProto{node(sbs.Domain, "SbS", "h")}}}
-	err := graph.SetDynamics(pb, sbs.Dynamics{Spikes: 5}, nil)
+	err := graph.SetDynamics(pb, graph.Dynamics{All: sbs.Dynamics{Spikes: 5}})
 	require.ErrorIs(t, err, graph.ErrOption)
 	require.ErrorContains(t, err, `function "Block" has SbS nodes`)
-	require.NoError(t, graph.SetDynamics(pb, sbs.Dynamics{}, nil), "nothing to change")
+	require.NoError(t, graph.SetDynamics(pb, graph.Dynamics{}), "nothing to change")
 }

@@ -41,6 +41,7 @@ type Step struct {
 	// What Op was made from, if it is SbS: a run may change its dynamics.
 	operator ops.Operator
 	node     ops.Node
+	sbsIndex int // in Program.sbsNodes
 }
 
 // HasSubgraphs reports whether the step is a node with subgraphs, such as If.

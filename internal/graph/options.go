@@ -7,12 +7,19 @@ import (
 
 // Options sets how Compile makes a Program.
 type Options struct {
-	Workers         int                     // 0 means all CPU cores that the process may use
-	MemoryLimit     int64                   // bytes; 0 means DefaultMemoryLimit
-	PreferFunctions bool                    // use functions of the model instead of built-in operators
-	Operators       []ops.Operator          // in addition to the built-in ones, over which they take precedence
-	Dynamics        sbs.Dynamics            // of all SbS nodes
-	Layers          map[string]sbs.Dynamics // of single SbS nodes: see MatchLayer for the keys
+	Workers         int            // 0 means all CPU cores that the process may use
+	MemoryLimit     int64          // bytes; 0 means DefaultMemoryLimit
+	PreferFunctions bool           // use functions of the model instead of built-in operators
+	Operators       []ops.Operator // in addition to the built-in ones, over which they take precedence
+	Dynamics        Dynamics
+}
+
+// Dynamics sets the dynamics of SbS nodes. An entry of Layers for a node takes precedence
+// over one for its layer, this over Each, and Each over All.
+type Dynamics struct {
+	All    sbs.Dynamics
+	Each   []sbs.Dynamics          // nil, or one per SbS node in the order of the file
+	Layers map[string]sbs.Dynamics // see MatchLayer for the keys
 }
 
 // DefaultMemoryLimit is far above the needs of networks for images, and keeps a hostile
@@ -28,10 +35,9 @@ type RunOptions struct {
 	Images     []uint64 // the number of each image; nil means FirstImage, FirstImage+1, ...
 	Observe    func(name string, t *ops.Tensor)
 	Watch      *Watcher
-	Spikes     map[string]*ops.Tensor  // by node
-	Uniforms   map[string]*ops.Tensor  // by node
-	Dynamics   sbs.Dynamics            // of all SbS nodes
-	Layers     map[string]sbs.Dynamics // of single SbS nodes: see MatchLayer for the keys
+	Spikes     map[string]*ops.Tensor // by node
+	Uniforms   map[string]*ops.Tensor // by node
+	Dynamics   Dynamics
 }
 
 // Watcher asks for the state of SbS layers during a run. Package runtime documents it.

@@ -22,7 +22,7 @@ func (p *Program) Run(ctx context.Context, inputs map[string]*ops.Tensor, o RunO
 	if err := p.checkOptions(&o, inputs); err != nil {
 		return nil, err
 	}
-	changed, err := p.changedOps(o.Dynamics, o.Layers)
+	changed, err := p.changedOps(&o.Dynamics)
 	if err != nil {
 		return nil, err
 	}

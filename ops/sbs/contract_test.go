@@ -306,6 +306,27 @@ func TestOpParams_IsACopy(t *testing.T) {
 	require.Equal(t, q.p.EpsilonT[0], again.EpsilonT[0])
 }
 
+func TestFitSchedule_FindsTheScheduleThatExtends(t *testing.T) {
+	for _, power := range []float64{0, -0.2, -0.5, -1, -10} {
+		s := sbs.Schedule{Power: power}
+		got, ok := sbs.FitSchedule(s.EpsilonT(40))
+		require.True(t, ok)
+		require.Equal(t, s, got)
+		require.Equal(t, s.EpsilonT(100), sbs.Dynamics{Spikes: 100}.EpsilonT(s.EpsilonT(40)))
+	}
+	own := sbs.Schedule{Power: -0.5}.EpsilonT(40)
+	own[39] = 0.1
+	nan := float32(math.NaN())
+	long := func(second float32) []float32 { return append([]float32{1, second}, make([]float32, 8)...) }
+	for _, e := range [][]float32{own, sbs.Schedule{Power: -1}.EpsilonT(7), sbs.Schedule{Power: -0.33333}.EpsilonT(40), {1}, nil, long(0), long(2), long(-1), long(nan)} {
+		_, ok := sbs.FitSchedule(e)
+		require.False(t, ok, "%v", e)
+		require.Equal(t, len(e), len(sbs.Dynamics{Spikes: 100}.EpsilonT(e)))
+	}
+	require.Equal(t, own, sbs.Dynamics{Spikes: 7}.EpsilonT(own))
+	require.Equal(t, sbs.Schedule{Power: -0.5}.EpsilonT(9), sbs.Dynamics{Spikes: 9}.EpsilonT(sbs.Schedule{Power: -0.5}.EpsilonT(40)))
+}
+
 func TestSchedule_StringIsWhatParseScheduleReads(t *testing.T) {
 	for _, text := range []string{"inverse-sqrt", "constant", "power:-0.2", "power:-10"} {
 		s, err := sbs.ParseSchedule(text)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -113,6 +114,12 @@ func (d Dynamics) Check() error {
 	return nil
 }
 
+// TooFewSpikes reports whether d lowers the number of spikes of a layer from before to at
+// most a tenth, without changing epsilon_0 or the schedule. That costs accuracy.
+func (d Dynamics) TooFewSpikes(before int) bool {
+	return d.Spikes > 0 && d.Spikes <= before/10 && d.Epsilon0 == 0 && d.Schedule == nil
+}
+
 // Over returns d, with every field that is zero in d taken from base.
 func (d Dynamics) Over(base Dynamics) Dynamics {
 	d.Spikes = cmp.Or(d.Spikes, base.Spikes)
@@ -137,10 +144,56 @@ func (d Dynamics) Change(a ops.Attributes) {
 	if d.Epsilon0 != 0 {
 		a[AttrEpsilon0] = d.Epsilon0
 	}
+	if d.Spikes == 0 && d.Schedule == nil {
+		return
+	}
+	n, err := ops.Attr[int64](a, AttrSpikes, 0)
+	if err != nil || n < 1 || n > MaxSpikes {
+		return // ParamsOf reports the error
+	}
+	epsilonT, err := ops.Attr[[]float32](a, AttrEpsilonT, nil)
+	if err == nil {
+		a[AttrEpsilonT] = d.epsilonT(int(n), epsilonT)
+	}
+}
+
+// epsilonT returns epsilon_t for n spikes: that of the schedule, or the given one, which
+// it extends if it follows a Schedule.
+func (d Dynamics) epsilonT(n int, given []float32) []float32 {
 	if d.Schedule != nil {
-		// ParamsOf reports a number of spikes that is not allowed.
-		if n, err := ops.Attr[int64](a, AttrSpikes, 0); err == nil && n > 0 && n <= MaxSpikes {
-			a[AttrEpsilonT] = d.Schedule.EpsilonT(int(n))
+		return d.Schedule.EpsilonT(n)
+	}
+	if n > len(given) {
+		if s, ok := FitSchedule(given); ok {
+			return s.EpsilonT(n)
 		}
 	}
+	return given
+}
+
+// EpsilonT returns epsilon_t for d.Spikes spikes, made from the epsilon_t of a layer. It
+// returns one that follows no Schedule whole: it may have fewer entries than spikes, or
+// more, which other numbers of spikes need.
+func (d Dynamics) EpsilonT(given []float32) []float32 {
+	e := d.epsilonT(d.Spikes, given)
+	if _, ok := FitSchedule(e); ok || d.Schedule != nil {
+		return e[:min(d.Spikes, len(e))]
+	}
+	return e
+}
+
+// FitSchedule returns the schedule that an epsilon_t follows. It returns false if there is
+// none whose power has at most four decimals, or if epsilon_t has fewer than eight entries,
+// which may follow a schedule by accident.
+func FitSchedule(epsilonT []float32) (Schedule, bool) {
+	const least = 8
+	if len(epsilonT) < least || !(epsilonT[1] > 0) {
+		return Schedule{}, false
+	}
+	const digits = 1e4 // 10 to the number of decimals
+	s := Schedule{math.Round(math.Log2(float64(epsilonT[1]))*digits) / digits}
+	if s.Check() != nil || !slices.Equal(s.EpsilonT(len(epsilonT)), epsilonT) {
+		return Schedule{}, false
+	}
+	return s, true
 }
