@@ -151,7 +151,8 @@ func (f *DynamicsFlags) Options() ([]runtime.Option, error) {
 
 // Spiking reports whether a network has an SbS layer.
 func Spiking(n *convert.Network) bool {
-	return slices.ContainsFunc(n.Layers, func(l convert.Layer) bool { _, ok := l.(*convert.SbS); return ok })
+	layers, _ := spiking(n)
+	return len(layers) > 0
 }
 
 // NeedSbS returns an error that names the given flags if a network has no SbS layer.

@@ -152,34 +152,23 @@ func (d Dynamics) Change(a ops.Attributes) {
 		return // ParamsOf reports the error
 	}
 	epsilonT, err := ops.Attr[[]float32](a, AttrEpsilonT, nil)
-	if err == nil {
-		a[AttrEpsilonT] = d.epsilonT(int(n), epsilonT)
+	if err == nil && (d.Schedule != nil || int(n) > len(epsilonT)) {
+		d.Spikes = int(n)
+		a[AttrEpsilonT] = d.EpsilonT(epsilonT)
 	}
-}
-
-// epsilonT returns epsilon_t for n spikes: that of the schedule, or the given one, which
-// it extends if it follows a Schedule.
-func (d Dynamics) epsilonT(n int, given []float32) []float32 {
-	if d.Schedule != nil {
-		return d.Schedule.EpsilonT(n)
-	}
-	if n > len(given) {
-		if s, ok := FitSchedule(given); ok {
-			return s.EpsilonT(n)
-		}
-	}
-	return given
 }
 
 // EpsilonT returns epsilon_t for d.Spikes spikes, made from the epsilon_t of a layer. It
 // returns one that follows no Schedule whole: it may have fewer entries than spikes, or
 // more, which other numbers of spikes need.
 func (d Dynamics) EpsilonT(given []float32) []float32 {
-	e := d.epsilonT(d.Spikes, given)
-	if _, ok := FitSchedule(e); ok || d.Schedule != nil {
-		return e[:min(d.Spikes, len(e))]
+	if d.Schedule != nil {
+		return d.Schedule.EpsilonT(d.Spikes)
 	}
-	return e
+	if s, ok := FitSchedule(given); ok {
+		return s.EpsilonT(d.Spikes)
+	}
+	return given
 }
 
 // FitSchedule returns the schedule that an epsilon_t follows. It returns false if there is
