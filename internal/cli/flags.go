@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -166,11 +167,9 @@ type choiceValue struct {
 
 // Set implements pflag.Value.
 func (v *choiceValue) Set(s string) error {
-	for _, word := range v.words {
-		if s == word {
-			*v.choice = s
-			return nil
-		}
+	if slices.Contains(v.words, s) {
+		*v.choice = s
+		return nil
 	}
 	last := len(v.words) - 1
 	return fmt.Errorf("want %s or %s", strings.Join(v.words[:last], ", "), v.words[last])

@@ -111,8 +111,7 @@ func stacked(parts []*ops.Input, axes []int) []*ops.Input {
 		if axis < 0 || axis > len(p.Shape) {
 			continue // the run returns an error
 		}
-		shape := append([]ops.Dim{}, p.Shape[:axis]...)
-		shape = append(append(shape, ops.Dim{Size: -1}), p.Shape[axis:]...)
+		shape := slices.Insert(slices.Clone(p.Shape), axis, ops.Dim{Size: -1})
 		out[i] = &ops.Input{Type: ops.Type{DType: p.DType, Shape: shape}}
 	}
 	return out
@@ -261,7 +260,7 @@ func (it *iterations) stack(i, axis int, reverse bool, t *ops.Input) (*ops.Tenso
 	if axis < 0 || axis > len(shape) {
 		return nil, fmt.Errorf("%w: values of type %v cannot be stacked along axis %d", ops.ErrShape, t.Type, axis)
 	}
-	shape = append(shape[:axis], append([]int{len(parts)}, shape[axis:]...)...)
+	shape = slices.Insert(shape, axis, len(parts))
 	elements, err := ops.Len(shape)
 	if err != nil {
 		return nil, err

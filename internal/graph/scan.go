@@ -40,10 +40,8 @@ func newScan(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, opse
 		return nil, fmt.Errorf("%w: num_scan_inputs is %d, but the node has %d inputs", ops.ErrAttribute, num, len(st.Inputs))
 	}
 	c := &scan{sliced: int(num), carried: len(st.Inputs) - int(num)}
-	for i, slot := range st.Inputs {
-		if slot < 0 {
-			return nil, fmt.Errorf("input %d is missing", i)
-		}
+	if err := checkInputs(st.Inputs, len(st.Inputs), len(st.Inputs)); err != nil {
+		return nil, err
 	}
 	c.scanned = len(n.GetOutput()) - c.carried
 	if c.scanned < 0 || len(n.GetOutput()) == 0 {
