@@ -229,13 +229,22 @@ func (c *Classifier) Tensor(images ...image.Image) (*runtime.Tensor, error) {
 	}
 	pixels := make([]float32, 0, len(images)*c.pixels())
 	for i, img := range images {
-		p, err := dataset.FromImage(img, dataset.Size(c.size), c.resize)
+		p, err := c.fromImage(i, img)
 		if err != nil {
-			return nil, fmt.Errorf("classify: image %d: %w", i, err)
+			return nil, err
 		}
 		pixels = append(pixels, p...)
 	}
 	return c.tensor(pixels)
+}
+
+// fromImage returns the pixels of image i.
+func (c *Classifier) fromImage(i int, img image.Image) ([]float32, error) {
+	p, err := dataset.FromImage(img, dataset.Size(c.size), c.resize)
+	if err != nil {
+		return nil, fmt.Errorf("classify: image %d: %w", i, err)
+	}
+	return p, nil
 }
 
 // newPixels returns memory for the pixels of n images. For a model with a fixed batch size
@@ -265,9 +274,9 @@ func (c *Classifier) Images(ctx context.Context, images ...image.Image) ([]Resul
 		part := images[first:min(first+c.batch, len(images))]
 		pixels := c.newPixels(len(part))
 		for i, img := range part {
-			p, err := dataset.FromImage(img, dataset.Size(c.size), c.resize)
+			p, err := c.fromImage(first+i, img)
 			if err != nil {
-				return nil, fmt.Errorf("classify: image %d: %w", first+i, err)
+				return nil, err
 			}
 			copy(pixels[i*c.pixels():], p)
 		}

@@ -31,12 +31,12 @@ func (f *flags) toONNX(ctx context.Context, stdout, stderr io.Writer, weights, p
 	if err != nil {
 		return err
 	}
-	printWarnings(stderr, report.Warnings)
+	cli.PrintWarnings(stderr, report.Warnings...)
 	if err := f.change(n, dynamics); err != nil {
 		return err
 	}
 	if warning := cli.FewSpikes(dynamics, configuredSpikes(report), n); warning != "" {
-		printWarnings(stderr, []string{warning})
+		cli.PrintWarnings(stderr, warning)
 	}
 	if err := notAnInput(path, report); err != nil {
 		return err
@@ -172,7 +172,7 @@ func (f *flags) toPyTorch(ctx context.Context, stdout, stderr io.Writer, path, w
 	if err != nil {
 		return err
 	}
-	printWarnings(stderr, report.Warnings)
+	cli.PrintWarnings(stderr, report.Warnings...)
 	if _, err := fmt.Fprintf(stdout, "%s: PyTorch-SbS dialect %d, step %d\n", n.Name, n.Dialect, report.Step); err != nil {
 		return err
 	}
@@ -189,12 +189,6 @@ func (f *flags) toPyTorch(ctx context.Context, stdout, stderr io.Writer, path, w
 		}
 	}
 	return nil
-}
-
-func printWarnings(stderr io.Writer, warnings []string) {
-	for _, w := range warnings {
-		fmt.Fprintln(stderr, "warning:", w)
-	}
 }
 
 // stepName returns the name of a training step, which is -1 if no file has one.

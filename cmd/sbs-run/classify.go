@@ -19,9 +19,7 @@ func (f *flags) classify(ctx context.Context, stdout, stderr io.Writer, model st
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	for _, w := range c.Warnings() {
-		fmt.Fprintln(stderr, "warning:", w)
-	}
+	cli.PrintWarnings(stderr, c.Warnings()...)
 	files, err := c.OpenFiles(paths, f.labels)
 	if err != nil {
 		return err

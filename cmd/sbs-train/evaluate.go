@@ -10,18 +10,14 @@ import (
 // testBatch is the number of test images per run of the model.
 const testBatch = 100
 
-// tester loads the model in the bytes of an ONNX file for a test.
-func (j *job) tester(data []byte) (*runtime.Model, error) {
-	return runtime.New(data, runtime.Workers(j.workers), runtime.Spikes(j.testSpikes))
+// tester returns the current network as a model for tests.
+func (s *session) tester() (*runtime.Model, error) {
+	return s.trainer.Model(runtime.Workers(s.workers), runtime.Spikes(s.testSpikes))
 }
 
 // testNetwork runs the network on the test images and sets LastTest.
 func (s *session) testNetwork(ctx context.Context) error {
-	data, err := s.trainer.Bytes()
-	if err != nil {
-		return err
-	}
-	m, err := s.tester(data)
+	m, err := s.tester()
 	if err != nil {
 		return err
 	}

@@ -108,6 +108,7 @@ func (f *flags) fromModel(ctx context.Context, j *job) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)
 	}
+	defer func() { _ = m.Close() }() // Close returns nil
 	if n := m.Inputs()[0].Shape[0]; n.Known() {
 		j.batchDim = n.Size
 	}
@@ -133,7 +134,7 @@ func (f *flags) fromModel(ctx context.Context, j *job) error {
 	if j.classes, err = classes(j.network); err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)
 	}
-	j.images, err = f.loadTraining(ctx, datasetSize(j.network.Input), j.network.Classes, j.classes)
+	j.images, err = f.loadTraining(ctx, dataset.Size(j.network.Input), j.network.Classes, j.classes)
 	return err
 }
 
@@ -150,10 +151,6 @@ func (f *flags) modelPlaces() (places, error) {
 		return places{}, fmt.Errorf("--output %s is a folder: give the path of the model to write, such as %s", out, filepath.Join(out, "model.onnx"))
 	}
 	return places{model: out, log: strings.TrimSuffix(out, ".onnx") + "-log"}, nil
-}
-
-func datasetSize(s convert.Size) dataset.Size {
-	return dataset.Size{Channels: s.Channels, Height: s.Height, Width: s.Width}
 }
 
 // same reports whether two paths lead to the same file.
@@ -200,7 +197,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 	}
 	opt := pytorch.Options{
 		Config: files, Spikes: cli.MaxSpikes(d),
-		Input: convert.Size{Channels: size.Channels, Height: size.Height, Width: size.Width}, Mean: make([]float32, size.Channels),
+		Input: convert.Size(size), Mean: make([]float32, size.Channels),
 	}
 	start := pytorch.Start{Seed: f.seed, Overload: true}
 	// The draft has a wrong mean of the images. The configuration must be read before
@@ -318,9 +315,7 @@ func (j *job) title() string {
 
 // print prints the warnings and the sizes of the training.
 func (f *flags) print(w io.Writer, j *job) {
-	for _, n := range j.notes {
-		fmt.Fprintln(w, "warning:", n)
-	}
+	cli.PrintWarnings(w, j.notes...)
 	if f.quiet {
 		return
 	}

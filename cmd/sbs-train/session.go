@@ -98,7 +98,7 @@ func (f *flags) begin(j *job) (*session, error) {
 		return nil, err
 	}
 	if j.test != nil { // report an error before hours of training, not after them
-		m, err := j.tester(data)
+		m, err := s.tester()
 		if err != nil {
 			return nil, fmt.Errorf("for the tests (--test-spikes): %w", err)
 		}

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -12,6 +14,13 @@ import (
 var packages = []string{
 	"atomicfile", "classify", "cli", "convert", "dataset", "graph", "kernel", "metadata", "npy", "onnx", "onnxgo", "onnxpb",
 	"ops", "parallel", "pytorch", "runtime", "sbs", "std", "tfevents", "train", "trainlog",
+}
+
+// PrintWarnings prints warnings, one per line.
+func PrintWarnings(w io.Writer, warnings ...string) {
+	for _, warning := range warnings {
+		fmt.Fprintln(w, "warning:", warning)
+	}
 }
 
 // Message returns the text of an error for the user of a command. It leaves out the names
