@@ -100,6 +100,7 @@ vuln: $(TOOLS)/govulncheck-$(GOVULNCHECK)
 
 FUZZ := ./internal/kernel:FuzzTiers \
 	./internal/kernel:FuzzGemm \
+	./internal/portmath:FuzzFMA \
 	./internal/npy:FuzzRead \
 	./internal/dataset:FuzzIDX \
 	./internal/dataset:FuzzDecode \

@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 	"internal/npy":              nil,
 	"internal/onnx/onnxpb":      nil,
 	"internal/parallel":         nil,
+	"internal/portmath":         nil,
 	"internal/tfevents":         nil,
 	"internal/onnx":             {"internal/onnx/onnxpb"},
 	"internal/trainlog":         {"internal/atomicfile"},
