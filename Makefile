@@ -17,7 +17,7 @@ FUZZTIME      ?= 60s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test check check-long format vet lint race modules purego tiers cross generated vuln fuzz bench interop conformance conformance-full release-check clean
+.PHONY: build test check check-long format vet lint race modules purego tiers cross fused generated vuln fuzz bench interop conformance conformance-full release-check clean
 
 # -buildvcs=auto lets --version name the revision, whatever the Go settings say.
 build:
@@ -26,7 +26,7 @@ build:
 test:
 	go test ./...
 
-check: format vet lint test race modules purego tiers cross generated vuln
+check: format vet lint test race modules purego tiers cross fused generated vuln
 
 check-long: conformance-full
 	$(MAKE) fuzz FUZZTIME=60s
@@ -78,6 +78,10 @@ cross:
 	GOOS=linux GOARCH=386 go build ./...
 	GOOS=windows GOARCH=amd64 go vet ./...
 	$(MAKE) build
+
+# The compiler must not fuse operations, so that results are the same on every processor.
+fused:
+	.ci/fused
 
 # Generated files must be up to date. protoc is in the Debian package
 # protobuf-compiler; its version is part of the generated file.

@@ -67,8 +67,8 @@ func (l Loss) of(grad, h, target []float32, classes, positions int) float64 {
 		t := float64(target[i] + tiny)
 		x := float64(v + tiny)
 		d := float64(v) - float64(target[i])
-		sum += mse*d*d + kl*t*(math.Log(t)-math.Log(x))
-		grad[i] = float32(norm * (2*mse*d - kl*t/x))
+		sum += float64(mse*d*d) + float64(kl*t*(math.Log(t)-math.Log(x)))
+		grad[i] = float32(norm * (float64(2*mse*d) - kl*t/x))
 	}
 	return sum * norm
 }
@@ -100,9 +100,9 @@ func crossEntropy(grad, h, target []float32, classes, positions int) float64 {
 		for c := range classes {
 			t, x := float64(target[at(c)]), float64(h[at(c)])
 			if t != 0 {
-				sum += t * (norm - x)
+				sum += float64(t * (norm - x))
 			}
-			grad[at(c)] = float32((mass*math.Exp(x-norm) - t) / float64(rows))
+			grad[at(c)] = float32((float64(mass*math.Exp(x-norm)) - t) / float64(rows))
 		}
 	}
 	return sum / float64(rows)

@@ -53,12 +53,12 @@ func (o Optimizer) step(m *moments, values, gradient []float32, rate float64, mu
 	for i, g := range gradient {
 		d := float64(g)
 		if o == Adam {
-			m.First[i] += (g - m.First[i]) * (1 - beta1)
-			m.Second[i] = m.Second[i]*beta2 + g*g*(1-beta2)
+			m.First[i] += float32((g - m.First[i]) * (1 - beta1))
+			m.Second[i] = float32(m.Second[i]*beta2) + float32(g*g*(1-beta2))
 			d = float64(m.First[i]) / correct1 / (math.Sqrt(float64(m.Second[i]))/correct2 + adamEps)
 		}
 		if multiplicative {
-			values[i] *= float32((1+math.Tanh(-rate*d))*0.5 + 0.5)
+			values[i] *= float32(float64((1+math.Tanh(-rate*d))*0.5) + 0.5)
 		} else {
 			values[i] -= float32(rate * d)
 		}

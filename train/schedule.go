@@ -115,7 +115,7 @@ func (r *rate) follow(s Schedule, measure float64) {
 	if factor == 0 {
 		factor = 0.75
 	}
-	if next := r.Value * factor; r.Value-next > plateauEps {
+	if next := float64(r.Value * factor); r.Value-next > plateauEps {
 		r.Value = next
 	}
 }

@@ -28,7 +28,7 @@ func (t *Trainer) collect(r *Result) {
 	st.UpdateImages += r.Images
 	st.UpdateCorrect += r.Correct
 	st.UpdateLoss += r.Loss
-	st.UpdateLossSum += r.LossPerImage * float64(r.Images)
+	st.UpdateLossSum += float64(r.LossPerImage * float64(r.Images))
 	st.SubBatches++
 	if st.SubBatches >= t.config.SubBatches {
 		r.Update = t.update()
@@ -135,6 +135,6 @@ func (t *Trainer) moveMean(p *param) {
 	}
 	for i, sum := range sums {
 		now := sum / float64(len(in)/len(mean))
-		mean[i] = float32(0.99*float64(mean[i]) + 0.01*now)
+		mean[i] = float32(float64(0.99*float64(mean[i])) + float64(0.01*now))
 	}
 }

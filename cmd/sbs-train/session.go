@@ -219,7 +219,7 @@ func (s *session) learn(ctx context.Context, b *subBatch) error {
 	if err != nil {
 		return err
 	}
-	loss := r.LossPerImage * float64(r.Images)
+	loss := float64(r.LossPerImage * float64(r.Images))
 	for _, t := range []*tally{&s.at.Update, &s.at.Epoch} {
 		t.Loss, t.Images, t.Correct = t.Loss+loss, t.Images+r.Images, t.Correct+r.Correct
 	}

@@ -92,7 +92,7 @@ func (ld *loader) random(l layer, shape []int, lo, hi float64) ([]float32, error
 	// The rank distinguishes the weights of a convolution from its bias.
 	r := rand.New(rand.NewPCG(seed, uint64(l.index)<<8|uint64(len(shape))))
 	for i := range w {
-		w[i] = float32(lo + (hi-lo)*r.Float64())
+		w[i] = float32(lo + float64((hi-lo)*r.Float64()))
 	}
 	return w, nil
 }

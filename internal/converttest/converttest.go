@@ -29,7 +29,7 @@ func (m *Maker) Tensor(lo, hi float32, shape ...int) *ops.Tensor {
 		panic(err) // a mistake in the test
 	}
 	for i := range t.Float32s() {
-		t.Float32s()[i] = lo + m.r.Float32()*(hi-lo)
+		t.Float32s()[i] = lo + float32(m.r.Float32()*(hi-lo))
 	}
 	return t
 }

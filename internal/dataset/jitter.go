@@ -16,10 +16,10 @@ func (a Augmentation) jitter(pixels []float32, size Size, r *rand.Rand) {
 	order := r.Perm(4)
 	factor := func(x float64) float64 {
 		low := max(0, 1-x)
-		return low + r.Float64()*(1+x-low)
+		return low + float64(r.Float64()*(1+x-low))
 	}
 	brightness, contrast, saturation := factor(a.Brightness), factor(a.Contrast), factor(a.Saturation)
-	turn := a.Hue * (2*r.Float64() - 1)
+	turn := a.Hue * (2*float64(r.Float64()) - 1)
 	gray := size.Channels == 1
 	for _, way := range order {
 		switch {
@@ -89,12 +89,12 @@ func adjustHue(pixels []float32, turn float64) {
 		default:
 			hue = 4 + (r-g)/(most-least)
 		}
-		hue += 6 * turn
+		hue += float64(6 * turn)
 		// A channel has the largest value up to one sixth away from its own hue and falls
 		// to the smallest at two sixths.
 		channel := func(own float64) float32 {
 			away := math.Abs(math.Remainder(hue-own, 6))
-			return float32(least + (most-least)*min(max(2-away, 0), 1))
+			return float32(least + float64((most-least)*min(max(2-away, 0), 1)))
 		}
 		pixels[i], pixels[n+i], pixels[2*n+i] = channel(0), channel(2), channel(4)
 	}
@@ -102,9 +102,9 @@ func adjustHue(pixels []float32, turn float64) {
 
 // luma returns the gray value of ITU-R 601, with the coefficients of torchvision.
 func luma(r, g, b float32) float64 {
-	return 0.2989*float64(r) + 0.587*float64(g) + 0.114*float64(b)
+	return float64(0.2989*float64(r)) + float64(0.587*float64(g)) + float64(0.114*float64(b))
 }
 
 func blend(a float32, b, factor float64) float32 {
-	return float32(min(max(factor*float64(a)+(1-factor)*b, 0), 1))
+	return float32(min(max(float64(factor*float64(a))+float64((1-factor)*b), 0), 1))
 }

@@ -14,7 +14,7 @@ import "math"
 // lacks more bits.
 func FMA(x, y, z float32) float32 {
 	p := float64(x) * float64(y)
-	s := p + float64(z)
+	s := float64(p) + float64(z)
 	if b := math.Float64bits(s); uint32(b<<3) == 1<<31 || b<<1-1 < subnormal {
 		return roundOnce(p, float64(z), s)
 	}

@@ -204,7 +204,7 @@ func (c *GradientCase) differences(ctx context.Context, op ops.Op) ([]*ops.Tenso
 		}
 		var sum float64
 		for i, v := range out[0].Float32s() {
-			sum += float64(v) * float64(c.GradOut.Float32s()[i])
+			sum += float64(float64(v) * float64(c.GradOut.Float32s()[i]))
 		}
 		return sum, nil
 	}

@@ -45,7 +45,7 @@ func Random(seed uint64, shape ...int) *ops.Tensor {
 	r := rand.New(rand.NewPCG(seed, 0))
 	values := make([]float32, n)
 	for i := range values {
-		values[i] = 2*r.Float32() - 1
+		values[i] = 2*float32(r.Float32()) - 1
 	}
 	return Tensor(shape, values...)
 }

@@ -70,7 +70,7 @@ func (r *run) foldRows(s *alphaSpace, b int) error {
 		clear(s.v)
 		for n, w := range r.w[k*r.n:][:r.n] {
 			for pos := range s.v {
-				s.v[pos] += float64(w) * float64(h[n*r.positions+pos])
+				s.v[pos] += float64(float64(w) * float64(h[n*r.positions+pos]))
 			}
 		}
 		r.foldRow(s, b, k)
@@ -83,7 +83,7 @@ func (r *run) foldRows(s *alphaSpace, b int) error {
 func (r *run) foldRow(s *alphaSpace, b, k int) {
 	var sum float64
 	for pos, a := range s.alpha {
-		sum += a * s.v[pos]
+		sum += float64(a * s.v[pos])
 	}
 	if sum == 0 {
 		return
@@ -92,7 +92,7 @@ func (r *run) foldRow(s *alphaSpace, b, k int) {
 	x := r.x[(b*r.channels+channel)*r.height*r.width:][:r.height*r.width]
 	for pos, a := range s.alpha {
 		if i, ok := r.indexAt(pos, place); ok {
-			s.z[i] += a * s.v[pos] / sum * float64(x[i])
+			s.z[i] += float64(a * s.v[pos] / sum * float64(x[i]))
 		}
 	}
 }

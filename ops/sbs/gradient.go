@@ -235,7 +235,7 @@ func (d *gradient) prepareChunk(c *gradChunk) {
 	d.eachNeuron(c, func(h, g []float32, at, _ int) {
 		for i, v := range h {
 			total[at+i] += v
-			overlap[at+i] += v * g[i]
+			overlap[at+i] += float32(v * g[i])
 		}
 	})
 	for i, v := range total {
@@ -374,7 +374,7 @@ func addParts(ctx *ops.Context, sum, parts []float32) error {
 // epsilon_0/(1+a)^2.
 func (d *gradient) finishEps(eps []float32) {
 	for i := range eps {
-		a := 1 + float64(d.epsXY[i])*float64(d.Epsilon0)
+		a := 1 + float64(float64(d.epsXY[i])*float64(d.Epsilon0))
 		eps[i] = float32(float64(eps[i]) * float64(d.Epsilon0) / (a * a))
 	}
 }

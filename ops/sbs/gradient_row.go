@@ -18,7 +18,7 @@ func (d *gradient) row(w *gradWorker, c *gradChunk, k int, both []float32) {
 	if d.gradX != nil || d.gradEps != nil {
 		ratio, mean := w.ratio[:c.count], d.mean[c.first:][:c.count]
 		for i, m := range mean {
-			ratio[i] = (g[i] + m*r[i]) / (r[i] + tiny)
+			ratio[i] = (g[i] + float32(m*r[i])) / (r[i] + tiny)
 		}
 		if d.gradEps != nil {
 			d.addEps(w.eps, ratio, patch, c, k%d.places)
@@ -37,7 +37,7 @@ func (d *gradient) row(w *gradWorker, c *gradChunk, k int, both []float32) {
 	}
 	for i, p := range patch {
 		ri, gi := r[i], g[i]
-		q := p / (ri*ri + tiny)
+		q := p / (float32(ri*ri) + tiny)
 		r[i], g[i] = -q*gi, q*ri
 	}
 }
@@ -52,7 +52,7 @@ func (d *gradient) addEps(eps, ratio, patch []float32, c *gradChunk, place int) 
 		at := (r.y*d.ow+r.x)*d.epsPlaces + place
 		for i := range r.count {
 			j := r.column + i
-			eps[at] += ratio[j]*patch[j] - d.overlap[c.first+j]
+			eps[at] += float32(ratio[j]*patch[j]) - d.overlap[c.first+j]
 			at += d.epsPlaces
 		}
 	}
@@ -126,6 +126,6 @@ func (d *gradient) fold(ratio []float32, r gradRun, s gradSource, k int) {
 		factors = factors[k%d.places*d.positions:]
 	}
 	for i, v := range ratio {
-		to[i*s.step] += v * factors[i]
+		to[i*s.step] += float32(v * factors[i])
 	}
 }

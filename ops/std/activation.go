@@ -90,7 +90,7 @@ func newHardSigmoid(n ops.Node) (operation, error) {
 	return newParametric([]string{"alpha", "beta"}, []float32{0.2, 0.5}, hardSigmoid)(n)
 }
 
-func hardSigmoid(p []float64, x float64) float64 { return max(0, min(1, p[0]*x+p[1])) }
+func hardSigmoid(p []float64, x float64) float64 { return max(0, min(1, float64(p[0]*x)+p[1])) }
 
 // newThresholdedRelu returns ThresholdedRelu (opset 10): x where it is greater than alpha,
 // and 0 elsewhere.

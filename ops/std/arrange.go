@@ -225,7 +225,7 @@ func rangeOf[W wide](ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 	return ctx.For(out.Len(), grain, func(lo, hi int) error {
 		var v [1]W
 		for i := lo; i < hi; i++ {
-			v[0] = start + W(i)*delta
+			v[0] = start + product(W(i), delta)
 			store(out, i, 1, v[:])
 		}
 		return nil

@@ -43,7 +43,7 @@ func gru(k *recurrent, s *sequence) {
 		if k.linearBefore {
 			v *= r[i]
 		}
-		s.h[i] = (1-z[i])*g(k.bound(s.x[2*n+i]+v)) + z[i]*s.h[i]
+		s.h[i] = float64((1-z[i])*g(k.bound(s.x[2*n+i]+v))) + float64(z[i]*s.h[i])
 	}
 }
 
@@ -66,17 +66,17 @@ func lstm(k *recurrent, s *sequence) {
 	for j := range n {
 		in, out, forget, cell := s.gates[j]+s.x[j], s.gates[n+j]+s.x[n+j], s.gates[2*n+j]+s.x[2*n+j], s.gates[3*n+j]+s.x[3*n+j]
 		if s.p != nil {
-			in += s.p[j] * s.c[j]
-			forget += s.p[2*n+j] * s.c[j]
+			in += float64(s.p[j] * s.c[j])
+			forget += float64(s.p[2*n+j] * s.c[j])
 		}
 		in = f(k.bound(in))
 		forget = f(k.bound(forget))
 		if k.coupled {
 			forget = 1 - in
 		}
-		s.c[j] = forget*s.c[j] + in*g(k.bound(cell))
+		s.c[j] = float64(forget*s.c[j]) + float64(in*g(k.bound(cell)))
 		if s.p != nil {
-			out += s.p[n+j] * s.c[j]
+			out += float64(s.p[n+j] * s.c[j])
 		}
 		s.h[j] = f(k.bound(out)) * h(s.c[j])
 	}

@@ -66,12 +66,12 @@ func (f *filtering[W]) add(watching *cancelCheck, plane, image, weights []W, tap
 		f.rows(tap.at, func(small, large, n int) {
 			if f.transposed {
 				for i := range n {
-					plane[large+i*step] += w * image[small+i]
+					plane[large+i*step] += product(w, image[small+i])
 				}
 				return
 			}
 			for i := range n {
-				plane[small+i] += w * image[large+i*step]
+				plane[small+i] += product(w, image[large+i*step])
 			}
 		})
 		tap.next()

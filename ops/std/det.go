@@ -70,7 +70,7 @@ func determinant(watching *cancelCheck, m []float64, n int) (float64, error) {
 		for r := c + 1; r < n; r++ {
 			f := m[r*n+c] / pivot
 			for i := c; i < n; i++ {
-				m[r*n+i] -= f * m[c*n+i]
+				m[r*n+i] -= float64(f * m[c*n+i])
 			}
 			if err := watching.after(n - c); err != nil {
 				return 0, err

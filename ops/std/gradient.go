@@ -83,7 +83,7 @@ func (d *differentiable) Backward(ctx *ops.Context, in, out, gradOut, gradIn []*
 func addElements(ctx *ops.Context, dst, src []float32, factor float32) error {
 	return ctx.For(len(dst), grain, func(lo, hi int) error {
 		for i, v := range src[lo:hi] {
-			dst[lo+i] += factor * v
+			dst[lo+i] += float32(factor * v)
 		}
 		return nil
 	})
@@ -193,7 +193,7 @@ func softmaxGradient(ctx *ops.Context, k operation, _ []*ops.Tensor, out *ops.Te
 			first := row/step*step*size + row%step
 			var overlap float64
 			for i := first; i < first+size*step; i += step {
-				overlap += float64(y[i]) * float64(g[i])
+				overlap += float64(float64(y[i]) * float64(g[i]))
 			}
 			for i := first; i < first+size*step; i += step {
 				grad[i] += float32(float64(y[i]) * (float64(g[i]) - overlap))

@@ -73,7 +73,7 @@ func (k *gridSample) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) er
 			for r, w := range rows.weight {
 				for c, v := range columns.weight {
 					if rows.index[r] >= 0 && columns.index[c] >= 0 {
-						sum += w * v * plane[rows.index[r]*width+columns.index[c]]
+						sum += float64(w * v * plane[rows.index[r]*width+columns.index[c]])
 					}
 				}
 			}
@@ -86,7 +86,7 @@ func (k *gridSample) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) er
 // taps returns the pixels along one axis whose weighted sum is the value at a place. An
 // index of nowhere stands for 0.
 func (k *gridSample) taps(place float64, size int) tapList {
-	x := ((place+1)*float64(size) - 1) / 2
+	x := (float64((place+1)*float64(size)) - 1) / 2
 	if k.align {
 		x = (place + 1) / 2 * float64(size-1)
 	}

@@ -232,7 +232,7 @@ func (k lpNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor
 			if k.p == 1 {
 				norm += math.Abs(v)
 			} else {
-				norm += v * v
+				norm += float64(v * v)
 			}
 		}
 		if k.p == 2 {

@@ -46,12 +46,12 @@ func multiply[T summand](c []T, a, b matrix[T], lo, hi, n, k int) {
 			}
 			if b.transposed {
 				for j := range row {
-					row[j] += v * b.elements[j*b.stride+p]
+					row[j] += product(v, b.elements[j*b.stride+p])
 				}
 				continue
 			}
 			for j, w := range b.elements[p*b.stride:][:n] {
-				row[j] += v * w
+				row[j] += product(v, w)
 			}
 		}
 	}
@@ -274,6 +274,6 @@ func (k *gemm) finish(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 	}
 	shape := out.Shape()
 	n := newNest(shape, rowMajor(shape), rowMajor(shape), broadcastStrides(in[2].Shape(), 2))
-	scaleAndAdd := convertedRows(elementPairs(func(x, c float64) float64 { return alpha*x + beta*c }))
+	scaleAndAdd := convertedRows(elementPairs(func(x, c float64) float64 { return float64(alpha*x) + float64(beta*c) }))
 	return ctx.Do(n.total, grain, &arithmeticLoop{nest: n, out: out, a: out, b: in[2], compute: scaleAndAdd})
 }

@@ -59,12 +59,13 @@ type rectangle struct{ top, left, bottom, right float32 }
 
 func (k nonMaxSuppression) rectangle(v []float32) rectangle {
 	if k.centered {
-		return rectangle{v[1] - v[3]/2, v[0] - v[2]/2, v[1] + v[3]/2, v[0] + v[2]/2}
+		height, width := float32(v[3]/2), float32(v[2]/2)
+		return rectangle{v[1] - height, v[0] - width, v[1] + height, v[0] + width}
 	}
 	return rectangle{min(v[0], v[2]), min(v[1], v[3]), max(v[0], v[2]), max(v[1], v[3])}
 }
 
-func (r rectangle) area() float32 { return (r.bottom - r.top) * (r.right - r.left) }
+func (r rectangle) area() float32 { return float32((r.bottom - r.top) * (r.right - r.left)) }
 
 // overlap returns the intersection over union of two boxes.
 func (r rectangle) overlap(s rectangle) float32 {

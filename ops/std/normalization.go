@@ -16,7 +16,7 @@ func meanVariance(v []float64) (mean, variance float64) {
 	}
 	mean /= float64(len(v))
 	for _, x := range v {
-		variance += (x - mean) * (x - mean)
+		variance += float64((x - mean) * (x - mean))
 	}
 	return mean, variance / float64(len(v))
 }
@@ -132,7 +132,7 @@ func (k *batchNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 			}
 			running := slices.Clone(elementsOf[float64](in[i+3]))
 			for c := range running {
-				running[c] = running[c]*k.momentum + now[c]*(1-k.momentum)
+				running[c] = float64(running[c]*k.momentum) + float64(now[c]*(1-k.momentum))
 			}
 			store(out[i+1], 0, 1, running)
 		}
@@ -140,7 +140,7 @@ func (k *batchNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 	return forEachPlane(ctx, x, out[0], func(c int, plane []float64) {
 		factor := scale[c] / math.Sqrt(variance[c]+k.epsilon)
 		for i, v := range plane {
-			plane[i] = (v-mean[c])*factor + bias[c]
+			plane[i] = float64((v-mean[c])*factor) + bias[c]
 		}
 	})
 }
@@ -185,7 +185,7 @@ func (k instanceNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *ops.
 		mean, variance := meanVariance(plane)
 		factor := scale[c] / math.Sqrt(variance+k.epsilon)
 		for i, v := range plane {
-			plane[i] = (v-mean)*factor + bias[c]
+			plane[i] = float64((v-mean)*factor) + bias[c]
 		}
 	})
 }
@@ -237,9 +237,9 @@ func (k *lrn) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 		for c := range n {
 			sum := 0.0
 			for _, v := range l.elements[max(0, c-(k.size-1)/2):min(n, c+k.size/2+1)] {
-				sum += v * v
+				sum += float64(v * v)
 			}
-			result[c] = l.elements[c] / math.Pow(k.bias+k.alpha/float64(k.size)*sum, k.beta)
+			result[c] = l.elements[c] / math.Pow(k.bias+float64(k.alpha/float64(k.size)*sum), k.beta)
 		}
 		store(out, l.first, l.step, result)
 		return nil

@@ -133,9 +133,9 @@ func (k *random) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error {
 		draws = 2
 	}
 	return k.uniform(ctx, out.Shape(), k.like, draws, func(i int, u []float64) {
-		v := k.p[0] + u[0]*(k.p[1]-k.p[0])
+		v := k.p[0] + float64(u[0]*(k.p[1]-k.p[0]))
 		if k.normal { // Box-Muller transform
-			v = k.p[0] + k.p[1]*math.Sqrt(-2*math.Log(1-u[0]))*math.Cos(2*math.Pi*u[1])
+			v = k.p[0] + float64(k.p[1]*math.Sqrt(-2*math.Log(1-u[0]))*math.Cos(2*math.Pi*u[1]))
 		}
 		store(out, i, 1, []float64{v})
 	})

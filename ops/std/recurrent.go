@@ -160,7 +160,7 @@ func activationOf(name string, alpha, beta func(standard float64) float64) (func
 	case "Softplus":
 		return softplus, true
 	case "Affine":
-		return with(func(p []float64, x float64) float64 { return p[0]*x + p[1] }, alpha(1), beta(0)), true
+		return with(func(p []float64, x float64) float64 { return float64(p[0]*x) + p[1] }, alpha(1), beta(0)), true
 	case "ScaledTanh":
 		return with(func(p []float64, x float64) float64 { return p[0] * math.Tanh(p[1]*x) }, alpha(1), beta(1)), true
 	case "HardSigmoid":
@@ -381,7 +381,7 @@ func project(out, weights, x, bias []float64) {
 	for i := range out {
 		sum := bias[i]
 		for j, w := range weights[i*len(x):][:len(x)] {
-			sum += w * x[j]
+			sum += float64(w * x[j])
 		}
 		out[i] = sum
 	}

@@ -70,7 +70,7 @@ func (k *resize) original(i float64, m *mapping) float64 {
 		if m.to == 1 {
 			return 0.5 * (m.low + m.high) * last
 		}
-		return m.low*last + i*(m.high-m.low)*last/float64(m.to-1) // the scale refers to the region, not to X
+		return float64(m.low*last) + i*(m.high-m.low)*last/float64(m.to-1) // the scale refers to the region, not to X
 	case "pytorch_half_pixel":
 		if m.to == 1 {
 			return 0
@@ -132,8 +132,12 @@ func (k *resize) nearestTo(x float64) int {
 // after the second one (Keys, "Cubic convolution interpolation for digital image
 // processing", 1981, equation 4).
 func cubicWeights(f, a float64) []float64 {
-	near := func(d float64) float64 { return ((a+2)*d-(a+3))*d*d + 1 }
-	far := func(d float64) float64 { return ((a*d-5*a)*d+8*a)*d - 4*a }
+	near := func(d float64) float64 { return float64((float64((a+2)*d)-(a+3))*d*d) + 1 }
+	far := func(d float64) float64 {
+		square := float64(a*d) - float64(5*a)
+		linear := float64(square*d) + float64(8*a)
+		return float64(linear*d) - float64(4*a)
+	}
 	return []float64{far(1 + f), near(f), near(1 - f), far(2 - f)}
 }
 
@@ -205,7 +209,7 @@ func (p *axisPlan) apply(ctx *ops.Context, dst, src []float64, shape []int) erro
 			rows := src[i/len(p.taps)*outer:][:outer]
 			for j, w := range t.weight {
 				for e, v := range rows[t.index[j]*inner:][:inner] {
-					row[e] += w * v
+					row[e] += float64(w * v)
 				}
 			}
 		}

@@ -134,11 +134,16 @@ type grid struct {
 	points      int // per element of the output
 }
 
+// at returns the place of a sampling point of an element of the output.
+func (g grid) at(element, point int) float64 {
+	return g.start + float64((float64(element*g.points+point)+0.5)*g.step)
+}
+
 // part returns the sampling points along one axis of a region from one place to another,
 // with the given number of elements of the output.
 func (k *roiAlign) part(from, to float64, entries int) (grid, error) {
-	start := from*k.scale - k.offset
-	size := to*k.scale - k.offset - start
+	start := float64(from*k.scale) - k.offset
+	size := float64(to*k.scale) - k.offset - start
 	if k.offset == 0 {
 		size = max(size, 1)
 	}
@@ -162,9 +167,9 @@ func (k *roiAlign) part(from, to float64, entries int) (grid, error) {
 func (k *roiAlign) entry(plane []float64, height, width int, rows, columns grid, row, column int) float64 {
 	total, top := 0.0, math.Inf(-1)
 	for i := range rows.points {
-		y := rows.start + (float64(row*rows.points+i)+0.5)*rows.step
+		y := rows.at(row, i)
 		for j := range columns.points {
-			v := bilinear(plane, height, width, y, columns.start+(float64(column*columns.points+j)+0.5)*columns.step)
+			v := bilinear(plane, height, width, y, columns.at(column, j))
 			total += v
 			top = max(top, v)
 		}
@@ -189,5 +194,8 @@ func bilinear(plane []float64, height, width int, y, x float64) float64 {
 	r, c := int(y), int(x)
 	below, right := min(r+1, height-1), min(c+1, width-1)
 	fy, fx := y-float64(r), x-float64(c)
-	return (1-fy)*((1-fx)*plane[r*width+c]+fx*plane[r*width+right]) + fy*((1-fx)*plane[below*width+c]+fx*plane[below*width+right])
+	between := func(a, b, f float64) float64 { return float64((1-f)*a) + float64(f*b) }
+	upper := between(plane[r*width+c], plane[r*width+right], fx)
+	lower := between(plane[below*width+c], plane[below*width+right], fx)
+	return between(upper, lower, fy)
 }
