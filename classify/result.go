@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/spike-by-spike/sbs/internal/metadata"
+	"github.com/spike-by-spike/sbs/internal/portmath"
 )
 
 // Result is the classification of one image.
@@ -73,7 +74,7 @@ func (c *Classifier) probabilities(v []float32) []float32 {
 	largest := slices.Max(v)
 	var sum float64
 	for i, x := range v {
-		e := math.Exp(float64(x - largest))
+		e := portmath.Exp(float64(x - largest))
 		v[i] = float32(e)
 		sum += e
 	}

@@ -3,6 +3,8 @@ package train
 import (
 	"fmt"
 	"math"
+
+	"github.com/spike-by-spike/sbs/internal/portmath"
 )
 
 // LossKind names a loss.
@@ -67,7 +69,7 @@ func (l Loss) of(grad, h, target []float32, classes, positions int) float64 {
 		t := float64(target[i] + tiny)
 		x := float64(v + tiny)
 		d := float64(v) - float64(target[i])
-		sum += float64(mse*d*d) + float64(kl*t*(math.Log(t)-math.Log(x)))
+		sum += float64(mse*d*d) + float64(kl*t*(portmath.Log(t)-portmath.Log(x)))
 		grad[i] = float32(norm * (float64(2*mse*d) - kl*t/x))
 	}
 	return sum * norm
@@ -93,16 +95,16 @@ func crossEntropy(grad, h, target []float32, classes, positions int) float64 {
 		}
 		var total, mass float64
 		for c := range classes {
-			total += math.Exp(float64(h[at(c)]) - top)
+			total += portmath.Exp(float64(h[at(c)]) - top)
 			mass += float64(target[at(c)])
 		}
-		norm := math.Log(total) + top
+		norm := portmath.Log(total) + top
 		for c := range classes {
 			t, x := float64(target[at(c)]), float64(h[at(c)])
 			if t != 0 {
 				sum += float64(t * (norm - x))
 			}
-			grad[at(c)] = float32((float64(mass*math.Exp(x-norm)) - t) / float64(rows))
+			grad[at(c)] = float32((float64(mass*portmath.Exp(x-norm)) - t) / float64(rows))
 		}
 	}
 	return sum / float64(rows)

@@ -3,6 +3,8 @@ package train
 import (
 	"fmt"
 	"math"
+
+	"github.com/spike-by-spike/sbs/internal/portmath"
 )
 
 // Optimizer names an optimizer.
@@ -48,8 +50,8 @@ func (o Optimizer) step(m *moments, values, gradient []float32, rate float64, mu
 	if o == Adam && m.First == nil {
 		m.First, m.Second = make([]float32, len(values)), make([]float32, len(values))
 	}
-	correct1 := 1 - math.Pow(beta1, float64(m.Steps))
-	correct2 := math.Sqrt(1 - math.Pow(beta2, float64(m.Steps)))
+	correct1 := 1 - portmath.Pow(beta1, float64(m.Steps))
+	correct2 := math.Sqrt(1 - portmath.Pow(beta2, float64(m.Steps)))
 	for i, g := range gradient {
 		d := float64(g)
 		if o == Adam {
@@ -58,7 +60,7 @@ func (o Optimizer) step(m *moments, values, gradient []float32, rate float64, mu
 			d = float64(m.First[i]) / correct1 / (math.Sqrt(float64(m.Second[i]))/correct2 + adamEps)
 		}
 		if multiplicative {
-			values[i] *= float32(float64((1+math.Tanh(-rate*d))*0.5) + 0.5)
+			values[i] *= float32(float64((1+portmath.Tanh(-rate*d))*0.5) + 0.5)
 		} else {
 			values[i] -= float32(rate * d)
 		}

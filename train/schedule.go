@@ -3,6 +3,8 @@ package train
 import (
 	"fmt"
 	"math"
+
+	"github.com/spike-by-spike/sbs/internal/portmath"
 )
 
 // ScheduleKind names a schedule of the learning rate.
@@ -87,7 +89,7 @@ func (r *rate) follow(s Schedule, measure float64) {
 			r.Start = r.Value
 		}
 		r.Updates++
-		r.Value = r.Start / 2 * (1 + math.Cos(math.Pi*float64(min(r.Updates, s.Length))/float64(s.Length)))
+		r.Value = r.Start / 2 * (1 + portmath.Cos(math.Pi*float64(min(r.Updates, s.Length))/float64(s.Length)))
 		return
 	}
 	if s.Kind == LowPassPlateau {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -80,7 +81,7 @@ func (s Schedule) String() string {
 func (s Schedule) EpsilonT(n int) []float32 {
 	e := make([]float32, max(n, 0))
 	for t := range e {
-		e[t] = float32(math.Pow(float64(t+1), s.Power))
+		e[t] = float32(portmath.Pow(float64(t+1), s.Power))
 	}
 	return e
 }
@@ -180,7 +181,7 @@ func FitSchedule(epsilonT []float32) (Schedule, bool) {
 		return Schedule{}, false
 	}
 	const digits = 1e4 // 10 to the number of decimals
-	s := Schedule{math.Round(math.Log2(float64(epsilonT[1]))*digits) / digits}
+	s := Schedule{math.Round(portmath.Log(float64(epsilonT[1]))/math.Ln2*digits) / digits}
 	if s.Check() != nil || !slices.Equal(s.EpsilonT(len(epsilonT)), epsilonT) {
 		return Schedule{}, false
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -60,7 +61,7 @@ func newElu(n ops.Node) (operation, error) {
 
 func elu(p []float64, x float64) float64 {
 	if x < 0 {
-		return p[0] * math.Expm1(x)
+		return p[0] * portmath.Expm1(x)
 	}
 	return x
 }
@@ -70,7 +71,7 @@ func elu(p []float64, x float64) float64 {
 // Attributes: alpha (default 1).
 func newCelu(n ops.Node) (operation, error) {
 	return newParametric([]string{"alpha"}, []float32{1}, func(p []float64, x float64) float64 {
-		return max(0, x) + min(0, p[0]*math.Expm1(x/p[0]))
+		return max(0, x) + min(0, p[0]*portmath.Expm1(x/p[0]))
 	})(n)
 }
 

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -153,10 +154,10 @@ func (k softmaxCrossEntropyLoss) runAll(ctx *ops.Context, in, out []*ops.Tensor)
 			top = max(top, v)
 		}
 		for _, v := range l.elements {
-			sum += math.Exp(v - top)
+			sum += portmath.Exp(v - top)
 		}
 		for i, v := range l.elements {
-			logP[l.first+i*l.step] = v - top - math.Log(sum)
+			logP[l.first+i*l.step] = v - top - portmath.Log(sum)
 		}
 		return nil
 	})

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -239,7 +240,7 @@ func (k *lrn) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 			for _, v := range l.elements[max(0, c-(k.size-1)/2):min(n, c+k.size/2+1)] {
 				sum += float64(v * v)
 			}
-			result[c] = l.elements[c] / math.Pow(k.bias+float64(k.alpha/float64(k.size)*sum), k.beta)
+			result[c] = l.elements[c] / portmath.Pow(k.bias+float64(k.alpha/float64(k.size)*sum), k.beta)
 		}
 		store(out, l.first, l.step, result)
 		return nil

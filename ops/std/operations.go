@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -106,7 +107,7 @@ func (pow) infer(in []*ops.Input) (ops.Type, error) {
 }
 
 func (pow) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	compute := convertedRows(elementPairs(math.Pow))
+	compute := convertedRows(elementPairs(portmath.Pow))
 	if !isFloat(in[0].DType()) && !isFloat(in[1].DType()) {
 		compute = convertedRows(elementPairs(powInt))
 	}

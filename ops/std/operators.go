@@ -3,6 +3,7 @@ package std
 import (
 	"math"
 
+	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -49,7 +50,7 @@ func Operators() []ops.Operator {
 		operator("Elu", 1, 1, newElu),
 		operator("Equal", 2, 2, newEqual),
 		operator("Erf", 1, 1, newFunction(math.Erf)),
-		operator("Exp", 1, 1, newFunction(math.Exp)),
+		operator("Exp", 1, 1, newFunction(portmath.Exp)),
 		operator("Expand", 2, 2, newExpand),
 		operator("EyeLike", 1, 1, newEyeLike),
 		operator("Flatten", 1, 1, newFlatten),
@@ -78,7 +79,7 @@ func Operators() []ops.Operator {
 		operator("LeakyRelu", 1, 1, newLeakyRelu),
 		operator("Less", 2, 2, newLess),
 		operator("LessOrEqual", 2, 2, newLessOrEqual),
-		operator("Log", 1, 1, newFunction(math.Log)),
+		operator("Log", 1, 1, newFunction(portmath.Log)),
 		operator("LogSoftmax", 1, 1, newLogSoftmax),
 		operator("LpNormalization", 1, 1, newLpNormalization),
 		operator("LpPool", 1, 1, newLpPool),
@@ -152,7 +153,7 @@ func Operators() []ops.Operator {
 		operator("Sub", 2, 2, newSub),
 		operator("Sum", 1, ops.Variadic, newSum),
 		operator("Tan", 1, 1, newFunction(math.Tan)),
-		operator("Tanh", 1, 1, newFunction(math.Tanh)),
+		operator("Tanh", 1, 1, newFunction(portmath.Tanh)),
 		operator("ThresholdedRelu", 1, 1, newThresholdedRelu),
 		operator("Tile", 2, 2, newTile),
 		multiOperator("TopK", 1, 2, 1, 2, newTopK),

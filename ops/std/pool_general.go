@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -206,9 +207,9 @@ func (k *lpPool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 	return newWindowed(axes).run(ctx, in[0], func(entry, _ int, plane []float64, places []int, _ int) {
 		var v [1]float64
 		for _, at := range places {
-			v[0] += math.Pow(math.Abs(plane[at]), k.p)
+			v[0] += portmath.Pow(math.Abs(plane[at]), k.p)
 		}
-		v[0] = math.Pow(v[0], 1/k.p)
+		v[0] = portmath.Pow(v[0], 1/k.p)
 		store(out, entry, 1, v[:])
 	})
 }
@@ -247,8 +248,8 @@ func largestLoop(float64) func(l *reduceLoop, lo, hi int) error {
 
 func normLoop(p float64) func(l *reduceLoop, lo, hi int) error {
 	return reduceTo(sumOf(
-		func(x float64) float64 { return math.Pow(math.Abs(x), p) },
-		func(sum float64, _ int) float64 { return math.Pow(sum, 1/p) },
+		func(x float64) float64 { return portmath.Pow(math.Abs(x), p) },
+		func(sum float64, _ int) float64 { return portmath.Pow(sum, 1/p) },
 	))
 }
 

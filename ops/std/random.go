@@ -6,6 +6,7 @@ import (
 	"math"
 
 	kernels "github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -135,7 +136,7 @@ func (k *random) run(ctx *ops.Context, _ []*ops.Tensor, out *ops.Tensor) error {
 	return k.uniform(ctx, out.Shape(), k.like, draws, func(i int, u []float64) {
 		v := k.p[0] + float64(u[0]*(k.p[1]-k.p[0]))
 		if k.normal { // Box-Muller transform
-			v = k.p[0] + float64(k.p[1]*math.Sqrt(-2*math.Log(1-u[0]))*math.Cos(2*math.Pi*u[1]))
+			v = k.p[0] + float64(k.p[1]*math.Sqrt(-2*portmath.Log(1-u[0]))*portmath.Cos(2*math.Pi*u[1]))
 		}
 		store(out, i, 1, []float64{v})
 	})
@@ -242,7 +243,7 @@ func (k *multinomial) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) e
 			top = max(top, v)
 		}
 		for i, v := range l.elements {
-			total += math.Exp(v - top)
+			total += portmath.Exp(v - top)
 			sums[l.first+i] = total
 		}
 		return nil

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -152,7 +153,7 @@ func activationOf(name string, alpha, beta func(standard float64) float64) (func
 	case "Sigmoid":
 		return sigmoid, true
 	case "Tanh":
-		return math.Tanh, true
+		return portmath.Tanh, true
 	case "Relu":
 		return func(x float64) float64 { return max(x, 0) }, true
 	case "Softsign":
@@ -162,7 +163,7 @@ func activationOf(name string, alpha, beta func(standard float64) float64) (func
 	case "Affine":
 		return with(func(p []float64, x float64) float64 { return float64(p[0]*x) + p[1] }, alpha(1), beta(0)), true
 	case "ScaledTanh":
-		return with(func(p []float64, x float64) float64 { return p[0] * math.Tanh(p[1]*x) }, alpha(1), beta(1)), true
+		return with(func(p []float64, x float64) float64 { return p[0] * portmath.Tanh(p[1]*x) }, alpha(1), beta(1)), true
 	case "HardSigmoid":
 		return with(hardSigmoid, alpha(0.2), beta(0.5)), true
 	case "LeakyRelu":

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -350,26 +351,26 @@ func (f *logSumExp) add(v []float64) {
 		top = max(top, x)
 	}
 	if top > f.top {
-		f.sum *= math.Exp(f.top - top)
+		f.sum *= portmath.Exp(f.top - top)
 		f.top = top
 	}
 	for _, x := range v {
 		if x == top { // also if both are infinite, when their difference is NaN
 			f.sum++
 		} else {
-			f.sum += math.Exp(x - top)
+			f.sum += portmath.Exp(x - top)
 		}
 	}
 }
 
-func (f *logSumExp) result(int) float64 { return f.top + math.Log(f.sum) }
+func (f *logSumExp) result(int) float64 { return f.top + portmath.Log(f.sum) }
 
 func square[W wide](x W) W { return x * x }
 
 func absolute(x int64) int64 { return max(x, -x) }
 
 func rootOf(sum float64, _ int) float64 { return math.Sqrt(sum) }
-func logOf(sum float64, _ int) float64  { return math.Log(sum) }
+func logOf(sum float64, _ int) float64  { return portmath.Log(sum) }
 func meanOf(sum float64, n int) float64 { return sum / float64(n) }
 
 // meanInt rounds toward zero. The mean of no elements is 0.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -105,10 +106,10 @@ func softmaxRow[T float32 | float64](out, x *ops.Tensor, first, size, step int) 
 	}
 	total := 0.0
 	for i := first; i < end; i += step {
-		total += math.Exp(float64(d[i]) - top)
+		total += portmath.Exp(float64(d[i]) - top)
 	}
 	for i := first; i < end; i += step {
-		o[i] = T(math.Exp(float64(d[i])-top) / total)
+		o[i] = T(portmath.Exp(float64(d[i])-top) / total)
 	}
 }
 
@@ -122,9 +123,9 @@ func logSoftmaxRow[T float32 | float64](out, x *ops.Tensor, first, size, step in
 	}
 	total := 0.0
 	for i := first; i < end; i += step {
-		total += math.Exp(float64(d[i]) - top)
+		total += portmath.Exp(float64(d[i]) - top)
 	}
-	log := math.Log(total)
+	log := portmath.Log(total)
 	for i := first; i < end; i += step {
 		o[i] = T(float64(d[i]) - top - log)
 	}

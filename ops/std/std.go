@@ -8,6 +8,10 @@
 // this package only to run one of them alone, with [ops.Run], or to build on one. Results
 // are bit-identical for any number of workers, and the result for an image does not depend
 // on the other images of its batch.
+//
+// Results are bit-identical on all processors, except that those of Acos, Acosh, Asin, Asinh,
+// Atan, Atanh, Cos, Cosh, Erf, Sin, Sinh and Tan may differ in the last bits between
+// processors of different architectures.
 package std
 
 import (

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -54,10 +55,10 @@ func newFunction(f func(float64) float64) func(ops.Node) (operation, error) {
 	return func(n ops.Node) (operation, error) { return eachFloat(f), n.Attributes.Only() }
 }
 
-func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+func sigmoid(x float64) float64 { return 1 / (1 + portmath.Exp(-x)) }
 
 // softplus is log(1 + exp(x)), computed without overflow.
-func softplus(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
+func softplus(x float64) float64 { return max(x, 0) + portmath.Log1p(portmath.Exp(-math.Abs(x))) }
 
 func softsign(x float64) float64 { return x / (1 + math.Abs(x)) }
 
