@@ -187,7 +187,8 @@ func (r referenceGradient) gradients() []*ops.Tensor {
 				}
 				for n := range ws[1] {
 					h, g := float64(r.h.Float32s()[at(n)]), float64(r.g.Float32s()[at(n)])
-					d := h * p[k] / (sumR*sumR + 1e-20) * (sumR*g - sumG)
+					// With one neuron, the difference is 0 unless the compiler fuses it.
+					d := h * p[k] / (sumR*sumR + 1e-20) * (float64(sumR*g) - sumG)
 					if r.rule.Local {
 						if r.rule.Target != nil {
 							h = float64(r.rule.Target.Float32s()[at(n)])
