@@ -19,6 +19,57 @@ func BenchmarkNetwork(b *testing.B) {
 	benchmark(b, modeltest.Published(b), []int{1, 256})
 }
 
+// fewSpikes returns the options with which the published MNIST network needs 14,000 updates
+// per image.
+func fewSpikes() runtime.LayerOption {
+	layer := func(spikes int, epsilon0 float32) sbs.Dynamics {
+		return sbs.Dynamics{Spikes: spikes, Sampler: sbs.LowDiscrepancy, Epsilon0: epsilon0, Schedule: &sbs.Schedule{}}
+	}
+	return runtime.EachLayer(layer(25, 8), layer(100, 0.5), layer(200, 0.3), layer(200, 0.3))
+}
+
+// BenchmarkFewSpikes runs the published MNIST network with few spikes, and the CNN with which
+// it is compared. x-cnn is the speed relative to the CNN in the same run.
+func BenchmarkFewSpikes(b *testing.B) {
+	networks := []struct {
+		name    string
+		n       *convert.Network
+		options []runtime.Option
+	}{
+		{"cnn", modeltest.PublishedCNN(b), nil},
+		{"sbs", modeltest.Published(b), []runtime.Option{fewSpikes()}},
+	}
+	cnn := map[string]float64{}
+	for _, tier := range kernel.Tiers() {
+		for _, workers := range []int{1, 2} {
+			for _, images := range []int{1, 64} {
+				for _, network := range networks {
+					task := fmt.Sprintf("%v/workers=%d/batch=%d", tier, workers, images)
+					data := modeltest.Write(b, network.n, convert.Options{})
+					b.Run(network.name+"/"+task, func(b *testing.B) {
+						defer kernel.Use(tier)()
+						m, err := runtime.New(data, append(network.options, runtime.Workers(workers))...)
+						require.NoError(b, err)
+						in := map[string]*runtime.Tensor{"image": modeltest.Pixels(1, images, network.n.Input)}
+						for b.Loop() {
+							if _, err := m.Run(b.Context(), in); err != nil {
+								b.Fatal(err)
+							}
+						}
+						rate := float64(images*b.N) / b.Elapsed().Seconds()
+						b.ReportMetric(rate, "images/s")
+						if network.name == "cnn" {
+							cnn[task] = rate
+						} else if c := cnn[task]; c > 0 {
+							b.ReportMetric(rate/c, "x-cnn")
+						}
+					})
+				}
+			}
+		}
+	}
+}
+
 // BenchmarkLayer runs each layer of the published MNIST network alone.
 func BenchmarkLayer(b *testing.B) {
 	n := modeltest.Published(b)

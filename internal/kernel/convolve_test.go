@@ -103,6 +103,7 @@ func TestConvolve_EqualsTheDefinition(t *testing.T) {
 				want[i*c.stride+place], sizes[i*c.stride+place] = sum, size
 			}
 		}
+		var portable []float32
 		for _, tier := range Tiers() {
 			undo := Use(tier)
 			got, pieces := slices.Clone(c.out), slices.Clone(c.out)
@@ -113,6 +114,10 @@ func TestConvolve_EqualsTheDefinition(t *testing.T) {
 			c.run(pieces, middle, n)
 			undo()
 			require.Equal(t, got, pieces, "%v, seed %d: in parts divided at %d of %d", tier, seed, middle, n)
+			if tier == Portable {
+				portable = got
+			}
+			require.Equal(t, portable, got, "%v, seed %d: all tiers perform the same operations", tier, seed)
 			for i := range want {
 				requireNear(t, want[i], got[i], sizes[i], "%v, seed %d, %d", tier, seed, i)
 			}

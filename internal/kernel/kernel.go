@@ -28,7 +28,26 @@
 //
 // # Tiers
 //
-// A Tier is an implementation for one instruction set. All tiers draw the same
-// spikes, and their h agree within 1e-5. They are tested against a simple
-// implementation of the formulas above.
+// A Tier is an implementation for one instruction set. All tiers, on all architectures,
+// give the same results, bit for bit. To this end the order of the operations is
+// specified, and with it where they round.
+//
+// For spike k of a position, with row w = W[k], the product p[n] is h[n]*w[n], rounded.
+// If q is large enough, the spike then sets h[n] to FMA(c, p[n], h[n]) with the numerator
+// c = (e*s)/q, and with forgetting adds (e*s)*(forgetting/N), where s is the common
+// factor. The factor becomes s*(1 + e*(1+forgetting)). Each operation rounds.
+//
+// q is the sum of 16 partial sums, or of 32 if there are more than 96 neurons. Partial
+// sum i adds up h[n]*w[n] for n = i, i+16, ..., or n = i, i+32, ..., by an FMA for each
+// product. The halves of the 32 are added, element by element, and then the halves of
+// the 16. The remaining a[0] to a[7] give
+//
+//	q = ((a[0]+a[2]) + (a[1]+a[3])) + ((a[4]+a[6]) + (a[5]+a[7]))
+//
+// Each entry of a product of matrices, or of a convolution, is a chain of FMAs in
+// ascending order, beginning with the bias or the old entry.
+//
+// The code for the portable tier is the specification. It is tested against a simple
+// implementation of the formulas above, and the assembly is tested against it, bit for
+// bit.
 package kernel

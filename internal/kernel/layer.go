@@ -96,7 +96,7 @@ func NewLayer(weights []float32, n int, s Schedule) *Layer {
 	k := len(weights) / n
 	l := &Layer{
 		k: k, n: n, spikes: len(s.Eps), places: s.Places, forgetting: s.Forgetting, eps: s.Eps,
-		lowDiscrepancy: s.LowDiscrepancy, up: updaterFor(active(), k, n, s.Forgetting > 0),
+		lowDiscrepancy: s.LowDiscrepancy, up: updaterFor(active(), k, n),
 	}
 	l.layout = l.up.layout(k)
 	l.width = roundUp(n, l.up.vector)
@@ -137,7 +137,7 @@ func (l *Layer) plan(maxEpsXY float32) {
 			if l.fast {
 				r.num = append(r.num, e*scale)
 			}
-			scale *= 1 + e*(1+l.forgetting)
+			scale *= 1 + float32(e*(1+l.forgetting))
 			r.n++
 		}
 		r.inverse = 1 / scale

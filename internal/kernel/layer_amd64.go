@@ -5,7 +5,7 @@ package kernel
 import "math"
 
 // updaterFor returns the updater of a tier for layers with (k, n) weights.
-func updaterFor(t Tier, k, n int, forgetting bool) updater {
+func updaterFor(t Tier, k, n int) updater {
 	u := updater{vector: 8, draw: drawAVX2, sample: sampler(sampleAVX2, sampleLowDiscrepancyAVX2), layout: layoutAVX2}
 	table, wide := avx2, wideAVX2
 	if t == AVX512 {
@@ -19,7 +19,7 @@ func updaterFor(t Tier, k, n int, forgetting bool) updater {
 		width = roundUp(n, u.vector*wideVectors)
 	}
 	if t == Portable || k > maxRows || uint64(k)*uint64(4*width) > math.MaxUint32 {
-		return portable(forgetting)
+		return portable()
 	}
 	if v >= len(table) {
 		return u.wide(wide)

@@ -191,14 +191,19 @@ func TestTiersOften_AgreeWithTheReference(t *testing.T) {
 	t.Logf("%d cases, largest difference %.2g", cases, worst)
 }
 
-// compareTiers compares every tier with the reference and returns the largest
-// difference.
+// compareTiers compares every tier with the reference, and with the portable tier bit by
+// bit. It returns the largest difference from the reference.
 func compareTiers(t *testing.T, seed uint64, z sizes) (worst float64) {
 	c := randomTask(rand.New(rand.NewPCG(seed, 7)), z)
 	want := c.reference()
+	var portable [][]float32
 	for _, tier := range Tiers() {
 		undo := Use(tier)
 		got := c.run(0)
+		if tier == Portable {
+			portable = got
+		}
+		requireEqualBits(t, portable, got, "%v, seed %d: %v", tier, seed, c)
 		if seed%8 == 0 {
 			require.Equal(t, got, c.run(int(1+seed/8%5)), "%v, seed %d: %v: results must not depend on the groups", tier, seed, c)
 		}
@@ -216,6 +221,18 @@ func compareTiers(t *testing.T, seed uint64, z sizes) (worst float64) {
 	return worst
 }
 
+// requireEqualBits checks that two results are the same, bit by bit.
+func requireEqualBits(t *testing.T, want, got [][]float32, format string, args ...any) {
+	t.Helper()
+	for i := range want {
+		for n, w := range want[i] {
+			if g := got[i][n]; math.Float32bits(w) != math.Float32bits(g) {
+				t.Fatalf("%s: position %d, neuron %d: %v is not the same number as %v", fmt.Sprintf(format, args...), i, n, g, w)
+			}
+		}
+	}
+}
+
 func TestTiers_AgreeForLargePatches(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for _, n := range []int{3, 100} {
@@ -226,10 +243,15 @@ func TestTiers_AgreeForLargePatches(t *testing.T) {
 			c.weights[i] = 1e-4 + r.Float32()
 		}
 		want := c.reference()
+		var portable [][]float32
 		for _, tier := range Tiers() {
 			undo := Use(tier)
 			got := c.run(0)
 			undo()
+			if tier == Portable {
+				portable = got
+			}
+			requireEqualBits(t, portable, got, "%v: %v", tier, c)
 			for i := range want {
 				require.InDeltaSlice(t, want[i], got[i], 1e-5, "%v: %v", tier, c)
 			}

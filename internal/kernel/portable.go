@@ -3,21 +3,18 @@ package kernel
 import (
 	"math/bits"
 	"unsafe"
+
+	"github.com/spike-by-spike/sbs/internal/portmath"
 )
 
-// groupPortable is the number of positions of a group. It must be even.
+// groupPortable is the number of positions of a group.
 const groupPortable = 4
 
 // portable returns the updater of the portable tier.
-func portable(forgetting bool) updater {
-	grow := growFunc(grow)
-	if forgetting {
-		grow = growAndAdd
-	}
-	update := func(l *Layer, s *Scratch, r steps) { updatePortable(l, s, r, grow) }
+func portable() updater {
 	return updater{
-		positions: groupPortable, partial: true, vector: len(block{}), rows: true, layout: layoutPortable,
-		draw: drawPortable, sample: samplePortable, fast: update, general: update, transpose: transpose,
+		positions: groupPortable, partial: true, vector: lanes, rows: true, layout: layoutPortable,
+		draw: drawPortable, sample: samplePortable, fast: updatePortable, general: updatePortable, transpose: transpose,
 	}
 }
 
@@ -87,149 +84,96 @@ func numbers(dst []uint32, key uint64, first int, lowDiscrepancy bool) {
 	}
 }
 
+// lanes is the number of partial sums that make up q, and wideLanes the number for more
+// than narrow neurons.
+const (
+	lanes     = 16
+	wideLanes = 32
+	narrow    = 96
+)
+
 // block holds some neurons of one position. Its length is constant so that the
 // compiler does not check the bounds of each access.
-type block = [8]float32
+type block = [lanes]float32
 
 func blocks(v []float32) []block {
-	return unsafe.Slice((*block)(unsafe.Pointer(unsafe.SliceData(v))), len(v)/len(block{}))
+	return unsafe.Slice((*block)(unsafe.Pointer(unsafe.SliceData(v))), len(v)/lanes)
 }
 
-// growFunc applies one spike to each of two positions, 0 and 1: it sets every h to
-// h*(1 + c*last) + add, where last is the row of weights of the spike and add the
-// effect of forgetting. It returns the sums q of h*next for the spikes that follow,
-// with the rows next.
-type growFunc func(h0, h1, last0, last1, next0, next1 []block, c0, c1, add0, add1 float32) (q0, q1 float32)
-
-// updatePortable applies spikes to the positions of a group, two at a time. One loop
-// over h applies a spike, a multiplication by 1 + c*w, and forms the sum q for the
-// next spike. The processor computes two positions while the other two wait for
-// their sums and divisions.
-func updatePortable(l *Layer, s *Scratch, r steps, grow growFunc) {
-	var lasts [groupPortable][]block  // rows of the last spikes
-	var c, add [groupPortable]float32 // arguments of grow for the last spikes
-	n, at, weights, h := l.width/len(block{}), r.first%chunk, blocks(l.weights), blocks(s.h)
-	row := func(g, t int) []block { return weights[int(s.offsets[g*chunk+t])*n:][:n] }
-	share := l.forgetting / float32(l.n)
-	for g := range lasts {
-		lasts[g] = weights[:n] // c is 0 before the first spike, so any row does
+// updatePortable applies spikes to the positions of a group in turn. The processor
+// computes some positions while others wait for their sums and divisions.
+func updatePortable(l *Layer, s *Scratch, r steps) {
+	n, at, weights, h := l.width/lanes, r.first%chunk, blocks(l.weights), blocks(s.h)
+	wide := l.n > narrow
+	growth, share := 1+l.forgetting, l.forgetting/float32(l.n)
+	var last [groupPortable][]block // rows of the last spikes
+	var c, add [groupPortable]float32
+	for g := range last {
+		last[g] = weights[:n] // c is 0 before the first spike, so any row does
 	}
 	for t := at; t < at+r.n; t++ {
-		for a := 0; a < s.live; a += 2 {
-			b := a + 1 // may be a position that is not used
-			nexts, qs := [2][]block{row(a, t), row(b, t)}, [2]float32{}
-			qs[0], qs[1] = grow(h[a*n:][:n], h[b*n:][:n], lasts[a], lasts[b], nexts[0], nexts[1], c[a], c[b], add[a], add[b])
-			lasts[a], lasts[b] = nexts[0], nexts[1]
+		for g := range s.live {
+			next := weights[int(s.offsets[g*chunk+t])*n:][:n]
+			q := grow(h[g*n:][:n], last[g], next, c[g], add[g], wide)
+			last[g] = next
 			if l.fast {
-				c[a], c[b] = r.num[t-at]/qs[0], r.num[t-at]/qs[1]
+				c[g] = r.num[t-at] / q
 				continue
 			}
-			for i, q := range qs {
-				g := a + i
-				scale := s.scales[g]
-				if !(q > minOverlap*scale) { // also if q is NaN
-					c[g], add[g] = 0, 0
-					continue
-				}
-				e := s.eps[g*chunk+t]
-				c[g], add[g] = e*scale/q, e*scale*share
-				s.scales[g] = scale * (1 + e*(1+l.forgetting))
+			scale := s.scales[g]
+			if !(q > minOverlap*scale) { // also if q is NaN
+				c[g], add[g] = 0, 0
+				continue
 			}
+			e := s.eps[g*chunk+t]
+			c[g], add[g] = e*scale/q, e*scale*share
+			s.scales[g] = scale * (1 + float32(e*growth))
 		}
 	}
-	for a := 0; a < s.live; a += 2 {
-		b := a + 1
-		grow(h[a*n:][:n], h[b*n:][:n], lasts[a], lasts[b], lasts[a], lasts[b], c[a], c[b], add[a], add[b])
-		if l.fast {
-			multiply(s.h[a*l.width:][:2*l.width], r.inverse)
-		}
+	for g := range s.live {
+		grow(h[g*n:][:n], last[g], last[g], c[g], add[g], wide)
+	}
+	if l.fast {
+		multiply(s.h[:s.live*l.width], r.inverse)
 	}
 }
 
-// grow is the growFunc without forgetting.
-func grow(h0, h1, last0, last1, next0, next1 []block, c0, c1, _, _ float32) (q0, q1 float32) {
-	h1, last0, last1, next0, next1 = h1[:len(h0)], last0[:len(h0)], last1[:len(h0)], next0[:len(h0)], next1[:len(h0)]
-	var s0, s1, t0, t1 float32
-	for i := range h0 {
-		v, w, x := &h0[i], &last0[i], &next0[i]
-		v[0] = v[0] * (1 + c0*w[0])
-		s0 += v[0] * x[0]
-		v[1] = v[1] * (1 + c0*w[1])
-		s1 += v[1] * x[1]
-		v[2] = v[2] * (1 + c0*w[2])
-		s0 += v[2] * x[2]
-		v[3] = v[3] * (1 + c0*w[3])
-		s1 += v[3] * x[3]
-		v[4] = v[4] * (1 + c0*w[4])
-		s0 += v[4] * x[4]
-		v[5] = v[5] * (1 + c0*w[5])
-		s1 += v[5] * x[5]
-		v[6] = v[6] * (1 + c0*w[6])
-		s0 += v[6] * x[6]
-		v[7] = v[7] * (1 + c0*w[7])
-		s1 += v[7] * x[7]
-		v, w, x = &h1[i], &last1[i], &next1[i]
-		v[0] = v[0] * (1 + c1*w[0])
-		t0 += v[0] * x[0]
-		v[1] = v[1] * (1 + c1*w[1])
-		t1 += v[1] * x[1]
-		v[2] = v[2] * (1 + c1*w[2])
-		t0 += v[2] * x[2]
-		v[3] = v[3] * (1 + c1*w[3])
-		t1 += v[3] * x[3]
-		v[4] = v[4] * (1 + c1*w[4])
-		t0 += v[4] * x[4]
-		v[5] = v[5] * (1 + c1*w[5])
-		t1 += v[5] * x[5]
-		v[6] = v[6] * (1 + c1*w[6])
-		t0 += v[6] * x[6]
-		v[7] = v[7] * (1 + c1*w[7])
-		t1 += v[7] * x[7]
+// grow applies the last spike of a position: it sets h to h + c*(h*w) + add, where w is
+// the row of weights of the spike and add the effect of forgetting. It returns the sum q
+// of h*w for the next spike.
+func grow(h, last, next []block, c, add float32, wide bool) (q float32) {
+	last, next = last[:len(h)], next[:len(h)]
+	var sums [wideLanes / lanes]block
+	var cs block // c for each lane: a load is faster than what FMA does to a register
+	for l := range cs {
+		cs[l] = c
 	}
-	return s0 + s1, t0 + t1
+	odd := 0 // the index of the sums for blocks with an odd index
+	if wide {
+		odd = 1
+	}
+	for i := range h {
+		v, w, x, sum := &h[i], &last[i], &next[i], &sums[i&odd]
+		for l := range v {
+			v[l] = portmath.FMA(cs[l], v[l]*w[l], v[l]) + add
+			sum[l] = portmath.FMA(v[l], x[l], sum[l])
+		}
+	}
+	if wide {
+		for l, v := range &sums[1] {
+			sums[0][l] += v
+		}
+	}
+	return addLanes(&sums[0])
 }
 
-// growAndAdd is the growFunc with forgetting.
-func growAndAdd(h0, h1, last0, last1, next0, next1 []block, c0, c1, a0, a1 float32) (q0, q1 float32) {
-	h1, last0, last1, next0, next1 = h1[:len(h0)], last0[:len(h0)], last1[:len(h0)], next0[:len(h0)], next1[:len(h0)]
-	var s0, s1, t0, t1 float32
-	for i := range h0 {
-		v, w, x := &h0[i], &last0[i], &next0[i]
-		v[0] = v[0]*(1+c0*w[0]) + a0
-		s0 += v[0] * x[0]
-		v[1] = v[1]*(1+c0*w[1]) + a0
-		s1 += v[1] * x[1]
-		v[2] = v[2]*(1+c0*w[2]) + a0
-		s0 += v[2] * x[2]
-		v[3] = v[3]*(1+c0*w[3]) + a0
-		s1 += v[3] * x[3]
-		v[4] = v[4]*(1+c0*w[4]) + a0
-		s0 += v[4] * x[4]
-		v[5] = v[5]*(1+c0*w[5]) + a0
-		s1 += v[5] * x[5]
-		v[6] = v[6]*(1+c0*w[6]) + a0
-		s0 += v[6] * x[6]
-		v[7] = v[7]*(1+c0*w[7]) + a0
-		s1 += v[7] * x[7]
-		v, w, x = &h1[i], &last1[i], &next1[i]
-		v[0] = v[0]*(1+c1*w[0]) + a1
-		t0 += v[0] * x[0]
-		v[1] = v[1]*(1+c1*w[1]) + a1
-		t1 += v[1] * x[1]
-		v[2] = v[2]*(1+c1*w[2]) + a1
-		t0 += v[2] * x[2]
-		v[3] = v[3]*(1+c1*w[3]) + a1
-		t1 += v[3] * x[3]
-		v[4] = v[4]*(1+c1*w[4]) + a1
-		t0 += v[4] * x[4]
-		v[5] = v[5]*(1+c1*w[5]) + a1
-		t1 += v[5] * x[5]
-		v[6] = v[6]*(1+c1*w[6]) + a1
-		t0 += v[6] * x[6]
-		v[7] = v[7]*(1+c1*w[7]) + a1
-		t1 += v[7] * x[7]
+// addLanes adds up partial sums in the order in which the assembly does.
+func addLanes(s *block) float32 {
+	const half = lanes / 2
+	for l := range half {
+		s[l] += s[l+half]
 	}
-	return s0 + s1, t0 + t1
+	return ((s[0] + s[2]) + (s[1] + s[3])) + ((s[4] + s[6]) + (s[5] + s[7]))
 }
 
 func multiply(h []float32, f float32) {

@@ -6,7 +6,7 @@ package kernel
 // speed.
 func Tiers() []Tier { return []Tier{Portable} }
 
-func updaterFor(_ Tier, _, _ int, forgetting bool) updater { return portable(forgetting) }
+func updaterFor(Tier, int, int) updater { return portable() }
 
 func tilingOf(Tier) *tiling { return &portableTiling }
 

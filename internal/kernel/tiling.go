@@ -3,6 +3,8 @@ package kernel
 import (
 	"fmt"
 	"sync"
+
+	"github.com/spike-by-spike/sbs/internal/portmath"
 )
 
 // tiling describes how a tier multiplies matrices. C is divided into tiles that fit
@@ -70,10 +72,10 @@ func tilePortable(rows, columns, k int, a, b, c []float32, ldc int, bias []float
 		s0, s1, s2, s3 := s[0], s[1], s[2], s[3]
 		for t, v := range b[j*k:][:k] {
 			row := a[4*t : 4*t+4 : 4*t+4]
-			s0 += row[0] * v
-			s1 += row[1] * v
-			s2 += row[2] * v
-			s3 += row[3] * v
+			s0 = portmath.FMA(row[0], v, s0)
+			s1 = portmath.FMA(row[1], v, s1)
+			s2 = portmath.FMA(row[2], v, s2)
+			s3 = portmath.FMA(row[3], v, s3)
 		}
 		s = [4]float32{s0, s1, s2, s3}
 		for i := range rows {

@@ -9,41 +9,27 @@ import "math"
 //
 // This architecture has no instruction for FMA that the compiler uses. The product of two
 // float32 is exact in float64, so the sum s is rounded once. Rounding s to float32 is a
-// second rounding. It is wrong only if the first one produced a tie, that is, if the 29
-// bits that float32 lacks are 1 followed by zeros, or if the result is subnormal and
-// lacks more bits.
-func FMA(x, y, z float32) float32 {
-	p := float64(x) * float64(y)
-	s := float64(p) + float64(z)
-	if b := math.Float64bits(s); uint32(b<<3) == 1<<31 || b<<1-1 < subnormal {
-		return roundOnce(p, float64(z), s)
-	}
-	return float32(s)
-}
-
-// subnormal is a bound for the bits of a float64 without its sign, minus 1: they are less
-// if the number is not 0 and its magnitude is less than 2^-126. For 0, the subtraction
-// wraps around.
-const subnormal = (1023-126)<<53 - 1
-
-// roundOnce returns p + z, rounded once, where s is the sum rounded to float64. It rounds
-// the sum to odd first: of the two float64 next to an inexact sum, it takes the one whose
-// last bit is 1. Such a number is never a tie, so that the second rounding is right. See
-// S. Boldo and G. Melquiond, Emulation of a FMA and Correctly Rounded Sums: Proved
-// Algorithms Using Rounding to Odd, IEEE Transactions on Computers 57 (2008).
+// second rounding. It is wrong only if the first one produced a tie: then the sum is moved
+// by one unit toward its exact value. See S. Boldo and G. Melquiond, Emulation of a FMA and
+// Correctly Rounded Sums: Proved Algorithms Using Rounding to Odd, IEEE Transactions on
+// Computers 57 (2008).
 //
-//go:noinline
-func roundOnce(p, z, s float64) float32 {
-	// Knuth's TwoSum: e is the error of s.
-	v := s - p
-	e := (p - (s - v)) + (z - v)
-	b := math.Float64bits(s)
-	if b&1 == 0 && (e < 0 || e > 0) {
-		if (e > 0) == (s > 0) {
-			b++
-		} else {
-			b--
+// The function is short enough for the compiler to inline it, as the loops of package kernel
+// need.
+func FMA(x, y, z float32) float32 {
+	p, w := float64(x)*float64(y), float64(z)
+	s := float64(p) + w
+	// A tie ends with at least 28 zeros. So do numbers that float32 represents exactly, and
+	// moving them by one unit changes nothing.
+	if math.Float64bits(s)<<36 == 0 {
+		t := s - p
+		// Knuth's TwoSum: the error of s.
+		switch e := (p - (s - t) + (w - t)) * s; {
+		case e > 0:
+			s *= 1 + 0x1p-52
+		case e < 0:
+			s *= 1 - 0x1p-53
 		}
 	}
-	return float32(math.Float64frombits(b))
+	return float32(s)
 }

@@ -27,10 +27,10 @@ type fused struct {
 	vectors, positions int
 	size               int // of a vector, in bytes
 
-	results            []reg.VecPhysical // for h or products, used in turn
-	one, factor, share reg.VecPhysical   // 1, c, and the addend of forgetting
-	x                  int               // index of a free register
-	temps              [5]int            // indices of registers that are free while c is computed
+	results       []reg.VecPhysical // for h or products, used in turn
+	factor, share reg.VecPhysical   // c, and the addend of forgetting
+	x             int               // index of a free register
+	temps         [5]int            // indices of registers that are free while c is computed
 
 	h, weights, offsets, n, eps, scales, t, before reg.Register
 	last, next                                     reg.GPVirtual
@@ -84,9 +84,8 @@ func (f *fused) vectorRegisters() {
 	for i := range 4 {
 		f.results = append(f.results, f.vector(8+i))
 	}
-	f.share, f.factor, f.one = f.vector(13), f.vector(14), f.vector(15)
+	f.share, f.factor = f.vector(13), f.vector(14)
 	f.x, f.temps = 12, [...]int{8, 9, 10, 11, 13}
-	VBROADCASTSS(ones(), f.one)
 	XORQ(f.before, f.before) // the last spike: c is 0 before the first, so any spike does
 }
 
@@ -99,9 +98,8 @@ func (f *fused) vector(i int) reg.VecPhysical {
 }
 
 // updateFused applies spikes to a group of positions. One loop over h applies a
-// spike, a multiplication by 1 + c*w, and forms the sum q for the next spike. The
-// lanes of the sums of four positions are added up while the sums of the next four
-// positions are formed.
+// spike and forms the sum q for the next one. The lanes of the sums of four positions
+// are added up while the sums of the next four positions are formed.
 func updateFused(tier string, size, vectors int, k kind) {
 	name := fmt.Sprintf("update%s%d%s", k, size/4*vectors, tier)
 	TEXT(name, NOSPLIT, signatures[k])
@@ -129,19 +127,27 @@ func updateFused(tier string, size, vectors int, k kind) {
 	RET()
 }
 
-// position applies the last spike of position i and forms the sum for its next one.
+// position applies the last spike of position i and forms the sum for its next one. A
+// sum has 16 lanes, which AVX2 keeps in two registers.
 func (f *fused) position(i int, sum reg.VecPhysical) {
 	f.lastSpike(i)
 	f.nextRow(i)
+	sums := []reg.VecPhysical{sum}
+	if f.size == 32 && f.vectors > 1 {
+		sums = append(sums, f.vector(15))
+	}
 	for v := range f.vectors {
-		result := f.results[v%len(f.results)]
+		result, s := f.results[v%len(f.results)], sums[v%len(sums)]
 		VMOVUPS(result, f.grow(i, v, result))
 		w := Mem{Base: f.weights, Index: f.next, Scale: 1, Disp: f.size * v}
-		if v == 0 {
-			VMULPS(w, result, sum)
+		if v < len(sums) {
+			VMULPS(w, result, s)
 		} else {
-			VFMADD231PS(w, result, sum)
+			VFMADD231PS(w, result, s)
 		}
+	}
+	if len(sums) > 1 {
+		VADDPS(sums[1], sum, sum)
 	}
 }
 
@@ -164,14 +170,19 @@ func (f *fused) nextRow(i int) {
 // result in a register. It returns the memory operand of the vector.
 func (f *fused) grow(i, v int, result reg.VecPhysical) Mem {
 	at := Mem{Base: f.h, Disp: f.size * (i*f.vectors + v)}
-	VMOVUPS(Mem{Base: f.weights, Index: f.last, Scale: 1, Disp: f.size * v}, result)
-	VFMADD213PS(f.one, f.factor, result)
-	if f.kind == forgetting {
-		VFMADD132PS(at, f.share, result)
-	} else {
-		VMULPS(at, result, result)
-	}
+	f.growAt(at, Mem{Base: f.weights, Index: f.last, Scale: 1, Disp: f.size * v}, result)
 	return at
+}
+
+// growAt sets result to h + c*(h*w), plus the addend of forgetting.
+func (f *fused) growAt(h, w Mem, result reg.VecPhysical) {
+	product := f.vector(f.x)
+	VMOVUPS(h, result)
+	VMULPS(w, result, product)
+	VFMADD231PS(f.factor, product, result)
+	if f.kind == forgetting {
+		VADDPS(f.share, result, result)
+	}
 }
 
 // quotients computes c of four positions from their sums, which are in four registers

@@ -16,7 +16,6 @@ func updateKept(vectors, positions int, k kind) {
 	Doc(updateDoc(name, positions, 16*vectors, k)...)
 	Pragma("noescape")
 	f := newFused(k, vectors, positions, 64)
-	f.results = allZ[4:5]
 	f.x, f.temps = 7, [...]int{1, 2, 3, 4, 5}
 	h := func(i, v int) reg.VecPhysical { return allZ[8+i*vectors+v] }
 	products := GP64()
@@ -47,15 +46,16 @@ func updateKept(vectors, positions int, k kind) {
 		grow(i)
 		sum := allZ[i%4]
 		for v := range vectors {
-			result := f.results[v%len(f.results)]
+			w := Mem{Base: f.weights, Index: f.next, Scale: 1, Disp: 64 * v}
 			if v == 0 {
-				result = sum
+				VMULPS(w, h(i, v), sum)
+				VMOVUPS(sum, product(i, v))
+				continue
 			}
-			VMULPS(Mem{Base: f.weights, Index: f.next, Scale: 1, Disp: 64 * v}, h(i, v), result)
-			VMOVUPS(result, product(i, v))
-			if v > 0 {
-				VADDPS(result, sum, sum)
-			}
+			VMOVUPS(w, allZ[5])
+			VMULPS(allZ[5], h(i, v), allZ[4])
+			VMOVUPS(allZ[4], product(i, v))
+			VFMADD231PS(allZ[5], h(i, v), sum)
 		}
 		if i%4 == 3 {
 			f.quotients(i/4, 0)

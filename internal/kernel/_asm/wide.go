@@ -61,11 +61,13 @@ func (w wide) positions(name string, next bool) {
 	for i := range groupWide {
 		w.lastSpike(i)
 		ADDQ(w.weights, w.last)
-		sums := [2]reg.VecPhysical{w.vector(i), w.vector(12)} // of vectors with even and with odd index
+		// A sum has 32 lanes.
+		sums := []int{i, 4, 5, 6}[:128/w.size]
+		sum := func(j int) reg.VecPhysical { return w.vector(sums[j%len(sums)]) }
 		if next {
 			w.nextRow(i)
 			ADDQ(w.weights, w.next)
-			for _, j := range []int{i, 12} {
+			for _, j := range sums {
 				VXORPS(allY[j].AsX(), allY[j].AsX(), allY[j].AsX()) // also clears the higher lanes
 			}
 		}
@@ -75,24 +77,20 @@ func (w wide) positions(name string, next bool) {
 		for v := range wideVectors {
 			at := func(base reg.Register) Mem { return Mem{Base: base, Index: w.v, Scale: 1, Disp: w.size * v} }
 			result := w.results[v]
-			VMOVUPS(at(w.last), result)
-			VFMADD213PS(w.one, w.factor, result)
-			if w.kind == forgetting {
-				VFMADD132PS(at(w.place), w.share, result)
-			} else {
-				VMULPS(at(w.place), result, result)
-			}
+			w.growAt(at(w.place), at(w.last), result)
 			VMOVUPS(result, at(w.place))
 			if next {
-				VFMADD231PS(at(w.next), result, sums[v%2])
+				VFMADD231PS(at(w.next), result, sum(v))
 			}
 		}
 		ADDQ(I32(w.size*wideVectors), w.v)
 		CMPQ(w.v, w.rowBytes)
 		JL(LabelRef(label))
 		ADDQ(w.v, w.place)
-		if next {
-			VADDPS(sums[1], sums[0], sums[0])
+		for n := len(sums); next && n > 1; n /= 2 {
+			for j := range n / 2 {
+				VADDPS(sum(j+n/2), sum(j), sum(j))
+			}
 		}
 		if i < groupWide-1 {
 			CMPQ(w.live, U8(uint8(i+1)))
