@@ -1,6 +1,6 @@
 // Package kernel implements the inner loops of the SbS operator and of the
 // standard operators that take the most time: matrix products and convolutions
-// (Gemm, Filters.Convolve), Relu and MaxPool2.
+// (Gemm, Filters.Convolve), Relu, MaxPool2 and MeanPool2.
 //
 // # The SbS update
 //

@@ -79,6 +79,9 @@ GLOBL minOverlap<>(SB), RODATA|NOPTR, $4
 DATA one<>+0(SB)/4, $0x3f800000
 GLOBL one<>(SB), RODATA|NOPTR, $4
 
+DATA quarter<>+0(SB)/4, $0x3e800000
+GLOBL quarter<>(SB), RODATA|NOPTR, $4
+
 DATA numbers<>+0(SB)/4, $0x00000000
 DATA numbers<>+4(SB)/4, $0x00000001
 DATA numbers<>+8(SB)/4, $0x00000002
@@ -36351,6 +36354,75 @@ done:
 	VZEROUPPER
 	RET
 
+// func meanPoolAVX512(dst *float32, x *float32, rows int, n int, width int)
+// Requires: AVX, AVX512F
+TEXT ·meanPoolAVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         rows+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         width+32(FP), SI
+	SHLQ         $0x02, SI
+	VMOVUPS      numbers<>+128(SB), Z4
+	VMOVUPS      numbers<>+256(SB), Z5
+	VBROADCASTSS quarter<>+0(SB), Z10
+
+row:
+	MOVQ CX, R8
+	LEAQ (CX)(SI*1), R9
+	LEAQ (CX)(SI*2), CX
+	MOVQ BX, DI
+
+vector:
+	CMPQ      DI, $0x10
+	JL        tail
+	VMOVUPS   (R8), Z0
+	VMOVUPS   (R9), Z2
+	VADDPS    Z2, Z0, Z0
+	VMOVUPS   64(R8), Z1
+	VMOVUPS   64(R9), Z2
+	VADDPS    Z2, Z1, Z1
+	VMOVAPS   Z0, Z2
+	VPERMT2PS Z1, Z4, Z2
+	VPERMT2PS Z1, Z5, Z0
+	VADDPS    Z0, Z2, Z2
+	VMULPS    Z10, Z2, Z2
+	VMOVUPS   Z2, (AX)
+	ADDQ      $+128, R8
+	ADDQ      $+128, R9
+	ADDQ      $+64, AX
+	SUBQ      $+16, DI
+	JMP       vector
+
+tail:
+	TESTQ        DI, DI
+	JZ           done
+	VMOVD        DI, X9
+	VPBROADCASTD X9, Z9
+	VPCMPGTD     numbers<>+0(SB), Z9, K1
+	VPADDD       Z9, Z9, Z9
+	VPCMPGTD     numbers<>+0(SB), Z9, K2
+	VPCMPGTD     numbers<>+64(SB), Z9, K3
+	VMOVUPS.Z    (R8), K2, Z0
+	VMOVUPS.Z    (R9), K2, Z2
+	VADDPS       Z2, Z0, Z0
+	VMOVUPS.Z    64(R8), K3, Z1
+	VMOVUPS.Z    64(R9), K3, Z2
+	VADDPS       Z2, Z1, Z1
+	VMOVAPS      Z0, Z2
+	VPERMT2PS    Z1, Z4, Z2
+	VPERMT2PS    Z1, Z5, Z0
+	VADDPS       Z0, Z2, Z2
+	VMULPS       Z10, Z2, Z2
+	VMOVUPS      Z2, K1, (AX)
+	LEAQ         (AX)(DI*4), AX
+
+done:
+	DECQ DX
+	JNZ  row
+	VZEROUPPER
+	RET
+
 // func gemm1x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·gemm1x8AVX2(SB), NOSPLIT, $0-48
@@ -37268,6 +37340,75 @@ tail:
 	VCMPPS       $0x03, Y0, Y0, Y3
 	VMAXPS       Y2, Y0, Y2
 	VBLENDVPS    Y3, Y0, Y2, Y2
+	VMASKMOVPS   Y2, Y6, (AX)
+	LEAQ         (AX)(DI*4), AX
+
+done:
+	DECQ DX
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func meanPoolAVX2(dst *float32, x *float32, rows int, n int, width int)
+// Requires: AVX, AVX2
+TEXT ·meanPoolAVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         rows+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         width+32(FP), SI
+	SHLQ         $0x02, SI
+	VBROADCASTSS quarter<>+0(SB), Y10
+
+row:
+	MOVQ CX, R8
+	LEAQ (CX)(SI*1), R9
+	LEAQ (CX)(SI*2), CX
+	MOVQ BX, DI
+
+vector:
+	CMPQ    DI, $0x08
+	JL      tail
+	VMOVUPS (R8), Y0
+	VMOVUPS (R9), Y2
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS 32(R8), Y1
+	VMOVUPS 32(R9), Y2
+	VADDPS  Y2, Y1, Y1
+	VSHUFPS $0x88, Y1, Y0, Y2
+	VSHUFPS $0xdd, Y1, Y0, Y0
+	VPERMPD $0xd8, Y2, Y2
+	VPERMPD $0xd8, Y0, Y0
+	VADDPS  Y0, Y2, Y2
+	VMULPS  Y10, Y2, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $+64, R8
+	ADDQ    $+64, R9
+	ADDQ    $+32, AX
+	SUBQ    $+8, DI
+	JMP     vector
+
+tail:
+	TESTQ        DI, DI
+	JZ           done
+	VMOVD        DI, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     numbers<>+0(SB), Y9, Y6
+	VPADDD       Y9, Y9, Y9
+	VPCMPGTD     numbers<>+0(SB), Y9, Y7
+	VPCMPGTD     numbers<>+32(SB), Y9, Y8
+	VMASKMOVPS   (R8), Y7, Y0
+	VMASKMOVPS   (R9), Y7, Y2
+	VADDPS       Y2, Y0, Y0
+	VMASKMOVPS   32(R8), Y8, Y1
+	VMASKMOVPS   32(R9), Y8, Y2
+	VADDPS       Y2, Y1, Y1
+	VSHUFPS      $0x88, Y1, Y0, Y2
+	VSHUFPS      $0xdd, Y1, Y0, Y0
+	VPERMPD      $0xd8, Y2, Y2
+	VPERMPD      $0xd8, Y0, Y0
+	VADDPS       Y0, Y2, Y2
+	VMULPS       Y10, Y2, Y2
 	VMASKMOVPS   Y2, Y6, (AX)
 	LEAQ         (AX)(DI*4), AX
 

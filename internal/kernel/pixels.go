@@ -17,14 +17,7 @@ func Relu(out, x []float32) {
 // be at least 2*n; pixels of a row from 2*n are ignored. A window that contains NaN
 // gives NaN.
 func MaxPool2(out, x []float32, rows, n, width int) {
-	if rows == 0 || n == 0 {
-		return
-	}
-	if n < 0 || rows < 0 || width < 2*n {
-		panic(fmt.Sprintf("kernel: %d x %d windows of 2 x 2 pixels do not fit into rows of %d pixels", rows, n, width))
-	}
-	out, x = out[:rows*n], x[:(2*rows-1)*width+2*n]
-	if maxPoolVectors(out, x, rows, n, width) {
+	if out, x = windows(out, x, rows, n, width); len(out) == 0 || maxPoolVectors(out, x, rows, n, width) {
 		return
 	}
 	for i := range rows {
@@ -34,4 +27,31 @@ func MaxPool2(out, x []float32, rows, n, width int) {
 			result[j] = max(top[2*j], top[2*j+1], bottom[2*j], bottom[2*j+1])
 		}
 	}
+}
+
+// MeanPool2 computes means over windows of 2 x 2 pixels as MaxPool2 does maxima. A mean is
+// (top left + bottom left) + (top right + bottom right), divided by 4, in float32.
+func MeanPool2(out, x []float32, rows, n, width int) {
+	if out, x = windows(out, x, rows, n, width); len(out) == 0 || meanPoolVectors(out, x, rows, n, width) {
+		return
+	}
+	for i := range rows {
+		result := out[i*n:][:n]
+		top, bottom := x[2*i*width:][:2*n], x[(2*i+1)*width:][:2*n]
+		for j := range result {
+			result[j] = ((top[2*j] + bottom[2*j]) + (top[2*j+1] + bottom[2*j+1])) * 0.25
+		}
+	}
+}
+
+// windows checks the arguments of MaxPool2 and returns the parts of the slices that it
+// uses.
+func windows(out, x []float32, rows, n, width int) (used, pixels []float32) {
+	if rows == 0 || n == 0 {
+		return nil, nil
+	}
+	if n < 0 || rows < 0 || width < 2*n {
+		panic(fmt.Sprintf("kernel: %d x %d windows of 2 x 2 pixels do not fit into rows of %d pixels", rows, n, width))
+	}
+	return out[:rows*n], x[:(2*rows-1)*width+2*n]
 }

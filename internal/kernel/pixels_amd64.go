@@ -29,3 +29,17 @@ func maxPoolVectors(out, x []float32, rows, n, width int) bool {
 	}
 	return true
 }
+
+// meanPoolVectors computes MeanPool2, or returns false if the tier has no assembly for
+// it.
+func meanPoolVectors(out, x []float32, rows, n, width int) bool {
+	switch active() {
+	case AVX512:
+		meanPoolAVX512(&out[0], &x[0], rows, n, width)
+	case AVX2:
+		meanPoolAVX2(&out[0], &x[0], rows, n, width)
+	default:
+		return false
+	}
+	return true
+}

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -80,6 +81,40 @@ func TestMaxPool2_EqualsTheDefinition(t *testing.T) {
 			MaxPool2(got, x, rows, n, width)
 			undo()
 			requireSame(t, want, got, tier.String())
+		}
+	}
+}
+
+// TestMeanPool2_EqualsTheDefinition compares with the mean in float64, and all tiers bit by
+// bit.
+func TestMeanPool2_EqualsTheDefinition(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 16))
+		rows, n := r.IntN(4), r.IntN(70)
+		width := 2*n + r.IntN(4)
+		x := randomPixels(r, 2*rows*width)
+		var portable []float32
+		for _, tier := range Tiers() {
+			undo := Use(tier)
+			got := make([]float32, rows*n)
+			MeanPool2(got, x, rows, n, width)
+			undo()
+			if tier == Portable {
+				portable = got
+			}
+			requireSame(t, portable, got, tier.String())
+			for at, v := range got {
+				var want, size float64
+				for _, i := range []int{0, 1, width, width + 1} {
+					p := float64(x[2*(at/n)*width+2*(at%n)+i])
+					want, size = want+p/4, size+math.Abs(p)
+				}
+				if want == want && !math.IsInf(want, 0) {
+					requireNear(t, want, v, size, "%v, seed %d: mean %d", tier, seed, at)
+				} else {
+					require.Equal(t, fmt.Sprint(want), fmt.Sprint(v))
+				}
+			}
 		}
 	}
 }

@@ -575,6 +575,12 @@ func reluAVX512(dst *float32, x *float32, n int)
 //go:noescape
 func maxPoolAVX512(dst *float32, x *float32, rows int, n int, width int)
 
+// meanPoolAVX512 computes rows rows of n pixels, the means of windows of 2 x 2 pixels in 2*rows rows
+// of width pixels. A window with NaN gives NaN.
+//
+//go:noescape
+func meanPoolAVX512(dst *float32, x *float32, rows int, n int, width int)
+
 // gemm1x8AVX2 adds k products to each entry of a tile of C. If bias is not nil, it sets each
 // entry to the bias of its row first.
 //
@@ -682,6 +688,12 @@ func reluAVX2(dst *float32, x *float32, n int)
 //
 //go:noescape
 func maxPoolAVX2(dst *float32, x *float32, rows int, n int, width int)
+
+// meanPoolAVX2 computes rows rows of n pixels, the means of windows of 2 x 2 pixels in 2*rows rows
+// of width pixels. A window with NaN gives NaN.
+//
+//go:noescape
+func meanPoolAVX2(dst *float32, x *float32, rows int, n int, width int)
 
 // packAlongAVX2 copies x[columns[l]+i] to dst[i*stride+l] for i < n and l < 8. n is a
 // multiple of 8.

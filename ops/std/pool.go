@@ -55,7 +55,7 @@ func newAveragePool(n ops.Node) (operation, error) {
 		return nil, fmt.Errorf("%w: dilations are not supported before opset 19", ops.ErrAttribute)
 	}
 	p.compute = map[ops.DType]poolFunc{
-		ops.Float32: slidingPool(meanOfWindow[float32](include != 0), meanOfPairs),
+		ops.Float32: slidingPool(meanOfWindow[float32](include != 0), kernel.MeanPool2),
 		ops.Float64: slidingPool(meanOfWindow[float64](include != 0), meanOfPairs),
 	}
 	return p, nil

@@ -82,12 +82,11 @@ func maxOfPairs[T float32 | float64 | int8 | uint8](out, x []T, rows, n, width i
 	}
 }
 
-func meanOfPairs[T float32 | float64](out, x []T, rows, n, width int) {
+func meanOfPairs(out, x []float64, rows, n, width int) {
 	for i := range rows {
 		result, top, bottom := out[i*n:][:n], x[2*i*width:][:2*n], x[(2*i+1)*width:][:2*n]
 		for j := range result {
-			total := float64(top[2*j]) + float64(top[2*j+1]) + float64(bottom[2*j]) + float64(bottom[2*j+1])
-			result[j] = T(total / 4)
+			result[j] = (top[2*j] + top[2*j+1] + bottom[2*j] + bottom[2*j+1]) / 4
 		}
 	}
 }

@@ -14,7 +14,8 @@ import (
 func main() {
 	ConstraintExpr("!purego")
 	for _, d := range []func() Mem{laneData, mixData, goldenLanes, stepData, signBits,
-		func() Mem { return wideMix(0) }, minOverlap, ones, numbers} {
+		func() Mem { return wideMix(0) }, minOverlap, ones,
+		func() Mem { return constant("quarter", 0.25) }, numbers} {
 		d() // so that the data comes before the functions in the file
 	}
 	sampleAVX512(false)
@@ -55,7 +56,8 @@ func main() {
 		}
 		t.pack(1, true)
 		t.relu()
-		t.maxPool()
+		t.pool(false)
+		t.pool(true)
 	}
 	packAlongAVX2()
 	Generate()

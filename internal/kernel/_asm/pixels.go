@@ -43,11 +43,14 @@ func numbers() Mem {
 	})
 }
 
-// maxPool computes the maxima of windows of 2 x 2 pixels.
-func (t *tiling) maxPool() {
-	name := "maxPool" + t.suffix
+// pool computes the maxima or the means of windows of 2 x 2 pixels.
+func (t *tiling) pool(mean bool) {
+	name, what := "maxPool"+t.suffix, "maxima"
+	if mean {
+		name, what = "meanPool"+t.suffix, "means"
+	}
 	TEXT(name, NOSPLIT, "func(dst, x *float32, rows, n, width int)")
-	Doc(name+" computes rows rows of n pixels, the maxima of windows of 2 x 2 pixels in 2*rows rows",
+	Doc(name+" computes rows rows of n pixels, the "+what+" of windows of 2 x 2 pixels in 2*rows rows",
 		"of width pixels. A window with NaN gives NaN.")
 	Pragma("noescape")
 	dst, x, rows := Load(Param("dst"), GP64()), Load(Param("x"), GP64()), Load(Param("rows"), GP64())
@@ -66,8 +69,17 @@ func (t *tiling) maxPool() {
 		VMOVUPS(numbers().Offset(128), even)
 		VMOVUPS(numbers().Offset(256), odd)
 	}
-	// larger sets a to the larger of a and b. NaN counts as larger than all numbers.
-	larger := func(b, a reg.VecPhysical) {
+	quarter := t.register(10)
+	if mean {
+		VBROADCASTSS(constant("quarter", 0.25), quarter)
+	}
+	// reduce sets a to the sum, or to the larger, of a and b. NaN counts as larger than all
+	// numbers.
+	reduce := func(b, a reg.VecPhysical) {
+		if mean {
+			VADDPS(b, a, a)
+			return
+		}
 		if t.lanes == 16 {
 			VCMPPS(U8(3), b, b, unordered)
 			VMAXPS(a, b, a)
@@ -93,7 +105,7 @@ func (t *tiling) maxPool() {
 		for i := range 2 {
 			load(top, i, m[i], masked)
 			load(bottom, i, v, masked)
-			larger(v, m[i])
+			reduce(v, m[i])
 		}
 		if t.lanes == 16 {
 			VMOVAPS(m[0], v)
@@ -105,7 +117,10 @@ func (t *tiling) maxPool() {
 			VPERMPD(U8(0xd8), v, v)
 			VPERMPD(U8(0xd8), m[0], m[0])
 		}
-		larger(m[0], v)
+		reduce(m[0], v)
+		if mean {
+			VMULPS(quarter, v, v)
+		}
 		switch {
 		case !masked:
 			VMOVUPS(v, Mem{Base: dst})
