@@ -69,7 +69,7 @@ func BenchmarkUpdate(b *testing.B) {
 						s.Give(g, spikes, constants(kind.schedule.Places, 1))
 					}
 					s.live = l.Positions()
-					s.fill(0)
+					s.fill(0, l.Positions())
 					for b.Loop() {
 						copy(s.h, l.initial) // after many runs h would be subnormal, which is slow
 						for _, r := range l.runs {
@@ -86,7 +86,7 @@ func BenchmarkUpdate(b *testing.B) {
 // BenchmarkSample measures the drawing of a chunk of spikes.
 func BenchmarkSample(b *testing.B) {
 	for _, tier := range Tiers() {
-		for _, k := range []int{25, 96, 288, 800, 2000} {
+		for _, k := range []int{25, 50, 96, 288, 800, 2000} {
 			b.Run(fmt.Sprintf("%v/k=%d", tier, k), func(b *testing.B) {
 				defer Use(tier)()
 				l := NewLayer(constants(k, 1), 1, Schedule{Eps: constants(chunk, 1)})
@@ -95,7 +95,7 @@ func BenchmarkSample(b *testing.B) {
 				cumulate(sums, uniform(rand.New(rand.NewPCG(1, 1)), k))
 				s.Draw(0, sums, 1, nil)
 				for b.Loop() {
-					l.up.sample(l, s, 0, 0, 1)
+					l.up.sample(l, s, 0, 1, 0, 1)
 				}
 				report(b, chunk)
 			})

@@ -68,8 +68,8 @@ func TestLayer_StaysWithinItsBuffers(t *testing.T) {
 	}
 }
 
-// TestProducts_StayWithinTheirBuffers runs Gemm, Convolve, MaxPool2 and Relu with
-// random data between inaccessible pages.
+// TestProducts_StayWithinTheirBuffers runs Gemm, Convolve, MaxPool2, MeanPool2
+// and Relu with random data between inaccessible pages.
 func TestProducts_StayWithinTheirBuffers(t *testing.T) {
 	for _, tier := range Tiers()[1:] {
 		t.Run(tier.String(), func(t *testing.T) {
@@ -91,6 +91,7 @@ func TestProducts_StayWithinTheirBuffers(t *testing.T) {
 				guarded(t, &x)
 				guarded(t, &out)
 				MaxPool2(out, x, rows, n, 2*n)
+				MeanPool2(out, x, rows, n, 2*n)
 				Relu(out, x[len(x)-len(out):])
 			}
 		})

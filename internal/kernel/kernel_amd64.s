@@ -48,8 +48,24 @@ DATA sampleSteps<>+24(SB)/4, $0x00000002
 DATA sampleSteps<>+28(SB)/4, $0x00000001
 GLOBL sampleSteps<>(SB), RODATA|NOPTR, $32
 
-DATA signBit<>+0(SB)/4, $0x80000000
-GLOBL signBit<>(SB), RODATA|NOPTR, $4
+DATA belowFull<>+0(SB)/4, $0x4effffff
+GLOBL belowFull<>(SB), RODATA|NOPTR, $4
+
+DATA units<>+0(SB)/4, $0x4f000000
+GLOBL units<>(SB), RODATA|NOPTR, $4
+
+DATA fullShare<>+0(SB)/4, $0x7fffffff
+GLOBL fullShare<>(SB), RODATA|NOPTR, $4
+
+DATA laneBits<>+0(SB)/4, $0x00000001
+DATA laneBits<>+4(SB)/4, $0x00000002
+DATA laneBits<>+8(SB)/4, $0x00000004
+DATA laneBits<>+12(SB)/4, $0x00000008
+DATA laneBits<>+16(SB)/4, $0x00000010
+DATA laneBits<>+20(SB)/4, $0x00000020
+DATA laneBits<>+24(SB)/4, $0x00000040
+DATA laneBits<>+28(SB)/4, $0x00000080
+GLOBL laneBits<>(SB), RODATA|NOPTR, $32
 
 DATA sampleWideMix<>+0(SB)/8, $0xbf58476d1ce4e5b9
 DATA sampleWideMix<>+8(SB)/8, $0xbf58476d1ce4e5b9
@@ -180,495 +196,2974 @@ DATA numbers<>+376(SB)/4, $0x0000003d
 DATA numbers<>+380(SB)/4, $0x0000003f
 GLOBL numbers<>(SB), RODATA|NOPTR, $384
 
-// func sampleAVX512(dst *uint32, n int, coarse *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
+// func sampleAVX512(dst *uint32, n int, positions int, coarse *[32]uint32, thresholds *uint32, room int, block uint32, states *uint64, scale uint32)
 // Requires: AVX, AVX512DQ, AVX512F, POPCNT
-TEXT ·sampleAVX512(SB), $640-52
+TEXT ·sampleAVX512(SB), $640-68
 	MOVQ         dst+0(FP), AX
 	MOVQ         n+8(FP), CX
-	MOVQ         coarse+16(FP), DX
-	MOVQ         thresholds+24(FP), BX
-	MOVL         block+32(FP), SI
-	MOVQ         state+40(FP), DI
-	MOVL         scale+48(FP), R8
-	VMOVDQU32    (DX), Z0
-	VMOVDQU32    64(DX), Z1
-	VPBROADCASTQ DI, Z2
-	VPADDQ       sampleLanes<>+0(SB), Z2, Z2
-	VPBROADCASTQ sampleMix<>+0(SB), Z4
-	VPBROADCASTQ sampleMix<>+8(SB), Z5
-	VPBROADCASTQ sampleMix<>+16(SB), Z3
-	VPBROADCASTD SI, Z6
-	VPBROADCASTD R8, Z7
-	VPBROADCASTD sampleSteps<>+0(SB), Z8
-	VPBROADCASTD sampleSteps<>+4(SB), Z9
-	VPBROADCASTD sampleSteps<>+8(SB), Z10
-	VPBROADCASTD sampleSteps<>+12(SB), Z11
-	VPBROADCASTD sampleSteps<>+16(SB), Z12
-	VPBROADCASTD sampleSteps<>+20(SB), Z13
-	VPBROADCASTD sampleSteps<>+24(SB), Z14
-	VPBROADCASTD sampleSteps<>+28(SB), Z15
-	VPBROADCASTD sampleSteps<>+28(SB), Z16
-	XORQ         DX, DX
+	MOVQ         coarse+24(FP), DX
+	MOVQ         thresholds+32(FP), BX
+	MOVL         block+48(FP), SI
+	MOVL         scale+64(FP), DI
+	MOVQ         states+56(FP), R8
+	VPBROADCASTQ sampleMix<>+0(SB), Z7
+	VPBROADCASTQ sampleMix<>+8(SB), Z8
+	VPBROADCASTQ sampleMix<>+16(SB), Z6
+	VPBROADCASTD SI, Z9
+	VPBROADCASTD DI, Z10
+	VPBROADCASTD sampleSteps<>+0(SB), Z11
+	VPBROADCASTD sampleSteps<>+4(SB), Z12
+	VPBROADCASTD sampleSteps<>+8(SB), Z13
+	VPBROADCASTD sampleSteps<>+12(SB), Z14
+	VPBROADCASTD sampleSteps<>+16(SB), Z15
+	VPBROADCASTD sampleSteps<>+20(SB), Z16
+	VPBROADCASTD sampleSteps<>+24(SB), Z17
+	VPBROADCASTD sampleSteps<>+28(SB), Z18
+	VPBROADCASTD sampleSteps<>+28(SB), Z19
+
+position:
+	CMPL      SI, $0x02
+	JE        four
+	VMOVDQU32 (DX), Z0
+	VMOVDQU32 64(DX), Z1
+	JMP       start
+
+four:
+	VMOVDQU32    (BX), Z0
+	VMOVDQU32    64(BX), Z1
+	VMOVDQU32    128(BX), Z2
+	VMOVDQU32    192(BX), Z3
+	VPBROADCASTD 124(BX), Z4
+
+start:
+	VPBROADCASTQ (R8), Z5
+	VPADDQ       sampleLanes<>+0(SB), Z5, Z5
+	XORQ         R9, R9
 
 numbers:
-	VMOVDQA64 Z2, Z17
-	VPADDQ    Z3, Z2, Z2
-	VPSRLQ    $0x1e, Z17, Z18
-	VPXORQ    Z18, Z17, Z17
-	VPMULLQ   Z4, Z17, Z17
-	VPSRLQ    $0x1b, Z17, Z18
-	VPXORQ    Z18, Z17, Z17
-	VPMULLQ   Z5, Z17, Z17
-	VPSRLQ    $0x1f, Z17, Z18
-	VPXORQ    Z18, Z17, Z17
+	VMOVDQA64 Z5, Z20
+	VPADDQ    Z6, Z5, Z5
+	VPSRLQ    $0x1e, Z20, Z21
+	VPXORQ    Z21, Z20, Z20
+	VPMULLQ   Z7, Z20, Z20
+	VPSRLQ    $0x1b, Z20, Z21
+	VPXORQ    Z21, Z20, Z20
+	VPMULLQ   Z8, Z20, Z20
+	VPSRLQ    $0x1f, Z20, Z21
+	VPXORQ    Z21, Z20, Z20
+	VPSRLD    $0x01, Z20, Z20
+	VPXORD    Z22, Z22, Z22
+	CMPL      SI, $0x02
+	JE        direct
 
 	// Find the block by binary search in the coarse table.
-	VPXORD    Z19, Z19, Z19
-	VPADDD    Z9, Z19, Z18
-	VPERMI2D  Z1, Z0, Z18
-	VPCMPUD   $0x01, Z17, Z18, K1
-	VPADDD    Z8, Z19, K1, Z19
-	VPADDD    Z11, Z19, Z18
-	VPERMI2D  Z1, Z0, Z18
-	VPCMPUD   $0x01, Z17, Z18, K1
-	VPADDD    Z10, Z19, K1, Z19
-	VPADDD    Z13, Z19, Z18
-	VPERMI2D  Z1, Z0, Z18
-	VPCMPUD   $0x01, Z17, Z18, K1
-	VPADDD    Z12, Z19, K1, Z19
-	VPADDD    Z15, Z19, Z18
-	VPERMI2D  Z1, Z0, Z18
-	VPCMPUD   $0x01, Z17, Z18, K1
-	VPADDD    Z14, Z19, K1, Z19
-	VMOVDQA32 Z19, Z18
-	VPERMI2D  Z1, Z0, Z18
-	VPCMPUD   $0x01, Z17, Z18, K1
-	VPADDD    Z16, Z19, K1, Z19
-	VPMULLD   Z6, Z19, Z19
+	VPADDD    Z12, Z22, Z21
+	VPERMI2D  Z1, Z0, Z21
+	VPCMPUD   $0x01, Z20, Z21, K1
+	VPADDD    Z11, Z22, K1, Z22
+	VPADDD    Z14, Z22, Z21
+	VPERMI2D  Z1, Z0, Z21
+	VPCMPUD   $0x01, Z20, Z21, K1
+	VPADDD    Z13, Z22, K1, Z22
+	VPADDD    Z16, Z22, Z21
+	VPERMI2D  Z1, Z0, Z21
+	VPCMPUD   $0x01, Z20, Z21, K1
+	VPADDD    Z15, Z22, K1, Z22
+	VPADDD    Z18, Z22, Z21
+	VPERMI2D  Z1, Z0, Z21
+	VPCMPUD   $0x01, Z20, Z21, K1
+	VPADDD    Z17, Z22, K1, Z22
+	VMOVDQA32 Z22, Z21
+	VPERMI2D  Z1, Z0, Z21
+	VPCMPUD   $0x01, Z20, Z21, K1
+	VPADDD    Z19, Z22, K1, Z22
+	VPMULLD   Z9, Z22, Z22
 	CMPL      SI, $0x01
 	JE        found
 
 	// Continue the binary search in the block while more than 32 thresholds are left.
-	MOVL SI, DI
+	MOVL SI, R10
 
 halve:
-	CMPL         DI, $0x20
+	CMPL         R10, $0x20
 	JLE          compare
-	SHRL         $0x01, DI
-	VPBROADCASTD DI, Z18
-	VPADDD       Z18, Z19, Z21
+	SHRL         $0x01, R10
+	VPBROADCASTD R10, Z21
+	VPADDD       Z21, Z22, Z24
 	KXNORW       K2, K2, K2
-	VPXORD       Z20, Z20, Z20
-	VPGATHERDD   -4(BX)(Z21*4), K2, Z20
-	VPCMPUD      $0x01, Z17, Z20, K1
-	VPADDD       Z18, Z19, K1, Z19
+	VPXORD       Z23, Z23, Z23
+	VPGATHERDD   -4(BX)(Z24*4), K2, Z23
+	VPCMPUD      $0x01, Z20, Z23, K1
+	VPADDD       Z21, Z22, K1, Z22
 	JMP          halve
 
 compare:
-	VMOVDQU32 Z19, (AX)(DX*4)
-	VMOVDQU32 Z17, (SP)(DX*4)
+	VMOVDQU32 Z22, (AX)(R9*4)
+	VMOVDQU32 Z20, (SP)(R9*4)
 	JMP       next
 
+	// Find the threshold by binary search in one half of the four registers.
+direct:
+	VPCMPUD   $0x01, Z20, Z4, K3
+	VPADDD    Z12, Z22, Z21
+	VMOVDQA32 Z21, Z24
+	VPERMI2D  Z1, Z0, Z21
+	VPERMI2D  Z3, Z2, Z24
+	VMOVDQA32 Z24, K3, Z21
+	VPCMPUD   $0x01, Z20, Z21, K1
+	VPADDD    Z11, Z22, K1, Z22
+	VPADDD    Z14, Z22, Z21
+	VMOVDQA32 Z21, Z24
+	VPERMI2D  Z1, Z0, Z21
+	VPERMI2D  Z3, Z2, Z24
+	VMOVDQA32 Z24, K3, Z21
+	VPCMPUD   $0x01, Z20, Z21, K1
+	VPADDD    Z13, Z22, K1, Z22
+	VPADDD    Z16, Z22, Z21
+	VMOVDQA32 Z21, Z24
+	VPERMI2D  Z1, Z0, Z21
+	VPERMI2D  Z3, Z2, Z24
+	VMOVDQA32 Z24, K3, Z21
+	VPCMPUD   $0x01, Z20, Z21, K1
+	VPADDD    Z15, Z22, K1, Z22
+	VPADDD    Z18, Z22, Z21
+	VMOVDQA32 Z21, Z24
+	VPERMI2D  Z1, Z0, Z21
+	VPERMI2D  Z3, Z2, Z24
+	VMOVDQA32 Z24, K3, Z21
+	VPCMPUD   $0x01, Z20, Z21, K1
+	VPADDD    Z17, Z22, K1, Z22
+	VMOVDQA32 Z22, Z21
+	VMOVDQA32 Z21, Z24
+	VPERMI2D  Z1, Z0, Z21
+	VPERMI2D  Z3, Z2, Z24
+	VMOVDQA32 Z24, K3, Z21
+	VPCMPUD   $0x01, Z20, Z21, K1
+	VPADDD    Z19, Z22, K1, Z22
+	VPADDD    Z11, Z22, K3, Z22
+	VPADDD    Z11, Z22, K3, Z22
+
 found:
-	VPMULLD   Z7, Z19, Z19
-	VMOVDQU32 Z19, (AX)(DX*4)
+	VPMULLD   Z10, Z22, Z22
+	VMOVDQU32 Z22, (AX)(R9*4)
 
 next:
-	ADDQ $0x10, DX
-	CMPQ DX, CX
+	ADDQ $0x10, R9
+	CMPQ R9, CX
 	JL   numbers
-	VZEROUPPER
-	CMPL SI, $0x01
-	JE   end
+	CMPL SI, $0x02
+	JLE  done
 
 	// Count the thresholds below the random number among the next 16 or 32. Those
 	// after the block are never below it.
-	XORQ DX, DX
+	XORQ R9, R9
 	CMPL SI, $0x10
 	JG   wide
 
 narrow:
-	MOVL         (AX)(DX*4), SI
-	VPBROADCASTD (SP)(DX*4), Z0
-	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
-	KMOVW        K1, DI
-	POPCNTL      DI, DI
-	ADDL         SI, DI
-	IMULL        R8, DI
-	MOVL         DI, (AX)(DX*4)
-	MOVL         4(AX)(DX*4), SI
-	VPBROADCASTD 4(SP)(DX*4), Z0
-	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
-	KMOVW        K1, DI
-	POPCNTL      DI, DI
-	ADDL         SI, DI
-	IMULL        R8, DI
-	MOVL         DI, 4(AX)(DX*4)
-	MOVL         8(AX)(DX*4), SI
-	VPBROADCASTD 8(SP)(DX*4), Z0
-	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
-	KMOVW        K1, DI
-	POPCNTL      DI, DI
-	ADDL         SI, DI
-	IMULL        R8, DI
-	MOVL         DI, 8(AX)(DX*4)
-	MOVL         12(AX)(DX*4), SI
-	VPBROADCASTD 12(SP)(DX*4), Z0
-	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
-	KMOVW        K1, DI
-	POPCNTL      DI, DI
-	ADDL         SI, DI
-	IMULL        R8, DI
-	MOVL         DI, 12(AX)(DX*4)
-	ADDQ         $0x04, DX
-	CMPQ         DX, CX
+	MOVL         (AX)(R9*4), R10
+	VPBROADCASTD (SP)(R9*4), Z0
+	VPCMPUD      $0x06, (BX)(R10*4), Z0, K1
+	KMOVW        K1, R11
+	POPCNTL      R11, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, (AX)(R9*4)
+	MOVL         4(AX)(R9*4), R10
+	VPBROADCASTD 4(SP)(R9*4), Z0
+	VPCMPUD      $0x06, (BX)(R10*4), Z0, K1
+	KMOVW        K1, R11
+	POPCNTL      R11, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 4(AX)(R9*4)
+	MOVL         8(AX)(R9*4), R10
+	VPBROADCASTD 8(SP)(R9*4), Z0
+	VPCMPUD      $0x06, (BX)(R10*4), Z0, K1
+	KMOVW        K1, R11
+	POPCNTL      R11, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 8(AX)(R9*4)
+	MOVL         12(AX)(R9*4), R10
+	VPBROADCASTD 12(SP)(R9*4), Z0
+	VPCMPUD      $0x06, (BX)(R10*4), Z0, K1
+	KMOVW        K1, R11
+	POPCNTL      R11, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 12(AX)(R9*4)
+	ADDQ         $0x04, R9
+	CMPQ         R9, CX
 	JL           narrow
-	JMP          end
+	JMP          done
 
 wide:
-	MOVL         (AX)(DX*4), SI
-	VPBROADCASTD (SP)(DX*4), Z0
-	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
-	KMOVW        K1, DI
-	POPCNTL      DI, DI
-	VPCMPUD      $0x06, 64(BX)(SI*4), Z0, K1
-	KMOVW        K1, R9
-	POPCNTL      R9, R9
-	ADDL         R9, DI
-	ADDL         SI, DI
-	IMULL        R8, DI
-	MOVL         DI, (AX)(DX*4)
-	MOVL         4(AX)(DX*4), SI
-	VPBROADCASTD 4(SP)(DX*4), Z0
-	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
-	KMOVW        K1, DI
-	POPCNTL      DI, DI
-	VPCMPUD      $0x06, 64(BX)(SI*4), Z0, K1
-	KMOVW        K1, R9
-	POPCNTL      R9, R9
-	ADDL         R9, DI
-	ADDL         SI, DI
-	IMULL        R8, DI
-	MOVL         DI, 4(AX)(DX*4)
-	MOVL         8(AX)(DX*4), SI
-	VPBROADCASTD 8(SP)(DX*4), Z0
-	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
-	KMOVW        K1, DI
-	POPCNTL      DI, DI
-	VPCMPUD      $0x06, 64(BX)(SI*4), Z0, K1
-	KMOVW        K1, R9
-	POPCNTL      R9, R9
-	ADDL         R9, DI
-	ADDL         SI, DI
-	IMULL        R8, DI
-	MOVL         DI, 8(AX)(DX*4)
-	MOVL         12(AX)(DX*4), SI
-	VPBROADCASTD 12(SP)(DX*4), Z0
-	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
-	KMOVW        K1, DI
-	POPCNTL      DI, DI
-	VPCMPUD      $0x06, 64(BX)(SI*4), Z0, K1
-	KMOVW        K1, R9
-	POPCNTL      R9, R9
-	ADDL         R9, DI
-	ADDL         SI, DI
-	IMULL        R8, DI
-	MOVL         DI, 12(AX)(DX*4)
-	ADDQ         $0x04, DX
-	CMPQ         DX, CX
+	MOVL         (AX)(R9*4), R10
+	VPBROADCASTD (SP)(R9*4), Z0
+	VPCMPUD      $0x06, (BX)(R10*4), Z0, K1
+	KMOVW        K1, R11
+	POPCNTL      R11, R11
+	VPCMPUD      $0x06, 64(BX)(R10*4), Z0, K1
+	KMOVW        K1, R12
+	POPCNTL      R12, R12
+	ADDL         R12, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, (AX)(R9*4)
+	MOVL         4(AX)(R9*4), R10
+	VPBROADCASTD 4(SP)(R9*4), Z0
+	VPCMPUD      $0x06, (BX)(R10*4), Z0, K1
+	KMOVW        K1, R11
+	POPCNTL      R11, R11
+	VPCMPUD      $0x06, 64(BX)(R10*4), Z0, K1
+	KMOVW        K1, R12
+	POPCNTL      R12, R12
+	ADDL         R12, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 4(AX)(R9*4)
+	MOVL         8(AX)(R9*4), R10
+	VPBROADCASTD 8(SP)(R9*4), Z0
+	VPCMPUD      $0x06, (BX)(R10*4), Z0, K1
+	KMOVW        K1, R11
+	POPCNTL      R11, R11
+	VPCMPUD      $0x06, 64(BX)(R10*4), Z0, K1
+	KMOVW        K1, R12
+	POPCNTL      R12, R12
+	ADDL         R12, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 8(AX)(R9*4)
+	MOVL         12(AX)(R9*4), R10
+	VPBROADCASTD 12(SP)(R9*4), Z0
+	VPCMPUD      $0x06, (BX)(R10*4), Z0, K1
+	KMOVW        K1, R11
+	POPCNTL      R11, R11
+	VPCMPUD      $0x06, 64(BX)(R10*4), Z0, K1
+	KMOVW        K1, R12
+	POPCNTL      R12, R12
+	ADDL         R12, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 12(AX)(R9*4)
+	ADDQ         $0x04, R9
+	CMPQ         R9, CX
 	JL           wide
 
-end:
+done:
+	MOVQ room+40(FP), R9
+	LEAQ (BX)(R9*4), BX
+	ADDQ $+640, AX
+	ADDQ $+128, DX
+	ADDQ $0x08, R8
+	DECQ positions+16(FP)
+	JNZ  position
 	VZEROUPPER
 	RET
 
-// func sampleLowDiscrepancyAVX512(dst *uint32, n int, coarse *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
+// func sampleLowDiscrepancyAVX512(dst *uint32, n int, positions int, coarse *[32]uint32, thresholds *uint32, room int, block uint32, states *uint64, scale uint32)
 // Requires: AVX, AVX512F, POPCNT
-TEXT ·sampleLowDiscrepancyAVX512(SB), $640-52
+TEXT ·sampleLowDiscrepancyAVX512(SB), $640-68
 	MOVQ         dst+0(FP), AX
 	MOVQ         n+8(FP), CX
-	MOVQ         coarse+16(FP), DX
-	MOVQ         thresholds+24(FP), BX
-	MOVL         block+32(FP), SI
-	MOVQ         state+40(FP), DI
-	MOVL         scale+48(FP), R8
-	VMOVDQU32    (DX), Z0
-	VMOVDQU32    64(DX), Z1
-	VPBROADCASTD DI, Z2
-	VPADDD       sampleGolden<>+0(SB), Z2, Z2
-	VPBROADCASTD sampleGolden<>+64(SB), Z3
-	VPBROADCASTD SI, Z4
-	VPBROADCASTD R8, Z5
-	VPBROADCASTD sampleSteps<>+0(SB), Z6
-	VPBROADCASTD sampleSteps<>+4(SB), Z7
-	VPBROADCASTD sampleSteps<>+8(SB), Z8
-	VPBROADCASTD sampleSteps<>+12(SB), Z9
-	VPBROADCASTD sampleSteps<>+16(SB), Z10
-	VPBROADCASTD sampleSteps<>+20(SB), Z11
-	VPBROADCASTD sampleSteps<>+24(SB), Z12
-	VPBROADCASTD sampleSteps<>+28(SB), Z13
-	VPBROADCASTD sampleSteps<>+28(SB), Z14
-	XORQ         DX, DX
+	MOVQ         coarse+24(FP), DX
+	MOVQ         thresholds+32(FP), BX
+	MOVL         block+48(FP), SI
+	MOVL         scale+64(FP), DI
+	MOVQ         states+56(FP), R8
+	VPBROADCASTD sampleGolden<>+64(SB), Z6
+	VPBROADCASTD SI, Z7
+	VPBROADCASTD DI, Z8
+	VPBROADCASTD sampleSteps<>+0(SB), Z9
+	VPBROADCASTD sampleSteps<>+4(SB), Z10
+	VPBROADCASTD sampleSteps<>+8(SB), Z11
+	VPBROADCASTD sampleSteps<>+12(SB), Z12
+	VPBROADCASTD sampleSteps<>+16(SB), Z13
+	VPBROADCASTD sampleSteps<>+20(SB), Z14
+	VPBROADCASTD sampleSteps<>+24(SB), Z15
+	VPBROADCASTD sampleSteps<>+28(SB), Z16
+	VPBROADCASTD sampleSteps<>+28(SB), Z17
+
+position:
+	CMPL      SI, $0x02
+	JE        four
+	VMOVDQU32 (DX), Z0
+	VMOVDQU32 64(DX), Z1
+	JMP       start
+
+four:
+	VMOVDQU32    (BX), Z0
+	VMOVDQU32    64(BX), Z1
+	VMOVDQU32    128(BX), Z2
+	VMOVDQU32    192(BX), Z3
+	VPBROADCASTD 124(BX), Z4
+
+start:
+	VPBROADCASTD (R8), Z5
+	VPADDD       sampleGolden<>+0(SB), Z5, Z5
+	XORQ         R9, R9
 
 numbers:
-	VMOVDQA64 Z2, Z15
-	VPADDD    Z3, Z2, Z2
+	VPSRLD $0x01, Z5, Z18
+	VPADDD Z6, Z5, Z5
+	VPXORD Z19, Z19, Z19
+	CMPL   SI, $0x02
+	JE     direct
 
 	// Find the block by binary search in the coarse table.
-	VPXORD    Z16, Z16, Z16
-	VPADDD    Z7, Z16, Z17
-	VPERMI2D  Z1, Z0, Z17
-	VPCMPUD   $0x01, Z15, Z17, K1
-	VPADDD    Z6, Z16, K1, Z16
-	VPADDD    Z9, Z16, Z17
-	VPERMI2D  Z1, Z0, Z17
-	VPCMPUD   $0x01, Z15, Z17, K1
-	VPADDD    Z8, Z16, K1, Z16
-	VPADDD    Z11, Z16, Z17
-	VPERMI2D  Z1, Z0, Z17
-	VPCMPUD   $0x01, Z15, Z17, K1
-	VPADDD    Z10, Z16, K1, Z16
-	VPADDD    Z13, Z16, Z17
-	VPERMI2D  Z1, Z0, Z17
-	VPCMPUD   $0x01, Z15, Z17, K1
-	VPADDD    Z12, Z16, K1, Z16
-	VMOVDQA32 Z16, Z17
-	VPERMI2D  Z1, Z0, Z17
-	VPCMPUD   $0x01, Z15, Z17, K1
-	VPADDD    Z14, Z16, K1, Z16
-	VPMULLD   Z4, Z16, Z16
+	VPADDD    Z10, Z19, Z20
+	VPERMI2D  Z1, Z0, Z20
+	VPCMPUD   $0x01, Z18, Z20, K1
+	VPADDD    Z9, Z19, K1, Z19
+	VPADDD    Z12, Z19, Z20
+	VPERMI2D  Z1, Z0, Z20
+	VPCMPUD   $0x01, Z18, Z20, K1
+	VPADDD    Z11, Z19, K1, Z19
+	VPADDD    Z14, Z19, Z20
+	VPERMI2D  Z1, Z0, Z20
+	VPCMPUD   $0x01, Z18, Z20, K1
+	VPADDD    Z13, Z19, K1, Z19
+	VPADDD    Z16, Z19, Z20
+	VPERMI2D  Z1, Z0, Z20
+	VPCMPUD   $0x01, Z18, Z20, K1
+	VPADDD    Z15, Z19, K1, Z19
+	VMOVDQA32 Z19, Z20
+	VPERMI2D  Z1, Z0, Z20
+	VPCMPUD   $0x01, Z18, Z20, K1
+	VPADDD    Z17, Z19, K1, Z19
+	VPMULLD   Z7, Z19, Z19
 	CMPL      SI, $0x01
 	JE        found
 
 	// Continue the binary search in the block while more than 32 thresholds are left.
-	MOVL SI, DI
+	MOVL SI, R10
 
 halve:
-	CMPL         DI, $0x20
+	CMPL         R10, $0x20
 	JLE          compare
-	SHRL         $0x01, DI
-	VPBROADCASTD DI, Z17
-	VPADDD       Z17, Z16, Z19
+	SHRL         $0x01, R10
+	VPBROADCASTD R10, Z20
+	VPADDD       Z20, Z19, Z22
 	KXNORW       K2, K2, K2
-	VPXORD       Z18, Z18, Z18
-	VPGATHERDD   -4(BX)(Z19*4), K2, Z18
-	VPCMPUD      $0x01, Z15, Z18, K1
-	VPADDD       Z17, Z16, K1, Z16
+	VPXORD       Z21, Z21, Z21
+	VPGATHERDD   -4(BX)(Z22*4), K2, Z21
+	VPCMPUD      $0x01, Z18, Z21, K1
+	VPADDD       Z20, Z19, K1, Z19
 	JMP          halve
 
 compare:
-	VMOVDQU32 Z16, (AX)(DX*4)
-	VMOVDQU32 Z15, (SP)(DX*4)
+	VMOVDQU32 Z19, (AX)(R9*4)
+	VMOVDQU32 Z18, (SP)(R9*4)
 	JMP       next
 
+	// Find the threshold by binary search in one half of the four registers.
+direct:
+	VPCMPUD   $0x01, Z18, Z4, K3
+	VPADDD    Z10, Z19, Z20
+	VMOVDQA32 Z20, Z22
+	VPERMI2D  Z1, Z0, Z20
+	VPERMI2D  Z3, Z2, Z22
+	VMOVDQA32 Z22, K3, Z20
+	VPCMPUD   $0x01, Z18, Z20, K1
+	VPADDD    Z9, Z19, K1, Z19
+	VPADDD    Z12, Z19, Z20
+	VMOVDQA32 Z20, Z22
+	VPERMI2D  Z1, Z0, Z20
+	VPERMI2D  Z3, Z2, Z22
+	VMOVDQA32 Z22, K3, Z20
+	VPCMPUD   $0x01, Z18, Z20, K1
+	VPADDD    Z11, Z19, K1, Z19
+	VPADDD    Z14, Z19, Z20
+	VMOVDQA32 Z20, Z22
+	VPERMI2D  Z1, Z0, Z20
+	VPERMI2D  Z3, Z2, Z22
+	VMOVDQA32 Z22, K3, Z20
+	VPCMPUD   $0x01, Z18, Z20, K1
+	VPADDD    Z13, Z19, K1, Z19
+	VPADDD    Z16, Z19, Z20
+	VMOVDQA32 Z20, Z22
+	VPERMI2D  Z1, Z0, Z20
+	VPERMI2D  Z3, Z2, Z22
+	VMOVDQA32 Z22, K3, Z20
+	VPCMPUD   $0x01, Z18, Z20, K1
+	VPADDD    Z15, Z19, K1, Z19
+	VMOVDQA32 Z19, Z20
+	VMOVDQA32 Z20, Z22
+	VPERMI2D  Z1, Z0, Z20
+	VPERMI2D  Z3, Z2, Z22
+	VMOVDQA32 Z22, K3, Z20
+	VPCMPUD   $0x01, Z18, Z20, K1
+	VPADDD    Z17, Z19, K1, Z19
+	VPADDD    Z9, Z19, K3, Z19
+	VPADDD    Z9, Z19, K3, Z19
+
 found:
-	VPMULLD   Z5, Z16, Z16
-	VMOVDQU32 Z16, (AX)(DX*4)
+	VPMULLD   Z8, Z19, Z19
+	VMOVDQU32 Z19, (AX)(R9*4)
 
 next:
-	ADDQ $0x10, DX
-	CMPQ DX, CX
+	ADDQ $0x10, R9
+	CMPQ R9, CX
 	JL   numbers
-	VZEROUPPER
-	CMPL SI, $0x01
-	JE   end
+	CMPL SI, $0x02
+	JLE  done
 
 	// Count the thresholds below the random number among the next 16 or 32. Those
 	// after the block are never below it.
-	XORQ DX, DX
+	XORQ R9, R9
 	CMPL SI, $0x10
 	JG   wide
 
 narrow:
-	MOVL         (AX)(DX*4), SI
-	VPBROADCASTD (SP)(DX*4), Z0
-	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
-	KMOVW        K1, DI
-	POPCNTL      DI, DI
-	ADDL         SI, DI
-	IMULL        R8, DI
-	MOVL         DI, (AX)(DX*4)
-	MOVL         4(AX)(DX*4), SI
-	VPBROADCASTD 4(SP)(DX*4), Z0
-	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
-	KMOVW        K1, DI
-	POPCNTL      DI, DI
-	ADDL         SI, DI
-	IMULL        R8, DI
-	MOVL         DI, 4(AX)(DX*4)
-	MOVL         8(AX)(DX*4), SI
-	VPBROADCASTD 8(SP)(DX*4), Z0
-	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
-	KMOVW        K1, DI
-	POPCNTL      DI, DI
-	ADDL         SI, DI
-	IMULL        R8, DI
-	MOVL         DI, 8(AX)(DX*4)
-	MOVL         12(AX)(DX*4), SI
-	VPBROADCASTD 12(SP)(DX*4), Z0
-	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
-	KMOVW        K1, DI
-	POPCNTL      DI, DI
-	ADDL         SI, DI
-	IMULL        R8, DI
-	MOVL         DI, 12(AX)(DX*4)
-	ADDQ         $0x04, DX
-	CMPQ         DX, CX
+	MOVL         (AX)(R9*4), R10
+	VPBROADCASTD (SP)(R9*4), Z0
+	VPCMPUD      $0x06, (BX)(R10*4), Z0, K1
+	KMOVW        K1, R11
+	POPCNTL      R11, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, (AX)(R9*4)
+	MOVL         4(AX)(R9*4), R10
+	VPBROADCASTD 4(SP)(R9*4), Z0
+	VPCMPUD      $0x06, (BX)(R10*4), Z0, K1
+	KMOVW        K1, R11
+	POPCNTL      R11, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 4(AX)(R9*4)
+	MOVL         8(AX)(R9*4), R10
+	VPBROADCASTD 8(SP)(R9*4), Z0
+	VPCMPUD      $0x06, (BX)(R10*4), Z0, K1
+	KMOVW        K1, R11
+	POPCNTL      R11, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 8(AX)(R9*4)
+	MOVL         12(AX)(R9*4), R10
+	VPBROADCASTD 12(SP)(R9*4), Z0
+	VPCMPUD      $0x06, (BX)(R10*4), Z0, K1
+	KMOVW        K1, R11
+	POPCNTL      R11, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 12(AX)(R9*4)
+	ADDQ         $0x04, R9
+	CMPQ         R9, CX
 	JL           narrow
-	JMP          end
+	JMP          done
 
 wide:
-	MOVL         (AX)(DX*4), SI
-	VPBROADCASTD (SP)(DX*4), Z0
-	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
-	KMOVW        K1, DI
-	POPCNTL      DI, DI
-	VPCMPUD      $0x06, 64(BX)(SI*4), Z0, K1
-	KMOVW        K1, R9
-	POPCNTL      R9, R9
-	ADDL         R9, DI
-	ADDL         SI, DI
-	IMULL        R8, DI
-	MOVL         DI, (AX)(DX*4)
-	MOVL         4(AX)(DX*4), SI
-	VPBROADCASTD 4(SP)(DX*4), Z0
-	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
-	KMOVW        K1, DI
-	POPCNTL      DI, DI
-	VPCMPUD      $0x06, 64(BX)(SI*4), Z0, K1
-	KMOVW        K1, R9
-	POPCNTL      R9, R9
-	ADDL         R9, DI
-	ADDL         SI, DI
-	IMULL        R8, DI
-	MOVL         DI, 4(AX)(DX*4)
-	MOVL         8(AX)(DX*4), SI
-	VPBROADCASTD 8(SP)(DX*4), Z0
-	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
-	KMOVW        K1, DI
-	POPCNTL      DI, DI
-	VPCMPUD      $0x06, 64(BX)(SI*4), Z0, K1
-	KMOVW        K1, R9
-	POPCNTL      R9, R9
-	ADDL         R9, DI
-	ADDL         SI, DI
-	IMULL        R8, DI
-	MOVL         DI, 8(AX)(DX*4)
-	MOVL         12(AX)(DX*4), SI
-	VPBROADCASTD 12(SP)(DX*4), Z0
-	VPCMPUD      $0x06, (BX)(SI*4), Z0, K1
-	KMOVW        K1, DI
-	POPCNTL      DI, DI
-	VPCMPUD      $0x06, 64(BX)(SI*4), Z0, K1
-	KMOVW        K1, R9
-	POPCNTL      R9, R9
-	ADDL         R9, DI
-	ADDL         SI, DI
-	IMULL        R8, DI
-	MOVL         DI, 12(AX)(DX*4)
-	ADDQ         $0x04, DX
-	CMPQ         DX, CX
+	MOVL         (AX)(R9*4), R10
+	VPBROADCASTD (SP)(R9*4), Z0
+	VPCMPUD      $0x06, (BX)(R10*4), Z0, K1
+	KMOVW        K1, R11
+	POPCNTL      R11, R11
+	VPCMPUD      $0x06, 64(BX)(R10*4), Z0, K1
+	KMOVW        K1, R12
+	POPCNTL      R12, R12
+	ADDL         R12, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, (AX)(R9*4)
+	MOVL         4(AX)(R9*4), R10
+	VPBROADCASTD 4(SP)(R9*4), Z0
+	VPCMPUD      $0x06, (BX)(R10*4), Z0, K1
+	KMOVW        K1, R11
+	POPCNTL      R11, R11
+	VPCMPUD      $0x06, 64(BX)(R10*4), Z0, K1
+	KMOVW        K1, R12
+	POPCNTL      R12, R12
+	ADDL         R12, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 4(AX)(R9*4)
+	MOVL         8(AX)(R9*4), R10
+	VPBROADCASTD 8(SP)(R9*4), Z0
+	VPCMPUD      $0x06, (BX)(R10*4), Z0, K1
+	KMOVW        K1, R11
+	POPCNTL      R11, R11
+	VPCMPUD      $0x06, 64(BX)(R10*4), Z0, K1
+	KMOVW        K1, R12
+	POPCNTL      R12, R12
+	ADDL         R12, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 8(AX)(R9*4)
+	MOVL         12(AX)(R9*4), R10
+	VPBROADCASTD 12(SP)(R9*4), Z0
+	VPCMPUD      $0x06, (BX)(R10*4), Z0, K1
+	KMOVW        K1, R11
+	POPCNTL      R11, R11
+	VPCMPUD      $0x06, 64(BX)(R10*4), Z0, K1
+	KMOVW        K1, R12
+	POPCNTL      R12, R12
+	ADDL         R12, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 12(AX)(R9*4)
+	ADDQ         $0x04, R9
+	CMPQ         R9, CX
 	JL           wide
 
-end:
+done:
+	MOVQ room+40(FP), R9
+	LEAQ (BX)(R9*4), BX
+	ADDQ $+640, AX
+	ADDQ $+128, DX
+	ADDQ $0x08, R8
+	DECQ positions+16(FP)
+	JNZ  position
 	VZEROUPPER
 	RET
 
-// func thresholdsAVX512(dst *uint32, sums *float32, n int, scale float64)
-// Requires: AVX, AVX512F, AVX512VL
+// func thresholdsAVX512(dst *uint32, sums *float32, n int, total float32, scale float32)
+// Requires: AVX, AVX512F
 TEXT ·thresholdsAVX512(SB), NOSPLIT, $0-32
 	MOVQ         dst+0(FP), AX
 	MOVQ         sums+8(FP), CX
 	MOVQ         n+16(FP), DX
-	VBROADCASTSD scale+24(FP), Z0
+	VBROADCASTSS belowFull<>+0(SB), Z18
+	VPBROADCASTD fullShare<>+0(SB), Z19
+	VBROADCASTSS total+24(FP), Z0
+	VBROADCASTSS scale+28(FP), Z17
 	XORQ         BX, BX
 
 sums:
-	VCVTPS2PD   (CX)(BX*4), Z1
-	VMULPD      Z0, Z1, Z1
-	VCVTTPD2UDQ Z1, Y1
-	VMOVDQU32   Y1, (AX)(BX*4)
-	VCVTPS2PD   32(CX)(BX*4), Z1
-	VMULPD      Z0, Z1, Z1
-	VCVTTPD2UDQ Z1, Y1
-	VMOVDQU32   Y1, 32(AX)(BX*4)
-	ADDQ        $0x10, BX
-	CMPQ        BX, DX
-	JL          sums
+	VMOVUPS    (CX)(BX*4), Z16
+	VCMPPS     $0x05, Z0, Z16, K1
+	VMULPS     Z17, Z16, Z1
+	VMINPS     Z18, Z1, Z1
+	VCVTTPS2DQ Z1, Z1
+	VMOVDQA32  Z19, K1, Z1
+	VMOVUPS    Z1, (AX)(BX*4)
+	ADDQ       $0x10, BX
+	CMPQ       BX, DX
+	JL         sums
 	VZEROUPPER
 	RET
 
-// func cumulateRowAVX512(sums *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// func totalsRowMaskedAVX512(totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 // Requires: AVX, AVX512F
-TEXT ·cumulateRowAVX512(SB), NOSPLIT, $0-48
-	MOVQ   sums+0(FP), AX
-	MOVQ   x+8(FP), CX
-	MOVQ   starts+16(FP), DX
-	MOVQ   lanes+24(FP), BX
-	MOVQ   offsets+32(FP), SI
-	MOVQ   k+40(FP), DI
-	MOVQ   (DX), R8
-	LEAQ   (CX)(R8*4), R8
-	KMOVW  (BX), K1
-	MOVQ   8(DX), R9
-	LEAQ   (CX)(R9*4), R9
-	KMOVW  4(BX), K2
-	MOVQ   16(DX), DX
-	LEAQ   (CX)(DX*4), DX
-	KMOVW  8(BX), K3
-	VPXORD Z0, Z0, Z0
-	XORQ   CX, CX
+TEXT ·totalsRowMaskedAVX512(SB), $0-48
+	MOVQ    x+8(FP), AX
+	MOVQ    starts+16(FP), CX
+	MOVQ    lanes+24(FP), DX
+	MOVQ    (CX), BX
+	LEAQ    (AX)(BX*4), BX
+	KMOVW   (DX), K1
+	MOVQ    8(CX), SI
+	LEAQ    (AX)(SI*4), SI
+	KMOVW   4(DX), K2
+	MOVQ    16(CX), CX
+	LEAQ    (AX)(CX*4), CX
+	KMOVW   8(DX), K3
+	MOVQ    offsets+32(FP), AX
+	MOVQ    k+40(FP), DX
+	VXORPS  X0, X0, X0
+	VMOVAPS Z0, Z16
+	XORQ    DI, DI
 
 entries:
-	MOVLQSX   (SI)(CX*4), BX
-	VMOVUPS.Z (R8)(BX*4), K1, Z1
-	VMOVUPS   (R9)(BX*4), K2, Z1
-	VMOVUPS   (DX)(BX*4), K3, Z1
-	VADDPS    Z1, Z0, Z0
-	VMOVUPS   Z0, (AX)
-	ADDQ      $0x40, AX
-	INCQ      CX
-	CMPQ      CX, DI
+	MOVLQSX   (AX)(DI*4), R8
+	VMOVUPS.Z (BX)(R8*4), K1, Z20
+	VMOVUPS   (SI)(R8*4), K2, Z20
+	VMOVUPS   (CX)(R8*4), K3, Z20
+	VADDPS    Z20, Z16, Z16
+	INCQ      DI
+	CMPQ      DI, DX
 	JL        entries
+	MOVQ      totals+0(FP), AX
+	VMOVUPS   Z16, (AX)
 	VZEROUPPER
 	RET
 
-// func thresholdRowAVX512(sums *float32, k int, scales *[16]float64, wide bool)
-// Requires: AVX, AVX512F, AVX512VL
-TEXT ·thresholdRowAVX512(SB), NOSPLIT, $0-25
-	MOVQ    sums+0(FP), AX
-	MOVQ    k+8(FP), CX
-	MOVQ    scales+16(FP), DX
-	VMOVUPD (DX), Z0
-	VMOVUPD 64(DX), Z1
-	MOVB    wide+24(FP), DL
-	TESTB   DL, DL
-	JZ      narrow
+// func thresholdsRowMaskedAVX512(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// Requires: AVX, AVX512F
+TEXT ·thresholdsRowMaskedAVX512(SB), $0-72
+	MOVQ         x+32(FP), AX
+	MOVQ         starts+40(FP), CX
+	MOVQ         lanes+48(FP), DX
+	MOVQ         (CX), BX
+	LEAQ         (AX)(BX*4), BX
+	KMOVW        (DX), K1
+	MOVQ         8(CX), SI
+	LEAQ         (AX)(SI*4), SI
+	KMOVW        4(DX), K2
+	MOVQ         16(CX), CX
+	LEAQ         (AX)(CX*4), CX
+	KMOVW        8(DX), K3
+	MOVQ         offsets+56(FP), AX
+	MOVQ         k+64(FP), DX
+	MOVQ         dst+0(FP), DI
+	MOVQ         room+8(FP), R8
+	MOVQ         n+16(FP), R9
+	SHLQ         $0x02, R8
+	MOVQ         totals+24(FP), R10
+	VMOVUPS      (R10), Z22
+	VBROADCASTSS units<>+0(SB), Z17
+	VDIVPS       Z22, Z17, Z17
+	VBROADCASTSS belowFull<>+0(SB), Z18
+	VPBROADCASTD fullShare<>+0(SB), Z19
+	VXORPS       X0, X0, X0
+	VMOVAPS      Z0, Z16
 
-wide:
-	VCVTPS2PD   (AX), Z2
-	VMULPD      Z0, Z2, Z2
-	VCVTTPD2UDQ Z2, Y2
-	VMOVDQU32   Y2, (AX)
-	VCVTPS2PD   32(AX), Z2
-	VMULPD      Z1, Z2, Z2
-	VCVTTPD2UDQ Z2, Y2
-	VMOVDQU32   Y2, 32(AX)
-	ADDQ        $0x40, AX
-	DECQ        CX
-	JNE         wide
-	JMP         end
+block:
+	MOVLQSX    (AX), R10
+	VMOVUPS.Z  (BX)(R10*4), K1, Z20
+	VMOVUPS    (SI)(R10*4), K2, Z20
+	VMOVUPS    (CX)(R10*4), K3, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K4
+	VMULPS     Z17, Z16, Z0
+	VMINPS     Z18, Z0, Z0
+	VCVTTPS2DQ Z0, Z0
+	VMOVDQA32  Z19, K4, Z0
+	MOVLQSX    4(AX), R10
+	VMOVUPS.Z  (BX)(R10*4), K1, Z20
+	VMOVUPS    (SI)(R10*4), K2, Z20
+	VMOVUPS    (CX)(R10*4), K3, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K4
+	VMULPS     Z17, Z16, Z1
+	VMINPS     Z18, Z1, Z1
+	VCVTTPS2DQ Z1, Z1
+	VMOVDQA32  Z19, K4, Z1
+	MOVLQSX    8(AX), R10
+	VMOVUPS.Z  (BX)(R10*4), K1, Z20
+	VMOVUPS    (SI)(R10*4), K2, Z20
+	VMOVUPS    (CX)(R10*4), K3, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K4
+	VMULPS     Z17, Z16, Z2
+	VMINPS     Z18, Z2, Z2
+	VCVTTPS2DQ Z2, Z2
+	VMOVDQA32  Z19, K4, Z2
+	MOVLQSX    12(AX), R10
+	VMOVUPS.Z  (BX)(R10*4), K1, Z20
+	VMOVUPS    (SI)(R10*4), K2, Z20
+	VMOVUPS    (CX)(R10*4), K3, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K4
+	VMULPS     Z17, Z16, Z3
+	VMINPS     Z18, Z3, Z3
+	VCVTTPS2DQ Z3, Z3
+	VMOVDQA32  Z19, K4, Z3
+	MOVLQSX    16(AX), R10
+	VMOVUPS.Z  (BX)(R10*4), K1, Z20
+	VMOVUPS    (SI)(R10*4), K2, Z20
+	VMOVUPS    (CX)(R10*4), K3, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K4
+	VMULPS     Z17, Z16, Z4
+	VMINPS     Z18, Z4, Z4
+	VCVTTPS2DQ Z4, Z4
+	VMOVDQA32  Z19, K4, Z4
+	MOVLQSX    20(AX), R10
+	VMOVUPS.Z  (BX)(R10*4), K1, Z20
+	VMOVUPS    (SI)(R10*4), K2, Z20
+	VMOVUPS    (CX)(R10*4), K3, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K4
+	VMULPS     Z17, Z16, Z5
+	VMINPS     Z18, Z5, Z5
+	VCVTTPS2DQ Z5, Z5
+	VMOVDQA32  Z19, K4, Z5
+	MOVLQSX    24(AX), R10
+	VMOVUPS.Z  (BX)(R10*4), K1, Z20
+	VMOVUPS    (SI)(R10*4), K2, Z20
+	VMOVUPS    (CX)(R10*4), K3, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K4
+	VMULPS     Z17, Z16, Z6
+	VMINPS     Z18, Z6, Z6
+	VCVTTPS2DQ Z6, Z6
+	VMOVDQA32  Z19, K4, Z6
+	MOVLQSX    28(AX), R10
+	VMOVUPS.Z  (BX)(R10*4), K1, Z20
+	VMOVUPS    (SI)(R10*4), K2, Z20
+	VMOVUPS    (CX)(R10*4), K3, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K4
+	VMULPS     Z17, Z16, Z7
+	VMINPS     Z18, Z7, Z7
+	VCVTTPS2DQ Z7, Z7
+	VMOVDQA32  Z19, K4, Z7
+	MOVLQSX    32(AX), R10
+	VMOVUPS.Z  (BX)(R10*4), K1, Z20
+	VMOVUPS    (SI)(R10*4), K2, Z20
+	VMOVUPS    (CX)(R10*4), K3, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K4
+	VMULPS     Z17, Z16, Z8
+	VMINPS     Z18, Z8, Z8
+	VCVTTPS2DQ Z8, Z8
+	VMOVDQA32  Z19, K4, Z8
+	MOVLQSX    36(AX), R10
+	VMOVUPS.Z  (BX)(R10*4), K1, Z20
+	VMOVUPS    (SI)(R10*4), K2, Z20
+	VMOVUPS    (CX)(R10*4), K3, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K4
+	VMULPS     Z17, Z16, Z9
+	VMINPS     Z18, Z9, Z9
+	VCVTTPS2DQ Z9, Z9
+	VMOVDQA32  Z19, K4, Z9
+	MOVLQSX    40(AX), R10
+	VMOVUPS.Z  (BX)(R10*4), K1, Z20
+	VMOVUPS    (SI)(R10*4), K2, Z20
+	VMOVUPS    (CX)(R10*4), K3, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K4
+	VMULPS     Z17, Z16, Z10
+	VMINPS     Z18, Z10, Z10
+	VCVTTPS2DQ Z10, Z10
+	VMOVDQA32  Z19, K4, Z10
+	MOVLQSX    44(AX), R10
+	VMOVUPS.Z  (BX)(R10*4), K1, Z20
+	VMOVUPS    (SI)(R10*4), K2, Z20
+	VMOVUPS    (CX)(R10*4), K3, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K4
+	VMULPS     Z17, Z16, Z11
+	VMINPS     Z18, Z11, Z11
+	VCVTTPS2DQ Z11, Z11
+	VMOVDQA32  Z19, K4, Z11
+	MOVLQSX    48(AX), R10
+	VMOVUPS.Z  (BX)(R10*4), K1, Z20
+	VMOVUPS    (SI)(R10*4), K2, Z20
+	VMOVUPS    (CX)(R10*4), K3, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K4
+	VMULPS     Z17, Z16, Z12
+	VMINPS     Z18, Z12, Z12
+	VCVTTPS2DQ Z12, Z12
+	VMOVDQA32  Z19, K4, Z12
+	MOVLQSX    52(AX), R10
+	VMOVUPS.Z  (BX)(R10*4), K1, Z20
+	VMOVUPS    (SI)(R10*4), K2, Z20
+	VMOVUPS    (CX)(R10*4), K3, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K4
+	VMULPS     Z17, Z16, Z13
+	VMINPS     Z18, Z13, Z13
+	VCVTTPS2DQ Z13, Z13
+	VMOVDQA32  Z19, K4, Z13
+	MOVLQSX    56(AX), R10
+	VMOVUPS.Z  (BX)(R10*4), K1, Z20
+	VMOVUPS    (SI)(R10*4), K2, Z20
+	VMOVUPS    (CX)(R10*4), K3, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K4
+	VMULPS     Z17, Z16, Z14
+	VMINPS     Z18, Z14, Z14
+	VCVTTPS2DQ Z14, Z14
+	VMOVDQA32  Z19, K4, Z14
+	MOVLQSX    60(AX), R10
+	VMOVUPS.Z  (BX)(R10*4), K1, Z20
+	VMOVUPS    (SI)(R10*4), K2, Z20
+	VMOVUPS    (CX)(R10*4), K3, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K4
+	VMULPS     Z17, Z16, Z15
+	VMINPS     Z18, Z15, Z15
+	VCVTTPS2DQ Z15, Z15
+	VMOVDQA32  Z19, K4, Z15
+	VUNPCKLPS  Z1, Z0, Z23
+	VUNPCKHPS  Z1, Z0, Z1
+	VUNPCKLPS  Z3, Z2, Z0
+	VUNPCKHPS  Z3, Z2, Z3
+	VUNPCKLPD  Z0, Z23, Z2
+	VUNPCKHPD  Z0, Z23, Z0
+	VUNPCKLPD  Z3, Z1, Z23
+	VUNPCKHPD  Z3, Z1, Z3
+	VUNPCKLPS  Z5, Z4, Z1
+	VUNPCKHPS  Z5, Z4, Z5
+	VUNPCKLPS  Z7, Z6, Z4
+	VUNPCKHPS  Z7, Z6, Z7
+	VUNPCKLPD  Z4, Z1, Z6
+	VUNPCKHPD  Z4, Z1, Z4
+	VUNPCKLPD  Z7, Z5, Z1
+	VUNPCKHPD  Z7, Z5, Z7
+	VUNPCKLPS  Z9, Z8, Z5
+	VUNPCKHPS  Z9, Z8, Z9
+	VUNPCKLPS  Z11, Z10, Z8
+	VUNPCKHPS  Z11, Z10, Z11
+	VUNPCKLPD  Z8, Z5, Z10
+	VUNPCKHPD  Z8, Z5, Z8
+	VUNPCKLPD  Z11, Z9, Z5
+	VUNPCKHPD  Z11, Z9, Z11
+	VUNPCKLPS  Z13, Z12, Z9
+	VUNPCKHPS  Z13, Z12, Z13
+	VUNPCKLPS  Z15, Z14, Z12
+	VUNPCKHPS  Z15, Z14, Z15
+	VUNPCKLPD  Z12, Z9, Z14
+	VUNPCKHPD  Z12, Z9, Z12
+	VUNPCKLPD  Z15, Z13, Z9
+	VUNPCKHPD  Z15, Z13, Z15
+	VSHUFF32X4 $0x88, Z6, Z2, Z13
+	VSHUFF32X4 $0xdd, Z6, Z2, Z6
+	VSHUFF32X4 $0x88, Z14, Z10, Z2
+	VSHUFF32X4 $0xdd, Z14, Z10, Z14
+	VSHUFF32X4 $0x88, Z2, Z13, Z10
+	VSHUFF32X4 $0xdd, Z2, Z13, Z2
+	VSHUFF32X4 $0x88, Z14, Z6, Z13
+	VSHUFF32X4 $0xdd, Z14, Z6, Z14
+	VSHUFF32X4 $0x88, Z4, Z0, Z6
+	VSHUFF32X4 $0xdd, Z4, Z0, Z4
+	VSHUFF32X4 $0x88, Z12, Z8, Z0
+	VSHUFF32X4 $0xdd, Z12, Z8, Z12
+	VSHUFF32X4 $0x88, Z0, Z6, Z8
+	VSHUFF32X4 $0xdd, Z0, Z6, Z0
+	VSHUFF32X4 $0x88, Z12, Z4, Z6
+	VSHUFF32X4 $0xdd, Z12, Z4, Z12
+	VSHUFF32X4 $0x88, Z1, Z23, Z4
+	VSHUFF32X4 $0xdd, Z1, Z23, Z1
+	VSHUFF32X4 $0x88, Z9, Z5, Z23
+	VSHUFF32X4 $0xdd, Z9, Z5, Z9
+	VSHUFF32X4 $0x88, Z23, Z4, Z5
+	VSHUFF32X4 $0xdd, Z23, Z4, Z23
+	VSHUFF32X4 $0x88, Z9, Z1, Z4
+	VSHUFF32X4 $0xdd, Z9, Z1, Z9
+	VSHUFF32X4 $0x88, Z7, Z3, Z1
+	VSHUFF32X4 $0xdd, Z7, Z3, Z7
+	VSHUFF32X4 $0x88, Z15, Z11, Z3
+	VSHUFF32X4 $0xdd, Z15, Z11, Z15
+	VSHUFF32X4 $0x88, Z3, Z1, Z11
+	VSHUFF32X4 $0xdd, Z3, Z1, Z3
+	VSHUFF32X4 $0x88, Z15, Z7, Z1
+	VSHUFF32X4 $0xdd, Z15, Z7, Z15
+	MOVQ       DI, R10
+	VMOVUPS    Z10, (R10)
+	CMPQ       R9, $0x01
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z8, (R10)
+	CMPQ       R9, $0x02
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z5, (R10)
+	CMPQ       R9, $0x03
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z11, (R10)
+	CMPQ       R9, $0x04
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z13, (R10)
+	CMPQ       R9, $0x05
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z6, (R10)
+	CMPQ       R9, $0x06
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z4, (R10)
+	CMPQ       R9, $0x07
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z1, (R10)
+	CMPQ       R9, $0x08
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z2, (R10)
+	CMPQ       R9, $0x09
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z0, (R10)
+	CMPQ       R9, $0x0a
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z23, (R10)
+	CMPQ       R9, $0x0b
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z3, (R10)
+	CMPQ       R9, $0x0c
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z14, (R10)
+	CMPQ       R9, $0x0d
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z12, (R10)
+	CMPQ       R9, $0x0e
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z9, (R10)
+	CMPQ       R9, $0x0f
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z15, (R10)
 
-narrow:
-	VCVTPS2PD   (AX), Z1
-	VMULPD      Z0, Z1, Z1
-	VCVTTPD2UDQ Z1, Y1
-	VMOVDQU32   Y1, (AX)
-	ADDQ        $0x40, AX
-	DECQ        CX
-	JNE         narrow
+next:
+	ADDQ $0x40, DI
+	ADDQ $0x40, AX
+	SUBQ $0x10, DX
+	JG   block
+	VZEROUPPER
+	RET
 
-end:
+// func totalsRow1AVX512(totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// Requires: AVX, AVX512F
+TEXT ·totalsRow1AVX512(SB), $0-48
+	MOVQ    x+8(FP), AX
+	MOVQ    starts+16(FP), CX
+	MOVQ    lanes+24(FP), DX
+	MOVQ    (CX), CX
+	LEAQ    (AX)(CX*4), CX
+	KMOVW   (DX), K1
+	MOVQ    offsets+32(FP), AX
+	MOVQ    k+40(FP), DX
+	VXORPS  X0, X0, X0
+	VMOVAPS Z0, Z16
+	XORQ    BX, BX
+
+entries:
+	MOVLQSX (AX)(BX*4), SI
+	VADDPS  (CX)(SI*4), Z16, Z16
+	INCQ    BX
+	CMPQ    BX, DX
+	JL      entries
+	MOVQ    totals+0(FP), AX
+	VMOVUPS Z16, (AX)
+	VZEROUPPER
+	RET
+
+// func thresholdsRow1AVX512(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// Requires: AVX, AVX512F
+TEXT ·thresholdsRow1AVX512(SB), $0-72
+	MOVQ         x+32(FP), AX
+	MOVQ         starts+40(FP), CX
+	MOVQ         lanes+48(FP), DX
+	MOVQ         (CX), CX
+	LEAQ         (AX)(CX*4), CX
+	KMOVW        (DX), K1
+	MOVQ         offsets+56(FP), AX
+	MOVQ         k+64(FP), DX
+	MOVQ         dst+0(FP), BX
+	MOVQ         room+8(FP), SI
+	MOVQ         n+16(FP), DI
+	SHLQ         $0x02, SI
+	MOVQ         totals+24(FP), R8
+	VMOVUPS      (R8), Z22
+	VBROADCASTSS units<>+0(SB), Z17
+	VDIVPS       Z22, Z17, Z17
+	VBROADCASTSS belowFull<>+0(SB), Z18
+	VPBROADCASTD fullShare<>+0(SB), Z19
+	VXORPS       X0, X0, X0
+	VMOVAPS      Z0, Z16
+
+block:
+	MOVLQSX    (AX), R8
+	VADDPS     (CX)(R8*4), Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K1
+	VMULPS     Z17, Z16, Z0
+	VMINPS     Z18, Z0, Z0
+	VCVTTPS2DQ Z0, Z0
+	VMOVDQA32  Z19, K1, Z0
+	MOVLQSX    4(AX), R8
+	VADDPS     (CX)(R8*4), Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K1
+	VMULPS     Z17, Z16, Z1
+	VMINPS     Z18, Z1, Z1
+	VCVTTPS2DQ Z1, Z1
+	VMOVDQA32  Z19, K1, Z1
+	MOVLQSX    8(AX), R8
+	VADDPS     (CX)(R8*4), Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K1
+	VMULPS     Z17, Z16, Z2
+	VMINPS     Z18, Z2, Z2
+	VCVTTPS2DQ Z2, Z2
+	VMOVDQA32  Z19, K1, Z2
+	MOVLQSX    12(AX), R8
+	VADDPS     (CX)(R8*4), Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K1
+	VMULPS     Z17, Z16, Z3
+	VMINPS     Z18, Z3, Z3
+	VCVTTPS2DQ Z3, Z3
+	VMOVDQA32  Z19, K1, Z3
+	MOVLQSX    16(AX), R8
+	VADDPS     (CX)(R8*4), Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K1
+	VMULPS     Z17, Z16, Z4
+	VMINPS     Z18, Z4, Z4
+	VCVTTPS2DQ Z4, Z4
+	VMOVDQA32  Z19, K1, Z4
+	MOVLQSX    20(AX), R8
+	VADDPS     (CX)(R8*4), Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K1
+	VMULPS     Z17, Z16, Z5
+	VMINPS     Z18, Z5, Z5
+	VCVTTPS2DQ Z5, Z5
+	VMOVDQA32  Z19, K1, Z5
+	MOVLQSX    24(AX), R8
+	VADDPS     (CX)(R8*4), Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K1
+	VMULPS     Z17, Z16, Z6
+	VMINPS     Z18, Z6, Z6
+	VCVTTPS2DQ Z6, Z6
+	VMOVDQA32  Z19, K1, Z6
+	MOVLQSX    28(AX), R8
+	VADDPS     (CX)(R8*4), Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K1
+	VMULPS     Z17, Z16, Z7
+	VMINPS     Z18, Z7, Z7
+	VCVTTPS2DQ Z7, Z7
+	VMOVDQA32  Z19, K1, Z7
+	MOVLQSX    32(AX), R8
+	VADDPS     (CX)(R8*4), Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K1
+	VMULPS     Z17, Z16, Z8
+	VMINPS     Z18, Z8, Z8
+	VCVTTPS2DQ Z8, Z8
+	VMOVDQA32  Z19, K1, Z8
+	MOVLQSX    36(AX), R8
+	VADDPS     (CX)(R8*4), Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K1
+	VMULPS     Z17, Z16, Z9
+	VMINPS     Z18, Z9, Z9
+	VCVTTPS2DQ Z9, Z9
+	VMOVDQA32  Z19, K1, Z9
+	MOVLQSX    40(AX), R8
+	VADDPS     (CX)(R8*4), Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K1
+	VMULPS     Z17, Z16, Z10
+	VMINPS     Z18, Z10, Z10
+	VCVTTPS2DQ Z10, Z10
+	VMOVDQA32  Z19, K1, Z10
+	MOVLQSX    44(AX), R8
+	VADDPS     (CX)(R8*4), Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K1
+	VMULPS     Z17, Z16, Z11
+	VMINPS     Z18, Z11, Z11
+	VCVTTPS2DQ Z11, Z11
+	VMOVDQA32  Z19, K1, Z11
+	MOVLQSX    48(AX), R8
+	VADDPS     (CX)(R8*4), Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K1
+	VMULPS     Z17, Z16, Z12
+	VMINPS     Z18, Z12, Z12
+	VCVTTPS2DQ Z12, Z12
+	VMOVDQA32  Z19, K1, Z12
+	MOVLQSX    52(AX), R8
+	VADDPS     (CX)(R8*4), Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K1
+	VMULPS     Z17, Z16, Z13
+	VMINPS     Z18, Z13, Z13
+	VCVTTPS2DQ Z13, Z13
+	VMOVDQA32  Z19, K1, Z13
+	MOVLQSX    56(AX), R8
+	VADDPS     (CX)(R8*4), Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K1
+	VMULPS     Z17, Z16, Z14
+	VMINPS     Z18, Z14, Z14
+	VCVTTPS2DQ Z14, Z14
+	VMOVDQA32  Z19, K1, Z14
+	MOVLQSX    60(AX), R8
+	VADDPS     (CX)(R8*4), Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K1
+	VMULPS     Z17, Z16, Z15
+	VMINPS     Z18, Z15, Z15
+	VCVTTPS2DQ Z15, Z15
+	VMOVDQA32  Z19, K1, Z15
+	VUNPCKLPS  Z1, Z0, Z23
+	VUNPCKHPS  Z1, Z0, Z1
+	VUNPCKLPS  Z3, Z2, Z0
+	VUNPCKHPS  Z3, Z2, Z3
+	VUNPCKLPD  Z0, Z23, Z2
+	VUNPCKHPD  Z0, Z23, Z0
+	VUNPCKLPD  Z3, Z1, Z23
+	VUNPCKHPD  Z3, Z1, Z3
+	VUNPCKLPS  Z5, Z4, Z1
+	VUNPCKHPS  Z5, Z4, Z5
+	VUNPCKLPS  Z7, Z6, Z4
+	VUNPCKHPS  Z7, Z6, Z7
+	VUNPCKLPD  Z4, Z1, Z6
+	VUNPCKHPD  Z4, Z1, Z4
+	VUNPCKLPD  Z7, Z5, Z1
+	VUNPCKHPD  Z7, Z5, Z7
+	VUNPCKLPS  Z9, Z8, Z5
+	VUNPCKHPS  Z9, Z8, Z9
+	VUNPCKLPS  Z11, Z10, Z8
+	VUNPCKHPS  Z11, Z10, Z11
+	VUNPCKLPD  Z8, Z5, Z10
+	VUNPCKHPD  Z8, Z5, Z8
+	VUNPCKLPD  Z11, Z9, Z5
+	VUNPCKHPD  Z11, Z9, Z11
+	VUNPCKLPS  Z13, Z12, Z9
+	VUNPCKHPS  Z13, Z12, Z13
+	VUNPCKLPS  Z15, Z14, Z12
+	VUNPCKHPS  Z15, Z14, Z15
+	VUNPCKLPD  Z12, Z9, Z14
+	VUNPCKHPD  Z12, Z9, Z12
+	VUNPCKLPD  Z15, Z13, Z9
+	VUNPCKHPD  Z15, Z13, Z15
+	VSHUFF32X4 $0x88, Z6, Z2, Z13
+	VSHUFF32X4 $0xdd, Z6, Z2, Z6
+	VSHUFF32X4 $0x88, Z14, Z10, Z2
+	VSHUFF32X4 $0xdd, Z14, Z10, Z14
+	VSHUFF32X4 $0x88, Z2, Z13, Z10
+	VSHUFF32X4 $0xdd, Z2, Z13, Z2
+	VSHUFF32X4 $0x88, Z14, Z6, Z13
+	VSHUFF32X4 $0xdd, Z14, Z6, Z14
+	VSHUFF32X4 $0x88, Z4, Z0, Z6
+	VSHUFF32X4 $0xdd, Z4, Z0, Z4
+	VSHUFF32X4 $0x88, Z12, Z8, Z0
+	VSHUFF32X4 $0xdd, Z12, Z8, Z12
+	VSHUFF32X4 $0x88, Z0, Z6, Z8
+	VSHUFF32X4 $0xdd, Z0, Z6, Z0
+	VSHUFF32X4 $0x88, Z12, Z4, Z6
+	VSHUFF32X4 $0xdd, Z12, Z4, Z12
+	VSHUFF32X4 $0x88, Z1, Z23, Z4
+	VSHUFF32X4 $0xdd, Z1, Z23, Z1
+	VSHUFF32X4 $0x88, Z9, Z5, Z23
+	VSHUFF32X4 $0xdd, Z9, Z5, Z9
+	VSHUFF32X4 $0x88, Z23, Z4, Z5
+	VSHUFF32X4 $0xdd, Z23, Z4, Z23
+	VSHUFF32X4 $0x88, Z9, Z1, Z4
+	VSHUFF32X4 $0xdd, Z9, Z1, Z9
+	VSHUFF32X4 $0x88, Z7, Z3, Z1
+	VSHUFF32X4 $0xdd, Z7, Z3, Z7
+	VSHUFF32X4 $0x88, Z15, Z11, Z3
+	VSHUFF32X4 $0xdd, Z15, Z11, Z15
+	VSHUFF32X4 $0x88, Z3, Z1, Z11
+	VSHUFF32X4 $0xdd, Z3, Z1, Z3
+	VSHUFF32X4 $0x88, Z15, Z7, Z1
+	VSHUFF32X4 $0xdd, Z15, Z7, Z15
+	MOVQ       BX, R8
+	VMOVUPS    Z10, (R8)
+	CMPQ       DI, $0x01
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Z8, (R8)
+	CMPQ       DI, $0x02
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Z5, (R8)
+	CMPQ       DI, $0x03
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Z11, (R8)
+	CMPQ       DI, $0x04
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Z13, (R8)
+	CMPQ       DI, $0x05
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Z6, (R8)
+	CMPQ       DI, $0x06
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Z4, (R8)
+	CMPQ       DI, $0x07
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Z1, (R8)
+	CMPQ       DI, $0x08
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Z2, (R8)
+	CMPQ       DI, $0x09
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Z0, (R8)
+	CMPQ       DI, $0x0a
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Z23, (R8)
+	CMPQ       DI, $0x0b
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Z3, (R8)
+	CMPQ       DI, $0x0c
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Z14, (R8)
+	CMPQ       DI, $0x0d
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Z12, (R8)
+	CMPQ       DI, $0x0e
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Z9, (R8)
+	CMPQ       DI, $0x0f
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Z15, (R8)
+
+next:
+	ADDQ $0x40, BX
+	ADDQ $0x40, AX
+	SUBQ $0x10, DX
+	JG   block
+	VZEROUPPER
+	RET
+
+// func totalsRow2AVX512(totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// Requires: AVX, AVX512F
+TEXT ·totalsRow2AVX512(SB), $0-48
+	MOVQ    x+8(FP), AX
+	MOVQ    starts+16(FP), CX
+	MOVQ    lanes+24(FP), DX
+	MOVQ    (CX), BX
+	LEAQ    (AX)(BX*4), BX
+	KMOVW   (DX), K1
+	MOVQ    8(CX), CX
+	LEAQ    (AX)(CX*4), CX
+	KMOVW   4(DX), K1
+	MOVQ    offsets+32(FP), AX
+	MOVQ    k+40(FP), DX
+	VXORPS  X0, X0, X0
+	VMOVAPS Z0, Z16
+	XORQ    SI, SI
+
+entries:
+	MOVLQSX (AX)(SI*4), DI
+	VMOVUPS (BX)(DI*4), Z20
+	VMOVUPS (CX)(DI*4), Z21
+	VMOVAPS Z21, K1, Z20
+	VADDPS  Z20, Z16, Z16
+	INCQ    SI
+	CMPQ    SI, DX
+	JL      entries
+	MOVQ    totals+0(FP), AX
+	VMOVUPS Z16, (AX)
+	VZEROUPPER
+	RET
+
+// func thresholdsRow2AVX512(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// Requires: AVX, AVX512F
+TEXT ·thresholdsRow2AVX512(SB), $0-72
+	MOVQ         x+32(FP), AX
+	MOVQ         starts+40(FP), CX
+	MOVQ         lanes+48(FP), DX
+	MOVQ         (CX), BX
+	LEAQ         (AX)(BX*4), BX
+	KMOVW        (DX), K1
+	MOVQ         8(CX), CX
+	LEAQ         (AX)(CX*4), CX
+	KMOVW        4(DX), K1
+	MOVQ         offsets+56(FP), AX
+	MOVQ         k+64(FP), DX
+	MOVQ         dst+0(FP), SI
+	MOVQ         room+8(FP), DI
+	MOVQ         n+16(FP), R8
+	SHLQ         $0x02, DI
+	MOVQ         totals+24(FP), R9
+	VMOVUPS      (R9), Z22
+	VBROADCASTSS units<>+0(SB), Z17
+	VDIVPS       Z22, Z17, Z17
+	VBROADCASTSS belowFull<>+0(SB), Z18
+	VPBROADCASTD fullShare<>+0(SB), Z19
+	VXORPS       X0, X0, X0
+	VMOVAPS      Z0, Z16
+
+block:
+	MOVLQSX    (AX), R9
+	VMOVUPS    (BX)(R9*4), Z20
+	VMOVUPS    (CX)(R9*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K2
+	VMULPS     Z17, Z16, Z0
+	VMINPS     Z18, Z0, Z0
+	VCVTTPS2DQ Z0, Z0
+	VMOVDQA32  Z19, K2, Z0
+	MOVLQSX    4(AX), R9
+	VMOVUPS    (BX)(R9*4), Z20
+	VMOVUPS    (CX)(R9*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K2
+	VMULPS     Z17, Z16, Z1
+	VMINPS     Z18, Z1, Z1
+	VCVTTPS2DQ Z1, Z1
+	VMOVDQA32  Z19, K2, Z1
+	MOVLQSX    8(AX), R9
+	VMOVUPS    (BX)(R9*4), Z20
+	VMOVUPS    (CX)(R9*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K2
+	VMULPS     Z17, Z16, Z2
+	VMINPS     Z18, Z2, Z2
+	VCVTTPS2DQ Z2, Z2
+	VMOVDQA32  Z19, K2, Z2
+	MOVLQSX    12(AX), R9
+	VMOVUPS    (BX)(R9*4), Z20
+	VMOVUPS    (CX)(R9*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K2
+	VMULPS     Z17, Z16, Z3
+	VMINPS     Z18, Z3, Z3
+	VCVTTPS2DQ Z3, Z3
+	VMOVDQA32  Z19, K2, Z3
+	MOVLQSX    16(AX), R9
+	VMOVUPS    (BX)(R9*4), Z20
+	VMOVUPS    (CX)(R9*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K2
+	VMULPS     Z17, Z16, Z4
+	VMINPS     Z18, Z4, Z4
+	VCVTTPS2DQ Z4, Z4
+	VMOVDQA32  Z19, K2, Z4
+	MOVLQSX    20(AX), R9
+	VMOVUPS    (BX)(R9*4), Z20
+	VMOVUPS    (CX)(R9*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K2
+	VMULPS     Z17, Z16, Z5
+	VMINPS     Z18, Z5, Z5
+	VCVTTPS2DQ Z5, Z5
+	VMOVDQA32  Z19, K2, Z5
+	MOVLQSX    24(AX), R9
+	VMOVUPS    (BX)(R9*4), Z20
+	VMOVUPS    (CX)(R9*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K2
+	VMULPS     Z17, Z16, Z6
+	VMINPS     Z18, Z6, Z6
+	VCVTTPS2DQ Z6, Z6
+	VMOVDQA32  Z19, K2, Z6
+	MOVLQSX    28(AX), R9
+	VMOVUPS    (BX)(R9*4), Z20
+	VMOVUPS    (CX)(R9*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K2
+	VMULPS     Z17, Z16, Z7
+	VMINPS     Z18, Z7, Z7
+	VCVTTPS2DQ Z7, Z7
+	VMOVDQA32  Z19, K2, Z7
+	MOVLQSX    32(AX), R9
+	VMOVUPS    (BX)(R9*4), Z20
+	VMOVUPS    (CX)(R9*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K2
+	VMULPS     Z17, Z16, Z8
+	VMINPS     Z18, Z8, Z8
+	VCVTTPS2DQ Z8, Z8
+	VMOVDQA32  Z19, K2, Z8
+	MOVLQSX    36(AX), R9
+	VMOVUPS    (BX)(R9*4), Z20
+	VMOVUPS    (CX)(R9*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K2
+	VMULPS     Z17, Z16, Z9
+	VMINPS     Z18, Z9, Z9
+	VCVTTPS2DQ Z9, Z9
+	VMOVDQA32  Z19, K2, Z9
+	MOVLQSX    40(AX), R9
+	VMOVUPS    (BX)(R9*4), Z20
+	VMOVUPS    (CX)(R9*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K2
+	VMULPS     Z17, Z16, Z10
+	VMINPS     Z18, Z10, Z10
+	VCVTTPS2DQ Z10, Z10
+	VMOVDQA32  Z19, K2, Z10
+	MOVLQSX    44(AX), R9
+	VMOVUPS    (BX)(R9*4), Z20
+	VMOVUPS    (CX)(R9*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K2
+	VMULPS     Z17, Z16, Z11
+	VMINPS     Z18, Z11, Z11
+	VCVTTPS2DQ Z11, Z11
+	VMOVDQA32  Z19, K2, Z11
+	MOVLQSX    48(AX), R9
+	VMOVUPS    (BX)(R9*4), Z20
+	VMOVUPS    (CX)(R9*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K2
+	VMULPS     Z17, Z16, Z12
+	VMINPS     Z18, Z12, Z12
+	VCVTTPS2DQ Z12, Z12
+	VMOVDQA32  Z19, K2, Z12
+	MOVLQSX    52(AX), R9
+	VMOVUPS    (BX)(R9*4), Z20
+	VMOVUPS    (CX)(R9*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K2
+	VMULPS     Z17, Z16, Z13
+	VMINPS     Z18, Z13, Z13
+	VCVTTPS2DQ Z13, Z13
+	VMOVDQA32  Z19, K2, Z13
+	MOVLQSX    56(AX), R9
+	VMOVUPS    (BX)(R9*4), Z20
+	VMOVUPS    (CX)(R9*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K2
+	VMULPS     Z17, Z16, Z14
+	VMINPS     Z18, Z14, Z14
+	VCVTTPS2DQ Z14, Z14
+	VMOVDQA32  Z19, K2, Z14
+	MOVLQSX    60(AX), R9
+	VMOVUPS    (BX)(R9*4), Z20
+	VMOVUPS    (CX)(R9*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K2
+	VMULPS     Z17, Z16, Z15
+	VMINPS     Z18, Z15, Z15
+	VCVTTPS2DQ Z15, Z15
+	VMOVDQA32  Z19, K2, Z15
+	VUNPCKLPS  Z1, Z0, Z23
+	VUNPCKHPS  Z1, Z0, Z1
+	VUNPCKLPS  Z3, Z2, Z0
+	VUNPCKHPS  Z3, Z2, Z3
+	VUNPCKLPD  Z0, Z23, Z2
+	VUNPCKHPD  Z0, Z23, Z0
+	VUNPCKLPD  Z3, Z1, Z23
+	VUNPCKHPD  Z3, Z1, Z3
+	VUNPCKLPS  Z5, Z4, Z1
+	VUNPCKHPS  Z5, Z4, Z5
+	VUNPCKLPS  Z7, Z6, Z4
+	VUNPCKHPS  Z7, Z6, Z7
+	VUNPCKLPD  Z4, Z1, Z6
+	VUNPCKHPD  Z4, Z1, Z4
+	VUNPCKLPD  Z7, Z5, Z1
+	VUNPCKHPD  Z7, Z5, Z7
+	VUNPCKLPS  Z9, Z8, Z5
+	VUNPCKHPS  Z9, Z8, Z9
+	VUNPCKLPS  Z11, Z10, Z8
+	VUNPCKHPS  Z11, Z10, Z11
+	VUNPCKLPD  Z8, Z5, Z10
+	VUNPCKHPD  Z8, Z5, Z8
+	VUNPCKLPD  Z11, Z9, Z5
+	VUNPCKHPD  Z11, Z9, Z11
+	VUNPCKLPS  Z13, Z12, Z9
+	VUNPCKHPS  Z13, Z12, Z13
+	VUNPCKLPS  Z15, Z14, Z12
+	VUNPCKHPS  Z15, Z14, Z15
+	VUNPCKLPD  Z12, Z9, Z14
+	VUNPCKHPD  Z12, Z9, Z12
+	VUNPCKLPD  Z15, Z13, Z9
+	VUNPCKHPD  Z15, Z13, Z15
+	VSHUFF32X4 $0x88, Z6, Z2, Z13
+	VSHUFF32X4 $0xdd, Z6, Z2, Z6
+	VSHUFF32X4 $0x88, Z14, Z10, Z2
+	VSHUFF32X4 $0xdd, Z14, Z10, Z14
+	VSHUFF32X4 $0x88, Z2, Z13, Z10
+	VSHUFF32X4 $0xdd, Z2, Z13, Z2
+	VSHUFF32X4 $0x88, Z14, Z6, Z13
+	VSHUFF32X4 $0xdd, Z14, Z6, Z14
+	VSHUFF32X4 $0x88, Z4, Z0, Z6
+	VSHUFF32X4 $0xdd, Z4, Z0, Z4
+	VSHUFF32X4 $0x88, Z12, Z8, Z0
+	VSHUFF32X4 $0xdd, Z12, Z8, Z12
+	VSHUFF32X4 $0x88, Z0, Z6, Z8
+	VSHUFF32X4 $0xdd, Z0, Z6, Z0
+	VSHUFF32X4 $0x88, Z12, Z4, Z6
+	VSHUFF32X4 $0xdd, Z12, Z4, Z12
+	VSHUFF32X4 $0x88, Z1, Z23, Z4
+	VSHUFF32X4 $0xdd, Z1, Z23, Z1
+	VSHUFF32X4 $0x88, Z9, Z5, Z23
+	VSHUFF32X4 $0xdd, Z9, Z5, Z9
+	VSHUFF32X4 $0x88, Z23, Z4, Z5
+	VSHUFF32X4 $0xdd, Z23, Z4, Z23
+	VSHUFF32X4 $0x88, Z9, Z1, Z4
+	VSHUFF32X4 $0xdd, Z9, Z1, Z9
+	VSHUFF32X4 $0x88, Z7, Z3, Z1
+	VSHUFF32X4 $0xdd, Z7, Z3, Z7
+	VSHUFF32X4 $0x88, Z15, Z11, Z3
+	VSHUFF32X4 $0xdd, Z15, Z11, Z15
+	VSHUFF32X4 $0x88, Z3, Z1, Z11
+	VSHUFF32X4 $0xdd, Z3, Z1, Z3
+	VSHUFF32X4 $0x88, Z15, Z7, Z1
+	VSHUFF32X4 $0xdd, Z15, Z7, Z15
+	MOVQ       SI, R9
+	VMOVUPS    Z10, (R9)
+	CMPQ       R8, $0x01
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Z8, (R9)
+	CMPQ       R8, $0x02
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Z5, (R9)
+	CMPQ       R8, $0x03
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Z11, (R9)
+	CMPQ       R8, $0x04
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Z13, (R9)
+	CMPQ       R8, $0x05
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Z6, (R9)
+	CMPQ       R8, $0x06
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Z4, (R9)
+	CMPQ       R8, $0x07
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Z1, (R9)
+	CMPQ       R8, $0x08
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Z2, (R9)
+	CMPQ       R8, $0x09
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Z0, (R9)
+	CMPQ       R8, $0x0a
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Z23, (R9)
+	CMPQ       R8, $0x0b
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Z3, (R9)
+	CMPQ       R8, $0x0c
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Z14, (R9)
+	CMPQ       R8, $0x0d
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Z12, (R9)
+	CMPQ       R8, $0x0e
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Z9, (R9)
+	CMPQ       R8, $0x0f
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Z15, (R9)
+
+next:
+	ADDQ $0x40, SI
+	ADDQ $0x40, AX
+	SUBQ $0x10, DX
+	JG   block
+	VZEROUPPER
+	RET
+
+// func totalsRow3AVX512(totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// Requires: AVX, AVX512F
+TEXT ·totalsRow3AVX512(SB), $0-48
+	MOVQ    x+8(FP), AX
+	MOVQ    starts+16(FP), CX
+	MOVQ    lanes+24(FP), DX
+	MOVQ    (CX), BX
+	LEAQ    (AX)(BX*4), BX
+	KMOVW   (DX), K1
+	MOVQ    8(CX), SI
+	LEAQ    (AX)(SI*4), SI
+	KMOVW   4(DX), K1
+	MOVQ    16(CX), CX
+	LEAQ    (AX)(CX*4), CX
+	KMOVW   8(DX), K2
+	MOVQ    offsets+32(FP), AX
+	MOVQ    k+40(FP), DX
+	VXORPS  X0, X0, X0
+	VMOVAPS Z0, Z16
+	XORQ    DI, DI
+
+entries:
+	MOVLQSX (AX)(DI*4), R8
+	VMOVUPS (BX)(R8*4), Z20
+	VMOVUPS (SI)(R8*4), Z21
+	VMOVAPS Z21, K1, Z20
+	VMOVUPS (CX)(R8*4), Z21
+	VMOVAPS Z21, K2, Z20
+	VADDPS  Z20, Z16, Z16
+	INCQ    DI
+	CMPQ    DI, DX
+	JL      entries
+	MOVQ    totals+0(FP), AX
+	VMOVUPS Z16, (AX)
+	VZEROUPPER
+	RET
+
+// func thresholdsRow3AVX512(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// Requires: AVX, AVX512F
+TEXT ·thresholdsRow3AVX512(SB), $0-72
+	MOVQ         x+32(FP), AX
+	MOVQ         starts+40(FP), CX
+	MOVQ         lanes+48(FP), DX
+	MOVQ         (CX), BX
+	LEAQ         (AX)(BX*4), BX
+	KMOVW        (DX), K1
+	MOVQ         8(CX), SI
+	LEAQ         (AX)(SI*4), SI
+	KMOVW        4(DX), K1
+	MOVQ         16(CX), CX
+	LEAQ         (AX)(CX*4), CX
+	KMOVW        8(DX), K2
+	MOVQ         offsets+56(FP), AX
+	MOVQ         k+64(FP), DX
+	MOVQ         dst+0(FP), DI
+	MOVQ         room+8(FP), R8
+	MOVQ         n+16(FP), R9
+	SHLQ         $0x02, R8
+	MOVQ         totals+24(FP), R10
+	VMOVUPS      (R10), Z22
+	VBROADCASTSS units<>+0(SB), Z17
+	VDIVPS       Z22, Z17, Z17
+	VBROADCASTSS belowFull<>+0(SB), Z18
+	VPBROADCASTD fullShare<>+0(SB), Z19
+	VXORPS       X0, X0, X0
+	VMOVAPS      Z0, Z16
+
+block:
+	MOVLQSX    (AX), R10
+	VMOVUPS    (BX)(R10*4), Z20
+	VMOVUPS    (SI)(R10*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VMOVUPS    (CX)(R10*4), Z21
+	VMOVAPS    Z21, K2, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K3
+	VMULPS     Z17, Z16, Z0
+	VMINPS     Z18, Z0, Z0
+	VCVTTPS2DQ Z0, Z0
+	VMOVDQA32  Z19, K3, Z0
+	MOVLQSX    4(AX), R10
+	VMOVUPS    (BX)(R10*4), Z20
+	VMOVUPS    (SI)(R10*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VMOVUPS    (CX)(R10*4), Z21
+	VMOVAPS    Z21, K2, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K3
+	VMULPS     Z17, Z16, Z1
+	VMINPS     Z18, Z1, Z1
+	VCVTTPS2DQ Z1, Z1
+	VMOVDQA32  Z19, K3, Z1
+	MOVLQSX    8(AX), R10
+	VMOVUPS    (BX)(R10*4), Z20
+	VMOVUPS    (SI)(R10*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VMOVUPS    (CX)(R10*4), Z21
+	VMOVAPS    Z21, K2, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K3
+	VMULPS     Z17, Z16, Z2
+	VMINPS     Z18, Z2, Z2
+	VCVTTPS2DQ Z2, Z2
+	VMOVDQA32  Z19, K3, Z2
+	MOVLQSX    12(AX), R10
+	VMOVUPS    (BX)(R10*4), Z20
+	VMOVUPS    (SI)(R10*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VMOVUPS    (CX)(R10*4), Z21
+	VMOVAPS    Z21, K2, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K3
+	VMULPS     Z17, Z16, Z3
+	VMINPS     Z18, Z3, Z3
+	VCVTTPS2DQ Z3, Z3
+	VMOVDQA32  Z19, K3, Z3
+	MOVLQSX    16(AX), R10
+	VMOVUPS    (BX)(R10*4), Z20
+	VMOVUPS    (SI)(R10*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VMOVUPS    (CX)(R10*4), Z21
+	VMOVAPS    Z21, K2, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K3
+	VMULPS     Z17, Z16, Z4
+	VMINPS     Z18, Z4, Z4
+	VCVTTPS2DQ Z4, Z4
+	VMOVDQA32  Z19, K3, Z4
+	MOVLQSX    20(AX), R10
+	VMOVUPS    (BX)(R10*4), Z20
+	VMOVUPS    (SI)(R10*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VMOVUPS    (CX)(R10*4), Z21
+	VMOVAPS    Z21, K2, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K3
+	VMULPS     Z17, Z16, Z5
+	VMINPS     Z18, Z5, Z5
+	VCVTTPS2DQ Z5, Z5
+	VMOVDQA32  Z19, K3, Z5
+	MOVLQSX    24(AX), R10
+	VMOVUPS    (BX)(R10*4), Z20
+	VMOVUPS    (SI)(R10*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VMOVUPS    (CX)(R10*4), Z21
+	VMOVAPS    Z21, K2, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K3
+	VMULPS     Z17, Z16, Z6
+	VMINPS     Z18, Z6, Z6
+	VCVTTPS2DQ Z6, Z6
+	VMOVDQA32  Z19, K3, Z6
+	MOVLQSX    28(AX), R10
+	VMOVUPS    (BX)(R10*4), Z20
+	VMOVUPS    (SI)(R10*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VMOVUPS    (CX)(R10*4), Z21
+	VMOVAPS    Z21, K2, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K3
+	VMULPS     Z17, Z16, Z7
+	VMINPS     Z18, Z7, Z7
+	VCVTTPS2DQ Z7, Z7
+	VMOVDQA32  Z19, K3, Z7
+	MOVLQSX    32(AX), R10
+	VMOVUPS    (BX)(R10*4), Z20
+	VMOVUPS    (SI)(R10*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VMOVUPS    (CX)(R10*4), Z21
+	VMOVAPS    Z21, K2, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K3
+	VMULPS     Z17, Z16, Z8
+	VMINPS     Z18, Z8, Z8
+	VCVTTPS2DQ Z8, Z8
+	VMOVDQA32  Z19, K3, Z8
+	MOVLQSX    36(AX), R10
+	VMOVUPS    (BX)(R10*4), Z20
+	VMOVUPS    (SI)(R10*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VMOVUPS    (CX)(R10*4), Z21
+	VMOVAPS    Z21, K2, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K3
+	VMULPS     Z17, Z16, Z9
+	VMINPS     Z18, Z9, Z9
+	VCVTTPS2DQ Z9, Z9
+	VMOVDQA32  Z19, K3, Z9
+	MOVLQSX    40(AX), R10
+	VMOVUPS    (BX)(R10*4), Z20
+	VMOVUPS    (SI)(R10*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VMOVUPS    (CX)(R10*4), Z21
+	VMOVAPS    Z21, K2, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K3
+	VMULPS     Z17, Z16, Z10
+	VMINPS     Z18, Z10, Z10
+	VCVTTPS2DQ Z10, Z10
+	VMOVDQA32  Z19, K3, Z10
+	MOVLQSX    44(AX), R10
+	VMOVUPS    (BX)(R10*4), Z20
+	VMOVUPS    (SI)(R10*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VMOVUPS    (CX)(R10*4), Z21
+	VMOVAPS    Z21, K2, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K3
+	VMULPS     Z17, Z16, Z11
+	VMINPS     Z18, Z11, Z11
+	VCVTTPS2DQ Z11, Z11
+	VMOVDQA32  Z19, K3, Z11
+	MOVLQSX    48(AX), R10
+	VMOVUPS    (BX)(R10*4), Z20
+	VMOVUPS    (SI)(R10*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VMOVUPS    (CX)(R10*4), Z21
+	VMOVAPS    Z21, K2, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K3
+	VMULPS     Z17, Z16, Z12
+	VMINPS     Z18, Z12, Z12
+	VCVTTPS2DQ Z12, Z12
+	VMOVDQA32  Z19, K3, Z12
+	MOVLQSX    52(AX), R10
+	VMOVUPS    (BX)(R10*4), Z20
+	VMOVUPS    (SI)(R10*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VMOVUPS    (CX)(R10*4), Z21
+	VMOVAPS    Z21, K2, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K3
+	VMULPS     Z17, Z16, Z13
+	VMINPS     Z18, Z13, Z13
+	VCVTTPS2DQ Z13, Z13
+	VMOVDQA32  Z19, K3, Z13
+	MOVLQSX    56(AX), R10
+	VMOVUPS    (BX)(R10*4), Z20
+	VMOVUPS    (SI)(R10*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VMOVUPS    (CX)(R10*4), Z21
+	VMOVAPS    Z21, K2, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K3
+	VMULPS     Z17, Z16, Z14
+	VMINPS     Z18, Z14, Z14
+	VCVTTPS2DQ Z14, Z14
+	VMOVDQA32  Z19, K3, Z14
+	MOVLQSX    60(AX), R10
+	VMOVUPS    (BX)(R10*4), Z20
+	VMOVUPS    (SI)(R10*4), Z21
+	VMOVAPS    Z21, K1, Z20
+	VMOVUPS    (CX)(R10*4), Z21
+	VMOVAPS    Z21, K2, Z20
+	VADDPS     Z20, Z16, Z16
+	VCMPPS     $0x05, Z22, Z16, K3
+	VMULPS     Z17, Z16, Z15
+	VMINPS     Z18, Z15, Z15
+	VCVTTPS2DQ Z15, Z15
+	VMOVDQA32  Z19, K3, Z15
+	VUNPCKLPS  Z1, Z0, Z23
+	VUNPCKHPS  Z1, Z0, Z1
+	VUNPCKLPS  Z3, Z2, Z0
+	VUNPCKHPS  Z3, Z2, Z3
+	VUNPCKLPD  Z0, Z23, Z2
+	VUNPCKHPD  Z0, Z23, Z0
+	VUNPCKLPD  Z3, Z1, Z23
+	VUNPCKHPD  Z3, Z1, Z3
+	VUNPCKLPS  Z5, Z4, Z1
+	VUNPCKHPS  Z5, Z4, Z5
+	VUNPCKLPS  Z7, Z6, Z4
+	VUNPCKHPS  Z7, Z6, Z7
+	VUNPCKLPD  Z4, Z1, Z6
+	VUNPCKHPD  Z4, Z1, Z4
+	VUNPCKLPD  Z7, Z5, Z1
+	VUNPCKHPD  Z7, Z5, Z7
+	VUNPCKLPS  Z9, Z8, Z5
+	VUNPCKHPS  Z9, Z8, Z9
+	VUNPCKLPS  Z11, Z10, Z8
+	VUNPCKHPS  Z11, Z10, Z11
+	VUNPCKLPD  Z8, Z5, Z10
+	VUNPCKHPD  Z8, Z5, Z8
+	VUNPCKLPD  Z11, Z9, Z5
+	VUNPCKHPD  Z11, Z9, Z11
+	VUNPCKLPS  Z13, Z12, Z9
+	VUNPCKHPS  Z13, Z12, Z13
+	VUNPCKLPS  Z15, Z14, Z12
+	VUNPCKHPS  Z15, Z14, Z15
+	VUNPCKLPD  Z12, Z9, Z14
+	VUNPCKHPD  Z12, Z9, Z12
+	VUNPCKLPD  Z15, Z13, Z9
+	VUNPCKHPD  Z15, Z13, Z15
+	VSHUFF32X4 $0x88, Z6, Z2, Z13
+	VSHUFF32X4 $0xdd, Z6, Z2, Z6
+	VSHUFF32X4 $0x88, Z14, Z10, Z2
+	VSHUFF32X4 $0xdd, Z14, Z10, Z14
+	VSHUFF32X4 $0x88, Z2, Z13, Z10
+	VSHUFF32X4 $0xdd, Z2, Z13, Z2
+	VSHUFF32X4 $0x88, Z14, Z6, Z13
+	VSHUFF32X4 $0xdd, Z14, Z6, Z14
+	VSHUFF32X4 $0x88, Z4, Z0, Z6
+	VSHUFF32X4 $0xdd, Z4, Z0, Z4
+	VSHUFF32X4 $0x88, Z12, Z8, Z0
+	VSHUFF32X4 $0xdd, Z12, Z8, Z12
+	VSHUFF32X4 $0x88, Z0, Z6, Z8
+	VSHUFF32X4 $0xdd, Z0, Z6, Z0
+	VSHUFF32X4 $0x88, Z12, Z4, Z6
+	VSHUFF32X4 $0xdd, Z12, Z4, Z12
+	VSHUFF32X4 $0x88, Z1, Z23, Z4
+	VSHUFF32X4 $0xdd, Z1, Z23, Z1
+	VSHUFF32X4 $0x88, Z9, Z5, Z23
+	VSHUFF32X4 $0xdd, Z9, Z5, Z9
+	VSHUFF32X4 $0x88, Z23, Z4, Z5
+	VSHUFF32X4 $0xdd, Z23, Z4, Z23
+	VSHUFF32X4 $0x88, Z9, Z1, Z4
+	VSHUFF32X4 $0xdd, Z9, Z1, Z9
+	VSHUFF32X4 $0x88, Z7, Z3, Z1
+	VSHUFF32X4 $0xdd, Z7, Z3, Z7
+	VSHUFF32X4 $0x88, Z15, Z11, Z3
+	VSHUFF32X4 $0xdd, Z15, Z11, Z15
+	VSHUFF32X4 $0x88, Z3, Z1, Z11
+	VSHUFF32X4 $0xdd, Z3, Z1, Z3
+	VSHUFF32X4 $0x88, Z15, Z7, Z1
+	VSHUFF32X4 $0xdd, Z15, Z7, Z15
+	MOVQ       DI, R10
+	VMOVUPS    Z10, (R10)
+	CMPQ       R9, $0x01
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z8, (R10)
+	CMPQ       R9, $0x02
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z5, (R10)
+	CMPQ       R9, $0x03
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z11, (R10)
+	CMPQ       R9, $0x04
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z13, (R10)
+	CMPQ       R9, $0x05
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z6, (R10)
+	CMPQ       R9, $0x06
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z4, (R10)
+	CMPQ       R9, $0x07
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z1, (R10)
+	CMPQ       R9, $0x08
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z2, (R10)
+	CMPQ       R9, $0x09
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z0, (R10)
+	CMPQ       R9, $0x0a
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z23, (R10)
+	CMPQ       R9, $0x0b
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z3, (R10)
+	CMPQ       R9, $0x0c
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z14, (R10)
+	CMPQ       R9, $0x0d
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z12, (R10)
+	CMPQ       R9, $0x0e
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z9, (R10)
+	CMPQ       R9, $0x0f
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Z15, (R10)
+
+next:
+	ADDQ $0x40, DI
+	ADDQ $0x40, AX
+	SUBQ $0x10, DX
+	JG   block
+	VZEROUPPER
+	RET
+
+// func thresholdsAVX2(dst *uint32, sums *float32, n int, total float32, scale float32)
+// Requires: AVX, AVX2
+TEXT ·thresholdsAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         sums+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS belowFull<>+0(SB), Y10
+	VBROADCASTSS total+24(FP), Y0
+	VBROADCASTSS scale+28(FP), Y9
+	XORQ         BX, BX
+
+sums:
+	VMOVUPS    (CX)(BX*4), Y8
+	VCMPPS     $0x05, Y0, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y1
+	VMINPS     Y10, Y1, Y1
+	VCVTTPS2DQ Y1, Y1
+	VPOR       Y12, Y1, Y1
+	VMOVUPS    Y1, (AX)(BX*4)
+	ADDQ       $0x08, BX
+	CMPQ       BX, DX
+	JL         sums
+	VZEROUPPER
+	RET
+
+// func totalsRowMaskedAVX2(totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// Requires: AVX, AVX2
+TEXT ·totalsRowMaskedAVX2(SB), $96-48
+	MOVQ         x+8(FP), AX
+	MOVQ         starts+16(FP), CX
+	MOVQ         lanes+24(FP), DX
+	MOVQ         (CX), BX
+	LEAQ         (AX)(BX*4), BX
+	VPBROADCASTD (DX), Y0
+	VMOVDQU      laneBits<>+0(SB), Y1
+	VPAND        Y1, Y0, Y0
+	VPCMPEQD     Y1, Y0, Y0
+	VMOVDQU      Y0, (SP)
+	MOVQ         8(CX), SI
+	LEAQ         (AX)(SI*4), SI
+	VPBROADCASTD 4(DX), Y0
+	VMOVDQU      laneBits<>+0(SB), Y1
+	VPAND        Y1, Y0, Y0
+	VPCMPEQD     Y1, Y0, Y0
+	VMOVDQU      Y0, 32(SP)
+	MOVQ         16(CX), CX
+	LEAQ         (AX)(CX*4), CX
+	VPBROADCASTD 8(DX), Y0
+	VMOVDQU      laneBits<>+0(SB), Y1
+	VPAND        Y1, Y0, Y0
+	VPCMPEQD     Y1, Y0, Y0
+	VMOVDQU      Y0, 64(SP)
+	MOVQ         offsets+32(FP), AX
+	MOVQ         k+40(FP), DX
+	VXORPS       X0, X0, X0
+	VMOVAPS      Y0, Y8
+	XORQ         DI, DI
+
+entries:
+	MOVLQSX    (AX)(DI*4), R8
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R8*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (SI)(R8*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VMOVUPS    64(SP), Y12
+	VMASKMOVPS (CX)(R8*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	INCQ       DI
+	CMPQ       DI, DX
+	JL         entries
+	MOVQ       totals+0(FP), AX
+	VMOVUPS    Y8, (AX)
+	VZEROUPPER
+	RET
+
+// func thresholdsRowMaskedAVX2(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// Requires: AVX, AVX2
+TEXT ·thresholdsRowMaskedAVX2(SB), $96-72
+	MOVQ         x+32(FP), AX
+	MOVQ         starts+40(FP), CX
+	MOVQ         lanes+48(FP), DX
+	MOVQ         (CX), BX
+	LEAQ         (AX)(BX*4), BX
+	VPBROADCASTD (DX), Y0
+	VMOVDQU      laneBits<>+0(SB), Y1
+	VPAND        Y1, Y0, Y0
+	VPCMPEQD     Y1, Y0, Y0
+	VMOVDQU      Y0, (SP)
+	MOVQ         8(CX), SI
+	LEAQ         (AX)(SI*4), SI
+	VPBROADCASTD 4(DX), Y0
+	VMOVDQU      laneBits<>+0(SB), Y1
+	VPAND        Y1, Y0, Y0
+	VPCMPEQD     Y1, Y0, Y0
+	VMOVDQU      Y0, 32(SP)
+	MOVQ         16(CX), CX
+	LEAQ         (AX)(CX*4), CX
+	VPBROADCASTD 8(DX), Y0
+	VMOVDQU      laneBits<>+0(SB), Y1
+	VPAND        Y1, Y0, Y0
+	VPCMPEQD     Y1, Y0, Y0
+	VMOVDQU      Y0, 64(SP)
+	MOVQ         offsets+56(FP), AX
+	MOVQ         k+64(FP), DX
+	MOVQ         dst+0(FP), DI
+	MOVQ         room+8(FP), R8
+	MOVQ         n+16(FP), R9
+	SHLQ         $0x02, R8
+	MOVQ         totals+24(FP), R10
+	VMOVUPS      (R10), Y13
+	VBROADCASTSS units<>+0(SB), Y9
+	VDIVPS       Y13, Y9, Y9
+	VBROADCASTSS belowFull<>+0(SB), Y10
+	VXORPS       X0, X0, X0
+	VMOVAPS      Y0, Y8
+
+block:
+	MOVLQSX    (AX), R10
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R10*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (SI)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VMOVUPS    64(SP), Y12
+	VMASKMOVPS (CX)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y0
+	VMINPS     Y10, Y0, Y0
+	VCVTTPS2DQ Y0, Y0
+	VPOR       Y12, Y0, Y0
+	MOVLQSX    4(AX), R10
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R10*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (SI)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VMOVUPS    64(SP), Y12
+	VMASKMOVPS (CX)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y1
+	VMINPS     Y10, Y1, Y1
+	VCVTTPS2DQ Y1, Y1
+	VPOR       Y12, Y1, Y1
+	MOVLQSX    8(AX), R10
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R10*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (SI)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VMOVUPS    64(SP), Y12
+	VMASKMOVPS (CX)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y2
+	VMINPS     Y10, Y2, Y2
+	VCVTTPS2DQ Y2, Y2
+	VPOR       Y12, Y2, Y2
+	MOVLQSX    12(AX), R10
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R10*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (SI)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VMOVUPS    64(SP), Y12
+	VMASKMOVPS (CX)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y3
+	VMINPS     Y10, Y3, Y3
+	VCVTTPS2DQ Y3, Y3
+	VPOR       Y12, Y3, Y3
+	MOVLQSX    16(AX), R10
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R10*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (SI)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VMOVUPS    64(SP), Y12
+	VMASKMOVPS (CX)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y4
+	VMINPS     Y10, Y4, Y4
+	VCVTTPS2DQ Y4, Y4
+	VPOR       Y12, Y4, Y4
+	MOVLQSX    20(AX), R10
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R10*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (SI)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VMOVUPS    64(SP), Y12
+	VMASKMOVPS (CX)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y5
+	VMINPS     Y10, Y5, Y5
+	VCVTTPS2DQ Y5, Y5
+	VPOR       Y12, Y5, Y5
+	MOVLQSX    24(AX), R10
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R10*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (SI)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VMOVUPS    64(SP), Y12
+	VMASKMOVPS (CX)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y6
+	VMINPS     Y10, Y6, Y6
+	VCVTTPS2DQ Y6, Y6
+	VPOR       Y12, Y6, Y6
+	MOVLQSX    28(AX), R10
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R10*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (SI)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VMOVUPS    64(SP), Y12
+	VMASKMOVPS (CX)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y7
+	VMINPS     Y10, Y7, Y7
+	VCVTTPS2DQ Y7, Y7
+	VPOR       Y12, Y7, Y7
+	VUNPCKLPS  Y1, Y0, Y14
+	VUNPCKHPS  Y1, Y0, Y1
+	VUNPCKLPS  Y3, Y2, Y0
+	VUNPCKHPS  Y3, Y2, Y3
+	VUNPCKLPD  Y0, Y14, Y2
+	VUNPCKHPD  Y0, Y14, Y0
+	VUNPCKLPD  Y3, Y1, Y14
+	VUNPCKHPD  Y3, Y1, Y3
+	VUNPCKLPS  Y5, Y4, Y1
+	VUNPCKHPS  Y5, Y4, Y5
+	VUNPCKLPS  Y7, Y6, Y4
+	VUNPCKHPS  Y7, Y6, Y7
+	VUNPCKLPD  Y4, Y1, Y6
+	VUNPCKHPD  Y4, Y1, Y4
+	VUNPCKLPD  Y7, Y5, Y1
+	VUNPCKHPD  Y7, Y5, Y7
+	VPERM2F128 $0x20, Y6, Y2, Y5
+	VPERM2F128 $0x31, Y6, Y2, Y6
+	VPERM2F128 $0x20, Y4, Y0, Y2
+	VPERM2F128 $0x31, Y4, Y0, Y4
+	VPERM2F128 $0x20, Y1, Y14, Y0
+	VPERM2F128 $0x31, Y1, Y14, Y1
+	VPERM2F128 $0x20, Y7, Y3, Y14
+	VPERM2F128 $0x31, Y7, Y3, Y7
+	MOVQ       DI, R10
+	VMOVUPS    Y5, (R10)
+	CMPQ       R9, $0x01
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Y2, (R10)
+	CMPQ       R9, $0x02
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Y0, (R10)
+	CMPQ       R9, $0x03
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Y14, (R10)
+	CMPQ       R9, $0x04
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Y6, (R10)
+	CMPQ       R9, $0x05
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Y4, (R10)
+	CMPQ       R9, $0x06
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Y1, (R10)
+	CMPQ       R9, $0x07
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Y7, (R10)
+
+next:
+	ADDQ $0x20, DI
+	ADDQ $0x20, AX
+	SUBQ $0x08, DX
+	JG   block
+	VZEROUPPER
+	RET
+
+// func totalsRow1AVX2(totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// Requires: AVX
+TEXT ·totalsRow1AVX2(SB), $0-48
+	MOVQ    x+8(FP), AX
+	MOVQ    starts+16(FP), CX
+	MOVQ    lanes+24(FP), DX
+	MOVQ    (CX), CX
+	LEAQ    (AX)(CX*4), CX
+	MOVQ    offsets+32(FP), AX
+	MOVQ    k+40(FP), DX
+	VXORPS  X0, X0, X0
+	VMOVAPS Y0, Y8
+	XORQ    BX, BX
+
+entries:
+	MOVLQSX (AX)(BX*4), SI
+	VADDPS  (CX)(SI*4), Y8, Y8
+	INCQ    BX
+	CMPQ    BX, DX
+	JL      entries
+	MOVQ    totals+0(FP), AX
+	VMOVUPS Y8, (AX)
+	VZEROUPPER
+	RET
+
+// func thresholdsRow1AVX2(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// Requires: AVX, AVX2
+TEXT ·thresholdsRow1AVX2(SB), $0-72
+	MOVQ         x+32(FP), AX
+	MOVQ         starts+40(FP), CX
+	MOVQ         lanes+48(FP), DX
+	MOVQ         (CX), CX
+	LEAQ         (AX)(CX*4), CX
+	MOVQ         offsets+56(FP), AX
+	MOVQ         k+64(FP), DX
+	MOVQ         dst+0(FP), BX
+	MOVQ         room+8(FP), SI
+	MOVQ         n+16(FP), DI
+	SHLQ         $0x02, SI
+	MOVQ         totals+24(FP), R8
+	VMOVUPS      (R8), Y13
+	VBROADCASTSS units<>+0(SB), Y9
+	VDIVPS       Y13, Y9, Y9
+	VBROADCASTSS belowFull<>+0(SB), Y10
+	VXORPS       X0, X0, X0
+	VMOVAPS      Y0, Y8
+
+block:
+	MOVLQSX    (AX), R8
+	VADDPS     (CX)(R8*4), Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y0
+	VMINPS     Y10, Y0, Y0
+	VCVTTPS2DQ Y0, Y0
+	VPOR       Y12, Y0, Y0
+	MOVLQSX    4(AX), R8
+	VADDPS     (CX)(R8*4), Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y1
+	VMINPS     Y10, Y1, Y1
+	VCVTTPS2DQ Y1, Y1
+	VPOR       Y12, Y1, Y1
+	MOVLQSX    8(AX), R8
+	VADDPS     (CX)(R8*4), Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y2
+	VMINPS     Y10, Y2, Y2
+	VCVTTPS2DQ Y2, Y2
+	VPOR       Y12, Y2, Y2
+	MOVLQSX    12(AX), R8
+	VADDPS     (CX)(R8*4), Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y3
+	VMINPS     Y10, Y3, Y3
+	VCVTTPS2DQ Y3, Y3
+	VPOR       Y12, Y3, Y3
+	MOVLQSX    16(AX), R8
+	VADDPS     (CX)(R8*4), Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y4
+	VMINPS     Y10, Y4, Y4
+	VCVTTPS2DQ Y4, Y4
+	VPOR       Y12, Y4, Y4
+	MOVLQSX    20(AX), R8
+	VADDPS     (CX)(R8*4), Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y5
+	VMINPS     Y10, Y5, Y5
+	VCVTTPS2DQ Y5, Y5
+	VPOR       Y12, Y5, Y5
+	MOVLQSX    24(AX), R8
+	VADDPS     (CX)(R8*4), Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y6
+	VMINPS     Y10, Y6, Y6
+	VCVTTPS2DQ Y6, Y6
+	VPOR       Y12, Y6, Y6
+	MOVLQSX    28(AX), R8
+	VADDPS     (CX)(R8*4), Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y7
+	VMINPS     Y10, Y7, Y7
+	VCVTTPS2DQ Y7, Y7
+	VPOR       Y12, Y7, Y7
+	VUNPCKLPS  Y1, Y0, Y14
+	VUNPCKHPS  Y1, Y0, Y1
+	VUNPCKLPS  Y3, Y2, Y0
+	VUNPCKHPS  Y3, Y2, Y3
+	VUNPCKLPD  Y0, Y14, Y2
+	VUNPCKHPD  Y0, Y14, Y0
+	VUNPCKLPD  Y3, Y1, Y14
+	VUNPCKHPD  Y3, Y1, Y3
+	VUNPCKLPS  Y5, Y4, Y1
+	VUNPCKHPS  Y5, Y4, Y5
+	VUNPCKLPS  Y7, Y6, Y4
+	VUNPCKHPS  Y7, Y6, Y7
+	VUNPCKLPD  Y4, Y1, Y6
+	VUNPCKHPD  Y4, Y1, Y4
+	VUNPCKLPD  Y7, Y5, Y1
+	VUNPCKHPD  Y7, Y5, Y7
+	VPERM2F128 $0x20, Y6, Y2, Y5
+	VPERM2F128 $0x31, Y6, Y2, Y6
+	VPERM2F128 $0x20, Y4, Y0, Y2
+	VPERM2F128 $0x31, Y4, Y0, Y4
+	VPERM2F128 $0x20, Y1, Y14, Y0
+	VPERM2F128 $0x31, Y1, Y14, Y1
+	VPERM2F128 $0x20, Y7, Y3, Y14
+	VPERM2F128 $0x31, Y7, Y3, Y7
+	MOVQ       BX, R8
+	VMOVUPS    Y5, (R8)
+	CMPQ       DI, $0x01
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Y2, (R8)
+	CMPQ       DI, $0x02
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Y0, (R8)
+	CMPQ       DI, $0x03
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Y14, (R8)
+	CMPQ       DI, $0x04
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Y6, (R8)
+	CMPQ       DI, $0x05
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Y4, (R8)
+	CMPQ       DI, $0x06
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Y1, (R8)
+	CMPQ       DI, $0x07
+	JE         next
+	ADDQ       SI, R8
+	VMOVUPS    Y7, (R8)
+
+next:
+	ADDQ $0x20, BX
+	ADDQ $0x20, AX
+	SUBQ $0x08, DX
+	JG   block
+	VZEROUPPER
+	RET
+
+// func totalsRow2AVX2(totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// Requires: AVX, AVX2
+TEXT ·totalsRow2AVX2(SB), $64-48
+	MOVQ         x+8(FP), AX
+	MOVQ         starts+16(FP), CX
+	MOVQ         lanes+24(FP), DX
+	MOVQ         (CX), BX
+	LEAQ         (AX)(BX*4), BX
+	VPBROADCASTD (DX), Y0
+	VMOVDQU      laneBits<>+0(SB), Y1
+	VPAND        Y1, Y0, Y0
+	VPCMPEQD     Y1, Y0, Y0
+	VMOVDQU      Y0, (SP)
+	MOVQ         8(CX), CX
+	LEAQ         (AX)(CX*4), CX
+	VPBROADCASTD 4(DX), Y0
+	VMOVDQU      laneBits<>+0(SB), Y1
+	VPAND        Y1, Y0, Y0
+	VPCMPEQD     Y1, Y0, Y0
+	VMOVDQU      Y0, 32(SP)
+	MOVQ         offsets+32(FP), AX
+	MOVQ         k+40(FP), DX
+	VXORPS       X0, X0, X0
+	VMOVAPS      Y0, Y8
+	XORQ         SI, SI
+
+entries:
+	MOVLQSX    (AX)(SI*4), DI
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(DI*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (CX)(DI*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	INCQ       SI
+	CMPQ       SI, DX
+	JL         entries
+	MOVQ       totals+0(FP), AX
+	VMOVUPS    Y8, (AX)
+	VZEROUPPER
+	RET
+
+// func thresholdsRow2AVX2(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// Requires: AVX, AVX2
+TEXT ·thresholdsRow2AVX2(SB), $64-72
+	MOVQ         x+32(FP), AX
+	MOVQ         starts+40(FP), CX
+	MOVQ         lanes+48(FP), DX
+	MOVQ         (CX), BX
+	LEAQ         (AX)(BX*4), BX
+	VPBROADCASTD (DX), Y0
+	VMOVDQU      laneBits<>+0(SB), Y1
+	VPAND        Y1, Y0, Y0
+	VPCMPEQD     Y1, Y0, Y0
+	VMOVDQU      Y0, (SP)
+	MOVQ         8(CX), CX
+	LEAQ         (AX)(CX*4), CX
+	VPBROADCASTD 4(DX), Y0
+	VMOVDQU      laneBits<>+0(SB), Y1
+	VPAND        Y1, Y0, Y0
+	VPCMPEQD     Y1, Y0, Y0
+	VMOVDQU      Y0, 32(SP)
+	MOVQ         offsets+56(FP), AX
+	MOVQ         k+64(FP), DX
+	MOVQ         dst+0(FP), SI
+	MOVQ         room+8(FP), DI
+	MOVQ         n+16(FP), R8
+	SHLQ         $0x02, DI
+	MOVQ         totals+24(FP), R9
+	VMOVUPS      (R9), Y13
+	VBROADCASTSS units<>+0(SB), Y9
+	VDIVPS       Y13, Y9, Y9
+	VBROADCASTSS belowFull<>+0(SB), Y10
+	VXORPS       X0, X0, X0
+	VMOVAPS      Y0, Y8
+
+block:
+	MOVLQSX    (AX), R9
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R9*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (CX)(R9*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y0
+	VMINPS     Y10, Y0, Y0
+	VCVTTPS2DQ Y0, Y0
+	VPOR       Y12, Y0, Y0
+	MOVLQSX    4(AX), R9
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R9*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (CX)(R9*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y1
+	VMINPS     Y10, Y1, Y1
+	VCVTTPS2DQ Y1, Y1
+	VPOR       Y12, Y1, Y1
+	MOVLQSX    8(AX), R9
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R9*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (CX)(R9*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y2
+	VMINPS     Y10, Y2, Y2
+	VCVTTPS2DQ Y2, Y2
+	VPOR       Y12, Y2, Y2
+	MOVLQSX    12(AX), R9
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R9*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (CX)(R9*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y3
+	VMINPS     Y10, Y3, Y3
+	VCVTTPS2DQ Y3, Y3
+	VPOR       Y12, Y3, Y3
+	MOVLQSX    16(AX), R9
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R9*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (CX)(R9*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y4
+	VMINPS     Y10, Y4, Y4
+	VCVTTPS2DQ Y4, Y4
+	VPOR       Y12, Y4, Y4
+	MOVLQSX    20(AX), R9
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R9*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (CX)(R9*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y5
+	VMINPS     Y10, Y5, Y5
+	VCVTTPS2DQ Y5, Y5
+	VPOR       Y12, Y5, Y5
+	MOVLQSX    24(AX), R9
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R9*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (CX)(R9*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y6
+	VMINPS     Y10, Y6, Y6
+	VCVTTPS2DQ Y6, Y6
+	VPOR       Y12, Y6, Y6
+	MOVLQSX    28(AX), R9
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R9*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (CX)(R9*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y7
+	VMINPS     Y10, Y7, Y7
+	VCVTTPS2DQ Y7, Y7
+	VPOR       Y12, Y7, Y7
+	VUNPCKLPS  Y1, Y0, Y14
+	VUNPCKHPS  Y1, Y0, Y1
+	VUNPCKLPS  Y3, Y2, Y0
+	VUNPCKHPS  Y3, Y2, Y3
+	VUNPCKLPD  Y0, Y14, Y2
+	VUNPCKHPD  Y0, Y14, Y0
+	VUNPCKLPD  Y3, Y1, Y14
+	VUNPCKHPD  Y3, Y1, Y3
+	VUNPCKLPS  Y5, Y4, Y1
+	VUNPCKHPS  Y5, Y4, Y5
+	VUNPCKLPS  Y7, Y6, Y4
+	VUNPCKHPS  Y7, Y6, Y7
+	VUNPCKLPD  Y4, Y1, Y6
+	VUNPCKHPD  Y4, Y1, Y4
+	VUNPCKLPD  Y7, Y5, Y1
+	VUNPCKHPD  Y7, Y5, Y7
+	VPERM2F128 $0x20, Y6, Y2, Y5
+	VPERM2F128 $0x31, Y6, Y2, Y6
+	VPERM2F128 $0x20, Y4, Y0, Y2
+	VPERM2F128 $0x31, Y4, Y0, Y4
+	VPERM2F128 $0x20, Y1, Y14, Y0
+	VPERM2F128 $0x31, Y1, Y14, Y1
+	VPERM2F128 $0x20, Y7, Y3, Y14
+	VPERM2F128 $0x31, Y7, Y3, Y7
+	MOVQ       SI, R9
+	VMOVUPS    Y5, (R9)
+	CMPQ       R8, $0x01
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Y2, (R9)
+	CMPQ       R8, $0x02
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Y0, (R9)
+	CMPQ       R8, $0x03
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Y14, (R9)
+	CMPQ       R8, $0x04
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Y6, (R9)
+	CMPQ       R8, $0x05
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Y4, (R9)
+	CMPQ       R8, $0x06
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Y1, (R9)
+	CMPQ       R8, $0x07
+	JE         next
+	ADDQ       DI, R9
+	VMOVUPS    Y7, (R9)
+
+next:
+	ADDQ $0x20, SI
+	ADDQ $0x20, AX
+	SUBQ $0x08, DX
+	JG   block
+	VZEROUPPER
+	RET
+
+// func totalsRow3AVX2(totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// Requires: AVX, AVX2
+TEXT ·totalsRow3AVX2(SB), $96-48
+	MOVQ         x+8(FP), AX
+	MOVQ         starts+16(FP), CX
+	MOVQ         lanes+24(FP), DX
+	MOVQ         (CX), BX
+	LEAQ         (AX)(BX*4), BX
+	VPBROADCASTD (DX), Y0
+	VMOVDQU      laneBits<>+0(SB), Y1
+	VPAND        Y1, Y0, Y0
+	VPCMPEQD     Y1, Y0, Y0
+	VMOVDQU      Y0, (SP)
+	MOVQ         8(CX), SI
+	LEAQ         (AX)(SI*4), SI
+	VPBROADCASTD 4(DX), Y0
+	VMOVDQU      laneBits<>+0(SB), Y1
+	VPAND        Y1, Y0, Y0
+	VPCMPEQD     Y1, Y0, Y0
+	VMOVDQU      Y0, 32(SP)
+	MOVQ         16(CX), CX
+	LEAQ         (AX)(CX*4), CX
+	VPBROADCASTD 8(DX), Y0
+	VMOVDQU      laneBits<>+0(SB), Y1
+	VPAND        Y1, Y0, Y0
+	VPCMPEQD     Y1, Y0, Y0
+	VMOVDQU      Y0, 64(SP)
+	MOVQ         offsets+32(FP), AX
+	MOVQ         k+40(FP), DX
+	VXORPS       X0, X0, X0
+	VMOVAPS      Y0, Y8
+	XORQ         DI, DI
+
+entries:
+	MOVLQSX    (AX)(DI*4), R8
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R8*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (SI)(R8*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VMOVUPS    64(SP), Y12
+	VMASKMOVPS (CX)(R8*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	INCQ       DI
+	CMPQ       DI, DX
+	JL         entries
+	MOVQ       totals+0(FP), AX
+	VMOVUPS    Y8, (AX)
+	VZEROUPPER
+	RET
+
+// func thresholdsRow3AVX2(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// Requires: AVX, AVX2
+TEXT ·thresholdsRow3AVX2(SB), $96-72
+	MOVQ         x+32(FP), AX
+	MOVQ         starts+40(FP), CX
+	MOVQ         lanes+48(FP), DX
+	MOVQ         (CX), BX
+	LEAQ         (AX)(BX*4), BX
+	VPBROADCASTD (DX), Y0
+	VMOVDQU      laneBits<>+0(SB), Y1
+	VPAND        Y1, Y0, Y0
+	VPCMPEQD     Y1, Y0, Y0
+	VMOVDQU      Y0, (SP)
+	MOVQ         8(CX), SI
+	LEAQ         (AX)(SI*4), SI
+	VPBROADCASTD 4(DX), Y0
+	VMOVDQU      laneBits<>+0(SB), Y1
+	VPAND        Y1, Y0, Y0
+	VPCMPEQD     Y1, Y0, Y0
+	VMOVDQU      Y0, 32(SP)
+	MOVQ         16(CX), CX
+	LEAQ         (AX)(CX*4), CX
+	VPBROADCASTD 8(DX), Y0
+	VMOVDQU      laneBits<>+0(SB), Y1
+	VPAND        Y1, Y0, Y0
+	VPCMPEQD     Y1, Y0, Y0
+	VMOVDQU      Y0, 64(SP)
+	MOVQ         offsets+56(FP), AX
+	MOVQ         k+64(FP), DX
+	MOVQ         dst+0(FP), DI
+	MOVQ         room+8(FP), R8
+	MOVQ         n+16(FP), R9
+	SHLQ         $0x02, R8
+	MOVQ         totals+24(FP), R10
+	VMOVUPS      (R10), Y13
+	VBROADCASTSS units<>+0(SB), Y9
+	VDIVPS       Y13, Y9, Y9
+	VBROADCASTSS belowFull<>+0(SB), Y10
+	VXORPS       X0, X0, X0
+	VMOVAPS      Y0, Y8
+
+block:
+	MOVLQSX    (AX), R10
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R10*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (SI)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VMOVUPS    64(SP), Y12
+	VMASKMOVPS (CX)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y0
+	VMINPS     Y10, Y0, Y0
+	VCVTTPS2DQ Y0, Y0
+	VPOR       Y12, Y0, Y0
+	MOVLQSX    4(AX), R10
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R10*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (SI)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VMOVUPS    64(SP), Y12
+	VMASKMOVPS (CX)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y1
+	VMINPS     Y10, Y1, Y1
+	VCVTTPS2DQ Y1, Y1
+	VPOR       Y12, Y1, Y1
+	MOVLQSX    8(AX), R10
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R10*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (SI)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VMOVUPS    64(SP), Y12
+	VMASKMOVPS (CX)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y2
+	VMINPS     Y10, Y2, Y2
+	VCVTTPS2DQ Y2, Y2
+	VPOR       Y12, Y2, Y2
+	MOVLQSX    12(AX), R10
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R10*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (SI)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VMOVUPS    64(SP), Y12
+	VMASKMOVPS (CX)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y3
+	VMINPS     Y10, Y3, Y3
+	VCVTTPS2DQ Y3, Y3
+	VPOR       Y12, Y3, Y3
+	MOVLQSX    16(AX), R10
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R10*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (SI)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VMOVUPS    64(SP), Y12
+	VMASKMOVPS (CX)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y4
+	VMINPS     Y10, Y4, Y4
+	VCVTTPS2DQ Y4, Y4
+	VPOR       Y12, Y4, Y4
+	MOVLQSX    20(AX), R10
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R10*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (SI)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VMOVUPS    64(SP), Y12
+	VMASKMOVPS (CX)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y5
+	VMINPS     Y10, Y5, Y5
+	VCVTTPS2DQ Y5, Y5
+	VPOR       Y12, Y5, Y5
+	MOVLQSX    24(AX), R10
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R10*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (SI)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VMOVUPS    64(SP), Y12
+	VMASKMOVPS (CX)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y6
+	VMINPS     Y10, Y6, Y6
+	VCVTTPS2DQ Y6, Y6
+	VPOR       Y12, Y6, Y6
+	MOVLQSX    28(AX), R10
+	VMOVUPS    (SP), Y11
+	VMASKMOVPS (BX)(R10*4), Y11, Y11
+	VMOVUPS    32(SP), Y12
+	VMASKMOVPS (SI)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VMOVUPS    64(SP), Y12
+	VMASKMOVPS (CX)(R10*4), Y12, Y12
+	VORPS      Y12, Y11, Y11
+	VADDPS     Y11, Y8, Y8
+	VCMPPS     $0x05, Y13, Y8, Y12
+	VPSRLD     $0x01, Y12, Y12
+	VMULPS     Y9, Y8, Y7
+	VMINPS     Y10, Y7, Y7
+	VCVTTPS2DQ Y7, Y7
+	VPOR       Y12, Y7, Y7
+	VUNPCKLPS  Y1, Y0, Y14
+	VUNPCKHPS  Y1, Y0, Y1
+	VUNPCKLPS  Y3, Y2, Y0
+	VUNPCKHPS  Y3, Y2, Y3
+	VUNPCKLPD  Y0, Y14, Y2
+	VUNPCKHPD  Y0, Y14, Y0
+	VUNPCKLPD  Y3, Y1, Y14
+	VUNPCKHPD  Y3, Y1, Y3
+	VUNPCKLPS  Y5, Y4, Y1
+	VUNPCKHPS  Y5, Y4, Y5
+	VUNPCKLPS  Y7, Y6, Y4
+	VUNPCKHPS  Y7, Y6, Y7
+	VUNPCKLPD  Y4, Y1, Y6
+	VUNPCKHPD  Y4, Y1, Y4
+	VUNPCKLPD  Y7, Y5, Y1
+	VUNPCKHPD  Y7, Y5, Y7
+	VPERM2F128 $0x20, Y6, Y2, Y5
+	VPERM2F128 $0x31, Y6, Y2, Y6
+	VPERM2F128 $0x20, Y4, Y0, Y2
+	VPERM2F128 $0x31, Y4, Y0, Y4
+	VPERM2F128 $0x20, Y1, Y14, Y0
+	VPERM2F128 $0x31, Y1, Y14, Y1
+	VPERM2F128 $0x20, Y7, Y3, Y14
+	VPERM2F128 $0x31, Y7, Y3, Y7
+	MOVQ       DI, R10
+	VMOVUPS    Y5, (R10)
+	CMPQ       R9, $0x01
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Y2, (R10)
+	CMPQ       R9, $0x02
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Y0, (R10)
+	CMPQ       R9, $0x03
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Y14, (R10)
+	CMPQ       R9, $0x04
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Y6, (R10)
+	CMPQ       R9, $0x05
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Y4, (R10)
+	CMPQ       R9, $0x06
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Y1, (R10)
+	CMPQ       R9, $0x07
+	JE         next
+	ADDQ       R8, R10
+	VMOVUPS    Y7, (R10)
+
+next:
+	ADDQ $0x20, DI
+	ADDQ $0x20, AX
+	SUBQ $0x08, DX
+	JG   block
 	VZEROUPPER
 	RET
 
@@ -9226,35 +11721,35 @@ last:
 	VZEROUPPER
 	RET
 
-// func sampleAVX2(dst *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
+// func sampleAVX2(dst *uint32, n int, positions int, coarse *[32]uint32, thresholds *uint32, room int, block uint32, states *uint64, scale uint32)
 // Requires: AVX, AVX2, POPCNT
-TEXT ·sampleAVX2(SB), $640-52
+TEXT ·sampleAVX2(SB), $640-68
 	MOVQ         dst+0(FP), AX
 	MOVQ         n+8(FP), CX
-	MOVQ         tree+16(FP), DX
-	MOVQ         thresholds+24(FP), BX
-	MOVL         block+32(FP), SI
-	MOVL         scale+48(FP), DI
-	MOVQ         state+40(FP), R8
+	MOVQ         coarse+24(FP), DX
+	MOVQ         thresholds+32(FP), BX
+	MOVL         block+48(FP), SI
+	MOVL         scale+64(FP), DI
+	MOVQ         states+56(FP), R8
+	VPBROADCASTD sampleSteps<>+28(SB), Y13
+	VPBROADCASTD sampleSteps<>+20(SB), Y14
+	MOVL         SI, R9
+	CMPL         SI, $0x01
+	JNE          start
+	MOVL         DI, R9
+
+start:
+	VMOVD        R9, X15
+	VPBROADCASTD X15, Y15
+
+position:
 	VMOVDQU      (DX), Y8
 	VMOVDQU      32(DX), Y9
 	VMOVDQU      64(DX), Y10
 	VMOVDQU      96(DX), Y11
-	VPBROADCASTD signBit<>+0(SB), Y12
-	VPBROADCASTD sampleSteps<>+28(SB), Y13
-	VPBROADCASTD sampleSteps<>+20(SB), Y14
-	VMOVQ        R8, X7
-	VPBROADCASTQ X7, Y7
+	VPBROADCASTQ (R8), Y7
 	VPADDQ       sampleLanes<>+0(SB), Y7, Y7
-	MOVL         SI, DX
-	CMPL         SI, $0x01
-	JNE          start
-	MOVL         DI, DX
-
-start:
-	VMOVD        DX, X15
-	VPBROADCASTD X15, Y15
-	XORQ         DX, DX
+	XORQ         R9, R9
 
 numbers:
 	VPSRLQ       $0x1e, Y7, Y1
@@ -9278,7 +11773,7 @@ numbers:
 	VPSRLQ       $0x1f, Y0, Y1
 	VPXOR        Y1, Y0, Y0
 	VPADDQ       sampleWideMix<>+128(SB), Y7, Y7
-	VPXOR        Y0, Y12, Y0
+	VPSRLD       $0x01, Y0, Y0
 	VPXOR        Y1, Y1, Y1
 	VPBROADCASTD X8, Y3
 	VPCMPGTD     Y3, Y0, Y3
@@ -9308,16 +11803,16 @@ numbers:
 	VPMULLD      Y15, Y1, Y1
 	CMPL         SI, $0x01
 	JE           found
-	VMOVDQU      Y0, (SP)(DX*4)
+	VMOVDQU      Y0, (SP)(R9*4)
 
 	// Continue the binary search in the block while more than 32 thresholds are left.
-	MOVL SI, R8
+	MOVL SI, R10
 
 halve:
-	CMPL         R8, $0x20
+	CMPL         R10, $0x20
 	JLE          found
-	SHRL         $0x01, R8
-	VMOVD        R8, X4
+	SHRL         $0x01, R10
+	VMOVD        R10, X4
 	VPBROADCASTD X4, Y4
 	VPADDD       Y4, Y1, Y2
 	VPCMPEQD     Y5, Y5, Y5
@@ -9329,167 +11824,174 @@ halve:
 	JMP          halve
 
 found:
-	VMOVDQU Y1, (AX)(DX*4)
-	ADDQ    $0x08, DX
-	CMPQ    DX, CX
+	VMOVDQU Y1, (AX)(R9*4)
+	ADDQ    $0x08, R9
+	CMPQ    R9, CX
 	JL      numbers
 	CMPL    SI, $0x01
-	JE      end
+	JE      done
 
 	// Count the thresholds below the random number among the next 16 or 32. Those
 	// after the block are never below it.
-	XORQ DX, DX
+	XORQ R9, R9
 	CMPL SI, $0x10
 	JG   wide
 
 narrow:
-	MOVL         (AX)(DX*4), SI
-	VPBROADCASTD (SP)(DX*4), Y0
-	VPCMPGTD     (BX)(SI*4), Y0, Y1
-	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	MOVL         (AX)(R9*4), R10
+	VPBROADCASTD (SP)(R9*4), Y0
+	VPCMPGTD     (BX)(R10*4), Y0, Y1
+	VPCMPGTD     32(BX)(R10*4), Y0, Y2
 	VPACKSSDW    Y2, Y1, Y1
-	VPMOVMSKB    Y1, R8
-	POPCNTL      R8, R8
-	SHRL         $0x01, R8
-	ADDL         SI, R8
-	IMULL        DI, R8
-	MOVL         R8, (AX)(DX*4)
-	MOVL         4(AX)(DX*4), SI
-	VPBROADCASTD 4(SP)(DX*4), Y0
-	VPCMPGTD     (BX)(SI*4), Y0, Y1
-	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPMOVMSKB    Y1, R11
+	POPCNTL      R11, R11
+	SHRL         $0x01, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, (AX)(R9*4)
+	MOVL         4(AX)(R9*4), R10
+	VPBROADCASTD 4(SP)(R9*4), Y0
+	VPCMPGTD     (BX)(R10*4), Y0, Y1
+	VPCMPGTD     32(BX)(R10*4), Y0, Y2
 	VPACKSSDW    Y2, Y1, Y1
-	VPMOVMSKB    Y1, R8
-	POPCNTL      R8, R8
-	SHRL         $0x01, R8
-	ADDL         SI, R8
-	IMULL        DI, R8
-	MOVL         R8, 4(AX)(DX*4)
-	MOVL         8(AX)(DX*4), SI
-	VPBROADCASTD 8(SP)(DX*4), Y0
-	VPCMPGTD     (BX)(SI*4), Y0, Y1
-	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPMOVMSKB    Y1, R11
+	POPCNTL      R11, R11
+	SHRL         $0x01, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 4(AX)(R9*4)
+	MOVL         8(AX)(R9*4), R10
+	VPBROADCASTD 8(SP)(R9*4), Y0
+	VPCMPGTD     (BX)(R10*4), Y0, Y1
+	VPCMPGTD     32(BX)(R10*4), Y0, Y2
 	VPACKSSDW    Y2, Y1, Y1
-	VPMOVMSKB    Y1, R8
-	POPCNTL      R8, R8
-	SHRL         $0x01, R8
-	ADDL         SI, R8
-	IMULL        DI, R8
-	MOVL         R8, 8(AX)(DX*4)
-	MOVL         12(AX)(DX*4), SI
-	VPBROADCASTD 12(SP)(DX*4), Y0
-	VPCMPGTD     (BX)(SI*4), Y0, Y1
-	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPMOVMSKB    Y1, R11
+	POPCNTL      R11, R11
+	SHRL         $0x01, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 8(AX)(R9*4)
+	MOVL         12(AX)(R9*4), R10
+	VPBROADCASTD 12(SP)(R9*4), Y0
+	VPCMPGTD     (BX)(R10*4), Y0, Y1
+	VPCMPGTD     32(BX)(R10*4), Y0, Y2
 	VPACKSSDW    Y2, Y1, Y1
-	VPMOVMSKB    Y1, R8
-	POPCNTL      R8, R8
-	SHRL         $0x01, R8
-	ADDL         SI, R8
-	IMULL        DI, R8
-	MOVL         R8, 12(AX)(DX*4)
-	ADDQ         $0x04, DX
-	CMPQ         DX, CX
+	VPMOVMSKB    Y1, R11
+	POPCNTL      R11, R11
+	SHRL         $0x01, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 12(AX)(R9*4)
+	ADDQ         $0x04, R9
+	CMPQ         R9, CX
 	JL           narrow
-	JMP          end
+	JMP          done
 
 wide:
-	MOVL         (AX)(DX*4), SI
-	VPBROADCASTD (SP)(DX*4), Y0
-	VPCMPGTD     (BX)(SI*4), Y0, Y1
-	VPCMPGTD     32(BX)(SI*4), Y0, Y2
-	VPCMPGTD     64(BX)(SI*4), Y0, Y3
-	VPCMPGTD     96(BX)(SI*4), Y0, Y4
+	MOVL         (AX)(R9*4), R10
+	VPBROADCASTD (SP)(R9*4), Y0
+	VPCMPGTD     (BX)(R10*4), Y0, Y1
+	VPCMPGTD     32(BX)(R10*4), Y0, Y2
+	VPCMPGTD     64(BX)(R10*4), Y0, Y3
+	VPCMPGTD     96(BX)(R10*4), Y0, Y4
 	VPACKSSDW    Y2, Y1, Y1
 	VPACKSSDW    Y4, Y3, Y3
 	VPACKSSWB    Y3, Y1, Y1
-	VPMOVMSKB    Y1, R8
-	POPCNTL      R8, R8
-	ADDL         SI, R8
-	IMULL        DI, R8
-	MOVL         R8, (AX)(DX*4)
-	MOVL         4(AX)(DX*4), SI
-	VPBROADCASTD 4(SP)(DX*4), Y0
-	VPCMPGTD     (BX)(SI*4), Y0, Y1
-	VPCMPGTD     32(BX)(SI*4), Y0, Y2
-	VPCMPGTD     64(BX)(SI*4), Y0, Y3
-	VPCMPGTD     96(BX)(SI*4), Y0, Y4
+	VPMOVMSKB    Y1, R11
+	POPCNTL      R11, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, (AX)(R9*4)
+	MOVL         4(AX)(R9*4), R10
+	VPBROADCASTD 4(SP)(R9*4), Y0
+	VPCMPGTD     (BX)(R10*4), Y0, Y1
+	VPCMPGTD     32(BX)(R10*4), Y0, Y2
+	VPCMPGTD     64(BX)(R10*4), Y0, Y3
+	VPCMPGTD     96(BX)(R10*4), Y0, Y4
 	VPACKSSDW    Y2, Y1, Y1
 	VPACKSSDW    Y4, Y3, Y3
 	VPACKSSWB    Y3, Y1, Y1
-	VPMOVMSKB    Y1, R8
-	POPCNTL      R8, R8
-	ADDL         SI, R8
-	IMULL        DI, R8
-	MOVL         R8, 4(AX)(DX*4)
-	MOVL         8(AX)(DX*4), SI
-	VPBROADCASTD 8(SP)(DX*4), Y0
-	VPCMPGTD     (BX)(SI*4), Y0, Y1
-	VPCMPGTD     32(BX)(SI*4), Y0, Y2
-	VPCMPGTD     64(BX)(SI*4), Y0, Y3
-	VPCMPGTD     96(BX)(SI*4), Y0, Y4
+	VPMOVMSKB    Y1, R11
+	POPCNTL      R11, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 4(AX)(R9*4)
+	MOVL         8(AX)(R9*4), R10
+	VPBROADCASTD 8(SP)(R9*4), Y0
+	VPCMPGTD     (BX)(R10*4), Y0, Y1
+	VPCMPGTD     32(BX)(R10*4), Y0, Y2
+	VPCMPGTD     64(BX)(R10*4), Y0, Y3
+	VPCMPGTD     96(BX)(R10*4), Y0, Y4
 	VPACKSSDW    Y2, Y1, Y1
 	VPACKSSDW    Y4, Y3, Y3
 	VPACKSSWB    Y3, Y1, Y1
-	VPMOVMSKB    Y1, R8
-	POPCNTL      R8, R8
-	ADDL         SI, R8
-	IMULL        DI, R8
-	MOVL         R8, 8(AX)(DX*4)
-	MOVL         12(AX)(DX*4), SI
-	VPBROADCASTD 12(SP)(DX*4), Y0
-	VPCMPGTD     (BX)(SI*4), Y0, Y1
-	VPCMPGTD     32(BX)(SI*4), Y0, Y2
-	VPCMPGTD     64(BX)(SI*4), Y0, Y3
-	VPCMPGTD     96(BX)(SI*4), Y0, Y4
+	VPMOVMSKB    Y1, R11
+	POPCNTL      R11, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 8(AX)(R9*4)
+	MOVL         12(AX)(R9*4), R10
+	VPBROADCASTD 12(SP)(R9*4), Y0
+	VPCMPGTD     (BX)(R10*4), Y0, Y1
+	VPCMPGTD     32(BX)(R10*4), Y0, Y2
+	VPCMPGTD     64(BX)(R10*4), Y0, Y3
+	VPCMPGTD     96(BX)(R10*4), Y0, Y4
 	VPACKSSDW    Y2, Y1, Y1
 	VPACKSSDW    Y4, Y3, Y3
 	VPACKSSWB    Y3, Y1, Y1
-	VPMOVMSKB    Y1, R8
-	POPCNTL      R8, R8
-	ADDL         SI, R8
-	IMULL        DI, R8
-	MOVL         R8, 12(AX)(DX*4)
-	ADDQ         $0x04, DX
-	CMPQ         DX, CX
+	VPMOVMSKB    Y1, R11
+	POPCNTL      R11, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 12(AX)(R9*4)
+	ADDQ         $0x04, R9
+	CMPQ         R9, CX
 	JL           wide
 
-end:
+done:
+	MOVQ room+40(FP), R9
+	LEAQ (BX)(R9*4), BX
+	ADDQ $+640, AX
+	ADDQ $+128, DX
+	ADDQ $0x08, R8
+	DECQ positions+16(FP)
+	JNZ  position
 	VZEROUPPER
 	RET
 
-// func sampleLowDiscrepancyAVX2(dst *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
+// func sampleLowDiscrepancyAVX2(dst *uint32, n int, positions int, coarse *[32]uint32, thresholds *uint32, room int, block uint32, states *uint64, scale uint32)
 // Requires: AVX, AVX2, POPCNT
-TEXT ·sampleLowDiscrepancyAVX2(SB), $640-52
+TEXT ·sampleLowDiscrepancyAVX2(SB), $640-68
 	MOVQ         dst+0(FP), AX
 	MOVQ         n+8(FP), CX
-	MOVQ         tree+16(FP), DX
-	MOVQ         thresholds+24(FP), BX
-	MOVL         block+32(FP), SI
-	MOVL         scale+48(FP), DI
-	MOVQ         state+40(FP), R8
+	MOVQ         coarse+24(FP), DX
+	MOVQ         thresholds+32(FP), BX
+	MOVL         block+48(FP), SI
+	MOVL         scale+64(FP), DI
+	MOVQ         states+56(FP), R8
+	VPBROADCASTD sampleSteps<>+28(SB), Y13
+	VPBROADCASTD sampleSteps<>+20(SB), Y14
+	VPBROADCASTD sampleGolden<>+32(SB), Y6
+	MOVL         SI, R9
+	CMPL         SI, $0x01
+	JNE          start
+	MOVL         DI, R9
+
+start:
+	VMOVD        R9, X15
+	VPBROADCASTD X15, Y15
+
+position:
 	VMOVDQU      (DX), Y8
 	VMOVDQU      32(DX), Y9
 	VMOVDQU      64(DX), Y10
 	VMOVDQU      96(DX), Y11
-	VPBROADCASTD signBit<>+0(SB), Y12
-	VPBROADCASTD sampleSteps<>+28(SB), Y13
-	VPBROADCASTD sampleSteps<>+20(SB), Y14
-	VMOVQ        R8, X7
-	VPBROADCASTD X7, Y7
+	VPBROADCASTD (R8), Y7
 	VPADDD       sampleGolden<>+0(SB), Y7, Y7
-	VPBROADCASTD sampleGolden<>+32(SB), Y6
-	MOVL         SI, DX
-	CMPL         SI, $0x01
-	JNE          start
-	MOVL         DI, DX
-
-start:
-	VMOVD        DX, X15
-	VPBROADCASTD X15, Y15
-	XORQ         DX, DX
+	XORQ         R9, R9
 
 numbers:
-	VPXOR        Y7, Y12, Y0
+	VPSRLD       $0x01, Y7, Y0
 	VPADDD       Y6, Y7, Y7
 	VPXOR        Y1, Y1, Y1
 	VPBROADCASTD X8, Y3
@@ -9520,16 +12022,16 @@ numbers:
 	VPMULLD      Y15, Y1, Y1
 	CMPL         SI, $0x01
 	JE           found
-	VMOVDQU      Y0, (SP)(DX*4)
+	VMOVDQU      Y0, (SP)(R9*4)
 
 	// Continue the binary search in the block while more than 32 thresholds are left.
-	MOVL SI, R8
+	MOVL SI, R10
 
 halve:
-	CMPL         R8, $0x20
+	CMPL         R10, $0x20
 	JLE          found
-	SHRL         $0x01, R8
-	VMOVD        R8, X4
+	SHRL         $0x01, R10
+	VMOVD        R10, X4
 	VPBROADCASTD X4, Y4
 	VPADDD       Y4, Y1, Y2
 	VPCMPEQD     Y5, Y5, Y5
@@ -9541,131 +12043,138 @@ halve:
 	JMP          halve
 
 found:
-	VMOVDQU Y1, (AX)(DX*4)
-	ADDQ    $0x08, DX
-	CMPQ    DX, CX
+	VMOVDQU Y1, (AX)(R9*4)
+	ADDQ    $0x08, R9
+	CMPQ    R9, CX
 	JL      numbers
 	CMPL    SI, $0x01
-	JE      end
+	JE      done
 
 	// Count the thresholds below the random number among the next 16 or 32. Those
 	// after the block are never below it.
-	XORQ DX, DX
+	XORQ R9, R9
 	CMPL SI, $0x10
 	JG   wide
 
 narrow:
-	MOVL         (AX)(DX*4), SI
-	VPBROADCASTD (SP)(DX*4), Y0
-	VPCMPGTD     (BX)(SI*4), Y0, Y1
-	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	MOVL         (AX)(R9*4), R10
+	VPBROADCASTD (SP)(R9*4), Y0
+	VPCMPGTD     (BX)(R10*4), Y0, Y1
+	VPCMPGTD     32(BX)(R10*4), Y0, Y2
 	VPACKSSDW    Y2, Y1, Y1
-	VPMOVMSKB    Y1, R8
-	POPCNTL      R8, R8
-	SHRL         $0x01, R8
-	ADDL         SI, R8
-	IMULL        DI, R8
-	MOVL         R8, (AX)(DX*4)
-	MOVL         4(AX)(DX*4), SI
-	VPBROADCASTD 4(SP)(DX*4), Y0
-	VPCMPGTD     (BX)(SI*4), Y0, Y1
-	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPMOVMSKB    Y1, R11
+	POPCNTL      R11, R11
+	SHRL         $0x01, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, (AX)(R9*4)
+	MOVL         4(AX)(R9*4), R10
+	VPBROADCASTD 4(SP)(R9*4), Y0
+	VPCMPGTD     (BX)(R10*4), Y0, Y1
+	VPCMPGTD     32(BX)(R10*4), Y0, Y2
 	VPACKSSDW    Y2, Y1, Y1
-	VPMOVMSKB    Y1, R8
-	POPCNTL      R8, R8
-	SHRL         $0x01, R8
-	ADDL         SI, R8
-	IMULL        DI, R8
-	MOVL         R8, 4(AX)(DX*4)
-	MOVL         8(AX)(DX*4), SI
-	VPBROADCASTD 8(SP)(DX*4), Y0
-	VPCMPGTD     (BX)(SI*4), Y0, Y1
-	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPMOVMSKB    Y1, R11
+	POPCNTL      R11, R11
+	SHRL         $0x01, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 4(AX)(R9*4)
+	MOVL         8(AX)(R9*4), R10
+	VPBROADCASTD 8(SP)(R9*4), Y0
+	VPCMPGTD     (BX)(R10*4), Y0, Y1
+	VPCMPGTD     32(BX)(R10*4), Y0, Y2
 	VPACKSSDW    Y2, Y1, Y1
-	VPMOVMSKB    Y1, R8
-	POPCNTL      R8, R8
-	SHRL         $0x01, R8
-	ADDL         SI, R8
-	IMULL        DI, R8
-	MOVL         R8, 8(AX)(DX*4)
-	MOVL         12(AX)(DX*4), SI
-	VPBROADCASTD 12(SP)(DX*4), Y0
-	VPCMPGTD     (BX)(SI*4), Y0, Y1
-	VPCMPGTD     32(BX)(SI*4), Y0, Y2
+	VPMOVMSKB    Y1, R11
+	POPCNTL      R11, R11
+	SHRL         $0x01, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 8(AX)(R9*4)
+	MOVL         12(AX)(R9*4), R10
+	VPBROADCASTD 12(SP)(R9*4), Y0
+	VPCMPGTD     (BX)(R10*4), Y0, Y1
+	VPCMPGTD     32(BX)(R10*4), Y0, Y2
 	VPACKSSDW    Y2, Y1, Y1
-	VPMOVMSKB    Y1, R8
-	POPCNTL      R8, R8
-	SHRL         $0x01, R8
-	ADDL         SI, R8
-	IMULL        DI, R8
-	MOVL         R8, 12(AX)(DX*4)
-	ADDQ         $0x04, DX
-	CMPQ         DX, CX
+	VPMOVMSKB    Y1, R11
+	POPCNTL      R11, R11
+	SHRL         $0x01, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 12(AX)(R9*4)
+	ADDQ         $0x04, R9
+	CMPQ         R9, CX
 	JL           narrow
-	JMP          end
+	JMP          done
 
 wide:
-	MOVL         (AX)(DX*4), SI
-	VPBROADCASTD (SP)(DX*4), Y0
-	VPCMPGTD     (BX)(SI*4), Y0, Y1
-	VPCMPGTD     32(BX)(SI*4), Y0, Y2
-	VPCMPGTD     64(BX)(SI*4), Y0, Y3
-	VPCMPGTD     96(BX)(SI*4), Y0, Y4
+	MOVL         (AX)(R9*4), R10
+	VPBROADCASTD (SP)(R9*4), Y0
+	VPCMPGTD     (BX)(R10*4), Y0, Y1
+	VPCMPGTD     32(BX)(R10*4), Y0, Y2
+	VPCMPGTD     64(BX)(R10*4), Y0, Y3
+	VPCMPGTD     96(BX)(R10*4), Y0, Y4
 	VPACKSSDW    Y2, Y1, Y1
 	VPACKSSDW    Y4, Y3, Y3
 	VPACKSSWB    Y3, Y1, Y1
-	VPMOVMSKB    Y1, R8
-	POPCNTL      R8, R8
-	ADDL         SI, R8
-	IMULL        DI, R8
-	MOVL         R8, (AX)(DX*4)
-	MOVL         4(AX)(DX*4), SI
-	VPBROADCASTD 4(SP)(DX*4), Y0
-	VPCMPGTD     (BX)(SI*4), Y0, Y1
-	VPCMPGTD     32(BX)(SI*4), Y0, Y2
-	VPCMPGTD     64(BX)(SI*4), Y0, Y3
-	VPCMPGTD     96(BX)(SI*4), Y0, Y4
+	VPMOVMSKB    Y1, R11
+	POPCNTL      R11, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, (AX)(R9*4)
+	MOVL         4(AX)(R9*4), R10
+	VPBROADCASTD 4(SP)(R9*4), Y0
+	VPCMPGTD     (BX)(R10*4), Y0, Y1
+	VPCMPGTD     32(BX)(R10*4), Y0, Y2
+	VPCMPGTD     64(BX)(R10*4), Y0, Y3
+	VPCMPGTD     96(BX)(R10*4), Y0, Y4
 	VPACKSSDW    Y2, Y1, Y1
 	VPACKSSDW    Y4, Y3, Y3
 	VPACKSSWB    Y3, Y1, Y1
-	VPMOVMSKB    Y1, R8
-	POPCNTL      R8, R8
-	ADDL         SI, R8
-	IMULL        DI, R8
-	MOVL         R8, 4(AX)(DX*4)
-	MOVL         8(AX)(DX*4), SI
-	VPBROADCASTD 8(SP)(DX*4), Y0
-	VPCMPGTD     (BX)(SI*4), Y0, Y1
-	VPCMPGTD     32(BX)(SI*4), Y0, Y2
-	VPCMPGTD     64(BX)(SI*4), Y0, Y3
-	VPCMPGTD     96(BX)(SI*4), Y0, Y4
+	VPMOVMSKB    Y1, R11
+	POPCNTL      R11, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 4(AX)(R9*4)
+	MOVL         8(AX)(R9*4), R10
+	VPBROADCASTD 8(SP)(R9*4), Y0
+	VPCMPGTD     (BX)(R10*4), Y0, Y1
+	VPCMPGTD     32(BX)(R10*4), Y0, Y2
+	VPCMPGTD     64(BX)(R10*4), Y0, Y3
+	VPCMPGTD     96(BX)(R10*4), Y0, Y4
 	VPACKSSDW    Y2, Y1, Y1
 	VPACKSSDW    Y4, Y3, Y3
 	VPACKSSWB    Y3, Y1, Y1
-	VPMOVMSKB    Y1, R8
-	POPCNTL      R8, R8
-	ADDL         SI, R8
-	IMULL        DI, R8
-	MOVL         R8, 8(AX)(DX*4)
-	MOVL         12(AX)(DX*4), SI
-	VPBROADCASTD 12(SP)(DX*4), Y0
-	VPCMPGTD     (BX)(SI*4), Y0, Y1
-	VPCMPGTD     32(BX)(SI*4), Y0, Y2
-	VPCMPGTD     64(BX)(SI*4), Y0, Y3
-	VPCMPGTD     96(BX)(SI*4), Y0, Y4
+	VPMOVMSKB    Y1, R11
+	POPCNTL      R11, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 8(AX)(R9*4)
+	MOVL         12(AX)(R9*4), R10
+	VPBROADCASTD 12(SP)(R9*4), Y0
+	VPCMPGTD     (BX)(R10*4), Y0, Y1
+	VPCMPGTD     32(BX)(R10*4), Y0, Y2
+	VPCMPGTD     64(BX)(R10*4), Y0, Y3
+	VPCMPGTD     96(BX)(R10*4), Y0, Y4
 	VPACKSSDW    Y2, Y1, Y1
 	VPACKSSDW    Y4, Y3, Y3
 	VPACKSSWB    Y3, Y1, Y1
-	VPMOVMSKB    Y1, R8
-	POPCNTL      R8, R8
-	ADDL         SI, R8
-	IMULL        DI, R8
-	MOVL         R8, 12(AX)(DX*4)
-	ADDQ         $0x04, DX
-	CMPQ         DX, CX
+	VPMOVMSKB    Y1, R11
+	POPCNTL      R11, R11
+	ADDL         R10, R11
+	IMULL        DI, R11
+	MOVL         R11, 12(AX)(R9*4)
+	ADDQ         $0x04, R9
+	CMPQ         R9, CX
 	JL           wide
 
-end:
+done:
+	MOVQ room+40(FP), R9
+	LEAQ (BX)(R9*4), BX
+	ADDQ $+640, AX
+	ADDQ $+128, DX
+	ADDQ $0x08, R8
+	DECQ positions+16(FP)
+	JNZ  position
 	VZEROUPPER
 	RET
 

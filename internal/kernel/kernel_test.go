@@ -115,12 +115,16 @@ func TestThresholds_AreSharesOfTheTotal(t *testing.T) {
 		p    []float32
 		want []uint32
 	}{
-		{"one entry", []float32{3}, []uint32{math.MaxUint32}},
-		{"two equal entries", []float32{1, 1}, []uint32{1 << 31, math.MaxUint32}},
-		{"zeros at the end never spike", []float32{1, 3, 0, 0}, []uint32{1 << 30, math.MaxUint32, math.MaxUint32, math.MaxUint32}},
-		{"tiny", []float32{1e-20, 1e-20}, []uint32{1 << 31, math.MaxUint32}},
-		{"huge", []float32{1 << 126, 1 << 126}, []uint32{1 << 31, math.MaxUint32}},
-		{"subnormal", []float32{1e-45, 0}, []uint32{math.MaxUint32, math.MaxUint32}},
+		{"one entry", []float32{3}, []uint32{math.MaxInt32}},
+		{"two equal entries", []float32{1, 1}, []uint32{1 << 30, math.MaxInt32}},
+		{"zeros at the end never spike", []float32{1, 3, 0, 0}, []uint32{1 << 29, math.MaxInt32, math.MaxInt32, math.MaxInt32}},
+		{"tiny", []float32{1e-20, 1e-20}, []uint32{1 << 30, math.MaxInt32}},
+		{"too tiny for the scale", []float32{1e-38, 3e-38}, []uint32{1<<29 - 1<<6, math.MaxInt32}},
+		{"huge", []float32{1 << 126, 1 << 126}, []uint32{1 << 30, math.MaxInt32}},
+		{"subnormal", []float32{1e-45, 0}, []uint32{math.MaxInt32, math.MaxInt32}},
+		{"two subnormals", []float32{1e-45, 1e-45}, []uint32{1 << 30, math.MaxInt32}},
+		{"almost the total", []float32{1 << 24, 1}, []uint32{math.MaxInt32, math.MaxInt32}},
+		{"one unit less than the total", []float32{1<<24 - 1, 1}, []uint32{1<<31 - 1<<7, math.MaxInt32}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			sums, got := make([]float32, len(c.p)), make([]uint32, len(c.p))

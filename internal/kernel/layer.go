@@ -57,17 +57,17 @@ type updater struct {
 	layout    func(k int) layout
 
 	// draw computes the tables for position g of a group from the running sums of
-	// its patch. sample draws a chunk of its spikes, beginning with spike first, and
-	// writes scale times each spike to the offsets.
+	// its patch. sample draws a chunk of the spikes of positions g to g+n-1, beginning
+	// with spike first, and writes scale times each spike to the offsets.
 	draw   func(l *Layer, s *Scratch, g int, sums []float32)
-	sample func(l *Layer, s *Scratch, g, first int, scale uint32)
+	sample func(l *Layer, s *Scratch, g, n, first int, scale uint32)
 
 	// fast and general apply spikes to a group. fast also divides h by the common
 	// factor.
 	fast    func(l *Layer, s *Scratch, r steps)
 	general func(l *Layer, s *Scratch, r steps)
 
-	row       rowDrawer // nil if the tier has none
+	row       *rowDrawer // nil if the tier has none
 	transpose func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int)
 }
 
@@ -167,6 +167,7 @@ func (l *Layer) Positions() int { return l.up.positions }
 type Scratch struct {
 	l    *Layer
 	jobs []job
+	keys []uint64 // of the random numbers, for each position
 
 	live    int       // number of positions to compute
 	h       []float32 // (positions, width)
@@ -176,16 +177,12 @@ type Scratch struct {
 
 	thresholds []uint32 // (positions rounded up to a multiple of 4, layout.room)
 	coarse     []uint32 // (positions, layout.coarse)
-
-	row       []float32 // (k rounded up, RowLen): running sums, then thresholds
-	spans     [MaxSpans]Span
-	rowScales [RowLen]float64 // factors that turn the sums into thresholds
+	states     []uint64 // what the samplers of a tier start from, for each position
+	row        row
 }
 
-// job describes one position: either its spikes are given or they are drawn with
-// the key.
+// job describes one position. Unless its spikes are given, they are drawn.
 type job struct {
-	key   uint64
 	given []int32
 	epsXY []float32
 }
@@ -194,7 +191,7 @@ type job struct {
 func (l *Layer) NewScratch() *Scratch {
 	p := l.up.positions
 	s := &Scratch{
-		l: l, jobs: make([]job, p), h: make([]float32, p*l.width), offsets: make([]uint32, p*chunk),
+		l: l, jobs: make([]job, p), keys: make([]uint64, p), states: make([]uint64, p), h: make([]float32, p*l.width), offsets: make([]uint32, p*chunk),
 		scales: make([]float32, p), thresholds: make([]uint32, roundUp(p, 4)*l.layout.room),
 		coarse: make([]uint32, p*l.layout.coarse),
 	}
@@ -216,7 +213,7 @@ func (l *Layer) SumsLen() int { return roundUp(l.k, 16) }
 // after the patch may have any value. epsXY is epsilon_xy of the position, nil if the
 // layer has none.
 func (s *Scratch) Draw(g int, sums []float32, key uint64, epsXY []float32) {
-	s.jobs[g] = job{key: key, epsXY: epsXY}
+	s.jobs[g], s.keys[g] = job{epsXY: epsXY}, key
 	s.l.up.draw(s.l, s, g, sums)
 }
 
@@ -246,11 +243,11 @@ func (s *Scratch) Run(n int) {
 	s.live = n
 	if !l.up.partial {
 		s.live = len(s.jobs)
-		s.complete(n)
 	}
 	for _, r := range l.runs {
 		if r.first%chunk == 0 {
-			s.fill(r.first)
+			s.fill(r.first, n)
+			s.complete(n)
 		}
 		s.apply(r)
 	}
@@ -272,48 +269,54 @@ func (s *Scratch) apply(r steps) {
 	}
 }
 
-// complete copies the job of the first position to the positions from n, for tiers
+// complete copies the spikes of the first position to the positions from n, for tiers
 // that compute whole groups only.
 func (s *Scratch) complete(n int) {
-	for g := n; g < len(s.jobs); g++ {
-		s.jobs[g] = s.jobs[0]
-		if s.jobs[0].given == nil {
-			lay := s.l.layout
-			copy(s.coarse[g*lay.coarse:][:lay.coarse], s.coarse)
-			copy(s.thresholds[g*lay.room:][:lay.room], s.thresholds)
+	for g := n; g < s.live; g++ {
+		copy(s.offsets[g*chunk:][:chunk], s.offsets)
+		if !s.l.fast {
+			copy(s.eps[g*chunk:][:chunk], s.eps)
 		}
 	}
 }
 
-// fill prepares the spikes of the chunk that starts at spike first, and their
-// epsilons.
-func (s *Scratch) fill(first int) {
+// fill prepares the spikes of the chunk that starts at spike first, and their epsilons, for
+// the first n positions.
+func (s *Scratch) fill(first, n int) {
 	l := s.l
-	n := min(chunk, l.spikes-first)
 	row := uint32(4 * l.width)
 	if l.up.rows {
 		row = 1
 	}
-	for g, j := range s.jobs[:s.live] {
-		offsets := s.offsets[g*chunk:][:chunk]
-		switch {
-		case j.given != nil:
-			for t, k := range j.given[first:][:n] {
+	scale := row
+	if l.places > 0 {
+		scale = 1 // the rows are needed to find epsilon_xy
+	}
+	for g := 0; g < n; {
+		end := g
+		for end < n && s.jobs[end].given == nil {
+			end++
+		}
+		if end > g {
+			l.up.sample(l, s, g, end-g, first, scale)
+		}
+		g = end + 1
+	}
+	spikes := min(chunk, l.spikes-first)
+	for g, j := range s.jobs[:n] {
+		offsets := s.offsets[g*chunk:][:spikes]
+		if !l.fast {
+			copy(s.eps[g*chunk:][:spikes], l.eps[first:])
+		}
+		if j.given != nil {
+			for t, k := range j.given[first:][:spikes] {
 				offsets[t] = uint32(k)
 			}
-		case l.places == 0:
-			l.up.sample(l, s, g, first, row)
-		default:
-			l.up.sample(l, s, g, first, 1)
-		}
-		if !l.fast {
-			copy(s.eps[g*chunk:][:n], l.eps[first:])
-		}
-		if j.given == nil && l.places == 0 {
+		} else if l.places == 0 {
 			continue
 		}
 		// Until here the offsets are indices of rows.
-		for t, k := range offsets[:n] {
+		for t, k := range offsets {
 			if l.places > 0 {
 				s.eps[g*chunk+t] *= j.epsXY[l.place[k]]
 			}

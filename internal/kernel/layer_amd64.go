@@ -6,13 +6,13 @@ import "math"
 
 // updaterFor returns the updater of a tier for layers with (k, n) weights.
 func updaterFor(t Tier, k, n int) updater {
-	u := updater{vector: 8, draw: drawAVX2, sample: sampler(sampleAVX2, sampleLowDiscrepancyAVX2), layout: layoutAVX2}
+	u := updater{vector: 8, draw: drawAVX2, sample: sampler(sampleAVX2, sampleLowDiscrepancyAVX2), row: &rowAVX2}
 	table, wide := avx2, wideAVX2
 	if t == AVX512 {
-		u = updater{vector: 16, draw: drawAVX512, sample: sampler(sampleAVX512, sampleLowDiscrepancyAVX512), layout: layoutAVX512, row: rowAVX512{}}
+		u = updater{vector: 16, draw: drawAVX512, sample: sampler(sampleAVX512, sampleLowDiscrepancyAVX512), row: &rowAVX512}
 		table, wide = avx512, wideAVX512
 	}
-	u.transpose = transposeAVXAll
+	u.transpose, u.layout = transposeAVXAll, layoutAssembly
 	v := roundUp(n, u.vector) / u.vector
 	width := u.vector * v
 	if v >= len(table) {
@@ -78,20 +78,14 @@ const maxRows = 1 << 30
 // coarse is the number of entries of the coarse table in the assembly tiers.
 const coarse = 32
 
-// layoutAVX512 adds padding because a search reads up to 32 thresholds after the
+// layoutAssembly adds padding because a search reads up to 32 thresholds after the
 // last one.
-func layoutAVX512(k int) layout {
-	l := layout{coarse: coarse, block: 1, fill: 1<<32 - 1}
+func layoutAssembly(k int) layout {
+	l := layout{coarse: coarse, block: 1, fill: fullShare}
 	for coarse*l.block < k {
 		l.block *= 2
 	}
 	l.room = coarse*l.block + 32
-	return l
-}
-
-func layoutAVX2(k int) layout {
-	l := layoutAVX512(k)
-	l.fill ^= signBit
 	return l
 }
 
@@ -112,58 +106,72 @@ type update struct {
 	general, forgetting generalFunc
 }
 
-type sampleFunc func(dst *uint32, n int, coarse *[coarse]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
+type sampleFunc func(dst *uint32, n, positions int, coarse *[coarse]uint32, thresholds *uint32, room int, block uint32, states *uint64, scale uint32)
 
 // sampler returns the sample function of an updater. It rounds the number of spikes
 // up to whole vectors.
-func sampler(random, lowDiscrepancy sampleFunc) func(l *Layer, s *Scratch, g, first int, scale uint32) {
-	return func(l *Layer, s *Scratch, g, first int, scale uint32) {
-		n := roundUp(min(chunk, l.spikes-first), 16)
-		dst, look := &s.offsets[g*chunk], (*[coarse]uint32)(s.coarse[g*coarse:])
-		thresholds, key := &s.thresholds[g*l.layout.room], s.jobs[g].key
+func sampler(random, lowDiscrepancy sampleFunc) func(l *Layer, s *Scratch, g, n, first int, scale uint32) {
+	return func(l *Layer, s *Scratch, g, n, first int, scale uint32) {
+		f := random
 		if l.lowDiscrepancy {
-			lowDiscrepancy(dst, n, look, thresholds, uint32(l.layout.block), uint64(evenNumber(key, first)), scale)
-		} else {
-			random(dst, n, look, thresholds, uint32(l.layout.block), counter(key, first), scale)
+			f = lowDiscrepancy
 		}
+		for i, key := range s.keys[g:][:n] {
+			if l.lowDiscrepancy {
+				s.states[i] = uint64(evenNumber(key, first))
+			} else {
+				s.states[i] = counter(key, first)
+			}
+		}
+		f(&s.offsets[g*chunk], roundUp(min(chunk, l.spikes-first), 16), n, (*[coarse]uint32)(s.coarse[g*coarse:]),
+			&s.thresholds[g*l.layout.room], l.layout.room, uint32(l.layout.block), &s.states[0], scale)
 	}
 }
 
-// drawAVX512 computes whole vectors of thresholds and then restores the padding.
+// drawAVX512 computes the tables from running sums.
 func drawAVX512(l *Layer, s *Scratch, g int, sums []float32) {
-	t := s.thresholds[g*l.layout.room:][:l.layout.room]
-	thresholdsAVX512(&t[0], &sums[0], len(sums), (1<<32)/float64(sums[l.k-1]))
-	for i := l.k - 1; i < len(sums); i++ {
+	s.drawAssembly(g, sums, thresholdsAVX512)
+	lookAVX512(l, s, g)
+}
+
+// drawAVX2 is drawAVX512 for AVX2.
+func drawAVX2(l *Layer, s *Scratch, g int, sums []float32) {
+	s.drawAssembly(g, sums, thresholdsAVX2)
+	lookAVX2(l, s, g)
+}
+
+// drawAssembly computes whole vectors of thresholds and then restores the padding.
+func (s *Scratch) drawAssembly(g int, sums []float32, thresholds func(dst *uint32, sums *float32, n int, total, scale float32)) {
+	l := s.l
+	t, total := s.thresholds[g*l.layout.room:][:l.layout.room], sums[l.k-1]
+	if total < leastTotal {
+		Thresholds(t[:l.k], sums[:l.k])
+		return
+	}
+	thresholds(&t[0], &sums[0], len(sums), total, (1<<31)/total)
+	for i := l.k; i < len(sums); i++ {
 		t[i] = l.layout.fill
 	}
-	lookAVX512(l, s, g)
 }
 
 // lookAVX512 fills the coarse table of position g with the last threshold of each
 // block.
 func lookAVX512(l *Layer, s *Scratch, g int) {
 	t, look := s.thresholds[g*l.layout.room:][:l.layout.room], s.coarse[g*coarse:][:coarse]
-	if l.layout.block == 1 {
+	switch l.layout.block {
+	case 1:
 		copy(look, t)
-		return
-	}
-	for i := range look {
-		look[i] = t[(i+1)*l.layout.block-1]
+	case 2: // sampleAVX512 searches the thresholds directly
+	default:
+		for i := range look {
+			look[i] = t[(i+1)*l.layout.block-1]
+		}
 	}
 }
 
-// signBit is flipped to compare unsigned integers with instructions for signed
-// ones.
-const signBit = 1 << 31
-
-// drawAVX2 computes thresholds with a flipped sign bit.
-func drawAVX2(l *Layer, s *Scratch, g int, sums []float32) {
-	t := s.thresholds[g*l.layout.room:][:l.layout.room]
-	Thresholds(t[:l.k], sums[:l.k])
-	for i := range t[:l.k] {
-		t[i] ^= signBit
-	}
-	look := s.coarse[g*coarse:][:coarse]
+// lookAVX2 is lookAVX512 for the order of the table for AVX2.
+func lookAVX2(l *Layer, s *Scratch, g int) {
+	t, look := s.thresholds[g*l.layout.room:][:l.layout.room], s.coarse[g*coarse:][:coarse]
 	for i, at := range levels {
 		look[i] = t[(int(at)+1)*l.layout.block-1]
 	}

@@ -43,21 +43,24 @@ func drawPortable(l *Layer, s *Scratch, g int, sums []float32) {
 // random number is shifted to the right to get an index into it.
 func (s *Scratch) starts(g int) (starts []uint32, shift uint) {
 	n := s.l.layout.coarse
-	return s.coarse[g*n:][:n], uint(33 - bits.Len(uint(n)))
+	return s.coarse[g*n:][:n], uint(32 - bits.Len(uint(n)))
 }
 
 // samplePortable draws the same spikes as Sample or SampleLowDiscrepancy.
-func samplePortable(l *Layer, s *Scratch, g, first int, scale uint32) {
-	dst := s.offsets[g*chunk:][:min(chunk, l.spikes-first)]
-	numbers(dst, s.jobs[g].key, first, l.lowDiscrepancy)
-	t := s.thresholds[g*l.k:][:l.k]
-	starts, shift := s.starts(g)
-	for i, r := range dst {
-		k := starts[r>>shift]
-		for t[k] < r {
-			k++
+func samplePortable(l *Layer, s *Scratch, g, n, first int, scale uint32) {
+	for end := g + n; g < end; g++ {
+		dst := s.offsets[g*chunk:][:min(chunk, l.spikes-first)]
+		numbers(dst, s.keys[g], first, l.lowDiscrepancy)
+		t := s.thresholds[g*l.k:][:l.k]
+		starts, shift := s.starts(g)
+		for i, r := range dst {
+			r >>= 1
+			k := starts[r>>shift]
+			for t[k] < r {
+				k++
+			}
+			dst[i] = k * scale
 		}
-		dst[i] = k * scale
 	}
 }
 

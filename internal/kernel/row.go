@@ -1,8 +1,6 @@
 package kernel
 
-import "math"
-
-// Limits of CumulateRow.
+// Limits of DrawRow.
 const (
 	RowLen   = 16 // the largest number of positions
 	MaxSpans = 3  // the largest number of spans that contain them
@@ -12,51 +10,57 @@ const (
 // patch of position i of the span is x[Start+i+offsets[k]].
 type Span struct{ Start, N int }
 
-// DrawsRows reports whether the tier of the layer supports CumulateRow and DrawRow.
-// They are faster than Draw for adjacent positions.
-func (l *Layer) DrawsRows() bool { return l.up.row != nil }
+// rowDrawer computes the running sums and thresholds of adjacent patches, one patch per
+// lane of a vector.
+type rowDrawer struct {
+	lanes int
 
-// rowDrawer computes the running sums and thresholds of adjacent patches, one patch
-// per lane of a vector.
-type rowDrawer interface {
-	// cumulate writes the running sums of the positions of s.spans to s.row.
-	cumulate(s *Scratch, x []float32, offsets []int32)
-
-	// draw computes the tables of positions g to g+n-1 from s.row and s.rowScales.
-	// It overwrites the sums, and may overwrite the tables of following positions.
-	draw(s *Scratch, g, n int)
+	// draw computes the totals and the tables of the first n positions of the spans in r. It
+	// reads x only within the patches if masked is set, and otherwise up to lanes numbers on
+	// both sides.
+	draw func(s *Scratch, r *row, g, n int, x []float32, offsets []int32, masked bool)
 }
 
-// CumulateRow computes the running sums of the patches of all positions of the
-// spans, as CumulateAt does, and returns their totals. It keeps the sums for
-// DrawRow. The offsets must be in ascending order and begin with 0. The layer must
-// have DrawsRows.
-func (s *Scratch) CumulateRow(x []float32, spans []Span, offsets []int32) (totals [RowLen]float32) {
-	l := s.l
-	if s.row == nil {
-		s.row = make([]float32, roundUp(l.k, 4)*RowLen)
-		for i := l.k * RowLen; i < len(s.row); i++ {
-			s.row[i] = math.Float32frombits(1<<32 - 1) // thresholds of the padding
-		}
+// row describes positions for a rowDrawer.
+type row struct {
+	spans  [MaxSpans]Span
+	count  int              // number of spans
+	starts [MaxSpans]int    // index in x of lane 0 of each span
+	lanes  [MaxSpans]uint32 // a bit for each lane of a span
+	totals [RowLen]float32
+}
+
+// RowPositions returns the largest number of positions for DrawRow, or 0 if the tier of the
+// layer does not support it.
+func (l *Layer) RowPositions() int {
+	if l.up.row == nil {
+		return 0
 	}
-	s.spans = [MaxSpans]Span{}
+	return l.up.row.lanes
+}
+
+// DrawRow prepares positions g, g+1, ... of the group, one per key, to draw their spikes, as
+// Draw does, from the patches of up to MaxSpans spans with as many positions in all. This is
+// faster than Draw. It returns the totals of the patches; a position whose total is 0 or not
+// finite gets undefined spikes. The offsets of the entries of a patch must be in ascending
+// order, begin with 0, and be followed by zeros up to a multiple of RowLen. epsXY[i] is
+// epsilon_xy of position g+i.
+func (s *Scratch) DrawRow(g int, x []float32, spans []Span, offsets []int32, keys []uint64, epsXY *[RowLen][]float32) (totals [RowLen]float32) {
+	l, r := s.l, &s.row
+	lanes, last := l.up.row.lanes, int(offsets[l.k-1])
+	masked, first := false, 0
+	r.count = copy(r.spans[:], spans)
 	for i, p := range spans {
-		s.spans[i] = p
-		_, _ = x[p.Start], x[p.Start+p.N-1+int(offsets[l.k-1])]
+		_, _ = x[p.Start], x[p.Start+p.N-1+last]
+		from := p.Start - first
+		masked = masked || from < 0 || from+last+lanes > len(x)
+		r.starts[i], r.lanes[i] = from, (1<<p.N-1)<<first
+		first += p.N
 	}
-	l.up.row.cumulate(s, x, offsets[:l.k])
-	copy(totals[:], s.row[(l.k-1)*RowLen:])
-	return totals
-}
-
-// DrawRow prepares positions g, g+1, ... of the group, one per key, to draw their
-// spikes, as Draw does, from the running sums of the last CumulateRow. totals are
-// the totals that it returned, and epsXY[i] is epsilon_xy of position g+i.
-func (s *Scratch) DrawRow(g int, totals *[RowLen]float32, keys []uint64, epsXY *[RowLen][]float32) {
-	l := s.l
+	clear(r.lanes[len(spans):])
 	for i, key := range keys {
-		s.jobs[g+i] = job{key: key, epsXY: epsXY[i]}
-		s.rowScales[i] = (1 << 32) / float64(totals[i])
+		s.jobs[g+i], s.keys[g+i] = job{epsXY: epsXY[i]}, key
 	}
-	l.up.row.draw(s, g, len(keys))
+	l.up.row.draw(s, r, g, len(keys), x, offsets, masked)
+	return r.totals
 }

@@ -2,54 +2,54 @@
 
 package kernel
 
-import (
-	"math"
-	"unsafe"
+type (
+	totalsFunc     func(totals, x *float32, starts *[MaxSpans]int, lanes *[MaxSpans]uint32, offsets *int32, k int)
+	thresholdsFunc func(dst *uint32, room, n int, totals, x *float32, starts *[MaxSpans]int, lanes *[MaxSpans]uint32, offsets *int32, k int)
 )
 
-// rowAVX512 is the rowDrawer for AVX-512.
-type rowAVX512 struct{}
-
-func (rowAVX512) cumulate(s *Scratch, x []float32, offsets []int32) {
-	var starts [MaxSpans]int
-	var lanes [MaxSpans]uint32
-	first := 0
-	for i, p := range s.spans {
-		starts[i] = p.Start - first
-		lanes[i] = (1<<p.N - 1) << first
-		first += p.N
-	}
-	cumulateRowAVX512(&s.row[0], &x[0], &starts, &lanes, &offsets[0], len(offsets))
+// rowFuncs holds the assembly functions for one number of spans.
+type rowFuncs struct {
+	totals     totalsFunc
+	thresholds thresholdsFunc
 }
 
-func (rowAVX512) draw(s *Scratch, g, n int) {
-	l := s.l
-	thresholdRowAVX512(&s.row[0], l.k, &s.rowScales, n > RowLen/2)
-	last := s.row[(l.k-1)*RowLen:][:RowLen]
-	for i := range last {
-		last[i] = math.Float32frombits(1<<32 - 1)
-	}
-	t := s.thresholds[g*l.layout.room:]
-	floats := unsafe.Slice((*float32)(unsafe.Pointer(&t[0])), len(t)) // copied as bits
-	columns := min(roundUp(n, 4), len(s.thresholds)/l.layout.room-g)
-	transposeAVXAll(floats, l.layout.room, s.row, RowLen, len(s.row)/RowLen, columns)
-	for i := range n {
-		lookAVX512(l, s, g+i)
-	}
-}
+var (
+	rowAVX512 = rowDrawer{16, drawRow([...]rowFuncs{
+		{totalsRowMaskedAVX512, thresholdsRowMaskedAVX512},
+		{totalsRow1AVX512, thresholdsRow1AVX512},
+		{totalsRow2AVX512, thresholdsRow2AVX512},
+		{totalsRow3AVX512, thresholdsRow3AVX512},
+	}, lookAVX512)}
+	rowAVX2 = rowDrawer{8, drawRow([...]rowFuncs{
+		{totalsRowMaskedAVX2, thresholdsRowMaskedAVX2},
+		{totalsRow1AVX2, thresholdsRow1AVX2},
+		{totalsRow2AVX2, thresholdsRow2AVX2},
+		{totalsRow3AVX2, thresholdsRow3AVX2},
+	}, lookAVX2)}
+)
 
-// transposeAVXAll is transpose with assembly for the part of the matrix that
-// consists of whole blocks of 4 x 4.
-func transposeAVXAll(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
-	r, c := rows&^3, cols&^3
-	if r > 0 && c > 0 {
-		_, _ = dst[(c-1)*dstStride+r-1], src[(r-1)*srcStride+c-1]
-		transposeAVX(&dst[0], 4*dstStride, &src[0], 4*srcStride, r, c)
-	}
-	if c < cols {
-		transpose(dst[c*dstStride:], dstStride, src[c:], srcStride, r, cols-c)
-	}
-	if r < rows {
-		transpose(dst[r:], dstStride, src[r*srcStride:], srcStride, rows-r, cols)
+// drawRow returns the function draw of a rowDrawer. funcs holds the assembly by the number
+// of spans, with the functions that read only within the patches first.
+func drawRow(funcs [MaxSpans + 1]rowFuncs, look func(l *Layer, s *Scratch, g int)) func(s *Scratch, r *row, g, n int, x []float32, offsets []int32, masked bool) {
+	return func(s *Scratch, r *row, g, n int, x []float32, offsets []int32, masked bool) {
+		l := s.l
+		f := funcs[r.count]
+		if masked {
+			f = funcs[0]
+		}
+		f.totals(&r.totals[0], &x[0], &r.starts, &r.lanes, &offsets[0], l.k)
+		f.thresholds(&s.thresholds[g*l.layout.room], l.layout.room, n, &r.totals[0], &x[0], &r.starts, &r.lanes, &offsets[0], l.k)
+		i := 0
+		for _, p := range r.spans[:r.count] {
+			for start := p.Start; start < p.Start+p.N; start++ {
+				if r.totals[i] < leastTotal { // too small for the assembly
+					sums := make([]float32, l.k)
+					CumulateAt(sums, x[start:], offsets[:l.k])
+					Thresholds(s.thresholds[(g+i)*l.layout.room:][:l.k], sums)
+				}
+				look(l, s, g+i)
+				i++
+			}
+		}
 	}
 }

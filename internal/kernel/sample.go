@@ -31,23 +31,42 @@ func CumulateAt4(sums, x [4][]float32, offsets []int32) (totals [4]float32) {
 	return [4]float32{c0, c1, c2, c3}
 }
 
+// The thresholds of a patch are integers from 0 to fullShare, which stands for the total.
+// Others are at most belowFull.
+const (
+	fullShare = 1<<31 - 1
+	belowFull = 1<<31 - 1<<7 // the largest float32 below 2^31
+)
+
 // Thresholds turns the running sums of a patch into the thresholds t for Sample:
-// t[k] is sums[k]/total in units of 2^-32, rounded down, where total is the last
-// sum. It is 2^32-1 for every k with sums[k] = total. The total must be positive
-// and finite, and t must be as long as sums.
+// t[k] is sums[k]/total in units of 2^-31, where total is the last sum. It is computed in
+// float32 as sums[k]*(2^31/total), which is less than 2^31 or taken for the next smaller
+// number, and rounded down. For every k with sums[k] >= total it is 2^31-1. The total must
+// be positive and finite, and t must be as long as sums.
 func Thresholds(t []uint32, sums []float32) {
-	scale := (1 << 32) / float64(sums[len(sums)-1])
-	for k, c := range sums {
-		t[k] = uint32(min(float64(c)*scale, 1<<32-1))
+	total := sums[len(sums)-1]
+	up := float32(1)
+	if total < leastTotal {
+		up = 1 / leastTotal
 	}
-	t[len(t)-1] = 1<<32 - 1
+	scale := (1 << 31) / (total * up)
+	for k, c := range sums {
+		t[k] = fullShare
+		if c < total {
+			t[k] = uint32(min(c*up*scale, belowFull))
+		}
+	}
 }
 
+// leastTotal is the smallest total that Thresholds divides by. It divides sums of smaller
+// totals by this number first, so that the scale is finite.
+const leastTotal = 1.0 / (1 << 64)
+
 // Sample draws independent spikes from the distribution with thresholds t: spike
-// i is the first k with t[k] >= Random(key, i).
+// i is the first k with t[k] >= Random(key, i)/2, rounded down.
 func Sample(spikes []int32, t []uint32, key uint64) {
 	for i := range spikes {
-		spikes[i] = search(t, Random(key, i))
+		spikes[i] = search(t, Random(key, i)>>1)
 	}
 }
 
@@ -59,12 +78,12 @@ const goldenStep = gamma >> 32
 func evenNumber(key uint64, i int) uint32 { return Random(key, 0) + uint32(i)*goldenStep }
 
 // SampleLowDiscrepancy draws evenly distributed spikes from the distribution with
-// thresholds t: spike i is the first k with t[k] >= r + i*g modulo 2^32, where r
-// is Random(key, 0) and g is 2^32 divided by the golden ratio, rounded down.
+// thresholds t: spike i is the first k with t[k] >= (r + i*g modulo 2^32)/2, rounded down,
+// where r is Random(key, 0) and g is 2^32 divided by the golden ratio, rounded down.
 func SampleLowDiscrepancy(spikes []int32, t []uint32, key uint64) {
 	r := evenNumber(key, 0)
 	for i := range spikes {
-		spikes[i] = search(t, r)
+		spikes[i] = search(t, r>>1)
 		r += goldenStep
 	}
 }

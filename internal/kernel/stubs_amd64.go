@@ -4,42 +4,165 @@
 
 package kernel
 
-// sampleAVX512 writes scale times the spikes for n consecutive random numbers.
-// n is a multiple of 16 and not more than a chunk. The state is
-// counter(key, i) of the first random number i. There are 32*block thresholds, where
-// block is a power of 2. coarse holds the last threshold of each block. The last
-// threshold must be followed by 32 entries of the largest integer.
+// sampleAVX512 writes scale times the spikes for n consecutive random numbers of each
+// position. n is a multiple of 16 and not more than a chunk, which is the distance from
+// position to position in dst. The state of a position is counter(key, i) of its first random number i.
+// There are 32*block thresholds, where block is a power of 2; room is the distance to those
+// of the next position. coarse holds the last threshold of each block, if block is not 2.
+// The last threshold must be followed by 32 entries of the largest one.
 //
 //go:noescape
-func sampleAVX512(dst *uint32, n int, coarse *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
+func sampleAVX512(dst *uint32, n int, positions int, coarse *[32]uint32, thresholds *uint32, room int, block uint32, states *uint64, scale uint32)
 
-// sampleLowDiscrepancyAVX512 writes scale times the spikes for n consecutive random numbers.
-// n is a multiple of 16 and not more than a chunk. The state is
-// the first random number. There are 32*block thresholds, where
-// block is a power of 2. coarse holds the last threshold of each block. The last
-// threshold must be followed by 32 entries of the largest integer.
+// sampleLowDiscrepancyAVX512 writes scale times the spikes for n consecutive random numbers of each
+// position. n is a multiple of 16 and not more than a chunk, which is the distance from
+// position to position in dst. The state of a position is its first random number.
+// There are 32*block thresholds, where block is a power of 2; room is the distance to those
+// of the next position. coarse holds the last threshold of each block, if block is not 2.
+// The last threshold must be followed by 32 entries of the largest one.
 //
 //go:noescape
-func sampleLowDiscrepancyAVX512(dst *uint32, n int, coarse *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
+func sampleLowDiscrepancyAVX512(dst *uint32, n int, positions int, coarse *[32]uint32, thresholds *uint32, room int, block uint32, states *uint64, scale uint32)
 
-// thresholdsAVX512 writes scale times each of n sums, rounded down to integers. n is a
-// multiple of 16.
+// thresholdsAVX512 writes the thresholds for n sums, a multiple of 16. The scale is 2^31 divided by the
+// total.
 //
 //go:noescape
-func thresholdsAVX512(dst *uint32, sums *float32, n int, scale float64)
+func thresholdsAVX512(dst *uint32, sums *float32, n int, total float32, scale float32)
 
-// cumulateRowAVX512 writes the running sums of up to 16 patches: 16 numbers per offset.
-// Lane i holds the sums of the patch at x[starts[j]+i] if bit i of lanes[j] is set, and
-// 0 if it is not set for any j.
+// totalsRowMaskedAVX512 writes the sums of the k entries of 16 patches.
+// Lane i of a vector is for the patch at x[starts[j]+i] if bit i of lanes[j] is set. The
+// function reads x only in these patches.
 //
 //go:noescape
-func cumulateRowAVX512(sums *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+func totalsRowMaskedAVX512(totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 
-// thresholdRowAVX512 replaces k rows of 16 sums by the sums times scales, rounded
-// down to integers. Unless wide is set, it replaces only the first 8 sums of a row.
+// thresholdsRowMaskedAVX512 writes the thresholds of the first n of 16 patches: the k thresholds of
+// a patch, rounded up to whole vectors, follow each other, and room is the distance from
+// patch to patch. The k offsets must be followed by zeros up to a multiple of the lanes.
+// Lane i of a vector is for the patch at x[starts[j]+i] if bit i of lanes[j] is set. The
+// function reads x only in these patches.
 //
 //go:noescape
-func thresholdRowAVX512(sums *float32, k int, scales *[16]float64, wide bool)
+func thresholdsRowMaskedAVX512(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
+// totalsRow1AVX512 writes the sums of the k entries of 16 patches.
+// Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 1 for which bit i
+// of lanes[j] is set or j is 0.
+//
+//go:noescape
+func totalsRow1AVX512(totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
+// thresholdsRow1AVX512 writes the thresholds of the first n of 16 patches: the k thresholds of
+// a patch, rounded up to whole vectors, follow each other, and room is the distance from
+// patch to patch. The k offsets must be followed by zeros up to a multiple of the lanes.
+// Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 1 for which bit i
+// of lanes[j] is set or j is 0.
+//
+//go:noescape
+func thresholdsRow1AVX512(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
+// totalsRow2AVX512 writes the sums of the k entries of 16 patches.
+// Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 2 for which bit i
+// of lanes[j] is set or j is 0.
+//
+//go:noescape
+func totalsRow2AVX512(totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
+// thresholdsRow2AVX512 writes the thresholds of the first n of 16 patches: the k thresholds of
+// a patch, rounded up to whole vectors, follow each other, and room is the distance from
+// patch to patch. The k offsets must be followed by zeros up to a multiple of the lanes.
+// Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 2 for which bit i
+// of lanes[j] is set or j is 0.
+//
+//go:noescape
+func thresholdsRow2AVX512(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
+// totalsRow3AVX512 writes the sums of the k entries of 16 patches.
+// Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 3 for which bit i
+// of lanes[j] is set or j is 0.
+//
+//go:noescape
+func totalsRow3AVX512(totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
+// thresholdsRow3AVX512 writes the thresholds of the first n of 16 patches: the k thresholds of
+// a patch, rounded up to whole vectors, follow each other, and room is the distance from
+// patch to patch. The k offsets must be followed by zeros up to a multiple of the lanes.
+// Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 3 for which bit i
+// of lanes[j] is set or j is 0.
+//
+//go:noescape
+func thresholdsRow3AVX512(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
+// thresholdsAVX2 writes the thresholds for n sums, a multiple of 16. The scale is 2^31 divided by the
+// total.
+//
+//go:noescape
+func thresholdsAVX2(dst *uint32, sums *float32, n int, total float32, scale float32)
+
+// totalsRowMaskedAVX2 writes the sums of the k entries of 8 patches.
+// Lane i of a vector is for the patch at x[starts[j]+i] if bit i of lanes[j] is set. The
+// function reads x only in these patches.
+//
+//go:noescape
+func totalsRowMaskedAVX2(totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
+// thresholdsRowMaskedAVX2 writes the thresholds of the first n of 8 patches: the k thresholds of
+// a patch, rounded up to whole vectors, follow each other, and room is the distance from
+// patch to patch. The k offsets must be followed by zeros up to a multiple of the lanes.
+// Lane i of a vector is for the patch at x[starts[j]+i] if bit i of lanes[j] is set. The
+// function reads x only in these patches.
+//
+//go:noescape
+func thresholdsRowMaskedAVX2(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
+// totalsRow1AVX2 writes the sums of the k entries of 8 patches.
+// Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 1 for which bit i
+// of lanes[j] is set or j is 0.
+//
+//go:noescape
+func totalsRow1AVX2(totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
+// thresholdsRow1AVX2 writes the thresholds of the first n of 8 patches: the k thresholds of
+// a patch, rounded up to whole vectors, follow each other, and room is the distance from
+// patch to patch. The k offsets must be followed by zeros up to a multiple of the lanes.
+// Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 1 for which bit i
+// of lanes[j] is set or j is 0.
+//
+//go:noescape
+func thresholdsRow1AVX2(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
+// totalsRow2AVX2 writes the sums of the k entries of 8 patches.
+// Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 2 for which bit i
+// of lanes[j] is set or j is 0.
+//
+//go:noescape
+func totalsRow2AVX2(totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
+// thresholdsRow2AVX2 writes the thresholds of the first n of 8 patches: the k thresholds of
+// a patch, rounded up to whole vectors, follow each other, and room is the distance from
+// patch to patch. The k offsets must be followed by zeros up to a multiple of the lanes.
+// Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 2 for which bit i
+// of lanes[j] is set or j is 0.
+//
+//go:noescape
+func thresholdsRow2AVX2(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
+// totalsRow3AVX2 writes the sums of the k entries of 8 patches.
+// Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 3 for which bit i
+// of lanes[j] is set or j is 0.
+//
+//go:noescape
+func totalsRow3AVX2(totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+
+// thresholdsRow3AVX2 writes the thresholds of the first n of 8 patches: the k thresholds of
+// a patch, rounded up to whole vectors, follow each other, and room is the distance from
+// patch to patch. The k offsets must be followed by zeros up to a multiple of the lanes.
+// Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 3 for which bit i
+// of lanes[j] is set or j is 0.
+//
+//go:noescape
+func thresholdsRow3AVX2(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 
 // transposeAVX copies element (i, j) of src to element (j, i) of dst. rows and cols are
 // positive multiples of 4. The strides are in bytes.
@@ -137,23 +260,25 @@ func updateGeneral96AVX512(h *float32, weights *float32, offsets *uint32, eps *f
 //go:noescape
 func updateForgetting96AVX512(h *float32, weights *float32, offsets *uint32, eps *float32, scales *float32, n int, growth float32, share float32)
 
-// sampleAVX2 writes scale times the spikes for n consecutive random numbers.
-// n is a multiple of 8 and not more than a chunk. The state is
-// counter(key, i) of the first random number i. There are 32*block thresholds with flipped
-// sign bits, where block is a power of 2. tree holds the last threshold of each
-// block. The last threshold must be followed by 32 entries of the largest integer.
+// sampleAVX2 writes scale times the spikes for n consecutive random numbers of each
+// position. n is a multiple of 8 and not more than a chunk, which is the distance from
+// position to position in dst. The state of a position is counter(key, i) of its first random number i.
+// There are 32*block thresholds, where block is a power of 2; room is the distance to those
+// of the next position. coarse holds the last threshold of each block, as a search tree.
+// The last threshold must be followed by 32 entries of the largest one.
 //
 //go:noescape
-func sampleAVX2(dst *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
+func sampleAVX2(dst *uint32, n int, positions int, coarse *[32]uint32, thresholds *uint32, room int, block uint32, states *uint64, scale uint32)
 
-// sampleLowDiscrepancyAVX2 writes scale times the spikes for n consecutive random numbers.
-// n is a multiple of 8 and not more than a chunk. The state is
-// the first random number. There are 32*block thresholds with flipped
-// sign bits, where block is a power of 2. tree holds the last threshold of each
-// block. The last threshold must be followed by 32 entries of the largest integer.
+// sampleLowDiscrepancyAVX2 writes scale times the spikes for n consecutive random numbers of each
+// position. n is a multiple of 8 and not more than a chunk, which is the distance from
+// position to position in dst. The state of a position is its first random number.
+// There are 32*block thresholds, where block is a power of 2; room is the distance to those
+// of the next position. coarse holds the last threshold of each block, as a search tree.
+// The last threshold must be followed by 32 entries of the largest one.
 //
 //go:noescape
-func sampleLowDiscrepancyAVX2(dst *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)
+func sampleLowDiscrepancyAVX2(dst *uint32, n int, positions int, coarse *[32]uint32, thresholds *uint32, room int, block uint32, states *uint64, scale uint32)
 
 // updateFast8AVX2 applies n spikes to each of 12 positions of 8 neurons and multiplies h by a factor.
 //

@@ -92,7 +92,8 @@ type run struct {
 	h           []float32 // the output
 
 	// Entry k of the patch of an output position is entry start(pos)+offsets[k] of
-	// the image, with its padding if there is any.
+	// the image, with its padding if there is any. Zeros follow the offsets, up to their
+	// capacity, a multiple of kernel.RowLen.
 	padded      bool
 	offsets     []int32
 	rowLength   int // of an image, with its padding
@@ -143,7 +144,7 @@ func (r *run) usePlan(weights *ops.Tensor) error {
 	if r.plan, err = r.planFor(weights, r.maxEpsXY, r.epsPlaces); err != nil {
 		return err
 	}
-	r.rows = r.kernel.DrawsRows() && r.ow >= minRow && r.Strides[1] == 1 && r.given == nil && r.uniforms == nil
+	r.rows = r.kernel.RowPositions() > 0 && r.ow >= minRow && r.Strides[1] == 1 && r.given == nil && r.uniforms == nil
 	return nil
 }
 
@@ -214,7 +215,7 @@ func (r *run) prepareSpikes(w *workspace, first, g, n int) (int, error) {
 // prepareRow prepares up to n positions from pair first on, as positions g and up of
 // the group. The patches of neighbors in one row of the output form a span.
 func (r *run) prepareRow(w *workspace, first, g, n int) (int, error) {
-	n = min(n, kernel.RowLen)
+	n = min(n, r.kernel.RowPositions())
 	if r.padded { // a worker has one padded image at a time
 		n = min(n, r.positions-first%r.positions)
 	}
@@ -237,14 +238,13 @@ func (r *run) prepareRow(w *workspace, first, g, n int) (int, error) {
 		spans[used] = p
 		count += p.N
 	}
-	totals := w.scratch.CumulateRow(x, spans[:used], r.offsets)
+	totals := w.scratch.DrawRow(g, x, spans[:used], r.offsets[:cap(r.offsets)], keys[:count], &epsXY)
 	for i, total := range totals[:count] {
 		if !(total <= math.MaxFloat32) {
 			return 0, r.tooLarge(r.pair(first + i))
 		}
 		w.dead[g+i] = total == 0
 	}
-	w.scratch.DrawRow(g, &totals, keys[:count], &epsXY)
 	return count, nil
 }
 
@@ -341,7 +341,7 @@ func (r *run) locatePatches() error {
 	if n, err := ops.Len([]int{r.channels, height, width}); r.padded && (err != nil || n > maxPadded) {
 		return fmt.Errorf("an image of X with its pads, %dx%dx%d, has more than %d elements", r.channels, height, width, maxPadded)
 	}
-	r.offsets = make([]int32, 0, r.k)
+	r.offsets = make([]int32, 0, (r.k+kernel.RowLen-1)/kernel.RowLen*kernel.RowLen)
 	for c := range r.channels {
 		for i := range r.Kernel[0] {
 			for j := range r.Kernel[1] {

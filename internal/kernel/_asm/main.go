@@ -13,16 +13,21 @@ import (
 
 func main() {
 	ConstraintExpr("!purego")
-	for _, d := range []func() Mem{laneData, mixData, goldenLanes, stepData, signBits,
+	for _, d := range []func() Mem{laneData, mixData, goldenLanes, stepData, belowFull, units, fullShare, laneBits,
 		func() Mem { return wideMix(0) }, minOverlap, ones,
 		func() Mem { return constant("quarter", 0.25) }, numbers} {
 		d() // so that the data comes before the functions in the file
 	}
 	sampleAVX512(false)
 	sampleAVX512(true)
-	thresholdsAVX512()
-	cumulateRowAVX512()
-	thresholdRowAVX512()
+	for _, lanes := range []int{16, 8} {
+		d := newDrawer(lanes)
+		d.thresholds()
+		for d.spans = range 4 {
+			d.totalsRow()
+			d.thresholdsRow()
+		}
+	}
 	transposeAVX()
 	for v := 1; v <= maxVectors; v++ {
 		for _, k := range []kind{fast, general, forgetting} {

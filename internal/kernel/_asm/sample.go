@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -79,41 +81,44 @@ func data(name string, make func() Mem) Mem {
 	return made[name]
 }
 
+// sampleSignature is the type of the functions that draw spikes.
+const sampleSignature = "func(dst *uint32, n, positions int, coarse *[32]uint32, thresholds *uint32, room int, block uint32, states *uint64, scale uint32)"
+
+func sampleDoc(name, state string, lanes int, table string) []string {
+	return []string{
+		name + " writes scale times the spikes for n consecutive random numbers of each",
+		fmt.Sprintf("position. n is a multiple of %d and not more than a chunk, which is the distance from", lanes),
+		"position to position in dst. The state of a position is " + state + ".",
+		"There are 32*block thresholds, where block is a power of 2; room is the distance to those",
+		"of the next position. " + table,
+		"The last threshold must be followed by 32 entries of the largest one.",
+	}
+}
+
 // sampleAVX512 draws 16 spikes at a time by binary search. The first five steps
 // search the coarse table of 32 thresholds in two registers. The following steps
 // gather thresholds from memory until 32 are left. These are compared all at once,
-// spike by spike.
+// spike by spike. 64 thresholds are searched in four registers instead.
 func sampleAVX512(lowDiscrepancy bool) {
-	name, state := "sampleAVX512", "counter(key, i) of the first random number i"
+	name, state := "sampleAVX512", "counter(key, i) of its first random number i"
 	if lowDiscrepancy {
-		name, state = "sampleLowDiscrepancyAVX512", "the first random number"
+		name, state = "sampleLowDiscrepancyAVX512", "its first random number"
 	}
-	TEXT(name, 0, "func(dst *uint32, n int, coarse *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)")
-	Doc(name+" writes scale times the spikes for n consecutive random numbers.",
-		"n is a multiple of 16 and not more than a chunk. The state is",
-		state+". There are 32*block thresholds, where",
-		"block is a power of 2. coarse holds the last threshold of each block. The last",
-		"threshold must be followed by 32 entries of the largest integer.")
+	TEXT(name, 0, sampleSignature)
+	Doc(sampleDoc(name, state, 16, "coarse holds the last threshold of each block, if block is not 2.")...)
 	Pragma("noescape")
 	dst, n := Load(Param("dst"), GP64()), Load(Param("n"), GP64())
 	coarse, thresholds := Load(Param("coarse"), GP64()), Load(Param("thresholds"), GP64())
-	block := Load(Param("block"), GP32())
-	start := Load(Param("state"), GP64())
-	scale := Load(Param("scale"), GP32())
+	block, scale := Load(Param("block"), GP32()), Load(Param("scale"), GP32())
+	states := Load(Param("states"), GP64())
 
-	lo, hi := ZMM(), ZMM()
-	VMOVDQU32(Mem{Base: coarse}, lo)
-	VMOVDQU32(Mem{Base: coarse, Disp: 64}, hi)
+	lo, hi, third, fourth, middle := ZMM(), ZMM(), ZMM(), ZMM(), ZMM()
 	counter, advance := ZMM(), ZMM()
 	var m1, m2 reg.VecVirtual
 	if lowDiscrepancy {
-		VPBROADCASTD(start.(reg.GP).As32(), counter)
-		VPADDD(goldenLanes(), counter, counter)
 		VPBROADCASTD(at(goldenLanes(), 16, 4), advance)
 	} else {
 		m1, m2 = ZMM(), ZMM()
-		VPBROADCASTQ(start, counter)
-		VPADDQ(laneData(), counter, counter)
 		VPBROADCASTQ(at(mixData(), 0, 8), m1)
 		VPBROADCASTQ(at(mixData(), 1, 8), m2)
 		VPBROADCASTQ(at(mixData(), 2, 8), advance)
@@ -129,16 +134,36 @@ func sampleAVX512(lowDiscrepancy bool) {
 	}
 	one := ZMM()
 	VPBROADCASTD(at(stepData(), 7, 4), one)
-
 	numbers := AllocLocal(4 * chunk)
 	t := GP64()
+
+	Label("position")
+	CMPL(block, U8(2))
+	JE(LabelRef("four"))
+	VMOVDQU32(Mem{Base: coarse}, lo)
+	VMOVDQU32(Mem{Base: coarse, Disp: 64}, hi)
+	JMP(LabelRef("start"))
+	Label("four")
+	for i, table := range []reg.VecVirtual{lo, hi, third, fourth} {
+		VMOVDQU32(Mem{Base: thresholds, Disp: 64 * i}, table)
+	}
+	VPBROADCASTD(Mem{Base: thresholds, Disp: 4 * 31}, middle)
+	Label("start")
+	if lowDiscrepancy {
+		VPBROADCASTD(Mem{Base: states}, counter)
+		VPADDD(goldenLanes(), counter, counter)
+	} else {
+		VPBROADCASTQ(Mem{Base: states}, counter)
+		VPADDQ(laneData(), counter, counter)
+	}
 	XORQ(t, t)
 	Label("numbers")
 	r, shifted := ZMM(), ZMM()
-	VMOVDQA64(counter, r)
 	if lowDiscrepancy {
+		VPSRLD(U8(1), counter, r)
 		VPADDD(advance, counter, counter)
 	} else {
+		VMOVDQA64(counter, r)
 		VPADDQ(advance, counter, counter)
 		for _, m := range []struct {
 			shift uint64
@@ -150,12 +175,15 @@ func sampleAVX512(lowDiscrepancy bool) {
 		}
 		VPSRLQ(U8(31), r, shifted)
 		VPXORQ(shifted, r, r)
+		VPSRLD(U8(1), r, r)
 	}
-
-	Comment("Find the block by binary search in the coarse table.")
 	position, probe := ZMM(), ZMM()
 	below := K()
 	VPXORD(position, position, position)
+	CMPL(block, U8(2))
+	JE(LabelRef("direct"))
+
+	Comment("Find the block by binary search in the coarse table.")
 	for i := range steps {
 		VPADDD(probes[i], position, probe)
 		VPERMI2D(hi, lo, probe)
@@ -195,6 +223,29 @@ func sampleAVX512(lowDiscrepancy bool) {
 	VMOVDQU32(r, numbers.Idx(t, 4))
 	JMP(LabelRef("next"))
 
+	Comment("Find the threshold by binary search in one half of the four registers.")
+	Label("direct")
+	upper, other := K(), ZMM()
+	VPCMPUD(U8(1), r, middle, upper) // middle < r
+	search := func() {
+		VMOVDQA32(probe, other)
+		VPERMI2D(hi, lo, probe)
+		VPERMI2D(fourth, third, other)
+		VMOVDQA32(other, upper, probe)
+		VPCMPUD(U8(1), r, probe, below)
+	}
+	for i := range steps {
+		VPADDD(probes[i], position, probe)
+		search()
+		VPADDD(steps[i], position, below, position)
+	}
+	VMOVDQA32(position, probe)
+	search()
+	VPADDD(one, position, below, position)
+	for range 2 { // 32 in the upper half
+		VPADDD(steps[0], position, upper, position)
+	}
+
 	Label("found")
 	VPMULLD(scales, position, position)
 	VMOVDQU32(position, Mem{Base: dst, Index: t, Scale: 4})
@@ -202,9 +253,8 @@ func sampleAVX512(lowDiscrepancy bool) {
 	ADDQ(U8(16), t)
 	CMPQ(t, n)
 	JL(LabelRef("numbers"))
-	VZEROUPPER()
-	CMPL(block, U8(1))
-	JE(LabelRef("end"))
+	CMPL(block, U8(2))
+	JLE(LabelRef("done"))
 
 	Comment("Count the thresholds below the random number among the next 16 or 32. Those",
 		"after the block are never below it.")
@@ -221,12 +271,26 @@ func sampleAVX512(lowDiscrepancy bool) {
 		CMPQ(t, n)
 		JL(LabelRef(name))
 		if name == "narrow" {
-			JMP(LabelRef("end"))
+			JMP(LabelRef("done"))
 		}
 	}
-	Label("end")
+	Label("done")
+	nextPosition(dst, coarse, thresholds, states)
 	VZEROUPPER()
 	RET()
+}
+
+// nextPosition moves to the next position, if there is one, and jumps to the label
+// position.
+func nextPosition(dst, coarse, thresholds, states reg.Register) {
+	room := GP64()
+	Load(Param("room"), room)
+	LEAQ(Mem{Base: thresholds, Index: room, Scale: 4}, thresholds)
+	ADDQ(I32(4*chunk), dst)
+	ADDQ(I32(4*32), coarse)
+	ADDQ(U8(8), states)
+	DECQ(address("positions"))
+	JNZ(LabelRef("position"))
 }
 
 // compareOne completes the search for spike t+i: it compares the random number with
@@ -250,31 +314,4 @@ func compareOne(dst, thresholds, scale, t reg.Register, numbers Mem, i, vectors 
 	ADDL(position, count)
 	IMULL(scale, count)
 	MOVL(count, place)
-}
-
-// thresholdsAVX512 multiplies in float64 and converts to unsigned integers. The
-// instruction returns the largest integer for numbers that are too large.
-func thresholdsAVX512() {
-	TEXT("thresholdsAVX512", NOSPLIT, "func(dst *uint32, sums *float32, n int, scale float64)")
-	Doc("thresholdsAVX512 writes scale times each of n sums, rounded down to integers. n is a",
-		"multiple of 16.")
-	Pragma("noescape")
-	dst, sums, n := Load(Param("dst"), GP64()), Load(Param("sums"), GP64()), Load(Param("n"), GP64())
-	scale := ZMM()
-	VBROADCASTSD(address("scale"), scale)
-	t := GP64()
-	XORQ(t, t)
-	Label("sums")
-	for i := range 2 {
-		wide, narrow := ZMM(), YMM()
-		VCVTPS2PD(Mem{Base: sums, Index: t, Scale: 4, Disp: 32 * i}, wide)
-		VMULPD(scale, wide, wide)
-		VCVTTPD2UDQ(wide, narrow)
-		VMOVDQU32(narrow, Mem{Base: dst, Index: t, Scale: 4, Disp: 32 * i})
-	}
-	ADDQ(U8(16), t)
-	CMPQ(t, n)
-	JL(LabelRef("sums"))
-	VZEROUPPER()
-	RET()
 }

@@ -6,10 +6,6 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// signBits holds the bit that is flipped to compare unsigned integers: AVX2 compares
-// signed integers only.
-func signBits() Mem { return data("signBit", func() Mem { return longs("signBit", 1<<31) }) }
-
 // wideMix returns vector i of the constants for mix, in which a word is repeated four
 // times: both halves of both factors, and the step of the counter from vector to
 // vector.
@@ -34,37 +30,23 @@ type searcher struct {
 // tree, level by level. The following steps gather thresholds from memory until 32
 // are left. These are compared all at once, spike by spike.
 func sampleAVX2(lowDiscrepancy bool) {
-	name, state := "sampleAVX2", "counter(key, i) of the first random number i"
+	name, state := "sampleAVX2", "counter(key, i) of its first random number i"
 	if lowDiscrepancy {
-		name, state = "sampleLowDiscrepancyAVX2", "the first random number"
+		name, state = "sampleLowDiscrepancyAVX2", "its first random number"
 	}
-	TEXT(name, 0, "func(dst *uint32, n int, tree *[32]uint32, thresholds *uint32, block uint32, state uint64, scale uint32)")
-	Doc(name+" writes scale times the spikes for n consecutive random numbers.",
-		"n is a multiple of 8 and not more than a chunk. The state is",
-		state+". There are 32*block thresholds with flipped",
-		"sign bits, where block is a power of 2. tree holds the last threshold of each",
-		"block. The last threshold must be followed by 32 entries of the largest integer.")
+	TEXT(name, 0, sampleSignature)
+	Doc(sampleDoc(name, state, 8, "coarse holds the last threshold of each block, as a search tree.")...)
 	Pragma("noescape")
 	dst, n := Load(Param("dst"), GP64()), Load(Param("n"), GP64())
-	tree, thresholds := Load(Param("tree"), GP64()), Load(Param("thresholds"), GP64())
+	tree, thresholds := Load(Param("coarse"), GP64()), Load(Param("thresholds"), GP64())
 	block, scale := Load(Param("block"), GP32()), Load(Param("scale"), GP32())
-	start := Load(Param("state"), GP64())
+	states := Load(Param("states"), GP64())
 	top, fourth, fifthLow, fifthHigh := reg.Y8, reg.Y9, reg.Y10, reg.Y11
-	for i, r := range []reg.VecPhysical{top, fourth, fifthLow, fifthHigh} {
-		VMOVDQU(Mem{Base: tree, Disp: 32 * i}, r)
-	}
-	flip, one, three, counter, factors := reg.Y12, reg.Y13, reg.Y14, reg.Y7, reg.Y15
-	VPBROADCASTD(signBits(), flip)
+	one, three, counter, factors := reg.Y13, reg.Y14, reg.Y7, reg.Y15
 	VPBROADCASTD(at(stepData(), 7, 4), one)
 	VPBROADCASTD(at(stepData(), 5, 4), three)
-	VMOVQ(start, counter.AsX())
 	if lowDiscrepancy {
-		VPBROADCASTD(counter.AsX(), counter)
-		VPADDD(goldenLanes(), counter, counter)
 		VPBROADCASTD(at(goldenLanes(), 8, 4), reg.Y6)
-	} else {
-		VPBROADCASTQ(counter.AsX(), counter)
-		VPADDQ(laneData(), counter, counter)
 	}
 	factor := GP32()
 	MOVL(block, factor)
@@ -74,19 +56,30 @@ func sampleAVX2(lowDiscrepancy bool) {
 	Label("start")
 	VMOVD(factor, factors.AsX())
 	VPBROADCASTD(factors.AsX(), factors)
-
 	numbers := AllocLocal(4 * chunk)
 	t := GP64()
+
+	Label("position")
+	for i, r := range []reg.VecPhysical{top, fourth, fifthLow, fifthHigh} {
+		VMOVDQU(Mem{Base: tree, Disp: 32 * i}, r)
+	}
+	if lowDiscrepancy {
+		VPBROADCASTD(Mem{Base: states}, counter)
+		VPADDD(goldenLanes(), counter, counter)
+	} else {
+		VPBROADCASTQ(Mem{Base: states}, counter)
+		VPADDQ(laneData(), counter, counter)
+	}
 	XORQ(t, t)
 	Label("numbers")
 	s := searcher{reg.Y0, reg.Y1, reg.Y2, reg.Y3}
 	if lowDiscrepancy {
-		VPXOR(counter, flip, s.r)
+		VPSRLD(U8(1), counter, s.r)
 		VPADDD(reg.Y6, counter, counter)
 	} else {
 		s.mix(counter)
 		VPADDQ(wideMix(4), counter, counter)
-		VPXOR(s.r, flip, s.r)
+		VPSRLD(U8(1), s.r, s.r)
 	}
 	s.descend(top, fourth, fifthLow, fifthHigh, one, three)
 	VPMULLD(factors, s.place, s.place)
@@ -119,7 +112,7 @@ func sampleAVX2(lowDiscrepancy bool) {
 	CMPQ(t, n)
 	JL(LabelRef("numbers"))
 	CMPL(block, U8(1))
-	JE(LabelRef("end"))
+	JE(LabelRef("done"))
 
 	Comment("Count the thresholds below the random number among the next 16 or 32. Those",
 		"after the block are never below it.")
@@ -137,10 +130,11 @@ func sampleAVX2(lowDiscrepancy bool) {
 		CMPQ(t, n)
 		JL(LabelRef(label))
 		if vectors == 2 {
-			JMP(LabelRef("end"))
+			JMP(LabelRef("done"))
 		}
 	}
-	Label("end")
+	Label("done")
+	nextPosition(dst, tree, thresholds, states)
 	VZEROUPPER()
 	RET()
 }
