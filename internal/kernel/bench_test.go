@@ -150,3 +150,75 @@ func BenchmarkLayer(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkParts measures the parts of a layer with few spikes, for the first two SbS layers
+// of the MNIST network: cycles per entry of a patch for the tables of DrawRow, per spike for
+// drawing and updating, and per number for storing and pooling.
+func BenchmarkParts(b *testing.B) {
+	for _, tier := range Tiers() {
+		for _, z := range []struct{ k, n, spikes, width, channels int }{{50, 32, 25, 24, 2}, {800, 64, 100, 10, 32}} {
+			benchmarkParts(b, tier, z.k, z.n, z.spikes, z.width, z.channels)
+		}
+	}
+}
+
+// benchmarkParts measures a layer with windows of 5 x 5 pixels in square images.
+func benchmarkParts(b *testing.B, tier Tier, k, n, spikes, width, channels int) {
+	defer Use(tier)()
+	r := rand.New(rand.NewPCG(1, 1))
+	l := NewLayer(uniform(r, k*n), n, Schedule{Eps: constants(spikes, 0.3), LowDiscrepancy: true})
+	s, group := l.NewScratch(), l.Positions()
+	x := uniform(r, width*width*channels)
+	offsets := make([]int32, 0, roundUp(k, RowLen))
+	for c := range channels {
+		for i := range 25 {
+			offsets = append(offsets, int32((c*width+i/5)*width+i%5))
+		}
+	}
+	side := width - 4
+	draw := func() {
+		if l.RowPositions() == 0 {
+			sums := make([]float32, l.SumsLen())
+			for g := range group {
+				CumulateAt(sums, x[g/side*width+g%side:], offsets)
+				s.Draw(g, sums, uint64(g), nil)
+			}
+			return
+		}
+		keys := make([]uint64, RowLen)
+		for g := 0; g < group; {
+			end := min(group, g+l.RowPositions())
+			var spans []Span
+			for at := g; at < end && len(spans) < MaxSpans; {
+				p := Span{at/side*width + at%side, min(side-at%side, end-at)}
+				spans, at = append(spans, p), at+p.N
+			}
+			s.DrawRow(g, x, spans, offsets[:cap(offsets)], keys[:end-g], new([RowLen][]float32))
+			g = end
+		}
+	}
+	part := func(name, unit string, count int, f func()) {
+		b.Run(fmt.Sprintf("%v/k=%d/%s", tier, k, name), func(b *testing.B) {
+			for b.Loop() {
+				f()
+			}
+			ns := float64(b.Elapsed().Nanoseconds()) / float64(b.N) / float64(count)
+			b.ReportMetric(ns*cyclesPerNanosecond(), "cycles/"+unit)
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+	draw()
+	s.live = group
+	part("tables", "entry", k*group, draw)
+	part("sample", "spike", spikes*group, func() { s.fill(0, group) })
+	part("update", "spike", spikes*group, func() {
+		copy(s.h, l.initial)
+		for _, r := range l.runs {
+			s.apply(r)
+		}
+	})
+	h := make([]float32, n*side*side)
+	part("store", "number", n*group, func() { s.Store(h, side*side, 0, group) })
+	pooled := make([]float32, n*side/2*side/2)
+	part("pool", "number", len(h), func() { MeanPool2(pooled, h, n*side/2, side/2, side) })
+}

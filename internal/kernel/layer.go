@@ -166,7 +166,8 @@ func (l *Layer) Positions() int { return l.up.positions }
 // Scratch may be used for any number of groups. It is not safe for concurrent use.
 type Scratch struct {
 	l    *Layer
-	jobs []job
+	jobs []job    // what the caller gives for each position; empty between two runs
+	used bool     // whether some jobs are not empty
 	keys []uint64 // of the random numbers, for each position
 
 	live    int       // number of positions to compute
@@ -213,13 +214,21 @@ func (l *Layer) SumsLen() int { return roundUp(l.k, 16) }
 // after the patch may have any value. epsXY is epsilon_xy of the position, nil if the
 // layer has none.
 func (s *Scratch) Draw(g int, sums []float32, key uint64, epsXY []float32) {
-	s.jobs[g], s.keys[g] = job{epsXY: epsXY}, key
+	s.prepare(g, key, epsXY)
 	s.l.up.draw(s.l, s, g, sums)
 }
 
 // Give prepares position g of the group to use the given spikes.
 func (s *Scratch) Give(g int, spikes []int32, epsXY []float32) {
-	s.jobs[g] = job{given: spikes, epsXY: epsXY}
+	s.jobs[g], s.used = job{given: spikes, epsXY: epsXY}, true
+}
+
+// prepare notes what position g needs to draw its spikes.
+func (s *Scratch) prepare(g int, key uint64, epsXY []float32) {
+	s.keys[g] = key
+	if s.l.places > 0 || s.used {
+		s.jobs[g], s.used = job{epsXY: epsXY}, true
+	}
 }
 
 // Store copies h of positions first to first+count-1 of the group to dst, neuron by
@@ -238,7 +247,6 @@ func (s *Scratch) Reset(g int) {
 // Run computes h of the first n positions of the group.
 func (s *Scratch) Run(n int) {
 	l := s.l
-	defer clear(s.jobs) // do not keep the slices of the caller in use
 	copy(s.h, l.initial)
 	s.live = n
 	if !l.up.partial {
@@ -250,6 +258,10 @@ func (s *Scratch) Run(n int) {
 			s.complete(n)
 		}
 		s.apply(r)
+	}
+	if s.used {
+		clear(s.jobs) // do not keep the slices of the caller in use
+		s.used = false
 	}
 }
 
@@ -303,6 +315,9 @@ func (s *Scratch) fill(first, n int) {
 		g = end + 1
 	}
 	spikes := min(chunk, l.spikes-first)
+	if l.fast && !s.used {
+		return
+	}
 	for g, j := range s.jobs[:n] {
 		offsets := s.offsets[g*chunk:][:spikes]
 		if !l.fast {

@@ -18,11 +18,19 @@ func mix(z uint64) uint64 {
 // and image. A random number depends on its key and its index only. Therefore
 // neither the number of workers nor the batch that contains the image changes it.
 func Key(seed, layer, image, position uint64) uint64 {
+	return PositionKey(ImageKey(seed, layer, image), position)
+}
+
+// ImageKey returns what the keys of all positions of one layer and image have in common,
+// for PositionKey.
+func ImageKey(seed, layer, image uint64) uint64 {
 	k := mix(seed + gamma)
 	k = mix(k + (layer+1)*gamma)
-	k = mix(k + (image+1)*gamma)
-	return mix(k + (position+1)*gamma)
+	return mix(k + (image+1)*gamma)
 }
+
+// PositionKey returns Key for the layer and image of an ImageKey.
+func PositionKey(image, position uint64) uint64 { return mix(image + (position+1)*gamma) }
 
 // counter returns the argument of mix for the word that contains random number i
 // of a key.

@@ -59,7 +59,7 @@ func (s *Scratch) DrawRow(g int, x []float32, spans []Span, offsets []int32, key
 	}
 	clear(r.lanes[len(spans):])
 	for i, key := range keys {
-		s.jobs[g+i], s.keys[g+i] = job{epsXY: epsXY[i]}, key
+		s.prepare(g+i, key, epsXY[i])
 	}
 	l.up.row.draw(s, r, g, len(keys), x, offsets, masked)
 	return r.totals

@@ -231,9 +231,12 @@ func (r *run) prepareRow(w *workspace, first, g, n int) (int, error) {
 		} else {
 			p.Start += b * r.imageLength
 		}
+		image := r.imageKey(b)
 		for i := range p.N {
-			keys[count+i] = r.key(b, pos+i)
-			epsXY[count+i] = r.epsXY[(pos+i)*r.epsPlaces:][:r.epsPlaces]
+			keys[count+i] = kernel.PositionKey(image, uint64(pos+i))
+			if r.epsPlaces > 0 {
+				epsXY[count+i] = r.epsXY[(pos+i)*r.epsPlaces:][:r.epsPlaces]
+			}
 		}
 		spans[used] = p
 		count += p.N
@@ -326,7 +329,12 @@ func (r *run) store(w *workspace, first, n int) {
 // key returns the key of the random numbers of an output position of entry b of the
 // batch.
 func (r *run) key(b, pos int) uint64 {
-	return kernel.Key(r.ctx.ImageSeed(b), uint64(r.Seed), r.ctx.Image(b), uint64(pos))
+	return kernel.PositionKey(r.imageKey(b), uint64(pos))
+}
+
+// imageKey returns what the keys of entry b of the batch have in common.
+func (r *run) imageKey(b int) uint64 {
+	return kernel.ImageKey(r.ctx.ImageSeed(b), uint64(r.Seed), r.ctx.Image(b))
 }
 
 // maxPadded is the largest number of elements of an image with its padding. Every
