@@ -12,7 +12,7 @@ import (
 
 // packages are the packages of this module that begin their error texts with their name.
 var packages = []string{
-	"atomicfile", "classify", "cli", "convert", "dataset", "graph", "kernel", "metadata", "npy", "onnx", "onnxgo", "onnxpb",
+	"atomicfile", "classify", "cli", "convert", "dataset", "graph", "kernel", "metadata", "noise", "npy", "onnx", "onnxgo", "onnxpb",
 	"ops", "parallel", "pytorch", "runtime", "sbs", "std", "tfevents", "train", "trainlog",
 }
 

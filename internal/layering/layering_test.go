@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"internal/parallel":         nil,
 	"internal/portmath":         nil,
 	"internal/tfevents":         nil,
+	"internal/noise":            {"internal/kernel"},
 	"internal/onnx":             {"internal/onnx/onnxpb"},
 	"internal/trainlog":         {"internal/atomicfile"},
 	"internal/dataset":          {"internal/npy", "internal/parallel"},
