@@ -86,6 +86,9 @@ func (c *Classifier) setUp() error {
 	if err := c.setInput(c.model.Inputs()); err != nil {
 		return err
 	}
+	if err := c.noise.Fits(c.size.Height, c.size.Width); err != nil {
+		return err
+	}
 	if err := c.setOutput(c.model.Outputs()); err != nil {
 		return err
 	}
@@ -222,7 +225,8 @@ func (c *Classifier) Close() error {
 }
 
 // Tensor returns the pixels of images as an input of the model: float32 (images,
-// channels, height, width).
+// channels, height, width). It adds the noise that the option Noise describes. The number
+// of an image, on which its noise depends, is its index.
 func (c *Classifier) Tensor(images ...image.Image) (*runtime.Tensor, error) {
 	if !c.made() {
 		return nil, errNotMade
@@ -238,13 +242,19 @@ func (c *Classifier) Tensor(images ...image.Image) (*runtime.Tensor, error) {
 	return c.tensor(pixels)
 }
 
-// fromImage returns the pixels of image i.
+// fromImage returns the pixels of image i, with noise.
 func (c *Classifier) fromImage(i int, img image.Image) ([]float32, error) {
 	p, err := dataset.FromImage(img, dataset.Size(c.size), c.resize)
 	if err != nil {
 		return nil, fmt.Errorf("classify: image %d: %w", i, err)
 	}
+	c.addNoise(p, i)
 	return p, nil
+}
+
+// addNoise adds noise to the pixels of image i.
+func (c *Classifier) addNoise(pixels []float32, i int) {
+	c.noise.Apply(pixels, c.size.Channels, c.size.Height, c.size.Width, c.seed, uint64(i))
 }
 
 // newPixels returns memory for the pixels of n images. For a model with a fixed batch size

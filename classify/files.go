@@ -166,7 +166,11 @@ func (c *Classifier) read(ctx context.Context, f *Files, total int) <-chan *batc
 				case m.Err == nil:
 					b.results[i].Err = fmt.Errorf("%s: the label is %d, but the model has %d classes", m.Name, m.Label, c.count)
 				}
-				copy(b.pixels[i*c.pixels():(i+1)*c.pixels()], m.Pixels)
+				pixels := b.pixels[i*c.pixels() : (i+1)*c.pixels()]
+				copy(pixels, m.Pixels)
+				if m.Err == nil {
+					c.addNoise(pixels, first+i)
+				}
 				return nil
 			})
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/spike-by-spike/sbs/internal/noise"
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
@@ -12,6 +13,7 @@ type Option func(*config) error
 
 type config struct {
 	resize  bool
+	noise   noise.Noise
 	seed    uint64
 	workers int
 	output  string
@@ -25,6 +27,42 @@ type config struct {
 func Resize() Option {
 	return func(c *config) error {
 		c.resize = true
+		return nil
+	}
+}
+
+// Noise adds noise to every image before the model gets it, to measure how robust the
+// model is. text is KIND=LEVEL, such as "contrast=0.6", or several of them, separated by
+// commas, which are applied in this order. "" is the default: no noise.
+//
+// x stands for the values of the image, from 0 to 1. The kinds are
+//
+//	gaussian=S         x + S*N; S is at least 0
+//	salt-and-pepper=S  each pixel becomes 0 or 1 with probability S/2 each; S is 0 to 1
+//	uniform=E          (1-E)*x + E*U; E is 0 to 1
+//	contrast=C         (1-C)*x + C/2; C is 0 to 1
+//	occlusion=A        a square of A times A pixels at a random place becomes 0; A is a whole
+//	                   number, at most the smaller side of the images
+//
+// N has the standard normal distribution, and U is uniform in [0, 1); both are drawn for
+// every value. After every kind, values below 0 become 0 and values above 1 become 1.
+//
+// The noise is added to the whole image that the model takes. If the model crops images,
+// it crops them afterwards. Resize scales images before. The random numbers depend on
+// Seed and the number of the image only. They are independent of those that draw spikes.
+// Noise has no effect on Run, whose tensor is the input of the model; Tensor adds the
+// noise.
+func Noise(text string) Option {
+	return func(c *config) error {
+		if text == "" {
+			c.noise = noise.Noise{}
+			return nil
+		}
+		n, err := noise.Parse(text)
+		if err != nil {
+			return fmt.Errorf("noise %q: %w", text, err)
+		}
+		c.noise = n
 		return nil
 	}
 }
