@@ -36,7 +36,7 @@ func (f *flags) classify(ctx context.Context, stdout, stderr io.Writer, model st
 		classes = c.Classes()
 	}
 	p := newPrinter(f, classes, paths, stdout, stderr, total)
-	sum := newSummary(classes, filepath.ToSlash(model))
+	sum := newSummary(classes, filepath.ToSlash(model), f.noise)
 	start := time.Now()
 	err = p.printAll(c.All(ctx, files, limit), sum)
 	sum.seconds = time.Since(start).Seconds()
@@ -61,7 +61,7 @@ func (f *flags) open(model string) (*classify.Classifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := []classify.Option{classify.Seed(f.seed), classify.Workers(f.workers.Value), classify.Runtime(dynamics...)}
+	opts := []classify.Option{classify.Seed(f.seed), classify.Workers(f.workers.Value), classify.Runtime(dynamics...), classify.Noise(f.noise)}
 	if f.resize {
 		opts = append(opts, classify.Resize())
 	}

@@ -23,6 +23,9 @@ IMAGES is any number of
   - .npy files of images, (n, height, width) or with channels
   - batches of CIFAR-10, binary (data_batch_1.bin) or pickled (data_batch_1)
 
+With --noise, noise is added to every image before it is classified, to measure
+how robust the model is. The same --seed gives the same noise.
+
 The output has one line per image: its name, the class, the probability of the
 class, and the most probable classes. If labels are known, the accuracy and the
 confusion matrix follow.
@@ -32,6 +35,7 @@ the exit code is 1 in that case.`
 
 const example = `  sbs-run model.onnx images/
   sbs-run model.onnx t10k-images-idx3-ubyte.gz --limit 1000 --spikes 400
+  sbs-run model.onnx t10k-images-idx3-ubyte.gz --quiet --noise contrast=0.6
   sbs-run model.onnx photo.jpg --resize --format json`
 
 // flags are the values of the command line.
@@ -41,6 +45,7 @@ type flags struct {
 	limit  cli.OptionalInt
 	labels string
 	resize bool
+	noise  string
 	cli.DynamicsFlags
 	seed    uint64
 	workers cli.OptionalInt
@@ -74,6 +79,7 @@ func newCommand([]string) *cobra.Command {
 	cli.IntVar(s, &f.limit, "limit", 0, "`number` of images to classify, from the first (default: all)")
 	s.StringVar(&f.labels, "labels", "", "`file` with the labels of all images: IDX, .npy, or text with one label per line")
 	s.BoolVar(&f.resize, "resize", false, "scale images to the input size of the model, and convert between color and gray")
+	cli.NoiseVar(s, &f.noise, "noise")
 	f.Register(s, "from the model")
 	s.Uint64Var(&f.seed, "seed", 0, "`number` that selects the random numbers (default: 0)")
 	cli.IntVar(s, &f.workers, "workers", 0, "`number` of CPU cores to use (default: all)")

@@ -256,6 +256,7 @@ func (p *printer) csvResult(r classify.FileResult) error {
 // jsonSummary is the summary at the end of the JSON document.
 type jsonSummary struct {
 	Model     string   `json:"model"`
+	Noise     string   `json:"noise,omitempty"` // as in the flag --noise
 	Images    int      `json:"images"`
 	Failed    int      `json:"failed"`
 	Seconds   float64  `json:"seconds"`
@@ -280,7 +281,7 @@ func (p *printer) summary(s *summary) error {
 
 func (p *printer) jsonSummary(s *summary) error {
 	j := jsonSummary{
-		Model: s.model, Images: s.images, Failed: s.failed, Seconds: s.seconds, Classes: p.classes, Labeled: s.labeled, Correct: s.correct,
+		Model: s.model, Noise: s.noise, Images: s.images, Failed: s.failed, Seconds: s.seconds, Classes: p.classes, Labeled: s.labeled, Correct: s.correct,
 	}
 	if s.labeled > 0 {
 		a := s.accuracy()

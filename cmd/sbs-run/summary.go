@@ -12,6 +12,7 @@ import (
 type summary struct {
 	classes []string // names of the classes
 	model   string   // path of the model
+	noise   string   // noise that was added to the images, "" for none
 
 	images, failed   int     // numbers of all images, and of images that could not be classified
 	labeled, correct int     // numbers of classified images with a label, and of images with the right class
@@ -19,8 +20,8 @@ type summary struct {
 	seconds          float64
 }
 
-func newSummary(classes []string, model string) *summary {
-	return &summary{classes: classes, model: model}
+func newSummary(classes []string, model, noise string) *summary {
+	return &summary{classes: classes, model: model, noise: noise}
 }
 
 // add counts the result of an image.
@@ -68,6 +69,9 @@ func (s *summary) print(out io.Writer) error {
 	images := "images"
 	if s.images == 1 {
 		images = "image"
+	}
+	if s.noise != "" {
+		images += " with noise " + s.noise
 	}
 	fmt.Fprintf(out, "\n%d %s in %.1f s, %.0f images/s", s.images, images, s.seconds, float64(s.images)/max(s.seconds, 1e-6))
 	if s.failed > 0 {

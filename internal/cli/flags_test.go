@@ -18,6 +18,7 @@ type values struct {
 	seed     uint64
 	rate     float64
 	resize   bool
+	noise    string
 	dynamics DynamicsFlags
 }
 
@@ -29,6 +30,7 @@ func newValues() *values {
 	v.set.IntVar(&v.count, "count", 0, "a `count`")
 	v.set.Uint64Var(&v.seed, "seed", 0, "a `seed`")
 	v.set.Float64Var(&v.rate, "rate", 0, "a `rate`")
+	NoiseVar(v.set, &v.noise, "noise")
 	v.set.BoolVarP(&v.resize, "resize", "r", false, "resize images")
 	v.dynamics.Register(v.set, "from the model")
 	return v
@@ -49,6 +51,11 @@ func TestFlags_HaveTheGivenValues(t *testing.T) {
 	require.Equal(t, "csv", v.choice)
 	require.Equal(t, "2", v.set.Lookup("limit").Value.String())
 	require.Equal(t, "0.5,0.001,-2", v.set.Lookup("mean").Value.String())
+
+	require.Empty(t, v.noise)
+	require.NoError(t, v.set.Parse([]string{"--noise", "contrast=0.1", "--noise", " occlusion=8, gaussian=2e-1"}))
+	require.Equal(t, "occlusion=8,gaussian=0.2", v.noise, "the last flag counts")
+	require.Equal(t, "occlusion=8,gaussian=0.2", v.set.Lookup("noise").Value.String())
 
 	require.NoError(t, v.set.Parse([]string{"--mean", "4"}))
 	require.Equal(t, []float32{4}, v.floats, "the last flag counts")
@@ -71,6 +78,9 @@ func TestFlagError_SaysWhatIsWanted(t *testing.T) {
 		{[]string{"--count", "99999999999999999999"}, "--count 99999999999999999999: the number is too large or too small"},
 		{[]string{"--seed", "-1"}, "--seed -1: want a whole number of at least 0"},
 		{[]string{"--rate", "x"}, "--rate x: want a number"},
+		{[]string{"--noise", "contrast=1.5"}, "--noise contrast=1.5: contrast takes a level from 0 to 1"},
+		{[]string{"--noise", "contrast"}, "--noise contrast: the level is missing: write contrast=LEVEL; contrast takes a level from 0 to 1"},
+		{[]string{"--noise", "fog=1"}, `--noise fog=1: "fog" is not a kind of noise; the kinds are gaussian, salt-and-pepper, uniform, contrast and occlusion`},
 		{[]string{"--resize=maybe"}, "--resize maybe: want true or false"},
 		{[]string{"--limit"}, "--limit needs a value (see --help)"},
 		{[]string{"--limits", "3"}, "unknown flag --limits (see --help)"},
@@ -92,6 +102,7 @@ func TestHelp_GroupsFlagsAndWrapsLines(t *testing.T) {
 	Group(v.set, "Numbers", "count", "rate")
 	Group(v.set, "Dynamics", DynamicsFlagNames()...)
 	Group(v.set, "Numbers", "seed")
+	Group(v.set, "Robustness", "noise")
 	var out bytes.Buffer
 	require.NoError(t, printFlags(&out, v.set, 80))
 	require.Equal(t, `
@@ -105,6 +116,18 @@ Numbers:
       --count count   a count
       --seed seed     a seed
       --rate rate     a rate
+
+Robustness:
+      --noise kind=level   noise to add to every image before the model
+                           crops it, such as contrast=0.6; several kinds
+                           are separated by commas and added in this
+                           order. Kinds and their levels: gaussian
+                           (standard deviation, at least 0),
+                           salt-and-pepper (share of pixels that become
+                           black or white, from 0 to 1), uniform (share of
+                           uniform noise, from 0 to 1), contrast (share of
+                           contrast that is lost, from 0 to 1), occlusion
+                           (side of a black square in pixels, at least 0)
 
 Dynamics:
       --spikes number           number of spikes per output position, for

@@ -72,18 +72,22 @@ func (k *Kind) accepts(level float64) bool {
 }
 
 // wants says which levels the kind takes: "contrast takes a level from 0 to 1".
-func (k *Kind) wants() string { return fmt.Sprintf("%s takes %s", k.Name, k.Range()) }
-
-// Range says which levels the kind takes, for help texts and errors: "a level from 0 to
-// 1".
-func (k *Kind) Range() string {
+func (k *Kind) wants() string {
 	what := "a level"
 	if k.Whole {
 		what = "a whole number"
 	}
+	if k.Most == math.MaxFloat64 {
+		what += " of"
+	}
+	return fmt.Sprintf("%s takes %s %s", k.Name, what, k.Range())
+}
+
+// Range returns the bounds of the level: "from 0 to 1" or "at least 0".
+func (k *Kind) Range() string {
 	number := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 	if k.Most == math.MaxFloat64 {
-		return what + " of at least " + number(k.Least)
+		return "at least " + number(k.Least)
 	}
-	return what + " from " + number(k.Least) + " to " + number(k.Most)
+	return "from " + number(k.Least) + " to " + number(k.Most)
 }
