@@ -18,8 +18,8 @@ func (p picture) setPixel(i int, v float32) {
 	}
 }
 
-// In the formulas, float64 around a product forces its rounding. Without it, some
-// processors would fuse the product with the sum and give different bits.
+// In the formulas, float64 around a product or quotient forces its rounding. Without it,
+// the compiler would fuse it with the sum on some processors, which gives different bits.
 
 func gaussian(p picture, sigma float64) {
 	for i, x := range p.pixels {
@@ -51,7 +51,7 @@ func uniform(p picture, e float64) {
 
 func contrast(p picture, c float64) {
 	for i, x := range p.pixels {
-		p.set(i, float64((1-c)*float64(x))+c/2)
+		p.set(i, float64((1-c)*float64(x))+float64(c/2))
 	}
 }
 
