@@ -3,6 +3,7 @@
 # make check       everything that a change must pass
 # make check-long  the suites that take longer: full test sets, more fuzzing
 # make fuzz        every fuzz target, for FUZZTIME each
+# make emulated    the tests of numbers and files, on emulated processors
 # make bench       the benchmarks
 # make interop     compares models with onnxruntime, which npm installs
 # make release-check  the workflows and the release configuration
@@ -17,7 +18,7 @@ FUZZTIME      ?= 60s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test check check-long format vet lint race modules purego tiers cross fused generated vuln fuzz bench interop conformance conformance-full release-check clean
+.PHONY: build test check check-long format vet lint race modules purego tiers cross fused generated vuln fuzz emulated bench interop conformance conformance-full release-check clean
 
 # -buildvcs=auto lets --version name the revision, whatever the Go settings say.
 build:
@@ -117,6 +118,20 @@ FUZZ := ./internal/kernel:FuzzTiers \
 
 fuzz:
 	@for f in $(FUZZ); do .ci/fuzz $${f%:*} $${f#*:} $(FUZZTIME) || exit 1; done
+
+# The tests whose results have to be the same on all processors, and those of files, under
+# qemu-user (Debian: qemu-user-static). s390x is big-endian.
+EMULATED := ./internal/portmath ./internal/kernel ./ops/sbs ./internal/npy ./convert
+EMULATED_MORE := ./internal/portmath ./ops/sbs ./internal/npy
+
+emulated:
+	@run() { \
+		arch=$$1 emulator=qemu-$$2-static; shift 2; \
+		command -v $$emulator >/dev/null || { echo "$$emulator is missing: install qemu-user-static" >&2; exit 1; }; \
+		echo "linux/$$arch"; \
+		SBS_TEST_EMULATOR=$$emulator CGO_ENABLED=0 GOARCH=$$arch go test -exec $$emulator "$$@" || exit 1; \
+	}; \
+	run arm64 aarch64 $(EMULATED); run riscv64 riscv64 $(EMULATED_MORE); run s390x s390x $(EMULATED_MORE)
 
 # The first run builds goreleaser, which takes minutes.
 release-check:

@@ -3,6 +3,7 @@ package kernel
 import (
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -37,6 +38,10 @@ func TestSelectTier_RefusesNamesThatAreNotAvailable(t *testing.T) {
 	}
 }
 
+// emulatorVariable is the environment variable that names the program that runs the tests, if
+// they were built for another processor.
+const emulatorVariable = "SBS_TEST_EMULATOR"
+
 // inOwnProcess runs a test again, in a process with the given value of
 // TierVariable, and reports whether this is that process.
 func inOwnProcess(t *testing.T, value string) bool {
@@ -45,7 +50,8 @@ func inOwnProcess(t *testing.T, value string) bool {
 	if os.Getenv(mark) == t.Name() {
 		return true
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	program := append(strings.Fields(os.Getenv(emulatorVariable)), os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd := exec.Command(program[0], program[1:]...)
 	cmd.Env = append(os.Environ(), TierVariable+"="+value, mark+"="+t.Name())
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
