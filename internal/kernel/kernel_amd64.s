@@ -67,6 +67,40 @@ DATA laneBits<>+24(SB)/4, $0x00000040
 DATA laneBits<>+28(SB)/4, $0x00000080
 GLOBL laneBits<>(SB), RODATA|NOPTR, $32
 
+DATA levels<>+0(SB)/4, $0x00000010
+DATA levels<>+4(SB)/4, $0x00000008
+DATA levels<>+8(SB)/4, $0x00000018
+DATA levels<>+12(SB)/4, $0x00000004
+DATA levels<>+16(SB)/4, $0x0000000c
+DATA levels<>+20(SB)/4, $0x00000014
+DATA levels<>+24(SB)/4, $0x0000001c
+DATA levels<>+28(SB)/4, $0x00000020
+DATA levels<>+32(SB)/4, $0x00000002
+DATA levels<>+36(SB)/4, $0x00000006
+DATA levels<>+40(SB)/4, $0x0000000a
+DATA levels<>+44(SB)/4, $0x0000000e
+DATA levels<>+48(SB)/4, $0x00000012
+DATA levels<>+52(SB)/4, $0x00000016
+DATA levels<>+56(SB)/4, $0x0000001a
+DATA levels<>+60(SB)/4, $0x0000001e
+DATA levels<>+64(SB)/4, $0x00000001
+DATA levels<>+68(SB)/4, $0x00000003
+DATA levels<>+72(SB)/4, $0x00000005
+DATA levels<>+76(SB)/4, $0x00000007
+DATA levels<>+80(SB)/4, $0x00000009
+DATA levels<>+84(SB)/4, $0x0000000b
+DATA levels<>+88(SB)/4, $0x0000000d
+DATA levels<>+92(SB)/4, $0x0000000f
+DATA levels<>+96(SB)/4, $0x00000011
+DATA levels<>+100(SB)/4, $0x00000013
+DATA levels<>+104(SB)/4, $0x00000015
+DATA levels<>+108(SB)/4, $0x00000017
+DATA levels<>+112(SB)/4, $0x00000019
+DATA levels<>+116(SB)/4, $0x0000001b
+DATA levels<>+120(SB)/4, $0x0000001d
+DATA levels<>+124(SB)/4, $0x0000001f
+GLOBL levels<>(SB), RODATA|NOPTR, $128
+
 DATA sampleWideMix<>+0(SB)/8, $0xbf58476d1ce4e5b9
 DATA sampleWideMix<>+8(SB)/8, $0xbf58476d1ce4e5b9
 DATA sampleWideMix<>+16(SB)/8, $0xbf58476d1ce4e5b9
@@ -194,7 +228,39 @@ DATA numbers<>+368(SB)/4, $0x00000039
 DATA numbers<>+372(SB)/4, $0x0000003b
 DATA numbers<>+376(SB)/4, $0x0000003d
 DATA numbers<>+380(SB)/4, $0x0000003f
-GLOBL numbers<>(SB), RODATA|NOPTR, $384
+DATA numbers<>+384(SB)/4, $0x00000001
+DATA numbers<>+388(SB)/4, $0x00000002
+DATA numbers<>+392(SB)/4, $0x00000003
+DATA numbers<>+396(SB)/4, $0x00000004
+DATA numbers<>+400(SB)/4, $0x00000005
+DATA numbers<>+404(SB)/4, $0x00000006
+DATA numbers<>+408(SB)/4, $0x00000007
+DATA numbers<>+412(SB)/4, $0x00000008
+DATA numbers<>+416(SB)/4, $0x00000009
+DATA numbers<>+420(SB)/4, $0x0000000a
+DATA numbers<>+424(SB)/4, $0x0000000b
+DATA numbers<>+428(SB)/4, $0x0000000c
+DATA numbers<>+432(SB)/4, $0x0000000d
+DATA numbers<>+436(SB)/4, $0x0000000e
+DATA numbers<>+440(SB)/4, $0x0000000f
+DATA numbers<>+444(SB)/4, $0x00000010
+DATA numbers<>+448(SB)/4, $0x00000011
+DATA numbers<>+452(SB)/4, $0x00000012
+DATA numbers<>+456(SB)/4, $0x00000013
+DATA numbers<>+460(SB)/4, $0x00000014
+DATA numbers<>+464(SB)/4, $0x00000015
+DATA numbers<>+468(SB)/4, $0x00000016
+DATA numbers<>+472(SB)/4, $0x00000017
+DATA numbers<>+476(SB)/4, $0x00000018
+DATA numbers<>+480(SB)/4, $0x00000019
+DATA numbers<>+484(SB)/4, $0x0000001a
+DATA numbers<>+488(SB)/4, $0x0000001b
+DATA numbers<>+492(SB)/4, $0x0000001c
+DATA numbers<>+496(SB)/4, $0x0000001d
+DATA numbers<>+500(SB)/4, $0x0000001e
+DATA numbers<>+504(SB)/4, $0x0000001f
+DATA numbers<>+508(SB)/4, $0x00000020
+GLOBL numbers<>(SB), RODATA|NOPTR, $512
 
 // func sampleAVX512(dst *uint32, n int, positions int, coarse *[32]uint32, thresholds *uint32, room int, block uint32, states *uint64, scale uint32)
 // Requires: AVX, AVX512DQ, AVX512F, POPCNT
@@ -740,6 +806,35 @@ sums:
 	ADDQ       $0x10, BX
 	CMPQ       BX, DX
 	JL         sums
+	VZEROUPPER
+	RET
+
+// func lookAVX512(coarse *uint32, thresholds *uint32, room int, positions int, block uint32)
+// Requires: AVX, AVX512F
+TEXT ·lookAVX512(SB), NOSPLIT, $0-36
+	MOVQ         coarse+0(FP), AX
+	MOVQ         thresholds+8(FP), CX
+	MOVQ         room+16(FP), DX
+	MOVQ         positions+24(FP), BX
+	MOVL         block+32(FP), SI
+	VMOVD        SI, X8
+	VPBROADCASTD X8, Z8
+	VPMULLD      numbers<>+384(SB), Z8, Z0
+	VPMULLD      numbers<>+448(SB), Z8, Z1
+
+position:
+	KXNORW     K1, K1, K1
+	VPXORD     Z9, Z9, Z9
+	VPGATHERDD -4(CX)(Z0*4), K1, Z9
+	VMOVUPS    Z9, (AX)
+	KXNORW     K1, K1, K1
+	VPXORD     Z9, Z9, Z9
+	VPGATHERDD -4(CX)(Z1*4), K1, Z9
+	VMOVUPS    Z9, 64(AX)
+	ADDQ       $+128, AX
+	LEAQ       (CX)(DX*4), CX
+	DECQ       BX
+	JNZ        position
 	VZEROUPPER
 	RET
 
@@ -2175,6 +2270,45 @@ sums:
 	ADDQ       $0x08, BX
 	CMPQ       BX, DX
 	JL         sums
+	VZEROUPPER
+	RET
+
+// func lookAVX2(coarse *uint32, thresholds *uint32, room int, positions int, block uint32)
+// Requires: AVX, AVX2
+TEXT ·lookAVX2(SB), NOSPLIT, $0-36
+	MOVQ         coarse+0(FP), AX
+	MOVQ         thresholds+8(FP), CX
+	MOVQ         room+16(FP), DX
+	MOVQ         positions+24(FP), BX
+	MOVL         block+32(FP), SI
+	VMOVD        SI, X8
+	VPBROADCASTD X8, Y8
+	VPMULLD      levels<>+0(SB), Y8, Y0
+	VPMULLD      levels<>+32(SB), Y8, Y1
+	VPMULLD      levels<>+64(SB), Y8, Y2
+	VPMULLD      levels<>+96(SB), Y8, Y3
+
+position:
+	VPCMPEQD   Y10, Y10, Y10
+	VPXOR      Y9, Y9, Y9
+	VPGATHERDD Y10, -4(CX)(Y0*4), Y9
+	VMOVUPS    Y9, (AX)
+	VPCMPEQD   Y10, Y10, Y10
+	VPXOR      Y9, Y9, Y9
+	VPGATHERDD Y10, -4(CX)(Y1*4), Y9
+	VMOVUPS    Y9, 32(AX)
+	VPCMPEQD   Y10, Y10, Y10
+	VPXOR      Y9, Y9, Y9
+	VPGATHERDD Y10, -4(CX)(Y2*4), Y9
+	VMOVUPS    Y9, 64(AX)
+	VPCMPEQD   Y10, Y10, Y10
+	VPXOR      Y9, Y9, Y9
+	VPGATHERDD Y10, -4(CX)(Y3*4), Y9
+	VMOVUPS    Y9, 96(AX)
+	ADDQ       $+128, AX
+	LEAQ       (CX)(DX*4), CX
+	DECQ       BX
+	JNZ        position
 	VZEROUPPER
 	RET
 
@@ -38788,14 +38922,22 @@ vector:
 // func maxPoolAVX512(dst *float32, x *float32, rows int, n int, width int)
 // Requires: AVX, AVX512F
 TEXT ·maxPoolAVX512(SB), NOSPLIT, $0-40
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), CX
-	MOVQ    rows+16(FP), DX
-	MOVQ    n+24(FP), BX
-	MOVQ    width+32(FP), SI
-	SHLQ    $0x02, SI
-	VMOVUPS numbers<>+128(SB), Z4
-	VMOVUPS numbers<>+256(SB), Z5
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         rows+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         width+32(FP), SI
+	SHLQ         $0x02, SI
+	VMOVUPS      numbers<>+128(SB), Z4
+	VMOVUPS      numbers<>+256(SB), Z5
+	MOVQ         BX, DI
+	ANDQ         $0x0f, DI
+	VMOVD        DI, X9
+	VPBROADCASTD X9, Z9
+	VPCMPGTD     numbers<>+0(SB), Z9, K1
+	VPADDD       Z9, Z9, Z9
+	VPCMPGTD     numbers<>+0(SB), Z9, K2
+	VPCMPGTD     numbers<>+64(SB), Z9, K3
 
 row:
 	MOVQ CX, R8
@@ -38808,20 +38950,20 @@ vector:
 	JL        tail
 	VMOVUPS   (R8), Z0
 	VMOVUPS   (R9), Z2
-	VCMPPS    $0x03, Z2, Z2, K2
+	VCMPPS    $0x03, Z2, Z2, K4
 	VMAXPS    Z0, Z2, Z0
-	VMOVAPS   Z2, K2, Z0
+	VMOVAPS   Z2, K4, Z0
 	VMOVUPS   64(R8), Z1
 	VMOVUPS   64(R9), Z2
-	VCMPPS    $0x03, Z2, Z2, K2
+	VCMPPS    $0x03, Z2, Z2, K4
 	VMAXPS    Z1, Z2, Z1
-	VMOVAPS   Z2, K2, Z1
+	VMOVAPS   Z2, K4, Z1
 	VMOVAPS   Z0, Z2
 	VPERMT2PS Z1, Z4, Z2
 	VPERMT2PS Z1, Z5, Z0
-	VCMPPS    $0x03, Z0, Z0, K2
+	VCMPPS    $0x03, Z0, Z0, K4
 	VMAXPS    Z2, Z0, Z2
-	VMOVAPS   Z0, K2, Z2
+	VMOVAPS   Z0, K4, Z2
 	VMOVUPS   Z2, (AX)
 	ADDQ      $+128, R8
 	ADDQ      $+128, R9
@@ -38830,32 +38972,26 @@ vector:
 	JMP       vector
 
 tail:
-	TESTQ        DI, DI
-	JZ           done
-	VMOVD        DI, X9
-	VPBROADCASTD X9, Z9
-	VPCMPGTD     numbers<>+0(SB), Z9, K1
-	VPADDD       Z9, Z9, Z9
-	VPCMPGTD     numbers<>+0(SB), Z9, K2
-	VPCMPGTD     numbers<>+64(SB), Z9, K3
-	VMOVUPS.Z    (R8), K2, Z0
-	VMOVUPS.Z    (R9), K2, Z2
-	VCMPPS       $0x03, Z2, Z2, K2
-	VMAXPS       Z0, Z2, Z0
-	VMOVAPS      Z2, K2, Z0
-	VMOVUPS.Z    64(R8), K3, Z1
-	VMOVUPS.Z    64(R9), K3, Z2
-	VCMPPS       $0x03, Z2, Z2, K2
-	VMAXPS       Z1, Z2, Z1
-	VMOVAPS      Z2, K2, Z1
-	VMOVAPS      Z0, Z2
-	VPERMT2PS    Z1, Z4, Z2
-	VPERMT2PS    Z1, Z5, Z0
-	VCMPPS       $0x03, Z0, Z0, K2
-	VMAXPS       Z2, Z0, Z2
-	VMOVAPS      Z0, K2, Z2
-	VMOVUPS      Z2, K1, (AX)
-	LEAQ         (AX)(DI*4), AX
+	TESTQ     DI, DI
+	JZ        done
+	VMOVUPS.Z (R8), K2, Z0
+	VMOVUPS.Z (R9), K2, Z2
+	VCMPPS    $0x03, Z2, Z2, K4
+	VMAXPS    Z0, Z2, Z0
+	VMOVAPS   Z2, K4, Z0
+	VMOVUPS.Z 64(R8), K3, Z1
+	VMOVUPS.Z 64(R9), K3, Z2
+	VCMPPS    $0x03, Z2, Z2, K4
+	VMAXPS    Z1, Z2, Z1
+	VMOVAPS   Z2, K4, Z1
+	VMOVAPS   Z0, Z2
+	VPERMT2PS Z1, Z4, Z2
+	VPERMT2PS Z1, Z5, Z0
+	VCMPPS    $0x03, Z0, Z0, K4
+	VMAXPS    Z2, Z0, Z2
+	VMOVAPS   Z0, K4, Z2
+	VMOVUPS   Z2, K1, (AX)
+	LEAQ      (AX)(DI*4), AX
 
 done:
 	DECQ DX
@@ -38875,6 +39011,14 @@ TEXT ·meanPoolAVX512(SB), NOSPLIT, $0-40
 	VMOVUPS      numbers<>+128(SB), Z4
 	VMOVUPS      numbers<>+256(SB), Z5
 	VBROADCASTSS quarter<>+0(SB), Z10
+	MOVQ         BX, DI
+	ANDQ         $0x0f, DI
+	VMOVD        DI, X9
+	VPBROADCASTD X9, Z9
+	VPCMPGTD     numbers<>+0(SB), Z9, K1
+	VPADDD       Z9, Z9, Z9
+	VPCMPGTD     numbers<>+0(SB), Z9, K2
+	VPCMPGTD     numbers<>+64(SB), Z9, K3
 
 row:
 	MOVQ CX, R8
@@ -38904,27 +39048,21 @@ vector:
 	JMP       vector
 
 tail:
-	TESTQ        DI, DI
-	JZ           done
-	VMOVD        DI, X9
-	VPBROADCASTD X9, Z9
-	VPCMPGTD     numbers<>+0(SB), Z9, K1
-	VPADDD       Z9, Z9, Z9
-	VPCMPGTD     numbers<>+0(SB), Z9, K2
-	VPCMPGTD     numbers<>+64(SB), Z9, K3
-	VMOVUPS.Z    (R8), K2, Z0
-	VMOVUPS.Z    (R9), K2, Z2
-	VADDPS       Z2, Z0, Z0
-	VMOVUPS.Z    64(R8), K3, Z1
-	VMOVUPS.Z    64(R9), K3, Z2
-	VADDPS       Z2, Z1, Z1
-	VMOVAPS      Z0, Z2
-	VPERMT2PS    Z1, Z4, Z2
-	VPERMT2PS    Z1, Z5, Z0
-	VADDPS       Z0, Z2, Z2
-	VMULPS       Z10, Z2, Z2
-	VMOVUPS      Z2, K1, (AX)
-	LEAQ         (AX)(DI*4), AX
+	TESTQ     DI, DI
+	JZ        done
+	VMOVUPS.Z (R8), K2, Z0
+	VMOVUPS.Z (R9), K2, Z2
+	VADDPS    Z2, Z0, Z0
+	VMOVUPS.Z 64(R8), K3, Z1
+	VMOVUPS.Z 64(R9), K3, Z2
+	VADDPS    Z2, Z1, Z1
+	VMOVAPS   Z0, Z2
+	VPERMT2PS Z1, Z4, Z2
+	VPERMT2PS Z1, Z5, Z0
+	VADDPS    Z0, Z2, Z2
+	VMULPS    Z10, Z2, Z2
+	VMOVUPS   Z2, K1, (AX)
+	LEAQ      (AX)(DI*4), AX
 
 done:
 	DECQ DX
@@ -39783,12 +39921,20 @@ vector:
 // func maxPoolAVX2(dst *float32, x *float32, rows int, n int, width int)
 // Requires: AVX, AVX2
 TEXT ·maxPoolAVX2(SB), NOSPLIT, $0-40
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ rows+16(FP), DX
-	MOVQ n+24(FP), BX
-	MOVQ width+32(FP), SI
-	SHLQ $0x02, SI
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         rows+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         width+32(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         BX, DI
+	ANDQ         $0x07, DI
+	VMOVD        DI, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     numbers<>+0(SB), Y9, Y6
+	VPADDD       Y9, Y9, Y9
+	VPCMPGTD     numbers<>+0(SB), Y9, Y7
+	VPCMPGTD     numbers<>+32(SB), Y9, Y8
 
 row:
 	MOVQ CX, R8
@@ -39824,33 +39970,27 @@ vector:
 	JMP       vector
 
 tail:
-	TESTQ        DI, DI
-	JZ           done
-	VMOVD        DI, X9
-	VPBROADCASTD X9, Y9
-	VPCMPGTD     numbers<>+0(SB), Y9, Y6
-	VPADDD       Y9, Y9, Y9
-	VPCMPGTD     numbers<>+0(SB), Y9, Y7
-	VPCMPGTD     numbers<>+32(SB), Y9, Y8
-	VMASKMOVPS   (R8), Y7, Y0
-	VMASKMOVPS   (R9), Y7, Y2
-	VCMPPS       $0x03, Y2, Y2, Y3
-	VMAXPS       Y0, Y2, Y0
-	VBLENDVPS    Y3, Y2, Y0, Y0
-	VMASKMOVPS   32(R8), Y8, Y1
-	VMASKMOVPS   32(R9), Y8, Y2
-	VCMPPS       $0x03, Y2, Y2, Y3
-	VMAXPS       Y1, Y2, Y1
-	VBLENDVPS    Y3, Y2, Y1, Y1
-	VSHUFPS      $0x88, Y1, Y0, Y2
-	VSHUFPS      $0xdd, Y1, Y0, Y0
-	VPERMPD      $0xd8, Y2, Y2
-	VPERMPD      $0xd8, Y0, Y0
-	VCMPPS       $0x03, Y0, Y0, Y3
-	VMAXPS       Y2, Y0, Y2
-	VBLENDVPS    Y3, Y0, Y2, Y2
-	VMASKMOVPS   Y2, Y6, (AX)
-	LEAQ         (AX)(DI*4), AX
+	TESTQ      DI, DI
+	JZ         done
+	VMASKMOVPS (R8), Y7, Y0
+	VMASKMOVPS (R9), Y7, Y2
+	VCMPPS     $0x03, Y2, Y2, Y3
+	VMAXPS     Y0, Y2, Y0
+	VBLENDVPS  Y3, Y2, Y0, Y0
+	VMASKMOVPS 32(R8), Y8, Y1
+	VMASKMOVPS 32(R9), Y8, Y2
+	VCMPPS     $0x03, Y2, Y2, Y3
+	VMAXPS     Y1, Y2, Y1
+	VBLENDVPS  Y3, Y2, Y1, Y1
+	VSHUFPS    $0x88, Y1, Y0, Y2
+	VSHUFPS    $0xdd, Y1, Y0, Y0
+	VPERMPD    $0xd8, Y2, Y2
+	VPERMPD    $0xd8, Y0, Y0
+	VCMPPS     $0x03, Y0, Y0, Y3
+	VMAXPS     Y2, Y0, Y2
+	VBLENDVPS  Y3, Y0, Y2, Y2
+	VMASKMOVPS Y2, Y6, (AX)
+	LEAQ       (AX)(DI*4), AX
 
 done:
 	DECQ DX
@@ -39868,6 +40008,14 @@ TEXT ·meanPoolAVX2(SB), NOSPLIT, $0-40
 	MOVQ         width+32(FP), SI
 	SHLQ         $0x02, SI
 	VBROADCASTSS quarter<>+0(SB), Y10
+	MOVQ         BX, DI
+	ANDQ         $0x07, DI
+	VMOVD        DI, X9
+	VPBROADCASTD X9, Y9
+	VPCMPGTD     numbers<>+0(SB), Y9, Y6
+	VPADDD       Y9, Y9, Y9
+	VPCMPGTD     numbers<>+0(SB), Y9, Y7
+	VPCMPGTD     numbers<>+32(SB), Y9, Y8
 
 row:
 	MOVQ CX, R8
@@ -39898,28 +40046,22 @@ vector:
 	JMP     vector
 
 tail:
-	TESTQ        DI, DI
-	JZ           done
-	VMOVD        DI, X9
-	VPBROADCASTD X9, Y9
-	VPCMPGTD     numbers<>+0(SB), Y9, Y6
-	VPADDD       Y9, Y9, Y9
-	VPCMPGTD     numbers<>+0(SB), Y9, Y7
-	VPCMPGTD     numbers<>+32(SB), Y9, Y8
-	VMASKMOVPS   (R8), Y7, Y0
-	VMASKMOVPS   (R9), Y7, Y2
-	VADDPS       Y2, Y0, Y0
-	VMASKMOVPS   32(R8), Y8, Y1
-	VMASKMOVPS   32(R9), Y8, Y2
-	VADDPS       Y2, Y1, Y1
-	VSHUFPS      $0x88, Y1, Y0, Y2
-	VSHUFPS      $0xdd, Y1, Y0, Y0
-	VPERMPD      $0xd8, Y2, Y2
-	VPERMPD      $0xd8, Y0, Y0
-	VADDPS       Y0, Y2, Y2
-	VMULPS       Y10, Y2, Y2
-	VMASKMOVPS   Y2, Y6, (AX)
-	LEAQ         (AX)(DI*4), AX
+	TESTQ      DI, DI
+	JZ         done
+	VMASKMOVPS (R8), Y7, Y0
+	VMASKMOVPS (R9), Y7, Y2
+	VADDPS     Y2, Y0, Y0
+	VMASKMOVPS 32(R8), Y8, Y1
+	VMASKMOVPS 32(R9), Y8, Y2
+	VADDPS     Y2, Y1, Y1
+	VSHUFPS    $0x88, Y1, Y0, Y2
+	VSHUFPS    $0xdd, Y1, Y0, Y0
+	VPERMPD    $0xd8, Y2, Y2
+	VPERMPD    $0xd8, Y0, Y0
+	VADDPS     Y0, Y2, Y2
+	VMULPS     Y10, Y2, Y2
+	VMASKMOVPS Y2, Y6, (AX)
+	LEAQ       (AX)(DI*4), AX
 
 done:
 	DECQ DX

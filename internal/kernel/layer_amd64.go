@@ -89,15 +89,6 @@ func layoutAssembly(k int) layout {
 	return l
 }
 
-// levels is the order of the coarse table for AVX2: a binary search tree, level by
-// level. The first three levels take the first 8 entries.
-var levels = [coarse]uint8{
-	15, 7, 23, 3, 11, 19, 27, 31,
-	1, 5, 9, 13, 17, 21, 25, 29,
-	0, 2, 4, 6, 8, 10, 12, 14,
-	16, 18, 20, 22, 24, 26, 28, 30,
-}
-
 type generalFunc func(h, weights *float32, offsets *uint32, eps, scales *float32, n int, growth, share float32)
 
 type update struct {
@@ -131,13 +122,13 @@ func sampler(random, lowDiscrepancy sampleFunc) func(l *Layer, s *Scratch, g, n,
 // drawAVX512 computes the tables from running sums.
 func drawAVX512(l *Layer, s *Scratch, g int, sums []float32) {
 	s.drawAssembly(g, sums, thresholdsAVX512)
-	lookAVX512(l, s, g)
+	coarseAVX512(s, g, 1)
 }
 
 // drawAVX2 is drawAVX512 for AVX2.
 func drawAVX2(l *Layer, s *Scratch, g int, sums []float32) {
 	s.drawAssembly(g, sums, thresholdsAVX2)
-	lookAVX2(l, s, g)
+	coarseAVX2(s, g, 1)
 }
 
 // drawAssembly computes whole vectors of thresholds and then restores the padding.
@@ -154,25 +145,16 @@ func (s *Scratch) drawAssembly(g int, sums []float32, thresholds func(dst *uint3
 	}
 }
 
-// lookAVX512 fills the coarse table of position g with the last threshold of each
-// block.
-func lookAVX512(l *Layer, s *Scratch, g int) {
-	t, look := s.thresholds[g*l.layout.room:][:l.layout.room], s.coarse[g*coarse:][:coarse]
-	switch l.layout.block {
-	case 1:
-		copy(look, t)
-	case 2: // sampleAVX512 searches the thresholds directly
-	default:
-		for i := range look {
-			look[i] = t[(i+1)*l.layout.block-1]
-		}
+// coarseAVX512 fills the coarse tables of n positions from g on: with the last threshold of
+// each block.
+func coarseAVX512(s *Scratch, g, n int) {
+	if l := s.l.layout; l.block != 2 { // sampleAVX512 searches 64 thresholds directly
+		lookAVX512(&s.coarse[g*coarse], &s.thresholds[g*l.room], l.room, n, uint32(l.block))
 	}
 }
 
-// lookAVX2 is lookAVX512 for the order of the table for AVX2.
-func lookAVX2(l *Layer, s *Scratch, g int) {
-	t, look := s.thresholds[g*l.layout.room:][:l.layout.room], s.coarse[g*coarse:][:coarse]
-	for i, at := range levels {
-		look[i] = t[(int(at)+1)*l.layout.block-1]
-	}
+// coarseAVX2 is coarseAVX512 for the order of the table for AVX2: a binary search tree.
+func coarseAVX2(s *Scratch, g, n int) {
+	l := s.l.layout
+	lookAVX2(&s.coarse[g*coarse], &s.thresholds[g*l.room], l.room, n, uint32(l.block))
 }

@@ -19,18 +19,18 @@ var (
 		{totalsRow1AVX512, thresholdsRow1AVX512},
 		{totalsRow2AVX512, thresholdsRow2AVX512},
 		{totalsRow3AVX512, thresholdsRow3AVX512},
-	}, lookAVX512)}
+	}, coarseAVX512)}
 	rowAVX2 = rowDrawer{8, drawRow([...]rowFuncs{
 		{totalsRowMaskedAVX2, thresholdsRowMaskedAVX2},
 		{totalsRow1AVX2, thresholdsRow1AVX2},
 		{totalsRow2AVX2, thresholdsRow2AVX2},
 		{totalsRow3AVX2, thresholdsRow3AVX2},
-	}, lookAVX2)}
+	}, coarseAVX2)}
 )
 
 // drawRow returns the function draw of a rowDrawer. funcs holds the assembly by the number
 // of spans, with the functions that read only within the patches first.
-func drawRow(funcs [MaxSpans + 1]rowFuncs, look func(l *Layer, s *Scratch, g int)) func(s *Scratch, r *row, g, n int, x []float32, offsets []int32, masked bool) {
+func drawRow(funcs [MaxSpans + 1]rowFuncs, tables func(s *Scratch, g, n int)) func(s *Scratch, r *row, g, n int, x []float32, offsets []int32, masked bool) {
 	return func(s *Scratch, r *row, g, n int, x []float32, offsets []int32, masked bool) {
 		l := s.l
 		f := funcs[r.count]
@@ -47,9 +47,9 @@ func drawRow(funcs [MaxSpans + 1]rowFuncs, look func(l *Layer, s *Scratch, g int
 					CumulateAt(sums, x[start:], offsets[:l.k])
 					Thresholds(s.thresholds[(g+i)*l.layout.room:][:l.k], sums)
 				}
-				look(l, s, g+i)
 				i++
 			}
 		}
+		tables(s, g, n)
 	}
 }

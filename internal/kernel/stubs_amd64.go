@@ -30,6 +30,12 @@ func sampleLowDiscrepancyAVX512(dst *uint32, n int, positions int, coarse *[32]u
 //go:noescape
 func thresholdsAVX512(dst *uint32, sums *float32, n int, total float32, scale float32)
 
+// lookAVX512 writes the last of every block of thresholds to the coarse table, for some positions.
+// The room is the distance from the thresholds of a position to those of the next.
+//
+//go:noescape
+func lookAVX512(coarse *uint32, thresholds *uint32, room int, positions int, block uint32)
+
 // totalsRowMaskedAVX512 writes the sums of the k entries of 16 patches.
 // Lane i of a vector is for the patch at x[starts[j]+i] if bit i of lanes[j] is set. The
 // function reads x only in these patches.
@@ -99,6 +105,12 @@ func thresholdsRow3AVX512(dst *uint32, room int, n int, totals *float32, x *floa
 //
 //go:noescape
 func thresholdsAVX2(dst *uint32, sums *float32, n int, total float32, scale float32)
+
+// lookAVX2 writes the last of every block of thresholds to the coarse table, for some positions.
+// The room is the distance from the thresholds of a position to those of the next.
+//
+//go:noescape
+func lookAVX2(coarse *uint32, thresholds *uint32, room int, positions int, block uint32)
 
 // totalsRowMaskedAVX2 writes the sums of the k entries of 8 patches.
 // Lane i of a vector is for the patch at x[starts[j]+i] if bit i of lanes[j] is set. The

@@ -157,10 +157,18 @@ const checkGrain = 1 << 16
 // Part implements parallel.Loop.
 func (c *checkLoop) Part(lo, hi int) error {
 	const most = 0x7f7fffff // the bits of the largest finite number
-	for i, v := range c.x.Float32s()[lo:hi] {
-		// The bits of infinity, of NaN and of all negative numbers are larger, and so
-		// are the bits of -0, which is allowed.
-		if math.Float32bits(v) > most && v != 0 {
+	x := c.x.Float32s()[lo:hi]
+	// The bits of infinity, of NaN and of all negative numbers are larger, so that the
+	// difference is negative. Without branches the loop takes half the time.
+	var below uint64
+	for _, v := range x {
+		below |= most - uint64(math.Float32bits(v))
+	}
+	if below>>63 == 0 {
+		return nil
+	}
+	for i, v := range x {
+		if math.Float32bits(v) > most && v != 0 { // -0 is allowed
 			return fmt.Errorf("%w: X holds %v at %v: an SbS layer takes finite values of at least 0", ops.ErrValue, v, ops.Coordinates(lo+i, c.x.Shape()))
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 func main() {
 	ConstraintExpr("!purego")
-	for _, d := range []func() Mem{laneData, mixData, goldenLanes, stepData, belowFull, units, fullShare, laneBits,
+	for _, d := range []func() Mem{laneData, mixData, goldenLanes, stepData, belowFull, units, fullShare, laneBits, levels,
 		func() Mem { return wideMix(0) }, minOverlap, ones,
 		func() Mem { return constant("quarter", 0.25) }, numbers} {
 		d() // so that the data comes before the functions in the file
@@ -23,6 +23,7 @@ func main() {
 	for _, lanes := range []int{16, 8} {
 		d := newDrawer(lanes)
 		d.thresholds()
+		d.look()
 		for d.spans = range 4 {
 			d.totalsRow()
 			d.thresholdsRow()

@@ -31,13 +31,13 @@ func (t *tiling) relu() {
 }
 
 // numbers holds 0 to 31, for masks, followed by the even and the odd numbers, for
-// permutations of two vectors.
+// permutations of two vectors, and by 1 to 32.
 func numbers() Mem {
 	return data("numbers", func() Mem {
-		v := make([]uint32, 3*32)
+		v := make([]uint32, 4*32)
 		for i := range 32 {
 			v[i] = uint32(i)
-			v[32+i], v[64+i] = uint32(2*i), uint32(2*i+1)
+			v[32+i], v[64+i], v[96+i] = uint32(2*i), uint32(2*i+1), uint32(i+1)
 		}
 		return longs("numbers", v...)
 	})
@@ -131,6 +131,24 @@ func (t *tiling) pool(mean bool) {
 		}
 	}
 
+	// The masks select as many lanes as pixels are left at the end of a row, and twice as
+	// many of the input.
+	MOVQ(n, left)
+	ANDQ(Imm(uint64(t.lanes-1)), left)
+	VMOVD(left.As32(), count.AsX())
+	VPBROADCASTD(count.AsX(), count)
+	for i := range 3 {
+		if i == 1 {
+			VPADDD(count, count, count)
+		}
+		lane := numbers().Offset(size * max(0, i-1))
+		if t.lanes == 16 {
+			VPCMPGTD(lane, count, bits[i])
+		} else {
+			VPCMPGTD(lane, count, masks[i])
+		}
+	}
+
 	Label("row")
 	MOVQ(x, top)
 	LEAQ(Mem{Base: x, Index: width, Scale: 1}, bottom)
@@ -148,20 +166,6 @@ func (t *tiling) pool(mean bool) {
 	Label("tail")
 	TESTQ(left, left)
 	JZ(LabelRef("done"))
-	// The masks select as many lanes as pixels are left, and twice as many of the input.
-	VMOVD(left.As32(), count.AsX())
-	VPBROADCASTD(count.AsX(), count)
-	for i := range 3 {
-		if i == 1 {
-			VPADDD(count, count, count)
-		}
-		lane := numbers().Offset(size * max(0, i-1))
-		if t.lanes == 16 {
-			VPCMPGTD(lane, count, bits[i])
-		} else {
-			VPCMPGTD(lane, count, masks[i])
-		}
-	}
 	vector(true)
 	LEAQ(Mem{Base: dst, Index: left, Scale: 4}, dst)
 	Label("done")

@@ -104,6 +104,62 @@ func (d *drawer) thresholds() {
 	RET()
 }
 
+// look generates the function that fills the coarse tables.
+func (d *drawer) look() {
+	name := "look" + d.suffix
+	TEXT(name, NOSPLIT, "func(coarse, thresholds *uint32, room, positions int, block uint32)")
+	Doc(name+" writes the last of every block of thresholds to the coarse table, for some positions.", "The room is the distance from the thresholds of a position to those of the next.")
+	Pragma("noescape")
+	coarse, thresholds := Load(Param("coarse"), GP64()), Load(Param("thresholds"), GP64())
+	room, positions := Load(Param("room"), GP64()), Load(Param("positions"), GP64())
+	block := Load(Param("block"), GP32())
+	vectors := 32 / d.lanes
+	blocks, all := d.register(8), K()
+	VMOVD(block, blocks.AsX())
+	VPBROADCASTD(blocks.AsX(), blocks)
+	for v := range vectors {
+		// The last entry of block i is entry (i+1)*block - 1.
+		if d.lanes == 16 {
+			VPMULLD(numbers().Offset(4*(96+16*v)), blocks, d.register(v))
+		} else {
+			VPMULLD(levels().Offset(32*v), blocks, d.register(v))
+		}
+	}
+	Label("position")
+	for v := range vectors {
+		t, index := d.register(9), Mem{Base: thresholds, Index: d.register(v), Scale: 4, Disp: -4}
+		if d.lanes == 16 {
+			KXNORW(all, all, all)
+			VPXORD(t, t, t)
+			VPGATHERDD(index, all, t)
+		} else {
+			lanes := d.register(10)
+			VPCMPEQD(lanes, lanes, lanes)
+			VPXOR(t, t, t)
+			VPGATHERDD(lanes, index, t)
+		}
+		VMOVUPS(t, Mem{Base: coarse, Disp: 4 * d.lanes * v})
+	}
+	ADDQ(I32(4*32), coarse)
+	LEAQ(Mem{Base: thresholds, Index: room, Scale: 4}, thresholds)
+	DECQ(positions)
+	JNZ(LabelRef("position"))
+	VZEROUPPER()
+	RET()
+}
+
+// levels holds 1 plus the order of the coarse table for AVX2: a binary search tree, level by
+// level. The first three levels take the first 8 entries.
+func levels() Mem {
+	return data("levels", func() Mem {
+		return longs("levels",
+			16, 8, 24, 4, 12, 20, 28, 32,
+			2, 6, 10, 14, 18, 22, 26, 30,
+			1, 3, 5, 7, 9, 11, 13, 15,
+			17, 19, 21, 23, 25, 27, 29, 31)
+	})
+}
+
 // kindOfRow names the functions for a number of spans.
 func (d *drawer) kindOfRow() string {
 	if d.spans == 0 {
