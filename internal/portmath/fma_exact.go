@@ -1,4 +1,4 @@
-//go:build !(arm64 || loong64 || ppc64 || ppc64le || riscv64 || s390x || amd64.v3)
+//go:build !(arm64 || loong64 || ppc64 || ppc64le || riscv64 || s390x)
 
 package portmath
 
