@@ -95,9 +95,9 @@ const (
 	narrow    = 96
 )
 
-// block holds some neurons of one position. Its length is constant so that the
-// compiler does not check the bounds of each access.
-type block = [lanes]float32
+// block holds some neurons of one position, one per partial sum. Its length is constant so
+// that the compiler does not check the bounds of each access.
+type block = [2][lanes / 2]float32
 
 func blocks(v []float32) []block {
 	return unsafe.Slice((*block)(unsafe.Pointer(unsafe.SliceData(v))), len(v)/lanes)
@@ -143,40 +143,60 @@ func updatePortable(l *Layer, s *Scratch, r steps) {
 
 // grow applies the last spike of a position: it sets h to h + c*(h*w) + add, where w is
 // the row of weights of the spike and add the effect of forgetting. It returns the sum q
-// of h*w for the next spike.
+// of h*w for the next spike. It goes through the halves of the blocks in turn, because
+// eight sums fit into registers.
 func grow(h, last, next []block, c, add float32, wide bool) (q float32) {
 	last, next = last[:len(h)], next[:len(h)]
-	var sums [wideLanes / lanes]block
-	var cs block // c for each lane: a load is faster than what FMA does to a register
-	for l := range cs {
-		cs[l] = c
+	step := 1
+	if wide { // blocks with an even and with an odd index have partial sums of their own
+		step = 2
 	}
-	odd := 0 // the index of the sums for blocks with an odd index
-	if wide {
-		odd = 1
-	}
-	for i := range h {
-		v, w, x, sum := &h[i], &last[i], &next[i], &sums[i&odd]
-		for l := range v {
-			v[l] = portmath.FMA(cs[l], v[l]*w[l], v[l]) + add
-			sum[l] = portmath.FMA(v[l], x[l], sum[l])
+	var sums block
+	for j := range sums {
+		sum := &sums[j]
+		for first := range step {
+			var s0, s1, s2, s3, s4, s5, s6, s7 float32
+			for i := first; i < len(h); i += step {
+				v, w, x := &h[i][j], &last[i][j], &next[i][j]
+				v0 := portmath.FMA(c, v[0]*w[0], v[0])
+				v1 := portmath.FMA(c, v[1]*w[1], v[1])
+				v2 := portmath.FMA(c, v[2]*w[2], v[2])
+				v3 := portmath.FMA(c, v[3]*w[3], v[3])
+				v4 := portmath.FMA(c, v[4]*w[4], v[4])
+				v5 := portmath.FMA(c, v[5]*w[5], v[5])
+				v6 := portmath.FMA(c, v[6]*w[6], v[6])
+				v7 := portmath.FMA(c, v[7]*w[7], v[7])
+				if add != 0 {
+					v0 += add
+					v1 += add
+					v2 += add
+					v3 += add
+					v4 += add
+					v5 += add
+					v6 += add
+					v7 += add
+				}
+				v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7] = v0, v1, v2, v3, v4, v5, v6, v7
+				s0 = portmath.FMA(v0, x[0], s0)
+				s1 = portmath.FMA(v1, x[1], s1)
+				s2 = portmath.FMA(v2, x[2], s2)
+				s3 = portmath.FMA(v3, x[3], s3)
+				s4 = portmath.FMA(v4, x[4], s4)
+				s5 = portmath.FMA(v5, x[5], s5)
+				s6 = portmath.FMA(v6, x[6], s6)
+				s7 = portmath.FMA(v7, x[7], s7)
+			}
+			for l, v := range [...]float32{s0, s1, s2, s3, s4, s5, s6, s7} {
+				sum[l] += v
+			}
 		}
 	}
-	if wide {
-		for l, v := range &sums[1] {
-			sums[0][l] += v
-		}
+	// The order of the additions is the one of the assembly.
+	a := &sums[0]
+	for l, v := range &sums[1] {
+		a[l] += v
 	}
-	return addLanes(&sums[0])
-}
-
-// addLanes adds up partial sums in the order in which the assembly does.
-func addLanes(s *block) float32 {
-	const half = lanes / 2
-	for l := range half {
-		s[l] += s[l+half]
-	}
-	return ((s[0] + s[2]) + (s[1] + s[3])) + ((s[4] + s[6]) + (s[5] + s[7]))
+	return ((a[0] + a[2]) + (a[1] + a[3])) + ((a[4] + a[6]) + (a[5] + a[7]))
 }
 
 func multiply(h []float32, f float32) {
