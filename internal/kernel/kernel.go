@@ -38,9 +38,10 @@
 // factor. The factor becomes s*(1 + e*(1+forgetting)). Each operation rounds.
 //
 // q is the sum of 16 partial sums, or of 32 if there are more than 96 neurons. Partial
-// sum i adds up h[n]*w[n] for n = i, i+16, ..., or n = i, i+32, ..., by an FMA for each
-// product. The halves of the 32 are added, element by element, and then the halves of
-// the 16. The remaining a[0] to a[7] give
+// sum i adds up h[n]*w[n] for n = i, i+16, ..., or n = i, i+32, ...: rounded products if
+// there are at most 48 neurons, and otherwise by an FMA for each product. The halves of
+// the 32 are added, element by element, and then the halves of the 16. The remaining
+// a[0] to a[7] give
 //
 //	q = ((a[0]+a[2]) + (a[1]+a[3])) + ((a[4]+a[6]) + (a[5]+a[7]))
 //

@@ -4912,10 +4912,9 @@ spike:
 	VFMADD231PS.BCST (SP), Z6, Z9
 	VMULPS           (CX)(R8*1), Z8, Z0
 	VMOVUPS          Z0, (R9)
-	VMOVUPS          64(CX)(R8*1), Z5
-	VMULPS           Z5, Z9, Z4
+	VMULPS           64(CX)(R8*1), Z9, Z4
 	VMOVUPS          Z4, 64(R9)
-	VFMADD231PS      Z5, Z9, Z0
+	VADDPS           Z4, Z0, Z0
 	MOVL             640(DX)(DI*4), R8
 	VMOVUPS          128(R9), Z5
 	VFMADD231PS.BCST 4(SP), Z5, Z10
@@ -4923,10 +4922,9 @@ spike:
 	VFMADD231PS.BCST 4(SP), Z6, Z11
 	VMULPS           (CX)(R8*1), Z10, Z1
 	VMOVUPS          Z1, 128(R9)
-	VMOVUPS          64(CX)(R8*1), Z5
-	VMULPS           Z5, Z11, Z4
+	VMULPS           64(CX)(R8*1), Z11, Z4
 	VMOVUPS          Z4, 192(R9)
-	VFMADD231PS      Z5, Z11, Z1
+	VADDPS           Z4, Z1, Z1
 	MOVL             1280(DX)(DI*4), R8
 	VMOVUPS          256(R9), Z5
 	VFMADD231PS.BCST 8(SP), Z5, Z12
@@ -4934,10 +4932,9 @@ spike:
 	VFMADD231PS.BCST 8(SP), Z6, Z13
 	VMULPS           (CX)(R8*1), Z12, Z2
 	VMOVUPS          Z2, 256(R9)
-	VMOVUPS          64(CX)(R8*1), Z5
-	VMULPS           Z5, Z13, Z4
+	VMULPS           64(CX)(R8*1), Z13, Z4
 	VMOVUPS          Z4, 320(R9)
-	VFMADD231PS      Z5, Z13, Z2
+	VADDPS           Z4, Z2, Z2
 	MOVL             1920(DX)(DI*4), R8
 	VMOVUPS          384(R9), Z5
 	VFMADD231PS.BCST 12(SP), Z5, Z14
@@ -4945,10 +4942,9 @@ spike:
 	VFMADD231PS.BCST 12(SP), Z6, Z15
 	VMULPS           (CX)(R8*1), Z14, Z3
 	VMOVUPS          Z3, 384(R9)
-	VMOVUPS          64(CX)(R8*1), Z5
-	VMULPS           Z5, Z15, Z4
+	VMULPS           64(CX)(R8*1), Z15, Z4
 	VMOVUPS          Z4, 448(R9)
-	VFMADD231PS      Z5, Z15, Z3
+	VADDPS           Z4, Z3, Z3
 	VEXTRACTF64X4    $0x01, Z0, Y7
 	VADDPS           Y7, Y0, Y0
 	VEXTRACTF64X4    $0x01, Z1, Y7
@@ -4978,10 +4974,9 @@ spike:
 	VFMADD231PS.BCST 16(SP), Z6, Z17
 	VMULPS           (CX)(R8*1), Z16, Z0
 	VMOVUPS          Z0, 512(R9)
-	VMOVUPS          64(CX)(R8*1), Z5
-	VMULPS           Z5, Z17, Z4
+	VMULPS           64(CX)(R8*1), Z17, Z4
 	VMOVUPS          Z4, 576(R9)
-	VFMADD231PS      Z5, Z17, Z0
+	VADDPS           Z4, Z0, Z0
 	MOVL             3200(DX)(DI*4), R8
 	VMOVUPS          640(R9), Z5
 	VFMADD231PS.BCST 20(SP), Z5, Z18
@@ -4989,10 +4984,9 @@ spike:
 	VFMADD231PS.BCST 20(SP), Z6, Z19
 	VMULPS           (CX)(R8*1), Z18, Z1
 	VMOVUPS          Z1, 640(R9)
-	VMOVUPS          64(CX)(R8*1), Z5
-	VMULPS           Z5, Z19, Z4
+	VMULPS           64(CX)(R8*1), Z19, Z4
 	VMOVUPS          Z4, 704(R9)
-	VFMADD231PS      Z5, Z19, Z1
+	VADDPS           Z4, Z1, Z1
 	MOVL             3840(DX)(DI*4), R8
 	VMOVUPS          768(R9), Z5
 	VFMADD231PS.BCST 24(SP), Z5, Z20
@@ -5000,10 +4994,9 @@ spike:
 	VFMADD231PS.BCST 24(SP), Z6, Z21
 	VMULPS           (CX)(R8*1), Z20, Z2
 	VMOVUPS          Z2, 768(R9)
-	VMOVUPS          64(CX)(R8*1), Z5
-	VMULPS           Z5, Z21, Z4
+	VMULPS           64(CX)(R8*1), Z21, Z4
 	VMOVUPS          Z4, 832(R9)
-	VFMADD231PS      Z5, Z21, Z2
+	VADDPS           Z4, Z2, Z2
 	MOVL             4480(DX)(DI*4), R8
 	VMOVUPS          896(R9), Z5
 	VFMADD231PS.BCST 28(SP), Z5, Z22
@@ -5011,10 +5004,9 @@ spike:
 	VFMADD231PS.BCST 28(SP), Z6, Z23
 	VMULPS           (CX)(R8*1), Z22, Z3
 	VMOVUPS          Z3, 896(R9)
-	VMOVUPS          64(CX)(R8*1), Z5
-	VMULPS           Z5, Z23, Z4
+	VMULPS           64(CX)(R8*1), Z23, Z4
 	VMOVUPS          Z4, 960(R9)
-	VFMADD231PS      Z5, Z23, Z3
+	VADDPS           Z4, Z3, Z3
 	VEXTRACTF64X4    $0x01, Z0, Y7
 	VADDPS           Y7, Y0, Y0
 	VEXTRACTF64X4    $0x01, Z1, Y7
@@ -5044,10 +5036,9 @@ spike:
 	VFMADD231PS.BCST 32(SP), Z6, Z25
 	VMULPS           (CX)(R8*1), Z24, Z0
 	VMOVUPS          Z0, 1024(R9)
-	VMOVUPS          64(CX)(R8*1), Z5
-	VMULPS           Z5, Z25, Z4
+	VMULPS           64(CX)(R8*1), Z25, Z4
 	VMOVUPS          Z4, 1088(R9)
-	VFMADD231PS      Z5, Z25, Z0
+	VADDPS           Z4, Z0, Z0
 	MOVL             5760(DX)(DI*4), R8
 	VMOVUPS          1152(R9), Z5
 	VFMADD231PS.BCST 36(SP), Z5, Z26
@@ -5055,10 +5046,9 @@ spike:
 	VFMADD231PS.BCST 36(SP), Z6, Z27
 	VMULPS           (CX)(R8*1), Z26, Z1
 	VMOVUPS          Z1, 1152(R9)
-	VMOVUPS          64(CX)(R8*1), Z5
-	VMULPS           Z5, Z27, Z4
+	VMULPS           64(CX)(R8*1), Z27, Z4
 	VMOVUPS          Z4, 1216(R9)
-	VFMADD231PS      Z5, Z27, Z1
+	VADDPS           Z4, Z1, Z1
 	MOVL             6400(DX)(DI*4), R8
 	VMOVUPS          1280(R9), Z5
 	VFMADD231PS.BCST 40(SP), Z5, Z28
@@ -5066,10 +5056,9 @@ spike:
 	VFMADD231PS.BCST 40(SP), Z6, Z29
 	VMULPS           (CX)(R8*1), Z28, Z2
 	VMOVUPS          Z2, 1280(R9)
-	VMOVUPS          64(CX)(R8*1), Z5
-	VMULPS           Z5, Z29, Z4
+	VMULPS           64(CX)(R8*1), Z29, Z4
 	VMOVUPS          Z4, 1344(R9)
-	VFMADD231PS      Z5, Z29, Z2
+	VADDPS           Z4, Z2, Z2
 	MOVL             7040(DX)(DI*4), R8
 	VMOVUPS          1408(R9), Z5
 	VFMADD231PS.BCST 44(SP), Z5, Z30
@@ -5077,10 +5066,9 @@ spike:
 	VFMADD231PS.BCST 44(SP), Z6, Z31
 	VMULPS           (CX)(R8*1), Z30, Z3
 	VMOVUPS          Z3, 1408(R9)
-	VMOVUPS          64(CX)(R8*1), Z5
-	VMULPS           Z5, Z31, Z4
+	VMULPS           64(CX)(R8*1), Z31, Z4
 	VMOVUPS          Z4, 1472(R9)
-	VFMADD231PS      Z5, Z31, Z3
+	VADDPS           Z4, Z3, Z3
 	VEXTRACTF64X4    $0x01, Z0, Y7
 	VADDPS           Y7, Y0, Y0
 	VEXTRACTF64X4    $0x01, Z1, Y7
@@ -5280,10 +5268,9 @@ spike:
 	VFMADD231PS.BCST (SP), Z6, Z9
 	VMULPS           (CX)(R9*1), Z8, Z0
 	VMOVUPS          Z0, (R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z9, Z4
+	VMULPS           64(CX)(R9*1), Z9, Z4
 	VMOVUPS          Z4, 64(R10)
-	VFMADD231PS      Z5, Z9, Z0
+	VADDPS           Z4, Z0, Z0
 	MOVL             640(DX)(R8*4), R9
 	VMOVUPS          128(R10), Z5
 	VFMADD231PS.BCST 4(SP), Z5, Z10
@@ -5291,10 +5278,9 @@ spike:
 	VFMADD231PS.BCST 4(SP), Z6, Z11
 	VMULPS           (CX)(R9*1), Z10, Z1
 	VMOVUPS          Z1, 128(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z11, Z4
+	VMULPS           64(CX)(R9*1), Z11, Z4
 	VMOVUPS          Z4, 192(R10)
-	VFMADD231PS      Z5, Z11, Z1
+	VADDPS           Z4, Z1, Z1
 	MOVL             1280(DX)(R8*4), R9
 	VMOVUPS          256(R10), Z5
 	VFMADD231PS.BCST 8(SP), Z5, Z12
@@ -5302,10 +5288,9 @@ spike:
 	VFMADD231PS.BCST 8(SP), Z6, Z13
 	VMULPS           (CX)(R9*1), Z12, Z2
 	VMOVUPS          Z2, 256(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z13, Z4
+	VMULPS           64(CX)(R9*1), Z13, Z4
 	VMOVUPS          Z4, 320(R10)
-	VFMADD231PS      Z5, Z13, Z2
+	VADDPS           Z4, Z2, Z2
 	MOVL             1920(DX)(R8*4), R9
 	VMOVUPS          384(R10), Z5
 	VFMADD231PS.BCST 12(SP), Z5, Z14
@@ -5313,10 +5298,9 @@ spike:
 	VFMADD231PS.BCST 12(SP), Z6, Z15
 	VMULPS           (CX)(R9*1), Z14, Z3
 	VMOVUPS          Z3, 384(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z15, Z4
+	VMULPS           64(CX)(R9*1), Z15, Z4
 	VMOVUPS          Z4, 448(R10)
-	VFMADD231PS      Z5, Z15, Z3
+	VADDPS           Z4, Z3, Z3
 	VEXTRACTF64X4    $0x01, Z0, Y7
 	VADDPS           Y7, Y0, Y0
 	VEXTRACTF64X4    $0x01, Z1, Y7
@@ -5362,10 +5346,9 @@ spike:
 	VFMADD231PS.BCST 16(SP), Z6, Z17
 	VMULPS           (CX)(R9*1), Z16, Z0
 	VMOVUPS          Z0, 512(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z17, Z4
+	VMULPS           64(CX)(R9*1), Z17, Z4
 	VMOVUPS          Z4, 576(R10)
-	VFMADD231PS      Z5, Z17, Z0
+	VADDPS           Z4, Z0, Z0
 	MOVL             3200(DX)(R8*4), R9
 	VMOVUPS          640(R10), Z5
 	VFMADD231PS.BCST 20(SP), Z5, Z18
@@ -5373,10 +5356,9 @@ spike:
 	VFMADD231PS.BCST 20(SP), Z6, Z19
 	VMULPS           (CX)(R9*1), Z18, Z1
 	VMOVUPS          Z1, 640(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z19, Z4
+	VMULPS           64(CX)(R9*1), Z19, Z4
 	VMOVUPS          Z4, 704(R10)
-	VFMADD231PS      Z5, Z19, Z1
+	VADDPS           Z4, Z1, Z1
 	MOVL             3840(DX)(R8*4), R9
 	VMOVUPS          768(R10), Z5
 	VFMADD231PS.BCST 24(SP), Z5, Z20
@@ -5384,10 +5366,9 @@ spike:
 	VFMADD231PS.BCST 24(SP), Z6, Z21
 	VMULPS           (CX)(R9*1), Z20, Z2
 	VMOVUPS          Z2, 768(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z21, Z4
+	VMULPS           64(CX)(R9*1), Z21, Z4
 	VMOVUPS          Z4, 832(R10)
-	VFMADD231PS      Z5, Z21, Z2
+	VADDPS           Z4, Z2, Z2
 	MOVL             4480(DX)(R8*4), R9
 	VMOVUPS          896(R10), Z5
 	VFMADD231PS.BCST 28(SP), Z5, Z22
@@ -5395,10 +5376,9 @@ spike:
 	VFMADD231PS.BCST 28(SP), Z6, Z23
 	VMULPS           (CX)(R9*1), Z22, Z3
 	VMOVUPS          Z3, 896(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z23, Z4
+	VMULPS           64(CX)(R9*1), Z23, Z4
 	VMOVUPS          Z4, 960(R10)
-	VFMADD231PS      Z5, Z23, Z3
+	VADDPS           Z4, Z3, Z3
 	VEXTRACTF64X4    $0x01, Z0, Y7
 	VADDPS           Y7, Y0, Y0
 	VEXTRACTF64X4    $0x01, Z1, Y7
@@ -5444,10 +5424,9 @@ spike:
 	VFMADD231PS.BCST 32(SP), Z6, Z25
 	VMULPS           (CX)(R9*1), Z24, Z0
 	VMOVUPS          Z0, 1024(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z25, Z4
+	VMULPS           64(CX)(R9*1), Z25, Z4
 	VMOVUPS          Z4, 1088(R10)
-	VFMADD231PS      Z5, Z25, Z0
+	VADDPS           Z4, Z0, Z0
 	MOVL             5760(DX)(R8*4), R9
 	VMOVUPS          1152(R10), Z5
 	VFMADD231PS.BCST 36(SP), Z5, Z26
@@ -5455,10 +5434,9 @@ spike:
 	VFMADD231PS.BCST 36(SP), Z6, Z27
 	VMULPS           (CX)(R9*1), Z26, Z1
 	VMOVUPS          Z1, 1152(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z27, Z4
+	VMULPS           64(CX)(R9*1), Z27, Z4
 	VMOVUPS          Z4, 1216(R10)
-	VFMADD231PS      Z5, Z27, Z1
+	VADDPS           Z4, Z1, Z1
 	MOVL             6400(DX)(R8*4), R9
 	VMOVUPS          1280(R10), Z5
 	VFMADD231PS.BCST 40(SP), Z5, Z28
@@ -5466,10 +5444,9 @@ spike:
 	VFMADD231PS.BCST 40(SP), Z6, Z29
 	VMULPS           (CX)(R9*1), Z28, Z2
 	VMOVUPS          Z2, 1280(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z29, Z4
+	VMULPS           64(CX)(R9*1), Z29, Z4
 	VMOVUPS          Z4, 1344(R10)
-	VFMADD231PS      Z5, Z29, Z2
+	VADDPS           Z4, Z2, Z2
 	MOVL             7040(DX)(R8*4), R9
 	VMOVUPS          1408(R10), Z5
 	VFMADD231PS.BCST 44(SP), Z5, Z30
@@ -5477,10 +5454,9 @@ spike:
 	VFMADD231PS.BCST 44(SP), Z6, Z31
 	VMULPS           (CX)(R9*1), Z30, Z3
 	VMOVUPS          Z3, 1408(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z31, Z4
+	VMULPS           64(CX)(R9*1), Z31, Z4
 	VMOVUPS          Z4, 1472(R10)
-	VFMADD231PS      Z5, Z31, Z3
+	VADDPS           Z4, Z3, Z3
 	VEXTRACTF64X4    $0x01, Z0, Y7
 	VADDPS           Y7, Y0, Y0
 	VEXTRACTF64X4    $0x01, Z1, Y7
@@ -5676,10 +5652,9 @@ spike:
 	VADDPS.BCST      48(SP), Z9, Z9
 	VMULPS           (CX)(R9*1), Z8, Z0
 	VMOVUPS          Z0, (R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z9, Z4
+	VMULPS           64(CX)(R9*1), Z9, Z4
 	VMOVUPS          Z4, 64(R10)
-	VFMADD231PS      Z5, Z9, Z0
+	VADDPS           Z4, Z0, Z0
 	MOVL             640(DX)(R8*4), R9
 	VMOVUPS          128(R10), Z5
 	VFMADD231PS.BCST 4(SP), Z5, Z10
@@ -5689,10 +5664,9 @@ spike:
 	VADDPS.BCST      52(SP), Z11, Z11
 	VMULPS           (CX)(R9*1), Z10, Z1
 	VMOVUPS          Z1, 128(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z11, Z4
+	VMULPS           64(CX)(R9*1), Z11, Z4
 	VMOVUPS          Z4, 192(R10)
-	VFMADD231PS      Z5, Z11, Z1
+	VADDPS           Z4, Z1, Z1
 	MOVL             1280(DX)(R8*4), R9
 	VMOVUPS          256(R10), Z5
 	VFMADD231PS.BCST 8(SP), Z5, Z12
@@ -5702,10 +5676,9 @@ spike:
 	VADDPS.BCST      56(SP), Z13, Z13
 	VMULPS           (CX)(R9*1), Z12, Z2
 	VMOVUPS          Z2, 256(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z13, Z4
+	VMULPS           64(CX)(R9*1), Z13, Z4
 	VMOVUPS          Z4, 320(R10)
-	VFMADD231PS      Z5, Z13, Z2
+	VADDPS           Z4, Z2, Z2
 	MOVL             1920(DX)(R8*4), R9
 	VMOVUPS          384(R10), Z5
 	VFMADD231PS.BCST 12(SP), Z5, Z14
@@ -5715,10 +5688,9 @@ spike:
 	VADDPS.BCST      60(SP), Z15, Z15
 	VMULPS           (CX)(R9*1), Z14, Z3
 	VMOVUPS          Z3, 384(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z15, Z4
+	VMULPS           64(CX)(R9*1), Z15, Z4
 	VMOVUPS          Z4, 448(R10)
-	VFMADD231PS      Z5, Z15, Z3
+	VADDPS           Z4, Z3, Z3
 	VEXTRACTF64X4    $0x01, Z0, Y7
 	VADDPS           Y7, Y0, Y0
 	VEXTRACTF64X4    $0x01, Z1, Y7
@@ -5770,10 +5742,9 @@ spike:
 	VADDPS.BCST      64(SP), Z17, Z17
 	VMULPS           (CX)(R9*1), Z16, Z0
 	VMOVUPS          Z0, 512(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z17, Z4
+	VMULPS           64(CX)(R9*1), Z17, Z4
 	VMOVUPS          Z4, 576(R10)
-	VFMADD231PS      Z5, Z17, Z0
+	VADDPS           Z4, Z0, Z0
 	MOVL             3200(DX)(R8*4), R9
 	VMOVUPS          640(R10), Z5
 	VFMADD231PS.BCST 20(SP), Z5, Z18
@@ -5783,10 +5754,9 @@ spike:
 	VADDPS.BCST      68(SP), Z19, Z19
 	VMULPS           (CX)(R9*1), Z18, Z1
 	VMOVUPS          Z1, 640(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z19, Z4
+	VMULPS           64(CX)(R9*1), Z19, Z4
 	VMOVUPS          Z4, 704(R10)
-	VFMADD231PS      Z5, Z19, Z1
+	VADDPS           Z4, Z1, Z1
 	MOVL             3840(DX)(R8*4), R9
 	VMOVUPS          768(R10), Z5
 	VFMADD231PS.BCST 24(SP), Z5, Z20
@@ -5796,10 +5766,9 @@ spike:
 	VADDPS.BCST      72(SP), Z21, Z21
 	VMULPS           (CX)(R9*1), Z20, Z2
 	VMOVUPS          Z2, 768(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z21, Z4
+	VMULPS           64(CX)(R9*1), Z21, Z4
 	VMOVUPS          Z4, 832(R10)
-	VFMADD231PS      Z5, Z21, Z2
+	VADDPS           Z4, Z2, Z2
 	MOVL             4480(DX)(R8*4), R9
 	VMOVUPS          896(R10), Z5
 	VFMADD231PS.BCST 28(SP), Z5, Z22
@@ -5809,10 +5778,9 @@ spike:
 	VADDPS.BCST      76(SP), Z23, Z23
 	VMULPS           (CX)(R9*1), Z22, Z3
 	VMOVUPS          Z3, 896(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z23, Z4
+	VMULPS           64(CX)(R9*1), Z23, Z4
 	VMOVUPS          Z4, 960(R10)
-	VFMADD231PS      Z5, Z23, Z3
+	VADDPS           Z4, Z3, Z3
 	VEXTRACTF64X4    $0x01, Z0, Y7
 	VADDPS           Y7, Y0, Y0
 	VEXTRACTF64X4    $0x01, Z1, Y7
@@ -5864,10 +5832,9 @@ spike:
 	VADDPS.BCST      80(SP), Z25, Z25
 	VMULPS           (CX)(R9*1), Z24, Z0
 	VMOVUPS          Z0, 1024(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z25, Z4
+	VMULPS           64(CX)(R9*1), Z25, Z4
 	VMOVUPS          Z4, 1088(R10)
-	VFMADD231PS      Z5, Z25, Z0
+	VADDPS           Z4, Z0, Z0
 	MOVL             5760(DX)(R8*4), R9
 	VMOVUPS          1152(R10), Z5
 	VFMADD231PS.BCST 36(SP), Z5, Z26
@@ -5877,10 +5844,9 @@ spike:
 	VADDPS.BCST      84(SP), Z27, Z27
 	VMULPS           (CX)(R9*1), Z26, Z1
 	VMOVUPS          Z1, 1152(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z27, Z4
+	VMULPS           64(CX)(R9*1), Z27, Z4
 	VMOVUPS          Z4, 1216(R10)
-	VFMADD231PS      Z5, Z27, Z1
+	VADDPS           Z4, Z1, Z1
 	MOVL             6400(DX)(R8*4), R9
 	VMOVUPS          1280(R10), Z5
 	VFMADD231PS.BCST 40(SP), Z5, Z28
@@ -5890,10 +5856,9 @@ spike:
 	VADDPS.BCST      88(SP), Z29, Z29
 	VMULPS           (CX)(R9*1), Z28, Z2
 	VMOVUPS          Z2, 1280(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z29, Z4
+	VMULPS           64(CX)(R9*1), Z29, Z4
 	VMOVUPS          Z4, 1344(R10)
-	VFMADD231PS      Z5, Z29, Z2
+	VADDPS           Z4, Z2, Z2
 	MOVL             7040(DX)(R8*4), R9
 	VMOVUPS          1408(R10), Z5
 	VFMADD231PS.BCST 44(SP), Z5, Z30
@@ -5903,10 +5868,9 @@ spike:
 	VADDPS.BCST      92(SP), Z31, Z31
 	VMULPS           (CX)(R9*1), Z30, Z3
 	VMOVUPS          Z3, 1408(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z31, Z4
+	VMULPS           64(CX)(R9*1), Z31, Z4
 	VMOVUPS          Z4, 1472(R10)
-	VFMADD231PS      Z5, Z31, Z3
+	VADDPS           Z4, Z3, Z3
 	VEXTRACTF64X4    $0x01, Z0, Y7
 	VADDPS           Y7, Y0, Y0
 	VEXTRACTF64X4    $0x01, Z1, Y7
@@ -6125,14 +6089,12 @@ spike:
 	VFMADD231PS.BCST (SP), Z5, Z10
 	VMULPS           (CX)(R8*1), Z8, Z0
 	VMOVUPS          Z0, (R9)
-	VMOVUPS          64(CX)(R8*1), Z5
-	VMULPS           Z5, Z9, Z4
+	VMULPS           64(CX)(R8*1), Z9, Z4
 	VMOVUPS          Z4, 64(R9)
-	VFMADD231PS      Z5, Z9, Z0
-	VMOVUPS          128(CX)(R8*1), Z5
-	VMULPS           Z5, Z10, Z4
+	VADDPS           Z4, Z0, Z0
+	VMULPS           128(CX)(R8*1), Z10, Z4
 	VMOVUPS          Z4, 128(R9)
-	VFMADD231PS      Z5, Z10, Z0
+	VADDPS           Z4, Z0, Z0
 	MOVL             640(DX)(DI*4), R8
 	VMOVUPS          192(R9), Z5
 	VFMADD231PS.BCST 4(SP), Z5, Z11
@@ -6142,14 +6104,12 @@ spike:
 	VFMADD231PS.BCST 4(SP), Z5, Z13
 	VMULPS           (CX)(R8*1), Z11, Z1
 	VMOVUPS          Z1, 192(R9)
-	VMOVUPS          64(CX)(R8*1), Z5
-	VMULPS           Z5, Z12, Z4
+	VMULPS           64(CX)(R8*1), Z12, Z4
 	VMOVUPS          Z4, 256(R9)
-	VFMADD231PS      Z5, Z12, Z1
-	VMOVUPS          128(CX)(R8*1), Z5
-	VMULPS           Z5, Z13, Z4
+	VADDPS           Z4, Z1, Z1
+	VMULPS           128(CX)(R8*1), Z13, Z4
 	VMOVUPS          Z4, 320(R9)
-	VFMADD231PS      Z5, Z13, Z1
+	VADDPS           Z4, Z1, Z1
 	MOVL             1280(DX)(DI*4), R8
 	VMOVUPS          384(R9), Z5
 	VFMADD231PS.BCST 8(SP), Z5, Z14
@@ -6159,14 +6119,12 @@ spike:
 	VFMADD231PS.BCST 8(SP), Z5, Z16
 	VMULPS           (CX)(R8*1), Z14, Z2
 	VMOVUPS          Z2, 384(R9)
-	VMOVUPS          64(CX)(R8*1), Z5
-	VMULPS           Z5, Z15, Z4
+	VMULPS           64(CX)(R8*1), Z15, Z4
 	VMOVUPS          Z4, 448(R9)
-	VFMADD231PS      Z5, Z15, Z2
-	VMOVUPS          128(CX)(R8*1), Z5
-	VMULPS           Z5, Z16, Z4
+	VADDPS           Z4, Z2, Z2
+	VMULPS           128(CX)(R8*1), Z16, Z4
 	VMOVUPS          Z4, 512(R9)
-	VFMADD231PS      Z5, Z16, Z2
+	VADDPS           Z4, Z2, Z2
 	MOVL             1920(DX)(DI*4), R8
 	VMOVUPS          576(R9), Z5
 	VFMADD231PS.BCST 12(SP), Z5, Z17
@@ -6176,14 +6134,12 @@ spike:
 	VFMADD231PS.BCST 12(SP), Z5, Z19
 	VMULPS           (CX)(R8*1), Z17, Z3
 	VMOVUPS          Z3, 576(R9)
-	VMOVUPS          64(CX)(R8*1), Z5
-	VMULPS           Z5, Z18, Z4
+	VMULPS           64(CX)(R8*1), Z18, Z4
 	VMOVUPS          Z4, 640(R9)
-	VFMADD231PS      Z5, Z18, Z3
-	VMOVUPS          128(CX)(R8*1), Z5
-	VMULPS           Z5, Z19, Z4
+	VADDPS           Z4, Z3, Z3
+	VMULPS           128(CX)(R8*1), Z19, Z4
 	VMOVUPS          Z4, 704(R9)
-	VFMADD231PS      Z5, Z19, Z3
+	VADDPS           Z4, Z3, Z3
 	VEXTRACTF64X4    $0x01, Z0, Y7
 	VADDPS           Y7, Y0, Y0
 	VEXTRACTF64X4    $0x01, Z1, Y7
@@ -6215,14 +6171,12 @@ spike:
 	VFMADD231PS.BCST 16(SP), Z5, Z22
 	VMULPS           (CX)(R8*1), Z20, Z0
 	VMOVUPS          Z0, 768(R9)
-	VMOVUPS          64(CX)(R8*1), Z5
-	VMULPS           Z5, Z21, Z4
+	VMULPS           64(CX)(R8*1), Z21, Z4
 	VMOVUPS          Z4, 832(R9)
-	VFMADD231PS      Z5, Z21, Z0
-	VMOVUPS          128(CX)(R8*1), Z5
-	VMULPS           Z5, Z22, Z4
+	VADDPS           Z4, Z0, Z0
+	VMULPS           128(CX)(R8*1), Z22, Z4
 	VMOVUPS          Z4, 896(R9)
-	VFMADD231PS      Z5, Z22, Z0
+	VADDPS           Z4, Z0, Z0
 	MOVL             3200(DX)(DI*4), R8
 	VMOVUPS          960(R9), Z5
 	VFMADD231PS.BCST 20(SP), Z5, Z23
@@ -6232,14 +6186,12 @@ spike:
 	VFMADD231PS.BCST 20(SP), Z5, Z25
 	VMULPS           (CX)(R8*1), Z23, Z1
 	VMOVUPS          Z1, 960(R9)
-	VMOVUPS          64(CX)(R8*1), Z5
-	VMULPS           Z5, Z24, Z4
+	VMULPS           64(CX)(R8*1), Z24, Z4
 	VMOVUPS          Z4, 1024(R9)
-	VFMADD231PS      Z5, Z24, Z1
-	VMOVUPS          128(CX)(R8*1), Z5
-	VMULPS           Z5, Z25, Z4
+	VADDPS           Z4, Z1, Z1
+	VMULPS           128(CX)(R8*1), Z25, Z4
 	VMOVUPS          Z4, 1088(R9)
-	VFMADD231PS      Z5, Z25, Z1
+	VADDPS           Z4, Z1, Z1
 	MOVL             3840(DX)(DI*4), R8
 	VMOVUPS          1152(R9), Z5
 	VFMADD231PS.BCST 24(SP), Z5, Z26
@@ -6249,14 +6201,12 @@ spike:
 	VFMADD231PS.BCST 24(SP), Z5, Z28
 	VMULPS           (CX)(R8*1), Z26, Z2
 	VMOVUPS          Z2, 1152(R9)
-	VMOVUPS          64(CX)(R8*1), Z5
-	VMULPS           Z5, Z27, Z4
+	VMULPS           64(CX)(R8*1), Z27, Z4
 	VMOVUPS          Z4, 1216(R9)
-	VFMADD231PS      Z5, Z27, Z2
-	VMOVUPS          128(CX)(R8*1), Z5
-	VMULPS           Z5, Z28, Z4
+	VADDPS           Z4, Z2, Z2
+	VMULPS           128(CX)(R8*1), Z28, Z4
 	VMOVUPS          Z4, 1280(R9)
-	VFMADD231PS      Z5, Z28, Z2
+	VADDPS           Z4, Z2, Z2
 	MOVL             4480(DX)(DI*4), R8
 	VMOVUPS          1344(R9), Z5
 	VFMADD231PS.BCST 28(SP), Z5, Z29
@@ -6266,14 +6216,12 @@ spike:
 	VFMADD231PS.BCST 28(SP), Z5, Z31
 	VMULPS           (CX)(R8*1), Z29, Z3
 	VMOVUPS          Z3, 1344(R9)
-	VMOVUPS          64(CX)(R8*1), Z5
-	VMULPS           Z5, Z30, Z4
+	VMULPS           64(CX)(R8*1), Z30, Z4
 	VMOVUPS          Z4, 1408(R9)
-	VFMADD231PS      Z5, Z30, Z3
-	VMOVUPS          128(CX)(R8*1), Z5
-	VMULPS           Z5, Z31, Z4
+	VADDPS           Z4, Z3, Z3
+	VMULPS           128(CX)(R8*1), Z31, Z4
 	VMOVUPS          Z4, 1472(R9)
-	VFMADD231PS      Z5, Z31, Z3
+	VADDPS           Z4, Z3, Z3
 	VEXTRACTF64X4    $0x01, Z0, Y7
 	VADDPS           Y7, Y0, Y0
 	VEXTRACTF64X4    $0x01, Z1, Y7
@@ -6474,14 +6422,12 @@ spike:
 	VFMADD231PS.BCST (SP), Z5, Z10
 	VMULPS           (CX)(R9*1), Z8, Z0
 	VMOVUPS          Z0, (R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z9, Z4
+	VMULPS           64(CX)(R9*1), Z9, Z4
 	VMOVUPS          Z4, 64(R10)
-	VFMADD231PS      Z5, Z9, Z0
-	VMOVUPS          128(CX)(R9*1), Z5
-	VMULPS           Z5, Z10, Z4
+	VADDPS           Z4, Z0, Z0
+	VMULPS           128(CX)(R9*1), Z10, Z4
 	VMOVUPS          Z4, 128(R10)
-	VFMADD231PS      Z5, Z10, Z0
+	VADDPS           Z4, Z0, Z0
 	MOVL             640(DX)(R8*4), R9
 	VMOVUPS          192(R10), Z5
 	VFMADD231PS.BCST 4(SP), Z5, Z11
@@ -6491,14 +6437,12 @@ spike:
 	VFMADD231PS.BCST 4(SP), Z5, Z13
 	VMULPS           (CX)(R9*1), Z11, Z1
 	VMOVUPS          Z1, 192(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z12, Z4
+	VMULPS           64(CX)(R9*1), Z12, Z4
 	VMOVUPS          Z4, 256(R10)
-	VFMADD231PS      Z5, Z12, Z1
-	VMOVUPS          128(CX)(R9*1), Z5
-	VMULPS           Z5, Z13, Z4
+	VADDPS           Z4, Z1, Z1
+	VMULPS           128(CX)(R9*1), Z13, Z4
 	VMOVUPS          Z4, 320(R10)
-	VFMADD231PS      Z5, Z13, Z1
+	VADDPS           Z4, Z1, Z1
 	MOVL             1280(DX)(R8*4), R9
 	VMOVUPS          384(R10), Z5
 	VFMADD231PS.BCST 8(SP), Z5, Z14
@@ -6508,14 +6452,12 @@ spike:
 	VFMADD231PS.BCST 8(SP), Z5, Z16
 	VMULPS           (CX)(R9*1), Z14, Z2
 	VMOVUPS          Z2, 384(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z15, Z4
+	VMULPS           64(CX)(R9*1), Z15, Z4
 	VMOVUPS          Z4, 448(R10)
-	VFMADD231PS      Z5, Z15, Z2
-	VMOVUPS          128(CX)(R9*1), Z5
-	VMULPS           Z5, Z16, Z4
+	VADDPS           Z4, Z2, Z2
+	VMULPS           128(CX)(R9*1), Z16, Z4
 	VMOVUPS          Z4, 512(R10)
-	VFMADD231PS      Z5, Z16, Z2
+	VADDPS           Z4, Z2, Z2
 	MOVL             1920(DX)(R8*4), R9
 	VMOVUPS          576(R10), Z5
 	VFMADD231PS.BCST 12(SP), Z5, Z17
@@ -6525,14 +6467,12 @@ spike:
 	VFMADD231PS.BCST 12(SP), Z5, Z19
 	VMULPS           (CX)(R9*1), Z17, Z3
 	VMOVUPS          Z3, 576(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z18, Z4
+	VMULPS           64(CX)(R9*1), Z18, Z4
 	VMOVUPS          Z4, 640(R10)
-	VFMADD231PS      Z5, Z18, Z3
-	VMOVUPS          128(CX)(R9*1), Z5
-	VMULPS           Z5, Z19, Z4
+	VADDPS           Z4, Z3, Z3
+	VMULPS           128(CX)(R9*1), Z19, Z4
 	VMOVUPS          Z4, 704(R10)
-	VFMADD231PS      Z5, Z19, Z3
+	VADDPS           Z4, Z3, Z3
 	VEXTRACTF64X4    $0x01, Z0, Y7
 	VADDPS           Y7, Y0, Y0
 	VEXTRACTF64X4    $0x01, Z1, Y7
@@ -6580,14 +6520,12 @@ spike:
 	VFMADD231PS.BCST 16(SP), Z5, Z22
 	VMULPS           (CX)(R9*1), Z20, Z0
 	VMOVUPS          Z0, 768(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z21, Z4
+	VMULPS           64(CX)(R9*1), Z21, Z4
 	VMOVUPS          Z4, 832(R10)
-	VFMADD231PS      Z5, Z21, Z0
-	VMOVUPS          128(CX)(R9*1), Z5
-	VMULPS           Z5, Z22, Z4
+	VADDPS           Z4, Z0, Z0
+	VMULPS           128(CX)(R9*1), Z22, Z4
 	VMOVUPS          Z4, 896(R10)
-	VFMADD231PS      Z5, Z22, Z0
+	VADDPS           Z4, Z0, Z0
 	MOVL             3200(DX)(R8*4), R9
 	VMOVUPS          960(R10), Z5
 	VFMADD231PS.BCST 20(SP), Z5, Z23
@@ -6597,14 +6535,12 @@ spike:
 	VFMADD231PS.BCST 20(SP), Z5, Z25
 	VMULPS           (CX)(R9*1), Z23, Z1
 	VMOVUPS          Z1, 960(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z24, Z4
+	VMULPS           64(CX)(R9*1), Z24, Z4
 	VMOVUPS          Z4, 1024(R10)
-	VFMADD231PS      Z5, Z24, Z1
-	VMOVUPS          128(CX)(R9*1), Z5
-	VMULPS           Z5, Z25, Z4
+	VADDPS           Z4, Z1, Z1
+	VMULPS           128(CX)(R9*1), Z25, Z4
 	VMOVUPS          Z4, 1088(R10)
-	VFMADD231PS      Z5, Z25, Z1
+	VADDPS           Z4, Z1, Z1
 	MOVL             3840(DX)(R8*4), R9
 	VMOVUPS          1152(R10), Z5
 	VFMADD231PS.BCST 24(SP), Z5, Z26
@@ -6614,14 +6550,12 @@ spike:
 	VFMADD231PS.BCST 24(SP), Z5, Z28
 	VMULPS           (CX)(R9*1), Z26, Z2
 	VMOVUPS          Z2, 1152(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z27, Z4
+	VMULPS           64(CX)(R9*1), Z27, Z4
 	VMOVUPS          Z4, 1216(R10)
-	VFMADD231PS      Z5, Z27, Z2
-	VMOVUPS          128(CX)(R9*1), Z5
-	VMULPS           Z5, Z28, Z4
+	VADDPS           Z4, Z2, Z2
+	VMULPS           128(CX)(R9*1), Z28, Z4
 	VMOVUPS          Z4, 1280(R10)
-	VFMADD231PS      Z5, Z28, Z2
+	VADDPS           Z4, Z2, Z2
 	MOVL             4480(DX)(R8*4), R9
 	VMOVUPS          1344(R10), Z5
 	VFMADD231PS.BCST 28(SP), Z5, Z29
@@ -6631,14 +6565,12 @@ spike:
 	VFMADD231PS.BCST 28(SP), Z5, Z31
 	VMULPS           (CX)(R9*1), Z29, Z3
 	VMOVUPS          Z3, 1344(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z30, Z4
+	VMULPS           64(CX)(R9*1), Z30, Z4
 	VMOVUPS          Z4, 1408(R10)
-	VFMADD231PS      Z5, Z30, Z3
-	VMOVUPS          128(CX)(R9*1), Z5
-	VMULPS           Z5, Z31, Z4
+	VADDPS           Z4, Z3, Z3
+	VMULPS           128(CX)(R9*1), Z31, Z4
 	VMOVUPS          Z4, 1472(R10)
-	VFMADD231PS      Z5, Z31, Z3
+	VADDPS           Z4, Z3, Z3
 	VEXTRACTF64X4    $0x01, Z0, Y7
 	VADDPS           Y7, Y0, Y0
 	VEXTRACTF64X4    $0x01, Z1, Y7
@@ -6835,14 +6767,12 @@ spike:
 	VADDPS.BCST      32(SP), Z10, Z10
 	VMULPS           (CX)(R9*1), Z8, Z0
 	VMOVUPS          Z0, (R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z9, Z4
+	VMULPS           64(CX)(R9*1), Z9, Z4
 	VMOVUPS          Z4, 64(R10)
-	VFMADD231PS      Z5, Z9, Z0
-	VMOVUPS          128(CX)(R9*1), Z5
-	VMULPS           Z5, Z10, Z4
+	VADDPS           Z4, Z0, Z0
+	VMULPS           128(CX)(R9*1), Z10, Z4
 	VMOVUPS          Z4, 128(R10)
-	VFMADD231PS      Z5, Z10, Z0
+	VADDPS           Z4, Z0, Z0
 	MOVL             640(DX)(R8*4), R9
 	VMOVUPS          192(R10), Z5
 	VFMADD231PS.BCST 4(SP), Z5, Z11
@@ -6855,14 +6785,12 @@ spike:
 	VADDPS.BCST      36(SP), Z13, Z13
 	VMULPS           (CX)(R9*1), Z11, Z1
 	VMOVUPS          Z1, 192(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z12, Z4
+	VMULPS           64(CX)(R9*1), Z12, Z4
 	VMOVUPS          Z4, 256(R10)
-	VFMADD231PS      Z5, Z12, Z1
-	VMOVUPS          128(CX)(R9*1), Z5
-	VMULPS           Z5, Z13, Z4
+	VADDPS           Z4, Z1, Z1
+	VMULPS           128(CX)(R9*1), Z13, Z4
 	VMOVUPS          Z4, 320(R10)
-	VFMADD231PS      Z5, Z13, Z1
+	VADDPS           Z4, Z1, Z1
 	MOVL             1280(DX)(R8*4), R9
 	VMOVUPS          384(R10), Z5
 	VFMADD231PS.BCST 8(SP), Z5, Z14
@@ -6875,14 +6803,12 @@ spike:
 	VADDPS.BCST      40(SP), Z16, Z16
 	VMULPS           (CX)(R9*1), Z14, Z2
 	VMOVUPS          Z2, 384(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z15, Z4
+	VMULPS           64(CX)(R9*1), Z15, Z4
 	VMOVUPS          Z4, 448(R10)
-	VFMADD231PS      Z5, Z15, Z2
-	VMOVUPS          128(CX)(R9*1), Z5
-	VMULPS           Z5, Z16, Z4
+	VADDPS           Z4, Z2, Z2
+	VMULPS           128(CX)(R9*1), Z16, Z4
 	VMOVUPS          Z4, 512(R10)
-	VFMADD231PS      Z5, Z16, Z2
+	VADDPS           Z4, Z2, Z2
 	MOVL             1920(DX)(R8*4), R9
 	VMOVUPS          576(R10), Z5
 	VFMADD231PS.BCST 12(SP), Z5, Z17
@@ -6895,14 +6821,12 @@ spike:
 	VADDPS.BCST      44(SP), Z19, Z19
 	VMULPS           (CX)(R9*1), Z17, Z3
 	VMOVUPS          Z3, 576(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z18, Z4
+	VMULPS           64(CX)(R9*1), Z18, Z4
 	VMOVUPS          Z4, 640(R10)
-	VFMADD231PS      Z5, Z18, Z3
-	VMOVUPS          128(CX)(R9*1), Z5
-	VMULPS           Z5, Z19, Z4
+	VADDPS           Z4, Z3, Z3
+	VMULPS           128(CX)(R9*1), Z19, Z4
 	VMOVUPS          Z4, 704(R10)
-	VFMADD231PS      Z5, Z19, Z3
+	VADDPS           Z4, Z3, Z3
 	VEXTRACTF64X4    $0x01, Z0, Y7
 	VADDPS           Y7, Y0, Y0
 	VEXTRACTF64X4    $0x01, Z1, Y7
@@ -6957,14 +6881,12 @@ spike:
 	VADDPS.BCST      48(SP), Z22, Z22
 	VMULPS           (CX)(R9*1), Z20, Z0
 	VMOVUPS          Z0, 768(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z21, Z4
+	VMULPS           64(CX)(R9*1), Z21, Z4
 	VMOVUPS          Z4, 832(R10)
-	VFMADD231PS      Z5, Z21, Z0
-	VMOVUPS          128(CX)(R9*1), Z5
-	VMULPS           Z5, Z22, Z4
+	VADDPS           Z4, Z0, Z0
+	VMULPS           128(CX)(R9*1), Z22, Z4
 	VMOVUPS          Z4, 896(R10)
-	VFMADD231PS      Z5, Z22, Z0
+	VADDPS           Z4, Z0, Z0
 	MOVL             3200(DX)(R8*4), R9
 	VMOVUPS          960(R10), Z5
 	VFMADD231PS.BCST 20(SP), Z5, Z23
@@ -6977,14 +6899,12 @@ spike:
 	VADDPS.BCST      52(SP), Z25, Z25
 	VMULPS           (CX)(R9*1), Z23, Z1
 	VMOVUPS          Z1, 960(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z24, Z4
+	VMULPS           64(CX)(R9*1), Z24, Z4
 	VMOVUPS          Z4, 1024(R10)
-	VFMADD231PS      Z5, Z24, Z1
-	VMOVUPS          128(CX)(R9*1), Z5
-	VMULPS           Z5, Z25, Z4
+	VADDPS           Z4, Z1, Z1
+	VMULPS           128(CX)(R9*1), Z25, Z4
 	VMOVUPS          Z4, 1088(R10)
-	VFMADD231PS      Z5, Z25, Z1
+	VADDPS           Z4, Z1, Z1
 	MOVL             3840(DX)(R8*4), R9
 	VMOVUPS          1152(R10), Z5
 	VFMADD231PS.BCST 24(SP), Z5, Z26
@@ -6997,14 +6917,12 @@ spike:
 	VADDPS.BCST      56(SP), Z28, Z28
 	VMULPS           (CX)(R9*1), Z26, Z2
 	VMOVUPS          Z2, 1152(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z27, Z4
+	VMULPS           64(CX)(R9*1), Z27, Z4
 	VMOVUPS          Z4, 1216(R10)
-	VFMADD231PS      Z5, Z27, Z2
-	VMOVUPS          128(CX)(R9*1), Z5
-	VMULPS           Z5, Z28, Z4
+	VADDPS           Z4, Z2, Z2
+	VMULPS           128(CX)(R9*1), Z28, Z4
 	VMOVUPS          Z4, 1280(R10)
-	VFMADD231PS      Z5, Z28, Z2
+	VADDPS           Z4, Z2, Z2
 	MOVL             4480(DX)(R8*4), R9
 	VMOVUPS          1344(R10), Z5
 	VFMADD231PS.BCST 28(SP), Z5, Z29
@@ -7017,14 +6935,12 @@ spike:
 	VADDPS.BCST      60(SP), Z31, Z31
 	VMULPS           (CX)(R9*1), Z29, Z3
 	VMOVUPS          Z3, 1344(R10)
-	VMOVUPS          64(CX)(R9*1), Z5
-	VMULPS           Z5, Z30, Z4
+	VMULPS           64(CX)(R9*1), Z30, Z4
 	VMOVUPS          Z4, 1408(R10)
-	VFMADD231PS      Z5, Z30, Z3
-	VMOVUPS          128(CX)(R9*1), Z5
-	VMULPS           Z5, Z31, Z4
+	VADDPS           Z4, Z3, Z3
+	VMULPS           128(CX)(R9*1), Z31, Z4
 	VMOVUPS          Z4, 1472(R10)
-	VFMADD231PS      Z5, Z31, Z3
+	VADDPS           Z4, Z3, Z3
 	VEXTRACTF64X4    $0x01, Z0, Y7
 	VADDPS           Y7, Y0, Y0
 	VEXTRACTF64X4    $0x01, Z1, Y7
@@ -13919,7 +13835,8 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VADDPS       Y15, Y0, Y0
 	MOVL         640(DX)(R8*4), R9
 	VBROADCASTSS 4(SP), Y14
@@ -13938,7 +13855,8 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 160(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VADDPS       Y15, Y1, Y1
 	MOVL         1280(DX)(R8*4), R9
 	VBROADCASTSS 8(SP), Y14
@@ -13957,7 +13875,8 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 256(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VADDPS       Y15, Y2, Y2
 	MOVL         1920(DX)(R8*4), R9
 	VBROADCASTSS 12(SP), Y14
@@ -13976,7 +13895,8 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 352(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VADDPS       Y15, Y3, Y3
 	MOVL         2560(DX)(R8*4), R9
 	VBROADCASTSS 16(SP), Y14
@@ -13995,7 +13915,8 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y4
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y4, Y4
 	VADDPS       Y15, Y4, Y4
 	MOVL         3200(DX)(R8*4), R9
 	VBROADCASTSS 20(SP), Y14
@@ -14014,7 +13935,8 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 544(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y5
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y5, Y5
 	VADDPS       Y15, Y5, Y5
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -14047,7 +13969,8 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 640(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y6
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y6, Y6
 	VADDPS       Y15, Y6, Y6
 	MOVL         4480(DX)(R8*4), R9
 	VBROADCASTSS 28(SP), Y14
@@ -14066,7 +13989,8 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 736(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y7
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y7, Y7
 	VADDPS       Y15, Y7, Y7
 	MOVL         5120(DX)(R8*4), R9
 	VBROADCASTSS 32(SP), Y14
@@ -14085,7 +14009,8 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 832(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VADDPS       Y15, Y0, Y0
 	MOVL         5760(DX)(R8*4), R9
 	VBROADCASTSS 36(SP), Y14
@@ -14104,7 +14029,8 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 928(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VADDPS       Y15, Y1, Y1
 	VBLENDPS     $0xcc, Y5, Y4, Y12
 	VSHUFPS      $0x4e, Y5, Y4, Y4
@@ -14137,7 +14063,8 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1024(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VADDPS       Y15, Y2, Y2
 	MOVL         7040(DX)(R8*4), R9
 	VBROADCASTSS 44(SP), Y14
@@ -14156,7 +14083,8 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1120(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VADDPS       Y15, Y3, Y3
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -14239,7 +14167,8 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VADDPS       Y15, Y0, Y0
 	MOVL         640(DX)(R9*4), R10
 	VBROADCASTSS 4(SP), Y14
@@ -14258,7 +14187,8 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 160(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VADDPS       Y15, Y1, Y1
 	MOVL         1280(DX)(R9*4), R10
 	VBROADCASTSS 8(SP), Y14
@@ -14277,7 +14207,8 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 256(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VADDPS       Y15, Y2, Y2
 	MOVL         1920(DX)(R9*4), R10
 	VBROADCASTSS 12(SP), Y14
@@ -14296,7 +14227,8 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 352(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VADDPS       Y15, Y3, Y3
 	MOVL         2560(DX)(R9*4), R10
 	VBROADCASTSS 16(SP), Y14
@@ -14315,7 +14247,8 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y4, Y4
 	VADDPS       Y15, Y4, Y4
 	MOVL         3200(DX)(R9*4), R10
 	VBROADCASTSS 20(SP), Y14
@@ -14334,7 +14267,8 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 544(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y5, Y5
 	VADDPS       Y15, Y5, Y5
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -14383,7 +14317,8 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 640(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y6, Y6
 	VADDPS       Y15, Y6, Y6
 	MOVL         4480(DX)(R9*4), R10
 	VBROADCASTSS 28(SP), Y14
@@ -14402,7 +14337,8 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 736(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y7, Y7
 	VADDPS       Y15, Y7, Y7
 	MOVL         5120(DX)(R9*4), R10
 	VBROADCASTSS 32(SP), Y14
@@ -14421,7 +14357,8 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 832(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VADDPS       Y15, Y0, Y0
 	MOVL         5760(DX)(R9*4), R10
 	VBROADCASTSS 36(SP), Y14
@@ -14440,7 +14377,8 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 928(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VADDPS       Y15, Y1, Y1
 	VBLENDPS     $0xcc, Y5, Y4, Y12
 	VSHUFPS      $0x4e, Y5, Y4, Y4
@@ -14489,7 +14427,8 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1024(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VADDPS       Y15, Y2, Y2
 	MOVL         7040(DX)(R9*4), R10
 	VBROADCASTSS 44(SP), Y14
@@ -14508,7 +14447,8 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1120(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VADDPS       Y15, Y3, Y3
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -14610,7 +14550,8 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VADDPS       Y15, Y0, Y0
 	MOVL         640(DX)(R9*4), R10
 	VBROADCASTSS 4(SP), Y14
@@ -14633,7 +14574,8 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 160(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VADDPS       Y15, Y1, Y1
 	MOVL         1280(DX)(R9*4), R10
 	VBROADCASTSS 8(SP), Y14
@@ -14656,7 +14598,8 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 256(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VADDPS       Y15, Y2, Y2
 	MOVL         1920(DX)(R9*4), R10
 	VBROADCASTSS 12(SP), Y14
@@ -14679,7 +14622,8 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 352(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VADDPS       Y15, Y3, Y3
 	MOVL         2560(DX)(R9*4), R10
 	VBROADCASTSS 16(SP), Y14
@@ -14702,7 +14646,8 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y4, Y4
 	VADDPS       Y15, Y4, Y4
 	MOVL         3200(DX)(R9*4), R10
 	VBROADCASTSS 20(SP), Y14
@@ -14725,7 +14670,8 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 544(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y5, Y5
 	VADDPS       Y15, Y5, Y5
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -14782,7 +14728,8 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 640(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y6, Y6
 	VADDPS       Y15, Y6, Y6
 	MOVL         4480(DX)(R9*4), R10
 	VBROADCASTSS 28(SP), Y14
@@ -14805,7 +14752,8 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 736(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y7, Y7
 	VADDPS       Y15, Y7, Y7
 	MOVL         5120(DX)(R9*4), R10
 	VBROADCASTSS 32(SP), Y14
@@ -14828,7 +14776,8 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 832(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VADDPS       Y15, Y0, Y0
 	MOVL         5760(DX)(R9*4), R10
 	VBROADCASTSS 36(SP), Y14
@@ -14851,7 +14800,8 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 928(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VADDPS       Y15, Y1, Y1
 	VBLENDPS     $0xcc, Y5, Y4, Y12
 	VSHUFPS      $0x4e, Y5, Y4, Y4
@@ -14908,7 +14858,8 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 1024(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VADDPS       Y15, Y2, Y2
 	MOVL         7040(DX)(R9*4), R10
 	VBROADCASTSS 44(SP), Y14
@@ -14931,7 +14882,8 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 1120(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VADDPS       Y15, Y3, Y3
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -15033,12 +14985,14 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VMOVUPS      96(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y0, Y0
 	MOVL         640(DX)(R8*4), R9
 	VBROADCASTSS 4(SP), Y14
@@ -15057,12 +15011,14 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VMOVUPS      224(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y1, Y1
 	MOVL         1280(DX)(R8*4), R9
 	VBROADCASTSS 8(SP), Y14
@@ -15081,12 +15037,14 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 320(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VMOVUPS      352(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 352(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y2, Y2
 	MOVL         1920(DX)(R8*4), R9
 	VBROADCASTSS 12(SP), Y14
@@ -15105,12 +15063,14 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VMOVUPS      480(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 480(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y3, Y3
 	MOVL         2560(DX)(R8*4), R9
 	VBROADCASTSS 16(SP), Y14
@@ -15129,12 +15089,14 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 576(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y4
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y4, Y4
 	VMOVUPS      608(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 608(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y4, Y4
 	MOVL         3200(DX)(R8*4), R9
 	VBROADCASTSS 20(SP), Y14
@@ -15153,12 +15115,14 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 704(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y5
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y5, Y5
 	VMOVUPS      736(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 736(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y5, Y5
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -15191,12 +15155,14 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 832(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y6
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y6, Y6
 	VMOVUPS      864(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 864(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y6, Y6
 	MOVL         4480(DX)(R8*4), R9
 	VBROADCASTSS 28(SP), Y14
@@ -15215,12 +15181,14 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 960(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y7
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y7, Y7
 	VMOVUPS      992(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 992(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y7, Y7
 	MOVL         5120(DX)(R8*4), R9
 	VBROADCASTSS 32(SP), Y14
@@ -15239,12 +15207,14 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1088(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VMOVUPS      1120(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1120(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y0, Y0
 	MOVL         5760(DX)(R8*4), R9
 	VBROADCASTSS 36(SP), Y14
@@ -15263,12 +15233,14 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1216(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VMOVUPS      1248(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1248(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y1, Y1
 	VBLENDPS     $0xcc, Y5, Y4, Y12
 	VSHUFPS      $0x4e, Y5, Y4, Y4
@@ -15301,12 +15273,14 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1344(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VMOVUPS      1376(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1376(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y2, Y2
 	MOVL         7040(DX)(R8*4), R9
 	VBROADCASTSS 44(SP), Y14
@@ -15325,12 +15299,14 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1472(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VMOVUPS      1504(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1504(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y3, Y3
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -15418,12 +15394,14 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VMOVUPS      96(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y0, Y0
 	MOVL         640(DX)(R9*4), R10
 	VBROADCASTSS 4(SP), Y14
@@ -15442,12 +15420,14 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VMOVUPS      224(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y1, Y1
 	MOVL         1280(DX)(R9*4), R10
 	VBROADCASTSS 8(SP), Y14
@@ -15466,12 +15446,14 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 320(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VMOVUPS      352(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 352(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y2, Y2
 	MOVL         1920(DX)(R9*4), R10
 	VBROADCASTSS 12(SP), Y14
@@ -15490,12 +15472,14 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VMOVUPS      480(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 480(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y3, Y3
 	MOVL         2560(DX)(R9*4), R10
 	VBROADCASTSS 16(SP), Y14
@@ -15514,12 +15498,14 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 576(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y4, Y4
 	VMOVUPS      608(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 608(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y4, Y4
 	MOVL         3200(DX)(R9*4), R10
 	VBROADCASTSS 20(SP), Y14
@@ -15538,12 +15524,14 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 704(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y5, Y5
 	VMOVUPS      736(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 736(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y5, Y5
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -15592,12 +15580,14 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 832(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y6, Y6
 	VMOVUPS      864(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 864(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y6, Y6
 	MOVL         4480(DX)(R9*4), R10
 	VBROADCASTSS 28(SP), Y14
@@ -15616,12 +15606,14 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 960(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y7, Y7
 	VMOVUPS      992(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 992(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y7, Y7
 	MOVL         5120(DX)(R9*4), R10
 	VBROADCASTSS 32(SP), Y14
@@ -15640,12 +15632,14 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1088(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VMOVUPS      1120(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1120(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y0, Y0
 	MOVL         5760(DX)(R9*4), R10
 	VBROADCASTSS 36(SP), Y14
@@ -15664,12 +15658,14 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1216(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VMOVUPS      1248(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1248(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y1, Y1
 	VBLENDPS     $0xcc, Y5, Y4, Y12
 	VSHUFPS      $0x4e, Y5, Y4, Y4
@@ -15718,12 +15714,14 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1344(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VMOVUPS      1376(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1376(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y2, Y2
 	MOVL         7040(DX)(R9*4), R10
 	VBROADCASTSS 44(SP), Y14
@@ -15742,12 +15740,14 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1472(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VMOVUPS      1504(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1504(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y3, Y3
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -15853,13 +15853,15 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VMOVUPS      96(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y0, Y0
 	MOVL         640(DX)(R9*4), R10
 	VBROADCASTSS 4(SP), Y14
@@ -15882,13 +15884,15 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 192(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VMOVUPS      224(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 224(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y1, Y1
 	MOVL         1280(DX)(R9*4), R10
 	VBROADCASTSS 8(SP), Y14
@@ -15911,13 +15915,15 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 320(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VMOVUPS      352(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 352(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y2, Y2
 	MOVL         1920(DX)(R9*4), R10
 	VBROADCASTSS 12(SP), Y14
@@ -15940,13 +15946,15 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VMOVUPS      480(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 480(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y3, Y3
 	MOVL         2560(DX)(R9*4), R10
 	VBROADCASTSS 16(SP), Y14
@@ -15969,13 +15977,15 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 576(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y4, Y4
 	VMOVUPS      608(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 608(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y4, Y4
 	MOVL         3200(DX)(R9*4), R10
 	VBROADCASTSS 20(SP), Y14
@@ -15998,13 +16008,15 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 704(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y5, Y5
 	VMOVUPS      736(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 736(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y5, Y5
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -16061,13 +16073,15 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 832(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y6, Y6
 	VMOVUPS      864(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 864(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y6, Y6
 	MOVL         4480(DX)(R9*4), R10
 	VBROADCASTSS 28(SP), Y14
@@ -16090,13 +16104,15 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 960(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y7, Y7
 	VMOVUPS      992(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 992(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y7, Y7
 	MOVL         5120(DX)(R9*4), R10
 	VBROADCASTSS 32(SP), Y14
@@ -16119,13 +16135,15 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 1088(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VMOVUPS      1120(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 1120(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y0, Y0
 	MOVL         5760(DX)(R9*4), R10
 	VBROADCASTSS 36(SP), Y14
@@ -16148,13 +16166,15 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 1216(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VMOVUPS      1248(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 1248(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y1, Y1
 	VBLENDPS     $0xcc, Y5, Y4, Y12
 	VSHUFPS      $0x4e, Y5, Y4, Y4
@@ -16211,13 +16231,15 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 1344(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VMOVUPS      1376(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 1376(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y2, Y2
 	MOVL         7040(DX)(R9*4), R10
 	VBROADCASTSS 44(SP), Y14
@@ -16240,13 +16262,15 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 1472(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VMOVUPS      1504(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 1504(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VADDPS       Y15, Y3, Y3
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -16353,17 +16377,20 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VMOVUPS      96(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      128(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y0
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y0, Y0
 	VADDPS       Y15, Y0, Y0
 	MOVL         640(DX)(R8*4), R9
 	VBROADCASTSS 4(SP), Y14
@@ -16382,17 +16409,20 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 224(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VMOVUPS      256(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 256(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      288(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 288(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y1
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y1, Y1
 	VADDPS       Y15, Y1, Y1
 	MOVL         1280(DX)(R8*4), R9
 	VBROADCASTSS 8(SP), Y14
@@ -16411,17 +16441,20 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 384(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VMOVUPS      416(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 416(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      448(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 448(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y2
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y2, Y2
 	VADDPS       Y15, Y2, Y2
 	MOVL         1920(DX)(R8*4), R9
 	VBROADCASTSS 12(SP), Y14
@@ -16440,17 +16473,20 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 544(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VMOVUPS      576(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 576(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      608(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 608(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y3
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y3, Y3
 	VADDPS       Y15, Y3, Y3
 	MOVL         2560(DX)(R8*4), R9
 	VBROADCASTSS 16(SP), Y14
@@ -16469,17 +16505,20 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 704(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y4
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y4, Y4
 	VMOVUPS      736(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 736(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      768(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 768(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y4
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y4, Y4
 	VADDPS       Y15, Y4, Y4
 	MOVL         3200(DX)(R8*4), R9
 	VBROADCASTSS 20(SP), Y14
@@ -16498,17 +16537,20 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 864(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y5
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y5, Y5
 	VMOVUPS      896(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 896(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      928(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 928(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y5
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y5, Y5
 	VADDPS       Y15, Y5, Y5
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -16541,17 +16583,20 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1024(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y6
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y6, Y6
 	VMOVUPS      1056(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1056(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1088(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1088(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y6
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y6, Y6
 	VADDPS       Y15, Y6, Y6
 	MOVL         4480(DX)(R8*4), R9
 	VBROADCASTSS 28(SP), Y14
@@ -16570,17 +16615,20 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1184(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y7
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y7, Y7
 	VMOVUPS      1216(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1216(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1248(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1248(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y7
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y7, Y7
 	VADDPS       Y15, Y7, Y7
 	MOVL         5120(DX)(R8*4), R9
 	VBROADCASTSS 32(SP), Y14
@@ -16599,17 +16647,20 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1344(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VMOVUPS      1376(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1376(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1408(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1408(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y0
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y0, Y0
 	VADDPS       Y15, Y0, Y0
 	MOVL         5760(DX)(R8*4), R9
 	VBROADCASTSS 36(SP), Y14
@@ -16628,17 +16679,20 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1504(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VMOVUPS      1536(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1536(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1568(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1568(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y1
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y1, Y1
 	VADDPS       Y15, Y1, Y1
 	VBLENDPS     $0xcc, Y5, Y4, Y12
 	VSHUFPS      $0x4e, Y5, Y4, Y4
@@ -16671,17 +16725,20 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1664(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VMOVUPS      1696(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1696(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1728(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1728(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y2
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y2, Y2
 	VADDPS       Y15, Y2, Y2
 	MOVL         7040(DX)(R8*4), R9
 	VBROADCASTSS 44(SP), Y14
@@ -16700,17 +16757,20 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1824(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VMOVUPS      1856(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1856(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1888(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1888(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y3
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y3, Y3
 	VADDPS       Y15, Y3, Y3
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -16803,17 +16863,20 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VMOVUPS      96(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      128(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y0, Y0
 	VADDPS       Y15, Y0, Y0
 	MOVL         640(DX)(R9*4), R10
 	VBROADCASTSS 4(SP), Y14
@@ -16832,17 +16895,20 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 224(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VMOVUPS      256(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 256(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      288(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 288(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y1, Y1
 	VADDPS       Y15, Y1, Y1
 	MOVL         1280(DX)(R9*4), R10
 	VBROADCASTSS 8(SP), Y14
@@ -16861,17 +16927,20 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 384(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VMOVUPS      416(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 416(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      448(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 448(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y2, Y2
 	VADDPS       Y15, Y2, Y2
 	MOVL         1920(DX)(R9*4), R10
 	VBROADCASTSS 12(SP), Y14
@@ -16890,17 +16959,20 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 544(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VMOVUPS      576(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 576(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      608(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 608(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y3, Y3
 	VADDPS       Y15, Y3, Y3
 	MOVL         2560(DX)(R9*4), R10
 	VBROADCASTSS 16(SP), Y14
@@ -16919,17 +16991,20 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 704(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y4, Y4
 	VMOVUPS      736(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 736(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      768(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 768(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y4
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y4, Y4
 	VADDPS       Y15, Y4, Y4
 	MOVL         3200(DX)(R9*4), R10
 	VBROADCASTSS 20(SP), Y14
@@ -16948,17 +17023,20 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 864(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y5, Y5
 	VMOVUPS      896(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 896(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      928(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 928(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y5
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y5, Y5
 	VADDPS       Y15, Y5, Y5
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -17007,17 +17085,20 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1024(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y6, Y6
 	VMOVUPS      1056(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1056(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1088(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1088(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y6
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y6, Y6
 	VADDPS       Y15, Y6, Y6
 	MOVL         4480(DX)(R9*4), R10
 	VBROADCASTSS 28(SP), Y14
@@ -17036,17 +17117,20 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1184(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y7, Y7
 	VMOVUPS      1216(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1216(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1248(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1248(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y7
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y7, Y7
 	VADDPS       Y15, Y7, Y7
 	MOVL         5120(DX)(R9*4), R10
 	VBROADCASTSS 32(SP), Y14
@@ -17065,17 +17149,20 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1344(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VMOVUPS      1376(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1376(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1408(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1408(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y0, Y0
 	VADDPS       Y15, Y0, Y0
 	MOVL         5760(DX)(R9*4), R10
 	VBROADCASTSS 36(SP), Y14
@@ -17094,17 +17181,20 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1504(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VMOVUPS      1536(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1536(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1568(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1568(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y1, Y1
 	VADDPS       Y15, Y1, Y1
 	VBLENDPS     $0xcc, Y5, Y4, Y12
 	VSHUFPS      $0x4e, Y5, Y4, Y4
@@ -17153,17 +17243,20 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1664(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VMOVUPS      1696(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1696(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1728(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1728(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y2, Y2
 	VADDPS       Y15, Y2, Y2
 	MOVL         7040(DX)(R9*4), R10
 	VBROADCASTSS 44(SP), Y14
@@ -17182,17 +17275,20 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1824(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VMOVUPS      1856(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1856(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1888(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1888(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y3, Y3
 	VADDPS       Y15, Y3, Y3
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -17302,19 +17398,22 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VMOVUPS      96(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      128(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y0, Y0
 	VADDPS       Y15, Y0, Y0
 	MOVL         640(DX)(R9*4), R10
 	VBROADCASTSS 4(SP), Y14
@@ -17337,19 +17436,22 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 224(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VMOVUPS      256(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 256(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      288(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 288(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y1, Y1
 	VADDPS       Y15, Y1, Y1
 	MOVL         1280(DX)(R9*4), R10
 	VBROADCASTSS 8(SP), Y14
@@ -17372,19 +17474,22 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 384(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VMOVUPS      416(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 416(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      448(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 448(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y2, Y2
 	VADDPS       Y15, Y2, Y2
 	MOVL         1920(DX)(R9*4), R10
 	VBROADCASTSS 12(SP), Y14
@@ -17407,19 +17512,22 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 544(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VMOVUPS      576(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 576(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      608(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 608(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y3, Y3
 	VADDPS       Y15, Y3, Y3
 	MOVL         2560(DX)(R9*4), R10
 	VBROADCASTSS 16(SP), Y14
@@ -17442,19 +17550,22 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 704(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y4, Y4
 	VMOVUPS      736(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 736(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      768(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 768(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y4
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y4, Y4
 	VADDPS       Y15, Y4, Y4
 	MOVL         3200(DX)(R9*4), R10
 	VBROADCASTSS 20(SP), Y14
@@ -17477,19 +17588,22 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 864(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y5, Y5
 	VMOVUPS      896(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 896(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      928(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 928(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y5
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y5, Y5
 	VADDPS       Y15, Y5, Y5
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -17546,19 +17660,22 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 1024(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y6, Y6
 	VMOVUPS      1056(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 1056(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1088(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 1088(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y6
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y6, Y6
 	VADDPS       Y15, Y6, Y6
 	MOVL         4480(DX)(R9*4), R10
 	VBROADCASTSS 28(SP), Y14
@@ -17581,19 +17698,22 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 1184(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y7, Y7
 	VMOVUPS      1216(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 1216(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1248(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 1248(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y7
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y7, Y7
 	VADDPS       Y15, Y7, Y7
 	MOVL         5120(DX)(R9*4), R10
 	VBROADCASTSS 32(SP), Y14
@@ -17616,19 +17736,22 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 1344(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VMOVUPS      1376(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 1376(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1408(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 1408(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y0, Y0
 	VADDPS       Y15, Y0, Y0
 	MOVL         5760(DX)(R9*4), R10
 	VBROADCASTSS 36(SP), Y14
@@ -17651,19 +17774,22 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 1504(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VMOVUPS      1536(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 1536(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1568(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 1568(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y1, Y1
 	VADDPS       Y15, Y1, Y1
 	VBLENDPS     $0xcc, Y5, Y4, Y12
 	VSHUFPS      $0x4e, Y5, Y4, Y4
@@ -17720,19 +17846,22 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 1664(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VMOVUPS      1696(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 1696(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1728(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 1728(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y2, Y2
 	VADDPS       Y15, Y2, Y2
 	MOVL         7040(DX)(R9*4), R10
 	VBROADCASTSS 44(SP), Y14
@@ -17755,19 +17884,22 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 1824(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VMOVUPS      1856(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 1856(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1888(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 1888(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y3, Y3
 	VADDPS       Y15, Y3, Y3
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -17879,22 +18011,26 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VMOVUPS      96(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      128(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y0
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y0, Y0
 	VMOVUPS      160(AX), Y9
 	VMULPS       160(CX)(R9*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R10*1), Y9, Y15
+	VMULPS       160(CX)(R10*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y0, Y0
 	MOVL         640(DX)(R8*4), R9
 	VBROADCASTSS 4(SP), Y14
@@ -17913,22 +18049,26 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 256(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VMOVUPS      288(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 288(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      320(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 320(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y1
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y1, Y1
 	VMOVUPS      352(AX), Y9
 	VMULPS       160(CX)(R9*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 352(AX)
-	VFMADD231PS  160(CX)(R10*1), Y9, Y15
+	VMULPS       160(CX)(R10*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y1, Y1
 	MOVL         1280(DX)(R8*4), R9
 	VBROADCASTSS 8(SP), Y14
@@ -17947,22 +18087,26 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VMOVUPS      480(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 480(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      512(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 512(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y2
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y2, Y2
 	VMOVUPS      544(AX), Y9
 	VMULPS       160(CX)(R9*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 544(AX)
-	VFMADD231PS  160(CX)(R10*1), Y9, Y15
+	VMULPS       160(CX)(R10*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y2, Y2
 	MOVL         1920(DX)(R8*4), R9
 	VBROADCASTSS 12(SP), Y14
@@ -17981,22 +18125,26 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 640(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VMOVUPS      672(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 672(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      704(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 704(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y3
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y3, Y3
 	VMOVUPS      736(AX), Y9
 	VMULPS       160(CX)(R9*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 736(AX)
-	VFMADD231PS  160(CX)(R10*1), Y9, Y15
+	VMULPS       160(CX)(R10*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y3, Y3
 	MOVL         2560(DX)(R8*4), R9
 	VBROADCASTSS 16(SP), Y14
@@ -18015,22 +18163,26 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 832(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y4
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y4, Y4
 	VMOVUPS      864(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 864(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      896(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 896(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y4
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y4, Y4
 	VMOVUPS      928(AX), Y9
 	VMULPS       160(CX)(R9*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 928(AX)
-	VFMADD231PS  160(CX)(R10*1), Y9, Y15
+	VMULPS       160(CX)(R10*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y4, Y4
 	MOVL         3200(DX)(R8*4), R9
 	VBROADCASTSS 20(SP), Y14
@@ -18049,22 +18201,26 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1024(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y5
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y5, Y5
 	VMOVUPS      1056(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1056(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1088(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1088(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y5
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y5, Y5
 	VMOVUPS      1120(AX), Y9
 	VMULPS       160(CX)(R9*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 1120(AX)
-	VFMADD231PS  160(CX)(R10*1), Y9, Y15
+	VMULPS       160(CX)(R10*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y5, Y5
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -18097,22 +18253,26 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1216(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y6
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y6, Y6
 	VMOVUPS      1248(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1248(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1280(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1280(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y6
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y6, Y6
 	VMOVUPS      1312(AX), Y9
 	VMULPS       160(CX)(R9*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 1312(AX)
-	VFMADD231PS  160(CX)(R10*1), Y9, Y15
+	VMULPS       160(CX)(R10*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y6, Y6
 	MOVL         4480(DX)(R8*4), R9
 	VBROADCASTSS 28(SP), Y14
@@ -18131,22 +18291,26 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1408(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y7
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y7, Y7
 	VMOVUPS      1440(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1440(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1472(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1472(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y7
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y7, Y7
 	VMOVUPS      1504(AX), Y9
 	VMULPS       160(CX)(R9*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 1504(AX)
-	VFMADD231PS  160(CX)(R10*1), Y9, Y15
+	VMULPS       160(CX)(R10*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y7, Y7
 	MOVL         5120(DX)(R8*4), R9
 	VBROADCASTSS 32(SP), Y14
@@ -18165,22 +18329,26 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1600(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y0
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VMOVUPS      1632(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1632(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1664(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1664(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y0
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y0, Y0
 	VMOVUPS      1696(AX), Y9
 	VMULPS       160(CX)(R9*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 1696(AX)
-	VFMADD231PS  160(CX)(R10*1), Y9, Y15
+	VMULPS       160(CX)(R10*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y0, Y0
 	MOVL         5760(DX)(R8*4), R9
 	VBROADCASTSS 36(SP), Y14
@@ -18199,22 +18367,26 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1792(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y1
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VMOVUPS      1824(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1824(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1856(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1856(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y1
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y1, Y1
 	VMOVUPS      1888(AX), Y9
 	VMULPS       160(CX)(R9*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 1888(AX)
-	VFMADD231PS  160(CX)(R10*1), Y9, Y15
+	VMULPS       160(CX)(R10*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y1, Y1
 	VBLENDPS     $0xcc, Y5, Y4, Y12
 	VSHUFPS      $0x4e, Y5, Y4, Y4
@@ -18247,22 +18419,26 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1984(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y2
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VMOVUPS      2016(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 2016(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      2048(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 2048(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y2
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y2, Y2
 	VMOVUPS      2080(AX), Y9
 	VMULPS       160(CX)(R9*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 2080(AX)
-	VFMADD231PS  160(CX)(R10*1), Y9, Y15
+	VMULPS       160(CX)(R10*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y2, Y2
 	MOVL         7040(DX)(R8*4), R9
 	VBROADCASTSS 44(SP), Y14
@@ -18281,22 +18457,26 @@ spike:
 	VMULPS       64(CX)(R9*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 2176(AX)
-	VFMADD231PS  64(CX)(R10*1), Y10, Y3
+	VMULPS       64(CX)(R10*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VMOVUPS      2208(AX), Y11
 	VMULPS       96(CX)(R9*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 2208(AX)
-	VFMADD231PS  96(CX)(R10*1), Y11, Y15
+	VMULPS       96(CX)(R10*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      2240(AX), Y8
 	VMULPS       128(CX)(R9*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 2240(AX)
-	VFMADD231PS  128(CX)(R10*1), Y8, Y3
+	VMULPS       128(CX)(R10*1), Y8, Y8
+	VADDPS       Y8, Y3, Y3
 	VMOVUPS      2272(AX), Y9
 	VMULPS       160(CX)(R9*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 2272(AX)
-	VFMADD231PS  160(CX)(R10*1), Y9, Y15
+	VMULPS       160(CX)(R10*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y3, Y3
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -18394,22 +18574,26 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VMOVUPS      96(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      128(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y0, Y0
 	VMOVUPS      160(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y0, Y0
 	MOVL         640(DX)(R9*4), R10
 	VBROADCASTSS 4(SP), Y14
@@ -18428,22 +18612,26 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 256(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VMOVUPS      288(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 288(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      320(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 320(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y1, Y1
 	VMOVUPS      352(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 352(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y1, Y1
 	MOVL         1280(DX)(R9*4), R10
 	VBROADCASTSS 8(SP), Y14
@@ -18462,22 +18650,26 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VMOVUPS      480(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 480(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      512(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 512(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y2, Y2
 	VMOVUPS      544(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 544(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y2, Y2
 	MOVL         1920(DX)(R9*4), R10
 	VBROADCASTSS 12(SP), Y14
@@ -18496,22 +18688,26 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 640(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VMOVUPS      672(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 672(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      704(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 704(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y3, Y3
 	VMOVUPS      736(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 736(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y3, Y3
 	MOVL         2560(DX)(R9*4), R10
 	VBROADCASTSS 16(SP), Y14
@@ -18530,22 +18726,26 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 832(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y4, Y4
 	VMOVUPS      864(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 864(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      896(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 896(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y4
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y4, Y4
 	VMOVUPS      928(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 928(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y4, Y4
 	MOVL         3200(DX)(R9*4), R10
 	VBROADCASTSS 20(SP), Y14
@@ -18564,22 +18764,26 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1024(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y5, Y5
 	VMOVUPS      1056(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1056(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1088(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1088(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y5
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y5, Y5
 	VMOVUPS      1120(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 1120(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y5, Y5
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -18628,22 +18832,26 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1216(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y6, Y6
 	VMOVUPS      1248(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1248(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1280(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1280(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y6
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y6, Y6
 	VMOVUPS      1312(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 1312(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y6, Y6
 	MOVL         4480(DX)(R9*4), R10
 	VBROADCASTSS 28(SP), Y14
@@ -18662,22 +18870,26 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1408(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y7, Y7
 	VMOVUPS      1440(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1440(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1472(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1472(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y7
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y7, Y7
 	VMOVUPS      1504(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 1504(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y7, Y7
 	MOVL         5120(DX)(R9*4), R10
 	VBROADCASTSS 32(SP), Y14
@@ -18696,22 +18908,26 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1600(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VMOVUPS      1632(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1632(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1664(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1664(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y0, Y0
 	VMOVUPS      1696(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 1696(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y0, Y0
 	MOVL         5760(DX)(R9*4), R10
 	VBROADCASTSS 36(SP), Y14
@@ -18730,22 +18946,26 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1792(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VMOVUPS      1824(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 1824(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1856(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 1856(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y1, Y1
 	VMOVUPS      1888(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 1888(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y1, Y1
 	VBLENDPS     $0xcc, Y5, Y4, Y12
 	VSHUFPS      $0x4e, Y5, Y4, Y4
@@ -18794,22 +19014,26 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 1984(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VMOVUPS      2016(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 2016(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      2048(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 2048(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y2, Y2
 	VMOVUPS      2080(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 2080(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y2, Y2
 	MOVL         7040(DX)(R9*4), R10
 	VBROADCASTSS 44(SP), Y14
@@ -18828,22 +19052,26 @@ spike:
 	VMULPS       64(CX)(R10*1), Y10, Y12
 	VFMADD231PS  Y14, Y12, Y10
 	VMOVUPS      Y10, 2176(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VMOVUPS      2208(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VMOVUPS      Y11, 2208(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      2240(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VMOVUPS      Y8, 2240(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y3, Y3
 	VMOVUPS      2272(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VMOVUPS      Y9, 2272(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y3, Y3
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -18957,25 +19185,29 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 64(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VMOVUPS      96(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 96(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      128(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 128(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y0, Y0
 	VMOVUPS      160(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VADDPS       Y13, Y9, Y9
 	VMOVUPS      Y9, 160(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y0, Y0
 	MOVL         640(DX)(R9*4), R10
 	VBROADCASTSS 4(SP), Y14
@@ -18998,25 +19230,29 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 256(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VMOVUPS      288(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 288(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      320(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 320(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y1, Y1
 	VMOVUPS      352(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VADDPS       Y13, Y9, Y9
 	VMOVUPS      Y9, 352(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y1, Y1
 	MOVL         1280(DX)(R9*4), R10
 	VBROADCASTSS 8(SP), Y14
@@ -19039,25 +19275,29 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 448(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VMOVUPS      480(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 480(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      512(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 512(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y2, Y2
 	VMOVUPS      544(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VADDPS       Y13, Y9, Y9
 	VMOVUPS      Y9, 544(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y2, Y2
 	MOVL         1920(DX)(R9*4), R10
 	VBROADCASTSS 12(SP), Y14
@@ -19080,25 +19320,29 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 640(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VMOVUPS      672(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 672(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      704(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 704(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y3, Y3
 	VMOVUPS      736(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VADDPS       Y13, Y9, Y9
 	VMOVUPS      Y9, 736(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y3, Y3
 	MOVL         2560(DX)(R9*4), R10
 	VBROADCASTSS 16(SP), Y14
@@ -19121,25 +19365,29 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 832(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y4
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y4, Y4
 	VMOVUPS      864(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 864(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      896(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 896(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y4
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y4, Y4
 	VMOVUPS      928(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VADDPS       Y13, Y9, Y9
 	VMOVUPS      Y9, 928(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y4, Y4
 	MOVL         3200(DX)(R9*4), R10
 	VBROADCASTSS 20(SP), Y14
@@ -19162,25 +19410,29 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 1024(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y5
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y5, Y5
 	VMOVUPS      1056(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 1056(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1088(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 1088(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y5
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y5, Y5
 	VMOVUPS      1120(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VADDPS       Y13, Y9, Y9
 	VMOVUPS      Y9, 1120(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y5, Y5
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0
@@ -19237,25 +19489,29 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 1216(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y6
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y6, Y6
 	VMOVUPS      1248(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 1248(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1280(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 1280(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y6
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y6, Y6
 	VMOVUPS      1312(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VADDPS       Y13, Y9, Y9
 	VMOVUPS      Y9, 1312(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y6, Y6
 	MOVL         4480(DX)(R9*4), R10
 	VBROADCASTSS 28(SP), Y14
@@ -19278,25 +19534,29 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 1408(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y7
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y7, Y7
 	VMOVUPS      1440(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 1440(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1472(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 1472(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y7
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y7, Y7
 	VMOVUPS      1504(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VADDPS       Y13, Y9, Y9
 	VMOVUPS      Y9, 1504(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y7, Y7
 	MOVL         5120(DX)(R9*4), R10
 	VBROADCASTSS 32(SP), Y14
@@ -19319,25 +19579,29 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 1600(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y0
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y0, Y0
 	VMOVUPS      1632(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 1632(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1664(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 1664(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y0
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y0, Y0
 	VMOVUPS      1696(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VADDPS       Y13, Y9, Y9
 	VMOVUPS      Y9, 1696(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y0, Y0
 	MOVL         5760(DX)(R9*4), R10
 	VBROADCASTSS 36(SP), Y14
@@ -19360,25 +19624,29 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 1792(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y1
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y1, Y1
 	VMOVUPS      1824(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 1824(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      1856(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 1856(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y1
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y1, Y1
 	VMOVUPS      1888(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VADDPS       Y13, Y9, Y9
 	VMOVUPS      Y9, 1888(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y1, Y1
 	VBLENDPS     $0xcc, Y5, Y4, Y12
 	VSHUFPS      $0x4e, Y5, Y4, Y4
@@ -19435,25 +19703,29 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 1984(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y2
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y2, Y2
 	VMOVUPS      2016(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 2016(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      2048(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 2048(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y2
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y2, Y2
 	VMOVUPS      2080(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VADDPS       Y13, Y9, Y9
 	VMOVUPS      Y9, 2080(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y2, Y2
 	MOVL         7040(DX)(R9*4), R10
 	VBROADCASTSS 44(SP), Y14
@@ -19476,25 +19748,29 @@ spike:
 	VFMADD231PS  Y14, Y12, Y10
 	VADDPS       Y13, Y10, Y10
 	VMOVUPS      Y10, 2176(AX)
-	VFMADD231PS  64(CX)(R11*1), Y10, Y3
+	VMULPS       64(CX)(R11*1), Y10, Y10
+	VADDPS       Y10, Y3, Y3
 	VMOVUPS      2208(AX), Y11
 	VMULPS       96(CX)(R10*1), Y11, Y12
 	VFMADD231PS  Y14, Y12, Y11
 	VADDPS       Y13, Y11, Y11
 	VMOVUPS      Y11, 2208(AX)
-	VFMADD231PS  96(CX)(R11*1), Y11, Y15
+	VMULPS       96(CX)(R11*1), Y11, Y11
+	VADDPS       Y11, Y15, Y15
 	VMOVUPS      2240(AX), Y8
 	VMULPS       128(CX)(R10*1), Y8, Y12
 	VFMADD231PS  Y14, Y12, Y8
 	VADDPS       Y13, Y8, Y8
 	VMOVUPS      Y8, 2240(AX)
-	VFMADD231PS  128(CX)(R11*1), Y8, Y3
+	VMULPS       128(CX)(R11*1), Y8, Y8
+	VADDPS       Y8, Y3, Y3
 	VMOVUPS      2272(AX), Y9
 	VMULPS       160(CX)(R10*1), Y9, Y12
 	VFMADD231PS  Y14, Y12, Y9
 	VADDPS       Y13, Y9, Y9
 	VMOVUPS      Y9, 2272(AX)
-	VFMADD231PS  160(CX)(R11*1), Y9, Y15
+	VMULPS       160(CX)(R11*1), Y9, Y9
+	VADDPS       Y9, Y15, Y15
 	VADDPS       Y15, Y3, Y3
 	VBLENDPS     $0xcc, Y1, Y0, Y12
 	VSHUFPS      $0x4e, Y1, Y0, Y0

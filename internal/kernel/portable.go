@@ -87,12 +87,12 @@ func numbers(dst []uint32, key uint64, first int, lowDiscrepancy bool) {
 	}
 }
 
-// lanes is the number of partial sums that make up q, and wideLanes the number for more
-// than narrow neurons.
+// The order of the additions for q depends on the number of neurons; see the package
+// documentation.
 const (
-	lanes     = 16
-	wideLanes = 32
-	narrow    = 96
+	lanes      = 16 // the number of partial sums, for up to narrow neurons; for more it is twice as many
+	fewNeurons = 48 // up to this number products are rounded before they are added
+	narrow     = 96
 )
 
 // block holds some neurons of one position, one per partial sum. Its length is constant so
@@ -107,7 +107,7 @@ func blocks(v []float32) []block {
 // computes some positions while others wait for their sums and divisions.
 func updatePortable(l *Layer, s *Scratch, r steps) {
 	n, at, weights, h := l.width/lanes, r.first%chunk, blocks(l.weights), blocks(s.h)
-	wide := l.n > narrow
+	rounded, wide := l.n <= fewNeurons, l.n > narrow
 	growth, share := 1+l.forgetting, l.forgetting/float32(l.n)
 	var last [groupPortable][]block // rows of the last spikes
 	var c, add [groupPortable]float32
@@ -117,7 +117,7 @@ func updatePortable(l *Layer, s *Scratch, r steps) {
 	for t := at; t < at+r.n; t++ {
 		for g := range s.live {
 			next := weights[int(s.offsets[g*chunk+t])*n:][:n]
-			q := grow(h[g*n:][:n], last[g], next, c[g], add[g], wide)
+			q := grow(h[g*n:][:n], last[g], next, c[g], add[g], rounded, wide)
 			last[g] = next
 			if l.fast {
 				c[g] = r.num[t-at] / q
@@ -134,7 +134,7 @@ func updatePortable(l *Layer, s *Scratch, r steps) {
 		}
 	}
 	for g := range s.live {
-		grow(h[g*n:][:n], last[g], last[g], c[g], add[g], wide)
+		grow(h[g*n:][:n], last[g], last[g], c[g], add[g], rounded, wide)
 	}
 	if l.fast {
 		multiply(s.h[:s.live*l.width], r.inverse)
@@ -145,7 +145,7 @@ func updatePortable(l *Layer, s *Scratch, r steps) {
 // the row of weights of the spike and add the effect of forgetting. It returns the sum q
 // of h*w for the next spike. It goes through the halves of the blocks in turn, because
 // eight sums fit into registers.
-func grow(h, last, next []block, c, add float32, wide bool) (q float32) {
+func grow(h, last, next []block, c, add float32, rounded, wide bool) (q float32) {
 	last, next = last[:len(h)], next[:len(h)]
 	step := 1
 	if wide { // blocks with an even and with an odd index have partial sums of their own
@@ -177,6 +177,17 @@ func grow(h, last, next []block, c, add float32, wide bool) (q float32) {
 					v7 += add
 				}
 				v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7] = v0, v1, v2, v3, v4, v5, v6, v7
+				if rounded {
+					s0 += float32(v0 * x[0])
+					s1 += float32(v1 * x[1])
+					s2 += float32(v2 * x[2])
+					s3 += float32(v3 * x[3])
+					s4 += float32(v4 * x[4])
+					s5 += float32(v5 * x[5])
+					s6 += float32(v6 * x[6])
+					s7 += float32(v7 * x[7])
+					continue
+				}
 				s0 = portmath.FMA(v0, x[0], s0)
 				s1 = portmath.FMA(v1, x[1], s1)
 				s2 = portmath.FMA(v2, x[2], s2)

@@ -10,6 +10,14 @@ var (
 	_ [160 - chunk]struct{}
 )
 
+// The order of the operations of the assembly depends on these numbers of neurons.
+var (
+	_ [fewNeurons - 48]struct{}
+	_ [48 - fewNeurons]struct{}
+	_ [narrow - 96]struct{}
+	_ [96 - narrow]struct{}
+)
+
 // Sizes for the assembly for layers of any number of neurons.
 const (
 	wideGroup   = 4 // positions in a group

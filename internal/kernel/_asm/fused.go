@@ -140,9 +140,13 @@ func (f *fused) position(i int, sum reg.VecPhysical) {
 		result, s := f.results[v%len(f.results)], sums[v%len(sums)]
 		VMOVUPS(result, f.grow(i, v, result))
 		w := Mem{Base: f.weights, Index: f.next, Scale: 1, Disp: f.size * v}
-		if v < len(sums) {
+		switch {
+		case v < len(sums):
 			VMULPS(w, result, s)
-		} else {
+		case f.vectors*f.size/4 <= fewNeurons:
+			VMULPS(w, result, result)
+			VADDPS(result, s, s)
+		default:
 			VFMADD231PS(w, result, s)
 		}
 	}

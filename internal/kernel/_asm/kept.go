@@ -46,16 +46,15 @@ func updateKept(vectors, positions int, k kind) {
 		grow(i)
 		sum := allZ[i%4]
 		for v := range vectors {
-			w := Mem{Base: f.weights, Index: f.next, Scale: 1, Disp: 64 * v}
-			if v == 0 {
-				VMULPS(w, h(i, v), sum)
-				VMOVUPS(sum, product(i, v))
-				continue
+			result := sum
+			if v > 0 {
+				result = allZ[4]
 			}
-			VMOVUPS(w, allZ[5])
-			VMULPS(allZ[5], h(i, v), allZ[4])
-			VMOVUPS(allZ[4], product(i, v))
-			VFMADD231PS(allZ[5], h(i, v), sum)
+			VMULPS(Mem{Base: f.weights, Index: f.next, Scale: 1, Disp: 64 * v}, h(i, v), result)
+			VMOVUPS(result, product(i, v))
+			if v > 0 {
+				VADDPS(result, sum, sum)
+			}
 		}
 		if i%4 == 3 {
 			f.quotients(i/4, 0)

@@ -24,6 +24,14 @@ var (
 	_ [%[1]d - chunk]struct{}
 )
 
+// The order of the operations of the assembly depends on these numbers of neurons.
+var (
+	_ [fewNeurons - %[5]d]struct{}
+	_ [%[5]d - fewNeurons]struct{}
+	_ [narrow - %[6]d]struct{}
+	_ [%[6]d - narrow]struct{}
+)
+
 // Sizes for the assembly for layers of any number of neurons.
 const (
 	wideGroup   = %[2]d // positions in a group
@@ -32,7 +40,7 @@ const (
 
 // maxGroups is the largest number of groups of columns that one call packs.
 const maxGroups = %[4]d
-`, chunk, groupWide, wideVectors, maxGroups)
+`, chunk, groupWide, wideVectors, maxGroups, fewNeurons, 16*maxVectors)
 	for _, tier := range []struct {
 		suffix, name string
 		lanes, most  int
