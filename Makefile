@@ -132,7 +132,7 @@ emulated:
 		SBS_TEST_EMULATOR=$$emulator CGO_ENABLED=0 GOARCH=$$arch go test -exec $$emulator "$$@" || exit 1; \
 	}; \
 	run arm64 aarch64 $(EMULATED); \
-	run arm64 aarch64 ./train -run '^TestBits'; \
+	run arm64 aarch64 ./runtime ./train -run '^TestBits'; \
 	run riscv64 riscv64 $(EMULATED_MORE); \
 	run s390x s390x $(EMULATED_MORE)
 
