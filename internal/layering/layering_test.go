@@ -25,7 +25,7 @@ const module = "github.com/spike-by-spike/sbs/"
 var allowed = map[string][]string{
 	"internal/atomicfile":       nil,
 	"internal/clitest":          nil,
-	"internal/kernel":           nil,
+	"internal/kernel":           {"internal/portmath"},
 	"internal/layering":         nil,
 	"internal/metadata":         nil,
 	"internal/npy":              nil,
@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"internal/parallel":         nil,
 	"internal/portmath":         nil,
 	"internal/tfevents":         nil,
-	"internal/noise":            {"internal/kernel"},
+	"internal/noise":            {"internal/kernel", "internal/portmath"},
 	"internal/onnx":             {"internal/onnx/onnxpb"},
 	"internal/trainlog":         {"internal/atomicfile"},
 	"internal/dataset":          {"internal/npy", "internal/parallel"},

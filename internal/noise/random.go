@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/portmath"
 )
 
 // layer takes the place of the seed of a layer in the keys of the random numbers. The
@@ -31,10 +32,10 @@ func (n numbers) normal(i int) float64 {
 }
 
 // boxMuller makes a number with the standard normal distribution of two uniformly
-// distributed numbers. It is the only function whose result depends on the elementary
-// functions of package math.
+// distributed numbers. See G. E. P. Box and M. E. Muller, A Note on the Generation of Random
+// Normal Deviates, Annals of Mathematical Statistics 29 (1958).
 func boxMuller(r1, r2 uint32) float64 {
 	u1 := (float64(r1) + 0.5) / (1 << 32) // above 0, so that the logarithm is finite
 	u2 := float64(r2) / (1 << 32)
-	return math.Sqrt(-2*math.Log(u1)) * math.Cos(2*math.Pi*u2)
+	return math.Sqrt(-2*portmath.Log(u1)) * portmath.Cos(2*math.Pi*u2)
 }
