@@ -120,13 +120,13 @@ func sampler(random, lowDiscrepancy sampleFunc) func(l *Layer, s *Scratch, g, n,
 }
 
 // drawAVX512 computes the tables from running sums.
-func drawAVX512(l *Layer, s *Scratch, g int, sums []float32) {
+func drawAVX512(_ *Layer, s *Scratch, g int, sums []float32) {
 	s.drawAssembly(g, sums, thresholdsAVX512)
 	coarseAVX512(s, g, 1)
 }
 
 // drawAVX2 is drawAVX512 for AVX2.
-func drawAVX2(l *Layer, s *Scratch, g int, sums []float32) {
+func drawAVX2(_ *Layer, s *Scratch, g int, sums []float32) {
 	s.drawAssembly(g, sums, thresholdsAVX2)
 	coarseAVX2(s, g, 1)
 }

@@ -32,8 +32,7 @@ func (n numbers) normal(i int) float64 {
 }
 
 // boxMuller makes a number with the standard normal distribution of two uniformly
-// distributed numbers. See G. E. P. Box and M. E. Muller, A Note on the Generation of Random
-// Normal Deviates, Annals of Mathematical Statistics 29 (1958).
+// distributed numbers.
 func boxMuller(r1, r2 uint32) float64 {
 	u1 := (float64(r1) + 0.5) / (1 << 32) // above 0, so that the logarithm is finite
 	u2 := float64(r2) / (1 << 32)
