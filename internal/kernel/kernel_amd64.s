@@ -809,32 +809,355 @@ sums:
 	VZEROUPPER
 	RET
 
-// func lookAVX512(coarse *uint32, thresholds *uint32, room int, positions int, block uint32)
+// func lookAVX512(coarse *uint32, thresholds *uint32, block uint32)
 // Requires: AVX, AVX512F
-TEXT ·lookAVX512(SB), NOSPLIT, $0-36
+TEXT ·lookAVX512(SB), NOSPLIT, $0-20
 	MOVQ         coarse+0(FP), AX
 	MOVQ         thresholds+8(FP), CX
-	MOVQ         room+16(FP), DX
-	MOVQ         positions+24(FP), BX
-	MOVL         block+32(FP), SI
-	VMOVD        SI, X8
-	VPBROADCASTD X8, Z8
-	VPMULLD      numbers<>+384(SB), Z8, Z0
-	VPMULLD      numbers<>+448(SB), Z8, Z1
+	MOVL         block+16(FP), DX
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Z0
+	VPMULLD      numbers<>+384(SB), Z0, Z1
+	KXNORW       K1, K1, K1
+	VPXORD       Z2, Z2, Z2
+	VPGATHERDD   -4(CX)(Z1*4), K1, Z2
+	VMOVUPS      Z2, (AX)
+	VPMULLD      numbers<>+448(SB), Z0, Z1
+	KXNORW       K1, K1, K1
+	VPXORD       Z2, Z2, Z2
+	VPGATHERDD   -4(CX)(Z1*4), K1, Z2
+	VMOVUPS      Z2, 64(AX)
+	VZEROUPPER
+	RET
 
-position:
-	KXNORW     K1, K1, K1
-	VPXORD     Z9, Z9, Z9
-	VPGATHERDD -4(CX)(Z0*4), K1, Z9
-	VMOVUPS    Z9, (AX)
-	KXNORW     K1, K1, K1
-	VPXORD     Z9, Z9, Z9
-	VPGATHERDD -4(CX)(Z1*4), K1, Z9
-	VMOVUPS    Z9, 64(AX)
-	ADDQ       $+128, AX
-	LEAQ       (CX)(DX*4), CX
-	DECQ       BX
-	JNZ        position
+// func lookRowAVX512(coarse *uint32, lasts *uint32, step int, n int)
+// Requires: AVX, AVX512F
+TEXT ·lookRowAVX512(SB), NOSPLIT, $0-32
+	MOVQ       coarse+0(FP), AX
+	MOVQ       lasts+8(FP), CX
+	MOVQ       step+16(FP), DX
+	MOVQ       n+24(FP), BX
+	IMUL3Q     $0x40, DX, DX
+	IMUL3Q     $0x01, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z0
+	IMUL3Q     $0x02, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z1
+	IMUL3Q     $0x03, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z2
+	IMUL3Q     $0x04, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z3
+	IMUL3Q     $0x05, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z4
+	IMUL3Q     $0x06, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z5
+	IMUL3Q     $0x07, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z6
+	IMUL3Q     $0x08, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z7
+	IMUL3Q     $0x09, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z8
+	IMUL3Q     $0x0a, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z9
+	IMUL3Q     $0x0b, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z10
+	IMUL3Q     $0x0c, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z11
+	IMUL3Q     $0x0d, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z12
+	IMUL3Q     $0x0e, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z13
+	IMUL3Q     $0x0f, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z14
+	IMUL3Q     $0x10, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z15
+	LEAQ       (AX), SI
+	VUNPCKLPS  Z1, Z0, Z23
+	VUNPCKHPS  Z1, Z0, Z1
+	VUNPCKLPS  Z3, Z2, Z0
+	VUNPCKHPS  Z3, Z2, Z3
+	VUNPCKLPD  Z0, Z23, Z2
+	VUNPCKHPD  Z0, Z23, Z0
+	VUNPCKLPD  Z3, Z1, Z23
+	VUNPCKHPD  Z3, Z1, Z3
+	VUNPCKLPS  Z5, Z4, Z1
+	VUNPCKHPS  Z5, Z4, Z5
+	VUNPCKLPS  Z7, Z6, Z4
+	VUNPCKHPS  Z7, Z6, Z7
+	VUNPCKLPD  Z4, Z1, Z6
+	VUNPCKHPD  Z4, Z1, Z4
+	VUNPCKLPD  Z7, Z5, Z1
+	VUNPCKHPD  Z7, Z5, Z7
+	VUNPCKLPS  Z9, Z8, Z5
+	VUNPCKHPS  Z9, Z8, Z9
+	VUNPCKLPS  Z11, Z10, Z8
+	VUNPCKHPS  Z11, Z10, Z11
+	VUNPCKLPD  Z8, Z5, Z10
+	VUNPCKHPD  Z8, Z5, Z8
+	VUNPCKLPD  Z11, Z9, Z5
+	VUNPCKHPD  Z11, Z9, Z11
+	VUNPCKLPS  Z13, Z12, Z9
+	VUNPCKHPS  Z13, Z12, Z13
+	VUNPCKLPS  Z15, Z14, Z12
+	VUNPCKHPS  Z15, Z14, Z15
+	VUNPCKLPD  Z12, Z9, Z14
+	VUNPCKHPD  Z12, Z9, Z12
+	VUNPCKLPD  Z15, Z13, Z9
+	VUNPCKHPD  Z15, Z13, Z15
+	VSHUFF32X4 $0x88, Z6, Z2, Z13
+	VSHUFF32X4 $0xdd, Z6, Z2, Z6
+	VSHUFF32X4 $0x88, Z14, Z10, Z2
+	VSHUFF32X4 $0xdd, Z14, Z10, Z14
+	VSHUFF32X4 $0x88, Z2, Z13, Z10
+	VSHUFF32X4 $0xdd, Z2, Z13, Z2
+	VSHUFF32X4 $0x88, Z14, Z6, Z13
+	VSHUFF32X4 $0xdd, Z14, Z6, Z14
+	VSHUFF32X4 $0x88, Z4, Z0, Z6
+	VSHUFF32X4 $0xdd, Z4, Z0, Z4
+	VSHUFF32X4 $0x88, Z12, Z8, Z0
+	VSHUFF32X4 $0xdd, Z12, Z8, Z12
+	VSHUFF32X4 $0x88, Z0, Z6, Z8
+	VSHUFF32X4 $0xdd, Z0, Z6, Z0
+	VSHUFF32X4 $0x88, Z12, Z4, Z6
+	VSHUFF32X4 $0xdd, Z12, Z4, Z12
+	VSHUFF32X4 $0x88, Z1, Z23, Z4
+	VSHUFF32X4 $0xdd, Z1, Z23, Z1
+	VSHUFF32X4 $0x88, Z9, Z5, Z23
+	VSHUFF32X4 $0xdd, Z9, Z5, Z9
+	VSHUFF32X4 $0x88, Z23, Z4, Z5
+	VSHUFF32X4 $0xdd, Z23, Z4, Z23
+	VSHUFF32X4 $0x88, Z9, Z1, Z4
+	VSHUFF32X4 $0xdd, Z9, Z1, Z9
+	VSHUFF32X4 $0x88, Z7, Z3, Z1
+	VSHUFF32X4 $0xdd, Z7, Z3, Z7
+	VSHUFF32X4 $0x88, Z15, Z11, Z3
+	VSHUFF32X4 $0xdd, Z15, Z11, Z15
+	VSHUFF32X4 $0x88, Z3, Z1, Z11
+	VSHUFF32X4 $0xdd, Z3, Z1, Z3
+	VSHUFF32X4 $0x88, Z15, Z7, Z1
+	VSHUFF32X4 $0xdd, Z15, Z7, Z15
+	VMOVUPS    Z10, (SI)
+	CMPQ       BX, $0x01
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Z8, (SI)
+	CMPQ       BX, $0x02
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Z5, (SI)
+	CMPQ       BX, $0x03
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Z11, (SI)
+	CMPQ       BX, $0x04
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Z13, (SI)
+	CMPQ       BX, $0x05
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Z6, (SI)
+	CMPQ       BX, $0x06
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Z4, (SI)
+	CMPQ       BX, $0x07
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Z1, (SI)
+	CMPQ       BX, $0x08
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Z2, (SI)
+	CMPQ       BX, $0x09
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Z0, (SI)
+	CMPQ       BX, $0x0a
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Z23, (SI)
+	CMPQ       BX, $0x0b
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Z3, (SI)
+	CMPQ       BX, $0x0c
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Z14, (SI)
+	CMPQ       BX, $0x0d
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Z12, (SI)
+	CMPQ       BX, $0x0e
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Z9, (SI)
+	CMPQ       BX, $0x0f
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Z15, (SI)
+
+done0:
+	IMUL3Q     $0x11, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z0
+	IMUL3Q     $0x12, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z1
+	IMUL3Q     $0x13, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z2
+	IMUL3Q     $0x14, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z3
+	IMUL3Q     $0x15, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z4
+	IMUL3Q     $0x16, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z5
+	IMUL3Q     $0x17, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z6
+	IMUL3Q     $0x18, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z7
+	IMUL3Q     $0x19, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z8
+	IMUL3Q     $0x1a, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z9
+	IMUL3Q     $0x1b, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z10
+	IMUL3Q     $0x1c, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z11
+	IMUL3Q     $0x1d, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z12
+	IMUL3Q     $0x1e, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z13
+	IMUL3Q     $0x1f, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z14
+	IMUL3Q     $0x20, DX, SI
+	VMOVUPS    -64(CX)(SI*1), Z15
+	LEAQ       64(AX), SI
+	VUNPCKLPS  Z1, Z0, Z23
+	VUNPCKHPS  Z1, Z0, Z1
+	VUNPCKLPS  Z3, Z2, Z0
+	VUNPCKHPS  Z3, Z2, Z3
+	VUNPCKLPD  Z0, Z23, Z2
+	VUNPCKHPD  Z0, Z23, Z0
+	VUNPCKLPD  Z3, Z1, Z23
+	VUNPCKHPD  Z3, Z1, Z3
+	VUNPCKLPS  Z5, Z4, Z1
+	VUNPCKHPS  Z5, Z4, Z5
+	VUNPCKLPS  Z7, Z6, Z4
+	VUNPCKHPS  Z7, Z6, Z7
+	VUNPCKLPD  Z4, Z1, Z6
+	VUNPCKHPD  Z4, Z1, Z4
+	VUNPCKLPD  Z7, Z5, Z1
+	VUNPCKHPD  Z7, Z5, Z7
+	VUNPCKLPS  Z9, Z8, Z5
+	VUNPCKHPS  Z9, Z8, Z9
+	VUNPCKLPS  Z11, Z10, Z8
+	VUNPCKHPS  Z11, Z10, Z11
+	VUNPCKLPD  Z8, Z5, Z10
+	VUNPCKHPD  Z8, Z5, Z8
+	VUNPCKLPD  Z11, Z9, Z5
+	VUNPCKHPD  Z11, Z9, Z11
+	VUNPCKLPS  Z13, Z12, Z9
+	VUNPCKHPS  Z13, Z12, Z13
+	VUNPCKLPS  Z15, Z14, Z12
+	VUNPCKHPS  Z15, Z14, Z15
+	VUNPCKLPD  Z12, Z9, Z14
+	VUNPCKHPD  Z12, Z9, Z12
+	VUNPCKLPD  Z15, Z13, Z9
+	VUNPCKHPD  Z15, Z13, Z15
+	VSHUFF32X4 $0x88, Z6, Z2, Z13
+	VSHUFF32X4 $0xdd, Z6, Z2, Z6
+	VSHUFF32X4 $0x88, Z14, Z10, Z2
+	VSHUFF32X4 $0xdd, Z14, Z10, Z14
+	VSHUFF32X4 $0x88, Z2, Z13, Z10
+	VSHUFF32X4 $0xdd, Z2, Z13, Z2
+	VSHUFF32X4 $0x88, Z14, Z6, Z13
+	VSHUFF32X4 $0xdd, Z14, Z6, Z14
+	VSHUFF32X4 $0x88, Z4, Z0, Z6
+	VSHUFF32X4 $0xdd, Z4, Z0, Z4
+	VSHUFF32X4 $0x88, Z12, Z8, Z0
+	VSHUFF32X4 $0xdd, Z12, Z8, Z12
+	VSHUFF32X4 $0x88, Z0, Z6, Z8
+	VSHUFF32X4 $0xdd, Z0, Z6, Z0
+	VSHUFF32X4 $0x88, Z12, Z4, Z6
+	VSHUFF32X4 $0xdd, Z12, Z4, Z12
+	VSHUFF32X4 $0x88, Z1, Z23, Z4
+	VSHUFF32X4 $0xdd, Z1, Z23, Z1
+	VSHUFF32X4 $0x88, Z9, Z5, Z23
+	VSHUFF32X4 $0xdd, Z9, Z5, Z9
+	VSHUFF32X4 $0x88, Z23, Z4, Z5
+	VSHUFF32X4 $0xdd, Z23, Z4, Z23
+	VSHUFF32X4 $0x88, Z9, Z1, Z4
+	VSHUFF32X4 $0xdd, Z9, Z1, Z9
+	VSHUFF32X4 $0x88, Z7, Z3, Z1
+	VSHUFF32X4 $0xdd, Z7, Z3, Z7
+	VSHUFF32X4 $0x88, Z15, Z11, Z3
+	VSHUFF32X4 $0xdd, Z15, Z11, Z15
+	VSHUFF32X4 $0x88, Z3, Z1, Z11
+	VSHUFF32X4 $0xdd, Z3, Z1, Z3
+	VSHUFF32X4 $0x88, Z15, Z7, Z1
+	VSHUFF32X4 $0xdd, Z15, Z7, Z15
+	VMOVUPS    Z10, (SI)
+	CMPQ       BX, $0x01
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Z8, (SI)
+	CMPQ       BX, $0x02
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Z5, (SI)
+	CMPQ       BX, $0x03
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Z11, (SI)
+	CMPQ       BX, $0x04
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Z13, (SI)
+	CMPQ       BX, $0x05
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Z6, (SI)
+	CMPQ       BX, $0x06
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Z4, (SI)
+	CMPQ       BX, $0x07
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Z1, (SI)
+	CMPQ       BX, $0x08
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Z2, (SI)
+	CMPQ       BX, $0x09
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Z0, (SI)
+	CMPQ       BX, $0x0a
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Z23, (SI)
+	CMPQ       BX, $0x0b
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Z3, (SI)
+	CMPQ       BX, $0x0c
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Z14, (SI)
+	CMPQ       BX, $0x0d
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Z12, (SI)
+	CMPQ       BX, $0x0e
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Z9, (SI)
+	CMPQ       BX, $0x0f
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Z15, (SI)
+
+done1:
 	VZEROUPPER
 	RET
 
@@ -873,12 +1196,12 @@ entries:
 	VZEROUPPER
 	RET
 
-// func thresholdsRowMaskedAVX512(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// func thresholdsRowMaskedAVX512(dst *uint32, lasts *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 // Requires: AVX, AVX512F
-TEXT ·thresholdsRowMaskedAVX512(SB), $0-72
-	MOVQ         x+32(FP), AX
-	MOVQ         starts+40(FP), CX
-	MOVQ         lanes+48(FP), DX
+TEXT ·thresholdsRowMaskedAVX512(SB), $0-80
+	MOVQ         x+40(FP), AX
+	MOVQ         starts+48(FP), CX
+	MOVQ         lanes+56(FP), DX
 	MOVQ         (CX), BX
 	LEAQ         (AX)(BX*4), BX
 	KMOVW        (DX), K1
@@ -888,13 +1211,13 @@ TEXT ·thresholdsRowMaskedAVX512(SB), $0-72
 	MOVQ         16(CX), CX
 	LEAQ         (AX)(CX*4), CX
 	KMOVW        8(DX), K3
-	MOVQ         offsets+56(FP), AX
-	MOVQ         k+64(FP), DX
+	MOVQ         offsets+64(FP), AX
+	MOVQ         k+72(FP), DX
 	MOVQ         dst+0(FP), DI
-	MOVQ         room+8(FP), R8
-	MOVQ         n+16(FP), R9
+	MOVQ         room+16(FP), R8
+	MOVQ         n+24(FP), R9
 	SHLQ         $0x02, R8
-	MOVQ         totals+24(FP), R10
+	MOVQ         totals+32(FP), R10
 	VMOVUPS      (R10), Z22
 	VBROADCASTSS units<>+0(SB), Z17
 	VDIVPS       Z22, Z17, Z17
@@ -902,6 +1225,7 @@ TEXT ·thresholdsRowMaskedAVX512(SB), $0-72
 	VPBROADCASTD fullShare<>+0(SB), Z19
 	VXORPS       X0, X0, X0
 	VMOVAPS      Z0, Z16
+	MOVQ         lasts+8(FP), R11
 
 block:
 	MOVLQSX    (AX), R10
@@ -1064,6 +1388,9 @@ block:
 	VMINPS     Z18, Z15, Z15
 	VCVTTPS2DQ Z15, Z15
 	VMOVDQA32  Z19, K4, Z15
+	VMOVUPS    Z15, (R11)
+	ADDQ       $0x40, R11
+	MOVQ       DI, R10
 	VUNPCKLPS  Z1, Z0, Z23
 	VUNPCKHPS  Z1, Z0, Z1
 	VUNPCKLPS  Z3, Z2, Z0
@@ -1128,7 +1455,6 @@ block:
 	VSHUFF32X4 $0xdd, Z3, Z1, Z3
 	VSHUFF32X4 $0x88, Z15, Z7, Z1
 	VSHUFF32X4 $0xdd, Z15, Z7, Z15
-	MOVQ       DI, R10
 	VMOVUPS    Z10, (R10)
 	CMPQ       R9, $0x01
 	JE         next
@@ -1225,22 +1551,22 @@ entries:
 	VZEROUPPER
 	RET
 
-// func thresholdsRow1AVX512(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// func thresholdsRow1AVX512(dst *uint32, lasts *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 // Requires: AVX, AVX512F
-TEXT ·thresholdsRow1AVX512(SB), $0-72
-	MOVQ         x+32(FP), AX
-	MOVQ         starts+40(FP), CX
-	MOVQ         lanes+48(FP), DX
+TEXT ·thresholdsRow1AVX512(SB), $0-80
+	MOVQ         x+40(FP), AX
+	MOVQ         starts+48(FP), CX
+	MOVQ         lanes+56(FP), DX
 	MOVQ         (CX), CX
 	LEAQ         (AX)(CX*4), CX
 	KMOVW        (DX), K1
-	MOVQ         offsets+56(FP), AX
-	MOVQ         k+64(FP), DX
+	MOVQ         offsets+64(FP), AX
+	MOVQ         k+72(FP), DX
 	MOVQ         dst+0(FP), BX
-	MOVQ         room+8(FP), SI
-	MOVQ         n+16(FP), DI
+	MOVQ         room+16(FP), SI
+	MOVQ         n+24(FP), DI
 	SHLQ         $0x02, SI
-	MOVQ         totals+24(FP), R8
+	MOVQ         totals+32(FP), R8
 	VMOVUPS      (R8), Z22
 	VBROADCASTSS units<>+0(SB), Z17
 	VDIVPS       Z22, Z17, Z17
@@ -1248,6 +1574,7 @@ TEXT ·thresholdsRow1AVX512(SB), $0-72
 	VPBROADCASTD fullShare<>+0(SB), Z19
 	VXORPS       X0, X0, X0
 	VMOVAPS      Z0, Z16
+	MOVQ         lasts+8(FP), R9
 
 block:
 	MOVLQSX    (AX), R8
@@ -1362,6 +1689,9 @@ block:
 	VMINPS     Z18, Z15, Z15
 	VCVTTPS2DQ Z15, Z15
 	VMOVDQA32  Z19, K1, Z15
+	VMOVUPS    Z15, (R9)
+	ADDQ       $0x40, R9
+	MOVQ       BX, R8
 	VUNPCKLPS  Z1, Z0, Z23
 	VUNPCKHPS  Z1, Z0, Z1
 	VUNPCKLPS  Z3, Z2, Z0
@@ -1426,7 +1756,6 @@ block:
 	VSHUFF32X4 $0xdd, Z3, Z1, Z3
 	VSHUFF32X4 $0x88, Z15, Z7, Z1
 	VSHUFF32X4 $0xdd, Z15, Z7, Z15
-	MOVQ       BX, R8
 	VMOVUPS    Z10, (R8)
 	CMPQ       DI, $0x01
 	JE         next
@@ -1529,25 +1858,25 @@ entries:
 	VZEROUPPER
 	RET
 
-// func thresholdsRow2AVX512(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// func thresholdsRow2AVX512(dst *uint32, lasts *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 // Requires: AVX, AVX512F
-TEXT ·thresholdsRow2AVX512(SB), $0-72
-	MOVQ         x+32(FP), AX
-	MOVQ         starts+40(FP), CX
-	MOVQ         lanes+48(FP), DX
+TEXT ·thresholdsRow2AVX512(SB), $0-80
+	MOVQ         x+40(FP), AX
+	MOVQ         starts+48(FP), CX
+	MOVQ         lanes+56(FP), DX
 	MOVQ         (CX), BX
 	LEAQ         (AX)(BX*4), BX
 	KMOVW        (DX), K1
 	MOVQ         8(CX), CX
 	LEAQ         (AX)(CX*4), CX
 	KMOVW        4(DX), K1
-	MOVQ         offsets+56(FP), AX
-	MOVQ         k+64(FP), DX
+	MOVQ         offsets+64(FP), AX
+	MOVQ         k+72(FP), DX
 	MOVQ         dst+0(FP), SI
-	MOVQ         room+8(FP), DI
-	MOVQ         n+16(FP), R8
+	MOVQ         room+16(FP), DI
+	MOVQ         n+24(FP), R8
 	SHLQ         $0x02, DI
-	MOVQ         totals+24(FP), R9
+	MOVQ         totals+32(FP), R9
 	VMOVUPS      (R9), Z22
 	VBROADCASTSS units<>+0(SB), Z17
 	VDIVPS       Z22, Z17, Z17
@@ -1555,6 +1884,7 @@ TEXT ·thresholdsRow2AVX512(SB), $0-72
 	VPBROADCASTD fullShare<>+0(SB), Z19
 	VXORPS       X0, X0, X0
 	VMOVAPS      Z0, Z16
+	MOVQ         lasts+8(FP), R10
 
 block:
 	MOVLQSX    (AX), R9
@@ -1717,6 +2047,9 @@ block:
 	VMINPS     Z18, Z15, Z15
 	VCVTTPS2DQ Z15, Z15
 	VMOVDQA32  Z19, K2, Z15
+	VMOVUPS    Z15, (R10)
+	ADDQ       $0x40, R10
+	MOVQ       SI, R9
 	VUNPCKLPS  Z1, Z0, Z23
 	VUNPCKHPS  Z1, Z0, Z1
 	VUNPCKLPS  Z3, Z2, Z0
@@ -1781,7 +2114,6 @@ block:
 	VSHUFF32X4 $0xdd, Z3, Z1, Z3
 	VSHUFF32X4 $0x88, Z15, Z7, Z1
 	VSHUFF32X4 $0xdd, Z15, Z7, Z15
-	MOVQ       SI, R9
 	VMOVUPS    Z10, (R9)
 	CMPQ       R8, $0x01
 	JE         next
@@ -1889,12 +2221,12 @@ entries:
 	VZEROUPPER
 	RET
 
-// func thresholdsRow3AVX512(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// func thresholdsRow3AVX512(dst *uint32, lasts *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 // Requires: AVX, AVX512F
-TEXT ·thresholdsRow3AVX512(SB), $0-72
-	MOVQ         x+32(FP), AX
-	MOVQ         starts+40(FP), CX
-	MOVQ         lanes+48(FP), DX
+TEXT ·thresholdsRow3AVX512(SB), $0-80
+	MOVQ         x+40(FP), AX
+	MOVQ         starts+48(FP), CX
+	MOVQ         lanes+56(FP), DX
 	MOVQ         (CX), BX
 	LEAQ         (AX)(BX*4), BX
 	KMOVW        (DX), K1
@@ -1904,13 +2236,13 @@ TEXT ·thresholdsRow3AVX512(SB), $0-72
 	MOVQ         16(CX), CX
 	LEAQ         (AX)(CX*4), CX
 	KMOVW        8(DX), K2
-	MOVQ         offsets+56(FP), AX
-	MOVQ         k+64(FP), DX
+	MOVQ         offsets+64(FP), AX
+	MOVQ         k+72(FP), DX
 	MOVQ         dst+0(FP), DI
-	MOVQ         room+8(FP), R8
-	MOVQ         n+16(FP), R9
+	MOVQ         room+16(FP), R8
+	MOVQ         n+24(FP), R9
 	SHLQ         $0x02, R8
-	MOVQ         totals+24(FP), R10
+	MOVQ         totals+32(FP), R10
 	VMOVUPS      (R10), Z22
 	VBROADCASTSS units<>+0(SB), Z17
 	VDIVPS       Z22, Z17, Z17
@@ -1918,6 +2250,7 @@ TEXT ·thresholdsRow3AVX512(SB), $0-72
 	VPBROADCASTD fullShare<>+0(SB), Z19
 	VXORPS       X0, X0, X0
 	VMOVAPS      Z0, Z16
+	MOVQ         lasts+8(FP), R11
 
 block:
 	MOVLQSX    (AX), R10
@@ -2112,6 +2445,9 @@ block:
 	VMINPS     Z18, Z15, Z15
 	VCVTTPS2DQ Z15, Z15
 	VMOVDQA32  Z19, K3, Z15
+	VMOVUPS    Z15, (R11)
+	ADDQ       $0x40, R11
+	MOVQ       DI, R10
 	VUNPCKLPS  Z1, Z0, Z23
 	VUNPCKHPS  Z1, Z0, Z1
 	VUNPCKLPS  Z3, Z2, Z0
@@ -2176,7 +2512,6 @@ block:
 	VSHUFF32X4 $0xdd, Z3, Z1, Z3
 	VSHUFF32X4 $0x88, Z15, Z7, Z1
 	VSHUFF32X4 $0xdd, Z15, Z7, Z15
-	MOVQ       DI, R10
 	VMOVUPS    Z10, (R10)
 	CMPQ       R9, $0x01
 	JE         next
@@ -2273,42 +2608,333 @@ sums:
 	VZEROUPPER
 	RET
 
-// func lookAVX2(coarse *uint32, thresholds *uint32, room int, positions int, block uint32)
+// func lookAVX2(coarse *uint32, thresholds *uint32, block uint32)
 // Requires: AVX, AVX2
-TEXT ·lookAVX2(SB), NOSPLIT, $0-36
+TEXT ·lookAVX2(SB), NOSPLIT, $0-20
 	MOVQ         coarse+0(FP), AX
 	MOVQ         thresholds+8(FP), CX
-	MOVQ         room+16(FP), DX
-	MOVQ         positions+24(FP), BX
-	MOVL         block+32(FP), SI
-	VMOVD        SI, X8
-	VPBROADCASTD X8, Y8
-	VPMULLD      levels<>+0(SB), Y8, Y0
-	VPMULLD      levels<>+32(SB), Y8, Y1
-	VPMULLD      levels<>+64(SB), Y8, Y2
-	VPMULLD      levels<>+96(SB), Y8, Y3
+	MOVL         block+16(FP), DX
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	VPMULLD      levels<>+0(SB), Y0, Y1
+	VPCMPEQD     Y3, Y3, Y3
+	VPXOR        Y2, Y2, Y2
+	VPGATHERDD   Y3, -4(CX)(Y1*4), Y2
+	VMOVUPS      Y2, (AX)
+	VPMULLD      levels<>+32(SB), Y0, Y1
+	VPCMPEQD     Y3, Y3, Y3
+	VPXOR        Y2, Y2, Y2
+	VPGATHERDD   Y3, -4(CX)(Y1*4), Y2
+	VMOVUPS      Y2, 32(AX)
+	VPMULLD      levels<>+64(SB), Y0, Y1
+	VPCMPEQD     Y3, Y3, Y3
+	VPXOR        Y2, Y2, Y2
+	VPGATHERDD   Y3, -4(CX)(Y1*4), Y2
+	VMOVUPS      Y2, 64(AX)
+	VPMULLD      levels<>+96(SB), Y0, Y1
+	VPCMPEQD     Y3, Y3, Y3
+	VPXOR        Y2, Y2, Y2
+	VPGATHERDD   Y3, -4(CX)(Y1*4), Y2
+	VMOVUPS      Y2, 96(AX)
+	VZEROUPPER
+	RET
 
-position:
-	VPCMPEQD   Y10, Y10, Y10
-	VPXOR      Y9, Y9, Y9
-	VPGATHERDD Y10, -4(CX)(Y0*4), Y9
-	VMOVUPS    Y9, (AX)
-	VPCMPEQD   Y10, Y10, Y10
-	VPXOR      Y9, Y9, Y9
-	VPGATHERDD Y10, -4(CX)(Y1*4), Y9
-	VMOVUPS    Y9, 32(AX)
-	VPCMPEQD   Y10, Y10, Y10
-	VPXOR      Y9, Y9, Y9
-	VPGATHERDD Y10, -4(CX)(Y2*4), Y9
-	VMOVUPS    Y9, 64(AX)
-	VPCMPEQD   Y10, Y10, Y10
-	VPXOR      Y9, Y9, Y9
-	VPGATHERDD Y10, -4(CX)(Y3*4), Y9
-	VMOVUPS    Y9, 96(AX)
-	ADDQ       $+128, AX
-	LEAQ       (CX)(DX*4), CX
-	DECQ       BX
-	JNZ        position
+// func lookRowAVX2(coarse *uint32, lasts *uint32, step int, n int)
+// Requires: AVX
+TEXT ·lookRowAVX2(SB), NOSPLIT, $0-32
+	MOVQ       coarse+0(FP), AX
+	MOVQ       lasts+8(FP), CX
+	MOVQ       step+16(FP), DX
+	MOVQ       n+24(FP), BX
+	IMUL3Q     $0x20, DX, DX
+	IMUL3Q     $0x10, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y0
+	IMUL3Q     $0x08, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y1
+	IMUL3Q     $0x18, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y2
+	IMUL3Q     $0x04, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y3
+	IMUL3Q     $0x0c, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y4
+	IMUL3Q     $0x14, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y5
+	IMUL3Q     $0x1c, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y6
+	IMUL3Q     $0x20, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y7
+	LEAQ       (AX), SI
+	VUNPCKLPS  Y1, Y0, Y14
+	VUNPCKHPS  Y1, Y0, Y1
+	VUNPCKLPS  Y3, Y2, Y0
+	VUNPCKHPS  Y3, Y2, Y3
+	VUNPCKLPD  Y0, Y14, Y2
+	VUNPCKHPD  Y0, Y14, Y0
+	VUNPCKLPD  Y3, Y1, Y14
+	VUNPCKHPD  Y3, Y1, Y3
+	VUNPCKLPS  Y5, Y4, Y1
+	VUNPCKHPS  Y5, Y4, Y5
+	VUNPCKLPS  Y7, Y6, Y4
+	VUNPCKHPS  Y7, Y6, Y7
+	VUNPCKLPD  Y4, Y1, Y6
+	VUNPCKHPD  Y4, Y1, Y4
+	VUNPCKLPD  Y7, Y5, Y1
+	VUNPCKHPD  Y7, Y5, Y7
+	VPERM2F128 $0x20, Y6, Y2, Y5
+	VPERM2F128 $0x31, Y6, Y2, Y6
+	VPERM2F128 $0x20, Y4, Y0, Y2
+	VPERM2F128 $0x31, Y4, Y0, Y4
+	VPERM2F128 $0x20, Y1, Y14, Y0
+	VPERM2F128 $0x31, Y1, Y14, Y1
+	VPERM2F128 $0x20, Y7, Y3, Y14
+	VPERM2F128 $0x31, Y7, Y3, Y7
+	VMOVUPS    Y5, (SI)
+	CMPQ       BX, $0x01
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Y2, (SI)
+	CMPQ       BX, $0x02
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Y0, (SI)
+	CMPQ       BX, $0x03
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Y14, (SI)
+	CMPQ       BX, $0x04
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Y6, (SI)
+	CMPQ       BX, $0x05
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Y4, (SI)
+	CMPQ       BX, $0x06
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Y1, (SI)
+	CMPQ       BX, $0x07
+	JE         done0
+	ADDQ       $+128, SI
+	VMOVUPS    Y7, (SI)
+
+done0:
+	IMUL3Q     $0x02, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y0
+	IMUL3Q     $0x06, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y1
+	IMUL3Q     $0x0a, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y2
+	IMUL3Q     $0x0e, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y3
+	IMUL3Q     $0x12, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y4
+	IMUL3Q     $0x16, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y5
+	IMUL3Q     $0x1a, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y6
+	IMUL3Q     $0x1e, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y7
+	LEAQ       32(AX), SI
+	VUNPCKLPS  Y1, Y0, Y14
+	VUNPCKHPS  Y1, Y0, Y1
+	VUNPCKLPS  Y3, Y2, Y0
+	VUNPCKHPS  Y3, Y2, Y3
+	VUNPCKLPD  Y0, Y14, Y2
+	VUNPCKHPD  Y0, Y14, Y0
+	VUNPCKLPD  Y3, Y1, Y14
+	VUNPCKHPD  Y3, Y1, Y3
+	VUNPCKLPS  Y5, Y4, Y1
+	VUNPCKHPS  Y5, Y4, Y5
+	VUNPCKLPS  Y7, Y6, Y4
+	VUNPCKHPS  Y7, Y6, Y7
+	VUNPCKLPD  Y4, Y1, Y6
+	VUNPCKHPD  Y4, Y1, Y4
+	VUNPCKLPD  Y7, Y5, Y1
+	VUNPCKHPD  Y7, Y5, Y7
+	VPERM2F128 $0x20, Y6, Y2, Y5
+	VPERM2F128 $0x31, Y6, Y2, Y6
+	VPERM2F128 $0x20, Y4, Y0, Y2
+	VPERM2F128 $0x31, Y4, Y0, Y4
+	VPERM2F128 $0x20, Y1, Y14, Y0
+	VPERM2F128 $0x31, Y1, Y14, Y1
+	VPERM2F128 $0x20, Y7, Y3, Y14
+	VPERM2F128 $0x31, Y7, Y3, Y7
+	VMOVUPS    Y5, (SI)
+	CMPQ       BX, $0x01
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Y2, (SI)
+	CMPQ       BX, $0x02
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Y0, (SI)
+	CMPQ       BX, $0x03
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Y14, (SI)
+	CMPQ       BX, $0x04
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Y6, (SI)
+	CMPQ       BX, $0x05
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Y4, (SI)
+	CMPQ       BX, $0x06
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Y1, (SI)
+	CMPQ       BX, $0x07
+	JE         done1
+	ADDQ       $+128, SI
+	VMOVUPS    Y7, (SI)
+
+done1:
+	IMUL3Q     $0x01, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y0
+	IMUL3Q     $0x03, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y1
+	IMUL3Q     $0x05, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y2
+	IMUL3Q     $0x07, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y3
+	IMUL3Q     $0x09, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y4
+	IMUL3Q     $0x0b, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y5
+	IMUL3Q     $0x0d, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y6
+	IMUL3Q     $0x0f, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y7
+	LEAQ       64(AX), SI
+	VUNPCKLPS  Y1, Y0, Y14
+	VUNPCKHPS  Y1, Y0, Y1
+	VUNPCKLPS  Y3, Y2, Y0
+	VUNPCKHPS  Y3, Y2, Y3
+	VUNPCKLPD  Y0, Y14, Y2
+	VUNPCKHPD  Y0, Y14, Y0
+	VUNPCKLPD  Y3, Y1, Y14
+	VUNPCKHPD  Y3, Y1, Y3
+	VUNPCKLPS  Y5, Y4, Y1
+	VUNPCKHPS  Y5, Y4, Y5
+	VUNPCKLPS  Y7, Y6, Y4
+	VUNPCKHPS  Y7, Y6, Y7
+	VUNPCKLPD  Y4, Y1, Y6
+	VUNPCKHPD  Y4, Y1, Y4
+	VUNPCKLPD  Y7, Y5, Y1
+	VUNPCKHPD  Y7, Y5, Y7
+	VPERM2F128 $0x20, Y6, Y2, Y5
+	VPERM2F128 $0x31, Y6, Y2, Y6
+	VPERM2F128 $0x20, Y4, Y0, Y2
+	VPERM2F128 $0x31, Y4, Y0, Y4
+	VPERM2F128 $0x20, Y1, Y14, Y0
+	VPERM2F128 $0x31, Y1, Y14, Y1
+	VPERM2F128 $0x20, Y7, Y3, Y14
+	VPERM2F128 $0x31, Y7, Y3, Y7
+	VMOVUPS    Y5, (SI)
+	CMPQ       BX, $0x01
+	JE         done2
+	ADDQ       $+128, SI
+	VMOVUPS    Y2, (SI)
+	CMPQ       BX, $0x02
+	JE         done2
+	ADDQ       $+128, SI
+	VMOVUPS    Y0, (SI)
+	CMPQ       BX, $0x03
+	JE         done2
+	ADDQ       $+128, SI
+	VMOVUPS    Y14, (SI)
+	CMPQ       BX, $0x04
+	JE         done2
+	ADDQ       $+128, SI
+	VMOVUPS    Y6, (SI)
+	CMPQ       BX, $0x05
+	JE         done2
+	ADDQ       $+128, SI
+	VMOVUPS    Y4, (SI)
+	CMPQ       BX, $0x06
+	JE         done2
+	ADDQ       $+128, SI
+	VMOVUPS    Y1, (SI)
+	CMPQ       BX, $0x07
+	JE         done2
+	ADDQ       $+128, SI
+	VMOVUPS    Y7, (SI)
+
+done2:
+	IMUL3Q     $0x11, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y0
+	IMUL3Q     $0x13, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y1
+	IMUL3Q     $0x15, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y2
+	IMUL3Q     $0x17, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y3
+	IMUL3Q     $0x19, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y4
+	IMUL3Q     $0x1b, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y5
+	IMUL3Q     $0x1d, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y6
+	IMUL3Q     $0x1f, DX, SI
+	VMOVUPS    -32(CX)(SI*1), Y7
+	LEAQ       96(AX), SI
+	VUNPCKLPS  Y1, Y0, Y14
+	VUNPCKHPS  Y1, Y0, Y1
+	VUNPCKLPS  Y3, Y2, Y0
+	VUNPCKHPS  Y3, Y2, Y3
+	VUNPCKLPD  Y0, Y14, Y2
+	VUNPCKHPD  Y0, Y14, Y0
+	VUNPCKLPD  Y3, Y1, Y14
+	VUNPCKHPD  Y3, Y1, Y3
+	VUNPCKLPS  Y5, Y4, Y1
+	VUNPCKHPS  Y5, Y4, Y5
+	VUNPCKLPS  Y7, Y6, Y4
+	VUNPCKHPS  Y7, Y6, Y7
+	VUNPCKLPD  Y4, Y1, Y6
+	VUNPCKHPD  Y4, Y1, Y4
+	VUNPCKLPD  Y7, Y5, Y1
+	VUNPCKHPD  Y7, Y5, Y7
+	VPERM2F128 $0x20, Y6, Y2, Y5
+	VPERM2F128 $0x31, Y6, Y2, Y6
+	VPERM2F128 $0x20, Y4, Y0, Y2
+	VPERM2F128 $0x31, Y4, Y0, Y4
+	VPERM2F128 $0x20, Y1, Y14, Y0
+	VPERM2F128 $0x31, Y1, Y14, Y1
+	VPERM2F128 $0x20, Y7, Y3, Y14
+	VPERM2F128 $0x31, Y7, Y3, Y7
+	VMOVUPS    Y5, (SI)
+	CMPQ       BX, $0x01
+	JE         done3
+	ADDQ       $+128, SI
+	VMOVUPS    Y2, (SI)
+	CMPQ       BX, $0x02
+	JE         done3
+	ADDQ       $+128, SI
+	VMOVUPS    Y0, (SI)
+	CMPQ       BX, $0x03
+	JE         done3
+	ADDQ       $+128, SI
+	VMOVUPS    Y14, (SI)
+	CMPQ       BX, $0x04
+	JE         done3
+	ADDQ       $+128, SI
+	VMOVUPS    Y6, (SI)
+	CMPQ       BX, $0x05
+	JE         done3
+	ADDQ       $+128, SI
+	VMOVUPS    Y4, (SI)
+	CMPQ       BX, $0x06
+	JE         done3
+	ADDQ       $+128, SI
+	VMOVUPS    Y1, (SI)
+	CMPQ       BX, $0x07
+	JE         done3
+	ADDQ       $+128, SI
+	VMOVUPS    Y7, (SI)
+
+done3:
 	VZEROUPPER
 	RET
 
@@ -2364,12 +2990,12 @@ entries:
 	VZEROUPPER
 	RET
 
-// func thresholdsRowMaskedAVX2(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// func thresholdsRowMaskedAVX2(dst *uint32, lasts *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 // Requires: AVX, AVX2
-TEXT ·thresholdsRowMaskedAVX2(SB), $96-72
-	MOVQ         x+32(FP), AX
-	MOVQ         starts+40(FP), CX
-	MOVQ         lanes+48(FP), DX
+TEXT ·thresholdsRowMaskedAVX2(SB), $96-80
+	MOVQ         x+40(FP), AX
+	MOVQ         starts+48(FP), CX
+	MOVQ         lanes+56(FP), DX
 	MOVQ         (CX), BX
 	LEAQ         (AX)(BX*4), BX
 	VPBROADCASTD (DX), Y0
@@ -2391,19 +3017,20 @@ TEXT ·thresholdsRowMaskedAVX2(SB), $96-72
 	VPAND        Y1, Y0, Y0
 	VPCMPEQD     Y1, Y0, Y0
 	VMOVDQU      Y0, 64(SP)
-	MOVQ         offsets+56(FP), AX
-	MOVQ         k+64(FP), DX
+	MOVQ         offsets+64(FP), AX
+	MOVQ         k+72(FP), DX
 	MOVQ         dst+0(FP), DI
-	MOVQ         room+8(FP), R8
-	MOVQ         n+16(FP), R9
+	MOVQ         room+16(FP), R8
+	MOVQ         n+24(FP), R9
 	SHLQ         $0x02, R8
-	MOVQ         totals+24(FP), R10
+	MOVQ         totals+32(FP), R10
 	VMOVUPS      (R10), Y13
 	VBROADCASTSS units<>+0(SB), Y9
 	VDIVPS       Y13, Y9, Y9
 	VBROADCASTSS belowFull<>+0(SB), Y10
 	VXORPS       X0, X0, X0
 	VMOVAPS      Y0, Y8
+	MOVQ         lasts+8(FP), R11
 
 block:
 	MOVLQSX    (AX), R10
@@ -2534,6 +3161,9 @@ block:
 	VMINPS     Y10, Y7, Y7
 	VCVTTPS2DQ Y7, Y7
 	VPOR       Y12, Y7, Y7
+	VMOVUPS    Y7, (R11)
+	ADDQ       $0x20, R11
+	MOVQ       DI, R10
 	VUNPCKLPS  Y1, Y0, Y14
 	VUNPCKHPS  Y1, Y0, Y1
 	VUNPCKLPS  Y3, Y2, Y0
@@ -2558,7 +3188,6 @@ block:
 	VPERM2F128 $0x31, Y1, Y14, Y1
 	VPERM2F128 $0x20, Y7, Y3, Y14
 	VPERM2F128 $0x31, Y7, Y3, Y7
-	MOVQ       DI, R10
 	VMOVUPS    Y5, (R10)
 	CMPQ       R9, $0x01
 	JE         next
@@ -2622,27 +3251,28 @@ entries:
 	VZEROUPPER
 	RET
 
-// func thresholdsRow1AVX2(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// func thresholdsRow1AVX2(dst *uint32, lasts *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 // Requires: AVX, AVX2
-TEXT ·thresholdsRow1AVX2(SB), $0-72
-	MOVQ         x+32(FP), AX
-	MOVQ         starts+40(FP), CX
-	MOVQ         lanes+48(FP), DX
+TEXT ·thresholdsRow1AVX2(SB), $0-80
+	MOVQ         x+40(FP), AX
+	MOVQ         starts+48(FP), CX
+	MOVQ         lanes+56(FP), DX
 	MOVQ         (CX), CX
 	LEAQ         (AX)(CX*4), CX
-	MOVQ         offsets+56(FP), AX
-	MOVQ         k+64(FP), DX
+	MOVQ         offsets+64(FP), AX
+	MOVQ         k+72(FP), DX
 	MOVQ         dst+0(FP), BX
-	MOVQ         room+8(FP), SI
-	MOVQ         n+16(FP), DI
+	MOVQ         room+16(FP), SI
+	MOVQ         n+24(FP), DI
 	SHLQ         $0x02, SI
-	MOVQ         totals+24(FP), R8
+	MOVQ         totals+32(FP), R8
 	VMOVUPS      (R8), Y13
 	VBROADCASTSS units<>+0(SB), Y9
 	VDIVPS       Y13, Y9, Y9
 	VBROADCASTSS belowFull<>+0(SB), Y10
 	VXORPS       X0, X0, X0
 	VMOVAPS      Y0, Y8
+	MOVQ         lasts+8(FP), R9
 
 block:
 	MOVLQSX    (AX), R8
@@ -2709,6 +3339,9 @@ block:
 	VMINPS     Y10, Y7, Y7
 	VCVTTPS2DQ Y7, Y7
 	VPOR       Y12, Y7, Y7
+	VMOVUPS    Y7, (R9)
+	ADDQ       $0x20, R9
+	MOVQ       BX, R8
 	VUNPCKLPS  Y1, Y0, Y14
 	VUNPCKHPS  Y1, Y0, Y1
 	VUNPCKLPS  Y3, Y2, Y0
@@ -2733,7 +3366,6 @@ block:
 	VPERM2F128 $0x31, Y1, Y14, Y1
 	VPERM2F128 $0x20, Y7, Y3, Y14
 	VPERM2F128 $0x31, Y7, Y3, Y7
-	MOVQ       BX, R8
 	VMOVUPS    Y5, (R8)
 	CMPQ       DI, $0x01
 	JE         next
@@ -2814,12 +3446,12 @@ entries:
 	VZEROUPPER
 	RET
 
-// func thresholdsRow2AVX2(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// func thresholdsRow2AVX2(dst *uint32, lasts *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 // Requires: AVX, AVX2
-TEXT ·thresholdsRow2AVX2(SB), $64-72
-	MOVQ         x+32(FP), AX
-	MOVQ         starts+40(FP), CX
-	MOVQ         lanes+48(FP), DX
+TEXT ·thresholdsRow2AVX2(SB), $64-80
+	MOVQ         x+40(FP), AX
+	MOVQ         starts+48(FP), CX
+	MOVQ         lanes+56(FP), DX
 	MOVQ         (CX), BX
 	LEAQ         (AX)(BX*4), BX
 	VPBROADCASTD (DX), Y0
@@ -2834,19 +3466,20 @@ TEXT ·thresholdsRow2AVX2(SB), $64-72
 	VPAND        Y1, Y0, Y0
 	VPCMPEQD     Y1, Y0, Y0
 	VMOVDQU      Y0, 32(SP)
-	MOVQ         offsets+56(FP), AX
-	MOVQ         k+64(FP), DX
+	MOVQ         offsets+64(FP), AX
+	MOVQ         k+72(FP), DX
 	MOVQ         dst+0(FP), SI
-	MOVQ         room+8(FP), DI
-	MOVQ         n+16(FP), R8
+	MOVQ         room+16(FP), DI
+	MOVQ         n+24(FP), R8
 	SHLQ         $0x02, DI
-	MOVQ         totals+24(FP), R9
+	MOVQ         totals+32(FP), R9
 	VMOVUPS      (R9), Y13
 	VBROADCASTSS units<>+0(SB), Y9
 	VDIVPS       Y13, Y9, Y9
 	VBROADCASTSS belowFull<>+0(SB), Y10
 	VXORPS       X0, X0, X0
 	VMOVAPS      Y0, Y8
+	MOVQ         lasts+8(FP), R10
 
 block:
 	MOVLQSX    (AX), R9
@@ -2953,6 +3586,9 @@ block:
 	VMINPS     Y10, Y7, Y7
 	VCVTTPS2DQ Y7, Y7
 	VPOR       Y12, Y7, Y7
+	VMOVUPS    Y7, (R10)
+	ADDQ       $0x20, R10
+	MOVQ       SI, R9
 	VUNPCKLPS  Y1, Y0, Y14
 	VUNPCKHPS  Y1, Y0, Y1
 	VUNPCKLPS  Y3, Y2, Y0
@@ -2977,7 +3613,6 @@ block:
 	VPERM2F128 $0x31, Y1, Y14, Y1
 	VPERM2F128 $0x20, Y7, Y3, Y14
 	VPERM2F128 $0x31, Y7, Y3, Y7
-	MOVQ       SI, R9
 	VMOVUPS    Y5, (R9)
 	CMPQ       R8, $0x01
 	JE         next
@@ -3068,12 +3703,12 @@ entries:
 	VZEROUPPER
 	RET
 
-// func thresholdsRow3AVX2(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+// func thresholdsRow3AVX2(dst *uint32, lasts *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 // Requires: AVX, AVX2
-TEXT ·thresholdsRow3AVX2(SB), $96-72
-	MOVQ         x+32(FP), AX
-	MOVQ         starts+40(FP), CX
-	MOVQ         lanes+48(FP), DX
+TEXT ·thresholdsRow3AVX2(SB), $96-80
+	MOVQ         x+40(FP), AX
+	MOVQ         starts+48(FP), CX
+	MOVQ         lanes+56(FP), DX
 	MOVQ         (CX), BX
 	LEAQ         (AX)(BX*4), BX
 	VPBROADCASTD (DX), Y0
@@ -3095,19 +3730,20 @@ TEXT ·thresholdsRow3AVX2(SB), $96-72
 	VPAND        Y1, Y0, Y0
 	VPCMPEQD     Y1, Y0, Y0
 	VMOVDQU      Y0, 64(SP)
-	MOVQ         offsets+56(FP), AX
-	MOVQ         k+64(FP), DX
+	MOVQ         offsets+64(FP), AX
+	MOVQ         k+72(FP), DX
 	MOVQ         dst+0(FP), DI
-	MOVQ         room+8(FP), R8
-	MOVQ         n+16(FP), R9
+	MOVQ         room+16(FP), R8
+	MOVQ         n+24(FP), R9
 	SHLQ         $0x02, R8
-	MOVQ         totals+24(FP), R10
+	MOVQ         totals+32(FP), R10
 	VMOVUPS      (R10), Y13
 	VBROADCASTSS units<>+0(SB), Y9
 	VDIVPS       Y13, Y9, Y9
 	VBROADCASTSS belowFull<>+0(SB), Y10
 	VXORPS       X0, X0, X0
 	VMOVAPS      Y0, Y8
+	MOVQ         lasts+8(FP), R11
 
 block:
 	MOVLQSX    (AX), R10
@@ -3238,6 +3874,9 @@ block:
 	VMINPS     Y10, Y7, Y7
 	VCVTTPS2DQ Y7, Y7
 	VPOR       Y12, Y7, Y7
+	VMOVUPS    Y7, (R11)
+	ADDQ       $0x20, R11
+	MOVQ       DI, R10
 	VUNPCKLPS  Y1, Y0, Y14
 	VUNPCKHPS  Y1, Y0, Y1
 	VUNPCKLPS  Y3, Y2, Y0
@@ -3262,7 +3901,6 @@ block:
 	VPERM2F128 $0x31, Y1, Y14, Y1
 	VPERM2F128 $0x20, Y7, Y3, Y14
 	VPERM2F128 $0x31, Y7, Y3, Y7
-	MOVQ       DI, R10
 	VMOVUPS    Y5, (R10)
 	CMPQ       R9, $0x01
 	JE         next

@@ -120,20 +120,19 @@ func sampler(random, lowDiscrepancy sampleFunc) func(l *Layer, s *Scratch, g, n,
 }
 
 // drawAVX512 computes the tables from running sums.
-func drawAVX512(_ *Layer, s *Scratch, g int, sums []float32) {
-	s.drawAssembly(g, sums, thresholdsAVX512)
-	coarseAVX512(s, g, 1)
+func drawAVX512(l *Layer, s *Scratch, g int, sums []float32) {
+	drawThresholds(l, s, g, sums, thresholdsAVX512)
+	coarseAVX512(l, s, g)
 }
 
 // drawAVX2 is drawAVX512 for AVX2.
-func drawAVX2(_ *Layer, s *Scratch, g int, sums []float32) {
-	s.drawAssembly(g, sums, thresholdsAVX2)
-	coarseAVX2(s, g, 1)
+func drawAVX2(l *Layer, s *Scratch, g int, sums []float32) {
+	drawThresholds(l, s, g, sums, thresholdsAVX2)
+	coarseAVX2(l, s, g)
 }
 
-// drawAssembly computes whole vectors of thresholds and then restores the padding.
-func (s *Scratch) drawAssembly(g int, sums []float32, thresholds func(dst *uint32, sums *float32, n int, total, scale float32)) {
-	l := s.l
+// drawThresholds computes whole vectors of thresholds and then restores the padding.
+func drawThresholds(l *Layer, s *Scratch, g int, sums []float32, thresholds func(dst *uint32, sums *float32, n int, total, scale float32)) {
 	t, total := s.thresholds[g*l.layout.room:][:l.layout.room], sums[l.k-1]
 	if total < leastTotal {
 		Thresholds(t[:l.k], sums[:l.k])
@@ -145,16 +144,14 @@ func (s *Scratch) drawAssembly(g int, sums []float32, thresholds func(dst *uint3
 	}
 }
 
-// coarseAVX512 fills the coarse tables of n positions from g on: with the last threshold of
-// each block.
-func coarseAVX512(s *Scratch, g, n int) {
-	if l := s.l.layout; l.block != 2 { // sampleAVX512 searches 64 thresholds directly
-		lookAVX512(&s.coarse[g*coarse], &s.thresholds[g*l.room], l.room, n, uint32(l.block))
+// coarseAVX512 fills the coarse table of position g with the last threshold of each block.
+func coarseAVX512(l *Layer, s *Scratch, g int) {
+	if l.layout.block != 2 { // sampleAVX512 searches 64 thresholds directly
+		lookAVX512(&s.coarse[g*coarse], &s.thresholds[g*l.layout.room], uint32(l.layout.block))
 	}
 }
 
 // coarseAVX2 is coarseAVX512 for the order of the table for AVX2: a binary search tree.
-func coarseAVX2(s *Scratch, g, n int) {
-	l := s.l.layout
-	lookAVX2(&s.coarse[g*coarse], &s.thresholds[g*l.room], l.room, n, uint32(l.block))
+func coarseAVX2(l *Layer, s *Scratch, g int) {
+	lookAVX2(&s.coarse[g*coarse], &s.thresholds[g*l.layout.room], uint32(l.layout.block))
 }

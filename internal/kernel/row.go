@@ -28,6 +28,7 @@ type row struct {
 	starts [MaxSpans]int    // index in x of lane 0 of each span
 	lanes  [MaxSpans]uint32 // a bit for each lane of a span
 	totals [RowLen]float32
+	lasts  []uint32 // the last threshold of each vector of thresholds, for each lane
 }
 
 // RowPositions returns the largest number of positions for DrawRow, or 0 if the tier of the

@@ -4,7 +4,7 @@ package kernel
 
 type (
 	totalsFunc     func(totals, x *float32, starts *[MaxSpans]int, lanes *[MaxSpans]uint32, offsets *int32, k int)
-	thresholdsFunc func(dst *uint32, room, n int, totals, x *float32, starts *[MaxSpans]int, lanes *[MaxSpans]uint32, offsets *int32, k int)
+	thresholdsFunc func(dst, lasts *uint32, room, n int, totals, x *float32, starts *[MaxSpans]int, lanes *[MaxSpans]uint32, offsets *int32, k int)
 )
 
 // rowFuncs holds the assembly functions for one number of spans.
@@ -13,43 +13,68 @@ type rowFuncs struct {
 	thresholds thresholdsFunc
 }
 
+// assemblyRow holds the assembly functions of a rowDrawer.
+type assemblyRow struct {
+	lanes int
+	spans [MaxSpans + 1]rowFuncs // by the number of spans; the first read only within the patches
+
+	coarse  func(l *Layer, s *Scratch, g int)        // fills the coarse table of a position
+	coarses func(coarse, lasts *uint32, step, n int) // fills those of n positions
+}
+
 var (
-	rowAVX512 = rowDrawer{16, drawRow([...]rowFuncs{
+	rowAVX512 = assemblyRow{16, [...]rowFuncs{
 		{totalsRowMaskedAVX512, thresholdsRowMaskedAVX512},
 		{totalsRow1AVX512, thresholdsRow1AVX512},
 		{totalsRow2AVX512, thresholdsRow2AVX512},
 		{totalsRow3AVX512, thresholdsRow3AVX512},
-	}, coarseAVX512)}
-	rowAVX2 = rowDrawer{8, drawRow([...]rowFuncs{
+	}, coarseAVX512, lookRowAVX512}.drawer()
+	rowAVX2 = assemblyRow{8, [...]rowFuncs{
 		{totalsRowMaskedAVX2, thresholdsRowMaskedAVX2},
 		{totalsRow1AVX2, thresholdsRow1AVX2},
 		{totalsRow2AVX2, thresholdsRow2AVX2},
 		{totalsRow3AVX2, thresholdsRow3AVX2},
-	}, coarseAVX2)}
+	}, coarseAVX2, lookRowAVX2}.drawer()
 )
 
-// drawRow returns the function draw of a rowDrawer. funcs holds the assembly by the number
-// of spans, with the functions that read only within the patches first.
-func drawRow(funcs [MaxSpans + 1]rowFuncs, tables func(s *Scratch, g, n int)) func(s *Scratch, r *row, g, n int, x []float32, offsets []int32, masked bool) {
-	return func(s *Scratch, r *row, g, n int, x []float32, offsets []int32, masked bool) {
+func (a assemblyRow) drawer() rowDrawer {
+	return rowDrawer{a.lanes, func(s *Scratch, r *row, g, n int, x []float32, offsets []int32, masked bool) {
 		l := s.l
-		f := funcs[r.count]
-		if masked {
-			f = funcs[0]
-		}
-		f.totals(&r.totals[0], &x[0], &r.starts, &r.lanes, &offsets[0], l.k)
-		f.thresholds(&s.thresholds[g*l.layout.room], l.layout.room, n, &r.totals[0], &x[0], &r.starts, &r.lanes, &offsets[0], l.k)
-		i := 0
-		for _, p := range r.spans[:r.count] {
-			for start := p.Start; start < p.Start+p.N; start++ {
-				if r.totals[i] < leastTotal { // too small for the assembly
-					sums := make([]float32, l.k)
-					CumulateAt(sums, x[start:], offsets[:l.k])
-					Thresholds(s.thresholds[(g+i)*l.layout.room:][:l.k], sums)
-				}
-				i++
+		if r.lasts == nil {
+			r.lasts = make([]uint32, coarse*l.layout.block)
+			for i := range r.lasts { // rows after the last one keep this value
+				r.lasts[i] = fullShare
 			}
 		}
-		tables(s, g, n)
+		f := a.spans[r.count]
+		if masked {
+			f = a.spans[0]
+		}
+		f.totals(&r.totals[0], &x[0], &r.starts, &r.lanes, &offsets[0], l.k)
+		f.thresholds(&s.thresholds[g*l.layout.room], &r.lasts[0], l.layout.room, n, &r.totals[0], &x[0], &r.starts, &r.lanes, &offsets[0], l.k)
+		if step := l.layout.block / a.lanes; step > 0 {
+			a.coarses(&s.coarse[g*coarse], &r.lasts[0], step, n)
+		} else {
+			for i := range n {
+				a.coarse(l, s, g+i)
+			}
+		}
+		a.drawTiny(s, r, g, x, offsets)
+	}}
+}
+
+// drawTiny computes the tables of positions whose totals are too small for the assembly.
+func (a assemblyRow) drawTiny(s *Scratch, r *row, g int, x []float32, offsets []int32) {
+	l, i := s.l, 0
+	for _, p := range r.spans[:r.count] {
+		for start := p.Start; start < p.Start+p.N; start++ {
+			if r.totals[i] < leastTotal {
+				sums := make([]float32, l.k)
+				CumulateAt(sums, x[start:], offsets[:l.k])
+				Thresholds(s.thresholds[(g+i)*l.layout.room:][:l.k], sums)
+				a.coarse(l, s, g+i)
+			}
+			i++
+		}
 	}
 }

@@ -18,7 +18,7 @@ func TestDrawRow_EqualsDraw(t *testing.T) {
 		defer Use(tier)()
 		for seed := range uint64(600) {
 			r := rand.New(rand.NewPCG(seed, 3))
-			k, n := 1+r.IntN(150), 1+r.IntN(40)
+			k, n := 1+r.IntN([]int{150, 1500}[r.IntN(2)]), 1+r.IntN(40)
 			weights := make([]float32, k*n)
 			for i := range weights {
 				weights[i] = r.Float32() + 0.1
@@ -58,6 +58,11 @@ func TestDrawRow_EqualsDraw(t *testing.T) {
 			}
 			guarded(t, &together.thresholds)
 			guarded(t, &together.coarse)
+			together.row.lasts = make([]uint32, coarse*l.layout.block)
+			for i := range together.row.lasts {
+				together.row.lasts[i] = fullShare
+			}
+			guarded(t, &together.row.lasts)
 			before := append([]uint32{}, together.thresholds...)
 			keys := make([]uint64, count)
 			for i := range keys {

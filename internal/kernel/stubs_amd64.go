@@ -30,11 +30,16 @@ func sampleLowDiscrepancyAVX512(dst *uint32, n int, positions int, coarse *[32]u
 //go:noescape
 func thresholdsAVX512(dst *uint32, sums *float32, n int, total float32, scale float32)
 
-// lookAVX512 writes the last of every block of thresholds to the coarse table, for some positions.
-// The room is the distance from the thresholds of a position to those of the next.
+// lookAVX512 writes the last of every block of thresholds to the coarse table.
 //
 //go:noescape
-func lookAVX512(coarse *uint32, thresholds *uint32, room int, positions int, block uint32)
+func lookAVX512(coarse *uint32, thresholds *uint32, block uint32)
+
+// lookRowAVX512 fills the coarse tables of n positions. Row i of lasts holds the last threshold of
+// vector i for all positions, and a block has as many vectors as step says.
+//
+//go:noescape
+func lookRowAVX512(coarse *uint32, lasts *uint32, step int, n int)
 
 // totalsRowMaskedAVX512 writes the sums of the k entries of 16 patches.
 // Lane i of a vector is for the patch at x[starts[j]+i] if bit i of lanes[j] is set. The
@@ -46,11 +51,12 @@ func totalsRowMaskedAVX512(totals *float32, x *float32, starts *[3]int, lanes *[
 // thresholdsRowMaskedAVX512 writes the thresholds of the first n of 16 patches: the k thresholds of
 // a patch, rounded up to whole vectors, follow each other, and room is the distance from
 // patch to patch. The k offsets must be followed by zeros up to a multiple of the lanes.
+// lasts receives the last of each vector of thresholds, a row for all patches.
 // Lane i of a vector is for the patch at x[starts[j]+i] if bit i of lanes[j] is set. The
 // function reads x only in these patches.
 //
 //go:noescape
-func thresholdsRowMaskedAVX512(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+func thresholdsRowMaskedAVX512(dst *uint32, lasts *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 
 // totalsRow1AVX512 writes the sums of the k entries of 16 patches.
 // Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 1 for which bit i
@@ -62,11 +68,12 @@ func totalsRow1AVX512(totals *float32, x *float32, starts *[3]int, lanes *[3]uin
 // thresholdsRow1AVX512 writes the thresholds of the first n of 16 patches: the k thresholds of
 // a patch, rounded up to whole vectors, follow each other, and room is the distance from
 // patch to patch. The k offsets must be followed by zeros up to a multiple of the lanes.
+// lasts receives the last of each vector of thresholds, a row for all patches.
 // Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 1 for which bit i
 // of lanes[j] is set or j is 0.
 //
 //go:noescape
-func thresholdsRow1AVX512(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+func thresholdsRow1AVX512(dst *uint32, lasts *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 
 // totalsRow2AVX512 writes the sums of the k entries of 16 patches.
 // Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 2 for which bit i
@@ -78,11 +85,12 @@ func totalsRow2AVX512(totals *float32, x *float32, starts *[3]int, lanes *[3]uin
 // thresholdsRow2AVX512 writes the thresholds of the first n of 16 patches: the k thresholds of
 // a patch, rounded up to whole vectors, follow each other, and room is the distance from
 // patch to patch. The k offsets must be followed by zeros up to a multiple of the lanes.
+// lasts receives the last of each vector of thresholds, a row for all patches.
 // Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 2 for which bit i
 // of lanes[j] is set or j is 0.
 //
 //go:noescape
-func thresholdsRow2AVX512(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+func thresholdsRow2AVX512(dst *uint32, lasts *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 
 // totalsRow3AVX512 writes the sums of the k entries of 16 patches.
 // Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 3 for which bit i
@@ -94,11 +102,12 @@ func totalsRow3AVX512(totals *float32, x *float32, starts *[3]int, lanes *[3]uin
 // thresholdsRow3AVX512 writes the thresholds of the first n of 16 patches: the k thresholds of
 // a patch, rounded up to whole vectors, follow each other, and room is the distance from
 // patch to patch. The k offsets must be followed by zeros up to a multiple of the lanes.
+// lasts receives the last of each vector of thresholds, a row for all patches.
 // Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 3 for which bit i
 // of lanes[j] is set or j is 0.
 //
 //go:noescape
-func thresholdsRow3AVX512(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+func thresholdsRow3AVX512(dst *uint32, lasts *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 
 // thresholdsAVX2 writes the thresholds for n sums, a multiple of 16. The scale is 2^31 divided by the
 // total.
@@ -106,11 +115,16 @@ func thresholdsRow3AVX512(dst *uint32, room int, n int, totals *float32, x *floa
 //go:noescape
 func thresholdsAVX2(dst *uint32, sums *float32, n int, total float32, scale float32)
 
-// lookAVX2 writes the last of every block of thresholds to the coarse table, for some positions.
-// The room is the distance from the thresholds of a position to those of the next.
+// lookAVX2 writes the last of every block of thresholds to the coarse table.
 //
 //go:noescape
-func lookAVX2(coarse *uint32, thresholds *uint32, room int, positions int, block uint32)
+func lookAVX2(coarse *uint32, thresholds *uint32, block uint32)
+
+// lookRowAVX2 fills the coarse tables of n positions. Row i of lasts holds the last threshold of
+// vector i for all positions, and a block has as many vectors as step says.
+//
+//go:noescape
+func lookRowAVX2(coarse *uint32, lasts *uint32, step int, n int)
 
 // totalsRowMaskedAVX2 writes the sums of the k entries of 8 patches.
 // Lane i of a vector is for the patch at x[starts[j]+i] if bit i of lanes[j] is set. The
@@ -122,11 +136,12 @@ func totalsRowMaskedAVX2(totals *float32, x *float32, starts *[3]int, lanes *[3]
 // thresholdsRowMaskedAVX2 writes the thresholds of the first n of 8 patches: the k thresholds of
 // a patch, rounded up to whole vectors, follow each other, and room is the distance from
 // patch to patch. The k offsets must be followed by zeros up to a multiple of the lanes.
+// lasts receives the last of each vector of thresholds, a row for all patches.
 // Lane i of a vector is for the patch at x[starts[j]+i] if bit i of lanes[j] is set. The
 // function reads x only in these patches.
 //
 //go:noescape
-func thresholdsRowMaskedAVX2(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+func thresholdsRowMaskedAVX2(dst *uint32, lasts *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 
 // totalsRow1AVX2 writes the sums of the k entries of 8 patches.
 // Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 1 for which bit i
@@ -138,11 +153,12 @@ func totalsRow1AVX2(totals *float32, x *float32, starts *[3]int, lanes *[3]uint3
 // thresholdsRow1AVX2 writes the thresholds of the first n of 8 patches: the k thresholds of
 // a patch, rounded up to whole vectors, follow each other, and room is the distance from
 // patch to patch. The k offsets must be followed by zeros up to a multiple of the lanes.
+// lasts receives the last of each vector of thresholds, a row for all patches.
 // Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 1 for which bit i
 // of lanes[j] is set or j is 0.
 //
 //go:noescape
-func thresholdsRow1AVX2(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+func thresholdsRow1AVX2(dst *uint32, lasts *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 
 // totalsRow2AVX2 writes the sums of the k entries of 8 patches.
 // Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 2 for which bit i
@@ -154,11 +170,12 @@ func totalsRow2AVX2(totals *float32, x *float32, starts *[3]int, lanes *[3]uint3
 // thresholdsRow2AVX2 writes the thresholds of the first n of 8 patches: the k thresholds of
 // a patch, rounded up to whole vectors, follow each other, and room is the distance from
 // patch to patch. The k offsets must be followed by zeros up to a multiple of the lanes.
+// lasts receives the last of each vector of thresholds, a row for all patches.
 // Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 2 for which bit i
 // of lanes[j] is set or j is 0.
 //
 //go:noescape
-func thresholdsRow2AVX2(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+func thresholdsRow2AVX2(dst *uint32, lasts *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 
 // totalsRow3AVX2 writes the sums of the k entries of 8 patches.
 // Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 3 for which bit i
@@ -170,11 +187,12 @@ func totalsRow3AVX2(totals *float32, x *float32, starts *[3]int, lanes *[3]uint3
 // thresholdsRow3AVX2 writes the thresholds of the first n of 8 patches: the k thresholds of
 // a patch, rounded up to whole vectors, follow each other, and room is the distance from
 // patch to patch. The k offsets must be followed by zeros up to a multiple of the lanes.
+// lasts receives the last of each vector of thresholds, a row for all patches.
 // Lane i of a vector is for the patch at x[starts[j]+i], for the last j < 3 for which bit i
 // of lanes[j] is set or j is 0.
 //
 //go:noescape
-func thresholdsRow3AVX2(dst *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
+func thresholdsRow3AVX2(dst *uint32, lasts *uint32, room int, n int, totals *float32, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)
 
 // transposeAVX copies element (i, j) of src to element (j, i) of dst. rows and cols are
 // positive multiples of 4. The strides are in bytes.

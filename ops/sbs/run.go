@@ -57,7 +57,7 @@ type plan struct {
 // constants, so that every run uses the plan of the first one.
 func (l *layer) planFor(weights *ops.Tensor, maxEpsXY float32, epsPlaces int) (*plan, error) {
 	w, n := weights.Float32s(), weights.Shape()[1]
-	if p := l.last.Load(); p != nil && p.neurons == n && p.maxEpsXY == maxEpsXY && p.epsPlaces == epsPlaces && slices.Equal(p.weights, w) {
+	if p := l.last.Load(); p != nil && p.neurons == n && p.maxEpsXY == maxEpsXY && p.epsPlaces == epsPlaces && kernel.SameBits(p.weights, w) {
 		return p, nil
 	}
 	if err := checkWeights(weights); err != nil {

@@ -24,6 +24,7 @@ func main() {
 		d := newDrawer(lanes)
 		d.thresholds()
 		d.look()
+		d.lookRow()
 		for d.spans = range 4 {
 			d.totalsRow()
 			d.thresholdsRow()

@@ -104,61 +104,88 @@ func (d *drawer) thresholds() {
 	RET()
 }
 
-// look generates the function that fills the coarse tables.
+// look generates the function that fills the coarse table of one position.
 func (d *drawer) look() {
 	name := "look" + d.suffix
-	TEXT(name, NOSPLIT, "func(coarse, thresholds *uint32, room, positions int, block uint32)")
-	Doc(name+" writes the last of every block of thresholds to the coarse table, for some positions.", "The room is the distance from the thresholds of a position to those of the next.")
+	TEXT(name, NOSPLIT, "func(coarse, thresholds *uint32, block uint32)")
+	Doc(name + " writes the last of every block of thresholds to the coarse table.")
 	Pragma("noescape")
 	coarse, thresholds := Load(Param("coarse"), GP64()), Load(Param("thresholds"), GP64())
-	room, positions := Load(Param("room"), GP64()), Load(Param("positions"), GP64())
 	block := Load(Param("block"), GP32())
-	vectors := 32 / d.lanes
-	blocks, all := d.register(8), K()
+	blocks, index, t, all := d.register(0), d.register(1), d.register(2), K()
 	VMOVD(block, blocks.AsX())
 	VPBROADCASTD(blocks.AsX(), blocks)
-	for v := range vectors {
+	for v := range 32 / d.lanes {
 		// The last entry of block i is entry (i+1)*block - 1.
-		if d.lanes == 16 {
-			VPMULLD(numbers().Offset(4*(96+16*v)), blocks, d.register(v))
-		} else {
-			VPMULLD(levels().Offset(32*v), blocks, d.register(v))
-		}
-	}
-	Label("position")
-	for v := range vectors {
-		t, index := d.register(9), Mem{Base: thresholds, Index: d.register(v), Scale: 4, Disp: -4}
+		VPMULLD(d.order().Offset(4*d.lanes*v), blocks, index)
+		last := Mem{Base: thresholds, Index: index, Scale: 4, Disp: -4}
 		if d.lanes == 16 {
 			KXNORW(all, all, all)
 			VPXORD(t, t, t)
-			VPGATHERDD(index, all, t)
+			VPGATHERDD(last, all, t)
 		} else {
-			lanes := d.register(10)
+			lanes := d.register(3)
 			VPCMPEQD(lanes, lanes, lanes)
 			VPXOR(t, t, t)
-			VPGATHERDD(lanes, index, t)
+			VPGATHERDD(lanes, last, t)
 		}
 		VMOVUPS(t, Mem{Base: coarse, Disp: 4 * d.lanes * v})
 	}
-	ADDQ(I32(4*32), coarse)
-	LEAQ(Mem{Base: thresholds, Index: room, Scale: 4}, thresholds)
-	DECQ(positions)
-	JNZ(LabelRef("position"))
 	VZEROUPPER()
 	RET()
 }
 
-// levels holds 1 plus the order of the coarse table for AVX2: a binary search tree, level by
-// level. The first three levels take the first 8 entries.
-func levels() Mem {
-	return data("levels", func() Mem {
-		return longs("levels",
-			16, 8, 24, 4, 12, 20, 28, 32,
-			2, 6, 10, 14, 18, 22, 26, 30,
-			1, 3, 5, 7, 9, 11, 13, 15,
-			17, 19, 21, 23, 25, 27, 29, 31)
-	})
+// lookRow generates the function that fills the coarse tables of positions side by side.
+func (d *drawer) lookRow() {
+	name := "lookRow" + d.suffix
+	TEXT(name, NOSPLIT, "func(coarse, lasts *uint32, step, n int)")
+	Doc(name+" fills the coarse tables of n positions. Row i of lasts holds the last threshold of",
+		"vector i for all positions, and a block has as many vectors as step says.")
+	Pragma("noescape")
+	coarse, lasts := Load(Param("coarse"), GP64()), Load(Param("lasts"), GP64())
+	step, n := Load(Param("step"), GP64()), Load(Param("n"), GP64())
+	IMUL3Q(Imm(uint64(4*d.lanes)), step, step)
+	row, place := GP64(), GP64()
+	for v := range 32 / d.lanes {
+		for i := range d.lanes {
+			IMUL3Q(Imm(uint64(d.block(d.lanes*v+i))), step, row)
+			VMOVUPS(Mem{Base: lasts, Index: row, Scale: 1, Disp: -4 * d.lanes}, d.register(i))
+		}
+		LEAQ(Mem{Base: coarse, Disp: 4 * d.lanes * v}, place)
+		done := fmt.Sprintf("done%d", v)
+		d.storeColumns(place, n, done, func() { ADDQ(I32(4*32), place) })
+		Label(done)
+	}
+	VZEROUPPER()
+	RET()
 }
+
+// order returns the numbers of the blocks, from 1, in the order of the coarse table.
+func (d *drawer) order() Mem {
+	if d.lanes == 16 {
+		return numbers().Offset(4 * 96)
+	}
+	return levels()
+}
+
+// block returns an entry of order.
+func (d *drawer) block(i int) uint32 {
+	if d.lanes == 16 {
+		return uint32(i + 1)
+	}
+	return tree[i]
+}
+
+// tree is the order of the coarse table for AVX2: a binary search tree, level by level. The
+// first three levels take the first 8 entries.
+var tree = []uint32{
+	16, 8, 24, 4, 12, 20, 28, 32,
+	2, 6, 10, 14, 18, 22, 26, 30,
+	1, 3, 5, 7, 9, 11, 13, 15,
+	17, 19, 21, 23, 25, 27, 29, 31,
+}
+
+func levels() Mem { return data("levels", func() Mem { return longs("levels", tree...) }) }
 
 // kindOfRow names the functions for a number of spans.
 func (d *drawer) kindOfRow() string {
@@ -268,10 +295,11 @@ func (d *drawer) totalsRow() {
 // transposes blocks of as many thresholds as a vector has lanes.
 func (d *drawer) thresholdsRow() {
 	name := "thresholdsRow" + d.kindOfRow() + d.suffix
-	TEXT(name, 0, "func(dst *uint32, room, n int, totals, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)")
+	TEXT(name, 0, "func(dst, lasts *uint32, room, n int, totals, x *float32, starts *[3]int, lanes *[3]uint32, offsets *int32, k int)")
 	Doc(append([]string{fmt.Sprintf("%s writes the thresholds of the first n of %d patches: the k thresholds of", name, d.lanes),
 		"a patch, rounded up to whole vectors, follow each other, and room is the distance from",
-		"patch to patch. The k offsets must be followed by zeros up to a multiple of the lanes."}, d.rowDoc()...)...)
+		"patch to patch. The k offsets must be followed by zeros up to a multiple of the lanes.",
+		"lasts receives the last of each vector of thresholds, a row for all patches."}, d.rowDoc()...)...)
 	Pragma("noescape")
 	d.locate()
 	offsets, k := Load(Param("offsets"), GP64()), Load(Param("k"), GP64())
@@ -288,28 +316,18 @@ func (d *drawer) thresholdsRow() {
 	d.constants()
 	VXORPS(allY[0].AsX(), allY[0].AsX(), allY[0].AsX())
 	VMOVAPS(d.register(0), d.total)
-	o, place := GP64(), GP64()
+	o, place, lasts := GP64(), GP64(), GP64()
+	Load(Param("lasts"), lasts)
 	Label("block")
 	for j := range d.lanes {
 		MOVLQSX(Mem{Base: offsets, Disp: 4 * j}, o)
 		d.add(o)
 		d.threshold(d.total, totals, d.register(j))
 	}
-	var columns []reg.VecPhysical
-	if d.lanes == 16 {
-		columns = transpose16()
-	} else {
-		columns = transpose8()
-	}
+	VMOVUPS(d.register(d.lanes-1), Mem{Base: lasts})
+	ADDQ(U8(uint8(4*d.lanes)), lasts)
 	MOVQ(dst, place)
-	for c, column := range columns {
-		VMOVUPS(column, Mem{Base: place})
-		if c < len(columns)-1 {
-			CMPQ(n, U8(uint8(c+1)))
-			JE(LabelRef("next"))
-			ADDQ(room, place)
-		}
-	}
+	d.storeColumns(place, n, "next", func() { ADDQ(room, place) })
 	Label("next")
 	ADDQ(U8(uint8(4*d.lanes)), dst)
 	ADDQ(U8(uint8(4*d.lanes)), offsets)
@@ -317,6 +335,23 @@ func (d *drawer) thresholdsRow() {
 	JG(LabelRef("block"))
 	VZEROUPPER()
 	RET()
+}
+
+// storeColumns transposes the registers of a vector each for as many rows as lanes, and
+// stores the first n columns. advance moves place from column to column.
+func (d *drawer) storeColumns(place, n reg.Register, done string, advance func()) {
+	columns := transpose8
+	if d.lanes == 16 {
+		columns = transpose16
+	}
+	for c, column := range columns() {
+		VMOVUPS(column, Mem{Base: place})
+		if c < d.lanes-1 {
+			CMPQ(n, U8(uint8(c+1)))
+			JE(LabelRef(done))
+			advance()
+		}
+	}
 }
 
 // pairs sets two registers to the results of two instructions that combine them. spare is
