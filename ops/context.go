@@ -56,6 +56,7 @@ type Context struct {
 
 	scratch any // see Scratch
 	own     *parallel.Pool
+	pace    pace
 }
 
 // NewContext returns a Context for running single operators with Run. It is canceled
@@ -128,12 +129,16 @@ func Scratch[T any](c *Context) *T {
 }
 
 // Do calls body.Part for consecutive parts of [0, n), as For does. If the body is kept
-// in memory from Scratch, Do does not allocate.
+// in memory from Scratch, Do does not allocate. Loops that are faster without the other
+// goroutines run in the calling one.
 func (c *Context) Do(n, grain int, body Loop) error {
-	if c.Pool == nil {
+	switch p, ok := c.Pool.(*parallel.Pool); {
+	case c.Pool == nil:
 		return inTurn(c.parent(), n, grain, body)
+	case n <= grain || ok && p.Workers() == 1:
+		return c.Pool.Do(c.parent(), n, grain, body)
 	}
-	return c.Pool.Do(c.parent(), n, grain, body)
+	return c.pace.do(c, n, grain, body)
 }
 
 // inTurn runs a loop in the calling goroutine.

@@ -44,6 +44,9 @@ func New(workers int) *Pool {
 	return &Pool{workers: min(workers, most), helpers: new(helpers)}
 }
 
+// Workers returns the number of workers.
+func (p *Pool) Workers() int { return p.workers }
+
 // Close ends the goroutines of the Pool and returns when they have ended. They
 // first complete the loops that they are working on, so Close must not be called
 // from the body of a loop. Loops that start after Close run in the goroutine of
