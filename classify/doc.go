@@ -25,8 +25,8 @@
 //
 // Spike-By-Spike layers draw random spikes. The result for an image depends on the
 // pixels, the seed (see [Seed]) and the number of the image, which is its index in the
-// call or in the files. It does not depend on the number of workers or the batch size. The
-// same is true of the random numbers of [Noise].
+// call or in the files. It does not depend on the number of workers, the batch size or the
+// processor. The same is true of the random numbers of [Noise].
 //
 // # Ownership and concurrency
 //

@@ -60,8 +60,8 @@
 //
 // The random numbers of a node depend on the seed and the number of each image, and on nothing else: see
 // [Seed] and [FirstImage]. A run with the same model, inputs, options, seeds and numbers therefore gives
-// the same outputs, bit for bit. The number of workers and the division of the images into batches do not
-// matter.
+// the same outputs, bit for bit. The number of workers, the processor, and the division of the images into
+// batches do not matter. Some standard operators are an exception: see package ops/std.
 //
 // # Ownership
 //

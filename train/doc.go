@@ -45,7 +45,8 @@
 //
 // [Trainer.State] returns the complete state of the training, and [Trainer.Restore] sets it.
 // A training that was interrupted and resumed gives the same bits as an uninterrupted one.
-// The number of workers does not affect the result either.
+// The number of workers and the processor do not affect the result either: a training can
+// resume on another machine.
 //
 // # Ownership and concurrency
 //

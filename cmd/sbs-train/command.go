@@ -41,7 +41,7 @@ few spikes.
 
 To resume a training that was interrupted, run the same command with --resume.
 The result is bit-identical to the result of an uninterrupted training, with any
-number of workers.`
+number of workers and on any processor.`
 
 const example = `  sbs-train model.onnx --data MNIST/
   sbs-train model.onnx --data MNIST/ -o fast.onnx --spikes 50 \
