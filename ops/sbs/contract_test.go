@@ -328,7 +328,7 @@ func TestFitSchedule_FindsTheScheduleThatExtends(t *testing.T) {
 }
 
 func TestSchedule_StringIsWhatParseScheduleReads(t *testing.T) {
-	for _, text := range []string{"inverse-sqrt", "constant", "power:-0.2", "power:-10"} {
+	for _, text := range []string{"inverse-sqrt", "constant", "power:-0.2", "power:-10", "auto"} {
 		s, err := sbs.ParseSchedule(text)
 		require.NoError(t, err)
 		require.Equal(t, text, s.String())

@@ -39,23 +39,31 @@ func ParseSampler(name string) (Sampler, error) {
 
 // Schedule is a rule for epsilon_t: spike t, counted from 0, has (t+1)^Power. Power must
 // be from -10 to 0. The zero Schedule is constant: every spike has 1.
-type Schedule struct{ Power float64 }
+type Schedule struct {
+	Power float64
+
+	// Auto selects the schedule that fits the number of spikes and the layer. It includes
+	// epsilon_0. Dynamics.Resolve documents the rule. Power must be 0.
+	Auto bool `json:",omitempty"` // omitted so that settings stored before it existed stay equal
+}
 
 // ParseSchedule reads a schedule: "inverse-sqrt" for (t+1)^-0.5, the schedule of dialect
-// 2; "constant" for 1; or "power:P" for (t+1)^P, such as "power:-0.2".
+// 2; "constant" for 1; "power:P" for (t+1)^P, such as "power:-0.2"; or "auto".
 func ParseSchedule(s string) (Schedule, error) {
 	switch power, ok := strings.CutPrefix(s, "power:"); {
 	case s == "inverse-sqrt":
-		return Schedule{-0.5}, nil
+		return Schedule{Power: -0.5}, nil
 	case s == "constant":
-		return Schedule{0}, nil
+		return Schedule{}, nil
+	case s == "auto":
+		return Schedule{Auto: true}, nil
 	case ok:
 		p, err := strconv.ParseFloat(power, 64)
-		if s := (Schedule{p}); err == nil && s.Check() == nil {
+		if s := (Schedule{Power: p}); err == nil && s.Check() == nil {
 			return s, nil
 		}
 	}
-	return Schedule{}, fmt.Errorf("epsilon schedule %q: want inverse-sqrt, constant or power:P with P from -10 to 0, such as power:-0.2", s)
+	return Schedule{}, fmt.Errorf("epsilon schedule %q: want auto, inverse-sqrt, constant or power:P with P from -10 to 0, such as power:-0.2", s)
 }
 
 // Check returns an error if the power is out of range.
@@ -63,21 +71,27 @@ func (s Schedule) Check() error {
 	if !(s.Power >= -10 && s.Power <= 0) {
 		return fmt.Errorf("the power of the epsilon schedule is %v: want -10 to 0", s.Power)
 	}
+	if s.Auto && s.Power != 0 {
+		return fmt.Errorf("the epsilon schedule is auto and has the power %v: want one of them", s.Power)
+	}
 	return nil
 }
 
 // String returns the text that ParseSchedule reads.
 func (s Schedule) String() string {
-	switch s.Power {
-	case -0.5:
+	switch {
+	case s.Auto:
+		return "auto"
+	case s.Power == -0.5:
 		return "inverse-sqrt"
-	case 0:
+	case s.Power == 0:
 		return "constant"
 	}
 	return "power:" + strconv.FormatFloat(s.Power, 'g', -1, 64)
 }
 
-// EpsilonT returns the first n entries of epsilon_t, and none if n is negative.
+// EpsilonT returns the first n entries of epsilon_t, and none if n is negative. Auto is
+// constant.
 func (s Schedule) EpsilonT(n int) []float32 {
 	e := make([]float32, max(n, 0))
 	for t := range e {
@@ -91,7 +105,7 @@ func (s Schedule) EpsilonT(n int) []float32 {
 type Dynamics struct {
 	Spikes   int       // number_of_spikes
 	Sampler  Sampler   // sampler
-	Epsilon0 float32   // epsilon_0
+	Epsilon0 float32   // epsilon_0; must be 0 if Schedule is auto
 	Schedule *Schedule // epsilon_t
 }
 
@@ -109,11 +123,17 @@ func (d Dynamics) Check() error {
 			return err
 		}
 	}
+	if d.auto() && d.Epsilon0 != 0 {
+		return fmt.Errorf("epsilon_0 is %v, but the epsilon schedule is auto, which chooses epsilon_0 too: give only one of them", d.Epsilon0)
+	}
 	if d.Schedule != nil {
 		return d.Schedule.Check()
 	}
 	return nil
 }
+
+// auto reports whether the schedule is auto.
+func (d Dynamics) auto() bool { return d.Schedule != nil && d.Schedule.Auto }
 
 // TooFewSpikes reports whether d lowers the number of spikes of a layer from before to at
 // most a tenth, without changing epsilon_0 or the schedule. That costs accuracy.
@@ -131,7 +151,8 @@ func (d Dynamics) Over(base Dynamics) Dynamics {
 }
 
 // Change sets the attributes that d changes in a, the attributes of an SbS node. It does
-// nothing if a is nil.
+// nothing if a is nil. It does not choose epsilon_0 for the schedule auto: Resolve must do
+// that before.
 func (d Dynamics) Change(a ops.Attributes) {
 	if a == nil {
 		return
@@ -181,7 +202,7 @@ func FitSchedule(epsilonT []float32) (Schedule, bool) {
 		return Schedule{}, false
 	}
 	const digits = 1e4 // 10 to the number of decimals
-	s := Schedule{math.Round(portmath.Log(float64(epsilonT[1]))/math.Ln2*digits) / digits}
+	s := Schedule{Power: math.Round(portmath.Log(float64(epsilonT[1]))/math.Ln2*digits) / digits}
 	if s.Check() != nil || !slices.Equal(s.EpsilonT(len(epsilonT)), epsilonT) {
 		return Schedule{}, false
 	}
