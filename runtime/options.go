@@ -121,7 +121,8 @@ const (
 )
 
 // Schedule is a rule for epsilon_t: (t+1)^Power for spike t, counted from 0. Power is from
-// -10 to 0; 0 means that all spikes have the same weight.
+// -10 to 0; 0 means that all spikes have the same weight. With Auto, it fits the number of
+// spikes, see EpsilonSchedule.
 type Schedule = sbs.Schedule
 
 // Layer changes one Spike-By-Spike layer. name is the name of its node, such as "L0/SbS", or
@@ -160,7 +161,10 @@ func AllLayers(d Dynamics) LayerOption { return LayerOption{dynamics: d, err: d.
 
 // Spikes sets the number of spikes per output position of all Spike-By-Spike layers. A model
 // stores epsilon_t for a limited number of spikes; a larger number also needs an
-// EpsilonSchedule.
+// EpsilonSchedule, unless the stored numbers follow a schedule.
+//
+// Far fewer spikes, with the same epsilon, lower the accuracy: see EpsilonSchedule. As an
+// option of a model, they cause a warning, see Model.Warnings. A single run causes none.
 func Spikes(n int) LayerOption { return AllLayers(Dynamics{Spikes: n}) }
 
 // WithSampler sets the sampler of all Spike-By-Spike layers.
@@ -172,6 +176,12 @@ func Epsilon0(e float32) LayerOption { return AllLayers(Dynamics{Epsilon0: e}) }
 
 // EpsilonSchedule sets epsilon_t of all Spike-By-Spike layers: one number per spike, by which
 // epsilon_0 is multiplied.
+//
+// Schedule{Auto: true} fits the number of spikes. For layers with fewer spikes than before, it
+// makes epsilon_t constant and chooses epsilon_0 so that all spikes together change h as much
+// as before; sbs.Dynamics.Resolve has the formula. The other layers keep their epsilon. As an
+// option of a run, it compares with the model as it was opened. It is an error to set
+// epsilon_0 of the same layer, or if epsilon_xy of a layer is not an initializer.
 func EpsilonSchedule(s Schedule) LayerOption { return AllLayers(Dynamics{Schedule: &s}) }
 
 func (l LayerOption) applyLoad(o *graph.Options) error { return l.apply(&o.Dynamics) }

@@ -82,7 +82,8 @@ type Config struct {
 	// Dynamics changes how all SbS layers draw and weight their spikes. EachLayer has one
 	// entry per SbS layer, in the order of the file, and takes precedence over Dynamics.
 	// Layers changes single layers, with names such as "L0" or "L0/SbS", and takes
-	// precedence over both. All apply to training and to the trained model. If they change a
+	// precedence over both. All apply to training and to the trained model. The epsilon
+	// schedule auto is replaced by the values that it chooses at the start. If they change a
 	// sampler, the trained model loses the definition of the SbS operator that lets other
 	// runtimes execute it: to keep that, set the sampler when converting.
 	Dynamics  sbs.Dynamics

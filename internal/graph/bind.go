@@ -60,6 +60,7 @@ func (s *scope) addNode(n *onnxpb.NodeProto, name, operator string) error {
 	st := Step{Name: name, Operator: operator, Inputs: inputs, injectable: injectable(n)}
 	if isSbS(n) {
 		st.sbsIndex = len(s.k.p.sbsNodes) - 1 // attributes has added it
+		st.epsilonXY = s.epsilonXY(n)
 	}
 	outputs := trimmed(n.GetOutput())
 	if newControl != nil {
@@ -211,7 +212,7 @@ func (s *scope) attributes(n *onnxpb.NodeProto, name string) (ops.Attributes, er
 		}
 	}
 	if isSbS(n) {
-		return attrs, s.k.setDynamics(attrs, name)
+		return attrs, s.k.setDynamics(attrs, name, s.epsilonXY(n))
 	}
 	return attrs, nil
 }

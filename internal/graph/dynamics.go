@@ -76,11 +76,52 @@ func (d *Dynamics) check(used map[string]bool, nodes []string) error {
 	return nil
 }
 
-// setDynamics applies the options to the attributes of an SbS node, and lists the node.
-func (k *compiler) setDynamics(attrs ops.Attributes, node string) error {
+// epsilonXYOf returns the name of the epsilon_xy of an SbS node, and "" if it has none.
+func epsilonXYOf(n *onnxpb.NodeProto) string {
+	const input = 2
+	if in := n.GetInput(); len(in) > input {
+		return in[input]
+	}
+	return ""
+}
+
+// epsilonXY returns the epsilon_xy of an SbS node.
+func (s *scope) epsilonXY(n *onnxpb.NodeProto) epsilonXY {
+	name := epsilonXYOf(n)
+	slot, ok := s.slots[name]
+	if name == "" || ok && slot < 0 {
+		return epsilonXY{}
+	}
+	t := s.g.Consts[slot]
+	return epsilonXY{tensor: t, computed: !ok || t == nil}
+}
+
+// initialEpsilonXY returns the epsilon_xy of an SbS node in the message of a model.
+func initialEpsilonXY(pb *onnxpb.ModelProto, n *onnxpb.NodeProto) (epsilonXY, error) {
+	name := epsilonXYOf(n)
+	if name == "" {
+		return epsilonXY{}, nil
+	}
+	for _, p := range pb.GetGraph().GetInitializer() {
+		if p.GetName() != name {
+			continue
+		}
+		shape, data, err := onnx.TensorData(p)
+		if err != nil {
+			return epsilonXY{}, err
+		}
+		t, err := ops.FromSlice(shape, data)
+		return epsilonXY{tensor: t}, err
+	}
+	return epsilonXY{computed: true}, nil
+}
+
+// setDynamics applies the options to the attributes of an SbS node with the given
+// epsilon_xy, and lists the node.
+func (k *compiler) setDynamics(attrs ops.Attributes, node string, xy epsilonXY) error {
 	d := k.Dynamics.of(len(k.p.sbsNodes), node, k.layers)
 	before, _ := sbs.ParamsOf(attrs)
-	if err := change(attrs, d); err != nil {
+	if err := change(attrs, d, xy); err != nil {
 		return err
 	}
 	if d.TooFewSpikes(before.Spikes) {
@@ -121,7 +162,14 @@ func (p *Program) changedOps(d *Dynamics) (map[*Step]*changedOp, error) {
 // setDynamics changes the attributes of an SbS node in the message of a model.
 func setDynamics(pb *onnxpb.ModelProto, n *onnxpb.NodeProto, attrs ops.Attributes, d sbs.Dynamics) error {
 	before, _ := sbs.ParamsOf(attrs) // change and Compile report errors
-	if err := change(attrs, d); err != nil {
+	var xy epsilonXY
+	if isAuto(d) {
+		var err error
+		if xy, err = initialEpsilonXY(pb, n); err != nil {
+			return err
+		}
+	}
+	if err := change(attrs, d, xy); err != nil {
 		return err
 	}
 	// The definition of the operator in standard operators has one sampler only. Without

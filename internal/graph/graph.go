@@ -39,9 +39,16 @@ type Step struct {
 	free       []int   // slots that neither a later step nor an output of the graph needs
 
 	// What Op was made from, if it is SbS: a run may change its dynamics.
-	operator ops.Operator
-	node     ops.Node
-	sbsIndex int // in Program.sbsNodes
+	operator  ops.Operator
+	node      ops.Node
+	epsilonXY epsilonXY
+	sbsIndex  int // in Program.sbsNodes
+}
+
+// epsilonXY is the epsilon_xy of an SbS node. The zero value means that it has none.
+type epsilonXY struct {
+	tensor   *ops.Tensor // nil if there is none, or if it is computed
+	computed bool        // it is not an initializer
 }
 
 // HasSubgraphs reports whether the step is a node with subgraphs, such as If.

@@ -45,7 +45,7 @@ func (v *variants) get(s *Step, d sbs.Dynamics) (*changedOp, error) {
 	}
 	n := s.node
 	n.Attributes = maps.Clone(n.Attributes)
-	err := change(n.Attributes, d)
+	err := change(n.Attributes, d, s.epsilonXY)
 	var op ops.Op
 	if err == nil {
 		op, err = s.operator.New(n)
@@ -63,13 +63,25 @@ func (v *variants) get(s *Step, d sbs.Dynamics) (*changedOp, error) {
 	return v.ops[key], nil
 }
 
-// change applies dynamics to the attributes of an SbS node. It returns an error if the
-// node cannot follow them, although its own attributes are valid.
-func change(attrs ops.Attributes, d sbs.Dynamics) error {
+// isAuto reports whether d leaves the choice of epsilon to Resolve.
+func isAuto(d sbs.Dynamics) bool { return d.Schedule != nil && d.Schedule.Auto }
+
+// change applies dynamics to the attributes of an SbS node with the given epsilon_xy. It
+// returns an error if the node cannot follow them, although its own attributes are valid.
+func change(attrs ops.Attributes, d sbs.Dynamics, xy epsilonXY) error {
 	if d == (sbs.Dynamics{}) {
 		return nil
 	}
-	_, before := sbs.ParamsOf(attrs)
+	own, before := sbs.ParamsOf(attrs)
+	if before == nil && isAuto(d) {
+		if xy.computed {
+			return fmt.Errorf("%w: the epsilon schedule auto needs to know epsilon_xy, but the model computes it: give a schedule and epsilon_0", ErrOption)
+		}
+		var err error
+		if d, err = d.Resolve(own, xy.tensor); err != nil {
+			return fmt.Errorf("%w: %w", ErrOption, err)
+		}
+	}
 	d.Change(attrs)
 	if _, err := sbs.ParamsOf(attrs); err != nil && before == nil {
 		return fmt.Errorf("%w: %w", ErrOption, err)
