@@ -32,10 +32,11 @@ func (f *flags) toONNX(ctx context.Context, stdout, stderr io.Writer, weights, p
 		return err
 	}
 	cli.PrintWarnings(stderr, report.Warnings...)
-	if err := f.change(n, dynamics); err != nil {
+	own := report.ConfiguredSpikes()
+	if err := f.change(n, own, dynamics); err != nil {
 		return err
 	}
-	if warning := cli.FewSpikes(dynamics, configuredSpikes(report), n); warning != "" {
+	if warning := cli.FewSpikes(dynamics, own, n); warning != "" {
 		cli.PrintWarnings(stderr, warning)
 	}
 	if err := notAnInput(path, report); err != nil {
@@ -69,21 +70,10 @@ func (f *flags) toONNX(ctx context.Context, stdout, stderr io.Writer, weights, p
 	return err
 }
 
-// configuredSpikes returns the number of spikes in the configuration of every SbS layer.
-func configuredSpikes(r *pytorch.Report) []int {
-	var spikes []int
-	for _, l := range r.Layers {
-		if strings.HasPrefix(l.Kind, "SbS") {
-			spikes = append(spikes, l.Spikes)
-		}
-	}
-	return spikes
-}
-
 // change applies the flags that change the SbS layers of a network, and returns an error
 // if a flag for SbS layers is given, but there is none.
-func (f *flags) change(n *convert.Network, d []sbs.Dynamics) error {
-	if err := cli.ApplyDynamics(d, n); err != nil {
+func (f *flags) change(n *convert.Network, own []sbs.Params, d []sbs.Dynamics) error {
+	if err := cli.ApplyDynamics(d, own, n); err != nil {
 		return err
 	}
 	if f.inject != "" {

@@ -44,7 +44,7 @@ func TestConvert_PrintsTheNetworkAndWritesTheModel(t *testing.T) {
 		"mnist-prototypes: PyTorch-SbS dialect 2, step 0 (highest with all files)",
 		"weights: " + weights,
 		"image 1x28x28, pixels 0..1, cropped to 24x24",
-		"0      SbS       24x24   1x24x24  80x1x1  46080       400     400            Weight_L0_S0.npy",
+		"0      SbS       24x24   1x24x24  80x1x1  46080       400     1 inverse-sqrt  400            Weight_L0_S0.npy",
 		"46880 parameters, 800 spike updates per image, classes: 0, 1, 2",
 		"wrote " + filepath.ToSlash(path),
 	} {
@@ -121,7 +121,7 @@ func TestConvert_TakesOneValuePerSbSLayer(t *testing.T) {
 
 	_, errOut, err = command(t, folder, path, "--input", "1x12x12", "--spikes", "4,40", "--force")
 	require.NoError(t, err)
-	require.Contains(t, errOut, "warning: L0 draws 4 spikes instead of 40: far fewer spikes lower the accuracy; pass --sampler low-discrepancy and a larger epsilon")
+	require.Contains(t, errOut, "warning: L0 draws 4 spikes instead of 40: far fewer spikes lower the accuracy; pass --sampler low-discrepancy and --epsilon-schedule auto")
 	_, errOut, err = command(t, folder, path, "--input", "1x12x12", "--spikes", "4,5,6", "--force")
 	require.Empty(t, errOut)
 	require.ErrorContains(t, err, "there are values for 3 SbS layers, but the network has 2 (L0, L2)")
@@ -157,7 +157,7 @@ func TestConvert_RefusesInvalidCommandLines(t *testing.T) {
 		{"negative step", []string{weights, path, "--step", "-7"}, "--step -7: want a whole number of at least 0"},
 		{"no spikes", []string{weights, path, "--spikes", "0"}, "--spikes 0: want whole numbers from 1 to 16777216"},
 		{"unknown sampler", []string{weights, path, "--sampler", "sobol"}, "--sampler sobol: want iid or low-discrepancy"},
-		{"unknown schedule", []string{weights, path, "--epsilon-schedule", "linear"}, "--epsilon-schedule linear: want inverse-sqrt, constant, or power:P"},
+		{"unknown schedule", []string{weights, path, "--epsilon-schedule", "linear"}, "--epsilon-schedule linear: want auto, inverse-sqrt, constant, or power:P"},
 		{"power above 0", []string{weights, path, "--epsilon-schedule", "power:2"}, "with P from -10 to 0"},
 		{"negative epsilon_0", []string{weights, path, "--epsilon-0", "-1"}, "--epsilon-0 -1: want numbers above 0, at most 10000"},
 		{"negative batch size", []string{weights, path, "--batch", "-1"}, "--batch -1: want a whole number of at least 0"},

@@ -28,7 +28,7 @@ func printNetwork(out io.Writer, n *convert.Network, report *pytorch.Report) err
 	}
 	fmt.Fprintf(out, "input: image %v, pixels 0..1%s\n\n", n.Input, preprocessing(n.Preprocessing, sizes[0]))
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	header := "layer\toperator\tkernel\tinput\toutput\tparameters\tspikes\tspike updates"
+	header := "layer\toperator\tkernel\tinput\toutput\tparameters\tspikes\tepsilon\tspike updates"
 	if report != nil {
 		header += "\tfiles"
 	}
@@ -38,7 +38,7 @@ func printNetwork(out io.Writer, n *convert.Network, report *pytorch.Report) err
 		in, out := sizes[i], sizes[i+1]
 		r := layerRow(l)
 		layerUpdates := r.spikes * out.Height * out.Width // a spike updates one output position
-		fmt.Fprintf(t, "%d\t%s\t%s\t%v\t%v\t%s\t%s\t%s", i, l.Kind(), r.kernel, in, out, count(r.parameters), count(r.spikes)+r.sampler, count(layerUpdates))
+		fmt.Fprintf(t, "%d\t%s\t%s\t%v\t%v\t%s\t%s\t%s\t%s", i, l.Kind(), r.kernel, in, out, count(r.parameters), count(r.spikes)+r.sampler, cmp.Or(r.epsilon, "-"), count(layerUpdates))
 		if report != nil {
 			fmt.Fprintf(t, "\t%s", baseNames(report.Layers[i].Files))
 		}
@@ -87,14 +87,14 @@ func classes(n *convert.Network, out convert.Size) string {
 
 // row is the row of a layer in the table.
 type row struct {
-	kernel, sampler    string
-	parameters, spikes int
+	kernel, sampler, epsilon string
+	parameters, spikes       int
 }
 
 func layerRow(l convert.Layer) row {
 	switch l := l.(type) {
 	case *convert.SbS:
-		r := row{kernel: window(l.Window), spikes: l.Spikes}
+		r := row{kernel: window(l.Window), spikes: l.Spikes, epsilon: epsilon(l)}
 		if l.Sampler == sbs.LowDiscrepancy {
 			r.sampler = " low-discrepancy" // as the flag --sampler has it
 		}
@@ -119,6 +119,18 @@ func layerRow(l convert.Layer) row {
 		return row{kernel: "-", parameters: l.Mean.Len()}
 	}
 	return row{kernel: "-"}
+}
+
+// epsilon describes epsilon_0 and epsilon_t of a layer, which are multiplied.
+func epsilon(l *convert.SbS) string {
+	schedule := "own epsilon_t"
+	used := l.EpsilonT[:min(l.Spikes, len(l.EpsilonT))]
+	if s, ok := sbs.FitSchedule(used); ok {
+		schedule = s.String()
+	} else if constant := (sbs.Schedule{}); slices.Equal(used, constant.EpsilonT(len(used))) {
+		schedule = constant.String() // too few entries for FitSchedule
+	}
+	return fmt.Sprintf("%g %s", l.Epsilon0, schedule)
 }
 
 // window describes the kernel of a layer, and its strides, dilations and padding if they

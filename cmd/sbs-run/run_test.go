@@ -178,6 +178,20 @@ func TestRun_DynamicsFlagsChangeTheModel(t *testing.T) {
 	out, _, err := command(t, model, digits, "--quiet", "--spikes", "1000", "--sampler", "low-discrepancy", "--epsilon-schedule", "inverse-sqrt")
 	require.NoError(t, err, "with a schedule there may be more spikes than the model has")
 	require.Contains(t, out, "accuracy 100.00%")
+
+	// The model has 400 spikes per layer and the schedule inverse-sqrt with epsilon_0 1: all
+	// spikes together divide h by exp(35.86).
+	results := func(flags ...string) string {
+		out, _, err := command(t, append([]string{model, digits, "--format", "csv", "--spikes", "20,300"}, flags...)...)
+		require.NoError(t, err)
+		return out
+	}
+	require.Equal(t, results("--epsilon-schedule", "constant", "--epsilon-0", "5.01,0.127"), results("--epsilon-schedule", "auto"))
+	require.Equal(t, results("--epsilon-schedule", "constant", "--epsilon-0", "5.01,0.5"), results("--epsilon-schedule", "auto,constant", "--epsilon-0", "auto,0.5"))
+	_, _, err = command(t, model, digits, "--epsilon-schedule", "auto,auto,auto")
+	require.ErrorContains(t, err, "there are values for 3 SbS layers, but the model has 2: L0/SbS, L1/SbS")
+	_, _, err = command(t, model, digits, "--epsilon-schedule", "auto", "--epsilon-0", "0.3")
+	require.ErrorContains(t, err, "--epsilon-schedule auto chooses epsilon_0 too, so a layer cannot also have --epsilon-0 0.3")
 }
 
 func TestRun_ClassifiesTheOtherImagesIfOneIsBroken(t *testing.T) {
@@ -314,7 +328,7 @@ func TestRun_RefusesInvalidCommandLines(t *testing.T) {
 		{"unknown noise", []string{model, digits, "--noise", "fog=1"}, "--noise fog=1: \"fog\" is not a kind of noise; the kinds are gaussian, salt-and-pepper, uniform, contrast and occlusion"},
 		{"empty noise", []string{model, digits, "--noise", ""}, "--noise : want KIND=LEVEL, such as contrast=0.6"},
 		{"unknown sampler", []string{model, digits, "--sampler", "x"}, "--sampler x: want iid or low-discrepancy"},
-		{"unknown schedule", []string{model, digits, "--epsilon-schedule", "x"}, "--epsilon-schedule x: want inverse-sqrt, constant, or power:P"},
+		{"unknown schedule", []string{model, digits, "--epsilon-schedule", "x"}, "--epsilon-schedule x: want auto, inverse-sqrt, constant, or power:P"},
 		{"unknown flag", []string{model, digits, "--spike", "5"}, "unknown flag --spike (see --help)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

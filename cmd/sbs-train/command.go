@@ -35,9 +35,9 @@ training set. These formats are supported:
   - the batch files of CIFAR-10
   - one folder of images per class, or folders train and test that contain them
 
-To fine-tune for far fewer spikes, also pass --sampler low-discrepancy and a
-larger epsilon, as in the second example: training alone cannot compensate for so
-few spikes.
+To fine-tune for far fewer spikes, also pass --sampler low-discrepancy and
+--epsilon-schedule auto, as in the second example: training alone cannot
+compensate for so few spikes.
 
 To resume a training that was interrupted, run the same command with --resume.
 The result is bit-identical to the result of an uninterrupted training, with any
@@ -45,10 +45,12 @@ number of workers and on any processor.`
 
 const example = `  sbs-train model.onnx --data MNIST/
   sbs-train model.onnx --data MNIST/ -o fast.onnx --spikes 50 \
-      --sampler low-discrepancy --epsilon-schedule power:-0.2 --epsilon-0 3
+      --sampler low-discrepancy --epsilon-schedule auto
   sbs-train model.onnx --data photos/ --freeze L0,L2 --lr 0.003
   sbs-train network.json --data MNIST/ --output run1/
   sbs-train network.json --data MNIST/ --output run1/ --resume`
+
+const flagTestSpikes = "test-spikes"
 
 // flags holds the values of the command line.
 type flags struct {
@@ -66,7 +68,7 @@ type flags struct {
 	loss           string
 	freeze         []string
 	noAugmentation bool
-	testSpikes     cli.OptionalInt
+	testSpikes     cli.SpikesFlag
 	cli.DynamicsFlags
 	testEvery cli.OptionalInt
 	saveEvery cli.OptionalInt
@@ -131,10 +133,10 @@ func (f *flags) register(s *pflag.FlagSet) {
 	cli.Group(s, "Spikes (for training and in the resulting model)", cli.DynamicsFlagNames()...)
 
 	s.BoolVar(&f.noTest, "no-test", false, "do not test")
-	cli.IntVar(s, &f.testSpikes, "test-spikes", 1, "`number` of spikes in tests (default: as in training)")
+	cli.SpikesVar(s, &f.testSpikes, flagTestSpikes, "`number` of spikes in tests, for all SbS layers or one per SbS layer; layers with --epsilon-schedule auto also get the epsilon that fits it (default: as in training)")
 	cli.IntVar(s, &f.testEvery, "test-every", 1, "test every `N` epochs (updates, for a dialect 1 configuration) (default: 1, or the value in CONFIG.json)")
 	cli.IntVar(s, &f.saveEvery, "save-every", 1, "save the weights and the model every `N` epochs (updates, for a dialect 1 configuration) (default: 1)")
-	cli.Group(s, "Tests and saved files", "no-test", "test-spikes", "test-every", "save-every")
+	cli.Group(s, "Tests and saved files", "no-test", flagTestSpikes, "test-every", "save-every")
 }
 
 // check returns an error about flags that are invalid or contradict each other.
@@ -150,12 +152,15 @@ func (f *flags) check() error {
 			return fmt.Errorf("--%s %v: want a number above 0, at most 10000", v.name, v.value)
 		}
 	}
+	if _, err := f.testSpikes.Dynamics(flagTestSpikes); err != nil {
+		return err
+	}
 	switch {
 	case f.loss != "" && !slices.Contains(lossNames, f.loss):
 		return fmt.Errorf("--loss %s: want one of %s", f.loss, strings.Join(lossNames, ", "))
 	case f.schedule != "" && !slices.Contains(scheduleNames, f.schedule):
 		return fmt.Errorf("--lr-schedule %s: want one of %s", f.schedule, strings.Join(scheduleNames, ", "))
-	case f.noTest && (f.test != "" || f.testSpikes.Set || f.testEvery.Set):
+	case f.noTest && (f.test != "" || f.testSpikes.Set() || f.testEvery.Set):
 		return errors.New("--no-test cannot be combined with --test, --test-spikes or --test-every")
 	case f.resume && f.force:
 		return errors.New("--resume and --force cannot be combined: --resume continues a training, and --force starts again")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/runtime"
@@ -12,7 +13,27 @@ const testBatch = 100
 
 // tester returns the current network as a model for tests.
 func (s *session) tester() (*runtime.Model, error) {
-	return s.trainer.Model(runtime.Workers(s.workers), runtime.Spikes(s.testSpikes))
+	options := []runtime.Option{runtime.Workers(s.workers)}
+	switch len(s.testSpikes) {
+	case 0:
+	case 1:
+		options = append(options, runtime.AllLayers(s.testSpikes[0]))
+	default:
+		options = append(options, runtime.EachLayer(s.testSpikes...))
+	}
+	return s.trainer.Model(options...)
+}
+
+// testName identifies the test images and the spikes of the tests.
+func (s *session) testName() string {
+	name := fingerprint(s.test)
+	for _, d := range s.testSpikes {
+		name += fmt.Sprintf(" %d", d.Spikes)
+		if d.Schedule != nil {
+			name += d.Schedule.String()
+		}
+	}
+	return name
 }
 
 // testNetwork runs the network on the test images and sets LastTest.

@@ -14,6 +14,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/dataset"
 	"github.com/spike-by-spike/sbs/internal/onnx"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/runtime"
 	"github.com/spike-by-spike/sbs/train"
 )
@@ -32,7 +33,7 @@ type job struct {
 	images     *dataset.Samples
 	test       *dataset.Samples // nil without tests
 	workers    int
-	testSpikes int // 0 for as many as in training
+	testSpikes []sbs.Dynamics // nothing, for all SbS layers, or for each
 
 	places places
 	force  bool
@@ -167,11 +168,11 @@ func (f *flags) setModelDynamics(j *job) error {
 	if err != nil {
 		return err
 	}
-	before := cli.SpikesOf(j.network)
-	if err := cli.ApplyDynamics(d, j.network); err != nil {
+	own := cli.SpikesOf(j.network)
+	if err := cli.ApplyDynamics(d, own, j.network); err != nil {
 		return err
 	}
-	if warning := cli.FewSpikes(d, before, j.network); warning != "" {
+	if warning := cli.FewSpikes(d, own, j.network); warning != "" {
 		j.note("%s", warning)
 	}
 	return nil
@@ -233,7 +234,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 	if j.network.Classes == nil {
 		j.network.Classes = j.images.Classes()
 	}
-	if err := cli.ApplyDynamics(d, j.network); err != nil {
+	if err := cli.ApplyDynamics(d, report.ConfiguredSpikes(), j.network); err != nil {
 		return err
 	}
 	j.network.Step = t.Step

@@ -101,6 +101,6 @@ func (p plan) override(f *flags) plan {
 	p.rateW, p.rateEpsilonXY = cmp.Or(f.rateW, p.rateW), cmp.Or(f.rateEpsilonXY, p.rateEpsilonXY)
 	p.schedule, p.loss = cmp.Or(f.schedule, p.schedule), cmp.Or(f.loss, p.loss)
 	p.testEvery, p.saveEvery = f.testEvery.Or(p.testEvery), f.saveEvery.Or(p.saveEvery)
-	p.tested = !f.noTest && (p.tested || f.test != "" || f.testEvery.Set || f.testSpikes.Set)
+	p.tested = !f.noTest && (p.tested || f.test != "" || f.testEvery.Set || f.testSpikes.Set())
 	return p
 }

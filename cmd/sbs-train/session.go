@@ -105,7 +105,7 @@ func (f *flags) begin(j *job) (*session, error) {
 		if err := m.Close(); err != nil {
 			return nil, err
 		}
-		s.testSet = fmt.Sprint(fingerprint(j.test), j.testSpikes)
+		s.testSet = s.testName()
 	}
 	last := newTraining
 	if f.resume {

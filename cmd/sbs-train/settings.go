@@ -23,7 +23,6 @@ func (f *flags) settle(j *job) error {
 	if err := j.fit(f.epochs); err != nil {
 		return err
 	}
-	j.testSpikes = f.testSpikes.Value
 	j.config = train.Config{
 		Dialect: t.Dialect, Optimizer: j.optimizer, NoGradientScale: !t.ScaleGradient, Seed: f.seed,
 		ThresholdW:         cmp.Or(t.W.Threshold, math.SmallestNonzeroFloat64),
@@ -39,10 +38,8 @@ func (f *flags) settle(j *job) error {
 	if err := j.setLayers(f.freeze); err != nil {
 		return err
 	}
-	if f.testSpikes.Set {
-		if err := cli.NeedSbS(j.network, "--test-spikes"); err != nil {
-			return err
-		}
+	if err := f.setTestSpikes(j); err != nil {
+		return err
 	}
 	if f.rateEpsilonXY > 0 && !j.trainsEpsilonXY() {
 		return errors.New("--lr-epsilon-xy has no effect: no layer has an epsilon_xy that is trained")
@@ -51,6 +48,38 @@ func (f *flags) settle(j *job) error {
 		return err
 	}
 	return j.setSchedule()
+}
+
+// setTestSpikes sets the spikes of the tests. A layer whose epsilon fits the spikes of the
+// training has one that fits those of the tests, too.
+func (f *flags) setTestSpikes(j *job) error {
+	list, err := f.testSpikes.Dynamics(flagTestSpikes)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	if err := cli.NeedSbS(j.network, "--"+flagTestSpikes); err != nil {
+		return err
+	}
+	if err := cli.FitsLayers(len(list), j.network); err != nil {
+		return fmt.Errorf("--%s: %w", flagTestSpikes, err)
+	}
+	trained, err := f.Dynamics()
+	if err != nil {
+		return err
+	}
+	if len(list) == 1 && len(trained) > 1 {
+		list = slices.Repeat(list, len(trained))
+	}
+	for i := range list {
+		if len(trained) == 0 {
+			break
+		}
+		if s := trained[min(i, len(trained)-1)].Schedule; s != nil && s.Auto {
+			list[i].Schedule = s
+		}
+	}
+	j.testSpikes = list
+	return nil
 }
 
 // fit adapts the plan to the number of training images, and sets the number of steps

@@ -75,6 +75,24 @@ func (c *config) epsilonT(dialect, spikes int) []float32 {
 	return e
 }
 
+// configured returns epsilon_t for the layer with most spikes in the configuration, whether
+// or not Options.Spikes replaces them.
+func (p *plan) configured(c *config) []float32 {
+	most := 0
+	for _, l := range p.layers {
+		most = max(most, inRange(l.given))
+	}
+	return c.epsilonT(p.dialect, most)
+}
+
+// inRange returns a number of spikes that a layer can have, and 0 for other numbers.
+func inRange(spikes int) int {
+	if spikes < 0 || spikes > maxSpikes {
+		return 0
+	}
+	return spikes
+}
+
 // initialXY returns the initial epsilon_xy.
 func (c *config) initialXY(dialect int) float64 {
 	if _, ok := c.given[initialXYKey]; ok {

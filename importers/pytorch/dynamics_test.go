@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 // TestLoad_WarnsOfSpikesBeforeTheCooldown lowers the number of spikes below the start of the
@@ -92,4 +93,37 @@ func TestLoad_AppliesASingleLayerTypeToAllLayers(t *testing.T) {
 	f.replace(t, "network.json", "SbS", "Median")
 	_, _, err := Load(options(f.write(t)))
 	require.ErrorContains(t, err, `network_structure.layer_type is "Median" for layer 0`)
+}
+
+// TestConfiguredSpikes_AreThoseOfTheConfiguration replaces the number of spikes of a
+// configuration with 8 spikes and a cooldown.
+func TestConfiguredSpikes_AreThoseOfTheConfiguration(t *testing.T) {
+	for _, spikes := range []int{0, 2, 100} {
+		opt := options(dialect1().write(t))
+		opt.Spikes = spikes
+		_, r, err := Load(opt)
+		require.NoError(t, err)
+		own := r.ConfiguredSpikes()
+		require.Len(t, own, 3)
+		for _, p := range own {
+			require.Equal(t, 8, p.Spikes)
+			require.Equal(t, []float32{1, 1, 1, 1, 1, 1, 0.25, 0.25}, p.EpsilonT)
+		}
+		own[0].EpsilonT[0] = 7
+		require.Equal(t, float32(1), own[1].EpsilonT[0], "the layers share no memory")
+	}
+	// A number that no layer can have is replaced.
+	for _, number := range []string{"0", "-3", "2000000000"} {
+		f := dialect1()
+		f.replace(t, "tiny.json", `"number_of_spikes": 8`, `"number_of_spikes": `+number)
+		opt := options(f.write(t))
+		opt.Spikes = 5
+		_, r, err := Load(opt)
+		require.NoError(t, err)
+		require.Empty(t, r.ConfiguredSpikes()[0].EpsilonT, number)
+	}
+	_, r := load2(t, convolutions()) // two of its layers are SbS layers
+	require.Equal(t, []sbs.Params{
+		{Spikes: 3, EpsilonT: sbs.Schedule{Power: -0.5}.EpsilonT(3)}, {Spikes: 4, EpsilonT: sbs.Schedule{Power: -0.5}.EpsilonT(4)},
+	}, r.ConfiguredSpikes())
 }

@@ -50,6 +50,7 @@ func (ld *loader) untrained(format string, args ...any) {
 func (ld *loader) layers() ([]convert.Layer, []LayerReport, error) {
 	var layers []convert.Layer
 	var reports []LayerReport
+	own := ld.plan.configured(ld.config)
 	for _, l := range ld.plan.layers {
 		ld.files = nil
 		built, err := ld.layer(l, layers)
@@ -64,7 +65,10 @@ func (ld *loader) layers() ([]convert.Layer, []LayerReport, error) {
 			return nil, nil, fmt.Errorf("%v turns %v into %v, want %v: the configuration contradicts itself", l, l.in, out, l.out)
 		}
 		layers = append(layers, built)
-		reports = append(reports, LayerReport{Index: l.index, Kind: string(l.kind), Files: ld.files, Spikes: l.given})
+		reports = append(reports, LayerReport{
+			Index: l.index, Kind: string(l.kind), Files: ld.files,
+			Spikes: l.given, epsilonT: own[:inRange(l.given)],
+		})
 	}
 	return layers, reports, nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 // Errors that the functions of this package wrap.
@@ -86,6 +87,21 @@ type LayerReport struct {
 	// Spikes is number_of_spikes in the configuration, which Options.Spikes may replace. It
 	// is 0 for layers other than SbS layers.
 	Spikes int
+
+	epsilonT []float32 // for Spikes spikes, or empty if Spikes is out of range and replaced
+}
+
+// ConfiguredSpikes returns the number of spikes and epsilon_t in the configuration of every
+// SbS layer, in the order of the layers. The other parameters are zero. Options.Spikes may
+// have replaced both in the network.
+func (r *Report) ConfiguredSpikes() []sbs.Params {
+	var list []sbs.Params
+	for _, l := range r.Layers {
+		if kind(l.Kind).sbs() {
+			list = append(list, sbs.Params{Spikes: l.Spikes, EpsilonT: slices.Clone(l.epsilonT)})
+		}
+	}
+	return list
 }
 
 // StepChoice is the reason for reading a step.

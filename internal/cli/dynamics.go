@@ -41,6 +41,28 @@ func (l *listValue) String() string { return strings.Join(*l, ",") }
 // Type implements pflag.Value.
 func (l *listValue) Type() string { return "values" }
 
+// SpikesFlag is a flag for numbers of spikes: none, one for all SbS layers, or one per SbS
+// layer.
+type SpikesFlag struct{ values listValue }
+
+// SpikesVar defines a SpikesFlag. usage says what the spikes are for.
+func SpikesVar(s *pflag.FlagSet, f *SpikesFlag, name, usage string) { s.Var(&f.values, name, usage) }
+
+// Set reports whether the flag was given.
+func (f *SpikesFlag) Set() bool { return len(f.values) > 0 }
+
+// Dynamics returns the numbers of spikes after the flags are parsed. An error is a
+// UsageError that names the flag.
+func (f *SpikesFlag) Dynamics(name string) ([]sbs.Dynamics, error) {
+	list := make([]sbs.Dynamics, len(f.values))
+	for i, v := range f.values {
+		if err := setSpikes(&list[i], v); err != nil {
+			return nil, Usage(fmt.Errorf("--%s %s: %w", name, cmp.Or(f.values.String(), `""`), err))
+		}
+	}
+	return list, nil
+}
+
 // The flags of DynamicsFlags.
 const (
 	flagSpikes   = "spikes"
@@ -58,8 +80,8 @@ func DynamicsFlagNames() []string {
 func (f *DynamicsFlags) Register(s *pflag.FlagSet, spikes string) {
 	s.Var(&f.spikes, flagSpikes, "`number` of spikes per output position, for all SbS layers or one per SbS layer, such as 25,100,200,200 (default: "+spikes+")")
 	s.Var(&f.sampler, flagSampler, "`method` of drawing spikes: iid (independent, as PyTorch-SbS does) or low-discrepancy (evenly spread; needs far fewer spikes), for all SbS layers or one per SbS layer")
-	s.Var(&f.schedule, flagSchedule, "`rule` for epsilon_t: inverse-sqrt, constant, or power:P for (t+1)^P, for all SbS layers or one per SbS layer")
-	s.Var(&f.epsilon0, flagEpsilon0, "`value` of epsilon_0, for all SbS layers or one per SbS layer")
+	s.Var(&f.schedule, flagSchedule, "`rule` for epsilon_t: inverse-sqrt, constant, power:P for (t+1)^P, or auto; for all SbS layers or one per SbS layer. With fewer spikes, auto makes epsilon_t constant and chooses epsilon_0 so that all spikes together change a layer as much as before")
+	s.Var(&f.epsilon0, flagEpsilon0, "`value` of epsilon_0, for all SbS layers or one per SbS layer; in a list, auto for layers with --epsilon-schedule auto")
 }
 
 // Dynamics returns the values of the flags after they are parsed: none, one for all SbS
@@ -99,8 +121,27 @@ func (f *DynamicsFlags) dynamics() ([]sbs.Dynamics, error) {
 			}
 		}
 	}
-	return list, nil
+	return list, f.checkAuto(list)
 }
+
+// checkAuto returns an error if a layer has the schedule auto and an epsilon_0, or if
+// epsilon_0 is left to a schedule that does not choose it.
+func (f *DynamicsFlags) checkAuto(list []sbs.Dynamics) error {
+	for i, d := range list {
+		auto := d.Schedule != nil && d.Schedule.Auto
+		if auto && d.Epsilon0 != 0 {
+			return fmt.Errorf("--%s auto chooses epsilon_0 too, so a layer cannot also have --%s %v: leave out --%s, or give it a list with auto for this layer",
+				flagSchedule, flagEpsilon0, d.Epsilon0, flagEpsilon0)
+		}
+		if n := len(f.epsilon0); n > 0 && !auto && f.epsilon0[min(i, n-1)] == epsilon0Auto {
+			return fmt.Errorf("--%s auto needs --%s auto for the same layer", flagEpsilon0, flagSchedule)
+		}
+	}
+	return nil
+}
+
+// epsilon0Auto leaves epsilon_0 to the schedule.
+const epsilon0Auto = "auto"
 
 func setSpikes(d *sbs.Dynamics, value string) error {
 	n, err := strconv.Atoi(value)
@@ -121,13 +162,16 @@ func setSampler(d *sbs.Dynamics, value string) (err error) {
 func setSchedule(d *sbs.Dynamics, value string) error {
 	s, err := sbs.ParseSchedule(value)
 	if err != nil {
-		return errors.New("want inverse-sqrt, constant, or power:P with P from -10 to 0, such as power:-0.2")
+		return errors.New("want auto, inverse-sqrt, constant, or power:P with P from -10 to 0, such as power:-0.2")
 	}
 	d.Schedule = &s
 	return nil
 }
 
 func setEpsilon0(d *sbs.Dynamics, value string) error {
+	if value == epsilon0Auto {
+		return nil
+	}
 	e, err := strconv.ParseFloat(value, 32)
 	if err != nil || !(e > 0 && e <= sbs.MaxEpsilon) {
 		return fmt.Errorf("want numbers above 0, at most %g", float32(sbs.MaxEpsilon))
@@ -184,66 +228,82 @@ func spiking(n *convert.Network) (layers []*convert.SbS, names []string) {
 }
 
 // FewSpikes returns a warning if a list that Dynamics returns lowers the numbers of spikes of
-// a network so much that other settings should change too, and otherwise "". before has the
-// number of every SbS layer before ApplyDynamics.
-func FewSpikes(list []sbs.Dynamics, before []int, n *convert.Network) string {
+// a network so much that other settings should change too, and otherwise "". own has the
+// number of spikes of every SbS layer before ApplyDynamics.
+func FewSpikes(list []sbs.Dynamics, own []sbs.Params, n *convert.Network) string {
 	layers, names := spiking(n)
 	var few []string
-	advice := "pass a larger epsilon"
+	advice := ""
 	for i, s := range layers {
-		if len(list) == 0 || i >= len(before) {
+		if len(list) == 0 || i >= len(own) {
 			break
 		}
-		if d := list[min(i, len(list)-1)]; d.TooFewSpikes(before[i]) {
-			few = append(few, fmt.Sprintf("%s draws %d spikes instead of %d", names[i], d.Spikes, before[i]))
+		if d := list[min(i, len(list)-1)]; d.TooFewSpikes(own[i].Spikes) {
+			few = append(few, fmt.Sprintf("%s draws %d spikes instead of %d", names[i], d.Spikes, own[i].Spikes))
 			if s.Sampler != sbs.LowDiscrepancy {
-				advice = "pass --sampler low-discrepancy and a larger epsilon"
+				advice = "--sampler low-discrepancy and "
 			}
 		}
 	}
 	if few == nil {
 		return ""
 	}
-	return strings.Join(few, ", ") + ": far fewer spikes lower the accuracy; " + advice + " (such as --epsilon-schedule power:-0.2 --epsilon-0 3)"
+	return strings.Join(few, ", ") + ": far fewer spikes lower the accuracy; pass " + advice + "--epsilon-schedule auto"
 }
 
-// SpikesOf returns the number of spikes of every SbS layer of a network.
-func SpikesOf(n *convert.Network) []int {
+// SpikesOf returns the number of spikes and epsilon_t of every SbS layer of a network.
+func SpikesOf(n *convert.Network) []sbs.Params {
 	layers, _ := spiking(n)
-	spikes := make([]int, len(layers))
+	own := make([]sbs.Params, len(layers))
 	for i, s := range layers {
-		spikes[i] = s.Spikes
+		own[i] = sbs.Params{Spikes: s.Spikes, EpsilonT: s.EpsilonT}
 	}
-	return spikes
+	return own
 }
 
-// ApplyDynamics changes the SbS layers of a network as a list that Dynamics returns says. It
-// returns an error if the list does not fit the SbS layers.
-func ApplyDynamics(list []sbs.Dynamics, n *convert.Network) error {
+// FitsLayers returns a UsageError if a list of length length, with values for SbS layers,
+// has neither one value nor one per SbS layer of a network.
+func FitsLayers(length int, n *convert.Network) error {
+	if layers, names := spiking(n); length > 1 && length != len(layers) {
+		return Usage(fmt.Errorf("there are values for %d SbS layers, but the network has %d (%s): give one value for all SbS layers, or one per SbS layer",
+			length, len(layers), strings.Join(names, ", ")))
+	}
+	return nil
+}
+
+// ApplyDynamics changes the SbS layers of a network as a list that Dynamics returns says.
+// own has the number of spikes and epsilon_t of every SbS layer before the change, which the
+// schedule auto needs. ApplyDynamics returns an error if the list does not fit the SbS
+// layers.
+func ApplyDynamics(list []sbs.Dynamics, own []sbs.Params, n *convert.Network) error {
 	if len(list) == 0 {
 		return nil
 	}
 	if err := NeedSbS(n, "--spikes, --sampler, --epsilon-schedule and --epsilon-0"); err != nil {
 		return err
 	}
-	layers, names := spiking(n)
-	if len(list) > 1 && len(list) != len(layers) {
-		return Usage(fmt.Errorf("there are values for %d SbS layers, but the network has %d (%s): give one value for all SbS layers, or one per SbS layer",
-			len(list), len(layers), strings.Join(names, ", ")))
+	if err := FitsLayers(len(list), n); err != nil {
+		return err
 	}
+	layers, names := spiking(n)
 	for i, s := range layers {
-		if err := apply(list[min(i, len(list)-1)], s); err != nil {
+		if err := apply(list[min(i, len(list)-1)], own[i], s); err != nil {
 			return fmt.Errorf("layer %s: %w", names[i], err)
 		}
 	}
 	return nil
 }
 
-func apply(d sbs.Dynamics, s *convert.SbS) error {
-	s.Spikes = cmp.Or(d.Spikes, s.Spikes)
+func apply(d sbs.Dynamics, own sbs.Params, s *convert.SbS) error {
+	d.Spikes = cmp.Or(d.Spikes, s.Spikes)
+	own.Epsilon0, own.Forgetting = s.Epsilon0, s.Forgetting
+	d, err := d.Resolve(own, s.EpsilonXY)
+	if err != nil {
+		return err
+	}
+	s.Spikes = d.Spikes
 	s.Sampler = cmp.Or(d.Sampler, s.Sampler)
 	s.Epsilon0 = cmp.Or(d.Epsilon0, s.Epsilon0)
-	d.Spikes = s.Spikes
 	e := d.EpsilonT(s.EpsilonT)
 	if len(e) < s.Spikes {
 		return fmt.Errorf("epsilon_t has values for %d spikes only, and follows no known rule: for %d spikes, give a rule with --epsilon-schedule", len(s.EpsilonT), s.Spikes)

@@ -139,10 +139,15 @@ Dynamics:
                                 fewer spikes), for all SbS layers or one
                                 per SbS layer
       --epsilon-schedule rule   rule for epsilon_t: inverse-sqrt,
-                                constant, or power:P for (t+1)^P, for all
-                                SbS layers or one per SbS layer
+                                constant, power:P for (t+1)^P, or auto;
+                                for all SbS layers or one per SbS layer.
+                                With fewer spikes, auto makes epsilon_t
+                                constant and chooses epsilon_0 so that all
+                                spikes together change a layer as much as
+                                before
       --epsilon-0 value         value of epsilon_0, for all SbS layers or
-                                one per SbS layer
+                                one per SbS layer; in a list, auto for
+                                layers with --epsilon-schedule auto
 `, out.String())
 	require.Panics(t, func() { Group(v.set, "Numbers", "unknown") })
 }
