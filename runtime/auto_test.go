@@ -65,12 +65,13 @@ func TestEpsilonSchedule_AutoFitsFunctions(t *testing.T) {
 func TestEpsilonSchedule_AutoCanDifferBetweenLayers(t *testing.T) {
 	n := converttest.Digits()
 	image := modeltest.Pixels(4, 3, n.Input)
+	own := runtime.Schedule{Power: -0.5}
 	chosen := open(t, n, runtime.Spikes(10), runtime.EpsilonSchedule(*auto)).SbSLayers()[0].Epsilon0
 	m := open(t, n, runtime.EachLayer(runtime.Dynamics{Spikes: 10, Schedule: auto}, runtime.Dynamics{Epsilon0: 2, Schedule: &runtime.Schedule{}}))
 	require.Equal(t, []float32{chosen, 2}, []float32{m.SbSLayers()[0].Epsilon0, m.SbSLayers()[1].Epsilon0})
 	require.NotEqual(t, float32(1), chosen)
 	require.Equal(t, run(t, m, image), run(t, open(t, n), image,
-		runtime.Layer("L0", runtime.Dynamics{Spikes: 10, Epsilon0: chosen, Schedule: &runtime.Schedule{}}),
+		runtime.Layer("L0", runtime.Dynamics{Spikes: 10, Epsilon0: chosen, Schedule: &own}),
 		runtime.Layer("L2", runtime.Dynamics{Epsilon0: 2, Schedule: &runtime.Schedule{}})))
 	// Another schedule for one layer takes precedence over auto for all.
 	m = open(t, n, runtime.Spikes(10), runtime.EpsilonSchedule(*auto), runtime.Layer("L2", runtime.Dynamics{Epsilon0: 3, Schedule: &runtime.Schedule{}}))

@@ -178,8 +178,8 @@ func Epsilon0(e float32) LayerOption { return AllLayers(Dynamics{Epsilon0: e}) }
 // epsilon_0 is multiplied.
 //
 // Schedule{Auto: true} fits the number of spikes. For layers with fewer spikes than before, it
-// makes epsilon_t constant and chooses epsilon_0 so that all spikes together change h as much
-// as before; sbs.Dynamics.Resolve has the formula. The other layers keep their epsilon. As an
+// keeps epsilon_t and chooses epsilon_0 so that all spikes together change h as much as
+// before; sbs.Dynamics.Resolve has the formula. The other layers keep their epsilon_0. As an
 // option of a run, it compares with the model as it was opened. It is an error to set
 // epsilon_0 of the same layer, or if epsilon_xy of a layer is not an initializer.
 func EpsilonSchedule(s Schedule) LayerOption { return AllLayers(Dynamics{Schedule: &s}) }

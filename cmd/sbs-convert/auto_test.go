@@ -56,7 +56,8 @@ func TestConvert_AutoFitsTheEpsilonToTheSpikes(t *testing.T) {
 	require.Empty(t, errOut, "no warning about few spikes")
 	l0, l2 := layers()
 	require.Equal(t, []float32{fitted(4), fitted(4)}, []float32{l0.Epsilon0, l2.Epsilon0})
-	require.Equal(t, []float32{1, 1, 1, 1}, l0.EpsilonT)
+	require.Equal(t, float32(15.1), l0.Epsilon0)
+	require.Equal(t, sbs.Schedule{Power: -0.5}.EpsilonT(4), l0.EpsilonT)
 
 	// The layer with more spikes than in the folder continues its schedule.
 	_, _, err = command(t, append(args, "--spikes", "20,300", "--epsilon-schedule", "auto")...)
@@ -66,7 +67,7 @@ func TestConvert_AutoFitsTheEpsilonToTheSpikes(t *testing.T) {
 	require.Equal(t, sbs.Schedule{Power: -0.5}.EpsilonT(300), l2.EpsilonT)
 	out, _, err := command(t, "--info", path)
 	require.NoError(t, err)
-	require.Contains(t, out, "20      0.62 constant   720")
+	require.Contains(t, out, "20      1.7 inverse-sqrt  720")
 	require.Contains(t, out, "1 inverse-sqrt")
 
 	_, _, err = command(t, append(args, "--spikes", "20,10", "--epsilon-schedule", "auto,power:-0.2", "--epsilon-0", "auto,0.5")...)

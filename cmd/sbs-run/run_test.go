@@ -179,15 +179,14 @@ func TestRun_DynamicsFlagsChangeTheModel(t *testing.T) {
 	require.NoError(t, err, "with a schedule there may be more spikes than the model has")
 	require.Contains(t, out, "accuracy 100.00%")
 
-	// The model has 400 spikes per layer and the schedule inverse-sqrt with epsilon_0 1: all
-	// spikes together divide h by exp(35.86).
+	// The model has 400 spikes per layer and the schedule inverse-sqrt with epsilon_0 1.
 	results := func(flags ...string) string {
 		out, _, err := command(t, append([]string{model, digits, "--format", "csv", "--spikes", "20,300"}, flags...)...)
 		require.NoError(t, err)
 		return out
 	}
-	require.Equal(t, results("--epsilon-schedule", "constant", "--epsilon-0", "5.01,0.127"), results("--epsilon-schedule", "auto"))
-	require.Equal(t, results("--epsilon-schedule", "constant", "--epsilon-0", "5.01,0.5"), results("--epsilon-schedule", "auto,constant", "--epsilon-0", "auto,0.5"))
+	require.Equal(t, results("--epsilon-schedule", "inverse-sqrt", "--epsilon-0", "14.3,1.19"), results("--epsilon-schedule", "auto"))
+	require.Equal(t, results("--epsilon-schedule", "inverse-sqrt,constant", "--epsilon-0", "14.3,0.5"), results("--epsilon-schedule", "auto,constant", "--epsilon-0", "auto,0.5"))
 	_, _, err = command(t, model, digits, "--epsilon-schedule", "auto,auto,auto")
 	require.ErrorContains(t, err, "there are values for 3 SbS layers, but the model has 2: L0/SbS, L1/SbS")
 	_, _, err = command(t, model, digits, "--epsilon-schedule", "auto", "--epsilon-0", "0.3")

@@ -27,7 +27,7 @@ func TestTrain_AutoFitsTheEpsilonToTheSpikes(t *testing.T) {
 	require.NotContains(t, errOut, "far fewer spikes")
 	l0, l2 := network(t, out).Layers[0].(*convert.SbS), network(t, out).Layers[2].(*convert.SbS)
 	require.Equal(t, []float32{fitted(40, 4), 0.3}, []float32{l0.Epsilon0, l2.Epsilon0})
-	require.Equal(t, sbs.Schedule{}.EpsilonT(4), l0.EpsilonT)
+	require.Equal(t, sbs.Schedule{Power: -0.5}.EpsilonT(4), l0.EpsilonT)
 
 	for spikes, want := range map[string]float32{"10": fitted(60, 10), "80": 1} {
 		folder := t.TempDir()

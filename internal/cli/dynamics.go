@@ -80,7 +80,7 @@ func DynamicsFlagNames() []string {
 func (f *DynamicsFlags) Register(s *pflag.FlagSet, spikes string) {
 	s.Var(&f.spikes, flagSpikes, "`number` of spikes per output position, for all SbS layers or one per SbS layer, such as 25,100,200,200 (default: "+spikes+")")
 	s.Var(&f.sampler, flagSampler, "`method` of drawing spikes: iid (independent, as PyTorch-SbS does) or low-discrepancy (evenly spread; needs far fewer spikes), for all SbS layers or one per SbS layer")
-	s.Var(&f.schedule, flagSchedule, "`rule` for epsilon_t: inverse-sqrt, constant, power:P for (t+1)^P, or auto; for all SbS layers or one per SbS layer. With fewer spikes, auto makes epsilon_t constant and chooses epsilon_0 so that all spikes together change a layer as much as before")
+	s.Var(&f.schedule, flagSchedule, "`rule` for epsilon_t: inverse-sqrt, constant, power:P for (t+1)^P, or auto; for all SbS layers or one per SbS layer. With fewer spikes, auto keeps epsilon_t and chooses epsilon_0 so that all spikes together change a layer as much as before")
 	s.Var(&f.epsilon0, flagEpsilon0, "`value` of epsilon_0, for all SbS layers or one per SbS layer; in a list, auto for layers with --epsilon-schedule auto")
 }
 

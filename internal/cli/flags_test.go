@@ -141,10 +141,9 @@ Dynamics:
       --epsilon-schedule rule   rule for epsilon_t: inverse-sqrt,
                                 constant, power:P for (t+1)^P, or auto;
                                 for all SbS layers or one per SbS layer.
-                                With fewer spikes, auto makes epsilon_t
-                                constant and chooses epsilon_0 so that all
-                                spikes together change a layer as much as
-                                before
+                                With fewer spikes, auto keeps epsilon_t
+                                and chooses epsilon_0 so that all spikes
+                                together change a layer as much as before
       --epsilon-0 value         value of epsilon_0, for all SbS layers or
                                 one per SbS layer; in a list, auto for
                                 layers with --epsilon-schedule auto

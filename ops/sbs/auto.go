@@ -9,27 +9,27 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// Resolve replaces the schedule auto of d by the values that it chooses for a layer, and
+// Resolve replaces the schedule auto of d by the epsilon_0 that it chooses for a layer, and
 // returns d itself if its schedule is not auto. p has the parameters of the layer before
 // the change: Spikes, Epsilon0, EpsilonT and Forgetting count. epsilonXY is the epsilon_xy
 // of the layer, or nil.
 //
-// A spike multiplies what h contains from earlier spikes by 1/(1+e), with
+// Spike t multiplies what h contains from before by 1/(1+e[t]), with
 //
-//	e = epsilon_0 * epsilon_t[t] * m
+//	e[t] = epsilon_0 * epsilon_t[t] * m
 //
 // where m is the mean of epsilon_xy (1 if the layer has none), times 1+forgetting_offset if
-// the layer forgets. With fewer spikes, auto makes epsilon_t constant and chooses epsilon_0
-// so that all spikes together multiply it by the same number as before. For S instead of S0
-// spikes:
+// the layer forgets. With S spikes instead of the S0 spikes of the layer, S < S0, auto keeps
+// epsilon_t and chooses epsilon_0 so that all spikes together multiply it by the same number
+// as before:
 //
-//	A         = sum of ln(1 + e) over the S0 spikes of the layer
-//	epsilon_0 = (exp(A/S) - 1) / m
+//	sum of ln(1 + e[t]) over S spikes, with the new epsilon_0
+//	    = sum of ln(1 + e[t]) over S0 spikes, with the old epsilon_0
 //
-// rounded to three significant digits, and at most MaxEpsilon. Two reductions one after the
-// other therefore give the same result as one, apart from rounding. With the same number of
-// spikes or more, and if no spike of the layer changes h, the layer keeps its epsilon_0 and
-// its epsilon_t, which Change extends.
+// The new epsilon_0 is rounded to three significant digits, and at most MaxEpsilon. Two
+// reductions one after the other therefore give the same result as one, apart from
+// rounding. With S0 spikes or more, and if the spikes do not change h, the layer keeps its
+// epsilon_0. With more spikes, Change continues epsilon_t.
 //
 // Resolve returns an error if d sets epsilon_0 too, and if a parameter is invalid.
 func (d Dynamics) Resolve(p Params, epsilonXY *ops.Tensor) (Dynamics, error) {
@@ -47,11 +47,7 @@ func (d Dynamics) Resolve(p Params, epsilonXY *ops.Tensor) (Dynamics, error) {
 	if err != nil {
 		return d, err
 	}
-	m *= 1 + float64(max(p.Forgetting, 0))
-	e, err := fit(p, m, d.Spikes)
-	if err == nil && e > 0 {
-		d.Epsilon0, d.Schedule = e, &Schedule{}
-	}
+	d.Epsilon0, err = fit(p, m*(1+float64(max(p.Forgetting, 0))), d.Spikes)
 	return d, err
 }
 
@@ -75,28 +71,48 @@ func meanOf(epsilonXY *ops.Tensor) (float64, error) {
 }
 
 // fit returns the epsilon_0 that the schedule auto chooses for a number of spikes below
-// p.Spikes, and 0 if the spikes of the layer do not change h. The factor m is the one that
-// Resolve documents.
+// p.Spikes, or 0 if the spikes do not change h. The factor m is the one that Resolve
+// documents.
 func fit(p Params, m float64, spikes int) (float32, error) {
 	if len(p.EpsilonT) < p.Spikes {
 		return 0, fmt.Errorf("epsilon_t has %d entries for %d spikes, so that the epsilon schedule auto has no values to start from", len(p.EpsilonT), p.Spikes)
 	}
-	a := 0.0
-	for _, e := range p.EpsilonT[:p.Spikes] {
-		a += math.Log(1 + float64(p.Epsilon0)*float64(e)*m)
-	}
-	if !(a >= 0 && a <= math.MaxFloat64) {
+	own := float64(p.Epsilon0)
+	want := logarithms(own*m, p.EpsilonT[:p.Spikes])
+	if !(want >= 0 && want <= math.MaxFloat64) {
 		return 0, errors.New("epsilon_0, epsilon_t, epsilon_xy and forgetting_offset must be at least 0 and finite for the epsilon schedule auto")
 	}
-	if a == 0 {
+	epsilonT := p.EpsilonT[:spikes]
+	if want == 0 || logarithms(MaxEpsilon*m, epsilonT) == 0 {
 		return 0, nil
 	}
-	e := math.Exp(a/float64(spikes)) - 1
-	return rounded(min(min(e, MaxEpsilon)/m, MaxEpsilon)), nil
+	// The sum grows with epsilon_0, and with fewer spikes it is not above the sum for all.
+	low, high := own, max(own, MaxEpsilon)
+	for range 64 {
+		middle := math.Sqrt(low * high)
+		if logarithms(middle*m, epsilonT) < want {
+			low = middle
+		} else {
+			high = middle
+		}
+		if rounded(low) == rounded(high) {
+			break
+		}
+	}
+	return rounded(high), nil
 }
 
-// rounded returns e with three significant digits. With them, the last bit of Log and Exp,
-// which differs between processors, does not change the result.
+// logarithms returns the sum of ln(1 + e*epsilon_t).
+func logarithms(e float64, epsilonT []float32) float64 {
+	sum := 0.0
+	for _, t := range epsilonT {
+		sum += math.Log(1 + e*float64(t))
+	}
+	return sum
+}
+
+// rounded returns e with three significant digits. With them, the last bit of Log, which
+// differs between processors, does not change the result.
 func rounded(e float64) float32 {
 	const digits = 3
 	r, _ := strconv.ParseFloat(strconv.FormatFloat(e, 'e', digits-1, 64), 32) // e is finite
