@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -106,13 +107,12 @@ func fit(p Params, m float64, spikes int) (float32, error) {
 func logarithms(e float64, epsilonT []float32) float64 {
 	sum := 0.0
 	for _, t := range epsilonT {
-		sum += math.Log(1 + e*float64(t))
+		sum += portmath.Log(1 + float64(e*float64(t)))
 	}
 	return sum
 }
 
-// rounded returns e with three significant digits. With them, the last bit of Log, which
-// differs between processors, does not change the result.
+// rounded returns e with three significant digits, so that it is readable.
 func rounded(e float64) float32 {
 	const digits = 3
 	r, _ := strconv.ParseFloat(strconv.FormatFloat(e, 'e', digits-1, 64), 32) // e is finite
