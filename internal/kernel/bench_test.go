@@ -156,7 +156,7 @@ func BenchmarkLayer(b *testing.B) {
 // drawing and updating, and per number for storing and pooling.
 func BenchmarkParts(b *testing.B) {
 	for _, tier := range Tiers() {
-		for _, z := range []struct{ k, n, spikes, width, channels int }{{50, 32, 25, 24, 2}, {800, 64, 100, 10, 32}} {
+		for _, z := range []struct{ k, n, spikes, width, channels int }{{25, 32, 25, 24, 1}, {800, 64, 100, 10, 32}} {
 			benchmarkParts(b, tier, z.k, z.n, z.spikes, z.width, z.channels)
 		}
 	}

@@ -289,14 +289,15 @@ TEXT ·sampleAVX512(SB), $640-68
 
 position:
 	CMPL      SI, $0x02
-	JE        four
+	JLE       direct
 	VMOVDQU32 (DX), Z0
 	VMOVDQU32 64(DX), Z1
 	JMP       start
 
-four:
+direct:
 	VMOVDQU32    (BX), Z0
 	VMOVDQU32    64(BX), Z1
+	JL           start
 	VMOVDQU32    128(BX), Z2
 	VMOVDQU32    192(BX), Z3
 	VPBROADCASTD 124(BX), Z4
@@ -320,7 +321,7 @@ numbers:
 	VPSRLD    $0x01, Z20, Z20
 	VPXORD    Z22, Z22, Z22
 	CMPL      SI, $0x02
-	JE        direct
+	JE        halves
 
 	// Find the block by binary search in the coarse table.
 	VPADDD    Z12, Z22, Z21
@@ -369,7 +370,7 @@ compare:
 	JMP       next
 
 	// Find the threshold by binary search in one half of the four registers.
-direct:
+halves:
 	VPCMPUD   $0x01, Z20, Z4, K3
 	VPADDD    Z12, Z22, Z21
 	VMOVDQA32 Z21, Z24
@@ -553,14 +554,15 @@ TEXT ·sampleLowDiscrepancyAVX512(SB), $640-68
 
 position:
 	CMPL      SI, $0x02
-	JE        four
+	JLE       direct
 	VMOVDQU32 (DX), Z0
 	VMOVDQU32 64(DX), Z1
 	JMP       start
 
-four:
+direct:
 	VMOVDQU32    (BX), Z0
 	VMOVDQU32    64(BX), Z1
+	JL           start
 	VMOVDQU32    128(BX), Z2
 	VMOVDQU32    192(BX), Z3
 	VPBROADCASTD 124(BX), Z4
@@ -575,7 +577,7 @@ numbers:
 	VPADDD Z6, Z5, Z5
 	VPXORD Z19, Z19, Z19
 	CMPL   SI, $0x02
-	JE     direct
+	JE     halves
 
 	// Find the block by binary search in the coarse table.
 	VPADDD    Z10, Z19, Z20
@@ -624,7 +626,7 @@ compare:
 	JMP       next
 
 	// Find the threshold by binary search in one half of the four registers.
-direct:
+halves:
 	VPCMPUD   $0x01, Z18, Z4, K3
 	VPADDD    Z10, Z19, Z20
 	VMOVDQA32 Z20, Z22

@@ -146,7 +146,7 @@ func drawThresholds(l *Layer, s *Scratch, g int, sums []float32, thresholds func
 
 // coarseAVX512 fills the coarse table of position g with the last threshold of each block.
 func coarseAVX512(l *Layer, s *Scratch, g int) {
-	if l.layout.block != 2 { // sampleAVX512 searches 64 thresholds directly
+	if l.layout.block > 2 { // sampleAVX512 searches up to 64 thresholds directly
 		lookAVX512(&s.coarse[g*coarse], &s.thresholds[g*l.layout.room], uint32(l.layout.block))
 	}
 }

@@ -8,7 +8,7 @@ package kernel
 // position. n is a multiple of 16 and not more than a chunk, which is the distance from
 // position to position in dst. The state of a position is counter(key, i) of its first random number i.
 // There are 32*block thresholds, where block is a power of 2; room is the distance to those
-// of the next position. coarse holds the last threshold of each block, if block is not 2.
+// of the next position. coarse holds the last threshold of each block, if block is above 2.
 // The last threshold must be followed by 32 entries of the largest one.
 //
 //go:noescape
@@ -18,7 +18,7 @@ func sampleAVX512(dst *uint32, n int, positions int, coarse *[32]uint32, thresho
 // position. n is a multiple of 16 and not more than a chunk, which is the distance from
 // position to position in dst. The state of a position is its first random number.
 // There are 32*block thresholds, where block is a power of 2; room is the distance to those
-// of the next position. coarse holds the last threshold of each block, if block is not 2.
+// of the next position. coarse holds the last threshold of each block, if block is above 2.
 // The last threshold must be followed by 32 entries of the largest one.
 //
 //go:noescape

@@ -98,14 +98,15 @@ func sampleDoc(name, state string, lanes int, table string) []string {
 // sampleAVX512 draws 16 spikes at a time by binary search. The first five steps
 // search the coarse table of 32 thresholds in two registers. The following steps
 // gather thresholds from memory until 32 are left. These are compared all at once,
-// spike by spike. 64 thresholds are searched in four registers instead.
+// spike by spike. Up to 64 thresholds need no coarse table: they are searched in two or
+// four registers.
 func sampleAVX512(lowDiscrepancy bool) {
 	name, state := "sampleAVX512", "counter(key, i) of its first random number i"
 	if lowDiscrepancy {
 		name, state = "sampleLowDiscrepancyAVX512", "its first random number"
 	}
 	TEXT(name, 0, sampleSignature)
-	Doc(sampleDoc(name, state, 16, "coarse holds the last threshold of each block, if block is not 2.")...)
+	Doc(sampleDoc(name, state, 16, "coarse holds the last threshold of each block, if block is above 2.")...)
 	Pragma("noescape")
 	dst, n := Load(Param("dst"), GP64()), Load(Param("n"), GP64())
 	coarse, thresholds := Load(Param("coarse"), GP64()), Load(Param("thresholds"), GP64())
@@ -139,14 +140,16 @@ func sampleAVX512(lowDiscrepancy bool) {
 
 	Label("position")
 	CMPL(block, U8(2))
-	JE(LabelRef("four"))
+	JLE(LabelRef("direct"))
 	VMOVDQU32(Mem{Base: coarse}, lo)
 	VMOVDQU32(Mem{Base: coarse, Disp: 64}, hi)
 	JMP(LabelRef("start"))
-	Label("four")
-	for i, table := range []reg.VecVirtual{lo, hi, third, fourth} {
-		VMOVDQU32(Mem{Base: thresholds, Disp: 64 * i}, table)
-	}
+	Label("direct")
+	VMOVDQU32(Mem{Base: thresholds}, lo)
+	VMOVDQU32(Mem{Base: thresholds, Disp: 64}, hi)
+	JL(LabelRef("start"))
+	VMOVDQU32(Mem{Base: thresholds, Disp: 128}, third)
+	VMOVDQU32(Mem{Base: thresholds, Disp: 192}, fourth)
 	VPBROADCASTD(Mem{Base: thresholds, Disp: 4 * 31}, middle)
 	Label("start")
 	if lowDiscrepancy {
@@ -181,7 +184,7 @@ func sampleAVX512(lowDiscrepancy bool) {
 	below := K()
 	VPXORD(position, position, position)
 	CMPL(block, U8(2))
-	JE(LabelRef("direct"))
+	JE(LabelRef("halves"))
 
 	Comment("Find the block by binary search in the coarse table.")
 	for i := range steps {
@@ -224,7 +227,7 @@ func sampleAVX512(lowDiscrepancy bool) {
 	JMP(LabelRef("next"))
 
 	Comment("Find the threshold by binary search in one half of the four registers.")
-	Label("direct")
+	Label("halves")
 	upper, other := K(), ZMM()
 	VPCMPUD(U8(1), r, middle, upper) // middle < r
 	search := func() {
