@@ -193,7 +193,7 @@ func benchmarkParts(b *testing.B, tier Tier, k, n, spikes, width, channels int) 
 				p := Span{at/side*width + at%side, min(side-at%side, end-at)}
 				spans, at = append(spans, p), at+p.N
 			}
-			s.DrawRow(g, x, spans, offsets[:cap(offsets)], keys[:end-g], new([RowLen][]float32))
+			s.DrawRow(g, x, spans, offsets[:cap(offsets)], keys[:end-g], nil)
 			g = end
 		}
 	}

@@ -45,7 +45,7 @@ func (l *Layer) RowPositions() int {
 // faster than Draw. It returns the totals of the patches; a position whose total is 0 or not
 // finite gets undefined spikes. The offsets of the entries of a patch must be in ascending
 // order, begin with 0, and be followed by zeros up to a multiple of RowLen. epsXY[i] is
-// epsilon_xy of position g+i.
+// epsilon_xy of position g+i; epsXY is nil if the layer has none.
 func (s *Scratch) DrawRow(g int, x []float32, spans []Span, offsets []int32, keys []uint64, epsXY *[RowLen][]float32) (totals [RowLen]float32) {
 	l, r := s.l, &s.row
 	lanes, last := l.up.row.lanes, int(offsets[l.k-1])
@@ -60,7 +60,11 @@ func (s *Scratch) DrawRow(g int, x []float32, spans []Span, offsets []int32, key
 	}
 	clear(r.lanes[len(spans):])
 	for i, key := range keys {
-		s.prepare(g+i, key, epsXY[i])
+		if epsXY == nil {
+			s.prepare(g+i, key, nil)
+		} else {
+			s.prepare(g+i, key, epsXY[i])
+		}
 	}
 	l.up.row.draw(s, r, g, len(keys), x, offsets, masked)
 	return r.totals

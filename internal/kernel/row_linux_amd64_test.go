@@ -68,7 +68,7 @@ func TestDrawRow_EqualsDraw(t *testing.T) {
 			for i := range keys {
 				keys[i] = r.Uint64()
 			}
-			totals := together.DrawRow(g, x, spans, offsets[:roundUp(k, RowLen)], keys, new([RowLen][]float32))
+			totals := together.DrawRow(g, x, spans, offsets[:roundUp(k, RowLen)], keys, nil)
 			room := l.layout.room
 			require.Equal(t, before[:g*room], together.thresholds[:g*room], "the tables of the positions before do not change")
 			require.Equal(t, before[(g+count)*room:], together.thresholds[(g+count)*room:], "the tables of the positions after do not change")

@@ -10,10 +10,19 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// blockGroups is the number of groups of (image, output position) pairs in one part of
-// the parallel loop: few enough that all workers stay busy to the end, and that a
-// canceled run stops soon.
-const blockGroups = 2
+// A part of the parallel loop has as many groups of (image, output position) pairs as have
+// about partSpikes spikes per position, so that a part takes much longer than a worker needs
+// to get it, and a canceled run stops soon. The loop has at least leastParts parts, so that
+// all workers stay busy to the end.
+const (
+	partSpikes = 3200
+	leastParts = 32
+)
+
+// blockGroups returns the number of groups in a part of a loop over all groups.
+func (l *layer) blockGroups(groups int) int {
+	return max(1, min(partSpikes/len(l.eps), groups/leastParts))
+}
 
 // Run implements ops.Op.
 func (l *layer) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
@@ -27,7 +36,8 @@ func (l *layer) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 		return err
 	}
 	size := r.kernel.Positions()
-	if err := ctx.Do((r.batch*r.positions+size-1)/size, blockGroups, r); err != nil || l.AlphaIterations == 0 {
+	groups := (r.batch*r.positions + size - 1) / size
+	if err := ctx.Do(groups, l.blockGroups(groups), r); err != nil || l.AlphaIterations == 0 {
 		return err
 	}
 	if r.alpha.run == nil {
@@ -182,13 +192,17 @@ type workspace struct {
 	number  int          // the index in the batch of that image, -1 for none
 	scratch *kernel.Scratch
 	dead    []bool // positions of the group whose patch is all zero
+	epsXY   [kernel.RowLen][]float32
 }
 
 // Part implements parallel.Loop: it computes h at the (image, output position) pairs of
 // groups lo to hi-1. A pair has the number b*OH*OW + pos.
 func (r *run) Part(lo, hi int) error {
 	w := r.workspaces.Get()
-	defer r.workspaces.Put(w)
+	defer func() {
+		clear(w.epsXY[:])
+		r.workspaces.Put(w)
+	}()
 	w.number = -1 // the padded image is one of another run
 	size, total := r.kernel.Positions(), r.batch*r.positions
 	for first := lo * size; first < min(hi*size, total); first += size {
@@ -229,7 +243,10 @@ func (r *run) prepareRow(w *workspace, first, g, n int) (int, error) {
 	}
 	var spans [kernel.MaxSpans]kernel.Span
 	var keys [kernel.RowLen]uint64
-	var epsXY [kernel.RowLen][]float32
+	var epsXY *[kernel.RowLen][]float32
+	if r.epsPlaces > 0 {
+		epsXY = &w.epsXY
+	}
 	x, count, used := r.x, 0, 0
 	for ; count < n && used < len(spans); used++ {
 		b, pos := r.pair(first + count)
@@ -242,14 +259,14 @@ func (r *run) prepareRow(w *workspace, first, g, n int) (int, error) {
 		image := r.imageKey(b)
 		for i := range p.N {
 			keys[count+i] = kernel.PositionKey(image, uint64(pos+i))
-			if r.epsPlaces > 0 {
+			if epsXY != nil {
 				epsXY[count+i] = r.epsXY[(pos+i)*r.epsPlaces:][:r.epsPlaces]
 			}
 		}
 		spans[used] = p
 		count += p.N
 	}
-	totals := w.scratch.DrawRow(g, x, spans[:used], r.offsets[:cap(r.offsets)], keys[:count], &epsXY)
+	totals := w.scratch.DrawRow(g, x, spans[:used], r.offsets[:cap(r.offsets)], keys[:count], epsXY)
 	for i, total := range totals[:count] {
 		if !(total <= math.MaxFloat32) {
 			return 0, r.tooLarge(r.pair(first + i))
