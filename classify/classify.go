@@ -40,7 +40,7 @@ func (s Size) String() string { return dataset.Size(s).String() }
 
 // defaultBatch is the number of images that a model with an open batch size gets at a
 // time: enough for all cores, few enough to see progress.
-const defaultBatch = 64
+const defaultBatch = 128
 
 // maxPixels bounds the pixels of one batch, over all images and channels.
 const maxPixels = 1 << 28
