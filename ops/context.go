@@ -36,8 +36,9 @@ type Context struct {
 	// Context cancels the run. A nil Context means context.Background().
 	context.Context
 
-	// Pool runs the parallel loops; nil runs them in the calling goroutine. Results
-	// must not depend on the number of goroutines.
+	// Pool runs the parallel loops, apart from short loops that are faster in the calling
+	// goroutine; nil runs all of them there. Results must not depend on the number of
+	// goroutines.
 	Pool Pool
 
 	// Seed selects the random numbers of the run. FirstImage is the number of the

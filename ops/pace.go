@@ -13,7 +13,7 @@ type pace struct {
 	loops [4]pacedLoop
 }
 
-// pacedLoop holds what is known about the loops of one size.
+// pacedLoop holds measurements of loops of one size.
 type pacedLoop struct {
 	n, grain        int
 	calls           int
@@ -42,11 +42,15 @@ func (p *pace) do(c *Context, n, grain int, body Loop) error {
 	start := time.Now()
 	if alone {
 		err := inTurn(c.parent(), n, grain, body)
-		l.alone = shorter(l.alone, time.Since(start))
+		if err == nil { // a loop that fails may end early
+			l.alone = shorter(l.alone, time.Since(start))
+		}
 		return err
 	}
 	err := c.Pool.Do(c.parent(), n, grain, body)
-	l.together = shorter(l.together, time.Since(start))
+	if err == nil {
+		l.together = shorter(l.together, time.Since(start))
+	}
 	return err
 }
 
@@ -77,9 +81,10 @@ func (l *pacedLoop) isAlone() bool {
 }
 
 // shorter returns the shorter of two times. A longer new time raises the old one a little,
-// so that the result follows changes.
+// so that the result follows changes. A long time replaces it, because loops of the same
+// size can do different work.
 func shorter(old, now time.Duration) time.Duration {
-	if old == 0 {
+	if old == 0 || now > longLoop {
 		return max(now, 1)
 	}
 	return min(now, old+old/8)

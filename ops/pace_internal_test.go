@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -47,4 +48,55 @@ func TestPacedLoop_FollowsChanges(t *testing.T) {
 		}
 	}
 	require.False(t, l.isAlone())
+}
+
+// countingPool runs loops in the calling goroutine and counts them.
+type countingPool struct{ loops int }
+
+func (p *countingPool) Do(ctx context.Context, n, grain int, body Loop) error {
+	p.loops++
+	return inTurn(ctx, n, grain, body)
+}
+
+func TestDo_RunsLoopsAloneThatAreFasterThatWay(t *testing.T) {
+	p := new(countingPool)
+	c := &Context{Pool: p}
+	c.pace.loops[0] = pacedLoop{n: 7, grain: 2, calls: 1, alone: 1, together: longLoop}
+	iterations := 0
+	require.NoError(t, c.For(7, 2, func(lo, hi int) error { iterations += hi - lo; return nil }))
+	require.Equal(t, 7, iterations)
+	require.Zero(t, p.loops)
+}
+
+func TestDo_DoesNotMeasureLoopsThatFail(t *testing.T) {
+	c := &Context{Pool: new(countingPool)}
+	require.ErrorIs(t, c.For(7, 2, func(int, int) error { return context.Canceled }), context.Canceled)
+	require.Zero(t, c.pace.loops[0].together)
+	c.pace.loops[0] = pacedLoop{n: 7, grain: 2, calls: 1, alone: 10, together: longLoop}
+	require.ErrorIs(t, c.For(7, 2, func(int, int) error { return context.Canceled }), context.Canceled)
+	require.Equal(t, time.Duration(10), c.pace.loops[0].alone)
+}
+
+// TestPacedLoop_SharedByDifferentWork checks that a long loop does not stay alone because a
+// short one has the same size.
+func TestPacedLoop_SharedByDifferentWork(t *testing.T) {
+	var l pacedLoop
+	alone := 0
+	for i := range 100 {
+		long := i%2 == 1
+		switch {
+		case l.isAlone():
+			if long {
+				alone++
+				l.alone = shorter(l.alone, 8*time.Millisecond)
+			} else {
+				l.alone = shorter(l.alone, time.Microsecond)
+			}
+		case long:
+			l.together = shorter(l.together, 4*time.Millisecond)
+		default:
+			l.together = shorter(l.together, 10*time.Microsecond)
+		}
+	}
+	require.LessOrEqual(t, alone, 2)
 }

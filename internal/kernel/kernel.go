@@ -35,7 +35,9 @@
 // For spike k of a position, with row w = W[k], the product p[n] is h[n]*w[n], rounded.
 // If q is large enough, the spike then sets h[n] to FMA(c, p[n], h[n]) with the numerator
 // c = (e*s)/q, and with forgetting adds (e*s)*(forgetting/N), where s is the common
-// factor. The factor becomes s*(1 + e*(1+forgetting)). Each operation rounds.
+// factor. The factor becomes s*(1 + e*(1+forgetting)). e is the product of epsilon_0 and
+// epsilon_t, times epsilon_xy. After every 160 spikes, and when s is above 1e10, h is
+// multiplied by 1/s, and s becomes 1. Each operation rounds.
 //
 // q is the sum of 16 partial sums, or of 32 if there are more than 96 neurons. Partial
 // sum i adds up h[n]*w[n] for n = i, i+16, ..., or n = i, i+32, ...: rounded products if

@@ -166,7 +166,7 @@ func (l *Layer) Positions() int { return l.up.positions }
 // Scratch may be used for any number of groups. It is not safe for concurrent use.
 type Scratch struct {
 	l    *Layer
-	jobs []job    // what the caller gives for each position; empty between two runs
+	jobs []job    // given spikes and epsilon_xy of each position; empty between two runs
 	used bool     // whether some jobs are not empty
 	keys []uint64 // of the random numbers, for each position
 
@@ -176,9 +176,9 @@ type Scratch struct {
 	eps     []float32 // (positions, chunk), if the layer is not fast
 	scales  []float32 // common factor of h for each position
 
-	thresholds []uint32 // (positions rounded up to a multiple of 4, layout.room)
+	thresholds []uint32 // (positions, layout.room)
 	coarse     []uint32 // (positions, layout.coarse)
-	states     []uint64 // what the samplers of a tier start from, for each position
+	states     []uint64 // initial states of the sampler, for each position
 	row        row
 }
 
@@ -192,9 +192,15 @@ type job struct {
 func (l *Layer) NewScratch() *Scratch {
 	p := l.up.positions
 	s := &Scratch{
-		l: l, jobs: make([]job, p), keys: make([]uint64, p), states: make([]uint64, p), h: make([]float32, p*l.width), offsets: make([]uint32, p*chunk),
-		scales: make([]float32, p), thresholds: make([]uint32, roundUp(p, 4)*l.layout.room),
-		coarse: make([]uint32, p*l.layout.coarse),
+		l:          l,
+		jobs:       make([]job, p),
+		keys:       make([]uint64, p),
+		h:          make([]float32, p*l.width),
+		offsets:    make([]uint32, p*chunk),
+		scales:     make([]float32, p),
+		thresholds: make([]uint32, p*l.layout.room),
+		coarse:     make([]uint32, p*l.layout.coarse),
+		states:     make([]uint64, p),
 	}
 	for i := range s.thresholds { // the padding keeps this value
 		s.thresholds[i] = l.layout.fill
@@ -223,7 +229,7 @@ func (s *Scratch) Give(g int, spikes []int32, epsXY []float32) {
 	s.jobs[g], s.used = job{given: spikes, epsXY: epsXY}, true
 }
 
-// prepare notes what position g needs to draw its spikes.
+// prepare stores the key and epsilon_xy of position g.
 func (s *Scratch) prepare(g int, key uint64, epsXY []float32) {
 	s.keys[g] = key
 	if s.l.places > 0 || s.used {

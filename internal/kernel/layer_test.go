@@ -221,6 +221,57 @@ func compareTiers(t *testing.T, seed uint64, z sizes) (worst float64) {
 	return worst
 }
 
+// TestScratch_TakesGivenAndDrawnSpikes compares groups in which some positions are given the
+// spikes that the others draw, also after a group that was prepared and not run.
+func TestScratch_TakesGivenAndDrawnSpikes(t *testing.T) {
+	for _, tier := range Tiers() {
+		for _, z := range []struct {
+			k, n, spikes, places int
+			forgetting           float32
+			zero                 bool
+		}{{1, 3, 5, 0, 0, false}, {25, 32, 400, 0, 0, false}, {25, 33, 400, 5, 0.1, false}, {70, 130, 400, 0, 0, true}, {9, 60, 170, 9, 0, false}} {
+			undo := Use(tier)
+			r := rand.New(rand.NewPCG(1, 2))
+			w := uniform(r, z.k*z.n)
+			if z.zero {
+				w[3] = 0
+			}
+			l := NewLayer(w, z.n, Schedule{Eps: constants(z.spikes, 0.3), Places: z.places, MaxEpsXY: 1, Forgetting: z.forgetting})
+			sums, thresholds := make([]float32, l.SumsLen()), make([]uint32, z.k)
+			cumulate(sums[:z.k], uniform(r, z.k))
+			Thresholds(thresholds, sums[:z.k])
+			give := func(s *Scratch, g int) {
+				spikes := make([]int32, z.spikes)
+				Sample(spikes, thresholds, uint64(g))
+				s.Give(g, spikes, constants(z.places, 0.5))
+			}
+			run := func(s *Scratch, n int, given bool) []float32 {
+				for g := range n {
+					if given && g%3 != 1 {
+						give(s, g)
+					} else {
+						s.Draw(g, sums, uint64(g), constants(z.places, 0.5))
+					}
+				}
+				s.Run(n)
+				h := make([]float32, z.n*n)
+				s.Store(h, n, 0, n)
+				return h
+			}
+			for n := 1; n <= l.Positions(); n++ {
+				want, s := run(l.NewScratch(), n, false), l.NewScratch()
+				require.Equal(t, want, run(s, n, true), "%v, %+v: %d positions", tier, z, n)
+				require.Equal(t, want, run(s, n, false), "%v, %+v: %d positions, after given spikes", tier, z, n)
+				for g := range n {
+					s.Give(g, make([]int32, z.spikes), constants(z.places, 0.1))
+				}
+				require.Equal(t, want, run(s, n, false), "%v, %+v: %d positions, after a group that was not run", tier, z, n)
+			}
+			undo()
+		}
+	}
+}
+
 // requireEqualBits checks that two results are the same, bit by bit.
 func requireEqualBits(t *testing.T, want, got [][]float32, format string, args ...any) {
 	t.Helper()

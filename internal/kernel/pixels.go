@@ -30,7 +30,7 @@ func MaxPool2(out, x []float32, rows, n, width int) {
 }
 
 // MeanPool2 computes means over windows of 2 x 2 pixels as MaxPool2 does maxima. A mean is
-// (top left + bottom left) + (top right + bottom right), divided by 4, in float32.
+// (top left + bottom left) + (top right + bottom right), of pixels divided by 4, in float32.
 func MeanPool2(out, x []float32, rows, n, width int) {
 	if out, x = windows(out, x, rows, n, width); len(out) == 0 || meanPoolVectors(out, x, rows, n, width) {
 		return
@@ -39,7 +39,9 @@ func MeanPool2(out, x []float32, rows, n, width int) {
 		result := out[i*n:][:n]
 		top, bottom := x[2*i*width:][:2*n], x[(2*i+1)*width:][:2*n]
 		for j := range result {
-			result[j] = ((top[2*j] + bottom[2*j]) + (top[2*j+1] + bottom[2*j+1])) * 0.25
+			left := float32(top[2*j]*0.25) + float32(bottom[2*j]*0.25)
+			right := float32(top[2*j+1]*0.25) + float32(bottom[2*j+1]*0.25)
+			result[j] = left + right
 		}
 	}
 }

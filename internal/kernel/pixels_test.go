@@ -119,6 +119,16 @@ func TestMeanPool2_EqualsTheDefinition(t *testing.T) {
 	}
 }
 
+func TestMeanPool2_DoesNotOverflow(t *testing.T) {
+	for _, tier := range Tiers() {
+		undo := Use(tier)
+		got := make([]float32, 20)
+		MeanPool2(got, constants(80, math.MaxFloat32), 1, 20, 40)
+		undo()
+		require.Equal(t, constants(20, math.MaxFloat32), got, tier)
+	}
+}
+
 func TestMaxPool2_PanicsIfASliceIsTooShort(t *testing.T) {
 	require.PanicsWithValue(t, "kernel: 1 x 3 windows of 2 x 2 pixels do not fit into rows of 5 pixels",
 		func() { MaxPool2(make([]float32, 9), make([]float32, 9), 1, 3, 5) })

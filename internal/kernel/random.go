@@ -21,8 +21,8 @@ func Key(seed, layer, image, position uint64) uint64 {
 	return PositionKey(ImageKey(seed, layer, image), position)
 }
 
-// ImageKey returns what the keys of all positions of one layer and image have in common,
-// for PositionKey.
+// ImageKey returns the part of the keys that all positions of one layer and image share, for
+// PositionKey.
 func ImageKey(seed, layer, image uint64) uint64 {
 	k := mix(seed + gamma)
 	k = mix(k + (layer+1)*gamma)

@@ -10,8 +10,8 @@ const (
 // patch of position i of the span is x[Start+i+offsets[k]].
 type Span struct{ Start, N int }
 
-// rowDrawer computes the running sums and thresholds of adjacent patches, one patch per
-// lane of a vector.
+// rowDrawer computes the totals, thresholds and coarse tables of adjacent patches, one patch
+// per lane of a vector.
 type rowDrawer struct {
 	lanes int
 
@@ -28,7 +28,8 @@ type row struct {
 	starts [MaxSpans]int    // index in x of lane 0 of each span
 	lanes  [MaxSpans]uint32 // a bit for each lane of a span
 	totals [RowLen]float32
-	lasts  []uint32 // the last threshold of each vector of thresholds, for each lane
+	lasts  []uint32  // the last threshold of each vector of thresholds, for each lane
+	sums   []float32 // running sums of one patch
 }
 
 // RowPositions returns the largest number of positions for DrawRow, or 0 if the tier of the
@@ -43,7 +44,7 @@ func (l *Layer) RowPositions() int {
 // DrawRow prepares positions g, g+1, ... of the group, one per key, to draw their spikes, as
 // Draw does, from the patches of up to MaxSpans spans with as many positions in all. This is
 // faster than Draw. It returns the totals of the patches; a position whose total is 0 or not
-// finite gets undefined spikes. The offsets of the entries of a patch must be in ascending
+// finite gets undefined spikes, which are valid rows of W. The offsets of the entries of a patch must be in ascending
 // order, begin with 0, and be followed by zeros up to a multiple of RowLen. epsXY[i] is
 // epsilon_xy of position g+i; epsXY is nil if the layer has none.
 func (s *Scratch) DrawRow(g int, x []float32, spans []Span, offsets []int32, keys []uint64, epsXY *[RowLen][]float32) (totals [RowLen]float32) {

@@ -68,10 +68,12 @@ func (a assemblyRow) drawTiny(s *Scratch, r *row, g int, x []float32, offsets []
 	l, i := s.l, 0
 	for _, p := range r.spans[:r.count] {
 		for start := p.Start; start < p.Start+p.N; start++ {
-			if r.totals[i] < leastTotal {
-				sums := make([]float32, l.k)
-				CumulateAt(sums, x[start:], offsets[:l.k])
-				Thresholds(s.thresholds[(g+i)*l.layout.room:][:l.k], sums)
+			if t := r.totals[i]; t > 0 && t < leastTotal {
+				if r.sums == nil {
+					r.sums = make([]float32, l.k)
+				}
+				CumulateAt(r.sums, x[start:], offsets[:l.k])
+				Thresholds(s.thresholds[(g+i)*l.layout.room:][:l.k], r.sums)
 				a.coarse(l, s, g+i)
 			}
 			i++

@@ -36,7 +36,7 @@ func thresholdsAVX512(dst *uint32, sums *float32, n int, total float32, scale fl
 func lookAVX512(coarse *uint32, thresholds *uint32, block uint32)
 
 // lookRowAVX512 fills the coarse tables of n positions. Row i of lasts holds the last threshold of
-// vector i for all positions, and a block has as many vectors as step says.
+// vector i for all positions, and step is the number of vectors in a block.
 //
 //go:noescape
 func lookRowAVX512(coarse *uint32, lasts *uint32, step int, n int)
@@ -121,7 +121,7 @@ func thresholdsAVX2(dst *uint32, sums *float32, n int, total float32, scale floa
 func lookAVX2(coarse *uint32, thresholds *uint32, block uint32)
 
 // lookRowAVX2 fills the coarse tables of n positions. Row i of lasts holds the last threshold of
-// vector i for all positions, and a block has as many vectors as step says.
+// vector i for all positions, and step is the number of vectors in a block.
 //
 //go:noescape
 func lookRowAVX2(coarse *uint32, lasts *uint32, step int, n int)

@@ -79,6 +79,9 @@ func fit(p Params, m float64, spikes int) (float32, error) {
 		return 0, fmt.Errorf("epsilon_t has %d entries for %d spikes, so that the epsilon schedule auto has no values to start from", len(p.EpsilonT), p.Spikes)
 	}
 	own := float64(p.Epsilon0)
+	if own > MaxEpsilon {
+		return 0, fmt.Errorf("epsilon_0 is %v: the epsilon schedule auto takes at most %g", p.Epsilon0, float32(MaxEpsilon))
+	}
 	want := logarithms(own*m, p.EpsilonT[:p.Spikes])
 	if !(want >= 0 && want <= math.MaxFloat64) {
 		return 0, errors.New("epsilon_0, epsilon_t, epsilon_xy and forgetting_offset must be at least 0 and finite for the epsilon schedule auto")
@@ -88,7 +91,7 @@ func fit(p Params, m float64, spikes int) (float32, error) {
 		return 0, nil
 	}
 	// The sum grows with epsilon_0, and with fewer spikes it is not above the sum for all.
-	low, high := own, max(own, MaxEpsilon)
+	low, high := own, float64(MaxEpsilon)
 	for range 64 {
 		middle := math.Sqrt(low * high)
 		if logarithms(middle*m, epsilonT) < want {

@@ -10,10 +10,10 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// A part of the parallel loop has as many groups of (image, output position) pairs as have
-// about partSpikes spikes per position, so that a part takes much longer than a worker needs
-// to get it, and a canceled run stops soon. The loop has at least leastParts parts, so that
-// all workers stay busy to the end.
+// A part of the parallel loop has so many groups of (image, output position) pairs that the
+// positions, one of each group, have about partSpikes spikes together: a part takes much longer
+// than a worker needs to get it, and a canceled run stops soon. A large loop has at least
+// leastParts parts, so that all workers stay busy to the end.
 const (
 	partSpikes = 3200
 	leastParts = 32
@@ -32,6 +32,7 @@ func (l *layer) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 		return err
 	}
 	r.h = out[0].Float32s()
+	r.number = l.runs.Add(1)
 	if err := r.usePlan(in[1]); err != nil {
 		return err
 	}
@@ -113,6 +114,8 @@ type run struct {
 	// the kernel can draw their spikes together.
 	rows bool
 
+	number uint64 // of this run among the runs of the layer
+
 	// A parallel.Loop gets no context as an argument: the loops use this one.
 	ctx   *ops.Context
 	check checkLoop
@@ -190,6 +193,7 @@ type workspace struct {
 	sums    [4][]float32 // cumulative sums of the patches of some positions
 	padded  []float32    // an image with its padding
 	number  int          // the index in the batch of that image, -1 for none
+	run     uint64       // the number of the run of that image
 	scratch *kernel.Scratch
 	dead    []bool // positions of the group whose patch is all zero
 	epsXY   [kernel.RowLen][]float32
@@ -203,7 +207,9 @@ func (r *run) Part(lo, hi int) error {
 		clear(w.epsXY[:])
 		r.workspaces.Put(w)
 	}()
-	w.number = -1 // the padded image is one of another run
+	if w.run != r.number { // the padded image is one of another run
+		w.run, w.number = r.number, -1
+	}
 	size, total := r.kernel.Positions(), r.batch*r.positions
 	for first := lo * size; first < min(hi*size, total); first += size {
 		n := min(size, total-first)
@@ -220,8 +226,8 @@ func (r *run) Part(lo, hi int) error {
 	return nil
 }
 
-// minRow is the smallest width of the output with which kernel.RowLen positions, at
-// any start, lie in at most kernel.MaxSpans rows.
+// minRow is the smallest width of the output with which DrawRow gets enough positions at a
+// time to be faster.
 const minRow = 6
 
 // prepareSpikes prepares the spikes of some of the positions g to g+n-1 of the group

@@ -46,6 +46,7 @@ type layer struct {
 	Params
 	eps  []float32 // epsilon_0 * epsilon_t of the spikes that are used, see Prefix
 	last atomic.Pointer[plan]
+	runs atomic.Uint64 // number of runs so far
 }
 
 func newLayer(p Params) *layer {

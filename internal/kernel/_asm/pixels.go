@@ -91,6 +91,11 @@ func (t *tiling) pool(mean bool) {
 		VBLENDVPS(last, b, a, a)
 	}
 	load := func(from reg.Register, i int, v reg.VecPhysical, masked bool) {
+		defer func() {
+			if mean { // before the sum, which could overflow
+				VMULPS(quarter, v, v)
+			}
+		}()
 		at := Mem{Base: from, Disp: size * i}
 		switch {
 		case !masked:
@@ -118,9 +123,6 @@ func (t *tiling) pool(mean bool) {
 			VPERMPD(U8(0xd8), m[0], m[0])
 		}
 		reduce(m[0], v)
-		if mean {
-			VMULPS(quarter, v, v)
-		}
 		switch {
 		case !masked:
 			VMOVUPS(v, Mem{Base: dst})

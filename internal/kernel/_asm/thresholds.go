@@ -50,7 +50,7 @@ func (d *drawer) register(i int) reg.VecPhysical {
 	return allY[i]
 }
 
-// constants loads what threshold needs.
+// constants loads the constants of threshold.
 func (d *drawer) constants() {
 	VBROADCASTSS(belowFull(), d.most)
 	if d.lanes == 16 {
@@ -140,7 +140,7 @@ func (d *drawer) lookRow() {
 	name := "lookRow" + d.suffix
 	TEXT(name, NOSPLIT, "func(coarse, lasts *uint32, step, n int)")
 	Doc(name+" fills the coarse tables of n positions. Row i of lasts holds the last threshold of",
-		"vector i for all positions, and a block has as many vectors as step says.")
+		"vector i for all positions, and step is the number of vectors in a block.")
 	Pragma("noescape")
 	coarse, lasts := Load(Param("coarse"), GP64()), Load(Param("lasts"), GP64())
 	step, n := Load(Param("step"), GP64()), Load(Param("n"), GP64())
@@ -337,8 +337,8 @@ func (d *drawer) thresholdsRow() {
 	RET()
 }
 
-// storeColumns transposes the registers of a vector each for as many rows as lanes, and
-// stores the first n columns. advance moves place from column to column.
+// storeColumns transposes the square matrix whose rows are in registers 0 to lanes-1, and
+// stores its first n columns. advance moves place from column to column.
 func (d *drawer) storeColumns(place, n reg.Register, done string, advance func()) {
 	columns := transpose8
 	if d.lanes == 16 {

@@ -15,9 +15,9 @@ const maxVectors = 6
 // chunk is the number of consecutive spikes of one position in memory.
 const chunk = 160
 
-// fewNeurons is the number of neurons up to which q is a sum of rounded products: those that
-// updates with h in registers need anyway. For more neurons, q is a sum of fused
-// multiply-adds.
+// fewNeurons is the number of neurons up to which q is a sum of rounded products. AVX-512
+// updates that keep h in registers need these products anyway. For more neurons, q is a sum
+// of fused multiply-adds.
 const fewNeurons = 48
 
 // kind is a variant of the update.
