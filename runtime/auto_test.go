@@ -87,7 +87,7 @@ func TestEpsilonSchedule_AutoCausesNoWarning(t *testing.T) {
 func TestEpsilonSchedule_AutoRefusesEpsilon0(t *testing.T) {
 	n := converttest.Digits()
 	in := values{"image": modeltest.Pixels(4, 1, n.Input)}
-	const want = "epsilon_0 is 2, but the epsilon schedule is auto, which chooses epsilon_0 too"
+	const want = "epsilon_0 is 2, but the epsilon schedule is auto, which chooses epsilon_0"
 	for _, options := range [][]runtime.LayerOption{
 		{runtime.AllLayers(runtime.Dynamics{Epsilon0: 2, Schedule: auto})},
 		{runtime.EpsilonSchedule(*auto), runtime.Epsilon0(2)},

@@ -364,8 +364,8 @@ func TestModel_DescribesItselfAndWarns(t *testing.T) {
 	require.Empty(t, m.Warnings())
 	few := open(t, converttest.Digits(), runtime.EachLayer(runtime.Dynamics{Spikes: 5}, runtime.Dynamics{Spikes: 4})).Warnings()
 	require.Len(t, few, 1)
-	require.Contains(t, few[0], "L2/SbS draws 4 spikes instead of 40: far fewer spikes lower the accuracy")
-	require.Empty(t, open(t, converttest.Digits(), runtime.Spikes(4), runtime.Epsilon0(3)).Warnings())
+	require.Contains(t, few[0], "L2/SbS draws 4 spikes instead of 40: epsilon is too small for so few spikes, which lowers the accuracy")
+	require.Empty(t, open(t, converttest.Digits(), runtime.Spikes(4), runtime.Epsilon0(20)).Warnings())
 
 	pb := network([]*onnxpb.ValueInfoProto{info("x", 2), info("pair", 2)}, "y", nodes{op("y = Add(x, pair)")})
 	pb.MetadataProps = []*onnxpb.StringStringEntryProto{{Key: "a", Value: "1"}, {Key: "a", Value: "2"}}

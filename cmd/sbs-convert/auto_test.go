@@ -96,7 +96,7 @@ func TestConvert_AutoFitsTheEpsilonToTheSpikes(t *testing.T) {
 		want  string
 	}{
 		{[]string{"--epsilon-schedule", "auto,auto,auto"}, "there are values for 3 SbS layers, but the network has 2 (L0, L2)"},
-		{[]string{"--epsilon-schedule", "auto,constant", "--epsilon-0", "0.5"}, "--epsilon-schedule auto chooses epsilon_0 too, so a layer cannot also have --epsilon-0 0.5: leave out --epsilon-0, or give it a list with auto for this layer"},
+		{[]string{"--epsilon-schedule", "auto,constant", "--epsilon-0", "0.5"}, "--epsilon-schedule auto chooses epsilon_0, so a layer cannot also have --epsilon-0 0.5: leave out --epsilon-0, or give it a list with auto for this layer"},
 		{[]string{"--epsilon-schedule", "auto,constant", "--epsilon-0", "auto"}, "--epsilon-0 auto needs --epsilon-schedule auto for the same layer"},
 		{[]string{"--epsilon-0", "auto"}, "--epsilon-0 auto needs --epsilon-schedule auto for the same layer"},
 	} {

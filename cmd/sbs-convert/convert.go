@@ -36,7 +36,7 @@ func (f *flags) toONNX(ctx context.Context, stdout, stderr io.Writer, weights, p
 	if err := f.change(n, own, dynamics); err != nil {
 		return err
 	}
-	if warning := cli.FewSpikes(dynamics, own, n); warning != "" {
+	if warning := cli.FewSpikes(own, n); warning != "" {
 		cli.PrintWarnings(stderr, warning)
 	}
 	if err := notAnInput(path, report); err != nil {

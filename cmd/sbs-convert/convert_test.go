@@ -121,7 +121,7 @@ func TestConvert_TakesOneValuePerSbSLayer(t *testing.T) {
 
 	_, errOut, err = command(t, folder, path, "--input", "1x12x12", "--spikes", "4,40", "--force")
 	require.NoError(t, err)
-	require.Contains(t, errOut, "warning: L0 draws 4 spikes instead of 40: far fewer spikes lower the accuracy; pass --sampler low-discrepancy and --epsilon-schedule auto")
+	require.Contains(t, errOut, "warning: L0 draws 4 spikes instead of 40: epsilon is too small for so few spikes, which lowers the accuracy; pass --sampler low-discrepancy and --epsilon-schedule auto")
 	_, errOut, err = command(t, folder, path, "--input", "1x12x12", "--spikes", "4,5,6", "--force")
 	require.Empty(t, errOut)
 	require.ErrorContains(t, err, "there are values for 3 SbS layers, but the network has 2 (L0, L2)")

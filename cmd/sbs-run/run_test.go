@@ -190,7 +190,7 @@ func TestRun_DynamicsFlagsChangeTheModel(t *testing.T) {
 	_, _, err = command(t, model, digits, "--epsilon-schedule", "auto,auto,auto")
 	require.ErrorContains(t, err, "there are values for 3 SbS layers, but the model has 2: L0/SbS, L1/SbS")
 	_, _, err = command(t, model, digits, "--epsilon-schedule", "auto", "--epsilon-0", "0.3")
-	require.ErrorContains(t, err, "--epsilon-schedule auto chooses epsilon_0 too, so a layer cannot also have --epsilon-0 0.3")
+	require.ErrorContains(t, err, "--epsilon-schedule auto chooses epsilon_0, so a layer cannot also have --epsilon-0 0.3")
 }
 
 func TestRun_ClassifiesTheOtherImagesIfOneIsBroken(t *testing.T) {
@@ -323,7 +323,7 @@ func TestRun_RefusesInvalidCommandLines(t *testing.T) {
 		{"negative seed", []string{model, digits, "--seed", "-1"}, "--seed -1: want a whole number of at least 0"},
 		{"noise of a level out of its range", []string{model, digits, "--noise", "contrast=1.5"}, "--noise contrast=1.5: contrast takes a level from 0 to 1"},
 		{"noise without a level", []string{model, digits, "--noise", "contrast"}, "--noise contrast: the level is missing: write contrast=LEVEL"},
-		{"noise that is not a number", []string{model, digits, "--noise", "gaussian=nan"}, "--noise gaussian=nan: gaussian takes a level of at least 0"},
+		{"noise that is not a number", []string{model, digits, "--noise", "gaussian=nan"}, "--noise gaussian=nan: gaussian takes a level from 0 to 100"},
 		{"unknown noise", []string{model, digits, "--noise", "fog=1"}, "--noise fog=1: \"fog\" is not a kind of noise; the kinds are gaussian, salt-and-pepper, uniform, contrast and occlusion"},
 		{"empty noise", []string{model, digits, "--noise", ""}, "--noise : want KIND=LEVEL, such as contrast=0.6"},
 		{"unknown sampler", []string{model, digits, "--sampler", "x"}, "--sampler x: want iid or low-discrepancy"},

@@ -36,7 +36,7 @@ func TestTrain_AutoFitsTheEpsilonToTheSpikes(t *testing.T) {
 	}
 
 	_, _, err := command(t, path, "--data", data, "--epsilon-schedule", "auto", "--epsilon-0", "0.5")
-	require.ErrorContains(t, err, "--epsilon-schedule auto chooses epsilon_0 too, so a layer cannot also have --epsilon-0 0.5")
+	require.ErrorContains(t, err, "--epsilon-schedule auto chooses epsilon_0, so a layer cannot also have --epsilon-0 0.5")
 	var usage *cli.UsageError
 	require.ErrorAs(t, err, &usage)
 }

@@ -33,6 +33,7 @@ type job struct {
 	images     *dataset.Samples
 	test       *dataset.Samples // nil without tests
 	workers    int
+	own        []sbs.Params   // of the spikes of each SbS layer, before the flags changed them
 	testSpikes []sbs.Dynamics // nothing, for all SbS layers, or for each
 
 	places places
@@ -168,13 +169,18 @@ func (f *flags) setModelDynamics(j *job) error {
 	if err != nil {
 		return err
 	}
-	own := cli.SpikesOf(j.network)
+	return j.applyDynamics(d, cli.SpikesOf(j.network))
+}
+
+// applyDynamics changes the SbS layers. own has their spikes before the change.
+func (j *job) applyDynamics(d []sbs.Dynamics, own []sbs.Params) error {
 	if err := cli.ApplyDynamics(d, own, j.network); err != nil {
 		return err
 	}
-	if warning := cli.FewSpikes(d, own, j.network); warning != "" {
+	if warning := cli.FewSpikes(own, j.network); warning != "" {
 		j.note("%s", warning)
 	}
+	j.own = own
 	return nil
 }
 
@@ -234,7 +240,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 	if j.network.Classes == nil {
 		j.network.Classes = j.images.Classes()
 	}
-	if err := cli.ApplyDynamics(d, report.ConfiguredSpikes(), j.network); err != nil {
+	if err := j.applyDynamics(d, report.ConfiguredSpikes()); err != nil {
 		return err
 	}
 	j.network.Step = t.Step

@@ -50,8 +50,8 @@ func (f *flags) settle(j *job) error {
 	return j.setSchedule()
 }
 
-// setTestSpikes sets the spikes of the tests. A layer whose epsilon fits the spikes of the
-// training has one that fits those of the tests, too.
+// setTestSpikes sets the spikes of the tests. A layer whose epsilon_0 fits the spikes of the
+// training has one that fits those of the tests, too: it starts from the same network.
 func (f *flags) setTestSpikes(j *job) error {
 	list, err := f.testSpikes.Dynamics(flagTestSpikes)
 	if err != nil || len(list) == 0 {
@@ -67,15 +67,9 @@ func (f *flags) setTestSpikes(j *job) error {
 	if err != nil {
 		return err
 	}
-	if len(list) == 1 && len(trained) > 1 {
-		list = slices.Repeat(list, len(trained))
-	}
-	for i := range list {
-		if len(trained) == 0 {
-			break
-		}
-		if s := trained[min(i, len(trained)-1)].Schedule; s != nil && s.Auto {
-			list[i].Schedule = s
+	if len(trained) > 0 {
+		if list, err = cli.FitTests(list, trained, j.own, j.network); err != nil {
+			return fmt.Errorf("--%s: %w", flagTestSpikes, err)
 		}
 	}
 	j.testSpikes = list

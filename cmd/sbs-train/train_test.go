@@ -297,7 +297,7 @@ func TestTrain_ChangesTheSpikes(t *testing.T) {
 	must(t, path, "--data", data, "-o", out, "--spikes", "12", "--sampler", "low-discrepancy", "--epsilon-schedule", "power:-0.2",
 		"--epochs", "12", "--lr", "0.2", "--loss", "mixture", "--test-spikes", "6")
 	_, errOut := must(t, path, "--data", data, "-o", filepath.Join(t.TempDir(), "few.onnx"), "--spikes", "4", "--no-test")
-	require.Contains(t, errOut, "warning: L0 draws 4 spikes instead of 40, L2 draws 4 spikes instead of 40: far fewer spikes lower the accuracy; pass --sampler low-discrepancy")
+	require.Contains(t, errOut, "warning: L0 draws 4 spikes instead of 40, L2 draws 4 spikes instead of 40: epsilon is too small for so few spikes, which lowers the accuracy; pass --sampler low-discrepancy")
 	s := network(t, out).Layers[0].(*convert.SbS)
 	require.Equal(t, 12, s.Spikes)
 	require.Len(t, s.EpsilonT, 12)
@@ -319,7 +319,7 @@ func TestTrain_ChangesTheSpikes(t *testing.T) {
 	path = filepath.Join(t.TempDir(), "own.onnx")
 	require.NoError(t, os.WriteFile(path, own, 0o600))
 	_, _, err = command(t, path, "--data", data, "--spikes", "99")
-	require.ErrorContains(t, err, "layer L0: epsilon_t has values for 40 spikes only, and follows no known rule: for 99 spikes, give a rule with --epsilon-schedule")
+	require.ErrorContains(t, err, "layer L0: epsilon_t has values for 40 spikes only, and follows no known rule: for 99 spikes, give --epsilon-schedule inverse-sqrt, constant or power:P")
 	_, _, err = command(t, path, "--data", data, "--test-spikes", "99")
 	require.ErrorContains(t, err, "for the tests (--test-spikes): ")
 }

@@ -81,7 +81,7 @@ func (f *DynamicsFlags) Register(s *pflag.FlagSet, spikes string) {
 	s.Var(&f.spikes, flagSpikes, "`number` of spikes per output position, for all SbS layers or one per SbS layer, such as 25,100,200,200 (default: "+spikes+")")
 	s.Var(&f.sampler, flagSampler, "`method` of drawing spikes: iid (independent, as PyTorch-SbS does) or low-discrepancy (evenly spread; needs far fewer spikes), for all SbS layers or one per SbS layer")
 	s.Var(&f.schedule, flagSchedule, "`rule` for epsilon_t: inverse-sqrt, constant, power:P for (t+1)^P, or auto; for all SbS layers or one per SbS layer. With fewer spikes, auto keeps epsilon_t and chooses epsilon_0 so that all spikes together change a layer as much as before")
-	s.Var(&f.epsilon0, flagEpsilon0, "`value` of epsilon_0, for all SbS layers or one per SbS layer; in a list, auto for layers with --epsilon-schedule auto")
+	s.Var(&f.epsilon0, flagEpsilon0, "`value` of epsilon_0, for all SbS layers or one per SbS layer; auto for layers with --epsilon-schedule auto")
 }
 
 // Dynamics returns the values of the flags after they are parsed: none, one for all SbS
@@ -130,7 +130,7 @@ func (f *DynamicsFlags) checkAuto(list []sbs.Dynamics) error {
 	for i, d := range list {
 		auto := d.Schedule != nil && d.Schedule.Auto
 		if auto && d.Epsilon0 != 0 {
-			return fmt.Errorf("--%s auto chooses epsilon_0 too, so a layer cannot also have --%s %v: leave out --%s, or give it a list with auto for this layer",
+			return fmt.Errorf("--%s auto chooses epsilon_0, so a layer cannot also have --%s %v: leave out --%s, or give it a list with auto for this layer",
 				flagSchedule, flagEpsilon0, d.Epsilon0, flagEpsilon0)
 		}
 		if n := len(f.epsilon0); n > 0 && !auto && f.epsilon0[min(i, n-1)] == epsilon0Auto {
@@ -174,7 +174,7 @@ func setEpsilon0(d *sbs.Dynamics, value string) error {
 	}
 	e, err := strconv.ParseFloat(value, 32)
 	if err != nil || !(e > 0 && e <= sbs.MaxEpsilon) {
-		return fmt.Errorf("want numbers above 0, at most %g", float32(sbs.MaxEpsilon))
+		return fmt.Errorf("want numbers above 0, at most %g, or auto for layers with --%s auto", float32(sbs.MaxEpsilon), flagSchedule)
 	}
 	d.Epsilon0 = float32(e)
 	return nil
@@ -227,36 +227,36 @@ func spiking(n *convert.Network) (layers []*convert.SbS, names []string) {
 	return layers, names
 }
 
-// FewSpikes returns a warning if a list that Dynamics returns lowers the numbers of spikes of
-// a network so much that other settings should change too, and otherwise "". own has the
-// number of spikes of every SbS layer before ApplyDynamics.
-func FewSpikes(list []sbs.Dynamics, own []sbs.Params, n *convert.Network) string {
+// FewSpikes returns a warning if ApplyDynamics has lowered the numbers of spikes of a network
+// and their epsilon does not make up for that, and otherwise "". own is what ApplyDynamics has
+// completed.
+func FewSpikes(own []sbs.Params, n *convert.Network) string {
 	layers, names := spiking(n)
 	var few []string
 	advice := ""
 	for i, s := range layers {
-		if len(list) == 0 || i >= len(own) {
-			break
-		}
-		if d := list[min(i, len(list)-1)]; d.TooFewSpikes(own[i].Spikes) {
-			few = append(few, fmt.Sprintf("%s draws %d spikes instead of %d", names[i], d.Spikes, own[i].Spikes))
-			if s.Sampler != sbs.LowDiscrepancy {
-				advice = "--sampler low-discrepancy and "
+		if i < len(own) && sbs.TooFewSpikes(own[i], sbs.Params{Spikes: s.Spikes, Epsilon0: s.Epsilon0, EpsilonT: s.EpsilonT}) {
+			few = append(few, fmt.Sprintf("%s draws %d spikes instead of %d", names[i], s.Spikes, own[i].Spikes))
+			switch {
+			case s.Epsilon0 == sbs.MaxEpsilon:
+				advice = "use more spikes"
+			case s.Sampler != sbs.LowDiscrepancy && advice == "":
+				advice = "pass --sampler low-discrepancy and --epsilon-schedule auto"
 			}
 		}
 	}
 	if few == nil {
 		return ""
 	}
-	return strings.Join(few, ", ") + ": far fewer spikes lower the accuracy; pass " + advice + "--epsilon-schedule auto"
+	return strings.Join(few, ", ") + ": epsilon is too small for so few spikes, which lowers the accuracy; " + cmp.Or(advice, "pass --epsilon-schedule auto")
 }
 
-// SpikesOf returns the number of spikes and epsilon_t of every SbS layer of a network.
+// SpikesOf returns the parameters of the spikes of every SbS layer of a network.
 func SpikesOf(n *convert.Network) []sbs.Params {
 	layers, _ := spiking(n)
 	own := make([]sbs.Params, len(layers))
 	for i, s := range layers {
-		own[i] = sbs.Params{Spikes: s.Spikes, EpsilonT: s.EpsilonT}
+		own[i] = sbs.Params{Spikes: s.Spikes, EpsilonT: s.EpsilonT, Epsilon0: s.Epsilon0, Forgetting: s.Forgetting}
 	}
 	return own
 }
@@ -273,8 +273,8 @@ func FitsLayers(length int, n *convert.Network) error {
 
 // ApplyDynamics changes the SbS layers of a network as a list that Dynamics returns says.
 // own has the number of spikes and epsilon_t of every SbS layer before the change, which the
-// schedule auto needs. ApplyDynamics returns an error if the list does not fit the SbS
-// layers.
+// schedule auto needs; ApplyDynamics adds epsilon_0 and forgetting_offset. It returns an error
+// if the list does not fit the SbS layers.
 func ApplyDynamics(list []sbs.Dynamics, own []sbs.Params, n *convert.Network) error {
 	if len(list) == 0 {
 		return nil
@@ -287,6 +287,7 @@ func ApplyDynamics(list []sbs.Dynamics, own []sbs.Params, n *convert.Network) er
 	}
 	layers, names := spiking(n)
 	for i, s := range layers {
+		own[i].Epsilon0, own[i].Forgetting = s.Epsilon0, s.Forgetting
 		if err := apply(list[min(i, len(list)-1)], own[i], s); err != nil {
 			return fmt.Errorf("layer %s: %w", names[i], err)
 		}
@@ -294,9 +295,29 @@ func ApplyDynamics(list []sbs.Dynamics, own []sbs.Params, n *convert.Network) er
 	return nil
 }
 
+// FitTests returns a list of numbers of spikes for tests, one per SbS layer, with the epsilon_0
+// that the schedule auto chooses for them in the layers that have it in trained. own is what
+// ApplyDynamics has completed for trained.
+func FitTests(list, trained []sbs.Dynamics, own []sbs.Params, n *convert.Network) ([]sbs.Dynamics, error) {
+	layers, names := spiking(n)
+	fitted := make([]sbs.Dynamics, len(layers))
+	for i, s := range layers {
+		d := list[min(i, len(list)-1)]
+		if schedule := trained[min(i, len(trained)-1)].Schedule; schedule != nil && schedule.Auto {
+			d.Schedule = schedule
+			var err error
+			if d, err = d.Resolve(own[i], s.EpsilonXY); err != nil {
+				return nil, fmt.Errorf("layer %s: %w", names[i], err)
+			}
+			d.Epsilon0 = cmp.Or(d.Epsilon0, own[i].Epsilon0)
+		}
+		fitted[i] = d
+	}
+	return fitted, nil
+}
+
 func apply(d sbs.Dynamics, own sbs.Params, s *convert.SbS) error {
 	d.Spikes = cmp.Or(d.Spikes, s.Spikes)
-	own.Epsilon0, own.Forgetting = s.Epsilon0, s.Forgetting
 	d, err := d.Resolve(own, s.EpsilonXY)
 	if err != nil {
 		return err
@@ -306,7 +327,7 @@ func apply(d sbs.Dynamics, own sbs.Params, s *convert.SbS) error {
 	s.Epsilon0 = cmp.Or(d.Epsilon0, s.Epsilon0)
 	e := d.EpsilonT(s.EpsilonT)
 	if len(e) < s.Spikes {
-		return fmt.Errorf("epsilon_t has values for %d spikes only, and follows no known rule: for %d spikes, give a rule with --epsilon-schedule", len(s.EpsilonT), s.Spikes)
+		return fmt.Errorf("epsilon_t has values for %d spikes only, and follows no known rule: for %d spikes, give --epsilon-schedule inverse-sqrt, constant or power:P", len(s.EpsilonT), s.Spikes)
 	}
 	s.EpsilonT = e
 	return nil

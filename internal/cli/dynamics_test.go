@@ -49,7 +49,7 @@ func TestDynamics_RefusesInvalidValues(t *testing.T) {
 		{[]string{"--epsilon-schedule", "linear"}, "--epsilon-schedule linear: want auto, inverse-sqrt, constant, or power:P with P from -10 to 0, such as power:-0.2"},
 		{[]string{"--epsilon-schedule", "power:1"}, "--epsilon-schedule power:1: want auto, inverse-sqrt"},
 		{[]string{"--epsilon-0", "0"}, "--epsilon-0 0: want numbers above 0, at most 10000"},
-		{[]string{"--epsilon-schedule", "auto", "--epsilon-0", "0.5"}, "--epsilon-schedule auto chooses epsilon_0 too, so a layer cannot also have --epsilon-0 0.5: leave out --epsilon-0"},
+		{[]string{"--epsilon-schedule", "auto", "--epsilon-0", "0.5"}, "--epsilon-schedule auto chooses epsilon_0, so a layer cannot also have --epsilon-0 0.5: leave out --epsilon-0"},
 		{[]string{"--epsilon-schedule", "constant,auto", "--epsilon-0", "0.5,2"}, "so a layer cannot also have --epsilon-0 2"},
 		{[]string{"--epsilon-schedule", "constant,auto", "--epsilon-0", "auto,auto"}, "--epsilon-0 auto needs --epsilon-schedule auto for the same layer"},
 		{[]string{"--epsilon-0", "auto"}, "--epsilon-0 auto needs --epsilon-schedule auto for the same layer"},
@@ -94,7 +94,7 @@ func TestApplyDynamics_TakesOneValuePerSbSLayer(t *testing.T) {
 		"there are values for 3 SbS layers, but the network has 2 (L0, L2): give one value for all SbS layers, or one per SbS layer")
 	own := converttest.OwnEpsilonT(converttest.Digits())
 	require.EqualError(t, ApplyDynamics([]sbs.Dynamics{{Spikes: 41}}, SpikesOf(own), own),
-		"layer L0: epsilon_t has values for 40 spikes only, and follows no known rule: for 41 spikes, give a rule with --epsilon-schedule")
+		"layer L0: epsilon_t has values for 40 spikes only, and follows no known rule: for 41 spikes, give --epsilon-schedule inverse-sqrt, constant or power:P")
 }
 
 // TestApplyDynamics_AutoStartsFromTheGivenSpikes has layers whose spikes were replaced after
@@ -129,17 +129,23 @@ func TestApplyDynamics_AutoStartsFromTheGivenSpikes(t *testing.T) {
 	require.ErrorContains(t, ApplyDynamics(list, SpikesOf(n), n), "layer L2: epsilon_0, epsilon_t, epsilon_xy and forgetting_offset must be at least 0")
 }
 
-func TestFewSpikes_WarnsBelowATenth(t *testing.T) {
-	n := converttest.Digits()
-	few := func(list ...sbs.Dynamics) string { return FewSpikes(list, []sbs.Params{{Spikes: 40}, {Spikes: 49}}, n) }
-	for _, list := range [][]sbs.Dynamics{nil, {{Spikes: 5}}, {{Spikes: 4, Schedule: &sbs.Schedule{}}}, {{Spikes: 4, Epsilon0: 3}}, {{Epsilon0: 3}}, {{Spikes: 1, Schedule: &sbs.Schedule{Auto: true}}}} {
-		require.Empty(t, few(list...))
+func TestFewSpikes_WarnsIfEpsilonDoesNotFit(t *testing.T) {
+	few := func(list ...sbs.Dynamics) string {
+		n := converttest.Digits()
+		own := SpikesOf(n)
+		require.NoError(t, ApplyDynamics(list, own, n))
+		return FewSpikes(own, n)
 	}
-	require.Equal(t, "L2 draws 4 spikes instead of 49: far fewer spikes lower the accuracy; pass --sampler low-discrepancy and --epsilon-schedule auto",
+	auto := &sbs.Schedule{Auto: true}
+	for _, list := range [][]sbs.Dynamics{nil, {{Spikes: 40}}, {{Spikes: 30}}, {{Spikes: 400}}, {{Spikes: 8, Epsilon0: 5}}, {{Epsilon0: 0.01}}, {{Spikes: 4, Schedule: auto}}} {
+		require.Empty(t, few(list...), "%+v", list)
+	}
+	require.Equal(t, "L2 draws 4 spikes instead of 40: epsilon is too small for so few spikes, which lowers the accuracy; pass --sampler low-discrepancy and --epsilon-schedule auto",
 		few(sbs.Dynamics{Spikes: 40}, sbs.Dynamics{Spikes: 4}))
-	list := []sbs.Dynamics{{Spikes: 3, Sampler: sbs.LowDiscrepancy}}
-	require.NoError(t, ApplyDynamics(list, SpikesOf(n), n))
-	require.Contains(t, few(list...), "L0 draws 3 spikes instead of 40, L2 draws 3 spikes instead of 49: far fewer spikes lower the accuracy; pass --epsilon-schedule auto")
+	require.Contains(t, few(sbs.Dynamics{Spikes: 3, Sampler: sbs.LowDiscrepancy}), "L0 draws 3 spikes instead of 40, L2 draws 3 spikes instead of 40: epsilon")
+	require.Contains(t, few(sbs.Dynamics{Spikes: 3, Sampler: sbs.LowDiscrepancy}), "the accuracy; pass --epsilon-schedule auto")
+	require.Contains(t, few(sbs.Dynamics{Spikes: 4, Schedule: &sbs.Schedule{Power: -0.5}}), "L0 draws 4 spikes instead of 40")
+	require.Contains(t, few(sbs.Dynamics{Spikes: 1, Epsilon0: sbs.MaxEpsilon}, sbs.Dynamics{Spikes: 40}), "")
 }
 
 func TestApplyDynamics_NeedsAnSbSLayer(t *testing.T) {

@@ -122,12 +122,13 @@ Robustness:
                            crops it, such as contrast=0.6; several kinds
                            are separated by commas and added in this
                            order. Kinds and their levels: gaussian
-                           (standard deviation, at least 0),
+                           (standard deviation, from 0 to 100),
                            salt-and-pepper (share of pixels that become
                            black or white, from 0 to 1), uniform (share of
                            uniform noise, from 0 to 1), contrast (share of
                            contrast that is lost, from 0 to 1), occlusion
-                           (side of a black square in pixels, at least 0)
+                           (side of a black square in pixels, a whole
+                           number from 0 to 65535)
 
 Dynamics:
       --spikes number           number of spikes per output position, for
@@ -145,8 +146,8 @@ Dynamics:
                                 and chooses epsilon_0 so that all spikes
                                 together change a layer as much as before
       --epsilon-0 value         value of epsilon_0, for all SbS layers or
-                                one per SbS layer; in a list, auto for
-                                layers with --epsilon-schedule auto
+                                one per SbS layer; auto for layers with
+                                --epsilon-schedule auto
 `, out.String())
 	require.Panics(t, func() { Group(v.set, "Numbers", "unknown") })
 }

@@ -148,7 +148,7 @@ func (k *compiler) checkDynamics() error {
 		return err
 	}
 	if k.fewSpikes != nil {
-		k.p.warn("%s: far fewer spikes lower the accuracy. Use low-discrepancy spikes and the epsilon schedule auto, or fine-tune the model", strings.Join(k.fewSpikes, ", "))
+		k.p.warn("%s: epsilon is too small for so few spikes, which lowers the accuracy. Use the epsilon schedule auto and low-discrepancy spikes, or fine-tune the model", strings.Join(k.fewSpikes, ", "))
 	}
 	if !k.Dynamics.isZero() && len(k.p.sbsNodes) == 0 {
 		return fmt.Errorf("%w: spikes, sampler, epsilon_0 and schedule can be set for SbS operators only, but the model has none "+

@@ -124,11 +124,11 @@ func (k *compiler) setDynamics(attrs ops.Attributes, node string, xy epsilonXY) 
 	if err := change(attrs, d, xy); err != nil {
 		return err
 	}
-	if d.TooFewSpikes(before.Spikes) {
-		k.fewSpikes = append(k.fewSpikes, fmt.Sprintf("%s draws %d spikes instead of %d", node, d.Spikes, before.Spikes))
-	}
 	k.p.sbsNodes = append(k.p.sbsNodes, node)
 	if p, err := sbs.ParamsOf(attrs); err == nil { // or else binding reports the error
+		if sbs.TooFewSpikes(before, p) {
+			k.fewSpikes = append(k.fewSpikes, fmt.Sprintf("%s draws %d spikes instead of %d", node, p.Spikes, before.Spikes))
+		}
 		k.p.SbSLayers = append(k.p.SbSLayers, SbSLayer{Name: node, Spikes: p.Spikes, Sampler: p.Sampler, Epsilon0: p.Epsilon0})
 	}
 	return nil

@@ -16,8 +16,7 @@ type Kind struct {
 	// Level says what the level is, in the words of a help text: "standard deviation".
 	Level string
 
-	// Least and Most are the bounds of the level, both inclusive. Most is math.MaxFloat64
-	// if the level has no upper bound.
+	// Least and Most are the bounds of the level, both inclusive.
 	Least, Most float64
 
 	// Whole reports whether the level is a whole number.
@@ -37,11 +36,11 @@ type Kind struct {
 
 // kinds has all kinds of noise. The formulas are in the documentation of the package.
 var kinds = []Kind{
-	{Name: "gaussian", Level: "standard deviation", Most: math.MaxFloat64, stream: 0, apply: gaussian},
+	{Name: "gaussian", Level: "standard deviation", Most: 100, stream: 0, apply: gaussian},
 	{Name: "salt-and-pepper", Level: "share of pixels that become black or white", Most: 1, stream: 1, apply: saltAndPepper},
 	{Name: "uniform", Level: "share of uniform noise", Most: 1, stream: 2, apply: uniform},
 	{Name: "contrast", Level: "share of contrast that is lost", Most: 1, stream: 3, apply: contrast},
-	{Name: "occlusion", Level: "side of a black square in pixels", Most: math.MaxFloat64, Whole: true, pixels: true, stream: 4, apply: occlusion},
+	{Name: "occlusion", Level: "side of a black square in pixels", Most: 1<<16 - 1, Whole: true, pixels: true, stream: 4, apply: occlusion},
 }
 
 // Kinds returns all kinds of noise.
@@ -73,21 +72,18 @@ func (k *Kind) accepts(level float64) bool {
 
 // wants says which levels the kind takes: "contrast takes a level from 0 to 1".
 func (k *Kind) wants() string {
-	what := "a level"
 	if k.Whole {
-		what = "a whole number"
+		return fmt.Sprintf("%s takes %s", k.Name, k.Range())
 	}
-	if k.Most == math.MaxFloat64 {
-		what += " of"
-	}
-	return fmt.Sprintf("%s takes %s %s", k.Name, what, k.Range())
+	return fmt.Sprintf("%s takes a level %s", k.Name, k.Range())
 }
 
-// Range returns the bounds of the level: "from 0 to 1" or "at least 0".
+// Range returns the bounds of the level: "from 0 to 1" or "a whole number from 0 to 9".
 func (k *Kind) Range() string {
-	number := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
-	if k.Most == math.MaxFloat64 {
-		return "at least " + number(k.Least)
+	number := func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+	r := "from " + number(k.Least) + " to " + number(k.Most)
+	if k.Whole {
+		return "a whole number " + r
 	}
-	return "from " + number(k.Least) + " to " + number(k.Most)
+	return r
 }

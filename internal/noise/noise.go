@@ -85,6 +85,8 @@ func parseStep(text string) (step, error) {
 	}
 	k := find(name)
 	switch {
+	case k == nil && !separated:
+		return step{}, fmt.Errorf("%q: want KIND=LEVEL, such as contrast=0.6; the kinds are %s", name, list())
 	case k == nil:
 		return step{}, fmt.Errorf("%q is not a kind of noise; the kinds are %s", name, list())
 	case !separated || number == "":

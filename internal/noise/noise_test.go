@@ -282,7 +282,7 @@ func TestApply_ChangesNothingAtLevel0(t *testing.T) {
 func TestApply_StaysFromZeroToOne(t *testing.T) {
 	x := gradient(10000)
 	for _, text := range []string{
-		"gaussian=0.6", "gaussian=1e308", "gaussian=1e-300", "salt-and-pepper=1", "uniform=1", "contrast=1", "occlusion=100",
+		"gaussian=0.6", "gaussian=100", "gaussian=1e-300", "salt-and-pepper=1", "uniform=1", "contrast=1", "occlusion=100",
 		"gaussian=5,uniform=0.5,contrast=0.5",
 	} {
 		for _, v := range add(t, text, x, 1, 100, 100, 0, 0) {
@@ -380,27 +380,28 @@ func TestParse_RefusesInvalidNoise(t *testing.T) {
 		"contrast=1.0000000000001": "contrast takes a level from 0 to 1",
 		"uniform=2":                "uniform takes a level from 0 to 1",
 		"salt-and-pepper=1e400":    "salt-and-pepper takes a level from 0 to 1",
-		"gaussian=-1":              "gaussian takes a level of at least 0",
-		"gaussian=+Inf":            "gaussian takes a level of at least 0",
-		"gaussian=nan":             "gaussian takes a level of at least 0",
-		"gaussian=1e400":           "gaussian takes a level of at least 0",
-		"occlusion=2.5":            "occlusion takes a whole number of at least 0",
-		"occlusion=-1":             "occlusion takes a whole number of at least 0",
-		"occlusion=inf":            "occlusion takes a whole number of at least 0",
+		"gaussian=-1":              "gaussian takes a level from 0 to 100",
+		"gaussian=+Inf":            "gaussian takes a level from 0 to 100",
+		"gaussian=nan":             "gaussian takes a level from 0 to 100",
+		"gaussian=1e400":           "gaussian takes a level from 0 to 100",
+		"occlusion=2.5":            "occlusion takes a whole number from 0 to 65535",
+		"occlusion=-1":             "occlusion takes a whole number from 0 to 65535",
+		"occlusion=inf":            "occlusion takes a whole number from 0 to 65535",
 		"contrast=much":            `contrast takes a level from 0 to 1; "much" is not a number`,
 		"contrast=0.5=0.6":         `contrast takes a level from 0 to 1; "0.5=0.6" is not a number`,
 		"contrast":                 "the level is missing: write contrast=LEVEL; contrast takes a level from 0 to 1",
-		"occlusion=":               "the level is missing: write occlusion=LEVEL; occlusion takes a whole number of at least 0",
+		"occlusion=":               "the level is missing: write occlusion=LEVEL; occlusion takes a whole number from 0 to 65535",
 		"fog=0.5":                  `"fog" is not a kind of noise; ` + kinds,
 		"Contrast=0.5":             `"Contrast" is not a kind of noise; ` + kinds,
-		"0.5":                      `"0.5" is not a kind of noise; ` + kinds,
+		"0.5":                      `"0.5": want KIND=LEVEL, such as contrast=0.6; ` + kinds,
+		"contrast=0,3":             `"3": want KIND=LEVEL, such as contrast=0.6; ` + kinds,
 		"":                         "want KIND=LEVEL, such as contrast=0.6; " + kinds,
 		"=0.5":                     "want KIND=LEVEL, such as contrast=0.6; " + kinds,
 		"contrast=0.5,":            "want KIND=LEVEL, such as contrast=0.6; " + kinds,
 		"gaussian=1,contrast=2":    "contrast takes a level from 0 to 1",
 		"uniform=0.1,uniform=0.2":  "uniform is given twice",
 		"uniform=0.1;contrast=0.2": `uniform takes a level from 0 to 1; "0.1;contrast=0.2" is not a number`,
-		"salt-and-pepper=0,3":      `"3" is not a kind of noise; ` + kinds,
+		"salt-and-pepper=0,3":      `"3": want KIND=LEVEL, such as contrast=0.6; ` + kinds,
 		strings.Repeat("gaussian=1,", 1000) + "gaussian=1": "gaussian is given twice",
 	} {
 		n, err := Parse(text)
@@ -411,11 +412,11 @@ func TestParse_RefusesInvalidNoise(t *testing.T) {
 
 func TestFits_RefusesSquaresLargerThanTheImage(t *testing.T) {
 	require.NoError(t, Noise{}.Fits(1, 1))
-	require.NoError(t, parse(t, "gaussian=1000,occlusion=28").Fits(28, 30))
+	require.NoError(t, parse(t, "gaussian=100,occlusion=28").Fits(28, 30))
 	require.NoError(t, parse(t, "occlusion=28").Fits(30, 28))
 	require.EqualError(t, parse(t, "contrast=1,occlusion=29").Fits(28, 30), "occlusion=29: the square of 29x29 pixels is larger than the images of 28x30 (height x width)")
 	require.Error(t, parse(t, "occlusion=29").Fits(30, 28))
-	require.Error(t, parse(t, "occlusion=1e300").Fits(30, 28))
+	require.Error(t, parse(t, "occlusion=65535").Fits(30, 28))
 }
 
 func TestApply_PanicsForSizesThatDoNotFit(t *testing.T) {

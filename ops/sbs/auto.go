@@ -106,6 +106,17 @@ func fit(p Params, m float64, spikes int) (float32, error) {
 	return rounded(high), nil
 }
 
+// TooFewSpikes reports whether a layer with the parameters after has fewer spikes than before,
+// and its epsilon does not make up for that: the sum of ln(1 + epsilon_0*epsilon_t) over its
+// spikes is less than 60% of the sum before. That costs accuracy. The schedule auto keeps the
+// sum.
+func TooFewSpikes(before, after Params) bool {
+	sum := func(p Params) float64 {
+		return logarithms(float64(p.Epsilon0), p.EpsilonT[:min(p.Spikes, len(p.EpsilonT))])
+	}
+	return after.Spikes < before.Spikes && sum(after) < 0.6*sum(before)
+}
+
 // logarithms returns the sum of ln(1 + e*epsilon_t).
 func logarithms(e float64, epsilonT []float32) float64 {
 	sum := 0.0

@@ -167,7 +167,7 @@ func TestResolve_RefusesContradictionsAndInvalidValues(t *testing.T) {
 		d    sbs.Dynamics
 		want string
 	}{
-		{published(), nil, sbs.Dynamics{Epsilon0: 0.5}, "epsilon_0 is 0.5, but the epsilon schedule is auto, which chooses epsilon_0 too"},
+		{published(), nil, sbs.Dynamics{Epsilon0: 0.5}, "epsilon_0 is 0.5, but the epsilon schedule is auto, which chooses epsilon_0"},
 		{published(), opstest.F32([]int{1, 2}, 1, nan), sbs.Dynamics{}, "epsilon_xy has no finite mean"},
 		{published(), opstest.F32([]int{0, 2}), sbs.Dynamics{}, "epsilon_xy has no finite mean"},
 		{published(), opstest.F64([]int{1, 1}, 1), sbs.Dynamics{}, "epsilon_xy is not a float32 tensor"},

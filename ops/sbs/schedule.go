@@ -42,8 +42,8 @@ func ParseSampler(name string) (Sampler, error) {
 type Schedule struct {
 	Power float64
 
-	// Auto selects the schedule that fits the number of spikes and the layer. It includes
-	// epsilon_0. Dynamics.Resolve documents the rule. Power must be 0.
+	// Auto keeps epsilon_t and chooses epsilon_0 for the number of spikes: see
+	// Dynamics.Resolve. Power must be 0.
 	Auto bool `json:",omitempty"` // omitted so that settings stored before it existed stay equal
 }
 
@@ -90,8 +90,8 @@ func (s Schedule) String() string {
 	return "power:" + strconv.FormatFloat(s.Power, 'g', -1, 64)
 }
 
-// EpsilonT returns the first n entries of epsilon_t, and none if n is negative. Auto is
-// constant.
+// EpsilonT returns the first n entries of epsilon_t, and none if n is negative. It has no
+// meaning for Auto: call Dynamics.Resolve first.
 func (s Schedule) EpsilonT(n int) []float32 {
 	e := make([]float32, max(n, 0))
 	for t := range e {
@@ -124,7 +124,7 @@ func (d Dynamics) Check() error {
 		}
 	}
 	if d.auto() && d.Epsilon0 != 0 {
-		return fmt.Errorf("epsilon_0 is %v, but the epsilon schedule is auto, which chooses epsilon_0 too: give only one of them", d.Epsilon0)
+		return fmt.Errorf("epsilon_0 is %v, but the epsilon schedule is auto, which chooses epsilon_0: give only one of them", d.Epsilon0)
 	}
 	if d.Schedule != nil {
 		return d.Schedule.Check()
@@ -134,12 +134,6 @@ func (d Dynamics) Check() error {
 
 // auto reports whether the schedule is auto.
 func (d Dynamics) auto() bool { return d.Schedule != nil && d.Schedule.Auto }
-
-// TooFewSpikes reports whether d lowers the number of spikes of a layer from before to at
-// most a tenth, without changing epsilon_0 or the schedule. That costs accuracy.
-func (d Dynamics) TooFewSpikes(before int) bool {
-	return d.Spikes > 0 && d.Spikes <= before/10 && d.Epsilon0 == 0 && d.Schedule == nil
-}
 
 // Over returns d, with every field that is zero in d taken from base.
 func (d Dynamics) Over(base Dynamics) Dynamics {
