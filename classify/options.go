@@ -37,7 +37,7 @@ func Resize() Option {
 //
 // x stands for the values of the image, from 0 to 1. The kinds are
 //
-//	gaussian=S         x + S*N; S is at least 0
+//	gaussian=S         x + S*N; S is 0 to 100
 //	salt-and-pepper=S  each pixel becomes 0 or 1 with probability S/2 each; S is 0 to 1
 //	uniform=E          (1-E)*x + E*U; E is 0 to 1
 //	contrast=C         (1-C)*x + C/2; C is 0 to 1
@@ -48,10 +48,10 @@ func Resize() Option {
 // every value. After every kind, values below 0 become 0 and values above 1 become 1.
 //
 // The noise is added to the whole image that the model takes. If the model crops images,
-// it crops them afterwards. Resize scales images before. The random numbers depend on
-// Seed and the number of the image only. They are independent of those that draw spikes.
-// Noise has no effect on Run, whose tensor is the input of the model; Tensor adds the
-// noise.
+// it crops them afterwards. Resize scales images before the noise is added. The random
+// numbers depend on Seed, the number of the image and the place in the image only. They are
+// independent of those that draw spikes. Noise has no effect on Run, whose tensor is the
+// input of the model; Tensor adds the noise.
 func Noise(text string) Option {
 	return func(c *config) error {
 		if text == "" {

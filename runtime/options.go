@@ -121,8 +121,8 @@ const (
 )
 
 // Schedule is a rule for epsilon_t: (t+1)^Power for spike t, counted from 0. Power is from
-// -10 to 0; 0 means that all spikes have the same weight. With Auto, it fits the number of
-// spikes, see EpsilonSchedule.
+// -10 to 0; 0 means that all spikes have the same weight. With Auto, epsilon_0 is chosen for
+// the number of spikes, see EpsilonSchedule.
 type Schedule = sbs.Schedule
 
 // Layer changes one Spike-By-Spike layer. name is the name of its node, such as "L0/SbS", or
@@ -177,11 +177,11 @@ func Epsilon0(e float32) LayerOption { return AllLayers(Dynamics{Epsilon0: e}) }
 // EpsilonSchedule sets epsilon_t of all Spike-By-Spike layers: one number per spike, by which
 // epsilon_0 is multiplied.
 //
-// Schedule{Auto: true} fits the number of spikes. For layers with fewer spikes than before, it
-// keeps epsilon_t and chooses epsilon_0 so that all spikes together change h as much as
-// before; sbs.Dynamics.Resolve has the formula. The other layers keep their epsilon_0. As an
-// option of a run, it compares with the model as it was opened. It is an error to set
-// epsilon_0 of the same layer, or if epsilon_xy of a layer is not an initializer.
+// Schedule{Auto: true} keeps epsilon_t. For layers with fewer spikes than before, it chooses
+// epsilon_0 so that all spikes together change h as much as before; sbs.Dynamics.Resolve has
+// the formula. The other layers keep their epsilon_0. In the options of a run, "before" means
+// the opened model. Setting epsilon_0 of the same layer is an error; so is an epsilon_xy that
+// is not an initializer.
 func EpsilonSchedule(s Schedule) LayerOption { return AllLayers(Dynamics{Schedule: &s}) }
 
 func (l LayerOption) applyLoad(o *graph.Options) error { return l.apply(&o.Dynamics) }
