@@ -123,12 +123,15 @@ func layerRow(l convert.Layer) row {
 
 // epsilon describes epsilon_0 and epsilon_t of a layer, which are multiplied.
 func epsilon(l *convert.SbS) string {
-	schedule := "own epsilon_t"
+	schedule := "other epsilon_t"
 	used := l.EpsilonT[:min(l.Spikes, len(l.EpsilonT))]
 	if s, ok := sbs.FitSchedule(used); ok {
 		schedule = s.String()
-	} else if constant := (sbs.Schedule{}); slices.Equal(used, constant.EpsilonT(len(used))) {
-		schedule = constant.String() // too few entries for FitSchedule
+	}
+	for _, known := range []sbs.Schedule{{Power: -0.5}, {}} { // FitSchedule needs more entries
+		if slices.Equal(used, known.EpsilonT(len(used))) {
+			schedule = known.String()
+		}
 	}
 	return fmt.Sprintf("%g %s", l.Epsilon0, schedule)
 }
