@@ -108,13 +108,13 @@ func fit(p Params, m float64, spikes int) (float32, error) {
 
 // TooFewSpikes reports whether a layer with the parameters after has fewer spikes than before,
 // and its epsilon does not make up for that: the sum of ln(1 + epsilon_0*epsilon_t) over its
-// spikes is less than 60% of the sum before. That costs accuracy. The schedule auto keeps the
+// spikes is less than half of the sum before. That costs accuracy. The schedule auto keeps the
 // sum.
 func TooFewSpikes(before, after Params) bool {
 	sum := func(p Params) float64 {
 		return logarithms(float64(p.Epsilon0), p.EpsilonT[:min(p.Spikes, len(p.EpsilonT))])
 	}
-	return after.Spikes < before.Spikes && sum(after) < 0.6*sum(before)
+	return after.Spikes < before.Spikes && sum(after) < sum(before)/2
 }
 
 // logarithms returns the sum of ln(1 + e*epsilon_t).
