@@ -67,7 +67,7 @@ type updater struct {
 	fast    func(l *Layer, s *Scratch, r steps)
 	general func(l *Layer, s *Scratch, r steps)
 
-	row       *rowDrawer // nil if the tier has none
+	row       rowDrawer // nil if the tier has none
 	transpose func(dst []float32, dstStride int, src []float32, srcStride, rows, cols int)
 }
 

@@ -6,10 +6,10 @@ import "math"
 
 // updaterFor returns the updater of a tier for layers with (k, n) weights.
 func updaterFor(t Tier, k, n int) updater {
-	u := updater{vector: 8, draw: drawAVX2, sample: sampler(sampleAVX2, sampleLowDiscrepancyAVX2), row: &rowAVX2}
+	u := updater{vector: 8, draw: drawAVX2, sample: sampler(sampleAVX2, sampleLowDiscrepancyAVX2), row: rowAVX2}
 	table, wide := avx2, wideAVX2
 	if t == AVX512 {
-		u = updater{vector: 16, draw: drawAVX512, sample: sampler(sampleAVX512, sampleLowDiscrepancyAVX512), row: &rowAVX512}
+		u = updater{vector: 16, draw: drawAVX512, sample: sampler(sampleAVX512, sampleLowDiscrepancyAVX512), row: rowAVX512}
 		table, wide = avx512, wideAVX512
 	}
 	u.transpose, u.layout = transposeAVXAll, layoutAssembly

@@ -17,7 +17,7 @@ func Relu(out, x []float32) {
 // be at least 2*n; pixels of a row from 2*n are ignored. A window that contains NaN
 // gives NaN.
 func MaxPool2(out, x []float32, rows, n, width int) {
-	if out, x = windows(out, x, rows, n, width); len(out) == 0 || maxPoolVectors(out, x, rows, n, width) {
+	if out, x = windows(out, x, rows, n, width); len(out) == 0 || poolVectors(false, out, x, rows, n, width) {
 		return
 	}
 	for i := range rows {
@@ -32,7 +32,7 @@ func MaxPool2(out, x []float32, rows, n, width int) {
 // MeanPool2 computes means over windows of 2 x 2 pixels as MaxPool2 does maxima. A mean is
 // (top left + bottom left) + (top right + bottom right), of pixels divided by 4, in float32.
 func MeanPool2(out, x []float32, rows, n, width int) {
-	if out, x = windows(out, x, rows, n, width); len(out) == 0 || meanPoolVectors(out, x, rows, n, width) {
+	if out, x = windows(out, x, rows, n, width); len(out) == 0 || poolVectors(true, out, x, rows, n, width) {
 		return
 	}
 	for i := range rows {
@@ -46,8 +46,8 @@ func MeanPool2(out, x []float32, rows, n, width int) {
 	}
 }
 
-// windows checks the arguments of MaxPool2 and returns the parts of the slices that it
-// uses.
+// windows checks the arguments of MaxPool2 and MeanPool2 and returns the parts of the slices
+// that they use.
 func windows(out, x []float32, rows, n, width int) (used, pixels []float32) {
 	if rows == 0 || n == 0 {
 		return nil, nil

@@ -16,28 +16,18 @@ func reluVectors(out, x []float32) int {
 	return 0
 }
 
-// maxPoolVectors computes MaxPool2, or returns false if the tier has no assembly
+// poolVectors computes MeanPool2 or MaxPool2, or returns false if the tier has no assembly
 // for it.
-func maxPoolVectors(out, x []float32, rows, n, width int) bool {
-	switch active() {
-	case AVX512:
-		maxPoolAVX512(&out[0], &x[0], rows, n, width)
-	case AVX2:
-		maxPoolAVX2(&out[0], &x[0], rows, n, width)
-	default:
-		return false
-	}
-	return true
-}
-
-// meanPoolVectors computes MeanPool2, or returns false if the tier has no assembly for
-// it.
-func meanPoolVectors(out, x []float32, rows, n, width int) bool {
-	switch active() {
-	case AVX512:
+func poolVectors(mean bool, out, x []float32, rows, n, width int) bool {
+	switch tier := active(); {
+	case tier == AVX512 && mean:
 		meanPoolAVX512(&out[0], &x[0], rows, n, width)
-	case AVX2:
+	case tier == AVX512:
+		maxPoolAVX512(&out[0], &x[0], rows, n, width)
+	case tier == AVX2 && mean:
 		meanPoolAVX2(&out[0], &x[0], rows, n, width)
+	case tier == AVX2:
+		maxPoolAVX2(&out[0], &x[0], rows, n, width)
 	default:
 		return false
 	}

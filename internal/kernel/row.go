@@ -12,13 +12,14 @@ type Span struct{ Start, N int }
 
 // rowDrawer computes the totals, thresholds and coarse tables of adjacent patches, one patch
 // per lane of a vector.
-type rowDrawer struct {
-	lanes int
+type rowDrawer interface {
+	// positions returns the number of lanes.
+	positions() int
 
 	// draw computes the totals and the tables of the first n positions of the spans in r. It
-	// reads x only within the patches if masked is set, and otherwise up to lanes numbers on
-	// both sides.
-	draw func(s *Scratch, r *row, g, n int, x []float32, offsets []int32, masked bool)
+	// reads x only within the patches if masked is set, and otherwise up to a vector on both
+	// sides.
+	draw(s *Scratch, r *row, g, n int, x []float32, offsets []int32, masked bool)
 }
 
 // row describes positions for a rowDrawer.
@@ -38,18 +39,18 @@ func (l *Layer) RowPositions() int {
 	if l.up.row == nil {
 		return 0
 	}
-	return l.up.row.lanes
+	return l.up.row.positions()
 }
 
 // DrawRow prepares positions g, g+1, ... of the group, one per key, to draw their spikes, as
 // Draw does, from the patches of up to MaxSpans spans with as many positions in all. This is
 // faster than Draw. It returns the totals of the patches; a position whose total is 0 or not
-// finite gets undefined spikes, which are valid rows of W. The offsets of the entries of a patch must be in ascending
-// order, begin with 0, and be followed by zeros up to a multiple of RowLen. epsXY[i] is
-// epsilon_xy of position g+i; epsXY is nil if the layer has none.
+// finite gets undefined spikes, which are valid rows of W. The offsets of the entries of a
+// patch must be in ascending order, begin with 0, and be followed by zeros up to a multiple of
+// RowLen. epsXY[i] is epsilon_xy of position g+i; epsXY is nil if the layer has none.
 func (s *Scratch) DrawRow(g int, x []float32, spans []Span, offsets []int32, keys []uint64, epsXY *[RowLen][]float32) (totals [RowLen]float32) {
 	l, r := s.l, &s.row
-	lanes, last := l.up.row.lanes, int(offsets[l.k-1])
+	lanes, last := l.up.row.positions(), int(offsets[l.k-1])
 	masked, first := false, 0
 	r.count = copy(r.spans[:], spans)
 	for i, p := range spans {
@@ -61,11 +62,11 @@ func (s *Scratch) DrawRow(g int, x []float32, spans []Span, offsets []int32, key
 	}
 	clear(r.lanes[len(spans):])
 	for i, key := range keys {
-		if epsXY == nil {
-			s.prepare(g+i, key, nil)
-		} else {
-			s.prepare(g+i, key, epsXY[i])
+		var xy []float32
+		if epsXY != nil {
+			xy = epsXY[i]
 		}
+		s.prepare(g+i, key, xy)
 	}
 	l.up.row.draw(s, r, g, len(keys), x, offsets, masked)
 	return r.totals

@@ -13,7 +13,7 @@ type rowFuncs struct {
 	thresholds thresholdsFunc
 }
 
-// assemblyRow holds the assembly functions of a rowDrawer.
+// assemblyRow is a rowDrawer in assembly.
 type assemblyRow struct {
 	lanes int
 	spans [MaxSpans + 1]rowFuncs // by the number of spans; the first read only within the patches
@@ -23,48 +23,48 @@ type assemblyRow struct {
 }
 
 var (
-	rowAVX512 = assemblyRow{16, [...]rowFuncs{
+	rowAVX512 = &assemblyRow{16, [...]rowFuncs{
 		{totalsRowMaskedAVX512, thresholdsRowMaskedAVX512},
 		{totalsRow1AVX512, thresholdsRow1AVX512},
 		{totalsRow2AVX512, thresholdsRow2AVX512},
 		{totalsRow3AVX512, thresholdsRow3AVX512},
-	}, coarseAVX512, lookRowAVX512}.drawer()
-	rowAVX2 = assemblyRow{8, [...]rowFuncs{
+	}, coarseAVX512, lookRowAVX512}
+	rowAVX2 = &assemblyRow{8, [...]rowFuncs{
 		{totalsRowMaskedAVX2, thresholdsRowMaskedAVX2},
 		{totalsRow1AVX2, thresholdsRow1AVX2},
 		{totalsRow2AVX2, thresholdsRow2AVX2},
 		{totalsRow3AVX2, thresholdsRow3AVX2},
-	}, coarseAVX2, lookRowAVX2}.drawer()
+	}, coarseAVX2, lookRowAVX2}
 )
 
-func (a assemblyRow) drawer() rowDrawer {
-	return rowDrawer{a.lanes, func(s *Scratch, r *row, g, n int, x []float32, offsets []int32, masked bool) {
-		l := s.l
-		if r.lasts == nil {
-			r.lasts = make([]uint32, coarse*l.layout.block)
-			for i := range r.lasts { // rows after the last one keep this value
-				r.lasts[i] = fullShare
-			}
+func (a *assemblyRow) positions() int { return a.lanes }
+
+func (a *assemblyRow) draw(s *Scratch, r *row, g, n int, x []float32, offsets []int32, masked bool) {
+	l := s.l
+	if r.lasts == nil {
+		r.lasts = make([]uint32, coarse*l.layout.block)
+		for i := range r.lasts { // rows after the last one keep this value
+			r.lasts[i] = fullShare
 		}
-		f := a.spans[r.count]
-		if masked {
-			f = a.spans[0]
+	}
+	f := a.spans[r.count]
+	if masked {
+		f = a.spans[0]
+	}
+	f.totals(&r.totals[0], &x[0], &r.starts, &r.lanes, &offsets[0], l.k)
+	f.thresholds(&s.thresholds[g*l.layout.room], &r.lasts[0], l.layout.room, n, &r.totals[0], &x[0], &r.starts, &r.lanes, &offsets[0], l.k)
+	if step := l.layout.block / a.lanes; step > 0 {
+		a.coarses(&s.coarse[g*coarse], &r.lasts[0], step, n)
+	} else {
+		for i := range n {
+			a.coarse(l, s, g+i)
 		}
-		f.totals(&r.totals[0], &x[0], &r.starts, &r.lanes, &offsets[0], l.k)
-		f.thresholds(&s.thresholds[g*l.layout.room], &r.lasts[0], l.layout.room, n, &r.totals[0], &x[0], &r.starts, &r.lanes, &offsets[0], l.k)
-		if step := l.layout.block / a.lanes; step > 0 {
-			a.coarses(&s.coarse[g*coarse], &r.lasts[0], step, n)
-		} else {
-			for i := range n {
-				a.coarse(l, s, g+i)
-			}
-		}
-		a.drawTiny(s, r, g, x, offsets)
-	}}
+	}
+	a.drawTiny(s, r, g, x, offsets)
 }
 
 // drawTiny computes the tables of positions whose totals are too small for the assembly.
-func (a assemblyRow) drawTiny(s *Scratch, r *row, g int, x []float32, offsets []int32) {
+func (a *assemblyRow) drawTiny(s *Scratch, r *row, g int, x []float32, offsets []int32) {
 	l, i := s.l, 0
 	for _, p := range r.spans[:r.count] {
 		for start := p.Start; start < p.Start+p.N; start++ {

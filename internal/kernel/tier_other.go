@@ -12,6 +12,4 @@ func tilingOf(Tier) *tiling { return &portableTiling }
 
 func reluVectors([]float32, []float32) int { return 0 }
 
-func maxPoolVectors([]float32, []float32, int, int, int) bool { return false }
-
-func meanPoolVectors([]float32, []float32, int, int, int) bool { return false }
+func poolVectors(bool, []float32, []float32, int, int, int) bool { return false }

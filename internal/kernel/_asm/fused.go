@@ -90,12 +90,7 @@ func (f *fused) vectorRegisters() {
 }
 
 // vector returns vector register i.
-func (f *fused) vector(i int) reg.VecPhysical {
-	if f.size == 64 {
-		return allZ[i]
-	}
-	return allY[i]
-}
+func (f *fused) vector(i int) reg.VecPhysical { return vectorRegister(f.size/4, i) }
 
 // updateFused applies spikes to a group of positions. One loop over h applies a
 // spike and forms the sum q for the next one. The lanes of the sums of four positions

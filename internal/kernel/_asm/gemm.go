@@ -26,12 +26,7 @@ var (
 	tilingAVX2   = tiling{suffix: "AVX2", lanes: 8, rows: 6, vectors: 2, left: 8}
 )
 
-func (t *tiling) register(i int) reg.VecPhysical {
-	if t.lanes == 8 {
-		return allZ[i].AsY().(reg.VecPhysical)
-	}
-	return allZ[i]
-}
+func (t *tiling) register(i int) reg.VecPhysical { return vectorRegister(t.lanes, i) }
 
 func (t *tiling) name(rows, vectors int) string {
 	return fmt.Sprintf("gemm%dx%d%s", rows, vectors*t.lanes, t.suffix)

@@ -91,11 +91,6 @@ func (t *tiling) pool(mean bool) {
 		VBLENDVPS(last, b, a, a)
 	}
 	load := func(from reg.Register, i int, v reg.VecPhysical, masked bool) {
-		defer func() {
-			if mean { // before the sum, which could overflow
-				VMULPS(quarter, v, v)
-			}
-		}()
 		at := Mem{Base: from, Disp: size * i}
 		switch {
 		case !masked:
@@ -104,6 +99,9 @@ func (t *tiling) pool(mean bool) {
 			VMOVUPS_Z(at, bits[1+i], v)
 		default:
 			VMASKMOVPS(at, masks[1+i], v)
+		}
+		if mean { // before the sum, which could overflow
+			VMULPS(quarter, v, v)
 		}
 	}
 	vector := func(masked bool) {

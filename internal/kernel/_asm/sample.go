@@ -152,13 +152,7 @@ func sampleAVX512(lowDiscrepancy bool) {
 	VMOVDQU32(Mem{Base: thresholds, Disp: 192}, fourth)
 	VPBROADCASTD(Mem{Base: thresholds, Disp: 4 * 31}, middle)
 	Label("start")
-	if lowDiscrepancy {
-		VPBROADCASTD(Mem{Base: states}, counter)
-		VPADDD(goldenLanes(), counter, counter)
-	} else {
-		VPBROADCASTQ(Mem{Base: states}, counter)
-		VPADDQ(laneData(), counter, counter)
-	}
+	loadState(states, counter, lowDiscrepancy)
 	XORQ(t, t)
 	Label("numbers")
 	r, shifted := ZMM(), ZMM()
@@ -281,6 +275,17 @@ func sampleAVX512(lowDiscrepancy bool) {
 	nextPosition(dst, coarse, thresholds, states)
 	VZEROUPPER()
 	RET()
+}
+
+// loadState sets counter to the state of a position, for the first vector of numbers.
+func loadState(states reg.Register, counter Op, lowDiscrepancy bool) {
+	if lowDiscrepancy {
+		VPBROADCASTD(Mem{Base: states}, counter)
+		VPADDD(goldenLanes(), counter, counter)
+	} else {
+		VPBROADCASTQ(Mem{Base: states}, counter)
+		VPADDQ(laneData(), counter, counter)
+	}
 }
 
 // nextPosition moves to the next position, if there is one, and jumps to the label

@@ -63,13 +63,7 @@ func sampleAVX2(lowDiscrepancy bool) {
 	for i, r := range []reg.VecPhysical{top, fourth, fifthLow, fifthHigh} {
 		VMOVDQU(Mem{Base: tree, Disp: 32 * i}, r)
 	}
-	if lowDiscrepancy {
-		VPBROADCASTD(Mem{Base: states}, counter)
-		VPADDD(goldenLanes(), counter, counter)
-	} else {
-		VPBROADCASTQ(Mem{Base: states}, counter)
-		VPADDQ(laneData(), counter, counter)
-	}
+	loadState(states, counter, lowDiscrepancy)
 	XORQ(t, t)
 	Label("numbers")
 	s := searcher{reg.Y0, reg.Y1, reg.Y2, reg.Y3}

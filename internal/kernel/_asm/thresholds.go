@@ -43,12 +43,7 @@ func newDrawer(lanes int) *drawer {
 	return &drawer{suffix: "AVX2", lanes: 8, total: reg.Y8, scale: reg.Y9, most: reg.Y10, free: [2]reg.VecPhysical{reg.Y11, reg.Y12}}
 }
 
-func (d *drawer) register(i int) reg.VecPhysical {
-	if d.lanes == 16 {
-		return allZ[i]
-	}
-	return allY[i]
-}
+func (d *drawer) register(i int) reg.VecPhysical { return vectorRegister(d.lanes, i) }
 
 // constants loads the constants of threshold.
 func (d *drawer) constants() {

@@ -41,6 +41,14 @@ var allZ = []reg.VecPhysical{
 	reg.Z22, reg.Z23, reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31,
 }
 
+// vectorRegister returns vector register i, for vectors with a number of lanes.
+func vectorRegister(lanes, i int) reg.VecPhysical {
+	if lanes == 16 {
+		return allZ[i]
+	}
+	return allY[i]
+}
+
 // address returns the memory operand of a parameter.
 func address(name string) Mem {
 	b, err := Param(name).Resolve()
