@@ -89,7 +89,7 @@ func Workers(n int) Option {
 }
 
 // BatchSize sets the number of images per run of the model. Larger batches use more
-// cores and more memory. The default, also for 0, is 64, or less for very large images. The
+// cores and more memory. The default, also for 0, is 128, or less for very large images. The
 // option has no effect on a model with a fixed batch size.
 func BatchSize(n int) Option {
 	return func(c *config) error {

@@ -28,16 +28,8 @@ func BenchmarkCNN(b *testing.B) {
 			for _, images := range []int{1, 64} {
 				b.Run(fmt.Sprintf("%v/workers=%d/batch=%d", tier, workers, images), func(b *testing.B) {
 					defer kernel.Use(tier)()
-					m, err := runtime.New(data, runtime.Workers(workers))
-					require.NoError(b, err)
-					in := map[string]*runtime.Tensor{"image": modeltest.Pixels(1, images, n.Input)}
 					b.ReportAllocs()
-					for b.Loop() {
-						if _, err := m.Run(b.Context(), in); err != nil {
-							b.Fatal(err)
-						}
-					}
-					b.ReportMetric(float64(images*b.N)/b.Elapsed().Seconds(), "images/s")
+					imagesPerSecond(b, data, images, n.Input, runtime.Workers(workers))
 				})
 			}
 		}

@@ -48,16 +48,7 @@ func BenchmarkFewSpikes(b *testing.B) {
 					data := modeltest.Write(b, network.n, convert.Options{})
 					b.Run(network.name+"/"+task, func(b *testing.B) {
 						defer kernel.Use(tier)()
-						m, err := runtime.New(data, append(network.options, runtime.Workers(workers))...)
-						require.NoError(b, err)
-						in := map[string]*runtime.Tensor{"image": modeltest.Pixels(1, images, network.n.Input)}
-						for b.Loop() {
-							if _, err := m.Run(b.Context(), in); err != nil {
-								b.Fatal(err)
-							}
-						}
-						rate := float64(images*b.N) / b.Elapsed().Seconds()
-						b.ReportMetric(rate, "images/s")
+						rate := imagesPerSecond(b, data, images, network.n.Input, append(network.options, runtime.Workers(workers))...)
 						if network.name == "cnn" {
 							cnn[task] = rate
 						} else if c := cnn[task]; c > 0 {
@@ -99,16 +90,7 @@ func benchmark(b *testing.B, n *convert.Network, batches []int) {
 						task := fmt.Sprintf("%v/spikes=%d/workers=%d/batch=%d", sampler, spikes, workers, images)
 						b.Run(fmt.Sprintf("%v/%s", tier, task), func(b *testing.B) {
 							defer kernel.Use(tier)()
-							m, err := runtime.New(data, runtime.Workers(workers), runtime.Spikes(spikes), runtime.WithSampler(sampler))
-							require.NoError(b, err)
-							in := map[string]*runtime.Tensor{"image": modeltest.Pixels(1, images, n.Input)}
-							for b.Loop() {
-								if _, err := m.Run(b.Context(), in); err != nil {
-									b.Fatal(err)
-								}
-							}
-							rate := float64(images*b.N) / b.Elapsed().Seconds()
-							b.ReportMetric(rate, "images/s")
+							rate := imagesPerSecond(b, data, images, n.Input, runtime.Workers(workers), runtime.Spikes(spikes), runtime.WithSampler(sampler))
 							b.ReportMetric(rate*spikesPerImage(b, n, spikes)/1e6, "Mspikes/s")
 							b.ReportMetric(0, "ns/op")
 							if tier == kernel.Portable {
@@ -122,6 +104,21 @@ func benchmark(b *testing.B, n *convert.Network, batches []int) {
 			}
 		}
 	}
+}
+
+// imagesPerSecond runs a model on batches of images of random pixels and reports its speed.
+func imagesPerSecond(b *testing.B, data []byte, images int, size convert.Size, opts ...runtime.Option) float64 {
+	m, err := runtime.New(data, opts...)
+	require.NoError(b, err)
+	in := map[string]*runtime.Tensor{"image": modeltest.Pixels(1, images, size)}
+	for b.Loop() {
+		if _, err := m.Run(b.Context(), in); err != nil {
+			b.Fatal(err)
+		}
+	}
+	rate := float64(images*b.N) / b.Elapsed().Seconds()
+	b.ReportMetric(rate, "images/s")
+	return rate
 }
 
 func spikesPerImage(b *testing.B, n *convert.Network, spikes int) float64 {

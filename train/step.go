@@ -77,7 +77,7 @@ func (t *Trainer) step(ctx context.Context, b Batch) (Result, error) {
 	return r, nil
 }
 
-// forget drops what belongs to the caller of Step.
+// forget drops the references to memory of the caller of Step.
 func (f *frame) forget(input int) {
 	f.values[input] = nil
 	for _, list := range [][]ops.Context{f.ctx, f.back} {

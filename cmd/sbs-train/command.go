@@ -133,7 +133,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 	cli.Group(s, "Spikes (for training and in the resulting model)", cli.DynamicsFlagNames()...)
 
 	s.BoolVar(&f.noTest, "no-test", false, "do not test")
-	cli.SpikesVar(s, &f.testSpikes, flagTestSpikes, "`number` of spikes in tests, for all SbS layers or one per SbS layer; layers with --epsilon-schedule auto also get the epsilon that fits it (default: as in training)")
+	cli.SpikesVar(s, &f.testSpikes, flagTestSpikes, "`number` of spikes in tests, for all SbS layers or one per SbS layer; in layers with --epsilon-schedule auto, also the epsilon_0 for them (default: as in training)")
 	cli.IntVar(s, &f.testEvery, "test-every", 1, "test every `N` epochs (updates, for a dialect 1 configuration) (default: 1, or the value in CONFIG.json)")
 	cli.IntVar(s, &f.saveEvery, "save-every", 1, "save the weights and the model every `N` epochs (updates, for a dialect 1 configuration) (default: 1)")
 	cli.Group(s, "Tests and saved files", "no-test", flagTestSpikes, "test-every", "save-every")

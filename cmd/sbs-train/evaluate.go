@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/runtime"
 )
@@ -13,15 +14,7 @@ const testBatch = 100
 
 // tester returns the current network as a model for tests.
 func (s *session) tester() (*runtime.Model, error) {
-	options := []runtime.Option{runtime.Workers(s.workers)}
-	switch len(s.testSpikes) {
-	case 0:
-	case 1:
-		options = append(options, runtime.AllLayers(s.testSpikes[0]))
-	default:
-		options = append(options, runtime.EachLayer(s.testSpikes...))
-	}
-	return s.trainer.Model(options...)
+	return s.trainer.Model(append(cli.RunOptions(s.testSpikes), runtime.Workers(s.workers))...)
 }
 
 // testName identifies the test images and the spikes of the tests.
@@ -29,9 +22,6 @@ func (s *session) testName() string {
 	name := fingerprint(s.test)
 	for _, d := range s.testSpikes {
 		name += fmt.Sprintf(" %d", d.Spikes)
-		if d.Schedule != nil {
-			name += d.Schedule.String()
-		}
 	}
 	return name
 }

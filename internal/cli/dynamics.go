@@ -41,6 +41,15 @@ func (l *listValue) String() string { return strings.Join(*l, ",") }
 // Type implements pflag.Value.
 func (l *listValue) Type() string { return "values" }
 
+// refused returns err with the name of the flag and its values.
+func (l *listValue) refused(flag string, err error) error {
+	return fmt.Errorf("--%s %s: %w", flag, cmp.Or(l.String(), `""`), err)
+}
+
+// of returns the value for SbS layer number i, from 0, of a list with one value for all SbS
+// layers or one for each.
+func of[T any](list []T, i int) T { return list[min(i, len(list)-1)] }
+
 // SpikesFlag is a flag for numbers of spikes: none, one for all SbS layers, or one per SbS
 // layer.
 type SpikesFlag struct{ values listValue }
@@ -57,7 +66,7 @@ func (f *SpikesFlag) Dynamics(name string) ([]sbs.Dynamics, error) {
 	list := make([]sbs.Dynamics, len(f.values))
 	for i, v := range f.values {
 		if err := setSpikes(&list[i], v); err != nil {
-			return nil, Usage(fmt.Errorf("--%s %s: %w", name, cmp.Or(f.values.String(), `""`), err))
+			return nil, Usage(f.values.refused(name, err))
 		}
 	}
 	return list, nil
@@ -115,9 +124,8 @@ func (f *DynamicsFlags) dynamics() ([]sbs.Dynamics, error) {
 			if len(v.values) == 0 {
 				continue
 			}
-			value := v.values[min(i, len(v.values)-1)]
-			if err := v.set(&list[i], value); err != nil {
-				return nil, fmt.Errorf("--%s %s: %w", v.flag, cmp.Or(v.values.String(), `""`), err)
+			if err := v.set(&list[i], of(v.values, i)); err != nil {
+				return nil, v.values.refused(v.flag, err)
 			}
 		}
 	}
@@ -128,12 +136,11 @@ func (f *DynamicsFlags) dynamics() ([]sbs.Dynamics, error) {
 // epsilon_0 is left to a schedule that does not choose it.
 func (f *DynamicsFlags) checkAuto(list []sbs.Dynamics) error {
 	for i, d := range list {
-		auto := d.Schedule != nil && d.Schedule.Auto
-		if auto && d.Epsilon0 != 0 {
+		if d.Auto() && d.Epsilon0 != 0 {
 			return fmt.Errorf("--%s auto chooses epsilon_0, so a layer cannot also have --%s %v: leave out --%s, or give it a list with auto for this layer",
 				flagSchedule, flagEpsilon0, d.Epsilon0, flagEpsilon0)
 		}
-		if n := len(f.epsilon0); n > 0 && !auto && f.epsilon0[min(i, n-1)] == epsilon0Auto {
+		if len(f.epsilon0) > 0 && !d.Auto() && of(f.epsilon0, i) == epsilon0Auto {
 			return fmt.Errorf("--%s auto needs --%s auto for the same layer", flagEpsilon0, flagSchedule)
 		}
 	}
@@ -184,13 +191,18 @@ func setEpsilon0(d *sbs.Dynamics, value string) error {
 // is a UsageError.
 func (f *DynamicsFlags) Options() ([]runtime.Option, error) {
 	list, err := f.Dynamics()
-	switch {
-	case err != nil || len(list) == 0:
-		return nil, err
-	case len(list) == 1:
-		return []runtime.Option{runtime.AllLayers(list[0])}, nil
+	return RunOptions(list), err
+}
+
+// RunOptions returns the options for loading a model with a list that Dynamics returns.
+func RunOptions(list []sbs.Dynamics) []runtime.Option {
+	switch len(list) {
+	case 0:
+		return nil
+	case 1:
+		return []runtime.Option{runtime.AllLayers(list[0])}
 	}
-	return []runtime.Option{runtime.EachLayer(list...)}, nil
+	return []runtime.Option{runtime.EachLayer(list...)}
 }
 
 // Spiking reports whether a network has an SbS layer.
@@ -288,7 +300,7 @@ func ApplyDynamics(list []sbs.Dynamics, own []sbs.Params, n *convert.Network) er
 	layers, names := spiking(n)
 	for i, s := range layers {
 		own[i].Epsilon0, own[i].Forgetting = s.Epsilon0, s.Forgetting
-		if err := apply(list[min(i, len(list)-1)], own[i], s); err != nil {
+		if err := apply(of(list, i), own[i], s); err != nil {
 			return fmt.Errorf("layer %s: %w", names[i], err)
 		}
 	}
@@ -302,9 +314,9 @@ func FitTests(list, trained []sbs.Dynamics, own []sbs.Params, n *convert.Network
 	layers, names := spiking(n)
 	fitted := make([]sbs.Dynamics, len(layers))
 	for i, s := range layers {
-		d := list[min(i, len(list)-1)]
-		if schedule := trained[min(i, len(trained)-1)].Schedule; schedule != nil && schedule.Auto {
-			d.Schedule = schedule
+		d := of(list, i)
+		if t := of(trained, i); t.Auto() {
+			d.Schedule = t.Schedule
 			var err error
 			if d, err = d.Resolve(own[i], s.EpsilonXY); err != nil {
 				return nil, fmt.Errorf("layer %s: %w", names[i], err)

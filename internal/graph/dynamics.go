@@ -163,7 +163,7 @@ func (p *Program) changedOps(d *Dynamics) (map[*Step]*changedOp, error) {
 func setDynamics(pb *onnxpb.ModelProto, n *onnxpb.NodeProto, attrs ops.Attributes, d sbs.Dynamics) error {
 	before, _ := sbs.ParamsOf(attrs) // change and Compile report errors
 	var xy epsilonXY
-	if isAuto(d) {
+	if d.Auto() {
 		var err error
 		if xy, err = initialEpsilonXY(pb, n); err != nil {
 			return err

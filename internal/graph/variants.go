@@ -63,9 +63,6 @@ func (v *variants) get(s *Step, d sbs.Dynamics) (*changedOp, error) {
 	return v.ops[key], nil
 }
 
-// isAuto reports whether d leaves the choice of epsilon to Resolve.
-func isAuto(d sbs.Dynamics) bool { return d.Schedule != nil && d.Schedule.Auto }
-
 // change applies dynamics to the attributes of an SbS node with the given epsilon_xy. It
 // returns an error if the node cannot follow them, although its own attributes are valid.
 func change(attrs ops.Attributes, d sbs.Dynamics, xy epsilonXY) error {
@@ -73,7 +70,7 @@ func change(attrs ops.Attributes, d sbs.Dynamics, xy epsilonXY) error {
 		return nil
 	}
 	own, before := sbs.ParamsOf(attrs)
-	if before == nil && isAuto(d) {
+	if before == nil && d.Auto() {
 		if xy.computed {
 			return fmt.Errorf("%w: the epsilon schedule auto needs to know epsilon_xy, but the model computes it: give a schedule and epsilon_0", ErrOption)
 		}

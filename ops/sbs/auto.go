@@ -34,7 +34,7 @@ import (
 //
 // Resolve returns an error if d sets epsilon_0 too, and if a parameter is invalid.
 func (d Dynamics) Resolve(p Params, epsilonXY *ops.Tensor) (Dynamics, error) {
-	if !d.auto() {
+	if !d.Auto() {
 		return d, nil
 	}
 	if err := d.Check(); err != nil {

@@ -123,7 +123,7 @@ func (d Dynamics) Check() error {
 			return err
 		}
 	}
-	if d.auto() && d.Epsilon0 != 0 {
+	if d.Auto() && d.Epsilon0 != 0 {
 		return fmt.Errorf("epsilon_0 is %v, but the epsilon schedule is auto, which chooses epsilon_0: give only one of them", d.Epsilon0)
 	}
 	if d.Schedule != nil {
@@ -132,8 +132,8 @@ func (d Dynamics) Check() error {
 	return nil
 }
 
-// auto reports whether the schedule is auto.
-func (d Dynamics) auto() bool { return d.Schedule != nil && d.Schedule.Auto }
+// Auto reports whether the schedule is auto, so that Resolve chooses epsilon_0.
+func (d Dynamics) Auto() bool { return d.Schedule != nil && d.Schedule.Auto }
 
 // Over returns d, with every field that is zero in d taken from base.
 func (d Dynamics) Over(base Dynamics) Dynamics {
