@@ -50,6 +50,13 @@ func properties(n *Network) ([]*onnxpb.StringStringEntryProto, error) {
 		}
 		set(metadata.Training, string(n.Training))
 	}
+	if n.Holdout != nil {
+		b, err := json.Marshal(n.Holdout)
+		if err = errors.Join(err, n.Holdout.check()); err != nil {
+			return nil, fmt.Errorf("convert: metadata %s: %w", metadata.Holdout, err)
+		}
+		set(metadata.Holdout, string(b))
+	}
 	return props, nil
 }
 
@@ -120,6 +127,12 @@ func (n *Network) readMetadata(props []*onnxpb.StringStringEntryProto) error {
 			want = "a JSON object"
 			n.Training = json.RawMessage(p.GetValue())
 			err = checkTraining(n.Training)
+		case metadata.Holdout:
+			want = "a description of the images that were held back"
+			n.Holdout = new(Holdout)
+			if err = json.Unmarshal([]byte(p.GetValue()), n.Holdout); err == nil {
+				err = n.Holdout.check()
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("convert: %w: metadata %s: %s is not %s", ErrNotConverted, p.GetKey(), abridged(p.GetValue()), want)

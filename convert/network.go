@@ -1,6 +1,8 @@
 package convert
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -44,6 +46,29 @@ type Network struct {
 	// preprocessing do not express, a JSON object; nil if there is none. ToONNX stores
 	// it in the model and FromONNX reads it; importers/pytorch interprets it.
 	Training json.RawMessage
+
+	// Holdout says which images of its training set the network has never seen; nil if
+	// there are none, or if it is not known.
+	Holdout *Holdout
+}
+
+// Holdout describes the images of a training set that were held back from the training of
+// a network. sbs-train --holdout chooses them.
+type Holdout struct {
+	Images int    `json:"images"` // number of images that were held back
+	Of     int    `json:"of"`     // number of images of the whole set
+	Data   string `json:"data"`   // SHA-256 of the images and labels of the whole set, in hexadecimal
+}
+
+// check returns an error if the description is not possible.
+func (h *Holdout) check() error {
+	if sum, err := hex.DecodeString(h.Data); err != nil || len(sum) != sha256.Size {
+		return fmt.Errorf("%s is not a SHA-256", abridged(h.Data))
+	}
+	if h.Images < 1 || h.Images >= h.Of {
+		return fmt.Errorf("%d of %d images cannot be held back", h.Images, h.Of)
+	}
+	return nil
 }
 
 // Source is a file that a network was read from.

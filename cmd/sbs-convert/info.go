@@ -49,8 +49,11 @@ func printNetwork(out io.Writer, n *convert.Network, report *pytorch.Report) err
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "\n%d parameters, %d spike updates per image, classes: %s\n", parameters, updates, classes(n, sizes[len(sizes)-1]))
-	return err
+	fmt.Fprintf(out, "\n%d parameters, %d spike updates per image, classes: %s\n", parameters, updates, classes(n, sizes[len(sizes)-1]))
+	if h := n.Holdout; h != nil {
+		fmt.Fprintf(out, "trained without %d of %d training images, which sbs-optimize uses\n", h.Images, h.Of)
+	}
+	return nil
 }
 
 // baseNames lists the names of files without their folders.

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/spike-by-spike/sbs/internal/cli"
+	"github.com/spike-by-spike/sbs/internal/training"
 )
 
-func main() { os.Exit(cli.Main(newCommand)) }
+func main() { os.Exit(cli.Main(training.Command)) }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 )
 
 // Augmentation describes the random variation of images for training. The fields
@@ -117,10 +118,22 @@ func Order(n int, seed, epoch uint64) []int {
 	return random(seed, epoch, uint64(n), purposeOrder).Perm(n)
 }
 
+// Holdout divides n images into those that are kept for training and count images that are
+// held back, both in ascending order. Equal arguments give equal parts, and a smaller count
+// holds back a part of the images of a larger one.
+func Holdout(n, count int) (kept, held []int) {
+	order := random(0, 0, uint64(n), purposeHoldout).Perm(n)
+	held, kept = order[:count:count], order[count:]
+	slices.Sort(held)
+	slices.Sort(kept)
+	return kept, held
+}
+
 // Purposes of random numbers. One seed gives different numbers for each purpose.
 const (
 	purposeOrder = iota
 	purposeImage
+	purposeHoldout
 )
 
 // random returns an independent generator for each combination of arguments.

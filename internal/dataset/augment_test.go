@@ -210,3 +210,49 @@ func TestAugmentation_RefusesInvalidFields(t *testing.T) {
 	require.ErrorContains(t, err, "have no colors to jitter, want 1 or 3 channels")
 	require.Panics(t, func() { Augmentation{Crop: 1}.Test(make([]float32, 20), numbered(size, 1), 0) })
 }
+
+func TestHoldout_DividesAllImages(t *testing.T) {
+	kept, held := Holdout(1000, 300)
+	require.Len(t, held, 300)
+	require.True(t, slices.IsSorted(held) && slices.IsSorted(kept))
+	all := slices.Concat(kept, held)
+	slices.Sort(all)
+	for i, n := range all {
+		require.Equal(t, i, n)
+	}
+	// The images of all parts of the set are held back.
+	for part := range 10 {
+		n := 0
+		for _, i := range held {
+			if i/100 == part {
+				n++
+			}
+		}
+		require.InDelta(t, 30, n, 25)
+	}
+	_, fewer := Holdout(1000, 100)
+	require.Subset(t, held, fewer)
+	kept, held = Holdout(7, 0)
+	require.Len(t, kept, 7)
+	require.Empty(t, held)
+}
+
+func TestSubset_HasTheImagesInTheGivenOrder(t *testing.T) {
+	floats := numbered(Size{1, 2, 3}, 5)
+	floats.labels = []int{4, 3, 2, 1, 0}
+	bytes := &Samples{size: floats.size, labels: floats.labels, bytes: make([]uint8, 30)}
+	for i := range bytes.bytes {
+		bytes.bytes[i] = uint8(i)
+	}
+	for _, s := range []*Samples{floats, bytes} {
+		part := s.Subset([]int{3, 0})
+		require.Equal(t, 2, part.Len())
+		require.Equal(t, []int{1, 4}, []int{part.Label(0), part.Label(1)})
+		want, got := make([]float32, 6), make([]float32, 6)
+		for k, i := range []int{3, 0} {
+			s.Pixels(i, want)
+			part.Pixels(k, got)
+			require.Equal(t, want, got)
+		}
+	}
+}

@@ -91,6 +91,27 @@ func (s *Samples) setBytes(i int, pixels []float32) error {
 	return nil
 }
 
+// Subset returns the images with the given numbers, in this order.
+func (s *Samples) Subset(numbers []int) *Samples {
+	n := s.size.len()
+	part := &Samples{size: s.size, labels: make([]int, len(numbers)), classes: s.classes}
+	for k, i := range numbers {
+		part.labels[k] = s.labels[i]
+	}
+	if s.bytes != nil {
+		part.bytes = make([]uint8, 0, len(numbers)*n)
+		for _, i := range numbers {
+			part.bytes = append(part.bytes, s.bytes[i*n:(i+1)*n]...)
+		}
+		return part
+	}
+	part.floats = make([]float32, 0, len(numbers)*n)
+	for _, i := range numbers {
+		part.floats = append(part.floats, s.floats[i*n:(i+1)*n]...)
+	}
+	return part
+}
+
 // Len returns the number of images.
 func (s *Samples) Len() int { return len(s.labels) }
 

@@ -11,6 +11,7 @@ const (
 	Sources  = "ai.sbs.sources"  // the files that the arrays were read from: JSON
 	Local    = "ai.sbs.local"    // the numbers of the layers that learn locally: a JSON list
 	Training = "ai.sbs.training" // the training configuration: JSON
+	Holdout  = "ai.sbs.holdout"  // the training images that no weight has seen: JSON
 )
 
 // Names of the output with the classes.

@@ -1,4 +1,4 @@
-package main
+package training
 
 import (
 	"cmp"
@@ -228,6 +228,10 @@ func (j *job) settings(start string) (map[string]string, error) {
 	if j.augment.Center {
 		noAugmentation = "given"
 	}
+	holdout := ""
+	if h := j.network.Holdout; h != nil {
+		holdout = fmt.Sprint(h.Images)
+	}
 	return map[string]string{
 		"the model or configuration, or its --spikes, --sampler, --epsilon-schedule or --epsilon-0": start,
 		"the training images":  fingerprint(j.images),
@@ -239,6 +243,7 @@ func (j *job) settings(start string) (map[string]string, error) {
 		"--loss":            fmt.Sprint(j.config.Loss),
 		"--freeze":          strings.Join(j.config.FreezeW, ","),
 		"--no-augmentation": noAugmentation,
+		"--holdout":         holdout,
 		"--seed":            fmt.Sprint(j.config.Seed),
 		settingConfig:       string(config),
 	}, nil

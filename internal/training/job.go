@@ -1,4 +1,4 @@
-package main
+package training
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spike-by-spike/sbs/convert"
@@ -136,7 +137,10 @@ func (f *flags) fromModel(ctx context.Context, j *job) error {
 	if j.classes, err = classes(j.network); err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)
 	}
-	j.images, err = f.loadTraining(ctx, dataset.Size(j.network.Input), j.network.Classes, j.classes)
+	if j.images, err = f.loadTraining(ctx, dataset.Size(j.network.Input), j.network.Classes, j.classes); err != nil {
+		return err
+	}
+	j.network.Holdout, err = j.holdBack(f.holdout, j.network.Holdout, true)
 	return err
 }
 
@@ -222,6 +226,10 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 	if j.images, err = f.loadTraining(ctx, size, draft.Classes, j.classes); err != nil {
 		return err
 	}
+	holdout, err := j.holdBack(f.holdout, nil, t.Step > 0 || slices.ContainsFunc(draft.Sources, func(s convert.Source) bool { return s.Shape != nil }))
+	if err != nil {
+		return err
+	}
 	for c, mean := range j.images.Means() {
 		opt.Mean[c] = float32(mean)
 	}
@@ -243,7 +251,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 	if err := j.applyDynamics(d, report.ConfiguredSpikes()); err != nil {
 		return err
 	}
-	j.network.Step = t.Step
+	j.network.Step, j.network.Holdout = t.Step, holdout
 	j.kind = byEpochs
 	if t.Dialect == 1 {
 		j.kind = byUpdates
@@ -330,8 +338,12 @@ func (f *flags) print(w io.Writer, j *job) {
 	if j.test != nil {
 		test = fmt.Sprintf("%d test images", j.test.Len())
 	}
-	fmt.Fprintf(w, "%d training images of %v, %s; %d images per sub-batch, %d sub-batches per update\n",
-		j.images.Len(), j.images.Size(), test, j.batch, j.subBatches)
+	heldBack := ""
+	if h := j.network.Holdout; h != nil {
+		heldBack = fmt.Sprintf(", %d more held back", h.Images)
+	}
+	fmt.Fprintf(w, "%d training images of %v%s, %s; %d images per sub-batch, %d sub-batches per update\n",
+		j.images.Len(), j.images.Size(), heldBack, test, j.batch, j.subBatches)
 }
 
 func layerName(i int) string { return fmt.Sprintf("L%d", i) }

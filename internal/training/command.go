@@ -1,4 +1,4 @@
-package main
+package training
 
 import (
 	"errors"
@@ -68,6 +68,7 @@ type flags struct {
 	loss           string
 	freeze         []string
 	noAugmentation bool
+	holdout        cli.OptionalInt
 	testSpikes     cli.SpikesFlag
 	cli.DynamicsFlags
 	testEvery cli.OptionalInt
@@ -82,8 +83,8 @@ type flags struct {
 	path string // of the model or configuration
 }
 
-// newCommand returns the command. Flags and arguments come from cobra.
-func newCommand([]string) *cobra.Command {
+// Command returns the command. Flags and arguments come from cobra.
+func Command([]string) *cobra.Command {
 	var f flags
 	cmd := &cobra.Command{
 		Use:     "sbs-train MODEL.onnx|CONFIG.json --data PATH",
@@ -127,7 +128,8 @@ func (f *flags) register(s *pflag.FlagSet) {
 	s.StringVar(&f.loss, "loss", "", "`name` of the loss: "+strings.Join(lossNames, " or ")+" (default: the loss in the configuration; without one, mixture if the last layer is an SbS layer)")
 	s.StringSliceVar(&f.freeze, "freeze", nil, "`layers` that are not trained, such as L0,L2")
 	s.BoolVar(&f.noAugmentation, "no-augmentation", false, "prepare training images like test images: no random crops, flips or colors")
-	cli.Group(s, "Learning", "epochs", "batch", "batches-per-update", "lr", "lr-epsilon-xy", "lr-schedule", "loss", "freeze", "no-augmentation")
+	cli.IntVar(s, &f.holdout, "holdout", 0, "hold back `N` training images, which no weight will see, for sbs-optimize (default: 0, or as many as the training of MODEL.onnx held back)")
+	cli.Group(s, "Learning", "epochs", "batch", "batches-per-update", "lr", "lr-epsilon-xy", "lr-schedule", "loss", "freeze", "no-augmentation", "holdout")
 
 	f.Register(s, "unchanged")
 	cli.Group(s, "Spikes (for training and in the resulting model)", cli.DynamicsFlagNames()...)

@@ -1,4 +1,4 @@
-package main
+package training
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/clitest"
 	"github.com/spike-by-spike/sbs/internal/trainlog"
 )
@@ -24,8 +25,7 @@ const environment = "SBS_TRAIN_TEST_COMMAND"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(environment) != "" {
-		main()
-		return
+		os.Exit(cli.Main(Command))
 	}
 	os.Exit(m.Run())
 }
