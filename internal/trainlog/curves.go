@@ -1,38 +1,23 @@
 package trainlog
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"image/color"
 	"math"
-	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgimg"
 
-	"github.com/spike-by-spike/sbs/internal/atomicfile"
+	"github.com/spike-by-spike/sbs/internal/chart"
 )
 
 // The size of the picture, in pixels of 1/96 inch.
 const (
 	curvesWidth  = 1200
 	curvesHeight = 1000
-	curvesDPI    = 96
-)
-
-// The colors of the curves are from the palette of Okabe and Ito, which people with
-// color vision deficiencies can distinguish.
-var (
-	blue      = color.NRGBA{0, 114, 178, 255}
-	paleBlue  = color.NRGBA{86, 180, 233, 110}
-	vermilion = color.NRGBA{213, 94, 0, 255}
-	green     = color.NRGBA{0, 158, 115, 255}
-	gridGray  = color.NRGBA{215, 215, 215, 255}
-	textGray  = color.NRGBA{60, 60, 60, 255}
 )
 
 // WriteCurves draws the loss, the errors and the learning rates of the records over
@@ -42,17 +27,14 @@ func WriteCurves(path, title string, records []Record) error {
 	if len(records) == 0 {
 		return errors.New("there are no metrics to draw yet")
 	}
-	picture, err := curves(title, records)
-	if err == nil {
-		err = atomicfile.Write(path, picture)
-	}
+	plots, err := curves(title, records)
 	if err != nil {
-		return fmt.Errorf("cannot write the curves to %s: %w", path, err)
+		return fmt.Errorf("cannot draw the curves: %w", err)
 	}
-	return nil
+	return chart.Write(path, plots, curvesWidth, curvesHeight)
 }
 
-func curves(title string, records []Record) ([]byte, error) {
+func curves(title string, records []Record) ([]*plot.Plot, error) {
 	loss, trainError := series(records, func(r Record) *float64 { return &r.Loss }), series(records, func(r Record) *float64 { return &r.TrainError })
 	testError := series(records, func(r Record) *float64 { return r.TestError })
 	rateW := series(records, func(r Record) *float64 { return r.LearningRateW })
@@ -60,49 +42,32 @@ func curves(title string, records []Record) ([]byte, error) {
 
 	panels := []panel{
 		{name: "loss", curves: []curve{
-			{points: loss, color: paleBlue, width: 1}, {name: "training", points: smooth(loss), color: blue, width: 2},
+			{points: loss, color: chart.PaleBlue, width: 1}, {name: "training", points: smooth(loss), color: chart.Blue, width: 2},
 		}},
 		{name: "error (%)", curves: []curve{
-			{points: trainError, color: paleBlue, width: 1}, {name: "training", points: smooth(trainError), color: blue, width: 2},
-			{name: "test", points: testError, color: vermilion, width: 2, dots: true},
+			{points: trainError, color: chart.PaleBlue, width: 1}, {name: "training", points: smooth(trainError), color: chart.Blue, width: 2},
+			{name: "test", points: testError, color: chart.Vermilion, width: 2, dots: true},
 		}},
 		// On a logarithmic axis, a learning rate that reaches 0 would end in a cliff.
 		{name: "learning rate", linear: true, curves: []curve{
-			{name: "W", points: rateW, color: blue, width: 2, steps: true},
-			{name: "epsilon_xy", points: rateEpsilon, color: green, width: 2, steps: true},
+			{name: "W", points: rateW, color: chart.Blue, width: 2, steps: true},
+			{name: "epsilon_xy", points: rateEpsilon, color: chart.Green, width: 2, steps: true},
 		}},
 	}
 	if len(rateW) == 0 && len(rateEpsilon) == 0 {
 		panels = panels[:2]
 	}
-	plots := make([][]*plot.Plot, len(panels))
+	plots := make([]*plot.Plot, len(panels))
 	for i, p := range panels {
 		drawn, err := p.plot(float64(records[0].Update), float64(records[len(records)-1].Update))
 		if err != nil {
 			return nil, err
 		}
-		plots[i] = []*plot.Plot{drawn}
+		plots[i] = drawn
 	}
-	plots[0][0].Title.Text = title
-	plots[len(plots)-1][0].X.Label.Text = "update"
-	return render(plots)
-}
-
-func render(plots [][]*plot.Plot) ([]byte, error) {
-	inch := func(pixels float64) vg.Length { return vg.Length(pixels) / curvesDPI * vg.Inch }
-	canvas := vgimg.NewWith(vgimg.UseWH(inch(curvesWidth), inch(curvesHeight)), vgimg.UseDPI(curvesDPI))
-	tiles := draw.Tiles{
-		Rows: len(plots), Cols: 1, PadY: inch(22),
-		PadTop: inch(16), PadBottom: inch(12), PadLeft: inch(16), PadRight: inch(28),
-	}
-	for i, row := range plot.Align(plots, tiles, draw.New(canvas)) {
-		plots[i][0].Draw(row[0])
-	}
-	var b bytes.Buffer
-	if _, err := (vgimg.PngCanvas{Canvas: canvas}).WriteTo(&b); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
+	plots[0].Title.Text = title
+	plots[len(plots)-1].X.Label.Text = "update"
+	return plots, nil
 }
 
 // curve is one line of a panel. A curve without a name is not in the legend.
@@ -125,30 +90,14 @@ type panel struct {
 // plot draws the curves for updates first to last.
 func (l panel) plot(first, last float64) (*plot.Plot, error) {
 	p := plot.New()
-	p.Title.TextStyle.Font.Size = 14
-	p.Title.Padding = 8
+	chart.Style(p)
 	p.Y.Label.Text = l.name
-	for _, style := range []*draw.TextStyle{
-		&p.Title.TextStyle, &p.Legend.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label,
-	} {
-		style.Font.Variant, style.Color = "Sans", textGray
-	}
-	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
-		axis.Label.TextStyle.Font.Size, axis.Tick.Label.Font.Size = 12, 10
-		axis.Tick.Color, axis.Color = textGray, textGray
-		axis.Padding = 4
-	}
 	logarithmic, low, high := l.scale()
-	p.Y.Tick.Marker = plot.TickerFunc(even)
+	p.Y.Tick.Marker = plot.TickerFunc(chart.Even)
 	if logarithmic {
-		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.TickerFunc(decades)
+		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.TickerFunc(chart.Decades)
 	}
-	p.X.Tick.Marker = plot.TickerFunc(whole)
-	grid := plotter.NewGrid()
-	grid.Horizontal.Color, grid.Vertical.Color = gridGray, gridGray
-	p.Add(grid)
-	p.Legend.Top, p.Legend.Padding, p.Legend.TextStyle.Font.Size = true, 4, 11
-	p.Legend.XOffs, p.Legend.YOffs, p.Legend.ThumbnailWidth = -8, -6, 24
+	p.X.Tick.Marker = plot.TickerFunc(chart.Whole)
 	for _, c := range l.curves {
 		if len(c.points) == 0 {
 			continue
@@ -216,59 +165,6 @@ func (l panel) scale() (logarithmic bool, low, high float64) {
 		return false, max(0, low-margin), high + margin
 	}
 	return false, low - margin, high + margin
-}
-
-// even returns the ticks of plot.DefaultTicks with longer labels. The labels of
-// plot.DefaultTicks have two digits, so that in a narrow range several are equal.
-func even(low, high float64) []plot.Tick {
-	ticks := plot.DefaultTicks{}.Ticks(low, high)
-	for i, t := range ticks {
-		switch {
-		case t.Label == "":
-		case math.Abs(t.Value) < 1e-9*(high-low):
-			ticks[i].Label = "0"
-		default:
-			ticks[i].Label = strconv.FormatFloat(t.Value, 'g', 6, 64)
-		}
-	}
-	return ticks
-}
-
-// decades returns ticks for a logarithmic axis at 1 to 9 times the powers of 10. It
-// labels 1, 2 and 5 times the powers, or only the powers if the range is large.
-func decades(low, high float64) []plot.Tick {
-	var ticks []plot.Tick
-	many := high/low > 1e3
-	for e := math.Floor(math.Log10(low)); e <= math.Ceil(math.Log10(high)); e++ {
-		for m := 1; m <= 9; m++ {
-			v := float64(m) * math.Pow(10, e)
-			if v < low || v > high {
-				continue
-			}
-			tick := plot.Tick{Value: v}
-			if m == 1 || !many && (m == 2 || m == 5) {
-				tick.Label = strconv.FormatFloat(v, 'g', 4, 64)
-			}
-			ticks = append(ticks, tick)
-		}
-	}
-	return ticks
-}
-
-// whole returns ticks at integers.
-func whole(low, high float64) []plot.Tick {
-	step := math.Pow(10, math.Floor(math.Log10(max((high-low)/5, 1))))
-	for _, m := range []float64{5, 2} {
-		if (high-low)/(step*m) >= 5 {
-			step *= m
-			break
-		}
-	}
-	var ticks []plot.Tick
-	for v := math.Ceil(low/step) * step; v <= high; v += step {
-		ticks = append(ticks, plot.Tick{Value: v, Label: strconv.FormatFloat(v, 'f', 0, 64)})
-	}
-	return ticks
 }
 
 // series returns the points of a curve. Records without a value have no point.

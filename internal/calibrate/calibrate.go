@@ -1,0 +1,95 @@
+// Package calibrate chooses the threshold at which an image may leave a stage of a model.
+//
+// An image is lost if it leaves at a stage that is wrong, while the last stage is right. The
+// loss of a threshold is the probability of that. Threshold returns one whose loss is, with a
+// stated confidence, at most a given value: if the calibration were repeated with other images
+// from the same source, the value would be exceeded in at most the remaining share of the
+// repetitions.
+//
+// The method is Learn then Test (Angelopoulos, Bates, Candès, Jordan and Lei, arXiv
+// 2110.01052) with fixed-sequence testing, which Jazbec et al. apply to networks with early
+// exits (arXiv 2405.20915). The hypothesis "the loss of this threshold is above the value" is
+// rejected if losing as few images as were seen has, under a loss of exactly the value, at
+// most the probability 1 - confidence (a binomial tail). The thresholds are tested from the
+// most careful one on, up to the first that is not rejected, so that no correction for several
+// tests is necessary.
+package calibrate
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// Image is what a stage does with one image of the calibration.
+type Image struct {
+	Margin float32 // largest minus second-largest probability
+	Lost   bool    // the stage is wrong, and the last stage is right
+}
+
+// Result describes a threshold.
+type Result struct {
+	Threshold float64 // an image leaves if its margin is at least this
+	Left      int     // number of images that leave
+	Lost      int     // number of images that leave and are lost
+}
+
+// steps is the number of thresholds per factor of 10 of 1 - threshold.
+const steps = 16
+
+// thresholds returns the thresholds to test, in this order. They are close to 1 in the
+// beginning, because networks are very sure of most images.
+func thresholds() []float64 {
+	list := []float64{1}
+	for i := -7 * steps; i <= 0; i++ {
+		// Three digits are the same on every processor.
+		rest, _ := strconv.ParseFloat(strconv.FormatFloat(math.Pow(10, float64(i)/steps), 'e', 2, 64), 64)
+		list = append(list, math.Round((1-rest)*1e10)/1e10)
+	}
+	return list
+}
+
+// Needed returns the number of images that are needed to state with the given confidence that
+// the loss is at most loss, if no image is lost. Both are between 0 and 1.
+func Needed(loss, confidence float64) int {
+	return int(math.Ceil(math.Log1p(-confidence) / math.Log1p(-loss)))
+}
+
+// Threshold returns the lowest threshold that is allowed. loss and confidence are shares
+// between 0 and 1. The images must come from the same source as those that the model will
+// classify, and nothing in the model may have been chosen with them. It is an error if there
+// are too few images, or if no threshold is allowed; the error says how many images it takes
+// or what the smallest loss is.
+func Threshold(images []Image, loss, confidence float64) (Result, error) {
+	if !(loss > 0 && loss < 1 && confidence > 0 && confidence < 1) {
+		return Result{}, fmt.Errorf("a loss of %v with the confidence %v cannot be stated", loss, confidence)
+	}
+	if n := Needed(loss, confidence); len(images) < n {
+		return Result{}, fmt.Errorf("%d images are too few to state a loss of at most %.4g%% with a confidence of %.4g%%: it takes %d images",
+			len(images), 100*loss, 100*confidence, n)
+	}
+	binomial := distuv.Binomial{N: float64(len(images)), P: loss}
+	best, found := Result{}, false
+	for _, t := range thresholds() {
+		r := Result{Threshold: t}
+		for _, v := range images {
+			if float64(v.Margin) >= t {
+				r.Left++
+				if v.Lost {
+					r.Lost++
+				}
+			}
+		}
+		if binomial.CDF(float64(r.Lost)) > 1-confidence {
+			break
+		}
+		best, found = r, true
+	}
+	if !found {
+		return Result{}, fmt.Errorf("no threshold keeps the loss at %.4g%% with a confidence of %.4g%%: the stage is wrong even about images of which it is completely sure",
+			100*loss, 100*confidence)
+	}
+	return best, nil
+}

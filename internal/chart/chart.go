@@ -1,0 +1,161 @@
+// Package chart has the style that the charts of this project share, and writes them to
+// files.
+package chart
+
+import (
+	"bytes"
+	"fmt"
+	"image/color"
+	"io"
+	"math"
+	"path/filepath"
+	"strconv"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/spike-by-spike/sbs/internal/atomicfile"
+)
+
+// DPI is the resolution of PNG files: sizes are in pixels of 1/96 inch.
+const DPI = 96
+
+// The colors of the curves are from the palette of Okabe and Ito, which people with
+// color vision deficiencies can distinguish.
+var (
+	Blue      = color.NRGBA{0, 114, 178, 255}
+	PaleBlue  = color.NRGBA{86, 180, 233, 110}
+	Vermilion = color.NRGBA{213, 94, 0, 255}
+	Green     = color.NRGBA{0, 158, 115, 255}
+	GridGray  = color.NRGBA{215, 215, 215, 255}
+	TextGray  = color.NRGBA{60, 60, 60, 255}
+)
+
+// Style gives a plot the fonts, colors and grid of this project. Call it before adding
+// anything to the plot.
+func Style(p *plot.Plot) {
+	p.Title.TextStyle.Font.Size = 14
+	p.Title.Padding = 8
+	for _, style := range []*draw.TextStyle{
+		&p.Title.TextStyle, &p.Legend.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label,
+	} {
+		style.Font.Variant, style.Color = "Sans", TextGray
+	}
+	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
+		axis.Label.TextStyle.Font.Size, axis.Tick.Label.Font.Size = 12, 10
+		axis.Tick.Color, axis.Color = TextGray, TextGray
+		axis.Padding = 4
+	}
+	grid := plotter.NewGrid()
+	grid.Horizontal.Color, grid.Vertical.Color = GridGray, GridGray
+	p.Add(grid)
+	p.Legend.Top, p.Legend.Padding, p.Legend.TextStyle.Font.Size = true, 4, 11
+	p.Legend.XOffs, p.Legend.YOffs, p.Legend.ThumbnailWidth = -8, -6, 24
+}
+
+// Inch returns the length of a number of pixels.
+func Inch(pixels float64) vg.Length { return vg.Length(pixels) / DPI * vg.Inch }
+
+// Write draws plots below each other, with aligned axes, and writes them to a PNG or SVG
+// file, as its name says. It replaces the file atomically. The size is in pixels.
+func Write(path string, plots []*plot.Plot, width, height float64) error {
+	data, err := render(filepath.Ext(path), plots, width, height)
+	if err == nil {
+		err = atomicfile.Write(path, data)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write the picture %s: %w", path, err)
+	}
+	return nil
+}
+
+// canvas is a canvas of a picture that can be written.
+type canvas interface {
+	vg.CanvasSizer
+	io.WriterTo
+}
+
+func render(format string, plots []*plot.Plot, width, height float64) ([]byte, error) {
+	var c canvas
+	switch format {
+	case ".png":
+		c = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(Inch(width), Inch(height)), vgimg.UseDPI(DPI))}
+	case ".svg":
+		c = vgsvg.New(Inch(width), Inch(height))
+	default:
+		return nil, fmt.Errorf("unknown format %q, want .png or .svg", format)
+	}
+	rows := make([][]*plot.Plot, len(plots))
+	for i, p := range plots {
+		rows[i] = []*plot.Plot{p}
+	}
+	tiles := draw.Tiles{
+		Rows: len(plots), Cols: 1, PadY: Inch(22),
+		PadTop: Inch(16), PadBottom: Inch(12), PadLeft: Inch(16), PadRight: Inch(28),
+	}
+	for i, row := range plot.Align(rows, tiles, draw.New(c)) {
+		plots[i].Draw(row[0])
+	}
+	var b bytes.Buffer
+	if _, err := c.WriteTo(&b); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// Even returns the ticks of plot.DefaultTicks with longer labels. The labels of
+// plot.DefaultTicks have two digits, so that in a narrow range several are equal.
+func Even(low, high float64) []plot.Tick {
+	ticks := plot.DefaultTicks{}.Ticks(low, high)
+	for i, t := range ticks {
+		switch {
+		case t.Label == "":
+		case math.Abs(t.Value) < 1e-9*(high-low):
+			ticks[i].Label = "0"
+		default:
+			ticks[i].Label = strconv.FormatFloat(t.Value, 'g', 6, 64)
+		}
+	}
+	return ticks
+}
+
+// Decades returns ticks for a logarithmic axis at 1 to 9 times the powers of 10. It
+// labels 1, 2 and 5 times the powers, or only the powers if the range is large.
+func Decades(low, high float64) []plot.Tick {
+	var ticks []plot.Tick
+	many := high/low > 1e3
+	for e := math.Floor(math.Log10(low)); e <= math.Ceil(math.Log10(high)); e++ {
+		for m := 1; m <= 9; m++ {
+			v := float64(m) * math.Pow(10, e)
+			if v < low || v > high {
+				continue
+			}
+			tick := plot.Tick{Value: v}
+			if m == 1 || !many && (m == 2 || m == 5) {
+				tick.Label = strconv.FormatFloat(v, 'g', 4, 64)
+			}
+			ticks = append(ticks, tick)
+		}
+	}
+	return ticks
+}
+
+// Whole returns ticks at integers.
+func Whole(low, high float64) []plot.Tick {
+	step := math.Pow(10, math.Floor(math.Log10(max((high-low)/5, 1))))
+	for _, m := range []float64{5, 2} {
+		if (high-low)/(step*m) >= 5 {
+			step *= m
+			break
+		}
+	}
+	var ticks []plot.Tick
+	for v := math.Ceil(low/step) * step; v <= high; v += step {
+		ticks = append(ticks, plot.Tick{Value: v, Label: strconv.FormatFloat(v, 'f', 0, 64)})
+	}
+	return ticks
+}

@@ -1,0 +1,67 @@
+package chart
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"image"
+	"image/png"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"gonum.org/v1/plot"
+)
+
+func TestTicks_HaveDistinctLabels(t *testing.T) {
+	labels := func(ticks []plot.Tick) []string {
+		var out []string
+		for _, tick := range ticks {
+			if tick.Label != "" {
+				out = append(out, tick.Label)
+			}
+		}
+		return out
+	}
+	require.Equal(t, []string{"1.5", "1.54", "1.58"}, labels(Even(1.49, 1.58)))
+	require.Equal(t, []string{"0", "0.05", "0.1"}, labels(Even(0, 0.108)))
+	require.Equal(t, []string{"-1", "0", "1"}, labels(Even(-1.2, 1.2)))
+	require.Equal(t, []string{"0.2", "0.5", "1", "2"}, labels(Decades(0.2, 3)))
+	require.Equal(t, []string{"0.01", "0.1", "1", "10", "100"}, labels(Decades(0.009, 110)))
+	require.Equal(t, []string{"1", "2", "3"}, labels(Whole(1, 3)))
+	require.Equal(t, []string{"0", "200", "400", "600", "800", "1000"}, labels(Whole(0, 1000)))
+	require.Equal(t, []string{"1000", "2000", "3000", "4000", "5000", "6000", "7000", "8000", "9000"}, labels(Whole(1, 9999)))
+}
+
+func TestWrite_KnowsTheFormatByTheName(t *testing.T) {
+	p := plot.New()
+	Style(p)
+	p.Title.Text = "a title"
+	folder := t.TempDir()
+	read := func(name string) []byte {
+		path := filepath.Join(folder, name)
+		require.NoError(t, Write(path, []*plot.Plot{p}, 300, 200))
+		content, err := os.ReadFile(path)
+		require.NoError(t, err)
+		return content
+	}
+	img, err := png.Decode(bytes.NewReader(read("a.png")))
+	require.NoError(t, err)
+	require.Equal(t, image.Rect(0, 0, 300, 200), img.Bounds())
+
+	content := read("a.svg")
+	require.Contains(t, string(content), "a title")
+	for d := xml.NewDecoder(bytes.NewReader(content)); ; {
+		_, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+	}
+
+	require.ErrorContains(t, Write(filepath.Join(folder, "a.jpg"), []*plot.Plot{p}, 300, 200), `a.jpg: unknown format ".jpg", want .png or .svg`)
+	require.NoFileExists(t, filepath.Join(folder, "a.jpg"))
+	require.ErrorContains(t, Write(filepath.Join(folder, "missing", "a.svg"), []*plot.Plot{p}, 300, 200), "missing")
+}

@@ -1,0 +1,127 @@
+// Package measure runs models on labeled images and reports what they answer.
+package measure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/internal/noise"
+	"github.com/spike-by-spike/sbs/internal/parallel"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// batch is the number of images per run of a model. It does not change the answers.
+const batch = 128
+
+// Answer is the answer of a model to one image.
+type Answer struct {
+	Class  int     // the class with the largest output; the first of several
+	Margin float32 // largest minus second-largest output
+	Right  bool    // Class is the label
+}
+
+// Answers holds the answers to several images.
+type Answers []Answer
+
+// Right returns the number of right answers.
+func (a Answers) Right() int {
+	n := 0
+	for _, v := range a {
+		if v.Right {
+			n++
+		}
+	}
+	return n
+}
+
+// Accuracy returns the share of right answers in percent.
+func (a Answers) Accuracy() float64 { return 100 * float64(a.Right()) / float64(len(a)) }
+
+// Options controls Model.
+type Options struct {
+	Noise   noise.Noise // added to every image
+	Seed    uint64      // of the noise and the spikes
+	Workers int         // below 1 means one per CPU
+
+	// Progress is called with the number of images that are done, unless it is nil.
+	Progress func(done int)
+}
+
+// Model returns the answers of a model with one input, the images, and one output, a vector
+// per image. Random numbers depend on the seed and the number of an image in s.
+func Model(ctx context.Context, m *runtime.Model, s *dataset.Samples, opt Options) (Answers, error) {
+	if len(m.Inputs()) != 1 || len(m.Outputs()) != 1 {
+		return nil, errors.New("the model has several inputs or outputs")
+	}
+	in, out, size := m.Inputs()[0], m.Outputs()[0], s.Size()
+	fixed := 0 // batch size
+	if n := in.Shape[0]; n.Known() {
+		fixed = n.Size
+	}
+	pool := parallel.New(opt.Workers)
+	defer pool.Close()
+	one := size.Channels * size.Height * size.Width
+	answers := make(Answers, 0, s.Len())
+	for first := 0; first < s.Len(); {
+		count := min(batch, s.Len()-first)
+		rows := count
+		if fixed > 0 {
+			count, rows = min(fixed, s.Len()-first), fixed
+		}
+		pixels := make([]float32, rows*one)
+		err := pool.For(ctx, count, 8, func(lo, hi int) error {
+			for i := lo; i < hi; i++ {
+				p := pixels[i*one : (i+1)*one]
+				s.Pixels(first+i, p)
+				opt.Noise.Apply(p, size.Channels, size.Height, size.Width, opt.Seed, uint64(first+i))
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		x, err := runtime.NewTensor([]int{rows, size.Channels, size.Height, size.Width}, pixels)
+		if err != nil {
+			return nil, err
+		}
+		results, err := m.Run(ctx, map[string]*runtime.Tensor{in.Name: x}, runtime.Seed(opt.Seed), runtime.FirstImage(uint64(first)))
+		if err != nil {
+			return nil, err
+		}
+		v := results[out.Name].Float32s()
+		classes := len(v) / rows
+		if classes < 1 {
+			return nil, fmt.Errorf("the model's output %q has no values", out.Name)
+		}
+		for i := range count {
+			a := answer(v[i*classes : (i+1)*classes])
+			a.Right = a.Class == s.Label(first+i)
+			answers = append(answers, a)
+		}
+		first += count
+		if opt.Progress != nil {
+			opt.Progress(first)
+		}
+	}
+	return answers, nil
+}
+
+// answer returns the answer that an output vector is. If there is only one class, its
+// margin is its output.
+func answer(output []float32) Answer {
+	best := 0
+	for c, v := range output {
+		if v > output[best] {
+			best = c
+		}
+	}
+	second := float32(0)
+	for c, v := range output {
+		if c != best {
+			second = max(second, v)
+		}
+	}
+	return Answer{Class: best, Margin: output[best] - second}
+}
