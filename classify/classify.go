@@ -72,7 +72,7 @@ func New(m *runtime.Model, opts ...Option) (*Classifier, error) {
 	case m == nil:
 		return nil, errors.New("classify: the model is nil")
 	case len(cfg.runtime) > 0:
-		return nil, errors.New("classify: Runtime has no effect on a model that is already loaded: give its options to runtime.Open")
+		return nil, errors.New("classify: Runtime and Stage have no effect on a model that is already loaded: give their options to runtime.Open")
 	}
 	c := &Classifier{config: cfg, model: m}
 	if err := c.setUp(); err != nil {
@@ -294,8 +294,8 @@ func (c *Classifier) Images(ctx context.Context, images ...image.Image) ([]Resul
 		if err != nil {
 			return nil, err
 		}
-		for i, v := range outputs {
-			r, err := c.newResult(v, c.classes)
+		for i, out := range outputs {
+			r, err := c.newResult(out, c.classes)
 			if err != nil {
 				return nil, fmt.Errorf("classify: image %d: %w", first+i, err)
 			}
@@ -312,6 +312,8 @@ func (c *Classifier) Run(ctx context.Context, images *runtime.Tensor, opts ...ru
 		return nil, errNotMade
 	}
 	opts = append([]runtime.RunOption{runtime.Seed(c.seed)}, opts...)
+	var effort runtime.Effort
+	opts = append(opts, runtime.ReportEffort(func(e runtime.Effort) { effort = e }))
 	out, err := c.model.Run(ctx, map[string]*runtime.Tensor{c.input: images}, opts...)
 	if err != nil {
 		return nil, err
@@ -319,7 +321,7 @@ func (c *Classifier) Run(ctx context.Context, images *runtime.Tensor, opts ...ru
 	v := out[c.output].Float32s()
 	results := make([]Result, len(v)/c.count)
 	for i := range results {
-		if results[i], err = c.newResult(v[i*c.count:(i+1)*c.count:(i+1)*c.count], c.classes); err != nil {
+		if results[i], err = c.newResult(c.outputOf(v, effort, i), c.classes); err != nil {
 			return nil, fmt.Errorf("classify: image %d: %w", i, err)
 		}
 	}
@@ -328,11 +330,13 @@ func (c *Classifier) Run(ctx context.Context, images *runtime.Tensor, opts ...ru
 
 // run returns the outputs for the first n images of pixels, which newPixels has made for n
 // images.
-func (c *Classifier) run(ctx context.Context, pixels []float32, n int, opts ...runtime.RunOption) ([][]float32, error) {
+func (c *Classifier) run(ctx context.Context, pixels []float32, n int, opts ...runtime.RunOption) ([]output, error) {
 	x, err := c.tensor(pixels)
 	if err != nil {
 		return nil, err
 	}
+	var effort runtime.Effort
+	opts = append(opts, runtime.ReportEffort(func(e runtime.Effort) { effort = e }))
 	out, err := c.model.Run(ctx, map[string]*runtime.Tensor{c.input: x}, opts...)
 	if err != nil {
 		return nil, err
@@ -341,9 +345,28 @@ func (c *Classifier) run(ctx context.Context, pixels []float32, n int, opts ...r
 	if len(v) < n*c.count {
 		return nil, fmt.Errorf("classify: the output of the model has %d numbers for %d images, want %d per image", len(v), n, c.count)
 	}
-	outputs := make([][]float32, n)
+	outputs := make([]output, n)
 	for i := range outputs {
-		outputs[i] = v[i*c.count : (i+1)*c.count : (i+1)*c.count]
+		outputs[i] = c.outputOf(v, effort, i)
 	}
 	return outputs, nil
+}
+
+// output is what the model returns for one image.
+type output struct {
+	values  []float32 // one per class
+	stage   int       // 0 for a model without stages
+	updates int64
+}
+
+// outputOf returns the output of image i of a batch, given the values of all images.
+func (c *Classifier) outputOf(values []float32, effort runtime.Effort, i int) output {
+	out := output{values: values[i*c.count : (i+1)*c.count : (i+1)*c.count]}
+	if i < len(effort.Stages) {
+		out.stage = effort.Stages[i]
+	}
+	if i < len(effort.Updates) {
+		out.updates = effort.Updates[i]
+	}
+	return out
 }

@@ -21,6 +21,10 @@
 // sum to 1; otherwise softmax is applied. If a model has several outputs, [Output]
 // chooses one. Without this option, one of the outputs must have one of these two names.
 //
+// A model may have stages, from few spikes to many: see runtime.Stage. An image leaves at the
+// first stage whose two most probable classes are far enough apart. [Result] has the stage of
+// the image and the number of its spike updates. The option [Stage] chooses one stage.
+//
 // # Random numbers
 //
 // Spike-By-Spike layers draw random spikes. The result for an image depends on the

@@ -192,12 +192,12 @@ func (c *Classifier) classify(ctx context.Context, f *Files, b *batch) error {
 	if err != nil {
 		return err
 	}
-	for i, v := range outputs {
+	for i, out := range outputs {
 		r := &b.results[i]
 		if r.Err != nil {
 			continue
 		}
-		if r.Result, err = c.newResult(v, f.classes); err != nil {
+		if r.Result, err = c.newResult(out, f.classes); err != nil {
 			r.Err = fmt.Errorf("%s: %w", r.File, err)
 		}
 	}

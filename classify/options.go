@@ -119,6 +119,18 @@ func Runtime(opts ...runtime.Option) Option {
 	}
 }
 
+// Stage uses only one stage of a model with stages, counted from 1: see runtime.OnlyStage.
+// 0 is the default: all stages. New does not accept this option, because its model is
+// already loaded.
+func Stage(n int) Option {
+	return func(c *config) error {
+		if n != 0 {
+			c.runtime = append(c.runtime, runtime.OnlyStage(n))
+		}
+		return nil
+	}
+}
+
 func newConfig(opts []Option) (config, error) {
 	var c config
 	for _, o := range opts {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spike-by-spike/sbs/internal/metadata"
 	"github.com/spike-by-spike/sbs/internal/portmath"
+	"github.com/spike-by-spike/sbs/runtime"
 )
 
 // Result is the classification of one image.
@@ -18,8 +19,21 @@ type Result struct {
 	// Probabilities holds the probability of every class. It belongs to the caller.
 	Probabilities []float32
 
+	// Stage is the number of the stage at which the image left, from 1, in a model with
+	// stages. It is 0 in a model without stages: see runtime.Stage.
+	Stage int
+
+	// Updates is the number of spike updates that the image took, in all stages that it
+	// went through. A spike updates one output position of one Spike-By-Spike layer.
+	Updates int64
+
 	names []string
 }
+
+// Margin returns the probability of the most probable class minus that of the second most
+// probable one. In a model with stages, an image leaves at the first stage at which its
+// margin is at least the threshold of the stage.
+func (r Result) Margin() float64 { return runtime.Margin(r.Probabilities) }
 
 // Guess is a class with its probability.
 type Guess struct {
@@ -41,13 +55,13 @@ func (r Result) Top(n int) []Guess {
 }
 
 // newResult makes a Result of the output of the model for one image, which it keeps.
-func (c *Classifier) newResult(output []float32, names []string) (Result, error) {
-	for i, v := range output {
+func (c *Classifier) newResult(out output, names []string) (Result, error) {
+	for i, v := range out.values {
 		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
 			return Result{}, fmt.Errorf("the model's output for the image is not finite: %v for class %d", v, i)
 		}
 	}
-	r := Result{Probabilities: c.probabilities(output), names: names}
+	r := Result{Probabilities: c.probabilities(out.values), Stage: out.stage, Updates: out.updates, names: names}
 	best := 0
 	for i, p := range r.Probabilities {
 		if p > r.Probabilities[best] {

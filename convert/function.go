@@ -71,11 +71,15 @@ func (l *SbS) features(inject Inject) features {
 	}
 }
 
-// features returns the features of a body that serves all SbS layers, and whether the
-// network has any.
-func (n *Network) features(inject Inject) (all features, spiking bool) {
+// featuresOf returns the features of a body that serves all SbS layers of networks, and
+// whether there are any.
+func featuresOf(inject Inject, networks ...*Network) (all features, spiking bool) {
 	all.inject = inject
-	for _, l := range n.Layers {
+	var layers []Layer
+	for _, n := range networks {
+		layers = append(layers, n.Layers...)
+	}
+	for _, l := range layers {
 		if l, ok := l.(*SbS); ok {
 			spiking = true
 			f := l.features(inject)
@@ -86,6 +90,8 @@ func (n *Network) features(inject Inject) (all features, spiking bool) {
 			all.lowDiscrepancy = all.lowDiscrepancy || f.lowDiscrepancy
 		}
 	}
+	// Inputs of a function cannot be skipped, and epsilon_xy precedes the injected input.
+	all.epsilonXY = all.epsilonXY || inject != InjectNothing
 	return all, spiking
 }
 

@@ -113,19 +113,31 @@ func ToONNX(n *Network, opt Options) ([]byte, error) {
 	if err := opt.check(); err != nil {
 		return nil, err
 	}
+	all, spiking := featuresOf(opt.Inject, n)
+	g, err := writeGraph(n, sizes, opt, all)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newModel(n, g, opt, all, spiking)
+	if err != nil {
+		return nil, err
+	}
+	return onnx.Marshal(m)
+}
+
+// writeGraph returns the graph of a network with the result of its check. all are the
+// features of all SbS layers that share a function.
+func writeGraph(n *Network, sizes []Size, opt Options, all features) (*onnxpb.GraphProto, error) {
 	for i, s := range sizes {
 		if _, err := ops.Len([]int{max(opt.Batch, 1), s.Channels, s.Height, s.Width}); err != nil {
 			return nil, fmt.Errorf("convert: the %s is too large: %w", sizeName(i), err)
 		}
 	}
-	w := &writer{graph: &onnxpb.GraphProto{Name: graphName(n.Name)}, options: opt}
-	var spiking bool
-	w.features, spiking = n.features(opt.Inject)
-	// Inputs of a function cannot be skipped, and epsilon_xy precedes the injected input.
-	w.features.epsilonXY = w.features.epsilonXY || opt.Inject != InjectNothing
+	w := &writer{graph: &onnxpb.GraphProto{Name: graphName(n.Name)}, options: opt, features: all}
 	w.graph.Input = []*onnxpb.ValueInfoProto{w.batched(InputName, n.Input.Channels, n.Input.Height, n.Input.Width)}
 	w.graph.Input[0].DocString = "Images, channel by channel, pixels from 0 (dark) to 1 (bright)."
 	v := n.Preprocessing.write(w, value{InputName, n.Input})
+	var err error
 	for i, l := range n.Layers {
 		w.index, w.out, w.group = i, layerOutput(i), layerGroup(i, l)
 		if v, err = l.write(w, v); err != nil {
@@ -136,34 +148,36 @@ func ToONNX(n *Network, opt Options) ([]byte, error) {
 		}
 	}
 	w.output(n, v, sizes[len(sizes)-1])
-	if w.err != nil {
-		return nil, w.err
-	}
+	return w.graph, w.err
+}
+
+// newModel returns the model of a network with the given graph, for SbS layers with the
+// given features.
+func newModel(n *Network, g *onnxpb.GraphProto, opt Options, all features, spiking bool) (*onnxpb.ModelProto, error) {
 	meta, err := properties(n)
 	if err != nil {
 		return nil, err
 	}
 	m := &onnxpb.ModelProto{
-		IrVersion:    irVersion,
-		ProducerName: "sbs-convert",
-		Domain:       sbs.Domain,
-		DocString:    docString(n),
-		Graph:        w.graph,
-		OpsetImport:  []*onnxpb.OperatorSetIdProto{{Domain: "", Version: opsetVersion}},
-
+		IrVersion:     irVersion,
+		ProducerName:  "sbs-convert",
+		Domain:        sbs.Domain,
+		DocString:     docString(n),
+		Graph:         g,
+		OpsetImport:   []*onnxpb.OperatorSetIdProto{{Domain: "", Version: opsetVersion}},
 		MetadataProps: meta,
 	}
 	if spiking && opt.Body != BodyInline {
 		m.OpsetImport = append(m.OpsetImport, &onnxpb.OperatorSetIdProto{Domain: sbs.Domain, Version: sbs.Version})
 	}
 	if spiking && opt.Body == BodyFunction {
-		f, err := function(w.features)
+		f, err := function(all)
 		if err != nil {
 			return nil, err
 		}
 		m.Functions = append(m.Functions, f)
 	}
-	return onnx.Marshal(m)
+	return m, nil
 }
 
 // sizeName names entry i of Network.Sizes.
@@ -224,11 +238,20 @@ func (w *writer) output(n *Network, v value, size Size) {
 //
 // FromONNX restores the network that ToONNX was given, with one exception: a model with
 // Options.Body BodyInline and injected numbers does not record the samplers.
+//
+// Of a model with stages, FromONNX returns the network of the last stage, and
+// StagesFromONNX those of all stages.
 func FromONNX(data []byte) (*Network, error) {
 	m, err := onnx.Unmarshal(data)
 	if err != nil {
 		return nil, fmt.Errorf("convert: %w", err)
 	}
+	return readModel(m)
+}
+
+// readModel returns the network of a model, or of the last of its stages.
+func readModel(m *onnxpb.ModelProto) (*Network, error) {
+	var err error
 	n := &Network{Step: -1}
 	if err := n.readMetadata(m.GetMetadataProps()); err != nil {
 		return nil, err

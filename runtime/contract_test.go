@@ -99,7 +99,8 @@ func TestContract_DescriptionsAreCopies(t *testing.T) {
 	require.Equal(t, "float32(batch, 3)", m.Outputs()[0].Type.String())
 	require.Equal(t, "digits", m.Metadata()["ai.sbs.name"])
 	layers := []runtime.SbSLayer{
-		{Name: "L0/SbS", Spikes: 40, Sampler: runtime.IID, Epsilon0: 1}, {Name: "L2/SbS", Spikes: 40, Sampler: runtime.IID, Epsilon0: 1},
+		{Name: "L0/SbS", Spikes: 40, Sampler: runtime.IID, Epsilon0: 1, Positions: 36},
+		{Name: "L2/SbS", Spikes: 40, Sampler: runtime.IID, Epsilon0: 1, Positions: 1},
 	}
 	require.Equal(t, layers, m.SbSLayers())
 	layers[1].Spikes, layers[1].Sampler = 7, runtime.LowDiscrepancy

@@ -54,6 +54,7 @@ type (
 			Dims []int
 		}
 		values map[string]*runtime.Tensor
+		stderr string // with the warnings of onnxruntime
 	}
 )
 
@@ -87,6 +88,7 @@ func (o onnxruntime) run(model []byte, inputs map[string]*runtime.Tensor, repeat
 	var results []foreign
 	require.NoError(o.t, json.Unmarshal(stdout.Bytes(), &results), stdout.String())
 	r := results[0]
+	r.stderr = stderr.String()
 	r.values = map[string]*runtime.Tensor{}
 	for i, out := range r.Outputs {
 		b, err := os.ReadFile(filepath.Join(dir, strconv.Itoa(i)))
@@ -298,4 +300,23 @@ func moments(v []float32, images int) (mean, variance []float64) {
 		variance[i%n] += d * d / float64(images)
 	}
 	return mean, variance
+}
+
+// TestInteropStages_RunTheLastStage checks that onnxruntime loads a model with stages without
+// a warning, and runs its last stage.
+func TestInteropStages_RunTheLastStage(t *testing.T) {
+	requireOnnxruntime(t)
+	s := converttest.Staged()
+	last := s.Stages[len(s.Stages)-1].Network
+	s.Stages[0].Network.Layers[0].(*convert.SbS).Sampler = runtime.LowDiscrepancy // needs another part of the function
+	const count = 600
+	in := repeatedImage(last, count)
+	there := onnxruntime{t}.run(writeStages(t, s), in, 1)
+	require.Empty(t, there.stderr)
+	require.Len(t, there.Outputs, 1)
+	m, err := runtime.New(modeltest.Write(t, last, convert.Options{}))
+	require.NoError(t, err)
+	here, err := m.Run(t.Context(), in)
+	require.NoError(t, err)
+	compareMeans(t, here["probabilities"].Float32s(), there.values["probabilities"].Float32s(), count)
 }

@@ -56,6 +56,11 @@ var (
 
 	// ErrStopped is wrapped by the error of a run that its Watcher ends.
 	ErrStopped = graph.ErrStopped
+
+	// ErrStages is wrapped, together with ErrOption, by errors about an Option or RunOption
+	// that requires a single stage of a model with stages, and about a stage that the model
+	// does not have: see OnlyStage.
+	ErrStages = errors.New("stages of the model")
 )
 
 // NodeError is an error at one node of a model, while the model is loaded or run. Use
@@ -72,7 +77,10 @@ type ValueInfo struct {
 }
 
 // Model is a loaded model. Open, OpenFS and New load one.
-type Model struct{ program *graph.Program }
+type Model struct {
+	program *graph.Program // of the last stage
+	stages  []stage        // nil for a model without stages, or of which one stage was chosen
+}
 
 // Open loads a model from a file. The model may store tensors in other files in the same
 // folder or below it (external data of ONNX).
@@ -110,13 +118,13 @@ func load(path string, pb *onnxpb.ModelProto, err error, opts []Option) (*Model,
 	if err := graph.CheckEnvironment(); err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
-	var o graph.Options
+	var o loadOptions
 	if err := applyOptions(&o, opts); err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
-	p, err := graph.Compile(pb, o)
+	m, err := compile(pb, o)
 	if err == nil {
-		return &Model{program: p}, nil
+		return m, nil
 	}
 	if path != "" {
 		err = fmt.Errorf("%s: %w", path, err)
@@ -133,7 +141,8 @@ var errNoModel = errors.New("runtime: the Model was not loaded: get one from Ope
 func (m *Model) loaded() bool { return m != nil && m.program != nil }
 
 // Run computes the outputs of the model. Inputs and outputs are maps from name to value;
-// all inputs are required, and all outputs are returned. When ctx is done, Run ends soon
+// all inputs are required, and all outputs are returned. In a model with stages, every image
+// goes through the stages until it leaves: see Stage. When ctx is done, Run ends soon
 // with an error that wraps the error of ctx. An error at a node of the model wraps a
 // *NodeError.
 //
@@ -143,7 +152,7 @@ func (m *Model) Run(ctx context.Context, inputs map[string]*Tensor, opts ...RunO
 	if !m.loaded() {
 		return nil, errNoModel
 	}
-	var o graph.RunOptions
+	var o runOptions
 	for _, opt := range opts {
 		if opt == nil {
 			return nil, fmt.Errorf("runtime: %w: a RunOption is nil", ErrOption)
@@ -152,7 +161,7 @@ func (m *Model) Run(ctx context.Context, inputs map[string]*Tensor, opts ...RunO
 			return nil, fmt.Errorf("runtime: %w: %w", ErrOption, err)
 		}
 	}
-	out, err := m.program.Run(ctx, inputs, o)
+	out, err := m.run(ctx, inputs, o)
 	if err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
@@ -205,11 +214,15 @@ type SbSLayer struct {
 	Spikes   int     // spikes per output position
 	Sampler  Sampler // how the spikes are drawn
 	Epsilon0 float32 // epsilon_0
+
+	// Positions is the number of output positions per image: an image takes Spikes times
+	// Positions spike updates. It is 0 if it is not known before a run.
+	Positions int
 }
 
 // SbSLayers describes the Spike-By-Spike layers, in the order of the file and with the
 // options of the model. Layers that the file contains as standard operators instead of SbS
-// nodes are not listed.
+// nodes are not listed. Of a model with stages, the layers are those of the last stage.
 func (m *Model) SbSLayers() []SbSLayer {
 	if !m.loaded() {
 		return nil
@@ -252,5 +265,9 @@ func (m *Model) String() string {
 		}
 		return strings.Join(s, ", ")
 	}
-	return fmt.Sprintf("%d nodes (%d SbS), inputs: %s, outputs: %s", len(p.Main.Steps), len(p.SbSLayers), list(p.Inputs), list(p.Outputs))
+	s := fmt.Sprintf("%d nodes (%d SbS), inputs: %s, outputs: %s", len(p.Main.Steps), len(p.SbSLayers), list(p.Inputs), list(p.Outputs))
+	if m.stages != nil {
+		return fmt.Sprintf("%d stages, the last with %s", len(m.stages), s)
+	}
+	return s
 }

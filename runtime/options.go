@@ -12,12 +12,12 @@ import (
 
 // Option sets how a model is loaded.
 type Option interface {
-	applyLoad(o *graph.Options) error
+	applyLoad(o *loadOptions) error
 }
 
 // RunOption sets how one run computes.
 type RunOption interface {
-	applyRun(o *graph.RunOptions) error
+	applyRun(o *runOptions) error
 }
 
 // LayerOption changes Spike-By-Spike layers. It is both an Option, for all runs of a model,
@@ -29,16 +29,28 @@ type LayerOption struct {
 	err      error
 }
 
-type loadOption func(o *graph.Options) error
+// loadOptions are the options of a model, and runOptions those of a run.
+type (
+	loadOptions struct {
+		graph.Options
+		stage int // see OnlyStage; 0 means all stages
+	}
+	runOptions struct {
+		graph.RunOptions
+		effort []func(Effort) // see ReportEffort
+	}
+)
 
-func (f loadOption) applyLoad(o *graph.Options) error { return f(o) }
+type loadOption func(o *loadOptions) error
 
-type runOption func(o *graph.RunOptions) error
+func (f loadOption) applyLoad(o *loadOptions) error { return f(o) }
 
-func (f runOption) applyRun(o *graph.RunOptions) error { return f(o) }
+type runOption func(o *runOptions) error
+
+func (f runOption) applyRun(o *runOptions) error { return f(o) }
 
 // applyOptions applies the options of a model. Errors wrap ErrOption.
-func applyOptions(o *graph.Options, opts []Option) error {
+func applyOptions(o *loadOptions, opts []Option) error {
 	for _, opt := range opts {
 		if opt == nil {
 			return fmt.Errorf("%w: an Option is nil", ErrOption)
@@ -53,7 +65,7 @@ func applyOptions(o *graph.Options, opts []Option) error {
 // Workers sets the number of CPU cores that a run uses, at most those that the process may
 // use (GOMAXPROCS). 0, the default, means all of these.
 func Workers(n int) Option {
-	return loadOption(func(o *graph.Options) error {
+	return loadOption(func(o *loadOptions) error {
 		o.Workers = n
 		return atLeast0("the number of workers", int64(n))
 	})
@@ -68,7 +80,7 @@ func Workers(n int) Option {
 // and weights do not count. Neither does the temporary memory of a node, which may be
 // several times the size of its inputs and weights.
 func MemoryLimit(bytes int64) Option {
-	return loadOption(func(o *graph.Options) error {
+	return loadOption(func(o *loadOptions) error {
 		o.MemoryLimit = bytes
 		return atLeast0("the memory limit", bytes)
 	})
@@ -87,7 +99,7 @@ func atLeast0(what string, n int64) error {
 // Scan) cannot be replaced.
 func WithOperators(operators ...ops.Operator) Option {
 	operators = slices.Clone(operators)
-	return loadOption(func(o *graph.Options) error {
+	return loadOption(func(o *loadOptions) error {
 		o.Operators = append(o.Operators, operators...)
 		return nil
 	})
@@ -97,7 +109,7 @@ func WithOperators(operators ...ops.Operator) Option {
 // same domain and name, for tests that compare the two. sbs-convert writes such a function
 // for SbS, for runtimes that do not have this operator; here it is far slower.
 func PreferFunctions() Option {
-	return loadOption(func(o *graph.Options) error {
+	return loadOption(func(o *loadOptions) error {
 		o.PreferFunctions = true
 		return nil
 	})
@@ -184,9 +196,9 @@ func Epsilon0(e float32) LayerOption { return AllLayers(Dynamics{Epsilon0: e}) }
 // is not an initializer.
 func EpsilonSchedule(s Schedule) LayerOption { return AllLayers(Dynamics{Schedule: &s}) }
 
-func (l LayerOption) applyLoad(o *graph.Options) error { return l.apply(&o.Dynamics) }
+func (l LayerOption) applyLoad(o *loadOptions) error { return l.apply(&o.Dynamics) }
 
-func (l LayerOption) applyRun(o *graph.RunOptions) error { return l.apply(&o.Dynamics) }
+func (l LayerOption) applyRun(o *runOptions) error { return l.apply(&o.Dynamics) }
 
 func (l LayerOption) apply(d *graph.Dynamics) error {
 	switch {

@@ -9,7 +9,7 @@ import (
 
 // Seed sets the seed of the random numbers of all images of a run. The default is 0.
 func Seed(seed uint64) RunOption {
-	return runOption(func(o *graph.RunOptions) error {
+	return runOption(func(o *runOptions) error {
 		o.Seed, o.Seeds = seed, nil
 		return nil
 	})
@@ -19,7 +19,7 @@ func Seed(seed uint64) RunOption {
 // input of the model. nil means one seed for all images: see Seed.
 func Seeds(seeds []uint64) RunOption {
 	seeds = slices.Clone(seeds)
-	return runOption(func(o *graph.RunOptions) error {
+	return runOption(func(o *runOptions) error {
 		o.Seeds = seeds
 		return nil
 	})
@@ -30,7 +30,7 @@ func Seeds(seeds []uint64) RunOption {
 // number, and not on its place in the batch: images 0 to 63 give the same results, bit for
 // bit, in one batch and one by one.
 func FirstImage(i uint64) RunOption {
-	return runOption(func(o *graph.RunOptions) error {
+	return runOption(func(o *runOptions) error {
 		o.FirstImage, o.Images = i, nil
 		return nil
 	})
@@ -40,7 +40,7 @@ func FirstImage(i uint64) RunOption {
 // consecutively. nil means consecutive numbers: see FirstImage.
 func ImageNumbers(numbers []uint64) RunOption {
 	numbers = slices.Clone(numbers)
-	return runOption(func(o *graph.RunOptions) error {
+	return runOption(func(o *runOptions) error {
 		o.Images = numbers
 		return nil
 	})
@@ -55,7 +55,7 @@ func ImageNumbers(numbers []uint64) RunOption {
 // function. Values in subgraphs, and constants that were computed when the model was loaded,
 // are not reported. A run with Observe takes more memory, since values do not share buffers.
 func Observe(f func(name string, t *Tensor)) RunOption {
-	return runOption(func(o *graph.RunOptions) error {
+	return runOption(func(o *runOptions) error {
 		if f == nil {
 			return errors.New("the function of Observe is nil")
 		}
@@ -120,7 +120,7 @@ func Watch(w Watcher) RunOption {
 	if w.Snapshot != nil {
 		g.Snapshot = func(s graph.Snapshot) bool { return w.Snapshot(Snapshot(s)) }
 	}
-	return runOption(func(o *graph.RunOptions) error {
+	return runOption(func(o *runOptions) error {
 		o.Watch = g
 		return nil
 	})
@@ -132,7 +132,7 @@ func Watch(w Watcher) RunOption {
 // all inputs of an output position are 0. Injected spikes take precedence over injected
 // uniforms. The caller must not modify the tensors until Run returns.
 func InjectSpikes(byLayer map[string]*Tensor) RunOption {
-	return runOption(func(o *graph.RunOptions) error {
+	return runOption(func(o *runOptions) error {
 		o.Spikes = byLayer
 		return nil
 	})
@@ -145,7 +145,7 @@ func InjectSpikes(byLayer map[string]*Tensor) RunOption {
 // tensor is then the float32 output of the node. The caller must not modify the tensors
 // until Run returns.
 func InjectUniforms(byLayer map[string]*Tensor) RunOption {
-	return runOption(func(o *graph.RunOptions) error {
+	return runOption(func(o *runOptions) error {
 		o.Uniforms = byLayer
 		return nil
 	})

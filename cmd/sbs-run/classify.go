@@ -35,8 +35,10 @@ func (f *flags) classify(ctx context.Context, stdout, stderr io.Writer, model st
 	if classes == nil {
 		classes = c.Classes()
 	}
+	stages := len(c.Model().Stages())
 	p := newPrinter(f, classes, paths, stdout, stderr, total)
-	sum := newSummary(classes, filepath.ToSlash(model), f.noise)
+	p.staged = stages > 0
+	sum := newSummary(classes, filepath.ToSlash(model), f.noise, stages)
 	start := time.Now()
 	err = p.printAll(c.All(ctx, files, limit), sum)
 	sum.seconds = time.Since(start).Seconds()
@@ -61,9 +63,12 @@ func (f *flags) open(model string) (*classify.Classifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := []classify.Option{classify.Seed(f.seed), classify.Workers(f.workers.Value), classify.Runtime(dynamics...), classify.Noise(f.noise)}
+	opts := []classify.Option{
+		classify.Seed(f.seed), classify.Workers(f.workers.Value), classify.Stage(f.stage.Or(0)), classify.Runtime(dynamics...), classify.Noise(f.noise),
+	}
 	if f.resize {
 		opts = append(opts, classify.Resize())
 	}
-	return classify.Open(model, opts...)
+	c, err := classify.Open(model, opts...)
+	return c, cli.StageUsage(err, model, f.stage.Set)
 }

@@ -30,6 +30,13 @@ The output has one line per image: its name, the class, the probability of the
 class, and the most probable classes. If labels are known, the accuracy and the
 confusion matrix follow.
 
+A model may have stages, from few spikes to many. An image leaves at the first
+stage whose two most probable classes are far enough apart. The output then has
+the stage of each image, and the summary has the images, the accuracy and the
+spike updates of each stage. --stage runs only one stage. The spikes, the
+sampler and epsilon of a model with stages can be changed only together with
+--stage.
+
 An image that cannot be read is reported, and the others are classified anyway;
 the exit code is 1 in that case.`
 
@@ -46,6 +53,7 @@ type flags struct {
 	labels string
 	resize bool
 	noise  string
+	stage  cli.OptionalInt
 	cli.DynamicsFlags
 	seed    uint64
 	workers cli.OptionalInt
@@ -80,6 +88,7 @@ func newCommand([]string) *cobra.Command {
 	s.StringVar(&f.labels, "labels", "", "`file` with the labels of all images: IDX, .npy, or text with one label per line")
 	s.BoolVar(&f.resize, "resize", false, "scale images to the input size of the model, and convert between color and gray")
 	cli.NoiseVar(s, &f.noise, "noise")
+	cli.IntVar(s, &f.stage, "stage", 1, "`number` of the only stage to run, of a model with stages (default: all)")
 	f.Register(s, "from the model")
 	s.Uint64Var(&f.seed, "seed", 0, "`number` that selects the random numbers (default: 0)")
 	cli.IntVar(s, &f.workers, "workers", 0, "`number` of CPU cores to use (default: all)")

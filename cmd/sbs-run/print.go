@@ -30,6 +30,7 @@ type printer struct {
 	paths          []string // arguments of the command: the images
 	stdout, stderr io.Writer
 	csv            *csv.Writer
+	staged         bool // the model has stages
 	started        bool // the start of the JSON document or the CSV header is written
 	bar            *progressbar.ProgressBar
 	onTerminal     bool // stdout and the progress bar are on the same terminal
@@ -142,7 +143,7 @@ func (p *printer) printResult(r classify.FileResult) error {
 	case r.Err != nil:
 		return nil // the error is on stderr
 	}
-	_, err := fmt.Fprintf(p.stdout, "%s\t%s\t%.4f\t%s%s\n", oneLine(r.File), oneLine(r.Name), r.Probability, p.topText(r), p.wrongLabel(r))
+	_, err := fmt.Fprintf(p.stdout, "%s\t%s\t%.4f\t%s%s%s\n", oneLine(r.File), oneLine(r.Name), r.Probability, p.topText(r), p.stageText(r), p.wrongLabel(r))
 	return err
 }
 
@@ -172,6 +173,14 @@ func (p *printer) topText(r classify.FileResult) string {
 	return strings.Join(s, " ")
 }
 
+// stageText returns a column with the stage at which an image left, if the model has stages.
+func (p *printer) stageText(r classify.FileResult) string {
+	if !p.staged {
+		return ""
+	}
+	return fmt.Sprintf("\tstage %d", r.Stage)
+}
+
 // wrongLabel returns a column with the label if it differs from the class.
 func (p *printer) wrongLabel(r classify.FileResult) string {
 	if r.Label == classify.Unlabeled || r.Label == r.Class {
@@ -192,7 +201,12 @@ type jsonResult struct {
 	Image string      `json:"image"`
 	Label *string     `json:"label,omitempty"`
 	Top   []jsonGuess `json:"top,omitempty"` // most probable first
-	Error string      `json:"error,omitempty"`
+
+	// Of a model with stages.
+	Stage   int   `json:"stage,omitempty"`   // at which the image left
+	Updates int64 `json:"updates,omitempty"` // spike updates in all stages
+
+	Error string `json:"error,omitempty"`
 }
 
 // label returns the name of the label, or "" if the image has no label or an invalid one.
@@ -215,6 +229,9 @@ func (p *printer) jsonResult(r classify.FileResult) error {
 	for _, g := range r.Top(p.top) {
 		j.Top = append(j.Top, jsonGuess{g.Name, g.Class, g.Probability})
 	}
+	if p.staged {
+		j.Stage, j.Updates = r.Stage, r.Updates
+	}
 	b, err := json.Marshal(j)
 	if err != nil {
 		return err
@@ -236,6 +253,9 @@ func (p *printer) csvResult(r classify.FileResult) error {
 		for i := range min(p.top, len(p.classes)) {
 			header = append(header, fmt.Sprintf("class_%d", i+1), fmt.Sprintf("probability_%d", i+1))
 		}
+		if p.staged {
+			header = append(header, "stage", "updates")
+		}
 		if err := p.csv.Write(append(header, "error")); err != nil {
 			return err
 		}
@@ -243,12 +263,18 @@ func (p *printer) csvResult(r classify.FileResult) error {
 	row := []string{r.File, p.label(r)}
 	if r.Err != nil {
 		row = append(row, make([]string, 2+2*min(p.top, len(p.classes)))...)
+		if p.staged {
+			row = append(row, "", "")
+		}
 		return p.csv.Write(append(row, p.errorText(r)))
 	}
 	format := func(v float32) string { return strconv.FormatFloat(float64(v), 'g', -1, 32) }
 	row = append(row, r.Name, format(r.Probability))
 	for _, g := range r.Top(p.top) {
 		row = append(row, g.Name, format(g.Probability))
+	}
+	if p.staged {
+		row = append(row, strconv.Itoa(r.Stage), strconv.FormatInt(r.Updates, 10))
 	}
 	return p.csv.Write(append(row, ""))
 }
@@ -265,6 +291,20 @@ type jsonSummary struct {
 	Accuracy  *float64 `json:"accuracy,omitempty"`
 	Classes   []string `json:"classes"`
 	Confusion [][]int  `json:"confusion,omitempty"` // [label][class]
+
+	// Of a model with stages: the stages, and the spike updates of an image on average.
+	Stages  []jsonStage `json:"stages,omitempty"`
+	Updates *float64    `json:"updates,omitempty"`
+}
+
+// jsonStage counts the images that left at a stage.
+type jsonStage struct {
+	Stage    int      `json:"stage"`
+	Images   int      `json:"images"`
+	Labeled  int      `json:"labeled"`
+	Correct  int      `json:"correct"`
+	Accuracy *float64 `json:"accuracy,omitempty"`
+	Updates  *float64 `json:"updates,omitempty"` // of an image on average, in all stages up to this one
 }
 
 // summary prints the summary and ends the output. With CSV, it prints to stderr, because
@@ -286,6 +326,12 @@ func (p *printer) jsonSummary(s *summary) error {
 	if s.labeled > 0 {
 		a := s.accuracy()
 		j.Accuracy, j.Confusion = &a, s.confusion
+	}
+	for i, c := range s.stages {
+		j.Stages = append(j.Stages, jsonStage{i + 1, c.images, c.labeled, c.correct, ratio(c.correct, c.labeled), ratio(c.updates, c.images)})
+	}
+	if s.stages != nil {
+		j.Updates = ratio(s.total().updates, s.total().images)
 	}
 	b, err := json.Marshal(j)
 	if err != nil {

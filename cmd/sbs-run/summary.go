@@ -18,10 +18,16 @@ type summary struct {
 	labeled, correct int     // numbers of classified images with a label, and of images with the right class
 	confusion        [][]int // [label][class], nil without labels or with too many classes
 	seconds          float64
+
+	stages []counts // of the images that left at each stage, nil for a model without stages
 }
 
-func newSummary(classes []string, model, noise string) *summary {
-	return &summary{classes: classes, model: model, noise: noise}
+func newSummary(classes []string, model, noise string, stages int) *summary {
+	s := &summary{classes: classes, model: model, noise: noise}
+	if stages > 0 {
+		s.stages = make([]counts, stages)
+	}
+	return s
 }
 
 // add counts the result of an image.
@@ -30,6 +36,9 @@ func (s *summary) add(r classify.FileResult) {
 	if r.Err != nil {
 		s.failed++
 		return
+	}
+	if r.Stage > 0 {
+		s.stages[r.Stage-1].add(r)
 	}
 	if r.Label == classify.Unlabeled {
 		return
@@ -78,6 +87,9 @@ func (s *summary) print(out io.Writer) error {
 		fmt.Fprintf(out, ", %d could not be classified", s.failed)
 	}
 	fmt.Fprintln(out)
+	if err := s.printStages(out); err != nil {
+		return err
+	}
 	if s.labeled == 0 {
 		return nil
 	}

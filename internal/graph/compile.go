@@ -7,7 +7,6 @@ import (
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
-	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/ops/std"
@@ -28,14 +27,17 @@ func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
 	if o.MemoryLimit == 0 {
 		o.MemoryLimit = DefaultMemoryLimit
 	}
+	if o.Shared == nil {
+		o.Shared = NewShared(o.Workers)
+	}
 	p := &Program{
-		Main: newGraph(), Metadata: map[string]string{}, Pool: parallel.New(o.Workers), MemoryLimit: o.MemoryLimit,
+		Main: newGraph(), Metadata: map[string]string{}, Pool: o.Shared.pool, MemoryLimit: o.MemoryLimit,
 		inputSlots: map[string]int{}, injectable: map[string]bool{}, weights: map[*ops.Tensor]bool{},
 	}
 	p.frames.New = func() any { return new(frame) }
 	k := &compiler{
 		Options: o, p: p, irVersion: pb.GetIrVersion(), functions: map[functionKey]*onnxpb.FunctionProto{},
-		tensors: map[*onnxpb.TensorProto]*ops.Tensor{}, layers: map[string]bool{},
+		tensors: o.Shared.tensors, layers: map[string]bool{},
 	}
 	for _, stage := range []func(*onnxpb.ModelProto) error{k.readOperators, k.readModel, k.infer} {
 		if err := stage(pb); err != nil {
@@ -113,6 +115,7 @@ func (k *compiler) infer(pb *onnxpb.ModelProto) error {
 	if err != nil {
 		return err
 	}
+	k.p.setPositions(types)
 	for i, out := range pb.GetGraph().GetOutput() {
 		if k.p.Outputs[i].Type, err = outputType(out, types[k.p.Main.Outputs[i]]); err != nil {
 			return fmt.Errorf("output %q: %w", out.GetName(), err)
@@ -120,6 +123,23 @@ func (k *compiler) infer(pb *onnxpb.ModelProto) error {
 	}
 	k.p.Main.walk((*Graph).applyFolded)
 	return nil
+}
+
+// setPositions sets Positions of the SbS layers of the main graph, given the types of its
+// values by slot.
+func (p *Program) setPositions(types []*ops.Input) {
+	if len(p.SbSLayers) != len(p.sbsNodes) {
+		return // another operator, with other attributes, has replaced SbS
+	}
+	for i := range p.Main.Steps {
+		s := &p.Main.Steps[i]
+		if s.Operator != SbSOperator || len(s.Outputs) == 0 || types[s.Outputs[0]] == nil {
+			continue
+		}
+		if h := types[s.Outputs[0]].Shape; len(h) == 4 && h[2].Known() && h[3].Known() {
+			p.SbSLayers[s.sbsIndex].Positions = h[2].Size * h[3].Size
+		}
+	}
 }
 
 // outputType returns the type of an output of the model: the inferred one if it is known.
@@ -150,7 +170,7 @@ func (k *compiler) checkDynamics() error {
 	if k.fewSpikes != nil {
 		k.p.warn("%s: epsilon is too small for so few spikes, which lowers the accuracy. Use the epsilon schedule auto and low-discrepancy spikes, or fine-tune the model", strings.Join(k.fewSpikes, ", "))
 	}
-	if !k.Dynamics.isZero() && len(k.p.sbsNodes) == 0 {
+	if !k.Dynamics.IsZero() && len(k.p.sbsNodes) == 0 {
 		return fmt.Errorf("%w: spikes, sampler, epsilon_0 and schedule can be set for SbS operators only, but the model has none "+
 			"(a model converted with --decompose has standard operators instead: set these values when converting)", ErrOption)
 	}

@@ -35,8 +35,8 @@ func MatchLayer(name, node string) bool {
 	return name == node || name == layer
 }
 
-// isZero reports whether nothing is set in d.
-func (d *Dynamics) isZero() bool {
+// IsZero reports whether nothing is set in d.
+func (d *Dynamics) IsZero() bool {
 	return d.All == sbs.Dynamics{} && len(d.Each) == 0 && len(d.Layers) == 0
 }
 
@@ -137,7 +137,7 @@ func (k *compiler) setDynamics(attrs ops.Attributes, node string, xy epsilonXY) 
 // changedOps returns the operators of the SbS steps whose dynamics a run changes.
 func (p *Program) changedOps(d *Dynamics) (map[*Step]*changedOp, error) {
 	switch functions := len(p.sbsNodes) - len(p.sbsSteps); {
-	case d.isZero():
+	case d.IsZero():
 		return nil, nil
 	case len(p.sbsNodes) == 0:
 		return nil, fmt.Errorf("%w: the model has no SbS operator whose spikes, sampler, epsilon_0 or schedule a run can change", ErrOption)
@@ -188,7 +188,7 @@ func setDynamics(pb *onnxpb.ModelProto, n *onnxpb.NodeProto, attrs ops.Attribute
 // does not change SbS nodes in subgraphs, which cannot be trained, and returns an error if
 // a function has SbS nodes.
 func SetDynamics(pb *onnxpb.ModelProto, d Dynamics) error {
-	if d.isZero() {
+	if d.IsZero() {
 		return nil
 	}
 	var names []string

@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
@@ -12,6 +14,20 @@ type Options struct {
 	PreferFunctions bool           // use functions of the model instead of built-in operators
 	Operators       []ops.Operator // in addition to the built-in ones, over which they take precedence
 	Dynamics        Dynamics
+	Shared          *Shared // nil if the program shares nothing with others
+}
+
+// Shared is what several programs have in common: the goroutines, and the tensors that
+// their messages have in common. A Shared must not be used by several calls of Compile at
+// the same time, and is not needed after the last one.
+type Shared struct {
+	pool    *parallel.Pool
+	tensors map[*onnxpb.TensorProto]*ops.Tensor // decoded so far
+}
+
+// NewShared returns a Shared with the given number of workers, see Options.Workers.
+func NewShared(workers int) *Shared {
+	return &Shared{pool: parallel.New(workers), tensors: map[*onnxpb.TensorProto]*ops.Tensor{}}
 }
 
 // Dynamics sets the dynamics of SbS nodes. An entry of Layers for a node takes precedence
@@ -38,6 +54,7 @@ type RunOptions struct {
 	Spikes     map[string]*ops.Tensor // by node
 	Uniforms   map[string]*ops.Tensor // by node
 	Dynamics   Dynamics
+	Updates    *int64 // if not nil, the run adds the number of spike updates per image
 }
 
 // Watcher asks for the state of SbS layers during a run. Package runtime documents it.

@@ -33,6 +33,8 @@ type SbSLayer struct {
 	Spikes   int
 	Sampler  sbs.Sampler
 	Epsilon0 float32
+
+	Positions int // output positions per image; 0 if they are not known before a run
 }
 
 // Program is a model that is ready to run. It is safe for concurrent use, and immutable

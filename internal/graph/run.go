@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 // Run computes the outputs for the given inputs, both by name.
@@ -204,10 +205,26 @@ func (f *frame) runOp(ctx context.Context, s *Step, w *work) error {
 	if err := RunOp(&w.ctx, s, op, w.in, w.out); err != nil {
 		return err
 	}
-	if o.Watch != nil && s.Operator == SbSOperator {
+	if s.Operator != SbSOperator {
+		return nil
+	}
+	if o.Updates != nil {
+		*o.Updates += updates(op, w.out[0])
+	}
+	if o.Watch != nil {
 		return f.watch(s, op, w)
 	}
 	return nil
+}
+
+// updates returns the number of spike updates per image of an SbS operator with output h,
+// or 0 if another operator has replaced it.
+func updates(op ops.Op, h *ops.Tensor) int64 {
+	params, ok := sbs.OpParams(op)
+	if !ok || len(h.Shape()) != 4 {
+		return 0
+	}
+	return int64(params.Spikes) * int64(h.Shape()[2]) * int64(h.Shape()[3])
 }
 
 // Injected returns the numbers of the caller for a step: the entry for its name or, for an
