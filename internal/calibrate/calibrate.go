@@ -25,7 +25,7 @@ import (
 
 // Image is what a stage does with one image of the calibration.
 type Image struct {
-	Margin float32 // largest minus second-largest probability
+	Margin float64 // largest minus second-largest probability
 	Lost   bool    // the stage is wrong, and the last stage is right
 }
 
@@ -75,7 +75,7 @@ func Threshold(images []Image, loss, confidence float64) (Result, error) {
 	for _, t := range thresholds() {
 		r := Result{Threshold: t}
 		for _, v := range images {
-			if float64(v.Margin) >= t {
+			if v.Margin >= t {
 				r.Left++
 				if v.Lost {
 					r.Lost++

@@ -30,14 +30,14 @@ func TestThreshold_StopsBeforeTheLoss(t *testing.T) {
 	for i := range images {
 		images[i].Margin = 1
 	}
-	for i, margin := range []float32{0.999, 0.99, 0.97, 0.95, 0.9, 0.8, 0.2} {
+	for i, margin := range []float64{0.999, 0.99, 0.97, 0.95, 0.9, 0.8, 0.2} {
 		images[i] = Image{Margin: margin, Lost: true}
 	}
 	r, err := Threshold(images, 0.001, 0.95)
 	require.NoError(t, err)
 	require.Equal(t, 4, r.Lost)
 	require.Equal(t, 9997, r.Left)
-	require.True(t, r.Threshold >= 0.9 && r.Threshold <= 0.95, r.Threshold)
+	require.True(t, r.Threshold > 0.9 && r.Threshold <= 0.95, r.Threshold)
 
 	// A test that fails ends the sequence, even if later ones would succeed.
 	for i := range 20 {
@@ -55,7 +55,7 @@ func TestThreshold_HoldsTheLossWithTheConfidence(t *testing.T) {
 	// An image with margin m is lost with the probability 0.3*(1-m).
 	draw := func() Image {
 		m := 1 - r.Float64()*r.Float64()
-		return Image{Margin: float32(m), Lost: r.Float64() < 0.3*(1-m)}
+		return Image{Margin: m, Lost: r.Float64() < 0.3*(1-m)}
 	}
 	many := make([]Image, 400000)
 	for i := range many {
@@ -73,7 +73,7 @@ func TestThreshold_HoldsTheLossWithTheConfidence(t *testing.T) {
 		early += float64(found.Left) / 2000 / runs
 		lost := 0
 		for _, v := range many {
-			if v.Lost && float64(v.Margin) >= found.Threshold {
+			if v.Lost && v.Margin >= found.Threshold {
 				lost++
 			}
 		}

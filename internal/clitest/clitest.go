@@ -1,4 +1,4 @@
-// Package clitest helps to test commands in processes of their own.
+// Package clitest helps to test commands: in processes of their own, and with images.
 package clitest
 
 import (

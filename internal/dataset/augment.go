@@ -129,6 +129,22 @@ func Holdout(n, count int) (kept, held []int) {
 	return kept, held
 }
 
+// Parts divides the images that Holdout holds back into two halves, both in ascending order:
+// one to search for the best network with, and one to check with what was found. The halves of
+// a smaller count are parts of the halves of a larger one.
+func Parts(n, count int) (search, check []int) {
+	for i, image := range random(0, 0, uint64(n), purposeHoldout).Perm(n)[:count] {
+		if i%2 == 0 {
+			search = append(search, image)
+		} else {
+			check = append(check, image)
+		}
+	}
+	slices.Sort(search)
+	slices.Sort(check)
+	return search, check
+}
+
 // Purposes of random numbers. One seed gives different numbers for each purpose.
 const (
 	purposeOrder = iota

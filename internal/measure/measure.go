@@ -17,13 +17,24 @@ const batch = 128
 
 // Answer is the answer of a model to one image.
 type Answer struct {
-	Class  int     // the class with the largest output; the first of several
-	Margin float32 // largest minus second-largest output
-	Right  bool    // Class is the label
+	Margin float64 // runtime.Margin of the output
+	Right  bool    // the class with the largest output, the first of several, is the label
+
+	Stage   int   // at which the image left, from 1; 0 if the model has no stages
+	Updates int64 // spike updates of the image
 }
 
 // Answers holds the answers to several images.
 type Answers []Answer
+
+// Updates returns the mean number of spike updates per image.
+func (a Answers) Updates() float64 {
+	var sum int64
+	for _, v := range a {
+		sum += v.Updates
+	}
+	return float64(sum) / float64(len(a))
+}
 
 // Right returns the number of right answers.
 func (a Answers) Right() int {
@@ -86,7 +97,9 @@ func Model(ctx context.Context, m *runtime.Model, s *dataset.Samples, opt Option
 		if err != nil {
 			return nil, err
 		}
-		results, err := m.Run(ctx, map[string]*runtime.Tensor{in.Name: x}, runtime.Seed(opt.Seed), runtime.FirstImage(uint64(first)))
+		var effort runtime.Effort
+		results, err := m.Run(ctx, map[string]*runtime.Tensor{in.Name: x}, runtime.Seed(opt.Seed), runtime.FirstImage(uint64(first)),
+			runtime.ReportEffort(func(e runtime.Effort) { effort = e }))
 		if err != nil {
 			return nil, err
 		}
@@ -96,8 +109,11 @@ func Model(ctx context.Context, m *runtime.Model, s *dataset.Samples, opt Option
 			return nil, fmt.Errorf("the model's output %q has no values", out.Name)
 		}
 		for i := range count {
-			a := answer(v[i*classes : (i+1)*classes])
-			a.Right = a.Class == s.Label(first+i)
+			a := answer(v[i*classes:(i+1)*classes], s.Label(first+i))
+			a.Updates = effort.Updates[i]
+			if effort.Stages != nil {
+				a.Stage = effort.Stages[i]
+			}
 			answers = append(answers, a)
 		}
 		first += count
@@ -108,20 +124,13 @@ func Model(ctx context.Context, m *runtime.Model, s *dataset.Samples, opt Option
 	return answers, nil
 }
 
-// answer returns the answer that an output vector is. If there is only one class, its
-// margin is its output.
-func answer(output []float32) Answer {
+// answer returns the answer that an output vector is.
+func answer(output []float32, label int) Answer {
 	best := 0
 	for c, v := range output {
 		if v > output[best] {
 			best = c
 		}
 	}
-	second := float32(0)
-	for c, v := range output {
-		if c != best {
-			second = max(second, v)
-		}
-	}
-	return Answer{Class: best, Margin: output[best] - second}
+	return Answer{Margin: runtime.Margin(output), Right: best == label}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/spike-by-spike/sbs/internal/cli"
+	"github.com/spike-by-spike/sbs/internal/dataset"
 )
 
 const long = `Trains a Spike-By-Spike network.
@@ -79,8 +80,9 @@ type flags struct {
 	force     bool
 	quiet     bool
 
-	set  *pflag.FlagSet
-	path string // of the model or configuration
+	set    *pflag.FlagSet
+	path   string           // of the model or configuration
+	images *dataset.Samples // the training images of a Tuning, instead of data
 }
 
 // Command returns the command. Flags and arguments come from cobra.

@@ -137,6 +137,10 @@ func (f *flags) fromModel(ctx context.Context, j *job) error {
 	if j.classes, err = classes(j.network); err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)
 	}
+	if f.images != nil {
+		j.images = f.images
+		return nil
+	}
 	if j.images, err = f.loadTraining(ctx, dataset.Size(j.network.Input), j.network.Classes, j.classes); err != nil {
 		return err
 	}

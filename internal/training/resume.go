@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/spf13/pflag"
-
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/tfevents"
@@ -39,41 +37,7 @@ func (s *session) interrupted(stderr io.Writer, resume string) error {
 
 // resumeCommand returns the command line that resumes the training.
 func (f *flags) resumeCommand() string {
-	path := f.path
-	if strings.HasPrefix(path, "-") {
-		path = "." + string(os.PathSeparator) + path // not a flag
-	}
-	words := []string{"sbs-train", quote(path)}
-	f.set.Visit(func(flag *pflag.Flag) {
-		values := []string{flag.Value.String()}
-		if list, ok := flag.Value.(pflag.SliceValue); ok {
-			values = list.GetSlice()
-		}
-		for _, v := range values {
-			switch {
-			case flag.Name == "force" || flag.Name == "resume":
-			case flag.NoOptDefVal == "":
-				words = append(words, "--"+flag.Name, quote(v))
-			case flag.NoOptDefVal == v:
-				words = append(words, "--"+flag.Name)
-			default:
-				words = append(words, "--"+flag.Name+"="+quote(v))
-			}
-		}
-	})
-	return strings.Join(append(words, "--resume"), " ")
-}
-
-// quote returns a word as a POSIX shell reads it.
-func quote(word string) string {
-	special := func(r rune) bool {
-		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r > 0x7f
-		return !letter && !strings.ContainsRune("%+,-./:=@_", r)
-	}
-	if word != "" && !strings.ContainsFunc(word, special) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	return cli.ResumeCommand("sbs-train", []string{f.path}, f.set)
 }
 
 // restore resumes from the checkpoint.

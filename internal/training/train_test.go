@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"image/png"
 	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,8 +14,8 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
+	"github.com/spike-by-spike/sbs/internal/clitest"
 	"github.com/spike-by-spike/sbs/internal/converttest"
-	"github.com/spike-by-spike/sbs/internal/npy"
 	"github.com/spike-by-spike/sbs/internal/trainlog"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/runtime"
@@ -37,38 +36,17 @@ func must(t *testing.T, args ...string) (stdout, stderr string) {
 	return stdout, stderr
 }
 
-// bars writes a training and a test set in the format of PyTorch-SbS: 12x12 images of a
-// vertical, horizontal or diagonal bar, which are the three classes.
+// bars writes a training and a test set: see clitest.Bars.
 func bars(t *testing.T, training, test int) string {
 	t.Helper()
 	dir := t.TempDir()
-	for i, name := range []string{"Train", "Test"} {
-		n := []int{training, test}[i]
-		if n == 0 {
-			continue
-		}
-		r := rand.New(rand.NewPCG(uint64(i), 0))
-		labels, pixels := make([]uint64, n), make([]float32, n*144)
-		for i := range labels {
-			labels[i] = r.Uint64N(3)
-			x, y := 4+r.IntN(3), 4+r.IntN(3)
-			for j := range 5 {
-				at := [][2]int{{2 + j, x}, {y, 2 + j}, {2 + j, 2 + j + r.IntN(2)}}[labels[i]]
-				pixels[i*144+(at[0]+1)*12+at[1]] = 0.5 + r.Float32()/2
-			}
-		}
-		pixels[0] = 1 // the same maximum in both sets
-		array(t, filepath.Join(dir, name+"PatternStorage.npy"), []int{n, 12, 12}, pixels)
-		array(t, filepath.Join(dir, name+"LabelStorage.npy"), []int{n}, labels)
-	}
+	clitest.Bars(t, dir, training, test)
 	return dir
 }
 
 func array(t *testing.T, path string, shape []int, data any) {
 	t.Helper()
-	var b bytes.Buffer
-	require.NoError(t, npy.Write(&b, &npy.Array{Shape: shape, Data: data}))
-	require.NoError(t, os.WriteFile(path, b.Bytes(), 0o600))
+	clitest.Array(t, path, shape, data)
 }
 
 // model writes a small model with random weights.

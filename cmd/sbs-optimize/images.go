@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/internal/dataset"
+)
+
+// images are the images that an optimization uses, each for one purpose.
+type images struct {
+	training *dataset.Samples // nil without fine-tuning
+	search   *dataset.Samples // decide about networks
+	check    *dataset.Samples // for the final accuracy and the calibration of stages
+	test     *dataset.Samples // nil if there are none
+	held     string           // describes search and check
+	heldSum  string           // SHA-256 of the images that are neither for training nor tests
+}
+
+// fewest is the smallest number of images for the search, and for the check. With fewer,
+// chance decides.
+const fewest = 50
+
+// load reads the images. n is the network of a model, and heldBack the number of its training
+// images that no weight of any model has seen.
+func (f *flags) load(ctx context.Context, n *convert.Network, holdout *convert.Holdout, fineTune bool) (*images, error) {
+	sizes, err := n.Sizes()
+	if err != nil {
+		return nil, err
+	}
+	opt := dataset.Options{
+		Size: dataset.Size(n.Input), Resize: f.resize, Classes: n.Classes, NumClasses: sizes[len(sizes)-1].Channels,
+	}
+	i := &images{}
+	if f.validation == "" && holdout == nil {
+		return nil, fmt.Errorf("%s does not record which training images it has not seen, and images that it has seen would make few spikes look better than they are: "+
+			"train it with sbs-train --holdout N, or give other labeled images with --validation PATH", f.paths[0])
+	}
+	var all *dataset.Samples
+	if fineTune || f.validation == "" {
+		opt.Subset = dataset.Training
+		if all, err = f.read(ctx, f.data, opt); err != nil {
+			return nil, err
+		}
+	}
+	var held *dataset.Samples
+	var search, check []int
+	kept := all
+	if holdout != nil && all != nil {
+		sum := all.Sum()
+		same := holdout.Of == all.Len() && holdout.Data == hex.EncodeToString(sum[:])
+		if !same && f.validation == "" {
+			return nil, fmt.Errorf("%s are not the images that the model was trained with (%d images, of which %d were held back): give the same --data, or other labeled images with --validation",
+				strings.Join(f.data, ", "), holdout.Of, holdout.Images)
+		}
+		if same {
+			numbers, heldBack := dataset.Holdout(all.Len(), holdout.Images)
+			kept = all.Subset(numbers)
+			search, check = dataset.Parts(all.Len(), holdout.Images)
+			held = all.Subset(heldBack)
+			i.held = fmt.Sprintf("%d images held back from %s", holdout.Images, strings.Join(f.data, ", "))
+		}
+	}
+	from := all
+	if f.validation != "" {
+		opt.Subset = dataset.All
+		if held, err = f.read(ctx, []string{f.validation}, opt); err != nil {
+			return nil, fmt.Errorf("--validation: %w", err)
+		}
+		search, check = dataset.Parts(held.Len(), held.Len())
+		from = held
+		i.held = fmt.Sprintf("%d images of %s", held.Len(), f.validation)
+	}
+	if len(check) < fewest {
+		return nil, fmt.Errorf("there are only %s to decide with, of which one half is for the search and the other one checks the result: it takes at least %d", i.held, 2*fewest)
+	}
+	sum := held.Sum()
+	i.heldSum = hex.EncodeToString(sum[:])
+	i.search, i.check = from.Subset(search), from.Subset(check)
+	if fineTune {
+		i.training = kept
+	}
+	i.test, err = f.readTest(ctx, opt)
+	return i, err
+}
+
+// readTest returns the test images, or nil if there are none.
+func (f *flags) readTest(ctx context.Context, opt dataset.Options) (*dataset.Samples, error) {
+	if f.test != "" {
+		opt.Subset = dataset.All
+		s, err := f.read(ctx, []string{f.test}, opt)
+		if err != nil {
+			return nil, fmt.Errorf("--test: %w", err)
+		}
+		return s, nil
+	}
+	for _, path := range f.data {
+		if info, err := os.Stat(path); err != nil || !info.IsDir() {
+			return nil, err
+		}
+	}
+	if len(f.data) == 0 {
+		return nil, nil
+	}
+	opt.Subset = dataset.Test
+	s, err := f.read(ctx, f.data, opt)
+	if errors.Is(err, dataset.ErrNoSubset) {
+		return nil, nil
+	}
+	return s, err
+}
+
+func (f *flags) read(ctx context.Context, paths []string, opt dataset.Options) (s *dataset.Samples, err error) {
+	source, err := dataset.Open(paths, opt)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	if source.Len() == 0 {
+		return nil, fmt.Errorf("no images in %s", strings.Join(paths, ", "))
+	}
+	return dataset.Load(ctx, source, opt.NumClasses, f.workers.Value)
+}

@@ -1,0 +1,46 @@
+package clitest
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/internal/npy"
+)
+
+// Bars writes a training and a test set in the format of PyTorch-SbS to a folder: 12x12 images
+// of a vertical, horizontal or diagonal bar, which are the three classes.
+func Bars(t testing.TB, dir string, training, test int) {
+	t.Helper()
+	for i, name := range []string{"Train", "Test"} {
+		n := []int{training, test}[i]
+		if n == 0 {
+			continue
+		}
+		r := rand.New(rand.NewPCG(uint64(i), 0))
+		labels, pixels := make([]uint64, n), make([]float32, n*144)
+		for i := range labels {
+			labels[i] = r.Uint64N(3)
+			x, y := 4+r.IntN(3), 4+r.IntN(3)
+			for j := range 5 {
+				at := [][2]int{{2 + j, x}, {y, 2 + j}, {2 + j, 2 + j + r.IntN(2)}}[labels[i]]
+				pixels[i*144+(at[0]+1)*12+at[1]] = 0.5 + r.Float32()/2
+			}
+		}
+		pixels[0] = 1 // the same maximum in both sets
+		Array(t, filepath.Join(dir, name+"PatternStorage.npy"), []int{n, 12, 12}, pixels)
+		Array(t, filepath.Join(dir, name+"LabelStorage.npy"), []int{n}, labels)
+	}
+}
+
+// Array writes an .npy file.
+func Array(t testing.TB, path string, shape []int, data any) {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, npy.Write(&b, &npy.Array{Shape: shape, Data: data}))
+	require.NoError(t, os.WriteFile(path, b.Bytes(), 0o600))
+}

@@ -1,0 +1,85 @@
+package measure
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/internal/clitest"
+	"github.com/spike-by-spike/sbs/internal/converttest"
+	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/internal/noise"
+	"github.com/spike-by-spike/sbs/runtime"
+)
+
+// TestModel_DoesNotDependOnBatchesAndWorkers compares with single images, run one by one.
+func TestModel_DoesNotDependOnBatchesAndWorkers(t *testing.T) {
+	dir := t.TempDir()
+	clitest.Bars(t, dir, 300, 0)
+	source, err := dataset.Open([]string{filepath.Join(dir, "TrainPatternStorage.npy")}, dataset.Options{})
+	require.NoError(t, err)
+	s, err := dataset.Load(t.Context(), source, 3, 1)
+	require.NoError(t, err)
+	require.NoError(t, source.Close())
+	blur, err := noise.Parse("gaussian=0.3")
+	require.NoError(t, err)
+
+	for _, fixed := range []int{0, 7} {
+		data, err := convert.ToONNX(converttest.Digits(), convert.Options{Batch: fixed})
+		require.NoError(t, err)
+		path := filepath.Join(t.TempDir(), "model.onnx")
+		require.NoError(t, os.WriteFile(path, data, 0o600))
+		m, err := runtime.Open(path)
+		require.NoError(t, err)
+		one, err := convert.ToONNX(converttest.Digits(), convert.Options{Batch: 1})
+		require.NoError(t, err)
+		single, err := runtime.New(one)
+		require.NoError(t, err)
+
+		updates := 0
+		for _, l := range m.SbSLayers() {
+			updates += l.Spikes * l.Positions
+		}
+		require.Positive(t, updates)
+
+		var done []int
+		answers, err := Model(t.Context(), m, s, Options{Noise: blur, Seed: 5, Workers: 2, Progress: func(n int) { done = append(done, n) }})
+		require.NoError(t, err)
+		require.Len(t, answers, 300)
+		require.Equal(t, 300, done[len(done)-1])
+		again, err := Model(t.Context(), m, s, Options{Noise: blur, Seed: 5, Workers: 1})
+		require.NoError(t, err)
+		require.Equal(t, answers, again)
+		right := 0
+		for i := range 300 {
+			pixels := make([]float32, 144)
+			s.Pixels(i, pixels)
+			blur.Apply(pixels, 1, 12, 12, 5, uint64(i))
+			x, err := runtime.NewTensor([]int{1, 1, 12, 12}, pixels)
+			require.NoError(t, err)
+			out, err := single.Run(t.Context(), map[string]*runtime.Tensor{"image": x}, runtime.Seed(5), runtime.FirstImage(uint64(i)))
+			require.NoError(t, err)
+			want := answer(out["probabilities"].Float32s(), s.Label(i))
+			want.Updates = answers[i].Updates
+			require.Equal(t, want, answers[i])
+			require.EqualValues(t, updates, want.Updates)
+			if want.Right {
+				right++
+			}
+		}
+		require.Equal(t, right, answers.Right())
+		require.InDelta(t, float64(right)/3, answers.Accuracy(), 1e-12)
+		require.NoError(t, m.Close())
+		require.NoError(t, single.Close())
+	}
+}
+
+func TestAnswer_TakesTheFirstOfSeveralClasses(t *testing.T) {
+	a := answer([]float32{0.25, 0.5, 0.5, 0}, 1)
+	require.Equal(t, Answer{Margin: 0, Right: true}, a)
+	require.False(t, answer([]float32{0.25, 0.5, 0.5, 0}, 2).Right)
+	require.Equal(t, Answer{Margin: 0.25}, answer([]float32{0.25, 0.5}, 0))
+}
