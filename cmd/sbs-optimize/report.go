@@ -33,7 +33,7 @@ func (c *choice) name(r *row) string {
 	case r.trained:
 		return "fine-tuned"
 	}
-	return "-"
+	return "found"
 }
 
 // header returns the names of the columns.
@@ -147,7 +147,7 @@ func (o *optimizer) plots(c *choice) ([]*plot.Plot, error) {
 			line  bool
 		}{
 			{"without training", plain, chart.Blue, draw.CircleGlyph{}, 2.5, true},
-			{"fine-tuned", trained, chart.Vermilion, draw.SquareGlyph{}, 3.5, true},
+			{"fine-tuned", trained, chart.Vermilion, draw.BoxGlyph{}, 3, true},
 			{"model given", []*row{c.given}, chart.TextGray, draw.PyramidGlyph{}, 5, false},
 			{"written", []*row{c.chosen}, chart.Green, draw.RingGlyph{}, 7, false},
 		} {
@@ -184,9 +184,8 @@ func (o *optimizer) plots(c *choice) ([]*plot.Plot, error) {
 		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.TickerFunc(chart.Decades)
 		p.X.Min /= 1.15
 		p.X.Max *= 1.15
-		if d := p.Y.Max - p.Y.Min; i == 0 && d < 0.2 || d == 0 {
-			p.Y.Min, p.Y.Max = p.Y.Min-0.2, p.Y.Max+0.2
-		}
+		margin := max(0.06*(p.Y.Max-p.Y.Min), 0.05)
+		p.Y.Min, p.Y.Max = p.Y.Min-margin, p.Y.Max+margin
 	}
 	clean.Y.Tick.Marker = plot.TickerFunc(accuracies)
 	return []*plot.Plot{clean, noisy}, nil

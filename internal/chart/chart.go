@@ -137,6 +137,9 @@ func Decades(low, high float64) []plot.Tick {
 			tick := plot.Tick{Value: v}
 			if m == 1 || !many && (m == 2 || m == 5) {
 				tick.Label = strconv.FormatFloat(v, 'g', 4, 64)
+				if v >= 1 && v < 1e7 {
+					tick.Label = strconv.FormatFloat(v, 'f', -1, 64)
+				}
 			}
 			ticks = append(ticks, tick)
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -30,6 +31,7 @@ func TestTicks_HaveDistinctLabels(t *testing.T) {
 	require.Equal(t, []string{"-1", "0", "1"}, labels(Even(-1.2, 1.2)))
 	require.Equal(t, []string{"0.2", "0.5", "1", "2"}, labels(Decades(0.2, 3)))
 	require.Equal(t, []string{"0.01", "0.1", "1", "10", "100"}, labels(Decades(0.009, 110)))
+	require.Equal(t, []string{"10000", "100000", "1e+07"}, labels(slices.DeleteFunc(Decades(9000, 2e7), func(tick plot.Tick) bool { return tick.Value == 1e6 })))
 	require.Equal(t, []string{"1", "2", "3"}, labels(Whole(1, 3)))
 	require.Equal(t, []string{"0", "200", "400", "600", "800", "1000"}, labels(Whole(0, 1000)))
 	require.Equal(t, []string{"1000", "2000", "3000", "4000", "5000", "6000", "7000", "8000", "9000"}, labels(Whole(1, 9999)))
