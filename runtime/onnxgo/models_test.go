@@ -274,6 +274,11 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add(data)
 	f.Add(data[:len(data)/2])
+	staged, err := convert.StagesToONNX(converttest.Staged(), convert.Options{Body: convert.BodyNone})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(staged)
 	f.Fuzz(func(_ *testing.T, data []byte) {
 		b := onnxgo.New(runtime.MemoryLimit(1<<24), runtime.Workers(1))
 		m, err := b.Decode(data)
