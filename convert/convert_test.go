@@ -287,7 +287,13 @@ func FuzzFromONNX(f *testing.F) {
 			f.Add(data)
 		}
 	}
+	f.Add(writeStages(f, converttest.Staged(), convert.Options{}))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		if s, err := convert.StagesFromONNX(data); err == nil {
+			if _, err := convert.StagesToONNX(s, convert.Options{}); err != nil {
+				t.Fatalf("cannot write stages that were read: %v", err)
+			}
+		}
 		n, err := convert.FromONNX(data)
 		if err != nil {
 			return

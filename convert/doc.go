@@ -33,6 +33,16 @@
 //
 // A program can also make a network itself, as the example of ToONNX shows.
 //
+// # Stages
+//
+// A model may hold several networks for the same images, from few spikes to many: [Staged].
+// An image leaves at the first stage whose two most probable classes are far enough apart.
+// [StagesToONNX] writes such a model, [StagesFromONNX] reads it, and [ExtractStage] returns one
+// stage as an ordinary model:
+//
+//	s := &convert.Staged{Stages: []convert.Stage{{Network: few, Threshold: 0.95}, {Network: many}}}
+//	data, err := convert.StagesToONNX(s, convert.Options{})
+//
 // # Checks and errors
 //
 // [Network.Check] finds every mistake that can be found without running the network: nil and

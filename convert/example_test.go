@@ -197,3 +197,40 @@ func ExamplePreprocessing_Output() {
 	// Output:
 	// 2x24x24 <nil>
 }
+
+// The first stage has fewer spikes than the last one. Images whose two most probable classes
+// are at least 0.9 apart leave after it.
+func ExampleStagesToONNX() {
+	few, many := classifier(), classifier()
+	for _, l := range few.Layers {
+		if l, ok := l.(*convert.SbS); ok {
+			l.Spikes = 2
+		}
+	}
+	s := &convert.Staged{Stages: []convert.Stage{{Network: few, Threshold: 0.9}, {Network: many}}}
+	data, err := convert.StagesToONNX(s, convert.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	back, err := convert.StagesFromONNX(data)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for i, stage := range back.Stages {
+		fmt.Printf("stage %d: %d spikes, threshold %v\n", i+1, stage.Network.Layers[0].(*convert.SbS).Spikes, stage.Threshold)
+	}
+	one, err := convert.ExtractStage(data, 1)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	first, err := convert.ToONNX(few, convert.Options{})
+	fmt.Println(bytes.Equal(one, first), err)
+
+	// Output:
+	// stage 1: 2 spikes, threshold 0.9
+	// stage 2: 20 spikes, threshold 0
+	// true <nil>
+}

@@ -41,6 +41,14 @@
 // index of the layer in the network: node "L0/SbS" computes layer "L0". [Layer] and
 // [Watcher] accept both names.
 //
+// # Stages
+//
+// A model may have stages, from few spikes to many. An image leaves at the first [Stage] whose
+// two most probable classes are far enough apart. [Model.Run] returns the output of this stage,
+// and [ReportEffort] tells which one it was. [Model.Stages] lists the stages. The thresholds
+// apply to the stages as they are in the file: options that change or observe a
+// Spike-By-Spike layer need [OnlyStage], which loads one stage as a model without stages.
+//
 // # Options
 //
 // An [Option] sets how a model is loaded, and a [RunOption] sets how one run computes. The

@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -163,12 +164,16 @@ func FuzzNew(f *testing.F) {
 		require.NoError(f, err)
 		f.Add(data)
 	}
+	f.Add(writeStages(f, converttest.Staged()))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		options := []runtime.Option{runtime.Workers(1), runtime.Spikes(1), runtime.MemoryLimit(1 << 20)}
+		options := []runtime.Option{runtime.Workers(1), runtime.MemoryLimit(1 << 20)}
 		if len(data)%2 == 1 {
 			options = append(options, runtime.PreferFunctions())
 		}
-		m, err := runtime.New(data, options...)
+		m, err := runtime.New(data, append(options, runtime.Spikes(1))...)
+		if errors.Is(err, runtime.ErrStages) {
+			m, err = runtime.New(data, options...)
+		}
 		if err != nil {
 			return
 		}

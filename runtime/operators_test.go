@@ -190,25 +190,25 @@ func (o tooFewTypes) Infer(in []*ops.Input) ([]ops.Type, error) {
 	return types, err
 }
 
-// TestWithOperators_CountsTypesInEveryStage breaks the contract of Infer. The sizes of
+// TestWithOperators_CountsTypesInEveryPhase breaks the contract of Infer. The sizes of
 // the input are known when the model is loaded, when the first run is planned, or while
 // that run computes.
-func TestWithOperators_CountsTypesInEveryStage(t *testing.T) {
-	for stage, c := range map[string]struct {
+func TestWithOperators_CountsTypesInEveryPhase(t *testing.T) {
+	for phase, c := range map[string]struct {
 		batch    int64
 		produces string
 	}{
 		"load": {1, "Neg(x)"}, "plan": {-1, "Neg(x)"}, "run": {-1, "NonZero(x)"},
 	} {
 		for name, infers := range map[string]ops.Op{"too many": tooManyTypes{outputs: 2}, "too few": tooFewTypes{tooManyTypes{outputs: 2}}} {
-			t.Run(stage+"/"+name, func(t *testing.T) {
+			t.Run(phase+"/"+name, func(t *testing.T) {
 				wrong := ops.Operator{
 					Domain: "f", Name: "Wrong", MinInputs: 1, MaxInputs: 1, MinOutputs: 2, MaxOutputs: 2,
 					New: func(ops.Node) (ops.Op, error) { return infers, nil },
 				}
 				data := marshal(t, network([]*onnxpb.ValueInfoProto{info("x", c.batch, 3)}, "y", nodes{op("a = " + c.produces), op("y, z = f.Wrong(a)")}))
 				m, err := runtime.New(data, runtime.WithOperators(wrong))
-				if stage != "load" {
+				if phase != "load" {
 					require.NoError(t, err)
 					_, err = m.Run(t.Context(), values{"x": f32([]int{1, 3}, 1, 2, 3)})
 				}

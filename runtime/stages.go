@@ -245,10 +245,7 @@ func (m *Model) runStages(ctx context.Context, inputs map[string]*Tensor, o runO
 	name := m.program.Inputs[0].Name
 	images := inputs[name]
 	classes := m.program.Outputs[0].Shape[1].Size
-	out, err := ops.Zeros(ops.Float32, []int{images.Shape()[0], classes})
-	if err != nil {
-		return nil, err
-	}
+	var out *Tensor // of the first stage; later stages replace the rows of the images that stay
 	left := Effort{Stages: make([]int, images.Shape()[0]), Updates: make([]int64, images.Shape()[0])}
 	var rest []int // the indices of the images in the batch; nil in the first stage, which gets all
 	for i, s := range m.stages {
@@ -267,6 +264,9 @@ func (m *Model) runStages(ctx context.Context, inputs map[string]*Tensor, o runO
 		p := results[metadata.Probabilities]
 		if !slices.Equal(p.Shape(), []int{x.Shape()[0], classes}) {
 			return nil, fmt.Errorf("%w: stage %d: the output has the shape %v for %d images, want %d numbers per image", ops.ErrShape, i+1, p.Shape(), x.Shape()[0], classes)
+		}
+		if i == 0 {
+			out = p
 		}
 		stay := []int{}
 		for j := range x.Shape()[0] {
@@ -293,7 +293,7 @@ func (m *Model) runStages(ctx context.Context, inputs map[string]*Tensor, o runO
 
 // checkStagesRun returns an error for options of a run that apply to a single stage only.
 func checkStagesRun(o graph.RunOptions) error {
-	what := ""
+	var what string
 	switch {
 	case !o.Dynamics.IsZero():
 		what = "spikes, sampler, epsilon_0 and schedule cannot be changed, because the thresholds apply to the stages as they are"

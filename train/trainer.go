@@ -118,7 +118,8 @@ func Open(path string, cfg Config) (*Trainer, error) {
 
 // New returns a Trainer for the model in data, the contents of an ONNX file that package
 // convert wrote. Such a model has one input and one output, and the names of its nodes
-// identify the layers. New does not keep data.
+// identify the layers. It must not have stages: convert.ExtractStage returns one of them.
+// New does not keep data.
 func New(data []byte, cfg Config) (*Trainer, error) {
 	pb, err := onnx.Unmarshal(data)
 	t, err := newTrainer(pb, err, cfg)
@@ -131,6 +132,9 @@ func New(data []byte, cfg Config) (*Trainer, error) {
 // newTrainer returns a Trainer for a model, or the error of reading the model.
 func newTrainer(pb *onnxpb.ModelProto, err error, cfg Config) (*Trainer, error) {
 	if err != nil {
+		return nil, fmt.Errorf("%w: %w", runtime.ErrModel, err)
+	}
+	if err := onnx.RefuseStages(pb); err != nil {
 		return nil, fmt.Errorf("%w: %w", runtime.ErrModel, err)
 	}
 	if err := graph.CheckEnvironment(); err != nil {

@@ -316,6 +316,13 @@ func TestNew_RefusesConfigsAndModelsThatCannotBeTrained(t *testing.T) {
 	}}, &onnxpb.NodeProto{OpType: "Conv", Input: []string{"x", "w"}, Output: []string{"y"}})
 	_, err := train.New(constant, train.Config{})
 	require.ErrorContains(t, err, `("w") cannot be trained, since it is not an initializer`)
+
+	// Training would change weights that the stages share.
+	stages, err := convert.StagesToONNX(converttest.Staged(), convert.Options{})
+	require.NoError(t, err)
+	_, err = train.New(stages, train.Config{})
+	require.ErrorIs(t, err, runtime.ErrModel)
+	require.ErrorContains(t, err, "the model has stages (metadata ai.sbs.stages): choose one")
 }
 
 // TestTrainer_ReadsLocalLayersFromTheModel compares Config.Local with the metadata of the

@@ -18,7 +18,7 @@ import (
 )
 
 const long = `Converts a folder of PyTorch-SbS weights to an ONNX model, or a model back to
-such a folder, or describes a model.
+such a folder, or describes a model, or writes one stage of a model.
 
 From PyTorch-SbS to ONNX: WEIGHTS is the folder with the files Weight_L*_S*.npy.
 The JSON configuration of the network is in the same folder or in its parent
@@ -32,6 +32,11 @@ EpsXY files to the folder EpsXY next to it, and the JSON configuration to the
 parent folder. An array that was not changed is written with exactly the same
 bytes as the file that it was read from.
 
+A model may have stages, from few spikes to many: sbs-run classifies an image
+with the first stage whose two most probable classes are far enough apart.
+--stage N writes one stage as a model without stages, or as a folder. --info
+lists the stages.
+
 A file with different content is replaced only with --force.`
 
 const example = `  sbs-convert ./Weights model.onnx
@@ -39,10 +44,12 @@ const example = `  sbs-convert ./Weights model.onnx
   sbs-convert ./Weights model.onnx --config network.json --config dataset.json
   sbs-convert model.onnx ./Weights
   sbs-convert --info model.onnx
+  sbs-convert staged.onnx --stage 1 few.onnx
   sbs-convert --dot model.onnx | dot -Tsvg > model.svg`
 
 const use = `sbs-convert [flags] WEIGHTS MODEL.onnx
 sbs-convert [flags] MODEL.onnx WEIGHTS
+sbs-convert --stage N MODEL.onnx ONE.onnx
 sbs-convert --info MODEL.onnx
 sbs-convert --dot MODEL.onnx`
 
@@ -64,6 +71,8 @@ type flags struct {
 	force bool
 
 	info, dot bool
+
+	stage cli.OptionalInt
 }
 
 func newCommand([]string) *cobra.Command {
@@ -80,9 +89,11 @@ func newCommand([]string) *cobra.Command {
 			ctx, stdout, stderr := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
 			switch {
 			case f.dot:
-				return draw(stdout, args[0])
+				return draw(stdout, args[0], f.stage.Or(0))
 			case f.info:
-				return describe(stdout, args[0])
+				return describe(stdout, args[0], f.stage.Or(0))
+			case isModel(args[0]) && isModel(args[1]):
+				return f.toStage(ctx, stdout, args[0], args[1])
 			case isModel(args[0]):
 				return f.toPyTorch(ctx, stdout, stderr, args[0], args[1])
 			}
@@ -94,7 +105,7 @@ func newCommand([]string) *cobra.Command {
 }
 
 // toPyTorchFlags are the flags for converting from ONNX to PyTorch-SbS.
-var toPyTorchFlags = []string{"step", "force", "arrays-only"}
+var toPyTorchFlags = []string{"step", "force", "arrays-only", "stage"}
 
 func (f *flags) register(s *pflag.FlagSet) {
 	const (
@@ -102,6 +113,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 		headingVerify    = "From PyTorch-SbS to ONNX, to verify a runtime"
 		headingToPyTorch = "From ONNX to PyTorch-SbS"
 		headingDescribe  = "To describe a model"
+		headingStages    = "For a model with stages"
 	)
 	cli.IntVar(s, &f.step, "step", 0, "training step to read (default: learning_step of the configuration, or else the highest step with all files), or to write (default: the step of the model)")
 	s.BoolVar(&f.force, "force", false, "replace files with different content")
@@ -130,6 +142,9 @@ func (f *flags) register(s *pflag.FlagSet) {
 	s.BoolVar(&f.info, "info", false, "print the layers, the size and the origin of a model")
 	s.BoolVar(&f.dot, "dot", false, "print the graph of a model in the DOT language of Graphviz")
 	cli.Group(s, headingDescribe, "info", "dot")
+
+	cli.IntVar(s, &f.stage, "stage", 1, "`number` of the stage to write or to describe (default: none to write, all to describe with --info, the last for --dot)")
+	cli.Group(s, headingStages, "stage")
 }
 
 // check checks the arguments and the combination of flags.
@@ -140,13 +155,18 @@ func (f *flags) check(set *pflag.FlagSet, args []string) error {
 	case f.info || f.dot:
 		return f.checkDescription(set, args)
 	}
-	if err := checkPaths(args); err != nil {
+	if err := checkPaths(args, f.stage.Set); err != nil {
 		return err
+	}
+	if isModel(args[0]) && isModel(args[1]) {
+		return onlyFlags(set, "when converting from or to PyTorch-SbS", []string{"stage", "force"})
 	}
 	if isModel(args[0]) {
 		return onlyFlags(set, "when converting from PyTorch-SbS to ONNX", toPyTorchFlags)
 	}
 	switch {
+	case f.stage.Set:
+		return errors.New("--stage applies only to a model")
 	case f.arraysOnly:
 		return errors.New("--arrays-only applies only when converting from ONNX to PyTorch-SbS")
 	case f.model.Seed < 0 || f.model.Seed > math.MaxInt32:
@@ -166,19 +186,20 @@ func (f *flags) checkDescription(set *pflag.FlagSet, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("%s takes one model: sbs-convert %s MODEL.onnx (number of arguments: %d)", flag, flag, len(args))
 	}
-	return onlyFlags(set, "when converting", []string{"info", "dot"})
+	return onlyFlags(set, "when converting", []string{"info", "dot", "stage"})
 }
 
-// checkPaths checks that the arguments are a folder and a model, in any order.
-func checkPaths(args []string) error {
+// checkPaths checks that the arguments are a folder and a model, in any order, or two models
+// if a stage was chosen.
+func checkPaths(args []string, stage bool) error {
 	switch {
 	case len(args) == 1 && isModel(args[0]):
 		return fmt.Errorf("the weights folder is missing: sbs-convert WEIGHTS %s to write the model, sbs-convert %s WEIGHTS to read it, or sbs-convert --info %s to describe it",
 			args[0], args[0], args[0])
 	case len(args) != 2:
 		return fmt.Errorf("expected the weights folder and the model to write: sbs-convert WEIGHTS MODEL.onnx (number of arguments: %d; see --help)", len(args))
-	case isModel(args[0]) && isModel(args[1]):
-		return fmt.Errorf("%s and %s are both files; one argument must be the weights folder", args[0], args[1])
+	case isModel(args[0]) && isModel(args[1]) && !stage:
+		return fmt.Errorf("%s and %s are both files; one argument must be the weights folder, or else --stage must choose a stage of the first model", args[0], args[1])
 	case isFolder(args[0]) && isFolder(args[1]):
 		return fmt.Errorf("%s and %s are both folders; one argument must be the model file", args[0], args[1])
 	}

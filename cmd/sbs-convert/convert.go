@@ -150,9 +150,9 @@ func (f *flags) toPyTorch(ctx context.Context, stdout, stderr io.Writer, path, w
 	if err != nil {
 		return err
 	}
-	n, err := convert.FromONNX(data)
+	n, err := f.network(path, data)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return err
 	}
 	n.Step = f.step.Or(n.Step)
 	if ctx.Err() != nil {

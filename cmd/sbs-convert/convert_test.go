@@ -346,6 +346,7 @@ func TestHelp_ListsFlagsByPurpose(t *testing.T) {
 		"From PyTorch-SbS to ONNX, to verify a runtime": {"inject", "seed"},
 		"From ONNX to PyTorch-SbS":                      {"arrays-only"},
 		"To describe a model":                           {"info", "dot"},
+		"For a model with stages":                       {"stage"},
 	}, flags)
 	require.NotContains(t, out, "(default -1)")
 	require.NotContains(t, out, "(default [])")

@@ -11,9 +11,15 @@ import (
 )
 
 // draw prints the graph of an ONNX model in the DOT language of Graphviz: its nodes with
-// their operators and weights, and its values with their shapes.
-func draw(out io.Writer, path string) error {
-	m, _, err := onnx.ReadFile(path)
+// their operators and weights, and its values with their shapes. Of a model with stages, it
+// prints the given stage, or the last one if stage is 0.
+func draw(out io.Writer, path string, stage int) error {
+	m, data, err := onnx.ReadFile(path)
+	if err == nil && stage > 0 {
+		if data, err = extractStage(path, data, stage); err == nil {
+			m, err = onnx.Unmarshal(data)
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -163,36 +163,54 @@ func count(n int) string {
 	return fmt.Sprint(n)
 }
 
-// describe prints a description of a model file.
-func describe(out io.Writer, path string) error {
+// describe prints a description of a model file, of all its stages or of one.
+func describe(out io.Writer, path string, stage int) error {
 	m, data, err := onnx.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	n, err := convert.FromONNX(data)
-	if errors.Is(err, convert.ErrNotConverted) {
+	s, err := convert.StagesFromONNX(data)
+	if errors.Is(err, convert.ErrNotConverted) && stage == 0 {
 		describeForeign(out, path, m, len(data))
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	fmt.Fprintf(out, "%s: %s, %s", filepath.ToSlash(path), n.Name, byteCount(len(data)))
-	if n.Dialect > 0 {
-		fmt.Fprintf(out, ", from PyTorch-SbS dialect %d, step %s", n.Dialect, stepName(n.Step))
+	if stage > 0 {
+		if err := checkStage(path, s, stage); err != nil {
+			return err
+		}
 	}
-	fmt.Fprintln(out)
+	if len(s.Stages) > 1 {
+		return describeStages(out, path, m, s, stage, len(data))
+	}
+	n := s.Stages[0].Network
+	fmt.Fprintf(out, "%s: %s, %s%s\n", filepath.ToSlash(path), n.Name, byteCount(len(data)), origin(n))
 	if err := printNetwork(out, n, nil); err != nil {
 		return err
 	}
 	printForm(out, m)
+	printSources(out, n)
+	return nil
+}
+
+// origin says where a network comes from.
+func origin(n *convert.Network) string {
+	if n.Dialect == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", from PyTorch-SbS dialect %d, step %s", n.Dialect, stepName(n.Step))
+}
+
+// printSources prints how a network was trained, and the files that it was read from.
+func printSources(out io.Writer, n *convert.Network) {
 	if n.Training != nil {
 		fmt.Fprintf(out, "training: %s\n", training(n))
 	}
 	for _, s := range n.Sources {
 		fmt.Fprintf(out, "source: %s  sha256 %s\n", s.Path, s.SHA256)
 	}
-	return nil
 }
 
 // printForm prints how the SbS operator is written in a model that sbs-convert wrote, and
@@ -200,14 +218,15 @@ func describe(out io.Writer, path string) error {
 func printForm(out io.Writer, m *onnxpb.ModelProto) {
 	g := m.GetGraph()
 	usesSbS := slices.ContainsFunc(g.GetNode(), func(n *onnxpb.NodeProto) bool { return n.GetDomain() == sbs.Domain })
+	fallback := slices.IndexFunc(m.GetFunctions(), func(f *onnxpb.FunctionProto) bool { return f.GetDomain() == sbs.Domain })
 	switch {
 	case !usesSbS:
 		fmt.Fprintln(out, "operators: standard operators only; any ONNX runtime can run the model")
-	case len(m.GetFunctions()) == 0:
+	case fallback < 0:
 		fmt.Fprintln(out, "operators: SbS without a fallback; only sbs-run and Go programs using this module can run the model")
 	default:
 		fmt.Fprintf(out, "operators: SbS with a fallback of %d standard operators; ONNX runtimes that support functions can run the model\n",
-			len(m.GetFunctions()[0].GetNode()))
+			len(m.GetFunctions()[fallback].GetNode()))
 	}
 	for _, v := range g.GetInput() {
 		if v.GetName() != convert.InputName {

@@ -70,7 +70,7 @@ func DamagedStages() map[string]Damage {
 		"threshold above 2":    replace("0.15", "2.5", "stage 1: the threshold is 2.5, want 0 to 1"),
 		"threshold below 0":    replace("0.15", "-1", "stage 1: the threshold is -1, want 0 to 1"),
 		"huge threshold":       replace("0.15", "1e999", "metadata ai.sbs.stages is not a list of stages in JSON"),
-		"no threshold":         replace("threshold", "threshhold", "stage 1 has no threshold"),
+		"no threshold":         replace("threshold", "limit", "stage 1 has no threshold"),
 		"no stages":            replace("stages", "stagez", "there are 0 stages before the last one, want 1 to 15"),
 		"1000 stages":          replace(`[{`, "["+strings.Repeat(`{"function":"Stage1","threshold":0},`, 1000)+"{", "there are 1002 stages before the last one, want 1 to 15"),
 		"unnamed function":     replace(`"Stage1"`, `""`, "stage 1: the name of its function is missing"),

@@ -39,8 +39,8 @@ func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
 		Options: o, p: p, irVersion: pb.GetIrVersion(), functions: map[functionKey]*onnxpb.FunctionProto{},
 		tensors: o.Shared.tensors, layers: map[string]bool{},
 	}
-	for _, stage := range []func(*onnxpb.ModelProto) error{k.readOperators, k.readModel, k.infer} {
-		if err := stage(pb); err != nil {
+	for _, phase := range []func(*onnxpb.ModelProto) error{k.readOperators, k.readModel, k.infer} {
+		if err := phase(pb); err != nil {
 			return nil, err
 		}
 	}

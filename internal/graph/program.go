@@ -1,5 +1,5 @@
-// Package graph is the engine of packages runtime and train. It works in stages, with one
-// file or a few files per stage:
+// Package graph is the engine of packages runtime and train. It works in phases, with one
+// file or a few files per phase:
 //
 //   - decode, values: decode the message of an ONNX file
 //   - bind, function, subgraph: bind every node to an operator
@@ -7,7 +7,7 @@
 //   - frame, plan: plan the memory of a run
 //   - run, watch: run
 //
-// Compile does the stages up to inference and returns a Program, and Program.Run does the
+// Compile does the phases up to inference and returns a Program, and Program.Run does the
 // others. The operators with subgraphs (if, loop, scan) implement binding, inference and
 // runs behind the interface control.
 package graph

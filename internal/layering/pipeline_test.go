@@ -17,18 +17,18 @@ import (
 // pipeline lists the files of internal/graph from the foundation to the top. A file uses
 // only files before it.
 var pipeline = []string{
-	"errors.go", "options.go", "memory.go", // shared by all stages
-	"control.go", "graph.go", "variants.go", "program.go", // what the stages produce
+	"errors.go", "options.go", "memory.go", // shared by all phases
+	"control.go", "graph.go", "variants.go", "program.go", // what the phases produce
 	"decode.go", "scope.go", "dynamics.go", "values.go", "bind.go", "function.go", // message to graph
 	"infer.go",            // types and constants
 	"frame.go", "plan.go", // memory of a run
 	"watch.go", "run.go", // runs
-	"subgraph.go", "if.go", "loop.go", "scan.go", // operators with subgraphs, through all stages
-	"compile.go", // calls the stages up to inference
+	"subgraph.go", "if.go", "loop.go", "scan.go", // operators with subgraphs, through all phases
+	"compile.go", // calls the phases up to inference
 }
 
 // knots lists the uses of later files. Graphs contain nodes with subgraphs, which are
-// graphs: operators with subgraphs go through all stages, behind the interface control.
+// graphs: operators with subgraphs go through all phases, behind the interface control.
 var knots = []string{
 	"bind.go -> function.go", "bind.go -> subgraph.go",
 	"control.go -> frame.go", "control.go -> graph.go", "control.go -> infer.go",

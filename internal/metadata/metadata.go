@@ -1,5 +1,5 @@
 // Package metadata names the metadata properties and the outputs of the ONNX files that
-// package convert writes.
+// package convert writes, and reads and checks the property with the stages.
 package metadata
 
 // Keys of a model's metadata properties.

@@ -45,6 +45,10 @@ func TestTrain_RefusesBeforeTraining(t *testing.T) {
 	content, err = convert.ToONNX(plain, convert.Options{})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(logits, content, 0o600))
+	stages := filepath.Join(t.TempDir(), "stages.onnx")
+	content, err = convert.StagesToONNX(converttest.Staged(), convert.Options{})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(stages, content, 0o600))
 	occupied := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(occupied, "network.json"), []byte(`{"network_structure": {}}`), 0o600))
 	inactive := configuration(t, "network.json", strings.Replace(string(read(t, config)), `"loss_mode"`, `"learning_active": false, "loss_mode"`, 1))
@@ -56,6 +60,7 @@ func TestTrain_RefusesBeforeTraining(t *testing.T) {
 	}{
 		{"no arguments", nil, "expected one model or configuration, got 0 arguments"},
 		{"no data", []string{path}, "give their file or folder with --data PATH"},
+		{"stages", []string{stages, "--data", data}, "stages.onnx: the model has stages (metadata ai.sbs.stages): choose one, and write it to a model of its own with sbs-convert STAGED.onnx --stage N ONE.onnx"},
 		{"missing model", []string{"missing.onnx", "--data", data}, "missing.onnx"},
 		{"missing data", []string{path, "--data", "missing"}, "missing"},
 		{"file is not a model", []string{junk, "--data", data}, "junk.onnx"},

@@ -97,9 +97,12 @@ func (f *flags) newJob(ctx context.Context) (*job, error) {
 // fromModel prepares the fine-tuning of a model.
 func (f *flags) fromModel(ctx context.Context, j *job) error {
 	j.kind = fineTuning
-	_, data, err := onnx.ReadFile(f.path)
+	m, data, err := onnx.ReadFile(f.path)
 	if err != nil {
 		return err
+	}
+	if err := onnx.RefuseStages(m); err != nil {
+		return fmt.Errorf("%s: %w", f.path, err)
 	}
 	if j.network, err = convert.FromONNX(data); err != nil {
 		if errors.Is(err, convert.ErrNotConverted) {
@@ -107,12 +110,12 @@ func (f *flags) fromModel(ctx context.Context, j *job) error {
 		}
 		return fmt.Errorf("%s: %w", f.path, err)
 	}
-	m, err := runtime.New(data)
+	loaded, err := runtime.New(data)
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)
 	}
-	defer func() { _ = m.Close() }() // Close returns nil
-	if n := m.Inputs()[0].Shape[0]; n.Known() {
+	defer func() { _ = loaded.Close() }() // Close returns nil
+	if n := loaded.Inputs()[0].Shape[0]; n.Known() {
 		j.batchDim = n.Size
 	}
 	if err := f.setModelDynamics(j); err != nil {

@@ -31,6 +31,8 @@
 //   - Symbolic dimensions are missing. The shapes of the inputs decide: a model with a
 //     symbolic batch takes batches of any size. The model is compiled again whenever the
 //     shape of an input differs from its shape in the previous run.
+//   - The metadata and the functions are missing. Of a model with stages, the last stage
+//     runs.
 //
 // onnx-go refuses subgraphs. It therefore refuses the operators Loop, If and Scan, and the
 // files that package convert makes with BodyInline. It also refuses constants that are

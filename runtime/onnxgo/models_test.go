@@ -238,6 +238,35 @@ func TestDecode_RefusesWhatOnnxGoCannotLoad(t *testing.T) {
 	require.ErrorIs(t, err, runtime.ErrModel)
 }
 
+// onnx-go ignores the functions of a file, so that the last stage of a model with stages runs.
+func TestDecode_RunsTheLastStage(t *testing.T) {
+	s := converttest.Staged()
+	staged, err := convert.StagesToONNX(s, convert.Options{})
+	require.NoError(t, err)
+	last, err := convert.ToONNX(s.Stages[2].Network, convert.Options{})
+	require.NoError(t, err)
+	var want tensor.Tensor
+	for _, data := range [][]byte{last, staged} {
+		b := onnxgo.New()
+		m, err := b.Decode(data)
+		require.NoError(t, err)
+		pixels := make([]float32, 2*12*12)
+		for i := range pixels {
+			pixels[i] = float32(i%7) / 7
+		}
+		require.NoError(t, m.SetInput(0, tensor.New(tensor.WithShape(2, 1, 12, 12), tensor.WithBacking(pixels))))
+		require.NoError(t, b.Run())
+		out, err := m.GetOutputTensors()
+		require.NoError(t, err)
+		require.Len(t, out, 1)
+		if want == nil {
+			want = out[0]
+		}
+		require.Equal(t, want.Data(), out[0].Data())
+		require.NoError(t, b.Close())
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	data, err := convert.ToONNX(converttest.Digits(), convert.Options{Batch: 1, Body: convert.BodyNone})
 	if err != nil {
@@ -245,6 +274,11 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add(data)
 	f.Add(data[:len(data)/2])
+	staged, err := convert.StagesToONNX(converttest.Staged(), convert.Options{Body: convert.BodyNone})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(staged)
 	f.Fuzz(func(_ *testing.T, data []byte) {
 		b := onnxgo.New(runtime.MemoryLimit(1<<24), runtime.Workers(1))
 		m, err := b.Decode(data)
