@@ -133,6 +133,9 @@ func (f *flags) register(s *pflag.FlagSet) {
 	cli.IntVar(s, &f.subBatches, "batches-per-update", 1, fmt.Sprintf("`number` of sub-batches of 24 images per update of the weights (default: %d)", defaultSubBatches))
 	s.Float64Var(&f.rate, "lr", defaultRate, fmt.Sprintf("initial learning `rate` of the weights (default: %v)", defaultRate))
 	s.BoolVar(&f.noAugmentation, "no-augmentation", false, "prepare training images like test images: no random crops, flips or colors")
+	for _, name := range []string{flagConfidence, "lr"} {
+		s.Lookup(name).DefValue = "0" // not printed: the text has the default
+	}
 	cli.Group(s, "Fine-tuning", "trainings", "epochs", "batches-per-update", "lr", "no-augmentation")
 }
 

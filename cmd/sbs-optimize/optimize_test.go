@@ -16,6 +16,7 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/clitest"
+	"github.com/spike-by-spike/sbs/internal/converttest"
 	"github.com/spike-by-spike/sbs/internal/training"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
@@ -261,6 +262,10 @@ func TestOptimize_RefusesBeforeTheSearch(t *testing.T) {
 	content, err := convert.ToONNX(n, convert.Options{})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(cnn, content, 0o600))
+	stages := filepath.Join(t.TempDir(), "stages.onnx")
+	content, err = convert.StagesToONNX(converttest.Staged(), convert.Options{})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(stages, content, 0o600))
 	junk := filepath.Join(t.TempDir(), "junk.onnx")
 	require.NoError(t, os.WriteFile(junk, []byte("junk"), 0o600))
 
@@ -289,6 +294,7 @@ func TestOptimize_RefusesBeforeTheSearch(t *testing.T) {
 		{"no training images", []string{seen, "--validation", data, "--min-accuracy", "90"}, "or search without fine-tuning with --trainings 0"},
 		{"too few images for the loss", []string{model, "--data", data, "--min-accuracy", "90", "--max-accuracy-loss", "0.1"}, "takes at least 2995 images for the calibration, but there are 100"},
 		{"no SbS layer", []string{cnn, "--data", data, "--min-accuracy", "90"}, "the network has no SbS layer"},
+		{"stages", []string{stages, "--data", data, "--min-accuracy", "90"}, "the model has stages (metadata ai.sbs.stages): choose one, and write it to a model of its own with sbs-convert"},
 		{"not a model", []string{junk, "--data", data, "--min-accuracy", "90"}, "junk.onnx"},
 		{"output is the model", []string{model, "--data", data, "--min-accuracy", "90", "-o", model}, "is the model to optimize: give another path"},
 		{"output is a folder", []string{model, "--data", data, "--min-accuracy", "90", "-o", data}, "is a folder"},

@@ -80,9 +80,12 @@ func (f *flags) enough(i *images) error {
 
 // open reads a model that sbs-convert or sbs-train wrote.
 func (f *flags) open(path string) (*candidate, error) {
-	_, data, err := onnx.ReadFile(path)
+	m, data, err := onnx.ReadFile(path)
 	if err != nil {
 		return nil, err
+	}
+	if err := onnx.RefuseStages(m); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	n, err := convert.FromONNX(data)
 	if err != nil {
