@@ -96,7 +96,7 @@ func lossOf(early, last measure.Answers) []calibrate.Image {
 func (f *flags) stages(networks []*candidate, answers []measure.Answers, set *images) ([]byte, error) {
 	sum := set.check.Sum()
 	s := &convert.Staged{Calibration: &convert.Calibration{
-		Images: set.check.Len(), Data: hex.EncodeToString(sum[:]), Source: "one half of the " + set.held,
+		Images: set.check.Len(), Data: hex.EncodeToString(sum[:]), Source: "the " + set.held + " (one half)",
 		MaxAccuracyLoss: f.loss, Confidence: f.confidence / 100, Seed: f.seed,
 	}}
 	loss, confidence := f.shares(len(networks))
@@ -145,8 +145,8 @@ func (o *optimizer) provisional(ctx context.Context, c *candidate) (float64, err
 	}
 	loss, confidence := o.shares(2)
 	r, err := calibrate.Threshold(lossOf(early, last), loss, confidence)
-	if err != nil {
-		return convert.NoImageLeaves, nil //nolint:nilerr // such a network is not better than the model given
+	if err != nil { // such a network is not better than the model given
+		return convert.NoImageLeaves, nil
 	}
 	return r.Threshold, nil
 }

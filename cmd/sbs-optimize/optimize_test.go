@@ -325,7 +325,7 @@ func TestOptimize_AddsStages(t *testing.T) {
 	require.Equal(t, 5.0, s.Calibration.MaxAccuracyLoss)
 	require.InDelta(t, 0.9, s.Calibration.Confidence, 1e-12)
 	require.Equal(t, 100, s.Calibration.Images)
-	require.Contains(t, s.Calibration.Source, "one half of the 200 images held back from "+data)
+	require.Equal(t, "the 200 images held back from "+data+" (one half)", s.Calibration.Source)
 	require.Contains(t, stdout, "first stage")
 }
 
