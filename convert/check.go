@@ -33,6 +33,11 @@ func (n *Network) check() ([]Size, error) {
 	if !utf8.ValidString(n.Name) {
 		return nil, fmt.Errorf("convert: the name %q is not valid UTF-8", n.Name)
 	}
+	if n.Holdout != nil {
+		if err := n.Holdout.check(); err != nil {
+			return nil, fmt.Errorf("convert: holdout: %w", err)
+		}
+	}
 	if err := n.Preprocessing.checkValues(); err != nil {
 		return nil, fmt.Errorf("convert: preprocessing: %w", err)
 	}

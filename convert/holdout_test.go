@@ -27,7 +27,8 @@ func TestHoldout_IsStoredInTheModel(t *testing.T) {
 	} {
 		n.Holdout = &wrong
 		_, err := convert.ToONNX(n, convert.Options{})
-		require.ErrorContains(t, err, "metadata ai.sbs.holdout")
+		require.ErrorContains(t, err, "convert: holdout: ")
+		require.ErrorContains(t, n.Check(), "convert: holdout: ")
 	}
 	for _, text := range []string{`{"images":10,"of":60}`, `{"images":99`, `{"images":-1,"of":60,"data":"` + strings.Repeat("0a", 32) + `"}`} {
 		_, err := convert.FromONNX(withHoldout(t, data, text))

@@ -52,7 +52,7 @@ func properties(n *Network) ([]*onnxpb.StringStringEntryProto, error) {
 	}
 	if n.Holdout != nil {
 		b, err := json.Marshal(n.Holdout)
-		if err = errors.Join(err, n.Holdout.check()); err != nil {
+		if err != nil {
 			return nil, fmt.Errorf("convert: metadata %s: %w", metadata.Holdout, err)
 		}
 		set(metadata.Holdout, string(b))

@@ -60,6 +60,23 @@ type Holdout struct {
 	Data   string `json:"data"`   // SHA-256 of the images and labels of the whole set, in hexadecimal
 }
 
+// Updates returns the number of spike updates that an image takes: the number of spikes times
+// the number of output positions, over all SbS layers. It returns an error if a layer does not
+// fit the output of the layer before it.
+func (n *Network) Updates() (int, error) {
+	sizes, err := n.Sizes()
+	if err != nil {
+		return 0, err
+	}
+	updates := 0
+	for i, l := range n.Layers {
+		if s, ok := l.(*SbS); ok {
+			updates += s.Spikes * sizes[i+1].Height * sizes[i+1].Width
+		}
+	}
+	return updates, nil
+}
+
 // check returns an error if the description is not possible.
 func (h *Holdout) check() error {
 	if sum, err := hex.DecodeString(h.Data); err != nil || len(sum) != sha256.Size {

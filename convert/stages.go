@@ -44,18 +44,19 @@ type Stage struct {
 }
 
 // Calibration describes on which images the thresholds of a model were chosen, and what
-// was measured on them. Losses are in percentage points of accuracy.
+// was measured on them. An image is lost if it leaves at a stage that is wrong, while the last
+// stage is right. Losses are in percent of all images.
 type Calibration struct {
 	Images int    // number of images, at least 1
 	Data   string // SHA-256 of the images and labels, in hexadecimal, or ""
 	Source string // where the images are from, for people
 
-	MaxAccuracyLoss float64 // the loss of accuracy that was allowed, 0 to 100
+	MaxAccuracyLoss float64 // the loss that was allowed, 0 to 100
 	Confidence      float64 // probability with which the loss is at most MaxAccuracyLoss, 0 to 1; 0 if it is unknown
 	Seed            uint64  // of the random numbers
 
-	// Losses and Left have an entry for each stage but the last, or none: the loss of
-	// accuracy because images leave at this stage, and the number of images that left
+	// Losses and Left have an entry for each stage but the last, or none: the images that
+	// were lost at this stage, in percent of all images, and the number of images that left
 	// there.
 	Losses []float64
 	Left   []int
@@ -255,14 +256,46 @@ func ExtractStage(data []byte, stage int) ([]byte, error) {
 	case stage < 1 || stage > len(models):
 		return nil, fmt.Errorf("convert: stage %d: the model has stages 1 to %d", stage, len(models))
 	}
-	opt := Options{Body: BodyNone}
-	if slices.ContainsFunc(m.GetFunctions(), func(f *onnxpb.FunctionProto) bool { return f.GetDomain() == sbs.Domain }) {
-		opt.Body = BodyFunction
-	}
-	if opt.Seed, err = seedOfModel(models[stage-1].Model); err != nil {
+	opt, err := optionsOf(models[stage-1].Model)
+	if err != nil {
 		return nil, fmt.Errorf("convert: stage %d: %w", stage, err)
 	}
 	return ToONNX(s.Stages[stage-1].Network, opt)
+}
+
+// OptionsOf returns the options that ToONNX needs to write the network of a model without
+// stages again in the same form: with the same seed and the same fixed batch size, and with the
+// same definition of the SbS operator. For a model whose SbS layers are inline it returns
+// BodyInline and no seed.
+func OptionsOf(data []byte) (Options, error) {
+	m, err := onnx.Unmarshal(data)
+	if err != nil {
+		return Options{}, fmt.Errorf("convert: %w", err)
+	}
+	opt, err := optionsOf(m)
+	if err != nil {
+		return Options{}, fmt.Errorf("convert: %w", err)
+	}
+	return opt, nil
+}
+
+func optionsOf(m *onnxpb.ModelProto) (opt Options, err error) {
+	isSbS := func(n *onnxpb.NodeProto) bool { return n.GetDomain() == sbs.Domain }
+	switch {
+	case slices.ContainsFunc(m.GetFunctions(), func(f *onnxpb.FunctionProto) bool { return f.GetDomain() == sbs.Domain }):
+		opt.Body = BodyFunction
+	case slices.ContainsFunc(m.GetGraph().GetNode(), isSbS):
+		opt.Body = BodyNone
+	default:
+		opt.Body = BodyInline
+	}
+	if in := m.GetGraph().GetInput(); len(in) > 0 {
+		if dims := in[0].GetType().GetTensorType().GetShape().GetDim(); len(dims) > 0 {
+			opt.Batch = int(dims[0].GetDimValue())
+		}
+	}
+	opt.Seed, err = seedOfModel(m)
+	return opt, err
 }
 
 // seedOfModel returns Options.Seed of a model: the seed of each SbS node minus the number

@@ -143,7 +143,7 @@ func TestStagesToONNX_RefusesStagesThatDoNotFit(t *testing.T) {
 		{"names of classes", func(s *convert.Staged) { s.Stages[1].Network.Classes = []string{"a", "c", "b"} }, convert.Options{}, `its classes are named ["a" "c" "b"], but those of stage 1 ["a" "b" "c"]`},
 		{"calibration", func(s *convert.Staged) { s.Calibration.Images = 0 }, convert.Options{}, "calibration: the number of images is 0"},
 		{"left", func(s *convert.Staged) { s.Calibration.Left = []int{600, 500} }, convert.Options{}, "500 images left at stage 2, but only 400 of 1000 were still there"},
-		{"losses", func(s *convert.Staged) { s.Calibration.Losses = []float64{1, math.NaN()} }, convert.Options{}, "the loss of accuracy of stage 2 is NaN"},
+		{"losses", func(s *convert.Staged) { s.Calibration.Losses = []float64{1, math.NaN()} }, convert.Options{}, "the loss of stage 2 is NaN%"},
 		{"number of losses", func(s *convert.Staged) { s.Calibration.Losses = []float64{1} }, convert.Options{}, "1 losses for 2 stages"},
 		{"confidence", func(s *convert.Staged) { s.Calibration.Confidence = 1 }, convert.Options{}, "the confidence is 1"},
 		{"calibration of one stage", func(s *convert.Staged) { s.Stages = s.Stages[2:] }, convert.Options{}, "no calibration"},

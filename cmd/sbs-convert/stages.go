@@ -158,15 +158,13 @@ func printStages(out io.Writer, m *onnxpb.ModelProto, s *convert.Staged) error {
 // spikesOf lists the numbers of spikes of the SbS layers of a network, as the flag --spikes
 // takes them, and returns the number of spike updates per image.
 func spikesOf(n *convert.Network) (spikes string, updates int, err error) {
-	sizes, err := n.Sizes()
-	if err != nil {
+	if updates, err = n.Updates(); err != nil {
 		return "", 0, err
 	}
 	var list []string
-	for i, l := range n.Layers {
+	for _, l := range n.Layers {
 		if l, ok := l.(*convert.SbS); ok {
 			list = append(list, strconv.Itoa(l.Spikes))
-			updates += l.Spikes * sizes[i+1].Height * sizes[i+1].Width
 		}
 	}
 	if list == nil {
@@ -185,7 +183,7 @@ func printCalibration(out io.Writer, c *convert.Calibration) {
 	if c.Source != "" {
 		fmt.Fprintf(out, " of %s", c.Source)
 	}
-	fmt.Fprintf(out, ", seed %d: at most %g percentage points of accuracy lost", c.Seed, c.MaxAccuracyLoss)
+	fmt.Fprintf(out, ", seed %d: at most %g%% of the images are lost because they leave early", c.Seed, c.MaxAccuracyLoss)
 	if c.Confidence > 0 {
 		fmt.Fprintf(out, ", with a confidence of %.4g%%", 100*c.Confidence)
 	}

@@ -129,7 +129,7 @@ stage  spikes  updates per image  threshold  own weights  left here  loss
 1      4,4     148                0.15       559 bytes    60.0%      0.050
 2      12,12   444                0.2        -            30.0%      0.020
 3      40,40   1480               -          `)
-	require.Contains(t, out, "\ncalibrated on 1000 images of MNIST/, seed 7: at most 0.1 percentage points of accuracy lost, with a confidence of 95%\n")
+	require.Contains(t, out, "\ncalibrated on 1000 images of MNIST/, seed 7: at most 0.1% of the images are lost because they leave early, with a confidence of 95%\n")
 	require.Contains(t, out, "\nstage 1: few, from PyTorch-SbS dialect 2, step 3\ninput: image 1x12x12")
 	require.Contains(t, out, "\nstage 2: digits, from PyTorch-SbS dialect 2, step 7\n")
 	require.Contains(t, out, "operators: SbS with a fallback")

@@ -173,12 +173,13 @@ func (p *printer) topText(r classify.FileResult) string {
 	return strings.Join(s, " ")
 }
 
-// stageText returns a column with the stage at which an image left, if the model has stages.
+// stageText returns a column with the stage at which an image left and the updates that it took,
+// if the model has stages.
 func (p *printer) stageText(r classify.FileResult) string {
 	if !p.staged {
 		return ""
 	}
-	return fmt.Sprintf("\tstage %d", r.Stage)
+	return fmt.Sprintf("\tstage %d, %d updates", r.Stage, r.Updates)
 }
 
 // wrongLabel returns a column with the label if it differs from the class.

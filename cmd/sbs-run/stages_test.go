@@ -47,9 +47,9 @@ func TestRun_TellsTheStageOfEachImage(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, errOut)
 	lines := strings.Split(out, "\n")
-	require.Equal(t, digits+"/0/00003.png\t0\t0.9493\t0:0.9493 6:0.0507 1:0.0000\tstage 3", lines[0])
-	require.Contains(t, lines[1], "\tstage 1\twrong: the label is 0")
-	require.Contains(t, lines[3], "\tstage 2")
+	require.Equal(t, digits+"/0/00003.png\t0\t0.9493\t0:0.9493 6:0.0507 1:0.0000\tstage 3, 844 updates", lines[0])
+	require.Contains(t, lines[1], "\tstage 1, 4 updates\twrong: the label is 0")
+	require.Contains(t, lines[3], "\tstage 2, 44 updates")
 	require.Contains(t, out, `
 stage  images       accuracy           updates per image
 1      4 (13.3%)    25.00% (1 of 4)    4

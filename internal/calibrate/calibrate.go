@@ -16,6 +16,7 @@
 package calibrate
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -29,12 +30,8 @@ type Image struct {
 	Lost   bool    // the stage is wrong, and the last stage is right
 }
 
-// Result describes a threshold.
-type Result struct {
-	Threshold float64 // an image leaves if its margin is at least this
-	Left      int     // number of images that leave
-	Lost      int     // number of images that leave and are lost
-}
+// ErrNone is wrapped by the error of Threshold if no threshold is allowed.
+var ErrNone = errors.New("no threshold is allowed")
 
 // steps is the number of thresholds per factor of 10 of 1 - threshold.
 const steps = 16
@@ -54,42 +51,40 @@ func thresholds() []float64 {
 // Needed returns the number of images that are needed to state with the given confidence that
 // the loss is at most loss, if no image is lost. Both are between 0 and 1.
 func Needed(loss, confidence float64) int {
-	return int(math.Ceil(math.Log1p(-confidence) / math.Log1p(-loss)))
+	return int(min(math.Ceil(math.Log1p(-confidence)/math.Log1p(-loss)), math.MaxInt32))
 }
 
-// Threshold returns the lowest threshold that is allowed. loss and confidence are shares
+// Threshold returns the lowest threshold that is allowed. An image leaves if its margin is at
+// least the threshold. loss and confidence are shares
 // between 0 and 1. The images must come from the same source as those that the model will
 // classify, and nothing in the model may have been chosen with them. It is an error if there
 // are too few images, or if no threshold is allowed; the error says how many images it takes
 // or what the smallest loss is.
-func Threshold(images []Image, loss, confidence float64) (Result, error) {
+func Threshold(images []Image, loss, confidence float64) (float64, error) {
 	if !(loss > 0 && loss < 1 && confidence > 0 && confidence < 1) {
-		return Result{}, fmt.Errorf("a loss of %v with the confidence %v cannot be stated", loss, confidence)
+		return 0, fmt.Errorf("a loss of %v with the confidence %v cannot be stated", loss, confidence)
 	}
 	if n := Needed(loss, confidence); len(images) < n {
-		return Result{}, fmt.Errorf("%d images are too few to state a loss of at most %.4g%% with a confidence of %.4g%%: it takes %d images",
+		return 0, fmt.Errorf("%d images are too few to state a loss of at most %.4g%% with a confidence of %.4g%%: it takes %d images",
 			len(images), 100*loss, 100*confidence, n)
 	}
 	binomial := distuv.Binomial{N: float64(len(images)), P: loss}
-	best, found := Result{}, false
+	allowed, found := 0.0, false
 	for _, t := range thresholds() {
-		r := Result{Threshold: t}
+		lost := 0
 		for _, v := range images {
-			if v.Margin >= t {
-				r.Left++
-				if v.Lost {
-					r.Lost++
-				}
+			if v.Lost && v.Margin >= t {
+				lost++
 			}
 		}
-		if binomial.CDF(float64(r.Lost)) > 1-confidence {
+		if binomial.CDF(float64(lost)) > 1-confidence {
 			break
 		}
-		best, found = r, true
+		allowed, found = t, true
 	}
 	if !found {
-		return Result{}, fmt.Errorf("no threshold keeps the loss at %.4g%% with a confidence of %.4g%%: the stage is wrong even about images of which it is completely sure",
-			100*loss, 100*confidence)
+		return 0, fmt.Errorf("%w: the stage is wrong even about images of which it is completely sure, so that none keeps the loss at %.4g%% with a confidence of %.4g%%",
+			ErrNone, 100*loss, 100*confidence)
 	}
-	return best, nil
+	return allowed, nil
 }

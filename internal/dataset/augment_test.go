@@ -265,3 +265,12 @@ func TestSubset_HasTheImagesInTheGivenOrder(t *testing.T) {
 		}
 	}
 }
+
+func TestShared_CountsEqualImages(t *testing.T) {
+	bytes := &Samples{size: Size{1, 1, 2}, labels: make([]int, 3), bytes: []uint8{0, 255, 255, 0, 255, 255}}
+	floats := &Samples{size: Size{1, 1, 2}, labels: make([]int, 2), floats: []float32{0, 1, 0.3, 0.4}}
+	require.Equal(t, 1, floats.Shared(bytes))
+	require.Equal(t, 1, bytes.Shared(floats))
+	require.Equal(t, 3, bytes.Shared(bytes))
+	require.Zero(t, bytes.Shared(&Samples{size: Size{1, 2, 1}, labels: make([]int, 1), bytes: []uint8{0, 255}}))
+}

@@ -157,6 +157,35 @@ func (s *Samples) Sum() [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
+// Shared returns the number of images of s that o has too. It compares the values only.
+func (s *Samples) Shared(o *Samples) int {
+	if s.size != o.size {
+		return 0
+	}
+	known := make(map[[sha256.Size]byte]bool, o.Len())
+	for i := range o.Len() {
+		known[o.sumOf(i)] = true
+	}
+	n := 0
+	for i := range s.Len() {
+		if known[s.sumOf(i)] {
+			n++
+		}
+	}
+	return n
+}
+
+// sumOf returns a SHA-256 of the values of an image, whether they are stored as bytes or not.
+func (s *Samples) sumOf(i int) [sha256.Size]byte {
+	values := make([]float32, s.size.len())
+	s.Pixels(i, values)
+	data := make([]byte, 0, 4*len(values))
+	for _, v := range values {
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
+	}
+	return sha256.Sum256(data)
+}
+
 // Means returns the mean of each channel over all images, which the on/off split of
 // PyTorch-SbS subtracts.
 func (s *Samples) Means() []float64 {

@@ -55,9 +55,6 @@ type Options struct {
 	Noise   noise.Noise // added to every image
 	Seed    uint64      // of the noise and the spikes
 	Workers int         // below 1 means one per CPU
-
-	// Progress is called with the number of images that are done, unless it is nil.
-	Progress func(done int)
 }
 
 // Model returns the answers of a model with one input, the images, and one output, a vector
@@ -117,9 +114,6 @@ func Model(ctx context.Context, m *runtime.Model, s *dataset.Samples, opt Option
 			answers = append(answers, a)
 		}
 		first += count
-		if opt.Progress != nil {
-			opt.Progress(first)
-		}
 	}
 	return answers, nil
 }

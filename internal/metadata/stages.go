@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"unicode/utf8"
 )
@@ -135,7 +134,7 @@ func (c *Calibration) Check(early int) error {
 	case !utf8.ValidString(c.Data) || !utf8.ValidString(c.Source):
 		return errors.New("the description of the images is not valid UTF-8")
 	case !(c.MaxAccuracyLoss >= 0 && c.MaxAccuracyLoss <= 100):
-		return fmt.Errorf("the largest loss of accuracy is %v percentage points, want 0 to 100", c.MaxAccuracyLoss)
+		return fmt.Errorf("the largest loss is %v%% of the images, want 0 to 100", c.MaxAccuracyLoss)
 	case !(c.Confidence >= 0 && c.Confidence < 1):
 		return fmt.Errorf("the confidence is %v, want at least 0 and less than 1", c.Confidence)
 	case len(c.Losses) != 0 && len(c.Losses) != early:
@@ -144,8 +143,8 @@ func (c *Calibration) Check(early int) error {
 		return fmt.Errorf("there are %d numbers of images that left for %d stages before the last one, want one per stage or none", len(c.Left), early)
 	}
 	for i, v := range c.Losses {
-		if !(math.Abs(v) <= 100) {
-			return fmt.Errorf("the loss of accuracy of stage %d is %v percentage points, want -100 to 100", i+1, v)
+		if !(v >= 0 && v <= 100) {
+			return fmt.Errorf("the loss of stage %d is %v%% of the images, want 0 to 100", i+1, v)
 		}
 	}
 	rest := c.Images
