@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -11,12 +12,13 @@ type choice struct {
 	rows   []*row // by updates
 	given  *row
 	chosen *row
-	met    bool // the wish holds for chosen
+	met    bool // chosen meets the goal
 }
 
-// choose fine-tunes the networks of the path that are worth it, and chooses one.
+// choose fine-tunes the most promising networks of the path, and chooses a network.
 func (o *optimizer) choose(ctx context.Context, path []*candidate) (*choice, error) {
 	c := &choice{}
+	o.printf("measuring %d networks with %d images\n", len(path), o.images.search.Len())
 	var err error
 	if c.given, err = o.newRow(ctx, o.given); err != nil {
 		return nil, err
@@ -31,19 +33,26 @@ func (o *optimizer) choose(ctx context.Context, path []*candidate) (*choice, err
 		}
 		c.rows = append(c.rows, r)
 	}
-	if o.maxUpdates.Set {
+	switch {
+	case o.loss > 0:
+		err = o.tuneStages(ctx, c, path)
+	case o.maxUpdates.Set:
 		err = o.tuneBelow(ctx, c, path)
-	} else {
+	default:
 		err = o.tuneToTheEdge(ctx, c, path)
 	}
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(c.rows, func(a, b *row) int { return a.candidate.updates - b.candidate.updates })
+	slices.SortStableFunc(c.rows, func(a, b *row) int {
+		return cmp.Or(cmp.Compare(a.updates, b.updates), cmp.Compare(b.accuracy, a.accuracy))
+	})
 	if err := o.pick(ctx, c); err != nil {
 		return nil, err
 	}
-	for _, r := range c.front() {
+	front := c.front()
+	o.printf("measuring %d networks under noise\n", len(front))
+	for _, r := range front {
 		if err := o.addNoise(ctx, r); err != nil {
 			return nil, err
 		}
@@ -51,8 +60,8 @@ func (o *optimizer) choose(ctx context.Context, path []*candidate) (*choice, err
 	return c, nil
 }
 
-// tuneToTheEdge finds the cheapest network of the path that has the accuracy of the wish after
-// fine-tuning. It halves the part of the path in which that network must be.
+// tuneToTheEdge finds the cheapest network of the path that meets the goal after fine-tuning. It
+// halves the part of the path in which that network must be.
 func (o *optimizer) tuneToTheEdge(ctx context.Context, c *choice, path []*candidate) error {
 	holds, fails := -1, len(path)
 	for i, r := range c.rows {
@@ -83,7 +92,38 @@ func (o *optimizer) tuneToTheEdge(ctx context.Context, c *choice, path []*candid
 	return nil
 }
 
-// tuneBelow fine-tunes the networks of the path with the most updates that the wish allows.
+// tuneStages fine-tunes networks for the first stage. With few spikes, many images go on to the
+// last stage, so the cheapest first stage does not make the cheapest model. tuneStages starts with
+// the network whose model takes the fewest updates, and continues with the nearest ones beside the
+// best network that it has fine-tuned.
+func (o *optimizer) tuneStages(ctx context.Context, c *choice, path []*candidate) error {
+	untrained := slices.Clone(c.rows)
+	best := 0
+	for i, r := range untrained {
+		if r.updates < untrained[best].updates {
+			best = i
+		}
+	}
+	trained := make([]*row, len(path))
+	for range min(o.trainings.Or(defaultTrainings), len(path)) {
+		next := best
+		for distance := 1; next < 0 || next >= len(path) || trained[next] != nil; distance++ {
+			if next = best + distance; next >= len(path) || trained[next] != nil {
+				next = best - distance
+			}
+		}
+		var err error
+		if trained[next], err = o.tune(ctx, c, path[next]); err != nil {
+			return err
+		}
+		if trained[best] == nil || trained[next].updates < trained[best].updates {
+			best = next
+		}
+	}
+	return nil
+}
+
+// tuneBelow fine-tunes the networks of the path with the most updates that the goal allows.
 func (o *optimizer) tuneBelow(ctx context.Context, c *choice, path []*candidate) error {
 	n := 0
 	for _, p := range path {
@@ -129,9 +169,9 @@ func (o *optimizer) staged(r *row) string {
 	return fmt.Sprintf("%.0f updates with stages, ", r.updates)
 }
 
-// meets reports whether the wish holds for a network.
+// meets reports whether a network meets the goal.
 func (o *optimizer) meets(ctx context.Context, c *choice, r *row) (bool, error) {
-	if r.accuracy < o.minAccuracy || o.maxUpdates.Set && r.updates > float64(o.maxUpdates.Value) {
+	if !o.fits(r) {
 		return false, nil
 	}
 	if !o.set.Changed(flagRobustness) {
@@ -143,42 +183,57 @@ func (o *optimizer) meets(ctx context.Context, c *choice, r *row) (bool, error) 
 	return r.noisyMean >= c.given.noisyMean-o.robustness, nil
 }
 
-// pick chooses a network: of those for which the wish holds, the one with the fewest updates
-// or, with --max-updates, the most accurate one; if there is none, the one that comes closest.
+// fits reports whether a network meets the goal, apart from its robustness.
+func (o *optimizer) fits(r *row) bool {
+	if o.maxUpdates.Set {
+		return r.updates <= float64(o.maxUpdates.Value)
+	}
+	return r.accuracy >= o.minAccuracy
+}
+
+// pick chooses a network: of those that meet the goal, the one with the fewest updates or, with
+// --max-updates, the most accurate one; if there is none, the one that comes closest.
 func (o *optimizer) pick(ctx context.Context, c *choice) error {
-	all := append(slices.Clone(c.rows), c.given)
-	for _, r := range all {
+	for _, r := range append(slices.Clone(c.rows), c.given) {
 		ok, err := o.meets(ctx, c, r)
 		if err != nil {
 			return err
 		}
-		switch better := c.chosen == nil || o.better(r, c.chosen, ok); {
-		case ok && (!c.met || better):
-			c.chosen, c.met = r, true
-		case !ok && !c.met && better:
+		switch {
+		case c.chosen == nil || ok && !c.met:
+			c.chosen, c.met = r, ok
+		case ok && o.better(r, c.chosen), !ok && !c.met && o.closer(r, c.chosen):
 			c.chosen = r
 		}
 	}
 	return nil
 }
 
-// better reports whether a is a better choice than b. met says whether the wish holds for a.
-func (o *optimizer) better(a, b *row, met bool) bool {
-	byUpdates := met && !o.maxUpdates.Set
-	if !met && o.maxUpdates.Set {
-		byUpdates = true // none has so few: the fewest come closest
+// better reports whether a is a better choice than b if both meet the goal.
+func (o *optimizer) better(a, b *row) bool {
+	byUpdates, byAccuracy := cmp.Compare(a.updates, b.updates), cmp.Compare(b.accuracy, a.accuracy)
+	if o.maxUpdates.Set {
+		return cmp.Or(byAccuracy, byUpdates) < 0
 	}
-	if byUpdates && a.updates != b.updates {
-		return a.updates < b.updates
-	}
-	if a.accuracy != b.accuracy {
-		return a.accuracy > b.accuracy
-	}
-	return a.updates < b.updates
+	return cmp.Or(byUpdates, byAccuracy) < 0
 }
 
-// front returns the networks that are worth a line of the table: no other one has more right
-// answers with as few updates, or the network was fine-tuned, or it is chosen.
+// closer reports whether a comes closer to the goal than b if neither meets it: it is more robust,
+// if nothing else is missing; otherwise it has fewer updates or a better accuracy.
+func (o *optimizer) closer(a, b *row) bool {
+	switch fitsA, fitsB := o.fits(a), o.fits(b); {
+	case fitsA != fitsB:
+		return fitsA
+	case fitsA:
+		return cmp.Or(cmp.Compare(b.noisyMean, a.noisyMean), cmp.Compare(a.updates, b.updates)) < 0
+	case o.maxUpdates.Set:
+		return cmp.Or(cmp.Compare(a.updates, b.updates), cmp.Compare(b.accuracy, a.accuracy)) < 0
+	}
+	return cmp.Or(cmp.Compare(b.accuracy, a.accuracy), cmp.Compare(a.updates, b.updates)) < 0
+}
+
+// front returns the networks for the table: those that no other one beats in both updates and
+// accuracy, those that were fine-tuned, and the chosen one.
 func (c *choice) front() []*row {
 	var front []*row
 	best := -1.0

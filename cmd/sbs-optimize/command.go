@@ -14,25 +14,27 @@ import (
 const long = `Finds out how few spikes a network needs.
 
 With one model, the command searches for the numbers of spikes and the epsilon
-of each SbS layer, fine-tunes the most promising networks, and writes the
-cheapest one that has the accuracy of --min-accuracy, or the most accurate one
-that takes at most --max-updates updates. (An update is the effect of one spike
-on one output position.) It prints a table of all networks that are worth it:
-their updates per image, their accuracy, and their accuracy under noise. The
-folder MODEL-fast-log receives the table as a CSV file, pictures of accuracy
-over updates, and what is needed to resume.
+of each SbS layer, and fine-tunes the most promising networks. It writes the
+network with the fewest updates that has at least the accuracy of
+--min-accuracy, or the most accurate network with at most --max-updates updates.
+(An update is the effect of one spike on one output position.) It prints a table
+of the networks that no other one beats in both updates and accuracy, with their
+accuracy under noise. The folder MODEL-fast-log receives the table of all
+networks as a CSV file, pictures of accuracy over updates, and what is needed to
+resume.
 
 The search uses images that no weight of the model has seen. If the model was
 trained with sbs-train --holdout N, these are the images that were held back.
-Other models need --validation. Half of the images are for the search. The other
-half checks the result. The test images are used once, at the end.
+Other models need --validation. One half of the images is for the search. The
+other half is not used in the search, and shows the accuracy at the end. So do
+the test images.
 
-With --max-accuracy-loss, the model that is written has stages: images of which
-the network with few spikes is not sure go on to the model given. The threshold
-is calibrated so that at most this share of the images is lost by that, in
-percent of all images, with the confidence of --confidence. An image is lost if
-the network with few spikes is wrong and the model given is right. This holds
-for images like those of the calibration, and not under noise.
+With --max-accuracy-loss, the model that is written has two stages: images about
+which the network with few spikes is not sure go on to the model given. An image
+is lost if the network with few spikes is wrong, the image does not go on, and
+the model given is right. The threshold is calibrated so that the share of lost
+images is at most --max-accuracy-loss, with the confidence of --confidence. This
+holds for images like those of the calibration, but not under noise.
 
 With several models, from the fastest to the most accurate, the command makes
 them the stages of one model and calibrates the thresholds, without a search.`
@@ -76,6 +78,8 @@ type flags struct {
 
 	set   *pflag.FlagSet
 	paths []string // of the models
+
+	resumable bool // the search has begun
 }
 
 // newCommand returns the command. Flags and arguments come from cobra.
@@ -119,13 +123,13 @@ func (f *flags) register(s *pflag.FlagSet) {
 	s.BoolVar(&f.force, "force", false, "start again and replace the files of an existing search")
 	s.BoolVar(&f.quiet, "quiet", false, "print only warnings and the result")
 
-	s.Float64Var(&f.minAccuracy, flagMinAccuracy, 0, "write the network with the fewest updates that classifies this `percentage` of the images correctly")
+	s.Float64Var(&f.minAccuracy, flagMinAccuracy, 0, "write the network with the fewest updates that classifies at least this `percentage` of the images correctly")
 	cli.IntVar(s, &f.maxUpdates, flagMaxUpdates, 1, "write the most accurate network with at most `N` updates per image")
 	s.Float64Var(&f.robustness, flagRobustness, 0, "allow only networks whose mean accuracy under noise is at most this `number` of percentage points below that of the model given")
-	cli.Group(s, "Wish", flagMinAccuracy, flagMaxUpdates, flagRobustness)
+	cli.Group(s, "Goal", flagMinAccuracy, flagMaxUpdates, flagRobustness)
 
-	s.Float64Var(&f.loss, flagLoss, 0, "write a model with stages that loses at most this `percentage` of the images by not using the last stage for all, such as 0.1")
-	s.Float64Var(&f.confidence, flagConfidence, 95, "`percentage` of calibrations whose result holds --max-accuracy-loss (default: 95)")
+	s.Float64Var(&f.loss, flagLoss, 0, "write a model with stages that loses at most this `percentage` of the images because they leave early, such as 0.1")
+	s.Float64Var(&f.confidence, flagConfidence, 95, "probability, in `percent`, that the loss is at most --max-accuracy-loss (default: 95)")
 	cli.Group(s, "Stages", flagLoss, flagConfidence)
 
 	cli.IntVar(s, &f.trainings, "trainings", 0, fmt.Sprintf("largest `number` of networks to fine-tune (default: %d)", defaultTrainings))
@@ -157,6 +161,8 @@ func (f *flags) check() error {
 		return fmt.Errorf("--%s %v: want a percentage between 0 and 100", flagConfidence, f.confidence)
 	case !(f.rate > 0 && f.rate <= 1e4):
 		return fmt.Errorf("--lr %v: want a number above 0, at most 10000", f.rate)
+	case given(flagConfidence) && !given(flagLoss):
+		return fmt.Errorf("--%s has no effect without --%s", flagConfidence, flagLoss)
 	case f.resume && f.force:
 		return errors.New("--resume and --force cannot be combined: --resume continues a search, and --force starts again")
 	}
@@ -170,6 +176,13 @@ func (f *flags) check() error {
 			}
 		}
 		return nil
+	}
+	if f.trainings.Or(defaultTrainings) == 0 {
+		for _, name := range []string{"epochs", "batches-per-update", "lr", "no-augmentation"} {
+			if given(name) {
+				return fmt.Errorf("--%s has no effect with --trainings 0", name)
+			}
+		}
 	}
 	switch {
 	case given(flagMinAccuracy) == f.maxUpdates.Set:

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"text/tabwriter"
 
 	"github.com/spike-by-spike/sbs/convert"
@@ -18,35 +17,42 @@ import (
 
 // combine makes several models the stages of one.
 func (f *flags) combine(ctx context.Context, stdout, stderr io.Writer) error {
-	var stages []*candidate
+	var networks []*convert.Network
+	var form convert.Options // that of the last model, for all stages
 	var holdout *convert.Holdout
 	for i, path := range f.paths {
-		c, err := f.open(path)
+		n, opt, err := f.open(path)
 		if err != nil {
 			return err
 		}
-		stages = append(stages, c)
-		h := c.network.Holdout
+		networks, form = append(networks, n), opt
+		if f.validation != "" {
+			continue
+		}
+		h := n.Holdout
 		switch {
-		case f.validation != "":
 		case h == nil:
 			return fmt.Errorf("%s does not record which training images it has not seen: train it with sbs-train --holdout N, or give other labeled images with --validation PATH", path)
 		case i > 0 && (h.Data != holdout.Data || h.Of != holdout.Of):
 			return fmt.Errorf("%s and %s were trained with different images: give labeled images that neither has seen with --validation PATH", f.paths[0], path)
-		}
-		if i == 0 || h != nil && h.Images < holdout.Images {
+		case i == 0 || h.Images < holdout.Images:
 			holdout = h
 		}
 	}
-	set, err := f.load(ctx, stages[0].network, holdout, false)
+	set, err := f.load(ctx, networks[0], holdout, false)
 	if err != nil {
 		return err
 	}
-	if err := f.enough(set); err != nil {
+	if err := f.checkStages(networks, form, set); err != nil {
 		return err
 	}
+	var stages []*candidate
 	var answers []measure.Answers
-	for i, c := range stages {
+	for i, n := range networks {
+		c, err := newCandidate(n, form)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.paths[i], err)
+		}
 		if !f.quiet {
 			_, _ = fmt.Fprintf(stderr, "%s: %d updates, measuring with %d images\n", f.paths[i], c.updates, set.check.Len()) // progress
 		}
@@ -54,24 +60,50 @@ func (f *flags) combine(ctx context.Context, stdout, stderr io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.paths[i], err)
 		}
-		answers = append(answers, a)
+		stages, answers = append(stages, c), append(answers, a)
 	}
-	model, err := f.stages(stages, answers, set)
+	model, err := f.stages(stages, answers, form, set)
 	if err != nil {
 		return err
 	}
 	if err := atomicfile.Write(f.outputPath(), model); err != nil {
 		return fmt.Errorf("cannot write the model: %w", err)
 	}
-	models := []named{{"stages", model}}
+	models := []named{{f.outputPath(), model}}
 	for i, c := range stages {
-		models = append(models, named{filepath.Base(f.paths[i]), c.model})
+		models = append(models, named{f.paths[i], c.model})
 	}
-	if err := f.final(ctx, stdout, models, set); err != nil {
+	if _, err := f.final(ctx, stdout, models, set, ""); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(stdout, "wrote %s\n", f.outputPath())
 	return err
+}
+
+// checkStages returns an error if the networks cannot be the stages of a model, or if there are
+// too few images for the calibration.
+func (f *flags) checkStages(networks []*convert.Network, form convert.Options, set *images) error {
+	loss, confidence := f.shares(len(networks))
+	needed := calibrate.Needed(loss, confidence)
+	if n := set.check.Len(); n < needed {
+		return fmt.Errorf("--%s %v with a confidence of %v%% takes at least %d images for the calibration, but there are %d, one half of the %s: "+
+			"use more of them, a larger loss, or a lower --%s", flagLoss, f.loss, f.confidence, needed, n, set.held, flagConfidence)
+	}
+	s := &convert.Staged{Calibration: f.calibration(set)}
+	for _, n := range networks {
+		s.Stages = append(s.Stages, convert.Stage{Network: n})
+	}
+	_, err := convert.StagesToONNX(s, form)
+	return err
+}
+
+// calibration describes the calibration of stages, without its results.
+func (f *flags) calibration(set *images) *convert.Calibration {
+	sum := set.check.Sum()
+	return &convert.Calibration{
+		Images: set.check.Len(), Data: hex.EncodeToString(sum[:]), Source: "the " + set.held + " (one half)",
+		MaxAccuracyLoss: f.loss, Confidence: f.confidence / 100, Seed: f.seed,
+	}
 }
 
 // shares returns the loss, as a share of the images, and the confidence for each of the stages
@@ -93,12 +125,8 @@ func lossOf(early, last measure.Answers) []calibrate.Image {
 
 // stages returns a model with stages, whose thresholds are calibrated with the answers of each
 // network to the images for that.
-func (f *flags) stages(networks []*candidate, answers []measure.Answers, set *images) ([]byte, error) {
-	sum := set.check.Sum()
-	s := &convert.Staged{Calibration: &convert.Calibration{
-		Images: set.check.Len(), Data: hex.EncodeToString(sum[:]), Source: "the " + set.held + " (one half)",
-		MaxAccuracyLoss: f.loss, Confidence: f.confidence / 100, Seed: f.seed,
-	}}
+func (f *flags) stages(networks []*candidate, answers []measure.Answers, form convert.Options, set *images) ([]byte, error) {
+	s := &convert.Staged{Calibration: f.calibration(set)}
 	loss, confidence := f.shares(len(networks))
 	last := len(networks) - 1
 	stay := make([]bool, set.check.Len())
@@ -108,14 +136,13 @@ func (f *flags) stages(networks []*candidate, answers []measure.Answers, set *im
 	for i, c := range networks {
 		stage := convert.Stage{Network: c.network}
 		if i < last {
-			r, err := calibrate.Threshold(lossOf(answers[i], answers[last]), loss, confidence)
-			if err != nil {
+			var err error
+			if stage.Threshold, err = calibrate.Threshold(lossOf(answers[i], answers[last]), loss, confidence); err != nil {
 				return nil, fmt.Errorf("stage %d: %w", i+1, err)
 			}
-			stage.Threshold = r.Threshold
 			left, lost := 0, 0
 			for k, a := range answers[i] {
-				if !stay[k] || !(a.Margin >= r.Threshold) {
+				if !stay[k] || !(a.Margin >= stage.Threshold) {
 					continue
 				}
 				stay[k] = false
@@ -129,7 +156,7 @@ func (f *flags) stages(networks []*candidate, answers []measure.Answers, set *im
 		}
 		s.Stages = append(s.Stages, stage)
 	}
-	return convert.StagesToONNX(s, convert.Options{})
+	return convert.StagesToONNX(s, form)
 }
 
 // provisional returns the threshold of a network as the first stage, calibrated with the images
@@ -144,11 +171,11 @@ func (o *optimizer) provisional(ctx context.Context, c *candidate) (float64, err
 		return 0, err
 	}
 	loss, confidence := o.shares(2)
-	r, err := calibrate.Threshold(lossOf(early, last), loss, confidence)
-	if err != nil { // such a network is not better than the model given
+	threshold, err := calibrate.Threshold(lossOf(early, last), loss, confidence)
+	if errors.Is(err, calibrate.ErrNone) {
 		return convert.NoImageLeaves, nil
 	}
-	return r.Threshold, nil
+	return threshold, err
 }
 
 // result returns the model to write.
@@ -165,7 +192,7 @@ func (o *optimizer) result(ctx context.Context, r *row) ([]byte, error) {
 		}
 		answers = append(answers, a)
 	}
-	return o.stages(networks, answers, o.images)
+	return o.stages(networks, answers, o.form, o.images)
 }
 
 // named is a model with a name for the table of results.
@@ -174,24 +201,32 @@ type named struct {
 	model []byte
 }
 
-// final measures the models with the images that decided about nothing, and prints the results.
-func (f *flags) final(ctx context.Context, w io.Writer, models []named, set *images) error {
+// final measures the models with the images that the search has not used, and prints the results.
+// Of the images that were held back, it returns the accuracy of the model called name.
+func (f *flags) final(ctx context.Context, w io.Writer, models []named, set *images, name string) (accuracy float64, err error) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "\nmodel\timages\tnumber\taccuracy %\tupdates") // a tabwriter reports errors when it is flushed
+	held := "held back"
+	if f.loss > 0 {
+		held = "calibration"
+	}
 	for _, s := range []struct {
 		name   string
 		images *dataset.Samples
-	}{{"held back", set.check}, {"test", set.test}} {
+	}{{held, set.check}, {"test", set.test}} {
 		if s.images == nil {
 			continue
 		}
 		for _, m := range models {
 			a, err := f.measure(ctx, m.model, s.images, "")
 			if err != nil {
-				return errors.Join(err, t.Flush())
+				return 0, errors.Join(err, t.Flush())
+			}
+			if m.name == name && s.images == set.check {
+				accuracy = a.Accuracy()
 			}
 			line(t, m.name, s.name, a)
-			for stage := 1; ; stage++ {
+			for stage := 1; stage <= convert.MaxStages; stage++ {
 				var part measure.Answers
 				for _, v := range a {
 					if v.Stage == stage {
@@ -200,13 +235,11 @@ func (f *flags) final(ctx context.Context, w io.Writer, models []named, set *ima
 				}
 				if len(part) > 0 {
 					line(t, fmt.Sprintf("  left at stage %d", stage), s.name, part)
-				} else if stage > convert.MaxStages {
-					break
 				}
 			}
 		}
 	}
-	return t.Flush()
+	return accuracy, t.Flush()
 }
 
 func line(w io.Writer, model, images string, a measure.Answers) {

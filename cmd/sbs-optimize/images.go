@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spike-by-spike/sbs/convert"
@@ -16,18 +17,21 @@ import (
 type images struct {
 	training *dataset.Samples // nil without fine-tuning
 	search   *dataset.Samples // decide about networks
-	check    *dataset.Samples // for the final accuracy and the calibration of stages
+	check    *dataset.Samples // for the accuracy at the end and the calibration of stages
 	test     *dataset.Samples // nil if there are none
-	held     string           // describes search and check
-	heldSum  string           // SHA-256 of the images that are neither for training nor tests
+	held     string           // describes search and check together
+
+	// forget says that the training images may contain images that the model given has not
+	// seen, so that a network loses its record when it is fine-tuned.
+	forget bool
 }
 
 // fewest is the smallest number of images for the search, and for the check. With fewer,
 // chance decides.
 const fewest = 50
 
-// load reads the images. n is the network of a model, and heldBack the number of its training
-// images that no weight of any model has seen.
+// load reads the images for the network n. holdout says which training images no weight of any of
+// the models has seen.
 func (f *flags) load(ctx context.Context, n *convert.Network, holdout *convert.Holdout, fineTune bool) (*images, error) {
 	sizes, err := n.Sizes()
 	if err != nil {
@@ -48,7 +52,6 @@ func (f *flags) load(ctx context.Context, n *convert.Network, holdout *convert.H
 			return nil, err
 		}
 	}
-	var held *dataset.Samples
 	var search, check []int
 	kept := all
 	if holdout != nil && all != nil {
@@ -59,34 +62,63 @@ func (f *flags) load(ctx context.Context, n *convert.Network, holdout *convert.H
 				strings.Join(f.data, ", "), holdout.Of, holdout.Images)
 		}
 		if same {
-			numbers, heldBack := dataset.Holdout(all.Len(), holdout.Images)
+			numbers, _ := dataset.Holdout(all.Len(), holdout.Images)
 			kept = all.Subset(numbers)
 			search, check = dataset.Parts(all.Len(), holdout.Images)
-			held = all.Subset(heldBack)
-			i.held = fmt.Sprintf("%d images held back from %s", holdout.Images, strings.Join(f.data, ", "))
+			i.held = fmt.Sprintf("%d images held back from %s", holdout.Images, baseNames(f.data))
 		}
+		i.forget = !same
 	}
 	from := all
 	if f.validation != "" {
 		opt.Subset = dataset.All
-		if held, err = f.read(ctx, []string{f.validation}, opt); err != nil {
+		if from, err = f.read(ctx, []string{f.validation}, opt); err != nil {
 			return nil, fmt.Errorf("--validation: %w", err)
 		}
-		search, check = dataset.Parts(held.Len(), held.Len())
-		from = held
-		i.held = fmt.Sprintf("%d images of %s", held.Len(), f.validation)
+		search, check = dataset.Parts(from.Len(), from.Len())
+		i.held = fmt.Sprintf("%d images of %s", from.Len(), baseNames([]string{f.validation}))
 	}
 	if len(check) < fewest {
 		return nil, fmt.Errorf("there are only %s to decide with, of which one half is for the search and the other one checks the result: it takes at least %d", i.held, 2*fewest)
 	}
-	sum := held.Sum()
-	i.heldSum = hex.EncodeToString(sum[:])
 	i.search, i.check = from.Subset(search), from.Subset(check)
 	if fineTune {
 		i.training = kept
 	}
-	i.test, err = f.readTest(ctx, opt)
-	return i, err
+	if i.test, err = f.readTest(ctx, opt); err != nil {
+		return nil, err
+	}
+	if f.validation != "" {
+		return i, f.separate(from, i)
+	}
+	return i, nil
+}
+
+// separate returns an error if the images of --validation are also used for something else. A few
+// equal images occur in data sets.
+func (f *flags) separate(validation *dataset.Samples, i *images) error {
+	for _, other := range []struct {
+		name   string
+		images *dataset.Samples
+	}{{"training images", i.training}, {"test images", i.test}} {
+		if other.images == nil {
+			continue
+		}
+		if n := validation.Shared(other.images); n > validation.Len()/100 {
+			return fmt.Errorf("--validation %s: %d of its %d images are also %s: give images that are used for nothing else", f.validation, n, validation.Len(), other.name)
+		}
+	}
+	return nil
+}
+
+// baseNames lists the last elements of paths: a model that is published need not name the
+// folders of a machine.
+func baseNames(paths []string) string {
+	names := make([]string, len(paths))
+	for i, p := range paths {
+		names[i] = strings.ToValidUTF8(filepath.Base(p), "?")
+	}
+	return strings.Join(names, ", ")
 }
 
 // readTest returns the test images, or nil if there are none.

@@ -23,23 +23,15 @@ type candidate struct {
 	trained bool   // it was fine-tuned with these spikes
 }
 
-func newCandidate(n *convert.Network) (*candidate, error) {
-	data, err := convert.ToONNX(n, convert.Options{})
+func newCandidate(n *convert.Network, form convert.Options) (*candidate, error) {
+	data, err := convert.ToONNX(n, form)
 	if err != nil {
 		return nil, err
 	}
 	sum := sha256.Sum256(data)
 	c := &candidate{network: n, model: data, sum: hex.EncodeToString(sum[:12])}
-	sizes, err := n.Sizes()
-	if err != nil {
-		return nil, err
-	}
-	for i, l := range n.Layers {
-		if s, ok := l.(*convert.SbS); ok {
-			c.updates += s.Spikes * sizes[i+1].Height * sizes[i+1].Width
-		}
-	}
-	return c, nil
+	c.updates, err = n.Updates()
+	return c, err
 }
 
 // layers returns the SbS layers of a network.

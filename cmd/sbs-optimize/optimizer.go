@@ -25,15 +25,18 @@ type optimizer struct {
 	images *images
 	quick  *dataset.Samples // a part of images.search
 	given  *candidate       // the model given
+	form   convert.Options  // of the models
 	store  *store
 	folder string
 	log    io.Writer // for progress
+
+	warnings io.Writer
 
 	sums map[*dataset.Samples]string
 }
 
 // quickImages is the number of images with which the search compares networks. All images of
-// the search decide about those that are worth it.
+// the search decide about the most promising ones.
 const quickImages = 2000
 
 // spread returns at most count images of s, evenly spread: the images of a folder may be
@@ -172,7 +175,10 @@ func (o *optimizer) evaluate(ctx context.Context, r *row, disturbance string, s 
 // fineTune trains a network further. The file that it writes is also the place where an
 // interrupted training resumes.
 func (o *optimizer) fineTune(ctx context.Context, n *convert.Network) (*candidate, error) {
-	start, err := newCandidate(n)
+	if o.images.forget {
+		n.Holdout = nil
+	}
+	start, err := newCandidate(n, o.form)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +208,7 @@ func (o *optimizer) fineTune(ctx context.Context, n *convert.Network) (*candidat
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", to, err)
 	}
-	c, err := newCandidate(trained)
+	c, err := newCandidate(trained, o.form)
 	if err != nil {
 		return nil, err
 	}

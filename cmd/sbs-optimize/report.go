@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"fmt"
 	"image/color"
@@ -72,7 +73,7 @@ func (o *optimizer) line(c *choice, r *row) []string {
 	return append(l, fmt.Sprintf("%.1f", r.noisyMean))
 }
 
-// table prints the networks that are worth it, and the model given.
+// table prints the networks that front returns, and the model given.
 func (o *optimizer) table(w io.Writer, c *choice) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	write := func(cells []string) {
@@ -163,7 +164,7 @@ func (o *optimizer) plots(c *choice) ([]*plot.Plot, error) {
 			if len(points) == 0 {
 				continue
 			}
-			slices.SortStableFunc(points, func(a, b plotter.XY) int { return int(math.Copysign(1, a.X-b.X)) })
+			slices.SortStableFunc(points, func(a, b plotter.XY) int { return cmp.Compare(a.X, b.X) })
 			line, dots, err := plotter.NewLinePoints(points)
 			if err != nil {
 				return nil, err
@@ -201,6 +202,12 @@ func accuracies(low, high float64) []plot.Tick {
 	for _, a := range []float64{0, 20, 40, 50, 60, 70, 80, 85, 90, 95, 97, 98, 99, 99.2, 99.4, 99.5, 99.6, 99.7, 99.8, 99.9, 99.95, 99.99} {
 		if y := logError(a); y >= low && y <= high {
 			ticks = append(ticks, plot.Tick{Value: y, Label: strconv.FormatFloat(a, 'g', -1, 64)})
+		}
+	}
+	if len(ticks) < 2 { // a narrow range
+		ticks = nil
+		for _, y := range []float64{low, (low + high) / 2, high} {
+			ticks = append(ticks, plot.Tick{Value: y, Label: strconv.FormatFloat(100-math.Pow(10, -y), 'f', 2, 64)})
 		}
 	}
 	return ticks

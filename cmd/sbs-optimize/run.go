@@ -22,7 +22,7 @@ import (
 func (f *flags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	err := f.optimize(ctx, stdout, stderr)
 	if errors.Is(err, context.Canceled) || errors.Is(err, cli.ErrInterrupted) {
-		if len(f.paths) == 1 {
+		if f.resumable {
 			_, _ = fmt.Fprintf(stderr, "to resume, run\n  %s\n", cli.ResumeCommand("sbs-optimize", f.paths, f.set))
 		}
 		return cli.ErrInterrupted
@@ -37,22 +37,27 @@ func (f *flags) optimize(ctx context.Context, stdout, stderr io.Writer) error {
 	if len(f.paths) > 1 {
 		return f.combine(ctx, stdout, stderr)
 	}
-	given, err := f.open(f.paths[0])
+	network, form, err := f.open(f.paths[0])
 	if err != nil {
 		return err
 	}
-	if err := cli.NeedSbS(given.network, "sbs-optimize"); err != nil {
+	if err := cli.NeedSbS(network, "sbs-optimize"); err != nil {
 		return fmt.Errorf("%s: %w", f.paths[0], err)
 	}
-	o := &optimizer{flags: f, given: given, folder: strings.TrimSuffix(f.outputPath(), ".onnx") + "-log", log: stderr, sums: map[*dataset.Samples]string{}}
+	o := &optimizer{flags: f, form: form, folder: strings.TrimSuffix(f.outputPath(), ".onnx") + "-log", log: stderr, warnings: stderr, sums: map[*dataset.Samples]string{}}
 	if f.quiet {
 		o.log = io.Discard
 	}
-	if o.images, err = f.load(ctx, given.network, given.network.Holdout, f.trainings.Or(defaultTrainings) > 0); err != nil {
+	if o.given, err = newCandidate(network, form); err != nil {
+		return fmt.Errorf("%s: %w", f.paths[0], err)
+	}
+	if o.images, err = f.load(ctx, network, network.Holdout, f.trainings.Or(defaultTrainings) > 0); err != nil {
 		return err
 	}
-	if err := f.enough(o.images); err != nil {
-		return err
+	if f.loss > 0 {
+		if err := f.checkStages([]*convert.Network{network, network}, form, o.images); err != nil {
+			return err
+		}
 	}
 	o.quick = spread(o.images.search, quickImages)
 	if err := o.openFolder(); err != nil {
@@ -65,45 +70,42 @@ func (f *flags) optimize(ctx context.Context, stdout, stderr io.Writer) error {
 	return errors.Join(err, o.store.close())
 }
 
-// enough returns an error if there are too few images to calibrate stages.
-func (f *flags) enough(i *images) error {
-	if f.loss == 0 {
-		return nil
-	}
-	needed := calibrate.Needed(f.shares(max(len(f.paths), 2)))
-	if n := i.check.Len(); n < needed {
-		return fmt.Errorf("--%s %v with a confidence of %v%% takes at least %d images for the calibration, but there are %d, one half of the %s: "+
-			"use more of them, a larger loss, or a lower --%s", flagLoss, f.loss, f.confidence, needed, n, i.held, flagConfidence)
-	}
-	return nil
-}
-
-// open reads a model that sbs-convert or sbs-train wrote.
-func (f *flags) open(path string) (*candidate, error) {
+// open reads the network of a model that sbs-convert or sbs-train wrote, and the form in which
+// models are written.
+func (f *flags) open(path string) (*convert.Network, convert.Options, error) {
 	m, data, err := onnx.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, convert.Options{}, err
 	}
-	if err := onnx.RefuseStages(m); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	var n *convert.Network
+	var form convert.Options
+	if err = onnx.RefuseStages(m); err == nil {
+		n, err = convert.FromONNX(data)
 	}
-	n, err := convert.FromONNX(data)
+	if errors.Is(err, convert.ErrNotConverted) {
+		err = fmt.Errorf("%w; only models written by sbs-convert or sbs-train can be optimized", err)
+	}
+	if err == nil {
+		form, err = convert.OptionsOf(data)
+	}
 	if err != nil {
-		if errors.Is(err, convert.ErrNotConverted) {
-			err = fmt.Errorf("%w; only models written by sbs-convert or sbs-train can be optimized", err)
-		}
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, form, fmt.Errorf("%s: %w", path, err)
 	}
-	c, err := newCandidate(n)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if form.Body == convert.BodyInline {
+		form.Body = convert.BodyFunction // an SbS operator, of which the spikes are known
 	}
-	return c, nil
+	if f.loss > 0 {
+		form.Batch = 0 // images leave the batch
+	}
+	return n, form, nil
 }
 
 // checkOutput returns an error if the result cannot be written.
 func (f *flags) checkOutput() error {
 	out := f.outputPath()
+	if info, err := os.Stat(filepath.Dir(out)); err != nil || !info.IsDir() {
+		return fmt.Errorf("--output %s: the folder %s does not exist", out, filepath.Dir(out))
+	}
 	info, err := os.Stat(out)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -141,8 +143,11 @@ func (o *optimizer) openFolder() error {
 	if err := os.MkdirAll(o.folder, 0o755); err != nil {
 		return err
 	}
-	o.store, err = openStore(measured)
-	return err
+	if o.store, err = openStore(measured); err != nil {
+		return err
+	}
+	o.resumable = true
+	return nil
 }
 
 func (o *optimizer) search(ctx context.Context) (*choice, error) {
@@ -162,35 +167,46 @@ func (o *optimizer) conclude(ctx context.Context, c *choice, stdout io.Writer) e
 		return err
 	}
 	model, err := o.result(ctx, c.chosen)
+	if errors.Is(err, calibrate.ErrNone) {
+		cli.PrintWarnings(o.warnings, fmt.Sprintf("the model given was written without stages: on the images of the calibration, %v", err))
+		c.chosen, c.met, model, err = c.given, false, c.given.model, nil
+	}
 	if err != nil {
 		return err
 	}
 	if err := atomicfile.Write(o.outputPath(), model); err != nil {
 		return fmt.Errorf("cannot write the model: %w", err)
 	}
-	models := []named{{filepath.Base(o.paths[0]), o.given.model}}
+	models := []named{{o.paths[0], o.given.model}}
 	if c.chosen != c.given {
-		models = append(models, named{filepath.Base(o.outputPath()), model})
+		models = append(models, named{o.outputPath(), model})
 	}
-	if err := o.final(ctx, stdout, models, o.images); err != nil {
+	accuracy, err := o.final(ctx, stdout, models, o.images, models[len(models)-1].name)
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "wrote %s\nwrote %s\n", o.outputPath(), o.folder)
-	if !c.met {
+	if _, err := fmt.Fprintf(stdout, "wrote %s\nwrote %s\n", o.outputPath(), o.folder); err != nil {
+		return err
+	}
+	switch {
+	case !c.met:
 		return o.unmet(c)
+	case accuracy < o.minAccuracy:
+		cli.PrintWarnings(o.warnings, fmt.Sprintf("%s has %.2f%% of the images of the search and %.2f%% of the other half of the images that were held back, "+
+			"below --%s: with so few images, the difference may be chance", o.outputPath(), c.chosen.accuracy, accuracy, flagMinAccuracy))
 	}
 	return nil
 }
 
-// unmet returns the error about a wish that does not hold for any network.
+// unmet returns the error about a goal that no network meets.
 func (o *optimizer) unmet(c *choice) error {
-	wish := fmt.Sprintf("--%s %v", flagMinAccuracy, o.minAccuracy)
+	goal, advice := fmt.Sprintf("--%s %v", flagMinAccuracy, o.minAccuracy), "try more --trainings or --epochs, or a model that is more accurate itself"
 	if o.maxUpdates.Set {
-		wish = fmt.Sprintf("--%s %d", flagMaxUpdates, o.maxUpdates.Value)
+		goal, advice = fmt.Sprintf("--%s %d", flagMaxUpdates, o.maxUpdates.Value), "allow more updates"
 	}
 	if o.set.Changed(flagRobustness) {
-		wish += fmt.Sprintf(" --%s %v", flagRobustness, o.robustness)
+		goal += fmt.Sprintf(" --%s %v", flagRobustness, o.robustness)
+		advice += ", or a larger loss of robustness"
 	}
-	return fmt.Errorf("no network was found for %s: %s has the best, with %.2f%% and %.0f updates per image. "+
-		"Try more --trainings or --epochs, or a model that is more accurate itself", wish, o.outputPath(), c.chosen.accuracy, c.chosen.updates)
+	return fmt.Errorf("no network meets %s: %s comes closest, with %.2f%% and %.0f updates per image; %s", goal, o.outputPath(), c.chosen.accuracy, c.chosen.updates, advice)
 }

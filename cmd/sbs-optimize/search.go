@@ -47,7 +47,7 @@ func (o *optimizer) try(ctx context.Context, s spec) (*candidate, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	c, err := newCandidate(n)
+	c, err := newCandidate(n, o.form)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -70,7 +70,7 @@ func (o *optimizer) step(ctx context.Context, s spec, at *candidate, right int) 
 		if err != nil {
 			return next, 0, 0, err
 		}
-		c, err := newCandidate(n)
+		c, err := newCandidate(n, o.form)
 		if err != nil {
 			return next, 0, 0, err
 		}

@@ -1,3 +1,5 @@
+// Package training is the command sbs-train: it fine-tunes models, and trains networks from
+// PyTorch-SbS configurations. Tuning is a training that another command makes.
 package training
 
 import (

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/internal/clitest"
+)
+
+// TestOptimize_AddsStages compares the written model with its stages.
+func TestOptimize_AddsStages(t *testing.T) {
+	model, data := trained(t, "--holdout", "200")
+	out := filepath.Join(t.TempDir(), "stages.onnx")
+	stdout, stderr := must(t, model, "--data", data, "--min-accuracy", "92", "--max-accuracy-loss", "5", "--confidence", "90", "-o", out, "--trainings", "1", "--epochs", "1")
+	require.Contains(t, stderr, "fine-tuning with")
+	found := regexp.MustCompile(`stages.onnx +calibration +100 +[0-9.]+ +([0-9]+)`).FindStringSubmatch(stdout)
+	require.NotNil(t, found, stdout)
+	require.Less(t, number(t, found[1]), 0.7*float64(updates(t, model)), "most images leave early")
+	require.Regexp(t, `left at stage 1 +calibration`, stdout)
+	all := table(t, strings.TrimSuffix(out, ".onnx")+"-log/front.csv")
+	for i := range all["updates"][1 : len(all["updates"])-1] {
+		require.LessOrEqual(t, number(t, all["updates"][i]), number(t, all["updates"][i+1]))
+	}
+	s, err := convert.StagesFromONNX(read(t, out))
+	require.NoError(t, err)
+	require.Len(t, s.Stages, 2)
+	last, err := newCandidate(s.Stages[1].Network, convert.Options{})
+	require.NoError(t, err)
+	require.Equal(t, read(t, model), last.model)
+	require.Equal(t, 5.0, s.Calibration.MaxAccuracyLoss)
+	require.InDelta(t, 0.9, s.Calibration.Confidence, 1e-12)
+	require.Equal(t, 100, s.Calibration.Images)
+	require.Equal(t, "the 200 images held back from bars (one half)", s.Calibration.Source)
+	require.Contains(t, stdout, "first stage")
+}
+
+// TestCombine_CalibratesTheThresholds counts the losses of the written model independently.
+func TestCombine_CalibratesTheThresholds(t *testing.T) {
+	model, data := trained(t, "--holdout", "200")
+	dir := t.TempDir()
+	few, middle, out := filepath.Join(dir, "few.onnx"), filepath.Join(dir, "middle.onnx"), filepath.Join(dir, "stages.onnx")
+	must(t, model, "--data", data, "--min-accuracy", "80", "-o", few, "--trainings", "0")
+	must(t, model, "--data", data, "--min-accuracy", "95", "-o", middle, "--trainings", "0")
+	stdout, _ := must(t, few, middle, model, "--data", data, "--max-accuracy-loss", "10", "-o", out)
+	require.Contains(t, stdout, "wrote "+out)
+	s, err := convert.StagesFromONNX(read(t, out))
+	require.NoError(t, err)
+	require.Len(t, s.Stages, 3)
+
+	f := &flags{data: []string{data}, paths: []string{few}}
+	set, err := f.load(t.Context(), network(t, model), network(t, model).Holdout, false)
+	require.NoError(t, err)
+	whole, err := f.measure(t.Context(), read(t, out), set.check, "")
+	require.NoError(t, err)
+	many, err := f.measure(t.Context(), read(t, model), set.check, "")
+	require.NoError(t, err)
+	left, lost := make([]int, 3), make([]float64, 3)
+	for i, a := range whole {
+		left[a.Stage-1]++
+		if !a.Right && many[i].Right {
+			lost[a.Stage-1]++
+		}
+	}
+	require.Equal(t, left[:2], s.Calibration.Left)
+	require.Equal(t, lost[:2], s.Calibration.Losses)
+	require.LessOrEqual(t, lost[0]+lost[1], 10.0)
+	require.Positive(t, left[0])
+	require.Zero(t, lost[2])
+
+	// With images that none has seen, the models need no record.
+	unknown := network(t, few)
+	unknown.Holdout = nil
+	content, err := convert.ToONNX(unknown, convert.Options{})
+	require.NoError(t, err)
+	forgotten, validation := filepath.Join(dir, "forgotten.onnx"), t.TempDir()
+	require.NoError(t, os.WriteFile(forgotten, content, 0o600))
+	clitest.Bars(t, validation, 200, 0)
+	must(t, forgotten, model, "--data", data, "--validation", validation, "--test", filepath.Join(data, "TestPatternStorage.npy"), "--max-accuracy-loss", "20", "-o", filepath.Join(dir, "v.onnx"))
+
+	named := network(t, model)
+	named.Classes = []string{"a", "b", "c"}
+	content, err = convert.ToONNX(named, convert.Options{})
+	require.NoError(t, err)
+	names := filepath.Join(dir, "names.onnx")
+	require.NoError(t, os.WriteFile(names, content, 0o600))
+	_, errOut, err := command(t, few, names, "--data", data, "--max-accuracy-loss", "10", "-o", filepath.Join(dir, "x.onnx"))
+	require.ErrorContains(t, err, "its classes are named")
+	require.NotContains(t, errOut, "measuring")
+
+	other, _ := trained(t, "--holdout", "100", "--epochs", "1")
+	_, _, err = command(t, few, other, "--data", data, "--max-accuracy-loss", "10", "-o", filepath.Join(dir, "x.onnx"))
+	require.NoError(t, err, "fewer images held back from the same set")
+	seen, _ := trained(t, "--epochs", "1")
+	_, _, err = command(t, few, seen, "--data", data, "--max-accuracy-loss", "10", "-o", filepath.Join(dir, "y.onnx"))
+	require.ErrorContains(t, err, "train it with sbs-train --holdout N")
+	_, _, err = command(t, few, model, "--data", data, "--max-accuracy-loss", "1", "-o", filepath.Join(dir, "y.onnx"))
+	require.ErrorContains(t, err, "takes at least 299 images for the calibration, but there are 100, one half of the 200 images held back")
+}
