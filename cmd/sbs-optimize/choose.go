@@ -94,13 +94,13 @@ func (o *optimizer) tuneToTheEdge(ctx context.Context, c *choice, path []*candid
 
 // tuneStages fine-tunes networks for the first stage. With few spikes, many images go on to the
 // last stage, so the cheapest first stage does not make the cheapest model. tuneStages starts with
-// the network whose model takes the fewest updates, and continues with the nearest ones beside the
-// best network that it has fine-tuned.
+// the network that makes the best model, and continues with the nearest ones beside the best
+// network that it has fine-tuned.
 func (o *optimizer) tuneStages(ctx context.Context, c *choice, path []*candidate) error {
 	untrained := slices.Clone(c.rows)
 	best := 0
 	for i, r := range untrained {
-		if r.updates < untrained[best].updates {
+		if o.prefers(r, untrained[best]) {
 			best = i
 		}
 	}
@@ -116,7 +116,7 @@ func (o *optimizer) tuneStages(ctx context.Context, c *choice, path []*candidate
 		if trained[next], err = o.tune(ctx, c, path[next]); err != nil {
 			return err
 		}
-		if trained[best] == nil || trained[next].updates < trained[best].updates {
+		if trained[best] == nil || o.prefers(trained[next], trained[best]) {
 			best = next
 		}
 	}
@@ -216,6 +216,17 @@ func (o *optimizer) better(a, b *row) bool {
 		return cmp.Or(byAccuracy, byUpdates) < 0
 	}
 	return cmp.Or(byUpdates, byAccuracy) < 0
+}
+
+// prefers reports whether a is a better choice than b, apart from its robustness.
+func (o *optimizer) prefers(a, b *row) bool {
+	switch fitsA, fitsB := o.fits(a), o.fits(b); {
+	case fitsA != fitsB:
+		return fitsA
+	case fitsA:
+		return o.better(a, b)
+	}
+	return o.closer(a, b)
 }
 
 // closer reports whether a comes closer to the goal than b if neither meets it: it is more robust,

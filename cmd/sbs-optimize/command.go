@@ -37,7 +37,10 @@ images is at most --max-accuracy-loss, with the confidence of --confidence. This
 holds for images like those of the calibration, but not under noise.
 
 With several models, from the fastest to the most accurate, the command makes
-them the stages of one model and calibrates the thresholds, without a search.`
+them the stages of one model and calibrates the thresholds, without a search.
+
+If --max-updates is given too, the thresholds are as high as it allows. More
+images go on then, which keeps more of the robustness of the last stage.`
 
 const example = `  sbs-optimize model.onnx --data MNIST/ --min-accuracy 99.3 -o fast.onnx
   sbs-optimize model.onnx --data MNIST/ --max-updates 20000 --keep-robustness 1
@@ -170,7 +173,7 @@ func (f *flags) check() error {
 		if !given(flagLoss) {
 			return fmt.Errorf("several models become the stages of one: say with --%s which share of the images may be lost", flagLoss)
 		}
-		for _, name := range []string{flagMinAccuracy, flagMaxUpdates, flagRobustness, "trainings", "epochs", "batches-per-update", "lr", "no-augmentation", "resume"} {
+		for _, name := range []string{flagMinAccuracy, flagRobustness, "trainings", "epochs", "batches-per-update", "lr", "no-augmentation", "resume"} {
 			if given(name) {
 				return fmt.Errorf("--%s is for the search with one model: there are %d models, which become stages as they are", name, len(f.paths))
 			}

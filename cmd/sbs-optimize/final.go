@@ -11,6 +11,7 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/internal/atomicfile"
 	"github.com/spike-by-spike/sbs/internal/calibrate"
+	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/dataset"
 	"github.com/spike-by-spike/sbs/internal/measure"
 )
@@ -62,9 +63,13 @@ func (f *flags) combine(ctx context.Context, stdout, stderr io.Writer) error {
 		}
 		stages, answers = append(stages, c), append(answers, a)
 	}
-	model, err := f.stages(stages, answers, form, set)
+	model, updates, err := f.stages(stages, answers, form, set)
 	if err != nil {
 		return err
+	}
+	if f.maxUpdates.Set && updates > float64(f.maxUpdates.Value) {
+		cli.PrintWarnings(stderr, fmt.Sprintf("the model takes %.0f updates per image, more than --%s: lower thresholds would lose more images than --%s allows",
+			updates, flagMaxUpdates, flagLoss))
 	}
 	if err := atomicfile.Write(f.outputPath(), model); err != nil {
 		return fmt.Errorf("cannot write the model: %w", err)
@@ -106,78 +111,6 @@ func (f *flags) calibration(set *images) *convert.Calibration {
 	}
 }
 
-// shares returns the loss, as a share of the images, and the confidence for each of the stages
-// but the last. All of them together must not lose more than --max-accuracy-loss allows, with
-// the confidence of --confidence.
-func (f *flags) shares(stages int) (loss, confidence float64) {
-	early := float64(stages - 1)
-	return f.loss / 100 / early, 1 - (1-f.confidence/100)/early
-}
-
-// lossOf describes what an early stage does with images, as its calibration needs it.
-func lossOf(early, last measure.Answers) []calibrate.Image {
-	images := make([]calibrate.Image, len(early))
-	for i, a := range early {
-		images[i] = calibrate.Image{Margin: a.Margin, Lost: !a.Right && last[i].Right}
-	}
-	return images
-}
-
-// stages returns a model with stages, whose thresholds are calibrated with the answers of each
-// network to the images for that.
-func (f *flags) stages(networks []*candidate, answers []measure.Answers, form convert.Options, set *images) ([]byte, error) {
-	s := &convert.Staged{Calibration: f.calibration(set)}
-	loss, confidence := f.shares(len(networks))
-	last := len(networks) - 1
-	stay := make([]bool, set.check.Len())
-	for i := range stay {
-		stay[i] = true
-	}
-	for i, c := range networks {
-		stage := convert.Stage{Network: c.network}
-		if i < last {
-			var err error
-			if stage.Threshold, err = calibrate.Threshold(lossOf(answers[i], answers[last]), loss, confidence); err != nil {
-				return nil, fmt.Errorf("stage %d: %w", i+1, err)
-			}
-			left, lost := 0, 0
-			for k, a := range answers[i] {
-				if !stay[k] || !(a.Margin >= stage.Threshold) {
-					continue
-				}
-				stay[k] = false
-				left++
-				if !a.Right && answers[last][k].Right {
-					lost++
-				}
-			}
-			s.Calibration.Left = append(s.Calibration.Left, left)
-			s.Calibration.Losses = append(s.Calibration.Losses, 100*float64(lost)/float64(len(stay)))
-		}
-		s.Stages = append(s.Stages, stage)
-	}
-	return convert.StagesToONNX(s, form)
-}
-
-// provisional returns the threshold of a network as the first stage, calibrated with the images
-// of the search. It decides about networks only.
-func (o *optimizer) provisional(ctx context.Context, c *candidate) (float64, error) {
-	early, err := o.answers(ctx, c, o.images.search, "")
-	if err != nil {
-		return 0, err
-	}
-	last, err := o.answers(ctx, o.given, o.images.search, "")
-	if err != nil {
-		return 0, err
-	}
-	loss, confidence := o.shares(2)
-	threshold, err := calibrate.Threshold(lossOf(early, last), loss, confidence)
-	if errors.Is(err, calibrate.ErrNone) {
-		return convert.NoImageLeaves, nil
-	}
-	return threshold, err
-}
-
 // result returns the model to write.
 func (o *optimizer) result(ctx context.Context, r *row) ([]byte, error) {
 	if o.loss == 0 || r.candidate == o.given {
@@ -192,7 +125,8 @@ func (o *optimizer) result(ctx context.Context, r *row) ([]byte, error) {
 		}
 		answers = append(answers, a)
 	}
-	return o.stages(networks, answers, o.form, o.images)
+	model, _, err := o.stages(networks, answers, o.form, o.images)
+	return model, err
 }
 
 // named is a model with a name for the table of results.

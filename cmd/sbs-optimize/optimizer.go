@@ -149,7 +149,7 @@ func (o *optimizer) evaluate(ctx context.Context, r *row, disturbance string, s 
 		report(float64(r.candidate.updates), answers.Accuracy(), 0)
 		return nil
 	}
-	threshold, err := o.provisional(ctx, r.candidate)
+	thresholds, err := o.provisional(ctx, r.candidate)
 	if err != nil {
 		return err
 	}
@@ -157,18 +157,17 @@ func (o *optimizer) evaluate(ctx context.Context, r *row, disturbance string, s 
 	if err != nil {
 		return err
 	}
+	both := []measure.Answers{answers, last}
+	stages := stageOf(both, thresholds)
 	right, goOn := 0, 0
-	for i, a := range answers {
-		if !(a.Margin >= threshold) { // true for NaN
-			goOn++
-			a = last[i]
-		}
-		if a.Right {
+	for i, stage := range stages {
+		goOn += stage
+		if both[stage][i].Right {
 			right++
 		}
 	}
-	n := float64(len(answers))
-	report(float64(r.candidate.updates)+float64(goOn)/n*float64(o.given.updates), 100*float64(right)/n, 100*float64(goOn)/n)
+	n := float64(len(stages))
+	report(meanUpdates([]*candidate{r.candidate, o.given}, stages), 100*float64(right)/n, 100*float64(goOn)/n)
 	return nil
 }
 

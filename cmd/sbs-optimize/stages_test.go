@@ -102,3 +102,30 @@ func TestCombine_CalibratesTheThresholds(t *testing.T) {
 	_, _, err = command(t, few, model, "--data", data, "--max-accuracy-loss", "1", "-o", filepath.Join(dir, "y.onnx"))
 	require.ErrorContains(t, err, "takes at least 299 images for the calibration, but there are 100, one half of the 200 images held back")
 }
+
+// TestCombine_RaisesTheThresholdsWithinTheUpdates compares with the model without --max-updates.
+func TestCombine_RaisesTheThresholdsWithinTheUpdates(t *testing.T) {
+	model, data := trained(t, "--holdout", "200")
+	dir := t.TempDir()
+	few := filepath.Join(dir, "few.onnx")
+	must(t, model, "--data", data, "--min-accuracy", "80", "-o", few, "--trainings", "0")
+	thresholds := map[string]float64{}
+	var updatesOf = map[string]float64{}
+	for name, flags := range map[string][]string{"free": nil, "most": {"--max-updates", "1500"}, "all": {"--max-updates", "100000"}, "none": {"--max-updates", "1"}} {
+		out := filepath.Join(dir, name+".onnx")
+		stdout, stderr := must(t, append([]string{few, model, "--data", data, "--max-accuracy-loss", "10", "-o", out}, flags...)...)
+		require.Equal(t, name == "none", strings.Contains(stderr, "more than --max-updates: lower thresholds would lose more images"))
+		s, err := convert.StagesFromONNX(read(t, out))
+		require.NoError(t, err)
+		thresholds[name] = s.Stages[0].Threshold
+		found := regexp.MustCompile(name + `.onnx +calibration +100 +[0-9.]+ +([0-9]+)`).FindStringSubmatch(stdout)
+		require.NotNil(t, found, stdout)
+		updatesOf[name] = number(t, found[1])
+	}
+	require.Less(t, updatesOf["free"], 1200.0)
+	require.LessOrEqual(t, updatesOf["most"], 1500.0)
+	require.Greater(t, updatesOf["most"], updatesOf["free"])
+	require.Greater(t, thresholds["most"], thresholds["free"])
+	require.Equal(t, 1.0, thresholds["all"])
+	require.Equal(t, thresholds["free"], thresholds["none"])
+}

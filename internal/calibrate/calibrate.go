@@ -36,9 +36,10 @@ var ErrNone = errors.New("no threshold is allowed")
 // steps is the number of thresholds per factor of 10 of 1 - threshold.
 const steps = 16
 
-// thresholds returns the thresholds to test, in this order. They are close to 1 in the
-// beginning, because networks are very sure of most images.
-func thresholds() []float64 {
+// Thresholds returns the thresholds in the order in which they are tested, from 1 to 0. Many are
+// close to 1, because networks are very sure of most images. A threshold above one that is allowed
+// is allowed too.
+func Thresholds() []float64 {
 	list := []float64{1}
 	for i := -7 * steps; i <= 0; i++ {
 		// Three digits are the same on every processor.
@@ -70,7 +71,7 @@ func Threshold(images []Image, loss, confidence float64) (float64, error) {
 	}
 	binomial := distuv.Binomial{N: float64(len(images)), P: loss}
 	allowed, found := 0.0, false
-	for _, t := range thresholds() {
+	for _, t := range Thresholds() {
 		lost := 0
 		for _, v := range images {
 			if v.Lost && v.Margin >= t {

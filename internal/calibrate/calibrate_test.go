@@ -97,7 +97,7 @@ func TestThreshold_RefusesImpossibleWishes(t *testing.T) {
 }
 
 func TestThresholds_Descend(t *testing.T) {
-	list := thresholds()
+	list := Thresholds()
 	require.Equal(t, 1.0, list[0])
 	require.Zero(t, list[len(list)-1])
 	for i := range list[1:] {
