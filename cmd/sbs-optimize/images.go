@@ -65,7 +65,7 @@ func (f *flags) load(ctx context.Context, n *convert.Network, holdout *convert.H
 			numbers, _ := dataset.Holdout(all.Len(), holdout.Images)
 			kept = all.Subset(numbers)
 			search, check = dataset.Parts(all.Len(), holdout.Images)
-			i.held = fmt.Sprintf("%d images held back from %s", holdout.Images, baseNames(f.data))
+			i.held = fmt.Sprintf("%d of %d training images that were held back", holdout.Images, holdout.Of)
 		}
 		i.forget = !same
 	}
@@ -76,7 +76,8 @@ func (f *flags) load(ctx context.Context, n *convert.Network, holdout *convert.H
 			return nil, fmt.Errorf("--validation: %w", err)
 		}
 		search, check = dataset.Parts(from.Len(), from.Len())
-		i.held = fmt.Sprintf("%d images of %s", from.Len(), baseNames([]string{f.validation}))
+		// A model that is published need not name the folders of a machine.
+		i.held = fmt.Sprintf("%d images of %s", from.Len(), strings.ToValidUTF8(filepath.Base(f.validation), "?"))
 	}
 	if len(check) < fewest {
 		return nil, fmt.Errorf("there are only %s to decide with, of which one half is for the search and the other one checks the result: it takes at least %d", i.held, 2*fewest)
@@ -109,16 +110,6 @@ func (f *flags) separate(validation *dataset.Samples, i *images) error {
 		}
 	}
 	return nil
-}
-
-// baseNames lists the last elements of paths: a model that is published need not name the
-// folders of a machine.
-func baseNames(paths []string) string {
-	names := make([]string, len(paths))
-	for i, p := range paths {
-		names[i] = strings.ToValidUTF8(filepath.Base(p), "?")
-	}
-	return strings.Join(names, ", ")
 }
 
 // readTest returns the test images, or nil if there are none.

@@ -36,7 +36,7 @@ func TestOptimize_AddsStages(t *testing.T) {
 	require.Equal(t, 5.0, s.Calibration.MaxAccuracyLoss)
 	require.InDelta(t, 0.9, s.Calibration.Confidence, 1e-12)
 	require.Equal(t, 100, s.Calibration.Images)
-	require.Equal(t, "the 200 images held back from bars (one half)", s.Calibration.Source)
+	require.Equal(t, "the 200 of 600 training images that were held back (one half)", s.Calibration.Source)
 	require.Contains(t, stdout, "first stage")
 }
 
@@ -100,7 +100,7 @@ func TestCombine_CalibratesTheThresholds(t *testing.T) {
 	_, _, err = command(t, few, seen, "--data", data, "--max-accuracy-loss", "10", "-o", filepath.Join(dir, "y.onnx"))
 	require.ErrorContains(t, err, "train it with sbs-train --holdout N")
 	_, _, err = command(t, few, model, "--data", data, "--max-accuracy-loss", "1", "-o", filepath.Join(dir, "y.onnx"))
-	require.ErrorContains(t, err, "takes at least 299 images for the calibration, but there are 100, one half of the 200 images held back")
+	require.ErrorContains(t, err, "takes at least 299 images for the calibration, but there are 100, one half of the 200 of 600 training images that were held back")
 }
 
 // TestCombine_RaisesTheThresholdsWithinTheUpdates compares with the model without --max-updates.

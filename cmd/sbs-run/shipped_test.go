@@ -42,3 +42,16 @@ func TestShippedNetworks_HaveTheDocumentedFilesAndAccuracy(t *testing.T) {
 		})
 	}
 }
+
+func TestShippedModel_HasTheDocumentedChecksumAndAccuracy(t *testing.T) {
+	card, err := os.ReadFile("../../models/mnist-fast/README.md")
+	require.NoError(t, err)
+	const path = "../../models/mnist-fast/model.onnx"
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Contains(t, string(card), fmt.Sprintf("| model.onnx | %x |\n", sha256.Sum256(data)))
+	out, _, err := command(t, path, digits, "--quiet")
+	require.NoError(t, err)
+	require.Contains(t, out, "1      28 (93.3%)   100.00% (28 of 28)  13020\n")
+	require.Contains(t, out, "accuracy 100.00% (30 of 30)")
+}
