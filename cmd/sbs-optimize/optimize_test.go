@@ -161,7 +161,7 @@ func TestOptimize_IsTheSameForAnyNumberOfWorkersAndAfterAnInterruption(t *testin
 			args = append(args, "--resume")
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		stop := &stopper{cancel: cancel, after: after}
+		stop := &clitest.Stopper{Cancel: cancel, After: after}
 		require.ErrorIs(t, cli.Run(ctx, newCommand(args), args, io.Discard, stop), cli.ErrInterrupted)
 		require.Contains(t, stop.String(), "to resume, run\n  sbs-optimize "+model)
 		require.Contains(t, stop.String(), "--resume")
@@ -180,20 +180,6 @@ func TestOptimize_IsTheSameForAnyNumberOfWorkersAndAfterAnInterruption(t *testin
 	require.ErrorContains(t, err, "measurements.jsonl: line 1 is damaged: start again with --force")
 	stdout, _ = must(t, flags("parts", "--force")...)
 	same("parts", stdout)
-}
-
-// stopper cancels a context when a certain text is written to it.
-type stopper struct {
-	bytes.Buffer
-	cancel func()
-	after  string
-}
-
-func (s *stopper) Write(b []byte) (int, error) {
-	if strings.Contains(string(b), s.after) {
-		s.cancel()
-	}
-	return s.Buffer.Write(b)
 }
 
 func TestOptimize_MaxUpdates(t *testing.T) {

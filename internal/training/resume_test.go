@@ -13,6 +13,7 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/internal/cli"
+	"github.com/spike-by-spike/sbs/internal/clitest"
 	"github.com/spike-by-spike/sbs/internal/npy"
 	"github.com/spike-by-spike/sbs/internal/trainlog"
 )
@@ -30,20 +31,6 @@ func sameTraining(t *testing.T, want, got string) {
 	require.Equal(t, all(want), all(got))
 }
 
-// stopper is a buffer that calls cancel when a certain text is written to it.
-type stopper struct {
-	bytes.Buffer
-	cancel func()
-	after  string
-}
-
-func (s *stopper) Write(b []byte) (int, error) {
-	if strings.Contains(string(b), s.after) {
-		s.cancel()
-	}
-	return s.Buffer.Write(b)
-}
-
 // TestResume_GivesTheSameResult interrupts trainings of both dialects in the middle of an
 // update, as Ctrl-C does, and resumes them.
 func TestResume_GivesTheSameResult(t *testing.T) {
@@ -58,7 +45,7 @@ func TestResume_GivesTheSameResult(t *testing.T) {
 			for _, after := range []string{"epoch 0:", "epoch 1:"} {
 				ctx, cancel := context.WithCancel(t.Context())
 				var out bytes.Buffer
-				errOut := &stopper{cancel: cancel, after: after}
+				errOut := &clitest.Stopper{Cancel: cancel, After: after}
 				err := run(ctx, args, &out, errOut)
 				require.ErrorIs(t, err, cli.ErrInterrupted)
 				require.Contains(t, errOut.String(), "to resume, run\n  sbs-train "+path)
@@ -85,7 +72,7 @@ func TestResume_BeforeTheFirstUpdate(t *testing.T) {
 	args := []string{path, "--data", data, "-o", filepath.Join(dir, "a.onnx"), "--epochs", "2"}
 	ctx, cancel := context.WithCancel(t.Context())
 	var out bytes.Buffer
-	errOut := &stopper{cancel: cancel, after: "96 training images of"}
+	errOut := &clitest.Stopper{Cancel: cancel, After: "96 training images of"}
 	require.ErrorIs(t, run(ctx, args, &out, errOut), cli.ErrInterrupted)
 	require.Contains(t, errOut.String(), "interrupted after update 0 of 2")
 	checkpoint := filepath.Join(dir, "a-log", "checkpoint")
@@ -126,7 +113,7 @@ func TestResume_AllowsAnotherEnd(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	var out bytes.Buffer
-	require.ErrorIs(t, run(ctx, append(args, "-o", two, "--epochs", "10"), &out, &stopper{cancel: cancel, after: "epoch 2:"}), cli.ErrInterrupted)
+	require.ErrorIs(t, run(ctx, append(args, "-o", two, "--epochs", "10"), &out, &clitest.Stopper{Cancel: cancel, After: "epoch 2:"}), cli.ErrInterrupted)
 	require.NoFileExists(t, two)
 	_, _, err := command(t, append(args, "-o", two, "--epochs", "2", "--resume")...)
 	require.ErrorContains(t, err, "the training is already at epoch 3, after its end: give a larger --epochs")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/internal/cli"
+	"github.com/spike-by-spike/sbs/internal/clitest"
 	"github.com/spike-by-spike/sbs/internal/dataset"
 )
 
@@ -28,7 +29,7 @@ func TestTuning_TrainsAsTheCommandDoes(t *testing.T) {
 	tuning := Tuning{Model: path, Output: got, Images: images, Epochs: 2, SubBatches: 2, Rate: 0.02, Seed: 3, Workers: 1}
 
 	ctx, cancel := context.WithCancel(t.Context())
-	progress := &stopper{cancel: cancel, after: "epoch 0:"}
+	progress := &clitest.Stopper{Cancel: cancel, After: "epoch 0:"}
 	tuning.Progress = progress
 	require.ErrorIs(t, tuning.Run(ctx), cli.ErrInterrupted)
 	require.NotContains(t, progress.String(), "epoch 1:")
