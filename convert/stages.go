@@ -209,13 +209,19 @@ func StagesToONNX(s *Staged, opt Options) ([]byte, error) {
 // gives one stage. As for FromONNX, the weights may have been changed since, and errors
 // about models of another form wrap ErrNotConverted.
 func StagesFromONNX(data []byte) (*Staged, error) {
+	s, _, err := readStages(data)
+	return s, err
+}
+
+// readStages also returns the messages of the stages.
+func readStages(data []byte) (*Staged, []onnx.Stage, error) {
 	m, err := onnx.Unmarshal(data)
 	if err != nil {
-		return nil, fmt.Errorf("convert: %w", err)
+		return nil, nil, fmt.Errorf("convert: %w", err)
 	}
 	stages, calibration, err := onnx.Stages(m)
 	if err != nil {
-		return nil, fmt.Errorf("convert: %w", err)
+		return nil, nil, fmt.Errorf("convert: %w", err)
 	}
 	if stages == nil {
 		stages = []onnx.Stage{{Model: m}}
@@ -227,31 +233,23 @@ func StagesFromONNX(data []byte) (*Staged, error) {
 			err = fmt.Errorf("stage %d: %w", i+1, err)
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		s.Stages = append(s.Stages, Stage{n, stage.Threshold})
 	}
 	_, err = s.check()
-	return s, err
+	return s, stages, err
 }
 
 // ExtractStage returns one stage of a model with stages, counted from 1, as the bytes of an
 // ordinary model: those that ToONNX returns for the network of the stage, with the seed and
 // the body of the file.
 func ExtractStage(data []byte, stage int) ([]byte, error) {
-	s, err := StagesFromONNX(data)
-	if err != nil {
-		return nil, err
-	}
-	m, err := onnx.Unmarshal(data)
-	if err != nil {
-		return nil, fmt.Errorf("convert: %w", err)
-	}
-	models, _, err := onnx.Stages(m)
+	s, models, err := readStages(data)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("convert: %w", err)
-	case models == nil:
+		return nil, err
+	case len(models) == 1:
 		return nil, errors.New("convert: the model has no stages to choose from")
 	case stage < 1 || stage > len(models):
 		return nil, fmt.Errorf("convert: stage %d: the model has stages 1 to %d", stage, len(models))

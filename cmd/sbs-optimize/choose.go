@@ -97,10 +97,9 @@ func (o *optimizer) tuneToTheEdge(ctx context.Context, c *choice, path []*candid
 // the network that makes the best model, and continues with the nearest ones beside the best
 // network that it has fine-tuned.
 func (o *optimizer) tuneStages(ctx context.Context, c *choice, path []*candidate) error {
-	untrained := slices.Clone(c.rows)
 	best := 0
-	for i, r := range untrained {
-		if o.prefers(r, untrained[best]) {
+	for i, r := range c.rows { // none is trained yet
+		if o.prefers(r, c.rows[best]) {
 			best = i
 		}
 	}
@@ -220,10 +219,7 @@ func (o *optimizer) better(a, b *row) bool {
 
 // prefers reports whether a is a better choice than b, apart from its robustness.
 func (o *optimizer) prefers(a, b *row) bool {
-	switch fitsA, fitsB := o.fits(a), o.fits(b); {
-	case fitsA != fitsB:
-		return fitsA
-	case fitsA:
+	if o.fits(a) && o.fits(b) {
 		return o.better(a, b)
 	}
 	return o.closer(a, b)

@@ -138,14 +138,6 @@ func (f *flags) readTest(ctx context.Context, opt dataset.Options) (*dataset.Sam
 	return s, err
 }
 
-func (f *flags) read(ctx context.Context, paths []string, opt dataset.Options) (s *dataset.Samples, err error) {
-	source, err := dataset.Open(paths, opt)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, source.Close()) }()
-	if source.Len() == 0 {
-		return nil, fmt.Errorf("no images in %s", strings.Join(paths, ", "))
-	}
-	return dataset.Load(ctx, source, opt.NumClasses, f.workers.Value)
+func (f *flags) read(ctx context.Context, paths []string, opt dataset.Options) (*dataset.Samples, error) {
+	return dataset.LoadPaths(ctx, paths, opt, f.workers.Value)
 }

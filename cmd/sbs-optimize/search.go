@@ -27,27 +27,32 @@ func (o *optimizer) descend(ctx context.Context) ([]*candidate, error) {
 		if right < o.quick.Len()/2 {
 			return path, nil
 		}
-		next, layer, nextRight, err := o.step(ctx, s, at, right)
+		next, layer, err := o.step(ctx, s, at, right)
 		if err != nil {
 			return nil, err
 		}
 		if layer < 0 {
 			return path, nil
 		}
-		if s, at, right, err = o.adapt(ctx, next, layer, nextRight); err != nil {
+		if s, at, right, err = o.adapt(ctx, next, layer); err != nil {
 			return nil, err
 		}
 		path = append(path, at)
 	}
 }
 
-// try returns the network of a spec and its number of right answers.
-func (o *optimizer) try(ctx context.Context, s spec) (*candidate, int, error) {
+// candidate returns the network of a spec.
+func (o *optimizer) candidate(s spec) (*candidate, error) {
 	n, err := s.apply(o.given.network)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	c, err := newCandidate(n, o.form)
+	return newCandidate(n, o.form)
+}
+
+// try returns the network of a spec and its number of right answers.
+func (o *optimizer) try(ctx context.Context, s spec) (*candidate, int, error) {
+	c, err := o.candidate(s)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -57,7 +62,7 @@ func (o *optimizer) try(ctx context.Context, s spec) (*candidate, int, error) {
 
 // step lowers the spikes of the layer that is best for that, and returns its number, or -1 if
 // no layer can have fewer spikes.
-func (o *optimizer) step(ctx context.Context, s spec, at *candidate, right int) (next spec, layer, nextRight int, err error) {
+func (o *optimizer) step(ctx context.Context, s spec, at *candidate, right int) (next spec, layer int, err error) {
 	const worthwhile = 0.01 // share of the updates that a step must save
 	layer = -1
 	best := math.Inf(1)
@@ -66,34 +71,30 @@ func (o *optimizer) step(ctx context.Context, s spec, at *candidate, right int) 
 		if t.spikes[i] = fewer(spikes); t.spikes[i] < 1 {
 			continue
 		}
-		n, err := t.apply(o.given.network)
+		c, err := o.candidate(t)
 		if err != nil {
-			return next, 0, 0, err
-		}
-		c, err := newCandidate(n, o.form)
-		if err != nil {
-			return next, 0, 0, err
+			return next, 0, err
 		}
 		saved := math.Log(float64(at.updates) / float64(c.updates))
 		if saved < worthwhile {
 			continue
 		}
-		_, r, err := o.try(ctx, t)
+		a, err := o.answers(ctx, c, o.quick, "")
 		if err != nil {
-			return next, 0, 0, err
+			return next, 0, err
 		}
 		// A few answers more or less are chance.
-		if cost := float64(max(right-r, 0)+1) / saved; cost < best {
-			best, next, layer, nextRight = cost, t, i, r
+		if cost := float64(max(right-a.Right(), 0)+1) / saved; cost < best {
+			best, next, layer = cost, t, i
 		}
 	}
-	return next, layer, nextRight, nil
+	return next, layer, nil
 }
 
 // adapt changes the epsilon of a layer if that gives more right answers.
-func (o *optimizer) adapt(ctx context.Context, s spec, layer, right int) (spec, *candidate, int, error) {
+func (o *optimizer) adapt(ctx context.Context, s spec, layer int) (spec, *candidate, int, error) {
 	const ratio, most = 1.5, 8
-	best, _, err := o.try(ctx, s)
+	best, right, err := o.try(ctx, s)
 	if err != nil {
 		return s, nil, 0, err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/spike-by-spike/sbs/internal/parallel"
 )
@@ -51,6 +52,20 @@ func Load(ctx context.Context, source Source, numClasses, workers int) (*Samples
 		return nil, err
 	}
 	return s, nil
+}
+
+// LoadPaths opens the images that paths name, loads all of them as Load does, and closes them.
+// It is an error if there are none.
+func LoadPaths(ctx context.Context, paths []string, opt Options, workers int) (s *Samples, err error) {
+	source, err := Open(paths, opt)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	if source.Len() == 0 {
+		return nil, fmt.Errorf("no images in %s", strings.Join(paths, ", "))
+	}
+	return Load(ctx, source, opt.NumClasses, workers)
 }
 
 func (s *Samples) load(ctx context.Context, pool *parallel.Pool, source Source, numClasses int, set func(int, []float32) error) error {

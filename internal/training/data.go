@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spike-by-spike/sbs/internal/dataset"
 	"github.com/spike-by-spike/sbs/runtime"
@@ -50,16 +49,8 @@ func (f *flags) loadTest(ctx context.Context, j *job) (*dataset.Samples, error) 
 	return s, err
 }
 
-func (f *flags) load(ctx context.Context, paths []string, opt dataset.Options) (s *dataset.Samples, err error) {
-	source, err := dataset.Open(paths, opt)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, source.Close()) }()
-	if source.Len() == 0 {
-		return nil, fmt.Errorf("no images in %s", strings.Join(paths, ", "))
-	}
-	return dataset.Load(ctx, source, opt.NumClasses, f.workers.Value)
+func (f *flags) load(ctx context.Context, paths []string, opt dataset.Options) (*dataset.Samples, error) {
+	return dataset.LoadPaths(ctx, paths, opt, f.workers.Value)
 }
 
 // fingerprint identifies a set of images.
