@@ -136,8 +136,8 @@ type named struct {
 }
 
 // final measures the models with the images that the search has not used, and prints the results.
-// Of the images that were held back, it returns the accuracy of the model called name.
-func (f *flags) final(ctx context.Context, w io.Writer, models []named, set *images, name string) (accuracy float64, err error) {
+// It returns the answers of the model called name to the images that were held back.
+func (f *flags) final(ctx context.Context, w io.Writer, models []named, set *images, name string) (answers measure.Answers, err error) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "\nmodel\timages\tnumber\taccuracy %\tupdates") // a tabwriter reports errors when it is flushed
 	held := "held back"
@@ -154,10 +154,10 @@ func (f *flags) final(ctx context.Context, w io.Writer, models []named, set *ima
 		for _, m := range models {
 			a, err := f.measure(ctx, m.model, s.images, "")
 			if err != nil {
-				return 0, errors.Join(err, t.Flush())
+				return nil, errors.Join(err, t.Flush())
 			}
 			if m.name == name && s.images == set.check {
-				accuracy = a.Accuracy()
+				answers = a
 			}
 			line(t, m.name, s.name, a)
 			for stage := 1; stage <= convert.MaxStages; stage++ {
@@ -173,7 +173,7 @@ func (f *flags) final(ctx context.Context, w io.Writer, models []named, set *ima
 			}
 		}
 	}
-	return accuracy, t.Flush()
+	return answers, t.Flush()
 }
 
 func line(w io.Writer, model, images string, a measure.Answers) {

@@ -181,19 +181,23 @@ func (o *optimizer) conclude(ctx context.Context, c *choice, stdout io.Writer) e
 	if c.chosen != c.given {
 		models = append(models, named{o.outputPath(), model})
 	}
-	accuracy, err := o.final(ctx, stdout, models, o.images, models[len(models)-1].name)
+	answers, err := o.final(ctx, stdout, models, o.images, models[len(models)-1].name)
 	if err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintf(stdout, "wrote %s\nwrote %s\n", o.outputPath(), o.folder); err != nil {
 		return err
 	}
-	switch {
-	case !c.met:
+	if !c.met {
 		return o.unmet(c)
-	case accuracy < o.minAccuracy:
+	}
+	if accuracy := answers.Accuracy(); accuracy < o.minAccuracy {
 		cli.PrintWarnings(o.warnings, fmt.Sprintf("%s has %.2f%% of the images of the search and %.2f%% of the other half of the images that were held back, "+
 			"below --%s: with so few images, the difference may be chance", o.outputPath(), c.chosen.accuracy, accuracy, flagMinAccuracy))
+	}
+	if updates := answers.Updates(); o.maxUpdates.Set && updates > float64(o.maxUpdates.Value) {
+		cli.PrintWarnings(o.warnings, fmt.Sprintf("%s takes %.0f updates per image for the images of the search and %.0f for the other half of the images that were held back, "+
+			"more than --%s: lower thresholds would lose more images than --%s allows", o.outputPath(), c.chosen.updates, updates, flagMaxUpdates, flagLoss))
 	}
 	return nil
 }

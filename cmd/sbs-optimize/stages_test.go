@@ -129,3 +129,16 @@ func TestCombine_RaisesTheThresholdsWithinTheUpdates(t *testing.T) {
 	require.Equal(t, 1.0, thresholds["all"])
 	require.Equal(t, thresholds["free"], thresholds["none"])
 }
+
+// TestOptimize_WarnsIfTheOtherHalfTakesMoreUpdates asks for as many updates as the images of the
+// search take. Those of the calibration take more.
+func TestOptimize_WarnsIfTheOtherHalfTakesMoreUpdates(t *testing.T) {
+	model, data := trained(t, "--holdout", "200")
+	out := filepath.Join(t.TempDir(), "stages.onnx")
+	stdout, stderr := must(t, model, "--data", data, "--max-accuracy-loss", "5", "--confidence", "90", "--trainings", "0", "--max-updates", "450", "-o", out)
+	found := regexp.MustCompile(`stages.onnx +calibration +100 +[0-9.]+ +([0-9]+)`).FindStringSubmatch(stdout)
+	require.NotNil(t, found, stdout)
+	require.Greater(t, number(t, found[1]), 450.0)
+	require.Regexp(t, "stages.onnx takes [1-4][0-9]{2} updates per image for the images of the search and "+found[1]+
+		" for the other half of the images that were held back, more than --max-updates", stderr)
+}
