@@ -6,6 +6,7 @@
 # make emulated    the tests of numbers and files, on emulated processors
 # make bench       the benchmarks
 # make interop     compares models with onnxruntime, which npm installs
+# make bench-onnxruntime MODEL=cnn.onnx   how fast onnxruntime runs a model
 # make release-check  the workflows and the release configuration
 
 ACTIONLINT    := v1.7.12
@@ -18,7 +19,7 @@ FUZZTIME      ?= 60s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test check check-long format vet lint race modules purego tiers cross fused generated vuln fuzz emulated bench interop conformance conformance-full release-check clean
+.PHONY: build test check check-long format vet lint race modules purego tiers cross fused generated vuln fuzz emulated bench interop bench-onnxruntime conformance conformance-full release-check clean
 
 # -buildvcs=auto lets --version name the revision, whatever the Go settings say.
 build:
@@ -168,6 +169,9 @@ $(MNIST)/t10k-images-idx3-ubyte:
 
 interop: $(INTEROP)/installed $(MNIST)/t10k-images-idx3-ubyte
 	SBS_ONNXRUNTIME=$(INTEROP) SBS_MNIST=$(MNIST) go test ./runtime -run '^TestInterop' -count 1 -v
+
+bench-onnxruntime: $(INTEROP)/installed
+	SBS_ONNXRUNTIME=$(INTEROP) node docs/benchmarks/onnxruntime.js $(MODEL)
 
 clean:
 	rm -rf bin dist

@@ -156,7 +156,7 @@ func (o *optimizer) tune(ctx context.Context, c *choice, p *candidate) (*row, er
 		return nil, err
 	}
 	c.rows = append(c.rows, r)
-	o.printf("  %s%.2f%% of the images of the search\n", o.staged(r), r.accuracy)
+	o.printf("  %s%.2f%% of the search images\n", o.staged(r), r.accuracy)
 	return r, nil
 }
 
@@ -193,7 +193,7 @@ func (o *optimizer) fits(r *row) bool {
 // pick chooses a network: of those that meet the goal, the one with the fewest updates or, with
 // --max-updates, the most accurate one; if there is none, the one that comes closest.
 func (o *optimizer) pick(ctx context.Context, c *choice) error {
-	for _, r := range append(slices.Clone(c.rows), c.given) {
+	for _, r := range append([]*row{c.given}, c.rows...) { // the model given, if there is no better one
 		ok, err := o.meets(ctx, c, r)
 		if err != nil {
 			return err

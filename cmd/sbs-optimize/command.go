@@ -19,15 +19,15 @@ network with the fewest updates that has at least the accuracy of
 --min-accuracy, or the most accurate network with at most --max-updates updates.
 (An update is the effect of one spike on one output position.) It prints a table
 of the networks that no other one beats in both updates and accuracy, with their
-accuracy under noise. The folder MODEL-fast-log receives the table of all
-networks as a CSV file, pictures of accuracy over updates, and what is needed to
-resume.
+accuracy under noise. The folder MODEL-fast-log, or the one beside --output,
+receives the table of all networks as a CSV file, pictures of accuracy over
+updates, and what is needed to resume.
 
 The search uses images that no weight of the model has seen. If the model was
 trained with sbs-train --holdout N, these are the images that were held back.
 Other models need --validation. One half of the images is for the search. The
-other half is not used in the search, and shows the accuracy at the end. So do
-the test images.
+other half and the test images are not used in the search. They show the
+accuracy at the end.
 
 With --max-accuracy-loss, the model that is written has two stages: images about
 which the network with few spikes is not sure go on to the model given. An image
@@ -119,7 +119,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 	s.StringVar(&f.validation, "validation", "", "`path` of labeled images that no weight of the model has seen (default: the images that sbs-train --holdout held back)")
 	s.StringVar(&f.test, "test", "", "`path` of the test images (default: the test set in the folder of --data)")
 	s.BoolVar(&f.resize, "resize", false, "scale images to the input size of the model, and convert between color and gray")
-	s.StringVarP(&f.output, "output", "o", "", "`path` of the model to write (default: MODEL-fast.onnx)")
+	s.StringVarP(&f.output, "output", "o", "", "`path` of the model to write (default: MODEL-fast.onnx, or MODEL-stages.onnx with several models)")
 	s.Uint64Var(&f.seed, "seed", 0, "`number` that selects the random numbers (default: 0)")
 	cli.IntVar(s, &f.workers, "workers", 0, "`number` of CPU cores to use (default: all)")
 	s.BoolVar(&f.resume, "resume", false, "resume an interrupted search")
@@ -201,6 +201,9 @@ func (f *flags) outputPath() string {
 	if f.output != "" {
 		return f.output
 	}
-	last := f.paths[len(f.paths)-1]
-	return strings.TrimSuffix(last, ".onnx") + "-fast.onnx"
+	base := strings.TrimSuffix(f.paths[len(f.paths)-1], ".onnx")
+	if len(f.paths) > 1 {
+		return base + "-stages.onnx"
+	}
+	return base + "-fast.onnx"
 }

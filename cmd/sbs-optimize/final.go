@@ -26,14 +26,14 @@ func (f *flags) combine(ctx context.Context, stdout, stderr io.Writer) error {
 		if err != nil {
 			return err
 		}
-		networks, form = append(networks, n), opt
+		networks, form = append(networks, n), searched(opt)
 		if f.validation != "" {
 			continue
 		}
 		h := n.Holdout
 		switch {
 		case h == nil:
-			return fmt.Errorf("%s does not record which training images it has not seen: train it with sbs-train --holdout N, or give other labeled images with --validation PATH", path)
+			return noRecord(path)
 		case i > 0 && (h.Data != holdout.Data || h.Of != holdout.Of):
 			return fmt.Errorf("%s and %s were trained with different images: give labeled images that neither has seen with --validation PATH", f.paths[0], path)
 		case i == 0 || h.Images < holdout.Images:
@@ -48,12 +48,19 @@ func (f *flags) combine(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	var stages []*candidate
-	var answers []measure.Answers
 	for i, n := range networks {
 		c, err := newCandidate(n, form)
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.paths[i], err)
 		}
+		if i > 0 && c.updates > 0 && c.updates <= stages[i-1].updates { // a network without SbS layers has no updates
+			return fmt.Errorf("%s takes %d updates per image and %s takes %d: name the models from the fastest to the most accurate, with more updates for each",
+				f.paths[i-1], stages[i-1].updates, f.paths[i], c.updates)
+		}
+		stages = append(stages, c)
+	}
+	var answers []measure.Answers
+	for i, c := range stages {
 		if !f.quiet {
 			_, _ = fmt.Fprintf(stderr, "%s: %d updates, measuring with %d images\n", f.paths[i], c.updates, set.check.Len()) // progress
 		}
@@ -61,7 +68,7 @@ func (f *flags) combine(ctx context.Context, stdout, stderr io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.paths[i], err)
 		}
-		stages, answers = append(stages, c), append(answers, a)
+		answers = append(answers, a)
 	}
 	model, updates, err := f.stages(stages, answers, form, set)
 	if err != nil {
@@ -74,11 +81,12 @@ func (f *flags) combine(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := atomicfile.Write(f.outputPath(), model); err != nil {
 		return fmt.Errorf("cannot write the model: %w", err)
 	}
-	models := []named{{f.outputPath(), model}}
+	var models []named
 	for i, c := range stages {
 		models = append(models, named{f.paths[i], c.model})
 	}
-	if _, err := f.final(ctx, stdout, models, set, ""); err != nil {
+	models = append(models, named{f.outputPath(), model})
+	if _, err := f.final(ctx, stdout, models, set); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(stdout, "wrote %s\n", f.outputPath())
@@ -92,7 +100,7 @@ func (f *flags) checkStages(networks []*convert.Network, form convert.Options, s
 	needed := calibrate.Needed(loss, confidence)
 	if n := set.check.Len(); n < needed {
 		return fmt.Errorf("--%s %v with a confidence of %v%% takes at least %d images for the calibration, but there are %d, one half of the %s: "+
-			"use more of them, a larger loss, or a lower --%s", flagLoss, f.loss, f.confidence, needed, n, set.held, flagConfidence)
+			"hold back more with sbs-train --holdout or give more with --validation, or allow a larger loss or a lower --%s", flagLoss, f.loss, f.confidence, needed, n, set.held, flagConfidence)
 	}
 	s := &convert.Staged{Calibration: f.calibration(set)}
 	for _, n := range networks {
@@ -117,13 +125,9 @@ func (o *optimizer) result(ctx context.Context, r *row) ([]byte, error) {
 		return r.model, nil
 	}
 	networks := []*candidate{r.candidate, o.given}
-	var answers []measure.Answers
-	for _, c := range networks {
-		a, err := o.answers(ctx, c, o.images.check, "")
-		if err != nil {
-			return nil, err
-		}
-		answers = append(answers, a)
+	answers, err := o.answersOf(ctx, networks, o.images.check, "")
+	if err != nil {
+		return nil, err
 	}
 	model, _, err := o.stages(networks, answers, o.form, o.images)
 	return model, err
@@ -136,11 +140,11 @@ type named struct {
 }
 
 // final measures the models with the images that the search has not used, and prints the results.
-// It returns the answers of the model called name to the images that were held back.
-func (f *flags) final(ctx context.Context, w io.Writer, models []named, set *images, name string) (answers measure.Answers, err error) {
+// It returns the answers of the last model to the images that were held back.
+func (f *flags) final(ctx context.Context, w io.Writer, models []named, set *images) (answers measure.Answers, err error) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "\nmodel\timages\tnumber\taccuracy %\tupdates") // a tabwriter reports errors when it is flushed
-	held := "held back"
+	held := "check"
 	if f.loss > 0 {
 		held = "calibration"
 	}
@@ -156,7 +160,7 @@ func (f *flags) final(ctx context.Context, w io.Writer, models []named, set *ima
 			if err != nil {
 				return nil, errors.Join(err, t.Flush())
 			}
-			if m.name == name && s.images == set.check {
+			if s.images == set.check {
 				answers = a
 			}
 			line(t, m.name, s.name, a)

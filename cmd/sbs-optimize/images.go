@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/dataset"
 )
 
@@ -33,22 +34,20 @@ const fewest = 50
 // load reads the images for the network n. holdout says which training images no weight of any of
 // the models has seen.
 func (f *flags) load(ctx context.Context, n *convert.Network, holdout *convert.Holdout, fineTune bool) (*images, error) {
-	sizes, err := n.Sizes()
+	classes, err := cli.Classes(n)
 	if err != nil {
 		return nil, err
 	}
-	opt := dataset.Options{
-		Size: dataset.Size(n.Input), Resize: f.resize, Classes: n.Classes, NumClasses: sizes[len(sizes)-1].Channels,
-	}
+	opt := dataset.Options{Size: dataset.Size(n.Input), Resize: f.resize, Classes: n.Classes, NumClasses: classes}
 	i := &images{}
 	if f.validation == "" && holdout == nil {
-		return nil, fmt.Errorf("%s does not record which training images it has not seen, and images that it has seen would make few spikes look better than they are: "+
-			"train it with sbs-train --holdout N, or give other labeled images with --validation PATH", f.paths[0])
+		return nil, noRecord(f.paths[0])
 	}
 	var all *dataset.Samples
-	if fineTune || f.validation == "" {
+	if len(f.data) > 0 {
 		opt.Subset = dataset.Training
-		if all, err = f.read(ctx, f.data, opt); err != nil {
+		all, err = f.read(ctx, f.data, opt)
+		if err != nil && (fineTune || f.validation == "" || !errors.Is(err, dataset.ErrNoSubset)) {
 			return nil, err
 		}
 	}
@@ -80,7 +79,7 @@ func (f *flags) load(ctx context.Context, n *convert.Network, holdout *convert.H
 		i.held = fmt.Sprintf("%d images of %s", from.Len(), strings.ToValidUTF8(filepath.Base(f.validation), "?"))
 	}
 	if len(check) < fewest {
-		return nil, fmt.Errorf("there are only %s to decide with, of which one half is for the search and the other one checks the result: it takes at least %d", i.held, 2*fewest)
+		return nil, fmt.Errorf("%s are too few: it takes at least %d, one half for the search and one half for the check", i.held, 2*fewest)
 	}
 	i.search, i.check = from.Subset(search), from.Subset(check)
 	if fineTune {
@@ -90,24 +89,31 @@ func (f *flags) load(ctx context.Context, n *convert.Network, holdout *convert.H
 		return nil, err
 	}
 	if f.validation != "" {
-		return i, f.separate(from, i)
+		if err := separate("--validation "+f.validation, from, kept, "training images"); err != nil {
+			return nil, err
+		}
+		return i, separate("--validation "+f.validation, from, i.test, "test images")
+	}
+	if f.test != "" {
+		return i, separate("--test "+f.test, i.test, all, "training images")
 	}
 	return i, nil
 }
 
-// separate returns an error if the images of --validation are also used for something else. A few
-// equal images occur in data sets.
-func (f *flags) separate(validation *dataset.Samples, i *images) error {
-	for _, other := range []struct {
-		name   string
-		images *dataset.Samples
-	}{{"training images", i.training}, {"test images", i.test}} {
-		if other.images == nil {
-			continue
-		}
-		if n := validation.Shared(other.images); n > validation.Len()/100 {
-			return fmt.Errorf("--validation %s: %d of its %d images are also %s: give images that are used for nothing else", f.validation, n, validation.Len(), other.name)
-		}
+// noRecord is the error about a model whose training held no images back.
+func noRecord(path string) error {
+	return fmt.Errorf("%s does not record which training images it has not seen, and images that it has seen would make few spikes look better than they are: "+
+		"train it with sbs-train --holdout N, or give other labeled images with --validation PATH", path)
+}
+
+// separate returns an error if images are also used for something else. A few equal images occur
+// in data sets.
+func separate(flag string, s, other *dataset.Samples, name string) error {
+	if s == nil || other == nil {
+		return nil
+	}
+	if n := s.Shared(other); n > s.Len()/100 {
+		return fmt.Errorf("%s: %d of its %d images are also %s: give images that are used for nothing else", flag, n, s.Len(), name)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -244,11 +245,11 @@ func TestOptimize_WarnsIfTheOtherHalfIsBelowTheGoal(t *testing.T) {
 	for i, goal := range []string{"85", "91", "95", "97", "99"} {
 		out := filepath.Join(t.TempDir(), "fast.onnx")
 		stdout, stderr := must(t, model, "--data", data, "--min-accuracy", goal, "-o", out, "--trainings", "0", "--quiet")
-		found := regexp.MustCompile(`fast.onnx +held back +100 +([0-9.]+)`).FindStringSubmatch(stdout)
+		found := regexp.MustCompile(`fast.onnx +check +100 +([0-9.]+)`).FindStringSubmatch(stdout)
 		require.NotNil(t, found, stdout)
 		if number(t, found[1]) < number(t, goal) {
 			below++
-			require.Contains(t, stderr, "of the other half of the images that were held back, below --min-accuracy", i)
+			require.Contains(t, stderr, "of the other half, below --min-accuracy", i)
 		} else {
 			require.Empty(t, stderr)
 		}
@@ -306,4 +307,56 @@ func TestOptimize_KeepsTheRobustness(t *testing.T) {
 			require.GreaterOrEqual(t, number(t, all["noise %"][i]), given-2.1)
 		}
 	}
+}
+
+// TestOptimize_SearchesBelowHalfOfTheImages starts with a network that is wrong about more than half
+// of the images.
+func TestOptimize_SearchesBelowHalfOfTheImages(t *testing.T) {
+	model, data := trained(t, "--holdout", "200", "--epochs", "1", "--lr", "0.001")
+	out := filepath.Join(t.TempDir(), "fast.onnx")
+	stdout, _ := must(t, model, "--data", data, "--min-accuracy", "20", "-o", out, "--trainings", "0")
+	given := regexp.MustCompile(`model.onnx +check +100 +([0-9.]+)`).FindStringSubmatch(stdout)
+	require.NotNil(t, given, stdout)
+	require.Less(t, number(t, given[1]), 50.0)
+	require.Less(t, updates(t, out), updates(t, model)/2)
+}
+
+// TestOptimize_PrefersTheModelGiven asks for what only networks with all spikes reach, one of which
+// is a copy of the model given.
+func TestOptimize_PrefersTheModelGiven(t *testing.T) {
+	model, data := trained(t, "--holdout", "200")
+	out := filepath.Join(t.TempDir(), "same.onnx")
+	stdout, _ := must(t, model, "--data", data, "--min-accuracy", "100", "--keep-robustness", "0", "--max-accuracy-loss", "5", "--confidence", "90", "-o", out, "--trainings", "0")
+	require.Contains(t, stdout, "model given, written")
+	require.Equal(t, read(t, model), read(t, out))
+}
+
+// TestOptimize_KeepsStandardOperators optimizes a model without SbS operators.
+func TestOptimize_KeepsStandardOperators(t *testing.T) {
+	model, data := trained(t, "--holdout", "200")
+	dir := t.TempDir()
+	inline, out := filepath.Join(dir, "inline.onnx"), filepath.Join(dir, "fast.onnx")
+	content, err := convert.ToONNX(network(t, model), convert.Options{Body: convert.BodyInline})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(inline, content, 0o600))
+	must(t, inline, "--data", data, "--min-accuracy", "90", "-o", out, "--trainings", "0")
+	form, err := convert.OptionsOf(read(t, out))
+	require.NoError(t, err)
+	require.Equal(t, convert.BodyInline, form.Body)
+	require.Less(t, updates(t, out), updates(t, model))
+
+	_, stderr := must(t, inline, "--data", data, "--min-accuracy", "90", "--max-accuracy-loss", "5", "--confidence", "90", "-o", filepath.Join(dir, "stages.onnx"), "--trainings", "0")
+	require.Contains(t, stderr, "stages.onnx has SbS operators, unlike "+inline)
+}
+
+// TestOptimize_WritesTheModelFirst has an output that fails.
+func TestOptimize_WritesTheModelFirst(t *testing.T) {
+	model, data := trained(t, "--holdout", "200", "--epochs", "1")
+	args := []string{model, "--data", data, "--min-accuracy", "30", "--trainings", "0"}
+	full := errors.New("no space left on device")
+	closed, out := io.Pipe()
+	require.NoError(t, closed.CloseWithError(full))
+	err := cli.Run(t.Context(), newCommand(args), args, out, io.Discard)
+	require.ErrorIs(t, err, full)
+	require.FileExists(t, strings.TrimSuffix(model, ".onnx")+"-fast.onnx")
 }

@@ -25,7 +25,10 @@ type optimizer struct {
 	images *images
 	quick  *dataset.Samples // a part of images.search
 	given  *candidate       // the model given
-	form   convert.Options  // of the models
+	form   convert.Options  // of the models that are measured
+
+	written convert.Options // form of the model to write, if it has no stages
+
 	store  *store
 	folder string
 	log    io.Writer // for progress
@@ -67,6 +70,19 @@ func (o *optimizer) answers(ctx context.Context, c *candidate, s *dataset.Sample
 	return o.store.get(ctx, key, func(ctx context.Context) (measure.Answers, error) {
 		return o.measure(ctx, c.model, s, disturbance)
 	})
+}
+
+// answersOf returns the answers of several networks.
+func (o *optimizer) answersOf(ctx context.Context, networks []*candidate, s *dataset.Samples, disturbance string) ([]measure.Answers, error) {
+	var all []measure.Answers
+	for _, c := range networks {
+		a, err := o.answers(ctx, c, s, disturbance)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, a)
+	}
+	return all, nil
 }
 
 func (f *flags) measure(ctx context.Context, model []byte, s *dataset.Samples, disturbance string) (a measure.Answers, err error) {
@@ -141,23 +157,22 @@ func (o *optimizer) addNoise(ctx context.Context, r *row) error {
 // evaluate reports the mean updates, the accuracy and the share of images that go on to the
 // last stage.
 func (o *optimizer) evaluate(ctx context.Context, r *row, disturbance string, s *dataset.Samples, report func(updates, accuracy, goesOn float64)) error {
-	answers, err := o.answers(ctx, r.candidate, s, disturbance)
-	if err != nil {
-		return err
-	}
 	if o.loss == 0 || r.candidate == o.given {
-		report(float64(r.candidate.updates), answers.Accuracy(), 0)
-		return nil
+		answers, err := o.answers(ctx, r.candidate, s, disturbance)
+		if err == nil {
+			report(float64(r.candidate.updates), answers.Accuracy(), 0)
+		}
+		return err
 	}
 	thresholds, err := o.provisional(ctx, r.candidate)
 	if err != nil {
 		return err
 	}
-	last, err := o.answers(ctx, o.given, s, disturbance)
+	networks := []*candidate{r.candidate, o.given}
+	both, err := o.answersOf(ctx, networks, s, disturbance)
 	if err != nil {
 		return err
 	}
-	both := []measure.Answers{answers, last}
 	stages := stageOf(both, thresholds)
 	right, goOn := 0, 0
 	for i, stage := range stages {
@@ -167,7 +182,7 @@ func (o *optimizer) evaluate(ctx context.Context, r *row, disturbance string, s 
 		}
 	}
 	n := float64(len(stages))
-	report(meanUpdates([]*candidate{r.candidate, o.given}, stages), 100*float64(right)/n, 100*float64(goOn)/n)
+	report(meanUpdates(networks, stages), 100*float64(right)/n, 100*float64(goOn)/n)
 	return nil
 }
 
@@ -194,7 +209,8 @@ func (o *optimizer) fineTune(ctx context.Context, n *convert.Network) (*candidat
 	}
 	err = training.Tuning{
 		Model: from, Output: to, Images: o.images.training, Epochs: o.epochs.Or(defaultEpochs), SubBatches: o.subBatches.Or(defaultSubBatches),
-		Rate: o.rate, NoAugmentation: o.noAugmentation, Seed: o.seed, Workers: o.workers.Value, Progress: o.log,
+		Rate: o.rate, NoAugmentation: o.noAugmentation, Seed: o.seed, Workers: o.workers.Value,
+		Progress: o.log, Warnings: o.warnings,
 	}.Run(ctx)
 	if err != nil {
 		return nil, err

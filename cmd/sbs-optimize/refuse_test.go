@@ -37,6 +37,20 @@ func TestOptimize_RefusesBeforeTheSearch(t *testing.T) {
 	require.NoError(t, err)
 	relu := filepath.Join(t.TempDir(), "relu.onnx")
 	require.NoError(t, os.WriteFile(relu, content, 0o600))
+	n = network(t, model)
+	n.Layers = n.Layers[:2]
+	content, err = convert.ToONNX(n, convert.Options{})
+	require.NoError(t, err)
+	positions := filepath.Join(t.TempDir(), "positions.onnx")
+	require.NoError(t, os.WriteFile(positions, content, 0o600))
+	n = network(t, model)
+	for _, l := range layers(n) {
+		l.Spikes = 30
+	}
+	content, err = convert.ToONNX(n, convert.Options{})
+	require.NoError(t, err)
+	fewer := filepath.Join(t.TempDir(), "fewer.onnx")
+	require.NoError(t, os.WriteFile(fewer, content, 0o600))
 	stages := filepath.Join(t.TempDir(), "stages.onnx")
 	content, err = convert.StagesToONNX(converttest.Staged(), convert.Options{})
 	require.NoError(t, err)
@@ -62,7 +76,7 @@ func TestOptimize_RefusesBeforeTheSearch(t *testing.T) {
 		{"nothing to resume", []string{model, "--data", data, "--min-accuracy", "90", "--resume"}, "there is no search to resume"},
 		{"no held-out images", []string{seen, "--data", data, "--min-accuracy", "90"}, "train it with sbs-train --holdout N, or give other labeled images with --validation PATH"},
 		{"other training images", []string{model, "--data", other, "--min-accuracy", "90"}, "are not the images that the model was trained with (600 images, of which 200 were held back)"},
-		{"too few validation images", []string{seen, "--data", data, "--validation", filepath.Join(few, "TrainPatternStorage.npy"), "--min-accuracy", "90"}, "there are only 60 images of"},
+		{"too few validation images", []string{seen, "--data", data, "--validation", filepath.Join(few, "TrainPatternStorage.npy"), "--min-accuracy", "90"}, "60 images of TrainPatternStorage.npy are too few: it takes at least 100"},
 		{"empty validation folder", []string{seen, "--data", data, "--validation", empty, "--min-accuracy", "90"}, "--validation: "},
 		{"validation without labels", []string{seen, "--data", data, "--validation", pictures, "--min-accuracy", "90"}, "has no label"},
 		{"training without labels", []string{model, "--data", unlabeled, "--min-accuracy", "90"}, "label"},
@@ -72,6 +86,12 @@ func TestOptimize_RefusesBeforeTheSearch(t *testing.T) {
 		{"stages", []string{stages, "--data", data, "--min-accuracy", "90"}, "the model has stages (metadata ai.sbs.stages): choose one, and write it to a model of its own with sbs-convert"},
 		{"validation images that are training images", []string{seen, "--data", data, "--validation", filepath.Join(data, "TrainPatternStorage.npy"), "--min-accuracy", "90"}, "600 of its 600 images are also training images"},
 		{"validation images that are test images", []string{seen, "--data", data, "--validation", data, "--min-accuracy", "90"}, "120 of its 120 images are also test images"},
+		{"the same without fine-tuning", []string{seen, "--data", data, "--validation", filepath.Join(data, "TrainPatternStorage.npy"), "--min-accuracy", "90", "--trainings", "0"}, "600 of its 600 images are also training images"},
+		{"the same for stages", []string{model, seen, "--data", data, "--validation", filepath.Join(data, "TrainPatternStorage.npy"), "--max-accuracy-loss", "5"}, "600 of its 600 images are also training images"},
+		{"test images that are training images", []string{model, "--data", data, "--test", filepath.Join(data, "TrainPatternStorage.npy"), "--min-accuracy", "90"}, "--test " + filepath.Join(data, "TrainPatternStorage.npy") + ": 600 of its 600 images are also training images"},
+		{"several output positions", []string{positions, "--data", data, "--min-accuracy", "90"}, "the output of the last layer is 6x3x3"},
+		{"stages in the wrong order", []string{model, fewer, "--data", data, "--max-accuracy-loss", "5"}, "takes 2220 updates per image and " + fewer + " takes 1110: name the models from the fastest to the most accurate"},
+		{"stages with equal updates", []string{model, model, "--data", data, "--max-accuracy-loss", "5"}, "name the models from the fastest"},
 		{"stages need probabilities", []string{relu, "--data", data, "--min-accuracy", "90", "--max-accuracy-loss", "5"}, "its last layer is of kind Relu"},
 		{"confidence without stages", []string{model, "--data", data, "--min-accuracy", "90", "--confidence", "90"}, "--confidence has no effect without --max-accuracy-loss"},
 		{"epochs without trainings", []string{model, "--data", data, "--min-accuracy", "90", "--trainings", "0", "--epochs", "2"}, "--epochs has no effect with --trainings 0"},

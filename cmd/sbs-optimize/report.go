@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"gonum.org/v1/plot"
@@ -25,6 +26,8 @@ import (
 // name says what a row of the table is.
 func (c *choice) name(r *row) string {
 	switch {
+	case r == c.given && r == c.chosen:
+		return "model given, written"
 	case r == c.given:
 		return "model given"
 	case r == c.chosen && r.trained:
@@ -76,18 +79,9 @@ func (o *optimizer) line(c *choice, r *row) []string {
 // table prints the networks that front returns, and the model given.
 func (o *optimizer) table(w io.Writer, c *choice) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	write := func(cells []string) {
-		for i, cell := range cells {
-			if i > 0 {
-				_, _ = fmt.Fprint(t, "\t") // a tabwriter reports errors when it is flushed
-			}
-			_, _ = fmt.Fprint(t, cell)
-		}
-		_, _ = fmt.Fprintln(t)
-	}
-	write(o.header())
+	_, _ = fmt.Fprintln(t, strings.Join(o.header(), "\t")) // a tabwriter reports errors when it is flushed
 	for _, r := range append(c.front(), c.given) {
-		write(o.line(c, r))
+		_, _ = fmt.Fprintln(t, strings.Join(o.line(c, r), "\t"))
 	}
 	return t.Flush()
 }

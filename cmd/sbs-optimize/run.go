@@ -25,9 +25,11 @@ func (f *flags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		if f.resumable {
 			_, _ = fmt.Fprintf(stderr, "to resume, run\n  %s\n", cli.ResumeCommand("sbs-optimize", f.paths, f.set))
 		}
-		return cli.ErrInterrupted
+		if !errors.Is(err, cli.ErrInterrupted) {
+			return cli.ErrInterrupted
+		}
 	}
-	return err
+	return err // which may also say what could not be saved
 }
 
 func (f *flags) optimize(ctx context.Context, stdout, stderr io.Writer) error {
@@ -44,18 +46,18 @@ func (f *flags) optimize(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := cli.NeedSbS(network, "sbs-optimize"); err != nil {
 		return fmt.Errorf("%s: %w", f.paths[0], err)
 	}
-	o := &optimizer{flags: f, form: form, folder: strings.TrimSuffix(f.outputPath(), ".onnx") + "-log", log: stderr, warnings: stderr, sums: map[*dataset.Samples]string{}}
+	o := &optimizer{flags: f, form: searched(form), written: form, folder: strings.TrimSuffix(f.outputPath(), ".onnx") + "-log", log: stderr, warnings: stderr, sums: map[*dataset.Samples]string{}}
 	if f.quiet {
 		o.log = io.Discard
 	}
-	if o.given, err = newCandidate(network, form); err != nil {
+	if o.given, err = newCandidate(network, o.form); err != nil {
 		return fmt.Errorf("%s: %w", f.paths[0], err)
 	}
 	if o.images, err = f.load(ctx, network, network.Holdout, f.trainings.Or(defaultTrainings) > 0); err != nil {
 		return err
 	}
 	if f.loss > 0 {
-		if err := f.checkStages([]*convert.Network{network, network}, form, o.images); err != nil {
+		if err := f.checkStages([]*convert.Network{network, network}, o.form, o.images); err != nil {
 			return err
 		}
 	}
@@ -91,13 +93,22 @@ func (f *flags) open(path string) (*convert.Network, convert.Options, error) {
 	if err != nil {
 		return nil, form, fmt.Errorf("%s: %w", path, err)
 	}
-	if form.Body == convert.BodyInline {
-		form.Body = convert.BodyFunction // an SbS operator, of which the spikes are known
+	if _, err := cli.Classes(n); err != nil {
+		return nil, form, fmt.Errorf("%s: %w", path, err)
 	}
 	if f.loss > 0 {
 		form.Batch = 0 // images leave the batch
 	}
 	return n, form, nil
+}
+
+// searched returns the form of the models that the command measures, for a model that is to be
+// written in the given form: they have SbS operators, of which the spikes are known.
+func searched(form convert.Options) convert.Options {
+	if form.Body == convert.BodyInline {
+		form.Body = convert.BodyFunction
+	}
+	return form
 }
 
 // checkOutput returns an error if the result cannot be written.
@@ -160,28 +171,29 @@ func (o *optimizer) search(ctx context.Context) (*choice, error) {
 
 // conclude writes and prints the result.
 func (o *optimizer) conclude(ctx context.Context, c *choice, stdout io.Writer) error {
+	model, err := o.result(ctx, c.chosen)
+	if errors.Is(err, calibrate.ErrNone) {
+		cli.PrintWarnings(o.warnings, fmt.Sprintf("the model given was written without stages: on the images of the calibration, %v", err))
+		c.chosen, model = c.given, c.given.model
+		c.met, err = o.meets(ctx, c, c.given)
+	}
+	if err != nil {
+		return err
+	}
+	if err := o.write(c.chosen, model); err != nil {
+		return fmt.Errorf("cannot write the model: %w", err)
+	}
 	if err := o.writeFiles(c); err != nil {
 		return err
 	}
 	if err := o.table(stdout, c); err != nil {
 		return err
 	}
-	model, err := o.result(ctx, c.chosen)
-	if errors.Is(err, calibrate.ErrNone) {
-		cli.PrintWarnings(o.warnings, fmt.Sprintf("the model given was written without stages: on the images of the calibration, %v", err))
-		c.chosen, c.met, model, err = c.given, false, c.given.model, nil
-	}
-	if err != nil {
-		return err
-	}
-	if err := atomicfile.Write(o.outputPath(), model); err != nil {
-		return fmt.Errorf("cannot write the model: %w", err)
-	}
 	models := []named{{o.paths[0], o.given.model}}
 	if c.chosen != c.given {
 		models = append(models, named{o.outputPath(), model})
 	}
-	answers, err := o.final(ctx, stdout, models, o.images, models[len(models)-1].name)
+	answers, err := o.final(ctx, stdout, models, o.images)
 	if err != nil {
 		return err
 	}
@@ -192,14 +204,28 @@ func (o *optimizer) conclude(ctx context.Context, c *choice, stdout io.Writer) e
 		return o.unmet(c)
 	}
 	if accuracy := answers.Accuracy(); accuracy < o.minAccuracy {
-		cli.PrintWarnings(o.warnings, fmt.Sprintf("%s has %.2f%% of the images of the search and %.2f%% of the other half of the images that were held back, "+
+		cli.PrintWarnings(o.warnings, fmt.Sprintf("%s classifies %.2f%% of the search images correctly, but only %.2f%% of the other half, "+
 			"below --%s: with so few images, the difference may be chance", o.outputPath(), c.chosen.accuracy, accuracy, flagMinAccuracy))
 	}
 	if updates := answers.Updates(); o.maxUpdates.Set && updates > float64(o.maxUpdates.Value) {
-		cli.PrintWarnings(o.warnings, fmt.Sprintf("%s takes %.0f updates per image for the images of the search and %.0f for the other half of the images that were held back, "+
+		cli.PrintWarnings(o.warnings, fmt.Sprintf("%s takes %.0f updates per image for the search images and %.0f for the other half, "+
 			"more than --%s: lower thresholds would lose more images than --%s allows", o.outputPath(), c.chosen.updates, updates, flagMaxUpdates, flagLoss))
 	}
 	return nil
+}
+
+// write writes the model of a row, in the form of the model given if it has no stages.
+func (o *optimizer) write(r *row, model []byte) (err error) {
+	switch {
+	case o.written.Body == o.form.Body:
+	case o.loss > 0 && r.candidate != o.given:
+		cli.PrintWarnings(o.warnings, fmt.Sprintf("%s has SbS operators, unlike %s, which sbs-convert wrote with --decompose: models with stages need them", o.outputPath(), o.paths[0]))
+	default:
+		if model, err = convert.ToONNX(r.network, o.written); err != nil {
+			return err
+		}
+	}
+	return atomicfile.Write(o.outputPath(), model)
 }
 
 // unmet returns the error about a goal that no network meets.

@@ -7,8 +7,8 @@ import (
 )
 
 // descend lowers the number of spikes of one layer after the other, and returns the networks
-// on the way, from the model given with evenly spread spikes to the first one that is wrong
-// about half of the images. In every step it takes the layer where fewer spikes cost the
+// on the way, from the model given with evenly spread spikes to the first one that has at most half
+// of its right answers and does not meet --min-accuracy. In every step it takes the layer where fewer spikes cost the
 // fewest right answers for the updates that they save, and then adapts the epsilon of that
 // layer.
 func (o *optimizer) descend(ctx context.Context) ([]*candidate, error) {
@@ -21,10 +21,14 @@ func (o *optimizer) descend(ctx context.Context) ([]*candidate, error) {
 		return nil, err
 	}
 	path := []*candidate{at}
+	least := float64(right) / 2
+	if o.minAccuracy > 0 {
+		least = min(least, o.minAccuracy/100*float64(o.quick.Len()))
+	}
 	o.printf("searching with %d of %d images\n", o.quick.Len(), o.images.search.Len())
 	for {
 		o.printf("  %9d updates  %6.2f%%  spikes %s  epsilon_0 %s\n", at.updates, 100*float64(right)/float64(o.quick.Len()), at.spikes(), at.epsilon())
-		if right < o.quick.Len()/2 {
+		if float64(right) < least {
 			return path, nil
 		}
 		next, layer, err := o.step(ctx, s, at, right)

@@ -28,8 +28,8 @@ func lossOf(early, last measure.Answers) []calibrate.Image {
 }
 
 // thresholds returns the threshold of each stage but the last, calibrated with the answers of each
-// network to the same images. With --max-updates, they are as high as the updates allow: then more
-// images go on, which does not lose more of them, and keeps more of the robustness.
+// network to the same images. With --max-updates, they are as high as the updates allow: the limit of
+// the loss still holds, and more of the robustness is kept.
 func (f *flags) thresholds(networks []*candidate, answers []measure.Answers) ([]float64, error) {
 	loss, confidence := f.shares(len(networks))
 	last := len(networks) - 1
@@ -115,13 +115,9 @@ func (f *flags) stages(networks []*candidate, answers []measure.Answers, form co
 // of the search. It decides about networks only.
 func (o *optimizer) provisional(ctx context.Context, c *candidate) ([]float64, error) {
 	networks := []*candidate{c, o.given}
-	var answers []measure.Answers
-	for _, n := range networks {
-		a, err := o.answers(ctx, n, o.images.search, "")
-		if err != nil {
-			return nil, err
-		}
-		answers = append(answers, a)
+	answers, err := o.answersOf(ctx, networks, o.images.search, "")
+	if err != nil {
+		return nil, err
 	}
 	t, err := o.thresholds(networks, answers)
 	if errors.Is(err, calibrate.ErrNone) {

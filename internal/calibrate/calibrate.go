@@ -56,11 +56,10 @@ func Needed(loss, confidence float64) int {
 }
 
 // Threshold returns the lowest threshold that is allowed. An image leaves if its margin is at
-// least the threshold. loss and confidence are shares
-// between 0 and 1. The images must come from the same source as those that the model will
-// classify, and nothing in the model may have been chosen with them. It is an error if there
-// are too few images, or if no threshold is allowed; the error says how many images it takes
-// or what the smallest loss is.
+// least the threshold. loss and confidence are shares between 0 and 1. The images must come
+// from the same source as those that the model will classify, and nothing in the model may
+// have been chosen with them. It is an error if there are too few images, or if no threshold
+// is allowed; the error says how many images it takes or what the smallest loss is.
 func Threshold(images []Image, loss, confidence float64) (float64, error) {
 	if !(loss > 0 && loss < 1 && confidence > 0 && confidence < 1) {
 		return 0, fmt.Errorf("a loss of %v with the confidence %v cannot be stated", loss, confidence)

@@ -219,6 +219,25 @@ func NeedSbS(n *convert.Network, flags string) error {
 	return fmt.Errorf("%s cannot be used: the network has no SbS layer", flags)
 }
 
+// Classes returns the number of classes of a network. It returns an error if the output
+// of the network is not one vector per image with an entry per class.
+func Classes(n *convert.Network) (int, error) {
+	sizes, err := n.Sizes()
+	if err != nil {
+		return 0, err
+	}
+	if _, ok := n.Layers[len(n.Layers)-1].(*convert.Reconstruction); ok {
+		return 0, errors.New("the output of the network is a reconstruction of its input instead of classes: " +
+			"a Go program can train such a network with train.Trainer")
+	}
+	out := sizes[len(sizes)-1]
+	if out.Height != 1 || out.Width != 1 {
+		return 0, fmt.Errorf("for images of %v (channels x height x width), the output of the last layer is %v: "+
+			"use images of another size or another network, so that the output has height 1 and width 1", n.Input, out)
+	}
+	return out.Channels, nil
+}
+
 // MaxSpikes returns the largest number of spikes in a list that Dynamics returns, or 0 if
 // there is none.
 func MaxSpikes(list []sbs.Dynamics) int {

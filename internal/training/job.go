@@ -137,7 +137,7 @@ func (f *flags) fromModel(ctx context.Context, j *job) error {
 	if j.places, err = f.modelPlaces(); err != nil {
 		return err
 	}
-	if j.classes, err = classes(j.network); err != nil {
+	if j.classes, err = cli.Classes(j.network); err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)
 	}
 	if f.images != nil {
@@ -224,7 +224,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 	if err != nil {
 		return err
 	}
-	if j.classes, err = classes(draft); err != nil {
+	if j.classes, err = cli.Classes(draft); err != nil {
 		return fmt.Errorf("%s: %w", strings.Join(files, ", "), err)
 	}
 	if !t.Active {
@@ -292,25 +292,6 @@ func configurationPlaces(t *pytorch.Training, output, folder string) (places, er
 		weights: filepath.Join(base, t.WeightPath), epsilonXY: filepath.Join(base, t.EpsilonXYPath),
 		configuration: filepath.Clean(base) != filepath.Clean(folder) && !same(base, folder),
 	}, nil
-}
-
-// classes returns the number of classes of a network. It returns an error if the output
-// of the network is not one vector per image with an entry per class.
-func classes(n *convert.Network) (int, error) {
-	sizes, err := n.Sizes()
-	if err != nil {
-		return 0, err
-	}
-	if _, ok := n.Layers[len(n.Layers)-1].(*convert.Reconstruction); ok {
-		return 0, errors.New("the output of the network is a reconstruction of its input instead of classes: " +
-			"sbs-train does not train such networks, but a Go program can with train.Trainer")
-	}
-	out := sizes[len(sizes)-1]
-	if out.Height != 1 || out.Width != 1 {
-		return 0, fmt.Errorf("for images of %v (channels x height x width), the output of the last layer is %v: "+
-			"use images of another size or another network, so that the output has height 1 and width 1", n.Input, out)
-	}
-	return out.Channels, nil
 }
 
 // noteClasses adds a warning if there are classes without images.

@@ -25,8 +25,8 @@ type Tuning struct {
 	Seed           uint64
 	Workers        int
 
-	// Progress shows the progress, usually os.Stderr.
-	Progress io.Writer
+	// Progress shows the progress, and Warnings the warnings, usually on os.Stderr.
+	Progress, Warnings io.Writer
 }
 
 // Run trains, or resumes the training if its log has a checkpoint. If ctx is canceled, Run
@@ -45,6 +45,7 @@ func (t Tuning) Run(ctx context.Context) error {
 		f.resume = true
 	} else {
 		f.force = true // a model without a checkpoint is from an attempt that failed at once
+		cli.PrintWarnings(t.Warnings, j.notes...)
 	}
 	s, err := f.begin(j)
 	if err != nil {
