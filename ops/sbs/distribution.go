@@ -71,8 +71,9 @@ func (d *gradient) distributionsOf(b int, out []float32) {
 	inverse := d.inverse[b*d.positions:][:d.positions]
 	for k := range d.k {
 		row := out[k*d.positions:][:d.positions]
+		plane := k / d.places * d.height * d.width
 		for y := range d.oh {
-			d.gather(row[y*d.ow:][:d.ow], d.source(gradRun{image: b, y: y, count: d.ow}, k))
+			d.gather(row[y*d.ow:][:d.ow], d.source(gradRun{image: b, y: y, count: d.ow}, k%d.places), plane)
 		}
 		for i, v := range inverse {
 			row[i] *= v

@@ -67,9 +67,10 @@ type gradGroup struct{ chunks []gradChunk }
 // pairs are the columns of the matrices.
 type gradChunk struct {
 	first, count int
-	runs         []gradRun // the pairs, cut where a row of the output ends
-	neurons      []float32 // (n, 2*count): h, and beside it h*(g-mean)
-	total        []float32 // sum of h over the neurons, of each pair
+	runs         []gradRun    // the pairs, cut where a row of the output ends
+	sources      []gradSource // of channel 0: an entry per place of the kernel and run
+	neurons      []float32    // (n, 2*count): h, and beside it h*(g-mean)
+	total        []float32    // sum of h over the neurons, of each pair
 }
 
 // gradRun is a part of a chunk that lies in one row of the output: count positions from
@@ -230,6 +231,12 @@ func (d *gradient) prepareChunk(c *gradChunk) {
 		c.runs = append(c.runs, r)
 		at += r.count
 	}
+	c.sources = c.sources[:0]
+	for place := range d.places {
+		for _, r := range c.runs {
+			c.sources = append(c.sources, d.source(r, place))
+		}
+	}
 	total := c.total
 	overlap, mean := d.overlap[c.first:][:c.count], d.mean[c.first:][:c.count]
 	d.eachNeuron(c, func(h, g []float32, at, _ int) {
@@ -278,14 +285,17 @@ func (d *gradient) patchSums(b int) {
 			sums[i] += float64(v)
 		}
 	}
-	inverse := d.inverse[b*d.positions:][:d.positions]
-	for pos := range inverse {
-		var total float64
-		for place := range d.places {
-			if i, ok := d.indexAt(pos, place); ok {
-				total += sums[i]
+	totals := make([]float64, d.positions)
+	for place := range d.places {
+		for y := range d.oh {
+			s := d.source(gradRun{y: y, count: d.ow}, place)
+			for i := s.lo; i < s.hi; i++ {
+				totals[y*d.ow+i] += sums[s.at+i*s.step]
 			}
 		}
+	}
+	inverse := d.inverse[b*d.positions:][:d.positions]
+	for pos, total := range totals {
 		if total > 0 {
 			inverse[pos] = float32(1 / total)
 		}
@@ -381,12 +391,11 @@ func (d *gradient) finishEps(eps []float32) {
 
 // gradWorker is the temporary memory of one worker.
 type gradWorker struct {
-	both    []float32    // (rows of a slab, 2*count): W*h and W*(h*(g-mean)), later the factors of h and h*(g-mean)
-	patch   []float32    // p~ of one row of W: an entry per pair of the chunk
-	ratio   []float32    // G/(R+tiny) of one row of W, likewise
-	sources []gradSource // of one row of W: an entry per run of the chunk
-	weights []float32    // partial sum of grad_W of the group, (K, N)
-	eps     []float32    // partial sum of grad_epsilon_xy of the group and slab
+	both    []float32 // (rows of a slab, 2*count): W*h and W*(h*(g-mean)), later the factors of h and h*(g-mean)
+	patch   []float32 // p~ of one row of W: an entry per pair of the chunk
+	ratio   []float32 // G/(R+tiny) of one row of W, likewise
+	weights []float32 // partial sum of grad_W of the group, (K, N)
+	eps     []float32 // partial sum of grad_epsilon_xy of the group and slab
 }
 
 func (d *gradient) newWorker() *gradWorker {

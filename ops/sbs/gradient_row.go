@@ -6,11 +6,10 @@ package sbs
 func (d *gradient) row(w *gradWorker, c *gradChunk, k int, both []float32) {
 	r, g := both[:c.count], both[c.count:][:c.count]
 	patch := w.patch[:c.count]
-	w.sources = w.sources[:0]
-	for _, run := range c.runs {
-		s := d.source(run, k)
-		w.sources = append(w.sources, s)
-		d.gather(patch[run.column:][:run.count], s)
+	channel, place := k/d.places, k%d.places
+	sources, plane := c.sources[place*len(c.runs):][:len(c.runs)], channel*d.height*d.width
+	for i, run := range c.runs {
+		d.gather(patch[run.column:][:run.count], sources[i], plane)
 	}
 	for i, v := range d.inverse[c.first:][:c.count] {
 		patch[i] *= v
@@ -21,11 +20,11 @@ func (d *gradient) row(w *gradWorker, c *gradChunk, k int, both []float32) {
 			ratio[i] = (g[i] + float32(m*r[i])) / (r[i] + tiny)
 		}
 		if d.gradEps != nil {
-			d.addEps(w.eps, ratio, patch, c, k%d.places)
+			d.addEps(w.eps, ratio, patch, c, place)
 		}
 		if d.gradX != nil {
 			for i, run := range c.runs {
-				d.fold(ratio[run.column:][:run.count], run, w.sources[i], k)
+				d.fold(ratio[run.column:][:run.count], run, sources[i], plane, place)
 			}
 		}
 	}
@@ -70,13 +69,14 @@ func (d *gradient) targets(c *gradChunk) []float32 {
 	return t
 }
 
-// gradSource says which elements of X a run sees at a row of W: position i of the run
-// sees element at+i*step for i from lo to hi-1, and padding for all other i.
+// gradSource says which elements of a channel of X a run sees at a place of the kernel:
+// position i of the run sees element at+i*step for i from lo to hi-1, and padding for all
+// other i. Element 0 is the first one of the batch.
 type gradSource struct{ at, step, lo, hi int }
 
-// source returns the source of a run at row k of W.
-func (d *gradient) source(r gradRun, k int) gradSource {
-	y, x := d.inputAt(r.y*d.ow+r.x, k%d.places)
+// source returns the source of a run at a place of the kernel, in channel 0.
+func (d *gradient) source(r gradRun, place int) gradSource {
+	y, x := d.inputAt(r.y*d.ow+r.x, place)
 	s := gradSource{step: d.Strides[1]}
 	if y < 0 || y >= d.height || x >= d.width {
 		return s
@@ -84,14 +84,14 @@ func (d *gradient) source(r gradRun, k int) gradSource {
 	if x < 0 {
 		s.lo = (s.step - 1 - x) / s.step
 	}
-	s.at = ((r.image*d.channels+k/d.places)*d.height+y)*d.width + x
+	s.at = (r.image*d.channels*d.height+y)*d.width + x
 	s.hi = min((d.width-x+s.step-1)/s.step, r.count)
 	s.lo = min(s.lo, s.hi)
 	return s
 }
 
-// gather sets dst to the elements of X that a run sees.
-func (d *gradient) gather(dst []float32, s gradSource) {
+// gather sets dst to the elements of X that a run sees in the channel that begins at plane.
+func (d *gradient) gather(dst []float32, s gradSource, plane int) {
 	if s.lo > 0 || s.hi < len(dst) {
 		clear(dst)
 	}
@@ -99,7 +99,7 @@ func (d *gradient) gather(dst []float32, s gradSource) {
 		return
 	}
 	dst = dst[s.lo:s.hi]
-	from := d.x[s.at+s.lo*s.step:]
+	from := d.x[plane+s.at+s.lo*s.step:]
 	if s.step == 1 {
 		copy(dst, from)
 		return
@@ -109,12 +109,13 @@ func (d *gradient) gather(dst []float32, s gradSource) {
 	}
 }
 
-// fold adds the gradients of the elements of X that a run sees at row k of W.
-func (d *gradient) fold(ratio []float32, r gradRun, s gradSource, k int) {
+// fold adds the gradients of the elements of X that a run sees at a place of the kernel, in
+// the channel that begins at plane.
+func (d *gradient) fold(ratio []float32, r gradRun, s gradSource, plane, place int) {
 	if s.lo == s.hi {
 		return
 	}
-	to, ratio := d.gradX[s.at+s.lo*s.step:], ratio[s.lo:s.hi]
+	to, ratio := d.gradX[plane+s.at+s.lo*s.step:], ratio[s.lo:s.hi]
 	if d.factors == nil {
 		for i, v := range ratio {
 			to[i*s.step] += v
@@ -123,7 +124,7 @@ func (d *gradient) fold(ratio []float32, r gradRun, s gradSource, k int) {
 	}
 	factors := d.factors[r.y*d.ow+r.x+s.lo:]
 	if d.epsPlaces > 1 {
-		factors = factors[k%d.places*d.positions:]
+		factors = factors[place*d.positions:]
 	}
 	for i, v := range ratio {
 		to[i*s.step] += float32(v * factors[i])
