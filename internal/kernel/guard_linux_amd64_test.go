@@ -97,3 +97,19 @@ func TestProducts_StayWithinTheirBuffers(t *testing.T) {
 		})
 	}
 }
+
+func TestRatiosAndFactors_StayWithinTheirBuffers(t *testing.T) {
+	for _, tier := range Tiers() {
+		undo := Use(tier)
+		for n := range 70 {
+			r := rand.New(rand.NewPCG(uint64(n), 18))
+			v := [5][]float32{randomPixels(r, n), randomPixels(r, n), randomPixels(r, n), randomPixels(r, n), randomPixels(r, n)}
+			for i := range v {
+				guarded(t, &v[i])
+			}
+			Ratios(v[0], v[1], v[2], v[3])
+			Factors(v[3], v[1], v[4])
+		}
+		undo()
+	}
+}

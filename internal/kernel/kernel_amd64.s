@@ -262,6 +262,12 @@ DATA numbers<>+504(SB)/4, $0x0000001f
 DATA numbers<>+508(SB)/4, $0x00000020
 GLOBL numbers<>(SB), RODATA|NOPTR, $512
 
+DATA tiny<>+0(SB)/4, $0x1e3ce508
+GLOBL tiny<>(SB), RODATA|NOPTR, $4
+
+DATA minus<>+0(SB)/4, $0xbf800000
+GLOBL minus<>(SB), RODATA|NOPTR, $4
+
 // func sampleAVX512(dst *uint32, n int, positions int, coarse *[32]uint32, thresholds *uint32, room int, block uint32, states *uint64, scale uint32)
 // Requires: AVX, AVX512DQ, AVX512F, POPCNT
 TEXT ·sampleAVX512(SB), $640-68
@@ -39992,6 +39998,58 @@ done:
 	VZEROUPPER
 	RET
 
+// func ratiosAVX512(dst *float32, weighted *float32, mean *float32, sums *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·ratiosAVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         weighted+8(FP), CX
+	MOVQ         mean+16(FP), DX
+	MOVQ         sums+24(FP), BX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS tiny<>+0(SB), Z2
+	XORQ         DI, DI
+
+vector:
+	VMOVUPS (BX)(DI*4), Z0
+	VMULPS  (DX)(DI*4), Z0, Z1
+	VADDPS  (CX)(DI*4), Z1, Z1
+	VADDPS  Z2, Z0, Z0
+	VDIVPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)(DI*4)
+	ADDQ    $+16, DI
+	CMPQ    DI, SI
+	JL      vector
+	VZEROUPPER
+	RET
+
+// func factorsAVX512(sums *float32, weighted *float32, patch *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·factorsAVX512(SB), NOSPLIT, $0-32
+	MOVQ         sums+0(FP), AX
+	MOVQ         weighted+8(FP), CX
+	MOVQ         patch+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS tiny<>+0(SB), Z2
+	VBROADCASTSS minus<>+0(SB), Z3
+	XORQ         SI, SI
+
+vector:
+	VMOVUPS (AX)(SI*4), Z0
+	VMULPS  Z0, Z0, Z4
+	VADDPS  Z2, Z4, Z4
+	VMOVUPS (DX)(SI*4), Z1
+	VDIVPS  Z4, Z1, Z1
+	VMULPS  Z1, Z0, Z0
+	VMULPS  Z3, Z1, Z1
+	VMULPS  (CX)(SI*4), Z1, Z1
+	VMOVUPS Z1, (AX)(SI*4)
+	VMOVUPS Z0, (CX)(SI*4)
+	ADDQ    $+16, SI
+	CMPQ    SI, BX
+	JL      vector
+	VZEROUPPER
+	RET
+
 // func gemm1x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·gemm1x8AVX2(SB), NOSPLIT, $0-48
@@ -40994,6 +41052,58 @@ tail:
 done:
 	DECQ DX
 	JNZ  row
+	VZEROUPPER
+	RET
+
+// func ratiosAVX2(dst *float32, weighted *float32, mean *float32, sums *float32, n int)
+// Requires: AVX
+TEXT ·ratiosAVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         weighted+8(FP), CX
+	MOVQ         mean+16(FP), DX
+	MOVQ         sums+24(FP), BX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS tiny<>+0(SB), Y2
+	XORQ         DI, DI
+
+vector:
+	VMOVUPS (BX)(DI*4), Y0
+	VMULPS  (DX)(DI*4), Y0, Y1
+	VADDPS  (CX)(DI*4), Y1, Y1
+	VADDPS  Y2, Y0, Y0
+	VDIVPS  Y0, Y1, Y1
+	VMOVUPS Y1, (AX)(DI*4)
+	ADDQ    $+8, DI
+	CMPQ    DI, SI
+	JL      vector
+	VZEROUPPER
+	RET
+
+// func factorsAVX2(sums *float32, weighted *float32, patch *float32, n int)
+// Requires: AVX
+TEXT ·factorsAVX2(SB), NOSPLIT, $0-32
+	MOVQ         sums+0(FP), AX
+	MOVQ         weighted+8(FP), CX
+	MOVQ         patch+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS tiny<>+0(SB), Y2
+	VBROADCASTSS minus<>+0(SB), Y3
+	XORQ         SI, SI
+
+vector:
+	VMOVUPS (AX)(SI*4), Y0
+	VMULPS  Y0, Y0, Y4
+	VADDPS  Y2, Y4, Y4
+	VMOVUPS (DX)(SI*4), Y1
+	VDIVPS  Y4, Y1, Y1
+	VMULPS  Y1, Y0, Y0
+	VMULPS  Y3, Y1, Y1
+	VMULPS  (CX)(SI*4), Y1, Y1
+	VMOVUPS Y1, (AX)(SI*4)
+	VMOVUPS Y0, (CX)(SI*4)
+	ADDQ    $+8, SI
+	CMPQ    SI, BX
+	JL      vector
 	VZEROUPPER
 	RET
 

@@ -736,6 +736,19 @@ func maxPoolAVX512(dst *float32, x *float32, rows int, n int, width int)
 //go:noescape
 func meanPoolAVX512(dst *float32, x *float32, rows int, n int, width int)
 
+// ratiosAVX512 computes dst[i] = (weighted[i]+mean[i]*sums[i])/(sums[i]+1e-20) for i < n, each
+// operation rounded. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func ratiosAVX512(dst *float32, weighted *float32, mean *float32, sums *float32, n int)
+
+// factorsAVX512 sets sums[i] to -q*weighted[i] and weighted[i] to q*sums[i], with the old numbers and
+// q = patch[i]/(sums[i]*sums[i]+1e-20), for i < n, each operation rounded. n is a positive multiple
+// of the number of lanes of a vector.
+//
+//go:noescape
+func factorsAVX512(sums *float32, weighted *float32, patch *float32, n int)
+
 // gemm1x8AVX2 adds k products to each entry of a tile of C. If bias is not nil, it sets each
 // entry to the bias of its row first.
 //
@@ -849,6 +862,19 @@ func maxPoolAVX2(dst *float32, x *float32, rows int, n int, width int)
 //
 //go:noescape
 func meanPoolAVX2(dst *float32, x *float32, rows int, n int, width int)
+
+// ratiosAVX2 computes dst[i] = (weighted[i]+mean[i]*sums[i])/(sums[i]+1e-20) for i < n, each
+// operation rounded. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func ratiosAVX2(dst *float32, weighted *float32, mean *float32, sums *float32, n int)
+
+// factorsAVX2 sets sums[i] to -q*weighted[i] and weighted[i] to q*sums[i], with the old numbers and
+// q = patch[i]/(sums[i]*sums[i]+1e-20), for i < n, each operation rounded. n is a positive multiple
+// of the number of lanes of a vector.
+//
+//go:noescape
+func factorsAVX2(sums *float32, weighted *float32, patch *float32, n int)
 
 // packAlongAVX2 copies x[columns[l]+i] to dst[i*stride+l] for i < n and l < 8. n is a
 // multiple of 8.

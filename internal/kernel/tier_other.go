@@ -12,4 +12,8 @@ func tilingOf(Tier) *tiling { return &portableTiling }
 
 func reluVectors([]float32, []float32) int { return 0 }
 
+func ratiosVectors(_, _, _, _ []float32) int { return 0 }
+
+func factorsVectors(_, _, _ []float32) int { return 0 }
+
 func poolVectors(bool, []float32, []float32, int, int, int) bool { return false }

@@ -1,5 +1,7 @@
 package sbs
 
+import "github.com/spike-by-spike/sbs/internal/kernel"
+
 // row computes one row of W for a chunk. It adds to grad_X and grad_epsilon_xy. both
 // holds R and G of the row, and row replaces them by the factors with which compute
 // multiplies h and h*g.
@@ -16,9 +18,7 @@ func (d *gradient) row(w *gradWorker, c *gradChunk, k int, both []float32) {
 	}
 	if d.gradX != nil || d.gradEps != nil {
 		ratio, mean := w.ratio[:c.count], d.mean[c.first:][:c.count]
-		for i, m := range mean {
-			ratio[i] = (g[i] + float32(m*r[i])) / (r[i] + tiny)
-		}
+		kernel.Ratios(ratio, g, mean, r)
 		if d.gradEps != nil {
 			d.addEps(w.eps, ratio, patch, c, place)
 		}
@@ -34,11 +34,7 @@ func (d *gradient) row(w *gradWorker, c *gradChunk, k int, both []float32) {
 		}
 		return
 	}
-	for i, p := range patch {
-		ri, gi := r[i], g[i]
-		q := p / (float32(ri*ri) + tiny)
-		r[i], g[i] = -q*gi, q*ri
-	}
+	kernel.Factors(r, g, patch)
 }
 
 // addEps adds the contribution of one channel at one place of the kernel to

@@ -15,7 +15,8 @@ func main() {
 	ConstraintExpr("!purego")
 	for _, d := range []func() Mem{laneData, mixData, goldenLanes, stepData, belowFull, units, fullShare, laneBits, levels,
 		func() Mem { return wideMix(0) }, minOverlap, ones,
-		func() Mem { return constant("quarter", 0.25) }, numbers} {
+		func() Mem { return constant("quarter", 0.25) }, numbers,
+		tiny, func() Mem { return constant("minus", -1) }} {
 		d() // so that the data comes before the functions in the file
 	}
 	sampleAVX512(false)
@@ -65,6 +66,8 @@ func main() {
 		t.relu()
 		t.pool(false)
 		t.pool(true)
+		t.ratios()
+		t.factors()
 	}
 	packAlongAVX2()
 	Generate()

@@ -1,0 +1,73 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// tiny keeps the quotients of a gradient defined.
+func tiny() Mem { return constant("tiny", 1e-20) }
+
+// ratios computes the gradients that a row of W passes on.
+func (t *tiling) ratios() {
+	name := "ratios" + t.suffix
+	TEXT(name, NOSPLIT, "func(dst, weighted, mean, sums *float32, n int)")
+	Doc(name+" computes dst[i] = (weighted[i]+mean[i]*sums[i])/(sums[i]+1e-20) for i < n, each",
+		"operation rounded. n is a positive multiple of the number of lanes of a vector.")
+	Pragma("noescape")
+	dst, weighted, mean := Load(Param("dst"), GP64()), Load(Param("weighted"), GP64()), Load(Param("mean"), GP64())
+	sums, n := Load(Param("sums"), GP64()), Load(Param("n"), GP64())
+	v, sum, least := t.register(0), t.register(1), t.register(2)
+	VBROADCASTSS(tiny(), least)
+	i := GP64()
+	XORQ(i, i)
+	Label("vector")
+	at := func(base reg.Register) Mem { return Mem{Base: base, Index: i, Scale: 4} }
+	VMOVUPS(at(sums), v)
+	VMULPS(at(mean), v, sum)
+	VADDPS(at(weighted), sum, sum)
+	VADDPS(least, v, v)
+	VDIVPS(v, sum, sum)
+	VMOVUPS(sum, at(dst))
+	ADDQ(I32(t.lanes), i)
+	CMPQ(i, n)
+	JL(LabelRef("vector"))
+	VZEROUPPER()
+	RET()
+}
+
+// factors computes the factors with which a row of W adds to its gradient.
+func (t *tiling) factors() {
+	name := "factors" + t.suffix
+	TEXT(name, NOSPLIT, "func(sums, weighted, patch *float32, n int)")
+	Doc(name+" sets sums[i] to -q*weighted[i] and weighted[i] to q*sums[i], with the old numbers and",
+		"q = patch[i]/(sums[i]*sums[i]+1e-20), for i < n, each operation rounded. n is a positive multiple",
+		"of the number of lanes of a vector.")
+	Pragma("noescape")
+	sums, weighted := Load(Param("sums"), GP64()), Load(Param("weighted"), GP64())
+	patch, n := Load(Param("patch"), GP64()), Load(Param("n"), GP64())
+	v, q, least, minus := t.register(0), t.register(1), t.register(2), t.register(3)
+	VBROADCASTSS(tiny(), least)
+	VBROADCASTSS(constant("minus", -1), minus)
+	i := GP64()
+	XORQ(i, i)
+	Label("vector")
+	at := func(base reg.Register) Mem { return Mem{Base: base, Index: i, Scale: 4} }
+	square := t.register(4)
+	VMOVUPS(at(sums), v)
+	VMULPS(v, v, square)
+	VADDPS(least, square, square)
+	VMOVUPS(at(patch), q)
+	VDIVPS(square, q, q)
+	VMULPS(q, v, v)
+	VMULPS(minus, q, q)
+	VMULPS(at(weighted), q, q)
+	VMOVUPS(q, at(sums))
+	VMOVUPS(v, at(weighted))
+	ADDQ(I32(t.lanes), i)
+	CMPQ(i, n)
+	JL(LabelRef("vector"))
+	VZEROUPPER()
+	RET()
+}

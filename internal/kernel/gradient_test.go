@@ -1,0 +1,41 @@
+package kernel
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// TestRatiosAndFactors_EqualTheDefinition has numbers of all sizes, zeros, infinities and NaN.
+func TestRatiosAndFactors_EqualTheDefinition(t *testing.T) {
+	for n := range 100 {
+		r := rand.New(rand.NewPCG(uint64(n), 17))
+		weighted, mean, sums, patch := randomPixels(r, n), randomPixels(r, n), randomPixels(r, n), randomPixels(r, n)
+		for i := range sums {
+			if r.IntN(3) == 0 {
+				sums[i] *= 1e-12 // its square is about as large as what keeps the quotient defined
+			}
+		}
+		ratios, first, second := make([]float32, n), make([]float32, n), make([]float32, n)
+		for i := range n {
+			product := mean[i] * sums[i]
+			above, below := weighted[i]+product, sums[i]+1e-20
+			ratios[i] = above / below
+			square := sums[i] * sums[i]
+			below = square + 1e-20
+			q := patch[i] / below
+			first[i], second[i] = -(q * weighted[i]), q*sums[i]
+		}
+		for _, tier := range Tiers() {
+			undo := Use(tier)
+			got := make([]float32, n)
+			Ratios(got, weighted, mean, sums)
+			s, w := slices.Clone(sums), slices.Clone(weighted)
+			Factors(s, w, patch)
+			undo()
+			requireSame(t, ratios, got, tier.String()+" ratios")
+			requireSame(t, first, s, tier.String()+" first factors")
+			requireSame(t, second, w, tier.String()+" second factors")
+		}
+	}
+}
