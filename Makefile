@@ -6,7 +6,7 @@
 # make emulated    the tests of numbers and files, on emulated processors
 # make bench       the benchmarks
 # make interop     compares models with onnxruntime, which npm installs
-# make bench-onnxruntime MODEL=cnn.onnx   how fast onnxruntime runs a model
+# make bench-onnxruntime MODEL=cnn.onnx THREADS=2   how fast onnxruntime runs a model
 # make release-check  the workflows and the release configuration
 
 ACTIONLINT    := v1.7.12
@@ -171,7 +171,7 @@ interop: $(INTEROP)/installed $(MNIST)/t10k-images-idx3-ubyte
 	SBS_ONNXRUNTIME=$(INTEROP) SBS_MNIST=$(MNIST) go test ./runtime -run '^TestInterop' -count 1 -v
 
 bench-onnxruntime: $(INTEROP)/installed
-	SBS_ONNXRUNTIME=$(INTEROP) node docs/benchmarks/onnxruntime.js $(MODEL)
+	SBS_ONNXRUNTIME=$(INTEROP) node docs/benchmarks/onnxruntime.js $(MODEL) $(THREADS)
 
 clean:
 	rm -rf bin dist

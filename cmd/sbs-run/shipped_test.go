@@ -52,6 +52,6 @@ func TestShippedModel_HasTheDocumentedChecksumAndAccuracy(t *testing.T) {
 	require.Contains(t, string(card), fmt.Sprintf("| model.onnx | %x |\n", sha256.Sum256(data)))
 	out, _, err := command(t, path, digits, "--quiet")
 	require.NoError(t, err)
-	require.Contains(t, out, "1      28 (93.3%)   100.00% (28 of 28)  13020\n")
+	require.Contains(t, out, "1      29 (96.7%)   100.00% (29 of 29)  2770\n")
 	require.Contains(t, out, "accuracy 100.00% (30 of 30)")
 }
