@@ -18,12 +18,8 @@ func TestRatiosAndFactors_EqualTheDefinition(t *testing.T) {
 		}
 		ratios, first, second := make([]float32, n), make([]float32, n), make([]float32, n)
 		for i := range n {
-			product := mean[i] * sums[i]
-			above, below := weighted[i]+product, sums[i]+1e-20
-			ratios[i] = above / below
-			square := sums[i] * sums[i]
-			below = square + 1e-20
-			q := patch[i] / below
+			ratios[i] = (weighted[i] + float32(mean[i]*sums[i])) / (sums[i] + 1e-20)
+			q := patch[i] / (float32(sums[i]*sums[i]) + 1e-20)
 			first[i], second[i] = -(q * weighted[i]), q*sums[i]
 		}
 		for _, tier := range Tiers() {
