@@ -66,6 +66,16 @@ func read(t *testing.T, path string) []byte {
 	return data
 }
 
+// save writes a network as a model, and returns its path.
+func save(t *testing.T, n *convert.Network, opt convert.Options) string {
+	t.Helper()
+	content, err := convert.ToONNX(n, opt)
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "saved.onnx")
+	require.NoError(t, os.WriteFile(path, content, 0o600))
+	return path
+}
+
 func network(t *testing.T, path string) *convert.Network {
 	t.Helper()
 	n, err := convert.FromONNX(read(t, path))
@@ -280,11 +290,8 @@ func TestOptimize_ForgetsARecordThatNoLongerHolds(t *testing.T) {
 
 func TestOptimize_KeepsTheFormOfTheModel(t *testing.T) {
 	model, data := trained(t, "--holdout", "200")
-	fixed := filepath.Join(t.TempDir(), "fixed.onnx")
 	want := convert.Options{Batch: 7, Seed: 5, Body: convert.BodyNone}
-	content, err := convert.ToONNX(network(t, model), want)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(fixed, content, 0o600))
+	fixed := save(t, network(t, model), want)
 	out := filepath.Join(t.TempDir(), "out.onnx")
 	must(t, fixed, "--data", data, "--min-accuracy", "90", "-o", out, "--trainings", "0")
 	got, err := convert.OptionsOf(read(t, out))
@@ -335,10 +342,7 @@ func TestOptimize_PrefersTheModelGiven(t *testing.T) {
 func TestOptimize_KeepsStandardOperators(t *testing.T) {
 	model, data := trained(t, "--holdout", "200")
 	dir := t.TempDir()
-	inline, out := filepath.Join(dir, "inline.onnx"), filepath.Join(dir, "fast.onnx")
-	content, err := convert.ToONNX(network(t, model), convert.Options{Body: convert.BodyInline})
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(inline, content, 0o600))
+	inline, out := save(t, network(t, model), convert.Options{Body: convert.BodyInline}), filepath.Join(dir, "fast.onnx")
 	must(t, inline, "--data", data, "--min-accuracy", "90", "-o", out, "--trainings", "0")
 	form, err := convert.OptionsOf(read(t, out))
 	require.NoError(t, err)

@@ -7,10 +7,10 @@ import (
 )
 
 // descend lowers the number of spikes of one layer after the other, and returns the networks
-// on the way, from the model given with evenly spread spikes to the first one that has at most half
-// of its right answers and does not meet --min-accuracy. In every step it takes the layer where fewer spikes cost the
-// fewest right answers for the updates that they save, and then adapts the epsilon of that
-// layer.
+// on the way, from the model given with evenly spread spikes to the first one that has less
+// than half of its right answers and does not meet --min-accuracy. In every step it takes the
+// layer where fewer spikes cost the fewest right answers for the updates that they save, and
+// then adapts the epsilon of that layer.
 func (o *optimizer) descend(ctx context.Context) ([]*candidate, error) {
 	var s spec
 	for _, l := range layers(o.given.network) {

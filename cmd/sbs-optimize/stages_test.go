@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -75,18 +74,12 @@ func TestCombine_CalibratesTheThresholds(t *testing.T) {
 	// With images that none has seen, the models need no record.
 	unknown := network(t, few)
 	unknown.Holdout = nil
-	content, err := convert.ToONNX(unknown, convert.Options{})
-	require.NoError(t, err)
-	forgotten := filepath.Join(dir, "forgotten.onnx")
-	require.NoError(t, os.WriteFile(forgotten, content, 0o600))
+	forgotten := save(t, unknown, convert.Options{})
 	must(t, forgotten, model, "--data", filepath.Join(data, "TrainPatternStorage.npy"), "--validation", filepath.Join(data, "TestPatternStorage.npy"), "--max-accuracy-loss", "20", "-o", filepath.Join(dir, "v.onnx"))
 
 	named := network(t, model)
 	named.Classes = []string{"a", "b", "c"}
-	content, err = convert.ToONNX(named, convert.Options{})
-	require.NoError(t, err)
-	names := filepath.Join(dir, "names.onnx")
-	require.NoError(t, os.WriteFile(names, content, 0o600))
+	names := save(t, named, convert.Options{})
 	_, errOut, err := command(t, few, names, "--data", data, "--max-accuracy-loss", "10", "-o", filepath.Join(dir, "x.onnx"))
 	require.ErrorContains(t, err, "its classes are named")
 	require.NotContains(t, errOut, "measuring")

@@ -28,7 +28,7 @@ func Bars(t testing.TB, dir string, training, test int) {
 			x, y := 4+r.IntN(3), 4+r.IntN(3)
 			for j := range 5 {
 				at := [][2]int{{2 + j, x}, {y, 2 + j}, {2 + j, 2 + j + r.IntN(2)}}[labels[i]]
-				pixels[i*144+(at[0]+1)*12+at[1]] = 0.5 + float32(float32(r.Float32())/2)
+				pixels[i*144+(at[0]+1)*12+at[1]] = 0.5 + float32(r.Float32()/2)
 			}
 		}
 		pixels[0] = 1 // the same maximum in both sets

@@ -803,7 +803,7 @@ TEXT ·thresholdsAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS scale+28(FP), Z17
 	XORQ         BX, BX
 
-sums:
+vector:
 	VMOVUPS    (CX)(BX*4), Z16
 	VCMPPS     $0x05, Z0, Z16, K1
 	VMULPS     Z17, Z16, Z1
@@ -813,7 +813,7 @@ sums:
 	VMOVUPS    Z1, (AX)(BX*4)
 	ADDQ       $0x10, BX
 	CMPQ       BX, DX
-	JL         sums
+	JL         vector
 	VZEROUPPER
 	RET
 
@@ -2601,7 +2601,7 @@ TEXT ·thresholdsAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS scale+28(FP), Y9
 	XORQ         BX, BX
 
-sums:
+vector:
 	VMOVUPS    (CX)(BX*4), Y8
 	VCMPPS     $0x05, Y0, Y8, Y12
 	VPSRLD     $0x01, Y12, Y12
@@ -2612,7 +2612,7 @@ sums:
 	VMOVUPS    Y1, (AX)(BX*4)
 	ADDQ       $0x08, BX
 	CMPQ       BX, DX
-	JL         sums
+	JL         vector
 	VZEROUPPER
 	RET
 
@@ -40016,7 +40016,7 @@ vector:
 	VADDPS  Z2, Z0, Z0
 	VDIVPS  Z0, Z1, Z1
 	VMOVUPS Z1, (AX)(DI*4)
-	ADDQ    $+16, DI
+	ADDQ    $0x10, DI
 	CMPQ    DI, SI
 	JL      vector
 	VZEROUPPER
@@ -40044,7 +40044,7 @@ vector:
 	VMULPS  (CX)(SI*4), Z1, Z1
 	VMOVUPS Z1, (AX)(SI*4)
 	VMOVUPS Z0, (CX)(SI*4)
-	ADDQ    $+16, SI
+	ADDQ    $0x10, SI
 	CMPQ    SI, BX
 	JL      vector
 	VZEROUPPER
@@ -41073,7 +41073,7 @@ vector:
 	VADDPS  Y2, Y0, Y0
 	VDIVPS  Y0, Y1, Y1
 	VMOVUPS Y1, (AX)(DI*4)
-	ADDQ    $+8, DI
+	ADDQ    $0x08, DI
 	CMPQ    DI, SI
 	JL      vector
 	VZEROUPPER
@@ -41101,7 +41101,7 @@ vector:
 	VMULPS  (CX)(SI*4), Y1, Y1
 	VMOVUPS Y1, (AX)(SI*4)
 	VMOVUPS Y0, (CX)(SI*4)
-	ADDQ    $+8, SI
+	ADDQ    $0x08, SI
 	CMPQ    SI, BX
 	JL      vector
 	VZEROUPPER

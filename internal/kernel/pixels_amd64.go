@@ -5,15 +5,27 @@ package kernel
 // reluVectors computes Relu for as many numbers as fill whole vectors, and returns
 // how many these are.
 func reluVectors(out, x []float32) int {
-	switch n, tier := len(x), active(); {
-	case tier == AVX512 && n >= 16:
-		reluAVX512(&out[0], &x[0], n&^15)
-		return n &^ 15
-	case tier == AVX2 && n >= 8:
-		reluAVX2(&out[0], &x[0], n&^7)
-		return n &^ 7
+	tier, n := wholeVectors(len(x))
+	switch {
+	case n == 0:
+	case tier == AVX512:
+		reluAVX512(&out[0], &x[0], n)
+	default:
+		reluAVX2(&out[0], &x[0], n)
 	}
-	return 0
+	return n
+}
+
+// wholeVectors returns the active tier, and how many of n numbers fill whole vectors of it.
+func wholeVectors(n int) (Tier, int) {
+	switch tier := active(); tier {
+	case AVX512:
+		return tier, n &^ 15
+	case AVX2:
+		return tier, n &^ 7
+	default:
+		return tier, 0
+	}
 }
 
 // poolVectors computes MeanPool2 or MaxPool2, or returns false if the tier has no assembly

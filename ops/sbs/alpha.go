@@ -1,6 +1,9 @@
 package sbs
 
-import "github.com/spike-by-spike/sbs/internal/parallel"
+import (
+	"github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/parallel"
+)
 
 // alphaLoop is a parallel.Loop over the images of a run: it multiplies h by alpha.
 type alphaLoop struct {
@@ -110,7 +113,7 @@ func (r *run) unfold(s *alphaSpace) error {
 				s.alpha[pos] += s.z[i]
 			}
 		}
-		s.alpha[pos] += tiny
+		s.alpha[pos] += kernel.Tiny
 		sum += s.alpha[pos]
 	}
 	for pos := range s.alpha {

@@ -9,9 +9,6 @@ import (
 )
 
 const (
-	// tiny keeps quotients defined when the divisor is 0, as in PyTorch-SbS.
-	tiny = 1e-20
-
 	// largestGradient bounds the gradients of dialect 1.
 	largestGradient = 1e30
 
@@ -211,10 +208,29 @@ func (d *gradient) cut() {
 		var g gradGroup
 		for i := range chunks {
 			lo, hi := first+(end-first)*i/chunks, first+(end-first)*(i+1)/chunks
-			g.chunks = append(g.chunks, gradChunk{first: lo, count: hi - lo})
+			g.chunks = append(g.chunks, d.chunk(lo, hi-lo))
 		}
 		d.groups = append(d.groups, g)
 	}
+}
+
+// chunk returns the chunk of count pairs from first on, without the parts that depend on the
+// arrays.
+func (d *gradient) chunk(first, count int) gradChunk {
+	c := gradChunk{first: first, count: count}
+	for at := first; at < first+count; {
+		pos := at % d.positions
+		r := gradRun{column: at - first, image: at / d.positions, y: pos / d.ow, x: pos % d.ow}
+		r.count = min(d.ow-r.x, first+count-at)
+		c.runs = append(c.runs, r)
+		at += r.count
+	}
+	for place := range d.places {
+		for _, r := range c.runs {
+			c.sources = append(c.sources, d.source(r, place))
+		}
+	}
+	return c
 }
 
 // prepareChunk computes those parts of a chunk that do not depend on the slab.
@@ -223,20 +239,6 @@ func (d *gradient) prepareChunk(c *gradChunk) {
 		c.neurons, c.total = make([]float32, 2*d.n*c.count), make([]float32, c.count)
 	}
 	clear(c.total)
-	c.runs = c.runs[:0]
-	for at := c.first; at < c.first+c.count; {
-		pos := at % d.positions
-		r := gradRun{column: at - c.first, image: at / d.positions, y: pos / d.ow, x: pos % d.ow}
-		r.count = min(d.ow-r.x, c.first+c.count-at)
-		c.runs = append(c.runs, r)
-		at += r.count
-	}
-	c.sources = c.sources[:0]
-	for place := range d.places {
-		for _, r := range c.runs {
-			c.sources = append(c.sources, d.source(r, place))
-		}
-	}
 	total := c.total
 	overlap, mean := d.overlap[c.first:][:c.count], d.mean[c.first:][:c.count]
 	d.eachNeuron(c, func(h, g []float32, at, _ int) {
@@ -393,7 +395,7 @@ func (d *gradient) finishEps(eps []float32) {
 type gradWorker struct {
 	both    []float32 // (rows of a slab, 2*count): W*h and W*(h*(g-mean)), later the factors of h and h*(g-mean)
 	patch   []float32 // p~ of one row of W: an entry per pair of the chunk
-	ratio   []float32 // G/(R+tiny) of one row of W, likewise
+	ratio   []float32 // G/(R+Tiny) of one row of W, likewise
 	weights []float32 // partial sum of grad_W of the group, (K, N)
 	eps     []float32 // partial sum of grad_epsilon_xy of the group and slab
 }
@@ -408,7 +410,7 @@ func (d *gradient) newWorker() *gradWorker {
 // sums and to grad_X. With the matrices R = W*h and G = W*(h*g), which have a row per row
 // of W and a column per pair, grad_W is a sum of two products of matrices:
 //
-//	grad_W = (p~*R/(R^2+tiny)) * (h*g)' - (p~*G/(R^2+tiny)) * h'
+//	grad_W = (p~*R/(R^2+Tiny)) * (h*g)' - (p~*G/(R^2+Tiny)) * h'
 //
 // A constant added to g does not change grad_W. Instead of g this code uses g - mean,
 // so that the two products do not cancel each other out.
