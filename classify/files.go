@@ -21,9 +21,10 @@ type Files struct {
 }
 
 // OpenFiles opens the images in paths: image files, folders of image files, IDX files
-// such as those of MNIST, .npy files, and batches of CIFAR-10. If a folder contains one
-// folder per class, the images are labeled. labels is the path of a file with the labels
-// of all images: an IDX file, a .npy file, or a text file with one label per line. ""
+// such as those of MNIST, .npy and .npz files, CSV files, and batches of CIFAR-10; see
+// docs/formats.md. If a folder contains one folder per class, the images are labeled.
+// labels is the path of a file with the labels of all images: an IDX, .npy or .npz file, or
+// a text file with one label per line or with columns for the file and the label. ""
 // selects the labels that come with the images. All decodes each image when its batch is
 // classified, so the Files must stay open until then.
 func (c *Classifier) OpenFiles(paths []string, labels string) (*Files, error) {
@@ -49,6 +50,16 @@ func (f *Files) Len() int {
 		return 0
 	}
 	return f.source.Len()
+}
+
+// Limit reduces f to its first n images. If the images are in class folders, it takes an
+// equal share of every class instead, as far as a class has that many, and reports true.
+func (f *Files) Limit(n int) (shared bool) {
+	if f == nil || f.source == nil {
+		return false
+	}
+	f.source, shared = dataset.Limit(f.source, n)
+	return shared
 }
 
 // Classes returns the names of the classes, from the model or from the files, in the

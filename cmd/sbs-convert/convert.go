@@ -54,7 +54,7 @@ func (f *flags) toONNX(ctx context.Context, stdout, stderr io.Writer, weights, p
 		return fmt.Errorf("the model could not be written: %w", err)
 	}
 	fmt.Fprintf(stdout, "%s: PyTorch-SbS dialect %d, step %s (%s)\n", n.Name, report.Dialect, stepName(report.Step), report.StepChoice)
-	fmt.Fprintf(stdout, "weights: %s\n", filepath.ToSlash(weights))
+	fmt.Fprintf(stdout, "weights: %s\n", filepath.ToSlash(report.Weights))
 	fmt.Fprintf(stdout, "configuration: %s\n", filepath.ToSlash(strings.Join(report.Configuration, ", ")))
 	if report.EpsilonXY != "" {
 		fmt.Fprintf(stdout, "epsilon_xy: %s\n", filepath.ToSlash(report.EpsilonXY))

@@ -26,11 +26,10 @@ func (f *flags) classify(ctx context.Context, stdout, stderr io.Writer, model st
 	}
 	defer func() { err = errors.Join(err, files.Close()) }()
 
-	limit := f.limit.Or(0) // 0 means all images
-	total := files.Len()
-	if limit > 0 {
-		total = min(total, limit)
+	if f.limit.Set && files.Limit(f.limit.Value) {
+		fmt.Fprintf(stderr, "note: %d images, an equal share of every class folder (--limit)\n", files.Len())
 	}
+	total := files.Len()
 	classes := files.Classes()
 	if classes == nil {
 		classes = c.Classes()
@@ -40,7 +39,7 @@ func (f *flags) classify(ctx context.Context, stdout, stderr io.Writer, model st
 	p.staged = stages > 0
 	sum := newSummary(classes, filepath.ToSlash(model), f.noise, stages)
 	start := time.Now()
-	err = p.printAll(c.All(ctx, files, limit), sum)
+	err = p.printAll(c.All(ctx, files, 0), sum)
 	sum.seconds = time.Since(start).Seconds()
 	switch {
 	case err != nil && ctx.Err() != nil:

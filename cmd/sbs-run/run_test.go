@@ -102,7 +102,8 @@ func TestRun_PrintsCSV(t *testing.T) {
 	require.Len(t, rows, 5)
 	require.Equal(t, []string{"image", "label", "class", "probability", "class_1", "probability_1", "class_2", "probability_2", "class_3", "probability_3", "error"}, rows[0])
 	require.Equal(t, digits+"/0/00003.png", rows[1][0])
-	require.Equal(t, "1", rows[4][2])
+	require.Equal(t, "3", rows[4][2])
+	require.Contains(t, errOut, "note: 4 images, an equal share of every class folder (--limit)")
 	require.Contains(t, errOut, "accuracy 100.00%")
 }
 
@@ -357,7 +358,7 @@ func TestRun_ReportsModelsAndImagesThatItCannotUse(t *testing.T) {
 		{"image as model", []string{filepath.Join(digits, "7/00000.png"), digits}, "not a valid ONNX model", nil},
 		{"missing images", []string{model, "missing"}, "missing: ", fs.ErrNotExist},
 		{"folder without images", []string{model, empty}, empty + " contains no images: ", nil},
-		{"file without images", []string{model, notImages}, notImages + " contains no images: ", nil},
+		{"file without images", []string{model, notImages}, notImages + ": want PNG, JPEG", nil},
 		{"missing labels", []string{model, digits, "--labels", "missing"}, "missing: ", fs.ErrNotExist},
 		{"too few labels", []string{model, digits, "--labels", labels}, labels + " has 2 labels, but there are 30 images", nil},
 		{"more spikes than an own epsilon_t has", []string{save(t, converttest.OwnEpsilonT(converttest.Digits()), convert.Options{}), digits, "--spikes", "500"}, "only 40 entries: convert the network again with that many spikes", nil},

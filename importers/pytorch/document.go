@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/tailscale/hujson"
 )
@@ -37,12 +38,9 @@ func parse(name string, data []byte) (*document, error) {
 		return nil, fmt.Errorf("%s: %d brackets are too many for a configuration (at most %d)", name, n, maxBrackets)
 	}
 	sum := sha256.Sum256(data)
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	// A line comment must end with a newline, even at the end of the file.
-	data = append(slices.Clone(data), '\n')
-	v, err := hujson.Parse(data)
+	v, data, err := parseJSON(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: not valid JSON: %s", name, plainError(err))
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	root, ok := v.Value.(*hujson.Object)
 	if !ok {
@@ -55,13 +53,6 @@ func parse(name string, data []byte) (*document, error) {
 		}
 	}
 	return d, nil
-}
-
-// plainError returns the text of an error of the JSON parser without the name of the
-// library.
-func plainError(err error) string {
-	text := strings.TrimPrefix(err.Error(), "hujson: ")
-	return strings.ReplaceAll(text, "unexpected EOF", "unexpected end of the file")
 }
 
 // describesNetwork reports whether the document has a network_structure object.
@@ -107,7 +98,12 @@ func text(d *document, key string, v hujson.Value) (string, error) {
 	if kindOf(v) != '"' {
 		return "", wrong(d, key, v, "a string")
 	}
-	return v.Value.(hujson.Literal).String(), nil
+	s := v.Value.(hujson.Literal).String()
+	if i := strings.IndexFunc(s, unicode.IsControl); i >= 0 {
+		// "C:\new" without doubled backslashes has the character \n.
+		return "", fmt.Errorf("%s: %s: %q contains a control character; write a backslash of a path as \\\\ or as /", d.at(v), key, s)
+	}
+	return s, nil
 }
 
 func boolean(d *document, key string, v hujson.Value) (bool, error) {

@@ -327,3 +327,40 @@ func (x *index) unused(p *plan, step int) []string {
 	slices.Sort(w)
 	return w
 }
+
+// weightsFolder returns the folder itself, or the folder in it that contains the Weight
+// files: Weights (dialect 1), Parameters (dialect 2) or the only such folder.
+func weightsFolder(folder string) (string, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return "", err
+	}
+	if hasWeights(entries) {
+		return folder, nil
+	}
+	var found []string
+	for _, e := range entries {
+		sub := filepath.Join(folder, e.Name())
+		in, err := os.ReadDir(sub)
+		if err != nil || !hasWeights(in) {
+			continue // not a folder, or one that does not matter
+		}
+		found = append(found, sub)
+	}
+	for _, sub := range found {
+		if base := filepath.Base(sub); len(found) == 1 || base == "Weights" || base == "Parameters" {
+			return sub, nil
+		}
+	}
+	if len(found) > 1 {
+		return "", fmt.Errorf("%s has no Weight files, but several of its folders have: name one of %s", folder, strings.Join(found, ", "))
+	}
+	return folder, nil
+}
+
+func hasWeights(entries []os.DirEntry) bool {
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		id, ok := parseName(e.Name())
+		return ok && id.quantity == weightFile
+	})
+}

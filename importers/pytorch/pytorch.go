@@ -69,6 +69,7 @@ type Options struct {
 
 // Report describes what Load and NewNetwork read.
 type Report struct {
+	Weights       string        // the folder of the Weight files
 	Configuration []string      // the configuration files, in the order in which they were merged
 	EpsilonXY     string        // the folder of the EpsXY files, "" if there is none
 	Dialect       int           // 1 or 2
@@ -116,7 +117,8 @@ const (
 	StepUntrained     StepChoice = "untrained"              // NewNetwork found no files
 )
 
-// Load reads a trained network. Each layer of the result fits the output of the layer
+// Load reads a trained network. If the weights folder has no Weight files, but one of the
+// folders in it has, Load reads that one. Each layer of the result fits the output of the layer
 // before it. Weights of SbS layers are finite, not negative, and their columns sum to 1.
 // If the sum of a column differs from 1 by more than 1e-4, Load divides the column by its
 // sum and adds a warning; otherwise it keeps every bit of the file. float64 arrays are
@@ -129,6 +131,11 @@ func Load(opt Options) (*convert.Network, *Report, error) {
 	if opt.Weights == "" {
 		return nil, nil, errors.New("pytorch: no weights folder was given")
 	}
+	weights, err := weightsFolder(opt.Weights)
+	if err != nil {
+		return nil, nil, fmt.Errorf("pytorch: the weights folder: %w", err)
+	}
+	opt.Weights = weights
 	n, r, err := load(opt, newConfig(), nil)
 	if err != nil {
 		return nil, nil, fmt.Errorf("pytorch: %w", err)
@@ -197,6 +204,7 @@ func load(opt Options, cfg *config, start *Start) (*convert.Network, *Report, er
 		Training:      training,
 	}
 	report := &Report{
+		Weights:       opt.Weights,
 		Configuration: files,
 		EpsilonXY:     idx.epsilonXY,
 		Dialect:       p.dialect,

@@ -103,7 +103,7 @@ func TestLoad_RefusesInvalidConfigurations(t *testing.T) {
 		"none":       {dialect1, put(tiny, nil), []string{"neither", "network.json", "--config FILE"}, ErrNoConfiguration},
 		"two":        {dialect1, put("also.json", `{"network_structure": {}}`), []string{"also.json", "tiny.json", "--config FILE"}, ErrNoConfiguration},
 		"broken":     {dialect1, put(tiny, `{"network_structure": {`), []string{"tiny.json", "line 2", "--config FILE"}, ErrNoConfiguration},
-		"syntax":     {dialect2, put(def, "{\n\"a\": }"), []string{"def.json: not valid JSON: line 2, column 6: invalid character"}, nil},
+		"syntax":     {dialect2, put(def, "{\n\"a\": }"), []string{"def.json: not valid JSON: line 2, column 6, key \"a\": invalid character"}, nil},
 		"no object":  {dialect2, put(def, `[1]`), []string{"def.json: want an object, found a list"}, nil},
 		"too long":   {dialect2, put(def, strings.Repeat(" ", maxConfig+1)), []string{"def.json", "too many for a configuration"}, nil},
 		"brackets":   {dialect2, put(def, strings.Repeat("[", maxBrackets+1)), []string{"def.json", "brackets"}, nil},

@@ -29,49 +29,84 @@ type layout struct {
 	last bool // the channels are the last dimension, not the second
 }
 
-// arrange finds the layout of an array of images. They must have the size in the options,
-// or 1 or 3 channels if they may be resized or the options have no size. If the channels
-// can be first or last, they are last, as in the files of PyTorch-SbS.
+// arrange finds the layout of an array of images, or of one image. The images must have
+// the size in the options, or 1 or 3 channels if they may be resized or the options have
+// no size. If the channels can be first or last, they are last, as in the files of
+// PyTorch-SbS.
 func arrange(shape []int, opt Options) (layout, error) {
-	var choices []layout
-	switch len(shape) {
-	case 3:
-		choices = []layout{{shape[0], Size{1, shape[1], shape[2]}, false}}
-	case 4:
-		choices = []layout{
-			{shape[0], Size{shape[3], shape[1], shape[2]}, true},
-			{shape[0], Size{shape[1], shape[2], shape[3]}, false},
-		}
-	default:
-		return layout{}, fmt.Errorf("the array has shape %v, but images have (n, height, width), (n, height, width, channels) "+
-			"or (n, channels, height, width)", shape)
-	}
 	for _, d := range shape {
 		if d < 1 {
 			return layout{}, fmt.Errorf("the array of shape %v contains no images", shape)
 		}
 	}
+	choices := layouts(shape, opt.Size)
+	if len(choices) == 0 {
+		return layout{}, fmt.Errorf("the array has shape %v, but images have %s", shape, imageShapes)
+	}
 	for _, l := range choices {
 		if l.size == opt.Size {
 			return l, nil
 		}
-		if c := l.size.Channels; opt.Size == (Size{}) && (c == 1 || c == 3) {
-			return l, checkPixels(l.size)
-		}
 	}
-	if opt.Size == (Size{}) {
-		return layout{}, fmt.Errorf("the array has shape %v, want images with 1 or 3 channels", shape)
-	}
-	if !opt.Resize {
-		return layout{}, fmt.Errorf("the array has images of shape %v, but the network needs %v (channels x height x width): allow conversion %s",
-			shape[1:], opt.Size, adviseResize)
+	if opt.Size != (Size{}) && !opt.Resize {
+		return layout{}, fmt.Errorf("the array has shape %v, but the network needs images of %v (channels x height x width): allow conversion %s",
+			shape, opt.Size, adviseResize)
 	}
 	for _, l := range choices {
 		if c := l.size.Channels; c == 1 || c == 3 {
 			return l, checkPixels(l.size)
 		}
 	}
-	return layout{}, fmt.Errorf("the array has images of shape %v, but only those with 1 or 3 channels can be scaled to %v", shape[1:], opt.Size)
+	return layout{}, fmt.Errorf("the array has shape %v, want images with 1 or 3 channels", shape)
+}
+
+const imageShapes = "(n, height, width), (n, height, width, channels), (n, channels, height, width) or (n, pixels), " +
+	"and one image has (height, width), (height, width, channels) or (channels, height, width)"
+
+// layouts returns the layouts that an array can have, the most likely first.
+func layouts(shape []int, want Size) []layout {
+	switch len(shape) {
+	case 2:
+		one := layout{1, Size{1, shape[0], shape[1]}, false}
+		size, ok := unflatten(shape[1], want)
+		rows := layout{shape[0], size, false}
+		switch {
+		case !ok:
+			return []layout{one}
+		case size != want && shape[0] == shape[1]: // a square image
+			return []layout{one, rows}
+		}
+		return []layout{rows, one}
+	case 3:
+		many := layout{shape[0], Size{1, shape[1], shape[2]}, false}
+		last := layout{1, Size{shape[2], shape[0], shape[1]}, true}
+		first := layout{1, Size{shape[0], shape[1], shape[2]}, false}
+		if c := shape[2]; c == 1 || c == 3 { // hardly the width of images
+			return []layout{last, many, first}
+		}
+		return []layout{many, last, first}
+	case 4:
+		return []layout{
+			{shape[0], Size{shape[3], shape[1], shape[2]}, true},
+			{shape[0], Size{shape[1], shape[2], shape[3]}, false},
+		}
+	}
+	return nil
+}
+
+// unflatten returns the size of images with n values in a row: the wanted size, a square
+// or a square of three channels. The channels are first, as in the files of CIFAR-10.
+func unflatten(n int, want Size) (Size, bool) {
+	if want != (Size{}) && want.len() == n {
+		return want, true
+	}
+	const least = 8 // the images of scikit-learn's load_digits
+	for _, channels := range []int{1, 3} {
+		if side := int(math.Sqrt(float64(n / channels))); side >= least && side*side*channels == n {
+			return Size{channels, side, side}, true
+		}
+	}
+	return Size{}, false
 }
 
 func checkPixels(s Size) error {

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/internal/pickle"
 )
 
 // pickledBatch returns a batch in the form in which Python 2 pickled CIFAR-10. All pixels of
@@ -66,18 +68,18 @@ func TestOpen_ReadsPickledCIFARBatches(t *testing.T) {
 func TestOpen_RefusesInvalidPickles(t *testing.T) {
 	good := string(pickledBatch(1, 2))
 	tests := []struct{ name, content, err string }{
-		{"short", good[:2000], "the pickle ends early"},
+		{"short", good[:2000], "truncated: at least 4348 bytes are missing"},
 		{"label", strings.Replace(good, "K\x02e", "K\x0ae", 1), "image 1 has label 10, want 0 to 9"},
-		{"dictionary in itself", "\x80\x02}q\x00(U\x06labels]h\x00aU\x01xh\x00u.", "the label of image 0 is not a number"},
+		{"dictionary in itself", "\x80\x02}q\x00(U\x06labels]h\x00aU\x01xh\x00u.", "\"labels\" has an element 0 that is not an integer"},
 		{"no labels", strings.Replace(good, "labels", "Labels", 1), `the list "labels" is missing`},
 		{"empty labels", "\x80\x02}U\x06labels]s.", `the list "labels" is empty`},
-		{"number of labels", strings.Replace(good, "K\x02e", "e", 1), `the array "data" does not have one row for each of the 1 labels`},
+		{"number of labels", strings.Replace(good, "K\x02e", "e", 1), `the array "data" has shape [2 3072], want [1 3072] for the 1 labels`},
 		{"no array", strings.Replace(good, "U\x04data", "U\x04Data", 1), `the array "data" is missing`},
 		{"other function", strings.Replace(good, "numpy.core.multiarray\n_reconstruct", "os\nsystem", 1), `the array "data" is not a NumPy array`},
-		{"state", strings.Replace(good, "tb\x89", "tb\x89N", 1), `the array "data" has a state of 6 values, want 5`},
-		{"no shape", strings.Replace(good, "M\x02\x00M\x00\x0c\x86", "N", 1), `the array "data" has no shape`},
-		{"rank", strings.Replace(good, "M\x02\x00M\x00\x0c\x86", "M\x02\x00M\x00\x0cK\x01\x87", 1), `the array "data" has 3 dimensions, want 2`},
-		{"columns", strings.Replace(good, "M\x02\x00M\x00\x0c\x86", "M\x02\x00M\x01\x0c\x86", 1), `the array "data" does not have 3072 values per row`},
+		{"state", strings.Replace(good, "tb\x89", "tb\x89N", 1), `the array "data" has no state of five values`},
+		{"no shape", strings.Replace(good, "M\x02\x00M\x00\x0c\x86", "N", 1), `the array "data" has a shape that is neither a list of integers nor a NumPy array of them`},
+		{"rank", strings.Replace(good, "M\x02\x00M\x00\x0c\x86", "M\x02\x00M\x00\x0cK\x01\x87", 1), `the array "data" has shape [2 3072 1], want [2 3072] for the 2 labels`},
+		{"columns", strings.Replace(good, "M\x02\x00M\x00\x0c\x86", "M\x02\x00M\x01\x0c\x86", 1), `the array "data" has shape [2 3073], want [2 3072] for the 2 labels`},
 		{"no type", strings.Replace(good, "cnumpy\ndtype", "cnumpy\ndType", 1), `the array "data" has no element type`},
 		{"type without a name", strings.Replace(good, "U\x02u1", "K\x01", 1), `the array "data" has an element type without a name`},
 		{"type", strings.Replace(good, "U\x02u1", "U\x02u2", 1), `the array "data" has elements of type "u2", want "u1" (uint8)`},
@@ -85,25 +87,14 @@ func TestOpen_RefusesInvalidPickles(t *testing.T) {
 		{"fortran", strings.Replace(good, "tb\x89", "tb\x88", 1), `the array "data" is in Fortran order, want C order`},
 		{"short elements", "\x80\x02}(U\x06labels](K\x01eU\x04datacnumpy.core.multiarray\n_reconstruct\n)R(K\x01K\x01M\x00\x0c\x86cnumpy\ndtype\nU\x02u1\x85R\x89U\x01xtbu.", `the array "data" has 1 bytes, want 3072 for 1 images`},
 		{"elements", "\x80\x02}(U\x06labels](K\x01eU\x04datacnumpy.core.multiarray\n_reconstruct\n)R(K\x01K\x01M\x00\x0c\x86cnumpy\ndtype\nU\x02u1\x85R\x89Ntbu.", `the array "data" has no elements`},
-		{"opcode", "\x80\x02\x81.", "has the opcode 0x81"},
-		{"no dictionary", "\x80\x02K\x01.", "the file does not hold a dictionary"},
-		{"empty stack", "\x80\x02.", "takes more values from its stack than it has"},
-		{"no mark", "\x80\x02K\x01t.", "takes more values"},
-		{"memo", "\x80\x02h\x01.", "uses value 1 before"},
-		{"call", "\x80\x02K\x01)R.", "calls a value that is not a function"},
-		{"state of a number", "\x80\x02K\x01)b.", "the state of a value that is not an object"},
-		{"append", "\x80\x02K\x01K\x01a.", "appends to a value that is not a list"},
-		{"key", "\x80\x02}K\x01K\x01s.", "keys that are not strings"},
-		{"odd", "\x80\x02}(K\x01u.", "key without a value"},
-		{"claims", "\x80\x02T\xff\xff\xff\xffabc.", "ends early"},
-		{"many", "\x80\x02" + strings.Repeat("K\x01", maxPickled+1) + ".", "more than 1048576 values"},
+		{"no dictionary", "\x80\x02K\x01.", "the file does not contain a dictionary"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			folder := write(t, map[string][]byte{"data_batch_1": []byte(test.content)})
 			_, err := Open([]string{folder}, Options{Subset: Training})
 			require.ErrorContains(t, err, test.err)
-			require.ErrorContains(t, err, "data_batch_1: not a pickled batch of CIFAR-10")
+			require.ErrorContains(t, err, "data_batch_1: ")
 			require.ErrorContains(t, err, "binary version")
 		})
 	}
@@ -113,7 +104,7 @@ func FuzzPickle(f *testing.F) {
 	f.Add(pickledBatch(1)[:200])
 	f.Add([]byte("\x80\x02](K\x01J\xff\xff\xff\xffe."))
 	f.Fuzz(func(_ *testing.T, content []byte) {
-		value, err := unpickle(content)
+		value, err := pickle.Decode(content)
 		if err == nil {
 			_, _ = cifarBatch(value)
 		}

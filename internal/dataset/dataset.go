@@ -7,18 +7,22 @@
 //   - a PNG, JPEG, GIF (the first picture), BMP, TIFF or WebP file
 //   - a folder of such files, or of one folder of such files per class
 //   - an IDX file of images (the format of MNIST)
-//   - an .npy file of images: (n, height, width), (n, height, width, channels) or
-//     (n, channels, height, width)
+//   - an .npy file of images: (n, height, width), (n, height, width, channels),
+//     (n, channels, height, width) or (n, pixels), or of one image
+//   - an .npz file with such an array, or one of its arrays: mnist.npz:x_test
+//   - a text file with the pixels of an image in each row (CSV, numpy.savetxt, Kaggle)
 //   - a batch of CIFAR-10, in the binary version (data_batch_1.bin) or the version for
 //     Python (data_batch_1)
 //   - a folder that contains one of these files, or several of which one is the Subset
-//   - a folder with the folders train and test, each with any of the above
+//   - a folder with folders for the training, test and validation set, each with any of
+//     the above
+//   - a folder in which only one folder, up to three levels down, contains any of the above
 //
-// IDX and .npy files may be compressed with gzip. The content of a file determines its
+// IDX, .npy and text files may be compressed with gzip. The content of a file determines its
 // format; the name matters only if the content is ambiguous.
 //
 // The label of an image is the name of its class folder, or a number in the same file
-// (CIFAR-10) or in a second file in the same folder. The name of the second file is the
+// (CIFAR-10, .npz, Kaggle) or in a second file in the same folder. The name of the second file is the
 // name of the first file with "labels" instead of "images" and "idx1" instead of "idx3"
 // (IDX), or "LabelStorage" instead of "PatternStorage" (.npy).
 package dataset
@@ -106,9 +110,11 @@ type Options struct {
 	// positions of the others would change.
 	NumClasses int
 
-	// Labels is a file with the labels of all images, which replaces all others: an IDX
-	// or .npy file (both may be compressed with gzip), or a text file with a number or
-	// the name of a class in each line.
+	// Labels is a file with the labels of all images, which replaces all others: an IDX,
+	// .npy or text file (which may be compressed with gzip), or an .npz file, or one of its
+	// arrays (mnist.npz:y_test). A text file has a number or the name of a class in each
+	// line, in the order of the images, or columns with the file or the number of an image
+	// and its label.
 	Labels string
 }
 
@@ -190,6 +196,7 @@ func (j *joined) close() error {
 type labels struct {
 	numbers []int
 	names   []string
+	folders bool     // the names are those of class folders
 	classes []string // the names for the numbers, if the format defines them
 }
 
@@ -200,6 +207,7 @@ type set struct {
 	joined
 	labels  []int // nil if none is known
 	classes []string
+	folders bool // all labels are those of class folders
 }
 
 func (s *set) open(paths []string, opt Options) error {
@@ -221,7 +229,7 @@ func (s *set) open(paths []string, opt Options) error {
 		all = append(all, l)
 	}
 	if opt.Labels != "" {
-		l, err := readLabels(opt.Labels, s.Len())
+		l, err := readLabels(opt.Labels, s)
 		if err != nil {
 			return err
 		}
@@ -254,6 +262,7 @@ func (s *set) number(all []labels, opt Options) error {
 		!slices.ContainsFunc(all, func(l labels) bool { return !slices.Equal(l.classes, known) }) {
 		s.classes = known
 	}
+	s.folders = !slices.ContainsFunc(all, func(l labels) bool { return !l.folders })
 	s.labels = make([]int, 0, s.Len())
 	for i, l := range all {
 		for _, name := range l.names {

@@ -150,7 +150,7 @@ func TestOpen_ReadsFolders(t *testing.T) {
 			want:  []string{"0/1.png 0 1", "1/1.png 1 5"},
 		},
 		{name: "mixed", files: map[string]byte{"1.png": 1, "cat/1.png": 2}, err: "both images and folders"},
-		{name: "too deep", files: map[string]byte{"sets/train/cat/1.png": 1}, err: "contains no images: want PNG"},
+		{name: "too deep", files: map[string]byte{"on/my/old/disk/train/cat/1.png": 1}, err: "contains no images: want PNG"},
 		{name: "empty", err: "contains no images: want PNG"},
 	}
 	for _, test := range tests {
@@ -238,7 +238,7 @@ func TestOpen_JoinsTheImagesOfSeveralPaths(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	require.ErrorContains(t, err, filepath.Join(folder, "missing")+": ") // the system words the rest
 	_, err = Open(at("other.dat"), small)
-	require.ErrorContains(t, err, "other.dat contains no images: want PNG")
+	require.ErrorContains(t, err, `other.dat: want PNG, JPEG, GIF, BMP, TIFF or WebP files, IDX, .npy, .npz or CSV files of images (also .gz), batches of CIFAR-10 (data_batch_1.bin or data_batch_1), or folders of these, but this is a text ("hello")`)
 	_, err = Open(at("labels-idx1-ubyte"), small)
 	require.ErrorContains(t, err, "contains labels: name the file of the images")
 	_, err = Open([]string{os.DevNull}, small)
@@ -321,15 +321,23 @@ func TestOpen_ReadsLabelFiles(t *testing.T) {
 		{"too many.npy", npyBytes(t, []int{3}, []int8{1, 3, 1}), nil, "too many.npy has 3 labels, but there are 2 images"},
 		{"too many.npy.gz", packed(t, npyBytes(t, []int{1 << 20}, make([]int8, 1<<20))), nil, "has 1048576 labels, but there are 2 images"},
 		{"negative text", []byte("-1\n2"), nil, "are numbers (2) and others are not: -1, 2"},
-		{"title", []byte("label\n7"), nil, "are numbers (7)"},
+		{"title", []byte("label\n7\n3"), []int{7, 3}, ""},
+		{"title of one", []byte("label\n7"), nil, "title of one has 1 labels, but there are 2 images"},
 		{"negative", npyBytes(t, []int{2}, []int8{1, -3}), nil, "label 1 is -3"},
-		{"floats", npyBytes(t, []int{2}, []float32{1, 3}), nil, "want integers"},
+		{"floats", npyBytes(t, []int{2}, []float32{1, 3}), []int{1, 3}, ""},
+		{"column", npyBytes(t, []int{2, 1}, []float64{1, 3}), []int{1, 3}, ""},
+		{"row", npyBytes(t, []int{1, 2}, []int16{1, 3}), []int{1, 3}, ""},
+		{"bools", npyBytes(t, []int{2}, []bool{true, false}), []int{1, 0}, ""},
+		{"one hot", npyBytes(t, []int{2, 3}, []float32{0, 0, 1, 1, 0, 0}), []int{2, 0}, ""},
+		{"bad one hot", npyBytes(t, []int{2, 3}, []float32{0, 1, 1, 1, 0, 0}), nil, "label 0 is a row of 3 values, want a single 1 among zeros"},
+		{"fractions", npyBytes(t, []int{2}, []float32{1, 3.5}), nil, "label 1 is 3.5, want whole numbers of at least 0"},
+		{"infinite", npyBytes(t, []int{2}, []float32{1, float32(math.Inf(1))}), nil, "label 1 is +Inf, want whole numbers"},
 		{"cut", idxBytes([]int{2}, 7), nil, "claims shape [2], 2 bytes, but 1 bytes follow"},
-		{"images", idxBytes([]int{1, 2, 1}, 7, 7), nil, "holds images, not labels"},
-		{"empty", nil, nil, "the file is empty"},
+		{"images", idxBytes([]int{1, 2, 1}, 7, 7), nil, "contains images, not labels"},
+		{"empty", nil, nil, "want an IDX file, an .npy or .npz file, or a text file of labels, but this is an empty file"},
 		{"gap", []byte("1\n\n2"), nil, "line 2 is empty"},
-		{"binary", []byte("\xff\xfe1"), nil, "not an IDX file, an .npy file or a text file of labels"},
-		{"zero byte", []byte("1\x00\n2"), nil, "not an IDX file, an .npy file or a text file of labels"},
+		{"binary", []byte("\xff\xfe1"), nil, "want an IDX file, an .npy or .npz file, or a text file of labels, but this is "},
+		{"zero byte", []byte("1\x00\n2"), nil, "want an IDX file, an .npy or .npz file, or a text file of labels, but this is "},
 		{"missing", nil, nil, "missing: "},
 	}
 	for _, test := range tests {

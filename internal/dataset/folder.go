@@ -28,7 +28,7 @@ func readFolder(folder string) (listing, error) {
 	}
 	var l listing
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") {
+		if strings.HasPrefix(e.Name(), ".") || e.Name() == "__MACOSX" { // the latter is an extra of ZIP archives made on a Mac
 			continue
 		}
 		path, mode := filepath.Join(folder, e.Name()), e.Type()
@@ -55,22 +55,37 @@ func readFolder(folder string) (listing, error) {
 	return l, nil
 }
 
-// openFolder opens a folder of images, of class folders, of files of images or
-// of the folders train and test. Errors name the path.
+// openFolder opens a folder of images, of class folders, of files of images or of the
+// folders of a training and a test set, or a folder in which one of these is up to three
+// levels down. Errors name the path.
 func openFolder(folder string, opt Options) (part, labels, error) {
+	return openWithin(folder, opt, 3)
+}
+
+// openWithin is openFolder for data up to depth levels down.
+func openWithin(folder string, opt Options, depth int) (part, labels, error) {
 	top, err := readFolder(folder)
 	if err != nil {
 		return nil, labels{}, err
 	}
-	if len(top.pictures) == 0 && len(top.folders) > 0 && !slices.ContainsFunc(top.folders, isOther) {
-		chosen, err := choose(folder, top.folders, opt.Subset)
+	parts, err := partsOf(top)
+	if err != nil {
+		return nil, labels{}, err
+	}
+	if len(parts) > 0 {
+		chosen, err := choose(folder, parts, opt.Subset)
 		if err != nil {
 			return nil, labels{}, err
 		}
 		if opt.Subset == Test {
 			opt.Subset = All // the name of the folder is enough
 		}
-		return openFolder(chosen, opt)
+		return openWithin(chosen, opt, depth)
+	}
+	if below, err := within(folder, top, depth); err != nil {
+		return nil, labels{}, err
+	} else if below != "" {
+		return openWithin(below, opt, depth-1)
 	}
 	paths := top.pictures
 	var l labels
@@ -102,10 +117,106 @@ func openFolder(folder string, opt Options) (part, labels, error) {
 		if opt.Subset == Test {
 			return nil, labels{}, missing(folder, Test)
 		}
+		l.folders = len(l.names) > 0
 		p, err := openPictures(paths, opt)
 		return p, l, err
 	}
 	return openFiles(folder, top.files, opt)
+}
+
+// partsOf returns the folders of a training, test and validation set, if the folder has no
+// pictures in it or in other folders in it.
+func partsOf(top listing) ([]string, error) {
+	var parts []string
+	for _, sub := range top.folders {
+		if role(sub) != otherSet {
+			parts = append(parts, sub)
+			continue
+		}
+		in, err := readFolder(sub)
+		if err != nil {
+			return nil, err
+		}
+		if len(in.pictures) > 0 {
+			return nil, nil // class folders, one of which is named train, for example
+		}
+	}
+	if len(top.pictures) > 0 {
+		return nil, nil
+	}
+	return parts, nil
+}
+
+// within returns the only folder in a folder that contains data, "" if the folder contains
+// data itself, or none of its folders do.
+func within(folder string, top listing, depth int) (string, error) {
+	if depth == 0 || len(top.pictures) > 0 {
+		return "", nil
+	}
+	for _, file := range top.files {
+		if k, err := detect(file); err == nil && k.hasImages(file) {
+			return "", nil
+		}
+	}
+	var found []string
+	for _, sub := range top.folders {
+		in, err := readFolder(sub)
+		if err != nil {
+			return "", err
+		}
+		if len(in.pictures) > 0 {
+			return "", nil // class folders
+		}
+		has, err := hasData(in, depth)
+		if err != nil {
+			return "", err
+		}
+		if has {
+			found = append(found, sub)
+		}
+	}
+	if len(found) > 1 {
+		return "", fmt.Errorf("%s contains several folders with images, name one of them: %s", folder, list(found))
+	}
+	return strings.Join(found, ""), nil
+}
+
+// hasData reports whether a folder contains files of images, or folders of pictures, up to
+// depth-1 levels down.
+func hasData(in listing, depth int) (bool, error) {
+	for _, file := range in.files {
+		if k, err := detect(file); err == nil && k.hasImages(file) {
+			return true, nil
+		}
+	}
+	for _, sub := range in.folders {
+		below, err := readFolder(sub)
+		if err != nil {
+			return false, err
+		}
+		if len(below.pictures) > 0 {
+			return true, nil
+		}
+		if depth > 1 || role(sub) != otherSet {
+			if has, err := hasData(below, depth-1); has || err != nil {
+				return has, err
+			}
+		}
+	}
+	return false, nil
+}
+
+// hasImages reports whether a file among others in a folder is opened as images.
+func (k kind) hasImages(path string) bool {
+	switch k {
+	case idxImages, cifar, npzArchive, imageTable:
+		return true
+	case npyArray:
+		return strings.HasSuffix(strings.TrimSuffix(path, ".gz"), "PatternStorage.npy")
+	case pickledCIFAR:
+		return isBatchName(path)
+	}
+	return false
 }
 
 // leftOut returns an error if a class folder has images that would be ignored, so that
@@ -153,8 +264,7 @@ func openFiles(folder string, files []string, opt Options) (part, labels, error)
 			broken = err // matters only if no file is found
 			continue
 		}
-		pattern := k == npyArray && strings.HasSuffix(strings.TrimSuffix(file, ".gz"), "PatternStorage.npy")
-		if k == idxImages || k == cifar || k == pickledCIFAR || pattern {
+		if k.hasImages(file) {
 			kinds[file] = k
 			found = append(found, file)
 		}
@@ -167,21 +277,87 @@ func openFiles(folder string, files []string, opt Options) (part, labels, error)
 		return nil, labels{}, broken
 	}
 	if len(found) == 0 {
-		return nil, labels{}, fmt.Errorf("%s contains no images: %s", folder, accepted)
+		return nil, labels{}, noImages(folder, files)
 	}
 	if opt.Subset == Training {
 		batches := slices.DeleteFunc(slices.Clone(found), func(file string) bool {
-			return kinds[file] != cifar && kinds[file] != pickledCIFAR || isTestSet(file)
+			return kinds[file] != cifar && kinds[file] != pickledCIFAR || role(file) == testSet
 		})
 		if len(batches) > 1 {
 			return openBatches(batches, kinds, opt)
 		}
+	}
+	if len(found) == 1 && kinds[found[0]] == npzArchive {
+		return openNPZ(found[0], "", opt) // contains all parts of the data set
+	}
+	if chosen := subset(found, opt.Subset); len(chosen) > 1 {
+		return openSame(folder, chosen, kinds, opt)
 	}
 	chosen, err := choose(folder, found, opt.Subset)
 	if err != nil {
 		return nil, labels{}, err
 	}
 	return openFile(chosen, kinds[chosen], opt)
+}
+
+// openSame opens one of several files with the same images in different formats, such as
+// PyTorch-SbS's convert.py leaves in a folder.
+func openSame(folder string, files []string, kinds map[string]kind, opt Options) (part, labels, error) {
+	for i, file := range files {
+		if slices.ContainsFunc(files[:i], func(other string) bool { return kinds[other] == kinds[file] }) {
+			return nil, labels{}, several(folder, files)
+		}
+	}
+	first, l, err := openFile(files[0], kinds[files[0]], opt)
+	if err != nil {
+		return nil, labels{}, err
+	}
+	for _, file := range files[1:] {
+		other, _, err := openFile(file, kinds[file], opt)
+		same := false
+		if err == nil {
+			same, err = sameImages(first, other)
+			err = errors.Join(err, other.close())
+		}
+		if err == nil && !same {
+			err = several(folder, files)
+		}
+		if err != nil {
+			return nil, labels{}, errors.Join(err, first.close())
+		}
+	}
+	return first, l, nil
+}
+
+// sameImages compares the number of images and some of them.
+func sameImages(a, b part) (bool, error) {
+	n := a.len()
+	if n != b.len() || a.size() != b.size() {
+		return false, nil
+	}
+	for _, i := range []int{0, n / 3, n / 2, n - 1} {
+		x, err := a.pixels(i)
+		if err != nil {
+			return false, err
+		}
+		y, err := b.pixels(i)
+		if err != nil {
+			return false, err
+		}
+		if !slices.Equal(x, y) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// noImages returns the error about a folder of files that are no images. It says what the
+// first of them is.
+func noImages(folder string, files []string) error {
+	if len(files) == 0 {
+		return fmt.Errorf("%s contains no images: want %s", folder, accepted)
+	}
+	return fmt.Errorf("%s contains no images; %s: %w", folder, filepath.Base(files[0]), describe(files[0], accepted))
 }
 
 // openBatches opens batches of CIFAR-10, which must be of one version.

@@ -1,20 +1,21 @@
 package dataset
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+	"unicode"
 
 	"github.com/spike-by-spike/sbs/internal/npy"
 )
 
-// readLabels reads a file with the labels of n images. Errors name the path.
-func readLabels(path string, n int) (labels, error) {
+// readLabels reads a file with the labels of images. Errors name the path.
+func readLabels(path string, images named) (labels, error) {
+	path, member := splitMember(path)
 	// The file is opened twice, to detect its format and to read it. A pipe would lose
 	// its first bytes.
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
@@ -24,28 +25,40 @@ func readLabels(path string, n int) (labels, error) {
 	if err != nil {
 		return labels{}, err
 	}
+	n := images.len()
 	var l labels
 	switch k {
 	case idxLabels:
 		l.numbers, err = idxNumbers(path)
 	case npyArray:
-		l.numbers, err = npyNumbers(path, n)
+		l.numbers, err = labelNumbers(n, func(accept func(npy.Header) error) (*npy.Array, error) { return readNPY(path, accept) })
+	case npzArchive:
+		l.numbers, err = npzLabels(path, member, n)
+	case plainText, imageTable:
+		l, err = textLabels(path, images)
 	case unknown:
-		l, err = textLabels(path)
+		err = describe(path, "an IDX file, an .npy or .npz file, or a text file of labels")
 	default:
-		err = errors.New("the file holds images, not labels")
+		err = errors.New("the file contains images, not labels")
 	}
-	count := l.len()
-	if large, ok := errors.AsType[*npy.SizeError](err); ok {
-		count, err = large.Count, nil
+	if err == nil && l.len() != n {
+		err = &countError{l.len(), n}
+	}
+	if wrong, ok := errors.AsType[*countError](err); ok {
+		return labels{}, fmt.Errorf("%s %w", path, wrong)
 	}
 	if err != nil {
 		return labels{}, fmt.Errorf("%s: %w", path, withoutPath(err))
 	}
-	if count != n {
-		return labels{}, fmt.Errorf("%s has %d labels, but there are %d images", path, count, n)
-	}
 	return l, nil
+}
+
+// countError is the error about a file with a wrong number of labels. It continues the
+// path.
+type countError struct{ labels, images int }
+
+func (e *countError) Error() string {
+	return fmt.Sprintf("has %d labels, but there are %d images", e.labels, e.images)
 }
 
 func idxNumbers(path string) ([]int, error) {
@@ -65,19 +78,72 @@ func idxNumbers(path string) ([]int, error) {
 	return numbers, nil
 }
 
-func npyNumbers(path string, n int) ([]int, error) {
-	a, err := readNPY(path, npy.AtMost(n))
+// labelNumbers reads the labels of n images from an array: one integer per image, also
+// stored as a floating-point number, or a row per image with a one at the label.
+func labelNumbers(n int, read func(accept func(npy.Header) error) (*npy.Array, error)) ([]int, error) {
+	a, err := read(func(h npy.Header) error { return checkLabels(h, n) })
 	if err != nil {
 		return nil, err
 	}
-	numbers, err := a.Ints()
-	if err != nil {
-		return nil, err
+	var numbers []int
+	switch data := a.Data.(type) {
+	case []bool:
+		for _, v := range data {
+			numbers = append(numbers, map[bool]int{true: 1}[v])
+		}
+	case []float32, []float64:
+		values, err := a.Float32s()
+		if err != nil {
+			return nil, err
+		}
+		for i, v := range values {
+			if v != float32(int(v)) || v < 0 || v >= 1<<24 {
+				return nil, fmt.Errorf("label %d is %v, want whole numbers of at least 0", i, v)
+			}
+			numbers = append(numbers, int(v))
+		}
+	default:
+		if numbers, err = a.Ints(); err != nil {
+			return nil, err
+		}
+	}
+	if len(numbers) > n {
+		return oneHot(numbers, n)
 	}
 	for i, v := range numbers {
 		if v < 0 {
 			return nil, fmt.Errorf("label %d is %d, want at least 0", i, v)
 		}
+	}
+	return numbers, nil
+}
+
+// maxOneHot bounds the classes of labels that are stored as rows with a one at the label.
+const maxOneHot = 1 << 12
+
+// checkLabels returns an error if an array cannot contain the labels of n images.
+func checkLabels(h npy.Header, n int) error {
+	if rows := len(h.Shape) == 2 && h.Shape[0] == n && h.Shape[1] > 1; rows {
+		if h.Shape[1] > maxOneHot {
+			return fmt.Errorf("the array has shape %v, want one label per image", h.Shape)
+		}
+		return nil
+	}
+	if h.Count != n {
+		return &countError{h.Count, n}
+	}
+	return nil
+}
+
+// oneHot returns the positions of the ones in n rows.
+func oneHot(values []int, n int) ([]int, error) {
+	var numbers []int
+	for row := range slices.Chunk(values, len(values)/n) {
+		label := slices.Index(row, 1)
+		if label < 0 || slices.ContainsFunc(row, func(v int) bool { return v != 0 && v != 1 }) || slices.Contains(row[label+1:], 1) {
+			return nil, fmt.Errorf("label %d is a row of %d values, want a single 1 among zeros", len(numbers), len(row))
+		}
+		numbers = append(numbers, label)
 	}
 	return numbers, nil
 }
@@ -92,34 +158,6 @@ func readNPY(path string, accept func(npy.Header) error) (*npy.Array, error) {
 	return npy.ReadOpen(f, accept)
 }
 
-// textLabels reads a text file with one label per line. The labels are numbers if all
-// lines are numbers, and otherwise names.
-func textLabels(path string) (labels, error) {
-	content, err := readAll(path)
-	if err != nil {
-		return labels{}, err
-	}
-	if !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0 {
-		return labels{}, errors.New("the file is not an IDX file, an .npy file or a text file of labels")
-	}
-	text := strings.TrimSpace(strings.TrimPrefix(string(content), "\ufeff"))
-	if text == "" {
-		return labels{}, errors.New("the file is empty, want a number or the name of a class in each line")
-	}
-	var l labels
-	for line := range strings.SplitSeq(text, "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" {
-			return labels{}, fmt.Errorf("line %d is empty, want a number or the name of a class", len(l.names)+1)
-		}
-		l.names = append(l.names, line)
-	}
-	if numbers := allNumbers(l.names); numbers != nil {
-		return labels{numbers: numbers}, checkSpelling(l.names, numbers)
-	}
-	return l, nil
-}
-
 // checkSpelling refuses lines that write one number in two ways, such as 1 and 01:
 // they may be meant as two classes.
 func checkSpelling(lines []string, numbers []int) error {
@@ -128,7 +166,7 @@ func checkSpelling(lines []string, numbers []int) error {
 		k, ok := first[n]
 		if !ok {
 			first[n] = i
-		} else if lines[k] != lines[i] {
+		} else if lines[k] != lines[i] && !isFloat(lines[k]) && !isFloat(lines[i]) {
 			return fmt.Errorf("lines %d and %d are both class %d, but one says %s and the other %s: write them alike",
 				k+1, i+1, n, lines[k], lines[i])
 		}
@@ -148,6 +186,29 @@ func allNumbers(names []string) []int {
 		numbers[i] = int(v)
 	}
 	return numbers
+}
+
+// wholeNumbers returns labels as numbers, or nil unless each is a decimal number that can
+// be a label. Numbers such as 7.000e+00, which numpy.savetxt writes, are allowed.
+func wholeNumbers(labels []string) []int {
+	numbers := make([]int, len(labels))
+	for i, label := range labels {
+		if v, err := strconv.ParseUint(label, 10, 31); err == nil {
+			numbers[i] = int(v)
+			continue
+		}
+		v, err := strconv.ParseFloat(label, 64)
+		if err != nil || !isFloat(label) || v < 0 || v > math.MaxInt32 || v != math.Trunc(v) {
+			return nil
+		}
+		numbers[i] = int(v)
+	}
+	return numbers
+}
+
+// isFloat reports whether a number is written with a period or an exponent.
+func isFloat(label string) bool {
+	return strings.ContainsAny(label, ".eE") && strings.Trim(label, "0123456789.eE+-") == ""
 }
 
 // classes maps the names of classes to labels.
@@ -173,7 +234,7 @@ func numberClasses(names []string, opt Options) (classes, error) {
 	}
 	var unknown, numeric []string
 	for _, name := range names {
-		if i := slices.Index(opt.Classes, name); i >= 0 {
+		if i := classNamed(name, opt.Classes); i >= 0 {
 			c.label[name] = i
 		} else {
 			unknown = append(unknown, name)
@@ -196,9 +257,44 @@ func numberClasses(names []string, opt Options) (classes, error) {
 		return c, fmt.Errorf("the images have %d classes (%s), but the network has %d classes without names; %s",
 			len(names), list(names), opt.NumClasses, advice)
 	}
+	folded := map[string]string{}
+	for _, name := range names {
+		if other, ok := folded[fold(name)]; ok {
+			return c, fmt.Errorf("the classes %s and %s differ only in case, spaces or punctuation: spell them alike", other, name)
+		}
+		folded[fold(name)] = name
+	}
 	c.names, c.invented = names, true
 	for i, name := range names {
 		c.label[name] = i
 	}
 	return c, nil
+}
+
+// classNamed returns the class with a name, -1 if there is none. Case, spaces, underscores,
+// hyphens and slashes do not matter unless they distinguish classes.
+func classNamed(name string, classes []string) int {
+	if i := slices.Index(classes, name); i >= 0 {
+		return i
+	}
+	found := -1
+	for i, c := range classes {
+		if fold(c) == fold(name) {
+			if found >= 0 {
+				return -1
+			}
+			found = i
+		}
+	}
+	return found
+}
+
+// fold returns a name of a class without what names of folders often change.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || strings.ContainsRune("_-/\\", r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, name)
 }

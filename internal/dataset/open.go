@@ -10,9 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/spike-by-spike/sbs/internal/npy"
+	"github.com/spike-by-spike/sbs/internal/sniff"
 )
 
-const accepted = "want PNG, JPEG, GIF, BMP, TIFF or WebP files, IDX or .npy files of images (also .gz), " +
+const accepted = "PNG, JPEG, GIF, BMP, TIFF or WebP files, IDX, .npy, .npz or CSV files of images (also .gz), " +
 	"batches of CIFAR-10 (data_batch_1.bin or data_batch_1), or folders of these"
 
 // kind is the format of a file.
@@ -20,16 +23,20 @@ type kind int
 
 const (
 	unknown      kind = iota
+	plainText         // a text, such as one of labels
 	picture           // an image file
 	idxImages         // an IDX file of more than one dimension
 	idxLabels         // an IDX file of one dimension
 	npyArray          // an .npy file
+	npzArchive        // an .npz file
+	imageTable        // a text file with the pixels of an image in each row
 	cifar             // a batch of CIFAR-10
 	pickledCIFAR      // a batch of CIFAR-10 for Python
 )
 
 // openPath opens a file or a folder. Errors name the path.
 func openPath(path string, opt Options) (part, labels, error) {
+	path, member := splitMember(path)
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, labels{}, fmt.Errorf("%s: %w", path, withoutPath(err))
@@ -44,7 +51,25 @@ func openPath(path string, opt Options) (part, labels, error) {
 	if err != nil {
 		return nil, labels{}, err
 	}
+	if k == npzArchive {
+		return openNPZ(path, member, opt)
+	}
 	return openFile(path, k, opt)
+}
+
+// IsDivided reports whether a path can contain several parts of a data set: a folder or an
+// .npz file. Errors name the path.
+func IsDivided(path string) (bool, error) {
+	path, member := splitMember(path)
+	info, err := os.Stat(path)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", path, withoutPath(err))
+	}
+	if !info.Mode().IsRegular() || member != "" {
+		return info.IsDir(), nil
+	}
+	k, err := detect(path)
+	return k == npzArchive, err
 }
 
 func openFile(path string, k kind, opt Options) (part, labels, error) {
@@ -56,6 +81,10 @@ func openFile(path string, k kind, opt Options) (part, labels, error) {
 		return withLabels(path, opt, openIDX, "images", "labels", "idx3", "idx1", "idx4", "idx1")
 	case npyArray:
 		return withLabels(path, opt, openPattern, "PatternStorage", "LabelStorage")
+	case npzArchive:
+		return openNPZ(path, "", opt)
+	case imageTable:
+		return openTable(path, opt)
 	case cifar:
 		return openCIFAR(path, opt)
 	case pickledCIFAR:
@@ -63,7 +92,29 @@ func openFile(path string, k kind, opt Options) (part, labels, error) {
 	case idxLabels:
 		return nil, labels{}, fmt.Errorf("%s contains labels: name the file of the images, whose labels are found automatically", path)
 	}
-	return nil, labels{}, fmt.Errorf("%s contains no images: %s", path, accepted)
+	return nil, labels{}, fmt.Errorf("%s: %w", path, describe(path, accepted))
+}
+
+// describe returns the error that a file is not what is wanted.
+func describe(path, want string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return withoutPath(err)
+	}
+	defer func() { _ = f.Close() }() // only read: nothing can be lost
+	head := make([]byte, sniff.Length)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return withoutPath(err)
+	}
+	if name := strings.ToLower(path); strings.HasSuffix(name, ".bin") && isBatchName(path) {
+		info, err := f.Stat()
+		if err == nil && info.Size() > 0 && info.Size()%cifarRecord != 0 {
+			return fmt.Errorf("a batch of CIFAR-10 has %d bytes per image, but the file has %d: %d bytes are missing after image %d",
+				cifarRecord, info.Size(), cifarRecord-info.Size()%cifarRecord, info.Size()/cifarRecord-1)
+		}
+	}
+	return sniff.Error(want, head[:n])
 }
 
 // withLabels opens a file of images. Unless the options name a file of labels, it also
@@ -73,14 +124,14 @@ func withLabels(path string, opt Options, open func(string, Options) (part, erro
 	if err != nil {
 		return nil, labels{}, fmt.Errorf("%s: %w", path, withoutPath(err))
 	}
-	l, err := labelsBeside(path, opt, p.len(), rename)
+	l, err := labelsBeside(path, opt, p, rename)
 	if err != nil {
 		return nil, labels{}, errors.Join(err, p.close())
 	}
 	return p, l, nil
 }
 
-func labelsBeside(path string, opt Options, n int, rename []string) (labels, error) {
+func labelsBeside(path string, opt Options, p part, rename []string) (labels, error) {
 	folder, file := filepath.Split(path)
 	name := strings.NewReplacer(rename...).Replace(file)
 	if opt.Labels != "" || name == file {
@@ -95,7 +146,7 @@ func labelsBeside(path string, opt Options, n int, rename []string) (labels, err
 		if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
 			continue
 		}
-		return readLabels(file, n)
+		return readLabels(file, p)
 	}
 	return labels{}, nil
 }
@@ -118,7 +169,9 @@ func detect(path string) (kind, error) {
 		return npyArray, nil
 	case strings.HasSuffix(name, ".bin") && !packed && isCIFAR(f):
 		return cifar, nil
-	case isPickledCIFAR(path, head) && !packed:
+	case npy.IsArchive(head) && !packed:
+		return npzArchive, nil
+	case sniff.IsPickle(head) && !packed:
 		return pickledCIFAR, nil
 	case bytes.HasPrefix(head, []byte{0, 0}) && len(head) >= 4 && head[2] >= 8 && head[2] <= 14 && head[3] >= 1:
 		if head[3] == 1 {
@@ -127,23 +180,27 @@ func detect(path string) (kind, error) {
 		return idxImages, nil
 	case isPictureName(path):
 		return picture, nil // a damaged one
+	case isImageTable(head):
+		return imageTable, nil
+	case sniff.IsText(head):
+		return plainText, nil
 	}
 	return unknown, nil
 }
 
 // start returns the first bytes of a file, decompressed if it is compressed with gzip.
 func start(f io.Reader) (head []byte, packed bool, err error) {
-	r := bufio.NewReader(f)
+	r := bufio.NewReaderSize(f, sniff.Length)
 	if packed = isGzip(r); packed {
 		z, err := gzip.NewReader(r)
 		if err != nil {
 			return nil, true, err
 		}
-		r = bufio.NewReader(z)
+		r = bufio.NewReaderSize(z, sniff.Length)
 	}
-	head, err = r.Peek(16)
-	if err == io.EOF {
-		err = nil // a short file
+	head, err = r.Peek(sniff.Length)
+	if err == io.EOF || packed && errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil // a short file, or one whose end is missing, which its reader reports
 	}
 	return head, packed, err
 }

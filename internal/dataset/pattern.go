@@ -15,8 +15,13 @@ const maxCompressed = 1 << 28
 
 // openPattern opens an .npy file of images.
 func openPattern(path string, opt Options) (part, error) {
+	return newPattern(path, opt, func(accept func(npy.Header) error) (*npy.Array, error) { return readNPY(path, accept) })
+}
+
+// newPattern reads images from an array.
+func newPattern(path string, opt Options, read func(accept func(npy.Header) error) (*npy.Array, error)) (part, error) {
 	var shape layout
-	a, err := readNPY(path, func(h npy.Header) (err error) {
+	a, err := read(func(h npy.Header) (err error) {
 		if shape, err = arrange(h.Shape, opt); err != nil {
 			return err
 		}
@@ -30,27 +35,44 @@ func openPattern(path string, opt Options) (part, error) {
 		return nil, err
 	}
 	p := &array{file: path, shape: shape, opt: opt, done: func() error { return nil }}
-	if data, ok := a.Data.([]uint8); ok {
+	switch data := a.Data.(type) {
+	case []uint8:
 		// Keep bytes, which need a quarter of the memory of float32.
-		p.max = float32(slices.Max(data))
-		p.read = bytesAt(bytes.NewReader(data), 0, int64(shape.size.len()))
-	} else {
-		data, err := a.Float32s()
+		p.max, p.read = float32(slices.Max(data)), bytesAt(bytes.NewReader(data), 0, int64(shape.size.len()))
+	case []bool:
+		p.max, p.read = 1, boolsAt(data)
+	default:
+		values, err := a.Float32s()
 		if err != nil {
 			return nil, err
 		}
-		if p.max, err = largest(data, shape.size); err != nil {
+		if p.max, err = largest(values, shape.size); err != nil {
 			return nil, err
 		}
-		p.read = func(i int, dst []float32) error {
-			copy(dst, data[i*len(dst):])
-			return nil
-		}
+		p.read = floatsAt(values)
 	}
 	if p.max == 0 {
 		p.max = 1 // all images are black
 	}
 	return p, nil
+}
+
+func boolsAt(data []bool) reader {
+	return func(i int, dst []float32) error {
+		for k, v := range data[i*len(dst):][:len(dst)] {
+			if v {
+				dst[k] = 1
+			}
+		}
+		return nil
+	}
+}
+
+func floatsAt(data []float32) reader {
+	return func(i int, dst []float32) error {
+		copy(dst, data[i*len(dst):])
+		return nil
+	}
 }
 
 // largest returns the largest value, or an error if a value is not finite or negative.

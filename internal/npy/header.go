@@ -1,12 +1,16 @@
 package npy
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/spike-by-spike/sbs/internal/sniff"
 )
 
 const magic = "\x93NUMPY"
@@ -24,13 +28,22 @@ type header struct {
 }
 
 // readHeader returns the header and its length in bytes, including the magic string.
-func readHeader(r io.Reader) (*header, int, error) {
+func readHeader(r *bufio.Reader) (*header, int, error) {
+	head, err := r.Peek(sniff.Length)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, 0, err
+	}
+	switch {
+	case len(head) == 0:
+		return nil, 0, fmt.Errorf("the file is empty: %w", io.ErrUnexpectedEOF)
+	case len(head) < len(magic) && strings.HasPrefix(magic, string(head)):
+		return nil, 0, fmt.Errorf("the file ends within its header: %w", io.ErrUnexpectedEOF)
+	case !bytes.HasPrefix(head, []byte(magic)):
+		return nil, 0, sniff.Error("an .npy file", head)
+	}
 	var fixed [len(magic) + 2]byte
 	if _, err := io.ReadFull(r, fixed[:]); err != nil {
-		return nil, 0, short(err, "the file is too short for an .npy file")
-	}
-	if string(fixed[:len(magic)]) != magic {
-		return nil, 0, errors.New("not an .npy file: it does not begin with \\x93NUMPY")
+		return nil, 0, short(err, "the file ends within its header")
 	}
 	major, minor := fixed[len(magic)], fixed[len(magic)+1]
 	if major < 1 || major > 3 || minor != 0 {

@@ -109,7 +109,7 @@ func ReadOpen(f fs.File, accept func(Header) error) (*Array, error) {
 	if err != nil {
 		return nil, err
 	}
-	return read(z, unknownSize, func(h Header) error {
+	return read(bufio.NewReader(z), unknownSize, func(h Header) error {
 		h.Compressed = true
 		return accept(h)
 	})

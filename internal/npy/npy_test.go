@@ -176,7 +176,7 @@ func TestRead_ParsesHeaders(t *testing.T) {
 
 func TestRead_RefusesOtherFiles(t *testing.T) {
 	tests := map[string]struct{ content, err string }{
-		"empty":          {"", "too short"},
+		"empty":          {"", "the file is empty"},
 		"other":          {"\x89PNG\r\n\x1a\n0000", "not an .npy file"},
 		"version 4":      {magic + "\x04\x00", "version 4.0"},
 		"version 1.1":    {magic + "\x01\x01", "version 1.1"},

@@ -1,6 +1,7 @@
 package npy
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
@@ -26,11 +27,11 @@ func Read(r io.Reader) (*Array, error) {
 	case *bytes.Buffer:
 		size = int64(b.Len())
 	}
-	return read(r, size, AtMost(MaxElements))
+	return read(bufio.NewReader(r), size, AtMost(MaxElements))
 }
 
 // read reads one array from r, which has size bytes or unknownSize.
-func read(r io.Reader, size int64, accept func(Header) error) (*Array, error) {
+func read(r *bufio.Reader, size int64, accept func(Header) error) (*Array, error) {
 	h, length, err := readHeader(r)
 	if err != nil {
 		return nil, err
@@ -181,8 +182,8 @@ func readData[T element](s *source, size int, decode func(dst []T, src []byte)) 
 	for len(data) < s.n {
 		had, k := len(data), min(len(buf)/size, s.n-len(data))
 		b := buf[:k*size]
-		if _, err := io.ReadFull(s.r, b); err != nil {
-			return nil, short(err, fmt.Sprintf("the file ends before the last of its %d elements", s.n))
+		if n, err := io.ReadFull(s.r, b); err != nil {
+			return nil, short(err, fmt.Sprintf("the file ends after %d of its %d elements", had+n/size, s.n))
 		}
 		if s.big {
 			swap(b, size)

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/internal/sniff"
 )
 
 // ErrFormat is wrapped by all errors about data that is not a valid ONNX model.
@@ -41,7 +42,14 @@ func Marshal(m *onnxpb.ModelProto) ([]byte, error) {
 // Errors wrap ErrFormat.
 func Unmarshal(data []byte) (*onnxpb.ModelProto, error) {
 	m := new(onnxpb.ModelProto)
-	if err := proto.Unmarshal(data, m); err != nil {
+	err := proto.Unmarshal(data, m)
+	if err != nil || m.GetGraph() == nil {
+		head := data[:min(len(data), sniff.Length)]
+		if what := sniff.Known(head); what != "" && !sniff.IsONNX(head) {
+			return nil, fmt.Errorf("%w: this is %s", ErrFormat, what)
+		}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: the data cannot be decoded (is the file complete?)", ErrFormat)
 	}
 	if m.GetGraph() == nil {

@@ -106,8 +106,10 @@ func TestUnmarshal_RefusesOtherData(t *testing.T) {
 		in   []byte
 		want string
 	}{
-		"empty":    {nil, "no graph"},
-		"text":     {[]byte("this is no model"), "is the file complete"},
+		"empty":    {nil, "this is an empty file"},
+		"text":     {[]byte("this is no model"), `this is a text ("this is no model")`},
+		"LFS":      {[]byte("version https://git-lfs.github.com/spec/v1\n"), "this is a Git LFS pointer instead of the file itself: run \"git lfs pull\""},
+		"cut":      {[]byte{0x08, 0x08, 0x12, 0x50, 0x70}, "is the file complete"},
 		"no graph": {[]byte{0x08, 0x08}, "no graph"},
 		"version":  {[]byte{0x08, 0x63, 0x3a, 0x00}, "IR version 99"},
 	} {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spike-by-spike/sbs/internal/dataset"
 	"github.com/spike-by-spike/sbs/runtime"
@@ -36,8 +35,8 @@ func (f *flags) loadTest(ctx context.Context, j *job) (*dataset.Samples, error) 
 		return f.load(ctx, []string{f.test}, opt)
 	}
 	for _, path := range f.data {
-		if folder, err := isFolder(path); err != nil || !folder {
-			j.note("no tests during the training: %s is not a folder with a test set; give the test images with --test", path)
+		if divided, err := dataset.IsDivided(path); err != nil || !divided {
+			j.note("no tests during the training: %s is not a folder or .npz file with a test set; give the test images with --test", path)
 			return nil, err
 		}
 	}
@@ -110,12 +109,4 @@ func (j *job) tensor(pixels []float32, images int) (*runtime.Tensor, error) {
 		return nil, err
 	}
 	return runtime.NewTensor([]int{images, size.Channels, size.Height, size.Width}, pixels)
-}
-
-func isFolder(path string) (bool, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return false, err
-	}
-	return info.IsDir(), nil
 }

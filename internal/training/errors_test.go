@@ -66,7 +66,7 @@ func TestTrain_RefusesBeforeTraining(t *testing.T) {
 		{"file is not a model", []string{junk, "--data", data}, "junk.onnx"},
 		{"no training set", []string{path, "--data", t.TempDir()}, "contains no"},
 		{"missing test", []string{path, "--data", data, "--test", "missing"}, "missing"},
-		{"size of the images", []string{path, "--data", large}, "the array has images of shape [16 16], but the network needs 1x12x12"},
+		{"size of the images", []string{path, "--data", large}, "the array has shape [3 16 16], but the network needs images of 1x12x12"},
 		{"size of the images for a configuration", []string{config, "--data", large}, "the output of the last layer is 3x3x3"},
 		{"label without a class", []string{path, "--data", labels}, "label 3"},
 		{"label without a class for a configuration", []string{config, "--data", labels}, "label 3"},

@@ -1,0 +1,195 @@
+package dataset
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spike-by-spike/sbs/internal/npy"
+)
+
+// splitMember splits the path of an array in an .npz file, such as mnist.npz:x_test, into
+// the path of the file and the name of the array, which is "" for any other path.
+func splitMember(path string) (file, member string) {
+	const separator = ".npz:"
+	i := strings.LastIndex(path, separator)
+	if i < 0 {
+		return path, ""
+	}
+	if _, err := os.Stat(path); err == nil {
+		return path, "" // a file with such a name
+	}
+	return path[:i+len(separator)-1], path[i+len(separator):]
+}
+
+// archive is an open .npz file.
+type archive struct {
+	*npy.Archive
+
+	file *os.File
+	path string
+}
+
+// maxMembers bounds the number of arrays of an .npz file, whose headers are all read.
+const maxMembers = 1000
+
+func openArchive(path string) (*archive, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	a, err := npy.OpenArchive(f, info.Size())
+	if err == nil && len(a.Names()) > maxMembers {
+		err = fmt.Errorf("the .npz file has %d arrays, want at most %d", len(a.Names()), maxMembers)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &archive{a, f, path}, nil
+}
+
+func (a *archive) close() error { return a.file.Close() }
+
+// openNPZ opens the images of an .npz file and, unless the options name a file of labels,
+// their labels. Errors name the path.
+func openNPZ(path, member string, opt Options) (part, labels, error) {
+	p, l, err := readNPZ(path, member, opt)
+	if err != nil {
+		return nil, labels{}, fmt.Errorf("%s: %w", path, withoutPath(err))
+	}
+	return p, l, nil
+}
+
+func readNPZ(path, member string, opt Options) (p part, l labels, err error) {
+	a, err := openArchive(path)
+	if err != nil {
+		return nil, labels{}, err
+	}
+	defer func() { err = errors.Join(err, a.close()) }()
+	if member == "" {
+		if member, err = a.images(opt); err != nil {
+			return nil, labels{}, err
+		}
+	}
+	p, err = newPattern(path+":"+member, opt, func(accept func(npy.Header) error) (*npy.Array, error) { return a.Read(member, accept) })
+	if err != nil || opt.Labels != "" {
+		return p, labels{}, err
+	}
+	name, err := a.labelsOf(member, p.len())
+	if err != nil || name == "" {
+		return p, labels{}, err
+	}
+	l.numbers, err = labelNumbers(p.len(), func(accept func(npy.Header) error) (*npy.Array, error) { return a.Read(name, accept) })
+	return p, l, err
+}
+
+// images returns the name of the array with the images of the Subset.
+func (a *archive) images(opt Options) (string, error) {
+	var names, rows []string
+	var why error
+	for _, name := range a.Names() {
+		h, err := a.Header(name)
+		if err != nil {
+			return "", err
+		}
+		if _, err := arrange(h.Shape, opt); err != nil {
+			if len(h.Shape) > 2 {
+				why = fmt.Errorf("array %s: %w", name, err)
+			}
+			continue
+		}
+		if len(h.Shape) > 2 {
+			names = append(names, name)
+		} else if h.Shape[1] > 1 {
+			rows = append(rows, name)
+		}
+	}
+	if len(names) == 0 {
+		names = rows // can also be labels, one row of zeros and a one per image
+	}
+	if len(names) == 0 {
+		if why != nil {
+			return "", why
+		}
+		return "", fmt.Errorf("none of the arrays (%s) contains images: images have %s", a.list(a.Names()), imageShapes)
+	}
+	if len(names) == 1 && opt.Subset == All {
+		return names[0], nil
+	}
+	chosen := subset(names, opt.Subset)
+	switch {
+	case len(chosen) == 1:
+		return chosen[0], nil
+	case len(chosen) == 0 && opt.Subset == Test:
+		return "", &subsetError{"no array of images has a name of a test set, such as x_test: name the test images"}
+	case len(chosen) == 0 && opt.Subset == Training:
+		return "", &subsetError{"no array of images has a name of a training set, such as x_train: name the training images"}
+	}
+	return "", fmt.Errorf("several arrays may contain the images (%s): name one, as in %s:%s", a.list(names), filepath.Base(a.path), names[0])
+}
+
+// labelsOf returns the name of the array with the labels of n images, "" if there is none.
+func (a *archive) labelsOf(images string, n int) (string, error) {
+	var names []string
+	for _, name := range a.Names() {
+		h, err := a.Header(name)
+		if err != nil {
+			return "", err
+		}
+		if name != images && checkLabels(h, n) == nil && role(name) == role(images) {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 1 {
+		named := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+			return !slices.ContainsFunc(words(name), func(w string) bool { return isLabelName(w) })
+		})
+		if len(named) == 1 {
+			return named[0], nil
+		}
+		return "", fmt.Errorf("several arrays may contain the labels (%s): name one with --labels %s:%s", a.list(names), filepath.Base(a.path), names[0])
+	}
+	return strings.Join(names, ""), nil
+}
+
+// list lists arrays with their shapes.
+func (a *archive) list(names []string) string {
+	var s []string
+	for _, name := range names {
+		h, err := a.Header(name)
+		if err != nil {
+			continue
+		}
+		s = append(s, fmt.Sprintf("%s %v", name, h.Shape))
+	}
+	return list(s)
+}
+
+// npzLabels reads the labels of n images from an array of an .npz file, or from the only
+// one that can be the labels.
+func npzLabels(path, member string, n int) (numbers []int, err error) {
+	a, err := openArchive(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, a.close()) }()
+	if member == "" {
+		names := slices.DeleteFunc(slices.Clone(a.Names()), func(name string) bool {
+			h, err := a.Header(name)
+			return err != nil || checkLabels(h, n) != nil
+		})
+		if len(names) != 1 {
+			return nil, fmt.Errorf("name the array that contains the labels of the %d images, as in %s:y_test; the arrays: %s",
+				n, filepath.Base(path), a.list(a.Names()))
+		}
+		member = names[0]
+	}
+	return labelNumbers(n, func(accept func(npy.Header) error) (*npy.Array, error) { return a.Read(member, accept) })
+}

@@ -1,0 +1,81 @@
+package npy
+
+import (
+	"archive/zip"
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Archive is an .npz file, which contains named arrays (numpy.savez). It is safe for
+// concurrent use.
+type Archive struct {
+	names []string
+	files map[string]*zip.File // by name
+}
+
+// IsArchive reports whether a file that begins with head can be an .npz file.
+func IsArchive(head []byte) bool { return strings.HasPrefix(string(head), "PK\x03\x04") }
+
+// OpenArchive lists the arrays of an .npz file of the given size.
+func OpenArchive(r io.ReaderAt, size int64) (*Archive, error) {
+	z, err := zip.NewReader(r, size)
+	if err != nil {
+		return nil, fmt.Errorf("not an .npz file, or an incomplete one: %w", err)
+	}
+	a := &Archive{files: map[string]*zip.File{}}
+	for _, f := range z.File {
+		name, ok := strings.CutSuffix(f.Name, ".npy")
+		if !ok {
+			continue
+		}
+		if a.files[name] != nil {
+			return nil, fmt.Errorf("the archive has two arrays with the name %s", name)
+		}
+		a.names, a.files[name] = append(a.names, name), f
+	}
+	if len(a.files) == 0 {
+		return nil, errors.New("the ZIP archive contains no .npy files (arrays of numpy.savez): extract it")
+	}
+	return a, nil
+}
+
+// Names returns the names of the arrays, in the order of the file.
+func (a *Archive) Names() []string { return a.names }
+
+// Header returns the description of an array.
+func (a *Archive) Header(name string) (Header, error) {
+	var h Header
+	_, err := a.Read(name, func(read Header) error {
+		h = read
+		return errHeader
+	})
+	if errors.Is(err, errHeader) {
+		err = nil
+	}
+	return h, err
+}
+
+var errHeader = errors.New("only the header is needed")
+
+// Read reads an array as ReadOpen reads a file. Errors name the array.
+func (a *Archive) Read(name string, accept func(Header) error) (*Array, error) {
+	f := a.files[name]
+	if f == nil {
+		return nil, fmt.Errorf("the archive has no array %s, only %s", name, strings.Join(a.names, ", "))
+	}
+	r, err := f.Open()
+	if err == nil {
+		var array *Array
+		array, err = read(bufio.NewReader(r), unknownSize, func(h Header) error {
+			h.Compressed = true // its size cannot be trusted
+			return accept(h)
+		})
+		if err = errors.Join(err, r.Close()); err == nil {
+			return array, nil
+		}
+	}
+	return nil, fmt.Errorf("array %s: %w", name, err)
+}
