@@ -20,9 +20,10 @@ import (
 const long = `Converts a folder of PyTorch-SbS weights to an ONNX model, or a model back to
 such a folder, or describes a model, or writes one stage of a model.
 
-From PyTorch-SbS to ONNX: WEIGHTS is the folder with the files Weight_L*_S*.npy.
-The JSON configuration of the network is in the same folder or in its parent
-folder. The model takes images of the size of the data set, with pixels from 0
+From PyTorch-SbS to ONNX: WEIGHTS is the folder with the files Weight_L*_S*.npy,
+or the folder above it. The JSON configuration of the network is in the same
+folder as the files or in its parent folder. MODEL.onnx can be -, the standard
+output. The model takes images of the size of the data set, with pixels from 0
 to 1, and does the cropping and the on/off split itself. The model runs in
 sbs-run. It also contains a definition of the Spike-By-Spike operator in
 standard operators, so that it runs in onnxruntime 1.16 or later.
@@ -41,6 +42,7 @@ A file with different content is replaced only with --force.`
 
 const example = `  sbs-convert ./Weights model.onnx
   sbs-convert ./Weights model.onnx --spikes 400 --force
+  sbs-convert ./Weights - | sbs-run - images/
   sbs-convert ./Weights model.onnx --config network.json --config dataset.json
   sbs-convert model.onnx ./Weights
   sbs-convert --info model.onnx
@@ -198,6 +200,8 @@ func checkPaths(args []string, stage bool) error {
 			args[0], args[0], args[0])
 	case len(args) != 2:
 		return fmt.Errorf("expected the weights folder and the model to write: sbs-convert WEIGHTS MODEL.onnx (number of arguments: %d; see --help)", len(args))
+	case args[0] == standardOutput, args[1] == standardOutput && isModel(args[0]):
+		return errors.New("- (the standard output) is possible only for the model that is written from a weights folder: sbs-convert WEIGHTS -")
 	case isModel(args[0]) && isModel(args[1]) && !stage:
 		return fmt.Errorf("%s and %s are both files; one argument must be the weights folder, or else --stage must choose a stage of the first model", args[0], args[1])
 	case isFolder(args[0]) && isFolder(args[1]):
@@ -209,6 +213,9 @@ func checkPaths(args []string, stage bool) error {
 // isModel reports whether an argument is an ONNX file and not a weights folder. A file
 // that does not exist yet is recognized by its name.
 func isModel(path string) bool {
+	if path == standardOutput {
+		return true
+	}
 	if info, err := os.Stat(path); err == nil {
 		return !info.IsDir()
 	}

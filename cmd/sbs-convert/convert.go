@@ -49,6 +49,12 @@ func (f *flags) toONNX(ctx context.Context, stdout, stderr io.Writer, weights, p
 	if ctx.Err() != nil {
 		return cli.ErrInterrupted
 	}
+	if path == standardOutput {
+		if _, err := stdout.Write(data); err != nil {
+			return fmt.Errorf("the model could not be written: %w", err)
+		}
+		return nil
+	}
 	written, err := writeModel(path, data, f.force)
 	if err != nil {
 		return fmt.Errorf("the model could not be written: %w", err)
@@ -69,6 +75,9 @@ func (f *flags) toONNX(ctx context.Context, stdout, stderr io.Writer, weights, p
 	_, err = fmt.Fprintf(stdout, "%s %s (%s)\n", verb, filepath.ToSlash(path), byteCount(len(data)))
 	return err
 }
+
+// standardOutput is the argument that stands for the standard output.
+const standardOutput = "-"
 
 // change applies the flags that change the SbS layers of a network, and returns an error
 // if a flag for SbS layers is given, but there is none.

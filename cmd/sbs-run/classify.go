@@ -8,9 +8,22 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/spike-by-spike/sbs/classify"
 	"github.com/spike-by-spike/sbs/internal/cli"
 )
+
+// run runs the command with the arguments MODEL and IMAGES.
+func (f *flags) run(cmd *cobra.Command, args []string) (err error) {
+	input, args, err := spool(cmd.InOrStdin(), args)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, input.remove()) }()
+	f.input = input
+	return input.error(f.classify(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], args[1:]))
+}
 
 // classify classifies the images of files and folders and prints the results.
 func (f *flags) classify(ctx context.Context, stdout, stderr io.Writer, model string, paths []string) (err error) {
@@ -37,7 +50,7 @@ func (f *flags) classify(ctx context.Context, stdout, stderr io.Writer, model st
 	stages := len(c.Model().Stages())
 	p := newPrinter(f, classes, paths, stdout, stderr, total)
 	p.staged = stages > 0
-	sum := newSummary(classes, filepath.ToSlash(model), f.noise, stages)
+	sum := newSummary(classes, f.input.name(filepath.ToSlash(model)), f.noise, stages)
 	start := time.Now()
 	err = p.printAll(c.All(ctx, files, 0), sum)
 	sum.seconds = time.Since(start).Seconds()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,8 +21,13 @@ IMAGES is any number of
     folder per class, the accuracy is printed too
   - IDX files such as those of MNIST (also .gz), with the labels in a file
     next to them
-  - .npy files of images, (n, height, width) or with channels
+  - .npy files of images, (n, height, width), (n, pixels) or with channels, and
+    .npz files; mnist.npz:x_test names an array of one
+  - CSV files with the pixels of an image in each row, such as those of Kaggle
   - batches of CIFAR-10, binary (data_batch_1.bin) or pickled (data_batch_1)
+  - folders that contain one of these, up to three levels down
+
+A model or an image can be -, the standard input.
 
 With --noise, noise is added to every image before it is classified, to measure
 how robust the model is. The same --seed gives the same noise.
@@ -43,7 +49,8 @@ the exit code is 1 in that case.`
 const example = `  sbs-run model.onnx images/
   sbs-run model.onnx t10k-images-idx3-ubyte.gz --limit 1000 --spikes 400
   sbs-run model.onnx t10k-images-idx3-ubyte.gz --quiet --noise contrast=0.6
-  sbs-run model.onnx photo.jpg --resize --format json`
+  sbs-run model.onnx photo.jpg --resize --format json
+  curl -s https://example.org/7.png | sbs-run model.onnx -`
 
 // flags are the values of the command line.
 type flags struct {
@@ -58,6 +65,8 @@ type flags struct {
 	seed    uint64
 	workers cli.OptionalInt
 	quiet   bool
+
+	input *spooled // the standard input, nil if it is no argument
 }
 
 func newCommand([]string) *cobra.Command {
@@ -71,21 +80,24 @@ func newCommand([]string) *cobra.Command {
 			if len(args) < 2 {
 				return errors.New("expected a model and at least one image: sbs-run MODEL.onnx IMAGES... (see --help)")
 			}
+			if i := slices.Index(args, standardInput); i >= 0 && slices.Contains(args[i+1:], standardInput) {
+				return errors.New("- (the standard input) can be given only once")
+			}
 			if info, err := os.Stat(args[0]); err == nil && info.IsDir() {
 				return fmt.Errorf("%s is a folder: the first argument must be the model", args[0])
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.classify(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], args[1:])
+			return f.run(cmd, args)
 		},
 	}
 	s := cmd.Flags()
 	f.format = formatText
 	cli.ChoiceVar(s, &f.format, "format", formats, "output `format`: "+strings.Join(formats, ", "))
 	cli.IntVar(s, &f.top, "top", 1, fmt.Sprintf("`number` of most probable classes to print (default: %d)", defaultTop))
-	cli.IntVar(s, &f.limit, "limit", 0, "`number` of images to classify, from the first (default: all)")
-	s.StringVar(&f.labels, "labels", "", "`file` with the labels of all images: IDX, .npy, or text with one label per line")
+	cli.IntVar(s, &f.limit, "limit", 1, "`number` of images to classify: the first ones, or an equal share of every class folder (default: all)")
+	s.StringVar(&f.labels, "labels", "", "`file` with the labels of all images: IDX, .npy, .npz, or text with one label per line or with the name or number of an image and its label")
 	s.BoolVar(&f.resize, "resize", false, "scale images to the input size of the model, and convert between color and gray")
 	cli.NoiseVar(s, &f.noise, "noise")
 	cli.IntVar(s, &f.stage, "stage", 1, "`number` of the only stage to run, of a model with stages (default: all)")

@@ -28,6 +28,7 @@ type printer struct {
 	quiet          bool
 	classes        []string // names of the classes
 	paths          []string // arguments of the command: the images
+	input          *spooled
 	stdout, stderr io.Writer
 	csv            *csv.Writer
 	staged         bool // the model has stages
@@ -41,7 +42,7 @@ type printer struct {
 func newPrinter(f *flags, classes, paths []string, stdout, stderr io.Writer, total int) *printer {
 	p := &printer{
 		format: f.format, top: f.top.Or(defaultTop), quiet: f.quiet,
-		classes: classes, paths: paths, stdout: stdout, stderr: stderr, csv: csv.NewWriter(stdout),
+		classes: classes, paths: paths, input: f.input, stdout: stdout, stderr: stderr, csv: csv.NewWriter(stdout),
 	}
 	if f.quiet || !isTerminal(stderr) {
 		return p
@@ -128,11 +129,13 @@ func (p *printer) printFailure(r classify.FileResult) {
 }
 
 // errorText returns the text of the error of an image.
-func (p *printer) errorText(r classify.FileResult) string { return cli.Message(r.Err, p.paths) }
+func (p *printer) errorText(r classify.FileResult) string {
+	return p.input.name(cli.Message(r.Err, p.paths))
+}
 
 // printResult prints the result of an image to stdout.
 func (p *printer) printResult(r classify.FileResult) error {
-	r.File = filepath.ToSlash(r.File)
+	r.File = p.input.name(filepath.ToSlash(r.File))
 	switch {
 	case p.quiet:
 		return nil

@@ -87,7 +87,7 @@ func DynamicsFlagNames() []string {
 
 // Register defines the flags in s. spikes describes the default number of spikes.
 func (f *DynamicsFlags) Register(s *pflag.FlagSet, spikes string) {
-	s.Var(&f.spikes, flagSpikes, "`number` of spikes per output position, for all SbS layers or one per SbS layer, such as 25,100,200,200 (default: "+spikes+")")
+	s.Var(&f.spikes, flagSpikes, fmt.Sprintf("`number` of spikes per output position, 1 to %d, for all SbS layers or one per SbS layer, such as 25,100,200,200 (default: %s)", sbs.MaxSpikes, spikes))
 	s.Var(&f.sampler, flagSampler, "`method` of drawing spikes: iid (independent, as PyTorch-SbS does) or low-discrepancy (evenly spread; needs far fewer spikes), for all SbS layers or one per SbS layer")
 	s.Var(&f.schedule, flagSchedule, "`rule` for epsilon_t: inverse-sqrt, constant, power:P for (t+1)^P, or auto; for all SbS layers or one per SbS layer. With fewer spikes, auto keeps epsilon_t and chooses epsilon_0 so that all spikes together change a layer as much as before")
 	s.Var(&f.epsilon0, flagEpsilon0, "`value` of epsilon_0, for all SbS layers or one per SbS layer; auto for layers with --epsilon-schedule auto")

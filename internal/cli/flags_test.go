@@ -131,9 +131,10 @@ Robustness:
                            number from 0 to 65535)
 
 Dynamics:
-      --spikes number           number of spikes per output position, for
-                                all SbS layers or one per SbS layer, such
-                                as 25,100,200,200 (default: from the model)
+      --spikes number           number of spikes per output position, 1 to
+                                16777216, for all SbS layers or one per
+                                SbS layer, such as 25,100,200,200
+                                (default: from the model)
       --sampler method          method of drawing spikes: iid
                                 (independent, as PyTorch-SbS does) or
                                 low-discrepancy (evenly spread; needs far

@@ -81,7 +81,7 @@ func newCIFAR(f *os.File, path string, opt Options) (part, labels, error) {
 func openPickledCIFAR(path string, opt Options) (part, labels, error) {
 	p, l, err := newPickledCIFAR(path, opt)
 	if err != nil {
-		return nil, labels{}, fmt.Errorf("%s: %w; the binary version of CIFAR-10 (data_batch_1.bin) has the same images", path, withoutPath(err))
+		return nil, labels{}, fmt.Errorf("%s: %w", path, withoutPath(err))
 	}
 	return p, l, nil
 }
@@ -91,13 +91,15 @@ func newPickledCIFAR(path string, opt Options) (part, labels, error) {
 	if err != nil {
 		return nil, labels{}, err
 	}
+	var b batch
 	value, err := pickle.Decode(content)
-	if err != nil {
-		return nil, labels{}, err
+	if err == nil {
+		if b, err = cifarBatch(value); err != nil {
+			err = fmt.Errorf("not a batch of CIFAR-10: %w", err)
+		}
 	}
-	b, err := cifarBatch(value)
 	if err != nil {
-		return nil, labels{}, fmt.Errorf("not a batch of CIFAR-10: %w", err)
+		return nil, labels{}, fmt.Errorf("%w; the binary version of CIFAR-10 (data_batch_1.bin) has the same images", err)
 	}
 	shape, err := arrange([]int{len(b.labels), cifarSize.Channels, cifarSize.Height, cifarSize.Width}, opt)
 	if err != nil {

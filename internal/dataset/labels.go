@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unicode"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/spike-by-spike/sbs/internal/npy"
 )
 
@@ -296,5 +298,5 @@ func fold(name string) string {
 			return -1
 		}
 		return unicode.ToLower(r)
-	}, name)
+	}, norm.NFC.String(name)) // macOS decomposes letters such as é
 }

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // named is a sequence of images with names.
@@ -247,7 +249,7 @@ func newFinder(images named) *finder {
 		m[name] = i
 	}
 	for i := range images.len() {
-		p := filepath.ToSlash(images.name(i))
+		p := norm.NFC.String(filepath.ToSlash(images.name(i))) // macOS decomposes letters such as é
 		base := strings.ToLower(path.Base(p))
 		f.paths = append(f.paths, p)
 		add(f.bases, base, i)
@@ -265,7 +267,7 @@ func (f *finder) image(field string) int {
 		}
 		return n
 	}
-	field = strings.TrimPrefix(strings.ReplaceAll(field, "\\", "/"), "./")
+	field = norm.NFC.String(strings.TrimPrefix(strings.ReplaceAll(field, "\\", "/"), "./"))
 	base := strings.ToLower(path.Base(field))
 	i, ok := f.bases[base]
 	if !ok {

@@ -58,6 +58,17 @@ func TestReadLabels_FindsNamesOfClasses(t *testing.T) {
 	require.Equal(t, opt.Classes, s.Classes())
 }
 
+// TestReadLabels_ComparesComposedLetters checks names as macOS stores them, with the
+// letter and its accent as two characters.
+func TestReadLabels_ComparesComposedLetters(t *testing.T) {
+	folder := write(t, map[string][]byte{"e\u0301.png": grayPNG(t, 1), "z.png": grayPNG(t, 2), "l.csv": []byte("z.png,u\u0308ber\n\u00e9.png,b\n")})
+	opt := small
+	opt.Labels, opt.Classes = filepath.Join(folder, "l.csv"), []string{"b", "\u00fcber"}
+	s, err := Open([]string{folder}, opt)
+	require.NoError(t, err)
+	require.Equal(t, []int{0, 1}, []int{s.At(0).Label, s.At(1).Label})
+}
+
 func TestReadLabels_FindsImagesByNumber(t *testing.T) {
 	for _, content := range []string{
 		"id,label\n2,5\n0,3\n1,4\n", "ImageId,Label\n3,5\n1,3\n2,4\n", "label,number\n5,2\n3,0\n4,1\n", "7,0\n8,1\n9,2\n",
