@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/cli"
+	"github.com/spike-by-spike/sbs/internal/sniff"
 )
 
 const long = `Converts a folder of PyTorch-SbS weights to an ONNX model, or a model back to
@@ -203,6 +205,9 @@ func checkPaths(args []string, stage bool) error {
 	case args[0] == standardOutput, args[1] == standardOutput && isModel(args[0]):
 		return errors.New("- (the standard output) is possible only for the model that is written from a weights folder: sbs-convert WEIGHTS -")
 	case isModel(args[0]) && isModel(args[1]) && !stage:
+		if what := notAModel(args[0]); what != "" {
+			return fmt.Errorf("%s is %s; want the weights folder, with a file Weight_L*_S*.npy for each layer", args[0], what)
+		}
 		return fmt.Errorf("%s and %s are both files; one argument must be the weights folder, or else --stage must choose a stage of the first model", args[0], args[1])
 	case isFolder(args[0]) && isFolder(args[1]):
 		return fmt.Errorf("%s and %s are both folders; one argument must be the model file", args[0], args[1])
@@ -220,6 +225,21 @@ func isModel(path string) bool {
 		return !info.IsDir()
 	}
 	return strings.HasSuffix(path, ".onnx")
+}
+
+// notAModel says what a file is if that is known, and it is no ONNX model.
+func notAModel(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = f.Close() }() // only read: nothing can be lost
+	head := make([]byte, sniff.Length)
+	n, err := io.ReadFull(f, head)
+	if sniff.IsONNX(head[:n]) || err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return ""
+	}
+	return sniff.Known(head[:n])
 }
 
 func isFolder(path string) bool {

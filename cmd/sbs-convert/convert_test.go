@@ -142,7 +142,7 @@ func TestConvert_RefusesInvalidCommandLines(t *testing.T) {
 		{"three arguments", []string{weights, path, path}, "number of arguments: 3"},
 		{"two folders", []string{weights, dir}, "are both folders; one argument must be the model file"},
 		{"two models", []string{path, "other.onnx"}, "are both files; one argument must be the weights folder"},
-		{"two files", []string{npyFile, path}, "are both files; one argument must be the weights folder"},
+		{"two files", []string{npyFile, path}, "is an .npy file (NumPy array); want the weights folder"},
 		{"info without model", []string{"--info"}, "--info takes one model: sbs-convert --info MODEL.onnx (number of arguments: 0)"},
 		{"dot without model", []string{"--dot"}, "--dot takes one model: sbs-convert --dot MODEL.onnx (number of arguments: 0)"},
 		{"info and dot", []string{"--info", "--dot", path}, "--info and --dot cannot be combined"},

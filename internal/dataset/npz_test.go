@@ -89,7 +89,7 @@ func TestOpen_ReadsLabelsFromNPZ(t *testing.T) {
 		"i/1.png": grayPNG(t, 1), "i/2.png": grayPNG(t, 2),
 		"a.npz": npzBytes(t, member{"y_test", npyBytes(t, []int{2}, []int64{3, 4})}, member{"y_train", npyBytes(t, []int{3}, []int64{3, 4, 5})}),
 		"b.npz": npzBytes(t, member{"y", npyBytes(t, []int{2}, []int64{3, 4})}, member{"z", npyBytes(t, []int{2}, []int64{5, 6})}),
-		"c.zip": {'P', 'K', 3, 4, 0, 0},
+		"c.npz": {'P', 'K', 3, 4, 0, 0}, "d.pt": {'P', 'K', 3, 4, 0, 0},
 	})
 	tests := []struct {
 		labels string
@@ -100,7 +100,8 @@ func TestOpen_ReadsLabelsFromNPZ(t *testing.T) {
 		{"b.npz:z", []int{5, 6}, ""},
 		{"b.npz", nil, "name the array that contains the labels of the 2 images, as in b.npz:y_test; the arrays: y [2], z [2]"},
 		{"a.npz:y_train", nil, "a.npz has 3 labels, but there are 2 images"},
-		{"c.zip", nil, "c.zip: not an .npz file, or an incomplete one"},
+		{"c.npz", nil, "c.npz: not an .npz file, or an incomplete one"},
+		{"d.pt", nil, "but this is a ZIP archive: extract it"},
 	}
 	for _, test := range tests {
 		t.Run(test.labels, func(t *testing.T) {

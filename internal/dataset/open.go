@@ -169,7 +169,7 @@ func detect(path string) (kind, error) {
 		return npyArray, nil
 	case strings.HasSuffix(name, ".bin") && !packed && isCIFAR(f):
 		return cifar, nil
-	case npy.IsArchive(head) && !packed:
+	case !packed && (sniff.IsNPZ(head) || npy.IsArchive(head) && strings.HasSuffix(name, ".npz")):
 		return npzArchive, nil
 	case sniff.IsPickle(head) && !packed:
 		return pickledCIFAR, nil

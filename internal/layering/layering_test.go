@@ -58,7 +58,7 @@ var allowed = map[string][]string{
 	"internal/modeltest":        {"convert", "importers/pytorch", "ops", "ops/opstest", "internal/converttest"},
 	"internal/tools/picture":    {"classify", "convert", "importers/pytorch", "runtime"},
 	"internal/tools/prototypes": {"internal/atomicfile", "internal/dataset", "internal/npy"},
-	"cmd/sbs-convert":           {"convert", "importers/pytorch", "ops", "ops/sbs", "internal/atomicfile", "internal/cli", "internal/onnx", "internal/onnx/onnxpb"},
+	"cmd/sbs-convert":           {"convert", "importers/pytorch", "ops", "ops/sbs", "internal/atomicfile", "internal/cli", "internal/onnx", "internal/onnx/onnxpb", "internal/sniff"},
 	"cmd/sbs-run":               {"classify", "internal/cli"},
 	"internal/training":         {"convert", "importers/pytorch", "ops", "ops/sbs", "runtime", "train", "internal/atomicfile", "internal/cli", "internal/dataset", "internal/onnx", "internal/tfevents", "internal/trainlog"},
 	"cmd/sbs-train":             {"internal/cli", "internal/training"},

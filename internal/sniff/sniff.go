@@ -113,15 +113,25 @@ var signatures = []signature{
 	{257, "ustar", "a tar archive: extract it"},
 }
 
+// IsNPZ reports whether a file that begins with head is an .npz archive of arrays.
+func IsNPZ(head []byte) bool {
+	return bytes.HasPrefix(head, []byte("PK\x03\x04")) && strings.HasSuffix(firstInZIP(head), ".npy")
+}
+
+// firstInZIP returns the name of the first file in a ZIP archive.
+func firstInZIP(head []byte) string {
+	if len(head) < 30 {
+		return ""
+	}
+	n := int(head[26]) | int(head[27])<<8
+	return string(head[30:min(len(head), 30+n)])
+}
+
 // zipped describes a ZIP archive by the name of its first file.
 func zipped(head []byte) string {
-	name := ""
-	if len(head) >= 30 {
-		n := int(head[26]) | int(head[27])<<8
-		name = string(head[30:min(len(head), 30+n)])
-	}
+	name := firstInZIP(head)
 	switch {
-	case strings.HasSuffix(name, ".npy"):
+	case IsNPZ(head):
 		return "an .npz archive of NumPy arrays: extract it (each array is an .npy file), or save the array with numpy.save"
 	case strings.HasSuffix(name, "/data.pkl") || strings.Contains(name, "/.format_version") || strings.Contains(name, "/.data/"):
 		return "a PyTorch file (torch.save): " + fromTorch
