@@ -61,11 +61,15 @@ func arrange(shape []int, opt Options) (layout, error) {
 }
 
 const imageShapes = "(n, height, width), (n, height, width, channels), (n, channels, height, width) or (n, pixels), " +
-	"and one image has (height, width), (height, width, channels) or (channels, height, width)"
+	"and one image has (height, width), (height, width, channels), (channels, height, width) or (pixels)"
 
 // layouts returns the layouts that an array can have, the most likely first.
 func layouts(shape []int, want Size) []layout {
 	switch len(shape) {
+	case 1:
+		if size, ok := unflatten(shape[0], want); ok {
+			return []layout{{1, size, false}}
+		}
 	case 2:
 		one := layout{1, Size{1, shape[0], shape[1]}, false}
 		size, ok := unflatten(shape[1], want)

@@ -24,7 +24,8 @@
 // The label of an image is the name of its class folder, or a number in the same file
 // (CIFAR-10, .npz, Kaggle) or in a second file in the same folder. The name of the second file is the
 // name of the first file with "labels" instead of "images" and "idx1" instead of "idx3"
-// (IDX), or "LabelStorage" instead of "PatternStorage" (.npy).
+// (IDX), or "LabelStorage", "labels" or "y_" instead of "PatternStorage", "images" or "x_"
+// (.npy).
 package dataset
 
 import (

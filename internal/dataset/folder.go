@@ -154,7 +154,7 @@ func within(folder string, top listing, depth int) (string, error) {
 		return "", nil
 	}
 	for _, file := range top.files {
-		if k, err := detect(file); err == nil && k.hasImages(file) {
+		if isData(file) {
 			return "", nil
 		}
 	}
@@ -185,7 +185,7 @@ func within(folder string, top listing, depth int) (string, error) {
 // depth-1 levels down.
 func hasData(in listing, depth int) (bool, error) {
 	for _, file := range in.files {
-		if k, err := detect(file); err == nil && k.hasImages(file) {
+		if isData(file) {
 			return true, nil
 		}
 	}
@@ -204,6 +204,12 @@ func hasData(in listing, depth int) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// isData reports whether a file in a folder suffices to read the data from that folder.
+func isData(path string) bool {
+	k, err := detect(path)
+	return err == nil && (k.hasImages(path) || k == npyArray && role(path) != otherSet)
 }
 
 // hasImages reports whether a file among others in a folder is opened as images.
@@ -256,7 +262,7 @@ func leftOut(folder, class string, in listing) error {
 // files of a folder.
 func openFiles(folder string, files []string, opt Options) (part, labels, error) {
 	kinds := map[string]kind{}
-	var found []string
+	var found, others []string // others are .npy files
 	var broken error
 	for _, file := range files {
 		k, err := detect(file)
@@ -264,9 +270,12 @@ func openFiles(folder string, files []string, opt Options) (part, labels, error)
 			broken = err // matters only if no file is found
 			continue
 		}
-		if k.hasImages(file) {
+		switch {
+		case k.hasImages(file):
 			kinds[file] = k
 			found = append(found, file)
+		case k == npyArray && len(others) < maxMembers:
+			others = append(others, file)
 		}
 	}
 	found = slices.DeleteFunc(found, func(file string) bool {
@@ -275,6 +284,9 @@ func openFiles(folder string, files []string, opt Options) (part, labels, error)
 	})
 	if len(found) == 0 && broken != nil {
 		return nil, labels{}, broken
+	}
+	if len(found) == 0 && slices.ContainsFunc(others, isData) {
+		return openArrays(folder, npyFolder(others), "", opt)
 	}
 	if len(found) == 0 {
 		return nil, labels{}, noImages(folder, files)

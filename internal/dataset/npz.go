@@ -25,13 +25,25 @@ func splitMember(path string) (file, member string) {
 	return path[:i+len(separator)-1], path[i+len(separator):]
 }
 
+// arrays are the named arrays of an .npz file, or the .npy files of a folder.
+type arrays interface {
+	Names() []string
+	Header(name string) (npy.Header, error)
+	Read(name string, accept func(npy.Header) error) (*npy.Array, error)
+
+	path(name string) string // of an array, to show and to give on the command line
+	close() error
+}
+
 // archive is an open .npz file.
 type archive struct {
 	*npy.Archive
 
 	file *os.File
-	path string
 }
+
+func (a *archive) path(name string) string { return a.file.Name() + ":" + name }
+func (a *archive) close() error            { return a.file.Close() }
 
 // maxMembers bounds the number of arrays of an .npz file, whose headers are all read.
 const maxMembers = 1000
@@ -52,37 +64,64 @@ func openArchive(path string) (*archive, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &archive{a, f, path}, nil
+	return &archive{a, f}, nil
 }
 
-func (a *archive) close() error { return a.file.Close() }
+// npyFolder is the .npy files of a folder, such as x_train.npy and y_train.npy.
+type npyFolder []string // paths
+
+func (f npyFolder) Names() []string         { return f }
+func (f npyFolder) path(name string) string { return name }
+func (f npyFolder) close() error            { return nil }
+
+func (f npyFolder) Header(name string) (h npy.Header, err error) {
+	_, err = readNPY(name, func(read npy.Header) error {
+		h = read
+		return errHeaderOnly
+	})
+	if errors.Is(err, errHeaderOnly) {
+		err = nil
+	}
+	return h, err
+}
+
+var errHeaderOnly = errors.New("only the header is needed")
+
+func (f npyFolder) Read(name string, accept func(npy.Header) error) (*npy.Array, error) {
+	return readNPY(name, accept)
+}
 
 // openNPZ opens the images of an .npz file and, unless the options name a file of labels,
 // their labels. Errors name the path.
 func openNPZ(path, member string, opt Options) (part, labels, error) {
-	p, l, err := readNPZ(path, member, opt)
+	a, err := openArchive(path)
 	if err != nil {
+		return nil, labels{}, fmt.Errorf("%s: %w", path, withoutPath(err))
+	}
+	return openArrays(path, a, member, opt)
+}
+
+// openArrays opens the images of one of several arrays, closes the arrays, and reads the
+// labels of the images unless the options name a file of labels. Errors name the path.
+func openArrays(path string, a arrays, member string, opt Options) (part, labels, error) {
+	p, l, err := readArrays(a, member, opt)
+	if err = errors.Join(err, a.close()); err != nil {
 		return nil, labels{}, fmt.Errorf("%s: %w", path, withoutPath(err))
 	}
 	return p, l, nil
 }
 
-func readNPZ(path, member string, opt Options) (p part, l labels, err error) {
-	a, err := openArchive(path)
-	if err != nil {
-		return nil, labels{}, err
-	}
-	defer func() { err = errors.Join(err, a.close()) }()
+func readArrays(a arrays, member string, opt Options) (p part, l labels, err error) {
 	if member == "" {
-		if member, err = a.images(opt); err != nil {
+		if member, err = imagesOf(a, opt); err != nil {
 			return nil, labels{}, err
 		}
 	}
-	p, err = newPattern(path+":"+member, opt, func(accept func(npy.Header) error) (*npy.Array, error) { return a.Read(member, accept) })
+	p, err = newPattern(a.path(member), opt, func(accept func(npy.Header) error) (*npy.Array, error) { return a.Read(member, accept) })
 	if err != nil || opt.Labels != "" {
 		return p, labels{}, err
 	}
-	name, err := a.labelsOf(member, p.len())
+	name, err := labelsOf(a, member, p.len())
 	if err != nil || name == "" {
 		return p, labels{}, err
 	}
@@ -90,8 +129,8 @@ func readNPZ(path, member string, opt Options) (p part, l labels, err error) {
 	return p, l, err
 }
 
-// images returns the name of the array with the images of the Subset.
-func (a *archive) images(opt Options) (string, error) {
+// imagesOf returns the name of the array with the images of the Subset.
+func imagesOf(a arrays, opt Options) (string, error) {
 	var names, rows []string
 	var why error
 	for _, name := range a.Names() {
@@ -99,7 +138,8 @@ func (a *archive) images(opt Options) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if _, err := arrange(h.Shape, opt); err != nil {
+		shape, err := arrange(h.Shape, opt)
+		if err != nil {
 			if len(h.Shape) > 2 {
 				why = fmt.Errorf("array %s: %w", name, err)
 			}
@@ -107,7 +147,7 @@ func (a *archive) images(opt Options) (string, error) {
 		}
 		if len(h.Shape) > 2 {
 			names = append(names, name)
-		} else if h.Shape[1] > 1 {
+		} else if shape.n > 1 || shape.size == opt.Size {
 			rows = append(rows, name)
 		}
 	}
@@ -118,7 +158,7 @@ func (a *archive) images(opt Options) (string, error) {
 		if why != nil {
 			return "", why
 		}
-		return "", fmt.Errorf("none of the arrays (%s) contains images: images have %s", a.list(a.Names()), imageShapes)
+		return "", fmt.Errorf("none of the arrays (%s) contains images: images have %s", listArrays(a, a.Names()), imageShapes)
 	}
 	if len(names) == 1 && opt.Subset == All {
 		return names[0], nil
@@ -132,11 +172,11 @@ func (a *archive) images(opt Options) (string, error) {
 	case len(chosen) == 0 && opt.Subset == Training:
 		return "", &subsetError{"no array of images has a name of a training set, such as x_train: name the training images"}
 	}
-	return "", fmt.Errorf("several arrays may contain the images (%s): name one, as in %s:%s", a.list(names), filepath.Base(a.path), names[0])
+	return "", fmt.Errorf("several arrays may contain the images (%s): name one, as in %s", listArrays(a, names), filepath.Base(a.path(names[0])))
 }
 
 // labelsOf returns the name of the array with the labels of n images, "" if there is none.
-func (a *archive) labelsOf(images string, n int) (string, error) {
+func labelsOf(a arrays, images string, n int) (string, error) {
 	var names []string
 	for _, name := range a.Names() {
 		h, err := a.Header(name)
@@ -154,20 +194,20 @@ func (a *archive) labelsOf(images string, n int) (string, error) {
 		if len(named) == 1 {
 			return named[0], nil
 		}
-		return "", fmt.Errorf("several arrays may contain the labels (%s): name one with --labels %s:%s", a.list(names), filepath.Base(a.path), names[0])
+		return "", fmt.Errorf("several arrays may contain the labels (%s): name one, as in --labels %s", listArrays(a, names), filepath.Base(a.path(names[0])))
 	}
 	return strings.Join(names, ""), nil
 }
 
-// list lists arrays with their shapes.
-func (a *archive) list(names []string) string {
+// listArrays lists arrays with their shapes.
+func listArrays(a arrays, names []string) string {
 	var s []string
 	for _, name := range names {
 		h, err := a.Header(name)
 		if err != nil {
 			continue
 		}
-		s = append(s, fmt.Sprintf("%s %v", name, h.Shape))
+		s = append(s, fmt.Sprintf("%s %v", filepath.Base(name), h.Shape))
 	}
 	return list(s)
 }
@@ -187,7 +227,7 @@ func npzLabels(path, member string, n int) (numbers []int, err error) {
 		})
 		if len(names) != 1 {
 			return nil, fmt.Errorf("name the array that contains the labels of the %d images, as in %s:y_test; the arrays: %s",
-				n, filepath.Base(path), a.list(a.Names()))
+				n, filepath.Base(path), listArrays(a, a.Names()))
 		}
 		member = names[0]
 	}

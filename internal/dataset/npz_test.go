@@ -60,7 +60,7 @@ func TestOpen_ReadsNPZ(t *testing.T) {
 		{"bools", []member{{"x", npyBytes(t, []int{2, 2, 2}, []bool{false, true, true, true, true, true, true, true})}}, "a.npz", All, "a.npz:x[1] -1 255", ""},
 		{"no test set", []member{{"a", images(1)}}, "a.npz", Test, "", "no array of images has a name of a test set"},
 		{"which", []member{{"a", images(1)}, {"b", images(2)}}, "a.npz", All, "", "several arrays may contain the images (a [2 2 2], b [2 2 2]): name one, as in a.npz:a"},
-		{"which labels", []member{{"a", images(1)}, {"b", npyBytes(t, []int{2}, []int8{1, 2})}, {"c", npyBytes(t, []int{2}, []int8{1, 2})}}, "a.npz", All, "", "several arrays may contain the labels (b [2], c [2]): name one with --labels a.npz:b"},
+		{"which labels", []member{{"a", images(1)}, {"b", npyBytes(t, []int{2}, []int8{1, 2})}, {"c", npyBytes(t, []int{2}, []int8{1, 2})}}, "a.npz", All, "", "several arrays may contain the labels (b [2], c [2]): name one, as in --labels a.npz:b"},
 		{"none", []member{{"w", npyBytes(t, []int{5}, make([]byte, 5))}}, "a.npz", All, "", "none of the arrays (w [5]) contains images"},
 		{"size", []member{{"w", npyBytes(t, []int{2, 3, 3}, make([]byte, 18))}}, "a.npz", All, "", "array w: the array has shape [2 3 3], but the network needs images of 1x2x2"},
 		{"other name", keras, "a.npz:x_tst", All, "", "the archive has no array x_tst, only x_train, y_train, x_test, y_test"},
@@ -81,6 +81,32 @@ func TestOpen_ReadsNPZ(t *testing.T) {
 			require.Equal(t, test.last, all[len(all)-1])
 			require.NoError(t, s.Close())
 		})
+	}
+}
+
+func TestOpen_ReadsArraysOfAFolder(t *testing.T) {
+	files := map[string][]byte{}
+	for i, part := range []string{"train", "test"} {
+		files["set/x_"+part+".npy"] = npyBytes(t, []int{2, 2, 2}, []byte{0, 0, 0, 255, 0, 0, 0, byte(i + 1)})
+		files["set/y_"+part+".npy"] = npyBytes(t, []int{2}, []int64{3, 4})
+	}
+	files["set/notes.txt"] = []byte("x")
+	folder := write(t, files)
+	for path, want := range map[string]string{"": "x_test.npy[1] 4 2", "set": "x_test.npy[1] 4 2", "set/x_train.npy": "x_train.npy[1] 4 1"} {
+		s, err := Open([]string{filepath.Join(folder, path)}, small)
+		require.NoError(t, err)
+		require.Equal(t, want, summary(t, s, folder)[1])
+	}
+	opt := small
+	opt.Subset = Training
+	s, err := Open([]string{folder}, opt)
+	require.NoError(t, err)
+	require.Equal(t, "x_train.npy[1] 4 1", summary(t, s, folder)[1])
+
+	folder = write(t, map[string][]byte{"Weight_L0_S0.npy": npyBytes(t, []int{25, 32}, make([]float32, 800)), "Weight_L1_S0.npy": npyBytes(t, []int{800, 64}, make([]float32, 51200))})
+	for _, size := range []Size{{}, {1, 2, 2}} {
+		_, err = Open([]string{folder}, Options{Size: size})
+		require.ErrorContains(t, err, folder+" contains no images; Weight_L0_S0.npy: want PNG")
 	}
 }
 
@@ -126,7 +152,7 @@ func TestOpen_ReadsOneImageOfAnArray(t *testing.T) {
 		want  Size
 	}{
 		{[]int{2, 5}, Size{1, 2, 5}}, {[]int{2, 5, 1}, Size{1, 2, 5}}, {[]int{1, 2, 5}, Size{1, 2, 5}},
-		{[]int{8, 8, 3}, Size{3, 8, 8}}, {[]int{28, 28}, Size{1, 28, 28}},
+		{[]int{8, 8, 3}, Size{3, 8, 8}}, {[]int{28, 28}, Size{1, 28, 28}}, {[]int{784}, Size{1, 28, 28}},
 	}
 	for _, test := range tests {
 		for _, size := range []Size{test.want, {}} {

@@ -80,7 +80,7 @@ func openFile(path string, k kind, opt Options) (part, labels, error) {
 	case idxImages:
 		return withLabels(path, opt, openIDX, "images", "labels", "idx3", "idx1", "idx4", "idx1")
 	case npyArray:
-		return withLabels(path, opt, openPattern, "PatternStorage", "LabelStorage")
+		return withLabels(path, opt, openPattern, "PatternStorage", "LabelStorage", "images", "labels", "x_", "y_", "X_", "y_")
 	case npzArchive:
 		return openNPZ(path, "", opt)
 	case imageTable:
