@@ -108,6 +108,7 @@ FUZZ := ./internal/kernel:FuzzTiers \
 	./internal/kernel:FuzzGemm \
 	./internal/portmath:FuzzFMA \
 	./internal/npy:FuzzRead \
+	./internal/imagefile:FuzzDecode \
 	./internal/dataset:FuzzIDX \
 	./internal/dataset:FuzzDecode \
 	./internal/dataset:FuzzPickle \

@@ -4,7 +4,8 @@
 //
 // A path can name
 //
-//   - a PNG, JPEG, GIF (the first picture), BMP, TIFF or WebP file
+//   - a PNG, JPEG, GIF, BMP, TIFF or WebP file: the first frame of an animation, turned as
+//     the orientation tag says, with transparent pixels on white
 //   - a folder of such files, or of one folder of such files per class
 //   - an IDX file of images (the format of MNIST)
 //   - an .npy file of images: (n, height, width), (n, height, width, channels),

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/spike-by-spike/sbs/internal/imagefile"
 )
 
 // listing lists the paths in a folder, in natural order.
@@ -39,7 +41,7 @@ func readFolder(folder string) (listing, error) {
 		}
 		broken := mode&os.ModeSymlink != 0
 		switch {
-		case (mode.IsRegular() || broken) && isPictureName(path):
+		case (mode.IsRegular() || broken) && imagefile.HasExtension(path):
 			l.pictures = append(l.pictures, path)
 		case broken:
 			l.broken = append(l.broken, path)
@@ -245,7 +247,7 @@ func leftOut(folder, class string, in listing) error {
 			switch hidden := strings.HasPrefix(e.Name(), "."); {
 			case hidden && e.IsDir():
 				return fs.SkipDir
-			case !hidden && !e.IsDir() && isPictureName(path):
+			case !hidden && !e.IsDir() && imagefile.HasExtension(path):
 				return fmt.Errorf("%s is in a folder below a class folder: want one folder per class in %s, with the images directly in it, here in %s",
 					path, folder, class)
 			}
@@ -388,14 +390,6 @@ func openBatches(files []string, kinds map[string]kind, opt Options) (part, labe
 		l.numbers = append(l.numbers, batch.numbers...)
 	}
 	return all, l, nil
-}
-
-func isPictureName(path string) bool {
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp":
-		return true
-	}
-	return false
 }
 
 // natural compares names in natural order, in which numbers in the names are ordered by

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"image"
+
+	"github.com/spike-by-spike/sbs/internal/imagefile"
 )
 
 // FromImage returns the pixels of an image of the given size, as Image.Pixels has them.
@@ -12,7 +14,7 @@ func FromImage(img image.Image, size Size, resize bool) (pixels []float32, err e
 	if img == nil {
 		return nil, errors.New("the image is nil")
 	}
-	defer recoverDecoder(&err)
+	defer imagefile.Recover(&err)
 	w, h := img.Bounds().Dx(), img.Bounds().Dy()
 	if w < 1 || h < 1 || h > maxPixels/w {
 		return nil, fmt.Errorf("the image has %dx%d pixels (height x width), want 1 to %d in total", h, w, maxPixels)
@@ -21,5 +23,5 @@ func FromImage(img image.Image, size Size, resize bool) (pixels []float32, err e
 	if !resize && (w != size.Width || h != size.Height) {
 		return nil, sizeError(h, w, size)
 	}
-	return fit(img, opt)
+	return fit(imagefile.Flatten(img), opt)
 }

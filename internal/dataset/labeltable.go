@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/spike-by-spike/sbs/internal/imagefile"
 )
 
 // named is a sequence of images with names.
@@ -128,7 +130,7 @@ func spacedRows(text string) ([]labelRow, error) {
 // cutFile splits "file.png 7" into the file and the label.
 func cutFile(line string) (file, label string, ok bool) {
 	for i, r := range line {
-		if (r == ' ' || r == '\t') && isPictureName(line[:i]) {
+		if (r == ' ' || r == '\t') && imagefile.HasExtension(line[:i]) {
 			return line[:i], strings.TrimSpace(line[i:]), true
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/spike-by-spike/sbs/internal/imagefile"
 	"github.com/spike-by-spike/sbs/internal/npy"
 	"github.com/spike-by-spike/sbs/internal/sniff"
 )
@@ -163,7 +164,7 @@ func detect(path string) (kind, error) {
 		return unknown, fmt.Errorf("%s: %w", path, withoutPath(err))
 	}
 	switch name := strings.ToLower(path); {
-	case findFormat(head) != nil && !packed:
+	case imagefile.Known(head) && !packed:
 		return picture, nil
 	case bytes.HasPrefix(head, []byte("\x93NUMPY")):
 		return npyArray, nil
@@ -178,7 +179,7 @@ func detect(path string) (kind, error) {
 			return idxLabels, nil
 		}
 		return idxImages, nil
-	case isPictureName(path):
+	case imagefile.HasExtension(path):
 		return picture, nil // a damaged one
 	case isImageTable(head):
 		return imageTable, nil

@@ -1,21 +1,15 @@
 package dataset
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"image"
-	"image/color"
-	"image/gif"
-	"image/jpeg"
-	"image/png"
 	"io"
 	"os"
 
-	"golang.org/x/image/bmp"
 	"golang.org/x/image/draw"
-	"golang.org/x/image/tiff"
-	"golang.org/x/image/webp"
+
+	"github.com/spike-by-spike/sbs/internal/imagefile"
 )
 
 // maxFile bounds the bytes of one image file or label file.
@@ -59,16 +53,12 @@ func pictureSize(path string) (Size, error) {
 	if err != nil {
 		return Size{}, err
 	}
-	f := findFormat(content)
-	if f == nil {
-		return Size{}, errNoPicture
-	}
-	config, err := f.size(content, maxPixels)
+	h, err := imagefile.ReadHeader(content, maxPixels)
 	if err != nil {
 		return Size{}, err
 	}
-	size := Size{3, config.Height, config.Width}
-	if config.ColorModel == color.GrayModel || config.ColorModel == color.Gray16Model {
+	size := Size{3, h.Height, h.Width}
+	if h.Gray {
 		size.Channels = 1
 	}
 	return size, nil
@@ -91,89 +81,19 @@ func readAll(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxFile)) // the file may grow meanwhile
 }
 
-// format is a format of image files. '?' in magic matches any byte.
-type format struct {
-	magic  string
-	config func(io.Reader) (image.Config, error)
-	decode func(io.Reader) (image.Image, error)
-}
-
-var formats = []format{
-	{"\x89PNG\r\n\x1a\n", png.DecodeConfig, png.Decode},
-	{"\xff\xd8\xff", jpeg.DecodeConfig, jpeg.Decode},
-	{"GIF87a", gif.DecodeConfig, gif.Decode},
-	{"GIF89a", gif.DecodeConfig, gif.Decode},
-	// A text may begin with BM too, so the four reserved bytes after the file size count.
-	{"BM????\x00\x00\x00\x00", bmp.DecodeConfig, bmp.Decode},
-	{"II*\x00", tiff.DecodeConfig, tiff.Decode},
-	{"MM\x00*", tiff.DecodeConfig, tiff.Decode},
-	{"RIFF????WEBP", webp.DecodeConfig, webp.Decode},
-}
-
-// findFormat returns the format of a file that begins with head, nil if it is unknown.
-func findFormat(head []byte) *format {
-	for i := range formats {
-		f := &formats[i]
-		match := len(head) >= len(f.magic)
-		for k := 0; match && k < len(f.magic); k++ {
-			match = f.magic[k] == '?' || f.magic[k] == head[k]
-		}
-		if match {
-			return f
-		}
-	}
-	return nil
-}
-
-var errNoPicture = errors.New("not a PNG, JPEG, GIF, BMP, TIFF or WebP file")
-
-// size returns the size that the header of an image file claims, or an error if it has
-// more than limit pixels.
-func (f *format) size(content []byte, limit int) (config image.Config, err error) {
-	defer recoverDecoder(&err)
-	config, err = f.config(bytes.NewReader(content))
-	if err != nil {
-		return config, err
-	}
-	if w, h := config.Width, config.Height; w < 1 || h < 1 || h > limit/w {
-		return config, fmt.Errorf("the image claims %dx%d pixels (height x width), want 1 to %d", h, w, limit)
-	}
-	return config, nil
-}
-
-// recoverDecoder converts a panic to an error. Some decoders of other packages have
-// panicked for malformed files.
-func recoverDecoder(err *error) {
-	if r := recover(); r != nil {
-		*err = fmt.Errorf("the image is damaged: %v", r)
-	}
-}
-
 // decode returns the pixels of an image file.
-func decode(content []byte, opt Options, limit int) (pixels []float32, err error) {
-	defer recoverDecoder(&err)
-	f := findFormat(content)
-	if f == nil {
-		return nil, errNoPicture
-	}
+func decode(content []byte, opt Options, limit int) ([]float32, error) {
 	// The size is checked before a decoder takes memory for it.
-	config, err := f.size(content, limit)
+	h, err := imagefile.ReadHeader(content, limit)
 	if err != nil {
 		return nil, err
 	}
-	w, h := config.Width, config.Height
-	if !opt.Resize && (w != opt.Size.Width || h != opt.Size.Height) {
-		return nil, sizeError(h, w, opt.Size)
+	if !opt.Resize && (h.Width != opt.Size.Width || h.Height != opt.Size.Height) {
+		return nil, sizeError(h.Height, h.Width, opt.Size)
 	}
-	img, err := f.decode(bytes.NewReader(content))
+	img, err := imagefile.Decode(content, limit)
 	if err != nil {
 		return nil, err
-	}
-	if b := img.Bounds(); b.Dx() != w || b.Dy() != h {
-		// The first picture of a GIF may cover a part of its canvas.
-		canvas := image.NewRGBA(image.Rect(0, 0, w, h))
-		draw.Draw(canvas, b, img, b.Min, draw.Src)
-		img = canvas
 	}
 	return fit(img, opt)
 }
@@ -187,22 +107,16 @@ func sizeError(height, width int, want Size) error {
 		height, width, want.Height, want.Width, adviseResize)
 }
 
-// fit converts an image to the size in the options. Transparent pixels become black.
+// fit converts an image without transparent pixels to the size in the options.
 func fit(img image.Image, opt Options) ([]float32, error) {
 	want, b := opt.Size, img.Bounds()
 	if want.Channels != 1 && want.Channels != 3 {
 		return nil, fmt.Errorf("images have 1 or 3 channels, but the network needs %d", want.Channels)
 	}
 	gray := false
-	switch src := img.(type) {
+	switch img.(type) {
 	case *image.Gray, *image.Gray16:
 		gray = true
-	case *image.YCbCr:
-		// RGBA64At would return 16-bit colors that differ from the 8-bit colors of other
-		// programs.
-		rgba := image.NewRGBA(b)
-		draw.Draw(rgba, b, src, b.Min, draw.Src)
-		img = rgba
 	}
 	if b.Dx() != want.Width || b.Dy() != want.Height {
 		// The scaler needs 32 bytes per row of the image and column of the result.

@@ -25,6 +25,7 @@ const module = "github.com/spike-by-spike/sbs/"
 var allowed = map[string][]string{
 	"internal/atomicfile":       nil,
 	"internal/clitest":          {"internal/npy"},
+	"internal/imagefile":        nil,
 	"internal/kernel":           {"internal/portmath"},
 	"internal/layering":         nil,
 	"internal/metadata":         nil,
@@ -41,7 +42,7 @@ var allowed = map[string][]string{
 	"internal/trainlog":         {"internal/chart", "internal/atomicfile"},
 	"internal/calibrate":        nil,
 	"internal/measure":          {"runtime", "internal/dataset", "internal/noise", "internal/parallel"},
-	"internal/dataset":          {"internal/npy", "internal/parallel", "internal/pickle", "internal/sniff"},
+	"internal/dataset":          {"internal/imagefile", "internal/npy", "internal/parallel", "internal/pickle", "internal/sniff"},
 	"ops":                       {"internal/parallel"},
 	"ops/std":                   {"ops", "internal/kernel", "internal/parallel", "internal/portmath"},
 	"ops/sbs":                   {"ops", "internal/kernel", "internal/parallel", "internal/portmath"},
