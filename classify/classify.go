@@ -26,8 +26,9 @@ type Classifier struct {
 	size    Size
 	fixed   bool // the model takes batches of one size only
 	output  string
-	count   int      // of classes
-	classes []string // their names, nil if unknown
+	count   int               // of classes
+	classes []string          // their names, nil if unknown
+	borders *metadata.Borders // of the training images, nil if unknown
 
 	warnings []string
 }
@@ -98,6 +99,12 @@ func (c *Classifier) setUp() error {
 		}
 	}
 	c.warnings = c.model.Warnings()
+	if text := c.model.Metadata()[metadata.Border]; text != "" {
+		var err error
+		if c.borders, err = metadata.ParseBorders(text); err != nil {
+			c.warnings = append(c.warnings, fmt.Sprintf("%v; no picture is inverted automatically", err))
+		}
+	}
 	if n := len(c.classes); n != c.count {
 		if n > 0 {
 			c.warnings = append(c.warnings, fmt.Sprintf("the model has %d class names for %d classes; the numbers of the classes are used instead", n, c.count))
@@ -233,23 +240,30 @@ func (c *Classifier) Tensor(images ...image.Image) (*runtime.Tensor, error) {
 	}
 	pixels := make([]float32, 0, len(images)*c.pixels())
 	for i, img := range images {
-		p, err := c.fromImage(i, img)
+		m, err := c.fromImage(i, img)
 		if err != nil {
 			return nil, err
 		}
-		pixels = append(pixels, p...)
+		pixels = append(pixels, m.Pixels...)
 	}
 	return c.tensor(pixels)
 }
 
-// fromImage returns the pixels of image i, with noise.
-func (c *Classifier) fromImage(i int, img image.Image) ([]float32, error) {
-	p, err := dataset.FromImage(img, dataset.Size(c.size), c.resize)
+// fromImage returns image i, with noise.
+func (c *Classifier) fromImage(i int, img image.Image) (dataset.Image, error) {
+	m, err := dataset.FromImage(img, c.reading())
 	if err != nil {
-		return nil, fmt.Errorf("classify: image %d: %w", i, err)
+		return m, fmt.Errorf("classify: image %d: %w", i, err)
 	}
-	c.addNoise(p, i)
-	return p, nil
+	c.addNoise(m.Pixels, i)
+	return m, nil
+}
+
+// reading returns the options for reading images.
+func (c *Classifier) reading() dataset.Options {
+	return dataset.Options{
+		Size: dataset.Size(c.size), Resize: c.resize, Invert: c.invert, Borders: c.borders, Classes: c.classes, NumClasses: c.count,
+	}
 }
 
 // addNoise adds noise to the pixels of image i.
@@ -284,22 +298,21 @@ func (c *Classifier) Images(ctx context.Context, images ...image.Image) ([]Resul
 		part := images[first:min(first+c.batch, len(images))]
 		pixels := c.newPixels(len(part))
 		for i, img := range part {
-			p, err := c.fromImage(first+i, img)
+			m, err := c.fromImage(first+i, img)
 			if err != nil {
 				return nil, err
 			}
-			copy(pixels[i*c.pixels():], p)
+			copy(pixels[i*c.pixels():], m.Pixels)
+			results = append(results, Result{Inverted: m.Inverted, Blank: m.Blank})
 		}
 		outputs, err := c.run(ctx, pixels, len(part), runtime.Seed(c.seed), runtime.FirstImage(uint64(first)))
 		if err != nil {
 			return nil, err
 		}
 		for i, out := range outputs {
-			r, err := c.newResult(out, c.classes)
-			if err != nil {
+			if err := c.setResult(&results[first+i], out, c.classes); err != nil {
 				return nil, fmt.Errorf("classify: image %d: %w", first+i, err)
 			}
-			results = append(results, r)
 		}
 	}
 	return results, nil
@@ -321,7 +334,7 @@ func (c *Classifier) Run(ctx context.Context, images *runtime.Tensor, opts ...ru
 	v := out[c.output].Float32s()
 	results := make([]Result, len(v)/c.count)
 	for i := range results {
-		if results[i], err = c.newResult(c.outputOf(v, effort, i), c.classes); err != nil {
+		if err = c.setResult(&results[i], c.outputOf(v, effort, i), c.classes); err != nil {
 			return nil, fmt.Errorf("classify: image %d: %w", i, err)
 		}
 	}

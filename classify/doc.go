@@ -12,6 +12,10 @@
 // [Classifier.OpenFiles] reads the images of files and folders, with their labels, and
 // [Classifier.All] classifies them batch by batch. [Classifier.Run] takes tensors.
 //
+// Pictures that are dark on light are inverted if the model learned light on dark, and the
+// other way round: see [Invert]. Transparent pixels are put on white. Images of files are turned as
+// their orientation tag says; image.Decode does not do that.
+//
 // # Models
 //
 // The model has one input, float32 (batch, channels, height, width), for pixels from 0

@@ -31,9 +31,9 @@ func (c *Classifier) OpenFiles(paths []string, labels string) (*Files, error) {
 	if !c.made() {
 		return nil, errNotMade
 	}
-	source, err := dataset.Open(paths, dataset.Options{
-		Size: dataset.Size(c.size), Resize: c.resize, Classes: c.classes, NumClasses: c.count, Labels: labels,
-	})
+	opt := c.reading()
+	opt.Labels = labels
+	source, err := dataset.Open(paths, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +69,14 @@ func (f *Files) Classes() []string {
 		return nil
 	}
 	return slices.Clone(f.classes)
+}
+
+// Warnings returns sentences about files that are not images and were left out.
+func (f *Files) Warnings() []string {
+	if f == nil || f.source == nil {
+		return nil
+	}
+	return slices.Clone(f.source.Warnings())
 }
 
 // Close closes the files.
@@ -169,7 +177,7 @@ func (c *Classifier) read(ctx context.Context, f *Files, total int) <-chan *batc
 			}
 			err := c.decode.For(ctx, len(b.results), 1, func(i, _ int) error {
 				m := f.source.At(first + i)
-				b.results[i] = FileResult{File: m.Name, Label: m.Label, Err: m.Err}
+				b.results[i] = FileResult{File: m.Name, Label: m.Label, Err: m.Err, Result: Result{Inverted: m.Inverted, Blank: m.Blank}}
 				switch {
 				case m.Label == Unlabeled:
 				case m.Label < c.count:
@@ -205,11 +213,13 @@ func (c *Classifier) classify(ctx context.Context, f *Files, b *batch) error {
 	}
 	for i, out := range outputs {
 		r := &b.results[i]
-		if r.Err != nil {
-			continue
+		if r.Err == nil {
+			if err := c.setResult(&r.Result, out, f.classes); err != nil {
+				r.Err = fmt.Errorf("%s: %w", r.File, err)
+			}
 		}
-		if r.Result, err = c.newResult(out, f.classes); err != nil {
-			r.Err = fmt.Errorf("%s: %w", r.File, err)
+		if r.Err != nil {
+			r.Result = Result{}
 		}
 	}
 	return nil

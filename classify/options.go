@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/spike-by-spike/sbs/internal/dataset"
 	"github.com/spike-by-spike/sbs/internal/noise"
 	"github.com/spike-by-spike/sbs/runtime"
 )
@@ -13,6 +14,7 @@ type Option func(*config) error
 
 type config struct {
 	resize  bool
+	invert  dataset.Invert
 	noise   noise.Noise
 	seed    uint64
 	workers int
@@ -27,6 +29,29 @@ type config struct {
 func Resize() Option {
 	return func(c *config) error {
 		c.resize = true
+		return nil
+	}
+}
+
+// Invert says which images are inverted, so that dark becomes light. text is
+//
+//	auto  pictures that are dark on light although the model was trained with images that are
+//	      light on dark, or the other way round. This is the default.
+//	yes   all images
+//	no    no image
+//
+// For auto, the border pixels of each picture are compared with those of the training images, which
+// sbs-convert and sbs-train describe in the model: see convert.Borders. Auto never inverts images
+// from arrays (IDX, .npy and CIFAR-10 files), blank pictures, pictures with colors for a model with
+// 3 channels, and no image if the model does not describe its training images or if their borders
+// are both dark and light. Images are inverted after Resize and before Noise.
+func Invert(text string) Option {
+	return func(c *config) error {
+		how := dataset.Invert(text)
+		if how != dataset.InvertAuto && how != dataset.InvertYes && how != dataset.InvertNo {
+			return fmt.Errorf("invert %q: want auto, yes or no", text)
+		}
+		c.invert = how
 		return nil
 	}
 }

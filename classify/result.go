@@ -27,6 +27,10 @@ type Result struct {
 	// went through. A spike updates one output position of one Spike-By-Spike layer.
 	Updates int64
 
+	// Inverted is true if the image was inverted: see Invert. Blank is true for a picture, not
+	// from an array, in which all pixels have nearly the same value. Run leaves both false.
+	Inverted, Blank bool
+
 	names []string
 }
 
@@ -54,14 +58,14 @@ func (r Result) Top(n int) []Guess {
 	return all[:min(max(n, 0), len(all))]
 }
 
-// newResult makes a Result of the output of the model for one image, which it keeps.
-func (c *Classifier) newResult(out output, names []string) (Result, error) {
+// setResult sets r to the output of the model for one image, which it keeps.
+func (c *Classifier) setResult(r *Result, out output, names []string) error {
 	for i, v := range out.values {
 		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-			return Result{}, fmt.Errorf("the model's output for the image is not finite: %v for class %d", v, i)
+			return fmt.Errorf("the model's output for the image is not finite: %v for class %d", v, i)
 		}
 	}
-	r := Result{Probabilities: c.probabilities(out.values), Stage: out.stage, Updates: out.updates, names: names}
+	r.Probabilities, r.Stage, r.Updates, r.names = c.probabilities(out.values), out.stage, out.updates, names
 	best := 0
 	for i, p := range r.Probabilities {
 		if p > r.Probabilities[best] {
@@ -69,7 +73,7 @@ func (c *Classifier) newResult(out output, names []string) (Result, error) {
 		}
 	}
 	r.Guess = Guess{best, nameOf(names, best), r.Probabilities[best]}
-	return r, nil
+	return nil
 }
 
 // nameOf returns the name of a class, or its number if there are no names.

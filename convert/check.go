@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"unicode/utf8"
 
+	"github.com/spike-by-spike/sbs/internal/metadata"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
@@ -36,6 +37,11 @@ func (n *Network) check() ([]Size, error) {
 	if n.Holdout != nil {
 		if err := n.Holdout.check(); err != nil {
 			return nil, fmt.Errorf("convert: holdout: %w", err)
+		}
+	}
+	if n.Borders != nil {
+		if err := (*metadata.Borders)(n.Borders).Check(); err != nil {
+			return nil, fmt.Errorf("convert: borders: %w", err)
 		}
 	}
 	if err := n.Preprocessing.checkValues(); err != nil {

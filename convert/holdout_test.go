@@ -31,20 +31,20 @@ func TestHoldout_IsStoredInTheModel(t *testing.T) {
 		require.ErrorContains(t, n.Check(), "convert: holdout: ")
 	}
 	for _, text := range []string{`{"images":10,"of":60}`, `{"images":99`, `{"images":-1,"of":60,"data":"` + strings.Repeat("0a", 32) + `"}`} {
-		_, err := convert.FromONNX(withHoldout(t, data, text))
+		_, err := convert.FromONNX(withProperty(t, data, metadata.Holdout, text))
 		require.ErrorIs(t, err, convert.ErrNotConverted)
 		require.ErrorContains(t, err, "metadata ai.sbs.holdout")
 	}
 }
 
-// withHoldout returns a model with another text in the metadata.
-func withHoldout(t *testing.T, data []byte, text string) []byte {
+// withProperty returns a model with another text for a key of its metadata.
+func withProperty(t *testing.T, data []byte, key, text string) []byte {
 	t.Helper()
 	m, err := onnx.Unmarshal(data)
 	require.NoError(t, err)
 	found := false
 	for _, p := range m.MetadataProps {
-		if p.GetKey() == metadata.Holdout {
+		if p.GetKey() == key {
 			p.Value, found = text, true
 		}
 	}

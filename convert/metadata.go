@@ -57,6 +57,13 @@ func properties(n *Network) ([]*onnxpb.StringStringEntryProto, error) {
 		}
 		set(metadata.Holdout, string(b))
 	}
+	if n.Borders != nil {
+		b, err := json.Marshal((*metadata.Borders)(n.Borders))
+		if err != nil {
+			return nil, fmt.Errorf("convert: metadata %s: %w", metadata.Border, err)
+		}
+		set(metadata.Border, string(b))
+	}
 	return props, nil
 }
 
@@ -133,6 +140,11 @@ func (n *Network) readMetadata(props []*onnxpb.StringStringEntryProto) error {
 			if err = json.Unmarshal([]byte(p.GetValue()), n.Holdout); err == nil {
 				err = n.Holdout.check()
 			}
+		case metadata.Border:
+			want = "a description of the borders of images"
+			var b *metadata.Borders
+			b, err = metadata.ParseBorders(p.GetValue())
+			n.Borders = (*Borders)(b)
 		}
 		if err != nil {
 			return fmt.Errorf("convert: %w: metadata %s: %s is not %s", ErrNotConverted, p.GetKey(), abridged(p.GetValue()), want)

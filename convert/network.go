@@ -50,6 +50,19 @@ type Network struct {
 	// Holdout says which images of its training set the network has never seen; nil if
 	// there are none, or if it is not known.
 	Holdout *Holdout
+
+	// Borders describes the images that the network was trained with; nil if they are not
+	// known. Package classify inverts pictures by them: see classify.Invert.
+	Borders *Borders
+}
+
+// Borders describes how bright the borders of the images are that a network was trained with,
+// which shows whether it learned light on dark or dark on light. Lower, Median and Upper are
+// about the lower quartile, the median and the upper quartile of the border pixels of one image,
+// from 0 to 1: each holds the smallest, the median and the largest value over all images. The
+// border is one pixel wide, or 1/28 of the smaller side.
+type Borders struct {
+	Lower, Median, Upper [3]float32
 }
 
 // Holdout describes the images of a training set that were held back from the training of

@@ -62,6 +62,7 @@ type flags struct {
 	validation     string
 	test           string
 	resize         bool
+	invert         string
 	output         string
 	minAccuracy    float64
 	maxUpdates     cli.OptionalInt
@@ -119,6 +120,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 	s.StringVar(&f.validation, "validation", "", "`path` of labeled images that no weight of the model has seen (default: the images that sbs-train --holdout held back)")
 	s.StringVar(&f.test, "test", "", "`path` of the test images (default: the test set in the folder of --data)")
 	s.BoolVar(&f.resize, "resize", false, "scale images to the input size of the model, and convert between color and gray")
+	cli.InvertVar(s, &f.invert)
 	s.StringVarP(&f.output, "output", "o", "", "`path` of the model to write (default: MODEL-fast.onnx, or MODEL-stages.onnx with several models)")
 	s.Uint64Var(&f.seed, "seed", 0, "`number` that selects the random numbers (default: 0)")
 	cli.IntVar(s, &f.workers, "workers", 0, "`number` of CPU cores to use (default: all)")

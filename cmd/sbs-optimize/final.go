@@ -44,6 +44,7 @@ func (f *flags) combine(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	cli.PrintWarnings(stderr, set.notes...)
 	if err := f.checkStages(networks, form, set); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/internal/metadata"
 )
 
 // images are the images that an optimization uses, each for one purpose.
@@ -20,6 +21,7 @@ type images struct {
 	search   *dataset.Samples // decide about networks
 	check    *dataset.Samples // for the accuracy at the end and the calibration of stages
 	test     *dataset.Samples // nil if there are none
+	notes    []string         // warnings about the files of the images
 	held     string           // describes search and check together
 
 	// forget says that the training images may contain images that the model given has not
@@ -38,7 +40,7 @@ func (f *flags) load(ctx context.Context, n *convert.Network, holdout *convert.H
 	if err != nil {
 		return nil, err
 	}
-	opt := dataset.Options{Size: dataset.Size(n.Input), Resize: f.resize, Classes: n.Classes, NumClasses: classes}
+	opt := dataset.Options{Size: dataset.Size(n.Input), Resize: f.resize, Invert: dataset.Invert(f.invert), Borders: (*metadata.Borders)(n.Borders), Classes: n.Classes, NumClasses: classes}
 	i := &images{}
 	if f.validation == "" && holdout == nil {
 		return nil, noRecord(f.paths[0])
@@ -46,7 +48,7 @@ func (f *flags) load(ctx context.Context, n *convert.Network, holdout *convert.H
 	var all *dataset.Samples
 	if len(f.data) > 0 {
 		opt.Subset = dataset.Training
-		all, err = f.read(ctx, f.data, opt)
+		all, err = f.read(ctx, i, f.data, opt)
 		if err != nil && (fineTune || f.validation == "" || !errors.Is(err, dataset.ErrNoSubset)) {
 			return nil, err
 		}
@@ -71,7 +73,7 @@ func (f *flags) load(ctx context.Context, n *convert.Network, holdout *convert.H
 	from := all
 	if f.validation != "" {
 		opt.Subset = dataset.All
-		if from, err = f.read(ctx, []string{f.validation}, opt); err != nil {
+		if from, err = f.read(ctx, i, []string{f.validation}, opt); err != nil {
 			return nil, fmt.Errorf("--validation: %w", err)
 		}
 		search, check = dataset.Parts(from.Len(), from.Len())
@@ -85,7 +87,7 @@ func (f *flags) load(ctx context.Context, n *convert.Network, holdout *convert.H
 	if fineTune {
 		i.training = kept
 	}
-	if i.test, err = f.readTest(ctx, opt); err != nil {
+	if i.test, err = f.readTest(ctx, i, opt); err != nil {
 		return nil, err
 	}
 	if f.validation != "" {
@@ -119,10 +121,10 @@ func separate(flag string, s, other *dataset.Samples, name string) error {
 }
 
 // readTest returns the test images, or nil if there are none.
-func (f *flags) readTest(ctx context.Context, opt dataset.Options) (*dataset.Samples, error) {
+func (f *flags) readTest(ctx context.Context, i *images, opt dataset.Options) (*dataset.Samples, error) {
 	if f.test != "" {
 		opt.Subset = dataset.All
-		s, err := f.read(ctx, []string{f.test}, opt)
+		s, err := f.read(ctx, i, []string{f.test}, opt)
 		if err != nil {
 			return nil, fmt.Errorf("--test: %w", err)
 		}
@@ -137,13 +139,20 @@ func (f *flags) readTest(ctx context.Context, opt dataset.Options) (*dataset.Sam
 		return nil, nil
 	}
 	opt.Subset = dataset.Test
-	s, err := f.read(ctx, f.data, opt)
+	s, err := f.read(ctx, i, f.data, opt)
 	if errors.Is(err, dataset.ErrNoSubset) {
 		return nil, nil
 	}
 	return s, err
 }
 
-func (f *flags) read(ctx context.Context, paths []string, opt dataset.Options) (*dataset.Samples, error) {
-	return dataset.LoadPaths(ctx, paths, opt, f.workers.Value)
+// read loads images and notes what the user should know about them.
+func (f *flags) read(ctx context.Context, i *images, paths []string, opt dataset.Options) (*dataset.Samples, error) {
+	s, err := dataset.LoadPaths(ctx, paths, opt, f.workers.Value)
+	if err != nil {
+		return nil, err
+	}
+	i.notes = append(i.notes, s.Warnings()...)
+	i.notes = append(i.notes, cli.PictureWarnings(f.invert, s.Inverted(), s.Len(), s.Blank())...)
+	return s, nil
 }

@@ -56,6 +56,7 @@ func (f *flags) optimize(ctx context.Context, stdout, stderr io.Writer) error {
 	if o.images, err = f.load(ctx, network, network.Holdout, f.trainings.Or(defaultTrainings) > 0); err != nil {
 		return err
 	}
+	cli.PrintWarnings(o.warnings, o.images.notes...)
 	if f.loss > 0 {
 		if err := f.checkStages([]*convert.Network{network, network}, o.form, o.images); err != nil {
 			return err

@@ -38,6 +38,7 @@ func (f *flags) classify(ctx context.Context, stdout, stderr io.Writer, model st
 		return err
 	}
 	defer func() { err = errors.Join(err, files.Close()) }()
+	cli.PrintWarnings(stderr, files.Warnings()...)
 
 	if f.limit.Set && files.Limit(f.limit.Value) {
 		fmt.Fprintf(stderr, "note: %d images, an equal share of every class folder (--limit)\n", files.Len())
@@ -60,6 +61,7 @@ func (f *flags) classify(ctx context.Context, stdout, stderr io.Writer, model st
 	case err != nil:
 		return err
 	}
+	cli.PrintWarnings(stderr, cli.PictureWarnings(f.invert, sum.inverted, sum.images, sum.blank)...)
 	if err := p.summary(sum); err != nil {
 		return err
 	}
@@ -77,6 +79,7 @@ func (f *flags) open(model string) (*classify.Classifier, error) {
 	}
 	opts := []classify.Option{
 		classify.Seed(f.seed), classify.Workers(f.workers.Value), classify.Stage(f.stage.Or(0)), classify.Runtime(dynamics...), classify.Noise(f.noise),
+		classify.Invert(f.invert),
 	}
 	if f.resize {
 		opts = append(opts, classify.Resize())

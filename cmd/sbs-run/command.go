@@ -29,6 +29,10 @@ IMAGES is any number of
 
 A model or an image can be -, the standard input.
 
+Pictures are turned as their orientation tag says, and transparent pixels are
+white. Pictures that are dark on light, such as ink on paper, are inverted for
+a model that learned light on dark, and the other way round: see --invert.
+
 With --noise, noise is added to every image before it is classified, to measure
 how robust the model is. The same --seed gives the same noise.
 
@@ -59,6 +63,7 @@ type flags struct {
 	limit  cli.OptionalInt
 	labels string
 	resize bool
+	invert string
 	noise  string
 	stage  cli.OptionalInt
 	cli.DynamicsFlags
@@ -99,6 +104,7 @@ func newCommand([]string) *cobra.Command {
 	cli.IntVar(s, &f.limit, "limit", 1, "`number` of images to classify: the first ones, or an equal share of every class folder (default: all)")
 	s.StringVar(&f.labels, "labels", "", "`file` with the labels of all images: IDX, .npy, .npz, or text with one label per line or with the name or number of an image and its label")
 	s.BoolVar(&f.resize, "resize", false, "scale images to the input size of the model, and convert between color and gray")
+	cli.InvertVar(s, &f.invert)
 	cli.NoiseVar(s, &f.noise, "noise")
 	cli.IntVar(s, &f.stage, "stage", 1, "`number` of the only stage to run, of a model with stages (default: all)")
 	f.Register(s, "from the model")

@@ -206,6 +206,9 @@ type jsonResult struct {
 	Label *string     `json:"label,omitempty"`
 	Top   []jsonGuess `json:"top,omitempty"` // most probable first
 
+	Inverted bool `json:"inverted,omitempty"` // dark became light
+	Blank    bool `json:"blank,omitempty"`    // all pixels have nearly the same value
+
 	// Of a model with stages.
 	Stage   int   `json:"stage,omitempty"`   // at which the image left
 	Updates int64 `json:"updates,omitempty"` // spike updates in all stages
@@ -223,7 +226,7 @@ func (p *printer) label(r classify.FileResult) string {
 
 // jsonResult prints an entry of the list of results on a separate line.
 func (p *printer) jsonResult(r classify.FileResult) error {
-	j := jsonResult{Image: validUTF8(r.File)}
+	j := jsonResult{Image: validUTF8(r.File), Inverted: r.Inverted, Blank: r.Blank}
 	if l := p.label(r); l != "" {
 		j.Label = &l
 	}
@@ -290,6 +293,8 @@ type jsonSummary struct {
 	Images    int      `json:"images"`
 	Failed    int      `json:"failed"`
 	Seconds   float64  `json:"seconds"`
+	Inverted  int      `json:"inverted,omitempty"`
+	Blank     int      `json:"blank,omitempty"`
 	Labeled   int      `json:"labeled"`
 	Correct   int      `json:"correct"`
 	Accuracy  *float64 `json:"accuracy,omitempty"`
@@ -326,6 +331,7 @@ func (p *printer) summary(s *summary) error {
 func (p *printer) jsonSummary(s *summary) error {
 	j := jsonSummary{
 		Model: s.model, Noise: s.noise, Images: s.images, Failed: s.failed, Seconds: s.seconds, Classes: p.classes, Labeled: s.labeled, Correct: s.correct,
+		Inverted: s.inverted, Blank: len(s.blank),
 	}
 	if s.labeled > 0 {
 		a := s.accuracy()

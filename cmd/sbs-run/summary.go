@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"text/tabwriter"
 
 	"github.com/spike-by-spike/sbs/classify"
@@ -17,6 +18,8 @@ type summary struct {
 	images, failed   int     // numbers of all images, and of images that could not be classified
 	labeled, correct int     // numbers of classified images with a label, and of images with the right class
 	confusion        [][]int // [label][class], nil without labels or with too many classes
+	inverted         int
+	blank            []string // names of the images
 	seconds          float64
 
 	stages []counts // of the images that left at each stage, nil for a model without stages
@@ -36,6 +39,12 @@ func (s *summary) add(r classify.FileResult) {
 	if r.Err != nil {
 		s.failed++
 		return
+	}
+	if r.Inverted {
+		s.inverted++
+	}
+	if r.Blank {
+		s.blank = append(s.blank, oneLine(filepath.ToSlash(r.File)))
 	}
 	if r.Stage > 0 {
 		s.stages[r.Stage-1].add(r)

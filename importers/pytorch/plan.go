@@ -68,6 +68,7 @@ type plan struct {
 	preprocessing convert.Preprocessing
 	split         bool // the first layer gets the channels of the on/off split
 	classes       []string
+	borders       *convert.Borders
 	layers        []layer
 
 	epsilonT   []float32 // for the layer with most spikes; the other layers use a prefix

@@ -200,6 +200,7 @@ func load(opt Options, cfg *config, start *Start) (*convert.Network, *Report, er
 		Preprocessing: p.preprocessing,
 		Layers:        layers,
 		Classes:       p.classes,
+		Borders:       p.borders,
 		Sources:       l.sources,
 		Training:      training,
 	}

@@ -35,6 +35,8 @@ import (
 	"io/fs"
 	"slices"
 	"sort"
+
+	"github.com/spike-by-spike/sbs/internal/metadata"
 )
 
 // Size is the size of an image.
@@ -62,6 +64,12 @@ type Image struct {
 	// of an .npy file are divided by the largest value in the file, as in PyTorch-SbS.
 	Pixels []float32
 
+	// Inverted is true if the pixels were inverted, by Options.Invert.
+	Inverted bool
+
+	// Blank is true for a picture, not from an array, in which all pixels have nearly the same value.
+	Blank bool
+
 	// Err is the reason why the image could not be read. It starts with the name. Pixels
 	// is nil then. Other images are not affected.
 	Err error
@@ -79,6 +87,9 @@ type Source interface {
 	// Classes returns the names of the classes in the order of the labels, nil if they
 	// are unknown.
 	Classes() []string
+
+	// Warnings returns sentences about what Open left out.
+	Warnings() []string
 
 	// At reads image i, from 0 to Len()-1. The Source does not keep the image.
 	At(i int) Image
@@ -100,6 +111,11 @@ type Options struct {
 	// gray (ITU-R 601), and repeats gray for three channels.
 	Resize bool
 
+	// Invert says which images are inverted, and Borders describes the images that the
+	// network was trained with, for InvertAuto; nil if they are unknown.
+	Invert  Invert
+	Borders *metadata.Borders
+
 	// Classes holds the names of the network's classes in the order of their labels, nil
 	// if they are unknown. The names of class folders and in label files must be all
 	// numbers, which are labels, or all in Classes. If Classes is nil, they may be any
@@ -118,6 +134,8 @@ type Options struct {
 	// line, in the order of the images, or columns with the file or the number of an image
 	// and its label.
 	Labels string
+
+	warn func(text string) // adds a warning to the Source
 }
 
 // maxPixels bounds the pixels of one image. A decoder needs up to 8 bytes per pixel.
@@ -207,9 +225,13 @@ func (l labels) len() int { return max(len(l.numbers), len(l.names)) }
 // set implements Source.
 type set struct {
 	joined
-	labels  []int // nil if none is known
-	classes []string
-	folders bool // all labels are those of class folders
+	labels   []int // nil if none is known
+	classes  []string
+	folders  bool // all labels are those of class folders
+	warnings []string
+
+	invert  Invert
+	borders *metadata.Borders
 }
 
 func (s *set) open(paths []string, opt Options) error {
@@ -220,6 +242,8 @@ func (s *set) open(paths []string, opt Options) error {
 		z.Height > maxPixels/z.Width || z.Channels > maxPixels/(z.Height*z.Width)) {
 		return fmt.Errorf("images of %v cannot be read, want at least 1 in each dimension and a product of at most %d", z, maxPixels)
 	}
+	s.invert, s.borders = opt.Invert, opt.Borders
+	opt.warn = func(text string) { s.warnings = append(s.warnings, text) }
 	all := make([]labels, 0, len(paths))
 	for _, path := range paths {
 		p, l, err := openPath(path, opt)
@@ -284,6 +308,8 @@ func (s *set) Size() Size { return s.size() }
 
 func (s *set) Classes() []string { return s.classes }
 
+func (s *set) Warnings() []string { return s.warnings }
+
 func (s *set) At(i int) Image {
 	if i < 0 || i >= s.Len() {
 		return Image{Label: Unlabeled, Err: fmt.Errorf("image %d does not exist, want 0 to %d", i, s.Len()-1)}
@@ -300,6 +326,8 @@ func (s *set) At(i int) Image {
 		return image
 	}
 	image.Pixels = pixels
+	_, isPicture := p.(*pictures)
+	image.finish(s.Size(), s.invert, s.borders, isPicture)
 	return image
 }
 

@@ -89,7 +89,7 @@ func openWithin(folder string, opt Options, depth int) (part, labels, error) {
 	} else if below != "" {
 		return openWithin(below, opt, depth-1)
 	}
-	paths := top.pictures
+	paths, skipped := top.pictures, top.files
 	var l labels
 	var unread error // about images that would be ignored; matters only if others are read
 	for _, class := range top.folders {
@@ -100,6 +100,7 @@ func openWithin(folder string, opt Options, depth int) (part, labels, error) {
 		if unread == nil {
 			unread = leftOut(folder, class, sub)
 		}
+		skipped = append(skipped, sub.files...)
 		if len(sub.pictures) == 0 {
 			continue
 		}
@@ -120,10 +121,11 @@ func openWithin(folder string, opt Options, depth int) (part, labels, error) {
 			return nil, labels{}, missing(folder, Test)
 		}
 		l.folders = len(l.names) > 0
+		opt.warnSkipped(folder, skipped)
 		p, err := openPictures(paths, opt)
 		return p, l, err
 	}
-	return openFiles(folder, top.files, opt)
+	return openFiles(folder, top.files, skipped, opt)
 }
 
 // partsOf returns the folders of a training, test and validation set, if the folder has no
@@ -261,8 +263,8 @@ func leftOut(folder, class string, in listing) error {
 }
 
 // openFiles opens the file of images, or the batches of CIFAR-10, among the
-// files of a folder.
-func openFiles(folder string, files []string, opt Options) (part, labels, error) {
+// files of a folder. all are the files of the folder and of the folders in it, for errors.
+func openFiles(folder string, files, all []string, opt Options) (part, labels, error) {
 	kinds := map[string]kind{}
 	var found, others []string // others are .npy files
 	var broken error
@@ -291,6 +293,9 @@ func openFiles(folder string, files []string, opt Options) (part, labels, error)
 		return openArrays(folder, npyFolder(others), "", opt)
 	}
 	if len(found) == 0 {
+		if formats := unreadable(folder, all); formats != "" {
+			return nil, labels{}, fmt.Errorf("%s contains no images%s: want %s", folder, formats, accepted)
+		}
 		return nil, labels{}, noImages(folder, files)
 	}
 	if opt.Subset == Training {

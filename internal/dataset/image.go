@@ -8,20 +8,24 @@ import (
 	"github.com/spike-by-spike/sbs/internal/imagefile"
 )
 
-// FromImage returns the pixels of an image of the given size, as Image.Pixels has them.
-// An image of another size or other channels is an error unless resize is true.
-func FromImage(img image.Image, size Size, resize bool) (pixels []float32, err error) {
+// FromImage returns an image in memory as a Source returns the image of a file: with the size,
+// and inverted, as the options say. Its name is empty.
+func FromImage(img image.Image, opt Options) (m Image, err error) {
+	m = Image{Label: Unlabeled}
 	if img == nil {
-		return nil, errors.New("the image is nil")
+		return m, errors.New("the image is nil")
 	}
 	defer imagefile.Recover(&err)
 	w, h := img.Bounds().Dx(), img.Bounds().Dy()
 	if w < 1 || h < 1 || h > maxPixels/w {
-		return nil, fmt.Errorf("the image has %dx%d pixels (height x width), want 1 to %d in total", h, w, maxPixels)
+		return m, fmt.Errorf("the image has %dx%d pixels (height x width), want 1 to %d in total", h, w, maxPixels)
 	}
-	opt := Options{Size: size, Resize: resize}
-	if !resize && (w != size.Width || h != size.Height) {
-		return nil, sizeError(h, w, size)
+	if !opt.Resize && (w != opt.Size.Width || h != opt.Size.Height) {
+		return m, sizeError(h, w, opt.Size)
 	}
-	return fit(imagefile.Flatten(img), opt)
+	if m.Pixels, err = fit(imagefile.Flatten(img), opt); err != nil {
+		return m, err
+	}
+	m.finish(opt.Size, opt.Invert, opt.Borders, true)
+	return m, nil
 }

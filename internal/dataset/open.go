@@ -93,6 +93,9 @@ func openFile(path string, k kind, opt Options) (part, labels, error) {
 	case idxLabels:
 		return nil, labels{}, fmt.Errorf("%s contains labels: name the file of the images, whose labels are found automatically", path)
 	}
+	if format := otherPicture(path); format != "" {
+		return nil, labels{}, fmt.Errorf("the format of %s is %s, which cannot be read: save it as PNG with another program", path, format)
+	}
 	return nil, labels{}, fmt.Errorf("%s: %w", path, describe(path, accepted))
 }
 

@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spike-by-spike/sbs/internal/parallel"
 )
@@ -26,6 +27,10 @@ type Samples struct {
 	floats  []float32 // the values if bytes is nil
 	labels  []int
 	classes []string
+
+	warnings []string
+	inverted int
+	blank    []string // names of the images
 }
 
 // Load reads all images of a source with the given number of workers; a number below 1
@@ -37,7 +42,7 @@ func Load(ctx context.Context, source Source, numClasses, workers int) (*Samples
 	if int64(n) > maxSamples/int64(size.len()) || n > math.MaxInt/4/size.len() {
 		return nil, fmt.Errorf("%d images of %v (channels x height x width) do not fit in memory", n, size)
 	}
-	s := &Samples{size: size, labels: make([]int, n), classes: source.Classes()}
+	s := &Samples{size: size, labels: make([]int, n), classes: source.Classes(), warnings: source.Warnings()}
 	pool := parallel.New(workers)
 	s.bytes = make([]uint8, n*size.len())
 	err := s.load(ctx, pool, source, numClasses, s.setBytes)
@@ -69,6 +74,8 @@ func LoadPaths(ctx context.Context, paths []string, opt Options, workers int) (s
 }
 
 func (s *Samples) load(ctx context.Context, pool *parallel.Pool, source Source, numClasses int, set func(int, []float32) error) error {
+	var mu sync.Mutex
+	s.inverted, s.blank = 0, nil
 	return pool.For(ctx, len(s.labels), 64, func(lo, hi int) error {
 		for i := lo; i < hi; i++ {
 			image := source.At(i)
@@ -81,6 +88,11 @@ func (s *Samples) load(ctx context.Context, pool *parallel.Pool, source Source, 
 			case numClasses > 0 && image.Label >= numClasses:
 				return fmt.Errorf("%s has label %d, but the labels of the network's %d classes are 0 to %d", image.Name, image.Label, numClasses, numClasses-1)
 			}
+			if image.Inverted || image.Blank {
+				mu.Lock()
+				s.remark(image)
+				mu.Unlock()
+			}
 			s.labels[i] = image.Label
 			if err := set(i, image.Pixels); err != nil {
 				return err
@@ -88,6 +100,16 @@ func (s *Samples) load(ctx context.Context, pool *parallel.Pool, source Source, 
 		}
 		return nil
 	})
+}
+
+// remark counts an image that is inverted or blank.
+func (s *Samples) remark(image Image) {
+	if image.Inverted {
+		s.inverted++
+	}
+	if image.Blank {
+		s.blank = append(s.blank, image.Name)
+	}
 }
 
 var errNotBytes = errors.New("the values are not multiples of 1/255")
@@ -136,6 +158,16 @@ func (s *Samples) Size() Size { return s.size }
 // Classes returns the names of the classes in the order of the labels, nil if they are
 // unknown.
 func (s *Samples) Classes() []string { return s.classes }
+
+// Warnings returns sentences about what Open left out.
+func (s *Samples) Warnings() []string { return s.warnings }
+
+// Inverted returns the number of images that were inverted, by Options.Invert.
+func (s *Samples) Inverted() int { return s.inverted }
+
+// Blank returns the names of the picture files in which all pixels have nearly the same value,
+// in natural order.
+func (s *Samples) Blank() []string { return slices.SortedFunc(slices.Values(s.blank), natural) }
 
 // Label returns the number of the class of image i.
 func (s *Samples) Label(i int) int { return s.labels[i] }

@@ -40,7 +40,6 @@ var other = []struct {
 	{0, "II+\x00", "BigTIFF"},
 	{0, "MM\x00+", "BigTIFF"},
 	{0, "\x00\x00\x01\x00", "icon (ICO)"},
-	{0, "\x00\x00\x02\x00", "cursor (CUR)"},
 	{0, "icns", "icon (ICNS)"},
 	{0, "P1\n", "PBM"}, {0, "P2\n", "PGM"}, {0, "P3\n", "PPM"}, {0, "P4\n", "PBM"}, {0, "P5\n", "PGM"}, {0, "P6\n", "PPM"}, {0, "P7\n", "PAM"},
 	{0, "P1 ", "PBM"}, {0, "P2 ", "PGM"}, {0, "P3 ", "PPM"}, {0, "P4 ", "PBM"}, {0, "P5 ", "PGM"}, {0, "P6 ", "PPM"},
@@ -74,7 +73,7 @@ var other = []struct {
 var otherExtensions = map[string]string{
 	".heic": "HEIC", ".heif": "HEIF", ".avif": "AVIF", ".svg": "SVG", ".svgz": "SVG", ".tga": "TGA", ".pcx": "PCX", ".psb": "Photoshop (PSB)",
 	".psd": "Photoshop (PSD)", ".pdf": "PDF", ".eps": "PostScript", ".ai": "Illustrator", ".jp2": "JPEG 2000", ".j2k": "JPEG 2000", ".jpx": "JPEG 2000",
-	".jxl": "JPEG XL", ".jxr": "JPEG XR", ".ico": "icon (ICO)", ".emf": "EMF", ".wmf": "WMF", ".xbm": "XBM", ".xpm": "XPM", ".ppm": "PPM", ".pgm": "PGM",
+	".jxl": "JPEG XL", ".jxr": "JPEG XR", ".ico": "icon (ICO)", ".cur": "cursor (CUR)", ".emf": "EMF", ".wmf": "WMF", ".xbm": "XBM", ".xpm": "XPM", ".ppm": "PPM", ".pgm": "PGM",
 	".pbm": "PBM", ".pnm": "PNM", ".dng": "raw (DNG)", ".cr2": "Canon raw", ".cr3": "Canon raw", ".nef": "Nikon raw", ".arw": "Sony raw",
 	".orf": "Olympus raw", ".rw2": "Panasonic raw", ".raf": "Fujifilm raw", ".pef": "Pentax raw", ".exr": "OpenEXR", ".hdr": "Radiance HDR",
 	".dcm": "DICOM", ".fits": "FITS", ".nii": "NIfTI", ".czi": "Zeiss CZI", ".nd2": "Nikon ND2", ".lif": "Leica LIF", ".mp4": "MP4 video", ".mov": "QuickTime video",

@@ -16,11 +16,23 @@ const SharedVariable = "SBS_SHARED"
 // SharedVariable is not set. If it is set, the folder must exist.
 func Shared(t testing.TB, folder string) string {
 	t.Helper()
+	return shared(t, filepath.Join("fixtures", folder))
+}
+
+// SharedCases returns the path of the folder of small inputs that once went wrong, and skips
+// the test as Shared does.
+func SharedCases(t testing.TB) string {
+	t.Helper()
+	return shared(t, "cases")
+}
+
+func shared(t testing.TB, folder string) string {
+	t.Helper()
 	root := os.Getenv(SharedVariable)
 	if root == "" {
 		t.Skipf("%s is not set: no recordings of PyTorch-SbS to compare with", SharedVariable)
 	}
-	path := filepath.Join(root, "fixtures", folder)
+	path := filepath.Join(root, folder)
 	require.DirExists(t, path)
 	return path
 }

@@ -61,6 +61,7 @@ type flags struct {
 	test           string
 	noTest         bool
 	resize         bool
+	invert         string
 	output         string
 	epochs         cli.OptionalInt
 	batch          cli.OptionalInt
@@ -117,6 +118,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 	s.StringVar(&f.test, "test", "", "`path` of the test images (default: the test set in the folder of --data)")
 	s.StringVarP(&f.output, "output", "o", "", "`path` of the model to write, or of the output folder when training from a configuration")
 	s.BoolVar(&f.resize, "resize", false, "scale images to the input size of the model, and convert between color and gray")
+	cli.InvertVar(s, &f.invert)
 	s.Uint64Var(&f.seed, "seed", 0, "`number` that selects the random numbers")
 	cli.IntVar(s, &f.workers, "workers", 0, "`number` of CPU cores to use (default: all)")
 	s.BoolVar(&f.resume, "resume", false, "resume an interrupted training")

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/internal/metadata"
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
@@ -18,21 +21,30 @@ func (f *flags) trainingSize() (size dataset.Size, err error) {
 	return source.Size(), source.Close()
 }
 
-func (f *flags) loadTraining(ctx context.Context, size dataset.Size, classes []string, numClasses int) (*dataset.Samples, error) {
-	return f.load(ctx, f.data, dataset.Options{
-		Size: size, Subset: dataset.Training, Resize: f.resize, Classes: classes, NumClasses: numClasses,
-	})
+// loadTraining sets the training images. start is the network that is trained further, nil for a
+// new one: the training images of a new one are never inverted automatically, because they decide
+// whether it learns light on dark.
+func (f *flags) loadTraining(ctx context.Context, j *job, size dataset.Size, classes []string, start *convert.Network) (err error) {
+	opt := dataset.Options{
+		Size: size, Subset: dataset.Training, Resize: f.resize, Invert: dataset.Invert(f.invert), Classes: classes, NumClasses: j.classes,
+	}
+	if start != nil {
+		opt.Borders = (*metadata.Borders)(start.Borders)
+	}
+	j.images, err = f.load(ctx, j, f.data, opt)
+	return err
 }
 
 // loadTest returns the test images, or nil if there are none.
 func (f *flags) loadTest(ctx context.Context, j *job) (*dataset.Samples, error) {
 	opt := dataset.Options{
 		Size: j.images.Size(), Subset: dataset.Test, Resize: f.resize,
+		Invert: dataset.Invert(f.invert), Borders: (*metadata.Borders)(j.network.Borders),
 		Classes: j.network.Classes, NumClasses: j.classes,
 	}
 	if f.test != "" {
 		opt.Subset = dataset.All
-		return f.load(ctx, []string{f.test}, opt)
+		return f.load(ctx, j, []string{f.test}, opt)
 	}
 	for _, path := range f.data {
 		if divided, err := dataset.IsDivided(path); err != nil || !divided {
@@ -40,7 +52,7 @@ func (f *flags) loadTest(ctx context.Context, j *job) (*dataset.Samples, error) 
 			return nil, err
 		}
 	}
-	s, err := f.load(ctx, f.data, opt)
+	s, err := f.load(ctx, j, f.data, opt)
 	if errors.Is(err, dataset.ErrNoSubset) {
 		j.note("no tests during the training: %v with --test", err)
 		return nil, nil
@@ -48,8 +60,15 @@ func (f *flags) loadTest(ctx context.Context, j *job) (*dataset.Samples, error) 
 	return s, err
 }
 
-func (f *flags) load(ctx context.Context, paths []string, opt dataset.Options) (*dataset.Samples, error) {
-	return dataset.LoadPaths(ctx, paths, opt, f.workers.Value)
+// load loads images and notes what the user should know about them.
+func (f *flags) load(ctx context.Context, j *job, paths []string, opt dataset.Options) (*dataset.Samples, error) {
+	s, err := dataset.LoadPaths(ctx, paths, opt, f.workers.Value)
+	if err != nil {
+		return nil, err
+	}
+	j.notes = append(j.notes, s.Warnings()...)
+	j.notes = append(j.notes, cli.PictureWarnings(f.invert, s.Inverted(), s.Len(), s.Blank())...)
+	return s, nil
 }
 
 // fingerprint identifies a set of images.

@@ -78,6 +78,7 @@ func (f *flags) newJob(ctx context.Context) (*job, error) {
 		return nil, err
 	}
 	j.noteClasses()
+	j.network.Borders = (*convert.Borders)(j.images.Borders())
 	if f.force && j.places.weights != "" {
 		end := j.start() + j.steps
 		path, err := j.laterWeights(end)
@@ -144,7 +145,7 @@ func (f *flags) fromModel(ctx context.Context, j *job) error {
 		j.images = f.images
 		return nil
 	}
-	if j.images, err = f.loadTraining(ctx, dataset.Size(j.network.Input), j.network.Classes, j.classes); err != nil {
+	if err := f.loadTraining(ctx, j, dataset.Size(j.network.Input), j.network.Classes, j.network); err != nil {
 		return err
 	}
 	j.network.Holdout, err = j.holdBack(f.holdout, j.network.Holdout, true)
@@ -230,7 +231,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 	if !t.Active {
 		return fmt.Errorf("%s: learning_active is false: set it to true to train the network", strings.Join(files, ", "))
 	}
-	if j.images, err = f.loadTraining(ctx, size, draft.Classes, j.classes); err != nil {
+	if err := f.loadTraining(ctx, j, size, draft.Classes, nil); err != nil {
 		return err
 	}
 	holdout, err := j.holdBack(f.holdout, nil, t.Step > 0 || slices.ContainsFunc(draft.Sources, func(s convert.Source) bool { return s.Shape != nil }))
