@@ -60,6 +60,7 @@ func TestConvert_PrintsTheNetworkAndWritesTheModel(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, out, "mnist-prototypes, 199.6 kB, from PyTorch-SbS dialect 2, step 0")
 	require.Contains(t, out, "source: Weights/Weight_L0_S0.npy  sha256 0460e279")
+	require.Contains(t, out, "borders of the training images: brightness 0.00 (0.00 to 0.00; 0 is black)")
 }
 
 func TestConvert_FollowsTheFlagsForSizesAndSteps(t *testing.T) {

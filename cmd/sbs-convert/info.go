@@ -53,6 +53,10 @@ func printNetwork(out io.Writer, n *convert.Network, report *pytorch.Report) err
 	if h := n.Holdout; h != nil {
 		fmt.Fprintf(out, "trained without %d of %d training images, which sbs-optimize uses\n", h.Images, h.Of)
 	}
+	if b := n.Borders; b != nil {
+		fmt.Fprintf(out, "borders of the training images: brightness %.2f (%.2f to %.2f; 0 is black), by which sbs-run --invert auto decides\n",
+			b.Median[1], b.Median[0], b.Median[2])
+	}
 	return nil
 }
 

@@ -138,7 +138,8 @@ type Options struct {
 	warn func(text string) // adds a warning to the Source
 }
 
-// maxPixels bounds the pixels of one image. A decoder needs up to 8 bytes per pixel.
+// maxPixels bounds the pixels of one image. A decoder needs up to 8 bytes per pixel, and as much
+// again for an image without transparent pixels and for a turned one.
 const maxPixels = 1 << 26
 
 // Open opens files and folders. The images of a folder are in natural order (2.png before

@@ -27,37 +27,41 @@ func exifOfJPEG(content []byte) []byte {
 }
 
 // exifOfPNG returns the EXIF data of a PNG file: the chunk eXIf or, as ImageMagick wrote it
-// before there was one, hexadecimal digits in a compressed text.
+// before there was one, hexadecimal digits in a text.
 func exifOfPNG(content []byte) []byte {
 	var old []byte
 	for kind, data := range pngChunks(content) {
-		switch text, isText := bytes.CutPrefix(data, []byte("Raw profile type exif\x00\x00")); {
-		case kind == "eXIf":
+		switch kind {
+		case "eXIf":
 			return bytes.TrimPrefix(data, []byte(exifPrefix))
-		case kind == "zTXt" && isText:
-			old = rawProfile(text)
+		case "tEXt", "zTXt":
+			name, text, _ := bytes.Cut(data, []byte{0})
+			if old == nil && (string(name) == "Raw profile type exif" || string(name) == "Raw profile type APP1") {
+				old = rawProfile(text, kind == "zTXt")
+			}
 		}
 	}
 	return old
 }
 
-// rawProfile decodes a profile in the text of a PNG file, compressed with zlib: a name, the
-// number of bytes and the bytes as hexadecimal digits, on separate lines.
-func rawProfile(compressed []byte) []byte {
-	z, err := zlib.NewReader(bytes.NewReader(compressed))
-	if err != nil {
+// rawProfile decodes a profile in a text of a PNG file: a name, the number of bytes and the bytes
+// as hexadecimal digits, on separate lines. A compressed text begins with the method, 0 for zlib.
+func rawProfile(text []byte, compressed bool) []byte {
+	if compressed {
+		z, err := zlib.NewReader(bytes.NewReader(text[min(1, len(text)):]))
+		if err != nil {
+			return nil
+		}
+		const most = 1 << 18 // EXIF data has at most 64 kB
+		if text, err = io.ReadAll(io.LimitReader(z, most)); err != nil {
+			return nil
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	if len(lines) < 3 {
 		return nil
 	}
-	const most = 1 << 18 // EXIF data has at most 64 kB
-	text, err := io.ReadAll(io.LimitReader(z, most))
-	if err != nil {
-		return nil
-	}
-	fields := strings.Fields(string(text))
-	if len(fields) < 3 {
-		return nil
-	}
-	data, err := hex.DecodeString(strings.Join(fields[2:], ""))
+	data, err := hex.DecodeString(strings.Join(strings.Fields(strings.Join(lines[2:], "")), ""))
 	if err != nil {
 		return nil
 	}

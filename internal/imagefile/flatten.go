@@ -27,8 +27,9 @@ func Flatten(img image.Image) image.Image {
 		}
 		return flatten8(b, func(x, y int) (r, g, b, a uint8) {
 			c := src.RGBAAt(x, y)
-			white := math.MaxUint8 - c.A
-			return plus(c.R, white), plus(c.G, white), plus(c.B, white), math.MaxUint8
+			white := math.MaxUint8 - int(c.A)
+			add := func(v uint8) uint8 { return uint8(min(int(v)+white, math.MaxUint8)) } // a damaged file may have colors above their opacity
+			return add(c.R), add(c.G), add(c.B), math.MaxUint8
 		})
 	case *image.NRGBA:
 		if src.Opaque() {
@@ -77,18 +78,22 @@ func onWhite(v, a uint8) uint8 {
 	return uint8((int(v)*int(a) + most*(most-int(a)) + most/2) / most)
 }
 
-// plus returns v + w, at most 255: a damaged file may have colors above their alpha.
-func plus(v, w uint8) uint8 { return uint8(min(int(v)+int(w), math.MaxUint8)) }
-
 // flatten16 returns an image on white with 16 bits per color.
 func flatten16(img image.Image, bounds image.Rectangle) *image.RGBA64 {
 	out := image.NewRGBA64(bounds)
+	src, ok := img.(image.RGBA64Image)
 	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
 		for x := bounds.Min.X; x < bounds.Max.X; x++ {
-			r, g, b, a := img.At(x, y).RGBA() // multiplied by a
-			white := math.MaxUint16 - a
-			at := func(v uint32) uint16 { return uint16(min(v+white, math.MaxUint16)) }
-			out.SetRGBA64(x, y, color.RGBA64{R: at(r), G: at(g), B: at(b), A: math.MaxUint16})
+			var c color.RGBA64 // multiplied by its opacity
+			if ok {
+				c = src.RGBA64At(x, y) // unlike At, takes no memory
+			} else {
+				r, g, b, a := img.At(x, y).RGBA()
+				c = color.RGBA64{R: uint16(r), G: uint16(g), B: uint16(b), A: uint16(a)}
+			}
+			white := math.MaxUint16 - int(c.A)
+			add := func(v uint16) uint16 { return uint16(min(int(v)+white, math.MaxUint16)) }
+			out.SetRGBA64(x, y, color.RGBA64{R: add(c.R), G: add(c.G), B: add(c.B), A: math.MaxUint16})
 		}
 	}
 	return out

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"image/draw"
 	"image/gif"
 	"image/jpeg"
 	"image/png"
@@ -202,11 +203,6 @@ func decodeGIF(content []byte) (image.Image, error) {
 		return frame, nil
 	}
 	canvas := image.NewNRGBA(all)
-	b := frame.Bounds()
-	for y := b.Min.Y; y < b.Max.Y; y++ {
-		for x := b.Min.X; x < b.Max.X; x++ {
-			canvas.Set(x, y, frame.At(x, y))
-		}
-	}
+	draw.Draw(canvas, frame.Bounds(), frame, frame.Bounds().Min, draw.Src)
 	return canvas, nil
 }

@@ -1,9 +1,6 @@
 package training
 
 import (
-	"fmt"
-	"image"
-	"image/png"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,32 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/convert"
-	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/internal/clitest"
 )
-
-// negatives writes the images in a folder as PNG files with black and white exchanged, in one
-// folder per class.
-func negatives(t *testing.T, data string) string {
-	t.Helper()
-	images, err := dataset.LoadPaths(t.Context(), []string{data}, dataset.Options{}, 1)
-	require.NoError(t, err)
-	folder := t.TempDir()
-	pixels := make([]float32, 144)
-	for i := range images.Len() {
-		images.Pixels(i, pixels)
-		img := image.NewGray(image.Rect(0, 0, 12, 12))
-		for k, v := range pixels {
-			img.Pix[k] = 255 - uint8(v*255)
-		}
-		class := filepath.Join(folder, fmt.Sprint(images.Label(i)))
-		require.NoError(t, os.MkdirAll(class, 0o755))
-		f, err := os.Create(filepath.Join(class, fmt.Sprintf("%03d.png", i)))
-		require.NoError(t, err)
-		require.NoError(t, png.Encode(f, img))
-		require.NoError(t, f.Close())
-	}
-	return folder
-}
 
 func TestTrain_InvertsPicturesForAModelThatLearnedTheOther(t *testing.T) {
 	data, out := bars(t, 96, 0), t.TempDir()
@@ -45,7 +18,8 @@ func TestTrain_InvertsPicturesForAModelThatLearnedTheOther(t *testing.T) {
 	start := filepath.Join(out, "model.onnx")
 	require.Equal(t, &convert.Borders{}, network(t, start).Borders, "black")
 
-	paper := negatives(t, data)
+	paper := t.TempDir()
+	clitest.Paper(t, paper, 96)
 	require.NoError(t, os.WriteFile(filepath.Join(paper, "0", "photo.heic"), nil, 0o600))
 	tuned := filepath.Join(t.TempDir(), "tuned.onnx")
 	_, errOut = must(t, start, "--data", paper, "-o", tuned, "--epochs", "1", "--test", paper)

@@ -100,6 +100,9 @@ expect("turn6-after.png", Image.fromarray(gray).transpose(Image.ROTATE_270), 1)
 text = "\nexif\n" + f"{len(exif(8, False)) + 6:8d}\n" + (b"Exif\0\0" + exif(8, False)).hex() + "\n"
 open("turn8-old.png", "wb").write(insert(bytes_of(RGBA, "PNG"), 33, chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text.encode()))))
 expect("turn8-old.png", RGBA.transpose(Image.ROTATE_90), 1)
+text = "\ngeneric profile\n" + f"{len(exif(5, True)) + 6:8d}\n" + (b"Exif\0\0" + exif(5, True)).hex() + "\n"
+open("turn5-text.png", "wb").write(insert(bytes_of(L, "PNG"), 33, chunk(b"tEXt", b"Raw profile type APP1\0" + text.encode())))
+expect("turn5-text.png", L.transpose(Image.TRANSPOSE))
 for name, tags in {"damaged": b"II*\0\xff\xff\xff\xff", "unknown": exif(9, True), "short": exif(6, True)[:14], "empty": b""}.items():
     open(f"exif-{name}.jpg", "wb").write(insert(bytes_of(L, "JPEG", quality=100), 2, b"\xff\xe1" + struct.pack(">H", 8 + len(tags)) + b"Exif\0\0" + tags))
     expect(f"exif-{name}.jpg", L, 3)
@@ -121,12 +124,36 @@ convert("rgb.png", "-interlace", "PNG", "interlaced.png")
 expect("interlaced.png", RGB)
 convert("1.png", "-interlace", "PNG", "interlaced1.png")
 expect("interlaced1.png", B)
+def png_file(name, bits, kind, rows, *chunks):
+    head = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", W, H, bits, kind, 0, 0, 0))
+    open(name, "wb").write(head + b"".join(chunks) + chunk(b"IDAT", zlib.compress(b"".join(b"\0" + r for r in rows))) + chunk(b"IEND", b""))
+
+
+# Transparent colors of 16 bits: only a pixel with all 16 bits is transparent.
+t = deep.copy()
+t[2, 3] = deep[0, 1]
+t[2, 4] = deep[0, 1] - 1
+white = grays(t >> 8)
+white[(t == deep[0, 1])] = 255
+png_file("gray16-trns.png", 16, 0, [r.astype(">u2").tobytes() for r in t], chunk(b"tRNS", struct.pack(">H", deep[0, 1])))
+expect("gray16-trns.png", white)
+wide = rgb.astype(np.uint16) * 256 + 17
+wide[3, 3] = wide[1, 2] + [0, 0, 1]
+white = (wide >> 8).astype(np.uint8)
+white[1, 2] = 255
+png_file("rgb16-trns.png", 16, 2, [r.astype(">u2").tobytes() for r in wide], chunk(b"tRNS", struct.pack(">HHH", *wide[1, 2])))
+expect("rgb16-trns.png", white)
+ga = np.dstack([deep, alpha.astype(np.uint16) * 257])
+png_file("gray-alpha16.png", 16, 4, [r.astype(">u2").tobytes() for r in ga])
+expect("gray-alpha16.png", grays((deep.astype(float) * alpha / 255 + 65535 * (1 - alpha / 255.0)) / 257), 1)
 for bits in 2, 4:
     v = gray >> (8 - bits)
-    lines_of = b"".join(b"\0" + np.packbits(np.unpackbits(r[:, None], axis=1)[:, 8 - bits:]).tobytes() for r in v)
-    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", W, H, bits, 0, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(lines_of)) + chunk(b"IEND", b"")
-    open(f"gray{bits}.png", "wb").write(png)
-    expect(f"gray{bits}.png", grays(v * (255 // (2**bits - 1))))
+    lines_of = [np.packbits(np.unpackbits(r[:, None], axis=1)[:, 8 - bits:]).tobytes() for r in v]
+    png_file(f"gray{bits}.png", bits, 0, lines_of)
+    shown = grays(v * (255 // (2**bits - 1)))
+    expect(f"gray{bits}.png", shown)
+    png_file(f"gray{bits}-trns.png", bits, 0, lines_of, chunk(b"tRNS", b"\0\1"))
+    expect(f"gray{bits}-trns.png", np.where(v[..., None] == 1, 255, shown))
 RGB.save("animated.png", save_all=True, append_images=[RGB.transpose(Image.ROTATE_180)])
 expect("animated.png", RGB)
 
