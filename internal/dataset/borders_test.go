@@ -66,7 +66,7 @@ func TestFromImage_InvertsWhatIsUnlikeTheTrainingImages(t *testing.T) {
 	light := dark().Inverted()
 	// As in Fashion-MNIST: objects fill much of the border in some images.
 	clothes := &metadata.Borders{Lower: [3]float32{0, 0, 0.04}, Median: [3]float32{0, 0, 0.63}, Upper: [3]float32{0, 0, 0.77}}
-	any := &metadata.Borders{Lower: [3]float32{0, 0.3, 1}, Median: [3]float32{0, 0.5, 1}, Upper: [3]float32{0, 0.6, 1}}
+	photos := &metadata.Borders{Lower: [3]float32{0, 0.3, 1}, Median: [3]float32{0, 0.5, 1}, Upper: [3]float32{0, 0.6, 1}}
 	// Photos by day, which are never very dark, and few images of one kind.
 	days := &metadata.Borders{Lower: [3]float32{0.2, 0.5, 0.8}, Median: [3]float32{0.3, 0.6, 0.9}, Upper: [3]float32{0.4, 0.7, 1}}
 	half := &metadata.Borders{Lower: [3]float32{0.4, 0.4, 0.4}, Median: [3]float32{0.4, 0.4, 0.4}, Upper: [3]float32{0.4, 0.4, 0.4}}
@@ -90,8 +90,8 @@ func TestFromImage_InvertsWhatIsUnlikeTheTrainingImages(t *testing.T) {
 		{"dark on dark", 0.4, 0, 0, dark(), false},
 		{"clothes on black", 0, 0.9, 0, clothes, false},
 		{"dark on light as learned", 1, 0, 0.1, light, false},
-		{"photos of all kinds, light", 1, 0, 0, any, false},
-		{"photos of all kinds, dark", 0, 1, 0, any, false},
+		{"photos of all kinds, light", 1, 0, 0, photos, false},
+		{"photos of all kinds, dark", 0, 1, 0, photos, false},
 		{"a photo at night", 0, 0.5, 0.05, days, false},
 		{"learned on gray", 1, 0, 0, half, false},
 		{"nothing is known", 1, 0, 0, nil, false},

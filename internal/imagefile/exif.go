@@ -30,14 +30,15 @@ func exifOfJPEG(content []byte) []byte {
 // before there was one, hexadecimal digits in a text.
 func exifOfPNG(content []byte) []byte {
 	var old []byte
+	found := false // only one text is decoded, however many there are
 	for kind, data := range pngChunks(content) {
 		switch kind {
 		case "eXIf":
 			return bytes.TrimPrefix(data, []byte(exifPrefix))
 		case "tEXt", "zTXt":
 			name, text, _ := bytes.Cut(data, []byte{0})
-			if old == nil && (string(name) == "Raw profile type exif" || string(name) == "Raw profile type APP1") {
-				old = rawProfile(text, kind == "zTXt")
+			if !found && (string(name) == "Raw profile type exif" || string(name) == "Raw profile type APP1") {
+				old, found = rawProfile(text, kind == "zTXt"), true
 			}
 		}
 	}
@@ -112,9 +113,6 @@ func webpChunks(content []byte) iter.Seq2[string, []byte] {
 
 // isGrayPNG reports whether a PNG file is stored as gray, with or without transparency.
 func isGrayPNG(content []byte) bool {
-	const colorType, gray, grayAlpha = 9, 0, 4
-	for kind, data := range pngChunks(content) {
-		return matches(content, formats[0].magic) && kind == "IHDR" && len(data) > colorType && (data[colorType] == gray || data[colorType] == grayAlpha)
-	}
-	return false
+	const colorType, gray, grayAlpha = 25, 0, 4
+	return matches(content, formats[0].magic+"????IHDR") && len(content) > colorType && (content[colorType] == gray || content[colorType] == grayAlpha)
 }

@@ -3,8 +3,35 @@ package imagefile
 import "encoding/binary"
 
 // directory is an image file directory: the tags of an image in a TIFF file or in EXIF data,
-// with their values. It has only tags whose values are whole numbers.
+// with their values. It has only the tags with a name here, so that a file with many tags does
+// not take much memory.
 type directory map[uint16][]uint32
+
+// The tags of a directory.
+const (
+	tagSubfileType  = 254
+	tagBits         = 258
+	tagCompression  = 259
+	tagPhotometric  = 262
+	tagFillOrder    = 266
+	tagOrientation  = 274
+	tagSamples      = 277
+	tagPlanes       = 284
+	tagT4Options    = 292
+	tagPredictor    = 317
+	tagColorMap     = 320
+	tagExtraSamples = 338
+	tagSampleFormat = 339
+)
+
+func isKnown(tag uint16) bool {
+	switch tag {
+	case tagSubfileType, tagBits, tagCompression, tagPhotometric, tagFillOrder, tagOrientation, tagSamples, tagPlanes, tagT4Options, tagPredictor,
+		tagColorMap, tagExtraSamples, tagSampleFormat:
+		return true
+	}
+	return false
+}
 
 // maxValues bounds the values of a tag; a palette of 256 colors has 768. Tags with more are
 // left out.
@@ -37,8 +64,10 @@ func readDirectory(b []byte) directory {
 			break
 		}
 		tag := order.Uint16(entries)
-		if values := readValues(b, entries[:entryLength], order); values != nil {
-			d[tag] = values
+		if isKnown(tag) && d[tag] == nil {
+			if values := readValues(b, entries[:entryLength], order); values != nil {
+				d[tag] = values
+			}
 		}
 		entries = entries[entryLength:]
 	}

@@ -2,6 +2,7 @@ package imagefile
 
 import (
 	"bytes"
+	"compress/zlib"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -290,4 +291,42 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("a %T", img)
 		}
 	})
+}
+
+// A small file must not take much memory or time, whatever its tags and texts are.
+func TestDecode_LimitsTheMemoryForTags(t *testing.T) {
+	const entries = 1 << 15
+	tiff := []byte("II*\x00\x08\x00\x00\x00\x00\x80")
+	for i := range entries {
+		entry := make([]byte, 12)
+		binary.LittleEndian.PutUint16(entry, uint16(i/100)) // most tags occur often
+		binary.LittleEndian.PutUint16(entry[2:], 3)
+		binary.LittleEndian.PutUint32(entry[4:], maxValues)
+		binary.LittleEndian.PutUint32(entry[8:], 8)
+		tiff = append(tiff, entry...)
+	}
+	bomb := make([]byte, 1<<18)
+	for i := range bomb {
+		bomb[i] = ' '
+	}
+	var z bytes.Buffer
+	w := zlib.NewWriter(&z)
+	_, err := w.Write(bomb)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	text := append([]byte("Raw profile type exif\x00\x00"), z.Bytes()...)
+	png := bytes.Clone(file(t, "gray.png")[:33])
+	for range 1000 {
+		png = binary.BigEndian.AppendUint32(png, uint32(len(text)))
+		chunk := append([]byte("zTXt"), text...)
+		png = binary.BigEndian.AppendUint32(append(png, chunk...), crc32.ChecksumIEEE(chunk))
+	}
+	png = append(png, file(t, "gray.png")[33:]...)
+	for _, content := range [][]byte{tiff, png} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, _ = Decode(content, maxPixels) // whatever it returns
+		runtime.ReadMemStats(&after)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(16<<20))
+	}
 }

@@ -9,8 +9,6 @@ type orientation uint32
 // upright is an image that is stored as it is seen.
 const upright orientation = 1
 
-const tagOrientation = 274
-
 // orientationIn returns the orientation in EXIF data or in a TIFF file: upright if it is
 // absent, damaged or out of range, because broken EXIF data does not affect the pixels.
 func orientationIn(exif []byte) orientation {

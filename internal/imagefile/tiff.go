@@ -10,22 +10,6 @@ import (
 	"golang.org/x/image/tiff"
 )
 
-// Tags of a TIFF file.
-const (
-	tagSubfileType  = 254
-	tagBits         = 258
-	tagCompression  = 259
-	tagPhotometric  = 262
-	tagFillOrder    = 266
-	tagSamples      = 277
-	tagPlanes       = 284
-	tagT4Options    = 292
-	tagPredictor    = 317
-	tagColorMap     = 320
-	tagExtraSamples = 338
-	tagSampleFormat = 339
-)
-
 // Values of tagCompression.
 const (
 	compressionNone       = 1
