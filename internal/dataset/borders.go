@@ -90,8 +90,8 @@ const (
 	// and below anyDark in all of them.
 	typicalDark, anyDark = 0.25, 0.5
 	// The background of an inverted image is brighter than that of all training images by
-	// more than surplus, and its inverse is closer to them by more than surplus.
-	surplus = 0.2
+	// more than surplus, and its inverse is closer to them by more than gain.
+	surplus, gain = 0.2, 0.1
 	// The channels of a picture without colors differ by at most tint on average.
 	tint = 0.15
 )
@@ -122,7 +122,7 @@ func isBrighter(q quartiles, trained *metadata.Borders) bool {
 	if typical > typicalDark || most >= anyDark || background <= most+surplus {
 		return false
 	}
-	return background-typical > float32(math.Abs(float64(inverse-typical)))+surplus
+	return background-typical > float32(math.Abs(float64(inverse-typical)))+gain
 }
 
 // hasColors reports whether an image is not nearly gray.
