@@ -406,7 +406,7 @@ func TestSource_IsSafeForConcurrentUse(t *testing.T) {
 	for i, m := range images {
 		switch {
 		case i == 17:
-			require.EqualError(t, m.Err, filepath.Join(folder, "images", "17.png")+": not a PNG, JPEG, GIF, BMP, TIFF or WebP file")
+			require.EqualError(t, m.Err, filepath.Join(folder, "images", "17.png")+": want a PNG, JPEG, GIF, BMP, TIFF or WebP file, but this is a text (\"broken\")")
 			require.Nil(t, m.Pixels)
 		case i < 50:
 			require.Equal(t, []float32{10.0 / 255, 20.0 / 255, 30.0 / 255, float32(i) / 255}, m.Pixels)

@@ -161,7 +161,7 @@ func TestLoad_ReadsImageFiles(t *testing.T) {
 	_, err = loaded(t, write(t, map[string][]byte{"0/a.png": grayPNG(t, 1), "1/b.png": grayPNG(t, 1)[:50]}), Options{})
 	require.ErrorContains(t, err, "b.png")
 	_, err = loaded(t, write(t, map[string][]byte{"0/a.png": []byte("text")}), Options{})
-	require.ErrorContains(t, err, "not a PNG")
+	require.ErrorContains(t, err, "want a PNG")
 	_, err = loaded(t, write(t, map[string][]byte{"a.png": grayPNG(t, 1)}), Options{Subset: Training})
 	require.ErrorContains(t, err, "a.png has no label")
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spike-by-spike/sbs/internal/imagefile"
+	"github.com/spike-by-spike/sbs/internal/sniff"
 )
 
 // warnSkipped warns about the files in a folder of images, and in its class folders, that are
@@ -74,10 +75,10 @@ func otherPicture(path string) string {
 		return ""
 	}
 	defer func() { _ = f.Close() }() // only read: nothing can be lost
-	head := make([]byte, imagefile.OtherLength)
+	head := make([]byte, sniff.Length)
 	n, _ := io.ReadFull(f, head) // a file may be shorter
 	if imagefile.Known(head[:n]) {
 		return "a picture without the extension of one"
 	}
-	return imagefile.Other(head[:n], path)
+	return sniff.Picture(head[:n], path)
 }

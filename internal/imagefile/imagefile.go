@@ -21,6 +21,8 @@ import (
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
 	"golang.org/x/image/webp"
+
+	"github.com/spike-by-spike/sbs/internal/sniff"
 )
 
 // Header is what the first bytes of an image file say about the image.
@@ -205,4 +207,13 @@ func decodeGIF(content []byte) (image.Image, error) {
 	canvas := image.NewNRGBA(all)
 	draw.Draw(canvas, frame.Bounds(), frame, frame.Bounds().Min, draw.Src)
 	return canvas, nil
+}
+
+// notAnImage returns an error about a file of an unknown format.
+func notAnImage(content []byte) error {
+	head := content[:min(len(content), sniff.Length)]
+	if name := sniff.Picture(head, ""); name != "" {
+		return fmt.Errorf("the format of the file is %s, which cannot be read: %s", name, adviseSave)
+	}
+	return sniff.Error("a PNG, JPEG, GIF, BMP, TIFF or WebP file", head)
 }

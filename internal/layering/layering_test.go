@@ -25,7 +25,7 @@ const module = "github.com/spike-by-spike/sbs/"
 var allowed = map[string][]string{
 	"internal/atomicfile":       nil,
 	"internal/clitest":          {"internal/npy"},
-	"internal/imagefile":        nil,
+	"internal/imagefile":        {"internal/sniff"},
 	"internal/kernel":           {"internal/portmath"},
 	"internal/layering":         nil,
 	"internal/metadata":         nil,

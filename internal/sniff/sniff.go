@@ -41,6 +41,9 @@ func Known(head []byte) string {
 			return s.what
 		}
 	}
+	if format := Picture(head, ""); format != "" {
+		return fmt.Sprintf("a file in the format %s: save a picture as PNG with another program", format)
+	}
 	switch {
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
 		return zipped(head)
@@ -87,16 +90,6 @@ var signatures = []signature{
 	{0, "II*\x00", "a TIFF picture"},
 	{0, "MM\x00*", "a TIFF picture"},
 	{0, "RIFF????WEBP", "a WebP picture"},
-	{4, "ftypheic", "a HEIC picture"},
-	{4, "ftypheix", "a HEIC picture"},
-	{4, "ftypmif1", "a HEIF picture"},
-	{4, "ftypavif", "an AVIF picture"},
-	{0, "\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture"},
-	{0, "\xff\x4f\xff\x51", "a JPEG 2000 picture"},
-	{0, "\x00\x00\x00\x0cJXL ", "a JPEG XL picture"},
-	{0, "\xff\x0a", "a JPEG XL picture"},
-	{0, "8BPS", "a Photoshop picture"},
-	{0, "%PDF", "a PDF document"},
 	{0, "\x89HDF\r\n\x1a\n", "an HDF5 file, such as Keras, h5py and MATLAB write: save each array with numpy.save"},
 	{0, "MATLAB 5.0 MAT-file", "a MATLAB file: load it with scipy.io.loadmat and save each array with numpy.save"},
 	{4, "TFL3", "a TensorFlow Lite model: convert it to ONNX with tf2onnx"},
@@ -245,8 +238,6 @@ func text(head []byte) string {
 		return "a file of white space"
 	case isHTML(s):
 		return "an HTML page, such as a download returns that needs a login or has failed: download the file again"
-	case strings.Contains(lower, "<svg"):
-		return "an SVG drawing: export it as PNG"
 	case strings.HasPrefix(lower, "<?xml") && strings.Contains(lower, "<error"):
 		return "an XML error message, such as a failed download leaves: download the file again"
 	case strings.HasPrefix(lower, "<?xml"):

@@ -56,11 +56,11 @@ func TestDescribe_NamesFormats(t *testing.T) {
 		{"tar.gz", gzipOf(t, strings.Repeat("a", 100)+strings.Repeat("\x00", 157)+"ustar"), "a file compressed with gzip, which contains a tar archive"},
 		{"damaged gz", "\x1f\x8b\x00\x00", "a damaged gzip file"},
 		{"xz", "\xfd7zXZ\x00", "a file compressed with xz"},
-		{"HEIC", "\x00\x00\x00\x18ftypheic", "a HEIC picture"},
-		{"AVIF", "\x00\x00\x00\x18ftypavif", "an AVIF picture"},
+		{"HEIC", "\x00\x00\x00\x18ftypheic", "a file in the format HEIC"},
+		{"AVIF", "\x00\x00\x00\x18ftypavif", "a file in the format AVIF"},
 		{"PNG", "\x89PNG\r\n\x1a\n", "a PNG picture"},
-		{"PDF", "%PDF-1.7", "a PDF document"},
-		{"SVG", "<?xml version='1.0'?>\n<svg>", "an SVG drawing"},
+		{"PDF", "%PDF-1.7", "a file in the format PDF"},
+		{"SVG", "<?xml version='1.0'?>\n<svg>", "a file in the format SVG"},
 		{"storage error", "<?xml version='1.0'?>\n<Error><Code>AccessDenied</Code></Error>", "an XML error message"},
 		{"JSON", "{\"a\": 1}", `a JSON text ("{\"a\": 1}")`},
 		{"UTF-16", "\xff\xfe{\x00", "a text in UTF-16"},
@@ -93,4 +93,19 @@ func FuzzDescribe(f *testing.F) {
 			t.Error("no description")
 		}
 	})
+}
+
+func TestPicture_NamesFormats(t *testing.T) {
+	for want, head := range map[string]string{
+		"HEIC": "\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "HEIF": "\x00\x00\x00\x18ftypmif1", "AVIF": "\x00\x00\x00\x1cftypavif",
+		"JPEG 2000": "\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG XL": "\xff\x0a\xfa\x7f", "Photoshop (PSD)": "8BPS\x00\x01", "PDF": "%PDF-1.7",
+		"SVG": "<?xml version=\"1.0\"?>\n<!-- drawn -->\n<svg xmlns=", "BigTIFF": "II+\x00\x08\x00", "icon (ICO)": "\x00\x00\x01\x00\x01\x00",
+		"PGM": "P5\n28 28\n255\n", "DICOM": strings.Repeat("\x00", 128) + "DICM", "MP4 video": "\x00\x00\x00\x18ftypisom",
+	} {
+		require.Equal(t, want, Picture([]byte(head), "x.png"))
+		require.Contains(t, Describe([]byte(head)), "a file in the format "+want)
+	}
+	require.Equal(t, "TGA", Picture([]byte("\x00\x00\x02\x01"), "a/b.TGA"))
+	require.Empty(t, Picture([]byte("a text about <svg"), "notes.txt"))
+	require.Empty(t, Picture(nil, "x"))
 }

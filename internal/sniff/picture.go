@@ -1,19 +1,14 @@
-package imagefile
+package sniff
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"path/filepath"
 	"strings"
 )
 
-// other are formats of pictures, and of files that people take for pictures, which Decode
+// pictures are formats of pictures, and of files that people take for pictures, which package imagefile
 // does not read, by the bytes at an offset.
-var other = []struct {
-	offset      int
-	magic, name string
-}{
+var pictures = []signature{
 	{4, "ftypavif", "AVIF"},
 	{4, "ftypavis", "AVIF"},
 	{4, "ftypheic", "HEIC"},
@@ -62,15 +57,13 @@ var other = []struct {
 	{0, "IIU\x00", "Panasonic raw"},
 	{0, "SIMPLE  =", "FITS"},
 	{128, "DICM", "DICOM"},
-	{0, "\x89HDF\r\n\x1a\n", "HDF5"},
-	{0, "MATLAB 5.0 MAT-file", "MATLAB"},
 	{0, "ZISRAWFILE", "Zeiss CZI"},
 	{0, "\x1a\x45\xdf\xa3", "WebM or Matroska video"},
 	{0, "RIFF????AVI ", "AVI video"},
 }
 
-// otherExtensions are formats whose first bytes say little.
-var otherExtensions = map[string]string{
+// pictureExtensions are formats whose first bytes say little.
+var pictureExtensions = map[string]string{
 	".heic": "HEIC", ".heif": "HEIF", ".avif": "AVIF", ".svg": "SVG", ".svgz": "SVG", ".tga": "TGA", ".pcx": "PCX", ".psb": "Photoshop (PSB)",
 	".psd": "Photoshop (PSD)", ".pdf": "PDF", ".eps": "PostScript", ".ai": "Illustrator", ".jp2": "JPEG 2000", ".j2k": "JPEG 2000", ".jpx": "JPEG 2000",
 	".jxl": "JPEG XL", ".jxr": "JPEG XR", ".ico": "icon (ICO)", ".cur": "cursor (CUR)", ".emf": "EMF", ".wmf": "WMF", ".xbm": "XBM", ".xpm": "XPM", ".ppm": "PPM", ".pgm": "PGM",
@@ -80,28 +73,16 @@ var otherExtensions = map[string]string{
 	".avi": "AVI video",
 }
 
-// OtherLength is the number of bytes at the start of a file that Other looks at.
-const OtherLength = 512
-
-// Other returns the name of the format of a file that begins with head, such as "HEIC", if it
-// is a picture that Decode does not read, and "" if it is something else.
-func Other(head []byte, path string) string {
-	head = head[:min(len(head), OtherLength)]
-	for _, f := range other {
-		if len(head) >= f.offset && matches(head[f.offset:], f.magic) {
-			return f.name
+// Picture returns the name of the format of a file that begins with head, such as "HEIC", if it
+// is a picture that package imagefile does not read, and "" if it is something else.
+func Picture(head []byte, path string) string {
+	for _, f := range pictures {
+		if f.matches(head) {
+			return f.what
 		}
 	}
-	if text := bytes.TrimSpace(head); (matches(text, "<?xml") || matches(text, "<!--") || matches(text, "<!DOCTYPE svg")) && bytes.Contains(text, []byte("<svg")) {
+	if text := bytes.TrimSpace(head); (bytes.HasPrefix(text, []byte("<?xml")) || bytes.HasPrefix(text, []byte("<!--")) || bytes.HasPrefix(text, []byte("<!DOCTYPE svg"))) && bytes.Contains(text, []byte("<svg")) {
 		return "SVG"
 	}
-	return otherExtensions[strings.ToLower(filepath.Ext(path))]
-}
-
-// notAnImage returns an error about a file of an unknown format.
-func notAnImage(content []byte) error {
-	if name := Other(content, ""); name != "" {
-		return fmt.Errorf("the format of the file is %s, which cannot be read: %s", name, adviseSave)
-	}
-	return errors.New("not a PNG, JPEG, GIF, BMP, TIFF or WebP file")
+	return pictureExtensions[strings.ToLower(filepath.Ext(path))]
 }
