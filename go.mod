@@ -3,6 +3,7 @@ module github.com/spike-by-spike/sbs
 go 1.26.0
 
 require (
+	github.com/gofrs/flock v0.13.1
 	github.com/owulveryck/onnx-go v0.5.0
 	github.com/schollz/progressbar/v3 v3.19.1
 	github.com/spf13/cobra v1.10.2
