@@ -11,14 +11,26 @@ import (
 	"github.com/spike-by-spike/sbs/internal/kernel"
 )
 
-// Version describes the program: the version of its module and the revision that it was
-// built from, the Go version, the platform, and the instruction set of the kernels.
+// Version describes the program: its Release, the Go version, and its Platform.
 func Version() string {
+	return fmt.Sprintf("%s, %s %s", Release(), runtime.Version(), Platform())
+}
+
+// Release returns the version of the module and the revision that the program was built from,
+// such as "v0.1.0 (abcdef123456)". The revision is left out if it is unknown or part of the
+// version.
+func Release() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		info = &debug.BuildInfo{}
 	}
-	return describe(info, runtime.Version(), kernelName())
+	return release(info)
+}
+
+// Platform returns the operating system, the processor and the instruction set of the
+// kernels, such as "linux/amd64, avx2 kernels".
+func Platform() string {
+	return fmt.Sprintf("%s/%s, %s", runtime.GOOS, runtime.GOARCH, kernelName())
 }
 
 // kernelName describes the kernels that the program uses on this machine.
@@ -31,9 +43,8 @@ func kernelName() string {
 	return cmp.Or(os.Getenv(kernel.TierVariable), fastest) + " kernels"
 }
 
-// describe returns a text such as "v0.1.0 (abcdef123456), go1.26.0 linux/amd64, avx2
-// kernels". The revision is left out if it is unknown or part of the version.
-func describe(info *debug.BuildInfo, goVersion, kernels string) string {
+// release returns the Release of a program with the given build information.
+func release(info *debug.BuildInfo) string {
 	version := info.Main.Version
 	if version == "" || version == "(devel)" {
 		version = "devel"
@@ -52,5 +63,5 @@ func describe(info *debug.BuildInfo, goVersion, kernels string) string {
 	if revision != "" && !strings.Contains(version, revision) {
 		version += fmt.Sprintf(" (%s%s)", revision, modified)
 	}
-	return fmt.Sprintf("%s, %s %s/%s, %s", version, goVersion, runtime.GOOS, runtime.GOARCH, kernels)
+	return version
 }

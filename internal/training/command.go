@@ -42,9 +42,10 @@ To fine-tune for far fewer spikes, also pass --sampler low-discrepancy and
 --epsilon-schedule auto, as in the second example: training alone cannot
 compensate for so few spikes.
 
-To resume a training that was interrupted, run the same command with --resume.
-The result is bit-identical to the result of an uninterrupted training, with any
-number of workers and on any processor.`
+To resume a training that was interrupted or killed, run the same command with
+--resume. The result is bit-identical to the result of an uninterrupted training,
+with any number of workers and on any processor. If there is nothing to resume
+yet, --resume starts the training, so that a script can always pass it.`
 
 const example = `  sbs-train model.onnx --data MNIST/
   sbs-train model.onnx --data MNIST/ -o fast.onnx --spikes 50 \
@@ -121,7 +122,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 	cli.InvertVar(s, &f.invert)
 	s.Uint64Var(&f.seed, "seed", 0, "`number` that selects the random numbers")
 	cli.IntVar(s, &f.workers, "workers", 0, "`number` of CPU cores to use (default: all)")
-	s.BoolVar(&f.resume, "resume", false, "resume an interrupted training")
+	s.BoolVar(&f.resume, "resume", false, "resume an interrupted training, or start one if there is nothing to resume")
 	s.BoolVar(&f.force, "force", false, "start again and replace the files of an existing training")
 	s.BoolVar(&f.quiet, "quiet", false, "print only warnings and the result")
 

@@ -84,7 +84,7 @@ func TestTrain_RefusesBeforeTraining(t *testing.T) {
 		{"output is the input", []string{path, "--data", data, "-o", path}, "is the model that is trained: give another path"},
 		{"output is a folder", []string{path, "--data", data, "-o", data, "--force"}, "is a folder: give the path of the model to write"},
 		{"output is a new folder", []string{path, "--data", data, "-o", "new/"}, "--output new/ is a folder"},
-		{"no checkpoint", []string{path, "--data", data, "--resume"}, "no training to resume"},
+		{"a model without a checkpoint", []string{path, "--data", data, "-o", logits, "--resume"}, "logits.onnx already exists, but there is no checkpoint in "},
 		{"path leads out of the folder", []string{outside, "--data", data}, `weight_path "../x"`},
 		{"learning is not active", []string{inactive, "--data", data}, "learning_active is false"},
 		{"augmentation out of range", []string{colorful, "--data", data}, "a jitter of brightness, contrast or saturation is 2e+06"},

@@ -51,9 +51,8 @@ type places struct {
 	configuration bool   // a configuration is written to the parent folder of the weights
 }
 
-func (p places) checkpoint() string { return filepath.Join(p.log, "checkpoint") }
-func (p places) metrics() string    { return filepath.Join(p.log, "metrics.jsonl") }
-func (p places) curves() string     { return filepath.Join(p.log, "curves.png") }
+func (p places) metrics() string { return filepath.Join(p.log, "metrics.jsonl") }
+func (p places) curves() string  { return filepath.Join(p.log, "curves.png") }
 
 func (j *job) note(format string, args ...any) {
 	j.notes = append(j.notes, fmt.Sprintf(format, args...))

@@ -21,6 +21,7 @@ type recorder struct {
 	places  places
 	metrics *trainlog.Metrics
 	events  *tfevents.Writer
+	repairs []string // what was damaged in the log, and was removed
 }
 
 // newTraining is the number of the last update for newRecorder if the training is new. A
@@ -34,6 +35,14 @@ func newRecorder(j *job, last int) (*recorder, error) {
 	if r.metrics, err = trainlog.OpenMetrics(j.places.metrics(), int64(last)); err != nil {
 		return nil, err
 	}
+	if repairs := r.metrics.Repairs(); repairs != "" {
+		r.repairs = append(r.repairs, j.places.metrics()+": "+repairs)
+	}
+	events, err := tfevents.Repair(j.places.log)
+	if err != nil {
+		return nil, errors.Join(err, r.metrics.Close())
+	}
+	r.repairs = append(r.repairs, events...)
 	if r.events, err = tfevents.Create(j.places.log, int64(last)+1); err != nil {
 		return nil, errors.Join(err, r.metrics.Close())
 	}

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/cli"
+	"github.com/spike-by-spike/sbs/internal/lock"
 	"github.com/spike-by-spike/sbs/internal/tfevents"
 )
 
@@ -40,53 +42,125 @@ func (f *flags) resumeCommand() string {
 	return cli.ResumeCommand("sbs-train", []string{f.path}, f.set)
 }
 
-// restore resumes from the checkpoint.
-func (s *session) restore() error {
-	path := s.places.checkpoint()
-	c, err := readCheckpoint(path)
-	if err != nil {
+// open locks the folder of the log, restores the checkpoint or makes room for the files of a
+// new training, and opens the log.
+func (f *flags) open(s *session, stderr io.Writer) (err error) {
+	if s.lock, err = f.lockFolder(s.job, stderr); err != nil {
 		return err
 	}
+	found := false
+	if f.resume {
+		if found, err = f.restore(s, stderr); err != nil {
+			return err
+		}
+	}
+	last := newTraining
+	if found {
+		last = s.updates()
+	} else if err := f.startNew(s.job, stderr); err != nil {
+		return err
+	}
+	if s.out, err = newRecorder(s.job, last); err != nil {
+		return err
+	}
+	cli.PrintWarnings(stderr, s.out.repairs...)
+	if found {
+		return nil
+	}
+	// A training that is killed before its first update can be resumed, too.
+	if err := s.checkpoint(); err != nil {
+		return errors.Join(err, s.out.close())
+	}
+	return nil
+}
+
+// lockFolder locks the folder of the log: two trainings that write to the same files would
+// damage them.
+func (f *flags) lockFolder(j *job, stderr io.Writer) (*lock.Lock, error) {
+	if _, err := os.Stat(j.places.log); errors.Is(err, fs.ErrNotExist) {
+		// An error about existing files must not leave an empty folder.
+		if _, err := f.replaceable(j); err != nil {
+			return nil, err
+		}
+	}
+	l, err := lock.Folder(j.places.log)
+	switch {
+	case errors.Is(err, lock.ErrUnsupported):
+		cli.PrintWarnings(stderr, err.Error()+": make sure that no other training writes to the same folder")
+		return nil, nil
+	case errors.Is(err, lock.ErrLocked):
+		return nil, fmt.Errorf("%w, or give another --output", err)
+	}
+	return l, err
+}
+
+// restore resumes from the checkpoint. It reports whether there is one.
+func (f *flags) restore(s *session, stderr io.Writer) (bool, error) {
+	c, warning, err := s.checkpoints.read()
+	if err != nil || c == nil {
+		return false, err
+	}
+	path := s.checkpoints.path
 	if err := c.fits(path, s.settings); err != nil {
-		return err
-	}
-	if c.Position.SubBatches < 0 || c.Position.Update.Images < 0 {
-		return errDamaged(path)
+		return false, err
 	}
 	if c.Position.SubBatches > s.end {
-		return fmt.Errorf("%s: the training is already at epoch %.4g, after its end: give a larger --epochs, or start again with --force",
+		return false, fmt.Errorf("%s: the training is already at epoch %.4g, after its end: give a larger --epochs, or start again with --force",
 			path, float64(c.Position.SubBatches)/float64(s.perEpoch()))
 	}
 	if err := s.trainer.Restore(c.Trainer); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return false, fmt.Errorf("%s: %w", path, err)
 	}
 	s.at, s.seconds = c.Position, c.Position.Seconds
 	if t := s.at.LastTest; t != nil && t.Set != s.testSet {
 		s.at.LastTest, s.at.Unrecorded = nil, false
 	}
-	return nil
+	if warning != "" {
+		cli.PrintWarnings(stderr, fmt.Sprintf("%s, after update %d of %d", warning, s.updates(), s.totalUpdates()))
+	}
+	switch text, changes := c.moved(cli.Release(), cli.Platform()); {
+	case changes:
+		cli.PrintWarnings(stderr, text)
+	case text != "" && !f.quiet:
+		_, _ = fmt.Fprintln(stderr, text) // progress
+	}
+	return true, nil
 }
 
-// clear makes room for the files of a new training. It returns an error if files of
-// another training exist, or if a later save would fail because of existing files: such
-// errors must not come after hours of training.
-func (f *flags) clear(j *job) error {
-	old, err := j.oldLog()
-	if err == nil && !f.force {
-		err = j.vacant(old)
-	}
-	if err == nil && j.places.weights != "" {
-		err = j.checkSaves()
-	}
+// startNew makes room for the files of a new training, which --resume starts, too, if there is
+// no checkpoint.
+func (f *flags) startNew(j *job, stderr io.Writer) error {
+	j.force = f.force
+	old, err := f.replaceable(j)
 	if err != nil {
 		return err
+	}
+	switch {
+	case f.resume && len(old) > 0:
+		cli.PrintWarnings(stderr, fmt.Sprintf("%s has the log of a training without a checkpoint: the training starts from the beginning", j.places.log))
+	case f.resume && !f.quiet:
+		_, _ = fmt.Fprintf(stderr, "%s has no checkpoint: the training starts from the beginning\n", j.places.log) // progress
 	}
 	for _, path := range old {
 		if err := os.Remove(path); err != nil {
 			return err
 		}
 	}
-	return os.MkdirAll(j.places.log, 0o755)
+	return nil
+}
+
+// replaceable returns the files of an earlier training that a new training removes. It returns
+// an error if the new training must not replace files, or if a later save would fail because of
+// existing files: such errors must not come after hours of training.
+func (f *flags) replaceable(j *job) ([]string, error) {
+	old, err := j.oldLog()
+	if err == nil && !f.force {
+		err = f.vacant(j, old)
+	}
+	if err == nil && j.places.weights != "" {
+		err = j.checkSaves()
+	}
+	return old, err
 }
 
 // checkSaves returns an error if a save of the training would fail because of existing
@@ -110,30 +184,43 @@ func (j *job) oldLog() ([]string, error) {
 		return nil, err
 	}
 	var old []string
+	files := j.places.checkpoints()
 	for _, e := range entries {
 		path := filepath.Join(j.places.log, e.Name())
-		if path == j.places.checkpoint() || path == j.places.metrics() || strings.HasPrefix(e.Name(), tfevents.Prefix) {
+		if path == files.path || path == files.previous || path == j.places.metrics() || strings.HasPrefix(e.Name(), tfevents.Prefix) {
 			old = append(old, path)
 		}
 	}
 	return old, nil
 }
 
-// vacant returns an error if files of another training exist.
-func (j *job) vacant(oldLog []string) error {
-	if len(oldLog) > 0 {
+// vacant returns an error if there are files of another training. With --resume, there may be
+// the log of a training without a checkpoint, but no model.
+func (f *flags) vacant(j *job, oldLog []string) error {
+	if len(oldLog) > 0 && !f.resume {
 		return fmt.Errorf("%s already exists: resume its training with --resume, start again with --force, or give another --output", oldLog[0])
 	}
 	if j.places.weights != "" {
 		// A folder must not contain weights of two trainings.
 		path, err := j.laterWeights(j.network.Step)
 		if err == nil && path != "" {
-			err = fmt.Errorf("%s is from another training: give another --output, or start again with --force, which replaces files of the same name", path)
+			err = fmt.Errorf("%s is from another training%s: give another --output, or start again with --force, which replaces files of the same name", path, f.noCheckpoint(j))
 		}
-		return err
+		if err != nil || len(oldLog) == 0 {
+			return err
+		}
 	}
 	if _, err := os.Stat(j.places.model); err == nil {
-		return fmt.Errorf("%s already exists: give another --output, or replace it with --force", j.places.model)
+		return fmt.Errorf("%s already exists%s: give another --output, or replace it with --force", j.places.model, f.noCheckpoint(j))
 	}
 	return nil
+}
+
+// noCheckpoint says, in the error about a file that a training has left, why the training does
+// not resume.
+func (f *flags) noCheckpoint(j *job) string {
+	if !f.resume {
+		return ""
+	}
+	return fmt.Sprintf(", but there is no checkpoint in %s to resume from", j.places.log)
 }

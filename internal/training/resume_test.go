@@ -153,17 +153,6 @@ func TestResume_AllowsOtherTestImages(t *testing.T) {
 	require.ErrorContains(t, err, "changed: the training images")
 }
 
-// TestCheckpoint_KeepsATestWithoutErrors checks that a test result of zeros differs from no
-// test result in a checkpoint.
-func TestCheckpoint_KeepsATestWithoutErrors(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "checkpoint")
-	want := &checkpoint{Position: position{Unrecorded: true, LastTest: &testResult{}}}
-	require.NoError(t, writeCheckpoint(path, want))
-	got, err := readCheckpoint(path)
-	require.NoError(t, err)
-	require.Equal(t, want, got)
-}
-
 func TestTrain_InterruptedBeforeItStarts(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -176,45 +165,20 @@ func TestTrain_InterruptedBeforeItStarts(t *testing.T) {
 	require.EqualError(t, err, "interrupted before training resumed; run the same command again")
 }
 
-// TestResume_AfterTheMetricsWereRepaired damages a line of the metrics. Without the damaged
-// lines, the training resumes from its checkpoint with the same result.
-func TestResume_AfterTheMetricsWereRepaired(t *testing.T) {
-	data, path := bars(t, 96, 0), model(t, convert.Options{})
-	dir := t.TempDir()
-	one, two := filepath.Join(dir, "one.onnx"), filepath.Join(dir, "two.onnx")
-	args := []string{path, "--data", data, "--lr-schedule", "constant", "--quiet"}
-	must(t, append(args, "-o", one, "--epochs", "5")...)
-	must(t, append(args, "-o", two, "--epochs", "3")...)
-	file := filepath.Join(dir, "two-log", "metrics.jsonl")
-	lines := strings.SplitAfter(string(read(t, file)), "\n")
-	require.NoError(t, os.WriteFile(file, []byte(lines[0]+`{"update":2,"ep`+lines[2]), 0o600))
-
-	args = append(args, "-o", two, "--epochs", "5", "--resume")
-	_, _, err := command(t, args...)
-	require.ErrorContains(t, err, file+": line 2 is")
-	require.NoError(t, os.WriteFile(file, []byte(lines[0]), 0o600))
-	must(t, args...)
-	require.Equal(t, read(t, one), read(t, two))
-	var updates []int64
-	for _, r := range metrics(t, filepath.Dir(file)) {
-		updates = append(updates, r.Update)
-	}
-	require.Equal(t, []int64{1, 4, 5}, updates)
-}
-
 // TestInterrupted_ReportsACheckpointThatCannotBeWritten checks that no command to resume
 // the training is printed then.
 func TestInterrupted_ReportsACheckpointThatCannotBeWritten(t *testing.T) {
 	f := parse(t, model(t, convert.Options{}), "--data", bars(t, 96, 0))
 	j, err := f.newJob(t.Context())
 	require.NoError(t, err)
-	s, err := f.begin(j)
-	require.NoError(t, err)
-	require.NoError(t, os.Mkdir(j.places.checkpoint(), 0o755))
 	var errOut bytes.Buffer
+	s, err := f.begin(j, &errOut)
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(s.checkpoints.path))
+	require.NoError(t, os.Mkdir(s.checkpoints.path, 0o755))
 	err = s.interrupted(&errOut, f.resumeCommand())
 	require.ErrorIs(t, err, cli.ErrInterrupted)
 	require.ErrorContains(t, err, "interrupted after update 0 of 1: cannot write the checkpoint: ")
 	require.Empty(t, errOut.String())
-	require.NoError(t, s.out.close())
+	require.NoError(t, s.close())
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/internal/cli"
+	"github.com/spike-by-spike/sbs/internal/lock"
 	"github.com/spike-by-spike/sbs/internal/trainlog"
 	"github.com/spike-by-spike/sbs/train"
 )
@@ -23,6 +25,9 @@ type session struct {
 	end      int // sub-batches of the whole training
 
 	testSet string // identifies the test images and the number of spikes for tests
+
+	lock        *lock.Lock
+	checkpoints *checkpoints
 
 	out      *recorder
 	progress *trainlog.Progress
@@ -45,7 +50,7 @@ func (f *flags) train(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	f.print(stderr, j)
-	s, err := f.begin(j)
+	s, err := f.begin(j, stderr)
 	if err != nil {
 		return err
 	}
@@ -58,20 +63,36 @@ func (f *flags) train(ctx context.Context, stdout, stderr io.Writer) error {
 	s.progress.Done()
 	if errors.Is(err, context.Canceled) {
 		err = s.interrupted(stderr, f.resumeCommand())
-		return errors.Join(err, s.out.close(), s.trainer.Close())
+		return errors.Join(err, s.close())
 	}
 	if err == nil {
 		err = s.out.curves(s.title())
 	}
-	if err := errors.Join(err, s.out.close(), s.trainer.Close()); err != nil {
+	if err := errors.Join(err, s.close()); err != nil {
 		return err
 	}
 	return s.result(stdout)
 }
 
-// begin prepares the files and the trainer, and restores the checkpoint if the training
-// resumes.
-func (f *flags) begin(j *job) (*session, error) {
+func (s *session) close() error {
+	return errors.Join(s.out.close(), s.trainer.Close(), s.lock.Release())
+}
+
+// begin prepares the trainer and the files, and restores the checkpoint if the training
+// resumes. It prints warnings and, if the training does not resume as usual, the reason.
+func (f *flags) begin(j *job, stderr io.Writer) (*session, error) {
+	s, err := f.newSession(j)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.open(s, stderr); err != nil {
+		return nil, errors.Join(err, s.trainer.Close(), s.lock.Release())
+	}
+	return s, nil
+}
+
+// newSession prepares the trainer. It writes no files.
+func (f *flags) newSession(j *job) (*session, error) {
 	whole, err := convert.ToONNX(j.network, convert.Options{})
 	if err != nil {
 		return nil, err
@@ -87,38 +108,30 @@ func (f *flags) begin(j *job) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{job: j, end: j.totalSubBatches(), began: time.Now(), saved: time.Now()}
+	s := &session{job: j, end: j.totalSubBatches(), checkpoints: j.places.checkpoints(), began: time.Now(), saved: time.Now()}
 	config := j.config
 	config.Workers = j.workers // not part of the settings, since it does not change the result
 	if s.trainer, err = train.New(data, config); err != nil {
 		return nil, err
 	}
+	if err := s.describe(whole); err != nil {
+		return nil, errors.Join(err, s.trainer.Close())
+	}
+	return s, nil
+}
+
+// describe sets what identifies the training and its tests. whole is the model at the start.
+func (s *session) describe(whole []byte) (err error) {
 	sum := sha256.Sum256(whole)
-	if s.settings, err = j.settings(hex.EncodeToString(sum[:8])); err != nil {
-		return nil, err
+	if s.settings, err = s.job.settings(hex.EncodeToString(sum[:8])); err != nil || s.test == nil {
+		return err
 	}
-	if j.test != nil { // report an error before hours of training, not after them
-		m, err := s.tester()
-		if err != nil {
-			return nil, fmt.Errorf("for the tests (--test-spikes): %w", err)
-		}
-		if err := m.Close(); err != nil {
-			return nil, err
-		}
-		s.testSet = s.testName()
-	}
-	last := newTraining
-	if f.resume {
-		err = s.restore()
-		last = s.updates()
-	} else {
-		err = f.clear(j)
-	}
+	m, err := s.tester() // report an error before hours of training, not after them
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("for the tests (--test-spikes): %w", err)
 	}
-	s.out, err = newRecorder(j, last)
-	return s, err
+	s.testSet = s.testName()
+	return m.Close()
 }
 
 // croppedSize returns the size of an image after the crop.
@@ -320,7 +333,9 @@ func (s *session) checkpoint() error {
 	if err := s.out.sync(); err != nil {
 		return err
 	}
-	return writeCheckpoint(s.places.checkpoint(), &checkpoint{s.settings, s.at, state})
+	return s.checkpoints.write(&checkpoint{
+		Settings: s.settings, Position: s.at, Trainer: state, Release: cli.Release(), Platform: cli.Platform(),
+	})
 }
 
 // result prints the accuracy and the paths of the files.

@@ -363,8 +363,8 @@ func TestTrain_WorksWithoutTestImages(t *testing.T) {
 	require.NotContains(t, errOut, "warning: no tests during the training")
 }
 
-// TestResume_RefusesAnotherCheckpoint checks the errors about a checkpoint that is damaged
-// or from a training with other settings.
+// TestResume_RefusesAnotherCheckpoint checks the errors about a checkpoint that is from a
+// training with other settings.
 func TestResume_RefusesAnotherCheckpoint(t *testing.T) {
 	data, path := bars(t, 96, 0), model(t, convert.Options{})
 	out := filepath.Join(t.TempDir(), "out.onnx")
@@ -379,15 +379,8 @@ func TestResume_RefusesAnotherCheckpoint(t *testing.T) {
 		require.ErrorContains(t, err, want)
 		require.NotContains(t, err.Error(), settingConfig)
 	}
-	checkpoint := filepath.Join(strings.TrimSuffix(out, ".onnx")+"-log", "checkpoint")
-	whole := read(t, checkpoint)
-	for _, broken := range [][]byte{nil, whole[:len(whole)-1], append(bytes.Clone(whole[:len(whole)-9]), make([]byte, 9)...)} {
-		require.NoError(t, os.WriteFile(checkpoint, broken, 0o600))
-		_, _, err := command(t, append(args, "--resume")...)
-		require.ErrorContains(t, err, "start again with --force")
-	}
 	must(t, append(args, "--force")...)
-	events, err := filepath.Glob(filepath.Join(filepath.Dir(checkpoint), "events.*"))
+	events, err := filepath.Glob(filepath.Join(strings.TrimSuffix(out, ".onnx")+"-log", "events.*"))
 	require.NoError(t, err)
 	require.Len(t, events, 1, "the old event file must be removed")
 }

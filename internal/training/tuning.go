@@ -41,13 +41,7 @@ func (t Tuning) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(j.places.checkpoint()); err == nil {
-		f.resume = true
-	} else {
-		f.force = true // a model without a checkpoint is from an attempt that failed at once
-		cli.PrintWarnings(t.Warnings, j.notes...)
-	}
-	s, err := f.begin(j)
+	s, err := f.beginTuning(j, t.Warnings)
 	if err != nil {
 		return err
 	}
@@ -60,5 +54,28 @@ func (t Tuning) Run(ctx context.Context) error {
 			err = fmt.Errorf("%w: %w", err, failed)
 		}
 	}
-	return errors.Join(err, s.out.close(), s.trainer.Close())
+	return errors.Join(err, s.close())
+}
+
+// beginTuning resumes a training, or starts it again if its checkpoints are damaged or from
+// another version. Its folder belongs to the other command, which has not asked for --force.
+func (f *flags) beginTuning(j *job, warnings io.Writer) (*session, error) {
+	last := j.places.checkpoints()
+	for _, path := range []string{last.path, last.previous} {
+		if _, err := os.Stat(path); err == nil {
+			f.resume = true
+		}
+	}
+	if f.resume {
+		s, err := f.begin(j, warnings)
+		if !errors.Is(err, errStartAgain) {
+			return s, err
+		}
+		cli.PrintWarnings(warnings, fmt.Sprintf("the training starts again, since it cannot resume: %v", err))
+		f.resume = false
+	} else {
+		cli.PrintWarnings(warnings, j.notes...)
+	}
+	f.force = true // a model without a checkpoint is from an attempt that failed at once
+	return f.begin(j, warnings)
 }

@@ -10,6 +10,9 @@ import (
 	"io"
 	"math"
 	"os"
+	"strings"
+
+	"github.com/spike-by-spike/sbs/internal/atomicfile"
 )
 
 // Record holds the metrics of one update.
@@ -74,44 +77,57 @@ type Metrics struct {
 	file    *os.File
 	length  int64 // of the lines of records, in bytes
 	records []Record
+	repairs string
 }
 
 // OpenMetrics opens the file at path, or creates it if it does not exist, for a
 // training that resumes after update last. It removes the records of later updates and
-// an incomplete last line, which remain if a training is interrupted. A negative last
-// stands for a new training: OpenMetrics returns an error if the file holds records of
-// another training.
+// an incomplete last line, which remain if a training is interrupted, and lines that are
+// damaged: see Repairs. A negative last stands for a new training: OpenMetrics returns an
+// error if the file holds records of another training.
 func OpenMetrics(path string, last int64) (*Metrics, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	m := &Metrics{file: file}
-	if err := m.resume(last); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), file.Close())
+	if err := m.resume(path, last); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), m.file.Close())
 	}
 	return m, nil
 }
 
-func (m *Metrics) resume(last int64) error {
+func (m *Metrics) resume(path string, last int64) error {
 	content, err := readMetrics(m.file)
 	if err != nil {
 		return err
 	}
-	records, _, err := parseMetrics(content, math.MaxInt64)
+	all := parseMetrics(content, math.MaxInt64)
+	if last < 0 && len(all.records) > 0 {
+		return fmt.Errorf("the file holds the metrics of %d updates of another training: remove the file, or choose another output", len(all.records))
+	}
+	kept := parseMetrics(content, last)
+	m.records, m.length, m.repairs = kept.records, int64(len(kept.content)), all.repairs()
+	if bytes.HasPrefix(content, kept.content) {
+		return m.cut()
+	}
+	if err := atomicfile.Write(path, kept.content); err != nil {
+		return err
+	}
+	replaced, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	if last < 0 && len(records) > 0 {
-		return fmt.Errorf("the file holds the metrics of %d updates of another training: remove the file, or choose another output", len(records))
-	}
-	records, length, err := parseMetrics(content, last)
+	err = m.file.Close()
+	m.file = replaced
 	if err != nil {
 		return err
 	}
-	m.records, m.length = records, length
 	return m.cut()
 }
+
+// Repairs says which damaged lines OpenMetrics has removed. It is empty if there were none.
+func (m *Metrics) Repairs() string { return m.repairs }
 
 // cut removes everything after the records from the file.
 func (m *Metrics) cut() error {
@@ -157,7 +173,7 @@ func (m *Metrics) Sync() error { return m.file.Sync() }
 func (m *Metrics) Close() error { return m.file.Close() }
 
 // ReadMetrics returns the records of a file of metrics. It may be called while a
-// training writes to the file: an incomplete last line is ignored.
+// training writes to the file: an incomplete last line is ignored, as damaged lines are.
 func ReadMetrics(path string) ([]Record, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -165,13 +181,10 @@ func ReadMetrics(path string) ([]Record, error) {
 	}
 	defer func() { _ = file.Close() }() // nothing was written that could be lost
 	content, err := readMetrics(file)
-	if err == nil {
-		var records []Record
-		if records, _, err = parseMetrics(content, math.MaxInt64); err == nil {
-			return records, nil
-		}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return nil, fmt.Errorf("%s: %w", path, err)
+	return parseMetrics(content, math.MaxInt64).records, nil
 }
 
 func readMetrics(file *os.File) ([]byte, error) {
@@ -188,36 +201,59 @@ func readMetrics(file *os.File) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, maxMetrics)) // the file may grow meanwhile
 }
 
-// repair is the advice for a damaged file of metrics. The checkpoint of the training
-// does not need the records.
-const repair = "to resume the training, delete this line and all lines after it; only the metrics of their updates are lost"
+// parsed is the content of a file of metrics.
+type parsed struct {
+	records    []Record
+	content    []byte // the lines of the records
+	damaged    []int  // the numbers of the other lines
+	incomplete bool   // the last line has no line break
+}
 
-// parseMetrics returns the records up to update last, and the length of their lines
-// in bytes. It ignores a last line without a line break.
-func parseMetrics(content []byte, last int64) (records []Record, length int64, err error) {
-	for number := 1; ; number++ {
+// parseMetrics returns the records up to update last. A line is damaged if it is not a
+// record, or if its update is not later than the update of the record before it.
+func parseMetrics(content []byte, last int64) parsed {
+	var p parsed
+	for number := 1; len(content) > 0; number++ {
 		line, rest, found := bytes.Cut(content, []byte("\n"))
 		if !found {
-			return records, length, nil
+			p.incomplete = true
+			break
 		}
 		var r Record
-		if err := json.Unmarshal(line, &r); err != nil {
-			return nil, 0, fmt.Errorf("line %d is damaged: %s", number, repair)
+		err := json.Unmarshal(line, &r)
+		if n := len(p.records); err != nil || r.check() != nil || r.Update < 1 || r.Update > maxUpdate || n > 0 && r.Update <= p.records[n-1].Update {
+			p.damaged = append(p.damaged, number)
+		} else if r.Update <= last {
+			p.records = append(p.records, r)
+			p.content = append(append(p.content, line...), '\n')
 		}
-		if n := len(records); r.Update < 1 || n > 0 && r.Update <= records[n-1].Update {
-			return nil, 0, fmt.Errorf("line %d has update %d, which is not later than the update before: %s", number, r.Update, repair)
-		}
-		if r.Update > maxUpdate {
-			return nil, 0, fmt.Errorf("line %d has update %d, more than the limit of %d: %s", number, r.Update, int64(maxUpdate), repair)
-		}
-		if err := r.check(); err != nil {
-			return nil, 0, fmt.Errorf("line %d: %w", number, err)
-		}
-		if r.Update > last {
-			return records, length, nil
-		}
-		records = append(records, r)
-		length += int64(len(line)) + 1
 		content = rest
 	}
+	return p
+}
+
+// repairs says which lines were removed.
+func (p *parsed) repairs() string {
+	const most = 5
+	var what []string
+	switch n := len(p.damaged); {
+	case n == 1:
+		what = append(what, fmt.Sprintf("damaged line %d", p.damaged[0]))
+	case n > 1:
+		var list []string
+		for _, number := range p.damaged[:min(n, most)] {
+			list = append(list, fmt.Sprint(number))
+		}
+		if n > most {
+			list = append(list, "...")
+		}
+		what = append(what, fmt.Sprintf("%d damaged lines (%s)", n, strings.Join(list, ", ")))
+	}
+	if p.incomplete {
+		what = append(what, "the incomplete last line")
+	}
+	if what == nil {
+		return ""
+	}
+	return "removed " + strings.Join(what, " and ") + ": only the metrics of these updates are lost"
 }

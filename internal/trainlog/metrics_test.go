@@ -1,6 +1,7 @@
 package trainlog
 
 import (
+	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -105,30 +106,55 @@ func TestMetrics_RefusesInvalidRecords(t *testing.T) {
 	require.ErrorIs(t, m.Close(), os.ErrClosed)
 }
 
-func TestOpenMetrics_RefusesADamagedFileAndLeavesItUnchanged(t *testing.T) {
+// TestOpenMetrics_RemovesDamagedLines checks which lines remain, and that the file can be
+// continued.
+func TestOpenMetrics_RemovesDamagedLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "m")
-	const advice = "to resume the training, delete this line and all lines after it"
 	line := func(u string) string { return `{"update":` + u + "}\n" }
-	for content, want := range map[string]string{
-		line("1") + "text\n":                    "line 2 is damaged: " + advice,
-		line("1") + `{"update":"2"}` + "\n":     "line 2 is damaged: " + advice,
-		line("1") + `{"upda{"update":2}` + "\n": "line 2 is damaged: " + advice,
-		line("1") + line("1"):                   "line 2 has update 1, which is not later than the update before: " + advice,
-		line("-1"):                              "line 1 has update -1",
-		line("9000000000000000000"):             "line 1 has update 9000000000000000000, more than the limit of 1125899906842624: " + advice,
-		line("1") + "\n" + line("2"):            "line 2 is damaged: ",
-		line(`1,"loss":1.7e308`):                "line 1: the loss of update 1 is 1.7e+308",
-		strings.Repeat("x", 100) + "\n":         "line 1 is damaged: ",
+	const lost = ": only the metrics of these updates are lost"
+	for content, want := range map[string]struct {
+		kept    []int64
+		repairs string
+	}{
+		"":                                        {nil, ""},
+		line("1") + line("2"):                     {[]int64{1, 2}, ""},
+		line("1") + line("12"):                    {[]int64{1}, ""}, // later than the checkpoint
+		line("1") + "text\n" + line("2"):          {[]int64{1, 2}, "removed damaged line 2" + lost},
+		line("1") + `{"update":"2"}` + "\n":       {[]int64{1}, "removed damaged line 2" + lost},
+		line("1") + `{"upda{"update":2}` + "\n":   {[]int64{1}, "removed damaged line 2" + lost},
+		line("1") + line("1") + line("3"):         {[]int64{1, 3}, "removed damaged line 2" + lost},
+		line("-1") + line("0") + line("4"):        {[]int64{4}, "removed 2 damaged lines (1, 2)" + lost},
+		line("9000000000000000000") + line("4"):   {[]int64{4}, "removed damaged line 1" + lost},
+		line("1") + "\n" + line("2"):              {[]int64{1, 2}, "removed damaged line 2" + lost},
+		line(`1,"loss":1.7e308`) + line("2"):      {[]int64{2}, "removed damaged line 1" + lost},
+		strings.Repeat("x\n", 7) + line("3"):      {[]int64{3}, "removed 7 damaged lines (1, 2, 3, 4, 5, ...)" + lost},
+		line("1") + `{"update":2,"ep`:             {[]int64{1}, "removed the incomplete last line" + lost},
+		line("1") + "\x00\x00\x00\n" + `{"upd`:    {[]int64{1}, "removed damaged line 2 and the incomplete last line" + lost},
+		strings.Repeat("\x00", 4096):              {nil, "removed the incomplete last line" + lost}, // as a crash of the computer leaves it
+		line("1") + "[1]\n" + line("2") + "[\n\n": {[]int64{1, 2}, "removed 3 damaged lines (2, 4, 5)" + lost},
 	} {
 		require.NoError(t, os.WriteFile(path, []byte(content), 0o644))
-		_, err := OpenMetrics(path, 1)
-		require.ErrorContains(t, err, want)
-		require.ErrorContains(t, err, path)
-		_, err = ReadMetrics(path)
-		require.ErrorContains(t, err, want)
-		got, err := os.ReadFile(path)
+		read, err := ReadMetrics(path)
 		require.NoError(t, err)
-		require.Equal(t, content, string(got), "the file was changed")
+		m, err := OpenMetrics(path, 10)
+		require.NoError(t, err)
+		require.Equal(t, want.repairs, m.Repairs(), "%q", content)
+		var kept []int64
+		for _, r := range m.Records() {
+			kept = append(kept, r.Update)
+		}
+		require.Equal(t, want.kept, kept, "%q", content)
+		require.GreaterOrEqual(t, len(read), len(kept), "%q", content)
+
+		require.NoError(t, m.Append(example(11)))
+		require.NoError(t, m.Close())
+		records, err := ReadMetrics(path)
+		require.NoError(t, err)
+		require.Len(t, records, len(kept)+1, "%q", content)
+		m, err = OpenMetrics(path, 11)
+		require.NoError(t, err)
+		require.Empty(t, m.Repairs(), "%q", content)
+		require.NoError(t, m.Close())
 	}
 	_, err := OpenMetrics(t.TempDir(), 1)
 	require.Error(t, err)
@@ -136,19 +162,35 @@ func TestOpenMetrics_RefusesADamagedFileAndLeavesItUnchanged(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
-// TestOpenMetrics_AcceptsAFileThatWasRepaired follows the advice about a damaged
-// line.
-func TestOpenMetrics_AcceptsAFileThatWasRepaired(t *testing.T) {
+// TestOpenMetrics_RepairsTheFileOfTwoTrainings reads a file to which two trainings have
+// written at the same time: lines are torn, repeated, and in the middle of others.
+func TestOpenMetrics_RepairsTheFileOfTwoTrainings(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "m")
-	metrics(t, path, 0, 1, 2)
-	before, err := os.ReadFile(path)
+	var b strings.Builder
+	for u := range int64(60) {
+		line, err := json.Marshal(example(u + 1))
+		require.NoError(t, err)
+		half := string(line[:len(line)/2])
+		switch {
+		case u%10 == 3:
+			b.WriteString(half + string(line) + "\n")
+		case u%10 == 7:
+			b.WriteString(string(line) + "\n" + string(line) + "\n")
+		case u == 59:
+			b.WriteString(half)
+		default:
+			b.WriteString(string(line) + "\n")
+		}
+	}
+	require.NoError(t, os.WriteFile(path, []byte(b.String()), 0o644))
+	m, err := OpenMetrics(path, 50)
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(path, append(before, "{\"upd{\"update\":4}\n"...), 0o644))
-	_, err = OpenMetrics(path, 4)
-	require.ErrorContains(t, err, "line 3 is damaged")
-	require.NoError(t, os.WriteFile(path, before, 0o644))
-	metrics(t, path, 4, 5)
+	require.Len(t, m.Records(), 45)
+	require.Equal(t, int64(50), m.Records()[44].Update)
+	require.Equal(t, "removed 12 damaged lines (4, 9, 15, 20, 26, ...) and the incomplete last line: only the metrics of these updates are lost", m.Repairs())
+	require.NoError(t, m.Append(example(51)))
+	require.NoError(t, m.Close())
 	records, err := ReadMetrics(path)
 	require.NoError(t, err)
-	require.Equal(t, []Record{example(1), example(2), example(5)}, records)
+	require.Len(t, records, 46)
 }
