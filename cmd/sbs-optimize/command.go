@@ -124,7 +124,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 	s.StringVarP(&f.output, "output", "o", "", "`path` of the model to write (default: MODEL-fast.onnx, or MODEL-stages.onnx with several models)")
 	s.Uint64Var(&f.seed, "seed", 0, "`number` that selects the random numbers (default: 0)")
 	cli.IntVar(s, &f.workers, "workers", 0, "`number` of CPU cores to use (default: all)")
-	s.BoolVar(&f.resume, "resume", false, "resume an interrupted search")
+	s.BoolVar(&f.resume, "resume", false, "resume an interrupted search, or start one if there is nothing to resume")
 	s.BoolVar(&f.force, "force", false, "start again and replace the files of an existing search")
 	s.BoolVar(&f.quiet, "quiet", false, "print only warnings and the result")
 

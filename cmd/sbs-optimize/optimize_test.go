@@ -18,6 +18,7 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/clitest"
+	"github.com/spike-by-spike/sbs/internal/lock"
 	"github.com/spike-by-spike/sbs/internal/training"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
@@ -184,11 +185,38 @@ func TestOptimize_IsTheSameForAnyNumberOfWorkersAndAfterAnInterruption(t *testin
 	stdout, _ = must(t, flags("parts", "--resume")...)
 	same("parts", stdout)
 
-	// A damaged measurement is reported.
+	// A damaged measurement is measured again.
 	stored := filepath.Join(dir, "parts-log", "measurements.jsonl")
-	require.NoError(t, os.WriteFile(stored, append([]byte("x"), read(t, stored)...), 0o600))
+	whole := read(t, stored)
+	require.NoError(t, os.WriteFile(stored, append([]byte("x"), whole[:len(whole)-1]...), 0o600))
+	stdout, stderr := must(t, flags("parts", "--resume")...)
+	require.Contains(t, stderr, "warning: "+stored+": removed damaged or incomplete lines (2): their results are measured again")
+	same("parts", stdout)
+	require.Len(t, bytes.Split(read(t, stored), []byte("\n")), bytes.Count(whole, []byte("\n"))+1)
+
+	// Damaged checkpoints start a training again.
+	require.NoError(t, os.Remove(stored))
+	checkpoints, err := filepath.Glob(filepath.Join(dir, "parts-log", "trainings", "*", "checkpoint*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, checkpoints)
+	for _, c := range checkpoints {
+		require.NoError(t, os.WriteFile(c, nil, 0o600))
+	}
 	_, _, err = command(t, flags("parts", "--resume")...)
-	require.ErrorContains(t, err, "measurements.jsonl: line 1 is damaged: start again with --force")
+	require.ErrorContains(t, err, "parts.onnx already exists, but there is no search in ")
+	require.NoError(t, os.Remove(filepath.Join(dir, "parts.onnx")))
+	stdout, stderr = must(t, flags("parts", "--resume")...)
+	require.Contains(t, stderr, "parts-log has no search yet: it starts from the beginning")
+	require.Contains(t, stderr, "warning: the training starts again, since it cannot resume: ")
+	same("parts", stdout)
+
+	l, err := lock.Folder(filepath.Join(dir, "parts-log"))
+	require.NoError(t, err)
+	for _, flag := range []string{"--resume", "--force"} {
+		_, _, err = command(t, flags("parts", flag)...)
+		require.ErrorIs(t, err, lock.ErrLocked)
+	}
+	require.NoError(t, l.Release())
 	stdout, _ = must(t, flags("parts", "--force")...)
 	same("parts", stdout)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/internal/atomicfile"
 	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/internal/lock"
 	"github.com/spike-by-spike/sbs/internal/measure"
 	"github.com/spike-by-spike/sbs/internal/noise"
 	"github.com/spike-by-spike/sbs/internal/training"
@@ -31,7 +32,8 @@ type optimizer struct {
 
 	store  *store
 	folder string
-	log    io.Writer // for progress
+	lock   *lock.Lock // of the folder
+	log    io.Writer  // for progress
 
 	warnings io.Writer
 

@@ -61,7 +61,6 @@ func TestOptimize_RefusesBeforeTheSearch(t *testing.T) {
 		{"confidence", []string{model, "--data", data, "--min-accuracy", "90", "--max-accuracy-loss", "1", "--confidence", "100"}, "--confidence 100"},
 		{"rate", []string{model, "--data", data, "--min-accuracy", "90", "--lr", "0"}, "--lr 0"},
 		{"resume and force", []string{model, "--data", data, "--min-accuracy", "90", "--resume", "--force"}, "cannot be combined"},
-		{"nothing to resume", []string{model, "--data", data, "--min-accuracy", "90", "--resume"}, "there is no search to resume"},
 		{"no held-out images", []string{seen, "--data", data, "--min-accuracy", "90"}, "train it with sbs-train --holdout N, or give other labeled images with --validation PATH"},
 		{"other training images", []string{model, "--data", other, "--min-accuracy", "90"}, "are not the images that the model was trained with (600 images, of which 200 were held back)"},
 		{"too few validation images", []string{seen, "--data", data, "--validation", filepath.Join(few, "TrainPatternStorage.npy"), "--min-accuracy", "90"}, "60 images of TrainPatternStorage.npy are too few: it takes at least 100"},

@@ -15,6 +15,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/calibrate"
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/internal/lock"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 )
 
@@ -70,7 +71,7 @@ func (f *flags) optimize(ctx context.Context, stdout, stderr io.Writer) error {
 	if err == nil {
 		err = o.conclude(ctx, c, stdout)
 	}
-	return errors.Join(err, o.store.close())
+	return errors.Join(err, o.store.close(), o.lock.Release())
 }
 
 // open reads the network of a model that sbs-convert or sbs-train wrote, and the form in which
@@ -138,28 +139,47 @@ func (f *flags) checkOutput() error {
 	return nil
 }
 
-// openFolder opens the folder of the search, which must not exist unless the search resumes.
+// openFolder locks and opens the folder of the search, which must not have a search unless this
+// one resumes it.
 func (o *optimizer) openFolder() error {
 	measured := filepath.Join(o.folder, "measurements.jsonl")
-	_, err := os.Stat(measured)
-	switch exists := err == nil; {
-	case exists && o.force:
-		if err := errors.Join(os.Remove(measured), os.RemoveAll(filepath.Join(o.folder, "trainings"))); err != nil {
-			return err
-		}
-	case exists && !o.resume:
+	if exists(measured) && !o.force && !o.resume {
 		return fmt.Errorf("%s already exists: resume its search with --resume, start again with --force, or give another --output", measured)
-	case !exists && o.resume:
-		return fmt.Errorf("%s does not exist, so there is no search to resume: give the --output of the search, or start one without --resume", measured)
 	}
-	if err := os.MkdirAll(o.folder, 0o755); err != nil {
+	if !exists(measured) && o.resume && exists(o.outputPath()) {
+		return fmt.Errorf("%s already exists, but there is no search in %s to resume: give another --output, or replace it with --force", o.outputPath(), o.folder)
+	}
+	var err error
+	if o.lock, err = lock.Folder(o.folder); errors.Is(err, lock.ErrUnsupported) {
+		cli.PrintWarnings(o.warnings, err.Error()+": make sure that no other search writes to the same folder")
+	} else if err != nil {
 		return err
+	}
+	if o.force {
+		err = os.RemoveAll(filepath.Join(o.folder, "trainings"))
+		if exists(measured) {
+			err = errors.Join(err, os.Remove(measured))
+		}
+		if err != nil {
+			return errors.Join(err, o.lock.Release())
+		}
+	}
+	if o.resume && !exists(measured) {
+		o.printf("%s has no search yet: it starts from the beginning\n", o.folder)
 	}
 	if o.store, err = openStore(measured); err != nil {
-		return err
+		return errors.Join(err, o.lock.Release())
+	}
+	if n := o.store.damaged; n > 0 {
+		cli.PrintWarnings(o.warnings, fmt.Sprintf("%s: removed damaged or incomplete lines (%d): their results are measured again", measured, n))
 	}
 	o.resumable = true
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func (o *optimizer) search(ctx context.Context) (*choice, error) {

@@ -1,26 +1,27 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math"
 	"os"
 
+	"github.com/spike-by-spike/sbs/internal/atomicfile"
 	"github.com/spike-by-spike/sbs/internal/measure"
 )
 
 // store keeps what was measured in a file, so that an interrupted search can resume. Its keys
-// contain everything that a result depends on. The last line of a file may be incomplete.
+// contain everything that a result depends on. Damaged lines of a file are removed: what they
+// said is measured again.
 type store struct {
-	file  *os.File
-	known map[string]measure.Answers
+	file    *os.File
+	known   map[string]measure.Answers
+	damaged int // number of lines that were removed
 }
 
 // record is a line of the file.
@@ -36,33 +37,34 @@ func openStore(path string) (*store, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	complete := bytes.LastIndexByte(content, '\n') + 1
-	lines := bufio.NewScanner(bytes.NewReader(content[:complete]))
-	lines.Buffer(nil, math.MaxInt32)
-	for n := 1; lines.Scan(); n++ {
+	var kept []byte
+	for len(content) > 0 {
+		line, rest, complete := bytes.Cut(content, []byte("\n"))
+		content = rest
 		var r record
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			return nil, fmt.Errorf("%s: line %d is damaged: start again with --force", path, n)
-		}
-		answers, err := r.answers()
-		if err != nil {
-			return nil, fmt.Errorf("%s: line %d is damaged: start again with --force", path, n)
+		answers, err := r.read(line)
+		if err != nil || !complete {
+			s.damaged++
+			continue
 		}
 		s.known[r.Key] = answers
+		kept = append(append(kept, line...), '\n')
 	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if s.damaged > 0 {
+		if err := atomicfile.Write(path, kept); err != nil {
+			return nil, err
+		}
 	}
-	if s.file, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o666); err != nil {
+	s.file, err = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
+	return s, err
+}
+
+// read sets the record to the one in a line, and returns its answers.
+func (r *record) read(line []byte) (measure.Answers, error) {
+	if err := json.Unmarshal(line, r); err != nil {
 		return nil, err
 	}
-	if err := s.file.Truncate(int64(complete)); err != nil {
-		return nil, errors.Join(err, s.file.Close())
-	}
-	if _, err := s.file.Seek(0, 2); err != nil {
-		return nil, errors.Join(err, s.file.Close())
-	}
-	return s, nil
+	return r.answers()
 }
 
 func (r record) answers() (measure.Answers, error) {
