@@ -58,5 +58,7 @@
 //
 // Errors about a file or bytes that are not a valid model wrap runtime.ErrModel. Errors
 // about a model that cannot be trained, or about a Config, wrap [ErrTrain]. Errors about a
-// Batch wrap runtime.ErrInput. A Step that fails changes nothing.
+// Batch wrap runtime.ErrInput. The error of a Step whose loss is NaN or infinite wraps
+// [ErrDiverged]. A Step that fails changes nothing. Update.Faults names the layers that did not
+// learn in an update.
 package train

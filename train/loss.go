@@ -75,6 +75,17 @@ func (l Loss) of(grad, h, target []float32, classes, positions int) float64 {
 	return sum * norm
 }
 
+// Guess returns the loss per image of a model whose output is the same for all classes, for a
+// target of a single class.
+func (l Loss) Guess(classes int) float64 {
+	h, target := make([]float32, classes), make([]float32, classes)
+	for i := range h {
+		h[i] = 1 / float32(classes)
+	}
+	target[0] = 1
+	return l.perImage(l.of(make([]float32, classes), h, target, classes, 1), 1)
+}
+
 // perImage returns the mean loss per image of a sub-batch with the given loss.
 func (l Loss) perImage(loss float64, images int) float64 {
 	if l.Kind == Mixture && l.Sum {

@@ -66,7 +66,7 @@ func (t *Trainer) step(ctx context.Context, b Batch) (Result, error) {
 	classes := out.Shape()[1]
 	r.Loss = t.config.Loss.of(t.frame.grads[t.output].Float32s(), out.Float32s(), t.frame.target.Float32s(), classes, out.Len()/max(1, r.Images*classes))
 	if math.IsNaN(r.Loss) || math.IsInf(r.Loss, 0) {
-		return Result{}, fmt.Errorf("%w: the loss is %v", ErrTrain, r.Loss)
+		return Result{}, fmt.Errorf("%w: %w: the loss is %v", ErrTrain, ErrDiverged, r.Loss)
 	}
 	r.LossPerImage = t.config.Loss.perImage(r.Loss, r.Images)
 	if err := t.backward(ctx); err != nil {

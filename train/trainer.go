@@ -59,6 +59,8 @@ type Update struct {
 
 	Images, Correct      int     // sums over the sub-batches; see Result
 	RateW, RateEpsilonXY float64 // learning rates of the next update
+
+	Faults []Fault // layers that did not learn
 }
 
 // Trainer trains a model. Open and New return one. A Trainer is not safe for concurrent
@@ -80,7 +82,8 @@ type Trainer struct {
 type param struct {
 	slot      int
 	name      string
-	running   bool // a running mean, which has no gradient
+	layer     string // such as "L0"
+	running   bool   // a running mean, which has no gradient
 	epsilonXY bool
 	mean      bool // see Config.MeanEpsilonXY
 	columns   int  // number of columns of W of an SbS layer, 0 for other parameters
@@ -91,6 +94,7 @@ type param struct {
 	grad    *ops.Tensor // for one sub-batch
 	sum     []float32   // of the gradients of the update in progress
 	moments moments
+	fault   FaultKind // of the last update; "" if there was none
 }
 
 // layer holds the settings of training for one step of the program.
@@ -255,7 +259,7 @@ func (t *Trainer) findParam(i int, s *graph.Step, j int) error {
 	if !t.program.IsWeight(value) {
 		return fmt.Errorf("node %q: input %d (%q) cannot be trained, since it is not an initializer: freeze layer %q", s.Name, j, name, layer)
 	}
-	p := &param{slot: slot, name: name, step: i, running: kind == kindOnOff}
+	p := &param{slot: slot, name: name, layer: layer, step: i, running: kind == kindOnOff}
 	params, isSbS := sbs.OpParams(s.Op)
 	p.epsilonXY = isSbS && j == inputEpsilonXY
 	p.mean = p.epsilonXY && slices.Contains(t.config.MeanEpsilonXY, layer)

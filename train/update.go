@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 )
 
@@ -41,7 +42,12 @@ func (t *Trainer) update() *Update {
 	// An update must be complete: no part of it returns an error or can be canceled.
 	_ = t.program.Pool.For(context.Background(), len(t.params), 1, func(lo, hi int) error {
 		for _, p := range t.params[lo:hi] {
+			if p.running {
+				continue
+			}
+			p.fault = p.gradientFault()
 			t.updateParam(p)
+			p.fault = cmp.Or(p.fault, p.valueFault())
 			clear(p.sum)
 		}
 		return nil
@@ -58,6 +64,7 @@ func (t *Trainer) update() *Update {
 	} else {
 		t.follow(u.PlateauLoss, u.Images, u.Correct)
 	}
+	u.Faults = t.faults()
 	u.RateW, u.RateEpsilonXY = st.Rates[0].Value, st.Rates[1].Value
 	st.Updates++
 	st.SubBatches, st.UpdateImages, st.UpdateCorrect, st.UpdateLoss, st.UpdateLossSum = 0, 0, 0, 0, 0
@@ -99,7 +106,6 @@ func (t *Trainer) Rates() (w, epsilonXY float64) {
 func (t *Trainer) updateParam(p *param) {
 	c, v := &t.config, p.value.Float32s()
 	switch {
-	case p.running:
 	case p.epsilonXY:
 		c.Optimizer.step(&p.moments, v, p.sum, t.state.Rates[1].Value, false)
 		atLeast(v, float32(c.ThresholdEpsilonXY))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/internal/atomicfile"
+	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/dataset"
 	"github.com/spike-by-spike/sbs/internal/lock"
 	"github.com/spike-by-spike/sbs/internal/measure"
@@ -214,6 +215,13 @@ func (o *optimizer) fineTune(ctx context.Context, n *convert.Network) (*candidat
 		Rate: o.rate, NoAugmentation: o.noAugmentation, Seed: o.seed, Workers: o.workers.Value,
 		Progress: o.log, Warnings: o.warnings,
 	}.Run(ctx)
+	if errors.Is(err, training.ErrStopped) {
+		cli.PrintWarnings(o.warnings, fmt.Sprintf("fine-tuning of the network with %d updates: %v", start.updates, err))
+		if !exists(to) {
+			return start, nil
+		}
+		err = nil
+	}
 	if err != nil {
 		return nil, err
 	}

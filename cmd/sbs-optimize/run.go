@@ -21,6 +21,7 @@ import (
 
 // run runs the command.
 func (f *flags) run(ctx context.Context, stdout, stderr io.Writer) error {
+	defer cli.IgnoreBrokenPipes()()
 	err := f.optimize(ctx, stdout, stderr)
 	if errors.Is(err, context.Canceled) || errors.Is(err, cli.ErrInterrupted) {
 		if f.resumable {

@@ -44,7 +44,8 @@ var ErrInterrupted = errors.New("interrupted")
 
 // Main runs a command with the arguments of the process, prints its error, and returns
 // the exit code. The first SIGINT (Ctrl-C), SIGTERM or SIGHUP cancels the context of the
-// command, so that it can stop cleanly. The second one ends the process immediately.
+// command, so that it can stop cleanly. The second one ends the process immediately, except for
+// SIGHUP, which is ignored then.
 func Main(newCommand func(args []string) *cobra.Command) int {
 	signals := make(chan os.Signal, 1)
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
@@ -56,7 +57,8 @@ func Main(newCommand func(args []string) *cobra.Command) int {
 	defer cancel(nil)
 	go func() {
 		s := <-signals
-		signal.Stop(signals) // restores the default action: the next signal ends the process
+		signal.Ignore(syscall.SIGHUP) // when a terminal closes, a shell may send it again
+		signal.Stop(signals)          // restores the default action: the next signal ends the process
 		cancel(&signalError{s})
 	}()
 	args := os.Args[1:]
@@ -75,6 +77,17 @@ func Run(ctx context.Context, cmd *cobra.Command, args []string, stdout, stderr 
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
 	return cmd.ExecuteContext(ctx)
+}
+
+// IgnoreBrokenPipes makes a write to a closed pipe fail, instead of ending the process, until undo
+// is called. A command that must save its state calls it: the program that reads its output may
+// end first.
+func IgnoreBrokenPipes() (undo func()) {
+	if signal.Ignored(syscall.SIGPIPE) {
+		return func() {}
+	}
+	signal.Ignore(syscall.SIGPIPE)
+	return func() { signal.Reset(syscall.SIGPIPE) }
 }
 
 // signalError is the cause of the cancellation of a context by a signal.

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -54,6 +55,26 @@ func TestMain_EndsAtTheSecondSignal(t *testing.T) {
 	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	require.True(t, ok)
 	require.Equal(t, syscall.SIGINT, status.Signal())
+}
+
+// TestMain_StopsCleanlyAfterSeveralHangups sends SIGHUP several times, as a shell does whose
+// terminal closes.
+func TestMain_StopsCleanlyAfterSeveralHangups(t *testing.T) {
+	cmd := process(t, nil, "hang")
+	lines, _ := start(t, cmd)
+	for range 3 {
+		require.NoError(t, cmd.Process.Signal(syscall.SIGHUP))
+		time.Sleep(time.Millisecond)
+	}
+	line, err := lines.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "canceled\n", line)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGHUP))
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	require.Error(t, cmd.Wait())
+	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	require.True(t, ok)
+	require.Equal(t, syscall.SIGTERM, status.Signal())
 }
 
 // nohup starts a command with SIGHUP ignored, and so does a shell with SIGINT for a

@@ -42,6 +42,10 @@ type position struct {
 
 	LastTest *testResult
 	Saved    int // SubBatches at the last save of the model
+
+	Before *testResult // of the network at the start of a fine-tuning; nil if it is not known
+	Best   *bestModel  // nil if there is none yet
+	Guard  guard
 }
 
 // testResult is the result of a test.

@@ -42,6 +42,10 @@ To fine-tune for far fewer spikes, also pass --sampler low-discrepancy and
 --epsilon-schedule auto, as in the second example: training alone cannot
 compensate for so few spikes.
 
+If the loss explodes or becomes NaN, or if weights die, the training stops. The
+model is the best one so far then. If fine-tuning makes a model worse, the
+command ends with an error after it has written the model.
+
 To resume a training that was interrupted or killed, run the same command with
 --resume. The result is bit-identical to the result of an uninterrupted training,
 with any number of workers and on any processor. If there is nothing to resume

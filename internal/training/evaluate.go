@@ -26,16 +26,27 @@ func (s *session) testName() string {
 	return name
 }
 
-// testNetwork runs the network on the test images and sets LastTest.
+// testNetwork runs the network on the test images, sets LastTest, and keeps the network if it is
+// the best one so far.
 func (s *session) testNetwork(ctx context.Context) error {
 	m, err := s.tester()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = m.Close() }() // Close returns nil
-	size, err := s.augment.Output(s.test.Size())
+	result, err := s.testModel(ctx, m)
 	if err != nil {
 		return err
+	}
+	s.at.LastTest = result
+	return s.keepBest()
+}
+
+// testModel runs a model on the test images.
+func (s *session) testModel(ctx context.Context, m *runtime.Model) (*testResult, error) {
+	size, err := s.augment.Output(s.test.Size())
+	if err != nil {
+		return nil, err
 	}
 	one := size.Channels * size.Height * size.Width
 	n, wrong := s.test.Len(), 0
@@ -47,17 +58,16 @@ func (s *session) testNetwork(ctx context.Context) error {
 		}
 		x, err := s.tensor(pixels[:count*one], count)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		out, err := m.Run(ctx, map[string]*runtime.Tensor{m.Inputs()[0].Name: x}, runtime.Seed(s.config.Seed), runtime.FirstImage(uint64(first)))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		wrong += s.wrong(out[m.Outputs()[0].Name], first)
 		s.progress.Phase("testing", first+count, n)
 	}
-	s.at.LastTest = &testResult{Error: 100 * float64(wrong) / float64(n), SubBatches: s.at.SubBatches, Set: s.testSet}
-	return nil
+	return &testResult{Error: 100 * float64(wrong) / float64(n), SubBatches: s.at.SubBatches, Set: s.testSet}, nil
 }
 
 // wrong returns the number of images that are classified wrongly. The first row of the

@@ -153,18 +153,30 @@ func (s *session) save() error {
 		// The next save changes the last step in the configuration that this one wrote.
 		s.force = s.force || s.places.configuration
 	}
-	data, err := convert.ToONNX(n, convert.Options{Batch: s.batchDim})
+	data, err := s.encode(n)
 	if err != nil {
 		return err
 	}
+	if err := s.writeModel(data); err != nil {
+		return err
+	}
+	s.at.Saved = s.at.SubBatches
+	return s.out.values(int64(s.at.SubBatches/s.subBatches), n)
+}
+
+// encode returns the model to write.
+func (s *session) encode(n *convert.Network) ([]byte, error) {
+	return convert.ToONNX(n, convert.Options{Batch: s.batchDim})
+}
+
+func (s *session) writeModel(data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(s.places.model), 0o755); err != nil {
 		return err
 	}
 	if err := atomicfile.Write(s.places.model, data); err != nil {
 		return fmt.Errorf("cannot write the model: %w", err)
 	}
-	s.at.Saved = s.at.SubBatches
-	return s.out.values(int64(s.at.SubBatches/s.subBatches), n)
+	return nil
 }
 
 // trainsW reports whether a layer has weights that are trained.

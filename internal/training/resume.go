@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spike-by-spike/sbs/importers/pytorch"
@@ -115,6 +116,12 @@ func (f *flags) restore(s *session, stderr io.Writer) (bool, error) {
 	if t := s.at.LastTest; t != nil && t.Set != s.testSet {
 		s.at.LastTest, s.at.Unrecorded = nil, false
 	}
+	if t := s.at.Before; t != nil && t.Set != s.testSet {
+		s.at.Before = nil
+	}
+	if b := s.at.Best; b != nil && (b.Test == nil) != (s.test == nil) || b != nil && b.Test != nil && b.Test.Set != s.testSet {
+		s.at.Best = nil
+	}
 	if warning != "" {
 		cli.PrintWarnings(stderr, fmt.Sprintf("%s, after update %d of %d", warning, s.updates(), s.totalUpdates()))
 	}
@@ -176,7 +183,7 @@ func (j *job) checkSaves() error {
 }
 
 // oldLog returns the files of another training that a new training must remove: the
-// files that --resume reads, and event files, since TensorBoard shows all event files
+// files that --resume reads, the best model, and event files, since TensorBoard shows all event files
 // of a folder as one training.
 func (j *job) oldLog() ([]string, error) {
 	entries, err := os.ReadDir(j.places.log)
@@ -187,7 +194,7 @@ func (j *job) oldLog() ([]string, error) {
 	files := j.places.checkpoints()
 	for _, e := range entries {
 		path := filepath.Join(j.places.log, e.Name())
-		if path == files.path || path == files.previous || path == j.places.metrics() || strings.HasPrefix(e.Name(), tfevents.Prefix) {
+		if slices.Contains([]string{files.path, files.previous, j.places.metrics(), j.places.best()}, path) || strings.HasPrefix(e.Name(), tfevents.Prefix) {
 			old = append(old, path)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 type session struct {
 	*job
 	trainer  *train.Trainer
+	initial  []byte // the network at the start, as the trainer trains it
 	settings map[string]string
 	at       position
 	end      int // sub-batches of the whole training
@@ -42,6 +43,7 @@ const saveAfter = 30 * time.Second
 
 // train runs the command.
 func (f *flags) train(ctx context.Context, stdout, stderr io.Writer) error {
+	defer cli.IgnoreBrokenPipes()()
 	j, err := f.newJob(ctx)
 	if errors.Is(err, context.Canceled) {
 		return f.interruptedEarly()
@@ -67,6 +69,8 @@ func (f *flags) train(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	if err == nil {
 		err = s.out.curves(s.title())
+	} else {
+		err = s.failed(err)
 	}
 	if err := errors.Join(err, s.close()); err != nil {
 		return err
@@ -108,7 +112,7 @@ func (f *flags) newSession(j *job) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{job: j, end: j.totalSubBatches(), checkpoints: j.places.checkpoints(), began: time.Now(), saved: time.Now()}
+	s := &session{job: j, initial: data, end: j.totalSubBatches(), checkpoints: j.places.checkpoints(), began: time.Now(), saved: time.Now()}
 	config := j.config
 	config.Workers = j.workers // not part of the settings, since it does not change the result
 	if s.trainer, err = train.New(data, config); err != nil {
@@ -171,6 +175,9 @@ func (s *session) epochs() int {
 
 // run trains to the end.
 func (s *session) run(ctx context.Context) error {
+	if err := s.testBefore(ctx); err != nil {
+		return err
+	}
 	if err := s.conclude(ctx); err != nil {
 		return err
 	}
@@ -226,8 +233,8 @@ func (s *session) learn(ctx context.Context, b *subBatch) error {
 	}
 	rateW, rateEpsilonXY := s.trainer.Rates()
 	r, err := s.trainer.Step(ctx, train.Batch{Images: images, Labels: b.labels})
-	if errors.Is(err, train.ErrTrain) {
-		return fmt.Errorf("sub-batch %d: %w; try a smaller --lr", s.at.SubBatches, err)
+	if errors.Is(err, train.ErrDiverged) {
+		return s.diverged()
 	}
 	if err != nil {
 		return err
@@ -256,6 +263,11 @@ func (s *session) learn(ctx context.Context, b *subBatch) error {
 		s.at.Record.LearningRateEpsilonXY = &rateEpsilonXY
 	}
 	s.at.Update = tally{}
+	if err := s.guarded(r.Update); err != nil {
+		last := *s.at.Record
+		s.at.Record = nil
+		return errors.Join(err, s.out.update(last))
+	}
 	return nil
 }
 
@@ -300,6 +312,11 @@ func (s *session) conclude(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.at.EpochDone {
+		if err := s.keepBestEpoch(); err != nil {
+			return err
+		}
+	}
 	if s.at.EpochDone || last {
 		s.summarize()
 		s.at.Epoch = tally{}
@@ -338,15 +355,23 @@ func (s *session) checkpoint() error {
 	})
 }
 
-// result prints the accuracy and the paths of the files.
+// result prints the accuracy and the paths of the files. It returns an error if the model got
+// worse.
 func (s *session) result(stdout io.Writer) error {
+	comparison, worse := "", false
 	if s.at.LastTest != nil {
-		fmt.Fprintf(stdout, "test accuracy %.2f%% (%d images)\n", 100-s.at.LastTest.Error, s.test.Len())
+		comparison, worse = s.verdict()
+		fmt.Fprintf(stdout, "test accuracy %.2f%% (%d images)%s\n", 100-s.at.LastTest.Error, s.test.Len(), comparison)
 	}
 	if s.places.weights != "" {
 		fmt.Fprintf(stdout, "wrote %s\n", s.places.weights)
 	}
 	fmt.Fprintf(stdout, "wrote %s\n", s.places.model)
-	_, err := fmt.Fprintf(stdout, "wrote %s\n", s.places.log)
-	return err
+	if _, err := fmt.Fprintf(stdout, "wrote %s\n", s.places.log); err != nil {
+		return err
+	}
+	if worse {
+		return s.errWorse()
+	}
+	return nil
 }

@@ -107,6 +107,43 @@ func TestResume_AfterASignal(t *testing.T) {
 		must(t, append(args("kill"), "--resume", "--quiet")...)
 		same(t, "kill")
 	})
+	t.Run("kill at the start", func(t *testing.T) {
+		a := append(args("early"), "--resume") // from the first start on
+		for n := range 8 {
+			p := start(t, a...)
+			time.Sleep(time.Duration(8*n) * time.Millisecond)
+			_ = p.Process.Kill() // the training may have ended
+			<-p.ended
+		}
+		must(t, append(a, "--quiet")...)
+		same(t, "early")
+	})
+	t.Run("hang up without a reader", func(t *testing.T) {
+		if runtime.GOOS == "windows" {
+			t.Skip("a process cannot send this signal on Windows")
+		}
+		read, write, err := os.Pipe()
+		require.NoError(t, err)
+		p := &process{Cmd: exec.Command(os.Args[0], args("unread")...), ended: make(chan struct{})}
+		p.Env = append(os.Environ(), environment+"=1")
+		p.Stdout, p.Stderr = write, write
+		require.NoError(t, p.Start())
+		require.NoError(t, write.Close())
+		require.NoError(t, read.Close()) // as if a program such as tee had ended
+		go func() {
+			defer close(p.ended)
+			_ = p.Wait() // the test looks at the exit code
+		}()
+		log := filepath.Join(dir, "unread-log")
+		require.True(t, p.interrupt(t, log, syscall.SIGHUP), "the training must be in progress")
+		require.Equal(t, 129, p.ProcessState.ExitCode())
+		c, err := readCheckpoint(filepath.Join(log, "checkpoint"))
+		require.NoError(t, err)
+		records := recordsIn(log)
+		require.EqualValues(t, records[len(records)-1].Update, c.Position.SubBatches/3, "the last update must be saved")
+		must(t, append(args("unread"), "--resume", "--quiet")...)
+		same(t, "unread")
+	})
 	for name, s := range map[string]syscall.Signal{"interrupt": syscall.SIGINT, "terminate": syscall.SIGTERM, "hang up": syscall.SIGHUP} {
 		t.Run(name, func(t *testing.T) {
 			if runtime.GOOS == "windows" {

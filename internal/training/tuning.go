@@ -30,7 +30,9 @@ type Tuning struct {
 }
 
 // Run trains, or resumes the training if its log has a checkpoint. If ctx is canceled, Run
-// writes a checkpoint and returns cli.ErrInterrupted.
+// writes a checkpoint and returns cli.ErrInterrupted. If the training stops because the network does
+// not learn any more, Run returns an error that wraps ErrStopped. Output is the best model so far
+// then, or does not exist.
 func (t Tuning) Run(ctx context.Context) error {
 	f := flags{
 		path: t.Model, output: t.Output, images: t.Images, noTest: true, quiet: true,
@@ -53,6 +55,8 @@ func (t Tuning) Run(ctx context.Context) error {
 		if failed := s.checkpoint(); failed != nil {
 			err = fmt.Errorf("%w: %w", err, failed)
 		}
+	} else if err != nil {
+		err = s.failed(err)
 	}
 	return errors.Join(err, s.close())
 }
