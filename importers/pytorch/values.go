@@ -89,12 +89,18 @@ func (ld *loader) random(l layer, shape []int, lo, hi float64) ([]float32, error
 	if ld.start != nil {
 		seed = ld.start.Seed
 	}
-	// The rank distinguishes the weights of a convolution from its bias.
-	r := rand.New(rand.NewPCG(seed, uint64(l.index)<<8|uint64(len(shape))))
-	for i := range w {
-		w[i] = float32(lo + float64((hi-lo)*r.Float64()))
-	}
+	randomValues(seed, l.index, len(shape), w, lo, hi)
 	return w, nil
+}
+
+// randomValues sets values to uniform random numbers in [lo, hi), which depend only on the seed,
+// the number of the layer, and the rank of the array.
+func randomValues(seed uint64, layer, rank int, values []float32, lo, hi float64) {
+	// The rank distinguishes the weights of a convolution from its bias.
+	r := rand.New(rand.NewPCG(seed, uint64(layer)<<8|uint64(rank)))
+	for i := range values {
+		values[i] = float32(lo + float64((hi-lo)*r.Float64()))
+	}
 }
 
 // initialBound returns the bound of PyTorch's initial values for a convolution and its

@@ -180,7 +180,7 @@ func hugePNG(t testing.TB, w, h uint32) []byte {
 func TestDecode_RefusesDamagedImages(t *testing.T) {
 	gray := grayPNG(t, 1)
 	for text, content := range map[string][]byte{
-		"want a PNG":                 []byte("hello"),
+		"want a PNG":                []byte("hello"),
 		"EOF":                       gray[:len(gray)/2],
 		"claims 16000x16000 pixels": hugePNG(t, 16000, 16000),
 		"pixels (height x width)":   hugePNG(t, 1<<27, 1),

@@ -93,7 +93,7 @@ func (s *session) restoreBest() (string, error) {
 
 // testBefore tests the network at the start of a fine-tuning, unless its last layer is new.
 func (s *session) testBefore(ctx context.Context) (err error) {
-	if s.test == nil || s.kind != fineTuning || s.at.Before != nil {
+	if s.test == nil || s.kind != fineTuning || s.newLayer != "" || s.at.Before != nil {
 		return nil
 	}
 	m, err := runtime.New(s.initial, append(cli.RunOptions(s.testSpikes), runtime.Workers(s.workers))...)

@@ -38,6 +38,10 @@ training set. These formats are supported:
   - the batch files of CIFAR-10
   - one folder of images per class, or folders train and test that contain them
 
+To train a model for other classes, also pass --new-classes, as in the third
+example. The names of the class folders become the classes of the new model.
+--freeze rest trains only the new layer. Without it, all layers are trained.
+
 To fine-tune for far fewer spikes, also pass --sampler low-discrepancy and
 --epsilon-schedule auto, as in the second example: training alone cannot
 compensate for so few spikes.
@@ -54,11 +58,14 @@ yet, --resume starts the training, so that a script can always pass it.`
 const example = `  sbs-train model.onnx --data MNIST/
   sbs-train model.onnx --data MNIST/ -o fast.onnx --spikes 50 \
       --sampler low-discrepancy --epsilon-schedule auto
-  sbs-train model.onnx --data photos/ --freeze L0,L2 --lr 0.003
+  sbs-train model.onnx --data photos/ --new-classes --freeze rest --epochs 10
   sbs-train network.json --data MNIST/ --output run1/
   sbs-train network.json --data MNIST/ --output run1/ --resume`
 
-const flagTestSpikes = "test-spikes"
+const (
+	flagTestSpikes = "test-spikes"
+	flagNewClasses = "new-classes"
+)
 
 // flags holds the values of the command line.
 type flags struct {
@@ -76,6 +83,7 @@ type flags struct {
 	schedule       string
 	loss           string
 	freeze         []string
+	newClasses     bool
 	noAugmentation bool
 	holdout        cli.OptionalInt
 	testSpikes     cli.SpikesFlag
@@ -137,10 +145,11 @@ func (f *flags) register(s *pflag.FlagSet) {
 	s.Float64Var(&f.rateEpsilonXY, "lr-epsilon-xy", 0, fmt.Sprintf("initial learning `rate` of epsilon_xy, dialect 1 only (default: %v, or the value in CONFIG.json)", tuneRateEpsilonXY))
 	s.StringVar(&f.schedule, "lr-schedule", "", "`name` of the learning rate schedule: constant, cosine (falls to 0) or plateau (falls if there is no progress) (default: cosine, or the value in CONFIG.json)")
 	s.StringVar(&f.loss, "loss", "", "`name` of the loss: "+strings.Join(lossNames, " or ")+" (default: the loss in the configuration; without one, mixture if the last layer is an SbS layer)")
-	s.StringSliceVar(&f.freeze, "freeze", nil, "`layers` that are not trained, such as L0,L2")
+	s.StringSliceVar(&f.freeze, "freeze", nil, "`layers` that are not trained, such as L0,L2, or rest for all layers except the last one with weights")
+	s.BoolVar(&f.newClasses, flagNewClasses, false, "replace the last layer by an untrained one for the classes of the training images, which may be other classes than those of MODEL.onnx")
 	s.BoolVar(&f.noAugmentation, "no-augmentation", false, "prepare training images like test images: no random crops, flips or colors")
 	cli.IntVar(s, &f.holdout, "holdout", 0, "hold back `N` training images, which no weight will see, for sbs-optimize (default: 0, or as many as the training of MODEL.onnx held back)")
-	cli.Group(s, "Learning", "epochs", "batch", "batches-per-update", "lr", "lr-epsilon-xy", "lr-schedule", "loss", "freeze", "no-augmentation", "holdout")
+	cli.Group(s, "Learning", "epochs", "batch", "batches-per-update", "lr", "lr-epsilon-xy", "lr-schedule", "loss", "freeze", flagNewClasses, "no-augmentation", "holdout")
 
 	f.Register(s, "unchanged")
 	cli.Group(s, "Spikes (for training and in the resulting model)", cli.DynamicsFlagNames()...)

@@ -24,15 +24,14 @@ func (f *flags) trainingSize() (size dataset.Size, err error) {
 // loadTraining sets the training images. start is the network that is trained further, nil for a
 // new one: the training images of a new one are never inverted automatically, because they decide
 // whether it learns light on dark.
-func (f *flags) loadTraining(ctx context.Context, j *job, size dataset.Size, classes []string, start *convert.Network) (err error) {
+func (f *flags) loadTraining(ctx context.Context, j *job, size dataset.Size, classes []string, numClasses int, start *convert.Network) (*dataset.Samples, error) {
 	opt := dataset.Options{
-		Size: size, Subset: dataset.Training, Resize: f.resize, Invert: dataset.Invert(f.invert), Classes: classes, NumClasses: j.classes,
+		Size: size, Subset: dataset.Training, Resize: f.resize, Invert: dataset.Invert(f.invert), Classes: classes, NumClasses: numClasses,
 	}
 	if start != nil {
 		opt.Borders = (*metadata.Borders)(start.Borders)
 	}
-	j.images, err = f.load(ctx, j, f.data, opt)
-	return err
+	return f.load(ctx, j, f.data, opt)
 }
 
 // loadTest returns the test images, or nil if there are none.

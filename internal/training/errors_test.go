@@ -68,7 +68,7 @@ func TestTrain_RefusesBeforeTraining(t *testing.T) {
 		{"missing test", []string{path, "--data", data, "--test", "missing"}, "missing"},
 		{"size of the images", []string{path, "--data", large}, "the array has shape [3 16 16], but the network needs images of 1x12x12"},
 		{"size of the images for a configuration", []string{config, "--data", large}, "the output of the last layer is 3x3x3"},
-		{"label without a class", []string{path, "--data", labels}, "label 3"},
+		{"label without a class", []string{path, "--data", labels}, "the images have 4 classes (labels 0 to 3), but the model has 3 classes (a, b, c)"},
 		{"label without a class for a configuration", []string{config, "--data", labels}, "label 3"},
 		{"several output positions", []string{positions, "--data", data}, "so that the output has height 1 and width 1"},
 		{"reconstruction", []string{reconstruction, "--data", data}, "a reconstruction of its input instead of classes"},

@@ -27,6 +27,7 @@ type job struct {
 	training *pytorch.Training
 	batchDim int // fixed batch size of the resulting model, 0 for any
 	classes  int
+	newLayer string // describes the new last layer of --new-classes; "" if there is none
 
 	plan
 	config     train.Config
@@ -144,7 +145,7 @@ func (f *flags) fromModel(ctx context.Context, j *job) error {
 		j.images = f.images
 		return nil
 	}
-	if err := f.loadTraining(ctx, j, dataset.Size(j.network.Input), j.network.Classes, j.network); err != nil {
+	if err := f.loadForModel(ctx, j); err != nil {
 		return err
 	}
 	j.network.Holdout, err = j.holdBack(f.holdout, j.network.Holdout, true)
@@ -198,6 +199,9 @@ func (j *job) applyDynamics(d []sbs.Dynamics, own []sbs.Params) error {
 // fromConfiguration prepares the training of a new network from a PyTorch-SbS
 // configuration.
 func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
+	if f.newClasses {
+		return fmt.Errorf("--%s requires a model: the configuration sets the number of classes with number_of_output_neurons", flagNewClasses)
+	}
 	if f.resize {
 		return errors.New("--resize requires a model: a configuration does not set the size of the images")
 	}
@@ -230,7 +234,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 	if !t.Active {
 		return fmt.Errorf("%s: learning_active is false: set it to true to train the network", strings.Join(files, ", "))
 	}
-	if err := f.loadTraining(ctx, j, size, draft.Classes, nil); err != nil {
+	if j.images, err = f.loadTraining(ctx, j, size, draft.Classes, j.classes, nil); err != nil {
 		return err
 	}
 	holdout, err := j.holdBack(f.holdout, nil, t.Step > 0 || slices.ContainsFunc(draft.Sources, func(s convert.Source) bool { return s.Shape != nil }))
@@ -301,7 +305,11 @@ func (j *job) noteClasses() {
 		highest = max(highest, j.images.Label(i))
 	}
 	if highest+1 < j.classes {
-		j.note("the network has %d classes, but the training images have only %d", j.classes, highest+1)
+		advice := ""
+		if j.kind == fineTuning && j.newLayer == "" {
+			advice = fmt.Sprintf(" (--%s trains a new last layer for their classes only)", flagNewClasses)
+		}
+		j.note("the network has %d classes, but the training images have only %d%s", j.classes, highest+1, advice)
 	}
 }
 
@@ -329,6 +337,9 @@ func (f *flags) print(w io.Writer, j *job) {
 	heldBack := ""
 	if h := j.network.Holdout; h != nil {
 		heldBack = fmt.Sprintf(", %d more held back", h.Images)
+	}
+	if j.newLayer != "" {
+		_, _ = fmt.Fprintln(w, j.newLayer) // progress
 	}
 	fmt.Fprintf(w, "%d training images of %v%s, %s; %d images per sub-batch, %d sub-batches per update\n",
 		j.images.Len(), j.images.Size(), heldBack, test, j.batch, j.subBatches)

@@ -114,10 +114,14 @@ func (j *job) setAugmentation(none bool) error {
 // setLayers sets which parameters of which layers are trained, and how.
 func (j *job) setLayers(freeze []string) error {
 	c := &j.config
+	freeze, err := j.expand(freeze)
+	if err != nil {
+		return err
+	}
 	for _, name := range freeze {
 		var i int
 		if _, err := fmt.Sscanf(name, "L%d", &i); err != nil || i < 0 || i >= len(j.network.Layers) || layerName(i) != name {
-			return fmt.Errorf("--freeze %s: there is no such layer; the layers are L0 to L%d", name, len(j.network.Layers)-1)
+			return fmt.Errorf("--freeze %s: there is no such layer; the layers are L0 to L%d, and rest stands for all except the last one with weights", name, len(j.network.Layers)-1)
 		}
 	}
 	scratch := j.kind != fineTuning
@@ -146,6 +150,27 @@ func (j *job) setLayers(freeze []string) error {
 		}
 	}
 	return nil
+}
+
+// freezeRest is the value of --freeze for all layers except the last one with weights.
+const freezeRest = "rest"
+
+// expand replaces the value freezeRest by the names of the layers.
+func (j *job) expand(freeze []string) ([]string, error) {
+	if !slices.Contains(freeze, freezeRest) {
+		return freeze, nil
+	}
+	last, err := pytorch.LastLayer(j.network)
+	if err != nil {
+		return nil, fmt.Errorf("--freeze %s: %w", freezeRest, err)
+	}
+	list := slices.DeleteFunc(slices.Clone(freeze), func(name string) bool { return name == freezeRest })
+	for i := range j.network.Layers {
+		if name := layerName(i); i != last && !slices.Contains(list, name) {
+			list = append(list, name)
+		}
+	}
+	return list, nil
 }
 
 // setLoss sets the loss that is minimized.
