@@ -1,9 +1,6 @@
 package train
 
-import (
-	"errors"
-	"math"
-)
+import "errors"
 
 // ErrDiverged is wrapped by the error of a Step whose loss is NaN or infinite.
 var ErrDiverged = errors.New("the training diverged")
@@ -17,9 +14,9 @@ const (
 	// layer, an update replaces weights that are NaN by the lower limit.
 	NotFinite FaultKind = "not finite"
 
-	// EqualWeights means that every neuron of an SbS layer has the same weight for all of its
-	// inputs, up to a relative difference of 1e-6: its output does not depend on its input.
-	// Weights are like that if an update has raised all of them to the lower limit.
+	// EqualWeights means that every neuron of an SbS layer has exactly the same weight for all of
+	// its inputs: its output does not depend on its input. Weights are like that if an update has
+	// raised all of them to the lower limit.
 	EqualWeights FaultKind = "equal weights"
 
 	// NoGradient means that the gradient of all weights of the layer was exactly 0 in the
@@ -73,10 +70,8 @@ func (p *param) valueFault() FaultKind {
 	if p.columns == 0 || len(v) == p.columns { // a single input always has the weight 1
 		return ""
 	}
-	const tolerance = 1e-6
 	for i, x := range v {
-		first := v[i%p.columns]
-		if math.Abs(float64(x)-float64(first)) > tolerance*math.Abs(float64(first)) {
+		if x != v[i%p.columns] {
 			return ""
 		}
 	}

@@ -91,9 +91,10 @@ func (s *session) restoreBest() (string, error) {
 	return fmt.Sprintf("%s is the best model so far: %s", s.places.model, b.describe(s)), nil
 }
 
-// testBefore tests the network at the start of a fine-tuning, unless its last layer is new.
+// testBefore tests the network at the start, unless its weights or those of its last layer are
+// random.
 func (s *session) testBefore(ctx context.Context) (err error) {
-	if s.test == nil || s.kind != fineTuning || s.newLayer != "" || s.at.Before != nil {
+	if s.test == nil || !s.learned || s.at.Before != nil {
 		return nil
 	}
 	m, err := runtime.New(s.initial, append(cli.RunOptions(s.testSpikes), runtime.Workers(s.workers))...)

@@ -52,6 +52,7 @@ func (f *flags) setNewClasses(j *job) error {
 	if err != nil {
 		return err
 	}
+	j.learned = false
 	j.newLayer = fmt.Sprintf("layer %s (%s) is new, for %s", layerName(last), n.Layers[last].Kind(), describeClasses(n.Classes, count))
 	if slices.Equal(j.network.Classes, n.Classes) && n.Classes != nil {
 		j.note("the training images have the classes of the model; --%s replaces its last layer nevertheless", flagNewClasses)

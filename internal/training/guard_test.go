@@ -191,6 +191,20 @@ func TestResult_ComparesWithTheModelBefore(t *testing.T) {
 	require.Equal(t, network(t, good).Layers, network(t, filepath.Join(dir, "spoiled-log", "best.onnx")).Layers)
 }
 
+// TestTrain_TestsSavedWeightsBefore trains from a configuration with random weights, and then from
+// the weights that this training has saved.
+func TestTrain_TestsSavedWeightsBefore(t *testing.T) {
+	path, data := dialect2(t), bars(t, 240, 60)
+	_, errOut := must(t, path, "--data", data)
+	require.NotContains(t, errOut, "before training")
+	text := strings.Replace(string(read(t, path)), `"epoch_id_max": 5`, `"epoch_id": 5, "epoch_id_max": 6`, 1)
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	require.NoError(t, os.RemoveAll(filepath.Join(filepath.Dir(path), "Log")))
+	out, errOut, err := command(t, path, "--data", data)
+	require.Contains(t, errOut, "before training: test ")
+	require.Contains(t, out, " before training", "%v", err)
+}
+
 // TestVerdict_KnowsChance compares numbers of wrong answers.
 func TestVerdict_KnowsChance(t *testing.T) {
 	f := parse(t, model(t, convert.Options{}), "--data", bars(t, 48, 100), "-o", filepath.Join(t.TempDir(), "a.onnx"), "--quiet")

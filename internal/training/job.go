@@ -27,6 +27,7 @@ type job struct {
 	training *pytorch.Training
 	batchDim int // fixed batch size of the resulting model, 0 for any
 	classes  int
+	learned  bool   // the network has weights of an earlier training
 	newLayer string // describes the new last layer of --new-classes; "" if there is none
 
 	plan
@@ -97,7 +98,7 @@ func (f *flags) newJob(ctx context.Context) (*job, error) {
 
 // fromModel prepares the fine-tuning of a model.
 func (f *flags) fromModel(ctx context.Context, j *job) error {
-	j.kind = fineTuning
+	j.kind, j.learned = fineTuning, true
 	m, data, err := onnx.ReadFile(f.path)
 	if err != nil {
 		return err
@@ -237,7 +238,8 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 	if j.images, err = f.loadTraining(ctx, j, size, draft.Classes, j.classes, nil); err != nil {
 		return err
 	}
-	holdout, err := j.holdBack(f.holdout, nil, t.Step > 0 || slices.ContainsFunc(draft.Sources, func(s convert.Source) bool { return s.Shape != nil }))
+	j.learned = t.Step > 0 || slices.ContainsFunc(draft.Sources, func(s convert.Source) bool { return s.Shape != nil })
+	holdout, err := j.holdBack(f.holdout, nil, j.learned)
 	if err != nil {
 		return err
 	}

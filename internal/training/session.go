@@ -358,8 +358,9 @@ func (s *session) checkpoint() error {
 // result prints the accuracy and the paths of the files. It returns an error if the model got
 // worse.
 func (s *session) result(stdout io.Writer) error {
-	comparison, worse := "", false
+	worse := false
 	if s.at.LastTest != nil {
+		var comparison string
 		comparison, worse = s.verdict()
 		fmt.Fprintf(stdout, "test accuracy %.2f%% (%d images)%s\n", 100-s.at.LastTest.Error, s.test.Len(), comparison)
 	}

@@ -258,7 +258,7 @@ func (j *job) settings(start string) (map[string]string, error) {
 		holdout = fmt.Sprint(h.Images)
 	}
 	return map[string]string{
-		"the model or configuration, or its --spikes, --sampler, --epsilon-schedule or --epsilon-0": start,
+		"the model or configuration, or its --new-classes, --spikes, --sampler, --epsilon-schedule or --epsilon-0": start,
 		"the training images":  fingerprint(j.images),
 		"--batch":              fmt.Sprint(j.batch),
 		"--batches-per-update": fmt.Sprint(j.config.SubBatches),
