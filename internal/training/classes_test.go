@@ -131,7 +131,7 @@ func TestNewClasses_TrainsANewLastLayer(t *testing.T) {
 					last--
 				}
 				frozen := filepath.Join(t.TempDir(), "frozen.onnx")
-				must(t, path, "--data", data, "-o", frozen, "--new-classes", "--freeze", "rest", "--lr", rate, "--quiet")
+				must(t, path, "--data", data, "-o", frozen, "--new-classes", "--freeze", "rest", "--epochs", "1", "--lr", rate, "--quiet")
 				before, after, all := network(t, path).Layers, network(t, frozen).Layers, network(t, out).Layers
 				for i := range before {
 					if i != last {

@@ -58,7 +58,7 @@ yet, --resume starts the training, so that a script can always pass it.`
 const example = `  sbs-train model.onnx --data MNIST/
   sbs-train model.onnx --data MNIST/ -o fast.onnx --spikes 50 \
       --sampler low-discrepancy --epsilon-schedule auto
-  sbs-train model.onnx --data photos/ --new-classes --freeze rest --epochs 10
+  sbs-train model.onnx --data photos/ --resize --new-classes --freeze rest
   sbs-train network.json --data MNIST/ --output run1/
   sbs-train network.json --data MNIST/ --output run1/ --resume`
 
@@ -138,10 +138,10 @@ func (f *flags) register(s *pflag.FlagSet) {
 	s.BoolVar(&f.force, "force", false, "start again and replace the files of an existing training")
 	s.BoolVar(&f.quiet, "quiet", false, "print only warnings and the result")
 
-	cli.IntVar(s, &f.epochs, "epochs", 1, fmt.Sprintf("`number` of passes over all training images (default: %d, or the value in CONFIG.json)", tuneEpochs))
+	cli.IntVar(s, &f.epochs, "epochs", 1, fmt.Sprintf("`number` of passes over all training images (default: %d, or the value in CONFIG.json; with --new-classes, enough for %d updates, from %d to %d)", tuneEpochs, newLayerUpdates, newLayerLeast, newLayerMost))
 	cli.IntVar(s, &f.batch, "batch", 1, fmt.Sprintf("`number` of images per sub-batch (default: %d, or the value in CONFIG.json)", tuneBatch))
 	cli.IntVar(s, &f.subBatches, "batches-per-update", 1, fmt.Sprintf("`number` of sub-batches per update of the weights (default: %d, or the value in CONFIG.json)", tuneSubBatches))
-	s.Float64Var(&f.rateW, "lr", 0, fmt.Sprintf("initial learning `rate` of the weights (default: %v; %v in dialect 1 and for networks without SbS layers; or the value in CONFIG.json)", tuneRate2, tuneRate1))
+	s.Float64Var(&f.rateW, "lr", 0, fmt.Sprintf("initial learning `rate` of the weights (default: %v, or %v for a new last layer; %v in dialect 1 and for networks without SbS layers; or the value in CONFIG.json)", tuneRate2, newLayerRate2, tuneRate1))
 	s.Float64Var(&f.rateEpsilonXY, "lr-epsilon-xy", 0, fmt.Sprintf("initial learning `rate` of epsilon_xy, dialect 1 only (default: %v, or the value in CONFIG.json)", tuneRateEpsilonXY))
 	s.StringVar(&f.schedule, "lr-schedule", "", "`name` of the learning rate schedule: constant, cosine (falls to 0) or plateau (falls if there is no progress) (default: cosine, or the value in CONFIG.json)")
 	s.StringVar(&f.loss, "loss", "", "`name` of the loss: "+strings.Join(lossNames, " or ")+" (default: the loss in the configuration; without one, mixture if the last layer is an SbS layer)")

@@ -29,6 +29,14 @@ const (
 	tuneRateEpsilonXY = 0.0005
 )
 
+// Defaults of fine-tuning with a new last layer, which has more to learn than the others.
+const (
+	newLayerRate2   = 0.1 // instead of tuneRate2
+	newLayerUpdates = 300 // the number of epochs has at least as many updates,
+	newLayerLeast   = 3   // and is at least this
+	newLayerMost    = 100 // and at most this
+)
+
 // Values of --loss.
 const (
 	lossCrossEntropy = "cross-entropy"
@@ -91,6 +99,23 @@ func defaultsFor(k kind, t *pytorch.Training, n *convert.Network) plan {
 		p.testEvery = t.TestEvery
 	}
 	return p
+}
+
+// withNewLayer returns the plan for fine-tuning a network whose last layer is new. See job.fit for
+// the number of epochs.
+func (p plan) withNewLayer(n *convert.Network) plan {
+	if last, err := pytorch.LastLayer(n); err == nil && p.rateW == tuneRate2 {
+		if _, spiking := n.Layers[last].(*convert.SbS); spiking {
+			p.rateW = newLayerRate2
+		}
+	}
+	return p
+}
+
+// newLayerEpochs returns the number of epochs of a training with a new last layer, for a number of
+// updates per epoch.
+func newLayerEpochs(updates int) int {
+	return min(max((newLayerUpdates+updates-1)/updates, newLayerLeast), newLayerMost)
 }
 
 // override returns the plan with the values of the flags that were given. It ignores

@@ -52,6 +52,28 @@ func TestPlan_DefaultsDependOnTheKindOfTraining(t *testing.T) {
 	}
 }
 
+// TestPlan_GivesANewLayerMoreToLearn checks the learning rate and the number of epochs.
+func TestPlan_GivesANewLayerMoreToLearn(t *testing.T) {
+	spiking, mixed := converttest.Digits(), converttest.Digits()
+	mixed.Layers = append(mixed.Layers, converttest.New(1).Conv(converttest.Window(1, 1), 3, 3))
+	require.Equal(t, plan{rateW: 0.1}, plan{rateW: tuneRate2}.withNewLayer(spiking))
+	require.Equal(t, plan{rateW: 0.03}, plan{rateW: tuneRate2}.withNewLayer(mixed), "a convolution adds to its weights")
+	require.Equal(t, plan{rateW: 0.001}, plan{rateW: tuneRate1}.withNewLayer(spiking), "dialect 1")
+	for updates, want := range map[int]int{1: 100, 3: 100, 4: 75, 7: 43, 100: 3, 625: 3} {
+		require.Equal(t, want, newLayerEpochs(updates), "%d updates", updates)
+	}
+	f := parse(t, model(t, convert.Options{}), "--data", photos(t, "x", "y"), "--new-classes", "--batches-per-update", "2")
+	j, err := f.newJob(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 100, j.steps, "120 images, 5 sub-batches, 2 updates")
+	require.InDelta(t, 0.1, j.rateW, 0)
+	f = parse(t, f.path, "--data", f.data[0], "--new-classes", "--epochs", "2", "--lr", "0.5")
+	j, err = f.newJob(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 2, j.steps)
+	require.InDelta(t, 0.5, j.rateW, 0)
+}
+
 func TestPlan_FlagsTakePrecedence(t *testing.T) {
 	defaults := plan{batch: 1, subBatches: 2, steps: 3, optimizer: train.SGD, rateW: 4, rateEpsilonXY: 5, loss: "mixture", testEvery: 6, saveEvery: 7}
 	require.Equal(t, defaults, defaults.override(parse(t, "m.onnx")))

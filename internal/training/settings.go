@@ -19,7 +19,11 @@ import (
 // settle determines all settings of a training whose network and images are known.
 func (f *flags) settle(j *job) error {
 	t := j.training
-	j.plan = defaultsFor(j.kind, t, j.network).override(f)
+	j.plan = defaultsFor(j.kind, t, j.network)
+	if j.newLayer != "" {
+		j.plan = j.withNewLayer(j.network)
+	}
+	j.plan = j.override(f)
 	if err := j.fit(f.epochs); err != nil {
 		return err
 	}
@@ -83,6 +87,9 @@ func (j *job) fit(epochs cli.OptionalInt) error {
 	if n := j.perEpoch(); j.subBatches > n {
 		j.note("using %d sub-batches per update instead of %d: there are only %d per epoch", n, j.subBatches, n)
 		j.subBatches = n
+	}
+	if j.newLayer != "" {
+		j.steps = newLayerEpochs(j.perEpoch() / j.subBatches)
 	}
 	if epochs.Set && j.kind == byUpdates {
 		j.steps = (epochs.Value*j.perEpoch() + j.subBatches - 1) / j.subBatches
