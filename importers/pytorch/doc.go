@@ -25,7 +25,8 @@
 //	n, report, err := pytorch.Load(pytorch.Options{Weights: "mynet/Weights"})
 //
 // The result is a convert.Network, which convert.ToONNX turns into a model. NewNetwork
-// makes an untrained network from a configuration alone. TrainingOf returns the training
+// makes an untrained network from a configuration alone, and NewLastLayer a network with an
+// untrained last layer for other classes. TrainingOf returns the training
 // configuration of a network. A model stores it, so TrainingOf also works for a network
 // from convert.FromONNX.
 //

@@ -100,7 +100,7 @@ func networks(t *testing.T) map[string]string {
 		if name == "dialect 2" {
 			rate = "0.2"
 		}
-		must(t, path, "--data", bars(t, 480, 0), "-o", out, "--epochs", "10", "--lr", rate, "--quiet")
+		must(t, path, "--data", bars(t, 480, 0), "-o", out, "--epochs", "5", "--lr", rate, "--quiet")
 		list[name] = out
 	}
 	return list
@@ -113,6 +113,9 @@ func TestNewClasses_TrainsANewLastLayer(t *testing.T) {
 	sets := map[int]string{2: photos(t, more[:2]...), 4: photos(t, more...)}
 	for name, path := range networks(t) {
 		for count, data := range sets {
+			if count == 2 && name != "dialect 2" && name != "CNN" {
+				continue // fewer classes than before need no test of every kind
+			}
 			t.Run(fmt.Sprintf("%s, %d classes", name, count), func(t *testing.T) {
 				out := filepath.Join(t.TempDir(), "new.onnx")
 				rate := map[string]string{"dialect 1": "0.03", "dialect 2": "0.2"}[name]
@@ -169,7 +172,7 @@ func TestNewClasses_Resumes(t *testing.T) {
 
 	// The result can be trained further, and for other classes again.
 	must(t, filepath.Join(dir, "whole.onnx"), "--data", data, "-o", filepath.Join(dir, "further.onnx"), "--quiet")
-	must(t, filepath.Join(dir, "whole.onnx"), "--data", photos(t, "1", "2", "3"), "-o", filepath.Join(dir, "again.onnx"), "--new-classes", "--quiet")
+	must(t, filepath.Join(dir, "whole.onnx"), "--data", photos(t, "1", "2", "3"), "-o", filepath.Join(dir, "again.onnx"), "--new-classes", "--epochs", "1", "--quiet")
 	require.Nil(t, network(t, filepath.Join(dir, "again.onnx")).Classes, "the names are numbers")
 	require.Equal(t, 4, network(t, filepath.Join(dir, "again.onnx")).Layers[2].(*convert.SbS).Weights.Shape()[1])
 }
@@ -211,9 +214,9 @@ func TestNewClasses_AreSuggested(t *testing.T) {
 	array(t, filepath.Join(two, "TrainLabelStorage.npy"), []int{30}, append(make([]uint64, 29), 1))
 	_, errOut := must(t, save(t, named), "--data", two)
 	require.Contains(t, errOut, "warning: the network has 3 classes, but the training images have only 2 (--new-classes trains a new last layer for their classes only)")
-	_, errOut = must(t, save(t, named), "--data", labels, "--new-classes")
+	_, errOut = must(t, save(t, named), "--data", labels, "--new-classes", "--epochs", "1")
 	require.Contains(t, errOut, "warning: there are no training images of class 1, 2, 3, 4, 5, 6: the network cannot learn it")
-	_, errOut = must(t, save(t, named), "--data", photos(t, "a", "b", "c"), "--new-classes")
+	_, errOut = must(t, save(t, named), "--data", photos(t, "a", "b", "c"), "--new-classes", "--epochs", "1")
 	require.Contains(t, errOut, "warning: the training images have the classes of the model; --new-classes replaces its last layer nevertheless")
 
 	// A model without names gets those of the images.
