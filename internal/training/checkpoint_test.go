@@ -163,6 +163,17 @@ func TestResume_StartsWhereThereIsNothing(t *testing.T) {
 	}
 }
 
+// TestResume_WritesAModelThatIsMissing deletes the model of a training that is complete.
+func TestResume_WritesAModelThatIsMissing(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "a.onnx")
+	args := []string{model(t, convert.Options{}), "--data", bars(t, 96, 24), "-o", out, "--quiet"}
+	must(t, args...)
+	want := read(t, out)
+	require.NoError(t, os.Remove(out))
+	must(t, append(args, "--resume")...)
+	require.Equal(t, want, read(t, out))
+}
+
 // TestResume_RepairsTheLog damages lines of the metrics and event files. The training resumes
 // from its checkpoint with the same result, and reports what was lost.
 func TestResume_RepairsTheLog(t *testing.T) {

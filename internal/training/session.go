@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/spike-by-spike/sbs/convert"
@@ -205,10 +207,12 @@ func (s *session) run(ctx context.Context) error {
 }
 
 // complete makes the final test and save if they are missing. They are missing if the
-// training resumes with another number of epochs or with other test images.
+// training resumes with another number of epochs, with other test images, or without the model
+// that it has saved.
 func (s *session) complete(ctx context.Context) error {
 	test := s.test != nil && (s.at.LastTest == nil || s.at.LastTest.SubBatches < s.at.SubBatches)
-	save := s.at.Saved < s.at.SubBatches
+	_, err := os.Stat(s.places.model)
+	save := s.at.Saved < s.at.SubBatches || errors.Is(err, fs.ErrNotExist)
 	if test {
 		if err := s.testNetwork(ctx); err != nil {
 			return err
