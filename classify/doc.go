@@ -13,8 +13,8 @@
 // [Classifier.All] classifies them batch by batch. [Classifier.Run] takes tensors.
 //
 // Pictures that are dark on light are inverted if the model learned light on dark, and the
-// other way round: see [Invert]. Transparent pixels are put on white. Images of files are turned as
-// their orientation tag says; image.Decode does not do that.
+// other way round: see [Invert]. Transparent pixels are put on white. [DecodeImage] and
+// [Classifier.OpenFiles] turn images as their orientation tag says; image.Decode does not.
 //
 // # Models
 //

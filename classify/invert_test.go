@@ -102,6 +102,20 @@ func TestImages_ReportBlankImages(t *testing.T) {
 	require.Equal(t, []bool{false, false, false}, []bool{r[0].Inverted, r[1].Inverted, r[2].Inverted})
 }
 
+func TestDecodeImage_TurnsAndLimits(t *testing.T) {
+	photo, err := os.ReadFile("../internal/imagefile/testdata/turn6.jpg")
+	require.NoError(t, err)
+	img, err := classify.DecodeImage(photo, 35)
+	require.NoError(t, err)
+	require.Equal(t, image.Rect(0, 0, 5, 7), img.Bounds())
+	_, err = classify.DecodeImage(photo, 34)
+	require.ErrorContains(t, err, "classify: the image claims 7x5 pixels (height x width), want 1 to 34")
+	_, err = classify.DecodeImage(photo, 0)
+	require.ErrorContains(t, err, "at least 1")
+	_, err = classify.DecodeImage(nil, 100)
+	require.ErrorContains(t, err, "classify: not a PNG, JPEG")
+}
+
 func TestInvert_RefusesOtherWords(t *testing.T) {
 	_, err := classify.Open("none", classify.Invert("maybe"))
 	require.EqualError(t, err, `classify: invert "maybe": want auto, yes or no`)

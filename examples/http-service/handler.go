@@ -45,8 +45,10 @@ func newHandler(c *classify.Classifier) http.Handler {
 			return
 		}
 		var answer struct {
-			Classes []class `json:"classes"`
+			Classes  []class `json:"classes"`
+			Inverted bool    `json:"inverted,omitempty"` // dark on light became light on dark
 		}
+		answer.Inverted = results[0].Inverted
 		for _, guess := range results[0].Top(top) {
 			answer.Classes = append(answer.Classes, class(guess))
 		}
@@ -73,7 +75,7 @@ func decode(body io.Reader) (image.Image, int, error) {
 	if config.Width > maxPixels/max(config.Height, 1) {
 		return nil, http.StatusRequestEntityTooLarge, fmt.Errorf("the image has %dx%d pixels, want at most %d", config.Width, config.Height, int(maxPixels))
 	}
-	img, _, err := image.Decode(bytes.NewReader(data))
+	img, err := classify.DecodeImage(data, maxPixels) // turns photos, unlike image.Decode
 	if err != nil {
 		return nil, http.StatusBadRequest, err
 	}
