@@ -190,7 +190,7 @@ for old, new in (b"\x01\x11\x00", b"R\x11\x00"), (b"\x02\x11\x01", b"G\x11\x01")
     names = names.replace(old, new, 1)
 open("names-adobe.jpg", "wb").write(names)
 refuse("names-adobe.jpg", "a JPEG whose components are named RGB although Adobe's marker says that they are not")
-for name, sof, bits, text in ("lossless", 0xC3, 8, "a lossless JPEG"), ("arithmetic", 0xC9, 8, "arithmetic coding"), ("hierarchical", 0xC5, 8, "a hierarchical JPEG"), ("12bit", 0xC1, 12, "12 bits per color"):
+for name, sof, bits, text in ("lossless", 0xC3, 8, "a lossless JPEG"), ("arithmetic", 0xC9, 8, "arithmetic coding"), ("hierarchical", 0xC5, 8, "a hierarchical JPEG"), ("12bit", 0xC1, 12, "12 bits per color"), ("ls", 0xF7, 8, "a JPEG-LS file"):
     j = bytearray(plain)
     at = j.index(b"\xff\xc0")
     j[at + 1], j[at + 4] = sof, bits
@@ -240,6 +240,9 @@ expect("32-no-alpha.bmp", RGB)
 bmp("4.bmp", 4, [bytes([(r[i] >> 4) << 4 | (r[i + 1] >> 4 if i + 1 < W else 0) for i in range(0, W, 2)]) for r in gray.tolist()],
     palette=b"".join(bytes([i * 17] * 3 + [0]) for i in range(16)))
 expect("4.bmp", grays((gray >> 4) * 17))
+bmp("2.bmp", 2, [np.packbits(np.unpackbits(r[:, None], axis=1)[:, 6:]).tobytes() for r in gray >> 6],
+    palette=b"".join(bytes([i * 85] * 3 + [0]) for i in range(4)))
+expect("2.bmp", grays((gray >> 6) * 85))
 convert("palette4.png", "-compress", "RLE", "BMP3:rle.bmp")
 refuse("rle.bmp", "a BMP with run-length compression")
 bmp("16.bmp", 16, [b"\0\0" * W] * H)
@@ -313,6 +316,12 @@ cmyk.save("cmyk.tif")
 refuse("cmyk.tif", "a TIFF with CMYK")
 RGB.convert("LAB").save("lab.tif")
 refuse("lab.tif", "a TIFF with CIE L*a*b*")
+RGB.convert("YCbCr").save("ycbcr.tif", compression="tiff_lzw")
+refuse("ycbcr.tif", "a TIFF with YCbCr")
+convert("rgba.png", "-depth", "16", "rgba16.tif")
+expect("rgba16.tif", RGBA, 1)
+RGB.save("zstd.tif", compression="zstd")
+refuse("zstd.tif", "a TIFF with Zstandard compression")
 LA.save("gray-alpha.tif")
 refuse("gray-alpha.tif", "a TIFF with grays (black is zero) and 1 more values per pixel")
 convert("gray.png", "-depth", "4", "gray4.tif")
@@ -350,6 +359,10 @@ for name, tags, text in (
     ("samples", {277: 2}, "2 samples per pixel but the bits of 1"),
     ("predictor-none", {317: 2}, "predictor 2 and compression 1"),
     ("raw", {262: 32803}, "a camera's color filters"),
+    ("12bit", {258: 12}, "12 bits per sample and grays"),
+    ("2bit", {258: 2}, "2 bits per sample and grays"),
+    ("32bit", {258: 32}, "32 bits per sample and grays"),
+    ("5samples", {258: None, 277: 5}, "5 samples per pixel but the bits of 1"),
     ("palette16", {262: 3, 258: 16}, "16 bits per sample and a palette"),
 ):
     tiff(f"{name}.tif", tags, gray.tobytes() * 2)
