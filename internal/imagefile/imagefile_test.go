@@ -242,6 +242,17 @@ func TestDecode_RefusesDamagedImages(t *testing.T) {
 	}
 }
 
+func TestDecode_DoesNotBlameTheVariantForDamage(t *testing.T) {
+	for _, name := range []string{"gray.tif", "gray.bmp", "rgb.jpg", "rgb.webp", "gray.png"} {
+		content := file(t, name)
+		for n := 16; n < 40; n += 4 {
+			_, err := Decode(content[:n], maxPixels)
+			require.Error(t, err)
+			require.NotContains(t, err.Error(), "save it", "%s cut to %d bytes", name, n)
+		}
+	}
+}
+
 func TestDecode_NamesOtherFormats(t *testing.T) {
 	for head, want := range map[string]string{
 		"\x00\x00\x00\x18ftypheic":    "the format of the file is HEIC, which cannot be read: save it as PNG",

@@ -43,6 +43,9 @@ var photometrics = map[uint32]string{
 // or, unless the file is compressed for fax, at the order of bits.
 func checkTIFF(content []byte) error {
 	d := readDirectory(content)
+	if len(d) == 0 {
+		return nil // damaged
+	}
 	compression, photometric := d.first(tagCompression, compressionNone), d.first(tagPhotometric, blackIsZero)
 	bits := d[tagBits]
 	if bits == nil {
@@ -59,17 +62,19 @@ func checkTIFF(content []byte) error {
 		return refuse("a TIFF that does not say what its values mean (no PhotometricInterpretation)")
 	case photometrics[photometric] != "":
 		return refuse("a TIFF with %s", photometrics[photometric])
+	case photometric > paletted:
+		return refuse("a TIFF with values of an unknown meaning (PhotometricInterpretation %d)", photometric)
 	case slices.ContainsFunc(d[tagSampleFormat], func(f uint32) bool { return f != 1 && f != 4 }):
 		return refuse("a TIFF with signed or floating-point values")
 	case int(samples) != len(bits):
 		return refuse("a TIFF with %d samples per pixel but the bits of %d", samples, len(bits))
 	case bits[0] != 1 && bits[0] != 8 && bits[0] != 16, slices.ContainsFunc(bits, func(b uint32) bool { return b != bits[0] }),
 		photometric == paletted && bits[0] == 16, fax && bits[0] != 1:
-		return refuse("a TIFF with %s bits per sample and %s", listed(bits), meanings[min(photometric, paletted)])
+		return refuse("a TIFF with %s bits per sample and %s", listed(bits), meanings[photometric])
 	case samples > 1 && d.first(tagPlanes, 1) != 1:
 		return refuse("a TIFF with one plane per color (PlanarConfiguration 2)")
 	case photometric != rgb && samples > 1:
-		return refuse("a TIFF with %s and %d more values per pixel", meanings[min(photometric, paletted)], samples-1)
+		return refuse("a TIFF with %s and %d more values per pixel", meanings[photometric], samples-1)
 	case photometric == rgb && samples != 3 && (samples != 4 || d.first(tagExtraSamples, 0) != 1 && d.first(tagExtraSamples, 0) != 2):
 		return refuse("a TIFF with colors and other values than their transparency, %d per pixel in all", samples)
 	case d.first(tagFillOrder, 1) != 1 && !fax:

@@ -358,6 +358,7 @@ for name, tags, text in (
     ("no-meaning", {262: None}, "does not say what its values mean"),
     ("samples", {277: 2}, "2 samples per pixel but the bits of 1"),
     ("predictor-none", {317: 2}, "predictor 2 and compression 1"),
+    ("meaning", {262: 77}, "values of an unknown meaning (PhotometricInterpretation 77)"),
     ("raw", {262: 32803}, "a camera's color filters"),
     ("12bit", {258: 12}, "12 bits per sample and grays"),
     ("2bit", {258: 2}, "2 bits per sample and grays"),
