@@ -20,8 +20,11 @@ func PictureWarnings(how string, inverted, total int, blank []string) []string {
 	var warnings []string
 	if inverted > 0 && how == "auto" {
 		what := fmt.Sprintf("%d of %d images were", inverted, total)
-		if total == 1 {
+		switch {
+		case total == 1:
 			what = "the image was"
+		case inverted == 1:
+			what = fmt.Sprintf("1 of %d images was", total)
 		}
 		warnings = append(warnings, what+" inverted (dark became light) to have a background like the images that the model learned: --invert no leaves images as they are")
 	}

@@ -11,7 +11,7 @@ func TestPictureWarnings_CountAndName(t *testing.T) {
 	require.Empty(t, PictureWarnings("yes", 5, 5, nil), "the user knows")
 	inverted := func(n, total int) string { return PictureWarnings("auto", n, total, nil)[0] }
 	require.Contains(t, inverted(1, 1), "the image was inverted")
-	require.Contains(t, inverted(1, 3), "1 of 3 images were inverted")
+	require.Contains(t, inverted(1, 3), "1 of 3 images was inverted")
 	require.Contains(t, inverted(2, 3), "--invert no")
 
 	blank := func(names ...string) string { return PictureWarnings("auto", 0, 9, names)[0] }
