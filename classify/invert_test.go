@@ -113,7 +113,7 @@ func TestDecodeImage_TurnsAndLimits(t *testing.T) {
 	_, err = classify.DecodeImage(photo, 0)
 	require.ErrorContains(t, err, "at least 1")
 	_, err = classify.DecodeImage(nil, 100)
-	require.ErrorContains(t, err, "classify: not a PNG, JPEG")
+	require.ErrorContains(t, err, "classify: want a PNG, JPEG")
 }
 
 func TestInvert_RefusesOtherWords(t *testing.T) {
