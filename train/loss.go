@@ -78,6 +78,7 @@ func (l Loss) of(grad, h, target []float32, classes, positions int) float64 {
 // Guess returns the loss per image of a model whose output is the same for all classes, for a
 // target of a single class.
 func (l Loss) Guess(classes int) float64 {
+	classes = max(classes, 1)
 	h, target := make([]float32, classes), make([]float32, classes)
 	for i := range h {
 		h[i] = 1 / float32(classes)

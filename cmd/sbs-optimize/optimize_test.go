@@ -381,6 +381,22 @@ func TestOptimize_KeepsStandardOperators(t *testing.T) {
 	require.Contains(t, stderr, "stages.onnx has SbS operators, unlike "+inline)
 }
 
+// TestOptimize_GoesOnIfATrainingStops fine-tunes with a lower limit that is above all weights: the
+// training stops in the first epoch, without a model, or in a later one.
+func TestOptimize_GoesOnIfATrainingStops(t *testing.T) {
+	model, data := trained(t, "--holdout", "100")
+	n := network(t, model)
+	n.Training = []byte(strings.Replace(string(n.Training), `"w_trainable"`, `"learning_rate_threshold_w":0.9,"w_trainable"`, 1))
+	path := save(t, n, convert.Options{})
+	for subBatches, want := range map[string]string{"1": "No model was written", "8": "is the best model so far: loss "} {
+		out := filepath.Join(t.TempDir(), "fast.onnx")
+		_, stderr := must(t, path, "--data", data, "--min-accuracy", "80", "-o", out, "--trainings", "1", "--epochs", "12", "--batches-per-update", subBatches)
+		require.Regexp(t, `warning: fine-tuning of the network with \d+ updates: training stopped after update 20 of \d+: the weights of layer L\d died`, stderr)
+		require.Contains(t, stderr, want)
+		require.FileExists(t, out)
+	}
+}
+
 // TestOptimize_WritesTheModelFirst has an output that fails.
 func TestOptimize_WritesTheModelFirst(t *testing.T) {
 	model, data := trained(t, "--holdout", "200", "--epochs", "1")
