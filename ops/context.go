@@ -26,7 +26,7 @@ type Pool interface {
 //
 // A *Context is a context.Context. An Op stops a long computation soon after the
 // context is done. Do and For return an error then; an Op that computes for long
-// without them calls Err from time to time. An Op must not keep a Context after Run
+// without them calls Err from time to time, at least every 10 milliseconds. An Op must not keep a Context after Run
 // returns.
 //
 // The zero Context is valid. It is never canceled, runs loops in the calling
@@ -54,6 +54,10 @@ type Context struct {
 	// operator defines their shape.
 	Spikes   *Tensor
 	Uniforms *Tensor
+
+	// Memory counts the temporary memory of the run, see Reserve; nil means that there is
+	// no limit.
+	Memory *Memory
 
 	scratch any // see Scratch
 	own     *parallel.Pool

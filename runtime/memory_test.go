@@ -57,7 +57,7 @@ func TestSubgraphs_ReturnOuterValuesUnchanged(t *testing.T) {
 // TestMemoryLimit_CoversValuesOfUnknownSize exceeds the limit with values whose sizes depend
 // on input values.
 func TestMemoryLimit_CoversValuesOfUnknownSize(t *testing.T) {
-	const n = 1 << 16
+	const n = 1 << 13
 	inputs := []*onnxpb.ValueInfoProto{info("x", -1), typed("c", ops.Bool)}
 	x := make([]float32, n)
 	for i := range x {
@@ -95,6 +95,42 @@ func TestMemoryLimit_CoversValuesOfUnknownSize(t *testing.T) {
 				require.ErrorIs(t, err, runtime.ErrMemory)
 			}
 			_, err := load(t, m, runtime.MemoryLimit(c.enough)).Run(t.Context(), in)
+			require.NoError(t, err)
+		})
+	}
+}
+
+// TestMemoryLimit_CoversTemporaryMemory runs nodes whose values fit in the limit, but whose
+// temporary memory does not.
+func TestMemoryLimit_CoversTemporaryMemory(t *testing.T) {
+	const n = 1 << 20
+	x := f32([]int{1, 1, 1024, 1024}, make([]float32, n)...)
+	text := func(name, v string) *onnxpb.AttributeProto {
+		return &onnxpb.AttributeProto{Name: name, Type: onnxpb.AttributeProto_STRING, S: []byte(v)}
+	}
+	vector := op("v = Flatten(x)", intAttr("axis", 0))
+	for name, list := range map[string]nodes{
+		"Det": {op("y = Det(x)")}, "Unique": {op("y = Unique(x)")}, "TopK": {vector, op("y, i = TopK(v, count)")},
+		"Softmax loss": {vector, op("y = SoftmaxCrossEntropyLoss(v, count)")},
+		"LpPool":       {op("y = LpPool(x)", intsAttr("kernel_shape", 1024, 1024))},
+		"Resize":       {op("y = Resize(x, , half)", text("mode", "linear"))},
+		"Conv":         {op("y = Conv(x, w)", intsAttr("pads", 1, 1, 1, 1))},
+		"Einsum":       {op("y = Einsum(x)", text("equation", "abcd->"))},
+		"SbS": {op("w2 = Reshape(x, shape)"), {
+			OpType: "SbS", Domain: "ai.sbs", Input: []string{"x", "w2"}, Output: []string{"y"}, Name: "y",
+			Attribute: []*onnxpb.AttributeProto{intsAttr("kernel_shape", 1024, 1024), intAttr("number_of_spikes", 1), {Name: "epsilon_t", Type: onnxpb.AttributeProto_FLOATS, Floats: []float32{1}}},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := network([]*onnxpb.ValueInfoProto{info("x", 1, 1, 1024, 1024), info("half", 4), info("w", 1, 1, 3, 3), typed("count", ops.Int64, 1), typed("shape", ops.Int64, 2)}, "y", list)
+			m.OpsetImport = append(m.OpsetImport, &onnxpb.OperatorSetIdProto{Domain: "ai.sbs", Version: 1})
+			in := values{"x": x, "half": f32([]int{4}, 1, 1, 0.5, 0.5), "w": f32([]int{1, 1, 3, 3}, make([]float32, 9)...), "count": opstest.Ints(1), "shape": opstest.Ints(n, 1)}
+			_, err := load(t, m, runtime.MemoryLimit(7*n)).Run(t.Context(), in) // the values take up to 4 bytes per element
+			require.ErrorIs(t, err, runtime.ErrMemory)
+			require.ErrorContains(t, err, `node "y"`)
+			require.ErrorContains(t, err, "bytes of temporary memory in addition to the ")
+			require.ErrorContains(t, err, "but the limit is 7340032")
+			_, err = load(t, m).Run(t.Context(), in)
 			require.NoError(t, err)
 		})
 	}

@@ -77,8 +77,12 @@ func Workers(n int) Option {
 //
 // The values are the outputs of all nodes that are in use at the same time: a value that no
 // later node needs makes room for others, except in a run with Observe. Inputs of the run
-// and weights do not count. Neither does the temporary memory of a node, which may be
-// several times the size of its inputs and weights.
+// and weights do not count.
+//
+// The temporary memory of the node that is running counts too, and so do the copies of its
+// weights that a Spike-By-Spike layer keeps in another layout. Up to 1 MiB of it is always
+// allowed. The memory depends on the instruction set and, for some nodes, on the number of
+// workers.
 func MemoryLimit(bytes int64) Option {
 	return loadOption(func(o *loadOptions) error {
 		o.MemoryLimit = bytes

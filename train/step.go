@@ -23,6 +23,9 @@ type frame struct {
 	back   []ops.Context // by step, for the gradients
 	target *ops.Tensor
 	scales []float32 // by step; see trainerState.Scales
+
+	live   int64      // bytes of the values and gradients
+	memory ops.Memory // the temporary memory of the step that is running
 }
 
 // Step computes the gradients for one sub-batch. If the sub-batch completes an update, Step
@@ -117,7 +120,7 @@ func (t *Trainer) arrange(images *ops.Tensor) error {
 		if f.target, err = ops.Zeros(ops.Float32, f.values[t.output].Shape()); err != nil {
 			return err
 		}
-		f.images = slices.Clone(images.Shape())
+		f.images, f.live = slices.Clone(images.Shape()), live
 	}
 	for _, q := range t.params {
 		f.values[q.slot], f.grads[q.slot] = q.value, q.grad
@@ -180,6 +183,8 @@ func (t *Trainer) forward(ctx context.Context, b Batch) error {
 		c := &f.ctx[i]
 		c.Context, c.Pool = ctx, p.Pool
 		c.Seed, c.FirstImage = t.config.Seed, t.state.Images
+		f.memory = ops.Memory{Values: f.live, Limit: p.MemoryLimit}
+		c.Memory = &f.memory
 		c.Spikes, c.Uniforms = graph.Injected(b.Spikes, s), graph.Injected(b.Uniforms, s)
 		err := graph.RunOp(c, s, s.Op, tensors(s.Inputs, f.values), tensors(s.Outputs, f.values))
 		if err = graph.StepError(ctx, s, err); err != nil {

@@ -1,13 +1,17 @@
 package graph
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
 
 // The errors that package runtime exports, and documents.
 var (
 	ErrModel           = errors.New("cannot run this model")
 	ErrUnknownOperator = errors.New("unknown operator")
 	ErrInput           = errors.New("bad input")
-	ErrMemory          = errors.New("too much memory")
+	ErrMemory          = ops.ErrMemory
 	ErrOption          = errors.New("bad option")
 	ErrStopped         = errors.New("stopped by the watcher")
 )

@@ -22,6 +22,7 @@ type frame struct {
 	work     []work        // by step
 	planned  int64         // bytes of the buffers, and of outputs whose types are known before the run
 	budget   budget
+	memory   ops.Memory // the temporary memory of the step that is running
 }
 
 // work is the state of a step.
@@ -63,7 +64,7 @@ func (f *frame) release() {
 		w := &f.work[i]
 		clear(w.in)
 		clear(w.out)
-		w.ctx.Context, w.ctx.Spikes, w.ctx.Uniforms, w.ctx.Seeds, w.ctx.Images = nil, nil, nil, nil, nil
+		w.ctx.Context, w.ctx.Memory, w.ctx.Spikes, w.ctx.Uniforms, w.ctx.Seeds, w.ctx.Images = nil, nil, nil, nil, nil, nil
 	}
 	f.p.frames.Put(f)
 }

@@ -73,6 +73,7 @@ func (f *frame) watch(s *Step, op ops.Op, w *work) error {
 // snapshot returns the snapshot of a step after n of its spikes.
 func (f *frame) snapshot(s *Step, op ops.Op, w *work, ctx *ops.Context, n, total int) (Snapshot, error) {
 	snapshot := Snapshot{Layer: s.Name, Spikes: n, Total: total}
+	defer func() { ctx.Memory = nil }()
 	out := ops.TypeOf(w.out[0])
 	bytes := Bytes(out)
 	if f.options.Watch.Spikes {
@@ -82,6 +83,7 @@ func (f *frame) snapshot(s *Step, op ops.Op, w *work, ctx *ops.Context, n, total
 	if err := f.p.fits(f.budget.base + f.budget.used + bytes); err != nil {
 		return snapshot, err
 	}
+	ctx.Memory = &ops.Memory{Values: f.budget.base + f.budget.used + bytes, Limit: f.budget.limit}
 	first, err := sbs.Prefix(op, n)
 	if err != nil {
 		return snapshot, err

@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,14 +13,14 @@ import (
 // sync.Pool drops objects at random.
 func TestGemm_DoesNotAllocate(t *testing.T) {
 	v := make([]float32, 300*300)
-	require.Zero(t, testing.AllocsPerRun(20, func() { Gemm(false, true, 100, 100, 300, v, 300, v, 300, v, 300, true) }))
+	require.Zero(t, testing.AllocsPerRun(20, func() { _ = Gemm(context.Background(), false, true, 100, 100, 300, v, 300, v, 300, v, 300, true) }))
 }
 
 // TestDrawRow_DoesNotAllocate draws from patches that are all zero, and from others.
 func TestDrawRow_DoesNotAllocate(t *testing.T) {
 	for _, tier := range Tiers() {
 		undo := Use(tier)
-		l := NewLayer(constants(25*8, 1), 8, Schedule{Eps: constants(10, 1)})
+		l := newLayer(constants(25*8, 1), 8, Schedule{Eps: constants(10, 1)})
 		if s := l.NewScratch(); l.RowPositions() > 0 {
 			n := l.RowPositions() / 2
 			offsets, spans, keys := make([]int32, 32), []Span{{Start: 3, N: n}}, make([]uint64, n)

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -59,7 +60,7 @@ func BenchmarkUpdate(b *testing.B) {
 					const k = 25
 					r := rand.New(rand.NewPCG(1, 1))
 					kind.schedule.Eps = constants(chunk, 0.1)
-					l := NewLayer(uniform(r, k*n), n, kind.schedule)
+					l := newLayer(uniform(r, k*n), n, kind.schedule)
 					s := l.NewScratch()
 					for g := range l.Positions() {
 						spikes := make([]int32, chunk)
@@ -89,7 +90,7 @@ func BenchmarkSample(b *testing.B) {
 		for _, k := range []int{25, 50, 96, 288, 800, 2000} {
 			b.Run(fmt.Sprintf("%v/k=%d", tier, k), func(b *testing.B) {
 				defer Use(tier)()
-				l := NewLayer(constants(k, 1), 1, Schedule{Eps: constants(chunk, 1)})
+				l := newLayer(constants(k, 1), 1, Schedule{Eps: constants(chunk, 1)})
 				s := l.NewScratch()
 				sums := make([]float32, l.SumsLen())
 				cumulate(sums, uniform(rand.New(rand.NewPCG(1, 1)), k))
@@ -136,14 +137,14 @@ func BenchmarkLayer(b *testing.B) {
 				for i := range eps {
 					eps[i] = 0.1
 				}
-				l := NewLayer(weights, size.n, Schedule{Eps: eps})
+				l := newLayer(weights, size.n, Schedule{Eps: eps})
 				sums = append(sums, make([]float32, l.SumsLen()-size.k)...)
 				s := l.NewScratch()
 				for b.Loop() {
 					for g := range l.Positions() {
 						s.Draw(g, sums, uint64(g), nil)
 					}
-					s.Run(l.Positions())
+					_ = s.Run(context.Background(), l.Positions())
 				}
 				report(b, spikes*l.Positions())
 			})
@@ -166,7 +167,7 @@ func BenchmarkParts(b *testing.B) {
 func benchmarkParts(b *testing.B, tier Tier, k, n, spikes, width, channels int) {
 	defer Use(tier)()
 	r := rand.New(rand.NewPCG(1, 1))
-	l := NewLayer(uniform(r, k*n), n, Schedule{Eps: constants(spikes, 0.3), LowDiscrepancy: true})
+	l := newLayer(uniform(r, k*n), n, Schedule{Eps: constants(spikes, 0.3), LowDiscrepancy: true})
 	s, group := l.NewScratch(), l.Positions()
 	x := uniform(r, width*width*channels)
 	offsets := make([]int32, 0, roundUp(k, RowLen))

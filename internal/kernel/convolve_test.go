@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -71,11 +72,11 @@ func randomProduct(r *rand.Rand) productTask {
 
 // run computes columns lo to hi-1 in out.
 func (c productTask) run(out []float32, lo, hi int) {
-	f := NewFilters(c.count, c.m, len(c.taps), c.filters)
+	f, _ := NewFilters(context.Background(), c.count, c.m, len(c.taps), c.filters)
 	defer f.Release()
 	columns := NewColumns(c.taps, c.columns[lo:hi], c.places[lo:hi])
 	defer columns.Release()
-	f.Convolve(c.group, columns, c.x, c.bias, out, c.stride)
+	_ = f.Convolve(context.Background(), c.group, columns, c.x, c.bias, out, c.stride)
 }
 
 // TestConvolve_EqualsTheDefinition compares every tier with the definition, for all

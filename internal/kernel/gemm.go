@@ -1,8 +1,10 @@
 package kernel
 
 import (
+	"context"
 	"fmt"
 	"sync"
+	"unsafe"
 )
 
 // Gemm computes C = A*B, or C += A*B if accumulate is set, for row-major matrices.
@@ -14,7 +16,9 @@ import (
 // Each entry of C is a sum in float32, in ascending order of k, that starts with
 // the old entry if accumulate is set and with 0 otherwise. It is therefore the same,
 // bit for bit, if the product is computed in parts of the rows and columns.
-func Gemm(transA, transB bool, m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, accumulate bool) {
+//
+// Gemm stops soon after ctx is done. It returns the error of ctx then, and C is incomplete.
+func Gemm(ctx context.Context, transA, transB bool, m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, accumulate bool) error {
 	aRows, aCols, bRows, bCols := m, k, k, n
 	if transA {
 		aRows, aCols = k, m
@@ -26,9 +30,12 @@ func Gemm(transA, transB bool, m, n, k int, a []float32, lda int, b []float32, l
 	checkMatrix("B", bRows, bCols, len(b), ldb)
 	checkMatrix("C", m, n, len(c), ldc)
 	if m == 0 || n == 0 {
-		return
+		return nil
 	}
-	f := filters(1, m, k, a, lda, transA)
+	f, err := filters(ctx, 1, m, k, a, lda, transA)
+	if err != nil {
+		return err
+	}
 	defer f.Release()
 	stepTap, stepColumn := ldb, 1
 	if transB {
@@ -42,8 +49,11 @@ func Gemm(transA, transB bool, m, n, k int, a []float32, lda int, b []float32, l
 		columns.own.offsets = multiples(columns.own.offsets, first, last, stepColumn)
 		columns.own.places = multiples(columns.own.places, first, last, 1)
 		columns.prepare(columns.own.taps, columns.own.offsets, columns.own.places)
-		f.multiply(0, columns, b, nil, c, ldc, accumulate)
+		if err := f.multiply(ctx, 0, columns, b, nil, c, ldc, accumulate); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 func checkMatrix(name string, rows, columns, length, stride int) {
@@ -80,16 +90,22 @@ var filterPool = sync.Pool{New: func() any { return new(Filters) }}
 
 // NewFilters returns Filters of count matrices A (m, k), which are consecutive in
 // a. They use the tier that is active at the time of the call. NewFilters panics if a
-// is too short.
-func NewFilters(count, m, k int, a []float32) *Filters {
+// is too short. It returns the error of ctx soon after ctx is done.
+func NewFilters(ctx context.Context, count, m, k int, a []float32) (*Filters, error) {
 	checkMatrix("A", count*m, k, len(a), k)
-	return filters(count, m, k, a, k, false)
+	return filters(ctx, count, m, k, a, k, false)
+}
+
+// FiltersBytes returns roughly the memory of Filters of count matrices A (m, k).
+func FiltersBytes(count, m, k int) int64 {
+	t := tilingOf(active())
+	return 4*int64(count)*int64((m+t.rows-1)/t.rows)*int64(k)*int64(t.left) + 8*int64(m+k)
 }
 
 // Release allows later Filters to use the memory of f. f must not be used after it.
 func (f *Filters) Release() { filterPool.Put(f) }
 
-func filters(count, m, k int, a []float32, lda int, transposed bool) *Filters {
+func filters(ctx context.Context, count, m, k int, a []float32, lda int, transposed bool) (*Filters, error) {
 	f := filterPool.Get().(*Filters)
 	t := tilingOf(active())
 	f.t, f.m, f.k, f.panels = t, m, k, (m+t.rows-1)/t.rows
@@ -106,10 +122,14 @@ func filters(count, m, k int, a []float32, lda int, transposed bool) *Filters {
 			for b := range depths(k) {
 				lo, hi := part(k, depths(k), b)
 				t.packRows(f.panel(g, p, lo, hi), a[g*m*lda:], f.taps[lo:hi], &f.packing, 0, last-first)
+				if err := ctx.Err(); err != nil {
+					f.Release()
+					return nil, err
+				}
 			}
 		}
 	}
-	return f
+	return f, nil
 }
 
 // size returns the length of one matrix in f.packed.
@@ -148,6 +168,12 @@ func NewColumns(taps, offsets, places []int) *Columns {
 	return c
 }
 
+// Bytes returns the memory of the Columns, with that of the offsets and places.
+func (c *Columns) Bytes() int64 {
+	return int64(cap(c.packing.groups))*int64(unsafe.Sizeof(packGroup{})) + int64(cap(c.runs))*int64(unsafe.Sizeof(run{})) +
+		8*int64(cap(c.packing.bases)+cap(c.packing.starts)+cap(c.starts)+2*len(c.packing.offsets))
+}
+
 // Release allows later Columns to use the memory of c. c must not be used after it.
 func (c *Columns) Release() { columnPool.Put(c) }
 
@@ -181,12 +207,13 @@ func largest(name string, v []int) int {
 //
 // Each entry of C is a sum in float32 that starts with the bias and adds the
 // products in ascending order of the taps. As with Gemm, it does not depend on
-// which other entries are computed. Convolve is safe for concurrent use.
-func (f *Filters) Convolve(group int, c *Columns, x, bias, out []float32, stride int) {
+// which other entries are computed. Convolve is safe for concurrent use. Soon after ctx
+// is done, it returns the error of ctx, and C is incomplete.
+func (f *Filters) Convolve(ctx context.Context, group int, c *Columns, x, bias, out []float32, stride int) error {
 	if bias != nil {
 		bias = bias[:f.m]
 	}
-	f.multiply(group, c, x, bias, out, stride, false)
+	return f.multiply(ctx, group, c, x, bias, out, stride, false)
 }
 
 // The matrices are multiplied in parts of B that fit into the second-level cache.

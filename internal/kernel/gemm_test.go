@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -55,7 +56,7 @@ func (g gemmTask) String() string {
 // run computes rows i0 to i1-1 and columns j0 to j1-1 of the product in c.
 func (g gemmTask) run(c []float32, i0, i1, j0, j1 int) {
 	if i0 == i1 || j0 == j1 {
-		Gemm(g.transA, g.transB, i1-i0, j1-j0, g.k, g.a, g.lda, g.b, g.ldb, nil, g.ldc, g.accumulate)
+		_ = Gemm(context.Background(), g.transA, g.transB, i1-i0, j1-j0, g.k, g.a, g.lda, g.b, g.ldb, nil, g.ldc, g.accumulate)
 		return
 	}
 	a, b := g.a, g.b
@@ -71,7 +72,7 @@ func (g gemmTask) run(c []float32, i0, i1, j0, j1 int) {
 			b = b[j0:]
 		}
 	}
-	Gemm(g.transA, g.transB, i1-i0, j1-j0, g.k, a, g.lda, b, g.ldb, c[i0*g.ldc+j0:], g.ldc, g.accumulate)
+	_ = Gemm(context.Background(), g.transA, g.transB, i1-i0, j1-j0, g.k, a, g.lda, b, g.ldb, c[i0*g.ldc+j0:], g.ldc, g.accumulate)
 }
 
 // entry returns entry (i, j) of the product, computed in float64, and the sum of the
@@ -144,20 +145,20 @@ func FuzzGemm(f *testing.F) {
 func TestGemm_PanicsIfASliceIsTooShort(t *testing.T) {
 	v := make([]float32, 12)
 	require.PanicsWithValue(t, "kernel: matrix A (3, 4) with stride 5 does not fit into 12 numbers",
-		func() { Gemm(false, false, 3, 1, 4, v, 5, v, 1, v, 1, false) })
+		func() { _ = Gemm(context.Background(), false, false, 3, 1, 4, v, 5, v, 1, v, 1, false) })
 	require.PanicsWithValue(t, "kernel: matrix B (4, 3) with stride 2 does not fit into 12 numbers",
-		func() { Gemm(false, false, 3, 3, 4, v, 4, v, 2, v, 3, false) })
+		func() { _ = Gemm(context.Background(), false, false, 3, 3, 4, v, 4, v, 2, v, 3, false) })
 	require.PanicsWithValue(t, "kernel: matrix C (3, 5) with stride 5 does not fit into 12 numbers",
-		func() { Gemm(false, false, 3, 5, 1, v, 1, v, 5, v, 5, false) })
+		func() { _ = Gemm(context.Background(), false, false, 3, 5, 1, v, 1, v, 5, v, 5, false) })
 	require.PanicsWithValue(t, "kernel: matrix A has the negative size (-1, 4)",
-		func() { Gemm(false, false, -1, 1, 4, v, 4, v, 1, v, 1, false) })
+		func() { _ = Gemm(context.Background(), false, false, -1, 1, 4, v, 4, v, 1, v, 1, false) })
 }
 
 func TestConvolve_PanicsIfColumnsDoNotFit(t *testing.T) {
 	v := make([]float32, 12)
-	f := NewFilters(1, 2, 3, v[:6])
+	f, _ := NewFilters(context.Background(), 1, 2, 3, v[:6])
 	convolve := func(taps, offsets, places []int) func() {
-		return func() { f.Convolve(0, NewColumns(taps, offsets, places), v, nil, v, 2) }
+		return func() { _ = f.Convolve(context.Background(), 0, NewColumns(taps, offsets, places), v, nil, v, 2) }
 	}
 	taps := []int{0, 1, 2}
 	require.PanicsWithValue(t, "kernel: tap and offset 12 is outside of an input of 12 numbers", convolve(taps, []int{0, 10}, []int{0, 1}))
@@ -183,7 +184,7 @@ func BenchmarkGemm(b *testing.B) {
 					ldb = s.k
 				}
 				for b.Loop() {
-					Gemm(false, s.transB, s.m, s.n, s.k, x, s.k, y, ldb, c, s.n, false)
+					_ = Gemm(context.Background(), false, s.transB, s.m, s.n, s.k, x, s.k, y, ldb, c, s.n, false)
 				}
 				b.ReportMetric(2*float64(s.m)*float64(s.n)*float64(s.k)*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GFLOP/s")
 			})

@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"context"
 	"math/rand/v2"
 	"syscall"
 	"testing"
@@ -39,7 +40,7 @@ func TestLayer_StaysWithinItsBuffers(t *testing.T) {
 			defer Use(tier)()
 			for seed := range uint64(300) {
 				c := randomTask(rand.New(rand.NewPCG(seed, 8)), largeSizes)
-				l := NewLayer(c.weights, c.n, Schedule{
+				l := newLayer(c.weights, c.n, Schedule{
 					Eps: c.eps, Places: c.places, MaxEpsXY: 2, Forgetting: c.forgetting, LowDiscrepancy: c.lowDiscrepancy,
 				})
 				guarded(t, &l.weights)
@@ -59,7 +60,7 @@ func TestLayer_StaysWithinItsBuffers(t *testing.T) {
 					guarded(t, &sums)
 					s.Draw(g, sums, uint64(g), c.epsXY[i])
 				}
-				s.Run(l.Positions())
+				_ = s.Run(context.Background(), l.Positions())
 				h := make([]float32, c.n*l.Positions())
 				guarded(t, &h)
 				s.Store(h, l.Positions(), 0, l.Positions())

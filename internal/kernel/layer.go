@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"context"
 	"slices"
 	"unsafe"
 )
@@ -8,6 +9,10 @@ import (
 // minOverlap is the bound of q = sum_n h[n]*W[k,n] up to which a spike is skipped:
 // a quotient with a smaller q would be meaningless.
 const minOverlap = 1e-10
+
+// maxUpdates bounds the product of neurons and spikes that are applied to a position at once,
+// so that a layer with many neurons can be canceled.
+const maxUpdates = 1 << 24
 
 // maxScale bounds the common factor that h carries while spikes are applied.
 const maxScale = 1e10
@@ -92,7 +97,9 @@ type Schedule struct {
 
 // NewLayer returns a layer of n neurons per position with the (k, n) matrix of
 // weights. The layer uses the tier that is active at the time of the call.
-func NewLayer(weights []float32, n int, s Schedule) *Layer {
+//
+// NewLayer returns the error of ctx soon after ctx is done.
+func NewLayer(ctx context.Context, weights []float32, n int, s Schedule) (*Layer, error) {
 	k := len(weights) / n
 	l := &Layer{
 		k: k, n: n, spikes: len(s.Eps), places: s.Places, forgetting: s.Forgetting, eps: s.Eps,
@@ -107,30 +114,41 @@ func NewLayer(weights []float32, n int, s Schedule) *Layer {
 		}
 	}
 	l.weights = aligned(k * l.width)
+	lowest := weights[0]
+	rows := max(1, copiedAtOnce/n)
 	for i := range k {
-		copy(l.weights[i*l.width:], weights[i*n:(i+1)*n])
+		if i%rows == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		row := weights[i*n : (i+1)*n]
+		copy(l.weights[i*l.width:], row)
+		lowest = min(lowest, slices.Min(row))
 	}
-	l.fast = s.Places == 0 && s.Forgetting == 0 && slices.Min(weights) > minOverlap
+	l.fast = s.Places == 0 && s.Forgetting == 0 && lowest > minOverlap
 	if s.Places == 0 {
 		l.plan(1)
-		return l
+		return l, nil
 	}
 	l.place = make([]int32, k)
 	for i := range l.place {
 		l.place[i] = int32(i % s.Places)
 	}
 	l.plan(s.MaxEpsXY)
-	return l
+	return l, nil
 }
 
+// copiedAtOnce is the number of weights that are copied between two checks of the context.
+const copiedAtOnce = 1 << 20
+
 // plan divides the schedule at the ends of chunks and where the common factor
-// would become too large.
+// would become too large, and where many neurons make many updates.
 func (l *Layer) plan(maxEpsXY float32) {
+	most := max(1, maxUpdates/l.n)
 	for first := 0; first < l.spikes; {
 		r := steps{first: first}
 		scale := float32(1)
 		for t := first; t < l.spikes; t++ {
-			if t > first && (t%chunk == 0 || scale > maxScale) {
+			if t > first && (t%chunk == 0 || scale > maxScale || r.n >= most) {
 				break
 			}
 			e := l.eps[t] * maxEpsXY
@@ -186,6 +204,18 @@ type Scratch struct {
 type job struct {
 	given []int32
 	epsXY []float32
+}
+
+// LayerBytes returns roughly the memory of a Layer with k rows of n weights each and the
+// given number of spikes.
+func LayerBytes(k, n, spikes int) int64 {
+	up := updaterFor(active(), k, n)
+	return 4*int64(k)*int64(roundUp(n, up.vector)+1) + 8*int64(spikes)
+}
+
+// ScratchBytes returns roughly the memory of a Scratch of the layer.
+func (l *Layer) ScratchBytes() int64 {
+	return 4 * int64(l.up.positions) * int64(l.width+2*chunk+l.layout.room+l.layout.coarse)
 }
 
 // NewScratch returns a Scratch for the layer.
@@ -250,25 +280,34 @@ func (s *Scratch) Reset(g int) {
 	copy(s.h[g*width:][:width], s.l.initial)
 }
 
-// Run computes h of the first n positions of the group.
-func (s *Scratch) Run(n int) {
+// Run computes h of the first n positions of the group. It returns the error of ctx soon
+// after ctx is done.
+func (s *Scratch) Run(ctx context.Context, n int) error {
 	l := s.l
+	defer func() {
+		if s.used {
+			clear(s.jobs) // do not keep the slices of the caller in use
+			s.used = false
+		}
+	}()
 	copy(s.h, l.initial)
 	s.live = n
 	if !l.up.partial {
 		s.live = len(s.jobs)
 	}
-	for _, r := range l.runs {
+	for i, r := range l.runs {
+		if i > 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
 		if r.first%chunk == 0 {
 			s.fill(r.first, n)
 			s.complete(n)
 		}
 		s.apply(r)
 	}
-	if s.used {
-		clear(s.jobs) // do not keep the slices of the caller in use
-		s.used = false
-	}
+	return nil
 }
 
 // apply applies spikes that fill has prepared, and divides h by the common factor.

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -100,7 +101,7 @@ func randomTask(r *rand.Rand, z sizes) task {
 // run computes the positions with the active tier, in groups. The first position is
 // position shift of its group.
 func (c task) run(shift int) [][]float32 {
-	l := NewLayer(c.weights, c.n, Schedule{
+	l := newLayer(c.weights, c.n, Schedule{
 		Eps: c.eps, Places: c.places, MaxEpsXY: 2, Forgetting: c.forgetting, LowDiscrepancy: c.lowDiscrepancy,
 	})
 	s := l.NewScratch()
@@ -115,7 +116,7 @@ func (c task) run(shift int) [][]float32 {
 			}
 		}
 		if to > from {
-			s.Run(to - from)
+			_ = s.Run(context.Background(), to-from)
 		}
 		h := make([]float32, c.n*(to-from))
 		s.Store(h, to-from, 0, to-from)
@@ -236,7 +237,7 @@ func TestScratch_TakesGivenAndDrawnSpikes(t *testing.T) {
 			if z.zero {
 				w[3] = 0
 			}
-			l := NewLayer(w, z.n, Schedule{Eps: constants(z.spikes, 0.3), Places: z.places, MaxEpsXY: 1, Forgetting: z.forgetting})
+			l := newLayer(w, z.n, Schedule{Eps: constants(z.spikes, 0.3), Places: z.places, MaxEpsXY: 1, Forgetting: z.forgetting})
 			sums, thresholds := make([]float32, l.SumsLen()), make([]uint32, z.k)
 			cumulate(sums[:z.k], uniform(r, z.k))
 			Thresholds(thresholds, sums[:z.k])
@@ -253,7 +254,7 @@ func TestScratch_TakesGivenAndDrawnSpikes(t *testing.T) {
 						s.Draw(g, sums, uint64(g), constants(z.places, 0.5))
 					}
 				}
-				s.Run(n)
+				_ = s.Run(context.Background(), n)
 				h := make([]float32, z.n*n)
 				s.Store(h, n, 0, n)
 				return h
@@ -308,4 +309,45 @@ func TestTiers_AgreeForLargePatches(t *testing.T) {
 			}
 		}
 	}
+}
+
+// newLayer is NewLayer without a context that ends.
+func newLayer(weights []float32, n int, s Schedule) *Layer {
+	l, err := NewLayer(context.Background(), weights, n, s)
+	if err != nil {
+		panic(err)
+	}
+	return l
+}
+
+// TestScratchRun_StopsSoon lets a layer with many spikes, and one with many neurons, draw
+// until the context ends.
+func TestScratchRun_StopsSoon(t *testing.T) {
+	for _, size := range []struct{ k, n, spikes int }{{4, 5, 1 << 20}, {2, maxUpdates / 4, 20}} {
+		l := newLayer(constants(size.k*size.n, 0.5), size.n, Schedule{Eps: constants(size.spikes, 0.1)})
+		s := l.NewScratch()
+		sums := make([]float32, l.SumsLen())
+		for i := range size.k {
+			sums[i] = float32(i + 1)
+		}
+		for g := range l.Positions() {
+			s.Draw(g, sums, 1, nil)
+		}
+		ctx := canceling{t.Context(), 3}
+		require.ErrorIs(t, s.Run(&ctx, l.Positions()), context.Canceled)
+		require.Equal(t, -1, ctx.left)
+	}
+}
+
+// canceling is a context that is canceled when its error has been looked at some times.
+type canceling struct {
+	context.Context
+	left int
+}
+
+func (c *canceling) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
 }

@@ -22,7 +22,7 @@ func TestLayer_DividesThePrefixOfAScheduleAlike(t *testing.T) {
 		layer := func(spikes int) *Layer {
 			s := schedule
 			s.Eps = eps[:spikes]
-			return NewLayer(constants(8*3, 1), 3, s)
+			return newLayer(constants(8*3, 1), 3, s)
 		}
 		whole := layer(len(eps)).runs
 		for range 20 {

@@ -23,7 +23,7 @@ func TestDrawRow_EqualsDraw(t *testing.T) {
 			for i := range weights {
 				weights[i] = r.Float32() + 0.1
 			}
-			l := NewLayer(weights, n, Schedule{Eps: []float32{1, 0.5}})
+			l := newLayer(weights, n, Schedule{Eps: []float32{1, 0.5}})
 			if l.RowPositions() == 0 {
 				continue
 			}

@@ -69,7 +69,7 @@ func requireFirstSpikes(t *testing.T, tier Tier, sampler string, want []int32, n
 	k := len(sums)
 	for _, n := range numbers {
 		for _, places := range []int{0, min(k, 25)} {
-			l := NewLayer(constants(3*k, 1), 3, Schedule{
+			l := newLayer(constants(3*k, 1), 3, Schedule{
 				Eps: constants(n, 0.1), Places: places, MaxEpsXY: 1, LowDiscrepancy: sampler == "low discrepancy",
 			})
 			g := n % l.Positions()

@@ -73,8 +73,10 @@ func TestCheck_AcceptsAnAvailableTier(t *testing.T) {
 	if inOwnProcess(t, "portable") {
 		require.NoError(t, Check())
 		require.Equal(t, Portable, active())
-		NewFilters(1, 1, 1, []float32{1}).Release()
-		require.Equal(t, 4, NewLayer([]float32{1}, 1, Schedule{Eps: []float32{1}}).Positions())
+		f, err := NewFilters(t.Context(), 1, 1, 1, []float32{1})
+		require.NoError(t, err)
+		f.Release()
+		require.Equal(t, 4, newLayer([]float32{1}, 1, Schedule{Eps: []float32{1}}).Positions())
 	}
 }
 

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"context"
 	"fmt"
 	"sync"
 
@@ -94,7 +95,7 @@ type gemmScratch struct {
 var scratches = sync.Pool{New: func() any { return new(gemmScratch) }}
 
 // multiply computes C += A*B if accumulate is set, otherwise C = A*B + bias.
-func (f *Filters) multiply(group int, c *Columns, x, bias, out []float32, stride int, accumulate bool) {
+func (f *Filters) multiply(ctx context.Context, group int, c *Columns, x, bias, out []float32, stride int, accumulate bool) error {
 	f.check(c, x, out, stride)
 	t, n := f.t, len(c.packing.offsets)
 	s := scratches.Get().(*gemmScratch)
@@ -111,6 +112,9 @@ func (f *Filters) multiply(group int, c *Columns, x, bias, out []float32, stride
 				t.packColumns(s.right[(j-from)*depth:], x, c.taps[lo:hi], &c.packing, j, min(j+t.columns, to))
 			}
 			for i := range f.panels {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
 				first, last := part(f.m, f.panels, i)
 				start := s.zeros
 				switch {
@@ -127,6 +131,7 @@ func (f *Filters) multiply(group int, c *Columns, x, bias, out []float32, stride
 			}
 		}
 	}
+	return nil
 }
 
 // check panics if the product would access memory outside of x and out. The

@@ -13,6 +13,11 @@ type alphaLoop struct {
 
 // Part implements parallel.Loop.
 func (l *alphaLoop) Part(lo, hi int) error {
+	bytes := 8 * int64(2*l.run.positions+l.run.height*l.run.width)
+	if err := l.run.ctx.Reserve(bytes); err != nil {
+		return err
+	}
+	defer l.run.ctx.Release(bytes)
 	s := l.spaces.Get()
 	defer l.spaces.Put(s)
 	for b := lo; b < hi; b++ {
@@ -71,7 +76,13 @@ func (r *run) foldRows(s *alphaSpace, b int) error {
 			return err
 		}
 		clear(s.v)
+		steps := 0
 		for n, w := range r.w[k*r.n:][:r.n] {
+			if steps += r.positions; steps > checkGrain {
+				if steps = 0; r.ctx.Err() != nil {
+					return r.ctx.Err()
+				}
+			}
 			for pos := range s.v {
 				s.v[pos] += float64(float64(w) * float64(h[n*r.positions+pos]))
 			}

@@ -1,6 +1,7 @@
 package sbs
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
@@ -33,7 +34,7 @@ func (r *run) inject(spikes, uniforms *ops.Tensor) error {
 		if err := want.Check(spikes); err != nil {
 			return fmt.Errorf("given spikes: %w", err)
 		}
-		if err := checkSpikes(spikes, r.k); err != nil {
+		if err := checkSpikes(r.ctx, spikes, r.k); err != nil {
 			return err
 		}
 		r.given = spikes.Int64s()
@@ -43,7 +44,7 @@ func (r *run) inject(spikes, uniforms *ops.Tensor) error {
 		if err := want.Check(uniforms); err != nil {
 			return fmt.Errorf("given uniforms: %w", err)
 		}
-		if err := checkUniforms(uniforms); err != nil {
+		if err := checkUniforms(r.ctx, uniforms); err != nil {
 			return err
 		}
 		r.uniforms = uniforms.Float32s()
@@ -56,8 +57,11 @@ func (r *run) inject(spikes, uniforms *ops.Tensor) error {
 const noSpike = -1
 
 // checkSpikes checks the values of given spikes for a W of k rows.
-func checkSpikes(spikes *ops.Tensor, k int) error {
+func checkSpikes(ctx context.Context, spikes *ops.Tensor, k int) error {
 	for i, v := range spikes.Int64s() {
+		if i%checkGrain == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if v < noSpike || v >= int64(k) {
 			return fmt.Errorf("%w: given spikes: %d at %v, want 0 to %d, or %d where the patch of X is all zero", ops.ErrValue,
 				v, ops.Coordinates(i, spikes.Shape()), k-1, noSpike)
@@ -67,8 +71,11 @@ func checkSpikes(spikes *ops.Tensor, k int) error {
 }
 
 // checkUniforms checks the values of given uniforms.
-func checkUniforms(uniforms *ops.Tensor) error {
+func checkUniforms(ctx context.Context, uniforms *ops.Tensor) error {
 	for i, u := range uniforms.Float32s() {
+		if i%checkGrain == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if !(u >= 0 && u < 1) {
 			return fmt.Errorf("%w: given uniforms: %v at %v, want numbers in [0, 1)", ops.ErrValue, u, ops.Coordinates(i, uniforms.Shape()))
 		}
@@ -80,6 +87,9 @@ func checkUniforms(uniforms *ops.Tensor) error {
 // the cumulative sums, or to the spikes that the given uniforms select.
 func (r *run) givenSpikes(dst []int32, sums []float32, b, pos int) error {
 	for t := range dst {
+		if t%checkGrain == checkGrain-1 && r.ctx.Err() != nil {
+			return r.ctx.Err()
+		}
 		i := (b*r.Spikes+t)*r.positions + pos
 		if r.given == nil {
 			dst[t] = kernel.Invert(sums, r.uniforms[i])

@@ -331,7 +331,9 @@ func (d *gradient) sumUp(ctx *ops.Context) error {
 			for i := lo; i < hi; i++ {
 				g, s := i/slabs, i%slabs
 				w.weights, w.eps = partW[g*len(weights):][:len(weights)], partEps[i*len(eps):][:len(eps)]
-				d.compute(w, &d.groups[first+g], s*d.slab, min((s+1)*d.slab, d.channels))
+				if err := d.compute(ctx, w, &d.groups[first+g], s*d.slab, min((s+1)*d.slab, d.channels)); err != nil {
+					return err
+				}
 			}
 			return nil
 		})
@@ -414,13 +416,15 @@ func (d *gradient) newWorker() *gradWorker {
 //
 // A constant added to g does not change grad_W. Instead of g this code uses g - mean,
 // so that the two products do not cancel each other out.
-func (d *gradient) compute(w *gradWorker, g *gradGroup, lo, hi int) {
+func (d *gradient) compute(ctx *ops.Context, w *gradWorker, g *gradGroup, lo, hi int) error {
 	first, rows := lo*d.places, (hi-lo)*d.places
 	for i := range g.chunks {
 		c := &g.chunks[i]
 		width := 2 * c.count
 		both := w.both[:rows*width]
-		kernel.Gemm(false, false, rows, width, d.n, d.w[first*d.n:], d.n, c.neurons, width, both, width, false)
+		if err := kernel.Gemm(ctx, false, false, rows, width, d.n, d.w[first*d.n:], d.n, c.neurons, width, both, width, false); err != nil {
+			return err
+		}
 		for row := range rows {
 			d.row(w, c, first+row, both[row*width:][:width])
 		}
@@ -434,6 +438,9 @@ func (d *gradient) compute(w *gradWorker, g *gradGroup, lo, hi int) {
 				right, stride = d.targets(c), c.count
 			}
 		}
-		kernel.Gemm(false, true, rows, d.n, inner, both, width, right, stride, w.weights[first*d.n:], d.n, i > 0)
+		if err := kernel.Gemm(ctx, false, true, rows, d.n, inner, both, width, right, stride, w.weights[first*d.n:], d.n, i > 0); err != nil {
+			return err
+		}
 	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package sbs
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -56,6 +57,7 @@ func (r *run) release() {
 // plan holds what a layer prepares for its weights. The layer keeps it for later runs
 // with the same weights.
 type plan struct {
+	bytes      int64     // of memory
 	weights    []float32 // a copy, to find out whether the weights have changed
 	neurons    int
 	maxEpsXY   float32
@@ -66,20 +68,31 @@ type plan struct {
 
 // planFor returns the plan for the given weights. In most models the weights are
 // constants, so that every run uses the plan of the first one.
-func (l *layer) planFor(weights *ops.Tensor, maxEpsXY float32, epsPlaces int) (*plan, error) {
+func (l *layer) planFor(ctx *ops.Context, weights *ops.Tensor, maxEpsXY float32, epsPlaces int) (*plan, error) {
 	w, n := weights.Float32s(), weights.Shape()[1]
-	if p := l.last.Load(); p != nil && p.neurons == n && p.maxEpsXY == maxEpsXY && p.epsPlaces == epsPlaces && kernel.SameBits(p.weights, w) {
-		return p, nil
+	if p := l.last.Load(); p != nil && p.neurons == n && p.maxEpsXY == maxEpsXY && p.epsPlaces == epsPlaces {
+		if same, err := sameBits(ctx, p.weights, w); err != nil {
+			return nil, err
+		} else if same {
+			return p, ctx.Reserve(p.bytes)
+		}
 	}
-	if err := checkWeights(weights); err != nil {
+	bytes := 4*int64(len(w)) + kernel.LayerBytes(len(w)/n, n, len(l.eps))
+	if err := ctx.Reserve(bytes); err != nil {
+		return nil, err
+	}
+	if err := checkWeights(ctx, weights); err != nil {
 		return nil, err
 	}
 	w = slices.Clone(w)
-	k := kernel.NewLayer(w, n, kernel.Schedule{
+	k, err := kernel.NewLayer(ctx, w, n, kernel.Schedule{
 		Eps: l.eps, Places: epsPlaces, MaxEpsXY: maxEpsXY, Forgetting: max(l.Forgetting, 0),
 		LowDiscrepancy: l.Sampler == LowDiscrepancy,
 	})
-	p := &plan{weights: w, neurons: n, maxEpsXY: maxEpsXY, epsPlaces: epsPlaces, kernel: k}
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{bytes: bytes, weights: w, neurons: n, maxEpsXY: maxEpsXY, epsPlaces: epsPlaces, kernel: k}
 	p.workspaces = &parallel.Spares[*workspace]{New: func() *workspace {
 		w := &workspace{scratch: k.NewScratch(), dead: make([]bool, k.Positions())}
 		for i := range w.sums {
@@ -90,6 +103,26 @@ func (l *layer) planFor(weights *ops.Tensor, maxEpsXY float32, epsPlaces int) (*
 	l.last.Store(p)
 	return p, nil
 }
+
+// sameBits reports whether two lists of weights are equal, bit for bit.
+func sameBits(ctx context.Context, a, b []float32) (bool, error) {
+	if len(a) != len(b) {
+		return false, nil
+	}
+	for lo := 0; lo < len(a); lo += weightsAtOnce {
+		if lo > 0 && ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		hi := min(lo+weightsAtOnce, len(a))
+		if !kernel.SameBits(a[lo:hi], b[lo:hi]) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// weightsAtOnce is the number of weights that are read between two checks of the context.
+const weightsAtOnce = 1 << 20
 
 // run is the state of one Run. As the Scratch of the node it keeps its memory for the
 // next Run.
@@ -154,7 +187,7 @@ func (l *layer) prepare(r *run, ctx *ops.Context, in []*ops.Tensor, h []int) err
 // usePlan sets up r for the weights.
 func (r *run) usePlan(weights *ops.Tensor) error {
 	var err error
-	if r.plan, err = r.planFor(weights, r.maxEpsXY, r.epsPlaces); err != nil {
+	if r.plan, err = r.planFor(r.ctx, weights, r.maxEpsXY, r.epsPlaces); err != nil {
 		return err
 	}
 	r.rows = r.kernel.RowPositions() > 0 && r.ow >= minRow && r.Strides[1] == 1 && r.given == nil && r.uniforms == nil
@@ -202,6 +235,11 @@ type workspace struct {
 // Part implements parallel.Loop: it computes h at the (image, output position) pairs of
 // groups lo to hi-1. A pair has the number b*OH*OW + pos.
 func (r *run) Part(lo, hi int) error {
+	bytes := r.workspaceBytes()
+	if err := r.ctx.Reserve(bytes); err != nil {
+		return err
+	}
+	defer r.ctx.Release(bytes)
 	w := r.workspaces.Get()
 	defer func() {
 		clear(w.epsXY[:])
@@ -220,10 +258,24 @@ func (r *run) Part(lo, hi int) error {
 			}
 			g += count
 		}
-		w.scratch.Run(n)
+		if err := w.scratch.Run(r.ctx, n); err != nil {
+			return err
+		}
 		r.store(w, first, n)
 	}
 	return nil
+}
+
+// workspaceBytes returns the memory of one worker.
+func (r *run) workspaceBytes() int64 {
+	bytes := r.kernel.ScratchBytes() + 4*4*int64(r.kernel.SumsLen())
+	if r.padded {
+		bytes += 4 * int64(r.imageLength)
+	}
+	if r.given != nil || r.uniforms != nil {
+		bytes += 4 * int64(r.kernel.Positions()) * int64(len(r.eps))
+	}
+	return bytes
 }
 
 // minRow is the smallest width of the output with which DrawRow gets enough positions at a

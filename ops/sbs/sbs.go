@@ -1,6 +1,7 @@
 package sbs
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -66,7 +67,7 @@ func (l *layer) Infer(in []*ops.Input) ([]ops.Type, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkWeights(in[1].Const); err != nil {
+	if err := checkWeights(context.Background(), in[1].Const); err != nil {
 		return nil, err
 	}
 	if e := optional(in, inputEpsilonXY); e != nil {
@@ -154,9 +155,9 @@ func (l *layer) checkGiven(given *ops.Input, out ops.Type, k ops.Dim) error {
 	case given.Const == nil:
 		return nil
 	case given.DType == ops.Float32:
-		return checkUniforms(given.Const)
+		return checkUniforms(context.Background(), given.Const)
 	case k.Known():
-		return checkSpikes(given.Const, k.Size)
+		return checkSpikes(context.Background(), given.Const, k.Size)
 	}
 	return nil
 }
@@ -171,11 +172,14 @@ func compatible(t, want ops.Type) bool {
 }
 
 // checkWeights checks the values of W, or nothing if w is nil.
-func checkWeights(w *ops.Tensor) error {
+func checkWeights(ctx context.Context, w *ops.Tensor) error {
 	if w == nil {
 		return nil
 	}
 	for i, v := range w.Float32s() {
+		if i%weightsAtOnce == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if !(v >= 0 && v <= math.MaxFloat32) {
 			return fmt.Errorf("%w: W holds %v at %v: weights must be finite and at least 0", ops.ErrValue, v, ops.Coordinates(i, w.Shape()))
 		}

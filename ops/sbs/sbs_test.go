@@ -453,3 +453,43 @@ func TestSbS_TakesGivenSpikesAndUniformsAsInput(t *testing.T) {
 		}
 	}
 }
+
+// TestRun_StopsWithinAPosition cancels a layer of a single position, with more spikes than it
+// could draw in a second, after a number of looks at the context that only the loop over the
+// spikes reaches.
+func TestRun_StopsWithinAPosition(t *testing.T) {
+	const spikes = sbs.MaxSpikes
+	p := sbs.Params{Kernel: [2]int{2, 2}, Strides: [2]int{1, 1}, Dilations: [2]int{1, 1}, Spikes: spikes, Epsilon0: 0.1, EpsilonT: slices.Repeat([]float32{1}, spikes)}
+	op, err := sbs.Operator().New(ops.Node{Attributes: p.Attributes(), Opset: 1, NumInputs: 2})
+	require.NoError(t, err)
+	in := []*ops.Tensor{allOnes(1, 1, 2, 2), allOnes(4, 3)}
+	_, err = ops.Run(op, &ops.Context{Context: opstest.CanceledAfter(t.Context(), 1000)}, in)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+// TestRun_CountsTheMemoryOfGivenSpikes gives a layer so many spikes that the copies of a group of
+// positions need more memory than the limit allows.
+func TestRun_CountsTheMemoryOfGivenSpikes(t *testing.T) {
+	const spikes = 1 << 18
+	p := sbs.Params{Kernel: [2]int{1, 1}, Strides: [2]int{1, 1}, Dilations: [2]int{1, 1}, Spikes: spikes, Epsilon0: 0.1, EpsilonT: slices.Repeat([]float32{1}, spikes)}
+	op, err := sbs.Operator().New(ops.Node{Attributes: p.Attributes(), Opset: 1, NumInputs: 2})
+	require.NoError(t, err)
+	given, err := ops.Zeros(ops.Int64, []int{1, spikes, 1, 1})
+	require.NoError(t, err)
+	ctx := &ops.Context{Context: t.Context(), Spikes: given, Memory: &ops.Memory{Values: 5, Limit: 2 << 20}}
+	_, err = ops.Run(op, ctx, []*ops.Tensor{allOnes(1, 1, 1, 1), allOnes(1, 3)})
+	require.ErrorIs(t, err, ops.ErrMemory)
+	require.ErrorContains(t, err, "but the limit is 2097152")
+	ctx.Memory.Limit = 1 << 30
+	_, err = ops.Run(op, ctx, []*ops.Tensor{allOnes(1, 1, 1, 1), allOnes(1, 3)})
+	require.NoError(t, err)
+}
+
+// allOnes returns a tensor of ones.
+func allOnes(shape ...int) *ops.Tensor {
+	n, err := ops.Len(shape)
+	if err != nil {
+		panic(err)
+	}
+	return opstest.F32(shape, slices.Repeat([]float32{1}, n)...)
+}

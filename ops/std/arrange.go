@@ -56,7 +56,11 @@ func (k oneHot) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 		return err
 	}
 	depth, inner := int64(out.Shape()[axis]), numElements(out.Shape()[axis+1:])
-	list := elementsOf[int64](in[0])
+	t := temporary{ctx: ctx}
+	list := elementsOf[int64](&t, in[0])
+	if t.err != nil {
+		return t.err
+	}
 	return take(ctx, out, in[2], nil, 1, func(first int, from []int) error {
 		for i := range from {
 			entry := first + i

@@ -7,7 +7,7 @@ import "github.com/spike-by-spike/sbs/ops"
 func newRNN(n ops.Node) (multiOperation, error) {
 	return newRecurrent(n, "RNN", 1, func(k *recurrent, s *sequence) {
 		f := s.activations[0]
-		project(s.gates, s.r, s.h, s.rb)
+		s.project(s.gates, s.r, s.h, s.rb)
 		for i, v := range s.gates {
 			s.h[i] = f(k.bound(s.x[i] + v))
 		}
@@ -27,7 +27,7 @@ func newGRU(n ops.Node) (multiOperation, error) {
 
 func gru(k *recurrent, s *sequence) {
 	n, f, g := len(s.h), s.activations[0], s.activations[1]
-	project(s.gates[:2*n], s.r, s.h, s.rb)
+	s.project(s.gates[:2*n], s.r, s.h, s.rb)
 	for i := range 2 * n {
 		s.gates[i] = f(k.bound(s.x[i] + s.gates[i]))
 	}
@@ -38,7 +38,7 @@ func gru(k *recurrent, s *sequence) {
 			s.reset[i] *= r[i]
 		}
 	}
-	project(candidate, s.r[2*n*n:], s.reset, s.rb[2*n:])
+	s.project(candidate, s.r[2*n*n:], s.reset, s.rb[2*n:])
 	for i, v := range candidate {
 		if k.linearBefore {
 			v *= r[i]
@@ -62,7 +62,7 @@ func newLSTM(n ops.Node) (multiOperation, error) {
 
 func lstm(k *recurrent, s *sequence) {
 	n, f, g, h := len(s.h), s.activations[0], s.activations[1], s.activations[2]
-	project(s.gates, s.r, s.h, s.rb)
+	s.project(s.gates, s.r, s.h, s.rb)
 	for j := range n {
 		in, out, forget, cell := s.gates[j]+s.x[j], s.gates[n+j]+s.x[n+j], s.gates[2*n+j]+s.x[2*n+j], s.gates[3*n+j]+s.x[3*n+j]
 		if s.p != nil {

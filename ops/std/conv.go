@@ -105,7 +105,12 @@ func (c *conv) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 			images: shape[0], channels: w.Shape()[1], filters: shape[1] / c.group, group: c.group,
 		}
 		j.rows, j.cols = rowsAndColumns(axes)
-		j.prepare()
+		if err := j.prepare(ctx); err != nil {
+			j.of = nil // incomplete
+			return err
+		}
+	} else if err := ctx.Reserve(j.memory); err != nil {
+		return err
 	}
 	j.x, j.w, j.bias, j.out = x.Float32s(), w.Float32s(), nil, out.Float32s()
 	if len(in) == 3 && in[2] != nil {

@@ -18,7 +18,7 @@ type filtering[W wide] struct {
 }
 
 // run calls done with every plane of the output and its index.
-func (f *filtering[W]) run(ctx *ops.Context, done func(number int, plane []W)) error {
+func (f *filtering[W]) run(ctx *ops.Context, done func(number int, plane []W) error) error {
 	ins, outs, taps := make([]int, len(f.axes)), make([]int, len(f.axes)), make([]int, len(f.axes))
 	for i, a := range f.axes {
 		ins[i], outs[i], taps[i] = a.in, a.out, a.kernel
@@ -29,15 +29,25 @@ func (f *filtering[W]) run(ctx *ops.Context, done func(number int, plane []W)) e
 	}
 	window := numElements(taps)
 	return ctx.For(f.images*f.group*f.filters, 1, func(lo, hi int) error {
-		plane, watching := make([]W, to), cancelCheck{ctx: ctx}
+		plane, err := ops.Temporary[W](ctx, to)
+		if err != nil {
+			return err
+		}
+		defer ops.Free(ctx, plane)
+		watching := cancelCheck{ctx: ctx}
 		for ; lo < hi; lo++ {
 			filter := lo % (f.group * f.filters)
 			group := filter / f.filters
-			clear(plane)
+			var start W
 			if f.bias != nil {
-				for i := range plane {
-					plane[i] = f.bias[filter]
+				start = f.bias[filter]
+			}
+			if err := inPieces(ctx, to, func(lo, hi int) {
+				for i := range plane[lo:hi] {
+					plane[lo+i] = start
 				}
+			}); err != nil {
+				return err
 			}
 			for c := range f.channels {
 				image := f.x[((lo/(f.group*f.filters)*f.group+group)*f.channels+c)*from:][:from]
@@ -49,7 +59,9 @@ func (f *filtering[W]) run(ctx *ops.Context, done func(number int, plane []W)) e
 					return err
 				}
 			}
-			done(lo, plane)
+			if err := done(lo, plane); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
@@ -60,48 +72,66 @@ func (f *filtering[W]) add(watching *cancelCheck, plane, image, weights []W, tap
 	last := len(f.axes) - 1
 	step := f.axes[last].stride
 	for _, w := range weights {
-		if err := watching.after(min(len(plane), len(image))); err != nil {
+		err := f.rows(tap.at, func(small, large, n int) error {
+			for ; n > stepsPerCheck; n -= stepsPerCheck {
+				f.addRow(w, plane, image, small, large, stepsPerCheck, step)
+				small, large = small+stepsPerCheck, large+stepsPerCheck*step
+				if err := watching.after(stepsPerCheck); err != nil {
+					return err
+				}
+			}
+			f.addRow(w, plane, image, small, large, n, step)
+			return watching.after(1 + n)
+		})
+		if err == nil {
+			err = watching.after(1) // the tap may lie on no position
+		}
+		if err != nil {
 			return err
 		}
-		f.rows(tap.at, func(small, large, n int) {
-			if f.transposed {
-				for i := range n {
-					plane[large+i*step] += product(w, image[small+i])
-				}
-				return
-			}
-			for i := range n {
-				plane[small+i] += product(w, image[large+i*step])
-			}
-		})
 		tap.next()
 	}
 	return nil
 }
 
+// addRow adds the contribution of a tap of weight w to n neighboring positions.
+func (f *filtering[W]) addRow(w W, plane, image []W, small, large, n, step int) {
+	if f.transposed {
+		for i := range n {
+			plane[large+i*step] += product(w, image[small+i])
+		}
+		return
+	}
+	for i := range n {
+		plane[small+i] += product(w, image[large+i*step])
+	}
+}
+
 // rows calls row for the positions of the window at which a tap lies on the image. Each
 // call covers n neighboring positions: small is the first of them, and large is the place
 // of the tap at this position.
-func (f *filtering[W]) rows(tap []int, row func(small, large, n int)) {
+func (f *filtering[W]) rows(tap []int, row func(small, large, n int) error) error {
 	last := len(f.axes) - 1
 	lo, hi := f.axes[last].reach(tap[last])
 	if lo >= hi {
-		return
+		return nil
 	}
 	a := f.axes[last]
-	var outer func(axis, small, large int)
-	outer = func(axis, small, large int) {
+	var outer func(axis, small, large int) error
+	outer = func(axis, small, large int) error {
 		if axis == last {
-			row(small*a.out+lo, large*a.in+lo*a.stride-a.before+tap[last]*a.dilation, hi-lo)
-			return
+			return row(small*a.out+lo, large*a.in+lo*a.stride-a.before+tap[last]*a.dilation, hi-lo)
 		}
 		b := f.axes[axis]
 		first, end := b.reach(tap[axis])
 		for p := first; p < end; p++ {
-			outer(axis+1, small*b.out+p, large*b.in+p*b.stride-b.before+tap[axis]*b.dilation)
+			if err := outer(axis+1, small*b.out+p, large*b.in+p*b.stride-b.before+tap[axis]*b.dilation); err != nil {
+				return err
+			}
 		}
+		return nil
 	}
-	outer(0, 0, 0)
+	return outer(0, 0, 0)
 }
 
 // reach returns the positions lo to hi-1 of the window at which a tap lies on the image.
@@ -124,12 +154,16 @@ func (c *conv) runGeneral(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) e
 	if err != nil {
 		return err
 	}
+	t := temporary{ctx: ctx}
 	f := filtering[float64]{
-		x: elementsOf[float64](x), w: elementsOf[float64](w),
+		x: elementsOf[float64](&t, x), w: elementsOf[float64](&t, w),
 		images: x.Shape()[0], group: c.group, channels: w.Shape()[1], filters: w.Shape()[0] / c.group, axes: axes,
 	}
 	if len(in) == 3 && in[2] != nil {
-		f.bias = elementsOf[float64](in[2])
+		f.bias = elementsOf[float64](&t, in[2])
 	}
-	return f.run(ctx, func(number int, plane []float64) { store(out, number*len(plane), 1, plane) })
+	if t.err != nil {
+		return t.err
+	}
+	return f.run(ctx, func(number int, plane []float64) error { return storeAll(ctx, out, number*len(plane), 1, plane) })
 }

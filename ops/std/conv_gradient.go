@@ -106,10 +106,14 @@ func (d *convolutionGradient) compute(ctx *ops.Context, pixels []float32, image,
 				column := pixels[i*d.taps:][:d.taps]
 				d.eachTap(image, group, lo+i, func(tap, at int) { column[tap] = d.x[at] })
 			}
-			kernel.Gemm(false, false, d.filters, d.taps, n, g[lo:], d.positions, pixels, d.taps, gradW[first*d.taps:], d.taps, lo > 0)
+			if err := kernel.Gemm(ctx, false, false, d.filters, d.taps, n, g[lo:], d.positions, pixels, d.taps, gradW[first*d.taps:], d.taps, lo > 0); err != nil {
+				return err
+			}
 		}
 		if d.gradX != nil {
-			kernel.Gemm(true, false, n, d.taps, d.filters, g[lo:], d.positions, d.w[first*d.taps:], d.taps, pixels, d.taps, false)
+			if err := kernel.Gemm(ctx, true, false, n, d.taps, d.filters, g[lo:], d.positions, d.w[first*d.taps:], d.taps, pixels, d.taps, false); err != nil {
+				return err
+			}
 			for i := range n {
 				column := pixels[i*d.taps:][:d.taps]
 				d.eachTap(image, group, lo+i, func(tap, at int) { d.gradX[at] += column[tap] })

@@ -52,19 +52,23 @@ func convType(c *conv, x, w ops.Type, bias *ops.Input, result ops.DType) (ops.Ty
 }
 
 func (k convInteger) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	f, err := k.filtering(in[0], in[1], optionalInput(in, 2), optionalInput(in, 3))
+	f, err := k.filtering(ctx, in[0], in[1], optionalInput(in, 2), optionalInput(in, 3))
 	if err != nil || out.Len() == 0 {
 		return err
 	}
-	return f.run(ctx, func(number int, plane []int64) { store(out, number*len(plane), 1, plane) })
+	return f.run(ctx, func(number int, plane []int64) error { return storeAll(ctx, out, number*len(plane), 1, plane) })
 }
 
-func (k convInteger) filtering(x, w, zeroX, zeroW *ops.Tensor) (*filtering[int64], error) {
+func (k convInteger) filtering(ctx *ops.Context, x, w, zeroX, zeroW *ops.Tensor) (*filtering[int64], error) {
 	axes, err := k.axes(ops.Dims(x.Shape()...), ops.Dims(w.Shape()...))
+	if err != nil {
+		return nil, err
+	}
+	t := temporary{ctx: ctx}
 	return &filtering[int64]{
-		x: subtractZeroPoint(x, zeroX, 0), w: subtractZeroPoint(w, zeroW, 0), axes: axes,
+		x: subtractZeroPoint(&t, x, zeroX, 0), w: subtractZeroPoint(&t, w, zeroW, 0), axes: axes,
 		images: x.Shape()[0], group: k.group, channels: w.Shape()[1], filters: w.Shape()[0] / k.group,
-	}, err
+	}, t.err
 }
 
 // newQLinearConv returns QLinearConv (opset 10): the convolution of quantized x with w, as
@@ -133,18 +137,24 @@ func checkQuantized(in []*ops.Input, second, axis int) error {
 }
 
 func (k qLinearConv) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	f, err := k.filtering(in[0], in[3], in[2], in[5])
+	f, err := k.filtering(ctx, in[0], in[3], in[2], in[5])
 	if err != nil || out.Len() == 0 {
 		return err
 	}
+	t := temporary{ctx: ctx}
 	if bias := optionalInput(in, 8); bias != nil {
-		f.bias = elementsOf[int64](bias)
+		f.bias = elementsOf[int64](&t, bias)
 	}
-	scales := elementsOf[float64](in[4])
+	scales := elementsOf[float64](&t, in[4])
+	if t.err != nil {
+		return t.err
+	}
 	factor, zero := firstElement[float64](in[1])/firstElement[float64](in[6]), firstElement[float64](in[7])
-	return f.run(ctx, func(number int, plane []int64) {
+	return f.run(ctx, func(number int, plane []int64) error {
 		scale := factor * scales[number%(f.group*f.filters)%len(scales)]
-		storeQuantized(out, number*len(plane), plane, scale, zero)
+		return inPieces(ctx, len(plane), func(lo, hi int) {
+			storeQuantized(out, number*len(plane)+lo, plane[lo:hi], scale, zero)
+		})
 	})
 }
 
@@ -174,7 +184,11 @@ func (qLinearMatMul) infer(in []*ops.Input) (ops.Type, error) {
 }
 
 func (qLinearMatMul) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	a, b := subtractZeroPoint(in[0], in[2], 0), subtractZeroPoint(in[3], in[5], -1)
+	t := temporary{ctx: ctx}
+	a, b := subtractZeroPoint(&t, in[0], in[2], 0), subtractZeroPoint(&t, in[3], in[5], -1)
+	if t.err != nil {
+		return t.err
+	}
 	scale := firstElement[float64](in[1]) * firstElement[float64](in[4]) / firstElement[float64](in[6])
 	zero := firstElement[float64](in[7])
 	return matrixProducts(ctx, in[0].Shape(), in[3].Shape(), a, b, func(at int, c []int64) { storeQuantized(out, at, c, scale, zero) })

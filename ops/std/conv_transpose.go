@@ -159,12 +159,16 @@ func (k *convTranspose) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor)
 	if err != nil || out.Len() == 0 {
 		return err
 	}
+	t := temporary{ctx: ctx}
 	f := filtering[float64]{
-		x: elementsOf[float64](x), w: elementsOf[float64](w), axes: axes, transposed: true,
+		x: elementsOf[float64](&t, x), w: elementsOf[float64](&t, w), axes: axes, transposed: true,
 		images: x.Shape()[0], group: k.group, channels: x.Shape()[1] / k.group, filters: w.Shape()[1],
 	}
 	if len(in) == 3 && in[2] != nil {
-		f.bias = elementsOf[float64](in[2])
+		f.bias = elementsOf[float64](&t, in[2])
 	}
-	return f.run(ctx, func(number int, plane []float64) { store(out, number*len(plane), 1, plane) })
+	if t.err != nil {
+		return t.err
+	}
+	return f.run(ctx, func(number int, plane []float64) error { return storeAll(ctx, out, number*len(plane), 1, plane) })
 }

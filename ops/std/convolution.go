@@ -12,7 +12,8 @@ import (
 // output position of an image, and a tap is a place in the window of a channel.
 type convolution struct {
 	of            *conv
-	image, window []int // shapes of X and W
+	ctx           *ops.Context // of the current run
+	image, window []int        // shapes of X and W
 
 	x, w, bias, out   []float32 // of the current run, as are padded and product
 	images            int
@@ -25,6 +26,7 @@ type convolution struct {
 	padded  []float32      // x with padding
 	blocks  blocks
 	columns []*kernel.Columns // of each part of an image, then of a smaller last block
+	memory  int64             // of the columns
 	ordinal []int             // 0, 1, 2 and so on: the offsets of gathered taps
 	product *kernel.Filters
 }
@@ -69,7 +71,7 @@ func (c *convolution) divide() blocks {
 }
 
 // prepare computes everything that is the same for every run.
-func (c *convolution) prepare() {
+func (c *convolution) prepare(ctx *ops.Context) error {
 	c.inner = [2]spatialAxis{c.rows, c.cols}
 	if c.rows.before+c.rows.after+c.cols.before+c.cols.after > 0 {
 		if !c.padsLittle() {
@@ -78,7 +80,7 @@ func (c *convolution) prepare() {
 			for t := range c.taps() {
 				c.ordinal = append(c.ordinal, t)
 			}
-			return
+			return nil
 		}
 		c.source = fromPadded
 		for i, a := range c.inner {
@@ -90,19 +92,47 @@ func (c *convolution) prepare() {
 	// The blocks of all images have the same columns, except for the place where
 	// they start.
 	taps := c.tapOffsets()
+	c.memory = 8 * int64(len(taps))
+	add := func(images, first, last int) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		most := int64(images*(last-first)) * maxColumnBytes
+		if err := ctx.Reserve(most); err != nil {
+			return err
+		}
+		columns := c.locate(taps, images, first, last)
+		c.columns = append(c.columns, columns)
+		c.memory += columns.Bytes()
+		ctx.Release(most - columns.Bytes())
+		return nil
+	}
 	for i := range b.parts {
 		first := i * b.positions
-		c.columns = append(c.columns, c.locate(taps, b.images, first, min(first+b.positions, c.rows.out*c.cols.out)))
+		if err := add(b.images, first, min(first+b.positions, c.rows.out*c.cols.out)); err != nil {
+			return err
+		}
 	}
 	if c.images%b.images != 0 {
-		c.columns = append(c.columns, c.locate(taps, c.images%b.images, 0, b.positions))
+		return add(c.images%b.images, 0, b.positions)
 	}
+	return nil
 }
+
+// maxColumnBytes is about the largest memory of a column.
+const maxColumnBytes = 400
 
 // run computes the output. Each element is the bias plus one tap after the other, so that
 // it depends neither on the blocks nor on the number of workers.
 func (c *convolution) run(ctx *ops.Context) error {
-	c.product = kernel.NewFilters(c.group, c.filters, c.taps(), c.w)
+	var err error
+	if err = ctx.Reserve(kernel.FiltersBytes(c.group, c.filters, c.taps())); err != nil {
+		return err
+	}
+	if c.product, err = kernel.NewFilters(ctx, c.group, c.filters, c.taps(), c.w); err != nil {
+		return err
+	}
+	c.ctx = ctx
 	defer c.forget()
 	n := c.blocks.count * c.group
 	switch c.source {
@@ -112,6 +142,9 @@ func (c *convolution) run(ctx *ops.Context) error {
 		p := paddedImages.Get().(*[]float32)
 		defer paddedImages.Put(p)
 		images, size := c.images*c.group*c.channels, c.inner[0].in*c.inner[1].in
+		if err := ctx.Reserve(4 * int64(images) * int64(size)); err != nil {
+			return err
+		}
 		if cap(*p) < images*size {
 			*p = make([]float32, images*size)
 		}
@@ -131,7 +164,7 @@ var paddedImages = sync.Pool{New: func() any { return new([]float32) }}
 // forget releases everything that belongs to one run only.
 func (c *convolution) forget() {
 	c.product.Release()
-	c.x, c.w, c.bias, c.out, c.padded, c.product = nil, nil, nil, nil, nil, nil
+	c.ctx, c.x, c.w, c.bias, c.out, c.padded, c.product = nil, nil, nil, nil, nil, nil, nil
 }
 
 // Part implements parallel.Loop over the blocks of all groups.
@@ -145,7 +178,9 @@ func (c *convolution) Part(lo, hi int) error {
 			columns = c.columns[len(c.columns)-1]
 		}
 		pixels := c.x[(image*c.group+group)*c.channels*c.inner[0].in*c.inner[1].in:]
-		c.multiply(columns, pixels, image, group)
+		if err := c.multiply(columns, pixels, image, group); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -153,14 +188,14 @@ func (c *convolution) Part(lo, hi int) error {
 func (c *convolution) taps() int { return c.channels * c.rows.kernel * c.cols.kernel }
 
 // multiply computes columns. They and pixels count from the given image.
-func (c *convolution) multiply(columns *kernel.Columns, pixels []float32, image, group int) {
+func (c *convolution) multiply(columns *kernel.Columns, pixels []float32, image, group int) error {
 	positions := c.rows.out * c.cols.out
 	var bias []float32
 	if c.bias != nil {
 		bias = c.bias[group*c.filters:][:c.filters]
 	}
 	out := c.out[(image*c.group+group)*c.filters*positions:]
-	c.product.Convolve(group, columns, pixels, bias, out, positions)
+	return c.product.Convolve(c.ctx, group, columns, pixels, bias, out, positions)
 }
 
 // tapOffsets returns the distance of each tap of a window from the first one.
@@ -211,7 +246,11 @@ func (c *paddingLoop) Part(lo, hi int) error {
 	for i := lo; i < hi; i++ {
 		image := c.padded[i*height*width:][:height*width]
 		clear(image) // faster than clearing the padding of each row
+		watching := cancelCheck{ctx: c.ctx}
 		for y := range c.rows.in {
+			if err := watching.after(c.cols.in); err != nil {
+				return err
+			}
 			copy(image[(c.rows.before+y)*width+c.cols.before:], c.x[(i*c.rows.in+y)*c.cols.in:][:c.cols.in])
 		}
 	}
@@ -235,21 +274,33 @@ func (g *gatheredLoop) Part(lo, hi int) error {
 	positions := c.rows.out * c.cols.out
 	for i := lo; i < hi; i++ {
 		image, part, group := i/c.group/b.parts, i/c.group%b.parts, i%c.group
-		var pixels []float32
+		room := (min((part+1)*b.positions, positions) - part*b.positions) * c.taps()
+		pixels, err := ops.Temporary[float32](c.ctx, room)
+		if err != nil {
+			return err
+		}
+		pixels = pixels[:0]
+		watching := cancelCheck{ctx: c.ctx}
 		var windows, places []int
 		for at := part * b.positions; at < min((part+1)*b.positions, positions); at++ {
 			windows, places = append(windows, len(pixels)), append(places, at)
-			pixels = c.gather(pixels, group, image*positions+at)
+			if pixels, err = c.gather(&watching, pixels, group, image*positions+at); err != nil {
+				return err
+			}
 		}
 		columns := kernel.NewColumns(c.ordinal, windows, places)
-		c.multiply(columns, pixels, image, group)
+		err = c.multiply(columns, pixels, image, group)
 		columns.Release()
+		ops.Free(c.ctx, pixels)
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 // gather appends the pixels of one column.
-func (c *convolution) gather(pixels []float32, group, column int) []float32 {
+func (c *convolution) gather(watching *cancelCheck, pixels []float32, group, column int) ([]float32, error) {
 	height, width := c.rows.in, c.cols.in
 	positions := c.rows.out * c.cols.out
 	image, position := column/positions, column%positions
@@ -268,7 +319,10 @@ func (c *convolution) gather(pixels []float32, group, column int) []float32 {
 				}
 				pixels = append(pixels, v)
 			}
+			if err := watching.after(c.cols.kernel); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return pixels
+	return pixels, nil
 }

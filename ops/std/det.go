@@ -32,9 +32,16 @@ func (det) infer(in []*ops.Input) (ops.Type, error) {
 func (det) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	n := in[0].Shape()[len(in[0].Shape())-1]
 	return ctx.For(out.Len(), 1, func(lo, hi int) error {
-		m, watching := make([]float64, n*n), cancelCheck{ctx: ctx}
+		m, err := ops.Temporary[float64](ctx, n*n)
+		if err != nil {
+			return err
+		}
+		defer ops.Free(ctx, m)
+		watching := cancelCheck{ctx: ctx}
 		for i := lo; i < hi; i++ {
-			load(m, in[0], i*n*n, 1)
+			if err := loadAll(ctx, m, in[0], i*n*n, 1); err != nil {
+				return err
+			}
 			d, err := determinant(&watching, m, n)
 			if err != nil {
 				return err

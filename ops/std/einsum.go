@@ -162,9 +162,12 @@ func einsumOf[W wide](ctx *ops.Context, k *einsum, in []*ops.Tensor, out *ops.Te
 	if err != nil || out.Len() == 0 {
 		return err
 	}
-	elements := make([][]W, len(in))
+	t, elements := temporary{ctx: ctx}, make([][]W, len(in))
 	for i, x := range in {
-		elements[i] = elementsOf[W](x)
+		elements[i] = elementsOf[W](&t, x)
+	}
+	if t.err != nil {
+		return t.err
 	}
 	products := numElements(summed.sizes) // per element of the output
 	return ctx.For(out.Len(), max(1, grain/max(1, products)), func(lo, hi int) error {

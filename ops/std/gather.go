@@ -2,6 +2,7 @@ package std
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -51,7 +52,11 @@ func (k gather) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	if err != nil {
 		return err
 	}
-	list, size, block := integers(in[1]), shape[axis], numElements(shape[axis+1:])
+	t := temporary{ctx: ctx}
+	list, size, block := elementsOf[int64](&t, in[1]), shape[axis], numElements(shape[axis+1:])
+	if t.err != nil {
+		return t.err
+	}
 	return take(ctx, out, in[0], nil, block, func(first int, from []int) error {
 		for i := range from {
 			at, err := resolveIndex(list[(first+i)%len(list)], size)
@@ -106,7 +111,11 @@ func (k gatherElements) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor)
 	if err != nil {
 		return err
 	}
-	list := integers(in[1])
+	t := temporary{ctx: ctx}
+	list := elementsOf[int64](&t, in[1])
+	if t.err != nil {
+		return t.err
+	}
 	return take(ctx, out, in[0], nil, 1, func(first int, from []int) error {
 		return elementPlaces(in[0].Shape(), in[1].Shape(), axis, list, first, from)
 	})
@@ -238,8 +247,9 @@ func (k compress) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	}
 	size := shape[axis]
 	shape[axis] = unknown
-	if in[1].Const != nil && size.Known() {
-		picked, err := selectedEntries(in[1].Const, size.Size)
+	// Counting many entries takes long, and only a run can be canceled.
+	if in[1].Const != nil && size.Known() && in[1].Const.Len() <= maxFolded {
+		picked, err := selectedEntries(&ops.Context{}, in[1].Const, size.Size)
 		if err != nil {
 			return nil, err
 		}
@@ -249,19 +259,36 @@ func (k compress) inferAll(in []*ops.Input) ([]ops.Type, error) {
 }
 
 // selectedEntries returns the indices of the entries that a condition selects.
-func selectedEntries(condition *ops.Tensor, size int) ([]int, error) {
+func selectedEntries(ctx *ops.Context, condition *ops.Tensor, size int) ([]int32, error) {
 	wanted, _ := ops.Data[bool](condition)
-	var picked []int
-	for i, w := range wanted {
-		if !w {
-			continue
+	count, last := 0, -1
+	err := inPieces(ctx, len(wanted), func(lo, hi int) {
+		for i, w := range wanted[lo:hi] {
+			if w {
+				count++
+				last = lo + i
+			}
 		}
-		if i >= size {
-			return nil, fmt.Errorf("%w: the condition selects index %d, but the size is %d", ops.ErrValue, i, size)
-		}
-		picked = append(picked, i)
+	})
+	if err != nil {
+		return nil, err
 	}
-	return picked, nil
+	if last >= size {
+		return nil, fmt.Errorf("%w: the condition selects index %d, but the size is %d", ops.ErrValue, last, size)
+	}
+	picked, err := ops.Temporary[int32](ctx, count)
+	if err != nil {
+		return nil, err
+	}
+	picked = picked[:0]
+	err = inPieces(ctx, len(wanted), func(lo, hi int) {
+		for i, w := range wanted[lo:hi] {
+			if w {
+				picked = append(picked, int32(lo+i))
+			}
+		}
+	})
+	return picked, err
 }
 
 func (k compress) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
@@ -273,14 +300,24 @@ func (k compress) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 			return err
 		}
 	}
-	picked, err := selectedEntries(in[1], shape[axis])
+	picked, err := selectedEntries(ctx, in[1], shape[axis])
 	if err != nil {
 		return err
+	}
+	if out[0] == nil {
+		shape := slices.Clone(shape)
+		shape[axis] = len(picked)
+		if err := ctx.Reserve(int64(numElements(shape)) * int64(in[0].DType().Size())); err != nil {
+			return err
+		}
+		if out[0], err = ops.Zeros(in[0].DType(), shape); err != nil {
+			return err
+		}
 	}
 	block := numElements(shape[axis+1:])
 	return take(ctx, out[0], in[0], nil, block, func(first int, from []int) error {
 		for i := range from {
-			from[i] = ((first+i)/len(picked)*shape[axis] + picked[(first+i)%len(picked)]) * block
+			from[i] = ((first+i)/len(picked)*shape[axis] + int(picked[(first+i)%len(picked)])) * block
 		}
 		return nil
 	})

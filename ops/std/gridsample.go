@@ -59,13 +59,24 @@ func (k *gridSample) infer(in []*ops.Input) (ops.Type, error) {
 func (k *gridSample) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	channels, height, width := in[0].Shape()[1], in[0].Shape()[2], in[0].Shape()[3]
 	positions := numElements(out.Shape()[2:])
-	return ctx.For(out.Len(), grain/64, func(lo, hi int) error {
-		plane, loaded := make([]float64, height*width), -1
+	// A part covers whole channels if they are small, because it loads their pixels.
+	return ctx.For(out.Len(), max(grain/64, min(positions, stepsPerCheck)), func(lo, hi int) error {
+		plane, err := ops.Temporary[float64](ctx, height*width)
+		if err != nil {
+			return err
+		}
+		defer ops.Free(ctx, plane)
+		watching, loaded := cancelCheck{ctx: ctx}, -1
 		var at [2]float64
 		for i := lo; i < hi; i++ {
 			if c := i / positions; c != loaded {
-				load(plane, in[0], c*height*width, 1)
+				if err := loadAll(ctx, plane, in[0], c*height*width, 1); err != nil {
+					return err
+				}
 				loaded = c
+			}
+			if err := watching.after(64); err != nil {
+				return err
 			}
 			load(at[:], in[1], (i/positions/channels*positions+i%positions)*2, 1)
 			rows, columns := k.taps(at[1], height), k.taps(at[0], width)

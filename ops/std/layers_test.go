@@ -144,7 +144,7 @@ func TestRandomOperators_FollowDistributionAndSeeds(t *testing.T) {
 		out, err := ops.Run(op, &c, in)
 		require.NoError(t, err)
 		v := make([]float32, out[0].Len())
-		for i, x := range elementsOf[float64](out[0]) {
+		for i, x := range elementsOf[float64](&temporary{ctx: &c}, out[0]) {
 			v[i] = float32(x)
 		}
 		return v
@@ -154,7 +154,9 @@ func TestRandomOperators_FollowDistributionAndSeeds(t *testing.T) {
 		for i, x := range v {
 			w[i] = float64(x)
 		}
-		return meanVariance(w)
+		mean, variance, err := meanVariance(t.Context(), w)
+		require.NoError(t, err)
+		return mean, variance
 	}
 	many := opstest.F32([]int{4, 5000}, make([]float32, 20000)...)
 	for _, c := range []struct {

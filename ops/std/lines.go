@@ -14,15 +14,23 @@ type line[W wide] struct {
 	elements    []W // f may change them
 }
 
-// forEachLine calls f with every line of x along an axis, from several goroutines.
+// forEachLine calls f with every line of x along an axis, from several goroutines. A line can
+// be long, so that f checks the context.
 func forEachLine[W wide](ctx *ops.Context, x *ops.Tensor, axis int, f func(l *line[W]) error) error {
 	shape := x.Shape()
 	size, step := shape[axis], numElements(shape[axis+1:])
 	return ctx.For(numElements(shape[:axis])*step, max(1, grain/max(1, size)), func(lo, hi int) error {
-		l := line[W]{step: step, elements: make([]W, size)}
+		elements, err := ops.Temporary[W](ctx, size)
+		if err != nil {
+			return err
+		}
+		defer ops.Free(ctx, elements)
+		l := line[W]{step: step, elements: elements}
 		for l.number = lo; l.number < hi; l.number++ {
 			l.first = l.number/step*step*size + l.number%step
-			load(l.elements, x, l.first, step)
+			if err := loadAll(ctx, elements, x, l.first, step); err != nil {
+				return err
+			}
 			if err := f(&l); err != nil {
 				return err
 			}
@@ -112,13 +120,15 @@ func (k *arg) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 func argOf[W wide](ctx *ops.Context, x, out *ops.Tensor, axis int, last bool, better func(v, best W) bool) error {
 	return forEachLine(ctx, x, axis, func(l *line[W]) error {
 		best := 0
-		for i, v := range l.elements {
-			if better(v, l.elements[best]) || last && !better(l.elements[best], v) {
-				best = i
+		err := inPieces(ctx, len(l.elements), func(lo, hi int) {
+			for i, v := range l.elements[lo:hi] {
+				if better(v, l.elements[best]) || last && !better(l.elements[best], v) {
+					best = lo + i
+				}
 			}
-		}
+		})
 		out.Int64s()[l.number] = int64(best)
-		return nil
+		return err
 	})
 }
 
@@ -173,19 +183,24 @@ func cumulate[W wide](ctx *ops.Context, k cumSum, x, out *ops.Tensor, axis int) 
 	return forEachLine(ctx, x, axis, func(l *line[W]) error {
 		var sum W
 		n := len(l.elements)
-		for i := range n {
-			if k.reverse {
-				i = n - 1 - i
+		err := inPieces(ctx, n, func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				at := i
+				if k.reverse {
+					at = n - 1 - i
+				}
+				v := l.elements[at]
+				l.elements[at] = sum
+				sum += v
+				if !k.exclusive {
+					l.elements[at] = sum
+				}
 			}
-			v := l.elements[i]
-			l.elements[i] = sum
-			sum += v
-			if !k.exclusive {
-				l.elements[i] = sum
-			}
+		})
+		if err != nil {
+			return err
 		}
-		store(out, l.first, l.step, l.elements)
-		return nil
+		return storeAll(ctx, out, l.first, l.step, l.elements)
 	})
 }
 
@@ -228,22 +243,26 @@ func (k lpNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor
 	}
 	return forEachLine(ctx, in[0], axis, func(l *line[float64]) error {
 		norm := 0.0
-		for _, v := range l.elements {
-			if k.p == 1 {
-				norm += math.Abs(v)
-			} else {
-				norm += float64(v * v)
+		err := inPieces(ctx, len(l.elements), func(lo, hi int) {
+			for _, v := range l.elements[lo:hi] {
+				if k.p == 1 {
+					norm += math.Abs(v)
+				} else {
+					norm += float64(v * v)
+				}
 			}
+		})
+		if err != nil {
+			return err
 		}
 		if k.p == 2 {
 			norm = math.Sqrt(norm)
 		}
-		for i := range l.elements {
-			if norm != 0 {
+		return inPieces(ctx, len(l.elements), func(lo, hi int) {
+			for i := lo; i < hi && norm != 0; i++ {
 				l.elements[i] /= norm
 			}
-		}
-		store(out, l.first, l.step, l.elements)
-		return nil
+			store(out, l.first+lo*l.step, l.step, l.elements[lo:hi])
+		})
 	})
 }

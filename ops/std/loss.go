@@ -76,12 +76,17 @@ func (k loss) check(in []*ops.Input) (ops.Type, error) {
 // probabilities, (N, C, ...).
 func (k loss) compute(ctx *ops.Context, logP []float64, shape []int, target, weight, out *ops.Tensor) error {
 	inner, classes := numElements(shape[2:]), shape[1]
+	t := temporary{ctx: ctx}
 	var weights []float64
 	if weight != nil {
-		weights = elementsOf[float64](weight)
+		weights = elementsOf[float64](&t, weight)
+	}
+	classOf := elementsOf[int64](&t, target)
+	if t.err != nil {
+		return t.err
 	}
 	total, weighted := 0.0, 0.0
-	for i, class := range elementsOf[int64](target) {
+	for i, class := range classOf {
 		if i%chunk == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -127,7 +132,12 @@ type negativeLogLikelihoodLoss struct{ loss }
 func (k negativeLogLikelihoodLoss) infer(in []*ops.Input) (ops.Type, error) { return k.check(in) }
 
 func (k negativeLogLikelihoodLoss) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	return k.compute(ctx, elementsOf[float64](in[0]), in[0].Shape(), in[1], optionalInput(in, 2), out)
+	t := temporary{ctx: ctx}
+	logP := elementsOf[float64](&t, in[0])
+	if t.err != nil {
+		return t.err
+	}
+	return k.compute(ctx, logP, in[0].Shape(), in[1], optionalInput(in, 2), out)
 }
 
 // newSoftmaxCrossEntropyLoss returns SoftmaxCrossEntropyLoss (opsets 12, 13): the loss of
@@ -147,25 +157,38 @@ func (k softmaxCrossEntropyLoss) inferAll(in []*ops.Input) ([]ops.Type, error) {
 
 func (k softmaxCrossEntropyLoss) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	x := in[0]
-	logP := make([]float64, x.Len())
-	err := forEachLine(ctx, x, 1, func(l *line[float64]) error {
-		top, sum := math.Inf(-1), 0.0
-		for _, v := range l.elements {
-			top = max(top, v)
-		}
-		for _, v := range l.elements {
-			sum += portmath.Exp(v - top)
-		}
-		for i, v := range l.elements {
-			logP[l.first+i*l.step] = v - top - portmath.Log(sum)
-		}
-		return nil
-	})
+	logP, err := ops.Temporary[float64](ctx, x.Len())
 	if err != nil {
 		return err
 	}
-	if len(out) > 1 {
-		store(out[1], 0, 1, logP)
+	err = forEachLine(ctx, x, 1, func(l *line[float64]) error {
+		top, sum := math.Inf(-1), 0.0
+		if err := inPieces(ctx, len(l.elements), func(lo, hi int) {
+			for _, v := range l.elements[lo:hi] {
+				top = max(top, v)
+			}
+		}); err != nil {
+			return err
+		}
+		if err := inPieces(ctx, len(l.elements), func(lo, hi int) {
+			for _, v := range l.elements[lo:hi] {
+				sum += portmath.Exp(v - top)
+			}
+		}); err != nil {
+			return err
+		}
+		log := portmath.Log(sum)
+		return inPieces(ctx, len(l.elements), func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				logP[l.first+i*l.step] = l.elements[i] - top - log
+			}
+		})
+	})
+	if err == nil && len(out) > 1 {
+		err = storeAll(ctx, out[1], 0, 1, logP)
+	}
+	if err != nil {
+		return err
 	}
 	return k.compute(ctx, logP, x.Shape(), in[1], optionalInput(in, 2), out[0])
 }

@@ -1,6 +1,7 @@
 package std
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -18,22 +19,41 @@ type matrix[T summand] struct {
 	transposed bool
 }
 
+// place returns the index of an element.
+func (m *matrix[T]) place(row, column int) int {
+	if m.transposed {
+		return column*m.stride + row
+	}
+	return row*m.stride + column
+}
+
+// maxDepth is the largest number of terms that one call of kernel.Gemm adds.
+const maxDepth = 1 << 16
+
 // multiply computes rows lo to hi-1 of C = A*B, where A has k columns and B has n. c holds
 // only these rows. The terms of each element are always added in the order of k.
-func multiply[T summand](c []T, a, b matrix[T], lo, hi, n, k int) {
+func multiply[T summand](ctx context.Context, c []T, a, b matrix[T], lo, hi, n, k int) error {
 	if single, ok := any(c).([]float32); ok {
 		x, y := any(a.elements).([]float32), any(b.elements).([]float32)
 		if n == 0 || lo == hi {
-			return
+			return nil
 		}
-		if first := lo * a.stride; !a.transposed && k > 0 {
-			x = x[first:]
-		} else if k > 0 {
-			x = x[lo:]
+		// In parts, which change no bit of the result: Gemm takes memory for k.
+		for first := 0; first == 0 || first < k; first += maxDepth {
+			depth := min(maxDepth, k-first)
+			var part [2][]float32
+			if depth > 0 {
+				part[0] = x[a.place(lo, first):]
+				part[1] = y[b.place(first, 0):]
+			}
+			err := kernel.Gemm(ctx, a.transposed, b.transposed, hi-lo, n, depth, part[0], a.stride, part[1], b.stride, single, n, first > 0)
+			if err != nil {
+				return err
+			}
 		}
-		kernel.Gemm(a.transposed, b.transposed, hi-lo, n, k, x, a.stride, y, b.stride, single, n, false)
-		return
+		return nil
 	}
+	watching := cancelCheck{ctx: ctx}
 	for i := lo; i < hi; i++ {
 		row := c[(i-lo)*n:][:n]
 		clear(row)
@@ -44,17 +64,24 @@ func multiply[T summand](c []T, a, b matrix[T], lo, hi, n, k int) {
 			} else {
 				v = a.elements[i*a.stride+p]
 			}
-			if b.transposed {
-				for j := range row {
-					row[j] += product(v, b.elements[j*b.stride+p])
+			for first := 0; first < n; first += stepsPerCheck {
+				last := min(first+stepsPerCheck, n)
+				if b.transposed {
+					for j := first; j < last; j++ {
+						row[j] += product(v, b.elements[j*b.stride+p])
+					}
+				} else {
+					for j, w := range b.elements[p*b.stride+first : p*b.stride+last] {
+						row[first+j] += product(v, w)
+					}
 				}
-				continue
-			}
-			for j, w := range b.elements[p*b.stride:][:n] {
-				row[j] += product(v, w)
+				if err := watching.after(last - first); err != nil {
+					return err
+				}
 			}
 		}
 	}
+	return nil
 }
 
 // newMatMul returns MatMul (opsets 1, 9, 13): products of the matrices in the last two
@@ -103,15 +130,28 @@ func matMulType(d ops.DType, a, b ops.Type) (ops.Type, error) {
 	return ops.Type{DType: d, Shape: shape}, nil
 }
 
+// wideProducts computes products of matrices in a wide type.
+func wideProducts[W interface {
+	summand
+	wide
+}](ctx *ops.Context, a, b, out *ops.Tensor) error {
+	t := temporary{ctx: ctx}
+	x, y := elementsOf[W](&t, a), elementsOf[W](&t, b)
+	if t.err != nil {
+		return t.err
+	}
+	return matrixProducts(ctx, a.Shape(), b.Shape(), x, y, func(at int, c []W) { store(out, at, 1, c) })
+}
+
 func (matMul) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	a, b := in[0], in[1]
 	switch out.DType() {
 	case ops.Float32:
 		return matrixProducts(ctx, a.Shape(), b.Shape(), a.Float32s(), b.Float32s(), func(at int, c []float32) { copy(out.Float32s()[at:], c) })
 	case ops.Float64:
-		return matrixProducts(ctx, a.Shape(), b.Shape(), elementsOf[float64](a), elementsOf[float64](b), func(at int, c []float64) { store(out, at, 1, c) })
+		return wideProducts[float64](ctx, a, b, out)
 	}
-	return matrixProducts(ctx, a.Shape(), b.Shape(), elementsOf[int64](a), elementsOf[int64](b), func(at int, c []int64) { store(out, at, 1, c) })
+	return wideProducts[int64](ctx, a, b, out)
 }
 
 // matrixProducts calls done with some rows of a product and the place of the first of them
@@ -143,16 +183,21 @@ func matrixProducts[T summand](ctx *ops.Context, shapeA, shapeB []int, a, b []T,
 		return nil
 	}
 	return ctx.For(all.total*parts, max(1, grain/max(1, min(m, rows)*n*k)), func(lo, hi int) error {
-		c := make([]T, min(m, rows)*n)
+		c, err := ops.Temporary[T](ctx, min(m, rows)*n)
+		if err != nil {
+			return err
+		}
+		defer ops.Free(ctx, c)
 		for ; lo < hi; lo++ {
 			number, first := lo/parts, lo%parts*rows
 			last := min(first+rows, m)
 			err := all.walk(number, number+1, func(at [maxOperands]int, _ int) error {
 				x, y := at[0], at[1]
 				part := c[:(last-first)*n]
-				multiply(part, matrix[T]{a[x*m*k:], k, false}, matrix[T]{b[y*k*n:], n, false}, first, last, n, k)
-				done((number*m+first)*n, part)
-				return nil
+				if err := multiply(ctx, part, matrix[T]{a[x*m*k:], k, false}, matrix[T]{b[y*k*n:], n, false}, first, last, n, k); err != nil {
+					return err
+				}
+				return inPieces(ctx, len(part), func(lo, hi int) { done((number*m+first)*n+lo, part[lo:hi]) })
 			})
 			if err != nil {
 				return err
@@ -235,16 +280,23 @@ func (k *gemm) infer(in []*ops.Input) (ops.Type, error) {
 
 func (k *gemm) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	var err error
+	t := temporary{ctx: ctx}
 	switch out.DType() {
 	case ops.Float32:
 		err = gemmRows(ctx, k, in, out, in[0].Float32s(), in[1].Float32s(), out.Float32s())
 	case ops.Float64:
 		o, _ := ops.Data[float64](out)
-		err = gemmRows(ctx, k, in, out, elementsOf[float64](in[0]), elementsOf[float64](in[1]), o)
+		a, b := elementsOf[float64](&t, in[0]), elementsOf[float64](&t, in[1])
+		if err = t.err; err == nil {
+			err = gemmRows(ctx, k, in, out, a, b, o)
+		}
 	default:
-		c := make([]int64, out.Len())
-		if err = gemmRows(ctx, k, in, out, elementsOf[int64](in[0]), elementsOf[int64](in[1]), c); err == nil {
-			store(out, 0, 1, c)
+		a, b, c := elementsOf[int64](&t, in[0]), elementsOf[int64](&t, in[1]), bufferOf[int64](&t, out.Len())
+		if err = t.err; err == nil {
+			err = gemmRows(ctx, k, in, out, a, b, c)
+		}
+		if err == nil {
+			err = storeAll(ctx, out, 0, 1, c)
 		}
 	}
 	if err != nil || (k.alpha == 1 && len(in) < 3) {
@@ -260,8 +312,7 @@ func gemmRows[T summand](ctx *ops.Context, k *gemm, in []*ops.Tensor, out *ops.T
 		depth = in[0].Shape()[0]
 	}
 	return ctx.For(out.Shape()[0], max(1, grain/max(1, n*depth)), func(lo, hi int) error {
-		multiply(c[lo*n:hi*n], x, y, lo, hi, n, depth)
-		return nil
+		return multiply(ctx, c[lo*n:hi*n], x, y, lo, hi, n, depth)
 	})
 }
 

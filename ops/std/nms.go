@@ -85,16 +85,28 @@ func (k nonMaxSuppression) runAll(ctx *ops.Context, in, out []*ops.Tensor) error
 	if t := optionalInput(in, 3); t != nil {
 		limit = t.Float32s()[0]
 	}
+	// The rectangles of an image, the boxes of a class in their order and those that are
+	// selected, and all that are selected.
+	if err := ctx.Reserve(int64(scores[2]) * (4*4 + 2*8)); err != nil {
+		return err
+	}
 	var found []int64
+	rectangles := make([]rectangle, scores[2])
 	for image := range scores[0] {
-		rectangles := make([]rectangle, scores[2])
-		for i := range rectangles {
-			rectangles[i] = k.rectangle(in[0].Float32s()[(image*scores[2]+i)*4:][:4])
+		if err := inPieces(ctx, len(rectangles), func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				rectangles[i] = k.rectangle(in[0].Float32s()[(image*scores[2]+i)*4:][:4])
+			}
+		}); err != nil {
+			return err
 		}
 		for class := range scores[1] {
 			s := in[1].Float32s()[(image*scores[1]+class)*scores[2]:][:scores[2]]
 			chosen, err := suppress(ctx, rectangles, s, most, limit, optionalInput(in, 4))
 			if err != nil {
+				return err
+			}
+			if err := ctx.Reserve(int64(len(chosen)) * 3 * 8); err != nil {
 				return err
 			}
 			for _, i := range chosen {
@@ -109,21 +121,37 @@ func (k nonMaxSuppression) runAll(ctx *ops.Context, in, out []*ops.Tensor) error
 
 // suppress returns the boxes of one class that are selected, the best one first.
 func suppress(ctx *ops.Context, rectangles []rectangle, scores []float32, most int, limit float32, lowest *ops.Tensor) ([]int, error) {
-	var order, chosen []int
-	for i, s := range scores {
-		if lowest == nil || s > lowest.Float32s()[0] {
-			order = append(order, i)
+	var chosen []int
+	order := make([]int, 0, len(scores))
+	if err := inPieces(ctx, len(scores), func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			if lowest == nil || scores[i] > lowest.Float32s()[0] {
+				order = append(order, i)
+			}
 		}
+	}); err != nil {
+		return nil, err
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(scores[b], scores[a]) })
+	if err := sortBy(ctx, order, func(a, b int) int { return cmp.Compare(scores[b], scores[a]) }); err != nil {
+		return nil, err
+	}
+	watching := cancelCheck{ctx: ctx}
 	for _, i := range order {
 		if len(chosen) >= most {
 			break
 		}
-		if err := ctx.Err(); err != nil {
+		suppressed := false
+		for first := 0; first < len(chosen) && !suppressed; first += chunk {
+			part := chosen[first:min(first+chunk, len(chosen))]
+			suppressed = slices.ContainsFunc(part, func(j int) bool { return rectangles[i].overlap(rectangles[j]) > limit })
+			if err := watching.after(16 * len(part)); err != nil {
+				return nil, err
+			}
+		}
+		if err := watching.after(1); err != nil {
 			return nil, err
 		}
-		if !slices.ContainsFunc(chosen, func(j int) bool { return rectangles[i].overlap(rectangles[j]) > limit }) {
+		if !suppressed {
 			chosen = append(chosen, i)
 		}
 	}

@@ -1,6 +1,7 @@
 package std
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -14,35 +15,50 @@ func newNonZero(n ops.Node) (multiOperation, error) { return nonZero{}, n.Attrib
 
 type nonZero struct{}
 
-// inferAll counts the elements if X is known: the output may be many times as large as X,
-// so its size should be known in advance.
+// inferAll counts the elements if X is known and small. Counting many elements takes long,
+// and only a run can be canceled.
 func (nonZero) inferAll(in []*ops.Input) ([]ops.Type, error) {
 	n := -1
-	if x := in[0].Const; x != nil {
+	if x := in[0].Const; x != nil && x.Len() <= maxFolded {
 		n = 0
-		eachNonZero(x, func(int) { n++ })
+		_ = eachNonZero(context.Background(), x, func(int) { n++ })
 	}
 	return []ops.Type{{DType: ops.Int64, Shape: ops.Dims(max(1, len(in[0].Shape)), n)}}, nil
 }
 
-func (nonZero) runAll(_ *ops.Context, in, out []*ops.Tensor) error {
+func (nonZero) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	shape := in[0].Shape()
 	if len(shape) == 0 {
 		shape = []int{1}
 	}
+	if out[0] == nil {
+		n := 0
+		if err := eachNonZero(ctx, in[0], func(int) { n++ }); err != nil {
+			return err
+		}
+		// The output may be many times as large as X.
+		found, err := ops.Temporary[int64](ctx, len(shape)*n)
+		if err != nil {
+			return err
+		}
+		if out[0], err = ops.NewTensor([]int{len(shape), n}, found); err != nil {
+			return err
+		}
+	}
 	found, n, i := out[0].Int64s(), out[0].Shape()[1], 0
-	eachNonZero(in[0], func(place int) {
-		for d, at := range coordinatesAt(place, shape).at {
-			found[d*n+i] = int64(at)
+	return eachNonZero(ctx, in[0], func(place int) {
+		for d := len(shape) - 1; d >= 0; d-- {
+			found[d*n+i] = int64(place % shape[d])
+			place /= shape[d]
 		}
 		i++
 	})
-	return nil
 }
 
 // eachNonZero calls f with the places of the elements that are not zero.
-func eachNonZero(x *ops.Tensor, f func(place int)) {
+func eachNonZero(ctx context.Context, x *ops.Tensor, f func(place int)) error {
 	var v [chunk]float64 // no number but 0 becomes 0 when it is converted
+	watching := cancelCheck{ctx: ctx}
 	for i := 0; i < x.Len(); i += chunk {
 		part := v[:min(chunk, x.Len()-i)]
 		load(part, x, i, 1)
@@ -51,7 +67,11 @@ func eachNonZero(x *ops.Tensor, f func(place int)) {
 				f(i + j)
 			}
 		}
+		if err := watching.after(chunk); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // newUnique returns Unique (opset 11): the different elements of X as a vector, or the
@@ -102,13 +122,20 @@ func (k *unique) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 			return err
 		}
 	}
-	g := groupsOf(x, shape, axis)
+	g, err := groupsOf(ctx, x, shape, axis)
+	if err != nil {
+		return err
+	}
 	if !k.sorted {
-		g.inOrder()
+		if err := g.inOrder(ctx); err != nil {
+			return err
+		}
 	}
 	result := slices.Clone(shape)
 	result[axis] = len(g.first)
-	var err error
+	if err := ctx.Reserve(int64(numElements(result)) * int64(x.DType().Size())); err != nil {
+		return err // the runtime counts the output only afterward
+	}
 	if out[0], err = ops.Zeros(x.DType(), result); err != nil {
 		return err
 	}
@@ -137,26 +164,37 @@ func (k *unique) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 type groups struct{ first, inverse, counts []int64 }
 
 // groupsOf groups the entries along an axis. The groups are sorted.
-func groupsOf(x *ops.Tensor, shape []int, axis int) *groups {
+func groupsOf(ctx *ops.Context, x *ops.Tensor, shape []int, axis int) (*groups, error) {
 	n, inner := shape[axis], numElements(shape[axis+1:])
-	order := make([]int, n)
-	for i := range order {
-		order[i] = i
+	t := temporary{ctx: ctx}
+	order := bufferOf[int32](&t, n)
+	g := &groups{inverse: bufferOf[int64](&t, n), first: bufferOf[int64](&t, n), counts: bufferOf[int64](&t, n)}
+	if t.err != nil {
+		return nil, t.err
 	}
-	byEntry := entryComparer[int64](x, shape, axis, inner)
+	g.first, g.counts = g.first[:0], g.counts[:0] // there are at most n groups
+	for i := range order {
+		order[i] = int32(i)
+	}
+	var err error
+	byEntry := entryComparer[int64](ctx, &err, x, shape, axis, inner)
 	switch {
 	case isFloat(x.DType()):
-		byEntry = entryComparer[float64](x, shape, axis, inner)
+		byEntry = entryComparer[float64](ctx, &err, x, shape, axis, inner)
 	case x.DType() == ops.Uint64:
-		byEntry = entryComparer[uint64](x, shape, axis, inner)
+		byEntry = entryComparer[uint64](ctx, &err, x, shape, axis, inner)
 	}
-	slices.SortStableFunc(order, func(a, b int) int { c, _ := byEntry(a, b); return c })
-	g := &groups{inverse: make([]int64, n)}
+	if err := sortBy(ctx, order, func(a, b int32) int { c, _ := byEntry(int(a), int(b)); return c }); err != nil {
+		return nil, err
+	}
 	for i, entry := range order {
 		same := i > 0
 		if same {
-			c, like := byEntry(order[i-1], entry)
+			c, like := byEntry(int(order[i-1]), int(entry))
 			same = c == 0 && like
+		}
+		if err != nil {
+			return nil, err
 		}
 		if !same {
 			g.first, g.counts = append(g.first, int64(entry)), append(g.counts, 0)
@@ -164,19 +202,27 @@ func groupsOf(x *ops.Tensor, shape []int, axis int) *groups {
 		g.counts[len(g.counts)-1]++
 		g.inverse[entry] = int64(len(g.first) - 1)
 	}
-	return g
+	return g, err
 }
 
 // entryComparer returns a function that compares two entries along an axis and reports
 // whether they are equal. Entries that contain NaN are never equal, but sort as if they
-// were.
-func entryComparer[W wide](x *ops.Tensor, shape []int, axis, inner int) func(a, b int) (order int, alike bool) {
+// were. The function sets stopped to the error of the context when that is done; its results
+// mean nothing then.
+func entryComparer[W wide](ctx context.Context, stopped *error, x *ops.Tensor, shape []int, axis, inner int) func(a, b int) (order int, alike bool) {
 	outer := numElements(shape[:axis])
+	watching := cancelCheck{ctx: ctx}
 	return func(a, b int) (int, bool) {
 		var v [2]W
 		alike := true
 		for o := range outer {
 			for i := range inner {
+				if *stopped == nil {
+					*stopped = watching.after(8)
+				}
+				if *stopped != nil {
+					return 0, false
+				}
 				load(v[:1], x, (o*shape[axis]+a)*inner+i, 1)
 				load(v[1:], x, (o*shape[axis]+b)*inner+i, 1)
 				if c := compare(v[0], v[1]); c != 0 {
@@ -190,13 +236,19 @@ func entryComparer[W wide](x *ops.Tensor, shape []int, axis, inner int) func(a, 
 }
 
 // inOrder sorts the groups by their first entries.
-func (g *groups) inOrder() {
-	kinds := make([]int, len(g.first))
-	for i := range kinds {
-		kinds[i] = i
+func (g *groups) inOrder(ctx *ops.Context) error {
+	n, t := len(g.first), temporary{ctx: ctx}
+	kinds := bufferOf[int32](&t, n)
+	first, counts, renamed := bufferOf[int64](&t, n), bufferOf[int64](&t, n), bufferOf[int64](&t, n)
+	if t.err != nil {
+		return t.err
 	}
-	slices.SortFunc(kinds, func(a, b int) int { return int(g.first[a] - g.first[b]) })
-	first, counts, renamed := make([]int64, len(kinds)), make([]int64, len(kinds)), make([]int64, len(kinds))
+	for i := range kinds {
+		kinds[i] = int32(i)
+	}
+	if err := sortBy(ctx, kinds, func(a, b int32) int { return int(g.first[a] - g.first[b]) }); err != nil {
+		return err
+	}
 	for i, kind := range kinds {
 		first[i], counts[i], renamed[kind] = g.first[kind], g.counts[kind], int64(i)
 	}
@@ -204,4 +256,5 @@ func (g *groups) inOrder() {
 		g.inverse[i] = renamed[kind]
 	}
 	g.first, g.counts = first, counts
+	return nil
 }

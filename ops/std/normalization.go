@@ -1,6 +1,7 @@
 package std
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -11,15 +12,22 @@ import (
 
 // meanVariance returns the mean and the variance (the mean squared distance from the mean)
 // of numbers.
-func meanVariance(v []float64) (mean, variance float64) {
-	for _, x := range v {
-		mean += x
+func meanVariance(ctx context.Context, v []float64) (mean, variance float64, err error) {
+	err = inPieces(ctx, len(v), func(lo, hi int) {
+		for _, x := range v[lo:hi] {
+			mean += x
+		}
+	})
+	if err != nil {
+		return 0, 0, err
 	}
 	mean /= float64(len(v))
-	for _, x := range v {
-		variance += float64((x - mean) * (x - mean))
-	}
-	return mean, variance / float64(len(v))
+	err = inPieces(ctx, len(v), func(lo, hi int) {
+		for _, x := range v[lo:hi] {
+			variance += float64((x - mean) * (x - mean))
+		}
+	})
+	return mean, variance / float64(len(v)), err
 }
 
 // checkPerChannel checks X (N, C, ...) and the inputs after it, which are vectors with one
@@ -51,18 +59,28 @@ func checkPerChannel(in []*ops.Input, names ...string) error {
 
 // forEachPlane calls f with the pixels of each channel of each image of X (N, C, ...), and
 // stores the pixels, which f changes, in out.
-func forEachPlane(ctx *ops.Context, x, out *ops.Tensor, f func(channel int, plane []float64)) error {
+func forEachPlane(ctx *ops.Context, x, out *ops.Tensor, f func(channel int, plane []float64) error) error {
 	shape := x.Shape()
 	size, channels := numElements(shape[2:]), shape[1]
 	if x.Len() == 0 {
 		return nil
 	}
 	return ctx.For(shape[0]*channels, max(1, grain/size), func(lo, hi int) error {
-		plane := make([]float64, size)
+		plane, err := ops.Temporary[float64](ctx, size)
+		if err != nil {
+			return err
+		}
+		defer ops.Free(ctx, plane)
 		for i := lo; i < hi; i++ {
-			load(plane, x, i*size, 1)
-			f(i%channels, plane)
-			store(out, i*size, 1, plane)
+			if err := loadAll(ctx, plane, x, i*size, 1); err != nil {
+				return err
+			}
+			if err := f(i%channels, plane); err != nil {
+				return err
+			}
+			if err := storeAll(ctx, out, i*size, 1, plane); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
@@ -123,42 +141,74 @@ func (k *batchNormalization) inferAll(in []*ops.Input) ([]ops.Type, error) {
 
 func (k *batchNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	x := in[0]
-	scale, bias := elementsOf[float64](in[1]), elementsOf[float64](in[2])
-	mean, variance := elementsOf[float64](in[3]), elementsOf[float64](in[4])
+	t := temporary{ctx: ctx}
+	scale, bias := elementsOf[float64](&t, in[1]), elementsOf[float64](&t, in[2])
+	mean, variance := elementsOf[float64](&t, in[3]), elementsOf[float64](&t, in[4])
+	if t.err != nil {
+		return t.err
+	}
 	if k.training {
-		mean, variance = k.measure(x)
+		var err error
+		if mean, variance, err = k.measure(ctx, x); err != nil {
+			return err
+		}
 		for i, now := range [][]float64{mean, variance} {
 			if i+1 >= len(out) {
 				break
 			}
-			running := slices.Clone(elementsOf[float64](in[i+3]))
+			running := copyOf[float64](&t, in[i+3])
+			if t.err != nil {
+				return t.err
+			}
 			for c := range running {
 				running[c] = float64(running[c]*k.momentum) + float64(now[c]*(1-k.momentum))
 			}
 			store(out[i+1], 0, 1, running)
 		}
 	}
-	return forEachPlane(ctx, x, out[0], func(c int, plane []float64) {
+	return forEachPlane(ctx, x, out[0], func(c int, plane []float64) error {
 		factor := scale[c] / math.Sqrt(variance[c]+k.epsilon)
-		for i, v := range plane {
-			plane[i] = float64((v-mean[c])*factor) + bias[c]
+		return shiftAndScale(ctx, plane, mean[c], factor, bias[c])
+	})
+}
+
+// shiftAndScale replaces each pixel v by (v-mean)*factor + bias.
+func shiftAndScale(ctx context.Context, plane []float64, mean, factor, bias float64) error {
+	return inPieces(ctx, len(plane), func(lo, hi int) {
+		for i, v := range plane[lo:hi] {
+			plane[lo+i] = float64((v-mean)*factor) + bias
 		}
 	})
 }
 
+// noBias changes no number that it is added to: +0 would change -0.
+var noBias = math.Copysign(0, -1)
+
 // measure returns the mean and variance of each channel of a batch.
-func (k *batchNormalization) measure(x *ops.Tensor) (mean, variance []float64) {
+func (k *batchNormalization) measure(ctx *ops.Context, x *ops.Tensor) (mean, variance []float64, err error) {
 	shape := x.Shape()
 	size, channels := numElements(shape[2:]), shape[1]
-	mean, variance = make([]float64, channels), make([]float64, channels)
-	all := make([]float64, shape[0]*size)
+	t := temporary{ctx: ctx}
+	mean, variance = bufferOf[float64](&t, channels), bufferOf[float64](&t, channels)
+	all := bufferOf[float64](&t, shape[0]*size)
+	if t.err != nil {
+		return nil, nil, t.err
+	}
+	watching := cancelCheck{ctx: ctx}
 	for c := range channels {
 		for n := range shape[0] {
-			load(all[n*size:][:size], x, (n*channels+c)*size, 1)
+			if err := loadAll(ctx, all[n*size:][:size], x, (n*channels+c)*size, 1); err != nil {
+				return nil, nil, err
+			}
+			if err := watching.after(1 + size); err != nil {
+				return nil, nil, err
+			}
 		}
-		mean[c], variance[c] = meanVariance(all)
+		if mean[c], variance[c], err = meanVariance(ctx, all); err != nil {
+			return nil, nil, err
+		}
 	}
-	return mean, variance
+	return mean, variance, nil
 }
 
 // newInstanceNormalization returns InstanceNormalization (opsets 1, 6): scale * (X - mean)
@@ -181,13 +231,17 @@ func (k instanceNormalization) infer(in []*ops.Input) (ops.Type, error) {
 }
 
 func (k instanceNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	scale, bias := elementsOf[float64](in[1]), elementsOf[float64](in[2])
-	return forEachPlane(ctx, in[0], out, func(c int, plane []float64) {
-		mean, variance := meanVariance(plane)
-		factor := scale[c] / math.Sqrt(variance+k.epsilon)
-		for i, v := range plane {
-			plane[i] = float64((v-mean)*factor) + bias[c]
+	t := temporary{ctx: ctx}
+	scale, bias := elementsOf[float64](&t, in[1]), elementsOf[float64](&t, in[2])
+	if t.err != nil {
+		return t.err
+	}
+	return forEachPlane(ctx, in[0], out, func(c int, plane []float64) error {
+		mean, variance, err := meanVariance(ctx, plane)
+		if err != nil {
+			return err
 		}
+		return shiftAndScale(ctx, plane, mean, scale[c]/math.Sqrt(variance+k.epsilon), bias[c])
 	})
 }
 
@@ -234,16 +288,28 @@ func (k *lrn) infer(in []*ops.Input) (ops.Type, error) { return in[0].Type, chec
 func (k *lrn) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	return forEachLine(ctx, in[0], 1, func(l *line[float64]) error {
 		n := len(l.elements)
-		result := make([]float64, n)
+		result, err := ops.Temporary[float64](ctx, n)
+		if err != nil {
+			return err
+		}
+		defer ops.Free(ctx, result)
+		watching := cancelCheck{ctx: ctx}
 		for c := range n {
 			sum := 0.0
-			for _, v := range l.elements[max(0, c-(k.size-1)/2):min(n, c+k.size/2+1)] {
-				sum += float64(v * v)
+			window := l.elements[max(0, c-(k.size-1)/2):min(n, c+k.size/2+1)]
+			if err := inPieces(ctx, len(window), func(lo, hi int) {
+				for _, v := range window[lo:hi] {
+					sum += float64(v * v)
+				}
+			}); err != nil {
+				return err
 			}
 			result[c] = l.elements[c] / portmath.Pow(k.bias+float64(k.alpha/float64(k.size)*sum), k.beta)
+			if err := watching.after(16 + len(window)); err != nil {
+				return err
+			}
 		}
-		store(out, l.first, l.step, result)
-		return nil
+		return storeAll(ctx, out, l.first, l.step, result)
 	})
 }
 
@@ -311,12 +377,17 @@ func (k *layerNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) err
 		return err
 	}
 	err = forEachLine(ctx, rows, 1, func(l *line[float64]) error {
-		mean, variance := meanVariance(l.elements)
-		factor := []float64{1 / math.Sqrt(variance+k.epsilon)}
-		for i, v := range l.elements {
-			l.elements[i] = (v - mean) * factor[0]
+		mean, variance, err := meanVariance(ctx, l.elements)
+		if err != nil {
+			return err
 		}
-		store(out[0], l.first, l.step, l.elements)
+		factor := []float64{1 / math.Sqrt(variance+k.epsilon)}
+		if err := shiftAndScale(ctx, l.elements, mean, factor[0], noBias); err != nil {
+			return err
+		}
+		if err := storeAll(ctx, out[0], l.first, l.step, l.elements); err != nil {
+			return err
+		}
 		if len(out) > 1 {
 			store(out[1], l.number, 1, []float64{mean})
 		}
@@ -380,13 +451,24 @@ func (k meanVarianceNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *
 	}
 	next, step := l.kept.inner()[1], l.reduced.inner()[0]
 	return ctx.For(l.kept.total, max(1, grain/l.reduced.total), func(lo, hi int) error {
-		all := make([]float64, l.reduced.total)
+		all, err := ops.Temporary[float64](ctx, l.reduced.total)
+		if err != nil {
+			return err
+		}
+		defer ops.Free(ctx, all)
+		watching := cancelCheck{ctx: ctx}
 		// transfer calls f for the parts of the elements of one mean.
 		transfer := func(first int, f func(part []float64, at int)) error {
 			done := 0
 			return l.reduced.walk(0, l.reduced.total, func(at [maxOperands]int, count int) error {
-				f(all[done:done+count], first+at[0])
-				done += count
+				for i := 0; i < count; i += stepsPerCheck {
+					n := min(stepsPerCheck, count-i)
+					f(all[done:done+n], first+at[0]+i*step)
+					done += n
+					if err := watching.after(1 + n); err != nil {
+						return err
+					}
+				}
 				return nil
 			})
 		}
@@ -396,10 +478,12 @@ func (k meanVarianceNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *
 				if err := transfer(first, func(part []float64, at int) { load(part, x, at, step) }); err != nil {
 					return err
 				}
-				mean, variance := meanVariance(all)
-				factor := 1 / (math.Sqrt(variance) + 1e-9)
-				for j, v := range all {
-					all[j] = (v - mean) * factor
+				mean, variance, err := meanVariance(ctx, all)
+				if err != nil {
+					return err
+				}
+				if err := shiftAndScale(ctx, all, mean, 1/(math.Sqrt(variance)+1e-9), noBias); err != nil {
+					return err
 				}
 				if err := transfer(first, func(part []float64, at int) { store(out, at, step, part) }); err != nil {
 					return err

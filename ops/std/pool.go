@@ -142,6 +142,7 @@ func (p *pool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 		l.compute = p.compute[x.DType()]
 	}
 	l.ctx, l.out, l.x = ctx, out, x
+	defer func() { l.ctx = nil }()
 	return ctx.Do(shape[0]*shape[1], max(1, grain/(l.rows.in*l.cols.in)), l)
 }
 

@@ -27,24 +27,44 @@ func newWindowed(axes []spatialAxis) *windowed {
 // window in the output, the index of the channel, the pixels of the channel, the places of
 // the window that lie on the image, and the number of places that lie on the image or its
 // padding.
-func (w *windowed) run(ctx *ops.Context, x *ops.Tensor, one func(entry, channel int, plane []float64, places []int, padded int)) error {
+func (w *windowed) run(ctx *ops.Context, x *ops.Tensor, one func(entry, channel int, plane []float64, places []int, padded int) error) error {
 	from, to := numElements(w.in), numElements(w.out)
 	strides := rowMajor(w.in)
 	return ctx.For(numElements(x.Shape()[:2]), 1, func(lo, hi int) error {
-		plane, watching := make([]float64, from), cancelCheck{ctx: ctx}
-		var places []int
+		plane, err := ops.Temporary[float64](ctx, from)
+		if err != nil {
+			return err
+		}
+		defer ops.Free(ctx, plane)
+		watching := cancelCheck{ctx: ctx}
+		window := int64(8) // bytes of the places, of which there are two copies
+		for _, a := range w.axes {
+			window *= int64(min(a.kernel, a.in))
+		}
+		if err := ctx.Reserve(2 * window); err != nil {
+			return err
+		}
+		defer ctx.Release(2 * window)
+		var places, other []int
 		for c := lo; c < hi; c++ {
-			load(plane, x, c*from, 1)
+			if err := loadAll(ctx, plane, x, c*from, 1); err != nil {
+				return err
+			}
 			at := coordinates{shape: w.out, at: make([]int, len(w.out))}
 			for i := range to {
 				places = append(places[:0], 0)
 				padded := 1
 				for d := range w.axes {
 					s := w.axes[d].span(at.at[d])
-					places = expandPlaces(places, s, strides[d])
+					if other, err = expandPlaces(&watching, other[:0], places, s, strides[d]); err != nil {
+						return err
+					}
+					places, other = other, places
 					padded *= s.padded
 				}
-				one(c*to+i, c, plane, places, padded)
+				if err := one(c*to+i, c, plane, places, padded); err != nil {
+					return err
+				}
 				if err := watching.after(1 + len(places)); err != nil {
 					return err
 				}
@@ -55,15 +75,19 @@ func (w *windowed) run(ctx *ops.Context, x *ops.Tensor, one func(entry, channel 
 	})
 }
 
-// expandPlaces replaces each place by the places of a span that starts there.
-func expandPlaces(places []int, s span, stride int) []int {
-	var all []int
+// expandPlaces appends to all, for each place, the places of a span that starts there.
+func expandPlaces(watching *cancelCheck, all, places []int, s span, stride int) ([]int, error) {
 	for _, p := range places {
 		for i := range s.count {
 			all = append(all, p+(s.first+i*s.step)*stride)
+			if i%chunk == 0 {
+				if err := watching.after(min(chunk, s.count)); err != nil {
+					return nil, err
+				}
+			}
 		}
 	}
-	return all
+	return all, nil
 }
 
 // runGeneral computes pools with more than two spatial axes.
@@ -73,18 +97,20 @@ func (p *pool) runGeneral(ctx *ops.Context, x, out *ops.Tensor) error {
 		return err
 	}
 	lowest := [1]float64{math.Inf(-1)}
-	return newWindowed(axes).run(ctx, x, func(entry, _ int, plane []float64, places []int, padded int) {
+	return newWindowed(axes).run(ctx, x, func(entry, _ int, plane []float64, places []int, padded int) error {
 		v := lowest // max returns NaN if one of its arguments is NaN
 		if p.average {
 			v[0] = 0
 		}
-		for _, at := range places {
-			if p.average {
-				v[0] += plane[at]
-			} else {
-				v[0] = max(v[0], plane[at])
+		err := inPieces(ctx, len(places), func(lo, hi int) {
+			for _, at := range places[lo:hi] {
+				if p.average {
+					v[0] += plane[at]
+				} else {
+					v[0] = max(v[0], plane[at])
+				}
 			}
-		}
+		})
 		switch {
 		case p.average && p.includePads:
 			v[0] /= float64(padded)
@@ -92,6 +118,7 @@ func (p *pool) runGeneral(ctx *ops.Context, x, out *ops.Tensor) error {
 			v[0] /= float64(len(places))
 		}
 		store(out, entry, 1, v[:])
+		return err
 	})
 }
 
@@ -128,13 +155,15 @@ func (k *maxPoolIndices) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	strides := rowMajor(reversed)
 	slices.Reverse(strides)
 	size := numElements(w.in)
-	return w.run(ctx, in[0], func(entry, channel int, plane []float64, places []int, _ int) {
+	return w.run(ctx, in[0], func(entry, channel int, plane []float64, places []int, _ int) error {
 		v, index := [1]float64{math.Inf(-1)}, -1
-		for _, at := range places {
-			if index < 0 || plane[at] > v[0] || plane[at] != plane[at] && v[0] == v[0] {
-				v[0], index = plane[at], at
+		err := inPieces(ctx, len(places), func(lo, hi int) {
+			for _, at := range places[lo:hi] {
+				if index < 0 || plane[at] > v[0] || plane[at] != plane[at] && v[0] == v[0] {
+					v[0], index = plane[at], at
+				}
 			}
-		}
+		})
 		if index >= 0 && k.columns {
 			at := coordinatesAt(index, w.in).at
 			index = 0
@@ -147,6 +176,7 @@ func (k *maxPoolIndices) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 		}
 		store(out[0], entry, 1, v[:])
 		out[1].Int64s()[entry] = int64(index)
+		return err
 	})
 }
 
@@ -204,13 +234,16 @@ func (k *lpPool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 	if err != nil || out.Len() == 0 {
 		return err
 	}
-	return newWindowed(axes).run(ctx, in[0], func(entry, _ int, plane []float64, places []int, _ int) {
+	return newWindowed(axes).run(ctx, in[0], func(entry, _ int, plane []float64, places []int, _ int) error {
 		var v [1]float64
-		for _, at := range places {
-			v[0] += portmath.Pow(math.Abs(plane[at]), k.p)
-		}
+		err := inPieces(ctx, len(places), func(lo, hi int) {
+			for _, at := range places[lo:hi] {
+				v[0] += portmath.Pow(math.Abs(plane[at]), k.p)
+			}
+		})
 		v[0] = portmath.Pow(v[0], 1/k.p)
 		store(out, entry, 1, v[:])
+		return err
 	})
 }
 
@@ -279,7 +312,8 @@ func (k globalPool) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 		reduced[i] = i >= 2
 	}
 	l := ops.Scratch[reduceLoop](ctx)
-	l.out, l.data, l.compute = out, in[0], k.compute
+	l.ctx, l.out, l.data, l.compute = ctx, out, in[0], k.compute
+	defer func() { l.ctx = nil }()
 	l.plan(shape, reduced)
 	return ctx.Do(l.kept.total, max(1, grain/max(1, l.reduced.total)), l)
 }

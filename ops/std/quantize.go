@@ -3,7 +3,6 @@ package std
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -65,13 +64,17 @@ func (k perAxis) check(in []*ops.Input, zeroTypes ...ops.DType) error {
 }
 
 // with returns k with the values of the inputs.
-func (k perAxis) with(in []*ops.Tensor) (perAxis, error) {
-	k.scales, k.block = elementsOf[float64](in[1]), max(1, in[0].Len())
+func (k perAxis) with(ctx *ops.Context, in []*ops.Tensor) (perAxis, error) {
+	t := temporary{ctx: ctx}
+	k.scales, k.block = elementsOf[float64](&t, in[1]), max(1, in[0].Len())
 	if len(in) > 2 && in[2] != nil {
-		k.zeros = elementsOf[float64](in[2])
-		if len(k.zeros) != len(k.scales) {
+		k.zeros = elementsOf[float64](&t, in[2])
+		if t.err == nil && len(k.zeros) != len(k.scales) {
 			return k, fmt.Errorf("%w: the number of scales is %d but the number of zero points is %d", ops.ErrShape, len(k.scales), len(k.zeros))
 		}
+	}
+	if t.err != nil {
+		return k, t.err
 	}
 	if len(k.scales) != 1 {
 		axis, err := axisOf(k.axis, len(in[0].Shape()))
@@ -132,7 +135,7 @@ func (k quantizeLinear) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor)
 }
 
 func (k perAxis) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor, f func(x, scale, zero float64) float64) error {
-	k, err := k.with(in)
+	k, err := k.with(ctx, in)
 	if err != nil {
 		return err
 	}
@@ -193,8 +196,14 @@ func (dynamicQuantizeLinear) inferAll(in []*ops.Input) ([]ops.Type, error) {
 
 func (dynamicQuantizeLinear) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 	var low, high float32
-	for _, v := range in[0].Float32s() {
-		low, high = min(low, v), max(high, v)
+	x := in[0].Float32s()
+	err := inPieces(ctx, len(x), func(lo, hi int) {
+		for _, v := range x[lo:hi] {
+			low, high = min(low, v), max(high, v)
+		}
+	})
+	if err != nil {
+		return err
 	}
 	scale := (high - low) / 255
 	zero := 0.0
@@ -264,21 +273,26 @@ func checkZeroPoint(name string, in []*ops.Input, x, zero, axis int) error {
 }
 
 // subtractZeroPoint returns the elements of x minus their zero point, which may be nil.
-func subtractZeroPoint(x, zero *ops.Tensor, axis int) []int64 {
-	v := slices.Clone(elementsOf[int64](x))
-	if zero == nil {
+func subtractZeroPoint(t *temporary, x, zero *ops.Tensor, axis int) []int64 {
+	v := copyOf[int64](t, x)
+	if zero == nil || t.err != nil {
 		return v
 	}
-	zeros, block := elementsOf[int64](zero), max(1, len(v))
+	zeros, block := elementsOf[int64](t, zero), max(1, len(v))
 	if len(zeros) > 1 {
 		if axis < 0 {
 			axis += len(x.Shape())
 		}
 		block = max(1, numElements(x.Shape()[axis+1:]))
 	}
-	for i := range v {
-		v[i] -= zeros[i/block%len(zeros)]
+	if t.err != nil {
+		return nil
 	}
+	t.err = inPieces(t.ctx, len(v), func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			v[i] -= zeros[i/block%len(zeros)]
+		}
+	})
 	return v
 }
 
@@ -291,6 +305,10 @@ func optionalInput(in []*ops.Tensor, i int) *ops.Tensor {
 }
 
 func (matMulInteger) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	a, b := subtractZeroPoint(in[0], optionalInput(in, 2), -2), subtractZeroPoint(in[1], optionalInput(in, 3), -1)
+	t := temporary{ctx: ctx}
+	a, b := subtractZeroPoint(&t, in[0], optionalInput(in, 2), -2), subtractZeroPoint(&t, in[1], optionalInput(in, 3), -1)
+	if t.err != nil {
+		return t.err
+	}
 	return matrixProducts(ctx, in[0].Shape(), in[1].Shape(), a, b, func(at int, c []int64) { store(out, at, 1, c) })
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"sort"
 
 	kernels "github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/internal/portmath"
@@ -236,27 +237,33 @@ func (k *multinomial) infer(in []*ops.Input) (ops.Type, error) {
 
 func (k *multinomial) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	classes := in[0].Shape()[1]
-	sums := make([]float64, in[0].Len())
-	err := forEachLine(ctx, in[0], 1, func(l *line[float64]) error {
+	sums, err := ops.Temporary[float64](ctx, in[0].Len())
+	if err != nil {
+		return err
+	}
+	err = forEachLine(ctx, in[0], 1, func(l *line[float64]) error {
 		top, total := math.Inf(-1), 0.0
-		for _, v := range l.elements {
-			top = max(top, v)
+		if err := inPieces(ctx, len(l.elements), func(lo, hi int) {
+			for _, v := range l.elements[lo:hi] {
+				top = max(top, v)
+			}
+		}); err != nil {
+			return err
 		}
-		for i, v := range l.elements {
-			total += portmath.Exp(v - top)
-			sums[l.first+i] = total
-		}
-		return nil
+		return inPieces(ctx, len(l.elements), func(lo, hi int) {
+			for i := lo; i < hi; i++ {
+				total += portmath.Exp(l.elements[i] - top)
+				sums[l.first+i] = total
+			}
+		})
 	})
 	if err != nil {
 		return err
 	}
 	return k.uniform(ctx, out.Shape(), true, 1, func(i int, u []float64) {
 		row := sums[i/k.samples*classes:][:classes]
-		at := 0
-		for at < classes-1 && row[at] <= u[0]*row[classes-1] {
-			at++
-		}
+		limit := u[0] * row[classes-1]
+		at := sort.Search(classes-1, func(i int) bool { return !(row[i] <= limit) }) // the sums increase, or end in NaN
 		store(out, i, 1, []int64{int64(at)})
 	})
 }

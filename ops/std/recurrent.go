@@ -43,6 +43,8 @@ type cell func(k *recurrent, s *sequence)
 
 // sequence is one entry of the batch in one direction.
 type sequence struct {
+	watching         cancelCheck
+	err              error // of the context
 	direction, entry int
 	length           int
 	backwards        bool
@@ -238,7 +240,7 @@ func (k *recurrent) inferAll(in []*ops.Input) ([]ops.Type, error) {
 }
 
 func (k *recurrent) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
-	run, err := k.newRun(in, out)
+	run, err := k.newRun(ctx, in, out)
 	if err != nil {
 		return err
 	}
@@ -249,7 +251,9 @@ func (k *recurrent) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				run.step(s, step)
+				if run.step(s, step); s.err != nil {
+					return s.err
+				}
 			}
 			run.finish(s)
 		}
@@ -260,6 +264,7 @@ func (k *recurrent) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 // recurrentRun holds the values that all sequences of one run share.
 type recurrentRun struct {
 	*recurrent
+	ctx                  *ops.Context
 	in, out              []*ops.Tensor
 	steps, batch         int
 	inputSize, stateSize int // sizes of one vector
@@ -272,20 +277,23 @@ type recurrentRun struct {
 const initialH = 5
 
 // newRun returns a run with the values of the inputs.
-func (k *recurrent) newRun(in, out []*ops.Tensor) (*recurrentRun, error) {
-	shape := in[0].Shape()
+func (k *recurrent) newRun(ctx *ops.Context, in, out []*ops.Tensor) (*recurrentRun, error) {
+	shape, t := in[0].Shape(), temporary{ctx: ctx}
 	run := &recurrentRun{
-		recurrent: k, in: in, out: out, steps: shape[0], batch: shape[1], inputSize: shape[2], stateSize: in[2].Shape()[2],
-		x: elementsOf[float64](in[0]), w: elementsOf[float64](in[1]), r: elementsOf[float64](in[2]),
+		ctx: ctx, recurrent: k, in: in, out: out, steps: shape[0], batch: shape[1], inputSize: shape[2], stateSize: in[2].Shape()[2],
+		x: elementsOf[float64](&t, in[0]), w: elementsOf[float64](&t, in[1]), r: elementsOf[float64](&t, in[2]),
 	}
 	if k.batchFirst {
 		run.steps, run.batch = run.batch, run.steps
 	}
 	if bias := optionalInput(in, 3); bias != nil {
-		run.bias = elementsOf[float64](bias)
+		run.bias = elementsOf[float64](&t, bias)
 	}
 	if peepholes := optionalInput(in, 7); peepholes != nil {
-		run.peepholes = elementsOf[float64](peepholes)
+		run.peepholes = elementsOf[float64](&t, peepholes)
+	}
+	if t.err != nil {
+		return nil, t.err
 	}
 	var err error
 	run.lengths, err = k.lengths(optionalInput(in, 4), run.steps, run.batch)
@@ -296,7 +304,7 @@ func (k *recurrent) newRun(in, out []*ops.Tensor) (*recurrentRun, error) {
 func (run *recurrentRun) newSequence(direction, entry int) *sequence {
 	n, rows := run.stateSize, run.gates*run.stateSize
 	s := &sequence{
-		direction: direction, entry: entry, length: run.lengths[entry], backwards: run.backwards || direction == 1,
+		watching: cancelCheck{ctx: run.ctx}, direction: direction, entry: entry, length: run.lengths[entry], backwards: run.backwards || direction == 1,
 		w: run.w[direction*rows*run.inputSize:][:rows*run.inputSize], wb: make([]float64, rows),
 		r: run.r[direction*rows*n:][:rows*n], rb: make([]float64, rows),
 		activations: run.activations[direction*run.perDirection:][:run.perDirection],
@@ -332,7 +340,7 @@ func (run *recurrentRun) step(s *sequence, step int) {
 	if run.batchFirst {
 		from = s.entry*run.steps + step
 	}
-	project(s.x, s.w, run.x[from*run.inputSize:][:run.inputSize], s.wb)
+	s.project(s.x, s.w, run.x[from*run.inputSize:][:run.inputSize], s.wb)
 	run.cell(run.recurrent, s)
 	store(run.out[0], run.placeInY(s, step)*run.stateSize, 1, s.h)
 }
@@ -377,9 +385,12 @@ func (k *recurrent) lengths(given *ops.Tensor, steps, batch int) ([]int, error) 
 	return lengths, nil
 }
 
-// project computes weights times x plus the bias.
-func project(out, weights, x, bias []float64) {
+// project computes weights times x plus the bias. It sets s.err if the context is done.
+func (s *sequence) project(out, weights, x, bias []float64) {
 	for i := range out {
+		if s.err = s.watching.after(1 + len(x)); s.err != nil {
+			return
+		}
 		sum := bias[i]
 		for j, w := range weights[i*len(x):][:len(x)] {
 			sum += float64(w * x[j])

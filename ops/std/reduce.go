@@ -1,6 +1,7 @@
 package std
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -168,7 +169,8 @@ func (k *reduction) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 			l.compute = reduceTo(k.signed)
 		}
 	}
-	l.out, l.data = out, data
+	l.ctx, l.out, l.data = ctx, out, data
+	defer func() { l.ctx = nil }()
 	return ctx.Do(l.kept.total, max(1, grain/max(1, l.reduced.total)), l)
 }
 
@@ -176,6 +178,7 @@ func (k *reduction) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) err
 type reduceLoop struct {
 	axes          []int64
 	kept, reduced nest
+	ctx           context.Context // of the run
 	out, data     *ops.Tensor
 	compute       func(l *reduceLoop, lo, hi int) error
 }
@@ -201,7 +204,7 @@ func (l *reduceLoop) plan(shape []int, reduced []bool) {
 // reduceTo returns a loop body that always processes the elements in row-major order.
 func reduceTo[W wide](newFolder func() folder[W]) func(l *reduceLoop, lo, hi int) error {
 	return func(l *reduceLoop, lo, hi int) error {
-		f := newFolder()
+		f, watching := newFolder(), cancelCheck{ctx: l.ctx}
 		piece, result := make([]W, min(chunk, max(1, l.reduced.total))), make([]W, 1)
 		next, step := l.kept.inner()[1], l.reduced.inner()[0]
 		return l.kept.walk(lo, hi, func(to [maxOperands]int, count int) error {
@@ -212,6 +215,9 @@ func reduceTo[W wide](newFolder func() folder[W]) func(l *reduceLoop, lo, hi int
 						part := piece[:min(len(piece), count-j)]
 						load(part, l.data, to[1]+i*next+at[0]+j*step, step)
 						f.add(part)
+						if err := watching.after(len(part)); err != nil {
+							return err
+						}
 					}
 					return nil
 				})
@@ -261,14 +267,22 @@ func sumRows[T float32 | float64](finish func(float64, int) float64) func(l *red
 		o, _ := ops.Data[T](l.out)
 		d, _ := ops.Data[T](l.data)
 		next, step := l.kept.inner()[1], l.reduced.inner()[0]
+		watching := cancelCheck{ctx: l.ctx}
 		return l.kept.walk(lo, hi, func(to [maxOperands]int, count int) error {
 			for i := range count {
 				var total float64
 				err := l.reduced.walk(0, l.reduced.total, func(at [maxOperands]int, count int) error {
 					from := to[1] + i*next + at[0]
-					for range count {
-						total += float64(d[from])
-						from += step
+					for count > 0 {
+						n := min(count, stepsPerCheck)
+						for range n {
+							total += float64(d[from])
+							from += step
+						}
+						if err := watching.after(n); err != nil {
+							return err
+						}
+						count -= n
 					}
 					return nil
 				})

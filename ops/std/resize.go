@@ -209,7 +209,8 @@ func (k *resize) target(given resizeInputs) (resizeTarget, bool) {
 		if given.roi == nil || given.roi.Const == nil {
 			return t, false
 		}
-		t.region = elementsOf[float64](given.roi.Const)
+		t.region = make([]float64, given.roi.Const.Len()) // one pair per dimension
+		load(t.region, given.roi.Const, 0, 1)
 	}
 	return t, true
 }
@@ -267,7 +268,10 @@ func (k *resize) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error 
 	if !ok {
 		return fmt.Errorf("%w: want either scales or sizes", ops.ErrShape)
 	}
-	plans := k.plans(&target, in[0].Shape(), out.Shape())
+	plans, err := k.plans(ctx, &target, in[0].Shape(), out.Shape())
+	if err != nil {
+		return err
+	}
 	if k.mode == "nearest" && !k.crops() {
 		return copyNearest(ctx, in[0], out, plans)
 	}

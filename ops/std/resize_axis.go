@@ -23,7 +23,7 @@ type axisPlan struct {
 }
 
 // plans returns a plan for every axis, given the shapes of X and of the output.
-func (k *resize) plans(target *resizeTarget, from, to []int) []axisPlan {
+func (k *resize) plans(ctx *ops.Context, target *resizeTarget, from, to []int) ([]axisPlan, error) {
 	plans := make([]axisPlan, len(from))
 	for axis, size := range from {
 		plans[axis].axis = axis
@@ -37,12 +37,23 @@ func (k *resize) plans(target *resizeTarget, from, to []int) []axisPlan {
 		if m.from == m.to && m.scale == 1 && m.low == 0 && m.high == 1 {
 			continue
 		}
-		plans[axis].taps = make([]tapList, m.to)
-		for i := range plans[axis].taps {
-			plans[axis].taps[i] = k.tapsAt(k.original(float64(i), &m), size)
+		taps, err := ops.Temporary[tapList](ctx, m.to)
+		if err == nil {
+			err = ctx.Reserve(int64(m.to) * 2 * 4 * 8) // up to four indices and weights
 		}
+		if err == nil {
+			err = inPieces(ctx, m.to, func(lo, hi int) {
+				for i := lo; i < hi; i++ {
+					taps[i] = k.tapsAt(k.original(float64(i), &m), size)
+				}
+			})
+		}
+		if err != nil {
+			return nil, err
+		}
+		plans[axis].taps = taps
 	}
-	return plans
+	return plans, nil
 }
 
 // mapping relates the indices of an axis of the output to places in X.
@@ -174,13 +185,26 @@ func (k *resize) interpolate(ctx *ops.Context, x, out *ops.Tensor, plans []axisP
 			shrinking = append(shrinking, p)
 		}
 	}
-	current, shape := elementsOf[float64](x), slices.Clone(x.Shape())
-	for _, p := range append(shrinking, growing...) {
-		next := make([]float64, len(current)/shape[p.axis]*len(p.taps))
+	t := temporary{ctx: ctx}
+	current, shape := elementsOf[float64](&t, x), slices.Clone(x.Shape())
+	for i, p := range append(shrinking, growing...) {
+		if t.err != nil {
+			return t.err
+		}
+		next := bufferOf[float64](&t, len(current)/shape[p.axis]*len(p.taps))
+		if t.err != nil {
+			return t.err
+		}
 		if err := p.apply(ctx, next, current, shape); err != nil {
 			return err
 		}
+		if i > 0 || x.DType() != ops.Float64 {
+			ops.Free(ctx, current)
+		}
 		current, shape[p.axis] = next, len(p.taps)
+	}
+	if t.err != nil {
+		return t.err
 	}
 	return ctx.For(out.Len(), grain, func(lo, hi int) error {
 		c, outside := coordinatesAt(lo, shape), []float64{k.outside}
@@ -208,8 +232,13 @@ func (p *axisPlan) apply(ctx *ops.Context, dst, src []float64, shape []int) erro
 			row, t := dst[i*inner:][:inner], &p.taps[i%len(p.taps)]
 			rows := src[i/len(p.taps)*outer:][:outer]
 			for j, w := range t.weight {
-				for e, v := range rows[t.index[j]*inner:][:inner] {
-					row[e] += float64(w * v)
+				from := rows[t.index[j]*inner:][:inner]
+				if err := inPieces(ctx, inner, func(lo, hi int) {
+					for e := lo; e < hi; e++ {
+						row[e] += float64(w * from[e])
+					}
+				}); err != nil {
+					return err
 				}
 			}
 		}

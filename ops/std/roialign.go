@@ -97,17 +97,27 @@ const maxPoints = 1 << 10
 
 func (k *roiAlign) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	shape := in[0].Shape()
-	rois, images := elementsOf[float64](in[1]), in[2].Int64s()
+	t := temporary{ctx: ctx}
+	rois, images := elementsOf[float64](&t, in[1]), in[2].Int64s()
+	if t.err != nil {
+		return t.err
+	}
 	channels, entries := shape[1], k.height*k.width
 	return ctx.For(len(images)*channels, 1, func(lo, hi int) error {
-		plane := make([]float64, shape[2]*shape[3])
+		plane, err := ops.Temporary[float64](ctx, shape[2]*shape[3])
+		if err != nil {
+			return err
+		}
+		defer ops.Free(ctx, plane)
 		for i := lo; i < hi; i++ {
 			r := i / channels
 			image, err := resolveIndex(images[r], shape[0])
 			if err != nil {
 				return err
 			}
-			load(plane, in[0], (image*channels+i%channels)*len(plane), 1)
+			if err := loadAll(ctx, plane, in[0], (image*channels+i%channels)*len(plane), 1); err != nil {
+				return err
+			}
 			rows, err := k.part(rois[r*4+1], rois[r*4+3], k.height)
 			if err != nil {
 				return err

@@ -38,6 +38,7 @@ func (k scatterUpdates) run(ctx *ops.Context, data, updates, out *ops.Tensor, si
 	}
 	blocks := updates.Len() / size
 	var to [chunk]int
+	watching := cancelCheck{ctx: ctx}
 	for first := 0; first < blocks; first += chunk {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -47,7 +48,14 @@ func (k scatterUpdates) run(ctx *ops.Context, data, updates, out *ops.Tensor, si
 			return err
 		}
 		for i, place := range part {
-			k.put(out, place, updates, (first+i)*size, size)
+			if err := inPieces(ctx, size, func(lo, hi int) {
+				k.put(out, place+lo, updates, (first+i)*size+lo, hi-lo)
+			}); err != nil {
+				return err
+			}
+			if err := watching.after(size); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -131,7 +139,11 @@ func (k scatterElements) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor
 	if err != nil {
 		return err
 	}
-	list := integers(in[1])
+	t := temporary{ctx: ctx}
+	list := elementsOf[int64](&t, in[1])
+	if t.err != nil {
+		return t.err
+	}
 	return k.scatterUpdates.run(ctx, in[0], in[2], out, 1, func(first int, to []int) error {
 		return elementPlaces(in[0].Shape(), in[1].Shape(), axis, list, first, to)
 	})

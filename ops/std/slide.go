@@ -5,22 +5,31 @@ import "github.com/spike-by-spike/sbs/ops"
 // slidingPool returns a poolFunc. reduce computes the result of one window. pairs computes
 // rows of n results from adjacent windows of 2x2 pixels in rows of the given width, by far
 // the most common case.
-func slidingPool[T ops.Element](reduce func(image []T, width int, rows, cols span) T, pairs func(out, x []T, rows, n, width int)) poolFunc {
+func slidingPool[T ops.Element](reduce windowFunc[T], pairs func(out, x []T, rows, n, width int)) poolFunc {
 	return func(l *poolLoop, lo, hi int) error {
 		d, _ := ops.Data[T](l.x)
 		o, _ := ops.Data[T](l.out)
 		rows, cols := &l.rows, &l.cols
 		if rows.pairs() && cols.pairs() {
-			if rows.in == 2*rows.out { // the rows of all channels are adjacent
-				pairs(o[lo*rows.out*cols.out:], d[lo*rows.in*cols.in:], (hi-lo)*rows.out, cols.out, cols.in)
-				return nil
+			at, count := max(1, stepsPerCheck/cols.out), rows.out // rows between checks, and in a piece of memory
+			if rows.in == 2*rows.out {                            // the rows of all channels are adjacent
+				count, hi = (hi-lo)*rows.out, lo+1
 			}
 			for c := lo; c < hi; c++ {
-				pairs(o[c*rows.out*cols.out:], d[c*rows.in*cols.in:], rows.out, cols.out, cols.in)
+				for i := 0; i < count; i += at {
+					if i > 0 && l.ctx.Err() != nil {
+						return l.ctx.Err()
+					}
+					pairs(o[(c*rows.out+i)*cols.out:], d[(c*rows.in+2*i)*cols.in:], min(at, count-i), cols.out, cols.in)
+				}
 			}
 			return nil
 		}
 		watching, window := cancelCheck{ctx: l.ctx}, rows.kernel*cols.kernel
+		var within *cancelCheck // a single window takes long
+		if window > stepsPerCheck {
+			within = &cancelCheck{ctx: l.ctx}
+		}
 		piece := max(1, stepsPerCheck/window) // of a row: checking after each window would take time
 		for c := lo; c < hi; c++ {
 			image := d[c*rows.in*cols.in:][:rows.in*cols.in]
@@ -30,7 +39,10 @@ func slidingPool[T ops.Element](reduce func(image []T, width int, rows, cols spa
 				for j := 0; j < cols.out; j += piece {
 					part := l.spans[j:min(j+piece, cols.out)]
 					for k, s := range part {
-						result[i*cols.out+j+k] = reduce(image, cols.in, r, s)
+						var err error
+						if result[i*cols.out+j+k], err = reduce(within, image, cols.in, r, s); err != nil {
+							return err
+						}
 					}
 					if err := watching.after(len(part) * window); err != nil {
 						return err
@@ -42,10 +54,13 @@ func slidingPool[T ops.Element](reduce func(image []T, width int, rows, cols spa
 	}
 }
 
+// windowFunc computes the result of one window. It checks the context if it gets a check.
+type windowFunc[T ops.Element] func(watching *cancelCheck, image []T, width int, rows, cols span) (T, error)
+
 // maxOfWindow returns a function that computes the maximum of a window. No element is
 // smaller than lowest.
-func maxOfWindow[T float32 | float64 | int8 | uint8](lowest T) func(image []T, width int, rows, cols span) T {
-	return func(image []T, width int, rows, cols span) T {
+func maxOfWindow[T float32 | float64 | int8 | uint8](lowest T) windowFunc[T] {
+	return func(watching *cancelCheck, image []T, width int, rows, cols span) (T, error) {
 		top := lowest
 		for i := range rows.count {
 			at := (rows.first+i*rows.step)*width + cols.first
@@ -53,22 +68,32 @@ func maxOfWindow[T float32 | float64 | int8 | uint8](lowest T) func(image []T, w
 				top = max(top, image[at])
 				at += cols.step
 			}
+			if watching != nil {
+				if err := watching.after(cols.count); err != nil {
+					return top, err
+				}
+			}
 		}
-		return top
+		return top, nil
 	}
 }
 
 // meanOfWindow returns a function that computes the mean of a window without dilations.
-func meanOfWindow[T float32 | float64](includePads bool) func(image []T, width int, rows, cols span) T {
-	return func(image []T, width int, rows, cols span) T {
+func meanOfWindow[T float32 | float64](includePads bool) windowFunc[T] {
+	return func(watching *cancelCheck, image []T, width int, rows, cols span) (T, error) {
 		total := 0.0
 		for i := range rows.count {
 			at := (rows.first+i*rows.step)*width + cols.first
 			for _, v := range image[at : at+cols.count] { // AveragePool has no dilations
 				total += float64(v)
 			}
+			if watching != nil {
+				if err := watching.after(cols.count); err != nil {
+					return 0, err
+				}
+			}
 		}
-		return T(total / float64(divisor(rows, cols, includePads)))
+		return T(total / float64(divisor(rows, cols, includePads))), nil
 	}
 }
 

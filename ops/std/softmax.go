@@ -1,6 +1,7 @@
 package std
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -31,7 +32,7 @@ func newHardmax(n ops.Node) (operation, error) {
 }
 
 // rowOf computes size elements that are step apart.
-type rowOf func(out, x *ops.Tensor, first, size, step int)
+type rowOf func(ctx context.Context, out, x *ops.Tensor, first, size, step int) error
 
 func newNormalizing(n ops.Node, row32, row64 rowOf) (operation, error) {
 	k := softmax{toEnd: n.Opset < 13, row32: row32, row64: row64}
@@ -69,7 +70,7 @@ func (k *softmax) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 		return err
 	}
 	l := ops.Scratch[softmaxLoop](ctx)
-	*l = softmaxLoop{out: out, x: in[0], size: shape[axis], step: 1, row: k.row32}
+	*l = softmaxLoop{ctx: ctx, out: out, x: in[0], size: shape[axis], step: 1, row: k.row32}
 	for _, s := range shape[axis+1:] {
 		l.step *= s
 	}
@@ -79,10 +80,12 @@ func (k *softmax) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error
 	if out.DType() == ops.Float64 {
 		l.row = k.row64
 	}
+	defer func() { l.ctx = nil }()
 	return ctx.Do(out.Len()/l.size, max(1, grain/16/l.size), l)
 }
 
 type softmaxLoop struct {
+	ctx        *ops.Context // of the run
 	out, x     *ops.Tensor
 	size, step int // of the elements of a row
 	row        rowOf
@@ -90,56 +93,74 @@ type softmaxLoop struct {
 
 func (l *softmaxLoop) Part(lo, hi int) error {
 	for row := lo; row < hi; row++ {
-		l.row(l.out, l.x, row/l.step*l.step*l.size+row%l.step, l.size, l.step)
+		if err := l.row(l.ctx, l.out, l.x, row/l.step*l.step*l.size+row%l.step, l.size, l.step); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func softmaxRow[T float32 | float64](out, x *ops.Tensor, first, size, step int) {
+func softmaxRow[T float32 | float64](ctx context.Context, out, x *ops.Tensor, first, size, step int) error {
 	o, _ := ops.Data[T](out)
 	d, _ := ops.Data[T](x)
-	end := first + size*step
-	// Subtracting the maximum makes the largest exponent 0, so that nothing overflows.
-	top := math.Inf(-1)
-	for i := first; i < end; i += step {
-		top = max(top, float64(d[i]))
+	top, total, err := exponentials(ctx, d, first, size, step)
+	if err != nil {
+		return err
 	}
-	total := 0.0
-	for i := first; i < end; i += step {
-		total += portmath.Exp(float64(d[i]) - top)
-	}
-	for i := first; i < end; i += step {
-		o[i] = T(portmath.Exp(float64(d[i])-top) / total)
-	}
+	return inPieces(ctx, size, func(lo, hi int) {
+		for i := first + lo*step; i < first+hi*step; i += step {
+			o[i] = T(portmath.Exp(float64(d[i])-top) / total)
+		}
+	})
 }
 
-func logSoftmaxRow[T float32 | float64](out, x *ops.Tensor, first, size, step int) {
+// exponentials returns the largest element and the sum of exp(x - largest). Subtracting the
+// maximum makes the largest exponent 0, so that nothing overflows.
+func exponentials[T float32 | float64](ctx context.Context, d []T, first, size, step int) (top, total float64, err error) {
+	top = math.Inf(-1)
+	err = inPieces(ctx, size, func(lo, hi int) {
+		for i := first + lo*step; i < first+hi*step; i += step {
+			top = max(top, float64(d[i]))
+		}
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	err = inPieces(ctx, size, func(lo, hi int) {
+		for i := first + lo*step; i < first+hi*step; i += step {
+			total += portmath.Exp(float64(d[i]) - top)
+		}
+	})
+	return top, total, err
+}
+
+func logSoftmaxRow[T float32 | float64](ctx context.Context, out, x *ops.Tensor, first, size, step int) error {
 	o, _ := ops.Data[T](out)
 	d, _ := ops.Data[T](x)
-	end := first + size*step
-	top := math.Inf(-1)
-	for i := first; i < end; i += step {
-		top = max(top, float64(d[i]))
-	}
-	total := 0.0
-	for i := first; i < end; i += step {
-		total += portmath.Exp(float64(d[i]) - top)
+	top, total, err := exponentials(ctx, d, first, size, step)
+	if err != nil {
+		return err
 	}
 	log := portmath.Log(total)
-	for i := first; i < end; i += step {
-		o[i] = T(float64(d[i]) - top - log)
-	}
+	return inPieces(ctx, size, func(lo, hi int) {
+		for i := first + lo*step; i < first+hi*step; i += step {
+			o[i] = T(float64(d[i]) - top - log)
+		}
+	})
 }
 
-func hardmaxRow[T float32 | float64](out, x *ops.Tensor, first, size, step int) {
+func hardmaxRow[T float32 | float64](ctx context.Context, out, x *ops.Tensor, first, size, step int) error {
 	o, _ := ops.Data[T](out)
 	d, _ := ops.Data[T](x)
-	end, top := first+size*step, first
-	for i := first; i < end; i += step {
-		if d[i] > d[top] {
-			top = i
+	top := first
+	err := inPieces(ctx, size, func(lo, hi int) {
+		for i := first + lo*step; i < first+hi*step; i += step {
+			if d[i] > d[top] {
+				top = i
+			}
+			o[i] = 0
 		}
-		o[i] = 0
-	}
+	})
 	o[top] = 1
+	return err
 }

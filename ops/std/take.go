@@ -24,6 +24,9 @@ func take(ctx *ops.Context, dst, src, fill *ops.Tensor, size int, places blockPl
 	if copier == nil {
 		return fmt.Errorf("%w: %v", ops.ErrDType, dst.DType())
 	}
+	if size > stepsPerCheck {
+		return takeLarge(ctx, dst, src, fill, size, places)
+	}
 	return ctx.For(dst.Len()/size, max(1, grain/size), func(lo, hi int) error {
 		var from [chunk]int
 		for ; lo < hi; lo += chunk {
@@ -32,6 +35,26 @@ func take(ctx *ops.Context, dst, src, fill *ops.Tensor, size int, places blockPl
 				return err
 			}
 			copier(dst, src, fill, lo*size, size, part)
+		}
+		return nil
+	})
+}
+
+// takeLarge is take for blocks so large that they are divided into pieces.
+func takeLarge(ctx *ops.Context, dst, src, fill *ops.Tensor, size int, places blockPlaces) error {
+	copier := blockCopiers[dst.DType()]
+	pieces := (size + stepsPerCheck - 1) / stepsPerCheck
+	return ctx.For(dst.Len()/size*pieces, 1, func(lo, hi int) error {
+		var from [1]int
+		for ; lo < hi; lo++ {
+			block, first := lo/pieces, lo%pieces*stepsPerCheck
+			if err := places(block, from[:]); err != nil {
+				return err
+			}
+			if from[0] != nowhere {
+				from[0] += first
+			}
+			copier(dst, src, fill, block*size+first, min(stepsPerCheck, size-first), from[:])
 		}
 		return nil
 	})

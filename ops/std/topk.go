@@ -104,26 +104,33 @@ func (k *topK) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 func topOf[W wide](ctx *ops.Context, x *ops.Tensor, out []*ops.Tensor, axis int, largest bool) error {
 	n := out[0].Shape()[axis]
 	return forEachLine(ctx, x, axis, func(l *line[W]) error {
-		order := make([]int64, len(l.elements))
-		for i := range order {
-			order[i] = int64(i)
+		order, err := ops.Temporary[int32](ctx, len(l.elements))
+		if err != nil {
+			return err
 		}
-		slices.SortStableFunc(order, func(a, b int64) int {
+		defer ops.Free(ctx, order)
+		for i := range order {
+			order[i] = int32(i)
+		}
+		if err := sortBy(ctx, order, func(a, b int32) int {
 			c := compare(l.elements[a], l.elements[b])
 			if largest {
 				return -c
 			}
 			return c
-		})
-		at := l.number/l.step*l.step*n + l.number%l.step
-		for _, i := range order[:n] {
-			store(out[0], at, 1, l.elements[i:i+1])
-			if len(out) > 1 {
-				out[1].Int64s()[at] = i
-			}
-			at += l.step
+		}); err != nil {
+			return err
 		}
-		return nil
+		first := l.number/l.step*l.step*n + l.number%l.step
+		return inPieces(ctx, n, func(lo, hi int) {
+			for j := lo; j < hi; j++ {
+				i, at := order[j], first+j*l.step
+				store(out[0], at, 1, l.elements[i:i+1])
+				if len(out) > 1 {
+					out[1].Int64s()[at] = int64(i)
+				}
+			}
+		})
 	})
 }
 

@@ -134,17 +134,6 @@ func storeInteger[T integerOrFloat, W wide](dst *ops.Tensor, to, step int, src [
 	}
 }
 
-// elementsOf returns all elements of a tensor. The slice may be the tensor's own memory, so
-// it must not be modified.
-func elementsOf[W wide](x *ops.Tensor) []W {
-	if v, ok := ops.Data[W](x); ok {
-		return v
-	}
-	v := make([]W, x.Len())
-	load(v, x, 0, 1)
-	return v
-}
-
 // firstElement returns the first element of a tensor, which must have one.
 func firstElement[W wide](x *ops.Tensor) W {
 	var v [1]W
