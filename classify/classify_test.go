@@ -170,18 +170,18 @@ func TestImages_TakeMemoryForTheImagesOnly(t *testing.T) {
 // TestOpen_ReducesTheDefaultBatchForLargeImages opens a model for images of 4096x4096
 // pixels, of which a batch can have 16.
 func TestOpen_ReducesTheDefaultBatchForLargeImages(t *testing.T) {
-	pb, err := onnx.Unmarshal(passThrough(t, "y"))
+	pb, err := onnx.Unmarshal(t.Context(), passThrough(t, "y"))
 	require.NoError(t, err)
 	shape := pb.GetGraph().GetInput()[0].GetType().GetTensorType().GetShape()
 	shape.Dim[2], shape.Dim[3] = dim(4096), dim(4096)
-	data, err := onnx.Marshal(pb)
+	data, err := onnx.MarshalStamped(pb)
 	require.NoError(t, err)
 	open(t, data)
 	open(t, data, classify.BatchSize(16))
 	_, err = classify.Open(write(t, data), classify.BatchSize(17))
 	require.ErrorContains(t, err, "the model takes batches of 17 images of 1x4096x4096; a batch can have 1 to 268435456 pixels")
 	shape.Dim[2] = dim(1 << 17) // more than one batch can have
-	data, err = onnx.Marshal(pb)
+	data, err = onnx.MarshalStamped(pb)
 	require.NoError(t, err)
 	_, err = classify.Open(write(t, data))
 	require.ErrorContains(t, err, "a batch can have 1 to 268435456 pixels")
@@ -285,7 +285,7 @@ func passThrough(t testing.TB, outputs ...string) []byte {
 		pb.Graph.Node = append(pb.Graph.Node, &onnxpb.NodeProto{OpType: "Flatten", Input: []string{"x"}, Output: []string{name}})
 		pb.Graph.Output = append(pb.Graph.Output, &onnxpb.ValueInfoProto{Name: name})
 	}
-	data, err := onnx.Marshal(pb)
+	data, err := onnx.MarshalStamped(pb)
 	require.NoError(t, err)
 	return data
 }

@@ -136,7 +136,7 @@ func TestInvert_DoesNothingWithoutADescriptionOfTheTrainingImages(t *testing.T) 
 	require.False(t, r[0].Inverted)
 
 	// A damaged description is a warning.
-	broken, err := onnx.Unmarshal(shipped(t))
+	broken, err := onnx.Unmarshal(t.Context(), shipped(t))
 	require.NoError(t, err)
 	for _, p := range broken.MetadataProps {
 		if p.GetKey() == metadata.Border {

@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -155,6 +156,15 @@ func Stage(n int) Option {
 		return nil
 	}
 }
+
+// LoadContext ends Open soon after ctx is done: see runtime.LoadContext. New does not accept
+// this option, because its model is already loaded.
+func LoadContext(ctx context.Context) Option { return Runtime(runtime.LoadContext(ctx)) }
+
+// IgnoreChecksum loads a model even if it does not match its checksum: see
+// runtime.IgnoreChecksum. New does not accept this option, because its model is already
+// loaded.
+func IgnoreChecksum() Option { return Runtime(runtime.IgnoreChecksum()) }
 
 func newConfig(opts []Option) (config, error) {
 	var c config

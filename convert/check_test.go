@@ -133,7 +133,7 @@ func TestFromONNX_RefusesNegativeWeights(t *testing.T) {
 			m.GetGraph().Initializer[i] = onnx.Float32Tensor(w.GetName(), []int{9, 5}, data)
 		}
 	}
-	data, err := onnx.Marshal(m)
+	data, err := onnx.MarshalStamped(m)
 	require.NoError(t, err)
 	_, err = convert.FromONNX(data)
 	require.ErrorContains(t, err, "layer 0 (SbS): weights: [0 3] is -1")

@@ -40,7 +40,7 @@ func TestHoldout_IsStoredInTheModel(t *testing.T) {
 // withProperty returns a model with another text for a key of its metadata.
 func withProperty(t *testing.T, data []byte, key, text string) []byte {
 	t.Helper()
-	m, err := onnx.Unmarshal(data)
+	m, err := onnx.Unmarshal(t.Context(), data)
 	require.NoError(t, err)
 	found := false
 	for _, p := range m.MetadataProps {
@@ -49,7 +49,7 @@ func withProperty(t *testing.T, data []byte, key, text string) []byte {
 		}
 	}
 	require.True(t, found)
-	data, err = onnx.Marshal(m)
+	data, err = onnx.MarshalStamped(m)
 	require.NoError(t, err)
 	return data
 }

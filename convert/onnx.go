@@ -2,6 +2,7 @@ package convert
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -122,7 +123,7 @@ func ToONNX(n *Network, opt Options) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return onnx.Marshal(m)
+	return onnx.MarshalStamped(m)
 }
 
 // writeGraph returns the graph of a network with the result of its check. all are the
@@ -241,12 +242,43 @@ func (w *writer) output(n *Network, v value, size Size) {
 //
 // Of a model with stages, FromONNX returns the network of the last stage, and
 // StagesFromONNX those of all stages.
-func FromONNX(data []byte) (*Network, error) {
-	m, err := onnx.Unmarshal(data)
+//
+// FromONNX refuses a model that does not match its checksum: see IgnoreChecksum.
+func FromONNX(data []byte, opts ...ReadOption) (*Network, error) {
+	m, err := read(data, opts)
+	if err != nil {
+		return nil, err
+	}
+	return readModel(m)
+}
+
+// ReadOption sets how a model is read.
+type ReadOption func(o *readOptions)
+
+type readOptions struct{ ignoreChecksum bool }
+
+// IgnoreChecksum reads a model that does not match its checksum, because it was changed on
+// purpose. Without this option such a model is an error: it is damaged, or another program
+// has changed it. A model without a checksum is always read.
+func IgnoreChecksum() ReadOption { return func(o *readOptions) { o.ignoreChecksum = true } }
+
+// read returns the message of a model.
+func read(data []byte, opts []ReadOption) (*onnxpb.ModelProto, error) {
+	var o readOptions
+	for _, opt := range opts {
+		if opt == nil {
+			return nil, errors.New("convert: a ReadOption is nil")
+		}
+		opt(&o)
+	}
+	m, err := onnx.Unmarshal(context.Background(), data)
+	if err == nil && !o.ignoreChecksum {
+		err = onnx.Verify(context.Background(), m)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("convert: %w", err)
 	}
-	return readModel(m)
+	return m, nil
 }
 
 // readModel returns the network of a model, or of the last of its stages.

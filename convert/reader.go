@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -70,7 +71,7 @@ func (r *reader) tensor(name string, dtype ops.DType) (*ops.Tensor, error) {
 	if p == nil {
 		return nil, fmt.Errorf("%w: initializer %q is missing", ErrNotConverted, name)
 	}
-	shape, data, err := onnx.TensorData(p)
+	shape, data, err := onnx.TensorData(context.Background(), p)
 	if err != nil {
 		return nil, err
 	}

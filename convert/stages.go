@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -202,22 +203,22 @@ func StagesToONNX(s *Staged, opt Options) ([]byte, error) {
 		return nil, fmt.Errorf("convert: metadata %s: %w", metadata.Stages, err)
 	}
 	m.MetadataProps = append(m.MetadataProps, &onnxpb.StringStringEntryProto{Key: metadata.Stages, Value: string(b)})
-	return onnx.Marshal(m)
+	return onnx.MarshalStamped(m)
 }
 
 // StagesFromONNX reads a model that StagesToONNX or ToONNX wrote. A model without stages
 // gives one stage. As for FromONNX, the weights may have been changed since, and errors
 // about models of another form wrap ErrNotConverted.
-func StagesFromONNX(data []byte) (*Staged, error) {
-	s, _, err := readStages(data)
+func StagesFromONNX(data []byte, opts ...ReadOption) (*Staged, error) {
+	s, _, err := readStages(data, opts)
 	return s, err
 }
 
 // readStages also returns the messages of the stages.
-func readStages(data []byte) (*Staged, []onnx.Stage, error) {
-	m, err := onnx.Unmarshal(data)
+func readStages(data []byte, opts []ReadOption) (*Staged, []onnx.Stage, error) {
+	m, err := read(data, opts)
 	if err != nil {
-		return nil, nil, fmt.Errorf("convert: %w", err)
+		return nil, nil, err
 	}
 	stages, calibration, err := onnx.Stages(m)
 	if err != nil {
@@ -244,8 +245,8 @@ func readStages(data []byte) (*Staged, []onnx.Stage, error) {
 // ExtractStage returns one stage of a model with stages, counted from 1, as the bytes of an
 // ordinary model: those that ToONNX returns for the network of the stage, with the seed and
 // the body of the file.
-func ExtractStage(data []byte, stage int) ([]byte, error) {
-	s, models, err := readStages(data)
+func ExtractStage(data []byte, stage int, opts ...ReadOption) ([]byte, error) {
+	s, models, err := readStages(data, opts)
 	switch {
 	case err != nil:
 		return nil, err
@@ -266,7 +267,7 @@ func ExtractStage(data []byte, stage int) ([]byte, error) {
 // same definition of the SbS operator. For a model whose SbS layers are inline it returns
 // BodyInline and no seed.
 func OptionsOf(data []byte) (Options, error) {
-	m, err := onnx.Unmarshal(data)
+	m, err := onnx.Unmarshal(context.Background(), data)
 	if err != nil {
 		return Options{}, fmt.Errorf("convert: %w", err)
 	}

@@ -93,7 +93,7 @@ func TestStages_AreRestoredBitForBit(t *testing.T) {
 // A stage that differs from the last one in its spikes only takes up no space for weights.
 func TestStages_ShareWeights(t *testing.T) {
 	s := converttest.Staged()
-	m, err := onnx.Unmarshal(writeStages(t, s, convert.Options{}))
+	m, err := onnx.Unmarshal(t.Context(), writeStages(t, s, convert.Options{}))
 	require.NoError(t, err)
 	stages, _, err := onnx.Stages(m)
 	require.NoError(t, err)
@@ -168,10 +168,10 @@ func TestStagesToONNX_RefusesStagesThatDoNotFit(t *testing.T) {
 func TestStagesFromONNX_RefusesDamagedStages(t *testing.T) {
 	for name, c := range converttest.DamagedStages() {
 		t.Run(name, func(t *testing.T) {
-			m, err := onnx.Unmarshal(writeStages(t, converttest.Staged(), convert.Options{}))
+			m, err := onnx.Unmarshal(t.Context(), writeStages(t, converttest.Staged(), convert.Options{}))
 			require.NoError(t, err)
 			c.Change(t, m)
-			data, err := onnx.Marshal(m)
+			data, err := onnx.MarshalStamped(m)
 			require.NoError(t, err)
 			_, err = convert.StagesFromONNX(data)
 			require.ErrorContains(t, err, c.Want)
@@ -203,7 +203,7 @@ func TestStagesToONNX_PassesTheONNXChecker(t *testing.T) {
 
 // The metadata has the thresholds, and the properties of the early stages.
 func TestStagesToONNX_WritesTheMetadata(t *testing.T) {
-	m, err := onnx.Unmarshal(writeStages(t, converttest.Staged(), convert.Options{}))
+	m, err := onnx.Unmarshal(t.Context(), writeStages(t, converttest.Staged(), convert.Options{}))
 	require.NoError(t, err)
 	i := slices.IndexFunc(m.GetMetadataProps(), func(p *onnxpb.StringStringEntryProto) bool { return p.GetKey() == "ai.sbs.stages" })
 	require.GreaterOrEqual(t, i, 0)

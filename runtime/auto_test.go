@@ -111,7 +111,7 @@ func TestEpsilonSchedule_AutoRefusesEpsilon0(t *testing.T) {
 // TestEpsilonSchedule_AutoNeedsAnInitializer has an epsilon_xy that a node computes.
 func TestEpsilonSchedule_AutoNeedsAnInitializer(t *testing.T) {
 	n := converttest.EveryLayer()
-	pb, err := onnx.Unmarshal(modeltest.Write(t, n, convert.Options{}))
+	pb, err := onnx.Unmarshal(t.Context(), modeltest.Write(t, n, convert.Options{}))
 	require.NoError(t, err)
 	nodes := pb.GetGraph().GetNode()
 	for i, node := range nodes {
@@ -122,13 +122,13 @@ func TestEpsilonSchedule_AutoNeedsAnInitializer(t *testing.T) {
 			break
 		}
 	}
-	m := load(t, pb)
+	m := load(t, pb, runtime.IgnoreChecksum())
 	in := values{"image": modeltest.Pixels(4, 1, n.Input)}
 	const want = "auto needs to know epsilon_xy, but the model computes it"
 	_, err = m.Run(t.Context(), in, runtime.Spikes(9), runtime.EpsilonSchedule(*auto))
 	require.ErrorIs(t, err, runtime.ErrOption)
 	require.ErrorContains(t, err, want)
-	data, err := onnx.Marshal(pb)
+	data, err := onnx.MarshalStamped(pb)
 	require.NoError(t, err)
 	_, err = runtime.New(data, runtime.Spikes(9), runtime.EpsilonSchedule(*auto))
 	require.ErrorIs(t, err, runtime.ErrOption)

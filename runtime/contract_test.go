@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math"
 	goruntime "runtime"
+	"slices"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -221,12 +222,12 @@ func TestContract_InjectedNumbersAreChecked(t *testing.T) {
 func TestContract_BadWeightsAreRefusedAtLoad(t *testing.T) {
 	for _, bad := range []float64{-1e-6, math.NaN(), math.Inf(1)} {
 		for _, array := range []string{"L2/SbS/W", "L2/SbS/epsilon_xy"} {
-			pb, err := onnx.Unmarshal(modeltest.Write(t, converttest.EveryLayer(), convert.Options{}))
+			pb, err := onnx.Unmarshal(t.Context(), modeltest.Write(t, converttest.EveryLayer(), convert.Options{}))
 			require.NoError(t, err)
 			found := false
 			for i, p := range pb.GetGraph().GetInitializer() {
 				if p.GetName() == array {
-					shape, data, err := onnx.TensorData(p)
+					shape, data, err := onnx.TensorData(t.Context(), p)
 					require.NoError(t, err)
 					v, ok := data.([]float32)
 					require.True(t, ok)
@@ -235,7 +236,7 @@ func TestContract_BadWeightsAreRefusedAtLoad(t *testing.T) {
 				}
 			}
 			require.True(t, found, array)
-			data, err := onnx.Marshal(pb)
+			data, err := onnx.MarshalStamped(pb)
 			require.NoError(t, err)
 			_, err = runtime.New(data)
 			require.ErrorIs(t, err, runtime.ErrModel)
@@ -295,7 +296,7 @@ func TestContract_CloseEndsAllGoroutines(t *testing.T) {
 // weights.
 func TestContract_NoFileStaysInMemory(t *testing.T) {
 	const size = 1 << 22 // numbers
-	data, err := onnx.Marshal(&onnxpb.ModelProto{
+	data, err := onnx.MarshalStamped(&onnxpb.ModelProto{
 		IrVersion: 8, OpsetImport: []*onnxpb.OperatorSetIdProto{{Version: 17}},
 		Graph: &onnxpb.GraphProto{
 			Input: []*onnxpb.ValueInfoProto{info("x", size)}, Output: []*onnxpb.ValueInfoProto{{Name: "y"}},
@@ -325,7 +326,7 @@ func TestContract_NoFileStaysInMemory(t *testing.T) {
 func TestOpenFS_ReadsExternalData(t *testing.T) {
 	n := converttest.Digits()
 	data := modeltest.Write(t, n, convert.Options{})
-	pb, err := onnx.Unmarshal(data)
+	pb, err := onnx.Unmarshal(t.Context(), data)
 	require.NoError(t, err)
 	files := fstest.MapFS{}
 	for i, p := range pb.GetGraph().GetInitializer() {
@@ -338,13 +339,20 @@ func TestOpenFS_ReadsExternalData(t *testing.T) {
 		p.ExternalData = []*onnxpb.StringStringEntryProto{{Key: "location", Value: file}}
 	}
 	require.NotEmpty(t, files)
-	outside, err := onnx.Marshal(pb)
+	outside, err := onnx.Marshal(pb) // the checksum still fits
 	require.NoError(t, err)
 	files["models/m.onnx"] = &fstest.MapFile{Data: outside}
 	m, err := runtime.OpenFS(files, "models/m.onnx")
 	require.NoError(t, err)
 	image := modeltest.Pixels(1, 2, n.Input)
 	require.Equal(t, run(t, open(t, n), image), run(t, m, image))
+	damaged := slices.Clone(files["models/data/0.bin"].Data)
+	damaged[5] ^= 1
+	before := files["models/data/0.bin"]
+	files["models/data/0.bin"] = &fstest.MapFile{Data: damaged}
+	_, err = runtime.OpenFS(files, "models/m.onnx")
+	require.ErrorIs(t, err, runtime.ErrChecksum)
+	files["models/data/0.bin"] = before
 	_, err = runtime.OpenFS(files, "m.onnx")
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	delete(files, "models/data/0.bin")

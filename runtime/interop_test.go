@@ -104,7 +104,7 @@ func (o onnxruntime) run(model []byte, inputs map[string]*runtime.Tensor, repeat
 // withLayerOutputs returns a model with the output of every layer as an output.
 func withLayerOutputs(t *testing.T, model []byte) []byte {
 	t.Helper()
-	m, err := onnx.Unmarshal(model)
+	m, err := onnx.Unmarshal(t.Context(), model)
 	require.NoError(t, err)
 	g := m.GetGraph()
 	layer := func(v *onnxpb.ValueInfoProto) bool {

@@ -65,11 +65,12 @@ func TestRun_ChangesLayersAsLoadingDoes(t *testing.T) {
 // TestRun_EachLayerDoesNotNeedNames has two SbS nodes with the same name.
 func TestRun_EachLayerDoesNotNeedNames(t *testing.T) {
 	n := converttest.Digits()
-	pb, err := onnx.Unmarshal(modeltest.Write(t, n, convert.Options{}))
+	pb, err := onnx.Unmarshal(t.Context(), modeltest.Write(t, n, convert.Options{}))
 	require.NoError(t, err)
 	for _, node := range pb.GetGraph().GetNode() {
 		node.Name = "same"
 	}
+	require.NoError(t, onnx.Stamp(pb))
 	image, each := modeltest.Pixels(4, 3, n.Input), runtime.EachLayer(runtime.Dynamics{Spikes: 5}, runtime.Dynamics{Spikes: 30})
 	want := run(t, load(t, pb, each), image)
 	require.Equal(t, want, run(t, open(t, n, each), image))

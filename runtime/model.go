@@ -32,6 +32,10 @@ var (
 	// ErrModel is wrapped by errors about a model that is malformed or not supported.
 	ErrModel = graph.ErrModel
 
+	// ErrChecksum is wrapped, together with ErrModel, by the error of a model that does not
+	// match its checksum: see IgnoreChecksum.
+	ErrChecksum = onnx.ErrChecksum
+
 	// ErrUnknownOperator is wrapped, together with ErrModel, if a node of a model has
 	// an operator that is neither built in, nor added by WithOperators, nor defined in
 	// the model.
@@ -83,10 +87,15 @@ type Model struct {
 }
 
 // Open loads a model from a file. The model may store tensors in other files in the same
-// folder or below it (external data of ONNX).
+// folder or below it (external data of ONNX). The file must be a regular one: a pipe or a
+// device may never end.
 func Open(path string, opts ...Option) (*Model, error) {
-	pb, _, err := onnx.ReadFile(path)
-	return load(path, pb, err, opts)
+	o, err := optionsOf(opts)
+	if err != nil {
+		return nil, err
+	}
+	pb, _, err := onnx.ReadFile(o.Context, path)
+	return load(path, pb, err, o)
 }
 
 // OpenFS loads a model from a file of a file system, such as an embed.FS. The model may
@@ -95,20 +104,31 @@ func OpenFS(fsys fs.FS, name string, opts ...Option) (*Model, error) {
 	if fsys == nil {
 		return nil, fmt.Errorf("runtime: %s: the file system is nil", name)
 	}
-	pb, err := onnx.ReadFS(fsys, name)
-	return load(name, pb, err, opts)
+	o, err := optionsOf(opts)
+	if err != nil {
+		return nil, err
+	}
+	pb, err := onnx.ReadFS(o.Context, fsys, name)
+	return load(name, pb, err, o)
 }
 
 // New loads a model from the contents of an ONNX file, which must include all tensors:
 // external data is not supported. New does not keep data.
 func New(data []byte, opts ...Option) (*Model, error) {
-	pb, err := onnx.Unmarshal(data)
-	return load("", pb, err, opts)
+	o, err := optionsOf(opts)
+	if err != nil {
+		return nil, err
+	}
+	pb, err := onnx.Unmarshal(o.Context, data)
+	return load("", pb, err, o)
 }
 
 // load makes a model from the message of a file, or returns the error of reading the file.
 // Such an error already contains the path.
-func load(path string, pb *onnxpb.ModelProto, err error, opts []Option) (*Model, error) {
+func load(path string, pb *onnxpb.ModelProto, err error, o loadOptions) (*Model, error) {
+	if done := o.Context.Err(); done != nil {
+		return nil, fmt.Errorf("runtime: %w", done)
+	}
 	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // a wrapped one is about external data
 		return nil, fmt.Errorf("runtime: %w", e)
 	}
@@ -118,13 +138,18 @@ func load(path string, pb *onnxpb.ModelProto, err error, opts []Option) (*Model,
 	if err := graph.CheckEnvironment(); err != nil {
 		return nil, fmt.Errorf("runtime: %w", err)
 	}
-	var o loadOptions
-	if err := applyOptions(&o, opts); err != nil {
-		return nil, fmt.Errorf("runtime: %w", err)
+	var m *Model
+	if !o.ignoreChecksum {
+		err = onnx.Verify(o.Context, pb)
 	}
-	m, err := compile(pb, o)
+	if err == nil {
+		m, err = compile(pb, o)
+	}
 	if err == nil {
 		return m, nil
+	}
+	if done := o.Context.Err(); done != nil {
+		return nil, fmt.Errorf("runtime: %w", done)
 	}
 	if path != "" {
 		err = fmt.Errorf("%s: %w", path, err)
@@ -133,6 +158,15 @@ func load(path string, pb *onnxpb.ModelProto, err error, opts []Option) (*Model,
 		err = fmt.Errorf("%w: %w", ErrModel, err)
 	}
 	return nil, fmt.Errorf("runtime: %w", err)
+}
+
+// optionsOf returns the options of a model.
+func optionsOf(opts []Option) (loadOptions, error) {
+	o := loadOptions{Options: graph.Options{Context: context.Background()}}
+	if err := applyOptions(&o, opts); err != nil {
+		return o, fmt.Errorf("runtime: %w", err)
+	}
+	return o, nil
 }
 
 // errNoModel is the error of Run for a nil or zero Model.

@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -122,7 +123,7 @@ func statusOfError(err error) (status, detail string) {
 // drawsNumbers reports whether the outputs of a model are random: ONNX does not define
 // which numbers follow from a seed.
 func drawsNumbers(t *testing.T, model []byte) bool {
-	m, err := onnx.Unmarshal(model)
+	m, err := onnx.Unmarshal(t.Context(), model)
 	require.NoError(t, err)
 	training := slices.ContainsFunc(m.GetGraph().GetInput(), func(v *onnxpb.ValueInfoProto) bool { return v.GetName() == "t" })
 	ratio := slices.ContainsFunc(m.GetGraph().GetInput(), func(v *onnxpb.ValueInfoProto) bool { return v.GetName() == "r" })
@@ -147,7 +148,7 @@ func readValue(dir, kind string, i int) (*runtime.Tensor, error) {
 	if err := proto.Unmarshal(data, p); err != nil {
 		return nil, err
 	}
-	shape, elements, err := onnx.TensorData(p)
+	shape, elements, err := onnx.TensorData(context.Background(), p)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -33,7 +34,8 @@ type LayerOption struct {
 type (
 	loadOptions struct {
 		graph.Options
-		stage int // see OnlyStage; 0 means all stages
+		stage          int // see OnlyStage; 0 means all stages
+		ignoreChecksum bool
 	}
 	runOptions struct {
 		graph.RunOptions
@@ -95,6 +97,29 @@ func atLeast0(what string, n int64) error {
 		return fmt.Errorf("%s is %d, want at least 0 (0 means the default)", what, n)
 	}
 	return nil
+}
+
+// LoadContext ends loading soon after ctx is done, with an error that wraps the error of ctx.
+// Without the option, nothing ends it. Run has a context of its own.
+func LoadContext(ctx context.Context) Option {
+	return loadOption(func(o *loadOptions) error {
+		if ctx == nil {
+			return errors.New("the context of LoadContext is nil")
+		}
+		o.Context = ctx
+		return nil
+	})
+}
+
+// IgnoreChecksum loads a model even if it does not match its checksum. sbs-convert and
+// sbs-train store a checksum of the weights, the graph and the metadata ai.sbs.* in a model,
+// and loading refuses a model that does not match it: it is damaged, or another program has
+// changed it. A model without a checksum is always loaded.
+func IgnoreChecksum() Option {
+	return loadOption(func(o *loadOptions) error {
+		o.ignoreChecksum = true
+		return nil
+	})
 }
 
 // WithOperators adds operators to the built-in ones, over which they take precedence: an

@@ -250,10 +250,10 @@ func TestStages_ReportTheStageOfAnError(t *testing.T) {
 func TestNew_RefusesDamagedStages(t *testing.T) {
 	for name, c := range converttest.DamagedStages() {
 		t.Run(name, func(t *testing.T) {
-			pb, err := onnx.Unmarshal(writeStages(t, converttest.Staged()))
+			pb, err := onnx.Unmarshal(t.Context(), writeStages(t, converttest.Staged()))
 			require.NoError(t, err)
 			c.Change(t, pb)
-			data, err := onnx.Marshal(pb)
+			data, err := onnx.MarshalStamped(pb)
 			require.NoError(t, err)
 			_, err = runtime.New(data)
 			require.ErrorIs(t, err, runtime.ErrModel)
@@ -280,10 +280,10 @@ func TestNew_RefusesStagesForOtherBatches(t *testing.T) {
 		}, "stage 1: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			pb, err := onnx.Unmarshal(writeStages(t, converttest.Staged()))
+			pb, err := onnx.Unmarshal(t.Context(), writeStages(t, converttest.Staged()))
 			require.NoError(t, err)
 			c.change(pb.GetGraph())
-			data, err := onnx.Marshal(pb)
+			data, err := onnx.MarshalStamped(pb)
 			require.NoError(t, err)
 			m, err := runtime.New(data)
 			if c.want == "" {

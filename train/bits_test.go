@@ -38,7 +38,7 @@ func TestBits_WeightsAreTheSameOnAllProcessors(t *testing.T) {
 				for range 4 {
 					step(t, trainer, b)
 				}
-				m, err := onnx.Unmarshal(fileOf(t, trainer))
+				m, err := onnx.Unmarshal(t.Context(), fileOf(t, trainer))
 				require.NoError(t, err)
 				sum := sha256.New()
 				for _, weights := range m.Graph.Initializer {

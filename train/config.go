@@ -2,6 +2,7 @@ package train
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -98,10 +99,25 @@ type Config struct {
 	// bytes; 0 means 4 GiB.
 	MemoryLimit int64
 
+	// LoadContext ends Open and New soon after it is done; nil never does.
+	LoadContext context.Context `json:"-"` //nolint:containedctx // of one call
+
+	// IgnoreChecksum loads a model that does not match its checksum, see
+	// runtime.IgnoreChecksum.
+	IgnoreChecksum bool `json:"-"`
+
 	// Operators adds operators or replaces built-in ones, see runtime.WithOperators. A
 	// gradient passes only through operators that implement ops.Differentiable. The JSON
 	// form of a Config does not contain them, since they contain functions.
 	Operators []ops.Operator `json:"-"`
+}
+
+// context returns LoadContext, or the background if it is nil.
+func (c *Config) context() context.Context {
+	if c.LoadContext == nil {
+		return context.Background()
+	}
+	return c.LoadContext
 }
 
 // check returns an error if a value is out of range for every model.

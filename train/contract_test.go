@@ -80,7 +80,7 @@ func TestContract_NilAndZeroAreErrors(t *testing.T) {
 // node, whose own numbers depend on the seed, and numbers of a wrong shape into both kinds
 // of nodes.
 func TestContract_InjectedNumbersAreUsedAndChecked(t *testing.T) {
-	pb, err := onnx.Unmarshal(modelOf(t,
+	pb, err := onnx.Unmarshal(t.Context(), modelOf(t,
 		&onnxpb.NodeProto{Name: "noise", OpType: "RandomUniformLike", Input: []string{"x"}, Output: []string{"u"}},
 		&onnxpb.NodeProto{OpType: "Add", Input: []string{"x", "u"}, Output: []string{"z"}},
 		&onnxpb.NodeProto{Name: "L0/Conv", OpType: "Conv", Input: []string{"z", "w"}, Output: []string{"y"}}))
@@ -90,7 +90,7 @@ func TestContract_InjectedNumbersAreUsedAndChecked(t *testing.T) {
 		w[i] = float32(i%5) / 10
 	}
 	pb.Graph.Initializer = append(pb.Graph.Initializer, onnx.Float32Tensor("w", []int{2, 1, 3, 3}, w))
-	data, err := onnx.Marshal(pb)
+	data, err := onnx.MarshalStamped(pb)
 	require.NoError(t, err)
 	b := train.Batch{Images: opstest.F32([]int{1, 1, 3, 3}, 1, 2, 3, 4, 5, 6, 7, 8, 9), Labels: []int{1}}
 	loss := func(seed uint64, uniforms map[string]*runtime.Tensor) float64 {

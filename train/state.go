@@ -2,6 +2,7 @@ package train
 
 import (
 	"bytes"
+	"context"
 	"encoding/gob"
 	"errors"
 	"fmt"
@@ -135,7 +136,7 @@ func (t *Trainer) Bytes() ([]byte, error) {
 	if !t.made() {
 		return nil, errNoTrainer
 	}
-	pb, err := onnx.Unmarshal(t.source)
+	pb, err := onnx.Unmarshal(context.Background(), t.source)
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}
@@ -150,7 +151,7 @@ func (t *Trainer) Bytes() ([]byte, error) {
 			list[i].DocString = old.GetDocString()
 		}
 	}
-	data, err := onnx.Marshal(pb)
+	data, err := onnx.MarshalStamped(pb)
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
 	}

@@ -109,7 +109,7 @@ type layer struct {
 
 // Open returns a Trainer for the model in a file. See New.
 func Open(path string, cfg Config) (*Trainer, error) {
-	pb, _, err := onnx.ReadFile(path)
+	pb, _, err := onnx.ReadFile(cfg.context(), path)
 	if e, ok := err.(*fs.PathError); ok { //nolint:errorlint // not wrapped: it is about the file itself
 		return nil, fmt.Errorf("train: %w", e)
 	}
@@ -125,7 +125,7 @@ func Open(path string, cfg Config) (*Trainer, error) {
 // identify the layers. It must not have stages: convert.ExtractStage returns one of them.
 // New does not keep data.
 func New(data []byte, cfg Config) (*Trainer, error) {
-	pb, err := onnx.Unmarshal(data)
+	pb, err := onnx.Unmarshal(cfg.context(), data)
 	t, err := newTrainer(pb, err, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("train: %w", err)
@@ -135,6 +135,12 @@ func New(data []byte, cfg Config) (*Trainer, error) {
 
 // newTrainer returns a Trainer for a model, or the error of reading the model.
 func newTrainer(pb *onnxpb.ModelProto, err error, cfg Config) (*Trainer, error) {
+	if done := cfg.context().Err(); done != nil {
+		return nil, done
+	}
+	if err == nil && !cfg.IgnoreChecksum {
+		err = onnx.Verify(cfg.context(), pb)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", runtime.ErrModel, err)
 	}
@@ -147,6 +153,8 @@ func newTrainer(pb *onnxpb.ModelProto, err error, cfg Config) (*Trainer, error) 
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTrain, err)
 	}
+	loading := cfg.context()
+	cfg.LoadContext = nil
 	cfg.EachLayer = slices.Clone(cfg.EachLayer) // the caller may change it later
 	if err := graph.SetDynamics(pb, graph.Dynamics{All: cfg.Dynamics, Each: cfg.EachLayer, Layers: cfg.Layers}); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTrain, err)
@@ -155,7 +163,7 @@ func newTrainer(pb *onnxpb.ModelProto, err error, cfg Config) (*Trainer, error) 
 	if t.source, err = onnx.Marshal(pb); err != nil {
 		return nil, err
 	}
-	t.program, err = graph.Compile(pb, graph.Options{Workers: cfg.Workers, MemoryLimit: cfg.MemoryLimit, Operators: cfg.Operators})
+	t.program, err = graph.Compile(pb, graph.Options{Context: loading, Workers: cfg.Workers, MemoryLimit: cfg.MemoryLimit, Operators: cfg.Operators})
 	if errors.Is(err, runtime.ErrOption) {
 		return nil, fmt.Errorf("%w: %w", ErrTrain, err)
 	}

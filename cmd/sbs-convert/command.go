@@ -74,7 +74,8 @@ type flags struct {
 	step  cli.OptionalInt
 	force bool
 
-	info, dot bool
+	info, dot      bool
+	ignoreChecksum bool
 
 	stage cli.OptionalInt
 }
@@ -93,9 +94,9 @@ func newCommand([]string) *cobra.Command {
 			ctx, stdout, stderr := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
 			switch {
 			case f.dot:
-				return draw(stdout, args[0], f.stage.Or(0))
+				return f.draw(ctx, stdout, args[0], f.stage.Or(0))
 			case f.info:
-				return describe(stdout, args[0], f.stage.Or(0))
+				return f.describe(ctx, stdout, args[0], f.stage.Or(0))
 			case isModel(args[0]) && isModel(args[1]):
 				return f.toStage(ctx, stdout, args[0], args[1])
 			case isModel(args[0]):
@@ -109,7 +110,7 @@ func newCommand([]string) *cobra.Command {
 }
 
 // toPyTorchFlags are the flags for converting from ONNX to PyTorch-SbS.
-var toPyTorchFlags = []string{"step", "force", "arrays-only", "stage"}
+var toPyTorchFlags = []string{"step", "force", "arrays-only", "stage", cli.ChecksumFlag}
 
 func (f *flags) register(s *pflag.FlagSet) {
 	const (
@@ -120,6 +121,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 		headingStages    = "For a model with stages"
 	)
 	cli.IntVar(s, &f.step, "step", 0, "training step to read (default: learning_step of the configuration, or else the highest step with all files), or to write (default: the step of the model)")
+	cli.ChecksumVar(s, &f.ignoreChecksum)
 	s.BoolVar(&f.force, "force", false, "replace files with different content")
 
 	s.StringArrayVar(&f.load.Config, "config", nil, "configuration `file`; repeat the flag for several files, later ones take precedence (default: files in WEIGHTS or in its parent folder)")
@@ -163,7 +165,7 @@ func (f *flags) check(set *pflag.FlagSet, args []string) error {
 		return err
 	}
 	if isModel(args[0]) && isModel(args[1]) {
-		return onlyFlags(set, "when converting from or to PyTorch-SbS", []string{"stage", "force"})
+		return onlyFlags(set, "when converting from or to PyTorch-SbS", []string{"stage", "force", cli.ChecksumFlag})
 	}
 	if isModel(args[0]) {
 		return onlyFlags(set, "when converting from PyTorch-SbS to ONNX", toPyTorchFlags)
@@ -171,6 +173,8 @@ func (f *flags) check(set *pflag.FlagSet, args []string) error {
 	switch {
 	case f.stage.Set:
 		return errors.New("--stage applies only to a model")
+	case f.ignoreChecksum:
+		return errors.New("--" + cli.ChecksumFlag + " applies only to a model")
 	case f.arraysOnly:
 		return errors.New("--arrays-only applies only when converting from ONNX to PyTorch-SbS")
 	case f.model.Seed < 0 || f.model.Seed > math.MaxInt32:
@@ -190,7 +194,7 @@ func (f *flags) checkDescription(set *pflag.FlagSet, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("%s takes one model: sbs-convert %s MODEL.onnx (number of arguments: %d)", flag, flag, len(args))
 	}
-	return onlyFlags(set, "when converting", []string{"info", "dot", "stage"})
+	return onlyFlags(set, "when converting", []string{"info", "dot", "stage", cli.ChecksumFlag})
 }
 
 // checkPaths checks that the arguments are a folder and a model, in any order, or two models

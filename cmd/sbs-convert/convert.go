@@ -15,7 +15,6 @@ import (
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/atomicfile"
 	"github.com/spike-by-spike/sbs/internal/cli"
-	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
@@ -155,7 +154,7 @@ func hasContent(path string, size int64, data []byte) (bool, error) {
 
 // toPyTorch converts a model to a weights folder and prints which files it wrote.
 func (f *flags) toPyTorch(ctx context.Context, stdout, stderr io.Writer, path, weights string) error {
-	_, data, err := onnx.ReadFile(path)
+	_, data, err := cli.ReadModel(ctx, path, f.ignoreChecksum)
 	if err != nil {
 		return err
 	}

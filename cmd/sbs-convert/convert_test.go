@@ -341,7 +341,7 @@ func TestHelp_ListsFlagsByPurpose(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[string][]string{
-		"Flags": {"step", "force", "help", "version"},
+		"Flags": {"step", "ignore-checksum", "force", "help", "version"},
 		"From PyTorch-SbS to ONNX": {"config", "eps-xy", "allow-untrained", "mean", "input", "spikes", "sampler", "epsilon-schedule", "epsilon-0",
 			"no-preprocessing", "batch", "decompose", "no-function"},
 		"From PyTorch-SbS to ONNX, to verify a runtime": {"inject", "seed"},
@@ -449,7 +449,7 @@ func TestConvertBack_ReadsWeightsInExternalFiles(t *testing.T) {
 	path := filepath.Join(dir, "model.onnx")
 	_, _, err := command(t, weights, path)
 	require.NoError(t, err)
-	m, _, err := onnx.ReadFile(path)
+	m, _, err := onnx.ReadFile(t.Context(), path)
 	require.NoError(t, err)
 	for _, i := range m.GetGraph().GetInitializer() {
 		if i.GetName() == "L0/SbS/W" {
@@ -468,4 +468,28 @@ func TestConvertBack_ReadsWeightsInExternalFiles(t *testing.T) {
 	out, _, err = command(t, path, filepath.Join(dir, "Weights"))
 	require.NoError(t, err)
 	require.Contains(t, out, "Weight_L0_S0.npy (identical to the file that the model was converted from)")
+}
+
+// TestConvertBack_RefusesADamagedModel changes a byte of a weight.
+func TestConvertBack_RefusesADamagedModel(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "model.onnx")
+	_, _, err := command(t, weights, path)
+	require.NoError(t, err)
+	data := read(t, path)
+	at := bytes.Index(data, []byte("L0/SbS/W")) + 5000
+	data[at] ^= 1
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	const want = "model.onnx: the contents of the model do not match its checksum"
+	_, _, err = command(t, path, filepath.Join(dir, "Weights"))
+	require.ErrorContains(t, err, want)
+	out, _, err := command(t, "--info", path)
+	require.ErrorContains(t, err, want)
+	require.Contains(t, out, "46880 parameters", "the model is described anyway")
+	_, _, err = command(t, "--info", "--ignore-checksum", path)
+	require.NoError(t, err)
+	_, _, err = command(t, path, filepath.Join(dir, "Weights"), "--ignore-checksum")
+	require.NoError(t, err)
+	_, _, err = command(t, weights, path, "--ignore-checksum")
+	require.ErrorContains(t, err, "--ignore-checksum applies only to a model")
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
 
+	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops/sbs"
@@ -13,12 +15,20 @@ import (
 // draw prints the graph of an ONNX model in the DOT language of Graphviz: its nodes with
 // their operators and weights, and its values with their shapes. Of a model with stages, it
 // prints the given stage, or the last one if stage is 0.
-func draw(out io.Writer, path string, stage int) error {
-	m, data, err := onnx.ReadFile(path)
+func (f *flags) draw(ctx context.Context, out io.Writer, path string, stage int) error {
+	m, _, err := onnx.ReadFile(ctx, path) // without a check of the weights, which are not drawn
 	if err == nil && stage > 0 {
-		if data, err = extractStage(path, data, stage); err == nil {
-			m, err = onnx.Unmarshal(data)
+		var data []byte
+		_, data, err = cli.ReadModel(ctx, path, f.ignoreChecksum)
+		if err == nil {
+			data, err = extractStage(path, data, stage)
 		}
+		if err == nil {
+			m, err = onnx.Unmarshal(ctx, data)
+		}
+	}
+	if ctx.Err() != nil {
+		return cli.ErrInterrupted
 	}
 	if err != nil {
 		return err

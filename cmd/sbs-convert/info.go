@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
+	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
@@ -168,12 +170,26 @@ func count(n int) string {
 }
 
 // describe prints a description of a model file, of all its stages or of one.
-func describe(out io.Writer, path string, stage int) error {
-	m, data, err := onnx.ReadFile(path)
+// A model that does not match its checksum is described too, and then reported.
+func (f *flags) describe(ctx context.Context, out io.Writer, path string, stage int) error {
+	m, data, err := onnx.ReadFile(ctx, path)
+	if ctx.Err() != nil {
+		return cli.ErrInterrupted
+	}
 	if err != nil {
 		return err
 	}
-	s, err := convert.StagesFromONNX(data)
+	if err := describe(out, path, stage, m, data); err != nil || f.ignoreChecksum {
+		return err
+	}
+	if err := onnx.Verify(ctx, m); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+func describe(out io.Writer, path string, stage int, m *onnxpb.ModelProto, data []byte) error {
+	s, err := convert.StagesFromONNX(data, convert.IgnoreChecksum())
 	if errors.Is(err, convert.ErrNotConverted) && stage == 0 {
 		describeForeign(out, path, m, len(data))
 		return nil

@@ -62,7 +62,7 @@ func extractStage(path string, data []byte, stage int) ([]byte, error) {
 
 // toStage writes one stage of a model as a model without stages.
 func (f *flags) toStage(ctx context.Context, stdout io.Writer, path, one string) error {
-	_, data, err := onnx.ReadFile(path)
+	_, data, err := cli.ReadModel(ctx, path, f.ignoreChecksum)
 	if err != nil {
 		return err
 	}

@@ -151,14 +151,14 @@ stage  spikes  updates per image  threshold  own weights  left here  loss
 
 func TestInfo_ReportsDamagedStages(t *testing.T) {
 	path := staged(t, converttest.Staged(), convert.Options{})
-	m, err := onnx.Unmarshal(read(t, path))
+	m, err := onnx.Unmarshal(t.Context(), read(t, path))
 	require.NoError(t, err)
 	for _, p := range m.GetMetadataProps() {
 		if p.GetKey() == metadata.Stages {
 			p.Value = "{}"
 		}
 	}
-	data, err := onnx.Marshal(m)
+	data, err := onnx.MarshalStamped(m)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(path, data, 0o600))
 	_, _, err = command(t, "--info", path)
@@ -191,7 +191,7 @@ func TestDot_PrintsAStage(t *testing.T) {
 func TestStage_ReadsTensorsInExternalFiles(t *testing.T) {
 	s := converttest.Staged()
 	path := staged(t, s, convert.Options{})
-	m, err := onnx.Unmarshal(read(t, path))
+	m, err := onnx.Unmarshal(t.Context(), read(t, path))
 	require.NoError(t, err)
 	w := m.GetFunctions()[1].GetNode()[0].GetAttribute()[0].GetT()
 	require.Equal(t, "L2/SbS/W", w.GetName())

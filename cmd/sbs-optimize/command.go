@@ -78,6 +78,7 @@ type flags struct {
 	workers        cli.OptionalInt
 	resume         bool
 	force          bool
+	ignoreChecksum bool
 	quiet          bool
 
 	set   *pflag.FlagSet
@@ -126,6 +127,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 	cli.IntVar(s, &f.workers, "workers", 0, "`number` of CPU cores to use (default: all)")
 	s.BoolVar(&f.resume, "resume", false, "resume an interrupted search, or start one if there is nothing to resume")
 	s.BoolVar(&f.force, "force", false, "start again and replace the files of an existing search")
+	cli.ChecksumVar(s, &f.ignoreChecksum)
 	s.BoolVar(&f.quiet, "quiet", false, "print only warnings and the result")
 
 	s.Float64Var(&f.minAccuracy, flagMinAccuracy, 0, "write the network with the fewest updates that classifies at least this `percentage` of the images correctly")

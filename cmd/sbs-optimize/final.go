@@ -22,7 +22,7 @@ func (f *flags) combine(ctx context.Context, stdout, stderr io.Writer) error {
 	var form convert.Options // that of the last model, for all stages
 	var holdout *convert.Holdout
 	for i, path := range f.paths {
-		n, opt, err := f.open(path)
+		n, opt, err := f.open(ctx, path)
 		if err != nil {
 			return err
 		}

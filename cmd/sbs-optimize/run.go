@@ -41,7 +41,7 @@ func (f *flags) optimize(ctx context.Context, stdout, stderr io.Writer) error {
 	if len(f.paths) > 1 {
 		return f.combine(ctx, stdout, stderr)
 	}
-	network, form, err := f.open(f.paths[0])
+	network, form, err := f.open(ctx, f.paths[0])
 	if err != nil {
 		return err
 	}
@@ -77,8 +77,8 @@ func (f *flags) optimize(ctx context.Context, stdout, stderr io.Writer) error {
 
 // open reads the network of a model that sbs-convert or sbs-train wrote, and the form in which
 // models are written.
-func (f *flags) open(path string) (*convert.Network, convert.Options, error) {
-	m, data, err := onnx.ReadFile(path)
+func (f *flags) open(ctx context.Context, path string) (*convert.Network, convert.Options, error) {
+	m, data, err := cli.ReadModel(ctx, path, f.ignoreChecksum)
 	if err != nil {
 		return nil, convert.Options{}, err
 	}

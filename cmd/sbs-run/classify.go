@@ -27,7 +27,10 @@ func (f *flags) run(cmd *cobra.Command, args []string) (err error) {
 
 // classify classifies the images of files and folders and prints the results.
 func (f *flags) classify(ctx context.Context, stdout, stderr io.Writer, model string, paths []string) (err error) {
-	c, err := f.open(model)
+	c, err := f.open(ctx, model)
+	if err != nil && ctx.Err() != nil {
+		return cli.ErrInterrupted
+	}
 	if err != nil {
 		return err
 	}
@@ -55,11 +58,11 @@ func (f *flags) classify(ctx context.Context, stdout, stderr io.Writer, model st
 	start := time.Now()
 	err = p.printAll(c.All(ctx, files, 0), sum)
 	sum.seconds = time.Since(start).Seconds()
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return cli.ErrInterrupted
-	case err != nil:
-		return err
+	if err != nil && ctx.Err() != nil {
+		err = cli.ErrInterrupted
+	}
+	if err != nil {
+		return errors.Join(err, p.abort(sum, err))
 	}
 	cli.PrintWarnings(stderr, cli.PictureWarnings(f.invert, sum.inverted, sum.images, sum.blank)...)
 	if err := p.summary(sum); err != nil {
@@ -72,7 +75,7 @@ func (f *flags) classify(ctx context.Context, stdout, stderr io.Writer, model st
 }
 
 // open opens the model with the options that the flags set.
-func (f *flags) open(model string) (*classify.Classifier, error) {
+func (f *flags) open(ctx context.Context, model string) (*classify.Classifier, error) {
 	dynamics, err := f.DynamicsFlags.Options()
 	if err != nil {
 		return nil, err
@@ -80,6 +83,10 @@ func (f *flags) open(model string) (*classify.Classifier, error) {
 	opts := []classify.Option{
 		classify.Seed(f.seed), classify.Workers(f.workers.Value), classify.Stage(f.stage.Or(0)), classify.Runtime(dynamics...), classify.Noise(f.noise),
 		classify.Invert(f.invert),
+	}
+	opts = append(opts, classify.LoadContext(ctx))
+	if f.ignoreChecksum {
+		opts = append(opts, classify.IgnoreChecksum())
 	}
 	if f.resize {
 		opts = append(opts, classify.Resize())

@@ -71,6 +71,8 @@ type flags struct {
 	workers cli.OptionalInt
 	quiet   bool
 
+	ignoreChecksum bool
+
 	input *spooled // the standard input, nil if it is no argument
 }
 
@@ -110,6 +112,7 @@ func newCommand([]string) *cobra.Command {
 	f.Register(s, "from the model")
 	s.Uint64Var(&f.seed, "seed", 0, "`number` that selects the random numbers (default: 0)")
 	cli.IntVar(s, &f.workers, "workers", 0, "`number` of CPU cores to use (default: all)")
+	cli.ChecksumVar(s, &f.ignoreChecksum)
 	s.BoolVar(&f.quiet, "quiet", false, "print only the summary and errors: no progress bar and no results of single images")
 	return cmd
 }

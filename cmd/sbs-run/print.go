@@ -304,6 +304,9 @@ type jsonSummary struct {
 	// Of a model with stages: the stages, and the spike updates of an image on average.
 	Stages  []jsonStage `json:"stages,omitempty"`
 	Updates *float64    `json:"updates,omitempty"`
+
+	// Why there are results for a part of the images only, such as "interrupted".
+	Error string `json:"error,omitempty"`
 }
 
 // jsonStage counts the images that left at a stage.
@@ -323,13 +326,24 @@ func (p *printer) summary(s *summary) error {
 	case formatCSV:
 		return s.print(p.stderr)
 	case formatJSON:
-		return p.jsonSummary(s)
+		return p.jsonSummary(s, "")
 	}
 	return s.print(p.stdout)
 }
 
-func (p *printer) jsonSummary(s *summary) error {
+// abort ends the output after an error, because of which there are results for a part of the
+// images only. A JSON document has to be complete; the other formats are as they are.
+func (p *printer) abort(s *summary, err error) error {
+	if p.format != formatJSON {
+		return nil
+	}
+	return p.jsonSummary(s, cli.Message(err, p.paths))
+}
+
+// jsonSummary prints the summary. reason says why it is about a part of the images only.
+func (p *printer) jsonSummary(s *summary, reason string) error {
 	j := jsonSummary{
+		Error: reason,
 		Model: s.model, Noise: s.noise, Images: s.images, Failed: s.failed, Seconds: s.seconds, Classes: p.classes, Labeled: s.labeled, Correct: s.correct,
 		Inverted: s.inverted, Blank: len(s.blank),
 	}

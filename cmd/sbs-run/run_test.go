@@ -386,10 +386,10 @@ func TestRun_ReportsModelsAndImagesThatItCannotUse(t *testing.T) {
 }
 
 func TestRun_PrintsWarningsAboutTheModel(t *testing.T) {
-	m, _, err := onnx.ReadFile(prototypes(t, convert.Options{}))
+	m, _, err := onnx.ReadFile(t.Context(), prototypes(t, convert.Options{}))
 	require.NoError(t, err)
 	m.MetadataProps = append(m.MetadataProps, m.MetadataProps[0])
-	data, err := onnx.Marshal(m)
+	data, err := onnx.MarshalStamped(m)
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "model.onnx")
 	require.NoError(t, os.WriteFile(path, data, 0o600))
@@ -419,4 +419,19 @@ func TestHelp_ShowsExamplesAndDefaults(t *testing.T) {
 	for line := range strings.Lines(long) {
 		require.LessOrEqual(t, len(line), 81, line)
 	}
+}
+
+// TestRun_RefusesADamagedModel clears a part of the weights of a model.
+func TestRun_RefusesADamagedModel(t *testing.T) {
+	data, err := os.ReadFile(prototypes(t, convert.Options{}))
+	require.NoError(t, err)
+	for i := range data[:4096] {
+		data[len(data)/2+i] = 0
+	}
+	path := filepath.Join(t.TempDir(), "damaged.onnx")
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	_, _, err = command(t, path, digits)
+	require.ErrorContains(t, err, "damaged.onnx: the contents of the model do not match its checksum")
+	_, _, err = command(t, path, digits, "--ignore-checksum")
+	require.NoError(t, err)
 }

@@ -5,6 +5,8 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -49,4 +51,37 @@ func TestRun_EndsWithTheCodeOfTheSignal(t *testing.T) {
 			require.Equal(t, "sbs-run: interrupted\n", stderr.String())
 		})
 	}
+}
+
+// TestRun_EndsTheJSONDocumentAfterASignal interrupts a command after its first results.
+func TestRun_EndsTheJSONDocumentAfterASignal(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	clitest.DefaultSignals(t)
+	args := []string{prototypes(t, convert.Options{}), "--spikes", "3000", "--epsilon-schedule", "inverse-sqrt", "--format", "json"}
+	for range 500 {
+		args = append(args, digits)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	cmd.Env = append(os.Environ(), commandVariable+"=1", "SBS_KERNEL=portable")
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	reader := bufio.NewReader(stdout)
+	first, err := reader.ReadString('\n')
+	require.NoError(t, err)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+	rest, err := io.ReadAll(reader)
+	require.NoError(t, err)
+	require.Error(t, cmd.Wait())
+	require.Equal(t, 130, cmd.ProcessState.ExitCode())
+	var document struct {
+		Results []jsonResult `json:"results"`
+		Summary jsonSummary  `json:"summary"`
+	}
+	require.NoError(t, json.Unmarshal(append([]byte(first), rest...), &document))
+	require.NotEmpty(t, document.Results)
+	require.Equal(t, len(document.Results), document.Summary.Images)
+	require.Equal(t, "interrupted", document.Summary.Error)
 }

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,6 +25,9 @@ func CheckEnvironment() error {
 // Compile makes a Program from the message of an ONNX file. It may remove the raw data of
 // tensors from the message.
 func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
+	if o.Context == nil {
+		o.Context = context.Background()
+	}
 	if o.MemoryLimit == 0 {
 		o.MemoryLimit = DefaultMemoryLimit
 	}

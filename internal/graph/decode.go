@@ -75,7 +75,7 @@ func (k *compiler) tensorOf(p *onnxpb.TensorProto) (*ops.Tensor, error) {
 	if t := k.tensors[p]; t != nil {
 		return t, nil
 	}
-	shape, data, err := onnx.TensorData(p)
+	shape, data, err := onnx.TensorData(k.Context, p)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +88,12 @@ func (k *compiler) tensorOf(p *onnxpb.TensorProto) (*ops.Tensor, error) {
 	return t, nil
 }
 
-// count adds n nodes, inputs, outputs or attributes to the size of the model.
+// count adds n nodes, inputs, outputs or attributes to the size of the model. It returns the
+// error of the context when that is done.
 func (k *compiler) count(n int) error {
+	if err := k.Context.Err(); err != nil {
+		return err
+	}
 	if k.size += n; k.size > maxSize {
 		return fmt.Errorf("the model is too large: with all calls of functions expanded, it has more than %d nodes, inputs, outputs and attributes", maxSize)
 	}

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -106,7 +107,7 @@ func initialEpsilonXY(pb *onnxpb.ModelProto, n *onnxpb.NodeProto) (epsilonXY, er
 		if p.GetName() != name {
 			continue
 		}
-		shape, data, err := onnx.TensorData(p)
+		shape, data, err := onnx.TensorData(context.Background(), p)
 		if err != nil {
 			return epsilonXY{}, err
 		}

@@ -12,6 +12,7 @@ import (
 // inference finds the types of all values, and the values that do not depend on the inputs
 // of the model. A nil *ops.Input means that the type is unknown.
 type inference struct {
+	ctx     context.Context
 	weights map[*ops.Tensor]bool // as in Program
 
 	work int   // steps and inputs that may still be inferred
@@ -24,7 +25,7 @@ const (
 )
 
 func (k *compiler) newInference() *inference {
-	return &inference{weights: k.p.weights, work: maxInference, fold: min(maxFolded, k.MemoryLimit)}
+	return &inference{ctx: k.Context, weights: k.p.weights, work: maxInference, fold: min(maxFolded, k.MemoryLimit)}
 }
 
 // graph returns the types of all values of a graph, by slot, given the types of its inputs.
@@ -68,6 +69,9 @@ func checkDeclared(what, name string, declared ops.DType, t *ops.Input) error {
 
 // step finds the types of the outputs of a step.
 func (inf *inference) step(g *Graph, s *Step, types []*ops.Input) error {
+	if err := inf.ctx.Err(); err != nil {
+		return err
+	}
 	if inf.work -= 1 + len(s.Inputs); inf.work < 0 {
 		return errors.New("the model has too many nested subgraphs: the inference of its types would take too long")
 	}
@@ -127,7 +131,7 @@ func (inf *inference) compute(op ops.Op, in []*ops.Input, outputs int) ([]*ops.T
 			in[i] = &ops.Input{Type: x.Type}
 		}
 	}
-	out, err := f.Fold(&ops.Context{Context: context.Background()}, in)
+	out, err := f.Fold(&ops.Context{Context: inf.ctx}, in)
 	if err != nil || out == nil {
 		return nil, err
 	}

@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"context"
+
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
@@ -9,10 +11,11 @@ import (
 
 // Options sets how Compile makes a Program.
 type Options struct {
-	Workers         int            // 0 means all CPU cores that the process may use
-	MemoryLimit     int64          // bytes; 0 means DefaultMemoryLimit
-	PreferFunctions bool           // use functions of the model instead of built-in operators
-	Operators       []ops.Operator // in addition to the built-in ones, over which they take precedence
+	Context         context.Context // ends Compile; nil never does
+	Workers         int             // 0 means all CPU cores that the process may use
+	MemoryLimit     int64           // bytes; 0 means DefaultMemoryLimit
+	PreferFunctions bool            // use functions of the model instead of built-in operators
+	Operators       []ops.Operator  // in addition to the built-in ones, over which they take precedence
 	Dynamics        Dynamics
 	Shared          *Shared // nil if the program shares nothing with others
 }

@@ -2,16 +2,20 @@
 // package convert writes, and reads and checks the property with the stages.
 package metadata
 
+// Prefix starts the keys of the metadata of this project.
+const Prefix = "ai.sbs."
+
 // Keys of a model's metadata properties.
 const (
-	Name     = "ai.sbs.name"     // the network's name
-	Dialect  = "ai.sbs.dialect"  // the dialect of PyTorch-SbS, 1 or 2, that the network was trained in
-	Step     = "ai.sbs.step"     // the training step of the weights
-	Classes  = "ai.sbs.classes"  // the names of the classes: a JSON list
-	Sources  = "ai.sbs.sources"  // the files that the arrays were read from: JSON
-	Local    = "ai.sbs.local"    // the numbers of the layers that learn locally: a JSON list
-	Training = "ai.sbs.training" // the training configuration: JSON
-	Holdout  = "ai.sbs.holdout"  // the training images that no weight has seen: JSON
+	Name     = "ai.sbs.name"       // the network's name
+	Dialect  = "ai.sbs.dialect"    // the dialect of PyTorch-SbS, 1 or 2, that the network was trained in
+	Step     = "ai.sbs.step"       // the training step of the weights
+	Classes  = "ai.sbs.classes"    // the names of the classes: a JSON list
+	Sources  = "ai.sbs.sources"    // the files that the arrays were read from: JSON
+	Local    = "ai.sbs.local"      // the numbers of the layers that learn locally: a JSON list
+	Training = "ai.sbs.training"   // the training configuration: JSON
+	Holdout  = "ai.sbs.holdout"    // the training images that no weight has seen: JSON
+	Checksum = Prefix + "checksum" // of everything that the results depend on: see onnx.Stamp
 )
 
 // Names of the output with the classes.

@@ -110,7 +110,7 @@ func (s *Stage) check() error {
 		return err
 	}
 	for key := range s.Metadata {
-		if !strings.HasPrefix(key, "ai.sbs.") || key == Stages {
+		if !strings.HasPrefix(key, Prefix) || key == Stages {
 			return fmt.Errorf("a stage cannot have the metadata %q", key)
 		}
 	}

@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -57,7 +58,7 @@ func (w *externalWalk) tensors(tensors []*onnxpb.TensorProto) {
 // ReadExternal reads the data of tensors that External returned into the tensors. fsys is
 // the folder of the model. ReadExternal allocates no more memory than the files have
 // bytes: tensors that share data are refused once they exceed that.
-func ReadExternal(tensors []*onnxpb.TensorProto, fsys fs.FS) error {
+func ReadExternal(ctx context.Context, tensors []*onnxpb.TensorProto, fsys fs.FS) error {
 	sizes := map[string]int64{}
 	var files, taken int64
 	for _, t := range tensors {
@@ -76,7 +77,7 @@ func ReadExternal(tensors []*onnxpb.TensorProto, fsys fs.FS) error {
 		}
 		if err == nil {
 			taken += p.length
-			t.RawData, err = p.read(fsys)
+			t.RawData, err = p.read(ctx, fsys)
 		}
 		if err != nil {
 			return fmt.Errorf("tensor %q: external data: %w", t.GetName(), err)
@@ -142,7 +143,7 @@ func (p place) check(size int64) error {
 	return nil
 }
 
-func (p place) read(fsys fs.FS) (data []byte, err error) {
+func (p place) read(ctx context.Context, fsys fs.FS) (data []byte, err error) {
 	f, err := fsys.Open(p.file)
 	if err != nil {
 		return nil, err
@@ -153,6 +154,13 @@ func (p place) read(fsys fs.FS) (data []byte, err error) {
 		return nil, fmt.Errorf("%s does not support random access", p.file)
 	}
 	data = make([]byte, p.length)
-	_, err = io.ReadFull(io.NewSectionReader(at, p.offset, p.length), data)
+	section := io.NewSectionReader(at, p.offset, p.length)
+	for part := data; len(part) > 0 && err == nil; {
+		n := min(len(part), readAtOnce)
+		if _, err = io.ReadFull(section, part[:n]); err == nil {
+			err = ctx.Err()
+		}
+		part = part[n:]
+	}
 	return data, err
 }

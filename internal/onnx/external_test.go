@@ -36,12 +36,12 @@ func TestReadExternal_ReadsTheDataOfAllTensors(t *testing.T) {
 	}
 	found := External(m)
 	require.Len(t, found, 3)
-	require.NoError(t, ReadExternal(found[:2], files()))
+	require.NoError(t, ReadExternal(t.Context(), found[:2], files()))
 	require.Len(t, External(m), 1)
-	_, data, err := TensorData(a)
+	_, data, err := TensorData(t.Context(), a)
 	require.NoError(t, err)
 	require.Equal(t, []float32{1, 2}, data)
-	_, data, err = TensorData(b)
+	_, data, err = TensorData(t.Context(), b)
 	require.NoError(t, err)
 	require.Equal(t, []float32{0, 0}, data)
 }
@@ -69,7 +69,7 @@ func TestReadExternal_RefusesInvalidLocations(t *testing.T) {
 		{"the same data twice", []*onnxpb.TensorProto{external("location", "w.bin"), external("location", "w.bin")}, "the tensors need more than the 12 bytes of their files"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := ReadExternal(c.tensors, files())
+			err := ReadExternal(t.Context(), c.tensors, files())
 			require.ErrorContains(t, err, c.want)
 			require.ErrorContains(t, err, `tensor "w"`)
 		})

@@ -2,8 +2,10 @@ package onnx
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -13,12 +15,18 @@ import (
 // ReadFile reads the model in a file, together with its external data, which must be in
 // files in the same folder or below it. It returns the decoded model and its encoding as
 // a single file. Errors name the file.
-func ReadFile(path string) (*onnxpb.ModelProto, []byte, error) {
-	data, err := readAll(path, maxSize)
+//
+// ReadFile refuses anything but a regular file, because reading a device or a pipe may never
+// end. It returns the error of ctx soon after ctx is done.
+func ReadFile(ctx context.Context, path string) (*onnxpb.ModelProto, []byte, error) {
+	data, err := readAll(ctx, path, maxSize)
 	if err != nil {
-		return nil, nil, err // from the operating system, names the path
+		return nil, nil, err // names the path, unless it is the error of ctx
 	}
-	m, data, err := whole(data, filepath.Dir(path))
+	m, data, err := whole(ctx, data, filepath.Dir(path))
+	if ctx.Err() != nil {
+		return nil, nil, ctx.Err()
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -26,11 +34,11 @@ func ReadFile(path string) (*onnxpb.ModelProto, []byte, error) {
 }
 
 // whole decodes a model whose external data is in a folder.
-func whole(data []byte, folder string) (*onnxpb.ModelProto, []byte, error) {
+func whole(ctx context.Context, data []byte, folder string) (*onnxpb.ModelProto, []byte, error) {
 	if len(data) > maxSize {
 		return nil, nil, fmt.Errorf("%w: an ONNX file cannot have more than %d bytes", ErrFormat, maxSize)
 	}
-	m, err := Unmarshal(data)
+	m, err := Unmarshal(ctx, data)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -43,29 +51,71 @@ func whole(data []byte, folder string) (*onnxpb.ModelProto, []byte, error) {
 		return nil, nil, err
 	}
 	defer root.Close() //nolint:errcheck // only read
-	if err := ReadExternal(tensors, root.FS()); err != nil {
+	if err := ReadExternal(ctx, tensors, root.FS()); err != nil {
 		return nil, nil, err
 	}
 	data, err = Marshal(m)
 	return m, data, err
 }
 
-// readAll reads a file. It stops after most+1 bytes, because the file may be an endless
-// device.
-func readAll(path string, most int64) ([]byte, error) {
+// readAll reads a regular file. It stops after most+1 bytes.
+func readAll(ctx context.Context, path string, most int64) ([]byte, error) {
+	info, err := os.Stat(path) // opening a pipe waits for its other end
+	if err == nil {
+		err = checkRegular(path, info)
+	}
+	if err != nil {
+		return nil, err
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // only read: nothing can be lost
-	info, err := f.Stat()
-	if err != nil {
+	if info, err = f.Stat(); err != nil {
 		return nil, err
 	}
-	var b bytes.Buffer
-	if info.Mode().IsRegular() {
-		b.Grow(int(min(info.Size(), most)) + bytes.MinRead)
+	return readFrom(ctx, f, min(info.Size(), most), most)
+}
+
+// checkRegular returns a *fs.PathError that says what a path names, unless it is a regular
+// file.
+func checkRegular(path string, info fs.FileInfo) error {
+	var what string
+	switch mode := info.Mode(); {
+	case mode.IsRegular():
+		return nil
+	case mode.IsDir():
+		what = "a folder"
+	case mode&fs.ModeNamedPipe != 0:
+		what = "a pipe"
+	case mode&fs.ModeDevice != 0:
+		what = "a device"
+	case mode&fs.ModeSocket != 0:
+		what = "a socket"
+	default:
+		what = "a special file"
 	}
-	_, err = b.ReadFrom(io.LimitReader(f, most+1))
-	return b.Bytes(), err
+	return &fs.PathError{Op: "open", Path: path, Err: fmt.Errorf("it is %s, not an ONNX file", what)}
+}
+
+// readAtOnce is the number of bytes that are read or computed with between two checks of the
+// context.
+const readAtOnce = 4 << 20
+
+// readFrom reads r to its end, but at most most+1 bytes. size is the number of bytes that are
+// expected.
+func readFrom(ctx context.Context, r io.Reader, size, most int64) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(int(size) + bytes.MinRead)
+	for int64(b.Len()) <= most {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		n, err := b.ReadFrom(io.LimitReader(r, min(readAtOnce, most+1-int64(b.Len()))))
+		if n == 0 || err != nil {
+			return b.Bytes(), err
+		}
+	}
+	return b.Bytes(), nil
 }

@@ -12,13 +12,13 @@ func TestReadAll_StopsAfterTheLimit(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model.onnx")
 	require.NoError(t, os.WriteFile(path, make([]byte, 5000), 0o600))
 	for most, want := range map[int64]int{10000: 5000, 5000: 5000, 4999: 5000, 100: 101} {
-		data, err := readAll(path, most)
+		data, err := readAll(t.Context(), path, most)
 		require.NoError(t, err)
 		require.Len(t, data, want)
 	}
-	_, err := readAll(path+"x", 100)
+	_, err := readAll(t.Context(), path+"x", 100)
 	require.ErrorIs(t, err, os.ErrNotExist)
-	_, _, err = ReadFile(path)
+	_, _, err = ReadFile(t.Context(), path)
 	require.ErrorIs(t, err, ErrFormat)
 	require.ErrorContains(t, err, path+": ")
 }

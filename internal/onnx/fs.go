@@ -1,9 +1,8 @@
 package onnx
 
 import (
-	"bytes"
+	"context"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 
@@ -11,8 +10,8 @@ import (
 )
 
 // ReadFS reads the model in a file of a file system, and its external data from other
-// files of the same folder or below it. Errors name the file.
-func ReadFS(fsys fs.FS, name string) (*onnxpb.ModelProto, error) {
+// files of the same folder or below it. Errors name the file. See ReadFile about ctx.
+func ReadFS(ctx context.Context, fsys fs.FS, name string) (*onnxpb.ModelProto, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
 		if _, ok := err.(*fs.PathError); !ok { //nolint:errorlint // it must be the outermost error
@@ -21,14 +20,26 @@ func ReadFS(fsys fs.FS, name string) (*onnxpb.ModelProto, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // only read: nothing can be lost
-	var b bytes.Buffer
-	if _, err := b.ReadFrom(io.LimitReader(f, maxSize+1)); err != nil {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: err}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: name, Err: err}
 	}
-	if b.Len() > maxSize {
+	if err := checkRegular(name, info); err != nil {
+		return nil, err
+	}
+	data, err := readFrom(ctx, f, min(info.Size(), maxSize), maxSize)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, &fs.PathError{Op: "read", Path: name, Err: err}
+	case len(data) > maxSize:
 		return nil, fmt.Errorf("%s: %w: the file has more than %d bytes", name, ErrFormat, maxSize)
 	}
-	m, err := Unmarshal(b.Bytes())
+	m, err := Unmarshal(ctx, data)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -38,7 +49,10 @@ func ReadFS(fsys fs.FS, name string) (*onnxpb.ModelProto, error) {
 	}
 	folder, err := fs.Sub(fsys, path.Dir(name))
 	if err == nil {
-		err = ReadExternal(tensors, folder)
+		err = ReadExternal(ctx, tensors, folder)
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)

@@ -3,11 +3,13 @@
 package onnx
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
@@ -39,10 +41,22 @@ func Marshal(m *onnxpb.ModelProto) ([]byte, error) {
 }
 
 // Unmarshal decodes a model and checks that it has a graph and a supported version.
-// Errors wrap ErrFormat.
-func Unmarshal(data []byte) (*onnxpb.ModelProto, error) {
+// Errors wrap ErrFormat, apart from the error of ctx, which Unmarshal returns soon after ctx is
+// done.
+func Unmarshal(ctx context.Context, data []byte) (*onnxpb.ModelProto, error) {
 	m := new(onnxpb.ModelProto)
-	err := proto.Unmarshal(data, m)
+	err := merge(ctx, m, data, func(field protowire.Number) proto.Message {
+		if field != graphField {
+			return nil
+		}
+		if m.Graph == nil {
+			m.Graph = new(onnxpb.GraphProto)
+		}
+		return m.Graph
+	})
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil || m.GetGraph() == nil {
 		head := data[:min(len(data), sniff.Length)]
 		if what := sniff.Known(head); what != "" && !sniff.IsONNX(head) {
@@ -61,13 +75,65 @@ func Unmarshal(data []byte) (*onnxpb.ModelProto, error) {
 	return m, nil
 }
 
+// graphField is the number of the field with the graph in the message of a model.
+const graphField = 7
+
+// decodedAtOnce is about the number of bytes that are decoded between two checks of the
+// context.
+const decodedAtOnce = 4 << 20
+
+// merge decodes data into a message, as proto.Unmarshal does. Large messages are decoded in
+// parts, of whole fields, so that the context can end it. The fields for which part returns
+// a message are decoded in parts themselves.
+func merge(ctx context.Context, m proto.Message, data []byte, part func(protowire.Number) proto.Message) error {
+	options := proto.UnmarshalOptions{Merge: true}
+	for start, at := 0, 0; start < len(data); {
+		field, kind, n := protowire.ConsumeTag(data[at:])
+		if n < 0 {
+			return protowire.ParseError(n)
+		}
+		size := protowire.ConsumeFieldValue(field, kind, data[at+n:])
+		if size < 0 {
+			return protowire.ParseError(size)
+		}
+		end := at + n + size
+		var inner proto.Message
+		if part != nil && kind == protowire.BytesType && size > decodedAtOnce {
+			inner = part(field)
+		}
+		if inner == nil {
+			if at = end; end-start < decodedAtOnce && end < len(data) {
+				continue
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := options.Unmarshal(data[start:at], m); err != nil {
+			return err
+		}
+		if inner != nil {
+			value, n := protowire.ConsumeBytes(data[at+n:])
+			if n < 0 {
+				return protowire.ParseError(n)
+			}
+			if err := merge(ctx, inner, value, nil); err != nil {
+				return err
+			}
+		}
+		start, at = end, end
+	}
+	return ctx.Err()
+}
+
 // maxElements bounds the elements of one tensor in a file.
 const maxElements = math.MaxInt32
 
 // TensorData returns a tensor's shape and its elements in row-major order, as
 // []float32, []float64, []int8 to []int64, []uint8 to []uint64 or []bool. It allocates
-// memory only for elements that the message contains.
-func TensorData(t *onnxpb.TensorProto) (shape []int, data any, err error) {
+// memory only for elements that the message contains. It returns the error of ctx soon
+// after ctx is done.
+func TensorData(ctx context.Context, t *onnxpb.TensorProto) (shape []int, data any, err error) {
 	shape, n, err := shapeOf(t)
 	if err != nil {
 		return nil, nil, fmt.Errorf("tensor %q: %w", t.GetName(), err)
@@ -81,27 +147,27 @@ func TensorData(t *onnxpb.TensorProto) (shape []int, data any, err error) {
 	ty := onnxpb.TensorProto_DataType(t.GetDataType())
 	switch ty {
 	case onnxpb.TensorProto_FLOAT:
-		data, err = elements(t, n, 4, func(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) }, t.GetFloatData())
+		data, err = elements(ctx, t, n, 4, func(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) }, t.GetFloatData())
 	case onnxpb.TensorProto_DOUBLE:
-		data, err = elements(t, n, 8, func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) }, t.GetDoubleData())
+		data, err = elements(ctx, t, n, 8, func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) }, t.GetDoubleData())
 	case onnxpb.TensorProto_INT8:
-		data, err = elements(t, n, 1, func(b []byte) int8 { return int8(b[0]) }, narrow[int8](t.GetInt32Data()))
+		data, err = elements(ctx, t, n, 1, func(b []byte) int8 { return int8(b[0]) }, narrow[int8](t.GetInt32Data()))
 	case onnxpb.TensorProto_UINT8:
-		data, err = elements(t, n, 1, func(b []byte) uint8 { return b[0] }, narrow[uint8](t.GetInt32Data()))
+		data, err = elements(ctx, t, n, 1, func(b []byte) uint8 { return b[0] }, narrow[uint8](t.GetInt32Data()))
 	case onnxpb.TensorProto_INT16:
-		data, err = elements(t, n, 2, func(b []byte) int16 { return int16(binary.LittleEndian.Uint16(b)) }, narrow[int16](t.GetInt32Data()))
+		data, err = elements(ctx, t, n, 2, func(b []byte) int16 { return int16(binary.LittleEndian.Uint16(b)) }, narrow[int16](t.GetInt32Data()))
 	case onnxpb.TensorProto_UINT16:
-		data, err = elements(t, n, 2, binary.LittleEndian.Uint16, narrow[uint16](t.GetInt32Data()))
+		data, err = elements(ctx, t, n, 2, binary.LittleEndian.Uint16, narrow[uint16](t.GetInt32Data()))
 	case onnxpb.TensorProto_INT32:
-		data, err = elements(t, n, 4, func(b []byte) int32 { return int32(binary.LittleEndian.Uint32(b)) }, t.GetInt32Data())
+		data, err = elements(ctx, t, n, 4, func(b []byte) int32 { return int32(binary.LittleEndian.Uint32(b)) }, t.GetInt32Data())
 	case onnxpb.TensorProto_UINT32:
-		data, err = elements(t, n, 4, binary.LittleEndian.Uint32, narrow[uint32](t.GetUint64Data()))
+		data, err = elements(ctx, t, n, 4, binary.LittleEndian.Uint32, narrow[uint32](t.GetUint64Data()))
 	case onnxpb.TensorProto_INT64:
-		data, err = elements(t, n, 8, func(b []byte) int64 { return int64(binary.LittleEndian.Uint64(b)) }, t.GetInt64Data())
+		data, err = elements(ctx, t, n, 8, func(b []byte) int64 { return int64(binary.LittleEndian.Uint64(b)) }, t.GetInt64Data())
 	case onnxpb.TensorProto_UINT64:
-		data, err = elements(t, n, 8, binary.LittleEndian.Uint64, t.GetUint64Data())
+		data, err = elements(ctx, t, n, 8, binary.LittleEndian.Uint64, t.GetUint64Data())
 	case onnxpb.TensorProto_BOOL:
-		data, err = elements(t, n, 1, func(b []byte) bool { return b[0] != 0 }, bools(t.GetInt32Data()))
+		data, err = elements(ctx, t, n, 1, func(b []byte) bool { return b[0] != 0 }, bools(t.GetInt32Data()))
 	default:
 		err = fmt.Errorf("elements of type %v are not supported", ty)
 	}
@@ -147,7 +213,7 @@ func rawSize(t *onnxpb.TensorProto) (int64, error) {
 
 // elements returns the n elements of a tensor: decoded from its raw bytes or, if it has
 // none, the typed list of the message.
-func elements[T any](t *onnxpb.TensorProto, n, size int, decode func([]byte) T, typed []T) ([]T, error) {
+func elements[T any](ctx context.Context, t *onnxpb.TensorProto, n, size int, decode func([]byte) T, typed []T) ([]T, error) {
 	raw := t.GetRawData()
 	switch {
 	case len(raw) == 0 && len(typed) == n:
@@ -161,6 +227,9 @@ func elements[T any](t *onnxpb.TensorProto, n, size int, decode func([]byte) T, 
 	}
 	out := make([]T, n)
 	for i := range out {
+		if i%decodedAtOnce == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		out[i] = decode(raw[i*size:])
 	}
 	return out, nil

@@ -38,7 +38,7 @@ func TestTensorData_DecodesRawAndTypedData(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.in.Dims = []int64{c.n, 1}
-			shape, data, err := TensorData(c.in)
+			shape, data, err := TensorData(t.Context(), c.in)
 			require.NoError(t, err)
 			require.Equal(t, []int{int(c.n), 1}, shape)
 			require.Equal(t, c.want, data)
@@ -63,7 +63,7 @@ func TestTensorData_RefusesInvalidTensors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.in.Name = "weights"
-			_, _, err := TensorData(c.in)
+			_, _, err := TensorData(t.Context(), c.in)
 			require.ErrorContains(t, err, c.want)
 			require.ErrorContains(t, err, `"weights"`)
 		})
@@ -79,7 +79,7 @@ func TestAttributes_ReturnsWhatSetAttributesWrote(t *testing.T) {
 	m := &onnxpb.ModelProto{IrVersion: 8, Graph: &onnxpb.GraphProto{Node: []*onnxpb.NodeProto{n}}}
 	b, err := Marshal(m)
 	require.NoError(t, err)
-	back, err := Unmarshal(b)
+	back, err := Unmarshal(t.Context(), b)
 	require.NoError(t, err)
 	got, err := Attributes(back.GetGraph().GetNode()[0])
 	require.NoError(t, err)
@@ -114,7 +114,7 @@ func TestUnmarshal_RefusesOtherData(t *testing.T) {
 		"version":  {[]byte{0x08, 0x63, 0x3a, 0x00}, "IR version 99"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Unmarshal(c.in)
+			_, err := Unmarshal(t.Context(), c.in)
 			require.ErrorIs(t, err, ErrFormat)
 			require.ErrorContains(t, err, c.want)
 		})
@@ -134,7 +134,7 @@ func TestSetAttributes_WritesReferencesAndSubgraphs(t *testing.T) {
 	got, err := Attributes(n)
 	require.NoError(t, err)
 	require.Equal(t, map[string]any{"g": graph, "s": []string{"x", "y"}, "t": tensor}, got)
-	shape, data, err := TensorData(tensor)
+	shape, data, err := TensorData(t.Context(), tensor)
 	require.NoError(t, err)
 	require.Empty(t, shape)
 	require.Equal(t, []int32{-2}, data)

@@ -94,7 +94,9 @@ type flags struct {
 	workers   cli.OptionalInt
 	resume    bool
 	force     bool
-	quiet     bool
+
+	ignoreChecksum bool
+	quiet          bool
 
 	set    *pflag.FlagSet
 	path   string           // of the model or configuration
@@ -136,6 +138,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 	cli.IntVar(s, &f.workers, "workers", 0, "`number` of CPU cores to use (default: all)")
 	s.BoolVar(&f.resume, "resume", false, "resume an interrupted training, or start one if there is nothing to resume")
 	s.BoolVar(&f.force, "force", false, "start again and replace the files of an existing training")
+	cli.ChecksumVar(s, &f.ignoreChecksum)
 	s.BoolVar(&f.quiet, "quiet", false, "print only warnings and the result")
 
 	cli.IntVar(s, &f.epochs, "epochs", 1, fmt.Sprintf("`number` of passes over all training images (default: %d, or the value in CONFIG.json; with --new-classes, enough for %d updates, from %d to %d)", tuneEpochs, newLayerUpdates, newLayerLeast, newLayerMost))

@@ -99,7 +99,10 @@ func (f *flags) newJob(ctx context.Context) (*job, error) {
 // fromModel prepares the fine-tuning of a model.
 func (f *flags) fromModel(ctx context.Context, j *job) error {
 	j.kind, j.learned = fineTuning, true
-	m, data, err := onnx.ReadFile(f.path)
+	m, data, err := cli.ReadModel(ctx, f.path, f.ignoreChecksum)
+	if errors.Is(err, cli.ErrInterrupted) {
+		return f.interruptedEarly()
+	}
 	if err != nil {
 		return err
 	}

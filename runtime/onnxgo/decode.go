@@ -1,6 +1,7 @@
 package onnxgo
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -34,7 +35,7 @@ func (b *Backend) Decode(data []byte) (model *onnx.Model, err error) {
 			model, err = nil, fmt.Errorf("onnxgo: %w: onnx-go cannot load the file: %v", runtime.ErrModel, r)
 		}
 	}()
-	m, err := sbsonnx.Unmarshal(data)
+	m, err := sbsonnx.Unmarshal(context.Background(), data)
 	if err != nil {
 		return nil, fmt.Errorf("onnxgo: %w: %w", runtime.ErrModel, err)
 	}
@@ -76,7 +77,7 @@ func check(m *onnxpb.ModelProto) error {
 		}
 	}
 	for _, t := range g.GetInitializer() {
-		if _, _, err := sbsonnx.TensorData(t); err != nil {
+		if _, _, err := sbsonnx.TensorData(context.Background(), t); err != nil {
 			return err
 		}
 	}
@@ -88,7 +89,7 @@ func check(m *onnxpb.ModelProto) error {
 			if a.GetT() == nil {
 				continue
 			}
-			if _, _, err := sbsonnx.TensorData(a.GetT()); err != nil {
+			if _, _, err := sbsonnx.TensorData(context.Background(), a.GetT()); err != nil {
 				return fmt.Errorf("node %q: attribute %s: %w", n.GetName(), a.GetName(), err)
 			}
 		}

@@ -167,7 +167,7 @@ func TestBackend_InitializerAmongTheInputsCannotBeSet(t *testing.T) {
 // TestDecode_RefusesWhatOnnxGoCannotLoad has models that must give errors, and not panics.
 func TestDecode_RefusesWhatOnnxGoCannotLoad(t *testing.T) {
 	change := func(f func(m *onnxpb.ModelProto)) []byte {
-		m, err := sbsonnx.Unmarshal(write(t, converttest.Digits(), convert.Options{Batch: 1}))
+		m, err := sbsonnx.Unmarshal(t.Context(), write(t, converttest.Digits(), convert.Options{Batch: 1}))
 		require.NoError(t, err)
 		f(m)
 		data, err := proto.Marshal(m)
