@@ -41,7 +41,7 @@ func (b *body) write(in []string) string {
 	p := b.add("p", "Reshape", float(z.k, z.positions), nil, byEntry, rows)
 	q := b.shapeOf("Q", p, 1, 2, z.positions)
 
-	spikes, total := b.spikes(in, p, rows, q, k)
+	spikes, total := b.spikes(in, p, rows, k, grid)
 	nothing := b.float("nothing", 0)
 	alive := b.add("alive", "Greater", boolean(one, z.positions), nil, total, nothing)
 	alive = b.add("alive_column", "Reshape", boolean(z.positions, one), nil, alive, b.ints("column", -1, 1))
@@ -83,12 +83,9 @@ func (b *body) identity() identity {
 
 // spikes returns the spikes, row indices of W, as int32 (S, Q), and the sum over each
 // patch, (1, Q). p holds the patches, (K, Q).
-func (b *body) spikes(in []string, p, rows string, q, k vector) (spikes, total string) {
+func (b *body) spikes(in []string, p, rows string, k, grid vector) (spikes, total string) {
 	z := &b.sizes
-	given := func(name string, dtype ops.DType) string {
-		t := b.add(name+"_by_number", "Transpose", shaped{dtype, []extent{z.spikes, z.batch, z.oh, z.ow}}, ops.Attributes{"perm": []int64{1, 0, 2, 3}}, name)
-		return b.add(name+"_rows", "Reshape", shaped{dtype, []extent{z.spikes, z.positions}}, nil, t, rows)
-	}
+	given := func(name string, dtype ops.DType) string { return b.byNumber(name, name, rows, dtype, z.spikes) }
 	if b.inject == InjectSpikes {
 		total = b.add("total", "ReduceSum", float(one, z.positions), ops.Attributes{"keepdims": int64(1)}, p, b.ints("over_entries", 0))
 		return b.add("spikes_int32", "Cast", int32s(z.spikes, z.positions), ops.Attributes{"to": int64(ops.Int32)}, given(in[3], ops.Int64)), total
@@ -108,21 +105,36 @@ func (b *body) spikes(in []string, p, rows string, q, k vector) (spikes, total s
 	if b.inject == InjectUniforms {
 		u = given(in[3], ops.Float32)
 	} else {
-		u = b.uniforms(total, q)
+		u = b.uniforms(in[0], rows, grid)
 	}
 	return b.search(below, u, k), total
 }
 
-// uniforms draws the random numbers, (S, Q), that select the spikes.
-func (b *body) uniforms(total string, q vector) string {
+// byNumber reorders numbers of shape (batch, S, OH, OW) to (S, Q). step starts the names of
+// the values.
+func (b *body) byNumber(step, value, rows string, dtype ops.DType, count extent) string {
+	z := &b.sizes
+	t := b.add(step+"_by_number", "Transpose", shaped{dtype, []extent{count, z.batch, z.oh, z.ow}}, ops.Attributes{"perm": []int64{1, 0, 2, 3}}, value)
+	return b.add(step+"_rows", "Reshape", shaped{dtype, []extent{count, z.positions}}, nil, t, rows)
+}
+
+// uniforms draws the random numbers, (S, Q), that select the spikes. The first dimension of
+// what a node draws is the batch: in the runtime of this project, the numbers of an image
+// then do not depend on the other images.
+func (b *body) uniforms(x, rows string, grid vector) string {
 	z := &b.sizes
 	draw := ops.Attributes{"dtype": int64(ops.Float32), "low": float32(0), "high": float32(1), "seed": b.attribute(sbs.AttrFunctionSeed)}
 	all := float(z.spikes, z.positions)
+	random := func(step string, count extent, number vector) string {
+		batch := b.shapeOf(step+"_batch", x, 0, 1, z.batch)
+		images := float(z.batch, count, z.oh, z.ow)
+		like := b.add(step+"_like", "ConstantOfShape", images, ops.Attributes{"value": onnx.Float32Tensor("", []int{1}, []float32{0})},
+			b.input(step+"_shape", b.join(step+"_shape", batch, number, grid)))
+		return b.byNumber(step, b.add(step+"_of_images", "RandomUniformLike", images, draw, like), rows, ops.Float32, count)
+	}
 	var u string
 	if b.iid {
-		like := b.add("u_like", "ConstantOfShape", all, ops.Attributes{"value": onnx.Float32Tensor("", []int{1}, []float32{0})},
-			b.input("u_shape", b.join("u_shape", vector{name: b.number}, q)))
-		u = b.add("u_independent", "RandomUniformLike", all, draw, like)
+		u = random("u", z.spikes, vector{name: b.number})
 	}
 	if !b.lowDiscrepancy {
 		return u
@@ -152,7 +164,7 @@ func (b *body) uniforms(total string, q vector) string {
 		start = b.add("u_start", "Where", shaped{}, nil, isEven, first, u)
 		shift = b.add("golden_or_not", "Mul", shaped{}, nil, shift, even)
 	} else {
-		start = b.add("u_start", "RandomUniformLike", float(one, z.positions), draw, total)
+		start = random("u_start", one, sizesOf(1))
 	}
 	sum := b.add("u_shifted", "Add", all, nil, start, shift)
 	whole := b.add("u_whole", "Floor", all, nil, sum)

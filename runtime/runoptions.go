@@ -28,7 +28,11 @@ func Seeds(seeds []uint64) RunOption {
 // FirstImage sets the number of the first image of the batch; the numbers of the other
 // images follow. The default is 0. The random numbers of an image depend on its seed and its
 // number, and not on its place in the batch: images 0 to 63 give the same results, bit for
-// bit, in one batch and one by one.
+// bit, in one batch and one by one. This holds for every model but those with nodes that
+// combine the images of a batch by definition, such as BatchNormalization in training mode,
+// DynamicQuantizeLinear and reductions over the first axis. A model whose random nodes do not
+// have the batch as their first dimension is run image by image, and Observe reports the
+// values of each image.
 func FirstImage(i uint64) RunOption {
 	return runOption(func(o *runOptions) error {
 		o.FirstImage, o.Images = i, nil

@@ -111,6 +111,9 @@ func (k *compiler) readModel(pb *onnxpb.ModelProto) error {
 // infer infers the types of all values and computes the constants that follow from
 // others. It compares the types of the outputs with those that the file declares.
 func (k *compiler) infer(pb *onnxpb.ModelProto) error {
+	if err := k.findBatches(); err != nil {
+		return err
+	}
 	in := make([]*ops.Input, len(k.p.Inputs))
 	for i, v := range k.p.Inputs {
 		in[i] = &ops.Input{Type: v.Type}

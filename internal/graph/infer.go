@@ -15,6 +15,8 @@ type inference struct {
 	ctx     context.Context
 	weights map[*ops.Tensor]bool // as in Program
 
+	inferred func(s *Step, out []ops.Type) // is called for every step without subgraphs, unless nil
+
 	work int   // steps and inputs that may still be inferred
 	fold int64 // bytes of values that may still be computed
 }
@@ -99,6 +101,9 @@ func (inf *inference) step(g *Graph, s *Step, types []*ops.Input) error {
 	out, err := s.infer(in)
 	if err != nil {
 		return err
+	}
+	if inf.inferred != nil {
+		inf.inferred(s, out)
 	}
 	values, err := inf.compute(s.Op, in, len(out))
 	if err != nil {

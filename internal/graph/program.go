@@ -5,7 +5,7 @@
 //   - bind, function, subgraph: bind every node to an operator
 //   - infer: infer types, and compute constants
 //   - frame, plan: plan the memory of a run
-//   - run, watch: run
+//   - run, watch, batches: run
 //
 // Compile does the phases up to inference and returns a Program, and Program.Run does the
 // others. The operators with subgraphs (if, loop, scan) implement binding, inference and
@@ -55,6 +55,7 @@ type Program struct {
 	sbsNodes   []string             // the names of all SbS nodes
 	sbsSteps   []*Step              // the SbS nodes that run as the operator, not as a function
 	shared     []bool               // by output: see sharedOutputs
+	together   *Step                // draws random numbers for the whole batch: see runEach; nil for none
 	variants   variants
 	frames     sync.Pool // of *frame, for the main graph
 }

@@ -12,17 +12,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// Run computes the outputs for the given inputs, both by name.
-func (p *Program) Run(ctx context.Context, inputs map[string]*ops.Tensor, o RunOptions) (map[string]*ops.Tensor, error) {
-	if ctx == nil {
-		return nil, errors.New("the context is nil: pass context.Background() if the run need not end early")
-	}
-	if err := p.CheckInputs(inputs); err != nil {
-		return nil, err
-	}
-	if err := p.checkOptions(&o, inputs); err != nil {
-		return nil, err
-	}
+// runWhole computes the outputs for a batch at once.
+func (p *Program) runWhole(ctx context.Context, inputs map[string]*ops.Tensor, o RunOptions) (map[string]*ops.Tensor, error) {
 	changed, err := p.changedOps(&o.Dynamics)
 	if err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ var pipeline = []string{
 	"decode.go", "scope.go", "dynamics.go", "values.go", "bind.go", "function.go", // message to graph
 	"infer.go",            // types and constants
 	"frame.go", "plan.go", // memory of a run
-	"watch.go", "run.go", // runs
+	"watch.go", "run.go", "batches.go", // runs
 	"subgraph.go", "if.go", "loop.go", "scan.go", // operators with subgraphs, through all phases
 	"compile.go", // calls the phases up to inference
 }
