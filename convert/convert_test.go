@@ -281,20 +281,22 @@ func TestToONNX_NamesTheOutputByTheLastLayer(t *testing.T) {
 // network that FromONNX accepts.
 func FuzzFromONNX(f *testing.F) {
 	for _, n := range networks() {
-		for _, body := range []convert.Body{convert.BodyFunction, convert.BodyInline} {
+		for _, body := range []convert.Body{convert.BodyNone, convert.BodyInline} {
 			data, err := convert.ToONNX(n, convert.Options{Body: body})
 			require.NoError(f, err)
-			f.Add(data)
+			if body == convert.BodyNone || len(data) < 16<<10 {
+				f.Add(data)
+			}
 		}
 	}
-	f.Add(writeStages(f, converttest.Staged(), convert.Options{}))
+	f.Add(writeStages(f, converttest.Staged(), convert.Options{Body: convert.BodyNone}))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if s, err := convert.StagesFromONNX(data); err == nil {
+		if s, err := convert.StagesFromONNX(data, convert.IgnoreChecksum()); err == nil {
 			if _, err := convert.StagesToONNX(s, convert.Options{}); err != nil {
 				t.Fatalf("cannot write stages that were read: %v", err)
 			}
 		}
-		n, err := convert.FromONNX(data)
+		n, err := convert.FromONNX(data, convert.IgnoreChecksum())
 		if err != nil {
 			return
 		}

@@ -403,16 +403,19 @@ func FuzzRestore(f *testing.F) {
 	cfg.Dynamics.Spikes = 5
 	data := modeltest.Write(f, sbsNet(2), convert.Options{})
 	b := bars(1, 1)
+	restored, err := train.New(data, cfg)
+	require.NoError(f, err)
+	start, err := restored.State()
+	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, state []byte) {
-		trainer, err := train.New(data, cfg)
-		require.NoError(t, err)
-		if err := trainer.Restore(state); err != nil {
+		if err := restored.Restore(state); err != nil {
 			require.ErrorIs(t, err, train.ErrTrain)
-			require.Zero(t, trainer.Position())
+			require.Zero(t, restored.Position())
 			return
 		}
-		_, _ = trainer.Step(t.Context(), b) // the weights may be NaN
-		_, err = trainer.State()
+		_, _ = restored.Step(t.Context(), b) // the weights may be NaN
+		_, err = restored.State()
 		require.NoError(t, err)
+		require.NoError(t, restored.Restore(start))
 	})
 }

@@ -234,7 +234,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(file(f, "testdata/lossy.webp"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		for _, size := range []Size{{1, 3, 4}, {3, 2, 2}} {
-			pixels, err := decode(content, Options{Size: size, Resize: true}, 1<<16)
+			pixels, err := decode(content, Options{Size: size, Resize: true}, 1<<12)
 			if err != nil {
 				require.Nil(t, pixels)
 				continue

@@ -129,8 +129,8 @@ func TestConvolve_EqualsTheDefinition(t *testing.T) {
 // requireNear checks a sum of float32 numbers whose magnitudes add up to size. It
 // does not use require.InDelta, which would take most of the time of the tests.
 func requireNear(t *testing.T, want float64, got float32, size float64, format string, args ...any) {
-	t.Helper()
 	if !(math.Abs(want-float64(got)) <= 1e-6*(1+size)) {
+		t.Helper() // not for every number: it takes most of the time
 		t.Fatalf("want %v, got %v: "+format, append([]any{want, got}, args...)...)
 	}
 }

@@ -77,7 +77,7 @@ func TestProducts_StayWithinTheirBuffers(t *testing.T) {
 			defer Use(tier)()
 			for seed := range uint64(300) {
 				r := rand.New(rand.NewPCG(seed, 12))
-				g := randomGemm(r)
+				g := randomGemm(r, largeGemm)
 				for _, v := range []*[]float32{&g.a, &g.b, &g.c} {
 					guarded(t, v)
 				}
