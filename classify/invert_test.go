@@ -143,7 +143,7 @@ func TestInvert_DoesNothingWithoutADescriptionOfTheTrainingImages(t *testing.T) 
 			p.Value = `{"lower":[0]}`
 		}
 	}
-	data, err = onnx.Marshal(broken)
+	data, err = onnx.MarshalStamped(broken)
 	require.NoError(t, err)
 	c = open(t, data)
 	require.Contains(t, strings.Join(c.Warnings(), "\n"), "metadata ai.sbs.border has 1, 0 and 0 values, want 3 each; no picture is inverted automatically")

@@ -58,7 +58,7 @@ func TestConvert_PrintsTheNetworkAndWritesTheModel(t *testing.T) {
 
 	out, _, err = command(t, "--info", path)
 	require.NoError(t, err)
-	require.Contains(t, out, "mnist-prototypes, 199.7 kB, from PyTorch-SbS dialect 2, step 0")
+	require.Contains(t, out, "mnist-prototypes, 199.8 kB, from PyTorch-SbS dialect 2, step 0")
 	require.Contains(t, out, "source: Weights/Weight_L0_S0.npy  sha256 0460e279")
 	require.Contains(t, out, "borders of the training images: brightness 0.00 (0.00 to 0.00; 0 is black)")
 }

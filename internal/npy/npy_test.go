@@ -177,7 +177,7 @@ func TestRead_ParsesHeaders(t *testing.T) {
 func TestRead_RefusesOtherFiles(t *testing.T) {
 	tests := map[string]struct{ content, err string }{
 		"empty":          {"", "the file is empty"},
-		"other":          {"\x89PNG\r\n\x1a\n0000", "not an .npy file"},
+		"other":          {"\x89PNG\r\n\x1a\n0000", "want an .npy file, but this is a PNG picture"},
 		"version 4":      {magic + "\x04\x00", "version 4.0"},
 		"version 1.1":    {magic + "\x01\x01", "version 1.1"},
 		"long header":    {magic + "\x02\x00\xff\xff\xff\xff", "claims 4294967295 bytes"},

@@ -179,7 +179,7 @@ func TestDecode_RefusesWhatOnnxGoCannotLoad(t *testing.T) {
 		want string
 	}{
 		"subgraphs": {write(t, converttest.Digits(), convert.Options{Body: convert.BodyInline}), "GRAPH not handled"},
-		"nothing":   {nil, "no graph"},
+		"nothing":   {nil, "this is an empty file"},
 		"a large declaration": {change(func(m *onnxpb.ModelProto) {
 			m.Graph.ValueInfo = append(m.Graph.ValueInfo, value("large", ops.Float32, 1<<15, 1<<14))
 		}), "elements: leave out value_info"},
