@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"strings"
@@ -86,44 +87,46 @@ type Metrics struct {
 // damaged: see Repairs. A negative last stands for a new training: OpenMetrics returns an
 // error if the file holds records of another training.
 func OpenMetrics(path string, last int64) (*Metrics, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	m := &Metrics{file: file}
-	if err := m.resume(path, last); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), m.file.Close())
+	m := &Metrics{}
+	if err := m.open(path, last); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return m, nil
 }
 
-func (m *Metrics) resume(path string, last int64) error {
-	content, err := readMetrics(m.file)
-	if err != nil {
+func (m *Metrics) open(path string, last int64) error {
+	content, err := readMetrics(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, errTooLarge) && last >= 0:
+		old := path + ".old"
+		if err := os.Rename(path, old); err != nil {
+			return err
+		}
+		m.repairs = fmt.Sprintf("%v: it was renamed to %s, and its metrics are missing in the curves", err, old)
+	case err != nil:
 		return err
 	}
-	all := parseMetrics(content, math.MaxInt64)
+	all, kept := parseMetrics(content, math.MaxInt64), parseMetrics(content, last)
 	if last < 0 && len(all.records) > 0 {
 		return fmt.Errorf("the file holds the metrics of %d updates of another training: remove the file, or choose another output", len(all.records))
 	}
-	kept := parseMetrics(content, last)
-	m.records, m.length, m.repairs = kept.records, int64(len(kept.content)), all.repairs()
-	if bytes.HasPrefix(content, kept.content) {
-		return m.cut()
+	if repairs := all.repairs(); repairs != "" {
+		m.repairs = repairs
 	}
-	if err := atomicfile.Write(path, kept.content); err != nil {
+	if !bytes.HasPrefix(content, kept.content) {
+		if err := atomicfile.Write(path, kept.content); err != nil {
+			return err
+		}
+	}
+	m.records, m.length = kept.records, int64(len(kept.content))
+	if m.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644); err != nil {
 		return err
 	}
-	replaced, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return err
+	if err := m.cut(); err != nil {
+		return errors.Join(err, m.file.Close())
 	}
-	err = m.file.Close()
-	m.file = replaced
-	if err != nil {
-		return err
-	}
-	return m.cut()
+	return nil
 }
 
 // Repairs says which damaged lines OpenMetrics has removed. It is empty if there were none.
@@ -175,19 +178,23 @@ func (m *Metrics) Close() error { return m.file.Close() }
 // ReadMetrics returns the records of a file of metrics. It may be called while a
 // training writes to the file: an incomplete last line is ignored, as damaged lines are.
 func ReadMetrics(path string) ([]Record, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }() // nothing was written that could be lost
-	content, err := readMetrics(file)
+	content, err := readMetrics(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return parseMetrics(content, math.MaxInt64).records, nil
 }
 
-func readMetrics(file *os.File) ([]byte, error) {
+// errTooLarge is wrapped by the error about a file that is larger than maxMetrics.
+var errTooLarge = errors.New("the file is too large")
+
+// readMetrics returns the content of a file of metrics.
+func readMetrics(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }() // only read: nothing can be lost
 	info, err := file.Stat()
 	if err != nil {
 		return nil, err
@@ -196,7 +203,7 @@ func readMetrics(file *os.File) ([]byte, error) {
 		return nil, errors.New("not a regular file")
 	}
 	if info.Size() > maxMetrics {
-		return nil, fmt.Errorf("the file has %d bytes, more than the limit of %d", info.Size(), maxMetrics)
+		return nil, fmt.Errorf("%w: %d bytes, more than the limit of %d", errTooLarge, info.Size(), maxMetrics)
 	}
 	return io.ReadAll(io.LimitReader(file, maxMetrics)) // the file may grow meanwhile
 }

@@ -162,6 +162,26 @@ func TestOpenMetrics_RemovesDamagedLines(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
+// TestOpenMetrics_RenamesAFileThatIsTooLarge has a file of more than 1 GiB.
+func TestOpenMetrics_RenamesAFileThatIsTooLarge(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m")
+	f, err := os.Create(path)
+	require.NoError(t, err)
+	require.NoError(t, f.Truncate(maxMetrics+1)) // takes no space on the disk
+	require.NoError(t, f.Close())
+	_, err = OpenMetrics(path, -1)
+	require.ErrorContains(t, err, path+": the file is too large: 1073741825 bytes, more than the limit of 1073741824")
+	m, err := OpenMetrics(path, 7)
+	require.NoError(t, err)
+	require.Equal(t, "the file is too large: 1073741825 bytes, more than the limit of 1073741824: it was renamed to "+path+".old, and its metrics are missing in the curves", m.Repairs())
+	require.NoError(t, m.Append(example(8)))
+	require.NoError(t, m.Close())
+	records, err := ReadMetrics(path)
+	require.NoError(t, err)
+	require.Len(t, records, 1)
+	require.FileExists(t, path+".old")
+}
+
 // TestOpenMetrics_RepairsTheFileOfTwoTrainings reads a file to which two trainings have
 // written at the same time: lines are torn, repeated, and in the middle of others.
 func TestOpenMetrics_RepairsTheFileOfTwoTrainings(t *testing.T) {
