@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"math"
 	"slices"
+	"strings"
 
 	"github.com/spike-by-spike/sbs/internal/dataset"
 	"github.com/spike-by-spike/sbs/internal/metadata"
@@ -25,6 +27,7 @@ type Classifier struct {
 	input   string
 	size    Size
 	fixed   bool // the model takes batches of one size only
+	unit    bool // the model takes pixels from 0 to 1, as all models of sbs-convert and sbs-train
 	output  string
 	count   int               // of classes
 	classes []string          // their names, nil if unknown
@@ -92,6 +95,9 @@ func (c *Classifier) setUp() error {
 	}
 	if err := c.setOutput(c.model.Outputs()); err != nil {
 		return err
+	}
+	for key := range c.model.Metadata() {
+		c.unit = c.unit || strings.HasPrefix(key, metadata.Prefix) && key != metadata.Checksum // which any model may have
 	}
 	if names := c.model.Metadata()[metadata.Classes]; names != "" {
 		if err := json.Unmarshal([]byte(names), &c.classes); err != nil {
@@ -320,9 +326,16 @@ func (c *Classifier) Images(ctx context.Context, images ...image.Image) ([]Resul
 
 // Run classifies a batch of images, such as Tensor returns, with options for this run. A
 // Seed among the options takes precedence over the seed of the Classifier.
+//
+// Run refuses images with a value that is not finite. A model that sbs-convert or sbs-train
+// has written takes values from 0 to 1: for such a model, Run also refuses values below -1
+// and above 2. The errors wrap runtime.ErrValue.
 func (c *Classifier) Run(ctx context.Context, images *runtime.Tensor, opts ...runtime.RunOption) ([]Result, error) {
 	if !c.made() {
 		return nil, errNotMade
+	}
+	if err := c.checkValues(images); err != nil {
+		return nil, err
 	}
 	opts = append([]runtime.RunOption{runtime.Seed(c.seed)}, opts...)
 	var effort runtime.Effort
@@ -339,6 +352,26 @@ func (c *Classifier) Run(ctx context.Context, images *runtime.Tensor, opts ...ru
 		}
 	}
 	return results, nil
+}
+
+// checkValues returns an error for values that no image has. A network would compute
+// something from them, and nobody would notice.
+func (c *Classifier) checkValues(images *runtime.Tensor) error {
+	low, high := float32(-math.MaxFloat32), float32(math.MaxFloat32)
+	if c.unit {
+		low, high = -1, 2
+	}
+	for i, v := range images.Float32s() {
+		if v >= low && v <= high {
+			continue
+		}
+		want := "want finite numbers"
+		if c.unit {
+			want = "the model takes pixels from 0 to 1, so divide bytes by 255"
+		}
+		return fmt.Errorf("classify: %w: %w: image %d has the value %v: %s", runtime.ErrInput, runtime.ErrValue, i/max(1, c.pixels()), v, want)
+	}
+	return nil
 }
 
 // run returns the outputs for the first n images of pixels, which newPixels has made for n

@@ -193,7 +193,7 @@ func FuzzNew(f *testing.F) {
 		if err != nil {
 			return
 		}
-		defer m.Close() //nolint:errcheck // it returns nil
+		defer func() { _ = m.Close() }() // Close returns nil
 		in := map[string]*runtime.Tensor{}
 		for _, i := range m.Inputs() {
 			shape := make([]int, len(i.Shape))

@@ -180,6 +180,12 @@ func (m *Model) loaded() bool { return m != nil && m.program != nil }
 // with an error that wraps the error of ctx. An error at a node of the model wraps a
 // *NodeError.
 //
+// Run does not compare the values of its inputs with those that the model was trained with.
+// Models that sbs-convert and sbs-train write take pixels from 0 to 1. A Spike-By-Spike layer
+// refuses values that are negative, infinite or not a number, with an error that wraps
+// ErrValue, but pixels from 0 to 255 give wrong results without an error if the model has an
+// on/off split. Classifier.Run of package classify refuses them.
+//
 // The caller must not modify the inputs until Run returns. The outputs belong to the
 // caller.
 func (m *Model) Run(ctx context.Context, inputs map[string]*Tensor, opts ...RunOption) (map[string]*Tensor, error) {

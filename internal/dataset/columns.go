@@ -109,12 +109,11 @@ func (c columns) finish(path string, opt Options, values []float32, numbers []in
 		return nil, labels{}, err
 	}
 	p := &array{file: path, shape: shape, opt: opt, read: floatsAt(values), done: func() error { return nil }}
-	if p.max, err = largest(values, shape.size); err != nil {
+	most, err := largest(values, shape.size)
+	if err != nil {
 		return nil, labels{}, err
 	}
-	if p.max == 0 {
-		p.max = 1 // all images are black
-	}
+	p.white(most)
 	return p, labels{numbers: numbers}, nil
 }
 

@@ -51,10 +51,19 @@ func newPattern(path string, opt Options, read func(accept func(npy.Header) erro
 		}
 		p.read = floatsAt(values)
 	}
-	if p.max == 0 {
-		p.max = 1 // all images are black
-	}
+	p.white(p.max)
 	return p, nil
+}
+
+// white sets the value of white, given the largest value in the file.
+func (a *array) white(most float32) {
+	a.max = most
+	if a.max == 0 {
+		a.max = 1 // all images are black
+	}
+	if doubt := doubtful(a.max); doubt != "" {
+		a.opt.warn(a.file + ": " + doubt)
+	}
 }
 
 func boolsAt(data []bool) reader {
@@ -73,6 +82,17 @@ func floatsAt(data []float32) reader {
 		copy(dst, data[i*len(dst):])
 		return nil
 	}
+}
+
+// doubtful returns a text about the largest value of a file that is hardly the value of white,
+// or "". One wrong value that is far too large makes all images dark.
+func doubtful(most float32) string {
+	for _, white := range []float32{1, math.MaxUint8, math.MaxUint16} {
+		if most > white/2 && most <= white {
+			return ""
+		}
+	}
+	return fmt.Sprintf("the largest value is %v, and all values are divided by it: arrays of images usually hold values from 0 to 1, 255 or 65535", most)
 }
 
 // largest returns the largest value, or an error if a value is not finite or negative.

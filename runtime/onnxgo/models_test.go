@@ -289,7 +289,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		defer b.Close() //nolint:errcheck // it returns nil
+		defer func() { _ = b.Close() }() // Close returns nil
 		for i, x := range m.GetInputTensors() {
 			_ = m.SetInput(i, x) // Run reports inputs that could not be set
 		}
