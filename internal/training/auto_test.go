@@ -77,5 +77,5 @@ func TestTestSpikes_TakesOneValuePerSbSLayer(t *testing.T) {
 		require.ErrorAs(t, err, &usage, flag)
 	}
 	_, _, err := command(t, path, "--data", data, "--no-test", "--test-spikes", "5,6")
-	require.ErrorContains(t, err, "--no-test cannot be combined with --test, --test-spikes or --test-every")
+	require.ErrorContains(t, err, "--no-test cannot be combined with --test, --test-labels, --test-spikes or --test-every")
 }

@@ -70,7 +70,9 @@ const (
 // flags holds the values of the command line.
 type flags struct {
 	data           []string
+	labels         string
 	test           string
+	testLabels     string
 	noTest         bool
 	resize         bool
 	invert         string
@@ -131,6 +133,8 @@ func (f *flags) register(s *pflag.FlagSet) {
 	f.set = s
 	s.StringArrayVar(&f.data, "data", nil, "`path` of the training images, a file or a folder; may be given several times")
 	s.StringVar(&f.test, "test", "", "`path` of the test images (default: the test set in the folder of --data)")
+	s.StringVar(&f.labels, "labels", "", "`file` with the labels of the training images: IDX, .npy, .npz, or text with one label per line or with the name or number of an image and its label")
+	s.StringVar(&f.testLabels, "test-labels", "", "`file` with the labels of the test images, in the same formats")
 	s.StringVarP(&f.output, "output", "o", "", "`path` of the model to write, or of the output folder when training from a configuration")
 	s.BoolVar(&f.resize, "resize", false, "scale images to the input size of the model, and convert between color and gray")
 	cli.InvertVar(s, &f.invert)
@@ -185,8 +189,8 @@ func (f *flags) check() error {
 		return fmt.Errorf("--loss %s: want one of %s", f.loss, strings.Join(lossNames, ", "))
 	case f.schedule != "" && !slices.Contains(scheduleNames, f.schedule):
 		return fmt.Errorf("--lr-schedule %s: want one of %s", f.schedule, strings.Join(scheduleNames, ", "))
-	case f.noTest && (f.test != "" || f.testSpikes.Set() || f.testEvery.Set):
-		return errors.New("--no-test cannot be combined with --test, --test-spikes or --test-every")
+	case f.noTest && (f.test != "" || f.testLabels != "" || f.testSpikes.Set() || f.testEvery.Set):
+		return errors.New("--no-test cannot be combined with --test, --test-labels, --test-spikes or --test-every")
 	case f.resume && f.force:
 		return errors.New("--resume and --force cannot be combined: --resume continues a training, and --force starts again")
 	}

@@ -26,7 +26,8 @@ func (f *flags) trainingSize() (size dataset.Size, err error) {
 // whether it learns light on dark.
 func (f *flags) loadTraining(ctx context.Context, j *job, size dataset.Size, classes []string, numClasses int, start *convert.Network) (*dataset.Samples, error) {
 	opt := dataset.Options{
-		Size: size, Subset: dataset.Training, Resize: f.resize, Invert: dataset.Invert(f.invert), Classes: classes, NumClasses: numClasses,
+		Size: size, Subset: dataset.Training, Resize: f.resize, Invert: dataset.Invert(f.invert), Labels: f.labels,
+		Classes: classes, NumClasses: numClasses,
 	}
 	if start != nil {
 		opt.Borders = (*metadata.Borders)(start.Borders)
@@ -37,7 +38,7 @@ func (f *flags) loadTraining(ctx context.Context, j *job, size dataset.Size, cla
 // loadTest returns the test images, or nil if there are none.
 func (f *flags) loadTest(ctx context.Context, j *job) (*dataset.Samples, error) {
 	opt := dataset.Options{
-		Size: j.images.Size(), Subset: dataset.Test, Resize: f.resize,
+		Size: j.images.Size(), Subset: dataset.Test, Resize: f.resize, Labels: f.testLabels,
 		Invert: dataset.Invert(f.invert), Borders: (*metadata.Borders)(j.network.Borders),
 		Classes: j.network.Classes, NumClasses: j.classes,
 	}
