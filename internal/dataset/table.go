@@ -140,7 +140,7 @@ func readTable(path string, opt Options) (part, labels, error) {
 			return nil, labels{}, err
 		}
 		if c.count == 0 {
-			header := false
+			var header bool
 			if c, header, err = imageColumns(row, opt); err != nil {
 				return nil, labels{}, err
 			}
