@@ -116,7 +116,7 @@ func withLayerOutputs(t *testing.T, model []byte) []byte {
 		}
 	}
 	g.ValueInfo = slices.DeleteFunc(g.GetValueInfo(), layer)
-	b, err := onnx.Marshal(m)
+	b, err := onnx.MarshalStamped(m)
 	require.NoError(t, err)
 	return b
 }
