@@ -27,6 +27,10 @@
 // values are missing. [WithOperators] adds others. The model itself can define more
 // operators, as ONNX functions.
 //
+// A model that sbs-convert or sbs-train wrote has a checksum. [Open], [OpenFS] and [New] refuse
+// one that does not match it, with an error that wraps [ErrChecksum]: see [IgnoreChecksum].
+// [LoadContext] ends loading early.
+//
 // # Spike-By-Spike layers
 //
 // A Spike-By-Spike layer is stochastic. At each position of its output, it draws a given

@@ -95,8 +95,9 @@ type Config struct {
 	// maximum.
 	Workers int
 
-	// MemoryLimit limits the memory of the values and gradients of one sub-batch, in
-	// bytes; 0 means 4 GiB.
+	// MemoryLimit limits the memory of the values and gradients of one sub-batch, together
+	// with the temporary memory of the node that computes its values, in bytes; 0 means 4
+	// GiB. The temporary memory for gradients does not count.
 	MemoryLimit int64
 
 	// LoadContext ends Open and New soon after it is done; nil never does.
