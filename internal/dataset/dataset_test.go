@@ -320,7 +320,7 @@ func TestOpen_ReadsLabelFiles(t *testing.T) {
 		{"GIF", []byte("GIF8\nGIF87"), []int{0, 1}, ""},
 		{"too many.npy", npyBytes(t, []int{3}, []int8{1, 3, 1}), nil, "too many.npy has 3 labels, but there are 2 images"},
 		{"too many.npy.gz", packed(t, npyBytes(t, []int{1 << 20}, make([]int8, 1<<20))), nil, "has 1048576 labels, but there are 2 images"},
-		{"negative text", []byte("-1\n2"), nil, "are numbers (2) and others are not: -1, 2"},
+		{"negative text", []byte("-1\n2"), nil, "line 1: the label is -1, want whole numbers of at least 0"},
 		{"title", []byte("label\n7\n3"), []int{7, 3}, ""},
 		{"title of one", []byte("label\n7"), nil, "title of one has 1 labels, but there are 2 images"},
 		{"negative", npyBytes(t, []int{2}, []int8{1, -3}), nil, "label 1 is -3"},

@@ -201,7 +201,8 @@ func hasData(in listing, depth int) (bool, error) {
 		if len(below.pictures) > 0 {
 			return true, nil
 		}
-		if depth > 1 || role(sub) != otherSet {
+		// The folder of a part of a data set does not count, but links can make a folder contain itself.
+		if depth > 1 || depth == 1 && role(sub) != otherSet {
 			if has, err := hasData(below, depth-1); has || err != nil {
 				return has, err
 			}

@@ -38,8 +38,8 @@ func readLabels(path string, images named) (labels, error) {
 		l.numbers, err = npzLabels(path, member, n)
 	case plainText, imageTable:
 		l, err = textLabels(path, images)
-	case unknown:
-		err = describe(path, "an IDX file, an .npy or .npz file, or a text file of labels")
+	case unknown, pickledCIFAR:
+		err = describe(path, labelFormats)
 	default:
 		err = errors.New("the file contains images, not labels")
 	}
@@ -54,6 +54,8 @@ func readLabels(path string, images named) (labels, error) {
 	}
 	return l, nil
 }
+
+const labelFormats = "an IDX file, an .npy or .npz file, or a text file of labels"
 
 // countError is the error about a file with a wrong number of labels. It continues the
 // path.
@@ -291,8 +293,12 @@ func classNamed(name string, classes []string) int {
 	return found
 }
 
-// fold returns a name of a class without what names of folders often change.
+// fold returns a name of a class without what names of folders often change. A name without
+// letters is a number: -1 is not class 1.
 func fold(name string) string {
+	if !strings.ContainsFunc(name, unicode.IsLetter) {
+		return name
+	}
 	return strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) || strings.ContainsRune("_-/\\", r) {
 			return -1

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path"
 	"path/filepath"
@@ -46,15 +47,19 @@ func textLabels(path string, images named) (labels, error) {
 		return labels{}, errors.New("the file is not a text")
 	}
 	text := strings.TrimSpace(strings.TrimPrefix(string(content), "\ufeff"))
-	if text == "" {
+	text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n") // Excel for Mac can end lines with \r
+	switch {
+	case text == "":
 		return labels{}, errors.New("the file is empty, want a number or the name of a class in each line")
+	case strings.HasPrefix(text, "{"), strings.HasPrefix(text, "[{"), strings.HasPrefix(text, "<"): // JSON, XML
+		return labels{}, describe(path, labelFormats)
 	}
 	rows, err := labelRows(text, images)
 	if err != nil {
 		return labels{}, err
 	}
 	if len(rows[0].fields) == 1 {
-		return listedLabels(rows)
+		return listedLabels(rows, images.len())
 	}
 	return tableLabels(rows, images)
 }
@@ -106,18 +111,23 @@ func listInOneLine(text string) []labelRow {
 }
 
 // spacedRows splits a text without commas. The name of a class may contain spaces, so only
-// a line that begins with the name of a file of a picture has two fields.
+// a line that begins with the name of a file of a picture, and the header above such lines, has
+// two fields, and a line in a text of numbers has a field per number.
 func spacedRows(text string) ([]labelRow, error) {
 	var rows []labelRow
+	numbers := !slices.ContainsFunc(strings.Fields(text), func(f string) bool { return !isNumber(f) })
 	number := 0
 	for line := range strings.SplitSeq(text, "\n") {
 		number++
 		if line = strings.TrimSpace(line); line == "" {
 			return nil, fmt.Errorf("line %d is empty, want a number or the name of a class", number)
 		}
-		fields := []string{line}
+		fields := []string{unquoted(line)}
+		words := strings.Fields(line)
 		if file, label, ok := cutFile(line); ok {
 			fields = []string{file, label}
+		} else if numbers || number == 1 && len(words) == 2 && plain(words[0]) != "" && isKeyName(words[0]) && isLabelName(words[1]) {
+			fields = words
 		}
 		if len(rows) > 0 && len(fields) != len(rows[0].fields) {
 			return nil, fmt.Errorf("line %d is %q, but line 1 is %q: want the same fields in each line", number, line, strings.Join(rows[0].fields, " "))
@@ -125,6 +135,16 @@ func spacedRows(text string) ([]labelRow, error) {
 		rows = append(rows, labelRow{number, fields})
 	}
 	return rows, nil
+}
+
+// unquoted removes the quotes around a field.
+func unquoted(field string) string {
+	if inner, ok := strings.CutPrefix(field, `"`); ok {
+		if inner, ok = strings.CutSuffix(inner, `"`); ok && !strings.Contains(inner, `"`) {
+			return inner
+		}
+	}
+	return field
 }
 
 // cutFile splits "file.png 7" into the file and the label.
@@ -137,20 +157,30 @@ func cutFile(line string) (file, label string, ok bool) {
 	return "", "", false
 }
 
-// listedLabels returns the labels of a file with one label per line. The first line may be
-// the header of a column.
-func listedLabels(rows []labelRow) (labels, error) {
+// listedLabels returns the labels of n images from a file with one label per line. The first
+// line may be the header of a column.
+func listedLabels(rows []labelRow, n int) (labels, error) {
 	var l labels
 	for _, r := range rows {
 		l.names = append(l.names, r.fields[0])
 	}
-	if len(l.names) > 1 && isLabelName(l.names[0]) && wholeNumbers(l.names[1:]) != nil {
-		l.names = l.names[1:]
+	if len(l.names) > 1 && isLabelName(l.names[0]) && (wholeNumbers(l.names[1:]) != nil || len(l.names) == n+1) {
+		l.names, rows = l.names[1:], rows[1:]
 	}
 	if numbers := wholeNumbers(l.names); numbers != nil {
 		return labels{numbers: numbers}, checkSpelling(l.names, numbers)
 	}
-	return l, nil
+	return l, checkNames(l.names, func(i int) int { return rows[i].line })
+}
+
+// checkNames refuses labels that are numbers but no labels, such as -1 and nan, among numbers.
+// lineOf returns the line of a label.
+func checkNames(names []string, lineOf func(i int) int) error {
+	i := slices.IndexFunc(names, func(name string) bool { return isNumber(name) && number(name) < 0 })
+	if i >= 0 && slices.ContainsFunc(names, func(name string) bool { return number(name) >= 0 }) {
+		return fmt.Errorf("line %d: the label is %s, want whole numbers of at least 0", lineOf(i), names[i])
+	}
+	return nil
 }
 
 // tableLabels returns the labels of a file that names the images.
@@ -181,6 +211,8 @@ func tableLabels(rows []labelRow, images named) (labels, error) {
 			return labels{}, fmt.Errorf("line %d: several images have the name %s: write it with its folder", r.line, r.fields[key])
 		case i < 0:
 			continue // an image that is not among those that were opened
+		case r.fields[label] == "":
+			return labels{}, fmt.Errorf("line %d: the label of %s is missing", r.line, r.fields[key])
 		case lines[i] != 0 && values[i] != r.fields[label]:
 			return labels{}, fmt.Errorf("lines %d and %d give %s two labels, %s and %s", lines[i], r.line, r.fields[key], values[i], r.fields[label])
 		}
@@ -192,7 +224,7 @@ func tableLabels(rows []labelRow, images named) (labels, error) {
 	if numbers := wholeNumbers(values); numbers != nil {
 		return labels{numbers: numbers}, nil
 	}
-	return labels{names: values}, nil
+	return labels{names: values}, checkNames(values, func(i int) int { return lines[i] })
 }
 
 func allLabeled(lines []int, images named) error {
@@ -230,10 +262,11 @@ func labelColumn(n, key int, names []string) (int, error) {
 // finder finds images by their names or numbers.
 type finder struct {
 	images named
-	paths  []string       // of the images, with slashes
-	bases  map[string]int // last element, in lower case -> image
-	stems  map[string]int // the same without the extension
-	first  int            // the number of the first image, if numbers are used; else -1
+	first  int // the number of the first image, if numbers are used; else -1
+
+	// The last elements of the paths, from one element to all of them: as they are, in lower
+	// case, and in lower case without the extension.
+	exact, folded, stems map[string]int
 }
 
 // Results of finder.image.
@@ -243,55 +276,74 @@ const (
 )
 
 func newFinder(images named) *finder {
-	f := &finder{images: images, bases: map[string]int{}, stems: map[string]int{}, first: -1}
-	add := func(m map[string]int, name string, i int) {
-		if _, ok := m[name]; ok {
-			i = ambiguous
+	f := &finder{images: images, first: -1, exact: map[string]int{}, folded: map[string]int{}, stems: map[string]int{}}
+	add := func(m map[string]int, p string, i int) {
+		for end := range ends(p) {
+			if _, ok := m[end]; ok {
+				m[end] = ambiguous
+			} else {
+				m[end] = i
+			}
 		}
-		m[name] = i
 	}
 	for i := range images.len() {
 		p := norm.NFC.String(filepath.ToSlash(images.name(i))) // macOS decomposes letters such as é
-		base := strings.ToLower(path.Base(p))
-		f.paths = append(f.paths, p)
-		add(f.bases, base, i)
-		add(f.stems, strings.TrimSuffix(base, path.Ext(base)), i)
+		lower := strings.ToLower(p)
+		add(f.exact, p, i)
+		add(f.folded, lower, i)
+		add(f.stems, strings.TrimSuffix(lower, path.Ext(lower)), i)
 	}
 	return f
 }
 
-// image returns the image that a field names, notFound or ambiguous.
+// ends yields a path with slashes and its ends without the first folders, longest first.
+func ends(p string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for {
+			if !yield(p) {
+				return
+			}
+			_, rest, ok := strings.Cut(p, "/")
+			if !ok {
+				return
+			}
+			p = rest
+		}
+	}
+}
+
+// image returns the image that a field names, notFound or ambiguous. Folders matter as far as
+// both have the same: photos of other computers have other folders.
 func (f *finder) image(field string) int {
 	if f.first >= 0 {
 		n := number(field) - f.first
-		if n < 0 || n >= len(f.paths) {
+		if n < 0 || n >= f.images.len() {
 			return notFound
 		}
 		return n
 	}
+	i, _ := f.named(field)
+	return i
+}
+
+// named returns the image with a name, and whether the name has the extension.
+func (f *finder) named(field string) (image int, whole bool) {
 	field = norm.NFC.String(strings.TrimPrefix(strings.ReplaceAll(field, "\\", "/"), "./"))
-	base := strings.ToLower(path.Base(field))
-	i, ok := f.bases[base]
-	if !ok {
-		i, ok = f.stems[base]
-	}
-	switch {
-	case !ok:
-		return notFound
-	case i != ambiguous:
-		return i
-	}
-	// The folders decide.
-	i = ambiguous
-	for k, p := range f.paths {
-		if p == field || strings.HasSuffix(p, "/"+field) {
-			if i != ambiguous {
-				return ambiguous
-			}
-			i = k
+	for end := range ends(field) {
+		if end == "" {
+			continue
+		}
+		if i, ok := f.exact[end]; ok {
+			return i, true
+		}
+		if i, ok := f.folded[strings.ToLower(end)]; ok {
+			return i, true
+		}
+		if i, ok := f.stems[strings.ToLower(end)]; ok {
+			return i, false
 		}
 	}
-	return i
+	return notFound, false
 }
 
 // header reports whether the first row names the columns.
@@ -299,8 +351,13 @@ func (f *finder) header(row []string, rest []labelRow) bool {
 	finds := func(fields []string) bool {
 		return slices.ContainsFunc(fields, func(s string) bool { return f.image(s) != notFound })
 	}
-	if finds(row) {
+	switch {
+	case row[0] == "" && len(rest) > 0 && rest[0].fields[0] != "": // the index of pandas
+		return true
+	case finds(row):
 		return false
+	case len(rest) > 0 && finds(rest[0].fields) && slices.ContainsFunc(row, func(s string) bool { return s != "" && isKeyName(s) }):
+		return true
 	}
 	if slices.ContainsFunc(row, isLabelName) || !slices.ContainsFunc(row, isNumber) && slices.ContainsFunc(row, isKeyName) {
 		return true
@@ -318,14 +375,17 @@ func (f *finder) keyColumn(rows []labelRow, names []string) (int, error) {
 		}
 	}
 	var columns []int
+	whole := map[int]bool{} // the column has names with extensions
 	most := 1
 	for _, c := range candidates {
-		// Labels can be the names of images, too: 7 of 7.png. They repeat.
+		// Labels can be the names of images, too: 7 of 7.png. They repeat, or lack the extension.
 		found := map[int]bool{}
 		for _, r := range rows {
-			if i := f.image(r.fields[c]); i != notFound {
+			i, isWhole := f.named(r.fields[c])
+			if i != notFound {
 				found[i] = true
 			}
+			whole[c] = whole[c] || isWhole
 		}
 		if n := len(found); n > most {
 			columns, most = nil, n
@@ -334,13 +394,19 @@ func (f *finder) keyColumn(rows []labelRow, names []string) (int, error) {
 			columns = append(columns, c)
 		}
 	}
+	if with := slices.DeleteFunc(slices.Clone(columns), func(c int) bool { return !whole[c] }); len(with) > 0 {
+		columns = with
+	}
 	if len(columns) == 1 {
 		return columns[0], nil
 	}
 	columns = slices.DeleteFunc(candidates, func(c int) bool { return f.numbered(rows, c) < 0 })
+	if i := slices.IndexFunc(columns, func(c int) bool { return names != nil && names[c] == "" }); i >= 0 { // the index of pandas
+		columns = columns[i : i+1]
+	}
 	if len(columns) != 1 {
 		return 0, fmt.Errorf("no column has the names of the %d images (such as %s) or their numbers, from 0 or from 1; line %d is: %s",
-			f.images.len(), path.Base(f.paths[0]), rows[0].line, strings.Join(rows[0].fields, ", "))
+			f.images.len(), path.Base(filepath.ToSlash(f.images.name(0))), rows[0].line, strings.Join(rows[0].fields, ", "))
 	}
 	f.first = f.numbered(rows, columns[0])
 	return columns[0], nil

@@ -30,6 +30,11 @@ func TestReadLabels_FindsImagesInTables(t *testing.T) {
 		{"two labels", "file,class_name,class\nx y.png,c,3\n9.png,a,1\n10.png,b,2\n"},
 		{"empty lines", "x y.png,3\n\n9.png,1\n10.png,2\n\n"},
 		{"floats", "x y.png,3.0\n9.png,1.0\n10.png,2e0\n"},
+		{"header with spaces", "filename label\nx y.png 3\n9.png 1\n10.png 2\n"},
+		{"index and series of pandas", ",0\n0,1\n1,2\n2,3\n"},
+		{"header with numbers", "image_id,0,class\nx y.png,5,3\n9.png,6,1\n10.png,7,2\n"},
+		{"line ends of old Macs", "file,label\rx y.png,3\r9.png,1\r10.png,2\r"},
+		{"one column in quotes", "\"label\"\n\"1\"\n\"2\"\n\"3\"\n"},
 		{"labels that name images", "x y.png,9\n9.png,1\n10.png,9\n"},
 	}
 	for _, test := range tests {
@@ -135,3 +140,61 @@ type list2 []string
 
 func (l list2) len() int          { return len(l) }
 func (l list2) name(i int) string { return l[i] }
+
+func TestReadLabels_FindsShortNames(t *testing.T) {
+	// The labels are the names of the images, too.
+	folder := write(t, map[string][]byte{"0.png": grayPNG(t, 1), "1.png": grayPNG(t, 2), "l.csv": []byte("0.png,1\n1.png,0\n")})
+	opt := small
+	opt.Labels = filepath.Join(folder, "l.csv")
+	s, err := Open([]string{folder}, opt)
+	require.NoError(t, err)
+	require.Equal(t, []int{1, 0}, []int{s.At(0).Label, s.At(1).Label})
+}
+
+func TestReadLabels_FindsFoldersOfOtherComputers(t *testing.T) {
+	folder := write(t, map[string][]byte{"a/1.png": grayPNG(t, 1), "b/1.png": grayPNG(t, 2), "l.csv": []byte("C:\\x\\b\\1.png,5\nC:\\x\\a\\1.png,4\n")})
+	opt := small
+	opt.Labels = filepath.Join(folder, "l.csv")
+	s, err := Open([]string{filepath.Join(folder, "a"), filepath.Join(folder, "b")}, opt)
+	require.NoError(t, err)
+	require.Equal(t, []int{4, 5}, []int{s.At(0).Label, s.At(1).Label})
+}
+
+func TestReadLabels_SkipsTheHeaderOfNames(t *testing.T) {
+	folder := write(t, map[string][]byte{"1.png": grayPNG(t, 1), "2.png": grayPNG(t, 2), "l.txt": []byte("label\ncat\ndog\n")})
+	opt := small
+	opt.Labels, opt.Classes = filepath.Join(folder, "l.txt"), []string{"cat", "dog"}
+	s, err := Open([]string{folder}, opt)
+	require.NoError(t, err)
+	require.Equal(t, []int{0, 1}, []int{s.At(0).Label, s.At(1).Label})
+}
+
+func TestReadLabels_RefusesWhatIsNoLabel(t *testing.T) {
+	for content, want := range map[string]string{
+		"1.png,0\n2.png,-1\n":    "line 2: the label is -1, want whole numbers of at least 0",
+		"1.png,0.0\n2.png,nan\n": "line 2: the label is nan",
+		"0\n1.5\n":               "line 2: the label is 1.5",
+		"1.png,0\n2.png,\n":      "line 2: the label of 2.png is missing",
+		"{\"1.png\": 0}\n":       "this is a JSON text",
+		"<Error>x</Error>\n":     "this is a text",
+		"(dp0\nS'a'\n":           "this is a Python pickle",
+	} {
+		folder := write(t, map[string][]byte{"1.png": grayPNG(t, 1), "2.png": grayPNG(t, 2), "l.csv": []byte(content)})
+		opt := small
+		// -1 differs from the class 1 only in punctuation.
+		opt.Labels, opt.Classes = filepath.Join(folder, "l.csv"), []string{"0", "1"}
+		_, err := Open([]string{folder}, opt)
+		require.ErrorContains(t, err, want, content)
+	}
+	require.Equal(t, -1, classNamed("-1", []string{"0", "1"}))
+	require.Equal(t, 0, classNamed("Type-1", []string{"type 1"}))
+}
+
+func TestReadLabels_SplitsNumbers(t *testing.T) {
+	folder := write(t, map[string][]byte{"a.png": grayPNG(t, 1), "b.png": grayPNG(t, 2), "l.txt": []byte("1.0e+00 7.0e+00\n0.0e+00 7.0e+00\n")})
+	opt := small
+	opt.Labels = filepath.Join(folder, "l.txt")
+	s, err := Open([]string{folder}, opt)
+	require.NoError(t, err)
+	require.Equal(t, []int{7, 7}, []int{s.At(0).Label, s.At(1).Label})
+}

@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -166,4 +167,16 @@ func TestIsDivided(t *testing.T) {
 	}
 	_, err := IsDivided(filepath.Join(folder, "missing"))
 	require.ErrorContains(t, err, "missing")
+}
+
+func TestOpen_EndsForLinksToTheFolderItself(t *testing.T) {
+	folder := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(folder, "a"), 0o755))
+	for _, name := range []string{"train", "test"} {
+		if err := os.Symlink(".", filepath.Join(folder, "a", name)); err != nil {
+			t.Skip("links are not possible here: ", err)
+		}
+	}
+	_, err := Open([]string{folder}, small)
+	require.Error(t, err)
 }
