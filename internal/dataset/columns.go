@@ -23,7 +23,12 @@ type columns struct {
 // the last column.
 func imageColumns(row []string, opt Options) (c columns, header bool, err error) {
 	c = columns{count: len(row), label: -1, skip: -1}
-	if slices.ContainsFunc(row, func(f string) bool { return !isNumber(f) }) {
+	switch {
+	case isCounted(row):
+		header = true // pandas names the columns of an array so
+	case slices.ContainsFunc(row, func(f string) bool { return !isNumber(f) }):
+		last := map[string]string{} // the last column of each series
+		before := ""                // the series of the last column
 		for i, name := range row {
 			switch {
 			case isLabelName(name):
@@ -35,18 +40,44 @@ func imageColumns(row []string, opt Options) (c columns, header bool, err error)
 				c.skip = i
 			case !strings.ContainsFunc(name, unicode.IsDigit):
 				return c, true, fmt.Errorf("the column %q is neither a pixel (such as pixel0) nor a label (such as label): remove or rename it", name)
+			default:
+				s := series(name)
+				if other, ok := last[s]; ok && (s != before || natural(other, name) > 0) {
+					return c, true, fmt.Errorf("the columns of the pixels are in an unknown order, such as %s after %s: sort them channel by channel, row by row", name, row[i-1])
+				}
+				last[s], before = name, s
 			}
 		}
 		return c, true, nil
 	}
 	if _, ok := unflatten(c.count, opt.Size); ok && opt.Size.len() != c.count-1 {
-		return c, false, nil
+		return c, header, nil
 	}
 	if _, ok := unflatten(c.count-1, opt.Size); !ok {
-		return c, false, fmt.Errorf("the first line has %d values, which are no image: want the pixels of one image per line, and possibly a label", c.count)
+		return c, header, fmt.Errorf("the first line has %d values, which are no image: want the pixels of one image per line, and possibly a label", c.count)
 	}
 	c.edge = true
-	return c, false, nil
+	return c, header, nil
+}
+
+// isCounted reports whether a row has the numbers of the columns, from 0 or from 1.
+func isCounted(row []string) bool {
+	for i, field := range row {
+		if n := number(field); n < 0 || n != number(row[0])+i || i == 0 && n > 1 {
+			return false
+		}
+	}
+	return true
+}
+
+// series returns the name of a column of pixels without numbers: pixel of pixel12.
+func series(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, name)
 }
 
 // pixels appends the pixels of a row.
@@ -134,7 +165,10 @@ func edge(both []int, numClasses int) (column int, numbers []int, err error) {
 		}
 	}
 	switch {
-	case distinct[0] > 1 && distinct[1] > 1 || distinct[0] == 0 && distinct[1] == 0, distinct[0] == 1 && distinct[1] == 1 && len(both) > 2:
+	case distinct[0] == 1 && distinct[1] == 1 && len(both) == 2 && (both[0] == 0) != (both[1] == 0): // one image, whose corner is black
+		column = slices.IndexFunc(both, func(v int) bool { return v != 0 })
+		return column, candidate[column], nil
+	case distinct[0] > 1 && distinct[1] > 1 || distinct[0] == distinct[1] && distinct[0] < 2:
 		return 0, nil, errors.New("the table may have its labels in the first or in the last column: add a header line that names the column label")
 	case distinct[1] > distinct[0]:
 		return 1, candidate[1], nil
@@ -170,6 +204,11 @@ func isKeyName(name string) bool {
 		return true
 	}
 	return false
+}
+
+// isIDName reports whether a word in the name of an array indicates the numbers of images.
+func isIDName(word string) bool {
+	return slices.Contains([]string{"id", "ids", "idx", "index", "indices", "indexes"}, word)
 }
 
 // plain returns the letters and digits of a name, in lower case.

@@ -80,9 +80,9 @@ func (f npyFolder) Header(name string) (h npy.Header, err error) {
 		return errHeaderOnly
 	})
 	if errors.Is(err, errHeaderOnly) {
-		err = nil
+		return h, nil
 	}
-	return h, err
+	return h, fmt.Errorf("%s: %w", filepath.Base(name), withoutPath(err))
 }
 
 var errHeaderOnly = errors.New("only the header is needed")
@@ -135,8 +135,9 @@ func imagesOf(a arrays, opt Options) (string, error) {
 	var why error
 	for _, name := range a.Names() {
 		h, err := a.Header(name)
-		if err != nil {
-			return "", err
+		if err != nil { // names of classes, for example
+			why = err
+			continue
 		}
 		shape, err := arrange(h.Shape, opt)
 		if err != nil {
@@ -175,21 +176,34 @@ func imagesOf(a arrays, opt Options) (string, error) {
 	return "", fmt.Errorf("several arrays may contain the images (%s): name one, as in %s", listArrays(a, names), filepath.Base(a.path(names[0])))
 }
 
-// labelsOf returns the name of the array with the labels of n images, "" if there is none.
+// labelsOf returns the name of the array with the labels of n images, "" if there is none. An
+// array of numbers of images (ids) is none.
 func labelsOf(a arrays, images string, n int) (string, error) {
 	var names []string
+	var why error // about an array that is named as the labels
 	for _, name := range a.Names() {
+		if name == images || role(name) != role(images) || slices.ContainsFunc(words(name), isIDName) {
+			continue
+		}
 		h, err := a.Header(name)
-		if err != nil {
-			return "", err
+		if err == nil {
+			err = checkLabels(h, n)
 		}
-		if name != images && checkLabels(h, n) == nil && role(name) == role(images) {
+		if err == nil {
 			names = append(names, name)
+		} else if w := words(name); !slices.Contains(w, "names") && slices.ContainsFunc(w, func(w string) bool { return slices.Contains(surelyLabels, w) }) {
+			why = err
+			if _, ok := errors.AsType[*countError](err); ok {
+				why = fmt.Errorf("array %s %w", filepath.Base(name), err)
+			}
 		}
+	}
+	if len(names) == 0 {
+		return "", why
 	}
 	if len(names) > 1 {
 		named := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-			return !slices.ContainsFunc(words(name), func(w string) bool { return isLabelName(w) })
+			return !slices.ContainsFunc(words(name), isLabelName)
 		})
 		if len(named) == 1 {
 			return named[0], nil
@@ -198,6 +212,10 @@ func labelsOf(a arrays, images string, n int) (string, error) {
 	}
 	return strings.Join(names, ""), nil
 }
+
+// surelyLabels are words in the names of arrays that contain the label of each image. An array
+// of classes can also be a list of them.
+var surelyLabels = []string{"y", "label", "labels", "target", "targets"}
 
 // listArrays lists arrays with their shapes.
 func listArrays(a arrays, names []string) string {

@@ -3,6 +3,7 @@ package dataset
 import (
 	"archive/zip"
 	"bytes"
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -39,6 +40,7 @@ func TestOpen_ReadsNPZ(t *testing.T) {
 		{"train_images", three}, {"val_images", images(5)}, {"train_labels", npyBytes(t, []int{3, 1}, []uint8{4, 5, 6})},
 		{"val_labels", npyBytes(t, []int{2, 1}, []uint8{3, 4})},
 	}
+	texts := append([]byte("\x93NUMPY\x01\x00\x46\x00"), []byte(fmt.Sprintf("%-69s\n", "{'descr': '<U1', 'fortran_order': False, 'shape': (2,), }")+"a\x00\x00\x00b\x00\x00\x00")...)
 	tests := []struct {
 		name    string
 		members []member
@@ -57,6 +59,10 @@ func TestOpen_ReadsNPZ(t *testing.T) {
 		{"in a folder", keras, "", Training, "a.npz:x_train[2] 6 9", ""},
 		{"MedMNIST", med, "a.npz", Test, "a.npz:val_images[1] 4 5", ""},
 		{"flat", []member{{"x", npyBytes(t, []int{2, 4}, []float32{0, 0, 0, 1, 0, 0, 0, 1})}, {"y", npyBytes(t, []int{2, 3}, []float32{0, 0, 1, 0, 1, 0})}}, "a.npz", All, "a.npz:x[1] 1 255", ""},
+		{"names of classes", []member{{"x", images(7)}, {"y", npyBytes(t, []int{2}, []int64{8, 9})}, {"class_names", texts}}, "a.npz", All, "a.npz:x[1] 9 7", ""},
+		{"numbers of images", []member{{"x", images(7)}, {"ids", npyBytes(t, []int{2}, []int64{0, 1})}}, "a.npz", All, "a.npz:x[1] -1 7", ""},
+		{"too few labels", []member{{"x_test", images(7)}, {"y_test", npyBytes(t, []int{1}, []int64{8})}}, "a.npz", All, "", "array y_test has 1 labels, but there are 2 images"},
+		{"texts as labels", []member{{"x", images(7)}, {"y", texts}}, "a.npz", All, "", "array y: bad header: dtype \"<U1\" means strings"},
 		{"bools", []member{{"x", npyBytes(t, []int{2, 2, 2}, []bool{false, true, true, true, true, true, true, true})}}, "a.npz", All, "a.npz:x[1] -1 255", ""},
 		{"no test set", []member{{"a", images(1)}}, "a.npz", Test, "", "no array of images has a name of a test set"},
 		{"which", []member{{"a", images(1)}, {"b", images(2)}}, "a.npz", All, "", "several arrays may contain the images (a [2 2 2], b [2 2 2]): name one, as in a.npz:a"},
