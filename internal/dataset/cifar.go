@@ -98,6 +98,9 @@ func newPickledCIFAR(path string, opt Options) (part, labels, error) {
 			err = fmt.Errorf("not a batch of CIFAR-10: %w", err)
 		}
 	}
+	if err != nil && !isBatchName(path) {
+		return nil, labels{}, describe(path, accepted) // another pickle, or weights of PyTorch
+	}
 	if err != nil {
 		return nil, labels{}, fmt.Errorf("%w; the binary version of CIFAR-10 (data_batch_1.bin) has the same images", err)
 	}

@@ -3,6 +3,7 @@ package dataset
 import (
 	"encoding/binary"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -126,4 +127,36 @@ func TestOpen_RefusesTwoVersionsOfCIFAR(t *testing.T) {
 	_, err = Open([]string{folder}, Options{Subset: Test})
 	require.ErrorIs(t, err, ErrNoSubset)
 	require.ErrorContains(t, err, "contains no test set (looked for t10k-images-idx3-ubyte")
+}
+
+func TestOpen_RefusesDamagedFilesOfADataSet(t *testing.T) {
+	pointer := []byte("version https://git-lfs.github.com/spec/v1\noid sha256:00\n")
+	image := idxBytes([]int{1, 1, 2}, 1, 2)
+	for name, test := range map[string]struct {
+		files  map[string][]byte
+		subset Subset
+		err    string
+	}{
+		"batch":        {map[string][]byte{"data_batch_1": pickledBatch(1), "data_batch_2": pointer, "data_batch_3": pickledBatch(1)}, Training, "data_batch_2: want images, but this is a Git LFS pointer"},
+		"short batch":  {map[string][]byte{"data_batch_1.bin": make([]byte, 3073), "data_batch_2.bin": make([]byte, 3072)}, Training, "data_batch_2.bin: a batch of CIFAR-10 has 3073 bytes"},
+		"test images":  {map[string][]byte{"train-images-idx3-ubyte": image, "t10k-images-idx3-ubyte": pointer}, All, "t10k-images-idx3-ubyte: want images, but this is a Git LFS pointer"},
+		"other subset": {map[string][]byte{"train-images-idx3-ubyte": image, "t10k-images-idx3-ubyte": pointer}, Training, ""},
+	} {
+		_, err := Open([]string{write(t, test.files)}, Options{Subset: test.subset})
+		if test.err == "" {
+			require.NoError(t, err, name)
+			continue
+		}
+		require.ErrorContains(t, err, test.err, name)
+	}
+}
+
+func TestOpen_NamesOtherPickles(t *testing.T) {
+	for content, want := range map[string]string{
+		"\x80\x02}q\x01.": "this is a Python pickle",
+		"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.": "this is a PyTorch file",
+	} {
+		_, err := Open([]string{filepath.Join(write(t, map[string][]byte{"weights.pkl": []byte(content)}), "weights.pkl")}, Options{})
+		require.ErrorContains(t, err, want)
+	}
 }

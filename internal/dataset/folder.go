@@ -271,6 +271,12 @@ func openFiles(folder string, files, all []string, opt Options) (part, labels, e
 	var broken error
 	for _, file := range files {
 		k, err := detect(file)
+		if (err != nil || !k.hasImages(file)) && isNamedAsImages(file) && opt.Subset.includes(role(file)) {
+			if err == nil {
+				err = fmt.Errorf("%s: %w", file, describe(file, "images"))
+			}
+			return nil, labels{}, err // other files would be read in its place, or without it
+		}
 		if err != nil {
 			broken = err // matters only if no file is found
 			continue
@@ -318,6 +324,14 @@ func openFiles(folder string, files, all []string, opt Options) (part, labels, e
 		return nil, labels{}, err
 	}
 	return openFile(chosen, kinds[chosen], opt)
+}
+
+// isNamedAsImages reports whether a file has a usual name of a file of images.
+func isNamedAsImages(path string) bool {
+	name := strings.TrimSuffix(filepath.Base(path), ".gz")
+	ext := filepath.Ext(name)
+	return isBatchName(name) && (ext == "" || ext == ".bin") || strings.HasSuffix(name, "PatternStorage.npy") ||
+		strings.HasSuffix(name, "-images-idx3-ubyte") || strings.HasSuffix(name, "-images.idx3-ubyte")
 }
 
 // openSame opens one of several files with the same images in different formats, such as

@@ -101,7 +101,7 @@ func TestOpen_RefusesSeveralDataSets(t *testing.T) {
 	require.ErrorContains(t, err, "contains several files or folders of images, name one of them: ")
 	folder = write(t, map[string][]byte{"t10k-images-idx3-ubyte.gz": []byte("<html><body>Not found"), "t10k-labels-idx1-ubyte.gz": []byte("<html><body>Not found")})
 	_, err = Open([]string{folder}, small)
-	require.ErrorContains(t, err, "contains no images; t10k-images-idx3-ubyte.gz: want PNG")
+	require.ErrorContains(t, err, "t10k-images-idx3-ubyte.gz: want images, but this is an HTML page")
 	require.ErrorContains(t, err, "but this is an HTML page")
 }
 

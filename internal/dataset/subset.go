@@ -33,6 +33,14 @@ const (
 // ErrNoSubset is wrapped by errors about a folder without the Subset.
 var ErrNoSubset = errors.New("the folder lacks this part of the data set")
 
+// includes reports whether files with a role belong to the subset if there are several.
+func (s Subset) includes(r dataRole) bool {
+	if s == Training {
+		return r == trainingSet
+	}
+	return r == testSet
+}
+
 // missing returns an error that wraps ErrNoSubset.
 func missing(folder string, s Subset) error {
 	names, set, what := "train-images-idx3-ubyte, TrainPatternStorage.npy, data_batch_1.bin or data_batch_1", "train", "training"

@@ -134,13 +134,17 @@ func (m *machine) call(function any, args []any) error {
 	if !ok {
 		return errors.New("the pickle calls a value that is not a function")
 	}
-	m.push(result(c, args))
+	v := m.result(c, args)
+	if m.encode < 0 {
+		return errors.New("the pickle encodes the same text many times")
+	}
+	m.push(v)
 	return nil
 }
 
 // result returns what a function returns if it is one of those with which pickles of
 // protocol 2 and below represent bytes, and otherwise an Object.
-func result(c Class, args []any) any {
+func (m *machine) result(c Class, args []any) any {
 	switch c {
 	case "_codecs encode", "__builtin__ bytearray", "builtins bytearray", "__builtin__ bytes", "builtins bytes":
 		if len(args) == 0 {
@@ -154,6 +158,9 @@ func result(c Class, args []any) any {
 			return text // bytes
 		}
 		if encoding, ok := args[1].(string); ok && (encoding == "latin1" || encoding == "latin-1") {
+			if m.encode -= len(text); m.encode < 0 {
+				break
+			}
 			if b, ok := latin1(text); ok {
 				return b
 			}

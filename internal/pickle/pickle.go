@@ -36,12 +36,14 @@ type machine struct {
 	rest  []byte
 	stack []any
 	memo  map[uint32]any
+
+	encode int // bytes that calls of _codecs.encode may still return
 }
 
 // Decode returns the value of a pickle. An error about a truncated file says how many
 // bytes are missing at least.
 func Decode(content []byte) (any, error) {
-	m := machine{rest: content, memo: map[uint32]any{}}
+	m := machine{rest: content, memo: map[uint32]any{}, encode: len(content)}
 	for used := 0; ; used++ {
 		if used > maxValues || len(m.memo) > maxValues {
 			return nil, fmt.Errorf("the pickle has more than %d values", maxValues)

@@ -127,3 +127,13 @@ func FuzzDecode(f *testing.F) {
 		_, _ = Decode(content)
 	})
 }
+
+func TestDecode_BoundsMemory(t *testing.T) {
+	text := strings.Repeat("a", 1000)
+	one := "\x80\x02(c_codecs\nencode\nq\x00X\xe8\x03\x00\x00" + text + "X\x06\x00\x00\x00latin1\x86q\x010"
+	value, err := Decode([]byte(one + "h\x00h\x01Rt."))
+	require.NoError(t, err)
+	require.Contains(t, value, any(text))
+	_, err = Decode([]byte(one + strings.Repeat("h\x00h\x01R", 100) + "t."))
+	require.ErrorContains(t, err, "encodes the same text many times")
+}
