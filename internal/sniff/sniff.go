@@ -171,7 +171,7 @@ func IsPickle(head []byte) bool {
 	if len(head) > 2 && head[0] == 0x80 && head[1] >= 2 && head[1] <= 5 {
 		return true
 	}
-	for _, start := range []string{"(dp0\n", "(dp1\n", "(lp0\n", "(lp1\n", "(dq\x00", "}q\x00", "]q\x00", "cnumpy", "cnumpy.core", "c__builtin__", "ccopy_reg\n", "ctorch"} {
+	for _, start := range []string{"(dp0\n", "(dp1\n", "(lp0\n", "(lp1\n", "(dq\x00", "}q\x00", "}q\x01", "]q\x00", "]q\x01", "cnumpy", "cnumpy.core", "c__builtin__", "ccopy_reg\n", "ctorch"} {
 		if bytes.HasPrefix(head, []byte(start)) {
 			return true
 		}
@@ -215,6 +215,21 @@ func content(head []byte) (string, bool) {
 	return strings.TrimSpace(s), ok
 }
 
+// isOldText reports whether bytes are a text with 8 bits per character, such as Windows-1252:
+// mostly ASCII, without control characters.
+func isOldText(head []byte) bool {
+	high := 0
+	for _, c := range head {
+		switch {
+		case c >= 0x80:
+			high++
+		case c < ' ' && !unicode.IsSpace(rune(c)), c == 0x7f:
+			return false
+		}
+	}
+	return high*4 < len(head)
+}
+
 func isHTML(text string) bool {
 	lower := strings.ToLower(text[:min(len(text), 512)])
 	return strings.HasPrefix(lower, "<!doctype html") || strings.HasPrefix(lower, "<html") ||
@@ -230,6 +245,9 @@ func text(head []byte) string {
 	}
 	s, ok := content(head)
 	if !ok {
+		if isOldText(head) {
+			return fmt.Sprintf("a text that is not in UTF-8 (%s): save it as UTF-8", quote(head))
+		}
 		return ""
 	}
 	lower := strings.ToLower(s[:min(len(s), 512)])

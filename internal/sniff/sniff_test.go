@@ -65,6 +65,8 @@ func TestDescribe_NamesFormats(t *testing.T) {
 		{"JSON", "{\"a\": 1}", `a JSON text ("{\"a\": 1}")`},
 		{"UTF-16", "\xff\xfe{\x00", "a text in UTF-16"},
 		{"text", "label\n7\n", `a text ("label")`},
+		{"pickle 1 of Python 2", "}q\x01(U", "a Python pickle"},
+		{"Windows-1252", "Name;Gr\xf6\xdfe\n\xc4pfel;3\n", `a text that is not in UTF-8 ("Name;Gr\xf6\xdfe\n`},
 		{"cut character", "caf\xc3", `a text ("caf")`},
 		{"unknown", "\x01\x02\x03", `an unknown format (it begins with "\x01\x02\x03")`},
 	}
