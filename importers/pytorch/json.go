@@ -97,6 +97,8 @@ func explain(data []byte, err error) error {
 	}
 	advice := ""
 	switch word := string(rest[:min(len(rest), 6)]); {
+	case strings.Contains(text, "expecting ','"):
+		advice = "; a comma is missing before it"
 	case strings.HasPrefix(word, `"`):
 		value, _, _ := bytes.Cut(rest, []byte("\n"))
 		if bytes.ContainsRune(value, '\\') {

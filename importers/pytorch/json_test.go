@@ -46,6 +46,7 @@ func TestParse_ExplainsMistakes(t *testing.T) {
 	for data, want := range map[string]string{
 		"{\n\"data_path\": \"C:\\Users\\me\"}": `not valid JSON: line 2, column 14, key "data_path": invalid literal: "C:\Users\me"; write a backslash of a path as \\ or as /`,
 		"{'a': 1}":                             `not valid JSON: line 1, column 2: invalid character '\'' at start of value; write double quotes`,
+		`{"a": 1 "b": 2}`:                      `invalid character '"' after object value (expecting ',' or '}'); a comma is missing before it`,
 		`{"a": True}`:                          `line 1, column 7, key "a": invalid literal: True; JSON has true, false and null`,
 		"{\"a\": \"b\nc\"}":                    `key "a": invalid literal: "b` + "\nc\"; the text must end with a quote in the same line",
 		"{\"a\": 1":                            "unexpected end of the file",

@@ -214,7 +214,13 @@ func hasData(in listing, depth int) (bool, error) {
 // isData reports whether a file in a folder suffices to read the data from that folder.
 func isData(path string) bool {
 	k, err := detect(path)
-	return err == nil && (k.hasImages(path) || k == npyArray && role(path) != otherSet)
+	return err == nil && (k.hasImages(path) || k == npyArray && (role(path) != otherSet || slices.ContainsFunc(words(path), isImagesName)))
+}
+
+// isImagesName reports whether a word in the name of an array indicates images. Weights are
+// arrays, too.
+func isImagesName(word string) bool {
+	return slices.Contains([]string{"x", "data", "image", "images", "img", "imgs", "pixels"}, word)
 }
 
 // hasImages reports whether a file among others in a folder is opened as images.

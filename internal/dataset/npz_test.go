@@ -109,6 +109,11 @@ func TestOpen_ReadsArraysOfAFolder(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "x_train.npy[1] 4 1", summary(t, s, folder)[1])
 
+	folder = write(t, map[string][]byte{"a/images.npy": npyBytes(t, []int{2, 2, 2}, make([]uint8, 8)), "a/labels.npy": npyBytes(t, []int{2}, []int64{3, 4})})
+	s, err = Open([]string{folder}, small)
+	require.NoError(t, err)
+	require.Equal(t, "images.npy[1] 4 0", summary(t, s, folder)[1])
+
 	folder = write(t, map[string][]byte{"Weight_L0_S0.npy": npyBytes(t, []int{25, 32}, make([]float32, 800)), "Weight_L1_S0.npy": npyBytes(t, []int{800, 64}, make([]float32, 51200))})
 	for _, size := range []Size{{}, {1, 2, 2}} {
 		_, err = Open([]string{folder}, Options{Size: size})
