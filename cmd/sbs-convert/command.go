@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"slices"
@@ -233,17 +232,11 @@ func isModel(path string) bool {
 
 // notAModel says what a file is if that is known, and it is no ONNX model.
 func notAModel(path string) string {
-	f, err := os.Open(path)
-	if err != nil {
+	head, err := sniff.ReadHead(path)
+	if err != nil || sniff.IsONNX(head) {
 		return ""
 	}
-	defer func() { _ = f.Close() }() // only read: nothing can be lost
-	head := make([]byte, sniff.Length)
-	n, err := io.ReadFull(f, head)
-	if sniff.IsONNX(head[:n]) || err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return ""
-	}
-	return sniff.Known(head[:n])
+	return sniff.Known(head)
 }
 
 func isFolder(path string) bool {

@@ -82,9 +82,8 @@ func (f *flags) open(ctx context.Context, model string) (*classify.Classifier, e
 	}
 	opts := []classify.Option{
 		classify.Seed(f.seed), classify.Workers(f.workers.Value), classify.Stage(f.stage.Or(0)), classify.Runtime(dynamics...), classify.Noise(f.noise),
-		classify.Invert(f.invert),
+		classify.Invert(f.invert), classify.LoadContext(ctx),
 	}
-	opts = append(opts, classify.LoadContext(ctx))
 	if f.ignoreChecksum {
 		opts = append(opts, classify.IgnoreChecksum())
 	}

@@ -363,7 +363,7 @@ func TestRun_ReportsModelsAndImagesThatItCannotUse(t *testing.T) {
 		{"image as model", []string{filepath.Join(digits, "7/00000.png"), digits}, "not a valid ONNX model", nil},
 		{"missing images", []string{model, "missing"}, "missing: ", fs.ErrNotExist},
 		{"folder without images", []string{model, empty}, empty + " contains no images: ", nil},
-		{"file without images", []string{model, notImages}, notImages + ": want PNG, JPEG", nil},
+		{"file without images", []string{model, notImages}, notImages + ": want pictures", nil},
 		{"missing labels", []string{model, digits, "--labels", "missing"}, "missing: ", fs.ErrNotExist},
 		{"too few labels", []string{model, digits, "--labels", labels}, labels + " has 2 labels, but there are 30 images", nil},
 		{"more spikes than an own epsilon_t has", []string{save(t, converttest.OwnEpsilonT(converttest.Digits()), convert.Options{}), digits, "--spikes", "500"}, "only 40 entries: convert the network again with that many spikes", nil},

@@ -52,7 +52,7 @@ func TestRun_ReadsTheStandardInput(t *testing.T) {
 func TestRun_NamesTheStandardInputInErrors(t *testing.T) {
 	model := prototypes(t, convert.Options{})
 	_, _, err := piped(t, []byte("hello"), model, "-")
-	require.ErrorContains(t, err, `-: want PNG`)
+	require.ErrorContains(t, err, `-: want pictures`)
 	require.NotContains(t, err.Error(), os.TempDir())
 	_, _, err = piped(t, []byte("hello"), "-", digits)
 	require.ErrorContains(t, err, `-: not a valid ONNX model: this is a text ("hello")`)

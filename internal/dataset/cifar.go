@@ -18,6 +18,7 @@ const (
 	cifarPixels  = 3 * 32 * 32
 	cifarRecord  = 1 + cifarPixels // a label, then the pixels
 	cifarClasses = 10
+	cifarBatches = 5 // of the training set
 )
 
 // cifarNames returns the names of the classes, in the order of the labels.

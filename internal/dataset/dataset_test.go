@@ -150,8 +150,8 @@ func TestOpen_ReadsFolders(t *testing.T) {
 			want:  []string{"0/1.png 0 1", "1/1.png 1 5"},
 		},
 		{name: "mixed", files: map[string]byte{"1.png": 1, "cat/1.png": 2}, err: "both images and folders"},
-		{name: "too deep", files: map[string]byte{"on/my/old/disk/train/cat/1.png": 1}, err: "contains no images: want PNG"},
-		{name: "empty", err: "contains no images: want PNG"},
+		{name: "too deep", files: map[string]byte{"on/my/old/disk/train/cat/1.png": 1}, err: "contains no images: want pictures"},
+		{name: "empty", err: "contains no images: want pictures"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -238,7 +238,7 @@ func TestOpen_JoinsTheImagesOfSeveralPaths(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	require.ErrorContains(t, err, filepath.Join(folder, "missing")+": ") // the system words the rest
 	_, err = Open(at("other.dat"), small)
-	require.ErrorContains(t, err, `other.dat: want PNG, JPEG, GIF, BMP, TIFF or WebP files, IDX, .npy, .npz or CSV files of images (also .gz), batches of CIFAR-10 (data_batch_1.bin or data_batch_1), or folders of these, but this is a text ("hello")`)
+	require.ErrorContains(t, err, `other.dat: want pictures (PNG, JPEG, ...), images in a file (IDX, .npy, .npz, CSV, CIFAR-10) or a folder of these, but this is a text ("hello")`)
 	_, err = Open(at("labels-idx1-ubyte"), small)
 	require.ErrorContains(t, err, "contains labels: name the file of the images")
 	_, err = Open([]string{os.DevNull}, small)

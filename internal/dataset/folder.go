@@ -402,6 +402,9 @@ func noImages(folder string, files []string) error {
 
 // openBatches opens batches of CIFAR-10, which must be of one version.
 func openBatches(files []string, kinds map[string]kind, opt Options) (part, labels, error) {
+	if len(files) < cifarBatches {
+		opt.warn(fmt.Sprintf("%s has only %d of the %d training batches of CIFAR-10", filepath.Dir(files[0]), len(files), cifarBatches))
+	}
 	all, l := &joined{}, labels{classes: cifarNames()}
 	for _, file := range files {
 		if kinds[file] != kinds[files[0]] {

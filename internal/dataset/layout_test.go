@@ -180,3 +180,19 @@ func TestOpen_EndsForLinksToTheFolderItself(t *testing.T) {
 	_, err := Open([]string{folder}, small)
 	require.Error(t, err)
 }
+
+func TestOpen_WarnsAboutMissingBatches(t *testing.T) {
+	files := map[string][]byte{}
+	for i := range 5 {
+		files[fmt.Sprintf("data_batch_%d", i+1)] = pickledBatch(0)
+	}
+	opt := Options{Subset: Training}
+	s, err := Open([]string{write(t, files)}, opt)
+	require.NoError(t, err)
+	require.Empty(t, s.Warnings())
+	delete(files, "data_batch_3")
+	folder := write(t, files)
+	s, err = Open([]string{folder}, opt)
+	require.NoError(t, err)
+	require.Equal(t, []string{folder + " has only 4 of the 5 training batches of CIFAR-10"}, s.Warnings())
+}

@@ -74,18 +74,9 @@ func (f npyFolder) Names() []string         { return f }
 func (f npyFolder) path(name string) string { return name }
 func (f npyFolder) close() error            { return nil }
 
-func (f npyFolder) Header(name string) (h npy.Header, err error) {
-	_, err = readNPY(name, func(read npy.Header) error {
-		h = read
-		return errHeaderOnly
-	})
-	if errors.Is(err, errHeaderOnly) {
-		return h, nil
-	}
-	return h, fmt.Errorf("%s: %w", filepath.Base(name), withoutPath(err))
+func (f npyFolder) Header(name string) (npy.Header, error) {
+	return npy.HeaderOf(func(accept func(npy.Header) error) (*npy.Array, error) { return readNPY(name, accept) })
 }
-
-var errHeaderOnly = errors.New("only the header is needed")
 
 func (f npyFolder) Read(name string, accept func(npy.Header) error) (*npy.Array, error) {
 	return readNPY(name, accept)

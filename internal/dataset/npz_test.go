@@ -69,11 +69,15 @@ func TestOpen_ReadsNPZ(t *testing.T) {
 		{"which labels", []member{{"a", images(1)}, {"b", npyBytes(t, []int{2}, []int8{1, 2})}, {"c", npyBytes(t, []int{2}, []int8{1, 2})}}, "a.npz", All, "", "several arrays may contain the labels (b [2], c [2]): name one, as in --labels a.npz:b"},
 		{"none", []member{{"w", npyBytes(t, []int{5}, make([]byte, 5))}}, "a.npz", All, "", "none of the arrays (w [5]) contains images"},
 		{"size", []member{{"w", npyBytes(t, []int{2, 3, 3}, make([]byte, 18))}}, "a.npz", All, "", "array w: the array has shape [2 3 3], but the network needs images of 1x2x2"},
+		{"no .npz", nil, "a.npz:x_test", All, "", "want an .npz file with the array x_test, but this is an empty file"},
 		{"other name", keras, "a.npz:x_tst", All, "", "the archive has no array x_tst, only x_train, y_train, x_test, y_test"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			folder := write(t, map[string][]byte{"a.npz": npzBytes(t, test.members...)})
+			folder := write(t, map[string][]byte{"a.npz": nil})
+			if test.members != nil {
+				writeFile(t, filepath.Join(folder, "a.npz"), npzBytes(t, test.members...))
+			}
 			opt := small
 			opt.Subset = test.subset
 			s, err := Open([]string{filepath.Join(folder, test.path)}, opt)
@@ -117,7 +121,7 @@ func TestOpen_ReadsArraysOfAFolder(t *testing.T) {
 	folder = write(t, map[string][]byte{"Weight_L0_S0.npy": npyBytes(t, []int{25, 32}, make([]float32, 800)), "Weight_L1_S0.npy": npyBytes(t, []int{800, 64}, make([]float32, 51200))})
 	for _, size := range []Size{{}, {1, 2, 2}} {
 		_, err = Open([]string{folder}, Options{Size: size})
-		require.ErrorContains(t, err, folder+" contains no images; Weight_L0_S0.npy: want PNG")
+		require.ErrorContains(t, err, folder+" contains no images; Weight_L0_S0.npy: want pictures")
 	}
 }
 

@@ -12,12 +12,10 @@ import (
 	"strings"
 
 	"github.com/spike-by-spike/sbs/internal/imagefile"
-	"github.com/spike-by-spike/sbs/internal/npy"
 	"github.com/spike-by-spike/sbs/internal/sniff"
 )
 
-const accepted = "PNG, JPEG, GIF, BMP, TIFF or WebP files, IDX, .npy, .npz or CSV files of images (also .gz), " +
-	"batches of CIFAR-10 (data_batch_1.bin or data_batch_1), or folders of these"
+const accepted = "pictures (PNG, JPEG, ...), images in a file (IDX, .npy, .npz, CSV, CIFAR-10) or a folder of these"
 
 // kind is the format of a file.
 type kind int
@@ -52,8 +50,11 @@ func openPath(path string, opt Options) (part, labels, error) {
 	if err != nil {
 		return nil, labels{}, err
 	}
-	if k == npzArchive {
+	switch {
+	case k == npzArchive:
 		return openNPZ(path, member, opt)
+	case member != "":
+		return nil, labels{}, fmt.Errorf("%s: %w", path, describe(path, "an .npz file with the array "+member))
 	}
 	return openFile(path, k, opt)
 }
@@ -101,24 +102,18 @@ func openFile(path string, k kind, opt Options) (part, labels, error) {
 
 // describe returns the error that a file is not what is wanted.
 func describe(path, want string) error {
-	f, err := os.Open(path)
+	head, err := sniff.ReadHead(path)
 	if err != nil {
 		return withoutPath(err)
 	}
-	defer func() { _ = f.Close() }() // only read: nothing can be lost
-	head := make([]byte, sniff.Length)
-	n, err := io.ReadFull(f, head)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return withoutPath(err)
-	}
 	if name := strings.ToLower(path); strings.HasSuffix(name, ".bin") && isBatchName(path) {
-		info, err := f.Stat()
+		info, err := os.Stat(path)
 		if err == nil && info.Size() > 0 && info.Size()%cifarRecord != 0 {
 			return fmt.Errorf("a batch of CIFAR-10 has %d bytes per image, but the file has %d: %d bytes are missing after image %d",
 				cifarRecord, info.Size(), cifarRecord-info.Size()%cifarRecord, info.Size()/cifarRecord-1)
 		}
 	}
-	return sniff.Error(want, head[:n])
+	return sniff.Error(want, head)
 }
 
 // withLabels opens a file of images. Unless the options name a file of labels, it also
@@ -173,7 +168,7 @@ func detect(path string) (kind, error) {
 		return npyArray, nil
 	case strings.HasSuffix(name, ".bin") && !packed && isCIFAR(f):
 		return cifar, nil
-	case !packed && (sniff.IsNPZ(head) || npy.IsArchive(head) && strings.HasSuffix(name, ".npz")):
+	case !packed && (sniff.IsNPZ(head) || sniff.IsZIP(head) && strings.HasSuffix(name, ".npz")):
 		return npzArchive, nil
 	case sniff.IsPickle(head) && !packed:
 		return pickledCIFAR, nil

@@ -2,8 +2,6 @@ package dataset
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -70,15 +68,12 @@ func sorted(folder string, files []string) (pictures, others []string) {
 // otherPicture returns the format of a file that is a picture but cannot be read, "" if it is
 // something else.
 func otherPicture(path string) string {
-	f, err := os.Open(path)
+	head, err := sniff.ReadHead(path)
 	if err != nil {
 		return ""
 	}
-	defer func() { _ = f.Close() }() // only read: nothing can be lost
-	head := make([]byte, sniff.Length)
-	n, _ := io.ReadFull(f, head) // a file may be shorter
-	if imagefile.Known(head[:n]) {
+	if imagefile.Known(head) {
 		return "a picture without the extension of one"
 	}
-	return sniff.Picture(head[:n], path)
+	return sniff.Picture(head, path)
 }

@@ -16,9 +16,6 @@ type Archive struct {
 	files map[string]*zip.File // by name
 }
 
-// IsArchive reports whether a file that begins with head can be an .npz file.
-func IsArchive(head []byte) bool { return strings.HasPrefix(string(head), "PK\x03\x04") }
-
 // OpenArchive lists the arrays of an .npz file of the given size.
 func OpenArchive(r io.ReaderAt, size int64) (*Archive, error) {
 	z, err := zip.NewReader(r, size)
@@ -47,9 +44,14 @@ func (a *Archive) Names() []string { return a.names }
 
 // Header returns the description of an array.
 func (a *Archive) Header(name string) (Header, error) {
-	var h Header
-	_, err := a.Read(name, func(read Header) error {
-		h = read
+	return HeaderOf(func(accept func(Header) error) (*Array, error) { return a.Read(name, accept) })
+}
+
+// HeaderOf returns the header that a function such as Archive.Read passes to accept. No
+// element is read.
+func HeaderOf(read func(accept func(Header) error) (*Array, error)) (h Header, err error) {
+	_, err = read(func(header Header) error {
+		h = header
 		return errHeader
 	})
 	if errors.Is(err, errHeader) {

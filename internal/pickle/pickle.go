@@ -248,6 +248,9 @@ func (m *machine) remember(op byte) (known bool, err error) {
 }
 
 func truncated(n uint64) error {
+	if n > 1<<40 {
+		return errors.New("the pickle is damaged: it has a length of more than a terabyte")
+	}
 	return fmt.Errorf("the pickle is truncated: at least %d bytes are missing", n)
 }
 

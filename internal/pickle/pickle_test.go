@@ -72,7 +72,7 @@ func TestDecode_RefusesInvalidPickles(t *testing.T) {
 		{"no end", "\x80\x02K\x01", "its last byte, a period, is missing"},
 		{"short string", "\x80\x02T\x64\x00\x00\x00abc", "truncated: at least 97 bytes are missing"},
 		{"claims", "\x80\x02T\xff\xff\xff\xffabc.", "truncated: at least 4294967291 bytes are missing"},
-		{"claims 8 bytes", "\x80\x05\x96\xff\xff\xff\xff\xff\xff\xff\xffabc.", "truncated"},
+		{"claims 8 bytes", "\x80\x05\x96\xff\xff\xff\xff\xff\xff\xff\xffabc.", "the pickle is damaged: it has a length of more than a terabyte"},
 		{"short frame", "\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00K\x01.", "truncated: at least 13 bytes are missing"},
 		{"short line", "I12", "ends within a line"},
 		{"protocol", "\x80\x06K\x01.", "protocol 6, want 0 to 5"},

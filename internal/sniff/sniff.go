@@ -5,8 +5,10 @@ package sniff
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -15,6 +17,21 @@ import (
 // Length is the number of bytes at the start of a file that Describe uses. Fewer suffice
 // for most formats.
 const Length = 4096
+
+// ReadHead returns the first Length bytes of a file, or all of them if it has fewer.
+func ReadHead(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read: nothing can be lost
+	head := make([]byte, Length)
+	n, err := io.ReadFull(f, head)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	return head[:n], err
+}
 
 // Error returns the error that a file is not what a reader expects, such as "an .npy
 // file". It says what the file is instead, judged by its first bytes, and what to do.
@@ -45,7 +62,7 @@ func Known(head []byte) string {
 		return fmt.Sprintf("a file in the format %s: save a picture as PNG with another program", format)
 	}
 	switch {
-	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
+	case IsZIP(head):
 		return zipped(head)
 	case bytes.HasPrefix(head, []byte("\x1f\x8b")):
 		return compressed(head)
@@ -106,9 +123,12 @@ var signatures = []signature{
 	{257, "ustar", "a tar archive: extract it"},
 }
 
+// IsZIP reports whether a file that begins with head is a ZIP archive.
+func IsZIP(head []byte) bool { return bytes.HasPrefix(head, []byte("PK\x03\x04")) }
+
 // IsNPZ reports whether a file that begins with head is an .npz archive of arrays.
 func IsNPZ(head []byte) bool {
-	return bytes.HasPrefix(head, []byte("PK\x03\x04")) && strings.HasSuffix(firstInZIP(head), ".npy")
+	return IsZIP(head) && strings.HasSuffix(firstInZIP(head), ".npy")
 }
 
 // firstInZIP returns the name of the first file in a ZIP archive.
@@ -155,6 +175,9 @@ func compressed(head []byte) string {
 		return "a file compressed with gzip twice: decompress it once"
 	}
 	if what := Known(start[:n]); what != "" {
+		if !strings.Contains(what, ": ") {
+			what += ": decompress it"
+		}
 		return "a file compressed with gzip, which contains " + what
 	}
 	return "a file compressed with gzip"
