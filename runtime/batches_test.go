@@ -8,6 +8,7 @@ import (
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/internal/converttest"
+	"github.com/spike-by-spike/sbs/internal/metadata"
 	"github.com/spike-by-spike/sbs/internal/modeltest"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
@@ -75,6 +76,30 @@ func TestRun_DoesNotDependOnTheBatch(t *testing.T) {
 	}
 }
 
+// ofThisProject adds metadata that only sbs-convert writes.
+func ofThisProject(m *onnxpb.ModelProto) *onnxpb.ModelProto {
+	m.MetadataProps = append(m.MetadataProps, &onnxpb.StringStringEntryProto{Key: metadata.Dialect, Value: "2"})
+	return m
+}
+
+// TestRun_RunsForeignModelsAtOnce runs models of other programs, in which the first dimension
+// need not be the batch: here it is the tokens of a text, which attend to each other.
+func TestRun_RunsForeignModelsAtOnce(t *testing.T) {
+	inputs := []*onnxpb.ValueInfoProto{info("x", -1, 2)}
+	x := f32([]int{3, 2}, 1, 0, 0, 1, 2, 1)
+	attention := nodes{op("t = Transpose(x)"), op("s = MatMul(x, t)"), op("a = Softmax(s)")}
+	plain, err := load(t, network(inputs, "y", append(attention, op("y = MatMul(a, x)")))).Run(t.Context(), values{"x": x})
+	require.NoError(t, err)
+	for name, list := range map[string]nodes{
+		"Dropout":           append(attention, op("h = Transpose(a)"), op("d = Dropout(h)"), op("b = Transpose(d)"), op("y = MatMul(b, x)")),
+		"RandomUniformLike": append(attention, op("h = Transpose(x)"), op("r = RandomUniformLike(h)"), op("z = Sub(r, r)"), op("zt = Transpose(z)"), op("p = MatMul(a, x)"), op("y = Add(p, zt)")),
+	} {
+		out, err := load(t, network(inputs, "y", list)).Run(t.Context(), values{"x": x})
+		require.NoError(t, err)
+		require.Equal(t, plain["y"].Float32s(), out["y"].Float32s(), name)
+	}
+}
+
 // TestRun_DividesBatchesThatShareRandomNumbers runs models whose random numbers have another
 // first dimension than the batch, as models had that sbs-convert wrote earlier with
 // --decompose.
@@ -94,10 +119,10 @@ func TestRun_DividesBatchesThatShareRandomNumbers(t *testing.T) {
 		"right":           {op("u = RandomUniformLike(x)"), op("y = Add(x, u)")},
 		"right in a loop": {op("y = Loop(two, true, x)", subgraph("body", "i, d, s", "d, s2", nodes{op("u = RandomUniformLike(s)"), op("s2 = Add(s, u)")}))},
 	} {
-		t.Run(name, func(t *testing.T) { checkBatches(t, load(t, network(inputs, "y", list)), x) })
+		t.Run(name, func(t *testing.T) { checkBatches(t, load(t, ofThisProject(network(inputs, "y", list))), x) })
 	}
 	t.Run("observed", func(t *testing.T) {
-		m := load(t, network(inputs, "y", transposed))
+		m := load(t, ofThisProject(network(inputs, "y", transposed)))
 		want, err := m.Run(t.Context(), values{"x": x})
 		require.NoError(t, err)
 		var seen []string

@@ -30,9 +30,10 @@ func Seeds(seeds []uint64) RunOption {
 // number, and not on its place in the batch: images 0 to 63 give the same results, bit for
 // bit, in one batch and one by one. This holds for every model but those with nodes that
 // combine the images of a batch by definition, such as BatchNormalization in training mode,
-// DynamicQuantizeLinear and reductions over the first axis. A model whose random nodes do not
-// have the batch as their first dimension is run image by image, and Observe reports the
-// values of each image.
+// DynamicQuantizeLinear and reductions over the first axis, and for models of other programs
+// whose random nodes do not have the batch as their first dimension. A model of this project
+// with such nodes, which earlier versions of sbs-convert wrote, is run image by image, and
+// Observe reports the values of each image.
 func FirstImage(i uint64) RunOption {
 	return runOption(func(o *runOptions) error {
 		o.FirstImage, o.Images = i, nil

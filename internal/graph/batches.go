@@ -7,22 +7,30 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
+	"github.com/spike-by-spike/sbs/internal/metadata"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
 // drawsPerImage lists the standard operators that draw random numbers of which the first
-// dimension is the batch. A model may use them for something else, such as the spikes of all
-// images: the numbers of an image would then depend on the other images of its batch.
-var drawsPerImage = []string{"Bernoulli", "Dropout", "Multinomial", "RandomNormalLike", "RandomUniformLike"}
+// dimension is the batch. The fallbacks of the SbS operator that earlier versions wrote draw
+// the spikes of all images at once: the numbers of an image would then depend on the other
+// images of its batch.
+var drawsPerImage = []string{"Bernoulli", "Multinomial", "RandomNormalLike", "RandomUniformLike"}
 
-// probes are batch sizes that other dimensions of a model hardly have.
+// probes are batch sizes that are unlikely to equal another dimension.
 var probes = [2]int{3, 11}
 
 // findBatches sets p.together to the first node whose random numbers do not have the batch
-// as their first dimension. It infers the types of all values for some batch sizes.
+// as their first dimension. It infers the types of all values for some batch sizes. Only the
+// models of this project are checked: the first dimension of another model may be something
+// else than the batch, such as the steps of a sequence.
 func (k *compiler) findBatches() error {
 	p := k.p
+	if !p.ownMetadata() {
+		return nil
+	}
 	var draws []*Step
 	p.Main.walk(func(g *Graph) {
 		for i := range g.Steps {
@@ -72,6 +80,16 @@ func (k *compiler) findBatches() error {
 	return nil
 }
 
+// ownMetadata reports whether sbs-convert, sbs-train or sbs-optimize has written the model.
+func (p *Program) ownMetadata() bool {
+	for key := range p.Metadata {
+		if strings.HasPrefix(key, metadata.Prefix) && key != metadata.Checksum { // which any model may have
+			return true
+		}
+	}
+	return false
+}
+
 // Run computes the outputs for the given inputs, both by name.
 func (p *Program) Run(ctx context.Context, inputs map[string]*ops.Tensor, o RunOptions) (map[string]*ops.Tensor, error) {
 	if ctx == nil {
@@ -90,8 +108,8 @@ func (p *Program) Run(ctx context.Context, inputs map[string]*ops.Tensor, o RunO
 }
 
 // runEach runs a batch image by image, for a program whose random numbers would otherwise
-// depend on the batch. It also runs a batch of one image, which has the same random numbers
-// in every batch. It reports false if the batch cannot be divided: an input or an
+// depend on the batch. It treats a batch of one image in the same way, so that an image has
+// the same numbers alone and in a batch. It reports false if the batch cannot be divided: an input or an
 // output has no entry per image, or the caller has given the random numbers.
 func (p *Program) runEach(ctx context.Context, inputs map[string]*ops.Tensor, o RunOptions) (map[string]*ops.Tensor, bool, error) {
 	if p.together == nil || len(o.Spikes)+len(o.Uniforms) > 0 {

@@ -48,7 +48,7 @@ var allowed = map[string][]string{
 	"ops/std":                   {"ops", "internal/kernel", "internal/parallel", "internal/portmath"},
 	"ops/sbs":                   {"ops", "internal/kernel", "internal/parallel", "internal/portmath"},
 	"ops/opstest":               {"ops", "internal/npy"},
-	"internal/graph":            {"ops", "ops/std", "ops/sbs", "internal/kernel", "internal/onnx", "internal/onnx/onnxpb", "internal/parallel"},
+	"internal/graph":            {"internal/metadata", "ops", "ops/std", "ops/sbs", "internal/kernel", "internal/onnx", "internal/onnx/onnxpb", "internal/parallel"},
 	"runtime":                   {"ops", "ops/sbs", "internal/graph", "internal/metadata", "internal/onnx", "internal/onnx/onnxpb"},
 	"runtime/onnxgo":            {"runtime", "ops", "ops/sbs", "internal/onnx", "internal/onnx/onnxpb"},
 	"convert":                   {"ops", "ops/sbs", "internal/metadata", "internal/onnx", "internal/onnx/onnxpb"},

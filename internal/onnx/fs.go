@@ -12,7 +12,15 @@ import (
 // ReadFS reads the model in a file of a file system, and its external data from other
 // files of the same folder or below it. Errors name the file. See ReadFile about ctx.
 func ReadFS(ctx context.Context, fsys fs.FS, name string) (*onnxpb.ModelProto, error) {
-	f, err := fsys.Open(name)
+	// Opening a named pipe would wait for a writer.
+	info, err := fs.Stat(fsys, name)
+	if err == nil {
+		err = checkRegular(name, info)
+	}
+	var f fs.File
+	if err == nil {
+		f, err = fsys.Open(name)
+	}
 	if err != nil {
 		if _, ok := err.(*fs.PathError); !ok { //nolint:errorlint // it must be the outermost error
 			err = &fs.PathError{Op: "open", Path: name, Err: err}
@@ -20,13 +28,6 @@ func ReadFS(ctx context.Context, fsys fs.FS, name string) (*onnxpb.ModelProto, e
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // only read: nothing can be lost
-	info, err := f.Stat()
-	if err != nil {
-		return nil, &fs.PathError{Op: "stat", Path: name, Err: err}
-	}
-	if err := checkRegular(name, info); err != nil {
-		return nil, err
-	}
 	data, err := readFrom(ctx, f, min(info.Size(), maxSize), maxSize)
 	switch {
 	case ctx.Err() != nil:

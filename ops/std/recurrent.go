@@ -388,6 +388,9 @@ func (k *recurrent) lengths(given *ops.Tensor, steps, batch int) ([]int, error) 
 // project computes weights times x plus the bias. It sets s.err if the context is done.
 func (s *sequence) project(out, weights, x, bias []float64) {
 	for i := range out {
+		if s.err != nil {
+			return
+		}
 		if s.err = s.watching.after(1 + len(x)); s.err != nil {
 			return
 		}

@@ -39,6 +39,9 @@ func (b *Backend) Decode(data []byte) (model *onnx.Model, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("onnxgo: %w: %w", runtime.ErrModel, err)
 	}
+	if err := sbsonnx.Verify(context.Background(), m); err != nil {
+		return nil, fmt.Errorf("onnxgo: %w: %w", runtime.ErrModel, err)
+	}
 	if err := check(m); err != nil {
 		return nil, fmt.Errorf("onnxgo: %w: %w", runtime.ErrModel, err)
 	}
