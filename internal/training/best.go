@@ -82,10 +82,10 @@ func (s *session) restoreBest() (string, error) {
 		return fmt.Sprintf("%s is the model after update %d", s.places.model, s.at.Saved/s.subBatches), nil
 	}
 	data, err := os.ReadFile(s.places.best())
-	if err == nil {
-		err = s.writeModel(data)
-	}
 	if err != nil {
+		return fmt.Sprintf("The best model so far (%s) could not be read", b.describe(s)), err
+	}
+	if err := s.writeModel(data); err != nil {
 		return fmt.Sprintf("The best model so far (%s) could not be written to %s", b.describe(s), s.places.model), err
 	}
 	return fmt.Sprintf("%s is the best model so far: %s", s.places.model, b.describe(s)), nil
@@ -135,12 +135,12 @@ func (s *session) verdict() (text string, worse bool) {
 
 // errWorse is the error about a training after which the model is worse than before.
 func (s *session) errWorse() error {
-	advice := "try a smaller --lr"
+	advice := fmt.Sprintf("try a smaller --lr (now %v)", s.config.RateW)
 	if b := s.at.Best; b != nil && b.SubBatches > 0 {
 		if _, err := os.Stat(s.places.best()); !errors.Is(err, fs.ErrNotExist) {
 			advice += fmt.Sprintf(", or use %s (%s)", s.places.best(), b.describe(s))
 		}
 	}
-	return fmt.Errorf("the training has made the model worse: %.2f%% of the test images instead of %.2f%%; %s (now %v)",
-		100-s.at.LastTest.Error, 100-s.at.Before.Error, advice, s.config.RateW)
+	return fmt.Errorf("the training has made the model worse: %.2f%% of the test images instead of %.2f%%; %s",
+		100-s.at.LastTest.Error, 100-s.at.Before.Error, advice)
 }

@@ -24,6 +24,7 @@ func (f *flags) loadForModel(ctx context.Context, j *job) (err error) {
 	j.images, err = f.loadTraining(ctx, j, size, j.network.Classes, j.classes, j.network)
 	if err == nil && j.network.Classes == nil && len(j.images.Classes()) == j.classes {
 		j.network.Classes = slices.Clone(j.images.Classes())
+		j.note("the model does not name its classes; the class folders name them, in this order: %s", listed(j.network.Classes))
 	}
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
@@ -57,9 +58,6 @@ func (f *flags) setNewClasses(j *job) error {
 	if slices.Equal(j.network.Classes, n.Classes) && n.Classes != nil {
 		j.note("the training images have the classes of the model; --%s replaces its last layer nevertheless", flagNewClasses)
 	}
-	if missing := emptyClasses(j.images, count); missing != nil {
-		j.note("there are no training images of class %s: the network cannot learn it", strings.Join(missing, ", "))
-	}
 	j.network, j.classes = n, count
 	return nil
 }
@@ -73,23 +71,31 @@ func classesOf(s *dataset.Samples) int {
 	return count
 }
 
-// emptyClasses returns the classes without images, at most ten of them.
-func emptyClasses(s *dataset.Samples, count int) []string {
+// emptyClasses names the classes without images, "" if there are none.
+func emptyClasses(s *dataset.Samples, names []string, count int) string {
 	seen := make(map[int]bool, count)
 	for i := range s.Len() {
 		seen[s.Label(i)] = true
 	}
 	var missing []string
-	for c := 0; c < count && len(missing) < maxListed; c++ {
+	for c := range count {
 		switch {
 		case seen[c]:
-		case c < len(s.Classes()):
-			missing = append(missing, s.Classes()[c])
+		case c < len(names):
+			missing = append(missing, names[c])
 		default:
 			missing = append(missing, fmt.Sprint(c))
 		}
 	}
-	return missing
+	return listed(missing)
+}
+
+// listed joins names, at most ten of them.
+func listed(names []string) string {
+	if len(names) > maxListed {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxListed], ", "), len(names)-maxListed)
+	}
+	return strings.Join(names, ", ")
 }
 
 // maxListed is the largest number of classes that a message lists.
@@ -104,8 +110,6 @@ func describeClasses(names []string, count int) string {
 	switch {
 	case names == nil:
 		return fmt.Sprintf("%s (labels 0 to %d)", what, count-1)
-	case len(names) > maxListed:
-		return fmt.Sprintf("%s (%s and %d more)", what, strings.Join(names[:maxListed], ", "), len(names)-maxListed)
 	}
-	return fmt.Sprintf("%s (%s)", what, strings.Join(names, ", "))
+	return fmt.Sprintf("%s (%s)", what, listed(names))
 }

@@ -47,7 +47,7 @@ To fine-tune for far fewer spikes, also pass --sampler low-discrepancy and
 compensate for so few spikes.
 
 If the loss explodes or becomes NaN, or if weights die, the training stops. The
-model is the best one so far then. If fine-tuning makes a model worse, the
+output is then the best model so far. If fine-tuning makes a model worse, the
 command ends with an error after it has written the model.
 
 To resume a training that was interrupted or killed, run the same command with

@@ -14,7 +14,7 @@ import (
 
 // trainingSize returns the size of the training images.
 func (f *flags) trainingSize() (size dataset.Size, err error) {
-	source, err := dataset.Open(f.data, dataset.Options{Subset: dataset.Training})
+	source, err := dataset.Open(f.data, dataset.Options{Subset: dataset.Training, Labels: f.labels})
 	if err != nil {
 		return size, err
 	}

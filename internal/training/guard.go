@@ -3,6 +3,7 @@ package training
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spike-by-spike/sbs/train"
 )
@@ -68,14 +69,15 @@ func (g *guard) check(u *train.Update, guess float64) (reason, advice string) {
 	return "", ""
 }
 
-// Advice for a training that stopped, besides a smaller learning rate.
+// Advice for a training that stopped.
 const (
-	adviceRate  = ""
-	adviceLimit = ", or a smaller learning_rate_threshold_w in the configuration, the lower limit of the weights"
-	adviceDead  = ", or with another --seed if the network started with random weights"
+	adviceStart = "Check the images and the weights at the start"
+	adviceRate  = "Train again with a smaller --lr"
+	adviceLimit = adviceRate + ", or a smaller learning_rate_threshold_w in the configuration, the lower limit of the weights"
+	adviceDead  = adviceRate + ", or with another --seed if the network started with random weights"
 )
 
-// failure is the reason why a training stopped, and advice besides a smaller learning rate.
+// failure is the reason why a training stopped, and advice.
 type failure struct{ reason, advice string }
 
 func (e *failure) Error() string { return e.reason }
@@ -90,11 +92,12 @@ func (s *session) guarded(u *train.Update) error {
 
 // diverged returns the failure of a loss that is NaN or infinite.
 func (s *session) diverged() error {
-	reason := "the loss is NaN or infinite"
+	reason, advice := "the loss is NaN or infinite", adviceRate
 	if s.at.SubBatches < s.subBatches {
 		reason += ", although no weight has changed yet: the weights at the start or the images have values that are too large"
+		advice = adviceStart
 	}
-	return &failure{reason, adviceRate}
+	return &failure{reason, advice}
 }
 
 // failed ends a training that stopped: the model becomes the best one so far. Other errors are
@@ -106,7 +109,7 @@ func (s *session) failed(err error) error {
 	}
 	model, err := s.restoreBest()
 	return errors.Join(
-		fmt.Errorf("%w after update %d of %d: %s. %s. Start again with --force and a smaller --lr (now %v)%s",
-			ErrStopped, s.updates(), s.totalUpdates(), f.reason, model, s.config.RateW, f.advice),
+		fmt.Errorf("%w after update %d of %d: %s. %s. %s",
+			ErrStopped, s.updates(), s.totalUpdates(), f.reason, model, strings.Replace(f.advice, "--lr", fmt.Sprintf("--lr (now %v)", s.config.RateW), 1)),
 		err, s.out.curves(s.title()))
 }

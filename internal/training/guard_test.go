@@ -101,7 +101,7 @@ func TestTrain_StopsIfTheLossExplodes(t *testing.T) {
 	stdout, stderr, err := command(t, append(args, "--lr", "1000")...)
 	require.ErrorIs(t, err, ErrStopped)
 	require.Regexp(t, `^training stopped after update \d+ of 20: the loss exploded: it is .*, and at the start it was at most .*\. `+regexp.QuoteMeta(out)+
-		` is the best model so far: test accuracy .*% before training\. Start again with --force and a smaller --lr \(now 1000\)$`, err.Error())
+		` is the best model so far: test accuracy .*% before training\. Train again with a smaller --lr \(now 1000\)$`, err.Error())
 	require.Empty(t, stdout)
 	require.Contains(t, stderr, "before training: test ")
 	require.Equal(t, network(t, path).Layers, network(t, out).Layers)
@@ -139,8 +139,8 @@ func TestFailed_RestoresTheModelOfTheBestEpoch(t *testing.T) {
 		require.Equal(t, c.kept, s.at.Best.SubBatches == s.at.SubBatches)
 	}
 	require.NoError(t, s.writeModel([]byte("worse")))
-	err = s.failed(&failure{"reason", ", or advice"})
-	require.ErrorContains(t, err, "reason. "+s.places.model+" is the best model so far: loss 7 after update 5. Start again with --force and a smaller --lr (now 3), or advice")
+	err = s.failed(&failure{"reason", adviceRate + ", or advice"})
+	require.ErrorContains(t, err, "reason. "+s.places.model+" is the best model so far: loss 7 after update 5. Train again with a smaller --lr (now 3), or advice")
 	require.Equal(t, network(t, f.path).Layers, network(t, s.places.model).Layers)
 	require.Equal(t, 5, network(t, s.places.model).Step)
 	require.NoError(t, s.close())
@@ -195,6 +195,11 @@ func TestResult_ComparesWithTheModelBefore(t *testing.T) {
 // the weights that this training has saved.
 func TestTrain_TestsSavedWeightsBefore(t *testing.T) {
 	path, data := dialect2(t), bars(t, 240, 60)
+	model := filepath.Join(filepath.Dir(path), "model.onnx")
+	require.NoError(t, os.WriteFile(model, []byte("from sbs-convert"), 0o600))
+	_, _, err := command(t, path, "--data", data)
+	require.ErrorContains(t, err, model+" already exists: give another --output, or replace it with --force")
+	require.NoError(t, os.Remove(model))
 	_, errOut := must(t, path, "--data", data)
 	require.NotContains(t, errOut, "before training")
 	text := strings.Replace(string(read(t, path)), `"epoch_id_max": 5`, `"epoch_id": 5, "epoch_id_max": 6`, 1)

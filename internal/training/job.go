@@ -305,17 +305,15 @@ func configurationPlaces(t *pytorch.Training, output, folder string) (places, er
 
 // noteClasses adds a warning if there are classes without images.
 func (j *job) noteClasses() {
-	highest := 0
-	for i := range j.images.Len() {
-		highest = max(highest, j.images.Label(i))
+	missing := emptyClasses(j.images, j.network.Classes, j.classes)
+	if missing == "" {
+		return
 	}
-	if highest+1 < j.classes {
-		advice := ""
-		if j.kind == fineTuning && j.newLayer == "" {
-			advice = fmt.Sprintf(" (--%s trains a new last layer for their classes only)", flagNewClasses)
-		}
-		j.note("the network has %d classes, but the training images have only %d%s", j.classes, highest+1, advice)
+	advice := ""
+	if j.kind == fineTuning && j.newLayer == "" {
+		advice = fmt.Sprintf(" (--%s trains a new last layer for the classes of the images only)", flagNewClasses)
 	}
+	j.note("there are no training images of class %s%s", missing, advice)
 }
 
 // start returns the number of the step at which the training starts.

@@ -213,7 +213,8 @@ func (f *flags) vacant(j *job, oldLog []string) error {
 		if err == nil && path != "" {
 			err = fmt.Errorf("%s is from another training%s: give another --output, or start again with --force, which replaces files of the same name", path, f.noCheckpoint(j))
 		}
-		if err != nil || len(oldLog) == 0 {
+		// A training that continues from saved weights replaces their model.
+		if err != nil || len(oldLog) == 0 && j.start() > 0 {
 			return err
 		}
 	}
