@@ -95,8 +95,13 @@ func decode(content []byte, opt Options, limit int) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
+	if h.Gray && opt.Size.Channels == 3 && !opt.Resize {
+		return nil, errGray // also with transparent pixels, which Decode returns as colors
+	}
 	return fit(img, opt)
 }
+
+var errGray = errors.New("the image is gray, but the network needs 3 channels: allow conversion " + adviseResize)
 
 // adviseResize says how to allow scaling and conversion, on the command line and in a
 // program.
@@ -135,7 +140,7 @@ func fit(img image.Image, opt Options) ([]float32, error) {
 	}
 	if want.Channels == 3 {
 		if gray && !opt.Resize {
-			return nil, errors.New("the image is gray, but the network needs 3 channels: allow conversion " + adviseResize)
+			return nil, errGray
 		}
 		return colors(src, b), nil
 	}

@@ -246,3 +246,21 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// Decode returns a gray picture with transparent pixels as colors.
+func TestOpen_NeedsPermissionToRepeatGray(t *testing.T) {
+	for _, name := range []string{"gray.png", "gray-alpha.png"} {
+		path := filepath.Join("../imagefile/testdata", name)
+		s, err := Open([]string{path}, Options{})
+		require.NoError(t, err)
+		size := s.Size()
+		require.Equal(t, 1, size.Channels, name)
+		size.Channels = 3
+		s, err = Open([]string{path}, Options{Size: size})
+		require.NoError(t, err)
+		require.ErrorIs(t, s.At(0).Err, errGray)
+		s, err = Open([]string{path}, Options{Size: size, Resize: true})
+		require.NoError(t, err)
+		require.NoError(t, s.At(0).Err)
+	}
+}

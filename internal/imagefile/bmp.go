@@ -14,11 +14,14 @@ type bmpHeader struct {
 	size        uint32 // of the header after the file header
 	bits        uint16 // per pixel
 	compression uint32
-	alpha       uint32 // mask of the bits with the opacity
+	masks       [4]uint32 // of the bits of red, green, blue and the opacity, of headers that have all four
 }
 
+// usualMasks are the masks that package bmp reads.
+var usualMasks = [4]uint32{0xff0000, 0xff00, 0xff, 0xff000000}
+
 func readBMPHeader(b []byte) bmpHeader {
-	const size, bits, compression, alpha = 14, 28, 30, 66
+	const size, bits, compression, masks = 14, 28, 30, 54
 	var h bmpHeader
 	if len(b) < compression+4 {
 		return h // damaged
@@ -27,8 +30,10 @@ func readBMPHeader(b []byte) bmpHeader {
 	h.bits = binary.LittleEndian.Uint16(b[bits:])
 	h.compression = binary.LittleEndian.Uint32(b[compression:])
 	const withAlpha = 56 // the size of the first header with a mask of the opacity
-	if h.size >= withAlpha && len(b) >= alpha+4 {
-		h.alpha = binary.LittleEndian.Uint32(b[alpha:])
+	for i := range h.masks {
+		if at := masks + 4*i; h.size >= withAlpha && len(b) >= at+4 {
+			h.masks[i] = binary.LittleEndian.Uint32(b[at:])
+		}
 	}
 	return h
 }
@@ -45,6 +50,8 @@ func checkBMP(content []byte) error {
 		return refuse("a BMP that contains a JPEG or PNG file")
 	case h.bits == 16:
 		return refuse("a BMP with 16 bits per pixel")
+	case h.compression == 3 && h.masks != usualMasks:
+		return refuse("a BMP with unusual masks of its colors")
 	}
 	return nil
 }
@@ -57,7 +64,7 @@ func decodeBMP(content []byte) (image.Image, error) {
 	}
 	// Many programs leave the fourth byte of a pixel 0, also with a header that can give it
 	// the meaning of an opacity. Such an image is not invisible.
-	if src, ok := img.(*image.NRGBA); ok && (readBMPHeader(content).alpha == 0 || isInvisible(src)) {
+	if src, ok := img.(*image.NRGBA); ok && (readBMPHeader(content).masks[3] == 0 || isInvisible(src)) {
 		for i := 3; i < len(src.Pix); i += 4 {
 			src.Pix[i] = math.MaxUint8
 		}

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"slices"
 	"strings"
 	"testing"
 
@@ -265,6 +266,14 @@ func TestDecode_NamesOtherFormats(t *testing.T) {
 		_, err := Decode([]byte(head), maxPixels)
 		require.ErrorContains(t, err, want)
 	}
+}
+
+// A BMP with the masks after a header of 40 bytes is common.
+func TestDecode_NamesMasksOfBMP(t *testing.T) {
+	content := slices.Clone(file(t, "gray.bmp"))
+	content[28], content[30] = 32, 3 // bits per pixel, compression
+	_, err := Decode(content, maxPixels)
+	require.ErrorContains(t, err, "a BMP with unusual masks of its colors")
 }
 
 func TestKnown_NeedsAFewBytes(t *testing.T) {

@@ -252,7 +252,7 @@ refuse("os2.bmp", "a BMP with a header of 12 bytes")
 bmp("png.bmp", 0, [b"\0"] * H, compression=5)
 refuse("png.bmp", "a BMP that contains a JPEG or PNG file")
 bmp("masks.bmp", 32, each(bgra0), compression=3, size=124, masks=struct.pack("<IIII", 0xFF, 0xFF00, 0xFF0000, 0))
-refuse("masks.bmp", "unsupported BMP image")
+refuse("masks.bmp", "a BMP with unusual masks of its colors")
 
 # WebP. Decoders differ in how they enlarge the colors of the lossy format.
 save("gray.webp", L, 4, quality=100)
