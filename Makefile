@@ -109,9 +109,12 @@ FUZZ := ./internal/kernel:FuzzTiers \
 	./internal/portmath:FuzzFMA \
 	./internal/npy:FuzzRead \
 	./internal/imagefile:FuzzDecode \
+	./internal/pickle:FuzzDecode \
+	./internal/sniff:FuzzDescribe \
 	./internal/dataset:FuzzIDX \
 	./internal/dataset:FuzzDecode \
 	./internal/dataset:FuzzPickle \
+	./internal/dataset:FuzzTextLabels \
 	./importers/pytorch:FuzzConfig \
 	./convert:FuzzFromONNX \
 	./runtime:FuzzNew \
