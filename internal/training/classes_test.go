@@ -122,7 +122,7 @@ func TestNewClasses_TrainsANewLastLayer(t *testing.T) {
 				if rate == "" {
 					rate = "0.01"
 				}
-				stdout, stderr := must(t, path, "--data", data, "-o", out, "--new-classes", "--epochs", "20", "--lr", rate, "--batches-per-update", "2")
+				stdout, stderr := must(t, path, "--data", data, "-o", out, "--new-classes", "--epochs", "10", "--lr", rate, "--batches-per-update", "2")
 				require.Contains(t, stderr, fmt.Sprintf("is new, for %d classes (Birne, apple", count))
 				require.NotContains(t, stderr, "before training")
 				require.Regexp(t, fmt.Sprintf(`^test accuracy \d+\.\d\d%% \(%d images\)\n`, 12*count), stdout)

@@ -83,7 +83,7 @@ func TestResume_AfterASignal(t *testing.T) {
 	data, path := bars(t, 480, 24), model(t, convert.Options{})
 	dir := t.TempDir()
 	args := func(out string) []string {
-		return []string{path, "--data", data, "-o", filepath.Join(dir, out+".onnx"), "--epochs", "40", "--lr", "0.05", "--batches-per-update", "3"}
+		return []string{path, "--data", data, "-o", filepath.Join(dir, out+".onnx"), "--epochs", "20", "--lr", "0.05", "--batches-per-update", "3"}
 	}
 	must(t, append(args("whole"), "--quiet")...)
 	want := read(t, filepath.Join(dir, "whole.onnx"))
