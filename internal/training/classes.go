@@ -107,8 +107,7 @@ func describeClasses(names []string, count int) string {
 	if count == 1 {
 		what = "1 class"
 	}
-	switch {
-	case names == nil:
+	if names == nil {
 		return fmt.Sprintf("%s (labels 0 to %d)", what, count-1)
 	}
 	return fmt.Sprintf("%s (%s)", what, listed(names))
