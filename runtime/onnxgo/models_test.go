@@ -6,7 +6,6 @@ import (
 
 	"github.com/owulveryck/onnx-go"
 	"github.com/stretchr/testify/require"
-	"google.golang.org/protobuf/proto"
 	"gorgonia.org/tensor"
 
 	"github.com/spike-by-spike/sbs/convert"
@@ -164,13 +163,25 @@ func TestBackend_InitializerAmongTheInputsCannotBeSet(t *testing.T) {
 	require.Equal(t, []float32{1, 0, -1}, out[0].Data())
 }
 
+// damaged returns a model with other weights than its checksum is about.
+func damaged(t *testing.T) []byte {
+	m, err := sbsonnx.Unmarshal(t.Context(), write(t, converttest.Digits(), convert.Options{Batch: 1}))
+	require.NoError(t, err)
+	for _, w := range m.Graph.Initializer {
+		clear(w.RawData)
+	}
+	data, err := sbsonnx.Marshal(m)
+	require.NoError(t, err)
+	return data
+}
+
 // TestDecode_RefusesWhatOnnxGoCannotLoad has models that must give errors, and not panics.
 func TestDecode_RefusesWhatOnnxGoCannotLoad(t *testing.T) {
 	change := func(f func(m *onnxpb.ModelProto)) []byte {
 		m, err := sbsonnx.Unmarshal(t.Context(), write(t, converttest.Digits(), convert.Options{Batch: 1}))
 		require.NoError(t, err)
 		f(m)
-		data, err := proto.Marshal(m)
+		data, err := sbsonnx.MarshalStamped(m)
 		require.NoError(t, err)
 		return data
 	}
@@ -179,6 +190,7 @@ func TestDecode_RefusesWhatOnnxGoCannotLoad(t *testing.T) {
 		want string
 	}{
 		"subgraphs": {write(t, converttest.Digits(), convert.Options{Body: convert.BodyInline}), "GRAPH not handled"},
+		"damaged":   {damaged(t), "the contents of the model do not match its checksum"},
 		"nothing":   {nil, "this is an empty file"},
 		"a large declaration": {change(func(m *onnxpb.ModelProto) {
 			m.Graph.ValueInfo = append(m.Graph.ValueInfo, value("large", ops.Float32, 1<<15, 1<<14))
@@ -276,6 +288,11 @@ func FuzzDecode(f *testing.F) {
 		Layers: []convert.Layer{maker.SbS(converttest.Window(2, 1), 1, 2, 2), maker.SbS(converttest.Window(2, 1), 2, 2, 2)},
 	}
 	data, err := convert.ToONNX(tiny, convert.Options{Batch: 1, Body: convert.BodyNone})
+	require.NoError(f, err)
+	m, err := sbsonnx.Unmarshal(f.Context(), data)
+	require.NoError(f, err)
+	m.MetadataProps = nil // with a checksum, every changed input would be refused at once
+	data, err = sbsonnx.Marshal(m)
 	require.NoError(f, err)
 	require.Less(f, len(data), largest)
 	f.Add(data)
