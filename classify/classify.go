@@ -8,7 +8,6 @@ import (
 	"image"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/spike-by-spike/sbs/internal/dataset"
 	"github.com/spike-by-spike/sbs/internal/metadata"
@@ -96,9 +95,7 @@ func (c *Classifier) setUp() error {
 	if err := c.setOutput(c.model.Outputs()); err != nil {
 		return err
 	}
-	for key := range c.model.Metadata() {
-		c.unit = c.unit || strings.HasPrefix(key, metadata.Prefix) && key != metadata.Checksum // which any model may have
-	}
+	c.unit = metadata.IsOwn(c.model.Metadata())
 	if names := c.model.Metadata()[metadata.Classes]; names != "" {
 		if err := json.Unmarshal([]byte(names), &c.classes); err != nil {
 			return fmt.Errorf("the metadata %s is not a list of class names", metadata.Classes)

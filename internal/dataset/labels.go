@@ -33,7 +33,7 @@ func readLabels(path string, images named) (labels, error) {
 	case idxLabels:
 		l.numbers, err = idxNumbers(path)
 	case npyArray:
-		l.numbers, err = labelNumbers(n, func(accept func(npy.Header) error) (*npy.Array, error) { return readNPY(path, accept) })
+		l.numbers, err = labelNumbers(n, readerOf(path))
 	case npzArchive:
 		l.numbers, err = npzLabels(path, member, n)
 	case plainText, imageTable:
@@ -84,7 +84,7 @@ func idxNumbers(path string) ([]int, error) {
 
 // labelNumbers reads the labels of n images from an array: one integer per image, also
 // stored as a floating-point number, or a row per image with a one at the label.
-func labelNumbers(n int, read func(accept func(npy.Header) error) (*npy.Array, error)) ([]int, error) {
+func labelNumbers(n int, read npy.Reader) ([]int, error) {
 	a, err := read(func(h npy.Header) error { return checkLabels(h, n) })
 	if err != nil {
 		return nil, err
@@ -93,7 +93,11 @@ func labelNumbers(n int, read func(accept func(npy.Header) error) (*npy.Array, e
 	switch data := a.Data.(type) {
 	case []bool:
 		for _, v := range data {
-			numbers = append(numbers, map[bool]int{true: 1}[v])
+			number := 0
+			if v {
+				number = 1
+			}
+			numbers = append(numbers, number)
 		}
 	case []float32, []float64:
 		values, err := a.Float32s()
@@ -127,7 +131,7 @@ const maxOneHot = 1 << 12
 
 // checkLabels returns an error if an array cannot contain the labels of n images.
 func checkLabels(h npy.Header, n int) error {
-	if rows := len(h.Shape) == 2 && h.Shape[0] == n && h.Shape[1] > 1; rows {
+	if len(h.Shape) == 2 && h.Shape[0] == n && h.Shape[1] > 1 { // one-hot
 		if h.Shape[1] > maxOneHot {
 			return fmt.Errorf("the array has shape %v, want one label per image", h.Shape)
 		}
@@ -150,6 +154,11 @@ func oneHot(values []int, n int) ([]int, error) {
 		numbers = append(numbers, label)
 	}
 	return numbers, nil
+}
+
+// readerOf returns the Reader of an .npy file.
+func readerOf(path string) npy.Reader {
+	return func(accept func(npy.Header) error) (*npy.Array, error) { return readNPY(path, accept) }
 }
 
 // readNPY reads an .npy file if accept returns nil for its header.

@@ -29,7 +29,7 @@ func splitMember(path string) (file, member string) {
 type arrays interface {
 	Names() []string
 	Header(name string) (npy.Header, error)
-	Read(name string, accept func(npy.Header) error) (*npy.Array, error)
+	Reader(name string) npy.Reader
 
 	path(name string) string // of an array, to show and to give on the command line
 	close() error
@@ -75,12 +75,10 @@ func (f npyFolder) path(name string) string { return name }
 func (f npyFolder) close() error            { return nil }
 
 func (f npyFolder) Header(name string) (npy.Header, error) {
-	return npy.HeaderOf(func(accept func(npy.Header) error) (*npy.Array, error) { return readNPY(name, accept) })
+	return npy.HeaderOf(readerOf(name))
 }
 
-func (f npyFolder) Read(name string, accept func(npy.Header) error) (*npy.Array, error) {
-	return readNPY(name, accept)
-}
+func (f npyFolder) Reader(name string) npy.Reader { return readerOf(name) }
 
 // openNPZ opens the images of an .npz file and, unless the options name a file of labels,
 // their labels. Errors name the path.
@@ -108,7 +106,7 @@ func readArrays(a arrays, member string, opt Options) (p part, l labels, err err
 			return nil, labels{}, err
 		}
 	}
-	p, err = newPattern(a.path(member), opt, func(accept func(npy.Header) error) (*npy.Array, error) { return a.Read(member, accept) })
+	p, err = newPattern(a.path(member), opt, a.Reader(member))
 	if err != nil || opt.Labels != "" {
 		return p, labels{}, err
 	}
@@ -116,7 +114,7 @@ func readArrays(a arrays, member string, opt Options) (p part, l labels, err err
 	if err != nil || name == "" {
 		return p, labels{}, err
 	}
-	l.numbers, err = labelNumbers(p.len(), func(accept func(npy.Header) error) (*npy.Array, error) { return a.Read(name, accept) })
+	l.numbers, err = labelNumbers(p.len(), a.Reader(name))
 	return p, l, err
 }
 
@@ -240,5 +238,5 @@ func npzLabels(path, member string, n int) (numbers []int, err error) {
 		}
 		member = names[0]
 	}
-	return labelNumbers(n, func(accept func(npy.Header) error) (*npy.Array, error) { return a.Read(member, accept) })
+	return labelNumbers(n, a.Reader(member))
 }

@@ -15,11 +15,11 @@ const maxCompressed = 1 << 28
 
 // openPattern opens an .npy file of images.
 func openPattern(path string, opt Options) (part, error) {
-	return newPattern(path, opt, func(accept func(npy.Header) error) (*npy.Array, error) { return readNPY(path, accept) })
+	return newPattern(path, opt, readerOf(path))
 }
 
 // newPattern reads images from an array.
-func newPattern(path string, opt Options, read func(accept func(npy.Header) error) (*npy.Array, error)) (part, error) {
+func newPattern(path string, opt Options, read npy.Reader) (part, error) {
 	var shape layout
 	a, err := read(func(h npy.Header) (err error) {
 		if shape, err = arrange(h.Shape, opt); err != nil {

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strings"
 
 	"github.com/spike-by-spike/sbs/internal/metadata"
 	"github.com/spike-by-spike/sbs/ops"
@@ -28,7 +27,7 @@ var probes = [2]int{3, 11}
 // else than the batch, such as the steps of a sequence.
 func (k *compiler) findBatches() error {
 	p := k.p
-	if !p.ownMetadata() {
+	if !metadata.IsOwn(p.Metadata) {
 		return nil
 	}
 	var draws []*Step
@@ -78,16 +77,6 @@ func (k *compiler) findBatches() error {
 		}
 	}
 	return nil
-}
-
-// ownMetadata reports whether sbs-convert, sbs-train or sbs-optimize has written the model.
-func (p *Program) ownMetadata() bool {
-	for key := range p.Metadata {
-		if strings.HasPrefix(key, metadata.Prefix) && key != metadata.Checksum { // which any model may have
-			return true
-		}
-	}
-	return false
 }
 
 // Run computes the outputs for the given inputs, both by name.

@@ -2,8 +2,20 @@
 // package convert writes, and reads and checks the property with the stages.
 package metadata
 
+import "strings"
+
 // Prefix starts the keys of the metadata of this project.
 const Prefix = "ai.sbs."
+
+// IsOwn reports whether metadata is that of a model which this project has written.
+func IsOwn(properties map[string]string) bool {
+	for key := range properties {
+		if strings.HasPrefix(key, Prefix) && key != Checksum { // any model can have a checksum
+			return true
+		}
+	}
+	return false
+}
 
 // Keys of a model's metadata properties.
 const (

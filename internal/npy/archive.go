@@ -44,12 +44,19 @@ func (a *Archive) Names() []string { return a.names }
 
 // Header returns the description of an array.
 func (a *Archive) Header(name string) (Header, error) {
-	return HeaderOf(func(accept func(Header) error) (*Array, error) { return a.Read(name, accept) })
+	return HeaderOf(a.Reader(name))
 }
 
-// HeaderOf returns the header that a function such as Archive.Read passes to accept. No
-// element is read.
-func HeaderOf(read func(accept func(Header) error) (*Array, error)) (h Header, err error) {
+// Reader reads one array as ReadOpen does.
+type Reader func(accept func(Header) error) (*Array, error)
+
+// Reader returns a function that reads an array as Read does.
+func (a *Archive) Reader(name string) Reader {
+	return func(accept func(Header) error) (*Array, error) { return a.Read(name, accept) }
+}
+
+// HeaderOf returns the header that a Reader passes to accept. No element is read.
+func HeaderOf(read Reader) (h Header, err error) {
 	_, err = read(func(header Header) error {
 		h = header
 		return errHeader
