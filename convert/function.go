@@ -71,17 +71,16 @@ func (l *SbS) features(inject Inject) features {
 	}
 }
 
-// featuresOf returns the features of a body that serves all SbS layers of networks, and
-// whether there are any.
-func featuresOf(inject Inject, networks ...*Network) (all features, spiking bool) {
+// featuresOf returns the features of a body that serves all layers of networks that use an
+// operator, SbS or SbSFullLayer.
+func featuresOf(inject Inject, operator string, networks ...*Network) (all features) {
 	all.inject = inject
 	var layers []Layer
 	for _, n := range networks {
 		layers = append(layers, n.Layers...)
 	}
 	for _, l := range layers {
-		if l, ok := l.(*SbS); ok {
-			spiking = true
+		if l, ok := l.(*SbS); ok && l.operator() == operator {
 			f := l.features(inject)
 			all.epsilonXY = all.epsilonXY || f.epsilonXY
 			all.forgetting = all.forgetting || f.forgetting
@@ -92,7 +91,7 @@ func featuresOf(inject Inject, networks ...*Network) (all features, spiking bool
 	}
 	// Inputs of a function cannot be skipped, and epsilon_xy precedes the injected input.
 	all.epsilonXY = all.epsilonXY || inject != InjectNothing
-	return all, spiking
+	return all
 }
 
 // inputs returns the names of the inputs of a body with these features. A node that

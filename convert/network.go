@@ -156,8 +156,9 @@ func (p Preprocessing) Output(in Size) (Size, error) {
 	return out, nil
 }
 
-// Layer is one layer of a network: *SbS, *AveragePool, *MaxPool, *Conv, *ReLU, *OnOff
-// or *Reconstruction. Other packages cannot add kinds of layers.
+// Layer is one layer of a network: *SbS, *NNMF, *AveragePool, *MaxPool, *Conv, *ApproxConv,
+// *ReLU, *OnOff, *Poisson, *SpikeImage or *Reconstruction. Other packages cannot add kinds of
+// layers.
 type Layer interface {
 	// Kind returns the name of the layer's type in models and errors, such as "SbS".
 	Kind() string
@@ -225,6 +226,10 @@ type SbS struct {
 	// makes instead of reading them. It does not change what the layer computes.
 	Pooling bool
 
+	// FullLayer draws the spikes once per image, from the whole input, and hands each of them
+	// to every output position that sees its place (spike_full_layer_input_distribution).
+	FullLayer bool
+
 	// Local marks a layer that is trained by its local learning rule instead of by
 	// backpropagation. It does not change what the layer computes.
 	Local bool
@@ -260,8 +265,11 @@ type ReLU struct{}
 // OnOff is the split layer of dialect 2: with d = x - Mean, its output has the channels
 // of max(d, 0) followed by the channels of max(-d, 0), divided by their sum over all
 // channels + 1e-20. The output has twice as many channels as the input.
+//
+// Without a Mean, it is the split of PyTorch-SbS since February 2023: d = x - 0.5, and the
+// output is not divided.
 type OnOff struct {
-	Mean *ops.Tensor // float32 (1, 1, H, W), or (1, 1, 1, 1) for the same mean everywhere
+	Mean *ops.Tensor // float32 (1, 1, H, W), (1, 1, 1, 1) for the same mean everywhere, or nil
 }
 
 // Reconstruction computes the input distribution that the output h of the SbS layer

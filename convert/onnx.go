@@ -114,12 +114,11 @@ func ToONNX(n *Network, opt Options) ([]byte, error) {
 	if err := opt.check(); err != nil {
 		return nil, err
 	}
-	all, spiking := featuresOf(opt.Inject, n)
-	g, err := writeGraph(n, sizes, opt, all)
+	g, err := writeGraph(n, sizes, opt, featuresOf(opt.Inject, sbs.OpSbS, n))
 	if err != nil {
 		return nil, err
 	}
-	m, err := newModel(n, g, opt, all, spiking)
+	m, err := newModel(n, g, opt, n)
 	if err != nil {
 		return nil, err
 	}
@@ -152,9 +151,9 @@ func writeGraph(n *Network, sizes []Size, opt Options, all features) (*onnxpb.Gr
 	return w.graph, w.err
 }
 
-// newModel returns the model of a network with the given graph, for SbS layers with the
-// given features.
-func newModel(n *Network, g *onnxpb.GraphProto, opt Options, all features, spiking bool) (*onnxpb.ModelProto, error) {
+// newModel returns the model of a network with the given graph, with the definitions of the
+// operators that the layers of all networks need.
+func newModel(n *Network, g *onnxpb.GraphProto, opt Options, all ...*Network) (*onnxpb.ModelProto, error) {
 	meta, err := properties(n)
 	if err != nil {
 		return nil, err
@@ -168,17 +167,13 @@ func newModel(n *Network, g *onnxpb.GraphProto, opt Options, all features, spiki
 		OpsetImport:   []*onnxpb.OperatorSetIdProto{{Domain: "", Version: opsetVersion}},
 		MetadataProps: meta,
 	}
-	if spiking && opt.Body != BodyInline {
+	if used := operatorsOf(all...); len(used) > 0 && opt.Body != BodyInline {
 		m.OpsetImport = append(m.OpsetImport, &onnxpb.OperatorSetIdProto{Domain: sbs.Domain, Version: sbs.Version})
-	}
-	if spiking && opt.Body == BodyFunction {
-		f, err := function(all)
-		if err != nil {
-			return nil, err
+		if opt.Body == BodyFunction {
+			m.Functions, err = definitions(used, opt.Inject, all...)
 		}
-		m.Functions = append(m.Functions, f)
 	}
-	return m, nil
+	return m, err
 }
 
 // sizeName names entry i of Network.Sizes.
@@ -339,6 +334,14 @@ func readLayer(r *reader, kind string) (Layer, error) {
 		return readOnOff(r)
 	case kindReconstruction:
 		return readReconstruction(r)
+	case kindNNMF, kindBPSbSNNMF:
+		return readNNMF(r, kind)
+	case kindPoisson:
+		return readPoisson(r)
+	case kindSpikeImage:
+		return readSpikeImage(r)
+	case kindApproxConv:
+		return readApproxConv(r)
 	}
 	return nil, fmt.Errorf("%w: unknown kind of layer", ErrNotConverted)
 }

@@ -23,27 +23,42 @@ func (l *SbS) Kind() string {
 
 // Output implements Layer.
 func (l *SbS) Output(in Size) (Size, error) {
-	oh, ow, err := l.Window.Output(in.Height, in.Width)
+	out, err := windowOutput(l.Window, l.Weights, in)
+	if err != nil || l.EpsilonXY == nil {
+		return out, err
+	}
+	want := []int{out.Height, out.Width, l.Kernel[0], l.Kernel[1]}
+	if len(l.EpsilonXY.Shape()) == 2 {
+		want = want[:2]
+	}
+	if err := checkFloats("epsilon_xy", l.EpsilonXY, want); err != nil {
+		return Size{}, err
+	}
+	return out, nil
+}
+
+// windowOutput returns the size of the output of a layer with a window and the weights (K, N).
+func windowOutput(w Window, weights *ops.Tensor, in Size) (Size, error) {
+	oh, ow, err := w.Output(in.Height, in.Width)
 	if err != nil {
 		return Size{}, err
 	}
-	k, err := ops.Len([]int{in.Channels, l.Kernel[0], l.Kernel[1]})
+	k, err := ops.Len([]int{in.Channels, w.Kernel[0], w.Kernel[1]})
 	if err != nil {
 		return Size{}, fmt.Errorf("the kernel has too many inputs: %w", err)
 	}
-	if err := checkFloats("weights", l.Weights, []int{k, -1}); err != nil {
+	if err := checkFloats("weights", weights, []int{k, -1}); err != nil {
 		return Size{}, fmt.Errorf("for an input of %v: %w", in, err)
 	}
-	if l.EpsilonXY != nil {
-		want := []int{oh, ow, l.Kernel[0], l.Kernel[1]}
-		if len(l.EpsilonXY.Shape()) == 2 {
-			want = want[:2]
-		}
-		if err := checkFloats("epsilon_xy", l.EpsilonXY, want); err != nil {
-			return Size{}, err
-		}
+	return Size{weights.Shape()[1], oh, ow}, nil
+}
+
+// operator returns the name of the layer's operator.
+func (l *SbS) operator() string {
+	if l.FullLayer {
+		return sbs.OpFullLayer
 	}
-	return Size{l.Weights.Shape()[1], oh, ow}, nil
+	return sbs.OpSbS
 }
 
 func (l *SbS) params(seed int64) sbs.Params {
@@ -89,7 +104,7 @@ func (l *SbS) write(w *writer, in value) (value, error) {
 		}
 	}
 	return w.add(nodeSpec{
-		op: "SbS", domain: sbs.Domain, inputs: inputs, attrs: attrs, doc: l.doc(in.size, out),
+		op: l.operator(), domain: sbs.Domain, inputs: inputs, attrs: attrs, doc: l.doc(in.size, out),
 	}, out), nil
 }
 

@@ -167,14 +167,14 @@ func StagesToONNX(s *Staged, opt Options) ([]byte, error) {
 	for i, stage := range s.Stages {
 		networks[i] = stage.Network
 	}
-	all, spiking := featuresOf(opt.Inject, networks...)
+	all := featuresOf(opt.Inject, sbs.OpSbS, networks...)
 	graphs := make([]*onnxpb.GraphProto, len(networks))
 	for i, n := range networks {
 		if graphs[i], err = writeGraph(n, sizes[i], opt, all); err != nil {
 			return nil, fmt.Errorf("stage %d: %w", i+1, err)
 		}
 	}
-	m, err := newModel(networks[last], graphs[last], opt, all, spiking)
+	m, err := newModel(networks[last], graphs[last], opt, networks...)
 	if err != nil {
 		return nil, fmt.Errorf("stage %d: %w", last+1, err)
 	}

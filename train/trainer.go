@@ -235,7 +235,7 @@ func (t *Trainer) findParams() error {
 		s := &t.program.Main.Steps[i]
 		name, _ := graph.LayerOf(s.Name)
 		l := &t.layers[i]
-		l.sbs = s.Operator == graph.SbSOperator
+		l.sbs = graph.IsSbS(s.Operator)
 		l.local = l.sbs && slices.Contains(t.config.Local, name)
 		l.wants = make([]bool, len(s.Inputs))
 		if l.sbs {
@@ -298,9 +298,9 @@ func (t *Trainer) trained(s *graph.Step, j int) bool {
 	layer, kind := graph.LayerOf(s.Name)
 	frozen := slices.Contains(c.FreezeW, layer) || kind == kindPooling
 	switch {
-	case s.Operator == graph.SbSOperator && j == inputEpsilonXY:
+	case graph.IsSbS(s.Operator) && j == inputEpsilonXY:
 		return c.Dialect == 1 && !slices.Contains(c.FreezeEpsilonXY, layer)
-	case s.Operator == graph.SbSOperator, s.Operator == "Conv":
+	case graph.IsSbS(s.Operator), s.Operator == "Conv":
 		return j > 0 && !frozen
 	}
 	return s.Operator == "Sub" && kind == kindOnOff && j == 1 && !frozen

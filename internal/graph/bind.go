@@ -7,6 +7,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 // readNodes adds a step for every node of a graph.
@@ -77,7 +78,7 @@ func (s *scope) addNode(n *onnxpb.NodeProto, name, operator string) error {
 	}
 	if st.injectable {
 		s.k.p.injectable[name] = true
-		if layer, _ := LayerOf(name); isSbS(n) {
+		if layer, _ := LayerOf(name); isRandom(n) {
 			s.k.p.injectable[layer] = true
 		}
 	}
@@ -101,11 +102,16 @@ func (s *scope) defineOutputs(st *Step, names []string) error {
 	return nil
 }
 
+// isRandom reports whether a node has an operator of this project that draws random numbers.
+func isRandom(n *onnxpb.NodeProto) bool {
+	return domainOf(n.GetDomain()) == sbs.Domain && sbs.Random(n.GetOpType())
+}
+
 // injectable reports whether a node draws random numbers that the caller of a run may
 // replace.
 func injectable(n *onnxpb.NodeProto) bool {
 	uniform := n.GetOpType() == "RandomUniform" || n.GetOpType() == "RandomUniformLike"
-	return isSbS(n) || uniform && domainOf(n.GetDomain()) == ""
+	return isRandom(n) || uniform && domainOf(n.GetDomain()) == ""
 }
 
 // unknownOperator returns the error of a node whose operator does not exist.
@@ -156,7 +162,7 @@ func (s *scope) bind(st *Step, outputs int, attrs ops.Attributes, opset int, o o
 	if st.Op == nil {
 		return errNoOp
 	}
-	if st.Operator == SbSOperator {
+	if IsSbS(st.Operator) {
 		st.operator, st.node = o, n
 	}
 	return nil

@@ -61,7 +61,7 @@ func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
 // latter take precedence.
 func (k *compiler) readOperators(*onnxpb.ModelProto) error {
 	k.operators = map[opKey]ops.Operator{}
-	for _, o := range append(std.Operators(), sbs.Operator()) {
+	for _, o := range append(std.Operators(), sbs.Operators()...) {
 		k.operators[opKey{o.Domain, o.Name}] = o
 	}
 	for _, o := range k.Options.Operators {
@@ -140,7 +140,7 @@ func (p *Program) setPositions(types []*ops.Input) {
 	}
 	for i := range p.Main.Steps {
 		s := &p.Main.Steps[i]
-		if s.Operator != SbSOperator || len(s.Outputs) == 0 || types[s.Outputs[0]] == nil {
+		if !IsSbS(s.Operator) || len(s.Outputs) == 0 || types[s.Outputs[0]] == nil {
 			continue
 		}
 		if h := types[s.Outputs[0]].Shape; len(h) == 4 && h[2].Known() && h[3].Known() {
@@ -187,7 +187,7 @@ func (k *compiler) checkDynamics() error {
 // collectSbS adds the SbS steps of a graph to the program.
 func (p *Program) collectSbS(g *Graph) {
 	for i := range g.Steps {
-		if s := &g.Steps[i]; s.Operator == SbSOperator {
+		if s := &g.Steps[i]; IsSbS(s.Operator) {
 			p.sbsSteps = append(p.sbsSteps, s)
 		}
 	}

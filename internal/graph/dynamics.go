@@ -13,12 +13,23 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// SbSOperator is the name of the SbS operator with its domain, as in Step.Operator.
-const SbSOperator = sbs.Domain + ".SbS"
+// Own returns the name of an operator of the domain of this project, "" for other operators.
+// The argument has the form of Step.Operator.
+func Own(operator string) string {
+	name, ok := strings.CutPrefix(operator, sbs.Domain+".")
+	if !ok {
+		return ""
+	}
+	return name
+}
+
+// IsSbS reports whether an operator is SbS or SbSFullLayer, the operators with sbs.Params. The
+// argument has the form of Step.Operator.
+func IsSbS(operator string) bool { return sbs.Spiking(Own(operator)) }
 
 // isSbS reports whether a node is an SbS node.
 func isSbS(n *onnxpb.NodeProto) bool {
-	return domainOf(n.GetDomain()) == sbs.Domain && n.GetOpType() == "SbS"
+	return domainOf(n.GetDomain()) == sbs.Domain && sbs.Spiking(n.GetOpType())
 }
 
 // LayerOf splits the name of a node: "L3/SbS" belongs to layer "L3" and is of kind
@@ -202,10 +213,10 @@ func SetDynamics(pb *onnxpb.ModelProto, d Dynamics) error {
 		names = append(names, name)
 		attrs, err := onnx.Attributes(n)
 		if err != nil {
-			return &ops.NodeError{Node: name, Operator: SbSOperator, Err: err}
+			return &ops.NodeError{Node: name, Operator: sbs.Domain + "." + n.GetOpType(), Err: err}
 		}
 		if err := setDynamics(pb, n, attrs, d.of(len(names)-1, name, used)); err != nil {
-			return &ops.NodeError{Node: name, Operator: SbSOperator, Err: err}
+			return &ops.NodeError{Node: name, Operator: sbs.Domain + "." + n.GetOpType(), Err: err}
 		}
 	}
 	for _, f := range pb.GetFunctions() {

@@ -198,7 +198,7 @@ func (f *frame) runOp(ctx context.Context, s *Step, w *work) error {
 	if err := RunOp(&w.ctx, s, op, w.in, w.out); err != nil {
 		return err
 	}
-	if s.Operator != SbSOperator {
+	if !IsSbS(s.Operator) {
 		return nil
 	}
 	if o.Updates != nil {
@@ -221,9 +221,9 @@ func updates(op ops.Op, h *ops.Tensor) int64 {
 }
 
 // Injected returns the numbers of the caller for a step: the entry for its name or, for an
-// SbS node, the entry for its layer.
+// node of this project's domain, the entry for its layer.
 func Injected(byName map[string]*ops.Tensor, s *Step) *ops.Tensor {
-	if t := byName[s.Name]; t != nil || s.Operator != SbSOperator || len(byName) == 0 {
+	if t := byName[s.Name]; t != nil || Own(s.Operator) == "" || len(byName) == 0 {
 		return t
 	}
 	layer, _ := LayerOf(s.Name)
@@ -233,7 +233,7 @@ func Injected(byName map[string]*ops.Tensor, s *Step) *ops.Tensor {
 // RunOp runs the operator of a step with the spikes or uniforms in ctx, if there are any.
 // The output of a standard node that draws random numbers is then the uniforms.
 func RunOp(ctx *ops.Context, s *Step, op ops.Op, in, out []*ops.Tensor) error {
-	if u := ctx.Uniforms; u != nil && s.Operator != SbSOperator {
+	if u := ctx.Uniforms; u != nil && Own(s.Operator) == "" {
 		return inject(out[0], u)
 	}
 	var few [4]*ops.Tensor // more would take memory from the heap

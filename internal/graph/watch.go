@@ -24,7 +24,7 @@ func (p *Program) checkWatch(w *Watcher) error {
 	}
 	var names []string
 	for i := range p.Main.Steps {
-		if s := &p.Main.Steps[i]; s.Operator == SbSOperator {
+		if s := &p.Main.Steps[i]; IsSbS(s.Operator) {
 			names = append(names, s.Name)
 		}
 	}

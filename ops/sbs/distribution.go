@@ -42,11 +42,11 @@ func Distribution(ctx *ops.Context, op ops.Op, x *ops.Tensor) (*ops.Tensor, erro
 	if x.DType() != ops.Float32 || len(s) != 4 {
 		return nil, fmt.Errorf("%w: X is %v, want float32(batch, channels, height, width)", ops.ErrShape, ops.TypeOf(x))
 	}
-	oh, ow := l.outputSize(s[2], 0), l.outputSize(s[3], 1)
+	oh, ow := l.window().outputSize(s[2], 0), l.window().outputSize(s[3], 1)
 	if oh < 1 || ow < 1 {
 		return nil, fmt.Errorf("%w: kernel_shape %v does not fit into X, which is %v", ops.ErrShape, l.Kernel, ops.TypeOf(x))
 	}
-	d := &gradient{geometry: l.geometryOf(s, []int{s[0], 0, oh, ow}), x: x.Float32s()}
+	d := &gradient{layer: l, geometry: l.window().geometryOf(s, []int{s[0], 0, oh, ow}), x: x.Float32s()}
 	out, err := ops.Zeros(ops.Float32, []int{d.batch, d.k, oh, ow})
 	if err != nil {
 		return nil, err

@@ -32,6 +32,7 @@ const (
 // the number of workers.
 type gradient struct {
 	geometry
+	*layer
 
 	dialect     Dialect
 	local       bool
@@ -131,7 +132,7 @@ func (d *gradient) prepare(l *layer, rule Rule, in, out, gradOut, gradIn []*ops.
 	if err := inferred[0].Check(out[0]); err != nil {
 		return fmt.Errorf("output: %w", err)
 	}
-	d.geometry = l.geometryOf(in[0].Shape(), out[0].Shape())
+	d.layer, d.geometry = l, l.window().geometryOf(in[0].Shape(), out[0].Shape())
 	d.x, d.w, d.h, d.g = in[0].Float32s(), in[1].Float32s(), out[0].Float32s(), gradOut[0].Float32s()
 	d.epsXY = optional(in, inputEpsilonXY).Float32s()
 	d.epsPlaces = len(d.epsXY) / d.positions

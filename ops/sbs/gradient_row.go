@@ -73,7 +73,7 @@ type gradSource struct{ at, step, lo, hi int }
 // source returns the source of a run at a place of the kernel, in channel 0.
 func (d *gradient) source(r gradRun, place int) gradSource {
 	y, x := d.inputAt(r.y*d.ow+r.x, place)
-	s := gradSource{step: d.Strides[1]}
+	s := gradSource{step: d.win.Strides[1]}
 	if y < 0 || y >= d.height || x >= d.width {
 		return s
 	}

@@ -128,6 +128,7 @@ const weightsAtOnce = 1 << 20
 // next Run.
 type run struct {
 	geometry
+	*layer
 	*plan
 
 	x, w, epsXY []float32 // the inputs; epsXY is nil if absent
@@ -161,7 +162,7 @@ type run struct {
 // prepare checks the inputs of a run and sets up r for them, apart from the weights. h
 // is the shape of the output.
 func (l *layer) prepare(r *run, ctx *ops.Context, in []*ops.Tensor, h []int) error {
-	r.geometry = l.geometryOf(in[0].Shape(), h)
+	r.layer, r.geometry = l, l.window().geometryOf(in[0].Shape(), h)
 	r.ctx = ctx
 	r.x, r.w = in[0].Float32s(), in[1].Float32s()
 	epsXY := optional(in, inputEpsilonXY)

@@ -30,7 +30,7 @@ const MaxSpikes = 1 << 24
 // ops.Differentiable, with the gradient of the zero Rule.
 func Operator() ops.Operator {
 	return ops.Operator{
-		Domain: Domain, Name: "SbS",
+		Domain: Domain, Name: OpSbS,
 		MinInputs: 2, MaxInputs: 4, MinOutputs: 1, MaxOutputs: 1,
 		New: func(n ops.Node) (ops.Op, error) {
 			p, err := ParamsOf(n.Attributes)
@@ -63,7 +63,7 @@ func (l *layer) Infer(in []*ops.Input) ([]ops.Type, error) {
 	if optional(in, 0) == nil || optional(in, 1) == nil {
 		return nil, fmt.Errorf("%w: an SbS layer needs the inputs X and W", ops.ErrShape)
 	}
-	out, err := l.inferOutput(in[0].Type, in[1].Type)
+	out, err := l.window().infer(in[0].Type, in[1].Type)
 	if err != nil {
 		return nil, err
 	}
@@ -84,46 +84,6 @@ func (l *layer) Infer(in []*ops.Input) ([]ops.Type, error) {
 		}
 	}
 	return []ops.Type{out}, nil
-}
-
-// inferOutput checks the types of X and W and returns the type of the output.
-func (l *layer) inferOutput(x, w ops.Type) (out ops.Type, err error) {
-	if x.DType != ops.Float32 || len(x.Shape) != 4 {
-		return out, fmt.Errorf("%w: X is %v, want float32(batch, channels, height, width)", ops.ErrShape, x)
-	}
-	if w.DType != ops.Float32 || len(w.Shape) != 2 {
-		return out, fmt.Errorf("%w: W is %v, want float32(K, N)", ops.ErrShape, w)
-	}
-	if c, k := x.Shape[1], w.Shape[0]; c.Known() && k.Known() && k.Size != c.Size*l.Kernel[0]*l.Kernel[1] {
-		return out, fmt.Errorf("%w: X is %v with kernel_shape %v, which needs W with %d rows, but W is %v",
-			ops.ErrShape, x, l.Kernel, c.Size*l.Kernel[0]*l.Kernel[1], w)
-	}
-	for _, d := range w.Shape {
-		if d.Known() && d.Size < 1 {
-			return out, fmt.Errorf("%w: W is %v, which has no weights", ops.ErrShape, w)
-		}
-	}
-	out = ops.Type{DType: ops.Float32, Shape: []ops.Dim{x.Shape[0], w.Shape[1], {Size: -1}, {Size: -1}}}
-	for i := range 2 {
-		size := x.Shape[2+i]
-		if !size.Known() {
-			continue
-		}
-		o := l.outputSize(size.Size, i)
-		if o < 1 {
-			return out, fmt.Errorf("%w: kernel_shape %v with dilations %v and pads %v does not fit into X, which is %v",
-				ops.ErrShape, l.Kernel, l.Dilations, l.Pads, x)
-		}
-		out.Shape[2+i].Size = o
-	}
-	known := make([]int, 0, len(out.Shape))
-	for _, d := range out.Shape {
-		if d.Known() {
-			known = append(known, d.Size)
-		}
-	}
-	_, err = ops.Len(known)
-	return out, err
 }
 
 // The inputs that may be absent.

@@ -1,0 +1,32 @@
+package sbs
+
+import "github.com/spike-by-spike/sbs/ops"
+
+// The names of the operators.
+const (
+	OpSbS        = "SbS"
+	OpFullLayer  = "SbSFullLayer"
+	OpNNMF       = "NNMF"
+	OpPoisson    = "Poisson"
+	OpSpikeImage = "SpikeImage"
+	OpApproxConv = "ApproxConv"
+)
+
+// Operators returns the descriptions of all operators of the domain.
+func Operators() []ops.Operator {
+	return []ops.Operator{
+		Operator(),
+		fullLayerOperator(),
+		nnmfOperator(),
+		poissonOperator(),
+		spikeImageOperator(),
+		approxConvOperator(),
+	}
+}
+
+// Spiking reports whether an operator of the domain, by its name, is one of those whose Ops
+// have Params: SbS and SbSFullLayer.
+func Spiking(name string) bool { return name == OpSbS || name == OpFullLayer }
+
+// Random reports whether an operator of the domain, by its name, draws random numbers.
+func Random(name string) bool { return Spiking(name) || name == OpPoisson || name == OpSpikeImage }
