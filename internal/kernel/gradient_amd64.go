@@ -29,3 +29,45 @@ func factorsVectors(sums, weighted, patch []float32) int {
 	}
 	return n
 }
+
+// quotientsVectors computes Quotients for as many numbers as fill whole vectors, and returns how many
+// these are.
+func quotientsVectors(dst, p, r []float32, least float32) int {
+	tier, n := wholeVectors(len(dst))
+	switch {
+	case n == 0:
+	case tier == AVX512:
+		quotientsAVX512(&dst[0], &p[0], &r[0], n, least)
+	default:
+		quotientsAVX2(&dst[0], &p[0], &r[0], n, least)
+	}
+	return n
+}
+
+// growVectors computes Grow for as many numbers as fill whole vectors, and returns how many
+// these are.
+func growVectors(v, h, sums []float32, keep, scale float32) int {
+	tier, n := wholeVectors(len(v))
+	switch {
+	case n == 0:
+	case tier == AVX512:
+		growAVX512(&v[0], &h[0], &sums[0], n, keep, scale)
+	default:
+		growAVX2(&v[0], &h[0], &sums[0], n, keep, scale)
+	}
+	return n
+}
+
+// productsVectors computes Products for as many numbers as fill whole vectors, and returns how many
+// these are.
+func productsVectors(dst, a, b []float32) int {
+	tier, n := wholeVectors(len(dst))
+	switch {
+	case n == 0:
+	case tier == AVX512:
+		productsAVX512(&dst[0], &a[0], &b[0], n)
+	default:
+		productsAVX2(&dst[0], &a[0], &b[0], n)
+	}
+	return n
+}

@@ -35,3 +35,32 @@ func TestRatiosAndFactors_EqualTheDefinition(t *testing.T) {
 		}
 	}
 }
+
+// TestQuotientsGrowAndProducts_EqualTheDefinition has numbers of all sizes, zeros, infinities and
+// NaN.
+func TestQuotientsGrowAndProducts_EqualTheDefinition(t *testing.T) {
+	for n := range 100 {
+		r := rand.New(rand.NewPCG(uint64(n), 19))
+		p, v, h, sums := randomPixels(r, n), randomPixels(r, n), randomPixels(r, n), randomPixels(r, n)
+		least, keep, scale := r.Float32()*1e-6, float32(r.IntN(2)), r.Float32()
+		quotients, grown, added, products := make([]float32, n), make([]float32, n), make([]float32, n), make([]float32, n)
+		for i := range n {
+			quotients[i] = p[i] / (v[i] + least)
+			grown[i] = float32(keep*h[i]) + float32(scale*float32(h[i]*v[i]))
+			added[i] = sums[i] + grown[i]
+			products[i] = p[i] * h[i]
+		}
+		for _, tier := range Tiers() {
+			undo := Use(tier)
+			q, g, s, m := make([]float32, n), slices.Clone(v), slices.Clone(sums), make([]float32, n)
+			Quotients(q, p, v, least)
+			Grow(g, h, s, keep, scale)
+			Products(m, p, h)
+			undo()
+			requireSame(t, quotients, q, tier.String()+" quotients")
+			requireSame(t, grown, g, tier.String()+" grown")
+			requireSame(t, added, s, tier.String()+" sums")
+			requireSame(t, products, m, tier.String()+" products")
+		}
+	}
+}

@@ -99,7 +99,7 @@ func TestProducts_StayWithinTheirBuffers(t *testing.T) {
 	}
 }
 
-func TestRatiosAndFactors_StayWithinTheirBuffers(t *testing.T) {
+func TestGradientKernels_StayWithinTheirBuffers(t *testing.T) {
 	for _, tier := range Tiers() {
 		undo := Use(tier)
 		for n := range 70 {
@@ -110,6 +110,9 @@ func TestRatiosAndFactors_StayWithinTheirBuffers(t *testing.T) {
 			}
 			Ratios(v[0], v[1], v[2], v[3])
 			Factors(v[3], v[1], v[4])
+			Quotients(v[0], v[1], v[2], 1)
+			Grow(v[0], v[1], v[2], 1, 1)
+			Products(v[0], v[1], v[2])
 		}
 		undo()
 	}

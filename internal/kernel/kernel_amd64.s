@@ -40050,6 +40050,72 @@ vector:
 	VZEROUPPER
 	RET
 
+// func quotientsAVX512(dst *float32, p *float32, r *float32, n int, least float32)
+// Requires: AVX, AVX512F
+TEXT ·quotientsAVX512(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         r+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS least+32(FP), Z1
+	XORQ         SI, SI
+
+vector:
+	VADDPS  (DX)(SI*4), Z1, Z0
+	VMOVUPS (CX)(SI*4), Z2
+	VDIVPS  Z0, Z2, Z2
+	VMOVUPS Z2, (AX)(SI*4)
+	ADDQ    $0x10, SI
+	CMPQ    SI, BX
+	JL      vector
+	VZEROUPPER
+	RET
+
+// func growAVX512(v *float32, h *float32, sums *float32, n int, keep float32, scale float32)
+// Requires: AVX, AVX512F
+TEXT ·growAVX512(SB), NOSPLIT, $0-40
+	MOVQ         v+0(FP), AX
+	MOVQ         h+8(FP), CX
+	MOVQ         sums+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS keep+32(FP), Z0
+	VBROADCASTSS scale+36(FP), Z1
+	XORQ         SI, SI
+
+vector:
+	VMOVUPS (CX)(SI*4), Z2
+	VMULPS  (AX)(SI*4), Z2, Z3
+	VMULPS  Z1, Z3, Z3
+	VMULPS  Z0, Z2, Z2
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS Z2, (AX)(SI*4)
+	VADDPS  (DX)(SI*4), Z2, Z2
+	VMOVUPS Z2, (DX)(SI*4)
+	ADDQ    $0x10, SI
+	CMPQ    SI, BX
+	JL      vector
+	VZEROUPPER
+	RET
+
+// func productsAVX512(dst *float32, a *float32, b *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·productsAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	XORQ SI, SI
+
+vector:
+	VMOVUPS (CX)(SI*4), Z0
+	VMULPS  (DX)(SI*4), Z0, Z0
+	VMOVUPS Z0, (AX)(SI*4)
+	ADDQ    $0x10, SI
+	CMPQ    SI, BX
+	JL      vector
+	VZEROUPPER
+	RET
+
 // func gemm1x8AVX2(k int, a *float32, b *float32, c *float32, ldc int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·gemm1x8AVX2(SB), NOSPLIT, $0-48
@@ -41101,6 +41167,72 @@ vector:
 	VMULPS  (CX)(SI*4), Y1, Y1
 	VMOVUPS Y1, (AX)(SI*4)
 	VMOVUPS Y0, (CX)(SI*4)
+	ADDQ    $0x08, SI
+	CMPQ    SI, BX
+	JL      vector
+	VZEROUPPER
+	RET
+
+// func quotientsAVX2(dst *float32, p *float32, r *float32, n int, least float32)
+// Requires: AVX
+TEXT ·quotientsAVX2(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         p+8(FP), CX
+	MOVQ         r+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS least+32(FP), Y1
+	XORQ         SI, SI
+
+vector:
+	VADDPS  (DX)(SI*4), Y1, Y0
+	VMOVUPS (CX)(SI*4), Y2
+	VDIVPS  Y0, Y2, Y2
+	VMOVUPS Y2, (AX)(SI*4)
+	ADDQ    $0x08, SI
+	CMPQ    SI, BX
+	JL      vector
+	VZEROUPPER
+	RET
+
+// func growAVX2(v *float32, h *float32, sums *float32, n int, keep float32, scale float32)
+// Requires: AVX
+TEXT ·growAVX2(SB), NOSPLIT, $0-40
+	MOVQ         v+0(FP), AX
+	MOVQ         h+8(FP), CX
+	MOVQ         sums+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS keep+32(FP), Y0
+	VBROADCASTSS scale+36(FP), Y1
+	XORQ         SI, SI
+
+vector:
+	VMOVUPS (CX)(SI*4), Y2
+	VMULPS  (AX)(SI*4), Y2, Y3
+	VMULPS  Y1, Y3, Y3
+	VMULPS  Y0, Y2, Y2
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, (AX)(SI*4)
+	VADDPS  (DX)(SI*4), Y2, Y2
+	VMOVUPS Y2, (DX)(SI*4)
+	ADDQ    $0x08, SI
+	CMPQ    SI, BX
+	JL      vector
+	VZEROUPPER
+	RET
+
+// func productsAVX2(dst *float32, a *float32, b *float32, n int)
+// Requires: AVX
+TEXT ·productsAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	XORQ SI, SI
+
+vector:
+	VMOVUPS (CX)(SI*4), Y0
+	VMULPS  (DX)(SI*4), Y0, Y0
+	VMOVUPS Y0, (AX)(SI*4)
 	ADDQ    $0x08, SI
 	CMPQ    SI, BX
 	JL      vector

@@ -749,6 +749,24 @@ func ratiosAVX512(dst *float32, weighted *float32, mean *float32, sums *float32,
 //go:noescape
 func factorsAVX512(sums *float32, weighted *float32, patch *float32, n int)
 
+// quotientsAVX512 computes dst[i] = p[i]/(r[i]+least) for i < n, each operation rounded. n is a positive
+// multiple of the number of lanes of a vector.
+//
+//go:noescape
+func quotientsAVX512(dst *float32, p *float32, r *float32, n int, least float32)
+
+// growAVX512 sets v[i] to keep*h[i] + scale*(h[i]*v[i]) and adds it to sums[i], for i < n, each operation
+// rounded. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func growAVX512(v *float32, h *float32, sums *float32, n int, keep float32, scale float32)
+
+// productsAVX512 computes dst[i] = a[i]*b[i] for i < n. n is a positive multiple of the number of lanes of a
+// vector.
+//
+//go:noescape
+func productsAVX512(dst *float32, a *float32, b *float32, n int)
+
 // gemm1x8AVX2 adds k products to each entry of a tile of C. If bias is not nil, it sets each
 // entry to the bias of its row first.
 //
@@ -875,6 +893,24 @@ func ratiosAVX2(dst *float32, weighted *float32, mean *float32, sums *float32, n
 //
 //go:noescape
 func factorsAVX2(sums *float32, weighted *float32, patch *float32, n int)
+
+// quotientsAVX2 computes dst[i] = p[i]/(r[i]+least) for i < n, each operation rounded. n is a positive
+// multiple of the number of lanes of a vector.
+//
+//go:noescape
+func quotientsAVX2(dst *float32, p *float32, r *float32, n int, least float32)
+
+// growAVX2 sets v[i] to keep*h[i] + scale*(h[i]*v[i]) and adds it to sums[i], for i < n, each operation
+// rounded. n is a positive multiple of the number of lanes of a vector.
+//
+//go:noescape
+func growAVX2(v *float32, h *float32, sums *float32, n int, keep float32, scale float32)
+
+// productsAVX2 computes dst[i] = a[i]*b[i] for i < n. n is a positive multiple of the number of lanes of a
+// vector.
+//
+//go:noescape
+func productsAVX2(dst *float32, a *float32, b *float32, n int)
 
 // packAlongAVX2 copies x[columns[l]+i] to dst[i*stride+l] for i < n and l < 8. n is a
 // multiple of 8.

@@ -14,6 +14,12 @@ func reluVectors([]float32, []float32) int { return 0 }
 
 func ratiosVectors(_, _, _, _ []float32) int { return 0 }
 
+func quotientsVectors(_, _, _ []float32, _ float32) int { return 0 }
+
+func growVectors(_, _, _ []float32, _, _ float32) int { return 0 }
+
+func productsVectors(_, _, _ []float32) int { return 0 }
+
 func factorsVectors(_, _, _ []float32) int { return 0 }
 
 func poolVectors(bool, []float32, []float32, int, int, int) bool { return false }

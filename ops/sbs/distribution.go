@@ -73,7 +73,7 @@ func (d *gradient) distributionsOf(b int, out []float32) {
 		row := out[k*d.positions:][:d.positions]
 		plane := k / d.places * d.height * d.width
 		for y := range d.oh {
-			d.gather(row[y*d.ow:][:d.ow], d.source(gradRun{image: b, y: y, count: d.ow}, k%d.places), plane)
+			d.gather(row[y*d.ow:][:d.ow], d.x, d.source(columnRun{image: b, y: y, count: d.ow}, k%d.places), plane)
 		}
 		for i, v := range inverse {
 			row[i] *= v

@@ -65,15 +65,11 @@ type gradGroup struct{ chunks []gradChunk }
 // pairs are the columns of the matrices.
 type gradChunk struct {
 	first, count int
-	runs         []gradRun    // the pairs, cut where a row of the output ends
-	sources      []gradSource // of channel 0: an entry per place of the kernel and run
-	neurons      []float32    // (n, 2*count): h, and beside it h*(g-mean)
-	total        []float32    // sum of h over the neurons, of each pair
+	runs         []columnRun    // the pairs, cut where a row of the output ends
+	sources      []columnSource // of channel 0: an entry per place of the kernel and run
+	neurons      []float32      // (n, 2*count): h, and beside it h*(g-mean)
+	total        []float32      // sum of h over the neurons, of each pair
 }
-
-// gradRun is a part of a chunk that lies in one row of the output: count positions from
-// (y, x) on. The first of them is the given column of the chunk.
-type gradRun struct{ column, image, y, x, count int }
 
 func (l *layer) backward(ctx *ops.Context, rule Rule, in, out, gradOut, gradIn []*ops.Tensor) error {
 	if err := ops.CheckGradients(in, out, gradOut, gradIn); err != nil {
@@ -219,18 +215,7 @@ func (d *gradient) cut() {
 // arrays.
 func (d *gradient) chunk(first, count int) gradChunk {
 	c := gradChunk{first: first, count: count}
-	for at := first; at < first+count; {
-		pos := at % d.positions
-		r := gradRun{column: at - first, image: at / d.positions, y: pos / d.ow, x: pos % d.ow}
-		r.count = min(d.ow-r.x, first+count-at)
-		c.runs = append(c.runs, r)
-		at += r.count
-	}
-	for place := range d.places {
-		for _, r := range c.runs {
-			c.sources = append(c.sources, d.source(r, place))
-		}
-	}
+	c.runs, c.sources = d.cutRuns(nil, nil, first, count)
 	return c
 }
 
@@ -291,7 +276,7 @@ func (d *gradient) patchSums(b int) {
 	totals := make([]float64, d.positions)
 	for place := range d.places {
 		for y := range d.oh {
-			s := d.source(gradRun{y: y, count: d.ow}, place)
+			s := d.source(columnRun{y: y, count: d.ow}, place)
 			for i := s.lo; i < s.hi; i++ {
 				totals[y*d.ow+i] += sums[s.at+i*s.step]
 			}

@@ -11,7 +11,7 @@ func (d *gradient) row(w *gradWorker, c *gradChunk, k int, both []float32) {
 	channel, place := k/d.places, k%d.places
 	sources, plane := c.sources[place*len(c.runs):][:len(c.runs)], channel*d.height*d.width
 	for i, run := range c.runs {
-		d.gather(patch[run.column:][:run.count], sources[i], plane)
+		d.gather(patch[run.column:][:run.count], d.x, sources[i], plane)
 	}
 	for i, v := range d.inverse[c.first:][:c.count] {
 		patch[i] *= v
@@ -65,49 +65,9 @@ func (d *gradient) targets(c *gradChunk) []float32 {
 	return t
 }
 
-// gradSource says which elements of a channel of X a run sees at a place of the kernel:
-// position i of the run sees element at+i*step for i from lo to hi-1, and padding for all
-// other i. Element 0 is the first one of the batch.
-type gradSource struct{ at, step, lo, hi int }
-
-// source returns the source of a run at a place of the kernel, in channel 0.
-func (d *gradient) source(r gradRun, place int) gradSource {
-	y, x := d.inputAt(r.y*d.ow+r.x, place)
-	s := gradSource{step: d.win.Strides[1]}
-	if y < 0 || y >= d.height || x >= d.width {
-		return s
-	}
-	if x < 0 {
-		s.lo = (s.step - 1 - x) / s.step
-	}
-	s.at = (r.image*d.channels*d.height+y)*d.width + x
-	s.hi = min((d.width-x+s.step-1)/s.step, r.count)
-	s.lo = min(s.lo, s.hi)
-	return s
-}
-
-// gather sets dst to the elements of X that a run sees in the channel that begins at plane.
-func (d *gradient) gather(dst []float32, s gradSource, plane int) {
-	if s.lo > 0 || s.hi < len(dst) {
-		clear(dst)
-	}
-	if s.lo == s.hi {
-		return
-	}
-	dst = dst[s.lo:s.hi]
-	from := d.x[plane+s.at+s.lo*s.step:]
-	if s.step == 1 {
-		copy(dst, from)
-		return
-	}
-	for i := range dst {
-		dst[i] = from[i*s.step]
-	}
-}
-
 // fold adds the gradients of the elements of X that a run sees at a place of the kernel, in
 // the channel that begins at plane.
-func (d *gradient) fold(ratio []float32, r gradRun, s gradSource, plane, place int) {
+func (d *gradient) fold(ratio []float32, r columnRun, s columnSource, plane, place int) {
 	if s.lo == s.hi {
 		return
 	}

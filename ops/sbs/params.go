@@ -49,10 +49,7 @@ func ParamsOf(a ops.Attributes) (Params, error) {
 	r.err = a.Only(AttrKernelShape, AttrStrides, AttrDilations, AttrPads, AttrSpikes, AttrEpsilon0,
 		AttrEpsilonT, AttrForgetting, AttrAlphaIterations, AttrSampler, AttrSeed, AttrFunctionSeed)
 	var p Params
-	r.ints(p.Kernel[:], AttrKernelShape, nil, 1)
-	r.ints(p.Strides[:], AttrStrides, []int64{1, 1}, 1)
-	r.ints(p.Dilations[:], AttrDilations, []int64{1, 1}, 1)
-	r.ints(p.Pads[:], AttrPads, []int64{0, 0, 0, 0}, 0)
+	r.window(&p.Kernel, &p.Strides, &p.Dilations, &p.Pads)
 	p.Spikes = int(attr[int64](&r, AttrSpikes, 0))
 	p.Epsilon0 = attr[float32](&r, AttrEpsilon0, 1)
 	p.EpsilonT = slices.Clone(attr[[]float32](&r, AttrEpsilonT, nil))
@@ -96,18 +93,7 @@ func (p Params) check() error {
 // Attributes returns the attributes from which ParamsOf makes p, apart from a negative
 // Forgetting, which becomes 0. It does not check p.
 func (p Params) Attributes() ops.Attributes {
-	ints := func(v ...int) []int64 {
-		out := make([]int64, len(v))
-		for i, x := range v {
-			out[i] = int64(x)
-		}
-		return out
-	}
-	return ops.Attributes{
-		AttrKernelShape:     ints(p.Kernel[:]...),
-		AttrStrides:         ints(p.Strides[:]...),
-		AttrDilations:       ints(p.Dilations[:]...),
-		AttrPads:            ints(p.Pads[:]...),
+	a := ops.Attributes{
 		AttrSpikes:          int64(p.Spikes),
 		AttrEpsilon0:        p.Epsilon0,
 		AttrEpsilonT:        slices.Clone(p.EpsilonT),
@@ -117,6 +103,21 @@ func (p Params) Attributes() ops.Attributes {
 		AttrSeed:            p.Seed,
 		AttrFunctionSeed:    p.FunctionSeed,
 	}
+	setWindow(a, p.Kernel, p.Strides, p.Dilations, p.Pads)
+	return a
+}
+
+// setWindow sets the attributes of a window.
+func setWindow(a ops.Attributes, kernelShape, strides, dilations [2]int, pads [4]int) {
+	ints := func(v ...int) []int64 {
+		out := make([]int64, len(v))
+		for i, x := range v {
+			out[i] = int64(x)
+		}
+		return out
+	}
+	a[AttrKernelShape], a[AttrStrides] = ints(kernelShape[:]...), ints(strides[:]...)
+	a[AttrDilations], a[AttrPads] = ints(dilations[:]...), ints(pads[:]...)
 }
 
 // attrReader reads attributes and keeps the first error.
@@ -136,6 +137,14 @@ func attr[T int64 | float32 | string | []float32 | []int64](r *attrReader, name 
 // maxWindow is the largest entry of the attributes that describe the window. No sum or
 // product of such entries overflows.
 const maxWindow = 1 << 16
+
+// window reads the attributes of a window.
+func (r *attrReader) window(kernelShape, strides, dilations *[2]int, pads *[4]int) {
+	r.ints(kernelShape[:], AttrKernelShape, nil, 1)
+	r.ints(strides[:], AttrStrides, []int64{1, 1}, 1)
+	r.ints(dilations[:], AttrDilations, []int64{1, 1}, 1)
+	r.ints(pads[:], AttrPads, []int64{0, 0, 0, 0}, 0)
+}
 
 // ints reads an attribute that must have one entry, of at least the given size, for each
 // element of dst.

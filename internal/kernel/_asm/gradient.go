@@ -72,3 +72,68 @@ func (t *tiling) factors() {
 	VZEROUPPER()
 	RET()
 }
+
+// quotients computes the quotients of an update of NNMF.
+func (t *tiling) quotients() {
+	name := "quotients" + t.suffix
+	TEXT(name, NOSPLIT, "func(dst, p, r *float32, n int, least float32)")
+	Doc(name+" computes dst[i] = p[i]/(r[i]+least) for i < n, each operation rounded. n is a positive",
+		"multiple of the number of lanes of a vector.")
+	Pragma("noescape")
+	dst, p, r := Load(Param("dst"), GP64()), Load(Param("p"), GP64()), Load(Param("r"), GP64())
+	n, least := Load(Param("n"), GP64()), t.register(1)
+	VBROADCASTSS(NewParamAddr("least", 32), least)
+	v := t.register(0)
+	quotient := t.register(2)
+	eachVector(t.lanes, n, func(at func(reg.Register) Mem) {
+		VADDPS(at(r), least, v)
+		VMOVUPS(at(p), quotient)
+		VDIVPS(v, quotient, quotient)
+		VMOVUPS(quotient, at(dst))
+	})
+	VZEROUPPER()
+	RET()
+}
+
+// grow computes the updated h of one neuron in NNMF, which is not yet normalized.
+func (t *tiling) grow() {
+	name := "grow" + t.suffix
+	TEXT(name, NOSPLIT, "func(v, h, sums *float32, n int, keep, scale float32)")
+	Doc(name+" sets v[i] to keep*h[i] + scale*(h[i]*v[i]) and adds it to sums[i], for i < n, each operation",
+		"rounded. n is a positive multiple of the number of lanes of a vector.")
+	Pragma("noescape")
+	v, h, sums := Load(Param("v"), GP64()), Load(Param("h"), GP64()), Load(Param("sums"), GP64())
+	n := Load(Param("n"), GP64())
+	keep, scale, x, y := t.register(0), t.register(1), t.register(2), t.register(3)
+	VBROADCASTSS(NewParamAddr("keep", 32), keep)
+	VBROADCASTSS(NewParamAddr("scale", 36), scale)
+	eachVector(t.lanes, n, func(at func(reg.Register) Mem) {
+		VMOVUPS(at(h), x)
+		VMULPS(at(v), x, y)
+		VMULPS(scale, y, y)
+		VMULPS(keep, x, x)
+		VADDPS(y, x, x)
+		VMOVUPS(x, at(v))
+		VADDPS(at(sums), x, x)
+		VMOVUPS(x, at(sums))
+	})
+	VZEROUPPER()
+	RET()
+}
+
+// products multiplies two lists of numbers.
+func (t *tiling) products() {
+	name := "products" + t.suffix
+	TEXT(name, NOSPLIT, "func(dst, a, b *float32, n int)")
+	Doc(name+" computes dst[i] = a[i]*b[i] for i < n. n is a positive multiple of the number of lanes of a", "vector.")
+	Pragma("noescape")
+	dst, a, b := Load(Param("dst"), GP64()), Load(Param("a"), GP64()), Load(Param("b"), GP64())
+	n, v := Load(Param("n"), GP64()), t.register(0)
+	eachVector(t.lanes, n, func(at func(reg.Register) Mem) {
+		VMOVUPS(at(a), v)
+		VMULPS(at(b), v, v)
+		VMOVUPS(v, at(dst))
+	})
+	VZEROUPPER()
+	RET()
+}

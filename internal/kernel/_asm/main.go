@@ -68,6 +68,9 @@ func main() {
 		t.pool(true)
 		t.ratios()
 		t.factors()
+		t.quotients()
+		t.grow()
+		t.products()
 	}
 	packAlongAVX2()
 	Generate()
