@@ -68,14 +68,19 @@ type Config struct {
 	// target. Nil means the layers that the metadata of the model names.
 	Local []string
 
-	// StopGradient names layers that pass no gradient to the layers before them.
+	// StopGradient names layers that compute no gradient: neither their weights nor those of
+	// the layers before them are trained.
 	StopGradient []string
 
 	// NoGradientScale disables the gradient scaling of dialect 2, which divides the
 	// incoming gradient of every SbS layer by a scale: the largest absolute value that
 	// the entries of this gradient have had so far. The scale stays constant after the
-	// first sub-batch of the second update.
+	// first sub-batch of the second update. The layers NNMF with the closed form of the gradient
+	// (BP SBS NNMF) are scaled in the same way.
 	NoGradientScale bool
+
+	// NewGradientScales measures the scales anew for every sub-batch.
+	NewGradientScales bool
 
 	// Seed selects the random numbers.
 	Seed uint64

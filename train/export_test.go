@@ -4,7 +4,7 @@ package train
 func (t *Trainer) GradientScales() []float32 {
 	var scales []float32
 	for i, l := range t.layers {
-		if l.sbs {
+		if l.scaled {
 			scales = append(scales, t.state.Scales[i])
 		}
 	}

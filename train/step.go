@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/spike-by-spike/sbs/internal/graph"
 	"github.com/spike-by-spike/sbs/ops"
@@ -23,6 +24,7 @@ type frame struct {
 	back   []ops.Context // by step, for the gradients
 	target *ops.Tensor
 	scales []float32 // by step; see trainerState.Scales
+	empty  []int     // positions of the output without a target, by the index of their first entry
 
 	live   int64      // bytes of the values and gradients
 	memory ops.Memory // the temporary memory of the step that is running
@@ -62,12 +64,19 @@ func (t *Trainer) step(ctx context.Context, b Batch) (Result, error) {
 	}
 	r := Result{Images: b.Images.Shape()[0]}
 	var err error
+	t.frame.empty = t.frame.empty[:0]
 	if r.Correct, err = t.setTarget(ctx, b); err != nil {
 		return Result{}, err
 	}
 	out := t.frame.values[t.output]
 	classes := out.Shape()[1]
-	r.Loss = t.config.Loss.of(t.frame.grads[t.output].Float32s(), out.Float32s(), t.frame.target.Float32s(), classes, out.Len()/max(1, r.Images*classes))
+	positions := out.Len() / max(1, r.Images*classes)
+	r.Loss = t.config.Loss.of(t.frame.grads[t.output].Float32s(), out.Float32s(), t.frame.target.Float32s(), classes, positions)
+	for _, first := range t.frame.empty {
+		for c := range classes {
+			t.frame.grads[t.output].Float32s()[first+c*positions] = 0
+		}
+	}
 	if math.IsNaN(r.Loss) || math.IsInf(r.Loss, 0) {
 		return Result{}, fmt.Errorf("%w: %w: the loss is %v", ErrTrain, ErrDiverged, r.Loss)
 	}
@@ -239,29 +248,44 @@ func (t *Trainer) setTarget(ctx context.Context, b Batch) (correct int, err erro
 }
 
 // reconstructed sets the target of a model that ends with a reconstruction: it is the input
-// distribution of the last SbS layer, which the model reconstructs.
+// distribution of the last SbS layer, which the model reconstructs. Positions whose patch is all
+// zero have no distribution: they get their output as the target, so that they add nothing to the
+// loss.
 func (t *Trainer) reconstructed(ctx context.Context) error {
-	p := t.program
-	end := len(p.Main.Steps) - 1
-	if _, kind := graph.LayerOf(p.Main.Steps[end].Name); kind == "" && end > 0 { // a node that only reshapes the output
-		end--
+	steps, last := t.program.Main.Steps, t.lastLayer()
+	end := slices.IndexFunc(steps, func(s graph.Step) bool { return strings.HasPrefix(s.Name, last+"/Reconstruction") })
+	if end < 1 || !t.layers[end-1].sbs {
+		return fmt.Errorf("%w: the batch has neither labels nor a target", runtime.ErrInput)
 	}
-	_, kind := graph.LayerOf(p.Main.Steps[end].Name)
-	for i := end; i >= 0 && kind == "Reconstruction"; i-- {
-		if t.layers[i].sbs {
-			in := t.frame.values[p.Main.Steps[i].Inputs[0]]
-			p, err := sbs.Distribution(&ops.Context{Context: ctx, Pool: p.Pool}, p.Main.Steps[i].Op, in)
-			if err != nil {
-				return err
-			}
-			if p.Len() != t.frame.target.Len() {
-				break
-			}
-			copy(t.frame.target.Float32s(), p.Float32s())
-			return nil
+	if t.config.Loss.Kind != Mixture {
+		return fmt.Errorf("%w: a reconstruction has no class: train it with the loss %q or give a target", ErrTrain, Mixture)
+	}
+	f, s := &t.frame, &steps[end-1]
+	p, err := sbs.Distribution(&ops.Context{Context: ctx, Pool: t.program.Pool}, s.Op, f.values[s.Inputs[0]])
+	if err != nil {
+		return err
+	}
+	if p.Len() != f.target.Len() {
+		return fmt.Errorf("%w: the output of the model is %v, but the input distribution of node %q is %v", ErrTrain, ops.TypeOf(f.target), s.Name, ops.TypeOf(p))
+	}
+	target, out, shape := f.target.Float32s(), f.values[t.output].Float32s(), p.Shape()
+	copy(target, p.Float32s())
+	k, positions := shape[1], shape[2]*shape[3]
+	for pair := range shape[0] * positions {
+		first := pair/positions*k*positions + pair%positions
+		empty := true
+		for i := range k {
+			empty = empty && target[first+i*positions] == 0
+		}
+		if !empty {
+			continue
+		}
+		f.empty = append(f.empty, first)
+		for i := range k {
+			target[first+i*positions] = out[first+i*positions]
 		}
 	}
-	return fmt.Errorf("%w: the batch has neither labels nor a target", runtime.ErrInput)
+	return nil
 }
 
 // backward computes the gradients of all parameters.
@@ -285,8 +309,10 @@ func (t *Trainer) backward(ctx context.Context) error {
 			}
 		}
 		d := l.gradient
-		if l.sbs {
+		if l.scaled {
 			t.scale(i, gradOut[0].Float32s())
+		}
+		if l.sbs {
 			var err error
 			if d, err = t.ruled(i); err != nil {
 				return &ops.NodeError{Node: s.Name, Operator: s.Operator, Err: err}
@@ -320,15 +346,18 @@ func (t *Trainer) ruled(i int) (ops.Differentiable, error) {
 	return d, nil
 }
 
-// scale divides the incoming gradient g of an SbS layer by its scale. The scale is the
-// largest absolute value of the incoming gradient, measured until the first sub-batch of
-// the second update.
+// scale divides the incoming gradient g of a layer by its scale. The scale is the largest
+// absolute value of the incoming gradient, measured until the first sub-batch of the second
+// update, or in this sub-batch with Config.NewGradientScales.
 func (t *Trainer) scale(i int, g []float32) {
 	if t.config.Dialect != 2 || t.config.NoGradientScale {
 		return
 	}
 	f := &t.frame
-	if t.state.Updates == 0 || t.state.Updates == 1 && t.state.SubBatches == 0 {
+	if t.config.NewGradientScales {
+		f.scales[i] = -1
+	}
+	if t.config.NewGradientScales || t.state.Updates == 0 || t.state.Updates == 1 && t.state.SubBatches == 0 {
 		for _, v := range g {
 			f.scales[i] = max(f.scales[i], v, -v)
 		}

@@ -86,8 +86,8 @@ type param struct {
 	running   bool   // a running mean, which has no gradient
 	epsilonXY bool
 	mean      bool // see Config.MeanEpsilonXY
-	columns   int  // number of columns of W of an SbS layer, 0 for other parameters
-	channels  int  // number of input channels of the SbS layer
+	columns   int  // number of columns of W of an SbS or NNMF layer, 0 for other parameters
+	channels  int  // number of input channels of that layer
 	step      int  // the parameter is an input of this step
 
 	value   *ops.Tensor
@@ -100,10 +100,12 @@ type param struct {
 // layer holds the settings of training for one step of the program.
 type layer struct {
 	sbs      bool
+	scaled   bool   // see Config.NoGradientScale
+	divides  bool   // the gradient of W is divided by the number of output positions, in dialect 2
 	active   bool   // a gradient passes through the step
 	wants    []bool // by input: its gradient is needed
 	local    bool   // see Config.Local
-	last     bool   // the last SbS layer
+	last     bool   // the step belongs to the last layer of the network
 	gradient ops.Differentiable
 }
 
@@ -230,27 +232,36 @@ func (t *Trainer) setUp() error {
 // findParams sets the params, and the kinds of the layers.
 func (t *Trainer) findParams() error {
 	t.layers = make([]layer, len(t.program.Main.Steps))
-	last := -1
+	last := t.lastLayer()
 	for i := range t.program.Main.Steps {
 		s := &t.program.Main.Steps[i]
 		name, _ := graph.LayerOf(s.Name)
 		l := &t.layers[i]
 		l.sbs = graph.IsSbS(s.Operator)
+		nnmf, isNNMF := sbs.NNMFOpParams(s.Op)
+		l.scaled, l.divides = l.sbs || isNNMF && nnmf.Gradient == sbs.GradientClosedForm, l.sbs || isNNMF
+		l.last = name == last
 		l.local = l.sbs && slices.Contains(t.config.Local, name)
 		l.wants = make([]bool, len(s.Inputs))
-		if l.sbs {
-			last = i
-		}
 		for j := range s.Inputs {
 			if err := t.findParam(i, s, j); err != nil {
 				return err
 			}
 		}
 	}
-	if last >= 0 {
-		t.layers[last].last = true
-	}
 	return nil
+}
+
+// lastLayer returns the name of the last layer of the network. Nodes that only reshape the output
+// belong to no layer.
+func (t *Trainer) lastLayer() string {
+	steps := t.program.Main.Steps
+	for i := len(steps) - 1; i >= 0; i-- {
+		if layer, kind := graph.LayerOf(steps[i].Name); kind != "" {
+			return layer
+		}
+	}
+	return ""
 }
 
 // findParam adds input j of step i to the params if it is a trained initializer.
@@ -271,9 +282,14 @@ func (t *Trainer) findParam(i int, s *graph.Step, j int) error {
 	params, isSbS := sbs.OpParams(s.Op)
 	p.epsilonXY = isSbS && j == inputEpsilonXY
 	p.mean = p.epsilonXY && slices.Contains(t.config.MeanEpsilonXY, layer)
-	if isSbS && j == inputW {
+	window := params.Kernel
+	nnmf, isNNMF := sbs.NNMFOpParams(s.Op)
+	if isNNMF {
+		window = nnmf.Kernel
+	}
+	if (isSbS || isNNMF) && j == inputW {
 		w := value.Shape()
-		p.columns, p.channels = w[1], w[0]/(params.Kernel[0]*params.Kernel[1])
+		p.columns, p.channels = w[1], w[0]/(window[0]*window[1])
 	}
 	t.addParam(p, value)
 	return nil
@@ -300,7 +316,7 @@ func (t *Trainer) trained(s *graph.Step, j int) bool {
 	switch {
 	case graph.IsSbS(s.Operator) && j == inputEpsilonXY:
 		return c.Dialect == 1 && !slices.Contains(c.FreezeEpsilonXY, layer)
-	case graph.IsSbS(s.Operator), s.Operator == "Conv":
+	case graph.IsSbS(s.Operator), graph.Own(s.Operator) == sbs.OpNNMF, s.Operator == "Conv":
 		return j > 0 && !frozen
 	}
 	return s.Operator == "Sub" && kind == kindOnOff && j == 1 && !frozen
@@ -327,7 +343,7 @@ func (t *Trainer) findPath() error {
 		l := &t.layers[i]
 		layer, _ := graph.LayerOf(s.Name)
 		for j, slot := range s.Inputs {
-			stop := j == 0 && slices.Contains(t.config.StopGradient, layer)
+			stop := slices.Contains(t.config.StopGradient, layer)
 			l.wants[j] = slot >= 0 && depends[slot] && !stop
 			l.active = l.active || l.wants[j]
 		}

@@ -20,7 +20,7 @@ func (t *Trainer) collect(r *Result) {
 		}
 	}
 	for i, s := range t.program.Main.Steps {
-		if t.layers[i].sbs {
+		if t.layers[i].divides {
 			h := t.frame.values[s.Outputs[0]]
 			st.Contributions[i] += int64(h.Len() / h.Shape()[1])
 		}
@@ -112,7 +112,7 @@ func (t *Trainer) updateParam(p *param) {
 		if p.mean {
 			average(v)
 		}
-	case p.columns > 0: // weights of an SbS layer
+	case p.columns > 0: // weights of an SbS or NNMF layer
 		threshold := c.ThresholdW
 		if c.Dialect == 2 {
 			n := float32(t.state.Contributions[p.step])

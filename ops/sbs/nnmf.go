@@ -156,6 +156,16 @@ type nnmf struct {
 
 func (l *nnmf) window() window { return window{l.Kernel, l.Strides, l.Dilations, l.Pads} }
 
+// NNMFOpParams returns the attributes of an NNMF operator of this package. It returns false if op
+// is another operator.
+func NNMFOpParams(op ops.Op) (NNMFParams, bool) {
+	l, ok := op.(*nnmf)
+	if !ok {
+		return NNMFParams{}, false
+	}
+	return l.NNMFParams, true
+}
+
 // step returns the factors of the update z = keep*h + scale*u.
 func (l *nnmf) step() (keep, scale float32) {
 	if l.Epsilon0 > 0 {
@@ -250,7 +260,7 @@ func (l *nnmf) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 		return err
 	}
 	pairs := r.batch * r.positions
-	r.chunk = min(nnmfColumns, max(nnmfColumns/4, (pairs+7)/8))
+	r.chunk = min(nnmfColumns, max(nnmfColumns/4, (pairs+3)/4))
 	if r.spaces.New == nil {
 		r.spaces.New = func() *nnmfSpace { return newNNMFSpace(&r.geometry, r.chunk) }
 	}
