@@ -29,29 +29,15 @@ func (b *body) write(in []string) string {
 	n := b.shapeOf("N", weights, 1, 2, z.n)
 	id := b.identity()
 	b.number = b.spikeCount()
-	planes := b.add("planes", "Reshape", float(extent{symbol: b.step("planes")}, one, z.height, z.width), nil, x, b.ints("planes_shape", -1, 1, 0, 0))
-	spread := b.add(stepPatches, "Conv", float(extent{symbol: b.step("planes")}, z.places, z.oh, z.ow),
-		b.window(sbs.AttrKernelShape, sbs.AttrStrides, sbs.AttrDilations, sbs.AttrPads), planes, id.name)
-	b.explain("Copies every patch: channel c of the input becomes channels c*KH*KW to (c+1)*KH*KW-1.")
-	grid := b.shapeOf("output_grid", spread, 2, 4, z.oh, z.ow)
-	images := b.add("patches", "Reshape", float(z.batch, z.k, z.oh, z.ow), nil,
-		spread, b.input("patches_shape", b.join("patches_shape", sizesOf(-1), k, grid)))
-	byEntry := b.add("patches_by_entry", "Transpose", float(z.k, z.batch, z.oh, z.ow), ops.Attributes{"perm": []int64{1, 0, 2, 3}}, images)
-	rows := b.ints("rows", 0, -1)
-	p := b.add("p", "Reshape", float(z.k, z.positions), nil, byEntry, rows)
+	p, grid, rows := b.patches(x, k, id)
 	q := b.shapeOf("Q", p, 1, 2, z.positions)
 
 	spikes, total := b.spikes(in, p, rows, k, grid)
-	nothing := b.float("nothing", 0)
-	alive := b.add("alive", "Greater", boolean(one, z.positions), nil, total, nothing)
-	alive = b.add("alive_column", "Reshape", boolean(z.positions, one), nil, alive, b.ints("column", -1, 1))
+	alive := b.alive(total)
 
-	neurons := b.add("neurons", "Cast", float(one), ops.Attributes{"to": int64(ops.Float32)}, b.input("N", n))
-	uniform := b.add("h_initial", "Reciprocal", float(one), nil, neurons)
-	initial := b.add("h_start", "Expand", float(z.positions, z.n), nil, uniform, b.input("h_shape", b.join("h_shape", q, n)))
+	uniform, initial := b.initial(q, n)
 	h := b.dynamics(in, weights, spikes, initial, uniform, grid, x, rows)
-	h = b.add("h_alive", "Where", float(z.positions, z.n), nil, alive, h, uniform)
-	h = b.add("h_grid", "Reshape", float(z.batch, z.oh, z.ow, z.n), nil, h, b.input("h_grid_shape", b.join("h_grid_shape", sizesOf(-1), grid, n)))
+	h = b.grid(b.add("h_alive", "Where", float(z.positions, z.n), nil, alive, h, uniform), grid, n)
 	channels := ops.Attributes{"perm": []int64{0, 3, 1, 2}}
 	out := float(z.batch, z.n, z.oh, z.ow)
 	if !b.features.alpha {
@@ -59,6 +45,44 @@ func (b *body) write(in []string) string {
 	}
 	h = b.add("h", "Transpose", out, channels, h)
 	return b.last("Mul", out, nil, h, b.alpha(x, weights, h, id, grid))
+}
+
+// patches returns the patches of x, (K, Q), the height and width of the output, and the shape
+// that joins all dimensions but the first one.
+func (b *body) patches(x string, k vector, id identity) (p string, grid vector, rows string) {
+	z := &b.sizes
+	planes := b.add("planes", "Reshape", float(extent{symbol: b.step("planes")}, one, z.height, z.width), nil, x, b.ints("planes_shape", -1, 1, 0, 0))
+	spread := b.add(stepPatches, "Conv", float(extent{symbol: b.step("planes")}, z.places, z.oh, z.ow),
+		b.attributes(sbs.AttrKernelShape, sbs.AttrStrides, sbs.AttrDilations, sbs.AttrPads), planes, id.name)
+	b.explain("Copies every patch: channel c of the input becomes channels c*KH*KW to (c+1)*KH*KW-1.")
+	grid = b.shapeOf("output_grid", spread, 2, 4, z.oh, z.ow)
+	images := b.add("patches", "Reshape", float(z.batch, z.k, z.oh, z.ow), nil,
+		spread, b.input("patches_shape", b.join("patches_shape", sizesOf(-1), k, grid)))
+	byEntry := b.add("patches_by_entry", "Transpose", float(z.k, z.batch, z.oh, z.ow), ops.Attributes{"perm": []int64{1, 0, 2, 3}}, images)
+	rows = b.ints("rows", 0, -1)
+	return b.add("p", "Reshape", float(z.k, z.positions), nil, byEntry, rows), grid, rows
+}
+
+// alive returns whether each patch has an entry above 0, (Q, 1), from the sums over the patches,
+// (1, Q).
+func (b *body) alive(total string) string {
+	z := &b.sizes
+	alive := b.add("alive", "Greater", boolean(one, z.positions), nil, total, b.float("nothing", 0))
+	return b.add("alive_column", "Reshape", boolean(z.positions, one), nil, alive, b.ints("column", -1, 1))
+}
+
+// initial returns 1/N, and the initial h, (Q, N).
+func (b *body) initial(q, n vector) (uniform, initial string) {
+	z := &b.sizes
+	neurons := b.add("neurons", "Cast", float(one), ops.Attributes{"to": int64(ops.Float32)}, b.input("N", n))
+	uniform = b.add("h_initial", "Reciprocal", float(one), nil, neurons)
+	return uniform, b.add("h_start", "Expand", float(z.positions, z.n), nil, uniform, b.input("h_shape", b.join("h_shape", q, n)))
+}
+
+// grid returns h, (Q, N), in the shape (batch, OH, OW, N).
+func (b *body) grid(h string, grid, n vector) string {
+	z := &b.sizes
+	return b.add("h_grid", "Reshape", float(z.batch, z.oh, z.ow, z.n), nil, h, b.input("h_grid_shape", b.join("h_grid_shape", sizesOf(-1), grid, n)))
 }
 
 // identity adds the kernel that copies patches.
@@ -74,8 +98,8 @@ func (b *body) identity() identity {
 		b.input("square_shape", b.join("square_shape", id.places, id.places)))
 	eye := b.add("eye", "EyeLike", float(z.places, z.places), ops.Attributes{"dtype": int64(ops.Float32)}, zeros)
 	var kh, kw extent
-	if b.layer != nil {
-		kh.n, kw.n = b.layer.Kernel[0], b.layer.Kernel[1]
+	if len(id.kernel.known) > 0 {
+		kh.n, kw.n = int(id.kernel.known[0]), int(id.kernel.known[1])
 	}
 	id.name = b.add("copy", "Reshape", float(z.places, one, kh, kw), nil, eye, b.input("copy_shape", b.join("copy_shape", id.places, sizesOf(1), id.kernel)))
 	return id

@@ -101,7 +101,7 @@ func (b *body) alphaStep(a alphaParts) {
 	planes := add("alpha_planes", "Reshape", nil, share, a.planes)
 	// The folded planes start with the padding and end with the last window. They are
 	// cropped, or extended with zeros, to the size of the input.
-	folded := add("folded", "ConvTranspose", b.window(sbs.AttrKernelShape, sbs.AttrStrides, sbs.AttrDilations), planes, a.copying)
+	folded := add("folded", "ConvTranspose", b.attributes(sbs.AttrKernelShape, sbs.AttrStrides, sbs.AttrDilations), planes, a.copying)
 	foldedGrid := add("folded_grid", "Shape", ops.Attributes{"start": int64(2), "end": int64(4)}, folded)
 	grid := add("input_grid", "Shape", ops.Attributes{"start": int64(2), "end": int64(4)}, a.x)
 	missing := add("missing", "Sub", nil, grid, foldedGrid)
@@ -112,7 +112,7 @@ func (b *body) alphaStep(a alphaParts) {
 	z = add("on_channels", "Reshape", nil, z, a.xShape)
 	z = add("times_X", "Mul", nil, z, a.x)
 	z = add("z", "ReduceSum", keep, z, a.channels)
-	near := add("unfolded", "Conv", b.window(sbs.AttrKernelShape, sbs.AttrStrides, sbs.AttrDilations, sbs.AttrPads), z, a.ones)
+	near := add("unfolded", "Conv", b.attributes(sbs.AttrKernelShape, sbs.AttrStrides, sbs.AttrDilations, sbs.AttrPads), z, a.ones)
 	near = add("alpha_raw", "Add", nil, near, a.tiny)
 	sum = add("alpha_sum", "ReduceSum", keep, near, a.positions)
 	add("alpha_next", "Div", nil, near, sum)

@@ -1,22 +1,25 @@
 package convert
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// body writes an SbS layer in standard operators. There are two forms: inline, for one
-// layer whose sizes and parameters are known, and as the body of a function, which gets
-// its sizes and parameters from the call.
+// body writes a layer in standard operators. There are two forms: inline, for one layer
+// whose sizes and parameters are known, and as the body of a function, which gets its sizes
+// and parameters from the call.
 type body struct {
-	features
-	layer *SbS    // nil in a function
-	seed  int64   // of the layer
-	w     *writer // for the graph around an inline body; nil in a function
-	sizes sizes   // of an inline body; zero in a function
+	features                // of an SbS layer
+	layer    *SbS           // nil in a function, and for other layers
+	own      ops.Attributes // of the layer; nil in a function
+	types    attributeTypes // of the operator's attributes
+	w        *writer        // for the graph around an inline body; nil in a function
+	sizes    sizes          // of an inline body; zero in a function
 
 	number string // name of the value that holds the number of spikes
 
@@ -41,6 +44,40 @@ type extent struct {
 }
 
 var one = extent{n: 1}
+
+// attributeTypes holds the types of the attributes of an operator.
+type attributeTypes map[string]onnxpb.AttributeProto_AttributeType
+
+// windowTypes are the types of the attributes of a window.
+var windowTypes = attributeTypes{
+	sbs.AttrKernelShape: onnxpb.AttributeProto_INTS, sbs.AttrStrides: onnxpb.AttributeProto_INTS,
+	sbs.AttrDilations: onnxpb.AttributeProto_INTS, sbs.AttrPads: onnxpb.AttributeProto_INTS,
+}
+
+// with returns the types together with others.
+func (t attributeTypes) with(others attributeTypes) attributeTypes {
+	all := maps.Clone(t)
+	maps.Copy(all, others)
+	return all
+}
+
+// attribute returns the value of an attribute of the operator: the layer's value in an
+// inline body, a reference to the attribute of the call in a function.
+func (b *body) attribute(name string) any {
+	if b.own != nil {
+		return b.own[name]
+	}
+	return onnx.Ref{Name: name, Type: b.types[name]}
+}
+
+// attributes returns the named attributes, for a node that has the same ones.
+func (b *body) attributes(names ...string) ops.Attributes {
+	a := ops.Attributes{}
+	for _, name := range names {
+		a[name] = b.attribute(name)
+	}
+	return a
+}
 
 // shaped is the type of a value. The shape is not used in a function.
 type shaped struct {

@@ -6,9 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
-	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
@@ -129,7 +127,7 @@ func (f features) String() string {
 
 // function returns the SbS operator as a function of standard operators.
 func function(f features) (*onnxpb.FunctionProto, error) {
-	b := &body{features: f}
+	b := &body{features: f, types: sbsTypes}
 	out := b.write(f.inputs())
 	if b.err != nil {
 		return nil, fmt.Errorf("convert: function body: %w", b.err)
@@ -151,28 +149,10 @@ func seedOf(seed int64) float32 {
 	return float32((uint32(seed) + 1) * golden >> 8)
 }
 
-// attribute returns the value of an attribute of the operator: the layer's value in an
-// inline body, a reference to the attribute of the call in a function.
-func (b *body) attribute(name string) any {
-	if b.layer != nil {
-		return b.layer.params(b.seed).Attributes()[name]
-	}
-	types := map[string]onnxpb.AttributeProto_AttributeType{
-		sbs.AttrKernelShape: onnxpb.AttributeProto_INTS, sbs.AttrStrides: onnxpb.AttributeProto_INTS,
-		sbs.AttrDilations: onnxpb.AttributeProto_INTS, sbs.AttrPads: onnxpb.AttributeProto_INTS,
-		sbs.AttrSpikes: onnxpb.AttributeProto_INT, sbs.AttrEpsilon0: onnxpb.AttributeProto_FLOAT,
-		sbs.AttrEpsilonT: onnxpb.AttributeProto_FLOATS, sbs.AttrForgetting: onnxpb.AttributeProto_FLOAT,
-		sbs.AttrAlphaIterations: onnxpb.AttributeProto_INT, sbs.AttrSampler: onnxpb.AttributeProto_STRING,
-		sbs.AttrFunctionSeed: onnxpb.AttributeProto_FLOAT,
-	}
-	return onnx.Ref{Name: name, Type: types[name]}
-}
-
-// window returns the named attributes, for a convolution with the layer's window.
-func (b *body) window(names ...string) ops.Attributes {
-	a := ops.Attributes{}
-	for _, name := range names {
-		a[name] = b.attribute(name)
-	}
-	return a
-}
+// sbsTypes are the types of the attributes of an SbS node.
+var sbsTypes = windowTypes.with(attributeTypes{
+	sbs.AttrSpikes: onnxpb.AttributeProto_INT, sbs.AttrEpsilon0: onnxpb.AttributeProto_FLOAT,
+	sbs.AttrEpsilonT: onnxpb.AttributeProto_FLOATS, sbs.AttrForgetting: onnxpb.AttributeProto_FLOAT,
+	sbs.AttrAlphaIterations: onnxpb.AttributeProto_INT, sbs.AttrSampler: onnxpb.AttributeProto_STRING,
+	sbs.AttrFunctionSeed: onnxpb.AttributeProto_FLOAT,
+})
