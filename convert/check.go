@@ -90,6 +90,11 @@ func checkLayer(l, before Layer) error {
 			return err
 		}
 		return checkValues("epsilon_xy", l.EpsilonXY, sbs.MaxEpsilon)
+	case *NNMF:
+		if _, err := sbs.NNMFParamsOf(l.params().Attributes()); err != nil {
+			return err
+		}
+		return checkValues("weights", l.Weights, math.MaxFloat32)
 	case *Reconstruction:
 		if s, ok := before.(*SbS); !ok || s.Weights != l.Weights {
 			return errNoSbS

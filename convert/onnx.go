@@ -217,7 +217,7 @@ func (w *writer) output(n *Network, v value, size Size) {
 	if size.Height == 1 && size.Width == 1 {
 		w.group, w.out = groupOutput, Logits
 		switch n.Layers[len(n.Layers)-1].(type) {
-		case *SbS, *Reconstruction:
+		case *SbS, *NNMF, *Reconstruction:
 			w.out = Probabilities
 		}
 		shape = shape[:1]

@@ -12,26 +12,48 @@ func (*OnOff) Kind() string { return kindOnOff }
 
 // Output implements Layer.
 func (l *OnOff) Output(in Size) (Size, error) {
+	out := Size{2 * in.Channels, in.Height, in.Width}
+	if l.Mean == nil {
+		return out, nil
+	}
 	want := []int{1, 1, in.Height, in.Width}
-	if l.Mean != nil && l.Mean.Len() == 1 {
+	if l.Mean.Len() == 1 {
 		want = []int{1, 1, 1, 1}
 	}
 	if err := checkFloats("mean", l.Mean, want); err != nil {
 		return Size{}, err
 	}
-	return Size{2 * in.Channels, in.Height, in.Width}, nil
+	return out, nil
 }
+
+// The steps of the number that is subtracted from the input.
+const (
+	stepMean   = "mean"
+	stepMiddle = "middle" // without a Mean
+)
 
 func (l *OnOff) write(w *writer, in value) (value, error) {
 	out, err := l.Output(in.size)
 	if err != nil {
 		return value{}, err
 	}
-	d := w.add(nodeSpec{op: "Sub", step: "difference", inputs: []string{in.name, w.tensor("mean", l.Mean)}}, in.size)
+	split := nodeSpec{op: "Concat", attrs: ops.Attributes{"axis": int64(1)}}
+	var mean string
+	if l.Mean != nil {
+		split.step = "split"
+		mean = w.tensor(stepMean, l.Mean)
+	} else {
+		mean = w.floats(stepMiddle, nil, []float32{0.5})
+	}
+	d := w.add(nodeSpec{op: "Sub", step: "difference", inputs: []string{in.name, mean}}, in.size)
 	on := w.add(nodeSpec{op: "Relu", step: "on", inputs: []string{d.name}}, in.size)
 	minus := w.add(nodeSpec{op: "Neg", step: "minus", inputs: []string{d.name}}, in.size)
 	off := w.add(nodeSpec{op: "Relu", step: "off", inputs: []string{minus.name}}, in.size)
-	both := w.add(nodeSpec{op: "Concat", step: "split", inputs: []string{on.name, off.name}, attrs: ops.Attributes{"axis": int64(1)}}, out)
+	split.inputs = []string{on.name, off.name}
+	both := w.add(split, out)
+	if l.Mean == nil {
+		return both, nil
+	}
 	return w.normalize(both, w.floats("tiny", nil, []float32{tinySum})), nil
 }
 
@@ -49,6 +71,9 @@ func (w *writer) normalize(in value, tiny string) value {
 }
 
 func readOnOff(r *reader) (*OnOff, error) {
-	mean, err := r.floats("mean")
+	if r.initializers[r.name(stepMiddle)] != nil {
+		return &OnOff{}, nil
+	}
+	mean, err := r.floats(stepMean)
 	return &OnOff{Mean: mean}, err
 }

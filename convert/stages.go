@@ -112,7 +112,7 @@ func (s *Stage) fits(sizes []Size, first *Network, before [][]Size) error {
 	n := s.Network
 	out := sizes[len(sizes)-1]
 	switch n.Layers[len(n.Layers)-1].(type) {
-	case *SbS, *Reconstruction:
+	case *SbS, *NNMF, *Reconstruction:
 	default:
 		return fmt.Errorf("convert: its last layer is of kind %s, whose output is not a probability: a stage must end with an SbS layer", n.Layers[len(n.Layers)-1].Kind())
 	}
@@ -318,6 +318,9 @@ func seedOfModel(m *onnxpb.ModelProto) (int64, error) {
 		attrs, err := onnx.Attributes(n)
 		if err != nil {
 			return 0, fmt.Errorf("layer %d: %w", layer, err)
+		}
+		if _, random := attrs[sbs.AttrSeed]; !random {
+			continue
 		}
 		own, err := ops.Attr(attrs, sbs.AttrSeed, int64(0))
 		if err != nil {
