@@ -44,7 +44,37 @@ func (t *Trainer) Step(ctx context.Context, b Batch) (Result, error) {
 	return r, nil
 }
 
+// Evaluate returns the result of a batch without training: its loss and the number of images that
+// are classified correctly. The random numbers are those of images firstImage and up. Evaluate
+// changes neither the batch nor the state of the Trainer.
+func (t *Trainer) Evaluate(ctx context.Context, b Batch, firstImage uint64) (Result, error) {
+	if !t.made() {
+		return Result{}, errNoTrainer
+	}
+	r, err := t.compute(ctx, b, firstImage)
+	if err != nil {
+		return Result{}, fmt.Errorf("train: %w", err)
+	}
+	t.frame.forget(t.program.InputSlot(t.program.Inputs[0].Name))
+	return r, nil
+}
+
 func (t *Trainer) step(ctx context.Context, b Batch) (Result, error) {
+	r, err := t.compute(ctx, b, t.state.Images)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := t.backward(ctx); err != nil {
+		return Result{}, err
+	}
+	t.collect(&r)
+	t.frame.forget(t.program.InputSlot(t.program.Inputs[0].Name))
+	return r, nil
+}
+
+// compute computes the outputs and the loss of a batch, and the gradient of the loss with respect to
+// the output.
+func (t *Trainer) compute(ctx context.Context, b Batch, firstImage uint64) (Result, error) {
 	p := t.program
 	inputs := map[string]*ops.Tensor{p.Inputs[0].Name: b.Images}
 	if ctx == nil {
@@ -59,7 +89,7 @@ func (t *Trainer) step(ctx context.Context, b Batch) (Result, error) {
 	if err := t.arrange(b.Images); err != nil {
 		return Result{}, err
 	}
-	if err := t.forward(ctx, b); err != nil {
+	if err := t.forward(ctx, b, firstImage); err != nil {
 		return Result{}, err
 	}
 	r := Result{Images: b.Images.Shape()[0]}
@@ -81,11 +111,6 @@ func (t *Trainer) step(ctx context.Context, b Batch) (Result, error) {
 		return Result{}, fmt.Errorf("%w: %w: the loss is %v", ErrTrain, ErrDiverged, r.Loss)
 	}
 	r.LossPerImage = t.config.Loss.perImage(r.Loss, r.Images)
-	if err := t.backward(ctx); err != nil {
-		return Result{}, err
-	}
-	t.collect(&r)
-	t.frame.forget(p.InputSlot(p.Inputs[0].Name))
 	return r, nil
 }
 
@@ -184,14 +209,14 @@ func tensors(slots []int, from []*ops.Tensor) []*ops.Tensor {
 }
 
 // forward computes the values of all steps.
-func (t *Trainer) forward(ctx context.Context, b Batch) error {
+func (t *Trainer) forward(ctx context.Context, b Batch, firstImage uint64) error {
 	p, f := t.program, &t.frame
 	f.values[p.InputSlot(p.Inputs[0].Name)] = b.Images
 	for i := range p.Main.Steps {
 		s := &p.Main.Steps[i]
 		c := &f.ctx[i]
 		c.Context, c.Pool = ctx, p.Pool
-		c.Seed, c.FirstImage = t.config.Seed, t.state.Images
+		c.Seed, c.FirstImage = t.config.Seed, firstImage
 		f.memory = ops.Memory{Values: f.live, Limit: p.MemoryLimit}
 		c.Memory = &f.memory
 		c.Spikes, c.Uniforms = graph.Injected(b.Spikes, s), graph.Injected(b.Uniforms, s)
