@@ -226,9 +226,8 @@ func Classes(n *convert.Network) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if _, ok := n.Layers[len(n.Layers)-1].(*convert.Reconstruction); ok {
-		return 0, errors.New("the output of the network is a reconstruction of its input instead of classes: " +
-			"a Go program can train such a network with train.Trainer")
+	if Reconstructs(n) {
+		return 0, errors.New("the output of the network is a reconstruction of its input instead of classes")
 	}
 	out := sizes[len(sizes)-1]
 	if out.Height != 1 || out.Width != 1 {
@@ -236,6 +235,15 @@ func Classes(n *convert.Network) (int, error) {
 			"use images of another size or another network, so that the output has height 1 and width 1", n.Input, out)
 	}
 	return out.Channels, nil
+}
+
+// Reconstructs reports whether a network ends with a reconstruction of its input.
+func Reconstructs(n *convert.Network) bool {
+	if len(n.Layers) == 0 {
+		return false
+	}
+	_, ok := n.Layers[len(n.Layers)-1].(*convert.Reconstruction)
+	return ok
 }
 
 // MaxSpikes returns the largest number of spikes in a list that Dynamics returns, or 0 if

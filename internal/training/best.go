@@ -68,7 +68,10 @@ func (b *bestModel) describe(s *session) string {
 	if b.Test == nil {
 		return fmt.Sprintf("loss %.4g %s", b.Loss, when)
 	}
-	return fmt.Sprintf("test accuracy %.2f%% %s", 100-b.Test.Error, when)
+	if s.reconstructs() {
+		return fmt.Sprintf("test %s %s", s.measured(b.Test), when)
+	}
+	return fmt.Sprintf("test accuracy %s %s", s.measured(b.Test), when)
 }
 
 // restoreBest makes the best model so far the model of a training that stopped. It says which
@@ -94,7 +97,7 @@ func (s *session) restoreBest() (string, error) {
 // testBefore tests the network at the start, unless its weights or those of its last layer are
 // random.
 func (s *session) testBefore(ctx context.Context) (err error) {
-	if s.test == nil || !s.learned || s.at.Before != nil {
+	if s.test == nil || !s.learned || s.at.Before != nil || s.reconstructs() {
 		return nil
 	}
 	m, err := runtime.New(s.initial, append(cli.RunOptions(s.testSpikes), runtime.Workers(s.workers))...)

@@ -50,7 +50,7 @@ type position struct {
 
 // testResult is the result of a test.
 type testResult struct {
-	Error      float64 // in percent
+	Error      float64 // in percent, or the loss per image if the network reconstructs
 	SubBatches int     // since the start of the training
 	Set        string  // identifies the images and the number of spikes
 }

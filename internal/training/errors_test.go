@@ -71,7 +71,7 @@ func TestTrain_RefusesBeforeTraining(t *testing.T) {
 		{"label without a class", []string{path, "--data", labels}, "the images have 4 classes (labels 0 to 3), but the model has 3 classes (a, b, c)"},
 		{"label without a class for a configuration", []string{config, "--data", labels}, "label 3"},
 		{"several output positions", []string{positions, "--data", data}, "so that the output has height 1 and width 1"},
-		{"reconstruction", []string{reconstruction, "--data", data}, "a reconstruction of its input instead of classes"},
+		{"reconstruction", []string{reconstruction, "--data", data, "--loss", "cross-entropy"}, "compares classes, but the network ends with a reconstruction of its input: use --loss mixture"},
 		{"unknown layer", []string{path, "--data", data, "--freeze", "L9"}, "the layers are L0 to L2"},
 		{"all layers frozen", []string{path, "--data", data, "--freeze", "L0,L2"}, "nothing is left to train"},
 		{"unknown loss", []string{path, "--data", data, "--loss", "x"}, "--loss x: want one of cross-entropy, mixture"},

@@ -7,6 +7,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/runtime"
+	"github.com/spike-by-spike/sbs/train"
 )
 
 // testBatch is the number of test images per run of the model.
@@ -28,7 +29,13 @@ func (s *session) testName() string {
 
 // testNetwork runs the network on the test images, sets LastTest, and keeps the network if it is
 // the best one so far.
-func (s *session) testNetwork(ctx context.Context) error {
+func (s *session) testNetwork(ctx context.Context) (err error) {
+	if s.reconstructs() {
+		if s.at.LastTest, err = s.testReconstruction(ctx); err != nil {
+			return err
+		}
+		return s.keepBest()
+	}
 	m, err := s.tester()
 	if err != nil {
 		return err
@@ -44,12 +51,29 @@ func (s *session) testNetwork(ctx context.Context) error {
 
 // testModel runs a model on the test images.
 func (s *session) testModel(ctx context.Context, m *runtime.Model) (*testResult, error) {
-	size, err := s.augment.Output(s.test.Size())
+	wrong, n := 0, s.test.Len()
+	err := s.eachTest(func(x *runtime.Tensor, first int) error {
+		out, err := m.Run(ctx, map[string]*runtime.Tensor{m.Inputs()[0].Name: x}, runtime.Seed(s.config.Seed), runtime.FirstImage(uint64(first)))
+		if err != nil {
+			return err
+		}
+		wrong += s.wrong(out[m.Outputs()[0].Name], first)
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	one := size.Channels * size.Height * size.Width
-	n, wrong := s.test.Len(), 0
+	return &testResult{Error: 100 * float64(wrong) / float64(n), SubBatches: s.at.SubBatches, Set: s.testSet}, nil
+}
+
+// eachTest calls f with the test images, in batches. first is the number of the first image of a
+// batch.
+func (s *session) eachTest(f func(x *runtime.Tensor, first int) error) error {
+	size, err := s.augment.Output(s.test.Size())
+	if err != nil {
+		return err
+	}
+	one, n := size.Channels*size.Height*size.Width, s.test.Len()
 	pixels := make([]float32, testBatch*one)
 	for first := 0; first < n; first += testBatch {
 		count := min(testBatch, n-first)
@@ -58,17 +82,38 @@ func (s *session) testModel(ctx context.Context, m *runtime.Model) (*testResult,
 		}
 		x, err := s.tensor(pixels[:count*one], count)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		out, err := m.Run(ctx, map[string]*runtime.Tensor{m.Inputs()[0].Name: x}, runtime.Seed(s.config.Seed), runtime.FirstImage(uint64(first)))
-		if err != nil {
-			return nil, err
+		if err := f(x, first); err != nil {
+			return err
 		}
-		wrong += s.wrong(out[m.Outputs()[0].Name], first)
 		s.progress.Phase("testing", first+count, n)
 	}
-	return &testResult{Error: 100 * float64(wrong) / float64(n), SubBatches: s.at.SubBatches, Set: s.testSet}, nil
+	return nil
 }
+
+// testReconstruction computes the mean loss of the test images.
+func (s *session) testReconstruction(ctx context.Context) (*testResult, error) {
+	loss, n := 0.0, s.test.Len()
+	err := s.eachTest(func(x *runtime.Tensor, first int) error {
+		r, err := s.trainer.Evaluate(ctx, train.Batch{Images: x}, uint64(first))
+		loss += float64(r.LossPerImage * float64(r.Images))
+		return err
+	})
+	return &testResult{Error: loss / float64(n), SubBatches: s.at.SubBatches, Set: s.testSet}, err
+}
+
+// measured returns the accuracy or the loss of a test.
+func (s *session) measured(t *testResult) string {
+	if s.reconstructs() {
+		return fmt.Sprintf("loss %.4g", t.Error)
+	}
+	return fmt.Sprintf("%.2f%%", 100-t.Error)
+}
+
+// reconstructs reports whether the network reconstructs its input instead of naming a class: it
+// has a loss, but no accuracy.
+func (j *job) reconstructs() bool { return cli.Reconstructs(j.network) }
 
 // wrong returns the number of images that are classified wrongly. The first row of the
 // output belongs to test image first.

@@ -142,7 +142,7 @@ func (f *flags) fromModel(ctx context.Context, j *job) error {
 	if j.places, err = f.modelPlaces(); err != nil {
 		return err
 	}
-	if j.classes, err = cli.Classes(j.network); err != nil {
+	if j.classes, err = classesOfNetwork(j.network); err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)
 	}
 	if f.images != nil {
@@ -232,7 +232,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 	if err != nil {
 		return err
 	}
-	if j.classes, err = cli.Classes(draft); err != nil {
+	if j.classes, err = classesOfNetwork(draft); err != nil {
 		return fmt.Errorf("%s: %w", strings.Join(files, ", "), err)
 	}
 	if !t.Active {
@@ -261,7 +261,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 		return err
 	}
 	j.notes = append(j.notes, report.Warnings...)
-	if j.network.Classes == nil {
+	if j.network.Classes == nil && !j.reconstructs() {
 		j.network.Classes = j.images.Classes()
 	}
 	if err := j.applyDynamics(d, report.ConfiguredSpikes()); err != nil {
@@ -301,6 +301,14 @@ func configurationPlaces(t *pytorch.Training, output, folder string) (places, er
 		weights: filepath.Join(base, t.WeightPath), epsilonXY: filepath.Join(base, t.EpsilonXYPath),
 		configuration: filepath.Clean(base) != filepath.Clean(folder) && !same(base, folder),
 	}, nil
+}
+
+// classesOfNetwork returns the number of classes of a network, 0 if it reconstructs its input.
+func classesOfNetwork(n *convert.Network) (int, error) {
+	if cli.Reconstructs(n) {
+		return 0, nil
+	}
+	return cli.Classes(n)
 }
 
 // noteClasses adds a warning if there are classes without images.

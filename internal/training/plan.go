@@ -2,10 +2,10 @@ package training
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
-	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/train"
 )
 
@@ -24,7 +24,7 @@ const (
 	tuneEpochs        = 1
 	tuneBatch         = 24
 	tuneSubBatches    = 4
-	tuneRate1         = 0.001 // dialect 1, and networks without SbS layers: an update adds to the weights
+	tuneRate1         = 0.001 // dialect 1, and networks without SbS or NNMF layers: an update adds to the weights
 	tuneRate2         = 0.03  // dialect 2: an update multiplies the weights
 	tuneRateEpsilonXY = 0.0005
 )
@@ -76,15 +76,14 @@ type plan struct {
 // defaultsFor returns the plan of a training without flags.
 func defaultsFor(k kind, t *pytorch.Training, n *convert.Network) plan {
 	p := plan{loss: lossMixture, testEvery: 1, saveEvery: 1}
-	_, spiking := n.Layers[len(n.Layers)-1].(*convert.SbS)
-	if t.LossMode == 1 || t.Dialect == 2 && !spiking {
+	if t.LossMode == 1 || t.Dialect == 2 && !probabilities(n.Layers[len(n.Layers)-1]) {
 		p.loss = lossCrossEntropy
 	}
 	if k == fineTuning {
 		p.batch, p.subBatches, p.steps = tuneBatch, tuneSubBatches, tuneEpochs
 		p.optimizer, p.schedule, p.tested = train.Adam, scheduleCosine, true
 		p.rateW, p.rateEpsilonXY = tuneRate2, tuneRateEpsilonXY
-		if t.Dialect == 1 || !cli.Spiking(n) {
+		if t.Dialect == 1 || !multiplies(n) {
 			p.rateW = tuneRate1
 		}
 		return p
@@ -101,11 +100,29 @@ func defaultsFor(k kind, t *pytorch.Training, n *convert.Network) plan {
 	return p
 }
 
+// multiplies reports whether an update of dialect 2 multiplies weights of a network.
+func multiplies(n *convert.Network) bool {
+	return slices.ContainsFunc(n.Layers, func(l convert.Layer) bool {
+		_, nnmf := l.(*convert.NNMF)
+		_, spiking := l.(*convert.SbS)
+		return nnmf || spiking
+	})
+}
+
+// probabilities reports whether the output of a layer is a distribution.
+func probabilities(l convert.Layer) bool {
+	switch l.(type) {
+	case *convert.SbS, *convert.NNMF, *convert.Reconstruction:
+		return true
+	}
+	return false
+}
+
 // withNewLayer returns the plan for fine-tuning a network whose last layer is new. See job.fit for
 // the number of epochs.
 func (p plan) withNewLayer(n *convert.Network) plan {
 	if last, err := pytorch.LastLayer(n); err == nil && p.rateW == tuneRate2 {
-		if _, spiking := n.Layers[last].(*convert.SbS); spiking {
+		if probabilities(n.Layers[last]) {
 			p.rateW = newLayerRate2
 		}
 	}

@@ -66,7 +66,8 @@ func (r *recorder) update(u trainlog.Record) error {
 		tag   string
 		value *float64
 	}{
-		{"Train Error", &u.TrainError}, {"Train Loss", &u.Loss}, {"Test Error", u.TestError},
+		{"Train Error", u.TrainError}, {"Train Loss", &u.Loss}, {"Test Error", u.TestError},
+		{"Test Error", u.TestLoss}, // PyTorch-SbS uses the same tag
 		{"Learning Rate Scale WF", u.LearningRateW}, {"Learning Rate Scale Eps XY", u.LearningRateEpsilonXY},
 	} {
 		if v.value == nil {
@@ -76,9 +77,16 @@ func (r *recorder) update(u trainlog.Record) error {
 			return err
 		}
 	}
-	text := fmt.Sprintf("update %d, epoch %d: loss %.6g, accuracy %.2f%%, %.1f s", u.Update, u.Epoch, u.Loss, 100-u.TrainError, u.Seconds)
+	text := fmt.Sprintf("update %d, epoch %d: loss %.6g", u.Update, u.Epoch, u.Loss)
+	if u.TrainError != nil {
+		text += fmt.Sprintf(", accuracy %.2f%%", 100-*u.TrainError)
+	}
+	text += fmt.Sprintf(", %.1f s", u.Seconds)
 	if u.TestError != nil {
 		text += fmt.Sprintf(", test accuracy %.2f%%", 100-*u.TestError)
+	}
+	if u.TestLoss != nil {
+		text += fmt.Sprintf(", test loss %.6g", *u.TestLoss)
 	}
 	return r.events.Text(u.Update, "Log", text)
 }
@@ -98,6 +106,8 @@ func (r *recorder) values(update int64, n *convert.Network) error {
 			if l.EpsilonXY != nil {
 				add("Epsilon XY", i, l.EpsilonXY.Float32s())
 			}
+		case *convert.NNMF:
+			add("Weights", i, l.Weights.Float32s())
 		case *convert.Conv:
 			add("Weights", i, l.Weights.Float32s())
 			if l.Bias != nil {

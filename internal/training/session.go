@@ -236,7 +236,11 @@ func (s *session) learn(ctx context.Context, b *subBatch) error {
 		return err
 	}
 	rateW, rateEpsilonXY := s.trainer.Rates()
-	r, err := s.trainer.Step(ctx, train.Batch{Images: images, Labels: b.labels})
+	batch := train.Batch{Images: images, Labels: b.labels}
+	if s.reconstructs() {
+		batch.Labels = nil
+	}
+	r, err := s.trainer.Step(ctx, batch)
 	if errors.Is(err, train.ErrDiverged) {
 		return s.diverged()
 	}
@@ -258,7 +262,10 @@ func (s *session) learn(ctx context.Context, b *subBatch) error {
 	}
 	s.at.Record = &trainlog.Record{
 		Update: int64(s.at.SubBatches / s.subBatches), Epoch: int64(epoch), Images: s.imagesSeen(),
-		Seconds: s.elapsed(), Loss: s.at.Update.loss(), TrainError: s.at.Update.error(),
+		Seconds: s.elapsed(), Loss: s.at.Update.loss(),
+	}
+	if e := s.at.Update.error(); !s.reconstructs() {
+		s.at.Record.TrainError = &e
 	}
 	if s.trainsW() {
 		s.at.Record.LearningRateW = &rateW
@@ -304,7 +311,11 @@ func (s *session) conclude(ctx context.Context) error {
 	if r := s.at.Record; r != nil {
 		if s.at.Unrecorded {
 			e := s.at.LastTest.Error
-			r.TestError, s.at.Unrecorded = &e, false
+			if s.at.Unrecorded = false; s.reconstructs() {
+				r.TestLoss = &e
+			} else {
+				r.TestError = &e
+			}
 		}
 		if err := s.out.update(*r); err != nil {
 			return err
@@ -336,9 +347,12 @@ func (s *session) conclude(ctx context.Context) error {
 // summarize prints the line of an epoch.
 func (s *session) summarize() {
 	e := s.at.Epoch
-	line := fmt.Sprintf("epoch %d: loss %.4g  accuracy %.2f%%", s.epochs(), e.loss(), 100-e.error())
+	line := fmt.Sprintf("epoch %d: loss %.4g", s.epochs(), e.loss())
+	if !s.reconstructs() {
+		line += fmt.Sprintf("  accuracy %.2f%%", 100-e.error())
+	}
 	if s.at.LastTest != nil {
-		line += fmt.Sprintf("  test %.2f%%", 100-s.at.LastTest.Error)
+		line += "  test " + s.measured(s.at.LastTest)
 	}
 	s.progress.Printf("%s  %s", line, time.Duration(s.elapsed()*float64(time.Second)).Round(time.Second))
 }
@@ -364,9 +378,13 @@ func (s *session) checkpoint() error {
 func (s *session) result(stdout io.Writer) error {
 	worse := false
 	if s.at.LastTest != nil {
+		what := "accuracy "
+		if s.reconstructs() {
+			what = ""
+		}
 		var comparison string
 		comparison, worse = s.verdict()
-		fmt.Fprintf(stdout, "test accuracy %.2f%% (%d images)%s\n", 100-s.at.LastTest.Error, s.test.Len(), comparison)
+		fmt.Fprintf(stdout, "test %s%s (%d images)%s\n", what, s.measured(s.at.LastTest), s.test.Len(), comparison)
 	}
 	if s.places.weights != "" {
 		fmt.Fprintf(stdout, "wrote %s\n", s.places.weights)

@@ -28,13 +28,13 @@ func (f *flags) settle(j *job) error {
 		return err
 	}
 	j.config = train.Config{
-		Dialect: t.Dialect, Optimizer: j.optimizer, NoGradientScale: !t.ScaleGradient, Seed: f.seed,
+		Dialect: t.Dialect, Optimizer: j.optimizer, NoGradientScale: !t.ScaleGradient, NewGradientScales: !t.KeepGradientScale, Seed: f.seed,
 		ThresholdW:         cmp.Or(t.W.Threshold, math.SmallestNonzeroFloat64),
 		ThresholdEpsilonXY: cmp.Or(t.EpsilonXY.Threshold, math.SmallestNonzeroFloat64),
 		RateW:              j.rateW, RateEpsilonXY: j.rateEpsilonXY, SubBatches: j.subBatches,
 	}
-	if !t.KeepGradientScale {
-		j.note("kepp_last_grad_scale: false is ignored: the scales of the gradients stay constant after the second update")
+	if !t.KeepGradientScale && t.ScaleGradient {
+		j.note("kepp_last_grad_scale is false: the scales of the gradients are measured anew for every sub-batch (PyTorch-SbS divides all gradients by -1)")
 	}
 	if err := j.setAugmentation(f.noAugmentation); err != nil {
 		return err
@@ -63,6 +63,9 @@ func (f *flags) setTestSpikes(j *job) error {
 	}
 	if err := cli.NeedSbS(j.network, "--"+flagTestSpikes); err != nil {
 		return err
+	}
+	if j.reconstructs() {
+		return fmt.Errorf("--%s is not supported for a network that ends with a reconstruction", flagTestSpikes)
 	}
 	if err := cli.FitsLayers(len(list), j.network); err != nil {
 		return fmt.Errorf("--%s: %w", flagTestSpikes, err)
@@ -184,10 +187,14 @@ func (j *job) expand(freeze []string) ([]string, error) {
 // setLoss sets the loss that is minimized.
 func (j *job) setLoss() error {
 	if j.loss == lossCrossEntropy {
+		if j.reconstructs() {
+			return fmt.Errorf("--loss %s compares classes, but the network ends with a reconstruction of its input: use --loss %s", lossCrossEntropy, lossMixture)
+		}
 		j.config.Loss = train.Loss{Kind: train.CrossEntropy}
 		return nil
 	}
-	if _, conv := j.network.Layers[len(j.network.Layers)-1].(*convert.Conv); conv {
+	switch j.network.Layers[len(j.network.Layers)-1].(type) {
+	case *convert.Conv, *convert.ApproxConv:
 		return fmt.Errorf("--loss %s compares probabilities, but the network ends with a convolution, whose outputs can be negative: use --loss %s",
 			lossMixture, lossCrossEntropy)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -35,7 +36,8 @@ func WriteCurves(path, title string, records []Record) error {
 }
 
 func curves(title string, records []Record) ([]*plot.Plot, error) {
-	loss, trainError := series(records, func(r Record) *float64 { return &r.Loss }), series(records, func(r Record) *float64 { return &r.TrainError })
+	loss, trainError := series(records, func(r Record) *float64 { return &r.Loss }), series(records, func(r Record) *float64 { return r.TrainError })
+	testLoss := series(records, func(r Record) *float64 { return r.TestLoss })
 	testError := series(records, func(r Record) *float64 { return r.TestError })
 	rateW := series(records, func(r Record) *float64 { return r.LearningRateW })
 	rateEpsilon := series(records, func(r Record) *float64 { return r.LearningRateEpsilonXY })
@@ -43,6 +45,7 @@ func curves(title string, records []Record) ([]*plot.Plot, error) {
 	panels := []panel{
 		{name: "loss", curves: []curve{
 			{points: loss, color: chart.PaleBlue, width: 1}, {name: "training", points: smooth(loss), color: chart.Blue, width: 2},
+			{name: "test", points: testLoss, color: chart.Vermilion, width: 2, dots: true},
 		}},
 		{name: "error (%)", curves: []curve{
 			{points: trainError, color: chart.PaleBlue, width: 1}, {name: "training", points: smooth(trainError), color: chart.Blue, width: 2},
@@ -56,6 +59,9 @@ func curves(title string, records []Record) ([]*plot.Plot, error) {
 	}
 	if len(rateW) == 0 && len(rateEpsilon) == 0 {
 		panels = panels[:2]
+	}
+	if len(trainError) == 0 && len(testError) == 0 {
+		panels = slices.Delete(panels, 1, 2)
 	}
 	plots := make([]*plot.Plot, len(panels))
 	for i, p := range panels {

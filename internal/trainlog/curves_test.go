@@ -33,7 +33,7 @@ func TestWriteCurves_DrawsThePanels(t *testing.T) {
 	var records []Record
 	for u := int64(1); u <= 300; u++ {
 		r := example(u)
-		r.TrainError = 50 / float64(u)
+		r.TrainError = pointer(50 / float64(u))
 		r.TestError = nil
 		if u%100 == 0 {
 			r.TestError = pointer(3)
@@ -70,11 +70,11 @@ func TestWriteCurves_DrawsThePanels(t *testing.T) {
 
 func TestCurves_AcceptExtremeRecords(t *testing.T) {
 	for name, records := range map[string][]Record{
-		"one record":       {{Update: 1, Loss: 2, TrainError: 90}},
+		"one record":       {{Update: 1, Loss: 2, TrainError: pointer(90)}},
 		"zeros":            {{Update: 1}, {Update: 2}},
-		"constant":         {{Update: 7, Loss: 1, TrainError: 1}, {Update: 1e15, Loss: 1, TrainError: 1}},
+		"constant":         {{Update: 7, Loss: 1, TrainError: pointer(1)}, {Update: 1e15, Loss: 1, TrainError: pointer(1)}},
 		"largest":          {{Update: 1, Loss: 1}, {Update: 2, Loss: maxValue}},
-		"negative":         {{Update: 1, Loss: -1, TrainError: 1}, {Update: 2, Loss: -1e30, TrainError: 0}},
+		"negative":         {{Update: 1, Loss: -1, TrainError: pointer(1)}, {Update: 2, Loss: -1e30, TrainError: pointer(0)}},
 		"large":            {{Update: 1, Loss: math.MaxFloat64}, {Update: 2, Loss: math.SmallestNonzeroFloat64}},
 		"rates of 0":       {{Update: 1, LearningRateW: pointer(0)}, {Update: 2, LearningRateEpsilonXY: pointer(0)}},
 		"tests after both": {{Update: 3, TestError: pointer(1)}, {Update: 5, TestError: pointer(2)}},

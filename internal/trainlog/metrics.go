@@ -29,13 +29,16 @@ type Record struct {
 	Seconds float64 `json:"seconds"`
 
 	// Loss and TrainError (in percent) are computed from the training images of this
-	// update, with the parameters before the update.
-	Loss       float64 `json:"loss"`
-	TrainError float64 `json:"train_error"`
+	// update, with the parameters before the update. TrainError is nil for a network without
+	// classes.
+	Loss       float64  `json:"loss"`
+	TrainError *float64 `json:"train_error,omitempty"`
 
 	// TestError is the error on the test set in percent, nil if there was no test
-	// after this update.
+	// after this update. A network without classes has a TestLoss instead, the mean loss per
+	// image.
 	TestError *float64 `json:"test_error,omitempty"`
+	TestLoss  *float64 `json:"test_loss,omitempty"`
 
 	// LearningRateW and LearningRateEpsilonXY are the learning rates of the update,
 	// nil if no parameter of the kind is trained.
@@ -52,7 +55,7 @@ func (r Record) check() error {
 		name  string
 		value *float64
 	}{
-		{"time", &r.Seconds}, {"loss", &r.Loss}, {"training error", &r.TrainError}, {"test error", r.TestError},
+		{"time", &r.Seconds}, {"loss", &r.Loss}, {"training error", r.TrainError}, {"test error", r.TestError}, {"test loss", r.TestLoss},
 		{"learning rate of W", r.LearningRateW}, {"learning rate of epsilon_xy", r.LearningRateEpsilonXY},
 	}
 	for _, n := range numbers {

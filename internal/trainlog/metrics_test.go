@@ -16,7 +16,7 @@ func pointer(v float64) *float64 { return &v }
 func example(update int64) Record {
 	r := Record{
 		Update: update, Epoch: update / 10, Images: 50 * update, Seconds: 1.5 * float64(update),
-		Loss: 1 / float64(update), TrainError: 12.5, LearningRateW: pointer(0.001),
+		Loss: 1 / float64(update), TrainError: pointer(12.5), LearningRateW: pointer(0.001),
 	}
 	if update%2 == 0 {
 		r.TestError = pointer(0)

@@ -29,7 +29,7 @@ type Progress struct {
 	total    int64 // number of the last update of the training
 	last     Record
 	time     time.Time // of the last record
-	tested   *float64  // latest test error
+	tested   Record    // the last one with a test
 	images   rate
 	updates  rate
 	written  time.Time // time of the last line
@@ -41,7 +41,7 @@ type Progress struct {
 // shows it on w, usually os.Stderr. after is the last record of a training that is
 // resumed, and the zero Record for a new training.
 func NewProgress(w io.Writer, total int64, after Record) *Progress {
-	p := &Progress{w: w, total: total, last: after, now: time.Now, tested: after.TestError}
+	p := &Progress{w: w, total: total, last: after, now: time.Now, tested: after}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		p.terminal = true
 		p.width = func() int {
@@ -66,11 +66,12 @@ func (p *Progress) Update(r Record) {
 	seconds := now.Sub(p.time).Seconds()
 	p.images.add(float64(r.Images-p.last.Images), seconds)
 	p.updates.add(float64(r.Update-p.last.Update), seconds)
-	if r.TestError != nil {
-		p.tested = r.TestError
+	tested := r.TestError != nil || r.TestLoss != nil
+	if tested {
+		p.tested = r
 	}
 	p.last, p.time = r, now
-	p.show(p.line(), r.Update >= p.total || r.TestError != nil && !p.terminal)
+	p.show(p.line(), r.Update >= p.total || tested && !p.terminal)
 }
 
 // Phase shows, after the last update, the progress of a part of the next one. what
@@ -106,9 +107,14 @@ func (p *Progress) line() string {
 	if p.last.Update == 0 {
 		return line
 	}
-	line += fmt.Sprintf("  epoch %d  loss %.4g  accuracy %.2f%%", p.last.Epoch, p.last.Loss, 100-p.last.TrainError)
-	if p.tested != nil {
-		line += fmt.Sprintf("  test %.2f%%", 100-*p.tested)
+	line += fmt.Sprintf("  epoch %d  loss %.4g", p.last.Epoch, p.last.Loss)
+	if p.last.TrainError != nil {
+		line += fmt.Sprintf("  accuracy %.2f%%", 100-*p.last.TrainError)
+	}
+	if p.tested.TestError != nil {
+		line += fmt.Sprintf("  test %.2f%%", 100-*p.tested.TestError)
+	} else if p.tested.TestLoss != nil {
+		line += fmt.Sprintf("  test loss %.4g", *p.tested.TestLoss)
 	}
 	if v, ok := p.images.value(); ok {
 		line += fmt.Sprintf("  %s images/s", digits(v))

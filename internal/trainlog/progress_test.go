@@ -38,7 +38,7 @@ func progress(w *bytes.Buffer, total int64, terminal bool, width int) (*Progress
 }
 
 func update(n int64) Record {
-	return Record{Update: n, Epoch: n / 4, Images: 100 * n, Loss: 0.123456, TrainError: 12.5}
+	return Record{Update: n, Epoch: n / 4, Images: 100 * n, Loss: 0.123456, TrainError: pointer(12.5)}
 }
 
 func TestProgress_UpdatesOneLineOnATerminal(t *testing.T) {
