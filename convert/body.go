@@ -29,16 +29,7 @@ func (b *body) write(in []string) string {
 	n := b.shapeOf("N", weights, 1, 2, z.n)
 	id := b.identity()
 	b.number = b.spikeCount()
-	planes := b.add("planes", "Reshape", float(extent{symbol: b.step("planes")}, one, z.height, z.width), nil, x, b.ints("planes_shape", -1, 1, 0, 0))
-	spread := b.add(stepPatches, "Conv", float(extent{symbol: b.step("planes")}, z.places, z.oh, z.ow),
-		b.window(sbs.AttrKernelShape, sbs.AttrStrides, sbs.AttrDilations, sbs.AttrPads), planes, id.name)
-	b.explain("Copies every patch: channel c of the input becomes channels c*KH*KW to (c+1)*KH*KW-1.")
-	grid := b.shapeOf("output_grid", spread, 2, 4, z.oh, z.ow)
-	images := b.add("patches", "Reshape", float(z.batch, z.k, z.oh, z.ow), nil,
-		spread, b.input("patches_shape", b.join("patches_shape", sizesOf(-1), k, grid)))
-	byEntry := b.add("patches_by_entry", "Transpose", float(z.k, z.batch, z.oh, z.ow), ops.Attributes{"perm": []int64{1, 0, 2, 3}}, images)
-	rows := b.ints("rows", 0, -1)
-	p := b.add("p", "Reshape", float(z.k, z.positions), nil, byEntry, rows)
+	p, rows, grid := b.patches(x, k, id)
 	q := b.shapeOf("Q", p, 1, 2, z.positions)
 
 	spikes, total := b.spikes(in, p, rows, k, grid)
@@ -61,6 +52,23 @@ func (b *body) write(in []string) string {
 	return b.last("Mul", out, nil, h, b.alpha(x, weights, h, id, grid))
 }
 
+// patches returns the patches of X, (K, Q), the shape that makes rows of such values, and the
+// height and width of the output.
+func (b *body) patches(x string, k vector, id identity) (p, rows string, grid vector) {
+	z := &b.sizes
+	planes := b.add("planes", "Reshape", float(extent{symbol: b.step("planes")}, one, z.height, z.width), nil, x, b.ints("planes_shape", -1, 1, 0, 0))
+	spread := b.add(stepPatches, "Conv", float(extent{symbol: b.step("planes")}, z.places, z.oh, z.ow),
+		b.window(sbs.AttrKernelShape, sbs.AttrStrides, sbs.AttrDilations, sbs.AttrPads), planes, id.name)
+	b.explain("Copies every patch: channel c of the input becomes channels c*KH*KW to (c+1)*KH*KW-1.")
+	grid = b.shapeOf("output_grid", spread, 2, 4, z.oh, z.ow)
+	images := b.add("patches", "Reshape", float(z.batch, z.k, z.oh, z.ow), nil,
+		spread, b.input("patches_shape", b.join("patches_shape", sizesOf(-1), k, grid)))
+	byEntry := b.add("patches_by_entry", "Transpose", float(z.k, z.batch, z.oh, z.ow), ops.Attributes{"perm": []int64{1, 0, 2, 3}}, images)
+	rows = b.ints("rows", 0, -1)
+	p = b.add("p", "Reshape", float(z.k, z.positions), nil, byEntry, rows)
+	return p, rows, grid
+}
+
 // identity adds the kernel that copies patches.
 func (b *body) identity() identity {
 	z := &b.sizes
@@ -74,8 +82,8 @@ func (b *body) identity() identity {
 		b.input("square_shape", b.join("square_shape", id.places, id.places)))
 	eye := b.add("eye", "EyeLike", float(z.places, z.places), ops.Attributes{"dtype": int64(ops.Float32)}, zeros)
 	var kh, kw extent
-	if b.layer != nil {
-		kh.n, kw.n = b.layer.Kernel[0], b.layer.Kernel[1]
+	if id.kernel.name == "" {
+		kh.n, kw.n = int(id.kernel.known[0]), int(id.kernel.known[1])
 	}
 	id.name = b.add("copy", "Reshape", float(z.places, one, kh, kw), nil, eye, b.input("copy_shape", b.join("copy_shape", id.places, sizesOf(1), id.kernel)))
 	return id

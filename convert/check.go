@@ -90,6 +90,8 @@ func checkLayer(l, before Layer) error {
 			return err
 		}
 		return checkValues("epsilon_xy", l.EpsilonXY, sbs.MaxEpsilon)
+	case *ApproxConv:
+		return l.approximation().Check()
 	case *Reconstruction:
 		if s, ok := before.(*SbS); !ok || s.Weights != l.Weights {
 			return errNoSbS

@@ -8,15 +8,15 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// body writes an SbS layer in standard operators. There are two forms: inline, for one
+// body writes a layer in standard operators. There are two forms: inline, for one
 // layer whose sizes and parameters are known, and as the body of a function, which gets
 // its sizes and parameters from the call.
 type body struct {
 	features
-	layer *SbS    // nil in a function
-	seed  int64   // of the layer
-	w     *writer // for the graph around an inline body; nil in a function
-	sizes sizes   // of an inline body; zero in a function
+	layer *SbS           // nil in a function, and for a layer of another kind
+	attrs ops.Attributes // of the layer; nil in a function
+	w     *writer        // for the graph around an inline body; nil in a function
+	sizes sizes          // of an inline body; zero in a function
 
 	number string // name of the value that holds the number of spikes
 
@@ -52,6 +52,7 @@ func float(shape ...extent) shaped   { return shaped{ops.Float32, shape} }
 func int32s(shape ...extent) shaped  { return shaped{ops.Int32, shape} }
 func int64s(shape ...extent) shaped  { return shaped{ops.Int64, shape} }
 func boolean(shape ...extent) shaped { return shaped{ops.Bool, shape} }
+func double(shape ...extent) shaped  { return shaped{ops.Float64, shape} }
 
 func (t shaped) info(name string) *onnxpb.ValueInfoProto {
 	v := valueInfo(name, nil)
@@ -150,6 +151,21 @@ func (b *body) outside(add func() string) string {
 }
 
 func (b *body) ints(step string, v ...int64) string { return b.constant(onnx.Int64Tensor(step, v...)) }
+
+// scalar adds an int64 constant without dimensions.
+func (b *body) scalar(step string, v int64) string {
+	t := onnx.Int64Tensor(step, v)
+	t.Dims = nil
+	return b.constant(t)
+}
+
+func (b *body) doubles(step string, v ...float64) string {
+	t := onnx.Float64Tensor(step, v...)
+	if len(v) == 1 {
+		t.Dims = nil
+	}
+	return b.constant(t)
+}
 
 func (b *body) float(step string, v float32) string {
 	return b.constant(onnx.Float32Tensor(step, nil, []float32{v}))
@@ -271,7 +287,5 @@ func (b *body) attributeInt(name string) string {
 	if !ok {
 		return b.add(name, "Constant", shaped{}, ops.Attributes{"value_int": b.attribute(name)})
 	}
-	t := onnx.Int64Tensor(name, v)
-	t.Dims = nil
-	return b.constant(t)
+	return b.scalar(name, v)
 }

@@ -154,8 +154,8 @@ func seedOf(seed int64) float32 {
 // attribute returns the value of an attribute of the operator: the layer's value in an
 // inline body, a reference to the attribute of the call in a function.
 func (b *body) attribute(name string) any {
-	if b.layer != nil {
-		return b.layer.params(b.seed).Attributes()[name]
+	if b.attrs != nil {
+		return b.attrs[name]
 	}
 	types := map[string]onnxpb.AttributeProto_AttributeType{
 		sbs.AttrKernelShape: onnxpb.AttributeProto_INTS, sbs.AttrStrides: onnxpb.AttributeProto_INTS,
@@ -164,6 +164,8 @@ func (b *body) attribute(name string) any {
 		sbs.AttrEpsilonT: onnxpb.AttributeProto_FLOATS, sbs.AttrForgetting: onnxpb.AttributeProto_FLOAT,
 		sbs.AttrAlphaIterations: onnxpb.AttributeProto_INT, sbs.AttrSampler: onnxpb.AttributeProto_STRING,
 		sbs.AttrFunctionSeed: onnxpb.AttributeProto_FLOAT,
+		sbs.AttrFracBits:     onnxpb.AttributeProto_INT, sbs.AttrTruncBits: onnxpb.AttributeProto_INT,
+		sbs.AttrApproxOn: onnxpb.AttributeProto_INT,
 	}
 	return onnx.Ref{Name: name, Type: types[name]}
 }

@@ -17,22 +17,29 @@ const (
 // writeInline writes the layer in standard operators. The names in are the inputs that
 // an SbS node would have.
 func (l *SbS) writeInline(w *writer, x value, in []string, out Size, seed int64) (value, error) {
-	extentOf := func(n int) extent { return extent{n: n} }
-	b := &body{features: l.features(w.options.Inject), layer: l, seed: seed, w: w}
-	b.sizes = sizes{
-		batch: extent{symbol: "batch"}, channels: extentOf(x.size.Channels), height: extentOf(x.size.Height), width: extentOf(x.size.Width),
-		k: extentOf(l.Weights.Shape()[0]), n: extentOf(out.Channels), oh: extentOf(out.Height), ow: extentOf(out.Width),
-		places: extentOf(l.Kernel[0] * l.Kernel[1]), spikes: extentOf(l.Spikes), positions: extent{symbol: w.name("positions")},
-	}
-	if n := w.options.Batch; n > 0 {
-		b.sizes.batch, b.sizes.positions = extentOf(n), extentOf(n*out.Height*out.Width)
-	}
+	b := &body{features: l.features(w.options.Inject), layer: l, attrs: l.params(seed).Attributes(), w: w}
+	b.sizes = w.sizes(x.size, out, l.Window, l.Spikes)
 	name := b.write(in)
 	w.graph.Node[len(w.graph.Node)-1].DocString = l.doc(x.size, out)
 	if b.err != nil {
 		return value{}, b.err
 	}
 	return value{name, out}, nil
+}
+
+// sizes returns the sizes of an inline body.
+func (w *writer) sizes(in, out Size, window Window, spikes int) sizes {
+	extentOf := func(n int) extent { return extent{n: n} }
+	places := window.Kernel[0] * window.Kernel[1]
+	s := sizes{
+		batch: extent{symbol: "batch"}, channels: extentOf(in.Channels), height: extentOf(in.Height), width: extentOf(in.Width),
+		k: extentOf(in.Channels * places), n: extentOf(out.Channels), oh: extentOf(out.Height), ow: extentOf(out.Width),
+		places: extentOf(places), spikes: extentOf(spikes), positions: extent{symbol: w.name("positions")},
+	}
+	if n := w.options.Batch; n > 0 {
+		s.batch, s.positions = extentOf(n), extentOf(n*out.Height*out.Width)
+	}
+	return s
 }
 
 // readInline reads a layer that writeInline wrote. The sampler is lost if the spikes or
