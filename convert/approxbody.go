@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/sbs"
@@ -23,6 +24,7 @@ type approxBody struct{ *body }
 // T is at least 1 here: with T = 0, the only entry of moduli is 1, which makes E 0.
 type approxSettings struct {
 	powers string // 2^0, ..., 2^(T-1)
+	column string // the same as a column
 	moduli string // 2^T, ..., 2^1
 	wrap   string // E counts modulo this number
 	lead   string // 2^(F-1), float64
@@ -43,8 +45,10 @@ func (b approxBody) settings() approxSettings {
 		for i := range max(cut, 1) {
 			powers, moduli = append(powers, 1<<i), append(moduli, 1<<(cut-i))
 		}
+		column := onnx.Int64Tensor("powers_column", powers...)
+		column.Dims = append(column.Dims, 1)
 		return approxSettings{
-			powers: b.ints("powers", powers...), moduli: b.ints("moduli", moduli...),
+			powers: b.ints("powers", powers...), column: b.constant(column), moduli: b.ints("moduli", moduli...),
 			wrap: b.scalar("wrap", 1<<(32-double)), lead: b.doubles("lead", float64(int64(1)<<(frac-1))),
 		}
 	}
@@ -54,7 +58,7 @@ func (b approxBody) settings() approxSettings {
 	for i := range 33 {
 		table = append(table, 1<<i)
 	}
-	powers := b.ints("powers_of_2", table...)
+	all := b.ints("powers_of_2", table...)
 	given := b.attributeInt(sbs.AttrFracBits)
 	frac := add("F", "Min", given, b.scalar("most_bits", 24))
 	longer := add("longer", "Sub", given, frac)
@@ -62,11 +66,12 @@ func (b approxBody) settings() approxSettings {
 	cut := add("T_if_enabled", "Mul", b.attributeInt(sbs.AttrTruncBits), b.attributeInt(sbs.AttrApproxOn))
 	cut = add("T", "Max", add("T_reduced", "Sub", cut, twice), zero)
 	bits := add("bits", "Range", zero, add("bit_count", "Max", cut, unit), unit)
+	powers := add("powers", "Gather", all, bits)
 	return approxSettings{
-		powers: add("powers", "Gather", powers, bits),
-		moduli: add("moduli", "Gather", powers, add("bits_left", "Sub", cut, bits)),
-		wrap:   add("wrap", "Gather", powers, add("wrap_bits", "Sub", b.scalar("int_bits", 32), twice)),
-		lead:   b.toDouble("lead", shaped{}, add("lead_int", "Gather", powers, add("lead_bit", "Sub", frac, unit))),
+		powers: powers, column: add("powers_column", "Unsqueeze", powers, b.ints("powers_axis", 1)),
+		moduli: add("moduli", "Gather", all, add("bits_left", "Sub", cut, bits)),
+		wrap:   add("wrap", "Gather", all, add("wrap_bits", "Sub", b.scalar("int_bits", 32), twice)),
+		lead:   b.toDouble("lead", shaped{}, add("lead_int", "Gather", all, add("lead_bit", "Sub", frac, unit))),
 	}
 }
 
@@ -156,7 +161,7 @@ func (b approxBody) product(s approxSettings) *onnxpb.GraphProto {
 		mx := add("mx_column", "Unsqueeze", b.step("mx"), second)
 		mw := add("mw_row", "Unsqueeze", b.step("mw"), first)
 		low := add("mx_shifted", "Mul", add("mx_low", "Mod", mx, s.moduli), s.powers)
-		bits := add("mw_bits", "Mod", add("mw_shifted", "Div", mw, add("powers_column", "Unsqueeze", s.powers, second)), two)
+		bits := add("mw_bits", "Mod", add("mw_shifted", "Div", mw, s.column), two)
 		e := add("E_double", "MatMul", cast("mx_double", ops.Float64, low), cast("mw_double", ops.Float64, bits))
 		e = add("E", "Mod", cast("E_int", ops.Int64, e), s.wrap)
 		r := add("R", "Sub", add("R_all", "Mul", mx, mw), e)

@@ -88,6 +88,7 @@ func TestInteropApproxConv_LayersMatch(t *testing.T) {
 					o.compare(ours, theirs, in, 0, "L0")
 				}
 				o.compare(ours, theirs, in, tolerance)
+				require.Empty(t, o.run(theirs, in, 1).stderr)
 			})
 		}
 	}

@@ -300,7 +300,7 @@ func (t *Trainer) trained(s *graph.Step, j int) bool {
 	switch {
 	case graph.IsSbS(s.Operator) && j == inputEpsilonXY:
 		return c.Dialect == 1 && !slices.Contains(c.FreezeEpsilonXY, layer)
-	case graph.IsSbS(s.Operator), s.Operator == "Conv":
+	case graph.IsSbS(s.Operator), s.Operator == "Conv", graph.Own(s.Operator) == sbs.OpApproxConv:
 		return j > 0 && !frozen
 	}
 	return s.Operator == "Sub" && kind == kindOnOff && j == 1 && !frozen

@@ -187,7 +187,7 @@ func (j *job) setLoss() error {
 		j.config.Loss = train.Loss{Kind: train.CrossEntropy}
 		return nil
 	}
-	if _, conv := j.network.Layers[len(j.network.Layers)-1].(*convert.Conv); conv {
+	if isConvolution(j.network.Layers[len(j.network.Layers)-1]) {
 		return fmt.Errorf("--loss %s compares probabilities, but the network ends with a convolution, whose outputs can be negative: use --loss %s",
 			lossMixture, lossCrossEntropy)
 	}
