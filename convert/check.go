@@ -95,6 +95,8 @@ func checkLayer(l, before Layer) error {
 			return err
 		}
 		return checkValues("weights", l.Weights, math.MaxFloat32)
+	case *ApproxConv:
+		return l.approximation().Check()
 	case *Reconstruction:
 		if s, ok := before.(*SbS); !ok || s.Weights != l.Weights {
 			return errNoSbS

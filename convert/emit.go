@@ -89,6 +89,7 @@ func float(shape ...extent) shaped   { return shaped{ops.Float32, shape} }
 func int32s(shape ...extent) shaped  { return shaped{ops.Int32, shape} }
 func int64s(shape ...extent) shaped  { return shaped{ops.Int64, shape} }
 func boolean(shape ...extent) shaped { return shaped{ops.Bool, shape} }
+func double(shape ...extent) shaped  { return shaped{ops.Float64, shape} }
 
 func (t shaped) info(name string) *onnxpb.ValueInfoProto {
 	v := valueInfo(name, nil)
@@ -187,6 +188,21 @@ func (b *body) outside(add func() string) string {
 }
 
 func (b *body) ints(step string, v ...int64) string { return b.constant(onnx.Int64Tensor(step, v...)) }
+
+// scalar adds an int64 constant without dimensions.
+func (b *body) scalar(step string, v int64) string {
+	t := onnx.Int64Tensor(step, v)
+	t.Dims = nil
+	return b.constant(t)
+}
+
+func (b *body) doubles(step string, v ...float64) string {
+	t := onnx.Float64Tensor(step, v...)
+	if len(v) == 1 {
+		t.Dims = nil
+	}
+	return b.constant(t)
+}
 
 func (b *body) float(step string, v float32) string {
 	return b.constant(onnx.Float32Tensor(step, nil, []float32{v}))
@@ -308,7 +324,5 @@ func (b *body) attributeInt(name string) string {
 	if !ok {
 		return b.add(name, "Constant", shaped{}, ops.Attributes{"value_int": b.attribute(name)})
 	}
-	t := onnx.Int64Tensor(name, v)
-	t.Dims = nil
-	return b.constant(t)
+	return b.scalar(name, v)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 )
 
-func properties(n *Network) ([]*onnxpb.StringStringEntryProto, error) {
+func properties(n *Network, body Body) ([]*onnxpb.StringStringEntryProto, error) {
 	var props []*onnxpb.StringStringEntryProto
 	set := func(key, value string) {
 		props = append(props, &onnxpb.StringStringEntryProto{Key: key, Value: value})
@@ -25,7 +25,7 @@ func properties(n *Network) ([]*onnxpb.StringStringEntryProto, error) {
 	if n.Step >= 0 {
 		set(metadata.Step, strconv.Itoa(n.Step))
 	}
-	local := n.local()
+	local, approximations := n.local(), n.approximations(body)
 	for _, m := range []struct {
 		key   string
 		value any
@@ -34,15 +34,16 @@ func properties(n *Network) ([]*onnxpb.StringStringEntryProto, error) {
 		{metadata.Classes, n.Classes, len(n.Classes) == 0},
 		{metadata.Sources, n.Sources, len(n.Sources) == 0},
 		{metadata.Local, local, len(local) == 0},
+		{metadata.Approximations, approximations, len(approximations) == 0},
 	} {
 		if m.empty {
 			continue
 		}
-		b, err := json.Marshal(m.value)
+		text, err := json.Marshal(m.value)
 		if err != nil {
 			return nil, fmt.Errorf("convert: metadata %s: %w", m.key, err)
 		}
-		set(m.key, string(b))
+		set(m.key, string(text))
 	}
 	if n.Training != nil {
 		if err := checkTraining(n.Training); err != nil {

@@ -154,7 +154,7 @@ func writeGraph(n *Network, sizes []Size, opt Options, all features) (*onnxpb.Gr
 // newModel returns the model of a network with the given graph, with the definitions of the
 // operators that the layers of all networks need.
 func newModel(n *Network, g *onnxpb.GraphProto, opt Options, all ...*Network) (*onnxpb.ModelProto, error) {
-	meta, err := properties(n)
+	meta, err := properties(n, opt.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -312,6 +312,9 @@ func readModel(m *onnxpb.ModelProto) (*Network, error) {
 		n.Layers = append(n.Layers, l)
 	}
 	if err := n.setLocal(m.GetMetadataProps()); err != nil {
+		return nil, err
+	}
+	if err := n.setApproximations(m.GetMetadataProps(), r); err != nil {
 		return nil, err
 	}
 	if err := n.Check(); err != nil {

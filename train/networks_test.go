@@ -13,6 +13,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/opstest"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/runtime"
 	"github.com/spike-by-spike/sbs/train"
 )
@@ -30,6 +31,21 @@ func convNet() *convert.Network {
 			m.Conv(w(2, 1), 4, 5), &convert.ReLU{}, &convert.AveragePool{Window: w(3, 3)}, m.Conv(w(1, 1), 5, 3),
 		},
 	}
+}
+
+// approxNet returns a network like convNet, in which the products of the first two convolutions
+// are approximate and those of the last one are those of float32.
+func approxNet() *convert.Network {
+	n := convNet()
+	for i, a := range map[int]sbs.Approximation{
+		0: {FracBits: 8, TruncBits: 7, Enabled: true}, 3: {FracBits: 12, TruncBits: 14}, 6: {FracBits: 30, TruncBits: 1, Enabled: true},
+	} {
+		c := n.Layers[i].(*convert.Conv)
+		n.Layers[i] = &convert.ApproxConv{
+			Window: c.Window, Weights: c.Weights, Bias: c.Bias, FracBits: a.FracBits, TruncBits: a.TruncBits, Enabled: a.Enabled,
+		}
+	}
+	return n
 }
 
 // sbsNet returns a small network of SbS layers, one of them a pooling layer. In dialect 1,

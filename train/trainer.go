@@ -318,7 +318,7 @@ func (t *Trainer) trained(s *graph.Step, j int, name string) bool {
 	switch {
 	case graph.IsSbS(s.Operator) && j == inputEpsilonXY:
 		return c.Dialect == 1 && !slices.Contains(c.FreezeEpsilonXY, layer)
-	case graph.IsSbS(s.Operator), graph.Own(s.Operator) == sbs.OpNNMF, s.Operator == "Conv":
+	case graph.IsSbS(s.Operator), graph.Own(s.Operator) == sbs.OpNNMF, graph.Own(s.Operator) == sbs.OpApproxConv, s.Operator == "Conv":
 		return j > 0 && !frozen
 	}
 	return s.Operator == "Sub" && kind == kindOnOff && name == s.Name[:strings.LastIndex(s.Name, "/")+1]+meanOfOnOff && !frozen

@@ -34,6 +34,7 @@ func TestTrainer_LearnsToClassify(t *testing.T) {
 		"dialect 2":     {sbsNet(2), train.Config{RateW: 0.1}, 120},
 		"cross entropy": {sbsNet(2), train.Config{RateW: 0.1, Loss: train.Loss{Kind: train.CrossEntropy}}, 120},
 		"convolutions":  {convNet(), train.Config{RateW: 0.02}, 120},
+		"approximate":   {approxNet(), train.Config{RateW: 0.02}, 120},
 		"last layer":    {sbsNet(2), train.Config{RateW: 0.1, FreezeW: []string{"L0"}}, 300},
 		"local":         {sbsNet(2), train.Config{RateW: 0.1, Local: []string{"L0", "L2"}}, 120},
 		"SGD":           {convNet(), train.Config{RateW: 0.3, Optimizer: train.SGD, SubBatches: 2}, 600},
@@ -58,6 +59,34 @@ func TestTrainer_LearnsToClassify(t *testing.T) {
 			require.GreaterOrEqual(t, correct, 150)
 		})
 	}
+}
+
+// TestTrainer_TrainsApproximateConvolutions checks that every parameter changes, and that a
+// trained layer keeps its settings.
+func TestTrainer_TrainsApproximateConvolutions(t *testing.T) {
+	before := approxNet()
+	trainer := newTrainer(t, before, train.Config{RateW: 0.02})
+	step(t, trainer, bars(1, 32))
+	m, err := trainer.Bytes()
+	require.NoError(t, err)
+	after, err := convert.FromONNX(m)
+	require.NoError(t, err)
+	for _, i := range []int{0, 3, 6} {
+		was, is := before.Layers[i].(*convert.ApproxConv), after.Layers[i].(*convert.ApproxConv)
+		require.NotEqual(t, was.Weights, is.Weights, "layer %d", i)
+		require.NotEqual(t, was.Bias, is.Bias, "layer %d", i)
+		is.Weights, is.Bias = was.Weights, was.Bias
+		require.Equal(t, was, is)
+	}
+
+	trainer = newTrainer(t, before, train.Config{RateW: 0.02, FreezeW: []string{"L0", "L3"}})
+	step(t, trainer, bars(1, 32))
+	m, err = trainer.Bytes()
+	require.NoError(t, err)
+	after, err = convert.FromONNX(m)
+	require.NoError(t, err)
+	require.Equal(t, before.Layers[:6], after.Layers[:6])
+	require.NotEqual(t, before.Layers[6], after.Layers[6])
 }
 
 // TestTrainer_GradientIsTheDerivative compares the first step of SGD with central

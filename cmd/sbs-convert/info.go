@@ -120,6 +120,8 @@ func layerRow(l convert.Layer) row {
 			r.parameters += l.Bias.Len()
 		}
 		return r
+	case *convert.ApproxConv:
+		return row{kernel: window(l.Window) + products(l), parameters: l.Weights.Len() + l.Bias.Len()}
 	case *convert.AveragePool:
 		return row{kernel: window(l.Window)}
 	case *convert.MaxPool:
@@ -128,6 +130,18 @@ func layerRow(l convert.Layer) row {
 		return row{kernel: "-", parameters: l.Mean.Len()}
 	}
 	return row{kernel: "-"}
+}
+
+// products describes the products of an approximate convolution.
+func products(l *convert.ApproxConv) string {
+	a := sbs.Approximation{FracBits: l.FracBits, TruncBits: l.TruncBits, Enabled: l.Enabled}
+	switch {
+	case a.IsExact():
+		return ", float32 products"
+	case a.Enabled && a.TruncBits > 0:
+		return fmt.Sprintf(", products of %d bits without %d columns", a.FracBits, a.TruncBits)
+	}
+	return fmt.Sprintf(", products of %d bits", a.FracBits)
 }
 
 // epsilon describes epsilon_0 and epsilon_t of a layer, which are multiplied.
@@ -233,20 +247,32 @@ func printSources(out io.Writer, n *convert.Network) {
 	}
 }
 
-// printForm prints how the SbS operator is written in a model that sbs-convert wrote, and
-// the inputs that replace random numbers.
+// printForm prints how the operators of this project are written in a model that sbs-convert
+// wrote, and the inputs that replace random numbers.
 func printForm(out io.Writer, m *onnxpb.ModelProto) {
 	g := m.GetGraph()
-	usesSbS := slices.ContainsFunc(g.GetNode(), func(n *onnxpb.NodeProto) bool { return n.GetDomain() == sbs.Domain })
-	fallback := slices.IndexFunc(m.GetFunctions(), func(f *onnxpb.FunctionProto) bool { return f.GetDomain() == sbs.Domain })
+	var own []string
+	for _, n := range g.GetNode() {
+		if n.GetDomain() == sbs.Domain {
+			own = append(own, n.GetOpType())
+		}
+	}
+	slices.Sort(own)
+	names := strings.Join(slices.Compact(own), ", ")
+	standard := 0
+	for _, f := range m.GetFunctions() {
+		if f.GetDomain() == sbs.Domain {
+			standard += len(f.GetNode())
+		}
+	}
 	switch {
-	case !usesSbS:
+	case len(own) == 0:
 		fmt.Fprintln(out, "operators: standard operators only; any ONNX runtime can run the model")
-	case fallback < 0:
-		fmt.Fprintln(out, "operators: SbS without a fallback; only sbs-run and Go programs using this module can run the model")
+	case standard == 0:
+		fmt.Fprintf(out, "operators: %s without a fallback; only sbs-run and Go programs using this module can run the model\n", names)
 	default:
-		fmt.Fprintf(out, "operators: SbS with a fallback of %d standard operators; ONNX runtimes that support functions can run the model\n",
-			len(m.GetFunctions()[fallback].GetNode()))
+		fmt.Fprintf(out, "operators: %s with a fallback of %d standard operators; ONNX runtimes that support functions can run the model\n",
+			names, standard)
 	}
 	for _, v := range g.GetInput() {
 		if v.GetName() != convert.InputName {

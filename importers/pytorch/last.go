@@ -55,6 +55,13 @@ func newLastLayer(n *convert.Network, neurons int, start Start) (*convert.Networ
 		l, err = newSbS(c, old, last, changed.Dialect, neurons, start.Seed)
 	case *convert.Conv:
 		l, err = newConv(old, last, neurons, start.Seed)
+	case *convert.ApproxConv:
+		var c *convert.Conv
+		if c, err = newConv(&convert.Conv{Weights: old.Weights, Bias: old.Bias}, last, neurons, start.Seed); err == nil {
+			same := *old
+			same.Weights, same.Bias = c.Weights, c.Bias
+			l = &same
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("layer %d: %w", last, err)
@@ -73,7 +80,7 @@ func LastLayer(n *convert.Network) (int, error) {
 		switch l := n.Layers[i].(type) {
 		case *convert.AveragePool, *convert.MaxPool, *convert.ReLU:
 			continue
-		case *convert.Conv:
+		case *convert.Conv, *convert.ApproxConv:
 			return i, nil
 		case *convert.SbS:
 			if !l.Pooling {

@@ -1,12 +1,14 @@
 package pytorch
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/internal/converttest"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 // TestNewLastLayer_HasTheInitialValuesOfANewNetwork replaces the last layer by one of the same
@@ -35,6 +37,27 @@ func TestNewLastLayer_HasTheInitialValuesOfANewNetwork(t *testing.T) {
 		require.NotEqual(t, n.Layers[last], other.Layers[last], name)
 		require.Equal(t, n.Layers[:last], other.Layers[:last], name)
 	}
+}
+
+// TestNewLastLayer_KeepsApproximateProducts compares with a plain convolution.
+func TestNewLastLayer_KeepsApproximateProducts(t *testing.T) {
+	n := converttest.Approximate(sbs.Approximation{FracBits: 8, TruncBits: 7, Enabled: true})
+	n.Layers = n.Layers[:3]
+	last, err := LastLayer(n)
+	require.NoError(t, err)
+	require.Equal(t, 2, last)
+	changed, err := NewLastLayer(n, 7, Start{Seed: 3})
+	require.NoError(t, err)
+	old, got := *n.Layers[2].(*convert.ApproxConv), *changed.Layers[2].(*convert.ApproxConv)
+	require.Equal(t, []int{7, 3, 1, 1}, got.Weights.Shape())
+
+	plain := *n
+	plain.Layers = append(slices.Clone(n.Layers[:2]), &convert.Conv{Window: old.Window, Weights: old.Weights, Bias: old.Bias})
+	want, err := NewLastLayer(&plain, 7, Start{Seed: 3})
+	require.NoError(t, err)
+	conv := want.Layers[2].(*convert.Conv)
+	old.Weights, old.Bias = conv.Weights, conv.Bias
+	require.Equal(t, old, got)
 }
 
 // TestNewLastLayer_UsesTheRangeOfTheConfiguration checks the key of dialect 2, and epsilon_xy.

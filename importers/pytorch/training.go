@@ -327,7 +327,7 @@ func (t *trainingKeys) layer(c *config, dialect, i int, l convert.Layer) LayerTr
 		} else {
 			out.SkipGradient = at(t.skip, i, false)
 		}
-	case *convert.Conv:
+	case *convert.Conv, *convert.ApproxConv:
 		out.Weights = at(list, i, def)
 	}
 	return out

@@ -70,6 +70,40 @@ func (m *Maker) Conv(w convert.Window, channels, out int) *convert.Conv {
 	}
 }
 
+// ApproxConv returns a convolution like that of Conv with approximate products.
+func (m *Maker) ApproxConv(w convert.Window, channels, out int, a sbs.Approximation) *convert.ApproxConv {
+	c := m.Conv(w, channels, out)
+	return &convert.ApproxConv{
+		Window: w, Weights: c.Weights, Bias: c.Bias, FracBits: a.FracBits, TruncBits: a.TruncBits, Enabled: a.Enabled,
+	}
+}
+
+// Approximate returns a network of approximate convolutions with the given settings, for
+// images with 2 channels of 9x8 pixels, and a last layer that is an ordinary convolution. There
+// are two approximate layers for each setting.
+func Approximate(settings ...sbs.Approximation) *convert.Network {
+	m := New(4)
+	n := &convert.Network{Name: "approximate", Dialect: 2, Step: 3, Input: convert.Size{Channels: 2, Height: 9, Width: 8}}
+	window := convert.Window{Kernel: [2]int{2, 3}, Strides: [2]int{1, 1}, Dilations: [2]int{1, 2}, Pads: [2]int{1, 2}}
+	channels := 2
+	for _, a := range settings {
+		first := m.ApproxConv(window, channels, 3, a)
+		for i := range 5 { // some weights of 0
+			first.Weights.Float32s()[3*i] = 0
+		}
+		n.Layers = append(n.Layers, first, &convert.ReLU{}, m.ApproxConv(Window(1, 1), 3, 4, a))
+		channels = 4
+	}
+	sizes, err := n.Sizes()
+	if err != nil {
+		panic(err) // the layers do not fit
+	}
+	last := Window(1, 1)
+	last.Kernel = [2]int{sizes[len(sizes)-1].Height, sizes[len(sizes)-1].Width}
+	n.Layers = append(n.Layers, m.Conv(last, channels, 3))
+	return n
+}
+
 // Digits returns a small network of the same structure as the published ones: images of
 // 12x12 pixels, cropped to 8x8, two SbS layers with pooling in between, and 3 classes.
 func Digits() *convert.Network {

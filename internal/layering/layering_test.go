@@ -46,7 +46,7 @@ var allowed = map[string][]string{
 	"internal/dataset":          {"internal/imagefile", "internal/metadata", "internal/npy", "internal/parallel", "internal/pickle", "internal/sniff"},
 	"ops":                       {"internal/parallel"},
 	"ops/std":                   {"ops", "internal/kernel", "internal/parallel", "internal/portmath"},
-	"ops/sbs":                   {"ops", "internal/kernel", "internal/parallel", "internal/portmath"},
+	"ops/sbs":                   {"ops", "ops/std", "internal/kernel", "internal/parallel", "internal/portmath"},
 	"ops/opstest":               {"ops", "internal/npy"},
 	"internal/graph":            {"internal/metadata", "ops", "ops/std", "ops/sbs", "internal/kernel", "internal/onnx", "internal/onnx/onnxpb", "internal/parallel"},
 	"runtime":                   {"ops", "ops/sbs", "internal/graph", "internal/metadata", "internal/onnx", "internal/onnx/onnxpb"},

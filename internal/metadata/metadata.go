@@ -30,6 +30,18 @@ const (
 	Checksum = Prefix + "checksum" // of everything that the results depend on: see onnx.Stamp
 )
 
+// Approximations is the key of the settings of approximate convolutions whose nodes are standard
+// operators: a JSON list of Approximation.
+const Approximations = "ai.sbs.approximation"
+
+// Approximation holds the settings of one layer. The keys are those of PyTorch-SbS.
+type Approximation struct {
+	Layer     int  `json:"layer"`
+	FracBits  int  `json:"number_of_frac_bits"`
+	TruncBits int  `json:"number_of_trunc_bits"`
+	Enabled   bool `json:"approximation_enable"`
+}
+
 // Names of the output with the classes.
 const (
 	Probabilities = "probabilities" // after an SbS or reconstruction layer

@@ -269,6 +269,15 @@ func Int64Tensor(name string, data ...int64) *onnxpb.TensorProto {
 	return &onnxpb.TensorProto{Name: name, Dims: []int64{int64(len(data))}, DataType: int32(onnxpb.TensorProto_INT64), RawData: raw}
 }
 
+// Float64Tensor returns a one-dimensional float64 tensor in raw form.
+func Float64Tensor(name string, data ...float64) *onnxpb.TensorProto {
+	raw := make([]byte, 0, 8*len(data))
+	for _, v := range data {
+		raw = binary.LittleEndian.AppendUint64(raw, math.Float64bits(v))
+	}
+	return &onnxpb.TensorProto{Name: name, Dims: []int64{int64(len(data))}, DataType: int32(onnxpb.TensorProto_DOUBLE), RawData: raw}
+}
+
 // Int32Scalar returns an int32 tensor without dimensions, in raw form.
 func Int32Scalar(name string, v int32) *onnxpb.TensorProto {
 	return &onnxpb.TensorProto{Name: name, DataType: int32(onnxpb.TensorProto_INT32), RawData: binary.LittleEndian.AppendUint32(nil, uint32(v))}

@@ -14,6 +14,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/atomicfile"
 	"github.com/spike-by-spike/sbs/internal/tfevents"
 	"github.com/spike-by-spike/sbs/internal/trainlog"
+	"github.com/spike-by-spike/sbs/ops"
 )
 
 // recorder writes the metrics as JSON and as event files for TensorBoard.
@@ -97,6 +98,12 @@ func (r *recorder) values(update int64, n *convert.Network) error {
 	add := func(tag string, i int, values []float32) {
 		errs = append(errs, r.events.Histogram(update, fmt.Sprintf("%s Layer %d", tag, i), values))
 	}
+	convolution := func(i int, weights, bias *ops.Tensor) {
+		add("Weights", i, weights.Float32s())
+		if bias != nil {
+			add("Bias", i, bias.Float32s())
+		}
+	}
 	for i, l := range n.Layers {
 		switch l := l.(type) {
 		case *convert.SbS:
@@ -109,10 +116,9 @@ func (r *recorder) values(update int64, n *convert.Network) error {
 		case *convert.NNMF:
 			add("Weights", i, l.Weights.Float32s())
 		case *convert.Conv:
-			add("Weights", i, l.Weights.Float32s())
-			if l.Bias != nil {
-				add("Bias", i, l.Bias.Float32s())
-			}
+			convolution(i, l.Weights, l.Bias)
+		case *convert.ApproxConv:
+			convolution(i, l.Weights, l.Bias)
 		}
 	}
 	return errors.Join(errs...)
@@ -189,12 +195,20 @@ func (s *session) writeModel(data []byte) error {
 	return nil
 }
 
+// isConvolution reports whether a layer is a convolution, whose outputs can be negative.
+func isConvolution(l convert.Layer) bool {
+	switch l.(type) {
+	case *convert.Conv, *convert.ApproxConv:
+		return true
+	}
+	return false
+}
+
 // trainsW reports whether a layer has weights that are trained.
 func (j *job) trainsW() bool {
 	return j.trains(j.config.FreezeW, func(l convert.Layer) bool {
 		layer, ok := l.(*convert.SbS)
-		_, conv := l.(*convert.Conv)
-		return conv || ok && !layer.Pooling
+		return isConvolution(l) || ok && !layer.Pooling
 	})
 }
 

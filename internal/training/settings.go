@@ -193,8 +193,7 @@ func (j *job) setLoss() error {
 		j.config.Loss = train.Loss{Kind: train.CrossEntropy}
 		return nil
 	}
-	switch j.network.Layers[len(j.network.Layers)-1].(type) {
-	case *convert.Conv, *convert.ApproxConv:
+	if isConvolution(j.network.Layers[len(j.network.Layers)-1]) {
 		return fmt.Errorf("--loss %s compares probabilities, but the network ends with a convolution, whose outputs can be negative: use --loss %s",
 			lossMixture, lossCrossEntropy)
 	}

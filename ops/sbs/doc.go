@@ -123,4 +123,47 @@
 //
 // A local output layer uses the desired output instead of h[n] in this formula, but not
 // in R. See Rule and WithRule.
+//
+// # ApproxConv
+//
+// The operator ApproxConv is a convolution whose products are those of a multiplier with fewer
+// bits, or one that leaves out the lowest columns of its partial products: the layer APPROX CONV2D
+// of PyTorch-SbS.
+//
+//	Y[o] = B[o] + sum_k A(p[k], W[o,k])
+//
+// for the patch p at each output position, as float32 sums in ascending order of k = (c*KH +
+// i)*KW + j. For two numbers x and w that are not 0, the product A(x, w) follows from the bits of
+// the float32 numbers. With F = number_of_frac_bits and T = number_of_trunc_bits,
+//
+//   - mx and mw are the F leading bits of the significands, which have 24 bits including the
+//     leading 1. Further bits are dropped, not rounded; for F > 24, zeros follow.
+//   - R = mx*mw. If approximation_enable is 1, E is subtracted from R: the sum of
+//     bit_i(mw)*bit_j(mx)*2^(i+j) over all i and j with i+j < T, modulo 2^32.
+//   - A has the sign of x*w. Its absolute value is R, rounded to float32, times the power of 2
+//     that belongs to the exponents of x and w.
+//
+// A product with 0 is 0, and so is a product whose R-E is 0. A product of 2^128 or more is
+// infinite, and one below 2^-126 is 0. A number x below 2^-126 counts as 2^-127 + x/2 (PyTorch-SbS
+// adds the leading 1 to such numbers too). Infinity and NaN are multiplied as usual.
+//
+// The settings with F >= 24 and either approximation_enable = 0 or T <= 2*(F-24) give the float32
+// product: see Approximation.IsExact. The operator then is Conv of the standard operators. If
+// approximation_enable or T is 0, it is Conv of the truncated numbers. In both cases products are
+// not rounded before they are added, and numbers and products below 2^-126 are not special.
+//
+// Inputs:
+//
+//   - X: float32 (B, C, H, W).
+//   - W: float32 (O, C, KH, KW).
+//   - B (optional): float32 (O); the default is 0.
+//
+// The output Y is float32 (B, O, OH, OW). Attributes:
+//
+//   - kernel_shape (ints, required), strides, dilations, pads: as for SbS.
+//   - number_of_frac_bits (int, required): F, from 1 to 32.
+//   - number_of_trunc_bits (int, required): T, from 0 to 32.
+//   - approximation_enable (int): 0, the default, or 1.
+//
+// The gradients are those of the convolution with exact products of X and W.
 package sbs

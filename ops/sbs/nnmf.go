@@ -151,7 +151,7 @@ func nnmfOperator() ops.Operator {
 // nnmf is the operator, bound to the attributes of a node.
 type nnmf struct {
 	NNMFParams
-	last atomic.Pointer[factors]
+	last atomic.Pointer[nnmfFactors]
 }
 
 func (l *nnmf) window() window { return window{l.Kernel, l.Strides, l.Dilations, l.Pads} }
@@ -186,16 +186,16 @@ func (l *nnmf) Infer(in []*ops.Input) ([]ops.Type, error) {
 	return []ops.Type{out}, checkWeights(context.Background(), in[1].Const)
 }
 
-// factors holds the weights in the form for products of matrices. The operator keeps them for
+// nnmfFactors holds the weights in the form for products of matrices. The operator keeps them for
 // later runs with the same weights.
-type factors struct {
+type nnmfFactors struct {
 	weights  []float32       // a copy, to find out whether the weights have changed
 	down, up *kernel.Filters // W, (K, N), and its transpose
 	bytes    int64
 }
 
 // factorsOf returns the factors for weights (K, N).
-func (l *nnmf) factorsOf(ctx *ops.Context, w *ops.Tensor) (*factors, error) {
+func (l *nnmf) factorsOf(ctx *ops.Context, w *ops.Tensor) (*nnmfFactors, error) {
 	k, n := w.Shape()[0], w.Shape()[1]
 	if f := l.last.Load(); f != nil && len(f.weights) == k*n {
 		if same, err := sameBits(ctx, f.weights, w.Float32s()); err != nil {
@@ -204,7 +204,7 @@ func (l *nnmf) factorsOf(ctx *ops.Context, w *ops.Tensor) (*factors, error) {
 			return f, ctx.Reserve(f.bytes)
 		}
 	}
-	f := &factors{bytes: 8*int64(w.Len()) + kernel.FiltersBytes(1, k, n) + kernel.FiltersBytes(1, n, k)}
+	f := &nnmfFactors{bytes: 8*int64(w.Len()) + kernel.FiltersBytes(1, k, n) + kernel.FiltersBytes(1, n, k)}
 	if err := ctx.Reserve(f.bytes); err != nil {
 		return nil, err
 	}
@@ -234,7 +234,7 @@ func (l *nnmf) factorsOf(ctx *ops.Context, w *ops.Tensor) (*factors, error) {
 type nnmfRun struct {
 	geometry
 	*nnmf
-	*factors
+	*nnmfFactors
 	ctx    *ops.Context
 	x, out []float32
 	chunk  int // number of (image, output position) pairs in a chunk
@@ -249,14 +249,14 @@ const nnmfColumns = 128
 // Run implements ops.Op.
 func (l *nnmf) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	r := ops.Scratch[nnmfRun](ctx)
-	defer func() { r.ctx, r.x, r.out, r.factors, r.check.x = nil, nil, nil, nil, nil }()
+	defer func() { r.ctx, r.x, r.out, r.nnmfFactors, r.check.x = nil, nil, nil, nil, nil }()
 	r.nnmf, r.geometry = l, l.window().geometryOf(in[0].Shape(), out[0].Shape())
 	r.ctx, r.x, r.out, r.check.x = ctx, in[0].Float32s(), out[0].Float32s(), in[0]
 	if err := ctx.Do(len(r.x), checkGrain, &r.check); err != nil {
 		return err
 	}
 	var err error
-	if r.factors, err = l.factorsOf(ctx, in[1]); err != nil {
+	if r.nnmfFactors, err = l.factorsOf(ctx, in[1]); err != nil {
 		return err
 	}
 	pairs := r.batch * r.positions
@@ -284,7 +284,7 @@ func (r *nnmfRun) Part(lo, hi int) error {
 		}
 		s.start(s.h)
 		for range r.Iterations {
-			if err := s.update(r.ctx, r.nnmf, r.factors, s.h, s.h); err != nil {
+			if err := s.update(r.ctx, r.nnmf, r.nnmfFactors, s.h, s.h); err != nil {
 				return err
 			}
 		}

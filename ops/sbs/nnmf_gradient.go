@@ -17,7 +17,7 @@ import (
 type nnmfGradient struct {
 	geometry
 	*nnmf
-	*factors
+	*nnmfFactors
 	ctx                  *ops.Context
 	x, h, g              []float32 // the input, the output and its gradient
 	gradX, gradW         []float32 // nil if not needed
@@ -64,7 +64,7 @@ func (l *nnmf) Backward(ctx *ops.Context, in, out, gradOut, gradIn []*ops.Tensor
 	if d.batch == 0 || d.gradX == nil && d.gradW == nil {
 		return nil
 	}
-	if d.factors, err = l.factorsOf(ctx, in[1]); err != nil {
+	if d.nnmfFactors, err = l.factorsOf(ctx, in[1]); err != nil {
 		return err
 	}
 	d.columns = nnmfColumns
@@ -80,7 +80,7 @@ func (l *nnmf) Backward(ctx *ops.Context, in, out, gradOut, gradIn []*ops.Tensor
 
 // release drops the references to tensors of the caller of Backward.
 func (d *nnmfGradient) release() {
-	d.ctx, d.factors, d.x, d.h, d.g, d.gradX, d.gradW = nil, nil, nil, nil, nil, nil, nil
+	d.ctx, d.nnmfFactors, d.x, d.h, d.g, d.gradX, d.gradW = nil, nil, nil, nil, nil, nil, nil
 }
 
 func (d *nnmfGradient) newSpace() *nnmfBackSpace {
@@ -197,7 +197,7 @@ func (d *nnmfGradient) loop(s *nnmfBackSpace, weights []float32) error {
 	at := func(t int) []float32 { return s.history[t*size:][:size] }
 	s.start(at(0))
 	for t := range d.Iterations {
-		if err := s.update(d.ctx, d.nnmf, d.factors, at(t+1), at(t)); err != nil {
+		if err := s.update(d.ctx, d.nnmf, d.nnmfFactors, at(t+1), at(t)); err != nil {
 			return err
 		}
 	}
@@ -212,7 +212,7 @@ func (d *nnmfGradient) loop(s *nnmfBackSpace, weights []float32) error {
 // iteration passes the gradient s.g through one iteration, from next, the h after it, to h.
 func (d *nnmfGradient) iteration(s *nnmfBackSpace, h, next, weights []float32) error {
 	keep, scale := d.step()
-	if err := s.reconstruct(d.ctx, d.nnmf, d.factors, h, s.quotient); err != nil { // s.s is R now
+	if err := s.reconstruct(d.ctx, d.nnmf, d.nnmfFactors, h, s.quotient); err != nil { // s.s is R now
 		return err
 	}
 	if err := d.up.Convolve(d.ctx, 0, s.seen, s.quotient, nil, s.v, s.count); err != nil {

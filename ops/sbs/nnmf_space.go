@@ -103,7 +103,7 @@ func (s *nnmfSpace) start(h []float32) {
 }
 
 // reconstruct sets s.s to R and divided, which may be s.s, to p~/(R+tiny).
-func (s *nnmfSpace) reconstruct(ctx context.Context, l *nnmf, f *factors, h, divided []float32) error {
+func (s *nnmfSpace) reconstruct(ctx context.Context, l *nnmf, f *nnmfFactors, h, divided []float32) error {
 	if err := f.down.Convolve(ctx, 0, s.hidden, h, nil, s.s, s.count); err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (s *nnmfSpace) reconstruct(ctx context.Context, l *nnmf, f *factors, h, div
 }
 
 // explain sets s.v to v = W'*(p~/(R+tiny)) for h. It leaves the quotient in s.s.
-func (s *nnmfSpace) explain(ctx context.Context, l *nnmf, f *factors, h []float32) error {
+func (s *nnmfSpace) explain(ctx context.Context, l *nnmf, f *nnmfFactors, h []float32) error {
 	if err := s.reconstruct(ctx, l, f, h, s.s); err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (s *nnmfSpace) explain(ctx context.Context, l *nnmf, f *factors, h []float3
 }
 
 // update sets next to h after one more iteration. next may be h.
-func (s *nnmfSpace) update(ctx context.Context, l *nnmf, f *factors, next, h []float32) error {
+func (s *nnmfSpace) update(ctx context.Context, l *nnmf, f *nnmfFactors, next, h []float32) error {
 	if err := s.explain(ctx, l, f, h); err != nil {
 		return err
 	}
