@@ -8,15 +8,15 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// body writes an SbS layer in standard operators. There are two forms: inline, for one
+// body writes a layer in standard operators. There are two forms: inline, for one
 // layer whose sizes and parameters are known, and as the body of a function, which gets
 // its sizes and parameters from the call.
 type body struct {
 	features
-	layer *SbS    // nil in a function
-	seed  int64   // of the layer
-	w     *writer // for the graph around an inline body; nil in a function
-	sizes sizes   // of an inline body; zero in a function
+	layer *SbS           // of an inline body of an SbS layer, else nil
+	attrs ops.Attributes // of the node that an inline body replaces; nil in a function
+	w     *writer        // for the graph around an inline body; nil in a function
+	sizes sizes          // of an inline body; zero in a function
 
 	number string // name of the value that holds the number of spikes
 
@@ -49,6 +49,7 @@ type shaped struct {
 }
 
 func float(shape ...extent) shaped   { return shaped{ops.Float32, shape} }
+func double(shape ...extent) shaped  { return shaped{ops.Float64, shape} }
 func int32s(shape ...extent) shaped  { return shaped{ops.Int32, shape} }
 func int64s(shape ...extent) shaped  { return shaped{ops.Int64, shape} }
 func boolean(shape ...extent) shaped { return shaped{ops.Bool, shape} }
@@ -271,7 +272,11 @@ func (b *body) attributeInt(name string) string {
 	if !ok {
 		return b.add(name, "Constant", shaped{}, ops.Attributes{"value_int": b.attribute(name)})
 	}
-	t := onnx.Int64Tensor(name, v)
+	return b.intScalar(name, v)
+}
+
+func (b *body) intScalar(step string, v int64) string {
+	t := onnx.Int64Tensor(step, v)
 	t.Dims = nil
 	return b.constant(t)
 }

@@ -31,26 +31,28 @@ const (
 	BodyNone Body = "none"
 )
 
-// Inject selects additional inputs of a model that replace the random numbers of its
-// SbS layers, for example to compare two runtimes.
+// Inject selects additional inputs of a model that replace the random numbers of its layers,
+// for example to compare two runtimes.
 type Inject string
 
-// The values of Inject. The inputs have shape (batch, spikes, height, width), with the
-// height and width of the layer's output: see the operator in ops/sbs.
+// The values of Inject. The inputs of SbS layers have shape (batch, spikes, height, width), with
+// the height and width of the layer's output, those of SpikeImage layers (batch, spikes, 1, 1),
+// and those of Poisson layers the shape of the layer's input: see the operators in ops/sbs.
 const (
 	InjectNothing  Inject = ""         // no additional inputs
-	InjectSpikes   Inject = "spikes"   // int64: the spikes, row indices of the weights
-	InjectUniforms Inject = "uniforms" // float32: the random numbers, in [0, 1), that select the spikes
+	InjectSpikes   Inject = "spikes"   // int64: the spikes, row indices of the weights or indices of the image's values; the counts of Poisson
+	InjectUniforms Inject = "uniforms" // float32: the random numbers, in [0, 1), that select the spikes or counts
 )
 
 // InjectedName returns the name of the input for the spikes or uniforms of layer i. It
-// returns "" if the model has no such input, because layer i is not an SbS layer or
+// returns "" if the model has no such input, because layer i draws no random numbers or
 // nothing is injected.
 func InjectedName(n *Network, i int, inject Inject) string {
 	if n == nil || i < 0 || i >= len(n.Layers) || inject == InjectNothing {
 		return ""
 	}
-	if l, ok := n.Layers[i].(*SbS); !ok || l == nil {
+	l, ok := n.Layers[i].(ownOperator)
+	if !ok || isNil(l) || !sbs.Random(l.operator()) {
 		return ""
 	}
 	return layerGroup(i, n.Layers[i]) + "/" + string(inject)
@@ -154,8 +156,8 @@ func seedOf(seed int64) float32 {
 // attribute returns the value of an attribute of the operator: the layer's value in an
 // inline body, a reference to the attribute of the call in a function.
 func (b *body) attribute(name string) any {
-	if b.layer != nil {
-		return b.layer.params(b.seed).Attributes()[name]
+	if b.attrs != nil {
+		return b.attrs[name]
 	}
 	types := map[string]onnxpb.AttributeProto_AttributeType{
 		sbs.AttrKernelShape: onnxpb.AttributeProto_INTS, sbs.AttrStrides: onnxpb.AttributeProto_INTS,

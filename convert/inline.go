@@ -18,7 +18,7 @@ const (
 // an SbS node would have.
 func (l *SbS) writeInline(w *writer, x value, in []string, out Size, seed int64) (value, error) {
 	extentOf := func(n int) extent { return extent{n: n} }
-	b := &body{features: l.features(w.options.Inject), layer: l, seed: seed, w: w}
+	b := &body{features: l.features(w.options.Inject), layer: l, attrs: l.params(seed).Attributes(), w: w}
 	b.sizes = sizes{
 		batch: extent{symbol: "batch"}, channels: extentOf(x.size.Channels), height: extentOf(x.size.Height), width: extentOf(x.size.Width),
 		k: extentOf(l.Weights.Shape()[0]), n: extentOf(out.Channels), oh: extentOf(out.Height), ow: extentOf(out.Width),

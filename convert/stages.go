@@ -297,8 +297,8 @@ func optionsOf(m *onnxpb.ModelProto) (opt Options, err error) {
 	return opt, err
 }
 
-// seedOfModel returns Options.Seed of a model: the seed of each SbS node minus the number
-// of its layer.
+// seedOfModel returns Options.Seed of a model: the seed of each node that draws random numbers
+// minus the number of its layer.
 func seedOfModel(m *onnxpb.ModelProto) (int64, error) {
 	groups, err := layerGroups(m.GetGraph())
 	if err != nil {
@@ -312,7 +312,7 @@ func seedOfModel(m *onnxpb.ModelProto) (int64, error) {
 	first := true
 	for _, n := range m.GetGraph().GetNode() {
 		layer, ok := layers[n.GetName()]
-		if n.GetDomain() != sbs.Domain || !ok {
+		if n.GetDomain() != sbs.Domain || !sbs.Random(n.GetOpType()) || !ok {
 			continue
 		}
 		attrs, err := onnx.Attributes(n)
