@@ -36,6 +36,9 @@ func TestTrainer_LearnsToClassify(t *testing.T) {
 		"convolutions":  {convNet(), train.Config{RateW: 0.02}, 120},
 		"last layer":    {sbsNet(2), train.Config{RateW: 0.1, FreezeW: []string{"L0"}}, 300},
 		"local":         {sbsNet(2), train.Config{RateW: 0.1, Local: []string{"L0", "L2"}}, 120},
+		"spike image":   {behind(&convert.SpikeImage{Spikes: 100}), train.Config{RateW: 0.1}, 120},
+		"no spikes":     {behind(&convert.SpikeImage{}), train.Config{RateW: 0.1}, 120},
+		"Poisson":       {behind(&convert.Poisson{Spikes: 12}), train.Config{RateW: 0.1}, 120},
 		"SGD":           {convNet(), train.Config{RateW: 0.3, Optimizer: train.SGD, SubBatches: 2}, 600},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -39,7 +39,7 @@ func printNetwork(out io.Writer, n *convert.Network, report *pytorch.Report) err
 	for i, l := range n.Layers {
 		in, out := sizes[i], sizes[i+1]
 		r := layerRow(l)
-		layerUpdates := r.spikes * out.Height * out.Width // a spike updates one output position
+		layerUpdates := r.updates * out.Height * out.Width // a spike of an SbS layer updates one output position
 		fmt.Fprintf(t, "%d\t%s\t%s\t%v\t%v\t%s\t%s\t%s\t%s", i, l.Kind(), r.kernel, in, out, count(r.parameters), count(r.spikes)+r.sampler, cmp.Or(r.epsilon, "-"), count(layerUpdates))
 		if report != nil {
 			fmt.Fprintf(t, "\t%s", baseNames(report.Layers[i].Files))
@@ -98,12 +98,13 @@ func classes(n *convert.Network, out convert.Size) string {
 type row struct {
 	kernel, sampler, epsilon string
 	parameters, spikes       int
+	updates                  int // per output position
 }
 
 func layerRow(l convert.Layer) row {
 	switch l := l.(type) {
 	case *convert.SbS:
-		r := row{kernel: window(l.Window), spikes: l.Spikes, epsilon: epsilon(l)}
+		r := row{kernel: window(l.Window), spikes: l.Spikes, updates: l.Spikes, epsilon: epsilon(l)}
 		if l.Sampler == sbs.LowDiscrepancy {
 			r.sampler = " low-discrepancy" // as the flag --sampler has it
 		}
@@ -126,6 +127,10 @@ func layerRow(l convert.Layer) row {
 		return row{kernel: window(l.Window)}
 	case *convert.OnOff:
 		return row{kernel: "-", parameters: l.Mean.Len()}
+	case *convert.Poisson:
+		return row{kernel: "-", spikes: l.Spikes}
+	case *convert.SpikeImage:
+		return row{kernel: "-", spikes: l.Spikes}
 	}
 	return row{kernel: "-"}
 }
@@ -233,20 +238,31 @@ func printSources(out io.Writer, n *convert.Network) {
 	}
 }
 
-// printForm prints how the SbS operator is written in a model that sbs-convert wrote, and
-// the inputs that replace random numbers.
+// printForm prints how the operators of this project are written in a model that sbs-convert
+// wrote, and the inputs that replace random numbers.
 func printForm(out io.Writer, m *onnxpb.ModelProto) {
 	g := m.GetGraph()
-	usesSbS := slices.ContainsFunc(g.GetNode(), func(n *onnxpb.NodeProto) bool { return n.GetDomain() == sbs.Domain })
-	fallback := slices.IndexFunc(m.GetFunctions(), func(f *onnxpb.FunctionProto) bool { return f.GetDomain() == sbs.Domain })
-	switch {
-	case !usesSbS:
+	var used []string
+	for _, n := range g.GetNode() {
+		if n.GetDomain() == sbs.Domain {
+			used = append(used, n.GetOpType())
+		}
+	}
+	slices.Sort(used)
+	used = slices.Compact(used)
+	nodes := 0
+	for _, f := range m.GetFunctions() {
+		if f.GetDomain() == sbs.Domain && slices.Contains(used, f.GetName()) {
+			nodes += len(f.GetNode())
+		}
+	}
+	switch names := strings.Join(used, ", "); {
+	case used == nil:
 		fmt.Fprintln(out, "operators: standard operators only; any ONNX runtime can run the model")
-	case fallback < 0:
-		fmt.Fprintln(out, "operators: SbS without a fallback; only sbs-run and Go programs using this module can run the model")
+	case nodes == 0:
+		fmt.Fprintf(out, "operators: %s without a fallback; only sbs-run and Go programs using this module can run the model\n", names)
 	default:
-		fmt.Fprintf(out, "operators: SbS with a fallback of %d standard operators; ONNX runtimes that support functions can run the model\n",
-			len(m.GetFunctions()[fallback].GetNode()))
+		fmt.Fprintf(out, "operators: %s with a fallback of %d standard operators; ONNX runtimes that support functions can run the model\n", names, nodes)
 	}
 	for _, v := range g.GetInput() {
 		if v.GetName() != convert.InputName {

@@ -2,16 +2,12 @@ package sbs_test
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"hash/fnv"
-	"io/fs"
 	"math"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -343,36 +339,9 @@ func TestImageOperators_BitsAreTheSameOnAllProcessors(t *testing.T) {
 	})
 }
 
-// recordedLayers returns the folders of the recordings of layers of PyTorch-SbS of July 2023 whose
-// layer_type is kind, by their names.
-func recordedLayers(t *testing.T, kind string) map[string]map[string]any {
-	t.Helper()
-	root := modeltest.Shared(t, "layer-head")
-	found := map[string]map[string]any{}
-	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.Name() != "case.json" {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		var c map[string]any
-		if err := json.Unmarshal(b, &c); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-		if s, _ := c["layer_type"].(string); strings.ToUpper(s) == kind {
-			found[filepath.Dir(path)] = c
-		}
-		return nil
-	}))
-	require.NotEmpty(t, found, kind)
-	return found
-}
-
 // TestConformancePoisson compares with all recordings of POISSON layers.
 func TestConformancePoisson(t *testing.T) {
-	for dir, c := range recordedLayers(t, "POISSON") {
+	for dir, c := range modeltest.SharedLayers(t, "layer-head", "POISSON") {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			file := func(name string) *ops.Tensor { return opstest.Load(t, filepath.Join(dir, name+".npy")) }
 			x, rates := file("input"), file("rates")
@@ -414,7 +383,7 @@ func TestConformancePoisson(t *testing.T) {
 
 // TestConformanceSpikeImage compares with all recordings of INPUT SPIKE IMAGE layers with spikes.
 func TestConformanceSpikeImage(t *testing.T) {
-	for dir, c := range recordedLayers(t, "INPUT SPIKE IMAGE") {
+	for dir, c := range modeltest.SharedLayers(t, "layer-head", "INPUT SPIKE IMAGE") {
 		n := int(c["number_of_spikes"].(float64))
 		if n < 1 {
 			continue // standard operators: see package runtime
