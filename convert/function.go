@@ -12,22 +12,23 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// Body selects how a model defines SbS layers for runtimes without an SbS operator.
+// Body selects how a model defines the operators of this project for other runtimes.
 type Body string
 
 // The values of Body.
 const (
-	// BodyFunction defines the SbS operator in the model, as a function of standard
-	// ONNX operators. Runtimes that implement the SbS operator, such as package
-	// runtime, use their implementation; others use the function.
+	// BodyFunction defines the operators that the layers need in the model, such as
+	// SbS, as functions of standard ONNX operators. Runtimes that implement an
+	// operator, such as package runtime, use their implementation; others use the
+	// function.
 	BodyFunction Body = "function"
 
-	// BodyInline writes standard operators instead of each SbS node, for runtimes and
+	// BodyInline writes standard operators instead of each such node, for runtimes and
 	// tools without support for ONNX functions.
 	BodyInline Body = "inline"
 
-	// BodyNone writes SbS nodes without a definition. Only runtimes that have the
-	// operator can run the model.
+	// BodyNone writes nodes without a definition. Only runtimes that have the operators
+	// can run the model.
 	BodyNone Body = "none"
 )
 

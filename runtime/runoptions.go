@@ -149,7 +149,7 @@ func InjectSpikes(byLayer map[string]*Tensor) RunOption {
 // layers draw their spikes or counts, named as "L0" or "L0/SbS", instead of random ones. They
 // are float32 tensors with the shapes of InjectSpikes. Nodes with the standard operators
 // RandomUniform and RandomUniformLike also accept them, under the name of the node: the
-// tensor is then the float32 output of the node. The caller must not modify the tensors
+// tensor is then the output of the node. The caller must not modify the tensors
 // until Run returns.
 func InjectUniforms(byLayer map[string]*Tensor) RunOption {
 	return runOption(func(o *runOptions) error {
