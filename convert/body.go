@@ -197,8 +197,8 @@ func (b *body) uniforms(x, rows string, grid vector) string {
 
 // spikeCount returns S as a list with one entry.
 func (b *body) spikeCount() string {
-	if b.layer != nil {
-		return b.ints(sbs.AttrSpikes, int64(b.layer.Spikes))
+	if n, ok := b.attribute(sbs.AttrSpikes).(int64); ok {
+		return b.ints(sbs.AttrSpikes, n)
 	}
 	number := b.add("spike_count", "Constant", shaped{}, ops.Attributes{"value_int": b.attribute(sbs.AttrSpikes)})
 	return b.add(sbs.AttrSpikes, "Reshape", shaped{}, nil, number, b.ints("single", 1))

@@ -97,10 +97,22 @@ func checkLayer(l, before Layer) error {
 		return checkValues("weights", l.Weights, math.MaxFloat32)
 	case *ApproxConv:
 		return l.approximation().Check()
+	case *Poisson:
+		return checkSpikes(l.Spikes, 1)
+	case *SpikeImage:
+		return checkSpikes(l.Spikes, 0)
 	case *Reconstruction:
 		if s, ok := before.(*SbS); !ok || s.Weights != l.Weights {
 			return errNoSbS
 		}
+	}
+	return nil
+}
+
+// checkSpikes checks the number of spikes of an image.
+func checkSpikes(n, least int) error {
+	if n < least || n > sbs.MaxSpikes {
+		return fmt.Errorf("%s is %d, want %d to %d", sbs.AttrSpikes, n, least, sbs.MaxSpikes)
 	}
 	return nil
 }

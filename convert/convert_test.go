@@ -36,6 +36,7 @@ func networks() map[string]*convert.Network {
 func TestFromONNX_RestoresTheNetwork(t *testing.T) {
 	all := networks()
 	maps.Copy(all, converttest.Variants())
+	maps.Copy(all, converttest.ImageLayers())
 	for name, n := range all {
 		for _, opt := range allOptions() {
 			t.Run(fmt.Sprintf("%s/%+v", name, opt), func(t *testing.T) {
@@ -96,8 +97,10 @@ func forgetSamplers(n *convert.Network) {
 // The description of a value has a type and a shape, whose batch is a symbol or a
 // number.
 func TestToONNX_DescribesEveryValue(t *testing.T) {
+	all := networks()
+	maps.Copy(all, converttest.ImageLayers())
 	for _, opt := range allOptions() {
-		for name, n := range networks() {
+		for name, n := range all {
 			data, err := convert.ToONNX(n, opt)
 			require.NoError(t, err)
 			m, err := onnx.Unmarshal(t.Context(), data)

@@ -14,8 +14,8 @@
 //
 // [Network] describes a trained network independently of the files that it came from: the
 // size of an image, the [Preprocessing], the layers with their weights, and the names of the
-// files. The layers are *SbS, *Conv, *AveragePool, *MaxPool, *ReLU, *OnOff and
-// *Reconstruction. They run in the order of Network.Layers; the output of each is the input
+// files. The layers are *SbS, *Conv, *AveragePool, *MaxPool, *ReLU, *OnOff, *Poisson,
+// *SpikeImage and *Reconstruction. They run in the order of Network.Layers; the output of each is the input
 // of the next.
 //
 // Package importers/pytorch makes networks from the folders of PyTorch-SbS, and [ToONNX]

@@ -86,10 +86,10 @@ type shaped struct {
 }
 
 func float(shape ...extent) shaped   { return shaped{ops.Float32, shape} }
+func double(shape ...extent) shaped  { return shaped{ops.Float64, shape} }
 func int32s(shape ...extent) shaped  { return shaped{ops.Int32, shape} }
 func int64s(shape ...extent) shaped  { return shaped{ops.Int64, shape} }
 func boolean(shape ...extent) shaped { return shaped{ops.Bool, shape} }
-func double(shape ...extent) shaped  { return shaped{ops.Float64, shape} }
 
 func (t shaped) info(name string) *onnxpb.ValueInfoProto {
 	v := valueInfo(name, nil)

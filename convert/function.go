@@ -10,45 +10,48 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// Body selects how a model defines SbS layers for runtimes without an SbS operator.
+// Body selects how a model defines the operators of this project for other runtimes.
 type Body string
 
 // The values of Body.
 const (
-	// BodyFunction defines the SbS operator in the model, as a function of standard
-	// ONNX operators. Runtimes that implement the SbS operator, such as package
-	// runtime, use their implementation; others use the function.
+	// BodyFunction defines the operators that the layers need in the model, such as
+	// SbS, as functions of standard ONNX operators. Runtimes that implement an
+	// operator, such as package runtime, use their implementation; others use the
+	// function.
 	BodyFunction Body = "function"
 
-	// BodyInline writes standard operators instead of each SbS node, for runtimes and
+	// BodyInline writes standard operators instead of each such node, for runtimes and
 	// tools without support for ONNX functions.
 	BodyInline Body = "inline"
 
-	// BodyNone writes SbS nodes without a definition. Only runtimes that have the
-	// operator can run the model.
+	// BodyNone writes nodes without a definition. Only runtimes that have the operators
+	// can run the model.
 	BodyNone Body = "none"
 )
 
-// Inject selects additional inputs of a model that replace the random numbers of its
-// SbS layers, for example to compare two runtimes.
+// Inject selects additional inputs of a model that replace the random numbers of its layers,
+// for example to compare two runtimes.
 type Inject string
 
-// The values of Inject. The inputs have shape (batch, spikes, height, width), with the
-// height and width of the layer's output: see the operator in ops/sbs.
+// The values of Inject. The inputs of SbS layers have shape (batch, spikes, height, width), with
+// the height and width of the layer's output, those of SpikeImage layers (batch, spikes, 1, 1),
+// and those of Poisson layers the shape of the layer's input: see the operators in ops/sbs.
 const (
 	InjectNothing  Inject = ""         // no additional inputs
-	InjectSpikes   Inject = "spikes"   // int64: the spikes, row indices of the weights
-	InjectUniforms Inject = "uniforms" // float32: the random numbers, in [0, 1), that select the spikes
+	InjectSpikes   Inject = "spikes"   // int64: the spikes, row indices of the weights or indices of the image's values; the counts of Poisson
+	InjectUniforms Inject = "uniforms" // float32: the random numbers, in [0, 1), that select the spikes or counts
 )
 
 // InjectedName returns the name of the input for the spikes or uniforms of layer i. It
-// returns "" if the model has no such input, because layer i is not an SbS layer or
+// returns "" if the model has no such input, because layer i draws no random numbers or
 // nothing is injected.
 func InjectedName(n *Network, i int, inject Inject) string {
 	if n == nil || i < 0 || i >= len(n.Layers) || inject == InjectNothing {
 		return ""
 	}
-	if l, ok := n.Layers[i].(*SbS); !ok || l == nil {
+	l, ok := n.Layers[i].(ownOperator)
+	if !ok || isNil(l) || !sbs.Random(l.operator()) {
 		return ""
 	}
 	return layerGroup(i, n.Layers[i]) + "/" + string(inject)

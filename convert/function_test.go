@@ -2,6 +2,7 @@ package convert_test
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 	"testing"
 
@@ -28,60 +29,70 @@ func decode(t *testing.T, n *convert.Network, opt convert.Options) *onnxpb.Model
 // it, uses each name once, gets all inputs at every call, and calls no function.
 func TestToONNX_WritesAValidFunction(t *testing.T) {
 	all := networks()
-	for name, n := range converttest.Variants() {
-		all[name] = n
-	}
+	maps.Copy(all, converttest.Variants())
+	maps.Copy(all, converttest.ImageLayers())
 	for name, n := range all {
 		for _, inject := range []convert.Inject{convert.InjectNothing, convert.InjectSpikes, convert.InjectUniforms} {
 			m := decode(t, n, convert.Options{Inject: inject})
-			require.Len(t, m.GetFunctions(), 1, name)
-			f := m.GetFunctions()[0]
-			require.Equal(t, "SbS", f.GetName())
-			require.Equal(t, sbs.Domain, f.GetDomain())
-			calls := 0
+			functions := map[string]*onnxpb.FunctionProto{}
+			for _, f := range m.GetFunctions() {
+				require.Equal(t, sbs.Domain, f.GetDomain())
+				require.Nil(t, functions[f.GetName()], name)
+				functions[f.GetName()] = f
+				checkFunction(t, name, f)
+			}
+			called := map[string]bool{}
 			for _, node := range m.GetGraph().GetNode() {
 				if node.GetDomain() != sbs.Domain {
 					continue
 				}
-				calls++
+				f := functions[node.GetOpType()]
+				require.NotNil(t, f, "%s: %s", name, node.GetOpType())
+				called[f.GetName()] = true
 				require.Len(t, node.GetInput(), len(f.GetInput()), "%s: %s", name, node.GetName())
 				require.NotContains(t, node.GetInput(), "", "%s: %s", name, node.GetName())
 				for _, a := range node.GetAttribute() {
 					require.Contains(t, f.GetAttribute(), a.GetName())
 				}
 			}
-			require.NotZero(t, calls)
-			names := slices.Clone(f.GetInput())
-			var visit func(nodes []*onnxpb.NodeProto)
-			visit = func(nodes []*onnxpb.NodeProto) {
-				for _, node := range nodes {
-					require.Empty(t, node.GetDomain(), "%s: %s", name, node.GetName())
-					for _, in := range node.GetInput() {
-						require.True(t, in == "" || slices.Contains(names, in), "%s: %s is used before its definition", name, in)
-					}
-					for _, a := range node.GetAttribute() {
-						if a.GetG() != nil {
-							for _, in := range a.GetG().GetInput() {
-								require.NotContains(t, names, in.GetName(), name)
-								names = append(names, in.GetName())
-							}
-							visit(a.GetG().GetNode())
-						}
-						if a.GetRefAttrName() != "" {
-							require.Contains(t, f.GetAttribute(), a.GetRefAttrName())
-							require.NotZero(t, a.GetType())
-						}
-					}
-					for _, out := range node.GetOutput() {
-						require.NotContains(t, names, out, name)
-						names = append(names, out)
-					}
-				}
-			}
-			visit(f.GetNode())
-			require.Contains(t, names, f.GetOutput()[0])
+			require.Len(t, called, len(functions), "%s: functions without calls", name)
+			require.True(t, called["SbS"])
 		}
 	}
+}
+
+// checkFunction checks the names and attributes in a function.
+func checkFunction(t *testing.T, name string, f *onnxpb.FunctionProto) {
+	t.Helper()
+	names := slices.Clone(f.GetInput())
+	var visit func(nodes []*onnxpb.NodeProto)
+	visit = func(nodes []*onnxpb.NodeProto) {
+		for _, node := range nodes {
+			require.Empty(t, node.GetDomain(), "%s: %s", name, node.GetName())
+			for _, in := range node.GetInput() {
+				require.True(t, in == "" || slices.Contains(names, in), "%s: %s is used before its definition", name, in)
+			}
+			for _, a := range node.GetAttribute() {
+				if a.GetG() != nil {
+					for _, in := range a.GetG().GetInput() {
+						require.NotContains(t, names, in.GetName(), name)
+						names = append(names, in.GetName())
+					}
+					visit(a.GetG().GetNode())
+				}
+				if a.GetRefAttrName() != "" {
+					require.Contains(t, f.GetAttribute(), a.GetRefAttrName())
+					require.NotZero(t, a.GetType())
+				}
+			}
+			for _, out := range node.GetOutput() {
+				require.NotContains(t, names, out, name)
+				names = append(names, out)
+			}
+		}
+	}
+	visit(f.GetNode())
+	require.Contains(t, names, f.GetOutput()[0])
 }
 
 func TestToONNX_WritesOnlyThePartsOfTheFunctionThatAreUsed(t *testing.T) {
@@ -141,7 +152,9 @@ func TestToONNX_GivesEveryLayerADifferentSeed(t *testing.T) {
 }
 
 func TestToONNX_InlineUsesOnlyStandardOperators(t *testing.T) {
-	for name, n := range converttest.Variants() {
+	all := converttest.Variants()
+	maps.Copy(all, converttest.ImageLayers())
+	for name, n := range all {
 		m := decode(t, n, convert.Options{Body: convert.BodyInline})
 		require.Empty(t, m.GetFunctions())
 		require.Len(t, m.GetOpsetImport(), 1)

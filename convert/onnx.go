@@ -45,12 +45,12 @@ type Options struct {
 	// BodyFunction.
 	Body Body
 
-	// Inject adds an input to the model for each SbS layer, which replaces the layer's
-	// random numbers. Empty adds none.
+	// Inject adds an input to the model for each layer that draws random numbers, which
+	// replaces these numbers. Empty adds none.
 	Inject Inject
 
-	// Seed is the seed of the random numbers, 0 to 2^31-1. Each SbS layer uses Seed
-	// plus its index in Network.Layers, so that layers draw different numbers.
+	// Seed is the seed of the random numbers, 0 to 2^31-1. Each layer uses Seed plus
+	// its index in Network.Layers, so that layers draw different numbers.
 	Seed int64
 }
 

@@ -81,7 +81,7 @@ func (l *SbS) write(w *writer, in value) (value, error) {
 		return value{}, err
 	}
 	w.lastW = w.tensor("W", l.Weights)
-	all := []string{in.name, w.lastW, "", w.given(l, out)}
+	all := []string{in.name, w.lastW, "", w.given("The spikes of this layer: row indices of its weights.", l.Spikes, out.Height, out.Width)}
 	switch {
 	case l.EpsilonXY != nil:
 		all[2] = w.tensor("epsilon_xy", l.EpsilonXY)
@@ -119,17 +119,17 @@ const neutralEpsilonXY = "no_epsilon_xy"
 // maxNeutral bounds the elements of all these initializers together, to 256 MB.
 const maxNeutral = 1 << 26
 
-// given adds the input for the injected spikes or uniforms of a layer and returns its
-// name, or "" if nothing is injected.
-func (w *writer) given(l *SbS, out Size) string {
-	dtype, doc := ops.Int64, "The spikes of this layer: row indices of its weights."
+// given adds the input, (batch, shape...), for the injected spikes or uniforms of a layer and
+// returns its name, or "" if nothing is injected. spikes describes the spikes.
+func (w *writer) given(spikes string, shape ...int) string {
+	dtype, doc := ops.Int64, spikes
 	switch w.options.Inject {
 	case InjectNothing:
 		return ""
 	case InjectUniforms:
 		dtype, doc = ops.Float32, "The uniform numbers, in [0, 1), from which the spikes of this layer are drawn."
 	}
-	v := w.batched(w.name(string(w.options.Inject)), l.Spikes, out.Height, out.Width)
+	v := w.batched(w.name(string(w.options.Inject)), shape...)
 	v.GetType().GetTensorType().ElemType = int32(dtype)
 	v.DocString = doc
 	w.graph.Input = append(w.graph.Input, v)

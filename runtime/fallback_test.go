@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,10 +13,11 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// TestFallback_MatchesOperatorForGivenSpikes compares the SbS operator with its fallback
-// definition in standard operators, as a function and inline, for given spikes.
+// TestFallback_MatchesOperatorForGivenSpikes compares the operators with their fallback
+// definitions in standard operators, as functions and inline, for given spikes.
 func TestFallback_MatchesOperatorForGivenSpikes(t *testing.T) {
 	networks := converttest.Variants()
+	maps.Copy(networks, converttest.ImageLayers())
 	networks["every layer"] = converttest.EveryLayer()
 	for name, n := range networks {
 		for _, body := range []convert.Body{convert.BodyFunction, convert.BodyInline} {
@@ -36,10 +38,12 @@ func TestFallback_MatchesOperatorForGivenSpikes(t *testing.T) {
 	}
 }
 
-// TestFallback_MatchesOperatorOnAverage compares the mean outputs of the SbS operator and of its
-// fallback definition, which draw different spikes.
+// TestFallback_MatchesOperatorOnAverage compares the mean outputs of the operators and of their
+// fallback definitions, which draw different spikes.
 func TestFallback_MatchesOperatorOnAverage(t *testing.T) {
-	for name, n := range converttest.Variants() {
+	networks := converttest.Variants()
+	maps.Copy(networks, converttest.ImageLayers())
+	for name, n := range networks {
 		t.Run(name, func(t *testing.T) {
 			const count = 80
 			in := repeatedImage(n, count)

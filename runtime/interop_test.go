@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -121,8 +122,8 @@ func withLayerOutputs(t *testing.T, model []byte) []byte {
 	return b
 }
 
-// injectedInputs returns random spikes or uniforms for every SbS layer, by the name of the
-// input of the model.
+// injectedInputs returns random spikes or uniforms for every layer that draws random numbers, by
+// the name of the input of the model.
 func injectedInputs(t *testing.T, n *convert.Network, images int, inject convert.Inject) map[string]*runtime.Tensor {
 	t.Helper()
 	sizes, err := n.Sizes()
@@ -130,22 +131,35 @@ func injectedInputs(t *testing.T, n *convert.Network, images int, inject convert
 	r := rand.New(rand.NewPCG(5, 6))
 	in := map[string]*runtime.Tensor{}
 	for i, l := range n.Layers {
-		s, ok := l.(*convert.SbS)
-		if !ok {
+		name := convert.InjectedName(n, i, inject)
+		if name == "" {
 			continue
 		}
-		shape := []int{images, s.Spikes, sizes[i+1].Height, sizes[i+1].Width}
-		length := images * s.Spikes * shape[2] * shape[3]
+		size, most := sizes[i], 0
+		shape := []int{images, 0, 1, 1}
+		switch l := l.(type) {
+		case *convert.SbS:
+			shape[1], shape[2], shape[3] = l.Spikes, sizes[i+1].Height, sizes[i+1].Width
+			most = l.Weights.Shape()[0]
+		case *convert.SpikeImage:
+			shape[1] = l.Spikes
+			most = size.Channels * size.Height * size.Width
+		case *convert.Poisson:
+			shape[1], shape[2], shape[3] = size.Channels, size.Height, size.Width
+			most = 2 * l.Spikes
+		default:
+			require.Fail(t, "the numbers of this layer are not known", name)
+		}
+		length := shape[0] * shape[1] * shape[2] * shape[3]
 		spikes, uniforms := make([]int64, length), make([]float32, length)
 		for j := range length {
-			spikes[j] = r.Int64N(int64(s.Weights.Shape()[0]))
+			spikes[j] = r.Int64N(int64(most))
 			uniforms[j] = r.Float32()
 		}
-		given := opstest.F32(shape, uniforms...)
+		in[name] = opstest.F32(shape, uniforms...)
 		if inject == convert.InjectSpikes {
-			given = opstest.I64(shape, spikes...)
+			in[name] = opstest.I64(shape, spikes...)
 		}
-		in[convert.InjectedName(n, i, inject)] = given
 	}
 	return in
 }
@@ -207,6 +221,7 @@ func imagesWithDarkCorners(n *convert.Network, count int) *runtime.Tensor {
 func TestInteropGiven_LayersMatch(t *testing.T) {
 	requireOnnxruntime(t)
 	networks := converttest.Variants()
+	maps.Copy(networks, converttest.ImageLayers())
 	networks["every layer"] = converttest.EveryLayer()
 	networks["digits"] = converttest.Digits()
 	for name, n := range networks {
@@ -221,7 +236,7 @@ func TestInteropGiven_LayersMatch(t *testing.T) {
 					var only []string
 					if inject == convert.InjectUniforms {
 						// In later layers, a sum that is rounded differently can change a spike.
-						only = outputOfFirstSbS(n)
+						only = outputOfFirstRandom(n)
 					}
 					onnxruntime{t}.compare(ours, theirs, in, 5e-6, only...)
 				})
@@ -230,9 +245,11 @@ func TestInteropGiven_LayersMatch(t *testing.T) {
 	}
 }
 
-// outputOfFirstSbS returns the name of the output of the first SbS layer.
-func outputOfFirstSbS(n *convert.Network) []string {
-	i := slices.IndexFunc(n.Layers, func(l convert.Layer) bool { _, ok := l.(*convert.SbS); return ok })
+// outputOfFirstRandom returns the name of the output of the first layer that draws random numbers.
+func outputOfFirstRandom(n *convert.Network) []string {
+	i := slices.IndexFunc(n.Layers, func(l convert.Layer) bool {
+		return convert.InjectedName(&convert.Network{Layers: []convert.Layer{l}}, 0, convert.InjectUniforms) != ""
+	})
 	return []string{fmt.Sprintf("L%d", i)}
 }
 
@@ -241,6 +258,7 @@ func outputOfFirstSbS(n *convert.Network) []string {
 func TestInteropRandom_MeansMatch(t *testing.T) {
 	requireOnnxruntime(t)
 	networks := converttest.Variants()
+	maps.Copy(networks, converttest.ImageLayers())
 	networks["both samplers"] = converttest.EveryLayer()
 	for name, n := range networks {
 		for _, body := range []convert.Body{convert.BodyFunction, convert.BodyInline} {

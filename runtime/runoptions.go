@@ -134,8 +134,10 @@ func Watch(w Watcher) RunOption {
 // InjectSpikes sets the spikes of Spike-By-Spike layers, named as "L0" or "L0/SbS", instead
 // of random ones. They are int64 tensors (batch, number of spikes, output height, output
 // width). A spike is an index of a row of the weights of the layer; -1 is allowed where
-// all inputs of an output position are 0. Injected spikes take precedence over injected
-// uniforms. The caller must not modify the tensors until Run returns.
+// all inputs of an output position are 0. For a SpikeImage layer the tensor is (batch, number
+// of spikes, 1, 1), and a spike is an index of a value of the image; for a Poisson layer it
+// holds the counts of all values, in the shape of the layer's input. Injected spikes take
+// precedence over injected uniforms. The caller must not modify the tensors until Run returns.
 func InjectSpikes(byLayer map[string]*Tensor) RunOption {
 	return runOption(func(o *runOptions) error {
 		o.Spikes = byLayer
@@ -143,11 +145,11 @@ func InjectSpikes(byLayer map[string]*Tensor) RunOption {
 	})
 }
 
-// InjectUniforms sets the numbers in [0, 1) from which Spike-By-Spike layers draw their
-// spikes, named as "L0" or "L0/SbS", instead of random ones. They are float32 tensors
-// (batch, number of spikes, output height, output width). Nodes with the standard operators
+// InjectUniforms sets the numbers in [0, 1) from which Spike-By-Spike, SpikeImage and Poisson
+// layers draw their spikes or counts, named as "L0" or "L0/SbS", instead of random ones. They
+// are float32 tensors with the shapes of InjectSpikes. Nodes with the standard operators
 // RandomUniform and RandomUniformLike also accept them, under the name of the node: the
-// tensor is then the float32 output of the node. The caller must not modify the tensors
+// tensor is then the output of the node. The caller must not modify the tensors
 // until Run returns.
 func InjectUniforms(byLayer map[string]*Tensor) RunOption {
 	return runOption(func(o *runOptions) error {

@@ -219,7 +219,7 @@ func TestRun_RefusesWrongInputs(t *testing.T) {
 		{"wrong shape", inputs{"image": opstest.F32([]int{1, 1, 2, 2}, 1, 2, 3, 4)}, nil, `input "image": shape does not fit: want float32(batch, 1, 12, 12), got float32(1, 1, 2, 2)`},
 		{"wrong rank", inputs{"image": opstest.F32([]int{1}, 1)}, nil, "got float32(1)"},
 		{"wrong element type", inputs{"image": opstest.F64([]int{1, 1, 12, 12}, make([]float64, 144)...)}, nil, "got float64(1, 1, 12, 12)"},
-		{"spikes for an unknown node", inputs{"image": image}, runtime.InjectSpikes(inputs{"L9": image}), `for node "L9", but the model has no SbS node of this name`},
+		{"spikes for an unknown node", inputs{"image": image}, runtime.InjectSpikes(inputs{"L9": image}), `for node "L9", but the model has no layer or node of this name that draws random numbers`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var opts []runtime.RunOption

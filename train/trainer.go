@@ -345,7 +345,7 @@ func (t *Trainer) findPath() error {
 		l := &t.layers[i]
 		layer, _ := graph.LayerOf(s.Name)
 		for j, slot := range s.Inputs {
-			stop := slices.Contains(t.config.StopGradient, layer)
+			stop := slices.Contains(t.config.StopGradient, layer) || sbs.Stops(graph.Own(s.Operator))
 			l.wants[j] = slot >= 0 && depends[slot] && !stop
 			l.active = l.active || l.wants[j]
 		}
@@ -373,7 +373,7 @@ func (t *Trainer) findPath() error {
 	}
 	t.params = slices.DeleteFunc(t.params, func(p *param) bool { return !p.running && !needed[p.slot] })
 	if !slices.ContainsFunc(t.params, func(p *param) bool { return !p.running }) {
-		return errors.New("nothing is left to train: all weights that affect the output are frozen")
+		return errors.New("nothing is left to train: all weights that affect the output are frozen, or before a layer that stops the gradient")
 	}
 	return nil
 }

@@ -37,6 +37,9 @@ func TestTrainer_LearnsToClassify(t *testing.T) {
 		"approximate":   {approxNet(), train.Config{RateW: 0.02}, 120},
 		"last layer":    {sbsNet(2), train.Config{RateW: 0.1, FreezeW: []string{"L0"}}, 300},
 		"local":         {sbsNet(2), train.Config{RateW: 0.1, Local: []string{"L0", "L2"}}, 120},
+		"spike image":   {behind(&convert.SpikeImage{Spikes: 100}), train.Config{RateW: 0.1}, 120},
+		"no spikes":     {behind(&convert.SpikeImage{}), train.Config{RateW: 0.1}, 120},
+		"Poisson":       {behind(&convert.Poisson{Spikes: 12}), train.Config{RateW: 0.1}, 120},
 		"SGD":           {convNet(), train.Config{RateW: 0.3, Optimizer: train.SGD, SubBatches: 2}, 600},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -300,7 +303,7 @@ func TestStep_ChangesNothingAfterAnError(t *testing.T) {
 		bad = b
 		bad.Uniforms = map[string]*runtime.Tensor{"L9": b.Images}
 		_, err = trainer.Step(t.Context(), bad)
-		require.ErrorContains(t, err, "no SbS node of this name")
+		require.ErrorContains(t, err, "no layer or node of this name")
 		require.Equal(t, step(t, untouched, b), step(t, trainer, b), "step %d", i)
 	}
 	require.Equal(t, fileOf(t, untouched), fileOf(t, trainer))

@@ -137,7 +137,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 		[]string{"no-preprocessing", "batch", "decompose", "no-function"})...)
 
 	cli.ChoiceVar(s, &f.inject, "inject", []string{string(convert.InjectSpikes), string(convert.InjectUniforms)},
-		"add inputs to the model that replace the random numbers of SbS layers; the `kind` is spikes or uniforms")
+		"add inputs to the model that replace the random numbers of its layers; the `kind` is spikes or uniforms")
 	s.Int64Var(&f.model.Seed, "seed", 0, "`number` to add to the seed of every layer; the seed of a layer is otherwise the number of the layer")
 	cli.Group(s, headingVerify, "inject", "seed")
 

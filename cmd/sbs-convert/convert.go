@@ -79,15 +79,25 @@ func (f *flags) toONNX(ctx context.Context, stdout, stderr io.Writer, weights, p
 const standardOutput = "-"
 
 // change applies the flags that change the SbS layers of a network, and returns an error
-// if a flag for SbS layers is given, but there is none.
+// if a flag for layers that draw random numbers is given, but there is none.
 func (f *flags) change(n *convert.Network, own []sbs.Params, d []sbs.Dynamics) error {
 	if err := cli.ApplyDynamics(d, own, n); err != nil {
 		return err
 	}
-	if f.inject != "" {
+	if f.inject != "" && !injectable(n) {
 		return cli.NeedSbS(n, "--inject")
 	}
 	return nil
+}
+
+// injectable reports whether a network has a layer that draws random numbers.
+func injectable(n *convert.Network) bool {
+	for i := range n.Layers {
+		if convert.InjectedName(n, i, convert.InjectSpikes) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // modelOptions returns the options for writing the model.

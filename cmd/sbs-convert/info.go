@@ -39,7 +39,7 @@ func printNetwork(out io.Writer, n *convert.Network, report *pytorch.Report) err
 	for i, l := range n.Layers {
 		in, out := sizes[i], sizes[i+1]
 		r := layerRow(l)
-		layerUpdates := r.spikes * out.Height * out.Width // a spike updates one output position
+		layerUpdates := r.updates * out.Height * out.Width // a spike of an SbS layer updates one output position
 		fmt.Fprintf(t, "%d\t%s\t%s\t%v\t%v\t%s\t%s\t%s\t%s", i, l.Kind(), r.kernel, in, out, count(r.parameters), count(r.spikes)+r.sampler, cmp.Or(r.epsilon, "-"), count(layerUpdates))
 		if report != nil {
 			fmt.Fprintf(t, "\t%s", baseNames(report.Layers[i].Files))
@@ -98,12 +98,13 @@ func classes(n *convert.Network, out convert.Size) string {
 type row struct {
 	kernel, sampler, epsilon string
 	parameters, spikes       int
+	updates                  int // per output position
 }
 
 func layerRow(l convert.Layer) row {
 	switch l := l.(type) {
 	case *convert.SbS:
-		r := row{kernel: window(l.Window), spikes: l.Spikes, epsilon: epsilon(l)}
+		r := row{kernel: window(l.Window), spikes: l.Spikes, updates: l.Spikes, epsilon: epsilon(l)}
 		if l.Sampler == sbs.LowDiscrepancy {
 			r.sampler = " low-discrepancy" // as the flag --sampler has it
 		}
@@ -128,6 +129,10 @@ func layerRow(l convert.Layer) row {
 		return row{kernel: window(l.Window)}
 	case *convert.OnOff:
 		return row{kernel: "-", parameters: l.Mean.Len()}
+	case *convert.Poisson:
+		return row{kernel: "-", spikes: l.Spikes}
+	case *convert.SpikeImage:
+		return row{kernel: "-", spikes: l.Spikes}
 	}
 	return row{kernel: "-"}
 }

@@ -116,6 +116,9 @@ func (e *exporter) possible(i int, l convert.Layer) error {
 	case e.network.Dialect == 1 && !ok:
 		return errors.New("cannot be written for dialect 1, which has only SbS layers")
 	case !ok:
+		if name, _ := layerType(l); name == "" {
+			return errors.New("cannot be written: folders have no such layer")
+		}
 		return nil
 	case e.network.Dialect == 1 && s.Forgetting > 0:
 		return errors.New("uses forgetting, which dialect 1 does not support")
@@ -131,7 +134,8 @@ func (e *exporter) possible(i int, l convert.Layer) error {
 	return nil
 }
 
-// layerType returns the layer_type of a layer, and its window, nil if it has none.
+// layerType returns the layer_type of a layer, and its window, nil if it has none. The layer_type is
+// "" if a folder cannot hold the layer.
 func layerType(l convert.Layer) (string, *convert.Window) {
 	switch l := l.(type) {
 	case *convert.SbS:
@@ -153,8 +157,10 @@ func layerType(l convert.Layer) (string, *convert.Window) {
 		return string(kindReLU), nil
 	case *convert.OnOff:
 		return string(kindOnOff), nil
+	case *convert.Reconstruction:
+		return string(kindReconstruction), nil
 	}
-	return string(kindReconstruction), nil
+	return "", nil
 }
 
 // structure sets the section network_structure.

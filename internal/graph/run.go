@@ -385,7 +385,7 @@ func (p *Program) CheckInjected(spikes, uniforms map[string]*ops.Tensor) error {
 	for _, given := range []map[string]*ops.Tensor{spikes, uniforms} {
 		for _, name := range slices.Sorted(maps.Keys(given)) {
 			if !p.injectable[name] {
-				return fmt.Errorf("%w: spikes or uniforms are given for node %q, but the model has no SbS node of this name, and no other node of this name that draws uniform numbers", ErrInput, name)
+				return fmt.Errorf("%w: spikes or uniforms are given for node %q, but the model has no layer or node of this name that draws random numbers", ErrInput, name)
 			}
 			if given[name] == nil {
 				return fmt.Errorf("%w: the spikes or uniforms for node %q are nil", ErrInput, name)

@@ -1,8 +1,12 @@
 package modeltest
 
 import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,4 +39,31 @@ func shared(t testing.TB, folder string) string {
 	path := filepath.Join(root, folder)
 	require.DirExists(t, path)
 	return path
+}
+
+// SharedLayers returns the recordings of single layers, in any depth of a folder below fixtures/,
+// whose layer_type is kind: the content of case.json by the path of the recording. It skips the
+// test as Shared does, and fails it if there is no such recording.
+func SharedLayers(t testing.TB, folder, kind string) map[string]map[string]any {
+	t.Helper()
+	found := map[string]map[string]any{}
+	require.NoError(t, filepath.WalkDir(Shared(t, folder), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Name() != "case.json" {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		var c map[string]any
+		if err := json.Unmarshal(b, &c); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		if s, ok := c["layer_type"].(string); ok && strings.EqualFold(s, kind) {
+			found[filepath.Dir(path)] = c
+		}
+		return nil
+	}))
+	require.NotEmpty(t, found, "recordings of %s", kind)
+	return found
 }

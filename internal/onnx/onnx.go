@@ -283,6 +283,11 @@ func Int32Scalar(name string, v int32) *onnxpb.TensorProto {
 	return &onnxpb.TensorProto{Name: name, DataType: int32(onnxpb.TensorProto_INT32), RawData: binary.LittleEndian.AppendUint32(nil, uint32(v))}
 }
 
+// Float64Scalar returns a float64 tensor without dimensions, in raw form.
+func Float64Scalar(name string, v float64) *onnxpb.TensorProto {
+	return &onnxpb.TensorProto{Name: name, DataType: int32(onnxpb.TensorProto_DOUBLE), RawData: binary.LittleEndian.AppendUint64(nil, math.Float64bits(v))}
+}
+
 func dims(shape []int) []int64 {
 	out := make([]int64, len(shape))
 	for i, d := range shape {

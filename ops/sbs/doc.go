@@ -166,4 +166,41 @@
 //   - approximation_enable (int): 0, the default, or 1.
 //
 // The gradients are those of the convolution with exact products of X and W.
+//
+// # Poisson
+//
+// The operator Poisson replaces the values of an image by random counts: POISSON of PyTorch-SbS
+// since March 2023. With S spikes and the largest value m of an image over all channels and
+// positions, a value x has the rate S*x/(m + 1e-20). Its count has the Poisson distribution of
+// this rate and is independent of the other counts. The output is the count divided by the sum
+// of the counts of the image + 1e-20; without any count, it is 0 everywhere.
+//
+//   - X: float32 (B, C, H, W), finite and at least 0. The output has the same type.
+//   - given (optional): numbers of the shape of X to use instead of random ones. An int64 tensor
+//     holds the counts, from 0 to 2^31-1. A float32 tensor holds a u in [0, 1) for each value: its
+//     count is the smallest k whose cumulative probability is above u.
+//   - number_of_spikes (int, required): S, from 1 to MaxSpikes.
+//   - seed (int), function_seed (float): as for SbS.
+//
+// The counts are exact at all rates: below 10 by inversion, above by transformed rejection. A
+// random number depends on what that of an SbS layer depends on, with the place of the value in
+// the image as the output position. Counts or uniforms in the Context take precedence, as for SbS.
+// The gradient of X is the gradient of the output.
+//
+// # SpikeImage
+//
+// The operator SpikeImage draws spikes from a whole image: INPUT SPIKE IMAGE of PyTorch-SbS since
+// February 2023. The values of an image, in the order of their indices c*H*W + y*W + x, form one
+// distribution. The operator draws S spikes from it by step 2 of SbS, with the random numbers of
+// output position 0. The output is the number of spikes of each value, multiplied by C*H*W/S, so
+// that its mean is 1. A black image has no spikes, and the output is 0.
+//
+//   - X: float32 (B, C, H, W), finite and at least 0. The output has the same type.
+//   - given (optional): spikes or uniforms to use instead of random numbers, of shape (B, S, 1, 1).
+//     An int64 tensor holds spikes, which are indices of values; for a black image, -1 is
+//     allowed. A float32 tensor holds the u of the spikes, in [0, 1).
+//   - number_of_spikes (int, required): S, from 1 to MaxSpikes.
+//   - seed (int), function_seed (float): as for SbS.
+//
+// No gradient passes through this operator: X gets none.
 package sbs

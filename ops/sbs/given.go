@@ -9,12 +9,11 @@ import (
 )
 
 // given returns the spikes or uniforms to use instead of random ones: from the Context
-// if it has any, otherwise from the node's input.
-func given(ctx *ops.Context, in []*ops.Tensor) (spikes, uniforms *ops.Tensor) {
+// if it has any, otherwise g, the node's input, which may be nil.
+func given(ctx *ops.Context, g *ops.Tensor) (spikes, uniforms *ops.Tensor) {
 	if ctx.Spikes != nil || ctx.Uniforms != nil {
 		return ctx.Spikes, ctx.Uniforms
 	}
-	g := optional(in, inputGiven)
 	if g.DType() == ops.Float32 {
 		return nil, g
 	}

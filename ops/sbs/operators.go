@@ -30,3 +30,7 @@ func Spiking(name string) bool { return name == OpSbS || name == OpFullLayer }
 
 // Random reports whether an operator of the domain, by its name, draws random numbers.
 func Random(name string) bool { return Spiking(name) || name == OpPoisson || name == OpSpikeImage }
+
+// Stops reports whether no gradient passes through an operator of the domain, by its name. Its
+// Backward adds nothing.
+func Stops(name string) bool { return name == OpSpikeImage }

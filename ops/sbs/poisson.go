@@ -1,15 +1,251 @@
 package sbs
 
 import (
-	"errors"
+	"context"
+	"fmt"
 
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
+// poissonOperator returns the description of the Poisson operator. Its Ops implement
+// ops.Differentiable.
 func poissonOperator() ops.Operator {
 	return ops.Operator{
 		Domain: Domain, Name: OpPoisson,
-		MinInputs: 1, MaxInputs: 4, MinOutputs: 1, MaxOutputs: 1,
-		New: func(ops.Node) (ops.Op, error) { return nil, errors.New("not implemented") },
+		MinInputs: 1, MaxInputs: 2, MinOutputs: 1, MaxOutputs: 1,
+		New: func(n ops.Node) (ops.Op, error) {
+			p, err := ImageParamsOf(n.Attributes)
+			if err != nil {
+				return nil, err
+			}
+			return &poisson{p}, nil
+		},
 	}
+}
+
+// poisson is the Poisson operator, bound to the attributes of a node.
+type poisson struct{ ImageParams }
+
+// Infer implements ops.Op.
+func (p *poisson) Infer(in []*ops.Input) ([]ops.Type, error) {
+	out, err := inferImage(in)
+	if err != nil {
+		return nil, err
+	}
+	if g := optional(in, inputGivenOfImage); g != nil {
+		want := ops.Type{DType: ops.Int64, Shape: out.Shape}
+		if g.DType == ops.Float32 {
+			want.DType = ops.Float32
+		}
+		if !compatible(g.Type, want) {
+			return nil, fmt.Errorf("%w: the input given is %v, want %v as X, int64 for counts or float32 for uniforms", ops.ErrShape, g.Type, want)
+		}
+		switch {
+		case g.Const == nil:
+		case g.DType == ops.Float32:
+			err = checkUniforms(context.Background(), g.Const)
+		default:
+			err = checkCounts(context.Background(), g.Const)
+		}
+	}
+	return []ops.Type{out}, err
+}
+
+// checkCounts checks the values of given counts.
+func checkCounts(ctx context.Context, counts *ops.Tensor) error {
+	for i, v := range counts.Int64s() {
+		if i%checkGrain == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if v < 0 || v > maxCount {
+			return fmt.Errorf("%w: given counts: %d at %v, want 0 to %d", ops.ErrValue, v, ops.Coordinates(i, counts.Shape()), maxCount)
+		}
+	}
+	return nil
+}
+
+// poissonRun is the state of one Run. As the Scratch of the node it keeps its memory for the
+// next one. The values of each image are cut into blocks, which are the units of parallel work.
+type poissonRun struct {
+	*poisson
+	ctx      *ops.Context
+	x, y     []float32 // the input and the output
+	given    []int64   // the given counts, or nil
+	uniforms []float32 // the given uniforms, or nil
+
+	size, blocks int // values and blocks of an image
+	check        checkLoop
+	step         func(r *poissonRun, image, block, lo, hi int) error
+
+	largest []float32 // the largest value of each block, then of each image
+	totals  []int64   // the sum of the counts of each block, then of each image
+}
+
+// poissonBlock is the number of values in a block.
+const poissonBlock = 1 << 12
+
+// Run implements ops.Op.
+func (p *poisson) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
+	r := ops.Scratch[poissonRun](ctx)
+	defer r.release()
+	r.poisson, r.ctx, r.x, r.y = p, ctx, in[0].Float32s(), out[0].Float32s()
+	if err := r.inject(in); err != nil {
+		return err
+	}
+	r.check = checkLoop{x: in[0], what: "a Poisson layer"}
+	if err := ctx.Do(len(r.x), checkGrain, &r.check); err != nil || len(r.x) == 0 {
+		return err
+	}
+	batch := in[0].Shape()[0]
+	r.size = len(r.x) / batch
+	r.blocks = (r.size + poissonBlock - 1) / poissonBlock
+	n := batch * r.blocks
+	if err := ctx.Reserve(12 * int64(n)); err != nil {
+		return err
+	}
+	if len(r.largest) != n {
+		r.largest, r.totals = make([]float32, n), make([]int64, n)
+	}
+	if err := r.do((*poissonRun).findLargest); err != nil {
+		return err
+	}
+	for b := range batch {
+		var m float32
+		for _, v := range r.largest[b*r.blocks:][:r.blocks] {
+			m = max(m, v)
+		}
+		r.largest[b] = m
+	}
+	if err := r.do((*poissonRun).draw); err != nil {
+		return err
+	}
+	for b := range batch {
+		var total int64
+		for _, v := range r.totals[b*r.blocks:][:r.blocks] {
+			total += v
+		}
+		r.totals[b] = total
+	}
+	return r.do((*poissonRun).divide)
+}
+
+// release drops the references to tensors of the caller of Run.
+func (r *poissonRun) release() {
+	r.ctx, r.check.x = nil, nil
+	r.x, r.y, r.given, r.uniforms = nil, nil, nil, nil
+}
+
+// inject checks the given counts and uniforms and keeps them for the run. Counts take
+// precedence over uniforms.
+func (r *poissonRun) inject(in []*ops.Tensor) error {
+	r.given, r.uniforms = nil, nil
+	counts, uniforms := given(r.ctx, optional(in, inputGivenOfImage))
+	if counts == nil && uniforms == nil {
+		return nil
+	}
+	want := ops.TypeOf(in[0])
+	if counts != nil {
+		want.DType = ops.Int64
+		if err := want.Check(counts); err != nil {
+			return fmt.Errorf("given counts: %w", err)
+		}
+		r.given = counts.Int64s()
+		return checkCounts(r.ctx, counts)
+	}
+	if err := want.Check(uniforms); err != nil {
+		return fmt.Errorf("given uniforms: %w", err)
+	}
+	r.uniforms = uniforms.Float32s()
+	return checkUniforms(r.ctx, uniforms)
+}
+
+// do runs a step for all blocks.
+func (r *poissonRun) do(step func(r *poissonRun, image, block, lo, hi int) error) error {
+	r.step = step
+	return r.ctx.Do(len(r.largest), 1, r)
+}
+
+// Part implements parallel.Loop.
+func (r *poissonRun) Part(lo, hi int) error {
+	for block := lo; block < hi; block++ {
+		image := block / r.blocks
+		first := image*r.size + block%r.blocks*poissonBlock
+		if err := r.step(r, image, block, first, min(first+poissonBlock, (image+1)*r.size)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *poissonRun) findLargest(_, block, lo, hi int) error {
+	var m float32
+	for _, v := range r.x[lo:hi] {
+		m = max(m, v)
+	}
+	r.largest[block] = m
+	return nil
+}
+
+// draw sets the values of a block of the output to their counts.
+func (r *poissonRun) draw(image, block, lo, hi int) error {
+	// In float64, the product does not overflow.
+	scale := float64(r.largest[image]) + float64(float32(tinySum))
+	key := r.imageKey(r.ctx, image)
+	var total int64
+	work := 0
+	for i := lo; i < hi; i++ {
+		if work >= checkGrain {
+			if err := r.ctx.Err(); err != nil {
+				return err
+			}
+			work = 0
+		}
+		rate := float64(float64(r.Spikes)*float64(r.x[i])) / scale
+		var count int64
+		switch {
+		case r.given != nil:
+			count = r.given[i]
+		case r.uniforms != nil:
+			var steps int
+			count, steps = countOf(rate, r.uniforms[i])
+			work += steps
+		default:
+			count = poissonCount(rate, kernel.PositionKey(key, uint64(i-image*r.size)))
+		}
+		total += count
+		r.y[i] = float32(count)
+	}
+	r.totals[block] = total
+	return nil
+}
+
+// tinySum prevents a division by 0.
+const tinySum = 1e-20
+
+// divide divides the counts of a block by the sum of the counts of the image.
+func (r *poissonRun) divide(image, _, lo, hi int) error {
+	total := float32(r.totals[image]) + tinySum
+	for i, v := range r.y[lo:hi] {
+		r.y[lo+i] = v / total
+	}
+	return nil
+}
+
+// Backward implements ops.Differentiable. The gradient of X is that of the output, as in
+// PyTorch-SbS: neither the rate nor the sum of the counts is part of the derivative.
+func (p *poisson) Backward(ctx *ops.Context, in, out, gradOut, gradIn []*ops.Tensor) error {
+	if err := checkImageGradients(in, out, gradOut, gradIn); err != nil {
+		return err
+	}
+	if gradIn[0] == nil {
+		return ctx.Err()
+	}
+	g, dst := gradOut[0].Float32s(), gradIn[0].Float32s()
+	return ctx.For(len(g), checkGrain, func(lo, hi int) error {
+		for i, v := range g[lo:hi] {
+			dst[lo+i] += v
+		}
+		return nil
+	})
 }

@@ -172,10 +172,10 @@ func (l *layer) prepare(r *run, ctx *ops.Context, in []*ops.Tensor, h []int) err
 	if r.maxEpsXY, err = checkEpsilons(epsXY); err != nil {
 		return err
 	}
-	if err := r.inject(given(ctx, in)); err != nil {
+	if err := r.inject(given(ctx, optional(in, inputGiven))); err != nil {
 		return err
 	}
-	r.check = checkLoop{x: in[0]}
+	r.check = checkLoop{x: in[0], what: "an SbS layer"}
 	if err := ctx.Do(len(r.x), checkGrain, &r.check); err != nil {
 		return err
 	}
@@ -195,9 +195,12 @@ func (r *run) usePlan(weights *ops.Tensor) error {
 	return nil
 }
 
-// checkLoop is a parallel.Loop that refuses entries of X that are negative or not
-// finite.
-type checkLoop struct{ x *ops.Tensor }
+// checkLoop is a parallel.Loop that refuses entries of X, the input of what, that are negative
+// or not finite.
+type checkLoop struct {
+	x    *ops.Tensor
+	what string
+}
 
 const checkGrain = 1 << 16
 
@@ -216,7 +219,7 @@ func (c *checkLoop) Part(lo, hi int) error {
 	}
 	for i, v := range x {
 		if math.Float32bits(v) > most && v != 0 { // -0 is allowed
-			return fmt.Errorf("%w: X holds %v at %v: an SbS layer takes finite values of at least 0", ops.ErrValue, v, ops.Coordinates(lo+i, c.x.Shape()))
+			return fmt.Errorf("%w: X holds %v at %v: %s takes finite values of at least 0", ops.ErrValue, v, ops.Coordinates(lo+i, c.x.Shape()), c.what)
 		}
 	}
 	return nil
