@@ -67,6 +67,38 @@ func TestApproxConv_OptionsAreThoseOfTheModel(t *testing.T) {
 	}
 }
 
+// TestApproxConv_IsRestoredFromStages has all forms of the layer in every stage.
+func TestApproxConv_IsRestoredFromStages(t *testing.T) {
+	stage := func(seed uint64, settings ...sbs.Approximation) *convert.Network {
+		n := converttest.Approximate(settings...)
+		n.Layers = n.Layers[:len(n.Layers)-1]
+		sizes, err := n.Sizes()
+		require.NoError(t, err)
+		last := sizes[len(sizes)-1]
+		window := converttest.Window(1, 1)
+		window.Kernel = [2]int{last.Height, last.Width}
+		n.Layers = append(n.Layers, &convert.ReLU{}, converttest.New(seed).SbS(window, last.Channels, 3, 20))
+		return n
+	}
+	s := &convert.Staged{Stages: []convert.Stage{
+		{Network: stage(1, exact30, approximate8), Threshold: 0.5}, {Network: stage(2, disabled12, exact24)},
+	}}
+	for _, body := range []convert.Body{convert.BodyFunction, convert.BodyNone} {
+		data, err := convert.StagesToONNX(s, convert.Options{Body: body})
+		require.NoError(t, err)
+		back, err := convert.StagesFromONNX(data)
+		require.NoError(t, err)
+		require.Equal(t, s, back)
+		for i, stage := range s.Stages {
+			data, err := convert.ExtractStage(data, i+1)
+			require.NoError(t, err)
+			want, err := convert.ToONNX(stage.Network, convert.Options{Body: body})
+			require.NoError(t, err)
+			require.Equal(t, want, data)
+		}
+	}
+}
+
 func TestApproxConv_RefusesWrongSettings(t *testing.T) {
 	for _, c := range []struct {
 		change func(l *convert.ApproxConv)

@@ -25,7 +25,7 @@ func TestToONNX_RefusesANilNetwork(t *testing.T) {
 func TestToONNX_RefusesANilLayer(t *testing.T) {
 	for name, layer := range map[string]convert.Layer{
 		"no layer": nil, "SbS": (*convert.SbS)(nil), "AveragePool": (*convert.AveragePool)(nil), "MaxPool": (*convert.MaxPool)(nil),
-		"Conv": (*convert.Conv)(nil), "ReLU": (*convert.ReLU)(nil), "OnOff": (*convert.OnOff)(nil), "Reconstruction": (*convert.Reconstruction)(nil),
+		"Conv": (*convert.Conv)(nil), "ApproxConv": (*convert.ApproxConv)(nil), "ReLU": (*convert.ReLU)(nil), "OnOff": (*convert.OnOff)(nil), "Reconstruction": (*convert.Reconstruction)(nil),
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := converttest.Digits()
@@ -56,6 +56,7 @@ func TestZeroValues_AreErrorsAndNotPanics(t *testing.T) {
 			&convert.SbS{}, &convert.AveragePool{}, &convert.MaxPool{}, &convert.Conv{}, &convert.NNMF{}, &convert.Reconstruction{},
 			&convert.OnOff{Mean: new(ops.Tensor)}, &convert.Reconstruction{Weights: new(ops.Tensor)},
 			&convert.Conv{Window: converttest.Window(1, 1), Weights: new(ops.Tensor)},
+			&convert.ApproxConv{}, &convert.ApproxConv{Window: converttest.Window(1, 1), Weights: new(ops.Tensor)},
 			&convert.SbS{Window: converttest.Window(1, 1), Weights: new(ops.Tensor)},
 		} {
 			_, err := l.Output(in)

@@ -131,4 +131,3 @@ func TestApproxConv_StopsWhenCanceled(t *testing.T) {
 	_, err = m.Run(ctx, map[string]*runtime.Tensor{"image": extremeImages(n)})
 	require.ErrorIs(t, err, context.Canceled)
 }
-
