@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
-	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
@@ -33,14 +32,10 @@ func (l imageLayer) write(w *writer, in value) (value, error) {
 	if w.options.Body != BodyInline {
 		return w.add(nodeSpec{op: l.operator, domain: sbs.Domain, inputs: inputs, attrs: attrs, doc: l.doc}, in.size), nil
 	}
-	values, err := valuesOf(in.size)
-	if err != nil {
-		return value{}, err
-	}
 	b := &body{features: imageFeatures(w.options.Inject), own: attrs, w: w}
 	b.sizes = sizes{
 		batch: extent{symbol: "batch"}, channels: extent{n: in.size.Channels}, height: extent{n: in.size.Height}, width: extent{n: in.size.Width},
-		k: extent{n: values}, oh: one, ow: one, spikes: extent{n: l.spikes},
+		k: extent{n: valuesOf(in.size)}, oh: one, ow: one, spikes: extent{n: l.spikes},
 	}
 	if w.options.Batch > 0 {
 		b.sizes.batch = extent{n: w.options.Batch}
@@ -51,8 +46,9 @@ func (l imageLayer) write(w *writer, in value) (value, error) {
 	return value{name, in.size}, b.err
 }
 
-// valuesOf returns the number of values of an image.
-func valuesOf(s Size) (int, error) { return ops.Len([]int{s.Channels, s.Height, s.Width}) }
+// valuesOf returns the number of values of an image. It is an int, because ToONNX refuses larger
+// images.
+func valuesOf(s Size) int { return s.Channels * s.Height * s.Width }
 
 func imageFeatures(inject Inject) features { return features{iid: true, inject: inject} }
 

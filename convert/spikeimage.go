@@ -44,10 +44,6 @@ func (l *SpikeImage) write(w *writer, in value) (value, error) {
 			doc:   fmt.Sprintf("Spikes of the whole image: %v, %d spikes.", in.size, l.Spikes),
 		}.write(w, in)
 	}
-	values, err := valuesOf(in.size)
-	if err != nil {
-		return value{}, err
-	}
 	one := Size{1, 1, 1}
 	sum := w.add(nodeSpec{
 		op: "ReduceSum", step: "sum", inputs: []string{in.name, w.ints("axes", 1, 2, 3)}, attrs: ops.Attributes{"keepdims": int64(1)},
@@ -57,7 +53,7 @@ func (l *SpikeImage) write(w *writer, in value) (value, error) {
 	sum = w.add(nodeSpec{op: "Add", step: "positive_sum", inputs: []string{sum.name, w.floats("tiny", nil, []float32{1e-30})}}, one)
 	share := w.add(nodeSpec{op: "Div", step: stepShare, inputs: []string{in.name, sum.name}}, in.size)
 	return w.add(nodeSpec{
-		op: "Mul", inputs: []string{share.name, w.floats("values", nil, []float32{float32(values)})},
+		op: "Mul", inputs: []string{share.name, w.floats("values", nil, []float32{float32(valuesOf(in.size))})},
 		doc: fmt.Sprintf("The image divided by its mean: %v, no spikes.", in.size),
 	}, in.size), nil
 }

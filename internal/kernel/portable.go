@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"math/bits"
 	"unsafe"
 
 	"github.com/spike-by-spike/sbs/internal/portmath"
@@ -21,29 +20,18 @@ func portable() updater {
 // layoutPortable has no padding, and two to four entries of the coarse table for
 // each threshold, up to a limit.
 func layoutPortable(k int) layout {
-	const most = 1 << 16
-	return layout{room: k, coarse: min(1<<bits.Len(uint(2*k-1)), most)}
+	return layout{room: k, coarse: coarseEntries(k)}
 }
 
-// drawPortable computes the thresholds and the coarse table of position g: entry b
-// of the table is the spike for the smallest random number whose upper bits are b.
+// drawPortable computes the thresholds and the coarse table of position g.
 func drawPortable(l *Layer, s *Scratch, g int, sums []float32) {
-	t := s.thresholds[g*l.k:][:l.k]
-	Thresholds(t, sums[:l.k])
-	starts, shift := s.starts(g)
-	var next uint32
-	for k, v := range t {
-		for ; next < uint32(len(starts)) && next<<shift <= v; next++ {
-			starts[next] = uint32(k)
-		}
-	}
+	s.lookup(g).Prepare(sums[:l.k])
 }
 
-// starts returns the coarse table of position g and the number of bits by which a
-// random number is shifted to the right to get an index into it.
-func (s *Scratch) starts(g int) (starts []uint32, shift uint) {
+// lookup returns the tables of position g.
+func (s *Scratch) lookup(g int) Lookup {
 	n := s.l.layout.coarse
-	return s.coarse[g*n:][:n], uint(32 - bits.Len(uint(n)))
+	return Lookup{thresholds: s.thresholds[g*s.l.k:][:s.l.k], starts: s.coarse[g*n:][:n]}
 }
 
 // samplePortable draws the same spikes as Sample or SampleLowDiscrepancy.
@@ -51,14 +39,8 @@ func samplePortable(l *Layer, s *Scratch, g, n, first int, scale uint32) {
 	for end := g + n; g < end; g++ {
 		dst := s.offsets[g*chunk:][:min(chunk, l.spikes-first)]
 		numbers(dst, s.keys[g], first, l.lowDiscrepancy)
-		t := s.thresholds[g*l.k:][:l.k]
-		starts, shift := s.starts(g)
-		for i, r := range dst {
-			r >>= 1
-			k := starts[r>>shift]
-			for t[k] < r {
-				k++
-			}
+		s.lookup(g).find(dst)
+		for i, k := range dst {
 			dst[i] = k * scale
 		}
 	}

@@ -64,12 +64,9 @@ const leastTotal = 1.0 / (1 << 64)
 
 // Sample draws independent spikes from the distribution with thresholds t: spike
 // i is the first k with t[k] >= Random(key, i)/2, rounded down.
-func Sample(spikes []int32, t []uint32, key uint64) { SampleFrom(spikes, t, key, 0) }
-
-// SampleFrom draws some of the spikes that Sample draws: spike first and those after it.
-func SampleFrom(spikes []int32, t []uint32, key uint64, first int) {
+func Sample(spikes []int32, t []uint32, key uint64) {
 	for i := range spikes {
-		spikes[i] = search(t, Random(key, first+i)>>1)
+		spikes[i] = search(t, Random(key, i)>>1)
 	}
 }
 

@@ -409,3 +409,31 @@ func TestConformanceSpikeImage(t *testing.T) {
 		})
 	}
 }
+
+func BenchmarkImageOperators(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 1))
+	x := positive(r, 64, 1, 28, 28)
+	for i := range x.Float32s() {
+		if r.IntN(5) > 0 {
+			x.Float32s()[i] = 1e-20 // most pixels of a digit are black
+		}
+	}
+	for _, name := range []string{sbs.OpPoisson, sbs.OpSpikeImage} {
+		for _, spikes := range []int{20, 200, 2000} {
+			b.Run(fmt.Sprintf("%s/%d", name, spikes), func(b *testing.B) {
+				all := sbs.Operators()
+				i := slices.IndexFunc(all, func(o ops.Operator) bool { return o.Name == name })
+				op, err := all[i].New(ops.Node{Attributes: sbs.ImageParams{Spikes: spikes}.Attributes(), Opset: 1, NumInputs: 1})
+				require.NoError(b, err)
+				ctx := ops.NewContext(b.Context(), 1)
+				defer ctx.Close()
+				out, err := ops.Run(op, ctx, []*ops.Tensor{x})
+				require.NoError(b, err)
+				for b.Loop() {
+					require.NoError(b, op.Run(ctx, []*ops.Tensor{x}, out))
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/image")
+			})
+		}
+	}
+}

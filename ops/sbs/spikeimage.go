@@ -83,12 +83,13 @@ type spikeImageRun struct {
 
 // spikeImageSpace is the temporary memory of one worker.
 type spikeImageSpace struct {
-	sums       []float32 // the running sums of an image
-	thresholds []uint32
-	spikes     [spikesAtOnce]int32
+	sums   []float32 // the running sums of an image
+	lookup kernel.Lookup
+	spikes [spikesAtOnce]uint32
 }
 
-// spikesAtOnce is the number of spikes that are drawn between two checks of the context.
+// spikesAtOnce is the number of spikes that are drawn between two checks of the context. It is even,
+// as a Lookup needs it.
 const spikesAtOnce = 1 << 12
 
 // Run implements ops.Op.
@@ -112,7 +113,7 @@ func (p *spikeImage) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	}
 	if r.spaces.New == nil {
 		r.spaces.New = func() *spikeImageSpace {
-			return &spikeImageSpace{sums: make([]float32, r.size), thresholds: make([]uint32, r.size)}
+			return &spikeImageSpace{sums: make([]float32, r.size), lookup: kernel.NewLookup(r.size)}
 		}
 	}
 	return ctx.Do(in[0].Shape()[0], 1, r)
@@ -150,7 +151,7 @@ func (r *spikeImageRun) inject(in []*ops.Tensor) error {
 
 // Part implements parallel.Loop for images lo to hi-1.
 func (r *spikeImageRun) Part(lo, hi int) error {
-	bytes := 8*int64(r.size) + 4*spikesAtOnce
+	bytes := 4*int64(r.size) + kernel.LookupBytes(r.size) + 4*spikesAtOnce
 	if err := r.ctx.Reserve(bytes); err != nil {
 		return err
 	}
@@ -187,7 +188,7 @@ func (r *spikeImageRun) image(s *spikeImageSpace, b int) error {
 		return nil
 	}
 	if r.given == nil && r.uniforms == nil {
-		kernel.Thresholds(s.thresholds, s.sums)
+		s.lookup.Prepare(s.sums)
 	}
 	for first := 0; first < r.Spikes; first += spikesAtOnce {
 		if err := r.ctx.Err(); err != nil {
@@ -214,7 +215,7 @@ func (r *spikeImageRun) image(s *spikeImageSpace, b int) error {
 }
 
 // spikes sets dst to the spikes of entry b of the batch from spike first on.
-func (r *spikeImageRun) spikes(s *spikeImageSpace, dst []int32, b, first int) error {
+func (r *spikeImageRun) spikes(s *spikeImageSpace, dst []uint32, b, first int) error {
 	from := b*r.Spikes + first
 	switch {
 	case r.given != nil:
@@ -223,14 +224,14 @@ func (r *spikeImageRun) spikes(s *spikeImageSpace, dst []int32, b, first int) er
 				return fmt.Errorf("%w: given spikes: %d at %v, but image %d of X is not all zero: want 0 to %d", ops.ErrValue,
 					noSpike, []int{b, first + t, 0, 0}, b, r.size-1)
 			}
-			dst[t] = int32(k)
+			dst[t] = uint32(k)
 		}
 	case r.uniforms != nil:
 		for t, u := range r.uniforms[from:][:len(dst)] {
-			dst[t] = kernel.Invert(s.sums, u)
+			dst[t] = uint32(kernel.Invert(s.sums, u))
 		}
 	default:
-		kernel.SampleFrom(dst, s.thresholds, kernel.PositionKey(r.imageKey(r.ctx, b), 0), first)
+		s.lookup.Sample(dst, kernel.PositionKey(r.imageKey(r.ctx, b), 0), first)
 	}
 	return nil
 }
