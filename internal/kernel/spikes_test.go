@@ -23,7 +23,7 @@ func drawn(l *Layer, g int, sums []float32, key uint64, epsXY []float32) []int32
 	}
 	var spikes []int32
 	for first := 0; first < l.spikes; first += chunk {
-		s.fill(first, g+1)
+		s.fill(first, l.spikes, g+1)
 		for _, o := range s.offsets[g*chunk:][:min(chunk, l.spikes-first)] {
 			spikes = append(spikes, int32(o/row))
 		}
