@@ -273,8 +273,11 @@ func (s *Scratch) Draw(g int, sums []float32, key uint64, epsXY []float32) {
 }
 
 // Give prepares position g of the group to use the given spikes: as many as the schedule has
-// or, if the schedule is partial, fewer. spikes must not be nil.
+// or, if the schedule is partial, fewer.
 func (s *Scratch) Give(g int, spikes []int32, epsXY []float32) {
+	if spikes == nil {
+		spikes = []int32{} // nil means that the position draws its spikes
+	}
 	s.jobs[g], s.used = job{given: spikes, epsXY: epsXY}, true
 }
 

@@ -305,6 +305,9 @@ func TestScratch_GivesPositionsTheirOwnNumberOfSpikes(t *testing.T) {
 				for i := range spikes[g] {
 					spikes[g][i] = int32(r.IntN(z.k))
 				}
+				if len(spikes[g]) == 0 {
+					spikes[g] = nil
+				}
 				s.Give(g, spikes[g], epsXY)
 			}
 			require.NoError(t, s.Run(t.Context(), positions))

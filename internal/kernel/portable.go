@@ -25,25 +25,46 @@ func layoutPortable(k int) layout {
 	return layout{room: k, coarse: min(1<<bits.Len(uint(2*k-1)), most)}
 }
 
-// drawPortable computes the thresholds and the coarse table of position g: entry b
-// of the table is the spike for the smallest random number whose upper bits are b.
+// drawPortable computes the thresholds and the coarse table of position g.
 func drawPortable(l *Layer, s *Scratch, g int, sums []float32) {
 	t := s.thresholds[g*l.k:][:l.k]
 	Thresholds(t, sums[:l.k])
-	starts, shift := s.starts(g)
+	fillStarts(s.starts(g), t)
+}
+
+// starts returns the coarse table of position g.
+func (s *Scratch) starts(g int) []uint32 {
+	n := s.l.layout.coarse
+	return s.coarse[g*n:][:n]
+}
+
+// fillStarts computes the coarse table of thresholds: entry b is the spike for the smallest random
+// number whose upper bits are b. The length of the table is a power of 2.
+func fillStarts(starts, thresholds []uint32) {
 	var next uint32
-	for k, v := range t {
+	shift := startShift(starts)
+	for k, v := range thresholds {
 		for ; next < uint32(len(starts)) && next<<shift <= v; next++ {
 			starts[next] = uint32(k)
 		}
 	}
 }
 
-// starts returns the coarse table of position g and the number of bits by which a
-// random number is shifted to the right to get an index into it.
-func (s *Scratch) starts(g int) (starts []uint32, shift uint) {
-	n := s.l.layout.coarse
-	return s.coarse[g*n:][:n], uint(32 - bits.Len(uint(n)))
+// startShift returns the number of bits by which a random number is shifted to the right to get
+// an index into a coarse table.
+func startShift(starts []uint32) uint { return uint(32 - bits.Len(uint(len(starts)))) }
+
+// lookUp replaces random numbers by scale times the spikes that they select.
+func lookUp(numbers, thresholds, starts []uint32, scale uint32) {
+	shift := startShift(starts)
+	for i, r := range numbers {
+		r >>= 1
+		k := starts[r>>shift]
+		for thresholds[k] < r {
+			k++
+		}
+		numbers[i] = k * scale
+	}
 }
 
 // samplePortable draws the same spikes as Sample or SampleLowDiscrepancy.
@@ -51,16 +72,7 @@ func samplePortable(l *Layer, s *Scratch, g, n, first int, scale uint32) {
 	for end := g + n; g < end; g++ {
 		dst := s.offsets[g*chunk:][:min(chunk, l.spikes-first)]
 		numbers(dst, s.keys[g], first, l.lowDiscrepancy)
-		t := s.thresholds[g*l.k:][:l.k]
-		starts, shift := s.starts(g)
-		for i, r := range dst {
-			r >>= 1
-			k := starts[r>>shift]
-			for t[k] < r {
-				k++
-			}
-			dst[i] = k * scale
-		}
+		lookUp(dst, s.thresholds[g*l.k:][:l.k], s.starts(g), scale)
 	}
 }
 

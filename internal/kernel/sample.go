@@ -119,3 +119,35 @@ func Invert(sums []float32, u float32) int32 {
 	}
 	return int32(lo)
 }
+
+// Sampler draws spikes from one distribution after the other, like Sample and
+// SampleLowDiscrepancy, but faster. It is not safe for concurrent use.
+type Sampler struct {
+	thresholds, starts []uint32
+	numbers            [chunk]uint32
+}
+
+// NewSampler returns a Sampler for distributions with k entries.
+func NewSampler(k int) *Sampler {
+	return &Sampler{thresholds: make([]uint32, k), starts: make([]uint32, layoutPortable(k).coarse)}
+}
+
+// Distribution sets the running sums of the distribution, as for Thresholds.
+func (s *Sampler) Distribution(sums []float32) {
+	Thresholds(s.thresholds, sums)
+	fillStarts(s.starts, s.thresholds)
+}
+
+// Draw draws spikes first, first+1, ... with the random numbers of key. first must be even.
+func (s *Sampler) Draw(spikes []int32, first int, key uint64, lowDiscrepancy bool) {
+	for len(spikes) > 0 {
+		r := s.numbers[:min(chunk, len(spikes))]
+		numbers(r, key, first, lowDiscrepancy)
+		lookUp(r, s.thresholds, s.starts, 1)
+		for i, k := range r {
+			spikes[i] = int32(k)
+		}
+		spikes = spikes[len(r):]
+		first += len(r)
+	}
+}

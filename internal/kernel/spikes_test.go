@@ -78,3 +78,35 @@ func requireFirstSpikes(t *testing.T, tier Tier, sampler string, want []int32, n
 		}
 	}
 }
+
+// TestSampler_DrawsTheSpikesOfTheSamplers compares with Sample and SampleLowDiscrepancy, also in
+// several calls and for one distribution after the other.
+func TestSampler_DrawsTheSpikesOfTheSamplers(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 9))
+	for _, k := range []int{1, 2, 3, 31, 784, 5000} {
+		s := NewSampler(k)
+		sums, thresholds := make([]float32, k), make([]uint32, k)
+		for key := range uint64(10) {
+			p := uniform(r, k)
+			for i := range p {
+				if r.IntN(3) == 0 {
+					p[i] = 0
+				}
+			}
+			p[r.IntN(k)] = 1e-20
+			cumulate(sums, p)
+			Thresholds(thresholds, sums)
+			s.Distribution(sums)
+			want, got := make([]int32, 1001), make([]int32, 1001)
+			for _, lowDiscrepancy := range []bool{false, true} {
+				Sample(want, thresholds, key)
+				if lowDiscrepancy {
+					SampleLowDiscrepancy(want, thresholds, key)
+				}
+				s.Draw(got[:500], 0, key, lowDiscrepancy)
+				s.Draw(got[500:], 500, key, lowDiscrepancy)
+				require.Equal(t, want, got, "%d entries, key %d, %t", k, key, lowDiscrepancy)
+			}
+		}
+	}
+}

@@ -18,11 +18,16 @@ import (
 const (
 	partSpikes = 3200
 	leastParts = 32
+	imageParts = 8 // of an image in a full layer, at most
 )
 
 // blockGroups returns the number of groups in a part of a loop over all groups.
-func (l *layer) blockGroups(groups int) int {
-	return max(1, min(partSpikes/len(l.eps), groups/leastParts))
+func (r *run) blockGroups(groups int) int {
+	if r.full {
+		// Each part goes through all spikes of its images.
+		return max(1, groups/leastParts, groups/max(r.batch, 1)/imageParts)
+	}
+	return max(1, min(partSpikes/len(r.eps), groups/leastParts))
 }
 
 // Run implements ops.Op.
@@ -37,9 +42,14 @@ func (l *layer) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	if err := r.usePlan(in[1]); err != nil {
 		return err
 	}
+	if r.full {
+		if err := r.drawImages(); err != nil {
+			return err
+		}
+	}
 	size := r.kernel.Positions()
 	groups := (r.batch*r.positions + size - 1) / size
-	if err := ctx.Do(groups, l.blockGroups(groups), r); err != nil || l.AlphaIterations == 0 {
+	if err := ctx.Do(groups, r.blockGroups(groups), r); err != nil || l.AlphaIterations == 0 {
 		return err
 	}
 	if r.alpha.run == nil {
@@ -77,7 +87,7 @@ func (l *layer) planFor(ctx *ops.Context, weights *ops.Tensor, maxEpsXY float32,
 			return p, ctx.Reserve(p.bytes)
 		}
 	}
-	bytes := 4*int64(len(w)) + kernel.LayerBytes(len(w)/n, n, len(l.eps))
+	bytes := 4*int64(len(w)) + kernel.LayerBytes(len(w)/n, n, len(l.eps), l.full)
 	if err := ctx.Reserve(bytes); err != nil {
 		return nil, err
 	}
@@ -87,7 +97,7 @@ func (l *layer) planFor(ctx *ops.Context, weights *ops.Tensor, maxEpsXY float32,
 	w = slices.Clone(w)
 	k, err := kernel.NewLayer(ctx, w, n, kernel.Schedule{
 		Eps: l.eps, Places: epsPlaces, MaxEpsXY: maxEpsXY, Forgetting: max(l.Forgetting, 0),
-		LowDiscrepancy: l.Sampler == LowDiscrepancy,
+		LowDiscrepancy: l.Sampler == LowDiscrepancy, Partial: l.full,
 	})
 	if err != nil {
 		return nil, err
@@ -155,8 +165,14 @@ type run struct {
 	check checkLoop
 	alpha alphaLoop
 
+	sites    [2]int    // the grid of the places of an image that draw spikes: (OH, OW), or 1x1 in a full layer
 	given    []int64   // the given spikes, or nil
 	uniforms []float32 // the given uniforms, or nil
+
+	// Only full layers have the following.
+	draw  drawLoop
+	drawn []int32 // the spikes of each image
+	sight sight
 }
 
 // prepare checks the inputs of a run and sets up r for them, apart from the weights. h
@@ -179,7 +195,12 @@ func (l *layer) prepare(r *run, ctx *ops.Context, in []*ops.Tensor, h []int) err
 	if err := ctx.Do(len(r.x), checkGrain, &r.check); err != nil {
 		return err
 	}
-	if r.offsets == nil {
+	switch {
+	case r.full:
+		if r.sight.seen == nil {
+			r.sight = r.geometry.sight()
+		}
+	case r.offsets == nil:
 		return r.locatePatches()
 	}
 	return nil
@@ -191,7 +212,7 @@ func (r *run) usePlan(weights *ops.Tensor) error {
 	if r.plan, err = r.planFor(r.ctx, weights, r.maxEpsXY, r.epsPlaces); err != nil {
 		return err
 	}
-	r.rows = r.kernel.RowPositions() > 0 && r.ow >= minRow && r.Strides[1] == 1 && r.given == nil && r.uniforms == nil
+	r.rows = r.kernel.RowPositions() > 0 && r.ow >= minRow && r.Strides[1] == 1 && r.given == nil && r.uniforms == nil && !r.full
 	return nil
 }
 
@@ -231,6 +252,7 @@ type workspace struct {
 	scratch *kernel.Scratch
 	dead    []bool // positions of the group whose patch is all zero
 	epsXY   [kernel.RowLen][]float32
+	handed  handed // the spikes of some positions of a full layer
 }
 
 // Part implements parallel.Loop: it computes h at the (image, output position) pairs of
@@ -244,13 +266,21 @@ func (r *run) Part(lo, hi int) error {
 	w := r.workspaces.Get()
 	defer func() {
 		clear(w.epsXY[:])
+		r.ctx.Release(w.handed.bytes)
+		w.handed.bytes = 0
 		r.workspaces.Put(w)
 	}()
 	if w.run != r.number { // the padded image is one of another run
 		w.run, w.number = r.number, -1
 	}
 	size, total := r.kernel.Positions(), r.batch*r.positions
-	for first := lo * size; first < min(hi*size, total); first += size {
+	end := min(hi*size, total)
+	for first := lo * size; first < end; first += size {
+		if r.full && (first == lo*size || first == w.handed.end) {
+			if err := r.handOut(&w.handed, first, end); err != nil {
+				return err
+			}
+		}
 		n := min(size, total-first)
 		for g := 0; g < n; {
 			count, err := r.prepareSpikes(w, first, g, n-g)
@@ -273,7 +303,7 @@ func (r *run) workspaceBytes() int64 {
 	if r.padded {
 		bytes += 4 * int64(r.imageLength)
 	}
-	if r.given != nil || r.uniforms != nil {
+	if (r.given != nil || r.uniforms != nil) && !r.full {
 		bytes += 4 * int64(r.kernel.Positions()) * int64(len(r.eps))
 	}
 	return bytes
@@ -286,7 +316,11 @@ const minRow = 6
 // prepareSpikes prepares the spikes of some of the positions g to g+n-1 of the group
 // that starts at pair first. It returns how many it has prepared.
 func (r *run) prepareSpikes(w *workspace, first, g, n int) (int, error) {
-	if r.rows {
+	switch {
+	case r.full:
+		r.giveHanded(w, first+g, g, n)
+		return n, nil
+	case r.rows:
 		return r.prepareRow(w, first+g, g, n)
 	}
 	n = min(n, len(w.sums))

@@ -28,7 +28,13 @@ func inverseSqrt(n int) []float32 {
 // runOnce returns the output of a new layer.
 func runOnce(t *testing.T, p sbs.Params, in []*ops.Tensor, ctx *ops.Context) *ops.Tensor {
 	t.Helper()
-	op, err := sbs.Operator().New(ops.Node{Attributes: p.Attributes(), Opset: 1, NumInputs: len(in)})
+	return runOperator(t, sbs.Operator(), p, in, ctx)
+}
+
+// runOperator returns the output of a new layer of an operator.
+func runOperator(t *testing.T, o ops.Operator, p sbs.Params, in []*ops.Tensor, ctx *ops.Context) *ops.Tensor {
+	t.Helper()
+	op, err := o.New(ops.Node{Attributes: p.Attributes(), Opset: 1, NumInputs: len(in)})
 	require.NoError(t, err)
 	ctx.Context = t.Context()
 	ctx.Pool = parallel.New(2)
