@@ -96,8 +96,10 @@ func forgetSamplers(n *convert.Network) {
 // The description of a value has a type and a shape, whose batch is a symbol or a
 // number.
 func TestToONNX_DescribesEveryValue(t *testing.T) {
+	all := networks()
+	maps.Copy(all, converttest.Variants())
 	for _, opt := range allOptions() {
-		for name, n := range networks() {
+		for name, n := range all {
 			data, err := convert.ToONNX(n, opt)
 			require.NoError(t, err)
 			m, err := onnx.Unmarshal(t.Context(), data)

@@ -34,54 +34,66 @@ func TestToONNX_WritesAValidFunction(t *testing.T) {
 	for name, n := range all {
 		for _, inject := range []convert.Inject{convert.InjectNothing, convert.InjectSpikes, convert.InjectUniforms} {
 			m := decode(t, n, convert.Options{Inject: inject})
-			require.Len(t, m.GetFunctions(), 1, name)
-			f := m.GetFunctions()[0]
-			require.Equal(t, "SbS", f.GetName())
-			require.Equal(t, sbs.Domain, f.GetDomain())
-			calls := 0
-			for _, node := range m.GetGraph().GetNode() {
-				if node.GetDomain() != sbs.Domain {
-					continue
-				}
-				calls++
-				require.Len(t, node.GetInput(), len(f.GetInput()), "%s: %s", name, node.GetName())
-				require.NotContains(t, node.GetInput(), "", "%s: %s", name, node.GetName())
-				for _, a := range node.GetAttribute() {
-					require.Contains(t, f.GetAttribute(), a.GetName())
+			used := map[string]bool{}
+			for _, l := range n.Layers {
+				if l, ok := l.(*convert.SbS); ok {
+					used[map[bool]string{false: "SbS", true: "SbSFullLayer"}[l.FullLayer]] = true
 				}
 			}
-			require.NotZero(t, calls)
-			names := slices.Clone(f.GetInput())
-			var visit func(nodes []*onnxpb.NodeProto)
-			visit = func(nodes []*onnxpb.NodeProto) {
-				for _, node := range nodes {
-					require.Empty(t, node.GetDomain(), "%s: %s", name, node.GetName())
-					for _, in := range node.GetInput() {
-						require.True(t, in == "" || slices.Contains(names, in), "%s: %s is used before its definition", name, in)
-					}
-					for _, a := range node.GetAttribute() {
-						if a.GetG() != nil {
-							for _, in := range a.GetG().GetInput() {
-								require.NotContains(t, names, in.GetName(), name)
-								names = append(names, in.GetName())
-							}
-							visit(a.GetG().GetNode())
-						}
-						if a.GetRefAttrName() != "" {
-							require.Contains(t, f.GetAttribute(), a.GetRefAttrName())
-							require.NotZero(t, a.GetType())
-						}
-					}
-					for _, out := range node.GetOutput() {
-						require.NotContains(t, names, out, name)
-						names = append(names, out)
-					}
-				}
+			require.Len(t, m.GetFunctions(), len(used), name)
+			for _, f := range m.GetFunctions() {
+				require.True(t, used[f.GetName()], f.GetName())
+				checkFunction(t, name, m, f)
 			}
-			visit(f.GetNode())
-			require.Contains(t, names, f.GetOutput()[0])
 		}
 	}
+}
+
+// checkFunction checks an operator of this project that a model defines.
+func checkFunction(t *testing.T, name string, m *onnxpb.ModelProto, f *onnxpb.FunctionProto) {
+	require.Equal(t, sbs.Domain, f.GetDomain())
+	calls := 0
+	for _, node := range m.GetGraph().GetNode() {
+		if node.GetDomain() != sbs.Domain || node.GetOpType() != f.GetName() {
+			continue
+		}
+		calls++
+		require.Len(t, node.GetInput(), len(f.GetInput()), "%s: %s", name, node.GetName())
+		require.NotContains(t, node.GetInput(), "", "%s: %s", name, node.GetName())
+		for _, a := range node.GetAttribute() {
+			require.Contains(t, f.GetAttribute(), a.GetName())
+		}
+	}
+	require.NotZero(t, calls)
+	names := slices.Clone(f.GetInput())
+	var visit func(nodes []*onnxpb.NodeProto)
+	visit = func(nodes []*onnxpb.NodeProto) {
+		for _, node := range nodes {
+			require.Empty(t, node.GetDomain(), "%s: %s", name, node.GetName())
+			for _, in := range node.GetInput() {
+				require.True(t, in == "" || slices.Contains(names, in), "%s: %s is used before its definition", name, in)
+			}
+			for _, a := range node.GetAttribute() {
+				if a.GetG() != nil {
+					for _, in := range a.GetG().GetInput() {
+						require.NotContains(t, names, in.GetName(), name)
+						names = append(names, in.GetName())
+					}
+					visit(a.GetG().GetNode())
+				}
+				if a.GetRefAttrName() != "" {
+					require.Contains(t, f.GetAttribute(), a.GetRefAttrName())
+					require.NotZero(t, a.GetType())
+				}
+			}
+			for _, out := range node.GetOutput() {
+				require.NotContains(t, names, out, name)
+				names = append(names, out)
+			}
+		}
+	}
+	visit(f.GetNode())
+	require.Contains(t, names, f.GetOutput()[0])
 }
 
 func TestToONNX_WritesOnlyThePartsOfTheFunctionThatAreUsed(t *testing.T) {

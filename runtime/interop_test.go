@@ -134,11 +134,14 @@ func injectedInputs(t *testing.T, n *convert.Network, images int, inject convert
 		if !ok {
 			continue
 		}
-		shape := []int{images, s.Spikes, sizes[i+1].Height, sizes[i+1].Width}
+		shape, values := []int{images, s.Spikes, sizes[i+1].Height, sizes[i+1].Width}, s.Weights.Shape()[0]
+		if s.FullLayer {
+			shape, values = []int{images, s.Spikes, 1, 1}, sizes[i].Channels*sizes[i].Height*sizes[i].Width
+		}
 		length := images * s.Spikes * shape[2] * shape[3]
 		spikes, uniforms := make([]int64, length), make([]float32, length)
 		for j := range length {
-			spikes[j] = r.Int64N(int64(s.Weights.Shape()[0]))
+			spikes[j] = r.Int64N(int64(values))
 			uniforms[j] = r.Float32()
 		}
 		given := opstest.F32(shape, uniforms...)

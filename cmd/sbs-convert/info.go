@@ -39,7 +39,10 @@ func printNetwork(out io.Writer, n *convert.Network, report *pytorch.Report) err
 	for i, l := range n.Layers {
 		in, out := sizes[i], sizes[i+1]
 		r := layerRow(l)
-		layerUpdates := r.spikes * out.Height * out.Width // a spike updates one output position
+		layerUpdates := 0
+		if s, ok := l.(*convert.SbS); ok {
+			layerUpdates = s.Updates(in)
+		}
 		fmt.Fprintf(t, "%d\t%s\t%s\t%v\t%v\t%s\t%s\t%s\t%s", i, l.Kind(), r.kernel, in, out, count(r.parameters), count(r.spikes)+r.sampler, cmp.Or(r.epsilon, "-"), count(layerUpdates))
 		if report != nil {
 			fmt.Fprintf(t, "\t%s", baseNames(report.Layers[i].Files))
@@ -106,6 +109,9 @@ func layerRow(l convert.Layer) row {
 		r := row{kernel: window(l.Window), spikes: l.Spikes, epsilon: epsilon(l)}
 		if l.Sampler == sbs.LowDiscrepancy {
 			r.sampler = " low-discrepancy" // as the flag --sampler has it
+		}
+		if l.FullLayer {
+			r.sampler += " per image"
 		}
 		if !l.Pooling {
 			r.parameters += l.Weights.Len()
