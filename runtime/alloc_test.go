@@ -18,20 +18,21 @@ import (
 // TestRun_AllocatesOutputsOnly counts the allocations of a run that finds its buffers in
 // place. It does not work with the race detector, with which a sync.Pool drops items.
 func TestRun_AllocatesOutputsOnly(t *testing.T) {
-	n := converttest.EveryLayer()
-	for _, workers := range []int{1, 2} {
-		m, err := runtime.New(modeltest.Write(t, n, convert.Options{}), runtime.Workers(workers))
-		require.NoError(t, err)
-		in := map[string]*runtime.Tensor{"image": modeltest.Pixels(1, 2, n.Input)}
-		ctx := t.Context()
-		allocations := testing.AllocsPerRun(100, func() {
-			if _, err := m.Run(ctx, in); err != nil {
-				t.Error(err)
-			}
-		})
-		// The options, the map of the outputs, and for the output its tensor, its elements
-		// and its shape.
-		require.LessOrEqual(t, allocations, 8.0)
+	for name, n := range map[string]*convert.Network{"every layer": converttest.EveryLayer(), "full layers": converttest.Variants()["two full layers"]} {
+		for _, workers := range []int{1, 2} {
+			m, err := runtime.New(modeltest.Write(t, n, convert.Options{}), runtime.Workers(workers))
+			require.NoError(t, err)
+			in := map[string]*runtime.Tensor{"image": modeltest.Pixels(1, 2, n.Input)}
+			ctx := t.Context()
+			allocations := testing.AllocsPerRun(100, func() {
+				if _, err := m.Run(ctx, in); err != nil {
+					t.Error(err)
+				}
+			})
+			// The options, the map of the outputs, and for the output its tensor, its elements
+			// and its shape.
+			require.LessOrEqual(t, allocations, 8.0, "%s, %d workers", name, workers)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/opstest"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/runtime"
 	"github.com/spike-by-spike/sbs/train"
 )
@@ -53,6 +54,17 @@ func sbsNet(dialect int) *convert.Network {
 		if k, n := i/6, i%6; k/4 == n {
 			pooling.Weights.Float32s()[i] = 0.25
 		}
+	}
+	return n
+}
+
+// fullNet returns sbsNet with spikes that are drawn from the whole input of each layer.
+func fullNet(dialect int) *convert.Network {
+	n := sbsNet(dialect)
+	for i, l := range n.Layers {
+		s := l.(*convert.SbS)
+		s.FullLayer, s.Spikes = true, []int{400, 400, 60}[i]
+		s.EpsilonT = sbs.Schedule{Power: -0.5}.EpsilonT(s.Spikes)
 	}
 	return n
 }
