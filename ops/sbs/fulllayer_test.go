@@ -15,6 +15,18 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
+// runOperator returns the output of a new layer of an operator.
+func runOperator(t *testing.T, o ops.Operator, p sbs.Params, in []*ops.Tensor, ctx *ops.Context) *ops.Tensor {
+	t.Helper()
+	op, err := o.New(ops.Node{Attributes: p.Attributes(), Opset: 1, NumInputs: len(in)})
+	require.NoError(t, err)
+	ctx.Context = t.Context()
+	ctx.Pool = parallel.New(2)
+	out, err := ops.Run(op, ctx, in)
+	require.NoError(t, err)
+	return out[0]
+}
+
 // fullProblem is randomProblem for SbSFullLayer: spikes has shape (B, S, 1, 1). Some layers have
 // larger strides and dilations.
 func fullProblem(seed uint64) problem {
@@ -69,10 +81,10 @@ func (q problem) drawnFromImages(seed, first uint64) *ops.Tensor {
 	sums, thresholds, spikes := make([]float32, n), make([]uint32, n), make([]int32, q.p.Spikes)
 	var all []int64
 	for b := range s[0] {
-		var sum float32
+		sum := 0.0
 		for i, v := range q.x.Float32s()[b*n:][:n] {
-			sum += v
-			sums[i] = sum
+			sum += float64(v)
+			sums[i] = float32(sum)
 		}
 		if sum == 0 {
 			all = append(all, slices.Repeat([]int64{-1}, q.p.Spikes)...)

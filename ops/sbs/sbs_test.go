@@ -31,18 +31,6 @@ func runOnce(t *testing.T, p sbs.Params, in []*ops.Tensor, ctx *ops.Context) *op
 	return runOperator(t, sbs.Operator(), p, in, ctx)
 }
 
-// runOperator returns the output of a new layer of an operator.
-func runOperator(t *testing.T, o ops.Operator, p sbs.Params, in []*ops.Tensor, ctx *ops.Context) *ops.Tensor {
-	t.Helper()
-	op, err := o.New(ops.Node{Attributes: p.Attributes(), Opset: 1, NumInputs: len(in)})
-	require.NoError(t, err)
-	ctx.Context = t.Context()
-	ctx.Pool = parallel.New(2)
-	out, err := ops.Run(op, ctx, in)
-	require.NoError(t, err)
-	return out[0]
-}
-
 // problem is a layer with its inputs and spikes.
 type problem struct {
 	p               sbs.Params
