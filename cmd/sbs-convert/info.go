@@ -239,20 +239,30 @@ func printSources(out io.Writer, n *convert.Network) {
 	}
 }
 
-// printForm prints how the SbS operator is written in a model that sbs-convert wrote, and
-// the inputs that replace random numbers.
+// printForm prints how the operators of this project are written in a model that sbs-convert
+// wrote, and the inputs that replace random numbers.
 func printForm(out io.Writer, m *onnxpb.ModelProto) {
 	g := m.GetGraph()
-	usesSbS := slices.ContainsFunc(g.GetNode(), func(n *onnxpb.NodeProto) bool { return n.GetDomain() == sbs.Domain })
-	fallback := slices.IndexFunc(m.GetFunctions(), func(f *onnxpb.FunctionProto) bool { return f.GetDomain() == sbs.Domain })
+	var own, fallbacks []string
+	for _, n := range g.GetNode() {
+		if n.GetDomain() == sbs.Domain {
+			own = append(own, n.GetOpType())
+		}
+	}
+	slices.Sort(own)
+	own = slices.Compact(own)
+	for _, f := range m.GetFunctions() {
+		if f.GetDomain() == sbs.Domain {
+			fallbacks = append(fallbacks, fmt.Sprintf("%s with a fallback of %d standard operators", f.GetName(), len(f.GetNode())))
+		}
+	}
 	switch {
-	case !usesSbS:
+	case len(own) == 0:
 		fmt.Fprintln(out, "operators: standard operators only; any ONNX runtime can run the model")
-	case fallback < 0:
-		fmt.Fprintln(out, "operators: SbS without a fallback; only sbs-run and Go programs using this module can run the model")
+	case len(fallbacks) == 0:
+		fmt.Fprintf(out, "operators: %s without a fallback; only sbs-run and Go programs using this module can run the model\n", strings.Join(own, ", "))
 	default:
-		fmt.Fprintf(out, "operators: SbS with a fallback of %d standard operators; ONNX runtimes that support functions can run the model\n",
-			len(m.GetFunctions()[fallback].GetNode()))
+		fmt.Fprintf(out, "operators: %s; ONNX runtimes that support functions can run the model\n", strings.Join(fallbacks, ", "))
 	}
 	for _, v := range g.GetInput() {
 		if v.GetName() != convert.InputName {
