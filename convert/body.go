@@ -20,31 +20,63 @@ type identity struct {
 	name           string // (KH*KW, 1, KH, KW)
 }
 
+// spiking holds the spikes of a layer and what the rest of the body needs of the nodes that draw
+// them.
+type spiking struct {
+	spikes string // row indices of W: int32 (S, Q)
+	total  string // (1, Q): the sum of the distribution that the position draws from
+	grid   vector // OH, OW
+	q      vector
+	rows   string // the shape (0, -1) for Reshape
+
+	// In a full layer, only some positions see a spike.
+	seen    string // bool (S, Q)
+	earlier string // the number of spikes that the position has seen before: int64 (S, Q)
+}
+
 // write writes the body and returns the name of its output. The names in are the
 // inputs of the operator; see features.inputs.
 func (b *body) write(in []string) string {
 	x, weights := in[0], in[1]
 	z := &b.sizes
-	k := b.shapeOf("K", weights, 0, 1, z.k)
+	var k vector
+	if !b.full {
+		k = b.shapeOf("K", weights, 0, 1, z.k)
+	}
 	n := b.shapeOf("N", weights, 1, 2, z.n)
-	id := b.identity()
+	var id identity
+	if !b.full || b.features.alpha {
+		id = b.identity()
+	}
 	b.number = b.spikeCount()
-	p, grid, rows := b.patches(x, k, id)
-	q := b.shapeOf("Q", p, 1, 2, z.positions)
+	var s spiking
+	if b.full {
+		s = b.spikesOfImages(in)
+	} else {
+		s = b.spikesOfPatches(in, id, k)
+	}
+	alive := b.alive(s.total)
 
-	spikes, total := b.spikes(in, p, rows, k, grid)
-	alive := b.alive(total)
-
-	uniform, initial := b.initial(q, n)
-	h := b.dynamics(in, weights, spikes, initial, uniform, grid, x, rows)
-	h = b.grid(b.add("h_alive", "Where", float(z.positions, z.n), nil, alive, h, uniform), grid, n)
+	uniform, initial := b.initial(s.q, n)
+	h := b.dynamics(in, s, initial, uniform)
+	h = b.grid(b.add("h_alive", "Where", float(z.positions, z.n), nil, alive, h, uniform), s.grid, n)
 	channels := ops.Attributes{"perm": []int64{0, 3, 1, 2}}
 	out := float(z.batch, z.n, z.oh, z.ow)
 	if !b.features.alpha {
 		return b.last("Transpose", out, channels, h)
 	}
 	h = b.add("h", "Transpose", out, channels, h)
-	return b.last("Mul", out, nil, h, b.alpha(x, weights, h, id, grid))
+	return b.last("Mul", out, nil, h, b.alpha(x, weights, h, id, s.grid))
+}
+
+// spikesOfPatches draws the spikes of every output position from its patch.
+func (b *body) spikesOfPatches(in []string, id identity, k vector) (s spiking) {
+	z := &b.sizes
+	var p string
+	p, s.grid, s.rows = b.patches(in[0], k, id)
+	s.q = b.shapeOf("Q", p, 1, 2, z.positions)
+	s.spikes, s.total = b.spikes(in, p, s.rows, k, s.grid)
+	return s
 }
 
 // patches returns the patches of x, (K, Q), the height and width of the output, and the shape
@@ -130,6 +162,9 @@ func (b *body) spikes(in []string, p, rows string, k, grid vector) (spikes, tota
 		u = given(in[3], ops.Float32)
 	} else {
 		u = b.uniforms(in[0], rows, grid)
+	}
+	if b.full { // 0 would select the first entry of the image, even if it is 0
+		u = b.add("u_above_0", "Max", float(z.spikes, z.positions), nil, u, b.float("least_u", 1e-37))
 	}
 	return b.search(below, u, k), total
 }
@@ -239,19 +274,26 @@ func int32Zero() *onnxpb.TensorProto {
 }
 
 // dynamics updates h for one spike after the other and returns the final h, (Q, N).
-func (b *body) dynamics(in []string, weights, spikes, initial, uniform string, grid vector, x, rows string) string {
+func (b *body) dynamics(in []string, s spiking, initial, uniform string) string {
 	z := &b.sizes
 	epsT := b.add("epsilon_t_used", "Slice", float(z.spikes), nil, b.attributeFloats(sbs.AttrEpsilonT), b.ints("epsilon_start", 0), b.number)
 	eps := b.add("epsilon", "Mul", float(z.spikes), nil, epsT, b.attributeFloats(sbs.AttrEpsilon0))
-	eps = b.add("epsilon_of_spike", "Reshape", float(z.spikes, one), nil, eps, b.ints("epsilon_shape", -1, 1))
 	each := float(z.spikes, one)
+	if b.full {
+		each = float(z.spikes, z.positions)
+		eps = b.add("epsilon_of_count", "Gather", each, ops.Attributes{"axis": int64(0)}, eps, s.earlier)
+		eps = b.add("epsilon_of_spike", "Where", each, nil, s.seen, eps, b.float("epsilon_unseen", 0))
+		b.explain("A spike that a position does not see has an epsilon of 0.")
+	} else {
+		eps = b.add("epsilon_of_spike", "Reshape", each, nil, eps, b.ints("epsilon_shape", -1, 1))
+	}
 	if b.features.epsilonXY {
 		each = float(z.spikes, z.positions)
-		eps = b.add("epsilon_of_place", "Mul", each, nil, b.epsilonXY(in[2], spikes, x, rows, grid), eps)
+		eps = b.add("epsilon_of_place", "Mul", each, nil, b.epsilonXY(in[2], s.spikes, in[0], s.rows, s.grid), eps)
 	}
 	unit := b.float("unit", 1)
 	norm := eps
-	kept := []string{spikes, eps}
+	kept := []string{s.spikes, eps}
 	if b.features.forgetting {
 		f := b.attributeFloats(sbs.AttrForgetting)
 		part := b.add("forgetting_of_neuron", "Mul", float(one), nil, f, uniform)
@@ -263,7 +305,7 @@ func (b *body) dynamics(in []string, weights, spikes, initial, uniform string, g
 	norm = b.add("norm", "Add", each, nil, norm, unit)
 	kept = append(kept, norm)
 	h := b.add("h_final", "Scan", float(z.positions, z.n), ops.Attributes{
-		"body": b.spikeStep(weights, unit), "num_scan_inputs": int64(len(kept)),
+		"body": b.spikeStep(in[1], unit), "num_scan_inputs": int64(len(kept)),
 	}, append([]string{initial}, kept...)...)
 	b.explain("One step for each spike: h is multiplied by 1 + epsilon*W/q and divided by its sum.")
 	return h

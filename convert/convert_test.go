@@ -99,6 +99,7 @@ func forgetSamplers(n *convert.Network) {
 func TestToONNX_DescribesEveryValue(t *testing.T) {
 	all := networks()
 	maps.Copy(all, converttest.ImageLayers())
+	maps.Copy(all, converttest.Variants())
 	for _, opt := range allOptions() {
 		for name, n := range all {
 			data, err := convert.ToONNX(n, opt)

@@ -38,10 +38,8 @@ func definitions(operators []string, inject Inject, networks ...*Network) ([]*on
 		var f *onnxpb.FunctionProto
 		var err error
 		switch name {
-		case sbs.OpSbS:
+		case sbs.OpSbS, sbs.OpFullLayer:
 			f, err = function(featuresOf(inject, name, networks...))
-		case sbs.OpFullLayer:
-			f, err = fullLayerFunction(featuresOf(inject, name, networks...))
 		case sbs.OpNNMF:
 			f, err = nnmfFunction()
 		case sbs.OpPoisson:

@@ -35,11 +35,12 @@ const (
 type Inject string
 
 // The values of Inject. The inputs of SbS layers have shape (batch, spikes, height, width), with
-// the height and width of the layer's output, those of SpikeImage layers (batch, spikes, 1, 1),
-// and those of Poisson layers the shape of the layer's input: see the operators in ops/sbs.
+// the height and width of the layer's output, those of SbS layers with FullLayer and of SpikeImage
+// layers (batch, spikes, 1, 1), and those of Poisson layers the shape of the layer's input: see the
+// operators in ops/sbs.
 const (
 	InjectNothing  Inject = ""         // no additional inputs
-	InjectSpikes   Inject = "spikes"   // int64: the spikes, row indices of the weights or indices of the image's values; the counts of Poisson
+	InjectSpikes   Inject = "spikes"   // int64: the spikes, row indices of the weights or indices of the input's values; the counts of Poisson
 	InjectUniforms Inject = "uniforms" // float32: the random numbers, in [0, 1), that select the spikes or counts
 )
 
@@ -60,6 +61,7 @@ func InjectedName(n *Network, i int, inject Inject) string {
 // features are the parts that a body must have for an SbS layer, or for all SbS layers
 // that share a function.
 type features struct {
+	full                         bool // of the operator SbSFullLayer
 	epsilonXY, forgetting, alpha bool
 	iid, lowDiscrepancy          bool // the samplers
 	inject                       Inject
@@ -67,7 +69,7 @@ type features struct {
 
 func (l *SbS) features(inject Inject) features {
 	return features{
-		epsilonXY: l.EpsilonXY != nil, forgetting: l.Forgetting > 0, alpha: l.AlphaIterations > 0,
+		full: l.FullLayer, epsilonXY: l.EpsilonXY != nil, forgetting: l.Forgetting > 0, alpha: l.AlphaIterations > 0,
 		iid: l.Sampler != sbs.LowDiscrepancy, lowDiscrepancy: l.Sampler == sbs.LowDiscrepancy, inject: inject,
 	}
 }
@@ -75,7 +77,7 @@ func (l *SbS) features(inject Inject) features {
 // featuresOf returns the features of a body that serves all layers of networks that use an
 // operator, SbS or SbSFullLayer.
 func featuresOf(inject Inject, operator string, networks ...*Network) (all features) {
-	all.inject = inject
+	all.full, all.inject = operator == sbs.OpFullLayer, inject
 	var layers []Layer
 	for _, n := range networks {
 		layers = append(layers, n.Layers...)
@@ -93,6 +95,18 @@ func featuresOf(inject Inject, operator string, networks ...*Network) (all featu
 	// Inputs of a function cannot be skipped, and epsilon_xy precedes the injected input.
 	all.epsilonXY = all.epsilonXY || inject != InjectNothing
 	return all
+}
+
+// sharedFeatures holds the features of the functions that the SbS layers of a model share, by the
+// operator.
+type sharedFeatures map[string]features
+
+func sharedBy(inject Inject, networks ...*Network) sharedFeatures {
+	s := sharedFeatures{}
+	for _, operator := range []string{sbs.OpSbS, sbs.OpFullLayer} {
+		s[operator] = featuresOf(inject, operator, networks...)
+	}
+	return s
 }
 
 // inputs returns the names of the inputs of a body with these features. A node that
@@ -128,18 +142,22 @@ func (f features) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// function returns the SbS operator as a function of standard operators.
+// function returns the operator SbS, or SbSFullLayer, as a function of standard operators.
 func function(f features) (*onnxpb.FunctionProto, error) {
 	b := &body{features: f, types: sbsTypes}
 	out := b.write(f.inputs())
+	name, spikes := sbs.OpSbS, ""
+	if f.full {
+		name, spikes = sbs.OpFullLayer, " whose spikes are drawn from the whole image"
+	}
 	if b.err != nil {
 		return nil, fmt.Errorf("convert: function body: %w", b.err)
 	}
 	return &onnxpb.FunctionProto{
-		Name: "SbS", Domain: sbs.Domain, Input: f.inputs(), Output: []string{out}, Node: b.nodes,
+		Name: name, Domain: sbs.Domain, Input: f.inputs(), Output: []string{out}, Node: b.nodes,
 		Attribute:   slices.Sorted(maps.Keys(sbs.Params{}.Attributes())),
 		OpsetImport: []*onnxpb.OperatorSetIdProto{{Version: opsetVersion}},
-		DocString: "A Spike-By-Spike layer in standard operators: X (batch, channels, height, width) and W (K, N) to h (batch, N, output height, output width). " +
+		DocString: "A Spike-By-Spike layer" + spikes + " in standard operators: X (batch, channels, height, width) and W (K, N) to h (batch, N, output height, output width). " +
 			"It has what the layers of this model need: " + f.String() + ".",
 	}, nil
 }

@@ -46,11 +46,11 @@ func (w *writer) sizes(in, out Size, kernel [2]int) sizes {
 // readInline reads a layer that writeInline wrote. The sampler is lost if the spikes or
 // uniforms are injected.
 func readInline(r *reader, pooling bool) (*SbS, error) {
-	_, attrs, err := r.node(stepPatches)
+	l := &SbS{Pooling: pooling, FullLayer: r.initializers[r.name(stepKernel)] != nil}
+	attrs, err := r.windowOfBody(l.FullLayer)
 	if err != nil {
 		return nil, err
 	}
-	l := &SbS{Pooling: pooling}
 	if l.Window, err = window(attrs); err != nil {
 		return nil, err
 	}
@@ -89,6 +89,25 @@ func readInline(r *reader, pooling bool) (*SbS, error) {
 	}
 	_, err = sbs.ParamsOf(l.params(0).Attributes())
 	return l, err
+}
+
+// windowOfBody returns the attributes of the window of an inline body.
+func (r *reader) windowOfBody(full bool) (ops.Attributes, error) {
+	if !full {
+		_, attrs, err := r.node(stepPatches)
+		return attrs, err
+	}
+	attrs := ops.Attributes{}
+	for step, name := range map[string]string{
+		stepKernel: sbs.AttrKernelShape, stepStrides: sbs.AttrStrides, stepDilations: sbs.AttrDilations, stepPads: sbs.AttrPads,
+	} {
+		t, err := r.tensor(r.name(step), ops.Int64)
+		if err != nil {
+			return nil, err
+		}
+		attrs[name] = t.Int64s()
+	}
+	return attrs, nil
 }
 
 // float returns the number in the initializer of a step. If there is none, it returns

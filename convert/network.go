@@ -73,9 +73,10 @@ type Holdout struct {
 	Data   string `json:"data"`   // SHA-256 of the images and labels of the whole set, in hexadecimal
 }
 
-// Updates returns the number of spike updates that an image takes: the number of spikes times
-// the number of output positions, over all SbS layers. It returns an error if a layer does not
-// fit the output of the layer before it.
+// Updates returns the number of spike updates that an image takes, over all SbS layers: the number
+// of spikes times the number of output positions or, with FullLayer, the number that is expected
+// for an image that is equal everywhere. It returns an error if a layer does not fit the output of
+// the layer before it.
 func (n *Network) Updates() (int, error) {
 	sizes, err := n.Sizes()
 	if err != nil {
@@ -84,7 +85,7 @@ func (n *Network) Updates() (int, error) {
 	updates := 0
 	for i, l := range n.Layers {
 		if s, ok := l.(*SbS); ok {
-			updates += s.Spikes * sizes[i+1].Height * sizes[i+1].Width
+			updates += s.Updates(sizes[i])
 		}
 	}
 	return updates, nil

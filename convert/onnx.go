@@ -114,7 +114,7 @@ func ToONNX(n *Network, opt Options) ([]byte, error) {
 	if err := opt.check(); err != nil {
 		return nil, err
 	}
-	g, err := writeGraph(n, sizes, opt, featuresOf(opt.Inject, sbs.OpSbS, n))
+	g, err := writeGraph(n, sizes, opt, sharedBy(opt.Inject, n))
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func ToONNX(n *Network, opt Options) ([]byte, error) {
 
 // writeGraph returns the graph of a network with the result of its check. all are the
 // features of all SbS layers that share a function.
-func writeGraph(n *Network, sizes []Size, opt Options, all features) (*onnxpb.GraphProto, error) {
+func writeGraph(n *Network, sizes []Size, opt Options, all sharedFeatures) (*onnxpb.GraphProto, error) {
 	for i, s := range sizes {
 		if _, err := ops.Len([]int{max(opt.Batch, 1), s.Channels, s.Height, s.Width}); err != nil {
 			return nil, fmt.Errorf("convert: the %s is too large: %w", sizeName(i), err)

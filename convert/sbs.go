@@ -61,6 +61,12 @@ func (l *SbS) operator() string {
 	return sbs.OpSbS
 }
 
+// Updates returns the number of spike updates per image for an input of the given size: see
+// Network.Updates.
+func (l *SbS) Updates(in Size) int {
+	return sbs.Updates(l.operator(), l.params(0), in.Height, in.Width)
+}
+
 func (l *SbS) params(seed int64) sbs.Params {
 	return sbs.Params{
 		Kernel: l.Kernel, Strides: l.Strides, Dilations: l.Dilations,
@@ -81,11 +87,16 @@ func (l *SbS) write(w *writer, in value) (value, error) {
 		return value{}, err
 	}
 	w.lastW = w.tensor("W", l.Weights)
-	all := []string{in.name, w.lastW, "", w.given("The spikes of this layer: row indices of its weights.", l.Spikes, out.Height, out.Width)}
+	drawn, what := out, "The spikes of this layer: row indices of its weights."
+	if l.FullLayer {
+		drawn.Height, drawn.Width = 1, 1
+		what = "The spikes of this layer: indices of values of its input, c*H*W + y*W + x."
+	}
+	all := []string{in.name, w.lastW, "", w.given(what, l.Spikes, drawn.Height, drawn.Width)}
 	switch {
 	case l.EpsilonXY != nil:
 		all[2] = w.tensor("epsilon_xy", l.EpsilonXY)
-	case w.features.epsilonXY && w.options.Body == BodyFunction:
+	case w.features[l.operator()].epsilonXY && w.options.Body == BodyFunction:
 		if out.Height > (maxNeutral-w.neutral)/out.Width {
 			return value{}, fmt.Errorf("the layer shares a function with layers that have an epsilon_xy and needs one of %dx%d ones; "+
 				"with those of other layers (%d elements) this exceeds %d elements: convert without a function body",
@@ -97,7 +108,7 @@ func (l *SbS) write(w *writer, in value) (value, error) {
 	if w.options.Body == BodyInline {
 		return l.writeInline(w, in, all, out, seed)
 	}
-	inputs := all[:len(w.features.inputs())]
+	inputs := all[:len(w.features[l.operator()].inputs())]
 	if w.options.Body == BodyNone {
 		for inputs[len(inputs)-1] == "" {
 			inputs = inputs[:len(inputs)-1]
@@ -109,7 +120,11 @@ func (l *SbS) write(w *writer, in value) (value, error) {
 }
 
 func (l *SbS) doc(in, out Size) string {
-	return fmt.Sprintf("Spike-By-Spike layer: %v in, %v out, %d spikes.", in, out, l.Spikes)
+	spikes := "spikes"
+	if l.FullLayer {
+		spikes += " per image"
+	}
+	return fmt.Sprintf("Spike-By-Spike layer: %v in, %v out, %d %s.", in, out, l.Spikes, spikes)
 }
 
 // neutralEpsilonXY is the step of an initializer of ones. A layer without epsilon_xy
@@ -155,6 +170,7 @@ func readSbS(r *reader, pooling bool) (*SbS, error) {
 		Window: Window{Kernel: p.Kernel, Strides: p.Strides, Dilations: p.Dilations, Pads: [2]int{p.Pads[0], p.Pads[1]}},
 		Spikes: p.Spikes, Epsilon0: p.Epsilon0, EpsilonT: p.EpsilonT,
 		Forgetting: p.Forgetting, AlphaIterations: p.AlphaIterations, Pooling: pooling,
+		FullLayer: n.GetOpType() == sbs.OpFullLayer,
 	}
 	if p.Sampler != sbs.IID {
 		l.Sampler = p.Sampler

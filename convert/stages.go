@@ -167,7 +167,7 @@ func StagesToONNX(s *Staged, opt Options) ([]byte, error) {
 	for i, stage := range s.Stages {
 		networks[i] = stage.Network
 	}
-	all := featuresOf(opt.Inject, sbs.OpSbS, networks...)
+	all := sharedBy(opt.Inject, networks...)
 	graphs := make([]*onnxpb.GraphProto, len(networks))
 	for i, n := range networks {
 		if graphs[i], err = writeGraph(n, sizes[i], opt, all); err != nil {

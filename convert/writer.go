@@ -19,7 +19,7 @@ type value struct {
 type writer struct {
 	graph    *onnxpb.GraphProto
 	options  Options
-	features features // union over all SbS layers
+	features sharedFeatures
 
 	// The layer that is being written.
 	group string // prefix of the names of its nodes

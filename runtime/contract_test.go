@@ -100,11 +100,11 @@ func TestContract_DescriptionsAreCopies(t *testing.T) {
 	require.Equal(t, "float32(batch, 3)", m.Outputs()[0].Type.String())
 	require.Equal(t, "digits", m.Metadata()["ai.sbs.name"])
 	layers := []runtime.SbSLayer{
-		{Name: "L0/SbS", Spikes: 40, Sampler: runtime.IID, Epsilon0: 1, Positions: 36},
-		{Name: "L2/SbS", Spikes: 40, Sampler: runtime.IID, Epsilon0: 1, Positions: 1},
+		{Name: "L0/SbS", Spikes: 40, Sampler: runtime.IID, Epsilon0: 1, Positions: 36, Updates: 40 * 36},
+		{Name: "L2/SbS", Spikes: 40, Sampler: runtime.IID, Epsilon0: 1, Positions: 1, Updates: 40},
 	}
 	require.Equal(t, layers, m.SbSLayers())
-	layers[1].Spikes, layers[1].Sampler = 7, runtime.LowDiscrepancy
+	layers[1].Spikes, layers[1].Updates, layers[1].Sampler = 7, 7, runtime.LowDiscrepancy
 	changed := open(t, n, runtime.Layer("L2", runtime.Dynamics{Spikes: 7, Sampler: runtime.LowDiscrepancy}))
 	require.Equal(t, layers, changed.SbSLayers(), "with the options of the model")
 	run(t, m, modeltest.Pixels(1, 2, n.Input))

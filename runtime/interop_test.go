@@ -141,6 +141,10 @@ func injectedInputs(t *testing.T, n *convert.Network, images int, inject convert
 		case *convert.SbS:
 			shape[1], shape[2], shape[3] = l.Spikes, sizes[i+1].Height, sizes[i+1].Width
 			most = l.Weights.Shape()[0]
+			if l.FullLayer {
+				shape[2], shape[3] = 1, 1
+				most = size.Channels * size.Height * size.Width
+			}
 		case *convert.SpikeImage:
 			shape[1] = l.Spikes
 			most = size.Channels * size.Height * size.Width

@@ -251,13 +251,22 @@ type SbSLayer struct {
 	// take it, or the part before the slash.
 	Name string
 
-	Spikes   int     // spikes per output position
+	Spikes   int     // spikes per output position or, with FullLayer, per image
 	Sampler  Sampler // how the spikes are drawn
 	Epsilon0 float32 // epsilon_0
 
-	// Positions is the number of output positions per image: an image takes Spikes times
-	// Positions spike updates. It is 0 if it is not known before a run.
+	// FullLayer says that the layer draws its spikes once per image, from the whole input, and
+	// hands each of them to all output positions that see its place.
+	FullLayer bool
+
+	// Positions is the number of output positions per image. It is 0 if it is not known before
+	// a run.
 	Positions int
+
+	// Updates is the number of spike updates that an image takes: Spikes times Positions or,
+	// with FullLayer, the number that is expected for an image that is equal everywhere. It is
+	// 0 if it is not known before a run.
+	Updates int
 }
 
 // SbSLayers describes the Spike-By-Spike layers, in the order of the file and with the

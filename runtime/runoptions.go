@@ -75,7 +75,8 @@ type Snapshot struct {
 	Layer string
 
 	// Spikes is the number of spikes per output position after which the snapshot was
-	// taken, and Total is the number of spikes of the layer in this run.
+	// taken, and Total is the number of spikes of the layer in this run. With
+	// SbSLayer.FullLayer, these are spikes per image.
 	Spikes, Total int
 
 	// H holds the activities of the neurons: float32 (batch, neurons, height, width).
@@ -85,8 +86,8 @@ type Snapshot struct {
 
 	// Drawn holds the spikes: int64 (batch, Spikes, height, width). A spike is the
 	// index of an input of the layer, which is a row of its weights; -1 means that the
-	// position draws no spikes because all its inputs are 0. Drawn is nil unless
-	// Watcher.Spikes is set.
+	// position draws no spikes because all its inputs are 0 or, with SbSLayer.FullLayer, that
+	// it does not see the place of this spike. Drawn is nil unless Watcher.Spikes is set.
 	Drawn *Tensor
 }
 

@@ -41,7 +41,7 @@ func (m *Model) Stages() []Stage {
 	for i, s := range m.stages {
 		list[i] = Stage{Number: i + 1, Threshold: s.threshold}
 		for _, l := range s.program.SbSLayers {
-			list[i].Updates += int64(l.Spikes) * int64(l.Positions)
+			list[i].Updates += int64(l.Updates)
 		}
 	}
 	return list
@@ -63,7 +63,9 @@ type Effort struct {
 	Stages []int
 
 	// Updates has the number of spike updates of each image, in all stages that it went
-	// through. A spike updates one output position of one Spike-By-Spike layer.
+	// through. A spike updates one output position of one Spike-By-Spike layer. For layers with
+	// SbSLayer.FullLayer, it is the number that is expected for an image that is equal
+	// everywhere.
 	Updates []int64
 }
 

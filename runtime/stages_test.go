@@ -155,7 +155,7 @@ func TestStages_HandleSpecialThresholdsAndBatches(t *testing.T) {
 	require.Equal(t, runtime.Effort{Stages: []int{}, Updates: []int64{}}, effort)
 	require.Equal(t, "3 stages, the last with ", m.String()[:len("3 stages, the last with ")])
 	require.Len(t, m.SbSLayers(), 2)
-	require.Equal(t, runtime.SbSLayer{Name: "L0/SbS", Spikes: 40, Sampler: runtime.IID, Epsilon0: 1, Positions: 36}, m.SbSLayers()[0])
+	require.Equal(t, runtime.SbSLayer{Name: "L0/SbS", Spikes: 40, Sampler: runtime.IID, Epsilon0: 1, Positions: 36, Updates: 40 * 36}, m.SbSLayers()[0])
 	require.Equal(t, "digits", m.Metadata()["ai.sbs.name"])
 	require.Equal(t, "few", loadBytes(t, writeStages(t, s), runtime.OnlyStage(1)).Metadata()["ai.sbs.name"])
 	last := loadBytes(t, writeStages(t, s), runtime.OnlyStage(3))

@@ -73,6 +73,17 @@ func sbsNet(dialect int) *convert.Network {
 	return n
 }
 
+// fullNet returns sbsNet with spikes that are drawn from the whole input of each layer.
+func fullNet(dialect int) *convert.Network {
+	n := sbsNet(dialect)
+	for i, l := range n.Layers {
+		s := l.(*convert.SbS)
+		s.FullLayer, s.Spikes = true, []int{400, 400, 60}[i]
+		s.EpsilonT = sbs.Schedule{Power: -0.5}.EpsilonT(s.Spikes)
+	}
+	return n
+}
+
 // bars returns 12x12 images of a vertical, horizontal or diagonal bar, which are the three
 // classes.
 func bars(seed uint64, images int) train.Batch {

@@ -40,10 +40,8 @@ type replay struct {
 func loadReplay(t *testing.T, dir string) *replay {
 	r := &replay{dir: dir}
 	shape := opstest.Load(t, r.file("step0_batch0_input.npy")).Shape()
-	image := convert.Size{Channels: shape[1], Height: shape[2], Width: shape[3]}
-	if strings.HasPrefix(filepath.Base(dir), "train-dialect") {
-		image.Height, image.Width = image.Height+4, image.Width+4 // before 2 pixels are cut off
-	} else {
+	image := convert.Size{Channels: shape[1], Height: shape[2] + 4, Width: shape[3] + 4} // before 2 pixels are cut off
+	if !strings.HasPrefix(filepath.Base(dir), "train-dialect") {
 		r.offset = 1e-20 // the recordings have what the data set gave
 	}
 	if filepath.Base(dir) == "train-dialect1" {

@@ -33,6 +33,9 @@ func TestTrainer_LearnsToClassify(t *testing.T) {
 		"dialect 1":     {sbsNet(1), train.Config{RateW: 0.003, RateEpsilonXY: 0.0001}, 120},
 		"dialect 2":     {sbsNet(2), train.Config{RateW: 0.1}, 120},
 		"cross entropy": {sbsNet(2), train.Config{RateW: 0.1, Loss: train.Loss{Kind: train.CrossEntropy}}, 120},
+		"full layers":   {fullNet(2), train.Config{RateW: 0.1}, 120},
+		"full layers 1": {fullNet(1), train.Config{RateW: 0.003, RateEpsilonXY: 0.0001}, 120},
+		"full local":    {fullNet(2), train.Config{RateW: 0.1, Local: []string{"L0", "L2"}}, 120},
 		"convolutions":  {convNet(), train.Config{RateW: 0.02}, 120},
 		"approximate":   {approxNet(), train.Config{RateW: 0.02}, 120},
 		"last layer":    {sbsNet(2), train.Config{RateW: 0.1, FreezeW: []string{"L0"}}, 300},
@@ -135,6 +138,9 @@ func TestTrainer_ResultDoesNotDependOnWorkers(t *testing.T) {
 		"every layer": func(workers int) (*train.Trainer, train.Batch) { return everyLayer(t, workers) },
 		"dialect 2": func(workers int) (*train.Trainer, train.Batch) {
 			return newTrainer(t, sbsNet(2), train.Config{RateW: 0.1, Workers: workers}), bars(1, 40)
+		},
+		"full layers": func(workers int) (*train.Trainer, train.Batch) {
+			return newTrainer(t, fullNet(1), train.Config{RateW: 0.1, RateEpsilonXY: 0.001, Workers: workers}), bars(1, 40)
 		},
 		"convolutions": func(workers int) (*train.Trainer, train.Batch) {
 			return newTrainer(t, convNet(), train.Config{RateW: 0.1, Workers: workers}), bars(1, 40)

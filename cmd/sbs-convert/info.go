@@ -39,7 +39,10 @@ func printNetwork(out io.Writer, n *convert.Network, report *pytorch.Report) err
 	for i, l := range n.Layers {
 		in, out := sizes[i], sizes[i+1]
 		r := layerRow(l)
-		layerUpdates := r.updates * out.Height * out.Width // a spike of an SbS layer updates one output position
+		layerUpdates := 0
+		if s, ok := l.(*convert.SbS); ok {
+			layerUpdates = s.Updates(in)
+		}
 		fmt.Fprintf(t, "%d\t%s\t%s\t%v\t%v\t%s\t%s\t%s\t%s", i, l.Kind(), r.kernel, in, out, count(r.parameters), count(r.spikes)+r.sampler, cmp.Or(r.epsilon, "-"), count(layerUpdates))
 		if report != nil {
 			fmt.Fprintf(t, "\t%s", baseNames(report.Layers[i].Files))
@@ -107,6 +110,9 @@ func layerRow(l convert.Layer) row {
 		r := row{kernel: window(l.Window), spikes: l.Spikes, updates: l.Spikes, epsilon: epsilon(l)}
 		if l.Sampler == sbs.LowDiscrepancy {
 			r.sampler = " low-discrepancy" // as the flag --sampler has it
+		}
+		if l.FullLayer {
+			r.sampler += " per image"
 		}
 		if !l.Pooling {
 			r.parameters += l.Weights.Len()
@@ -256,28 +262,26 @@ func printSources(out io.Writer, n *convert.Network) {
 // wrote, and the inputs that replace random numbers.
 func printForm(out io.Writer, m *onnxpb.ModelProto) {
 	g := m.GetGraph()
-	var own []string
+	var own, fallbacks []string
 	for _, n := range g.GetNode() {
 		if n.GetDomain() == sbs.Domain {
 			own = append(own, n.GetOpType())
 		}
 	}
 	slices.Sort(own)
-	names := strings.Join(slices.Compact(own), ", ")
-	standard := 0
+	own = slices.Compact(own)
 	for _, f := range m.GetFunctions() {
 		if f.GetDomain() == sbs.Domain {
-			standard += len(f.GetNode())
+			fallbacks = append(fallbacks, fmt.Sprintf("%s with a fallback of %d standard operators", f.GetName(), len(f.GetNode())))
 		}
 	}
 	switch {
 	case len(own) == 0:
 		fmt.Fprintln(out, "operators: standard operators only; any ONNX runtime can run the model")
-	case standard == 0:
-		fmt.Fprintf(out, "operators: %s without a fallback; only sbs-run and Go programs using this module can run the model\n", names)
+	case len(fallbacks) == 0:
+		fmt.Fprintf(out, "operators: %s without a fallback; only sbs-run and Go programs using this module can run the model\n", strings.Join(own, ", "))
 	default:
-		fmt.Fprintf(out, "operators: %s with a fallback of %d standard operators; ONNX runtimes that support functions can run the model\n",
-			names, standard)
+		fmt.Fprintf(out, "operators: %s; ONNX runtimes that support functions can run the model\n", strings.Join(fallbacks, ", "))
 	}
 	for _, v := range g.GetInput() {
 		if v.GetName() != convert.InputName {

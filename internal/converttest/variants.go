@@ -27,6 +27,7 @@ func Variants() map[string]*convert.Network {
 	window := Window(3, 1)
 	odd := convert.Window{Kernel: [2]int{2, 3}, Strides: [2]int{2, 1}, Dilations: [2]int{1, 2}, Pads: [2]int{1, 2}}
 	wide := convert.Window{Kernel: [2]int{2, 2}, Strides: [2]int{3, 3}, Dilations: [2]int{1, 1}, Pads: [2]int{2, 1}}
+	full := func(_ *Maker, l *convert.SbS, _, _ int) { l.FullLayer = true }
 	alpha := func(_ *Maker, l *convert.SbS, _, _ int) { l.AlphaIterations = 3 }
 	return map[string]*convert.Network{
 		"plain":                       variant(window, nil),
@@ -50,9 +51,27 @@ func Variants() map[string]*convert.Network {
 		"low discrepancy": variant(window, func(_ *Maker, l *convert.SbS, _, _ int) {
 			l.Sampler = sbs.LowDiscrepancy
 		}),
+		"full layer": variant(window, full),
+		"full layer with strides, dilations and pads":     variant(odd, full),
+		"full layer with a stride that leaves pixels out": variant(wide, full),
+		"two full layers": bothFull(variant(window, func(m *Maker, l *convert.SbS, oh, ow int) {
+			l.Sampler, l.EpsilonXY = sbs.LowDiscrepancy, m.Tensor(0.1, 1, oh, ow)
+		})),
+		"full layer with everything": variant(odd, func(m *Maker, l *convert.SbS, oh, ow int) {
+			l.FullLayer, l.EpsilonXY = true, m.Tensor(0.1, 1, oh, ow, 2, 3)
+			l.Forgetting, l.AlphaIterations, l.Sampler = 0.2, 2, sbs.LowDiscrepancy
+		}),
 		"everything": variant(odd, func(m *Maker, l *convert.SbS, oh, ow int) {
 			l.EpsilonXY = m.Tensor(0.1, 1, oh, ow, 2, 3)
 			l.Forgetting, l.AlphaIterations, l.Sampler = 0.2, 2, sbs.LowDiscrepancy
 		}),
 	}
+}
+
+// bothFull makes all SbS layers of a network full layers.
+func bothFull(n *convert.Network) *convert.Network {
+	for _, l := range n.Layers {
+		l.(*convert.SbS).FullLayer = true
+	}
+	return n
 }

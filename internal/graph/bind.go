@@ -218,7 +218,7 @@ func (s *scope) attributes(n *onnxpb.NodeProto, name string) (ops.Attributes, er
 		}
 	}
 	if isSbS(n) {
-		return attrs, s.k.setDynamics(attrs, name, s.epsilonXY(n))
+		return attrs, s.k.setDynamics(attrs, name, n.GetOpType(), s.epsilonXY(n))
 	}
 	return attrs, nil
 }

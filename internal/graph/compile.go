@@ -132,8 +132,8 @@ func (k *compiler) infer(pb *onnxpb.ModelProto) error {
 	return nil
 }
 
-// setPositions sets Positions of the SbS layers of the main graph, given the types of its
-// values by slot.
+// setPositions sets Positions and Updates of the SbS layers of the main graph, given the types
+// of its values by slot.
 func (p *Program) setPositions(types []*ops.Input) {
 	if len(p.SbSLayers) != len(p.sbsNodes) {
 		return // another operator, with other attributes, has replaced SbS
@@ -143,8 +143,14 @@ func (p *Program) setPositions(types []*ops.Input) {
 		if !IsSbS(s.Operator) || len(s.Outputs) == 0 || types[s.Outputs[0]] == nil {
 			continue
 		}
-		if h := types[s.Outputs[0]].Shape; len(h) == 4 && h[2].Known() && h[3].Known() {
-			p.SbSLayers[s.sbsIndex].Positions = h[2].Size * h[3].Size
+		h, l := types[s.Outputs[0]].Shape, &p.SbSLayers[s.sbsIndex]
+		if len(h) != 4 || !h[2].Known() || !h[3].Known() {
+			continue
+		}
+		l.Positions = h[2].Size * h[3].Size
+		params, ok := sbs.OpParams(s.Op)
+		if x := types[s.Inputs[0]]; ok && x != nil && x.Shape[2].Known() && x.Shape[3].Known() {
+			l.Updates = sbs.Updates(Own(s.Operator), params, x.Shape[2].Size, x.Shape[3].Size)
 		}
 	}
 }

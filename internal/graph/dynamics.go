@@ -128,9 +128,9 @@ func initialEpsilonXY(pb *onnxpb.ModelProto, n *onnxpb.NodeProto) (epsilonXY, er
 	return epsilonXY{computed: true}, nil
 }
 
-// setDynamics applies the options to the attributes of an SbS node with the given
+// setDynamics applies the options to the attributes of an SbS node with the given operator and
 // epsilon_xy, and lists the node.
-func (k *compiler) setDynamics(attrs ops.Attributes, node string, xy epsilonXY) error {
+func (k *compiler) setDynamics(attrs ops.Attributes, node, operator string, xy epsilonXY) error {
 	d := k.Dynamics.of(len(k.p.sbsNodes), node, k.layers)
 	before, _ := sbs.ParamsOf(attrs)
 	if err := change(attrs, d, xy); err != nil {
@@ -141,7 +141,9 @@ func (k *compiler) setDynamics(attrs ops.Attributes, node string, xy epsilonXY) 
 		if sbs.TooFewSpikes(before, p) {
 			k.fewSpikes = append(k.fewSpikes, fmt.Sprintf("%s draws %d spikes instead of %d", node, p.Spikes, before.Spikes))
 		}
-		k.p.SbSLayers = append(k.p.SbSLayers, SbSLayer{Name: node, Spikes: p.Spikes, Sampler: p.Sampler, Epsilon0: p.Epsilon0})
+		k.p.SbSLayers = append(k.p.SbSLayers, SbSLayer{
+			Name: node, Spikes: p.Spikes, Sampler: p.Sampler, Epsilon0: p.Epsilon0, FullLayer: operator == sbs.OpFullLayer,
+		})
 	}
 	return nil
 }

@@ -34,7 +34,9 @@ type SbSLayer struct {
 	Sampler  sbs.Sampler
 	Epsilon0 float32
 
-	Positions int // output positions per image; 0 if they are not known before a run
+	FullLayer bool // the operator is SbSFullLayer
+	Positions int  // output positions per image; 0 if they are not known before a run
+	Updates   int  // spike updates per image, see sbs.Updates; 0 if they are not known before a run
 }
 
 // Program is a model that is ready to run. It is safe for concurrent use, and immutable

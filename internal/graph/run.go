@@ -202,7 +202,7 @@ func (f *frame) runOp(ctx context.Context, s *Step, w *work) error {
 		return nil
 	}
 	if o.Updates != nil {
-		*o.Updates += updates(op, w.out[0])
+		*o.Updates += updates(s, op, w.in)
 	}
 	if o.Watch != nil {
 		return f.watch(s, op, w)
@@ -210,17 +210,18 @@ func (f *frame) runOp(ctx context.Context, s *Step, w *work) error {
 	return nil
 }
 
-// updates returns the number of spike updates per image of an SbS operator with output h,
-// or 0 if another operator has replaced it.
-func updates(op ops.Op, h *ops.Tensor) int64 {
+// updates returns the number of spike updates per image of a step with an SbS operator, or 0 if
+// another operator has replaced it. See sbs.Updates.
+func updates(s *Step, op ops.Op, in []*ops.Tensor) int64 {
 	params, ok := sbs.OpParams(op)
-	if !ok || len(h.Shape()) != 4 {
+	if !ok {
 		return 0
 	}
-	return int64(params.Spikes) * int64(h.Shape()[2]) * int64(h.Shape()[3])
+	x := in[0]
+	return int64(sbs.Updates(Own(s.Operator), params, x.Shape()[2], x.Shape()[3]))
 }
 
-// Injected returns the numbers of the caller for a step: the entry for its name or, for an
+// Injected returns the numbers of the caller for a step: the entry for its name or, for a
 // node of this project's domain, the entry for its layer.
 func Injected(byName map[string]*ops.Tensor, s *Step) *ops.Tensor {
 	if t := byName[s.Name]; t != nil || Own(s.Operator) == "" || len(byName) == 0 {

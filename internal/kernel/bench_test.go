@@ -70,7 +70,7 @@ func BenchmarkUpdate(b *testing.B) {
 						s.Give(g, spikes, constants(kind.schedule.Places, 1))
 					}
 					s.live = l.Positions()
-					s.fill(0, l.Positions())
+					s.fill(0, l.spikes, l.Positions())
 					for b.Loop() {
 						copy(s.h, l.initial) // after many runs h would be subnormal, which is slow
 						for _, r := range l.runs {
@@ -211,7 +211,7 @@ func benchmarkParts(b *testing.B, tier Tier, k, n, spikes, width, channels int) 
 	draw()
 	s.live = group
 	part("tables", "entry", k*group, draw)
-	part("sample", "spike", spikes*group, func() { s.fill(0, group) })
+	part("sample", "spike", spikes*group, func() { s.fill(0, l.spikes, group) })
 	part("update", "spike", spikes*group, func() {
 		copy(s.h, l.initial)
 		for _, r := range l.runs {

@@ -41,7 +41,7 @@ func TestLayer_StaysWithinItsBuffers(t *testing.T) {
 			for seed := range uint64(300) {
 				c := randomTask(rand.New(rand.NewPCG(seed, 8)), largeSizes)
 				l := newLayer(c.weights, c.n, Schedule{
-					Eps: c.eps, Places: c.places, MaxEpsXY: 2, Forgetting: c.forgetting, LowDiscrepancy: c.lowDiscrepancy,
+					Eps: c.eps, Places: c.places, MaxEpsXY: 2, Forgetting: c.forgetting, LowDiscrepancy: c.lowDiscrepancy, Partial: c.partial,
 				})
 				guarded(t, &l.weights)
 				for i := range l.runs {
@@ -58,7 +58,11 @@ func TestLayer_StaysWithinItsBuffers(t *testing.T) {
 					i := g % len(c.sums)
 					sums := append(c.sums[i][:c.k:c.k], make([]float32, l.SumsLen()-c.k)...)
 					guarded(t, &sums)
-					s.Draw(g, sums, uint64(g), c.epsXY[i])
+					if c.partial && c.given[i] != nil {
+						s.Give(g, c.given[i], c.epsXY[i])
+					} else {
+						s.Draw(g, sums, uint64(g), c.epsXY[i])
+					}
 				}
 				_ = s.Run(context.Background(), l.Positions())
 				h := make([]float32, c.n*l.Positions())

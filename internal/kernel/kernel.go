@@ -13,7 +13,8 @@
 //	q = sum_n h[n]*w[n]
 //	h <- (h + e*h*w/q + e*forgetting/N) / (1 + e*(1+forgetting))
 //
-// A spike with q <= 1e-10 is skipped. Without epsilon_xy its factor is 1. The
+// A spike with q <= 1e-10 is skipped. Without epsilon_xy its factor is 1. A position of a
+// layer with Schedule.Partial may be given fewer than S spikes. The
 // division by 1 + e*(1+forgetting) is postponed: h carries a common factor, which
 // is divided out after the last spike, and earlier when it becomes large.
 //

@@ -37,8 +37,9 @@ type Layer struct {
 
 	initial []float32 // h of a group before the first spike
 	width   int       // length of a row of weights: n rounded up to whole vectors
-	weights []float32 // (k, width), zeros from column n
+	weights []float32 // (rows, width), zeros from column n
 	up      updater
+	partial bool    // positions may have fewer spikes
 	fast    bool    // no spike is skipped, and all positions have the same epsilons
 	runs    []steps // the schedule, divided
 	layout  layout
@@ -93,6 +94,20 @@ type Schedule struct {
 
 	// LowDiscrepancy draws evenly distributed spikes instead of independent ones.
 	LowDiscrepancy bool
+
+	// Partial allows that a position is given fewer spikes than the schedule has: the first
+	// len(spikes) entries of Eps are then used.
+	Partial bool
+}
+
+// rows returns the number of rows of weights for a patch of k entries: the last one of a
+// partial layer is zero, so that it does not change h. It takes the place of spikes that a
+// position does not have.
+func rows(k int, partial bool) int {
+	if partial {
+		return k + 1
+	}
+	return k
 }
 
 // NewLayer returns a layer of n neurons per position with the (k, n) matrix of
@@ -103,8 +118,10 @@ func NewLayer(ctx context.Context, weights []float32, n int, s Schedule) (*Layer
 	k := len(weights) / n
 	l := &Layer{
 		k: k, n: n, spikes: len(s.Eps), places: s.Places, forgetting: s.Forgetting, eps: s.Eps,
-		lowDiscrepancy: s.LowDiscrepancy, up: updaterFor(active(), k, n),
+		lowDiscrepancy: s.LowDiscrepancy, partial: s.Partial,
 	}
+	all := rows(k, s.Partial)
+	l.up = updaterFor(active(), all, n)
 	l.layout = l.up.layout(k)
 	l.width = roundUp(n, l.up.vector)
 	l.initial = make([]float32, l.up.positions*l.width)
@@ -113,23 +130,23 @@ func NewLayer(ctx context.Context, weights []float32, n int, s Schedule) (*Layer
 			l.initial[i] = 1 / float32(n)
 		}
 	}
-	l.weights = aligned(k * l.width)
+	l.weights = aligned(all * l.width)
 	lowest := weights[0]
-	rows := max(1, copiedAtOnce/n)
+	atOnce := max(1, copiedAtOnce/n)
 	for i := range k {
-		if i%rows == 0 && ctx.Err() != nil {
+		if i%atOnce == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		row := weights[i*n : (i+1)*n]
 		copy(l.weights[i*l.width:], row)
 		lowest = min(lowest, slices.Min(row))
 	}
-	l.fast = s.Places == 0 && s.Forgetting == 0 && lowest > minOverlap
+	l.fast = s.Places == 0 && s.Forgetting == 0 && lowest > minOverlap && !s.Partial
 	if s.Places == 0 {
 		l.plan(1)
 		return l, nil
 	}
-	l.place = make([]int32, k)
+	l.place = make([]int32, all)
 	for i := range l.place {
 		l.place[i] = int32(i % s.Places)
 	}
@@ -207,10 +224,11 @@ type job struct {
 }
 
 // LayerBytes returns roughly the memory of a Layer with k rows of n weights each and the
-// given number of spikes.
-func LayerBytes(k, n, spikes int) int64 {
-	up := updaterFor(active(), k, n)
-	return 4*int64(k)*int64(roundUp(n, up.vector)+1) + 8*int64(spikes)
+// given number of spikes. partial is that of its Schedule.
+func LayerBytes(k, n, spikes int, partial bool) int64 {
+	all := rows(k, partial)
+	up := updaterFor(active(), all, n)
+	return 4*int64(all)*int64(roundUp(n, up.vector)+1) + 8*int64(spikes)
 }
 
 // ScratchBytes returns roughly the memory of a Scratch of the layer.
@@ -254,8 +272,12 @@ func (s *Scratch) Draw(g int, sums []float32, key uint64, epsXY []float32) {
 	s.l.up.draw(s.l, s, g, sums)
 }
 
-// Give prepares position g of the group to use the given spikes.
+// Give prepares position g of the group to use the given spikes: as many as the schedule has
+// or, if the schedule is partial, fewer.
 func (s *Scratch) Give(g int, spikes []int32, epsXY []float32) {
+	if spikes == nil {
+		spikes = []int32{} // nil means that the position draws its spikes
+	}
 	s.jobs[g], s.used = job{given: spikes, epsXY: epsXY}, true
 }
 
@@ -295,19 +317,39 @@ func (s *Scratch) Run(ctx context.Context, n int) error {
 	if !l.up.partial {
 		s.live = len(s.jobs)
 	}
+	most := s.longest(n)
 	for i, r := range l.runs {
+		if r.first >= most {
+			break
+		}
 		if i > 0 {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 		}
+		r.n = min(r.n, most-r.first)
 		if r.first%chunk == 0 {
-			s.fill(r.first, n)
+			s.fill(r.first, most, n)
 			s.complete(n)
 		}
 		s.apply(r)
 	}
 	return nil
+}
+
+// longest returns the largest number of spikes of the first n positions.
+func (s *Scratch) longest(n int) int {
+	if !s.l.partial {
+		return s.l.spikes
+	}
+	most := 0
+	for _, j := range s.jobs[:n] {
+		if j.given == nil {
+			return s.l.spikes
+		}
+		most = max(most, len(j.given))
+	}
+	return most
 }
 
 // apply applies spikes that fill has prepared, and divides h by the common factor.
@@ -337,9 +379,9 @@ func (s *Scratch) complete(n int) {
 	}
 }
 
-// fill prepares the spikes of the chunk that starts at spike first, and their epsilons, for
-// the first n positions.
-func (s *Scratch) fill(first, n int) {
+// fill prepares the spikes of the chunk that starts at spike first, up to spike end-1, and their
+// epsilons, for the first n positions.
+func (s *Scratch) fill(first, end, n int) {
 	l := s.l
 	row := uint32(4 * l.width)
 	if l.up.rows {
@@ -350,16 +392,16 @@ func (s *Scratch) fill(first, n int) {
 		scale = 1 // the rows are needed to find epsilon_xy
 	}
 	for g := 0; g < n; {
-		end := g
-		for end < n && s.jobs[end].given == nil {
-			end++
+		next := g
+		for next < n && s.jobs[next].given == nil {
+			next++
 		}
-		if end > g {
-			l.up.sample(l, s, g, end-g, first, scale)
+		if next > g {
+			l.up.sample(l, s, g, next-g, first, scale)
 		}
-		g = end + 1
+		g = next + 1
 	}
-	spikes := min(chunk, l.spikes-first)
+	spikes := min(chunk, end-first)
 	if l.fast && !s.used {
 		return
 	}
@@ -369,8 +411,13 @@ func (s *Scratch) fill(first, n int) {
 			copy(s.eps[g*chunk:][:spikes], l.eps[first:])
 		}
 		if j.given != nil {
-			for t, k := range j.given[first:][:spikes] {
+			given := j.given[min(first, len(j.given)):]
+			given = given[:min(spikes, len(given))]
+			for t, k := range given {
 				offsets[t] = uint32(k)
+			}
+			for t := len(given); t < spikes; t++ {
+				offsets[t] = uint32(l.k) // the row of zeros of a partial layer
 			}
 		} else if l.places == 0 {
 			continue

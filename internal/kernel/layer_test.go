@@ -23,6 +23,7 @@ type task struct {
 	lowDiscrepancy bool
 	sums           [][]float32
 	given          [][]int32 // the spikes by position, nil to draw them
+	partial        bool      // positions may have fewer spikes
 }
 
 // sizes holds the sizes from which random tasks are chosen.
@@ -71,6 +72,7 @@ func randomTask(r *rand.Rand, z sizes) task {
 	c.lowDiscrepancy = r.IntN(3) == 0
 	positions := 1 + r.IntN(z.positions)
 	given := r.IntN(3) == 0
+	c.partial = r.IntN(3) == 0
 	for range positions {
 		sums, p := make([]float32, c.k), make([]float32, c.k)
 		for i := range p {
@@ -87,8 +89,12 @@ func randomTask(r *rand.Rand, z sizes) task {
 		}
 		c.epsXY = append(c.epsXY, epsXY)
 		var s []int32
-		if given {
-			s = make([]int32, spikes)
+		if given || c.partial && r.IntN(8) > 0 {
+			number := spikes
+			if c.partial {
+				number = r.IntN(1 + r.IntN(1+spikes))
+			}
+			s = make([]int32, number)
 			for i := range s {
 				s[i] = int32(r.IntN(c.k))
 			}
@@ -102,7 +108,7 @@ func randomTask(r *rand.Rand, z sizes) task {
 // position shift of its group.
 func (c task) run(shift int) [][]float32 {
 	l := newLayer(c.weights, c.n, Schedule{
-		Eps: c.eps, Places: c.places, MaxEpsXY: 2, Forgetting: c.forgetting, LowDiscrepancy: c.lowDiscrepancy,
+		Eps: c.eps, Places: c.places, MaxEpsXY: 2, Forgetting: c.forgetting, LowDiscrepancy: c.lowDiscrepancy, Partial: c.partial,
 	})
 	s := l.NewScratch()
 	out := make([][]float32, len(c.sums))
@@ -271,6 +277,58 @@ func TestScratch_TakesGivenAndDrawnSpikes(t *testing.T) {
 			}
 			undo()
 		}
+	}
+}
+
+// TestScratch_GivesPositionsTheirOwnNumberOfSpikes compares the positions of a partial layer with
+// layers that have as many spikes, bit for bit. Zero weights make layers that skip spikes, which
+// is what partial layers do with those that are missing.
+func TestScratch_GivesPositionsTheirOwnNumberOfSpikes(t *testing.T) {
+	for _, tier := range Tiers() {
+		undo := Use(tier)
+		for _, z := range []struct {
+			k, n, spikes, places int
+			forgetting           float32
+		}{{4, 3, 5, 0, 0}, {25, 32, 400, 0, 0}, {25, 33, 400, 5, 0.1}, {70, 130, 400, 7, 0}, {9, 60, 170, 0, 0.3}} {
+			r := rand.New(rand.NewPCG(3, 4))
+			w := uniform(r, z.k*z.n)
+			w[0] = 0
+			schedule := Schedule{Eps: constants(z.spikes, 0.3), Places: z.places, MaxEpsXY: 1, Forgetting: z.forgetting, Partial: true}
+			l := newLayer(w, z.n, schedule)
+			s := l.NewScratch()
+			epsXY := uniform(r, z.places)
+			counts := []int{z.spikes, 0, 1, z.spikes / 2, 160, 161, 320}
+			positions := l.Positions()
+			spikes := make([][]int32, positions)
+			for g := range spikes {
+				spikes[g] = make([]int32, min(z.spikes, counts[r.IntN(len(counts))]))
+				for i := range spikes[g] {
+					spikes[g][i] = int32(r.IntN(z.k))
+				}
+				if len(spikes[g]) == 0 {
+					spikes[g] = nil
+				}
+				s.Give(g, spikes[g], epsXY)
+			}
+			require.NoError(t, s.Run(t.Context(), positions))
+			got := make([]float32, z.n*positions)
+			s.Store(got, positions, 0, positions)
+			for g, list := range spikes {
+				want := constants(z.n, 1/float32(z.n))
+				if len(list) > 0 {
+					whole := schedule
+					whole.Eps, whole.Partial = schedule.Eps[:len(list)], false
+					one := newLayer(w, z.n, whole).NewScratch()
+					one.Give(0, list, epsXY)
+					require.NoError(t, one.Run(t.Context(), 1))
+					one.Store(want, 1, 0, 1)
+				}
+				for n, v := range want {
+					require.Equal(t, v, got[n*positions+g], "%v, %+v: position %d with %d spikes", tier, z, g, len(list))
+				}
+			}
+		}
+		undo()
 	}
 }
 

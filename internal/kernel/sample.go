@@ -119,3 +119,27 @@ func Invert(sums []float32, u float32) int32 {
 	}
 	return int32(lo)
 }
+
+// Sampler draws spikes from one distribution after the other, like Sample and
+// SampleLowDiscrepancy, but faster. It is not safe for concurrent use.
+type Sampler struct {
+	Lookup
+	numbers [chunk]uint32
+}
+
+// NewSampler returns a Sampler for distributions with k entries.
+func NewSampler(k int) *Sampler { return &Sampler{Lookup: NewLookup(k)} }
+
+// Draw draws spikes first, first+1, ... with the random numbers of key. first must be even.
+func (s *Sampler) Draw(spikes []int32, first int, key uint64, lowDiscrepancy bool) {
+	for len(spikes) > 0 {
+		r := s.numbers[:min(chunk, len(spikes))]
+		numbers(r, key, first, lowDiscrepancy)
+		s.find(r)
+		for i, k := range r {
+			spikes[i] = int32(k)
+		}
+		spikes = spikes[len(r):]
+		first += len(r)
+	}
+}

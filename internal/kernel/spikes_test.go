@@ -23,7 +23,7 @@ func drawn(l *Layer, g int, sums []float32, key uint64, epsXY []float32) []int32
 	}
 	var spikes []int32
 	for first := 0; first < l.spikes; first += chunk {
-		s.fill(first, g+1)
+		s.fill(first, l.spikes, g+1)
 		for _, o := range s.offsets[g*chunk:][:min(chunk, l.spikes-first)] {
 			spikes = append(spikes, int32(o/row))
 		}
@@ -75,6 +75,38 @@ func requireFirstSpikes(t *testing.T, tier Tier, sampler string, want []int32, n
 			g := n % l.Positions()
 			got := drawn(l, g, sums, key, constants(places, 1))
 			require.Equal(t, want[:n], got, fmt.Sprintf("%v, %s, K %d, %d places, position %d: %d spikes", tier, sampler, k, places, g, n))
+		}
+	}
+}
+
+// TestSampler_DrawsTheSpikesOfTheSamplers compares with Sample and SampleLowDiscrepancy, also in
+// several calls and for one distribution after the other.
+func TestSampler_DrawsTheSpikesOfTheSamplers(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 9))
+	for _, k := range []int{1, 2, 3, 31, 784, 5000} {
+		s := NewSampler(k)
+		sums, thresholds := make([]float32, k), make([]uint32, k)
+		for key := range uint64(10) {
+			p := uniform(r, k)
+			for i := range p {
+				if r.IntN(3) == 0 {
+					p[i] = 0
+				}
+			}
+			p[r.IntN(k)] = 1e-20
+			cumulate(sums, p)
+			Thresholds(thresholds, sums)
+			s.Prepare(sums)
+			want, got := make([]int32, 1001), make([]int32, 1001)
+			for _, lowDiscrepancy := range []bool{false, true} {
+				Sample(want, thresholds, key)
+				if lowDiscrepancy {
+					SampleLowDiscrepancy(want, thresholds, key)
+				}
+				s.Draw(got[:500], 0, key, lowDiscrepancy)
+				s.Draw(got[500:], 500, key, lowDiscrepancy)
+				require.Equal(t, want, got, "%d entries, key %d, %t", k, key, lowDiscrepancy)
+			}
 		}
 	}
 }

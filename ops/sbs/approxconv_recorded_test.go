@@ -67,8 +67,8 @@ func checkApproxConv(t *testing.T, dir string) {
 	c.attributes["kernel_shape"], c.attributes["strides"], c.attributes["dilations"] = k.Kernel, k.Strides, k.Dilation
 	c.attributes["pads"] = append(k.Padding, k.Padding...)
 
-	operator := operatorOf(t, sbs.Operators(), sbs.OpApproxConv)
-	op, err := operator.New(ops.Node{Attributes: c.attributes, Opset: 1, NumInputs: 3})
+	approx := operator(t, sbs.OpApproxConv)
+	op, err := approx.New(ops.Node{Attributes: c.attributes, Opset: 1, NumInputs: 3})
 	require.NoError(t, err)
 	got := compute(t, op, &ops.Context{}, c.inputs())
 	_, size := c.reference()
@@ -77,7 +77,7 @@ func checkApproxConv(t *testing.T, dir string) {
 	for i, v := range want.Float32s() {
 		require.InDelta(t, v, got[i], 1e-5*float64(size[i]), "element %d", i)
 	}
-	opstest.Gradient(t, operator, []opstest.GradientCase{{
+	opstest.Gradient(t, approx, []opstest.GradientCase{{
 		Case:    opstest.Case{Name: "gradients", Attributes: c.attributes, Inputs: c.inputs(), Tolerance: 1e-4},
 		Trained: []int{0, 1, 2}, GradOut: file("grad_output"),
 		Want: []*ops.Tensor{file("grad_input"), file("grad_weights"), file("grad_bias")},

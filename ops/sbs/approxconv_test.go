@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
@@ -16,13 +15,6 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/ops/std"
 )
-
-// operatorOf returns the operator with the given name.
-func operatorOf(t testing.TB, list []ops.Operator, name string) ops.Operator {
-	i := slices.IndexFunc(list, func(o ops.Operator) bool { return o.Name == name })
-	require.GreaterOrEqual(t, i, 0)
-	return list[i]
-}
 
 // referenceProduct computes a product as the text defines it, one partial product at a time.
 func referenceProduct(a sbs.Approximation, x, w float32) float32 {
@@ -247,11 +239,11 @@ func (c convolutionCase) reference() (out, size []float32) {
 }
 
 func TestApproxConv_IsTheSumOfItsProducts(t *testing.T) {
-	operator := operatorOf(t, sbs.Operators(), sbs.OpApproxConv)
+	approx := operator(t, sbs.OpApproxConv)
 	exact := 0
 	for seed := range uint64(150) {
 		c := randomConvolution(seed)
-		op, err := operator.New(ops.Node{Attributes: c.attributes, Opset: 1, NumInputs: 3})
+		op, err := approx.New(ops.Node{Attributes: c.attributes, Opset: 1, NumInputs: 3})
 		require.NoError(t, err)
 		got := compute(t, op, &ops.Context{}, c.inputs())
 		want, size := c.reference()
@@ -278,7 +270,7 @@ func TestApproxConv_KeepsTheContract(t *testing.T) {
 	for seed := range uint64(12) {
 		c := randomConvolution(seed)
 		out, _ := c.reference()
-		op, err := operatorOf(t, sbs.Operators(), sbs.OpApproxConv).New(ops.Node{Attributes: c.attributes, Opset: 1, NumInputs: 3})
+		op, err := operator(t, sbs.OpApproxConv).New(ops.Node{Attributes: c.attributes, Opset: 1, NumInputs: 3})
 		require.NoError(t, err)
 		types, err := op.Infer([]*ops.Input{opstest.Const(c.x), opstest.Const(c.w), nil})
 		require.NoError(t, err)
@@ -289,14 +281,14 @@ func TestApproxConv_KeepsTheContract(t *testing.T) {
 			Outputs: []*ops.Tensor{opstest.F32(shape, out...)}, Tolerance: 1e-6,
 		})
 	}
-	opstest.Run(t, operatorOf(t, sbs.Operators(), sbs.OpApproxConv), cases)
+	opstest.Run(t, operator(t, sbs.OpApproxConv), cases)
 }
 
 func TestApproxConv_KeepsNumbersThatAreNotFinite(t *testing.T) {
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
 	attributes := sbs.Approximation{FracBits: 8, TruncBits: 7, Enabled: true}.Attributes()
 	attributes["kernel_shape"] = []int64{1, 1}
-	op, err := operatorOf(t, sbs.Operators(), sbs.OpApproxConv).New(ops.Node{Attributes: attributes, Opset: 1, NumInputs: 2})
+	op, err := operator(t, sbs.OpApproxConv).New(ops.Node{Attributes: attributes, Opset: 1, NumInputs: 2})
 	require.NoError(t, err)
 	x := opstest.F32([]int{1, 1, 1, 4}, 1, 0, inf, nan)
 	got := compute(t, op, &ops.Context{}, []*ops.Tensor{x, opstest.F32([]int{2, 1, 1, 1}, 1, -0.5)})
@@ -350,14 +342,14 @@ func TestApproxConv_RefusesWrongNodes(t *testing.T) {
 		cases = append(cases, opstest.Case{Name: name, Attributes: with("", nil), Inputs: in, WantErr: ""})
 		cases[len(cases)-1].WantErr = map[string]string{"rank": "X is", "type": "X is", "channels": "channels", "bias": "B is"}[name]
 	}
-	opstest.Run(t, operatorOf(t, sbs.Operators(), sbs.OpApproxConv), cases)
+	opstest.Run(t, operator(t, sbs.OpApproxConv), cases)
 }
 
 // TestApproxConv_StopsSoon cancels a run that takes much longer than the test waits.
 func TestApproxConv_StopsSoon(t *testing.T) {
 	attributes := sbs.Approximation{FracBits: 12, TruncBits: 14, Enabled: true}.Attributes()
 	attributes["kernel_shape"] = []int64{3, 3}
-	op, err := operatorOf(t, sbs.Operators(), sbs.OpApproxConv).New(ops.Node{Attributes: attributes, Opset: 1, NumInputs: 2})
+	op, err := operator(t, sbs.OpApproxConv).New(ops.Node{Attributes: attributes, Opset: 1, NumInputs: 2})
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -394,8 +386,8 @@ func TestApproxConv_HasTheGradientOfConv(t *testing.T) {
 		for _, name := range []string{"kernel_shape", "strides", "dilations", "pads"} {
 			plain[name] = c.attributes[name]
 		}
-		want := gradients(operatorOf(t, std.Operators(), "Conv"), plain, 17)
-		require.Equal(t, want, gradients(operatorOf(t, sbs.Operators(), sbs.OpApproxConv), c.attributes, 1), "seed %d", seed)
+		want := gradients(operatorIn(t, std.Operators(), "Conv"), plain, 17)
+		require.Equal(t, want, gradients(operator(t, sbs.OpApproxConv), c.attributes, 1), "seed %d", seed)
 	}
 }
 
@@ -405,7 +397,7 @@ func BenchmarkApproxConv(b *testing.B) {
 		b.Run(fmt.Sprintf("F=%d,T=%d,%v", a.FracBits, a.TruncBits, a.Enabled), func(b *testing.B) {
 			attributes := a.Attributes()
 			attributes["kernel_shape"] = []int64{5, 5}
-			op, err := operatorOf(b, sbs.Operators(), sbs.OpApproxConv).New(ops.Node{Attributes: attributes, Opset: 1, NumInputs: 2})
+			op, err := operator(b, sbs.OpApproxConv).New(ops.Node{Attributes: attributes, Opset: 1, NumInputs: 2})
 			require.NoError(b, err)
 			x, w := opstest.Random(1, 4, 32, 12, 12), opstest.Random(2, 64, 32, 5, 5)
 			for b.Loop() {

@@ -23,12 +23,13 @@ func TestBits_AreTheSameOnAllProcessors(t *testing.T) {
 		"drawn": "ae94c2c86a43f856",
 		"given": "3479b6e3b2c4ed87",
 		"grad":  "e885149798d28265",
+		"full":  "f0455b5f7be60e25",
 	}
 	for _, tier := range kernel.Tiers() {
 		t.Run(tier.String(), func(t *testing.T) {
 			defer kernel.Use(tier)()
 			got := map[string]string{}
-			for name, compute := range map[string]func(*testing.T, uint64) []*ops.Tensor{"drawn": drawnBits, "given": givenBits, "grad": gradientBits} {
+			for name, compute := range map[string]func(*testing.T, uint64) []*ops.Tensor{"drawn": drawnBits, "given": givenBits, "grad": gradientBits, "full": fullBits} {
 				sum := fnv.New64a()
 				for seed := range uint64(40) {
 					for _, v := range compute(t, seed) {
@@ -55,6 +56,11 @@ func drawnBits(t *testing.T, seed uint64) []*ops.Tensor {
 func givenBits(t *testing.T, seed uint64) []*ops.Tensor {
 	q := randomProblem(seed)
 	return []*ops.Tensor{runOnce(t, q.p, q.inputs(), &ops.Context{Spikes: q.spikes})}
+}
+
+// fullBits returns h of a full layer that draws its spikes.
+func fullBits(t *testing.T, seed uint64) []*ops.Tensor {
+	return []*ops.Tensor{runFull(t, fullProblem(seed), &ops.Context{Seed: seed})}
 }
 
 // gradientBits returns the gradients of a layer, of both dialects.

@@ -1,5 +1,6 @@
 // Package sbs implements the Spike-By-Spike operator, SbS of the ONNX domain ai.sbs,
-// version 1. A node with this operator is one layer of a Spike-By-Spike network.
+// version 1, and others of this domain. A node with one of these operators is one layer of a
+// network.
 //
 // # Spike-By-Spike networks
 //
@@ -91,11 +92,33 @@
 //     package convert writes for other runtimes. This package has its own random
 //     numbers and ignores the attribute.
 //
+// # SbSFullLayer
+//
+// The operator SbSFullLayer is SbS with spikes that are drawn from the whole image, the layer of
+// PyTorch-SbS with spike_full_layer_input_distribution. Its inputs and attributes are those of
+// SbS, and it differs from SbS in step 2 of the computation:
+//
+//   - The layer draws S spikes once per image, as SbS does, from the distribution of all C*H*W
+//     entries of X. Spike t is an entry, with the index c*H*W + y*W + x. An entry that is 0 is
+//     never drawn. An image that is all zero has no spikes.
+//   - In their order, it hands the spikes to all output positions that see them: spike t becomes
+//     spike k of a position if the entry is entry k of its patch. Places in the padding see no
+//     spike.
+//
+// The spikes of a position are counted from 0: the step size of its first spike has epsilon_t[0],
+// whichever spike of the image it is. A position that sees no spike keeps h[n] = 1/N. The input
+// given has the shape (B, S, 1, 1): int64 holds the indices of the entries, and -1 is allowed for
+// an image that is all zero; float32 holds u. The sums over the image are added in float64.
+//
+// The number of spikes that a position sees depends on the image. On average over all places of
+// the image, S spikes give Updates spikes to all positions together.
+//
 // # Random numbers
 //
 // A random number depends on the seed of the run or of the image, the seed of the node,
 // the number of the image, the output position and the number of the spike, and on
-// nothing else. In particular, it does not depend on the place of an image in the batch.
+// nothing else. In particular, it does not depend on the place of an image in the batch. The
+// spikes of SbSFullLayer are those of output position 0.
 // See ops.Context, which holds the seeds and numbers of a run. Spikes or uniforms in the
 // Context take precedence over the input given, and spikes over uniforms.
 //

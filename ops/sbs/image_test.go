@@ -19,19 +19,10 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// operatorNamed returns an operator of the domain.
-func operatorNamed(t *testing.T, name string) ops.Operator {
-	t.Helper()
-	all := sbs.Operators()
-	i := slices.IndexFunc(all, func(o ops.Operator) bool { return o.Name == name })
-	require.GreaterOrEqual(t, i, 0, name)
-	return all[i]
-}
-
 // imageOp returns a Poisson or SpikeImage operator.
 func imageOp(t *testing.T, name string, p sbs.ImageParams) ops.Op {
 	t.Helper()
-	op, err := operatorNamed(t, name).New(ops.Node{Attributes: p.Attributes(), Opset: 1, NumInputs: 1})
+	op, err := operator(t, name).New(ops.Node{Attributes: p.Attributes(), Opset: 1, NumInputs: 1})
 	require.NoError(t, err)
 	return op
 }
@@ -95,7 +86,7 @@ func TestImageOperators_KeepTheContract(t *testing.T) {
 				require.NoError(t, err)
 				return out
 			}
-			opstest.Run(t, operatorNamed(t, name), []opstest.Case{
+			opstest.Run(t, operator(t, name), []opstest.Case{
 				{
 					Name: name + " drawn", Attributes: p.Attributes(), Inputs: []*ops.Tensor{x}, Batch: []int{0},
 					Seeds: []uint64{7, 7, 8}, Images: []uint64{5, 1 << 40, 5}, Seed: 9, FirstImage: 20,
@@ -266,9 +257,9 @@ func TestImageOperators_RefuseWrongInputs(t *testing.T) {
 				opstest.Case{Name: fmt.Sprint("number ", i), Attributes: attrs, Inputs: []*ops.Tensor{x}, Spikes: given, WantRunErr: fmt.Sprintf(": %d at", k)},
 				opstest.Case{Name: fmt.Sprint("number as input ", i), Attributes: attrs, Inputs: []*ops.Tensor{x, given}, Constants: []int{1}, WantErr: fmt.Sprintf(": %d at", k)})
 		}
-		t.Run(name, func(t *testing.T) { opstest.Run(t, operatorNamed(t, name), cases) })
+		t.Run(name, func(t *testing.T) { opstest.Run(t, operator(t, name), cases) })
 	}
-	opstest.Run(t, operatorNamed(t, sbs.OpSpikeImage), []opstest.Case{
+	opstest.Run(t, operator(t, sbs.OpSpikeImage), []opstest.Case{
 		{
 			Name: "no spike in an image that is not black", Attributes: sbs.ImageParams{Spikes: 1}.Attributes(),
 			Inputs: []*ops.Tensor{opstest.F32([]int{1, 1, 1, 2}, 1, 2)}, Spikes: opstest.I64([]int{1, 1, 1, 1}, -1), WantRunErr: "given spikes: -1 at [0 0 0 0], but image 0 of X is not all zero",
@@ -307,7 +298,7 @@ func TestImageOperators_Gradients(t *testing.T) {
 	zero, err := ops.Zeros(ops.Float32, x.Shape())
 	require.NoError(t, err)
 	for name, want := range map[string]*ops.Tensor{sbs.OpPoisson: g, sbs.OpSpikeImage: zero} {
-		opstest.Gradient(t, operatorNamed(t, name), []opstest.GradientCase{{
+		opstest.Gradient(t, operator(t, name), []opstest.GradientCase{{
 			Case:    opstest.Case{Name: name, Attributes: sbs.ImageParams{Spikes: 9}.Attributes(), Inputs: []*ops.Tensor{x}, Seed: 2},
 			Trained: []int{0}, GradOut: g, Want: []*ops.Tensor{want},
 		}})
@@ -352,11 +343,11 @@ func TestConformancePoisson(t *testing.T) {
 				counts.Int64s()[i] = int64(v)
 			}
 			attrs := sbs.ImageParams{Spikes: int(spikes)}.Attributes()
-			opstest.Run(t, operatorNamed(t, sbs.OpPoisson), []opstest.Case{{
+			opstest.Run(t, operator(t, sbs.OpPoisson), []opstest.Case{{
 				Name: "given counts", Attributes: attrs, Inputs: []*ops.Tensor{x}, Batch: []int{0},
 				Spikes: counts, Outputs: []*ops.Tensor{file("output")}, Tolerance: 1e-6,
 			}})
-			opstest.Gradient(t, operatorNamed(t, sbs.OpPoisson), []opstest.GradientCase{{
+			opstest.Gradient(t, operator(t, sbs.OpPoisson), []opstest.GradientCase{{
 				Case:    opstest.Case{Name: "gradient", Attributes: attrs, Inputs: []*ops.Tensor{x}, Spikes: counts, Tolerance: 1e-4},
 				GradOut: file("grad_output"), Trained: []int{0}, Want: []*ops.Tensor{file("grad_input")},
 			}})
@@ -392,7 +383,7 @@ func TestConformanceSpikeImage(t *testing.T) {
 			file := func(name string) *ops.Tensor { return opstest.Load(t, filepath.Join(dir, name+".npy")) }
 			x, spikes, u, output := file("input"), file("spikes"), file("uniforms"), file("output")
 			attrs := sbs.ImageParams{Spikes: n}.Attributes()
-			opstest.Run(t, operatorNamed(t, sbs.OpSpikeImage), []opstest.Case{{
+			opstest.Run(t, operator(t, sbs.OpSpikeImage), []opstest.Case{{
 				Name: "given spikes", Attributes: attrs, Inputs: []*ops.Tensor{x}, Batch: []int{0},
 				Spikes: spikes, Outputs: []*ops.Tensor{output}, Tolerance: 1e-6,
 			}})

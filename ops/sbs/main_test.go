@@ -4,7 +4,13 @@ import (
 	"flag"
 	"os"
 	goruntime "runtime"
+	"slices"
 	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
 // TestMain lets the tests have more workers than a small machine has cores. Benchmarks get
@@ -15,4 +21,21 @@ func TestMain(m *testing.M) {
 		goruntime.GOMAXPROCS(max(4, goruntime.NumCPU()))
 	}
 	os.Exit(m.Run())
+}
+
+// operator returns an operator of the domain by its name.
+func operator(t testing.TB, name string) ops.Operator { return operatorIn(t, sbs.Operators(), name) }
+
+// operatorIn returns the operator with a name in a list.
+func operatorIn(t testing.TB, list []ops.Operator, name string) ops.Operator {
+	t.Helper()
+	i := slices.IndexFunc(list, func(o ops.Operator) bool { return o.Name == name })
+	require.GreaterOrEqual(t, i, 0, name)
+	return list[i]
+}
+
+// sbsOperator returns the operator SbS or SbSFullLayer.
+func sbsOperator(full bool) ops.Operator {
+	all := sbs.Operators()
+	return all[slices.IndexFunc(all, func(o ops.Operator) bool { return full && o.Name == sbs.OpFullLayer || !full && o.Name == sbs.OpSbS })]
 }

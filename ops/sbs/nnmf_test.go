@@ -19,18 +19,9 @@ import (
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// operator returns an operator of the domain by its name.
-func operator(t testing.TB, name string) ops.Operator {
-	t.Helper()
-	list := sbs.Operators()
-	i := slices.IndexFunc(list, func(o ops.Operator) bool { return o.Name == name })
-	require.GreaterOrEqual(t, i, 0, name)
-	return list[i]
-}
-
-// recordedLayers calls f with every folder of recordings of the last state of PyTorch-SbS whose
+// recordedNNMF calls f with every folder of recordings of the last state of PyTorch-SbS whose
 // layer_type is the given one, and with its case.json.
-func recordedLayers(t *testing.T, layerType string, f func(t *testing.T, dir string, c recordedCase)) {
+func recordedNNMF(t *testing.T, layerType string, f func(t *testing.T, dir string, c recordedCase)) {
 	t.Helper()
 	dirs, err := filepath.Glob(filepath.Join(modeltest.Shared(t, "layer-head"), "*"))
 	require.NoError(t, err)
@@ -82,7 +73,7 @@ func (c recordedCase) nnmf(gradient sbs.NNMFGradient) sbs.NNMFParams {
 // TestConformanceNNMF compares with all recordings of NNMF and BP SBS NNMF layers.
 func TestConformanceNNMF(t *testing.T) {
 	for layerType, gradient := range map[string]sbs.NNMFGradient{"NNMF": sbs.GradientLoop, "BP SBS NNMF": sbs.GradientClosedForm} {
-		recordedLayers(t, layerType, func(t *testing.T, dir string, c recordedCase) {
+		recordedNNMF(t, layerType, func(t *testing.T, dir string, c recordedCase) {
 			if len(c.Expected) > 0 {
 				for _, e := range c.Expected {
 					checkRecordedNNMF(t, dir, c.nnmf(gradient), fmt.Sprintf("step%d_batch%d_", e.Step, e.Batch), e.Scale)

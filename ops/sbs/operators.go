@@ -1,6 +1,10 @@
 package sbs
 
-import "github.com/spike-by-spike/sbs/ops"
+import (
+	"slices"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
 
 // The names of the operators.
 const (
@@ -22,6 +26,11 @@ func Operators() []ops.Operator {
 		spikeImageOperator(),
 		approxConvOperator(),
 	}
+}
+
+// Defined reports whether the domain has an operator with this name.
+func Defined(name string) bool {
+	return slices.ContainsFunc(Operators(), func(o ops.Operator) bool { return o.Name == name })
 }
 
 // Spiking reports whether an operator of the domain, by its name, is one of those whose Ops

@@ -8,8 +8,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// Prefix returns an operator that stops after the first n spikes of the given SbS operator.
-// It draws the same spikes and uses the same epsilon_t, so that its output is the h of the
+// Prefix returns an operator that stops after the first n spikes of the given SbS or SbSFullLayer
+// operator; those of SbSFullLayer are the spikes of an image. It draws the same spikes and uses the same epsilon_t, so that its output is the h of the
 // layer after n spikes. If the layer has alpha iterations, alpha is computed from this h.
 // Spikes or uniforms that are given to the new operator have the same shape as for op.
 //
@@ -23,14 +23,16 @@ func Prefix(op ops.Op, n int) (ops.Op, error) {
 	if n < 1 || n > len(l.eps) {
 		return nil, fmt.Errorf("sbs: the layer has %d spikes and cannot stop after %d", len(l.eps), n)
 	}
-	return &layer{Params: l.Params, eps: l.eps[:n]}, nil
+	return &layer{Params: l.Params, full: l.full, eps: l.eps[:n]}, nil
 }
 
 // Spikes returns the first n spikes that a Run of an SbS operator with the same Context
 // and inputs uses: int64, of shape (B, n, OH, OW). A spike is a row of W. At an output
-// position whose patch is all zero there are no spikes, and the result holds -1.
+// position whose patch is all zero there are no spikes, and the result holds -1. For
+// SbSFullLayer, these are the first n spikes of each image, and the result holds -1 where an
+// output position does not see spike t.
 //
-// With all spikes of the layer, the result can be passed as given spikes to another Run,
+// With all spikes of an SbS layer, the result can be passed as given spikes to another Run,
 // which then computes the same h, bit for bit. Spikes returns the same errors as Prefix and
 // Run, except that it does not check the values of W.
 func Spikes(ctx *ops.Context, op ops.Op, in []*ops.Tensor, n int) (*ops.Tensor, error) {
@@ -61,9 +63,16 @@ func Spikes(ctx *ops.Context, op ops.Op, in []*ops.Tensor, n int) (*ops.Tensor, 
 	if err != nil {
 		return nil, err
 	}
+	spikesOf := r.spikesOf
+	if r.full {
+		if err := r.drawImages(); err != nil {
+			return nil, err
+		}
+		spikesOf = r.handedSpikesOf
+	}
 	err = ctx.For(r.batch, 1, func(lo, hi int) error {
 		for b := lo; b < hi; b++ {
-			if err := r.spikesOf(b, out.Int64s()[b*n*r.positions:][:n*r.positions]); err != nil {
+			if err := spikesOf(b, out.Int64s()[b*n*r.positions:][:n*r.positions]); err != nil {
 				return err
 			}
 		}

@@ -1,6 +1,8 @@
 package sbs_test
 
 import (
+	"slices"
+
 	"github.com/spike-by-spike/sbs/ops"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
@@ -9,15 +11,56 @@ import (
 // float64, in the simplest way, for given spikes of shape (B, S, OH, OW). epsilonXY may
 // be nil. The inputs must be valid.
 func referenceOutput(p sbs.Params, x, w, epsilonXY, spikes *ops.Tensor) []float64 {
-	ref := reference{p: p, x: x, w: w, xs: x.Shape(), ss: spikes.Shape(), neurons: w.Shape()[1]}
-	batch, oh, ow := ref.ss[0], ref.ss[2], ref.ss[3]
+	s := spikes.Shape()
+	ref := reference{p: p, x: x, w: w, xs: x.Shape(), oh: s[2], ow: s[3], neurons: w.Shape()[1]}
+	ref.spikes = func(b, oy, ox int) []int {
+		if ref.dead(b, oy, ox) {
+			return nil
+		}
+		list := make([]int, p.Spikes)
+		for t := range list {
+			list[t] = int(spikes.Int64s()[((b*s[1]+t)*s[2]+oy)*s[3]+ox])
+		}
+		return list
+	}
+	return ref.output(epsilonXY)
+}
+
+// referenceFullOutput is referenceOutput for SbSFullLayer: it takes the spikes of the images, of
+// shape (B, S, 1, 1).
+func referenceFullOutput(p sbs.Params, x, w, epsilonXY, spikes *ops.Tensor) []float64 {
+	ref := reference{p: p, x: x, w: w, xs: x.Shape(), neurons: w.Shape()[1]}
+	size := func(axis int) int {
+		return (ref.xs[2+axis]+p.Pads[axis]+p.Pads[axis+2]-p.Dilations[axis]*(p.Kernel[axis]-1)-1)/p.Strides[axis] + 1
+	}
+	ref.oh, ref.ow = size(0), size(1)
+	ref.spikes = func(b, oy, ox int) []int {
+		image := ref.xs[1] * ref.xs[2] * ref.xs[3]
+		if slices.Max(x.Float32s()[b*image:][:image]) == 0 {
+			return nil
+		}
+		var list []int
+		for t := range p.Spikes {
+			for k := range w.Shape()[0] {
+				if i, ok := ref.input(b, oy, ox, k); ok && int64(i-b*image) == spikes.Int64s()[b*spikes.Shape()[1]+t] {
+					list = append(list, k)
+				}
+			}
+		}
+		return list
+	}
+	return ref.output(epsilonXY)
+}
+
+func (ref reference) output(epsilonXY *ops.Tensor) []float64 {
+	batch, oh, ow := ref.xs[0], ref.oh, ref.ow
 	out := make([]float64, batch*ref.neurons*oh*ow)
 	for b := range batch {
 		h := make([][][]float64, oh) // oh, ow, n
 		for oy := range oh {
 			h[oy] = make([][]float64, ow)
 			for ox := range ow {
-				h[oy][ox] = ref.position(b, oy, ox, epsilonXY, spikes.Int64s())
+				h[oy][ox] = ref.position(b, oy, ox, epsilonXY)
 			}
 		}
 		alpha := ref.alpha(b, h)
@@ -35,8 +78,11 @@ func referenceOutput(p sbs.Params, x, w, epsilonXY, spikes *ops.Tensor) []float6
 type reference struct {
 	p       sbs.Params
 	x, w    *ops.Tensor
-	xs, ss  []int // shapes of x and of the spikes
+	xs      []int // shape of x
+	oh, ow  int
 	neurons int
+
+	spikes func(b, oy, ox int) []int // of an output position
 }
 
 // input returns the index of the element of x that output position (oy, ox) of image b
@@ -51,27 +97,27 @@ func (r reference) input(b, oy, ox, k int) (int, bool) {
 
 func (r reference) weight(k, n int) float64 { return float64(r.w.Float32s()[k*r.neurons+n]) }
 
+// dead reports whether the patch of an output position is all zero.
+func (r reference) dead(b, oy, ox int) bool {
+	for k := range r.w.Shape()[0] {
+		if i, ok := r.input(b, oy, ox, k); ok && r.x.Float32s()[i] != 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // position returns h of one output position.
-func (r reference) position(b, oy, ox int, epsilonXY *ops.Tensor, spikes []int64) []float64 {
+func (r reference) position(b, oy, ox int, epsilonXY *ops.Tensor) []float64 {
 	h := make([]float64, r.neurons)
 	for n := range h {
 		h[n] = 1 / float64(r.neurons)
 	}
-	var total float64
-	for k := range r.w.Shape()[0] {
-		if i, ok := r.input(b, oy, ox, k); ok {
-			total += float64(r.x.Float32s()[i])
-		}
-	}
-	if total == 0 {
-		return h
-	}
 	places := r.p.Kernel[0] * r.p.Kernel[1]
-	for t := range r.p.Spikes {
-		k := int(spikes[((b*r.ss[1]+t)*r.ss[2]+oy)*r.ss[3]+ox])
+	for t, k := range r.spikes(b, oy, ox) {
 		e := float64(r.p.Epsilon0) * float64(r.p.EpsilonT[t])
 		if epsilonXY != nil {
-			at := oy*r.ss[3] + ox
+			at := oy*r.ow + ox
 			if len(epsilonXY.Shape()) == 4 {
 				at = at*places + k%places
 			}

@@ -18,11 +18,16 @@ import (
 const (
 	partSpikes = 3200
 	leastParts = 32
+	imageParts = 8 // of an image in a full layer, at most
 )
 
 // blockGroups returns the number of groups in a part of a loop over all groups.
-func (l *layer) blockGroups(groups int) int {
-	return max(1, min(partSpikes/len(l.eps), groups/leastParts))
+func (r *run) blockGroups(groups int) int {
+	if r.full {
+		// Each part goes through all spikes of its images.
+		return max(1, groups/leastParts, groups/max(r.batch, 1)/imageParts)
+	}
+	return max(1, min(partSpikes/len(r.eps), groups/leastParts))
 }
 
 // Run implements ops.Op.
@@ -37,9 +42,14 @@ func (l *layer) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	if err := r.usePlan(in[1]); err != nil {
 		return err
 	}
+	if r.full {
+		if err := r.drawImages(); err != nil {
+			return err
+		}
+	}
 	size := r.kernel.Positions()
 	groups := (r.batch*r.positions + size - 1) / size
-	if err := ctx.Do(groups, l.blockGroups(groups), r); err != nil || l.AlphaIterations == 0 {
+	if err := ctx.Do(groups, r.blockGroups(groups), r); err != nil || l.AlphaIterations == 0 {
 		return err
 	}
 	if r.alpha.run == nil {
@@ -77,7 +87,7 @@ func (l *layer) planFor(ctx *ops.Context, weights *ops.Tensor, maxEpsXY float32,
 			return p, ctx.Reserve(p.bytes)
 		}
 	}
-	bytes := 4*int64(len(w)) + kernel.LayerBytes(len(w)/n, n, len(l.eps))
+	bytes := 4*int64(len(w)) + kernel.LayerBytes(len(w)/n, n, len(l.eps), l.full)
 	if err := ctx.Reserve(bytes); err != nil {
 		return nil, err
 	}
@@ -87,7 +97,7 @@ func (l *layer) planFor(ctx *ops.Context, weights *ops.Tensor, maxEpsXY float32,
 	w = slices.Clone(w)
 	k, err := kernel.NewLayer(ctx, w, n, kernel.Schedule{
 		Eps: l.eps, Places: epsPlaces, MaxEpsXY: maxEpsXY, Forgetting: max(l.Forgetting, 0),
-		LowDiscrepancy: l.Sampler == LowDiscrepancy,
+		LowDiscrepancy: l.Sampler == LowDiscrepancy, Partial: l.full,
 	})
 	if err != nil {
 		return nil, err
@@ -155,8 +165,14 @@ type run struct {
 	check checkLoop
 	alpha alphaLoop
 
+	sites    [2]int    // the grid of the places of an image that draw spikes: (OH, OW), or 1x1 in a full layer
 	given    []int64   // the given spikes, or nil
 	uniforms []float32 // the given uniforms, or nil
+
+	// Only full layers have the following.
+	draw  drawLoop
+	drawn []int32 // the spikes of each image
+	sight sight
 }
 
 // prepare checks the inputs of a run and sets up r for them, apart from the weights. h
@@ -179,7 +195,12 @@ func (l *layer) prepare(r *run, ctx *ops.Context, in []*ops.Tensor, h []int) err
 	if err := ctx.Do(len(r.x), checkGrain, &r.check); err != nil {
 		return err
 	}
-	if r.offsets == nil {
+	switch {
+	case r.full:
+		if r.sight.seen == nil {
+			r.sight = r.geometry.sight()
+		}
+	case r.offsets == nil:
 		return r.locatePatches()
 	}
 	return nil
@@ -191,7 +212,7 @@ func (r *run) usePlan(weights *ops.Tensor) error {
 	if r.plan, err = r.planFor(r.ctx, weights, r.maxEpsXY, r.epsPlaces); err != nil {
 		return err
 	}
-	r.rows = r.kernel.RowPositions() > 0 && r.ow >= minRow && r.Strides[1] == 1 && r.given == nil && r.uniforms == nil
+	r.rows = r.kernel.RowPositions() > 0 && r.ow >= minRow && r.Strides[1] == 1 && r.given == nil && r.uniforms == nil && !r.full
 	return nil
 }
 
@@ -234,6 +255,7 @@ type workspace struct {
 	scratch *kernel.Scratch
 	dead    []bool // positions of the group whose patch is all zero
 	epsXY   [kernel.RowLen][]float32
+	handed  handed // the spikes of some positions of a full layer
 }
 
 // Part implements parallel.Loop: it computes h at the (image, output position) pairs of
@@ -247,13 +269,21 @@ func (r *run) Part(lo, hi int) error {
 	w := r.workspaces.Get()
 	defer func() {
 		clear(w.epsXY[:])
+		r.ctx.Release(w.handed.bytes)
+		w.handed.bytes = 0
 		r.workspaces.Put(w)
 	}()
 	if w.run != r.number { // the padded image is one of another run
 		w.run, w.number = r.number, -1
 	}
 	size, total := r.kernel.Positions(), r.batch*r.positions
-	for first := lo * size; first < min(hi*size, total); first += size {
+	end := min(hi*size, total)
+	for first := lo * size; first < end; first += size {
+		if r.full && (first == lo*size || first == w.handed.end) {
+			if err := r.handOut(&w.handed, first, end); err != nil {
+				return err
+			}
+		}
 		n := min(size, total-first)
 		for g := 0; g < n; {
 			count, err := r.prepareSpikes(w, first, g, n-g)
@@ -276,7 +306,7 @@ func (r *run) workspaceBytes() int64 {
 	if r.padded {
 		bytes += 4 * int64(r.imageLength)
 	}
-	if r.given != nil || r.uniforms != nil {
+	if (r.given != nil || r.uniforms != nil) && !r.full {
 		bytes += 4 * int64(r.kernel.Positions()) * int64(len(r.eps))
 	}
 	return bytes
@@ -289,7 +319,11 @@ const minRow = 6
 // prepareSpikes prepares the spikes of some of the positions g to g+n-1 of the group
 // that starts at pair first. It returns how many it has prepared.
 func (r *run) prepareSpikes(w *workspace, first, g, n int) (int, error) {
-	if r.rows {
+	switch {
+	case r.full:
+		r.giveHanded(w, first+g, g, n)
+		return n, nil
+	case r.rows:
 		return r.prepareRow(w, first+g, g, n)
 	}
 	n = min(n, len(w.sums))
@@ -422,56 +456,4 @@ func (r *run) key(b, pos int) uint64 {
 // imageKey returns what the keys of entry b of the batch have in common.
 func (r *run) imageKey(b int) uint64 {
 	return kernel.ImageKey(r.ctx.ImageSeed(b), uint64(r.Seed), r.ctx.Image(b))
-}
-
-// maxPadded is the largest number of elements of an image with its padding. Every
-// worker holds one such image.
-const maxPadded = 1 << 24
-
-// locatePatches finds out how to reach the entries of the patches.
-func (r *run) locatePatches() error {
-	height, width := r.height+r.Pads[0]+r.Pads[2], r.width+r.Pads[1]+r.Pads[3]
-	r.padded = r.Pads != [4]int{}
-	r.rowLength, r.imageLength = width, r.channels*height*width
-	if n, err := ops.Len([]int{r.channels, height, width}); r.padded && (err != nil || n > maxPadded) {
-		return fmt.Errorf("an image of X with its pads, %dx%dx%d, has more than %d elements", r.channels, height, width, maxPadded)
-	}
-	r.offsets = make([]int32, 0, (r.k+kernel.RowLen-1)/kernel.RowLen*kernel.RowLen)
-	for c := range r.channels {
-		for i := range r.Kernel[0] {
-			for j := range r.Kernel[1] {
-				r.offsets = append(r.offsets, int32((c*height+i*r.Dilations[0])*width+j*r.Dilations[1]))
-			}
-		}
-	}
-	return nil
-}
-
-// image returns an image of X, with its padding if there is any. It is valid until the
-// worker asks for another one.
-func (r *run) image(w *workspace, b int) []float32 {
-	size := r.channels * r.height * r.width
-	x := r.x[b*size:][:size]
-	if !r.padded {
-		return x
-	}
-	if w.number == b {
-		return w.padded
-	}
-	w.number = b
-	if len(w.padded) != r.imageLength {
-		w.padded = make([]float32, r.imageLength)
-	}
-	clear(w.padded)
-	height := r.height + r.Pads[0] + r.Pads[2]
-	for row := range r.channels * r.height {
-		channel, y := row/r.height, row%r.height
-		copy(w.padded[(channel*height+y+r.Pads[0])*r.rowLength+r.Pads[1]:], x[row*r.width:(row+1)*r.width])
-	}
-	return w.padded
-}
-
-// start returns the index in its image at which the patch of an output position starts.
-func (r *run) start(pos int) int {
-	return pos/r.ow*r.Strides[0]*r.rowLength + pos%r.ow*r.Strides[1]
 }

@@ -37,21 +37,22 @@ func Operator() ops.Operator {
 			if err != nil {
 				return nil, err
 			}
-			return newLayer(p), nil
+			return newLayer(p, false), nil
 		},
 	}
 }
 
-// layer is the operator, bound to the attributes of a node.
+// layer is SbS or SbSFullLayer, bound to the attributes of a node.
 type layer struct {
 	Params
+	full bool      // whether the operator is SbSFullLayer
 	eps  []float32 // epsilon_0 * epsilon_t of the spikes that are used, see Prefix
 	last atomic.Pointer[plan]
 	runs atomic.Uint64 // number of runs so far
 }
 
-func newLayer(p Params) *layer {
-	l := &layer{Params: p, eps: make([]float32, p.Spikes)}
+func newLayer(p Params, full bool) *layer {
+	l := &layer{Params: p, full: full, eps: make([]float32, p.Spikes)}
 	for t := range l.eps {
 		l.eps[t] = p.Epsilon0 * p.EpsilonT[t]
 	}
@@ -79,7 +80,7 @@ func (l *layer) Infer(in []*ops.Input) ([]ops.Type, error) {
 		}
 	}
 	if g := optional(in, inputGiven); g != nil {
-		if err := l.checkGiven(g, out, in[1].Shape[0]); err != nil {
+		if err := l.checkGiven(g, in[0].Shape, in[1].Shape[0], out); err != nil {
 			return nil, err
 		}
 	}
@@ -100,16 +101,27 @@ func optional[T any](in []*T, i int) *T {
 	return nil
 }
 
-// checkGiven checks the input of given spikes or uniforms for an output and a W of k
-// rows.
-func (l *layer) checkGiven(given *ops.Input, out ops.Type, k ops.Dim) error {
-	want := ops.Type{DType: ops.Int64, Shape: []ops.Dim{out.Shape[0], {Size: l.Spikes}, out.Shape[2], out.Shape[3]}}
+// checkGiven checks the input of given spikes or uniforms for an X of the shape x, a W of k rows
+// and an output.
+func (l *layer) checkGiven(given *ops.Input, x []ops.Dim, k ops.Dim, out ops.Type) error {
+	want := ops.Type{DType: ops.Int64, Shape: []ops.Dim{x[0], {Size: l.Spikes}, out.Shape[2], out.Shape[3]}}
+	sizes := "output height, output width"
+	if l.full {
+		want.Shape[2], want.Shape[3] = ops.Dim{Size: 1}, ops.Dim{Size: 1}
+		sizes = "1, 1"
+		k.Size = -1
+		if image, ok := (ops.Type{Shape: x[1:]}).Sizes(); ok {
+			if n, err := ops.Len(image); err == nil {
+				k.Size = n
+			}
+		}
+	}
 	if given.DType == ops.Float32 {
 		want.DType = ops.Float32
 	}
 	if !compatible(given.Type, want) {
-		return fmt.Errorf("%w: the input given is %v, want %v (batch, number_of_spikes, output height, output width), int64 for spikes or float32 for uniforms",
-			ops.ErrShape, given.Type, want)
+		return fmt.Errorf("%w: the input given is %v, want %v (batch, number_of_spikes, %s), int64 for spikes or float32 for uniforms",
+			ops.ErrShape, given.Type, want, sizes)
 	}
 	switch {
 	case given.Const == nil:
@@ -117,7 +129,7 @@ func (l *layer) checkGiven(given *ops.Input, out ops.Type, k ops.Dim) error {
 	case given.DType == ops.Float32:
 		return checkUniforms(context.Background(), given.Const)
 	case k.Known():
-		return checkSpikes(context.Background(), given.Const, k.Size)
+		return checkSpikes(context.Background(), given.Const, k.Size, l.drawnFrom())
 	}
 	return nil
 }

@@ -28,13 +28,7 @@ func inverseSqrt(n int) []float32 {
 // runOnce returns the output of a new layer.
 func runOnce(t *testing.T, p sbs.Params, in []*ops.Tensor, ctx *ops.Context) *ops.Tensor {
 	t.Helper()
-	op, err := sbs.Operator().New(ops.Node{Attributes: p.Attributes(), Opset: 1, NumInputs: len(in)})
-	require.NoError(t, err)
-	ctx.Context = t.Context()
-	ctx.Pool = parallel.New(2)
-	out, err := ops.Run(op, ctx, in)
-	require.NoError(t, err)
-	return out[0]
+	return runOperator(t, sbs.Operator(), p, in, ctx)
 }
 
 // problem is a layer with its inputs and spikes.

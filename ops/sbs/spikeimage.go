@@ -65,7 +65,7 @@ func (p *spikeImage) checkGiven(given *ops.Input, x ops.Type) error {
 	case given.DType == ops.Float32:
 		return checkUniforms(context.Background(), given.Const)
 	}
-	return checkSpikes(context.Background(), given.Const, values)
+	return checkSpikes(context.Background(), given.Const, values, "image")
 }
 
 // spikeImageRun is the state of one Run. As the Scratch of the node it keeps its memory for the
@@ -139,7 +139,7 @@ func (r *spikeImageRun) inject(in []*ops.Tensor) error {
 			return fmt.Errorf("given spikes: %w", err)
 		}
 		r.given = spikes.Int64s()
-		return checkSpikes(r.ctx, spikes, r.size)
+		return checkSpikes(r.ctx, spikes, r.size, "image")
 	}
 	want.DType = ops.Float32
 	if err := want.Check(uniforms); err != nil {
