@@ -12,8 +12,11 @@ func (*OnOff) Kind() string { return kindOnOff }
 
 // Output implements Layer.
 func (l *OnOff) Output(in Size) (Size, error) {
+	if l.Mean == nil {
+		return Size{2 * in.Channels, in.Height, in.Width}, nil
+	}
 	want := []int{1, 1, in.Height, in.Width}
-	if l.Mean != nil && l.Mean.Len() == 1 {
+	if l.Mean.Len() == 1 {
 		want = []int{1, 1, 1, 1}
 	}
 	if err := checkFloats("mean", l.Mean, want); err != nil {
