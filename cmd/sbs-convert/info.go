@@ -129,16 +129,20 @@ func layerRow(l convert.Layer) row {
 		return r
 	case *convert.ApproxConv:
 		return row{kernel: window(l.Window) + products(l), parameters: l.Weights.Len() + l.Bias.Len()}
+	case *convert.NNMF:
+		return row{kernel: window(l.Window), parameters: l.Weights.Len(), epsilon: step(l)}
+	case *convert.Poisson:
+		return row{kernel: "-", spikes: l.Spikes}
+	case *convert.SpikeImage:
+		return row{kernel: "-", spikes: l.Spikes}
 	case *convert.AveragePool:
 		return row{kernel: window(l.Window)}
 	case *convert.MaxPool:
 		return row{kernel: window(l.Window)}
 	case *convert.OnOff:
-		return row{kernel: "-", parameters: l.Mean.Len()}
-	case *convert.Poisson:
-		return row{kernel: "-", spikes: l.Spikes}
-	case *convert.SpikeImage:
-		return row{kernel: "-", spikes: l.Spikes}
+		if l.Mean != nil {
+			return row{kernel: "-", parameters: l.Mean.Len()}
+		}
 	}
 	return row{kernel: "-"}
 }
@@ -168,6 +172,14 @@ func epsilon(l *convert.SbS) string {
 		}
 	}
 	return fmt.Sprintf("%g %s", l.Epsilon0, schedule)
+}
+
+// step describes the iterations of an NNMF layer.
+func step(l *convert.NNMF) string {
+	if l.Epsilon0 <= 0 {
+		return fmt.Sprintf("%d multiplicative iterations", l.Iterations)
+	}
+	return fmt.Sprintf("%g in %d iterations", l.Epsilon0, l.Iterations)
 }
 
 // window describes the kernel of a layer, and its strides, dilations and padding if they
