@@ -19,8 +19,9 @@ import (
 // in the operator and in its definition by standard operators.
 func approximations() map[sbs.Approximation]bool {
 	return map[sbs.Approximation]bool{
-		{FracBits: 8, TruncBits: 7, Enabled: true}:   true,
-		{FracBits: 12, TruncBits: 14, Enabled: true}: true,
+		{FracBits: 8, TruncBits: 7, Enabled: true}:   false,
+		{FracBits: 12, TruncBits: 14, Enabled: true}: false,
+		{FracBits: 13, TruncBits: 8, Enabled: true}:  true,
 		{FracBits: 16, TruncBits: 20, Enabled: true}: true,
 		{FracBits: 24, TruncBits: 3, Enabled: true}:  true,
 		{FracBits: 32, TruncBits: 31, Enabled: true}: true,

@@ -69,7 +69,9 @@ func approxConvOperator() ops.Operator {
 			if err != nil {
 				return nil, err
 			}
-			return &approxConv{exact: exact, isExact: p.IsExact(), win: w, multiplier: newMultiplier(p)}, nil
+			c := &approxConv{exact: exact, isExact: p.IsExact(), win: w, multiplier: newMultiplier(p)}
+			c.parts = c.multiplier.parts()
+			return c, nil
 		},
 	}
 }
@@ -98,6 +100,7 @@ type approxConv struct {
 	isExact    bool               // whether its products are those of this node
 	win        window
 	multiplier multiplier
+	parts      []part // nil if the products are not added in parts
 	last       atomic.Pointer[factors]
 }
 
@@ -114,21 +117,13 @@ func (c *approxConv) Backward(ctx *ops.Context, in, out, gradOut, gradIn []*ops.
 	return c.exact.Backward(ctx, in, out, gradOut, gradIn)
 }
 
-// Run implements ops.Op. Where only the factors are truncated, it is the standard convolution of
-// these factors.
+// Run implements ops.Op.
 func (c *approxConv) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	switch {
 	case c.isExact:
 		return c.exact.Run(ctx, in, out)
-	case c.multiplier.cut == 0:
-		truncated := slices.Clone(in)
-		for i, t := range in[:2] {
-			var err error
-			if truncated[i], err = c.multiplier.truncate(ctx, t); err != nil {
-				return err
-			}
-		}
-		return c.exact.Run(ctx, truncated, out)
+	case c.parts != nil:
+		return c.runParts(ctx, in, out)
 	}
 	r := ops.Scratch[approxRun](ctx)
 	defer r.release()
@@ -146,29 +141,6 @@ func (c *approxConv) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	groups := (pairs + approxPositions - 1) / approxPositions
 	work := max(1, approxPositions*r.k*r.n)
 	return ctx.Do(groups, max(1, min(approxProducts/work, groups/leastParts)), r)
-}
-
-// truncate returns a tensor with the F leading bits of each significand. Numbers that are not
-// finite stay as they are.
-func (m *multiplier) truncate(ctx *ops.Context, t *ops.Tensor) (*ops.Tensor, error) {
-	all, err := ops.Temporary[float32](ctx, t.Len())
-	if err != nil {
-		return nil, err
-	}
-	values := t.Float32s()
-	mask := ^uint32(1<<(significandBits-m.frac) - 1)
-	if err := ctx.For(len(all), checkGrain, func(lo, hi int) error {
-		for i, v := range values[lo:hi] {
-			if isFinite(v) {
-				v = math.Float32frombits(math.Float32bits(v) & mask)
-			}
-			all[lo+i] = v
-		}
-		return nil
-	}); err != nil {
-		return nil, err
-	}
-	return ops.NewTensor(t.Shape(), all)
 }
 
 // factors holds the weights of a layer, prepared for products. The layer keeps it for later runs

@@ -247,7 +247,7 @@ func TestApproxConv_IsTheSumOfItsProducts(t *testing.T) {
 		require.NoError(t, err)
 		got := compute(t, op, &ops.Context{}, c.inputs())
 		want, size := c.reference()
-		if c.a.IsExact() || !c.a.Enabled || c.a.TruncBits == 0 { // a convolution, whose products are not rounded
+		if c.isConvolution() { // the products are not rounded before they are added
 			exact++
 			for i := range want {
 				require.InDelta(t, want[i], got[i], 1e-6*float64(size[i])+1e-7, "seed %d", seed)
@@ -263,6 +263,64 @@ func TestApproxConv_IsTheSumOfItsProducts(t *testing.T) {
 	}
 	require.Greater(t, exact, 10)
 }
+
+// isConvolution reports whether the layer is computed as a convolution of other numbers.
+func (c convolutionCase) isConvolution() bool {
+	empty := c.a.Enabled && c.a.TruncBits >= 2*c.a.FracBits-1
+	return c.a.IsExact() || !c.a.Enabled || c.a.TruncBits == 0 || c.a.FracBits <= 12 && !empty
+}
+
+// TestApproxConv_SingleProducts compares the products of a layer with one channel, bit for bit, in
+// all settings.
+func TestApproxConv_SingleProducts(t *testing.T) {
+	r := rand.New(rand.NewPCG(6, 7))
+	numbers := func(n int) []float32 {
+		v := make([]float32, n)
+		for i := range v {
+			for v[i] == 0 || isTiny(v[i]) {
+				v[i] = randomFactor(r)
+			}
+			if e := math.Ilogb(float64(v[i])); e > 50 || e < -50 {
+				v[i] = math.Float32frombits(math.Float32bits(v[i])&(1<<31|1<<23-1) | 127<<23)
+			}
+		}
+		v[0] = 0
+		return v
+	}
+	x, w := numbers(11), numbers(13)
+	for _, a := range allApproximations() {
+		attributes := a.Attributes()
+		attributes["kernel_shape"] = []int64{1, 1}
+		op, err := operatorOf(t, sbs.Operators(), sbs.OpApproxConv).New(ops.Node{Attributes: attributes, Opset: 1, NumInputs: 2})
+		require.NoError(t, err)
+		got := compute(t, op, &ops.Context{}, []*ops.Tensor{opstest.F32([]int{1, 1, 1, len(x)}, x...), opstest.F32([]int{len(w), 1, 1, 1}, w...)})
+		for i := range w {
+			for j := range x {
+				require.Equal(t, a.Product(x[j], w[i]), got[i*len(x)+j], "%+v: %b * %b", a, x[j], w[i])
+			}
+		}
+	}
+}
+
+// TestApproxConv_TakesSomeImagesAtATime has more images than are computed at once.
+func TestApproxConv_TakesSomeImagesAtATime(t *testing.T) {
+	attributes := sbs.Approximation{FracBits: 8, TruncBits: 7, Enabled: true}.Attributes()
+	attributes["kernel_shape"] = []int64{1, 1}
+	op, err := operatorOf(t, sbs.Operators(), sbs.OpApproxConv).New(ops.Node{Attributes: attributes, Opset: 1, NumInputs: 2})
+	require.NoError(t, err)
+	x, w := opstest.Random(1, 75, 3, 100, 100), opstest.Random(2, 1, 3, 1, 1)
+	ctx := &ops.Context{Memory: &ops.Memory{Limit: 80 << 20}}
+	got := compute(t, op, ctx, []*ops.Tensor{x, w})
+	for _, i := range []int{0, 68, 69, 74} {
+		image, err := x.Take(0, i)
+		require.NoError(t, err)
+		image, err = image.Reshaped([]int{1, 3, 100, 100})
+		require.NoError(t, err)
+		require.Equal(t, compute(t, op, &ops.Context{}, []*ops.Tensor{image, w}), got[i*10000:][:10000])
+	}
+}
+
+func isTiny(v float32) bool { return v > -0x1p-126 && v < 0x1p-126 }
 
 // TestApproxConv_KeepsTheContract covers several parts of the parallel loop.
 func TestApproxConv_KeepsTheContract(t *testing.T) {

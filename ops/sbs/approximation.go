@@ -193,11 +193,8 @@ func (m *multiplier) add(sums []float32, v float32, weights []factor) {
 	sums = sums[:len(weights)]
 	switch m.columns {
 	case 8:
-		// The most frequent case is faster with its own variables than with difference8.
-		sig, row, pad, scale := x.significand, x.rows[0], m.pad&31, x.scale
 		for i, w := range weights {
-			r := sig*uint64(w.significand) - uint64(row[uint8(w.significand)])>>pad
-			sums[i] += float32(float32(int64(r)) * float32(scale*w.scale))
+			sums[i] += x.times(m.difference8(&x, w.significand), w.scale)
 		}
 	case 16:
 		for i, w := range weights {

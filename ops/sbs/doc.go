@@ -155,7 +155,7 @@
 //
 //	Y[o] = B[o] + sum_k A(p[k], W[o,k])
 //
-// for the patch p at each output position, as float32 sums in ascending order of k = (c*KH +
+// for the patch p at each output position, with sums in float32 in ascending order of k = (c*KH +
 // i)*KW + j. For two numbers x and w that are not 0, the product A(x, w) follows from the bits of
 // the float32 numbers. With F = number_of_frac_bits and T = number_of_trunc_bits,
 //
@@ -172,8 +172,10 @@
 //
 // The settings with F >= 24 and either approximation_enable = 0 or T <= 2*(F-24) give the float32
 // product: see Approximation.IsExact. The operator then is Conv of the standard operators. If
-// approximation_enable or T is 0, it is Conv of the truncated numbers. In both cases products are
-// not rounded before they are added, and numbers and products below 2^-126 are not special.
+// approximation_enable or T is 0, it is Conv of the truncated numbers. With F <= 12 it is a Conv
+// with more channels, up to F for each, whose products are parts of A; it is several times faster
+// than the computation of A from R and E. In these cases the sums have the products or their parts
+// without rounding as terms, and numbers and products below 2^-126 are not special.
 //
 // Inputs:
 //
