@@ -274,7 +274,7 @@ func TestStep_ChangesNothingAfterAnError(t *testing.T) {
 		bad = b
 		bad.Uniforms = map[string]*runtime.Tensor{"L9": b.Images}
 		_, err = trainer.Step(t.Context(), bad)
-		require.ErrorContains(t, err, "no SbS node of this name")
+		require.ErrorContains(t, err, "no layer or node of this name")
 		require.Equal(t, step(t, untouched, b), step(t, trainer, b), "step %d", i)
 	}
 	require.Equal(t, fileOf(t, untouched), fileOf(t, trainer))

@@ -1,6 +1,10 @@
 package sbs
 
-import "github.com/spike-by-spike/sbs/ops"
+import (
+	"slices"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
 
 // The names of the operators.
 const (
@@ -22,6 +26,12 @@ func Operators() []ops.Operator {
 		spikeImageOperator(),
 		approxConvOperator(),
 	}
+}
+
+// Known reports whether the domain has an operator of this name. No standard operator of ONNX has
+// such a name.
+func Known(name string) bool {
+	return slices.ContainsFunc(Operators(), func(o ops.Operator) bool { return o.Name == name })
 }
 
 // Spiking reports whether an operator of the domain, by its name, is one of those whose Ops

@@ -85,7 +85,7 @@ func check(m *onnxpb.ModelProto) error {
 		}
 	}
 	for _, n := range g.GetNode() {
-		if !standard(n.GetDomain()) && (n.GetDomain() != sbs.Domain || n.GetOpType() != sbs.Operator().Name) {
+		if !standard(n.GetDomain()) && (n.GetDomain() != sbs.Domain || !sbs.Known(n.GetOpType())) {
 			return fmt.Errorf("node %q: %w: %s of domain %q: onnx-go does not pass on domains and functions, use package runtime", n.GetName(), runtime.ErrUnknownOperator, n.GetOpType(), n.GetDomain())
 		}
 		for _, a := range n.GetAttribute() {

@@ -173,7 +173,7 @@ func info(name string, t ops.Type) *onnxpb.ValueInfoProto {
 // newOperation returns the node of an operation, without inputs and outputs.
 func newOperation(o onnx.Operation) (*onnxpb.NodeProto, error) {
 	n := &onnxpb.NodeProto{OpType: o.Name}
-	if o.Name == sbs.Operator().Name {
+	if sbs.Known(o.Name) {
 		n.Domain = sbs.Domain
 	}
 	attributes := maps.Clone(o.Attributes)
