@@ -135,12 +135,15 @@ func TestConformanceSpikeImageWithoutSpikes(t *testing.T) {
 // layers themselves with those in onnxruntime.
 func TestInteropRandom_ImageLayersMatch(t *testing.T) {
 	requireOnnxruntime(t)
-	for name, n := range converttest.ImageLayers() {
+	networks := converttest.ImageLayers()
+	delete(networks, "spike image of one spike") // few images have a spike at a dark value: the variance is that of a few images
+	for name, n := range networks {
 		for _, body := range []convert.Body{convert.BodyFunction, convert.BodyInline} {
 			t.Run(name+"/"+string(body), func(t *testing.T) {
-				const count = 2000
+				const count = 600
 				in := repeatedImage(n, count)
 				there := onnxruntime{t}.run(withLayerOutputs(t, modeltest.Write(t, n, convert.Options{Body: body})), in, 1)
+				require.Empty(t, there.stderr, "warnings")
 				m, err := runtime.New(withLayerOutputs(t, modeltest.Write(t, n, convert.Options{})))
 				require.NoError(t, err)
 				here, err := m.Run(t.Context(), in)

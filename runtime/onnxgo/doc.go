@@ -21,13 +21,14 @@
 //
 //   - The version of the operator set is missing. The package assumes 17, the version of
 //     the files of this module, unless Decode reads the version from the file.
-//   - The domains of operators are missing. The package takes SbS for the operator of this
-//     module and every other operator for a standard operator. Decode refuses files for
-//     which this is wrong.
+//   - The domains of operators are missing. The package takes operators with the names of
+//     the operators of this module, such as SbS, for these, and every other operator for a
+//     standard operator. Decode refuses files for which this is wrong.
 //   - The names of nodes are missing. In errors and in runtime.InjectSpikes, a node has
 //     the name of its first output instead, such as "L0" for "L0/SbS". A standard operator
 //     without a seed derives its random numbers from this name, so they differ from the
-//     random numbers in package runtime. The random numbers of SbS nodes are the same.
+//     random numbers in package runtime. The random numbers of SbS nodes, and of
+//     other nodes of this module, are the same.
 //   - Symbolic dimensions are missing. The shapes of the inputs decide: a model with a
 //     symbolic batch takes batches of any size. The model is compiled again whenever the
 //     shape of an input differs from its shape in the previous run.

@@ -2,6 +2,7 @@ package onnxgo_test
 
 import (
 	"context"
+	"maps"
 	goruntime "runtime"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 // networks returns networks with all kinds of layers.
 func networks(t *testing.T) map[string]*convert.Network {
 	all := converttest.Variants()
+	maps.Copy(all, converttest.ImageLayers())
 	all["digits"] = converttest.Digits()
 	all["every layer"] = converttest.EveryLayer()
 	m := converttest.New(4)
