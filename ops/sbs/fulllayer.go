@@ -149,7 +149,7 @@ func (r *run) handOut(h *handed, first, end int) error {
 	if cap(h.next) < end-first {
 		h.next = make([]int32, end-first)
 	}
-	if h.counts == nil {
+	if len(h.counts) != values {
 		h.counts = make([]int32, values)
 	}
 	h.next = h.next[:end-first]

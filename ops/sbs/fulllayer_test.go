@@ -174,6 +174,20 @@ func TestFullLayer_HandsOutManySpikes(t *testing.T) {
 	require.Equal(t, slices.Repeat([]float32{1.0 / 3}, len(want)/2), got.Float32s()[:len(want)/2], "the black image")
 }
 
+// TestFullLayer_TakesImagesOfAllSizes runs one operator, which keeps its temporary memory, with
+// images of several sizes.
+func TestFullLayer_TakesImagesOfAllSizes(t *testing.T) {
+	p := sbs.Params{Kernel: [2]int{3, 3}, Strides: [2]int{1, 1}, Dilations: [2]int{1, 1}, Spikes: 200, Epsilon0: 1, EpsilonT: inverseSqrt(200)}
+	r := rand.New(rand.NewPCG(6, 6))
+	w := positive(r, 18, 5)
+	op := fullLayer(t, p)
+	for _, size := range []int{5, 9, 4, 9, 20} {
+		in := []*ops.Tensor{positive(r, 2, 2, size, size+1), w}
+		want := runOperator(t, operatorOf(true), p, in, &ops.Context{Seed: 1})
+		require.Equal(t, want.Float32s(), compute(t, op, &ops.Context{Seed: 1}, in), "%d", size)
+	}
+}
+
 // TestFullLayer_SelectsNoBlackEntryWithAUniformOfZero draws with the smallest uniform number from
 // an image whose first entries are 0.
 func TestFullLayer_SelectsNoBlackEntryWithAUniformOfZero(t *testing.T) {

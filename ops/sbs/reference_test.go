@@ -52,22 +52,22 @@ func referenceFullOutput(p sbs.Params, x, w, epsilonXY, spikes *ops.Tensor) []fl
 	return ref.output(epsilonXY)
 }
 
-func (ref reference) output(epsilonXY *ops.Tensor) []float64 {
-	batch, oh, ow := ref.xs[0], ref.oh, ref.ow
-	out := make([]float64, batch*ref.neurons*oh*ow)
+func (r reference) output(epsilonXY *ops.Tensor) []float64 {
+	batch, oh, ow := r.xs[0], r.oh, r.ow
+	out := make([]float64, batch*r.neurons*oh*ow)
 	for b := range batch {
 		h := make([][][]float64, oh) // oh, ow, n
 		for oy := range oh {
 			h[oy] = make([][]float64, ow)
 			for ox := range ow {
-				h[oy][ox] = ref.position(b, oy, ox, epsilonXY)
+				h[oy][ox] = r.position(b, oy, ox, epsilonXY)
 			}
 		}
-		alpha := ref.alpha(b, h)
-		for n := range ref.neurons {
+		alpha := r.alpha(b, h)
+		for n := range r.neurons {
 			for oy := range oh {
 				for ox := range ow {
-					out[((b*ref.neurons+n)*oh+oy)*ow+ox] = h[oy][ox][n] * alpha[oy][ox]
+					out[((b*r.neurons+n)*oh+oy)*ow+ox] = h[oy][ox][n] * alpha[oy][ox]
 				}
 			}
 		}
