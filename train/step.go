@@ -278,7 +278,7 @@ func (t *Trainer) setTarget(ctx context.Context, b Batch) (correct int, err erro
 // loss.
 func (t *Trainer) reconstructed(ctx context.Context) error {
 	steps, last := t.program.Main.Steps, t.lastLayer()
-	end := slices.IndexFunc(steps, func(s graph.Step) bool { return strings.HasPrefix(s.Name, last+"/Reconstruction") })
+	end := slices.IndexFunc(steps, func(s graph.Step) bool { return strings.HasPrefix(s.Name, last+"/"+kindReconstruction) })
 	if end < 1 || !t.layers[end-1].sbs {
 		return fmt.Errorf("%w: the batch has neither labels nor a target", runtime.ErrInput)
 	}

@@ -307,6 +307,8 @@ const (
 	kindOnOff   = "OnOff"
 	meanOfOnOff = "mean"
 	kindPooling = "SbSPooling"
+
+	kindReconstruction = "Reconstruction"
 )
 
 // trained reports whether input j of a step, with the given name, is trained if it is constant. Weights, biases,
@@ -343,8 +345,11 @@ func (t *Trainer) findPath() error {
 	}
 	for i, s := range g.Steps {
 		l := &t.layers[i]
-		layer, _ := graph.LayerOf(s.Name)
+		layer, kind := graph.LayerOf(s.Name)
 		for j, slot := range s.Inputs {
+			if kind == kindReconstruction && t.bySlot[slot] != nil {
+				continue // a reconstruction uses W of the layer before and does not train it
+			}
 			stop := slices.Contains(t.config.StopGradient, layer) || sbs.Stops(graph.Own(s.Operator))
 			l.wants[j] = slot >= 0 && depends[slot] && !stop
 			l.active = l.active || l.wants[j]

@@ -2,6 +2,7 @@ package training
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -238,4 +239,22 @@ func TestVerdict_KnowsChance(t *testing.T) {
 	text, worse := s.verdict()
 	require.Empty(t, fmt.Sprint(text))
 	require.False(t, worse)
+}
+
+func TestTrain_SuggestsAReasonIfTheLossIsNaN(t *testing.T) {
+	m := converttest.New(1)
+	n := &convert.Network{
+		Input:  convert.Size{Channels: 1, Height: 12, Width: 12},
+		Layers: []convert.Layer{m.Conv(converttest.Window(12, 1), 1, 3)},
+	}
+	n.Layers[0].(*convert.Conv).Bias.Float32s()[0] = float32(math.Inf(1))
+	data, err := convert.ToONNX(n, convert.Options{})
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	_, _, err = command(t, path, "--data", bars(t, 30, 0))
+	require.ErrorIs(t, err, ErrStopped)
+	require.ErrorContains(t, err, "the loss is NaN or infinite, although no weight has changed yet")
+	require.ErrorContains(t, err, "Check the images and the weights at the start")
+	require.NotContains(t, err.Error(), "--lr")
 }

@@ -419,24 +419,6 @@ func TestResume_RefusesAnotherCheckpoint(t *testing.T) {
 	require.Len(t, events, 1, "the old event file must be removed")
 }
 
-func TestTrain_SuggestsAReasonIfTheLossIsNaN(t *testing.T) {
-	m := converttest.New(1)
-	n := &convert.Network{
-		Input:  convert.Size{Channels: 1, Height: 12, Width: 12},
-		Layers: []convert.Layer{m.Conv(converttest.Window(12, 1), 1, 3)},
-	}
-	n.Layers[0].(*convert.Conv).Bias.Float32s()[0] = float32(math.Inf(1))
-	data, err := convert.ToONNX(n, convert.Options{})
-	require.NoError(t, err)
-	path := filepath.Join(t.TempDir(), "model.onnx")
-	require.NoError(t, os.WriteFile(path, data, 0o600))
-	_, _, err = command(t, path, "--data", bars(t, 30, 0))
-	require.ErrorIs(t, err, ErrStopped)
-	require.ErrorContains(t, err, "the loss is NaN or infinite, although no weight has changed yet")
-	require.ErrorContains(t, err, "Check the images and the weights at the start")
-	require.NotContains(t, err.Error(), "--lr")
-}
-
 func TestTrain_TrainsANetworkWithoutSbSLayers(t *testing.T) {
 	m := converttest.New(1)
 	n := &convert.Network{

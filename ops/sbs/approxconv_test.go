@@ -291,7 +291,7 @@ func TestApproxConv_SingleProducts(t *testing.T) {
 	for _, a := range allApproximations() {
 		attributes := a.Attributes()
 		attributes["kernel_shape"] = []int64{1, 1}
-		op, err := operatorOf(t, sbs.Operators(), sbs.OpApproxConv).New(ops.Node{Attributes: attributes, Opset: 1, NumInputs: 2})
+		op, err := operator(t, sbs.OpApproxConv).New(ops.Node{Attributes: attributes, Opset: 1, NumInputs: 2})
 		require.NoError(t, err)
 		got := compute(t, op, &ops.Context{}, []*ops.Tensor{opstest.F32([]int{1, 1, 1, len(x)}, x...), opstest.F32([]int{len(w), 1, 1, 1}, w...)})
 		for i := range w {
@@ -306,7 +306,7 @@ func TestApproxConv_SingleProducts(t *testing.T) {
 func TestApproxConv_TakesSomeImagesAtATime(t *testing.T) {
 	attributes := sbs.Approximation{FracBits: 8, TruncBits: 7, Enabled: true}.Attributes()
 	attributes["kernel_shape"] = []int64{1, 1}
-	op, err := operatorOf(t, sbs.Operators(), sbs.OpApproxConv).New(ops.Node{Attributes: attributes, Opset: 1, NumInputs: 2})
+	op, err := operator(t, sbs.OpApproxConv).New(ops.Node{Attributes: attributes, Opset: 1, NumInputs: 2})
 	require.NoError(t, err)
 	x, w := opstest.Random(1, 75, 3, 100, 100), opstest.Random(2, 1, 3, 1, 1)
 	ctx := &ops.Context{Memory: &ops.Memory{Limit: 80 << 20}}

@@ -183,7 +183,7 @@ func TestFullLayer_TakesImagesOfAllSizes(t *testing.T) {
 	op := fullLayer(t, p)
 	for _, size := range []int{5, 9, 4, 9, 20} {
 		in := []*ops.Tensor{positive(r, 2, 2, size, size+1), w}
-		want := runOperator(t, operatorOf(true), p, in, &ops.Context{Seed: 1})
+		want := runOperator(t, operator(t, sbs.OpFullLayer), p, in, &ops.Context{Seed: 1})
 		require.Equal(t, want.Float32s(), compute(t, op, &ops.Context{Seed: 1}, in), "%d", size)
 	}
 }
