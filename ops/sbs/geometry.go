@@ -63,32 +63,32 @@ func (w window) outputSize(size, axis int) int {
 
 // infer checks the types of X, (B, C, H, W), and W, (K, N), and returns the type of the output,
 // (B, N, OH, OW).
-func (win window) infer(x, w ops.Type) (out ops.Type, err error) {
+func (w window) infer(x, weights ops.Type) (out ops.Type, err error) {
 	if x.DType != ops.Float32 || len(x.Shape) != 4 {
-		return out, fmt.Errorf("%w: X is %v, want float32(batch, channels, height, width)", ops.ErrShape, x)
+		return out, fmt.Errorf("%weights: X is %v, want float32(batch, channels, height, width)", ops.ErrShape, x)
 	}
-	if w.DType != ops.Float32 || len(w.Shape) != 2 {
-		return out, fmt.Errorf("%w: W is %v, want float32(K, N)", ops.ErrShape, w)
+	if weights.DType != ops.Float32 || len(weights.Shape) != 2 {
+		return out, fmt.Errorf("%weights: W is %v, want float32(K, N)", ops.ErrShape, weights)
 	}
-	if c, k := x.Shape[1], w.Shape[0]; c.Known() && k.Known() && k.Size != c.Size*win.Kernel[0]*win.Kernel[1] {
-		return out, fmt.Errorf("%w: X is %v with kernel_shape %v, which needs W with %d rows, but W is %v",
-			ops.ErrShape, x, win.Kernel, c.Size*win.Kernel[0]*win.Kernel[1], w)
+	if c, k := x.Shape[1], weights.Shape[0]; c.Known() && k.Known() && k.Size != c.Size*w.Kernel[0]*w.Kernel[1] {
+		return out, fmt.Errorf("%weights: X is %v with kernel_shape %v, which needs W with %d rows, but W is %v",
+			ops.ErrShape, x, w.Kernel, c.Size*w.Kernel[0]*w.Kernel[1], weights)
 	}
-	for _, d := range w.Shape {
+	for _, d := range weights.Shape {
 		if d.Known() && d.Size < 1 {
-			return out, fmt.Errorf("%w: W is %v, which has no weights", ops.ErrShape, w)
+			return out, fmt.Errorf("%weights: W is %v, which has no weights", ops.ErrShape, weights)
 		}
 	}
-	out = ops.Type{DType: ops.Float32, Shape: []ops.Dim{x.Shape[0], w.Shape[1], {Size: -1}, {Size: -1}}}
+	out = ops.Type{DType: ops.Float32, Shape: []ops.Dim{x.Shape[0], weights.Shape[1], {Size: -1}, {Size: -1}}}
 	for i := range 2 {
 		size := x.Shape[2+i]
 		if !size.Known() {
 			continue
 		}
-		o := win.outputSize(size.Size, i)
+		o := w.outputSize(size.Size, i)
 		if o < 1 {
-			return out, fmt.Errorf("%w: kernel_shape %v with dilations %v and pads %v does not fit into X, which is %v",
-				ops.ErrShape, win.Kernel, win.Dilations, win.Pads, x)
+			return out, fmt.Errorf("%weights: kernel_shape %v with dilations %v and pads %v does not fit into X, which is %v",
+				ops.ErrShape, w.Kernel, w.Dilations, w.Pads, x)
 		}
 		out.Shape[2+i].Size = o
 	}

@@ -354,11 +354,11 @@ func TestNNMF_RefusesWrongAttributesAndInputs(t *testing.T) {
 		"kernel":            {func(p *sbs.NNMFParams) { p.Kernel = [2]int{} }, "kernel_shape"},
 		"unknown attribute": {nil, "sampler"},
 	} {
-		q, a := p, ops.Attributes(nil)
+		q := p
 		if c.change != nil {
 			c.change(&q)
 		}
-		a = q.Attributes()
+		a := q.Attributes()
 		if c.change == nil {
 			a["sampler"] = "iid"
 		}
