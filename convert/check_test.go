@@ -53,7 +53,7 @@ func TestZeroValues_AreErrorsAndNotPanics(t *testing.T) {
 	one := convert.Size{Channels: 1, Height: 1, Width: 1}
 	for _, in := range []convert.Size{{}, one} {
 		for _, l := range []convert.Layer{
-			&convert.SbS{}, &convert.AveragePool{}, &convert.MaxPool{}, &convert.Conv{}, &convert.OnOff{}, &convert.Reconstruction{},
+			&convert.SbS{}, &convert.AveragePool{}, &convert.MaxPool{}, &convert.Conv{}, &convert.Reconstruction{},
 			&convert.OnOff{Mean: new(ops.Tensor)}, &convert.Reconstruction{Weights: new(ops.Tensor)},
 			&convert.Conv{Window: converttest.Window(1, 1), Weights: new(ops.Tensor)},
 			&convert.SbS{Window: converttest.Window(1, 1), Weights: new(ops.Tensor)},
@@ -104,7 +104,6 @@ func TestCheck_RefusesValuesThatNoRunAccepts(t *testing.T) {
 			n.Preprocessing = convert.Preprocessing{Crop: 1, Offset: inf}
 			n.Input.Channels = 6
 		}, "preprocessing: the offset is +Inf"},
-		{"missing mean", func(n *convert.Network) { n.Layers[1].(*convert.OnOff).Mean = nil }, "layer 1 (OnOff): missing mean"},
 		{"no layers", func(n *convert.Network) { n.Layers = nil }, "the network has no layers"},
 		{"reconstruction", func(n *convert.Network) {
 			n.Layers[10] = &convert.Reconstruction{Weights: converttest.New(1).Tensor(0, 1, 9, 4)}

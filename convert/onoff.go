@@ -1,8 +1,18 @@
 package convert
 
-import "github.com/spike-by-spike/sbs/ops"
+import (
+	"fmt"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
 
 const kindOnOff = "OnOff"
+
+// Steps of a layer without a mean.
+const (
+	stepShifted   = "shifted"
+	stepMinusHalf = "minus_half"
+)
 
 // tinySum prevents a division by 0 if every entry is 0.
 const tinySum = 1e-20
@@ -12,8 +22,11 @@ func (*OnOff) Kind() string { return kindOnOff }
 
 // Output implements Layer.
 func (l *OnOff) Output(in Size) (Size, error) {
+	if l.Mean == nil {
+		return Size{2 * in.Channels, in.Height, in.Width}, nil
+	}
 	want := []int{1, 1, in.Height, in.Width}
-	if l.Mean != nil && l.Mean.Len() == 1 {
+	if l.Mean.Len() == 1 {
 		want = []int{1, 1, 1, 1}
 	}
 	if err := checkFloats("mean", l.Mean, want); err != nil {
@@ -27,11 +40,23 @@ func (l *OnOff) write(w *writer, in value) (value, error) {
 	if err != nil {
 		return value{}, err
 	}
-	d := w.add(nodeSpec{op: "Sub", step: "difference", inputs: []string{in.name, w.tensor("mean", l.Mean)}}, in.size)
+	// The constant of a Sub node is a mean, which a training moves.
+	shift := nodeSpec{op: "Add", step: stepShifted, inputs: []string{in.name}}
+	if l.Mean != nil {
+		shift.op, shift.step, shift.inputs = "Sub", "difference", append(shift.inputs, w.tensor("mean", l.Mean))
+	} else {
+		shift.inputs = append(shift.inputs, w.floats(stepMinusHalf, nil, []float32{-0.5}))
+	}
+	d := w.add(shift, in.size)
 	on := w.add(nodeSpec{op: "Relu", step: "on", inputs: []string{d.name}}, in.size)
 	minus := w.add(nodeSpec{op: "Neg", step: "minus", inputs: []string{d.name}}, in.size)
 	off := w.add(nodeSpec{op: "Relu", step: "off", inputs: []string{minus.name}}, in.size)
-	both := w.add(nodeSpec{op: "Concat", step: "split", inputs: []string{on.name, off.name}, attrs: ops.Attributes{"axis": int64(1)}}, out)
+	split := nodeSpec{op: "Concat", inputs: []string{on.name, off.name}, attrs: ops.Attributes{"axis": int64(1)}}
+	if l.Mean == nil {
+		return w.add(split, out), nil
+	}
+	split.step = "split"
+	both := w.add(split, out)
 	return w.normalize(both, w.floats("tiny", nil, []float32{tinySum})), nil
 }
 
@@ -49,6 +74,13 @@ func (w *writer) normalize(in value, tiny string) value {
 }
 
 func readOnOff(r *reader) (*OnOff, error) {
+	if r.nodes[r.name(stepShifted)] != nil {
+		half, err := r.floats(stepMinusHalf)
+		if err == nil && (half.Len() != 1 || half.Float32s()[0] != -0.5) {
+			err = fmt.Errorf("%w: %s is not -0.5", ErrNotConverted, r.name(stepMinusHalf))
+		}
+		return &OnOff{}, err
+	}
 	mean, err := r.floats("mean")
 	return &OnOff{Mean: mean}, err
 }
