@@ -125,6 +125,9 @@ func (f *flags) register(s *pflag.FlagSet) {
 
 	s.StringArrayVar(&f.load.Config, "config", nil, "configuration `file`; repeat the flag for several files, later ones take precedence (default: files in WEIGHTS or in its parent folder)")
 	s.StringVar(&f.load.EpsilonXY, "eps-xy", "", "`folder` with the EpsXY files (default: WEIGHTS, or else EpsXY next to it)")
+	s.StringVar(&f.load.Order, "order", "", "`order` of the arrays to read, which ends their names, as in Weight_L0_S5_0.5.npy, or none for arrays without one (default: the only one in WEIGHTS)")
+	cli.ChoiceVar(s, &f.load.Generation, "generation", []string{"2023-01", "2023-07"},
+		"the `month` of the PyTorch-SbS that the network is for, if its configuration does not show it (default: what the configuration shows, or else 2023-01)")
 	s.BoolVar(&f.load.AllowUntrained, "allow-untrained", false, "if the weight file of a layer is missing, use the initial values of a training")
 	cli.FloatsVar(s, &f.load.Mean, "mean", "`means` of the channels of the data set, for the on/off split; separated by commas, for pixels from 0 to 1")
 	s.Var((*sizeValue)(&f.load.Input), "input", "image `size` as CHANNELSxHEIGHTxWIDTH (default: the size for data_mode of the configuration)")
@@ -133,7 +136,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 	cli.IntVar(s, &f.batch, "batch", 0, "fixed batch size (default: any batch size)")
 	s.BoolVar(&f.decompose, "decompose", false, "write SbS layers as standard operators, for runtimes and tools without support for functions; much slower in sbs-run")
 	s.BoolVar(&f.noFunction, "no-function", false, "do not define the SbS operator in standard operators; only sbs-run and Go programs using this module can run the model")
-	cli.Group(s, headingToONNX, slices.Concat([]string{"config", "eps-xy", "allow-untrained", "mean", "input"}, cli.DynamicsFlagNames(),
+	cli.Group(s, headingToONNX, slices.Concat([]string{"config", "eps-xy", "order", "generation", "allow-untrained", "mean", "input"}, cli.DynamicsFlagNames(),
 		[]string{"no-preprocessing", "batch", "decompose", "no-function"})...)
 
 	cli.ChoiceVar(s, &f.inject, "inject", []string{string(convert.InjectSpikes), string(convert.InjectUniforms)},

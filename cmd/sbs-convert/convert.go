@@ -30,7 +30,7 @@ func (f *flags) toONNX(ctx context.Context, stdout, stderr io.Writer, weights, p
 	if err != nil {
 		return err
 	}
-	cli.PrintWarnings(stderr, report.Warnings...)
+	cli.PrintWarnings(stderr, slices.Concat(report.Warnings, report.Assumed)...)
 	own := report.ConfiguredSpikes()
 	if err := f.change(n, own, dynamics); err != nil {
 		return err
@@ -59,6 +59,7 @@ func (f *flags) toONNX(ctx context.Context, stdout, stderr io.Writer, weights, p
 		return fmt.Errorf("the model could not be written: %w", err)
 	}
 	fmt.Fprintf(stdout, "%s: PyTorch-SbS dialect %d, step %s (%s)\n", n.Name, report.Dialect, stepName(report.Step), report.StepChoice)
+	fmt.Fprintf(stdout, "generation: %s\n", report.Generation)
 	fmt.Fprintf(stdout, "weights: %s\n", filepath.ToSlash(report.Weights))
 	fmt.Fprintf(stdout, "configuration: %s\n", filepath.ToSlash(strings.Join(report.Configuration, ", ")))
 	if report.EpsilonXY != "" {

@@ -342,7 +342,7 @@ func TestHelp_ListsFlagsByPurpose(t *testing.T) {
 	}
 	require.Equal(t, map[string][]string{
 		"Flags": {"step", "ignore-checksum", "force", "help", "version"},
-		"From PyTorch-SbS to ONNX": {"config", "eps-xy", "allow-untrained", "mean", "input", "spikes", "sampler", "epsilon-schedule", "epsilon-0",
+		"From PyTorch-SbS to ONNX": {"config", "eps-xy", "order", "generation", "allow-untrained", "mean", "input", "spikes", "sampler", "epsilon-schedule", "epsilon-0",
 			"no-preprocessing", "batch", "decompose", "no-function"},
 		"From PyTorch-SbS to ONNX, to verify a runtime": {"inject", "seed"},
 		"From ONNX to PyTorch-SbS":                      {"arrays-only"},

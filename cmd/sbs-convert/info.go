@@ -39,7 +39,10 @@ func printNetwork(out io.Writer, n *convert.Network, report *pytorch.Report) err
 	for i, l := range n.Layers {
 		in, out := sizes[i], sizes[i+1]
 		r := layerRow(l)
-		layerUpdates := r.spikes * out.Height * out.Width // a spike updates one output position
+		layerUpdates := 0
+		if _, ok := l.(*convert.SbS); ok {
+			layerUpdates = r.spikes * out.Height * out.Width // a spike updates one output position
+		}
 		fmt.Fprintf(t, "%d\t%s\t%s\t%v\t%v\t%s\t%s\t%s\t%s", i, l.Kind(), r.kernel, in, out, count(r.parameters), count(r.spikes)+r.sampler, cmp.Or(r.epsilon, "-"), count(layerUpdates))
 		if report != nil {
 			fmt.Fprintf(t, "\t%s", baseNames(report.Layers[i].Files))
@@ -120,12 +123,22 @@ func layerRow(l convert.Layer) row {
 			r.parameters += l.Bias.Len()
 		}
 		return r
+	case *convert.ApproxConv:
+		return row{kernel: window(l.Window), parameters: l.Weights.Len() + l.Bias.Len()}
+	case *convert.NNMF:
+		return row{kernel: window(l.Window), parameters: l.Weights.Len(), epsilon: step(l)}
+	case *convert.Poisson:
+		return row{kernel: "-", spikes: l.Spikes}
+	case *convert.SpikeImage:
+		return row{kernel: "-", spikes: l.Spikes}
 	case *convert.AveragePool:
 		return row{kernel: window(l.Window)}
 	case *convert.MaxPool:
 		return row{kernel: window(l.Window)}
 	case *convert.OnOff:
-		return row{kernel: "-", parameters: l.Mean.Len()}
+		if l.Mean != nil {
+			return row{kernel: "-", parameters: l.Mean.Len()}
+		}
 	}
 	return row{kernel: "-"}
 }
@@ -143,6 +156,14 @@ func epsilon(l *convert.SbS) string {
 		}
 	}
 	return fmt.Sprintf("%g %s", l.Epsilon0, schedule)
+}
+
+// step describes the iterations of an NNMF layer.
+func step(l *convert.NNMF) string {
+	if l.Epsilon0 <= 0 {
+		return fmt.Sprintf("%d multiplicative iterations", l.Iterations)
+	}
+	return fmt.Sprintf("%g in %d iterations", l.Epsilon0, l.Iterations)
 }
 
 // window describes the kernel of a layer, and its strides, dilations and padding if they

@@ -43,7 +43,7 @@ const configuration = `{
 		"number_of_output_neurons": 3, "layer_type": ["SbS", "Average POOLING", "SbS"],
 		"forward_neuron_numbers": [[1, 6], [6, 6], [6, 3]], "forward_kernel_size": [[3, 3], [2, 2], [3, 3]], "strides": [[1, 1], [2, 2], [1, 1]]
 	},
-	"learning_parameters": {"loss_mode": 1, "learning_rate_gamma_w": 0.1, "w_trainable": [true], "number_of_batches_for_one_update": 2}
+	"learning_parameters": {"loss_mode": 1, "eps_xy_intitial": 1, "learning_rate_gamma_w": 0.1, "w_trainable": [true], "number_of_batches_for_one_update": 2}
 }`
 
 // trained trains a small network on images of bars, of which it holds back some.

@@ -21,6 +21,7 @@ type config struct {
 	epsilon0     float64
 	forgetting   float64
 	fullLayer    []bool // spike_full_layer_input_distribution
+	noisy        bool   // extract_noisy_pictures
 
 	// network_structure.
 	outputs   int
@@ -33,7 +34,11 @@ type config struct {
 	padding   [][]int
 	epsTrain  []bool
 
-	// learning_parameters. The default of epsilonXY is the dialect's.
+	// approximation_setting.
+	approximate         []bool
+	truncBits, fracBits []int
+
+	// learning_parameters. The default of epsilonXY is the generation's.
 	epsilonXY  float64
 	noise      float64
 	noiseRange []float64
@@ -92,10 +97,11 @@ func (c *config) keys() map[string]map[string]any {
 			"forgetting_offset":               &c.forgetting,
 
 			"spike_full_layer_input_distribution": &c.fullLayer,
+			"extract_noisy_pictures":              &c.noisy,
+			"force_forward_h_dynamic_on_cpu":      new(bool), // changes no number
 
 			"batch_size": nil, "data_path": nil, "enable_cpu_thread_balacing": nil, "epoch_id": nil,
-			"epoch_id_max": nil, "extract_noisy_pictures": nil, "force_forward_h_dynamic_on_cpu": nil,
-			"learning_step_max": nil, "log_path": nil, "number_of_cpu_processes": nil, "results_path": nil,
+			"epoch_id_max": nil, "learning_step_max": nil, "log_path": nil, "number_of_cpu_processes": nil, "results_path": nil,
 			"simulation_id": nil, "stage_id": nil, "update_after_x_batch": nil, "weight_path": nil,
 		},
 		"network_structure": {
@@ -137,9 +143,9 @@ func (c *config) keys() map[string]map[string]any {
 		},
 		"image_statistics": {"mean": &c.imageMean, "the_size": nil},
 		"approximation_setting": {
-			"approximation_enable": perLayer{},
-			"number_of_frac_bits":  perLayer{},
-			"number_of_trunc_bits": perLayer{},
+			"approximation_enable": &c.approximate,
+			"number_of_frac_bits":  &c.fracBits,
+			"number_of_trunc_bits": &c.truncBits,
 		},
 	}
 	if c.training != nil {
@@ -229,7 +235,7 @@ func (c *config) set(target any, key string, d *document, v hujson.Value) (err e
 	case *[][]int:
 		*t, err = list(d, key, v, "pairs of whole numbers", pair)
 	case *[]int:
-		if _, ok := v.Value.(*hujson.Array); ok {
+		if _, ok := v.Value.(*hujson.Array); ok || key != "number_of_spikes" {
 			*t, err = list(d, key, v, "whole numbers", integer)
 			break
 		}

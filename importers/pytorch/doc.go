@@ -4,10 +4,12 @@
 // # Folders
 //
 // PyTorch-SbS keeps a network in a folder: one .npy file per array, and a configuration
-// in JSON. Two versions are supported, which are called dialect 1 and dialect 2:
+// in JSON. There are two forms, which are called dialect 1 and dialect 2. PyTorch-SbS of January
+// 2023 and of July 2023, its last state, use the same form, but differ in the layers that they
+// have and in the meaning of some keys:
 //
 //	mynet/
-//	  network.json  dataset.json  def.json     dialect 2 (January 2023)
+//	  network.json  dataset.json  def.json     dialect 2 (2023)
 //	  mynet.json                               or dialect 1 (May 2022): one file, any name
 //	  Weights/Weight_L0_S199.npy  Bias_L3_S199.npy  Mean_L1_S199.npy
 //	  EpsXY/EpsXY_L0_S199.npy                  dialect 1 only
@@ -15,12 +17,13 @@
 // In the name of an array, L is followed by the layer, counted from 0 over all layers,
 // and S by the training step. The configuration describes the layers, the number and
 // effect of the spikes, and the training. docs/pytorch-format.md lists all keys and
-// rules.
+// rules, and the differences.
 //
 // # Reading
 //
 // [Load] reads a trained network. Its [Report] names the files and the training step that
-// were read, and contains a warning about every problem that was tolerated:
+// were read, what was assumed where the files leave something open, and contains a warning about
+// every problem that was tolerated:
 //
 //	n, report, err := pytorch.Load(pytorch.Options{Weights: "mynet/Weights"})
 //

@@ -3,13 +3,32 @@ package pytorch
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/spike-by-spike/sbs/ops/sbs"
 )
 
-// dynamics sets the parameters of the updates of h. spikes is the largest number of
-// spikes of a layer. Values that no layer uses are not checked.
-func (p *plan) dynamics(c *config, spikes int) error {
+// most returns the largest number of spikes of an SbS layer, 0 if there is none.
+func (p *plan) most() int {
+	most := 0
+	for _, l := range p.layers {
+		if l.kind.sbs() {
+			most = max(most, l.spikes)
+		}
+	}
+	return most
+}
+
+// dynamics sets the parameters of the updates of h. Values that no layer uses are not
+// checked.
+func (p *plan) dynamics(c *config) error {
+	if i := slices.IndexFunc(p.layers, func(l layer) bool { return l.kind.nnmf() }); i >= 0 &&
+		(c.epsilon0 > sbs.MaxEpsilon || c.epsilon0 > 0 && float32(c.epsilon0) == 0) {
+		return fmt.Errorf("%s is %v for %v, want at most %v, and a float32 number (0 or less selects the multiplicative update)",
+			c.where("epsilon_0"), c.epsilon0, p.layers[i], float32(sbs.MaxEpsilon))
+	}
+	p.epsilon0 = float32(max(c.epsilon0, 0))
+	spikes := p.most()
 	if spikes == 0 {
 		return nil // no SbS layer
 	}
@@ -25,25 +44,26 @@ func (p *plan) dynamics(c *config, spikes int) error {
 		p.warn("%s is %d, but %v has %d spikes: the model does not include the cooldown, and continues without it if it runs with more spikes",
 			c.where("cooldown_after_number_of_spikes"), c.cooldown, *late, late.spikes)
 	}
-	p.epsilon0 = float32(c.epsilon0)
-	p.epsilonT = c.epsilonT(p.dialect, spikes)
+	p.epsilonT = c.epsilonT(p.generation, spikes)
 
 	const alpha, forgetting = "learning_parameters.alpha_number_of_iterations", "forgetting_offset"
 	switch {
-	case p.dialect == 1 && c.alpha > maxAlpha:
+	case c.alpha <= 0:
+	case !generations.alpha[p.generation]:
+		p.warn("%s belongs to dialect 1 and is ignored", c.where(alpha))
+	case c.alpha > maxAlpha:
 		return fmt.Errorf("%s is %d, want at most %d", c.where(alpha), c.alpha, maxAlpha)
-	case p.dialect == 1:
-		p.alpha = max(c.alpha, 0)
-		if c.forgetting > 0 {
-			p.warn("%s belongs to dialect 2 and is ignored", c.where(forgetting))
-		}
+	default:
+		p.alpha = c.alpha
+	}
+	switch {
+	case c.forgetting <= 0:
+	case !generations.forgetting[p.generation]:
+		p.warn("%s belongs to dialect 2 and is ignored", c.where(forgetting))
 	case c.forgetting > sbs.MaxEpsilon:
 		return fmt.Errorf("%s is %v, want at most %v", c.where(forgetting), c.forgetting, float32(sbs.MaxEpsilon))
 	default:
-		p.forgetting = float32(max(c.forgetting, 0))
-		if c.alpha > 0 {
-			p.warn("%s belongs to dialect 1 and is ignored", c.where(alpha))
-		}
+		p.forgetting = float32(c.forgetting)
 	}
 	return nil
 }
@@ -61,12 +81,8 @@ func (p *plan) beforeCooldown(c *config) *layer {
 
 // epsilonT returns the schedule for a number of spikes. Since the cooldown affects only
 // the spikes after its start, the schedule for fewer spikes is a prefix of it.
-func (c *config) epsilonT(dialect, spikes int) []float32 {
-	rule := sbs.Schedule{} // constant
-	if dialect == 2 {
-		rule.Power = -0.5
-	}
-	e := rule.EpsilonT(spikes)
+func (c *config) epsilonT(g generation, spikes int) []float32 {
+	e := generations.epsilonT[g].EpsilonT(spikes)
 	for t := range e {
 		if c.cooldown >= 0 && t >= c.cooldown {
 			e[t] /= float32(c.reduction)
@@ -80,9 +96,11 @@ func (c *config) epsilonT(dialect, spikes int) []float32 {
 func (p *plan) configured(c *config) []float32 {
 	most := 0
 	for _, l := range p.layers {
-		most = max(most, inRange(l.given))
+		if l.kind.sbs() {
+			most = max(most, inRange(l.given))
+		}
 	}
-	return c.epsilonT(p.dialect, most)
+	return c.epsilonT(p.generation, most)
 }
 
 // inRange returns a number of spikes that a layer can have, and 0 for other numbers.
@@ -94,19 +112,21 @@ func inRange(spikes int) int {
 }
 
 // initialXY returns the initial epsilon_xy.
-func (c *config) initialXY(dialect int) float64 {
-	if _, ok := c.given[initialXYKey]; ok {
+func (c *config) initialXY(g generation) float64 {
+	if _, ok := c.given[initialXYKey]; ok && generations.usesInitialXY[g] {
 		return c.epsilonXY
 	}
-	return map[int]float64{1: 0.1, 2: 1}[dialect]
+	return generations.initialXY[g]
 }
+
+const noiseRangeKey = "learning_parameters.weight_noise_range"
 
 const initialXYKey = "learning_parameters.eps_xy_intitial"
 
 // initialEpsilon returns epsilon_0 times the initial epsilon_xy: the epsilon_0 of layers
 // without an EpsXY file.
-func (c *config) initialEpsilon(dialect int) (float32, error) {
-	xy := c.initialXY(dialect)
+func (c *config) initialEpsilon(g generation) (float32, error) {
+	xy := c.initialXY(g)
 	if xy < 0 || xy > sbs.MaxEpsilon {
 		return 0, fmt.Errorf("%s is %v, want 0 to %v", c.where(initialXYKey), xy, float32(sbs.MaxEpsilon))
 	}
@@ -117,11 +137,10 @@ func (c *config) initialEpsilon(dialect int) (float32, error) {
 }
 
 // untrained returns the range of untrained weights before normalization.
-func (c *config) untrained(dialect int) (lo, hi float64, err error) {
-	key := "learning_parameters.weight_noise_amplitude"
+func (c *config) untrained(g generation) (lo, hi float64, err error) {
+	key := generations.noise[g]
 	lo, hi = 1, 1+c.noise
-	if dialect == 2 {
-		key = "learning_parameters.weight_noise_range"
+	if key == noiseRangeKey {
 		if len(c.noiseRange) != 2 {
 			return 0, 0, fmt.Errorf("%s has %d entries, want 2", c.where(key), len(c.noiseRange))
 		}

@@ -15,12 +15,13 @@ import (
 
 // exporter turns a network's layers into a configuration.
 type exporter struct {
-	network   *convert.Network
-	sizes     []convert.Size
-	config    *config // decoded from Network.Training
-	root      map[string]any
-	generated int // elements made by constantEpsilonXY so far
-	warnings  []string
+	network    *convert.Network
+	generation generation
+	sizes      []convert.Size
+	config     *config // decoded from Network.Training
+	root       map[string]any
+	generated  int // elements made by constantEpsilonXY so far
+	warnings   []string
 }
 
 // newExporter makes a configuration for a network from Network.Training and the layers.
@@ -47,13 +48,15 @@ func newExporter(n *convert.Network) (*exporter, error) {
 	if err := e.config.mergeTraining(n); err != nil {
 		return nil, err
 	}
-	e.root = e.config.merged
+	e.root, e.generation = e.config.merged, e.config.generationOf(n)
 	for i, l := range n.Layers {
 		if err := e.possible(i, l); err != nil {
 			return nil, fmt.Errorf("%w: layer %d (%s) %w", ErrUnsupported, i, l.Kind(), err)
 		}
 	}
 	e.structure()
+	e.approximation()
+	e.fullLayers()
 	if err := e.dynamics(); err != nil {
 		return nil, err
 	}
@@ -77,6 +80,8 @@ func checkFinite(l convert.Layer) error {
 	tensors := map[string]*ops.Tensor{}
 	switch l := l.(type) {
 	case *convert.Conv:
+		tensors["weights"], tensors["bias"] = l.Weights, l.Bias
+	case *convert.ApproxConv:
 		tensors["weights"], tensors["bias"] = l.Weights, l.Bias
 	case *convert.OnOff:
 		tensors["mean"] = l.Mean
@@ -108,22 +113,28 @@ func (e *exporter) section(name string) map[string]any {
 	return s
 }
 
-// possible returns an error if the dialect has no such layer. The text continues the
+// possible returns an error if the generation has no such layer. The text continues the
 // words "layer 0 (SbS)".
 func (e *exporter) possible(i int, l convert.Layer) error {
+	g := e.generation
+	if split, ok := l.(*convert.OnOff); ok && generations.typed[g] && (split.Mean != nil) != generations.onOffMean[g] {
+		return fmt.Errorf("has a mean, but another layer or a key of the network is from PyTorch-SbS of %s, whose ONOFF layers have none", generations.date[july2023])
+	}
 	s, ok := l.(*convert.SbS)
 	switch {
-	case e.network.Dialect == 1 && !ok:
+	case !generations.typed[g] && !ok:
 		return errors.New("cannot be written for dialect 1, which has only SbS layers")
 	case !ok:
 		return nil
-	case e.network.Dialect == 1 && s.Forgetting > 0:
+	case !generations.forgetting[g] && s.Forgetting > 0:
 		return errors.New("uses forgetting, which dialect 1 does not support")
-	case e.network.Dialect == 1 && s.Local:
+	case !generations.typed[g] && s.Local:
 		return errors.New("learns locally, which dialect 1 does not support")
-	case e.network.Dialect == 2 && s.EpsilonXY != nil:
+	case !generations.typed[g] && s.FullLayer:
+		return errors.New("draws spikes from its whole input, which dialect 1 does not support")
+	case !generations.epsilonFiles[g] && s.EpsilonXY != nil:
 		return errors.New("has an epsilon_xy, which dialect 2 does not support")
-	case e.network.Dialect == 2 && s.AlphaIterations > 0:
+	case !generations.alpha[g] && s.AlphaIterations > 0:
 		return errors.New("has alpha iterations, which dialect 2 does not support")
 	case s.Pooling && s.Weights.Shape()[1] != e.sizes[i].Channels:
 		return fmt.Errorf("is a pooling layer with %d inputs and %d outputs, but the numbers must be equal", e.sizes[i].Channels, s.Weights.Shape()[1])
@@ -149,6 +160,17 @@ func layerType(l convert.Layer) (string, *convert.Window) {
 		return string(kindMaxPool), &l.Window
 	case *convert.Conv:
 		return string(kindConv), &l.Window
+	case *convert.ApproxConv:
+		return string(kindApproxConv), &l.Window
+	case *convert.NNMF:
+		if l.Gradient == sbs.GradientClosedForm {
+			return string(kindBPSbSNNMF), &l.Window
+		}
+		return string(kindNNMF), &l.Window
+	case *convert.Poisson:
+		return string(kindPoisson), nil
+	case *convert.SpikeImage:
+		return string(kindSpikeImage), nil
 	case *convert.ReLU:
 		return string(kindReLU), nil
 	case *convert.OnOff:
@@ -170,8 +192,9 @@ func (e *exporter) structure() {
 		s, ok := l.(*convert.SbS)
 		pooling = append(pooling, ok && s.Pooling)
 		if w == nil {
-			neurons, kernel, strides = append(neurons, none), append(kernel, none), append(strides, none)
-			dilation, padding = append(dilation, none), append(padding, none)
+			// PyTorch-SbS accepts no empty lists for the others.
+			neurons, kernel, strides = append(neurons, none), append(kernel, []int{1, 1}), append(strides, none)
+			dilation, padding = append(dilation, []int{1, 1}), append(padding, []int{0, 0})
 			continue
 		}
 		neurons = append(neurons, []int{e.sizes[i].Channels, e.sizes[i+1].Channels})
@@ -182,13 +205,56 @@ func (e *exporter) structure() {
 	s := e.section("network_structure")
 	s["number_of_output_neurons"] = e.sizes[len(e.sizes)-1].Channels
 	s["forward_neuron_numbers"], s["forward_kernel_size"], s["strides"] = neurons, kernel, strides
-	if e.network.Dialect == 1 {
-		s["is_pooling_layer"] = pooling
-	} else {
+	typed := generations.typed[e.generation]
+	if typed {
 		s["layer_type"] = types
+	} else {
+		s["is_pooling_layer"] = pooling
 	}
-	if e.network.Dialect == 1 || !plain {
+	if !typed || !plain {
 		s["dilation"], s["padding"] = dilation, padding
+	}
+}
+
+// approximation sets the section approximation_setting. Equal settings of all layers that have
+// them need one entry.
+func (e *exporter) approximation() {
+	var enabled []bool
+	var trunc, frac []int
+	var used []convert.ApproxConv
+	for _, l := range e.network.Layers {
+		setting := convert.ApproxConv{TruncBits: -1, FracBits: -1}
+		if a, ok := l.(*convert.ApproxConv); ok {
+			setting = convert.ApproxConv{TruncBits: a.TruncBits, FracBits: a.FracBits, Enabled: a.Enabled}
+			used = append(used, setting)
+		}
+		enabled = append(enabled, setting.Enabled)
+		trunc, frac = append(trunc, setting.TruncBits), append(frac, setting.FracBits)
+	}
+	if len(used) == 0 {
+		return
+	}
+	if same(used) {
+		enabled, trunc, frac = []bool{used[0].Enabled}, []int{used[0].TruncBits}, []int{used[0].FracBits}
+	}
+	s := e.section("approximation_setting")
+	s["approximation_enable"], s["number_of_trunc_bits"], s["number_of_frac_bits"] = enabled, trunc, frac
+}
+
+// fullLayers sets spike_full_layer_input_distribution if the layers differ from the
+// configuration.
+func (e *exporter) fullLayers() {
+	full, given := make([]bool, len(e.network.Layers)), make([]bool, len(e.network.Layers))
+	copy(given, e.config.fullLayer)
+	differ := false
+	for i, l := range e.network.Layers {
+		if s, ok := l.(*convert.SbS); ok {
+			full[i] = s.FullLayer
+			differ = differ || given[i] != full[i]
+		}
+	}
+	if differ || len(e.config.fullLayer) > len(full) {
+		e.root["spike_full_layer_input_distribution"] = full
 	}
 }
 
@@ -196,23 +262,31 @@ func (e *exporter) structure() {
 func (e *exporter) dynamics() error {
 	n, c := e.network, e.config
 	spikes := make([]int, len(n.Layers))
-	var used []int // number of spikes of each SbS layer
-	var forgetting, fixed, folded []float32
+	var used []int // number of spikes or iterations of each layer that has them
+	var forgetting, fixed, folded, steps []float32
 	var alpha []int
 	schedules, samplers := 0, 0
 	for i, l := range n.Layers {
+		count, ok := countOf(l)
+		if !ok {
+			continue
+		}
+		spikes[i] = count
+		used = append(used, count)
+		if l, ok := l.(*convert.NNMF); ok {
+			steps = append(steps, max(l.Epsilon0, 0))
+		}
 		s, ok := l.(*convert.SbS)
 		if !ok {
 			continue
 		}
-		spikes[i] = s.Spikes
-		used, forgetting, alpha = append(used, s.Spikes), append(forgetting, max(s.Forgetting, 0)), append(alpha, s.AlphaIterations)
+		forgetting, alpha = append(forgetting, max(s.Forgetting, 0)), append(alpha, s.AlphaIterations)
 		if s.EpsilonXY != nil {
 			fixed = append(fixed, s.Epsilon0)
 		} else if !e.needsEpsilonXY(i) {
 			folded = append(folded, s.Epsilon0)
 		}
-		if len(s.EpsilonT) < s.Spikes || !slices.Equal(s.EpsilonT[:s.Spikes], c.epsilonT(n.Dialect, s.Spikes)) {
+		if len(s.EpsilonT) < s.Spikes || !slices.Equal(s.EpsilonT[:s.Spikes], c.epsilonT(e.generation, s.Spikes)) {
 			schedules++
 		}
 		if s.Sampler == sbs.LowDiscrepancy {
@@ -223,24 +297,36 @@ func (e *exporter) dynamics() error {
 		return nil
 	}
 	if schedules > 0 {
-		e.warn("the epsilon_t of %d of the %d SbS layers cannot be expressed in a configuration; PyTorch-SbS will use its own", schedules, len(used))
+		e.warn("the epsilon_t of %d of the %d SbS layers cannot be expressed in a configuration; PyTorch-SbS will use its own", schedules, len(alpha))
 	}
 	if samplers > 0 {
-		e.warn("%d of the %d SbS layers draw low-discrepancy spikes; PyTorch-SbS will draw independent ones", samplers, len(used))
+		e.warn("%d of the %d SbS layers draw low-discrepancy spikes; PyTorch-SbS will draw independent ones", samplers, len(alpha))
 	}
 	switch {
 	case !same(used):
 		e.root["number_of_spikes"] = spikes
-	case n.Dialect == 1:
+	case !generations.typed[e.generation]:
 		e.root["number_of_spikes"] = used[0] // dialect 1 has no list
 	default:
 		e.root["number_of_spikes"] = used[:1]
 	}
-	if n.Dialect == 1 && !same(used) {
+	if !generations.typed[e.generation] && !same(used) {
 		e.warn("the layers have different numbers of spikes; PyTorch-SbS of dialect 1 supports one number for all layers")
 	}
+	if generations.usesInitialXY[e.generation] {
+		fixed = append(fixed, steps...)
+	} else {
+		folded = append(folded, steps...)
+	}
 	if !same(forgetting) || !same(alpha) || !same(fixed) || !same(folded) {
-		return fmt.Errorf("%w: the SbS layers have different forgetting, epsilon_0 or alpha iterations; PyTorch-SbS supports one value for all layers", ErrUnsupported)
+		which := "SbS"
+		if len(steps) > 0 {
+			which = "SbS and NNMF"
+		}
+		return fmt.Errorf("%w: the %s layers have different forgetting, epsilon_0 or alpha iterations; PyTorch-SbS supports one value for all layers", ErrUnsupported, which)
+	}
+	if len(alpha) == 0 {
+		return e.epsilon(fixed, folded, false)
 	}
 	if forgetting[0] > 0 {
 		e.root["forgetting_offset"] = forgetting[0]
@@ -248,7 +334,22 @@ func (e *exporter) dynamics() error {
 	if alpha[0] > 0 {
 		e.section("learning_parameters")["alpha_number_of_iterations"] = alpha[0]
 	}
-	return e.epsilon(fixed, folded)
+	return e.epsilon(fixed, folded, true)
+}
+
+// countOf returns the entry of a layer in number_of_spikes, false if it has none.
+func countOf(l convert.Layer) (int, bool) {
+	switch l := l.(type) {
+	case *convert.SbS:
+		return l.Spikes, true
+	case *convert.NNMF:
+		return l.Iterations, true
+	case *convert.Poisson:
+		return l.Spikes, true
+	case *convert.SpikeImage:
+		return l.Spikes, true
+	}
+	return 0, false
 }
 
 func same[T comparable](list []T) bool {
@@ -258,14 +359,20 @@ func same[T comparable](list []T) bool {
 // epsilon sets epsilon_0 and eps_xy_intitial if the layers differ from the configuration.
 // fixed holds the Epsilon0 of layers with an epsilon_xy, which are all equal. folded
 // holds the Epsilon0 of layers without an epsilon_xy, which are products of epsilon_0 and
-// eps_xy_intitial.
-func (e *exporter) epsilon(fixed, folded []float32) error {
-	e0, xy := e.config.epsilon0, e.config.initialXY(e.network.Dialect)
+// eps_xy_intitial; those of NNMF layers are among them if eps_xy_intitial has no effect. spiking
+// reports whether there are SbS layers, for which epsilon_0 must be greater than 0.
+func (e *exporter) epsilon(fixed, folded []float32, spiking bool) error {
+	e0, xy := e.config.epsilon0, e.config.initialXY(e.generation)
 	if len(fixed) > 0 && float32(e0) != fixed[0] {
 		e0 = shortest(fixed[0])
 		e.root["epsilon_0"], e.config.epsilon0 = e0, e0
 	}
-	if len(folded) > 0 && float32(e0*xy) != folded[0] {
+	if len(folded) > 0 && float32(max(e0*xy, 0)) != folded[0] {
+		if !generations.usesInitialXY[e.generation] {
+			e0 = shortest(folded[0])
+			e.root["epsilon_0"], e.config.epsilon0 = e0, e0
+			return nil
+		}
 		if len(fixed) == 0 {
 			e0, xy = shortest(folded[0]), 1
 		} else {
@@ -275,7 +382,7 @@ func (e *exporter) epsilon(fixed, folded []float32) error {
 		e.section("learning_parameters")["eps_xy_intitial"] = xy
 		e.config.epsilonXY, e.config.given[initialXYKey] = xy, ""
 	}
-	if float32(e0) <= 0 {
+	if spiking && float32(e0) <= 0 {
 		return fmt.Errorf("%w: epsilon_0 is %v, but PyTorch-SbS requires more than 0", ErrUnsupported, e0)
 	}
 	return nil
@@ -291,25 +398,25 @@ func shortest(v float32) float64 {
 // if the layer has no epsilon_xy of its own: dialect 1 requires one for every layer
 // whose epsilon_xy is trainable.
 func (e *exporter) needsEpsilonXY(i int) bool {
-	return e.network.Dialect == 1 && at(e.config.epsTrain, i, true)
+	return generations.epsilonFiles[e.generation] && at(e.config.epsTrain, i, true)
 }
 
 // preprocessing sets the keys of the preprocessing. A network without preprocessing keeps
 // the keys of its configuration.
 func (e *exporter) preprocessing() error {
-	p, dialect := e.network.Preprocessing, e.network.Dialect
+	p, g := e.network.Preprocessing, e.generation
 	if p.OnOffMean == nil && p.Crop == 0 && p.Offset == 0 {
 		return nil
 	}
 	s := e.section("augmentation")
 	s["crop_width_in_pixel"] = p.Crop
 	switch {
-	case dialect == 1:
+	case generations.split[g]:
 		s["use_on_off_filter"] = p.OnOffMean != nil
 	case p.OnOffMean != nil:
 		return fmt.Errorf("%w: the preprocessing has an on/off split, for which dialect 2 uses an ONOFF layer", ErrUnsupported)
 	}
-	if want := map[int]float32{1: offset1, 2: offset2}[dialect]; p.OnOffMean == nil && p.Offset != want {
+	if want := float32(generations.offset[g]); p.OnOffMean == nil && p.Offset != want {
 		e.warn("%v is added to every pixel; PyTorch-SbS will add %v", p.Offset, want)
 	}
 	return nil
@@ -319,22 +426,22 @@ func (e *exporter) preprocessing() error {
 // configuration.
 func (e *exporter) paths(step int, weights, epsilonXY string) {
 	_, given := e.root["learning_step"]
-	if given || e.network.Dialect == 1 && step > 0 {
+	if given || generations.step[e.generation] == "learning_step" && step > 0 {
 		e.root["learning_step"] = step
 	}
 	e.root["weight_path"] = weights
-	if e.network.Dialect == 1 {
+	if generations.epsilonFiles[e.generation] {
 		e.root["eps_xy_path"] = epsilonXY
 	}
 }
 
-// documents returns the configuration files by name: one with the given name in dialect
-// 1, threeFiles in dialect 2.
+// documents returns the configuration files by name: those of the generation, or one with the
+// given name.
 func (e *exporter) documents(name string) (map[string][]byte, error) {
 	parts := map[string]map[string]any{name: e.root}
-	if e.network.Dialect == 2 {
+	if files := generations.files[e.generation]; files != nil {
 		parts = map[string]map[string]any{}
-		for _, f := range threeFiles {
+		for _, f := range files {
 			parts[f] = map[string]any{}
 		}
 		for key, value := range e.root {

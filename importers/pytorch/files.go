@@ -24,24 +24,29 @@ const (
 type fileID struct {
 	quantity    string
 	layer, step int
+	order       string // "" if there is none
 }
 
 // compare orders files by layer, quantity and step.
 func (id fileID) compare(other fileID) int {
-	return cmp.Or(cmp.Compare(id.layer, other.layer), cmp.Compare(id.quantity, other.quantity), cmp.Compare(id.step, other.step))
+	return cmp.Or(cmp.Compare(id.layer, other.layer), cmp.Compare(id.quantity, other.quantity), cmp.Compare(id.step, other.step), cmp.Compare(id.order, other.order))
 }
 
 func (id fileID) String() string {
+	step, order := strconv.Itoa(id.step), ""
 	if id.step < 0 {
-		return fmt.Sprintf("%s_L%d_S*.npy", id.quantity, id.layer)
+		step = "*"
 	}
-	return fmt.Sprintf("%s_L%d_S%d.npy", id.quantity, id.layer, id.step)
+	if id.order != "" {
+		order = "_" + id.order
+	}
+	return fmt.Sprintf("%s_L%d_S%s%s.npy", id.quantity, id.layer, step, order)
 }
 
 // maxStep is the largest step that fileName accepts.
 const maxStep = 999_999_999
 
-var fileName = regexp.MustCompile(`^(Weight|Bias|Mean|EpsXY)_L([0-9]{1,9})_S([0-9]{1,9})\.npy(\.gz)?$`)
+var fileName = regexp.MustCompile(`^(Weight|Bias|Mean|EpsXY)_L([0-9]{1,9})_S([0-9]{1,9})(?:_([0-9]{1,17}(?:\.[0-9]{1,20})?(?:e[-+]?[0-9]{1,3})?))?\.npy(\.gz)?$`)
 
 // parseName parses the name of an array file.
 func parseName(name string) (fileID, bool) {
@@ -52,12 +57,17 @@ func parseName(name string) (fileID, bool) {
 	// At most nine digits each.
 	layer, _ := strconv.Atoi(m[2])
 	step, _ := strconv.Atoi(m[3])
-	return fileID{m[1], layer, step}, true
+	id := fileID{m[1], layer, step, m[4]}
+	// Python writes a float with a point or an exponent.
+	return id, id.order == "" || strings.ContainsAny(id.order, ".e")
 }
 
 // index lists the array files of a network.
 type index struct {
 	weights   string
+	order     string              // of the arrays
+	orders    bool                // the names of arrays can have one
+	anyOrder  bool                // arrays of all orders are listed
 	epsilonXY string              // the folder of the EpsXY files, "" if none was found
 	looked    []string            // the folders that were searched for EpsXY files
 	files     map[fileID][]string // paths
@@ -67,7 +77,7 @@ type index struct {
 // newIndex lists the files of the weights folder and, for dialect 1, of the
 // EpsXY folder.
 func newIndex(opt Options, p *plan, c *config, configuration []string, start *Start) (*index, error) {
-	x := &index{weights: opt.Weights, files: map[fileID][]string{}}
+	x := &index{weights: opt.Weights, order: opt.Order, orders: generations.typed[p.generation], files: map[fileID][]string{}}
 	if opt.Weights == "" { // nothing is read, but paths are relative to this folder
 		x.weights = filepath.Join(filepath.Dir(configuration[0]), "Weights")
 		return x, nil
@@ -78,7 +88,7 @@ func newIndex(opt Options, p *plan, c *config, configuration []string, start *St
 	if start == nil || !start.Overload {
 		p.warnOverload(c)
 	}
-	if p.dialect != 1 {
+	if !generations.epsilonFiles[p.generation] {
 		if opt.EpsilonXY != "" {
 			p.warn("the given folder of EpsXY files is not used: dialect 2 has no such files")
 		}
@@ -129,7 +139,7 @@ func (p *plan) warnOverload(c *config) {
 	// A configuration may come from anywhere and must not make Load read other folders of
 	// this computer.
 	if folder != "" {
-		there := &index{files: map[fileID][]string{}}
+		there := &index{orders: true, anyOrder: true, files: map[fileID][]string{}}
 		if n, err := there.scan(folder, weightFile); err != nil || n == 0 {
 			return
 		}
@@ -167,12 +177,15 @@ func (x *index) scan(folder string, quantities ...string) (int, error) {
 		}
 		path := filepath.Join(folder, e.Name())
 		id, ok := parseName(e.Name())
-		if !ok {
+		if !ok || id.order != "" && !x.orders {
 			x.odd = append(x.odd, path+" is ignored: want a name like "+quantity+"_L0_S0.npy or "+quantity+"_L0_S0.npy.gz")
 			continue
 		}
 		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 			x.odd = append(x.odd, path+" is ignored: not a regular file, or a link to none")
+			continue
+		}
+		if id.order != x.order && !x.anyOrder {
 			continue
 		}
 		x.files[id] = append(x.files[id], path)
@@ -189,16 +202,18 @@ type want struct {
 }
 
 func (p *plan) wants(l layer) []want {
-	switch l.kind {
-	case kindSbS, kindSbSPooling:
+	switch {
+	case l.kind.sbs():
 		w := []want{{weightFile, l.kind == kindSbS}}
-		if p.dialect == 1 {
+		if generations.epsilonFiles[p.generation] {
 			w = append(w, want{epsilonFile, l.epsilonXY})
 		}
 		return w
-	case kindConv:
+	case l.kind.nnmf():
+		return []want{{weightFile, true}}
+	case l.kind.conv():
 		return []want{{weightFile, true}, {biasFile, true}}
-	case kindOnOff:
+	case l.kind == kindOnOff && generations.onOffMean[p.generation]:
 		return []want{{meanFile, true}}
 	}
 	return nil
@@ -215,7 +230,7 @@ func (p *plan) uses(id fileID) bool {
 func (x *index) missing(p *plan, step int) (list []string, epsilon bool) {
 	for _, l := range p.layers {
 		for _, w := range p.wants(l) {
-			id := fileID{w.quantity, l.index, step}
+			id := fileID{w.quantity, l.index, step, x.order}
 			if w.required && len(x.files[id]) == 0 {
 				list = append(list, fmt.Sprintf("%v lacks %v", l, id))
 				epsilon = epsilon || w.quantity == epsilonFile
@@ -298,6 +313,30 @@ func others(steps []int, step int) string {
 	return fmt.Sprintf(" (steps with files: %s)", strings.Join(s, ", "))
 }
 
+// means reports whether a layer ONOFF has a Mean file, at any step.
+func (x *index) means(p *plan, c *config, start *Start) (bool, error) {
+	is := func(id fileID) bool {
+		return id.quantity == meanFile && id.layer < len(p.layers) && p.layers[id.layer].kind == kindOnOff
+	}
+	for id := range x.files {
+		if is(id) {
+			return true, nil
+		}
+	}
+	if start == nil || !start.Overload {
+		return false, nil
+	}
+	_, folder := c.overloadFolder()
+	if info, err := os.Stat(folder); folder == "" || err != nil || !info.IsDir() {
+		return false, nil
+	}
+	previous, err := x.previous(folder)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(slices.Collect(maps.Keys(previous.files)), is), nil
+}
+
 // find returns the path of a file, "" if it does not exist.
 func (x *index) find(l layer, id fileID) (string, error) {
 	switch paths := x.files[id]; len(paths) {
@@ -317,6 +356,7 @@ func (x *index) unused(p *plan, step int) []string {
 	for id, paths := range x.files {
 		switch {
 		case id.step != step || p.uses(id):
+		case id.quantity == meanFile && id.layer < len(p.layers) && p.layers[id.layer].kind == kindOnOff: // see plan.settle
 		case id.layer >= len(p.layers):
 			w = append(w, fmt.Sprintf("%s is ignored: the network has only layers 0 to %d", paths[0], len(p.layers)-1))
 		default:

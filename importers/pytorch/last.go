@@ -9,8 +9,8 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// NewLastLayer returns a copy of a network whose last layer with weights, an SbS layer or a
-// convolution, is replaced by a new one with the given number of neurons. It has the geometry and
+// NewLastLayer returns a copy of a network whose last layer with weights, an SbS layer, an NNMF
+// layer or a convolution, is replaced by a new one with the given number of neurons. It has the geometry and
 // the spikes of the old layer, and the initial values that NewNetwork gives to a layer without
 // files; epsilon_xy, if the old layer has one, is its initial value everywhere. The classes of the
 // copy have no names. Layers after that layer must be poolings or ReLUs. A network with dialect 0
@@ -50,11 +50,22 @@ func newLastLayer(n *convert.Network, neurons int, start Start) (*convert.Networ
 		return nil, err
 	}
 	var l convert.Layer
+	g := c.generationOf(&changed)
 	switch old := n.Layers[last].(type) {
 	case *convert.SbS:
-		l, err = newSbS(c, old, last, changed.Dialect, neurons, start.Seed)
+		l, err = newSbS(c, old, last, g, neurons, start.Seed)
+	case *convert.NNMF:
+		changed := *old
+		changed.Weights, err = newColumns(c, old.Weights, last, g, neurons, start.Seed)
+		l = &changed
 	case *convert.Conv:
-		l, err = newConv(old, last, neurons, start.Seed)
+		changed := *old
+		changed.Weights, changed.Bias, err = newFilters(old.Weights, old.Bias, last, neurons, start.Seed)
+		l = &changed
+	case *convert.ApproxConv:
+		changed := *old
+		changed.Weights, changed.Bias, err = newFilters(old.Weights, old.Bias, last, neurons, start.Seed)
+		l = &changed
 	}
 	if err != nil {
 		return nil, fmt.Errorf("layer %d: %w", last, err)
@@ -73,7 +84,7 @@ func LastLayer(n *convert.Network) (int, error) {
 		switch l := n.Layers[i].(type) {
 		case *convert.AveragePool, *convert.MaxPool, *convert.ReLU:
 			continue
-		case *convert.Conv:
+		case *convert.Conv, *convert.ApproxConv, *convert.NNMF:
 			return i, nil
 		case *convert.SbS:
 			if !l.Pooling {
@@ -86,16 +97,10 @@ func LastLayer(n *convert.Network) (int, error) {
 	return 0, errors.New("the network has no layer with trained weights")
 }
 
-func newSbS(c *config, old *convert.SbS, index, dialect, neurons int, seed uint64) (*convert.SbS, error) {
-	lo, hi, err := c.untrained(dialect)
-	if err != nil {
-		return nil, err
-	}
+func newSbS(c *config, old *convert.SbS, index int, g generation, neurons int, seed uint64) (*convert.SbS, error) {
 	l := *old
-	if l.Weights, err = randomTensor(seed, index, []int{old.Weights.Shape()[0], neurons}, lo, hi); err != nil {
-		return nil, err
-	}
-	if _, _, err := normalize(l.Weights.Float32s(), neurons, 0); err != nil {
+	var err error
+	if l.Weights, err = newColumns(c, old.Weights, index, g, neurons, seed); err != nil {
 		return nil, err
 	}
 	if old.EpsilonXY == nil {
@@ -104,25 +109,39 @@ func newSbS(c *config, old *convert.SbS, index, dialect, neurons int, seed uint6
 	if l.EpsilonXY, err = ops.Zeros(ops.Float32, old.EpsilonXY.Shape()); err != nil {
 		return nil, err
 	}
-	if _, err := c.initialEpsilon(dialect); err != nil { // out of range
+	if _, err := c.initialEpsilon(g); err != nil { // out of range
 		return nil, err
 	}
 	for i := range l.EpsilonXY.Float32s() {
-		l.EpsilonXY.Float32s()[i] = float32(c.initialXY(dialect))
+		l.EpsilonXY.Float32s()[i] = float32(c.initialXY(g))
 	}
 	return &l, nil
 }
 
-func newConv(old *convert.Conv, index, neurons int, seed uint64) (*convert.Conv, error) {
-	l, shape := *old, slices.Clone(old.Weights.Shape())
+// newColumns returns the initial weights of an SbS or NNMF layer.
+func newColumns(c *config, old *ops.Tensor, index int, g generation, neurons int, seed uint64) (*ops.Tensor, error) {
+	lo, hi, err := c.untrained(g)
+	if err != nil {
+		return nil, err
+	}
+	w, err := randomTensor(seed, index, []int{old.Shape()[0], neurons}, lo, hi)
+	if err != nil {
+		return nil, err
+	}
+	_, _, err = normalize(w.Float32s(), neurons, 0)
+	return w, err
+}
+
+// newFilters returns the initial weights of a convolution, and its bias if it has one.
+func newFilters(oldWeights, oldBias *ops.Tensor, index, neurons int, seed uint64) (weights, bias *ops.Tensor, err error) {
+	shape := slices.Clone(oldWeights.Shape())
 	shape[0] = neurons
 	bound := initialBound(shape[1] * shape[2] * shape[3])
-	var err error
-	if l.Weights, err = randomTensor(seed, index, shape, -bound, bound); err != nil || old.Bias == nil {
-		return &l, err
+	if weights, err = randomTensor(seed, index, shape, -bound, bound); err != nil || oldBias == nil {
+		return weights, nil, err
 	}
-	l.Bias, err = randomTensor(seed, index, []int{neurons}, -bound, bound)
-	return &l, err
+	bias, err = randomTensor(seed, index, []int{neurons}, -bound, bound)
+	return weights, bias, err
 }
 
 // randomTensor returns a tensor with the values of randomValues.

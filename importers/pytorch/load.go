@@ -67,8 +67,11 @@ func (ld *loader) layers() ([]convert.Layer, []LayerReport, error) {
 		layers = append(layers, built)
 		reports = append(reports, LayerReport{
 			Index: l.index, Kind: string(l.kind), Files: ld.files,
-			Spikes: l.given, epsilonT: own[:inRange(l.given)],
+			Spikes: l.given,
 		})
+		if l.kind.sbs() {
+			reports[len(reports)-1].epsilonT = own[:inRange(l.given)]
+		}
 	}
 	return layers, reports, nil
 }
@@ -77,9 +80,18 @@ func (ld *loader) layer(l layer, before []convert.Layer) (convert.Layer, error) 
 	switch l.kind {
 	case kindSbS, kindSbSPooling:
 		return ld.sbs(l)
-	case kindConv:
+	case kindNNMF, kindBPSbSNNMF:
+		return ld.nnmf(l)
+	case kindConv, kindApproxConv:
 		return ld.conv(l)
+	case kindPoisson:
+		return &convert.Poisson{Spikes: l.spikes}, nil
+	case kindSpikeImage:
+		return &convert.SpikeImage{Spikes: l.spikes}, nil
 	case kindOnOff:
+		if !generations.onOffMean[ld.plan.generation] {
+			return &convert.OnOff{}, nil
+		}
 		mean, err := ld.mean(l)
 		return &convert.OnOff{Mean: mean}, err
 	case kindReconstruction:
@@ -107,13 +119,14 @@ func (ld *loader) sbs(l layer) (convert.Layer, error) {
 		EpsilonT:        slices.Clip(p.epsilonT[:l.spikes]),
 		Forgetting:      p.forgetting,
 		Local:           l.local,
+		FullLayer:       l.fullLayer,
 		AlphaIterations: p.alpha,
 	}
 	var err error
 	if s.Weights, s.Pooling, err = ld.sbsWeights(l); err != nil {
 		return nil, err
 	}
-	if p.dialect == 1 {
+	if generations.epsilonFiles[p.generation] {
 		if s.EpsilonXY, err = ld.epsilonXY(l); err != nil || s.EpsilonXY != nil {
 			return s, err
 		}
@@ -125,10 +138,22 @@ func (ld *loader) sbs(l layer) (convert.Layer, error) {
 			}
 		}
 	}
-	s.Epsilon0, err = ld.config.initialEpsilon(p.dialect)
+	s.Epsilon0, err = ld.config.initialEpsilon(p.generation)
 	return s, err
 }
 
+func (ld *loader) nnmf(l layer) (convert.Layer, error) {
+	n := &convert.NNMF{Window: l.window, Iterations: l.spikes, Epsilon0: ld.plan.epsilon0, Gradient: sbs.GradientLoop}
+	if l.kind == kindBPSbSNNMF {
+		n.Gradient = sbs.GradientClosedForm
+	}
+	var err error
+	n.Weights, _, err = ld.sbsWeights(l)
+	return n, err
+}
+
+// sbsWeights returns the weights of an SbS or NNMF layer, and whether they are the fixed weights
+// of a pooling layer.
 func (ld *loader) sbsWeights(l layer) (w *ops.Tensor, pooling bool, err error) {
 	shape := []int{l.places(), l.out.Channels}
 	path, _, data, err := ld.read(l, weightFile, elements(shape), func(got []int) error {
@@ -165,7 +190,7 @@ func (ld *loader) sbsWeights(l layer) (w *ops.Tensor, pooling bool, err error) {
 		data, pooling = fixed, true
 	default:
 		ld.untrained("%v has no Weight file; its weights are random (untrained)", l)
-		lo, hi, err := ld.config.untrained(ld.plan.dialect)
+		lo, hi, err := ld.config.untrained(ld.plan.generation)
 		if err != nil {
 			return nil, false, fmt.Errorf("%v: %w", l, err)
 		}
@@ -205,7 +230,7 @@ func (ld *loader) epsilonXY(l layer) (*ops.Tensor, error) {
 // initialEpsilonXY returns the initial epsilon_xy as a tensor, so that training can
 // change it.
 func (ld *loader) initialEpsilonXY(l layer) (*ops.Tensor, error) {
-	if _, err := ld.config.initialEpsilon(ld.plan.dialect); err != nil {
+	if _, err := ld.config.initialEpsilon(ld.plan.generation); err != nil {
 		return nil, err
 	}
 	shape := []int{l.out.Height, l.out.Width, l.window.Kernel[0], l.window.Kernel[1]}
@@ -214,7 +239,7 @@ func (ld *loader) initialEpsilonXY(l layer) (*ops.Tensor, error) {
 		return nil, err
 	}
 	for i := range data {
-		data[i] = float32(ld.config.initialXY(ld.plan.dialect))
+		data[i] = float32(ld.config.initialXY(ld.plan.generation))
 	}
 	return ops.NewTensor(shape, data)
 }
@@ -248,7 +273,15 @@ func (ld *loader) conv(l layer) (convert.Layer, error) {
 			return nil, fmt.Errorf("%v: %s: %w", l, path, err)
 		}
 	}
-	return &convert.Conv{Window: l.window, Weights: tensors[weightFile], Bias: tensors[biasFile]}, nil
+	weights, bias := tensors[weightFile], tensors[biasFile]
+	if l.kind == kindConv {
+		return &convert.Conv{Window: l.window, Weights: weights, Bias: bias}, nil
+	}
+	c := ld.config
+	return &convert.ApproxConv{
+		Window: l.window, Weights: weights, Bias: bias,
+		FracBits: at(c.fracBits, l.index, 0), TruncBits: at(c.truncBits, l.index, 0), Enabled: at(c.approximate, l.index, false),
+	}, nil
 }
 
 func (ld *loader) mean(l layer) (*ops.Tensor, error) {
@@ -281,7 +314,7 @@ func (ld *loader) mean(l layer) (*ops.Tensor, error) {
 // there is no file. fits returns an error about a shape that is wrong. read does not read
 // arrays with more than most elements, whose shape must be wrong.
 func (ld *loader) read(l layer, quantity string, most int, fits func(shape []int) error) (path string, shape []int, data []float32, err error) {
-	if path, err = ld.index.find(l, fileID{quantity, l.index, ld.step}); err != nil || path == "" {
+	if path, err = ld.index.find(l, fileID{quantity, l.index, ld.step, ld.index.order}); err != nil || path == "" {
 		return path, nil, nil, err
 	}
 	fail := func(err error) (string, []int, []float32, error) {

@@ -31,12 +31,12 @@ type Start struct {
 // folder Options.Weights, if it is not empty, at the step that Load would read. Values
 // without a file are initialized:
 //
-//   - weights of SbS layers: uniform in [1, 1+weight_noise_amplitude), or in
+//   - weights of SbS and NNMF layers: uniform in [1, 1+weight_noise_amplitude), or in
 //     weight_noise_range in dialect 2, then each column is divided by its sum
 //   - weights of pooling SbS layers: 1/(KH*KW) for the inputs of the same channel, else 0
 //   - weights and bias of convolutions: uniform within 1/sqrt(number of inputs to one
 //     output), PyTorch's default
-//   - mean of ONOFF layers: 0.5
+//   - mean of ONOFF layers: 0.5, if one of them has a Mean file; otherwise they have none
 //   - epsilon_xy: the key eps_xy_intitial, in dialect 1 as a tensor (OH, OW, KH, KW) if
 //     it is trainable
 //
@@ -77,14 +77,14 @@ func (x *index) overload(p *plan, c *config, step int) error {
 	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
 		return nil
 	}
-	previous := index{files: map[fileID][]string{}}
-	if _, err := previous.scan(folder, weightFile, biasFile, meanFile, epsilonFile); err != nil {
+	previous, err := x.previous(folder)
+	if err != nil {
 		return err
 	}
 	found := map[fileID][]string{}
 	for _, id := range slices.SortedFunc(maps.Keys(previous.files), fileID.compare) {
 		paths := previous.files[id]
-		id.step = step
+		id.step, id.order = step, x.order
 		if p.uses(id) {
 			found[id] = append(found[id], paths...)
 		}
@@ -99,4 +99,12 @@ func (x *index) overload(p *plan, c *config, step int) error {
 	}
 	x.odd = append(x.odd, previous.odd...)
 	return nil
+}
+
+// previous lists the files in the folder overload_path. Without an order, files of any order
+// belong to the network.
+func (x *index) previous(folder string) (*index, error) {
+	entries := &index{order: x.order, orders: x.orders, anyOrder: x.order == "", files: map[fileID][]string{}}
+	_, err := entries.scan(folder, weightFile, biasFile, meanFile, epsilonFile)
+	return entries, err
 }

@@ -2,6 +2,7 @@ package pytorch
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spike-by-spike/sbs/convert"
 )
@@ -14,9 +15,10 @@ type dataSet struct {
 	borders convert.Borders // of the training set
 }
 
-// dataSetOf returns the data set that a data_mode names, false if it is unknown.
+// dataSetOf returns the data set that a data_mode names, false if it is unknown. The images of
+// a mixed mode are the images of one set, which PyTorch-SbS mixes only if a script asks for it.
 func dataSetOf(mode string) (dataSet, bool) {
-	switch mode {
+	switch strings.TrimPrefix(mode, mixed) {
 	case "MNIST":
 		return dataSet{
 			convert.Size{Channels: 1, Height: 28, Width: 28},
@@ -43,13 +45,6 @@ func dataSetOf(mode string) (dataSet, bool) {
 	return dataSet{}, false
 }
 
-// The values that the dialects add to every pixel, so that no patch of an image is all
-// zeros.
-const (
-	offset1 = 1.1920929e-07 // the float32 epsilon
-	offset2 = 1e-20
-)
-
 // preprocess sets the plan's input and preprocessing and returns the size that
 // the first layer gets.
 func (p *plan) preprocess(c *config, opt Options) (convert.Size, error) {
@@ -58,7 +53,7 @@ func (p *plan) preprocess(c *config, opt Options) (convert.Size, error) {
 	p.input = opt.Input
 	if p.input == (convert.Size{}) {
 		if !ok {
-			return convert.Size{}, fmt.Errorf("%s is %q, not MNIST, MNIST_FASHION or CIFAR10, so the image size is unknown; give it with --input CxHxW",
+			return convert.Size{}, fmt.Errorf("%s is %q, not MNIST, MNIST_FASHION or CIFAR10 (or one of these after MIX_), so the image size is unknown; give it with --input CxHxW",
 				c.where("data_mode"), c.dataMode)
 		}
 		p.input = known.size
@@ -66,17 +61,18 @@ func (p *plan) preprocess(c *config, opt Options) (convert.Size, error) {
 	if ok && p.input == known.size && !opt.NoPreprocessing {
 		p.borders = &known.borders
 	}
-	p.preprocessing = convert.Preprocessing{Crop: c.crop, Offset: offset2}
-	p.split = p.dialect == 1 && c.onOff
-	switch {
-	case p.split:
+	if ok && strings.HasPrefix(c.dataMode, mixed) {
+		p.assume("%s is %s: the network gets single images of %s, as PyTorch-SbS does unless a script sets how it mixes two",
+			c.where("data_mode"), c.dataMode, strings.TrimPrefix(c.dataMode, mixed))
+	}
+	p.preprocessing = convert.Preprocessing{Crop: c.crop, Offset: float32(generations.offset[p.generation])}
+	p.split = generations.split[p.generation] && c.onOff
+	if p.split {
 		mean, err := meanFor(c.dataMode, known.mean, p.input, opt)
 		if err != nil {
 			return convert.Size{}, err
 		}
 		p.preprocessing = convert.Preprocessing{Crop: c.crop, OnOffMean: mean}
-	case p.dialect == 1:
-		p.preprocessing.Offset = offset1
 	}
 	if opt.Mean != nil && (!p.split || opt.NoPreprocessing) {
 		p.warn("the given mean is not used: the network has no on/off split")

@@ -45,6 +45,18 @@ type Options struct {
 	// at which no required file is missing.
 	Step *int
 
+	// Order is the order of the arrays to read, a number such as "0.5": PyTorch-SbS of July
+	// 2023 adds it to the names of the arrays of a training that was started with an order,
+	// as in Weight_L0_S5_0.5.npy, and layer 0 then has that many spikes per value of its input.
+	// "none" selects the arrays without an order. If Order is empty, all arrays must have
+	// the same order, or none.
+	Order string
+
+	// Generation says which state of PyTorch-SbS a configuration of dialect 2 is for, which it
+	// does not always show: "2023-01" or "2023-07". If it is empty, Load decides, and
+	// Report.Assumed says so if that matters.
+	Generation string
+
 	// AllowUntrained gives layers without a file the initial values of a training (see
 	// NewNetwork) and adds a warning. Without AllowUntrained, a missing file is an error.
 	AllowUntrained bool
@@ -73,10 +85,13 @@ type Report struct {
 	Configuration []string      // the configuration files, in the order in which they were merged
 	EpsilonXY     string        // the folder of the EpsXY files, "" if there is none
 	Dialect       int           // 1 or 2
+	Generation    string        // the date of the state of PyTorch-SbS that the network is for, and what shows it
+	Order         string        // the order of the arrays, "" if there is none
 	Step          int           // the training step, -1 if there were no files
 	StepChoice    StepChoice    // why this step was read
 	Layers        []LayerReport // one entry per layer
 	Warnings      []string      // problems that were tolerated, one sentence each
+	Assumed       []string      // what the files leave open and how it was understood, one sentence each
 }
 
 // LayerReport describes what Load read for one layer.
@@ -85,8 +100,8 @@ type LayerReport struct {
 	Kind  string   // the type in PyTorch-SbS: "SbS", "SbS POOLING", "CONV2D" and so on
 	Files []string // the arrays; empty if the layer has none or its values were generated
 
-	// Spikes is number_of_spikes in the configuration, which Options.Spikes may replace. It
-	// is 0 for layers other than SbS layers.
+	// Spikes is number_of_spikes in the configuration, or the number of spikes by the order,
+	// which Options.Spikes may replace; for NNMF layers, it is the number of iterations.
 	Spikes int
 
 	epsilonT []float32 // for Spikes spikes, or empty if Spikes is out of range and replaced
@@ -157,6 +172,9 @@ func load(opt Options, cfg *config, start *Start) (*convert.Network, *Report, er
 	if err != nil {
 		return nil, nil, err
 	}
+	if opt.Order, err = opt.order(cfg); err != nil {
+		return nil, nil, err
+	}
 	p, err := newPlan(cfg, opt)
 	if err != nil {
 		return nil, nil, err
@@ -165,6 +183,11 @@ func load(opt Options, cfg *config, start *Start) (*convert.Network, *Report, er
 	if err != nil {
 		return nil, nil, err
 	}
+	means, err := idx.means(p, cfg, start)
+	if err != nil {
+		return nil, nil, err
+	}
+	p.settle(cfg, means)
 	step, choice := 0, StepUntrained
 	if start == nil || len(idx.files) > 0 {
 		if step, choice, err = idx.choose(p, opt, cfg.learningStep); err != nil {
@@ -194,7 +217,7 @@ func load(opt Options, cfg *config, start *Start) (*convert.Network, *Report, er
 	}
 	network := &convert.Network{
 		Name:          nameOf(files[0]),
-		Dialect:       p.dialect,
+		Dialect:       generations.dialect[p.generation],
 		Step:          step,
 		Input:         p.input,
 		Preprocessing: p.preprocessing,
@@ -208,11 +231,14 @@ func load(opt Options, cfg *config, start *Start) (*convert.Network, *Report, er
 		Weights:       opt.Weights,
 		Configuration: files,
 		EpsilonXY:     idx.epsilonXY,
-		Dialect:       p.dialect,
+		Dialect:       generations.dialect[p.generation],
+		Generation:    p.generationText(),
+		Order:         idx.order,
 		Step:          step,
 		StepChoice:    choice,
 		Layers:        reports,
 		Warnings:      slices.Concat(cfg.warnings, p.warnings, idx.unused(p, step), l.warnings),
+		Assumed:       p.assumed,
 	}
 	return network, report, nil
 }

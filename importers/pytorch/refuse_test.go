@@ -78,22 +78,26 @@ func refuse(t *testing.T, tests map[string]refusal) {
 
 func TestLoad_RefusesInvalidOptions(t *testing.T) {
 	refuse(t, map[string]refusal{
-		"no folder":       {dialect2, option(func(o *Options) { o.Weights = filepath.Join("no", "such") }), []string{"the weights folder", filepath.Join("no", "such")}, os.ErrNotExist},
-		"spikes":          {dialect2, option(func(o *Options) { o.Spikes = sbs.MaxSpikes + 1 }), []string{"16777217 spikes", "1 to 16777216"}, nil},
-		"negative spikes": {dialect2, option(func(o *Options) { o.Spikes = -1 }), []string{"-1 spikes"}, nil},
-		"mean":            {dialect1, option(func(o *Options) { o.Mean = []float32{float32(math.NaN())} }), []string{"mean of channel 0 is NaN"}, nil},
-		"means":           {dialect1, option(func(o *Options) { o.Mean = []float32{1, 2} }), []string{"2 means, but the image has 1 channels", "--mean"}, nil},
-		"no mean":         {dialect1, option(func(o *Options) { o.Mean = nil }), []string{"on/off split needs", `data_mode ""`, "--mean"}, nil},
-		"no input":        {dialect2, option(func(o *Options) { o.Input = convert.Size{} }), []string{`data_mode is ""`, "--input CxHxW"}, nil},
-		"half an input":   {dialect2, option(func(o *Options) { o.Input.Width = 0 }), []string{"1x8x0", "1 to 16384"}, nil},
-		"small input":     {dialect2, option(func(o *Options) { o.Input.Height = 4 }), []string{"augmentation.crop_width_in_pixel", "cannot crop 2"}, nil},
-		"channels":        {dialect2, option(func(o *Options) { o.Input.Channels = 3 }), []string{"layer 0 (SbS) expects 1 input channels", "has 3", "--input"}, nil},
-		"given step":      {dialect2, option(func(o *Options) { o.Step = new(6) }), []string{"at step 6", "Weight_L0_S6.npy", "Weight_L2_S6.npy", "--step (steps with files: 7)", "--allow-untrained"}, ErrMissing},
-		"eps folder":      {dialect1, option(func(o *Options) { o.EpsilonXY = "../no" }), []string{"no"}, os.ErrNotExist},
-		"eps elsewhere":   {dialect1, option(func(o *Options) { o.EpsilonXY = "../Weights" }), []string{"layer 0 (SbS) lacks EpsXY_L0_S7.npy", "layer 1 (SbS POOLING) lacks", "--eps-xy DIR"}, ErrMissing},
-		"missing config":  {dialect2, option(func(o *Options) { o.Config = []string{"../not.json"} }), []string{"not.json"}, os.ErrNotExist},
-		"config folder":   {dialect2, option(func(o *Options) { o.Config = []string{".."} }), []string{"is not a regular file"}, nil},
-		"config part":     {dialect2, option(func(o *Options) { o.Config = []string{"../def.json"} }), []string{"def.json has no network_structure", "--config FILE"}, ErrNoConfiguration},
+		"no folder":          {dialect2, option(func(o *Options) { o.Weights = filepath.Join("no", "such") }), []string{"the weights folder", filepath.Join("no", "such")}, os.ErrNotExist},
+		"spikes":             {dialect2, option(func(o *Options) { o.Spikes = sbs.MaxSpikes + 1 }), []string{"16777217 spikes", "1 to 16777216"}, nil},
+		"negative spikes":    {dialect2, option(func(o *Options) { o.Spikes = -1 }), []string{"-1 spikes"}, nil},
+		"mean":               {dialect1, option(func(o *Options) { o.Mean = []float32{float32(math.NaN())} }), []string{"mean of channel 0 is NaN"}, nil},
+		"means":              {dialect1, option(func(o *Options) { o.Mean = []float32{1, 2} }), []string{"2 means, but the image has 1 channels", "--mean"}, nil},
+		"no mean":            {dialect1, option(func(o *Options) { o.Mean = nil }), []string{"on/off split needs", `data_mode ""`, "--mean"}, nil},
+		"no input":           {dialect2, option(func(o *Options) { o.Input = convert.Size{} }), []string{`data_mode is ""`, "--input CxHxW"}, nil},
+		"half an input":      {dialect2, option(func(o *Options) { o.Input.Width = 0 }), []string{"1x8x0", "1 to 16384"}, nil},
+		"small input":        {dialect2, option(func(o *Options) { o.Input.Height = 4 }), []string{"augmentation.crop_width_in_pixel", "cannot crop 2"}, nil},
+		"channels":           {dialect2, option(func(o *Options) { o.Input.Channels = 3 }), []string{"layer 0 (SbS) expects 1 input channels", "has 3", "--input"}, nil},
+		"given step":         {dialect2, option(func(o *Options) { o.Step = new(6) }), []string{"at step 6", "Weight_L0_S6.npy", "Weight_L2_S6.npy", "--step (steps with files: 7)", "--allow-untrained"}, ErrMissing},
+		"eps folder":         {dialect1, option(func(o *Options) { o.EpsilonXY = "../no" }), []string{"no"}, os.ErrNotExist},
+		"eps elsewhere":      {dialect1, option(func(o *Options) { o.EpsilonXY = "../Weights" }), []string{"layer 0 (SbS) lacks EpsXY_L0_S7.npy", "layer 1 (SbS POOLING) lacks", "--eps-xy DIR"}, ErrMissing},
+		"missing config":     {dialect2, option(func(o *Options) { o.Config = []string{"../not.json"} }), []string{"not.json"}, os.ErrNotExist},
+		"generation":         {dialect2, option(func(o *Options) { o.Generation = "2022-05" }), []string{`the generation is "2022-05", want one of ["2023-01" "2023-07"]`}, nil},
+		"no generation":      {dialect1, option(func(o *Options) { o.Generation = "2023-07" }), []string{"the generation 2023-07 was requested, but without a layer_type the configuration is from May 2022"}, nil},
+		"late generation":    {factors, option(func(o *Options) { o.Generation = "2023-01" }), []string{"the generation 2023-01 was requested, but the network is from PyTorch-SbS of July 2023 (layer type BP SBS NNMF)"}, nil},
+		"no mean of 2023-01": {approximate, option(func(o *Options) { o.Generation = "2023-01" }), []string{"layer 0 (ONOFF) lacks Mean_L0_S7.npy"}, ErrMissing},
+		"config folder":      {dialect2, option(func(o *Options) { o.Config = []string{".."} }), []string{"is not a regular file"}, nil},
+		"config part":        {dialect2, option(func(o *Options) { o.Config = []string{"../def.json"} }), []string{"def.json has no network_structure", "--config FILE"}, ErrNoConfiguration},
 	})
 }
 
@@ -121,15 +125,16 @@ func TestLoad_RefusesInvalidConfigurations(t *testing.T) {
 		"not a list": {dialect2, swap(def, `"w_trainable": [true]`, `"w_trainable": true`), []string{`learning_parameters.w_trainable: want a list, found true`}, nil},
 		"bool":       {dialect1, swap(tiny, `"is_pooling_layer": [false`, `"is_pooling_layer": [0`), []string{`is_pooling_layer[0]: want true or false, found the number 0`}, nil},
 
-		"length":          {dialect2, swap(network, `[1, 1], [2, 2], []]`, `[1, 1], [2, 2]]`), []string{"network.json: network_structure.strides has 2 entries, the network has 3 layers"}, nil},
+		"length":          {dialect1, swap(tiny, `"strides": [[1, 1], [2, 2], [1, 1]]`, `"strides": [[1, 1], [2, 2]]`), []string{"tiny.json: network_structure.strides has 2 entries, the network has 3 layers", "or one for all"}, nil},
+		"more strides":    {dialect2, swap(network, `[2, 2], []]`, `[2, 2], [], [1, 1]]`), []string{"network.json: network_structure.strides has 4 entries, the network has 3 layers; give one entry per layer"}, nil},
+		"one neurons":     {dialect2, swap(network, `[[1, 4], [], [4, 3]]`, `[[1, 4]]`), []string{"forward_neuron_numbers[2] is missing or empty, and layer 2 (SbS) needs"}, nil},
 		"longer":          {dialect2, swap(def, `[9]`, `[9, 9, 9, 9]`), []string{"def.json: number_of_spikes has 4 entries, the network has 3 layers"}, nil},
 		"unused length":   {dialect1, swap(tiny, `[true, false, true]`, `[true, true]`), []string{"tiny.json: network_structure.w_trainable has 2 entries, the network has 3 layers"}, nil},
 		"no layers":       {dialect2, swap(network, `["SbS", "Average POOLING", "sbs",]`, `[]`), []string{"network_structure.layer_type: the list is missing or empty"}, nil},
 		"no pooling list": {dialect1, swap(tiny, `"is_pooling_layer"`, `"pooling"`), []string{"tiny.json: network_structure.is_pooling_layer: the list is missing or empty"}, nil},
 		"too many layers": {dialect2, swap(network, `"sbs"`, `"sbs"`+strings.Repeat(`,"RELU"`, maxLayers)), []string{"1003 layers are too many"}, nil},
-		"unknown type":    {dialect2, swap(network, "Average", "Median"), []string{`layer_type is "Median POOLING" for layer 1`, `"SbS" "Average POOLING" "MAX POOLING" "CONV2D"`}, ErrUnsupported},
-		"approx":          {dialect2, swap(network, "Average POOLING", "Approx Conv2D"), []string{`not supported yet: layer 1 has type "Approx Conv2D"`}, ErrUnsupported},
-		"full layer":      {dialect2, swap(def, "{", `{"spike_full_layer_input_distribution": [false, false, true],`), []string{"spike_full_layer_input_distribution is true for layer 2 (SbS)"}, ErrUnsupported},
+		"unknown type":    {dialect2, swap(network, "Average", "Median"), []string{`layer_type is "Median POOLING" for layer 1`, `"SbS" "RECONSTRUCTION" "ONOFF" "CONV2D"`}, ErrUnsupported},
+		"full layers":     {dialect2, swap(def, "{", `{"spike_full_layer_input_distribution": [false, false, true, true],`), []string{"def.json: spike_full_layer_input_distribution has 4 entries, the network has 3 layers"}, nil},
 		"no spikes":       {dialect2, swap(def, "[9]", "[0]"), []string{"def.json: number_of_spikes is 0 for layer 0 (SbS)", "--spikes"}, nil},
 		"too many spikes": {dialect2, swap(def, "[9]", "[16777217]"), []string{"number_of_spikes is 16777217"}, nil},
 		"chain":           {dialect2, swap(network, "[4, 3]", "[5, 3]"), []string{"layer 2 (SbS) expects 5 input channels, but layer 1 (Average POOLING) gives 4"}, nil},
@@ -149,7 +154,6 @@ func TestLoad_RefusesInvalidConfigurations(t *testing.T) {
 		"huge kernel":      {dialect2, swap(network, "[2, 2], [1, 1]]", "[2, 5000], [1, 1]]"), []string{"forward_kernel_size[1] is [2 5000] for layer 1", "0 to 4096"}, nil},
 		"negative padding": {dialect1, swap(tiny, `"dilation"`, `"padding": [[0, -1]], "dilation"`), []string{"network_structure.padding[0] is [0 -1]"}, nil},
 		"pool padding":     {dialect2, swap(network, `"strides"`, `"padding": [[], [2, 0], []], "strides"`), []string{"padding[1] is [2 0] for layer 1", "half its kernel"}, nil},
-		"pool dilation":    {dialect2, swap(network, `"strides"`, `"dilation": [[], [2, 1], []], "strides"`), []string{"dilation[1] is [2 1], but layer 1 (Average POOLING) supports only a dilation of 1"}, nil},
 		"crop":             {dialect2, swap(def, `"augmentation": {}`, `"augmentation": {"crop_width_in_pixel": -1}`), []string{"def.json: augmentation.crop_width_in_pixel"}, nil},
 		"outputs":          {dialect2, swap(network, `neurons": 3`, `neurons": 10`), []string{"number_of_output_neurons is 10, but the last layer has 3 outputs"}, nil},
 		"epsilon":          {dialect2, swap(def, `"epsilon_0": 0.5`, `"epsilon_0": 0`), []string{"def.json: epsilon_0 is 0, want more than 0"}, nil},
@@ -191,7 +195,9 @@ func TestLoad_RefusesMissingAndInvalidFiles(t *testing.T) {
 		"missing epsilon": {dialect1, put(e0, nil), []string{"layer 0 (SbS) lacks EpsXY_L0_S7.npy", "--eps-xy DIR", "EpsXY"}, ErrMissing},
 		"configured step": {dialect2, swap("def.json", "{", `{"learning_step": 100,`), []string{"at step 100", "(steps with files: 7)"}, ErrMissing},
 		"missing bias":    {convolutions, put("Weights/Bias_L1_S3.npy", nil), []string{"layer 1 (CONV2D) lacks Bias_L1_S3.npy"}, ErrMissing},
-		"missing mean":    {convolutions, put("Weights/Mean_L0_S3.npy", nil), []string{"layer 0 (ONOFF) lacks Mean_L0_S3.npy"}, ErrMissing},
+		"missing mean": {convolutions, func(_ *testing.T, f files, o *Options) {
+			f["Weights/Mean_L0_S2.npy"], f["Weights/Mean_L0_S3.npy"], o.Step = f["Weights/Mean_L0_S3.npy"], nil, new(3)
+		}, []string{"layer 0 (ONOFF) lacks Mean_L0_S3.npy"}, ErrMissing},
 		"layer 1 and 10": {convolutions, func(_ *testing.T, f files, _ *Options) {
 			f["Weights/Weight_L10_S3.npy"] = f["Weights/Weight_L1_S3.npy"]
 			f["Weights/Weight_L1_S3.npy"] = nil
@@ -235,8 +241,8 @@ func TestLoad_RefusesMissingAndInvalidFiles(t *testing.T) {
 // The error does not list all of many missing files.
 func TestLoad_AbridgesTheListOfMissingFiles(t *testing.T) {
 	f := dialect2()
-	f["network.json"] = fmt.Sprintf(`{"network_structure": {"layer_type": ["SbS"%s], "forward_neuron_numbers": [[1, 1]], "forward_kernel_size": [[1, 1]]}}`,
-		strings.Repeat(`, "SbS"`, 29))
+	f["network.json"] = fmt.Sprintf(`{"network_structure": {"layer_type": ["SbS"%s], "forward_neuron_numbers": [[1, 1]%s]}}`,
+		strings.Repeat(`, "SbS"`, 29), strings.Repeat(`, [1, 1]`, 29))
 	_, _, err := Load(options(f.write(t)))
 	require.ErrorIs(t, err, ErrMissing)
 	require.ErrorContains(t, err, "and 18 more")
@@ -288,7 +294,9 @@ func FuzzConfig(f *testing.F) {
 			for _, l := range p.layers {
 				require.Equal(t, size, l.in)
 				require.Positive(t, l.out.Channels)
-				require.LessOrEqual(t, l.spikes, len(p.epsilonT))
+				if l.kind.sbs() {
+					require.LessOrEqual(t, l.spikes, len(p.epsilonT))
+				}
 				size = l.out
 			}
 		}

@@ -51,7 +51,8 @@ type SavedFile struct {
 // Save writes a network as a folder that PyTorch-SbS and Load read. It makes the
 // folders that it needs.
 //
-// The arrays Weight_L{layer}_S{step}.npy, Bias_L... and Mean_L... go to the folder
+// The arrays Weight_L{layer}_S{step}.npy, Bias_L... and Mean_L..., with the order of the files
+// that they were read from, go to the folder
 // weights, the arrays EpsXY_L... to the folder EpsXY next to it, and the configuration
 // to its parent folder: network.json, dataset.json and def.json for dialect 2, one
 // file for dialect 1. If the configuration that the network was read from was in its
@@ -103,6 +104,7 @@ type saver struct {
 	weights  string
 	options  SaveOptions
 	step     int
+	order    string              // of the arrays
 	later    func(step int) bool // see CheckSave; may be nil
 	origin   origin
 	files    []outFile
@@ -129,6 +131,9 @@ func newSaver(weights string, n *convert.Network, opt SaveOptions, later func(st
 	s := &saver{
 		weights: weights, options: opt, step: max(n.Step, 0), later: later,
 		origin: originOf(n.Sources), warnings: e.warnings,
+	}
+	if s.order = s.origin.orderFor(n); s.order != s.origin.order {
+		s.warnings = append(s.warnings, fmt.Sprintf("the names of the arrays lose the order %s, because it contradicts the number of spikes of layer 0", s.origin.order))
 	}
 	if s.step > maxStep {
 		return nil, fmt.Errorf("step %d is more than %d", s.step, maxStep)
@@ -196,7 +201,8 @@ func relativeFolder(from, target string) (string, error) {
 // origin holds the properties of the files that a network was read from, according to
 // Network.Sources.
 type origin struct {
-	arrays     map[fileID]convert.Source // with step 0
+	arrays     map[fileID]convert.Source // with step 0 and no order
+	order      string                    // of the arrays
 	folders    map[string]string         // quantity -> folder of its first file; "" is the configuration
 	configName string                    // name of the first configuration file, "" if it is not a plain name
 }
@@ -213,7 +219,8 @@ func originOf(sources []convert.Source) origin {
 		id, isArray := parseName(base)
 		switch {
 		case isArray:
-			id.step = 0
+			o.order = cmp.Or(o.order, id.order)
+			id.step, id.order = 0, ""
 			o.arrays[id] = f
 		case !strings.HasSuffix(base, ".json"):
 			continue
@@ -269,12 +276,12 @@ func (s *saver) arrays(e *exporter, to targets) error {
 		var err error
 		add := func(quantity string, t *ops.Tensor, folder string) {
 			if err == nil {
-				err = s.array(fileID{quantity, i, 0}, t, folder)
+				err = s.array(fileID{quantity: quantity, layer: i}, t, folder)
 			}
 		}
 		switch l := l.(type) {
 		case *convert.SbS:
-			if _, had := s.origin.arrays[fileID{weightFile, i, 0}]; had || !l.Pooling {
+			if _, had := s.origin.arrays[fileID{quantity: weightFile, layer: i}]; had || !l.Pooling {
 				add(weightFile, l.Weights, s.weights)
 			}
 			epsilon := l.EpsilonXY
@@ -295,8 +302,15 @@ func (s *saver) arrays(e *exporter, to targets) error {
 				}
 			}
 			add(biasFile, bias, s.weights)
+		case *convert.ApproxConv:
+			add(weightFile, l.Weights, s.weights)
+			add(biasFile, l.Bias, s.weights)
+		case *convert.NNMF:
+			add(weightFile, l.Weights, s.weights)
 		case *convert.OnOff:
-			add(meanFile, l.Mean, s.weights)
+			if l.Mean != nil {
+				add(meanFile, l.Mean, s.weights)
+			}
 		}
 		if err != nil {
 			return err
@@ -340,7 +354,7 @@ func (s *saver) array(id fileID, t *ops.Tensor, folder string) error {
 		}
 		a.Data = wide
 	}
-	id.step = s.step
+	id.step, id.order = s.step, s.order
 	if source.Rounded > 0 {
 		s.warnings = append(s.warnings, fmt.Sprintf("%v: %d of the %d float64 values of %s were rounded to float32, the precision in which the network computes",
 			id, source.Rounded, t.Len(), source.Path))

@@ -24,11 +24,16 @@ func (s *saver) checkArrays(folder string, e *exporter, quantities ...string) er
 	}
 	for _, entry := range entries {
 		id, ok := parseName(entry.Name())
-		if !ok || !slices.Contains(quantities, id.quantity) || !e.reads(id) {
+		if !ok || !slices.Contains(quantities, id.quantity) {
 			continue
 		}
 		path := filepath.Join(folder, entry.Name())
 		switch {
+		case id.quantity != epsilonFile && id.order != s.order && generations.typed[e.generation]:
+			err = fmt.Errorf("%s has another order in its name than the arrays of this network, and Load would not know which ones to read; remove it, or choose another folder", path)
+		case e.contradicts(id):
+			err = fmt.Errorf("%s shows a mean, which %v of this network does not have; remove it, or choose another folder", path, e.network.Layers[id.layer].Kind())
+		case !e.reads(id):
 		case id.step == s.step: // compare looks at files of the same name
 			err = s.checkBelongs(path, id)
 		case s.later != nil && s.later(id.step):
@@ -45,7 +50,7 @@ func (s *saver) checkArrays(folder string, e *exporter, quantities ...string) er
 // network has no such array, or the name has extra zeros ("Weight_L02_S8.npy").
 func (s *saver) checkBelongs(path string, id fileID) error {
 	name := strings.TrimSuffix(filepath.Base(path), ".gz")
-	now := fileID{id.quantity, id.layer, s.step}
+	now := fileID{id.quantity, id.layer, s.step, s.order}
 	written := filepath.Join(filepath.Dir(path), now.String())
 	if name == id.String() && slices.ContainsFunc(s.files, func(f outFile) bool { return f.path == written }) {
 		return nil
@@ -68,6 +73,15 @@ func (s *saver) checkLater(path string, id fileID) error {
 	return nil
 }
 
+// contradicts reports whether a file is, at any step, the mean of an ONOFF layer without one.
+func (e *exporter) contradicts(id fileID) bool {
+	if id.quantity != meanFile || id.layer >= len(e.network.Layers) {
+		return false
+	}
+	l, ok := e.network.Layers[id.layer].(*convert.OnOff)
+	return ok && l.Mean == nil
+}
+
 // reads reports whether Load looks for a file.
 func (e *exporter) reads(id fileID) bool {
 	if id.layer >= len(e.network.Layers) {
@@ -75,8 +89,10 @@ func (e *exporter) reads(id fileID) bool {
 	}
 	switch e.network.Layers[id.layer].(type) {
 	case *convert.SbS:
-		return id.quantity == weightFile || id.quantity == epsilonFile && e.network.Dialect == 1
-	case *convert.Conv:
+		return id.quantity == weightFile || id.quantity == epsilonFile && generations.epsilonFiles[e.generation]
+	case *convert.NNMF:
+		return id.quantity == weightFile
+	case *convert.Conv, *convert.ApproxConv:
 		return id.quantity == weightFile || id.quantity == biasFile
 	case *convert.OnOff:
 		return id.quantity == meanFile

@@ -21,7 +21,7 @@ type Training struct {
 	Dialect int // 1 or 2, from Network.Dialect
 
 	// Keys at the top level.
-	DataMode      string  // data_mode: the data set; "MNIST", "MNIST_FASHION", "CIFAR10" or any other text
+	DataMode      string  // data_mode: the data set; "MNIST", "MNIST_FASHION", "CIFAR10", one of these after "MIX_", or any other text
 	DataPath      string  // data_path, default "./": the folder of the data
 	BatchSize     int     // batch_size, default 500: number of images in one sub-batch
 	Processes     int     // number_of_cpu_processes, default -1: all processors
@@ -113,7 +113,7 @@ type LayerTraining struct {
 	SkipGradient  bool // sbs_skip_gradient_calculation: no gradient reaches the layers before; dialect 2 only
 }
 
-// newTraining returns the defaults that do not depend on the dialect.
+// newTraining returns the defaults that do not depend on the generation.
 func newTraining() *Training {
 	rate := Rate{Gamma: -1, Threshold: 1e-5, Factor: 0.75, Patience: -1, Tau: 10}
 	return &Training{
@@ -125,6 +125,9 @@ func newTraining() *Training {
 		Augmentation: Augmentation{FlipP: 0.5, Brightness: 0.5, Contrast: 0.1, Saturation: 0.1, Hue: 0.15},
 	}
 }
+
+// learning is the section of most keys of the training.
+const learning = "learning_parameters."
 
 // trainingKeys holds the values of the training keys before the dialect and the layers
 // are known.
@@ -174,7 +177,8 @@ func (t *trainingKeys) keys() map[string]map[string]any {
 // expressed lists, by section, the keys that the layers of a network express, and those
 // that PyTorch-SbS computes.
 var expressed = map[string][]string{
-	"": {"number_of_spikes", "forgetting_offset", "image_statistics"},
+	"":                      {"number_of_spikes", "forgetting_offset", "image_statistics"},
+	"approximation_setting": {"approximation_enable", "number_of_trunc_bits", "number_of_frac_bits"},
 	"network_structure": {
 		"number_of_output_neurons", "layer_type", "forward_neuron_numbers", "is_pooling_layer",
 		"forward_kernel_size", "strides", "dilation", "padding",
@@ -262,91 +266,73 @@ func (c *config) mergeTraining(n *convert.Network) error {
 
 // trainingOf completes and checks the training configuration.
 func (c *config) trainingOf(n *convert.Network) (*Training, error) {
-	keys := c.training
+	keys, g := c.training, c.generationOf(n)
 	t := *keys.Training
 	t.Dialect = n.Dialect
 	t.DataMode, t.EpsilonXYPath = c.dataMode, c.epsilonPath
 	t.CooldownAfter, t.ReductionCooldown = c.cooldown, c.reduction
-	t.Augmentation.Crop, t.Augmentation.OnOff = c.crop, c.onOff && n.Dialect == 1
+	t.Augmentation.Crop, t.Augmentation.OnOff = c.crop, c.onOff && generations.split[g]
 	t.ScaleGradient = !keys.noScale
 	if _, ok := c.given[keyOverload]; ok {
 		t.OverloadPath = c.overload
 	}
 	t.Step, t.StepMax = c.learningStep, keys.stepMax
-	if n.Dialect == 2 {
+	if generations.step[g] == "epoch_id" {
 		t.Step, t.StepMax = keys.epoch, keys.epochMax
 	}
 	if _, ok := c.given["weight_path"]; !ok {
-		t.WeightPath = defaultWeightPath(n.Dialect)
+		t.WeightPath = generations.weightPath[g]
 	}
 	if _, ok := c.given["learning_parameters.lr_scheduler_use_performance"]; !ok {
-		t.ByAccuracy = n.Dialect == 1
+		t.ByAccuracy = generations.byAccuracy[g]
 	}
 	if n.Preprocessing.Crop > 0 {
 		t.Augmentation.Crop = n.Preprocessing.Crop
 	}
-	if err := c.checkTraining(&t, len(n.Layers)); err != nil {
+	if err := c.checkTraining(&t, g, n.Layers); err != nil {
 		return nil, err
 	}
 	for i, l := range n.Layers {
-		t.Layers = append(t.Layers, keys.layer(c, n.Dialect, i, l))
+		t.Layers = append(t.Layers, keys.layer(c, g, i, l))
 	}
 	trains := func(l LayerTraining) bool { return l.Weights || l.EpsilonXY }
 	if !slices.ContainsFunc(t.Layers, trains) {
-		c.warn("%s: no layer is trainable", c.where(trainableKey(n.Dialect)))
+		c.warn("%s: no layer is trainable", c.where(generations.trainable[g]))
 	}
 	return &t, nil
 }
 
-func defaultWeightPath(dialect int) string {
-	if dialect == 2 {
-		return "Parameters"
-	}
-	return "./Weights/"
-}
-
-func trainableKey(dialect int) string {
-	if dialect == 2 {
-		return "learning_parameters.w_trainable"
-	}
-	return "network_structure.w_trainable"
-}
-
 // layer returns which parameters of layer i are trained.
-func (t *trainingKeys) layer(c *config, dialect, i int, l convert.Layer) LayerTraining {
+func (t *trainingKeys) layer(c *config, g generation, i int, l convert.Layer) LayerTraining {
 	var out LayerTraining
-	list, def := t.weights, true
-	if dialect == 2 {
-		list, def = t.weights2, false
+	list, def := t.weights, generations.trainByDefault[g]
+	if strings.HasPrefix(generations.trainable[g], learning) {
+		list = t.weights2
 	}
 	switch l := l.(type) {
 	case *convert.SbS:
 		out.Weights = at(list, i, def && !l.Pooling)
-		if dialect == 1 {
+		if generations.epsilonFiles[g] {
 			out.EpsilonXY, out.EpsilonXYMean = at(c.epsTrain, i, true), at(t.mean, i, false)
 		} else {
 			out.SkipGradient = at(t.skip, i, false)
 		}
-	case *convert.Conv:
+	case *convert.Conv, *convert.ApproxConv, *convert.NNMF:
 		out.Weights = at(list, i, def)
 	}
 	return out
 }
 
 // checkTraining returns an error about values with which no network can be trained.
-func (c *config) checkTraining(t *Training, layers int) error {
-	const learning, augmentation = "learning_parameters.", "augmentation."
+func (c *config) checkTraining(t *Training, g generation, layers []convert.Layer) error {
+	const augmentation = "augmentation."
 	for _, key := range []string{
 		"network_structure.w_trainable", "network_structure.eps_xy_trainable", "network_structure.eps_xy_mean",
 		learning + "w_trainable", learning + "sbs_skip_gradient_calculation",
 	} {
-		if m := c.lengths[key]; m > 1 && m != layers {
-			return fmt.Errorf("%s has %d entries, the network has %d layers; give one entry per layer or one for all", c.where(key), m, layers)
+		if m := c.lengths[key]; m > 1 && m != len(layers) {
+			return fmt.Errorf("%s has %d entries, the network has %d layers; give one entry per layer or one for all", c.where(key), m, len(layers))
 		}
-	}
-	step, stepMax := "learning_step", "learning_step_max"
-	if t.Dialect == 2 {
-		step, stepMax = "epoch_id", "epoch_id_max"
 	}
 	inf := math.Inf(1)
 	for _, v := range []struct {
@@ -355,10 +341,10 @@ func (c *config) checkTraining(t *Training, layers int) error {
 		least, most float64 // the range, both ends included
 	}{
 		{"batch_size", float64(t.BatchSize), 1, inf},
-		{step, float64(t.Step), 0, inf},
-		{stepMax, float64(t.StepMax), 0, inf},
+		{generations.step[g], float64(t.Step), 0, inf},
+		{generations.lastStep[g], float64(t.StepMax), 0, inf},
 		{"update_after_x_batch", t.UpdateAfter, math.SmallestNonzeroFloat64, inf},
-		{learning + "loss_mode", float64(t.LossMode), 0, float64(t.Dialect - 1)},
+		{learning + "loss_mode", float64(t.LossMode), 0, float64(generations.lossModes[g] - 1)},
 		{learning + "loss_coeffs_mse", t.LossMSE, 0, inf},
 		{learning + "loss_coeffs_kldiv", t.LossKLDiv, 0, inf},
 		{learning + "learning_rate_gamma_w", t.W.Gamma, -inf, math.MaxFloat32},
@@ -383,13 +369,36 @@ func (c *config) checkTraining(t *Training, layers int) error {
 	if t.LossMode == 0 && t.LossMSE+t.LossKLDiv == 0 {
 		return fmt.Errorf("%s and loss_coeffs_kldiv are both 0, which leaves no loss", c.where(learning+"loss_coeffs_mse"))
 	}
-	optimizers := []string{"Adam", "SGD"}[:t.Dialect]
+	if err := c.checkReconstruction(t, layers); err != nil {
+		return err
+	}
+	optimizers := generations.optimizers[g]
 	if !slices.Contains(optimizers, t.Optimizer) {
 		return fmt.Errorf("%s is %q, want one of %q", c.where(learning+"optimizer_name"), t.Optimizer, optimizers)
 	}
 	schedules := []string{"None", "ReduceLROnPlateau", "SbSLRScheduler"}
 	if !slices.Contains(schedules, t.Schedule) {
 		return fmt.Errorf("%s is %q, want one of %q", c.where(learning+"lr_schedule_name"), t.Schedule, schedules)
+	}
+	return nil
+}
+
+// checkReconstruction returns an error if the last layer is a reconstruction, whose loss compares
+// it with the input of the SbS layer before, and the configuration needs classes.
+func (c *config) checkReconstruction(t *Training, layers []convert.Layer) error {
+	last := len(layers) - 1
+	if last < 0 {
+		return nil
+	}
+	if _, ok := layers[last].(*convert.Reconstruction); !ok {
+		return nil
+	}
+	switch {
+	case t.LossMode != 0:
+		return fmt.Errorf("%s is %d, want 0: layer %d (%s), the last one, has no classes", c.where(learning+"loss_mode"), t.LossMode, last, kindReconstruction)
+	case t.ByAccuracy:
+		return fmt.Errorf("%s is true, want false: layer %d (%s), the last one, has no classes and no accuracy",
+			c.where(learning+"lr_scheduler_use_performance"), last, kindReconstruction)
 	}
 	return nil
 }

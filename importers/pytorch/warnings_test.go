@@ -19,7 +19,7 @@ func TestLoad_WarnsOfWhatItTolerates(t *testing.T) {
 			f.replace(t, "dataset.json", "{", `{"extra": {"a": [1]}, "Data_Mode": "MNIST",`)
 		}, []string{"dataset.json:1: unknown key \"extra\" is", "dataset.json:1: unknown key \"Data_Mode\" is", "def.json:3: unknown key \"learning_parameters.lossmode\" is"}},
 		"twice":     {dialect2, func(_ *testing.T, f files) { f.replace(t, "dataset.json", "{", `{"data_mode": "MNIST",`) }, []string{`"data_mode" occurs more than once`}},
-		"one entry": {dialect2, func(_ *testing.T, f files) { f.replace(t, "network.json", "[[1, 1], [2, 2], []]", "[[1, 1]]") }, []string{"network_structure.strides has one entry, which is used for all 3 layers"}},
+		"one entry": {dialect2, func(_ *testing.T, f files) { f.replace(t, "network.json", "[[1, 1], [2, 2], []]", "[[1, 1]]") }, []string{"network_structure.strides has entries for 1 of the 3 layers; the others have [1, 1]"}},
 		"alpha": {dialect2, func(_ *testing.T, f files) {
 			f.replace(t, "def.json", `"loss_mode": 1`, `"alpha_number_of_iterations": 3`)
 		}, []string{"alpha_number_of_iterations belongs to dialect 1"}},

@@ -31,6 +31,7 @@ func TestTrain_RefusesBeforeTraining(t *testing.T) {
 	require.NoError(t, os.WriteFile(positions, content, 0o600))
 	end := several.Layers[0].(*convert.SbS)
 	several.Layers = append(several.Layers[:1:1], &convert.Reconstruction{Weights: end.Weights})
+	several.Training = nil // whose loss_mode does not fit a reconstruction
 	reconstruction := filepath.Join(t.TempDir(), "reconstruction.onnx")
 	content, err = convert.ToONNX(several, convert.Options{})
 	require.NoError(t, err)

@@ -260,7 +260,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 	if j.network, j.training, report, err = pytorch.NewNetwork(opt, start); err != nil {
 		return err
 	}
-	j.notes = append(j.notes, report.Warnings...)
+	j.notes = append(j.notes, slices.Concat(report.Warnings, report.Assumed)...)
 	if j.network.Classes == nil {
 		j.network.Classes = j.images.Classes()
 	}

@@ -109,7 +109,7 @@ func (j *job) setAugmentation(none bool) error {
 	a := j.training.Augmentation
 	j.augment = dataset.Augmentation{Crop: j.network.Preprocessing.Crop, Center: none}
 	// The data mode does not describe images of new classes, which may be digits or arrows.
-	if m := j.training.DataMode; !none && j.newLayer == "" && (m == "MNIST_FASHION" || m == "CIFAR10") {
+	if m := strings.TrimPrefix(j.training.DataMode, "MIX_"); !none && j.newLayer == "" && (m == "MNIST_FASHION" || m == "CIFAR10") {
 		j.augment.FlipP, j.augment.Brightness, j.augment.Contrast = a.FlipP, a.Brightness, a.Contrast
 		j.augment.Saturation, j.augment.Hue = a.Saturation, a.Hue
 	}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/clitest"
 	"github.com/spike-by-spike/sbs/internal/converttest"
+	"github.com/spike-by-spike/sbs/internal/npy"
 	"github.com/spike-by-spike/sbs/internal/trainlog"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/runtime"
@@ -92,7 +94,7 @@ func dialect2(t *testing.T) string {
 		fmt.Sprintf(structure, `"layer_type": ["SbS", "Average POOLING", "SbS"],`, 1)+`
 		"learning_parameters": {
 			"loss_mode": 1, "learning_rate_gamma_w": 0.1, "w_trainable": [true], "number_of_batches_for_one_update": 2,
-			"adapt_learning_rate_after_minibatch": false
+			"adapt_learning_rate_after_minibatch": false, "eps_xy_intitial": 1
 		}
 	}`)
 }
@@ -238,6 +240,13 @@ func TestTrain_MovesTheMeanOfAnOnOffLayer(t *testing.T) {
 	data := bars(t, 48, 0)
 	for flag, frozen := range map[string]bool{"--seed=0": false, "--freeze=L0": true} {
 		path := configuration(t, "network.json", text)
+		// Without a Mean file, the layer would have no mean.
+		previous := filepath.Join(filepath.Dir(path), "Previous")
+		require.NoError(t, os.Mkdir(previous, 0o755))
+		half := &npy.Array{Shape: []int{1, 1, 8, 8}, Data: slices.Repeat([]float32{0.5}, 64)}
+		var file bytes.Buffer
+		require.NoError(t, npy.Write(&file, half))
+		require.NoError(t, os.WriteFile(filepath.Join(previous, "Mean_L0_S0.npy"), file.Bytes(), 0o600))
 		must(t, path, "--data", data, "--epochs", "1", "--quiet", flag)
 		mean := network(t, filepath.Join(filepath.Dir(path), "model.onnx")).Layers[0].(*convert.OnOff).Mean.Float32s()
 		require.Len(t, mean, 64)

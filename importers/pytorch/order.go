@@ -1,0 +1,121 @@
+package pytorch
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spike-by-spike/sbs/convert"
+)
+
+// noOrder selects the arrays without an order.
+const noOrder = "none"
+
+// order returns the order of the arrays to read as their names have it, "" for none.
+func (opt Options) order(c *config) (string, error) {
+	none := opt.Order == "" || opt.Order == noOrder
+	wanted, err := strconv.ParseFloat(opt.Order, 64)
+	if !none && (err != nil || !(wanted > 0) || math.IsInf(wanted, 1)) {
+		return "", fmt.Errorf("the order is %q, want a number greater than 0, or %s", opt.Order, noOrder)
+	}
+	if g, _ := c.generation(""); g == may2022 {
+		if !none {
+			return "", fmt.Errorf("the order %s was requested, but the arrays of dialect 1 have no order", opt.Order)
+		}
+		return "", nil
+	}
+	found, err := ordersIn(opt.Weights)
+	switch {
+	case err != nil:
+		return "", err
+	case opt.Order == noOrder:
+		return "", nil
+	case !none:
+		for _, order := range found {
+			if v, err := strconv.ParseFloat(order, 64); err == nil && v == wanted {
+				return order, nil
+			}
+		}
+		return pythonFloat(wanted), nil
+	case len(found) == 0:
+		return "", nil
+	case len(found) == 1:
+		return found[0], nil
+	}
+	for i, order := range found {
+		if order == "" {
+			found[i] = noOrder
+		}
+	}
+	return "", fmt.Errorf("the arrays in %s have several orders: %s; choose one with --order", opt.Weights, strings.Join(found, ", "))
+}
+
+// ordersIn returns the orders of the arrays in a folder, sorted. "" stands for arrays without an
+// order, and as the folder for no folder.
+func ordersIn(folder string) ([]string, error) {
+	if folder == "" {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]bool{}
+	for _, e := range entries {
+		if id, ok := parseName(e.Name()); ok && id.quantity != epsilonFile {
+			found[id.order] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(found)), nil
+}
+
+// pythonFloat writes a number as Python does.
+func pythonFloat(v float64) string {
+	if v < 1e-4 || v >= 1e16 {
+		return strconv.FormatFloat(v, 'e', -1, 64)
+	}
+	s := strconv.FormatFloat(v, 'f', -1, 64)
+	if !strings.Contains(s, ".") {
+		s += ".0"
+	}
+	return s
+}
+
+// spikesOfOrder returns the number of spikes that an order gives to layer 0, which is the order
+// times the number of values of the input, rounded up.
+func spikesOfOrder(order string, in convert.Size) (int, error) {
+	spikes, err := strconv.ParseFloat(order, 64)
+	for _, n := range [3]int{in.Channels, in.Height, in.Width} {
+		spikes *= float64(n)
+	}
+	spikes = math.Ceil(spikes)
+	if err != nil || !(spikes >= 1 && spikes <= maxSpikes) {
+		return 0, fmt.Errorf("the order %s of the arrays times the %v values of the input is not 1 to %d spikes; choose other arrays with --order", order, in, maxSpikes)
+	}
+	return int(spikes), nil
+}
+
+// orderFor returns the order that the names of a network's arrays get: the one of the files that
+// the network was read from, unless it contradicts the spikes of layer 0.
+func (o origin) orderFor(n *convert.Network) string {
+	sizes, err := n.Sizes()
+	if o.order == "" || err != nil || len(n.Layers) == 0 || n.Dialect == 1 {
+		return ""
+	}
+	want, err := spikesOfOrder(o.order, sizes[0])
+	switch l := n.Layers[0].(type) {
+	case *convert.SbS:
+		if err != nil || l.Spikes != want {
+			return ""
+		}
+	case *convert.SpikeImage:
+		if err != nil || l.Spikes != want {
+			return ""
+		}
+	}
+	return o.order
+}
