@@ -28,7 +28,7 @@ type exporter struct {
 // A property that a configuration cannot express is an error that wraps ErrUnsupported if
 // PyTorch-SbS would make another network, and a warning if it would run the same network
 // differently.
-func newExporter(n *convert.Network) (*exporter, error) {
+func newExporter(n *convert.Network, order string) (*exporter, error) {
 	if err := checkDialect(n); err != nil {
 		return nil, err
 	}
@@ -48,13 +48,14 @@ func newExporter(n *convert.Network) (*exporter, error) {
 	if err := e.config.mergeTraining(n); err != nil {
 		return nil, err
 	}
-	e.root, e.generation = e.config.merged, e.config.generationOf(n)
+	e.root, e.generation = e.config.merged, e.config.generationOf(n, order)
 	for i, l := range n.Layers {
 		if err := e.possible(i, l); err != nil {
 			return nil, fmt.Errorf("%w: layer %d (%s) %w", ErrUnsupported, i, l.Kind(), err)
 		}
 	}
 	e.structure()
+	e.fewNeurons()
 	e.approximation()
 	e.fullLayers()
 	if err := e.dynamics(); err != nil {
@@ -213,6 +214,18 @@ func (e *exporter) structure() {
 	}
 	if !typed || !plain {
 		s["dilation"], s["padding"] = dilation, padding
+	}
+}
+
+// fewNeurons warns of layers that PyTorch-SbS refuses.
+func (e *exporter) fewNeurons() {
+	for i, l := range e.network.Layers {
+		switch l.(type) {
+		case *convert.SbS, *convert.NNMF:
+			if n := e.sizes[i+1].Channels; n <= 2 && generations.typed[e.generation] {
+				e.warn("layer %d (%s) has %d neurons; PyTorch-SbS refuses layers with fewer than 3", i, l.Kind(), n)
+			}
+		}
 	}
 }
 

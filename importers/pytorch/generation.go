@@ -153,12 +153,12 @@ func (p *plan) setGeneration(c *config, opt Options) error {
 }
 
 // generationOf returns the generation of a network, whose training configuration was merged.
-// It is the one that Load finds in a folder that Save wrote.
-func (c *config) generationOf(n *convert.Network) generation {
+// It is the one that Load finds in a folder that Save wrote with the order.
+func (c *config) generationOf(n *convert.Network, order string) generation {
 	if n.Dialect == 1 {
 		return may2022
 	}
-	if c.julySign(originOf(n.Sources).orderFor(n)) != "" {
+	if c.julySign(order) != "" {
 		return july2023
 	}
 	for _, l := range n.Layers {
@@ -211,10 +211,10 @@ func (p *plan) noteEpsilonXY(c *config) {
 		p.warn("%s is %v, but PyTorch-SbS of %s (%s) ignores it: its value is always 1", c.where(initialXYKey), c.epsilonXY, july, p.sign)
 	case p.generation == july2023 || p.sign != "":
 	case !given:
-		p.assume("%s is not given: assumed PyTorch-SbS of %s, where it is %v; nothing in the configuration shows whether the network is from %s, where it is always 1: use --generation %s, or set it to 1, if it is",
+		p.assume("%s is not given: assumed PyTorch-SbS of %s, where it is %v; nothing in the configuration shows whether the network is from %s, where it is always 1: if it is, set it to 1, or use sbs-convert --generation %s",
 			c.where(initialXYKey), january, generations.initialXY[january2023], july, generations.name[july2023])
 	case c.epsilonXY != 1:
-		p.assume("%s is %v: assumed PyTorch-SbS of %s, which uses it; nothing in the configuration shows whether the network is from %s, where it is always 1: use --generation %s, or set it to 1, if it is",
+		p.assume("%s is %v: assumed PyTorch-SbS of %s, which uses it; nothing in the configuration shows whether the network is from %s, where it is always 1: if it is, set it to 1, or use sbs-convert --generation %s",
 			c.where(initialXYKey), c.epsilonXY, january, july, generations.name[july2023])
 	}
 }

@@ -211,6 +211,42 @@ func TestLoad_GivesTheSpikesOfAnOrderToTheRightLayers(t *testing.T) {
 	}
 }
 
+func TestSave_WritesTheRequestedOrder(t *testing.T) {
+	n, _ := load2(t, counts())
+	weights := filepath.Join(t.TempDir(), "Weights")
+	_, err := Save(weights, n, SaveOptions{Order: "2.50"}) // 16 values, 40 spikes
+	require.NoError(t, err)
+	opt := options(weights)
+	opt.Mean = nil
+	back, r, err := Load(opt)
+	require.NoError(t, err)
+	require.Equal(t, "2.5", r.Order)
+	require.Equal(t, n.Layers, back.Layers)
+	one, _, err := Load(options(dialect1().write(t)))
+	require.NoError(t, err)
+	for order, c := range map[string]struct {
+		n    *convert.Network
+		want string
+	}{
+		"2":   {n, "the order 2.0 means 32 spikes of layer 0, which has 40"},
+		"":    {nil, "no network was given"},
+		"no":  {n, `the order is "no"`},
+		"0.5": {one, "the arrays of dialect 1 have no order"},
+	} {
+		require.ErrorContains(t, CheckSave(filepath.Join(t.TempDir(), "Weights"), c.n, SaveOptions{Order: order}, nil), c.want)
+	}
+}
+
+// PyTorch-SbS refuses layers with one or two neurons.
+func TestSave_WarnsOfFewNeurons(t *testing.T) {
+	n, _ := load2(t, factors())
+	two, err := NewLastLayer(n, 2, Start{})
+	require.NoError(t, err)
+	report, err := Save(filepath.Join(t.TempDir(), "Weights"), two, SaveOptions{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"layer 2 (NNMF) has 2 neurons; PyTorch-SbS refuses layers with fewer than 3"}, report.Warnings)
+}
+
 func TestPythonFloat_WritesNumbersAsPythonDoes(t *testing.T) {
 	for v, want := range map[float64]string{0.5: "0.5", 1: "1.0", 1e-5: "1e-05", 1e-4: "0.0001", 1e15: "1000000000000000.0", 1e16: "1e+16", 2.5e-7: "2.5e-07"} {
 		require.Equal(t, want, pythonFloat(v))

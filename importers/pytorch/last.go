@@ -50,7 +50,7 @@ func newLastLayer(n *convert.Network, neurons int, start Start) (*convert.Networ
 		return nil, err
 	}
 	var l convert.Layer
-	g := c.generationOf(&changed)
+	g := c.generationOf(&changed, orderOf(&changed))
 	switch old := n.Layers[last].(type) {
 	case *convert.SbS:
 		l, err = newSbS(c, old, last, g, neurons, start.Seed)

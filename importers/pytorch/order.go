@@ -18,9 +18,12 @@ const noOrder = "none"
 // order returns the order of the arrays to read as their names have it, "" for none.
 func (opt Options) order(c *config) (string, error) {
 	none := opt.Order == "" || opt.Order == noOrder
-	wanted, err := strconv.ParseFloat(opt.Order, 64)
-	if !none && (err != nil || !(wanted > 0) || math.IsInf(wanted, 1)) {
-		return "", fmt.Errorf("the order is %q, want a number greater than 0, or %s", opt.Order, noOrder)
+	var wanted float64
+	if !none {
+		var err error
+		if wanted, err = parseOrder(opt.Order); err != nil {
+			return "", fmt.Errorf("%w, or %s", err, noOrder)
+		}
 	}
 	if g, _ := c.generation(""); g == may2022 {
 		if !none {
@@ -52,6 +55,14 @@ func (opt Options) order(c *config) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("the arrays in %s have several orders: %s; choose one with --order", opt.Weights, strings.Join(found, ", "))
+}
+
+func parseOrder(order string) (float64, error) {
+	v, err := strconv.ParseFloat(order, 64)
+	if err != nil || !(v > 0) || math.IsInf(v, 1) {
+		return 0, fmt.Errorf("the order is %q, want a number greater than 0", order)
+	}
+	return v, nil
 }
 
 // ordersIn returns the orders of the arrays in a folder, sorted. "" stands for arrays without an
@@ -99,23 +110,57 @@ func spikesOfOrder(order string, in convert.Size) (int, error) {
 	return int(spikes), nil
 }
 
-// orderFor returns the order that the names of a network's arrays get: the one of the files that
-// the network was read from, unless it contradicts the spikes of layer 0.
-func (o origin) orderFor(n *convert.Network) string {
-	sizes, err := n.Sizes()
-	if o.order == "" || err != nil || len(n.Layers) == 0 || n.Dialect == 1 {
+// order returns the order in the names of a network's arrays.
+func (opt SaveOptions) order(n *convert.Network) (string, error) {
+	if opt.Order == "" {
+		return orderOf(n), nil
+	}
+	v, err := parseOrder(opt.Order)
+	if err != nil {
+		return "", err
+	}
+	order := pythonFloat(v)
+	if n != nil && n.Dialect == 1 {
+		return "", fmt.Errorf("the order %s was requested, but the arrays of dialect 1 have no order", order)
+	}
+	return order, fitsOrder(n, order)
+}
+
+// orderOf returns the order of the files that a network was read from, "" if there is none or
+// if the number of spikes of layer 0 contradicts it.
+func orderOf(n *convert.Network) string {
+	if n == nil || n.Dialect == 1 {
 		return ""
 	}
-	want, err := spikesOfOrder(o.order, sizes[0])
+	order := originOf(n.Sources).order
+	if order == "" || fitsOrder(n, order) != nil {
+		return ""
+	}
+	return order
+}
+
+// fitsOrder returns an error if layer 0 does not have the number of spikes that belongs to an
+// order.
+func fitsOrder(n *convert.Network, order string) error {
+	if n == nil || len(n.Layers) == 0 {
+		return nil // an error elsewhere
+	}
+	var spikes int
 	switch l := n.Layers[0].(type) {
 	case *convert.SbS:
-		if err != nil || l.Spikes != want {
-			return ""
-		}
+		spikes = l.Spikes
 	case *convert.SpikeImage:
-		if err != nil || l.Spikes != want {
-			return ""
-		}
+		spikes = l.Spikes
+	default:
+		return nil
 	}
-	return o.order
+	sizes, err := n.Sizes()
+	if err != nil {
+		return err
+	}
+	want, err := spikesOfOrder(order, sizes[0])
+	if err == nil && spikes != want {
+		err = fmt.Errorf("the order %s means %d spikes of layer 0, which has %d: choose one of them", order, want, spikes)
+	}
+	return err
 }

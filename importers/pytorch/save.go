@@ -28,6 +28,11 @@ type SaveOptions struct {
 	// ArraysOnly writes the arrays and leaves the configuration files alone.
 	ArraysOnly bool
 
+	// Order is the order in the names of the arrays, a number such as "0.5" (see
+	// Options.Order). If it is empty, the arrays have the order of the files that the
+	// network was read from, unless the number of spikes of layer 0 has changed.
+	Order string
+
 	// EpsilonXYFolder is the folder for the EpsXY files. If it is empty, they are
 	// written to the folder EpsXY next to the weights folder, or to a folder named like
 	// the one that they were read from.
@@ -124,15 +129,19 @@ func newSaver(weights string, n *convert.Network, opt SaveOptions, later func(st
 	if weights == "" {
 		return nil, errors.New("no weights folder was given")
 	}
-	e, err := newExporter(n)
+	order, err := opt.order(n)
+	if err != nil {
+		return nil, err
+	}
+	e, err := newExporter(n, order)
 	if err != nil {
 		return nil, err
 	}
 	s := &saver{
-		weights: weights, options: opt, step: max(n.Step, 0), later: later,
+		weights: weights, options: opt, step: max(n.Step, 0), order: order, later: later,
 		origin: originOf(n.Sources), warnings: e.warnings,
 	}
-	if s.order = s.origin.orderFor(n); s.order != s.origin.order {
+	if s.order == "" && s.origin.order != "" {
 		s.warnings = append(s.warnings, fmt.Sprintf("the names of the arrays lose the order %s, because it contradicts the number of spikes of layer 0", s.origin.order))
 	}
 	if s.step > maxStep {

@@ -234,7 +234,7 @@ func TestSave_WritesTheStepAndEpsilonsOfDialect1(t *testing.T) {
 	require.Equal(t, float32(1), back.Layers[1].(*convert.SbS).Epsilon0)
 	require.Equal(t, []float32{0.1, 0.1, 0.1, 0.1}, back.Layers[1].(*convert.SbS).EpsilonXY.Float32s())
 
-	e, err := newExporter(n)
+	e, err := newExporter(n, "")
 	require.NoError(t, err)
 	e.generated = maxGenerated
 	_, err = e.constantEpsilonXY(1, n.Layers[1].(*convert.SbS))

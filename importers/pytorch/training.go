@@ -266,7 +266,7 @@ func (c *config) mergeTraining(n *convert.Network) error {
 
 // trainingOf completes and checks the training configuration.
 func (c *config) trainingOf(n *convert.Network) (*Training, error) {
-	keys, g := c.training, c.generationOf(n)
+	keys, g := c.training, c.generationOf(n, orderOf(n))
 	t := *keys.Training
 	t.Dialect = n.Dialect
 	t.DataMode, t.EpsilonXYPath = c.dataMode, c.epsilonPath

@@ -71,6 +71,7 @@ const (
 type flags struct {
 	data           []string
 	labels         string
+	order          string
 	test           string
 	testLabels     string
 	noTest         bool
@@ -159,7 +160,8 @@ func (f *flags) register(s *pflag.FlagSet) {
 	cli.Group(s, "Learning", "epochs", "batch", "batches-per-update", "lr", "lr-epsilon-xy", "lr-schedule", "loss", "freeze", flagNewClasses, "no-augmentation", "holdout")
 
 	f.Register(s, "unchanged")
-	cli.Group(s, "Spikes (for training and in the resulting model)", cli.DynamicsFlagNames()...)
+	s.StringVar(&f.order, "order", "", "`number` of spikes of layer 0 per value of its input, as in PyTorch-SbS; the names of the weight files and of the log folder end with it (only for a configuration)")
+	cli.Group(s, "Spikes (for training and in the resulting model)", append(cli.DynamicsFlagNames(), "order")...)
 
 	s.BoolVar(&f.noTest, "no-test", false, "do not test")
 	cli.SpikesVar(s, &f.testSpikes, flagTestSpikes, "`number` of spikes in tests, for all SbS layers or one per SbS layer; in layers with --epsilon-schedule auto, also the epsilon_0 for them (default: as in training)")

@@ -50,6 +50,7 @@ type places struct {
 	log           string // folder
 	weights       string // folder, "" if only the model is written
 	epsilonXY     string // folder
+	order         string // in the names of the arrays, "" for none
 	configuration bool   // a configuration is written to the parent folder of the weights
 }
 
@@ -98,6 +99,9 @@ func (f *flags) newJob(ctx context.Context) (*job, error) {
 
 // fromModel prepares the fine-tuning of a model.
 func (f *flags) fromModel(ctx context.Context, j *job) error {
+	if f.order != "" {
+		return errors.New("--order requires a configuration: give the number of spikes of a model with --spikes")
+	}
 	j.kind, j.learned = fineTuning, true
 	m, data, err := cli.ReadModel(ctx, f.path, f.ignoreChecksum)
 	if errors.Is(err, cli.ErrInterrupted) {
@@ -222,7 +226,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 		return err
 	}
 	opt := pytorch.Options{
-		Config: files, Spikes: cli.MaxSpikes(d),
+		Config: files, Spikes: cli.MaxSpikes(d), Order: f.order,
 		Input: convert.Size(size), Mean: make([]float32, size.Channels),
 	}
 	start := pytorch.Start{Seed: f.seed, Overload: true}
@@ -272,7 +276,7 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 	if t.Dialect == 1 {
 		j.kind = byUpdates
 	}
-	j.places, err = configurationPlaces(t, f.output, folder)
+	j.places, err = configurationPlaces(t, f.output, folder, report.Order)
 	return err
 }
 
@@ -285,8 +289,8 @@ func existing(folder string) string {
 }
 
 // configurationPlaces returns the paths of the files that a training from the
-// configuration in a folder writes.
-func configurationPlaces(t *pytorch.Training, output, folder string) (places, error) {
+// configuration in a folder writes. order is in the names of the arrays and of the log.
+func configurationPlaces(t *pytorch.Training, output, folder, order string) (places, error) {
 	base := output
 	if base == "" {
 		base = folder
@@ -296,8 +300,12 @@ func configurationPlaces(t *pytorch.Training, output, folder string) (places, er
 			return places{}, fmt.Errorf("%s %q in the configuration leads out of its folder: change it to a relative path, and set the output folder with --output", v.key, v.path)
 		}
 	}
+	log := filepath.Join(base, t.LogPath)
+	if order != "" {
+		log += "_" + order
+	}
 	return places{
-		model: filepath.Join(base, "model.onnx"), log: filepath.Join(base, t.LogPath),
+		model: filepath.Join(base, "model.onnx"), log: log, order: order,
 		weights: filepath.Join(base, t.WeightPath), epsilonXY: filepath.Join(base, t.EpsilonXYPath),
 		configuration: filepath.Clean(base) != filepath.Clean(folder) && !same(base, folder),
 	}, nil

@@ -137,7 +137,7 @@ func (s *session) trained() (*convert.Network, error) {
 
 // saveOptions returns the options for saving the arrays.
 func (j *job) saveOptions() pytorch.SaveOptions {
-	return pytorch.SaveOptions{Force: j.force, ArraysOnly: !j.places.configuration, EpsilonXYFolder: j.places.epsilonXY}
+	return pytorch.SaveOptions{Force: j.force, ArraysOnly: !j.places.configuration, EpsilonXYFolder: j.places.epsilonXY, Order: j.places.order}
 }
 
 // save writes the model and, if the training follows a configuration, the arrays.
