@@ -141,9 +141,11 @@ func TestLoad_DoesNotRepeatTheFullLayerOfLayer0(t *testing.T) {
 	require.False(t, n.Layers[2].(*convert.SbS).FullLayer)
 	f = dialect1()
 	f.replace(t, "tiny.json", "{", `{"spike_full_layer_input_distribution": [true],`)
-	n, _, err := Load(options(f.write(t)))
+	n, r, err := Load(options(f.write(t)))
 	require.NoError(t, err)
-	require.False(t, n.Layers[0].(*convert.SbS).FullLayer, "dialect 1 has no such key")
+	require.False(t, n.Layers[0].(*convert.SbS).FullLayer)
+	require.Len(t, r.Warnings, 1)
+	require.Contains(t, r.Warnings[0], "tiny.json: spike_full_layer_input_distribution belongs to dialect 2 and is ignored")
 }
 
 // A single entry of the geometry is for layer 0, except in dialect 1.
