@@ -1,8 +1,18 @@
 package convert
 
-import "github.com/spike-by-spike/sbs/ops"
+import (
+	"fmt"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
 
 const kindOnOff = "OnOff"
+
+// Steps of a layer without a mean.
+const (
+	stepShifted   = "shifted"
+	stepMinusHalf = "minus_half"
+)
 
 // tinySum prevents a division by 0 if every entry is 0.
 const tinySum = 1e-20
@@ -12,9 +22,8 @@ func (*OnOff) Kind() string { return kindOnOff }
 
 // Output implements Layer.
 func (l *OnOff) Output(in Size) (Size, error) {
-	out := Size{2 * in.Channels, in.Height, in.Width}
 	if l.Mean == nil {
-		return out, nil
+		return Size{2 * in.Channels, in.Height, in.Width}, nil
 	}
 	want := []int{1, 1, in.Height, in.Width}
 	if l.Mean.Len() == 1 {
@@ -23,37 +32,31 @@ func (l *OnOff) Output(in Size) (Size, error) {
 	if err := checkFloats("mean", l.Mean, want); err != nil {
 		return Size{}, err
 	}
-	return out, nil
+	return Size{2 * in.Channels, in.Height, in.Width}, nil
 }
-
-// The steps of the number that is subtracted from the input.
-const (
-	stepMean   = "mean"
-	stepMiddle = "middle" // without a Mean
-)
 
 func (l *OnOff) write(w *writer, in value) (value, error) {
 	out, err := l.Output(in.size)
 	if err != nil {
 		return value{}, err
 	}
-	split := nodeSpec{op: "Concat", attrs: ops.Attributes{"axis": int64(1)}}
-	var mean string
+	// The constant of a Sub node is a mean, which a training moves.
+	shift := nodeSpec{op: "Add", step: stepShifted, inputs: []string{in.name}}
 	if l.Mean != nil {
-		split.step = "split"
-		mean = w.tensor(stepMean, l.Mean)
+		shift.op, shift.step, shift.inputs = "Sub", "difference", append(shift.inputs, w.tensor("mean", l.Mean))
 	} else {
-		mean = w.floats(stepMiddle, nil, []float32{0.5})
+		shift.inputs = append(shift.inputs, w.floats(stepMinusHalf, nil, []float32{-0.5}))
 	}
-	d := w.add(nodeSpec{op: "Sub", step: "difference", inputs: []string{in.name, mean}}, in.size)
+	d := w.add(shift, in.size)
 	on := w.add(nodeSpec{op: "Relu", step: "on", inputs: []string{d.name}}, in.size)
 	minus := w.add(nodeSpec{op: "Neg", step: "minus", inputs: []string{d.name}}, in.size)
 	off := w.add(nodeSpec{op: "Relu", step: "off", inputs: []string{minus.name}}, in.size)
-	split.inputs = []string{on.name, off.name}
-	both := w.add(split, out)
+	split := nodeSpec{op: "Concat", inputs: []string{on.name, off.name}, attrs: ops.Attributes{"axis": int64(1)}}
 	if l.Mean == nil {
-		return both, nil
+		return w.add(split, out), nil
 	}
+	split.step = "split"
+	both := w.add(split, out)
 	return w.normalize(both, w.floats("tiny", nil, []float32{tinySum})), nil
 }
 
@@ -71,9 +74,13 @@ func (w *writer) normalize(in value, tiny string) value {
 }
 
 func readOnOff(r *reader) (*OnOff, error) {
-	if r.initializers[r.name(stepMiddle)] != nil {
-		return &OnOff{}, nil
+	if r.nodes[r.name(stepShifted)] != nil {
+		half, err := r.floats(stepMinusHalf)
+		if err == nil && (half.Len() != 1 || half.Float32s()[0] != -0.5) {
+			err = fmt.Errorf("%w: %s is not -0.5", ErrNotConverted, r.name(stepMinusHalf))
+		}
+		return &OnOff{}, err
 	}
-	mean, err := r.floats(stepMean)
+	mean, err := r.floats("mean")
 	return &OnOff{Mean: mean}, err
 }

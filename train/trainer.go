@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"iter"
 	"slices"
-	"strings"
 
 	"github.com/spike-by-spike/sbs/internal/graph"
 	"github.com/spike-by-spike/sbs/internal/onnx"
@@ -268,7 +267,7 @@ func (t *Trainer) lastLayer() string {
 // findParam adds input j of step i to the params if it is a trained initializer.
 func (t *Trainer) findParam(i int, s *graph.Step, j int) error {
 	g, slot := t.program.Main, s.Inputs[j]
-	if slot < 0 || g.Consts[slot] == nil || !t.trained(s, j, g.Names[slot]) {
+	if slot < 0 || g.Consts[slot] == nil || !t.trained(s, j) {
 		return nil
 	}
 	layer, kind := graph.LayerOf(s.Name)
@@ -305,15 +304,14 @@ const (
 // Kinds of layers, as package convert names them.
 const (
 	kindOnOff   = "OnOff"
-	meanOfOnOff = "mean"
 	kindPooling = "SbSPooling"
 
 	kindReconstruction = "Reconstruction"
 )
 
-// trained reports whether input j of a step, with the given name, is trained if it is constant. Weights, biases,
+// trained reports whether input j of a step is trained if it is constant. Weights, biases,
 // epsilon_xy and the running mean of an on/off split are, unless they are frozen.
-func (t *Trainer) trained(s *graph.Step, j int, name string) bool {
+func (t *Trainer) trained(s *graph.Step, j int) bool {
 	c := &t.config
 	layer, kind := graph.LayerOf(s.Name)
 	frozen := slices.Contains(c.FreezeW, layer) || kind == kindPooling
@@ -323,7 +321,7 @@ func (t *Trainer) trained(s *graph.Step, j int, name string) bool {
 	case graph.IsSbS(s.Operator), graph.Own(s.Operator) == sbs.OpNNMF, graph.Own(s.Operator) == sbs.OpApproxConv, s.Operator == "Conv":
 		return j > 0 && !frozen
 	}
-	return s.Operator == "Sub" && kind == kindOnOff && name == s.Name[:strings.LastIndex(s.Name, "/")+1]+meanOfOnOff && !frozen
+	return s.Operator == "Sub" && kind == kindOnOff && j == 1 && !frozen
 }
 
 func (t *Trainer) addParam(p *param, value *ops.Tensor) {

@@ -50,7 +50,6 @@ var generations = struct {
 	cooldown      yes    // the cooldown has an effect; this package applies it in any case
 	alpha         yes    // alpha_number_of_iterations has an effect
 	forgetting    yes    // forgetting_offset and LOCAL have an effect
-	orders        yes    // the names of arrays can have an order
 
 	step           texts // key of the first step of a training
 	lastStep       texts // key of the last step
@@ -79,7 +78,6 @@ var generations = struct {
 	cooldown:      yes{true, true, false},
 	alpha:         yes{true, false, false},
 	forgetting:    yes{false, true, true},
-	orders:        yes{false, false, true},
 
 	step:           texts{"learning_step", "epoch_id", "epoch_id"},
 	lastStep:       texts{"learning_step_max", "epoch_id_max", "epoch_id_max"},

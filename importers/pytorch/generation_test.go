@@ -140,7 +140,7 @@ func TestLoad_ReadsArraysOfAnOrder(t *testing.T) {
 	require.Empty(t, r.Warnings)
 	require.Equal(t, []int{8, 9}, []int{n.Layers[0].(*convert.SbS).Spikes, n.Layers[2].(*convert.SbS).Spikes})
 	require.Equal(t, 8, r.Layers[0].Spikes)
-	roundTripBy(t, opt, directly)
+	roundTrip(t, opt)
 	opt.Spikes = 3
 	n, _, err = Load(opt)
 	require.NoError(t, err)
@@ -207,7 +207,7 @@ func TestLoad_GivesTheSpikesOfAnOrderToTheRightLayers(t *testing.T) {
 		require.NoError(t, err)
 		count, _ := countOf(n.Layers[0])
 		require.Equal(t, c.want, count)
-		roundTripBy(t, opt, directly)
+		roundTrip(t, opt)
 	}
 }
 

@@ -79,7 +79,7 @@ func TestConformance_SaveRestoresTheTrainingsOfJuly2023(t *testing.T) {
 		for _, step := range []*int{new(0), nil} {
 			t.Run(name, func(t *testing.T) {
 				opt.Step = step
-				_, extra, report := roundTripBy(t, opt, directly)
+				_, extra, report := roundTrip(t, opt)
 				require.Empty(t, extra)
 				require.Empty(t, report.Warnings)
 			})

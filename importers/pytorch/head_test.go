@@ -141,9 +141,11 @@ func TestLoad_DoesNotRepeatTheFullLayerOfLayer0(t *testing.T) {
 	require.False(t, n.Layers[2].(*convert.SbS).FullLayer)
 	f = dialect1()
 	f.replace(t, "tiny.json", "{", `{"spike_full_layer_input_distribution": [true],`)
-	n, _, err := Load(options(f.write(t)))
+	n, r, err := Load(options(f.write(t)))
 	require.NoError(t, err)
-	require.False(t, n.Layers[0].(*convert.SbS).FullLayer, "dialect 1 has no such key")
+	require.False(t, n.Layers[0].(*convert.SbS).FullLayer)
+	require.Len(t, r.Warnings, 1)
+	require.Contains(t, r.Warnings[0], "tiny.json: spike_full_layer_input_distribution belongs to dialect 2 and is ignored")
 }
 
 // A single entry of the geometry is for layer 0, except in dialect 1.
@@ -218,7 +220,7 @@ func TestSave_WritesTheLayersOfJuly2023(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			opt := options(f.write(t))
 			opt.Mean = nil
-			_, extra, report := roundTripBy(t, opt, directly)
+			_, extra, report := roundTrip(t, opt)
 			require.Empty(t, extra)
 			require.Empty(t, report.Warnings)
 		})
@@ -232,12 +234,21 @@ func TestSave_WritesTheLayersOfJuly2023(t *testing.T) {
 			f, opt := factors(), options("")
 			edit(t, f, &opt)
 			opt.Weights, opt.Mean = f.write(t), nil
-			roundTripBy(t, opt, directly)
+			roundTrip(t, opt)
 		})
 	}
 }
 
-func directly(_ *testing.T, n *convert.Network) *convert.Network { return n }
+func TestSave_RestoresAnOnOffLayerWithoutAMean(t *testing.T) {
+	f := convolutions()
+	f["Weights/Mean_L0_S3.npy"] = nil
+	opt := options(f.write(t))
+	opt.Mean = nil
+	weights, extra, report := roundTrip(t, opt)
+	require.Empty(t, extra)
+	require.Empty(t, report.Warnings)
+	require.NoFileExists(t, filepath.Join(weights, "Mean_L0_S3.npy"))
+}
 
 // A network that was changed is written with the values of its layers.
 func TestSave_WritesChangesOfTheLayersOfJuly2023(t *testing.T) {

@@ -3,6 +3,7 @@ package pytorch
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spike-by-spike/sbs/convert"
@@ -157,6 +158,9 @@ func newPlan(c *config, opt Options) (*plan, error) {
 	}
 	if len(p.classes) != size.Channels || reconstruction {
 		p.classes = nil
+	}
+	if !generations.typed[p.generation] && slices.Contains(c.fullLayer, true) {
+		p.warn("%s belongs to dialect 2 and is ignored", c.where("spike_full_layer_input_distribution"))
 	}
 	if c.noisy {
 		p.warn("%s is ignored: use the flag --noise of sbs-run to measure a network with noisy images", c.where("extract_noisy_pictures"))

@@ -33,18 +33,12 @@ func throughONNX(t *testing.T, n *convert.Network) *convert.Network {
 // only the new folder has, and the report.
 func roundTrip(t *testing.T, opt Options) (weights string, extra []string, report *SaveReport) {
 	t.Helper()
-	return roundTripBy(t, opt, throughONNX)
-}
-
-// roundTripBy is roundTrip with another way to convert the network.
-func roundTripBy(t *testing.T, opt Options, through func(*testing.T, *convert.Network) *convert.Network) (weights string, extra []string, report *SaveReport) {
-	t.Helper()
 	n, loaded, err := Load(opt)
 	require.NoError(t, err)
 	root := filepath.Dir(opt.Weights)
 	again := filepath.Join(t.TempDir(), filepath.Base(root))
 	weights = filepath.Join(again, filepath.Base(opt.Weights))
-	report, err = Save(weights, through(t, n), SaveOptions{})
+	report, err = Save(weights, throughONNX(t, n), SaveOptions{})
 	require.NoError(t, err)
 	rounded := map[string]bool{}
 	for _, s := range n.Sources {

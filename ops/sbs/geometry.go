@@ -65,18 +65,18 @@ func (w window) outputSize(size, axis int) int {
 // (B, N, OH, OW).
 func (w window) infer(x, weights ops.Type) (out ops.Type, err error) {
 	if x.DType != ops.Float32 || len(x.Shape) != 4 {
-		return out, fmt.Errorf("%weights: X is %v, want float32(batch, channels, height, width)", ops.ErrShape, x)
+		return out, fmt.Errorf("%w: X is %v, want float32(batch, channels, height, width)", ops.ErrShape, x)
 	}
 	if weights.DType != ops.Float32 || len(weights.Shape) != 2 {
-		return out, fmt.Errorf("%weights: W is %v, want float32(K, N)", ops.ErrShape, weights)
+		return out, fmt.Errorf("%w: W is %v, want float32(K, N)", ops.ErrShape, weights)
 	}
 	if c, k := x.Shape[1], weights.Shape[0]; c.Known() && k.Known() && k.Size != c.Size*w.Kernel[0]*w.Kernel[1] {
-		return out, fmt.Errorf("%weights: X is %v with kernel_shape %v, which needs W with %d rows, but W is %v",
+		return out, fmt.Errorf("%w: X is %v with kernel_shape %v, which needs W with %d rows, but W is %v",
 			ops.ErrShape, x, w.Kernel, c.Size*w.Kernel[0]*w.Kernel[1], weights)
 	}
 	for _, d := range weights.Shape {
 		if d.Known() && d.Size < 1 {
-			return out, fmt.Errorf("%weights: W is %v, which has no weights", ops.ErrShape, weights)
+			return out, fmt.Errorf("%w: W is %v, which has no weights", ops.ErrShape, weights)
 		}
 	}
 	out = ops.Type{DType: ops.Float32, Shape: []ops.Dim{x.Shape[0], weights.Shape[1], {Size: -1}, {Size: -1}}}
@@ -87,7 +87,7 @@ func (w window) infer(x, weights ops.Type) (out ops.Type, err error) {
 		}
 		o := w.outputSize(size.Size, i)
 		if o < 1 {
-			return out, fmt.Errorf("%weights: kernel_shape %v with dilations %v and pads %v does not fit into X, which is %v",
+			return out, fmt.Errorf("%w: kernel_shape %v with dilations %v and pads %v does not fit into X, which is %v",
 				ops.ErrShape, w.Kernel, w.Dilations, w.Pads, x)
 		}
 		out.Shape[2+i].Size = o
