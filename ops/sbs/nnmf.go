@@ -260,12 +260,16 @@ func (l *nnmf) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 		return err
 	}
 	pairs := r.batch * r.positions
-	r.chunk = min(nnmfColumns, max(nnmfColumns/4, (pairs+3)/4))
+	r.chunk = chunkOf(pairs)
 	if r.spaces.New == nil {
 		r.spaces.New = func() *nnmfSpace { return newNNMFSpace(&r.geometry, r.chunk) }
 	}
 	return ctx.Do((pairs+r.chunk-1)/r.chunk, 1, r)
 }
+
+// chunkOf returns the number of pairs in a chunk: whole vectors of every instruction set, and a
+// quarter of all pairs if there are few, so that several workers are busy.
+func chunkOf(pairs int) int { return min(nnmfColumns, max(nnmfColumns/4, pairs/4&^15)) }
 
 // Part implements parallel.Loop: it computes h of chunks lo to hi-1.
 func (r *nnmfRun) Part(lo, hi int) error {
