@@ -88,6 +88,13 @@ type Filters struct {
 
 var filterPool = sync.Pool{New: func() any { return new(Filters) }}
 
+// NewTransposed returns Filters of the transpose of a matrix A (k, m): a matrix (m, k). It behaves
+// like NewFilters otherwise.
+func NewTransposed(ctx context.Context, m, k int, a []float32) (*Filters, error) {
+	checkMatrix("A", k, m, len(a), m)
+	return filters(ctx, 1, m, k, a, m, true)
+}
+
 // NewFilters returns Filters of count matrices A (m, k), which are consecutive in
 // a. They use the tier that is active at the time of the call. NewFilters panics if a
 // is too short. It returns the error of ctx soon after ctx is done.

@@ -45,6 +45,18 @@ func (g *geometry) gather(dst, x []float32, s columnSource, plane int) {
 	}
 }
 
+// add adds values, an element per position of a run, to the elements of x, the images, that the run
+// sees in the channel that begins at plane.
+func (s columnSource) add(x []float32, plane int, values []float32) {
+	if s.lo == s.hi {
+		return
+	}
+	x = x[plane+s.at+s.lo*s.step:]
+	for i, v := range values[s.lo:s.hi] {
+		x[i*s.step] += v
+	}
+}
+
 // cutRuns appends the runs of count pairs from first on, and their sources in channel 0: an entry
 // per place of the kernel and run.
 func (g *geometry) cutRuns(runs []columnRun, sources []columnSource, first, count int) ([]columnRun, []columnSource) {

@@ -101,3 +101,8 @@ func (w window) infer(x, weights ops.Type) (out ops.Type, err error) {
 	_, err = ops.Len(known)
 	return out, err
 }
+
+// tooLarge returns the error for a patch whose sum is not finite.
+func (g *geometry) tooLarge(b, pos int) error {
+	return fmt.Errorf("%w: X: the sum over the patch of image %d, output position (%d, %d) is too large for float32", ops.ErrValue, b, pos/g.ow, pos%g.ow)
+}

@@ -68,16 +68,14 @@ func (d *gradient) targets(c *gradChunk) []float32 {
 // fold adds the gradients of the elements of X that a run sees at a place of the kernel, in
 // the channel that begins at plane.
 func (d *gradient) fold(ratio []float32, r columnRun, s columnSource, plane, place int) {
+	if d.factors == nil {
+		s.add(d.gradX, plane, ratio)
+		return
+	}
 	if s.lo == s.hi {
 		return
 	}
 	to, ratio := d.gradX[plane+s.at+s.lo*s.step:], ratio[s.lo:s.hi]
-	if d.factors == nil {
-		for i, v := range ratio {
-			to[i*s.step] += v
-		}
-		return
-	}
 	factors := d.factors[r.y*d.ow+r.x+s.lo:]
 	if d.epsPlaces > 1 {
 		factors = factors[place*d.positions:]

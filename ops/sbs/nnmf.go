@@ -204,7 +204,7 @@ func (l *nnmf) factorsOf(ctx *ops.Context, w *ops.Tensor) (*nnmfFactors, error) 
 			return f, ctx.Reserve(f.bytes)
 		}
 	}
-	f := &nnmfFactors{bytes: 8*int64(w.Len()) + kernel.FiltersBytes(1, k, n) + kernel.FiltersBytes(1, n, k)}
+	f := &nnmfFactors{bytes: 4*int64(w.Len()) + kernel.FiltersBytes(1, k, n) + kernel.FiltersBytes(1, n, k)}
 	if err := ctx.Reserve(f.bytes); err != nil {
 		return nil, err
 	}
@@ -212,17 +212,11 @@ func (l *nnmf) factorsOf(ctx *ops.Context, w *ops.Tensor) (*nnmfFactors, error) 
 		return nil, err
 	}
 	f.weights = slices.Clone(w.Float32s())
-	transposed := make([]float32, k*n)
-	for row := range k {
-		for i, v := range f.weights[row*n:][:n] {
-			transposed[i*k+row] = v
-		}
-	}
 	var err error
 	if f.down, err = kernel.NewFilters(ctx, 1, k, n, f.weights); err != nil {
 		return nil, err
 	}
-	if f.up, err = kernel.NewFilters(ctx, 1, n, k, transposed); err != nil {
+	if f.up, err = kernel.NewTransposed(ctx, n, k, f.weights); err != nil {
 		return nil, err
 	}
 	l.last.Store(f)
@@ -251,7 +245,7 @@ func (l *nnmf) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	r := ops.Scratch[nnmfRun](ctx)
 	defer func() { r.ctx, r.x, r.out, r.nnmfFactors, r.check.x = nil, nil, nil, nil, nil }()
 	r.nnmf, r.geometry = l, l.window().geometryOf(in[0].Shape(), out[0].Shape())
-	r.ctx, r.x, r.out, r.check.x = ctx, in[0].Float32s(), out[0].Float32s(), in[0]
+	r.ctx, r.x, r.out, r.check = ctx, in[0].Float32s(), out[0].Float32s(), checkLoop{x: in[0], what: "an NNMF layer"}
 	if err := ctx.Do(len(r.x), checkGrain, &r.check); err != nil {
 		return err
 	}
@@ -260,11 +254,18 @@ func (l *nnmf) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 		return err
 	}
 	pairs := r.batch * r.positions
-	r.chunk = chunkOf(pairs)
+	r.chunk = min(chunkOf(pairs), mostColumns(nnmfElements(&r.geometry)))
 	if r.spaces.New == nil {
 		r.spaces.New = func() *nnmfSpace { return newNNMFSpace(&r.geometry, r.chunk) }
 	}
 	return ctx.Do((pairs+r.chunk-1)/r.chunk, 1, r)
+}
+
+// mostColumns returns the largest number of columns whose matrices, with so many elements per
+// column, do not have more than maxElements elements. It is at least 1.
+func mostColumns(elements int) int {
+	const maxElements = 1 << 22
+	return max(1, maxElements/max(1, elements))
 }
 
 // chunkOf returns the number of pairs in a chunk: whole vectors of every instruction set, and a
@@ -292,7 +293,7 @@ func (r *nnmfRun) Part(lo, hi int) error {
 				return err
 			}
 		}
-		s.revive(s.h)
+		s.resetEmpty(s.h)
 		s.store(&r.geometry, r.out)
 	}
 	return nil

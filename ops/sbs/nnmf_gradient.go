@@ -40,10 +40,6 @@ type nnmfBackSpace struct {
 	mean     []float32 // (count)
 }
 
-// maxHistory is about the number of elements of the history of a chunk. Layers with many
-// iterations have fewer columns.
-const maxHistory = 1 << 21
-
 // Backward implements ops.Differentiable.
 func (l *nnmf) Backward(ctx *ops.Context, in, out, gradOut, gradIn []*ops.Tensor) error {
 	if err := ops.CheckGradients(in, out, gradOut, gradIn); err != nil {
@@ -67,10 +63,7 @@ func (l *nnmf) Backward(ctx *ops.Context, in, out, gradOut, gradIn []*ops.Tensor
 	if d.nnmfFactors, err = l.factorsOf(ctx, in[1]); err != nil {
 		return err
 	}
-	d.columns = nnmfColumns
-	if l.Gradient == GradientLoop {
-		d.columns = min(nnmfColumns, max(1, maxHistory/((l.Iterations+1)*d.n)))
-	}
+	d.columns = min(nnmfColumns, mostColumns(d.elements()))
 	d.images = max(1, nnmfColumns/d.positions)
 	if d.spaces.New == nil {
 		d.spaces.New = d.newSpace
@@ -97,23 +90,31 @@ func (d *nnmfGradient) newSpace() *nnmfBackSpace {
 	return s
 }
 
-// spaceBytes returns the memory of one worker.
-func (d *nnmfGradient) spaceBytes() int64 {
-	hidden, seen := int64(d.n)*int64(d.columns), int64(d.k)*int64(d.columns)
-	bytes := nnmfSpaceBytes(&d.geometry, d.columns) + 4*(3*hidden+3*seen+int64(d.columns))
+// elements returns the number of float32 elements that a column takes in the memory of a worker.
+// Layers with many iterations have fewer columns.
+func (d *nnmfGradient) elements() int { return nnmfElements(&d.geometry) + d.ownElements() }
+
+// ownElements is the part of elements that a nnmfSpace does not have.
+func (d *nnmfGradient) ownElements() int {
+	elements := 3*d.n + 3*d.k + 1
 	if d.Gradient == GradientLoop {
-		bytes += 4 * (int64(d.Iterations) + 1) * hidden
+		elements += (d.Iterations + 1) * d.n
 	}
-	return bytes
+	return elements
 }
 
 // sumUp computes all groups and adds up grad_W. It does so for some groups at a time, to bound the
 // memory of the partial sums.
 func (d *nnmfGradient) sumUp() error {
 	groups := (d.batch + d.images - 1) / d.images
+	wave := min(max(1, gradPartial/max(1, len(d.gradW))), groups)
+	bytes := nnmfSpaceBytes(&d.geometry, d.columns) + 4*int64(d.columns)*int64(d.ownElements())
+	sums := 4 * int64(wave+1) * int64(len(d.gradW))
+	if err := d.ctx.Reserve(sums); err != nil {
+		return err
+	}
+	defer d.ctx.Release(sums)
 	weights := zeros(&d.weights, len(d.gradW))
-	wave := min(max(1, gradPartial/max(1, len(weights))), groups)
-	bytes := d.spaceBytes()
 	for first := 0; first < groups; first += wave {
 		count := min(wave, groups-first)
 		parts := zeros(&d.partWeights, count*len(weights))
@@ -190,8 +191,8 @@ func (d *nnmfGradient) chunk(s *nnmfBackSpace, first, count int, weights []float
 	return err
 }
 
-// loop computes the derivative of all iterations. The names of the gradients are g and the name of
-// the value in NNMFParams.
+// loop computes the derivative of all iterations. gz, gu, gv and gs are the gradients with respect
+// to z, u and v of NNMFParams and to s = p~/(R + tiny_reconstruction).
 func (d *nnmfGradient) loop(s *nnmfBackSpace, weights []float32) error {
 	size := s.n * s.count
 	at := func(t int) []float32 { return s.history[t*size:][:size] }
@@ -212,10 +213,7 @@ func (d *nnmfGradient) loop(s *nnmfBackSpace, weights []float32) error {
 // iteration passes the gradient s.g through one iteration, from next, the h after it, to h.
 func (d *nnmfGradient) iteration(s *nnmfBackSpace, h, next, weights []float32) error {
 	keep, scale := d.step()
-	if err := s.reconstruct(d.ctx, d.nnmf, d.nnmfFactors, h, s.quotient); err != nil { // s.s is R now
-		return err
-	}
-	if err := d.up.Convolve(d.ctx, 0, s.seen, s.quotient, nil, s.v, s.count); err != nil {
+	if err := s.ratios(d.ctx, d.nnmf, d.nnmfFactors, h, s.quotient); err != nil { // s.s is R now
 		return err
 	}
 	copy(s.gv, s.v)
@@ -245,7 +243,7 @@ func (d *nnmfGradient) iteration(s *nnmfBackSpace, h, next, weights []float32) e
 		s.gradP[i] += v
 		s.gs[i] = -v * s.quotient[i]
 	}
-	if err := d.up.Convolve(d.ctx, 0, s.seen, s.gs, nil, s.back, s.count); err != nil {
+	if err := d.up.Convolve(d.ctx, 0, s.inputs, s.gs, nil, s.back, s.count); err != nil {
 		return err
 	}
 	for i, v := range s.back {
@@ -344,14 +342,7 @@ func (d *nnmfGradient) pass(s *nnmfBackSpace) {
 		kernel.Quotients(row, row, s.total, d.TinySum)
 		sources, plane := s.sources[k%d.places*len(s.runs):], k/d.places*d.height*d.width
 		for i, r := range s.runs {
-			src := sources[i]
-			if src.lo == src.hi {
-				continue
-			}
-			to := d.gradX[plane+src.at+src.lo*src.step:]
-			for j, v := range row[r.column+src.lo : r.column+src.hi] {
-				to[j*src.step] += v
-			}
+			sources[i].add(d.gradX, plane, row[r.column:][:r.count])
 		}
 	}
 }

@@ -2,11 +2,9 @@ package sbs
 
 import (
 	"context"
-	"fmt"
 	"math"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
-	"github.com/spike-by-spike/sbs/ops"
 )
 
 // nnmfSpace is the temporary memory of a worker for one chunk of (image, output position) pairs.
@@ -26,17 +24,29 @@ type nnmfSpace struct {
 	total  []float32 // P
 	sums   []float32 // of z, then their reciprocals
 	hidden *kernel.Columns
-	seen   *kernel.Columns
+	inputs *kernel.Columns
 	taps   struct{ n, k, offsets []int }
 }
 
+// nnmfElements returns about the number of float32 elements that a column of a nnmfSpace takes.
+func nnmfElements(g *geometry) int { return 2*g.k + 2*g.n + 2 + sourceElements*g.places/g.ow }
+
+// sourceElements is the size of a columnSource in float32 elements.
+const sourceElements = 8
+
 func nnmfSpaceBytes(g *geometry, columns int) int64 {
-	return 4*int64(columns)*int64(2*g.k+2*g.n+2) + 8*int64(g.k+g.n)
+	return 4*int64(columns)*int64(2*g.k+2*g.n+2) + 8*int64(g.k+g.n) + 4*sourceElements*int64(g.places)*int64(maxRuns(g, columns))
 }
 
+// maxRuns returns the largest number of runs of so many columns: they may begin and end within a
+// row of the output.
+func maxRuns(g *geometry, columns int) int { return min(columns, columns/g.ow+2) }
+
 func newNNMFSpace(g *geometry, columns int) *nnmfSpace {
+	runs := maxRuns(g, columns)
 	s := &nnmfSpace{
 		k: g.k, n: g.n,
+		runs: make([]columnRun, 0, runs), sources: make([]columnSource, 0, runs*g.places),
 		p: make([]float32, g.k*columns), s: make([]float32, g.k*columns),
 		h: make([]float32, g.n*columns), v: make([]float32, g.n*columns),
 		total: make([]float32, columns), sums: make([]float32, columns),
@@ -50,7 +60,11 @@ func newNNMFSpace(g *geometry, columns int) *nnmfSpace {
 
 // place sets the pairs of the chunk.
 func (s *nnmfSpace) place(g *geometry, first, count int) {
-	if s.hidden == nil || s.count != count {
+	if s.count != count {
+		if s.hidden != nil {
+			s.hidden.Release()
+			s.inputs.Release()
+		}
 		for i := range s.taps.n {
 			s.taps.n[i] = i * count
 		}
@@ -58,7 +72,7 @@ func (s *nnmfSpace) place(g *geometry, first, count int) {
 			s.taps.k[i] = i * count
 		}
 		offsets := s.taps.offsets[:count]
-		s.hidden, s.seen = kernel.NewColumns(s.taps.n, offsets, offsets), kernel.NewColumns(s.taps.k, offsets, offsets)
+		s.hidden, s.inputs = kernel.NewColumns(s.taps.n, offsets, offsets), kernel.NewColumns(s.taps.k, offsets, offsets)
 	}
 	s.first, s.count = first, count
 	s.p, s.s = s.p[:s.k*count], s.s[:s.k*count]
@@ -68,7 +82,7 @@ func (s *nnmfSpace) place(g *geometry, first, count int) {
 }
 
 // patches sets p and total from the images x.
-func (s *nnmfSpace) patches(ctx context.Context, g *geometry, x []float32, tinySum float32) error {
+func (s *nnmfSpace) patches(ctx context.Context, g *geometry, x []float32, least float32) error {
 	clear(s.total)
 	for k := range s.k {
 		row := s.p[k*s.count:][:s.count]
@@ -83,14 +97,12 @@ func (s *nnmfSpace) patches(ctx context.Context, g *geometry, x []float32, tinyS
 	for i, total := range s.total {
 		if !(total <= math.MaxFloat32) {
 			pair := s.first + i
-			b, pos := pair/g.positions, pair%g.positions
-			return fmt.Errorf("%w: X: the sum over the patch of image %d, output position (%d, %d) is too large for float32", ops.ErrValue, b, pos/g.ow, pos%g.ow)
+			return g.tooLarge(pair/g.positions, pair%g.positions)
 		}
 	}
-	clear(s.sums)
 	for k := range s.k {
 		row := s.p[k*s.count:][:s.count]
-		kernel.Quotients(row, row, s.total, tinySum)
+		kernel.Quotients(row, row, s.total, least)
 	}
 	return ctx.Err()
 }
@@ -102,26 +114,19 @@ func (s *nnmfSpace) start(h []float32) {
 	}
 }
 
-// reconstruct sets s.s to R and divided, which may be s.s, to p~/(R+tiny).
-func (s *nnmfSpace) reconstruct(ctx context.Context, l *nnmf, f *nnmfFactors, h, divided []float32) error {
+// ratios sets s.s to R for h, quotient, which may be s.s, to p~/(R+tiny), and s.v to v =
+// W'*quotient.
+func (s *nnmfSpace) ratios(ctx context.Context, l *nnmf, f *nnmfFactors, h, quotient []float32) error {
 	if err := f.down.Convolve(ctx, 0, s.hidden, h, nil, s.s, s.count); err != nil {
 		return err
 	}
-	kernel.Quotients(divided, s.p, s.s, l.TinyReconstruction)
-	return nil
-}
-
-// explain sets s.v to v = W'*(p~/(R+tiny)) for h. It leaves the quotient in s.s.
-func (s *nnmfSpace) explain(ctx context.Context, l *nnmf, f *nnmfFactors, h []float32) error {
-	if err := s.reconstruct(ctx, l, f, h, s.s); err != nil {
-		return err
-	}
-	return f.up.Convolve(ctx, 0, s.seen, s.s, nil, s.v, s.count)
+	kernel.Quotients(quotient, s.p, s.s, l.TinyReconstruction)
+	return f.up.Convolve(ctx, 0, s.inputs, quotient, nil, s.v, s.count)
 }
 
 // update sets next to h after one more iteration. next may be h.
 func (s *nnmfSpace) update(ctx context.Context, l *nnmf, f *nnmfFactors, next, h []float32) error {
-	if err := s.explain(ctx, l, f, h); err != nil {
+	if err := s.ratios(ctx, l, f, h, s.s); err != nil {
 		return err
 	}
 	s.grow(l, h)
@@ -143,8 +148,8 @@ func (s *nnmfSpace) grow(l *nnmf, h []float32) {
 	}
 }
 
-// revive sets h to 1/N where the patch is all zero.
-func (s *nnmfSpace) revive(h []float32) {
+// resetEmpty sets h to 1/N where the patch is all zero.
+func (s *nnmfSpace) resetEmpty(h []float32) {
 	for i, total := range s.total {
 		if total > 0 {
 			continue

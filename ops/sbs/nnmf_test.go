@@ -373,7 +373,7 @@ func TestNNMF_RefusesWrongAttributesAndInputs(t *testing.T) {
 
 	x, w := opstest.F32([]int{1, 2, 1, 1}, 1, 1), opstest.F32([]int{2, 2}, 1, 1, 1, 1)
 	opstest.Run(t, operator(t, sbs.OpNNMF), []opstest.Case{
-		{Name: "negative X", Attributes: p.Attributes(), Inputs: []*ops.Tensor{opstest.F32([]int{1, 2, 1, 1}, 1, -1), w}, WantRunErr: "X holds -1"},
+		{Name: "negative X", Attributes: p.Attributes(), Inputs: []*ops.Tensor{opstest.F32([]int{1, 2, 1, 1}, 1, -1), w}, WantRunErr: "X holds -1 at [0 1 0 0]: an NNMF layer takes finite values of at least 0"},
 		{Name: "large X", Attributes: p.Attributes(), Inputs: []*ops.Tensor{opstest.F32([]int{1, 2, 1, 1}, 3e38, 3e38), w}, WantRunErr: "too large for float32"},
 		{Name: "negative W", Attributes: p.Attributes(), Inputs: []*ops.Tensor{x, opstest.F32([]int{2, 2}, 1, 1, -1, 1)}, WantRunErr: "W holds -1"},
 		{Name: "rows of W", Attributes: p.Attributes(), Inputs: []*ops.Tensor{x, opstest.F32([]int{3, 1}, 1, 1, 1)}, WantErr: "needs W with 2 rows"},

@@ -375,11 +375,6 @@ func (r *run) prepareRow(w *workspace, first, g, n int) (int, error) {
 // pair returns the index in the batch and the output position of a pair.
 func (r *run) pair(i int) (b, pos int) { return i / r.positions, i % r.positions }
 
-// tooLarge returns the error for a patch whose sum is not finite.
-func (r *run) tooLarge(b, pos int) error {
-	return fmt.Errorf("%w: X: the sum over the patch of image %d, output position (%d, %d) is too large for float32", ops.ErrValue, b, pos/r.ow, pos%r.ow)
-}
-
 // preparePatches prepares n positions from pair first on, as positions g and up of the
 // group. Each has its own cumulative sums.
 func (r *run) preparePatches(w *workspace, first, g, n int) error {
