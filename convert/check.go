@@ -14,8 +14,8 @@ import (
 
 // Check returns an error if the network cannot be written as an ONNX model: if it is
 // nil or has no layers, if a layer is nil or does not fit the output of the layer
-// before it (see Sizes), or if a value is out of range. Weights of SbS layers must be
-// finite and at least 0, entries of EpsilonXY must be 0 to 1e4, and the numbers of the
+// before it (see Sizes), or if a value is out of range. Weights of SbS and NNMF layers must
+// be finite and at least 0, entries of EpsilonXY must be 0 to 1e4, and the numbers of the
 // preprocessing must be finite. ToONNX and FromONNX call Check.
 func (n *Network) Check() error {
 	_, err := n.check()

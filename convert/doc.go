@@ -7,16 +7,16 @@
 // the image. It draws spikes from the distribution, one after the other, and each spike
 // updates the output h of the layer, which has a probability per neuron. After a given number
 // of spikes, h is the input of the next layer. Package ops/sbs gives the formulas and the
-// papers. Besides SbS layers, a network can have the usual layers: convolutions, pooling,
-// ReLU.
+// papers. Besides SbS layers, a network can have the other layers of PyTorch-SbS, such as
+// non-negative matrix factorizations, and the usual ones: convolutions, pooling, ReLU.
 //
 // # Describing a network
 //
 // [Network] describes a trained network independently of the files that it came from: the
 // size of an image, the [Preprocessing], the layers with their weights, and the names of the
-// files. The layers are *SbS, *Conv, *AveragePool, *MaxPool, *ReLU, *OnOff, *Poisson,
-// *SpikeImage and *Reconstruction. They run in the order of Network.Layers; the output of each is the input
-// of the next.
+// files. The layers are *SbS, *NNMF, *Conv, *ApproxConv, *AveragePool, *MaxPool, *ReLU, *OnOff,
+// *Poisson, *SpikeImage and *Reconstruction. They run in the order of Network.Layers; the output
+// of each is the input of the next.
 //
 // Package importers/pytorch makes networks from the folders of PyTorch-SbS, and [ToONNX]
 // writes them as models:
@@ -25,8 +25,8 @@
 //	data, err := convert.ToONNX(n, convert.Options{})
 //
 // The bytes are a complete model file. Package runtime runs it, and so do other ONNX
-// runtimes, because the file defines the SbS operator as a function of standard operators
-// (see [Body]). To convert a model back, use [FromONNX]:
+// runtimes, because the file defines the operators of this project as functions of standard
+// operators (see [Body]). To convert a model back, use [FromONNX]:
 //
 //	n, err := convert.FromONNX(data)
 //	report, err := pytorch.Save("mnist/Weights", n, pytorch.SaveOptions{})
@@ -46,8 +46,8 @@
 // # Checks and errors
 //
 // [Network.Check] finds every mistake that can be found without running the network: nil and
-// missing values, sizes that do not fit each other, weights of SbS layers that are negative,
-// NaN or infinite, and parameters out of their range. ToONNX and FromONNX call Check. Errors
+// missing values, sizes that do not fit each other, weights of SbS and NNMF layers that are
+// negative, NaN or infinite, and parameters out of their range. ToONNX and FromONNX call Check. Errors
 // name the layer, counted from 0. An error about a model that ToONNX did not write wraps
 // [ErrNotConverted].
 //

@@ -41,8 +41,8 @@ type Options struct {
 	// Batch fixes the number of images per run. 0 allows any number.
 	Batch int
 
-	// Body chooses how SbS layers are defined for other runtimes. Empty means
-	// BodyFunction.
+	// Body chooses how layers with operators of this project, such as SbS, are defined for
+	// other runtimes. Empty means BodyFunction.
 	Body Body
 
 	// Inject adds an input to the model for each layer that draws random numbers, which

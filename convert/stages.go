@@ -114,7 +114,7 @@ func (s *Stage) fits(sizes []Size, first *Network, before [][]Size) error {
 	switch n.Layers[len(n.Layers)-1].(type) {
 	case *SbS, *NNMF, *Reconstruction:
 	default:
-		return fmt.Errorf("convert: its last layer is of kind %s, whose output is not a probability: a stage must end with an SbS layer", n.Layers[len(n.Layers)-1].Kind())
+		return fmt.Errorf("convert: its last layer is of kind %s, whose output is not a probability: a stage must end with an SbS or NNMF layer, or a reconstruction", n.Layers[len(n.Layers)-1].Kind())
 	}
 	if out.Height != 1 || out.Width != 1 {
 		return fmt.Errorf("convert: its output is %v, want one position, with one probability per class", out)

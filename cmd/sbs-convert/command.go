@@ -134,8 +134,8 @@ func (f *flags) register(s *pflag.FlagSet) {
 	f.Register(s, "from the configuration")
 	s.BoolVar(&f.load.NoPreprocessing, "no-preprocessing", false, "leave the cropping and the on/off split out of the model")
 	cli.IntVar(s, &f.batch, "batch", 0, "fixed batch size (default: any batch size)")
-	s.BoolVar(&f.decompose, "decompose", false, "write SbS layers as standard operators, for runtimes and tools without support for functions; much slower in sbs-run")
-	s.BoolVar(&f.noFunction, "no-function", false, "do not define the SbS operator in standard operators; only sbs-run and Go programs using this module can run the model")
+	s.BoolVar(&f.decompose, "decompose", false, "write SbS layers, and others of PyTorch-SbS, as standard operators, for runtimes and tools without support for functions; much slower in sbs-run")
+	s.BoolVar(&f.noFunction, "no-function", false, "do not define the operators of this project in standard operators; only sbs-run and Go programs using this module can run the model")
 	cli.Group(s, headingToONNX, slices.Concat([]string{"config", "eps-xy", "order", "generation", "allow-untrained", "mean", "input"}, cli.DynamicsFlagNames(),
 		[]string{"no-preprocessing", "batch", "decompose", "no-function"})...)
 

@@ -44,6 +44,6 @@ type Approximation struct {
 
 // Names of the output with the classes.
 const (
-	Probabilities = "probabilities" // after an SbS or reconstruction layer
+	Probabilities = "probabilities" // after an SbS, NNMF or reconstruction layer
 	Logits        = "logits"        // after any other layer
 )

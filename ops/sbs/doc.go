@@ -1,6 +1,6 @@
-// Package sbs implements the Spike-By-Spike operator, SbS of the ONNX domain ai.sbs,
-// version 1, and others of this domain. A node with one of these operators is one layer of a
-// network.
+// Package sbs implements the operators of the ONNX domain ai.sbs, version 1: SbS, the
+// Spike-By-Spike layer, and SbSFullLayer, NNMF, ApproxConv, Poisson and SpikeImage, other layers
+// of PyTorch-SbS. A node with one of these operators is one layer of a network.
 //
 // # Spike-By-Spike networks
 //
@@ -21,8 +21,8 @@
 //     doi:10.3389/fncom.2019.00055, the source of the gradients.
 //
 // PyTorch-SbS (https://github.com/davrot/pytorch-sbs) is an implementation in Python and
-// C++. This package gives the results of two of its versions, which are called dialect 1
-// (May 2022) and dialect 2 (January 2023).
+// C++. This package gives the results of its versions of May 2022, which is called dialect 1,
+// and of January and July 2023, dialect 2.
 //
 // # Computation
 //
@@ -124,7 +124,7 @@
 //
 // # Gradients
 //
-// The gradients are not the derivative of the loop over the spikes. They follow from the
+// The gradients of SbS and SbSFullLayer are not the derivative of the loop over the spikes. They follow from the
 // final h (after alpha), as derived in the paper of 2019. Let g be the gradient with
 // respect to h, p~ = p/sum(p) the input distribution, R[k] = sum_n W[k,n]*h[n] and
 // G[k] = sum_n W[k,n]*h[n]*g[n]. With sums over all images and positions,
@@ -146,6 +146,20 @@
 //
 // A local output layer uses the desired output instead of h[n] in this formula, but not
 // in R. See Rule and WithRule.
+//
+// # NNMF
+//
+// The operator NNMF describes patches as mixtures of the columns of W, as SbS does, but by
+// non-negative matrix factorization instead of spikes: the layers NNMF and BP SBS NNMF of
+// PyTorch-SbS. It is deterministic. NNMFParams documents its computation, inputs and attributes.
+// With the attribute gradient = "loop", the gradients are the derivative of all iterations. With
+// "closed_form" they are
+//
+//	grad_W[k,n] = sum h[n]*q[k]/(R[k]^2+1e-20) * (R[k]*g[n] - G[k]), with q = p~/(sum(p~) + tiny_sum)
+//	grad_X      = (grad_p~[k] - sum_j grad_p~[j]*p~[j]) / (P + tiny_sum), with grad_p~ = G/(R+1e-20)
+//
+// where grad_X is added where patches overlap, and the letters are those of the section Gradients.
+// A patch that is all zero has no gradient.
 //
 // # ApproxConv
 //

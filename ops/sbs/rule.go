@@ -9,7 +9,7 @@ type Dialect int
 // The values of Dialect.
 const (
 	Dialect1 Dialect = 1 // PyTorch-SbS of May 2022, which trains epsilon_xy
-	Dialect2 Dialect = 2 // PyTorch-SbS of January 2023
+	Dialect2 Dialect = 2 // PyTorch-SbS of January and July 2023
 )
 
 // Rule chooses the gradient of an SbS layer.
