@@ -50,6 +50,7 @@ func TestShippedModels_HaveTheDocumentedChecksumAndAccuracy(t *testing.T) {
 		want   []string
 	}{
 		"mnist-fast":   {digits, []string{"1      29 (96.7%)   100.00% (29 of 29)  2770\n", "accuracy 100.00% (30 of 30)"}},
+		"mnist-nnmf":   {digits, []string{"accuracy 100.00% (30 of 30)"}},
 		"fashion-fast": {clothes, []string{"1      24 (80.0%)   95.83% (23 of 24)  9256\n", "accuracy 96.67% (29 of 30)"}},
 		// There are no images of CIFAR-10 in the repository. A picture of another kind is scaled.
 		"cifar10-fast": {filepath.Join(clothes, "9"), []string{"3 images in "}},
