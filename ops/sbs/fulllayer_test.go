@@ -158,15 +158,15 @@ func TestFullLayer_PassesTheHarness(t *testing.T) {
 // TestFullLayer_HandsOutManySpikes has one entry of the image that gets all spikes, so that they
 // are handed out in several parts.
 func TestFullLayer_HandsOutManySpikes(t *testing.T) {
-	const spikes = 70_000
+	const spikes = 66_000
 	q := problem{p: sbs.Params{
 		Kernel: [2]int{5, 5}, Strides: [2]int{1, 1}, Dilations: [2]int{1, 1}, Spikes: spikes, Epsilon0: 0.1, EpsilonT: inverseSqrt(spikes),
 	}}
-	x := make([]float32, 2*8*40)
-	x[8*40+3*40+20] = 1
-	q.x, q.w = opstest.F32([]int{2, 1, 8, 40}, x...), positive(rand.New(rand.NewPCG(1, 1)), 25, 3)
+	x := make([]float32, 2*8*11)
+	x[8*11+3*11+5] = 1
+	q.x, q.w = opstest.F32([]int{2, 1, 8, 11}, x...), positive(rand.New(rand.NewPCG(1, 1)), 25, 3)
 	got := runFull(t, q, &ops.Context{})
-	spikesOfImage := opstest.I64([]int{2, spikes, 1, 1}, slices.Repeat([]int64{3*40 + 20}, 2*spikes)...)
+	spikesOfImage := opstest.I64([]int{2, spikes, 1, 1}, slices.Repeat([]int64{3*11 + 5}, 2*spikes)...)
 	want := referenceFullOutput(q.p, q.x, q.w, nil, spikesOfImage)
 	for i := range want {
 		require.InDelta(t, want[i], got.Float32s()[i], 1e-4)

@@ -256,7 +256,7 @@ func TestNNMF_AgreesWithTheFormulas(t *testing.T) {
 func TestNNMF_GradientOfTheLoopIsItsDerivative(t *testing.T) {
 	o := operator(t, sbs.OpNNMF)
 	var cases []opstest.GradientCase
-	for seed := range uint64(40) {
+	for seed := range uint64(10) {
 		q := randomNNMF(seed)
 		q.p.Gradient = sbs.GradientLoop
 		r := rand.New(rand.NewPCG(seed, 32))
@@ -304,7 +304,7 @@ func TestNNMF_HasNoGradientWhereThePatchIsAllZero(t *testing.T) {
 // gives the same bits.
 func TestNNMF_SameBits(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 33))
-	x, w := positive(r, 9, 3, 13, 11), positive(r, 27, 37)
+	x, w := positive(r, 5, 3, 9, 7), positive(r, 27, 19)
 	normalizeColumns(w)
 	p := sbs.NNMFParams{Kernel: [2]int{3, 3}, Strides: [2]int{1, 1}, Dilations: [2]int{1, 1}, Pads: [4]int{1, 1, 1, 1}, Iterations: 6, Epsilon0: 0.5}
 	var want [3]*ops.Tensor
@@ -312,19 +312,19 @@ func TestNNMF_SameBits(t *testing.T) {
 		p.Gradient, want = gradient, [3]*ops.Tensor{}
 		for _, tier := range kernel.Tiers() {
 			undo := kernel.Use(tier)
-			for workers := 1; workers <= 4; workers++ {
+			for _, workers := range []int{1, 3} {
 				op, err := operator(t, sbs.OpNNMF).New(ops.Node{Attributes: p.Attributes()})
 				require.NoError(t, err)
 				ctx := ops.NewContext(t.Context(), workers)
 				got := [3]*ops.Tensor{}
-				for i, shape := range [][]int{{9, 37, 13, 11}, x.Shape(), w.Shape()} {
+				for i, shape := range [][]int{{5, 19, 9, 7}, x.Shape(), w.Shape()} {
 					got[i], err = ops.Zeros(ops.Float32, shape)
 					require.NoError(t, err)
 				}
 				in, out := []*ops.Tensor{x, w}, got[:1]
 				require.NoError(t, op.Run(ctx, in, out))
 				back := ops.NewContext(t.Context(), workers)
-				require.NoError(t, op.(ops.Differentiable).Backward(back, in, out, []*ops.Tensor{opstest.Random(5, 9, 37, 13, 11)}, got[1:]))
+				require.NoError(t, op.(ops.Differentiable).Backward(back, in, out, []*ops.Tensor{opstest.Random(5, 5, 19, 9, 7)}, got[1:]))
 				ctx.Close()
 				back.Close()
 				for i := range got {
