@@ -325,6 +325,7 @@ numbers:
 	VPSRLQ    $0x1f, Z20, Z21
 	VPXORQ    Z21, Z20, Z20
 	VPSRLD    $0x01, Z20, Z20
+	VPMAXUD   Z19, Z20, Z20
 	VPXORD    Z22, Z22, Z22
 	CMPL      SI, $0x02
 	JE        halves
@@ -579,11 +580,12 @@ start:
 	XORQ         R9, R9
 
 numbers:
-	VPSRLD $0x01, Z5, Z18
-	VPADDD Z6, Z5, Z5
-	VPXORD Z19, Z19, Z19
-	CMPL   SI, $0x02
-	JE     halves
+	VPSRLD  $0x01, Z5, Z18
+	VPADDD  Z6, Z5, Z5
+	VPMAXUD Z17, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	CMPL    SI, $0x02
+	JE      halves
 
 	// Find the block by binary search in the coarse table.
 	VPADDD    Z10, Z19, Z20
@@ -12470,6 +12472,7 @@ numbers:
 	VPXOR        Y1, Y0, Y0
 	VPADDQ       sampleWideMix<>+128(SB), Y7, Y7
 	VPSRLD       $0x01, Y0, Y0
+	VPMAXUD      Y13, Y0, Y0
 	VPXOR        Y1, Y1, Y1
 	VPBROADCASTD X8, Y3
 	VPCMPGTD     Y3, Y0, Y3
@@ -12689,6 +12692,7 @@ position:
 numbers:
 	VPSRLD       $0x01, Y7, Y0
 	VPADDD       Y6, Y7, Y7
+	VPMAXUD      Y13, Y0, Y0
 	VPXOR        Y1, Y1, Y1
 	VPBROADCASTD X8, Y3
 	VPCMPGTD     Y3, Y0, Y3

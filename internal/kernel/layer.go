@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"unsafe"
 )
@@ -273,8 +274,11 @@ func (s *Scratch) Draw(g int, sums []float32, key uint64, epsXY []float32) {
 }
 
 // Give prepares position g of the group to use the given spikes: as many as the schedule has
-// or, if the schedule is partial, fewer.
+// or, if the schedule is partial, fewer. It panics if their number is another one.
 func (s *Scratch) Give(g int, spikes []int32, epsXY []float32) {
+	if n := len(spikes); n > s.l.spikes || n < s.l.spikes && !s.l.partial {
+		panic(fmt.Sprintf("kernel: %d spikes are given to a layer with %d", n, s.l.spikes))
+	}
 	if spikes == nil {
 		spikes = []int32{} // nil means that the position draws its spikes
 	}

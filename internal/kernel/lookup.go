@@ -2,24 +2,15 @@ package kernel
 
 import "math/bits"
 
-// Lookup draws independent spikes from one distribution, in a time that hardly depends on the
-// number of its entries.
-type Lookup struct {
+// lookup finds spikes in one distribution, in a time that hardly depends on the number of its
+// entries.
+type lookup struct {
 	thresholds []uint32
 
 	// Entry b of the coarse table is the spike for the smallest random number whose upper bits
 	// are b.
 	starts []uint32
 }
-
-// NewLookup returns a Lookup for distributions with n entries. Prepare must be called before
-// Sample.
-func NewLookup(n int) Lookup {
-	return Lookup{thresholds: make([]uint32, n), starts: make([]uint32, coarseEntries(n))}
-}
-
-// LookupBytes returns the memory that a Lookup for n entries takes.
-func LookupBytes(n int) int64 { return 4 * (int64(n) + int64(coarseEntries(n))) }
 
 // coarseEntries returns the length of the coarse table: two to four entries for each threshold, up
 // to a limit.
@@ -28,19 +19,12 @@ func coarseEntries(n int) int {
 	return min(1<<bits.Len(uint(2*n-1)), most)
 }
 
-// Sample draws some of the spikes that the function Sample draws with the same distribution: spike
-// first, which must be even, and those after it.
-func (l Lookup) Sample(spikes []uint32, key uint64, first int) {
-	numbers(spikes, key, first, false)
-	l.find(spikes)
-}
-
 // shift returns the number of bits by which a random number is shifted to the right to get an index
 // into the coarse table.
-func (l Lookup) shift() uint { return uint(32 - bits.Len(uint(len(l.starts)))) }
+func (l lookup) shift() uint { return uint(32 - bits.Len(uint(len(l.starts)))) }
 
-// Prepare sets the distribution. sums are its running sums; the last one is positive and finite.
-func (l Lookup) Prepare(sums []float32) {
+// prepare sets the distribution. sums are its running sums; the last one is positive and finite.
+func (l lookup) prepare(sums []float32) {
 	Thresholds(l.thresholds, sums)
 	shift := l.shift()
 	var next uint32
@@ -52,10 +36,10 @@ func (l Lookup) Prepare(sums []float32) {
 }
 
 // find replaces random numbers by the spikes that they select.
-func (l Lookup) find(numbers []uint32) {
+func (l lookup) find(numbers []uint32) {
 	t, starts, shift := l.thresholds, l.starts, l.shift()
 	for i, r := range numbers {
-		r >>= 1
+		r = half(r)
 		k := starts[r>>shift]
 		for t[k] < r {
 			k++

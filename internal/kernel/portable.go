@@ -25,13 +25,13 @@ func layoutPortable(k int) layout {
 
 // drawPortable computes the thresholds and the coarse table of position g.
 func drawPortable(l *Layer, s *Scratch, g int, sums []float32) {
-	s.lookup(g).Prepare(sums[:l.k])
+	s.lookup(g).prepare(sums[:l.k])
 }
 
 // lookup returns the tables of position g.
-func (s *Scratch) lookup(g int) Lookup {
+func (s *Scratch) lookup(g int) lookup {
 	n := s.l.layout.coarse
-	return Lookup{thresholds: s.thresholds[g*s.l.k:][:s.l.k], starts: s.coarse[g*n:][:n]}
+	return lookup{thresholds: s.thresholds[g*s.l.k:][:s.l.k], starts: s.coarse[g*n:][:n]}
 }
 
 // samplePortable draws the same spikes as Sample or SampleLowDiscrepancy.

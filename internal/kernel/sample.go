@@ -63,12 +63,16 @@ func Thresholds(t []uint32, sums []float32) {
 const leastTotal = 1.0 / (1 << 64)
 
 // Sample draws independent spikes from the distribution with thresholds t: spike
-// i is the first k with t[k] >= Random(key, i)/2, rounded down.
+// i is the first k with t[k] >= Random(key, i)/2, rounded down and at least 1.
 func Sample(spikes []int32, t []uint32, key uint64) {
 	for i := range spikes {
-		spikes[i] = search(t, Random(key, i)>>1)
+		spikes[i] = search(t, half(Random(key, i)))
 	}
 }
+
+// half returns the number that is compared with thresholds. It is not 0, which would select the
+// first entry even if its probability is 0.
+func half(random uint32) uint32 { return max(random>>1, 1) }
 
 // goldenStep is 2^32 divided by the golden ratio.
 const goldenStep = gamma >> 32
@@ -78,12 +82,12 @@ const goldenStep = gamma >> 32
 func evenNumber(key uint64, i int) uint32 { return Random(key, 0) + uint32(i)*goldenStep }
 
 // SampleLowDiscrepancy draws evenly distributed spikes from the distribution with
-// thresholds t: spike i is the first k with t[k] >= (r + i*g modulo 2^32)/2, rounded down,
-// where r is Random(key, 0) and g is 2^32 divided by the golden ratio, rounded down.
+// thresholds t: spike i is the first k with t[k] >= (r + i*g modulo 2^32)/2, rounded down and at
+// least 1, where r is Random(key, 0) and g is 2^32 divided by the golden ratio, rounded down.
 func SampleLowDiscrepancy(spikes []int32, t []uint32, key uint64) {
 	r := evenNumber(key, 0)
 	for i := range spikes {
-		spikes[i] = search(t, r>>1)
+		spikes[i] = search(t, half(r))
 		r += goldenStep
 	}
 }
@@ -105,8 +109,10 @@ func search(t []uint32, r uint32) int32 {
 // Invert returns the spike for a uniform number u in [0, 1) and the running sums
 // of a patch: the first k with sums[k]/total >= u, where total is the last sum, or
 // the last k if rounding leaves none. The division in float32 is the one of
-// PyTorch-SbS.
+// PyTorch-SbS. A u below LeastUniform counts as LeastUniform: 0 would select the first k
+// even if its probability is 0.
 func Invert(sums []float32, u float32) int32 {
+	u = max(u, LeastUniform)
 	total := sums[len(sums)-1]
 	lo, hi := 0, len(sums)-1
 	for lo < hi {
@@ -120,15 +126,29 @@ func Invert(sums []float32, u float32) int32 {
 	return int32(lo)
 }
 
+// LeastUniform is the smallest uniform number that selects a spike. It is a power of ten below
+// all probabilities that matter, and a normal float32, which no runtime takes for 0.
+const LeastUniform = 1e-37
+
 // Sampler draws spikes from one distribution after the other, like Sample and
-// SampleLowDiscrepancy, but faster. It is not safe for concurrent use.
+// SampleLowDiscrepancy, but in a time that hardly depends on the number of entries. It is not
+// safe for concurrent use.
 type Sampler struct {
-	Lookup
+	lookup
 	numbers [chunk]uint32
 }
 
-// NewSampler returns a Sampler for distributions with k entries.
-func NewSampler(k int) *Sampler { return &Sampler{Lookup: NewLookup(k)} }
+// NewSampler returns a Sampler for distributions with k entries. Prepare must be called before
+// Draw.
+func NewSampler(k int) *Sampler {
+	return &Sampler{lookup: lookup{thresholds: make([]uint32, k), starts: make([]uint32, coarseEntries(k))}}
+}
+
+// SamplerBytes returns the memory of a Sampler for distributions with k entries.
+func SamplerBytes(k int) int64 { return 4 * (int64(k) + int64(coarseEntries(k)) + chunk) }
+
+// Prepare sets the distribution. sums are its running sums; the last one is positive and finite.
+func (s *Sampler) Prepare(sums []float32) { s.prepare(sums) }
 
 // Draw draws spikes first, first+1, ... with the random numbers of key. first must be even.
 func (s *Sampler) Draw(spikes []int32, first int, key uint64, lowDiscrepancy bool) {

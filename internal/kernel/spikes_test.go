@@ -80,20 +80,24 @@ func requireFirstSpikes(t *testing.T, tier Tier, sampler string, want []int32, n
 }
 
 // TestSampler_DrawsTheSpikesOfTheSamplers compares with Sample and SampleLowDiscrepancy, also in
-// several calls and for one distribution after the other.
+// several calls and for one distribution after the other. The distributions have entries of 0 and
+// very different entries.
 func TestSampler_DrawsTheSpikesOfTheSamplers(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 9))
-	for _, k := range []int{1, 2, 3, 31, 784, 5000} {
+	for _, k := range []int{1, 2, 3, 31, 784, 5000, 1 << 17} {
 		s := NewSampler(k)
 		sums, thresholds := make([]float32, k), make([]uint32, k)
 		for key := range uint64(10) {
 			p := uniform(r, k)
 			for i := range p {
-				if r.IntN(3) == 0 {
+				switch r.IntN(4) {
+				case 0:
 					p[i] = 0
+				case 1:
+					p[i] *= 1e-20
 				}
 			}
-			p[r.IntN(k)] = 1e-20
+			p[r.IntN(k)] = 1
 			cumulate(sums, p)
 			Thresholds(thresholds, sums)
 			s.Prepare(sums)
@@ -109,4 +113,46 @@ func TestSampler_DrawsTheSpikesOfTheSamplers(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestSamplers_SelectNoImpossibleEntryWithARandomNumberOfZero draws with a key whose first random
+// number is 0, with every sampler and every tier, from distributions that start with zeros.
+func TestSamplers_SelectNoImpossibleEntryWithARandomNumberOfZero(t *testing.T) {
+	key := ^uint64(gamma) + 1 // counter(key, 0) is 0
+	require.Zero(t, Random(key, 0))
+	for _, k := range []int{2, 3, 16, 17, 33, 64, 65, 100, 784, 1500, 5000} {
+		for _, zeros := range []int{1, k / 2, k - 1} {
+			p, sums := constants(k, 0.5), make([]float32, k)
+			clear(p[:zeros])
+			cumulate(sums, p)
+			require.Equal(t, int32(zeros), Invert(sums, 0))
+			require.Equal(t, int32(zeros), Invert(sums, 1e-40))
+			thresholds := make([]uint32, k)
+			Thresholds(thresholds, sums)
+			sampler := NewSampler(k)
+			sampler.Prepare(sums)
+			for name, sample := range map[string]func([]int32, []uint32, uint64){"independent": Sample, "low discrepancy": SampleLowDiscrepancy} {
+				want, got := make([]int32, 3), make([]int32, 3)
+				sample(want, thresholds, key)
+				require.Equal(t, int32(zeros), want[0], "%s, %d of %d", name, zeros, k)
+				sampler.Draw(got, 0, key, name != "independent")
+				require.Equal(t, want, got, "%s, %d of %d", name, zeros, k)
+				for _, tier := range Tiers() {
+					requireFirstSpikes(t, tier, name, want, []int{3}, sums, key)
+				}
+			}
+		}
+	}
+}
+
+func TestScratch_PanicsForAWrongNumberOfGivenSpikes(t *testing.T) {
+	give := func(n int, partial bool) func() {
+		l := newLayer(constants(6, 1), 3, Schedule{Eps: constants(4, 0.1), Partial: partial})
+		return func() { l.NewScratch().Give(0, make([]int32, n), nil) }
+	}
+	require.PanicsWithValue(t, "kernel: 3 spikes are given to a layer with 4", give(3, false))
+	require.PanicsWithValue(t, "kernel: 5 spikes are given to a layer with 4", give(5, false))
+	require.PanicsWithValue(t, "kernel: 5 spikes are given to a layer with 4", give(5, true))
+	require.NotPanics(t, give(3, true))
+	require.NotPanics(t, give(4, false))
 }

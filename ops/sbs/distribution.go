@@ -9,12 +9,12 @@ import (
 )
 
 var (
-	errOtherOperator = errors.New("sbs: the operator is not the SbS operator of this package")
+	errOtherOperator = errors.New("sbs: the operator is neither the SbS nor the SbSFullLayer operator of this package")
 	errNoContext     = errors.New("sbs: the Context is nil: see ops.NewContext")
 )
 
-// OpParams returns the attributes of an SbS operator that Operator, WithRule or Prefix
-// has made. It returns false if op is another operator.
+// OpParams returns the attributes of an SbS or SbSFullLayer operator of this package, also of one
+// that WithRule or Prefix has made. It returns false if op is another operator.
 func OpParams(op ops.Op) (Params, bool) {
 	l, ok := layerOf(op)
 	if !ok {
@@ -25,11 +25,11 @@ func OpParams(op ops.Op) (Params, bool) {
 	return p, true
 }
 
-// Distribution returns the input distributions that the layer of an SbS operator sees
-// in an X of shape (B, C, H, W): the patches, each divided by its sum, as a tensor of
-// shape (B, K, OH, OW). A patch that is all zero stays all zero. Distribution does not
-// check the values of X. It returns an error if op is not the SbS operator of this
-// package, or if X does not fit the layer.
+// Distribution returns the input distributions that the layer of an SbS or SbSFullLayer
+// operator sees in an X of shape (B, C, H, W): the patches, each divided by its sum, as a
+// tensor of shape (B, K, OH, OW). A patch that is all zero stays all zero. Distribution
+// does not check the values of X. It returns an error if op is neither the SbS nor the
+// SbSFullLayer operator of this package, or if X does not fit the layer.
 func Distribution(ctx *ops.Context, op ops.Op, x *ops.Tensor) (*ops.Tensor, error) {
 	l, ok := layerOf(op)
 	if !ok {

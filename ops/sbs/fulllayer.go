@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/internal/parallel"
 	"github.com/spike-by-spike/sbs/ops"
 )
@@ -26,41 +25,32 @@ func fullLayerOperator() ops.Operator {
 // all its entries.
 type drawLoop struct {
 	run    *run
-	spaces parallel.Spares[*drawSpace]
-}
-
-// drawSpace is the temporary memory of one worker.
-type drawSpace struct {
-	sums    []float32 // cumulative sums of an image
-	sampler *kernel.Sampler
+	spaces parallel.Spares[*imageSpikes]
 }
 
 // drawImages sets r.drawn to the spikes of all images, (B, S): indices of entries of the image,
 // or noSpike for all spikes of an image that is all zero.
 func (r *run) drawImages() error {
-	if n := r.channels * r.height * r.width; n > math.MaxInt32 {
-		return fmt.Errorf("an image of X with %d values has more than %d", n, math.MaxInt32)
-	}
 	n := r.batch * len(r.eps)
-	if err := r.ctx.Reserve(4*int64(n) + 16*int64(len(r.sight.seen))); err != nil {
+	if err := r.ctx.Reserve(4 * int64(n)); err != nil {
 		return err
 	}
 	if len(r.drawn) != n {
 		r.drawn = make([]int32, n)
 	}
 	if r.draw.run == nil {
-		r.draw.run, r.draw.spaces.New = r, func() *drawSpace {
-			n := r.channels * r.height * r.width
-			return &drawSpace{sums: make([]float32, n), sampler: kernel.NewSampler(n)}
-		}
+		r.draw.run, r.draw.spaces.New = r, func() *imageSpikes { return newImageSpikes(r.values()) }
 	}
 	return r.ctx.Do(r.batch, 1, &r.draw)
 }
 
+// values returns the number of values of an image.
+func (g *geometry) values() int { return g.channels * g.height * g.width }
+
 // Part implements parallel.Loop.
 func (l *drawLoop) Part(lo, hi int) error {
 	r := l.run
-	bytes := 16 * int64(r.channels*r.height*r.width) // sums, thresholds and a table of up to four times their size
+	bytes := imageSpikesBytes(r.values())
 	if err := r.ctx.Reserve(bytes); err != nil {
 		return err
 	}
@@ -76,50 +66,53 @@ func (l *drawLoop) Part(lo, hi int) error {
 }
 
 // drawImage sets spikes to the first spikes of image b.
-func (r *run) drawImage(s *drawSpace, b int, spikes []int32) error {
-	// An image has many more entries than a patch, so the sums are added in float64. PyTorch does
-	// the same.
-	var exact float64
-	first := -1 // the first entry that is not 0
-	for i, v := range r.x[b*len(s.sums):][:len(s.sums)] {
-		if v > 0 && first < 0 {
-			first = i
-		}
-		exact += float64(v)
-		s.sums[i] = float32(exact)
+func (r *run) drawImage(s *imageSpikes, b int, spikes []int32) error {
+	total, err := s.start(r.ctx, r.x[b*r.values():][:r.values()], b, &r.injected)
+	if err != nil {
+		return err
 	}
-	switch total := float32(exact); {
-	case !(total <= math.MaxFloat32):
-		return fmt.Errorf("%w: X: the sum over image %d is too large for float32", ops.ErrValue, b)
-	case total == 0:
-		for t := range spikes {
-			spikes[t] = noSpike
-		}
-		return nil
-	case r.given != nil || r.uniforms != nil:
-		if err := r.givenSpikes(spikes, s.sums, b, 0); err != nil {
+	for first := 0; first < len(spikes); first += checkGrain {
+		if err := r.ctx.Err(); err != nil {
 			return err
 		}
-	default:
-		s.sampler.Prepare(s.sums)
-		for lo := 0; lo < len(spikes); lo += checkGrain {
-			if err := r.ctx.Err(); err != nil {
-				return err
+		part := spikes[first:min(first+checkGrain, len(spikes))]
+		if total == 0 {
+			for t := range part {
+				part[t] = noSpike
 			}
-			s.sampler.Draw(spikes[lo:min(lo+checkGrain, len(spikes))], lo, r.key(b, 0), r.Sampler == LowDiscrepancy)
+			continue
 		}
-	}
-	if r.given == nil {
-		// A random number of 0 selects the first entry of the image, even if it is 0.
-		for t, i := range spikes {
-			spikes[t] = max(i, int32(first))
+		if err := s.draw(r.ctx, part, b, first, &r.injected, r.key(b, 0), r.Sampler == LowDiscrepancy); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// handed holds the spikes that some output positions of a full layer are handed: rows of W.
-type handed struct {
+// findSight sets r.sight, unless it is known from the last run.
+func (r *run) findSight() error {
+	if r.batch == 0 {
+		return nil // X has no memory, so that an image may have any size
+	}
+	if err := checkImageSize(r.values()); err != nil {
+		return err
+	}
+	if r.positions > math.MaxInt32 {
+		return fmt.Errorf("%w: an image has %d output positions, more than %d", ops.ErrShape, r.positions, math.MaxInt32)
+	}
+	if err := r.ctx.Reserve(r.geometry.sightBytes()); err != nil {
+		return err
+	}
+	if r.sight.seen != nil {
+		return nil
+	}
+	var err error
+	r.sight, err = r.geometry.sight(r.ctx)
+	return err
+}
+
+// positionSpikes holds the spikes that some output positions of a full layer see: rows of W.
+type positionSpikes struct {
 	first, end int     // the pairs of these positions
 	bytes      int64   // of reserved memory
 	next       []int32 // for each of them, the end of its spikes in rows; the next one begins there
@@ -127,76 +120,110 @@ type handed struct {
 
 	counts []int32 // spikes of each entry of an image
 	spans  []span
+	work   int // steps since the last check of the context
 }
 
 // of returns the spikes of a pair.
-func (h *handed) of(pair int) []int32 {
-	i, from := pair-h.first, int32(0)
+func (p *positionSpikes) of(pair int) []int32 {
+	i, from := pair-p.first, int32(0)
 	if i > 0 {
-		from = h.next[i-1]
+		from = p.next[i-1]
 	}
-	return h.rows[from:h.next[i]]
+	return p.rows[from:p.next[i]]
 }
 
-// maxHanded is the number of spikes after which no further group of positions is handed its
-// spikes.
-const maxHanded = 1 << 20
+// maxAssigned is the number of spikes after which no further group of positions gets its spikes.
+const maxAssigned = 1 << 20
 
-// handOut hands the spikes of the images to the positions of the pairs first to end-1, or to
-// those of fewer groups if they have many spikes.
-func (r *run) handOut(h *handed, first, end int) error {
-	values := r.channels * r.height * r.width
-	if cap(h.next) < end-first {
-		h.next = make([]int32, end-first)
+// reserve reserves more memory until the end of the Part.
+func (r *run) reserve(p *positionSpikes, bytes int64) error {
+	if err := r.ctx.Reserve(bytes); err != nil {
+		return err
 	}
-	if len(h.counts) != values {
-		h.counts = make([]int32, values)
+	p.bytes += bytes
+	return nil
+}
+
+// assignSpikes assigns the spikes of the images to the positions of the pairs first to end-1 that
+// see them, or to those of fewer groups if they have many spikes.
+func (r *run) assignSpikes(p *positionSpikes, first, end int) error {
+	r.ctx.Release(p.bytes)
+	p.bytes = 0
+	if err := r.reserve(p, 4*(int64(end-first)+int64(r.values()))); err != nil {
+		return err
 	}
-	h.next = h.next[:end-first]
-	clear(h.next)
-	if err := r.countHanded(h, first, end); err != nil {
+	if cap(p.next) < end-first {
+		p.next = make([]int32, end-first)
+	}
+	if len(p.counts) != r.values() {
+		p.counts = make([]int32, r.values())
+	}
+	p.next = p.next[:end-first]
+	clear(p.next)
+	if err := r.countSpikes(p, first, end); err != nil {
 		return err
 	}
 	total, size := int32(0), r.kernel.Positions()
-	for i, n := range h.next {
-		if i > 0 && i%size == 0 && total >= maxHanded {
+	for i, n := range p.next {
+		if i > 0 && i%size == 0 && total >= maxAssigned {
 			end = first + i
 			break
 		}
-		h.next[i] = total // where the spikes of the pair begin
+		p.next[i] = total // where the spikes of the pair start
 		total += n
 	}
-	r.ctx.Release(h.bytes)
-	h.bytes = 4 * (int64(total) + int64(len(h.next)) + int64(values))
-	if err := r.ctx.Reserve(h.bytes); err != nil {
-		h.bytes = 0
+	if err := r.reserve(p, 4*int64(total)); err != nil {
 		return err
 	}
-	if cap(h.rows) < int(total) {
-		h.rows = make([]int32, total)
+	if cap(p.rows) < int(total) {
+		p.rows = make([]int32, total)
 	}
-	h.first, h.end, h.next, h.rows = first, end, h.next[:end-first], h.rows[:total]
-	return r.writeHanded(h)
+	p.first, p.end, p.next, p.rows = first, end, p.next[:end-first], p.rows[:total]
+	return r.writeSpikes(p)
 }
 
-// countHanded adds the numbers of spikes of the pairs first to end-1 to h.next.
-func (r *run) countHanded(h *handed, first, end int) error {
+// find sets p.spans to the positions lo to hi-1 that see an entry of an image. It counts the
+// positions as work, and checks the context after some work.
+func (r *run) find(p *positionSpikes, entry int32, lo, hi int) error {
+	p.spans = r.sight.spans(p.spans[:0], entry, lo, hi)
+	p.work++
+	for _, s := range p.spans {
+		p.work += 1 + s.n
+	}
+	if p.work < checkGrain {
+		return nil
+	}
+	p.work = 0
+	return r.ctx.Err()
+}
+
+// countSpikes adds the numbers of spikes of the pairs first to end-1 to p.next.
+func (r *run) countSpikes(p *positionSpikes, first, end int) error {
 	return r.eachImage(first, end, func(b, lo, hi, origin int) error {
-		clear(h.counts)
-		for t, spike := range r.spikesOfImage(b) {
-			if t%checkGrain == 0 && r.ctx.Err() != nil {
+		if err := inParts(r.ctx, len(p.counts), func(lo, hi int) { clear(p.counts[lo:hi]) }); err != nil {
+			return err
+		}
+		spikes := r.spikesOfImage(b)
+		if err := inParts(r.ctx, len(spikes), func(lo, hi int) {
+			for _, spike := range spikes[lo:hi] {
+				p.counts[spike]++
+			}
+		}); err != nil {
+			return err
+		}
+		for entry, n := range p.counts {
+			if entry%checkGrain == 0 && r.ctx.Err() != nil {
 				return r.ctx.Err()
 			}
-			h.counts[spike]++
-		}
-		for entry, n := range h.counts {
 			if n == 0 {
 				continue
 			}
-			h.spans = r.sight.spans(h.spans[:0], int32(entry), lo, hi)
-			for _, s := range h.spans {
+			if err := r.find(p, int32(entry), lo, hi); err != nil {
+				return err
+			}
+			for _, s := range p.spans {
 				for range s.n {
-					h.next[origin+s.pos] += n
+					p.next[origin+s.pos] += n
 					s.pos += r.sight.right
 				}
 			}
@@ -205,21 +232,20 @@ func (r *run) countHanded(h *handed, first, end int) error {
 	})
 }
 
-// writeHanded sets h.rows. It moves h.next from the begin of the spikes of each pair to their end.
-func (r *run) writeHanded(h *handed) error {
-	rows, right, left := h.rows, r.sight.right, r.sight.left
-	return r.eachImage(h.first, h.end, func(b, lo, hi, origin int) error {
-		for t, spike := range r.spikesOfImage(b) {
-			if t%checkGrain == 0 && r.ctx.Err() != nil {
-				return r.ctx.Err()
+// writeSpikes sets p.rows. It moves p.next from the start of the spikes of each pair to their end.
+func (r *run) writeSpikes(p *positionSpikes) error {
+	rows, right, left := p.rows, r.sight.right, r.sight.left
+	return r.eachImage(p.first, p.end, func(b, lo, hi, origin int) error {
+		for _, spike := range r.spikesOfImage(b) {
+			if err := r.find(p, spike, lo, hi); err != nil {
+				return err
 			}
-			h.spans = r.sight.spans(h.spans[:0], spike, lo, hi)
-			for _, s := range h.spans {
+			for _, s := range p.spans {
 				i, k := origin+s.pos, s.k
 				for range s.n {
-					at := h.next[i]
+					at := p.next[i]
 					rows[at] = k
-					h.next[i] = at + 1
+					p.next[i] = at + 1
 					i += right
 					k -= left
 				}
@@ -251,28 +277,31 @@ func (r *run) spikesOfImage(b int) []int32 {
 	return spikes
 }
 
-// giveHanded prepares n positions from pair first on, as positions g and up of the group, with
-// the spikes that they are handed.
-func (r *run) giveHanded(w *workspace, first, g, n int) {
+// giveAssigned prepares n positions from pair first on, as positions g and up of the group, with
+// the spikes that they see.
+func (r *run) giveAssigned(w *workspace, first, g, n int) {
 	for i := range n {
 		_, pos := r.pair(first + i)
 		w.dead[g+i] = false
-		w.scratch.Give(g+i, w.handed.of(first+i), r.epsXY[pos*r.epsPlaces:][:r.epsPlaces])
+		w.scratch.Give(g+i, w.spikes.of(first+i), r.epsXY[pos*r.epsPlaces:][:r.epsPlaces])
 	}
 }
 
-// handedSpikesOf is spikesOf for a full layer.
-func (r *run) handedSpikesOf(b int, out []int64) error {
-	for i := range out {
-		out[i] = noSpike
-	}
-	var spans []span
-	for t, spike := range r.spikesOfImage(b) {
-		if t%checkGrain == 0 && r.ctx.Err() != nil {
-			return r.ctx.Err()
+// assignedSpikesOf is spikesOf for a full layer.
+func (r *run) assignedSpikesOf(b int, out []int64) error {
+	if err := inParts(r.ctx, len(out), func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			out[i] = noSpike
 		}
-		spans = r.sight.spans(spans[:0], spike, 0, r.positions)
-		for _, s := range spans {
+	}); err != nil {
+		return err
+	}
+	var p positionSpikes
+	for t, spike := range r.spikesOfImage(b) {
+		if err := r.find(&p, spike, 0, r.positions); err != nil {
+			return err
+		}
+		for _, s := range p.spans {
 			for range s.n {
 				out[t*r.positions+s.pos] = int64(s.k)
 				s.pos += r.sight.right

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -197,6 +198,120 @@ func TestFullLayer_SelectsNoBlackEntryWithAUniformOfZero(t *testing.T) {
 	want := runFull(t, q, &ops.Context{Spikes: opstest.I64([]int{1, 2, 1, 1}, 2, 2)})
 	require.Equal(t, want.Float32s(), got.Float32s())
 	require.Equal(t, []float32{0.5, 0.5}, []float32{got.Float32s()[0], got.Float32s()[4]})
+}
+
+// TestLayers_SelectNoEntryOfZeroWithARandomNumberOfZero draws with uniforms of 0, and with a seed
+// that makes the first random number 0, from patches and images that start with zeros.
+func TestLayers_SelectNoEntryOfZeroWithARandomNumberOfZero(t *testing.T) {
+	x := opstest.F32([]int{1, 1, 1, 40}, slices.Concat(make([]float32, 30), slices.Repeat([]float32{2}, 10))...)
+	w := positive(rand.New(rand.NewPCG(1, 1)), 40, 3)
+	image := imageOp(t, sbs.OpSpikeImage, sbs.ImageParams{Spikes: 1})
+	zero := opstest.F32([]int{1, 1, 1, 1}, 0)
+	contexts := []ops.Context{{Uniforms: zero}, {Seed: seedOfZero}}
+	require.Zero(t, kernel.Random(kernel.Key(seedOfZero, 0, 0, 0), 0))
+	eachTier(t, func(t *testing.T) {
+		for _, ctx := range contexts {
+			for _, sampler := range []sbs.Sampler{sbs.IID, sbs.LowDiscrepancy} {
+				p := sbs.Params{
+					Kernel: [2]int{1, 40}, Strides: [2]int{1, 1}, Dilations: [2]int{1, 1}, Spikes: 1, Epsilon0: 1, EpsilonT: inverseSqrt(1), Sampler: sampler,
+				}
+				for _, op := range []ops.Op{mustLayer(t, p), fullLayer(t, p)} {
+					spikes, err := sbs.Spikes(&ctx, op, []*ops.Tensor{x, w}, 1)
+					require.NoError(t, err)
+					require.Equal(t, []int64{30}, spikes.Int64s())
+					want := compute(t, op, &ops.Context{Spikes: spikes}, []*ops.Tensor{x, w})
+					require.Equal(t, want, compute(t, op, &ctx, []*ops.Tensor{x, w}))
+				}
+			}
+			require.Equal(t, float32(40), compute(t, image, &ctx, []*ops.Tensor{x})[30])
+		}
+	})
+}
+
+// seedOfZero is a seed for which the first random number of position 0 of image 0 of a layer with
+// the seed 0 is 0: the key of the position is -gamma, and all steps to it can be undone.
+var seedOfZero = func() uint64 {
+	const gamma = 0x9e3779b97f4a7c15
+	key := ^uint64(gamma) + 1
+	for range 3 {
+		key = unmix(key) - gamma
+	}
+	return unmix(key) - gamma
+}()
+
+// unmix is the inverse of the finalizer of SplitMix64.
+func unmix(z uint64) uint64 {
+	inverse := func(odd uint64) uint64 { // by Newton's method
+		x := odd
+		for range 6 {
+			x *= 2 - odd*x
+		}
+		return x
+	}
+	z ^= z>>31 ^ z>>62
+	z *= inverse(0x94d049bb133111eb)
+	z ^= z>>27 ^ z>>54
+	z *= inverse(0xbf58476d1ce4e5b9)
+	return z ^ z>>30 ^ z>>60
+}
+
+// TestFullLayer_FindsThePositionsOfLargeImagesSoon has strides and dilations without small common
+// factors, and sizes that no memory holds.
+func TestFullLayer_FindsThePositionsOfLargeImagesSoon(t *testing.T) {
+	for _, p := range []sbs.Params{
+		{Kernel: [2]int{1, 2}, Strides: [2]int{1, 1}, Dilations: [2]int{1, 65535}},
+		{Kernel: [2]int{1, 2}, Strides: [2]int{1, 2}, Dilations: [2]int{1, 65535}},
+		{Kernel: [2]int{1, 65536}, Strides: [2]int{1, 65535}, Dilations: [2]int{1, 1}},
+	} {
+		p.Spikes, p.Epsilon0, p.EpsilonT = 10, 1, inverseSqrt(10)
+		start := time.Now()
+		for range 20 {
+			require.Positive(t, sbs.Updates(sbs.OpFullLayer, p, 1, 1<<40))
+			x := opstest.F32([]int{1, 1, 1, 1 << 17}, slices.Repeat([]float32{1}, 1<<17)...)
+			w := positive(rand.New(rand.NewPCG(1, 1)), p.Kernel[1], 1)
+			_, err := ops.Run(fullLayer(t, p), &ops.Context{}, []*ops.Tensor{x, w})
+			require.NoError(t, err)
+		}
+		require.Less(t, time.Since(start), 10*time.Second, "%+v", p)
+	}
+}
+
+// TestFullLayer_ReservesItsMemory runs with limits of memory that are too small, and has a batch
+// of no images, whose size then does not matter.
+func TestFullLayer_ReservesItsMemory(t *testing.T) {
+	p := sbs.Params{Kernel: [2]int{1, 1}, Strides: [2]int{1, 1}, Dilations: [2]int{1, 1}, Spikes: 2, Epsilon0: 1, EpsilonT: inverseSqrt(2)}
+	w := opstest.F32([]int{1, 1}, 1)
+	const size = 1 << 20
+	in := []*ops.Tensor{opstest.F32([]int{1, 1, 1024, 1024}, slices.Repeat([]float32{1}, size)...), w}
+	for limit := int64(4 << 20); limit < 16*size; limit += 4 << 20 {
+		_, err := ops.Run(fullLayer(t, p), &ops.Context{Memory: &ops.Memory{Limit: limit}}, in)
+		require.ErrorIs(t, err, ops.ErrMemory)
+	}
+	_, err := ops.Run(fullLayer(t, p), &ops.Context{Memory: &ops.Memory{Limit: 64 * size}}, in)
+	require.NoError(t, err)
+
+	none, err := ops.Zeros(ops.Float32, []int{0, 1, 1 << 15, 1 << 15})
+	require.NoError(t, err)
+	out, err := ops.Run(fullLayer(t, p), &ops.Context{Memory: &ops.Memory{Limit: 1 << 20}}, []*ops.Tensor{none, w})
+	require.NoError(t, err)
+	require.Equal(t, []int{0, 1, 1 << 15, 1 << 15}, out[0].Shape())
+}
+
+// TestFullLayer_StopsSoonForLargeImages cancels a layer while it adds the values of an image, and
+// while it assigns spikes that very many positions see.
+func TestFullLayer_StopsSoonForLargeImages(t *testing.T) {
+	p := sbs.Params{
+		Kernel: [2]int{1, 1 << 13}, Strides: [2]int{1, 1}, Dilations: [2]int{1, 1}, Spikes: 64, Epsilon0: 1, EpsilonT: inverseSqrt(64),
+	}
+	n := 1 << 19
+	in := []*ops.Tensor{opstest.F32([]int{1, 1, 1, n}, slices.Repeat([]float32{1}, n)...), positive(rand.New(rand.NewPCG(1, 2)), 1<<13, 1)}
+	op := fullLayer(t, p)
+	for looks := 0; looks < 60; looks += 3 {
+		_, err := ops.Run(op, &ops.Context{Context: opstest.CanceledAfter(t.Context(), looks)}, in)
+		require.Error(t, err, "after %d calls", looks)
+		_, err = sbs.Spikes(&ops.Context{Context: opstest.CanceledAfter(t.Context(), looks/2)}, op, in, 1)
+		require.Error(t, err, "after %d calls", looks)
+	}
 }
 
 // TestFullLayer_PrefixStopsAfterSpikesOfTheImage compares with layers that have fewer spikes.

@@ -8,75 +8,65 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// given returns the spikes or uniforms to use instead of random ones: from the Context
-// if it has any, otherwise g, the node's input, which may be nil.
-func given(ctx *ops.Context, g *ops.Tensor) (spikes, uniforms *ops.Tensor) {
-	if ctx.Spikes != nil || ctx.Uniforms != nil {
-		return ctx.Spikes, ctx.Uniforms
-	}
-	if g.DType() == ops.Float32 {
-		return nil, g
-	}
-	return g, nil
-}
-
-// inject checks the given spikes and uniforms and keeps them for the run. Spikes take
-// precedence over uniforms.
-func (r *run) inject(spikes, uniforms *ops.Tensor) error {
-	r.given, r.uniforms = nil, nil
-	values := r.k
-	r.sites = [2]int{r.oh, r.ow}
-	if r.full {
-		values, r.sites = r.channels*r.height*r.width, [2]int{1, 1}
-	}
-	if spikes == nil && uniforms == nil {
-		return nil // the usual case, in which Run does not allocate
-	}
-	want := ops.Type{Shape: ops.Dims(r.batch, r.Spikes, r.sites[0], r.sites[1])}
-	if spikes != nil {
-		want.DType = ops.Int64
-		if err := want.Check(spikes); err != nil {
-			return fmt.Errorf("given spikes: %w", err)
-		}
-		if err := checkSpikes(r.ctx, spikes, values, r.drawnFrom()); err != nil {
-			return err
-		}
-		r.given = spikes.Int64s()
-	}
-	if uniforms != nil {
-		want.DType = ops.Float32
-		if err := want.Check(uniforms); err != nil {
-			return fmt.Errorf("given uniforms: %w", err)
-		}
-		if err := checkUniforms(r.ctx, uniforms); err != nil {
-			return err
-		}
-		r.uniforms = uniforms.Float32s()
-	}
-	return nil
+// numbers describes the numbers that can be given to a node to use instead of random ones: spikes
+// or counts, or the uniform numbers that select them.
+type numbers struct {
+	shape  []ops.Dim
+	sizes  string // what shape is, for errors
+	most   int64  // the largest spike or count
+	source string // what the spikes are drawn from, for errors; "" for counts
 }
 
 // noSpike stands in Spikes, and in given spikes, for the spikes of an output position
 // whose patch is all zero, and in a full layer for the spikes of such an image.
 const noSpike = -1
 
-// drawnFrom names what the spikes are drawn from, for errors.
-func (l *layer) drawnFrom() string {
-	if l.full {
-		return "image"
+// name returns the word for numbers of a type.
+func (n numbers) name(t ops.DType) string {
+	switch {
+	case t == ops.Float32:
+		return "uniforms"
+	case n.source == "":
+		return "counts"
 	}
-	return "patch"
+	return "spikes"
 }
 
-// checkSpikes checks the values of given spikes, drawn from a source with k values.
-func checkSpikes(ctx context.Context, spikes *ops.Tensor, k int, source string) error {
-	for i, v := range spikes.Int64s() {
+// checkInput checks the input for given numbers before a run, unless it is nil.
+func (n numbers) checkInput(g *ops.Input) error {
+	if g == nil {
+		return nil
+	}
+	want := ops.Type{DType: ops.Int64, Shape: n.shape}
+	if g.DType == ops.Float32 {
+		want.DType = ops.Float32
+	}
+	if !compatible(g.Type, want) {
+		return fmt.Errorf("%w: the input given is %v, want %v %s, int64 for %s or float32 for uniforms",
+			ops.ErrShape, g.Type, want, n.sizes, n.name(ops.Int64))
+	}
+	if g.Const == nil {
+		return nil
+	}
+	return n.checkValues(context.Background(), g.Const)
+}
+
+// checkValues checks the values of given numbers.
+func (n numbers) checkValues(ctx context.Context, g *ops.Tensor) error {
+	if g.DType() == ops.Float32 {
+		return checkUniforms(ctx, g)
+	}
+	least, hint := int64(0), ""
+	if n.source != "" {
+		least, hint = noSpike, fmt.Sprintf(", or %d where the %s of X is all zero", noSpike, n.source)
+	}
+	for i, v := range g.Int64s() {
 		if i%checkGrain == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if v < noSpike || v >= int64(k) {
-			return fmt.Errorf("%w: given spikes: %d at %v, want 0 to %d, or %d where the %s of X is all zero", ops.ErrValue,
-				v, ops.Coordinates(i, spikes.Shape()), k-1, noSpike, source)
+		if v < least || v > n.most {
+			return fmt.Errorf("%w: given %s: %d at %v, want 0 to %d%s", ops.ErrValue,
+				n.name(ops.Int64), v, ops.Coordinates(i, g.Shape()), n.most, hint)
 		}
 	}
 	return nil
@@ -95,23 +85,67 @@ func checkUniforms(ctx context.Context, uniforms *ops.Tensor) error {
 	return nil
 }
 
-// givenSpikes sets dst to the first given spikes of a site, whose patch or image has the
-// cumulative sums, or to the spikes that the given uniforms select.
-func (r *run) givenSpikes(dst []int32, sums []float32, b, site int) error {
+// injected holds the numbers that a run uses instead of random ones. The zero injected has none.
+type injected struct {
+	given    []int64   // spikes or counts, or nil
+	uniforms []float32 // or nil
+	shape    []int
+	source   string // see numbers
+}
+
+// any reports whether there are numbers.
+func (g *injected) any() bool { return g.given != nil || g.uniforms != nil }
+
+// inject checks the given numbers and returns them: spikes or counts from the Context, otherwise
+// uniforms from there, otherwise g, the node's input, which may be nil. want describes them.
+func inject(ctx *ops.Context, g *ops.Tensor, want func() numbers) (injected, error) {
+	dtype := ops.Int64
+	switch {
+	case ctx.Spikes != nil:
+		g = ctx.Spikes
+	case ctx.Uniforms != nil:
+		g, dtype = ctx.Uniforms, ops.Float32
+	case g == nil:
+		return injected{}, nil // the usual case, in which Run does not allocate
+	case g.DType() == ops.Float32:
+		dtype = ops.Float32
+	}
+	n := want()
+	if err := (ops.Type{DType: dtype, Shape: n.shape}).Check(g); err != nil {
+		return injected{}, fmt.Errorf("given %s: %w", n.name(dtype), err)
+	}
+	if err := n.checkValues(ctx, g); err != nil {
+		return injected{}, err
+	}
+	in := injected{shape: g.Shape(), source: n.source}
+	if dtype == ops.Float32 {
+		in.uniforms = g.Float32s()
+	} else {
+		in.given = g.Int64s()
+	}
+	return in, nil
+}
+
+// spikes sets dst to the given spikes first, first+1, ... of a site of an image, or to those that
+// the given uniforms select. The shape of the given numbers is (batch, spikes, height, width), where
+// height and width are those of the grid of sites. sums are the running sums of the distribution of
+// the site.
+func (g *injected) spikes(ctx context.Context, dst []int32, sums []float32, image, first, site int) error {
+	sites := g.shape[2] * g.shape[3]
 	for t := range dst {
-		if t%checkGrain == checkGrain-1 && r.ctx.Err() != nil {
-			return r.ctx.Err()
+		if t%checkGrain == checkGrain-1 && ctx.Err() != nil {
+			return ctx.Err()
 		}
-		i := (b*r.Spikes+t)*r.sites[0]*r.sites[1] + site
-		if r.given == nil {
-			dst[t] = kernel.Invert(sums, r.uniforms[i])
-			continue
-		}
-		if r.given[i] == noSpike {
+		i := (image*g.shape[1]+first+t)*sites + site
+		switch {
+		case g.given == nil:
+			dst[t] = kernel.Invert(sums, g.uniforms[i])
+		case g.given[i] == noSpike:
 			return fmt.Errorf("%w: given spikes: %d at %v, but the %s of X there is not all zero: want 0 to %d", ops.ErrValue,
-				noSpike, ops.Coordinates(i, []int{r.batch, r.Spikes, r.sites[0], r.sites[1]}), r.drawnFrom(), len(sums)-1)
+				noSpike, ops.Coordinates(i, g.shape), g.source, len(sums)-1)
+		default:
+			dst[t] = int32(g.given[i])
 		}
-		dst[t] = int32(r.given[i])
 	}
 	return nil
 }

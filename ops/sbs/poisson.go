@@ -1,8 +1,7 @@
 package sbs
 
 import (
-	"context"
-	"fmt"
+	"math"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
@@ -33,46 +32,21 @@ func (p *poisson) Infer(in []*ops.Input) ([]ops.Type, error) {
 	if err != nil {
 		return nil, err
 	}
-	if g := optional(in, inputGivenOfImage); g != nil {
-		want := ops.Type{DType: ops.Int64, Shape: out.Shape}
-		if g.DType == ops.Float32 {
-			want.DType = ops.Float32
-		}
-		if !compatible(g.Type, want) {
-			return nil, fmt.Errorf("%w: the input given is %v, want %v as X, int64 for counts or float32 for uniforms", ops.ErrShape, g.Type, want)
-		}
-		switch {
-		case g.Const == nil:
-		case g.DType == ops.Float32:
-			err = checkUniforms(context.Background(), g.Const)
-		default:
-			err = checkCounts(context.Background(), g.Const)
-		}
-	}
-	return []ops.Type{out}, err
+	return []ops.Type{out}, countNumbers(out).checkInput(optional(in, inputGivenOfImage))
 }
 
-// checkCounts checks the values of given counts.
-func checkCounts(ctx context.Context, counts *ops.Tensor) error {
-	for i, v := range counts.Int64s() {
-		if i%checkGrain == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if v < 0 || v > maxCount {
-			return fmt.Errorf("%w: given counts: %d at %v, want 0 to %d", ops.ErrValue, v, ops.Coordinates(i, counts.Shape()), maxCount)
-		}
-	}
-	return nil
+// countNumbers describes the counts that can be given for the type of X.
+func countNumbers(x ops.Type) numbers {
+	return numbers{shape: x.Shape, sizes: "as X", most: math.MaxInt32}
 }
 
 // poissonRun is the state of one Run. As the Scratch of the node it keeps its memory for the
 // next one. The values of each image are cut into blocks, which are the units of parallel work.
 type poissonRun struct {
 	*poisson
-	ctx      *ops.Context
-	x, y     []float32 // the input and the output
-	given    []int64   // the given counts, or nil
-	uniforms []float32 // the given uniforms, or nil
+	injected
+	ctx  *ops.Context
+	x, y []float32 // the input and the output
 
 	size, blocks int // values and blocks of an image
 	check        checkLoop
@@ -90,7 +64,8 @@ func (p *poisson) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	r := ops.Scratch[poissonRun](ctx)
 	defer r.release()
 	r.poisson, r.ctx, r.x, r.y = p, ctx, in[0].Float32s(), out[0].Float32s()
-	if err := r.inject(in); err != nil {
+	var err error
+	if r.injected, err = inject(ctx, optional(in, inputGivenOfImage), func() numbers { return countNumbers(ops.TypeOf(in[0])) }); err != nil {
 		return err
 	}
 	r.check = checkLoop{x: in[0], what: "a Poisson layer"}
@@ -133,31 +108,7 @@ func (p *poisson) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 // release drops the references to tensors of the caller of Run.
 func (r *poissonRun) release() {
 	r.ctx, r.check.x = nil, nil
-	r.x, r.y, r.given, r.uniforms = nil, nil, nil, nil
-}
-
-// inject checks the given counts and uniforms and keeps them for the run. Counts take
-// precedence over uniforms.
-func (r *poissonRun) inject(in []*ops.Tensor) error {
-	r.given, r.uniforms = nil, nil
-	counts, uniforms := given(r.ctx, optional(in, inputGivenOfImage))
-	if counts == nil && uniforms == nil {
-		return nil
-	}
-	want := ops.TypeOf(in[0])
-	if counts != nil {
-		want.DType = ops.Int64
-		if err := want.Check(counts); err != nil {
-			return fmt.Errorf("given counts: %w", err)
-		}
-		r.given = counts.Int64s()
-		return checkCounts(r.ctx, counts)
-	}
-	if err := want.Check(uniforms); err != nil {
-		return fmt.Errorf("given uniforms: %w", err)
-	}
-	r.uniforms = uniforms.Float32s()
-	return checkUniforms(r.ctx, uniforms)
+	r.x, r.y, r.injected = nil, nil, injected{}
 }
 
 // do runs a step for all blocks.
@@ -190,7 +141,7 @@ func (r *poissonRun) findLargest(_, block, lo, hi int) error {
 // draw sets the values of a block of the output to their counts.
 func (r *poissonRun) draw(image, block, lo, hi int) error {
 	// In float64, the product does not overflow.
-	scale := float64(r.largest[image]) + float64(float32(tinySum))
+	scale := float64(r.largest[image]) + float64(float32(kernel.Tiny))
 	key := r.imageKey(r.ctx, image)
 	var total int64
 	work := 0
@@ -220,12 +171,9 @@ func (r *poissonRun) draw(image, block, lo, hi int) error {
 	return nil
 }
 
-// tinySum prevents a division by 0.
-const tinySum = 1e-20
-
 // divide divides the counts of a block by the sum of the counts of the image.
 func (r *poissonRun) divide(image, _, lo, hi int) error {
-	total := float32(r.totals[image]) + tinySum
+	total := float32(r.totals[image]) + kernel.Tiny
 	for i, v := range r.y[lo:hi] {
 		r.y[lo+i] = v / total
 	}

@@ -9,12 +9,13 @@ import (
 )
 
 // Prefix returns an operator that stops after the first n spikes of the given SbS or SbSFullLayer
-// operator; those of SbSFullLayer are the spikes of an image. It draws the same spikes and uses the same epsilon_t, so that its output is the h of the
-// layer after n spikes. If the layer has alpha iterations, alpha is computed from this h.
-// Spikes or uniforms that are given to the new operator have the same shape as for op.
+// operator; those of SbSFullLayer are the spikes of an image. It draws the same spikes and uses
+// the same epsilon_t, so that its output is the h of the layer after n spikes. If the layer has
+// alpha iterations, alpha is computed from this h. Spikes or uniforms that are given to the new
+// operator have the same shape as for op.
 //
-// Prefix returns an error if op is not the SbS operator of this package, if it has fewer than
-// n spikes, or if n is less than 1.
+// Prefix returns an error if op is neither the SbS nor the SbSFullLayer operator of this package,
+// if it has fewer than n spikes, or if n is less than 1.
 func Prefix(op ops.Op, n int) (ops.Op, error) {
 	l, ok := layerOf(op)
 	if !ok {
@@ -26,7 +27,7 @@ func Prefix(op ops.Op, n int) (ops.Op, error) {
 	return &layer{Params: l.Params, full: l.full, eps: l.eps[:n]}, nil
 }
 
-// Spikes returns the first n spikes that a Run of an SbS operator with the same Context
+// Spikes returns the first n spikes that a Run of an SbS or SbSFullLayer operator with the same Context
 // and inputs uses: int64, of shape (B, n, OH, OW). A spike is a row of W. At an output
 // position whose patch is all zero there are no spikes, and the result holds -1. For
 // SbSFullLayer, these are the first n spikes of each image, and the result holds -1 where an
@@ -68,7 +69,7 @@ func Spikes(ctx *ops.Context, op ops.Op, in []*ops.Tensor, n int) (*ops.Tensor, 
 		if err := r.drawImages(); err != nil {
 			return nil, err
 		}
-		spikesOf = r.handedSpikesOf
+		spikesOf = r.assignedSpikesOf
 	}
 	err = ctx.For(r.batch, 1, func(lo, hi int) error {
 		for b := lo; b < hi; b++ {
@@ -101,8 +102,8 @@ func (r *run) spikesOf(b int, out []int64) error {
 			for t := range spikes {
 				spikes[t] = noSpike
 			}
-		case r.given != nil || r.uniforms != nil:
-			if err := r.givenSpikes(spikes, sums, b, pos); err != nil {
+		case r.injected.any():
+			if err := r.injected.spikes(r.ctx, spikes, sums, b, 0, pos); err != nil {
 				return err
 			}
 		case r.Sampler == LowDiscrepancy:

@@ -27,9 +27,9 @@ type Rule struct {
 	Target *ops.Tensor
 }
 
-// WithRule returns an operator that computes the same output as the given SbS operator,
-// with the gradient of a rule. It returns nil and false if op is not the SbS operator of
-// this package. Backward returns an error if the rule does not fit the layer.
+// WithRule returns an operator that computes the same output as the given SbS or SbSFullLayer
+// operator, with the gradient of a rule. It returns nil and false if op is neither of these
+// operators of this package. Backward returns an error if the rule does not fit the layer.
 func WithRule(op ops.Op, r Rule) (ops.Differentiable, bool) {
 	l, ok := layerOf(op)
 	if !ok {

@@ -61,7 +61,7 @@ func (l *layer) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 // release drops the references to tensors of the caller of Run.
 func (r *run) release() {
 	r.ctx, r.check.x = nil, nil
-	r.x, r.w, r.epsXY, r.h, r.given, r.uniforms = nil, nil, nil, nil, nil, nil
+	r.x, r.w, r.epsXY, r.h, r.injected = nil, nil, nil, nil, injected{}
 }
 
 // plan holds what a layer prepares for its weights. The layer keeps it for later runs
@@ -140,6 +140,7 @@ type run struct {
 	geometry
 	*layer
 	*plan
+	injected
 
 	x, w, epsXY []float32 // the inputs; epsXY is nil if absent
 	epsPlaces   int       // entries of epsXY per output position: 0, 1 or KH*KW
@@ -165,10 +166,6 @@ type run struct {
 	check checkLoop
 	alpha alphaLoop
 
-	sites    [2]int    // the grid of the places of an image that draw spikes: (OH, OW), or 1x1 in a full layer
-	given    []int64   // the given spikes, or nil
-	uniforms []float32 // the given uniforms, or nil
-
 	// Only full layers have the following.
 	draw  drawLoop
 	drawn []int32 // the spikes of each image
@@ -188,7 +185,9 @@ func (l *layer) prepare(r *run, ctx *ops.Context, in []*ops.Tensor, h []int) err
 	if r.maxEpsXY, err = checkEpsilons(epsXY); err != nil {
 		return err
 	}
-	if err := r.inject(given(ctx, optional(in, inputGiven))); err != nil {
+	if r.injected, err = inject(ctx, optional(in, inputGiven), func() numbers {
+		return l.numbers(ops.TypeOf(in[0]), ops.TypeOf(in[1]), ops.Type{Shape: ops.Dims(h...)})
+	}); err != nil {
 		return err
 	}
 	r.check = checkLoop{x: in[0], what: "an SbS layer"}
@@ -197,9 +196,7 @@ func (l *layer) prepare(r *run, ctx *ops.Context, in []*ops.Tensor, h []int) err
 	}
 	switch {
 	case r.full:
-		if r.sight.seen == nil {
-			r.sight = r.geometry.sight()
-		}
+		return r.findSight()
 	case r.offsets == nil:
 		return r.locatePatches()
 	}
@@ -212,7 +209,7 @@ func (r *run) usePlan(weights *ops.Tensor) error {
 	if r.plan, err = r.planFor(r.ctx, weights, r.maxEpsXY, r.epsPlaces); err != nil {
 		return err
 	}
-	r.rows = r.kernel.RowPositions() > 0 && r.ow >= minRow && r.Strides[1] == 1 && r.given == nil && r.uniforms == nil && !r.full
+	r.rows = r.kernel.RowPositions() > 0 && r.ow >= minRow && r.Strides[1] == 1 && !r.injected.any() && !r.full
 	return nil
 }
 
@@ -255,7 +252,7 @@ type workspace struct {
 	scratch *kernel.Scratch
 	dead    []bool // positions of the group whose patch is all zero
 	epsXY   [kernel.RowLen][]float32
-	handed  handed // the spikes of some positions of a full layer
+	spikes  positionSpikes // of some positions of a full layer
 }
 
 // Part implements parallel.Loop: it computes h at the (image, output position) pairs of
@@ -269,8 +266,8 @@ func (r *run) Part(lo, hi int) error {
 	w := r.workspaces.Get()
 	defer func() {
 		clear(w.epsXY[:])
-		r.ctx.Release(w.handed.bytes)
-		w.handed.bytes = 0
+		r.ctx.Release(w.spikes.bytes)
+		w.spikes.bytes = 0
 		r.workspaces.Put(w)
 	}()
 	if w.run != r.number { // the padded image is one of another run
@@ -279,8 +276,8 @@ func (r *run) Part(lo, hi int) error {
 	size, total := r.kernel.Positions(), r.batch*r.positions
 	end := min(hi*size, total)
 	for first := lo * size; first < end; first += size {
-		if r.full && (first == lo*size || first == w.handed.end) {
-			if err := r.handOut(&w.handed, first, end); err != nil {
+		if r.full && (first == lo*size || first == w.spikes.end) {
+			if err := r.assignSpikes(&w.spikes, first, end); err != nil {
 				return err
 			}
 		}
@@ -306,7 +303,7 @@ func (r *run) workspaceBytes() int64 {
 	if r.padded {
 		bytes += 4 * int64(r.imageLength)
 	}
-	if (r.given != nil || r.uniforms != nil) && !r.full {
+	if r.injected.any() && !r.full {
 		bytes += 4 * int64(r.kernel.Positions()) * int64(len(r.eps))
 	}
 	return bytes
@@ -321,7 +318,7 @@ const minRow = 6
 func (r *run) prepareSpikes(w *workspace, first, g, n int) (int, error) {
 	switch {
 	case r.full:
-		r.giveHanded(w, first+g, g, n)
+		r.giveAssigned(w, first+g, g, n)
 		return n, nil
 	case r.rows:
 		return r.prepareRow(w, first+g, g, n)
@@ -412,13 +409,13 @@ func (r *run) preparePatches(w *workspace, first, g, n int) error {
 // sums are the cumulative sums of its patch, which is all zero if it is dead.
 func (r *run) prepareOne(s *kernel.Scratch, g int, sums []float32, b, pos int, dead bool) error {
 	epsXY := r.epsXY[pos*r.epsPlaces:][:r.epsPlaces]
-	if r.given == nil && r.uniforms == nil {
+	if !r.injected.any() {
 		s.Draw(g, sums, r.key(b, pos), epsXY)
 		return nil
 	}
 	spikes := make([]int32, len(r.eps))
 	if !dead {
-		if err := r.givenSpikes(spikes, sums[:r.k], b, pos); err != nil {
+		if err := r.injected.spikes(r.ctx, spikes, sums[:r.k], b, 0, pos); err != nil {
 			return err
 		}
 	}

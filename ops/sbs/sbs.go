@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// Domain is the ONNX domain of the operator.
+	// Domain is the ONNX domain of the operators.
 	Domain = "ai.sbs"
 
 	// Version is the version of the domain that this package implements.
@@ -79,12 +79,7 @@ func (l *layer) Infer(in []*ops.Input) ([]ops.Type, error) {
 			return nil, err
 		}
 	}
-	if g := optional(in, inputGiven); g != nil {
-		if err := l.checkGiven(g, in[0].Shape, in[1].Shape[0], out); err != nil {
-			return nil, err
-		}
-	}
-	return []ops.Type{out}, nil
+	return []ops.Type{out}, l.numbers(in[0].Type, in[1].Type, out).checkInput(optional(in, inputGiven))
 }
 
 // The inputs that may be absent.
@@ -101,37 +96,19 @@ func optional[T any](in []*T, i int) *T {
 	return nil
 }
 
-// checkGiven checks the input of given spikes or uniforms for an X of the shape x, a W of k rows
-// and an output.
-func (l *layer) checkGiven(given *ops.Input, x []ops.Dim, k ops.Dim, out ops.Type) error {
-	want := ops.Type{DType: ops.Int64, Shape: []ops.Dim{x[0], {Size: l.Spikes}, out.Shape[2], out.Shape[3]}}
-	sizes := "output height, output width"
+// numbers describes the spikes that can be given for the types of X, W and the output.
+func (l *layer) numbers(x, w, out ops.Type) numbers {
+	n := numbers{
+		shape: []ops.Dim{x.Shape[0], {Size: l.Spikes}, out.Shape[2], out.Shape[3]},
+		sizes: "(batch, number_of_spikes, output height, output width)", source: "patch", most: math.MaxInt32,
+	}
 	if l.full {
-		want.Shape[2], want.Shape[3] = ops.Dim{Size: 1}, ops.Dim{Size: 1}
-		sizes = "1, 1"
-		k.Size = -1
-		if image, ok := (ops.Type{Shape: x[1:]}).Sizes(); ok {
-			if n, err := ops.Len(image); err == nil {
-				k.Size = n
-			}
-		}
+		return imageNumbers(x, l.Spikes)
 	}
-	if given.DType == ops.Float32 {
-		want.DType = ops.Float32
+	if k := w.Shape[0]; k.Known() {
+		n.most = int64(k.Size) - 1
 	}
-	if !compatible(given.Type, want) {
-		return fmt.Errorf("%w: the input given is %v, want %v (batch, number_of_spikes, %s), int64 for spikes or float32 for uniforms",
-			ops.ErrShape, given.Type, want, sizes)
-	}
-	switch {
-	case given.Const == nil:
-		return nil
-	case given.DType == ops.Float32:
-		return checkUniforms(context.Background(), given.Const)
-	case k.Known():
-		return checkSpikes(context.Background(), given.Const, k.Size, l.drawnFrom())
-	}
-	return nil
+	return n
 }
 
 // compatible reports whether a value of type t may turn out to have the wanted type.

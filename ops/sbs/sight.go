@@ -1,6 +1,9 @@
 package sbs
 
-import "math"
+import (
+	"context"
+	"math"
+)
 
 // sight says which output positions see an entry of X, and at which places of the kernel. From one
 // position that sees it to the next one below, the number of the position grows by down, and the
@@ -19,50 +22,81 @@ type seen struct{ rows, columns, first, k int32 }
 // axisSight is a sight along one axis. Along it, the positions that see a coordinate of X are
 // step apart, and from one to the next, the place in the kernel decreases by back.
 type axisSight struct {
-	seers      []seers // of each coordinate
+	seen       []seenAlong // of each coordinate
 	step, back int
 }
 
-// seers describes the positions that see a coordinate along an axis: there are count, and the
+// seenAlong describes the positions that see a coordinate along an axis: there are count, and the
 // first one sees it at the given place of the kernel.
-type seers struct{ count, first, place int32 }
+type seenAlong struct{ count, first, place int32 }
 
-func (g *geometry) sight() sight {
-	vertical, horizontal := g.win.sight(0, g.height, g.oh), g.win.sight(1, g.width, g.ow)
+// sightBytes returns the memory of the sight and of what is needed to find it.
+func (g *geometry) sightBytes() int64 {
+	bytes := 16 * int64(g.height) * int64(g.width)
+	for axis, size := range [2]int{g.height, g.width} {
+		bytes += 12*int64(size) + 4*int64(g.win.Strides[axis])
+	}
+	return bytes
+}
+
+func (g *geometry) sight(ctx context.Context) (sight, error) {
+	vertical, err := g.win.sight(ctx, 0, g.height, g.oh)
+	if err != nil {
+		return sight{}, err
+	}
+	horizontal, err := g.win.sight(ctx, 1, g.width, g.ow)
+	if err != nil {
+		return sight{}, err
+	}
 	kw := int32(g.win.Kernel[1])
 	s := sight{
 		seen: make([]seen, 0, g.height*g.width), places: int32(g.places),
 		down: vertical.step * g.ow, right: horizontal.step,
 		up: int32(vertical.back) * kw, left: int32(horizontal.back),
 	}
-	for _, v := range vertical.seers {
-		for _, h := range horizontal.seers {
-			s.seen = append(s.seen, seen{v.count, h.count, v.first*int32(g.ow) + h.first, v.place*kw + h.place})
+	for _, v := range vertical.seen {
+		if err := inParts(ctx, g.width, func(lo, hi int) {
+			for _, h := range horizontal.seen[lo:hi] {
+				s.seen = append(s.seen, seen{v.count, h.count, v.first*int32(g.ow) + h.first, v.place*kw + h.place})
+			}
+		}); err != nil {
+			return sight{}, err
 		}
 	}
-	return s
+	return s, nil
 }
 
 // sight returns the sight along axis 0 (height) or 1 (width), for the sizes of X and the output.
-func (w window) sight(axis, size, out int) axisSight {
-	stride, dilation := w.Strides[axis], w.Dilations[axis]
+func (w window) sight(ctx context.Context, axis, size, out int) (axisSight, error) {
+	stride, dilation, kernelSize := w.Strides[axis], w.Dilations[axis], w.Kernel[axis]
 	d := gcd(stride, dilation)
-	s := axisSight{seers: make([]seers, size), step: dilation / d, back: stride / d}
-	for at := range s.seers {
-		last := at + w.Pads[axis] // the distance from the first position at place 0
-		most := dilation * (w.Kernel[axis] - 1)
-		first := max(0, last-most+stride-1) / stride
-		for tries := 0; tries < s.step && first < out && first*stride <= last; tries++ {
-			if distance := last - first*stride; distance%dilation == 0 {
-				place := distance / dilation
-				count := min((out-1-first)/s.step, place/s.back) + 1
-				s.seers[at] = seers{int32(count), int32(first), int32(place)}
-				break
-			}
-			first++
-		}
+	s := axisSight{seen: make([]seenAlong, size), step: dilation / d, back: stride / d}
+	// Place j of a position sees a coordinate whose distance from the first position at place 0 is
+	// the position times the stride plus j*dilation. Which places can do so thus depends on the
+	// rest of the distance divided by the stride. They are back apart.
+	lowest := make([]int32, stride) // the first of them, by the rest, plus 1
+	for j := range min(s.back, kernelSize) {
+		lowest[j*dilation%stride] = int32(j) + 1
 	}
-	return s
+	err := inParts(ctx, size, func(lo, hi int) {
+		for at := lo; at < hi; at++ {
+			distance := at + w.Pads[axis]
+			place := int(lowest[distance%stride]) - 1
+			// The first position sees the coordinate at the largest place.
+			most := min(kernelSize-1, distance/dilation)
+			if place < 0 || place > most {
+				continue
+			}
+			place += (most - place) / s.back * s.back
+			first := (distance - place*dilation) / stride
+			if first >= out {
+				continue
+			}
+			count := min((out-1-first)/s.step, place/s.back) + 1
+			s.seen[at] = seenAlong{int32(count), int32(first), int32(place)}
+		}
+	})
+	return s, err
 }
 
 func gcd(a, b int) int {
@@ -85,8 +119,14 @@ func (s *sight) spans(list []span, entry int32, lo, hi int) []span {
 	channel := uint32(entry) / plane
 	e := &s.seen[uint32(entry)-channel*plane]
 	at := span{int(e.columns), int(e.first), int32(channel)*s.places + e.k}
-	width := (at.n - 1) * s.right
-	for range e.rows {
+	width, rows := (at.n-1)*s.right, int(e.rows)
+	if before := lo - width - at.pos; before > 0 { // rows that end before lo
+		skip := (before + s.down - 1) / s.down
+		at.pos += skip * s.down
+		at.k -= int32(skip) * s.up
+		rows -= skip
+	}
+	for ; rows > 0; rows-- {
 		if at.pos >= hi {
 			break
 		}
@@ -119,19 +159,26 @@ func Updates(operator string, p Params, height, width int) int {
 	if operator != OpFullLayer {
 		return p.Spikes * out[0] * out[1]
 	}
-	return int(math.Round(float64(p.Spikes) * w.meanSeers([2]int{height, width}, out)))
+	return int(math.Round(float64(p.Spikes) * w.meanSeen([2]int{height, width}, out)))
 }
 
-// meanSeers returns the mean number of output positions that see a place of X, for the sizes of X
-// and of the output.
-func (w window) meanSeers(size, out [2]int) float64 {
+// meanSeen returns the mean number of output positions that see a place of X, for the sizes of X
+// and of the output. It counts the positions of each place of the kernel, along one axis and then
+// the other, because sizes that a model declares may be far larger than its memory.
+func (w window) meanSeen(size, out [2]int) float64 {
 	mean := 1.0
 	for axis := range size {
-		pairs := 0
-		for _, v := range w.sight(axis, size[axis], out[axis]).seers {
-			pairs += int(v.count)
+		pairs, stride := 0.0, w.Strides[axis]
+		for j := range w.Kernel[axis] {
+			start := w.Pads[axis] - j*w.Dilations[axis] // the distance from position 0 to coordinate 0
+			end := start + size[axis] - 1
+			if end < 0 {
+				continue
+			}
+			first, last := (max(start, 0)+stride-1)/stride, min(end/stride, out[axis]-1)
+			pairs += float64(max(last-first+1, 0))
 		}
-		mean *= float64(pairs) / float64(max(size[axis], 1))
+		mean *= pairs / float64(max(size[axis], 1))
 	}
 	return mean
 }

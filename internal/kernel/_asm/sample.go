@@ -174,6 +174,7 @@ func sampleAVX512(lowDiscrepancy bool) {
 		VPXORQ(shifted, r, r)
 		VPSRLD(U8(1), r, r)
 	}
+	VPMAXUD(one, r, r)
 	position, probe := ZMM(), ZMM()
 	below := K()
 	VPXORD(position, position, position)

@@ -75,6 +75,7 @@ func sampleAVX2(lowDiscrepancy bool) {
 		VPADDQ(wideMix(4), counter, counter)
 		VPSRLD(U8(1), s.r, s.r)
 	}
+	VPMAXUD(one, s.r, s.r)
 	s.descend(top, fourth, fifthLow, fifthHigh, one, three)
 	VPMULLD(factors, s.place, s.place)
 
