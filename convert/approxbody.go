@@ -36,12 +36,7 @@ type approxSettings struct {
 func (b approxBody) settings() approxSettings {
 	if b.own != nil {
 		a, _ := sbs.ApproximationOf(b.own) // checked by the caller
-		frac := min(a.FracBits, 24)
-		double := 2 * (a.FracBits - frac)
-		cut := 0
-		if a.Enabled {
-			cut = max(a.TruncBits-double, 0)
-		}
+		frac, cut, modulus := a.Reduced()
 		var powers, moduli []int64
 		for i := range max(cut, 1) {
 			powers, moduli = append(powers, 1<<i), append(moduli, 1<<(cut-i))
@@ -50,7 +45,7 @@ func (b approxBody) settings() approxSettings {
 		column.Dims = append(column.Dims, 1)
 		return approxSettings{
 			powers: b.ints("powers", powers...), column: b.constant(column), moduli: b.ints("moduli", moduli...),
-			wrap: b.scalar("wrap", 1<<(32-double)), lead: b.doubles("lead", float64(int64(1)<<(frac-1))),
+			wrap: b.scalar("wrap", modulus), lead: b.doubles("lead", float64(int64(1)<<(frac-1))),
 		}
 	}
 	add := func(step, op string, in ...string) string { return b.add(step, op, shaped{}, nil, in...) }
@@ -93,7 +88,7 @@ func (b approxBody) write(x, weights, bias string) string {
 	w := b.add("W_by_entry", "Transpose", float(z.k, z.n), ops.Attributes{"perm": []int64{1, 0}}, matrix)
 
 	c := approxConstants{
-		double: b.doubles("double_two", 2), half: b.doubles("double_half", 0.5), one: b.doubles("double_one", 1),
+		two: b.doubles("double_two", 2), half: b.doubles("double_half", 0.5), one: b.doubles("double_one", 1),
 		up: b.doubles("bias_power", 0x1p127), powers: b.doubles("exponent_powers", 0x1p128, 0x1p64, 0x1p32, 0x1p16, 0x1p8, 0x1p4, 0x1p2, 0x1p1),
 		inverse: b.doubles("exponent_inverse", 0x1p-128, 0x1p-64, 0x1p-32, 0x1p-16, 0x1p-8, 0x1p-4, 0x1p-2, 0x1p-1),
 	}
@@ -113,9 +108,9 @@ func (b approxBody) write(x, weights, bias string) string {
 
 // approxConstants are the names of float64 constants of split.
 type approxConstants struct {
-	double, half, one, up, powers, inverse string
-	lead                                   string // 2^(F-1)
-	down                                   string // 2^-127/2^(F-1)
+	two, half, one, up, powers, inverse string
+	lead                                string // 2^(F-1)
+	down                                string // 2^-127/2^(F-1)
 }
 
 // split returns the F leading bits of the significands of a matrix, int64, and what they must be
@@ -127,7 +122,7 @@ func (b approxBody) split(name, v string, shape []extent, c approxConstants) (si
 	t := double(shape...)
 	d := b.toDouble(step("double"), t, v)
 	high := b.add(step("high"), "Mul", t, nil, b.add(step("absolute"), "Abs", t, nil, d), c.up)
-	tiny := b.add(step("tiny"), "Less", boolean(shape...), nil, high, c.double)
+	tiny := b.add(step("tiny"), "Less", boolean(shape...), nil, high, c.two)
 	small := b.add(step("small"), "Add", t, nil, b.add(step("halved"), "Mul", t, nil, high, c.half), c.one)
 	start := b.add(step("from_1"), "Where", t, nil, tiny, small, high)
 	now, power, inverse := b.inside(step("now"), ops.Float64), b.inside(step("power"), ops.Float64), b.inside(step("inverse"), ops.Float64)

@@ -75,7 +75,7 @@ func (b *body) spikesOfPatches(in []string, id identity, k vector) (s spiking) {
 	var p string
 	p, s.grid, s.rows = b.patches(in[0], k, id)
 	s.q = b.shapeOf("Q", p, 1, 2, z.positions)
-	s.spikes, s.total = b.spikes(in, p, s.rows, k, s.grid)
+	s.spikes, s.total = b.spikes(in, p, s.rows, k, s.grid, ops.Float32)
 	return s
 }
 
@@ -138,8 +138,9 @@ func (b *body) identity() identity {
 }
 
 // spikes returns the spikes, row indices of W, as int32 (S, Q), and the sum over each
-// patch, (1, Q). p holds the patches, (K, Q).
-func (b *body) spikes(in []string, p, rows string, k, grid vector) (spikes, total string) {
+// patch, (1, Q). p holds the patches, (K, Q). Their entries are added in the type sums and then
+// rounded to float32: Float64 for whole images, as the operators do.
+func (b *body) spikes(in []string, p, rows string, k, grid vector, sums ops.DType) (spikes, total string) {
 	z := &b.sizes
 	given := func(name string, dtype ops.DType) string { return b.byNumber(name, name, rows, dtype, z.spikes) }
 	if b.inject == InjectSpikes {
@@ -149,12 +150,20 @@ func (b *body) spikes(in []string, p, rows string, k, grid vector) (spikes, tota
 	// Entry k of sums_before is the sum of the entries before k. A spike is the largest
 	// k that is 0 or whose share of the total is below u.
 	axis := b.constant(onnx.Int32Scalar("cumsum_axis", 0))
-	before := b.add("sums_before", "CumSum", float(z.k, z.positions), ops.Attributes{"exclusive": int64(1)}, p, axis)
+	entries, single := shaped{sums, []extent{z.k, z.positions}}, shaped{sums, []extent{one, z.positions}}
+	if sums != ops.Float32 {
+		p = b.cast("p_to_add", entries, p)
+	}
+	before := b.add("sums_before", "CumSum", entries, ops.Attributes{"exclusive": int64(1)}, p, axis)
 	from, to := b.ints("last", -1), b.ints("end", math.MaxInt64)
 	over := b.ints("over_entries", 0)
-	lastSum := b.add("last_sum", "Slice", float(one, z.positions), nil, before, from, to, over)
-	lastEntry := b.add("last_entry", "Slice", float(one, z.positions), nil, p, from, to, over)
-	total = b.add("total", "Add", float(one, z.positions), nil, lastSum, lastEntry)
+	lastSum := b.add("last_sum", "Slice", single, nil, before, from, to, over)
+	lastEntry := b.add("last_entry", "Slice", single, nil, p, from, to, over)
+	total = b.add("total", "Add", single, nil, lastSum, lastEntry)
+	if sums != ops.Float32 {
+		before = b.cast("sums_before_rounded", float(z.k, z.positions), before)
+		total = b.cast("total_rounded", float(one, z.positions), total)
+	}
 	below := b.add("distribution", "Div", float(z.k, z.positions), nil, before, total)
 	b.explain("Entry k is the probability of a spike before k.")
 	var u string
@@ -163,9 +172,8 @@ func (b *body) spikes(in []string, p, rows string, k, grid vector) (spikes, tota
 	} else {
 		u = b.uniforms(in[0], rows, grid)
 	}
-	if b.full { // 0 would select the first entry of the image, even if it is 0
-		u = b.add("u_above_0", "Max", float(z.spikes, z.positions), nil, u, b.float("least_u", 1e-37))
-	}
+	// 0 would select the first entry, even if it is 0.
+	u = b.add("u_above_0", "Max", float(z.spikes, z.positions), nil, u, b.float("least_u", sbs.LeastUniform))
 	return b.search(below, u, k), total
 }
 

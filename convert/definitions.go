@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
@@ -48,6 +49,8 @@ func definitions(operators []string, inject Inject, networks ...*Network) ([]*on
 			f, err = spikeImageFunction(inject)
 		case sbs.OpApproxConv:
 			f, err = approxConvFunction()
+		default:
+			err = fmt.Errorf("convert: the operator %s has no function body", name)
 		}
 		if err != nil {
 			return nil, err

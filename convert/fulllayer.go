@@ -26,7 +26,7 @@ func (b *body) spikesOfImages(in []string) (s spiking) {
 	flat := b.add("images", "Reshape", float(z.batch, values), nil, in[0], s.rows)
 	p := b.add("p", "Transpose", float(values, z.batch), ops.Attributes{"perm": []int64{1, 0}}, flat)
 	b.sizes.k, b.sizes.positions, b.sizes.oh, b.sizes.ow = values, z.batch, one, one // of the drawing
-	entries, total := b.spikes(in, p, s.rows, b.shapeOf("values", p, 0, 1, values), sizesOf(1, 1))
+	entries, total := b.spikes(in, p, s.rows, b.shapeOf("values", p, 0, 1, values), sizesOf(1, 1), ops.Float64)
 	b.sizes = z
 
 	w := b.windowOf()

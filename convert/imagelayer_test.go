@@ -53,6 +53,10 @@ func TestInjectedName_OfImageLayers(t *testing.T) {
 		return all
 	}
 	require.Equal(t, []string{"L0/SpikeImage/spikes batch0 30 1 1 of type 7", "L1/Poisson/spikes batch0 2 6 5 of type 7", "L2/SbS/spikes batch0 50 1 1 of type 7"}, inputs(convert.InjectSpikes))
+	for layer, what := range []string{"spikes", "counts", "spikes"} {
+		in := decode(t, n, convert.Options{Inject: convert.InjectUniforms}).GetGraph().GetInput()[1+layer]
+		require.Equal(t, "The uniform numbers, in [0, 1), from which the "+what+" of this layer are drawn.", in.GetDocString())
+	}
 	require.Equal(t, []string{"L0/SpikeImage/uniforms batch0 30 1 1 of type 1", "L1/Poisson/uniforms batch0 2 6 5 of type 1", "L2/SbS/uniforms batch0 50 1 1 of type 1"}, inputs(convert.InjectUniforms))
 }
 

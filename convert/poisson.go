@@ -29,7 +29,7 @@ func (*Poisson) Output(in Size) (Size, error) { return in, nil }
 func (l *Poisson) write(w *writer, in value) (value, error) {
 	return imageLayer{
 		operator: sbs.OpPoisson, spikes: l.Spikes, body: (*body).poisson,
-		given: w.given("The counts of this layer, one for each value of its input.", in.size.Channels, in.size.Height, in.size.Width),
+		given: w.given("counts", "The counts of this layer, one for each value of its input.", in.size.Channels, in.size.Height, in.size.Width),
 		doc:   fmt.Sprintf("Counts with the Poisson distribution: %v, %d on average for the largest value of an image.", in.size, l.Spikes),
 	}.write(w, in)
 }

@@ -92,7 +92,7 @@ func (l *SbS) write(w *writer, in value) (value, error) {
 		drawn.Height, drawn.Width = 1, 1
 		what = "The spikes of this layer: indices of values of its input, c*H*W + y*W + x."
 	}
-	all := []string{in.name, w.lastW, "", w.given(what, l.Spikes, drawn.Height, drawn.Width)}
+	all := []string{in.name, w.lastW, "", w.given("spikes", what, l.Spikes, drawn.Height, drawn.Width)}
 	switch {
 	case l.EpsilonXY != nil:
 		all[2] = w.tensor("epsilon_xy", l.EpsilonXY)
@@ -135,14 +135,15 @@ const neutralEpsilonXY = "no_epsilon_xy"
 const maxNeutral = 1 << 26
 
 // given adds the input, (batch, shape...), for the injected spikes or uniforms of a layer and
-// returns its name, or "" if nothing is injected. spikes describes the spikes.
-func (w *writer) given(spikes string, shape ...int) string {
-	dtype, doc := ops.Int64, spikes
+// returns its name, or "" if nothing is injected. drawn is what the uniforms select, spikes or
+// counts, and doc describes these.
+func (w *writer) given(drawn, doc string, shape ...int) string {
+	dtype := ops.Int64
 	switch w.options.Inject {
 	case InjectNothing:
 		return ""
 	case InjectUniforms:
-		dtype, doc = ops.Float32, "The uniform numbers, in [0, 1), from which the spikes of this layer are drawn."
+		dtype, doc = ops.Float32, "The uniform numbers, in [0, 1), from which the "+drawn+" of this layer are drawn."
 	}
 	v := w.batched(w.name(string(w.options.Inject)), shape...)
 	v.GetType().GetTensorType().ElemType = int32(dtype)

@@ -40,7 +40,7 @@ func (l *SpikeImage) write(w *writer, in value) (value, error) {
 	if l.Spikes > 0 {
 		return imageLayer{
 			operator: sbs.OpSpikeImage, spikes: l.Spikes, body: (*body).spikeImage,
-			given: w.given("The spikes of this layer: indices of the values of an image.", l.Spikes, 1, 1),
+			given: w.given("spikes", "The spikes of this layer: indices of the values of an image.", l.Spikes, 1, 1),
 			doc:   fmt.Sprintf("Spikes of the whole image: %v, %d spikes.", in.size, l.Spikes),
 		}.write(w, in)
 	}
@@ -84,7 +84,7 @@ func (b *body) spikeImage(in []string) string {
 	flat := b.add("flat", "Reshape", float(z.batch, z.k), nil, x, b.ints("flat_shape", 0, -1))
 	p := b.add("p", "Transpose", float(z.k, z.positions), ops.Attributes{"perm": []int64{1, 0}}, flat)
 	k := b.shapeOf("K", p, 0, 1, z.k)
-	spikes, total := b.spikes([]string{x, "", "", given}, p, b.ints("rows", 0, -1), k, sizesOf(1, 1))
+	spikes, total := b.spikes([]string{x, "", "", given}, p, b.ints("rows", 0, -1), k, sizesOf(1, 1), ops.Float64)
 
 	filled := func(step string, v float32, like string, t shaped) string {
 		shape := b.add(step+"_shape", "Shape", int64s(extent{n: 2}), nil, like)

@@ -319,9 +319,6 @@ func seedOfModel(m *onnxpb.ModelProto) (int64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("layer %d: %w", layer, err)
 		}
-		if _, random := attrs[sbs.AttrSeed]; !random {
-			continue
-		}
 		own, err := ops.Attr(attrs, sbs.AttrSeed, int64(0))
 		if err != nil {
 			return 0, fmt.Errorf("layer %d: %w", layer, err)

@@ -79,6 +79,32 @@ func TestInject_ReachesImageLayers(t *testing.T) {
 	}
 }
 
+// TestBodies_SelectNoEntryOfZeroWithAUniformOfZero compares the layers that draw spikes with their
+// bodies, for uniforms of 0 and images with black corners.
+func TestBodies_SelectNoEntryOfZeroWithAUniformOfZero(t *testing.T) {
+	networks := converttest.Variants()
+	maps.Copy(networks, converttest.ImageLayers())
+	for name, n := range networks {
+		t.Run(name, func(t *testing.T) {
+			in := injectedInputs(t, n, 3, convert.InjectUniforms)
+			for _, u := range in {
+				clear(u.Float32s())
+			}
+			in["image"] = imagesWithDarkCorners(n, 3)
+			compute := func(body convert.Body, options ...runtime.Option) []float32 {
+				m, err := runtime.New(modeltest.Write(t, n, convert.Options{Inject: convert.InjectUniforms, Body: body}), options...)
+				require.NoError(t, err)
+				out, err := m.Run(t.Context(), in)
+				require.NoError(t, err)
+				return out[m.Outputs()[0].Name].Float32s()
+			}
+			want := compute(convert.BodyNone)
+			require.InDeltaSlice(t, want, compute(convert.BodyFunction, runtime.PreferFunctions()), 5e-6)
+			require.InDeltaSlice(t, want, compute(convert.BodyInline), 5e-6)
+		})
+	}
+}
+
 // TestImageLayers_AreNotSbSLayers checks that options and reports for SbS layers leave them out.
 func TestImageLayers_AreNotSbSLayers(t *testing.T) {
 	for name, n := range converttest.ImageLayers() {

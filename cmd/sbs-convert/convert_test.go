@@ -58,7 +58,7 @@ func TestConvert_PrintsTheNetworkAndWritesTheModel(t *testing.T) {
 
 	out, _, err = command(t, "--info", path)
 	require.NoError(t, err)
-	require.Contains(t, out, "mnist-prototypes, 199.8 kB, from PyTorch-SbS dialect 2, step 0")
+	require.Contains(t, out, "mnist-prototypes, 199.9 kB, from PyTorch-SbS dialect 2, step 0")
 	require.Contains(t, out, "source: Weights/Weight_L0_S0.npy  sha256 0460e279")
 	require.Contains(t, out, "borders of the training images: brightness 0.00 (0.00 to 0.00; 0 is black)")
 }
@@ -264,8 +264,8 @@ func TestConvert_WritesEveryFormOfTheSameNetwork(t *testing.T) {
 		flags []string
 		info  string
 	}{
-		{nil, "operators: SbS with a fallback of 73 standard operators"},
-		{[]string{"--seed", "5"}, "operators: SbS with a fallback of 73 standard operators"},
+		{nil, "operators: SbS with a fallback of 75 standard operators"},
+		{[]string{"--seed", "5"}, "operators: SbS with a fallback of 75 standard operators"},
 		{[]string{"--decompose"}, "operators: standard operators only"},
 		{[]string{"--no-function"}, "operators: SbS without a fallback"},
 		{[]string{"--inject", "spikes"}, "input instead of random numbers: L1/SbS/spikes int64(batch, 400, 1, 1)"},

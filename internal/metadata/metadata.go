@@ -19,20 +19,20 @@ func IsOwn(properties map[string]string) bool {
 
 // Keys of a model's metadata properties.
 const (
-	Name     = "ai.sbs.name"       // the network's name
-	Dialect  = "ai.sbs.dialect"    // the dialect of PyTorch-SbS, 1 or 2, that the network was trained in
-	Step     = "ai.sbs.step"       // the training step of the weights
-	Classes  = "ai.sbs.classes"    // the names of the classes: a JSON list
-	Sources  = "ai.sbs.sources"    // the files that the arrays were read from: JSON
-	Local    = "ai.sbs.local"      // the numbers of the layers that learn locally: a JSON list
-	Training = "ai.sbs.training"   // the training configuration: JSON
-	Holdout  = "ai.sbs.holdout"    // the training images that no weight has seen: JSON
+	// Approximations holds the settings of approximate convolutions whose nodes are standard
+	// operators: a JSON list of Approximation.
+	Approximations = Prefix + "approximation"
+
+	Name     = Prefix + "name"     // the network's name
+	Dialect  = Prefix + "dialect"  // the dialect of PyTorch-SbS, 1 or 2, that the network was trained in
+	Step     = Prefix + "step"     // the training step of the weights
+	Classes  = Prefix + "classes"  // the names of the classes: a JSON list
+	Sources  = Prefix + "sources"  // the files that the arrays were read from: JSON
+	Local    = Prefix + "local"    // the numbers of the layers that learn locally: a JSON list
+	Training = Prefix + "training" // the training configuration: JSON
+	Holdout  = Prefix + "holdout"  // the training images that no weight has seen: JSON
 	Checksum = Prefix + "checksum" // of everything that the results depend on: see onnx.Stamp
 )
-
-// Approximations is the key of the settings of approximate convolutions whose nodes are standard
-// operators: a JSON list of Approximation.
-const Approximations = "ai.sbs.approximation"
 
 // Approximation holds the settings of one layer. The keys are those of PyTorch-SbS.
 type Approximation struct {

@@ -78,12 +78,19 @@ type multiplier struct {
 	empty bool
 }
 
-func newMultiplier(a Approximation) multiplier {
-	d := max(a.FracBits-significandBits, 0)
-	m := multiplier{frac: a.FracBits - d, wrap: 1<<(32-2*d) - 1}
+// Reduced returns numbers that give the same products as F, T and the modulus 2^32 of E, with an F
+// of at most 24, the length of a significand. T is 0 if the approximation is disabled.
+func (a Approximation) Reduced() (frac, trunc int, modulus int64) {
+	zeros := max(a.FracBits-significandBits, 0) // at the end of both significands
 	if a.Enabled {
-		m.cut = uint(max(a.TruncBits-2*d, 0))
+		trunc = max(a.TruncBits-2*zeros, 0)
 	}
+	return a.FracBits - zeros, trunc, 1 << (32 - 2*zeros)
+}
+
+func newMultiplier(a Approximation) multiplier {
+	frac, trunc, modulus := a.Reduced()
+	m := multiplier{frac: frac, cut: uint(trunc), wrap: uint64(modulus) - 1}
 	for _, n := range []uint{0, 8, 16, 32} {
 		if m.cut <= n {
 			m.columns, m.pad = n, n-m.cut

@@ -63,6 +63,22 @@ func (p part) ofW(v float32) float32 {
 // takes some images at a time.
 const mostSpread = 1 << 24
 
+// imagesAtOnce returns how many of the images of a batch are convolved at a time, if most is the
+// largest number: almost as many, and in most cases the same number each time, because the
+// convolution keeps what it has prepared for it.
+func imagesAtOnce(batch, most int) int {
+	if most >= batch {
+		return batch
+	}
+	for n := most; n > most/2; n-- {
+		if batch%n == 0 {
+			return n
+		}
+	}
+	times := (batch + most - 1) / most
+	return (batch + times - 1) / times
+}
+
 // runParts computes the output as a convolution of the parts.
 func (c *approxConv) runParts(ctx *ops.Context, in, out []*ops.Tensor) error {
 	weights, err := c.spread(ctx, in[1], part.ofW)
@@ -71,11 +87,10 @@ func (c *approxConv) runParts(ctx *ops.Context, in, out []*ops.Tensor) error {
 	}
 	x, y := in[0], out[0]
 	batch := x.Shape()[0]
-	if x.Len() == 0 || y.Len() == 0 {
-		return c.exact.Run(ctx, in, out)
-	}
 	size := x.Len() / batch
-	at := max(1, mostSpread/(size*len(c.parts)))
+	at := imagesAtOnce(batch, max(1, mostSpread/(size*len(c.parts))))
+	memory := ctx.Memory
+	defer func() { ctx.Memory = memory }()
 	for first := 0; first < batch; first += at {
 		n := min(at, batch-first)
 		images, err := imagesOf(x, first, n)
@@ -89,11 +104,17 @@ func (c *approxConv) runParts(ctx *ops.Context, in, out []*ops.Tensor) error {
 		if images, err = c.spread(ctx, images, part.ofX); err != nil {
 			return err
 		}
+		if memory != nil {
+			// What the convolution reserves counts until this run ends. It is the same memory each
+			// time, so that each time starts with what this node has reserved itself.
+			ctx.Memory = &ops.Memory{Values: memory.Values + 4*int64(images.Len()+weights.Len()), Limit: memory.Limit}
+		}
 		spread := slices.Clone(in)
 		spread[0], spread[1] = images, weights
 		if err := c.exact.Run(ctx, spread, []*ops.Tensor{results}); err != nil {
 			return err
 		}
+		ctx.Memory = memory
 		ops.Free(ctx, images.Float32s())
 	}
 	return nil

@@ -19,8 +19,7 @@ import (
 // runOperator returns the output of a new layer of an operator.
 func runOperator(t *testing.T, o ops.Operator, p sbs.Params, in []*ops.Tensor, ctx *ops.Context) *ops.Tensor {
 	t.Helper()
-	op, err := o.New(ops.Node{Attributes: p.Attributes(), Opset: 1, NumInputs: len(in)})
-	require.NoError(t, err)
+	op := newOp(t, o, p.Attributes(), len(in))
 	ctx.Context = t.Context()
 	ctx.Pool = parallel.New(2)
 	out, err := ops.Run(op, ctx, in)
@@ -53,9 +52,7 @@ func fullProblem(seed uint64) problem {
 
 func fullLayer(t testing.TB, p sbs.Params) ops.Op {
 	t.Helper()
-	op, err := operator(t, sbs.OpFullLayer).New(ops.Node{Attributes: p.Attributes(), Opset: 1, NumInputs: 4})
-	require.NoError(t, err)
-	return op
+	return newOp(t, operator(t, sbs.OpFullLayer), p.Attributes(), 4)
 }
 
 func runFull(t *testing.T, q problem, ctx *ops.Context) *ops.Tensor {
@@ -454,8 +451,7 @@ func BenchmarkFullLayer(b *testing.B) {
 		}
 		p.EpsilonT = inverseSqrt(p.Spikes)
 		b.Run(name, func(b *testing.B) {
-			op, err := sbsOperator(full).New(ops.Node{Attributes: p.Attributes(), Opset: 1, NumInputs: 2})
-			require.NoError(b, err)
+			op := newOp(b, operator(b, name), p.Attributes(), 2)
 			ctx := &ops.Context{Context: b.Context()}
 			out, err := ops.Zeros(ops.Float32, []int{16, 32, 24, 24})
 			require.NoError(b, err)

@@ -45,7 +45,7 @@ func checkRecordedGradient(t *testing.T, dir string) {
 		}
 	}
 	require.Len(t, c.Trained, len(c.Inputs))
-	opstest.Gradient(t, r.operator(), []opstest.GradientCase{c})
+	opstest.Gradient(t, r.operator(t), []opstest.GradientCase{c})
 }
 
 // withRule returns an SbS operator with a rule for its gradient.
@@ -305,7 +305,5 @@ func TestGradients_OfDialect1AreBounded(t *testing.T) {
 
 // mustLayer returns the operator with the given attributes.
 func mustLayer(t *testing.T, p sbs.Params) ops.Op {
-	op, err := sbs.Operator().New(ops.Node{Attributes: p.Attributes(), Opset: 1, NumInputs: 2})
-	require.NoError(t, err)
-	return op
+	return newOp(t, sbs.Operator(), p.Attributes(), 2)
 }

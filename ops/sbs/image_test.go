@@ -20,11 +20,9 @@ import (
 )
 
 // imageOp returns a Poisson or SpikeImage operator.
-func imageOp(t *testing.T, name string, p sbs.ImageParams) ops.Op {
+func imageOp(t testing.TB, name string, p sbs.ImageParams) ops.Op {
 	t.Helper()
-	op, err := operator(t, name).New(ops.Node{Attributes: p.Attributes(), Opset: 1, NumInputs: 1})
-	require.NoError(t, err)
-	return op
+	return newOp(t, operator(t, name), p.Attributes(), 1)
 }
 
 // images returns images of random brightness with some black values, and a black image.
@@ -407,10 +405,7 @@ func BenchmarkImageOperators(b *testing.B) {
 	for _, name := range []string{sbs.OpPoisson, sbs.OpSpikeImage} {
 		for _, spikes := range []int{20, 200, 2000} {
 			b.Run(fmt.Sprintf("%s/%d", name, spikes), func(b *testing.B) {
-				all := sbs.Operators()
-				i := slices.IndexFunc(all, func(o ops.Operator) bool { return o.Name == name })
-				op, err := all[i].New(ops.Node{Attributes: sbs.ImageParams{Spikes: spikes}.Attributes(), Opset: 1, NumInputs: 1})
-				require.NoError(b, err)
+				op := imageOp(b, name, sbs.ImageParams{Spikes: spikes})
 				ctx := ops.NewContext(b.Context(), 1)
 				defer ctx.Close()
 				out, err := ops.Run(op, ctx, []*ops.Tensor{x})

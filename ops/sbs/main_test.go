@@ -34,8 +34,10 @@ func operatorIn(t testing.TB, list []ops.Operator, name string) ops.Operator {
 	return list[i]
 }
 
-// sbsOperator returns the operator SbS or SbSFullLayer.
-func sbsOperator(full bool) ops.Operator {
-	all := sbs.Operators()
-	return all[slices.IndexFunc(all, func(o ops.Operator) bool { return full && o.Name == sbs.OpFullLayer || !full && o.Name == sbs.OpSbS })]
+// newOp returns an operator that is bound to the attributes of a node.
+func newOp(t testing.TB, o ops.Operator, a ops.Attributes, inputs int) ops.Op {
+	t.Helper()
+	op, err := o.New(ops.Node{Attributes: a, Opset: 1, NumInputs: inputs})
+	require.NoError(t, err)
+	return op
 }

@@ -24,9 +24,9 @@ type recording struct {
 	spikes, uniforms *ops.Tensor
 	output           *ops.Tensor
 
-	full   bool // the operator is SbSFullLayer
-	rule   sbs.Rule
-	handed *ops.Tensor // the spikes of each position of a full layer
+	full        bool // the operator is SbSFullLayer
+	rule        sbs.Rule
+	ofPositions *ops.Tensor // the spikes of each position of a full layer
 }
 
 // load reads the recording in a folder.
@@ -61,7 +61,7 @@ func load(t *testing.T, dir string) recording {
 		full: c.FullLayer,
 	}
 	if c.FullLayer {
-		r.spikes, r.handed = file("spikes_of_image"), r.spikes
+		r.spikes, r.ofPositions = file("spikes_of_image"), r.spikes
 	}
 	if strings.Contains(strings.ToUpper(c.LayerType), "LOCAL") {
 		r.rule.Local = true
@@ -85,7 +85,14 @@ func load(t *testing.T, dir string) recording {
 }
 
 // operator returns the operator of the layer, with the rule for its gradient.
-func (r recording) operator() ops.Operator { return withRule(sbsOperator(r.full), r.rule) }
+func (r recording) operator(t *testing.T) ops.Operator {
+	t.Helper()
+	name := sbs.OpSbS
+	if r.full {
+		name = sbs.OpFullLayer
+	}
+	return withRule(operator(t, name), r.rule)
+}
 
 func (r recording) inputs() []*ops.Tensor {
 	in := []*ops.Tensor{r.x, r.w}
@@ -138,24 +145,24 @@ func TestConformanceLayers(t *testing.T) {
 			checkRecording(t, dir)
 			if r := load(t, dir); r.full {
 				full++
-				checkHanded(t, r)
+				checkSpikesOfPositions(t, r)
 			}
 		})
 	}
 	require.Positive(t, full)
 }
 
-// checkHanded compares the spikes of each position of a full layer with the recorded ones, both
+// checkSpikesOfPositions compares the spikes of each position of a full layer with the recorded ones, both
 // from the recorded spikes of the images and from the recorded uniforms.
-func checkHanded(t *testing.T, r recording) {
-	op, err := r.operator().New(ops.Node{Attributes: r.params.Attributes(), Opset: 1, NumInputs: len(r.inputs())})
+func checkSpikesOfPositions(t *testing.T, r recording) {
+	op, err := r.operator(t).New(ops.Node{Attributes: r.params.Attributes(), Opset: 1, NumInputs: len(r.inputs())})
 	require.NoError(t, err)
 	for _, ctx := range []*ops.Context{{Spikes: r.spikes}, {Uniforms: r.uniforms}} {
 		all, err := sbs.Spikes(ctx, op, r.inputs(), r.params.Spikes)
 		require.NoError(t, err)
-		s := r.handed.Shape()
+		s := r.ofPositions.Shape()
 		batch, most, positions := s[0], s[1], s[2]*s[3]
-		got := make([]int64, r.handed.Len())
+		got := make([]int64, r.ofPositions.Len())
 		for i := range got {
 			got[i] = -1
 		}
@@ -171,13 +178,13 @@ func checkHanded(t *testing.T, r recording) {
 				}
 			}
 		}
-		require.Equal(t, r.handed.Int64s(), got)
+		require.Equal(t, r.ofPositions.Int64s(), got)
 	}
 }
 
 func checkRecording(t *testing.T, dir string) {
 	r := load(t, dir)
-	opstest.Run(t, r.operator(), []opstest.Case{{
+	opstest.Run(t, r.operator(t), []opstest.Case{{
 		Name: "given spikes", Attributes: r.params.Attributes(), Inputs: r.inputs(), Batch: []int{0},
 		Spikes: r.spikes, Outputs: []*ops.Tensor{r.output}, Tolerance: 1e-6,
 	}})
@@ -195,7 +202,7 @@ func checkRecording(t *testing.T, dir string) {
 	t.Run("given uniforms", func(t *testing.T) {
 		// The cumulative sum can be rounded differently and then selects a neighboring
 		// spike, in a few of 100,000 draws. Only the positions of these may differ.
-		got := runOperator(t, r.operator(), r.params, r.inputs(), &ops.Context{Uniforms: r.uniforms})
+		got := runOperator(t, r.operator(t), r.params, r.inputs(), &ops.Context{Uniforms: r.uniforms})
 		flipped := 0
 		for i, want := range r.output.Float32s() {
 			if d := math.Abs(float64(want - got.Float32s()[i])); !(d <= 1e-6) {

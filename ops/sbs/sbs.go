@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/spike-by-spike/sbs/internal/kernel"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -25,6 +26,10 @@ const MaxEpsilon = 1e4
 
 // MaxSpikes is the largest value of number_of_spikes.
 const MaxSpikes = 1 << 24
+
+// LeastUniform is the smallest uniform number that selects a spike: smaller ones count as
+// LeastUniform, because 0 would select the first value even if its probability is 0.
+const LeastUniform = kernel.LeastUniform
 
 // Operator returns the description of the SbS operator. Its Ops implement
 // ops.Differentiable, with the gradient of the zero Rule.
