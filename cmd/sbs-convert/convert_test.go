@@ -235,7 +235,7 @@ func TestInfo_DescribesModels(t *testing.T) {
 		require.NoError(t, err)
 		out, _, err := command(t, "--info", write(data))
 		require.NoError(t, err)
-		for _, want := range []string{"split on/off at the mean [0.4 0.5 0.6]", "Reconstruction", "2x2 /2x2", "classes: 54, without names"} {
+		for _, want := range []string{"split on/off at the mean [0.4 0.5 0.6]", "Reconstruction", "2x2 /2x2", "output: a reconstruction, 54x2x2"} {
 			require.Contains(t, out, want)
 		}
 	})
