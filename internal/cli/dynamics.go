@@ -217,7 +217,7 @@ func NeedSbS(n *convert.Network, flags string) error {
 		return nil
 	}
 	advice := ""
-	if slices.ContainsFunc(n.Layers, func(l convert.Layer) bool { _, ok := l.(*convert.NNMF); return ok }) {
+	if strings.Contains(flags, flagSpikes) && slices.ContainsFunc(n.Layers, func(l convert.Layer) bool { _, ok := l.(*convert.NNMF); return ok }) {
 		advice = "; number_of_spikes in the configuration sets the iterations of its NNMF layers"
 	}
 	return fmt.Errorf("%s cannot be used: the network has no SbS layer%s", flags, advice)

@@ -158,6 +158,7 @@ func TestApplyDynamics_NeedsAnSbSLayer(t *testing.T) {
 		require.EqualError(t, ApplyDynamics([]sbs.Dynamics{d}, nil, n), want+" cannot be used: the network has no SbS layer")
 	}
 	n.Layers = append(n.Layers, &convert.NNMF{})
+	require.EqualError(t, ApplyDynamics([]sbs.Dynamics{{Epsilon0: 1}}, nil, n), "--epsilon-0 cannot be used: the network has no SbS layer")
 	require.EqualError(t, ApplyDynamics([]sbs.Dynamics{{Spikes: 1}}, nil, n),
 		"--spikes cannot be used: the network has no SbS layer; number_of_spikes in the configuration sets the iterations of its NNMF layers")
 }

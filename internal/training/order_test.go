@@ -39,6 +39,8 @@ func TestTrain_HasTheSpikesOfAnOrder(t *testing.T) {
 	_, _, err = command(t, path, "--data", data, "--epochs", "1", "--order", "1", "-o", out)
 	require.ErrorContains(t, err, "already exists with different content")
 	require.ErrorContains(t, err, "the configuration has the number of spikes of one --order: give another --output for each")
+	_, _, err = command(t, path, "--data", data, "--epochs", "1")
+	require.ErrorContains(t, err, "Weight_L0_S1_0.25.npy has another order in its name")
 	_, _, err = command(t, path, "--data", data, "--epochs", "1", "--order", "0.25")
 	require.ErrorContains(t, err, " already exists: resume its training")
 	require.NotContains(t, err.Error(), "Load")

@@ -217,7 +217,7 @@ func (j *job) trains(frozen []string, has func(convert.Layer) bool) bool {
 
 // laterWeights returns an array file of a later step than the given one, or "" if there is none. A
 // training that ends at the given step cannot have written such a file. Arrays of another order
-// belong to another network, which shares the folder.
+// belong to another network; Save refuses them if they cannot share the folder.
 func (j *job) laterWeights(step int) (string, error) {
 	entries, err := os.ReadDir(j.places.weights)
 	if errors.Is(err, os.ErrNotExist) {
@@ -228,8 +228,7 @@ func (j *job) laterWeights(step int) (string, error) {
 	}
 	for _, e := range entries {
 		s, order, ok := pytorch.ParseName(e.Name())
-		other := order != j.places.order && order != "" && j.places.order != ""
-		if ok && !other && s > step {
+		if ok && order == j.places.order && s > step {
 			return filepath.Join(j.places.weights, e.Name()), nil
 		}
 	}
