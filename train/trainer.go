@@ -376,7 +376,7 @@ func (t *Trainer) findPath() error {
 	}
 	t.params = slices.DeleteFunc(t.params, func(p *param) bool { return !p.running && !needed[p.slot] })
 	if !slices.ContainsFunc(t.params, func(p *param) bool { return !p.running }) {
-		return errors.New("nothing is left to train: all weights that affect the output are frozen, or before a layer that stops the gradient")
+		return errors.New("nothing is left to train: all weights that affect the output are frozen, or belong to a layer that stops the gradient or to one before it")
 	}
 	return nil
 }

@@ -126,8 +126,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 	s.StringArrayVar(&f.load.Config, "config", nil, "configuration `file`; repeat the flag for several files, later ones take precedence (default: files in WEIGHTS or in its parent folder)")
 	s.StringVar(&f.load.EpsilonXY, "eps-xy", "", "`folder` with the EpsXY files (default: WEIGHTS, or else EpsXY next to it)")
 	s.StringVar(&f.load.Order, "order", "", "`order` of the arrays to read, which ends their names, as in Weight_L0_S5_0.5.npy, or none for arrays without one (default: the only one in WEIGHTS)")
-	cli.ChoiceVar(s, &f.load.Generation, "generation", []string{"2023-01", "2023-07"},
-		"the `month` of the PyTorch-SbS that the network is for, if its configuration does not show it (default: what the configuration shows, or else 2023-01)")
+	cli.GenerationVar(s, &f.load.Generation, pytorch.Generations())
 	s.BoolVar(&f.load.AllowUntrained, "allow-untrained", false, "if the weight file of a layer is missing, use the initial values of a training")
 	cli.FloatsVar(s, &f.load.Mean, "mean", "`means` of the channels of the data set, for the on/off split; separated by commas, for pixels from 0 to 1")
 	s.Var((*sizeValue)(&f.load.Input), "input", "image `size` as CHANNELSxHEIGHTxWIDTH (default: the size for data_mode of the configuration)")

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -86,7 +87,7 @@ func (f *flags) change(n *convert.Network, own []sbs.Params, d []sbs.Dynamics) e
 		return err
 	}
 	if f.inject != "" && !injectable(n) {
-		return cli.NeedSbS(n, "--inject")
+		return errors.New("--inject cannot be used: no layer draws random numbers")
 	}
 	return nil
 }

@@ -235,7 +235,7 @@ func TestInfo_DescribesModels(t *testing.T) {
 		require.NoError(t, err)
 		out, _, err := command(t, "--info", write(data))
 		require.NoError(t, err)
-		for _, want := range []string{"split on/off at the mean [0.4 0.5 0.6]", "Reconstruction", "2x2 /2x2", "classes: 54, without names"} {
+		for _, want := range []string{"split on/off at the mean [0.4 0.5 0.6]", "Reconstruction", "2x2 /2x2", "output: a reconstruction, 54x2x2"} {
 			require.Contains(t, out, want)
 		}
 	})
@@ -436,10 +436,13 @@ func TestConvert_RefusesSpikeFlagsWithoutSbSLayers(t *testing.T) {
 	_, err := pytorch.Save(folder, n, pytorch.SaveOptions{})
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "model.onnx")
-	for _, flag := range []string{"--spikes=3", "--inject=spikes", "--sampler=iid", "--epsilon-0=0.5"} {
+	for _, flag := range []string{"--spikes=3", "--sampler=iid", "--epsilon-0=0.5"} {
 		_, _, err := command(t, folder, path, "--input", "1x28x28", flag)
-		require.ErrorContains(t, err, "cannot be used: the network has no SbS layer")
+		name, _, _ := strings.Cut(flag, "=")
+		require.EqualError(t, err, name+" cannot be used: the network has no SbS layer")
 	}
+	_, _, err = command(t, folder, path, "--input", "1x28x28", "--inject=spikes")
+	require.EqualError(t, err, "--inject cannot be used: no layer draws random numbers")
 	_, _, err = command(t, folder, path, "--input", "1x28x28")
 	require.NoError(t, err)
 }

@@ -43,7 +43,7 @@ func printNetwork(out io.Writer, n *convert.Network, report *pytorch.Report) err
 		if s, ok := l.(*convert.SbS); ok {
 			layerUpdates = s.Updates(in)
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%v\t%v\t%s\t%s\t%s\t%s", i, l.Kind(), r.kernel, in, out, count(r.parameters), count(r.spikes)+r.sampler, cmp.Or(r.epsilon, "-"), count(layerUpdates))
+		fmt.Fprintf(t, "%d\t%s\t%s\t%v\t%v\t%s\t%s\t%s\t%s", i, l.Kind(), r.kernel, in, out, count(r.parameters), count(r.count)+r.kind, cmp.Or(r.epsilon, "-"), count(layerUpdates))
 		if report != nil {
 			fmt.Fprintf(t, "\t%s", baseNames(report.Layers[i].Files))
 		}
@@ -54,7 +54,7 @@ func printNetwork(out io.Writer, n *convert.Network, report *pytorch.Report) err
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\n%d parameters, %d spike updates per image, classes: %s\n", parameters, updates, classes(n, sizes[len(sizes)-1]))
+	fmt.Fprintf(out, "\n%d parameters, %d spike updates per image, %s\n", parameters, updates, outputs(n, sizes[len(sizes)-1]))
 	if h := n.Holdout; h != nil {
 		fmt.Fprintf(out, "trained without %d of %d training images, which sbs-optimize uses\n", h.Images, h.Of)
 	}
@@ -89,30 +89,34 @@ func preprocessing(p convert.Preprocessing, out convert.Size) string {
 	return s
 }
 
-// classes lists the names of the classes, or counts them if they have no names.
-func classes(n *convert.Network, out convert.Size) string {
-	if n.Classes == nil {
-		return fmt.Sprintf("%d, without names", out.Channels)
+// outputs lists the names of the classes, or counts them if they have no names.
+func outputs(n *convert.Network, out convert.Size) string {
+	switch {
+	case cli.Reconstructs(n):
+		return fmt.Sprintf("output: a reconstruction, %v", out)
+	case n.Classes == nil:
+		return fmt.Sprintf("classes: %d, without names", out.Channels)
 	}
-	return strings.Join(n.Classes, ", ")
+	return "classes: " + strings.Join(n.Classes, ", ")
 }
 
 // row is the row of a layer in the table.
 type row struct {
-	kernel, sampler, epsilon string
-	parameters, spikes       int
-	updates                  int // per output position
+	kernel, epsilon string
+	parameters      int
+	count           int    // of spikes or iterations
+	kind            string // of the spikes or iterations, after the count
 }
 
 func layerRow(l convert.Layer) row {
 	switch l := l.(type) {
 	case *convert.SbS:
-		r := row{kernel: window(l.Window), spikes: l.Spikes, updates: l.Spikes, epsilon: epsilon(l)}
+		r := row{kernel: window(l.Window), count: l.Spikes, epsilon: epsilon(l)}
 		if l.Sampler == sbs.LowDiscrepancy {
-			r.sampler = " low-discrepancy" // as the flag --sampler has it
+			r.kind = " low-discrepancy" // as the flag --sampler has it
 		}
 		if l.FullLayer {
-			r.sampler += " per image"
+			r.kind += " per image"
 		}
 		if !l.Pooling {
 			r.parameters += l.Weights.Len()
@@ -130,11 +134,15 @@ func layerRow(l convert.Layer) row {
 	case *convert.ApproxConv:
 		return row{kernel: window(l.Window) + products(l), parameters: l.Weights.Len() + l.Bias.Len()}
 	case *convert.NNMF:
-		return row{kernel: window(l.Window), parameters: l.Weights.Len(), epsilon: step(l)}
+		r := row{kernel: window(l.Window), parameters: l.Weights.Len(), count: l.Iterations, kind: " iterations", epsilon: "multiplicative"}
+		if l.Epsilon0 > 0 {
+			r.epsilon = fmt.Sprint(l.Epsilon0)
+		}
+		return r
 	case *convert.Poisson:
-		return row{kernel: "-", spikes: l.Spikes}
+		return row{kernel: "-", count: l.Spikes}
 	case *convert.SpikeImage:
-		return row{kernel: "-", spikes: l.Spikes}
+		return row{kernel: "-", count: l.Spikes}
 	case *convert.AveragePool:
 		return row{kernel: window(l.Window)}
 	case *convert.MaxPool:
@@ -172,14 +180,6 @@ func epsilon(l *convert.SbS) string {
 		}
 	}
 	return fmt.Sprintf("%g %s", l.Epsilon0, schedule)
-}
-
-// step describes the iterations of an NNMF layer.
-func step(l *convert.NNMF) string {
-	if l.Epsilon0 <= 0 {
-		return fmt.Sprintf("%d multiplicative iterations", l.Iterations)
-	}
-	return fmt.Sprintf("%g in %d iterations", l.Epsilon0, l.Iterations)
 }
 
 // window describes the kernel of a layer, and its strides, dilations and padding if they

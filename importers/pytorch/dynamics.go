@@ -33,7 +33,9 @@ func (p *plan) dynamics(c *config) error {
 		return nil // no SbS layer
 	}
 	if c.epsilon0 > sbs.MaxEpsilon || float32(c.epsilon0) <= 0 {
-		return fmt.Errorf("%s is %v, want more than 0 and at most %v", c.where("epsilon_0"), c.epsilon0, float32(sbs.MaxEpsilon))
+		i := slices.IndexFunc(p.layers, func(l layer) bool { return l.kind.sbs() })
+		return fmt.Errorf("%s is %v, but %v needs more than 0, at most %v; only NNMF layers accept 0 or less",
+			c.where("epsilon_0"), c.epsilon0, p.layers[i], float32(sbs.MaxEpsilon))
 	}
 	cools := c.cooldown >= 0 && c.cooldown < spikes
 	if cools && (c.reduction < 1/sbs.MaxEpsilon || c.reduction > math.MaxFloat32) {
@@ -140,7 +142,7 @@ func (c *config) initialEpsilon(g generation) (float32, error) {
 func (c *config) untrained(g generation) (lo, hi float64, err error) {
 	key := generations.noise[g]
 	lo, hi = 1, 1+c.noise
-	if key == noiseRangeKey {
+	if generations.dialect[g] == 2 {
 		if len(c.noiseRange) != 2 {
 			return 0, 0, fmt.Errorf("%s has %d entries, want 2", c.where(key), len(c.noiseRange))
 		}

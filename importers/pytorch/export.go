@@ -332,11 +332,7 @@ func (e *exporter) dynamics() error {
 	if !generations.typed[e.generation] && !same(used) {
 		e.warn("the layers have different numbers of spikes; PyTorch-SbS of dialect 1 supports one number for all layers")
 	}
-	if generations.usesInitialXY[e.generation] {
-		fixed = append(fixed, steps...)
-	} else {
-		folded = append(folded, steps...)
-	}
+	folded = append(folded, steps...) // in a network with NNMF layers, eps_xy_intitial has no effect
 	if !same(forgetting) || !same(alpha) || !same(fixed) || !same(folded) {
 		which := "SbS"
 		if len(steps) > 0 {
@@ -445,7 +441,7 @@ func (e *exporter) preprocessing() error {
 // configuration.
 func (e *exporter) paths(step int, weights, epsilonXY string) {
 	_, given := e.root["learning_step"]
-	if given || generations.step[e.generation] == "learning_step" && step > 0 {
+	if given || generations.dialect[e.generation] == 1 && step > 0 {
 		e.root["learning_step"] = step
 	}
 	e.root["weight_path"] = weights

@@ -48,6 +48,14 @@ const maxStep = 999_999_999
 
 var fileName = regexp.MustCompile(`^(Weight|Bias|Mean|EpsXY)_L([0-9]{1,9})_S([0-9]{1,9})(?:_([0-9]{1,17}(?:\.[0-9]{1,20})?(?:e[-+]?[0-9]{1,3})?))?\.npy(\.gz)?$`)
 
+// ParseName returns the training step and the order in the name of an array file, such as 5 and
+// "0.5" for Weight_L0_S5_0.5.npy. The order is "" if the name has none. ParseName returns false for
+// other names.
+func ParseName(name string) (step int, order string, ok bool) {
+	id, ok := parseName(name)
+	return id.step, id.order, ok
+}
+
 // parseName parses the name of an array file.
 func parseName(name string) (fileID, bool) {
 	m := fileName.FindStringSubmatch(name)
@@ -66,6 +74,7 @@ func parseName(name string) (fileID, bool) {
 type index struct {
 	weights   string
 	order     string              // of the arrays
+	found     []string            // the orders in the weights folder
 	orders    bool                // the names of arrays can have one
 	anyOrder  bool                // arrays of all orders are listed
 	epsilonXY string              // the folder of the EpsXY files, "" if none was found
@@ -83,6 +92,10 @@ func newIndex(opt Options, p *plan, c *config, configuration []string, start *St
 		return x, nil
 	}
 	if _, err := x.scan(opt.Weights, weightFile, biasFile, meanFile); err != nil {
+		return nil, err
+	}
+	var err error
+	if x.found, err = ordersIn(opt.Weights); err != nil {
 		return nil, err
 	}
 	if start == nil || !start.Overload {
@@ -153,14 +166,24 @@ const keyOverload = "learning_parameters.overload_path"
 // overloadFolder returns the value of overload_path, or its default, and the folder that
 // it names, "" if that is not below the folder of the configuration.
 func (c *config) overloadFolder() (name, folder string) {
-	name, at := newTraining().OverloadPath, c.files[0]
-	if file, ok := c.given[keyOverload]; ok {
-		name, at = c.overload, file
+	name = newTraining().OverloadPath
+	if _, ok := c.given[keyOverload]; ok {
+		name = c.overload
+	}
+	return name, c.below(keyOverload, name)
+}
+
+// below returns the folder that a key names relative to the folder of the configuration, "" if it
+// is not below that folder.
+func (c *config) below(key, name string) string {
+	at := c.files[0]
+	if file, ok := c.given[key]; ok {
+		at = file
 	}
 	if name == "" || !filepath.IsLocal(name) {
-		return name, ""
+		return ""
 	}
-	return name, filepath.Join(filepath.Dir(at), name)
+	return filepath.Join(filepath.Dir(at), name)
 }
 
 // scan adds a folder's files of the given quantities and returns their number.
@@ -178,7 +201,11 @@ func (x *index) scan(folder string, quantities ...string) (int, error) {
 		path := filepath.Join(folder, e.Name())
 		id, ok := parseName(e.Name())
 		if !ok || id.order != "" && !x.orders {
-			x.odd = append(x.odd, path+" is ignored: want a name like "+quantity+"_L0_S0.npy or "+quantity+"_L0_S0.npy.gz")
+			likeOrder := ""
+			if x.orders {
+				likeOrder = ", or " + quantity + "_L0_S0_5.0.npy with an order, which has a point or an exponent"
+			}
+			x.odd = append(x.odd, path+" is ignored: want a name like "+quantity+"_L0_S0.npy or "+quantity+"_L0_S0.npy.gz"+likeOrder)
 			continue
 		}
 		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
@@ -277,6 +304,9 @@ func (x *index) choose(p *plan, opt Options, learningStep int) (int, StepChoice,
 	}
 	advice := "supply the files, choose another step with --step" + others(steps, step) +
 		", or use initial values with --allow-untrained"
+	if len(steps) == 0 && x.orders && len(x.found) > 0 && !slices.Contains(x.found, x.order) {
+		advice = "the orders of the arrays are " + strings.Join(named(x.found), ", ") + ": choose one of them with --order"
+	}
 	if epsilon {
 		advice += fmt.Sprintf("; --eps-xy DIR names the folder of the EpsXY files (looked for in %s)", strings.Join(x.looked, ", "))
 	}
@@ -313,7 +343,8 @@ func others(steps []int, step int) string {
 	return fmt.Sprintf(" (steps with files: %s)", strings.Join(s, ", "))
 }
 
-// means reports whether a layer ONOFF has a Mean file, at any step.
+// means reports whether a layer ONOFF has a Mean file, at any step. For a training, a file counts
+// that an earlier training of the network has left in its folders.
 func (x *index) means(p *plan, c *config, start *Start) (bool, error) {
 	is := func(id fileID) bool {
 		return id.quantity == meanFile && id.layer < len(p.layers) && p.layers[id.layer].kind == kindOnOff
@@ -326,15 +357,20 @@ func (x *index) means(p *plan, c *config, start *Start) (bool, error) {
 	if start == nil || !start.Overload {
 		return false, nil
 	}
-	_, folder := c.overloadFolder()
-	if info, err := os.Stat(folder); folder == "" || err != nil || !info.IsDir() {
-		return false, nil
+	_, overload := c.overloadFolder()
+	for _, folder := range []string{overload, c.below("weight_path", c.weightPath(p.generation))} {
+		if info, err := os.Stat(folder); folder == "" || err != nil || !info.IsDir() {
+			continue
+		}
+		previous, err := x.previous(folder)
+		if err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(slices.Collect(maps.Keys(previous.files)), is) {
+			return true, nil
+		}
 	}
-	previous, err := x.previous(folder)
-	if err != nil {
-		return false, err
-	}
-	return slices.ContainsFunc(slices.Collect(maps.Keys(previous.files)), is), nil
+	return false, nil
 }
 
 // find returns the path of a file, "" if it does not exist.
@@ -375,17 +411,22 @@ func weightsFolder(folder string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if hasWeights(entries) {
+	if slices.ContainsFunc(entries, isWeight) {
 		return folder, nil
 	}
+	// Files with malformed names are better than none: an error will say what is wrong with them.
 	var found []string
-	for _, e := range entries {
-		sub := filepath.Join(folder, e.Name())
-		in, err := os.ReadDir(sub)
-		if err != nil || !hasWeights(in) {
-			continue // not a folder, or one that does not matter
+	for _, is := range []func(os.DirEntry) bool{isWeight, isLikeWeight} {
+		for _, e := range entries {
+			sub := filepath.Join(folder, e.Name())
+			in, err := os.ReadDir(sub)
+			if err == nil && slices.ContainsFunc(in, is) { // otherwise no folder, or one that does not matter
+				found = append(found, sub)
+			}
 		}
-		found = append(found, sub)
+		if len(found) > 0 {
+			break
+		}
 	}
 	for _, sub := range found {
 		if base := filepath.Base(sub); len(found) == 1 || base == "Weights" || base == "Parameters" {
@@ -398,9 +439,10 @@ func weightsFolder(folder string) (string, error) {
 	return folder, nil
 }
 
-func hasWeights(entries []os.DirEntry) bool {
-	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
-		id, ok := parseName(e.Name())
-		return ok && id.quantity == weightFile
-	})
+func isWeight(e os.DirEntry) bool {
+	id, ok := parseName(e.Name())
+	return ok && id.quantity == weightFile
 }
+
+// isLikeWeight reports whether index.scan reports or reads the file.
+func isLikeWeight(e os.DirEntry) bool { return strings.HasPrefix(e.Name(), weightFile+"_L") }

@@ -1,6 +1,7 @@
 package pytorch
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -41,8 +42,8 @@ func TestLoad_TellsTheGenerationsApart(t *testing.T) {
 		assumed    []string // parts of the assumptions
 		warnings   []string // parts of the warnings
 	}{
-		"no key":          {without, "January 2023", 0.05, []string{"eps_xy_intitial is not given: assumed PyTorch-SbS of January 2023, where it is 0.1; nothing"}, nil},
-		"key":             {func(*testing.T, files, *Options) {}, "January 2023", 0.125, []string{"eps_xy_intitial is 0.25: assumed PyTorch-SbS of January 2023, which uses it"}, nil},
+		"no key":          {without, "January 2023 (assumed)", 0.05, []string{"eps_xy_intitial is not given: assumed PyTorch-SbS of January 2023, where it is 0.1; nothing"}, nil},
+		"key":             {func(*testing.T, files, *Options) {}, "January 2023 (assumed)", 0.125, []string{"eps_xy_intitial is 0.25: assumed PyTorch-SbS of January 2023, which uses it"}, nil},
 		"no difference":   {one, "January 2023 or later", 0.5, nil, nil},
 		"full layer":      {both(without, key(`"spike_full_layer_input_distribution": []`)), "July 2023 (key spike_full_layer_input_distribution)", 0.5, nil, nil},
 		"placement":       {both(without, key(`"force_forward_h_dynamic_on_cpu": false`)), "July 2023 (key force_forward_h_dynamic_on_cpu)", 0.5, nil, nil},
@@ -55,7 +56,7 @@ func TestLoad_TellsTheGenerationsApart(t *testing.T) {
 		"requested known": {both(without, key(`"extract_noisy_pictures": false`), option(func(o *Options) { o.Generation = "2023-07" })), "July 2023 (key extract_noisy_pictures)", 0.5, nil, nil},
 		"order":           {both(without, ordered), "July 2023 (order 0.5 in the file names)", 0.5, []string{"layer 0 (SbS) has 8 spikes instead of number_of_spikes: the arrays have the order 0.5, and the input has 16 values"}, nil},
 		"Mean file":       {both(without, split, mean), "January 2023 (Mean file)", 0.05, nil, nil},
-		"no Mean file":    {both(without, split), "July 2023 (no Mean file)", 0.5, []string{"layer 0 (ONOFF) has no Mean file: assumed PyTorch-SbS of July 2023, which splits around 0.5"}, nil},
+		"no Mean file":    {both(without, split), "July 2023 (assumed: no Mean file)", 0.5, []string{"layer 0 (ONOFF) has no Mean file: assumed PyTorch-SbS of July 2023, which splits around 0.5 and does not divide by the sum; if the network is from January 2023, which splits around a mean, use --generation 2023-01"}, nil},
 		"unused Mean":     {both(one, split, mean, key(`"extract_noisy_pictures": false`)), "July 2023 (key extract_noisy_pictures)", 0.5, nil, []string{"the Mean files are ignored, and are not written back"}},
 		"cooldown":        {both(one, key(cool)), "January 2023 or later", 0.5, nil, nil},
 		"lost cooldown":   {both(one, key(cool), key(`"extract_noisy_pictures": false`)), "July 2023 (key extract_noisy_pictures)", 0.5, nil, []string{"cooldown_after_number_of_spikes is 5: the cooldown is applied, although PyTorch-SbS of July 2023 ignores it by mistake"}},
@@ -171,7 +172,7 @@ func TestLoad_ReadsArraysOfAnOrder(t *testing.T) {
 		require.Empty(t, r.Warnings)
 	}
 	for order, want := range map[string]string{
-		"2": "layer 0 (SbS) lacks Weight_L0_S*_2.0.npy", "x": `the order is "x", want a number greater than 0, or none`,
+		"2": "layer 0 (SbS) lacks Weight_L0_S*_2.0.npy, layer 2 (SbS) lacks Weight_L2_S*_2.0.npy; the orders of the arrays are none, 0.5, 1.0: choose one of them with --order", "x": `the order is "x", want a number greater than 0, or none`,
 		"-1": `the order is "-1"`, "NaN": `the order is "NaN"`, "Inf": `the order is "Inf"`, "1e9": "the order 1000000000.0 of the arrays times the 1x4x4 values",
 	} {
 		opt.Order = order
@@ -189,6 +190,59 @@ func TestLoad_ReadsArraysOfAnOrder(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, r.Warnings, 1)
 	require.Contains(t, r.Warnings[0], "Weight_L0_S8_0.5.npy is ignored: want a name like")
+}
+
+// Python writes an order as a float. A file with another number is named in the error, in a
+// subfolder too.
+func TestLoad_SaysWhyFilesWithAnIntegerAreIgnored(t *testing.T) {
+	f := dialect2()
+	for _, name := range []string{"Weight_L0_S7", "Weight_L2_S7"} {
+		f["Parameters/"+name+"_5.npy"], f["Weights/"+name+".npy"] = f["Weights/"+name+".npy"], nil
+	}
+	opt := options(filepath.Dir(f.write(t)))
+	opt.Mean = nil
+	for _, order := range []string{"", "5"} {
+		opt.Order = order
+		_, _, err := Load(opt)
+		require.ErrorIs(t, err, ErrMissing)
+		require.ErrorContains(t, err, filepath.Join("Parameters", "Weight_L0_S7_5.npy")+" is ignored: want a name like Weight_L0_S0.npy or Weight_L0_S0.npy.gz, or Weight_L0_S0_5.0.npy with an order")
+	}
+}
+
+// The files that an earlier training has left show the generation, even if no values are read from them.
+func TestNewNetwork_HasAMeanIfTheWeightsFolderHasOne(t *testing.T) {
+	for name, want := range map[string]bool{"Parameters/Mean_L0_S5.npy": true, "Parameters/Mean_L1_S5.npy": false, "Other/Mean_L0_S5.npy": false} {
+		f := convolutions()
+		f["Weights/Mean_L0_S3.npy"] = nil
+		f[name] = array([]int{1, 1, 4, 4}, 0.75)
+		n, _, r, err := untrainedNet(t, f, Start{Overload: true}, nil)
+		require.NoError(t, err)
+		require.Len(t, r.Warnings, 1)
+		require.Contains(t, r.Warnings[0], "no layer is trainable")
+		mean := n.Layers[0].(*convert.OnOff).Mean
+		require.Equal(t, want, mean != nil, name)
+		if want {
+			require.Equal(t, float32(0.5), mean.Float32s()[0], "the values are not read")
+			require.Equal(t, "January 2023 (Mean file)", r.Generation)
+		}
+	}
+	f := convolutions()
+	f["Weights/Mean_L0_S3.npy"] = nil
+	f["mine/Mean_L0_S5.npy"] = array([]int{1, 1, 4, 4}, 0.75)
+	f.replace(t, "def.json", "{", `{"weight_path": "mine",`)
+	n, _, _, err := untrainedNet(t, f, Start{Overload: true}, nil)
+	require.NoError(t, err)
+	require.NotNil(t, n.Layers[0].(*convert.OnOff).Mean)
+}
+
+// A layer without an entry in a short list has the default kernel, which errors about its weights name.
+func TestLoad_NamesAShortKernelListInShapeErrors(t *testing.T) {
+	f := dialect2()
+	f.replace(t, "network.json", `[[3, 3], [2, 2], [1, 1]]`, `[[3, 3], [2, 2]]`)
+	load2(t, f)
+	f["Weights/Weight_L2_S7.npy"] = uniform(16, 3)
+	_, _, err := Load(Options{Weights: f.write(t), Input: options("").Input})
+	require.ErrorContains(t, err, "check forward_neuron_numbers and forward_kernel_size (which has no entry for this layer, so that its kernel is [1, 1])")
 }
 
 // A network with an order in a layer other than SbS keeps its number of spikes.
@@ -271,7 +325,7 @@ func TestSave_RefusesFoldersThatLoadWouldMisread(t *testing.T) {
 		file, want string
 	}{
 		{plain, "Weight_L0_S3_0.5.npy", "has another order in its name"},
-		{plain, "Bias_L7_S3_0.5.npy", "has another order in its name"},
+		{plain, "Bias_L7_S3_0.5.npy", "has another order in its name than the arrays of this network, so that it would not be clear which ones to read"},
 		{split, "Mean_L0_S3.npy", "shows a mean, which OnOff of this network does not have"},
 	} {
 		f := files{"Weights/" + c.file: array([]int{1}, 1)}
@@ -281,6 +335,30 @@ func TestSave_RefusesFoldersThatLoadWouldMisread(t *testing.T) {
 	f := files{"Weights/Mean_L0_S3.npy": array([]int{1}, 1)}
 	_, err := Save(f.write(t), plain, SaveOptions{})
 	require.NoError(t, err)
+}
+
+// A folder can hold the arrays of several orders, which --order tells apart.
+func TestSave_WritesAnOrderNextToAnother(t *testing.T) {
+	n, _ := load2(t, dialect2())
+	weights := filepath.Join(t.TempDir(), "Weights")
+	for _, order := range []string{"0.5", "1.0"} {
+		n.Layers[0].(*convert.SbS).Spikes = map[string]int{"0.5": 8, "1.0": 16}[order]
+		n.Layers[0].(*convert.SbS).EpsilonT = generations.epsilonT[january2023].EpsilonT(16)
+		_, err := Save(weights, n, SaveOptions{Order: order, ArraysOnly: true})
+		require.NoError(t, err)
+	}
+	n.Layers[0].(*convert.SbS).Spikes = 9
+	_, err := Save(weights, n, SaveOptions{ArraysOnly: true})
+	require.ErrorContains(t, err, "has another order in its name")
+}
+
+func TestParseName_ReturnsStepAndOrder(t *testing.T) {
+	for name, want := range map[string]string{
+		"Weight_L0_S5_0.5.npy": "5 0.5 true", "Bias_L3_S17.npy.gz": "17  true", "EpsXY_L0_S2.npy": "2  true", "Weight_L0_S5_5.npy": "false", "Weight_L0.npy": "false",
+	} {
+		step, order, ok := ParseName(name)
+		require.Contains(t, fmt.Sprint(step, " ", order, " ", ok), want)
+	}
 }
 
 // An ONOFF layer with a mean does not fit a network of July 2023.

@@ -194,7 +194,7 @@ func TestLoad_RefusesInvalidLayersOfJuly2023(t *testing.T) {
 		"full spikes":      {counts, swap(def, "20, 8", "0, 8"), []string{"number_of_spikes is 0 for layer 2 (SbS)", "--spikes"}, nil},
 		"large epsilon":    {factors, swap(def, `"epsilon_0": 0.5`, `"epsilon_0": 10001`), []string{"def.json: epsilon_0 is 10001 for layer 0 (BP SBS NNMF), want at most 10000"}, nil},
 		"tiny epsilon":     {factors, swap(def, `"epsilon_0": 0.5`, `"epsilon_0": 1e-60`), []string{"def.json: epsilon_0 is 1e-60 for layer 0 (BP SBS NNMF)", "a float32 number"}, nil},
-		"epsilon of SbS":   {counts, swap(def, `"epsilon_0": 0.5`, `"epsilon_0": 0`), []string{"def.json: epsilon_0 is 0, want more than 0"}, nil},
+		"epsilon of SbS":   {counts, swap(def, `"epsilon_0": 0.5`, `"epsilon_0": 0`), []string{"def.json: epsilon_0 is 0, but layer 2 (SbS) needs more than 0"}, nil},
 		"no weights":       {factors, put("Weights/Weight_L2_S7.npy", nil), []string{"layer 2 (NNMF) lacks Weight_L2_S7.npy"}, ErrMissing},
 		"negative weight":  {factors, put("Weights/Weight_L0_S7.npy", poke(9, 4, 6, -0.5)), []string{"layer 0 (BP SBS NNMF)", "weight [1, 2] is -0.5"}, nil},
 		"no bias":          {approximate, put("Weights/Bias_L3_S7.npy", nil), []string{"layer 3 (APPROX CONV2D) lacks Bias_L3_S7.npy"}, ErrMissing},

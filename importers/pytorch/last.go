@@ -60,12 +60,10 @@ func newLastLayer(n *convert.Network, neurons int, start Start) (*convert.Networ
 		l = &changed
 	case *convert.Conv:
 		changed := *old
-		changed.Weights, changed.Bias, err = newFilters(old.Weights, old.Bias, last, neurons, start.Seed)
-		l = &changed
+		l, err = &changed, newFilters(&changed.Weights, &changed.Bias, last, neurons, start.Seed)
 	case *convert.ApproxConv:
 		changed := *old
-		changed.Weights, changed.Bias, err = newFilters(old.Weights, old.Bias, last, neurons, start.Seed)
-		l = &changed
+		l, err = &changed, newFilters(&changed.Weights, &changed.Bias, last, neurons, start.Seed)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("layer %d: %w", last, err)
@@ -132,16 +130,16 @@ func newColumns(c *config, old *ops.Tensor, index int, g generation, neurons int
 	return w, err
 }
 
-// newFilters returns the initial weights of a convolution, and its bias if it has one.
-func newFilters(oldWeights, oldBias *ops.Tensor, index, neurons int, seed uint64) (weights, bias *ops.Tensor, err error) {
-	shape := slices.Clone(oldWeights.Shape())
+// newFilters replaces the weights of a convolution, and its bias if it has one, by initial values.
+func newFilters(weights, bias **ops.Tensor, index, neurons int, seed uint64) (err error) {
+	shape := slices.Clone((*weights).Shape())
 	shape[0] = neurons
 	bound := initialBound(shape[1] * shape[2] * shape[3])
-	if weights, err = randomTensor(seed, index, shape, -bound, bound); err != nil || oldBias == nil {
-		return weights, nil, err
+	if *weights, err = randomTensor(seed, index, shape, -bound, bound); err != nil || *bias == nil {
+		return err
 	}
-	bias, err = randomTensor(seed, index, []int{neurons}, -bound, bound)
-	return weights, bias, err
+	*bias, err = randomTensor(seed, index, []int{neurons}, -bound, bound)
+	return err
 }
 
 // randomTensor returns a tensor with the values of randomValues.

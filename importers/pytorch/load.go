@@ -95,10 +95,7 @@ func (ld *loader) layer(l layer, before []convert.Layer) (convert.Layer, error) 
 		mean, err := ld.mean(l)
 		return &convert.OnOff{Mean: mean}, err
 	case kindReconstruction:
-		sbs, ok := before[l.index-1].(*convert.SbS)
-		if !ok {
-			return nil, fmt.Errorf("%v must come directly after an SbS layer", l)
-		}
+		sbs := before[l.index-1].(*convert.SbS) // newPlan has checked it
 		return &convert.Reconstruction{Weights: sbs.Weights}, nil
 	case kindAveragePool:
 		return &convert.AveragePool{Window: l.window}, nil
@@ -161,8 +158,8 @@ func (ld *loader) sbsWeights(l layer) (w *ops.Tensor, pooling bool, err error) {
 			return nil
 		}
 		return fmt.Errorf("the array has the shape %v, want %v for %d input channels, a kernel of %dx%d and %d neurons; "+
-			"check forward_neuron_numbers and forward_kernel_size, and that the file belongs to this network",
-			got, shape, l.in.Channels, l.window.Kernel[0], l.window.Kernel[1], l.out.Channels)
+			"check forward_neuron_numbers and forward_kernel_size%s, and that the file belongs to this network",
+			got, shape, l.in.Channels, l.window.Kernel[0], l.window.Kernel[1], l.out.Channels, ld.shortList(l))
 	})
 	if err != nil {
 		return nil, false, err
@@ -256,8 +253,8 @@ func (ld *loader) conv(l layer) (convert.Layer, error) {
 			if slices.Equal(got, shape) {
 				return nil
 			}
-			return fmt.Errorf("the array has the shape %v, want %v; check forward_neuron_numbers and forward_kernel_size, "+
-				"and that the file belongs to this network", got, shape)
+			return fmt.Errorf("the array has the shape %v, want %v; check forward_neuron_numbers and forward_kernel_size%s, "+
+				"and that the file belongs to this network", got, shape, ld.shortList(l))
 		})
 		if err != nil {
 			return nil, err
@@ -282,6 +279,14 @@ func (ld *loader) conv(l layer) (convert.Layer, error) {
 		Window: l.window, Weights: weights, Bias: bias,
 		FracBits: at(c.fracBits, l.index, 0), TruncBits: at(c.truncBits, l.index, 0), Enabled: at(c.approximate, l.index, false),
 	}, nil
+}
+
+// shortList says, in an error about the shape of weights, that the kernel of a layer is a default.
+func (ld *loader) shortList(l layer) string {
+	if entry(ld.plan.generation, ld.config.kernel, l.index) != nil {
+		return ""
+	}
+	return " (which has no entry for this layer, so that its kernel is [1, 1])"
 }
 
 func (ld *loader) mean(l layer) (*ops.Tensor, error) {

@@ -19,7 +19,8 @@ type Start struct {
 	// Overload enables the key overload_path, as in PyTorch-SbS: the files in that
 	// folder, if it exists, replace all other files of the same layer and quantity,
 	// whatever their step. The folder must be below the folder of the configuration. Two
-	// files of one layer and quantity in it are an error.
+	// files of one layer and quantity in it are an error. A Mean file in the folder
+	// weight_path then shows the generation, even if no values are read from it.
 	Overload bool
 }
 

@@ -1,6 +1,7 @@
 package pytorch
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -49,12 +50,16 @@ func (opt Options) order(c *config) (string, error) {
 	case len(found) == 1:
 		return found[0], nil
 	}
-	for i, order := range found {
-		if order == "" {
-			found[i] = noOrder
-		}
+	return "", fmt.Errorf("the arrays in %s have several orders: %s; choose one with --order", opt.Weights, strings.Join(named(found), ", "))
+}
+
+// named replaces "" by noOrder.
+func named(orders []string) []string {
+	orders = slices.Clone(orders)
+	for i, order := range orders {
+		orders[i] = cmp.Or(order, noOrder)
 	}
-	return "", fmt.Errorf("the arrays in %s have several orders: %s; choose one with --order", opt.Weights, strings.Join(found, ", "))
+	return orders
 }
 
 func parseOrder(order string) (float64, error) {

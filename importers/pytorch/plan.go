@@ -104,6 +104,7 @@ func (l layer) places() int {
 type plan struct {
 	generation    generation
 	sign          string       // what shows that it is this generation; "" if nothing does, or in dialect 1
+	guessed       bool         // the generation is an assumption that matters
 	input         convert.Size // the value of Network.Input
 	preprocessing convert.Preprocessing
 	split         bool // the first layer gets the channels of the on/off split
@@ -333,8 +334,12 @@ func (c *config) count(p *plan, opt Options, l *layer) error {
 			return fmt.Errorf("%v: %w", l, err)
 		}
 		l.given, where = spikes, "the number of spikes by the order "+opt.Order
-		p.assume("%v has %d spikes instead of %s: the arrays have the order %s, and the input has %d values",
-			l, spikes, key, opt.Order, l.in.Channels*l.in.Height*l.in.Width)
+		why := "the arrays have the order " + opt.Order
+		if opt.Weights == "" {
+			why = "because of --order " + opt.Order
+		}
+		p.assume("%v has %d spikes instead of %s: %s, and the input has %d values",
+			l, spikes, key, why, l.in.Channels*l.in.Height*l.in.Width)
 	}
 	l.spikes = l.given
 	least, what, advice := 1, "", ""

@@ -18,7 +18,7 @@ type dataSet struct {
 // dataSetOf returns the data set that a data_mode names, false if it is unknown. The images of
 // a mixed mode are the images of one set, which PyTorch-SbS mixes only if a script asks for it.
 func dataSetOf(mode string) (dataSet, bool) {
-	switch strings.TrimPrefix(mode, mixed) {
+	switch unmixed(mode) {
 	case "MNIST":
 		return dataSet{
 			convert.Size{Channels: 1, Height: 28, Width: 28},
@@ -61,9 +61,9 @@ func (p *plan) preprocess(c *config, opt Options) (convert.Size, error) {
 	if ok && p.input == known.size && !opt.NoPreprocessing {
 		p.borders = &known.borders
 	}
-	if ok && strings.HasPrefix(c.dataMode, mixed) {
+	if ok && strings.HasPrefix(c.dataMode, mixedMode) {
 		p.assume("%s is %s: the network gets single images of %s, as PyTorch-SbS does unless a script sets how it mixes two",
-			c.where("data_mode"), c.dataMode, strings.TrimPrefix(c.dataMode, mixed))
+			c.where("data_mode"), c.dataMode, unmixed(c.dataMode))
 	}
 	p.preprocessing = convert.Preprocessing{Crop: c.crop, Offset: float32(generations.offset[p.generation])}
 	p.split = generations.split[p.generation] && c.onOff

@@ -29,8 +29,9 @@ func (s *saver) checkArrays(folder string, e *exporter, quantities ...string) er
 		}
 		path := filepath.Join(folder, entry.Name())
 		switch {
+		case id.order != s.order && id.order != "" && s.order != "": // --order tells them apart
 		case id.quantity != epsilonFile && id.order != s.order && generations.typed[e.generation]:
-			err = fmt.Errorf("%s has another order in its name than the arrays of this network, and Load would not know which ones to read; remove it, or choose another folder", path)
+			err = fmt.Errorf("%s has another order in its name than the arrays of this network, so that it would not be clear which ones to read; remove it, or choose another folder", path)
 		case e.contradicts(id):
 			err = fmt.Errorf("%s shows a mean, which %v of this network does not have; remove it, or choose another folder", path, e.network.Layers[id.layer].Kind())
 		case !e.reads(id):
@@ -102,7 +103,7 @@ func (e *exporter) reads(id fileID) bool {
 
 // errCompressed is the error about a compressed file next to one to be written.
 func errCompressed(path string) error {
-	return fmt.Errorf("%s.gz already exists, and Load refuses two files for one layer and step; remove it, or choose another folder or step", path)
+	return fmt.Errorf("%s.gz already exists, and there must not be two files for one layer and step; remove it, or choose another folder or step", path)
 }
 
 // checkConfiguration refuses folders in which Load would find another configuration

@@ -40,6 +40,7 @@ type Training struct {
 
 	// The loss and the optimizer.
 	LossMode   int     // loss_mode: 0 is a mixture of MSE and KL divergence, 1 (dialect 2 only) the cross entropy of softmax(h)
+	LossGiven  bool    // whether the configuration has the key loss_mode
 	LossMSE    float64 // loss_coeffs_mse, default 0.5: coefficient of the mean squared error
 	LossKLDiv  float64 // loss_coeffs_kldiv, default 1: coefficient of the Kullback-Leibler divergence
 	Active     bool    // learning_active, default true: whether to train at all
@@ -112,6 +113,9 @@ type LayerTraining struct {
 	EpsilonXYMean bool // network_structure.eps_xy_mean: after each update, all entries are set to their mean
 	SkipGradient  bool // sbs_skip_gradient_calculation: no gradient reaches the layers before; dialect 2 only
 }
+
+// DataSet returns the data set of DataMode: DataMode without "MIX_".
+func (t *Training) DataSet() string { return unmixed(t.DataMode) }
 
 // newTraining returns the defaults that do not depend on the generation.
 func newTraining() *Training {
@@ -277,12 +281,11 @@ func (c *config) trainingOf(n *convert.Network) (*Training, error) {
 		t.OverloadPath = c.overload
 	}
 	t.Step, t.StepMax = c.learningStep, keys.stepMax
-	if generations.step[g] == "epoch_id" {
+	if generations.dialect[g] == 2 {
 		t.Step, t.StepMax = keys.epoch, keys.epochMax
 	}
-	if _, ok := c.given["weight_path"]; !ok {
-		t.WeightPath = generations.weightPath[g]
-	}
+	t.WeightPath = c.weightPath(g)
+	_, t.LossGiven = c.given[learning+"loss_mode"]
 	if _, ok := c.given["learning_parameters.lr_scheduler_use_performance"]; !ok {
 		t.ByAccuracy = generations.byAccuracy[g]
 	}
@@ -302,11 +305,19 @@ func (c *config) trainingOf(n *convert.Network) (*Training, error) {
 	return &t, nil
 }
 
+// weightPath returns the key weight_path, or its default.
+func (c *config) weightPath(g generation) string {
+	if _, ok := c.given["weight_path"]; ok {
+		return c.training.WeightPath
+	}
+	return generations.weightPath[g]
+}
+
 // layer returns which parameters of layer i are trained.
 func (t *trainingKeys) layer(c *config, g generation, i int, l convert.Layer) LayerTraining {
 	var out LayerTraining
-	list, def := t.weights, generations.trainByDefault[g]
-	if strings.HasPrefix(generations.trainable[g], learning) {
+	list, def := t.weights, generations.trainDefault[g]
+	if generations.dialect[g] == 2 {
 		list = t.weights2
 	}
 	switch l := l.(type) {

@@ -198,7 +198,7 @@ func TestTrainingOf_ReadsEveryKey(t *testing.T) {
 	want = Training{
 		Dialect: 2, DataMode: "mine", DataPath: "d", BatchSize: 24, Processes: 3, UpdateAfter: 2.5, Step: 7, StepMax: 8,
 		WeightPath: "w", EpsilonXYPath: "e", ResultsPath: "r", LogPath: "l", CooldownAfter: 3, ReductionCooldown: 2,
-		LossMode: 1, LossMSE: 2, LossKLDiv: 3, Optimizer: "SGD", Schedule: "None", ByAccuracy: true,
+		LossMode: 1, LossGiven: true, LossMSE: 2, LossKLDiv: 3, Optimizer: "SGD", Schedule: "None", ByAccuracy: true,
 		W: Rate{0.1, 0.2, 0.3, 4, 5}, EpsilonXY: Rate{0.6, 0.7, 0.8, 9, 10.5},
 		BatchesPerUpdate: 20, OverloadPath: "o", TestEvery: 11,
 		Augmentation: Augmentation{Crop: 2, FlipP: 0.1, Brightness: 0.2, Contrast: 0.3, Saturation: 0.4, Hue: 0.45},

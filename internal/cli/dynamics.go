@@ -216,7 +216,28 @@ func NeedSbS(n *convert.Network, flags string) error {
 	if Spiking(n) {
 		return nil
 	}
-	return fmt.Errorf("%s cannot be used: the network has no SbS layer", flags)
+	advice := ""
+	if strings.Contains(flags, flagSpikes) && slices.ContainsFunc(n.Layers, func(l convert.Layer) bool { _, ok := l.(*convert.NNMF); return ok }) {
+		advice = "; number_of_spikes in the configuration sets the iterations of its NNMF layers"
+	}
+	return fmt.Errorf("%s cannot be used: the network has no SbS layer%s", flags, advice)
+}
+
+// given names the flags that a list that Dynamics returns comes from.
+func given(list []sbs.Dynamics) string {
+	var flags []string
+	for flag, is := range map[string]func(sbs.Dynamics) bool{
+		flagSpikes:   func(d sbs.Dynamics) bool { return d.Spikes != 0 },
+		flagSampler:  func(d sbs.Dynamics) bool { return d.Sampler != "" },
+		flagSchedule: func(d sbs.Dynamics) bool { return d.Schedule != nil },
+		flagEpsilon0: func(d sbs.Dynamics) bool { return d.Epsilon0 != 0 },
+	} {
+		if slices.ContainsFunc(list, is) {
+			flags = append(flags, "--"+flag)
+		}
+	}
+	slices.Sort(flags)
+	return strings.Join(flags, ", ")
 }
 
 // Classes returns the number of classes of a network. It returns an error if the output
@@ -318,7 +339,7 @@ func ApplyDynamics(list []sbs.Dynamics, own []sbs.Params, n *convert.Network) er
 	if len(list) == 0 {
 		return nil
 	}
-	if err := NeedSbS(n, "--spikes, --sampler, --epsilon-schedule and --epsilon-0"); err != nil {
+	if err := NeedSbS(n, given(list)); err != nil {
 		return err
 	}
 	if err := FitsLayers(len(list), n); err != nil {

@@ -151,6 +151,14 @@ func TestFewSpikes_WarnsIfEpsilonDoesNotFit(t *testing.T) {
 func TestApplyDynamics_NeedsAnSbSLayer(t *testing.T) {
 	n := &convert.Network{Layers: []convert.Layer{&convert.ReLU{}}}
 	require.NoError(t, ApplyDynamics(nil, nil, n))
-	require.EqualError(t, ApplyDynamics([]sbs.Dynamics{{Epsilon0: 1}}, nil, n),
-		"--spikes, --sampler, --epsilon-schedule and --epsilon-0 cannot be used: the network has no SbS layer")
+	for want, d := range map[string]sbs.Dynamics{
+		"--epsilon-0": {Epsilon0: 1}, "--spikes": {Spikes: 1}, "--sampler": {Sampler: sbs.IID},
+		"--epsilon-schedule, --spikes": {Spikes: 2, Schedule: &sbs.Schedule{Auto: true}},
+	} {
+		require.EqualError(t, ApplyDynamics([]sbs.Dynamics{d}, nil, n), want+" cannot be used: the network has no SbS layer")
+	}
+	n.Layers = append(n.Layers, &convert.NNMF{})
+	require.EqualError(t, ApplyDynamics([]sbs.Dynamics{{Epsilon0: 1}}, nil, n), "--epsilon-0 cannot be used: the network has no SbS layer")
+	require.EqualError(t, ApplyDynamics([]sbs.Dynamics{{Spikes: 1}}, nil, n),
+		"--spikes cannot be used: the network has no SbS layer; number_of_spikes in the configuration sets the iterations of its NNMF layers")
 }

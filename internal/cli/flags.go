@@ -160,6 +160,12 @@ func ChoiceVar(flags *pflag.FlagSet, choice *string, name string, words []string
 	flags.Lookup(name).DefValue = "" // pflag would print it without the colon
 }
 
+// GenerationVar defines the flag --generation for a network of PyTorch-SbS of dialect 2.
+func GenerationVar(flags *pflag.FlagSet, generation *string, generations []string) {
+	ChoiceVar(flags, generation, "generation", generations,
+		"the `month` of the PyTorch-SbS that the network is for, if its configuration does not show it (default: what the configuration or a Mean file shows, or else 2023-07 for networks with an ONOFF layer and 2023-01 for others)")
+}
+
 type choiceValue struct {
 	choice *string
 	words  []string

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/dataset"
 )
@@ -72,6 +73,7 @@ type flags struct {
 	data           []string
 	labels         string
 	order          string
+	generation     string
 	test           string
 	testLabels     string
 	noTest         bool
@@ -149,10 +151,10 @@ func (f *flags) register(s *pflag.FlagSet) {
 	cli.IntVar(s, &f.epochs, "epochs", 1, fmt.Sprintf("`number` of passes over all training images (default: %d, or the value in CONFIG.json; with --new-classes, enough for %d updates, from %d to %d)", tuneEpochs, newLayerUpdates, newLayerLeast, newLayerMost))
 	cli.IntVar(s, &f.batch, "batch", 1, fmt.Sprintf("`number` of images per sub-batch (default: %d, or the value in CONFIG.json)", tuneBatch))
 	cli.IntVar(s, &f.subBatches, "batches-per-update", 1, fmt.Sprintf("`number` of sub-batches per update of the weights (default: %d, or the value in CONFIG.json)", tuneSubBatches))
-	s.Float64Var(&f.rateW, "lr", 0, fmt.Sprintf("initial learning `rate` of the weights (default: %v, or %v for a new last layer; %v in dialect 1 and for networks without SbS layers; or the value in CONFIG.json)", tuneRate2, newLayerRate2, tuneRate1))
+	s.Float64Var(&f.rateW, "lr", 0, fmt.Sprintf("initial learning `rate` of the weights (default: %v, or %v for a new last layer; %v in dialect 1 and for networks without SbS or NNMF layers; or the value in CONFIG.json)", tuneRate2, newLayerRate2, tuneRate1))
 	s.Float64Var(&f.rateEpsilonXY, "lr-epsilon-xy", 0, fmt.Sprintf("initial learning `rate` of epsilon_xy, dialect 1 only (default: %v, or the value in CONFIG.json)", tuneRateEpsilonXY))
 	s.StringVar(&f.schedule, "lr-schedule", "", "`name` of the learning rate schedule: constant, cosine (falls to 0) or plateau (falls if there is no progress) (default: cosine, or the value in CONFIG.json)")
-	s.StringVar(&f.loss, "loss", "", "`name` of the loss: "+strings.Join(lossNames, " or ")+" (default: the loss in the configuration; without one, mixture if the last layer is an SbS layer)")
+	s.StringVar(&f.loss, "loss", "", "`name` of the loss: "+strings.Join(lossNames, " or ")+" (default: the loss in the configuration; without one, mixture if the last layer with weights is an SbS or NNMF layer, and cross-entropy otherwise; a network that ends with RECONSTRUCTION needs mixture)")
 	s.StringSliceVar(&f.freeze, "freeze", nil, "`layers` that are not trained, such as L0,L2, or rest for all layers except the last one with weights")
 	s.BoolVar(&f.newClasses, flagNewClasses, false, "replace the last layer by an untrained one for the classes of the training images, which may be other classes than those of MODEL.onnx")
 	s.BoolVar(&f.noAugmentation, "no-augmentation", false, "prepare training images like test images: no random crops, flips or colors")
@@ -160,8 +162,10 @@ func (f *flags) register(s *pflag.FlagSet) {
 	cli.Group(s, "Learning", "epochs", "batch", "batches-per-update", "lr", "lr-epsilon-xy", "lr-schedule", "loss", "freeze", flagNewClasses, "no-augmentation", "holdout")
 
 	f.Register(s, "unchanged")
-	s.StringVar(&f.order, "order", "", "`number` of spikes of layer 0 per value of its input, as in PyTorch-SbS; the names of the weight files and of the log folder end with it (only for a configuration)")
+	s.StringVar(&f.order, "order", "", "`number` of spikes of layer 0 per value of its input, as in PyTorch-SbS; the names of the weight files, of the model and of the log folder end with it; or none to start from weights without one (only for a configuration)")
 	cli.Group(s, "Spikes (for training and in the resulting model)", append(cli.DynamicsFlagNames(), "order")...)
+
+	cli.GenerationVar(s, &f.generation, pytorch.Generations())
 
 	s.BoolVar(&f.noTest, "no-test", false, "do not test")
 	cli.SpikesVar(s, &f.testSpikes, flagTestSpikes, "`number` of spikes in tests, for all SbS layers or one per SbS layer; in layers with --epsilon-schedule auto, also the epsilon_0 for them (default: as in training)")

@@ -53,6 +53,7 @@ func TestTrain_RefusesBeforeTraining(t *testing.T) {
 	occupied := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(occupied, "network.json"), []byte(`{"network_structure": {}}`), 0o600))
 	inactive := configuration(t, "network.json", strings.Replace(string(read(t, config)), `"loss_mode"`, `"learning_active": false, "loss_mode"`, 1))
+	skipping := configuration(t, "network.json", strings.Replace(string(read(t, config)), `"loss_mode"`, `"sbs_skip_gradient_calculation": [true, false, true], "loss_mode"`, 1))
 
 	for _, c := range []struct {
 		name string
@@ -75,6 +76,9 @@ func TestTrain_RefusesBeforeTraining(t *testing.T) {
 		{"reconstruction", []string{reconstruction, "--data", data, "--loss", "cross-entropy"}, "compares classes, but the network ends with a reconstruction of its input: use --loss mixture"},
 		{"unknown layer", []string{path, "--data", data, "--freeze", "L9"}, "the layers are L0 to L2"},
 		{"all layers frozen", []string{path, "--data", data, "--freeze", "L0,L2"}, "nothing is left to train"},
+		{"generation of a model", []string{path, "--data", data, "--generation", "2023-01"}, "--generation requires a configuration"},
+		{"unknown generation", []string{config, "--data", data, "--generation", "2022-05"}, "2023-01"},
+		{"no gradient", []string{skipping, "--data", data}, "nothing is left to train: learning_parameters.sbs_skip_gradient_calculation is true for L0, L2, so that neither these layers nor those before them are trained"},
 		{"unknown loss", []string{path, "--data", data, "--loss", "x"}, "--loss x: want one of cross-entropy, mixture"},
 		{"unknown schedule", []string{path, "--data", data, "--lr-schedule", "x"}, "--lr-schedule x: want one of constant, cosine, plateau"},
 		{"negative rate", []string{path, "--data", data, "--lr", "-1"}, "--lr -1: want a number above 0"},

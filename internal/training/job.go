@@ -99,8 +99,11 @@ func (f *flags) newJob(ctx context.Context) (*job, error) {
 
 // fromModel prepares the fine-tuning of a model.
 func (f *flags) fromModel(ctx context.Context, j *job) error {
-	if f.order != "" {
+	switch {
+	case f.order != "":
 		return errors.New("--order requires a configuration: give the number of spikes of a model with --spikes")
+	case f.generation != "":
+		return errors.New("--generation requires a configuration: a model contains what depends on it")
 	}
 	j.kind, j.learned = fineTuning, true
 	m, data, err := cli.ReadModel(ctx, f.path, f.ignoreChecksum)
@@ -226,14 +229,17 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 		return err
 	}
 	opt := pytorch.Options{
-		Config: files, Spikes: cli.MaxSpikes(d), Order: f.order,
+		Config: files, Spikes: cli.MaxSpikes(d), Order: f.order, Generation: f.generation,
 		Input: convert.Size(size), Mean: make([]float32, size.Channels),
 	}
 	start := pytorch.Start{Seed: f.seed, Overload: true}
 	// The draft has a wrong mean of the images. The configuration must be read before
 	// the images, since it sets how they are read.
-	draft, t, _, err := pytorch.NewNetwork(opt, start)
+	draft, t, read, err := pytorch.NewNetwork(opt, start)
 	if err != nil {
+		return err
+	}
+	if err := fitsOrder(draft, read, d); err != nil {
 		return err
 	}
 	if j.classes, err = classesOfNetwork(draft); err != nil {
@@ -280,6 +286,18 @@ func (f *flags) fromConfiguration(ctx context.Context, j *job) error {
 	return err
 }
 
+// fitsOrder returns an error if --spikes contradicts the number of spikes that an order gives to
+// layer 0. read has that number.
+func fitsOrder(n *convert.Network, read *pytorch.Report, d []sbs.Dynamics) error {
+	if _, ok := n.Layers[0].(*convert.SbS); !ok || read.Order == "" || len(d) == 0 {
+		return nil
+	}
+	if want, got := read.Layers[0].Spikes, d[0].Spikes; got != 0 && got != want {
+		return fmt.Errorf("--order %s means %d spikes of layer 0, but --spikes gives it %d: leave out one of them", read.Order, want, got)
+	}
+	return nil
+}
+
 // existing returns the folder, or "" if it does not exist.
 func existing(folder string) string {
 	if _, err := os.Stat(folder); err != nil {
@@ -289,7 +307,8 @@ func existing(folder string) string {
 }
 
 // configurationPlaces returns the paths of the files that a training from the
-// configuration in a folder writes. order is in the names of the arrays and of the log.
+// configuration in a folder writes. order is in the names of the arrays,
+// of the log and of the model.
 func configurationPlaces(t *pytorch.Training, output, folder, order string) (places, error) {
 	base := output
 	if base == "" {
@@ -300,12 +319,12 @@ func configurationPlaces(t *pytorch.Training, output, folder, order string) (pla
 			return places{}, fmt.Errorf("%s %q in the configuration leads out of its folder: change it to a relative path, and set the output folder with --output", v.key, v.path)
 		}
 	}
-	log := filepath.Join(base, t.LogPath)
+	suffix := ""
 	if order != "" {
-		log += "_" + order
+		suffix = "_" + order
 	}
 	return places{
-		model: filepath.Join(base, "model.onnx"), log: log, order: order,
+		model: filepath.Join(base, "model"+suffix+".onnx"), log: filepath.Join(base, t.LogPath) + suffix, order: order,
 		weights: filepath.Join(base, t.WeightPath), epsilonXY: filepath.Join(base, t.EpsilonXYPath),
 		configuration: filepath.Clean(base) != filepath.Clean(folder) && !same(base, folder),
 	}, nil

@@ -2,7 +2,6 @@ package training
 
 import (
 	"cmp"
-	"slices"
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
@@ -76,7 +75,7 @@ type plan struct {
 // defaultsFor returns the plan of a training without flags.
 func defaultsFor(k kind, t *pytorch.Training, n *convert.Network) plan {
 	p := plan{loss: lossMixture, testEvery: 1, saveEvery: 1}
-	if t.LossMode == 1 || t.Dialect == 2 && !probabilities(n.Layers[len(n.Layers)-1]) {
+	if t.LossMode == 1 || t.Dialect == 2 && (signed(n) || !t.LossGiven && !probabilities(n)) {
 		p.loss = lossCrossEntropy
 	}
 	if k == fineTuning {
@@ -100,29 +99,11 @@ func defaultsFor(k kind, t *pytorch.Training, n *convert.Network) plan {
 	return p
 }
 
-// multiplies reports whether an update of dialect 2 multiplies weights of a network.
-func multiplies(n *convert.Network) bool {
-	return slices.ContainsFunc(n.Layers, func(l convert.Layer) bool {
-		_, nnmf := l.(*convert.NNMF)
-		_, spiking := l.(*convert.SbS)
-		return nnmf || spiking
-	})
-}
-
-// probabilities reports whether the output of a layer is a distribution.
-func probabilities(l convert.Layer) bool {
-	switch l.(type) {
-	case *convert.SbS, *convert.NNMF, *convert.Reconstruction:
-		return true
-	}
-	return false
-}
-
 // withNewLayer returns the plan for fine-tuning a network whose last layer is new. See job.fit for
 // the number of epochs.
 func (p plan) withNewLayer(n *convert.Network) plan {
 	if last, err := pytorch.LastLayer(n); err == nil && p.rateW == tuneRate2 {
-		if probabilities(n.Layers[last]) {
+		if weightsOf(n.Layers[last]) == proportions {
 			p.rateW = newLayerRate2
 		}
 	}

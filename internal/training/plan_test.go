@@ -8,6 +8,7 @@ import (
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/converttest"
+	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/train"
 )
 
@@ -50,6 +51,56 @@ func TestPlan_DefaultsDependOnTheKindOfTraining(t *testing.T) {
 			require.Equal(t, c.want, defaultsFor(c.kind, training(c.dialect), c.network))
 		})
 	}
+}
+
+// TestPlan_FollowsTheLossOfTheConfiguration checks the loss for networks that end with these layers.
+func TestPlan_FollowsTheLossOfTheConfiguration(t *testing.T) {
+	const given0, given1, none = "loss_mode 0", "loss_mode 1", ""
+	nnmf, spiking, conv, pool, maximum := &convert.NNMF{}, &convert.SbS{}, &convert.Conv{}, &convert.AveragePool{}, &convert.MaxPool{}
+	for _, c := range []struct {
+		layers []convert.Layer
+		mode   string
+		want   string
+	}{
+		{[]convert.Layer{nnmf}, none, lossMixture},
+		{[]convert.Layer{nnmf, pool}, none, lossMixture},
+		{[]convert.Layer{nnmf, pool, maximum}, given0, lossMixture},
+		{[]convert.Layer{spiking, pool}, given0, lossMixture},
+		{[]convert.Layer{spiking, pool}, given1, lossCrossEntropy},
+		{[]convert.Layer{spiking, &convert.SbS{Pooling: true}}, none, lossMixture},
+		{[]convert.Layer{conv, &convert.ReLU{}}, none, lossCrossEntropy},
+		{[]convert.Layer{conv, &convert.ReLU{}, pool}, given0, lossMixture},
+		{[]convert.Layer{spiking, conv}, given0, lossCrossEntropy},
+		{[]convert.Layer{spiking, &convert.ApproxConv{}, pool}, given0, lossCrossEntropy},
+		{[]convert.Layer{spiking, conv, pool}, none, lossCrossEntropy},
+		{[]convert.Layer{spiking, &convert.Reconstruction{}}, none, lossMixture},
+	} {
+		tr := &pytorch.Training{Dialect: 2, LossGiven: c.mode != none}
+		if c.mode == given1 {
+			tr.LossMode = 1
+		}
+		n := &convert.Network{Layers: c.layers}
+		require.Equal(t, c.want, defaultsFor(byEpochs, tr, n).loss, "%v %s", c.layers, c.mode)
+		j := &job{network: n, training: tr, plan: defaultsFor(byEpochs, tr, n)}
+		require.NoError(t, new(flags).setLoss(j))
+		noted := c.mode == given0 && c.want == lossCrossEntropy
+		require.Equal(t, noted, len(j.notes) == 1, j.notes)
+		if noted {
+			require.Contains(t, j.notes[0], "loss_mode is 0, which compares probabilities, but the outputs of layer L1 (")
+		}
+		if signed(n) {
+			j.loss = lossMixture
+			require.ErrorContains(t, (&flags{loss: lossMixture}).setLoss(j), "--loss mixture compares probabilities, but layer L1")
+		}
+	}
+}
+
+// TestScaled_KnowsTheLayersWithAScale checks which layers divide their gradient.
+func TestScaled_KnowsTheLayersWithAScale(t *testing.T) {
+	require.True(t, scaled(&convert.SbS{}))
+	require.True(t, scaled(&convert.NNMF{Gradient: sbs.GradientClosedForm}))
+	require.False(t, scaled(&convert.NNMF{Gradient: sbs.GradientLoop}))
+	require.False(t, scaled(&convert.Conv{}))
 }
 
 // TestPlan_GivesANewLayerMoreToLearn checks the learning rate and the number of epochs.

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 
 	"github.com/spike-by-spike/sbs/convert"
 	"github.com/spike-by-spike/sbs/importers/pytorch"
@@ -195,21 +193,9 @@ func (s *session) writeModel(data []byte) error {
 	return nil
 }
 
-// isConvolution reports whether a layer is a convolution, whose outputs can be negative.
-func isConvolution(l convert.Layer) bool {
-	switch l.(type) {
-	case *convert.Conv, *convert.ApproxConv:
-		return true
-	}
-	return false
-}
-
 // trainsW reports whether a layer has weights that are trained.
 func (j *job) trainsW() bool {
-	return j.trains(j.config.FreezeW, func(l convert.Layer) bool {
-		layer, ok := l.(*convert.SbS)
-		return isConvolution(l) || ok && !layer.Pooling
-	})
+	return j.trains(j.config.FreezeW, func(l convert.Layer) bool { return weightsOf(l).trained() })
 }
 
 // trainsEpsilonXY reports whether a layer has an epsilon_xy that is trained.
@@ -229,10 +215,9 @@ func (j *job) trains(frozen []string, has func(convert.Layer) bool) bool {
 	return false
 }
 
-var weightFile = regexp.MustCompile(`^(?:Weight|Bias|Mean)_L\d+_S(\d+)\.npy(?:\.gz)?$`)
-
-// laterWeights returns a weight file of a later step than the given one, or "" if there
-// is none. A training that ends at the given step cannot have written such a file.
+// laterWeights returns an array file of a later step than the given one, or "" if there is none. A
+// training that ends at the given step cannot have written such a file. Arrays of another order
+// belong to another network; Save refuses them if they cannot share the folder.
 func (j *job) laterWeights(step int) (string, error) {
 	entries, err := os.ReadDir(j.places.weights)
 	if errors.Is(err, os.ErrNotExist) {
@@ -242,11 +227,8 @@ func (j *job) laterWeights(step int) (string, error) {
 		return "", err
 	}
 	for _, e := range entries {
-		m := weightFile.FindStringSubmatch(e.Name())
-		if m == nil {
-			continue
-		}
-		if s, err := strconv.Atoi(m[1]); err != nil || s > step {
+		s, order, ok := pytorch.ParseName(e.Name())
+		if ok && order == j.places.order && s > step {
 			return filepath.Join(j.places.weights, e.Name()), nil
 		}
 	}

@@ -179,7 +179,11 @@ func (j *job) checkSaves() error {
 		n := step - j.start()
 		return n == j.steps || n > 0 && n < j.steps && n%j.saveEvery == 0
 	}
-	return pytorch.CheckSave(j.places.weights, &first, j.saveOptions(), later)
+	err := pytorch.CheckSave(j.places.weights, &first, j.saveOptions(), later)
+	if err != nil && j.places.order != "" && j.places.configuration {
+		err = fmt.Errorf("%w (the configuration has the number of spikes of one --order: give another --output for each)", err)
+	}
+	return err
 }
 
 // oldLog returns the files of another training that a new training must remove: the

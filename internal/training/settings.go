@@ -33,7 +33,7 @@ func (f *flags) settle(j *job) error {
 		ThresholdEpsilonXY: cmp.Or(t.EpsilonXY.Threshold, math.SmallestNonzeroFloat64),
 		RateW:              j.rateW, RateEpsilonXY: j.rateEpsilonXY, SubBatches: j.subBatches,
 	}
-	if !t.KeepGradientScale && t.ScaleGradient {
+	if t.Dialect == 2 && !t.KeepGradientScale && t.ScaleGradient && slices.ContainsFunc(j.network.Layers, scaled) {
 		j.note("kepp_last_grad_scale is false: the scales of the gradients are measured anew for every sub-batch (PyTorch-SbS divides all gradients by -1)")
 	}
 	if err := j.setAugmentation(f.noAugmentation); err != nil {
@@ -48,7 +48,7 @@ func (f *flags) settle(j *job) error {
 	if f.rateEpsilonXY > 0 && !j.trainsEpsilonXY() {
 		return errors.New("--lr-epsilon-xy has no effect: no layer has an epsilon_xy that is trained")
 	}
-	if err := j.setLoss(); err != nil {
+	if err := f.setLoss(j); err != nil {
 		return err
 	}
 	return j.setSchedule()
@@ -112,7 +112,7 @@ func (j *job) setAugmentation(none bool) error {
 	a := j.training.Augmentation
 	j.augment = dataset.Augmentation{Crop: j.network.Preprocessing.Crop, Center: none}
 	// The data mode does not describe images of new classes, which may be digits or arrows.
-	if m := strings.TrimPrefix(j.training.DataMode, "MIX_"); !none && j.newLayer == "" && (m == "MNIST_FASHION" || m == "CIFAR10") {
+	if m := j.training.DataSet(); !none && j.newLayer == "" && (m == "MNIST_FASHION" || m == "CIFAR10") {
 		j.augment.FlipP, j.augment.Brightness, j.augment.Contrast = a.FlipP, a.Brightness, a.Contrast
 		j.augment.Saturation, j.augment.Hue = a.Saturation, a.Hue
 	}
@@ -160,7 +160,27 @@ func (j *job) setLayers(freeze []string) error {
 			j.note("w_trainable is ignored for layer %s: the weights of pooling layers are never trained", name)
 		}
 	}
-	return nil
+	return j.checkStops()
+}
+
+// checkStops returns an error if the layers that stop the gradient leave nothing to train.
+func (j *job) checkStops() error {
+	stops := j.config.StopGradient
+	if len(stops) == 0 {
+		return nil
+	}
+	after := false
+	for i, l := range j.network.Layers {
+		name := layerName(i)
+		switch {
+		case name == stops[len(stops)-1]:
+			after = true
+		case after && weightsOf(l).trained() && !slices.Contains(j.config.FreezeW, name):
+			return nil
+		}
+	}
+	return fmt.Errorf("nothing is left to train: learning_parameters.sbs_skip_gradient_calculation is true for %s, so that neither these layers nor those before them are trained, and no layer after them has weights that are trained; change that key",
+		strings.Join(stops, ", "))
 }
 
 // freezeRest is the value of --freeze for all layers except the last one with weights.
@@ -185,7 +205,10 @@ func (j *job) expand(freeze []string) ([]string, error) {
 }
 
 // setLoss sets the loss that is minimized.
-func (j *job) setLoss() error {
+func (f *flags) setLoss(j *job) error {
+	if i, last := outputLayer(j.network); f.loss == "" && j.training.LossGiven && j.training.LossMode == 0 && signed(j.network) {
+		j.note("loss_mode is 0, which compares probabilities, but the outputs of layer %s (%s) can be negative: the loss is the cross entropy, loss_mode 1", layerName(i), last.Kind())
+	}
 	if j.loss == lossCrossEntropy {
 		if j.reconstructs() {
 			return fmt.Errorf("--loss %s compares classes, but the network ends with a reconstruction of its input: use --loss %s", lossCrossEntropy, lossMixture)
@@ -193,9 +216,9 @@ func (j *job) setLoss() error {
 		j.config.Loss = train.Loss{Kind: train.CrossEntropy}
 		return nil
 	}
-	if isConvolution(j.network.Layers[len(j.network.Layers)-1]) {
-		return fmt.Errorf("--loss %s compares probabilities, but the network ends with a convolution, whose outputs can be negative: use --loss %s",
-			lossMixture, lossCrossEntropy)
+	if i, last := outputLayer(j.network); signed(j.network) {
+		return fmt.Errorf("--loss %s compares probabilities, but layer %s (%s) is a convolution, whose outputs can be negative: use --loss %s",
+			lossMixture, layerName(i), last.Kind(), lossCrossEntropy)
 	}
 	t := j.training
 	j.config.Loss = train.Loss{Kind: train.Mixture, MSE: t.LossMSE, KL: t.LossKLDiv, Sum: t.Dialect == 2}
