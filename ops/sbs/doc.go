@@ -41,7 +41,8 @@
 //
 //  2. It draws S spikes, which are independent and identically distributed. Spike t is
 //     the first k with cumsum(p)[k]/sum(p) >= u[t], where u[t] is a random number that
-//     is uniform in [0, 1).
+//     is uniform in [0, 1). A u[t] below LeastUniform counts as LeastUniform: an entry
+//     of 0 is never drawn.
 //
 //  3. It updates h for each spike s in turn:
 //
