@@ -162,10 +162,11 @@ func (f *flags) register(s *pflag.FlagSet) {
 	cli.Group(s, "Learning", "epochs", "batch", "batches-per-update", "lr", "lr-epsilon-xy", "lr-schedule", "loss", "freeze", flagNewClasses, "no-augmentation", "holdout")
 
 	f.Register(s, "unchanged")
-	s.StringVar(&f.order, "order", "", "`number` of spikes of layer 0 per value of its input, as in PyTorch-SbS; the names of the weight files, of the model and of the log folder end with it; or none to start from weights without one (only for a configuration)")
-	cli.Group(s, "Spikes (for training and in the resulting model)", append(cli.DynamicsFlagNames(), "order")...)
+	cli.Group(s, "Spikes (for training and in the resulting model)", cli.DynamicsFlagNames()...)
 
+	s.StringVar(&f.order, "order", "", "`number` of spikes of layer 0 per value of its input, as in PyTorch-SbS; the names of the weight files, of the model and of the log folder end with it; or none to start from weights without one")
 	cli.GenerationVar(s, &f.generation, pytorch.Generations())
+	cli.Group(s, "Only for a configuration", "order", "generation")
 
 	s.BoolVar(&f.noTest, "no-test", false, "do not test")
 	cli.SpikesVar(s, &f.testSpikes, flagTestSpikes, "`number` of spikes in tests, for all SbS layers or one per SbS layer; in layers with --epsilon-schedule auto, also the epsilon_0 for them (default: as in training)")
