@@ -42,7 +42,7 @@ var allowed = map[string][]string{
 	"internal/tfevents":         {"internal/atomicfile"},
 	"internal/trainlog":         {"internal/chart", "internal/atomicfile"},
 	"internal/calibrate":        nil,
-	"internal/measure":          {"runtime", "internal/dataset", "internal/noise", "internal/parallel"},
+	"internal/measure":          {"classify", "runtime", "internal/dataset", "internal/noise", "internal/parallel"},
 	"internal/dataset":          {"internal/imagefile", "internal/metadata", "internal/npy", "internal/parallel", "internal/pickle", "internal/sniff"},
 	"ops":                       {"internal/parallel"},
 	"ops/std":                   {"ops", "internal/kernel", "internal/parallel", "internal/portmath"},
