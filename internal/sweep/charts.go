@@ -289,14 +289,14 @@ func (c axisChart) plot(p panel) (*plot.Plot, plot.Legend, error) {
 		panels = []panel{p}
 	}
 	low, high := limits(panels)
-	margin := max(0.05*(high-low), 0.2)
+	margin := max(float64(0.05*(high-low)), 0.2)
 	drawn.Y.Min, drawn.Y.Max = max(low-margin, 0), high+margin
 	if c.logarithmic {
 		drawn.X.Scale, drawn.X.Tick.Marker = plot.LogScale{}, plot.TickerFunc(chart.Decades)
 		drawn.X.Min /= 1.1
 		drawn.X.Max *= 1.1
 	} else {
-		margin := 0.02 * (drawn.X.Max - drawn.X.Min)
+		margin := float64(0.02 * (drawn.X.Max - drawn.X.Min))
 		drawn.X.Min, drawn.X.Max = drawn.X.Min-margin, drawn.X.Max+margin
 	}
 	return drawn, legend, nil

@@ -30,7 +30,7 @@ The folder of --output receives
   - results.csv and results.jsonl, with one row per combination and seed. They
     have the same bytes on every run, for any number of cores
   - timing.csv, with the time of each row
-  - chart-noise-KIND.svg and .png, the accuracy over the level of each noise, and
+  - chart-noise-KIND.svg and .png, the accuracy over the level of the noise, and
     chart-spikes.svg and .png, the accuracy over the number of spikes
   - sweep.json, which describes the sweep
 A summary is printed. --plot prints the summary of a folder again and draws the
@@ -38,7 +38,7 @@ charts again, without computing.
 
 An interrupted or killed sweep continues with --resume. It loses at most the row
 at work. To divide a sweep over several machines, compute its parts with
---shard 1/4, --shard 2/4 and so on, each into a folder of its own, and join them:
+--shard 1/4, --shard 2/4 and so on, each into its own folder, and join them:
 
   sbs-sweep merge -o all/ part1/ part2/ part3/ part4/
 

@@ -225,7 +225,7 @@ func (m *manifest) plan() ([]task, error) {
 		if model.Images < 1 || len(model.Variants) == 0 {
 			return nil, fmt.Errorf("%s has no images or no numbers of spikes", model.Name)
 		}
-		rows += float64(len(levels)) * float64(len(model.Variants)) * float64(m.Seeds)
+		rows += float64(float64(len(levels)) * float64(len(model.Variants)) * float64(m.Seeds))
 	}
 	if rows > maxTasks {
 		return nil, fmt.Errorf("the sweep has %.0f rows, more than the limit of %d: give fewer levels, numbers of spikes or seeds", rows, maxTasks)

@@ -68,7 +68,7 @@ func (f *mergeFlags) run(stdout, stderr io.Writer) (err error) {
 	}
 	var pieces []*piece
 	for _, folder := range f.parts {
-		if same(folder, f.output) {
+		if sameFolder(folder, f.output) {
 			return fmt.Errorf("--output %s is one of the parts: give another folder", f.output)
 		}
 		p, err := readPiece(folder)
@@ -125,8 +125,8 @@ func (f *mergeFlags) run(stdout, stderr io.Writer) (err error) {
 	return conclude(f.output, &whole, ordered, stdout, resultsCSV, resultsJSON, timingCSV)
 }
 
-// same reports whether two paths name the same folder.
-func same(a, b string) bool {
+// sameFolder reports whether two paths name the same folder.
+func sameFolder(a, b string) bool {
 	x, err1 := os.Stat(a)
 	y, err2 := os.Stat(b)
 	return filepath.Clean(a) == filepath.Clean(b) || err1 == nil && err2 == nil && os.SameFile(x, y)

@@ -88,8 +88,8 @@ func wilson(count, n int) (low, high float64) {
 	total, p := float64(n), float64(count)/float64(n)
 	square := z * z / total
 	// float64 around a product forces its rounding: see package noise.
-	center := p + square/2
-	half := z * math.Sqrt(float64(p*(1-p))/total+float64(square/(4*total)))
+	center := p + float64(square/2)
+	half := float64(z * math.Sqrt(float64(p*(1-p))/total+float64(square/(4*total))))
 	// Rounding errors must not exclude a share of 0 or 1.
 	return min(max((center-half)/(1+square), 0), p), max(min((center+half)/(1+square), 1), p)
 }

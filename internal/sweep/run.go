@@ -254,7 +254,7 @@ func (p *progress) left(i int, share float64) (float64, bool) {
 		costs[m], times[m] = p.costs[m], p.times[m]
 	}
 	at := p.tasks[i]
-	costs[at.model] += at.cost * share
+	costs[at.model] += float64(at.cost * share)
 	times[at.model] += p.now().Sub(p.start).Seconds()
 	var cost, seconds float64
 	for m := range costs {
@@ -270,9 +270,9 @@ func (p *progress) left(i int, share float64) (float64, bool) {
 			rate = times[m] / costs[m]
 		}
 		if m == at.model {
-			rest -= at.cost * share
+			rest -= float64(at.cost * share)
 		}
-		left += rest * rate
+		left += float64(rest * rate)
 	}
 	return left, true
 }

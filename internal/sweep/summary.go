@@ -63,7 +63,7 @@ func collect(m *manifest, rows []row) []*series {
 func newResult(rows []row, several bool) result {
 	r := result{low: math.Inf(1), high: math.Inf(-1), seeds: len(rows)}
 	for _, v := range rows {
-		accuracy, low, high := 100*v.Accuracy, 100*v.Low, 100*v.High
+		accuracy, low, high := float64(100*v.Accuracy), float64(100*v.Low), float64(100*v.High)
 		if several {
 			low, high = accuracy, accuracy
 		}
