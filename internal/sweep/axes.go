@@ -93,7 +93,7 @@ func parseKind(text string) (kindLevels, error) {
 		}
 	}
 	if len(k.Levels) == 0 {
-		return k, errors.New("the only level is 0, which is no noise: give a level above 0, or leave out the flag")
+		return k, errors.New("the only level is 0, which is no noise: give another level, or leave out the flag")
 	}
 	slices.Sort(k.Levels)
 	return k, nil

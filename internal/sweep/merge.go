@@ -149,7 +149,7 @@ func readPiece(folder string) (*piece, error) {
 	if err != nil {
 		return nil, err
 	}
-	lost := 0
+	var lost int
 	if p.rows, lost, err = readRows(folder, tasks); err != nil {
 		return nil, err
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/dataset"
 	"github.com/spike-by-spike/sbs/internal/metadata"
-	"github.com/spike-by-spike/sbs/internal/noise"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops/sbs"
@@ -90,17 +89,15 @@ func (m *model) load(ctx context.Context, f *flags, a *axes, pb *onnxpb.ModelPro
 	if err != nil {
 		return err
 	}
-	defer func() { _ = own.Close() }() // which only ends goroutines
+	defer own.Close()
 	m.warnings = c.Warnings()
 	for _, k := range a.noise {
 		for _, level := range k.Levels {
-			n, err := noise.Parse(k.text(level))
-			if err == nil {
-				err = n.Fits(c.Size().Height, c.Size().Width)
-			}
+			fits, err := classify.New(own, classify.Noise(k.text(level)))
 			if err != nil {
-				return fmt.Errorf("--noise %s: %w", k.text(level), err)
+				return fmt.Errorf("%w: leave out this level of --noise", err)
 			}
+			fits.Close()
 		}
 	}
 	m.axis = own.Stages() == nil && len(own.SbSLayers()) > 0

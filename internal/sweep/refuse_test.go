@@ -37,7 +37,7 @@ func TestSweep_RefusesBeforeWorkStarts(t *testing.T) {
 		{[]string{"sbs.onnx", "--data", ""}, "no such file", false},
 		{[]string{"sbs.onnx", "--noise", "contrast=0:1.2:0.2", "--data", "bars"}, "--noise contrast=0:1.2:0.2: level 1.2: contrast takes a level from 0 to 1", true},
 		{[]string{"sbs.onnx", "--noise", "fog=1", "--data", "bars"}, `--noise fog=1: level 1: "fog" is not a kind of noise`, true},
-		{[]string{"sbs.onnx", "--noise", "occlusion=4,13", "--data", "bars"}, "sbs.onnx: --noise occlusion=13: ", false},
+		{[]string{"sbs.onnx", "--noise", "occlusion=4,13", "--data", "bars"}, "occlusion=13: the square of 13x13 pixels is larger than the images of 12x12 (height x width): leave out this level of --noise", false},
 		{[]string{"sbs.onnx", "--sampler", "x", "--data", "bars"}, "--sampler x: want iid, low-discrepancy, or both", true},
 		{[]string{"sbs.onnx", "--spikes", "0", "--data", "bars"}, "--spikes 0: want whole numbers from 1 to", true},
 		{[]string{"sbs.onnx", "--spikes", "", "--data", "bars"}, "--spikes is empty", true},
