@@ -114,7 +114,9 @@ func (m *model) load(ctx context.Context, f *flags, a *axes, pb *onnxpb.ModelPro
 		if err != nil {
 			return err
 		}
-		m.add(changed, options)
+		if err := m.add(changed, options); err != nil {
+			return errors.Join(err, changed.Close())
+		}
 		m.warn(changed.Warnings(), d)
 		if err := changed.Close(); err != nil {
 			return err
@@ -157,8 +159,8 @@ func (m *model) addFixed(own *runtime.Model, options []runtime.Option) {
 	m.Variants, m.options = []variant{v}, [][]runtime.Option{options}
 }
 
-// add adds the variant of an opened model.
-func (m *model) add(opened *runtime.Model, options []runtime.Option) {
+// add adds the variant of an opened model. It returns an error if another one has the same name.
+func (m *model) add(opened *runtime.Model, options []runtime.Option) error {
 	var numbers, samplers []string
 	v := variant{}
 	for _, l := range opened.SbSLayers() {
@@ -167,7 +169,11 @@ func (m *model) add(opened *runtime.Model, options []runtime.Option) {
 		v.Updates += int64(l.Updates)
 	}
 	v.Spikes, v.Sampler = spikes(strings.Join(alike(numbers), ",")), strings.Join(alike(samplers), ",")
+	if slices.ContainsFunc(m.Variants, func(o variant) bool { return o.text() == v.text() }) {
+		return fmt.Errorf("the model has %s spikes with two of the given values: its spikes cannot change as --%s and --%s ask for", v.text(), flagSpikes, flagSampler)
+	}
 	m.Variants, m.options = append(m.Variants, v), append(m.options, options)
+	return nil
 }
 
 // alike returns only one element of a list whose elements are all equal.

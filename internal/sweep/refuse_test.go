@@ -71,6 +71,8 @@ func TestSweep_RefusesBeforeWorkStarts(t *testing.T) {
 		require.Equal(t, c.usage, errors.As(err, &usage), "%v: %v", c.args, err)
 		require.NoDirExists(t, "out")
 	}
+	_, _, err = command(t, "sbs.onnx", "--data", "bars", "-o", "cnn.onnx")
+	require.ErrorContains(t, err, "--output cnn.onnx is a file: give a folder")
 	_, _, err = command(t, "sbs.onnx", "--data", "bars")
 	require.ErrorContains(t, err, "the folder for the results is missing")
 	_, _, err = command(t, "--plot", "x", "--seeds", "2")

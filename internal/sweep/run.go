@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -32,6 +33,9 @@ func (f *flags) run(ctx context.Context, stdout, stderr io.Writer) error {
 }
 
 func (f *flags) sweep(ctx context.Context, stdout, stderr io.Writer) (err error) {
+	if info, err := os.Stat(f.output); err == nil && !info.IsDir() {
+		return fmt.Errorf("--output %s is a file: give a folder", f.output)
+	}
 	if hasResults(f.output) && !f.resume && !f.force {
 		return existing(f.output)
 	}
@@ -145,7 +149,6 @@ func (f *flags) compute(ctx context.Context, models []*model, tasks []task, s *s
 	for i := len(s.rows); i < len(tasks); i++ {
 		t := tasks[i]
 		m := models[t.model]
-		start := time.Now()
 		if open.Model == nil || open.model != t.model || open.variant != t.variant {
 			if open.Model != nil {
 				if err := open.Close(); err != nil {
@@ -165,6 +168,7 @@ func (f *flags) compute(ctx context.Context, models []*model, tasks []task, s *s
 			}
 		}
 		p.begin(i, m.Images)
+		start := time.Now()
 		answers, err := measure.Model(ctx, open.Model, m.samples, opt)
 		if err != nil {
 			return fmt.Errorf("%s: %s: %w", m.path, t.text(), err)
