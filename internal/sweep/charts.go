@@ -166,7 +166,7 @@ func (m *manifest) spikePanels(all []*series) []panel {
 		accuracies = append(accuracies, struct {
 			title string
 			of    func(*series) (result, bool)
-		}{"mean over all noise", func(s *series) (result, bool) { return s.noisy(m.Noise) }})
+		}{"mean over all noise", func(s *series) (result, bool) { return s.noisy(m.Noise, m.Seeds) }})
 	}
 	var panels []panel
 	for _, a := range accuracies {

@@ -31,8 +31,8 @@ var clean = condition{kind: noNoise}
 // result is the accuracy over several seeds, in percent.
 type result struct {
 	mean, low, high float64
-	updates         float64 // per image
-	seeds           int
+	updates         float64   // per image
+	seeds           []float64 // the accuracy of each seed
 }
 
 // collect groups rows by series. Low and high of a result are the smallest and the largest
@@ -61,12 +61,13 @@ func collect(m *manifest, rows []row) []*series {
 }
 
 func newResult(rows []row, several bool) result {
-	r := result{low: math.Inf(1), high: math.Inf(-1), seeds: len(rows)}
+	r := result{low: math.Inf(1), high: math.Inf(-1)}
 	for _, v := range rows {
 		accuracy, low, high := float64(100*v.Accuracy), float64(100*v.Low), float64(100*v.High)
 		if several {
 			low, high = accuracy, accuracy
 		}
+		r.seeds = append(r.seeds, accuracy)
 		r.mean += accuracy
 		r.updates += v.Updates
 		r.low, r.high = min(r.low, low), max(r.high, high)
@@ -77,20 +78,24 @@ func newResult(rows []row, several bool) result {
 }
 
 // noisy returns the mean over all levels of each kind of noise, and then over the kinds. Low and
-// high are the means of those of the levels. It returns false if some are missing.
-func (s *series) noisy(kinds []kindLevels) (result, bool) {
-	var all result
+// high are the smallest and the largest of these means for one seed. It returns false if
+// some rows are missing.
+func (s *series) noisy(kinds []kindLevels, seeds int) (result, bool) {
+	means := make([]float64, seeds)
 	for _, k := range kinds {
-		var sum result
 		for _, l := range k.Levels {
-			r, ok := s.results[condition{k.Kind, l}]
-			if !ok {
-				return all, false
+			r := s.results[condition{k.Kind, l}]
+			if len(r.seeds) != seeds {
+				return result{}, false
 			}
-			sum.mean, sum.low, sum.high = sum.mean+r.mean, sum.low+r.low, sum.high+r.high
+			for i, accuracy := range r.seeds {
+				means[i] += accuracy / float64(len(k.Levels)*len(kinds))
+			}
 		}
-		n := float64(len(k.Levels)) * float64(len(kinds))
-		all.mean, all.low, all.high = all.mean+float64(sum.mean/n), all.low+float64(sum.low/n), all.high+float64(sum.high/n)
+	}
+	all := result{low: slices.Min(means), high: slices.Max(means), seeds: means}
+	for _, v := range means {
+		all.mean += v / float64(seeds)
 	}
 	return all, len(kinds) > 0
 }
@@ -215,7 +220,7 @@ func spikeTable(line func(...string), m *manifest, all []*series) {
 				continue
 			}
 			fields = append(fields, s.mean(clean))
-			if r, ok := s.noisy(m.Noise); ok {
+			if r, ok := s.noisy(m.Noise, m.Seeds); ok {
 				noisy = append(noisy, percent(r.mean))
 			} else {
 				noisy = append(noisy, dash)

@@ -110,3 +110,17 @@ func TestDivide_LimitsTheCurvesOfAPanel(t *testing.T) {
 	require.EqualValues(t, "1", parts[0][0].Spikes)
 	require.EqualValues(t, "14", parts[0][7].Spikes)
 }
+
+// TestNoisy_WeighsKindsEquallyForEachSeed computes the means by hand.
+func TestNoisy_WeighsKindsEquallyForEachSeed(t *testing.T) {
+	kinds := []kindLevels{{"gaussian", []float64{0.1, 0.2}}, {"contrast", []float64{0.5}}}
+	s := &series{results: map[condition]result{
+		{"gaussian", 0.1}: {seeds: []float64{90, 80}}, {"gaussian", 0.2}: {seeds: []float64{70, 40}}, {"contrast", 0.5}: {seeds: []float64{50, 90}},
+	}}
+	r, ok := s.noisy(kinds, 2)
+	require.True(t, ok)
+	require.Equal(t, result{mean: 70, low: 65, high: 75, seeds: []float64{65, 75}}, r)
+	delete(s.results, condition{"contrast", 0.5})
+	_, ok = s.noisy(kinds, 2)
+	require.False(t, ok)
+}
