@@ -2,7 +2,6 @@ package classify
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
@@ -96,14 +95,12 @@ func (c *Classifier) setUp() error {
 		return err
 	}
 	c.unit = metadata.IsOwn(c.model.Metadata())
-	if names := c.model.Metadata()[metadata.Classes]; names != "" {
-		if err := json.Unmarshal([]byte(names), &c.classes); err != nil {
-			return fmt.Errorf("the metadata %s is not a list of class names", metadata.Classes)
-		}
+	var err error
+	if c.classes, err = metadata.ClassNames(c.model.Metadata()); err != nil {
+		return err
 	}
 	c.warnings = c.model.Warnings()
 	if text := c.model.Metadata()[metadata.Border]; text != "" {
-		var err error
 		if c.borders, err = metadata.ParseBorders(text); err != nil {
 			c.warnings = append(c.warnings, fmt.Sprintf("%v; no picture is inverted automatically", err))
 		}

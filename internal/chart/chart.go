@@ -31,9 +31,39 @@ var (
 	PaleBlue  = color.NRGBA{86, 180, 233, 110}
 	Vermilion = color.NRGBA{213, 94, 0, 255}
 	Green     = color.NRGBA{0, 158, 115, 255}
+	Orange    = color.NRGBA{230, 159, 0, 255}
+	Purple    = color.NRGBA{204, 121, 167, 255}
+	SkyBlue   = color.NRGBA{86, 180, 233, 255}
+	Black     = color.NRGBA{0, 0, 0, 255}
 	GridGray  = color.NRGBA{215, 215, 215, 255}
 	TextGray  = color.NRGBA{60, 60, 60, 255}
 )
+
+// Mark tells the curves of a plot apart by color, by dashes and by the shape of the points, so
+// that they also differ in print without colors.
+type Mark struct {
+	Color  color.NRGBA
+	Dashes []vg.Length
+	Shape  draw.GlyphDrawer
+}
+
+// Marks has different marks for the curves of a plot.
+var Marks = []Mark{
+	{Blue, nil, draw.CircleGlyph{}},
+	{Vermilion, []vg.Length{6, 3}, draw.BoxGlyph{}},
+	{Green, []vg.Length{2, 2}, draw.PyramidGlyph{}},
+	{Purple, []vg.Length{8, 3, 2, 3}, draw.RingGlyph{}},
+	{Orange, nil, draw.SquareGlyph{}},
+	{SkyBlue, []vg.Length{6, 3}, draw.TriangleGlyph{}},
+	{Black, []vg.Length{2, 2}, draw.CrossGlyph{}},
+	{TextGray, []vg.Length{8, 3, 2, 3}, draw.PlusGlyph{}},
+}
+
+// Pale returns the color of the band of a curve.
+func Pale(c color.NRGBA) color.NRGBA {
+	c.A = 45
+	return c
+}
 
 // Style gives a plot the fonts, colors and grid of this project. Call it before adding
 // anything to the plot.
@@ -63,7 +93,13 @@ func Inch(pixels float64) vg.Length { return vg.Length(pixels) / DPI * vg.Inch }
 // Write draws plots below each other, with aligned axes, and writes them to a PNG or SVG
 // file, as its name says. It replaces the file atomically. The size is in pixels.
 func Write(path string, plots []*plot.Plot, width, height float64) error {
-	data, err := render(filepath.Ext(path), plots, width, height)
+	return WriteBeside(path, plots, nil, width, height)
+}
+
+// WriteBeside writes plots as Write does, and draws a legend to the right of each plot, outside
+// of its axes. legends is nil for none.
+func WriteBeside(path string, plots []*plot.Plot, legends []plot.Legend, width, height float64) error {
+	data, err := render(filepath.Ext(path), plots, legends, width, height)
 	if err == nil {
 		err = atomicfile.Write(path, data)
 	}
@@ -79,7 +115,7 @@ type canvas interface {
 	io.WriterTo
 }
 
-func render(format string, plots []*plot.Plot, width, height float64) ([]byte, error) {
+func render(format string, plots []*plot.Plot, legends []plot.Legend, width, height float64) ([]byte, error) {
 	var c canvas
 	switch format {
 	case ".png":
@@ -97,8 +133,24 @@ func render(format string, plots []*plot.Plot, width, height float64) ([]byte, e
 		Rows: len(plots), Cols: 1, PadY: Inch(22),
 		PadTop: Inch(16), PadBottom: Inch(12), PadLeft: Inch(16), PadRight: Inch(28),
 	}
-	for i, row := range plot.Align(rows, tiles, draw.New(c)) {
+	whole := draw.New(c)
+	beside := vg.Length(0) // width of the legends
+	for _, l := range legends {
+		beside = max(beside, l.Rectangle(whole).Size().X)
+	}
+	if beside > 0 {
+		tiles.PadRight = beside + 2*Inch(12)
+	}
+	for i, row := range plot.Align(rows, tiles, whole) {
 		plots[i].Draw(row[0])
+		if i < len(legends) {
+			l := legends[i]
+			l.Top, l.Left, l.XOffs, l.YOffs = true, true, 0, 0
+			l.Draw(draw.Canvas{Canvas: whole.Canvas, Rectangle: vg.Rectangle{
+				Min: vg.Point{X: whole.Max.X - beside - Inch(12), Y: row[0].Min.Y},
+				Max: vg.Point{X: whole.Max.X, Y: row[0].Max.Y - Inch(30)},
+			}})
+		}
 	}
 	var b bytes.Buffer
 	if _, err := c.WriteTo(&b); err != nil {

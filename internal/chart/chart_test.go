@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
 )
 
 func TestTicks_HaveDistinctLabels(t *testing.T) {
@@ -66,4 +67,59 @@ func TestWrite_KnowsTheFormatByTheName(t *testing.T) {
 	require.ErrorContains(t, Write(filepath.Join(folder, "a.jpg"), []*plot.Plot{p}, 300, 200), `a.jpg: unknown format ".jpg", want .png or .svg`)
 	require.NoFileExists(t, filepath.Join(folder, "a.jpg"))
 	require.ErrorContains(t, Write(filepath.Join(folder, "missing", "a.svg"), []*plot.Plot{p}, 300, 200), "missing")
+}
+
+func TestMarks_DifferWithoutColor(t *testing.T) {
+	for i, a := range Marks {
+		for _, b := range Marks[:i] {
+			require.NotEqual(t, a.Color, b.Color)
+			require.NotEqual(t, a.Shape, b.Shape)
+		}
+	}
+}
+
+// TestWriteBeside_LeavesRoomForTheLegends compares the ends of the axes.
+func TestWriteBeside_LeavesRoomForTheLegends(t *testing.T) {
+	folder := t.TempDir()
+	draw := func(name string, legends ...string) image.Image {
+		var plots []*plot.Plot
+		var list []plot.Legend
+		for range 2 {
+			p := plot.New()
+			Style(p)
+			p.X.Max, p.Y.Max = 1, 1
+			plots = append(plots, p)
+		}
+		for _, text := range legends {
+			l := plots[0].Legend
+			line, err := plotter.NewLine(plotter.XYs{{X: 0, Y: 0}, {X: 1, Y: 1}})
+			require.NoError(t, err)
+			l.Add(text, line)
+			list = append(list, l)
+		}
+		path := filepath.Join(folder, name)
+		require.NoError(t, WriteBeside(path, plots, list, 400, 400))
+		content, err := os.ReadFile(path)
+		require.NoError(t, err)
+		img, err := png.Decode(bytes.NewReader(content))
+		require.NoError(t, err)
+		return img
+	}
+	// inked returns the number of dark pixels to the right of a column, in some rows.
+	inked := func(img image.Image, from, low, high int) (n int) {
+		for y := low; y < high; y++ {
+			for x := from; x < 400; x++ {
+				if r, _, _, _ := img.At(x, y).RGBA(); r < 0x8000 {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	without, with := draw("without.png"), draw("with.png", "a curve", "another curve")
+	require.Zero(t, inked(without, 385, 0, 400))
+	require.Greater(t, inked(without, 300, 0, 400), 50, "the axes end near the right")
+	for _, half := range [][2]int{{0, 150}, {200, 350}} {
+		require.Greater(t, inked(with, 290, half[0], half[1]), 30, "the text of the legend")
+	}
 }

@@ -167,12 +167,18 @@ func setSampler(d *sbs.Dynamics, value string) (err error) {
 }
 
 func setSchedule(d *sbs.Dynamics, value string) error {
+	s, err := ParseSchedule(value)
+	d.Schedule = &s
+	return err
+}
+
+// ParseSchedule parses a value of the flag --epsilon-schedule.
+func ParseSchedule(value string) (sbs.Schedule, error) {
 	s, err := sbs.ParseSchedule(value)
 	if err != nil {
-		return errors.New("want auto, inverse-sqrt, constant, or power:P with P from -10 to 0, such as power:-0.2")
+		err = errors.New("want auto, inverse-sqrt, constant, or power:P with P from -10 to 0, such as power:-0.2")
 	}
-	d.Schedule = &s
-	return nil
+	return s, err
 }
 
 func setEpsilon0(d *sbs.Dynamics, value string) error {

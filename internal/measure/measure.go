@@ -3,9 +3,9 @@ package measure
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
+	"github.com/spike-by-spike/sbs/classify"
 	"github.com/spike-by-spike/sbs/internal/dataset"
 	"github.com/spike-by-spike/sbs/internal/noise"
 	"github.com/spike-by-spike/sbs/internal/parallel"
@@ -17,8 +17,8 @@ const batch = 128
 
 // Answer is the answer of a model to one image.
 type Answer struct {
-	Margin float64 // runtime.Margin of the output
-	Right  bool    // the class with the largest output, the first of several, is the label
+	Margin float64 // runtime.Margin of the probabilities
+	Right  bool    // the most probable class, the first of several, is the label
 
 	Stage   int   // at which the image left, from 1; 0 if the model has no stages
 	Updates int64 // spike updates of the image
@@ -55,17 +55,23 @@ type Options struct {
 	Noise   noise.Noise // added to every image
 	Seed    uint64      // of the noise and the spikes
 	Workers int         // below 1 means one per CPU
+
+	// Progress is called with the number of images that are done, from time to time. It may
+	// be nil.
+	Progress func(done int)
 }
 
-// Model returns the answers of a model with one input, the images, and one output, a vector
-// per image. Random numbers depend on the seed and the number of an image in s.
+// Model returns the answers of a model that classifies images. They are those of package
+// classify, and so of sbs-run. Random numbers depend on the seed and the number of an image in s.
 func Model(ctx context.Context, m *runtime.Model, s *dataset.Samples, opt Options) (Answers, error) {
-	if len(m.Inputs()) != 1 || len(m.Outputs()) != 1 {
-		return nil, errors.New("the model has several inputs or outputs")
+	c, err := classify.New(m, classify.Seed(opt.Seed), classify.Workers(max(opt.Workers, 0)))
+	if err != nil {
+		return nil, err
 	}
-	in, out, size := m.Inputs()[0], m.Outputs()[0], s.Size()
+	defer c.Close()
+	size := s.Size()
 	fixed := 0 // batch size
-	if n := in.Shape[0]; n.Known() {
+	if n := m.Inputs()[0].Shape[0]; n.Known() {
 		fixed = n.Size
 	}
 	pool := parallel.New(opt.Workers)
@@ -94,37 +100,20 @@ func Model(ctx context.Context, m *runtime.Model, s *dataset.Samples, opt Option
 		if err != nil {
 			return nil, err
 		}
-		var effort runtime.Effort
-		results, err := m.Run(ctx, map[string]*runtime.Tensor{in.Name: x}, runtime.Seed(opt.Seed), runtime.FirstImage(uint64(first)),
-			runtime.ReportEffort(func(e runtime.Effort) { effort = e }))
+		results, err := c.Run(ctx, x, runtime.FirstImage(uint64(first)))
 		if err != nil {
 			return nil, err
 		}
-		v := results[out.Name].Float32s()
-		classes := len(v) / rows
-		if classes < 1 {
-			return nil, fmt.Errorf("the model's output %q has no values", out.Name)
+		if len(results) < count {
+			return nil, fmt.Errorf("the output of the model has %d rows for %d images", len(results), count)
 		}
-		for i := range count {
-			a := answer(v[i*classes:(i+1)*classes], s.Label(first+i))
-			a.Updates = effort.Updates[i]
-			if effort.Stages != nil {
-				a.Stage = effort.Stages[i]
-			}
-			answers = append(answers, a)
+		for i, r := range results[:count] {
+			answers = append(answers, Answer{Margin: r.Margin(), Right: r.Class == s.Label(first+i), Stage: r.Stage, Updates: r.Updates})
 		}
 		first += count
-	}
-	return answers, nil
-}
-
-// answer returns the answer that an output vector is.
-func answer(output []float32, label int) Answer {
-	best := 0
-	for c, v := range output {
-		if v > output[best] {
-			best = c
+		if opt.Progress != nil {
+			opt.Progress(first)
 		}
 	}
-	return Answer{Margin: runtime.Margin(output), Right: best == label}
+	return answers, nil
 }

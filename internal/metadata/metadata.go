@@ -2,7 +2,11 @@
 // package convert writes, and reads and checks the property with the stages.
 package metadata
 
-import "strings"
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
 
 // Prefix starts the keys of the metadata of this project.
 const Prefix = "ai.sbs."
@@ -15,6 +19,16 @@ func IsOwn(properties map[string]string) bool {
 		}
 	}
 	return false
+}
+
+// ClassNames returns the names of the classes that metadata has, or nil if it has none.
+func ClassNames(properties map[string]string) (names []string, err error) {
+	if text := properties[Classes]; text != "" {
+		if err := json.Unmarshal([]byte(text), &names); err != nil {
+			return nil, fmt.Errorf("the metadata %s is not a list of class names", Classes)
+		}
+	}
+	return names, nil
 }
 
 // Keys of a model's metadata properties.

@@ -143,6 +143,6 @@ func TestDuration_HasTwoUnits(t *testing.T) {
 	for seconds, want := range map[float64]string{
 		0.4: "0s", 59.4: "59s", 59.6: "1m00s", 185: "3m05s", 3600: "1h00m", 7620: "2h07m", 273600: "3d04h", math.Inf(1): "11574d01h",
 	} {
-		require.Equal(t, want, duration(seconds))
+		require.Equal(t, want, Duration(seconds))
 	}
 }

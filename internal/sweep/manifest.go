@@ -1,0 +1,298 @@
+package sweep
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spike-by-spike/sbs/internal/atomicfile"
+	"github.com/spike-by-spike/sbs/internal/cli"
+	"github.com/spike-by-spike/sbs/internal/noise"
+)
+
+// manifest describes a sweep: everything that its rows depend on. It has no paths, so that the
+// parts of a sweep can be computed on different machines.
+type manifest struct {
+	Format    int             `json:"format"`
+	Version   string          `json:"version"` // of the program
+	Models    []manifestModel `json:"models"`
+	Noise     []kindLevels    `json:"noise"`
+	Schedule  string          `json:"epsilon_schedule,omitempty"`
+	FirstSeed uint64          `json:"first_seed"`
+	Seeds     int             `json:"seeds"`
+	Shard     string          `json:"shard,omitempty"` // the part of the sweep, such as 2/4
+}
+
+// manifestModel describes a model of a sweep and the images that it gets.
+type manifestModel struct {
+	Name     string    `json:"name"`
+	SHA256   string    `json:"sha256"` // of the file, or of the whole model if it has external data
+	Images   int       `json:"images"`
+	Data     string    `json:"data_sha256"`        // of the images and labels
+	Random   bool      `json:"random"`             // it draws random numbers
+	Variants []variant `json:"spikes_and_sampler"` // the values of the axes
+}
+
+// variant is a number of spikes with a sampler.
+type variant struct {
+	Spikes  spikes `json:"spikes"`
+	Sampler string `json:"sampler"`
+	Updates int64  `json:"updates"` // per image, estimated for a model with stages
+}
+
+// format is the version of the format of a manifest.
+const format = 1
+
+// manifestFile is the name of the file of a manifest.
+const manifestFile = "sweep.json"
+
+// maxManifest and maxResults bound the sizes of files that are read, in bytes.
+const (
+	maxManifest = 64 << 20
+	maxResults  = 1 << 30
+)
+
+// readFile reads a file of at most most bytes.
+func readFile(path string, most int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	case info.Size() > most:
+		return nil, fmt.Errorf("%s has %d bytes, more than the limit of %d: it is no file of a sweep", path, info.Size(), most)
+	}
+	return os.ReadFile(path)
+}
+
+// readManifest reads the manifest of a folder.
+func readManifest(folder string) (*manifest, error) {
+	path := filepath.Join(folder, manifestFile)
+	data, err := readFile(path, maxManifest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is not the folder of a sweep: %s does not exist", folder, path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m := &manifest{}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(m); err != nil {
+		return nil, fmt.Errorf("%s does not describe a sweep: %w", path, err)
+	}
+	if m.Format != format {
+		return nil, fmt.Errorf("%s has the format %d, but this version of the program knows the format %d only", path, m.Format, format)
+	}
+	_, err = m.plan()
+	for _, k := range m.Noise { // the names of the charts have the names of the kinds
+		for _, l := range k.Levels {
+			if _, e := noise.Parse(k.text(l)); e != nil && err == nil {
+				err = e
+			}
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return m, nil
+}
+
+func (m *manifest) write(folder string) error {
+	data, err := json.MarshalIndent(m, "", "\t")
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(folder, manifestFile), append(data, '\n'))
+}
+
+// difference says how the sweep in a folder differs from m, or returns "". It ignores the part.
+func (m *manifest) difference(in *manifest) string {
+	if in.Version != m.Version {
+		return fmt.Sprintf("it is of version %s of the program, and this is %s", in.Version, m.Version)
+	}
+	if len(in.Models) != len(m.Models) {
+		return fmt.Sprintf("it has %d models instead of %d", len(in.Models), len(m.Models))
+	}
+	for i, want := range m.Models {
+		switch have := in.Models[i]; {
+		case have.Name != want.Name:
+			return fmt.Sprintf("its model number %d is %s instead of %s", i+1, have.Name, want.Name)
+		case have.SHA256 != want.SHA256:
+			return fmt.Sprintf("%s was another file (sha256 %.12s instead of %.12s)", want.Name, have.SHA256, want.SHA256)
+		case have.Images != want.Images:
+			return fmt.Sprintf("%s was measured with %d images instead of %d", want.Name, have.Images, want.Images)
+		case have.Data != want.Data:
+			return fmt.Sprintf("%s was measured with other images or labels", want.Name)
+		case !slices.Equal(have.Variants, want.Variants):
+			return fmt.Sprintf("%s has other spikes or samplers (%s instead of %s)", want.Name, texts(have.Variants, variant.text), texts(want.Variants, variant.text))
+		}
+	}
+	if have, want := texts(in.Noise, kindLevels.String), texts(m.Noise, kindLevels.String); have != want {
+		return fmt.Sprintf("its noise is %s instead of %s", cmp.Or(have, noNoise), cmp.Or(want, noNoise))
+	}
+	if in.Schedule != m.Schedule {
+		return fmt.Sprintf("its --epsilon-schedule is %s instead of %s", cmp.Or(in.Schedule, "that of the models"), cmp.Or(m.Schedule, "that of the models"))
+	}
+	if in.Seeds != m.Seeds || in.FirstSeed != m.FirstSeed {
+		return fmt.Sprintf("it has %d seeds from %d instead of %d from %d", in.Seeds, in.FirstSeed, m.Seeds, m.FirstSeed)
+	}
+	return ""
+}
+
+// differenceOfParts says how the sweep in a folder, or the part of it, differs from m, or
+// returns "".
+func (m *manifest) differenceOfParts(in *manifest) string {
+	if d := m.difference(in); d != "" {
+		return d
+	}
+	if in.Shard != m.Shard {
+		return fmt.Sprintf("it is %s instead of %s", partName(in.Shard), partName(m.Shard))
+	}
+	return ""
+}
+
+func partName(shard string) string {
+	if shard == "" {
+		return "the whole sweep"
+	}
+	return "the part " + shard
+}
+
+// text returns the variant in words, such as "25 iid".
+func (v variant) text() string { return string(v.Spikes) + " " + v.Sampler }
+
+// String returns the noise in words, such as "gaussian=0.1,0.2".
+func (k kindLevels) String() string { return k.Kind + "=" + texts(k.Levels, number) }
+
+// texts returns the texts of a list, separated by commas.
+func texts[T any](list []T, text func(T) string) string {
+	var b bytes.Buffer
+	for i, v := range list {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(text(v))
+	}
+	return b.String()
+}
+
+// task is a row that is to be computed.
+type task struct {
+	id
+	model, variant int     // indices in the manifest
+	cost           float64 // of the computation, in updates
+}
+
+// noise returns the noise in the form that noise.Parse reads, or "" for none.
+func (t task) noise() string {
+	if t.Noise == noNoise {
+		return ""
+	}
+	return noiseText(t.Noise, t.Level)
+}
+
+// overhead is the cost of an image apart from its updates, as a number of updates.
+const overhead = 20000
+
+// maxTasks bounds the number of rows of a sweep.
+const maxTasks = 1 << 20
+
+// plan returns all rows of the sweep, in their order in the results.
+func (m *manifest) plan() ([]task, error) {
+	levels := []id{{Noise: noNoise}}
+	for _, k := range m.Noise {
+		if len(k.Levels) > maxValues {
+			return nil, fmt.Errorf("there are %d levels of %s, more than the limit of %d", len(k.Levels), k.Kind, maxValues)
+		}
+		for _, l := range k.Levels {
+			levels = append(levels, id{Noise: k.Kind, Level: l})
+		}
+	}
+	if m.Seeds < 1 || m.Seeds > maxTasks || m.FirstSeed > math.MaxUint64-uint64(m.Seeds) {
+		return nil, fmt.Errorf("there are %d seeds from %d, want 1 to %d", m.Seeds, m.FirstSeed, maxTasks)
+	}
+	rows := 0.0
+	for _, model := range m.Models {
+		if model.Images < 1 || len(model.Variants) == 0 {
+			return nil, fmt.Errorf("%s has no images or no numbers of spikes", model.Name)
+		}
+		rows += float64(float64(len(levels)) * float64(len(model.Variants)) * float64(m.Seeds))
+	}
+	if rows > maxTasks {
+		return nil, fmt.Errorf("the sweep has %.0f rows, more than the limit of %d: give fewer levels, numbers of spikes or seeds", rows, maxTasks)
+	}
+	var tasks []task
+	for i, model := range m.Models {
+		for _, level := range levels {
+			seeds := m.Seeds
+			if level.Noise == noNoise && !model.Random {
+				seeds = 1
+			}
+			for j, v := range model.Variants {
+				for s := range seeds {
+					tasks = append(tasks, task{
+						id: id{
+							Model: model.Name, SHA256: model.SHA256, Noise: level.Noise, Level: level.Level,
+							Spikes: v.Spikes, Sampler: v.Sampler, Seed: m.FirstSeed + uint64(s),
+						},
+						model: i, variant: j, cost: float64(model.Images) * (overhead + float64(v.Updates)),
+					})
+				}
+			}
+		}
+	}
+	return tasks, nil
+}
+
+// part returns the rows of a part of the sweep, in their order in the results. The parts have
+// about the same cost: the rows, from the most expensive to the cheapest, go to the part with
+// the least cost so far.
+func part(tasks []task, s cli.Shard) []task {
+	order := make([]int, len(tasks))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(tasks[b].cost, tasks[a].cost) })
+	costs := make([]float64, s.Count)
+	var own []int
+	for _, i := range order {
+		least := 0
+		for k, c := range costs {
+			if c < costs[least] {
+				least = k
+			}
+		}
+		costs[least] += tasks[i].cost
+		if least == s.Index-1 {
+			own = append(own, i)
+		}
+	}
+	slices.Sort(own)
+	list := make([]task, len(own))
+	for k, i := range own {
+		list[k] = tasks[i]
+	}
+	return list
+}
+
+// tasks returns the rows that the folder of the manifest has when it is complete.
+func (m *manifest) tasks() ([]task, error) {
+	all, err := m.plan()
+	if err != nil || m.Shard == "" {
+		return all, err
+	}
+	s, err := cli.ParseShard(m.Shard)
+	if err != nil {
+		return nil, fmt.Errorf("shard %s: %w", m.Shard, err)
+	}
+	return part(all, s), nil
+}

@@ -1,0 +1,197 @@
+package sweep
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spike-by-spike/sbs/internal/cli"
+)
+
+// mergeWord is the name of the subcommand.
+const mergeWord = "merge"
+
+const mergeLong = `Joins the parts of a sweep that sbs-sweep --shard has computed.
+
+The folder of --output receives what the whole sweep would have written, with
+the same bytes in results.csv and results.jsonl. All parts must be there, once
+and complete, and be parts of the same sweep.`
+
+// mergeFlags holds the values of the command line of merge.
+type mergeFlags struct {
+	output string
+	force  bool
+	parts  []string
+}
+
+func mergeCommand() *cobra.Command {
+	var f mergeFlags
+	cmd := &cobra.Command{
+		Use:     name + " " + mergeWord + " -o FOLDER PART...",
+		Short:   "Joins the parts of a sweep",
+		Long:    mergeLong,
+		Example: "  sbs-sweep merge -o all/ part1/ part2/ part3/ part4/",
+		Args: func(_ *cobra.Command, args []string) error {
+			f.parts = args[1:]
+			switch {
+			case len(f.parts) == 0:
+				return fmt.Errorf("the folders of the parts are missing: %s %s -o FOLDER PART...", name, mergeWord)
+			case f.output == "":
+				return errors.New("the folder for the results is missing: give it with -o FOLDER")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.OutOrStdout(), cmd.ErrOrStderr()) },
+	}
+	cmd.Flags().StringVarP(&f.output, "output", "o", "", "`folder` for the results")
+	cmd.Flags().BoolVar(&f.force, "force", false, "replace the results in the folder")
+	return cmd
+}
+
+// piece is a part of a sweep.
+type piece struct {
+	folder string
+	*manifest
+	shard cli.Shard
+	rows  []row
+	times map[id]float64
+}
+
+func (f *mergeFlags) run(stdout, stderr io.Writer) (err error) {
+	if hasResults(f.output) && !f.force {
+		return fmt.Errorf("%s already has the results of a sweep: replace it with --force, or give another --output", f.output)
+	}
+	var pieces []*piece
+	for _, folder := range f.parts {
+		if sameFolder(folder, f.output) {
+			return fmt.Errorf("--output %s is one of the parts: give another folder", f.output)
+		}
+		p, err := readPiece(folder)
+		if err != nil {
+			return err
+		}
+		pieces = append(pieces, p)
+	}
+	if err := checkPieces(pieces); err != nil {
+		return err
+	}
+	whole := *pieces[0].manifest
+	whole.Shard = ""
+	tasks, err := whole.plan()
+	if err != nil {
+		return err
+	}
+	rows, times := map[id]row{}, map[id]float64{}
+	for _, p := range pieces {
+		for _, r := range p.rows {
+			rows[r.id] = r
+			if t, ok := p.times[r.id]; ok {
+				times[r.id] = t
+			}
+		}
+	}
+	ordered := make([]row, len(tasks))
+	for i, t := range tasks {
+		r, ok := rows[t.id]
+		if !ok { // the parts would not be those of part
+			return fmt.Errorf("the row %s %s is in none of the parts", t.Model, t.text())
+		}
+		ordered[i] = r
+	}
+	l, err := lockFolder(f.output, func(texts ...string) { cli.PrintWarnings(stderr, texts...) })
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Release()) }()
+	if hasResults(f.output) {
+		if !f.force {
+			return fmt.Errorf("%s already has the results of a sweep: replace it with --force, or give another --output", f.output)
+		}
+		if err := removeResults(f.output); err != nil {
+			return err
+		}
+	}
+	if err := whole.write(f.output); err != nil {
+		return err
+	}
+	if err := writeRows(f.output, ordered, times); err != nil {
+		return err
+	}
+	return conclude(f.output, &whole, ordered, stdout, resultsCSV, resultsJSON, timingCSV)
+}
+
+// sameFolder reports whether two paths name the same folder.
+func sameFolder(a, b string) bool {
+	x, err1 := os.Stat(a)
+	y, err2 := os.Stat(b)
+	return filepath.Clean(a) == filepath.Clean(b) || err1 == nil && err2 == nil && os.SameFile(x, y)
+}
+
+// readPiece reads a part, which must be complete.
+func readPiece(folder string) (*piece, error) {
+	m, err := readManifest(folder)
+	if err != nil {
+		return nil, err
+	}
+	p := &piece{folder: folder, manifest: m}
+	if m.Shard == "" {
+		return nil, fmt.Errorf("%s is a whole sweep and no part of one: there is nothing to join", folder)
+	}
+	if p.shard, err = cli.ParseShard(m.Shard); err != nil {
+		return nil, fmt.Errorf("%s: shard %s: %w", folder, m.Shard, err)
+	}
+	tasks, err := m.tasks()
+	if err != nil {
+		return nil, err
+	}
+	var lost int
+	if p.rows, lost, err = readRows(folder, tasks); err != nil {
+		return nil, err
+	}
+	switch {
+	case lost > 0:
+		return nil, fmt.Errorf("%s: line %d of %s is damaged or of another sweep: compute the part again from there with --resume", folder, len(p.rows)+1, resultsJSON)
+	case len(p.rows) < len(tasks):
+		return nil, fmt.Errorf("%s is not complete: it has %d of the %d rows of part %s: continue it with --resume", folder, len(p.rows), len(tasks), m.Shard)
+	}
+	p.times = readTimes(folder)
+	return p, nil
+}
+
+// checkPieces returns an error unless the parts are all parts of one sweep, each once.
+func checkPieces(pieces []*piece) error {
+	first := pieces[0]
+	folders := make([]string, first.shard.Count)
+	for _, p := range pieces {
+		if d := first.difference(p.manifest); d != "" {
+			return fmt.Errorf("%s and %s are parts of different sweeps: of %s, %s", first.folder, p.folder, p.folder, d)
+		}
+		if p.shard.Count != first.shard.Count {
+			return fmt.Errorf("%s is part %v and %s is part %v: the sweep was divided differently", first.folder, first.shard, p.folder, p.shard)
+		}
+		if other := folders[p.shard.Index-1]; other != "" {
+			return fmt.Errorf("%s and %s are both part %v: name each part once", other, p.folder, p.shard)
+		}
+		folders[p.shard.Index-1] = p.folder
+	}
+	var missing []string
+	for i, folder := range folders {
+		if folder == "" {
+			missing = append(missing, cli.Shard{Index: i + 1, Count: len(folders)}.String())
+		}
+	}
+	if len(missing) > 0 {
+		const most = 10
+		text := strings.Join(missing[:min(len(missing), most)], ", ")
+		if len(missing) > most {
+			text += fmt.Sprintf(" and %d more", len(missing)-most)
+		}
+		return fmt.Errorf("parts are missing: %s: name their folders too, or compute them with --shard", text)
+	}
+	return nil
+}

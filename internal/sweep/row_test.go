@@ -1,0 +1,106 @@
+package sweep
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/internal/cli"
+)
+
+// TestWilson compares with published values: Newcombe, "Two-sided confidence intervals for the
+// single proportion", Statistics in Medicine 17, 1998, table I, method 3.
+func TestWilson_HasPublishedValues(t *testing.T) {
+	for _, c := range []struct {
+		count, n  int
+		low, high float64
+	}{{81, 263, 0.2553, 0.3662}, {15, 148, 0.0624, 0.1605}, {0, 20, 0, 0.1611}, {1, 29, 0.0061, 0.1718}} {
+		low, high := wilson(c.count, c.n)
+		require.InDelta(t, c.low, low, 6e-5)
+		require.InDelta(t, c.high, high, 6e-5)
+	}
+	low, high := wilson(20, 20)
+	require.Equal(t, 1.0, high)
+	require.InDelta(t, 1-0.1611, low, 6e-5)
+}
+
+func TestRow_SurvivesJSON(t *testing.T) {
+	for text, s := range map[string]spikes{`25`: "25", `"25,100"`: "25,100", `"stages"`: stages, `""`: ""} {
+		r := newRow(id{Model: "a", SHA256: "ff", Noise: "gaussian", Level: 0.1, Spikes: s, Sampler: "iid", Seed: 1<<64 - 1}, 3, 2, 1000.0/3)
+		line, err := r.jsonLine()
+		require.NoError(t, err)
+		require.Contains(t, string(line), `"spikes":`+text+`,`)
+		require.Contains(t, string(line), `"accuracy":0.666667,`)
+		require.Contains(t, string(line), `"updates_per_image":333.33}`)
+		var back row
+		require.NoError(t, json.Unmarshal(line, &back))
+		require.Equal(t, r, back)
+		require.NoError(t, back.check())
+		back.Right = 3
+		require.Error(t, back.check(), "the accuracy no longer fits")
+		require.Len(t, r.fields(), len(columns))
+	}
+}
+
+// everyModel is the manifest of a sweep with all kinds of models.
+func everyModel() *manifest {
+	return &manifest{
+		Format: format, Version: "v1", Seeds: 2, FirstSeed: 5, Noise: []kindLevels{{"gaussian", []float64{0.1, 0.2}}, {"contrast", []float64{0.5}}},
+		Models: []manifestModel{
+			{Name: "sbs.onnx", SHA256: "aa", Images: 100, Data: "dd", Random: true, Variants: []variant{
+				{"25", "iid", 1000}, {"25", "low-discrepancy", 1000}, {"100", "iid", 4000}, {"100", "low-discrepancy", 4000},
+			}},
+			{Name: "staged.onnx", SHA256: "bb", Images: 100, Data: "dd", Random: true, Variants: []variant{{stages, "", 500}}},
+			{Name: "cnn.onnx", SHA256: "cc", Images: 100, Data: "dd", Variants: []variant{{}}},
+		},
+	}
+}
+
+func TestPlan_HasNoNoiseOnceAndOneSeedWithoutRandomNumbers(t *testing.T) {
+	tasks, err := everyModel().plan()
+	require.NoError(t, err)
+	count := map[string]int{}
+	seen := map[id]bool{}
+	for _, task := range tasks {
+		require.False(t, seen[task.id])
+		seen[task.id] = true
+		count[task.Model+" "+task.noise()]++
+	}
+	require.Equal(t, map[string]int{
+		"sbs.onnx ": 8, "sbs.onnx gaussian=0.1": 8, "sbs.onnx gaussian=0.2": 8, "sbs.onnx contrast=0.5": 8,
+		"staged.onnx ": 2, "staged.onnx gaussian=0.1": 2, "staged.onnx gaussian=0.2": 2, "staged.onnx contrast=0.5": 2,
+		"cnn.onnx ": 1, "cnn.onnx gaussian=0.1": 2, "cnn.onnx gaussian=0.2": 2, "cnn.onnx contrast=0.5": 2,
+	}, count)
+	require.Equal(t, id{Model: "sbs.onnx", SHA256: "aa", Noise: noNoise, Spikes: "25", Sampler: "iid", Seed: 5}, tasks[0].id)
+}
+
+func TestPart_DividesByCost(t *testing.T) {
+	all, err := everyModel().plan()
+	require.NoError(t, err)
+	total := 0.0
+	for _, task := range all {
+		total += task.cost
+	}
+	for n := 1; n <= 7; n++ {
+		found := map[id]int{}
+		for i := 1; i <= n; i++ {
+			cost, last := 0.0, -1
+			for _, task := range part(all, cli.Shard{Index: i, Count: n}) {
+				found[task.id]++
+				cost += task.cost
+				for k, a := range all { // in order
+					if a.id == task.id {
+						require.Greater(t, k, last)
+						last = k
+					}
+				}
+			}
+			require.InDelta(t, total/float64(n), cost, 100*(overhead+4000))
+		}
+		require.Len(t, found, len(all))
+		for _, count := range found {
+			require.Equal(t, 1, count)
+		}
+	}
+}
