@@ -17,8 +17,12 @@ const Unlabeled = -1
 // Files is a sequence of images in files.
 type Files struct {
 	source  dataset.Source
+	shard   span
 	classes []string // their names, nil if unknown
 }
+
+// span is a range of images of a source.
+type span struct{ first, count int }
 
 // OpenFiles opens the images in paths: image files, folders of image files, IDX files
 // such as those of MNIST, .npy and .npz files, CSV files, and batches of CIFAR-10; see
@@ -37,29 +41,60 @@ func (c *Classifier) OpenFiles(paths []string, labels string) (*Files, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Files{source: source, classes: c.classes}
+	f := &Files{source: source, shard: span{0, source.Len()}, classes: c.classes}
 	if names := source.Classes(); f.classes == nil && len(names) == c.count {
 		f.classes = names
 	}
 	return f, nil
 }
 
-// Len returns the number of images.
+// Len returns the number of images: those of the shard, after Shard.
 func (f *Files) Len() int {
 	if f == nil || f.source == nil {
 		return 0
 	}
-	return f.source.Len()
+	return f.shard.count
 }
 
 // Limit reduces f to its first n images. If the images are in class folders, it takes an
 // equal share of every class instead, as far as a class has that many, and reports true.
+// Limit undoes an earlier Shard.
 func (f *Files) Limit(n int) (shared bool) {
 	if f == nil || f.source == nil {
 		return false
 	}
-	f.source, shared = dataset.Limit(f.source, n)
+	f.source, shared = dataset.Limit(f.source, max(n, 0))
+	f.shard = span{0, f.source.Len()}
 	return shared
+}
+
+// Shard reduces f to one of n shards, the i-th, from 1: consecutive images, whose numbers in
+// all shards differ by at most 1. It returns the number of the first of them. Every image
+// keeps its number, so that All returns for the shards one after the other exactly what it
+// returns without Shard. Shard replaces an earlier Shard. It is an error if i is not in 1 to n.
+func (f *Files) Shard(i, n int) (first int, err error) {
+	switch {
+	case f == nil || f.source == nil:
+		return 0, errNotOpened
+	case i < 1 || i > n:
+		return 0, fmt.Errorf("classify: there is no shard %d of %d: the shards have the numbers 1 to n", i, n)
+	}
+	each, more := f.source.Len()/n, f.source.Len()%n
+	f.shard = span{(i-1)*each + min(i-1, more), each}
+	if i <= more {
+		f.shard.count++
+	}
+	return f.shard.first, nil
+}
+
+// Fingerprint returns a hexadecimal number by which processes find out whether they have
+// opened the same images, also if they classify different shards of them. It depends on the
+// names and labels of all images and on the pixels of 16 of them.
+func (f *Files) Fingerprint() string {
+	if f == nil || f.source == nil {
+		return ""
+	}
+	return dataset.Fingerprint(f.source)
 }
 
 // Classes returns the names of the classes, from the model or from the files, in the
@@ -120,7 +155,7 @@ func (c *Classifier) All(ctx context.Context, f *Files, limit int) iter.Seq2[Fil
 			total = min(total, limit)
 		}
 		inner, cancel := context.WithCancel(ctx)
-		batches := c.read(inner, f, total)
+		batches := c.read(inner, f, f.shard.first, total)
 		defer func() {
 			cancel()
 			for range batches { // wait until no image is being read
@@ -150,10 +185,13 @@ func (c *Classifier) checkAll(ctx context.Context, f *Files) error {
 	case ctx == nil:
 		return errors.New("classify: the context is nil")
 	case f == nil || f.source == nil:
-		return errors.New("classify: the Files were not opened: use OpenFiles")
+		return errNotOpened
 	}
 	return nil
 }
+
+// errNotOpened reports the use of Files that OpenFiles did not return.
+var errNotOpened = errors.New("classify: the Files were not opened: use OpenFiles")
 
 // batch is a number of consecutive images on their way to the model. The pixels of an
 // image that cannot be read are 0: every image keeps its number, and so its random
@@ -164,17 +202,14 @@ type batch struct {
 	pixels  []float32
 }
 
-// read reads the images batch by batch, one batch ahead of the model.
-func (c *Classifier) read(ctx context.Context, f *Files, total int) <-chan *batch {
+// read reads total images from the given one, batch by batch, one batch ahead of the model.
+func (c *Classifier) read(ctx context.Context, f *Files, from, total int) <-chan *batch {
 	out := make(chan *batch, 1)
 	go func() {
 		defer close(out)
-		for first := 0; first < total; first += c.batch {
-			b := &batch{
-				first:   first,
-				results: make([]FileResult, min(c.batch, total-first)),
-				pixels:  c.newPixels(min(c.batch, total-first)),
-			}
+		for first := from; first < from+total; first += c.batch {
+			n := min(c.batch, from+total-first)
+			b := &batch{first: first, results: make([]FileResult, n), pixels: c.newPixels(n)}
 			err := c.decode.For(ctx, len(b.results), 1, func(i, _ int) error {
 				m := f.source.At(first + i)
 				b.results[i] = FileResult{File: m.Name, Label: m.Label, Err: m.Err, Result: Result{Inverted: m.Inverted, Blank: m.Blank}}

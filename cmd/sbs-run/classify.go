@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,17 +18,27 @@ import (
 
 // run runs the command with the arguments MODEL and IMAGES.
 func (f *flags) run(cmd *cobra.Command, args []string) (err error) {
+	given := args
 	input, args, err := spool(cmd.InOrStdin(), args)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, input.remove()) }()
 	f.input = input
-	return input.error(f.classify(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], args[1:]))
+	return f.output.write(cmd.OutOrStdout(), append(slices.Clone(given), f.labels), func(out io.Writer) error {
+		return input.error(f.classify(cmd, out, args[0], args[1:]))
+	})
 }
 
-// classify classifies the images of files and folders and prints the results.
-func (f *flags) classify(ctx context.Context, stdout, stderr io.Writer, model string, paths []string) (err error) {
+// classify classifies the images of files and folders and prints the results to out.
+func (f *flags) classify(cmd *cobra.Command, out io.Writer, model string, paths []string) (err error) {
+	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
+	var sum string
+	if f.isShard() {
+		if sum, err = modelSHA256(ctx, model); err != nil {
+			return err
+		}
+	}
 	c, err := f.open(ctx, model)
 	if err != nil && ctx.Err() != nil {
 		return cli.ErrInterrupted
@@ -46,32 +58,53 @@ func (f *flags) classify(ctx context.Context, stdout, stderr io.Writer, model st
 	if f.limit.Set && files.Limit(f.limit.Value) {
 		fmt.Fprintf(stderr, "note: %d images, an equal share of every class folder (--limit)\n", files.Len())
 	}
-	total := files.Len()
 	classes := files.Classes()
 	if classes == nil {
 		classes = c.Classes()
 	}
 	stages := len(c.Model().Stages())
-	p := newPrinter(f, classes, paths, stdout, stderr, total)
-	p.staged = stages > 0
-	sum := newSummary(classes, f.input.name(filepath.ToSlash(model)), f.noise, stages)
+	var written *part
+	if f.isShard() {
+		h := partHeader{Format: partFormat, Shard: f.shard.Index, Shards: f.shard.Count}
+		h.Run = f.identify(model, sum, paths, cmd.Flags(), files, classes, stages)
+		if h.First, err = files.Shard(h.Shard, h.Shards); err != nil {
+			return err
+		}
+		if written, err = newPart(out, h); err != nil {
+			return err
+		}
+	}
+	how := style{f.format, f.top.Or(defaultTop), f.quiet}
+	p := newPrinter(how, classes, paths, out, stderr, files.Len())
+	p.staged, p.part = stages > 0, written
+	s := newSummary(classes, f.input.name(filepath.ToSlash(model)), f.noise, stages)
 	start := time.Now()
-	err = p.printAll(c.All(ctx, files, 0), sum)
-	sum.seconds = time.Since(start).Seconds()
+	err = p.printAll(f.results(c.All(ctx, files, 0), paths), s)
+	s.seconds = time.Since(start).Seconds()
 	if err != nil && ctx.Err() != nil {
 		err = cli.ErrInterrupted
 	}
 	if err != nil {
-		return errors.Join(err, p.abort(sum, err))
+		return errors.Join(err, p.abort(s, err))
 	}
-	cli.PrintWarnings(stderr, cli.PictureWarnings(f.invert, sum.inverted, sum.images, sum.blank)...)
-	if err := p.summary(sum); err != nil {
+	if err := p.end(s, f.invert); err != nil {
 		return err
 	}
-	if sum.failed > 0 {
-		return fmt.Errorf("%d of %d images could not be classified", sum.failed, total)
+	if f.isShard() {
+		return nil // merge reports the images that could not be classified
 	}
-	return nil
+	return s.failure()
+}
+
+// results returns what is printed about the images of paths.
+func (f *flags) results(all iter.Seq2[classify.FileResult, error], paths []string) iter.Seq2[result, error] {
+	return func(yield func(result, error) bool) {
+		for r, err := range all {
+			if !yield(newResult(r, f.top.Or(defaultTop), f.input, paths), err) {
+				return
+			}
+		}
+	}
 }
 
 // open opens the model with the options that the flags set.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/spike-by-spike/sbs/internal/cli"
 )
@@ -48,12 +49,18 @@ sampler and epsilon of a model with stages can be changed only together with
 --stage.
 
 An image that cannot be read is reported, and the others are classified anyway;
-the exit code is 1 in that case.`
+the exit code is 1 in that case.
+
+--shard i/n classifies part i of n of the images, for example on one of several
+machines, and writes a part of the results. "sbs-run merge" makes the output of
+the whole run from all parts: see "sbs-run merge --help".`
 
 const example = `  sbs-run model.onnx images/
   sbs-run model.onnx t10k-images-idx3-ubyte.gz --limit 1000 --spikes 400
   sbs-run model.onnx t10k-images-idx3-ubyte.gz --quiet --noise contrast=0.6
   sbs-run model.onnx photo.jpg --resize --format json
+  sbs-run model.onnx images/ --shard 2/8 -o part2.jsonl
+  sbs-run merge part*.jsonl -o all.txt
   curl -s https://example.org/7.png | sbs-run model.onnx -`
 
 // flags are the values of the command line.
@@ -70,22 +77,35 @@ type flags struct {
 	seed    uint64
 	workers cli.OptionalInt
 	quiet   bool
+	shard   cli.Shard
+	output
 
 	ignoreChecksum bool
 
 	input *spooled // the standard input, nil if it is no argument
 }
 
-func newCommand([]string) *cobra.Command {
+// isShard reports whether the run is a part of a run.
+func (f *flags) isShard() bool { return f.shard != (cli.Shard{}) }
+
+func newCommand(args []string) *cobra.Command {
+	if len(args) > 0 && args[0] == mergeWord {
+		return newMerge()
+	}
 	var f flags
 	cmd := &cobra.Command{
-		Use:     "sbs-run [flags] MODEL.onnx IMAGES...",
+		Use:     "sbs-run [flags] MODEL.onnx IMAGES...\nsbs-run merge [flags] PART...",
 		Short:   "Classifies images with an ONNX model",
 		Long:    long,
 		Example: example,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) < 2 {
+			switch {
+			case len(args) > 0 && args[0] == mergeWord:
+				return errors.New("merge must be the first word: sbs-run merge [flags] PART... (write ./merge for a model of this name)")
+			case len(args) < 2:
 				return errors.New("expected a model and at least one image: sbs-run MODEL.onnx IMAGES... (see --help)")
+			case f.isShard() && slices.Contains(args, standardInput):
+				return errors.New("--shard cannot be combined with - (the standard input): all shards read the same model and images, so give their files")
 			}
 			if i := slices.Index(args, standardInput); i >= 0 && slices.Contains(args[i+1:], standardInput) {
 				return errors.New("- (the standard input) can be given only once")
@@ -101,19 +121,21 @@ func newCommand([]string) *cobra.Command {
 	}
 	s := cmd.Flags()
 	f.format = formatText
-	cli.ChoiceVar(s, &f.format, "format", formats, "output `format`: "+strings.Join(formats, ", "))
+	formatVar(s, &f.format)
 	cli.IntVar(s, &f.top, "top", 1, fmt.Sprintf("`number` of most probable classes to print (default: %d)", defaultTop))
 	cli.IntVar(s, &f.limit, "limit", 1, "`number` of images to classify: the first ones, or an equal share of every class folder (default: all)")
 	s.StringVar(&f.labels, "labels", "", "`file` with the labels of all images: IDX, .npy, .npz, or text with one label per line or with the name or number of an image and its label")
 	s.BoolVar(&f.resize, "resize", false, "scale images to the input size of the model, and convert between color and gray")
 	cli.InvertVar(s, &f.invert)
-	cli.NoiseVar(s, &f.noise, "noise")
+	cli.NoiseVar(s, &f.noise, flagNoise)
 	cli.IntVar(s, &f.stage, "stage", 1, "`number` of the only stage to run, of a model with stages (default: all)")
 	f.Register(s, "from the model")
 	s.Uint64Var(&f.seed, "seed", 0, "`number` that selects the random numbers (default: 0)")
 	cli.IntVar(s, &f.workers, "workers", 0, "`number` of CPU cores to use (default: all)")
 	cli.ChecksumVar(s, &f.ignoreChecksum)
-	s.BoolVar(&f.quiet, "quiet", false, "print only the summary and errors: no progress bar and no results of single images")
+	f.output.register(s)
+	cli.ShardVar(s, &f.shard, "classify only part `i/n` of the images, such as 2/8, and write a part of the results, for sbs-run merge")
+	s.BoolVar(&f.quiet, "quiet", false, quietUsage)
 	return cmd
 }
 
@@ -128,3 +150,10 @@ const (
 )
 
 var formats = []string{formatText, formatJSON, formatCSV}
+
+// formatVar defines the flag --format. The default is *format.
+func formatVar(s *pflag.FlagSet, format *string) {
+	cli.ChoiceVar(s, format, flagFormat, formats, "output `format`: "+strings.Join(formats, ", "))
+}
+
+const quietUsage = "print only the summary and errors: no progress bar and no results of single images"

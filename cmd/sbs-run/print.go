@@ -3,11 +3,11 @@ package main
 import (
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -21,14 +21,19 @@ import (
 	"github.com/spike-by-spike/sbs/internal/cli"
 )
 
+// style says how results are printed.
+type style struct {
+	format string
+	top    int  // number of most probable classes
+	quiet  bool // no progress bar and no results of single images
+}
+
 // printer prints the results in one of the formats, and the progress.
 type printer struct {
-	format         string
-	top            int
-	quiet          bool
+	style
 	classes        []string // names of the classes
-	paths          []string // arguments of the command: the images
-	input          *spooled
+	paths          []string // arguments of the command, for the text of errors
+	part           *part    // receives the results instead of stdout, nil without --shard
 	stdout, stderr io.Writer
 	csv            *csv.Writer
 	staged         bool // the model has stages
@@ -39,12 +44,9 @@ type printer struct {
 }
 
 // newPrinter returns a printer for the results of total images.
-func newPrinter(f *flags, classes, paths []string, stdout, stderr io.Writer, total int) *printer {
-	p := &printer{
-		format: f.format, top: f.top.Or(defaultTop), quiet: f.quiet,
-		classes: classes, paths: paths, input: f.input, stdout: stdout, stderr: stderr, csv: csv.NewWriter(stdout),
-	}
-	if f.quiet || !isTerminal(stderr) {
+func newPrinter(how style, classes, paths []string, stdout, stderr io.Writer, total int) *printer {
+	p := &printer{style: how, classes: classes, paths: paths, stdout: stdout, stderr: stderr, csv: csv.NewWriter(stdout)}
+	if how.quiet || !isTerminal(stderr) {
 		return p
 	}
 	p.onTerminal = isTerminal(stdout)
@@ -69,7 +71,7 @@ func isTerminal(w io.Writer) bool {
 }
 
 // printAll prints results and adds them to a summary.
-func (p *printer) printAll(results iter.Seq2[classify.FileResult, error], s *summary) error {
+func (p *printer) printAll(results iter.Seq2[result, error], s *summary) error {
 	defer p.clearBar()
 	for r, err := range results {
 		if err != nil {
@@ -91,11 +93,11 @@ func (p *printer) clearBar() {
 }
 
 // print prints the result of one image.
-func (p *printer) print(r classify.FileResult) error {
+func (p *printer) print(r result) error {
 	if p.onTerminal {
 		p.clearBar()
 	}
-	if r.Err != nil {
+	if r.failed() {
 		p.printFailure(r)
 	}
 	if err := p.printResult(r); err != nil {
@@ -113,12 +115,12 @@ func (p *printer) print(r classify.FileResult) error {
 const maxFailures = 10
 
 // printFailure prints the error of an image to stderr, whatever the format of the results.
-func (p *printer) printFailure(r classify.FileResult) {
+func (p *printer) printFailure(r result) {
 	p.failures++
 	if p.failures > maxFailures+1 {
 		return
 	}
-	text := p.errorText(r)
+	text := r.Error
 	if p.failures == maxFailures+1 {
 		text = "... more images could not be classified: --format json and csv list all of them"
 	}
@@ -128,25 +130,22 @@ func (p *printer) printFailure(r classify.FileResult) {
 	fmt.Fprintln(p.stderr, "sbs-run:", text)
 }
 
-// errorText returns the text of the error of an image.
-func (p *printer) errorText(r classify.FileResult) string {
-	return p.input.name(cli.Message(r.Err, p.paths))
-}
-
-// printResult prints the result of an image to stdout.
-func (p *printer) printResult(r classify.FileResult) error {
-	r.File = p.input.name(filepath.ToSlash(r.File))
+// printResult prints the result of an image to stdout, or writes it to the part.
+func (p *printer) printResult(r result) error {
 	switch {
+	case p.part != nil:
+		return p.part.add(r)
 	case p.quiet:
 		return nil
 	case p.format == formatJSON:
 		return p.jsonResult(r)
 	case p.format == formatCSV:
 		return p.csvResult(r)
-	case r.Err != nil:
+	case r.failed():
 		return nil // the error is on stderr
 	}
-	_, err := fmt.Fprintf(p.stdout, "%s\t%s\t%.4f\t%s%s%s\n", oneLine(r.File), oneLine(r.Name), r.Probability, p.topText(r), p.stageText(r), p.wrongLabel(r))
+	_, err := fmt.Fprintf(p.stdout, "%s\t%s\t%.4f\t%s%s%s\n",
+		oneLine(r.Image), oneLine(p.classes[r.class()]), r.Top[0].Probability, p.topText(r), p.stageText(r), p.wrongLabel(r))
 	return err
 }
 
@@ -168,17 +167,17 @@ func validUTF8(name string) string {
 }
 
 // topText lists the most probable classes with their probabilities.
-func (p *printer) topText(r classify.FileResult) string {
+func (p *printer) topText(r result) string {
 	var s []string
-	for _, g := range r.Top(p.top) {
-		s = append(s, fmt.Sprintf("%s:%.4f", oneLine(g.Name), g.Probability))
+	for _, g := range r.Top {
+		s = append(s, fmt.Sprintf("%s:%.4f", oneLine(p.classes[g.Class]), g.Probability))
 	}
 	return strings.Join(s, " ")
 }
 
 // stageText returns a column with the stage at which an image left and the updates that it took,
 // if the model has stages.
-func (p *printer) stageText(r classify.FileResult) string {
+func (p *printer) stageText(r result) string {
 	if !p.staged {
 		return ""
 	}
@@ -186,8 +185,8 @@ func (p *printer) stageText(r classify.FileResult) string {
 }
 
 // wrongLabel returns a column with the label if it differs from the class.
-func (p *printer) wrongLabel(r classify.FileResult) string {
-	if r.Label == classify.Unlabeled || r.Label == r.Class {
+func (p *printer) wrongLabel(r result) string {
+	if r.Label == classify.Unlabeled || r.Label == r.class() {
 		return ""
 	}
 	return "\twrong: the label is " + oneLine(p.classes[r.Label])
@@ -217,7 +216,7 @@ type jsonResult struct {
 }
 
 // label returns the name of the label, or "" if the image has no label or an invalid one.
-func (p *printer) label(r classify.FileResult) string {
+func (p *printer) label(r result) string {
 	if r.Label < 0 || r.Label >= len(p.classes) {
 		return ""
 	}
@@ -225,16 +224,13 @@ func (p *printer) label(r classify.FileResult) string {
 }
 
 // jsonResult prints an entry of the list of results on a separate line.
-func (p *printer) jsonResult(r classify.FileResult) error {
-	j := jsonResult{Image: validUTF8(r.File), Inverted: r.Inverted, Blank: r.Blank}
+func (p *printer) jsonResult(r result) error {
+	j := jsonResult{Image: validUTF8(r.Image), Inverted: r.Inverted, Blank: r.Blank, Error: r.Error}
 	if l := p.label(r); l != "" {
 		j.Label = &l
 	}
-	if r.Err != nil {
-		j.Error = p.errorText(r)
-	}
-	for _, g := range r.Top(p.top) {
-		j.Top = append(j.Top, jsonGuess{g.Name, g.Class, g.Probability})
+	for _, g := range r.Top {
+		j.Top = append(j.Top, jsonGuess{p.classes[g.Class], g.Class, g.Probability})
 	}
 	if p.staged {
 		j.Stage, j.Updates = r.Stage, r.Updates
@@ -253,7 +249,7 @@ func (p *printer) jsonResult(r classify.FileResult) error {
 
 // csvResult writes the row of an image. An image that could not be classified has empty
 // columns and an error in the last column.
-func (p *printer) csvResult(r classify.FileResult) error {
+func (p *printer) csvResult(r result) error {
 	if !p.started {
 		p.started = true
 		header := []string{"image", "label", "class", "probability"}
@@ -267,18 +263,18 @@ func (p *printer) csvResult(r classify.FileResult) error {
 			return err
 		}
 	}
-	row := []string{r.File, p.label(r)}
-	if r.Err != nil {
+	row := []string{r.Image, p.label(r)}
+	if r.failed() {
 		row = append(row, make([]string, 2+2*min(p.top, len(p.classes)))...)
 		if p.staged {
 			row = append(row, "", "")
 		}
-		return p.csv.Write(append(row, p.errorText(r)))
+		return p.csv.Write(append(row, r.Error))
 	}
 	format := func(v float32) string { return strconv.FormatFloat(float64(v), 'g', -1, 32) }
-	row = append(row, r.Name, format(r.Probability))
-	for _, g := range r.Top(p.top) {
-		row = append(row, g.Name, format(g.Probability))
+	row = append(row, p.classes[r.class()], format(r.Top[0].Probability))
+	for _, g := range r.Top {
+		row = append(row, p.classes[g.Class], format(g.Probability))
 	}
 	if p.staged {
 		row = append(row, strconv.Itoa(r.Stage), strconv.FormatInt(r.Updates, 10))
@@ -319,22 +315,31 @@ type jsonStage struct {
 	Updates  *float64 `json:"updates,omitempty"` // of an image on average, in all stages up to this one
 }
 
-// summary prints the summary and ends the output. With CSV, it prints to stderr, because
-// the summary is not a table.
+// end prints the warnings about the images, and the summary. invert is the flag --invert.
+func (p *printer) end(s *summary, invert string) error {
+	cli.PrintWarnings(p.stderr, cli.PictureWarnings(invert, s.inverted, s.images, s.blank)...)
+	return p.summary(s)
+}
+
+// summary prints the summary and ends the output. With CSV or a part, it prints to stderr,
+// because the summary is not a row.
 func (p *printer) summary(s *summary) error {
-	switch p.format {
-	case formatCSV:
+	switch {
+	case p.part != nil:
+		return errors.Join(p.part.end(s.seconds), s.print(p.stderr))
+	case p.format == formatCSV:
 		return s.print(p.stderr)
-	case formatJSON:
+	case p.format == formatJSON:
 		return p.jsonSummary(s, "")
 	}
 	return s.print(p.stdout)
 }
 
 // abort ends the output after an error, because of which there are results for a part of the
-// images only. A JSON document has to be complete; the other formats are as they are.
+// images only. A JSON document has to be complete; the other formats are as they are, and a part
+// is not complete.
 func (p *printer) abort(s *summary, err error) error {
-	if p.format != formatJSON {
+	if p.part != nil || p.format != formatJSON {
 		return nil
 	}
 	return p.jsonSummary(s, cli.Message(err, p.paths))

@@ -15,14 +15,14 @@ type counts struct {
 }
 
 // add counts a result.
-func (c *counts) add(r classify.FileResult) {
+func (c *counts) add(r result) {
 	c.images++
 	c.updates += r.Updates
 	if r.Label == classify.Unlabeled {
 		return
 	}
 	c.labeled++
-	if r.Label == r.Class {
+	if r.Label == r.class() {
 		c.correct++
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"path/filepath"
 	"text/tabwriter"
 
 	"github.com/spike-by-spike/sbs/classify"
@@ -34,9 +33,9 @@ func newSummary(classes []string, model, noise string, stages int) *summary {
 }
 
 // add counts the result of an image.
-func (s *summary) add(r classify.FileResult) {
+func (s *summary) add(r result) {
 	s.images++
-	if r.Err != nil {
+	if r.failed() {
 		s.failed++
 		return
 	}
@@ -44,7 +43,7 @@ func (s *summary) add(r classify.FileResult) {
 		s.inverted++
 	}
 	if r.Blank {
-		s.blank = append(s.blank, oneLine(filepath.ToSlash(r.File)))
+		s.blank = append(s.blank, oneLine(r.Image))
 	}
 	if r.Stage > 0 {
 		s.stages[r.Stage-1].add(r)
@@ -53,10 +52,18 @@ func (s *summary) add(r classify.FileResult) {
 		return
 	}
 	s.labeled++
-	s.count(r.Label, r.Class)
-	if r.Label == r.Class {
+	s.count(r.Label, r.class())
+	if r.Label == r.class() {
 		s.correct++
 	}
+}
+
+// failure returns the error of the run if images could not be classified.
+func (s *summary) failure() error {
+	if s.failed == 0 {
+		return nil
+	}
+	return &failedImages{s.failed, s.images}
 }
 
 // Limits of the confusion matrix.

@@ -11,58 +11,92 @@ import (
 	"path/filepath"
 )
 
-// Write writes data to the file at path atomically: at every time, even after a
-// crash, the file has either its old content or all of data. Write creates a
-// temporary file in the same folder, flushes it to the disk and renames it to path.
-// If Write fails, it removes the temporary file.
+// Write writes data to the file at path atomically, with a File.
+func Write(path string, data []byte) error {
+	f, err := Create(path)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		return errors.Join(err, f.Discard())
+	}
+	return f.Commit()
+}
+
+// File is a file that is being written. At every time, even after a crash, the file at its
+// path has either its old content or all of the new content: until Commit, the content is in
+// a temporary file in the same folder.
+type File struct {
+	target    string // the end of the chain of symbolic links at the path
+	temporary *os.File
+	perm      os.FileMode
+	replaces  bool // there is a file at path
+}
+
+// Create starts to write the file at path. The caller must call Commit or Discard.
 //
 // An existing file keeps its permissions; a new file gets 0666 less the umask. If path
-// is a symbolic link, Write replaces or creates the file at the end of the link.
-// Write returns an error if path is not a regular file, for example a folder, a
-// device or a pipe. Its errors name path instead of the temporary file.
-func Write(path string, data []byte) (err error) {
+// is a symbolic link, the file at the end of the link is replaced or created.
+// Create returns an error if path is not a regular file, for example a folder, a
+// device or a pipe. All errors name the file instead of the temporary file.
+func Create(path string) (*File, error) {
 	if path == "" {
-		return errors.New("the path of the file to write is empty")
+		return nil, errors.New("the path of the file to write is empty")
 	}
-	old, statErr := os.Stat(path)
-	perm := os.FileMode(0o666) // the system subtracts the umask
-	if statErr == nil {
+	f := &File{perm: 0o666} // the system subtracts the umask
+	if old, err := os.Stat(path); err == nil {
 		if !old.Mode().IsRegular() {
-			return fmt.Errorf("%s is not a regular file", path)
+			return nil, fmt.Errorf("%s is not a regular file", path)
 		}
-		perm = old.Mode().Perm() // set at once, because data may be secret
+		f.perm, f.replaces = old.Mode().Perm(), true // set at once, because data may be secret
 	}
-	if path, err = follow(path); err != nil {
-		return err
+	var err error
+	if f.target, err = follow(path); err != nil {
+		return nil, err
 	}
-	dir, _ := filepath.Split(path)
+	dir, _ := filepath.Split(f.target)
 	// The temporary name does not contain the name of the file, which may have the
 	// maximum length.
-	temporary := dir + "." + rand.Text() + ".tmp"
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	f.temporary, err = os.OpenFile(dir+"."+rand.Text()+".tmp", os.O_WRONLY|os.O_CREATE|os.O_EXCL, f.perm)
 	if err != nil {
-		return about(path, err)
+		return nil, about(f.target, err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(about(path, err), os.Remove(temporary))
-		}
-	}()
-	_, err = f.Write(data)
-	if err == nil && statErr == nil {
-		err = f.Chmod(perm) // independent of the umask
+	return f, nil
+}
+
+// Write implements io.Writer.
+func (f *File) Write(b []byte) (int, error) {
+	n, err := f.temporary.Write(b)
+	return n, about(f.target, err)
+}
+
+// Commit flushes the content to the disk and renames the temporary file to the path of the
+// file. After an error, the temporary file is removed.
+func (f *File) Commit() error {
+	var err error
+	if f.replaces {
+		err = f.temporary.Chmod(f.perm) // independent of the umask
 	}
 	if err == nil {
-		err = f.Sync()
+		err = f.temporary.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(about(f.target, err), f.Discard())
 	}
-	if err = os.Rename(temporary, path); err != nil {
-		return err
+	if err = f.temporary.Close(); err == nil {
+		err = os.Rename(f.temporary.Name(), f.target)
 	}
+	if err != nil {
+		return errors.Join(about(f.target, err), os.Remove(f.temporary.Name()))
+	}
+	dir, _ := filepath.Split(f.target)
 	syncDir(cmp.Or(dir, "."))
 	return nil
+}
+
+// Discard removes the temporary file. The file at the path stays as it is.
+func (f *File) Discard() error {
+	return errors.Join(f.temporary.Close(), os.Remove(f.temporary.Name()))
 }
 
 // about makes an error of the file system one about path.

@@ -124,3 +124,37 @@ func TestWrite_ErrorsNameTheFile(t *testing.T) {
 func TestWrite_RefusesADevice(t *testing.T) {
 	require.ErrorContains(t, Write(os.DevNull, []byte("x")), "is not a regular file")
 }
+
+func TestFile_AppearsWithItsWholeContent(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	for _, old := range []string{"", "old"} {
+		if old != "" {
+			require.NoError(t, os.WriteFile(path, []byte(old), 0o600))
+		}
+		f, err := Create(path)
+		require.NoError(t, err)
+		for _, text := range []string{"one, ", "two"} {
+			_, err = f.Write([]byte(text))
+			require.NoError(t, err)
+			b, err := os.ReadFile(path)
+			require.Equal(t, old, string(b), "before Commit")
+			require.Equal(t, old == "", err != nil)
+		}
+		require.NoError(t, f.Commit())
+		b, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, "one, two", string(b))
+	}
+	f, err := Create(path)
+	require.NoError(t, err)
+	_, err = f.Write([]byte("three"))
+	require.NoError(t, err)
+	require.NoError(t, f.Discard())
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "one, two", string(b), "after Discard")
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "no temporary file is left")
+}

@@ -91,6 +91,10 @@ type Source interface {
 	// Warnings returns sentences about what Open left out.
 	Warnings() []string
 
+	// Name and Label return those of image i, from 0 to Len()-1, without reading the image.
+	Name(i int) string
+	Label(i int) int
+
 	// At reads image i, from 0 to Len()-1. The Source does not keep the image.
 	At(i int) Image
 
@@ -311,16 +315,21 @@ func (s *set) Classes() []string { return s.classes }
 
 func (s *set) Warnings() []string { return s.warnings }
 
+func (s *set) Name(i int) string { return s.name(i) }
+
+func (s *set) Label(i int) int {
+	if s.labels == nil {
+		return Unlabeled
+	}
+	return s.labels[i]
+}
+
 func (s *set) At(i int) Image {
 	if i < 0 || i >= s.Len() {
 		return Image{Label: Unlabeled, Err: fmt.Errorf("image %d does not exist, want 0 to %d", i, s.Len()-1)}
 	}
-	image := Image{Label: Unlabeled}
-	if s.labels != nil {
-		image.Label = s.labels[i]
-	}
+	image := Image{Name: s.Name(i), Label: s.Label(i)}
 	p, i := s.find(i)
-	image.Name = p.name(i)
 	pixels, err := p.pixels(i)
 	if err != nil {
 		image.Err = fmt.Errorf("%s: %w", image.Name, withoutPath(err))

@@ -27,8 +27,10 @@ type chosenImages struct {
 	numbers []int
 }
 
-func (c *chosenImages) Len() int       { return len(c.numbers) }
-func (c *chosenImages) At(i int) Image { return c.Source.At(c.numbers[i]) }
+func (c *chosenImages) Len() int          { return len(c.numbers) }
+func (c *chosenImages) Name(i int) string { return c.Source.Name(c.numbers[i]) }
+func (c *chosenImages) Label(i int) int   { return c.Source.Label(c.numbers[i]) }
+func (c *chosenImages) At(i int) Image    { return c.Source.At(c.numbers[i]) }
 
 // share returns the numbers of n images, the first ones of every class in turn, in
 // ascending order.

@@ -62,7 +62,7 @@ var allowed = map[string][]string{
 	"internal/tools/stamp":      {"internal/atomicfile", "internal/onnx"},
 	"internal/tools/prototypes": {"internal/atomicfile", "internal/dataset", "internal/npy"},
 	"cmd/sbs-convert":           {"convert", "importers/pytorch", "ops", "ops/sbs", "internal/atomicfile", "internal/cli", "internal/onnx", "internal/onnx/onnxpb", "internal/sniff"},
-	"cmd/sbs-run":               {"classify", "internal/cli"},
+	"cmd/sbs-run":               {"classify", "internal/atomicfile", "internal/cli", "internal/onnx"},
 	"internal/training":         {"convert", "importers/pytorch", "internal/atomicfile", "internal/cli", "internal/dataset", "internal/lock", "internal/metadata", "internal/onnx", "internal/tfevents", "internal/trainlog", "ops", "ops/sbs", "runtime", "train"},
 	"cmd/sbs-train":             {"internal/cli", "internal/training"},
 	"internal/sweep":            {"classify", "internal/atomicfile", "internal/chart", "internal/cli", "internal/dataset", "internal/lock", "internal/measure", "internal/metadata", "internal/noise", "internal/onnx", "internal/onnx/onnxpb", "internal/trainlog", "ops/sbs", "runtime"},
