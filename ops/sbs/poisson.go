@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/poisson"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -19,16 +20,16 @@ func poissonOperator() ops.Operator {
 			if err != nil {
 				return nil, err
 			}
-			return &poisson{p}, nil
+			return &poissonOp{p}, nil
 		},
 	}
 }
 
-// poisson is the Poisson operator, bound to the attributes of a node.
-type poisson struct{ ImageParams }
+// poissonOp is the Poisson operator, bound to the attributes of a node.
+type poissonOp struct{ ImageParams }
 
 // Infer implements ops.Op.
-func (p *poisson) Infer(in []*ops.Input) ([]ops.Type, error) {
+func (p *poissonOp) Infer(in []*ops.Input) ([]ops.Type, error) {
 	out, err := inferImage(in)
 	if err != nil {
 		return nil, err
@@ -68,7 +69,7 @@ func checkCounts(ctx context.Context, counts *ops.Tensor) error {
 // poissonRun is the state of one Run. As the Scratch of the node it keeps its memory for the
 // next one. The values of each image are cut into blocks, which are the units of parallel work.
 type poissonRun struct {
-	*poisson
+	*poissonOp
 	ctx      *ops.Context
 	x, y     []float32 // the input and the output
 	given    []int64   // the given counts, or nil
@@ -86,10 +87,10 @@ type poissonRun struct {
 const poissonBlock = 1 << 12
 
 // Run implements ops.Op.
-func (p *poisson) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
+func (p *poissonOp) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	r := ops.Scratch[poissonRun](ctx)
 	defer r.release()
-	r.poisson, r.ctx, r.x, r.y = p, ctx, in[0].Float32s(), out[0].Float32s()
+	r.poissonOp, r.ctx, r.x, r.y = p, ctx, in[0].Float32s(), out[0].Float32s()
 	if err := r.inject(in); err != nil {
 		return err
 	}
@@ -208,10 +209,10 @@ func (r *poissonRun) draw(image, block, lo, hi int) error {
 			count = r.given[i]
 		case r.uniforms != nil:
 			var steps int
-			count, steps = countOf(rate, r.uniforms[i])
+			count, steps = poisson.Inverse(rate, r.uniforms[i])
 			work += steps
 		default:
-			count = poissonCount(rate, kernel.PositionKey(key, uint64(i-image*r.size)))
+			count = poisson.Count(rate, kernel.PositionKey(key, uint64(i-image*r.size)))
 		}
 		total += count
 		r.y[i] = float32(count)
@@ -234,7 +235,7 @@ func (r *poissonRun) divide(image, _, lo, hi int) error {
 
 // Backward implements ops.Differentiable. The gradient of X is that of the output, as in
 // PyTorch-SbS: neither the rate nor the sum of the counts is part of the derivative.
-func (p *poisson) Backward(ctx *ops.Context, in, out, gradOut, gradIn []*ops.Tensor) error {
+func (p *poissonOp) Backward(ctx *ops.Context, in, out, gradOut, gradIn []*ops.Tensor) error {
 	if err := checkImageGradients(in, out, gradOut, gradIn); err != nil {
 		return err
 	}
