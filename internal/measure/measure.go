@@ -64,6 +64,9 @@ func Model(ctx context.Context, m *runtime.Model, s *dataset.Samples, opt Option
 		return nil, errors.New("the model has several inputs or outputs")
 	}
 	in, out, size := m.Inputs()[0], m.Outputs()[0], s.Size()
+	if err := opt.Noise.Fits(size.Height, size.Width, m.Crop()); err != nil {
+		return nil, err
+	}
 	fixed := 0 // batch size
 	if n := in.Shape[0]; n.Known() {
 		fixed = n.Size
