@@ -126,8 +126,8 @@ fuzz:
 
 # The tests whose results have to be the same on all processors, and those of files, under
 # qemu-user (Debian: qemu-user-static). s390x is big-endian.
-EMULATED := ./internal/portmath ./internal/kernel ./ops/sbs ./internal/npy ./convert
-EMULATED_MORE := ./internal/portmath ./ops/sbs ./internal/npy
+EMULATED := ./internal/portmath ./internal/kernel ./internal/poisson ./internal/noise ./ops/sbs ./internal/npy ./convert
+EMULATED_MORE := ./internal/portmath ./internal/noise ./ops/sbs ./internal/npy
 
 emulated:
 	@run() { \

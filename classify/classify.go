@@ -88,7 +88,7 @@ func (c *Classifier) setUp() error {
 	if err := c.setInput(c.model.Inputs()); err != nil {
 		return err
 	}
-	if err := c.noise.Fits(c.size.Height, c.size.Width); err != nil {
+	if err := c.noise.Fits(c.size.Height, c.size.Width, c.model.Crop()); err != nil {
 		return err
 	}
 	if err := c.setOutput(c.model.Outputs()); err != nil {

@@ -46,7 +46,7 @@ func TestNoise_ChangesTheInputOfTheModel(t *testing.T) {
 // The expected results come from a model without noise and images to which the test has
 // added the noise. The model crops images from 28x28 to 24x24.
 func TestNoise_DoesNotDependOnBatchesAndWorkers(t *testing.T) {
-	const text, seed = "gaussian=0.3,salt-and-pepper=0.1,occlusion=8", 9
+	const text, seed = "gaussian=0.3,salt-and-pepper=0.1,occlusion=8,shot=0.1,rotation=10,translation=1.5,blur=0.5,crop-shift=2", 9
 	data := shipped(t)
 	network, err := convert.FromONNX(data)
 	require.NoError(t, err)

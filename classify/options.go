@@ -66,12 +66,25 @@ func Invert(text string) Option {
 //	gaussian=S         x + S*N; S is 0 to 100
 //	salt-and-pepper=S  each pixel becomes 0 or 1 with probability S/2 each; S is 0 to 1
 //	uniform=E          (1-E)*x + E*U; E is 0 to 1
+//	shot=S             S*S*P(x/(S*S)), the noise of a sensor that counts photons; S is the
+//	                   standard deviation of a white pixel, 0 to 10
 //	contrast=C         (1-C)*x + C/2; C is 0 to 1
+//	brightness=B       x + B; B is -1 to 1
+//	blur=S             Gaussian blur with the standard deviation S in pixels; S is 0 to 100
 //	occlusion=A        a square of A times A pixels at a random place becomes 0; A is a whole
 //	                   number, at most the smaller side of the images
+//	rotation=A         the image turns by A degrees about its center, clockwise or
+//	                   counterclockwise; A is 0 to 180
+//	translation=D      the image moves by D pixels in a random direction; D is at most the
+//	                   smaller side of the images
+//	crop-shift=D       the part of the image that the model crops moves, at random, by D rows or
+//	                   by D columns and by at most D of the other; D is a whole number, at most
+//	                   the number of pixels that the model crops on each side (runtime.Model.Crop)
 //
-// N has the standard normal distribution, and U is uniform in [0, 1); both are drawn for
-// every value. After every kind, values below 0 become 0 and values above 1 become 1.
+// N has the standard normal distribution, U is uniform in [0, 1), and P(r) has the Poisson
+// distribution of rate r; they are drawn for every value. Rotation and translation interpolate
+// between pixels (bilinear interpolation), and values from outside of the image are 0. After every
+// kind, values below 0 become 0 and values above 1 become 1.
 //
 // The noise is added to the whole image that the model takes. If the model crops images,
 // it crops them afterwards. Resize scales images before the noise is added. The random

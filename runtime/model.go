@@ -245,6 +245,21 @@ func infos(list []graph.ValueInfo) []ValueInfo {
 	return out
 }
 
+// Crop returns how many pixels the model removes from each side of its images before it does
+// anything else: the smallest of the four numbers, if they differ. It is 0 if the model does not
+// crop images (batch, channels, height, width), or if that is not known before a run. Of a model
+// with stages, it is the smallest crop of all stages.
+func (m *Model) Crop() int {
+	if !m.loaded() {
+		return 0
+	}
+	crop := m.program.Crop
+	for _, s := range m.stages {
+		crop = min(crop, s.program.Crop)
+	}
+	return crop
+}
+
 // SbSLayer describes a Spike-By-Spike layer of a loaded model.
 type SbSLayer struct {
 	// Name is the name of the node, such as "L0/SbS". Layer, Watch and InjectSpikes

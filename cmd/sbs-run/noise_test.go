@@ -74,11 +74,33 @@ func TestNoise_DependsOnTheSeedOnly(t *testing.T) {
 		return out
 	}
 	clean := results()
-	require.Equal(t, clean, results("--noise", "gaussian=0,salt-and-pepper=0,uniform=0,contrast=0,occlusion=0"))
-	for _, noise := range []string{"gaussian=0.2", "salt-and-pepper=0.1", "uniform=0.5", "contrast=0.6", "occlusion=8"} {
+	require.Equal(t, clean, results("--noise", "gaussian=0,salt-and-pepper=0,uniform=0,shot=0,contrast=0,brightness=0,blur=0,occlusion=0,rotation=0,translation=0,crop-shift=0"))
+	random := map[string]bool{"contrast=0.6": false, "brightness=0.3": false, "blur=1.5": false}
+	for _, noise := range []string{"gaussian=0.2", "salt-and-pepper=0.1", "uniform=0.5", "shot=0.2", "occlusion=8", "rotation=20", "translation=2.5"} {
+		random[noise] = true
+	}
+	for noise, random := range random {
 		want := results("--noise", noise, "--seed", "7")
 		require.NotEqual(t, clean, want, noise)
 		require.Equal(t, want, results("--noise", noise, "--seed", "7", "--workers", "1"), noise)
-		require.Equal(t, noise == "contrast=0.6", want == results("--noise", noise, "--seed", "8"), "%s with another seed", noise)
+		require.Equal(t, !random, want == results("--noise", noise, "--seed", "8"), "%s with another seed", noise)
 	}
+}
+
+func TestNoise_ShiftsTheCropOfTheModelAtMostToTheEdge(t *testing.T) {
+	m := converttest.New(1)
+	model := save(t, &convert.Network{
+		Input:         convert.Size{Channels: 1, Height: 28, Width: 28},
+		Preprocessing: convert.Preprocessing{Crop: 2},
+		Layers:        []convert.Layer{m.Conv(converttest.Window(24, 1), 1, 10)},
+	}, convert.Options{})
+	results := func(noise string) string {
+		t.Helper()
+		out, _, err := command(t, model, digits, "--format", "csv", "--noise", noise)
+		require.NoError(t, err)
+		return out
+	}
+	clean := results("crop-shift=0")
+	require.NotEqual(t, clean, results("crop-shift=1"))
+	require.NotEqual(t, results("crop-shift=1"), results("crop-shift=2"))
 }

@@ -330,7 +330,7 @@ func TestRun_RefusesInvalidCommandLines(t *testing.T) {
 		{"noise of a level out of its range", []string{model, digits, "--noise", "contrast=1.5"}, "--noise contrast=1.5: contrast takes a level from 0 to 1"},
 		{"noise without a level", []string{model, digits, "--noise", "contrast"}, "--noise contrast: the level is missing: write contrast=LEVEL"},
 		{"noise that is not a number", []string{model, digits, "--noise", "gaussian=nan"}, "--noise gaussian=nan: gaussian takes a level from 0 to 100"},
-		{"unknown noise", []string{model, digits, "--noise", "fog=1"}, "--noise fog=1: \"fog\" is not a kind of noise; the kinds are gaussian, salt-and-pepper, uniform, contrast and occlusion"},
+		{"unknown noise", []string{model, digits, "--noise", "fog=1"}, "--noise fog=1: \"fog\" is not a kind of noise; the kinds are gaussian, salt-and-pepper, uniform, shot, contrast, brightness, blur, occlusion, rotation, translation and crop-shift"},
 		{"empty noise", []string{model, digits, "--noise", ""}, "--noise : want KIND=LEVEL, such as contrast=0.6"},
 		{"unknown sampler", []string{model, digits, "--sampler", "x"}, "--sampler x: want iid or low-discrepancy"},
 		{"unknown schedule", []string{model, digits, "--epsilon-schedule", "x"}, "--epsilon-schedule x: want auto, inverse-sqrt, constant, or power:P"},
@@ -369,6 +369,9 @@ func TestRun_ReportsModelsAndImagesThatItCannotUse(t *testing.T) {
 		{"more spikes than an own epsilon_t has", []string{save(t, converttest.OwnEpsilonT(converttest.Digits()), convert.Options{}), digits, "--spikes", "500"}, "only 40 entries: convert the network again with that many spikes", nil},
 		{"values for the wrong number of layers", []string{save(t, converttest.Digits(), convert.Options{}), digits, "--spikes", "5,6,7"}, "there are values for 3 SbS layers, but the model has 2: L0/SbS, L2/SbS", nil},
 		{"noise that is larger than the images", []string{model, digits, "--noise", "occlusion=29"}, "occlusion=29: the square of 29x29 pixels is larger than the images of 28x28 (height x width)", nil},
+		{"an image that moves out of sight", []string{model, digits, "--noise", "translation=28.5"}, "translation=28.5: images of 28x28 (height x width) can move by at most 28 pixels", nil},
+		{"a shift of the crop of a model that does not crop", []string{linear(t), digits, "--noise", "crop-shift=1"}, "crop-shift=1: the model does not crop its images: use translation, which moves the whole image", nil},
+		{"a shift beyond the edge of the image", []string{model, digits, "--noise", "crop-shift=3"}, "crop-shift=3: the crop can move by at most 2 pixels, because the model crops that many on each side", nil},
 		{"batch that is too large", []string{save(t, converttest.Digits(), convert.Options{Batch: 1 << 21}), digits}, "the model takes batches of 2097152 images of 1x12x12", nil},
 		{"model that does not classify", []string{save(t, several, convert.Options{}), digits}, "to classify images it must be one vector per image", nil},
 	} {

@@ -80,7 +80,7 @@ func TestFlagError_SaysWhatIsWanted(t *testing.T) {
 		{[]string{"--rate", "x"}, "--rate x: want a number"},
 		{[]string{"--noise", "contrast=1.5"}, "--noise contrast=1.5: contrast takes a level from 0 to 1"},
 		{[]string{"--noise", "contrast"}, "--noise contrast: the level is missing: write contrast=LEVEL; contrast takes a level from 0 to 1"},
-		{[]string{"--noise", "fog=1"}, `--noise fog=1: "fog" is not a kind of noise; the kinds are gaussian, salt-and-pepper, uniform, contrast and occlusion`},
+		{[]string{"--noise", "fog=1"}, `--noise fog=1: "fog" is not a kind of noise; the kinds are gaussian, salt-and-pepper, uniform, shot, contrast, brightness, blur, occlusion, rotation, translation and crop-shift`},
 		{[]string{"--resize=maybe"}, "--resize maybe: want true or false"},
 		{[]string{"--limit"}, "--limit needs a value (see --help)"},
 		{[]string{"--limits", "3"}, "unknown flag --limits (see --help)"},
@@ -125,9 +125,17 @@ Robustness:
                            (standard deviation, from 0 to 100),
                            salt-and-pepper (share of pixels that become
                            black or white, from 0 to 1), uniform (share of
-                           uniform noise, from 0 to 1), contrast (share of
-                           contrast that is lost, from 0 to 1), occlusion
-                           (side of a black square in pixels, a whole
+                           uniform noise, from 0 to 1), shot (standard
+                           deviation of a white pixel, from 0 to 10),
+                           contrast (share of contrast that is lost, from
+                           0 to 1), brightness (change of all values, from
+                           -1 to 1), blur (standard deviation in pixels,
+                           from 0 to 100), occlusion (side of a black
+                           square in pixels, a whole number from 0 to
+                           65535), rotation (angle in degrees, from 0 to
+                           180), translation (distance in pixels, from 0
+                           to 65535), crop-shift (distance in pixels by
+                           which the crop of the model moves, a whole
                            number from 0 to 65535)
 
 Dynamics:

@@ -123,6 +123,7 @@ func (k *compiler) infer(pb *onnxpb.ModelProto) error {
 		return err
 	}
 	k.p.setPositions(types)
+	k.p.setCrop(types)
 	for i, out := range pb.GetGraph().GetOutput() {
 		if k.p.Outputs[i].Type, err = outputType(out, types[k.p.Main.Outputs[i]]); err != nil {
 			return fmt.Errorf("output %q: %w", out.GetName(), err)

@@ -50,6 +50,7 @@ type Program struct {
 	SbSLayers   []SbSLayer     // in the order of the file
 	Pool        *parallel.Pool // runs the loops of all operators
 	MemoryLimit int64          // of the values of one run, in bytes
+	Crop        int            // pixels removed from every side of an image at least, before any other operator
 
 	inputSlots map[string]int
 	injectable map[string]bool      // the names of nodes whose random numbers a caller may replace

@@ -24,6 +24,7 @@ var pipeline = []string{
 	"frame.go", "plan.go", // memory of a run
 	"watch.go", "run.go", "batches.go", // runs
 	"subgraph.go", "if.go", "loop.go", "scan.go", // operators with subgraphs, through all phases
+	"crop.go",    // what a model removes from its images
 	"compile.go", // calls the phases up to inference
 }
 

@@ -70,6 +70,9 @@ func Model(ctx context.Context, m *runtime.Model, s *dataset.Samples, opt Option
 	}
 	defer c.Close()
 	size := s.Size()
+	if err := opt.Noise.Fits(size.Height, size.Width, m.Crop()); err != nil {
+		return nil, err
+	}
 	fixed := 0 // batch size
 	if n := m.Inputs()[0].Shape[0]; n.Known() {
 		fixed = n.Size

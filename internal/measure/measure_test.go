@@ -88,3 +88,27 @@ func answer(output []float32, label int) Answer {
 	}
 	return Answer{Margin: runtime.Margin(output), Right: best == label}
 }
+
+func TestModel_RefusesNoiseThatDoesNotFitTheImages(t *testing.T) {
+	dir := t.TempDir()
+	clitest.Bars(t, dir, 3, 0)
+	source, err := dataset.Open([]string{filepath.Join(dir, "TrainPatternStorage.npy")}, dataset.Options{})
+	require.NoError(t, err)
+	s, err := dataset.Load(t.Context(), source, 3, 1)
+	require.NoError(t, err)
+	require.NoError(t, source.Close())
+	data, err := convert.ToONNX(converttest.Digits(), convert.Options{})
+	require.NoError(t, err)
+	m, err := runtime.New(data)
+	require.NoError(t, err)
+	for text, want := range map[string]string{
+		"occlusion=13": "occlusion=13: the square of 13x13 pixels is larger than the images of 12x12 (height x width)",
+		"crop-shift=3": "crop-shift=3: the crop can move by at most 2 pixels, because the model crops that many on each side",
+	} {
+		n, err := noise.Parse(text)
+		require.NoError(t, err)
+		_, err = Model(t.Context(), m, s, Options{Noise: n})
+		require.EqualError(t, err, want)
+	}
+	require.NoError(t, m.Close())
+}

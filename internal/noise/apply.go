@@ -1,5 +1,12 @@
 package noise
 
+import (
+	"slices"
+
+	"github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/poisson"
+)
+
 // picture is an image with the random numbers of one kind of noise for it.
 type picture struct {
 	pixels                  []float32 // (channels, height, width), from 0 to 1
@@ -16,6 +23,23 @@ func (p picture) setPixel(i int, v float32) {
 	for c := range p.channels {
 		p.pixels[c*plane+i] = v
 	}
+}
+
+// index returns the index of a value in pixels.
+func (p picture) index(channel, y, x int) int { return (channel*p.height+y)*p.width + x }
+
+// value returns a value of the image, or 0 outside of the image.
+func (p picture) value(channel, y, x int) float64 {
+	if y < 0 || y >= p.height || x < 0 || x >= p.width {
+		return 0
+	}
+	return float64(p.pixels[p.index(channel, y, x)])
+}
+
+// copy returns a picture whose pixels do not change with those of p.
+func (p picture) copy() picture {
+	p.pixels = slices.Clone(p.pixels)
+	return p
 }
 
 // In the formulas, float64 around a product or quotient forces its rounding. Without it,
@@ -46,6 +70,23 @@ func saltAndPepper(p picture, share float64) {
 func uniform(p picture, e float64) {
 	for i, x := range p.pixels {
 		p.set(i, float64((1-e)*float64(x))+float64(e*p.uniform(i)))
+	}
+}
+
+// shot draws every value with random numbers of a key of its own. Levels below 2^-25 have the
+// noise of 2^-25, with 2^50 photons, which float32 can hardly represent.
+func shot(p picture, sigma float64) {
+	sigma = max(sigma, 0x1p-25)
+	photon := float64(sigma * sigma)
+	for i, x := range p.pixels {
+		count := poisson.Count(float64(x)/photon, kernel.PositionKey(p.key, uint64(i)))
+		p.set(i, photon*float64(count))
+	}
+}
+
+func brightness(p picture, b float64) {
+	for i, x := range p.pixels {
+		p.set(i, float64(x)+b)
 	}
 }
 

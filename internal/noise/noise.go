@@ -9,14 +9,41 @@
 //	salt-and-pepper=S each pixel becomes 0 or 1      share of the pixels that change, 0 to 1
 //	                  with probability S/2 each
 //	uniform=E         (1-E)*x + E*U                  share of the noise, 0 to 1
+//	shot=S            S*S*P(x/(S*S))                 standard deviation of a white pixel, 0 to 10
 //	contrast=C        (1-C)*x + C/2                  share of the contrast that is lost, 0 to 1
+//	brightness=B      x + B                          change of all values, -1 to 1
+//	blur=S            mean of the neighbors, with    standard deviation in pixels, 0 to 100
+//	                  Gaussian weights
 //	occlusion=A       a square of A times A pixels   side of the square in pixels, a whole number
 //	                  becomes 0, at a random place
 //	                  inside the image
+//	rotation=A        the image turns by A degrees   angle in degrees, 0 to 180
+//	                  about its center, clockwise
+//	                  or counterclockwise
+//	translation=D     the image moves by D pixels    distance in pixels, at most the smaller side
+//	                  in a random direction          of the image
+//	crop-shift=D      the part of the image that the distance in pixels, a whole number, at most
+//	                  model crops moves, at random,  the number of pixels that the model crops on
+//	                  by D rows or by D columns and  each side
+//	                  by at most D of the other
 //
-// N has the standard normal distribution. U is uniform in [0, 1). In images with colors,
-// gaussian and uniform draw a number for every value. salt-and-pepper and occlusion
-// change all channels of a pixel together.
+// N has the standard normal distribution. U is uniform in [0, 1). P(r) has the Poisson
+// distribution of rate r. In images with colors, gaussian, uniform and shot draw a number
+// for every value. The other kinds change all channels of a pixel in the same way.
+//
+// shot is the noise of a sensor that counts photons: 1/(S*S) photons on average for a white
+// pixel. A value x has the standard deviation S*sqrt(x).
+//
+// blur gives a neighbor at a distance of k columns and l rows a weight in proportion to
+// exp(-(k*k+l*l)/(2*S*S)). k and l reach from -r to r, where r is 4*S, rounded. The sum of the
+// weights is 1. Beyond the edges, the image repeats its outermost pixels.
+//
+// rotation and translation interpolate between four pixels (bilinear interpolation). Outside
+// of the image, all values are 0. Both directions of rotation are equally probable, and so are
+// all directions of translation, which need not be those of rows or columns.
+//
+// crop-shift shows the network pixels of the border that its crop removes otherwise. No value
+// is interpolated, and none comes from outside of the image. All 8*D moves are equally probable.
 //
 // After every kind, values below 0 become 0 and values above 1 become 1. Values are not
 // rounded to 8 bits. An image does not change at level 0.
@@ -121,12 +148,15 @@ func (s step) String() string {
 }
 
 // Fits returns an error if images of a size cannot have this noise, such as a square that
-// is larger than the image. The error names both sizes.
-func (n Noise) Fits(height, width int) error {
+// is larger than the image. crop is the number of pixels that the model removes from each
+// side of the image. The error says which levels are possible.
+func (n Noise) Fits(height, width, crop int) error {
 	for _, s := range n.steps {
-		if s.kind.pixels && s.level > float64(min(height, width)) {
-			side := strconv.FormatFloat(s.level, 'f', -1, 64)
-			return fmt.Errorf("%s: the square of %sx%s pixels is larger than the images of %dx%d (height x width)", s, side, side, height, width)
+		if s.kind.fits == nil {
+			continue
+		}
+		if problem := s.kind.fits(s.level, height, width, crop); problem != "" {
+			return fmt.Errorf("%s: %s", s, problem)
 		}
 	}
 	return nil
@@ -139,7 +169,7 @@ func (n Noise) Apply(pixels []float32, channels, height, width int, seed, image 
 	if len(pixels) != channels*height*width {
 		panic(fmt.Sprintf("noise: %d values for an image of %dx%dx%d", len(pixels), channels, height, width))
 	}
-	if err := n.Fits(height, width); err != nil {
+	if err := n.Fits(height, width, (min(height, width)-1)/2); err != nil { // a crop leaves a pixel or more
 		panic(fmt.Sprint("noise: ", err))
 	}
 	for _, s := range n.steps {

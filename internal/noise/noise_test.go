@@ -39,7 +39,8 @@ func constant(n int, v float32) []float32 { return slices.Repeat([]float32{v}, n
 
 // every lists a level for every kind that changes images.
 var every = map[string]string{
-	"gaussian": "0.3", "salt-and-pepper": "0.2", "uniform": "0.4", "contrast": "0.6", "occlusion": "3",
+	"gaussian": "0.3", "salt-and-pepper": "0.2", "uniform": "0.4", "shot": "0.4", "contrast": "0.6", "brightness": "-0.3", "blur": "0.7",
+	"occlusion": "3", "rotation": "40", "translation": "1.7", "crop-shift": "2",
 }
 
 func TestKinds_HaveNamesLevelsAndStreamsOfTheirOwn(t *testing.T) {
@@ -95,6 +96,7 @@ func TestApply_FollowsTheFormulas(t *testing.T) {
 			}
 			return x
 		},
+		"brightness": func(_ int, x float64) float64 { return clip(x - 0.3) },
 	} {
 		got := add(t, name+"="+every[name], x, channels, height, width, seed, image)
 		require.NotEqual(t, x, got, name)
@@ -283,7 +285,8 @@ func TestApply_StaysFromZeroToOne(t *testing.T) {
 	x := gradient(10000)
 	for _, text := range []string{
 		"gaussian=0.6", "gaussian=100", "gaussian=1e-300", "salt-and-pepper=1", "uniform=1", "contrast=1", "occlusion=100",
-		"gaussian=5,uniform=0.5,contrast=0.5",
+		"gaussian=5,uniform=0.5,contrast=0.5", "shot=10", "shot=0.2", "shot=1e-300", "brightness=-1", "brightness=1", "brightness=0.01",
+		"blur=0.2", "blur=3", "blur=100", "rotation=33", "rotation=180", "translation=100", "translation=0.3", "crop-shift=9",
 	} {
 		for _, v := range add(t, text, x, 1, 100, 100, 0, 0) {
 			require.True(t, v >= 0 && v <= 1, "%s gives %v", text, v)
@@ -371,7 +374,7 @@ func TestParse_ReadsWhatStringWrites(t *testing.T) {
 }
 
 func TestParse_RefusesInvalidNoise(t *testing.T) {
-	const kinds = "the kinds are gaussian, salt-and-pepper, uniform, contrast and occlusion"
+	const kinds = "the kinds are gaussian, salt-and-pepper, uniform, shot, contrast, brightness, blur, occlusion, rotation, translation and crop-shift"
 	for text, want := range map[string]string{
 		"contrast=1.5":             "contrast takes a level from 0 to 1",
 		"contrast=-0.1":            "contrast takes a level from 0 to 1",
@@ -387,6 +390,18 @@ func TestParse_RefusesInvalidNoise(t *testing.T) {
 		"occlusion=2.5":            "occlusion takes a whole number from 0 to 65535",
 		"occlusion=-1":             "occlusion takes a whole number from 0 to 65535",
 		"occlusion=inf":            "occlusion takes a whole number from 0 to 65535",
+		"shot=10.5":                "shot takes a level from 0 to 10",
+		"shot=-0.1":                "shot takes a level from 0 to 10",
+		"brightness=1.01":          "brightness takes a level from -1 to 1",
+		"brightness=-1.01":         "brightness takes a level from -1 to 1",
+		"blur=-1":                  "blur takes a level from 0 to 100",
+		"blur=101":                 "blur takes a level from 0 to 100",
+		"rotation=-10":             "rotation takes a level from 0 to 180",
+		"rotation=181":             "rotation takes a level from 0 to 180",
+		"translation=-1":           "translation takes a level from 0 to 65535",
+		"translation=65536":        "translation takes a level from 0 to 65535",
+		"crop-shift=1.5":           "crop-shift takes a whole number from 0 to 65535",
+		"crop-shift=-1":            "crop-shift takes a whole number from 0 to 65535",
 		"contrast=much":            `contrast takes a level from 0 to 1; "much" is not a number`,
 		"contrast=0.5=0.6":         `contrast takes a level from 0 to 1; "0.5=0.6" is not a number`,
 		"contrast":                 "the level is missing: write contrast=LEVEL; contrast takes a level from 0 to 1",
@@ -410,18 +425,34 @@ func TestParse_RefusesInvalidNoise(t *testing.T) {
 	}
 }
 
-func TestFits_RefusesSquaresLargerThanTheImage(t *testing.T) {
-	require.NoError(t, Noise{}.Fits(1, 1))
-	require.NoError(t, parse(t, "gaussian=100,occlusion=28").Fits(28, 30))
-	require.NoError(t, parse(t, "occlusion=28").Fits(30, 28))
-	require.EqualError(t, parse(t, "contrast=1,occlusion=29").Fits(28, 30), "occlusion=29: the square of 29x29 pixels is larger than the images of 28x30 (height x width)")
-	require.Error(t, parse(t, "occlusion=29").Fits(30, 28))
-	require.Error(t, parse(t, "occlusion=65535").Fits(30, 28))
+func TestFits_RefusesLevelsThatAreTooLargeForTheImages(t *testing.T) {
+	require.NoError(t, Noise{}.Fits(1, 1, 0))
+	for text := range map[string]bool{
+		"gaussian=100,occlusion=28": true, "translation=28": true, "crop-shift=3": true, "crop-shift=0": true, "rotation=180,blur=100,shot=10,brightness=1": true,
+	} {
+		require.NoError(t, parse(t, text).Fits(28, 30, 3), text)
+		require.NoError(t, parse(t, text).Fits(30, 28, 3), text)
+	}
+	require.NoError(t, parse(t, "crop-shift=0").Fits(28, 28, 0))
+	for text, want := range map[string]string{
+		"contrast=1,occlusion=29":   "occlusion=29: the square of 29x29 pixels is larger than the images of 28x30 (height x width)",
+		"occlusion=65535":           "occlusion=65535: the square of 65535x65535 pixels is larger than the images of 28x30 (height x width)",
+		"translation=28.5,blur=1":   "translation=28.5: images of 28x30 (height x width) can move by at most 28 pixels",
+		"crop-shift=4":              "crop-shift=4: the crop can move by at most 3 pixels, because the model crops that many on each side",
+		"crop-shift=3,occlusion=30": "occlusion=30: the square of 30x30 pixels is larger than the images of 28x30 (height x width)",
+	} {
+		require.EqualError(t, parse(t, text).Fits(28, 30, 3), want, text)
+		require.Error(t, parse(t, text).Fits(30, 28, 3), text)
+	}
+	require.EqualError(t, parse(t, "crop-shift=1").Fits(28, 28, 0),
+		"crop-shift=1: the model does not crop its images: use translation, which moves the whole image")
 }
 
 func TestApply_PanicsForSizesThatDoNotFit(t *testing.T) {
 	require.Panics(t, func() { parse(t, "contrast=0.5").Apply(make([]float32, 11), 1, 3, 4, 0, 0) })
 	require.Panics(t, func() { parse(t, "occlusion=4").Apply(make([]float32, 12), 1, 3, 4, 0, 0) })
+	require.Panics(t, func() { parse(t, "translation=3.5").Apply(make([]float32, 12), 1, 3, 4, 0, 0) })
+	require.Panics(t, func() { parse(t, "crop-shift=2").Apply(make([]float32, 16), 1, 4, 4, 0, 0) })
 }
 
 func BenchmarkApply(b *testing.B) {

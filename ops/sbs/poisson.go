@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/spike-by-spike/sbs/internal/kernel"
+	"github.com/spike-by-spike/sbs/internal/poisson"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -18,16 +19,16 @@ func poissonOperator() ops.Operator {
 			if err != nil {
 				return nil, err
 			}
-			return &poisson{p}, nil
+			return &poissonOp{p}, nil
 		},
 	}
 }
 
-// poisson is the Poisson operator, bound to the attributes of a node.
-type poisson struct{ ImageParams }
+// poissonOp is the Poisson operator, bound to the attributes of a node.
+type poissonOp struct{ ImageParams }
 
 // Infer implements ops.Op.
-func (p *poisson) Infer(in []*ops.Input) ([]ops.Type, error) {
+func (p *poissonOp) Infer(in []*ops.Input) ([]ops.Type, error) {
 	out, err := inferImage(in)
 	if err != nil {
 		return nil, err
@@ -43,7 +44,7 @@ func countNumbers(x ops.Type) numbers {
 // poissonRun is the state of one Run. As the Scratch of the node it keeps its memory for the
 // next one. The values of each image are cut into blocks, which are the units of parallel work.
 type poissonRun struct {
-	*poisson
+	*poissonOp
 	injected
 	ctx  *ops.Context
 	x, y []float32 // the input and the output
@@ -60,10 +61,10 @@ type poissonRun struct {
 const poissonBlock = 1 << 12
 
 // Run implements ops.Op.
-func (p *poisson) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
+func (p *poissonOp) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	r := ops.Scratch[poissonRun](ctx)
 	defer r.release()
-	r.poisson, r.ctx, r.x, r.y = p, ctx, in[0].Float32s(), out[0].Float32s()
+	r.poissonOp, r.ctx, r.x, r.y = p, ctx, in[0].Float32s(), out[0].Float32s()
 	var err error
 	if r.injected, err = inject(ctx, optional(in, inputGivenOfImage), func() numbers { return countNumbers(ops.TypeOf(in[0])) }); err != nil {
 		return err
@@ -159,10 +160,10 @@ func (r *poissonRun) draw(image, block, lo, hi int) error {
 			count = r.given[i]
 		case r.uniforms != nil:
 			var steps int
-			count, steps = countOf(rate, r.uniforms[i])
+			count, steps = poisson.Inverse(rate, r.uniforms[i])
 			work += steps
 		default:
-			count = poissonCount(rate, kernel.PositionKey(key, uint64(i-image*r.size)))
+			count = poisson.Count(rate, kernel.PositionKey(key, uint64(i-image*r.size)))
 		}
 		total += count
 		r.y[i] = float32(count)
@@ -182,7 +183,7 @@ func (r *poissonRun) divide(image, _, lo, hi int) error {
 
 // Backward implements ops.Differentiable. The gradient of X is that of the output, as in
 // PyTorch-SbS: neither the rate nor the sum of the counts is part of the derivative.
-func (p *poisson) Backward(ctx *ops.Context, in, out, gradOut, gradIn []*ops.Tensor) error {
+func (p *poissonOp) Backward(ctx *ops.Context, in, out, gradOut, gradIn []*ops.Tensor) error {
 	if err := checkImageGradients(in, out, gradOut, gradIn); err != nil {
 		return err
 	}

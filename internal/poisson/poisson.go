@@ -1,4 +1,6 @@
-package sbs
+// Package poisson draws numbers with the Poisson distribution. Equal arguments give the same
+// number on every processor.
+package poisson
 
 import (
 	"math"
@@ -10,9 +12,9 @@ import (
 // Rates below smallRate draw a count by inversion, others by transformed rejection.
 const smallRate = 10
 
-// poissonCount draws a count with the Poisson distribution of a rate from 0 to about MaxSpikes,
-// with random numbers of a key.
-func poissonCount(rate float64, key uint64) int64 {
+// Count draws a count with the Poisson distribution of a rate from 0 to 2^50, with the random
+// numbers that internal/kernel has for a key.
+func Count(rate float64, key uint64) int64 {
 	switch {
 	case rate < 0x1p-53: // exp(-rate) is 1
 		return 0
@@ -63,9 +65,9 @@ func largeCount(rate float64, key uint64) int64 {
 	}
 }
 
-// countOf returns the smallest k whose cumulative probability, with the Poisson distribution of
+// Inverse returns the smallest k whose cumulative probability, with the Poisson distribution of
 // a rate, is above u, and the number of steps that this took: at most 32*sqrt(rate) + 64.
-func countOf(rate float64, u float32) (count int64, steps int) {
+func Inverse(rate float64, u float32) (count int64, steps int) {
 	if u == 0 {
 		return 0, 1
 	}

@@ -1,4 +1,4 @@
-package sbs
+package poisson
 
 import (
 	"fmt"
@@ -24,10 +24,10 @@ func around(rate float64) (lo, hi int) {
 
 var testedRates = []float64{0.1, 1, 9.9, 10.1, 25, 88, 120, 800, 1e4, 1e6}
 
-// TestPoissonCount_HasThePoissonDistribution compares the mean, the variance and the frequencies of
+// TestCount_HasThePoissonDistribution compares the mean, the variance and the frequencies of
 // many counts with the exact ones. In a chi-square test, neighboring counts are taken together
 // so that at least 100 counts are expected in each class.
-func TestPoissonCount_HasThePoissonDistribution(t *testing.T) {
+func TestCount_HasThePoissonDistribution(t *testing.T) {
 	const n = 200_000
 	for _, rate := range testedRates {
 		t.Run(fmt.Sprint(rate), func(t *testing.T) {
@@ -35,7 +35,7 @@ func TestPoissonCount_HasThePoissonDistribution(t *testing.T) {
 			frequency := make([]int, hi-lo+1)
 			var sum, squares float64
 			for i := range n {
-				k := int(poissonCount(rate, kernel.Key(1, 2, 3, uint64(i))))
+				k := int(Count(rate, kernel.Key(1, 2, 3, uint64(i))))
 				require.True(t, lo <= k && k <= hi, "%d", k)
 				frequency[k-lo]++
 				d := float64(k) - rate
@@ -62,25 +62,46 @@ func TestPoissonCount_HasThePoissonDistribution(t *testing.T) {
 	}
 }
 
-func TestPoissonCount_AtTheSmallestAndLargestRates(t *testing.T) {
+func TestCount_OfRatesUpToTheMostSpikes(t *testing.T) {
 	for i := range 1000 {
 		key := kernel.Key(1, 2, 3, uint64(i))
 		for _, rate := range []float64{0, 1e-320, 1e-20, 1e-15} {
-			require.Zero(t, poissonCount(rate, key), rate)
+			require.Zero(t, Count(rate, key), rate)
 		}
-		require.InDelta(t, 1.6e7, poissonCount(1.6e7, key), 6*4000)
-		require.InDelta(t, MaxSpikes, poissonCount(MaxSpikes, key), 6*4096)
+		require.InDelta(t, 1.6e7, Count(1.6e7, key), 6*4000)
+		require.InDelta(t, 1<<24, Count(1<<24, key), 6*4096)
 	}
 }
 
-// TestCountOf_InvertsTheDistribution compares with sums of the exact probabilities.
-func TestCountOf_InvertsTheDistribution(t *testing.T) {
+// TestCount_OfLargeRates compares the mean and the variance up to the largest rate. The values
+// are also compared with the normal distribution, which the Poisson distribution approaches.
+func TestCount_OfLargeRates(t *testing.T) {
+	const n = 100_000
+	for _, rate := range []float64{1e9, 1e12, 1 << 50} {
+		var sum, squares, within float64
+		for i := range n {
+			d := (float64(Count(rate, kernel.Key(4, 5, 6, uint64(i)))) - rate) / math.Sqrt(rate)
+			sum += d
+			squares += d * d
+			if math.Abs(d) < 1 {
+				within++
+			}
+		}
+		require.InDelta(t, 0, sum/n, 4/math.Sqrt(n), "mean of %v", rate)
+		require.InDelta(t, 1, squares/n, 4*math.Sqrt(2./n), "variance of %v", rate)
+		p := math.Erf(math.Sqrt(0.5))
+		require.InDelta(t, p, within/n, 4*math.Sqrt(p*(1-p)/n)+1e-4, "share within one standard deviation of %v", rate)
+	}
+}
+
+// TestInverse_InvertsTheDistribution compares with sums of the exact probabilities.
+func TestInverse_InvertsTheDistribution(t *testing.T) {
 	below := math.Nextafter32(1, 0)
 	for _, rate := range append([]float64{1e-20, 1e-3, 300, 1.6e7}, testedRates...) {
-		require.Zero(t, only(countOf(rate, 0)), "%v: every count has a positive probability", rate)
+		require.Zero(t, only(Inverse(rate, 0)), "%v: every count has a positive probability", rate)
 		last := int64(0)
 		for _, u := range []float32{1e-30, 1e-10, 0x1p-24, 0.001, 0.1, 0.25, 0.5, 0.75, 0.9, 0.999, 1 - 0x1p-20, below} {
-			k, steps := countOf(rate, u)
+			k, steps := Inverse(rate, u)
 			require.LessOrEqual(t, float64(steps), 32*math.Sqrt(rate)+66)
 			require.GreaterOrEqual(t, k, last)
 			last = k
@@ -94,7 +115,7 @@ func TestCountOf_InvertsTheDistribution(t *testing.T) {
 		}
 	}
 	for _, rate := range []float64{0, 5e-324} {
-		require.Zero(t, only(countOf(rate, below)))
+		require.Zero(t, only(Inverse(rate, below)))
 	}
 }
 
@@ -103,7 +124,7 @@ func only(k int64, _ int) int64 { return k }
 // TestLogProbability_SumsToOne sums all probabilities. It finds errors that are too small for
 // the other tests.
 func TestLogProbability_SumsToOne(t *testing.T) {
-	for _, rate := range append([]float64{1e-20, 15.5, 16.5, 5e6, MaxSpikes}, testedRates...) {
+	for _, rate := range append([]float64{1e-20, 15.5, 16.5, 5e6, 1 << 24}, testedRates...) {
 		lo, hi := around(rate)
 		var sum float64
 		for k := lo; k <= hi; k++ {
@@ -113,12 +134,12 @@ func TestLogProbability_SumsToOne(t *testing.T) {
 	}
 }
 
-func BenchmarkPoissonCount(b *testing.B) {
+func BenchmarkCount(b *testing.B) {
 	for _, rate := range []float64{1e-18, 1, 9, 30, 1e6} {
 		b.Run(fmt.Sprint(rate), func(b *testing.B) {
 			i := uint64(0)
 			for b.Loop() {
-				poissonCount(rate, i)
+				Count(rate, i)
 				i++
 			}
 		})
