@@ -1,6 +1,8 @@
 package sbs_test
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -303,6 +305,7 @@ func TestNNMF_HasNoGradientWhereThePatchIsAllZero(t *testing.T) {
 // TestNNMF_SameBits checks that every instruction set, number of workers and split of the batch
 // gives the same bits.
 func TestNNMF_SameBits(t *testing.T) {
+	hashes := map[sbs.NNMFGradient]string{sbs.GradientLoop: "9bd68d09b6795dba", sbs.GradientClosedForm: "95f34371e42ef581"} // of the outputs and gradients, on every processor
 	r := rand.New(rand.NewPCG(7, 33))
 	x, w := positive(r, 5, 3, 9, 7), positive(r, 27, 19)
 	normalizeColumns(w)
@@ -336,6 +339,11 @@ func TestNNMF_SameBits(t *testing.T) {
 			}
 			undo()
 		}
+		sum := sha256.New()
+		for _, w := range want {
+			require.NoError(t, binary.Write(sum, binary.LittleEndian, w.Float32s()))
+		}
+		require.Equal(t, hashes[gradient], fmt.Sprintf("%x", sum.Sum(nil)[:8]), gradient)
 	}
 }
 
