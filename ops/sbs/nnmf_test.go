@@ -25,27 +25,13 @@ import (
 // layer_type is the given one, and with its case.json.
 func recordedNNMF(t *testing.T, layerType string, f func(t *testing.T, dir string, c recordedCase)) {
 	t.Helper()
-	dirs, err := filepath.Glob(filepath.Join(modeltest.Shared(t, "layer-head"), "*"))
-	require.NoError(t, err)
-	found := 0
-	for _, dir := range dirs {
+	for dir := range modeltest.SharedLayers(t, "layer-head", layerType) {
 		b, err := os.ReadFile(filepath.Join(dir, "case.json"))
-		if err != nil {
-			continue // a folder of folders
-		}
-		var kind struct {
-			LayerType any `json:"layer_type"`
-		}
-		require.NoError(t, json.Unmarshal(b, &kind), dir)
-		if kind.LayerType != any(layerType) {
-			continue
-		}
+		require.NoError(t, err)
 		var c recordedCase
 		require.NoError(t, json.Unmarshal(b, &c), dir)
-		found++
 		t.Run(filepath.Base(dir), func(t *testing.T) { f(t, dir, c) })
 	}
-	require.Positive(t, found, "no recording of %s", layerType)
 }
 
 // recordedCase holds the entries of a case.json that describe a layer.
