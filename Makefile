@@ -128,13 +128,15 @@ fuzz:
 # qemu-user (Debian: qemu-user-static). s390x is big-endian.
 EMULATED := ./internal/portmath ./internal/kernel ./internal/poisson ./internal/noise ./ops/sbs ./internal/npy ./convert
 EMULATED_MORE := ./internal/portmath ./internal/noise ./ops/sbs ./internal/npy
+# These take most of the time, and nothing in them depends on the processor.
+NOT_EMULATED := ^(TestResolve_HandlesTheLargestNumberOfSpikes|TestNNMF_GradientOfTheLoopIsItsDerivative|TestApproxConv_ReleasesTheMemoryOfImagesThatAreDone|TestFullLayer_HandsOutManySpikes)$$
 
 emulated:
 	@run() { \
 		arch=$$1 emulator=qemu-$$2-static; shift 2; \
 		command -v $$emulator >/dev/null || { echo "$$emulator is missing: install qemu-user-static" >&2; exit 1; }; \
 		echo "linux/$$arch"; \
-		SBS_TEST_EMULATOR=$$emulator CGO_ENABLED=0 GOARCH=$$arch go test -exec $$emulator "$$@" || exit 1; \
+		SBS_TEST_EMULATOR=$$emulator CGO_ENABLED=0 GOARCH=$$arch go test -exec $$emulator -skip '$(NOT_EMULATED)' "$$@" || exit 1; \
 	}; \
 	run arm64 aarch64 $(EMULATED); \
 	run arm64 aarch64 ./runtime ./train -run '^TestBits'; \
