@@ -99,7 +99,17 @@ func Write(path string, plots []*plot.Plot, width, height float64) error {
 // WriteBeside writes plots as Write does, and draws a legend to the right of each plot, outside
 // of its axes. legends is nil for none.
 func WriteBeside(path string, plots []*plot.Plot, legends []plot.Legend, width, height float64) error {
-	data, err := render(filepath.Ext(path), plots, legends, width, height)
+	return write(path, width, height, func(whole draw.Canvas) { drawBelow(whole, plots, legends) })
+}
+
+// WriteGrid writes plots as Write does, but in rows and columns. A plot that is nil leaves its cell
+// empty; the last cell must be one of them, and has the legend.
+func WriteGrid(path string, rows [][]*plot.Plot, legend plot.Legend, width, height float64) error {
+	return write(path, width, height, func(whole draw.Canvas) { drawGrid(whole, rows, legend) })
+}
+
+func write(path string, width, height float64, paint func(whole draw.Canvas)) error {
+	data, err := render(filepath.Ext(path), width, height, paint)
 	if err == nil {
 		err = atomicfile.Write(path, data)
 	}
@@ -115,7 +125,7 @@ type canvas interface {
 	io.WriterTo
 }
 
-func render(format string, plots []*plot.Plot, legends []plot.Legend, width, height float64) ([]byte, error) {
+func render(format string, width, height float64, paint func(whole draw.Canvas)) ([]byte, error) {
 	var c canvas
 	switch format {
 	case ".png":
@@ -125,6 +135,16 @@ func render(format string, plots []*plot.Plot, legends []plot.Legend, width, hei
 	default:
 		return nil, fmt.Errorf("unknown format %q, want .png or .svg", format)
 	}
+	paint(draw.New(c))
+	var b bytes.Buffer
+	if _, err := c.WriteTo(&b); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// drawBelow draws plots below each other, and legends to their right.
+func drawBelow(whole draw.Canvas, plots []*plot.Plot, legends []plot.Legend) {
 	rows := make([][]*plot.Plot, len(plots))
 	for i, p := range plots {
 		rows[i] = []*plot.Plot{p}
@@ -133,7 +153,6 @@ func render(format string, plots []*plot.Plot, legends []plot.Legend, width, hei
 		Rows: len(plots), Cols: 1, PadY: Inch(22),
 		PadTop: Inch(16), PadBottom: Inch(12), PadLeft: Inch(16), PadRight: Inch(28),
 	}
-	whole := draw.New(c)
 	beside := vg.Length(0) // width of the legends
 	for _, l := range legends {
 		beside = max(beside, l.Rectangle(whole).Size().X)
@@ -152,11 +171,22 @@ func render(format string, plots []*plot.Plot, legends []plot.Legend, width, hei
 			}})
 		}
 	}
-	var b bytes.Buffer
-	if _, err := c.WriteTo(&b); err != nil {
-		return nil, err
+}
+
+func drawGrid(whole draw.Canvas, rows [][]*plot.Plot, legend plot.Legend) {
+	tiles := draw.Tiles{
+		Rows: len(rows), Cols: len(rows[0]), PadX: Inch(14), PadY: Inch(18),
+		PadTop: Inch(12), PadBottom: Inch(10), PadLeft: Inch(12), PadRight: Inch(18),
 	}
-	return b.Bytes(), nil
+	for i, row := range plot.Align(rows, tiles, whole) {
+		for j, cell := range row {
+			if p := rows[i][j]; p != nil {
+				p.Draw(cell)
+			}
+		}
+	}
+	legend.Top, legend.Left, legend.XOffs, legend.YOffs = true, true, 0, -Inch(24)
+	legend.Draw(tiles.At(whole, tiles.Cols-1, tiles.Rows-1))
 }
 
 // Even returns the ticks of plot.DefaultTicks with longer labels. The labels of

@@ -23,7 +23,7 @@ const (
 	panelHeight = 480
 )
 
-var chartName = regexp.MustCompile(`^chart-(spikes|noise-[a-z-]+)\.(svg|png)$`)
+var chartName = regexp.MustCompile(`^chart-(spikes|noise|noise-[a-z-]+)\.(svg|png)$`)
 
 // isChart reports whether a file has the name of a chart.
 func isChart(name string) bool { return chartName.MatchString(name) }
@@ -50,6 +50,9 @@ type panel struct {
 // drawCharts draws the charts and returns the names of their files.
 func drawCharts(folder string, m *manifest, rows []row) (names []string, err error) {
 	all := collect(m, rows)
+	if names, err = drawOverview(folder, m, all); err != nil {
+		return nil, err
+	}
 	for _, k := range m.Noise {
 		c := axisChart{x: k.description(), panels: m.noisePanels(k, all)}
 		written, err := c.write(folder, "chart-noise-"+k.Kind, m)
@@ -251,7 +254,7 @@ func (c axisChart) plot(p panel) (*plot.Plot, plot.Legend, error) {
 	legend := drawn.Legend
 	drawn.Title.Text = p.title
 	drawn.Y.Label.Text = "accuracy (%)"
-	drawn.Y.Tick.Marker = plot.TickerFunc(percents)
+	drawn.Y.Tick.Marker = plot.TickerFunc(percents(10))
 	drawn.X.Tick.Marker = plot.TickerFunc(c.ticks)
 	for i, l := range p.curves {
 		if len(l.points) == 0 {
@@ -288,9 +291,7 @@ func (c axisChart) plot(p panel) (*plot.Plot, plot.Legend, error) {
 	if c.logarithmic {
 		panels = []panel{p}
 	}
-	low, high := limits(panels)
-	margin := max(float64(0.05*(high-low)), 0.2)
-	drawn.Y.Min, drawn.Y.Max = max(low-margin, 0), high+margin
+	drawn.Y.Min, drawn.Y.Max = verticalRange(limits(panels))
 	if c.logarithmic {
 		drawn.X.Scale, drawn.X.Tick.Marker = plot.LogScale{}, plot.TickerFunc(chart.Decades)
 		drawn.X.Min /= 1.1
@@ -300,6 +301,12 @@ func (c axisChart) plot(p panel) (*plot.Plot, plot.Legend, error) {
 		drawn.X.Min, drawn.X.Max = drawn.X.Min-margin, drawn.X.Max+margin
 	}
 	return drawn, legend, nil
+}
+
+// verticalRange returns the range of an axis for accuracies from low to high.
+func verticalRange(low, high float64) (least, most float64) {
+	margin := max(float64(0.05*(high-low)), 0.2)
+	return max(low-margin, 0), high + margin
 }
 
 // limits returns the smallest and the largest accuracy of panels.
@@ -337,19 +344,21 @@ func (c axisChart) ticks(low, high float64) []plot.Tick {
 	return ticks
 }
 
-// percents returns the ticks of the vertical axis, which ends at 100.
-func percents(low, high float64) []plot.Tick {
-	high = min(high, 100)
-	step := 20.0
-	for _, s := range []float64{10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05} {
-		if (high-low)/s > 10 {
-			break
+// percents returns at most a number of ticks for a vertical axis, which ends at 100.
+func percents(most float64) func(low, high float64) []plot.Tick {
+	return func(low, high float64) []plot.Tick {
+		high = min(high, 100)
+		step := 20.0
+		for _, s := range []float64{10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05} {
+			if (high-low)/s > most {
+				break
+			}
+			step = s
 		}
-		step = s
+		var ticks []plot.Tick
+		for i := math.Ceil(low / step); i*step <= high; i++ {
+			ticks = append(ticks, plot.Tick{Value: i * step, Label: strconv.FormatFloat(i*step, 'g', 6, 64)})
+		}
+		return ticks
 	}
-	var ticks []plot.Tick
-	for i := math.Ceil(low / step); i*step <= high; i++ {
-		ticks = append(ticks, plot.Tick{Value: i * step, Label: strconv.FormatFloat(i*step, 'g', 6, 64)})
-	}
-	return ticks
 }

@@ -30,7 +30,8 @@ The folder of --output receives
   - results.csv and results.jsonl, with one row per combination and seed. They
     have the same bytes on every run, for any number of cores
   - timing.csv, with the time of each row
-  - chart-noise-KIND.svg and .png, the accuracy over the level of the noise, and
+  - chart-noise-KIND.svg and .png, the accuracy over the level of the noise,
+    chart-noise.svg and .png, all kinds of noise side by side, and
     chart-spikes.svg and .png, the accuracy over the number of spikes
   - sweep.json, which describes the sweep
 A summary is printed. --plot prints the summary of a folder again and draws the

@@ -45,6 +45,7 @@ func TestDrawCharts_WritesBothFormats(t *testing.T) {
 	names, err := drawCharts(folder, m, results(t, m))
 	require.NoError(t, err)
 	require.Equal(t, []string{
+		"chart-noise.svg", "chart-noise.png",
 		"chart-noise-gaussian.svg", "chart-noise-gaussian.png", "chart-noise-contrast.svg", "chart-noise-contrast.png", "chart-spikes.svg", "chart-spikes.png",
 	}, names)
 	for _, name := range names {
@@ -57,6 +58,11 @@ func TestDrawCharts_WritesBothFormats(t *testing.T) {
 		"accuracy under noise: gaussian (mean of 2 seeds, bands: smallest to largest)", "gaussian: standard deviation", "accuracy (%)",
 		"sbs, 25 spikes, iid", "sbs, 100 spikes, low-discrepancy", ">staged<", ">cnn<",
 	} {
+		require.Contains(t, string(svg), text)
+	}
+	svg, err = os.ReadFile(filepath.Join(folder, "chart-noise.svg"))
+	require.NoError(t, err)
+	for _, text := range []string{">gaussian<", ">contrast<", ">share of contrast that is lost<", ">staged<", ">cnn<"} {
 		require.Contains(t, string(svg), text)
 	}
 	svg, err = os.ReadFile(filepath.Join(folder, "chart-spikes.svg"))

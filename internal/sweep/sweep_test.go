@@ -142,7 +142,7 @@ func TestSweep_HasTheAccuracyOfSbsRun(t *testing.T) {
 // same checks that two folders have the same results and charts.
 func same(t *testing.T, a, b string) {
 	t.Helper()
-	for _, name := range []string{"results.csv", "results.jsonl", "sweep.json", "chart-noise-gaussian.svg", "chart-noise-contrast.png", "chart-spikes.svg"} {
+	for _, name := range []string{"results.csv", "results.jsonl", "sweep.json", "chart-noise.svg", "chart-noise-gaussian.svg", "chart-noise-contrast.png", "chart-spikes.svg"} {
 		require.Equal(t, read(t, a, name), read(t, b, name), "%s of %s and %s", name, a, b)
 	}
 	for _, file := range []string{"results.csv", "timing.csv"} {
@@ -154,7 +154,7 @@ func TestSweep_HasTheSameBytesForAnyNumberOfWorkers(t *testing.T) {
 	files(t)
 	want, errOut := must(t, with("-o", "1", "--workers", "1")...)
 	require.Contains(t, errOut, "47 rows\n")
-	require.Contains(t, want, "wrote 1/results.csv\nwrote 1/results.jsonl\nwrote 1/timing.csv\nwrote 1/chart-noise-gaussian.svg\n")
+	require.Contains(t, want, "wrote 1/results.csv\nwrote 1/results.jsonl\nwrote 1/timing.csv\nwrote 1/chart-noise.svg\nwrote 1/chart-noise.png\nwrote 1/chart-noise-gaussian.svg\n")
 	for _, workers := range []string{"2", "3", "4"} {
 		out, errOut := must(t, with("-o", workers, "--workers", workers, "--quiet")...)
 		require.Equal(t, want, strings.ReplaceAll(out, "wrote "+workers+"/", "wrote 1/"))
