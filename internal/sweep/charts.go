@@ -65,8 +65,6 @@ func drawCharts(folder string, m *manifest, rows []row) (names []string, err err
 
 // noisePanels returns the accuracy over the level of a kind of noise.
 func (m *manifest) noisePanels(k kindLevels, all []*series) []panel {
-	levels := append(slices.Clone(k.Levels), 0)
-	slices.Sort(levels)
 	var panels []panel
 	for i, list := range divide(all) {
 		p := panel{title: "accuracy under noise: " + k.Kind}
@@ -75,13 +73,9 @@ func (m *manifest) noisePanels(k kindLevels, all []*series) []panel {
 		}
 		for _, s := range list {
 			c := curve{name: m.label(s)}
-			for _, l := range levels {
-				condition := condition{k.Kind, l}
-				if l == 0 {
-					condition = clean
-				}
-				if r, ok := s.results[condition]; ok {
-					c.points = append(c.points, point{l, r})
+			for _, at := range k.conditions() {
+				if r, ok := s.results[at]; ok {
+					c.points = append(c.points, point{at.level, r})
 				}
 			}
 			p.curves = append(p.curves, c)

@@ -169,6 +169,8 @@ func (f *flags) check() error {
 		return nil
 	}
 	switch {
+	case len(f.paths) > 0 && f.paths[0] == mergeWord:
+		return fmt.Errorf("%s must be the first word: %s %s -o FOLDER PART... (write ./%s for a model of this name)", mergeWord, name, mergeWord, mergeWord)
 	case len(f.paths) == 0:
 		return fmt.Errorf("the model is missing: %s MODEL.onnx --data PATH -o FOLDER (see --help)", name)
 	case len(f.data) == 0:
@@ -188,7 +190,10 @@ func (f *flags) check() error {
 			return fmt.Errorf("--%s is empty: give a value, or leave it out", flag)
 		}
 	}
-	var err error
+	err := checkSeeds(f.seed, f.seeds.Or(defaultSeeds))
+	if err != nil {
+		return err
+	}
 	f.axes, err = f.parseAxes()
 	return err
 }

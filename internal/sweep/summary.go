@@ -123,7 +123,7 @@ func summarize(w io.Writer, m *manifest, rows []row) error {
 	}
 	between := "95% interval"
 	if m.Seeds > 1 {
-		between = "of the seeds"
+		between = "smallest to largest"
 	}
 	line("no noise", "spikes", "sampler", "images", "accuracy", between, "updates")
 	for _, s := range all {
@@ -137,15 +137,15 @@ func summarize(w io.Writer, m *manifest, rows []row) error {
 	}
 	for _, k := range m.Noise {
 		line()
-		header := []string{k.Kind, "spikes", "sampler", "0"}
-		for _, l := range k.Levels {
-			header = append(header, number(l))
+		header := []string{k.Kind, "spikes", "sampler"}
+		for _, c := range k.conditions() {
+			header = append(header, number(c.level))
 		}
 		line(header...)
 		for _, s := range all {
-			fields := append(s.labels(m), s.mean(clean))
-			for _, l := range k.Levels {
-				fields = append(fields, s.mean(condition{k.Kind, l}))
+			fields := s.labels(m)
+			for _, c := range k.conditions() {
+				fields = append(fields, s.mean(c))
 			}
 			line(fields...)
 		}

@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,11 +13,9 @@ import (
 // results returns rows with made-up numbers for a manifest.
 func results(t *testing.T, m *manifest) []row {
 	t.Helper()
-	tasks, err := m.tasks()
-	require.NoError(t, err)
 	var rows []row
-	for i, task := range tasks {
-		right := 90 - int(100*task.Level) + int(task.Seed) - i%3
+	for i, task := range m.tasks() {
+		right := 90 - int(100*math.Abs(task.Level)) + int(task.Seed) - i%3
 		rows = append(rows, newRow(task.id, 100, right, float64(m.Models[task.model].Variants[task.variant].Updates)))
 	}
 	return rows
@@ -26,7 +25,9 @@ func results(t *testing.T, m *manifest) []row {
 func TestSummarize_PrintsTables(t *testing.T) {
 	single := everyModel()
 	single.Models, single.Noise, single.Seeds = single.Models[2:], nil, 1
-	for name, m := range map[string]*manifest{"summary.txt": everyModel(), "single.txt": single} {
+	negative := everyModel()
+	negative.Models, negative.Noise = negative.Models[1:], []kindLevels{{"brightness", []float64{-0.5, -0.1, 0.2}}}
+	for name, m := range map[string]*manifest{"summary.txt": everyModel(), "single.txt": single, "negative.txt": negative} {
 		var out bytes.Buffer
 		require.NoError(t, summarize(&out, m, results(t, m)))
 		path := filepath.Join("testdata", name)
