@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -30,8 +29,7 @@ func PrintWarnings(w io.Writer, warnings ...string) {
 // "dataset: train: no such file" becomes "train: no such file" if train is an argument.
 func Message(err error, args []string) string {
 	text := err.Error()
-	var path *fs.PathError
-	if errors.As(err, &path) {
+	for _, path := range pathErrors(err) {
 		text = strings.Replace(text, path.Error(), path.Path+": "+path.Err.Error(), 1)
 	}
 	isFile := map[string]bool{}
@@ -49,4 +47,19 @@ func Message(err error, args []string) string {
 		lines[i] = strings.Join(append(kept, parts[last]), ": ")
 	}
 	return strings.Join(lines, "\n")
+}
+
+// pathErrors returns the errors of the file system in an error, which may join several.
+func pathErrors(err error) (list []*fs.PathError) {
+	switch e := err.(type) {
+	case *fs.PathError:
+		list = append(list, e)
+	case interface{ Unwrap() error }:
+		list = pathErrors(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			list = append(list, pathErrors(inner)...)
+		}
+	}
+	return list
 }
