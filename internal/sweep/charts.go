@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -67,9 +68,9 @@ func drawCharts(folder string, m *manifest, rows []row) (names []string, err err
 func (m *manifest) noisePanels(k kindLevels, all []*series) []panel {
 	var panels []panel
 	for i, list := range divide(all) {
-		p := panel{title: "accuracy under noise: " + k.Kind}
-		if i > 0 {
-			p.title = ""
+		p := panel{title: omission(list, all)}
+		if i == 0 {
+			p.title = strings.TrimSuffix("accuracy under noise: "+k.Kind+", "+p.title, ", ")
 		}
 		for _, s := range list {
 			c := curve{name: m.label(s)}
@@ -133,12 +134,28 @@ func divide(all []*series) [][]*series {
 	return append(parts, alone...)
 }
 
+// omission says how many of the numbers of spikes a panel shows, or returns "" if it shows all.
+func omission(shown, all []*series) string {
+	count := func(list []*series) (n int) {
+		for _, s := range list {
+			if s.model == shown[0].model && s.Sampler == shown[0].Sampler {
+				n++
+			}
+		}
+		return n
+	}
+	if count(shown) == count(all) {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d numbers of spikes", count(shown), count(all))
+}
+
 // choose returns at most n elements of a list, evenly spread from the first to the last one.
-func choose(list []*series, n int) []*series {
+func choose[T any](list []T, n int) []T {
 	if len(list) <= n {
 		return list
 	}
-	chosen := make([]*series, n)
+	chosen := make([]T, n)
 	for i := range chosen {
 		chosen[i] = list[i*(len(list)-1)/(n-1)]
 	}

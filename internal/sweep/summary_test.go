@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -27,7 +28,16 @@ func TestSummarize_PrintsTables(t *testing.T) {
 	single.Models, single.Noise, single.Seeds = single.Models[2:], nil, 1
 	negative := everyModel()
 	negative.Models, negative.Noise = negative.Models[1:], []kindLevels{{"brightness", []float64{-0.5, -0.1, 0.2}}}
-	for name, m := range map[string]*manifest{"summary.txt": everyModel(), "single.txt": single, "negative.txt": negative} {
+	many := everyModel()
+	many.Models, many.Noise = many.Models[:1], []kindLevels{{Kind: "gaussian"}}
+	for i := range 40 {
+		many.Noise[0].Levels = append(many.Noise[0].Levels, float64(i+1)/100)
+	}
+	many.Models[0].Variants = nil
+	for i := range 30 {
+		many.Models[0].Variants = append(many.Models[0].Variants, variant{spikes(number(float64(i + 1))), "iid", 0})
+	}
+	for name, m := range map[string]*manifest{"summary.txt": everyModel(), "single.txt": single, "negative.txt": negative, "many.txt": many} {
 		var out bytes.Buffer
 		require.NoError(t, summarize(&out, m, results(t, m)))
 		path := filepath.Join("testdata", name)
@@ -110,6 +120,14 @@ func TestDivide_LimitsTheCurvesOfAPanel(t *testing.T) {
 	parts := divide(many(0, "iid", 14))
 	require.EqualValues(t, "1", parts[0][0].Spikes)
 	require.EqualValues(t, "14", parts[0][7].Spikes)
+
+	m := &manifest{Models: []manifestModel{{}, {}}}
+	var titles []string
+	for _, p := range m.noisePanels(kindLevels{Kind: "blur"}, slices.Concat(many(0, "iid", 14), many(1, "iid", 5), many(1, "low-discrepancy", 9))) {
+		titles = append(titles, p.title)
+	}
+	require.Equal(t, []string{"accuracy under noise: blur, 8 of 14 numbers of spikes", "", "8 of 9 numbers of spikes"}, titles)
+	require.Equal(t, "accuracy under noise: blur", m.noisePanels(kindLevels{Kind: "blur"}, many(0, "iid", 3))[0].title)
 }
 
 // TestNoisy_WeighsKindsEquallyForEachSeed computes the means by hand.
