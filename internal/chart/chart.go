@@ -97,7 +97,8 @@ func Write(path string, plots []*plot.Plot, width, height float64) error {
 }
 
 // WriteBeside writes plots as Write does, and draws a legend to the right of each plot, outside
-// of its axes. legends is nil for none.
+// of its axes. legends is nil for none. The picture is wider if the legends take more than two
+// fifths of the width, so that the plots remain readable.
 func WriteBeside(path string, plots []*plot.Plot, legends []plot.Legend, width, height float64) error {
 	data, err := render(filepath.Ext(path), plots, legends, width, height)
 	if err == nil {
@@ -116,12 +117,17 @@ type canvas interface {
 }
 
 func render(format string, plots []*plot.Plot, legends []plot.Legend, width, height float64) ([]byte, error) {
+	beside := vg.Length(0) // width of the legends
+	for _, l := range legends {
+		beside = max(beside, l.Rectangle(draw.Canvas{}).Size().X)
+	}
+	total := Inch(width) + max(beside-2*Inch(width)/5, 0)
 	var c canvas
 	switch format {
 	case ".png":
-		c = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(Inch(width), Inch(height)), vgimg.UseDPI(DPI))}
+		c = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(total, Inch(height)), vgimg.UseDPI(DPI))}
 	case ".svg":
-		c = vgsvg.New(Inch(width), Inch(height))
+		c = vgsvg.New(total, Inch(height))
 	default:
 		return nil, fmt.Errorf("unknown format %q, want .png or .svg", format)
 	}
@@ -134,10 +140,6 @@ func render(format string, plots []*plot.Plot, legends []plot.Legend, width, hei
 		PadTop: Inch(16), PadBottom: Inch(12), PadLeft: Inch(16), PadRight: Inch(28),
 	}
 	whole := draw.New(c)
-	beside := vg.Length(0) // width of the legends
-	for _, l := range legends {
-		beside = max(beside, l.Rectangle(whole).Size().X)
-	}
 	if beside > 0 {
 		tiles.PadRight = beside + 2*Inch(12)
 	}

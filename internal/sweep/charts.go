@@ -45,6 +45,7 @@ type point struct {
 // panel is a part of a chart with axes of its own.
 type panel struct {
 	title  string
+	note   string // below the title
 	curves []curve
 }
 
@@ -68,9 +69,9 @@ func drawCharts(folder string, m *manifest, rows []row) (names []string, err err
 func (m *manifest) noisePanels(k kindLevels, all []*series) []panel {
 	var panels []panel
 	for i, list := range divide(all) {
-		p := panel{title: omission(list, all)}
+		p := panel{note: omission(list, all)}
 		if i == 0 {
-			p.title = strings.TrimSuffix("accuracy under noise: "+k.Kind+", "+p.title, ", ")
+			p.title = "accuracy under noise: " + k.Kind
 		}
 		for _, s := range list {
 			c := curve{name: m.label(s)}
@@ -206,7 +207,7 @@ func (m *manifest) spikePanels(all []*series) []panel {
 			}
 		}
 		for part := range slices.Chunk(curves, len(chart.Marks)) {
-			panels = append(panels, panel{a.title, part})
+			panels = append(panels, panel{title: a.title, curves: part})
 		}
 	}
 	return panels
@@ -234,13 +235,11 @@ func (c axisChart) write(folder, name string, m *manifest) (names []string, err 
 		if err != nil {
 			return nil, fmt.Errorf("cannot draw the chart %s: %w", name, err)
 		}
+		lines := []string{p.title, "", p.note} // the plot may be narrow beside a wide legend
 		if i == 0 {
-			bands := " (bands: 95% interval)"
-			if m.Seeds > 1 {
-				bands = fmt.Sprintf(" (mean of %d seeds, bands: smallest to largest)", m.Seeds)
-			}
-			drawn.Title.Text += bands
+			lines[1] = m.bands()
 		}
+		drawn.Title.Text = strings.Join(slices.DeleteFunc(lines, func(line string) bool { return line == "" }), "\n")
 		if i == len(c.panels)-1 {
 			drawn.X.Label.Text = c.x
 		}
@@ -255,12 +254,19 @@ func (c axisChart) write(folder, name string, m *manifest) (names []string, err 
 	return names, nil
 }
 
-// plot draws a panel. Its legend is not part of the plot.
+// bands says what the lines and the bands of the charts are.
+func (m *manifest) bands() string {
+	if m.Seeds > 1 {
+		return fmt.Sprintf("mean of %d seeds, bands: smallest to largest", m.Seeds)
+	}
+	return "bands: 95% interval"
+}
+
+// plot draws a panel. Its title and its legend are not part of the plot.
 func (c axisChart) plot(p panel) (*plot.Plot, plot.Legend, error) {
 	drawn := plot.New()
 	chart.Style(drawn)
 	legend := drawn.Legend
-	drawn.Title.Text = p.title
 	drawn.Y.Label.Text = "accuracy (%)"
 	drawn.Y.Tick.Marker = plot.TickerFunc(percents)
 	drawn.X.Tick.Marker = plot.TickerFunc(c.ticks)

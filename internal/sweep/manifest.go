@@ -192,6 +192,9 @@ func (m *manifest) check() error {
 	}
 	variants := 0
 	for _, model := range m.Models {
+		if len(model.Name) > maxName {
+			return fmt.Errorf("%.20s...: the name of the model has %d bytes, more than the limit of %d", model.Name, len(model.Name), maxName)
+		}
 		if model.Images < 1 || len(model.Variants) == 0 {
 			return fmt.Errorf("%s has no images or no numbers of spikes", model.Name)
 		}
@@ -250,6 +253,10 @@ func (t task) noise() string {
 
 // overhead is the cost of an image apart from its updates, as a number of updates.
 const overhead = 20000
+
+// maxName bounds the name of a model, which is as long as a path on Linux, in bytes. The width of
+// the charts depends on it.
+const maxName = 4096
 
 // maxTasks bounds the number of rows of a sweep.
 const maxTasks = 1 << 20

@@ -65,7 +65,7 @@ func TestDrawCharts_WritesBothFormats(t *testing.T) {
 	svg, err := os.ReadFile(filepath.Join(folder, "chart-noise-gaussian.svg"))
 	require.NoError(t, err)
 	for _, text := range []string{
-		"accuracy under noise: gaussian (mean of 2 seeds, bands: smallest to largest)", "gaussian: standard deviation", "accuracy (%)",
+		">accuracy under noise: gaussian<", ">mean of 2 seeds, bands: smallest to largest<", "gaussian: standard deviation", "accuracy (%)",
 		"sbs, 25 spikes, iid", "sbs, 100 spikes, low-discrepancy", ">staged<", ">cnn<",
 	} {
 		require.Contains(t, string(svg), text)
@@ -122,12 +122,12 @@ func TestDivide_LimitsTheCurvesOfAPanel(t *testing.T) {
 	require.EqualValues(t, "14", parts[0][7].Spikes)
 
 	m := &manifest{Models: []manifestModel{{}, {}}}
-	var titles []string
+	var titles [][2]string
 	for _, p := range m.noisePanels(kindLevels{Kind: "blur"}, slices.Concat(many(0, "iid", 14), many(1, "iid", 5), many(1, "low-discrepancy", 9))) {
-		titles = append(titles, p.title)
+		titles = append(titles, [2]string{p.title, p.note})
 	}
-	require.Equal(t, []string{"accuracy under noise: blur, 8 of 14 numbers of spikes", "", "8 of 9 numbers of spikes"}, titles)
-	require.Equal(t, "accuracy under noise: blur", m.noisePanels(kindLevels{Kind: "blur"}, many(0, "iid", 3))[0].title)
+	require.Equal(t, [][2]string{{"accuracy under noise: blur", "8 of 14 numbers of spikes"}, {}, {"", "8 of 9 numbers of spikes"}}, titles)
+	require.Empty(t, m.noisePanels(kindLevels{Kind: "blur"}, many(0, "iid", 3))[0].note)
 }
 
 // TestNoisy_WeighsKindsEquallyForEachSeed computes the means by hand.

@@ -308,6 +308,7 @@ func TestPlot_DrawsAgain(t *testing.T) {
 		"no JSON":           {"x", "does not describe a sweep"},
 		"unknown key":       {strings.Replace(manifest, `"seeds"`, `"sedes"`, 1), "does not describe a sweep"},
 		"too many seeds":    {strings.Replace(manifest, `"seeds": 2`, `"seeds": 2000000000`, 1), "2000000000 seeds, want 1 to"},
+		"a long name":       {strings.Replace(manifest, `"cnn.onnx"`, `"`+strings.Repeat("x", 5000)+`"`, 1), "the name of the model has 5000 bytes"},
 		"no images":         {strings.Replace(manifest, `"images": 40`, `"images": 0`, 1), "has no images"},
 		"a path as noise":   {strings.Replace(manifest, `"gaussian"`, `"../../x"`, 1), "is not a kind of noise"},
 		"another order":     {strings.Replace(manifest, `"first_seed": 7`, `"first_seed": 8`, 1), "out: line 1 of results.jsonl is damaged or of another sweep"},
