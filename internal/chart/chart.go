@@ -88,7 +88,7 @@ func Style(p *plot.Plot) {
 }
 
 // Inch returns the length of a number of pixels.
-func Inch(pixels float64) vg.Length { return vg.Length(pixels) / DPI * vg.Inch }
+func Inch(pixels float64) vg.Length { return vg.Length(pixels / DPI * float64(vg.Inch)) }
 
 // Write draws plots below each other, with aligned axes, and writes them to a PNG or SVG
 // file, as its name says. It replaces the file atomically. The size is in pixels.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -51,15 +52,16 @@ func Message(err error, args []string) string {
 
 // pathErrors returns the errors of the file system in an error, which may join several.
 func pathErrors(err error) (list []*fs.PathError) {
-	switch e := err.(type) {
-	case *fs.PathError:
-		list = append(list, e)
-	case interface{ Unwrap() error }:
-		list = pathErrors(e.Unwrap())
-	case interface{ Unwrap() []error }:
-		for _, inner := range e.Unwrap() {
+	type several interface {
+		error
+		Unwrap() []error
+	}
+	if joined, ok := errors.AsType[several](err); ok {
+		for _, inner := range joined.Unwrap() {
 			list = append(list, pathErrors(inner)...)
 		}
+	} else if e, ok := errors.AsType[*fs.PathError](err); ok {
+		list = append(list, e)
 	}
 	return list
 }
