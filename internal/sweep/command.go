@@ -134,7 +134,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 	cli.IntVar(s, &f.workers, "workers", 0, "`number` of CPU cores to use (default: all)")
 	s.BoolVar(&f.resume, "resume", false, "continue an interrupted sweep, or start one if there is nothing to continue")
 	s.BoolVar(&f.force, "force", false, "start again and replace the results of an existing sweep")
-	cli.ShardVar(s, &f.shard, "compute only part i of n parts of about the same cost, such as `2/4`, for sbs-sweep merge")
+	cli.ShardVar(s, &f.shard, "compute only part `i/n` of the sweep, such as 2/4, for sbs-sweep merge. All parts have about the same cost")
 	s.StringVar(&f.plot, flagPlot, "", "draw the charts of the results in a `folder` again and print their summary, without computing")
 	cli.ChecksumVar(s, &f.ignoreChecksum)
 	s.BoolVar(&f.quiet, "quiet", false, "print only warnings and the summary: no progress")

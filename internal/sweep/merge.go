@@ -34,7 +34,7 @@ type mergeFlags struct {
 func mergeCommand() *cobra.Command {
 	var f mergeFlags
 	cmd := &cobra.Command{
-		Use:     name + " " + mergeWord + " -o FOLDER PART...",
+		Use:     name + " " + mergeWord + " [flags] -o FOLDER PART...",
 		Short:   "Joins the parts of a sweep",
 		Long:    mergeLong,
 		Example: "  sbs-sweep merge -o all/ part1/ part2/ part3/ part4/",

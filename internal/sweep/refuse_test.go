@@ -188,7 +188,7 @@ func TestHelp(t *testing.T) {
 	out, _ := must(t, "--help")
 	for _, text := range []string{
 		"Usage:\n  sbs-sweep [flags] MODEL.onnx... --data PATH -o FOLDER\n  sbs-sweep --plot FOLDER\n  sbs-sweep merge -o FOLDER PART...\n",
-		"--noise KIND=FROM:TO:STEP", "--shard", "Axes:",
+		"--noise KIND=FROM:TO:STEP", "--shard i/n ", "Axes:",
 	} {
 		require.Contains(t, out, text)
 	}
@@ -201,7 +201,7 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	out, _ = must(t, "merge", "--help")
-	require.Contains(t, out, "Usage:\n  sbs-sweep merge -o FOLDER PART... [flags]\n")
+	require.Contains(t, out, "Usage:\n  sbs-sweep merge [flags] -o FOLDER PART...\n")
 }
 
 func TestSweep_ReadsFoldersOfPictures(t *testing.T) {
