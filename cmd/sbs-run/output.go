@@ -13,14 +13,17 @@ import (
 	"github.com/spike-by-spike/sbs/internal/cli"
 )
 
+// standardOutput is the --output that stands for the standard output.
+const standardOutput = "-"
+
 // output is where the results go.
 type output struct {
-	path  string // "" for the standard output
+	path  string // "" or standardOutput for the standard output
 	force bool
 }
 
 func (o *output) register(s *pflag.FlagSet) {
-	s.StringVarP(&o.path, "output", "o", "", "`file` for the results, which appears when they are complete (default: the standard output)")
+	s.StringVarP(&o.path, "output", "o", "", "`file` for the results, which appears when they are complete (default: -, the standard output)")
 	s.BoolVar(&o.force, "force", false, "replace the file of --output if it exists")
 }
 
@@ -35,7 +38,7 @@ func (e *failedImages) Error() string {
 // write calls results with the writer for the results. The file appears after results returns nil
 // or failedImages. inputs are files that it must not replace.
 func (o *output) write(stdout io.Writer, inputs []string, results func(io.Writer) error) error {
-	if o.path == "" {
+	if o.path == "" || o.path == standardOutput {
 		return results(stdout)
 	}
 	if err := o.check(inputs); err != nil {
@@ -68,7 +71,7 @@ func (o *output) check(inputs []string) error {
 			return cli.Usage(fmt.Errorf("--output %s is the same file as the argument %s, which is only read: give another --output", o.path, path))
 		}
 	}
-	if !o.force {
+	if !o.force && old.Mode().IsRegular() { // Create refuses other files
 		return fmt.Errorf("%s already exists: give another --output, or replace it with --force", o.path)
 	}
 	return nil

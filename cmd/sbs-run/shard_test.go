@@ -294,6 +294,15 @@ func TestOutput_IsReplacedOnlyWithForce(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEqual(t, want, string(mustRead(t, path)))
 
+	// Not a file, and the standard output.
+	for _, force := range []string{"--force", "--force=false"} {
+		_, _, err = command(t, model, digits, "-o", filepath.Dir(path), force)
+		require.EqualError(t, err, filepath.Dir(path)+" is not a regular file")
+	}
+	got, _, err := command(t, model, digits, "--format", "csv", "-o", "-")
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+
 	// A run that fails, or that some images fail in.
 	_, _, err = command(t, model, "missing", "-o", path, "--force")
 	require.Error(t, err)

@@ -88,7 +88,7 @@ func Style(p *plot.Plot) {
 }
 
 // Inch returns the length of a number of pixels.
-func Inch(pixels float64) vg.Length { return vg.Length(pixels) / DPI * vg.Inch }
+func Inch(pixels float64) vg.Length { return vg.Length(pixels / DPI * float64(vg.Inch)) }
 
 // Write draws plots below each other, with aligned axes, and writes them to a PNG or SVG
 // file, as its name says. It replaces the file atomically. The size is in pixels.
@@ -97,18 +97,29 @@ func Write(path string, plots []*plot.Plot, width, height float64) error {
 }
 
 // WriteBeside writes plots as Write does, and draws a legend to the right of each plot, outside
-// of its axes. legends is nil for none.
+// of its axes. legends is nil for none. The picture is wider if the legends take more than two
+// fifths of the width, so that the plots remain readable.
 func WriteBeside(path string, plots []*plot.Plot, legends []plot.Legend, width, height float64) error {
-	return write(path, width, height, func(whole draw.Canvas) { drawBelow(whole, plots, legends) })
+	beside := vg.Length(0)
+	for _, l := range legends {
+		beside = max(beside, legendWidth(l))
+	}
+	total := Inch(width) + max(beside-2*Inch(width)/5, 0)
+	return write(path, total, Inch(height), func(whole draw.Canvas) { drawBelow(whole, plots, legends, beside) })
 }
 
 // WriteGrid writes plots as Write does, but in rows and columns. A plot that is nil leaves its cell
-// empty; the last cell must be one of them, and has the legend.
+// empty; the last cell must be one of them, and has the legend. The picture is wider if the legend is
+// wider than a cell.
 func WriteGrid(path string, rows [][]*plot.Plot, legend plot.Legend, width, height float64) error {
-	return write(path, width, height, func(whole draw.Canvas) { drawGrid(whole, rows, legend) })
+	columns := vg.Length(len(rows[0]))
+	total := max(Inch(width), columns*(legendWidth(legend)+Inch(24)))
+	return write(path, total, Inch(height), func(whole draw.Canvas) { drawGrid(whole, rows, legend) })
 }
 
-func write(path string, width, height float64, paint func(whole draw.Canvas)) error {
+func legendWidth(l plot.Legend) vg.Length { return l.Rectangle(draw.Canvas{}).Size().X }
+
+func write(path string, width, height vg.Length, paint func(whole draw.Canvas)) error {
 	data, err := render(filepath.Ext(path), width, height, paint)
 	if err == nil {
 		err = atomicfile.Write(path, data)
@@ -125,13 +136,13 @@ type canvas interface {
 	io.WriterTo
 }
 
-func render(format string, width, height float64, paint func(whole draw.Canvas)) ([]byte, error) {
+func render(format string, width, height vg.Length, paint func(whole draw.Canvas)) ([]byte, error) {
 	var c canvas
 	switch format {
 	case ".png":
-		c = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(Inch(width), Inch(height)), vgimg.UseDPI(DPI))}
+		c = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(DPI))}
 	case ".svg":
-		c = vgsvg.New(Inch(width), Inch(height))
+		c = vgsvg.New(width, height)
 	default:
 		return nil, fmt.Errorf("unknown format %q, want .png or .svg", format)
 	}
@@ -143,8 +154,8 @@ func render(format string, width, height float64, paint func(whole draw.Canvas))
 	return b.Bytes(), nil
 }
 
-// drawBelow draws plots below each other, and legends to their right.
-func drawBelow(whole draw.Canvas, plots []*plot.Plot, legends []plot.Legend) {
+// drawBelow draws plots below each other, and legends of at most a width to their right.
+func drawBelow(whole draw.Canvas, plots []*plot.Plot, legends []plot.Legend, beside vg.Length) {
 	rows := make([][]*plot.Plot, len(plots))
 	for i, p := range plots {
 		rows[i] = []*plot.Plot{p}
@@ -152,10 +163,6 @@ func drawBelow(whole draw.Canvas, plots []*plot.Plot, legends []plot.Legend) {
 	tiles := draw.Tiles{
 		Rows: len(plots), Cols: 1, PadY: Inch(22),
 		PadTop: Inch(16), PadBottom: Inch(12), PadLeft: Inch(16), PadRight: Inch(28),
-	}
-	beside := vg.Length(0) // width of the legends
-	for _, l := range legends {
-		beside = max(beside, l.Rectangle(whole).Size().X)
 	}
 	if beside > 0 {
 		tiles.PadRight = beside + 2*Inch(12)

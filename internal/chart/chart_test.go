@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -122,4 +123,8 @@ func TestWriteBeside_LeavesRoomForTheLegends(t *testing.T) {
 	for _, half := range [][2]int{{0, 150}, {200, 350}} {
 		require.Greater(t, inked(with, 290, half[0], half[1]), 30, "the text of the legend")
 	}
+	require.Equal(t, 400, with.Bounds().Dx())
+	long := draw("long.png", strings.Repeat("a curve ", 50), "b")
+	require.Greater(t, long.Bounds().Dx(), 2000)
+	require.InDelta(t, inked(without, 0, 100, 200), inked(long, 0, 100, 200), 200, "the axes have room")
 }

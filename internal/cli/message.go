@@ -30,8 +30,7 @@ func PrintWarnings(w io.Writer, warnings ...string) {
 // "dataset: train: no such file" becomes "train: no such file" if train is an argument.
 func Message(err error, args []string) string {
 	text := err.Error()
-	var path *fs.PathError
-	if errors.As(err, &path) {
+	for _, path := range pathErrors(err) {
 		text = strings.Replace(text, path.Error(), path.Path+": "+path.Err.Error(), 1)
 	}
 	isFile := map[string]bool{}
@@ -49,4 +48,20 @@ func Message(err error, args []string) string {
 		lines[i] = strings.Join(append(kept, parts[last]), ": ")
 	}
 	return strings.Join(lines, "\n")
+}
+
+// pathErrors returns the errors of the file system in an error, which may join several.
+func pathErrors(err error) (list []*fs.PathError) {
+	type several interface {
+		error
+		Unwrap() []error
+	}
+	if joined, ok := errors.AsType[several](err); ok {
+		for _, inner := range joined.Unwrap() {
+			list = append(list, pathErrors(inner)...)
+		}
+	} else if e, ok := errors.AsType[*fs.PathError](err); ok {
+		list = append(list, e)
+	}
+	return list
 }

@@ -44,12 +44,15 @@ func TestMessage_LeavesOutPackageNames(t *testing.T) {
 func TestMessage_LeavesOutSystemCalls(t *testing.T) {
 	_, err := os.Open("missing.onnx")
 	require.ErrorIs(t, err, fs.ErrNotExist)
+	_, other := os.Stat("other.onnx")
 	reason := errors.Unwrap(err).Error()
 	for want, err := range map[string]error{
 		"missing.onnx: " + reason:                                   err,
 		"missing.onnx: " + reason + " ":                             fmt.Errorf("runtime: %w ", err),
 		"the model could not be written: missing.onnx: " + reason:   fmt.Errorf("the model could not be written: %w", err),
 		"missing.onnx: " + reason + "\nthe log could not be closed": errors.Join(err, errors.New("the log could not be closed")),
+		"missing.onnx: " + reason + "\nx: other.onnx: " + reason:    fmt.Errorf("cli: %w", errors.Join(err, fmt.Errorf("x: %w", other))),
+		"missing.onnx: " + reason + "\nmissing.onnx: " + reason:     errors.Join(err, err),
 	} {
 		require.Equal(t, want, Message(err, nil))
 	}

@@ -1,8 +1,10 @@
 package sweep
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"slices"
 	"strconv"
@@ -16,6 +18,16 @@ import (
 type kindLevels struct {
 	Kind   string    `json:"kind"`
 	Levels []float64 `json:"levels"`
+}
+
+// conditions returns the levels in ascending order, with level 0, which is the condition clean.
+func (k kindLevels) conditions() []condition {
+	list := []condition{clean}
+	for _, l := range k.Levels {
+		list = append(list, condition{k.Kind, l})
+	}
+	slices.SortFunc(list, func(a, b condition) int { return cmp.Compare(a.level, b.level) })
+	return list
 }
 
 // text returns the noise of a level in the form that noise.Parse reads.
@@ -33,8 +45,14 @@ func (k kindLevels) description() string {
 
 func noiseText(kind string, level float64) string { return kind + "=" + number(level) }
 
-// number returns the shortest text of a number.
-func number(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+// number returns the shortest text of a number. It has an exponent if the number is so small that
+// there would be many zeros.
+func number(v float64) string {
+	if v != 0 && math.Abs(v) < 1e-6 {
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	}
+	return strconv.FormatFloat(v, 'f', -1, 64)
+}
 
 // maxValues bounds the number of values of an axis.
 const maxValues = 10000

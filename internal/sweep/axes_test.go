@@ -106,4 +106,5 @@ func TestShortNames_TellModelsApart(t *testing.T) {
 	require.Equal(t, []string{"mnist-fast/model.onnx"}, shortNames([]string{"models/mnist-fast/model.onnx"}))
 	require.Equal(t, []string{"model.onnx"}, shortNames([]string{"model.onnx"}))
 	require.Equal(t, []string{"../a.onnx", "a.onnx"}, shortNames([]string{"../a.onnx", "a.onnx"}))
+	require.Equal(t, []string{"a\ufffdb\ufffdc.onnx", "b ä.onnx"}, shortNames([]string{"x/a\xffb\nc.onnx", "b ä.onnx"}))
 }

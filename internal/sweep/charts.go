@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -44,6 +45,7 @@ type point struct {
 // panel is a part of a chart with axes of its own.
 type panel struct {
 	title  string
+	note   string // below the title
 	curves []curve
 }
 
@@ -68,23 +70,17 @@ func drawCharts(folder string, m *manifest, rows []row) (names []string, err err
 
 // noisePanels returns the accuracy over the level of a kind of noise.
 func (m *manifest) noisePanels(k kindLevels, all []*series) []panel {
-	levels := append(slices.Clone(k.Levels), 0)
-	slices.Sort(levels)
 	var panels []panel
 	for i, list := range divide(all) {
-		p := panel{title: "accuracy under noise: " + k.Kind}
-		if i > 0 {
-			p.title = ""
+		p := panel{note: omission(list, all)}
+		if i == 0 {
+			p.title = "accuracy under noise: " + k.Kind
 		}
 		for _, s := range list {
 			c := curve{name: m.label(s)}
-			for _, l := range levels {
-				condition := condition{k.Kind, l}
-				if l == 0 {
-					condition = clean
-				}
-				if r, ok := s.results[condition]; ok {
-					c.points = append(c.points, point{l, r})
+			for _, at := range k.conditions() {
+				if r, ok := s.results[at]; ok {
+					c.points = append(c.points, point{at.level, r})
 				}
 			}
 			p.curves = append(p.curves, c)
@@ -142,12 +138,28 @@ func divide(all []*series) [][]*series {
 	return append(parts, alone...)
 }
 
+// omission says how many of the numbers of spikes a panel shows, or returns "" if it shows all.
+func omission(shown, all []*series) string {
+	count := func(list []*series) (n int) {
+		for _, s := range list {
+			if s.model == shown[0].model && s.Sampler == shown[0].Sampler {
+				n++
+			}
+		}
+		return n
+	}
+	if count(shown) == count(all) {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d numbers of spikes", count(shown), count(all))
+}
+
 // choose returns at most n elements of a list, evenly spread from the first to the last one.
-func choose(list []*series, n int) []*series {
+func choose[T any](list []T, n int) []T {
 	if len(list) <= n {
 		return list
 	}
-	chosen := make([]*series, n)
+	chosen := make([]T, n)
 	for i := range chosen {
 		chosen[i] = list[i*(len(list)-1)/(n-1)]
 	}
@@ -198,7 +210,7 @@ func (m *manifest) spikePanels(all []*series) []panel {
 			}
 		}
 		for part := range slices.Chunk(curves, len(chart.Marks)) {
-			panels = append(panels, panel{a.title, part})
+			panels = append(panels, panel{title: a.title, curves: part})
 		}
 	}
 	return panels
@@ -226,13 +238,11 @@ func (c axisChart) write(folder, name string, m *manifest) (names []string, err 
 		if err != nil {
 			return nil, fmt.Errorf("cannot draw the chart %s: %w", name, err)
 		}
+		lines := []string{p.title, "", p.note} // the plot may be narrow beside a wide legend
 		if i == 0 {
-			bands := " (bands: 95% interval)"
-			if m.Seeds > 1 {
-				bands = fmt.Sprintf(" (mean of %d seeds, bands: smallest to largest)", m.Seeds)
-			}
-			drawn.Title.Text += bands
+			lines[1] = m.bands()
 		}
+		drawn.Title.Text = strings.Join(slices.DeleteFunc(lines, func(line string) bool { return line == "" }), "\n")
 		if i == len(c.panels)-1 {
 			drawn.X.Label.Text = c.x
 		}
@@ -247,12 +257,19 @@ func (c axisChart) write(folder, name string, m *manifest) (names []string, err 
 	return names, nil
 }
 
-// plot draws a panel. Its legend is not part of the plot.
+// bands says what the lines and the bands of the charts are.
+func (m *manifest) bands() string {
+	if m.Seeds > 1 {
+		return fmt.Sprintf("mean of %d seeds, bands: smallest to largest", m.Seeds)
+	}
+	return "bands: 95% interval"
+}
+
+// plot draws a panel. Its title and its legend are not part of the plot.
 func (c axisChart) plot(p panel) (*plot.Plot, plot.Legend, error) {
 	drawn := plot.New()
 	chart.Style(drawn)
 	legend := drawn.Legend
-	drawn.Title.Text = p.title
 	drawn.Y.Label.Text = "accuracy (%)"
 	drawn.Y.Tick.Marker = plot.TickerFunc(percents(10))
 	drawn.X.Tick.Marker = plot.TickerFunc(c.ticks)

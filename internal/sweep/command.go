@@ -135,7 +135,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 	cli.IntVar(s, &f.workers, "workers", 0, "`number` of CPU cores to use (default: all)")
 	s.BoolVar(&f.resume, "resume", false, "continue an interrupted sweep, or start one if there is nothing to continue")
 	s.BoolVar(&f.force, "force", false, "start again and replace the results of an existing sweep")
-	cli.ShardVar(s, &f.shard, "compute only part i of n parts of about the same cost, such as `2/4`, for sbs-sweep merge")
+	cli.ShardVar(s, &f.shard, "compute only part `i/n` of the sweep, such as 2/4, for sbs-sweep merge. All parts have about the same cost")
 	s.StringVar(&f.plot, flagPlot, "", "draw the charts of the results in a `folder` again and print their summary, without computing")
 	cli.ChecksumVar(s, &f.ignoreChecksum)
 	s.BoolVar(&f.quiet, "quiet", false, "print only warnings and the summary: no progress")
@@ -170,6 +170,8 @@ func (f *flags) check() error {
 		return nil
 	}
 	switch {
+	case len(f.paths) > 0 && f.paths[0] == mergeWord:
+		return fmt.Errorf("%s must be the first word: %s %s -o FOLDER PART... (write ./%s for a model of this name)", mergeWord, name, mergeWord, mergeWord)
 	case len(f.paths) == 0:
 		return fmt.Errorf("the model is missing: %s MODEL.onnx --data PATH -o FOLDER (see --help)", name)
 	case len(f.data) == 0:
@@ -189,7 +191,10 @@ func (f *flags) check() error {
 			return fmt.Errorf("--%s is empty: give a value, or leave it out", flag)
 		}
 	}
-	var err error
+	err := checkSeeds(f.seed, f.seeds.Or(defaultSeeds))
+	if err != nil {
+		return err
+	}
 	f.axes, err = f.parseAxes()
 	return err
 }

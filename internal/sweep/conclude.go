@@ -33,19 +33,16 @@ func plotFolder(folder string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	tasks, err := m.tasks()
-	if err != nil {
-		return err
-	}
+	tasks := m.tasks()
 	rows, lost, err := readRows(folder, tasks)
 	if err != nil {
 		return err
 	}
 	switch {
-	case len(rows) == 0:
-		return fmt.Errorf("%s has no results yet", folder)
 	case lost > 0:
 		return fmt.Errorf("%s: line %d of %s is damaged or of another sweep: compute the rows again from there with --resume", folder, len(rows)+1, resultsJSON)
+	case len(rows) == 0:
+		return fmt.Errorf("%s has no results yet: %s has no rows", folder, filepath.Join(folder, resultsJSON))
 	case len(rows) < len(tasks):
 		cli.PrintWarnings(stderr, fmt.Sprintf("%s is not complete: it has %d of %d rows", folder, len(rows), len(tasks)))
 	}

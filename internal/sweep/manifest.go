@@ -3,6 +3,7 @@ package sweep
 import (
 	"bytes"
 	"cmp"
+	"container/heap"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -92,15 +93,7 @@ func readManifest(folder string) (*manifest, error) {
 	if m.Format != format {
 		return nil, fmt.Errorf("%s has the format %d, but this version of the program knows the format %d only", path, m.Format, format)
 	}
-	_, err = m.plan()
-	for _, k := range m.Noise { // the names of the charts have the names of the kinds
-		for _, l := range k.Levels {
-			if _, e := noise.Parse(k.text(l)); e != nil && err == nil {
-				err = e
-			}
-		}
-	}
-	if err != nil {
+	if err := m.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return m, nil
@@ -185,9 +178,67 @@ func texts[T any](list []T, text func(T) string) string {
 	return b.String()
 }
 
+// check returns an error if no sweep has this manifest.
+func (m *manifest) check() error {
+	for _, k := range m.Noise { // the names of the charts have the names of the kinds
+		for _, l := range k.Levels {
+			if _, err := noise.Parse(k.text(l)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := checkSeeds(m.FirstSeed, m.Seeds); err != nil {
+		return err
+	}
+	variants := 0
+	for _, model := range m.Models {
+		if len(model.Name) > maxName {
+			return fmt.Errorf("%.20s...: the name of the model has %d bytes, more than the limit of %d", model.Name, len(model.Name), maxName)
+		}
+		if model.Images < 1 || len(model.Variants) == 0 {
+			return fmt.Errorf("%s has no images or no numbers of spikes", model.Name)
+		}
+		variants += len(model.Variants)
+	}
+	if m.Shard != "" {
+		if _, err := cli.ParseShard(m.Shard); err != nil {
+			return fmt.Errorf("shard %s: %w", m.Shard, err)
+		}
+	}
+	return checkRows(m.Noise, m.Seeds, variants)
+}
+
+// checkSeeds returns an error if a sweep cannot have a number of seeds from the first one.
+func checkSeeds(first uint64, seeds int) error {
+	switch {
+	case seeds < 1 || seeds > maxTasks:
+		return fmt.Errorf("there are %d seeds, want 1 to %d", seeds, maxTasks)
+	case first > math.MaxUint64-uint64(seeds-1):
+		return fmt.Errorf("the %d seeds from %d on are too large: the largest seed is %d", seeds, first, uint64(math.MaxUint64))
+	}
+	return nil
+}
+
+// checkRows returns an error if a sweep has too many rows. variants is the number of variants of
+// all models.
+func checkRows(kinds []kindLevels, seeds, variants int) error {
+	levels := 1
+	for _, k := range kinds {
+		if len(k.Levels) > maxValues {
+			return fmt.Errorf("there are %d levels of %s, more than the limit of %d", len(k.Levels), k.Kind, maxValues)
+		}
+		levels += len(k.Levels)
+	}
+	if rows := float64(levels) * float64(variants) * float64(seeds); rows > maxTasks {
+		return fmt.Errorf("the sweep has %.0f rows, more than the limit of %d: give fewer levels, numbers of spikes or seeds", rows, maxTasks)
+	}
+	return nil
+}
+
 // task is a row that is to be computed.
 type task struct {
 	id
+	images         int
 	model, variant int     // indices in the manifest
 	cost           float64 // of the computation, in updates
 }
@@ -203,32 +254,20 @@ func (t task) noise() string {
 // overhead is the cost of an image apart from its updates, as a number of updates.
 const overhead = 20000
 
+// maxName bounds the name of a model, which is as long as a path on Linux, in bytes. The width of
+// the charts depends on it.
+const maxName = 4096
+
 // maxTasks bounds the number of rows of a sweep.
 const maxTasks = 1 << 20
 
 // plan returns all rows of the sweep, in their order in the results.
-func (m *manifest) plan() ([]task, error) {
+func (m *manifest) plan() []task {
 	levels := []id{{Noise: noNoise}}
 	for _, k := range m.Noise {
-		if len(k.Levels) > maxValues {
-			return nil, fmt.Errorf("there are %d levels of %s, more than the limit of %d", len(k.Levels), k.Kind, maxValues)
-		}
 		for _, l := range k.Levels {
 			levels = append(levels, id{Noise: k.Kind, Level: l})
 		}
-	}
-	if m.Seeds < 1 || m.Seeds > maxTasks || m.FirstSeed > math.MaxUint64-uint64(m.Seeds) {
-		return nil, fmt.Errorf("there are %d seeds from %d, want 1 to %d", m.Seeds, m.FirstSeed, maxTasks)
-	}
-	rows := 0.0
-	for _, model := range m.Models {
-		if model.Images < 1 || len(model.Variants) == 0 {
-			return nil, fmt.Errorf("%s has no images or no numbers of spikes", model.Name)
-		}
-		rows += float64(float64(len(levels)) * float64(len(model.Variants)) * float64(m.Seeds))
-	}
-	if rows > maxTasks {
-		return nil, fmt.Errorf("the sweep has %.0f rows, more than the limit of %d: give fewer levels, numbers of spikes or seeds", rows, maxTasks)
 	}
 	var tasks []task
 	for i, model := range m.Models {
@@ -244,55 +283,76 @@ func (m *manifest) plan() ([]task, error) {
 							Model: model.Name, SHA256: model.SHA256, Noise: level.Noise, Level: level.Level,
 							Spikes: v.Spikes, Sampler: v.Sampler, Seed: m.FirstSeed + uint64(s),
 						},
-						model: i, variant: j, cost: float64(model.Images) * (overhead + float64(v.Updates)),
+						images: model.Images, model: i, variant: j, cost: float64(model.Images) * (overhead + float64(v.Updates)),
 					})
 				}
 			}
 		}
 	}
-	return tasks, nil
+	return tasks
 }
 
-// part returns the rows of a part of the sweep, in their order in the results. The parts have
-// about the same cost: the rows, from the most expensive to the cheapest, go to the part with
-// the least cost so far.
-func part(tasks []task, s cli.Shard) []task {
+// load is the cost of the rows of a part.
+type load struct {
+	part int // from 0
+	cost float64
+}
+
+// loads is a heap with the part with the least cost first: see container/heap.
+type loads []load
+
+func (l loads) Len() int      { return len(l) }
+func (l loads) Swap(i, k int) { l[i], l[k] = l[k], l[i] }
+func (l loads) Less(i, k int) bool {
+	return cmp.Or(cmp.Compare(l[i].cost, l[k].cost), l[i].part-l[k].part) < 0
+}
+func (l *loads) Push(x any) { *l = append(*l, x.(load)) }
+func (l *loads) Pop() any {
+	last := len(*l) - 1
+	x := (*l)[last]
+	*l = (*l)[:last]
+	return x
+}
+
+// assign returns the number of the part of each row, from 0 to count-1. The parts have about the
+// same cost: the rows, from the most expensive to the cheapest, go to the part with the least cost
+// so far.
+func assign(tasks []task, count int) []int {
 	order := make([]int, len(tasks))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(tasks[b].cost, tasks[a].cost) })
-	costs := make([]float64, s.Count)
-	var own []int
-	for _, i := range order {
-		least := 0
-		for k, c := range costs {
-			if c < costs[least] {
-				least = k
-			}
-		}
-		costs[least] += tasks[i].cost
-		if least == s.Index-1 {
-			own = append(own, i)
-		}
+	parts := make(loads, count) // a heap, because all costs are 0
+	for i := range parts {
+		parts[i].part = i
 	}
-	slices.Sort(own)
-	list := make([]task, len(own))
-	for k, i := range own {
-		list[k] = tasks[i]
+	owners := make([]int, len(tasks))
+	for _, i := range order {
+		owners[i] = parts[0].part
+		parts[0].cost += tasks[i].cost
+		heap.Fix(&parts, 0)
+	}
+	return owners
+}
+
+// owned returns the rows of a part, given the parts of all rows.
+func owned(tasks []task, owners []int, part int) []task {
+	var list []task
+	for i, t := range tasks {
+		if owners[i] == part {
+			list = append(list, t)
+		}
 	}
 	return list
 }
 
 // tasks returns the rows that the folder of the manifest has when it is complete.
-func (m *manifest) tasks() ([]task, error) {
-	all, err := m.plan()
-	if err != nil || m.Shard == "" {
-		return all, err
+func (m *manifest) tasks() []task {
+	all := m.plan()
+	if m.Shard == "" {
+		return all
 	}
-	s, err := cli.ParseShard(m.Shard)
-	if err != nil {
-		return nil, fmt.Errorf("shard %s: %w", m.Shard, err)
-	}
-	return part(all, s), nil
+	s, _ := cli.ParseShard(m.Shard) // check has no error
+	return owned(all, assign(all, s.Count), s.Index-1)
 }

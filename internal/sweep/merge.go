@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,7 +34,7 @@ type mergeFlags struct {
 func mergeCommand() *cobra.Command {
 	var f mergeFlags
 	cmd := &cobra.Command{
-		Use:     name + " " + mergeWord + " -o FOLDER PART...",
+		Use:     name + " " + mergeWord + " [flags] -o FOLDER PART...",
 		Short:   "Joins the parts of a sweep",
 		Long:    mergeLong,
 		Example: "  sbs-sweep merge -o all/ part1/ part2/ part3/ part4/",
@@ -63,55 +65,33 @@ type piece struct {
 }
 
 func (f *mergeFlags) run(stdout, stderr io.Writer) (err error) {
-	if hasResults(f.output) && !f.force {
-		return fmt.Errorf("%s already has the results of a sweep: replace it with --force, or give another --output", f.output)
-	}
-	var pieces []*piece
 	for _, folder := range f.parts {
 		if sameFolder(folder, f.output) {
 			return fmt.Errorf("--output %s is one of the parts: give another folder", f.output)
 		}
-		p, err := readPiece(folder)
-		if err != nil {
-			return err
-		}
-		pieces = append(pieces, p)
 	}
-	if err := checkPieces(pieces); err != nil {
+	if err := f.checkOutput(); err != nil {
+		return err
+	}
+	pieces, err := readPieces(f.parts)
+	if err != nil {
 		return err
 	}
 	whole := *pieces[0].manifest
 	whole.Shard = ""
-	tasks, err := whole.plan()
+	rows, times, err := whole.join(pieces)
 	if err != nil {
 		return err
-	}
-	rows, times := map[id]row{}, map[id]float64{}
-	for _, p := range pieces {
-		for _, r := range p.rows {
-			rows[r.id] = r
-			if t, ok := p.times[r.id]; ok {
-				times[r.id] = t
-			}
-		}
-	}
-	ordered := make([]row, len(tasks))
-	for i, t := range tasks {
-		r, ok := rows[t.id]
-		if !ok { // the parts would not be those of part
-			return fmt.Errorf("the row %s %s is in none of the parts", t.Model, t.text())
-		}
-		ordered[i] = r
 	}
 	l, err := lockFolder(f.output, func(texts ...string) { cli.PrintWarnings(stderr, texts...) })
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Release()) }()
+	if err := f.checkOutput(); err != nil { // another process may have written to it
+		return err
+	}
 	if hasResults(f.output) {
-		if !f.force {
-			return fmt.Errorf("%s already has the results of a sweep: replace it with --force, or give another --output", f.output)
-		}
 		if err := removeResults(f.output); err != nil {
 			return err
 		}
@@ -119,10 +99,21 @@ func (f *mergeFlags) run(stdout, stderr io.Writer) (err error) {
 	if err := whole.write(f.output); err != nil {
 		return err
 	}
-	if err := writeRows(f.output, ordered, times); err != nil {
+	if err := writeRows(f.output, rows, times); err != nil {
 		return err
 	}
-	return conclude(f.output, &whole, ordered, stdout, resultsCSV, resultsJSON, timingCSV)
+	return conclude(f.output, &whole, rows, stdout, resultsCSV, resultsJSON, timingCSV)
+}
+
+// checkOutput returns an error if the results must not be written to the folder.
+func (f *mergeFlags) checkOutput() error {
+	if err := checkFolder(f.output); err != nil {
+		return err
+	}
+	if hasResults(f.output) && !f.force {
+		return fmt.Errorf("%s already has the results of a sweep: replace it with --force, or give another --output", f.output)
+	}
+	return nil
 }
 
 // sameFolder reports whether two paths name the same folder.
@@ -132,35 +123,62 @@ func sameFolder(a, b string) bool {
 	return filepath.Clean(a) == filepath.Clean(b) || err1 == nil && err2 == nil && os.SameFile(x, y)
 }
 
-// readPiece reads a part, which must be complete.
-func readPiece(folder string) (*piece, error) {
-	m, err := readManifest(folder)
-	if err != nil {
+// readPieces reads what the parts are, and checks that they are all parts of one sweep. It returns
+// them in their order in the sweep, without their rows.
+func readPieces(folders []string) ([]*piece, error) {
+	var pieces []*piece
+	for _, folder := range folders {
+		m, err := readManifest(folder)
+		if err != nil {
+			return nil, err
+		}
+		if m.Shard == "" {
+			return nil, fmt.Errorf("%s is a whole sweep and no part of one: there is nothing to join", folder)
+		}
+		p := &piece{folder: folder, manifest: m}
+		p.shard, _ = cli.ParseShard(m.Shard) // readManifest has checked it
+		pieces = append(pieces, p)
+	}
+	if err := checkPieces(pieces); err != nil {
 		return nil, err
 	}
-	p := &piece{folder: folder, manifest: m}
-	if m.Shard == "" {
-		return nil, fmt.Errorf("%s is a whole sweep and no part of one: there is nothing to join", folder)
+	slices.SortFunc(pieces, func(a, b *piece) int { return a.shard.Index - b.shard.Index })
+	return pieces, nil
+}
+
+// join reads the rows and times of all parts, and returns them in their order in the whole sweep.
+func (m *manifest) join(pieces []*piece) ([]row, map[id]float64, error) {
+	all := m.plan()
+	owners := assign(all, len(pieces))
+	times := map[id]float64{}
+	for i, p := range pieces {
+		if err := p.read(owned(all, owners, i)); err != nil {
+			return nil, nil, err
+		}
+		maps.Copy(times, p.times)
 	}
-	if p.shard, err = cli.ParseShard(m.Shard); err != nil {
-		return nil, fmt.Errorf("%s: shard %s: %w", folder, m.Shard, err)
+	rows := make([]row, len(all))
+	next := make([]int, len(pieces)) // the number of rows that were taken from each part
+	for i, part := range owners {
+		rows[i] = pieces[part].rows[next[part]]
+		next[part]++
 	}
-	tasks, err := m.tasks()
-	if err != nil {
-		return nil, err
-	}
-	var lost int
-	if p.rows, lost, err = readRows(folder, tasks); err != nil {
-		return nil, err
-	}
+	return rows, times, nil
+}
+
+// read reads the rows of the part, which must be complete.
+func (p *piece) read(tasks []task) error {
+	rows, lost, err := readRows(p.folder, tasks)
 	switch {
+	case err != nil:
+		return err
 	case lost > 0:
-		return nil, fmt.Errorf("%s: line %d of %s is damaged or of another sweep: compute the part again from there with --resume", folder, len(p.rows)+1, resultsJSON)
-	case len(p.rows) < len(tasks):
-		return nil, fmt.Errorf("%s is not complete: it has %d of the %d rows of part %s: continue it with --resume", folder, len(p.rows), len(tasks), m.Shard)
+		return fmt.Errorf("%s: line %d of %s is damaged or of another sweep: compute the part again from there with --resume", p.folder, len(rows)+1, resultsJSON)
+	case len(rows) < len(tasks):
+		return fmt.Errorf("%s is not complete: it has %d of the %d rows of part %s: continue it with --resume", p.folder, len(rows), len(tasks), p.Shard)
 	}
-	p.times = readTimes(folder)
-	return p, nil
+	p.rows, p.times = rows, readTimes(p.folder)
+	return nil
 }
 
 // checkPieces returns an error unless the parts are all parts of one sweep, each once.

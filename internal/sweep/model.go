@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/spike-by-spike/sbs/classify"
 	"github.com/spike-by-spike/sbs/internal/cli"
@@ -36,6 +37,7 @@ type model struct {
 func (f *flags) open(ctx context.Context, a *axes) ([]*model, error) {
 	var models []*model
 	names := shortNames(f.paths)
+	variants := 0
 	for i, path := range f.paths {
 		m := &model{path: path, manifestModel: manifestModel{Name: names[i]}}
 		pb, data, err := onnx.ReadFile(ctx, path)
@@ -52,6 +54,11 @@ func (f *flags) open(ctx context.Context, a *axes) ([]*model, error) {
 			}
 		}
 		models = append(models, m)
+		if m.axis {
+			variants += len(a.dynamics)
+		} else {
+			variants++
+		}
 	}
 	if !slices.ContainsFunc(models, func(m *model) bool { return m.axis }) {
 		for _, flag := range []struct{ name, value string }{{flagSpikes, f.spikes}, {flagSampler, f.sampler}, {flagSchedule, f.schedule}} {
@@ -59,6 +66,14 @@ func (f *flags) open(ctx context.Context, a *axes) ([]*model, error) {
 				return nil, cli.Usage(fmt.Errorf("--%s has no effect, because %s no SbS operators whose spikes can change: leave it out, or name a model with SbS layers and without stages",
 					flag.name, subject(names)))
 			}
+		}
+	}
+	if err := checkRows(a.noise, f.seeds.Or(defaultSeeds), variants); err != nil {
+		return nil, cli.Usage(err)
+	}
+	for _, m := range models {
+		if err := m.vary(ctx, f, a); err != nil {
+			return nil, fmt.Errorf("%s: %w", m.path, err)
 		}
 	}
 	return models, nil
@@ -72,7 +87,8 @@ func subject(names []string) string {
 	return strings.Join(names, ", ") + " have"
 }
 
-// load opens the model once for each number of spikes and sampler.
+// load opens the model as it is, checks that its images can have the noise, and finds out whether
+// its spikes can change. If not, it adds the only variant.
 func (m *model) load(ctx context.Context, f *flags, a *axes, pb *onnxpb.ModelProto) error {
 	sum := sha256.Sum256(m.data)
 	m.SHA256 = hex.EncodeToString(sum[:])
@@ -81,11 +97,7 @@ func (m *model) load(ctx context.Context, f *flags, a *axes, pb *onnxpb.ModelPro
 		return strings.HasPrefix(name, "Random") || name == "Bernoulli" || name == "Multinomial" ||
 			n.GetDomain() == sbs.Domain && sbs.Random(name)
 	})
-	var base []runtime.Option
-	if f.ignoreChecksum {
-		base = append(base, runtime.IgnoreChecksum())
-	}
-	own, c, err := m.classifier(ctx, f, base)
+	own, c, err := m.classifier(ctx, f, f.options())
 	if err != nil {
 		return err
 	}
@@ -102,13 +114,29 @@ func (m *model) load(ctx context.Context, f *flags, a *axes, pb *onnxpb.ModelPro
 	}
 	m.axis = own.Stages() == nil && len(own.SbSLayers()) > 0
 	if !m.axis {
-		m.addFixed(own, base)
+		m.addFixed(own, f.options())
+	}
+	return nil
+}
+
+// options returns the options of all models.
+func (f *flags) options() []runtime.Option {
+	if f.ignoreChecksum {
+		return []runtime.Option{runtime.IgnoreChecksum()}
+	}
+	return nil
+}
+
+// vary opens a model whose spikes can change once for each number of spikes and sampler, and adds
+// these variants.
+func (m *model) vary(ctx context.Context, f *flags, a *axes) error {
+	if !m.axis {
 		return nil
 	}
 	for _, d := range a.dynamics {
-		options := base
+		options := f.options()
 		if d != (sbs.Dynamics{}) {
-			options = append(base[:len(base):len(base)], runtime.AllLayers(d))
+			options = append(options, runtime.AllLayers(d))
 		}
 		changed, _, err := m.classifier(ctx, f, options)
 		if err != nil {
@@ -201,12 +229,13 @@ func (m *model) warn(warnings []string, d sbs.Dynamics) {
 const fewSpikes = "with "
 
 // shortNames returns the names of the files of models, with as many folders as it takes to tell
-// them apart. The name model.onnx says nothing, so that it has a folder too.
+// them apart. The name model.onnx says nothing, so that it has a folder too. Bytes that are not
+// UTF-8, which JSON cannot represent, and characters that a terminal would obey become U+FFFD.
 func shortNames(paths []string) []string {
 	split := make([][]string, len(paths))
 	longest := 0
 	for i, p := range paths {
-		split[i] = strings.Split(filepath.ToSlash(filepath.Clean(p)), "/")
+		split[i] = strings.Split(strings.Map(printable, filepath.ToSlash(filepath.Clean(p))), "/")
 		longest = max(longest, len(split[i]))
 	}
 	names := make([]string, len(paths))
@@ -225,6 +254,14 @@ func shortNames(paths []string) []string {
 		}
 	}
 	return names
+}
+
+// printable returns a character, or U+FFFD if it cannot be printed.
+func printable(r rune) rune {
+	if unicode.IsPrint(r) {
+		return r
+	}
+	return unicode.ReplacementChar
 }
 
 // loadData reads the labeled images for each model. Models that take the same images share them.

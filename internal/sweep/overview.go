@@ -16,7 +16,7 @@ import (
 const (
 	cellWidth   = 300
 	cellHeight  = 260
-	mostColumns = 4
+	gridColumns = 4
 )
 
 // drawOverview draws the accuracy under all kinds of noise side by side, with the same vertical
@@ -26,7 +26,7 @@ func drawOverview(folder string, m *manifest, all []*series) (names []string, er
 	if len(m.Noise) < 2 || len(all) > len(chart.Marks) {
 		return nil, nil
 	}
-	columns := min(mostColumns, int(math.Ceil(math.Sqrt(float64(len(m.Noise)+1)))))
+	columns := min(gridColumns, int(math.Ceil(math.Sqrt(float64(len(m.Noise)+1)))))
 	var cells []*plot.Plot
 	var legend plot.Legend
 	low, high := math.Inf(1), math.Inf(-1)

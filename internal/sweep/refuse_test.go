@@ -43,8 +43,10 @@ func TestSweep_RefusesBeforeWorkStarts(t *testing.T) {
 		{[]string{"sbs.onnx", "--spikes", "", "--data", "bars"}, "--spikes is empty", true},
 		{[]string{"sbs.onnx", "--epsilon-schedule", "x", "--data", "bars"}, "--epsilon-schedule x: want auto, inverse-sqrt", true},
 		{[]string{"sbs.onnx", "--seeds", "0", "--data", "bars"}, "--seeds 0: want a whole number of at least 1", true},
-		{[]string{"sbs.onnx", "--seeds", "3", "--seed", "18446744073709551614", "--data", "bars"}, "there are 3 seeds from 18446744073709551614", true},
-		{[]string{"sbs.onnx", "--seeds", "1000000000", "--data", "bars"}, "there are 1000000000 seeds from 0", true},
+		{[]string{"sbs.onnx", "--seeds", "3", "--seed", "18446744073709551614", "--data", "bars"}, "the 3 seeds from 18446744073709551614 on are too large", true},
+		{[]string{"sbs.onnx", "--seeds", "1000000000", "--data", "bars"}, "there are 1000000000 seeds, want 1 to 1048576", true},
+		{[]string{"sbs.onnx", "cnn.onnx", "--noise", "gaussian=0.001:1:0.001", "--seeds", "1000", "--spikes", "5", "--data", "missing"}, "the sweep has 2002000 rows, more than the limit of 1048576", true},
+		{[]string{"--quiet", "merge", "a", "b"}, "merge must be the first word: sbs-sweep merge -o FOLDER PART...", true},
 		{[]string{"cnn.onnx", "staged.onnx", "--spikes", "5", "--data", "bars"}, "--spikes has no effect, because cnn.onnx, staged.onnx have no SbS operators whose spikes can change: leave it out", true},
 		{[]string{"cnn.onnx", "--sampler", "iid", "--data", "bars"}, "--sampler has no effect, because cnn.onnx has no SbS operators", true},
 		{[]string{"cnn.onnx", "--epsilon-schedule", "auto", "--data", "bars"}, "--epsilon-schedule has no effect", true},
@@ -79,6 +81,34 @@ func TestSweep_RefusesBeforeWorkStarts(t *testing.T) {
 	require.ErrorContains(t, err, "leave out --seeds")
 	_, _, err = command(t, "--plot", "bars")
 	require.ErrorContains(t, err, "bars is not the folder of a sweep: bars/sweep.json does not exist")
+}
+
+// TestSweep_KeepsTheFilesOfOthers has files with the names of a sweep, which are of something else.
+func TestSweep_KeepsTheFilesOfOthers(t *testing.T) {
+	files(t)
+	for _, name := range []string{"results.csv", "results.jsonl", "timing.csv", "sweep.json", "chart-spikes.png", "chart-noise-blur.svg"} {
+		require.NoError(t, os.Mkdir("own", 0o755))
+		save(t, "own/"+name, []byte("mine"), nil)
+		_, _, err := command(t, "cnn.onnx", "--data", "bars", "-o", "own")
+		require.ErrorContains(t, err, "own already has the results of a sweep")
+		_, _, err = command(t, "cnn.onnx", "--data", "bars", "-o", "own", "--resume")
+		require.ErrorContains(t, err, "cannot resume: own")
+		require.Equal(t, "mine", read(t, "own", name))
+		require.NoError(t, os.RemoveAll("own"))
+	}
+}
+
+// TestSweep_TakesModelsWithAnyName resumes a sweep of a model whose name JSON cannot represent.
+func TestSweep_TakesModelsWithAnyName(t *testing.T) {
+	files(t)
+	if err := os.Rename("cnn.onnx", "c\xffn\n.onnx"); err != nil {
+		t.Skip("the file system refuses the name: ", err)
+	}
+	args := []string{"c\xffn\n.onnx", "--data", "bars", "--noise", "blur=1", "-o", "out"}
+	must(t, args...)
+	_, errOut := must(t, append(args, "--resume")...)
+	require.Contains(t, errOut, "2 rows, of which 2 are known")
+	require.Equal(t, "c\ufffdn\ufffd.onnx", table(t, "out", "results.csv")[0]["model"])
 }
 
 // TestSweep_RefusesTheFolderOfAnotherSweep changes one thing at a time.
@@ -158,7 +188,7 @@ func TestHelp(t *testing.T) {
 	out, _ := must(t, "--help")
 	for _, text := range []string{
 		"Usage:\n  sbs-sweep [flags] MODEL.onnx... --data PATH -o FOLDER\n  sbs-sweep --plot FOLDER\n  sbs-sweep merge -o FOLDER PART...\n",
-		"--noise KIND=FROM:TO:STEP", "--shard", "Axes:",
+		"--noise KIND=FROM:TO:STEP", "--shard i/n ", "Axes:",
 	} {
 		require.Contains(t, out, text)
 	}
@@ -171,7 +201,7 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	out, _ = must(t, "merge", "--help")
-	require.Contains(t, out, "Usage:\n  sbs-sweep merge -o FOLDER PART... [flags]\n")
+	require.Contains(t, out, "Usage:\n  sbs-sweep merge [flags] -o FOLDER PART...\n")
 }
 
 func TestSweep_ReadsFoldersOfPictures(t *testing.T) {

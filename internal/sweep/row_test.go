@@ -2,11 +2,11 @@ package sweep
 
 import (
 	"encoding/json"
+	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/spike-by-spike/sbs/internal/cli"
 )
 
 // TestWilson compares with published values: Newcombe, "Two-sided confidence intervals for the
@@ -58,8 +58,7 @@ func everyModel() *manifest {
 }
 
 func TestPlan_HasNoNoiseOnceAndOneSeedWithoutRandomNumbers(t *testing.T) {
-	tasks, err := everyModel().plan()
-	require.NoError(t, err)
+	tasks := everyModel().plan()
 	count := map[string]int{}
 	seen := map[id]bool{}
 	for _, task := range tasks {
@@ -75,18 +74,18 @@ func TestPlan_HasNoNoiseOnceAndOneSeedWithoutRandomNumbers(t *testing.T) {
 	require.Equal(t, id{Model: "sbs.onnx", SHA256: "aa", Noise: noNoise, Spikes: "25", Sampler: "iid", Seed: 5}, tasks[0].id)
 }
 
-func TestPart_DividesByCost(t *testing.T) {
-	all, err := everyModel().plan()
-	require.NoError(t, err)
+func TestAssign_DividesByCost(t *testing.T) {
+	all := everyModel().plan()
 	total := 0.0
 	for _, task := range all {
 		total += task.cost
 	}
 	for n := 1; n <= 7; n++ {
 		found := map[id]int{}
-		for i := 1; i <= n; i++ {
+		owners := assign(all, n)
+		for i := range n {
 			cost, last := 0.0, -1
-			for _, task := range part(all, cli.Shard{Index: i, Count: n}) {
+			for _, task := range owned(all, owners, i) {
 				found[task.id]++
 				cost += task.cost
 				for k, a := range all { // in order
@@ -102,5 +101,33 @@ func TestPart_DividesByCost(t *testing.T) {
 		for _, count := range found {
 			require.Equal(t, 1, count)
 		}
+	}
+}
+
+// TestAssign_TakesThePartWithTheLeastCost compares with a search through all parts.
+func TestAssign_TakesThePartWithTheLeastCost(t *testing.T) {
+	tasks := make([]task, 100)
+	for i := range tasks {
+		tasks[i].cost = float64(100 - i/3) // many are equal
+	}
+	for _, n := range []int{1, 3, 8, 100, 150} {
+		costs := make([]float64, n)
+		for i, part := range assign(tasks, n) {
+			require.Equal(t, slices.Index(costs, slices.Min(costs)), part)
+			costs[part] += tasks[i].cost
+		}
+	}
+}
+
+func TestCheckSeeds_AcceptsTheLargestSeed(t *testing.T) {
+	require.NoError(t, checkSeeds(math.MaxUint64, 1))
+	require.NoError(t, checkSeeds(math.MaxUint64-1, 2))
+	require.EqualError(t, checkSeeds(math.MaxUint64, 2), "the 2 seeds from 18446744073709551615 on are too large: the largest seed is 18446744073709551615")
+	require.EqualError(t, checkSeeds(0, 0), "there are 0 seeds, want 1 to 1048576")
+}
+
+func TestNumber_IsShort(t *testing.T) {
+	for v, want := range map[float64]string{0: "0", -0.4: "-0.4", 1e-6: "0.000001", 2.5e-7: "2.5e-07", -1e-300: "-1e-300", 87600: "87600", 1e15: "1000000000000000"} {
+		require.Equal(t, want, number(v))
 	}
 }

@@ -33,8 +33,8 @@ func (f *flags) run(ctx context.Context, stdout, stderr io.Writer) error {
 }
 
 func (f *flags) sweep(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	if info, err := os.Stat(f.output); err == nil && !info.IsDir() {
-		return fmt.Errorf("--output %s is a file: give a folder", f.output)
+	if err := checkFolder(f.output); err != nil {
+		return err
 	}
 	if hasResults(f.output) && !f.resume && !f.force {
 		return existing(f.output)
@@ -56,15 +56,13 @@ func (f *flags) sweep(ctx context.Context, stdout, stderr io.Writer) (err error)
 	for _, model := range models {
 		m.Models = append(m.Models, model.manifestModel)
 	}
-	if all, err := m.plan(); err != nil {
+	if err := m.check(); err != nil {
 		return cli.Usage(err)
-	} else if f.shard.Count > len(all) {
-		return cli.Usage(fmt.Errorf("--shard %v: the sweep has only %d rows: use at most that many parts", f.shard, len(all)))
 	}
-	tasks, err := m.tasks()
-	if err != nil {
-		return err
+	if rows := len(m.plan()); f.shard.Count > rows {
+		return cli.Usage(fmt.Errorf("--shard %v: the sweep has only %d rows: use at most that many parts", f.shard, rows))
 	}
+	tasks := m.tasks()
 	l, err := lockFolder(f.output, warn)
 	if err != nil {
 		return err
@@ -84,6 +82,14 @@ func (f *flags) sweep(ctx context.Context, stdout, stderr io.Writer) (err error)
 		return err
 	}
 	return conclude(f.output, m, s.rows, stdout, resultsCSV, resultsJSON, timingCSV)
+}
+
+// checkFolder returns an error if the path of the results is a file.
+func checkFolder(path string) error {
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		return fmt.Errorf("--output %s is a file: give a folder", path)
+	}
+	return nil
 }
 
 // existing is the error about a folder with a sweep.

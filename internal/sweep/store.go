@@ -134,7 +134,7 @@ func readRows(folder string, tasks []task) (rows []row, lost int, err error) {
 			return rows, 0, nil
 		}
 		var r row
-		if json.Unmarshal(line, &r) != nil || len(rows) == len(tasks) || r.id != tasks[len(rows)].id || r.check() != nil {
+		if json.Unmarshal(line, &r) != nil || len(rows) == len(tasks) || r.id != tasks[len(rows)].id || r.Images != tasks[len(rows)].images || r.check() != nil {
 			return rows, bytes.Count(content, []byte("\n")), nil
 		}
 		rows, content = append(rows, r), rest
@@ -164,11 +164,11 @@ func readTimes(folder string) map[id]float64 {
 	return times
 }
 
-// hasResults reports whether a folder has a sweep.
+// hasResults reports whether a folder has a file with the name of one that a sweep writes.
 func hasResults(folder string) bool {
-	return slices.ContainsFunc([]string{manifestFile, resultsJSON, resultsCSV}, func(name string) bool {
-		_, err := os.Lstat(filepath.Join(folder, name))
-		return err == nil
+	entries, _ := os.ReadDir(folder) // a folder that cannot be read is an error later
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		return slices.Contains([]string{manifestFile, resultsJSON, resultsCSV, timingCSV}, e.Name()) || isChart(e.Name())
 	})
 }
 

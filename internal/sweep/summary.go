@@ -112,7 +112,8 @@ func (s *series) labels(m *manifest) []string {
 }
 
 // summarize prints tables of the accuracy: without noise, over the levels of each kind of noise,
-// and over the number of spikes.
+// and over the number of spikes. A table has only some of the levels or numbers, evenly chosen, if
+// there are many.
 func summarize(w io.Writer, m *manifest, rows []row) error {
 	all := collect(m, rows)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -123,7 +124,7 @@ func summarize(w io.Writer, m *manifest, rows []row) error {
 	}
 	between := "95% interval"
 	if m.Seeds > 1 {
-		between = "of the seeds"
+		between = "smallest to largest"
 	}
 	line("no noise", "spikes", "sampler", "images", "accuracy", between, "updates")
 	for _, s := range all {
@@ -137,21 +138,33 @@ func summarize(w io.Writer, m *manifest, rows []row) error {
 	}
 	for _, k := range m.Noise {
 		line()
-		header := []string{k.Kind, "spikes", "sampler", "0"}
-		for _, l := range k.Levels {
-			header = append(header, number(l))
+		shown := choose(k.conditions(), mostColumns)
+		header := []string{k.Kind + share(len(shown), len(k.Levels)+1), "spikes", "sampler"}
+		for _, c := range shown {
+			header = append(header, number(c.level))
 		}
 		line(header...)
 		for _, s := range all {
-			fields := append(s.labels(m), s.mean(clean))
-			for _, l := range k.Levels {
-				fields = append(fields, s.mean(condition{k.Kind, l}))
+			fields := s.labels(m)
+			for _, c := range shown {
+				fields = append(fields, s.mean(c))
 			}
 			line(fields...)
 		}
 	}
 	spikeTable(line, m, all)
 	return t.Flush()
+}
+
+// mostColumns is the largest number of levels or numbers of spikes in a table.
+const mostColumns = 16
+
+// share says how many of all columns a table shows, or returns "" if it shows all.
+func share(shown, all int) string {
+	if shown == all {
+		return ""
+	}
+	return fmt.Sprintf(" (%d of %d)", shown, all)
 }
 
 // mean returns the mean accuracy as text.
@@ -199,13 +212,15 @@ func groups(m *manifest, all []*series) (list []*group, numbers []int) {
 }
 
 // spikeTable prints the accuracy over the number of spikes.
-func spikeTable(line func(...string), m *manifest, all []*series) {
-	list, numbers := groups(m, all)
+func spikeTable(line func(...string), m *manifest, series []*series) {
+	list, numbers := groups(m, series)
 	if len(list) == 0 {
 		return
 	}
 	line()
-	header := []string{"by spikes", "sampler", "noise"}
+	all := len(numbers)
+	numbers = choose(numbers, mostColumns)
+	header := []string{"by spikes" + share(len(numbers), all), "sampler", "noise"}
 	for _, n := range numbers {
 		header = append(header, strconv.Itoa(n))
 	}

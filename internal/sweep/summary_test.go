@@ -2,8 +2,10 @@ package sweep
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,11 +14,9 @@ import (
 // results returns rows with made-up numbers for a manifest.
 func results(t *testing.T, m *manifest) []row {
 	t.Helper()
-	tasks, err := m.tasks()
-	require.NoError(t, err)
 	var rows []row
-	for i, task := range tasks {
-		right := 90 - int(100*task.Level) + int(task.Seed) - i%3
+	for i, task := range m.tasks() {
+		right := 90 - int(100*math.Abs(task.Level)) + int(task.Seed) - i%3
 		rows = append(rows, newRow(task.id, 100, right, float64(m.Models[task.model].Variants[task.variant].Updates)))
 	}
 	return rows
@@ -26,7 +26,18 @@ func results(t *testing.T, m *manifest) []row {
 func TestSummarize_PrintsTables(t *testing.T) {
 	single := everyModel()
 	single.Models, single.Noise, single.Seeds = single.Models[2:], nil, 1
-	for name, m := range map[string]*manifest{"summary.txt": everyModel(), "single.txt": single} {
+	negative := everyModel()
+	negative.Models, negative.Noise = negative.Models[1:], []kindLevels{{"brightness", []float64{-0.5, -0.1, 0.2}}}
+	many := everyModel()
+	many.Models, many.Noise = many.Models[:1], []kindLevels{{Kind: "gaussian"}}
+	for i := range 40 {
+		many.Noise[0].Levels = append(many.Noise[0].Levels, float64(i+1)/100)
+	}
+	many.Models[0].Variants = nil
+	for i := range 30 {
+		many.Models[0].Variants = append(many.Models[0].Variants, variant{spikes(number(float64(i + 1))), "iid", 0})
+	}
+	for name, m := range map[string]*manifest{"summary.txt": everyModel(), "single.txt": single, "negative.txt": negative, "many.txt": many} {
 		var out bytes.Buffer
 		require.NoError(t, summarize(&out, m, results(t, m)))
 		path := filepath.Join("testdata", name)
@@ -55,7 +66,7 @@ func TestDrawCharts_WritesBothFormats(t *testing.T) {
 	svg, err := os.ReadFile(filepath.Join(folder, "chart-noise-gaussian.svg"))
 	require.NoError(t, err)
 	for _, text := range []string{
-		"accuracy under noise: gaussian (mean of 2 seeds, bands: smallest to largest)", "gaussian: standard deviation", "accuracy (%)",
+		">accuracy under noise: gaussian<", ">mean of 2 seeds, bands: smallest to largest<", "gaussian: standard deviation", "accuracy (%)",
 		"sbs, 25 spikes, iid", "sbs, 100 spikes, low-discrepancy", ">staged<", ">cnn<",
 	} {
 		require.Contains(t, string(svg), text)
@@ -115,6 +126,14 @@ func TestDivide_LimitsTheCurvesOfAPanel(t *testing.T) {
 	parts := divide(many(0, "iid", 14))
 	require.EqualValues(t, "1", parts[0][0].Spikes)
 	require.EqualValues(t, "14", parts[0][7].Spikes)
+
+	m := &manifest{Models: []manifestModel{{}, {}}}
+	var titles [][2]string
+	for _, p := range m.noisePanels(kindLevels{Kind: "blur"}, slices.Concat(many(0, "iid", 14), many(1, "iid", 5), many(1, "low-discrepancy", 9))) {
+		titles = append(titles, [2]string{p.title, p.note})
+	}
+	require.Equal(t, [][2]string{{"accuracy under noise: blur", "8 of 14 numbers of spikes"}, {}, {"", "8 of 9 numbers of spikes"}}, titles)
+	require.Empty(t, m.noisePanels(kindLevels{Kind: "blur"}, many(0, "iid", 3))[0].note)
 }
 
 // TestNoisy_WeighsKindsEquallyForEachSeed computes the means by hand.

@@ -274,8 +274,12 @@ func TestMerge_HasTheBytesOfTheWholeSweep(t *testing.T) {
 	require.ErrorContains(t, err, "all2 already has the results of a sweep")
 	must(t, "merge", "-o", "all2", "part1-of-2", "part2-of-2", "--force")
 	same(t, "whole", "all2")
-	_, _, err = command(t, "merge", "-o", "part1-of-2/", "part1-of-2", "part2-of-2", "--force")
-	require.ErrorContains(t, err, "is one of the parts")
+	for _, force := range []string{"--force", "--force=false"} {
+		_, _, err = command(t, "merge", "-o", "part1-of-2/", "part1-of-2", "part2-of-2", force)
+		require.ErrorContains(t, err, "is one of the parts")
+	}
+	_, _, err = command(t, "merge", "-o", "sbs.onnx", "part1-of-2", "part2-of-2")
+	require.EqualError(t, err, "--output sbs.onnx is a file: give a folder")
 	_, _, err = command(t, "merge", "-o", "x")
 	require.ErrorContains(t, err, "the folders of the parts are missing")
 	_, _, err = command(t, "merge", "whole")
@@ -303,14 +307,27 @@ func TestPlot_DrawsAgain(t *testing.T) {
 		"of another format": {strings.Replace(manifest, `"format": 1`, `"format": 2`, 1), "has the format 2"},
 		"no JSON":           {"x", "does not describe a sweep"},
 		"unknown key":       {strings.Replace(manifest, `"seeds"`, `"sedes"`, 1), "does not describe a sweep"},
-		"too many seeds":    {strings.Replace(manifest, `"seeds": 2`, `"seeds": 2000000000`, 1), "2000000000 seeds from 7, want 1 to"},
+		"too many seeds":    {strings.Replace(manifest, `"seeds": 2`, `"seeds": 2000000000`, 1), "2000000000 seeds, want 1 to"},
+		"a long name":       {strings.Replace(manifest, `"cnn.onnx"`, `"`+strings.Repeat("x", 5000)+`"`, 1), "the name of the model has 5000 bytes"},
 		"no images":         {strings.Replace(manifest, `"images": 40`, `"images": 0`, 1), "has no images"},
 		"a path as noise":   {strings.Replace(manifest, `"gaussian"`, `"../../x"`, 1), "is not a kind of noise"},
-		"another order":     {strings.Replace(manifest, `"first_seed": 7`, `"first_seed": 8`, 1), "has no results yet"},
+		"another order":     {strings.Replace(manifest, `"first_seed": 7`, `"first_seed": 8`, 1), "out: line 1 of results.jsonl is damaged or of another sweep"},
+		"other images":      {strings.Replace(manifest, `"images": 40`, `"images": 41`, 1), "out: line 1 of results.jsonl is damaged or of another sweep"},
+		"no such part":      {strings.Replace(manifest, `"seeds": 2`, `"seeds": 2, "shard": "3/2"`, 1), "shard 3/2: the parts of 2 are"},
 	} {
 		require.NoError(t, os.WriteFile("out/sweep.json", []byte(c.content), 0o600))
 		_, _, err := command(t, "--plot", "out")
 		require.ErrorContains(t, err, c.want, name)
+	}
+}
+
+func TestPlot_SaysThatThereAreNoRows(t *testing.T) {
+	files(t)
+	must(t, "cnn.onnx", "--data", "bars", "-o", "out")
+	for _, content := range []string{"", "{"} {
+		require.NoError(t, os.WriteFile("out/results.jsonl", []byte(content), 0o600))
+		_, _, err := command(t, "--plot", "out")
+		require.ErrorContains(t, err, "out has no results yet: out/results.jsonl has no rows")
 	}
 }
 
