@@ -50,7 +50,7 @@ func collect(m *manifest, rows []row) []*series {
 	var all []*series
 	for i, model := range m.Models {
 		for _, v := range model.Variants {
-			s := &series{model: i, variant: v, name: strings.TrimSuffix(model.Name, ".onnx"), results: map[condition]result{}}
+			s := &series{model: i, variant: v, name: m.shortName(i), results: map[condition]result{}}
 			for c, list := range byID[id{Model: model.Name, SHA256: model.SHA256, Spikes: v.Spikes, Sampler: v.Sampler}] {
 				s.results[c] = newResult(list, m.Seeds > 1)
 			}
@@ -58,6 +58,17 @@ func collect(m *manifest, rows []row) []*series {
 		}
 	}
 	return all
+}
+
+// shortName returns the name of a model for charts: without .onnx, and mnist/model.onnx has that of
+// its folder unless another model has it too.
+func (m *manifest) shortName(model int) string {
+	name := strings.TrimSuffix(m.Models[model].Name, ".onnx")
+	folder, ok := strings.CutSuffix(name, "/model")
+	if !ok || slices.ContainsFunc(m.Models, func(o manifestModel) bool { return strings.TrimSuffix(o.Name, ".onnx") == folder }) {
+		return name
+	}
+	return folder
 }
 
 func newResult(rows []row, several bool) result {

@@ -149,3 +149,17 @@ func TestNoisy_WeighsKindsEquallyForEachSeed(t *testing.T) {
 	_, ok = s.noisy(kinds, 2)
 	require.False(t, ok)
 }
+
+func TestShortName_IsTheFolderUnlessAnotherModelHasIt(t *testing.T) {
+	named := func(names ...string) *manifest {
+		m := &manifest{}
+		for _, n := range names {
+			m.Models = append(m.Models, manifestModel{Name: n})
+		}
+		return m
+	}
+	require.Equal(t, "fast", named("fast/model.onnx", "cnn.onnx").shortName(0))
+	require.Equal(t, "cnn", named("fast/model.onnx", "cnn.onnx").shortName(1))
+	require.Equal(t, "fast/model", named("fast/model.onnx", "fast.onnx").shortName(0))
+	require.Equal(t, "model", named("model.onnx").shortName(0))
+}
