@@ -165,3 +165,20 @@ func TestMix_FitsOnlyIfAllLevelsFit(t *testing.T) {
 	require.ErrorContains(t, mixOf(t, 1, "crop-shift=0:3").Fits(9, 9, 2), "crop-shift=3: the crop can move by at most 2 pixels")
 	require.ErrorContains(t, mixOf(t, 1, "translation=1:7").Fits(5, 8, 0), "translation=7: images of 5x8")
 }
+
+// TestMix_DrawsTheRecordedNoise compares draws with those that were recorded: a training with noise
+// must have the same result in every version.
+func TestMix_DrawsTheRecordedNoise(t *testing.T) {
+	m := mixOf(t, 0.75, "gaussian=0.1:0.5", "brightness=-0.3:0.1", "occlusion=2:5")
+	var got []string
+	for image := range uint64(8) {
+		drawn, _ := m.draw(3, 2, image)
+		got = append(got, drawn.String())
+	}
+	require.Equal(t, []string{
+		"", "", "occlusion=3", "gaussian=0.261030078586191", "gaussian=0.305734078027308", "", "occlusion=3", "gaussian=0.2545197674073279",
+	}, got)
+	v := gradient(60)
+	m.Apply(v, 1, 6, 10, 3, 2, 3)
+	require.Equal(t, []float32{0, 0.16761284, 0.039225455}, v[:3])
+}
