@@ -47,6 +47,11 @@ func (n *Network) check() ([]Size, error) {
 	if err := n.Preprocessing.checkValues(); err != nil {
 		return nil, fmt.Errorf("convert: preprocessing: %w", err)
 	}
+	if n.Preprocessing.Normalize {
+		if err := n.checkNormalized(); err != nil {
+			return nil, err
+		}
+	}
 	var before Layer
 	for i, l := range n.Layers {
 		if err := checkLayer(l, before); err != nil {
@@ -71,6 +76,28 @@ func (p Preprocessing) checkValues() error {
 	}
 	if !finite(p.Offset) {
 		return fmt.Errorf("the offset is %v, want a finite number", p.Offset)
+	}
+	switch {
+	case !p.Normalize:
+	case p.OnOffMean != nil:
+		return errors.New("images with an on/off split cannot be normalized: the split is at the mean of the data set, and normalized images have another one")
+	case p.Offset != 0:
+		return fmt.Errorf("the offset is %v, want 0: it has no effect on normalized images", p.Offset)
+	}
+	return nil
+}
+
+// checkNormalized returns an error if the negative pixels of normalized images would reach a layer
+// that does not take them.
+func (n *Network) checkNormalized() error {
+	for i, l := range n.Layers {
+		switch l.(type) {
+		case *AveragePool, *MaxPool: // their outputs can be negative, too
+			continue
+		case *SbS, *NNMF, *Poisson, *SpikeImage:
+			return fmt.Errorf("convert: layer %d (%s): normalized images have negative pixels, but this layer takes values of at least 0: only networks that begin with another layer, such as a convolution, can normalize their images", i, l.Kind())
+		}
+		return nil
 	}
 	return nil
 }

@@ -125,9 +125,10 @@ func (s Size) String() string {
 	return fmt.Sprintf("%dx%dx%d", s.Channels, s.Height, s.Width)
 }
 
-// Preprocessing prepares a test image, with pixels from 0 to 1, for the first layer as
-// PyTorch-SbS does: it crops the image at the center, and then applies either the
-// on/off split or a small offset. The zero value does nothing.
+// Preprocessing prepares a test image, with pixels from 0 to 1, for the first layer. As
+// PyTorch-SbS does, it crops the image at the center, and then applies either the
+// on/off split or a small offset. Instead of these, which PyTorch-SbS cannot do, it may
+// normalize the image. The zero value does nothing.
 type Preprocessing struct {
 	Crop int // number of pixels removed from each of the four sides
 
@@ -138,7 +139,19 @@ type Preprocessing struct {
 
 	// Offset is added to every pixel if there is no on/off split.
 	Offset float32
+
+	// Normalize makes the cropped image independent of its brightness and contrast: pixel x
+	// becomes (x - m) / max(s, MinDeviation), where m is the mean and s the standard deviation
+	// of all pixels and channels of the image after the crop. An image that is equal everywhere
+	// becomes 0. There must be no on/off split and no Offset, and the first layer must take
+	// negative values.
+	Normalize bool
 }
+
+// MinDeviation is the smallest standard deviation by which Preprocessing.Normalize divides. It
+// is below the standard deviation of 8-bit images that are not equal everywhere, if they have at
+// most 1,500 pixels.
+const MinDeviation = 1e-4
 
 // Output returns the size of the preprocessed image, or an error if the preprocessing
 // does not fit images of size in.

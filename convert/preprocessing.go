@@ -23,6 +23,9 @@ func (p Preprocessing) write(w *writer, v value) value {
 			doc: fmt.Sprintf("Cuts %d pixels from each side.", p.Crop),
 		}, Size{v.size.Channels, v.size.Height - 2*p.Crop, v.size.Width - 2*p.Crop})
 	}
+	if p.Normalize {
+		return writeNormalize(w, v)
+	}
 	if p.OnOffMean != nil {
 		return p.writeOnOff(w, v)
 	}
@@ -33,6 +36,33 @@ func (p Preprocessing) write(w *writer, v value) value {
 		}, v.size)
 	}
 	return v
+}
+
+// Steps of the normalization.
+const (
+	stepNormalized   = "normalized"
+	stepMinDeviation = "min_deviation"
+)
+
+// writeNormalize adds the nodes that normalize every image by itself.
+func writeNormalize(w *writer, v value) value {
+	mean := func(step string, of value) value {
+		return w.add(nodeSpec{
+			op: "ReduceMean", step: step, inputs: []string{of.name}, attrs: ops.Attributes{"axes": []int64{1, 2, 3}, "keepdims": int64(1)},
+		}, Size{1, 1, 1})
+	}
+	d := w.add(nodeSpec{
+		op: "Sub", step: "centered", inputs: []string{v.name, mean("image_mean", v).name}, doc: "Difference to the mean of the image.",
+	}, v.size)
+	variance := mean("image_variance", w.add(nodeSpec{op: "Mul", step: "squares", inputs: []string{d.name, d.name}}, v.size))
+	s := w.add(nodeSpec{op: "Sqrt", step: "image_deviation", inputs: []string{variance.name}}, variance.size)
+	s = w.add(nodeSpec{
+		op: "Max", step: "deviation", inputs: []string{s.name, w.floats(stepMinDeviation, nil, []float32{MinDeviation})},
+		doc: "Above 0 for images that are equal everywhere.",
+	}, s.size)
+	return w.add(nodeSpec{
+		op: "Div", step: stepNormalized, inputs: []string{d.name, s.name}, doc: "The image with the mean 0 and the standard deviation 1.",
+	}, v.size)
 }
 
 func (p Preprocessing) writeOnOff(w *writer, v value) value {
@@ -88,6 +118,16 @@ func readPreprocessing(r *reader) (Preprocessing, error) {
 			return p, err
 		}
 		p.OnOffMean = t.Float32s()
+	}
+	if r.nodes[r.name(stepNormalized)] != nil {
+		t, err := r.floats(stepMinDeviation)
+		if err != nil {
+			return p, err
+		}
+		if t.Len() != 1 || t.Float32s()[0] != MinDeviation {
+			return p, fmt.Errorf("%w: the images are normalized with another minimum of the standard deviation than %v", ErrNotConverted, MinDeviation)
+		}
+		p.Normalize = true
 	}
 	if r.nodes[r.name("offset_pixels")] != nil {
 		t, err := r.floats("offset")

@@ -82,6 +82,18 @@ type Config struct {
 	// NewGradientScales measures the scales anew for every sub-batch.
 	NewGradientScales bool
 
+	// Noise is noise that Step adds to the images before the model crops them. Each entry is
+	// KIND=FROM:TO, such as "gaussian=0:0.6", or KIND=LEVEL; the kinds and their levels are
+	// those of classify.Noise. Every image gets one of the kinds, all with the same
+	// probability, and a level that is uniformly distributed from FROM to TO. The draws and the
+	// noise depend on the Seed and the number of images before. The images must have values from
+	// 0 to 1. Step does not change the Batch, and Evaluate adds no noise.
+	Noise []string `json:",omitempty"`
+
+	// NoiseShare is the share of the images that get noise, above 0, at most 1; 0 means
+	// DefaultNoiseShare. The other images stay as they are.
+	NoiseShare float64 `json:",omitempty"`
+
 	// Seed selects the random numbers.
 	Seed uint64
 
@@ -117,6 +129,10 @@ type Config struct {
 	// form of a Config does not contain them, since they contain functions.
 	Operators []ops.Operator `json:"-"`
 }
+
+// DefaultNoiseShare is the default of Config.NoiseShare. Without clean images, a training with
+// noise loses accuracy on images without noise.
+const DefaultNoiseShare = 0.5
 
 // context returns LoadContext, or the background if it is nil.
 func (c *Config) context() context.Context {

@@ -28,6 +28,8 @@
 //	}
 //	return t.Save("trained.onnx")
 //
+// Config.Noise adds noise to the images, so that the trained model copes better with it.
+//
 // [Trainer.Fit] is such a loop. [Trainer.Save], [Trainer.Bytes] and [Trainer.Model] return or
 // write the trained model, at any time.
 //

@@ -51,7 +51,11 @@ func (t *Trainer) Evaluate(ctx context.Context, b Batch, firstImage uint64) (Res
 	if !t.made() {
 		return Result{}, errNoTrainer
 	}
-	r, err := t.compute(ctx, b, firstImage)
+	err := t.check(ctx, b)
+	var r Result
+	if err == nil {
+		r, err = t.compute(ctx, b, firstImage)
+	}
 	if err != nil {
 		return Result{}, fmt.Errorf("train: %w", err)
 	}
@@ -60,6 +64,13 @@ func (t *Trainer) Evaluate(ctx context.Context, b Batch, firstImage uint64) (Res
 }
 
 func (t *Trainer) step(ctx context.Context, b Batch) (Result, error) {
+	if err := t.check(ctx, b); err != nil {
+		return Result{}, err
+	}
+	var err error
+	if b.Images, err = t.noisy(b.Images); err != nil {
+		return Result{}, err
+	}
 	r, err := t.compute(ctx, b, t.state.Images)
 	if err != nil {
 		return Result{}, err
@@ -72,20 +83,21 @@ func (t *Trainer) step(ctx context.Context, b Batch) (Result, error) {
 	return r, nil
 }
 
+// check returns an error if a batch does not fit the model.
+func (t *Trainer) check(ctx context.Context, b Batch) error {
+	p := t.program
+	if ctx == nil {
+		return errors.New("the context is nil")
+	}
+	if err := p.CheckInputs(map[string]*ops.Tensor{p.Inputs[0].Name: b.Images}); err != nil {
+		return err
+	}
+	return p.CheckInjected(b.Spikes, b.Uniforms)
+}
+
 // compute computes the outputs and the loss of a batch, and the gradient of the loss with respect to
 // the output.
 func (t *Trainer) compute(ctx context.Context, b Batch, firstImage uint64) (Result, error) {
-	p := t.program
-	inputs := map[string]*ops.Tensor{p.Inputs[0].Name: b.Images}
-	if ctx == nil {
-		return Result{}, errors.New("the context is nil")
-	}
-	if err := p.CheckInputs(inputs); err != nil {
-		return Result{}, err
-	}
-	if err := p.CheckInjected(b.Spikes, b.Uniforms); err != nil {
-		return Result{}, err
-	}
 	if err := t.arrange(b.Images); err != nil {
 		return Result{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/spike-by-spike/sbs/internal/graph"
+	"github.com/spike-by-spike/sbs/internal/noise"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
@@ -76,6 +77,8 @@ type Trainer struct {
 	layers []layer // by step
 	state  trainerState
 	frame  frame
+	noise  noise.Mix
+	pixels []float32 // of the images with noise
 }
 
 // param is a parameter: an initializer that is trained.
@@ -157,7 +160,7 @@ func newTrainer(pb *onnxpb.ModelProto, err error, cfg Config) (*Trainer, error) 
 	}
 	loading := cfg.context()
 	cfg.LoadContext = nil
-	cfg.EachLayer = slices.Clone(cfg.EachLayer) // the caller may change it later
+	cfg.EachLayer, cfg.Noise = slices.Clone(cfg.EachLayer), slices.Clone(cfg.Noise) // the caller may change them later
 	if err := graph.SetDynamics(pb, graph.Dynamics{All: cfg.Dynamics, Each: cfg.EachLayer, Layers: cfg.Layers}); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTrain, err)
 	}
@@ -211,6 +214,9 @@ func (t *Trainer) setUp() error {
 		return err
 	}
 	if err := c.checkLayers(p); err != nil {
+		return err
+	}
+	if err := t.setNoise(); err != nil {
 		return err
 	}
 	if err := t.findParams(); err != nil {

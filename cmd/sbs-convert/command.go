@@ -19,7 +19,8 @@ import (
 )
 
 const long = `Converts a folder of PyTorch-SbS weights to an ONNX model, or a model back to
-such a folder, or describes a model, or writes one stage of a model.
+such a folder, or describes a model, or writes one stage of a model, or a model
+that normalizes its images.
 
 From PyTorch-SbS to ONNX: WEIGHTS is the folder with the files Weight_L*_S*.npy,
 or the folder above it. The JSON configuration of the network is in the same
@@ -39,6 +40,12 @@ with the first stage whose two most probable classes are far enough apart.
 --stage N writes one stage as a model without stages, or as a folder. --info
 lists the stages.
 
+--normalize-images writes a model that subtracts the mean from every image,
+after the crop, and divides it by its standard deviation. Changes of brightness
+and contrast then have no effect, as long as no value is clipped. The weights
+stay the same: train the model with sbs-train before you use it. The first layer
+must not be an SbS layer, which takes no negative values.
+
 A file with different content is replaced only with --force.`
 
 const example = `  sbs-convert ./Weights model.onnx
@@ -48,11 +55,13 @@ const example = `  sbs-convert ./Weights model.onnx
   sbs-convert model.onnx ./Weights
   sbs-convert --info model.onnx
   sbs-convert staged.onnx --stage 1 few.onnx
+  sbs-convert cnn.onnx --normalize-images normalized.onnx
   sbs-convert --dot model.onnx | dot -Tsvg > model.svg`
 
 const use = `sbs-convert [flags] WEIGHTS MODEL.onnx
 sbs-convert [flags] MODEL.onnx WEIGHTS
 sbs-convert --stage N MODEL.onnx ONE.onnx
+sbs-convert --normalize-images MODEL.onnx NORMALIZED.onnx
 sbs-convert --info MODEL.onnx
 sbs-convert --dot MODEL.onnx`
 
@@ -76,7 +85,8 @@ type flags struct {
 	info, dot      bool
 	ignoreChecksum bool
 
-	stage cli.OptionalInt
+	stage     cli.OptionalInt
+	normalize bool
 }
 
 func newCommand([]string) *cobra.Command {
@@ -96,6 +106,8 @@ func newCommand([]string) *cobra.Command {
 				return f.draw(ctx, stdout, args[0], f.stage.Or(0))
 			case f.info:
 				return f.describe(ctx, stdout, args[0], f.stage.Or(0))
+			case f.normalize:
+				return f.toNormalized(ctx, stdout, args[0], args[1])
 			case isModel(args[0]) && isModel(args[1]):
 				return f.toStage(ctx, stdout, args[0], args[1])
 			case isModel(args[0]):
@@ -118,6 +130,7 @@ func (f *flags) register(s *pflag.FlagSet) {
 		headingToPyTorch = "From ONNX to PyTorch-SbS"
 		headingDescribe  = "To describe a model"
 		headingStages    = "For a model with stages"
+		headingNormalize = "To change a model"
 	)
 	cli.IntVar(s, &f.step, "step", 0, "training step to read (default: learning_step of the configuration, or else the highest step with all files), or to write (default: the step of the model)")
 	cli.ChecksumVar(s, &f.ignoreChecksum)
@@ -152,6 +165,9 @@ func (f *flags) register(s *pflag.FlagSet) {
 
 	cli.IntVar(s, &f.stage, "stage", 1, "`number` of the stage to write or to describe (default: none to write, all to describe with --info, the last for --dot)")
 	cli.Group(s, headingStages, "stage")
+
+	s.BoolVar(&f.normalize, "normalize-images", false, "write a model that normalizes every image by its mean and its standard deviation")
+	cli.Group(s, headingNormalize, "normalize-images")
 }
 
 // check checks the arguments and the combination of flags.
@@ -162,8 +178,14 @@ func (f *flags) check(set *pflag.FlagSet, args []string) error {
 	case f.info || f.dot:
 		return f.checkDescription(set, args)
 	}
-	if err := checkPaths(args, f.stage.Set); err != nil {
+	if err := checkPaths(args, f.stage.Set || f.normalize); err != nil {
 		return err
+	}
+	if f.normalize {
+		if !isModel(args[0]) || !isModel(args[1]) {
+			return errors.New("--normalize-images changes a model: sbs-convert --normalize-images MODEL.onnx NORMALIZED.onnx; convert a weights folder to a model first")
+		}
+		return onlyFlags(set, "without --normalize-images", []string{"normalize-images", "force", cli.ChecksumFlag})
 	}
 	if isModel(args[0]) && isModel(args[1]) {
 		return onlyFlags(set, "when converting from or to PyTorch-SbS", []string{"stage", "force", cli.ChecksumFlag})

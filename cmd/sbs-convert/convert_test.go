@@ -347,6 +347,7 @@ func TestHelp_ListsFlagsByPurpose(t *testing.T) {
 		"From PyTorch-SbS to ONNX, to verify a runtime": {"inject", "seed"},
 		"From ONNX to PyTorch-SbS":                      {"arrays-only"},
 		"To describe a model":                           {"info", "dot"},
+		"To change a model":                             {"normalize-images"},
 		"For a model with stages":                       {"stage"},
 	}, flags)
 	require.NotContains(t, out, "(default -1)")

@@ -83,6 +83,9 @@ func preprocessing(p convert.Preprocessing, out convert.Size) string {
 	if p.Crop > 0 {
 		s += fmt.Sprintf(", cropped to %dx%d", out.Height, out.Width)
 	}
+	if p.Normalize {
+		s += ", normalized: each image to the mean 0 and the standard deviation 1"
+	}
 	if p.OnOffMean != nil {
 		s += fmt.Sprintf(", split on/off at the mean %v", p.OnOffMean)
 	}

@@ -69,15 +69,21 @@ func (f *flags) toStage(ctx context.Context, stdout io.Writer, path, one string)
 	if data, err = extractStage(path, data, f.stage.Value); err != nil {
 		return err
 	}
-	if a, err := os.Stat(path); err == nil {
-		if b, err := os.Stat(one); err == nil && os.SameFile(a, b) {
-			return fmt.Errorf("%s is the model with the stages: choose another name for stage %d", one, f.stage.Value)
+	return f.writeFrom(ctx, stdout, path, one, data, fmt.Sprintf("stage %d of %s", f.stage.Value, filepath.ToSlash(path)))
+}
+
+// writeFrom writes a model that was made from the model in the file from, and prints what it
+// is.
+func (f *flags) writeFrom(ctx context.Context, stdout io.Writer, from, path string, data []byte, what string) error {
+	if a, err := os.Stat(from); err == nil {
+		if b, err := os.Stat(path); err == nil && os.SameFile(a, b) {
+			return fmt.Errorf("%s is the model to read: choose another name for the model to write", path)
 		}
 	}
 	if ctx.Err() != nil {
 		return cli.ErrInterrupted
 	}
-	written, err := writeModel(one, data, f.force)
+	written, err := writeModel(path, data, f.force)
 	if err != nil {
 		return fmt.Errorf("the model could not be written: %w", err)
 	}
@@ -85,7 +91,7 @@ func (f *flags) toStage(ctx context.Context, stdout io.Writer, path, one string)
 	if !written {
 		verb = "unchanged:"
 	}
-	_, err = fmt.Fprintf(stdout, "%s %s (%s), stage %d of %s\n", verb, filepath.ToSlash(one), byteCount(len(data)), f.stage.Value, filepath.ToSlash(path))
+	_, err = fmt.Fprintf(stdout, "%s %s (%s), %s\n", verb, filepath.ToSlash(path), byteCount(len(data)), what)
 	return err
 }
 

@@ -101,7 +101,7 @@ func TestStage_IsRefused(t *testing.T) {
 		{"from a folder", []string{weights, one, "--stage", "1"}, "--stage applies only to a model", true},
 		{"other flags", []string{path, one, "--stage", "1", "--decompose"}, "--decompose applies only when converting from or to PyTorch-SbS", true},
 		{"two models", []string{path, one}, "are both files; one argument must be the weights folder, or else --stage must choose a stage", true},
-		{"the same file", []string{path, path, "--stage", "1", "--force"}, "is the model with the stages: choose another name for stage 1", false},
+		{"the same file", []string{path, path, "--stage", "1", "--force"}, "is the model to read: choose another name for the model to write", false},
 		{"another content", []string{path, ordinary, "--stage", "1"}, "already exists with different content", false},
 		{"a file of another format", []string{filepath.Join(weights, "Weight_L0_S0.npy"), one, "--stage", "1"}, "not a valid ONNX model", false},
 	} {

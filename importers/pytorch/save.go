@@ -129,6 +129,9 @@ func newSaver(weights string, n *convert.Network, opt SaveOptions, later func(st
 	if weights == "" {
 		return nil, errors.New("no weights folder was given")
 	}
+	if n != nil && n.Preprocessing.Normalize {
+		return nil, fmt.Errorf("%w: the network normalizes its images, which no layer of PyTorch-SbS does: a weights folder would describe another network; keep the model as ONNX", ErrUnsupported)
+	}
 	order, err := opt.order(n)
 	if err != nil {
 		return nil, err

@@ -163,3 +163,14 @@ func EveryLayer() *convert.Network {
 		},
 	}
 }
+
+// Normalized returns a small network of standard operators that normalizes its images, with the
+// images and classes of Digits.
+func Normalized() *convert.Network {
+	m, n := New(6), Digits()
+	n.Preprocessing = convert.Preprocessing{Crop: 2, Normalize: true}
+	n.Layers = []convert.Layer{
+		m.Conv(Window(3, 1), 1, 5), &convert.ReLU{}, &convert.MaxPool{Window: Window(2, 2)}, m.Conv(Window(3, 1), 5, 3),
+	}
+	return n
+}

@@ -57,8 +57,9 @@ func (a Augmentation) Output(size Size) (Size, error) {
 
 // Train stores the augmented image i of an epoch in dst, which must have the length of an
 // image of the size that Output returns. The result depends only on the image, seed, epoch
-// and i, so that an interrupted training can be resumed with the same images.
-func (a Augmentation) Train(dst []float32, s *Samples, i int, seed, epoch uint64) {
+// and i, so that an interrupted training can be resumed with the same images. change changes
+// the whole image before that; nil changes nothing.
+func (a Augmentation) Train(dst []float32, s *Samples, i int, seed, epoch uint64, change func(pixels []float32)) {
 	r := random(seed, epoch, uint64(i), purposeImage)
 	// Draw every decision, even if a field disables it, so that fields do not influence
 	// each other's random numbers.
@@ -67,7 +68,7 @@ func (a Augmentation) Train(dst []float32, s *Samples, i int, seed, epoch uint64
 		y, x = a.Crop, a.Crop
 	}
 	flip := r.Float64() < a.FlipP
-	a.crop(dst, s, i, y, x)
+	a.crop(dst, s, i, y, x, change)
 	size, _ := a.Output(s.size)
 	if flip {
 		mirror(dst, size.Width)
@@ -80,21 +81,26 @@ func (a Augmentation) Train(dst []float32, s *Samples, i int, seed, epoch uint64
 // Test stores the center of image i in dst, which must have the length of an image of the
 // size that Output returns.
 func (a Augmentation) Test(dst []float32, s *Samples, i int) {
-	a.crop(dst, s, i, a.Crop, a.Crop)
+	a.crop(dst, s, i, a.Crop, a.Crop, nil)
 }
 
-// crop stores the part of image i that starts at row y and column x in dst.
-func (a Augmentation) crop(dst []float32, s *Samples, i, y, x int) {
+// crop stores the part of image i that starts at row y and column x in dst, after change.
+func (a Augmentation) crop(dst []float32, s *Samples, i, y, x int, change func(pixels []float32)) {
 	out, err := a.Output(s.size)
 	if err != nil || len(dst) != out.len() {
 		panic(fmt.Sprintf("dataset: dst has %d values, want those of a cropped image of %v (%v)", len(dst), out, err))
 	}
+	image := dst
+	if a.Crop > 0 {
+		image = make([]float32, s.size.len())
+	}
+	s.Pixels(i, image)
+	if change != nil {
+		change(image)
+	}
 	if a.Crop == 0 {
-		s.Pixels(i, dst)
 		return
 	}
-	image := make([]float32, s.size.len())
-	s.Pixels(i, image)
 	for c := range out.Channels {
 		for row := range out.Height {
 			from := (c*s.size.Height+y+row)*s.size.Width + x

@@ -40,7 +40,7 @@ func TestAugmentation_CropsAtRandomPositions(t *testing.T) {
 
 	center := Augmentation{Crop: 1, Center: true}
 	for epoch := range uint64(9) {
-		center.Train(dst, s, 1, 5, epoch)
+		center.Train(dst, s, 1, 5, epoch, nil)
 		require.Equal(t, at(1, 1, 1), dst)
 	}
 
@@ -48,7 +48,7 @@ func TestAugmentation_CropsAtRandomPositions(t *testing.T) {
 	var count [3][3]int
 	const epochs = 9000
 	for epoch := range uint64(epochs) {
-		a.Train(dst, s, 1, 5, epoch)
+		a.Train(dst, s, 1, 5, epoch, nil)
 		found := false
 		for y := range 3 {
 			for x := range 3 {
@@ -72,7 +72,7 @@ func TestAugmentation_FlipsWithTheGivenProbability(t *testing.T) {
 	dst := make([]float32, 6)
 	flipped := 0
 	for epoch := range uint64(4000) {
-		Augmentation{FlipP: 0.25}.Train(dst, s, 0, 1, epoch)
+		Augmentation{FlipP: 0.25}.Train(dst, s, 0, 1, epoch, nil)
 		f := s.floats
 		if slices.Equal(dst, []float32{f[2], f[1], f[0], f[5], f[4], f[3]}) {
 			flipped++
@@ -90,7 +90,7 @@ func TestAugmentation_DependsOnSeedEpochAndImage(t *testing.T) {
 		out := make([][]float32, s.Len())
 		for _, i := range order {
 			out[i] = make([]float32, 48)
-			a.Train(out[i], s, i, seed, epoch)
+			a.Train(out[i], s, i, seed, epoch, nil)
 			for _, v := range out[i] {
 				require.True(t, v >= 0 && v <= 1)
 			}
@@ -161,7 +161,7 @@ func TestAugmentation_JittersWithinTheLimits(t *testing.T) {
 	const epochs = 4000
 	for epoch := range uint64(epochs) {
 		dst := make([]float32, 1)
-		Augmentation{Brightness: 0.4}.Train(dst, s, 0, 9, epoch)
+		Augmentation{Brightness: 0.4}.Train(dst, s, 0, 9, epoch, nil)
 		f := float64(dst[0]) / 0.5
 		least, most, sum = min(least, f), max(most, f), sum+f
 	}
@@ -172,17 +172,17 @@ func TestAugmentation_JittersWithinTheLimits(t *testing.T) {
 	// Hue and saturation do not change gray images.
 	gray := numbered(Size{1, 3, 3}, 1)
 	dst := make([]float32, 9)
-	Augmentation{Saturation: 0.9, Hue: 0.5}.Train(dst, gray, 0, 1, 1)
+	Augmentation{Saturation: 0.9, Hue: 0.5}.Train(dst, gray, 0, 1, 1, nil)
 	require.Equal(t, gray.floats, dst)
 
 	// Hue keeps the largest and the smallest channel, saturation the gray.
 	rgb := &Samples{size: Size{3, 1, 1}, floats: []float32{0.6, 0.3, 0.4}, labels: []int{0}}
 	dst = make([]float32, 3)
-	Augmentation{Hue: 0.5}.Train(dst, rgb, 0, 1, 1)
+	Augmentation{Hue: 0.5}.Train(dst, rgb, 0, 1, 1, nil)
 	require.NotEqual(t, rgb.floats, dst)
 	require.InDelta(t, 0.6, slices.Max(dst), 1e-6)
 	require.InDelta(t, 0.3, slices.Min(dst), 1e-6)
-	Augmentation{Saturation: 0.9}.Train(dst, rgb, 0, 1, 1)
+	Augmentation{Saturation: 0.9}.Train(dst, rgb, 0, 1, 1, nil)
 	require.NotEqual(t, rgb.floats, dst)
 	require.InDelta(t, luma(0.6, 0.3, 0.4), luma(dst[0], dst[1], dst[2]), 1e-4)
 
@@ -191,7 +191,7 @@ func TestAugmentation_JittersWithinTheLimits(t *testing.T) {
 	two := &Samples{size: Size{1, 1, 2}, floats: []float32{0.9, 0.4}, labels: []int{0}}
 	dst = make([]float32, 2)
 	for epoch := range uint64(100) {
-		Augmentation{Brightness: 1, Contrast: 1}.Train(dst, two, 0, 1, epoch)
+		Augmentation{Brightness: 1, Contrast: 1}.Train(dst, two, 0, 1, epoch, nil)
 		seen[dst[0]] = true
 	}
 	require.Greater(t, len(seen), 50)

@@ -1,5 +1,5 @@
 // Package noise adds noise to images, to measure how well a network classifies images
-// that differ from those of its training.
+// that differ from those of its training. A Mix draws noise for the training itself.
 //
 // An image has the values x from 0 to 1. Noise is added to the whole image, before the
 // network crops it. The level of a kind of noise is the number in its formula:
@@ -144,7 +144,7 @@ func (n Noise) String() string {
 }
 
 func (s step) String() string {
-	return s.kind.Name + "=" + strconv.FormatFloat(s.level, 'g', -1, 64)
+	return s.kind.Name + "=" + number(s.level)
 }
 
 // Fits returns an error if images of a size cannot have this noise, such as a square that

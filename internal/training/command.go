@@ -15,6 +15,7 @@ import (
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/train"
 )
 
 const long = `Trains a Spike-By-Spike network.
@@ -47,6 +48,9 @@ To fine-tune for far fewer spikes, also pass --sampler low-discrepancy and
 --epsilon-schedule auto, as in the second example: training alone cannot
 compensate for so few spikes.
 
+--noise gaussian=0:0.6 adds noise to half of the training images, so that the
+network copes better with noise. --noise-share changes that share.
+
 If the loss explodes or becomes NaN, or if weights die, the training stops. The
 output is then the best model so far. If fine-tuning makes a model worse, the
 command ends with an error after it has written the model.
@@ -60,12 +64,15 @@ const example = `  sbs-train model.onnx --data MNIST/
   sbs-train model.onnx --data MNIST/ -o fast.onnx --spikes 50 \
       --sampler low-discrepancy --epsilon-schedule auto
   sbs-train model.onnx --data photos/ --resize --new-classes --freeze rest
+  sbs-train cnn.onnx --data MNIST/ --noise gaussian=0:0.6 --noise contrast=0:0.5
   sbs-train network.json --data MNIST/ --output run1/
   sbs-train network.json --data MNIST/ --output run1/ --resume`
 
 const (
 	flagTestSpikes = "test-spikes"
 	flagNewClasses = "new-classes"
+	flagNoise      = "noise"
+	flagNoiseShare = "noise-share"
 )
 
 // flags holds the values of the command line.
@@ -90,6 +97,8 @@ type flags struct {
 	freeze         []string
 	newClasses     bool
 	noAugmentation bool
+	noise          []string
+	noiseShare     float64 // 0 for the default
 	holdout        cli.OptionalInt
 	testSpikes     cli.SpikesFlag
 	cli.DynamicsFlags
@@ -158,8 +167,10 @@ func (f *flags) register(s *pflag.FlagSet) {
 	s.StringSliceVar(&f.freeze, "freeze", nil, "`layers` that are not trained, such as L0,L2, or rest for all layers except the last one with weights")
 	s.BoolVar(&f.newClasses, flagNewClasses, false, "replace the last layer by an untrained one for the classes of the training images, which may be other classes than those of MODEL.onnx")
 	s.BoolVar(&f.noAugmentation, "no-augmentation", false, "prepare training images like test images: no random crops, flips or colors")
+	s.StringArrayVar(&f.noise, flagNoise, nil, "noise in training images, `KIND=FROM:TO`, whose level is drawn between the bounds for every image and epoch, or KIND=LEVEL; may be given several times: an image gets one of the kinds. sbs-run --help lists the kinds and their levels")
+	s.Float64Var(&f.noiseShare, flagNoiseShare, 0, fmt.Sprintf("`share` of the training images that get noise, up to 1; the others stay clean (default: %v)", train.DefaultNoiseShare))
 	cli.IntVar(s, &f.holdout, "holdout", 0, "hold back `N` training images, which no weight will see, for sbs-optimize (default: 0, or as many as the training of MODEL.onnx held back)")
-	cli.Group(s, "Learning", "epochs", "batch", "batches-per-update", "lr", "lr-epsilon-xy", "lr-schedule", "loss", "freeze", flagNewClasses, "no-augmentation", "holdout")
+	cli.Group(s, "Learning", "epochs", "batch", "batches-per-update", "lr", "lr-epsilon-xy", "lr-schedule", "loss", "freeze", flagNewClasses, "no-augmentation", flagNoise, flagNoiseShare, "holdout")
 
 	f.Register(s, "unchanged")
 	cli.Group(s, "Spikes (for training and in the resulting model)", cli.DynamicsFlagNames()...)
@@ -187,6 +198,15 @@ func (f *flags) check() error {
 		if f.set.Changed(v.name) && !(v.value > 0 && v.value <= 1e4) {
 			return fmt.Errorf("--%s %v: want a number above 0, at most 10000", v.name, v.value)
 		}
+	}
+	if f.set.Changed(flagNoiseShare) && !(f.noiseShare > 0 && f.noiseShare <= 1) {
+		return fmt.Errorf("--%s %v: want a number above 0, at most 1", flagNoiseShare, f.noiseShare)
+	}
+	if f.set.Changed(flagNoiseShare) && len(f.noise) == 0 {
+		return fmt.Errorf("--%s needs --%s, the noise that the images get", flagNoiseShare, flagNoise)
+	}
+	if _, err := f.noiseMix(); err != nil {
+		return err
 	}
 	if _, err := f.testSpikes.Dynamics(flagTestSpikes); err != nil {
 		return err

@@ -85,7 +85,8 @@ type subBatch struct {
 func (j *job) feed(ctx context.Context, first, end int) (batches <-chan *subBatch, used chan<- *subBatch) {
 	const ahead = 2
 	out, back := make(chan *subBatch, ahead), make(chan *subBatch, ahead+2)
-	image, _ := j.augment.Output(j.images.Size()) // setAugmentation has checked the size
+	whole := j.images.Size()
+	image, _ := j.augment.Output(whole) // setAugmentation has checked the size
 	size := image.Channels * image.Height * image.Width
 	for range cap(back) {
 		back <- &subBatch{pixels: make([]float32, j.batch*size), labels: make([]int, j.batch)}
@@ -108,7 +109,9 @@ func (j *job) feed(ctx context.Context, first, end int) (batches <-chan *subBatc
 			chosen := order[i*j.batch : min((i+1)*j.batch, len(order))]
 			b.pixels, b.labels = b.pixels[:len(chosen)*size], b.labels[:len(chosen)]
 			for k, n := range chosen {
-				j.augment.Train(b.pixels[k*size:(k+1)*size], j.images, n, j.config.Seed, uint64(epoch))
+				j.augment.Train(b.pixels[k*size:(k+1)*size], j.images, n, j.config.Seed, uint64(epoch), func(pixels []float32) {
+					j.noise.Apply(pixels, whole.Channels, whole.Height, whole.Width, j.config.Seed, uint64(epoch), uint64(n))
+				})
 				b.labels[k] = j.images.Label(n)
 			}
 			select {

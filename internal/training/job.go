@@ -14,6 +14,7 @@ import (
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/internal/noise"
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/ops/sbs"
 	"github.com/spike-by-spike/sbs/runtime"
@@ -33,6 +34,7 @@ type job struct {
 	plan
 	config     train.Config
 	augment    dataset.Augmentation
+	noise      noise.Mix
 	images     *dataset.Samples
 	test       *dataset.Samples // nil without tests
 	workers    int
@@ -381,6 +383,9 @@ func (f *flags) print(w io.Writer, j *job) {
 	}
 	fmt.Fprintf(w, "%d training images of %v%s, %s; %d images per sub-batch, %d sub-batches per update\n",
 		j.images.Len(), j.images.Size(), heldBack, test, j.batch, j.subBatches)
+	if !j.noise.Empty() {
+		_, _ = fmt.Fprintf(w, "noise in %.4g%% of the training images: %v\n", 100*j.noise.Share(), j.noise) // progress
+	}
 }
 
 func layerName(i int) string { return fmt.Sprintf("L%d", i) }

@@ -13,6 +13,7 @@ import (
 	"github.com/spike-by-spike/sbs/importers/pytorch"
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/dataset"
+	"github.com/spike-by-spike/sbs/internal/noise"
 	"github.com/spike-by-spike/sbs/train"
 )
 
@@ -37,6 +38,9 @@ func (f *flags) settle(j *job) error {
 		j.note("kepp_last_grad_scale is false: the scales of the gradients are measured anew for every sub-batch (PyTorch-SbS divides all gradients by -1)")
 	}
 	if err := j.setAugmentation(f.noAugmentation); err != nil {
+		return err
+	}
+	if err := f.setNoise(j); err != nil {
 		return err
 	}
 	if err := j.setLayers(f.freeze); err != nil {
@@ -120,6 +124,30 @@ func (j *job) setAugmentation(none bool) error {
 		return fmt.Errorf("augmentation in the configuration: %w (or disable it with --no-augmentation)", err)
 	}
 	return nil
+}
+
+// setNoise sets the noise of the training images.
+func (f *flags) setNoise(j *job) (err error) {
+	if j.noise, err = f.noiseMix(); err != nil || j.noise.Empty() {
+		return err
+	}
+	if j.reconstructs() {
+		return fmt.Errorf("--%s: the network ends with a reconstruction of its input, which would include the noise: train it without noise", flagNoise)
+	}
+	size := j.images.Size()
+	if err := j.noise.Fits(size.Height, size.Width, j.network.Preprocessing.Crop); err != nil {
+		return fmt.Errorf("--%s: %w", flagNoise, err)
+	}
+	return nil
+}
+
+// noiseMix returns the noise that the flags describe.
+func (f *flags) noiseMix() (noise.Mix, error) {
+	m, err := noise.ParseMix(f.noise, cmp.Or(f.noiseShare, train.DefaultNoiseShare))
+	if err != nil {
+		err = fmt.Errorf("--%w", err)
+	}
+	return m, err
 }
 
 // setLayers sets which parameters of which layers are trained, and how.
@@ -290,6 +318,10 @@ func (j *job) settings(start string) (map[string]string, error) {
 	if j.augment.Center {
 		noAugmentation = "given"
 	}
+	share := ""
+	if !j.noise.Empty() {
+		share = fmt.Sprint(j.noise.Share())
+	}
 	holdout := ""
 	if h := j.network.Holdout; h != nil {
 		holdout = fmt.Sprint(h.Images)
@@ -305,6 +337,8 @@ func (j *job) settings(start string) (map[string]string, error) {
 		"--loss":            fmt.Sprint(j.config.Loss),
 		"--freeze":          strings.Join(j.config.FreezeW, ","),
 		"--no-augmentation": noAugmentation,
+		"--noise":           j.noise.String(),
+		"--noise-share":     share,
 		"--holdout":         holdout,
 		"--seed":            fmt.Sprint(j.config.Seed),
 		settingConfig:       string(config),
