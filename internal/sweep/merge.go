@@ -62,6 +62,13 @@ type piece struct {
 	times map[id]float64
 }
 
+// Merge joins the parts of a sweep, which are in folders, and writes the results to the folder of
+// --output.
+func (f *Flags) Merge(parts []string, stdout, stderr io.Writer) error {
+	m := mergeFlags{output: f.Output, force: f.force, parts: parts}
+	return m.run(stdout, stderr)
+}
+
 func (f *mergeFlags) run(stdout, stderr io.Writer) (err error) {
 	if hasResults(f.output) && !f.force {
 		return fmt.Errorf("%s already has the results of a sweep: replace it with --force, or give another --output", f.output)

@@ -1,4 +1,4 @@
-package main
+package classification
 
 import (
 	"bufio"
@@ -32,8 +32,14 @@ func (e *failedImages) Error() string {
 	return fmt.Sprintf("%d of %d images could not be classified", e.failed, e.total)
 }
 
-// write calls results with the writer for the results. The file appears after results returns nil
-// or failedImages. inputs are files that it must not replace.
+// Write calls results with the writer for the results: stdout, or the file of --output, which
+// appears when results returns nil or an error about single images. inputs are files that it must
+// not replace.
+func (f *Flags) Write(stdout io.Writer, inputs []string, results func(io.Writer) error) error {
+	return f.output.write(stdout, inputs, results)
+}
+
+// write is Flags.Write.
 func (o *output) write(stdout io.Writer, inputs []string, results func(io.Writer) error) error {
 	if o.path == "" {
 		return results(stdout)

@@ -1,4 +1,4 @@
-package main
+package classification
 
 import (
 	"os"
@@ -13,7 +13,7 @@ const commandVariable = "SBS_RUN_TEST_COMMAND"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(commandVariable) != "" {
-		os.Exit(cli.Main(newCommand))
+		os.Exit(cli.Main(Command))
 	}
 	os.Exit(m.Run())
 }

@@ -1,4 +1,4 @@
-package main
+package classification
 
 import (
 	"context"
@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-
-	"github.com/spf13/pflag"
 
 	"github.com/spike-by-spike/sbs/classify"
 	"github.com/spike-by-spike/sbs/internal/cli"
@@ -45,21 +43,29 @@ func identityFlags() []string {
 	return append(cli.DynamicsFlagNames(), flagFormat, "limit", "resize", flagInvert, flagNoise, "stage", "seed")
 }
 
-// identify returns the identity of a run. set has the flags, and files are all images.
-func (f *flags) identify(model, sha256 string, paths []string, set *pflag.FlagSet, files *classify.Files, classes []string, stages int) runIdentity {
-	r := runIdentity{
-		Version: cli.Release(), Model: jsonText(filepath.ToSlash(model)), ModelSHA256: sha256, Stages: stages,
+// ShardFlags returns the names of the flags on which the parts of a run depend, apart from --labels.
+func ShardFlags() []string {
+	return append(identityFlags(), "top", "quiet", "ignore-checksum")
+}
+
+// identify returns the identity of a run. files are all images.
+func (f *Flags) identify(in Inputs, sha256 string, files *classify.Files, classes []string, stages int) *runIdentity {
+	r := &runIdentity{
+		Version: cli.Release(), Model: in.shown(in.Model), ModelSHA256: sha256, Stages: stages,
 		Images: files.Len(), Fingerprint: files.Fingerprint(), Classes: jsonTexts(classes),
 		Top: f.top.Or(defaultTop), Quiet: f.quiet, Flags: map[string]string{},
 	}
-	for _, p := range paths {
-		r.Paths = append(r.Paths, jsonText(filepath.ToSlash(p)))
+	for _, p := range in.Images {
+		r.Paths = append(r.Paths, in.shown(p))
 	}
 	for _, name := range identityFlags() {
-		r.Flags[name] = set.Lookup(name).Value.String()
+		r.Flags[name] = f.set.Lookup(name).Value.String()
 	}
 	return r
 }
+
+// shown returns the name of a path, as on Linux.
+func (in *Inputs) shown(path string) jsonText { return jsonText(filepath.ToSlash(in.Names.Text(path))) }
 
 // difference describes the first difference between two runs, or returns "".
 func difference(a, b *runIdentity) string {

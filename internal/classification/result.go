@@ -1,4 +1,4 @@
-package main
+package classification
 
 import (
 	"encoding/json"
@@ -36,14 +36,13 @@ func (r *result) failed() bool { return r.Error != "" }
 // class returns the number of the most probable class.
 func (r *result) class() int { return r.Top[0].Class }
 
-// newResult returns the result of an image, with the top most probable classes. input and
-// paths replace the names of temporary files and packages in errors.
-func newResult(r classify.FileResult, top int, input *spooled, paths []string) result {
+// newResult returns the result of an image of in, with the top most probable classes.
+func newResult(r classify.FileResult, top int, in *Inputs) result {
 	out := result{
-		Image: input.name(filepath.ToSlash(r.File)), Label: r.Label, Inverted: r.Inverted, Blank: r.Blank, Stage: r.Stage, Updates: r.Updates,
+		Image: filepath.ToSlash(r.File), Label: r.Label, Inverted: r.Inverted, Blank: r.Blank, Stage: r.Stage, Updates: r.Updates,
 	}
 	if r.Err != nil {
-		out.Error = input.name(cli.Message(r.Err, paths))
+		out.Error = cli.Message(r.Err, in.Images)
 	}
 	for _, g := range r.Top(top) {
 		out.Top = append(out.Top, guess{g.Class, g.Probability})

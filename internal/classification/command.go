@@ -1,4 +1,6 @@
-package main
+// Package classification classifies the images of files with a model and prints the results, also
+// in shards. It is the code of sbs-run.
+package classification
 
 import (
 	"errors"
@@ -63,80 +65,93 @@ const example = `  sbs-run model.onnx images/
   sbs-run merge part*.jsonl -o all.txt
   curl -s https://example.org/7.png | sbs-run model.onnx -`
 
-// flags are the values of the command line.
-type flags struct {
+// Flags holds the values of the command line of sbs-run.
+type Flags struct {
+	Labels  string          // path of the file with the labels, "" for those that come with the images
+	Workers cli.OptionalInt // number of CPU cores, all if it is 0 or not set
+
 	format string
 	top    cli.OptionalInt
 	limit  cli.OptionalInt
-	labels string
 	resize bool
 	invert string
 	noise  string
 	stage  cli.OptionalInt
 	cli.DynamicsFlags
-	seed    uint64
-	workers cli.OptionalInt
-	quiet   bool
-	shard   cli.Shard
+	seed  uint64
+	quiet bool
+	shard cli.Shard
 	output
 
 	ignoreChecksum bool
-
-	input *spooled // the standard input, nil if it is no argument
+	set            *pflag.FlagSet
 }
 
 // isShard reports whether the run is a part of a run.
-func (f *flags) isShard() bool { return f.shard != (cli.Shard{}) }
+func (f *Flags) isShard() bool { return f.shard != (cli.Shard{}) }
 
-func newCommand(args []string) *cobra.Command {
+// Command returns the command sbs-run, or its subcommand merge.
+func Command(args []string) *cobra.Command {
 	if len(args) > 0 && args[0] == mergeWord {
 		return newMerge()
 	}
-	var f flags
+	var f Flags
 	cmd := &cobra.Command{
 		Use:     "sbs-run [flags] MODEL.onnx IMAGES...\nsbs-run merge [flags] PART...",
 		Short:   "Classifies images with an ONNX model",
 		Long:    long,
 		Example: example,
 		Args: func(_ *cobra.Command, args []string) error {
-			switch {
-			case len(args) > 0 && args[0] == mergeWord:
+			if len(args) > 0 && args[0] == mergeWord {
 				return errors.New("merge must be the first word: sbs-run merge [flags] PART... (write ./merge for a model of this name)")
-			case len(args) < 2:
-				return errors.New("expected a model and at least one image: sbs-run MODEL.onnx IMAGES... (see --help)")
-			case f.isShard() && slices.Contains(args, standardInput):
-				return errors.New("--shard cannot be combined with - (the standard input): all shards read the same model and images, so give their files")
 			}
 			if i := slices.Index(args, standardInput); i >= 0 && slices.Contains(args[i+1:], standardInput) {
 				return errors.New("- (the standard input) can be given only once")
 			}
-			if info, err := os.Stat(args[0]); err == nil && info.IsDir() {
-				return fmt.Errorf("%s is a folder: the first argument must be the model", args[0])
-			}
-			return nil
+			return CheckArgs("sbs-run", args, f.isShard())
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.run(cmd, args)
 		},
 	}
-	s := cmd.Flags()
+	f.Register(cmd.Flags())
+	cli.ShardVar(cmd.Flags(), &f.shard, "classify only part `i/n` of the images, such as 2/8, and write a part of the results, for sbs-run merge")
+	return cmd
+}
+
+// CheckArgs returns an error unless the arguments of a command are a model and images. The shards of
+// a run cannot read the standard input.
+func CheckArgs(command string, args []string, shards bool) error {
+	if len(args) < 2 {
+		return fmt.Errorf("expected a model and at least one image: %s MODEL.onnx IMAGES... (see --help)", command)
+	}
+	if shards && slices.Contains(args, standardInput) {
+		return errors.New("shards cannot read - (the standard input): all of them read the same model and images, so give their files")
+	}
+	if info, err := os.Stat(args[0]); err == nil && info.IsDir() {
+		return fmt.Errorf("%s is a folder: the first argument must be the model", args[0])
+	}
+	return nil
+}
+
+// Register defines the flags, apart from --shard.
+func (f *Flags) Register(s *pflag.FlagSet) {
+	f.set = s
 	f.format = formatText
 	formatVar(s, &f.format)
 	cli.IntVar(s, &f.top, "top", 1, fmt.Sprintf("`number` of most probable classes to print (default: %d)", defaultTop))
 	cli.IntVar(s, &f.limit, "limit", 1, "`number` of images to classify: the first ones, or an equal share of every class folder (default: all)")
-	s.StringVar(&f.labels, "labels", "", "`file` with the labels of all images: IDX, .npy, .npz, or text with one label per line or with the name or number of an image and its label")
+	s.StringVar(&f.Labels, "labels", "", "`file` with the labels of all images: IDX, .npy, .npz, or text with one label per line or with the name or number of an image and its label")
 	s.BoolVar(&f.resize, "resize", false, "scale images to the input size of the model, and convert between color and gray")
 	cli.InvertVar(s, &f.invert)
 	cli.NoiseVar(s, &f.noise, flagNoise)
 	cli.IntVar(s, &f.stage, "stage", 1, "`number` of the only stage to run, of a model with stages (default: all)")
-	f.Register(s, "from the model")
+	f.DynamicsFlags.Register(s, "from the model")
 	s.Uint64Var(&f.seed, "seed", 0, "`number` that selects the random numbers (default: 0)")
-	cli.IntVar(s, &f.workers, "workers", 0, "`number` of CPU cores to use (default: all)")
+	cli.IntVar(s, &f.Workers, "workers", 0, "`number` of CPU cores to use (default: all)")
 	cli.ChecksumVar(s, &f.ignoreChecksum)
 	f.output.register(s)
-	cli.ShardVar(s, &f.shard, "classify only part `i/n` of the images, such as 2/8, and write a part of the results, for sbs-run merge")
 	s.BoolVar(&f.quiet, "quiet", false, quietUsage)
-	return cmd
 }
 
 // defaultTop is the default of --top.

@@ -1,4 +1,4 @@
-package main
+package classification
 
 import (
 	"bufio"
@@ -48,11 +48,11 @@ func (p *storedPart) read(ctx context.Context, yield func(result) bool) (err err
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, maxLine)
 	lines.Split(wholeLines)
-	old := p.header.Run // nil paths before the first reading
+	old := p.header.Run // nil before the first reading
 	if !lines.Scan() || p.parseHeader(lines.Bytes()) != nil {
 		return p.noHeader(lines.Err())
 	}
-	if old.Paths != nil && difference(&old, &p.header.Run) != "" {
+	if old != nil && difference(old, p.header.Run) != "" {
 		return p.wrong("the file has changed while it was merged")
 	}
 	sum := sha256.New()
@@ -135,7 +135,7 @@ func (p *storedPart) parseHeader(line []byte) error {
 		return err
 	}
 	r := h.Run
-	if h.Format != partFormat || h.First < 0 || len(r.Paths) == 0 || r.Images < 0 || len(r.Classes) == 0 ||
+	if r == nil || h.Format != partFormat || h.First < 0 || len(r.Paths) == 0 || r.Images < 0 || len(r.Classes) == 0 ||
 		r.Top < 1 || r.Stages < 0 || r.Stages > maxStages || !slices.Contains(formats, r.Flags[flagFormat]) {
 		return errors.New("the header is not valid")
 	}

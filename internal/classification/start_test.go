@@ -1,4 +1,4 @@
-package main
+package classification
 
 import (
 	"context"
@@ -9,5 +9,5 @@ import (
 
 // run runs the command with the given arguments and streams.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	return cli.Run(ctx, newCommand(args), args, stdout, stderr)
+	return cli.Run(ctx, Command(args), args, stdout, stderr)
 }

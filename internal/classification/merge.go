@@ -1,4 +1,4 @@
-package main
+package classification
 
 import (
 	"cmp"
@@ -9,6 +9,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -38,7 +39,14 @@ const mergeExample = `  sbs-run model.onnx images/ --format csv --shard 1/2 -o p
 type merging struct {
 	format string
 	quiet  bool
+	took   time.Duration // of the run; 0 stands for the sum of the times of all shards
 	output
+}
+
+// Merge prints the output of the run whose parts are in files. The run took some time.
+func Merge(ctx context.Context, parts []string, took time.Duration, out, stderr io.Writer) error {
+	m := merging{took: took}
+	return m.merge(ctx, out, stderr, parts)
 }
 
 func newMerge() *cobra.Command {
@@ -75,7 +83,7 @@ func (m *merging) merge(ctx context.Context, out, stderr io.Writer, paths []stri
 	if err != nil {
 		return err
 	}
-	run := &parts[0].header.Run
+	run := parts[0].header.Run
 	how := style{cmp.Or(m.format, run.Flags[flagFormat]), run.Top, run.Quiet || m.quiet}
 	classes := make([]string, len(run.Classes))
 	for i, c := range run.Classes {
@@ -86,6 +94,9 @@ func (m *merging) merge(ctx context.Context, out, stderr io.Writer, paths []stri
 	s := newSummary(classes, string(run.Model), run.Flags[flagNoise], run.Stages)
 	for _, part := range parts {
 		s.seconds += part.end.End.Seconds
+	}
+	if m.took > 0 {
+		s.seconds = m.took.Seconds()
 	}
 	if err := p.printAll(results(ctx, parts), s); err != nil {
 		return errors.Join(err, p.abort(s, err))
@@ -143,7 +154,7 @@ func readParts(ctx context.Context, paths []string) ([]*storedPart, error) {
 			return nil, fmt.Errorf("%s is shard %v, but %s is shard %v: the parts must be of one run with one number of shards",
 				p.path, p.header.shard(), first.path, first.header.shard())
 		}
-		if d := difference(&first.header.Run, &p.header.Run); d != "" {
+		if d := difference(first.header.Run, p.header.Run); d != "" {
 			return nil, fmt.Errorf("%s and %s are parts of different runs: %s", first.path, p.path, d)
 		}
 	}

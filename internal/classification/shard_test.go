@@ -1,4 +1,4 @@
-package main
+package classification
 
 import (
 	"crypto/sha256"
@@ -332,8 +332,8 @@ func TestShard_RefusesInvalidCommandLines(t *testing.T) {
 	}{
 		{[]string{model, digits, "--shard", "5/3"}, "--shard 5/3: the parts of 3 are 1/3 to 3/3"},
 		{[]string{model, digits, "--shard", "0/3"}, "--shard 0/3: the parts of 3 are 1/3 to 3/3"},
-		{[]string{model, "-", "--shard", "1/3"}, "--shard cannot be combined with - (the standard input)"},
-		{[]string{"-", digits, "--shard", "1/3"}, "--shard cannot be combined with - (the standard input)"},
+		{[]string{model, "-", "--shard", "1/3"}, "shards cannot read - (the standard input)"},
+		{[]string{"-", digits, "--shard", "1/3"}, "shards cannot read - (the standard input)"},
 		{[]string{"merge"}, "expected the parts of a run: sbs-run merge PART..."},
 		{[]string{"--quiet", "merge", "part"}, "merge must be the first word"},
 		{[]string{"merge", "part", "--format", "xml"}, "--format xml: want text, json or csv"},
@@ -354,7 +354,7 @@ func TestIdentity_HasAllFlags(t *testing.T) {
 		"workers", "ignore-checksum", "output", "force", // without an effect on the output
 		"shard", "help", "version",
 	}
-	newCommand(nil).Flags().VisitAll(func(f *pflag.Flag) {
+	Command(nil).Flags().VisitAll(func(f *pflag.Flag) {
 		require.NotEqual(t, slices.Contains(elsewhere, f.Name), slices.Contains(identityFlags(), f.Name), "--%s", f.Name)
 	})
 }

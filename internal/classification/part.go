@@ -1,4 +1,4 @@
-package main
+package classification
 
 import (
 	"crypto/sha256"
@@ -18,11 +18,11 @@ const partFormat = 1
 
 // partHeader is the first line of a part.
 type partHeader struct {
-	Format int         `json:"sbs-run-part"` // partFormat
-	Shard  int         `json:"shard"`        // from 1 to Shards
-	Shards int         `json:"shards"`
-	First  int         `json:"first"` // number of the first image in the whole run, from 0
-	Run    runIdentity `json:"run"`
+	Format int          `json:"sbs-run-part"` // partFormat
+	Shard  int          `json:"shard"`        // from 1 to Shards
+	Shards int          `json:"shards"`
+	First  int          `json:"first"` // number of the first image in the whole run, from 0
+	Run    *runIdentity `json:"run"`
 }
 
 // shard returns the shard of the part.

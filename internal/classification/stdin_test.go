@@ -1,4 +1,4 @@
-package main
+package classification
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ func piped(t *testing.T, in []byte, args ...string) (stdout, stderr string, err 
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir())
 	var out, errOut bytes.Buffer
-	cmd := newCommand(args)
+	cmd := Command(args)
 	cmd.SetIn(bytes.NewReader(in))
 	err = cli.Run(t.Context(), cmd, args, &out, &errOut)
 	left, readErr := os.ReadDir(os.TempDir())
