@@ -61,7 +61,7 @@ func (c *Client) Run(ctx context.Context, f *classification.Flags, set *pflag.Fl
 			models: args[:1], data: args[1:], labels: f.Labels, save: savePart,
 		}
 		if j.shards == 0 {
-			j.shards = min(max(r.Images()/imagesPerShard, minShards), maxShards)
+			j.shards = shardsOf(r.Images(), r.Updates())
 		}
 		return c.compute(ctx, j, func(folder string) error {
 			var parts []string
@@ -73,13 +73,17 @@ func (c *Client) Run(ctx context.Context, f *classification.Flags, set *pflag.Fl
 	})
 }
 
-// The number of shards of a run, unless it is given: so many that a lost worker does not cost much, and
-// so few that they take much longer than handing them out.
-const (
-	imagesPerShard = 250
-	minShards      = 16
-	maxShards      = 2000
-)
+// shardsOf returns the number of shards of a run, unless it is given: a lost worker does not cost much,
+// and shards take much longer than handing them out.
+func shardsOf(images int, updates float64) int {
+	const (
+		least, most = 16, 2000
+		overhead    = 20000 // cost of an image apart from its updates, as a number of updates
+		shardCost   = 2e8   // updates that one core computes in about a second
+	)
+	cost := updates + float64(overhead*float64(images))
+	return max(min(max(int(cost/shardCost), least), most, images), 1)
+}
 
 // partPath returns the path of the part of a shard.
 func partPath(folder string, shard int) string { return filepath.Join(folder, strconv.Itoa(shard)) }

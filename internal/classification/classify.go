@@ -116,6 +116,22 @@ func (r *Run) Close() error {
 // Images returns the number of images of all shards.
 func (r *Run) Images() int { return r.images }
 
+// Updates returns the number of spike updates of all images together, estimated for a model with stages.
+func (r *Run) Updates() float64 {
+	perImage := 0.0
+	for _, l := range r.classifier.Model().SbSLayers() {
+		perImage += float64(l.Updates)
+	}
+	for i, s := range r.classifier.Model().Stages() {
+		if i == 0 {
+			perImage = float64(s.Updates)
+		} else {
+			perImage += float64(s.Updates) / 10 // most images leave earlier
+		}
+	}
+	return perImage * float64(r.images)
+}
+
 // Identity returns a description, in JSON, of all on which the results depend.
 func (r *Run) Identity() ([]byte, error) { return json.Marshal(r.identity) }
 
