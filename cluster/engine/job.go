@@ -256,7 +256,7 @@ func (j *Job) watch(ctx context.Context) (w jetstream.KeyWatcher, err error) {
 }
 
 // checkEvery is the time between two looks whether the job is still on the server.
-const checkEvery = 5 * time.Second
+const checkEvery = 2 * time.Second
 
 // collect reads results. It returns how many, after all are there or the connection was lost in
 // between. It submits the tasks that have no result.

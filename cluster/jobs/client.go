@@ -24,6 +24,9 @@ type Client struct {
 	Quiet   bool // no progress
 	Stderr  io.Writer
 
+	// Continue says how to go on after an interruption, given the ID of the job. It returns "" if the job is lost.
+	Continue func(id string) string
+
 	// Ended receives the error of local workers that do not work. It may be nil.
 	Ended <-chan error
 }
@@ -77,9 +80,6 @@ func (c *Client) spec(ctx context.Context, j *job) (s *spec, err error) {
 
 // compute computes a job and calls merge with the folder of the parts, which partPath names.
 func (c *Client) compute(ctx context.Context, j *job, merge func(folder string) error) (err error) {
-	if j.shards > engine.MaxTasks {
-		return cli.Usage(fmt.Errorf("--shards %d: want at most %d", j.shards, engine.MaxTasks))
-	}
 	units := j.Units()
 	s, err := c.spec(ctx, j)
 	if err != nil {
@@ -160,8 +160,8 @@ func (c *Client) wait(ctx context.Context, on *engine.Job, j *job, s *spec, text
 	case ctx.Err() != nil && errors.As(context.Cause(ctx), new(*WorkersError)):
 		return context.Cause(ctx)
 	case ctx.Err() != nil:
-		if c.Ended == nil && !c.Quiet {
-			fmt.Fprintf(c.Stderr, "the workers go on: run the same command again for the results, or end the job with\n  sbs-cluster jobs --remove %s\n", on.ID)
+		if text := c.Continue(on.ID); text != "" {
+			fmt.Fprintln(c.Stderr, text)
 		}
 		return cli.ErrInterrupted
 	}

@@ -19,28 +19,31 @@ import (
 
 const clientLong = `
 
-Without --nats, a NATS server in this process and worker processes on this machine
-compute the shards. With --nats, the workers that "sbs-cluster worker" has started
-compute them. Models and images are sent to them, unless --shared says that they
-see the files under the same path.
+Without --nats, worker processes on this machine compute the shards, and a NATS
+server in this process hands them out. With --nats, the workers that "sbs-cluster
+worker" has started compute them. Models and images are sent to them, unless
+--shared says that they see the files under the same path.
 
-If the command is interrupted, the workers go on. The same command again continues
-the job and fetches the results. "sbs-cluster jobs" lists and removes jobs.`
+If the command is interrupted, the workers go on. The same command again
+continues the job and fetches the results. "sbs-cluster jobs" lists and removes
+jobs.`
 
-const runLong = `Classifies images as sbs-run does, on several processes or machines. The arguments,
-the flags and the output are those of sbs-run; see sbs-run --help. The time is that
-of the whole job.` + clientLong
+const runLong = `Classifies images as sbs-run does, on several processes or machines. The
+arguments, the flags and the output are those of sbs-run; see sbs-run --help. The
+time is that of the whole job.` + clientLong
 
 const runExample = `  sbs-cluster run model.onnx images/
   sbs-cluster run model.onnx images/ --local-workers 4 --format csv -o results.csv
   sbs-cluster run --nats nats://head:4222 model.onnx t10k-images-idx3-ubyte.gz
-  sbs-cluster run --nats tls://head:4222 --creds me.creds --shared /data/model.onnx /data/images`
+  sbs-cluster run --nats tls://head:4222 --creds me.creds --shared \
+      /data/model.onnx /data/images`
 
 const sweepLong = `Measures networks as sbs-sweep does, on several processes or machines. The
 arguments, the flags and the results are those of sbs-sweep; see sbs-sweep --help.` + clientLong
 
 const sweepExample = `  sbs-cluster sweep model.onnx --data MNIST/ --noise gaussian=0:0.6:0.1 -o results/
-  sbs-cluster sweep --nats nats://head:4222 sbs.onnx cnn.onnx --data MNIST/ --noise contrast=0.3,0.6 --seeds 5 -o results/`
+  sbs-cluster sweep --nats nats://head:4222 sbs.onnx cnn.onnx --data MNIST/ \
+      --noise contrast=0.3,0.6 --seeds 5 -o results/`
 
 // client holds the flags of the commands that let workers compute a job.
 type client struct {
@@ -66,14 +69,14 @@ func (c *client) check() error {
 	if err := c.connection.check(); err != nil {
 		return err
 	}
-	remote, local := []string{"local-workers", "store", "workers"}, []string{"shared"}
-	if c.remote() {
-		if i := slices.IndexFunc(remote, c.set.Changed); i >= 0 {
-			return fmt.Errorf("--%s has no effect with --nats or --context, because the workers are started with sbs-cluster worker: leave it out", remote[i])
-		}
-		return nil
-	}
-	if slices.ContainsFunc(local, c.set.Changed) {
+	local := []string{"local-workers", "store", "workers"}
+	i := slices.IndexFunc(local, c.set.Changed)
+	switch {
+	case c.shards.Value > engine.MaxTasks:
+		return fmt.Errorf("--shards %d: want at most %d", c.shards.Value, engine.MaxTasks)
+	case c.remote() && i >= 0:
+		return fmt.Errorf("--%s has no effect with --nats or --context, because the workers are started with sbs-cluster worker: leave it out", local[i])
+	case !c.remote() && c.shared:
 		return errors.New("--shared has no effect without --nats: workers on this machine read the files of this machine")
 	}
 	return nil
@@ -82,6 +85,9 @@ func (c *client) check() error {
 // compute calls job with a connection to the server.
 func (c *client) compute(ctx context.Context, workers int, quiet bool, stderr io.Writer, job func(*jobs.Client) error) (err error) {
 	j := &jobs.Client{Version: cli.Release(), Shards: c.shards.Value, Shared: c.shared, Quiet: quiet, Stderr: stderr}
+	j.Continue = func(id string) string {
+		return "the workers go on: run the same command again for the results, or end the job with\n  sbs-cluster jobs --remove " + id
+	}
 	if !c.remote() {
 		l, err := startLocal(c.store, c.localWorkers.Value, workers)
 		if err != nil {
@@ -91,6 +97,12 @@ func (c *client) compute(ctx context.Context, workers int, quiet bool, stderr io
 		c.Options = l.server.Options()
 		j.Shared, j.Ended = true, l.ended
 		defer l.startWorkers(ctx)()
+		j.Continue = func(string) string {
+			if c.store == "" {
+				return ""
+			}
+			return "to continue, run the same command again"
+		}
 	}
 	if j.Engine, err = c.connect(ctx); err != nil {
 		return err

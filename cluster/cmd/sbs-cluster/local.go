@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spike-by-spike/sbs/cluster/engine"
 	"github.com/spike-by-spike/sbs/cluster/jobs"
@@ -93,6 +94,10 @@ func (l *local) keepWorker(ctx context.Context, number int) {
 	}
 }
 
+// lostAfter is the time without a sign of life after which a shard is given to another worker. No network
+// can delay the sign.
+const lostAfter = 5 * time.Second
+
 // work runs a worker until it ends or ctx is done. The worker ends when its standard input does, also
 // if this process is killed.
 func (l *local) work(ctx context.Context, number int) error {
@@ -111,7 +116,9 @@ func (l *local) work(ctx context.Context, number int) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	if err := json.NewEncoder(in).Encode(l.server.Options()); err != nil {
+	o := l.server.Options()
+	o.LostAfter = lostAfter
+	if err := json.NewEncoder(in).Encode(o); err != nil {
 		return errors.Join(err, in.Close(), cmd.Wait())
 	}
 	stop := context.AfterFunc(ctx, func() { _ = in.Close() })

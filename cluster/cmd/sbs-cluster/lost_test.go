@@ -3,7 +3,7 @@
 package main
 
 import (
-	"os/exec"
+	"encoding/json"
 	"slices"
 	"syscall"
 	"testing"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/spike-by-spike/sbs/cluster/engine"
 	"github.com/spike-by-spike/sbs/internal/classification"
 	"github.com/spike-by-spike/sbs/internal/clitest"
 )
@@ -85,5 +86,24 @@ func TestLocal_ContinuesWithItsFolder(t *testing.T) {
 	require.NoError(t, second.Run(), stderr)
 	require.Contains(t, stderr.String(), "is on the server: it continues")
 	require.Equal(t, want, read(t, "out.csv"))
-	require.Eventually(t, func() bool { return exec.Command("pgrep", "-P", "1", "-f", t.TempDir()).Run() != nil }, 5*time.Second, 50*time.Millisecond)
+}
+
+// A worker that another process has started ends with it.
+func TestWorker_EndsWithItsParent(t *testing.T) {
+	_, url := startServer(t, nil)
+	cmd, stderr := process(t, "worker", "--nats", "-", "--folder", "files")
+	cmd.Dir = t.TempDir()
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	require.NoError(t, json.NewEncoder(in).Encode(engine.Options{URL: url}))
+	w, err := connected(t, url).Watch()
+	require.NoError(t, err)
+	defer w.Stop()
+	require.Eventually(t, func() bool {
+		_, _, other := w.Workers() // the connection of the test has no version
+		return other != ""
+	}, 10*time.Second, 10*time.Millisecond)
+	require.NoError(t, in.Close())
+	require.NoError(t, cmd.Wait(), stderr)
 }

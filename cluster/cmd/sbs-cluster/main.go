@@ -16,20 +16,21 @@ func main() { os.Exit(cli.Main(newCommand)) }
 
 const name = "sbs-cluster"
 
-const long = `Lets several processes, on any number of machines, compute the jobs of sbs-run and
-sbs-sweep. The results have the same bytes.
+const long = `Lets several processes, on any number of machines, compute the jobs of sbs-run
+and sbs-sweep. The results have the same bytes.
 
-Without --nats, "sbs-cluster run" and "sbs-cluster sweep" start worker processes on
-this machine. With --nats, every machine that runs "sbs-cluster worker" helps.
+Without --nats, "sbs-cluster run" and "sbs-cluster sweep" start worker processes
+on this machine. With --nats, every machine that runs "sbs-cluster worker" helps.
 Workers may come and go: a shard whose worker is lost is given to another one.
 
 The server is any NATS server or cluster of servers of version 2.10 or later with
 JetStream, such as "nats-server -js".`
 
 const example = `  sbs-cluster run model.onnx images/
-  sbs-cluster worker --nats nats://head:4222                      # on every machine
-  sbs-cluster run --nats nats://head:4222 model.onnx images/ --format csv -o results.csv
-  sbs-cluster sweep --nats nats://head:4222 model.onnx --data MNIST/ --noise contrast=0:0.8:0.2 -o results/`
+  sbs-cluster worker --nats nats://head:4222             # on every machine
+  sbs-cluster run --nats nats://head:4222 model.onnx images/ -o results.txt
+  sbs-cluster sweep --nats nats://head:4222 model.onnx --data MNIST/ \
+      --noise contrast=0:0.8:0.2 -o results/`
 
 // newCommand returns the command that the first argument names.
 func newCommand(args []string) *cobra.Command {

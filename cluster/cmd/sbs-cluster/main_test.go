@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -254,12 +253,4 @@ func TestJobs_ListsAndRemovesThem(t *testing.T) {
 	require.Equal(t, "removed 1 jobs\n", out)
 	require.Error(t, cmd.Wait())
 	require.Contains(t, stderr.String(), "the job "+id+" is not on the server any more")
-}
-
-func port(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { require.NoError(t, l.Close()) }()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }

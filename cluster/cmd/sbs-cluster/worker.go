@@ -18,8 +18,8 @@ import (
 	"github.com/spike-by-spike/sbs/internal/cli"
 )
 
-const workerLong = `Computes shards of the jobs that "sbs-cluster run" and "sbs-cluster sweep" give to a
-NATS server, until it is interrupted.
+const workerLong = `Computes shards of the jobs that "sbs-cluster run" and "sbs-cluster sweep" give
+to a NATS server, until it is interrupted.
 
 Start it once on every machine. It waits for jobs, and keeps waiting if the server
 is restarted. After SIGTERM or Ctrl-C it hands back the shard at work, which
