@@ -37,8 +37,7 @@ type Job struct {
 
 // JobID returns the ID of the job with a specification.
 func JobID(spec []byte) string {
-	sum := sha256.Sum256(spec)
-	return hex.EncodeToString(sum[:16])
+	return sumOf(spec)[:32]
 }
 
 // Open creates a job, or finds it if it is on the server already. Removing expired jobs is a part of it.
@@ -238,8 +237,12 @@ func (j *Job) Run(ctx context.Context, spec []byte, n int, each func(task int, d
 }
 
 func (j *Job) putSpec(ctx context.Context, spec []byte) error {
-	sum := sha256.Sum256(spec)
-	return j.put(ctx, specName, hex.EncodeToString(sum[:]), int64(len(spec)), bytesOf(spec))
+	return j.put(ctx, specName, sumOf(spec), int64(len(spec)), bytesOf(spec))
+}
+
+func sumOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
 }
 
 func bytesOf(data []byte) func() (io.ReadCloser, error) {

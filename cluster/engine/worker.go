@@ -2,8 +2,6 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -315,8 +313,7 @@ func (w *Worker) save(ctx context.Context, task int, r result, data []byte) erro
 		r.Error = fmt.Sprintf("the result of task %d has %d bytes, more than the limit of %d: divide the job into more tasks", task, len(data), maxResult)
 	}
 	if r.Error == "" {
-		sum := sha256.Sum256(data)
-		r.SHA256, r.Size = hex.EncodeToString(sum[:]), int64(len(data))
+		r.SHA256, r.Size = sumOf(data), int64(len(data))
 		if err := w.job.sendAgain(ctx, r.name(task), r.SHA256, r.Size, bytesOf(data)); err != nil {
 			return err
 		}
