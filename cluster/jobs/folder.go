@@ -209,8 +209,8 @@ func (f *Folder) place(a *argument, below string) (string, error) {
 // local returns an absolute path as one below a folder.
 func local(path []byte) (string, error) {
 	text := strings.ReplaceAll(string(path), ":", "") // of a volume on Windows
-	p, err := filepath.Localize(strings.Trim(text, "/"))
-	if err != nil {
+	p := filepath.FromSlash(strings.Trim(text, "/"))
+	if !filepath.IsLocal(p) || strings.Contains(p, "\x00") {
 		return "", fmt.Errorf("%q is not the path of a file on this machine", path)
 	}
 	return p, nil
