@@ -227,14 +227,27 @@ func TestMerge_RefusesDamagedParts(t *testing.T) {
 	refused(string(whole[:len(whole)-1]), ": the last line is missing")
 	refused(strings.Join(slices.Delete(slices.Clone(lines), 3, 4), ""), ": the contents do not match their checksum")
 	refused(strings.Replace(string(whole), `"class":5`, `"class":6`, 1), ": the contents do not match their checksum")
-	refused(strings.Replace(string(whole), `"class":5`, `"class":10`, 1), ": line 2 has numbers that the run does not have")
-	refused(strings.Replace(string(whole), `"label":5`, `"label":-2`, 1), ": line 2 has numbers that the run does not have")
-	refused(strings.Replace(string(whole), `"stage":3`, `"stage":4`, 1), ": line 2 has numbers that the run does not have")
 	refused(strings.Replace(string(whole), `"first":15`, `"first":14`, 1), ": the contents do not match their checksum")
-	refused(strings.Replace(string(whole), `{"image"`, `{"image`, 1), ": line 2 is damaged")
+	refused(strings.Replace(string(whole), `{"end":{`, `{"end":`, 1), ": line 17 is damaged")
 	refused(string(whole)+string(whole), ": there is more after the end of the part")
 	refused(strings.Replace(string(whole), `"sbs-run-part":1`, `"sbs-run-part":2`, 1), " is not a part of a run, or of another version")
 	refused(strings.Replace(string(whole), `"shard":2`, `"shard":3`, 1), " is not a part of a run")
+
+	// Parts that match their checksum, but that sbs-run has not written.
+	for _, c := range []struct{ old, changed, want string }{
+		{`"class":5`, `"class":10`, ": line 2 has numbers that the run does not have"},
+		{`"label":5`, `"label":-2`, ": line 2 has numbers that the run does not have"},
+		{`"stage":3`, `"stage":4`, ": line 2 has numbers that the run does not have"},
+		{`{"image"`, `{"image`, ": line 2 is damaged"},
+	} {
+		body := strings.Replace(strings.Join(lines[:len(lines)-2], ""), c.old, c.changed, 1)
+		end := fmt.Sprintf(`{"end":{"images":15,"seconds":1,"sha256":"%x"}}`+"\n", sha256.Sum256([]byte(body)))
+		require.NoError(t, os.WriteFile(parts[1], []byte(body+end), 0o600))
+		path := filepath.Join(t.TempDir(), "all")
+		_, _, err := merge(t, parts, "-o", path)
+		require.ErrorContains(t, err, "part2.jsonl"+c.want)
+		require.NoFileExists(t, path)
+	}
 }
 
 // The identity of a run has the SHA-256 of the model: of its file, or with its external data.

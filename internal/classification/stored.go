@@ -23,7 +23,8 @@ type storedPart struct {
 	end    partEnd
 }
 
-// openPart reads and checks the part in a file. Errors name the file.
+// openPart reads the part in a file and checks that it is what the shard has written. Errors name the
+// file.
 func openPart(ctx context.Context, path string) (*storedPart, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -35,10 +36,11 @@ func openPart(ctx context.Context, path string) (*storedPart, error) {
 		return nil, fmt.Errorf("%s is not a regular file: a part is read twice", path)
 	}
 	p := &storedPart{path: path}
-	return p, p.read(ctx, func(result) bool { return true })
+	return p, p.read(ctx, nil)
 }
 
-// read reads the part and calls yield with its results, as long as yield returns true.
+// read reads the part, checks it against its checksum, and calls yield with its results, as long as
+// yield returns true. If yield is nil, the results are not decoded.
 func (p *storedPart) read(ctx context.Context, yield func(result) bool) (err error) {
 	f, err := os.Open(p.path)
 	if err != nil {
@@ -61,18 +63,20 @@ func (p *storedPart) read(ctx context.Context, yield func(result) bool) (err err
 		if images%1024 == 0 && ctx.Err() != nil {
 			return cli.ErrInterrupted
 		}
-		var line struct {
-			partResult
-			partEnd
+		line := lines.Bytes()
+		if bytes.HasPrefix(line, endStart) {
+			line = bytes.Clone(line)
+			return p.checkEnd(line, images, hex.EncodeToString(sum.Sum(nil)), lines.Scan())
 		}
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+		sum.Write(line)
+		if yield == nil {
+			continue
+		}
+		var j partResult
+		if err := json.Unmarshal(line, &j); err != nil {
 			return p.wrong("line %d is damaged (%v)", images+2, err)
 		}
-		if line.End.SHA256 != "" {
-			return p.checkEnd(line.partEnd, images, hex.EncodeToString(sum.Sum(nil)), lines.Scan())
-		}
-		sum.Write(lines.Bytes())
-		r := line.result()
+		r := j.result()
 		if !p.header.Run.fits(r) {
 			return p.wrong("line %d has numbers that the run does not have", images+2)
 		}
@@ -85,6 +89,9 @@ func (p *storedPart) read(ctx context.Context, yield func(result) bool) (err err
 	}
 	return p.wrong("the last line is missing, because the shard was interrupted or is not finished")
 }
+
+// endStart is the beginning of a partEnd, by which it differs from a partResult.
+var endStart = []byte(`{"end":`)
 
 // maxLine is the largest number of bytes of a line.
 const maxLine = 1 << 28
@@ -144,8 +151,12 @@ func (p *storedPart) parseHeader(line []byte) error {
 }
 
 // checkEnd checks the last line, given what was read before. more says that it is not the last one.
-func (p *storedPart) checkEnd(e partEnd, images int, sum string, more bool) error {
+func (p *storedPart) checkEnd(line []byte, images int, sum string, more bool) error {
+	var e partEnd
+	err := json.Unmarshal(line, &e)
 	switch {
+	case err != nil:
+		return p.wrong("line %d is damaged (%v)", images+2, err)
 	case more:
 		return p.wrong("there is more after the end of the part")
 	case e.End.Images != images || e.End.SHA256 != sum:
