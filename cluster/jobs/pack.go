@@ -200,7 +200,7 @@ func (p *packReader) Read(b []byte) (n int, err error) {
 			p.blobs = p.blobs[1:]
 		}
 		n, err = p.r.Read(b)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			err = p.Close()
 		}
 		if n > 0 || err != nil {
