@@ -34,8 +34,10 @@ type Options struct {
 
 	Version string // of the program: workers compute only the tasks of their own version
 
-	Replicas  int           // copies of the data in a cluster of servers, 1 if it is 0
-	Lifetime  time.Duration // after which the server deletes what is left of a job, a week if it is 0
+	Replicas int               // copies of the data in a cluster of servers, 1 if it is 0
+	Lifetime time.Duration     // after which the server deletes what is left of a job, a week if it is 0
+	Warn     func(text string) `json:"-"` // called if the server does not answer for some time
+
 	LostAfter time.Duration // time without a sign of life after which a task is given to another worker; 0 for what is set, or else 30 s
 }
 
@@ -157,13 +159,17 @@ func (e *Engine) prepare(ctx context.Context) error {
 	if _, err := e.js.AccountInfo(ctx); err != nil {
 		return err
 	}
-	var err error
-	e.tasks, err = e.js.CreateStream(ctx, jetstream.StreamConfig{
+	config := jetstream.StreamConfig{
 		Name: queueStream, Description: "Tasks of sbs-cluster", Subjects: []string{taskSubject + ".>"},
 		Retention: jetstream.WorkQueuePolicy, Replicas: e.Replicas,
-	})
-	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // with other replicas
-		e.tasks, err = e.js.Stream(ctx, queueStream)
+	}
+	var err error
+	if e.tasks, err = e.js.Stream(ctx, queueStream); errors.Is(err, jetstream.ErrStreamNotFound) {
+		e.tasks, err = e.js.CreateStream(ctx, config)
+	}
+	// Workers may have created the queue with less.
+	if err == nil && e.tasks.CachedInfo().Config.Replicas < e.Replicas {
+		e.tasks, err = e.js.UpdateStream(ctx, config)
 	}
 	return err
 }
@@ -202,7 +208,7 @@ const callTimeout = 10 * time.Second
 
 // retry calls f again and again while the server is not there. Errors say what to do.
 func (e *Engine) retry(ctx context.Context, f func(context.Context) error) error {
-	wait := 50 * time.Millisecond
+	wait, start, told := 50*time.Millisecond, time.Now(), false
 	for {
 		inner, cancel := context.WithTimeout(ctx, callTimeout)
 		err := f(inner)
@@ -214,6 +220,10 @@ func (e *Engine) retry(ctx context.Context, f func(context.Context) error) error
 			return ctx.Err()
 		case !transient(err):
 			return e.explain(err)
+		}
+		if time.Since(start) > callTimeout && !told && e.Warn != nil {
+			told = true
+			e.Warn(fmt.Sprintf("waiting for the NATS server %s (%v)", redacted(e.URL), err))
 		}
 		select {
 		case <-ctx.Done():

@@ -104,7 +104,7 @@ func (c *client) compute(ctx context.Context, workers int, quiet bool, stderr io
 			return "to continue, run the same command again"
 		}
 	}
-	if j.Engine, err = c.connect(ctx); err != nil {
+	if j.Engine, err = c.connect(ctx, stderr); err != nil {
 		return err
 	}
 	defer j.Engine.Close()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -78,8 +79,9 @@ func (c *connection) check() error {
 	return nil
 }
 
-// connect connects to the server.
-func (c *connection) connect(ctx context.Context) (*engine.Engine, error) {
+// connect connects to the server. It prints warnings to stderr.
+func (c *connection) connect(ctx context.Context, stderr io.Writer) (*engine.Engine, error) {
 	c.Version = cli.Release()
+	c.Warn = func(text string) { cli.PrintWarnings(stderr, text) }
 	return engine.Connect(ctx, c.Options)
 }

@@ -36,7 +36,7 @@ func jobsCommand() *cobra.Command {
 			return c.check()
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			e, err := c.connect(cmd.Context())
+			e, err := c.connect(cmd.Context(), cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}

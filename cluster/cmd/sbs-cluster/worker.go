@@ -105,7 +105,7 @@ func (w *worker) run(ctx context.Context, stdin io.Reader, stderr io.Writer) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, folder.Close()) }()
-	e, err := w.connect(ctx)
+	e, err := w.connect(ctx, stderr)
 	if err != nil {
 		return err
 	}
