@@ -268,7 +268,7 @@ func (e *Engine) explain(err error) error {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 		return fmt.Errorf("JetStream is not enabled for this account of the NATS server %s: enable it, or give the credentials of another account", at)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrPermissionViolation):
-		return fmt.Errorf("JetStream of the NATS server %s does not answer: the user needs permission for $JS.API.>, sbs.>, $KV.sbs-*.> and $O.sbs-*.>, and a cluster needs a leader (%w)", at, err)
+		return fmt.Errorf("JetStream of the NATS server %s does not answer: see docs/clusters.md for the permissions that the user needs; a cluster of servers needs a leader (%w)", at, err)
 	}
 	var api *jetstream.APIError
 	if errors.As(err, &api) {

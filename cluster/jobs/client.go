@@ -246,10 +246,18 @@ func (p *progress) show() {
 		if more := done - first; first >= 0 && more > 0 {
 			seconds := time.Since(start).Seconds()
 			rate := float64(more) / seconds
-			text += fmt.Sprintf(", %.3g %s/s, %s left", rate*float64(p.units)/float64(p.shards), p.unit, trainlog.Duration(float64(int64(p.shards)-done)/rate))
+			text += fmt.Sprintf(", %s %s/s, %s left", shortNumber(rate*float64(p.units)/float64(p.shards)), p.unit, trainlog.Duration(float64(int64(p.shards)-done)/rate))
 		}
 		line.Show(text, false)
 	}
+}
+
+// shortNumber returns a number with two digits, or more if it is 100 or more.
+func shortNumber(v float64) string {
+	if v >= 100 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.2g", v)
 }
 
 // noWorkers says why nothing happens.

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -165,4 +167,23 @@ func TestWorker_RefusesOtherFiles(t *testing.T) {
 			require.Empty(t, list, "a job that failed is removed")
 		})
 	}
+}
+
+// The documentation lists these subjects.
+func TestUser_NeedsTheDocumentedPermissions(t *testing.T) {
+	document, err := os.ReadFile("../../../docs/clusters.md")
+	require.NoError(t, err)
+	images(t, 30)
+	allowed := &server.SubjectPermission{Allow: []string{"$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "$KV.>", "$O.>", "sbs.>", "_INBOX.>"}}
+	for _, subject := range allowed.Allow {
+		require.Contains(t, string(document), "`"+subject+"`")
+	}
+	_, url := startServer(t, func(o *server.Options) {
+		o.Users = []*server.User{{Username: "u", Password: "p", Permissions: &server.Permissions{Publish: allowed, Subscribe: allowed}}}
+	})
+	url = strings.Replace(url, "nats://", "nats://u:p@", 1)
+	startWorkers(t, url, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	require.NoError(t, cli.Run(ctx, newCommand([]string{"run"}), []string{"run", "--nats", url, "sbs.onnx", "bars"}, io.Discard, io.Discard))
 }
