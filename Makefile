@@ -24,6 +24,7 @@ export CGO_ENABLED ?= 0
 # -buildvcs=auto lets --version name the revision, whatever the Go settings say.
 build:
 	go build -trimpath -buildvcs=auto -o bin/ ./cmd/...
+	cd cluster && go build -trimpath -buildvcs=auto -o ../bin/ ./cmd/...
 
 test:
 	go test ./...
@@ -52,9 +53,12 @@ vet:
 
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)
 	$< run ./...
+	cd cluster && $< run ./...
 
+# The commands of cluster compute in processes of their own, which the detector makes slow.
 race:
 	CGO_ENABLED=1 go test -race ./...
+	cd cluster && CGO_ENABLED=1 go test -race ./engine ./jobs
 
 # The separate modules, apart from the generator of the assembly.
 MODULES := $(filter-out ./internal/kernel/_asm ., $(patsubst %/go.mod,%,$(wildcard ./*/*/go.mod ./*/go.mod ./*/*/*/go.mod)))
@@ -79,6 +83,7 @@ cross:
 	GOOS=windows GOARCH=amd64 go build ./...
 	GOOS=linux GOARCH=386 go build ./...
 	GOOS=windows GOARCH=amd64 go vet ./...
+	cd cluster && GOOS=darwin GOARCH=arm64 go build ./... && GOOS=windows GOARCH=amd64 go vet ./...
 	$(MAKE) build
 
 # The compiler must not fuse operations, so that results are the same on every processor.
@@ -100,9 +105,11 @@ generated: $(TOOLS)/protoc-gen-go-$(PROTOC_GEN_GO)/protoc-gen-go
 # Exit status 3 reports a vulnerability; any other means that the database could not
 # be reached.
 vuln: $(TOOLS)/govulncheck-$(GOVULNCHECK)
-	@$< ./...; status=$$?; \
-	if [ $$status -eq 3 ]; then exit 1; fi; \
-	if [ $$status -ne 0 ]; then echo "govulncheck could not run (status $$status): not checked"; fi
+	@for m in . cluster; do \
+		$< -C $$m ./...; status=$$?; \
+		if [ $$status -eq 3 ]; then exit 1; fi; \
+		if [ $$status -ne 0 ]; then echo "govulncheck could not run in $$m (status $$status): not checked"; fi; \
+	done
 
 FUZZ := ./internal/kernel:FuzzTiers \
 	./internal/kernel:FuzzGemm \

@@ -17,6 +17,7 @@ const Unlabeled = -1
 // Files is a sequence of images in files.
 type Files struct {
 	source  dataset.Source
+	rename  func(string) string // see Rename
 	shard   span
 	classes []string // their names, nil if unknown
 }
@@ -68,6 +69,58 @@ func (f *Files) Limit(n int) (shared bool) {
 	return shared
 }
 
+// Rename changes the names of the files: in the results, in the texts of their errors, and in
+// Fingerprint. name returns the new text for a name or for the text of an error. A program that
+// classifies copies of files can so report the names of the originals.
+func (f *Files) Rename(name func(text string) string) {
+	if f != nil {
+		f.rename = name
+	}
+}
+
+// named returns the source with the names that Rename has set.
+func (f *Files) named() dataset.Source {
+	if f.rename == nil {
+		return f.source
+	}
+	return &renamed{f.source, f.rename}
+}
+
+// renamed is a source with other names.
+type renamed struct {
+	dataset.Source
+
+	rename func(string) string
+}
+
+func (r *renamed) Name(i int) string { return r.rename(r.Source.Name(i)) }
+
+func (r *renamed) Warnings() []string {
+	var texts []string
+	for _, w := range r.Source.Warnings() {
+		texts = append(texts, r.rename(w))
+	}
+	return texts
+}
+
+func (r *renamed) At(i int) dataset.Image {
+	m := r.Source.At(i)
+	m.Name = r.rename(m.Name)
+	if m.Err != nil {
+		m.Err = &renamedError{m.Err, r.rename}
+	}
+	return m
+}
+
+type renamedError struct {
+	error
+
+	rename func(string) string
+}
+
+func (e *renamedError) Error() string { return e.rename(e.error.Error()) }
+func (e *renamedError) Unwrap() error { return e.error }
+
 // Shard reduces f to one of n shards, the i-th, from 1: consecutive images, whose numbers in
 // all shards differ by at most 1. It returns the number of the first of them. Every image
 // keeps its number, so that All returns for the shards one after the other exactly what it
@@ -94,7 +147,7 @@ func (f *Files) Fingerprint() string {
 	if f == nil || f.source == nil {
 		return ""
 	}
-	return dataset.Fingerprint(f.source)
+	return dataset.Fingerprint(f.named())
 }
 
 // Classes returns the names of the classes, from the model or from the files, in the
@@ -111,7 +164,7 @@ func (f *Files) Warnings() []string {
 	if f == nil || f.source == nil {
 		return nil
 	}
-	return slices.Clone(f.source.Warnings())
+	return slices.Clone(f.named().Warnings())
 }
 
 // Close closes the files.
@@ -204,14 +257,14 @@ type batch struct {
 
 // read reads total images from the given one, batch by batch, one batch ahead of the model.
 func (c *Classifier) read(ctx context.Context, f *Files, from, total int) <-chan *batch {
-	out := make(chan *batch, 1)
+	out, source := make(chan *batch, 1), f.named()
 	go func() {
 		defer close(out)
 		for first := from; first < from+total; first += c.batch {
 			n := min(c.batch, from+total-first)
 			b := &batch{first: first, results: make([]FileResult, n), pixels: c.newPixels(n)}
 			err := c.decode.For(ctx, len(b.results), 1, func(i, _ int) error {
-				m := f.source.At(first + i)
+				m := source.At(first + i)
 				b.results[i] = FileResult{File: m.Name, Label: m.Label, Err: m.Err, Result: Result{Inverted: m.Inverted, Blank: m.Blank}}
 				switch {
 				case m.Label == Unlabeled:

@@ -1,7 +1,11 @@
 package classify_test
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -73,4 +77,30 @@ func TestShard_RefusesNumbersThatDoNotExist(t *testing.T) {
 	require.Equal(t, 4, n, "the limit of All counts the images of the shard")
 	require.False(t, files.Limit(30))
 	require.Equal(t, 30, files.Len())
+}
+
+func TestRename_ChangesNamesErrorsAndTheFingerprint(t *testing.T) {
+	c := open(t, shipped(t))
+	images := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(images, "broken.png"), []byte("\x89PNG\r\n\x1a\n"), 0o600))
+	fingerprint := map[string]bool{}
+	for _, shown := range []string{"", "shown"} {
+		f, err := c.OpenFiles([]string{images}, "")
+		require.NoError(t, err)
+		want := images
+		if shown != "" {
+			want = shown
+			f.Rename(func(text string) string { return strings.ReplaceAll(text, images, shown) })
+		}
+		for r, err := range c.All(t.Context(), f, 0) {
+			require.NoError(t, err)
+			require.Equal(t, filepath.Join(want, "broken.png"), r.File)
+			require.ErrorContains(t, r.Err, filepath.Join(want, "broken.png")+": ")
+			require.NotNil(t, errors.Unwrap(r.Err))
+		}
+		fingerprint[f.Fingerprint()] = true
+		require.NoError(t, f.Close())
+	}
+	require.Len(t, fingerprint, 2)
+	(*classify.Files)(nil).Rename(nil)
 }

@@ -4,7 +4,8 @@ package main
 import (
 	"os"
 
+	"github.com/spike-by-spike/sbs/internal/classification"
 	"github.com/spike-by-spike/sbs/internal/cli"
 )
 
-func main() { os.Exit(cli.Main(newCommand)) }
+func main() { os.Exit(cli.Main(classification.Command)) }

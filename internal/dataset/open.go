@@ -80,9 +80,9 @@ func openFile(path string, k kind, opt Options) (part, labels, error) {
 		p, err := openPictures([]string{path}, opt)
 		return p, labels{}, err
 	case idxImages:
-		return withLabels(path, opt, openIDX, "images", "labels", "idx3", "idx1", "idx4", "idx1")
+		return withLabels(path, opt, openIDX, idxLabelNames)
 	case npyArray:
-		return withLabels(path, opt, openPattern, "PatternStorage", "LabelStorage", "images", "labels", "x_", "y_", "X_", "y_")
+		return withLabels(path, opt, openPattern, npyLabelNames)
 	case npzArchive:
 		return openNPZ(path, "", opt)
 	case imageTable:
@@ -116,9 +116,15 @@ func describe(path, want string) error {
 	return sniff.Error(want, head)
 }
 
+// The replacements that turn the name of a file of images into that of the file of their labels.
+var (
+	idxLabelNames = []string{"images", "labels", "idx3", "idx1", "idx4", "idx1"}
+	npyLabelNames = []string{"PatternStorage", "LabelStorage", "images", "labels", "x_", "y_", "X_", "y_"}
+)
+
 // withLabels opens a file of images. Unless the options name a file of labels, it also
 // reads the file of labels, whose name results from the replacements in rename.
-func withLabels(path string, opt Options, open func(string, Options) (part, error), rename ...string) (part, labels, error) {
+func withLabels(path string, opt Options, open func(string, Options) (part, error), rename []string) (part, labels, error) {
 	p, err := open(path, opt)
 	if err != nil {
 		return nil, labels{}, fmt.Errorf("%s: %w", path, withoutPath(err))
@@ -131,10 +137,22 @@ func withLabels(path string, opt Options, open func(string, Options) (part, erro
 }
 
 func labelsBeside(path string, opt Options, p part, rename []string) (labels, error) {
+	if opt.Labels != "" {
+		return labels{}, nil
+	}
+	if file := fileOfLabels(path, rename); file != "" {
+		return readLabels(file, p)
+	}
+	return labels{}, nil
+}
+
+// fileOfLabels returns the path of the file with the labels of the images in a file, or "" if there
+// is none.
+func fileOfLabels(path string, rename []string) string {
 	folder, file := filepath.Split(path)
 	name := strings.NewReplacer(rename...).Replace(file)
-	if opt.Labels != "" || name == file {
-		return labels{}, nil
+	if name == file {
+		return ""
 	}
 	other := name + ".gz"
 	if plain, ok := strings.CutSuffix(name, ".gz"); ok {
@@ -142,12 +160,11 @@ func labelsBeside(path string, opt Options, p part, rename []string) (labels, er
 	}
 	for _, name := range []string{name, other} {
 		file := folder + name
-		if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
-			continue
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
+			return file
 		}
-		return readLabels(file, p)
 	}
-	return labels{}, nil
+	return ""
 }
 
 // detect returns the kind of a regular file. Errors name the path.

@@ -60,10 +60,17 @@ const (
 	flagPlot     = "plot"
 )
 
-// flags holds the values of the command line.
-type flags struct {
-	data           []string
-	labels         string
+// Flags holds the values of the command line of sbs-sweep.
+type Flags struct {
+	Models  []string        // paths, the arguments of the command
+	Data    []string        // paths of the images
+	Labels  string          // path of the file with the labels, "" for those that come with the images
+	Workers cli.OptionalInt // number of CPU cores, all if it is 0 or not set
+	Output  string          // folder
+
+	// Names shows other names for the paths of models and images in results and errors.
+	Names cli.Names
+
 	limit          cli.OptionalInt
 	resize         bool
 	invert         string
@@ -73,18 +80,15 @@ type flags struct {
 	schedule       string
 	seeds          cli.OptionalInt
 	seed           uint64
-	output         string
 	plot           string
 	shard          cli.Shard
-	workers        cli.OptionalInt
 	resume         bool
 	force          bool
 	ignoreChecksum bool
 	quiet          bool
 
-	set   *pflag.FlagSet
-	paths []string // of the models
-	axes  *axes
+	set  *pflag.FlagSet
+	axes *axes
 
 	resumable bool // the folder has a sweep that --resume continues
 }
@@ -100,15 +104,15 @@ func Command(args []string) *cobra.Command {
 	if len(args) > 0 && args[0] == mergeWord {
 		return mergeCommand()
 	}
-	var f flags
+	var f Flags
 	cmd := &cobra.Command{
 		Use:     name + " [flags] MODEL.onnx... --data PATH -o FOLDER\n" + name + " --plot FOLDER\n" + name + " merge -o FOLDER PART...",
 		Short:   "Measures the accuracy of networks under noise and with different numbers of spikes",
 		Long:    long,
 		Example: example,
 		Args: func(_ *cobra.Command, args []string) error {
-			f.paths = args
-			return f.check()
+			f.Models = args
+			return f.Check()
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.plot != "" {
@@ -117,26 +121,28 @@ func Command(args []string) *cobra.Command {
 			return f.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	f.register(cmd.Flags())
+	s := cmd.Flags()
+	f.Register(s)
+	s.BoolVar(&f.resume, "resume", false, "continue an interrupted sweep, or start one if there is nothing to continue")
+	cli.ShardVar(s, &f.shard, "compute only part `i/n` of the sweep, such as 2/4, for sbs-sweep merge. All parts have about the same cost")
+	s.StringVar(&f.plot, flagPlot, "", "draw the charts of the results in a `folder` again and print their summary, without computing")
 	return cmd
 }
 
 // defaultSeeds is the default of --seeds.
 const defaultSeeds = 1
 
-func (f *flags) register(s *pflag.FlagSet) {
+// Register defines the flags, apart from --resume, --shard and --plot.
+func (f *Flags) Register(s *pflag.FlagSet) {
 	f.set = s
-	s.StringArrayVar(&f.data, "data", nil, "`path` of the labeled images, a file or a folder, of which the test set is taken if it has one; may be given several times")
-	s.StringVarP(&f.output, "output", "o", "", "`folder` for the results")
-	s.StringVar(&f.labels, "labels", "", "`file` with the labels of all images, as in sbs-run")
+	s.StringArrayVar(&f.Data, "data", nil, "`path` of the labeled images, a file or a folder, of which the test set is taken if it has one; may be given several times")
+	s.StringVarP(&f.Output, "output", "o", "", "`folder` for the results")
+	s.StringVar(&f.Labels, "labels", "", "`file` with the labels of all images, as in sbs-run")
 	cli.IntVar(s, &f.limit, "limit", 1, "`number` of images to use: the first ones, or an equal share of every class folder (default: all)")
 	s.BoolVar(&f.resize, "resize", false, "scale images to the input size of the models, and convert between color and gray")
 	cli.InvertVar(s, &f.invert)
-	cli.IntVar(s, &f.workers, "workers", 0, "`number` of CPU cores to use (default: all)")
-	s.BoolVar(&f.resume, "resume", false, "continue an interrupted sweep, or start one if there is nothing to continue")
+	cli.IntVar(s, &f.Workers, "workers", 0, "`number` of CPU cores to use (default: all)")
 	s.BoolVar(&f.force, "force", false, "start again and replace the results of an existing sweep")
-	cli.ShardVar(s, &f.shard, "compute only part `i/n` of the sweep, such as 2/4, for sbs-sweep merge. All parts have about the same cost")
-	s.StringVar(&f.plot, flagPlot, "", "draw the charts of the results in a `folder` again and print their summary, without computing")
 	cli.ChecksumVar(s, &f.ignoreChecksum)
 	s.BoolVar(&f.quiet, "quiet", false, "print only warnings and the summary: no progress")
 
@@ -149,11 +155,12 @@ func (f *flags) register(s *pflag.FlagSet) {
 	cli.Group(s, "Axes", "noise", flagSpikes, flagSampler, flagSchedule, "seeds", "seed")
 }
 
-// check returns an error about flags that are invalid or contradict each other.
-func (f *flags) check() error {
+// Check returns an error if arguments or flags are invalid or contradict each other. It must be called
+// before Open.
+func (f *Flags) Check() error {
 	if f.set.Changed(flagPlot) {
-		if len(f.paths) > 0 {
-			return fmt.Errorf("--%s draws what is in the folder: leave out %s", flagPlot, f.paths[0])
+		if len(f.Models) > 0 {
+			return fmt.Errorf("--%s draws what is in the folder: leave out %s", flagPlot, f.Models[0])
 		}
 		var other string
 		f.set.Visit(func(flag *pflag.Flag) {
@@ -170,19 +177,19 @@ func (f *flags) check() error {
 		return nil
 	}
 	switch {
-	case len(f.paths) > 0 && f.paths[0] == mergeWord:
+	case len(f.Models) > 0 && f.Models[0] == mergeWord:
 		return fmt.Errorf("%s must be the first word: %s %s -o FOLDER PART... (write ./%s for a model of this name)", mergeWord, name, mergeWord, mergeWord)
-	case len(f.paths) == 0:
+	case len(f.Models) == 0:
 		return fmt.Errorf("the model is missing: %s MODEL.onnx --data PATH -o FOLDER (see --help)", name)
-	case len(f.data) == 0:
+	case len(f.Data) == 0:
 		return errors.New("the images are missing: give their file or folder with --data PATH")
-	case f.output == "":
+	case f.Output == "":
 		return errors.New("the folder for the results is missing: give it with -o FOLDER")
 	case f.resume && f.force:
 		return errors.New("--resume and --force cannot be combined: --resume continues a sweep, and --force starts again")
 	}
-	for i, p := range f.paths {
-		if slices.Contains(f.paths[:i], p) {
+	for i, p := range f.Models {
+		if slices.Contains(f.Models[:i], p) {
 			return fmt.Errorf("%s is given twice", p)
 		}
 	}
@@ -199,7 +206,13 @@ func (f *flags) check() error {
 	return err
 }
 
-func (f *flags) parseAxes() (*axes, error) {
+// ShardFlags returns the names of the flags on which the parts of a sweep depend, apart from --data
+// and --labels.
+func ShardFlags() []string {
+	return []string{"limit", "resize", "invert", "ignore-checksum", "noise", flagSpikes, flagSampler, flagSchedule, "seeds", "seed"}
+}
+
+func (f *Flags) parseAxes() (*axes, error) {
 	kinds, err := parseNoise(f.noise)
 	if err != nil {
 		return nil, err

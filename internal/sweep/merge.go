@@ -64,6 +64,13 @@ type piece struct {
 	times map[id]float64
 }
 
+// Merge joins the parts of a sweep, which are in folders, and writes the results to the folder of
+// --output.
+func (f *Flags) Merge(parts []string, stdout, stderr io.Writer) error {
+	m := mergeFlags{output: f.Output, force: f.force, parts: parts}
+	return m.run(stdout, stderr)
+}
+
 func (f *mergeFlags) run(stdout, stderr io.Writer) (err error) {
 	for _, folder := range f.parts {
 		if sameFolder(folder, f.output) {

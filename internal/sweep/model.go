@@ -34,11 +34,15 @@ type model struct {
 }
 
 // open reads the models and checks that all combinations can be computed.
-func (f *flags) open(ctx context.Context, a *axes) ([]*model, error) {
+func (f *Flags) open(ctx context.Context, a *axes) ([]*model, error) {
 	var models []*model
-	names := shortNames(f.paths)
+	shown := make([]string, len(f.Models))
+	for i, path := range f.Models {
+		shown[i] = f.Names.Text(path)
+	}
+	names := shortNames(shown)
 	variants := 0
-	for i, path := range f.paths {
+	for i, path := range f.Models {
 		m := &model{path: path, manifestModel: manifestModel{Name: names[i]}}
 		pb, data, err := onnx.ReadFile(ctx, path)
 		if err != nil {
@@ -89,7 +93,7 @@ func subject(names []string) string {
 
 // load opens the model as it is, checks that its images can have the noise, and finds out whether
 // its spikes can change. If not, it adds the only variant.
-func (m *model) load(ctx context.Context, f *flags, a *axes, pb *onnxpb.ModelProto) error {
+func (m *model) load(ctx context.Context, f *Flags, a *axes, pb *onnxpb.ModelProto) error {
 	sum := sha256.Sum256(m.data)
 	m.SHA256 = hex.EncodeToString(sum[:])
 	m.Random = onnx.AnyNode(pb, func(n *onnxpb.NodeProto) bool {
@@ -120,7 +124,7 @@ func (m *model) load(ctx context.Context, f *flags, a *axes, pb *onnxpb.ModelPro
 }
 
 // options returns the options of all models.
-func (f *flags) options() []runtime.Option {
+func (f *Flags) options() []runtime.Option {
 	if f.ignoreChecksum {
 		return []runtime.Option{runtime.IgnoreChecksum()}
 	}
@@ -129,7 +133,7 @@ func (f *flags) options() []runtime.Option {
 
 // vary opens a model whose spikes can change once for each number of spikes and sampler, and adds
 // these variants.
-func (m *model) vary(ctx context.Context, f *flags, a *axes) error {
+func (m *model) vary(ctx context.Context, f *Flags, a *axes) error {
 	if !m.axis {
 		return nil
 	}
@@ -154,7 +158,7 @@ func (m *model) vary(ctx context.Context, f *flags, a *axes) error {
 }
 
 // classifier opens the model with options.
-func (m *model) classifier(ctx context.Context, f *flags, options []runtime.Option) (*runtime.Model, *classify.Classifier, error) {
+func (m *model) classifier(ctx context.Context, f *Flags, options []runtime.Option) (*runtime.Model, *classify.Classifier, error) {
 	opened, err := m.run(ctx, f, options)
 	if err != nil {
 		return nil, nil, err
@@ -166,8 +170,8 @@ func (m *model) classifier(ctx context.Context, f *flags, options []runtime.Opti
 	return opened, c, c.Close()
 }
 
-func (m *model) run(ctx context.Context, f *flags, options []runtime.Option) (*runtime.Model, error) {
-	return runtime.New(m.data, append(options[:len(options):len(options)], runtime.Workers(f.workers.Value), runtime.LoadContext(ctx))...)
+func (m *model) run(ctx context.Context, f *Flags, options []runtime.Option) (*runtime.Model, error) {
+	return runtime.New(m.data, append(options[:len(options):len(options)], runtime.Workers(f.Workers.Value), runtime.LoadContext(ctx))...)
 }
 
 // addFixed adds the only variant of a model whose spikes cannot change.
@@ -265,7 +269,7 @@ func printable(r rune) rune {
 }
 
 // loadData reads the labeled images for each model. Models that take the same images share them.
-func (f *flags) loadData(ctx context.Context, models []*model, warn func(...string)) error {
+func (f *Flags) loadData(ctx context.Context, models []*model, warn func(...string)) error {
 	type loaded struct {
 		samples *dataset.Samples
 		sum     string
@@ -295,13 +299,13 @@ func (f *flags) loadData(ctx context.Context, models []*model, warn func(...stri
 }
 
 // reading returns the options for reading the images of the model.
-func (m *model) reading(ctx context.Context, f *flags) (dataset.Options, error) {
+func (m *model) reading(ctx context.Context, f *Flags) (dataset.Options, error) {
 	opened, c, err := m.classifier(ctx, f, m.options[0])
 	if err != nil {
 		return dataset.Options{}, err
 	}
 	opt := dataset.Options{
-		Size: dataset.Size(c.Size()), Resize: f.resize, Invert: dataset.Invert(f.invert), NumClasses: len(c.Classes()), Labels: f.labels,
+		Size: dataset.Size(c.Size()), Resize: f.resize, Invert: dataset.Invert(f.invert), NumClasses: len(c.Classes()), Labels: f.Labels,
 	}
 	if names, err := metadata.ClassNames(opened.Metadata()); err == nil && len(names) == opt.NumClasses {
 		opt.Classes = names
@@ -314,8 +318,8 @@ func (m *model) reading(ctx context.Context, f *flags) (dataset.Options, error) 
 }
 
 // read reads the labeled images.
-func (f *flags) read(ctx context.Context, opt dataset.Options, warn func(...string)) (s *dataset.Samples, err error) {
-	source, err := dataset.Open(f.data, opt)
+func (f *Flags) read(ctx context.Context, opt dataset.Options, warn func(...string)) (s *dataset.Samples, err error) {
+	source, err := dataset.Open(f.Data, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -325,9 +329,9 @@ func (f *flags) read(ctx context.Context, opt dataset.Options, warn func(...stri
 		source, _ = dataset.Limit(source, f.limit.Value)
 	}
 	if source.Len() == 0 {
-		return nil, fmt.Errorf("no images in %s", strings.Join(f.data, ", "))
+		return nil, fmt.Errorf("no images in %s", strings.Join(f.Data, ", "))
 	}
-	if s, err = dataset.Load(ctx, source, opt.NumClasses, f.workers.Value); err != nil {
+	if s, err = dataset.Load(ctx, source, opt.NumClasses, f.Workers.Value); err != nil {
 		return nil, err
 	}
 	warn(cli.PictureWarnings(f.invert, s.Inverted(), s.Len(), s.Blank())...)

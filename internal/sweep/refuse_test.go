@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/convert"
@@ -209,4 +211,16 @@ func TestSweep_ReadsFoldersOfPictures(t *testing.T) {
 	clitest.Paper(t, "paper", 12)
 	must(t, "cnn.onnx", "--data", "paper", "-o", "out", "--limit", "6", "--invert", "yes")
 	require.Equal(t, "6", table(t, "out", "results.csv")[0]["images"])
+}
+
+// Every flag that changes the results must be known to those who compute shards.
+func TestShardFlags_HasAllFlags(t *testing.T) {
+	elsewhere := []string{
+		"data", "labels", // fields of Flags
+		"output", "workers", "force", "quiet", // without an effect on the results
+		"resume", "shard", "plot",
+	}
+	Command(nil).Flags().VisitAll(func(f *pflag.Flag) {
+		require.NotEqual(t, slices.Contains(elsewhere, f.Name), slices.Contains(ShardFlags(), f.Name), "--%s", f.Name)
+	})
 }

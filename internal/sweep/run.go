@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,12 +19,12 @@ import (
 )
 
 // run runs the command.
-func (f *flags) run(ctx context.Context, stdout, stderr io.Writer) error {
+func (f *Flags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	defer cli.IgnoreBrokenPipes()()
 	err := f.sweep(ctx, stdout, stderr)
 	if err != nil && ctx.Err() != nil {
 		if f.resumable {
-			_, _ = fmt.Fprintf(stderr, "to resume, run\n  %s\n", cli.ResumeCommand(name, f.paths, f.set))
+			_, _ = fmt.Fprintf(stderr, "to resume, run\n  %s\n", cli.ResumeCommand(name, f.Models, f.set))
 		}
 		if errors.Is(err, context.Canceled) {
 			return cli.ErrInterrupted
@@ -32,56 +33,124 @@ func (f *flags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	return err // which may also say what could not be saved
 }
 
-func (f *flags) sweep(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	if err := checkFolder(f.output); err != nil {
+func (f *Flags) sweep(ctx context.Context, stdout, stderr io.Writer) error {
+	if err := f.CheckOutput(); err != nil {
 		return err
 	}
-	if hasResults(f.output) && !f.resume && !f.force {
-		return existing(f.output)
-	}
-	models, err := f.open(ctx, f.axes)
+	s, err := f.Open(ctx, stderr)
 	if err != nil {
 		return err
 	}
-	for _, m := range models {
-		for _, w := range m.warnings {
-			cli.PrintWarnings(stderr, m.path+": "+w)
-		}
+	if f.shard.Count > s.Rows() {
+		return cli.Usage(fmt.Errorf("--shard %v: the sweep has only %d rows: use at most that many parts", f.shard, s.Rows()))
 	}
-	warn := func(texts ...string) { cli.PrintWarnings(stderr, texts...) }
-	if err := f.loadData(ctx, models, warn); err != nil {
-		return err
-	}
-	m := &manifest{Format: format, Version: cli.Release(), Noise: f.axes.noise, Schedule: f.schedule, FirstSeed: f.seed, Seeds: f.seeds.Or(defaultSeeds), Shard: f.shard.String()}
-	for _, model := range models {
-		m.Models = append(m.Models, model.manifestModel)
-	}
-	if err := m.check(); err != nil {
-		return cli.Usage(err)
-	}
-	if rows := len(m.plan()); f.shard.Count > rows {
-		return cli.Usage(fmt.Errorf("--shard %v: the sweep has only %d rows: use at most that many parts", f.shard, rows))
-	}
-	tasks := m.tasks()
-	l, err := lockFolder(f.output, warn)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, l.Release()) }()
-	s, err := f.openFolder(m, tasks, stderr)
-	if err != nil {
-		return err
-	}
-	f.resumable = true
-	err = errors.Join(f.compute(ctx, models, tasks, s, stderr), s.close())
+	m, rows, err := s.compute(ctx, f, stderr)
 	if err != nil {
 		return err
 	}
 	if m.Shard != "" {
-		_, err := fmt.Fprintf(stdout, "wrote %s, part %s of the sweep: %d of its rows. When all parts are there, join them with\n  %s merge -o FOLDER PART...\n", f.output, m.Shard, len(s.rows), name)
+		_, err := fmt.Fprintf(stdout, "wrote %s, part %s of the sweep: %d of its rows. When all parts are there, join them with\n  %s merge -o FOLDER PART...\n", f.Output, m.Shard, len(rows), name)
 		return err
 	}
-	return conclude(f.output, m, s.rows, stdout, resultsCSV, resultsJSON, timingCSV)
+	return conclude(f.Output, m, rows, stdout, resultsCSV, resultsJSON, timingCSV)
+}
+
+// CheckOutput returns an error if the folder of --output cannot receive the results, because it is a
+// file or because it has the results of another sweep.
+func (f *Flags) CheckOutput() error {
+	if err := checkFolder(f.Output); err != nil {
+		return err
+	}
+	if hasResults(f.Output) && !f.resume && !f.force {
+		return existing(f.Output)
+	}
+	return nil
+}
+
+// Sweep is a sweep whose models are opened and whose images are read.
+type Sweep struct {
+	flags    *Flags
+	models   []*model
+	manifest *manifest // of the whole sweep
+	rows     int
+}
+
+// Open opens the models of the sweep and reads the images. It prints warnings to stderr.
+func (f *Flags) Open(ctx context.Context, stderr io.Writer) (_ *Sweep, err error) {
+	defer func() { err = f.Names.Error(err) }()
+	models, err := f.open(ctx, f.axes)
+	if err != nil {
+		return nil, err
+	}
+	warn := func(texts ...string) {
+		for _, t := range texts {
+			cli.PrintWarnings(stderr, f.Names.Text(t))
+		}
+	}
+	for _, m := range models {
+		for _, w := range m.warnings {
+			warn(m.path + ": " + w)
+		}
+	}
+	if err := f.loadData(ctx, models, warn); err != nil {
+		return nil, err
+	}
+	m := &manifest{Format: format, Version: cli.Release(), Noise: f.axes.noise, Schedule: f.schedule, FirstSeed: f.seed, Seeds: f.seeds.Or(defaultSeeds)}
+	for _, model := range models {
+		m.Models = append(m.Models, model.manifestModel)
+	}
+	if err := m.check(); err != nil {
+		return nil, cli.Usage(err)
+	}
+	return &Sweep{f, models, m, len(m.plan())}, nil
+}
+
+// Rows returns the number of rows of the sweep.
+func (s *Sweep) Rows() int { return s.rows }
+
+// Identity returns a description, in JSON, of all on which the results depend.
+func (s *Sweep) Identity() ([]byte, error) { return json.Marshal(s.manifest) }
+
+// Check returns an error if the sweep is not the one that identity describes.
+func (s *Sweep) Check(identity []byte) error {
+	want := &manifest{}
+	if err := json.Unmarshal(identity, want); err != nil {
+		return fmt.Errorf("the description of the sweep is damaged: %w", err)
+	}
+	if d := want.difference(s.manifest); d != "" {
+		return fmt.Errorf("this is another sweep than the one asked for: %s", d)
+	}
+	return nil
+}
+
+// PartFiles are the names of the files of a part of a sweep that Merge reads.
+var PartFiles = []string{manifestFile, resultsJSON, timingCSV}
+
+// Part computes a part of the sweep and writes its files to a folder, which must be empty.
+func (s *Sweep) Part(ctx context.Context, shard cli.Shard, folder string) error {
+	f := *s.flags
+	f.Output, f.shard, f.quiet = folder, shard, true
+	_, _, err := s.compute(ctx, &f, io.Discard)
+	return f.Names.Error(err)
+}
+
+// compute computes the sweep, or a part of it, with the flags f, which say where the results go.
+func (s *Sweep) compute(ctx context.Context, f *Flags, stderr io.Writer) (_ *manifest, _ []row, err error) {
+	m := *s.manifest
+	m.Shard = f.shard.String()
+	tasks := m.tasks()
+	l, err := lockFolder(f.Output, func(texts ...string) { cli.PrintWarnings(stderr, texts...) })
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, l.Release()) }()
+	store, err := f.openFolder(&m, tasks, stderr)
+	if err != nil {
+		return nil, nil, err
+	}
+	f.resumable = true
+	err = errors.Join(f.compute(ctx, s.models, tasks, store, stderr), store.close())
+	return &m, store.rows, err
 }
 
 // checkFolder returns an error if the path of the results is a file.
@@ -108,39 +177,39 @@ func lockFolder(folder string, warn func(...string)) (*lock.Lock, error) {
 }
 
 // openFolder opens the locked folder for the results. A sweep that is there must be the same one.
-func (f *flags) openFolder(m *manifest, tasks []task, stderr io.Writer) (*store, error) {
+func (f *Flags) openFolder(m *manifest, tasks []task, stderr io.Writer) (*store, error) {
 	switch {
-	case !hasResults(f.output):
+	case !hasResults(f.Output):
 		if f.resume && !f.quiet {
-			fmt.Fprintf(stderr, "%s has no sweep yet: it starts from the beginning\n", f.output)
+			fmt.Fprintf(stderr, "%s has no sweep yet: it starts from the beginning\n", f.Output)
 		}
 	case f.force:
-		if err := removeResults(f.output); err != nil {
+		if err := removeResults(f.Output); err != nil {
 			return nil, err
 		}
 	case !f.resume: // another process has begun it
-		return nil, existing(f.output)
+		return nil, existing(f.Output)
 	default:
-		old, err := readManifest(f.output)
+		old, err := readManifest(f.Output)
 		if err != nil {
 			return nil, fmt.Errorf("cannot resume: %w; start again with --force", err)
 		}
 		if d := m.differenceOfParts(old); d != "" {
-			return nil, fmt.Errorf("%s has the results of another sweep: %s: give the same models, images and flags, start again with --force, or give another --output", f.output, d)
+			return nil, fmt.Errorf("%s has the results of another sweep: %s: give the same models, images and flags, start again with --force, or give another --output", f.Output, d)
 		}
 	}
-	if err := m.write(f.output); err != nil {
+	if err := m.write(f.Output); err != nil {
 		return nil, err
 	}
-	s, err := openStore(f.output, tasks)
+	s, err := openStore(f.Output, tasks)
 	if err == nil && s.lost > 0 {
-		cli.PrintWarnings(stderr, fmt.Sprintf("%s: line %d of %s is damaged: it and the lines after it (%d) are computed again", f.output, len(s.rows)+1, resultsJSON, s.lost))
+		cli.PrintWarnings(stderr, fmt.Sprintf("%s: line %d of %s is damaged: it and the lines after it (%d) are computed again", f.Output, len(s.rows)+1, resultsJSON, s.lost))
 	}
 	return s, err
 }
 
 // compute computes the rows that are missing.
-func (f *flags) compute(ctx context.Context, models []*model, tasks []task, s *store, stderr io.Writer) (err error) {
+func (f *Flags) compute(ctx context.Context, models []*model, tasks []task, s *store, stderr io.Writer) (err error) {
 	p := newProgress(stderr, tasks, len(s.rows), f.quiet)
 	defer p.line.End()
 	var open struct { // the model that is open
@@ -167,7 +236,7 @@ func (f *flags) compute(ctx context.Context, models []*model, tasks []task, s *s
 			}
 			open.Model, open.model, open.variant = opened, t.model, t.variant
 		}
-		opt := measure.Options{Seed: t.Seed, Workers: f.workers.Value, Progress: func(done int) { p.show(i, done, m.Images) }}
+		opt := measure.Options{Seed: t.Seed, Workers: f.Workers.Value, Progress: func(done int) { p.show(i, done, m.Images) }}
 		if text := t.noise(); text != "" {
 			if opt.Noise, err = noise.Parse(text); err != nil {
 				return err

@@ -1,0 +1,56 @@
+// Command sbs-cluster classifies images and runs sweeps on several machines, by means of NATS.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spike-by-spike/sbs/internal/cli"
+)
+
+func main() { os.Exit(cli.Main(newCommand)) }
+
+const name = "sbs-cluster"
+
+const long = `Lets several processes, on any number of machines, compute the jobs of sbs-run
+and sbs-sweep. The results have the same bytes.
+
+Without --nats, "sbs-cluster run" and "sbs-cluster sweep" start worker processes
+on this machine. With --nats, every machine that runs "sbs-cluster worker" helps.
+Workers may come and go: a shard whose worker is lost is given to another one.
+
+The server is any NATS server or cluster of servers of version 2.10 or later with
+JetStream, such as "nats-server -js".`
+
+const example = `  sbs-cluster run model.onnx images/
+  sbs-cluster worker --nats nats://head:4222             # on every machine
+  sbs-cluster run --nats nats://head:4222 model.onnx images/ -o results.txt
+  sbs-cluster sweep --nats nats://head:4222 model.onnx --data MNIST/ \
+      --noise contrast=0:0.8:0.2 -o results/`
+
+// newCommand returns the command that the first argument names.
+func newCommand(args []string) *cobra.Command {
+	commands := map[string]func() *cobra.Command{"run": runCommand, "sweep": sweepCommand, "worker": workerCommand, "jobs": jobsCommand}
+	if len(args) > 0 {
+		if command, ok := commands[args[0]]; ok {
+			return command()
+		}
+	}
+	return &cobra.Command{
+		Use:     strings.Join([]string{name + " run [flags] MODEL.onnx IMAGES...", name + " sweep [flags] MODEL.onnx... --data PATH -o FOLDER", name + " worker --nats URL", name + " jobs --nats URL"}, "\n"),
+		Short:   "Computes the jobs of sbs-run and sbs-sweep on several machines",
+		Long:    long,
+		Example: example,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("the first word must be run, sweep, worker or jobs, not %q (see --help)", args[0])
+			}
+			return errors.New("expected run, sweep, worker or jobs (see --help)")
+		},
+		RunE: func(*cobra.Command, []string) error { return nil },
+	}
+}

@@ -1,0 +1,371 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Limits of what is read from the server.
+const (
+	maxSpec   = 1 << 28 // bytes
+	maxResult = 1 << 28
+	MaxTasks  = 10000
+)
+
+// specName is the name of the object with the specification. All others have their SHA-256.
+const specName = "spec"
+
+// Job is a job on a server.
+type Job struct {
+	ID string // the beginning of the SHA-256 of the specification
+
+	engine  *Engine
+	objects jetstream.ObjectStore
+	results jetstream.KeyValue
+}
+
+// JobID returns the ID of the job with a specification.
+func JobID(spec []byte) string {
+	return sumOf(spec)[:32]
+}
+
+// Open creates a job, or finds it if it is on the server already. Removing expired jobs is a part of it.
+func (e *Engine) Open(ctx context.Context, id string) (j *Job, found bool, err error) {
+	if err := e.removeExpired(ctx); err != nil {
+		return nil, false, err
+	}
+	j = &Job{ID: id, engine: e}
+	err = e.retry(ctx, func(ctx context.Context) (err error) {
+		j.objects, err = e.js.ObjectStore(ctx, bucketName+id)
+		if found = err == nil; found {
+			return nil
+		}
+		if errors.Is(err, jetstream.ErrBucketNotFound) {
+			j.objects, err = e.js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: bucketName + id, TTL: e.Lifetime, Replicas: e.Replicas})
+		}
+		return err
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	err = e.retry(ctx, func(ctx context.Context) (err error) {
+		if j.results, err = e.js.KeyValue(ctx, bucketName+id); errors.Is(err, jetstream.ErrBucketNotFound) {
+			j.results, err = e.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucketName + id, TTL: e.Lifetime, Replicas: e.Replicas})
+		}
+		return err
+	})
+	return j, found, err
+}
+
+// Put stores an object under the SHA-256 of its contents, in hexadecimal, unless it is there already.
+// It calls open for a reader of the contents and checks them.
+func (j *Job) Put(ctx context.Context, sum string, size int64, open func() (io.ReadCloser, error)) error {
+	return j.put(ctx, sum, sum, size, open)
+}
+
+func (j *Job) put(ctx context.Context, name, sum string, size int64, open func() (io.ReadCloser, error)) error {
+	var info *jetstream.ObjectInfo
+	err := j.engine.retry(ctx, func(ctx context.Context) (err error) {
+		info, err = j.objects.GetInfo(ctx, name)
+		if errors.Is(err, jetstream.ErrObjectNotFound) {
+			info, err = nil, nil
+		}
+		return err
+	})
+	if err != nil || info != nil && int64(info.Size) == size {
+		return err
+	}
+	return j.sendAgain(ctx, name, sum, size, open)
+}
+
+// sendAgain sends an object, again if the server fails.
+func (j *Job) sendAgain(ctx context.Context, name, sum string, size int64, open func() (io.ReadCloser, error)) error {
+	for try := 1; ; try++ {
+		err := j.send(ctx, name, sum, size, open)
+		if err == nil || ctx.Err() != nil || !transient(err) || try == maxTries {
+			return err
+		}
+		pause(ctx, time.Second)
+	}
+}
+
+// maxTries is the number of times that an object is sent or read if the server fails.
+const maxTries = 10
+
+func (j *Job) send(ctx context.Context, name, sum string, size int64, open func() (io.ReadCloser, error)) (err error) {
+	r, err := open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	h := sha256.New()
+	info, err := j.objects.Put(ctx, jetstream.ObjectMeta{Name: name}, io.TeeReader(r, h))
+	if err != nil {
+		return err
+	}
+	if int64(info.Size) != size || hex.EncodeToString(h.Sum(nil)) != sum {
+		return errors.Join(errChanged, j.objects.Delete(ctx, name))
+	}
+	return nil
+}
+
+// errChanged is the error about an object that is not what it was.
+var errChanged = errors.New("a file has changed while it was sent: run the command again")
+
+// Get calls read with a reader of the object with a SHA-256 and a size. It may call it again from the
+// beginning, and checks the contents after read has returned.
+func (j *Job) Get(ctx context.Context, sum string, size int64, read func(io.Reader) error) error {
+	return j.get(ctx, sum, sum, size, read)
+}
+
+func (j *Job) get(ctx context.Context, name, sum string, size int64, read func(io.Reader) error) error {
+	h := sha256.New()
+	err := j.read(ctx, name, size, func(r io.Reader) error {
+		h.Reset()
+		return read(io.TeeReader(r, h))
+	})
+	if err == nil && hex.EncodeToString(h.Sum(nil)) != sum {
+		return fmt.Errorf("%w: the SHA-256 of %s does not match", errDamaged, name)
+	}
+	return err
+}
+
+var errDamaged = errors.New("an object on the server is damaged")
+
+// read calls read with a reader of an object of a known size.
+func (j *Job) read(ctx context.Context, name string, size int64, read func(io.Reader) error) error {
+	for try := 1; ; try++ {
+		err := j.receive(ctx, name, size, read)
+		if err == nil || ctx.Err() != nil || try == maxTries || gone(err) || errors.Is(err, errDamaged) {
+			return err
+		}
+		pause(ctx, time.Second)
+	}
+}
+
+// slowest is the least number of bytes per second that a connection must carry.
+const slowest = 20000
+
+func (j *Job) receive(ctx context.Context, name string, size int64, read func(io.Reader) error) (err error) {
+	// Without a deadline, nats.go takes one of 5 seconds for the whole object.
+	ctx, cancel := context.WithTimeout(ctx, callTimeout+time.Duration(size/slowest)*time.Second)
+	defer cancel()
+	o, err := j.objects.Get(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, o.Close()) }()
+	info, err := o.Info()
+	if err != nil {
+		return err
+	}
+	if int64(info.Size) != size {
+		return fmt.Errorf("%w: %s has %d bytes instead of %d", errDamaged, name, info.Size, size)
+	}
+	limited := &io.LimitedReader{R: o, N: size}
+	if err := read(limited); err != nil {
+		return err
+	}
+	if limited.N > 0 {
+		return io.ErrUnexpectedEOF // the connection was lost
+	}
+	return nil
+}
+
+// gone reports whether an error says that the job is not on the server any more.
+func gone(err error) bool {
+	return errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrObjectNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
+}
+
+// result is the value of a task in the results of a job.
+type result struct {
+	SHA256  string  `json:"sha256,omitempty"`
+	Size    int64   `json:"size,omitempty"`
+	Error   string  `json:"error,omitempty"` // why the task cannot be computed
+	Worker  string  `json:"worker"`
+	Seconds float64 `json:"seconds"`
+}
+
+// name returns the name of the object of a result.
+func (r *result) name(task int) string { return fmt.Sprintf("result-%d-%s", task, r.SHA256) }
+
+// Failure is the error of a task that a worker cannot compute.
+type Failure struct {
+	Task   int
+	Worker string
+	Text   string
+}
+
+func (f *Failure) Error() string { return f.Text }
+
+// Run hands out the tasks 1 to n of the job with a specification and calls each with the number and
+// the result of every task, in any order. It continues a job that was interrupted. The error is a
+// *Failure if a worker could not compute a task.
+func (j *Job) Run(ctx context.Context, spec []byte, n int, each func(task int, data []byte) error) error {
+	if err := j.putSpec(ctx, spec); err != nil {
+		return err
+	}
+	done := make([]bool, n+1)
+	for left := n; left > 0; {
+		w, err := j.watch(ctx)
+		if err != nil {
+			return err
+		}
+		more, err := j.collect(ctx, w, done, each)
+		_ = w.Stop() // the server may be gone
+		go func() {  // which lets the watcher end
+			for range w.Updates() {
+			}
+		}()
+		if err != nil {
+			return err
+		}
+		left -= more
+	}
+	return nil
+}
+
+func (j *Job) putSpec(ctx context.Context, spec []byte) error {
+	return j.put(ctx, specName, sumOf(spec), int64(len(spec)), bytesOf(spec))
+}
+
+func sumOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+func bytesOf(data []byte) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+}
+
+// watch returns a watcher of the results: first those that are there, then nil, then new ones.
+func (j *Job) watch(ctx context.Context) (w jetstream.KeyWatcher, err error) {
+	err = j.engine.retry(ctx, func(context.Context) error {
+		w, err = j.results.WatchAll(ctx) // its context ends the watcher
+		return err
+	})
+	return w, err
+}
+
+// checkEvery is the time between two looks whether the job is still on the server.
+const checkEvery = 2 * time.Second
+
+// collect reads results. It returns how many, after all are there or the connection was lost in
+// between. It submits the tasks that have no result.
+func (j *Job) collect(ctx context.Context, w jetstream.KeyWatcher, done []bool, each func(int, []byte) error) (more int, err error) {
+	check := time.NewTicker(checkEvery)
+	defer check.Stop()
+	left := 0
+	for _, d := range done[1:] {
+		if !d {
+			left++
+		}
+	}
+	for left > 0 {
+		select {
+		case <-ctx.Done():
+			return more, ctx.Err()
+		case <-j.engine.reconnected:
+			return more, nil
+		case <-check.C:
+			if _, err := j.results.Status(ctx); err != nil && gone(err) {
+				return more, fmt.Errorf("the job %s is not on the server any more: another client has removed it, or it has expired", j.ID)
+			}
+		case entry, ok := <-w.Updates():
+			if !ok {
+				return more, nil
+			}
+			if entry == nil { // all results that were there
+				if err := j.submit(ctx, done); err != nil {
+					return more, err
+				}
+				continue
+			}
+			task, err := strconv.Atoi(entry.Key())
+			if err != nil || task < 1 || task >= len(done) || done[task] || entry.Operation() != jetstream.KeyValuePut {
+				continue
+			}
+			data, err := j.result(ctx, task, entry.Value())
+			if err != nil {
+				return more, err
+			}
+			if err := each(task, data); err != nil {
+				return more, err
+			}
+			done[task] = true
+			more++
+			left--
+		}
+	}
+	return more, nil
+}
+
+// result reads the result of a task.
+func (j *Job) result(ctx context.Context, task int, value []byte) (data []byte, err error) {
+	var r result
+	if err := json.Unmarshal(value, &r); err != nil {
+		return nil, fmt.Errorf("the result of task %d is damaged: %w", task, err)
+	}
+	if r.Error != "" {
+		return nil, &Failure{task, r.Worker, r.Error}
+	}
+	if r.Size < 0 || r.Size > maxResult {
+		return nil, fmt.Errorf("the result of task %d has %d bytes, more than the limit of %d", task, r.Size, maxResult)
+	}
+	err = j.get(ctx, r.name(task), r.SHA256, r.Size, func(in io.Reader) (err error) {
+		data, err = io.ReadAll(in)
+		return err
+	})
+	return data, err
+}
+
+// submit puts the tasks that are not done into the queue, unless they are there already.
+func (j *Job) submit(ctx context.Context, done []bool) error {
+	return j.engine.retry(ctx, func(ctx context.Context) error {
+		const most = 1000 // tasks on their way
+		var futures []jetstream.PubAckFuture
+		for task := 1; task < len(done); task++ {
+			if !done[task] {
+				f, err := j.engine.js.PublishMsgAsync(&nats.Msg{
+					Subject: fmt.Sprintf("%s.%s.%s.%d", taskSubject, j.engine.versionToken(), j.ID, task),
+					Header:  nats.Header{jetstream.ExpectedLastSubjSeqHeader: {"0"}}, // not in the queue
+				})
+				if err != nil {
+					return err
+				}
+				futures = append(futures, f)
+			}
+			if len(futures) < most && task < len(done)-1 {
+				continue
+			}
+			for _, f := range futures {
+				select {
+				case <-f.Ok():
+				case err := <-f.Err():
+					var api *jetstream.APIError
+					if !errors.As(err, &api) || api.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence {
+						return err
+					}
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+			futures = futures[:0]
+		}
+		return nil
+	})
+}
+
+// Remove removes the job from the server.
+func (j *Job) Remove(ctx context.Context) error { return j.engine.Remove(ctx, j.ID) }

@@ -1,0 +1,175 @@
+// Package jobs divides runs of sbs-run and sweeps of sbs-sweep into shards that workers compute, and
+// merges their results. It sends models and images to the workers.
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/pflag"
+
+	"github.com/spike-by-spike/sbs/cluster/engine"
+	"github.com/spike-by-spike/sbs/internal/cli"
+)
+
+// spec describes a job to a worker.
+type spec struct {
+	Version  string          `json:"version"` // of the program
+	Kind     string          `json:"kind"`
+	Flags    []string        `json:"flags"` // --name=value
+	Shards   int             `json:"shards"`
+	Identity json.RawMessage `json:"identity"` // what the worker must find, from the opened job
+	Models   []argument      `json:"models"`
+	Data     []argument      `json:"data"` // images
+	Labels   []argument      `json:"labels,omitempty"`
+	Packs    []pack          `json:"packs,omitempty"` // files that travel with the job
+}
+
+// opened is a job whose models and images are opened, on the client or on a worker.
+type opened interface {
+	// Units returns the size of the job, in images or rows.
+	Units() int
+	// Identity describes all on which the results depend.
+	Identity() ([]byte, error)
+	// Check returns an error if the job is not the one that identity describes.
+	Check(identity []byte) error
+	// Shard computes a shard.
+	Shard(ctx context.Context, s cli.Shard) ([]byte, error)
+	Close() error
+}
+
+// kind is a kind of job.
+type kind struct {
+	shardFlags []string
+	// open opens a job on a worker.
+	open func(ctx context.Context, in *inputs) (opened, error)
+}
+
+// The kinds of jobs.
+const (
+	kindRun   = "run"
+	kindSweep = "sweep"
+)
+
+func kindOf(name string) (kind, error) {
+	switch name {
+	case kindRun:
+		return runKind(), nil
+	case kindSweep:
+		return sweepKind(), nil
+	}
+	return kind{}, fmt.Errorf("unknown kind of job %q", name)
+}
+
+// inputs are the flags and files of a job on a worker.
+type inputs struct {
+	flags   []string
+	models  []string // paths
+	data    []string
+	labels  string
+	names   cli.Names
+	workers int // number of CPU cores
+}
+
+// setFlags returns the flags of a command line that have an effect on shards.
+func setFlags(set *pflag.FlagSet, names []string) []string {
+	var list []string
+	set.Visit(func(f *pflag.Flag) {
+		if !slices.Contains(names, f.Name) {
+			return
+		}
+		values := []string{f.Value.String()}
+		if several, ok := f.Value.(pflag.SliceValue); ok {
+			values = several.GetSlice()
+		}
+		for _, v := range values {
+			list = append(list, "--"+f.Name+"="+v)
+		}
+	})
+	return list
+}
+
+// parseFlags sets the flags that setFlags has returned, and refuses others: a job must not change what
+// is not its own.
+func parseFlags(set *pflag.FlagSet, names, list []string) error {
+	set.VisitAll(func(f *pflag.Flag) {
+		if !slices.Contains(names, f.Name) {
+			set.Lookup(f.Name).Value = refused{f.Value}
+		}
+	})
+	if err := set.Parse(list); err != nil {
+		return fmt.Errorf("the flags of the job are not valid: %w", err)
+	}
+	if set.NArg() > 0 {
+		return errors.New("the flags of the job are not valid")
+	}
+	return nil
+}
+
+// refused is the value of a flag that cannot be set.
+type refused struct{ pflag.Value }
+
+func (refused) Set(string) error { return errors.New("a job cannot set this flag") }
+
+// Opener returns the function that opens jobs for a worker of a version that uses some number of CPU
+// cores and keeps files in a folder.
+func Opener(version string, cores int, folder *Folder) func(context.Context, string, []byte, engine.Objects) (engine.Computer, error) {
+	return func(ctx context.Context, id string, text []byte, objects engine.Objects) (engine.Computer, error) {
+		var s spec
+		if err := json.Unmarshal(text, &s); err != nil {
+			return nil, fmt.Errorf("the specification of job %s is damaged: %w", id, err)
+		}
+		if s.Version != version {
+			return nil, fmt.Errorf("the job is of version %s of sbs-cluster, and this worker of version %s", s.Version, version)
+		}
+		k, err := kindOf(s.Kind)
+		if err != nil {
+			return nil, err
+		}
+		at, err := folder.fetch(ctx, id, &s, objects)
+		if err != nil {
+			return nil, err
+		}
+		at.in.flags, at.in.workers = s.Flags, cores
+		c := &computer{shards: s.Shards, files: at}
+		if c.opened, err = k.open(ctx, &at.in); err == nil {
+			err = c.Check(s.Identity)
+		}
+		if err != nil {
+			return nil, errors.Join(errors.New(cli.Message(err, nil)), c.Close())
+		}
+		return c, nil
+	}
+}
+
+// computer computes the shards of a job on a worker.
+type computer struct {
+	opened // nil if it could not be opened
+
+	shards int
+	files  *fetched
+}
+
+// Compute computes a shard.
+func (c *computer) Compute(ctx context.Context, task int) ([]byte, error) {
+	if task > c.shards {
+		return nil, fmt.Errorf("there is no shard %d of %d", task, c.shards)
+	}
+	data, err := c.Shard(ctx, cli.Shard{Index: task, Count: c.shards})
+	if err != nil {
+		return nil, errors.New(cli.Message(err, nil))
+	}
+	return data, nil
+}
+
+// Close closes the job and removes its files.
+func (c *computer) Close() error {
+	var err error
+	if c.opened != nil {
+		err = c.opened.Close()
+	}
+	return errors.Join(err, c.files.remove())
+}

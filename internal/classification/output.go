@@ -1,0 +1,84 @@
+package classification
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/pflag"
+
+	"github.com/spike-by-spike/sbs/internal/atomicfile"
+	"github.com/spike-by-spike/sbs/internal/cli"
+)
+
+// standardOutput is the --output that stands for the standard output.
+const standardOutput = "-"
+
+// output is where the results go.
+type output struct {
+	path  string // "" or standardOutput for the standard output
+	force bool
+}
+
+func (o *output) register(s *pflag.FlagSet) {
+	s.StringVarP(&o.path, "output", "o", "", "`file` for the results, which appears when they are complete (default: -, the standard output)")
+	s.BoolVar(&o.force, "force", false, "replace the file of --output if it exists")
+}
+
+// failedImages is the error of a run in which some images could not be classified. Its output
+// is complete.
+type failedImages struct{ failed, total int }
+
+func (e *failedImages) Error() string {
+	return fmt.Sprintf("%d of %d images could not be classified", e.failed, e.total)
+}
+
+// Write calls results with the writer for the results: stdout, or the file of --output, which
+// appears when results returns nil or an error about single images. inputs are files that it must
+// not replace.
+func (f *Flags) Write(stdout io.Writer, inputs []string, results func(io.Writer) error) error {
+	return f.output.write(stdout, inputs, results)
+}
+
+// write is Flags.Write.
+func (o *output) write(stdout io.Writer, inputs []string, results func(io.Writer) error) error {
+	if o.path == "" || o.path == standardOutput {
+		return results(stdout)
+	}
+	if err := o.check(inputs); err != nil {
+		return err
+	}
+	file, err := atomicfile.Create(o.path)
+	if err != nil {
+		return err
+	}
+	buffer := bufio.NewWriter(file)
+	printed := results(buffer)
+	var failed *failedImages
+	if printed == nil || errors.As(printed, &failed) {
+		err = buffer.Flush()
+	}
+	if err != nil || printed != nil && failed == nil {
+		return errors.Join(printed, err, file.Discard())
+	}
+	return errors.Join(printed, file.Commit())
+}
+
+// check returns an error if the file must not be written.
+func (o *output) check(inputs []string) error {
+	old, err := os.Stat(o.path)
+	if err != nil {
+		return nil // the file is new, or Create reports the error
+	}
+	for _, path := range inputs {
+		if input, err := os.Stat(path); err == nil && os.SameFile(old, input) {
+			return cli.Usage(fmt.Errorf("--output %s is the same file as the argument %s, which is only read: give another --output", o.path, path))
+		}
+	}
+	if !o.force && old.Mode().IsRegular() { // Create refuses other files
+		return fmt.Errorf("%s already exists: give another --output, or replace it with --force", o.path)
+	}
+	return nil
+}
