@@ -3,8 +3,10 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -78,8 +80,12 @@ func TestLocal_ContinuesWithItsFolder(t *testing.T) {
 	require.NoError(t, err)
 	command := slices.Concat([]string{"run", "--store", "store", "--shards", "40", "--local-workers", "2", "-o", "out.csv"}, args)
 	first, _ := process(t, command...)
+	first.Stderr = nil
+	progress, err := first.StderrPipe()
+	require.NoError(t, err)
 	require.NoError(t, first.Start())
-	time.Sleep(time.Second)
+	for lines := bufio.NewScanner(progress); lines.Scan() && !strings.Contains(lines.Text(), " of 400 images"); {
+	}
 	require.NoError(t, first.Process.Kill())
 	require.Error(t, first.Wait())
 	second, stderr := process(t, command...)
