@@ -268,28 +268,17 @@ func (w *Worker) find(ctx context.Context, job *Job) error {
 
 // start reads the specification of a job and prepares for its tasks.
 func (w *Worker) start(ctx context.Context, job *Job) error {
-	var info *jetstream.ObjectInfo
-	err := w.engine.retry(ctx, func(ctx context.Context) (err error) {
-		info, err = job.objects.GetInfo(ctx, specName)
+	spec, err := job.spec(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil && gone(err):
 		return err
-	})
-	if err != nil {
-		return err
+	case err != nil:
+		w.failure = fmt.Errorf("job %s cannot be computed: %w", job.ID, err)
+		return nil
 	}
-	if info.Size > maxSpec {
-		return w.damaged(job, fmt.Errorf("its specification has %d bytes", info.Size))
-	}
-	var spec []byte
-	err = job.read(ctx, specName, int64(info.Size), func(r io.Reader) (err error) {
-		spec, err = io.ReadAll(r)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if JobID(spec) != job.ID {
-		return w.damaged(job, errors.New("its specification is damaged"))
-	}
+	w.Log("job %s", job.ID)
 	w.computer, err = w.Open(ctx, job.ID, spec, job)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -298,12 +287,6 @@ func (w *Worker) start(ctx context.Context, job *Job) error {
 		return err
 	}
 	w.failure = err
-	return nil
-}
-
-// damaged lets all tasks of a job fail.
-func (w *Worker) damaged(job *Job, err error) error {
-	w.failure = fmt.Errorf("job %s cannot be computed: %w", job.ID, err)
 	return nil
 }
 

@@ -242,7 +242,7 @@ func (p *progress) show() {
 		if p.client.Quiet {
 			continue
 		}
-		text := fmt.Sprintf("%d of %d %s, %d workers with %d cores", done*int64(p.units)/int64(p.shards), p.units, p.unit, workers, cores)
+		text := fmt.Sprintf("%d of %d %s, workers: %d, cores: %d", done*int64(p.units)/int64(p.shards), p.units, p.unit, workers, cores)
 		if more := done - first; first >= 0 && more > 0 {
 			seconds := time.Since(start).Seconds()
 			rate := float64(more) / seconds
