@@ -139,6 +139,38 @@ func TestRun_EndsWithTheErrorOfATask(t *testing.T) {
 	require.Equal(t, Failure{2, "w", "it is broken"}, *failure)
 }
 
+// A job that comes again after it was removed, at its end or after a failure, is opened again.
+func TestWork_OpensAJobThatComesAgain(t *testing.T) {
+	e, _ := start(t)
+	opened := 0
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- e.Work(ctx, &Worker{Name: "w", Log: t.Logf, Open: func(context.Context, string, []byte, Objects) (Computer, error) {
+			opened++
+			if opened == 1 {
+				return nil, errors.New("not yet")
+			}
+			n := opened
+			return computer(func(context.Context, int) ([]byte, error) { return fmt.Append(nil, n), nil }), nil
+		}})
+	}()
+	for i := range 3 {
+		j := open(t, e, "job")
+		results, err := run(t.Context(), j, "job", 2)
+		if i == 0 {
+			require.ErrorContains(t, err, "not yet")
+		} else {
+			require.NoError(t, err)
+			require.Equal(t, results[0], results[1])
+			require.Greater(t, results[0], fmt.Sprint(i))
+		}
+		require.NoError(t, j.Remove(t.Context()))
+	}
+	cancel()
+	require.NoError(t, <-ended)
+}
+
 func TestRun_EndsIfATaskEndsItsWorkers(t *testing.T) {
 	e, _ := start(t)
 	w := &Worker{engine: e}

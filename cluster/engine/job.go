@@ -403,8 +403,7 @@ func (j *Job) submit(ctx context.Context, done []bool) error {
 				select {
 				case <-f.Ok():
 				case err := <-f.Err():
-					var api *jetstream.APIError
-					if !errors.As(err, &api) || api.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence {
+					if !isQueued(err) {
 						return err
 					}
 				case <-ctx.Done():
@@ -415,6 +414,13 @@ func (j *Job) submit(ctx context.Context, done []bool) error {
 		}
 		return nil
 	})
+}
+
+// isQueued reports whether an error says that a task is in the queue already.
+func isQueued(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) &&
+		(api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
 // Remove removes the job from the server.

@@ -142,7 +142,7 @@ func (r *Run) Check(identity []byte) error {
 		return fmt.Errorf("the description of the run is damaged: %w", err)
 	}
 	if d := difference(&want, r.identity); d != "" {
-		return fmt.Errorf("this is another run than the one asked for: %s", d)
+		return fmt.Errorf("the run asked for and the one here differ: %s", d)
 	}
 	return nil
 }
