@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spike-by-spike/sbs/cluster/engine"
+	"github.com/spike-by-spike/sbs/internal/classification"
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/trainlog"
 )
@@ -115,7 +116,12 @@ func (c *Client) compute(ctx context.Context, j *job, merge func(folder string) 
 	if err := c.wait(ctx, on, j, s, text, units, folder); err != nil {
 		return err
 	}
-	return errors.Join(merge(folder), on.Remove(ctx))
+	if err := merge(folder); !classification.Complete(err) {
+		return err // the same command tries again
+	} else if ctx.Err() == nil {
+		return errors.Join(err, on.Remove(ctx))
+	}
+	return cli.ErrInterrupted
 }
 
 // interrupted returns the cause of the end of ctx, if it has ended, or err.

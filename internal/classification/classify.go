@@ -159,9 +159,7 @@ func (r *Run) Shard(ctx context.Context, s cli.Shard, out, stderr io.Writer) (er
 	if err != nil {
 		return err
 	}
-	err = r.print(ctx, p, out, stderr)
-	var failed *failedImages
-	if errors.As(err, &failed) {
+	if err = r.print(ctx, p, out, stderr); Complete(err) {
 		return nil // merge reports the images that could not be classified
 	}
 	return err
