@@ -139,6 +139,38 @@ func TestRun_EndsWithTheErrorOfATask(t *testing.T) {
 	require.Equal(t, Failure{2, "w", "it is broken"}, *failure)
 }
 
+// A job that comes again after it was removed, at its end or after a failure, is opened again.
+func TestWork_OpensAJobThatComesAgain(t *testing.T) {
+	e, _ := start(t)
+	opened := 0
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- e.Work(ctx, &Worker{Name: "w", Log: t.Logf, Open: func(context.Context, string, []byte, Objects) (Computer, error) {
+			opened++
+			if opened == 1 {
+				return nil, errors.New("not yet")
+			}
+			n := opened
+			return computer(func(context.Context, int) ([]byte, error) { return fmt.Append(nil, n), nil }), nil
+		}})
+	}()
+	for i := range 3 {
+		j := open(t, e, "job")
+		results, err := run(t.Context(), j, "job", 2)
+		if i == 0 {
+			require.ErrorContains(t, err, "not yet")
+		} else {
+			require.NoError(t, err)
+			require.Equal(t, results[0], results[1])
+			require.Greater(t, results[0], fmt.Sprint(i))
+		}
+		require.NoError(t, j.Remove(t.Context()))
+	}
+	cancel()
+	require.NoError(t, <-ended)
+}
+
 func TestRun_EndsIfATaskEndsItsWorkers(t *testing.T) {
 	e, _ := start(t)
 	w := &Worker{engine: e}
@@ -187,10 +219,11 @@ func TestObjects_AreChecked(t *testing.T) {
 	}
 	require.ErrorContains(t, j.Get(t.Context(), sum, int64(len(text)), discard), "does not match")
 	require.ErrorContains(t, j.Get(t.Context(), sum, 5, discard), "has 9 bytes instead of 5")
-	require.True(t, gone(j.Get(t.Context(), strings.Repeat("1", 64), 5, discard)))
+	require.ErrorContains(t, j.Get(t.Context(), strings.Repeat("1", 64), 5, discard), "is not on the server any more")
 	wrong := strings.Repeat("2", 64)
 	require.ErrorContains(t, j.Put(t.Context(), wrong, 4, bytesOf([]byte(text))), "a file has changed while it was sent")
-	require.True(t, gone(j.Get(t.Context(), wrong, 4, discard)))
+	_, err = j.objects.GetInfo(t.Context(), wrong)
+	require.ErrorIs(t, err, jetstream.ErrObjectNotFound)
 
 	// A damaged specification, and one of another job.
 	_, err = j.objects.PutBytes(t.Context(), specName, []byte("another one"))

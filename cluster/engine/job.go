@@ -93,15 +93,15 @@ func (j *Job) put(ctx context.Context, name, sum string, size int64, open func()
 func (j *Job) sendAgain(ctx context.Context, name, sum string, size int64, open func() (io.ReadCloser, error)) error {
 	for try := 1; ; try++ {
 		err := j.send(ctx, name, sum, size, open)
-		if err == nil || ctx.Err() != nil || !transient(err) || try == maxTries {
+		if err == nil || ctx.Err() != nil || !transient(err) {
 			return err
 		}
-		pause(ctx, time.Second)
+		pause(ctx, retryPause(try))
 	}
 }
 
-// maxTries is the number of times that an object is sent or read if the server fails.
-const maxTries = 10
+// maxTries is the number of times that an object is read, unless the server does not answer.
+const maxTries = 6
 
 func (j *Job) send(ctx context.Context, name, sum string, size int64, open func() (io.ReadCloser, error)) (err error) {
 	r, err := open()
@@ -147,11 +147,22 @@ var errDamaged = errors.New("an object on the server is damaged")
 func (j *Job) read(ctx context.Context, name string, size int64, read func(io.Reader) error) error {
 	for try := 1; ; try++ {
 		err := j.receive(ctx, name, size, read)
-		if err == nil || ctx.Err() != nil || try == maxTries || gone(err) || errors.Is(err, errDamaged) {
-			return err
+		if err == nil || ctx.Err() != nil || gone(err) || errors.Is(err, errDamaged) || try >= maxTries && !transient(err) {
+			return missing(name, err)
 		}
-		pause(ctx, time.Second)
+		pause(ctx, retryPause(try))
 	}
+}
+
+// retryPause is the time to wait after a try.
+func retryPause(try int) time.Duration { return min(50*time.Millisecond<<min(try, 10), time.Second) }
+
+// missing explains that an object is missing.
+func missing(name string, err error) error {
+	if errors.Is(err, jetstream.ErrObjectNotFound) {
+		return fmt.Errorf("the object %s of the job is not on the server any more: run the command again", name)
+	}
+	return err
 }
 
 // slowest is the least number of bytes per second that a connection must carry.
@@ -183,9 +194,10 @@ func (j *Job) receive(ctx context.Context, name string, size int64, read func(io
 	return nil
 }
 
-// gone reports whether an error says that the job is not on the server any more.
+// gone reports whether an error says that the job is not on the server any more. A missing object does
+// not: in a cluster, a server may not know it yet.
 func gone(err error) bool {
-	return errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrObjectNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
+	return errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
 // result is the value of a task in the results of a job.
@@ -240,6 +252,35 @@ func (j *Job) putSpec(ctx context.Context, spec []byte) error {
 	return j.put(ctx, specName, sumOf(spec), int64(len(spec)), bytesOf(spec))
 }
 
+// spec reads the specification.
+func (j *Job) spec(ctx context.Context) (spec []byte, err error) {
+	var info *jetstream.ObjectInfo
+	for try := 1; ; try++ {
+		err = j.engine.retry(ctx, func(ctx context.Context) (err error) {
+			info, err = j.objects.GetInfo(ctx, specName)
+			return err
+		})
+		if !errors.Is(err, jetstream.ErrObjectNotFound) || try == maxTries {
+			break
+		}
+		pause(ctx, retryPause(try))
+	}
+	switch {
+	case err != nil:
+		return nil, missing(specName, err)
+	case info.Size > maxSpec:
+		return nil, fmt.Errorf("its specification has %d bytes", info.Size)
+	}
+	err = j.read(ctx, specName, int64(info.Size), func(r io.Reader) (err error) {
+		spec, err = io.ReadAll(r)
+		return err
+	})
+	if err == nil && JobID(spec) != j.ID {
+		err = errors.New("its specification is damaged")
+	}
+	return spec, err
+}
+
 func sumOf(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
@@ -258,14 +299,17 @@ func (j *Job) watch(ctx context.Context) (w jetstream.KeyWatcher, err error) {
 	return w, err
 }
 
-// checkEvery is the time between two looks whether the job is still on the server.
-const checkEvery = 2 * time.Second
+const (
+	checkEvery    = 2 * time.Second  // time between two looks whether the job is still on the server
+	resubmitAfter = 30 * time.Second // time without a result after which tasks that are not in the queue are put there again
+)
 
 // collect reads results. It returns how many, after all are there or the connection was lost in
 // between. It submits the tasks that have no result.
 func (j *Job) collect(ctx context.Context, w jetstream.KeyWatcher, done []bool, each func(int, []byte) error) (more int, err error) {
 	check := time.NewTicker(checkEvery)
 	defer check.Stop()
+	last := time.Now()
 	left := 0
 	for _, d := range done[1:] {
 		if !d {
@@ -281,6 +325,12 @@ func (j *Job) collect(ctx context.Context, w jetstream.KeyWatcher, done []bool, 
 		case <-check.C:
 			if _, err := j.results.Status(ctx); err != nil && gone(err) {
 				return more, fmt.Errorf("the job %s is not on the server any more: another client has removed it, or it has expired", j.ID)
+			}
+			if time.Since(last) > resubmitAfter {
+				last = time.Now()
+				if err := j.submit(ctx, done); err != nil {
+					return more, err
+				}
 			}
 		case entry, ok := <-w.Updates():
 			if !ok {
@@ -303,7 +353,7 @@ func (j *Job) collect(ctx context.Context, w jetstream.KeyWatcher, done []bool, 
 			if err := each(task, data); err != nil {
 				return more, err
 			}
-			done[task] = true
+			done[task], last = true, time.Now()
 			more++
 			left--
 		}
@@ -353,8 +403,7 @@ func (j *Job) submit(ctx context.Context, done []bool) error {
 				select {
 				case <-f.Ok():
 				case err := <-f.Err():
-					var api *jetstream.APIError
-					if !errors.As(err, &api) || api.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence {
+					if !isQueued(err) {
 						return err
 					}
 				case <-ctx.Done():
@@ -365,6 +414,13 @@ func (j *Job) submit(ctx context.Context, done []bool) error {
 		}
 		return nil
 	})
+}
+
+// isQueued reports whether an error says that a task is in the queue already.
+func isQueued(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) &&
+		(api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
 // Remove removes the job from the server.

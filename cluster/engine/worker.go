@@ -43,6 +43,7 @@ type Worker struct {
 	consumer jetstream.Consumer
 	lost     time.Duration // after this time, a task is given to another worker
 	job      *Job          // that is open, or nil
+	created  time.Time     // of the job that is open
 	computer Computer
 	failure  error // of Open
 }
@@ -183,6 +184,11 @@ func (w *Worker) task(ctx context.Context, msg jetstream.Msg) error {
 	case err != nil:
 		return w.handBack(ctx, msg, err)
 	}
+	if w.failure != nil { // perhaps the user has corrected it when the job comes again
+		if err := w.close(); err != nil {
+			return err
+		}
+	}
 	return w.settle(ctx, func() error { return msg.DoubleAck(ctx) })
 }
 
@@ -232,18 +238,20 @@ func (w *Worker) handBack(ctx context.Context, msg jetstream.Msg, err error) err
 // open opens a job, unless it is open, and reports whether it has a result of a task. w.failure is the
 // error of a job that cannot be opened here.
 func (w *Worker) open(ctx context.Context, id string, task int) (have bool, err error) {
-	if w.job == nil || w.job.ID != id {
+	job, created, err := w.find(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	// A job that was removed and comes again is a new one: files that it shares with the client may
+	// have changed.
+	if w.job == nil || w.job.ID != id || !created.Equal(w.created) {
 		if err := w.close(); err != nil {
-			return false, err
-		}
-		job := &Job{ID: id, engine: w.engine}
-		if err := w.find(ctx, job); err != nil {
 			return false, err
 		}
 		if err := w.start(ctx, job); err != nil {
 			return false, err
 		}
-		w.job = job
+		w.job, w.created = job, created
 	}
 	err = w.engine.retry(ctx, func(ctx context.Context) error {
 		_, err := w.job.results.Get(ctx, strconv.Itoa(task))
@@ -256,40 +264,45 @@ func (w *Worker) open(ctx context.Context, id string, task int) (have bool, err 
 	return have, err
 }
 
-// find finds the objects and the results of a job.
-func (w *Worker) find(ctx context.Context, job *Job) error {
-	return w.engine.retry(ctx, func(ctx context.Context) (err error) {
-		if job.objects, err = w.engine.js.ObjectStore(ctx, bucketName+job.ID); err == nil {
-			job.results, err = w.engine.js.KeyValue(ctx, bucketName+job.ID)
+// find finds the objects and the results of a job, and when it was created.
+func (w *Worker) find(ctx context.Context, id string) (job *Job, created time.Time, err error) {
+	job = &Job{ID: id, engine: w.engine}
+	if w.job != nil && w.job.ID == id {
+		job = w.job
+	}
+	err = w.engine.retry(ctx, func(ctx context.Context) (err error) {
+		if job.objects == nil {
+			if job.objects, err = w.engine.js.ObjectStore(ctx, bucketName+id); err != nil {
+				return err
+			}
+		}
+		if job.results == nil {
+			if job.results, err = w.engine.js.KeyValue(ctx, bucketName+id); err != nil {
+				return err
+			}
+		}
+		status, err := job.results.Status(ctx)
+		if bucket, ok := status.(*jetstream.KeyValueBucketStatus); err == nil && ok {
+			created = bucket.StreamInfo().Created
 		}
 		return err
 	})
+	return job, created, err
 }
 
 // start reads the specification of a job and prepares for its tasks.
 func (w *Worker) start(ctx context.Context, job *Job) error {
-	var info *jetstream.ObjectInfo
-	err := w.engine.retry(ctx, func(ctx context.Context) (err error) {
-		info, err = job.objects.GetInfo(ctx, specName)
+	spec, err := job.spec(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil && gone(err):
 		return err
-	})
-	if err != nil {
-		return err
+	case err != nil:
+		w.failure = fmt.Errorf("job %s cannot be computed: %w", job.ID, err)
+		return nil
 	}
-	if info.Size > maxSpec {
-		return w.damaged(job, fmt.Errorf("its specification has %d bytes", info.Size))
-	}
-	var spec []byte
-	err = job.read(ctx, specName, int64(info.Size), func(r io.Reader) (err error) {
-		spec, err = io.ReadAll(r)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if JobID(spec) != job.ID {
-		return w.damaged(job, errors.New("its specification is damaged"))
-	}
+	w.Log("job %s", job.ID)
 	w.computer, err = w.Open(ctx, job.ID, spec, job)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -298,12 +311,6 @@ func (w *Worker) start(ctx context.Context, job *Job) error {
 		return err
 	}
 	w.failure = err
-	return nil
-}
-
-// damaged lets all tasks of a job fail.
-func (w *Worker) damaged(job *Job, err error) error {
-	w.failure = fmt.Errorf("job %s cannot be computed: %w", job.ID, err)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spike-by-spike/sbs/cluster/engine"
+	"github.com/spike-by-spike/sbs/internal/classification"
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/trainlog"
 )
@@ -115,7 +116,12 @@ func (c *Client) compute(ctx context.Context, j *job, merge func(folder string) 
 	if err := c.wait(ctx, on, j, s, text, units, folder); err != nil {
 		return err
 	}
-	return errors.Join(merge(folder), on.Remove(ctx))
+	if err := merge(folder); !classification.Complete(err) {
+		return err // the same command tries again
+	} else if ctx.Err() == nil {
+		return errors.Join(err, on.Remove(ctx))
+	}
+	return cli.ErrInterrupted
 }
 
 // interrupted returns the cause of the end of ctx, if it has ended, or err.
@@ -242,7 +248,7 @@ func (p *progress) show() {
 		if p.client.Quiet {
 			continue
 		}
-		text := fmt.Sprintf("%d of %d %s, %d workers with %d cores", done*int64(p.units)/int64(p.shards), p.units, p.unit, workers, cores)
+		text := fmt.Sprintf("%d of %d %s, workers: %d, cores: %d", done*int64(p.units)/int64(p.shards), p.units, p.unit, workers, cores)
 		if more := done - first; first >= 0 && more > 0 {
 			seconds := time.Since(start).Seconds()
 			rate := float64(more) / seconds

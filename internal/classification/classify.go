@@ -142,7 +142,7 @@ func (r *Run) Check(identity []byte) error {
 		return fmt.Errorf("the description of the run is damaged: %w", err)
 	}
 	if d := difference(&want, r.identity); d != "" {
-		return fmt.Errorf("this is another run than the one asked for: %s", d)
+		return fmt.Errorf("the run asked for and the one here differ: %s", d)
 	}
 	return nil
 }
@@ -159,9 +159,7 @@ func (r *Run) Shard(ctx context.Context, s cli.Shard, out, stderr io.Writer) (er
 	if err != nil {
 		return err
 	}
-	err = r.print(ctx, p, out, stderr)
-	var failed *failedImages
-	if errors.As(err, &failed) {
+	if err = r.print(ctx, p, out, stderr); Complete(err) {
 		return nil // merge reports the images that could not be classified
 	}
 	return err

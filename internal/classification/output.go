@@ -35,6 +35,13 @@ func (e *failedImages) Error() string {
 	return fmt.Sprintf("%d of %d images could not be classified", e.failed, e.total)
 }
 
+// Complete reports whether the results are complete although a run returned err: it is nil, or says that
+// some images could not be classified.
+func Complete(err error) bool {
+	var failed *failedImages
+	return err == nil || errors.As(err, &failed)
+}
+
 // Write calls results with the writer for the results: stdout, or the file of --output, which
 // appears when results returns nil or an error about single images. inputs are files that it must
 // not replace.
@@ -56,11 +63,10 @@ func (o *output) write(stdout io.Writer, inputs []string, results func(io.Writer
 	}
 	buffer := bufio.NewWriter(file)
 	printed := results(buffer)
-	var failed *failedImages
-	if printed == nil || errors.As(printed, &failed) {
+	if Complete(printed) {
 		err = buffer.Flush()
 	}
-	if err != nil || printed != nil && failed == nil {
+	if err != nil || !Complete(printed) {
 		return errors.Join(printed, err, file.Discard())
 	}
 	return errors.Join(printed, file.Commit())

@@ -118,7 +118,7 @@ func (s *Sweep) Check(identity []byte) error {
 		return fmt.Errorf("the description of the sweep is damaged: %w", err)
 	}
 	if d := want.difference(s.manifest); d != "" {
-		return fmt.Errorf("this is another sweep than the one asked for: %s", d)
+		return fmt.Errorf("the sweep here is not the one asked for: %s", d)
 	}
 	return nil
 }

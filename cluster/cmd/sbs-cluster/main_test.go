@@ -123,6 +123,7 @@ func withoutTime(out string) string {
 // an array with labels (bars), and as many pictures in class folders, of which one is broken (paper).
 func images(t *testing.T, n int) {
 	t.Helper()
+	t.Setenv("TMPDIR", t.TempDir()) // for processes that are killed
 	t.Chdir(t.TempDir())
 	data, err := convert.ToONNX(converttest.Digits(), convert.Options{})
 	require.NoError(t, err)
@@ -137,7 +138,7 @@ func images(t *testing.T, n int) {
 func slow(t *testing.T) []string {
 	t.Helper()
 	images(t, 400)
-	return []string{"sbs.onnx", "bars", "--spikes", "3000", "--epsilon-schedule", "inverse-sqrt", "--format", "csv"}
+	return []string{"sbs.onnx", "bars", "--spikes", "2000", "--epsilon-schedule", "inverse-sqrt", "--format", "csv"}
 }
 
 func TestRun_HasTheOutputOfSbsRun(t *testing.T) {
@@ -219,7 +220,7 @@ func TestServer_MayRestart(t *testing.T) {
 	store := t.TempDir()
 	fixed := func(o *server.Options) { o.Port, o.StoreDir = port, store }
 	s, url := startServer(t, fixed)
-	startWorkers(t, url, 2)
+	startWorkers(t, url, 2, "--lost-after", "2s")
 	cmd, stderr := process(t, slices.Concat([]string{"run", "--nats", url, "--shards", "40", "-o", "out.csv"}, args)...)
 	require.NoError(t, cmd.Start())
 	waitForResults(t, connected(t, url), 10)

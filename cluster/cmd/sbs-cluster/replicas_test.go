@@ -67,7 +67,7 @@ func TestReplicas_SurviveTheLossOfAServer(t *testing.T) {
 	require.NoError(t, cmd.Start())
 	e := connected(t, urls[1])
 	waitForResults(t, e, 0)
-	startWorkers(t, all, 2)
+	startWorkers(t, all, 2, "--lost-after", "2s")
 	waitForResults(t, e, 10)
 	servers[0].Shutdown()
 	require.NoError(t, cmd.Wait(), stderr)
