@@ -3,10 +3,9 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
+	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -80,12 +79,11 @@ func TestLocal_ContinuesWithItsFolder(t *testing.T) {
 	require.NoError(t, err)
 	command := slices.Concat([]string{"run", "--store", "store", "--shards", "40", "--local-workers", "2", "-o", "out.csv"}, args)
 	first, _ := process(t, command...)
-	first.Stderr = nil
-	progress, err := first.StderrPipe()
-	require.NoError(t, err)
 	require.NoError(t, first.Start())
-	for lines := bufio.NewScanner(progress); lines.Scan() && !strings.Contains(lines.Text(), " of 400 images"); {
-	}
+	require.Eventually(t, func() bool { // the bucket for the results is created last
+		buckets, err := filepath.Glob("store/jetstream/*/streams/KV_*")
+		return err == nil && len(buckets) > 0
+	}, time.Minute, 10*time.Millisecond)
 	require.NoError(t, first.Process.Kill())
 	require.Error(t, first.Wait())
 	second, stderr := process(t, command...)
