@@ -2,7 +2,7 @@
 import { color, css, sharp } from './pixels.js';
 
 const height = 230;
-const edge = { left: 38, right: 14, top: 12, bottom: 34 };
+const edge = { left: 38, right: 14, top: 18, bottom: 34 };
 export const font = '12px system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif';
 
 /** Returns the classes that stand out, at most five: those with the highest belief at any time, the winner first. */
@@ -117,7 +117,7 @@ export class Chart {
     c.textAlign = right ? 'right' : 'left';
     c.lineWidth = 4;
     c.strokeStyle = css(color('panel'));
-    let free = edge.top + 2;
+    let free = edge.top - 6;
     const shown = order.filter((k) => lane.probabilities[frame][k] >= 0.06).sort((a, b) => lane.probabilities[frame][b] - lane.probabilities[frame][a]);
     for (const k of shown) {
       const at = Math.max(free, y(lane.probabilities[frame][k]) + (right ? -8 : 4));

@@ -15,7 +15,7 @@ export class Layers {
     const visible = response.lanes[0].layers.map((_, i) => i).filter((i) => response.lanes.every((l) => l.layers[i].h));
     const key = JSON.stringify([model.name, stage]);
     const chosen = key === this.key ? this.rows.map((r) => r.neuron) : [];
-    Object.assign(this, { key, model, stage });
+    Object.assign(this, { key, model, stage, frame: undefined }); // draw follows, with a frame of this answer
     this.section.hidden = visible.length === 0;
     this.rows = visible.map((i, row) => this.#row(response, i, chosen[row]));
     this.root.replaceChildren(...this.rows.map((r) => r.root));

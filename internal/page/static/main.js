@@ -38,6 +38,7 @@ function drawn(ink) {
   const pixels = prepare(ink, model.height, model.width, model.digits);
   if (!pixels) return;
   if (model.light) pixels.forEach((v, i) => { pixels[i] = 255 - v; });
+  $('lanes').setAttribute('aria-busy', 'true');
   clearTimeout(drawTimer);
   drawTimer = setTimeout(() => {
     if (!pad.down) pad.hide(true);
@@ -192,10 +193,12 @@ let levelTimer;
 $('level').addEventListener('input', () => {
   state.level = Number($('level').value);
   showNoise();
+  $('lanes').setAttribute('aria-busy', 'true');
   clearTimeout(levelTimer);
   levelTimer = setTimeout(() => run({}), 60);
 });
 $('model').addEventListener('change', async () => {
+  $('lanes').setAttribute('aria-busy', 'true');
   try {
     Object.assign(state, { stage: 0, at: null, noise: '', level: 0, spikes: 0 });
     await useModel($('model').value);
@@ -231,6 +234,7 @@ async function run({ play = false }) {
   running?.abort();
   const mine = running = new AbortController();
   stop();
+  $('message').hidden = true;
   $('lanes').setAttribute('aria-busy', 'true');
   try {
     const samplers = state.sampler === 'both' ? ['low_discrepancy', 'iid'] : [state.sampler];
@@ -239,7 +243,6 @@ async function run({ play = false }) {
       model: state.model, stage: state.stage, pixels: state.pixels, spikes: state.spikes, seed: state.seed, samplers, noise, fit: state.fit,
     }, mine.signal);
     if (mine.signal.aborted) return;
-    $('message').hidden = true;
     accept(answer);
     await remember();
     if (play && !calm.matches && response.spikes.length > 1) start();
@@ -272,6 +275,7 @@ function showFrame(f) {
   $('slider').setAttribute('aria-valuetext', `${t} spikes per position: ${lanes.map(beliefText).join('; ')}`);
   $('count').textContent = t;
   $('unit').textContent = t === 1 ? 'spike per position' : 'spikes per position';
+  $('now').textContent = lanes.map(beliefText).join(' | ');
   lanes.forEach((l) => l.draw(frame));
   layers.draw(frame);
 }
@@ -382,18 +386,18 @@ try {
   [models, maxSpikes] = [overview.models, overview.maxSpikes];
   if (models.length === 0) throw new Error('This server has no networks that the page can show.');
   options($('model'), models.map((m) => [m.name, m.name]));
-  let opened = false;
+  let opened = false, damage;
   try {
     opened = await openLink();
   } catch (e) {
-    fail(e);
-    own = ' ';
+    damage = e;
   }
   if (!opened) {
     await useModel(models[0].name);
     showSettings();
     first();
   }
+  if (damage) fail(damage);
 } catch (e) {
   fail(e);
 }
