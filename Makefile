@@ -14,6 +14,7 @@ GORELEASER    := v2.15.1
 GOLANGCI_LINT := v2.15.0
 GOVULNCHECK   := v1.9.0
 PROTOC_GEN_GO := v1.36.12
+PROTOC_GEN_GRPC := v1.6.2
 TOOLS         := $(CURDIR)/bin/tools
 FUZZTIME      ?= 60s
 
@@ -43,6 +44,9 @@ $(TOOLS)/govulncheck-$(GOVULNCHECK):
 
 $(TOOLS)/protoc-gen-go-$(PROTOC_GEN_GO)/protoc-gen-go:
 	GOBIN=$(@D) go install google.golang.org/protobuf/cmd/protoc-gen-go@$(PROTOC_GEN_GO)
+
+$(TOOLS)/protoc-gen-go-grpc-$(PROTOC_GEN_GRPC)/protoc-gen-go-grpc:
+	GOBIN=$(@D) go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@$(PROTOC_GEN_GRPC)
 
 format:
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted: $$files"; exit 1; }
@@ -87,13 +91,15 @@ fused:
 
 # Generated files must be up to date. protoc is in the Debian package
 # protobuf-compiler; its version is part of the generated file.
-GENERATED := internal/onnx/onnxpb/sbs_onnx.pb.go internal/kernel/kernel_amd64.s internal/kernel/stubs_amd64.go internal/kernel/tables_amd64.go
+GENERATED := internal/onnx/onnxpb/sbs_onnx.pb.go internal/kernel/kernel_amd64.s internal/kernel/stubs_amd64.go internal/kernel/tables_amd64.go \
+	internal/serve/oip/open_inference_grpc.pb.go internal/serve/oip/open_inference_grpc_grpc.pb.go
+PROTOC_GEN := $(TOOLS)/protoc-gen-go-$(PROTOC_GEN_GO)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc-$(PROTOC_GEN_GRPC)/protoc-gen-go-grpc
 
-generated: $(TOOLS)/protoc-gen-go-$(PROTOC_GEN_GO)/protoc-gen-go
+generated: $(PROTOC_GEN)
 	@rm -rf bin/_before && mkdir -p bin/_before && cp $(GENERATED) bin/_before
-	PATH=$(<D):$$PATH go generate ./...
+	PATH=$(subst $() ,:,$(dir $(PROTOC_GEN))):$$PATH go generate ./...
 	@for f in $(GENERATED); do \
-		diff -I '^// 	protoc ' bin/_before/$$(basename $$f) $$f || { echo "$$f was not up to date: commit the output of go generate"; exit 1; }; \
+		diff -I '^//.*[ 	]protoc  *v' bin/_before/$$(basename $$f) $$f || { echo "$$f was not up to date: commit the output of go generate"; exit 1; }; \
 	done
 	go mod tidy -diff
 

@@ -1,0 +1,261 @@
+package serve
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/status"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/internal/converttest"
+	"github.com/spike-by-spike/sbs/internal/modeltest"
+	"github.com/spike-by-spike/sbs/internal/serve/oip"
+)
+
+// slow returns the path of a model that takes minutes for an image, slow.onnx.
+func slow(t testing.TB) string {
+	t.Helper()
+	n := converttest.Digits()
+	for _, l := range n.Layers {
+		if l, ok := l.(*convert.SbS); ok {
+			l.Spikes = 5_000_000
+			for i := range l.Spikes {
+				if i >= len(l.EpsilonT) {
+					l.EpsilonT = append(l.EpsilonT, 1e-3)
+				}
+			}
+		}
+	}
+	return put(t, "slow", modeltest.Write(t, n, convert.Options{}))
+}
+
+// metric returns the value of a time series, 0 if there is none.
+func (s *instance) metric(series string) (v float64) {
+	s.t.Helper()
+	for line := range strings.Lines(string(s.do(http.MethodGet, "/metrics", nil, nil).body)) {
+		if n, found := strings.CutPrefix(line, series+" "); found {
+			_, err := fmt.Sscan(n, &v)
+			require.NoError(s.t, err)
+		}
+	}
+	return v
+}
+
+func TestREST_LimitsTheSizeOfRequests(t *testing.T) {
+	path, _ := digits(t)
+	s := begin(t, path, "--max-body", "1", "--max-batch", "20")
+	const infer = "/v2/models/digits/infer"
+	zeros := make([]byte, 1<<20+1)
+	for name, body := range map[string]io.Reader{
+		"declared":  bytes.NewReader(zeros),
+		"in chunks": io.MultiReader(bytes.NewReader(zeros)),
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+infer, body)
+		require.NoError(t, err)
+		got := send(t, client(), r)
+		require.Equal(t, http.StatusRequestEntityTooLarge, got.status, name)
+		require.Contains(t, got.failure(t), "more than 1048576 bytes (--max-body of the server)")
+	}
+	bomb := zipped(t, make([]byte, 1<<28)) // 256 MiB in 256 kB
+	before := s.metric("go_memstats_alloc_bytes_total")
+	got := s.do(http.MethodPost, infer, map[string]string{"Content-Encoding": "gzip"}, bomb)
+	require.Equal(t, http.StatusRequestEntityTooLarge, got.status)
+	require.Contains(t, got.failure(t), "--max-body")
+	require.Less(t, s.metric("go_memstats_alloc_bytes_total")-before, float64(64<<20), "the bomb is not decompressed")
+
+	many, err := json.Marshal(requestJSON{Inputs: images(pixels(1, 21))})
+	require.NoError(t, err)
+	got = s.do(http.MethodPost, infer, nil, many)
+	require.Equal(t, http.StatusBadRequest, got.status)
+	require.Contains(t, got.failure(t), `input "image" has 21 images: want 1 to 20 (--max-batch of the server)`)
+	require.Zero(t, s.metric("sbs_request_bytes"))
+}
+
+func TestGRPC_LimitsTheSizeOfRequests(t *testing.T) {
+	path, _ := digits(t)
+	s := begin(t, path, "--max-body", "1")
+	client := oip.NewGRPCInferenceServiceClient(s.connect(grpc.WithTransportCredentials(insecure.NewCredentials())))
+	large := call("digits", strings.Repeat("x", 1<<20), pixels(1, 1), nil)
+	for _, opts := range [][]grpc.CallOption{nil, {grpc.UseCompressor(gzip.Name)}} {
+		_, err := client.ModelInfer(t.Context(), large, opts...)
+		require.Equal(t, codes.ResourceExhausted, status.Code(err), "%v", err)
+	}
+	got, err := client.ModelInfer(t.Context(), call("digits", "", pixels(1, 1), nil), grpc.UseCompressor(gzip.Name))
+	require.NoError(t, err)
+	require.Len(t, got.Outputs, 1)
+}
+
+// TestServer_LimitsTimeAndEndsTheWork uses a model that takes minutes.
+func TestServer_LimitsTimeAndEndsTheWork(t *testing.T) {
+	s := begin(t, slow(t), "--timeout", "300ms")
+	body, err := json.Marshal(requestJSON{Inputs: images(pixels(1, 1))})
+	require.NoError(t, err)
+	start := time.Now()
+	got := s.do(http.MethodPost, "/v2/models/slow/infer", nil, body)
+	require.Equal(t, http.StatusGatewayTimeout, got.status)
+	require.Contains(t, got.failure(t), "the request took longer than 300ms (--timeout of the server)")
+	_, err = s.call().ModelInfer(t.Context(), call("slow", "", pixels(1, 1), nil))
+	require.Equal(t, codes.DeadlineExceeded, status.Code(err))
+	require.ErrorContains(t, err, "--timeout of the server")
+	require.Less(t, time.Since(start), 20*time.Second)
+	s.requireIdle()
+}
+
+// requireIdle requires that no run of a model goes on.
+func (s *instance) requireIdle() {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		before := s.metric("process_cpu_seconds_total")
+		time.Sleep(200 * time.Millisecond)
+		return s.metric("process_cpu_seconds_total")-before < 0.1
+	}, 20*time.Second, time.Millisecond, "the work goes on")
+}
+
+// TestServer_StopsTheWorkOfClientsThatGoAway uses a model that takes minutes.
+func TestServer_StopsTheWorkOfClientsThatGoAway(t *testing.T) {
+	s := begin(t, slow(t))
+	body, err := json.Marshal(requestJSON{Inputs: images(pixels(1, 1))})
+	require.NoError(t, err)
+	ctx, leave := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer leave()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/v2/models/slow/infer", bytes.NewReader(body))
+	require.NoError(t, err)
+	_, err = client().Do(r) //nolint:bodyclose // there is no response
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	short, leave := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer leave()
+	_, err = s.call().ModelInfer(short, call("slow", "", pixels(1, 1), nil))
+	require.Equal(t, codes.DeadlineExceeded, status.Code(err))
+	require.Eventually(t, func() bool { return s.metric(`sbs_requests_total{code="499",model="slow",protocol="rest"}`) == 1 }, 10*time.Second, 10*time.Millisecond)
+	s.requireIdle()
+}
+
+// TestServer_RefusesRequestsWhenTheQueueIsFull fills the queue of a model that takes minutes.
+func TestServer_RefusesRequestsWhenTheQueueIsFull(t *testing.T) {
+	path, _ := digits(t)
+	s := begin(t, slow(t), path, "--max-queue", "2", "--max-batch", "1")
+	ctx, leave := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	client := s.call()
+	for range 3 { // one runs, two wait
+		group.Go(func() { _, _ = client.ModelInfer(ctx, call("slow", "", pixels(1, 1), nil)) })
+	}
+	require.Eventually(t, func() bool { return s.metric(`sbs_queue_images{model="slow"}`) == 2 }, 10*time.Second, 10*time.Millisecond)
+	body, err := json.Marshal(requestJSON{Inputs: images(pixels(1, 1))})
+	require.NoError(t, err)
+	got := s.do(http.MethodPost, "/v2/models/slow/infer", nil, body)
+	require.Equal(t, http.StatusTooManyRequests, got.status)
+	require.Equal(t, "1", got.header.Get("Retry-After"))
+	require.Contains(t, got.failure(t), "2 images are waiting, at most 2 may")
+	_, err = client.ModelInfer(t.Context(), call("slow", "", pixels(1, 1), nil))
+	require.Equal(t, codes.ResourceExhausted, status.Code(err))
+	require.Len(t, s.infer("digits", requestJSON{Inputs: images(pixels(1, 1))}).Outputs, 1, "other models still answer")
+	leave()
+	group.Wait()
+	require.Eventually(t, func() bool { return s.metric(`sbs_queue_images{model="slow"}`) == 0 }, 10*time.Second, 10*time.Millisecond)
+	s.requireIdle()
+}
+
+// TestServer_LimitsTheMemoryOfAllRequests sends bodies that do not end.
+func TestServer_LimitsTheMemoryOfAllRequests(t *testing.T) {
+	path, _ := digits(t)
+	s := begin(t, path, "--max-memory", "1")
+	var senders []*io.PipeWriter
+	var group sync.WaitGroup
+	var refused atomic.Int64
+	for range 8 {
+		in, out := io.Pipe()
+		senders = append(senders, out)
+		group.Go(func() {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/v2/models/digits/infer", in)
+			require.NoError(t, err)
+			if got, err := client().Do(r); err == nil {
+				if got.StatusCode == http.StatusTooManyRequests {
+					refused.Add(1)
+				}
+				_ = got.Body.Close()
+			}
+			_ = in.Close()
+		})
+		group.Go(func() { _, _ = out.Write(make([]byte, 300<<10)) })
+	}
+	require.Eventually(t, func() bool { return refused.Load() > 0 }, 10*time.Second, 10*time.Millisecond)
+	require.LessOrEqual(t, s.metric("sbs_request_bytes"), float64(1<<20))
+	for _, out := range senders {
+		_ = out.CloseWithError(io.ErrUnexpectedEOF)
+	}
+	group.Wait()
+	require.Eventually(t, func() bool { return s.metric("sbs_request_bytes") == 0 }, 10*time.Second, 10*time.Millisecond)
+	require.Len(t, s.infer("digits", requestJSON{Inputs: images(pixels(1, 1))}).Outputs, 1)
+}
+
+// TestREST_EndsConnectionsThatAreTooSlow sends headers and bodies byte by byte, or not at all.
+func TestREST_EndsConnectionsThatAreTooSlow(t *testing.T) {
+	path, _ := digits(t)
+	s := begin(t, path, "--read-timeout", "300ms")
+	for name, text := range map[string]string{
+		"nothing": "", "a part of the header": "POST /v2/models/digits/infer HTTP/1.1\r\nHost: x\r\n",
+		"a part of the body": "POST /v2/models/digits/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 60000000\r\n\r\n{",
+		"a part of a chunk":  "POST /v2/models/digits/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffff\r\n{",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+			require.NoError(t, err)
+			defer func() { require.NoError(t, c.Close()) }()
+			_, err = io.WriteString(c, text)
+			require.NoError(t, err)
+			require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Second)))
+			answer, err := io.ReadAll(c)
+			require.NoError(t, err, "the server closes the connection")
+			if strings.Contains(name, "body") || strings.Contains(name, "chunk") {
+				require.Contains(t, string(answer), "the body has not arrived in time")
+			}
+		})
+	}
+	require.Zero(t, s.metric("sbs_request_bytes"))
+}
+
+// TestREST_AnswersAfterTheTimeForReading checks that --read-timeout does not end a request that has
+// arrived, but takes longer.
+func TestREST_AnswersAfterTheTimeForReading(t *testing.T) {
+	path, _ := digits(t)
+	s := begin(t, path, "--read-timeout", "50ms", "--max-delay", "300ms")
+	require.Len(t, s.infer("digits", requestJSON{Inputs: images(pixels(1, 1))}).Outputs, 1)
+}
+
+// TestREST_SurvivesBrokenRequests sends what is not HTTP.
+func TestREST_SurvivesBrokenRequests(t *testing.T) {
+	path, _ := digits(t)
+	s := begin(t, path)
+	for _, text := range []string{
+		"\x00\x01\x02\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "POST /v2/models/digits/infer HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+		"POST /v2/models/digits/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+		"GET /v2 HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 1<<17) + "\r\n\r\n",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+	} {
+		c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		require.NoError(t, err)
+		_, _ = io.WriteString(c, text) // the server may close the connection before it has read all
+		require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Second)))
+		line, _ := bufio.NewReader(c).ReadString('\n')
+		require.NotContains(t, line, "200")
+		require.NoError(t, c.Close())
+	}
+	require.Len(t, s.infer("digits", requestJSON{Inputs: images(pixels(1, 1))}).Outputs, 1)
+}
