@@ -33,6 +33,9 @@ func Load(ctx context.Context, name string, data []byte, opts ...runtime.Option)
 	return m, nil
 }
 
+// Name returns the name of the model.
+func (m *Model) Name() string { return m.name }
+
 func (m *Model) load(ctx context.Context, data []byte, opts []runtime.Option) error {
 	opts = append(opts[:len(opts):len(opts)], runtime.Workers(1), runtime.LoadContext(ctx))
 	whole, err := runtime.New(data, opts...)

@@ -64,7 +64,9 @@ type Handler struct {
 	limits  Limits
 	models  atomic.Pointer[[]*Model]
 	running chan struct{} // has an element per request that is computed
-	waiting chan struct{} // has an element per request that is computed or waits
+	waiting chan struct{} // has an element per request that is read, waits or is computed
+	closed  context.Context
+	close   context.CancelCauseFunc
 	mux     *http.ServeMux
 	guard   http.Handler // mux, without requests from other sites
 }
@@ -87,6 +89,7 @@ func New(l Limits) *Handler {
 		limits: l, mux: http.NewServeMux(),
 		running: make(chan struct{}, l.Concurrent), waiting: make(chan struct{}, l.Concurrent+l.Waiting),
 	}
+	h.closed, h.close = context.WithCancelCause(context.Background())
 	h.models.Store(new([]*Model))
 	h.mux.HandleFunc("GET /{$}", h.index)
 	h.mux.Handle("GET /page/static/", http.StripPrefix("/page/", files()))
@@ -102,6 +105,10 @@ func New(l Limits) *Handler {
 // SetModels replaces the models that the page offers. Requests that are being computed end with
 // the models that they have begun with.
 func (h *Handler) SetModels(models []*Model) { h.models.Store(&models) }
+
+// Close ends the requests that are being computed, and refuses further ones. The page itself and the
+// descriptions of the models are still served.
+func (h *Handler) Close() { h.close(errClosed) }
 
 // policy is the Content-Security-Policy of the page: everything comes from the server itself, and
 // no script or style is inline.
@@ -219,35 +226,46 @@ func statusOf(err error) int {
 		return s.status
 	case errors.As(err, &tooLarge):
 		return http.StatusRequestEntityTooLarge
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
 }
 
-// turn waits until the request may be computed. The function that it returns must be called
-// afterwards; the context ends when the request has taken too long.
-func (h *Handler) turn(r *http.Request) (context.Context, func(), error) {
+// enter counts a request that has something to compute, before its body is read. The function that
+// it returns must be called at the end of the request.
+func (h *Handler) enter() (leave func(), err error) {
 	select {
 	case h.waiting <- struct{}{}:
+		return func() { <-h.waiting }, nil
 	default:
-		return nil, nil, statusError{http.StatusServiceUnavailable, errors.New("the server is busy with other pictures: try again in a moment")}
+		return nil, statusError{http.StatusServiceUnavailable, errors.New("the server is busy with other pictures: try again in a moment")}
 	}
-	select {
-	case h.running <- struct{}{}:
-	case <-r.Context().Done():
-		<-h.waiting
-		return nil, nil, r.Context().Err()
-	}
-	ctx, cancel := context.WithTimeoutCause(r.Context(), h.limits.Time, errTime)
-	return ctx, func() {
-		cancel()
-		<-h.running
-		<-h.waiting
-	}, nil
 }
 
-var errTime = errors.New("the computation took too long and was stopped: choose fewer spikes")
+// compute calls f when it is the turn of a request that has entered. The context of f ends when the
+// client goes away, when f has taken too long and when the Handler is closed.
+func (h *Handler) compute(r *http.Request, f func(ctx context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	defer context.AfterFunc(h.closed, func() { cancel(errClosed) })()
+	select {
+	case h.running <- struct{}{}:
+		defer func() { <-h.running }()
+	case <-ctx.Done():
+		return statusError{http.StatusServiceUnavailable, context.Cause(ctx)}
+	}
+	ctx, stop := context.WithTimeoutCause(ctx, h.limits.Time, errTime)
+	defer stop()
+	err := f(ctx)
+	if err != nil && ctx.Err() != nil {
+		return statusError{http.StatusServiceUnavailable, context.Cause(ctx)}
+	}
+	return err
+}
+
+var (
+	errTime   = errors.New("the computation took too long and was stopped: choose fewer spikes")
+	errClosed = errors.New("the server is about to end")
+)
 
 // model returns the model with a name. The empty name selects the first one.
 func (h *Handler) model(name string) (*Model, error) {

@@ -26,7 +26,7 @@ type Picture struct {
 
 const (
 	maxPictures   = 30
-	maxUpload     = 20 << 20 // bytes of a file
+	maxUpload     = 10 << 20 // bytes of a file
 	maxDimensions = 1 << 24  // pixels of a file
 )
 
@@ -140,20 +140,24 @@ func (h *Handler) upload(r *http.Request) (Picture, error) {
 	if err != nil {
 		return Picture{}, err
 	}
-	_, done, err := h.turn(r)
+	leave, err := h.enter()
 	if err != nil {
 		return Picture{}, err
 	}
-	defer done()
+	defer leave()
 	file, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxUpload))
 	if err != nil {
 		return Picture{}, err
 	}
-	pixels, err := m.decode(file, maxDimensions, "auto")
-	if err != nil {
-		return Picture{}, statusError{http.StatusBadRequest, err}
-	}
-	return Picture{Pixels: pixels}, nil
+	var p Picture
+	err = h.compute(r, func(context.Context) error {
+		var err error
+		if p.Pixels, err = m.decode(file, maxDimensions, "auto"); err != nil {
+			return statusError{http.StatusBadRequest, err}
+		}
+		return nil
+	})
+	return p, err
 }
 
 // Weights are the weights of a neuron as a picture.
@@ -192,15 +196,19 @@ func (h *Handler) weights(r *http.Request) (w Weights, err error) {
 	if neurons := l.weights.Shape()[1]; neuron < 0 || neuron >= neurons {
 		return w, refused("there is no neuron %d: layer %d has %d", neuron, layer, neurons)
 	}
-	_, done, err := h.turn(r)
+	leave, err := h.enter()
 	if err != nil {
 		return w, err
 	}
-	defer done()
-	f, err := s.neuron(l, neuron)
-	if err != nil {
-		return w, statusError{http.StatusBadRequest, err}
-	}
-	f = s.visible(f, l.number != s.front.number)
-	return Weights{f.Channels, f.Height, f.Width, toBytes(f)}, nil
+	defer leave()
+	err = h.compute(r, func(context.Context) error {
+		f, err := s.neuron(l, neuron)
+		if err != nil {
+			return statusError{http.StatusBadRequest, err}
+		}
+		f = s.visible(f, l.number != s.front.number)
+		w = Weights{f.Channels, f.Height, f.Width, toBytes(f)}
+		return nil
+	})
+	return w, err
 }

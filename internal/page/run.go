@@ -142,26 +142,24 @@ func (s *stage) plan(limit, lanes int) ([]int, error) {
 	return nil, refused("%d spikes in every layer of this network are too much work for this page: choose fewer", most)
 }
 
-func (h *Handler) run(r *http.Request) (*Response, error) {
+func (h *Handler) run(r *http.Request) (a *Response, err error) {
+	leave, err := h.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	q, m, err := h.request(r)
 	if err != nil {
 		return nil, err
 	}
-	ctx, done, err := h.turn(r)
-	if err != nil {
-		return nil, err
+	err = h.compute(r, func(ctx context.Context) error {
+		a, err = m.answer(ctx, q)
+		return err
+	})
+	if errors.Is(err, runtime.ErrOption) || errors.Is(err, runtime.ErrValue) || errors.Is(err, runtime.ErrMemory) {
+		err = statusError{http.StatusBadRequest, err}
 	}
-	defer done()
-	a, err := m.answer(ctx, q)
-	switch {
-	case err == nil:
-		return a, nil
-	case context.Cause(ctx) == errTime:
-		return nil, statusError{http.StatusServiceUnavailable, errTime}
-	case errors.Is(err, runtime.ErrOption), errors.Is(err, runtime.ErrValue), errors.Is(err, runtime.ErrMemory):
-		return nil, statusError{http.StatusBadRequest, err}
-	}
-	return nil, err
+	return a, err
 }
 
 // request reads and checks a Request.

@@ -426,6 +426,30 @@ func TestRun_RefusesMoreThanMayWait(t *testing.T) {
 	require.Empty(t, h.waiting)
 }
 
+func TestClose_EndsRequests(t *testing.T) {
+	m := load(t, "cifar10-fast")
+	h := newHandler(Limits{}, m)
+	q, err := json.Marshal(Request{Pixels: random(m, 1), Samplers: []string{"iid", "low_discrepancy"}, Spikes: 10_000})
+	require.NoError(t, err)
+	done := make(chan string, 3)
+	for range 3 { // one is computed, the others wait
+		go func() {
+			status, answer, _ := send(h, http.MethodPost, "/page/run", q)
+			done <- fmt.Sprint(status, " ", string(answer))
+		}()
+	}
+	require.Eventually(t, func() bool { return len(h.waiting) == 3 && len(h.running) == 1 }, 5*time.Second, time.Millisecond)
+	h.Close()
+	start := time.Now()
+	for range 3 {
+		require.Equal(t, `503 {"error":"the server is about to end"}`, <-done)
+	}
+	require.Less(t, time.Since(start), 3*time.Second)
+	status, _, _ := send(h, http.MethodPost, "/page/run", q)
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	get[overview](t, h, "/page/models")
+}
+
 func TestUpload_ReadsPictureFiles(t *testing.T) {
 	m := load(t, "mnist-fast")
 	h := newHandler(Limits{}, m)

@@ -38,6 +38,9 @@ server. A model is replaced when its file changes, and all are on SIGHUP;
 requests at work end with the old model. After SIGTERM or Ctrl-C the server
 answers the requests that it has accepted, and ends with exit code 0.
 
+The page at / shows how a network decides about a picture, spike by spike. Its
+requests use one CPU core, one after the other.
+
 /metrics has measurements for Prometheus. docs/serving.md has examples of
 clients, a Dockerfile, and a configuration for Kubernetes.`
 
@@ -60,6 +63,8 @@ type config struct {
 	readTimeout        time.Duration
 	reload             time.Duration
 	drain, shutdown    time.Duration
+	noPage             bool
+	pictures           []string
 	logFormat          string
 	logLevel           string
 
@@ -122,6 +127,8 @@ func (c *config) register(s *pflag.FlagSet) {
 
 	s.DurationVar(&c.drain, "drain", time.Second, "`time` after SIGTERM in which the server still accepts requests but is no longer ready, so that clients go elsewhere")
 	s.DurationVar(&c.shutdown, "shutdown-timeout", time.Minute, "`time` after that in which requests must end")
+	s.BoolVar(&c.noPage, "no-page", false, "serve no page for browsers, which keeps a copy of every model that classifies images")
+	s.StringArrayVar(&c.pictures, "pictures", nil, "`images` that the page offers, a file or a folder as sbs-run takes them; NAME=PATH is for one model. Repeat the flag for others (default: test pictures of MNIST and Fashion-MNIST)")
 	c.logFormat = "text"
 	cli.ChoiceVar(s, &c.logFormat, "log-format", []string{"text", "json"}, "`format` of the log, on the standard error output: text or json")
 	c.logLevel = "info"
@@ -130,6 +137,7 @@ func (c *config) register(s *pflag.FlagSet) {
 	cli.Group(s, "Batches", "max-batch", "max-delay", "batch-all")
 	cli.Group(s, "Limits", "max-queue", "max-spikes", "max-body", "max-memory", "timeout", "read-timeout")
 	cli.Group(s, "Security", "tls-cert", "tls-key", "token-file")
+	cli.Group(s, "Page", "no-page", "pictures")
 	cli.Group(s, "Operation", "drain", "shutdown-timeout", "log-format", "log-level")
 }
 
@@ -152,6 +160,8 @@ func (c *config) check(args []string) error {
 		return errors.New("expected at least one model: sbs-serve MODEL.onnx (see --help)")
 	case (c.tlsCert == "") != (c.tlsKey == ""):
 		return errors.New("--tls-cert and --tls-key must be given together")
+	case c.noPage && c.pictures != nil:
+		return errors.New("--pictures are for the page: leave out --no-page or --pictures")
 	case c.maxBody.Or(defaultMaxBody) > 2000:
 		return errors.New("--max-body: want at most 2000 MiB")
 	}

@@ -19,7 +19,6 @@ import (
 	"github.com/spike-by-spike/sbs/internal/serve/gate"
 	"github.com/spike-by-spike/sbs/internal/serve/metrics"
 	"github.com/spike-by-spike/sbs/internal/serve/models"
-	"github.com/spike-by-spike/sbs/internal/serve/page"
 	"github.com/spike-by-spike/sbs/internal/serve/rest"
 	"github.com/spike-by-spike/sbs/internal/serve/rpc"
 )
@@ -32,6 +31,7 @@ type server struct {
 	certs *certificates // nil without TLS
 	http  *http.Server
 	grpc  *rpc.Server // nil without gRPC
+	show  *showcase   // nil without the page
 
 	failed  chan error // of Serve
 	serving sync.WaitGroup
@@ -91,8 +91,20 @@ func (c *config) newServer(paths []string, stderr io.Writer) (*server, error) {
 	s.limits.Log = s.log
 	m := metrics.New()
 	var err error
+	var forBrowsers http.Handler
+	if !c.noPage {
+		if s.show, err = c.newShowcase(s.log); err != nil {
+			return nil, err
+		}
+		s.limits.Loaded, forBrowsers = s.show.loaded, s.show.page
+	}
 	if s.models, err = models.New(paths, s.limits, func(name string) models.Observer { return m.Model(name) }); err != nil {
 		return nil, cli.Usage(err)
+	}
+	if s.show != nil {
+		if err := s.show.check(s.models.Has); err != nil {
+			return nil, err
+		}
 	}
 	s.gate, err = gate.New(gate.Config{
 		Models: s.models, Metrics: m, Log: s.log, Timeout: c.timeout, TokenFile: c.tokenFile,
@@ -109,7 +121,7 @@ func (c *config) newServer(paths []string, stderr io.Writer) (*server, error) {
 		forHTTP, forGRPC = s.certs.config(), s.certs.config()
 	}
 	s.http = &http.Server{
-		Handler: rest.New(s.gate, page.Handler()), TLSConfig: forHTTP,
+		Handler: rest.New(s.gate, forBrowsers), TLSConfig: forHTTP,
 		ReadHeaderTimeout: min(c.readTimeout, 10*time.Second), ReadTimeout: c.readTimeout, IdleTimeout: 2 * time.Minute,
 		WriteTimeout: c.readTimeout + c.timeout + time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(handler, slog.LevelDebug), // about clients
@@ -207,6 +219,9 @@ func (s *server) watch(ctx context.Context) {
 func (s *server) stop(limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
+	if s.show != nil {
+		s.show.page.Close()
+	}
 	var ended sync.WaitGroup
 	if s.grpc != nil {
 		ended.Go(func() {

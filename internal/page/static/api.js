@@ -1,15 +1,24 @@
 // The requests to the server, and the form of its answers.
 
+let token = ''; // that the server asks for, "" if none is known
+
+/** Is thrown when the server asks for a token, or for another one. */
+export class TokenError extends Error {}
+
+export function useToken(text) { token = text; }
+
 /** Returns the answer of the server. A refusal becomes an Error with the server's reason. */
-async function ask(path, options) {
+async function ask(path, options = {}) {
   let response;
   try {
-    response = await fetch(`page/${path}`, options);
+    const headers = token ? { ...options.headers, Authorization: `Bearer ${token}` } : options.headers;
+    response = await fetch(`page/${path}`, { ...options, headers });
   } catch (e) {
     if (e.name === 'AbortError') throw e;
     throw new Error('The server does not answer. Is it still running?');
   }
   const body = await response.json().catch(() => ({}));
+  if (response.status === 401) throw new TokenError(token ? 'This is not the token of the server.' : 'This server asks for a token.');
   if (!response.ok) throw new Error(body.error || `The server answers ${response.status} ${response.statusText}.`);
   return body;
 }

@@ -25,6 +25,7 @@ const pad = new Pad($('ink'), drawn, () => { $('hint').hidden = true; press(null
 
 function fail(error) {
   if (error.name === 'AbortError') return;
+  if (error instanceof api.TokenError) $('token').hidden = false;
   $('message').textContent = error.message;
   $('message').hidden = false;
 }
@@ -381,23 +382,36 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
 let resizeTimer;
 addEventListener('resize', () => { clearTimeout(resizeTimer); resizeTimer = setTimeout(redraw, 100); });
 
-try {
-  const overview = await api.models();
-  [models, maxSpikes] = [overview.models, overview.maxSpikes];
-  if (models.length === 0) throw new Error('This server has no networks that the page can show.');
-  options($('model'), models.map((m) => [m.name, m.name]));
-  let opened = false, damage;
+async function begin() {
   try {
-    opened = await openLink();
+    const overview = await api.models();
+    $('token').hidden = $('message').hidden = true;
+    document.querySelector('main').hidden = false;
+    [models, maxSpikes] = [overview.models, overview.maxSpikes];
+    if (models.length === 0) throw new Error('This server has no networks that the page can show.');
+    options($('model'), models.map((m) => [m.name, m.name]));
+    let opened = false, damage;
+    try {
+      opened = await openLink();
+    } catch (e) {
+      damage = e;
+    }
+    if (!opened) {
+      await useModel(models[0].name);
+      showSettings();
+      first();
+    }
+    if (damage) fail(damage);
   } catch (e) {
-    damage = e;
+    fail(e);
+    document.querySelector('main').hidden = models.length === 0;
   }
-  if (!opened) {
-    await useModel(models[0].name);
-    showSettings();
-    first();
-  }
-  if (damage) fail(damage);
-} catch (e) {
-  fail(e);
 }
+
+$('token').addEventListener('submit', (e) => {
+  e.preventDefault();
+  api.useToken($('secret').value.trim());
+  begin();
+});
+
+begin();

@@ -38,6 +38,10 @@ type Limits struct {
 	IgnoreChecksum bool
 	Log            *slog.Logger
 
+	// Loaded is called after a model was loaded from a file, also if it replaces another one, one call
+	// at a time; nil for nothing. images reports whether it classifies images.
+	Loaded func(ctx context.Context, name, path string, images bool)
+
 	decoders chan struct{} // limits the images that are decoded at the same time
 }
 
@@ -144,6 +148,9 @@ func (s *Set) load(ctx context.Context, m *model) error {
 	log.Info("the model is loaded", "path", m.path, "seconds", time.Since(start).Seconds(), "description", v.model.String(), "batches", v.batches, "images", v.classifier != nil)
 	if old := m.current.Swap(v); old != nil {
 		old.leave() // the requests at work end with the old model
+	}
+	if s.limits.Loaded != nil {
+		s.limits.Loaded(ctx, m.name, m.path, v.classifier != nil)
 	}
 	return nil
 }

@@ -38,7 +38,8 @@ var statuses = map[inference.Kind]int{
 // handler answers requests.
 type handler struct{ gate *gate.Gate }
 
-// New returns the handler of all paths: those of the protocol, /metrics, and page for all others.
+// New returns the handler of all paths: those of the protocol, /metrics, and page for all others, nil
+// for none. The paths below /page/, apart from files, use the models and need the token.
 func New(g *gate.Gate, page http.Handler) http.Handler {
 	h := &handler{g}
 	mux := http.NewServeMux()
@@ -70,10 +71,16 @@ func New(g *gate.Gate, page http.Handler) http.Handler {
 		g.Metrics.Handler().ServeHTTP(w, r)
 		return nil
 	})
-	open("/", http.MethodGet, func(w http.ResponseWriter, r *http.Request) error {
+	show := func(w http.ResponseWriter, r *http.Request) error {
+		if page == nil {
+			return inference.Errorf(inference.NotFound, "there is no path %q: the server has no page (--no-page); /v2 is the Open Inference Protocol", r.URL.Path)
+		}
 		page.ServeHTTP(w, r)
 		return nil
-	})
+	}
+	open("/", "", show)
+	open("/page/static/", "", show)
+	guarded("/page/", "", show)
 	return mux
 }
 
