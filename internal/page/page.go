@@ -112,7 +112,7 @@ func (h *Handler) Close() { h.close(errClosed) }
 
 // policy is the Content-Security-Policy of the page: everything comes from the server itself, and
 // no script or style is inline.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // ServeHTTP answers a request for the page, its files or its API.

@@ -137,7 +137,7 @@ func TestServeHTTP_CompressesForClientsThatAcceptIt(t *testing.T) {
 	}
 	resp, err := http.Get(s.URL) //nolint:noctx // decompresses
 	require.NoError(t, err)
-	defer resp.Body.Close()
+	defer func() { require.NoError(t, resp.Body.Close()) }()
 	require.True(t, resp.Uncompressed)
 	got, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)

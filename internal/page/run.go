@@ -133,7 +133,7 @@ func (s *stage) plan(limit, lanes int) ([]int, error) {
 	for _, growth := range growths {
 		list, work := frames(most, growth), 0.0
 		for _, t := range list {
-			work += s.work(s.spikes(t, limit)) * float64(lanes)
+			work += float64(s.work(s.spikes(t, limit)) * float64(lanes))
 		}
 		if work <= maxWork {
 			return list, nil

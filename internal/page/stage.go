@@ -139,7 +139,7 @@ func (s *stage) work(spikes []int) float64 {
 	}
 	if f := s.front; f != nil { // the reconstruction
 		out := s.sizes[f.number+1]
-		work += float64(f.weights.Len()) * float64(out.Height*out.Width)
+		work += float64(float64(f.weights.Len()) * float64(out.Height*out.Width))
 	}
 	return work
 }

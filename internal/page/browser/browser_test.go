@@ -3,6 +3,7 @@ package main
 import (
 	"image"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -16,6 +17,10 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/internal/converttest"
+	"github.com/spike-by-spike/sbs/internal/modeltest"
 )
 
 type point struct{ x, y float64 }
@@ -250,6 +255,7 @@ func TestKeyboard(t *testing.T) {
 	p.do(chromedp.Focus(chromedp.CSS("#clear")))
 	p.keys(" ")
 	require.Equal(t, "ink", focused(), "after New drawing, the keys draw")
+	require.True(t, value[bool](p, `document.getElementById('pen').checkVisibility()`), "the pen is not visible")
 	for range 12 {
 		p.keys(kb.ArrowUp)
 	}
@@ -343,7 +349,7 @@ func TestColors(t *testing.T) {
 
 // TestPhone uses the page on a narrow touch screen.
 func TestPhone(t *testing.T) {
-	p := openPage(t, screen{width: 360, height: 740, scale: 2, phone: true}, "", "mnist-fast")
+	p := openPage(t, screen{width: 360, height: 740, scale: 2, phone: true}, "", "mnist-fast", "fashion-fast")
 	fits := func() {
 		t.Helper()
 		require.Equal(t, 360.0, value[float64](p, `document.documentElement.scrollWidth`), "the page scrolls to the side")
@@ -372,6 +378,30 @@ func TestPhone(t *testing.T) {
 	p.shoot("phone-chart")
 	value[bool](p, `(document.querySelector('.layer').scrollIntoView(), true)`)
 	p.shoot("phone-layers")
+	p.set("model", "fashion-fast")
+	fits()
+	p.shoot("phone-fashion")
+}
+
+// TestManyClasses shows a network with more classes than there is room for.
+func TestManyClasses(t *testing.T) {
+	n := converttest.Digits()
+	n.Layers[2] = converttest.New(9).SbS(converttest.Window(3, 1), 5, 300, 40)
+	n.Classes = nil
+	path := filepath.Join(t.TempDir(), "many", "model.onnx")
+	require.NoError(t, os.Mkdir(filepath.Dir(path), 0o755))
+	require.NoError(t, os.WriteFile(path, modeltest.Write(t, n, convert.Options{}), 0o600))
+	url, end, err := serve(t.Context(), path)
+	require.NoError(t, err)
+	t.Cleanup(end)
+	p := openURL(t, desktop, url, "")
+	require.Contains(t, p.text("#lanes"), "Draw something, or upload a picture. The network tells these apart: 0, 1, 2")
+	require.Contains(t, p.text("#lanes"), "and 280 more")
+	p.draw("7", rand.New(rand.NewPCG(1, 0)))
+	require.Equal(t, 10, value[int](p, `document.querySelectorAll('.bars li').length`))
+	require.Equal(t, "iid", value[string](p, `document.getElementById('sampler').value`), "the network draws its spikes independently")
+	require.Equal(t, p.text("#count"), "40")
+	p.shoot("many")
 }
 
 // TestMessages checks what the page says when something goes wrong.

@@ -1,12 +1,11 @@
-// Command browser opens the page of internal/page in Chromium and takes pictures of it. The tests of
-// this module use the page as people do.
+// Command browser takes pictures of the page of internal/page in Chromium. The tests of this module
+// use the page as people do.
 //
 // It is a module of its own, so that the programs of this repository do not depend on the driver of
 // the browser. docs/images/page.png, the picture in README.md, is made in this folder by
 //
-//	go run . -o ../../../docs/images/page.png
-//
-// and reduced to 256 colors by pngquant.
+//	go run . -at 24 -o ../../../docs/images/page.png
+//	pngquant --force --ext .png 128 ../../../docs/images/page.png
 package main
 
 import (
@@ -25,22 +24,21 @@ import (
 func main() {
 	output := flag.String("o", "page.png", "the picture to write")
 	model := flag.String("model", "../../../models/mnist-fast/model.onnx", "the network")
-	fragment := flag.String("link", "", "the fragment of the address: a link of the page, from the #")
-	script := flag.String("script", "", "JavaScript that runs before the picture is taken")
-	whole := flag.Bool("whole", false, "take the whole page and not only what a window shows")
+	at := flag.Int("at", 0, "the number of spikes to show; 0 means all")
+	whole := flag.Bool("whole", false, "take the whole page and not only what the window shows")
 	s := screen{scale: 1}
 	flag.IntVar(&s.width, "width", 1180, "the width of the window")
-	flag.IntVar(&s.height, "height", 860, "the height of the window")
+	flag.IntVar(&s.height, "height", 880, "the height of the window")
 	flag.BoolVar(&s.dark, "dark", false, "use the dark colors")
 	flag.BoolVar(&s.phone, "phone", false, "use a touch screen")
 	flag.Parse()
-	if err := take(s, *model, *fragment, *script, *output, *whole); err != nil {
+	if err := take(s, *model, *at, *output, *whole); err != nil {
 		fmt.Fprintln(os.Stderr, "browser:", err)
 		os.Exit(1)
 	}
 }
 
-func take(s screen, model, fragment, script, output string, whole bool) error {
+func take(s screen, model string, at int, output string, whole bool) error {
 	path, err := findBrowser()
 	if err != nil {
 		return err
@@ -55,14 +53,16 @@ func take(s screen, model, fragment, script, output string, whole bool) error {
 		return err
 	}
 	defer stop()
-	if err := chromedp.Do(ctx, chromedp.Navigate(url+"/"+fragment), wait()); err != nil {
+	if err := chromedp.Do(ctx, chromedp.Navigate(url), wait()); err != nil {
 		return err
 	}
-	if script != "" {
-		if _, err := chromedp.Run(ctx, chromedp.Evaluate[any](script)); err != nil {
+	if at > 0 { // the link of the page, with a number of spikes
+		fragment, err := chromedp.Run(ctx, chromedp.Evaluate[string]("location.hash"))
+		if err != nil {
 			return err
 		}
-		if err := chromedp.Do(ctx, wait()); err != nil {
+		link := fmt.Sprintf("%s/%s&t=%d", url, fragment, at)
+		if err := chromedp.Do(ctx, chromedp.Navigate("about:blank"), chromedp.Navigate(link), wait()); err != nil {
 			return err
 		}
 	}

@@ -49,12 +49,6 @@ export class Chart {
     c.font = font;
     c.lineJoin = 'round';
     this.#axes(c, y, muted, line);
-    if (threshold > 0) {
-      c.strokeStyle = muted;
-      c.lineWidth = 1;
-      c.setLineDash([3, 3]);
-      path(c, [[edge.left, y(threshold)], [width - edge.right, y(threshold)]]);
-    }
     const until = (values) => values.slice(0, frame + 1).map((v, i) => [this.x(i), y(v)]);
     const all = (values) => values.map((v, i) => [this.x(i), y(v)]);
     classes.forEach((_, k) => {
@@ -68,6 +62,13 @@ export class Chart {
       c.strokeStyle = css(tone, place < 0 ? 0.45 : 1);
       path(c, until(values));
     });
+    if (threshold > 0) {
+      c.strokeStyle = text;
+      c.lineWidth = 1;
+      c.setLineDash([1, 3]);
+      path(c, [[edge.left, y(threshold)], [width - edge.right, y(threshold)]]);
+      path(c, until(lane.probabilities.map(margin)));
+    }
     c.setLineDash([]);
     c.strokeStyle = text;
     c.lineWidth = 1;
@@ -82,7 +83,7 @@ export class Chart {
     if (threshold > 0) {
       c.fillStyle = muted;
       c.textAlign = 'left';
-      c.fillText(`margin needed: ${Math.round(threshold * 100)}%`, edge.left + 6, y(threshold) - 5);
+      c.fillText(`dotted: the margin, and the ${Math.round(threshold * 100)}% that it needs`, edge.left + 4, y(threshold) - 5);
     }
     this.#describe(lane, spikes, classes, order);
   }
@@ -103,7 +104,7 @@ export class Chart {
     for (let power = 1; power <= last; power *= 10) {
       for (const m of wide ? [1, 2, 5] : [1]) {
         const t = m * power, x = edge.left + Math.log(t) * scale;
-        if (t > last || (t !== last && this.width - edge.right - x < 26)) continue;
+        if (t >= last || this.width - edge.right - x < 26) continue;
         c.fillText(t, x, height - edge.bottom + 15);
       }
     }

@@ -3,10 +3,11 @@
 const side = 280; // of the drawing in its own pixels
 const pen = 11; // radius of the pen
 
-/** Lets people draw on a canvas, with the pointer or the keys. changed(gray) is called after each stroke. */
+/** Lets people draw on a canvas, with the pointer or the keys. began() is called before each stroke, and changed(ink) after it. */
 export class Pad {
-  constructor(canvas, changed, began) {
-    Object.assign(this, { canvas, changed, began, down: false, light: false });
+  /** cursor is an element that shows where the keys have moved the pen. */
+  constructor(canvas, cursor, changed, began) {
+    Object.assign(this, { canvas, cursor, changed, began, down: false, light: false });
     canvas.width = canvas.height = side;
     this.context = canvas.getContext('2d', { willReadFrequently: true });
     this.key = { x: side / 2, y: side / 2, down: false };
@@ -78,6 +79,8 @@ export class Pad {
       this.key.y = Math.min(side - pen, Math.max(pen, this.key.y + step[1]));
       if (this.key.down) this.#line({ x: this.key.x, y: this.key.y });
     } else return;
+    this.cursor.style.left = `${(this.key.x / side) * 100}%`;
+    this.cursor.style.top = `${(this.key.y / side) * 100}%`;
     e.preventDefault();
   }
 

@@ -6,9 +6,9 @@ import { element, show } from './pixels.js';
 const titles = { low_discrepancy: 'Evenly spread spikes', iid: 'Independent spikes' };
 
 export class Lane {
-  /** seek(frame) is called when somebody points at the chart. */
-  constructor(response, index, model, seek) {
-    Object.assign(this, { response, model, lane: response.lanes[index] });
+  /** own says that the network has its own number of spikes. seek(frame) is called when somebody points at the chart. */
+  constructor(response, index, model, own, seek) {
+    Object.assign(this, { response, model, own, lane: response.lanes[index] });
     this.order = leaders(this.lane);
     const id = `lane-${index}`;
     const view = (area, title, ...children) => element('div', { className: `view ${area}` }, element('h3', {}, title), ...children);
@@ -38,15 +38,25 @@ export class Lane {
   #bars() {
     const named = this.model.classes.some((c) => c.length > 2);
     const list = element('ul', { className: named ? 'bars named' : 'bars', 'aria-label': 'Belief in each class' });
-    const rows = this.model.classes.map((name, k) => {
+    const rows = this.#rows().map((k) => {
+      const name = this.model.classes[k];
       const bar = element('span', { className: 'bar' }), value = element('span', { className: 'value' });
       const place = this.order.indexOf(k);
       if (place >= 0) bar.style.background = `var(--class-${place})`;
       const row = element('li', {}, element('span', {}, name), element('span', { className: 'track' }, bar), value);
       list.append(row);
-      return { row, bar, value };
+      return { k, row, bar, value };
     });
     return { list, rows };
+  }
+
+  /** Returns the classes with a bar: all, or those that stand out if there are many. */
+  #rows() {
+    const all = this.model.classes.map((_, k) => k);
+    if (all.length <= 12) return all;
+    const last = this.lane.probabilities.at(-1);
+    const best = [...all].sort((a, b) => last[b] - last[a]);
+    return [...new Set([...this.order, ...best])].slice(0, 10).sort((a, b) => a - b);
   }
 
   /** Returns the belief in a frame: the best class and its probability. */
@@ -61,7 +71,7 @@ export class Lane {
     const p = lane.probabilities[frame], best = this.best(frame);
     this.winner.textContent = best.name;
     this.sure.textContent = percent(best.probability);
-    this.bars.rows.forEach(({ row, bar, value }, k) => {
+    this.bars.rows.forEach(({ k, row, bar, value }) => {
       bar.style.width = `${p[k] * 100}%`;
       value.textContent = `${Math.round(p[k] * 100)}%`;
       row.classList.toggle('first', k === best.class);
@@ -79,7 +89,7 @@ export class Lane {
       show(this.sees, lane.sees.subarray(frame * bytes, (frame + 1) * bytes), inner, response.crop);
       this.sees.setAttribute('aria-label', 'The picture as the first layer describes it');
     }
-    const threshold = response.stages && response.stage <= response.stages.length ? response.stages[response.stage - 1].threshold : 0;
+    const threshold = this.own && response.stages && response.stage <= response.stages.length ? response.stages[response.stage - 1].threshold : 0;
     this.chart?.draw(lane, response.spikes, frame, model.classes, this.order, threshold);
     this.#explain(frame);
   }

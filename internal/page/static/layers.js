@@ -49,7 +49,7 @@ export class Layers {
     });
     const title = element('h3', {}, `Layer ${number} `, element('span', {}, `${where}${last ? ', one for each class: this is the answer' : ''}`));
     const label = element('label', { htmlFor: r.input.id }, 'Neuron', r.input);
-    r.root = element('div', { className: 'layer' }, title, element('div', { className: 'maps' }, ...figures),
+    r.root = element('div', { className: 'layer' }, title, element('div', { className: first.neurons > 300 ? 'maps many' : 'maps' }, ...figures),
       element('div', { className: 'neuron' }, label, r.weights, r.text));
     return r;
   }

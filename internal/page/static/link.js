@@ -8,13 +8,12 @@ async function through(stream, bytes) {
   return new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer());
 }
 
-/** Returns the fragment for a state. Settings with their default are left out. */
+/** Returns the fragment for a state. Most settings with their default are left out. */
 export async function encode(state) {
-  const p = new URLSearchParams({ m: state.model });
+  const p = new URLSearchParams({ m: state.model, sampler: state.sampler });
   if (state.stage) p.set('stage', state.stage);
   if (state.spikes) p.set('spikes', state.spikes);
   if (state.seed) p.set('seed', state.seed);
-  if (state.sampler !== 'low_discrepancy') p.set('sampler', state.sampler);
   if (state.noise) p.set('noise', `${state.noise}=${state.level}`);
   if (!state.fit) p.set('fit', 'no');
   if (state.at != null) p.set('t', state.at);

@@ -21,7 +21,7 @@ let running; // of the request on its way
 const state = { model: '', stage: 0, spikes: 0, seed: 0, sampler: 'low_discrepancy', noise: '', level: 0, fit: true, at: null, pixels: null };
 
 const layers = new Layers($('layers'), $('inside'));
-const pad = new Pad($('ink'), drawn, () => { $('hint').hidden = true; press(null); });
+const pad = new Pad($('ink'), $('pen'), drawn, () => { $('hint').hidden = true; press(null); });
 
 function fail(error) {
   if (error.name === 'AbortError') return;
@@ -111,7 +111,7 @@ async function useModel(name) {
   $('clear').hidden = model.channels !== 1;
   show($('picture'), new Uint8Array(model.height * model.width * model.channels), model);
   tests = model.pictures ? await api.pictures(model.name) : [];
-  $('tests-title').hidden = tests.length === 0;
+  $('tests-title').hidden = $('source').hidden = tests.length === 0;
   $('tests').replaceChildren(...tests.map((t, i) => {
     const b = document.createElement('button');
     b.type = 'button';
@@ -131,6 +131,9 @@ async function useModel(name) {
   for (const id of ['sampler', 'spikes']) $(id).closest('.field').hidden = !spiking;
   setSpikes();
 }
+
+/** Returns how the network itself draws its spikes. */
+const ownSampler = () => model.stages.at(-1).layers[0]?.sampler ?? 'low_discrepancy';
 
 const spikesText = (stage) => `${stage.layers.map((l) => l.spikes).join(', ')} spikes`;
 
@@ -203,6 +206,7 @@ $('model').addEventListener('change', async () => {
   try {
     Object.assign(state, { stage: 0, at: null, noise: '', level: 0, spikes: 0 });
     await useModel($('model').value);
+    if (state.sampler !== 'both') state.sampler = ownSampler();
     showSettings();
     first();
   } catch (e) {
@@ -220,7 +224,8 @@ function first() {
   lanes = [];
   const p = document.createElement('p');
   p.className = 'panel empty';
-  p.textContent = `${model.channels === 1 ? 'Draw something, or upload a picture.' : 'Upload a photo.'} The network tells these apart: ${model.classes.join(', ')}.`;
+  const names = model.classes.slice(0, 20).join(', ') + (model.classes.length > 20 ? ` and ${model.classes.length - 20} more` : '');
+  p.textContent = `${model.channels === 1 ? 'Draw something, or upload a picture.' : 'Upload a photo.'} The network tells these apart: ${names}.`;
   $('lanes').replaceChildren(p);
   $('lanes').setAttribute('aria-busy', 'false');
   $('slider').closest('section').hidden = $('inside').hidden = true;
@@ -231,7 +236,10 @@ function first() {
 // The run
 
 async function run({ play = false }) {
-  if (!state.pixels) return;
+  if (!state.pixels) {
+    $('lanes').setAttribute('aria-busy', 'false');
+    return;
+  }
   running?.abort();
   const mine = running = new AbortController();
   stop();
@@ -258,7 +266,7 @@ async function run({ play = false }) {
 function accept(answer) {
   response = answer;
   show($('picture'), response.pixels, model);
-  lanes = response.lanes.map((_, i) => new Lane(response, i, model, (f) => { stop(); seek(f); }));
+  lanes = response.lanes.map((_, i) => new Lane(response, i, model, state.spikes === 0, (f) => { stop(); seek(f); }));
   $('lanes').replaceChildren(...lanes.map((l) => l.root));
   layers.use(response, model, response.stage || 1);
   const slider = $('slider');
@@ -361,6 +369,7 @@ async function openLink() {
   Object.assign(state, link);
   await useModel(link.model);
   showSettings();
+  press(tests.findIndex((t) => link.pixels && t.pixels.every((v, i) => v === link.pixels[i])));
   if (link.pixels) run({});
   else first();
   return true;
@@ -398,6 +407,7 @@ async function begin() {
     }
     if (!opened) {
       await useModel(models[0].name);
+      state.sampler = ownSampler();
       showSettings();
       first();
     }
