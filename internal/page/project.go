@@ -204,7 +204,7 @@ func (s *stage) picture(in field, scale float32) field {
 	case mean != nil:
 		in = difference(in, pairs)
 		for i, d := range in.values {
-			in.values[i] = mean[i/size] + d/2
+			in.values[i] = mean[i/size] + float32(d/2)
 		}
 	case s.front.split != nil:
 		in = difference(in, halves(in.Channels/2))
@@ -295,7 +295,7 @@ func (s *stage) visible(f field, signed bool) field {
 	for i, v := range out.values {
 		out.values[i] = v / most
 		if signed {
-			out.values[i] = 0.5 + v/most/2
+			out.values[i] = 0.5 + float32(v/most/2)
 		}
 	}
 	return out

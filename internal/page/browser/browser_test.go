@@ -115,8 +115,7 @@ func TestSlider(t *testing.T) {
 	require.Equal(t, sbsRun(t, "mnist-fast", file, append(flags, "auto")...).answer(), p.answers()[0])
 	require.Contains(t, value[string](p, `document.getElementById('slider').getAttribute('aria-valuetext')`), "10 spikes per position: ")
 	require.Eventually(t, func() bool { return strings.HasPrefix(p.text("#status"), "After 10 spikes per position: ") }, 5*time.Second, 50*time.Millisecond)
-	q, _ := p.link()
-	require.Equal(t, "10", q.Get("t"))
+	require.Eventually(t, func() bool { q, _ := p.link(); return q.Get("t") == "10" }, 5*time.Second, 50*time.Millisecond)
 
 	p.set("fit", "false")
 	require.Equal(t, "10", p.text("#count"))
