@@ -6,6 +6,7 @@
 # make emulated    the tests of numbers and files, on emulated processors
 # make bench       the benchmarks
 # make interop     compares models with onnxruntime, which npm installs
+# make clients     sbs-serve with clients in Python and JavaScript, which npm installs
 # make bench-onnxruntime MODEL=cnn.onnx THREADS=2   how fast onnxruntime runs a model
 # make release-check  the workflows and the release configuration
 
@@ -20,7 +21,7 @@ FUZZTIME      ?= 60s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test check check-long format vet lint race modules purego tiers cross fused generated vuln fuzz emulated bench interop bench-onnxruntime conformance conformance-full release-check clean
+.PHONY: build test check check-long format vet lint race modules purego tiers cross fused generated vuln fuzz emulated bench interop clients bench-onnxruntime conformance conformance-full release-check clean
 
 # -buildvcs=auto lets --version name the revision, whatever the Go settings say.
 build:
@@ -181,6 +182,21 @@ $(MNIST)/t10k-images-idx3-ubyte:
 
 interop: $(INTEROP)/installed $(MNIST)/t10k-images-idx3-ubyte
 	SBS_ONNXRUNTIME=$(INTEROP) SBS_MNIST=$(MNIST) go test ./runtime -run '^TestInterop' -count 1 -v
+
+# sbs-serve with gRPC clients in Python (Debian: python3-grpcio, python3-protobuf, protobuf-compiler)
+# and JavaScript.
+GRPC_JS       := 1.14.7
+PROTO_LOADER  := 0.8.1
+GRPC_PYTHON   ?= /usr/bin/python3
+GRPC_JS_FOLDER := $(CURDIR)/bin/grpc-js-$(GRPC_JS)
+
+$(GRPC_JS_FOLDER)/installed:
+	rm -rf $(@D) && mkdir -p $(@D)
+	npm install --prefix $(@D) --no-save --no-audit --no-fund --ignore-scripts @grpc/grpc-js@$(GRPC_JS) @grpc/proto-loader@$(PROTO_LOADER)
+	touch $@
+
+clients: $(GRPC_JS_FOLDER)/installed
+	SBS_GRPC_PYTHON=$(GRPC_PYTHON) SBS_GRPC_JS=$(GRPC_JS_FOLDER) go test ./internal/serve -run '^TestClients' -count 1 -v
 
 bench-onnxruntime: $(INTEROP)/installed
 	SBS_ONNXRUNTIME=$(INTEROP) node docs/benchmarks/onnxruntime.js $(MODEL) $(THREADS)

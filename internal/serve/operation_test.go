@@ -288,7 +288,7 @@ func TestServer_EndsWithAnErrorIfRequestsDoNotEnd(t *testing.T) {
 	go func() { done <- cli.Run(ctx, Command(args), args, io.Discard, log) }()
 	require.Eventually(t, func() bool { return len(log.find("ready")) > 0 }, 20*time.Second, 5*time.Millisecond)
 	s := &instance{t: t, url: "http://" + log.find("listening")[0]["address"].(string), log: log}
-	body, err := json.Marshal(requestJSON{Inputs: images(pixels(1, 1))})
+	body, err := json.Marshal(requestJSON{Inputs: images(forSlow())})
 	require.NoError(t, err)
 	var group sync.WaitGroup
 	group.Go(func() {

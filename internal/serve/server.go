@@ -30,8 +30,11 @@ type server struct {
 	gate  *gate.Gate
 	certs *certificates // nil without TLS
 	http  *http.Server
-	grpc  *rpc.Server // nil without gRPC
-	show  *showcase   // nil without the page
+	conns *connections // of http
+	grpc  *rpc.Server  // nil without gRPC
+	show  *showcase    // nil without the page
+
+	listeners []net.Listener
 
 	failed  chan error // of Serve
 	serving sync.WaitGroup
@@ -126,6 +129,8 @@ func (c *config) newServer(paths []string, stderr io.Writer) (*server, error) {
 		WriteTimeout: c.readTimeout + c.timeout + time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(handler, slog.LevelDebug), // about clients
 	}
+	s.conns = newConnections()
+	s.http.ConnState = s.conns.changed
 	if c.grpcListen != "" {
 		s.grpc = rpc.New(s.gate, forGRPC)
 	}
@@ -139,6 +144,7 @@ func (s *server) listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("--listen %s: %w", s.config.listen, err)
 	}
+	s.listeners = append(s.listeners, web)
 	s.serving.Go(func() {
 		var err error
 		if s.certs != nil {
@@ -146,7 +152,7 @@ func (s *server) listen(ctx context.Context) error {
 		} else {
 			err = s.http.Serve(web)
 		}
-		if !errors.Is(err, http.ErrServerClosed) {
+		if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			s.failed <- err
 		}
 	})
@@ -160,8 +166,9 @@ func (s *server) listen(ctx context.Context) error {
 		s.stop(0)
 		return fmt.Errorf("--grpc-listen %s: %w (--grpc-listen \"\" turns gRPC off)", s.grpcListen, err)
 	}
+	s.listeners = append(s.listeners, calls)
 	s.serving.Go(func() {
-		if err := s.grpc.Serve(calls); err != nil {
+		if err := s.grpc.Serve(calls); err != nil && !errors.Is(err, net.ErrClosed) {
 			s.failed <- err
 		}
 	})
@@ -223,18 +230,22 @@ func (s *server) stop(limit time.Duration) error {
 		s.show.page.Close()
 	}
 	var ended sync.WaitGroup
+	for _, l := range s.listeners {
+		ended.Go(func() { closeListener(l) })
+	}
+	ended.Wait()
+	s.serving.Wait()
 	if s.grpc != nil {
 		ended.Go(func() {
 			defer context.AfterFunc(ctx, s.grpc.Stop)()
 			s.grpc.GracefulStop()
 		})
 	}
-	err := s.http.Shutdown(ctx)
+	err := s.conns.shutdown(ctx, s.http)
 	if err != nil {
-		err = errors.Join(fmt.Errorf("requests have not ended within --shutdown-timeout %v: %w", s.shutdown, err), s.http.Close())
+		err = fmt.Errorf("requests have not ended within --shutdown-timeout %v: %w", s.shutdown, err)
 	}
 	ended.Wait()
-	s.serving.Wait()
 	s.models.Close()
 	return err
 }
