@@ -3,6 +3,10 @@ package main
 import (
 	"image"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -401,6 +405,43 @@ func TestManyClasses(t *testing.T) {
 	require.Equal(t, "iid", value[string](p, `document.getElementById('sampler').value`), "the network draws its spikes independently")
 	require.Equal(t, p.text("#count"), "40")
 	p.shoot("many")
+}
+
+// TestToken opens the page of a server that asks for a token.
+func TestToken(t *testing.T) {
+	inner, end, err := serve(t.Context(), models+"mnist-fast/model.onnx")
+	require.NoError(t, err)
+	t.Cleanup(end)
+	target, err := url.Parse(inner)
+	require.NoError(t, err)
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		open := r.URL.Path == "/" || strings.HasPrefix(r.URL.Path, "/page/static/")
+		if !open && r.Header.Get("Authorization") != "Bearer secret" {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	p := start(t, desktop)
+	p.mayFail = "401"
+	p.do(chromedp.Navigate(s.URL))
+	message := func(want string) {
+		t.Helper()
+		require.Eventually(t, func() bool { return p.text("#message") == want }, 5*time.Second, 50*time.Millisecond)
+	}
+	message("This server asks for a token.")
+	require.True(t, value[bool](p, "document.querySelector('main').hidden"))
+	p.shoot("token")
+	p.do(chromedp.SendKeys(chromedp.CSS("#secret"), "wrong"+kb.Enter))
+	message("This is not the token of the server.")
+	value[string](p, "document.getElementById('secret').value = ''")
+	p.do(chromedp.SendKeys(chromedp.CSS("#secret"), "secret"+kb.Enter), wait())
+	require.Equal(t, "3", p.answers()[0].Class)
+	require.True(t, value[bool](p, "document.getElementById('token').hidden && document.getElementById('message').hidden"))
+	require.NotContains(t, value[string](p, "location.href"), "secret")
 }
 
 // TestMessages checks what the page says when something goes wrong.

@@ -33,6 +33,8 @@ type tab struct {
 	ctx context.Context
 	url string // of the page
 
+	mayFail string // requests that fail with this status are no complaint
+
 	mu      sync.Mutex
 	console []string // what the browser complains about
 }
@@ -51,7 +53,17 @@ func openPage(t *testing.T, s screen, fragment string, names ...string) *tab {
 	return openURL(t, s, url, fragment)
 }
 
+// openURL opens the page of a server.
 func openURL(t *testing.T, s screen, url, fragment string) *tab {
+	t.Helper()
+	p := start(t, s)
+	p.do(chromedp.Navigate(url+"/"+fragment), wait())
+	p.url = url
+	return p
+}
+
+// start starts the browser.
+func start(t *testing.T, s screen) *tab {
 	t.Helper()
 	path, err := findBrowser()
 	if errors.Is(err, errNoBrowser) {
@@ -60,7 +72,7 @@ func openURL(t *testing.T, s screen, url, fragment string) *tab {
 	require.NoError(t, err)
 	ctx, end, err := open(context.Background(), path, s)
 	require.NoError(t, err)
-	p := &tab{t: t, ctx: ctx, url: url}
+	p := &tab{t: t, ctx: ctx}
 	messages := chromedp.Console(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -68,6 +80,9 @@ func openURL(t *testing.T, s screen, url, fragment string) *tab {
 		for m, err := range messages {
 			if err != nil {
 				return
+			}
+			if p.mayFail != "" && strings.Contains(m.Text, "the server responded with a status of "+p.mayFail) {
+				continue
 			}
 			if m.IsException() || m.Type == chromedp.ConsoleError || m.Type == chromedp.ConsoleWarning || m.Source == "security" {
 				p.mu.Lock()
@@ -86,7 +101,6 @@ func openURL(t *testing.T, s screen, url, fragment string) *tab {
 		defer p.mu.Unlock()
 		require.Empty(t, p.console, "the console of the browser")
 	})
-	p.do(chromedp.Navigate(url+"/"+fragment), wait())
 	return p
 }
 
