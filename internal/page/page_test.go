@@ -157,7 +157,8 @@ func TestServeHTTP_RefusesOtherSites(t *testing.T) {
 func TestOverview_DescribesTheModels(t *testing.T) {
 	require.Equal(t, overview{Models: []description{}, Spikes: defaultSpikes}, get[overview](t, newHandler(Limits{}), "/page/models"))
 
-	o := get[overview](t, newHandler(Limits{Spikes: 500}, load(t, "mnist-fast"), load(t, "cifar10-fast")), "/page/models")
+	h := newHandler(Limits{Spikes: 500}, load(t, "mnist-fast"), load(t, "cifar10-fast"))
+	o := get[overview](t, h, "/page/models")
 	require.Equal(t, 500, o.Spikes)
 	require.Len(t, o.Models, 2)
 	digits, photos := o.Models[0], o.Models[1]
@@ -175,7 +176,7 @@ func TestOverview_DescribesTheModels(t *testing.T) {
 			require.Less(t, n.Least, n.Most)
 			for _, level := range []float64{n.Least, n.Most} {
 				q := Request{Model: m.Name, Pixels: make([]byte, m.Channels*m.Height*m.Width), Samplers: []string{"iid"}, Spikes: 1, Noise: fmt.Sprintf("%s=%v", n.Name, level)}
-				run(t, newHandler(Limits{}, load(t, m.Name)), q)
+				run(t, h, q)
 			}
 		}
 	}

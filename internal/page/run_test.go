@@ -116,8 +116,8 @@ func TestRun_SendsThePictureThroughTheStages(t *testing.T) {
 	defer whole.Close()
 	left := map[int]int{}
 	pixels := [][]byte{random(m, 1), random(m, 2), make([]byte, m.values())}
-	for _, p := range m.pictures {
-		pixels = append(pixels, p.Pixels)
+	for i := 0; i < len(m.pictures); i += 4 {
+		pixels = append(pixels, m.pictures[i].Pixels)
 	}
 	for _, p := range pixels {
 		results, err := whole.Images(t.Context(), asFile(t, m, p))
@@ -476,7 +476,7 @@ func TestUpload_ReadsPictureFiles(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, pixels, p.Pixels, "the picture was not inverted")
 
-	large := image.NewNRGBA(image.Rect(0, 0, 5000, 5000))
+	large := image.NewGray(image.Rect(0, 0, 4100, 4100))
 	for name, bad := range map[string][]byte{"text": []byte("no picture"), "nothing": nil, "half": file.Bytes()[:file.Len()/2]} {
 		status, _, answer := post(bad)
 		require.Equal(t, http.StatusBadRequest, status, name)
