@@ -18,6 +18,7 @@ let tests = [];
 let response, lanes = [], frame = 0;
 let playing = 0; // the timer of the player
 let running; // of the request on its way
+let drawTimer, levelTimer, rememberTimer;
 const state = { model: '', stage: 0, spikes: 0, seed: 0, sampler: 'low_discrepancy', noise: '', level: 0, fit: true, at: null, pixels: null };
 
 const layers = new Layers($('layers'), $('inside'));
@@ -34,7 +35,6 @@ const say = (text) => { $('status').textContent = text; };
 
 // The picture
 
-let drawTimer;
 function drawn(ink) {
   const pixels = prepare(ink, model.height, model.width, model.digits);
   if (!pixels) return;
@@ -100,6 +100,11 @@ async function upload(file) {
 // The models and their settings
 
 async function useModel(name) {
+  running?.abort(); // it is for another model, and so are the picture and the timers
+  clearTimeout(drawTimer);
+  clearTimeout(levelTimer);
+  clearTimeout(rememberTimer);
+  stop();
   model = models.find((m) => m.name === name) ?? models[0];
   state.model = $('model').value = model.name;
   pad.light = model.light;
@@ -193,7 +198,6 @@ $('dice').addEventListener('click', () => {
   state.seed = $('seed').value = Number(state.seed) + 1;
   run({});
 });
-let levelTimer;
 $('level').addEventListener('input', () => {
   state.level = Number($('level').value);
   showNoise();
@@ -204,7 +208,7 @@ $('level').addEventListener('input', () => {
 $('model').addEventListener('change', async () => {
   $('lanes').setAttribute('aria-busy', 'true');
   try {
-    Object.assign(state, { stage: 0, at: null, noise: '', level: 0, spikes: 0 });
+    Object.assign(state, { stage: 0, at: null, noise: '', level: 0, spikes: 0, pixels: null });
     await useModel($('model').value);
     if (state.sampler !== 'both') state.sampler = ownSampler();
     showSettings();
@@ -252,9 +256,11 @@ async function run({ play = false }) {
       model: state.model, stage: state.stage, pixels: state.pixels, spikes: state.spikes, seed: state.seed, samplers, noise, fit: state.fit,
     }, mine.signal);
     if (mine.signal.aborted) return;
-    accept(answer);
+    const moving = play && !calm.matches && answer.spikes.length > 1;
+    accept(answer, moving);
     await remember();
-    if (play && !calm.matches && response.spikes.length > 1) start();
+    if (mine !== running) return;
+    if (moving) start();
     else announce();
   } catch (e) {
     fail(e);
@@ -263,7 +269,8 @@ async function run({ play = false }) {
   }
 }
 
-function accept(answer) {
+/** Shows an answer, from its first frame on if it will be played. */
+function accept(answer, moving) {
   response = answer;
   show($('picture'), response.pixels, model);
   lanes = response.lanes.map((_, i) => new Lane(response, i, model, state.spikes === 0, (f) => { stop(); seek(f); }));
@@ -273,7 +280,7 @@ function accept(answer) {
   slider.max = response.spikes.length - 1;
   slider.closest('section').hidden = response.spikes.length < 2;
   const at = state.at == null ? response.spikes.length - 1 : response.spikes.findLastIndex((t) => t <= state.at);
-  showFrame(Math.max(0, at));
+  showFrame(moving ? 0 : Math.max(0, at));
 }
 
 /** Shows a frame. */
@@ -299,7 +306,6 @@ function announce() {
   say(`${t ? `After ${t} spikes per position: ` : ''}${lanes.map(beliefText).join('; ')}`);
 }
 
-let rememberTimer;
 function seek(f) {
   showFrame(f);
   state.at = frame === response.spikes.length - 1 ? null : response.spikes[frame];
@@ -359,6 +365,7 @@ $('copy').addEventListener('click', async () => {
   say($('copied').textContent);
 });
 
+/** Shows what the link says. Returns false if there is none. */
 async function openLink() {
   const size = (name) => {
     const m = models.find((x) => x.name === name);
@@ -366,8 +373,8 @@ async function openLink() {
   };
   const link = await decode(location.hash.slice(1), size);
   if (!link) return false;
-  Object.assign(state, link);
   await useModel(link.model);
+  Object.assign(state, link);
   showSettings();
   press(tests.findIndex((t) => link.pixels && t.pixels.every((v, i) => v === link.pixels[i])));
   if (link.pixels) run({});
