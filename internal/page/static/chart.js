@@ -83,7 +83,7 @@ export class Chart {
     if (threshold > 0) {
       c.fillStyle = muted;
       c.textAlign = 'left';
-      c.fillText(`dotted: the margin, and the ${Math.round(threshold * 100)}% that it needs`, edge.left + 4, y(threshold) - 5);
+      c.fillText(`dotted: the margin, and the ${Math.round(threshold * 100)}% that it needs`, edge.left + 4, y(threshold) + (threshold > 0.85 ? 14 : -5));
     }
     this.#describe(lane, spikes, classes, order);
   }

@@ -66,7 +66,8 @@ export class Layers {
       show(r.weights, w.pixels, w);
       r.weights.hidden = false;
       r.weights.setAttribute('aria-label', `Weights of neuron ${neuron}${name}`);
-      r.text.textContent = `its weights W: the pattern that neuron ${neuron}${name} looks for in ${w.height} × ${w.width} pixels`;
+      const others = r.layer === this.rows[0].layer ? '' : ', more than the others do';
+      r.text.textContent = `its weights W: the pattern that neuron ${neuron}${name} looks for in ${w.height} × ${w.width} pixels${others}`;
     } catch (e) {
       if (r.neuron !== neuron) return;
       r.weights.hidden = true;

@@ -398,11 +398,16 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
 let resizeTimer;
 addEventListener('resize', () => { clearTimeout(resizeTimer); resizeTimer = setTimeout(redraw, 100); });
 
+/** Shows or hides everything that needs the server's models. */
+function present(visible) {
+  document.querySelector('main').hidden = $('model').closest('label').hidden = !visible;
+}
+
 async function begin() {
   try {
     const overview = await api.models();
     $('token').hidden = $('message').hidden = true;
-    document.querySelector('main').hidden = false;
+    present(true);
     [models, maxSpikes] = [overview.models, overview.maxSpikes];
     if (models.length === 0) throw new Error('This server has no networks that the page can show.');
     options($('model'), models.map((m) => [m.name, m.name]));
@@ -421,7 +426,7 @@ async function begin() {
     if (damage) fail(damage);
   } catch (e) {
     fail(e);
-    document.querySelector('main').hidden = models.length === 0;
+    present(models.length > 0);
   }
 }
 
