@@ -126,7 +126,9 @@ FUZZ := ./internal/kernel:FuzzTiers \
 	./convert:FuzzFromONNX \
 	./runtime:FuzzNew \
 	./train:FuzzRestore \
-	./runtime/onnxgo:FuzzDecode
+	./runtime/onnxgo:FuzzDecode \
+	./internal/serve/rest:FuzzRead \
+	./internal/serve/rpc:FuzzFromMessage
 
 fuzz:
 	@for f in $(FUZZ); do .ci/fuzz $${f%:*} $${f#*:} $(FUZZTIME) || exit 1; done

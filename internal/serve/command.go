@@ -74,7 +74,7 @@ type config struct {
 // The defaults of flags.
 const (
 	defaultMaxBatch  = 128
-	defaultMaxQueue  = 1024
+	defaultMaxQueue  = 4096
 	defaultMaxSpikes = 10000
 	defaultMaxBody   = 64
 	defaultMaxMemory = 1024

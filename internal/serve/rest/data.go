@@ -182,7 +182,7 @@ func (l *list) token() []byte {
 		}
 		end++
 	} else {
-		for end < len(l.rest) && bytes.IndexByte([]byte(",] \n\r\t"), l.rest[end]) < 0 {
+		for end < len(l.rest) && !ends(l.rest[end]) {
 			end++
 		}
 	}
@@ -191,6 +191,9 @@ func (l *list) token() []byte {
 	l.rest = l.rest[end:]
 	return token
 }
+
+// ends reports whether a byte ends a number or a word.
+func ends(c byte) bool { return c == ',' || c == ']' || c == ' ' || c == '\n' || c == '\r' || c == '\t' }
 
 // short returns the start of a token for a message.
 func short(token []byte) string {
