@@ -12,7 +12,8 @@ import (
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
-// Model is a network that the page can show. Use Load to make one. It never changes.
+// Model is a network that the page can show. Use Load to make one. It does not change once a Handler has
+// it: see UsePictures.
 type Model struct {
 	name     string
 	size     classify.Size

@@ -93,7 +93,7 @@ func (m *Model) decode(file []byte, maxPixels int, invert string) ([]byte, error
 
 // UsePictures replaces the test pictures of a model by those in paths, which are images as sbs-run
 // takes them, of any size. It takes 30 at most, an equal share of each class if they are in folders
-// of classes.
+// of classes. Call it before SetModels.
 func (m *Model) UsePictures(ctx context.Context, paths ...string) (err error) {
 	options := dataset.Options{
 		Size: dataset.Size(m.size), Resize: true, Invert: dataset.InvertAuto, Classes: m.classes, NumClasses: len(m.classes),

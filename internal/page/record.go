@@ -29,9 +29,14 @@ type recorder struct {
 func (r *recorder) record(ctx context.Context, x *runtime.Tensor, sampler runtime.Sampler) (*lane, error) {
 	r.Sampler = string(sampler)
 	s := r.stage
+	room := maxSeries
 	for _, l := range s.layers {
 		size := s.sizes[l.number+1]
-		r.Layers = append(r.Layers, laneLayer{Layer: l.number, Neurons: size.Channels, Height: size.Height, Width: size.Width})
+		bytes := len(r.frames) * size.Channels * size.Height * size.Width
+		r.Layers = append(r.Layers, laneLayer{Layer: l.number, Neurons: size.Channels, Height: size.Height, Width: size.Width, shown: bytes <= room})
+		if bytes <= room {
+			room -= bytes
+		}
 	}
 	if f := s.front; f != nil {
 		size := s.sizes[f.number+1]
@@ -118,7 +123,7 @@ func (r *recorder) addLayer(l *laneLayer, h *runtime.Tensor) {
 	if f := r.stage.front; f != nil && f.number == l.Layer && len(r.frames)*len(r.in.values) <= maxSeries {
 		r.Sees = append(r.Sees, toBytes(r.stage.reconstruct(field{size, values}, r.in, r.scale, r.mass))...)
 	}
-	if len(r.frames)*len(values) > maxSeries {
+	if !l.shown {
 		return
 	}
 	most := slices.Max(values)

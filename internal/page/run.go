@@ -95,15 +95,17 @@ type laneLayer struct {
 	Width   int `json:"width"`
 
 	// Most has the largest h of each frame. H has all of them, of shape (frames, neurons, height,
-	// width), as bytes: 255 stands for Most. It is nil if the layer is too large to be shown.
+	// width), as bytes: 255 stands for Most. They are nil if the layer is too large to be shown.
 	Most []float32 `json:"most"`
 	H    []byte    `json:"h"`
+
+	shown bool
 }
 
 const (
 	maxWork   = 3e9     // of all frames of a request: see stage.work
 	maxDrawn  = 1 << 23 // spikes of the first layer that are kept at a time
-	maxSeries = 1 << 22 // bytes of all frames of one kind: the h of a layer, Dots or Sees
+	maxSeries = 1 << 22 // bytes of all frames of a lane of one kind: the h of all layers, Dots or Sees
 	maxFields = 1 << 16 // bytes of a request without its pixels
 )
 

@@ -270,6 +270,27 @@ func TestRun_ShowsTheActivities(t *testing.T) {
 	}
 }
 
+// TestRun_LeavesOutLargeLayers runs a network whose first layer has more values than the page shows.
+func TestRun_LeavesOutLargeLayers(t *testing.T) {
+	n := converttest.Digits()
+	n.Input.Height, n.Input.Width = 204, 204
+	maker := converttest.New(1)
+	n.Layers = []convert.Layer{
+		maker.SbS(converttest.Window(1, 1), 1, 10, 30), maker.SbS(converttest.Window(8, 8), 10, 7, 30),
+		maker.SbS(converttest.Window(25, 1), 7, 3, 30),
+	}
+	m := fromNetwork(t, n)
+	a := run(t, newHandler(Limits{}, m), Request{Pixels: random(m, 1), Samplers: []string{"iid"}})
+	l := a.Lanes[0]
+	require.Greater(t, 10*200*200*len(a.Spikes), maxSeries)
+	require.Len(t, l.Layers, 3)
+	require.Nil(t, l.Layers[0].H)
+	require.Len(t, l.Layers[1].H, 7*25*25*len(a.Spikes))
+	require.Len(t, l.Layers[2].H, 3*len(a.Spikes))
+	require.Len(t, l.Sees, 200*200*len(a.Spikes))
+	require.Len(t, l.Dots, 2*200*200*len(a.Spikes))
+}
+
 func TestRun_HasOneFrameForModelsWithoutSpikes(t *testing.T) {
 	for name, m := range map[string]*Model{
 		"NNMF": load(t, "mnist-nnmf"), "convolutions": fromNetwork(t, modeltest.PublishedCNN(t)),

@@ -30,7 +30,10 @@ type showcase struct {
 // newShowcase returns a showcase without models. Its pictures are those of the flag --pictures, where
 // names are the names of the models.
 func (c *config) newShowcase(log *slog.Logger) (*showcase, error) {
-	s := &showcase{page: page.New(page.Limits{Spikes: c.limits.MaxSpikes}), log: log, pictures: map[string][]string{}}
+	s := &showcase{
+		page: page.New(page.Limits{Spikes: c.limits.MaxSpikes}), log: log, pictures: map[string][]string{},
+		options: []runtime.Option{runtime.MemoryLimit(1 << 30)},
+	}
 	if c.limits.IgnoreChecksum {
 		s.options = append(s.options, runtime.IgnoreChecksum())
 	}
