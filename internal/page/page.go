@@ -29,6 +29,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/spike-by-spike/sbs/internal/cli"
 )
 
 //go:embed static
@@ -207,7 +209,7 @@ func answer[T any](f func(r *http.Request) (T, error)) http.HandlerFunc {
 		status := http.StatusOK
 		if err != nil {
 			status = statusOf(err)
-			body, _ = json.Marshal(map[string]string{"error": err.Error()}) // cannot fail
+			body, _ = json.Marshal(map[string]string{"error": cli.Message(err, nil)}) // cannot fail
 		}
 		if status == http.StatusServiceUnavailable {
 			w.Header().Set("Retry-After", "1")
