@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -201,6 +202,56 @@ func TestServer_LimitsTheMemoryOfAllRequests(t *testing.T) {
 	group.Wait()
 	require.Eventually(t, func() bool { return s.metric("sbs_request_bytes") == 0 }, 10*time.Second, 10*time.Millisecond)
 	require.Len(t, s.infer("digits", requestJSON{Inputs: images(pixels(1, 1))}).Outputs, 1)
+}
+
+// TestREST_CountsTheMemoryOfDecoding sends JSON that would take more memory than is allowed for all
+// requests, although its text does not.
+func TestREST_CountsTheMemoryOfDecoding(t *testing.T) {
+	path, _ := digits(t)
+	s := begin(t, path, "--max-memory", "2")
+	text := `{"inputs":[{"name":"image","shape":[100000],"datatype":"FP64","data":` + listOf(100000, "0") + `}],"outputs":` + listOf(30000, "{}") + `}`
+	got := s.do(http.MethodPost, "/v2/models/digits/infer", nil, []byte(text))
+	require.Equal(t, http.StatusTooManyRequests, got.status)
+	require.Contains(t, got.failure(t), "--max-memory of the server")
+	require.Zero(t, s.metric("sbs_request_bytes"))
+}
+
+// TestServer_LeavesNothingBehind sends requests that fail in many ways, and counts the goroutines
+// after the end of the server.
+func TestServer_LeavesNothingBehind(t *testing.T) {
+	path, _ := digits(t)
+	before := runtime.NumGoroutine()
+	s := begin(t, slow(t), path, "--max-queue", "30", "--max-batch", "20", "--timeout", "100ms", "--reload-interval", "5ms")
+	body, err := json.Marshal(requestJSON{Inputs: images(forSlow())})
+	require.NoError(t, err)
+	conn, err := grpc.NewClient(s.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(t, err)
+	calls, web := oip.NewGRPCInferenceServiceClient(conn), client()
+	var group sync.WaitGroup
+	for i := range 40 {
+		group.Go(func() {
+			ctx, leave := context.WithTimeout(t.Context(), time.Duration(1+i)*5*time.Millisecond)
+			defer leave()
+			parameters := map[string]any{"spikes": 10 + i, "epsilon_schedule": "inverse-sqrt"}
+			_, err := calls.ModelInfer(ctx, call("slow", "", forSlow(), parameters))
+			_ = err // any outcome will do
+			r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/v2/models/slow/infer", bytes.NewReader(body[:len(body)-i%2]))
+			require.NoError(t, err)
+			if response, err := web.Do(r); err == nil {
+				_ = response.Body.Close()
+			}
+		})
+	}
+	group.Wait()
+	require.Len(t, s.infer("digits", requestJSON{Inputs: images(pixels(1, 1))}).Outputs, 1)
+	require.Eventually(t, func() bool {
+		return s.metric("sbs_request_bytes") == 0 && s.metric(`sbs_queue_images{model="slow"}`) == 0
+	}, 20*time.Second, 20*time.Millisecond)
+	require.NoError(t, conn.Close())
+	web.CloseIdleConnections()
+	require.NoError(t, s.end())
+	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, 20*time.Second, 20*time.Millisecond,
+		"%d goroutines before, %d after", before, runtime.NumGoroutine())
 }
 
 // TestREST_EndsConnectionsThatAreTooSlow sends headers and bodies byte by byte, or not at all.

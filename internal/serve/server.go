@@ -51,7 +51,7 @@ func (c *config) run(ctx context.Context, paths []string, stderr io.Writer) erro
 	}
 	err = s.models.Load(ctx)
 	if err != nil {
-		s.stop(0)
+		_ = s.stop(0) // the error of the models is the reason
 		if ctx.Err() != nil {
 			return cli.ErrInterrupted
 		}
@@ -67,7 +67,7 @@ func (c *config) run(ctx context.Context, paths []string, stderr io.Writer) erro
 	select {
 	case err = <-s.failed:
 	case <-ctx.Done():
-		s.log.Info("ending: the server is no longer ready, but answers requests", "drain", c.drain)
+		s.log.Info("ending: the server is no longer ready, but answers requests", "seconds", c.drain.Seconds())
 		s.gate.Drain()
 		if s.grpc != nil {
 			s.grpc.SetReady(false)
@@ -163,7 +163,7 @@ func (s *server) listen(ctx context.Context) error {
 	}
 	calls, err := l.Listen(ctx, "tcp", s.grpcListen)
 	if err != nil {
-		s.stop(0)
+		_ = s.stop(0) // no request is lost: the server was never ready
 		return fmt.Errorf("--grpc-listen %s: %w (--grpc-listen \"\" turns gRPC off)", s.grpcListen, err)
 	}
 	s.listeners = append(s.listeners, calls)

@@ -65,12 +65,20 @@ func readBody(w http.ResponseWriter, r *http.Request, g *gate.Gate) (*body, erro
 	}
 }
 
-// grow adds n bytes of memory.
-func (b *body) grow(n int64) error {
+// reserve counts n bytes of memory that decoding the body takes.
+func (b *body) reserve(n int64) error {
 	if err := b.gate.Reserve(n); err != nil {
 		return err
 	}
 	b.reserved += n
+	return nil
+}
+
+// grow adds n bytes of memory.
+func (b *body) grow(n int64) error {
+	if err := b.reserve(n); err != nil {
+		return err
+	}
 	larger := make([]byte, len(b.bytes), int64(cap(b.bytes))+n)
 	copy(larger, b.bytes)
 	b.bytes = larger

@@ -193,7 +193,9 @@ func (l *list) token() []byte {
 }
 
 // ends reports whether a byte ends a number or a word.
-func ends(c byte) bool { return c == ',' || c == ']' || c == ' ' || c == '\n' || c == '\r' || c == '\t' }
+func ends(c byte) bool {
+	return c == ',' || c == ']' || c == ' ' || c == '\n' || c == '\r' || c == '\t'
+}
 
 // short returns the start of a token for a message.
 func short(token []byte) string {

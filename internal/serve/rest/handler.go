@@ -198,6 +198,9 @@ func (h *handler) answerInfer(w http.ResponseWriter, r *http.Request) error {
 	}
 	// The time limit for reading would end the context of the request, although all of it is there.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a writer of a test has none
+	if err := body.reserve(memoryOf(r.Header, body.bytes)); err != nil {
+		return err
+	}
 	request, err := read(r.Header, r.URL.Query(), body.bytes, func() ([]rawInput, error) { return h.rawInputs(model, version) })
 	if err != nil {
 		return err

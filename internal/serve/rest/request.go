@@ -72,6 +72,23 @@ func read(h http.Header, query url.Values, body []byte, inputs func() ([]rawInpu
 	return r, r.addQuery(query)
 }
 
+// jsonMemory is the largest memory that decoding a byte of JSON takes, about: of "[0,0,0]" two bytes
+// become a number of 8 bytes, and of an object, a few bytes become an entry of a map.
+const jsonMemory = 10
+
+// memoryOf returns the memory that decoding a body takes.
+func memoryOf(h http.Header, body []byte) int64 {
+	n := int64(len(body))
+	text := n
+	if length := h.Get(headerLength); length != "" {
+		text, _ = strconv.ParseInt(length, 10, 64) // if it is wrong, the body is not decoded
+	}
+	if !bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) {
+		text = 0 // a picture, or binary tensors only
+	}
+	return n + jsonMemory*min(max(text, 0), n)
+}
+
 // rawInput is an input of a model that a body without a JSON object is for.
 type rawInput struct {
 	name, datatype string
