@@ -13,8 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spike-by-spike/sbs/internal/converttest"
 	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/internal/converttest"
 )
 
 func TestRun_RefusesBadRequests(t *testing.T) {
