@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/classify"
+	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/internal/serve/inference"
 	"github.com/spike-by-spike/sbs/internal/serve/oip"
 	"github.com/spike-by-spike/sbs/ops"
@@ -145,4 +146,35 @@ func TestServer_RefusesPicturesThatItCannotRead(t *testing.T) {
 		require.Equal(t, http.StatusBadRequest, got.status)
 		require.Contains(t, got.failure(t), want)
 	}
+}
+
+// TestServer_FillsTheBatchOfModelsThatTakeOneSize sends fewer pictures than a model takes at a time,
+// and more.
+func TestServer_FillsTheBatchOfModelsThatTakeOneSize(t *testing.T) {
+	pair := put(t, "pair", foreign(t, []*onnxpb.ValueInfoProto{info("x", ops.Float32, 2, 1, 4, 4)}, []*onnxpb.ValueInfoProto{info("y", ops.Float32, 2, 1, 1, 1)},
+		node("GlobalAveragePool", "y", "x")))
+	s := begin(t, pair)
+	file, err := os.ReadFile(sevens + "00000.png")
+	require.NoError(t, err)
+	client := s.call()
+	for n := 1; n <= 3; n++ {
+		r := &oip.ModelInferRequest{ModelName: "pair", Inputs: []*oip.ModelInferRequest_InferInputTensor{
+			{Name: "x", Datatype: "BYTES", Shape: []int64{int64(n)}, Contents: &oip.InferTensorContents{}},
+		}, Outputs: []*oip.ModelInferRequest_InferRequestedOutputTensor{{Name: "class_names"}, {Name: "y"}}}
+		for range n {
+			r.Inputs[0].Contents.BytesContents = append(r.Inputs[0].Contents.BytesContents, file)
+		}
+		got, err := client.ModelInfer(t.Context(), r)
+		if n == 3 {
+			require.ErrorContains(t, err, `input "x" has 3 images: the model takes 2`)
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, []int64{int64(n), 1}, got.Outputs[0].Shape)
+		require.Equal(t, []int64{2, 1, 1, 1}, got.Outputs[1].Shape)
+	}
+	got := s.do(http.MethodPost, "/v2/models/pair/infer", map[string]string{"Content-Type": "application/json"},
+		[]byte(`{"inputs":[{"name":"x","shape":[1,1,4,4],"datatype":"FP32","data":`+listOf(16, "1")+`}]}`))
+	require.Contains(t, got.failure(t), `input "x" is FP32 [1 1 4 4]: the model takes FP32 [2 1 4 4]`)
+	require.InDelta(t, 3, s.metric(`sbs_images_total{model="pair"}`), 0, "the images that fill a batch do not count")
 }

@@ -140,6 +140,7 @@ func (c *config) newServer(paths []string, stderr io.Writer) (*server, error) {
 // listen starts to answer requests.
 func (s *server) listen(ctx context.Context) error {
 	var l net.ListenConfig
+	l.SetMultipathTCP(false) // it has no socket filters: see closeListener
 	web, err := l.Listen(ctx, "tcp", s.config.listen)
 	if err != nil {
 		return fmt.Errorf("--listen %s: %w", s.config.listen, err)

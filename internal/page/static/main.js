@@ -132,10 +132,11 @@ async function useModel(name) {
   options($('noise'), [['', 'none'], ...model.noise.map((n) => [n.name, n.name])]);
   options($('stage'), [[0, 'where the picture leaves'], ...model.stages.map((s, i) => [i + 1, `${i + 1} of ${model.stages.length}: ${spikesText(s)}`])]);
   $('stage-field').hidden = model.stages.length < 2;
-  const spiking = model.stages[0].layers.length > 0;
-  for (const id of ['sampler', 'spikes']) $(id).closest('.field').hidden = !spiking;
+  for (const id of ['sampler', 'spikes']) $(id).closest('.field').hidden = !spiking();
   setSpikes();
 }
+
+const spiking = () => model.stages[0].layers.length > 0;
 
 /** Returns how the network itself draws its spikes. */
 const ownSampler = () => model.stages.at(-1).layers[0]?.sampler ?? 'low_discrepancy';
@@ -250,7 +251,8 @@ async function run({ play = false }) {
   $('message').hidden = true;
   $('lanes').setAttribute('aria-busy', 'true');
   try {
-    const samplers = state.sampler === 'both' ? ['low_discrepancy', 'iid'] : [state.sampler];
+    let samplers = state.sampler === 'both' ? ['low_discrepancy', 'iid'] : [state.sampler];
+    if (!spiking()) samplers = ['low_discrepancy']; // all the same
     const noise = state.noise ? `${state.noise}=${state.level}` : '';
     const answer = await api.run({
       model: state.model, stage: state.stage, pixels: state.pixels, spikes: state.spikes, seed: state.seed, samplers, noise, fit: state.fit,

@@ -166,10 +166,10 @@ func (q *Queue) remove(j *job) {
 // serve runs the jobs of a lane until it has none.
 func (q *Queue) serve(name string, l *lane) {
 	for {
+		q.fill(l)
 		if name != "" {
 			q.slots <- struct{}{}
 		}
-		q.fill(l)
 		jobs := q.take(name, l)
 		q.run(jobs)
 		if name != "" {

@@ -20,6 +20,15 @@ import (
 	"github.com/spike-by-spike/sbs/internal/serve/models"
 )
 
+// ServerName is the name of the server in its metadata.
+const ServerName = "sbs-serve"
+
+// Platform is the platform of all models in their metadata.
+const Platform = "sbs_onnx"
+
+// Extensions are the extensions of the protocol that the server supports.
+func Extensions() []string { return []string{"binary_tensor_data"} }
+
 // Config sets up a Gate.
 type Config struct {
 	Models    *models.Set

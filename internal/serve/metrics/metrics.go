@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/spike-by-spike/sbs/internal/cli"
+	"github.com/spike-by-spike/sbs/runtime"
 )
 
 // Metrics are the measurements of a server.
@@ -116,11 +117,19 @@ func (m *Model) Ran(images int, d time.Duration) {
 }
 
 // Inferred implements models.Observer.
-func (m *Model) Inferred(images int, updates int64, stages []int) {
-	m.images.Add(float64(images))
+func (m *Model) Inferred(e runtime.Effort) {
+	m.images.Add(float64(len(e.Updates)))
+	var updates int64
+	for _, n := range e.Updates {
+		updates += n
+	}
 	m.updates.Add(float64(updates))
-	for _, s := range stages {
-		m.all.stages.WithLabelValues(m.name, strconv.Itoa(s)).Inc()
+	left := map[int]int{}
+	for _, s := range e.Stages {
+		left[s]++
+	}
+	for s, n := range left {
+		m.all.stages.WithLabelValues(m.name, strconv.Itoa(s)).Add(float64(n))
 	}
 }
 

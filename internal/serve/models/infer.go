@@ -21,8 +21,17 @@ const defaultTop = 3
 // inferred is what a request has computed.
 type inferred struct {
 	result   batch.Result
-	images   int    // 0 if the model takes no batches
 	inverted []bool // by image; nil if the request has tensors
+}
+
+// effort returns the effort for the images of the request. A model with a fixed batch size has
+// computed more than its pictures.
+func (r *inferred) effort() runtime.Effort {
+	e := r.result.Effort
+	if n := len(r.inverted); n > 0 && n < len(e.Updates) {
+		e.Updates = e.Updates[:n]
+	}
+	return e
 }
 
 // infer answers a request.
@@ -55,7 +64,7 @@ func (v *loaded) infer(ctx context.Context, r *inference.Request) ([]inference.O
 	if err != nil {
 		return nil, nil, runError(err)
 	}
-	out := &inferred{result: result, images: b.Images, inverted: in.inverted}
+	out := &inferred{result: result, inverted: in.inverted}
 	outputs, err := v.outputs(wanted, out, s.top)
 	return outputs, out, err
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/serve/batch"
 	"github.com/spike-by-spike/sbs/internal/serve/inference"
+	"github.com/spike-by-spike/sbs/runtime"
 )
 
 // version is the version of every model. A model that replaces another one keeps it, so that paths
@@ -48,7 +49,7 @@ type Limits struct {
 // Observer is told what a model does.
 type Observer interface {
 	batch.Observer
-	Inferred(images int, updates int64, stages []int) // a request that has succeeded
+	Inferred(e runtime.Effort) // of a request that has succeeded
 	Loaded(err error)
 }
 
@@ -280,10 +281,6 @@ func (s *Set) Infer(ctx context.Context, r *inference.Request) (*inference.Respo
 	if err != nil {
 		return nil, err
 	}
-	var updates int64
-	for _, n := range done.result.Effort.Updates {
-		updates += n
-	}
-	m.observer.Inferred(max(done.images, len(done.inverted)), updates, done.result.Effort.Stages)
+	m.observer.Inferred(done.effort())
 	return &inference.Response{Model: r.Model, Version: version, ID: r.ID, Outputs: outputs}, nil
 }

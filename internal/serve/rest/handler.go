@@ -18,15 +18,6 @@ import (
 	"github.com/spike-by-spike/sbs/internal/serve/models"
 )
 
-// ServerName is the name of the server in its metadata.
-const ServerName = "sbs-serve"
-
-// Platform is the platform of all models in their metadata.
-const Platform = "sbs_onnx"
-
-// Extensions are the extensions of the protocol that the server supports.
-func Extensions() []string { return []string{"binary_tensor_data"} }
-
 // statuses has the HTTP status of each kind of error.
 var statuses = map[inference.Kind]int{
 	inference.Internal: http.StatusInternalServerError, inference.Invalid: http.StatusBadRequest, inference.Unauthenticated: http.StatusUnauthorized,
@@ -137,7 +128,7 @@ func (h *handler) ready(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (h *handler) server(w http.ResponseWriter, _ *http.Request) error {
-	writeJSON(w, http.StatusOK, map[string]any{"name": ServerName, "version": cli.Release(), "extensions": Extensions()})
+	writeJSON(w, http.StatusOK, map[string]any{"name": gate.ServerName, "version": cli.Release(), "extensions": gate.Extensions()})
 	return nil
 }
 
@@ -167,7 +158,7 @@ func (h *handler) model(w http.ResponseWriter, r *http.Request) error {
 		return out
 	}
 	writeJSON(w, http.StatusOK, map[string]any{
-		"name": d.Name, "versions": models.Versions(), "platform": Platform,
+		"name": d.Name, "versions": models.Versions(), "platform": gate.Platform,
 		"inputs": list(d.Inputs), "outputs": list(d.Outputs), "properties": d.Properties,
 	})
 	return nil

@@ -101,7 +101,7 @@ func fromContents(in *oip.ModelInferRequest_InferInputTensor) (inference.Input, 
 	}
 	c := in.Contents
 	if c == nil && count > 0 {
-		return inference.Input{}, inference.Errorf(inference.Invalid, "input %q: %w", in.Name, errNoContents)
+		return inference.Input{}, inference.Errorf(inference.Invalid, "input %q: the contents are missing", in.Name)
 	}
 	lists := map[string]int{
 		"bool_contents": len(c.GetBoolContents()), "int_contents": len(c.GetIntContents()), "int64_contents": len(c.GetInt64Contents()),

@@ -5,7 +5,6 @@ package rpc
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -27,7 +26,6 @@ import (
 	"github.com/spike-by-spike/sbs/internal/serve/inference"
 	"github.com/spike-by-spike/sbs/internal/serve/models"
 	"github.com/spike-by-spike/sbs/internal/serve/oip"
-	"github.com/spike-by-spike/sbs/internal/serve/rest"
 )
 
 // codesOf has the gRPC code of each kind of error.
@@ -145,7 +143,7 @@ func (s *service) ModelReady(_ context.Context, r *oip.ModelReadyRequest) (*oip.
 
 // ServerMetadata implements the protocol.
 func (s *service) ServerMetadata(context.Context, *oip.ServerMetadataRequest) (*oip.ServerMetadataResponse, error) {
-	return &oip.ServerMetadataResponse{Name: rest.ServerName, Version: cli.Release(), Extensions: rest.Extensions()}, nil
+	return &oip.ServerMetadataResponse{Name: gate.ServerName, Version: cli.Release(), Extensions: gate.Extensions()}, nil
 }
 
 // ModelMetadata implements the protocol.
@@ -162,7 +160,7 @@ func (s *service) ModelMetadata(_ context.Context, r *oip.ModelMetadataRequest) 
 		return out
 	}
 	return &oip.ModelMetadataResponse{
-		Name: d.Name, Versions: models.Versions(), Platform: rest.Platform, Inputs: list(d.Inputs), Outputs: list(d.Outputs), Properties: d.Properties,
+		Name: d.Name, Versions: models.Versions(), Platform: gate.Platform, Inputs: list(d.Inputs), Outputs: list(d.Outputs), Properties: d.Properties,
 	}, nil
 }
 
@@ -197,6 +195,3 @@ func (s *service) infer(ctx context.Context, r *oip.ModelInferRequest) (*oip.Mod
 	}
 	return toMessage(response, len(r.RawInputContents) > 0), nil
 }
-
-// errNoContents is the error of an input without data.
-var errNoContents = errors.New("the contents are missing")
