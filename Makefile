@@ -6,6 +6,7 @@
 # make emulated    the tests of numbers and files, on emulated processors
 # make bench       the benchmarks
 # make interop     compares models with onnxruntime, which npm installs
+# make clients     sbs-serve with clients in Python and JavaScript, which npm installs
 # make bench-onnxruntime MODEL=cnn.onnx THREADS=2   how fast onnxruntime runs a model
 # make release-check  the workflows and the release configuration
 
@@ -14,12 +15,13 @@ GORELEASER    := v2.15.1
 GOLANGCI_LINT := v2.15.0
 GOVULNCHECK   := v1.9.0
 PROTOC_GEN_GO := v1.36.12
+PROTOC_GEN_GRPC := v1.6.2
 TOOLS         := $(CURDIR)/bin/tools
 FUZZTIME      ?= 60s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test check check-long format vet lint race modules purego tiers cross fused generated vuln fuzz emulated bench interop bench-onnxruntime conformance conformance-full release-check clean
+.PHONY: build test check check-long format vet lint race modules purego tiers cross fused generated vuln fuzz emulated bench interop clients bench-onnxruntime conformance conformance-full release-check clean
 
 # -buildvcs=auto lets --version name the revision, whatever the Go settings say.
 build:
@@ -44,6 +46,9 @@ $(TOOLS)/govulncheck-$(GOVULNCHECK):
 
 $(TOOLS)/protoc-gen-go-$(PROTOC_GEN_GO)/protoc-gen-go:
 	GOBIN=$(@D) go install google.golang.org/protobuf/cmd/protoc-gen-go@$(PROTOC_GEN_GO)
+
+$(TOOLS)/protoc-gen-go-grpc-$(PROTOC_GEN_GRPC)/protoc-gen-go-grpc:
+	GOBIN=$(@D) go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@$(PROTOC_GEN_GRPC)
 
 format:
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted: $$files"; exit 1; }
@@ -92,13 +97,15 @@ fused:
 
 # Generated files must be up to date. protoc is in the Debian package
 # protobuf-compiler; its version is part of the generated file.
-GENERATED := internal/onnx/onnxpb/sbs_onnx.pb.go internal/kernel/kernel_amd64.s internal/kernel/stubs_amd64.go internal/kernel/tables_amd64.go
+GENERATED := internal/onnx/onnxpb/sbs_onnx.pb.go internal/kernel/kernel_amd64.s internal/kernel/stubs_amd64.go internal/kernel/tables_amd64.go \
+	internal/serve/oip/open_inference_grpc.pb.go internal/serve/oip/open_inference_grpc_grpc.pb.go
+PROTOC_GEN := $(TOOLS)/protoc-gen-go-$(PROTOC_GEN_GO)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc-$(PROTOC_GEN_GRPC)/protoc-gen-go-grpc
 
-generated: $(TOOLS)/protoc-gen-go-$(PROTOC_GEN_GO)/protoc-gen-go
+generated: $(PROTOC_GEN)
 	@rm -rf bin/_before && mkdir -p bin/_before && cp $(GENERATED) bin/_before
-	PATH=$(<D):$$PATH go generate ./...
+	PATH=$(subst $() ,:,$(dir $(PROTOC_GEN))):$$PATH go generate ./...
 	@for f in $(GENERATED); do \
-		diff -I '^// 	protoc ' bin/_before/$$(basename $$f) $$f || { echo "$$f was not up to date: commit the output of go generate"; exit 1; }; \
+		diff -I '^//.*[ 	]protoc  *v' bin/_before/$$(basename $$f) $$f || { echo "$$f was not up to date: commit the output of go generate"; exit 1; }; \
 	done
 	go mod tidy -diff
 
@@ -126,7 +133,9 @@ FUZZ := ./internal/kernel:FuzzTiers \
 	./convert:FuzzFromONNX \
 	./runtime:FuzzNew \
 	./train:FuzzRestore \
-	./runtime/onnxgo:FuzzDecode
+	./runtime/onnxgo:FuzzDecode \
+	./internal/serve/rest:FuzzRead \
+	./internal/serve/rpc:FuzzFromMessage
 
 fuzz:
 	@for f in $(FUZZ); do .ci/fuzz $${f%:*} $${f#*:} $(FUZZTIME) || exit 1; done
@@ -182,6 +191,21 @@ $(MNIST)/t10k-images-idx3-ubyte:
 
 interop: $(INTEROP)/installed $(MNIST)/t10k-images-idx3-ubyte
 	SBS_ONNXRUNTIME=$(INTEROP) SBS_MNIST=$(MNIST) go test ./runtime -run '^TestInterop' -count 1 -v
+
+# sbs-serve with gRPC clients in Python (Debian: python3-grpcio, python3-protobuf, protobuf-compiler)
+# and JavaScript.
+GRPC_JS       := 1.14.7
+PROTO_LOADER  := 0.8.1
+GRPC_PYTHON   ?= /usr/bin/python3
+GRPC_JS_FOLDER := $(CURDIR)/bin/grpc-js-$(GRPC_JS)
+
+$(GRPC_JS_FOLDER)/installed:
+	rm -rf $(@D) && mkdir -p $(@D)
+	npm install --prefix $(@D) --no-save --no-audit --no-fund --ignore-scripts @grpc/grpc-js@$(GRPC_JS) @grpc/proto-loader@$(PROTO_LOADER)
+	touch $@
+
+clients: $(GRPC_JS_FOLDER)/installed
+	SBS_GRPC_PYTHON=$(GRPC_PYTHON) SBS_GRPC_JS=$(GRPC_JS_FOLDER) go test ./internal/serve -run '^TestClients' -count 1 -v
 
 bench-onnxruntime: $(INTEROP)/installed
 	SBS_ONNXRUNTIME=$(INTEROP) node docs/benchmarks/onnxruntime.js $(MODEL) $(THREADS)

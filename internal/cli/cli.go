@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -45,11 +46,11 @@ var ErrInterrupted = errors.New("interrupted")
 // Main runs a command with the arguments of the process, prints its error, and returns
 // the exit code. The first SIGINT (Ctrl-C), SIGTERM or SIGHUP cancels the context of the
 // command, so that it can stop cleanly. The second one ends the process immediately, except for
-// SIGHUP, which is ignored then.
-func Main(newCommand func(args []string) *cobra.Command) int {
+// SIGHUP, which is ignored then. The command handles the signals in own itself.
+func Main(newCommand func(args []string) *cobra.Command, own ...os.Signal) int {
 	signals := make(chan os.Signal, 1)
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
-		if !signal.Ignored(s) { // nohup ignores SIGHUP
+		if !signal.Ignored(s) && !slices.Contains(own, s) { // nohup ignores SIGHUP
 			signal.Notify(signals, s)
 		}
 	}

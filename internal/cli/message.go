@@ -13,7 +13,7 @@ import (
 // packages are the packages of this module that begin their error texts with their name.
 var packages = []string{
 	"atomicfile", "classify", "cli", "convert", "dataset", "graph", "kernel", "metadata", "noise", "npy", "onnx", "onnxgo", "onnxpb",
-	"ops", "parallel", "pytorch", "runtime", "sbs", "std", "tfevents", "train", "trainlog",
+	"ops", "page", "parallel", "pytorch", "runtime", "sbs", "std", "tfevents", "train", "trainlog",
 }
 
 // PrintWarnings prints warnings, one per line.

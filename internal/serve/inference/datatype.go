@@ -1,0 +1,58 @@
+package inference
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spike-by-spike/sbs/ops"
+)
+
+// Bytes is the datatype of strings of bytes.
+const Bytes = "BYTES"
+
+var datatypes = map[ops.DType]string{
+	ops.Bool: "BOOL", ops.Uint8: "UINT8", ops.Uint16: "UINT16", ops.Uint32: "UINT32", ops.Uint64: "UINT64",
+	ops.Int8: "INT8", ops.Int16: "INT16", ops.Int32: "INT32", ops.Int64: "INT64", ops.Float32: "FP32", ops.Float64: "FP64",
+}
+
+// Datatype returns the protocol's name of an element type.
+func Datatype(d ops.DType) string { return datatypes[d] }
+
+// ElementType returns the element type with a name of the protocol, or 0 for Bytes. The error
+// names the input.
+func ElementType(input, datatype string) (ops.DType, error) {
+	if datatype == Bytes {
+		return 0, nil
+	}
+	for d, name := range datatypes {
+		if name == datatype {
+			return d, nil
+		}
+	}
+	names := append(slices.Sorted(maps.Values(datatypes)), Bytes)
+	return 0, Errorf(Invalid, "input %q: the datatype %q is not supported: want one of %s", input, datatype, strings.Join(names, ", "))
+}
+
+// maxDims is the largest number of dimensions of a value in ONNX models of this project.
+const maxDims = 64
+
+// Shape checks the shape of an input, which may be any numbers, and returns it with its number of
+// elements.
+func Shape(input string, shape []int64) ([]int, int, error) {
+	if len(shape) > maxDims {
+		return nil, 0, Errorf(Invalid, "input %q: the shape has %d dimensions, at most %d are supported", input, len(shape), maxDims)
+	}
+	out := make([]int, len(shape))
+	for i, n := range shape {
+		if n < 0 || n > ops.MaxElements {
+			return nil, 0, Errorf(Invalid, "input %q: the shape %v has the dimension %d: want 0 to %d", input, shape, n, ops.MaxElements)
+		}
+		out[i] = int(n)
+	}
+	count, err := ops.Len(out)
+	if err != nil {
+		return nil, 0, Errorf(Invalid, "input %q: the shape %v has more than %d elements", input, shape, ops.MaxElements)
+	}
+	return out, count, nil
+}
