@@ -211,7 +211,7 @@ func TestREST_CountsTheMemoryOfDecoding(t *testing.T) {
 	s := begin(t, path, "--max-memory", "2")
 	text := `{"inputs":[{"name":"image","shape":[100000],"datatype":"FP64","data":` + listOf(100000, "0") + `}],"outputs":` + listOf(30000, "{}") + `}`
 	got := s.do(http.MethodPost, "/v2/models/digits/infer", nil, []byte(text))
-	require.Equal(t, http.StatusTooManyRequests, got.status)
+	require.Equal(t, http.StatusRequestEntityTooLarge, got.status)
 	require.Contains(t, got.failure(t), "--max-memory of the server")
 	require.Zero(t, s.metric("sbs_request_bytes"))
 }
