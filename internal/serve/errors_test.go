@@ -103,7 +103,7 @@ func TestREST_NamesTheReasonOfAnError(t *testing.T) {
 		digitsOf(`parameters="parameters":{"spikes":0}`, `parameter "spikes" is 0: want whole numbers from 1 to 10000`),
 		digitsOf(`parameters="parameters":{"spikes":1000000}`, `--max-spikes`),
 		digitsOf(`parameters="parameters":{"spikes":1.5}`, `parameter "spikes" is 1.5`),
-		digitsOf(`parameters="parameters":{"spikes":"5,6,7"}`, `3`),
+		digitsOf(`parameters="parameters":{"spikes":"5,6,7"}`, `bad option: there are values for 3 SbS layers, but the model has 2: L0/SbS, L2/SbS`),
 		digitsOf(`parameters="parameters":{"sampler":"best"}`, `parameter "sampler" is "best": want iid or low-discrepancy`),
 		digitsOf(`parameters="parameters":{"epsilon_schedule":5}`, `parameter "epsilon_schedule" is 5`),
 		digitsOf(`parameters="parameters":{"seed":-1}`, `parameter "seed" is -1`),

@@ -211,9 +211,46 @@ func TestREST_CountsTheMemoryOfDecoding(t *testing.T) {
 	s := begin(t, path, "--max-memory", "2")
 	text := `{"inputs":[{"name":"image","shape":[100000],"datatype":"FP64","data":` + listOf(100000, "0") + `}],"outputs":` + listOf(30000, "{}") + `}`
 	got := s.do(http.MethodPost, "/v2/models/digits/infer", nil, []byte(text))
-	require.Equal(t, http.StatusTooManyRequests, got.status)
+	require.Equal(t, http.StatusRequestEntityTooLarge, got.status)
 	require.Contains(t, got.failure(t), "--max-memory of the server")
 	require.Zero(t, s.metric("sbs_request_bytes"))
+}
+
+// TestServer_RefusesRequestsOfVeryManyParts sends requests of a few bytes per message or object,
+// which would take a hundred times as much memory.
+func TestServer_RefusesRequestsOfVeryManyParts(t *testing.T) {
+	path, _ := digits(t)
+	s := begin(t, path)
+	const count = 500_000
+	text := `{"inputs":` + listOf(count, "{}") + `}`
+	members := `{"parameters":{"a":1` + strings.Repeat(`,"a":1`, count) + `}}`
+	before := s.metric("go_memstats_alloc_bytes_total")
+	for _, body := range []string{text, members} {
+		got := s.do(http.MethodPost, "/v2/models/digits/infer", nil, []byte(body))
+		require.Equal(t, http.StatusBadRequest, got.status)
+		require.Contains(t, got.failure(t), "at most 100000 are allowed")
+	}
+	require.Less(t, s.metric("go_memstats_alloc_bytes_total")-before, float64(64<<20)) // the test is in the same process
+
+	client := s.call()
+	empty := func(f func(r *oip.ModelInferRequest)) *oip.ModelInferRequest {
+		r := call("digits", "", pixels(1, 1), nil)
+		f(r)
+		return r
+	}
+	for _, r := range []*oip.ModelInferRequest{
+		empty(func(r *oip.ModelInferRequest) {
+			r.Outputs = make([]*oip.ModelInferRequest_InferRequestedOutputTensor, count)
+		}),
+		empty(func(r *oip.ModelInferRequest) { r.Inputs = make([]*oip.ModelInferRequest_InferInputTensor, count) }),
+		empty(func(r *oip.ModelInferRequest) { r.RawInputContents = make([][]byte, count) }),
+		empty(func(r *oip.ModelInferRequest) { r.Inputs[0].Contents.BytesContents = make([][]byte, count) }),
+	} {
+		_, err := client.ModelInfer(t.Context(), r)
+		require.ErrorContains(t, err, "the request has more than 100000 strings and messages")
+	}
+	_, err := client.ModelInfer(t.Context(), call("digits", "", pixels(1, 1), nil))
+	require.NoError(t, err)
 }
 
 // TestServer_LeavesNothingBehind sends requests that fail in many ways, and counts the goroutines

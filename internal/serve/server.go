@@ -46,6 +46,9 @@ func (c *config) run(ctx context.Context, paths []string, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // from the start on, since it would end the process
+	defer signal.Stop(hangup)
 	if err := s.listen(ctx); err != nil {
 		return err
 	}
@@ -63,7 +66,7 @@ func (c *config) run(ctx context.Context, paths []string, stderr io.Writer) erro
 	s.log.Info("ready")
 	watching, stopWatching := context.WithCancel(ctx)
 	var watchers sync.WaitGroup
-	watchers.Go(func() { s.watch(watching) })
+	watchers.Go(func() { s.watch(watching, hangup) })
 	select {
 	case err = <-s.failed:
 	case <-ctx.Done():
@@ -185,12 +188,9 @@ func (s *server) warn(a net.Addr) {
 	}
 }
 
-// watch reads the files of the models, the certificate and the token again when they change, and on
-// SIGHUP.
-func (s *server) watch(ctx context.Context) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+// watch reads the files of the models, the certificate and the token again when they change, and
+// after every signal in hangup.
+func (s *server) watch(ctx context.Context, hangup <-chan os.Signal) {
 	var tick <-chan time.Time
 	if s.reload > 0 {
 		ticker := time.NewTicker(s.reload)

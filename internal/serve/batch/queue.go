@@ -4,7 +4,6 @@ package batch
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -280,7 +279,7 @@ func (q *Queue) runBatch(jobs []*job) (results []Result, err error) {
 	start := time.Now()
 	out, err := q.model.Run(ctx, b.Inputs, opts...)
 	if err != nil {
-		return nil, fmt.Errorf("the run of the model has failed: %w", err)
+		return nil, err
 	}
 	q.config.Observer.Ran((&job{Request: b}).size(), time.Since(start))
 	return split(jobs, Result{out, effort})

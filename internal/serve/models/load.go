@@ -174,5 +174,5 @@ func runError(err error) error {
 	case errors.Is(err, runtime.ErrMemory):
 		return &inference.Error{Kind: inference.TooLarge, Err: err}
 	}
-	return err
+	return fmt.Errorf("the run of the model has failed: %w", err)
 }

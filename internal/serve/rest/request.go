@@ -76,6 +76,10 @@ func read(h http.Header, query url.Values, body []byte, inputs func() ([]rawInpu
 // become a number of 8 bytes, and of an object, a few bytes become an entry of a map.
 const jsonMemory = 10
 
+// maxMembers is the largest number of objects and members in a JSON object. Each of them can take a
+// hundred times as many bytes in memory as in the text.
+const maxMembers = 100_000
+
 // memoryOf returns the memory that decoding a body takes.
 func memoryOf(h http.Header, body []byte) int64 {
 	n := int64(len(body))
@@ -134,6 +138,9 @@ func (r *request) readTensor(body []byte, inputs []rawInput) error {
 
 // readJSON decodes a JSON object and the binary tensors after it.
 func (r *request) readJSON(text, binary []byte) error {
+	if n := bytes.Count(text, []byte("{")) + bytes.Count(text, []byte(":")); n > maxMembers {
+		return inference.Errorf(inference.Invalid, "the JSON object has %d braces and colons, at most %d are allowed", n, maxMembers)
+	}
 	var o object
 	if err := json.Unmarshal(text, &o); err != nil {
 		return jsonError(text, err)

@@ -56,7 +56,7 @@ const maxStreams = 1000
 // New returns the server of all services. certificates is nil without TLS.
 func New(g *gate.Gate, certificates *tls.Config) *Server {
 	opts := []grpc.ServerOption{
-		grpc.MaxRecvMsgSize(int(g.MaxBody)), grpc.MaxConcurrentStreams(maxStreams), grpc.ConnectionTimeout(10 * time.Second),
+		grpc.ForceServerCodecV2(newCodec()), grpc.MaxRecvMsgSize(int(g.MaxBody)), grpc.MaxConcurrentStreams(maxStreams), grpc.ConnectionTimeout(10 * time.Second),
 		// Connections that answer no ping are dead; clients may ping, as those of Triton do.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
