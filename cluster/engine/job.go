@@ -91,11 +91,13 @@ func (j *Job) put(ctx context.Context, name, sum string, size int64, open func()
 
 // sendAgain sends an object, again if the server fails.
 func (j *Job) sendAgain(ctx context.Context, name, sum string, size int64, open func() (io.ReadCloser, error)) error {
+	warn := j.engine.warner()
 	for try := 1; ; try++ {
 		err := j.send(ctx, name, sum, size, open)
 		if err == nil || ctx.Err() != nil || !transient(err) {
 			return err
 		}
+		warn(err)
 		pause(ctx, retryPause(try))
 	}
 }
@@ -145,11 +147,13 @@ var errDamaged = errors.New("an object on the server is damaged")
 
 // read calls read with a reader of an object of a known size.
 func (j *Job) read(ctx context.Context, name string, size int64, read func(io.Reader) error) error {
+	warn := j.engine.warner()
 	for try := 1; ; try++ {
 		err := j.receive(ctx, name, size, read)
 		if err == nil || ctx.Err() != nil || gone(err) || errors.Is(err, errDamaged) || try >= maxTries && !transient(err) {
 			return missing(name, err)
 		}
+		warn(err)
 		pause(ctx, retryPause(try))
 	}
 }
