@@ -208,7 +208,7 @@ const callTimeout = 10 * time.Second
 
 // retry calls f again and again while the server is not there. Errors say what to do.
 func (e *Engine) retry(ctx context.Context, f func(context.Context) error) error {
-	wait, start, told := 50*time.Millisecond, time.Now(), false
+	wait, warn := 50*time.Millisecond, e.warner()
 	for {
 		inner, cancel := context.WithTimeout(ctx, callTimeout)
 		err := f(inner)
@@ -221,10 +221,7 @@ func (e *Engine) retry(ctx context.Context, f func(context.Context) error) error
 		case !transient(err):
 			return e.explain(err)
 		}
-		if time.Since(start) > callTimeout && !told && e.Warn != nil {
-			told = true
-			e.Warn(fmt.Sprintf("waiting for the NATS server %s (%v)", redacted(e.URL), err))
-		}
+		warn(err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -234,12 +231,25 @@ func (e *Engine) retry(ctx context.Context, f func(context.Context) error) error
 	}
 }
 
+// warner returns a function for the errors of tries that are repeated. It calls Warn once, if the tries
+// take long.
+func (e *Engine) warner() func(error) {
+	start, told := time.Now(), e.Warn == nil
+	return func(err error) {
+		if !told && time.Since(start) > callTimeout {
+			told = true
+			e.Warn(fmt.Sprintf("waiting for the NATS server %s (%v)", redacted(e.URL), err))
+		}
+	}
+}
+
 // transient reports whether an error is one of a server that is restarted or out of reach.
 func transient(err error) bool {
 	var api *jetstream.APIError
 	for _, e := range []error{
 		context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected, nats.ErrConnectionReconnecting, nats.ErrReconnectBufExceeded,
 		nats.ErrStaleConnection, jetstream.ErrNoStreamResponse, jetstream.ErrJetStreamNotEnabled, jetstream.ErrServerShutdown, jetstream.ErrAsyncPublishTimeout,
+		jetstream.ErrTooManyStalledMsgs, // tasks that were submitted while the server was not there
 	} {
 		if errors.Is(err, e) {
 			return true

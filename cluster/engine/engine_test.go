@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -302,4 +303,21 @@ func TestEngine_DoesNotDependOnNetworks(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(out), "nats.go")
 	require.NotContains(t, strings.ReplaceAll(string(out), "github.com/spike-by-spike/sbs/cluster/engine", ""), "spike-by-spike")
+}
+
+// A server that does not answer is waited for, also after many tasks were submitted to it; and the user is told, once.
+func TestTransient_ServerThatDoesNotAnswer(t *testing.T) {
+	require.True(t, transient(fmt.Errorf("x: %w", jetstream.ErrTooManyStalledMsgs)))
+	require.True(t, transient(&jetstream.APIError{Code: 503}))
+	require.False(t, transient(&jetstream.APIError{Code: 404}))
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		e := &Engine{Options: Options{URL: "nats://u:secret@head:4222", Warn: func(text string) { told = append(told, text) }}}
+		warn := e.warner()
+		warn(errors.New("early"))
+		time.Sleep(callTimeout + 1)
+		warn(errors.New("full"))
+		warn(errors.New("full"))
+		require.Equal(t, []string{"waiting for the NATS server nats://head:4222 (full)"}, told)
+	})
 }

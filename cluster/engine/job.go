@@ -18,7 +18,7 @@ import (
 
 // Limits of what is read from the server.
 const (
-	maxSpec   = 1 << 28 // bytes
+	MaxSpec   = 1 << 28 // bytes of a specification
 	maxResult = 1 << 28
 	MaxTasks  = 10000
 )
@@ -91,11 +91,13 @@ func (j *Job) put(ctx context.Context, name, sum string, size int64, open func()
 
 // sendAgain sends an object, again if the server fails.
 func (j *Job) sendAgain(ctx context.Context, name, sum string, size int64, open func() (io.ReadCloser, error)) error {
+	warn := j.engine.warner()
 	for try := 1; ; try++ {
 		err := j.send(ctx, name, sum, size, open)
 		if err == nil || ctx.Err() != nil || !transient(err) {
 			return err
 		}
+		warn(err)
 		pause(ctx, retryPause(try))
 	}
 }
@@ -145,11 +147,13 @@ var errDamaged = errors.New("an object on the server is damaged")
 
 // read calls read with a reader of an object of a known size.
 func (j *Job) read(ctx context.Context, name string, size int64, read func(io.Reader) error) error {
+	warn := j.engine.warner()
 	for try := 1; ; try++ {
 		err := j.receive(ctx, name, size, read)
 		if err == nil || ctx.Err() != nil || gone(err) || errors.Is(err, errDamaged) || try >= maxTries && !transient(err) {
 			return missing(name, err)
 		}
+		warn(err)
 		pause(ctx, retryPause(try))
 	}
 }
@@ -268,7 +272,7 @@ func (j *Job) spec(ctx context.Context) (spec []byte, err error) {
 	switch {
 	case err != nil:
 		return nil, missing(specName, err)
-	case info.Size > maxSpec:
+	case info.Size > MaxSpec:
 		return nil, fmt.Errorf("its specification has %d bytes", info.Size)
 	}
 	err = j.read(ctx, specName, int64(info.Size), func(r io.Reader) (err error) {
@@ -365,7 +369,7 @@ func (j *Job) collect(ctx context.Context, w jetstream.KeyWatcher, done []bool, 
 func (j *Job) result(ctx context.Context, task int, value []byte) (data []byte, err error) {
 	var r result
 	if err := json.Unmarshal(value, &r); err != nil {
-		return nil, fmt.Errorf("the result of task %d is damaged: %w", task, err)
+		return nil, fmt.Errorf("the result of task %d on the server is damaged: remove the job %s with sbs-cluster jobs --remove, and run the command again (%w)", task, j.ID, err)
 	}
 	if r.Error != "" {
 		return nil, &Failure{task, r.Worker, r.Error}

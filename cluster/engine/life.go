@@ -22,8 +22,11 @@ type seen struct {
 	at time.Time
 }
 
-// maxLives bounds the number of workers that a Watch follows.
-const maxLives = 100000
+// Limits of a Watch: the number of workers that it follows, and the bytes of a sign of life.
+const (
+	maxLives = 100000
+	maxLife  = 4096
+)
 
 // Watch begins to follow the workers. Stop ends it.
 func (e *Engine) Watch() (*Watch, error) {
@@ -31,7 +34,7 @@ func (e *Engine) Watch() (*Watch, error) {
 	var err error
 	w.sub, err = e.conn.Subscribe(lifeSubject, func(m *nats.Msg) {
 		var l Life
-		if json.Unmarshal(m.Data, &l) != nil || l.Cores < 0 {
+		if len(m.Data) > maxLife || json.Unmarshal(m.Data, &l) != nil || l.Cores < 0 {
 			return
 		}
 		w.mu.Lock()

@@ -63,7 +63,9 @@ func (e *Engine) Work(ctx context.Context, w *Worker) (err error) {
 	if err := w.subscribe(ctx); err != nil {
 		return err
 	}
-	go w.showLife(ctx)
+	life, end := context.WithCancel(ctx)
+	defer end()
+	go w.showLife(life)
 	for ctx.Err() == nil {
 		msg, err := w.next(ctx)
 		switch {

@@ -25,7 +25,7 @@ type Client struct {
 	Quiet   bool // no progress
 	Stderr  io.Writer
 
-	// Continue says how to go on after an interruption, given the ID of the job. It returns "" if the job is lost.
+	// Continue says how to continue after an interruption, given the ID of the job. It returns "" if the job is lost.
 	Continue func(id string) string
 
 	// Ended receives the error of local workers that do not work. It may be nil.
@@ -89,6 +89,9 @@ func (c *Client) compute(ctx context.Context, j *job, merge func(folder string) 
 	text, err := json.Marshal(s)
 	if err != nil {
 		return err
+	}
+	if len(text) > engine.MaxSpec {
+		return fmt.Errorf("the list of the files has %d bytes, more than the limit of %d: put the images into fewer files, such as .npy, or let the workers read them with --shared", len(text), engine.MaxSpec)
 	}
 	folder, err := os.MkdirTemp("", "sbs-cluster-")
 	if err != nil {

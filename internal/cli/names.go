@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -14,9 +16,11 @@ type Names struct{ replacer *strings.Replacer }
 // it stands for.
 type Name struct{ Path, Shown string }
 
-// NewNames returns Names for paths and for the files in them. A path must not be the beginning of
-// another one.
+// NewNames returns Names for paths and for the files in them.
 func NewNames(names ...Name) Names {
+	// The longest path first: train must not replace the beginning of train2.
+	names = slices.Clone(names)
+	slices.SortStableFunc(names, func(a, b Name) int { return cmp.Compare(len(b.Path), len(a.Path)) })
 	var pairs []string
 	for _, n := range names {
 		folder := n.Path + string(os.PathSeparator)

@@ -27,3 +27,17 @@ func TestNames_ShowWhatTheUserGave(t *testing.T) {
 	require.Equal(t, same, Names{}.Error(same))
 	require.Equal(t, "/w/1", Names{}.Text("/w/1"))
 }
+
+// Shell completion gives folders with a slash, and the name of one may be the beginning of another.
+func TestNames_OfPathsThatBeginWithEachOther(t *testing.T) {
+	n := NewNames(Name{"/w/train", "train/"}, Name{"/w/train2", "train2/"}, Name{"/w/train/new", "./new"})
+	for text, want := range map[string]string{
+		"/w/train":         "train/",
+		"/w/train/0/a.png": "train/0/a.png",
+		"/w/train2":        "train2/",
+		"/w/train2/a.png":  "train2/a.png",
+		"/w/train/new":     "./new",
+	} {
+		require.Equal(t, want, n.Text(text))
+	}
+}

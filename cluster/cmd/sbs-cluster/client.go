@@ -24,9 +24,8 @@ server in this process hands them out. With --nats, the workers that "sbs-cluste
 worker" has started compute them. Models and images are sent to them, unless
 --shared says that they see the files under the same path.
 
-If the command is interrupted, the workers go on. The same command again
-continues the job and fetches the results. "sbs-cluster jobs" lists and removes
-jobs.`
+If the command is interrupted, the workers continue. The same command again
+fetches the results. "sbs-cluster jobs" lists and removes jobs.`
 
 const runLong = `Classifies images as sbs-run does, on several processes or machines. The
 arguments, the flags and the output are those of sbs-run; see sbs-run --help. The
@@ -86,7 +85,7 @@ func (c *client) check() error {
 func (c *client) compute(ctx context.Context, workers int, quiet bool, stderr io.Writer, job func(*jobs.Client) error) (err error) {
 	j := &jobs.Client{Version: cli.Release(), Shards: c.shards.Value, Shared: c.shared, Quiet: quiet, Stderr: stderr}
 	j.Continue = func(id string) string {
-		return "the workers go on: run the same command again for the results, or end the job with\n  sbs-cluster jobs --remove " + id
+		return "the workers continue: run the same command again for the results, or end the job with\n  sbs-cluster jobs --remove " + id
 	}
 	if !c.remote() {
 		l, err := startLocal(c.store, c.localWorkers.Value, workers)

@@ -98,6 +98,9 @@ func (l *local) keepWorker(ctx context.Context, number int) {
 // can delay the sign.
 const lostAfter = 5 * time.Second
 
+// endsWithin is the time that a worker has to end before it is killed, for example because it was stopped.
+const endsWithin = 10 * time.Second
+
 // work runs a worker until it ends or ctx is done. The worker ends when its standard input does, also
 // if this process is killed.
 func (l *local) work(ctx context.Context, number int) error {
@@ -105,7 +108,7 @@ func (l *local) work(ctx context.Context, number int) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(program, "worker", "--"+flagNATS, fromParent, "--workers", strconv.Itoa(l.cores), "--quiet",
+	cmd := exec.CommandContext(ctx, program, "worker", "--"+flagNATS, fromParent, "--workers", strconv.Itoa(l.cores), "--quiet",
 		"--folder", filepath.Join(l.temporary, fmt.Sprintf("worker-%d", number)))
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -113,6 +116,7 @@ func (l *local) work(ctx context.Context, number int) error {
 	if err != nil {
 		return err
 	}
+	cmd.Cancel, cmd.WaitDelay = in.Close, endsWithin
 	if err := cmd.Start(); err != nil {
 		return err
 	}
@@ -121,8 +125,6 @@ func (l *local) work(ctx context.Context, number int) error {
 	if err := json.NewEncoder(in).Encode(o); err != nil {
 		return errors.Join(err, in.Close(), cmd.Wait())
 	}
-	stop := context.AfterFunc(ctx, func() { _ = in.Close() })
-	defer stop()
 	err = cmd.Wait()
 	if text := strings.TrimSpace(stderr.String()); text != "" {
 		err = errors.New(text)
