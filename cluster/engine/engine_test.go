@@ -305,7 +305,7 @@ func TestEngine_DoesNotDependOnNetworks(t *testing.T) {
 	require.NotContains(t, strings.ReplaceAll(string(out), "github.com/spike-by-spike/sbs/cluster/engine", ""), "spike-by-spike")
 }
 
-// A server that does not answer is waited for, also after many tasks were submitted to it; and the user is told, once.
+// The engine waits for a server that does not answer, also after it submitted many tasks, and prints one warning.
 func TestTransient_ServerThatDoesNotAnswer(t *testing.T) {
 	require.True(t, transient(fmt.Errorf("x: %w", jetstream.ErrTooManyStalledMsgs)))
 	require.True(t, transient(&jetstream.APIError{Code: 503}))

@@ -33,12 +33,21 @@ func (k kindLevels) conditions() []condition {
 // text returns the noise of a level in the form that noise.Parse reads.
 func (k kindLevels) text(level float64) string { return noiseText(k.Kind, level) }
 
-// description says what the level is, such as "gaussian: standard deviation".
-func (k kindLevels) description() string {
+// level says what the level is, such as "standard deviation". It is "" for a kind that this version
+// does not have.
+func (k kindLevels) level() string {
 	for _, kind := range noise.Kinds() {
 		if kind.Name == k.Kind {
-			return k.Kind + ": " + kind.Level
+			return kind.Level
 		}
+	}
+	return ""
+}
+
+// description names the kind and says what its level is, such as "gaussian: standard deviation".
+func (k kindLevels) description() string {
+	if level := k.level(); level != "" {
+		return k.Kind + ": " + level
 	}
 	return k.Kind
 }

@@ -248,8 +248,16 @@ func (c axisChart) write(folder, name string, m *manifest) (names []string, err 
 		}
 		plots, legends = append(plots, drawn), append(legends, legend)
 	}
+	return bothFormats(folder, name, func(path string) error {
+		return chart.WriteBeside(path, plots, legends, chartWidth, float64(panelHeight*len(plots)))
+	})
+}
+
+// bothFormats calls write with the paths of a chart as SVG and as PNG, and returns the names of the
+// files.
+func bothFormats(folder, name string, write func(path string) error) (names []string, err error) {
 	for _, format := range []string{".svg", ".png"} {
-		if err := chart.WriteBeside(filepath.Join(folder, name+format), plots, legends, chartWidth, float64(panelHeight*len(plots))); err != nil {
+		if err := write(filepath.Join(folder, name+format)); err != nil {
 			return nil, err
 		}
 		names = append(names, name+format)

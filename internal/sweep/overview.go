@@ -3,7 +3,6 @@ package sweep
 import (
 	"fmt"
 	"math"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -40,7 +39,7 @@ func drawOverview(folder string, m *manifest, all []*series) (names []string, er
 			low, high = min(low, from), max(high, to)
 		}
 		drawn.Title.Text, drawn.Title.TextStyle.Font.Size = k.Kind, 12
-		drawn.X.Label.Text, drawn.X.Label.TextStyle.Font.Size = twoLines(strings.TrimPrefix(k.description(), k.Kind+": ")), 9
+		drawn.X.Label.Text, drawn.X.Label.TextStyle.Font.Size = twoLines(k.level()), 9
 		drawn.X.Tick.Marker, drawn.Y.Tick.Marker = plot.TickerFunc(chart.Even), plot.TickerFunc(percents(6))
 		if len(cells)%columns > 0 {
 			drawn.Y.Label.Text = ""
@@ -57,14 +56,9 @@ func drawOverview(folder string, m *manifest, all []*series) (names []string, er
 		cells = append(cells, nil) // the last one is for the legend
 	}
 	grid := slices.Collect(slices.Chunk(cells, columns))
-	for _, format := range []string{".svg", ".png"} {
-		name := "chart-noise" + format
-		if err := chart.WriteGrid(filepath.Join(folder, name), grid, legend, cellWidth*float64(columns), cellHeight*float64(len(grid))); err != nil {
-			return nil, err
-		}
-		names = append(names, name)
-	}
-	return names, nil
+	return bothFormats(folder, "chart-noise", func(path string) error {
+		return chart.WriteGrid(path, grid, legend, cellWidth*float64(columns), cellHeight*float64(len(grid)))
+	})
 }
 
 // twoLines divides a text that is wider than a cell.

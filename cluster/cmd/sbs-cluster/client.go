@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -81,8 +79,13 @@ func (c *client) check() error {
 	return nil
 }
 
-// compute calls job with a connection to the server.
-func (c *client) compute(ctx context.Context, workers int, quiet bool, stderr io.Writer, job func(*jobs.Client) error) (err error) {
+// compute calls job with a connection to the server. cmd is the command, which has the flag --quiet.
+func (c *client) compute(cmd *cobra.Command, workers int, job func(*jobs.Client) error) (err error) {
+	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
+	quiet, err := cmd.Flags().GetBool("quiet")
+	if err != nil {
+		return err
+	}
 	j := &jobs.Client{Version: cli.Release(), Shards: c.shards.Value, Shared: c.shared, Quiet: quiet, Stderr: stderr}
 	j.Continue = func(id string) string {
 		return "the workers continue: run the same command again for the results, or end the job with\n  sbs-cluster jobs --remove " + id
@@ -122,13 +125,8 @@ func runCommand() *cobra.Command {
 			return errors.Join(classification.CheckArgs(name+" run", args[1:], true), c.check())
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, set := cmd.Context(), cmd.Flags()
-			quiet, err := set.GetBool("quiet")
-			if err != nil {
-				return err
-			}
-			return c.compute(ctx, f.Workers.Value, quiet, cmd.ErrOrStderr(), func(j *jobs.Client) error {
-				return j.Run(ctx, &f, set, args[1:], cmd.OutOrStdout())
+			return c.compute(cmd, f.Workers.Value, func(j *jobs.Client) error {
+				return j.Run(cmd.Context(), &f, cmd.Flags(), args[1:], cmd.OutOrStdout())
 			})
 		},
 	}
@@ -150,13 +148,8 @@ func sweepCommand() *cobra.Command {
 			return errors.Join(f.Check(), c.check())
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, set := cmd.Context(), cmd.Flags()
-			quiet, err := set.GetBool("quiet")
-			if err != nil {
-				return err
-			}
-			return c.compute(ctx, f.Workers.Value, quiet, cmd.ErrOrStderr(), func(j *jobs.Client) error {
-				return j.Sweep(ctx, &f, set, cmd.OutOrStdout())
+			return c.compute(cmd, f.Workers.Value, func(j *jobs.Client) error {
+				return j.Sweep(cmd.Context(), &f, cmd.Flags(), cmd.OutOrStdout())
 			})
 		},
 	}
