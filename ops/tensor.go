@@ -8,75 +8,6 @@ import (
 	"slices"
 )
 
-// DType is the element type of a tensor. The values are the same as in ONNX's
-// TensorProto.DataType.
-type DType int32
-
-// The element types that a Tensor can hold.
-const (
-	Float32 DType = 1
-	Uint8   DType = 2
-	Int8    DType = 3
-	Uint16  DType = 4
-	Int16   DType = 5
-	Int32   DType = 6
-	Int64   DType = 7
-	Bool    DType = 9
-	Float64 DType = 11
-	Uint32  DType = 12
-	Uint64  DType = 13
-)
-
-// String returns the name of the type in Go, such as "float32". For any other number N
-// it returns "data type N".
-func (d DType) String() string {
-	switch d {
-	case Float32:
-		return "float32"
-	case Uint8:
-		return "uint8"
-	case Int8:
-		return "int8"
-	case Uint16:
-		return "uint16"
-	case Int16:
-		return "int16"
-	case Int32:
-		return "int32"
-	case Int64:
-		return "int64"
-	case Bool:
-		return "bool"
-	case Float64:
-		return "float64"
-	case Uint32:
-		return "uint32"
-	case Uint64:
-		return "uint64"
-	}
-	return fmt.Sprintf("data type %d", int32(d))
-}
-
-// Size returns the number of bytes of one element, and 0 for an unknown type.
-func (d DType) Size() int {
-	switch d {
-	case Uint8, Int8, Bool:
-		return 1
-	case Uint16, Int16:
-		return 2
-	case Float32, Int32, Uint32:
-		return 4
-	case Float64, Int64, Uint64:
-		return 8
-	}
-	return 0
-}
-
-// Element is the set of Go types that a Tensor's elements can have.
-type Element interface {
-	float32 | float64 | int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | bool
-}
-
 // ErrShape is wrapped by every error about a shape: one that has a negative dimension
 // or too many elements, does not fit the data, or is not the shape that an operator
 // needs.
@@ -112,12 +43,17 @@ var ErrValue = errors.New("bad value")
 // memory with the model, with the inputs, or with the results of other runs.
 type Tensor struct {
 	shape []int
-	data  any // []T for the Element T
+	data  any // []T for the Element T, or []*Tensor for Sequence, Optional and Map
 	dtype DType
+	elem  Type  // of the items of Sequence and Optional, and of the values of Map
+	key   DType // of Map
 }
 
-// check returns an error if t is nil or the zero Tensor.
+// check returns an error if t is nil, the zero Tensor, or no tensor.
 func (t *Tensor) check() error {
+	if t.DType().IsContainer() {
+		return fmt.Errorf("ops: %w: the value is a %v, want a tensor", ErrDType, t.DType())
+	}
 	if t.DType() == 0 {
 		return fmt.Errorf("ops: %w: the tensor is nil or zero: use NewTensor, FromSlice or Zeros", ErrDType)
 	}
@@ -128,51 +64,23 @@ func (t *Tensor) check() error {
 // have exactly len(data) elements; a nil shape makes a scalar. The error wraps
 // ErrShape. The tensor keeps data, but not shape.
 func NewTensor[T Element](shape []int, data []T) (*Tensor, error) {
-	n, err := Len(shape)
-	if err != nil {
+	if err := checkLen(shape, len(data)); err != nil {
 		return nil, err
-	}
-	if n != len(data) {
-		return nil, fmt.Errorf("ops: %w: shape %v has %d elements, the data has %d", ErrShape, shape, n, len(data))
 	}
 	return &Tensor{shape: slices.Clone(shape), data: data, dtype: dtypeOf[T]()}, nil
 }
 
-// Zeros returns a tensor of the given type and shape whose elements are all 0, or
-// false for Bool. The error wraps ErrShape or ErrDType.
+// Zeros returns a tensor of the given type and shape whose elements are all 0, false for Bool, and "" for String. The error wraps ErrShape or ErrDType.
 func Zeros(dtype DType, shape []int) (*Tensor, error) {
 	n, err := Len(shape)
 	if err != nil {
 		return nil, err
 	}
-	t := &Tensor{shape: slices.Clone(shape), dtype: dtype}
-	switch dtype {
-	case Float32:
-		t.data = make([]float32, n)
-	case Float64:
-		t.data = make([]float64, n)
-	case Int8:
-		t.data = make([]int8, n)
-	case Int16:
-		t.data = make([]int16, n)
-	case Int32:
-		t.data = make([]int32, n)
-	case Int64:
-		t.data = make([]int64, n)
-	case Uint8:
-		t.data = make([]uint8, n)
-	case Uint16:
-		t.data = make([]uint16, n)
-	case Uint32:
-		t.data = make([]uint32, n)
-	case Uint64:
-		t.data = make([]uint64, n)
-	case Bool:
-		t.data = make([]bool, n)
-	default:
+	k, ok := kinds[dtype]
+	if !ok {
 		return nil, fmt.Errorf("ops: %w: a tensor cannot hold %v", ErrDType, dtype)
 	}
-	return t, nil
+	return &Tensor{shape: slices.Clone(shape), data: k.zeros(n), dtype: dtype}, nil
 }
 
 // Shape returns the sizes of the dimensions, outermost first. The caller must not
@@ -194,7 +102,7 @@ func (t *Tensor) DType() DType {
 
 // Len returns the number of elements.
 func (t *Tensor) Len() int {
-	if t.DType() == 0 {
+	if t.DType() == 0 || t.dtype.IsContainer() {
 		return 0
 	}
 	n := 1
@@ -207,7 +115,7 @@ func (t *Tensor) Len() int {
 // Elements returns the tensor's memory for code that does not know the element type: a
 // []T for one of the types of Element. It is nil for the zero Tensor.
 func (t *Tensor) Elements() any {
-	if t == nil {
+	if t == nil || t.dtype.IsContainer() {
 		return nil
 	}
 	return t.data
@@ -270,6 +178,13 @@ func (t *Tensor) Clone() *Tensor {
 	if t.DType() == 0 {
 		return nil
 	}
+	if t.dtype.IsContainer() {
+		items := slices.Clone(t.data.([]*Tensor))
+		for i, x := range items {
+			items[i] = x.Clone()
+		}
+		return &Tensor{data: items, dtype: t.dtype, elem: t.elem, key: t.key}
+	}
 	from := reflect.ValueOf(t.data)
 	to := reflect.MakeSlice(from.Type(), from.Len(), from.Len())
 	reflect.Copy(to, from)
@@ -304,62 +219,26 @@ func Len(shape []int) (int, error) {
 	return n, nil
 }
 
-func dtypeOf[T Element]() DType {
-	var z T
-	switch any(z).(type) {
-	case float32:
-		return Float32
-	case float64:
-		return Float64
-	case int8:
-		return Int8
-	case int16:
-		return Int16
-	case int32:
-		return Int32
-	case int64:
-		return Int64
-	case uint8:
-		return Uint8
-	case uint16:
-		return Uint16
-	case uint32:
-		return Uint32
-	case uint64:
-		return Uint64
-	default:
-		return Bool
-	}
-}
-
 // FromSlice is NewTensor for data whose type is known only at run time: a []T for one
 // of the types of Element. For any other type the error wraps ErrDType.
 func FromSlice(shape []int, data any) (*Tensor, error) {
-	switch d := data.(type) {
-	case []float32:
-		return NewTensor(shape, d)
-	case []float64:
-		return NewTensor(shape, d)
-	case []int8:
-		return NewTensor(shape, d)
-	case []int16:
-		return NewTensor(shape, d)
-	case []int32:
-		return NewTensor(shape, d)
-	case []int64:
-		return NewTensor(shape, d)
-	case []uint8:
-		return NewTensor(shape, d)
-	case []uint16:
-		return NewTensor(shape, d)
-	case []uint32:
-		return NewTensor(shape, d)
-	case []uint64:
-		return NewTensor(shape, d)
-	case []bool:
-		return NewTensor(shape, d)
+	v := reflect.ValueOf(data)
+	if data == nil || v.Kind() != reflect.Slice || v.Type() != reflect.SliceOf(v.Type().Elem()) || dtypes[v.Type().Elem()] == 0 {
+		return nil, fmt.Errorf("ops: %w: a tensor cannot hold a %T", ErrDType, data)
 	}
-	return nil, fmt.Errorf("ops: %w: a tensor cannot hold a %T", ErrDType, data)
+	if err := checkLen(shape, v.Len()); err != nil {
+		return nil, err
+	}
+	return &Tensor{shape: slices.Clone(shape), data: data, dtype: dtypes[v.Type().Elem()]}, nil
+}
+
+// checkLen returns an error unless a shape has n elements.
+func checkLen(shape []int, n int) error {
+	want, err := Len(shape)
+	if err == nil && n != want {
+		err = fmt.Errorf("ops: %w: shape %v has %d elements, the data has %d", ErrShape, shape, want, n)
+	}
+	return err
 }
 
 // String returns the element type and the shape, such as "float32(1, 28, 28)".

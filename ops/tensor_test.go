@@ -38,7 +38,9 @@ func TestLen_MultipliesSizesAndRefusesInvalidShapes(t *testing.T) {
 func TestFromSlice_TakesEveryElementType(t *testing.T) {
 	for _, data := range []any{
 		[]float32{1, 2}, []float64{1, 2}, []int8{1, 2}, []int16{1, 2}, []int32{1, 2}, []int64{1, 2},
-		[]uint8{1, 2}, []uint16{1, 2}, []uint32{1, 2}, []uint64{1, 2}, []bool{true, false},
+		[]uint8{1, 2}, []uint16{1, 2}, []uint32{1, 2}, []uint64{1, 2}, []bool{true, false}, []string{"", "x"},
+		[]ops.F16{1, 2}, []ops.BF16{1, 2}, []ops.F8E4M3FN{1, 2}, []ops.F8E4M3FNUZ{1, 2}, []ops.F8E5M2{1, 2}, []ops.F8E5M2FNUZ{1, 2},
+		[]ops.F8E8M0{1, 2}, []ops.F4E2M1{1, 2}, []ops.I4{1, 2}, []ops.U4{1, 2}, []ops.I2{1, -1}, []ops.U2{1, 2},
 	} {
 		x, err := ops.FromSlice([]int{2}, data)
 		require.NoError(t, err)
@@ -49,16 +51,16 @@ func TestFromSlice_TakesEveryElementType(t *testing.T) {
 		require.NotZero(t, x.DType().Size())
 		require.NotContains(t, x.DType().String(), "data type")
 	}
-	_, err := ops.FromSlice([]int{1}, []string{"x"})
+	_, err := ops.FromSlice([]int{1}, []complex64{1})
 	require.ErrorIs(t, err, ops.ErrDType)
-	require.ErrorContains(t, err, "cannot hold a []string")
+	require.ErrorContains(t, err, "cannot hold a []complex64")
 	for _, wrong := range []any{nil, 1, []int{1}, [1]float32{1}, "x", []any{float32(1)}} {
 		_, err = ops.FromSlice([]int{1}, wrong)
 		require.ErrorIs(t, err, ops.ErrDType, "%T", wrong)
 	}
-	_, err = ops.Zeros(8, nil)
+	_, err = ops.Zeros(14, nil)
 	require.ErrorIs(t, err, ops.ErrDType)
-	require.ErrorContains(t, err, "cannot hold data type 8")
+	require.ErrorContains(t, err, "cannot hold data type 14")
 }
 
 func TestNewTensor_KeepsDataAndCopiesShape(t *testing.T) {

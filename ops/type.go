@@ -16,7 +16,9 @@ type Input struct {
 // of Infer never have it.
 type Type struct {
 	DType DType
-	Shape []Dim
+	Shape []Dim // nil for a sequence, an optional value and a map
+	Elem  *Type // of the items of a sequence or an optional value, or of the values of a map
+	Key   DType // of the keys of a map
 }
 
 // Dim is a dimension: a size of at least 0, or -1 if the size is unknown until a run.
@@ -56,6 +58,9 @@ func (t Type) String() string {
 	if t.DType == 0 {
 		return "unknown"
 	}
+	if t.DType.IsContainer() {
+		return t.elements()
+	}
 	s := make([]string, len(t.Shape))
 	for i, d := range t.Shape {
 		s[i] = d.String()
@@ -63,8 +68,12 @@ func (t Type) String() string {
 	return fmt.Sprintf("%v(%s)", t.DType, strings.Join(s, ", "))
 }
 
-// Sizes returns the sizes of the dimensions, and false if not all of them are known.
+// Sizes returns the sizes of the dimensions, and false if not all of them are known, or if
+// the type is not that of a tensor.
 func (t Type) Sizes() (shape []int, known bool) {
+	if t.DType.IsContainer() {
+		return nil, false
+	}
 	shape = make([]int, len(t.Shape))
 	for i, d := range t.Shape {
 		if !d.Known() {
@@ -79,7 +88,7 @@ func (t Type) Sizes() (shape []int, known bool) {
 // dimensions, and the same size in every dimension whose size t knows. Otherwise, and
 // for a nil or zero Tensor, it returns an error that wraps ErrShape.
 func (t Type) Check(x *Tensor) error {
-	ok := x.DType() != 0 && x.DType() == t.DType && len(x.Shape()) == len(t.Shape)
+	ok := x.DType() != 0 && x.DType() == t.DType && (!t.DType.IsContainer() || TypeOf(x).sameElements(t)) && len(x.Shape()) == len(t.Shape)
 	for i := 0; ok && i < len(t.Shape); i++ {
 		ok = !t.Shape[i].Known() || t.Shape[i].Size == x.Shape()[i]
 	}
@@ -96,6 +105,9 @@ func (t Type) Check(x *Tensor) error {
 func TypeOf(x *Tensor) Type {
 	if x.DType() == 0 {
 		return Type{}
+	}
+	if x.dtype.IsContainer() {
+		return Type{DType: x.dtype, Elem: &x.elem, Key: x.key}
 	}
 	return Type{DType: x.DType(), Shape: Dims(x.Shape()...)}
 }

@@ -62,7 +62,7 @@ func TestNew_RefusesMalformedGraphs(t *testing.T) {
 		{"unknown operator", g(func(g *onnxpb.GraphProto) { g.Node[0].OpType = "Frobnicate" }), `node "y" (Frobnicate): unknown operator`},
 		{"unknown domain", g(func(g *onnxpb.GraphProto) { g.Node[0].Domain = "com.example" }), `node "y" (com.example.Add): unknown operator`},
 		{"opset is missing", func(m *onnxpb.ModelProto) { m.OpsetImport = nil }, "the version of the operators of domain \"\" is missing"},
-		{"opset above 17", func(m *onnxpb.ModelProto) { m.OpsetImport[0].Version = 99 }, "version 99 of the standard operators (opset_import) is not supported: export the model with a version from 1 to 17"},
+		{"opset above 27", func(m *onnxpb.ModelProto) { m.OpsetImport[0].Version = 99 }, "version 99 of the standard operators (opset_import) is not supported: export the model with a version from 1 to 27"},
 		{
 			"version of ai.sbs", func(m *onnxpb.ModelProto) {
 				m.OpsetImport = append(m.OpsetImport, &onnxpb.OperatorSetIdProto{Domain: "ai.sbs", Version: 2})
@@ -74,7 +74,7 @@ func TestNew_RefusesMalformedGraphs(t *testing.T) {
 		{"output listed twice", g(func(g *onnxpb.GraphProto) { g.Output = append(g.Output, g.Output[0]) }), `two outputs are named "y"`},
 		{"declared shape of an output", g(func(g *onnxpb.GraphProto) { g.Output[0] = info("y", -1, 3) }), `output "y": shape does not fit: declared as float32(?, 3), but computed as float32(?, 2)`},
 		{"undeclared input", g(func(g *onnxpb.GraphProto) { g.Input[0].Type = nil }), `input "x": the type is not declared`},
-		{"input of strings", g(func(g *onnxpb.GraphProto) { g.Input[0].GetType().GetTensorType().ElemType = 8 }), `input "x": elements of type STRING are not supported`},
+		{"input of strings", g(func(g *onnxpb.GraphProto) { g.Input[0].GetType().GetTensorType().ElemType = 8 }), `unsupported element type: A is string(?, 2)`},
 		{"negative dimension", g(func(g *onnxpb.GraphProto) {
 			g.Input[0].GetType().GetTensorType().GetShape().GetDim()[0].Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: -5}
 		}), "a dimension is declared as -5"},
@@ -83,7 +83,7 @@ func TestNew_RefusesMalformedGraphs(t *testing.T) {
 		{"element types", g(func(g *onnxpb.GraphProto) { g.Input[0] = typed("x", ops.Int64, -1, 2) }), `node "y" (Add): `},
 		{"sequence as input", g(func(g *onnxpb.GraphProto) {
 			g.Input[0].Type = &onnxpb.TypeProto{Value: &onnxpb.TypeProto_SequenceType{}}
-		}), `input "x": sequences, maps, optional values and sparse tensors are not supported`},
+		}), `input 0: unsupported element type: sequence`},
 		{"old IR version", func(m *onnxpb.ModelProto) { m.IrVersion = 2 }, "IR version 2 is not supported, want 3 to 13"},
 		{"unnamed input", g(func(g *onnxpb.GraphProto) { g.Input[0].Name = "" }), "a value has no name"},
 		{"undefined input", g(func(g *onnxpb.GraphProto) { g.Node[0].Input[1] = "d" }), `input 1, "d", is neither an input of the model`},

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/spike-by-spike/sbs/internal/onnx"
@@ -89,7 +90,7 @@ func runNode(t *testing.T, dir string) (status, detail string) {
 	for _, set := range sets {
 		inputs := map[string]*runtime.Tensor{}
 		for i, v := range m.Inputs() {
-			if inputs[v.Name], err = readValue(set, "input", i); err != nil {
+			if inputs[v.Name], err = readValue(set, "input", i, v.Type); err != nil {
 				return statusOfError(err)
 			}
 		}
@@ -98,7 +99,7 @@ func runNode(t *testing.T, dir string) (status, detail string) {
 			return statusOfError(err)
 		}
 		for i, v := range m.Outputs() {
-			want, err := readValue(set, "output", i)
+			want, err := readValue(set, "output", i, v.Type)
 			if err == nil {
 				err = compareNode(outputs[v.Name], want, status == random, nodeTolerance(dir))
 			}
@@ -138,21 +139,58 @@ func drawsNumbers(t *testing.T, model []byte) bool {
 	})
 }
 
-// readValue reads the tensor of an input or output from a folder.
-func readValue(dir, kind string, i int) (*runtime.Tensor, error) {
+// readValue reads the value of an input or output from a folder: a message TensorProto,
+// SequenceProto or OptionalProto of ONNX, depending on the declared type.
+func readValue(dir, kind string, i int, t ops.Type) (*runtime.Tensor, error) {
 	data, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("%s_%d.pb", kind, i)))
 	if err != nil {
 		return nil, err
 	}
-	p := new(onnxpb.TensorProto)
-	if err := proto.Unmarshal(data, p); err != nil {
-		return nil, err
+	return decodeValue(data, t)
+}
+
+// The fields of SequenceProto and OptionalProto that hold values are the same.
+const (
+	tensorField   = 3
+	sequenceField = 5
+)
+
+func decodeValue(data []byte, t ops.Type) (*runtime.Tensor, error) {
+	if !t.DType.IsContainer() {
+		p := new(onnxpb.TensorProto)
+		if err := proto.Unmarshal(data, p); err != nil {
+			return nil, err
+		}
+		shape, elements, err := onnx.TensorData(context.Background(), p)
+		if err != nil {
+			return nil, err
+		}
+		return ops.FromSlice(shape, elements)
 	}
-	shape, elements, err := onnx.TensorData(context.Background(), p)
-	if err != nil {
-		return nil, err
+	var items []*runtime.Tensor
+	for len(data) > 0 {
+		field, wire, n := protowire.ConsumeTag(data)
+		size := protowire.ConsumeFieldValue(field, wire, data[max(n, 0):])
+		if n < 0 || size < 0 {
+			return nil, errors.New("a value cannot be decoded")
+		}
+		if field == tensorField || field == sequenceField {
+			message, _ := protowire.ConsumeBytes(data[n:])
+			x, err := decodeValue(message, *t.Elem)
+			if err != nil {
+				return nil, err
+			}
+			items = append(items, x)
+		}
+		data = data[n+size:]
 	}
-	return ops.FromSlice(shape, elements)
+	if t.DType == ops.Sequence {
+		return ops.NewSequence(*t.Elem, items)
+	}
+	if len(items) == 0 {
+		return ops.NewOptional(*t.Elem, nil)
+	}
+	return ops.NewOptional(*t.Elem, items[0])
 }
 
 // nodeTolerance returns the relative tolerance of a test. The expected values of some tests
@@ -166,11 +204,28 @@ func nodeTolerance(dir string) float64 {
 	return 1e-5
 }
 
-// compareNode returns an error if a tensor differs from the expected one. Floating-point
+// compareNode returns an error if a value differs from the expected one. Floating-point
 // numbers may differ slightly: the expected ones come from other implementations, in float32.
 func compareNode(got, want *runtime.Tensor, typesOnly bool, tolerance float64) error {
 	if err := ops.TypeOf(want).Check(got); err != nil || typesOnly {
 		return err
+	}
+	if want.DType().IsContainer() {
+		if len(got.Items()) != len(want.Items()) {
+			return fmt.Errorf("%d items, want %d", len(got.Items()), len(want.Items()))
+		}
+		for i, x := range want.Items() {
+			if err := compareNode(got.Items()[i], x, false, tolerance); err != nil {
+				return fmt.Errorf("item %d: %w", i, err)
+			}
+		}
+		return nil
+	}
+	switch want.DType() {
+	case ops.Float16:
+		tolerance = max(tolerance, 2e-3)
+	case ops.BFloat16:
+		tolerance = max(tolerance, 1e-2)
 	}
 	g, w := elementsOf(got), elementsOf(want)
 	for i := range w.Len() {
@@ -178,15 +233,25 @@ func compareNode(got, want *runtime.Tensor, typesOnly bool, tolerance float64) e
 		if a.Equal(b) {
 			continue
 		}
-		if a.CanFloat() {
-			x, y := a.Float(), b.Float()
-			if math.IsNaN(x) && math.IsNaN(y) || !math.IsInf(y, 0) && math.Abs(x-y) <= 1e-6+tolerance*math.Abs(y) {
-				continue
-			}
+		x, ok := floatOf(a)
+		if y, _ := floatOf(b); ok && (math.IsNaN(x) && math.IsNaN(y) || !math.IsInf(y, 0) && math.Abs(x-y) <= tolerance/10+tolerance*math.Abs(y)) {
+			continue
 		}
 		return fmt.Errorf("element %d of %v is %v, want %v", i, ops.TypeOf(want), a, b)
 	}
 	return nil
+}
+
+// floatOf returns a floating-point element, and false for other elements.
+func floatOf(v reflect.Value) (float64, bool) {
+	if v.CanFloat() {
+		return v.Float(), true
+	}
+	f, ok := v.Interface().(interface{ Float64() float64 })
+	if !ok {
+		return 0, false
+	}
+	return f.Float64(), true
 }
 
 func elementsOf(t *runtime.Tensor) reflect.Value { return reflect.ValueOf(t.Elements()) }

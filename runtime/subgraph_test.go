@@ -148,8 +148,8 @@ func nestedLoopsResult() *runtime.Tensor {
 	return f32([]int{2}, y...)
 }
 
-// TestNodes_ControlFlowPassesOrIsRefused runs tests of control flow that are part of ONNX.
-func TestNodes_ControlFlowPassesOrIsRefused(t *testing.T) {
+// TestNodes_ControlFlowPasses runs tests of control flow that are part of ONNX.
+func TestNodes_ControlFlowPasses(t *testing.T) {
 	dir := os.Getenv("SBS_ONNX_NODES")
 	if dir == "" {
 		t.Skip("SBS_ONNX_NODES is not set")
@@ -157,14 +157,6 @@ func TestNodes_ControlFlowPassesOrIsRefused(t *testing.T) {
 	for _, name := range []string{"if", "loop11", "scan9_sum", "range_float_type_positive_delta_expanded", "range_int32_type_negative_delta_expanded"} {
 		status, detail := runNode(t, filepath.Join(dir, "test_"+name))
 		require.Equal(t, passed, status, "%s: %s", name, detail)
-	}
-	for name, want := range map[string]string{
-		"scan_sum": "Scan of opset 8", "if_opt": "optional values", "if_seq": "sequences", "loop13_seq": "sequences",
-		"loop16_seq_none": "optional values", "sequence_insert_at_back": "sequences",
-	} {
-		status, detail := runNode(t, filepath.Join(dir, "test_"+name))
-		require.Equal(t, unsupported, status, name)
-		require.Contains(t, detail, want, name)
 	}
 }
 

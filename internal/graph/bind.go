@@ -2,7 +2,6 @@ package graph
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/spike-by-spike/sbs/internal/onnx"
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
@@ -116,10 +115,6 @@ func injectable(n *onnxpb.NodeProto) bool {
 
 // unknownOperator returns the error of a node whose operator does not exist.
 func unknownOperator(domain string, n *onnxpb.NodeProto) error {
-	name := n.GetOpType()
-	if domain == "" && (strings.Contains(name, "Sequence") && name != "ReverseSequence" || strings.HasPrefix(name, "Optional")) {
-		return fmt.Errorf("%w: %w", ErrUnknownOperator, errNotTensor)
-	}
 	if o := n.GetOverload(); o != "" {
 		return fmt.Errorf("%w: no function in the model has this name and the overload %q", ErrUnknownOperator, o)
 	}

@@ -13,7 +13,7 @@ import (
 // The versions of the standard operators that package ops/std implements.
 const (
 	minOpset = 1
-	maxOpset = 17
+	maxOpset = 27
 )
 
 // opKey identifies an operator.
@@ -102,17 +102,47 @@ func (k *compiler) count(n int) error {
 
 // typeOf returns the declared type of a value, or the zero Type if the file does not
 // declare the element type and the rank.
-func typeOf(v *onnxpb.ValueInfoProto) (ops.Type, error) {
-	dtype, err := dtypeOf(v)
-	if err != nil {
+func typeOf(v *onnxpb.ValueInfoProto) (ops.Type, error) { return typeOfProto(v.GetType(), 0) }
+
+// maxNested is the maximum number of types within each other, such as sequences of sequences.
+const maxNested = 8
+
+func typeOfProto(p *onnxpb.TypeProto, depth int) (ops.Type, error) {
+	if depth > maxNested {
+		return ops.Type{}, fmt.Errorf("%w: types are nested more than %d levels deep", ops.ErrDType, maxNested)
+	}
+	container := func(d ops.DType, elem *onnxpb.TypeProto) (ops.Type, error) {
+		e, err := typeOfProto(elem, depth+1)
+		if err != nil || e.DType == 0 {
+			e.DType, err = elementTypeOf(elem)
+		}
+		return ops.Type{DType: d, Elem: &ops.Type{DType: e.DType, Elem: e.Elem, Key: e.Key}}, err
+	}
+	switch v := p.GetValue().(type) {
+	case nil:
+		return ops.Type{}, nil
+	case *onnxpb.TypeProto_TensorType:
+		return tensorTypeOf(v.TensorType)
+	case *onnxpb.TypeProto_SequenceType:
+		return container(ops.Sequence, v.SequenceType.GetElemType())
+	case *onnxpb.TypeProto_OptionalType:
+		return container(ops.Optional, v.OptionalType.GetElemType())
+	case *onnxpb.TypeProto_MapType:
+		t, err := container(ops.Map, v.MapType.GetValueType())
+		t.Key = ops.DType(v.MapType.GetKeyType())
+		return t, err
+	}
+	return ops.Type{}, errSparse
+}
+
+// tensorTypeOf returns a declared type, or the zero Type without its rank.
+func tensorTypeOf(p *onnxpb.TypeProto_Tensor) (ops.Type, error) {
+	dtype, err := checkedDType(p.GetElemType())
+	if err != nil || p.GetShape() == nil {
 		return ops.Type{}, err
 	}
-	tt := v.GetType().GetTensorType()
-	if tt.GetShape() == nil {
-		return ops.Type{}, nil
-	}
 	t := ops.Type{DType: dtype}
-	for _, d := range tt.GetShape().GetDim() {
+	for _, d := range p.GetShape().GetDim() {
 		switch v := d.GetValue().(type) {
 		case *onnxpb.TensorShapeProto_Dimension_DimValue:
 			if v.DimValue < 0 || v.DimValue > ops.MaxElements {
@@ -127,27 +157,42 @@ func typeOf(v *onnxpb.ValueInfoProto) (ops.Type, error) {
 }
 
 // dtypeOf returns the declared element type of a value, or 0 if the file does not declare
-// it.
-func dtypeOf(v *onnxpb.ValueInfoProto) (ops.DType, error) {
-	switch v.GetType().GetValue().(type) {
+// it. For a value that is not a tensor, it is Sequence, Optional or Map.
+func dtypeOf(v *onnxpb.ValueInfoProto) (ops.DType, error) { return elementTypeOf(v.GetType()) }
+
+func elementTypeOf(p *onnxpb.TypeProto) (ops.DType, error) {
+	switch v := p.GetValue().(type) {
 	case nil:
 		return 0, nil
 	case *onnxpb.TypeProto_TensorType:
-	default:
-		return 0, errNotTensor
+		return checkedDType(v.TensorType.GetElemType())
+	case *onnxpb.TypeProto_SequenceType:
+		return ops.Sequence, nil
+	case *onnxpb.TypeProto_OptionalType:
+		return ops.Optional, nil
+	case *onnxpb.TypeProto_MapType:
+		return ops.Map, nil
 	}
-	d := ops.DType(v.GetType().GetTensorType().GetElemType())
+	return 0, errSparse
+}
+
+// checkedDType returns an element type of the file, which may be 0.
+func checkedDType(elem int32) (ops.DType, error) {
+	d := ops.DType(elem)
 	if d != 0 && d.Size() == 0 {
-		return 0, fmt.Errorf("elements of type %v are not supported", onnxpb.TensorProto_DataType(d))
+		return 0, fmt.Errorf("elements of type %v are not supported", onnxpb.TensorProto_DataType(elem))
 	}
 	return d, nil
 }
 
-var errNotTensor = errors.New("sequences, maps, optional values and sparse tensors are not supported, only dense tensors are")
+var errSparse = errors.New("sparse tensors are not supported, only dense tensors are")
 
 // agree returns an error if a declared type contradicts the inferred one.
 func agree(declared, inferred ops.Type) error {
 	if declared.DType == 0 {
+		return nil
+	}
+	if declared.DType.IsContainer() && declared.DType == inferred.DType {
 		return nil
 	}
 	ok := declared.DType == inferred.DType && len(declared.Shape) == len(inferred.Shape)

@@ -154,7 +154,7 @@ func union(a, b *ops.Input) *ops.Input {
 	if a == nil || b == nil || a.DType != b.DType || len(a.Shape) != len(b.Shape) {
 		return nil
 	}
-	t := ops.Type{DType: a.DType, Shape: make([]ops.Dim, len(a.Shape))}
+	t := ops.Type{DType: a.DType, Shape: make([]ops.Dim, len(a.Shape)), Elem: a.Elem, Key: a.Key}
 	for i, d := range a.Shape {
 		t.Shape[i] = d
 		if d.Size != b.Shape[i].Size {

@@ -15,8 +15,8 @@ func Bytes(t ops.Type) int64 {
 	return n
 }
 
-// size returns the memory of the elements of a tensor.
-func size(t *ops.Tensor) int64 { return int64(t.Len()) * int64(t.DType().Size()) }
+// size returns the memory of the elements of a value.
+func size(t *ops.Tensor) int64 { return t.Bytes() }
 
 // budget counts the memory of the values of a run, in bytes.
 type budget struct {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/internal/sniff"
+	"github.com/spike-by-spike/sbs/ops"
 )
 
 // ErrFormat is wrapped by all errors about data that is not a valid ONNX model.
@@ -130,7 +131,7 @@ func merge(ctx context.Context, m proto.Message, data []byte, part func(protowir
 const maxElements = math.MaxInt32
 
 // TensorData returns a tensor's shape and its elements in row-major order, as
-// []float32, []float64, []int8 to []int64, []uint8 to []uint64 or []bool. It allocates
+// []T for one of the types of ops.Element. It allocates
 // memory only for elements that the message contains. It returns the error of ctx soon
 // after ctx is done.
 func TensorData(ctx context.Context, t *onnxpb.TensorProto) (shape []int, data any, err error) {
@@ -144,34 +145,11 @@ func TensorData(ctx context.Context, t *onnxpb.TensorProto) (shape []int, data a
 	if t.GetSegment() != nil {
 		return nil, nil, fmt.Errorf("tensor %q: segmented tensors are not supported", t.GetName())
 	}
-	ty := onnxpb.TensorProto_DataType(t.GetDataType())
-	switch ty {
-	case onnxpb.TensorProto_FLOAT:
-		data, err = elements(ctx, t, n, 4, func(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) }, t.GetFloatData())
-	case onnxpb.TensorProto_DOUBLE:
-		data, err = elements(ctx, t, n, 8, func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) }, t.GetDoubleData())
-	case onnxpb.TensorProto_INT8:
-		data, err = elements(ctx, t, n, 1, func(b []byte) int8 { return int8(b[0]) }, narrow[int8](t.GetInt32Data()))
-	case onnxpb.TensorProto_UINT8:
-		data, err = elements(ctx, t, n, 1, func(b []byte) uint8 { return b[0] }, narrow[uint8](t.GetInt32Data()))
-	case onnxpb.TensorProto_INT16:
-		data, err = elements(ctx, t, n, 2, func(b []byte) int16 { return int16(binary.LittleEndian.Uint16(b)) }, narrow[int16](t.GetInt32Data()))
-	case onnxpb.TensorProto_UINT16:
-		data, err = elements(ctx, t, n, 2, binary.LittleEndian.Uint16, narrow[uint16](t.GetInt32Data()))
-	case onnxpb.TensorProto_INT32:
-		data, err = elements(ctx, t, n, 4, func(b []byte) int32 { return int32(binary.LittleEndian.Uint32(b)) }, t.GetInt32Data())
-	case onnxpb.TensorProto_UINT32:
-		data, err = elements(ctx, t, n, 4, binary.LittleEndian.Uint32, narrow[uint32](t.GetUint64Data()))
-	case onnxpb.TensorProto_INT64:
-		data, err = elements(ctx, t, n, 8, func(b []byte) int64 { return int64(binary.LittleEndian.Uint64(b)) }, t.GetInt64Data())
-	case onnxpb.TensorProto_UINT64:
-		data, err = elements(ctx, t, n, 8, binary.LittleEndian.Uint64, t.GetUint64Data())
-	case onnxpb.TensorProto_BOOL:
-		data, err = elements(ctx, t, n, 1, func(b []byte) bool { return b[0] != 0 }, bools(t.GetInt32Data()))
-	default:
-		err = fmt.Errorf("elements of type %v are not supported", ty)
+	decode := decoders[t.GetDataType()]
+	if decode == nil {
+		return nil, nil, fmt.Errorf("tensor %q: elements of type %v are not supported", t.GetName(), onnxpb.TensorProto_DataType(t.GetDataType()))
 	}
-	if err != nil {
+	if data, err = decode(ctx, t, n); err != nil {
 		return nil, nil, fmt.Errorf("tensor %q: %w", t.GetName(), err)
 	}
 	return shape, data, nil
@@ -195,60 +173,11 @@ func rawSize(t *onnxpb.TensorProto) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	var size int
-	switch ty := onnxpb.TensorProto_DataType(t.GetDataType()); ty {
-	case onnxpb.TensorProto_INT8, onnxpb.TensorProto_UINT8, onnxpb.TensorProto_BOOL:
-		size = 1
-	case onnxpb.TensorProto_INT16, onnxpb.TensorProto_UINT16:
-		size = 2
-	case onnxpb.TensorProto_FLOAT, onnxpb.TensorProto_INT32, onnxpb.TensorProto_UINT32:
-		size = 4
-	case onnxpb.TensorProto_DOUBLE, onnxpb.TensorProto_INT64, onnxpb.TensorProto_UINT64:
-		size = 8
-	default:
-		return 0, fmt.Errorf("elements of type %v are not supported", ty)
+	bits := ops.ElementBits(ops.DType(t.GetDataType()))
+	if bits == 0 {
+		return 0, fmt.Errorf("elements of type %v are not supported", onnxpb.TensorProto_DataType(t.GetDataType()))
 	}
-	return int64(n) * int64(size), nil
-}
-
-// elements returns the n elements of a tensor: decoded from its raw bytes or, if it has
-// none, the typed list of the message.
-func elements[T any](ctx context.Context, t *onnxpb.TensorProto, n, size int, decode func([]byte) T, typed []T) ([]T, error) {
-	raw := t.GetRawData()
-	switch {
-	case len(raw) == 0 && len(typed) == n:
-		return typed, nil
-	case len(raw) == 0:
-		return nil, fmt.Errorf("%w: shape %v has %d elements, the data has %d", ErrFormat, t.GetDims(), n, len(typed))
-	case len(typed) > 0:
-		return nil, fmt.Errorf("%w: the data is stored twice, as bytes and as numbers", ErrFormat)
-	case int64(len(raw)) != int64(n)*int64(size):
-		return nil, fmt.Errorf("%w: shape %v takes %d bytes, the data has %d", ErrFormat, t.GetDims(), int64(n)*int64(size), len(raw))
-	}
-	out := make([]T, n)
-	for i := range out {
-		if i%decodedAtOnce == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		out[i] = decode(raw[i*size:])
-	}
-	return out, nil
-}
-
-func narrow[T int8 | uint8 | int16 | uint16 | uint32, F int32 | uint64](in []F) []T {
-	out := make([]T, len(in))
-	for i, v := range in {
-		out[i] = T(v)
-	}
-	return out
-}
-
-func bools(in []int32) []bool {
-	out := make([]bool, len(in))
-	for i, v := range in {
-		out[i] = v != 0
-	}
-	return out
+	return (int64(n)*int64(bits) + 7) / 8, nil
 }
 
 // Float32Tensor returns a float32 tensor in raw form.

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
+	"github.com/spike-by-spike/sbs/ops"
 )
 
 func TestTensorData_DecodesRawAndTypedData(t *testing.T) {
@@ -35,6 +36,13 @@ func TestTensorData_DecodesRawAndTypedData(t *testing.T) {
 		{"uint64 list", &onnxpb.TensorProto{DataType: 13, Uint64Data: []uint64{5}}, 1, []uint64{5}},
 		{"bool raw", raw(onnxpb.TensorProto_BOOL, 0, 1, 2), 3, []bool{false, true, true}},
 		{"bool list", &onnxpb.TensorProto{DataType: 9, Int32Data: []int32{0, 1}}, 2, []bool{false, true}},
+		{"float16 raw", raw(onnxpb.TensorProto_FLOAT16, 0, 0x3c), 1, []ops.F16{0x3c00}},
+		{"float16 list", &onnxpb.TensorProto{DataType: 10, Int32Data: []int32{0xc000}}, 1, []ops.F16{0xc000}},
+		{"float8 raw", raw(onnxpb.TensorProto_DataType(ops.Float8E5M2), 1, 0xff), 2, []ops.F8E5M2{1, 255}},
+		{"int4 raw", raw(onnxpb.TensorProto_DataType(ops.Int4), 0xf1, 0x08), 3, []ops.I4{1, -1, -8}},
+		{"uint4 list", &onnxpb.TensorProto{DataType: int32(ops.Uint4), Int32Data: []int32{0xf1}}, 2, []ops.U4{1, 15}},
+		{"int2 raw", raw(onnxpb.TensorProto_DataType(ops.Int2), 0b11100100), 4, []ops.I2{0, 1, -2, -1}},
+		{"strings", &onnxpb.TensorProto{DataType: 8, StringData: [][]byte{[]byte("a"), {}}}, 2, []string{"a", ""}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.in.Dims = []int64{c.n, 1}
@@ -57,7 +65,8 @@ func TestTensorData_RefusesInvalidTensors(t *testing.T) {
 		{"absurd", &onnxpb.TensorProto{DataType: 1, Dims: []int64{1 << 30}}, "has 1073741824 elements, the data has 0"},
 		{"short raw", &onnxpb.TensorProto{DataType: 1, Dims: []int64{2}, RawData: []byte{1, 2, 3}}, "takes 8 bytes, the data has 3"},
 		{"twice", &onnxpb.TensorProto{DataType: 1, Dims: []int64{1}, RawData: make([]byte, 4), FloatData: []float32{1}}, "the data is stored twice"},
-		{"string", &onnxpb.TensorProto{DataType: 8, Dims: []int64{1}}, "elements of type STRING are not supported"},
+		{"strings", &onnxpb.TensorProto{DataType: 8, Dims: []int64{1}}, "has 1 strings, the data has 0"},
+		{"complex", &onnxpb.TensorProto{DataType: 14, Dims: []int64{1}}, "elements of type COMPLEX64 are not supported"},
 		{"external", &onnxpb.TensorProto{DataType: 1, DataLocation: 1}, "store the model in one file"},
 		{"segment", &onnxpb.TensorProto{DataType: 1, Segment: &onnxpb.TensorProto_Segment{}}, "segmented"},
 	} {

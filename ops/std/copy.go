@@ -13,18 +13,18 @@ type copying struct {
 	nest     nest
 	dst, src *ops.Tensor
 	to, from int
-	rows     func(c *copying, lo, hi int) error
+	mover    mover
 }
 
 func (c *copying) run(ctx *ops.Context, dst, src *ops.Tensor) error {
 	c.dst, c.src = dst, src
-	if c.rows = rowCopiers[dst.DType()]; c.rows == nil {
+	if c.mover = movers[dst.DType()]; c.mover == nil {
 		return fmt.Errorf("%w: %v", ops.ErrDType, dst.DType())
 	}
 	return ctx.Do(c.nest.total, grain, c)
 }
 
-func (c *copying) Part(lo, hi int) error { return c.rows(c, lo, hi) }
+func (c *copying) Part(lo, hi int) error { return c.mover.copyRows(c, lo, hi) }
 
 // copyAll copies every element of src to dst, which may have another shape. The numbers of
 // elements differ only if the type of dst was inferred without values that turn out not to
@@ -34,28 +34,14 @@ func copyAll(ctx *ops.Context, dst, src *ops.Tensor) error {
 		return fmt.Errorf("%w: %v and %v have different numbers of elements", ops.ErrShape, ops.TypeOf(src), ops.TypeOf(dst))
 	}
 	c := ops.Scratch[copying](ctx)
-	if c.rows == nil {
+	if c.mover == nil {
 		size := []int{src.Len()}
 		c.nest = newNest(size, rowMajor(size), rowMajor(size))
 	}
 	return c.run(ctx, dst, src)
 }
 
-var rowCopiers = map[ops.DType]func(c *copying, lo, hi int) error{
-	ops.Float32: copyRows[float32],
-	ops.Float64: copyRows[float64],
-	ops.Int8:    copyRows[int8],
-	ops.Int16:   copyRows[int16],
-	ops.Int32:   copyRows[int32],
-	ops.Int64:   copyRows[int64],
-	ops.Uint8:   copyRows[uint8],
-	ops.Uint16:  copyRows[uint16],
-	ops.Uint32:  copyRows[uint32],
-	ops.Uint64:  copyRows[uint64],
-	ops.Bool:    copyRows[bool],
-}
-
-func copyRows[T ops.Element](c *copying, lo, hi int) error {
+func (moverOf[T]) copyRows(c *copying, lo, hi int) error {
 	d, _ := ops.Data[T](c.dst)
 	s, _ := ops.Data[T](c.src)
 	step := c.nest.inner()

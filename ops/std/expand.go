@@ -68,7 +68,7 @@ func (k expand) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 		return err
 	}
 	c := ops.Scratch[copying](ctx)
-	if c.rows == nil {
+	if c.mover == nil {
 		shape := out.Shape()
 		c.nest = newNest(shape, rowMajor(shape), broadcastStrides(in[0].Shape(), len(shape)))
 	}
@@ -107,7 +107,7 @@ func (tiling) infer(in []*ops.Input) (ops.Type, error) {
 
 func (tiling) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	c := ops.Scratch[copying](ctx)
-	if c.rows == nil {
+	if c.mover == nil {
 		// Each dimension becomes two: the repetitions, and the dimension of the data.
 		var sizes, from []int
 		strides := rowMajor(in[0].Shape())

@@ -166,27 +166,3 @@ func Operators() []ops.Operator {
 		operator("Xor", 2, 2, newXor),
 	}
 }
-
-// oldestOpsets holds the oldest supported opset of the operators whose definition has not
-// changed since before opset 7.
-var oldestOpsets = map[string]int{
-	"ConvTranspose":         1,
-	"Elu":                   6,
-	"GlobalAveragePool":     1,
-	"GlobalLpPool":          2,
-	"GlobalMaxPool":         1,
-	"HardSigmoid":           6,
-	"InstanceNormalization": 6,
-	"LRN":                   1,
-	"LpNormalization":       1,
-	"Not":                   1,
-	"RandomNormal":          1,
-	"RandomNormalLike":      1,
-	"RandomUniform":         1,
-	"RandomUniformLike":     1,
-	"ReduceLogSum":          1,
-	"Selu":                  6,
-	"Slice":                 1,
-	"Softplus":              1,
-	"Softsign":              1,
-}

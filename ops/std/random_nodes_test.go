@@ -129,10 +129,14 @@ func (r *nodeGenerator) plain(dtype ops.DType) *ops.Tensor {
 	return ones(dtype, [][]int{{}, {1}, {1}, {1, 1}, {1, 2}, {1, 1, 1, 1}}[r.IntN(6)]...)
 }
 
+// newest is the newest opset.
+const newest = 27
+
 // validInputs holds valid inputs for operators that reject almost all random inputs.
 var validInputs = map[string][]*ops.Tensor{
 	"BatchNormalization":        {ones(ops.Float32, 2, 1, 3), ones(ops.Float32, 1), ones(ops.Float32, 1), ones(ops.Float32, 1), ones(ops.Float32, 1)},
 	"ConvTranspose":             {ones(ops.Float32, 1, 2, 3, 3), ones(ops.Float32, 2, 1, 2, 2), ones(ops.Float32, 1)},
+	"ConvInteger":               {ones(ops.Uint8, 1, 1, 3, 3), ones(ops.Uint8, 1, 1, 2, 2)},
 	"GatherND":                  {ones(ops.Float32, 2, 2, 3), ones(ops.Int64, 2, 2)},
 	"GRU":                       {ones(ops.Float32, 2, 1, 3), ones(ops.Float32, 1, 6, 3), ones(ops.Float32, 1, 6, 2), ones(ops.Float32, 1, 12), ones(ops.Int32, 1)},
 	"GridSample":                {ones(ops.Float32, 1, 2, 3, 3), ones(ops.Float32, 1, 2, 2, 2)},
@@ -175,7 +179,7 @@ func ones(dtype ops.DType, shape ...int) *ops.Tensor {
 func (r *nodeGenerator) accepted(o ops.Operator) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(r.attributes)) {
-		for _, opset := range []int{8, 17} {
+		for _, opset := range []int{max(8, versions[o.Name][0]), 17, newest} {
 			_, err := o.New(ops.Node{Opset: opset, NumInputs: o.MinInputs, Attributes: ops.Attributes{name: r.attributes[name]()}})
 			if err == nil || !strings.Contains(err.Error(), "unknown "+name) {
 				names = append(names, name)
@@ -233,9 +237,9 @@ func (r *nodeGenerator) nodeOf(t *testing.T, o ops.Operator, names []string, poo
 			in[r.IntN(len(in))] = r.tensor(true)
 		}
 	}
-	n := ops.Node{Opset: 1 + r.IntN(17), NumInputs: len(in), NumOutputs: r.IntN(4)}
+	n := ops.Node{Opset: 1 + r.IntN(newest), NumInputs: len(in), NumOutputs: r.IntN(4)}
 	if r.IntN(2) == 0 {
-		n.Opset = 17
+		n.Opset = newest
 	}
 	var op ops.Op
 	for try := 0; op == nil; try++ { // some operators require attributes

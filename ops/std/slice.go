@@ -95,7 +95,7 @@ func (k slicing) infer(in []*ops.Input) (ops.Type, error) {
 
 func (k slicing) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	c := ops.Scratch[copying](ctx)
-	if c.rows == nil {
+	if c.mover == nil {
 		from, strides, err := k.source(in)
 		if err != nil {
 			return err

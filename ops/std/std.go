@@ -1,7 +1,6 @@
 // Package std implements the standard ONNX operators (domain ai.onnx), except the operators
 // with subgraphs (If, Loop, Scan), which are part of package runtime. It follows the
-// definitions of opsets 7 to 17. Operators whose definition has not changed since an earlier
-// opset are also accepted in that opset. In the source, the constructor of each operator
+// definitions of opsets 1 to 27: each operator has the version that the model names. In the source, the constructor of each operator
 // (newConv, newSlice, and so on) documents its attributes and inputs.
 //
 // [Operators] is the list of all operators. Package runtime includes them; a program needs
@@ -21,10 +20,6 @@ import (
 
 	"github.com/spike-by-spike/sbs/ops"
 )
-
-// defaultOldestOpset is the oldest opset of operators that are not in oldestOpsets.
-// Arithmetic broadcasts as in numpy since opset 7.
-const defaultOldestOpset = 7
 
 // operation is an operator with one output and its attributes bound. Both methods may rely
 // on the checks of op: the number of inputs is right, required inputs are not nil, and
@@ -94,14 +89,10 @@ func multiOperator(name string, minInputs, maxInputs, minOutputs, maxOutputs int
 	}
 }
 
-// checkOpset returns an error if the opset is older than the oldest supported one.
+// checkOpset returns an error if the operator does not exist in the opset.
 func checkOpset(name string, opset int) error {
-	oldest, ok := oldestOpsets[name]
-	if !ok {
-		oldest = defaultOldestOpset
-	}
-	if opset < oldest {
-		return fmt.Errorf("opset %d is not supported: the oldest supported opset is %d", opset, oldest)
+	if v := versions[name]; len(v) > 0 && opset < v[0] {
+		return fmt.Errorf("opset %d has no operator %s: it exists since opset %d", opset, name, v[0])
 	}
 	return nil
 }
@@ -118,19 +109,12 @@ func (o *op) Infer(in []*ops.Input) ([]ops.Type, error) {
 	if err := o.check(in); err != nil {
 		return nil, err
 	}
-	var types []ops.Type
-	if o.multi != nil {
-		all, err := o.multi.inferAll(in)
-		if err != nil {
-			return nil, err
-		}
-		types = all[:o.outputs]
-	} else {
-		t, err := o.single.infer(in)
-		if err != nil {
-			return nil, err
-		}
-		types = []ops.Type{t}
+	types, err := o.inferTypes(in)
+	if half := halfOf(func(i int) ops.DType { return dtypeOfInput(in[i]) }, len(in)); half != 0 && refusesTypes(err) {
+		types, _, err = o.inferHalf(in, half)
+	}
+	if err != nil {
+		return nil, err
 	}
 	for _, t := range types {
 		if err := checkSizes(t); err != nil {
@@ -140,10 +124,43 @@ func (o *op) Infer(in []*ops.Input) ([]ops.Type, error) {
 	return types, nil
 }
 
+func dtypeOfInput(x *ops.Input) ops.DType {
+	if x == nil {
+		return 0
+	}
+	return x.DType
+}
+
+// inferTypes returns the types of the outputs of the node.
+func (o *op) inferTypes(in []*ops.Input) ([]ops.Type, error) {
+	if o.multi != nil {
+		all, err := o.multi.inferAll(in)
+		if err != nil {
+			return nil, err
+		}
+		return all[:o.outputs], nil
+	}
+	t, err := o.single.infer(in)
+	if err != nil {
+		return nil, err
+	}
+	return []ops.Type{t}, nil
+}
+
 func (o *op) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if half := halfOf(func(i int) ops.DType { return in[i].DType() }, len(in)); half != 0 {
+		if _, err := o.inferTypes(inputs(in)); refusesTypes(err) {
+			return o.runHalf(ctx, in, out, half)
+		}
+	}
+	return o.runTypes(ctx, in, out)
+}
+
+// runTypes is Run for inputs of types that the operator takes.
+func (o *op) runTypes(ctx *ops.Context, in, out []*ops.Tensor) error {
 	if o.multi != nil {
 		return o.multi.runAll(ctx, in, out)
 	}

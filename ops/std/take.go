@@ -20,7 +20,7 @@ func take(ctx *ops.Context, dst, src, fill *ops.Tensor, size int, places blockPl
 	if dst.Len() == 0 {
 		return nil
 	}
-	copier := blockCopiers[dst.DType()]
+	copier := movers[dst.DType()]
 	if copier == nil {
 		return fmt.Errorf("%w: %v", ops.ErrDType, dst.DType())
 	}
@@ -34,7 +34,7 @@ func take(ctx *ops.Context, dst, src, fill *ops.Tensor, size int, places blockPl
 			if err := places(lo, part); err != nil {
 				return err
 			}
-			copier(dst, src, fill, lo*size, size, part)
+			copier.copyBlocks(dst, src, fill, lo*size, size, part)
 		}
 		return nil
 	})
@@ -42,7 +42,7 @@ func take(ctx *ops.Context, dst, src, fill *ops.Tensor, size int, places blockPl
 
 // takeLarge is take for blocks so large that they are divided into pieces.
 func takeLarge(ctx *ops.Context, dst, src, fill *ops.Tensor, size int, places blockPlaces) error {
-	copier := blockCopiers[dst.DType()]
+	copier := movers[dst.DType()]
 	pieces := (size + stepsPerCheck - 1) / stepsPerCheck
 	return ctx.For(dst.Len()/size*pieces, 1, func(lo, hi int) error {
 		var from [1]int
@@ -54,27 +54,13 @@ func takeLarge(ctx *ops.Context, dst, src, fill *ops.Tensor, size int, places bl
 			if from[0] != nowhere {
 				from[0] += first
 			}
-			copier(dst, src, fill, block*size+first, min(stepsPerCheck, size-first), from[:])
+			copier.copyBlocks(dst, src, fill, block*size+first, min(stepsPerCheck, size-first), from[:])
 		}
 		return nil
 	})
 }
 
-var blockCopiers = map[ops.DType]func(dst, src, fill *ops.Tensor, to, size int, from []int){
-	ops.Float32: copyBlocks[float32],
-	ops.Float64: copyBlocks[float64],
-	ops.Int8:    copyBlocks[int8],
-	ops.Int16:   copyBlocks[int16],
-	ops.Int32:   copyBlocks[int32],
-	ops.Int64:   copyBlocks[int64],
-	ops.Uint8:   copyBlocks[uint8],
-	ops.Uint16:  copyBlocks[uint16],
-	ops.Uint32:  copyBlocks[uint32],
-	ops.Uint64:  copyBlocks[uint64],
-	ops.Bool:    copyBlocks[bool],
-}
-
-func copyBlocks[T ops.Element](dst, src, fill *ops.Tensor, to, size int, from []int) {
+func (moverOf[T]) copyBlocks(dst, src, fill *ops.Tensor, to, size int, from []int) {
 	d, _ := ops.Data[T](dst)
 	s, _ := ops.Data[T](src)
 	var rest T

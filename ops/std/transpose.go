@@ -56,7 +56,7 @@ func (k transpose) infer(in []*ops.Input) (ops.Type, error) {
 
 func (k transpose) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	c := ops.Scratch[copying](ctx)
-	if c.rows == nil {
+	if c.mover == nil {
 		order, err := k.order(len(out.Shape()))
 		if err != nil {
 			return err
@@ -154,7 +154,7 @@ func (k spaceDepth) infer(in []*ops.Input) (ops.Type, error) {
 
 func (k spaceDepth) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	c := ops.Scratch[copying](ctx)
-	if c.rows == nil {
+	if c.mover == nil {
 		// The loops run over images, channels of the side with fewer channels, rows of blocks, rows in a
 		// block, columns of blocks, and columns in a block.
 		deep, flat := in[0].Shape(), out.Shape()

@@ -33,11 +33,11 @@ func (where) infer(in []*ops.Input) (ops.Type, error) {
 
 func (where) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 	l := ops.Scratch[whereLoop](ctx)
-	if l.compute == nil {
+	if l.mover == nil {
 		shape := out.Shape()
 		rank := len(shape)
 		l.nest = newNest(shape, rowMajor(shape), broadcastStrides(in[0].Shape(), rank), broadcastStrides(in[1].Shape(), rank), broadcastStrides(in[2].Shape(), rank))
-		l.compute = whereRows[out.DType()]
+		l.mover = movers[out.DType()]
 	}
 	l.condition, _ = ops.Data[bool](in[0])
 	l.out, l.x, l.y = out, in[1], in[2]
@@ -48,26 +48,12 @@ type whereLoop struct {
 	nest      nest
 	condition []bool
 	out, x, y *ops.Tensor
-	compute   func(l *whereLoop, lo, hi int) error
+	mover     mover
 }
 
-func (l *whereLoop) Part(lo, hi int) error { return l.compute(l, lo, hi) }
+func (l *whereLoop) Part(lo, hi int) error { return l.mover.choose(l, lo, hi) }
 
-var whereRows = map[ops.DType]func(l *whereLoop, lo, hi int) error{
-	ops.Float32: choose[float32],
-	ops.Float64: choose[float64],
-	ops.Int8:    choose[int8],
-	ops.Int16:   choose[int16],
-	ops.Int32:   choose[int32],
-	ops.Int64:   choose[int64],
-	ops.Uint8:   choose[uint8],
-	ops.Uint16:  choose[uint16],
-	ops.Uint32:  choose[uint32],
-	ops.Uint64:  choose[uint64],
-	ops.Bool:    choose[bool],
-}
-
-func choose[T ops.Element](l *whereLoop, lo, hi int) error {
+func (moverOf[T]) choose(l *whereLoop, lo, hi int) error {
 	o, _ := ops.Data[T](l.out)
 	x, _ := ops.Data[T](l.x)
 	y, _ := ops.Data[T](l.y)

@@ -2,7 +2,9 @@ package std
 
 import (
 	"math"
+	"slices"
 
+	"github.com/spike-by-spike/sbs/internal/minifloat"
 	"github.com/spike-by-spike/sbs/ops"
 )
 
@@ -59,10 +61,34 @@ func load[W wide](dst []W, src *ops.Tensor, from, step int) {
 			}
 			from += step
 		}
+	case ops.Int4:
+		loadFrom[ops.I4](dst, src, from, step)
+	case ops.Uint4:
+		loadFrom[ops.U4](dst, src, from, step)
+	case ops.Int2:
+		loadFrom[ops.I2](dst, src, from, step)
+	case ops.Uint2:
+		loadFrom[ops.U2](dst, src, from, step)
+	case ops.Float16:
+		loadBits[ops.F16](dst, src, from, step)
+	case ops.BFloat16:
+		loadBits[ops.BF16](dst, src, from, step)
+	case ops.Float8E4M3FN:
+		loadBits[ops.F8E4M3FN](dst, src, from, step)
+	case ops.Float8E4M3FNUZ:
+		loadBits[ops.F8E4M3FNUZ](dst, src, from, step)
+	case ops.Float8E5M2:
+		loadBits[ops.F8E5M2](dst, src, from, step)
+	case ops.Float8E5M2FNUZ:
+		loadBits[ops.F8E5M2FNUZ](dst, src, from, step)
+	case ops.Float8E8M0:
+		loadBits[ops.F8E8M0](dst, src, from, step)
+	case ops.Float4E2M1:
+		loadBits[ops.F4E2M1](dst, src, from, step)
 	}
 }
 
-func loadFrom[T integerOrFloat, W wide](dst []W, src *ops.Tensor, from, step int) {
+func loadFrom[T integerOrFloat | ops.I4 | ops.U4 | ops.I2 | ops.U2, W wide](dst []W, src *ops.Tensor, from, step int) {
 	s, _ := ops.Data[T](src)
 	for i := range dst {
 		dst[i] = W(s[from])
@@ -72,7 +98,7 @@ func loadFrom[T integerOrFloat, W wide](dst []W, src *ops.Tensor, from, step int
 
 // store is the inverse of load. If the destination is an integer type, integers keep their
 // low bits, floating-point numbers are truncated and clamped to the type's range, and NaN
-// becomes 0.
+// becomes 0. Formats of 8 and fewer bits take their largest number for those beyond it.
 func store[W wide](dst *ops.Tensor, to, step int, src []W) {
 	switch dst.DType() {
 	case ops.Float32:
@@ -101,6 +127,8 @@ func store[W wide](dst *ops.Tensor, to, step int, src []W) {
 			d[to] = v != 0
 			to += step
 		}
+	default:
+		storeSmall(dst, to, step, src, true, minifloat.Up)
 	}
 }
 
@@ -145,9 +173,22 @@ func firstElement[W wide](x *ops.Tensor) W {
 var (
 	floatTypes   = []ops.DType{ops.Float32, ops.Float64}
 	integerTypes = []ops.DType{ops.Int8, ops.Int16, ops.Int32, ops.Int64, ops.Uint8, ops.Uint16, ops.Uint32, ops.Uint64}
-	numericTypes = append(append([]ops.DType{}, floatTypes...), integerTypes...)
-	allTypes     = append(append([]ops.DType{}, numericTypes...), ops.Bool)
+	numericTypes = slices.Concat(floatTypes, integerTypes)
+	allTypes     = append(slices.Clone(numericTypes), ops.Bool)
 	indexTypes   = []ops.DType{ops.Int32, ops.Int64}
+	halfTypes    = []ops.DType{ops.Float16, ops.BFloat16}
+	float8Types  = []ops.DType{ops.Float8E4M3FN, ops.Float8E4M3FNUZ, ops.Float8E5M2, ops.Float8E5M2FNUZ}
 )
 
-func isFloat(d ops.DType) bool { return d == ops.Float32 || d == ops.Float64 }
+// isFloat reports whether a type is one of the floating-point types, of which float64 holds
+// all numbers.
+func isFloat(d ops.DType) bool {
+	switch d {
+	case ops.Float32, ops.Float64, ops.Float8E8M0, ops.Float4E2M1:
+		return true
+	}
+	return isHalf(d) || slices.Contains(float8Types, d)
+}
+
+// isHalf reports whether a type is float16 or bfloat16.
+func isHalf(d ops.DType) bool { return d == ops.Float16 || d == ops.BFloat16 }
