@@ -37,7 +37,7 @@ func TestRun_RefusesBadRequests(t *testing.T) {
 		"few pixels":            {func(q map[string]any) { q["pixels"] = make([]byte, 783) }, 400, "the picture has 783 values, but the model mnist-fast takes 1x28x28, which are 784"},
 		"pixels of another":     {func(q map[string]any) { q["pixels"] = make([]byte, 3072) }, 400, "the picture has 3072 values"},
 		"no pixels":             {func(q map[string]any) { delete(q, "pixels") }, 400, "the picture has 0 values"},
-		"huge picture":          {func(q map[string]any) { q["pixels"] = make([]byte, 1<<20) }, 413, "too large"},
+		"huge picture":          {func(q map[string]any) { q["pixels"] = make([]byte, 1<<20) }, 413, "too large: at most 71680 bytes"},
 		"pixels as text":        {func(q map[string]any) { q["pixels"] = "?" }, 400, "the request cannot be read"},
 		"pixels as numbers":     {func(q map[string]any) { q["pixels"] = []float64{0.5} }, 400, "the request cannot be read"},
 		"too many spikes":       {func(q map[string]any) { q["spikes"] = 2001 }, 400, "2001 spikes: this page takes 1 to 2000"},
@@ -197,6 +197,7 @@ func TestUpload_ReadsPictureFiles(t *testing.T) {
 	require.Contains(t, answer, "pixels")
 	status, _, answer = post(make([]byte, maxUpload+1))
 	require.Equal(t, http.StatusRequestEntityTooLarge, status, answer)
+	require.Contains(t, answer, "the file or the request is too large: at most 10485760 bytes are possible")
 }
 
 func TestRequest_HasPixelsInBase64(t *testing.T) {

@@ -113,6 +113,7 @@ func networksOf(data []byte) ([]*convert.Network, error) {
 type overview struct {
 	Models []description `json:"models"`
 	Spikes int           `json:"maxSpikes"`
+	File   int           `json:"maxFile"` // bytes of a picture file
 }
 
 type description struct {
@@ -149,7 +150,7 @@ type noiseRange struct {
 }
 
 func (h *Handler) overview(*http.Request) (overview, error) {
-	o := overview{Models: []description{}, Spikes: h.limits.Spikes}
+	o := overview{Models: []description{}, Spikes: h.limits.Spikes, File: maxUpload}
 	for _, m := range *h.models.Load() {
 		o.Models = append(o.Models, m.description())
 	}

@@ -207,6 +207,9 @@ func answer[T any](f func(r *http.Request) (T, error)) http.HandlerFunc {
 			body, err = json.Marshal(v)
 		}
 		status := http.StatusOK
+		if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			err = statusError{http.StatusRequestEntityTooLarge, fmt.Errorf("the file or the request is too large: at most %d bytes are possible", tooLarge.Limit)}
+		}
 		if err != nil {
 			status = statusOf(err)
 			body, _ = json.Marshal(map[string]string{"error": cli.Message(err, nil)}) // cannot fail
@@ -221,13 +224,8 @@ func answer[T any](f func(r *http.Request) (T, error)) http.HandlerFunc {
 }
 
 func statusOf(err error) int {
-	var s statusError
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &s):
+	if s, ok := errors.AsType[statusError](err); ok {
 		return s.status
-	case errors.As(err, &tooLarge):
-		return http.StatusRequestEntityTooLarge
 	}
 	return http.StatusInternalServerError
 }

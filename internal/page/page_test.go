@@ -155,7 +155,7 @@ func TestServeHTTP_RefusesOtherSites(t *testing.T) {
 }
 
 func TestOverview_DescribesTheModels(t *testing.T) {
-	require.Equal(t, overview{Models: []description{}, Spikes: defaultSpikes}, get[overview](t, newHandler(Limits{}), "/page/models"))
+	require.Equal(t, overview{Models: []description{}, Spikes: defaultSpikes, File: maxUpload}, get[overview](t, newHandler(Limits{}), "/page/models"))
 
 	h := newHandler(Limits{Spikes: 500}, load(t, "mnist-fast"), load(t, "cifar10-fast"))
 	o := get[overview](t, h, "/page/models")
