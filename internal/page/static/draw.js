@@ -15,6 +15,7 @@ export class Pad {
     canvas.addEventListener('pointermove', (e) => this.#move(e));
     for (const name of ['pointerup', 'pointercancel']) canvas.addEventListener(name, () => this.#release());
     canvas.addEventListener('keydown', (e) => this.#keyDown(e));
+    canvas.addEventListener('blur', () => { if (this.key.down) this.#lift(); });
   }
 
   clear() {
@@ -71,9 +72,11 @@ export class Pad {
   #keyDown(e) {
     const step = { ArrowLeft: [-8, 0], ArrowRight: [8, 0], ArrowUp: [0, -8], ArrowDown: [0, 8] }[e.key];
     if (e.key === ' ') {
-      this.key.down = !this.key.down;
-      if (this.key.down) this.#start({ x: this.key.x, y: this.key.y });
-      else this.changed(this.gray());
+      if (this.key.down) this.#lift();
+      else {
+        this.key.down = true;
+        this.#start({ x: this.key.x, y: this.key.y });
+      }
     } else if (step) {
       this.key.x = Math.min(side - pen, Math.max(pen, this.key.x + step[0]));
       this.key.y = Math.min(side - pen, Math.max(pen, this.key.y + step[1]));
@@ -82,6 +85,12 @@ export class Pad {
     this.cursor.style.left = `${(this.key.x / side) * 100}%`;
     this.cursor.style.top = `${(this.key.y / side) * 100}%`;
     e.preventDefault();
+  }
+
+  /** Ends a stroke of the keys. */
+  #lift() {
+    this.key.down = false;
+    this.changed(this.gray());
   }
 
   /** Returns the ink of the drawing, from 0 to 1. */
