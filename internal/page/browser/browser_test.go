@@ -208,6 +208,8 @@ func TestSettings(t *testing.T) {
 	p.set("sampler", "low_discrepancy")
 	p.set("model", "cifar10-fast") // without test pictures, the page asks for one
 	require.Contains(t, p.text("#lanes"), "Upload a photo. The network tells these apart: airplane, ")
+	require.Contains(t, p.text("#lanes"), "start the server with --pictures FOLDER.")
+	require.True(t, value[bool](p, `document.getElementById('source').hidden`))
 	require.Empty(t, p.answers())
 	photo := filepath.Join(t.TempDir(), "photo.png")
 	img := image.NewNRGBA(image.Rect(0, 0, 32, 32))

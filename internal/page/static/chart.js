@@ -2,7 +2,7 @@
 import { color, css, sharp } from './pixels.js';
 
 const height = 230;
-const edge = { left: 38, right: 14, top: 18, bottom: 34 };
+const edge = { left: 42, right: 14, top: 18, bottom: 34 };
 export const font = '12px system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif';
 
 /** Returns the classes that stand out, at most five: those with the highest belief at any time, the winner of the first lane first. */

@@ -4,7 +4,7 @@ import { prepare, Pad } from './draw.js';
 import { Lane } from './lane.js';
 import { decode, encode } from './link.js';
 import { leaders, percent } from './chart.js';
-import { show } from './pixels.js';
+import { element, show } from './pixels.js';
 import { Layers } from './layers.js';
 
 const $ = (id) => document.getElementById(id);
@@ -137,16 +137,15 @@ async function useModel(name) {
   } finally {
     if (mine === loading) main.inert = false;
   }
-  $('tests-title').hidden = $('source').hidden = tests.length === 0;
+  $('tests-title').hidden = tests.length === 0;
+  $('source').hidden = !model.source;
+  $('source').textContent = `The test pictures are from ${model.source}.`;
   $('tests').replaceChildren(...tests.map((t, i) => {
-    const b = document.createElement('button');
-    b.type = 'button';
-    b.setAttribute('aria-label', `Test picture ${i + 1}${t.label ? `: ${t.label}` : ''}`);
-    b.setAttribute('aria-pressed', 'false');
-    b.title = t.label;
-    const canvas = document.createElement('canvas');
+    const canvas = element('canvas');
     show(canvas, t.pixels, model);
-    b.append(canvas);
+    const b = element('button', {
+      type: 'button', title: t.label, 'aria-label': `Test picture ${i + 1}${t.label ? `: ${t.label}` : ''}`, 'aria-pressed': 'false',
+    }, canvas);
     b.addEventListener('click', () => chooseTest(i));
     return b;
   }));
@@ -250,11 +249,11 @@ function first() {
   next();
   state.pixels = response = null;
   lanes = [];
-  const p = document.createElement('p');
-  p.className = 'panel empty';
   const names = model.classes.slice(0, 20).join(', ') + (model.classes.length > 20 ? ` and ${model.classes.length - 20} more` : '');
-  p.textContent = `${model.channels === 1 ? 'Draw something, or upload a picture.' : 'Upload a photo.'} The network tells these apart: ${names}.`;
-  $('lanes').replaceChildren(p);
+  const empty = element('div', { className: 'panel empty' },
+    element('p', {}, `${model.channels === 1 ? 'Draw something, or upload a picture.' : 'Upload a photo.'} The network tells these apart: ${names}.`));
+  if (!model.pictures) empty.append(element('p', {}, 'To offer test pictures, start the server with ', element('code', {}, '--pictures FOLDER'), '.'));
+  $('lanes').replaceChildren(empty);
   busy(false);
   $('slider').closest('section').hidden = $('inside').hidden = true;
   remember();
