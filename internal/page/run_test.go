@@ -202,6 +202,14 @@ func TestRun_ShowsTheSpikesOfTheRun(t *testing.T) {
 				require.Equal(t, results[0].Probabilities, l.Probabilities[len(a.Spikes)-1], name)
 			}
 			require.Equal(t, want(s, drawn, a.Spikes), l.Dots, "%s, %s", name, l.Sampler)
+			_, err = c.Run(t.Context(), x, dynamics(s.spikes(7, 0), runtime.Sampler(l.Sampler), true), runtime.Watch(runtime.Watcher{
+				Layers: []string{first.Name}, After: []int{7}, Spikes: true,
+				Snapshot: func(w runtime.Snapshot) bool {
+					require.Equal(t, drawn.Int64s()[:w.Drawn.Len()], w.Drawn.Int64s(), "a run with fewer spikes draws the first ones")
+					return true
+				},
+			}))
+			require.NoError(t, err)
 			for f, dots := range slices.Collect(slices.Chunk(l.Dots, 2*size)) {
 				total := 0
 				for i := 0; i < len(dots); i += 2 {

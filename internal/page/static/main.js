@@ -191,6 +191,7 @@ function showNoise() {
   const slider = $('level');
   slider.disabled = !kind;
   if (!kind) {
+    slider.value = slider.min;
     $('level-text').textContent = 'Make the picture harder.';
     return;
   }
