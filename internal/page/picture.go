@@ -139,11 +139,6 @@ func (h *Handler) upload(r *http.Request) (Picture, error) {
 	if err != nil {
 		return Picture{}, err
 	}
-	leave, err := h.enter()
-	if err != nil {
-		return Picture{}, err
-	}
-	defer leave()
 	file, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxUpload))
 	if err != nil {
 		return Picture{}, err
@@ -195,11 +190,6 @@ func (h *Handler) weights(r *http.Request) (w Weights, err error) {
 	if neurons := l.weights.Shape()[1]; neuron < 0 || neuron >= neurons {
 		return w, refused("there is no neuron %d: layer %d has %d", neuron, layer, neurons)
 	}
-	leave, err := h.enter()
-	if err != nil {
-		return w, err
-	}
-	defer leave()
 	err = h.compute(r, func(context.Context) error {
 		f, err := s.neuron(l, neuron)
 		if err != nil {

@@ -151,11 +151,6 @@ func (s *stage) plan(limit, lanes int) ([]int, error) {
 }
 
 func (h *Handler) run(r *http.Request) (a *Response, err error) {
-	leave, err := h.enter()
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
 	q, m, err := h.request(r)
 	if err != nil {
 		return nil, err
