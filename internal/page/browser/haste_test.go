@@ -15,6 +15,10 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
+
+	"github.com/spike-by-spike/sbs/convert"
+	"github.com/spike-by-spike/sbs/internal/converttest"
+	"github.com/spike-by-spike/sbs/internal/modeltest"
 )
 
 // delays makes a server slow.
@@ -196,4 +200,42 @@ func TestLifting(t *testing.T) {
 	p.keys(strings.Repeat(kb.ArrowUp, 10) + " " + strings.Repeat(kb.ArrowDown, 20) + kb.Tab)
 	p.do(wait())
 	require.Equal(t, "1", p.answers()[0].Class)
+}
+
+// TestShape draws for a network whose pictures are wider than high: a plus stays a plus.
+func TestShape(t *testing.T) {
+	n := converttest.Digits()
+	n.Input.Width = 24
+	n.Layers = []convert.Layer{n.Layers[0], n.Layers[1], converttest.New(9).SbS(convert.Window{
+		Kernel: [2]int{3, 9}, Strides: [2]int{1, 1}, Dilations: [2]int{1, 1},
+	}, 5, 3, 40)}
+	n.Classes = nil
+	path := filepath.Join(t.TempDir(), "wide", "model.onnx")
+	require.NoError(t, os.Mkdir(filepath.Dir(path), 0o755))
+	require.NoError(t, os.WriteFile(path, modeltest.Write(t, n, convert.Options{}), 0o600))
+	url, end, err := serve(t.Context(), path)
+	require.NoError(t, err)
+	t.Cleanup(end)
+	p := openURL(t, desktop, url, "")
+	box := value[map[string]float64](p, `document.getElementById('ink').getBoundingClientRect().toJSON()`)
+	require.InDelta(t, 2, box["width"]/box["height"], 0.02)
+	x, y := box["left"]+box["width"]/2, box["top"]+box["height"]/2
+	const arm = 40
+	for _, line := range [][4]float64{{x - arm, y, x + arm, y}, {x, y - arm, x, y + arm}} {
+		p.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMousePressed, line[0], line[1], chromedp.ButtonLeft))
+		p.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, line[2], line[3], chromedp.ButtonLeft))
+		p.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseReleased, line[2], line[3], chromedp.ButtonLeft))
+	}
+	p.do(wait())
+	_, pixels := p.link()
+	require.Len(t, pixels, 12*24)
+	low, high := image.Pt(24, 12), image.Pt(0, 0)
+	for i, v := range pixels {
+		if v > 20 {
+			at := image.Pt(i%24, i/24)
+			low, high = image.Pt(min(low.X, at.X), min(low.Y, at.Y)), image.Pt(max(high.X, at.X), max(high.Y, at.Y))
+		}
+	}
+	require.Equal(t, image.Pt(11, 11), high.Sub(low))
+	p.shoot("wide")
 }

@@ -123,6 +123,7 @@ async function useModel(name) {
   model = models.find((m) => m.name === name) ?? models[0];
   state.model = $('model').value = model.name;
   pad.light = model.light;
+  pad.shape(model.height, model.width);
   $('pad').classList.toggle('light', model.light);
   pad.hide(true);
   blank();
