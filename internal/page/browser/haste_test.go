@@ -25,6 +25,7 @@ import (
 type delays struct {
 	mu   sync.Mutex
 	list map[string]time.Duration // by a part of the address
+	half bool                     // send a part of the next answers only, until the client leaves
 }
 
 func (d *delays) set(part string, delay time.Duration) {
@@ -33,8 +34,15 @@ func (d *delays) set(part string, delay time.Duration) {
 	d.list[part] = delay
 }
 
-func (d *delays) wait(_ http.ResponseWriter, r *http.Request) bool {
+func (d *delays) sendHalf(yes bool) {
 	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.half = yes
+}
+
+func (d *delays) wait(w http.ResponseWriter, r *http.Request) bool {
+	d.mu.Lock()
+	half := d.half && r.URL.Path == "/page/run"
 	var delay time.Duration
 	for part, v := range d.list {
 		if strings.Contains(r.URL.String(), part) {
@@ -42,6 +50,13 @@ func (d *delays) wait(_ http.ResponseWriter, r *http.Request) bool {
 		}
 	}
 	d.mu.Unlock()
+	if half {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"pixels": "`))
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		return false
+	}
 	select {
 	case <-time.After(delay):
 	case <-r.Context().Done():
@@ -112,6 +127,12 @@ func TestHaste(t *testing.T) {
 	click(zero)
 	fine("0")
 	slow.set("/page/run", 0)
+	slow.sendHalf(true)
+	click(seven)
+	time.Sleep(200 * time.Millisecond)
+	slow.sendHalf(false)
+	click(zero)
+	fine("0")
 
 	// A neuron, and another one.
 	slow.set("neuron=5", 400*time.Millisecond)
