@@ -87,8 +87,12 @@ func (g *Gate) Allow(authorization string) error {
 	return nil
 }
 
-// Reserve counts bytes of a request. It returns an error if all requests at work have too many.
-func (g *Gate) Reserve(bytes int64) error {
+// Reserve counts bytes of memory of a request, which has reserved others before. It returns an error
+// if all requests at work have too many.
+func (g *Gate) Reserve(before, bytes int64) error {
+	if all := before + bytes; all > g.MaxBodies {
+		return inference.Errorf(inference.TooLarge, "the request takes %d bytes of memory, at most %d are allowed for all requests (--max-memory of the server): send fewer images in a request, or binary tensors", all, g.MaxBodies)
+	}
 	if used := g.bodies.Add(bytes); used > g.MaxBodies {
 		g.bodies.Add(-bytes)
 		return inference.Errorf(inference.Busy, "the requests at work have %d bytes, at most %d are allowed (--max-memory of the server): try again later", used, g.MaxBodies)

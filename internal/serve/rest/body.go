@@ -67,10 +67,7 @@ func readBody(w http.ResponseWriter, r *http.Request, g *gate.Gate) (*body, erro
 
 // reserve counts n bytes of memory that decoding the body takes.
 func (b *body) reserve(n int64) error {
-	if all := b.reserved + n; all > b.gate.MaxBodies {
-		return inference.Errorf(inference.TooLarge, "the request takes %d bytes of memory, at most %d are allowed for all requests (--max-memory of the server): send fewer images in a request, or binary tensors", all, b.gate.MaxBodies)
-	}
-	if err := b.gate.Reserve(n); err != nil {
+	if err := b.gate.Reserve(b.reserved, n); err != nil {
 		return err
 	}
 	b.reserved += n

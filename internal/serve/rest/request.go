@@ -184,7 +184,9 @@ func (r *request) readJSON(text, binary []byte) error {
 		if err != nil {
 			return err
 		}
-		r.Inputs = append(r.Inputs, input)
+		if err := r.AddInput(input); err != nil {
+			return err
+		}
 	}
 	if len(binary) > 0 {
 		return inference.Errorf(inference.Invalid, "%d bytes of binary tensors belong to no input", len(binary))

@@ -206,7 +206,7 @@ func (s *service) infer(ctx context.Context, r *oip.ModelInferRequest) (*oip.Mod
 		return nil, err
 	}
 	bytes := size(r)
-	if err := s.gate.Reserve(bytes); err != nil {
+	if err := s.gate.Reserve(0, bytes); err != nil {
 		return nil, err
 	}
 	defer s.gate.Release(bytes)
