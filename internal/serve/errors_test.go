@@ -177,7 +177,7 @@ func TestREST_RefusesBinaryTensorsThatDoNotFit(t *testing.T) {
 		{"", strings.Replace(whole, `"binary_data_size"`, `"shared_memory_region":"r","binary_data_size"`, 1) + string(x), `"shared_memory_region" is not supported`},
 		{"", whole + string(nan) + string(x[4:]), "image 0 has the value NaN"},
 		{"0", string(x[:575]), "takes 0 bytes, but the request has 575"},
-		{"0", "", "has 0 images"},
+		{"0", "", "has no images"},
 	} {
 		length := c.length
 		if length == "" {

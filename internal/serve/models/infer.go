@@ -28,8 +28,8 @@ type inferred struct {
 // computed more than its pictures.
 func (r *inferred) effort() runtime.Effort {
 	e := r.result.Effort
-	if n := len(r.inverted); n > 0 && n < len(e.Updates) {
-		e.Updates = e.Updates[:n]
+	if n := len(r.inverted); n > 0 {
+		e.Updates, e.Stages = e.Updates[:min(n, len(e.Updates))], e.Stages[:min(n, len(e.Stages))]
 	}
 	return e
 }
@@ -209,7 +209,10 @@ func (v *loaded) images(inputs map[string]*runtime.Tensor) (int, error) {
 			return 0, inference.Errorf(inference.Invalid, "input %q has %d images, but input %q has %d", infos[0].Name, n, info.Name, other)
 		}
 	}
-	if n < 1 || n > v.limits.MaxBatch {
+	if n < 1 {
+		return 0, inference.Errorf(inference.Invalid, "input %q has no images", infos[0].Name)
+	}
+	if n > v.limits.MaxBatch {
 		return 0, inference.Errorf(inference.Invalid, "input %q has %d images: want 1 to %d (--max-batch of the server): send the others in another request", infos[0].Name, n, v.limits.MaxBatch)
 	}
 	return n, nil

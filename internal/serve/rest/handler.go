@@ -192,7 +192,7 @@ func (h *handler) answerInfer(w http.ResponseWriter, r *http.Request) error {
 	if err := body.reserve(memoryOf(r.Header, body.bytes)); err != nil {
 		return err
 	}
-	request, err := read(r.Header, r.URL.Query(), body.bytes, func() ([]rawInput, error) { return h.rawInputs(model, version) })
+	request, err := read(r.Header, r.URL.RawQuery, body.bytes, func() ([]rawInput, error) { return h.rawInputs(model, version) })
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"mime"
 	"net/http"
 	"net/url"
@@ -53,7 +54,7 @@ type request struct {
 }
 
 // read decodes the body of a request. inputs returns those of the model that it is for.
-func read(h http.Header, query url.Values, body []byte, inputs func() ([]rawInput, error)) (*request, error) {
+func read(h http.Header, query string, body []byte, inputs func() ([]rawInput, error)) (*request, error) {
 	r := &request{binary: map[string]bool{}}
 	kind, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
 	var err error
@@ -69,7 +70,15 @@ func read(h http.Header, query url.Values, body []byte, inputs func() ([]rawInpu
 	if err != nil {
 		return nil, err
 	}
-	return r, r.addQuery(query)
+	if err := r.addQuery(query); err != nil {
+		return nil, err
+	}
+	if v, ok := r.Parameters[binaryOutput]; ok {
+		if r.rest, err = strconv.ParseBool(fmt.Sprint(v)); err != nil {
+			return nil, inference.Errorf(inference.Invalid, "parameter %q is %v: want true or false", binaryOutput, v)
+		}
+	}
+	return r, nil
 }
 
 // jsonMemory is the largest memory that decoding a byte of JSON takes, about: of "[0,0,0]" two bytes
@@ -150,11 +159,6 @@ func (r *request) readJSON(text, binary []byte) error {
 	if r.Parameters, err = parameters(o.Parameters); err != nil {
 		return err
 	}
-	if v, ok := r.Parameters[binaryOutput]; ok {
-		if r.rest, ok = v.(bool); !ok {
-			return inference.Errorf(inference.Invalid, "parameter %q: want true or false", binaryOutput)
-		}
-	}
 	if len(o.Inputs) == 0 {
 		return inference.Errorf(inference.Invalid, "the request has no inputs: want an object with a list \"inputs\"")
 	}
@@ -222,8 +226,12 @@ func (r *request) isBinary(output string) bool {
 }
 
 // addQuery adds the parameters of the query of a URL.
-func (r *request) addQuery(query url.Values) error {
-	for name, values := range query {
+func (r *request) addQuery(query string) error {
+	list, err := url.ParseQuery(query)
+	if err != nil {
+		return inference.Errorf(inference.Invalid, "the query %q of the URL: %w", query, err)
+	}
+	for name, values := range list {
 		if _, twice := r.Parameters[name]; twice || len(values) > 1 {
 			return inference.Errorf(inference.Invalid, "parameter %q: the request has it twice", name)
 		}
