@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/serve/batch"
@@ -112,10 +113,10 @@ func split(arg string) (name, path string, err error) {
 			}
 		}
 	}
-	for _, r := range name {
-		if !unicode.IsPrint(r) || r == '/' {
-			return "", "", fmt.Errorf("%q cannot be the name of a model: give another one, as in digits=%s", name, path)
-		}
+	// Clients name a model in paths of URLs, and the metrics in UTF-8.
+	unusable := func(r rune) bool { return !unicode.IsPrint(r) || r == '/' }
+	if name == "" || name == "." || name == ".." || !utf8.ValidString(name) || strings.ContainsFunc(name, unusable) {
+		return "", "", fmt.Errorf("%q cannot be the name of a model: give another one, as in digits=%s", name, path)
 	}
 	return name, path, nil
 }
