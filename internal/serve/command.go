@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -164,6 +165,8 @@ func (c *config) check(args []string) error {
 		return errors.New("--pictures are for the page: leave out --no-page or --pictures")
 	case c.maxBody.Or(defaultMaxBody) > 2000:
 		return errors.New("--max-body: want at most 2000 MiB")
+	case c.maxMemory.Or(defaultMaxMemory) > math.MaxInt64>>20:
+		return fmt.Errorf("--max-memory: want at most %d MiB", math.MaxInt64>>20)
 	}
 	c.limits.Workers = c.workers.Value
 	c.limits.MaxBatch = c.maxBatch.Or(defaultMaxBatch)
