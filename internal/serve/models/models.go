@@ -44,7 +44,7 @@ type Limits struct {
 	// at a time; nil for nothing. images reports whether it classifies images.
 	Loaded func(ctx context.Context, name, path string, images bool)
 
-	decoders chan struct{} // limits the images that are decoded at the same time
+	decoders, largeDecoder chan struct{} // limit the images that are decoded at the same time
 }
 
 // Observer is told what a model does.
@@ -75,7 +75,7 @@ type model struct {
 // New returns the models of a command line, each PATH or NAME=PATH, without loading them. observe
 // returns the observer of a model.
 func New(args []string, l Limits, observe func(name string) Observer) (*Set, error) {
-	l.decoders = make(chan struct{}, goruntime.GOMAXPROCS(0))
+	l.decoders, l.largeDecoder = make(chan struct{}, goruntime.GOMAXPROCS(0)), make(chan struct{}, 1)
 	s := &Set{limits: l, names: map[string]*model{}}
 	for _, arg := range args {
 		name, path, err := split(arg)
