@@ -224,7 +224,7 @@ func (s *server) watch(ctx context.Context, hangup <-chan os.Signal) {
 	}
 }
 
-// stop ends the server after the requests at work, or after the given time. The models are closed.
+// stop ends the server after the requests in progress, or after the given time. The models are closed.
 func (s *server) stop(limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()

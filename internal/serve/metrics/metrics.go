@@ -56,7 +56,7 @@ func New() *Metrics {
 		latency:  histogram("request_duration_seconds", "Time from the start of an inference request to its answer.", seconds, model, "protocol"),
 		page:     counter("page_requests_total", "Requests of the page by HTTP status code, without those for its files.", "code"),
 		shown:    histogram("page_request_duration_seconds", "Time of a request of the page.", seconds),
-		bodies:   prometheus.NewGauge(prometheus.GaugeOpts(name("request_bytes", "Bytes of the bodies of requests at work."))),
+		bodies:   prometheus.NewGauge(prometheus.GaugeOpts(name("request_bytes", "Bytes of memory of the requests in progress: their bodies, also decoded."))),
 		waiting:  gauge("queue_images", "Images that wait for a batch.", model),
 		waited:   histogram("queue_duration_seconds", "Time of a request in the queue.", seconds, model),
 		batches:  histogram("batch_images", "Images in a batch.", prometheus.ExponentialBuckets(1, 2, 11), model),
@@ -90,7 +90,7 @@ func (m *Metrics) Page(h http.Handler) http.Handler {
 	return promhttp.InstrumentHandlerCounter(m.page, promhttp.InstrumentHandlerDuration(m.shown, h))
 }
 
-// Bytes changes the number of bytes of requests at work.
+// Bytes changes the number of bytes of memory of requests in progress.
 func (m *Metrics) Bytes(change int64) { m.bodies.Add(float64(change)) }
 
 // Model returns the measurements of one model.

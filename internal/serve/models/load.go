@@ -30,7 +30,7 @@ type loaded struct {
 	since      time.Time
 
 	mu    sync.Mutex
-	users int // requests and runs at work, plus 1 until the model is replaced
+	users int // requests and runs in progress, plus 1 until the model is replaced
 }
 
 // load loads the model in a file.

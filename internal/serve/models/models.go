@@ -149,7 +149,7 @@ func (s *Set) load(ctx context.Context, m *model) error {
 	}
 	log.Info("the model is loaded", "path", m.path, "seconds", time.Since(start).Seconds(), "description", v.model.String(), "batches", v.batches, "images", v.classifier != nil)
 	if old := m.current.Swap(v); old != nil {
-		old.leave() // the requests at work end with the old model
+		old.leave() // the requests in progress end with the old model
 	}
 	if s.limits.Loaded != nil {
 		s.limits.Loaded(ctx, m.name, m.path, v.classifier != nil)
@@ -190,7 +190,7 @@ func same(a, b os.FileInfo) bool {
 	return a != nil && b != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// Close closes all models. Requests that are at work end with an error.
+// Close closes all models. Requests in progress end with an error.
 func (s *Set) Close() {
 	for _, m := range s.models {
 		if v := m.current.Swap(nil); v != nil {

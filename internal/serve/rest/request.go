@@ -129,7 +129,7 @@ func (r *request) readBinary(length string, body []byte, inputs func() ([]rawInp
 func (r *request) readTensor(body []byte, inputs []rawInput) error {
 	unknown := func(size int64) bool { return size < 0 }
 	if len(inputs) != 1 || len(inputs[0].shape) == 0 || inputs[0].size == 0 || slices.ContainsFunc(inputs[0].shape[1:], unknown) {
-		return inference.Errorf(inference.Invalid, "the header %s is 0, but the model has not one input of a known shape: send a JSON object", headerLength)
+		return inference.Errorf(inference.Invalid, "the header %s is 0, but the model does not have exactly one input with a known shape: send a JSON object", headerLength)
 	}
 	in := inputs[0]
 	each := int64(in.size)

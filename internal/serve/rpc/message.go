@@ -117,7 +117,7 @@ func fromContents(in *oip.ModelInferRequest_InferInputTensor) (inference.Input, 
 	want := contentsOf[d]
 	for list, n := range lists {
 		if list != want && n > 0 {
-			return inference.Input{}, inference.Errorf(inference.Invalid, "input %q: %s of %s, which belongs into %s", in.Name, list, in.Datatype, want)
+			return inference.Input{}, inference.Errorf(inference.Invalid, "input %q: the contents are in %s: elements of %s belong in %s", in.Name, list, in.Datatype, want)
 		}
 	}
 	if lists[want] != count {

@@ -109,7 +109,7 @@ func (s *Server) SetReady(ready bool) {
 	s.health.SetServingStatus(oip.GRPCInferenceService_ServiceDesc.ServiceName, status)
 }
 
-// Shutdown ends the server after the calls at work, or with an error when ctx is done. Streams, those
+// Shutdown ends the server after the calls in progress, or with an error when ctx is done. Streams, those
 // of the health and the reflection service, end at once: they last as long as their clients want.
 func (s *Server) Shutdown(ctx context.Context) error {
 	close(s.ending)
