@@ -35,7 +35,7 @@ type loaded struct {
 
 // load loads the model in a file.
 func load(ctx context.Context, path string, l *Limits, observer batch.Observer) (*loaded, error) {
-	opts := []runtime.Option{runtime.LoadContext(ctx), runtime.Workers(l.Workers), runtime.MemoryLimit(l.Memory)}
+	opts := []runtime.Option{runtime.LoadContext(ctx), runtime.Workers(l.Workers)}
 	if l.IgnoreChecksum {
 		opts = append(opts, runtime.IgnoreChecksum())
 	}

@@ -28,9 +28,8 @@ const version = "1"
 
 // Limits are the settings of all models.
 type Limits struct {
-	Workers        int   // CPU cores of a run; 0 means all
-	Memory         int64 // of one run, in bytes; 0 means the default of package runtime
-	MaxBatch       int   // images in a batch and in a request
+	Workers        int // CPU cores of a run; 0 means all
+	MaxBatch       int // images in a batch and in a request
 	MaxDelay       time.Duration
 	MaxQueue       int // images that wait
 	MaxSpikes      int // in the parameter spikes
