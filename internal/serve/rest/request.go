@@ -64,6 +64,8 @@ func read(h http.Header, query string, body []byte, inputs func() ([]rawInput, e
 	case strings.HasPrefix(kind, "image/"), kind != "application/json" && strings.HasPrefix(http.DetectContentType(body), "image/"):
 		r.Image = true
 		r.Inputs = []inference.Input{{Tensor: inference.Tensor{Shape: []int{1}, Strings: [][]byte{body}}}}
+	case kind == "multipart/form-data":
+		err = inference.Errorf(inference.BadFormat, "the content type %q is not supported: send the image or the JSON object itself, as curl --data-binary @FILE does", kind)
 	default:
 		err = r.readJSON(body, nil)
 	}
