@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -72,13 +71,14 @@ type config struct {
 	models *models.Set
 }
 
-// The defaults of flags.
+// The defaults and limits of flags.
 const (
 	defaultMaxBatch  = 128
 	defaultMaxQueue  = 4096
 	defaultMaxSpikes = 10000
 	defaultMaxBody   = 64
 	defaultMaxMemory = 1024
+	mostMemory       = 1 << 30 // MiB
 	maxPixels        = 25_000_000 // of a picture
 )
 
@@ -165,8 +165,8 @@ func (c *config) check(args []string) error {
 		return errors.New("--pictures are for the page: leave out --no-page or --pictures")
 	case c.maxBody.Or(defaultMaxBody) > 2000:
 		return errors.New("--max-body: want at most 2000 MiB")
-	case c.maxMemory.Or(defaultMaxMemory) > math.MaxInt64>>20:
-		return fmt.Errorf("--max-memory: want at most %d MiB", math.MaxInt64>>20)
+	case c.maxMemory.Or(defaultMaxMemory) > mostMemory:
+		return fmt.Errorf("--max-memory: want at most %d MiB", mostMemory)
 	}
 	c.limits.Workers = c.workers.Value
 	c.limits.MaxBatch = c.maxBatch.Or(defaultMaxBatch)

@@ -391,7 +391,7 @@ func TestCommand_ReportsMistakes(t *testing.T) {
 		{"--timeout 0s: want at least 1ms", []string{path, "--timeout", "0s"}},
 		{"--drain -1s: want at least 0s", []string{path, "--drain", "-1s"}},
 		{"--max-batch 0: want a whole number of at least 1", []string{path, "--max-batch", "0"}},
-		{"--max-memory: want at most 8796093022207 MiB", []string{path, "--max-memory", "8796093022208"}},
+		{"--max-memory: want at most 1073741824 MiB", []string{path, "--max-memory", "1073741825"}},
 		{"--log-format xml: want text or json", []string{path, "--log-format", "xml"}},
 	} {
 		ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
