@@ -78,7 +78,7 @@ const (
 	defaultMaxSpikes = 10000
 	defaultMaxBody   = 64
 	defaultMaxMemory = 1024
-	mostMemory       = 1 << 30 // MiB
+	mostMemory       = 1 << 30    // MiB
 	maxPixels        = 25_000_000 // of a picture
 )
 
