@@ -75,7 +75,7 @@ var allowed = map[string][]string{
 	"internal/serve/oip":        nil,
 	"internal/serve/inference":  {"ops"},
 	"internal/serve/batch":      {"internal/serve/inference", "ops", "runtime"},
-	"internal/serve/models":     {"classify", "internal/cli", "internal/metadata", "internal/serve/batch", "internal/serve/inference", "ops", "ops/sbs", "runtime"},
+	"internal/serve/models":     {"classify", "internal/cli", "internal/imagefile", "internal/metadata", "internal/serve/batch", "internal/serve/inference", "ops", "ops/sbs", "runtime"},
 	"internal/serve/metrics":    {"internal/cli", "runtime"},
 	"internal/serve/gate":       {"internal/cli", "internal/serve/inference", "internal/serve/metrics", "internal/serve/models"},
 	"internal/serve/rest":       {"internal/cli", "internal/serve/gate", "internal/serve/inference", "internal/serve/models", "ops"},

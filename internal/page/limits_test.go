@@ -8,11 +8,14 @@ import (
 	"image"
 	"image/png"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/spike-by-spike/sbs/internal/converttest"
@@ -37,7 +40,7 @@ func TestRun_RefusesBadRequests(t *testing.T) {
 		"few pixels":            {func(q map[string]any) { q["pixels"] = make([]byte, 783) }, 400, "the picture has 783 values, but the model mnist-fast takes 1x28x28, which are 784"},
 		"pixels of another":     {func(q map[string]any) { q["pixels"] = make([]byte, 3072) }, 400, "the picture has 3072 values"},
 		"no pixels":             {func(q map[string]any) { delete(q, "pixels") }, 400, "the picture has 0 values"},
-		"huge picture":          {func(q map[string]any) { q["pixels"] = make([]byte, 1<<20) }, 413, "too large"},
+		"huge picture":          {func(q map[string]any) { q["pixels"] = make([]byte, 1<<20) }, 413, "too large: at most 71680 bytes"},
 		"pixels as text":        {func(q map[string]any) { q["pixels"] = "?" }, 400, "the request cannot be read"},
 		"pixels as numbers":     {func(q map[string]any) { q["pixels"] = []float64{0.5} }, 400, "the request cannot be read"},
 		"too many spikes":       {func(q map[string]any) { q["spikes"] = 2001 }, 400, "2001 spikes: this page takes 1 to 2000"},
@@ -197,10 +200,50 @@ func TestUpload_ReadsPictureFiles(t *testing.T) {
 	require.Contains(t, answer, "pixels")
 	status, _, answer = post(make([]byte, maxUpload+1))
 	require.Equal(t, http.StatusRequestEntityTooLarge, status, answer)
+	require.Contains(t, answer, "the file or the request is too large: at most 10485760 bytes are possible")
 }
 
 func TestRequest_HasPixelsInBase64(t *testing.T) {
 	data, err := json.Marshal(Request{Pixels: []byte{0, 255}})
 	require.NoError(t, err)
 	require.Contains(t, string(data), `"pixels":"`+base64.StdEncoding.EncodeToString([]byte{0, 255})+`"`)
+}
+
+// slowWriter is a client that takes its answer when it is told to.
+type slowWriter struct {
+	*httptest.ResponseRecorder
+	take chan struct{}
+}
+
+func (w slowWriter) Write(b []byte) (int, error) {
+	<-w.take
+	return w.ResponseRecorder.Write(b)
+}
+
+// TestRun_CountsRequestsUntilTheirAnswersAreTaken checks that clients that do not read cannot fill the
+// memory with answers.
+func TestRun_CountsRequestsUntilTheirAnswersAreTaken(t *testing.T) {
+	m := load(t, "mnist-nnmf")
+	h := newHandler(Limits{Concurrent: 1, Waiting: 1}, m)
+	q, err := json.Marshal(Request{Pixels: random(m, 1), Samplers: []string{"iid"}})
+	require.NoError(t, err)
+	take := make(chan struct{})
+	var clients sync.WaitGroup
+	for range 2 {
+		clients.Go(func() {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/page/run", bytes.NewReader(q))
+			r.Header.Set("Content-Type", "application/json")
+			w := slowWriter{httptest.NewRecorder(), take}
+			h.ServeHTTP(w, r)
+			assert.Equal(t, http.StatusOK, w.Code)
+		})
+	}
+	require.Eventually(t, func() bool { return len(h.waiting) == 2 && len(h.running) == 0 }, 5*time.Second, time.Millisecond)
+	time.Sleep(100 * time.Millisecond)
+	require.Len(t, h.waiting, 2)
+	status, _, _ := send(h, http.MethodPost, "/page/run", q)
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	close(take)
+	clients.Wait()
+	require.Empty(t, h.waiting)
 }

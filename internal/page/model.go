@@ -22,6 +22,7 @@ type Model struct {
 	crop     int
 	stages   []stage // one for a model without stages
 	pictures []Picture
+	source   string // of the pictures and their license, "" if unknown
 }
 
 // Load makes a Model of the contents of an ONNX file, with options such as runtime.MemoryLimit for
@@ -82,8 +83,7 @@ func (m *Model) load(ctx context.Context, data []byte, opts []runtime.Option) er
 	if last := m.stages[len(m.stages)-1]; last.network != nil && last.network.Borders != nil {
 		m.light = last.network.Borders.Median[1] > 0.5
 	}
-	m.pictures, err = embedded(m)
-	return err
+	return m.embedded()
 }
 
 // newClassifier returns a Classifier for one request. Its options are those of sbs-run, so that
@@ -113,6 +113,7 @@ func networksOf(data []byte) ([]*convert.Network, error) {
 type overview struct {
 	Models []description `json:"models"`
 	Spikes int           `json:"maxSpikes"`
+	File   int           `json:"maxFile"` // bytes of a picture file
 }
 
 type description struct {
@@ -126,6 +127,7 @@ type description struct {
 	Stages   []stageText  `json:"stages"`
 	Noise    []noiseRange `json:"noise"`
 	Pictures int          `json:"pictures"`
+	Source   string       `json:"source"` // of the pictures
 }
 
 type stageText struct {
@@ -149,7 +151,7 @@ type noiseRange struct {
 }
 
 func (h *Handler) overview(*http.Request) (overview, error) {
-	o := overview{Models: []description{}, Spikes: h.limits.Spikes}
+	o := overview{Models: []description{}, Spikes: h.limits.Spikes, File: maxUpload}
 	for _, m := range *h.models.Load() {
 		o.Models = append(o.Models, m.description())
 	}
@@ -159,7 +161,7 @@ func (h *Handler) overview(*http.Request) (overview, error) {
 func (m *Model) description() description {
 	d := description{
 		Name: m.name, Classes: m.classes, Channels: m.size.Channels, Height: m.size.Height, Width: m.size.Width,
-		Digits: m.digits(), Light: m.light, Noise: m.noise(), Pictures: len(m.pictures),
+		Digits: m.digits(), Light: m.light, Noise: m.noise(), Pictures: len(m.pictures), Source: m.source,
 	}
 	for _, s := range m.stages {
 		t := stageText{Threshold: s.threshold, Layers: []layerText{}}

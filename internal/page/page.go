@@ -66,7 +66,7 @@ type Handler struct {
 	limits  Limits
 	models  atomic.Pointer[[]*Model]
 	running chan struct{} // has an element per request that is computed
-	waiting chan struct{} // has an element per request that is read, waits or is computed
+	waiting chan struct{} // has an element per request that is read, waits, is computed or is answered
 	closed  context.Context
 	close   context.CancelCauseFunc
 	mux     *http.ServeMux
@@ -97,9 +97,9 @@ func New(l Limits) *Handler {
 	h.mux.Handle("GET /page/static/", http.StripPrefix("/page/", files()))
 	h.mux.HandleFunc("GET /page/models", answer(h.overview))
 	h.mux.HandleFunc("GET /page/pictures", answer(h.pictures))
-	h.mux.HandleFunc("POST /page/picture", answer(h.upload))
-	h.mux.HandleFunc("POST /page/run", answer(h.run))
-	h.mux.HandleFunc("GET /page/weights", answer(h.weights))
+	h.mux.HandleFunc("POST /page/picture", h.limit(answer(h.upload)))
+	h.mux.HandleFunc("POST /page/run", h.limit(answer(h.run)))
+	h.mux.HandleFunc("GET /page/weights", h.limit(answer(h.weights)))
 	h.guard = http.NewCrossOriginProtection().Handler(h.mux)
 	return h
 }
@@ -202,48 +202,54 @@ func refused(format string, args ...any) error {
 func answer[T any](f func(r *http.Request) (T, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v, err := f(r)
-		var body []byte
-		if err == nil {
-			body, err = json.Marshal(v)
-		}
-		status := http.StatusOK
-		if err != nil {
-			status = statusOf(err)
-			body, _ = json.Marshal(map[string]string{"error": cli.Message(err, nil)}) // cannot fail
-		}
-		if status == http.StatusServiceUnavailable {
-			w.Header().Set("Retry-After", "1")
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		write(w, r, status, body)
+		reply(w, r, v, err)
 	}
 }
 
+// limit answers requests that have something to compute, unless too many are at work. A request
+// counts until its answer is written, so that slow clients cannot fill the memory.
+func (h *Handler) limit(f http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case h.waiting <- struct{}{}:
+			defer func() { <-h.waiting }()
+			f(w, r)
+		default:
+			reply(w, r, nil, statusError{http.StatusServiceUnavailable, errors.New("the server is busy with other pictures: try again in a moment")})
+		}
+	}
+}
+
+// reply answers a request with a value or an error.
+func reply(w http.ResponseWriter, r *http.Request, v any, err error) {
+	var body []byte
+	if err == nil {
+		body, err = json.Marshal(v)
+	}
+	status := http.StatusOK
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		err = statusError{http.StatusRequestEntityTooLarge, fmt.Errorf("the file or the request is too large: at most %d bytes are possible", tooLarge.Limit)}
+	}
+	if err != nil {
+		status = statusOf(err)
+		body, _ = json.Marshal(map[string]string{"error": cli.Message(err, nil)}) // cannot fail
+	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	write(w, r, status, body)
+}
+
 func statusOf(err error) int {
-	var s statusError
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &s):
+	if s, ok := errors.AsType[statusError](err); ok {
 		return s.status
-	case errors.As(err, &tooLarge):
-		return http.StatusRequestEntityTooLarge
 	}
 	return http.StatusInternalServerError
 }
 
-// enter counts a request that has something to compute, before its body is read. The function that
-// it returns must be called at the end of the request.
-func (h *Handler) enter() (leave func(), err error) {
-	select {
-	case h.waiting <- struct{}{}:
-		return func() { <-h.waiting }, nil
-	default:
-		return nil, statusError{http.StatusServiceUnavailable, errors.New("the server is busy with other pictures: try again in a moment")}
-	}
-}
-
-// compute calls f when it is the turn of a request that has entered. The context of f ends when the
+// compute calls f when it is the turn of a request. The context of f ends when the
 // client goes away, when f has taken too long and when the Handler is closed.
 func (h *Handler) compute(r *http.Request, f func(ctx context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(r.Context())

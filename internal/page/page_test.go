@@ -155,7 +155,7 @@ func TestServeHTTP_RefusesOtherSites(t *testing.T) {
 }
 
 func TestOverview_DescribesTheModels(t *testing.T) {
-	require.Equal(t, overview{Models: []description{}, Spikes: defaultSpikes}, get[overview](t, newHandler(Limits{}), "/page/models"))
+	require.Equal(t, overview{Models: []description{}, Spikes: defaultSpikes, File: maxUpload}, get[overview](t, newHandler(Limits{}), "/page/models"))
 
 	h := newHandler(Limits{Spikes: 500}, load(t, "mnist-fast"), load(t, "cifar10-fast"))
 	o := get[overview](t, h, "/page/models")
@@ -165,12 +165,14 @@ func TestOverview_DescribesTheModels(t *testing.T) {
 	require.True(t, digits.Digits)
 	require.False(t, digits.Light)
 	require.Equal(t, 30, digits.Pictures)
+	require.Contains(t, digits.Source, "MNIST (")
 	require.Len(t, digits.Stages, 2)
 	require.Equal(t, 0.763, digits.Stages[0].Threshold)
 	require.Equal(t, layerText{"L3/SbS", 196, "low_discrepancy"}, digits.Stages[0].Layers[2])
 	require.Equal(t, []int{3, 32, 32}, []int{photos.Channels, photos.Height, photos.Width})
 	require.False(t, photos.Digits)
 	require.Zero(t, photos.Pictures)
+	require.Empty(t, photos.Source)
 	for _, m := range o.Models {
 		for _, n := range m.Noise { // the ends of the slider are possible
 			require.Less(t, n.Least, n.Most)
@@ -203,6 +205,7 @@ func TestUsePictures_TakesPicturesOfAnySize(t *testing.T) {
 	require.Len(t, m.pictures, maxPictures)
 	embedded := load(t, "mnist-fast").pictures
 	require.Equal(t, embedded, m.pictures, "the folder has the pictures that are embedded")
+	require.Empty(t, m.source, "the page does not know where the pictures are from")
 
 	photos := load(t, "cifar10-fast")
 	require.NoError(t, photos.UsePictures(t.Context(), folder+"mnist/images/3/00018.png"))

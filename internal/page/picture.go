@@ -35,41 +35,40 @@ func (m *Model) imageSize() convert.Size { return convert.Size(m.size) }
 // values returns the number of values of a picture.
 func (m *Model) values() int { return m.size.Channels * m.size.Height * m.size.Width }
 
-// embedded returns the test pictures for a model from package models: those with its classes and
-// the size of its images.
-func embedded(m *Model) ([]Picture, error) {
+// embedded gives a model the test pictures from package models that have its classes and the size
+// of its images.
+func (m *Model) embedded() error {
 	var folder string
 	switch {
 	case m.size != classify.Size{Channels: 1, Height: 28, Width: 28}:
-		return nil, nil
+		return nil
 	case m.digits():
-		folder = "mnist"
+		folder, m.source = "mnist", "MNIST (Y. LeCun and C. Cortes, CC BY-SA 3.0)"
 	case len(m.classes) == 10 && slices.Contains(m.classes, "Dress") && slices.Contains(m.classes, "Ankle boot"):
-		folder = "fashion-mnist"
+		folder, m.source = "fashion-mnist", "Fashion-MNIST (Zalando SE, MIT license)"
 	default:
-		return nil, nil
+		return nil
 	}
 	files, err := fs.Glob(models.Pictures, folder+"/images/*/*.png")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var list []Picture
 	for _, name := range files {
 		data, err := models.Pictures.ReadFile(name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		pixels, err := m.decode(data, maxDimensions, "no")
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", name, err)
 		}
 		class, err := strconv.Atoi(path.Base(path.Dir(name)))
 		if err != nil || class >= len(m.classes) {
-			return nil, fmt.Errorf("%s: the folder is no number of a class", name)
+			return fmt.Errorf("%s: the folder is no number of a class", name)
 		}
-		list = append(list, Picture{m.classes[class], pixels})
+		m.pictures = append(m.pictures, Picture{m.classes[class], pixels})
 	}
-	return list, nil
+	return nil
 }
 
 // decode returns the pixels of a picture file, with the size of the model's images, in the form of
@@ -122,7 +121,7 @@ func (m *Model) UsePictures(ctx context.Context, paths ...string) (err error) {
 		}
 		list = append(list, p)
 	}
-	m.pictures = list
+	m.pictures, m.source = list, ""
 	return nil
 }
 
@@ -140,11 +139,6 @@ func (h *Handler) upload(r *http.Request) (Picture, error) {
 	if err != nil {
 		return Picture{}, err
 	}
-	leave, err := h.enter()
-	if err != nil {
-		return Picture{}, err
-	}
-	defer leave()
 	file, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxUpload))
 	if err != nil {
 		return Picture{}, err
@@ -196,11 +190,6 @@ func (h *Handler) weights(r *http.Request) (w Weights, err error) {
 	if neurons := l.weights.Shape()[1]; neuron < 0 || neuron >= neurons {
 		return w, refused("there is no neuron %d: layer %d has %d", neuron, layer, neurons)
 	}
-	leave, err := h.enter()
-	if err != nil {
-		return w, err
-	}
-	defer leave()
 	err = h.compute(r, func(context.Context) error {
 		f, err := s.neuron(l, neuron)
 		if err != nil {

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -116,11 +117,11 @@ func (s *stage) neuron(l *layer, n int) (field, error) {
 		case *convert.MaxPool:
 			f = spread(below.Window, f)
 		default:
-			return f, fmt.Errorf("the weights of layer %d are no picture, because layer %d before it is of type %s", l.number, i, below.Kind())
+			return f, fmt.Errorf("the weights of this layer cannot be shown as a picture, because a layer before it is of type %s", below.Kind())
 		}
 	}
 	if s.front == nil {
-		return f, fmt.Errorf("the weights of layer %d are no picture, because the first layer of the network has no h", l.number)
+		return f, errors.New("the weights of this layer cannot be shown as a picture, because the first layer of the network has no h")
 	}
 	return f, nil
 }
@@ -259,6 +260,18 @@ func masses(w convert.Window, in field, positions [2]int) []float32 {
 		}
 	}
 	return sums
+}
+
+// black returns the number of positions that draw spikes from a black patch. Those whose patch is 0
+// draw none, but the network may add a number like 1e-20 to all pixels.
+func black(mass []float32) int {
+	n := 0
+	for _, sum := range mass {
+		if sum > 0 && sum < 1e-12 {
+			n++
+		}
+	}
+	return n
 }
 
 // reconstruct returns the picture that the h of the front layer stands for. in and scale are those

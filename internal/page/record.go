@@ -133,7 +133,7 @@ func (r *recorder) addLayer(l *laneLayer, h *runtime.Tensor) {
 	}
 }
 
-// count sets Dots to the numbers of spikes of each input of the front layer. The spikes of a run
+// count sets Drawn and Dots to the numbers of spikes of the front layer and of each of its inputs. The spikes of a run
 // with fewer spikes are the first ones of a run with more.
 func (r *recorder) count(drawn *runtime.Tensor) {
 	if 2*len(r.frames)*len(r.in.values) > maxSeries {
@@ -143,7 +143,7 @@ func (r *recorder) count(drawn *runtime.Tensor) {
 	limit, positions, width := shape[1], shape[2]*shape[3], shape[3]
 	places := f.window.Kernel[0] * f.window.Kernel[1]
 	counts := make([]uint16, len(r.in.values))
-	done := 0
+	done, total := 0, 0
 	for _, t := range r.frames {
 		for ; done < min(t, limit); done++ {
 			for position, k := range spikes[done*positions:][:positions] {
@@ -154,6 +154,7 @@ func (r *recorder) count(drawn *runtime.Tensor) {
 				y := position/width*f.window.Strides[0] - f.window.Pads[0] + place/f.window.Kernel[1]*f.window.Dilations[0]
 				x := position%width*f.window.Strides[1] - f.window.Pads[1] + place%f.window.Kernel[1]*f.window.Dilations[1]
 				n := &counts[int(k)/places*r.in.Height*r.in.Width+r.in.at(y, x)]
+				total++
 				if *n < math.MaxUint16 {
 					*n++
 				}
@@ -162,6 +163,7 @@ func (r *recorder) count(drawn *runtime.Tensor) {
 				}
 			}
 		}
+		r.Drawn = append(r.Drawn, total)
 		for _, n := range counts {
 			r.Dots = binary.LittleEndian.AppendUint16(r.Dots, n)
 		}

@@ -53,6 +53,10 @@ type Response struct {
 	// its own number if that is smaller.
 	Spikes []int `json:"spikes"`
 
+	// Black is the number of positions of the first layer whose patch is black, and whose spikes
+	// fall anywhere in it.
+	Black int `json:"black"`
+
 	// Crop is the number of pixels that the network removes on each side. Dots and Sees do not
 	// have them.
 	Crop int `json:"crop"`
@@ -79,12 +83,14 @@ type lane struct {
 	Updates       int64       `json:"updates"` // of the last frame
 	Layers        []laneLayer `json:"layers"`
 
-	// Dots has the numbers of spikes so far of each input of the first layer, of shape (frames,
-	// channels, height, width), as two bytes, the lower one first. Sees has the reconstructions of
+	// Drawn is the number of spikes of the first layer so far. Dots has those of each of its inputs,
+	// of shape (frames, channels, height, width), as two bytes, the lower one first; 65535 stands
+	// for that or more. Sees has the reconstructions of
 	// the picture, W*h, of shape (frames, height, width, channels). They are nil if the input of the
 	// first layer is not the picture, or if they are too large to be shown.
-	Dots []byte `json:"dots"`
-	Sees []byte `json:"sees"`
+	Drawn []int  `json:"drawn"`
+	Dots  []byte `json:"dots"`
+	Sees  []byte `json:"sees"`
 }
 
 // laneLayer has the activities of a layer.
@@ -145,11 +151,6 @@ func (s *stage) plan(limit, lanes int) ([]int, error) {
 }
 
 func (h *Handler) run(r *http.Request) (a *Response, err error) {
-	leave, err := h.enter()
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
 	q, m, err := h.request(r)
 	if err != nil {
 		return nil, err
@@ -271,6 +272,9 @@ func (m *Model) answer(ctx context.Context, q *Request) (*Response, error) {
 			return nil, err
 		}
 		a.Lanes = append(a.Lanes, *l)
+		if s.front != nil && !s.front.shared {
+			a.Black = black(r.mass)
+		}
 	}
 	return a, nil
 }

@@ -2,6 +2,7 @@ package page
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"image"
 	"image/png"
@@ -201,9 +202,41 @@ func TestRun_ShowsTheSpikesOfTheRun(t *testing.T) {
 				require.Equal(t, results[0].Probabilities, l.Probabilities[len(a.Spikes)-1], name)
 			}
 			require.Equal(t, want(s, drawn, a.Spikes), l.Dots, "%s, %s", name, l.Sampler)
+			_, err = c.Run(t.Context(), x, dynamics(s.spikes(7, 0), runtime.Sampler(l.Sampler), true), runtime.Watch(runtime.Watcher{
+				Layers: []string{first.Name}, After: []int{7}, Spikes: true,
+				Snapshot: func(w runtime.Snapshot) bool {
+					require.Equal(t, drawn.Int64s()[:w.Drawn.Len()], w.Drawn.Int64s(), "a run with fewer spikes draws the first ones")
+					return true
+				},
+			}))
+			require.NoError(t, err)
+			for f, dots := range slices.Collect(slices.Chunk(l.Dots, 2*size)) {
+				total := 0
+				for i := 0; i < len(dots); i += 2 {
+					total += int(binary.LittleEndian.Uint16(dots[i:]))
+				}
+				require.Equal(t, total, l.Drawn[f], "%s, %s", name, l.Sampler)
+			}
 		}
 		require.NoError(t, c.Close())
 	}
+}
+
+// TestRun_CountsSpikesBeyondTheDots draws more spikes from one pixel than Dots can say.
+func TestRun_CountsSpikesBeyondTheDots(t *testing.T) {
+	n := converttest.Digits()
+	n.Preprocessing.Offset = 1e-20
+	m := fromNetwork(t, n)
+	pixels := make([]byte, m.values())
+	pixels[6*12+6] = 255
+	a := run(t, newHandler(Limits{}, m), Request{Pixels: pixels, Samplers: []string{"iid"}, Spikes: 10_000})
+	first := a.Lanes[0].Layers[0]
+	positions := first.Height * first.Width
+	for f, spikes := range a.Spikes {
+		require.Equal(t, spikes*positions, a.Lanes[0].Drawn[f])
+	}
+	require.Contains(t, slices.Collect(slices.Chunk(a.Lanes[0].Dots, 2)), []byte{255, 255})
+	require.Equal(t, positions-9, a.Black, "9 of the positions see the pixel")
 }
 
 // want returns the Dots for the spikes of a layer, from the definition of their numbers: see package

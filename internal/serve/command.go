@@ -35,7 +35,7 @@ Further parameters are spikes, sampler, epsilon_schedule and top.
 
 Without --listen and --grpc-listen, only programs on this computer reach the
 server. A model is replaced when its file changes, and all are on SIGHUP;
-requests at work end with the old model. After SIGTERM or Ctrl-C the server
+requests in progress end with the old model. After SIGTERM or Ctrl-C the server
 answers the requests that it has accepted, and ends with exit code 0.
 
 The page at / shows how a network decides about a picture, spike by spike. Its
@@ -71,13 +71,14 @@ type config struct {
 	models *models.Set
 }
 
-// The defaults of flags.
+// The defaults and limits of flags.
 const (
 	defaultMaxBatch  = 128
 	defaultMaxQueue  = 4096
 	defaultMaxSpikes = 10000
 	defaultMaxBody   = 64
 	defaultMaxMemory = 1024
+	mostMemory       = 1 << 30    // MiB
 	maxPixels        = 25_000_000 // of a picture
 )
 
@@ -117,7 +118,7 @@ func (c *config) register(s *pflag.FlagSet) {
 	cli.IntVar(s, &c.maxQueue, "max-queue", 1, fmt.Sprintf("`number` of images of a model that may wait; further requests are refused (default: %d)", defaultMaxQueue))
 	cli.IntVar(s, &c.maxSpikes, "max-spikes", 1, fmt.Sprintf("largest `number` for the parameter spikes (default: %d)", defaultMaxSpikes))
 	cli.IntVar(s, &c.maxBody, "max-body", 1, fmt.Sprintf("size of a request in `MiB`, decompressed (default: %d)", defaultMaxBody))
-	cli.IntVar(s, &c.maxMemory, "max-memory", 1, fmt.Sprintf("size of all requests at work in `MiB` (default: %d)", defaultMaxMemory))
+	cli.IntVar(s, &c.maxMemory, "max-memory", 1, fmt.Sprintf("memory of all requests in progress in `MiB` (default: %d)", defaultMaxMemory))
 	s.DurationVar(&c.timeout, "timeout", time.Minute, "`time` for a request, waiting included")
 	s.DurationVar(&c.readTimeout, "read-timeout", time.Minute, "`time` in which a request must arrive")
 
@@ -164,6 +165,8 @@ func (c *config) check(args []string) error {
 		return errors.New("--pictures are for the page: leave out --no-page or --pictures")
 	case c.maxBody.Or(defaultMaxBody) > 2000:
 		return errors.New("--max-body: want at most 2000 MiB")
+	case c.maxMemory.Or(defaultMaxMemory) > mostMemory:
+		return fmt.Errorf("--max-memory: want at most %d MiB", mostMemory)
 	}
 	c.limits.Workers = c.workers.Value
 	c.limits.MaxBatch = c.maxBatch.Or(defaultMaxBatch)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// connections counts the connections of an HTTP server that are new or have a request at work.
+// connections counts the connections of an HTTP server that are new or have a request in progress.
 //
 // http.Server.Shutdown drops requests that it reads after it has begun, also on connections that it
 // has accepted before. So the server first stops to accept connections, and waits until those
@@ -42,7 +42,7 @@ func (c *connections) changed(conn net.Conn, s http.ConnState) {
 // silence is the time after which a new connection on which nothing has arrived counts as idle.
 const silence = 2 * time.Second
 
-// busy reports whether a connection is new or has a request at work.
+// busy reports whether a connection is new or has a request in progress.
 func (c *connections) busy() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -177,7 +177,7 @@ func TestREST_RefusesBinaryTensorsThatDoNotFit(t *testing.T) {
 		{"", strings.Replace(whole, `"binary_data_size"`, `"shared_memory_region":"r","binary_data_size"`, 1) + string(x), `"shared_memory_region" is not supported`},
 		{"", whole + string(nan) + string(x[4:]), "image 0 has the value NaN"},
 		{"0", string(x[:575]), "takes 0 bytes, but the request has 575"},
-		{"0", "", "has 0 images"},
+		{"0", "", "has no images"},
 	} {
 		length := c.length
 		if length == "" {
@@ -247,7 +247,7 @@ func TestGRPC_NamesTheReasonOfAnError(t *testing.T) {
 		{codes.InvalidArgument, "no inputs", &oip.ModelInferRequest{ModelName: "digits"}},
 		{codes.InvalidArgument, `input "x": the model has no input of this name`, change(func(r *oip.ModelInferRequest) { r.Inputs[0].Name = "x" })},
 		{codes.InvalidArgument, `input "image": the datatype "" is not supported`, change(func(r *oip.ModelInferRequest) { r.Inputs[0].Datatype = "" })},
-		{codes.InvalidArgument, `input "image": fp32_contents of FP64, which belongs into fp64_contents`, change(func(r *oip.ModelInferRequest) { r.Inputs[0].Datatype = "FP64" })},
+		{codes.InvalidArgument, `input "image": the contents are in fp32_contents: elements of FP64 belong in fp64_contents`, change(func(r *oip.ModelInferRequest) { r.Inputs[0].Datatype = "FP64" })},
 		{codes.InvalidArgument, `input "image": the contents are missing`, change(func(r *oip.ModelInferRequest) { r.Inputs[0].Contents = nil })},
 		{codes.InvalidArgument, `has 144 elements, but fp32_contents has 1`, change(func(r *oip.ModelInferRequest) { r.Inputs[0].Contents.Fp32Contents = []float32{1} })},
 		{codes.InvalidArgument, `the dimension -5`, change(func(r *oip.ModelInferRequest) { r.Inputs[0].Shape[0] = -5 })},

@@ -146,6 +146,9 @@ func TestServer_RefusesPicturesThatItCannotRead(t *testing.T) {
 		require.Equal(t, http.StatusBadRequest, got.status)
 		require.Contains(t, got.failure(t), want)
 	}
+	got := s.do(http.MethodPost, "/v2/models/digits/infer", map[string]string{"Content-Type": "multipart/form-data; boundary=x"}, []byte("--x\r\n"))
+	require.Equal(t, http.StatusUnsupportedMediaType, got.status)
+	require.Contains(t, got.failure(t), "curl --data-binary @FILE")
 }
 
 // TestServer_FillsTheBatchOfModelsThatTakeOneSize sends fewer pictures than a model takes at a time,

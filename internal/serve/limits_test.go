@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -214,6 +215,51 @@ func TestREST_CountsTheMemoryOfDecoding(t *testing.T) {
 	require.Equal(t, http.StatusRequestEntityTooLarge, got.status)
 	require.Contains(t, got.failure(t), "--max-memory of the server")
 	require.Zero(t, s.metric("sbs_request_bytes"))
+}
+
+// TestGRPC_CountsTheMemoryOfDecoding sends whole numbers of one byte, which take eight in memory.
+func TestGRPC_CountsTheMemoryOfDecoding(t *testing.T) {
+	path, _ := digits(t)
+	s := begin(t, path, "--max-memory", "1")
+	ones := make([]int64, 200_000)
+	r := &oip.ModelInferRequest{ModelName: "digits", Inputs: []*oip.ModelInferRequest_InferInputTensor{
+		{Name: "image", Datatype: "INT64", Shape: []int64{200_000}, Contents: &oip.InferTensorContents{Int64Contents: ones}},
+	}}
+	_, err := s.call().ModelInfer(t.Context(), r)
+	require.Equal(t, codes.ResourceExhausted, status.Code(err))
+	require.ErrorContains(t, err, "at most 1048576 are allowed for all requests (--max-memory of the server)")
+	require.Zero(t, s.metric("sbs_request_bytes"))
+}
+
+// TestServer_RefusesVeryManyStrings sends empty strings, each of which takes more memory than its 4
+// bytes in a binary tensor: in one input, and in many.
+func TestServer_RefusesVeryManyStrings(t *testing.T) {
+	path, _ := digits(t)
+	s := begin(t, path)
+	const one, count, each = "more than 100000 elements", 2_000_000, 60_000
+	object := fmt.Sprintf(`{"inputs":[{"name":"image","shape":[%d],"datatype":"BYTES","parameters":{"binary_data_size":%d}}]}`, count, 4*count)
+	inputs := make([]string, count/each)
+	for i := range inputs {
+		inputs[i] = fmt.Sprintf(`{"name":"%d","shape":[%d],"datatype":"BYTES","parameters":{"binary_data_size":%d}}`, i, each, 4*each)
+	}
+	several := `{"inputs":[` + strings.Join(inputs, ",") + `]}`
+	text := fmt.Sprintf(`{"inputs":[{"name":"image","shape":[%d],"datatype":"BYTES","data":%s}]}`, count, listOf(count, `""`))
+	before := s.metric("go_memstats_alloc_bytes_total")
+	const infer = "/v2/models/digits/infer"
+	got := s.do(http.MethodPost, infer, map[string]string{headerLength: strconv.Itoa(len(object))}, append([]byte(object), make([]byte, 4*count)...))
+	require.Equal(t, http.StatusBadRequest, got.status)
+	require.Contains(t, got.failure(t), `input "image": the shape [2000000] of BYTES has `+one)
+	got = s.do(http.MethodPost, infer, map[string]string{headerLength: strconv.Itoa(len(several))}, append([]byte(several), make([]byte, 4*each*len(inputs))...))
+	require.Equal(t, http.StatusBadRequest, got.status)
+	require.Contains(t, got.failure(t), `input "1": the inputs of the request have `+one+` of BYTES together`)
+	got = s.do(http.MethodPost, infer, nil, []byte(text))
+	require.Equal(t, http.StatusBadRequest, got.status)
+	require.Contains(t, got.failure(t), one)
+	_, err := s.call().ModelInfer(t.Context(), &oip.ModelInferRequest{ModelName: "digits", RawInputContents: [][]byte{make([]byte, 4*count)},
+		Inputs: []*oip.ModelInferRequest_InferInputTensor{{Name: "image", Datatype: "BYTES", Shape: []int64{count}}}})
+	require.Equal(t, codes.InvalidArgument, status.Code(err))
+	require.ErrorContains(t, err, one)
+	require.Less(t, s.metric("go_memstats_alloc_bytes_total")-before, float64(200<<20), "the test and the bodies are in the same process")
 }
 
 // TestServer_RefusesRequestsOfVeryManyParts sends requests of a few bytes per message or object,

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -280,28 +281,66 @@ func TestServer_AnswersWhileItDrains(t *testing.T) {
 	require.NotEmpty(t, s.log.find("ended: all requests are answered"))
 }
 
+// TestServer_EndsStreams ends a server while clients watch its health and use reflection, which they
+// would do forever.
+func TestServer_EndsStreams(t *testing.T) {
+	path, _ := digits(t)
+	s := begin(t, path)
+	conn := s.connect(grpc.WithTransportCredentials(insecure.NewCredentials()))
+	watch, err := healthpb.NewHealthClient(conn).Watch(t.Context(), &healthpb.HealthCheckRequest{})
+	require.NoError(t, err)
+	h, err := watch.Recv()
+	require.NoError(t, err)
+	require.Equal(t, healthpb.HealthCheckResponse_SERVING, h.Status)
+	reflection, err := reflectionpb.NewServerReflectionClient(conn).ServerReflectionInfo(t.Context())
+	require.NoError(t, err)
+	services := &reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}}
+	require.NoError(t, reflection.Send(services))
+	_, err = reflection.Recv()
+	require.NoError(t, err)
+	start := time.Now()
+	require.NoError(t, s.end())
+	require.Less(t, time.Since(start), 20*time.Second, "--shutdown-timeout is a minute")
+	for err == nil {
+		_, err = watch.Recv()
+	}
+	require.Equal(t, codes.Unavailable, status.Code(err))
+	_, err = reflection.Recv()
+	require.Equal(t, codes.Unavailable, status.Code(err))
+}
+
 func TestServer_EndsWithAnErrorIfRequestsDoNotEnd(t *testing.T) {
-	ctx, stop := context.WithCancel(t.Context())
-	log := &journal{}
-	args := []string{slow(t), "--listen", "localhost:0", "--grpc-listen", "", "--drain", "0s", "--shutdown-timeout", "200ms", "--log-format", "json"}
-	done := make(chan error, 1)
-	go func() { done <- cli.Run(ctx, Command(args), args, io.Discard, log) }()
-	require.Eventually(t, func() bool { return len(log.find("ready")) > 0 }, 20*time.Second, 5*time.Millisecond)
-	s := &instance{t: t, url: "http://" + log.find("listening")[0]["address"].(string), log: log}
 	body, err := json.Marshal(requestJSON{Inputs: images(forSlow())})
 	require.NoError(t, err)
-	var group sync.WaitGroup
-	group.Go(func() {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/v2/models/slow/infer", strings.NewReader(string(body)))
-		require.NoError(t, err)
-		if response, err := client().Do(r); err == nil {
-			_ = response.Body.Close()
-		}
-	})
-	require.Eventually(t, func() bool { return s.metric("sbs_request_bytes") > 0 }, 10*time.Second, 5*time.Millisecond)
-	stop()
-	require.ErrorContains(t, <-done, "requests have not ended within --shutdown-timeout 200ms")
-	group.Wait()
+	for name, ask := range map[string]func(s *instance){
+		"REST": func(s *instance) {
+			if response, err := client().Post(s.url+"/v2/models/slow/infer", "", bytes.NewReader(body)); err == nil {
+				_ = response.Body.Close()
+			}
+		},
+		"gRPC": func(s *instance) {
+			_, err := s.call().ModelInfer(t.Context(), call("slow", "", forSlow(), nil))
+			require.Error(t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, stop := context.WithCancel(t.Context())
+			log := &journal{}
+			args := []string{slow(t), "--listen", "localhost:0", "--grpc-listen", "localhost:0", "--drain", "0s", "--shutdown-timeout", "200ms", "--log-format", "json"}
+			done := make(chan error, 1)
+			go func() { done <- cli.Run(ctx, Command(args), args, io.Discard, log) }()
+			require.Eventually(t, func() bool { return len(log.find("ready")) > 0 }, 20*time.Second, 5*time.Millisecond)
+			listening := log.find("listening")
+			s := &instance{t: t, url: "http://" + listening[0]["address"].(string), grpc: listening[1]["address"].(string), log: log}
+			var group sync.WaitGroup
+			group.Go(func() { ask(s) })
+			require.Eventually(t, func() bool { return s.metric("sbs_request_bytes") > 0 }, 10*time.Second, 5*time.Millisecond)
+			stop()
+			require.ErrorContains(t, <-done, "requests have not ended within --shutdown-timeout 200ms")
+			require.Empty(t, log.find("ended: all requests are answered"))
+			group.Wait()
+		})
+	}
 }
 
 func TestMetrics_FollowTheRulesOfPrometheus(t *testing.T) {
@@ -352,6 +391,7 @@ func TestCommand_ReportsMistakes(t *testing.T) {
 		{"--timeout 0s: want at least 1ms", []string{path, "--timeout", "0s"}},
 		{"--drain -1s: want at least 0s", []string{path, "--drain", "-1s"}},
 		{"--max-batch 0: want a whole number of at least 1", []string{path, "--max-batch", "0"}},
+		{"--max-memory: want at most 1073741824 MiB", []string{path, "--max-memory", "1073741825"}},
 		{"--log-format xml: want text or json", []string{path, "--log-format", "xml"}},
 	} {
 		ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)

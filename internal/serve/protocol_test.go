@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/getkin/kin-openapi/routers/legacy"
 	"github.com/stretchr/testify/require"
 
+	"github.com/spike-by-spike/sbs/internal/serve/oip"
 	"github.com/spike-by-spike/sbs/runtime"
 )
 
@@ -153,6 +155,50 @@ func TestREST_TakesParametersFromTheQuery(t *testing.T) {
 	require.NoError(t, json.Unmarshal(got.body, &out), "%s", got.body)
 	require.Equal(t, "q", out.ID)
 	require.Equal(t, want, out.float32s(t, "probabilities"))
+	got = s.do(http.MethodPost, "/v2/models/digits/infer?binary_data_output=true&"+q.Encode(), nil, body)
+	n, err := strconv.Atoi(got.header.Get(headerLength))
+	require.NoError(t, err, "%s", got.body)
+	require.Equal(t, want, float32sOf(got.body[n:]))
 	auto := alone(t, m, x, runtime.Seed(7), runtime.AllLayers(runtime.Dynamics{Spikes: 5, Schedule: &runtime.Schedule{Auto: true}}))
 	require.Equal(t, auto, s.infer("digits", requestJSON{Inputs: images(x), Parameters: map[string]any{"seed": 7, "spikes": 5, "epsilon_schedule": "auto"}}).float32s(t, "probabilities"))
+	for query, want := range map[string]string{
+		"seed=7;spikes=5": "the query", "seed=%zz": "the query", "binary_data_output=perhaps": `parameter "binary_data_output" is perhaps: want true or false`,
+	} {
+		got := s.do(http.MethodPost, "/v2/models/digits/infer?"+query, nil, body)
+		require.Equal(t, http.StatusBadRequest, got.status)
+		require.Contains(t, got.failure(t), want)
+	}
+}
+
+// TestREST_TakesWholeNumbersInEveryForm sends parameters as clients write them that know only
+// floating-point numbers.
+func TestREST_TakesWholeNumbersInEveryForm(t *testing.T) {
+	path, m := digits(t)
+	s := begin(t, path)
+	x := pixels(3, 2)
+	want := alone(t, m, x, runtime.Seed(7), runtime.AllLayers(runtime.Dynamics{Spikes: 50}))
+	input, err := json.Marshal(images(x))
+	require.NoError(t, err)
+	for parameters, refused := range map[string]bool{
+		`"seed":7,"spikes":50`: false, `"seed":7.0,"spikes":5e1`: false, `"seed":"7","spikes":"50"`: false,
+		`"seed":7.5`: true, `"seed":-7.0`: true, `"seed":1e300`: true, `"spikes":0.5`: true, `"seed":true`: true,
+	} {
+		got := s.do(http.MethodPost, "/v2/models/digits/infer", nil, []byte(`{"parameters":{`+parameters+`},"inputs":`+string(input)+`}`))
+		if refused {
+			require.Equal(t, http.StatusBadRequest, got.status, parameters)
+			require.Contains(t, got.failure(t), "whole number")
+			continue
+		}
+		var out responseJSON
+		require.NoError(t, json.Unmarshal(got.body, &out), "%s", got.body)
+		require.Equal(t, want, out.float32s(t, "probabilities"), parameters)
+	}
+	r := call("digits", "", x, nil)
+	r.Parameters = map[string]*oip.InferParameter{
+		"seed":   {ParameterChoice: &oip.InferParameter_DoubleParam{DoubleParam: 7}},
+		"spikes": {ParameterChoice: &oip.InferParameter_Uint64Param{Uint64Param: 50}},
+	}
+	got, err := s.call().ModelInfer(t.Context(), r)
+	require.NoError(t, err)
+	require.Equal(t, want, got.Outputs[0].Contents.Fp32Contents)
 }

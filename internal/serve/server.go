@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -223,7 +224,7 @@ func (s *server) watch(ctx context.Context, hangup <-chan os.Signal) {
 	}
 }
 
-// stop ends the server after the requests at work, or after the given time. The models are closed.
+// stop ends the server after the requests in progress, or after the given time. The models are closed.
 func (s *server) stop(limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
@@ -236,17 +237,15 @@ func (s *server) stop(limit time.Duration) error {
 	}
 	ended.Wait()
 	s.serving.Wait()
+	var calls error
 	if s.grpc != nil {
-		ended.Go(func() {
-			defer context.AfterFunc(ctx, s.grpc.Stop)()
-			s.grpc.GracefulStop()
-		})
+		ended.Go(func() { calls = s.grpc.Shutdown(ctx) })
 	}
 	err := s.conns.shutdown(ctx, s.http)
-	if err != nil {
+	ended.Wait()
+	if err = cmp.Or(err, calls); err != nil {
 		err = fmt.Errorf("requests have not ended within --shutdown-timeout %v: %w", s.shutdown, err)
 	}
-	ended.Wait()
 	s.models.Close()
 	return err
 }

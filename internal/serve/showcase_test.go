@@ -58,6 +58,10 @@ func TestPage_ShowsTheModels(t *testing.T) {
 	require.Contains(t, index.header.Get("Content-Security-Policy"), "default-src 'none'")
 	require.Equal(t, http.StatusOK, s.do(http.MethodGet, "/page/static/main.js", nil, nil).status)
 	require.Equal(t, map[string][]int{"digits": {40, 40}, "staged": {4, 4}}, s.shown())
+	s.do(http.MethodGet, "/page/pictures?model=nowhere", nil, nil)
+	require.InDelta(t, 1, s.metric(`sbs_page_requests_total{code="200"}`), 0)
+	require.InDelta(t, 1, s.metric(`sbs_page_requests_total{code="404"}`), 0)
+	require.InDelta(t, 2, s.metric(`sbs_page_request_duration_seconds_count`), 0)
 
 	pixels := make([]byte, 144)
 	values := make([]float32, 144)

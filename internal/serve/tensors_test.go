@@ -68,7 +68,7 @@ func TestREST_TakesTensorsInEveryForm(t *testing.T) {
 	const infer = "/v2/models/digits/infer"
 	body, err := json.Marshal(flat)
 	require.NoError(t, err)
-	got := s.do(http.MethodPost, infer, map[string]string{"Content-Encoding": "gzip"}, zipped(t, body))
+	got := s.do(http.MethodPost, infer, map[string]string{"Content-Encoding": "GZIP"}, zipped(t, body))
 	var out responseJSON
 	require.NoError(t, json.Unmarshal(got.body, &out), "%s", got.body)
 	require.Equal(t, want, out.float32s(t, "probabilities"))

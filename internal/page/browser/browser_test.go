@@ -4,9 +4,6 @@ import (
 	"image"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -110,7 +107,7 @@ func TestSlider(t *testing.T) {
 	p.do(chromedp.Focus(chromedp.CSS("#slider")))
 	p.keys(kb.Home)
 	require.Equal(t, "1", p.text("#count"))
-	require.Equal(t, "spike per position", p.text("#unit"))
+	require.Equal(t, "spike", p.text("#unit"))
 	for range 8 {
 		p.keys(kb.ArrowRight)
 	}
@@ -203,6 +200,7 @@ func TestSettings(t *testing.T) {
 
 	p.set("model", "mnist-nnmf") // without spikes there is nothing to play
 	require.True(t, value[bool](p, `document.querySelector('.time').hidden && document.getElementById('sampler').closest('.field').hidden`))
+	require.True(t, value[bool](p, `document.getElementById('lead').hidden && document.getElementById('lead-plain').checkVisibility()`), "it does not speak of spikes")
 	require.Len(t, p.answers(), 1)
 	value[bool](p, `(scrollTo(0, 0), true)`)
 	p.shoot("nnmf")
@@ -210,6 +208,8 @@ func TestSettings(t *testing.T) {
 	p.set("sampler", "low_discrepancy")
 	p.set("model", "cifar10-fast") // without test pictures, the page asks for one
 	require.Contains(t, p.text("#lanes"), "Upload a photo. The network tells these apart: airplane, ")
+	require.Contains(t, p.text("#lanes"), "start the server with --pictures FOLDER.")
+	require.True(t, value[bool](p, `document.getElementById('source').hidden`))
 	require.Empty(t, p.answers())
 	photo := filepath.Join(t.TempDir(), "photo.png")
 	img := image.NewNRGBA(image.Rect(0, 0, 32, 32))
@@ -251,6 +251,13 @@ func TestKeyboard(t *testing.T) {
 		require.Contains(t, reached, id)
 	}
 	require.NotContains(t, reached, "file", "the button stands for it")
+
+	link := value[string](p, "location.hash")
+	p.do(chromedp.Focus(chromedp.CSS(".skip")))
+	p.keys(kb.Enter)
+	require.Equal(t, "lanes", focused())
+	require.Equal(t, link, value[string](p, "location.hash"), "the link of the page stays")
+	require.True(t, value[bool](p, `document.getElementById('message').hidden`))
 
 	p.do(chromedp.Focus(chromedp.CSS("#tests button:nth-child(1)")))
 	p.keys(kb.Enter)
@@ -411,25 +418,18 @@ func TestManyClasses(t *testing.T) {
 
 // TestToken opens the page of a server that asks for a token.
 func TestToken(t *testing.T) {
-	inner, end, err := serve(t.Context(), models+"mnist-fast/model.onnx")
-	require.NoError(t, err)
-	t.Cleanup(end)
-	target, err := url.Parse(inner)
-	require.NoError(t, err)
-	proxy := httputil.NewSingleHostReverseProxy(target)
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	url := serveThrough(t, func(w http.ResponseWriter, r *http.Request) bool {
 		open := r.URL.Path == "/" || strings.HasPrefix(r.URL.Path, "/page/static/")
 		if !open && r.Header.Get("Authorization") != "Bearer secret" {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusUnauthorized)
-			return
+			return false
 		}
-		proxy.ServeHTTP(w, r)
-	}))
-	t.Cleanup(s.Close)
+		return true
+	}, "mnist-fast")
 	p := start(t, desktop)
 	p.mayFail = "401"
-	p.do(chromedp.Navigate(s.URL))
+	p.do(chromedp.Navigate(url))
 	message := func(want string) {
 		t.Helper()
 		require.Eventually(t, func() bool { return p.text("#message") == want }, 5*time.Second, 50*time.Millisecond)
@@ -452,6 +452,7 @@ func TestMessages(t *testing.T) {
 	require.Equal(t, "This link is damaged: its picture cannot be read. Was it copied whole?", p.text("#message"))
 	require.Equal(t, "3", p.answers()[0].Class, "the page works nevertheless")
 	for fragment, want := range map[string]string{
+		"#p=AAAA":                  `This link is damaged: it names no network.`,
 		"#m=other&p=AAAA":          `This link is for the network "other", which this server does not have.`,
 		"#m=mnist-fast&spikes=-1":  `This link is damaged: "spikes" is not a number from 0 to 10000000.`,
 		"#m=mnist-fast&seed=1e400": `This link is damaged: "seed" is not a number from 0 to 9007199254740991.`,

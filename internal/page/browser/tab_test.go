@@ -11,6 +11,10 @@ import (
 	"image"
 	"image/png"
 	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"os/exec"
@@ -39,18 +43,42 @@ type tab struct {
 	console []string // what the browser complains about
 }
 
+// paths returns the files of models of this repository.
+func paths(names []string) (list []string) {
+	for _, n := range names {
+		list = append(list, filepath.Join(models, n, "model.onnx"))
+	}
+	return list
+}
+
 // openPage opens the page with models of this repository. The test fails if the browser reports an
 // error or a violation of the Content-Security-Policy.
 func openPage(t *testing.T, s screen, fragment string, names ...string) *tab {
 	t.Helper()
-	var paths []string
-	for _, n := range names {
-		paths = append(paths, filepath.Join(models, n, "model.onnx"))
-	}
-	url, end, err := serve(t.Context(), paths...)
+	url, end, err := serve(t.Context(), paths(names)...)
 	require.NoError(t, err)
 	t.Cleanup(end)
 	return openURL(t, s, url, fragment)
+}
+
+// serveThrough serves the page with models of this repository. before is called before every request,
+// which is not answered if it returns false.
+func serveThrough(t *testing.T, before func(w http.ResponseWriter, r *http.Request) bool, names ...string) string {
+	t.Helper()
+	inner, end, err := serve(t.Context(), paths(names)...)
+	require.NoError(t, err)
+	t.Cleanup(end)
+	target, err := url.Parse(inner)
+	require.NoError(t, err)
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // of requests that the page has ended
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if before(w, r) {
+			proxy.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
 }
 
 // openURL opens the page of a server.

@@ -17,28 +17,30 @@ async function ask(path, options = {}) {
     if (e.name === 'AbortError') throw e;
     throw new Error('The server does not answer. Is it still running?');
   }
-  const body = await response.json().catch(() => ({}));
+  const body = await response.json().catch(() => null);
+  options.signal?.throwIfAborted();
   if (response.status === 401) throw new TokenError(token ? 'This is not the token of the server.' : 'This server asks for a token.');
-  if (!response.ok) throw new Error(body.error || `The server answers ${response.status} ${response.statusText}.`);
+  if (!response.ok) throw new Error(body?.error || `The server answers ${response.status} ${response.statusText}.`);
+  if (!body) throw new Error('The answer of the server cannot be read. Please try again.');
   return body;
 }
 
 export const models = () => ask('models');
 
-export async function pictures(model) {
-  const list = await ask(`pictures?model=${encodeURIComponent(model)}`);
+export async function pictures(model, signal) {
+  const list = await ask(`pictures?model=${encodeURIComponent(model)}`, { signal });
   return list.map((p) => ({ label: p.label, pixels: fromBase64(p.pixels) }));
 }
 
 /** Returns the pixels of a picture file, with the size that the model takes. */
-export async function upload(model, file) {
-  const p = await ask(`picture?model=${encodeURIComponent(model)}`, { method: 'POST', body: file });
+export async function upload(model, file, signal) {
+  const p = await ask(`picture?model=${encodeURIComponent(model)}`, { method: 'POST', body: file, signal });
   return fromBase64(p.pixels);
 }
 
-export async function weights(model, stage, layer, neuron) {
+export async function weights(model, stage, layer, neuron, signal) {
   const query = new URLSearchParams({ model, stage, layer, neuron });
-  const w = await ask(`weights?${query}`);
+  const w = await ask(`weights?${query}`, { signal });
   return { ...w, pixels: fromBase64(w.pixels) };
 }
 

@@ -2,13 +2,13 @@
 import { color, css, sharp } from './pixels.js';
 
 const height = 230;
-const edge = { left: 38, right: 14, top: 18, bottom: 34 };
+const edge = { left: 42, right: 14, top: 18, bottom: 34 };
 export const font = '12px system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif';
 
-/** Returns the classes that stand out, at most five: those with the highest belief at any time, the winner first. */
-export function leaders(lane) {
-  const last = lane.probabilities.at(-1);
-  const peak = last.map((_, k) => Math.max(...lane.probabilities.map((p) => p[k])));
+/** Returns the classes that stand out, at most five: those with the highest belief at any time, the winner of the first lane first. */
+export function leaders(lanes) {
+  const last = lanes[0].probabilities.at(-1);
+  const peak = last.map((_, k) => Math.max(...lanes.flatMap((l) => l.probabilities).map((p) => p[k])));
   const order = last.map((_, k) => k).sort((a, b) => last[b] - last[a] || peak[b] - peak[a]);
   const rest = order.slice(1).filter((k) => peak[k] >= 0.12).sort((a, b) => peak[b] - peak[a]);
   return [order[0], ...rest].slice(0, 5);
@@ -16,7 +16,7 @@ export function leaders(lane) {
 
 const dashes = [[], [7, 3], [2, 3], [9, 3, 2, 3], [5, 5]];
 
-function margin(p) {
+export function margin(p) {
   const [a, b = 0] = [...p].sort((x, y) => y - x);
   return a - b;
 }
@@ -51,7 +51,8 @@ export class Chart {
     this.#axes(c, y, muted, line);
     const until = (values) => values.slice(0, frame + 1).map((v, i) => [this.x(i), y(v)]);
     const all = (values) => values.map((v, i) => [this.x(i), y(v)]);
-    classes.forEach((_, k) => {
+    const others = classes.map((_, k) => k).filter((k) => !order.includes(k));
+    [...others, ...[...order].reverse()].forEach((k) => { // the winner above the others
       const place = order.indexOf(k);
       const values = lane.probabilities.map((p) => p[k]);
       const tone = place < 0 ? color('muted') : color(`class-${place}`);
@@ -80,11 +81,6 @@ export class Chart {
       c.fill();
     });
     this.#labels(c, lane, frame, classes, order, y);
-    if (threshold > 0) {
-      c.fillStyle = muted;
-      c.textAlign = 'left';
-      c.fillText(`dotted: the margin, and the ${Math.round(threshold * 100)}% that it needs`, edge.left + 4, y(threshold) + (threshold > 0.85 ? 14 : -5));
-    }
     this.#describe(lane, spikes, classes, order);
   }
 
@@ -132,12 +128,13 @@ export class Chart {
 
   #describe(lane, spikes, classes, order) {
     const best = lane.probabilities.map((p) => p.indexOf(Math.max(...p)));
+    const winner = best.at(-1);
     let first = best.length - 1;
-    while (first > 0 && best[first - 1] === best.at(-1)) first--;
+    while (first > 0 && best[first - 1] === winner) first--;
     const p = lane.probabilities.at(-1);
-    const others = order.slice(1).map((k) => `${classes[k]} ${percent(p[k])}`).join(', ');
-    this.canvas.setAttribute('aria-label', `Belief in each class over the number of spikes. In the end: ${classes[order[0]]} ${percent(p[order[0]])}` +
-      `${others ? `, ${others}` : ''}. ${classes[order[0]]} leads from ${spikes[first]} spikes per position on.`);
+    const others = order.filter((k) => k !== winner).map((k) => `${classes[k]} ${percent(p[k])}`).join(', ');
+    this.canvas.setAttribute('aria-label', `Belief in each class over the number of spikes. In the end: ${classes[winner]} ${percent(p[winner])}` +
+      `${others ? `, ${others}` : ''}. ${classes[winner]} leads from ${spikes[first]} ${spikes[first] === 1 ? 'spike' : 'spikes'} per position on.`);
   }
 }
 
@@ -151,5 +148,3 @@ export function percent(p) {
   if (p > 0.995 && p < 0.99995) return `${Math.min(99.99, p * 100).toFixed(2).replace(/0$/, '')}%`;
   return `${Math.round(p * 100)}%`;
 }
-
-export { margin };

@@ -10,11 +10,11 @@ function noise(i) {
   return ((x ^ (x >>> 13)) >>> 0) / 2 ** 32;
 }
 
-/** Returns how many spikes the input has got up to a frame. */
-export function total(lane, frame, size) {
-  let sum = 0;
-  for (let i = 0; i < size; i++) sum += lane.dots[frame * size + i];
-  return sum;
+/** Says where the spikes are, and what their colors mean. */
+export function meaning({ channels, black }) {
+  const colors = channels.includes('red');
+  if (channels.includes('dark')) return `${colors ? 'Red, green and blue' : 'Blue'}: brighter than a mean value; gray: darker.`;
+  return `${colors ? 'The more of a color, the more spikes' : 'Bright points get more'}${black ? '; where all is black, they fall anywhere' : ''}.`;
 }
 
 /** Draws the spikes up to a frame; the latest ones stand out. Returns the number of spikes that a dot stands for. */
@@ -24,7 +24,7 @@ export function drawDots(canvas, lane, frame, response, model) {
   const cell = width / model.width;
   const plane = inner.height * inner.width;
   const size = plane * response.channels.length;
-  const each = Math.max(1, Math.ceil(total(lane, frame, size) / most));
+  const each = Math.max(1, Math.ceil(lane.drawn[frame] / most));
   const well = color('well');
   const named = { light: color('accent'), dark: color('muted'), red: color('red'), green: color('green'), blue: color('blue') };
   response.channels.forEach((name, channel) => {

@@ -1,6 +1,6 @@
 // The drawing area, and the preparation of drawings as those of the data sets.
 
-const side = 280; // of the drawing in its own pixels
+const side = 280; // the longer one of the drawing in its own pixels
 const pen = 11; // radius of the pen
 
 /** Lets people draw on a canvas, with the pointer or the keys. began() is called before each stroke, and changed(ink) after it. */
@@ -8,26 +8,30 @@ export class Pad {
   /** cursor is an element that shows where the keys have moved the pen. */
   constructor(canvas, cursor, changed, began) {
     Object.assign(this, { canvas, cursor, changed, began, down: false, light: false });
-    canvas.width = canvas.height = side;
     this.context = canvas.getContext('2d', { willReadFrequently: true });
-    this.key = { x: side / 2, y: side / 2, down: false };
+    this.shape(1, 1);
     canvas.addEventListener('pointerdown', (e) => this.#press(e));
     canvas.addEventListener('pointermove', (e) => this.#move(e));
     for (const name of ['pointerup', 'pointercancel']) canvas.addEventListener(name, () => this.#release());
     canvas.addEventListener('keydown', (e) => this.#keyDown(e));
+    canvas.addEventListener('blur', () => { if (this.key.down) this.#lift(); });
   }
 
-  clear() {
-    this.context.clearRect(0, 0, side, side);
-    this.empty = true;
+  /** Empties the drawing and gives it the shape of pictures of a size. */
+  shape(height, width) {
+    const scale = side / Math.max(height, width);
+    Object.assign(this.canvas, { width: Math.round(scale * width), height: Math.round(scale * height) });
+    this.key = { x: this.canvas.width / 2, y: this.canvas.height / 2, down: false };
   }
+
+  clear() { this.context.clearRect(0, 0, this.canvas.width, this.canvas.height); }
 
   /** Hides the drawing, so that the picture below is seen, until the next stroke. */
   hide(hidden) { this.canvas.classList.toggle('faded', hidden); }
 
   #place(e) {
     const r = this.canvas.getBoundingClientRect();
-    return { x: ((e.clientX - r.left) / r.width) * side, y: ((e.clientY - r.top) / r.height) * side };
+    return { x: ((e.clientX - r.left) / r.width) * this.canvas.width, y: ((e.clientY - r.top) / r.height) * this.canvas.height };
   }
 
   #start(at) {
@@ -47,7 +51,6 @@ export class Pad {
     c.lineTo(to.x + 0.01, to.y);
     c.stroke();
     this.last = to;
-    this.empty = false;
   }
 
   #press(e) {
@@ -71,49 +74,57 @@ export class Pad {
   #keyDown(e) {
     const step = { ArrowLeft: [-8, 0], ArrowRight: [8, 0], ArrowUp: [0, -8], ArrowDown: [0, 8] }[e.key];
     if (e.key === ' ') {
-      this.key.down = !this.key.down;
-      if (this.key.down) this.#start({ x: this.key.x, y: this.key.y });
-      else this.changed(this.gray());
+      if (this.key.down) this.#lift();
+      else {
+        this.key.down = true;
+        this.#start({ x: this.key.x, y: this.key.y });
+      }
     } else if (step) {
-      this.key.x = Math.min(side - pen, Math.max(pen, this.key.x + step[0]));
-      this.key.y = Math.min(side - pen, Math.max(pen, this.key.y + step[1]));
+      this.key.x = Math.min(this.canvas.width - pen, Math.max(pen, this.key.x + step[0]));
+      this.key.y = Math.min(this.canvas.height - pen, Math.max(pen, this.key.y + step[1]));
       if (this.key.down) this.#line({ x: this.key.x, y: this.key.y });
     } else return;
-    this.cursor.style.left = `${(this.key.x / side) * 100}%`;
-    this.cursor.style.top = `${(this.key.y / side) * 100}%`;
+    this.cursor.style.left = `${(this.key.x / this.canvas.width) * 100}%`;
+    this.cursor.style.top = `${(this.key.y / this.canvas.height) * 100}%`;
     e.preventDefault();
   }
 
-  /** Returns the ink of the drawing, from 0 to 1. */
+  /** Ends a stroke of the keys. */
+  #lift() {
+    this.key.down = false;
+    this.changed(this.gray());
+  }
+
+  /** Returns the ink of the drawing, rows of values from 0 to 1. */
   gray() {
-    const data = this.context.getImageData(0, 0, side, side).data;
-    return Float32Array.from({ length: side * side }, (_, i) => data[4 * i + 3] / 255);
+    const { data, width, height } = this.context.getImageData(0, 0, this.canvas.width, this.canvas.height);
+    const row = (i) => Float32Array.from({ length: width }, (_, j) => data[4 * (i * width + j) + 3] / 255);
+    return Array.from({ length: height }, (_, i) => row(i));
   }
 }
 
 /**
- * Returns a drawing as a picture of the given size, as bytes, or null if it is blank. A digit becomes like
+ * Returns a drawing, rows of ink, as a picture of the given size, as bytes, or null if it is blank. A digit becomes like
  * those of MNIST: scaled to fit 20 of 28 pixels, with its center of mass in the middle. Other drawings fill the picture.
  */
 export function prepare(ink, height, width, digit) {
   let [top, left, bottom, right] = [side, side, -1, -1];
-  ink.forEach((v, i) => {
+  let mass = 0, my = 0, mx = 0;
+  ink.forEach((row, y) => row.forEach((v, x) => {
+    mass += v; my += v * (y + 0.5); mx += v * (x + 0.5);
     if (v < 0.1) return;
-    const [y, x] = [Math.floor(i / side), i % side];
     top = Math.min(top, y); bottom = Math.max(bottom, y);
     left = Math.min(left, x); right = Math.max(right, x);
-  });
+  }));
   if (bottom < 0) return null;
-  const room = Math.min(height, width) * (digit ? 20 / 28 : 1);
-  const scale = room / Math.max(bottom - top + 1, right - left + 1); // pixels of the picture per pixel of the drawing
-  let mass = 0, my = 0, mx = 0;
-  ink.forEach((v, i) => { mass += v; my += v * (Math.floor(i / side) + 0.5); mx += v * ((i % side) + 0.5); });
+  // Pixels of the picture per pixel of the drawing:
+  const scale = Math.min(height / (bottom - top + 1), width / (right - left + 1)) * (digit ? 20 / 28 : 1);
   const [cy, cx] = digit ? [my / mass, mx / mass] : [(top + bottom + 1) / 2, (left + right + 1) / 2];
   const out = new Float32Array(height * width);
   // Every pixel of the picture is the mean of its area of the drawing.
   for (let i = top; i <= bottom; i++) {
     for (let j = left; j <= right; j++) {
-      const v = ink[i * side + j];
+      const v = ink[i][j];
       if (v) spread(out, height, width, (i - cy) * scale + height / 2, (j - cx) * scale + width / 2, scale, v);
     }
   }

@@ -1,15 +1,18 @@
 // A lane: the decision with one way of drawing spikes.
-import { Chart, leaders, margin, percent } from './chart.js';
-import { drawDots, total } from './dots.js';
+import { Chart, margin, percent } from './chart.js';
+import { drawDots, meaning } from './dots.js';
 import { element, show } from './pixels.js';
 
 const titles = { low_discrepancy: 'Evenly spread spikes', iid: 'Independent spikes' };
 
 export class Lane {
-  /** own says that the network has its own number of spikes. seek(frame) is called when somebody points at the chart. */
-  constructor(response, index, model, own, seek) {
-    Object.assign(this, { response, model, own, lane: response.lanes[index] });
-    this.order = leaders(this.lane);
+  /**
+   * order has the classes with a color. own says that the network has its own number of spikes. seek(frame) is called
+   * when somebody points at the chart.
+   */
+  constructor(response, index, model, order, own, seek) {
+    Object.assign(this, { response, model, order, lane: response.lanes[index] });
+    this.threshold = (own && response.stages?.[response.stage - 1]?.threshold) || 0;
     const id = `lane-${index}`;
     const view = (area, title, ...children) => element('div', { className: `view ${area}` }, element('h3', {}, title), ...children);
     this.dots = element('canvas', { className: 'pixels', role: 'img' });
@@ -28,7 +31,8 @@ export class Lane {
     if (response.spikes.length > 1) {
       const canvas = element('canvas', { role: 'img' });
       this.chart = new Chart(canvas, seek);
-      this.grid.append(view('chart', 'How the decision grows', canvas));
+      const legend = this.threshold ? [element('p', {}, `Dotted: the margin, and the ${percent(this.threshold)} that it must reach to end at this stage.`)] : [];
+      this.grid.append(view('chart', 'How the decision grows', canvas, ...legend));
     }
     this.grid.append(this.bars.list);
     this.note = element('p', { className: 'note' });
@@ -43,7 +47,9 @@ export class Lane {
       const bar = element('span', { className: 'bar' }), value = element('span', { className: 'value' });
       const place = this.order.indexOf(k);
       if (place >= 0) bar.style.background = `var(--class-${place})`;
-      const row = element('li', {}, element('span', {}, name), element('span', { className: 'track' }, bar), value);
+      const label = element('span', {}, name);
+      if (place >= 0) label.style.borderColor = `var(--class-${place})`;
+      const row = element('li', {}, label, element('span', { className: 'track' }, bar), value);
       list.append(row);
       return { k, row, bar, value };
     });
@@ -80,8 +86,8 @@ export class Lane {
     const size = inner.height * inner.width;
     if (lane.dots) {
       const each = drawDots(this.dots, lane, frame, response, model);
-      const n = total(lane, frame, size * response.channels.length).toLocaleString('en');
-      this.dotsText.textContent = `${n} in the first layer${each > 1 ? `; a dot stands for ${each}` : ''}`;
+      const n = lane.drawn[frame].toLocaleString('en');
+      this.dotsText.textContent = `${n} in the first layer${each > 1 ? `, a dot for every ${each}` : ''}. ${meaning(response)}`;
       this.dots.setAttribute('aria-label', `${n} spikes of the first layer as dots in the picture`);
     }
     if (lane.sees) {
@@ -89,8 +95,7 @@ export class Lane {
       show(this.sees, lane.sees.subarray(frame * bytes, (frame + 1) * bytes), inner, response.crop);
       this.sees.setAttribute('aria-label', 'The picture as the first layer describes it');
     }
-    const threshold = this.own && response.stages && response.stage <= response.stages.length ? response.stages[response.stage - 1].threshold : 0;
-    this.chart?.draw(lane, response.spikes, frame, model.classes, this.order, threshold);
+    this.chart?.draw(lane, response.spikes, frame, model.classes, this.order, this.threshold);
     this.#explain(frame);
   }
 
@@ -99,7 +104,7 @@ export class Lane {
     const p = lane.probabilities.at(-1);
     const end = this.best(response.spikes.length - 1);
     const second = p.map((_, k) => k).sort((a, b) => p[b] - p[a])[1];
-    const parts = [element('b', {}, `In the end: ${end.name}, ${percent(end.probability)}.`)];
+    const parts = [element('b', {}, `${response.spikes.length > 1 ? 'In the end: ' : ''}${end.name}, ${percent(end.probability)}.`)];
     if (second !== undefined) parts.push(` Its lead over ${model.classes[second]}, the margin, is ${percent(margin(p))}.`);
     if (lane.updates) parts.push(` That took ${lane.updates.toLocaleString('en')} spike updates.`);
     if (response.stages) parts.push(this.#stages());
@@ -111,8 +116,15 @@ export class Lane {
     const { stages } = this.response, last = stages.at(-1), count = this.model.stages.length;
     const number = stages.length;
     const why = number < count || last.threshold > 0
-      ? `its margin there, ${percent(last.margin)}, reaches the ${percent(last.threshold)} that the stage asks for`
-      : `in the stage before, its margin was ${percent(stages[number - 2].margin)}, below the ${percent(stages[number - 2].threshold)} that the stage asks for`;
+      ? `its margin there, ${pair(last, 'reaches')} that the stage asks for`
+      : `its margin in the stage before, ${pair(stages[number - 2], 'is below')} that this stage asks for`;
     return ` With its own settings, this picture leaves the network at stage ${number} of ${count}: ${why}.`;
   }
+}
+
+/** Returns a margin and the threshold of its stage, with as many digits as they need to differ. */
+function pair({ margin: m, threshold }, verb) {
+  let [a, b] = [percent(m), percent(threshold)];
+  for (let digits = 1; a === b && digits < 5; digits++) [a, b] = [m, threshold].map((v) => `${(100 * v).toFixed(digits)}%`);
+  return `${a}, ${verb} the ${b}`;
 }

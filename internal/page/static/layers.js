@@ -15,6 +15,7 @@ export class Layers {
     const visible = response.lanes[0].layers.map((_, i) => i).filter((i) => response.lanes.every((l) => l.layers[i].h));
     const key = JSON.stringify([model.name, stage]);
     const chosen = key === this.key ? this.rows.map((r) => r.neuron) : [];
+    for (const r of this.rows) r.task?.abort();
     Object.assign(this, { key, model, stage, frame: undefined }); // draw follows, with a frame of this answer
     this.section.hidden = visible.length === 0;
     this.rows = visible.map((i, row) => this.#row(response, i, chosen[row]));
@@ -29,7 +30,7 @@ export class Layers {
     const where = grid > 1 ? `${first.neurons} neurons at each of ${first.height} × ${first.width} positions` : `${first.neurons} neurons`;
     const last = grid === 1 && first.neurons === this.model.classes.length && index === response.lanes[0].layers.length - 1;
     const r = { layer: first.layer, neuron: neuron ?? strongest(first), neurons: first.neurons, names: last ? this.model.classes : null };
-    r.input = element('input', { type: 'number', min: 0, max: first.neurons - 1, step: 1, id: `neuron-${index}` });
+    r.input = element('input', { type: 'number', min: 0, max: first.neurons - 1, step: 1, id: `neuron-${index}`, 'aria-label': `Neuron of layer ${number}` });
     r.input.addEventListener('change', () => {
       const n = Math.round(Number(r.input.value));
       this.#choose(r, Math.min(first.neurons - 1, Math.max(0, Number.isFinite(n) ? n : 0)));
@@ -48,7 +49,7 @@ export class Layers {
       return figure;
     });
     const title = element('h3', {}, `Layer ${number} `, element('span', {}, `${where}${last ? ', one for each class: this is the answer' : ''}`));
-    const label = element('label', { htmlFor: r.input.id }, 'Neuron', r.input);
+    const label = element('label', {}, 'Neuron', r.input);
     r.root = element('div', { className: 'layer' }, title, element('div', { className: first.neurons > 300 ? 'maps many' : 'maps' }, ...figures),
       element('div', { className: 'neuron' }, label, r.weights, r.text));
     return r;
@@ -60,16 +61,17 @@ export class Layers {
     for (const { maps } of r.maps) maps.neuron = neuron;
     if (this.frame !== undefined) this.#drawRow(r);
     const name = r.names ? ` (${r.names[neuron]})` : '';
+    r.task?.abort();
+    const { signal } = r.task = new AbortController();
     try {
-      const w = await api.weights(this.model.name, this.stage, r.layer, neuron);
-      if (r.neuron !== neuron) return;
+      const w = await api.weights(this.model.name, this.stage, r.layer, neuron, signal);
       show(r.weights, w.pixels, w);
       r.weights.hidden = false;
       r.weights.setAttribute('aria-label', `Weights of neuron ${neuron}${name}`);
       const others = r.layer === this.rows[0].layer ? '' : ', more than the others do';
       r.text.textContent = `its weights W: the pattern that neuron ${neuron}${name} looks for in ${w.height} × ${w.width} pixels${others}`;
     } catch (e) {
-      if (r.neuron !== neuron) return;
+      if (e.name === 'AbortError') return;
       r.weights.hidden = true;
       r.text.textContent = e.message;
     }

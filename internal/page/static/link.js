@@ -4,8 +4,21 @@ import { fromBase64, toBase64 } from './api.js';
 const urlSafe = (text) => text.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
 const unsafe = (text) => text.replaceAll('-', '+').replaceAll('_', '/');
 
-async function through(stream, bytes) {
-  return new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer());
+const through = (stream, bytes) => new Blob([bytes]).stream().pipeThrough(stream);
+
+const packed = async (pixels) => new Uint8Array(await new Response(through(new CompressionStream('deflate-raw'), pixels)).arrayBuffer());
+
+/** Undoes packed, but reads little more than most bytes. */
+async function unpacked(bytes, most) {
+  const reader = through(new DecompressionStream('deflate-raw'), bytes).getReader();
+  const pixels = [];
+  while (pixels.length <= most) {
+    const { done, value } = await reader.read();
+    if (done) return Uint8Array.from(pixels);
+    for (const v of value) pixels.push(v);
+  }
+  reader.cancel();
+  return Uint8Array.from(pixels);
 }
 
 /** Returns the fragment for a state. Most settings with their default are left out. */
@@ -17,7 +30,7 @@ export async function encode(state) {
   if (state.noise) p.set('noise', `${state.noise}=${state.level}`);
   if (!state.fit) p.set('fit', 'no');
   if (state.at != null) p.set('t', state.at);
-  p.set('p', urlSafe(toBase64(await through(new CompressionStream('deflate-raw'), state.pixels))));
+  if (state.pixels) p.set('p', urlSafe(toBase64(await packed(state.pixels))));
   return p.toString();
 }
 
@@ -36,11 +49,12 @@ export async function decode(fragment, size) {
     sampler: p.get('sampler') ?? 'low_discrepancy', noise, level: Number(level ?? 0), fit: p.get('fit') !== 'no',
     at: p.has('t') ? whole('t', 1e7) : null, pixels: null,
   };
+  if (!state.model) throw new Error('This link is damaged: it names no network.');
   const want = size(state.model);
   if (!want) throw new Error(`This link is for the network "${state.model}", which this server does not have.`);
   if (p.has('p')) {
     try {
-      state.pixels = await through(new DecompressionStream('deflate-raw'), fromBase64(unsafe(p.get('p'))));
+      state.pixels = await unpacked(fromBase64(unsafe(p.get('p'))), want);
     } catch {
       throw new Error('This link is damaged: its picture cannot be read. Was it copied whole?');
     }

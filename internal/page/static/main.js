@@ -3,8 +3,8 @@ import * as api from './api.js';
 import { prepare, Pad } from './draw.js';
 import { Lane } from './lane.js';
 import { decode, encode } from './link.js';
-import { percent } from './chart.js';
-import { show } from './pixels.js';
+import { leaders, percent } from './chart.js';
+import { element, show } from './pixels.js';
 import { Layers } from './layers.js';
 
 const $ = (id) => document.getElementById(id);
@@ -12,17 +12,29 @@ const calm = matchMedia('(prefers-reduced-motion: reduce)');
 const frameTime = 130; // ms
 
 let models = [];
-let maxSpikes = 0;
+let maxSpikes = 0, maxFile = 0;
 let model; // the description of the chosen model
 let tests = [];
 let response, lanes = [], frame = 0;
 let playing = 0; // the timer of the player
-let running; // of the request on its way
-let drawTimer, levelTimer, rememberTimer;
+let task = new AbortController(); // of what people have asked for last
+let loading; // of the pictures of the model on their way
+let runTimer, rememberTimer;
 const state = { model: '', stage: 0, spikes: 0, seed: 0, sampler: 'low_discrepancy', noise: '', level: 0, fit: true, at: null, pixels: null };
 
 const layers = new Layers($('layers'), $('inside'));
-const pad = new Pad($('ink'), $('pen'), drawn, () => { $('hint').hidden = true; press(null); });
+const pad = new Pad($('ink'), $('pen'), drawn, () => { next(); $('hint').hidden = true; press(null); });
+
+/** Ends what people have asked for before, so that its answer does not replace a newer one. */
+function next() {
+  task.abort();
+  clearTimeout(runTimer);
+  stop();
+  task = new AbortController();
+  return task;
+}
+
+const busy = (yes) => $('lanes').setAttribute('aria-busy', String(yes));
 
 function fail(error) {
   if (error.name === 'AbortError') return;
@@ -37,40 +49,42 @@ const say = (text) => { $('status').textContent = text; };
 
 function drawn(ink) {
   const pixels = prepare(ink, model.height, model.width, model.digits);
-  if (!pixels) return;
+  if (!pixels) return busy(false);
   if (model.light) pixels.forEach((v, i) => { pixels[i] = 255 - v; });
-  $('lanes').setAttribute('aria-busy', 'true');
-  clearTimeout(drawTimer);
-  drawTimer = setTimeout(() => {
-    if (!pad.down) pad.hide(true);
-    choose(pixels);
-  }, 350);
+  Object.assign(state, { pixels, at: null });
+  busy(true);
+  runTimer = setTimeout(() => run({ play: true }), 350); // unless another stroke follows
+}
+
+/** Shows an empty picture. */
+function blank() {
+  pad.clear();
+  press(null);
+  $('hint').hidden = model.channels !== 1;
+  show($('picture'), new Uint8Array(model.height * model.width * model.channels).fill(model.light ? 255 : 0), model);
 }
 
 function press(index) {
   [...$('tests').children].forEach((b, i) => b.setAttribute('aria-pressed', String(i === index)));
 }
 
+function chooseTest(i) {
+  choose(tests[i].pixels);
+  press(i);
+}
+
 function choose(pixels) {
-  state.pixels = pixels;
-  state.at = null;
+  blank();
+  show($('picture'), pixels, model);
+  Object.assign(state, { pixels, at: null });
   run({ play: true });
 }
 
-function chooseTest(i) {
-  pad.clear();
-  pad.hide(true);
-  $('hint').hidden = false;
-  press(i);
-  choose(tests[i].pixels);
-}
-
 $('clear').addEventListener('click', () => {
-  pad.clear();
+  next();
+  busy(false);
+  blank();
   pad.hide(false);
-  press(null);
-  show($('picture'), new Uint8Array(model.height * model.width).fill(model.light ? 255 : 0), model);
-  $('hint').hidden = false;
   $('ink').focus({ preventScroll: true });
 });
 
@@ -83,16 +97,16 @@ document.addEventListener('drop', (e) => {
 });
 
 async function upload(file) {
-  if (!file) return;
+  if (!file || document.querySelector('main').inert) return;
+  const { signal } = next();
   $('message').hidden = true;
+  busy(true);
   try {
-    const pixels = await api.upload(model.name, file);
-    pad.clear();
-    pad.hide(true);
-    press(null);
-    choose(pixels);
+    if (file.size > maxFile) throw new Error(`This file is too large: a picture may have ${Math.floor(maxFile / 2 ** 20)} MB.`);
+    choose(await api.upload(model.name, file, signal));
   } catch (e) {
     fail(e);
+    if (!signal.aborted) busy(false);
   }
   $('file').value = '';
 }
@@ -100,32 +114,39 @@ async function upload(file) {
 // The models and their settings
 
 async function useModel(name) {
-  running?.abort(); // it is for another model, and so are the picture and the timers
-  clearTimeout(drawTimer);
-  clearTimeout(levelTimer);
+  next(); // the others are for another model
   clearTimeout(rememberTimer);
-  stop();
+  loading?.abort();
+  const mine = loading = new AbortController();
+  const main = document.querySelector('main');
+  main.inert = true; // until the page has the pictures of the model
   model = models.find((m) => m.name === name) ?? models[0];
   state.model = $('model').value = model.name;
   pad.light = model.light;
+  pad.shape(model.height, model.width);
   $('pad').classList.toggle('light', model.light);
-  pad.clear();
   pad.hide(true);
+  blank();
   $('pad').classList.toggle('fixed', model.channels !== 1);
-  $('hint').hidden = model.channels !== 1;
   $('clear').hidden = model.channels !== 1;
-  show($('picture'), new Uint8Array(model.height * model.width * model.channels), model);
-  tests = model.pictures ? await api.pictures(model.name) : [];
-  $('tests-title').hidden = $('source').hidden = tests.length === 0;
+  tests = [];
+  try {
+    if (model.pictures) tests = await api.pictures(model.name, mine.signal);
+  } catch (e) {
+    if (e.name === 'AbortError') throw e;
+    fail(e);
+  } finally {
+    if (mine === loading) main.inert = false;
+  }
+  $('tests-title').hidden = tests.length === 0;
+  $('source').hidden = !model.source;
+  $('source').textContent = `The test pictures are from ${model.source}.`;
   $('tests').replaceChildren(...tests.map((t, i) => {
-    const b = document.createElement('button');
-    b.type = 'button';
-    b.setAttribute('aria-label', `Test picture ${i + 1}${t.label ? `: ${t.label}` : ''}`);
-    b.setAttribute('aria-pressed', 'false');
-    b.title = t.label;
-    const canvas = document.createElement('canvas');
+    const canvas = element('canvas');
     show(canvas, t.pixels, model);
-    b.append(canvas);
+    const b = element('button', {
+      type: 'button', title: t.label, 'aria-label': `Test picture ${i + 1}${t.label ? `: ${t.label}` : ''}`, 'aria-pressed': 'false',
+    }, canvas);
     b.addEventListener('click', () => chooseTest(i));
     return b;
   }));
@@ -133,6 +154,8 @@ async function useModel(name) {
   options($('stage'), [[0, 'where the picture leaves'], ...model.stages.map((s, i) => [i + 1, `${i + 1} of ${model.stages.length}: ${spikesText(s)}`])]);
   $('stage-field').hidden = model.stages.length < 2;
   for (const id of ['sampler', 'spikes']) $(id).closest('.field').hidden = !spiking();
+  $('lead').hidden = !spiking();
+  $('lead-plain').hidden = spiking();
   setSpikes();
 }
 
@@ -169,6 +192,7 @@ function showNoise() {
   const slider = $('level');
   slider.disabled = !kind;
   if (!kind) {
+    slider.value = slider.min;
     $('level-text').textContent = 'Make the picture harder.';
     return;
   }
@@ -200,14 +224,15 @@ $('dice').addEventListener('click', () => {
   run({});
 });
 $('level').addEventListener('input', () => {
+  next();
   state.level = Number($('level').value);
   showNoise();
-  $('lanes').setAttribute('aria-busy', 'true');
-  clearTimeout(levelTimer);
-  levelTimer = setTimeout(() => run({}), 60);
+  busy(true);
+  runTimer = setTimeout(() => run({}), 60);
 });
 $('model').addEventListener('change', async () => {
-  $('lanes').setAttribute('aria-busy', 'true');
+  $('message').hidden = true;
+  busy(true);
   try {
     Object.assign(state, { stage: 0, at: null, noise: '', level: 0, spikes: 0, pixels: null });
     await useModel($('model').value);
@@ -216,40 +241,33 @@ $('model').addEventListener('change', async () => {
     first();
   } catch (e) {
     fail(e);
+    if (e.name !== 'AbortError') busy(false);
   }
 });
 
 /** Shows the first test picture that is not too easy, or asks for a picture if there are none. */
 function first() {
   if (tests.length) return chooseTest(Math.max(0, tests.findIndex((t) => t.label === '3' || t.label === 'Dress')));
-  stop();
-  running?.abort();
-  Object.assign(state, { pixels: null });
-  response = null;
+  next();
+  state.pixels = response = null;
   lanes = [];
-  const p = document.createElement('p');
-  p.className = 'panel empty';
   const names = model.classes.slice(0, 20).join(', ') + (model.classes.length > 20 ? ` and ${model.classes.length - 20} more` : '');
-  p.textContent = `${model.channels === 1 ? 'Draw something, or upload a picture.' : 'Upload a photo.'} The network tells these apart: ${names}.`;
-  $('lanes').replaceChildren(p);
-  $('lanes').setAttribute('aria-busy', 'false');
+  const empty = element('div', { className: 'panel empty' },
+    element('p', {}, `${model.channels === 1 ? 'Draw something, or upload a picture.' : 'Upload a photo.'} The network tells these apart: ${names}.`));
+  if (!model.pictures) empty.append(element('p', {}, 'To offer test pictures, start the server with ', element('code', {}, '--pictures FOLDER'), '.'));
+  $('lanes').replaceChildren(empty);
+  busy(false);
   $('slider').closest('section').hidden = $('inside').hidden = true;
-  own = `m=${encodeURIComponent(model.name)}`;
-  history.replaceState(null, '', `#${own}`);
+  remember();
 }
 
 // The run
 
 async function run({ play = false }) {
-  if (!state.pixels) {
-    $('lanes').setAttribute('aria-busy', 'false');
-    return;
-  }
-  running?.abort();
-  const mine = running = new AbortController();
-  stop();
+  const mine = next();
+  busy(Boolean(state.pixels));
+  if (!state.pixels) return;
   $('message').hidden = true;
-  $('lanes').setAttribute('aria-busy', 'true');
   try {
     let samplers = state.sampler === 'both' ? ['low_discrepancy', 'iid'] : [state.sampler];
     if (!spiking()) samplers = ['low_discrepancy']; // all the same
@@ -257,25 +275,26 @@ async function run({ play = false }) {
     const answer = await api.run({
       model: state.model, stage: state.stage, pixels: state.pixels, spikes: state.spikes, seed: state.seed, samplers, noise, fit: state.fit,
     }, mine.signal);
-    if (mine.signal.aborted) return;
     const moving = play && !calm.matches && answer.spikes.length > 1;
     accept(answer, moving);
     await remember();
-    if (mine !== running) return;
+    if (mine !== task) return;
     if (moving) start();
     else announce();
   } catch (e) {
     fail(e);
   } finally {
-    if (mine === running) $('lanes').setAttribute('aria-busy', 'false');
+    if (mine === task) busy(false);
   }
 }
 
 /** Shows an answer, from its first frame on if it will be played. */
 function accept(answer, moving) {
   response = answer;
+  pad.hide(true);
   show($('picture'), response.pixels, model);
-  lanes = response.lanes.map((_, i) => new Lane(response, i, model, state.spikes === 0, (f) => { stop(); seek(f); }));
+  const order = leaders(response.lanes); // a class has the same color in both lanes
+  lanes = response.lanes.map((_, i) => new Lane(response, i, model, order, state.spikes === 0, (f) => { stop(); seek(f); }));
   $('lanes').replaceChildren(...lanes.map((l) => l.root));
   layers.use(response, model, response.stage || 1);
   const slider = $('slider');
@@ -292,7 +311,7 @@ function showFrame(f) {
   $('slider').value = frame;
   $('slider').setAttribute('aria-valuetext', `${t} spikes per position: ${lanes.map(beliefText).join('; ')}`);
   $('count').textContent = t;
-  $('unit').textContent = t === 1 ? 'spike per position' : 'spikes per position';
+  $('unit').textContent = t === 1 ? 'spike' : 'spikes';
   $('now').textContent = lanes.map(beliefText).join(' | ');
   lanes.forEach((l) => l.draw(frame));
   layers.draw(frame);
@@ -351,8 +370,12 @@ $('play').addEventListener('click', () => {
 // The link
 
 let own = ''; // the fragment that the page has set itself
+let remembered = 0;
 async function remember() {
-  own = await encode(state);
+  const mine = ++remembered;
+  const fragment = await encode(state);
+  if (mine !== remembered) return; // there is a newer one
+  own = fragment;
   history.replaceState(null, '', `#${own}`);
 }
 
@@ -373,7 +396,9 @@ async function openLink() {
     const m = models.find((x) => x.name === name);
     return m && m.height * m.width * m.channels;
   };
-  const link = await decode(location.hash.slice(1), size);
+  const { hash } = location;
+  const link = await decode(hash.slice(1), size);
+  if (hash !== location.hash) return true; // there is a newer one
   if (!link) return false;
   await useModel(link.model);
   Object.assign(state, link);
@@ -384,6 +409,10 @@ async function openLink() {
   return true;
 }
 
+document.querySelector('.skip').addEventListener('click', (e) => { // the fragment is the link of the page
+  e.preventDefault();
+  $('lanes').focus();
+});
 addEventListener('hashchange', async () => {
   if (location.hash.slice(1) === own) return;
   try {
@@ -410,7 +439,7 @@ async function begin() {
     const overview = await api.models();
     $('token').hidden = $('message').hidden = true;
     present(true);
-    [models, maxSpikes] = [overview.models, overview.maxSpikes];
+    ({ models, maxSpikes, maxFile } = overview);
     if (models.length === 0) throw new Error('This server has no networks that the page can show.');
     options($('model'), models.map((m) => [m.name, m.name]));
     let opened = false, damage;

@@ -11,7 +11,7 @@ export const css = ([r, g, b], alpha = 1) => `rgb(${r} ${g} ${b} / ${alpha})`;
 
 export const mix = (a, b, t) => a.map((v, i) => Math.round(v + (b[i] - v) * t));
 
-/** Draws bytes of shape (height, width, channels) on a canvas, with a margin of black pixels. */
+/** Draws bytes of shape (height, width, channels) on a canvas, with an empty margin. */
 export function show(canvas, bytes, { height, width, channels }, margin = 0) {
   canvas.width = width + 2 * margin;
   canvas.height = height + 2 * margin;

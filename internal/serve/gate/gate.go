@@ -35,7 +35,7 @@ type Config struct {
 	Metrics   *metrics.Metrics
 	Log       *slog.Logger
 	MaxBody   int64         // bytes of one request, after decompression
-	MaxBodies int64         // bytes of all requests at work
+	MaxBodies int64         // of memory of all requests in progress
 	Timeout   time.Duration // of one request
 	TokenFile string        // "" for no token
 }
@@ -44,7 +44,7 @@ type Config struct {
 type Gate struct {
 	Config
 	token    atomic.Pointer[[sha256.Size]byte] // its hash; nil if there is none
-	bodies   atomic.Int64                      // bytes of the requests at work
+	bodies   atomic.Int64                      // of memory of the requests in progress
 	draining atomic.Bool
 }
 
@@ -87,11 +87,15 @@ func (g *Gate) Allow(authorization string) error {
 	return nil
 }
 
-// Reserve counts bytes of a request. It returns an error if all requests at work have too many.
-func (g *Gate) Reserve(bytes int64) error {
+// Reserve counts bytes of memory of a request, which has reserved others before. It returns an error
+// if all requests in progress have too many.
+func (g *Gate) Reserve(before, bytes int64) error {
+	if all := before + bytes; all > g.MaxBodies {
+		return inference.Errorf(inference.TooLarge, "the request takes %d bytes of memory, at most %d are allowed for all requests (--max-memory of the server): send fewer images in a request, or binary tensors", all, g.MaxBodies)
+	}
 	if used := g.bodies.Add(bytes); used > g.MaxBodies {
 		g.bodies.Add(-bytes)
-		return inference.Errorf(inference.Busy, "the requests at work have %d bytes, at most %d are allowed (--max-memory of the server): try again later", used, g.MaxBodies)
+		return inference.Errorf(inference.Busy, "the requests in progress take %d bytes of memory, at most %d are allowed (--max-memory of the server): try again later", used, g.MaxBodies)
 	}
 	g.Metrics.Bytes(bytes)
 	return nil

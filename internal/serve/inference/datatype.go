@@ -37,22 +37,31 @@ func ElementType(input, datatype string) (ops.DType, error) {
 // maxDims is the largest number of dimensions of a value in ONNX models of this project.
 const maxDims = 64
 
-// Shape checks the shape of an input, which may be any numbers, and returns it with its number of
-// elements.
-func Shape(input string, shape []int64) ([]int, int, error) {
-	if len(shape) > maxDims {
-		return nil, 0, Errorf(Invalid, "input %q: the shape has %d dimensions, at most %d are supported", input, len(shape), maxDims)
+// maxStrings is the largest number of strings in a request. Each of them can take many times as many
+// bytes in memory as in the request.
+const maxStrings = 100_000
+
+// Type checks the datatype and the shape of an input, which may be anything. It returns the element
+// type, 0 for Bytes, the shape, and the number of elements.
+func Type(input, datatype string, shape []int64) (d ops.DType, sizes []int, count int, err error) {
+	if d, err = ElementType(input, datatype); err != nil {
+		return 0, nil, 0, err
 	}
-	out := make([]int, len(shape))
+	if len(shape) > maxDims {
+		return 0, nil, 0, Errorf(Invalid, "input %q: the shape has %d dimensions, at most %d are supported", input, len(shape), maxDims)
+	}
+	sizes = make([]int, len(shape))
 	for i, n := range shape {
 		if n < 0 || n > ops.MaxElements {
-			return nil, 0, Errorf(Invalid, "input %q: the shape %v has the dimension %d: want 0 to %d", input, shape, n, ops.MaxElements)
+			return 0, nil, 0, Errorf(Invalid, "input %q: the shape %v has the dimension %d: want 0 to %d", input, shape, n, ops.MaxElements)
 		}
-		out[i] = int(n)
+		sizes[i] = int(n)
 	}
-	count, err := ops.Len(out)
-	if err != nil {
-		return nil, 0, Errorf(Invalid, "input %q: the shape %v has more than %d elements", input, shape, ops.MaxElements)
+	if count, err = ops.Len(sizes); err != nil {
+		return 0, nil, 0, Errorf(Invalid, "input %q: the shape %v has more than %d elements", input, shape, ops.MaxElements)
 	}
-	return out, count, nil
+	if d == 0 && count > maxStrings {
+		return 0, nil, 0, Errorf(Invalid, "input %q: the shape %v of BYTES has more than %d elements", input, shape, maxStrings)
+	}
+	return d, sizes, count, nil
 }

@@ -19,6 +19,17 @@ type Request struct {
 
 	// Image is true for a request that consists of an encoded image. Its only input has no name.
 	Image bool
+
+	strings int // in the inputs
+}
+
+// AddInput adds an input to the request.
+func (r *Request) AddInput(in Input) error {
+	if r.strings += len(in.Strings); r.strings > maxStrings {
+		return Errorf(Invalid, "input %q: the inputs of the request have more than %d elements of BYTES together", in.Name, maxStrings)
+	}
+	r.Inputs = append(r.Inputs, in)
+	return nil
 }
 
 // Parameters are the parameters of a request: a string, bool, int64, uint64 or float64 by name.

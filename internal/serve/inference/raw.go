@@ -12,11 +12,7 @@ import (
 // the binary tensor extension and the raw contents of gRPC have them. Each element of BYTES follows
 // its length, 4 bytes. FromRaw keeps raw only for BYTES.
 func FromRaw(name, datatype string, shape []int64, raw []byte) (Input, error) {
-	sizes, count, err := Shape(name, shape)
-	if err != nil {
-		return Input{}, err
-	}
-	d, err := ElementType(name, datatype)
+	d, sizes, count, err := Type(name, datatype, shape)
 	if err != nil {
 		return Input{}, err
 	}
@@ -88,10 +84,13 @@ func rawBools(name string, raw []byte) ([]bool, error) {
 }
 
 func rawStrings(name string, count int, raw []byte) ([][]byte, error) {
-	var out [][]byte // grows with the data: count may be anything
+	out := make([][]byte, 0, min(count, len(raw)/4)) // each has its length
 	for rest := raw; len(rest) > 0; {
 		if len(rest) < 4 || uint64(binary.LittleEndian.Uint32(rest)) > uint64(len(rest)-4) {
 			return nil, Errorf(Invalid, "input %q: element %d of BYTES ends after the %d bytes of the data", name, len(out), len(raw))
+		}
+		if len(out) == count {
+			return nil, Errorf(Invalid, "input %q: the shape has %d elements, but the data has more", name, count)
 		}
 		end := 4 + int(binary.LittleEndian.Uint32(rest))
 		out, rest = append(out, rest[4:end:end]), rest[end:]

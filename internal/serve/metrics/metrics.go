@@ -20,6 +20,8 @@ type Metrics struct {
 
 	requests *prometheus.CounterVec   // model, protocol, code
 	latency  *prometheus.HistogramVec // model, protocol
+	page     *prometheus.CounterVec   // code
+	shown    *prometheus.HistogramVec // without labels
 	bodies   prometheus.Gauge
 	waiting  *prometheus.GaugeVec // model, as all that follow
 	waited   *prometheus.HistogramVec
@@ -52,7 +54,9 @@ func New() *Metrics {
 		registry: prometheus.NewRegistry(),
 		requests: counter("requests_total", "Inference requests by status: an HTTP status code or the name of a gRPC code.", model, "protocol", "code"),
 		latency:  histogram("request_duration_seconds", "Time from the start of an inference request to its answer.", seconds, model, "protocol"),
-		bodies:   prometheus.NewGauge(prometheus.GaugeOpts(name("request_bytes", "Bytes of the bodies of requests at work."))),
+		page:     counter("page_requests_total", "Requests of the page by HTTP status code, without those for its files.", "code"),
+		shown:    histogram("page_request_duration_seconds", "Time of a request of the page.", seconds),
+		bodies:   prometheus.NewGauge(prometheus.GaugeOpts(name("request_bytes", "Bytes of memory of the requests in progress: their bodies, also decoded."))),
 		waiting:  gauge("queue_images", "Images that wait for a batch.", model),
 		waited:   histogram("queue_duration_seconds", "Time of a request in the queue.", seconds, model),
 		batches:  histogram("batch_images", "Images in a batch.", prometheus.ExponentialBuckets(1, 2, 11), model),
@@ -65,7 +69,7 @@ func New() *Metrics {
 	}
 	build := gauge("build_info", "The version of the server, always 1.", "version")
 	build.WithLabelValues(cli.Release()).Set(1)
-	m.registry.MustRegister(m.requests, m.latency, m.bodies, m.waiting, m.waited, m.batches, m.runs, m.images, m.updates, m.stages, m.loads, m.loaded, build,
+	m.registry.MustRegister(m.requests, m.latency, m.page, m.shown, m.bodies, m.waiting, m.waited, m.batches, m.runs, m.images, m.updates, m.stages, m.loads, m.loaded, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -81,7 +85,12 @@ func (m *Metrics) Request(model, protocol, code string, d time.Duration) {
 	m.latency.WithLabelValues(model, protocol).Observe(d.Seconds())
 }
 
-// Bytes changes the number of bytes of requests at work.
+// Page returns a handler that measures h, which answers the requests of the page.
+func (m *Metrics) Page(h http.Handler) http.Handler {
+	return promhttp.InstrumentHandlerCounter(m.page, promhttp.InstrumentHandlerDuration(m.shown, h))
+}
+
+// Bytes changes the number of bytes of memory of requests in progress.
 func (m *Metrics) Bytes(change int64) { m.bodies.Add(float64(change)) }
 
 // Model returns the measurements of one model.

@@ -9,6 +9,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/spike-by-spike/sbs/classify"
+	"github.com/spike-by-spike/sbs/internal/imagefile"
 	"github.com/spike-by-spike/sbs/internal/serve/batch"
 	"github.com/spike-by-spike/sbs/internal/serve/inference"
 	"github.com/spike-by-spike/sbs/ops"
@@ -28,8 +29,8 @@ type inferred struct {
 // computed more than its pictures.
 func (r *inferred) effort() runtime.Effort {
 	e := r.result.Effort
-	if n := len(r.inverted); n > 0 && n < len(e.Updates) {
-		e.Updates = e.Updates[:n]
+	if n := len(r.inverted); n > 0 {
+		e.Updates, e.Stages = e.Updates[:min(n, len(e.Updates))], e.Stages[:min(n, len(e.Stages))]
 	}
 	return e
 }
@@ -177,15 +178,23 @@ func (v *loaded) decode(ctx context.Context, in inference.Input) (*runtime.Tenso
 	return t, inverted, nil
 }
 
-// prepare decodes an image. The number of images that are decoded at a time is limited, because
-// each may take much more memory than its file.
+// largePixels is the number of pixels above which an image is large. A small file may have one, whose
+// decoding takes up to 30 bytes of memory per pixel.
+const largePixels = 1 << 20
+
+// prepare decodes an image. The number of images that are decoded at a time is limited: one of the
+// large ones, and one of the others per CPU core.
 func (v *loaded) prepare(ctx context.Context, file []byte) (classify.Prepared, error) {
+	slots := v.limits.decoders
+	if _, err := imagefile.ReadHeader(file, largePixels); err != nil { // large, or no image
+		slots = v.limits.largeDecoder
+	}
 	select {
-	case v.limits.decoders <- struct{}{}:
+	case slots <- struct{}{}:
 	case <-ctx.Done():
 		return classify.Prepared{}, ctx.Err()
 	}
-	defer func() { <-v.limits.decoders }()
+	defer func() { <-slots }()
 	img, err := classify.DecodeImage(file, v.limits.MaxPixels)
 	if err != nil {
 		return classify.Prepared{}, err
@@ -209,7 +218,10 @@ func (v *loaded) images(inputs map[string]*runtime.Tensor) (int, error) {
 			return 0, inference.Errorf(inference.Invalid, "input %q has %d images, but input %q has %d", infos[0].Name, n, info.Name, other)
 		}
 	}
-	if n < 1 || n > v.limits.MaxBatch {
+	if n < 1 {
+		return 0, inference.Errorf(inference.Invalid, "input %q has no images", infos[0].Name)
+	}
+	if n > v.limits.MaxBatch {
 		return 0, inference.Errorf(inference.Invalid, "input %q has %d images: want 1 to %d (--max-batch of the server): send the others in another request", infos[0].Name, n, v.limits.MaxBatch)
 	}
 	return n, nil

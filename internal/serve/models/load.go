@@ -30,12 +30,12 @@ type loaded struct {
 	since      time.Time
 
 	mu    sync.Mutex
-	users int // requests and runs at work, plus 1 until the model is replaced
+	users int // requests and runs in progress, plus 1 until the model is replaced
 }
 
 // load loads the model in a file.
 func load(ctx context.Context, path string, l *Limits, observer batch.Observer) (*loaded, error) {
-	opts := []runtime.Option{runtime.LoadContext(ctx), runtime.Workers(l.Workers), runtime.MemoryLimit(l.Memory)}
+	opts := []runtime.Option{runtime.LoadContext(ctx), runtime.Workers(l.Workers)}
 	if l.IgnoreChecksum {
 		opts = append(opts, runtime.IgnoreChecksum())
 	}

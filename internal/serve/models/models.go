@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/spike-by-spike/sbs/internal/cli"
 	"github.com/spike-by-spike/sbs/internal/serve/batch"
@@ -27,9 +28,8 @@ const version = "1"
 
 // Limits are the settings of all models.
 type Limits struct {
-	Workers        int   // CPU cores of a run; 0 means all
-	Memory         int64 // of one run, in bytes; 0 means the default of package runtime
-	MaxBatch       int   // images in a batch and in a request
+	Workers        int // CPU cores of a run; 0 means all
+	MaxBatch       int // images in a batch and in a request
 	MaxDelay       time.Duration
 	MaxQueue       int // images that wait
 	MaxSpikes      int // in the parameter spikes
@@ -43,7 +43,7 @@ type Limits struct {
 	// at a time; nil for nothing. images reports whether it classifies images.
 	Loaded func(ctx context.Context, name, path string, images bool)
 
-	decoders chan struct{} // limits the images that are decoded at the same time
+	decoders, largeDecoder chan struct{} // limit the images that are decoded at the same time
 }
 
 // Observer is told what a model does.
@@ -74,7 +74,7 @@ type model struct {
 // New returns the models of a command line, each PATH or NAME=PATH, without loading them. observe
 // returns the observer of a model.
 func New(args []string, l Limits, observe func(name string) Observer) (*Set, error) {
-	l.decoders = make(chan struct{}, goruntime.GOMAXPROCS(0))
+	l.decoders, l.largeDecoder = make(chan struct{}, goruntime.GOMAXPROCS(0)), make(chan struct{}, 1)
 	s := &Set{limits: l, names: map[string]*model{}}
 	for _, arg := range args {
 		name, path, err := split(arg)
@@ -112,10 +112,10 @@ func split(arg string) (name, path string, err error) {
 			}
 		}
 	}
-	for _, r := range name {
-		if !unicode.IsPrint(r) || r == '/' {
-			return "", "", fmt.Errorf("%q cannot be the name of a model: give another one, as in digits=%s", name, path)
-		}
+	// Clients name a model in paths of URLs, and the metrics in UTF-8.
+	unusable := func(r rune) bool { return !unicode.IsPrint(r) || r == '/' }
+	if name == "" || name == "." || name == ".." || !utf8.ValidString(name) || strings.ContainsFunc(name, unusable) {
+		return "", "", fmt.Errorf("%q cannot be the name of a model: give another one, as in digits=%s", name, path)
 	}
 	return name, path, nil
 }
@@ -148,7 +148,7 @@ func (s *Set) load(ctx context.Context, m *model) error {
 	}
 	log.Info("the model is loaded", "path", m.path, "seconds", time.Since(start).Seconds(), "description", v.model.String(), "batches", v.batches, "images", v.classifier != nil)
 	if old := m.current.Swap(v); old != nil {
-		old.leave() // the requests at work end with the old model
+		old.leave() // the requests in progress end with the old model
 	}
 	if s.limits.Loaded != nil {
 		s.limits.Loaded(ctx, m.name, m.path, v.classifier != nil)
@@ -189,7 +189,7 @@ func same(a, b os.FileInfo) bool {
 	return a != nil && b != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// Close closes all models. Requests that are at work end with an error.
+// Close closes all models. Requests in progress end with an error.
 func (s *Set) Close() {
 	for _, m := range s.models {
 		if v := m.current.Swap(nil); v != nil {

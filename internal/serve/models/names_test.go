@@ -29,7 +29,7 @@ func TestSplit_NamesModels(t *testing.T) {
 		require.NoError(t, err, arg)
 		require.Equal(t, want, [2]string{name, path}, arg)
 	}
-	for _, arg := range []string{"=c.onnx", "c=", "a\tb=c.onnx", "a\x00.onnx"} {
+	for _, arg := range []string{"=c.onnx", "c=", "a\tb=c.onnx", "a\x00.onnx", ".onnx", "...onnx", "..=c.onnx", ".=c.onnx", "\xff=c.onnx", "\xff.onnx"} {
 		_, _, err := split(arg)
 		require.Error(t, err, arg)
 	}

@@ -142,6 +142,11 @@ func whole(v any, most uint64) (uint64, bool) {
 			return 0, false
 		}
 		n = uint64(v)
+	case float64: // 3.0, as some clients write whole numbers
+		if v < 0 || v > 1<<53 || v != math.Trunc(v) {
+			return 0, false
+		}
+		n = uint64(v)
 	case string: // of a query, and of clients whose parameters are strings
 		var err error
 		if n, err = strconv.ParseUint(v, 10, 64); err != nil {

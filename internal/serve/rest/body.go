@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/spike-by-spike/sbs/internal/serve/gate"
 	"github.com/spike-by-spike/sbs/internal/serve/inference"
@@ -17,6 +18,9 @@ type body struct {
 	reserved int64
 	bytes    []byte
 }
+
+// gzipped is the only content encoding of requests, apart from none.
+const gzipped = "gzip"
 
 // firstBytes is the size of the memory for a body at first. It grows with what arrives, since the
 // length that a client declares may be wrong.
@@ -32,12 +36,13 @@ func readBody(w http.ResponseWriter, r *http.Request, g *gate.Gate) (*body, erro
 		return b, tooLarge()
 	}
 	var in io.Reader = http.MaxBytesReader(w, r.Body, g.MaxBody)
-	switch encoding := r.Header.Get("Content-Encoding"); encoding {
+	encoding := strings.ToLower(r.Header.Get("Content-Encoding"))
+	switch encoding {
 	case "", "identity":
-	case "gzip":
+	case gzipped:
 		z, err := gzip.NewReader(in)
 		if err != nil {
-			return b, bodyError(err, true, tooLarge)
+			return b, bodyError(err, encoding, tooLarge)
 		}
 		in = z
 	default:
@@ -60,17 +65,14 @@ func readBody(w http.ResponseWriter, r *http.Request, g *gate.Gate) (*body, erro
 		case errors.Is(err, io.EOF):
 			return b, nil
 		case err != nil:
-			return b, bodyError(err, r.Header.Get("Content-Encoding") == "gzip", tooLarge)
+			return b, bodyError(err, encoding, tooLarge)
 		}
 	}
 }
 
 // reserve counts n bytes of memory that decoding the body takes.
 func (b *body) reserve(n int64) error {
-	if all := b.reserved + n; all > b.gate.MaxBodies {
-		return inference.Errorf(inference.TooLarge, "the request takes %d bytes of memory, at most %d are allowed for all requests (--max-memory of the server): send fewer images in a request, or binary tensors", all, b.gate.MaxBodies)
-	}
-	if err := b.gate.Reserve(n); err != nil {
+	if err := b.gate.Reserve(b.reserved, n); err != nil {
 		return err
 	}
 	b.reserved += n
@@ -92,14 +94,14 @@ func (b *body) grow(n int64) error {
 func (b *body) release() { b.gate.Release(b.reserved) }
 
 // bodyError returns an error about reading a body.
-func bodyError(err error, gzipped bool, tooLarge func() error) error {
+func bodyError(err error, encoding string, tooLarge func() error) error {
 	var limit *http.MaxBytesError
 	switch {
 	case errors.As(err, &limit):
 		return tooLarge()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return inference.Errorf(inference.Timeout, "the body has not arrived in time (--read-timeout of the server)")
-	case gzipped:
+	case encoding == gzipped:
 		return inference.Errorf(inference.Invalid, "the body is not complete gzip data, although its content encoding is gzip: %w", err)
 	}
 	return inference.Errorf(inference.Invalid, "the body cannot be read: %w", err)

@@ -12,11 +12,7 @@ import (
 // fromJSON decodes the data of an input, which is valid JSON: a flat list of all elements in
 // row-major order, or lists that are nested like the shape.
 func fromJSON(name, datatype string, shape []int64, data []byte) (inference.Input, error) {
-	sizes, count, err := inference.Shape(name, shape)
-	if err != nil {
-		return inference.Input{}, err
-	}
-	d, err := inference.ElementType(name, datatype)
+	d, sizes, count, err := inference.Type(name, datatype, shape)
 	if err != nil {
 		return inference.Input{}, err
 	}

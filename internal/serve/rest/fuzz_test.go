@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
-	"net/url"
 	"strconv"
 	"testing"
 
@@ -28,7 +27,7 @@ func FuzzRead(f *testing.F) {
 		if isBinary {
 			h.Set(headerLength, strconv.Itoa(length))
 		}
-		r, err := read(h, url.Values{}, body, func() ([]rawInput, error) {
+		r, err := read(h, "", body, func() ([]rawInput, error) {
 			return []rawInput{{name: "x", datatype: "FP32", shape: []int64{-1}, size: 4}}, nil
 		})
 		if err != nil {

@@ -58,20 +58,22 @@ func New(g *gate.Gate, page http.Handler) http.Handler {
 	guarded("/v2/", "", func(_ http.ResponseWriter, r *http.Request) error {
 		return inference.Errorf(inference.NotFound, "there is no path %q", r.URL.Path)
 	})
-	guarded("/metrics", http.MethodGet, func(w http.ResponseWriter, r *http.Request) error {
-		g.Metrics.Handler().ServeHTTP(w, r)
-		return nil
-	})
-	show := func(w http.ResponseWriter, r *http.Request) error {
-		if page == nil {
-			return inference.Errorf(inference.NotFound, "there is no path %q: the server has no page (--no-page); /v2 is the Open Inference Protocol", r.URL.Path)
+	serve := func(h http.Handler) func(w http.ResponseWriter, r *http.Request) error {
+		return func(w http.ResponseWriter, r *http.Request) error {
+			h.ServeHTTP(w, r)
+			return nil
 		}
-		page.ServeHTTP(w, r)
-		return nil
 	}
-	open("/", "", show)
-	open("/page/static/", "", show)
-	guarded("/page/", "", show)
+	guarded("/metrics", http.MethodGet, serve(g.Metrics.Handler()))
+	if page == nil {
+		open("/", "", func(_ http.ResponseWriter, r *http.Request) error {
+			return inference.Errorf(inference.NotFound, "there is no path %q: the server has no page (--no-page); /v2 is the Open Inference Protocol", r.URL.Path)
+		})
+		return mux
+	}
+	open("/", "", serve(page))
+	open("/page/static/", "", serve(page))
+	guarded("/page/", "", serve(g.Metrics.Page(page)))
 	return mux
 }
 
@@ -192,7 +194,7 @@ func (h *handler) answerInfer(w http.ResponseWriter, r *http.Request) error {
 	if err := body.reserve(memoryOf(r.Header, body.bytes)); err != nil {
 		return err
 	}
-	request, err := read(r.Header, r.URL.Query(), body.bytes, func() ([]rawInput, error) { return h.rawInputs(model, version) })
+	request, err := read(r.Header, r.URL.RawQuery, body.bytes, func() ([]rawInput, error) { return h.rawInputs(model, version) })
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"mime"
 	"net/http"
 	"net/url"
@@ -53,7 +54,7 @@ type request struct {
 }
 
 // read decodes the body of a request. inputs returns those of the model that it is for.
-func read(h http.Header, query url.Values, body []byte, inputs func() ([]rawInput, error)) (*request, error) {
+func read(h http.Header, query string, body []byte, inputs func() ([]rawInput, error)) (*request, error) {
 	r := &request{binary: map[string]bool{}}
 	kind, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
 	var err error
@@ -63,13 +64,23 @@ func read(h http.Header, query url.Values, body []byte, inputs func() ([]rawInpu
 	case strings.HasPrefix(kind, "image/"), kind != "application/json" && strings.HasPrefix(http.DetectContentType(body), "image/"):
 		r.Image = true
 		r.Inputs = []inference.Input{{Tensor: inference.Tensor{Shape: []int{1}, Strings: [][]byte{body}}}}
+	case kind == "multipart/form-data":
+		err = inference.Errorf(inference.BadFormat, "the content type %q is not supported: send the image or the JSON object itself, as curl --data-binary @FILE does", kind)
 	default:
 		err = r.readJSON(body, nil)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return r, r.addQuery(query)
+	if err := r.addQuery(query); err != nil {
+		return nil, err
+	}
+	if v, ok := r.Parameters[binaryOutput]; ok {
+		if r.rest, err = strconv.ParseBool(fmt.Sprint(v)); err != nil {
+			return nil, inference.Errorf(inference.Invalid, "parameter %q is %v: want true or false", binaryOutput, v)
+		}
+	}
+	return r, nil
 }
 
 // jsonMemory is the largest memory that decoding a byte of JSON takes, about: of "[0,0,0]" two bytes
@@ -120,7 +131,7 @@ func (r *request) readBinary(length string, body []byte, inputs func() ([]rawInp
 func (r *request) readTensor(body []byte, inputs []rawInput) error {
 	unknown := func(size int64) bool { return size < 0 }
 	if len(inputs) != 1 || len(inputs[0].shape) == 0 || inputs[0].size == 0 || slices.ContainsFunc(inputs[0].shape[1:], unknown) {
-		return inference.Errorf(inference.Invalid, "the header %s is 0, but the model has not one input of a known shape: send a JSON object", headerLength)
+		return inference.Errorf(inference.Invalid, "the header %s is 0, but the model does not have exactly one input with a known shape: send a JSON object", headerLength)
 	}
 	in := inputs[0]
 	each := int64(in.size)
@@ -149,11 +160,6 @@ func (r *request) readJSON(text, binary []byte) error {
 	var err error
 	if r.Parameters, err = parameters(o.Parameters); err != nil {
 		return err
-	}
-	if v, ok := r.Parameters[binaryOutput]; ok {
-		if r.rest, ok = v.(bool); !ok {
-			return inference.Errorf(inference.Invalid, "parameter %q: want true or false", binaryOutput)
-		}
 	}
 	if len(o.Inputs) == 0 {
 		return inference.Errorf(inference.Invalid, "the request has no inputs: want an object with a list \"inputs\"")
@@ -184,7 +190,9 @@ func (r *request) readJSON(text, binary []byte) error {
 		if err != nil {
 			return err
 		}
-		r.Inputs = append(r.Inputs, input)
+		if err := r.AddInput(input); err != nil {
+			return err
+		}
 	}
 	if len(binary) > 0 {
 		return inference.Errorf(inference.Invalid, "%d bytes of binary tensors belong to no input", len(binary))
@@ -220,8 +228,12 @@ func (r *request) isBinary(output string) bool {
 }
 
 // addQuery adds the parameters of the query of a URL.
-func (r *request) addQuery(query url.Values) error {
-	for name, values := range query {
+func (r *request) addQuery(query string) error {
+	list, err := url.ParseQuery(query)
+	if err != nil {
+		return inference.Errorf(inference.Invalid, "the query %q of the URL: %w", query, err)
+	}
+	for name, values := range list {
 		if _, twice := r.Parameters[name]; twice || len(values) > 1 {
 			return inference.Errorf(inference.Invalid, "parameter %q: the request has it twice", name)
 		}

@@ -8,8 +8,16 @@ import (
 	"github.com/spike-by-spike/sbs/ops"
 )
 
-// size returns about the number of bytes of a request.
-func size(r *oip.ModelInferRequest) int64 { return int64(proto.Size(r)) }
+// size returns about the number of bytes of a request: those of the message and, for whole numbers,
+// which can take one byte in a message, those in memory.
+func size(r *oip.ModelInferRequest) int64 {
+	n := proto.Size(r)
+	for _, in := range r.Inputs {
+		c := in.GetContents()
+		n += 4*(len(c.GetIntContents())+len(c.GetUintContents())) + 8*(len(c.GetInt64Contents())+len(c.GetUint64Contents()))
+	}
+	return int64(n)
+}
 
 // fromMessage decodes a request.
 func fromMessage(m *oip.ModelInferRequest) (*inference.Request, error) {
@@ -44,7 +52,9 @@ func fromMessage(m *oip.ModelInferRequest) (*inference.Request, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.Inputs = append(r.Inputs, input)
+		if err := r.AddInput(input); err != nil {
+			return nil, err
+		}
 	}
 	for _, out := range m.Outputs {
 		if err := only("output", out.GetName(), out.GetParameters()); err != nil {
@@ -91,11 +101,7 @@ func parameters(m map[string]*oip.InferParameter) (inference.Parameters, error) 
 
 // fromContents decodes the typed contents of an input.
 func fromContents(in *oip.ModelInferRequest_InferInputTensor) (inference.Input, error) {
-	shape, count, err := inference.Shape(in.Name, in.Shape)
-	if err != nil {
-		return inference.Input{}, err
-	}
-	d, err := inference.ElementType(in.Name, in.Datatype)
+	d, shape, count, err := inference.Type(in.Name, in.Datatype, in.Shape)
 	if err != nil {
 		return inference.Input{}, err
 	}
@@ -111,7 +117,7 @@ func fromContents(in *oip.ModelInferRequest_InferInputTensor) (inference.Input, 
 	want := contentsOf[d]
 	for list, n := range lists {
 		if list != want && n > 0 {
-			return inference.Input{}, inference.Errorf(inference.Invalid, "input %q: %s of %s, which belongs into %s", in.Name, list, in.Datatype, want)
+			return inference.Input{}, inference.Errorf(inference.Invalid, "input %q: the contents are in %s: elements of %s belong in %s", in.Name, list, in.Datatype, want)
 		}
 	}
 	if lists[want] != count {

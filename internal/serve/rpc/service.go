@@ -48,6 +48,7 @@ func failure(err error) error {
 type Server struct {
 	*grpc.Server
 	health *health.Server
+	ending chan struct{} // closed when streams must end
 }
 
 // maxStreams is the number of calls of one connection at the same time.
@@ -55,6 +56,7 @@ const maxStreams = 1000
 
 // New returns the server of all services. certificates is nil without TLS.
 func New(g *gate.Gate, certificates *tls.Config) *Server {
+	s := &Server{health: health.NewServer(), ending: make(chan struct{})}
 	opts := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(newCodec()), grpc.MaxRecvMsgSize(int(g.MaxBody)), grpc.MaxConcurrentStreams(maxStreams), grpc.ConnectionTimeout(10 * time.Second),
 		// Connections that answer no ping are dead; clients may ping, as those of Triton do.
@@ -67,18 +69,29 @@ func New(g *gate.Gate, certificates *tls.Config) *Server {
 			}
 			return next(ctx, req)
 		}),
-		grpc.StreamInterceptor(func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
-			defer recoverTo(g, &err)
+		grpc.StreamInterceptor(func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 			if err := allow(stream.Context(), g, info.FullMethod); err != nil {
 				return failure(err)
 			}
-			return next(srv, stream)
+			done := make(chan error, 1)
+			go func() {
+				var err error
+				defer func() { done <- err }()
+				defer recoverTo(g, &err)
+				err = next(srv, stream)
+			}()
+			select {
+			case err := <-done:
+				return err
+			case <-s.ending:
+				return status.Error(codes.Unavailable, "the server is ending")
+			}
 		}),
 	}
 	if certificates != nil {
 		opts = append(opts, grpc.Creds(credentials.NewTLS(certificates)))
 	}
-	s := &Server{grpc.NewServer(opts...), health.NewServer()}
+	s.Server = grpc.NewServer(opts...)
 	oip.RegisterGRPCInferenceServiceServer(s, &service{gate: g})
 	healthpb.RegisterHealthServer(s, s.health)
 	reflection.Register(s)
@@ -94,6 +107,18 @@ func (s *Server) SetReady(ready bool) {
 	}
 	s.health.SetServingStatus("", status)
 	s.health.SetServingStatus(oip.GRPCInferenceService_ServiceDesc.ServiceName, status)
+}
+
+// Shutdown ends the server after the calls in progress, or with an error when ctx is done. Streams, those
+// of the health and the reflection service, end at once: they last as long as their clients want.
+func (s *Server) Shutdown(ctx context.Context) error {
+	close(s.ending)
+	inTime := context.AfterFunc(ctx, s.Stop)
+	s.GracefulStop()
+	if !inTime() {
+		return ctx.Err()
+	}
+	return nil
 }
 
 // recoverTo sets err if a call has panicked, which would otherwise end the process.
@@ -181,7 +206,7 @@ func (s *service) infer(ctx context.Context, r *oip.ModelInferRequest) (*oip.Mod
 		return nil, err
 	}
 	bytes := size(r)
-	if err := s.gate.Reserve(bytes); err != nil {
+	if err := s.gate.Reserve(0, bytes); err != nil {
 		return nil, err
 	}
 	defer s.gate.Release(bytes)
