@@ -14,6 +14,8 @@ type newControl func(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attribut
 // operators.
 func controlOf(domain, name string) newControl {
 	switch {
+	case domain == previewDomain && name == "FlexAttention":
+		return newFlexAttention
 	case domain != "":
 	case name == "If":
 		return newIf
