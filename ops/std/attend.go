@@ -3,6 +3,7 @@ package std
 import (
 	"fmt"
 	"math"
+	"sync"
 
 	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
@@ -52,10 +53,13 @@ type attentionRun[T floating] struct {
 	masked          int    // the number of keys in the mask
 	lengths         []int64
 	rows, perHead   int // rows of a block, and blocks of a head of K
+
+	mutex sync.Mutex // of idle
+	idle  []*attentionBlock[T]
 }
 
 func attend[T floating](ctx *ops.Context, k *attention, s *attentionSizes, in, out []*ops.Tensor) error {
-	r := attentionRun[T]{
+	r := &attentionRun[T]{
 		k: k, batch: s.batch.Size, queries: s.queries.Size, heads: s.heads.Size, length: s.length.Size, total: s.total().Size,
 		past: s.past.Size, size: s.size.Size, valueSize: s.valueSize.Size, scale: k.scale,
 	}
@@ -88,11 +92,11 @@ func attend[T floating](ctx *ops.Context, k *attention, s *attentionSizes, in, o
 	r.perHead = (group + r.rows - 1) / r.rows
 	steps := r.rows * (r.total*(r.size+r.valueSize+16) + 1)
 	return ctx.For(r.batch*r.heads*r.perHead, max(1, grain/steps), func(lo, hi int) error {
-		b, err := r.newBlock(ctx)
+		b, err := r.takeBlock(ctx)
 		if err != nil {
 			return err
 		}
-		defer b.free()
+		defer r.giveBack(b)
 		for ; lo < hi; lo++ {
 			if err := b.run(lo); err != nil {
 				return err
@@ -234,7 +238,16 @@ type attentionBlock[T floating] struct {
 	exclusion T
 }
 
-func (r *attentionRun[T]) newBlock(ctx *ops.Context) (*attentionBlock[T], error) {
+// takeBlock returns memory for a goroutine, which an earlier part of the loop may have used.
+func (r *attentionRun[T]) takeBlock(ctx *ops.Context) (*attentionBlock[T], error) {
+	r.mutex.Lock()
+	if last := len(r.idle) - 1; last >= 0 {
+		b := r.idle[last]
+		r.idle = r.idle[:last]
+		r.mutex.Unlock()
+		return b, nil
+	}
+	r.mutex.Unlock()
 	t := temporary{ctx: ctx}
 	b := &attentionBlock[T]{attentionRun: r, ctx: ctx, watching: cancelCheck{ctx: ctx}, exclusion: T(math.Inf(-1))}
 	b.q, b.y = bufferOf[T](&t, r.rows*r.size), bufferOf[T](&t, r.rows*r.valueSize)
@@ -245,11 +258,11 @@ func (r *attentionRun[T]) newBlock(ctx *ops.Context) (*attentionBlock[T], error)
 	return b, t.err
 }
 
-func (b *attentionBlock[T]) free() {
-	ops.Free(b.ctx, b.q)
-	ops.Free(b.ctx, b.y)
-	ops.Free(b.ctx, b.weights)
-	ops.Free(b.ctx, b.mask)
+// giveBack lets other parts of the loop use the memory of a block.
+func (r *attentionRun[T]) giveBack(b *attentionBlock[T]) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.idle = append(r.idle, b)
 }
 
 // run computes block number n. Its rows belong to the heads of Q that share a head of K.
@@ -330,7 +343,7 @@ func (b *attentionBlock[T]) softmax(w []T, entry, query, position int) (factor f
 	if b.scores != nil {
 		scores = b.scores[((entry*b.queries+query)*b.length+position)*b.total:][:b.total]
 	}
-	top := math.Inf(-1)
+	top := b.exclusion
 	maskAt := entry*b.maskSteps[0] + query*b.maskSteps[1] + position*b.maskSteps[2]
 	err = inPieces(b.ctx, len(w), func(from, to int) {
 		piece := w[from:to]
@@ -352,16 +365,14 @@ func (b *attentionBlock[T]) softmax(w []T, entry, query, position int) (factor f
 			if b.attentionRun.mask != nil {
 				b.addMask(part, maskAt+(b.first+from)*b.maskSteps[3])
 			}
-			for _, s := range part {
-				top = max(top, float64(s))
-			}
+			top = largestOf(top, part)
 		}
 		b.keep(maskedScores, scores, from, piece)
 	})
 	if err != nil {
 		return 0, err
 	}
-	if top == math.Inf(-1) {
+	if top == b.exclusion {
 		clear(w)
 		b.keep(probabilities, scores, 0, w)
 		return 0, b.watching.after(len(w))
@@ -370,12 +381,7 @@ func (b *attentionBlock[T]) softmax(w []T, entry, query, position int) (factor f
 	clear(w[hi:])
 	var total float64
 	err = inPieces(b.ctx, hi-lo, func(from, to int) {
-		part := w[lo+from : lo+to]
-		for i, s := range part {
-			e := T(portmath.Exp(float64(s) - top))
-			part[i] = e
-			total += float64(e)
-		}
+		total += toExponentials(w[lo+from:lo+to], top)
 	})
 	if err != nil {
 		return 0, err
@@ -392,6 +398,37 @@ func (b *attentionBlock[T]) softmax(w []T, entry, query, position int) (factor f
 		}
 	}
 	return factor, b.watching.after(16 * len(w))
+}
+
+// largestOf returns the largest of top and the numbers of v, or NaN if one of them is NaN.
+func largestOf[T floating](top T, v []T) T {
+	for _, s := range v {
+		if !(s <= top) {
+			if s != s {
+				return s
+			}
+			top = s
+		}
+	}
+	return top
+}
+
+// toExponentials replaces the numbers of v by exp(number - top) and returns the sum of them.
+func toExponentials[T floating](v []T, top T) (sum float64) {
+	if single, ok := any(v).([]float32); ok {
+		for i, s := range single {
+			e := portmath.ExpSingle(s - float32(top))
+			single[i] = e
+			sum += float64(e)
+		}
+		return sum
+	}
+	for i, s := range v {
+		e := portmath.Exp(float64(s) - float64(top))
+		v[i] = T(e)
+		sum += e
+	}
+	return sum
 }
 
 // keep copies scores to the output if the mode of the node asks for them.
