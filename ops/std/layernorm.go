@@ -1,7 +1,6 @@
 package std
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -122,7 +121,7 @@ func (k *layerNormalization) inferAll(in []*ops.Input) ([]ops.Type, error) {
 }
 
 func (k *layerNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
-	return k.normalize(ctx, in, out[0], meanVariance, func(row int, mean, factor float64) {
+	return k.normalize(ctx, in, out[0], true, func(row int, mean, factor float64) {
 		if len(out) > 1 {
 			store(out[1], row, 1, []float64{mean})
 		}
@@ -143,71 +142,114 @@ func (k *rmsNormalization) infer(in []*ops.Input) (ops.Type, error) {
 }
 
 func (k *rmsNormalization) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
-	return k.normalize(ctx, in, out, meanSquare, func(int, float64, float64) {})
-}
-
-// meanSquare returns 0 and the mean of the squares of numbers.
-func meanSquare(ctx context.Context, v []float64) (zero, mean float64, err error) {
-	err = inPieces(ctx, len(v), func(lo, hi int) {
-		for _, x := range v[lo:hi] {
-			mean += float64(x * x)
-		}
-	})
-	return 0, mean / float64(len(v)), err
+	return k.normalize(ctx, in, out, false, func(int, float64, float64) {})
 }
 
 // normalize computes (X - mean) / sqrt(variance + epsilon) * scale + bias, and calls done for
-// every row with its mean and 1/sqrt(variance + epsilon). The inputs after X are the scale
-// and, optionally, the bias.
-func (k rowNormalization) normalize(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor,
-	measure func(ctx context.Context, v []float64) (mean, variance float64, err error), done func(row int, mean, factor float64),
-) error {
+// every row with its mean and 1/sqrt(variance + epsilon). The mean is 0 if centered is not set.
+// The inputs after X are the scale and, optionally, the bias.
+func (k rowNormalization) normalize(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor, centered bool, done func(row int, mean, factor float64)) error {
 	shape := in[0].Shape()
 	axis, err := axisOf(k.axis, len(shape))
 	if err != nil {
 		return err
 	}
-	rows, err := in[0].Reshaped([]int{numElements(shape[:axis]), numElements(shape[axis:])})
-	if err != nil {
-		return err
-	}
+	r := rowNormalizing{ctx: ctx, epsilon: k.epsilon, centered: centered, done: done, rows: numElements(shape[:axis]), size: numElements(shape[axis:])}
 	t := temporary{ctx: ctx}
 	same := true // every row has the same scale and bias
-	var affine [2][]float64
 	for _, other := range in[1:] {
 		same = same && (other == nil || slices.Equal(withoutOnes(other.Shape()), withoutOnes(shape[axis:])))
 	}
 	if same {
-		for i, other := range in[1:] {
-			if other != nil {
-				affine[i] = elementsOf[float64](&t, other)
-			}
+		r.scale = elementsOf[float64](&t, in[1])
+		if bias := inputAt(in, 2); bias != nil {
+			r.bias = elementsOf[float64](&t, bias)
 		}
 	}
 	if t.err != nil {
 		return t.err
 	}
-	err = forEachLine(ctx, rows, 1, func(l *line[float64]) error {
-		mean, variance, err := measure(ctx, l.elements)
-		if err != nil {
-			return err
-		}
-		factor := 1 / math.Sqrt(variance+k.epsilon)
-		done(l.number, mean, factor)
-		if err := shiftAndScale(ctx, l.elements, mean, factor, noBias); err != nil {
-			return err
-		}
-		if err := scaleAndShift(ctx, l.elements, affine[0], affine[1]); err != nil {
-			return err
-		}
-		return storeAll(ctx, out, l.first, l.step, l.elements)
-	})
+	if x, y := in[0].Float32s(), out.Float32s(); x != nil && y != nil {
+		err = ctx.For(r.rows, max(1, grain/max(1, r.size)), func(lo, hi int) error {
+			for row := lo; row < hi; row++ {
+				if err := normalizeRow(&r, row, y[row*r.size:][:r.size], x[row*r.size:][:r.size]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	} else {
+		err = r.converted(out, in[0])
+	}
 	if err != nil || same {
 		return err
 	}
+	return scaleAndShift(ctx, out, in[1:])
+}
+
+// rowNormalizing is one run of LayerNormalization or RMSNormalization.
+type rowNormalizing struct {
+	ctx         *ops.Context
+	epsilon     float64
+	centered    bool
+	done        func(row int, mean, factor float64)
+	rows, size  int
+	scale, bias []float64 // of every row, nil for none
+}
+
+// converted computes all rows for tensors of any type.
+func (r *rowNormalizing) converted(out, x *ops.Tensor) error {
+	rows, err := x.Reshaped([]int{r.rows, r.size})
+	if err != nil {
+		return err
+	}
+	return forEachLine(r.ctx, rows, 1, func(l *line[float64]) error {
+		if err := normalizeRow(r, l.number, l.elements, l.elements); err != nil {
+			return err
+		}
+		return storeAll(r.ctx, out, l.first, l.step, l.elements)
+	})
+}
+
+// normalizeRow computes one row y; x may be the same memory.
+func normalizeRow[T floating](r *rowNormalizing, row int, y, x []T) error {
+	measure := meanSquare[T]
+	if r.centered {
+		measure = meanVariance[T]
+	}
+	mean, variance, err := measure(r.ctx, x)
+	if err != nil {
+		return err
+	}
+	factor := 1 / math.Sqrt(variance+r.epsilon)
+	r.done(row, mean, factor)
+	return inPieces(r.ctx, r.size, func(lo, hi int) {
+		y, x := y[lo:hi], x[lo:hi]
+		switch {
+		case r.scale == nil:
+			for i, v := range x {
+				y[i] = T((float64(v) - mean) * factor)
+			}
+		case r.bias == nil:
+			for i, s := range r.scale[lo:hi] {
+				y[i] = T((float64(x[i]) - mean) * factor * s)
+			}
+		default:
+			scale := r.scale[lo:hi]
+			for i, b := range r.bias[lo:hi] {
+				y[i] = T(float64((float64(x[i])-mean)*factor*scale[i]) + b)
+			}
+		}
+	})
+}
+
+// scaleAndShift multiplies out by the first of the tensors and adds the optional second one.
+// They broadcast to out.
+func scaleAndShift(ctx *ops.Context, out *ops.Tensor, affine []*ops.Tensor) error {
+	shape := out.Shape()
 	steps := []func(a, b float64) float64{times[float64], func(a, b float64) float64 { return a + b }}
 	strides := rowMajor(shape)
-	for i, other := range in[1:] {
+	for i, other := range affine {
 		if other == nil {
 			continue
 		}
@@ -226,22 +268,6 @@ func withoutOnes(shape []int) []int {
 		shape = shape[1:]
 	}
 	return shape
-}
-
-// scaleAndShift replaces each number v by v*scale + bias. A nil scale or bias changes nothing.
-func scaleAndShift(ctx context.Context, v, scale, bias []float64) error {
-	return inPieces(ctx, len(v), func(lo, hi int) {
-		if scale != nil {
-			for i, s := range scale[lo:hi] {
-				v[lo+i] *= s
-			}
-		}
-		if bias != nil {
-			for i, b := range bias[lo:hi] {
-				v[lo+i] += b
-			}
-		}
-	})
 }
 
 // newGroupNormalization returns GroupNormalization (opsets 18, 21): scale * (X - mean) /

@@ -11,22 +11,52 @@ import (
 
 // meanVariance returns the mean and the variance (the mean squared distance from the mean)
 // of numbers.
-func meanVariance(ctx context.Context, v []float64) (mean, variance float64, err error) {
-	err = inPieces(ctx, len(v), func(lo, hi int) {
-		for _, x := range v[lo:hi] {
-			mean += x
-		}
-	})
-	if err != nil {
+func meanVariance[T floating](ctx context.Context, v []T) (mean, variance float64, err error) {
+	if err = inPieces(ctx, len(v), func(lo, hi int) { mean += sumOfNumbers(v[lo:hi]) }); err != nil {
 		return 0, 0, err
 	}
 	mean /= float64(len(v))
-	err = inPieces(ctx, len(v), func(lo, hi int) {
-		for _, x := range v[lo:hi] {
-			variance += float64((x - mean) * (x - mean))
-		}
-	})
+	err = inPieces(ctx, len(v), func(lo, hi int) { variance += sumOfSquares(v[lo:hi], mean) })
 	return mean, variance / float64(len(v)), err
+}
+
+// meanSquare returns 0 and the mean of the squares of numbers.
+func meanSquare[T floating](ctx context.Context, v []T) (zero, mean float64, err error) {
+	err = inPieces(ctx, len(v), func(lo, hi int) { mean += sumOfSquares(v[lo:hi], 0) })
+	return 0, mean / float64(len(v)), err
+}
+
+// sumOfNumbers returns the sum of numbers, in four parts: an addition need not wait for the
+// previous one.
+func sumOfNumbers[T floating](v []T) float64 {
+	var a, b, c, d float64
+	for ; len(v) >= 4; v = v[4:] {
+		a += float64(v[0])
+		b += float64(v[1])
+		c += float64(v[2])
+		d += float64(v[3])
+	}
+	for _, x := range v {
+		a += float64(x)
+	}
+	return (a + b) + (c + d)
+}
+
+// sumOfSquares returns the sum of the squared distances of numbers from a center.
+func sumOfSquares[T floating](v []T, center float64) float64 {
+	var a, b, c, d float64
+	for ; len(v) >= 4; v = v[4:] {
+		x, y, z, w := float64(v[0])-center, float64(v[1])-center, float64(v[2])-center, float64(v[3])-center
+		a += float64(x * x)
+		b += float64(y * y)
+		c += float64(z * z)
+		d += float64(w * w)
+	}
+	for _, e := range v {
+		x := float64(e) - center
+		a += float64(x * x)
+	}
+	return (a + b) + (c + d)
 }
 
 // checkPerChannel checks X (N, C, ...) and the inputs after it, which are vectors with one
