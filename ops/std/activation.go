@@ -145,26 +145,49 @@ func newGelu(n ops.Node) (operation, error) {
 		return nil, err
 	}
 	if approximate == "tanh" {
-		return eachFloat(geluTanh), nil
+		return eachSingle(func(x float32) float32 { return x * sigmoidSingle(geluTanhFactor*(x+float32(0.044715*x*x*x))) }, geluTanh), nil
 	}
 	return eachFloat(gelu), nil
 }
 
 func gelu(x float64) float64 { return 0.5 * x * math.Erfc(-x/math.Sqrt2) }
 
+// geluTanhFactor is 2*sqrt(2/pi).
+const geluTanhFactor = 2 * math.Sqrt2 / math.SqrtPi
+
 // geluTanh is 0.5*x*(1 + tanh(u)), which is x*sigmoid(2*u).
 func geluTanh(x float64) float64 {
-	return x * sigmoid(2*math.Sqrt2/math.SqrtPi*(x+float64(0.044715*x*x*x)))
+	return x * sigmoid(geluTanhFactor*(x+float64(0.044715*x*x*x)))
+}
+
+func sigmoidSingle(x float32) float32 { return 1 / (1 + portmath.ExpSingle(-x)) }
+
+// eachSingle applies a function to each element, in float32 and in float64.
+func eachSingle(single func(float32) float32, f func(float64) float64) unary {
+	return unary{
+		ops.Float32: eachNative(func(out, x []float32) {
+			for i, v := range x {
+				out[i] = single(v)
+			}
+		}),
+		ops.Float64: eachWide(f),
+	}
 }
 
 // newSwish returns Swish (opset 24): x*sigmoid(alpha*x).
 //
 // Attributes: alpha (default 1).
 func newSwish(n ops.Node) (operation, error) {
-	return newParametric([]string{"alpha"}, []float32{1}, swish)(n)
+	p, err := floatAttrs(n.Attributes, []string{"alpha"}, 1)
+	if err != nil {
+		return nil, err
+	}
+	alpha := float32(p[0])
+	return eachSingle(
+		func(x float32) float32 { return x * sigmoidSingle(alpha*x) },
+		func(x float64) float64 { return x * sigmoid(p[0]*x) },
+	), nil
 }
-
-func swish(p []float64, x float64) float64 { return x * sigmoid(p[0]*x) }
 
 // mish is x*tanh(log(1 + exp(x))).
 func mish(x float64) float64 {

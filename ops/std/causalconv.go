@@ -105,7 +105,7 @@ func (k causalConv) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
 				}
 				if k.swish {
 					for i, e := range part {
-						part[i] = float32(float64(e) * sigmoid(float64(e)))
+						part[i] = e * sigmoidSingle(e)
 					}
 				}
 			}
