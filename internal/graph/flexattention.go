@@ -115,21 +115,29 @@ func captured[T any](c *flexAttention, in []T) (score, prob []T) {
 	return in[3:n], in[n:]
 }
 
+// types returns the types of the output and of the scores.
+func (c *flexAttention) types(q, k, v ops.Type) (y, scores ops.Type, err error) {
+	if len(q.Shape) != 4 {
+		return y, scores, fmt.Errorf("%w: Q is %v, want 4 dimensions", ops.ErrShape, q)
+	}
+	if v.DType != q.DType {
+		return y, scores, fmt.Errorf("%w: Q is %v but V is %v", ops.ErrDType, q, v)
+	}
+	types, err := c.scores.Infer([]*ops.Input{{Type: q}, {Type: k}, {Type: v}})
+	if err != nil {
+		return y, scores, err
+	}
+	return types[0], ops.Type{DType: c.precisionOf(q.DType), Shape: types[3].Shape}, nil
+}
+
 func (c *flexAttention) infer(inf *inference, in []*ops.Input) ([]*ops.Input, error) {
 	var out, scores *ops.Input
 	if q, k, v := in[0], in[1], in[2]; q != nil && k != nil && v != nil {
-		if len(q.Shape) != 4 {
-			return nil, fmt.Errorf("%w: Q is %v, want 4 dimensions", ops.ErrShape, q.Type)
-		}
-		if v.DType != q.DType {
-			return nil, fmt.Errorf("%w: Q is %v but V is %v", ops.ErrDType, q.Type, v.Type)
-		}
-		types, err := c.scores.Infer([]*ops.Input{{Type: q.Type}, {Type: k.Type}, {Type: v.Type}})
+		y, w, err := c.types(q.Type, k.Type, v.Type)
 		if err != nil {
 			return nil, err
 		}
-		out = &ops.Input{Type: types[0]}
-		scores = &ops.Input{Type: ops.Type{DType: c.precisionOf(q.DType), Shape: types[3].Shape}}
+		out, scores = &ops.Input{Type: y}, &ops.Input{Type: w}
 	}
 	score, prob := captured(c, in)
 	for _, sub := range []struct {
@@ -155,6 +163,10 @@ func (c *flexAttention) infer(inf *inference, in []*ops.Input) ([]*ops.Input, er
 func (c *flexAttention) run(call *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
 	f := &flexRun{caller: call, flexAttention: c}
 	q, k, v := in[0], in[1], in[2]
+	want, _, err := c.types(ops.TypeOf(q), ops.TypeOf(k), ops.TypeOf(v))
+	if err != nil {
+		return nil, err
+	}
 	if c.score == nil && c.prob == nil {
 		return f.compute(c.attention, q, k, v)
 	}
@@ -162,10 +174,6 @@ func (c *flexAttention) run(call *caller, in []*ops.Tensor) ([]*ops.Tensor, erro
 	precision := c.precisionOf(q.DType())
 	// Values without elements: only the scores are needed.
 	none, err := ops.Zeros(v.DType(), []int{keys[0], keys[1], keys[2], 0})
-	if err != nil {
-		return nil, err
-	}
-	types, err := c.scores.Infer([]*ops.Input{{Type: ops.TypeOf(q)}, {Type: ops.TypeOf(k)}, {Type: ops.TypeOf(v)}})
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +197,7 @@ func (c *flexAttention) run(call *caller, in []*ops.Tensor) ([]*ops.Tensor, erro
 	if f.err != nil {
 		return nil, f.err
 	}
-	return []*ops.Tensor{y}, types[0].Check(y)
+	return []*ops.Tensor{y}, want.Check(y)
 }
 
 // flexRun is one run of FlexAttention. After an error, which err holds, its methods do nothing.

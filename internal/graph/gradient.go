@@ -124,6 +124,11 @@ func (g *gradient) findSteps(from *Graph) error {
 	return nil
 }
 
+// noGradient returns the error of a value that has no gradient.
+func noGradient(name string, t ops.Type) error {
+	return fmt.Errorf("%w: %s is %v: gradients of other types than float32 are not supported", ops.ErrDType, name, t)
+}
+
 func (g *gradient) graphs() []*Graph { return nil }
 
 func (g *gradient) infer(_ *inference, in []*ops.Input) ([]*ops.Input, error) {
@@ -133,7 +138,7 @@ func (g *gradient) infer(_ *inference, in []*ops.Input) ([]*ops.Input, error) {
 			continue
 		}
 		if x.DType != ops.Float32 {
-			return nil, fmt.Errorf("%w: input %d is %v: gradients of other types than float32 are not supported", ops.ErrDType, i, x.Type)
+			return nil, noGradient(fmt.Sprintf("input %d", i), x.Type)
 		}
 		if i < g.outputs {
 			out[i] = &ops.Input{Type: x.Type}
@@ -146,6 +151,9 @@ func (g *gradient) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
 	r := &gradientRun{gradient: g, caller: c, values: map[int]*ops.Tensor{}, gradients: map[int]*ops.Tensor{}, contexts: make([]ops.Context, len(g.steps))}
 	for i, slot := range g.inputs {
 		r.values[slot] = in[i]
+		if i < g.trained && in[i].DType() != ops.Float32 {
+			return nil, noGradient(fmt.Sprintf("input %d", i), ops.TypeOf(in[i]))
+		}
 	}
 	for i := range g.steps {
 		if err := r.forward(i); err != nil {
@@ -154,7 +162,7 @@ func (g *gradient) run(c *caller, in []*ops.Tensor) ([]*ops.Tensor, error) {
 	}
 	y := r.values[g.y]
 	if y.DType() != ops.Float32 {
-		return nil, fmt.Errorf("%w: y is %v: gradients of other types than float32 are not supported", ops.ErrDType, ops.TypeOf(y))
+		return nil, noGradient("y", ops.TypeOf(y))
 	}
 	first, err := r.gradientOf(g.y)
 	if err != nil {

@@ -26,7 +26,7 @@ import (
 //
 // Attributes: is_causal (default 0; 1 excludes the keys after a query), q_num_heads and
 // kv_num_heads (required if the inputs have 3 dimensions), scale (default 1/sqrt(size)),
-// softcap (default 0; otherwise scores s become softcap*tanh(s/softcap) before the mask),
+// softcap (default 0; if it is positive, scores s become softcap*tanh(s/softcap) before the mask),
 // qk_matmul_output_mode (default 0; selects the scores in the fourth output: 0 scale * Q K^T,
 // 1 after softcap, 2 after the mask, 3 after the softmax), softmax_precision (the results are
 // at least as precise), and since opset 25 left_window_size and right_window_size (default -1,
@@ -69,9 +69,7 @@ func newAttention(n ops.Node) (multiOperation, error) {
 	if err != nil {
 		return nil, err
 	}
-	if k.softcap = float64(softcap); !(softcap >= 0) {
-		return nil, fmt.Errorf("%w: softcap is %v, want 0 or a positive number", ops.ErrAttribute, softcap)
-	}
+	k.softcap = float64(softcap)
 	if _, err := precisionAttr(a, "softmax_precision", ops.Float32); err != nil {
 		return nil, err
 	}

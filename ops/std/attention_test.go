@@ -244,7 +244,6 @@ func TestAttention_ChecksItsInputs(t *testing.T) {
 		in    tensors
 	}{
 		{"qk_matmul_output_mode is 4", attrs{"qk_matmul_output_mode": int64(4)}, 25, tensors{q, k, v}},
-		{"softcap is -1", attrs{"softcap": float32(-1)}, 25, tensors{q, k, v}},
 		{"left_window_size is -2", attrs{"left_window_size": int64(-2)}, 25, tensors{q, k, v}},
 		{"unknown left_window_size", attrs{"left_window_size": int64(2)}, 24, tensors{q, k, v}},
 		{"softmax_precision 7", attrs{"softmax_precision": int64(7)}, 25, tensors{q, k, v}},
