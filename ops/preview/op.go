@@ -77,13 +77,7 @@ func (o *op) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 			return fmt.Errorf("%w: input %d is %v, want one number", ops.ErrShape, i, ops.TypeOf(in[i]))
 		}
 	}
-	rate := 0.0
-	if v, ok := ops.Data[float64](in[0]); ok {
-		rate = v[0]
-	} else {
-		rate = float64(in[0].Float32s()[0])
-	}
-	step := o.rule(rate, in[1].Int64s()[0])
+	step := o.rule(rateOf(in[0]), in[1].Int64s()[0])
 	for i := range o.count {
 		given, updated := make([]*ops.Tensor, len(o.kinds)), make([]*ops.Tensor, len(o.kinds))
 		for kind := range o.kinds {
@@ -103,6 +97,14 @@ func (o *op) Run(ctx *ops.Context, in, out []*ops.Tensor) error {
 		}
 	}
 	return nil
+}
+
+// rateOf returns the learning rate in a tensor.
+func rateOf(x *ops.Tensor) float64 {
+	if v, ok := ops.Data[float64](x); ok {
+		return v[0]
+	}
+	return float64(x.Float32s()[0])
 }
 
 // grain is the number of elements in a part of a parallel loop.

@@ -134,8 +134,8 @@ func (c *attentionCase) want() (out [4][]float64) {
 					}
 					s *= number("scale", 1/math.Sqrt(float64(c.size)))
 					stages[0] = append(stages[0], s)
-					if cap := number("softcap", 0); cap > 0 {
-						s = cap * math.Tanh(s/cap)
+					if bound := number("softcap", 0); bound > 0 {
+						s = bound * math.Tanh(s/bound)
 					}
 					stages[1] = append(stages[1], s)
 					if left := number("left_window_size", -1); left >= 0 && float64(k) < float64(place)-left {

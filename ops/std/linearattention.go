@@ -141,8 +141,8 @@ func (k *linearAttention) checkRates(in []*ops.Input, batch, length, size ops.Di
 			continue
 		}
 		ok := fitsDims(x.Shape, []ops.Dim{batch, length, unknown})
-		if d := ops.Dim(unknown); ok {
-			d = x.Shape[2]
+		if ok {
+			d := x.Shape[2]
 			ok = !d.Known() || d.Size == last[0] || d.Size == last[1] || i == 4 && !size.Known() && d.Size%k.heads == 0
 		}
 		if !ok {
