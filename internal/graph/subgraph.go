@@ -5,6 +5,7 @@ import (
 
 	"github.com/spike-by-spike/sbs/internal/onnx/onnxpb"
 	"github.com/spike-by-spike/sbs/ops"
+	"github.com/spike-by-spike/sbs/ops/preview"
 )
 
 // newControl makes an operator with subgraphs for a node, whose inputs are in st.
@@ -14,6 +15,10 @@ type newControl func(s *scope, st *Step, n *onnxpb.NodeProto, attrs ops.Attribut
 // operators.
 func controlOf(domain, name string) newControl {
 	switch {
+	case domain == previewDomain && name == "FlexAttention":
+		return newFlexAttention
+	case domain == preview.TrainingDomain && name == "Gradient":
+		return newGradient
 	case domain != "":
 	case name == "If":
 		return newIf

@@ -132,6 +132,73 @@ func newShrink(n ops.Node) (operation, error) {
 	return k, nil
 }
 
+// newGelu returns Gelu (opset 20): x*P(X <= x) for a normally distributed X, 0.5*x*(1 +
+// erf(x/sqrt(2))).
+//
+// Attributes: approximate (default none; tanh replaces erf by an approximation with tanh).
+func newGelu(n ops.Node) (operation, error) {
+	if err := n.Attributes.Only("approximate"); err != nil {
+		return nil, err
+	}
+	approximate, err := choiceAttr(n.Attributes, "approximate", "none", "tanh")
+	if err != nil {
+		return nil, err
+	}
+	if approximate == "tanh" {
+		return eachSingle(func(x float32) float32 { return x * sigmoidSingle(geluTanhFactor*(x+float32(0.044715*x*x*x))) }, geluTanh), nil
+	}
+	return eachFloat(gelu), nil
+}
+
+func gelu(x float64) float64 { return 0.5 * x * math.Erfc(-x/math.Sqrt2) }
+
+// geluTanhFactor is 2*sqrt(2/pi).
+const geluTanhFactor = 2 * math.Sqrt2 / math.SqrtPi
+
+// geluTanh is 0.5*x*(1 + tanh(u)), which is x*sigmoid(2*u).
+func geluTanh(x float64) float64 {
+	return x * sigmoid(geluTanhFactor*(x+float64(0.044715*x*x*x)))
+}
+
+func sigmoidSingle(x float32) float32 { return 1 / (1 + portmath.ExpSingle(-x)) }
+
+// eachSingle applies a function to each element, in float32 and in float64.
+func eachSingle(single func(float32) float32, f func(float64) float64) unary {
+	return unary{
+		ops.Float32: eachNative(func(out, x []float32) {
+			for i, v := range x {
+				out[i] = single(v)
+			}
+		}),
+		ops.Float64: eachWide(f),
+	}
+}
+
+// newSwish returns Swish (opset 24): x*sigmoid(alpha*x).
+//
+// Attributes: alpha (default 1).
+func newSwish(n ops.Node) (operation, error) {
+	p, err := floatAttrs(n.Attributes, []string{"alpha"}, 1)
+	if err != nil {
+		return nil, err
+	}
+	alpha := float32(p[0])
+	return eachSingle(
+		func(x float32) float32 { return x * sigmoidSingle(alpha*x) },
+		func(x float64) float64 { return x * sigmoid(p[0]*x) },
+	), nil
+}
+
+// mish is x*tanh(log(1 + exp(x))).
+func mish(x float64) float64 {
+	if x > 40 {
+		return x // the factor is 1, and exp(x) may overflow
+	}
+	e := portmath.Exp(x)
+	n := float64(e * (e + 2)) // (1+e)^2 - 1
+	return x * (n / (n + 2))
+}
+
 // newClip returns Clip (opsets 6, 11, 12, 13): x, but at least min and at most max, both
 // optional. X has any type but bool. min and max are scalars of the same type, the second
 // and third input. Before opset 11 they are float attributes.

@@ -194,6 +194,7 @@ func longNodes() []longNode {
 	} {
 		nodes = append(nodes, longNode{operator: name, in: tensors{x}})
 	}
+	nodes = append(nodes, longAttentionNodes()...)
 	for _, name := range []string{"Add", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Mul", "Pow", "Sub"} {
 		nodes = append(nodes, longNode{operator: name, in: tensors{x, y}})
 	}
@@ -201,6 +202,31 @@ func longNodes() []longNode {
 		nodes = append(nodes, longNode{operator: name, in: tensors{flags, flags}})
 	}
 	return nodes
+}
+
+// longAttentionNodes returns long nodes of the operators of transformers.
+func longAttentionNodes() []longNode {
+	x := floats(1 << 21)
+	image := floats(1, 1, 1024, 2048)
+	heads, long := floats(1, 1, 64, 64), floats(1, 1, 1<<15, 64)
+	double := func(x *ops.Tensor) *ops.Tensor { return typed(ops.Float64, 1, x) }
+	return []longNode{
+		{operator: "Attention", in: tensors{heads, long, long}},
+		{operator: "Attention", name: "one query", attrs: attrs{"softcap": float32(2), "is_causal": int64(1)}, in: tensors{
+			floats(1, 1, 1, 8), floats(1, 1, 1<<19, 8), floats(1, 1, 1<<19, 8), nil, floats(1, 1, 1<<19, 8), floats(1, 1, 1<<19, 8),
+		}},
+		{operator: "Attention", name: "mask and scores", outputs: 4, attrs: attrs{"qk_matmul_output_mode": int64(3)}, in: tensors{heads, long, long, floats(64, 1<<15)}},
+		{operator: "Attention", name: "float64", in: tensors{double(heads), double(long), double(long)}},
+		{operator: "CausalConvWithState", outputs: 2, attrs: attrs{"activation": "silu"}, in: tensors{floats(1, 1, 1<<19), floats(1, 1, 8), f32(1)}},
+		{operator: "Gelu", in: tensors{x}}, {operator: "Gelu", name: "tanh", attrs: attrs{"approximate": "tanh"}, in: tensors{x}},
+		{operator: "GroupNormalization", attrs: attrs{"num_groups": int64(1)}, in: tensors{image, f32(1), f32(0)}},
+		{operator: "LinearAttention", outputs: 2, attrs: attrs{"q_num_heads": int64(1), "kv_num_heads": int64(1), "update_rule": "delta"}, in: tensors{
+			floats(1, 512, 512), floats(1, 512, 512), floats(1, 512, 64), nil, nil, floats(1, 512, 1),
+		}},
+		{operator: "Mish", in: tensors{x}}, {operator: "Swish", in: tensors{x}},
+		{operator: "RMSNormalization", in: tensors{x, x}},
+		{operator: "RotaryEmbedding", in: tensors{floats(1, 1, 4096, 512), floats(1, 4096, 256), floats(1, 4096, 256)}},
+	}
 }
 
 // short lists the operators that do almost no work.
@@ -222,7 +248,7 @@ func TestEveryOperator_ChecksTheContext(t *testing.T) {
 		t.Run(n.operator+" "+n.name, func(t *testing.T) {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
-			opset := 17
+			opset := max(17, versions[n.operator][0])
 			switch n.operator {
 			case "Upsample", "Scatter":
 				opset = 9

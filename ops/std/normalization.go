@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/spike-by-spike/sbs/internal/portmath"
 	"github.com/spike-by-spike/sbs/ops"
@@ -12,22 +11,52 @@ import (
 
 // meanVariance returns the mean and the variance (the mean squared distance from the mean)
 // of numbers.
-func meanVariance(ctx context.Context, v []float64) (mean, variance float64, err error) {
-	err = inPieces(ctx, len(v), func(lo, hi int) {
-		for _, x := range v[lo:hi] {
-			mean += x
-		}
-	})
-	if err != nil {
+func meanVariance[T floating](ctx context.Context, v []T) (mean, variance float64, err error) {
+	if err = inPieces(ctx, len(v), func(lo, hi int) { mean += sumOfNumbers(v[lo:hi]) }); err != nil {
 		return 0, 0, err
 	}
 	mean /= float64(len(v))
-	err = inPieces(ctx, len(v), func(lo, hi int) {
-		for _, x := range v[lo:hi] {
-			variance += float64((x - mean) * (x - mean))
-		}
-	})
+	err = inPieces(ctx, len(v), func(lo, hi int) { variance += sumOfSquares(v[lo:hi], mean) })
 	return mean, variance / float64(len(v)), err
+}
+
+// meanSquare returns 0 and the mean of the squares of numbers.
+func meanSquare[T floating](ctx context.Context, v []T) (zero, mean float64, err error) {
+	err = inPieces(ctx, len(v), func(lo, hi int) { mean += sumOfSquares(v[lo:hi], 0) })
+	return 0, mean / float64(len(v)), err
+}
+
+// sumOfNumbers returns the sum of numbers, in four parts: an addition need not wait for the
+// previous one.
+func sumOfNumbers[T floating](v []T) float64 {
+	var a, b, c, d float64
+	for ; len(v) >= 4; v = v[4:] {
+		a += float64(v[0])
+		b += float64(v[1])
+		c += float64(v[2])
+		d += float64(v[3])
+	}
+	for _, x := range v {
+		a += float64(x)
+	}
+	return (a + b) + (c + d)
+}
+
+// sumOfSquares returns the sum of the squared distances of numbers from a center.
+func sumOfSquares[T floating](v []T, center float64) float64 {
+	var a, b, c, d float64
+	for ; len(v) >= 4; v = v[4:] {
+		x, y, z, w := float64(v[0])-center, float64(v[1])-center, float64(v[2])-center, float64(v[3])-center
+		a += float64(x * x)
+		b += float64(y * y)
+		c += float64(z * z)
+		d += float64(w * w)
+	}
+	for _, e := range v {
+		x := float64(e) - center
+		a += float64(x * x)
+	}
+	return (a + b) + (c + d)
 }
 
 // checkPerChannel checks X (N, C, ...) and the inputs after it, which are vectors with one
@@ -311,107 +340,6 @@ func (k *lrn) run(ctx *ops.Context, in []*ops.Tensor, out *ops.Tensor) error {
 		}
 		return storeAll(ctx, out, l.first, l.step, result)
 	})
-}
-
-// newLayerNormalization returns LayerNormalization (opset 17): (X - mean) / deviation *
-// Scale + B, where the mean and the standard deviation are computed over the dimensions
-// from the axis on. Scale and the optional B broadcast to the shape of X as for Add. All
-// inputs have the same type, float32 or float64. The optional outputs are the mean and
-// 1/deviation, in which the dimensions from the axis on have size 1.
-//
-// Attributes: axis (default -1), epsilon (default 1e-5), stash_type (ignored: the optional
-// outputs have the type of X).
-func newLayerNormalization(n ops.Node) (multiOperation, error) {
-	if err := n.Attributes.Only("axis", "epsilon", "stash_type"); err != nil {
-		return nil, err
-	}
-	axis, err := ops.Attr(n.Attributes, "axis", int64(-1))
-	if err != nil {
-		return nil, err
-	}
-	epsilon, err := ops.Attr(n.Attributes, "epsilon", float32(1e-5))
-	return &layerNormalization{axis, float64(epsilon)}, err
-}
-
-type layerNormalization struct {
-	axis    int64
-	epsilon float64
-}
-
-func (k *layerNormalization) inferAll(in []*ops.Input) ([]ops.Type, error) {
-	x := in[0].Type
-	if err := checkDType("X", x, floatTypes...); err != nil {
-		return nil, err
-	}
-	axis, err := axisOf(k.axis, len(x.Shape))
-	if err != nil {
-		return nil, fmt.Errorf("%w: X is %v", err, x)
-	}
-	for _, other := range in[1:] {
-		if other == nil {
-			continue
-		}
-		if other.DType != x.DType {
-			return nil, fmt.Errorf("%w: X is %v but another input is %v", ops.ErrDType, x, other.Type)
-		}
-		if _, err := (oneWay{arithmetic{x.DType: nil}}).infer([]*ops.Input{in[0], other}); err != nil {
-			return nil, err
-		}
-	}
-	shape := slices.Clone(x.Shape)
-	for i := axis; i < len(shape); i++ {
-		shape[i] = ops.Dim{Size: 1}
-	}
-	t := ops.Type{DType: x.DType, Shape: shape}
-	return []ops.Type{x, t, t}, nil
-}
-
-func (k *layerNormalization) runAll(ctx *ops.Context, in, out []*ops.Tensor) error {
-	x, shape := in[0], in[0].Shape()
-	axis, err := axisOf(k.axis, len(shape))
-	if err != nil {
-		return err
-	}
-	rows, err := x.Reshaped([]int{numElements(shape[:axis]), numElements(shape[axis:])})
-	if err != nil {
-		return err
-	}
-	err = forEachLine(ctx, rows, 1, func(l *line[float64]) error {
-		mean, variance, err := meanVariance(ctx, l.elements)
-		if err != nil {
-			return err
-		}
-		factor := []float64{1 / math.Sqrt(variance+k.epsilon)}
-		if err := shiftAndScale(ctx, l.elements, mean, factor[0], noBias); err != nil {
-			return err
-		}
-		if err := storeAll(ctx, out[0], l.first, l.step, l.elements); err != nil {
-			return err
-		}
-		if len(out) > 1 {
-			store(out[1], l.number, 1, []float64{mean})
-		}
-		if len(out) > 2 {
-			store(out[2], l.number, 1, factor)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	steps := []func(a, b float64) float64{times[float64], func(a, b float64) float64 { return a + b }}
-	strides := rowMajor(shape)
-	for i, other := range in[1:] {
-		if other == nil {
-			continue
-		}
-		n := newNest(shape, strides, strides, broadcastStrides(other.Shape(), len(shape)))
-		l := arithmeticLoop{nest: n, out: out[0], a: out[0], b: other, compute: convertedRows(elementPairs(steps[i]))}
-		if err := ctx.Do(n.total, grain, &l); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // newMeanVarianceNormalization returns MeanVarianceNormalization (opsets 9, 13): X minus

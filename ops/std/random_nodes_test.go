@@ -52,7 +52,10 @@ func newNodeGenerator(seed uint64) *nodeGenerator {
 		"coordinate_transformation_mode": text("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_crop_and_resize", "output_half_pixel"),
 		"nearest_mode":                   text("floor", "ceil", "round_prefer_floor", "round_prefer_ceil"),
 		"padding_mode":                   text("zeros", "border", "reflection"),
-		"to":                             dtype, "dtype": dtype, "output_datatype": dtype,
+		"approximate":                    text("none", "tanh"),
+		"activation":                     text("none", "silu", "swish"),
+		"update_rule":                    text("linear", "gated", "delta", "gated_delta"),
+		"to":                             dtype, "dtype": dtype, "output_datatype": dtype, "stash_type": dtype, "softmax_precision": dtype,
 	}
 	for _, name := range []string{
 		"axes", "kernel_shape", "strides", "dilations", "output_shape", "output_padding", "perm", "split", "shape", "value_ints", "scales", "pooled_shape",
@@ -64,16 +67,18 @@ func newNodeGenerator(seed uint64) *nodeGenerator {
 		"k", "largest", "sorted", "select_last_index", "exclusive", "reverse", "p", "upper", "batch_axis", "time_axis", "fmod",
 		"detect_negative", "detect_positive", "transA", "transB", "training_mode", "spatial", "sample_size", "size", "ignore_index",
 		"center_point_box", "align_corners", "inverse", "onesided", "periodic", "output_height", "output_width", "sampling_ratio",
-		"exclude_outside", "value_int",
+		"exclude_outside", "value_int", "left_window_size", "right_window_size", "chunk_size",
 	} {
 		r.attributes[name] = number
 	}
-	for _, name := range []string{"blocksize", "hidden_size", "layout", "linear_before_reset", "input_forget", "count_include_pad"} {
+	for _, name := range []string{"blocksize", "hidden_size", "layout", "linear_before_reset", "input_forget", "count_include_pad",
+		"is_causal", "q_num_heads", "kv_num_heads", "qk_matmul_output_mode", "num_groups", "num_heads", "interleaved", "rotary_embedding_dim",
+	} {
 		r.attributes[name] = small
 	}
 	for _, name := range []string{
 		"alpha", "beta", "gamma", "bias", "lambd", "epsilon", "momentum", "min", "max", "low", "high", "mean", "scale", "ratio", "clip",
-		"extrapolation_value", "cubic_coeff_a", "spatial_scale", "value_float",
+		"extrapolation_value", "cubic_coeff_a", "spatial_scale", "value_float", "softcap",
 	} {
 		r.attributes[name] = fraction
 	}
@@ -134,13 +139,19 @@ const newest = 27
 
 // validInputs holds valid inputs for operators that reject almost all random inputs.
 var validInputs = map[string][]*ops.Tensor{
+	"Attention": {
+		ones(ops.Float32, 1, 2, 3, 2), ones(ops.Float32, 1, 1, 4, 2), ones(ops.Float32, 1, 1, 4, 3), ones(ops.Float32, 3, 1), ones(ops.Float32, 1, 1, 2, 2), ones(ops.Float32, 1, 1, 2, 3),
+	},
 	"BatchNormalization":        {ones(ops.Float32, 2, 1, 3), ones(ops.Float32, 1), ones(ops.Float32, 1), ones(ops.Float32, 1), ones(ops.Float32, 1)},
 	"ConvTranspose":             {ones(ops.Float32, 1, 2, 3, 3), ones(ops.Float32, 2, 1, 2, 2), ones(ops.Float32, 1)},
+	"CausalConvWithState":       {ones(ops.Float32, 1, 2, 3), ones(ops.Float32, 2, 1, 2), ones(ops.Float32, 2), ones(ops.Float32, 1, 2, 1)},
 	"ConvInteger":               {ones(ops.Uint8, 1, 1, 3, 3), ones(ops.Uint8, 1, 1, 2, 2)},
 	"GatherND":                  {ones(ops.Float32, 2, 2, 3), ones(ops.Int64, 2, 2)},
 	"GRU":                       {ones(ops.Float32, 2, 1, 3), ones(ops.Float32, 1, 6, 3), ones(ops.Float32, 1, 6, 2), ones(ops.Float32, 1, 12), ones(ops.Int32, 1)},
+	"GroupNormalization":        {ones(ops.Float32, 1, 2, 3), ones(ops.Float32, 2), ones(ops.Float32, 2)},
 	"GridSample":                {ones(ops.Float32, 1, 2, 3, 3), ones(ops.Float32, 1, 2, 2, 2)},
 	"LSTM":                      {ones(ops.Float32, 2, 1, 3), ones(ops.Float32, 1, 8, 3), ones(ops.Float32, 1, 8, 2), ones(ops.Float32, 1, 16), ones(ops.Int32, 1)},
+	"LinearAttention":           {ones(ops.Float32, 1, 2, 4), ones(ops.Float32, 1, 2, 2), ones(ops.Float32, 1, 2, 3), nil, ones(ops.Float32, 1, 2, 1), ones(ops.Float32, 1, 2, 1)},
 	"MaxUnpool":                 {ones(ops.Float32, 1, 1, 2, 2), ones(ops.Int64, 1, 1, 2, 2)},
 	"NegativeLogLikelihoodLoss": {ones(ops.Float32, 2, 3), ones(ops.Int64, 2), ones(ops.Float32, 3)},
 	"NonMaxSuppression":         {ones(ops.Float32, 1, 3, 4), ones(ops.Float32, 1, 2, 3), ones(ops.Int64), ones(ops.Float32), ones(ops.Float32)},
@@ -156,6 +167,7 @@ var validInputs = map[string][]*ops.Tensor{
 	"Resize":                  {ones(ops.Float32, 1, 1, 3, 3), ones(ops.Float32, 8), ones(ops.Float32, 4)},
 	"ReverseSequence":         {ones(ops.Float32, 2, 1, 2), ones(ops.Int64, 1)},
 	"RNN":                     {ones(ops.Float32, 2, 1, 3), ones(ops.Float32, 1, 2, 3), ones(ops.Float32, 1, 2, 2), ones(ops.Float32, 1, 4), ones(ops.Int32, 1)},
+	"RotaryEmbedding":         {ones(ops.Float32, 1, 2, 3, 4), ones(ops.Float32, 2, 2), ones(ops.Float32, 2, 2), ones(ops.Int64, 1, 3)},
 	"RoiAlign":                {ones(ops.Float32, 2, 2, 3, 3), ones(ops.Float32, 1, 4), ones(ops.Int64, 1)},
 	"ScatterElements":         {ones(ops.Float32, 3, 3), ones(ops.Int64, 2, 2), ones(ops.Float32, 2, 2)},
 	"Scatter":                 {ones(ops.Float32, 3, 3), ones(ops.Int64, 2, 2), ones(ops.Float32, 2, 2)},
@@ -179,7 +191,8 @@ func ones(dtype ops.DType, shape ...int) *ops.Tensor {
 func (r *nodeGenerator) accepted(o ops.Operator) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(r.attributes)) {
-		for _, opset := range []int{max(8, versions[o.Name][0]), 17, newest} {
+		oldest := versions[o.Name][0]
+		for _, opset := range []int{max(8, oldest), max(17, oldest), newest} {
 			_, err := o.New(ops.Node{Opset: opset, NumInputs: o.MinInputs, Attributes: ops.Attributes{name: r.attributes[name]()}})
 			if err == nil || !strings.Contains(err.Error(), "unknown "+name) {
 				names = append(names, name)

@@ -9,7 +9,7 @@
 // on the other images of its batch.
 //
 // Results are bit-identical on all processors, except that those of Acos, Acosh, Asin, Asinh,
-// Atan, Atanh, Cos, Cosh, Erf, Sin, Sinh and Tan may differ in the last bits between
+// Atan, Atanh, Cos, Cosh, Erf, Gelu, Sin, Sinh and Tan may differ in the last bits between
 // processors of different architectures.
 package std
 
