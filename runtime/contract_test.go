@@ -148,7 +148,7 @@ func TestContract_NilAndZeroAreErrors(t *testing.T) {
 
 	m := open(t, n)
 	for name, o := range map[string]runtime.RunOption{
-		"nil": nil, "observe": runtime.Observe(nil), "watch": runtime.Watch(runtime.Watcher{}),
+		"nil": nil, "observe": runtime.Observe(nil), "watch": runtime.Watch(runtime.Watcher{}), "profile": runtime.Profile(nil),
 		"layer": runtime.Layer("", runtime.Dynamics{}),
 	} {
 		_, err = m.Run(t.Context(), in, o)

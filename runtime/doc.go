@@ -96,6 +96,11 @@
 // the weights for up to 64 combinations of layer and properties. A Model does not keep the
 // bytes of its file. [MemoryLimit] bounds the values of one run.
 //
+// # Speed
+//
+// [Profile] reports how long every node takes, and the memory that it needs. sbs-run --profile
+// prints this for a model and its inputs.
+//
 // # Errors
 //
 // Errors name the file, the node or the option. They wrap the variables of this package, such

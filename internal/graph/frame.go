@@ -22,6 +22,7 @@ type frame struct {
 	work     []work        // by step
 	planned  int64         // bytes of the buffers, and of outputs whose types are known before the run
 	budget   budget
+	most     int64      // bytes of the values before the last step dropped the ones that no later step needs
 	memory   ops.Memory // the temporary memory of the step that is running
 }
 

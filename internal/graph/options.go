@@ -57,7 +57,8 @@ type RunOptions struct {
 	Spikes     map[string]*ops.Tensor // by node
 	Uniforms   map[string]*ops.Tensor // by node
 	Dynamics   Dynamics
-	Updates    *int64 // if not nil, the run adds the number of spike updates per image
+	Profile    *Profiler // nil for a run that is not measured
+	Updates    *int64    // if not nil, the run adds the number of spike updates per image
 }
 
 // Watcher asks for the state of SbS layers during a run. Package runtime documents it.

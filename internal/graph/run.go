@@ -61,7 +61,7 @@ func (f *frame) runSteps(ctx context.Context, base int64) error {
 			return err
 		}
 		s, w := &f.g.Steps[i], &f.work[i]
-		if err := f.runStep(ctx, s, w); err != nil {
+		if err := f.measureStep(ctx, s, w); err != nil {
 			if errors.Is(err, ErrStopped) {
 				return ErrStopped
 			}
@@ -109,12 +109,39 @@ func (f *frame) runStep(ctx context.Context, s *Step, w *work) error {
 			return err
 		}
 	}
+	f.dropFree(s)
+	return nil
+}
+
+// measureStep is runStep and, in a run with a Profiler, measures the step.
+func (f *frame) measureStep(ctx context.Context, s *Step, w *work) error {
+	if f.options.Profile == nil {
+		return f.runStep(ctx, s, w)
+	}
+	return f.options.Profile.measure(NodeProfile{Node: s.Name, Operator: s.Operator}, func(n *NodeProfile) (bool, error) {
+		err := f.runStep(ctx, s, w)
+		if err != nil || w.known {
+			return false, err
+		}
+		if len(w.out) > 0 {
+			n.Output = ops.TypeOf(w.out[0])
+		}
+		n.Memory = f.budget.base + f.most
+		if s.control == nil {
+			n.Memory += f.memory.Reserved()
+		}
+		return true, nil
+	})
+}
+
+// dropFree drops the values that no step after s needs.
+func (f *frame) dropFree(s *Step) {
+	f.most = f.budget.used
 	for _, slot := range s.free {
 		if f.changing[slot] {
 			f.drop(slot)
 		}
 	}
-	return nil
 }
 
 // drop removes the value of a slot. The memory of its tensor is free unless another slot

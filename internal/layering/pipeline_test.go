@@ -17,7 +17,7 @@ import (
 // pipeline lists the files of internal/graph from the foundation to the top. A file uses
 // only files before it.
 var pipeline = []string{
-	"errors.go", "options.go", "memory.go", // shared by all phases
+	"errors.go", "profile.go", "options.go", "memory.go", // shared by all phases
 	"control.go", "graph.go", "variants.go", "program.go", // what the phases produce
 	"decode.go", "scope.go", "dynamics.go", "values.go", "bind.go", "function.go", // message to graph
 	"infer.go",            // types and constants
