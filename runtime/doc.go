@@ -27,6 +27,8 @@
 // values are missing. [WithOperators] adds others. The model itself can define more
 // operators, as ONNX functions.
 //
+// [Check] lists everything in a file that keeps it from being loaded.
+//
 // A model that sbs-convert or sbs-train wrote has a checksum. [Open], [OpenFS] and [New] refuse
 // one that does not match it, with an error that wraps [ErrChecksum]: see [IgnoreChecksum].
 // [LoadContext] ends loading early.

@@ -52,6 +52,7 @@ func (k *compiler) findBatches() error {
 			in[i] = &ops.Input{Type: t}
 		}
 		inf := k.newInference()
+		inf.tolerate = Problem.error // a batch of this size may be impossible
 		seen := map[*Step]int{}
 		inf.inferred = func(s *Step, out []ops.Type) {
 			seen[s] = -1

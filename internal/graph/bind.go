@@ -10,7 +10,10 @@ import (
 )
 
 // readNodes adds a step for every node of a graph.
-func (s *scope) readNodes(g *onnxpb.GraphProto) error { return s.addNodes(g.GetNode()) }
+func (s *scope) readNodes(g *onnxpb.GraphProto) error {
+	s.expect(g)
+	return s.addNodes(g.GetNode())
+}
 
 // addNodes adds the steps of the nodes of a graph or function.
 func (s *scope) addNodes(nodes []*onnxpb.NodeProto) error {
@@ -21,7 +24,9 @@ func (s *scope) addNodes(nodes []*onnxpb.NodeProto) error {
 		}
 		name := s.prefix + nodeName(n, i)
 		if err := s.addNode(n, name, operator); err != nil {
-			return &ops.NodeError{Node: name, Operator: operator, Err: err}
+			if err := s.tolerateNode(n, name, operator, err); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -57,7 +62,7 @@ func (s *scope) addNode(n *onnxpb.NodeProto, name, operator string) error {
 	if err != nil {
 		return err
 	}
-	st := Step{Name: name, Operator: operator, Inputs: inputs, injectable: injectable(n)}
+	st := Step{Name: name, Operator: operator, opset: opset, Inputs: inputs, injectable: injectable(n)}
 	if isSbS(n) {
 		st.sbsIndex = len(s.k.p.sbsNodes) - 1 // attributes has added it
 		st.epsilonXY = s.epsilonXY(n)
@@ -152,7 +157,7 @@ func (s *scope) bind(st *Step, outputs int, attrs ops.Attributes, opset int, o o
 	n := ops.Node{Name: st.Name, Attributes: attrs, Opset: opset, NumInputs: len(st.Inputs), NumOutputs: outputs}
 	var err error
 	if st.Op, err = o.New(n); err != nil {
-		return err
+		return s.k.attributeProblems(st, o, n, err)
 	}
 	if st.Op == nil {
 		return errNoOp

@@ -41,7 +41,7 @@ func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
 	p.frames.New = func() any { return new(frame) }
 	k := &compiler{
 		Options: o, p: p, irVersion: pb.GetIrVersion(), functions: map[functionKey]*onnxpb.FunctionProto{},
-		tensors: o.Shared.tensors, layers: map[string]bool{},
+		tensors: o.Shared.tensors, layers: map[string]bool{}, problems: map[string]bool{}, checked: map[*Step]bool{},
 	}
 	for _, phase := range []func(*onnxpb.ModelProto) error{k.readOperators, k.readModel, k.infer} {
 		if err := phase(pb); err != nil {
@@ -89,7 +89,7 @@ func (k *compiler) readModel(pb *onnxpb.ModelProto) error {
 		}
 		k.p.Metadata[m.GetKey()] = m.GetValue()
 	}
-	opsets, err := readOpsets(pb.GetOpsetImport())
+	opsets, err := k.readOpsets(pb.GetOpsetImport())
 	if err != nil {
 		return err
 	}
@@ -116,17 +116,22 @@ func (k *compiler) infer(pb *onnxpb.ModelProto) error {
 	}
 	in := make([]*ops.Input, len(k.p.Inputs))
 	for i, v := range k.p.Inputs {
-		in[i] = &ops.Input{Type: v.Type}
+		if v.DType != 0 {
+			in[i] = &ops.Input{Type: v.Type}
+		}
 	}
 	types, err := k.newInference().graph(k.p.Main, in)
 	if err != nil {
 		return err
 	}
+	k.countUnchecked()
 	k.p.setPositions(types)
 	k.p.setCrop(types)
 	for i, out := range pb.GetGraph().GetOutput() {
 		if k.p.Outputs[i].Type, err = outputType(out, types[k.p.Main.Outputs[i]]); err != nil {
-			return fmt.Errorf("output %q: %w", out.GetName(), err)
+			if err := k.tolerate(Problem{Err: fmt.Errorf("output %q: %w", out.GetName(), err)}); err != nil {
+				return err
+			}
 		}
 	}
 	k.p.Main.walk((*Graph).applyFolded)

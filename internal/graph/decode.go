@@ -30,6 +30,9 @@ type compiler struct {
 	fewSpikes []string                            // the SbS nodes with far fewer spikes than in the file
 	irVersion int64
 	size      int // see maxSize
+
+	problems map[string]bool // reported so far, to report each once
+	checked  map[*Step]bool  // the steps whose types were inferred, with Options.Problem
 }
 
 // functionKey identifies a function.
@@ -44,21 +47,40 @@ const (
 )
 
 // readOpsets returns the version of the operators of each domain that is imported.
-func readOpsets(imports []*onnxpb.OperatorSetIdProto) (map[string]int, error) {
+func (k *compiler) readOpsets(imports []*onnxpb.OperatorSetIdProto) (map[string]int, error) {
 	opsets := map[string]int{}
 	for _, o := range imports {
 		domain, v := domainOf(o.GetDomain()), o.GetVersion()
+		var err error
 		switch {
 		case domain == "" && (v < minOpset || v > maxOpset):
-			return nil, fmt.Errorf("version %d of the standard operators (opset_import) is not supported: export the model with a version from %d to %d", v, minOpset, maxOpset)
+			err = fmt.Errorf("version %d of the standard operators (opset_import) is not supported: export the model with a version from %d to %d", v, minOpset, maxOpset)
 		case domain == sbs.Domain && v != sbs.Version:
-			return nil, fmt.Errorf("version %d of the operators of %s (opset_import) is not supported: want version %d", v, domain, sbs.Version)
+			err = fmt.Errorf("version %d of the operators of %s (opset_import) is not supported: want version %d", v, domain, sbs.Version)
 		case v < 0 || v > 1<<20:
-			return nil, fmt.Errorf("version %d of the operators of domain %q (opset_import) is out of range", v, domain)
+			err = fmt.Errorf("version %d of the operators of domain %q (opset_import) is out of range", v, domain)
+		}
+		if err := k.tolerate(Problem{Err: err}); err != nil {
+			return nil, err
 		}
 		opsets[domain] = int(v)
 	}
 	return opsets, nil
+}
+
+// tolerate returns the error of a problem, or nil after reporting it to Options.Problem.
+func (k *compiler) tolerate(p Problem) error {
+	switch {
+	case p.Err == nil:
+		return nil
+	case k.Problem == nil || k.Context.Err() != nil:
+		return p.error()
+	}
+	if text := p.error().Error(); !k.problems[text] {
+		k.problems[text] = true
+		k.Problem(p)
+	}
+	return nil
 }
 
 // domainOf returns the canonical name of a domain: the standard domain has two names, ""
@@ -103,6 +125,19 @@ func (k *compiler) count(n int) error {
 // typeOf returns the declared type of a value, or the zero Type if the file does not
 // declare the element type and the rank.
 func typeOf(v *onnxpb.ValueInfoProto) (ops.Type, error) { return typeOfProto(v.GetType(), 0) }
+
+// roughType returns the element type and the rank that a value is declared with, or nil. The
+// declared sizes are left out: files often contradict themselves there.
+func roughType(v *onnxpb.ValueInfoProto) *ops.Input {
+	t, err := typeOf(v)
+	if err != nil || t.DType == 0 {
+		return nil
+	}
+	for i := range t.Shape {
+		t.Shape[i] = ops.Dim{Size: -1}
+	}
+	return &ops.Input{Type: t}
+}
 
 // maxNested is the maximum number of types within each other, such as sequences of sequences.
 const maxNested = 8

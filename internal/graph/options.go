@@ -18,6 +18,11 @@ type Options struct {
 	Operators       []ops.Operator  // in addition to the built-in ones, over which they take precedence
 	Dynamics        Dynamics
 	Shared          *Shared // nil if the program shares nothing with others
+
+	// Problem is called with everything that keeps the model from running, instead of ending
+	// Compile with the first of it. Compile may then return a Program that cannot run. See
+	// Check.
+	Problem func(Problem)
 }
 
 // Shared is what several programs have in common: the goroutines, and the tensors that

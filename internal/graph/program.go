@@ -52,6 +52,10 @@ type Program struct {
 	MemoryLimit int64          // of the values of one run, in bytes
 	Crop        int            // pixels removed from every side of an image at least, before any other operator
 
+	// Unchecked is the number of nodes whose types are known only in a run, counted with
+	// Options.Problem.
+	Unchecked int
+
 	inputSlots map[string]int
 	injectable map[string]bool      // the names of nodes whose random numbers a caller may replace
 	weights    map[*ops.Tensor]bool // the floating-point initializers of all graphs

@@ -11,19 +11,24 @@ import (
 // readInitializers turns the initializers of a graph into constants.
 func (s *scope) readInitializers(g *onnxpb.GraphProto) error {
 	if len(g.GetSparseInitializer()) > 0 {
-		return errors.New("sparse initializers are not supported: store them as dense tensors")
+		if err := s.k.tolerate(Problem{Err: errors.New("sparse initializers are not supported: store them as dense tensors")}); err != nil {
+			return err
+		}
 	}
 	if err := s.k.count(len(g.GetInitializer())); err != nil {
 		return err
 	}
 	for _, p := range g.GetInitializer() {
 		t, err := s.k.tensorOf(p)
-		if err != nil {
+		if err := s.k.tolerate(Problem{Err: err}); err != nil {
 			return err
 		}
 		slot, err := s.define(p.GetName())
 		if err != nil {
 			return fmt.Errorf("initializers: %w", err)
+		}
+		if t == nil {
+			continue
 		}
 		s.g.Consts[slot] = t
 		if t.DType() == ops.Float32 || t.DType() == ops.Float64 {
@@ -47,7 +52,10 @@ func (s *scope) readInputs(g *onnxpb.GraphProto) error {
 			err = errors.New("the type is not declared: only tensors with declared element type and rank are supported")
 		}
 		if err != nil {
-			return fmt.Errorf("input %q: %w", in.GetName(), err)
+			if err := s.k.tolerate(Problem{Err: fmt.Errorf("input %q: %w", in.GetName(), err)}); err != nil {
+				return err
+			}
+			t = ops.Type{}
 		}
 		slot, err := s.define(in.GetName())
 		if err != nil {
@@ -73,7 +81,10 @@ func (s *scope) readOutputs(g *onnxpb.GraphProto) error {
 	for _, out := range g.GetOutput() {
 		slot, ok := s.lookup(out.GetName())
 		if !ok || slot < 0 {
-			return fmt.Errorf("output %q is not computed: no input, initializer or node output has this name", out.GetName())
+			if err := s.k.tolerate(Problem{Err: fmt.Errorf("output %q is not computed: no input, initializer or node output has this name", out.GetName())}); err != nil {
+				return err
+			}
+			slot = s.g.add("")
 		}
 		if s.outer == nil {
 			if named[out.GetName()] {

@@ -63,7 +63,7 @@ var allowed = map[string][]string{
 	"internal/tools/picture":    {"classify", "convert", "importers/pytorch", "runtime"},
 	"internal/tools/stamp":      {"internal/atomicfile", "internal/onnx"},
 	"internal/tools/prototypes": {"internal/atomicfile", "internal/dataset", "internal/npy"},
-	"cmd/sbs-convert":           {"convert", "importers/pytorch", "ops", "ops/sbs", "internal/atomicfile", "internal/cli", "internal/onnx", "internal/onnx/onnxpb", "internal/sniff"},
+	"cmd/sbs-convert":           {"convert", "importers/pytorch", "ops", "ops/sbs", "internal/atomicfile", "internal/cli", "internal/onnx", "internal/onnx/onnxpb", "internal/sniff", "runtime"},
 	"internal/tensors":          {"internal/atomicfile", "internal/cli", "internal/minifloat", "internal/npy", "ops", "runtime"},
 	"internal/classification":   {"classify", "internal/atomicfile", "internal/cli", "internal/onnx", "internal/tensors", "runtime"},
 	"cmd/sbs-run":               {"internal/classification", "internal/cli"},

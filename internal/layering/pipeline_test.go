@@ -19,7 +19,7 @@ import (
 var pipeline = []string{
 	"errors.go", "profile.go", "options.go", "memory.go", // shared by all phases
 	"control.go", "graph.go", "variants.go", "program.go", // what the phases produce
-	"decode.go", "scope.go", "dynamics.go", "values.go", "bind.go", "function.go", // message to graph
+	"decode.go", "scope.go", "dynamics.go", "values.go", "problems.go", "bind.go", "function.go", // message to graph
 	"infer.go",            // types and constants
 	"frame.go", "plan.go", // memory of a run
 	"watch.go", "run.go", "batches.go", // runs
@@ -32,6 +32,7 @@ var pipeline = []string{
 // graphs: operators with subgraphs go through all phases, behind the interface control.
 var knots = []string{
 	"bind.go -> function.go", "bind.go -> subgraph.go",
+	"problems.go -> subgraph.go",
 	"control.go -> frame.go", "control.go -> graph.go", "control.go -> infer.go",
 	"subgraph.go -> if.go", "subgraph.go -> loop.go", "subgraph.go -> scan.go",
 }
