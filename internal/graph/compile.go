@@ -57,11 +57,23 @@ func Compile(pb *onnxpb.ModelProto, o Options) (*Program, error) {
 	return p, nil
 }
 
+// builtIn returns the built-in operators without subgraphs.
+func builtIn() []ops.Operator {
+	return append(std.Operators(), sbs.Operators()...)
+}
+
+// Operators describes all built-in operators. Those with subgraphs have no New.
+func Operators() []ops.Operator { return append(builtIn(), controlOperators()...) }
+
+// Opsets returns the first and the last version of the standard operators that models may
+// import.
+func Opsets() (first, last int) { return minOpset, maxOpset }
+
 // readOperators collects the built-in operators and the operators of the options. The
 // latter take precedence.
 func (k *compiler) readOperators(*onnxpb.ModelProto) error {
 	k.operators = map[opKey]ops.Operator{}
-	for _, o := range append(std.Operators(), sbs.Operators()...) {
+	for _, o := range builtIn() {
 		k.operators[opKey{o.Domain, o.Name}] = o
 	}
 	for _, o := range k.Options.Operators {

@@ -25,6 +25,15 @@ func controlOf(domain, name string) newControl {
 	return nil
 }
 
+// controlOperators describes the operators with subgraphs. They have no New.
+func controlOperators() []ops.Operator {
+	return []ops.Operator{
+		{Name: "If", MinInputs: 1, MaxInputs: 1, MinOutputs: 1, MaxOutputs: ops.Variadic, Versions: []int{1, 11, 13, 16, 19, 21, 23, 24, 25}},
+		{Name: "Loop", MinInputs: 2, MaxInputs: ops.Variadic, MinOutputs: 1, MaxOutputs: ops.Variadic, Versions: []int{1, 11, 13, 16, 19, 21, 23, 24, 25}},
+		{Name: "Scan", MinInputs: 1, MaxInputs: ops.Variadic, MinOutputs: 1, MaxOutputs: ops.Variadic, Versions: []int{8, 9, 11, 16, 19, 21, 23, 24, 25}},
+	}
+}
+
 // bindControl makes the control of a step, and adds the captured values to its inputs.
 func (s *scope) bindControl(st *Step, n *onnxpb.NodeProto, attrs ops.Attributes, opset int, f newControl) error {
 	var err error

@@ -61,6 +61,7 @@ var allowed = map[string][]string{
 	"internal/converttest":      {"convert", "ops", "ops/sbs", "internal/onnx", "internal/onnx/onnxpb"},
 	"internal/modeltest":        {"convert", "importers/pytorch", "ops", "ops/opstest", "internal/converttest"},
 	"internal/tools/picture":    {"classify", "convert", "importers/pytorch", "runtime"},
+	"internal/tools/operators":  {"internal/atomicfile", "internal/graph", "ops", "ops/sbs", "ops/std"},
 	"internal/tools/stamp":      {"internal/atomicfile", "internal/onnx"},
 	"internal/tools/prototypes": {"internal/atomicfile", "internal/dataset", "internal/npy"},
 	"cmd/sbs-convert":           {"convert", "importers/pytorch", "ops", "ops/sbs", "internal/atomicfile", "internal/cli", "internal/onnx", "internal/onnx/onnxpb", "internal/sniff", "runtime"},

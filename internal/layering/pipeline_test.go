@@ -26,6 +26,7 @@ var pipeline = []string{
 	"subgraph.go", "if.go", "loop.go", "scan.go", // operators with subgraphs, through all phases
 	"crop.go",    // what a model removes from its images
 	"compile.go", // calls the phases up to inference
+	"generate.go",
 }
 
 // knots lists the uses of later files. Graphs contain nodes with subgraphs, which are

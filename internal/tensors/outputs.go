@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,7 +30,10 @@ type result struct {
 // NAME are NAME.0, NAME.1 and so on, and a map is NAME.keys and NAME.values.
 func resultsOf(m *runtime.Model, out map[string]*runtime.Tensor) ([]result, error) {
 	var list []result
-	for _, v := range m.Outputs() {
+	for i, v := range m.Outputs() {
+		if slices.ContainsFunc(m.Outputs()[:i], func(w runtime.ValueInfo) bool { return w.Name == v.Name }) {
+			continue // some files list an output twice
+		}
 		parts, err := flatten(v.Name, out[v.Name])
 		if err != nil {
 			return nil, fmt.Errorf("output %q: %w", v.Name, err)

@@ -43,6 +43,7 @@ type multiOperation interface {
 func operator(name string, minInputs, maxInputs int, newOperation func(ops.Node) (operation, error)) ops.Operator {
 	return ops.Operator{
 		Name:       name,
+		Versions:   versions[name],
 		MinInputs:  minInputs,
 		MaxInputs:  maxInputs,
 		MinOutputs: 1,
@@ -68,6 +69,7 @@ func operator(name string, minInputs, maxInputs int, newOperation func(ops.Node)
 func multiOperator(name string, minInputs, maxInputs, minOutputs, maxOutputs int, newOperation func(ops.Node) (multiOperation, error)) ops.Operator {
 	return ops.Operator{
 		Name:       name,
+		Versions:   versions[name],
 		MinInputs:  minInputs,
 		MaxInputs:  maxInputs,
 		MinOutputs: minOutputs,
