@@ -17,7 +17,12 @@ func (s *scope) readNodes(g *onnxpb.GraphProto) error {
 
 // addNodes adds the steps of the nodes of a graph or function.
 func (s *scope) addNodes(nodes []*onnxpb.NodeProto) error {
-	for i, n := range nodes {
+	order, err := s.executionOrder(nodes)
+	if err != nil {
+		return err
+	}
+	for _, i := range order {
+		n := nodes[i]
 		operator := n.GetOpType()
 		if d := domainOf(n.GetDomain()); d != "" {
 			operator = d + "." + operator
@@ -50,9 +55,9 @@ func (s *scope) addNode(n *onnxpb.NodeProto, name, operator string) error {
 	if !native {
 		return unknownOperator(domain, n)
 	}
-	opset, ok := s.opsets[domain]
-	if !ok {
-		return fmt.Errorf("the version of the operators of domain %q is missing: the model, or the function of the node, must import one (opset_import)", domain)
+	opset, err := s.opset(domain)
+	if err != nil {
+		return err
 	}
 	inputs, err := s.inputs(n)
 	if err != nil {
@@ -136,7 +141,7 @@ func (s *scope) inputs(n *onnxpb.NodeProto) ([]int, error) {
 			slot, ok = s.lookup(name)
 		}
 		if !ok {
-			return nil, fmt.Errorf("input %d, %q, is neither an input of the model, nor an initializer, nor an output of an earlier node: nodes must be sorted topologically", i, name)
+			return nil, fmt.Errorf("input %d, %q, is neither an input, nor an initializer, nor an output of a node", i, name)
 		}
 		slots = append(slots, slot)
 	}
@@ -233,12 +238,17 @@ func (s *scope) attribute(a *onnxpb.AttributeProto) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p, ok := v.(*onnxpb.TensorProto); ok {
-		t, err := s.k.tensorOf(p)
-		if err != nil {
-			return nil, fmt.Errorf("attribute %s: %w", a.GetName(), err)
-		}
-		return t, nil
+	var t *ops.Tensor
+	switch p := v.(type) {
+	case *onnxpb.TensorProto:
+		t, err = s.k.tensorOf(p)
+	case *onnxpb.SparseTensorProto:
+		t, err = s.k.denseOf(p)
+	default:
+		return v, nil
 	}
-	return v, nil
+	if err != nil {
+		return nil, fmt.Errorf("attribute %s: %w", a.GetName(), err)
+	}
+	return t, nil
 }

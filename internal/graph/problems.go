@@ -34,14 +34,9 @@ func (s *scope) tolerateNode(n *onnxpb.NodeProto, name, operator string, err err
 		return err
 	}
 	for _, out := range n.GetOutput() {
-		if _, defined := s.slots[out]; defined || out == "" {
-			continue
-		}
-		slot, err := s.define(out)
-		if err != nil {
+		if err := s.defineFailed(out); err != nil {
 			return err
 		}
-		s.g.failed = append(s.g.failed, slot)
 	}
 	for _, g := range onnx.Subgraphs(n) {
 		if s.depth >= maxSubgraphs {
@@ -56,6 +51,16 @@ func (s *scope) tolerateNode(n *onnxpb.NodeProto, name, operator string, err err
 		}
 	}
 	return nil
+}
+
+// defineFailed defines a value that cannot be computed, unless it has no name or is defined.
+func (s *scope) defineFailed(name string) error {
+	if _, defined := s.slots[name]; defined || name == "" {
+		return nil
+	}
+	slot, err := s.define(name)
+	s.g.failed = append(s.g.failed, slot)
+	return err
 }
 
 // attributeProblems returns an error of the constructor of an operator. With Options.Problem,

@@ -20,8 +20,8 @@ func (p *Program) runWhole(ctx context.Context, inputs map[string]*ops.Tensor, o
 	}
 	f := p.newFrame(o, changed)
 	f.inputs = f.inputs[:0]
-	for _, in := range p.Inputs {
-		f.inputs = append(f.inputs, inputs[in.Name])
+	for i := range p.Main.Inputs {
+		f.inputs = append(f.inputs, p.value(i, inputs))
 	}
 	if err := f.runSteps(ctx, 0); err != nil {
 		return nil, err
@@ -360,17 +360,40 @@ func (p *Program) CheckInputs(inputs map[string]*ops.Tensor) error {
 		if t == nil {
 			return fmt.Errorf("%w: input %q is missing: want %v", ErrInput, in.Name, in.Type)
 		}
-		if err := in.Check(t); err != nil {
-			return fmt.Errorf("%w: input %q: %w", ErrInput, in.Name, err)
+		if err := in.check(t); err != nil {
+			return err
 		}
 	}
-	if len(inputs) == len(p.Inputs) {
+	known := len(p.Inputs)
+	for _, in := range p.Optional {
+		t, given := inputs[in.Name]
+		if !given {
+			continue
+		}
+		known++
+		if err := in.check(t); err != nil {
+			return err
+		}
+	}
+	if len(inputs) == known {
 		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(inputs)) {
 		if _, ok := p.inputSlots[name]; !ok {
-			return fmt.Errorf("%w: the model has no input %q; its inputs are %s", ErrInput, name, quoted(p.Inputs))
+			return fmt.Errorf("%w: the model has no input %q; its inputs are %s", ErrInput, name, p.inputNames())
 		}
+	}
+	return nil
+}
+
+// check returns an error unless a tensor can be the value of an input.
+func (v *ValueInfo) check(t *ops.Tensor) error {
+	want := v.Type
+	if want.DType == 0 && t.DType() != 0 { // not declared
+		return nil
+	}
+	if err := want.Check(t); err != nil {
+		return fmt.Errorf("%w: input %q: %w", ErrInput, v.Name, err)
 	}
 	return nil
 }
@@ -423,14 +446,17 @@ func (p *Program) CheckInjected(spikes, uniforms map[string]*ops.Tensor) error {
 	return nil
 }
 
-// quoted lists the names of values in an error text.
-func quoted(v []ValueInfo) string {
-	if len(v) == 0 {
-		return "none"
+// inputNames lists the names of the inputs in an error text.
+func (p *Program) inputNames() string {
+	var s []string
+	for _, v := range p.Inputs {
+		s = append(s, fmt.Sprintf("%q", v.Name))
 	}
-	s := make([]string, len(v))
-	for i, x := range v {
-		s[i] = fmt.Sprintf("%q", x.Name)
+	for _, v := range p.Optional {
+		s = append(s, fmt.Sprintf("%q (optional)", v.Name))
+	}
+	if s == nil {
+		return "none"
 	}
 	return strings.Join(s, ", ")
 }

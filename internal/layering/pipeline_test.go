@@ -19,7 +19,7 @@ import (
 var pipeline = []string{
 	"errors.go", "profile.go", "options.go", "memory.go", // shared by all phases
 	"control.go", "graph.go", "variants.go", "program.go", // what the phases produce
-	"decode.go", "scope.go", "dynamics.go", "values.go", "problems.go", "bind.go", "function.go", // message to graph
+	"decode.go", "scope.go", "opsets.go", "order.go", "dynamics.go", "problems.go", "values.go", "bind.go", "function.go", // message to graph
 	"infer.go",            // types and constants
 	"frame.go", "plan.go", // memory of a run
 	"watch.go", "run.go", "batches.go", // runs

@@ -76,7 +76,7 @@ func (f *Flags) Run(ctx context.Context, path, shown string, s Settings, stdout,
 		return interrupted(ctx, err)
 	}
 	defer func() { _ = m.Close() }() // always nil
-	r := report{model: shown, load: time.Since(start), all: m.Inputs(), workers: goruntime.GOMAXPROCS(0)}
+	r := report{model: shown, load: time.Since(start), workers: goruntime.GOMAXPROCS(0)}
 	if s.Workers > 0 {
 		r.workers = min(r.workers, s.Workers)
 	}
@@ -95,6 +95,11 @@ func (f *Flags) Run(ctx context.Context, path, shown string, s Settings, stdout,
 	}
 	if err := r.in.checkComplete(m); err != nil {
 		return err
+	}
+	for _, v := range allInputs(m) {
+		if _, ok := r.in[v.Name]; ok {
+			r.all = append(r.all, v)
+		}
 	}
 	o := output{path: s.Output, force: s.Force, reads: append(r.in.files(), path)}
 	if err := o.checkEarly(m); err != nil {

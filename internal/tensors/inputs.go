@@ -75,7 +75,7 @@ func readInputs(m *runtime.Model, args []string) (inputs, error) {
 // splitInput splits the value of --input. name is empty for a file without a name. The names
 // of inputs may contain "=", and so may paths.
 func splitInput(m *runtime.Model, arg string) (name, path string, err error) {
-	for _, v := range m.Inputs() {
+	for _, v := range allInputs(m) {
 		if path, ok := strings.CutPrefix(arg, v.Name+"="); ok && len(v.Name) >= len(name) {
 			return v.Name, path, nil
 		}
@@ -90,11 +90,19 @@ func splitInput(m *runtime.Model, arg string) (name, path string, err error) {
 	return "", path, cli.Usage(fmt.Errorf("--input %s: the model has no input %q; %s", arg, name, listInputs(m)))
 }
 
+// allInputs returns the inputs of a model, with those that have default values at the end.
+func allInputs(m *runtime.Model) []runtime.ValueInfo {
+	return slices.Concat(m.Inputs(), m.OptionalInputs())
+}
+
 // listInputs lists the inputs of a model for a message.
 func listInputs(m *runtime.Model) string {
-	list := make([]string, len(m.Inputs()))
-	for i, v := range m.Inputs() {
-		list[i] = v.Name + " " + v.Type.String()
+	var list []string
+	for _, v := range m.Inputs() {
+		list = append(list, v.Name+" "+v.Type.String())
+	}
+	for _, v := range m.OptionalInputs() {
+		list = append(list, v.Name+" "+v.Type.String()+" (optional)")
 	}
 	if len(list) == 0 {
 		return "it has no inputs"
@@ -193,14 +201,15 @@ func chooseArray(names []string, array, input string) (string, error) {
 
 // add reads the value of an input.
 func (in inputs) add(m *runtime.Model, name string, s source, read npy.Reader) error {
-	i := slices.IndexFunc(m.Inputs(), func(v runtime.ValueInfo) bool { return v.Name == name })
+	all := allInputs(m)
+	i := slices.IndexFunc(all, func(v runtime.ValueInfo) bool { return v.Name == name })
 	if i < 0 {
 		return cli.Usage(fmt.Errorf("--input %s: the model has no input %q; %s", s.text(), name, listInputs(m)))
 	}
 	if other, ok := in[name]; ok {
 		return cli.Usage(fmt.Errorf("input %q is given twice: %s and %s", name, other.text(), s.text()))
 	}
-	t := m.Inputs()[i].Type
+	t := all[i].Type
 	dtype := t.DType
 	a, err := read(func(h npy.Header) error {
 		if dtype == 0 { // the model does not declare it
@@ -252,7 +261,7 @@ func checkHeader(name string, t ops.Type, dtype ops.DType, h npy.Header) error {
 // fits reports whether a shape has the dimensions of a type.
 func fits(t ops.Type, shape []int) bool {
 	if len(t.Shape) != len(shape) {
-		return false
+		return t.Unranked
 	}
 	for i, d := range t.Shape {
 		if d.Known() && d.Size != shape[i] {

@@ -111,7 +111,7 @@ func shapeOf(v runtime.ValueInfo, sizes map[string][]int) (shape []int, missing 
 	if shape, ok := sizes[v.Name]; ok {
 		return shape, nil
 	}
-	if v.DType == 0 {
+	if v.DType == 0 || v.Unranked {
 		return nil, []string{"--size " + v.Name + "=..."}
 	}
 	unnamed := false

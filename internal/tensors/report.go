@@ -18,7 +18,7 @@ type report struct {
 	model   string
 	workers int
 	load    time.Duration
-	all     []runtime.ValueInfo // the inputs in the order of the model
+	all     []runtime.ValueInfo // the inputs that have a value, in the order of the model
 	in      inputs
 	results []result
 	times   *measurement // nil without a measurement

@@ -176,6 +176,34 @@ func TestRun_TakesInputsByName(t *testing.T) {
 	require.FileExists(t, file)
 }
 
+// TestRun_TakesOptionalInputs runs a model with a default value, and with an input without rank.
+func TestRun_TakesOptionalInputs(t *testing.T) {
+	unranked := value("x", ops.Float32)
+	unranked.GetType().GetTensorType().Shape = nil
+	model := save(t, []*onnxpb.ValueInfoProto{value("w", ops.Float32, 2), unranked}, []*onnxpb.ValueInfoProto{{Name: "y"}}, node("Mul", "y", "x", "w"))
+	m, _, err := onnx.ReadFile(t.Context(), model)
+	require.NoError(t, err)
+	m.Graph.Initializer = []*onnxpb.TensorProto{onnx.Float32Tensor("w", []int{2}, []float32{10, 100})}
+	data, err := onnx.Marshal(m)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(model, data, 0o600))
+	x, w := array(t, "x.npy", []int{1, 2}, []float32{1, 2}), array(t, "w.npy", []int{2}, []float32{3, 4})
+	for want, args := range map[string][]string{
+		"y float32(1, 2): 10 200\n": {"--input", x},
+		"y float32(1, 2): 3 8\n":    {"--input", "x=" + x, "--input", "w=" + w},
+	} {
+		out, err := run(t, model, Settings{}, args...)
+		require.NoError(t, err)
+		require.Equal(t, want, out)
+	}
+	_, err = run(t, model, Settings{}, "--random")
+	require.ErrorContains(t, err, "x float32(...): --size x=...")
+	_, err = run(t, model, Settings{}, "--random", "--size", "x=3x2", "--runs", "1")
+	require.NoError(t, err)
+	_, err = run(t, model, Settings{}, "--input", "z="+x)
+	require.ErrorContains(t, err, "its inputs are x float32(...), w float32(2) (optional)")
+}
+
 func TestRun_RefusesInputsThatDoNotFit(t *testing.T) {
 	one, two := identity(t, ops.Float32, "batch", 2), twoInputs(t)
 	good := array(t, "x.npy", []int{1, 2}, []float32{1, 2})

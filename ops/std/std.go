@@ -14,6 +14,7 @@
 package std
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -114,6 +115,9 @@ func (o *op) Infer(in []*ops.Input) ([]ops.Type, error) {
 	types, err := o.inferTypes(in)
 	if half := halfOf(func(i int) ops.DType { return dtypeOfInput(in[i]) }, len(in)); half != 0 && refusesTypes(err) {
 		types, _, err = o.inferHalf(in, half)
+	}
+	if errors.Is(err, errNotYet) {
+		return make([]ops.Type, max(o.outputs, 1)), nil
 	}
 	if err != nil {
 		return nil, err
