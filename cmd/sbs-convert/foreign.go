@@ -18,7 +18,9 @@ import (
 func describeForeign(out io.Writer, path string, m *onnxpb.ModelProto, size int) {
 	g := m.GetGraph()
 	fmt.Fprintf(out, "%s: an ONNX model that sbs-convert did not write, %s\n", filepath.ToSlash(path), byteCount(size))
-	fmt.Fprintf(out, "produced by: %s %s\n", m.GetProducerName(), m.GetProducerVersion())
+	if producer := strings.TrimSpace(m.GetProducerName() + " " + m.GetProducerVersion()); producer != "" {
+		fmt.Fprintf(out, "produced by: %s\n", producer)
+	}
 	for _, o := range m.GetOpsetImport() {
 		fmt.Fprintf(out, "operators: %s version %d\n", domainName(o.GetDomain()), o.GetVersion())
 	}

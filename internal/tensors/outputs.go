@@ -102,6 +102,9 @@ func firstElements(t *runtime.Tensor) string {
 		}
 		words = append(words, fmt.Sprint(v))
 	}
+	if d.Len() == 0 {
+		return "no elements"
+	}
 	if d.Len() > most {
 		words = append(words, "...")
 	}

@@ -345,6 +345,7 @@ func TestFlatten_NamesThePartsOfContainers(t *testing.T) {
 		`p sequence(map(string, float32)) of 1|p.0.keys string(2): "a" "b"|p.0.values float32(2): 1 2`: maps,
 		"p optional(string), absent": absent,
 		"p float32(1): 3":            x(3),
+		"p float32(0): no elements":  x(),
 	} {
 		list, err := flatten("p", v)
 		require.NoError(t, err)
